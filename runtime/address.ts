@@ -1,0 +1,58 @@
+/** Addresses as people write them: `host`, `host:port`, `[::1]:9634`. */
+
+/** The largest port that TCP has. */
+export const PORT_MAX = 65_535;
+
+/** Where a node can be reached. */
+export interface Address {
+  /** A host name or an IP address; an IPv6 address without brackets. */
+  readonly hostname: string;
+  /** The TCP port. */
+  readonly port: number;
+}
+
+/**
+ * Reads a host name or an IP address, as a listener takes it: no port, and no brackets needed.
+ *
+ * @param text The host.
+ * @returns The same, an IPv6 address without brackets.
+ * @throws {RangeError} If `text` is no host; the message says what is allowed.
+ */
+export function parseHostname(text: string): string {
+  const hostname = /^\[([^\[\]]*)\]$/.exec(text)?.[1] ?? text;
+  const isIpv6 = /^[\da-f:.]+(?:%\w+)?$/i.test(hostname) && hostname.split(":").length > 2;
+  if (!isIpv6 && !(hostname === text && /^[\w.-]+$/.test(hostname))) {
+    throw new RangeError("must be a host name or an IP address");
+  }
+  return hostname;
+}
+
+/**
+ * Reads an address with or without a port.
+ *
+ * @param text `host`, `host:port`, `[IPv6]:port`, `[IPv6]` or a bare IPv6 address.
+ * @param defaultPort The port where `text` names none.
+ * @returns The address.
+ * @throws {RangeError} If `text` is no address; the message says what is allowed.
+ */
+export function parseAddress(text: string, defaultPort: number): Address {
+  const match = /^(\[[^\[\]]*\]|[^:]*):(\d+)$/.exec(text);
+  try {
+    const hostname = parseHostname(match?.[1] ?? text);
+    const port = match === null ? defaultPort : Number(match[2]);
+    if (port >= 1 && port <= PORT_MAX) return { hostname, port };
+  } catch {
+    // Either half of the text can be wrong; one message tells of both.
+  }
+  throw new RangeError(`must be HOST or HOST:PORT with a port from 1 to ${PORT_MAX}`);
+}
+
+/**
+ * Writes an address so that {@linkcode parseAddress} reads the same.
+ *
+ * @param address The address.
+ * @returns `host:port`, with brackets around an IPv6 address.
+ */
+export function formatAddress({ hostname, port }: Address): string {
+  return hostname.includes(":") ? `[${hostname}]:${port}` : `${hostname}:${port}`;
+}

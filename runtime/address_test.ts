@@ -1,0 +1,48 @@
+import { assertEquals, assertThrows } from "@std/assert";
+import { formatAddress, parseAddress, parseHostname } from "./address.ts";
+
+Deno.test("parseAddress reads hosts with and without a port", () => {
+  assertEquals(parseAddress("10.0.0.1", 9634), { hostname: "10.0.0.1", port: 9634 });
+  assertEquals(parseAddress("node-7.example:80", 9634), { hostname: "node-7.example", port: 80 });
+  assertEquals(parseAddress("[::1]:7000", 9634), { hostname: "::1", port: 7000 });
+  assertEquals(parseAddress("[fe80::1%eth0]", 9634), { hostname: "fe80::1%eth0", port: 9634 });
+  assertEquals(parseAddress("::1", 9634), { hostname: "::1", port: 9634 });
+});
+
+Deno.test("parseAddress refuses what is no address, naming what is allowed", () => {
+  const wrong = [
+    "",
+    ":80",
+    "host:",
+    "host:port",
+    "host:0",
+    "host:65536",
+    "a b",
+    "[host]:80",
+    "[]:80",
+  ];
+  for (const text of [...wrong, "http://host", "[::1"]) {
+    assertThrows(
+      () => parseAddress(text, 9634),
+      RangeError,
+      "must be HOST or HOST:PORT with a port from 1 to 65535",
+      text,
+    );
+  }
+});
+
+Deno.test("parseHostname takes no port", () => {
+  assertEquals(parseHostname("0.0.0.0"), "0.0.0.0");
+  assertEquals(parseHostname("[::]"), "::");
+  for (const text of ["host:80", "", "[host]"]) {
+    assertThrows(() => parseHostname(text), RangeError, "must be a host name or an IP address");
+  }
+});
+
+Deno.test("parseAddress reads back what formatAddress wrote", () => {
+  for (const hostname of ["localhost", "127.0.0.1", "::1"]) {
+    const address = { hostname, port: 9634 };
+    assertEquals(parseAddress(formatAddress(address), 1), address);
+  }
+  assertEquals(formatAddress({ hostname: "::1", port: 9634 }), "[::1]:9634");
+});

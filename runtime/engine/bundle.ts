@@ -1,0 +1,74 @@
+/**
+ * Makes one file of the engine, `worker.bundle.js`, which `mod.ts` imports as text: a Worker may be
+ * started from a Blob without `--allow-read`, from a local file it may not.
+ *
+ * The first line of the bundle has a hash of all that it was made of, so that a second run
+ * with nothing changed only reads. Text and hash travel in one rename: two runs at once do no harm.
+ */
+
+const FOLDER = import.meta.dirname!;
+const ROOT = `${FOLDER}/../..`;
+const ENTRY = `${FOLDER}/worker.ts`;
+const OUTPUT = `${FOLDER}/worker.bundle.js`;
+
+/** Whether a change of the file `name` can change the bundle. */
+function isSource(name: string): boolean {
+  return name.endsWith(".ts") && !/_(?:test|bench)\.ts$/.test(name);
+}
+
+/** Adds the paths, from the root, of all sources below `folder` to `found`. */
+function collectSources(folder: string, found: string[]): void {
+  for (const entry of Deno.readDirSync(`${ROOT}/${folder}`)) {
+    const path = `${folder}/${entry.name}`;
+    if (entry.isDirectory) collectSources(path, found);
+    else if (isSource(entry.name)) found.push(path);
+  }
+}
+
+/** The hash of everything that the bundle is made of: sources, import map, locked packages, Deno. */
+async function hashSources(): Promise<string> {
+  const paths = ["deno.json", "deno.lock"];
+  for (const folder of ["runtime", "ffi"]) collectSources(folder, paths);
+  paths.sort();
+  const encoder = new TextEncoder();
+  const parts = [encoder.encode(Deno.version.deno)];
+  for (const path of paths) {
+    const content = await Deno.readFile(`${ROOT}/${path}`);
+    parts.push(encoder.encode(`\n${path} ${content.length}\n`), content);
+  }
+  const digest = await crypto.subtle.digest("SHA-256", await new Blob(parts).arrayBuffer());
+  return new Uint8Array(digest).toHex();
+}
+
+/** The first `length` bytes of the bundle that is there, or nothing where there is none. */
+function readStart(length: number): string {
+  try {
+    using file = Deno.openSync(OUTPUT);
+    const bytes = new Uint8Array(length);
+    return new TextDecoder().decode(bytes.subarray(0, file.readSync(bytes) ?? 0));
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return "";
+    throw error;
+  }
+}
+
+/** Bundles into a file of this process alone, then gives it its name; returns the exit code. */
+function bundle(header: string): number {
+  const scratch = `${OUTPUT}.${Deno.pid}.tmp`;
+  const { code } = new Deno.Command(Deno.execPath(), {
+    args: ["bundle", "--quiet", "--platform", "deno", "-o", scratch, ENTRY],
+    cwd: ROOT,
+    stdin: "null",
+    stdout: "inherit",
+    stderr: "inherit",
+  }).outputSync();
+  if (code !== 0) return code;
+  Deno.writeTextFileSync(scratch, header + Deno.readTextFileSync(scratch));
+  Deno.renameSync(scratch, OUTPUT);
+  return 0;
+}
+
+if (import.meta.main) {
+  const header = `// Bundle of worker.ts, made from what has the hash ${await hashSources()}\n`;
+  if (readStart(header.length) !== header) Deno.exitCode = bundle(header);
+}

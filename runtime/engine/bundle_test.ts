@@ -1,0 +1,92 @@
+import { assert, assertEquals, assertNotEquals, assertStringIncludes } from "@std/assert";
+
+const OUTPUT = "runtime/engine/worker.bundle.js";
+
+/** A project with an engine of two files, in a folder of its own. */
+class Project implements Disposable {
+  readonly root = Deno.makeTempDirSync({ prefix: "tdsm bundle " });
+
+  constructor() {
+    for (const folder of ["runtime/engine", "ffi"]) {
+      Deno.mkdirSync(`${this.root}/${folder}`, { recursive: true });
+    }
+    Deno.copyFileSync(`${import.meta.dirname}/bundle.ts`, `${this.root}/runtime/engine/bundle.ts`);
+    this.write("deno.json", "{}");
+    this.write("deno.lock", '{ "version": "5" }');
+    this.write("ffi/answer.ts", "export const answer: number = 41;");
+    this.write(
+      "runtime/engine/worker.ts",
+      'import { answer } from "../../ffi/answer.ts";\nconsole.log(answer + 1);',
+    );
+  }
+
+  write(path: string, text: string): void {
+    Deno.writeTextFileSync(`${this.root}/${path}`, text);
+  }
+
+  read(path: string): string {
+    return Deno.readTextFileSync(`${this.root}/${path}`);
+  }
+
+  /** Which file the bundle is; another one after each rename. */
+  inode(): number | null {
+    return Deno.statSync(`${this.root}/${OUTPUT}`).ino;
+  }
+
+  /** Runs a file of the project; returns its exit code and what it wrote to stdout. */
+  async run(path: string): Promise<{ code: number; text: string }> {
+    const { code, stdout } = await new Deno.Command(Deno.execPath(), {
+      args: ["run", "-A", "--quiet", `${this.root}/${path}`],
+      cwd: this.root,
+      stdin: "null",
+      stderr: "null",
+    }).output();
+    return { code, text: new TextDecoder().decode(stdout) };
+  }
+
+  async bundle(): Promise<number> {
+    return (await this.run("runtime/engine/bundle.ts")).code;
+  }
+
+  [Symbol.dispose](): void {
+    Deno.removeSync(this.root, { recursive: true });
+  }
+}
+
+Deno.test("the bundle is one file that runs as its sources do", async () => {
+  using project = new Project();
+  assertEquals(await project.bundle(), 0);
+  assert(!project.read(OUTPUT).includes("import "));
+  assertEquals(await project.run(OUTPUT), { code: 0, text: "42\n" });
+});
+
+Deno.test("the bundle is made again when a source changed, and only then", async () => {
+  using project = new Project();
+  await project.bundle();
+  const first = project.inode();
+  project.write("ffi/answer_test.ts", "tests are no part of it");
+  assertEquals(await project.bundle(), 0);
+  assertEquals(project.inode(), first);
+
+  project.write("ffi/answer.ts", "export const answer: number = 50;");
+  assertEquals(await project.bundle(), 0);
+  assertNotEquals(project.inode(), first);
+  assertStringIncludes(project.read(OUTPUT), "50");
+});
+
+Deno.test("a source that cannot be bundled leaves the old bundle and fails", async () => {
+  using project = new Project();
+  await project.bundle();
+  const before = project.read(OUTPUT);
+  project.write("ffi/answer.ts", "export const answer = ;");
+  assertNotEquals(await project.bundle(), 0);
+  assertEquals(project.read(OUTPUT), before);
+});
+
+Deno.test("two that bundle at once leave one whole bundle and nothing else", async () => {
+  using project = new Project();
+  assertEquals(await Promise.all([project.bundle(), project.bundle()]), [0, 0]);
+  const names = [...Deno.readDirSync(`${project.root}/runtime/engine`)].map(({ name }) => name);
+  assertEquals(names.sort(), ["bundle.ts", "worker.bundle.js", "worker.ts"]);
+  assertEquals((await project.run(OUTPUT)).text, "42\n");
+});

@@ -1,0 +1,93 @@
+/**
+ * The one error class of the runtime: an operating error that a caller can tell apart by `code`.
+ * Bugs of the runtime itself are assertions, not `TdsmError`s.
+ */
+
+/** What went wrong, as a stable word that a program may switch on. The list only grows. */
+export type TdsmErrorCode =
+  /** An option, flag or environment variable has a value that cannot be used. */
+  | "InvalidOption"
+  /** A Deno permission that the runtime needs was not granted. */
+  | "PermissionMissing"
+  /** `libtdsm.so` was found nowhere, or is not a library. */
+  | "LibraryNotFound"
+  /** `libtdsm.so` was found, but is of another ABI version or layout. */
+  | "LibraryMismatch"
+  /** The kernel refuses userfaultfd to this user. */
+  | "PrivilegeMissing"
+  /** The kernel is too old, or was built without something that the runtime needs. */
+  | "KernelUnsupported"
+  /** A system call failed in a way that has no code of its own; see `errno`. */
+  | "SystemCallFailed"
+  /** Nothing answers at the directory's address. */
+  | "NoDirectory"
+  /** The address to listen on is taken, or is not one of this machine. */
+  | "ListenFailed"
+  /** The other side speaks another protocol version. */
+  | "VersionMismatch"
+  /** The directory's region has another size or page size than the one asked for. */
+  | "RegionMismatch"
+  /** The directory refused this node for another reason; the message has it. */
+  | "JoinRefused"
+  /** Bytes arrived that are not of the protocol. */
+  | "ProtocolViolation"
+  /** The directory's node went away. */
+  | "DirectoryLost"
+  /** A node went away that an operation needed. */
+  | "PeerLost"
+  /** A page was only on a node that went away. */
+  | "PageLost"
+  /** A node that is alive for the directory cannot be reached from here. */
+  | "PeerUnreachable"
+  /** The node was closed while, or before, the operation ran. */
+  | "NodeClosed"
+  /** The operation took longer than it was allowed to. */
+  | "TimedOut"
+  /** A named bound of the runtime was reached; the message names it. */
+  | "LimitExceeded"
+  /** The engine's Worker ended by a fault of the runtime itself. */
+  | "EngineFailed";
+
+/** What a {@linkcode TdsmError} carries beside its message. */
+export interface TdsmErrorInit {
+  /** The operation that failed, in the terms of the caller: `join`, `open`, `install`. */
+  operation?: string;
+  /** The number that the kernel gave, where there is one. */
+  errno?: number;
+  /** The error that this one was made of. */
+  cause?: unknown;
+}
+
+/**
+ * An operating error of the runtime: something outside the program is not as it must be.
+ *
+ * @example Tell errors apart by code
+ * ```ts
+ * import { TdsmError } from "@tdsm/runtime";
+ *
+ * const error: unknown = new TdsmError("NoDirectory", "Cannot join: no directory at 10.0.0.1:9634");
+ * if (error instanceof TdsmError && error.code === "NoDirectory") console.error(error.message);
+ * ```
+ */
+export class TdsmError extends Error {
+  /** Always `"TdsmError"`. */
+  override readonly name = "TdsmError";
+  /** What went wrong, to switch on. */
+  readonly code: TdsmErrorCode;
+  /** The operation that failed, if it has a name of its own. */
+  readonly operation: string | undefined;
+  /** The kernel's error number, if the kernel gave one. */
+  readonly errno: number | undefined;
+
+  /**
+   * @param code What went wrong.
+   * @param message What happened and what to do about it, without a full stop at its end.
+   * @param init The operation, errno and cause, as far as there are any.
+   */
+  constructor(code: TdsmErrorCode, message: string, init: TdsmErrorInit = {}) {
+    super(message, init.cause === undefined ? undefined : { cause: init.cause });
+    this.code = code;
+    this.operation = init.operation;
+    this.errno = init.errno;
+  }
+}

@@ -1,0 +1,95 @@
+/**
+ * Every bound of the runtime, in one place: queues, buffers, retries, sizes.
+ * Units are the last word of each name.
+ */
+
+const KIB = 1024;
+const MIB = 1024 * KIB;
+const GIB = 1024 * MIB;
+const TIB = 1024 * GIB;
+
+/** The smallest page: what the kernel of every supported machine can map. */
+export const PAGE_SIZE_MIN_BYTES: number = 4 * KIB;
+/** The largest page. */
+export const PAGE_SIZE_MAX_BYTES: number = 2 * MIB;
+/** The page size where none is asked for. */
+export const PAGE_SIZE_DEFAULT_BYTES: number = 4 * KIB;
+/** The largest region. */
+export const REGION_MAX_BYTES: number = TIB;
+/** The region's size where none is asked for. */
+export const REGION_DEFAULT_BYTES: number = 64 * MIB;
+/** The largest node id; ids are given once and never again, so this bounds the joins of one directory. */
+export const NODE_ID_MAX = 0xfffe;
+/** The nodes that a directory serves at one time. */
+export const NODES_MAX = 1024;
+/** The port of a directory where none is named. */
+export const DIRECTORY_PORT_DEFAULT = 9634;
+
+/** The most pages that one request or grant carries. */
+export const RUN_MAX_PAGES = 128;
+/** The most bytes that one grant carries; bounds a run of large pages below {@linkcode RUN_MAX_PAGES}. */
+export const RUN_MAX_BYTES: number = 2 * MIB;
+/** The most requests that wait at one home, over all nodes and pages. */
+export const REQUESTS_WAITING_MAX = 65_536;
+
+/** How long a node retries to reach the directory, where nothing else is asked for. */
+export const JOIN_TIMEOUT_DEFAULT_MS = 10_000;
+/** The longest that a node may be told to retry. */
+export const JOIN_TIMEOUT_MAX_MS = 3_600_000;
+/** How long the engine polls after the last event before it sleeps, where nothing else is asked for. */
+export const POLL_TIME_DEFAULT_US = 100;
+/** The longest that the engine may be told to poll. */
+export const POLL_TIME_MAX_US = 1_000_000;
+/** How long a node keeps a page that it was just given, where nothing else is asked for. */
+export const HOLD_TIME_DEFAULT_US = 100;
+/** The longest that a node may be told to keep a page; others wait that long for it. */
+export const HOLD_TIME_MAX_US = 100_000;
+/** The threads of one program that can use its node. */
+export const CALL_SLOTS_MAX = 64;
+/** The bytes of calls, or of answers, under way between one thread and the engine. A power of two. */
+export const CALL_RING_BYTES: number = 64 * KIB;
+/** The size of a batch of small frames, in bytes; the longest frame fits. */
+export const SEND_BATCH_BYTES: number = 128 * KIB;
+/** The longest page bytes that are copied behind their frame: a copy costs less than a second write. */
+export const SEND_COPY_MAX_BYTES: number = 16 * KIB;
+/** The most bytes that wait to be sent to one peer before it counts as one that does not read. */
+export const LINK_QUEUE_MAX_BYTES: number = 256 * MIB;
+/** How often the directory's node and the others tell each other that they are alive, in milliseconds. */
+export const HEARTBEAT_MS = 1_000;
+/** After how long a silence between the directory's node and another the other counts as gone, in milliseconds. */
+export const SILENCE_MAX_MS = 15_000;
+/** How long a connection may take to say who it is, in milliseconds. */
+export const HANDSHAKE_MAX_MS = 5_000;
+/** How long to wait for the directory's word on a peer that cannot be reached, in milliseconds. */
+export const PEER_VERDICT_MAX_MS = 5_000;
+/** The connections that may be in their handshake at one time. */
+export const HANDSHAKES_MAX = 256;
+/** How long a closing node waits for its pages to be taken over, in milliseconds. */
+export const LEAVE_MAX_MS = 30_000;
+
+/** The most bytes of a control frame with its header; one that lists {@linkcode NODES_MAX} nodes fits. */
+export const CONTROL_MAX_BYTES: number = 64 * KIB;
+/** The longest host name or address of a node in bytes; bounds the list of nodes in a control frame. */
+export const ADDRESS_MAX_BYTES = 48;
+/** The longest text for people in a control message, in UTF-16 code units; the rest is cut off. */
+export const CONTROL_TEXT_MAX = 1024;
+/** The first pause between two tries to reach the directory, in milliseconds; each is twice as long as the last. */
+export const JOIN_RETRY_MIN_MS = 10;
+/** The longest pause between two tries to reach the directory, in milliseconds. */
+export const JOIN_RETRY_MAX_MS = 500;
+/** The faults that are read in one go. */
+export const FAULT_BATCH = 64;
+/** A turn of the polling loop that took longer waited for a core, in microseconds. */
+export const POLL_CONTENDED_TURN_US = 200;
+/** How long the engine polls after the last event while the cores are busy, in microseconds. */
+export const POLL_TIME_CONTENDED_US = 10;
+/** The turns on free cores after which the engine polls as long as it may again. */
+export const POLL_RECOVERY_STEPS = 256;
+/** How often a directory that waits for other nodes to finish says so, in milliseconds. */
+export const CLOSE_REMINDER_MS = 5_000;
+/** How long a program may take to end by itself once a thread of it can never go on, in milliseconds. */
+export const FAILURE_GRACE_MS = 500;
+/** How long the message of a process that is ended may take to be written, in milliseconds. */
+export const DEATH_MESSAGE_MAX_MS = 1_000;
+/** How long a thread that blocks for the engine's answer waits for it, in milliseconds. */
+export const CALL_SYNC_MAX_MS = 10_000;
