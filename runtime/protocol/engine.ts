@@ -1,0 +1,202 @@
+/**
+ * The coherence protocol of one node, as a pure state machine: an input goes in, and what is to be
+ * done comes out. No I/O, no clock, no randomness. The simulator, the exhaustive checker and the
+ * real driver run this same class.
+ */
+
+import { type CacheCounters, PageCache } from "./cache.ts";
+import { Directory } from "./directory.ts";
+import { DIRECTORY_NODE, homeOf } from "./home.ts";
+import type { GrantMessage, Message, NodeId } from "./messages.ts";
+import { Outbox, type Output } from "./output.ts";
+import { Access, type PageRun, type PageState } from "./page.ts";
+
+/** Something that happened, for {@linkcode Engine.step}. */
+export type Input =
+  /** A thread of this node faulted. */
+  | { readonly kind: "fault"; readonly page: number; readonly access: Access }
+  /** Pages are wanted before anybody faults on them. */
+  | {
+    readonly kind: "fetch";
+    readonly first: number;
+    readonly count: number;
+    readonly access: Access;
+  }
+  /** A message arrived, and with a grant its bytes are in the alias. Each sender's come in order. */
+  | { readonly kind: "message"; readonly from: NodeId; readonly message: Message }
+  /** At the directory's node: a node has joined. */
+  | { readonly kind: "peerJoined"; readonly node: NodeId }
+  /** At the directory's node: the connection to a node has ended. */
+  | { readonly kind: "peerLost"; readonly node: NodeId }
+  /** This node wants to leave. Its threads touch the region no more. */
+  | { readonly kind: "leave" }
+  /** The deadline has passed. */
+  | { readonly kind: "tick" };
+
+/** What an engine must know about its node and region. */
+export interface EngineOptions {
+  /** This node; {@linkcode DIRECTORY_NODE} is the directory's. */
+  readonly self: NodeId;
+  /** The pages of the region. */
+  readonly pageCount: number;
+  /** The most pages that one request asks for, and one grant carries. */
+  readonly runPages: number;
+  /** How long a page that was just granted is kept, in microseconds. */
+  readonly holdTimeUs: number;
+}
+
+/** The parts that an engine is made of. Tests put faulty ones in. */
+export interface EngineParts {
+  readonly PageCache: typeof PageCache;
+  readonly Directory: typeof Directory;
+}
+
+/** The protocol of one node. */
+export class Engine {
+  readonly cache: PageCache;
+  /** Only where pages have their home. */
+  readonly directory: Directory | undefined;
+  readonly #self: NodeId;
+  readonly #outbox = new Outbox();
+
+  /**
+   * @param options The node and its region.
+   * @param parts What to make the engine of.
+   */
+  constructor(options: EngineOptions, parts: EngineParts = { PageCache, Directory }) {
+    this.#self = options.self;
+    this.cache = new parts.PageCache(options, this.#outbox);
+    if (options.self !== DIRECTORY_NODE) return;
+    const takeOver = ({ first, count }: PageRun) => this.cache.fetch(first, count, Access.Write);
+    this.directory = new parts.Directory(options, this.#outbox, takeOver);
+    this.directory.peerJoined(options.self);
+  }
+
+  /** When to step with a tick, in microseconds of the same clock as `now`; `Infinity` for never. */
+  get deadline(): number {
+    return this.cache.deadline;
+  }
+
+  /** What this node may do with a page. */
+  state(page: number): PageState {
+    return this.cache.state(page);
+  }
+
+  /** What was counted so far. */
+  get counters(): Readonly<CacheCounters> {
+    return this.cache.counters;
+  }
+
+  /** Whether the bytes that follow a grant may be put into the alias. */
+  acceptsData(from: NodeId, grant: GrantMessage): boolean {
+    return this.cache.acceptsData(from, grant);
+  }
+
+  /**
+   * Takes one input.
+   *
+   * @param input What happened.
+   * @param now The time, in microseconds of any clock that does not go back.
+   * @returns What to do, in the order that {@linkcode Output} says.
+   */
+  step(input: Input, now: number): Output {
+    const outbox = this.#outbox;
+    outbox.operations = [];
+    outbox.messages = [];
+    outbox.events = [];
+    this.#take(input, now);
+    this.#deliverLocally(now);
+    return outbox;
+  }
+
+  #take(input: Input, now: number): void {
+    switch (input.kind) {
+      case "fault":
+        return this.cache.fault(input.page, input.access);
+      case "fetch":
+        return this.cache.fetch(input.first, input.count, input.access);
+      case "message":
+        return this.#receive(input.from, input.message, now);
+      case "peerJoined":
+        return this.directory?.peerJoined(input.node);
+      case "peerLost":
+        return this.directory?.peerLost(input.node);
+      case "leave":
+        this.cache.leave();
+        return this.#outbox.send(DIRECTORY_NODE, { kind: "leave" });
+      case "tick":
+        return this.cache.tick(now);
+      default:
+        input satisfies never;
+    }
+  }
+
+  /** What a node says to itself never leaves it. */
+  #deliverLocally(now: number): void {
+    const outbox = this.#outbox;
+    for (let index = 0; index < outbox.messages.length;) {
+      const { to, message } = outbox.messages[index]!;
+      if (to !== this.#self) index++;
+      else {
+        outbox.messages.splice(index, 1);
+        this.#receive(to, message, now);
+      }
+    }
+  }
+
+  #receive(from: NodeId, message: Message, now: number): void {
+    switch (message.kind) {
+      case "request":
+      case "done":
+      case "refused":
+      case "peerLostSeen":
+      case "leave":
+        if (this.directory === undefined) return this.#violation(from, message);
+        return this.#receiveAsHome(this.directory, from, message);
+      case "grant":
+        return this.cache.grant(from, message, now);
+      case "acknowledge":
+        return this.cache.acknowledge(from, message, now);
+      case "forward":
+      case "invalidate":
+        if (from !== homeOf(message.first)) return this.#violation(from, message);
+        return this.cache.demand(message, now);
+      case "peerLost":
+        if (from !== DIRECTORY_NODE) return this.#violation(from, message);
+        this.cache.peerLost(message.node, now);
+        this.#outbox.tell({ kind: "peerGone", node: message.node });
+        return this.#outbox.send(from, { kind: "peerLostSeen", node: message.node });
+      case "left":
+        if (from !== DIRECTORY_NODE) return this.#violation(from, message);
+        return this.#outbox.tell({ kind: "left" });
+      default:
+        message satisfies never;
+    }
+  }
+
+  #receiveAsHome(
+    directory: Directory,
+    from: NodeId,
+    message: Message & { kind: "request" | "done" | "refused" | "peerLostSeen" | "leave" },
+  ): void {
+    switch (message.kind) {
+      case "request":
+        return directory.request(from, message);
+      case "done":
+        return directory.done(from, message);
+      case "refused":
+        return directory.refused(from, message);
+      case "peerLostSeen":
+        return directory.peerLostSeen(from, message.node);
+      case "leave":
+        return directory.leave(from);
+      default:
+        message satisfies never;
+    }
+  }
+
+  #violation(from: NodeId, message: Message): void {
+    const reason = `${message.kind} from a node that may not send it`;
+    this.#outbox.tell({ kind: "violation", node: from, reason });
+  }
+}

@@ -1,0 +1,138 @@
+/**
+ * What nodes say to each other about pages. These are the messages as the state machines see them;
+ * `codec.ts` gives them their bytes, `docs/protocol.md` their meaning.
+ *
+ * Every message of a transaction carries the number that its requester gave the request, so that
+ * whatever arrives late is recognised and dropped.
+ */
+
+import type { Access } from "./page.ts";
+
+/** A node's number in its cluster, from 1 on in order of joining, never given twice. */
+export type NodeId = number;
+
+/** Requester → home: give me the run's first page, and what follows it as far as that is no detour. */
+export interface RequestMessage {
+  readonly kind: "request";
+  readonly access: Access;
+  readonly first: number;
+  readonly count: number;
+  /** The requester's number for this request. */
+  readonly request: number;
+}
+
+/**
+ * Home → source: send these pages to the requester; for a write, keep no copy. A source that is among
+ * `invalidated` stands in for one that died: it sends the bytes of the copy that it was told to drop.
+ */
+export interface ForwardMessage {
+  readonly kind: "forward";
+  readonly access: Access;
+  readonly first: number;
+  readonly count: number;
+  readonly requester: NodeId;
+  readonly request: number;
+  /** The nodes whose acknowledgements the requester must have before it writes. */
+  readonly invalidated: readonly NodeId[];
+}
+
+/** Home → sharer: drop your copies, then tell the requester. */
+export interface InvalidateMessage {
+  readonly kind: "invalidate";
+  readonly first: number;
+  readonly count: number;
+  readonly requester: NodeId;
+  readonly request: number;
+}
+
+/** Sharer → requester: my copies are gone. */
+export interface AcknowledgeMessage {
+  readonly kind: "acknowledge";
+  readonly first: number;
+  readonly count: number;
+  readonly request: number;
+}
+
+/** Where a grant's bytes come from. */
+export const Content = {
+  /** They follow the message. */
+  Data: 1,
+  /** Nobody ever wrote these pages: they are all zeros, and no bytes follow. */
+  Zero: 2,
+  /** The requester has them: only the right to write was missing. */
+  Kept: 3,
+  /** They were only on a node that is gone. Nothing is granted. */
+  Lost: 4,
+} as const;
+/** One of {@linkcode Content}. */
+export type Content = typeof Content[keyof typeof Content];
+
+/** Source or home → requester: the pages, or the right to write them. May be a shorter run than was asked for. */
+export interface GrantMessage {
+  readonly kind: "grant";
+  /** What the requester may do from now on; can be more than it asked for. */
+  readonly access: Access;
+  readonly content: Content;
+  readonly first: number;
+  readonly count: number;
+  readonly request: number;
+  /** The nodes whose acknowledgements must arrive before the grant takes effect. */
+  readonly invalidated: readonly NodeId[];
+  /** With `Content.Lost`, the node that had the only copy; otherwise 0. */
+  readonly lostNode: NodeId;
+}
+
+/** Requester → home: the grant has taken effect (or the pages are lost); the next transaction may start. */
+export interface DoneMessage {
+  readonly kind: "done";
+  readonly first: number;
+  readonly count: number;
+  readonly request: number;
+  /** Whether the requester was told that the pages are lost. */
+  readonly lost: boolean;
+}
+
+/** Home → everyone: this node is gone; expect nothing from it and send it nothing. */
+export interface PeerLostMessage {
+  readonly kind: "peerLost";
+  readonly node: NodeId;
+}
+
+/** Everyone → home: from here on nothing of what I say depends on the lost node. */
+export interface PeerLostSeenMessage {
+  readonly kind: "peerLostSeen";
+  readonly node: NodeId;
+}
+
+/** Source or sharer → home: the requester died before I gave up my copy, so I keep it. */
+export interface RefusedMessage {
+  readonly kind: "refused";
+  readonly first: number;
+  readonly count: number;
+  readonly requester: NodeId;
+  readonly request: number;
+}
+
+/** Leaving node → home: I make no more requests; take what only I have. */
+export interface LeaveMessage {
+  readonly kind: "leave";
+}
+
+/** Home → leaving node: nothing depends on you any more. */
+export interface LeftMessage {
+  readonly kind: "left";
+}
+
+/** A message about pages. */
+export type Message =
+  | RequestMessage
+  | ForwardMessage
+  | InvalidateMessage
+  | AcknowledgeMessage
+  | GrantMessage
+  | DoneMessage
+  | PeerLostMessage
+  | PeerLostSeenMessage
+  | RefusedMessage
+  | LeaveMessage
+  | LeftMessage;

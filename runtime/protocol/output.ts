@@ -1,0 +1,69 @@
+/**
+ * What a step of the protocol asks its driver to do.
+ *
+ * The contract, which every driver keeps:
+ * 1. all `operations`, in order;
+ * 2. then all `messages`, in order for each destination. The bytes of a grant with `Content.Data` are
+ *    read from the alias then, not before, and stay unchanged until the requester has them;
+ * 3. then the `events`.
+ */
+
+import type { Message, NodeId } from "./messages.ts";
+
+/** Something to do to pages in every window of this node. All are idempotent. */
+export type PageOperation =
+  /** Map what the alias has; write-protected unless `writable`. Wakes whoever faulted there. */
+  | { readonly kind: "install"; first: number; count: number; writable: boolean }
+  /** The same, after the alias was filled with zeros. */
+  | { readonly kind: "installZero"; first: number; count: number }
+  /** Allow writing to pages that are mapped. Wakes. */
+  | { readonly kind: "unprotect"; first: number; count: number }
+  /** Forbid writing; when it returns no more write gets through. */
+  | { readonly kind: "protect"; first: number; count: number }
+  /** Unmap; when it returns no more access gets through. The alias keeps its bytes. */
+  | { readonly kind: "evict"; first: number; count: number };
+
+/** A message and the node that it is for. */
+export interface Envelope {
+  readonly to: NodeId;
+  readonly message: Message;
+}
+
+/** Something that the driver, or the program, must be told. */
+export type EngineEvent =
+  /** A thread here waits for a page whose only copy was on a node that is gone. */
+  | { readonly kind: "pageLost"; readonly page: number; readonly node: NodeId }
+  /** A peer broke the protocol: nothing that it says can be believed. */
+  | { readonly kind: "violation"; readonly node: NodeId; readonly reason: string }
+  /** The home tells that a node is gone: close its connection, drop what is queued for it. */
+  | { readonly kind: "peerGone"; readonly node: NodeId }
+  /** At the directory's node: a node has left, and has been told so. */
+  | { readonly kind: "nodeLeft"; readonly node: NodeId }
+  /** This node has left: nobody needs it any more. */
+  | { readonly kind: "left" };
+
+/** The result of one step; valid until the next step of the same engine. */
+export interface Output {
+  readonly operations: readonly PageOperation[];
+  readonly messages: readonly Envelope[];
+  readonly events: readonly EngineEvent[];
+}
+
+/** Where the parts of an engine put what they want done. */
+export class Outbox {
+  operations: PageOperation[] = [];
+  messages: Envelope[] = [];
+  events: EngineEvent[] = [];
+
+  operate(operation: PageOperation): void {
+    this.operations.push(operation);
+  }
+
+  send(to: NodeId, message: Message): void {
+    this.messages.push({ to, message });
+  }
+
+  tell(event: EngineEvent): void {
+    this.events.push(event);
+  }
+}
