@@ -1,0 +1,133 @@
+/**
+ * The fields of control messages: how each is checked when it arrives and written when it leaves.
+ */
+
+import type { ValueType } from "../std/msgpack_encode.d.ts";
+import { ADDRESS_MAX_BYTES, CONTROL_TEXT_MAX, NODE_ID_MAX, NODES_MAX } from "../limits.ts";
+import { PORT_MAX } from "../address.ts";
+
+/** How one field is read and written. */
+export interface FieldCodec<T> {
+  /** The value of what arrived, or `undefined` where that is no value of this field. */
+  read(value: ValueType): T | undefined;
+  /** What to send for the value. */
+  write(value: T): ValueType;
+  /** Whether the field may be left out. */
+  readonly optional: boolean;
+}
+
+/** Where a node can be reached. */
+export interface PeerAddress {
+  /** The node. */
+  readonly id: number;
+  /** A host name, or an IP address without brackets. */
+  readonly address: string;
+  /** The TCP port. */
+  readonly port: number;
+}
+
+const U32_MAX = 0xffff_ffff;
+const U64_MAX = 0xffff_ffff_ffff_ffffn;
+
+/** What host names and IP addresses, with a zone or without, are made of. */
+const ADDRESS_PATTERN = /^[\w.:%-]+$/;
+/** What the codes of errors are made of. */
+const WORD_PATTERN = /^[A-Za-z]{1,64}$/;
+
+/** A field that may be left out. */
+export function optional<T>(field: FieldCodec<T>): FieldCodec<T> {
+  return { ...field, optional: true };
+}
+
+/**
+ * A whole number.
+ *
+ * @param least The least that it may be.
+ * @param most The most, at most 2^53 - 1.
+ */
+export function integer(least: number, most: number): FieldCodec<number> {
+  return {
+    read(value) {
+      const number = typeof value === "bigint" ? Number(value) : value;
+      if (typeof number !== "number" || !Number.isSafeInteger(number)) return undefined;
+      return number >= least && number <= most ? number : undefined;
+    },
+    // The encoder would make a float of a number above 32 bits.
+    write: (value) => value > U32_MAX ? BigInt(value) : value,
+    optional: false,
+  };
+}
+
+/** A number of 64 bits. */
+export const u64: FieldCodec<bigint> = {
+  read: (value) => typeof value === "bigint" && value >= 0n && value <= U64_MAX ? value : undefined,
+  write: (value) => value,
+  optional: false,
+};
+
+/** True or false. */
+export const flag: FieldCodec<boolean> = {
+  read: (value) => typeof value === "boolean" ? value : undefined,
+  write: (value) => value,
+  optional: false,
+};
+
+/** Text for people; what is too long is cut off, since a long reason is better than none. */
+export const text: FieldCodec<string> = {
+  read: (value) =>
+    typeof value === "string" && value.length <= CONTROL_TEXT_MAX ? value : undefined,
+  write: (value) => value.slice(0, CONTROL_TEXT_MAX),
+  optional: false,
+};
+
+/** One of a growing list of words, such as the codes of errors. */
+export const word: FieldCodec<string> = {
+  read: (value) => typeof value === "string" && WORD_PATTERN.test(value) ? value : undefined,
+  write: (value) => value,
+  optional: false,
+};
+
+/** A host name or an IP address. */
+export const address: FieldCodec<string> = {
+  read(value) {
+    if (typeof value !== "string" || value.length > ADDRESS_MAX_BYTES) return undefined;
+    return ADDRESS_PATTERN.test(value) ? value : undefined;
+  },
+  write: (value) => value,
+  optional: false,
+};
+
+/** A node. */
+export const node: FieldCodec<number> = integer(1, NODE_ID_MAX);
+
+/** A TCP port that somebody listens on. */
+export const port: FieldCodec<number> = integer(1, PORT_MAX);
+
+/** Where nodes can be reached, each as `[id, address, port]`: names would double the bytes. */
+export const peers: FieldCodec<readonly PeerAddress[]> = {
+  read(value) {
+    if (!Array.isArray(value) || value.length > NODES_MAX) return undefined;
+    const list: PeerAddress[] = [];
+    for (const entry of value as readonly ValueType[]) {
+      const peer = readPeer(entry);
+      if (peer === undefined) return undefined;
+      list.push(peer);
+    }
+    return list;
+  },
+  write: (value) => value.map((peer) => [peer.id, peer.address, peer.port]),
+  optional: false,
+};
+
+function readPeer(entry: ValueType): PeerAddress | undefined {
+  if (!Array.isArray(entry) || entry.length !== 3) return undefined;
+  const [first, second, third] = entry as readonly ValueType[];
+  const peer = {
+    id: node.read(first!),
+    address: address.read(second!),
+    port: port.read(third!),
+  };
+  const { id, address: host, port: listens } = peer;
+  if (id === undefined || host === undefined || listens === undefined) return undefined;
+  return { id, address: host, port: listens };
+}

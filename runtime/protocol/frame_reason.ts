@@ -1,0 +1,107 @@
+/**
+ * Why bytes are not a frame: a name for programs, a sentence for people.
+ */
+
+/** What is wrong with a frame, as a stable word. The list only grows. */
+export type FrameReason =
+  /** The bytes do not begin like a frame: the other side is not a node. */
+  | "BadMagic"
+  /** The other side speaks another version. */
+  | "BadVersion"
+  /** No message has this type. */
+  | "UnknownType"
+  /** The frame is shorter than its header, or longer than any of its type may be. */
+  | "LengthOutOfBounds"
+  /** The length is not what the header's list says. */
+  | "LengthMismatch"
+  /** Neither read nor write. */
+  | "UnknownAccess"
+  /** No content of this type of message. */
+  | "UnknownContent"
+  /** The page bytes are packed in a way that this version does not know. */
+  | "UnknownEncoding"
+  /** A byte that is to be zero in this version is not. */
+  | "ReservedNotZero"
+  /** A field that this type of message does not use is not zero. */
+  | "UnusedFieldNotZero"
+  /** A run of no pages. */
+  | "RunEmpty"
+  /** A run of more pages than the cluster moves at once. */
+  | "RunTooLong"
+  /** A run that begins or ends beyond the region's last page. */
+  | "RunOutOfRegion"
+  /** A number that no node can have. */
+  | "NodeOutOfBounds"
+  /** A list of more nodes than a cluster has. */
+  | "ListTooLong"
+  /** The page bytes announced are not those of the run. */
+  | "PayloadMismatch"
+  /** The body of a control message is not one map of MessagePack. */
+  | "ControlNotMap"
+  /** A control message without a kind that this version knows. */
+  | "ControlKindUnknown"
+  /** A field that this kind of control message must have is missing. */
+  | "ControlFieldMissing"
+  /** A field that this kind of control message does not have. */
+  | "ControlFieldUnknown"
+  /** A field of a control message with a value that it cannot have. */
+  | "ControlFieldInvalid";
+
+/** Bytes that are not of the protocol. */
+export interface Malformed {
+  readonly kind: "malformed";
+  /** What is wrong. */
+  readonly reason: FrameReason;
+  /** The value that is wrong, or the name of the field of a control message that is. */
+  readonly detail: number | string;
+}
+
+/**
+ * Makes the result of a decoder that found something wrong.
+ *
+ * @param reason What is wrong.
+ * @param detail The value or the field.
+ * @returns The result.
+ */
+export function malformed(reason: FrameReason, detail: number | string): Malformed {
+  return { kind: "malformed", reason, detail };
+}
+
+const TEXTS: Readonly<Record<FrameReason, string>> = {
+  BadMagic: "does not begin with the protocol's mark, so it is not from a node",
+  BadVersion: "is of another protocol version; run the same release on every node",
+  UnknownType: "has an unknown type",
+  LengthOutOfBounds: "has a length out of bounds",
+  LengthMismatch: "has a length that does not match its list of nodes",
+  UnknownAccess: "has an unknown access",
+  UnknownContent: "has an unknown content",
+  UnknownEncoding: "has an unknown encoding of its page bytes",
+  ReservedNotZero: "has a reserved byte that is not zero",
+  UnusedFieldNotZero: "has a value in a field that its type does not use",
+  RunEmpty: "has a run of no pages",
+  RunTooLong: "has a run of more pages than may be moved at once",
+  RunOutOfRegion: "has a run that leaves the region",
+  NodeOutOfBounds: "names a node that cannot exist",
+  ListTooLong: "lists more nodes than a cluster can have",
+  PayloadMismatch: "announces page bytes that do not match its run",
+  ControlNotMap: "has a body that is not one map of MessagePack",
+  ControlKindUnknown: "has an unknown kind of control message",
+  ControlFieldMissing: "has a control message with a field missing",
+  ControlFieldUnknown: "has a control message with an unknown field",
+  ControlFieldInvalid: "has a control message with a field out of bounds",
+};
+
+/** Every reason there is. */
+export const FRAME_REASONS: readonly FrameReason[] = Object.keys(TEXTS) as FrameReason[];
+
+/**
+ * Says what is wrong with a frame.
+ *
+ * @param reason The name that the decoder gave.
+ * @param detail The value or field that it gave, to be named too.
+ * @returns A sentence without a full stop.
+ */
+export function describeFrameReason(reason: FrameReason, detail?: number | string): string {
+  const text = `Frame ${TEXTS[reason]}`;
+  return detail === undefined ? text : `${text}: ${detail}`;
+}
