@@ -1,0 +1,129 @@
+/**
+ * Who is let into a cluster, and who is not and why.
+ */
+
+import { type Address, formatAddress } from "../address.ts";
+import { TdsmError, type TdsmErrorCode } from "../errors.ts";
+import { NODE_ID_MAX, NODES_MAX } from "../limits.ts";
+import { PROTOCOL_VERSION } from "../protocol/codec.ts";
+import type { Control, HelloControl, RefuseControl } from "../protocol/control.ts";
+import { DIRECTORY_NODE } from "../protocol/home.ts";
+import type { NodeId } from "../protocol/messages.ts";
+import { formatSize } from "../size.ts";
+
+/** Another node. */
+export interface Peer {
+  readonly id: NodeId;
+  readonly address: string;
+  readonly port: number;
+}
+
+/** What the directory decides for everyone. */
+export interface RegionSettings {
+  /** Bytes. */
+  readonly size: number;
+  /** Bytes. */
+  readonly pageSize: number;
+  /** The most pages that one request asks for. */
+  readonly runPages: number;
+  /** How long a page that was just granted is kept, in microseconds. */
+  readonly holdTimeUs: number;
+  /** Whether page bytes may be packed. */
+  readonly compression: boolean;
+}
+
+/** What there is to know of a cluster when somebody knocks. */
+export interface Doorkeeper {
+  readonly self: NodeId;
+  readonly session: bigint;
+  readonly region: RegionSettings;
+  /** The directory's node, where that is another. */
+  readonly directory: Peer | undefined;
+  /** How many nodes there are. */
+  readonly nodes: number;
+  /** The id that the next node would have. */
+  readonly nextId: NodeId;
+  isGone(node: NodeId): boolean;
+  /** Whether there is a connection to the node. */
+  isLinked(node: NodeId): boolean;
+  /** Whether this node has begun to connect to the node. */
+  isDialled(node: NodeId): boolean;
+}
+
+/** The codes that one node may give another as the reason for a refusal. */
+const REFUSAL_CODES: readonly TdsmErrorCode[] = [
+  "JoinRefused",
+  "LimitExceeded",
+  "ProtocolViolation",
+  "RegionMismatch",
+  "VersionMismatch",
+];
+
+/**
+ * Why whoever says this first is not let in.
+ *
+ * @param control What it says.
+ * @param door What there is to know of the cluster.
+ * @returns The answer to give; `undefined` when it is let in.
+ */
+export function objectionToHello(control: Control, door: Doorkeeper): RefuseControl | undefined {
+  if (control.kind !== "hello") {
+    return refuse("ProtocolViolation", `${control.kind} instead of hello`);
+  }
+  if (control.protocolVersion !== PROTOCOL_VERSION) {
+    const { protocolVersion, release } = control;
+    const theirs = `protocol version ${protocolVersion} (release ${release})`;
+    return refuse("VersionMismatch", `${theirs} asked for, this is ${PROTOCOL_VERSION}`);
+  }
+  if (control.node === 0) return objectionToJoin(control, door);
+  if (control.session !== door.session) return refuse("JoinRefused", "it is of another cluster");
+  if (door.isGone(control.node)) return refuse("JoinRefused", "the directory gave that node up");
+  // Two that dial each other at once agree without a word: the connection of the lower id counts.
+  const crossed = door.isDialled(control.node) && control.node > door.self;
+  if (crossed || door.isLinked(control.node)) return refuse("JoinRefused", "connected already");
+  return undefined;
+}
+
+function objectionToJoin(
+  { size, pageSize }: HelloControl,
+  { self, region, directory, nodes, nextId }: Doorkeeper,
+): RefuseControl | undefined {
+  if (self !== DIRECTORY_NODE) {
+    const { address: hostname, port } = directory!;
+    const at = formatAddress({ hostname, port });
+    return refuse("JoinRefused", `it is not the directory, which is at ${at}`);
+  }
+  if (size !== undefined && size !== region.size) {
+    const [asked, has] = [formatSize(size), formatSize(region.size)];
+    return refuse("RegionMismatch", `size ${asked} asked for, the directory's region has ${has}`);
+  }
+  if (pageSize !== undefined && pageSize !== region.pageSize) {
+    const [asked, has] = [formatSize(pageSize), formatSize(region.pageSize)];
+    const reason = `page size ${asked} asked for, the directory's region has ${has}`;
+    return refuse("RegionMismatch", reason);
+  }
+  if (nodes >= NODES_MAX || nextId > NODE_ID_MAX) {
+    return refuse("LimitExceeded", `the cluster is full: ${nodes} nodes`);
+  }
+  return undefined;
+}
+
+function refuse(code: TdsmErrorCode, reason: string): RefuseControl {
+  return { kind: "refuse", code, reason };
+}
+
+/**
+ * Why the other side did not let this node in.
+ *
+ * @param control What it answered.
+ * @param address Where it is.
+ * @returns The error.
+ */
+export function refusal(control: Control, address: Address): TdsmError {
+  if (control.kind !== "refuse") {
+    return new TdsmError("ProtocolViolation", `${control.kind} instead of an answer`);
+  }
+  const code = REFUSAL_CODES.find((known) => known === control.code) ?? "JoinRefused";
+  const message = `Cannot join: the node at ${formatAddress(address)} refuses: ${control.reason}`;
+  return new TdsmError(code, message, { operation: "join" });
+}

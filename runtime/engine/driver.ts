@@ -1,0 +1,240 @@
+/**
+ * Drives the protocol of a node: takes faults from the kernel, messages from peers and calls from the
+ * program's threads, and does to pages and links what the protocol says.
+ *
+ * Waking a sleeping thread costs more than everything else on the way of a page. So the driver polls
+ * for a while after each event, and only then sleeps in the kernel until there is a fault or a kick.
+ * Sockets are looked at by Deno's event loop in either case.
+ */
+
+import { FAULT_WORDS, FAULT_WRITE, FAULT_WRITE_PROTECT } from "../../ffi/abi.ts";
+import type { NativeRegion } from "../../ffi/native.ts";
+import {
+  FAULT_BATCH,
+  POLL_CONTENDED_TURN_US,
+  POLL_RECOVERY_STEPS,
+  POLL_TIME_CONTENDED_US,
+} from "../limits.ts";
+import type { Engine, Input } from "../protocol/engine.ts";
+import { Content, type GrantMessage, type Message, type NodeId } from "../protocol/messages.ts";
+import type { EngineEvent, Output, PageOperation } from "../protocol/output.ts";
+import { Access } from "../protocol/page.ts";
+import type { CallServer } from "./calls.ts";
+import type { CallSlots } from "./ring.ts";
+
+/** Where a driver sends messages. */
+export interface MessageSink {
+  /** Queues a message, with the bytes of its pages. */
+  send(to: NodeId, message: Message, payload?: Uint8Array): void;
+  /** Sends what is queued. */
+  flush(): void;
+}
+
+/** What a driver is made of. */
+export interface DriverParts {
+  readonly engine: Engine;
+  readonly region: NativeRegion;
+  readonly sink: MessageSink;
+  readonly slots: CallSlots;
+  readonly calls: CallServer;
+  /** How long to poll after the last event, in microseconds. */
+  readonly pollTimeUs: number;
+  /** Told what the protocol has to say. */
+  readonly tell: (event: EngineEvent) => void;
+  /** Told of what must not happen: the driver has stopped. */
+  readonly failed: (error: unknown) => void;
+}
+
+/** How a driver spends its time. */
+export interface DriverCounters {
+  /** Turns of the polling loop. */
+  turns: number;
+  /** Times that it went to sleep. */
+  sleeps: number;
+}
+
+/** Runs one node's protocol. */
+export class Driver {
+  readonly counters: DriverCounters = { turns: 0, sleeps: 0 };
+  readonly #parts: DriverParts;
+  readonly #alias: Uint8Array;
+  readonly #faults = new Uint32Array(FAULT_BATCH * FAULT_WORDS);
+  readonly #turn = (): void => this.#guarded(() => this.#poll());
+  #pollTimeUs: number;
+  #lastEventUs = 0;
+  #lastTurnUs = 0;
+  /** Whether no turn is scheduled. */
+  #asleep = true;
+  /** Whether a thread of the pool waits in the kernel. It is left there while the driver polls. */
+  #waiting: Promise<void> | undefined;
+  #stopped = false;
+  #faulted: (() => void) | undefined;
+
+  /** @param parts What to drive, and with what. */
+  constructor(parts: DriverParts) {
+    this.#parts = parts;
+    this.#alias = parts.region.alias();
+    this.#pollTimeUs = parts.pollTimeUs;
+  }
+
+  /** Begins to take faults and calls. */
+  start(): void {
+    this.#wake();
+  }
+
+  /** Ends; when it resolves no call into the region is under way. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    this.#parts.region.kick();
+    await this.#waiting;
+  }
+
+  /** From here on no fault can be served; `faulted` is called when one comes, or has come. */
+  refuseFaults(faulted: () => void): void {
+    this.#faulted = faulted;
+    if (this.#parts.engine.cache.isAwaited) faulted();
+  }
+
+  /** Where the bytes of a grant go; `undefined` when it was not asked for. */
+  target(from: NodeId, grant: GrantMessage): Uint8Array | undefined {
+    const { engine } = this.#parts;
+    return engine.acceptsData(from, grant) ? this.#bytes(grant.first, grant.count) : undefined;
+  }
+
+  /** Something happened. */
+  input(input: Input): void {
+    if (this.#stopped) return;
+    this.#guarded(() => this.#step(input));
+    this.#wake();
+  }
+
+  #guarded(action: () => void): void {
+    try {
+      action();
+    } catch (error) {
+      this.#stopped = true;
+      this.#parts.failed(error);
+    }
+  }
+
+  /** Makes sure that a turn comes soon. */
+  #wake(): void {
+    this.#lastEventUs = nowUs();
+    if (!this.#asleep || this.#stopped) return;
+    this.#asleep = false;
+    this.#parts.slots.setAsleep(false);
+    this.#lastTurnUs = this.#lastEventUs;
+    setImmediate(this.#turn);
+  }
+
+  /** One turn of the polling loop. */
+  #poll(): void {
+    if (this.#stopped) return;
+    this.counters.turns++;
+    const { engine, calls } = this.#parts;
+    let active = this.#takeFaults();
+    active = calls.poll() || active;
+    const now = nowUs();
+    if (engine.deadline <= now) {
+      this.#step({ kind: "tick" });
+      active = true;
+    }
+    if (active) this.#lastEventUs = now;
+    else this.#adapt(now - this.#lastTurnUs);
+    this.#lastTurnUs = now;
+    if (engine.deadline !== Infinity || now - this.#lastEventUs < this.#pollTimeUs) {
+      setImmediate(this.#turn);
+    } else {
+      this.#sleep();
+    }
+  }
+
+  /**
+   * Polls less while the cores are busy: a turn that took long was waiting for a core, and so was
+   * whoever this thread took one from.
+   */
+  #adapt(turnUs: number): void {
+    const { pollTimeUs } = this.#parts;
+    if (turnUs > POLL_CONTENDED_TURN_US) {
+      this.#pollTimeUs = Math.min(pollTimeUs, POLL_TIME_CONTENDED_US);
+    } else if (this.#pollTimeUs < pollTimeUs) {
+      this.#pollTimeUs += pollTimeUs / POLL_RECOVERY_STEPS;
+    }
+  }
+
+  #sleep(): void {
+    const { slots, calls, region } = this.#parts;
+    slots.setAsleep(true);
+    // A call that came before the caller could see that it must kick would wait for ever.
+    if (calls.poll()) {
+      slots.setAsleep(false);
+      setImmediate(this.#turn);
+      return;
+    }
+    this.#asleep = true;
+    this.counters.sleeps++;
+    this.#waiting ??= region.wait(-1).then(() => {
+      this.#waiting = undefined;
+      this.#wake();
+    }, (error) => {
+      this.#waiting = undefined;
+      if (!this.#stopped) this.#parts.failed(error);
+    });
+  }
+
+  /** Takes what faults there are; whether there were any. */
+  #takeFaults(): boolean {
+    const count = this.#parts.region.readFaults(this.#faults);
+    for (let index = 0; index < count; index++) {
+      const page = this.#faults[index * FAULT_WORDS]!;
+      const flags = this.#faults[index * FAULT_WORDS + 1]!;
+      if (this.#faulted !== undefined) this.#faulted();
+      const access = (flags & (FAULT_WRITE | FAULT_WRITE_PROTECT)) !== 0
+        ? Access.Write
+        : Access.Read;
+      this.#step({ kind: "fault", page, access });
+    }
+    return count > 0;
+  }
+
+  /** Lets the protocol take an input, and does what it says in the order that it must be done. */
+  #step(input: Input): void {
+    const { engine, sink, tell } = this.#parts;
+    const output: Output = engine.step(input, nowUs());
+    for (const operation of output.operations) this.#operate(operation);
+    for (const { to, message } of output.messages) {
+      const carries = message.kind === "grant" && message.content === Content.Data;
+      sink.send(to, message, carries ? this.#bytes(message.first, message.count) : undefined);
+    }
+    if (output.messages.length > 0) sink.flush();
+    for (const event of output.events) tell(event);
+  }
+
+  #operate(operation: PageOperation): void {
+    const { region } = this.#parts;
+    const { kind, first, count } = operation;
+    switch (kind) {
+      case "install":
+        return region.install(first, count, operation.writable);
+      case "installZero":
+        return region.install(first, count, true, true);
+      case "unprotect":
+        return region.unprotect(first, count);
+      case "protect":
+        return region.protect(first, count);
+      case "evict":
+        return region.evict(first, count);
+      default:
+        kind satisfies never;
+    }
+  }
+
+  #bytes(first: number, count: number): Uint8Array {
+    const { pageSize } = this.#parts.region;
+    return this.#alias.subarray(first * pageSize, (first + count) * pageSize);
+  }
+}
+
+function nowUs(): number {
+  return performance.now() * 1000;
+}

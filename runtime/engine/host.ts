@@ -1,0 +1,334 @@
+/**
+ * One node's engine, put together: region, protocol, driver, cluster and the answers to the program.
+ * Runs in the Worker; what is outside of it is `EngineStart` and `EngineNews`.
+ */
+
+import { openLibrary, type TdsmLibrary } from "../../ffi/library.ts";
+import { die, NativeRegion } from "../../ffi/native.ts";
+import type { Settings } from "../config.ts";
+import { TdsmError } from "../errors.ts";
+import { formatAddress } from "../address.ts";
+import {
+  CLOSE_REMINDER_MS,
+  DEATH_MESSAGE_MAX_MS,
+  FAILURE_GRACE_MS,
+  LEAVE_MAX_MS,
+  RUN_MAX_BYTES,
+} from "../limits.ts";
+import { Engine } from "../protocol/engine.ts";
+import { DIRECTORY_NODE } from "../protocol/home.ts";
+import type { NodeId } from "../protocol/messages.ts";
+import type { EngineEvent } from "../protocol/output.ts";
+import type { ValueType } from "../std/msgpack_encode.d.ts";
+import type { RegionSettings } from "./admission.ts";
+import { Call, CallServer, type PackedError, packError } from "./calls.ts";
+import { Cluster } from "./cluster.ts";
+import { Driver } from "./driver.ts";
+import { CallSlots } from "./ring.ts";
+
+/** What the program's thread sends to begin with. */
+export interface EngineStart {
+  readonly settings: Settings;
+  /** The path of `libtdsm.so`. */
+  readonly library: string;
+  /** The rings. */
+  readonly slots: SharedArrayBuffer;
+  /** The runtime's release. */
+  readonly release: string;
+}
+
+/** What the engine tells the program's thread. */
+export type EngineNews =
+  /** The node is one of the cluster. */
+  | {
+    readonly kind: "ready";
+    readonly id: NodeId;
+    /** To attach other threads to the region. */
+    readonly handle: number;
+    readonly windowAddress: bigint;
+    readonly size: number;
+    readonly pageSize: number;
+    readonly userModeOnly: boolean;
+    /** Where the node listens. */
+    readonly address: string;
+    readonly port: number;
+  }
+  /** The node cannot go on, or could not start. */
+  | { readonly kind: "failed"; readonly error: PackedError }
+  /** The directory's node has closed the cluster. */
+  | { readonly kind: "closing" }
+  /** Something to log. */
+  | { readonly kind: "log"; readonly level: number; readonly text: string };
+
+/** One node's engine. */
+export class EngineHost {
+  readonly #start: EngineStart;
+  readonly #post: (news: EngineNews) => void;
+  readonly #library: TdsmLibrary;
+  readonly #cluster: Cluster;
+  readonly #slots: CallSlots;
+  #region: NativeRegion | undefined;
+  #engine: Engine | undefined;
+  #driver: Driver | undefined;
+  #failure: TdsmError | undefined;
+  #ending = false;
+  #doomed = false;
+  /** Called whenever peers came or went, or the node failed. */
+  readonly #watchers = new Set<() => void>();
+  #left: PromiseWithResolvers<void> = Promise.withResolvers();
+
+  private constructor(start: EngineStart, post: (news: EngineNews) => void) {
+    this.#start = start;
+    this.#post = post;
+    this.#slots = new CallSlots(start.slots);
+    this.#library = openLibrary({ path: start.library });
+    const { settings, release } = start;
+    this.#cluster = new Cluster({ ...settings, serving: settings.rpcServer, release }, {
+      target: (from, grant) => this.#driver!.target(from, grant),
+      message: (from, message) => this.#driver!.input({ kind: "message", from, message }),
+      joined: ({ id }) => this.#driver!.input({ kind: "peerJoined", node: id }),
+      lost: (node, reason) => this.#peerLost(node, reason),
+      changed: () => this.#notify(),
+      closing: () => this.#closing(),
+      failed: (error) => this.#fail(error),
+      log: (level, text) => this.#log(level, text),
+    });
+  }
+
+  /**
+   * Starts a node.
+   *
+   * @param start What it goes by.
+   * @param post Takes what it has to tell.
+   * @returns The engine, once it is one of the cluster; `ready` was posted.
+   * @throws {TdsmError} Why it cannot start.
+   */
+  static async start(start: EngineStart, post: (news: EngineNews) => void): Promise<EngineHost> {
+    const host = new EngineHost(start, post);
+    try {
+      await host.#join();
+    } catch (error) {
+      await host.#shut();
+      throw error;
+    }
+    return host;
+  }
+
+  async #join(): Promise<void> {
+    const { settings } = this.#start;
+    const { directoryAddress, size, pageSize } = settings;
+    if (directoryAddress === undefined) {
+      const { runPages, holdTimeUs, compression } = settings;
+      const region = { size: size!, pageSize: pageSize!, runPages, holdTimeUs, compression };
+      region.runPages = Math.max(1, Math.min(runPages, RUN_MAX_BYTES / region.pageSize));
+      this.#cluster.host(region);
+      this.#open(region);
+    } else {
+      const { joinTimeoutMs } = settings;
+      const wanted = { size, pageSize };
+      const welcomed = (region: RegionSettings): void => this.#open(region);
+      await this.#cluster.join(directoryAddress, wanted, joinTimeoutMs, welcomed);
+    }
+    const { hostname, port } = this.#cluster.address;
+    const { handle, windowAddress, userModeOnly, ...region } = this.#region!;
+    this.#post({
+      kind: "ready",
+      id: this.#cluster.self,
+      handle,
+      windowAddress,
+      size: region.size,
+      pageSize: region.pageSize,
+      userModeOnly,
+      address: hostname,
+      port,
+    });
+    if (!isLoopback(hostname)) {
+      const at = formatAddress({ hostname, port });
+      this.#log(2, `Listening at ${at}: whoever reaches this port can join and read the region`);
+    }
+  }
+
+  /** Opens the region and begins to serve it. */
+  #open({ size, pageSize, runPages, holdTimeUs }: RegionSettings): void {
+    const { settings: { pollTimeUs } } = this.#start;
+    const region = this.#region = NativeRegion.open(this.#library, { size, pageSize });
+    const engine = this.#engine = new Engine({
+      self: this.#cluster.self,
+      pageCount: size / pageSize,
+      runPages,
+      holdTimeUs,
+    });
+    this.#driver = new Driver({
+      engine,
+      region,
+      sink: this.#cluster,
+      slots: this.#slots,
+      calls: new CallServer(this.#slots, (call, argument) => this.#serve(call, argument)),
+      pollTimeUs,
+      tell: (event) => this.#tell(event),
+      failed: (error) => this.#fail(error),
+    });
+    this.#driver.start();
+  }
+
+  /** Answers a call of the program. */
+  #serve(call: Call, argument: ValueType): ValueType | Promise<ValueType | undefined> {
+    if (call === Call.Close) return this.#close().then(() => null);
+    if (this.#failure !== undefined) throw this.#failure;
+    switch (call) {
+      case Call.Peers:
+        return this.#cluster.peers.map(({ id, address, port }) => ({ id, address, port }));
+      case Call.WaitForPeer:
+        return this.#waitForPeer(argument as number).then(() => null);
+      case Call.Stats:
+        return this.#stats();
+      default:
+        throw new TdsmError("EngineFailed", `The engine has no call ${call satisfies never}`);
+    }
+  }
+
+  #stats(): ValueType {
+    return {
+      ...this.#engine!.counters,
+      ...this.#cluster.counters,
+      ...this.#driver!.counters,
+    };
+  }
+
+  async #waitForPeer(node: NodeId): Promise<void> {
+    for (;;) {
+      if (this.#failure !== undefined) throw this.#failure;
+      const { self, peers } = this.#cluster;
+      if (node === self || peers.some(({ id }) => id === node)) return;
+      if (this.#cluster.isGone(node)) {
+        throw new TdsmError("PeerLost", `Cannot wait for node ${node}: it is gone`);
+      }
+      await this.#change();
+    }
+  }
+
+  /** Resolves at the next change of peers, or failure. */
+  #change(): Promise<void> {
+    return new Promise((resolve) => this.#watchers.add(resolve));
+  }
+
+  #notify(): void {
+    const watchers = [...this.#watchers];
+    this.#watchers.clear();
+    for (const watcher of watchers) watcher();
+  }
+
+  #tell(event: EngineEvent): void {
+    switch (event.kind) {
+      case "pageLost": {
+        const { page, node } = event;
+        const { pageSize } = this.#region!;
+        const bytes = `bytes ${page * pageSize} to ${(page + 1) * pageSize - 1}`;
+        const message = `Page ${page} (${bytes}) is lost: its only copy was on node ${node}, ` +
+          `which is gone. Node ${this.#cluster.self} needs it and cannot go on`;
+        return this.#doom(new TdsmError("PageLost", message));
+      }
+      case "violation":
+        this.#log(1, `Node ${event.node} broke the protocol: ${event.reason}`);
+        return this.#cluster.expel(event.node, event.reason);
+      case "peerGone":
+        return this.#cluster.forget(event.node);
+      case "nodeLeft":
+        return this.#cluster.release(event.node);
+      case "left":
+        return this.#left.resolve();
+      default:
+        event satisfies never;
+    }
+  }
+
+  /** At the directory's node: a node went away without leaving. */
+  #peerLost(node: NodeId, reason: string): void {
+    if (this.#ending) return;
+    this.#log(2, `Node ${node} is lost: ${reason}. Pages that only it had are lost with it`);
+    this.#driver!.input({ kind: "peerLost", node });
+  }
+
+  #closing(): void {
+    if (this.#ending) return;
+    this.#ending = true;
+    this.#log(3, "The directory's node has closed the cluster");
+    this.#post({ kind: "closing" });
+    const message = "The directory's node has closed the cluster: no page can be fetched any more";
+    this.#refuseFaults(new TdsmError("DirectoryLost", message));
+  }
+
+  /** The node cannot go on: its program is told, and whoever waits for the engine. */
+  #fail(error: unknown): void {
+    if (this.#failure !== undefined || this.#ending) return;
+    const packed = packError(error);
+    this.#failure = error instanceof TdsmError ? error : new TdsmError(packed.code, packed.message);
+    this.#post({ kind: "failed", error: packed });
+    this.#notify();
+    this.#left.resolve();
+    this.#refuseFaults(this.#failure);
+  }
+
+  /** Whoever faults from here on waits for something that never comes. */
+  #refuseFaults(error: TdsmError): void {
+    this.#driver?.refuseFaults(() => this.#doom(error));
+  }
+
+  /**
+   * The node cannot go on, and a thread of the program waits for something that never comes. If the
+   * program does not end by itself, because it is that thread, it is ended from here.
+   */
+  #doom(error: TdsmError): void {
+    if (this.#doomed) return;
+    this.#doomed = true;
+    this.#fail(error);
+    const message = `tdsm: error: ${error.message} (${error.code})\n`;
+    setTimeout(() => die(this.#library, message, 1, DEATH_MESSAGE_MAX_MS), FAILURE_GRACE_MS);
+  }
+
+  #log(level: number, text: string): void {
+    if (level <= this.#start.settings.logLevel) this.#post({ kind: "log", level, text });
+  }
+
+  /** Leaves the cluster, or ends it. */
+  async #close(): Promise<void> {
+    if (!this.#ending && this.#failure === undefined) {
+      if (this.#cluster.self === DIRECTORY_NODE) await this.#untilOthersFinish();
+      else await this.#leave();
+    }
+    await this.#shut();
+  }
+
+  /** The directory's node ends last, but for those who only serve. */
+  async #untilOthersFinish(): Promise<void> {
+    const remind = (): void => {
+      const nodes = this.#cluster.working.join(", ");
+      this.#log(2, `Waiting for these nodes to finish before the directory closes: ${nodes}`);
+    };
+    const reminder = setInterval(remind, CLOSE_REMINDER_MS);
+    while (this.#cluster.working.length > 0) await this.#change();
+    clearInterval(reminder);
+  }
+
+  /** Hands over what only this node has. */
+  async #leave(): Promise<void> {
+    this.#driver!.input({ kind: "leave" });
+    const timer = setTimeout(() => {
+      this.#log(1, `Left without a word of the directory within ${LEAVE_MAX_MS} ms`);
+      this.#left.resolve();
+    }, LEAVE_MAX_MS);
+    await this.#left.promise;
+    clearTimeout(timer);
+  }
+
+  async #shut(): Promise<void> {
+    this.#ending = true;
+    await this.#cluster.close();
+    await this.#driver?.stop();
+    this.#region?.[Symbol.dispose]();
+  }
+}
+
+function isLoopback(hostname: string): boolean {
+  return hostname === "::1" || hostname.startsWith("127.");
+}

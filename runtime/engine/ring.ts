@@ -1,0 +1,159 @@
+/**
+ * The way between a program's threads and the engine: byte rings in one SharedArrayBuffer.
+ *
+ * Each thread of the program has a slot with two rings, one for calls and one for answers, each with
+ * a single writer and a single reader. Positions only grow (modulo 2^32); a reader waits on the
+ * writer's position. The engine polls while there is work; when it sleeps it says so in a word of
+ * its own, and whoever writes a call then kicks it.
+ */
+
+import { CALL_RING_BYTES, CALL_SLOTS_MAX } from "../limits.ts";
+
+/** Words at the start of the buffer. */
+const Control = { Asleep: 0, Slots: 1, Words: 16 } as const;
+/** Words of a ring, before its bytes. Each position has a cache line of its own. */
+const RingWord = { Written: 0, Read: 16, Words: 32 } as const;
+/** A record's header: payload bytes, kind, call; records begin at multiples of this. */
+const RECORD_ALIGN_BYTES = 16;
+
+const RING_BYTES = RingWord.Words * 4 + CALL_RING_BYTES;
+
+/** One record of a ring. */
+export interface RingRecord {
+  readonly kind: number;
+  /** The caller's number for the call. */
+  readonly call: number;
+  readonly payload: Uint8Array;
+}
+
+/** A ring of records between two threads. */
+export class Ring {
+  readonly #words: Int32Array;
+  readonly #header: Uint32Array;
+  readonly #bytes: Uint8Array;
+
+  /** @param buffer The shared memory. @param offset Where the ring begins, in bytes. */
+  constructor(buffer: SharedArrayBuffer, offset: number) {
+    const start = offset + RingWord.Words * 4;
+    this.#words = new Int32Array(buffer, offset, RingWord.Words);
+    this.#header = new Uint32Array(buffer, start, CALL_RING_BYTES / 4);
+    this.#bytes = new Uint8Array(buffer, start, CALL_RING_BYTES);
+  }
+
+  /** The longest payload that fits, in bytes. */
+  static readonly PAYLOAD_MAX_BYTES: number = CALL_RING_BYTES - RECORD_ALIGN_BYTES;
+
+  /** Writes a record and wakes the reader; `false` when there is no room now. */
+  push(kind: number, call: number, payload: Uint8Array): boolean {
+    const size = recordBytes(payload.length);
+    const written = Atomics.load(this.#words, RingWord.Written);
+    const used = (written - Atomics.load(this.#words, RingWord.Read)) >>> 0;
+    if (used + size > CALL_RING_BYTES) return false;
+    const start = (written >>> 0) % CALL_RING_BYTES;
+    this.#header.set([payload.length, kind, call], start / 4);
+    const from = (start + RECORD_ALIGN_BYTES) % CALL_RING_BYTES;
+    const head = Math.min(payload.length, CALL_RING_BYTES - from);
+    this.#bytes.set(payload.subarray(0, head), from);
+    this.#bytes.set(payload.subarray(head), 0);
+    Atomics.store(this.#words, RingWord.Written, (written + size) | 0);
+    Atomics.notify(this.#words, RingWord.Written);
+    return true;
+  }
+
+  /** Takes the oldest record; `undefined` when there is none. The payload is a copy. */
+  pop(): RingRecord | undefined {
+    const read = Atomics.load(this.#words, RingWord.Read);
+    if (Atomics.load(this.#words, RingWord.Written) === read) return undefined;
+    const start = (read >>> 0) % CALL_RING_BYTES;
+    const [length, kind, call] = this.#header.subarray(start / 4, start / 4 + 3) as unknown as [
+      number,
+      number,
+      number,
+    ];
+    const payload = new Uint8Array(length);
+    const from = (start + RECORD_ALIGN_BYTES) % CALL_RING_BYTES;
+    const head = Math.min(length, CALL_RING_BYTES - from);
+    payload.set(this.#bytes.subarray(from, from + head));
+    payload.set(this.#bytes.subarray(0, length - head), head);
+    Atomics.store(this.#words, RingWord.Read, (read + recordBytes(length)) | 0);
+    Atomics.notify(this.#words, RingWord.Read);
+    return { kind, call, payload };
+  }
+
+  /** Blocks this thread until there is a record, or the time is up. */
+  waitForRecord(timeoutMs: number): void {
+    const read = Atomics.load(this.#words, RingWord.Read);
+    Atomics.wait(this.#words, RingWord.Written, read, timeoutMs);
+  }
+
+  /** Resolves when there is a record. */
+  async untilRecord(): Promise<void> {
+    const read = Atomics.load(this.#words, RingWord.Read);
+    await Atomics.waitAsync(this.#words, RingWord.Written, read).value;
+  }
+
+  /** Writes a record; blocks this thread until there is room for it. */
+  pushSync(kind: number, call: number, payload: Uint8Array): void {
+    for (;;) {
+      const read = Atomics.load(this.#words, RingWord.Read);
+      if (this.push(kind, call, payload)) return;
+      Atomics.wait(this.#words, RingWord.Read, read);
+    }
+  }
+
+  /** Writes a record as soon as there is room for it. */
+  async pushWhenRoom(kind: number, call: number, payload: Uint8Array): Promise<void> {
+    for (;;) {
+      const read = Atomics.load(this.#words, RingWord.Read);
+      if (this.push(kind, call, payload)) return;
+      await Atomics.waitAsync(this.#words, RingWord.Read, read).value;
+    }
+  }
+}
+
+/** The shared memory of all threads of one node. */
+export class CallSlots {
+  readonly buffer: SharedArrayBuffer;
+  readonly #control: Int32Array;
+
+  /** @param buffer What another thread made; a new one where there is none. */
+  constructor(buffer?: SharedArrayBuffer) {
+    this.buffer = buffer ??
+      new SharedArrayBuffer(Control.Words * 4 + CALL_SLOTS_MAX * 2 * RING_BYTES);
+    this.#control = new Int32Array(this.buffer, 0, Control.Words);
+  }
+
+  /** The slots in use: 0, 1, … one less than this. */
+  get count(): number {
+    return Math.min(Atomics.load(this.#control, Control.Slots), CALL_SLOTS_MAX);
+  }
+
+  /** Takes a slot for this thread; `undefined` when all are taken. */
+  claim(): number | undefined {
+    const slot = Atomics.add(this.#control, Control.Slots, 1);
+    return slot < CALL_SLOTS_MAX ? slot : undefined;
+  }
+
+  /** The rings of a slot. */
+  rings(slot: number): { calls: Ring; answers: Ring } {
+    const offset = Control.Words * 4 + slot * 2 * RING_BYTES;
+    return {
+      calls: new Ring(this.buffer, offset),
+      answers: new Ring(this.buffer, offset + RING_BYTES),
+    };
+  }
+
+  /** The engine says whether it sleeps; afterwards it looks at the rings once more. */
+  setAsleep(asleep: boolean): void {
+    Atomics.store(this.#control, Control.Asleep, asleep ? 1 : 0);
+  }
+
+  /** Whether the engine slept; whoever is told so must kick it, and nobody else is. */
+  takeAsleep(): boolean {
+    return Atomics.exchange(this.#control, Control.Asleep, 0) === 1;
+  }
+}
+
+function recordBytes(payloadBytes: number): number {
+  return RECORD_ALIGN_BYTES + Math.ceil(payloadBytes / RECORD_ALIGN_BYTES) * RECORD_ALIGN_BYTES;
+}

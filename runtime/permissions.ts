@@ -1,0 +1,22 @@
+/** Missing permissions are told with the flag that grants them, before Deno would ask for them. */
+
+import { formatAddress } from "./address.ts";
+import type { Settings } from "./config.ts";
+import { TdsmError } from "./errors.ts";
+
+/**
+ * Checks that the network may be used as the settings need it.
+ *
+ * @param settings What the node goes by.
+ * @throws {TdsmError} `PermissionMissing`, naming the flag.
+ */
+export function requirePermissions(settings: Settings): void {
+  const { address, port, directoryAddress } = settings;
+  const hosts = [formatAddress({ hostname: address, port })];
+  if (directoryAddress !== undefined) hosts.push(formatAddress(directoryAddress));
+  for (const host of hosts) {
+    if (Deno.permissions.querySync({ name: "net", host }).state === "granted") continue;
+    const message = `Cannot use the network at ${host}: run Deno with --allow-net`;
+    throw new TdsmError("PermissionMissing", message, { operation: "join" });
+  }
+}

@@ -1,0 +1,6 @@
+/** The release, as `deno.json` has it. */
+
+import manifest from "../deno.json" with { type: "json" };
+
+/** The release of this runtime: `0.1.0`. */
+export const VERSION: string = manifest.version;
