@@ -81,10 +81,12 @@ export const JOIN_RETRY_MAX_MS = 500;
 export const FAULT_BATCH = 64;
 /** A turn of the polling loop that took longer waited for a core, in microseconds. */
 export const POLL_CONTENDED_TURN_US = 200;
-/** How long the engine polls after the last event while the cores are busy, in microseconds. */
-export const POLL_TIME_CONTENDED_US = 10;
-/** The turns on free cores after which the engine polls as long as it may again. */
-export const POLL_RECOVERY_STEPS = 256;
+/** The shortest pause of polling once the cores were found busy, in microseconds. */
+export const POLL_PAUSE_MIN_US = 20_000;
+/** The longest pause of polling while the cores are found busy, in microseconds. */
+export const POLL_PAUSE_MAX_US = 1_000_000;
+/** The turns on free cores after which the next pause is a short one again. */
+export const POLL_CALM_TURNS = 1_000;
 /** How often a directory that waits for other nodes to finish says so, in milliseconds. */
 export const CLOSE_REMINDER_MS = 5_000;
 /** How long a program may take to end by itself once a thread of it can never go on, in milliseconds. */

@@ -11,9 +11,10 @@ import { FAULT_WORDS, FAULT_WRITE, FAULT_WRITE_PROTECT } from "../../ffi/abi.ts"
 import type { NativeRegion } from "../../ffi/native.ts";
 import {
   FAULT_BATCH,
+  POLL_CALM_TURNS,
   POLL_CONTENDED_TURN_US,
-  POLL_RECOVERY_STEPS,
-  POLL_TIME_CONTENDED_US,
+  POLL_PAUSE_MAX_US,
+  POLL_PAUSE_MIN_US,
 } from "../limits.ts";
 import type { Engine, Input } from "../protocol/engine.ts";
 import { Content, type GrantMessage, type Message, type NodeId } from "../protocol/messages.ts";
@@ -60,9 +61,12 @@ export class Driver {
   readonly #alias: Uint8Array;
   readonly #faults = new Uint32Array(FAULT_BATCH * FAULT_WORDS);
   readonly #turn = (): void => this.#guarded(() => this.#poll());
-  #pollTimeUs: number;
   #lastEventUs = 0;
   #lastTurnUs = 0;
+  /** Until when not to poll, how long the last such pause was, and the good turns since. */
+  #pollAgainUs = 0;
+  #pauseUs = 0;
+  #calmTurns = 0;
   /** Whether no turn is scheduled. */
   #asleep = true;
   /** Whether a thread of the pool waits in the kernel. It is left there while the driver polls. */
@@ -74,7 +78,6 @@ export class Driver {
   constructor(parts: DriverParts) {
     this.#parts = parts;
     this.#alias = parts.region.alias();
-    this.#pollTimeUs = parts.pollTimeUs;
   }
 
   /** Begins to take faults and calls. */
@@ -131,7 +134,7 @@ export class Driver {
   #poll(): void {
     if (this.#stopped) return;
     this.counters.turns++;
-    const { engine, calls } = this.#parts;
+    const { engine, calls, pollTimeUs } = this.#parts;
     let active = this.#takeFaults();
     active = calls.poll() || active;
     const now = nowUs();
@@ -140,9 +143,10 @@ export class Driver {
       active = true;
     }
     if (active) this.#lastEventUs = now;
-    else this.#adapt(now - this.#lastTurnUs);
+    else this.#adapt(now);
     this.#lastTurnUs = now;
-    if (engine.deadline !== Infinity || now - this.#lastEventUs < this.#pollTimeUs) {
+    const polls = now >= this.#pollAgainUs && now - this.#lastEventUs < pollTimeUs;
+    if (polls || engine.deadline !== Infinity) {
       setImmediate(this.#turn);
     } else {
       this.#sleep();
@@ -150,15 +154,19 @@ export class Driver {
   }
 
   /**
-   * Polls less while the cores are busy: a turn that took long was waiting for a core, and so was
-   * whoever this thread took one from.
+   * Stops polling for a while when it is found to compete for a core: a turn in which nothing was to
+   * do and that still took long was waiting for a core, and so was whoever this thread took one from.
+   * Each time in a row the pause is twice as long.
    */
-  #adapt(turnUs: number): void {
-    const { pollTimeUs } = this.#parts;
-    if (turnUs > POLL_CONTENDED_TURN_US) {
-      this.#pollTimeUs = Math.min(pollTimeUs, POLL_TIME_CONTENDED_US);
-    } else if (this.#pollTimeUs < pollTimeUs) {
-      this.#pollTimeUs += pollTimeUs / POLL_RECOVERY_STEPS;
+  #adapt(now: number): void {
+    // What a peer sent was taken between the two turns: that took its time honestly.
+    if (this.#lastEventUs > this.#lastTurnUs) return;
+    if (now - this.#lastTurnUs > POLL_CONTENDED_TURN_US) {
+      this.#pauseUs = Math.min(Math.max(2 * this.#pauseUs, POLL_PAUSE_MIN_US), POLL_PAUSE_MAX_US);
+      this.#pollAgainUs = now + this.#pauseUs;
+      this.#calmTurns = 0;
+    } else if (++this.#calmTurns === POLL_CALM_TURNS) {
+      this.#pauseUs = 0;
     }
   }
 
