@@ -1,0 +1,317 @@
+/**
+ * Layouts, flags and status codes of the C ABI, as numbers that TypeScript can use without asking
+ * the library. `zig/src/abi.zig` is the other side; a test compares the two field by field.
+ */
+
+import { TdsmError, type TdsmErrorCode } from "../runtime/errors.ts";
+
+/** The ABI version that this code is written for. */
+export const ABI_VERSION = 1;
+
+/** Layout of `tdsm_open_options`, in bytes. */
+export const OPEN_OPTIONS = {
+  size: 24,
+  fields: {
+    size: { offset: 0, size: 8 },
+    required_features: { offset: 8, size: 8 },
+    page_size: { offset: 16, size: 4 },
+    flags: { offset: 20, size: 4 },
+  },
+} as const;
+
+/** Layout of `tdsm_region_info`, in bytes. */
+export const REGION_INFO = {
+  size: 64,
+  fields: {
+    window_address: { offset: 0, size: 8 },
+    alias_address: { offset: 8, size: 8 },
+    size: { offset: 16, size: 8 },
+    features: { offset: 24, size: 8 },
+    missing_features: { offset: 32, size: 8 },
+    handle: { offset: 40, size: 4 },
+    page_size: { offset: 44, size: 4 },
+    flags: { offset: 48, size: 4 },
+    failed_step: { offset: 52, size: 4 },
+    errno: { offset: 56, size: 4 },
+    reserved: { offset: 60, size: 4 },
+  },
+} as const;
+
+/** Layout of `tdsm_fault`, in bytes. */
+export const FAULT = {
+  size: 16,
+  fields: {
+    page: { offset: 0, size: 4 },
+    flags: { offset: 4, size: 4 },
+    thread: { offset: 8, size: 4 },
+    window: { offset: 12, size: 4 },
+  },
+} as const;
+
+/** Layout of `tdsm_rdma_section_info`, in bytes. */
+export const RDMA_SECTION_INFO = {
+  size: 24,
+  fields: {
+    start: { offset: 0, size: 8 },
+    end: { offset: 8, size: 8 },
+    size: { offset: 16, size: 8 },
+  },
+} as const;
+
+/** `u32` words of one fault record in the array that `NativeRegion.readFaults` fills. */
+export const FAULT_WORDS = 4;
+/** The word of a fault record that has the logical page. */
+export const FAULT_PAGE = 0;
+/** The word of a fault record that has bits of `FAULT_WRITE`, `FAULT_WRITE_PROTECT`, `FAULT_MINOR`. */
+export const FAULT_FLAGS = 1;
+/** The word of a fault record that has the kernel's id of the thread, or 0. */
+export const FAULT_THREAD = 2;
+/** The word of a fault record that has the slot of the window; 0 is the main window. */
+export const FAULT_WINDOW = 3;
+
+/** A fault's flag: the access was a write. */
+export const FAULT_WRITE = 1;
+/** A fault's flag: the page is mapped but write-protected. */
+export const FAULT_WRITE_PROTECT = 2;
+/** A fault's flag: the region has the page's bytes, the window has no entry. */
+export const FAULT_MINOR = 4;
+
+/** `tdsm_open` flag: refuse where faults inside system calls cannot be served. */
+export const OPEN_REQUIRE_KERNEL_FAULTS = 1;
+/** Region flag: a system call on an absent page fails with EFAULT instead of faulting. */
+export const REGION_USER_MODE_ONLY = 1;
+/** Region flag: userfaultfd came from `/dev/userfaultfd`, not from the system call. */
+export const REGION_FROM_DEVICE = 2;
+/** `tdsm_install` flag: writable; without it write-protected. */
+export const INSTALL_WRITABLE = 1;
+/** `tdsm_install` flag: make the bytes zero first. */
+export const INSTALL_ZERO = 2;
+/** Bit that `tdsm_wait` answers: faults can be read. */
+export const WAIT_FAULTS = 1;
+/** Bit that `tdsm_wait` answers: somebody called `tdsm_kick`. */
+export const WAIT_KICKED = 2;
+/** Bit that `tdsm_wait` answers: the region is being closed, so there is nothing more to wait for. */
+export const WAIT_CLOSING = 4;
+
+/** The constants above and the bounds of the library, by their names in the layout manifest. */
+export const CONSTANTS = {
+  page_size_min: 4096,
+  page_size_max: 2097152,
+  region_size_max: 1099511627776,
+  regions_max: 64,
+  windows_max: 64,
+  open_require_kernel_faults: OPEN_REQUIRE_KERNEL_FAULTS,
+  region_user_mode_only: REGION_USER_MODE_ONLY,
+  region_from_device: REGION_FROM_DEVICE,
+  install_writable: INSTALL_WRITABLE,
+  install_zero: INSTALL_ZERO,
+  fault_write: FAULT_WRITE,
+  fault_write_protect: FAULT_WRITE_PROTECT,
+  fault_minor: FAULT_MINOR,
+  wait_faults: WAIT_FAULTS,
+  wait_kicked: WAIT_KICKED,
+  wait_closing: WAIT_CLOSING,
+} as const;
+
+/** Status codes by name; a call answers them negated. */
+export const STATUSES = {
+  ok: 0,
+  bad_argument: 1,
+  bad_handle: 2,
+  privilege_missing: 3,
+  kernel_unsupported: 4,
+  out_of_memory: 5,
+  too_many_files: 6,
+  system_call_failed: 7,
+  limit_exceeded: 8,
+  window_gone: 9,
+} as const;
+
+/** Steps of `tdsm_open` by name. */
+export const STEPS = {
+  none: 0,
+  options: 1,
+  region_table: 2,
+  memory_file: 3,
+  map_window: 4,
+  map_alias: 5,
+  advise: 6,
+  userfaultfd: 7,
+  handshake: 8,
+  features: 9,
+  register: 10,
+  probe_continue: 11,
+  event: 12,
+} as const;
+
+/** What was being done at each step of `tdsm_open`, to end "Cannot open the region: " with. */
+const STEP_TEXTS: Readonly<Record<number, string>> = {
+  [STEPS.options]: "checking the options",
+  [STEPS.region_table]: "finding a free region slot",
+  [STEPS.memory_file]: "making the memory file",
+  [STEPS.map_window]: "mapping the region",
+  [STEPS.map_alias]: "mapping the region a second time",
+  [STEPS.advise]: "advising the kernel about the mapping",
+  [STEPS.userfaultfd]: "asking for a userfaultfd",
+  [STEPS.handshake]: "shaking hands with userfaultfd",
+  [STEPS.features]: "checking the features of userfaultfd",
+  [STEPS.register]: "registering the region with userfaultfd",
+  [STEPS.probe_continue]: "trying UFFDIO_CONTINUE_MODE_WP",
+  [STEPS.event]: "making an event descriptor",
+};
+
+/** Names of the bits of UFFD_FEATURE_*, from bit 0. */
+const FEATURE_NAMES = [
+  "PAGEFAULT_FLAG_WP",
+  "EVENT_FORK",
+  "EVENT_REMAP",
+  "EVENT_REMOVE",
+  "MISSING_HUGETLBFS",
+  "MISSING_SHMEM",
+  "EVENT_UNMAP",
+  "SIGBUS",
+  "THREAD_ID",
+  "MINOR_HUGETLBFS",
+  "MINOR_SHMEM",
+  "EXACT_ADDRESS",
+  "WP_HUGETLBFS_SHMEM",
+  "WP_UNPOPULATED",
+  "POISON",
+  "WP_ASYNC",
+  "MOVE",
+];
+
+/** Errno values that the messages name; equal on every Linux that is supported. */
+const ERRNO_NAMES: Readonly<Record<number, string>> = {
+  1: "EPERM",
+  2: "ENOENT",
+  3: "ESRCH",
+  9: "EBADF",
+  11: "EAGAIN",
+  12: "ENOMEM",
+  13: "EACCES",
+  14: "EFAULT",
+  16: "EBUSY",
+  17: "EEXIST",
+  22: "EINVAL",
+  23: "ENFILE",
+  24: "EMFILE",
+  27: "EFBIG",
+  28: "ENOSPC",
+  38: "ENOSYS",
+  95: "EOPNOTSUPP",
+};
+
+/** What each failing status means to a caller, and what to do about it. */
+const FAILURES: Readonly<Record<number, { code: TdsmErrorCode; text: string }>> = {
+  [STATUSES.bad_argument]: {
+    code: "InvalidOption",
+    text: "an argument is out of range",
+  },
+  [STATUSES.bad_handle]: {
+    code: "NodeClosed",
+    text: "the region is closed",
+  },
+  [STATUSES.privilege_missing]: {
+    code: "PrivilegeMissing",
+    text:
+      "the kernel refuses userfaultfd to this user; set `sysctl vm.unprivileged_userfaultfd=1`, " +
+      "or give the user access to /dev/userfaultfd, or run as root " +
+      "(in a container, allow the userfaultfd system call)",
+  },
+  [STATUSES.kernel_unsupported]: {
+    code: "KernelUnsupported",
+    text: "the kernel lacks what is needed; use Linux 6.4 or newer, built with " +
+      "CONFIG_USERFAULTFD, and pages no smaller than its own",
+  },
+  [STATUSES.out_of_memory]: {
+    code: "SystemCallFailed",
+    text: "no memory or address space is left; ask for a smaller region, or raise `ulimit -v`",
+  },
+  [STATUSES.too_many_files]: {
+    code: "SystemCallFailed",
+    text: "no file descriptor is left; raise `ulimit -n`",
+  },
+  [STATUSES.system_call_failed]: {
+    code: "SystemCallFailed",
+    text: "a system call failed",
+  },
+  [STATUSES.limit_exceeded]: {
+    code: "LimitExceeded",
+    text:
+      `a table of the library is full; a process has at most ${CONSTANTS.regions_max} regions, ` +
+      `a region at most ${CONSTANTS.windows_max} windows`,
+  },
+  [STATUSES.window_gone]: {
+    code: "SystemCallFailed",
+    text: "memory of a window was unmapped behind the runtime's back",
+  },
+};
+
+function nameErrno(errno: number): string {
+  return errno === 0 ? "" : ` (${ERRNO_NAMES[errno] ?? `errno ${errno}`})`;
+}
+
+/**
+ * Makes the error of a call that answered a negative number.
+ *
+ * @param operation What was tried, in the caller's words: `install pages 3..5`.
+ * @param result What the call answered, below 0.
+ * @param errno The kernel's reason, 0 if there is none.
+ * @returns The error, not thrown.
+ */
+export function statusError(operation: string, result: number, errno: number): TdsmError {
+  const failure = FAILURES[-result] ??
+    { code: "SystemCallFailed" as const, text: `unknown status ${-result}` };
+  return new TdsmError(failure.code, `Cannot ${operation}: ${failure.text}${nameErrno(errno)}`, {
+    operation: operation.split(" ", 1)[0] ?? operation,
+    ...(errno === 0 ? {} : { errno }),
+  });
+}
+
+/** What `tdsm_open` says of its failure. */
+export interface OpenFailure {
+  /** What it answered, below 0. */
+  readonly result: number;
+  /** The step that failed, of {@linkcode STEPS}. */
+  readonly step: number;
+  /** The kernel's reason, 0 if there is none. */
+  readonly errno: number;
+  /** Bits of UFFD_FEATURE_* that the kernel lacks. */
+  readonly missingFeatures: bigint;
+}
+
+/**
+ * Makes the error of a `tdsm_open` that failed.
+ *
+ * @param failure What the call said.
+ * @returns The error, not thrown.
+ */
+export function openError(failure: OpenFailure): TdsmError {
+  const base = statusError("open the region", failure.result, failure.errno);
+  const missing = failure.missingFeatures === 0n
+    ? ""
+    : `; missing: ${nameFeatures(failure.missingFeatures).join(", ")}`;
+  const step = STEP_TEXTS[failure.step] ?? `step ${failure.step}`;
+  return new TdsmError(base.code, `${base.message}${missing}, while ${step}`, {
+    operation: "open",
+    ...(failure.errno === 0 ? {} : { errno: failure.errno }),
+  });
+}
+
+/**
+ * Names bits of UFFD_FEATURE_*.
+ *
+ * @param features The bits.
+ * @returns One name a bit, `bit 40` where it has none.
+ */
+export function nameFeatures(features: bigint): string[] {
+  const names: string[] = [];
+  for (let bit = 0; bit < 64; bit++) {
+    if ((features >> BigInt(bit)) & 1n) {
+      const name = FEATURE_NAMES[bit];
+      names.push(name === undefined ? `bit ${bit}` : `UFFD_FEATURE_${name}`);
+    }
+  }
+  return names;
+}

@@ -1,0 +1,144 @@
+/**
+ * Finding and opening `libtdsm.so`. Nothing happens at import, nothing depends on where this file
+ * lies unless it lies in a package, and no question is put to the user.
+ */
+
+import { TdsmError } from "../runtime/errors.ts";
+import { ABI_VERSION } from "./abi.ts";
+import { symbols, type TdsmDynamicLibrary } from "./symbols.ts";
+
+/** Where to look for the library. */
+export interface OpenLibraryOptions {
+  /** Path of `libtdsm.so`; nowhere else is looked then. */
+  path?: string | undefined;
+}
+
+/** `libtdsm.so`, open. */
+export class TdsmLibrary implements Disposable {
+  /** Its functions. */
+  readonly symbols: TdsmDynamicLibrary["symbols"];
+  /** The path that it was opened from, to hand to another thread. */
+  readonly path: string;
+  readonly #library: TdsmDynamicLibrary;
+
+  /**
+   * Takes over an open library; {@linkcode openLibrary} is the way to come by one.
+   *
+   * @param library What {@linkcode Deno.dlopen} answered.
+   * @param path The path that it was given.
+   */
+  constructor(library: TdsmDynamicLibrary, path: string) {
+    this.#library = library;
+    this.symbols = library.symbols;
+    this.path = path;
+  }
+
+  /** Closes the library. No function of it may be called after, and no region may be open. */
+  [Symbol.dispose](): void {
+    this.#library.close();
+  }
+}
+
+/** A path that was tried, why it was, and what came of it. */
+interface Attempt {
+  readonly path: string;
+  readonly origin: string;
+  readonly cause: unknown;
+}
+
+/**
+ * Opens `libtdsm.so`: at `options.path` if given, else at `TDSM_LIBRARY` if the environment may be
+ * read already, else at `zig-out/lib/libtdsm.so` of this package.
+ *
+ * @param options Where to look.
+ * @returns The open library.
+ * @throws {TdsmError} `PermissionMissing` without `--allow-ffi`, `LibraryNotFound` if no path opens,
+ * `LibraryMismatch` if the library is of another ABI version.
+ */
+export function openLibrary(options: OpenLibraryOptions = {}): TdsmLibrary {
+  const attempts: Attempt[] = [];
+  for (const { path, origin } of candidates(options)) {
+    requireFfiPermission(path);
+    let library: TdsmDynamicLibrary;
+    try {
+      library = Deno.dlopen(path, symbols);
+    } catch (cause) {
+      attempts.push({ path, origin, cause });
+      continue;
+    }
+    checkVersion(library, path);
+    return new TdsmLibrary(library, path);
+  }
+  throw notFound(attempts);
+}
+
+/**
+ * The path of the library within this package, if the package lies in a file system.
+ *
+ * @returns The path, or nothing in a bundle or a package that is loaded over the network.
+ */
+export function packagedLibraryPath(): string | undefined {
+  const directory = import.meta.dirname;
+  if (directory === undefined) return undefined;
+  return `${directory.slice(0, directory.lastIndexOf("/"))}/zig-out/lib/libtdsm.so`;
+}
+
+function* candidates(options: OpenLibraryOptions): Generator<{ path: string; origin: string }> {
+  if (options.path !== undefined) {
+    yield { path: options.path, origin: "the given path" };
+    return;
+  }
+  const name = "TDSM_LIBRARY";
+  // Asked, never requested: without the permission there is no such setting.
+  if (Deno.permissions.querySync({ name: "env", variable: name }).state === "granted") {
+    const path = Deno.env.get(name);
+    if (path !== undefined && path !== "") yield { path, origin: name };
+  }
+  const packaged = packagedLibraryPath();
+  if (packaged !== undefined) yield { path: packaged, origin: "the package" };
+}
+
+/** `dlopen` itself would prompt on a terminal, so the state is looked at first. */
+function requireFfiPermission(path: string): void {
+  if (Deno.permissions.querySync({ name: "ffi", path }).state === "granted") return;
+  throw new TdsmError(
+    "PermissionMissing",
+    `Cannot load ${path}: run Deno with --allow-ffi`,
+    { operation: "load" },
+  );
+}
+
+function checkVersion(library: TdsmDynamicLibrary, path: string): void {
+  const version = library.symbols.tdsm_abi_version();
+  if (version === ABI_VERSION) return;
+  library.close();
+  throw new TdsmError(
+    "LibraryMismatch",
+    `Cannot use ${path}: it has ABI version ${version}, this runtime needs ${ABI_VERSION}; ` +
+      "build it anew with `./tdsm build`",
+    { operation: "load" },
+  );
+}
+
+function notFound(attempts: readonly Attempt[]): TdsmError {
+  const tried = attempts.length === 0
+    ? "no path is known here, and none was given"
+    : attempts.map(({ path, origin, cause }) => `${path} (${origin}: ${reason(cause)})`).join("; ");
+  return new TdsmError(
+    "LibraryNotFound",
+    `Cannot load libtdsm.so: ${tried}; build it with \`./tdsm build\`, ` +
+      "or name it with TDSM_LIBRARY and --allow-env=TDSM_LIBRARY",
+    {
+      operation: "load",
+      cause: attempts.length === 1 ? attempts[0]?.cause : new AggregateError(
+        attempts.map(({ cause }) => cause),
+        "Every path failed",
+      ),
+    },
+  );
+}
+
+function reason(cause: unknown): string {
+  const message = cause instanceof Error ? cause.message : String(cause);
+  return message.replace(/^Could not open library: /, "");
+}

@@ -1,0 +1,116 @@
+import { assert, assertEquals, assertInstanceOf, assertMatch, assertThrows } from "@std/assert";
+import { TdsmError } from "../runtime/errors.ts";
+import { openLibrary, packagedLibraryPath } from "./library.ts";
+
+const module = new URL("./library.ts", import.meta.url).href;
+const configuration = new URL("../deno.json", import.meta.url).pathname;
+
+/** Runs `code` in a Deno with exactly these permissions; answers what it printed. */
+async function run(code: string, permissions: string[], env: Record<string, string> = {}) {
+  const file = await Deno.makeTempFile({ suffix: ".ts" });
+  try {
+    await Deno.writeTextFile(file, code);
+    const { stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+      args: ["run", "--no-lock", "--config", configuration, ...permissions, file],
+      env,
+      stdin: "null",
+      signal: AbortSignal.timeout(60_000),
+    }).output();
+    return new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr);
+  } finally {
+    await Deno.remove(file);
+  }
+}
+
+/** Prints the code and message of the error that opening with `options` throws, or the path. */
+function report(options: string): string {
+  return `import { openLibrary } from ${JSON.stringify(module)};
+    try { console.log("opened", openLibrary(${options}).path); }
+    catch (error) { console.log(error.code, error.message); }`;
+}
+
+Deno.test("library: the packaged one opens, and says from where", () => {
+  using library = openLibrary();
+  assertEquals(library.path, packagedLibraryPath());
+  assertMatch(library.path, /\/zig-out\/lib\/libtdsm\.so$/);
+});
+
+Deno.test("library: an explicit path is the only one tried", () => {
+  const error = assertThrows(() => openLibrary({ path: "/nowhere/libtdsm.so" }), TdsmError);
+  assertEquals(error.code, "LibraryNotFound");
+  assertMatch(error.message, /\/nowhere\/libtdsm\.so \(the given path: /);
+  assertMatch(error.message, /\.\/tdsm build/);
+  assert(!error.message.includes("zig-out"));
+  assertInstanceOf(error.cause, Error);
+});
+
+Deno.test("library: a file that is no library is named with the loader's reason", async () => {
+  const path = await Deno.makeTempFile({ suffix: ".so" });
+  try {
+    await Deno.writeTextFile(path, "not an ELF file");
+    const error = assertThrows(() => openLibrary({ path }), TdsmError);
+    assertEquals(error.code, "LibraryNotFound");
+    assert(error.message.includes(path));
+    assertMatch(error.message, /file too short|invalid ELF header/);
+  } finally {
+    await Deno.remove(path);
+  }
+});
+
+Deno.test("library: TDSM_LIBRARY comes before the package, and every path tried is named", async () => {
+  // A copy of the package that was never built.
+  const copy = await Deno.makeTempDir();
+  try {
+    const root = new URL("..", import.meta.url).pathname;
+    for (const directory of ["ffi", "runtime"]) await Deno.mkdir(`${copy}/${directory}`);
+    for (const file of ["ffi/abi.ts", "ffi/library.ts", "ffi/symbols.ts", "runtime/errors.ts"]) {
+      await Deno.copyFile(`${root}${file}`, `${copy}/${file}`);
+    }
+    const code = report("{}").replace(module, `file://${copy}/ffi/library.ts`);
+    const permissions = ["--allow-ffi", "--allow-env=TDSM_LIBRARY"];
+    const lost = await run(code, permissions, { TDSM_LIBRARY: "/nowhere/else.so" });
+    const [first, second] = [
+      `/nowhere/else.so (TDSM_LIBRARY: `,
+      `${copy}/zig-out/lib/libtdsm.so (the package: `,
+    ];
+    assertMatch(lost, /^LibraryNotFound /);
+    assert(lost.indexOf(first) > 0 && lost.indexOf(first) < lost.indexOf(second), lost);
+    const found = await run(code, permissions, { TDSM_LIBRARY: packagedLibraryPath()! });
+    assertMatch(found, /^opened /);
+  } finally {
+    await Deno.remove(copy, { recursive: true });
+  }
+});
+
+Deno.test("library: without the permission the environment is not looked at", async () => {
+  const printed = await run(report("{}"), ["--allow-ffi"], { TDSM_LIBRARY: "/nowhere/else.so" });
+  assertMatch(printed, /^opened .*\/zig-out\/lib\/libtdsm\.so/);
+});
+
+Deno.test("library: without --allow-ffi the error names the flag, and nothing prompts", async () => {
+  for (const options of ["{}", `{ path: "/nowhere/libtdsm.so" }`]) {
+    const printed = await run(report(options), []);
+    assertMatch(printed, /^PermissionMissing Cannot load .*: run Deno with --allow-ffi/);
+    assert(!printed.includes("Deno requests"));
+  }
+});
+
+Deno.test("library: one of another ABI version is refused by name", async () => {
+  // The check is on the number alone, so a stand-in for the module that has it will do.
+  const abi = new URL("./abi.ts", import.meta.url).href;
+  const source = await Deno.readTextFile(new URL("./library.ts", import.meta.url));
+  const changed = source
+    .replace(`import { ABI_VERSION } from "./abi.ts";`, "const ABI_VERSION = 999;")
+    .replaceAll(
+      /from "(\.[^"]*)"/g,
+      (_, path) => `from ${JSON.stringify(new URL(path, abi).href)}`,
+    );
+  assert(changed.includes("const ABI_VERSION = 999"));
+  const path = JSON.stringify(packagedLibraryPath());
+  const printed = await run(
+    `${changed}\ntry { openLibrary({ path: ${path} }); }
+     catch (error) { console.log(error.code, error.message); }`,
+    ["--allow-ffi"],
+  );
+  assertMatch(printed, /^LibraryMismatch .* ABI version \d+, this runtime needs 999; .*tdsm build/);
+});

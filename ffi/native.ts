@@ -1,0 +1,390 @@
+/**
+ * A region as TypeScript sees it: the calls of `libtdsm.so` with checked results.
+ * The page operations allocate nothing unless they fail.
+ */
+
+import { TdsmError } from "../runtime/errors.ts";
+import {
+  FAULT_WORDS,
+  INSTALL_WRITABLE,
+  INSTALL_ZERO,
+  OPEN_OPTIONS,
+  OPEN_REQUIRE_KERNEL_FAULTS,
+  openError,
+  RDMA_SECTION_INFO,
+  REGION_INFO,
+  REGION_USER_MODE_ONLY,
+  statusError,
+} from "./abi.ts";
+import type { TdsmLibrary } from "./library.ts";
+import { viewMemory } from "./memory_view.ts";
+
+/** How to open a region. */
+export interface NativeRegionOptions {
+  /** Bytes of the region: a multiple of `pageSize`, at most 1 TiB. */
+  size: number;
+  /** Bytes of a logical page: a power of two, 4 KiB to 2 MiB. */
+  pageSize: number;
+  /** Refuse where faults inside system calls cannot be served. Default: false. */
+  requireKernelFaults?: boolean;
+  /** Bits of UFFD_FEATURE_* demanded beside those that the runtime needs. Default: none. */
+  requiredFeatures?: bigint;
+}
+
+/** What another thread of the process needs to {@linkcode NativeRegion.attach}; can be posted to it. */
+export interface NativeRegionHandle {
+  /** The region, as the library knows it. */
+  readonly handle: number;
+}
+
+/** Where the `.rdma` section of `libtdsm.so` lies. */
+export interface RdmaSection {
+  /** Address of its first byte. */
+  readonly start: bigint;
+  /** Address after its last byte. */
+  readonly end: bigint;
+  /** Its bytes. */
+  readonly size: number;
+}
+
+const LITTLE_ENDIAN = true;
+
+/** One open region. All page numbers and counts are in logical pages. */
+export class NativeRegion implements Disposable {
+  /** The region, as the library knows it. */
+  readonly handle: number;
+  /** Address at which the program touches the region. */
+  readonly windowAddress: bigint;
+  /** Address at which the engine touches the region; it never faults to user space. */
+  readonly aliasAddress: bigint;
+  /** Bytes of the region. */
+  readonly size: number;
+  /** Bytes of a logical page. */
+  readonly pageSize: number;
+  /** A system call on an absent page fails with EFAULT instead of faulting. */
+  readonly userModeOnly: boolean;
+  /** Bits of UFFD_FEATURE_* in force. */
+  readonly features: bigint;
+  readonly #symbols: TdsmLibrary["symbols"];
+  readonly #owner: boolean;
+  #closed = false;
+
+  private constructor(library: TdsmLibrary, info: DataView, owner: boolean) {
+    const { fields } = REGION_INFO;
+    this.#symbols = library.symbols;
+    this.#owner = owner;
+    this.handle = info.getUint32(fields.handle.offset, LITTLE_ENDIAN);
+    this.windowAddress = info.getBigUint64(fields.window_address.offset, LITTLE_ENDIAN);
+    this.aliasAddress = info.getBigUint64(fields.alias_address.offset, LITTLE_ENDIAN);
+    this.size = Number(info.getBigUint64(fields.size.offset, LITTLE_ENDIAN));
+    this.pageSize = info.getUint32(fields.page_size.offset, LITTLE_ENDIAN);
+    const flags = info.getUint32(fields.flags.offset, LITTLE_ENDIAN);
+    this.userModeOnly = (flags & REGION_USER_MODE_ONLY) !== 0;
+    this.features = info.getBigUint64(fields.features.offset, LITTLE_ENDIAN);
+  }
+
+  /**
+   * Opens a region.
+   *
+   * @param library The library.
+   * @param options Size and page size.
+   * @returns The region, which this thread owns: disposing of it closes it for every thread.
+   * @throws {TdsmError} `InvalidOption`, `PrivilegeMissing`, `KernelUnsupported`, `LimitExceeded` or
+   * `SystemCallFailed`; the message says what to do.
+   */
+  static open(library: TdsmLibrary, options: NativeRegionOptions): NativeRegion {
+    const asked = new DataView(new ArrayBuffer(OPEN_OPTIONS.size));
+    const info = new DataView(new ArrayBuffer(REGION_INFO.size));
+    const flags = options.requireKernelFaults ? OPEN_REQUIRE_KERNEL_FAULTS : 0;
+    asked.setBigUint64(OPEN_OPTIONS.fields.size.offset, toUnsigned("size", options.size), true);
+    asked.setBigUint64(
+      OPEN_OPTIONS.fields.required_features.offset,
+      options.requiredFeatures ?? 0n,
+      true,
+    );
+    const pageSize = Number(toUnsigned("page size", options.pageSize));
+    // A size beyond 32 bits must not become a valid one by losing its upper half.
+    asked.setUint32(OPEN_OPTIONS.fields.page_size.offset, Math.min(pageSize, 0xffff_ffff), true);
+    asked.setUint32(OPEN_OPTIONS.fields.flags.offset, flags, true);
+    const result = library.symbols.tdsm_open(asked.buffer, info.buffer);
+    if (result === 0) return new NativeRegion(library, info, true);
+    const { fields } = REGION_INFO;
+    throw openError({
+      result,
+      step: info.getUint32(fields.failed_step.offset, LITTLE_ENDIAN),
+      errno: info.getInt32(fields.errno.offset, LITTLE_ENDIAN),
+      missingFeatures: info.getBigUint64(fields.missing_features.offset, LITTLE_ENDIAN),
+    });
+  }
+
+  /**
+   * Uses a region that another thread of this process opened.
+   *
+   * @param library The library, opened by this thread.
+   * @param handle What the other thread's region says of itself.
+   * @returns The region; disposing of it does not close it.
+   * @throws {TdsmError} `NodeClosed` if the region is closed by now.
+   */
+  static attach(library: TdsmLibrary, handle: NativeRegionHandle): NativeRegion {
+    const info = new DataView(new ArrayBuffer(REGION_INFO.size));
+    const result = library.symbols.tdsm_describe(handle.handle, info.buffer);
+    if (result < 0) throw statusError("attach to the region", result, 0);
+    return new NativeRegion(library, info, false);
+  }
+
+  /** What {@linkcode NativeRegion.attach} needs on another thread; can be posted to it. */
+  get handleInfo(): NativeRegionHandle {
+    return { handle: this.handle };
+  }
+
+  /** The whole region as the program sees it; touching an absent page blocks until it is served. */
+  window(): Uint8Array<ArrayBuffer> {
+    return viewMemory(this.windowAddress, this.size);
+  }
+
+  /** The whole region as the engine sees it; never blocks. */
+  alias(): Uint8Array<ArrayBuffer> {
+    return viewMemory(this.aliasAddress, this.size);
+  }
+
+  /**
+   * Gives pages entries in every window and wakes who waits for them; pages that have entries get
+   * the asked protection. Bytes that were never written are zero.
+   *
+   * @param first The first page.
+   * @param count How many pages.
+   * @param writable Writable, else write-protected.
+   * @param zero Make the bytes zero first.
+   * @throws {TdsmError} If the range is not in the region, or the kernel fails.
+   */
+  install(first: number, count: number, writable: boolean, zero = false): void {
+    const flags = (writable ? INSTALL_WRITABLE : 0) | (zero ? INSTALL_ZERO : 0);
+    const result = this.#symbols.tdsm_install(this.handle, first, count, flags);
+    if (result < 0) this.#fail("install", first, count, result);
+  }
+
+  /**
+   * Makes pages read-only. When it returns no write is under way, so the alias's bytes are final.
+   *
+   * @param first The first page.
+   * @param count How many pages.
+   * @throws {TdsmError} If the range is not in the region, or the kernel fails.
+   */
+  protect(first: number, count: number): void {
+    const result = this.#symbols.tdsm_protect(this.handle, first, count);
+    if (result < 0) this.#fail("protect", first, count, result);
+  }
+
+  /**
+   * Makes pages that have entries writable, and wakes who waits for them.
+   *
+   * @param first The first page.
+   * @param count How many pages.
+   * @throws {TdsmError} If the range is not in the region, or the kernel fails.
+   */
+  unprotect(first: number, count: number): void {
+    const result = this.#symbols.tdsm_unprotect(this.handle, first, count);
+    if (result < 0) this.#fail("unprotect", first, count, result);
+  }
+
+  /**
+   * Takes the entries away. When it returns every access faults, and the alias has the last bytes.
+   *
+   * @param first The first page.
+   * @param count How many pages.
+   * @throws {TdsmError} If the range is not in the region, or the kernel fails.
+   */
+  evict(first: number, count: number): void {
+    const result = this.#symbols.tdsm_evict(this.handle, first, count);
+    if (result < 0) this.#fail("evict", first, count, result);
+  }
+
+  /**
+   * Lets who waits for the pages try again: the answer to a stale fault.
+   *
+   * @param first The first page.
+   * @param count How many pages.
+   * @throws {TdsmError} If the range is not in the region, or the kernel fails.
+   */
+  wake(first: number, count: number): void {
+    const result = this.#symbols.tdsm_wake(this.handle, first, count);
+    if (result < 0) this.#fail("wake", first, count, result);
+  }
+
+  /**
+   * Marks pages lost: every access raises SIGBUS, until they are evicted or installed.
+   *
+   * @param first The first page.
+   * @param count How many pages.
+   * @throws {TdsmError} If the range is not in the region, or the kernel cannot (before 6.6).
+   */
+  poison(first: number, count: number): void {
+    const result = this.#symbols.tdsm_poison(this.handle, first, count);
+    if (result < 0) this.#fail("poison", first, count, result);
+  }
+
+  /**
+   * Evicts pages and gives their memory back; they are zero when installed again.
+   *
+   * @param first The first page.
+   * @param count How many pages.
+   * @throws {TdsmError} If the range is not in the region, or the kernel fails.
+   */
+  release(first: number, count: number): void {
+    const result = this.#symbols.tdsm_release(this.handle, first, count);
+    if (result < 0) this.#fail("release", first, count, result);
+  }
+
+  /**
+   * Reads faults that wait to be served, without blocking.
+   *
+   * @param out Filled with records of {@linkcode FAULT_WORDS} words each.
+   * @returns How many records were written.
+   * @throws {TdsmError} If the region is closed, or the kernel fails.
+   */
+  readFaults(out: Uint32Array<ArrayBuffer>): number {
+    const capacity = (out.length / FAULT_WORDS) | 0;
+    const result = this.#symbols.tdsm_faults_read(this.handle, out, capacity);
+    if (result < 0) throw statusError("read faults", result, this.#symbols.tdsm_last_errno());
+    return result;
+  }
+
+  /**
+   * Sleeps until faults can be read, {@linkcode kick} is called, or the time is over. It occupies a
+   * thread of Deno's pool, not this one.
+   *
+   * @param timeoutUs The longest wait in microseconds; negative waits without end.
+   * @returns Bits of `WAIT_FAULTS`, `WAIT_KICKED`, `WAIT_CLOSING`; 0 after the time, or a signal.
+   * @throws {TdsmError} `NodeClosed` if the region is closed already.
+   */
+  async wait(timeoutUs: number): Promise<number> {
+    const result = await this.#symbols.tdsm_wait(this.handle, BigInt(Math.round(timeoutUs)));
+    // The errno stayed on the thread that waited.
+    if (result < 0) throw statusError("wait for faults", result, 0);
+    return result;
+  }
+
+  /**
+   * Ends one {@linkcode wait} on any thread, or the next one.
+   *
+   * @throws {TdsmError} `NodeClosed` if the region is closed.
+   */
+  kick(): void {
+    const result = this.#symbols.tdsm_kick(this.handle);
+    if (result < 0) throw statusError("kick the region", result, 0);
+  }
+
+  /**
+   * Shows part of the region at one more place. Pages that are valid elsewhere are absent there
+   * until they fault (with `FAULT_MINOR`); the engine answers by installing them again.
+   *
+   * @param regionByte The first byte shown, a multiple of the kernel's page size.
+   * @param length Bytes, a multiple of the kernel's page size.
+   * @param address Where; what is mapped there is replaced. Default: anywhere.
+   * @returns The address.
+   * @throws {TdsmError} `InvalidOption` for a range outside the region or over another window,
+   * `LimitExceeded` if the region has its most windows, `SystemCallFailed`.
+   */
+  addWindow(regionByte: number, length: number, address = 0n): bigint {
+    const out = new BigUint64Array(1);
+    const result = this.#symbols.tdsm_window_add(
+      this.handle,
+      address,
+      toUnsigned("first byte", regionByte),
+      toUnsigned("length", length),
+      out,
+    );
+    if (result < 0) throw statusError("add a window", result, this.#symbols.tdsm_last_errno());
+    return out[0] ?? 0n;
+  }
+
+  /**
+   * Takes a window away again. Where its address was the caller's choice blank memory remains.
+   *
+   * @param address What {@linkcode addWindow} answered.
+   * @throws {TdsmError} `InvalidOption` if no added window starts there.
+   */
+  removeWindow(address: bigint): void {
+    const result = this.#symbols.tdsm_window_remove(this.handle, address);
+    if (result < 0) throw statusError("remove a window", result, this.#symbols.tdsm_last_errno());
+  }
+
+  /** Closes the region if this thread opened it: waiters are sent out, then it is unmapped. */
+  [Symbol.dispose](): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    if (!this.#owner) return;
+    const result = this.#symbols.tdsm_close(this.handle);
+    if (result < 0) throw statusError("close the region", result, 0);
+  }
+
+  #fail(operation: string, first: number, count: number, result: number): never {
+    const errno = this.#symbols.tdsm_last_errno();
+    throw statusError(`${operation} ${count} pages from page ${first}`, result, errno);
+  }
+}
+
+/**
+ * Ends the process with a message on stderr, even while other threads hold stderr's lock or fault.
+ *
+ * @param library The library.
+ * @param message What to write; a line end is not added.
+ * @param status The exit status.
+ * @param timeoutMs The longest that the end waits for the message to be written, in milliseconds.
+ */
+export function die(
+  library: TdsmLibrary,
+  message: string,
+  status: number,
+  timeoutMs: number,
+): never {
+  const bytes = new TextEncoder().encode(message);
+  library.symbols.tdsm_die(bytes, BigInt(bytes.length), status, timeoutMs);
+  throw new Error("tdsm_die returned");
+}
+
+/**
+ * Sets an environment variable of the process, as native code and Deno's own runtime see it.
+ *
+ * @param library The library.
+ * @param name Its name.
+ * @param value Its value.
+ * @throws {TdsmError} `InvalidOption` if the name is empty or has a `=` in it.
+ */
+export function setEnvironment(library: TdsmLibrary, name: string, value: string): void {
+  const result = library.symbols.tdsm_setenv(cString(name), cString(value));
+  if (result < 0) throw statusError(`set ${name} in the environment`, result, 0);
+}
+
+/**
+ * Says where the `.rdma` section of `libtdsm.so` itself lies.
+ *
+ * @param library The library.
+ * @returns Its addresses and size.
+ */
+export function rdmaSection(library: TdsmLibrary): RdmaSection {
+  const info = new DataView(new ArrayBuffer(RDMA_SECTION_INFO.size));
+  const result = library.symbols.tdsm_rdma_section(info.buffer);
+  if (result < 0) throw statusError("read the .rdma section", result, 0);
+  const { fields } = RDMA_SECTION_INFO;
+  return {
+    start: info.getBigUint64(fields.start.offset, LITTLE_ENDIAN),
+    end: info.getBigUint64(fields.end.offset, LITTLE_ENDIAN),
+    size: Number(info.getBigUint64(fields.size.offset, LITTLE_ENDIAN)),
+  };
+}
+
+function cString(text: string): Uint8Array<ArrayBuffer> {
+  if (text.includes("\0")) {
+    throw new TdsmError("InvalidOption", "Cannot pass text to native code: it has a zero byte");
+  }
+  return new TextEncoder().encode(`${text}\0`);
+}
+
+function toUnsigned(name: string, value: number): bigint {
+  if (Number.isSafeInteger(value) && value >= 0) return BigInt(value);
+  throw new TdsmError(
+    "InvalidOption",
+    `Cannot use ${value} as ${name}: a whole number of bytes is needed`,
+  );
+}

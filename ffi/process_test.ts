@@ -1,0 +1,183 @@
+/**
+ * What can be seen only from outside a process: exact permissions, another user, and the end.
+ */
+
+import { assertEquals, assertMatch } from "@std/assert";
+import { packagedLibraryPath } from "./library.ts";
+
+const here = new URL(".", import.meta.url);
+const configuration = new URL("../deno.json", here).pathname;
+const libraryPath = packagedLibraryPath()!;
+const isRoot = Deno.uid() === 0;
+
+interface Ran {
+  code: number;
+  stdout: string;
+  stderr: string;
+}
+
+interface RunOptions {
+  permissions: string[];
+  /** Words before the command: another user, another limit. */
+  prefix?: string[];
+  env?: Record<string, string>;
+  /** Let stderr fill up; then nothing that was printed is answered. */
+  unreadStderr?: boolean;
+}
+
+/** Bundles `code`, which may import from `ffi/`, and runs it as one file. */
+async function run(code: string, options: RunOptions): Promise<Ran> {
+  const directory = await Deno.makeTempDir();
+  try {
+    await Deno.chmod(directory, 0o755);
+    const file = `${directory}/main.js`;
+    await Deno.writeTextFile(`${directory}/main.ts`, code);
+    await Deno.writeTextFile(file, await bundle(`${directory}/main.ts`));
+    const command = [
+      ...(options.prefix ?? []),
+      Deno.execPath(),
+      "run",
+      "--no-config",
+      ...options.permissions,
+      file,
+    ];
+    const child = new Deno.Command(command[0]!, {
+      args: command.slice(1),
+      stdin: "null",
+      stdout: "piped",
+      stderr: "piped",
+      env: options.env ?? {},
+      signal: AbortSignal.timeout(120_000),
+    }).spawn();
+    if (options.unreadStderr) {
+      const { code: status } = await child.status;
+      await Promise.all([child.stdout.cancel(), child.stderr.cancel()]);
+      return { code: status, stdout: "", stderr: "" };
+    }
+    const { code: status, stdout, stderr } = await child.output();
+    const decoder = new TextDecoder();
+    return { code: status, stdout: decoder.decode(stdout), stderr: decoder.decode(stderr) };
+  } finally {
+    await Deno.remove(directory, { recursive: true });
+  }
+}
+
+async function bundle(path: string): Promise<string> {
+  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: ["bundle", "--quiet", "--platform", "deno", "--config", configuration, "--no-lock", path],
+  }).output();
+  if (code !== 0) throw new Error(new TextDecoder().decode(stderr));
+  return new TextDecoder().decode(stdout);
+}
+
+const imports = `
+  import { openLibrary } from "${here.href}library.ts";
+  import { die, NativeRegion } from "${here.href}native.ts";
+  const library = openLibrary({ path: ${JSON.stringify(libraryPath)} });`;
+
+Deno.test("process: a bundled engine in a Blob's Worker needs --allow-ffi --allow-net, no more", async () => {
+  const engine = await bundle(new URL("testdata/engine.ts", here).pathname);
+  const { code, stdout, stderr } = await run(
+    `${imports}
+    const region = NativeRegion.open(library, { size: 2 ** 24, pageSize: 4096 });
+    const source = new Blob([${JSON.stringify(engine)}], { type: "text/javascript" });
+    const worker = new Worker(URL.createObjectURL(source), { type: "module" });
+    const next = () => new Promise((resolve, reject) => {
+      worker.onmessage = ({ data }) => resolve(data);
+      worker.onerror = (event) => reject(event.message);
+    });
+    const ready = next();
+    worker.postMessage({ path: library.path, region: region.handleInfo });
+    console.log(await ready);
+    const memory = region.window();
+    let wrong = 0;
+    for (let page = 0; page < 256; page++) if (memory[page * 4096] !== page) wrong++;
+    for (let page = 0; page < 256; page++) memory[page * 4096 + 1] = 255 - page;
+    for (let page = 0; page < 256; page++) if (region.alias()[page * 4096 + 1] !== 255 - page) wrong++;
+    console.log("wrong", wrong);
+    const closed = next();
+    region[Symbol.dispose]();
+    console.log(await closed);
+    worker.terminate();`,
+    { permissions: ["--allow-ffi", "--allow-net"] },
+  );
+  assertEquals({ code, stdout, stderr }, {
+    code: 0,
+    stdout: "ready\nwrong 0\nclosed\n",
+    stderr: "",
+  });
+});
+
+/** How to run a command as the user nobody, if this user may. */
+const asNobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
+
+async function canBecomeNobody(): Promise<boolean> {
+  if (!isRoot) return false;
+  try {
+    const [command, ...args] = asNobody;
+    const probe = new Deno.Command(command!, {
+      args: [...args, "test", "-x", Deno.execPath(), "-a", "-r", libraryPath],
+    });
+    return (await probe.output()).success;
+  } catch {
+    return false;
+  }
+}
+
+const unprivileged = Deno.readTextFileSync("/proc/sys/vm/unprivileged_userfaultfd").trim() === "1";
+const nobodyReason = unprivileged
+  ? " (skipped: vm.unprivileged_userfaultfd is 1)"
+  : !await canBecomeNobody()
+  ? " (skipped: cannot become the user nobody here)"
+  : "";
+
+Deno.test({
+  name: `process: a user without privilege gets user-mode faults, or a refusal${nobodyReason}`,
+  ignore: nobodyReason !== "",
+  fn: async () => {
+    const home = await Deno.makeTempDir();
+    try {
+      await Deno.chmod(home, 0o777);
+      const { stdout, stderr } = await run(
+        `${imports}
+        const options = { size: 2 ** 20, pageSize: 4096 };
+        { using region = NativeRegion.open(library, options); console.log(region.userModeOnly); }
+        try { NativeRegion.open(library, { ...options, requireKernelFaults: true }); }
+        catch (error) { console.log(error.code, error.errno, error.message); }`,
+        { permissions: ["--allow-ffi"], prefix: asNobody, env: { DENO_DIR: home, HOME: home } },
+      );
+      const [userModeOnly, refusal] = stdout.split("\n");
+      assertEquals(userModeOnly, "true", stderr);
+      assertMatch(refusal!, /^PrivilegeMissing 1 .*sysctl vm\.unprivileged_userfaultfd=1/);
+    } finally {
+      await Deno.remove(home, { recursive: true });
+    }
+  },
+});
+
+Deno.test("process: die writes its message and ends, while another thread waits for a page", async () => {
+  const { code, stdout, stderr } = await run(
+    `${imports}
+    const region = NativeRegion.open(library, { size: 2 ** 20, pageSize: 4096 });
+    const source = new Blob([\`
+      self.onmessage = ({ data }) => {
+        const pointer = Deno.UnsafePointer.create(data);
+        postMessage("touching");
+        new Uint8Array(Deno.UnsafePointerView.getArrayBuffer(pointer, 1))[0];
+      };\`], { type: "text/javascript" });
+    const worker = new Worker(URL.createObjectURL(source), { type: "module" });
+    worker.postMessage(region.windowAddress);
+    // Nobody serves the page, so the worker's thread never comes back.
+    if ((await region.wait(-1)) !== 1) throw new Error("no fault");
+    die(library, "the engine failed\\n", 7, 5000);`,
+    { permissions: ["--allow-ffi"] },
+  );
+  assertEquals({ code, stdout, stderr }, { code: 7, stdout: "", stderr: "the engine failed\n" });
+});
+
+Deno.test("process: die ends the process even if nobody reads stderr", async () => {
+  // More than a pipe holds, so that the write blocks for ever.
+  const code = `${imports} die(library, "x".repeat(2 ** 20), 9, 50);`;
+  const ended = await run(code, { permissions: ["--allow-ffi"], unreadStderr: true });
+  assertEquals(ended.code, 9);
+});

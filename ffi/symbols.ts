@@ -1,0 +1,53 @@
+/**
+ * The C ABI of `libtdsm.so` as Deno needs it: one table, with the C declaration beside each symbol.
+ * `zig/src/c_api.zig` is the other side and says what each call does.
+ */
+
+/** What {@linkcode Deno.dlopen} is given for `libtdsm.so`. */
+export const symbols = {
+  /** `uint32_t tdsm_abi_version(void)` */
+  tdsm_abi_version: { parameters: [], result: "u32" },
+  /** `const char *tdsm_layout_manifest(void)` */
+  tdsm_layout_manifest: { parameters: [], result: "pointer" },
+  /** `int32_t tdsm_last_errno(void)` */
+  tdsm_last_errno: { parameters: [], result: "i32" },
+  /** `int32_t tdsm_open(const tdsm_open_options *options, tdsm_region_info *out)` */
+  tdsm_open: { parameters: ["buffer", "buffer"], result: "i32" },
+  /** `int32_t tdsm_describe(uint32_t handle, tdsm_region_info *out)` */
+  tdsm_describe: { parameters: ["u32", "buffer"], result: "i32" },
+  /** `int32_t tdsm_close(uint32_t handle)` */
+  tdsm_close: { parameters: ["u32"], result: "i32" },
+  /** `int32_t tdsm_window_add(uint32_t handle, uint64_t address, uint64_t region_byte, uint64_t length, uint64_t *out_address)` */
+  tdsm_window_add: { parameters: ["u32", "u64", "u64", "u64", "buffer"], result: "i32" },
+  /** `int32_t tdsm_window_remove(uint32_t handle, uint64_t address)` */
+  tdsm_window_remove: { parameters: ["u32", "u64"], result: "i32" },
+  /** `int32_t tdsm_install(uint32_t handle, uint32_t first, uint32_t count, uint32_t flags)` */
+  tdsm_install: { parameters: ["u32", "u32", "u32", "u32"], result: "i32" },
+  /** `int32_t tdsm_protect(uint32_t handle, uint32_t first, uint32_t count)` */
+  tdsm_protect: { parameters: ["u32", "u32", "u32"], result: "i32" },
+  /** `int32_t tdsm_unprotect(uint32_t handle, uint32_t first, uint32_t count)` */
+  tdsm_unprotect: { parameters: ["u32", "u32", "u32"], result: "i32" },
+  /** `int32_t tdsm_evict(uint32_t handle, uint32_t first, uint32_t count)` */
+  tdsm_evict: { parameters: ["u32", "u32", "u32"], result: "i32" },
+  /** `int32_t tdsm_wake(uint32_t handle, uint32_t first, uint32_t count)` */
+  tdsm_wake: { parameters: ["u32", "u32", "u32"], result: "i32" },
+  /** `int32_t tdsm_poison(uint32_t handle, uint32_t first, uint32_t count)` */
+  tdsm_poison: { parameters: ["u32", "u32", "u32"], result: "i32" },
+  /** `int32_t tdsm_release(uint32_t handle, uint32_t first, uint32_t count)` */
+  tdsm_release: { parameters: ["u32", "u32", "u32"], result: "i32" },
+  /** `int32_t tdsm_faults_read(uint32_t handle, tdsm_fault *out, uint32_t capacity)` */
+  tdsm_faults_read: { parameters: ["u32", "buffer", "u32"], result: "i32" },
+  /** `int32_t tdsm_wait(uint32_t handle, int64_t timeout_us)`, on a thread of its own */
+  tdsm_wait: { parameters: ["u32", "i64"], result: "i32", nonblocking: true },
+  /** `int32_t tdsm_kick(uint32_t handle)` */
+  tdsm_kick: { parameters: ["u32"], result: "i32" },
+  /** `int32_t tdsm_setenv(const char *name, const char *value)` */
+  tdsm_setenv: { parameters: ["buffer", "buffer"], result: "i32" },
+  /** `int32_t tdsm_rdma_section(tdsm_rdma_section_info *out)` */
+  tdsm_rdma_section: { parameters: ["buffer"], result: "i32" },
+  /** `void tdsm_die(const uint8_t *message, uint64_t length, int32_t status, uint32_t timeout_ms)` */
+  tdsm_die: { parameters: ["buffer", "u64", "i32", "u32"], result: "void" },
+} as const satisfies Deno.ForeignLibraryInterface;
+
+/** `libtdsm.so` once it is open. */
+export type TdsmDynamicLibrary = Deno.DynamicLibrary<typeof symbols>;

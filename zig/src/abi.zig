@@ -1,0 +1,220 @@
+//! Layouts and constants that both sides of the C ABI share, and the manifest that lets the other
+//! side check them. Everything here is append-only within one `version`.
+
+const std = @import("std");
+const Status = @import("status.zig").Status;
+
+/// Raised when a layout, a constant or the meaning of a call changes.
+pub const version: u32 = 1;
+
+pub const page_size_min: u32 = 4 << 10;
+pub const page_size_max: u32 = 2 << 20;
+pub const region_size_max: u64 = 1 << 40;
+/// Regions that one process may have open at a time.
+pub const regions_max = 64;
+/// Windows of one region, the first included.
+pub const windows_max = 64;
+
+/// `tdsm_open_options.flags`: refuse where faults inside system calls cannot be served.
+pub const open_require_kernel_faults: u32 = 1;
+
+/// `tdsm_region_info.flags`: a system call on an absent page fails instead of faulting.
+pub const region_user_mode_only: u32 = 1;
+/// `tdsm_region_info.flags`: userfaultfd came from /dev/userfaultfd, not from the system call.
+pub const region_from_device: u32 = 2;
+
+/// `tdsm_install` flags: writable; else write-protected.
+pub const install_writable: u32 = 1;
+/// `tdsm_install` flags: make the bytes zero first.
+pub const install_zero: u32 = 2;
+
+/// `tdsm_fault.flags`: the access was a write.
+pub const fault_write: u32 = 1;
+/// `tdsm_fault.flags`: the page is mapped but write-protected.
+pub const fault_write_protect: u32 = 2;
+/// `tdsm_fault.flags`: the memory file has the page's bytes already, the window has no entry.
+pub const fault_minor: u32 = 4;
+
+/// Bits that `tdsm_wait` answers.
+pub const wait_faults: i32 = 1;
+pub const wait_kicked: i32 = 2;
+pub const wait_closing: i32 = 4;
+
+/// Which step of `tdsm_open` failed. Append-only.
+pub const Step = enum(u32) {
+    none = 0,
+    options = 1,
+    region_table = 2,
+    memory_file = 3,
+    map_window = 4,
+    map_alias = 5,
+    advise = 6,
+    userfaultfd = 7,
+    handshake = 8,
+    features = 9,
+    register = 10,
+    probe_continue = 11,
+    event = 12,
+};
+
+pub const OpenOptions = extern struct {
+    /// Bytes of the region: a multiple of `page_size`, at most 1 TiB.
+    size: u64,
+    /// Bits of UFFD_FEATURE_* demanded beside those that the runtime needs.
+    required_features: u64,
+    /// Bytes of a logical page: a power of two, 4 KiB to 2 MiB.
+    page_size: u32,
+    /// Bits of `open_*`.
+    flags: u32,
+
+    comptime {
+        std.debug.assert(@sizeOf(OpenOptions) == 24);
+        std.debug.assert(@offsetOf(OpenOptions, "size") == 0);
+        std.debug.assert(@offsetOf(OpenOptions, "required_features") == 8);
+        std.debug.assert(@offsetOf(OpenOptions, "page_size") == 16);
+        std.debug.assert(@offsetOf(OpenOptions, "flags") == 20);
+    }
+};
+
+pub const RegionInfo = extern struct {
+    /// Where the program touches the region; faults there are reported.
+    window_address: u64 = 0,
+    /// Where the engine touches the region; never faults to user space.
+    alias_address: u64 = 0,
+    /// Bytes of the region.
+    size: u64 = 0,
+    /// Bits of UFFD_FEATURE_* in force; after a failure, those that the kernel has.
+    features: u64 = 0,
+    /// Bits of UFFD_FEATURE_* that were needed and that the kernel lacks.
+    missing_features: u64 = 0,
+    /// Names the region in every other call; 0 is never a handle.
+    handle: u32 = 0,
+    /// Bytes of a logical page.
+    page_size: u32 = 0,
+    /// Bits of `region_*`.
+    flags: u32 = 0,
+    /// The step that failed.
+    failed_step: Step = .none,
+    /// The errno of that step, 0 if it was not the kernel's.
+    errno: i32 = 0,
+    reserved: u32 = 0,
+
+    comptime {
+        std.debug.assert(@sizeOf(RegionInfo) == 64);
+        std.debug.assert(@offsetOf(RegionInfo, "window_address") == 0);
+        std.debug.assert(@offsetOf(RegionInfo, "alias_address") == 8);
+        std.debug.assert(@offsetOf(RegionInfo, "size") == 16);
+        std.debug.assert(@offsetOf(RegionInfo, "features") == 24);
+        std.debug.assert(@offsetOf(RegionInfo, "missing_features") == 32);
+        std.debug.assert(@offsetOf(RegionInfo, "handle") == 40);
+        std.debug.assert(@offsetOf(RegionInfo, "page_size") == 44);
+        std.debug.assert(@offsetOf(RegionInfo, "flags") == 48);
+        std.debug.assert(@offsetOf(RegionInfo, "failed_step") == 52);
+        std.debug.assert(@offsetOf(RegionInfo, "errno") == 56);
+        std.debug.assert(@offsetOf(RegionInfo, "reserved") == 60);
+    }
+};
+
+pub const Fault = extern struct {
+    /// The logical page.
+    page: u32,
+    /// Bits of `fault_*`.
+    flags: u32,
+    /// The kernel's id of the thread that faulted, 0 if the kernel does not say.
+    thread: u32,
+    /// The slot of the window it faulted in; 0 is the main window.
+    window: u32,
+
+    comptime {
+        std.debug.assert(@sizeOf(Fault) == 16);
+        std.debug.assert(@offsetOf(Fault, "page") == 0);
+        std.debug.assert(@offsetOf(Fault, "flags") == 4);
+        std.debug.assert(@offsetOf(Fault, "thread") == 8);
+        std.debug.assert(@offsetOf(Fault, "window") == 12);
+    }
+};
+
+pub const SectionInfo = extern struct {
+    /// Address of the first byte of `.rdma`.
+    start: u64,
+    /// Address after its last byte.
+    end: u64,
+    /// Bytes between the two.
+    size: u64,
+
+    comptime {
+        std.debug.assert(@sizeOf(SectionInfo) == 24);
+        std.debug.assert(@offsetOf(SectionInfo, "start") == 0);
+        std.debug.assert(@offsetOf(SectionInfo, "end") == 8);
+        std.debug.assert(@offsetOf(SectionInfo, "size") == 16);
+    }
+};
+
+/// The layouts above as JSON, made by the compiler that laid them out.
+pub const manifest: [:0]const u8 = "{\"abiVersion\":" ++ std.fmt.comptimePrint("{d}", .{version}) ++
+    ",\"structs\":{" ++ structJson("tdsm_open_options", OpenOptions) ++
+    "," ++ structJson("tdsm_region_info", RegionInfo) ++
+    "," ++ structJson("tdsm_fault", Fault) ++
+    "," ++ structJson("tdsm_rdma_section_info", SectionInfo) ++
+    "},\"statuses\":" ++ enumJson(Status) ++
+    ",\"steps\":" ++ enumJson(Step) ++
+    ",\"constants\":{" ++ constantsJson(&.{
+    "page_size_min",         "page_size_max",
+    "region_size_max",       "regions_max",
+    "windows_max",           "open_require_kernel_faults",
+    "region_user_mode_only", "region_from_device",
+    "install_writable",      "install_zero",
+    "fault_write",           "fault_write_protect",
+    "fault_minor",           "wait_faults",
+    "wait_kicked",           "wait_closing",
+}) ++ "}}";
+
+fn structJson(comptime name: []const u8, comptime T: type) []const u8 {
+    comptime {
+        var json: []const u8 = std.fmt.comptimePrint("\"{s}\":{{\"size\":{d},\"fields\":{{", .{ name, @sizeOf(T) });
+        for (std.meta.fieldNames(T), 0..) |field, i| {
+            json = json ++ std.fmt.comptimePrint("{s}\"{s}\":{{\"offset\":{d},\"size\":{d}}}", .{
+                if (i == 0) "" else ",",
+                field,
+                @offsetOf(T, field),
+                @sizeOf(@FieldType(T, field)),
+            });
+        }
+        return json ++ "}}";
+    }
+}
+
+fn enumJson(comptime T: type) []const u8 {
+    comptime {
+        var json: []const u8 = "{";
+        for (std.enums.values(T), 0..) |value, i| {
+            json = json ++ std.fmt.comptimePrint("{s}\"{s}\":{d}", .{
+                if (i == 0) "" else ",", @tagName(value), @backingInt(value),
+            });
+        }
+        return json ++ "}";
+    }
+}
+
+fn constantsJson(comptime names: []const []const u8) []const u8 {
+    comptime {
+        var json: []const u8 = "";
+        for (names, 0..) |name, i| {
+            json = json ++ std.fmt.comptimePrint("{s}\"{s}\":{d}", .{
+                if (i == 0) "" else ",", name, @field(@This(), name),
+            });
+        }
+        return json;
+    }
+}
+
+test "abi: the manifest is JSON and has every struct" {
+    const gpa = std.testing.allocator;
+    const parsed = try std.json.parseFromSlice(std.json.Value, gpa, manifest, .{});
+    defer parsed.deinit();
+    const root = parsed.value.object;
+    try std.testing.expectEqual(@as(i64, version), root.get("abiVersion").?.integer);
+    try std.testing.expectEqual(@as(usize, 4), root.get("structs").?.object.count());
+    const fault = root.get("structs").?.object.get("tdsm_fault").?.object;
+    try std.testing.expectEqual(@as(i64, 12), fault.get("fields").?.object.get("window").?.object.get("offset").?.integer);
+}

@@ -1,0 +1,178 @@
+//! The C ABI: everything that libtdsm.so exports, and nothing else is exported elsewhere.
+//!
+//! A call answers 0 or more when it succeeds and the negated status code when it fails; then
+//! `tdsm_last_errno` on the same thread has the kernel's reason. Any thread may call anything.
+//! Page operations count in logical pages.
+
+const std = @import("std");
+const abi = @import("abi.zig");
+const faults = @import("faults.zig");
+const pages = @import("pages.zig");
+const process = @import("process.zig");
+const registry = @import("registry.zig");
+const section = @import("section.zig");
+const status = @import("status.zig");
+const waiting = @import("wait.zig");
+
+/// uint32_t tdsm_abi_version(void)
+pub export fn tdsm_abi_version() u32 {
+    return abi.version;
+}
+
+/// const char *tdsm_layout_manifest(void): JSON, never freed.
+pub export fn tdsm_layout_manifest() [*:0]const u8 {
+    return abi.manifest.ptr;
+}
+
+/// int32_t tdsm_last_errno(void)
+pub export fn tdsm_last_errno() i32 {
+    return status.lastErrno();
+}
+
+/// int32_t tdsm_open(const tdsm_open_options *options, tdsm_region_info *out)
+/// `out` is filled in failure too: the step that failed, its errno, the features missing.
+pub export fn tdsm_open(options: ?*const abi.OpenOptions, out: ?*abi.RegionInfo) i32 {
+    const info = out orelse return status.code(status.reject(error.BadArgument));
+    info.* = .{ .failed_step = .options };
+    const asked = options orelse return status.code(status.reject(error.BadArgument));
+    registry.open(asked.*, info) catch |failure| {
+        info.errno = status.lastErrno();
+        return status.code(failure);
+    };
+    return 0;
+}
+
+/// int32_t tdsm_describe(uint32_t handle, tdsm_region_info *out)
+/// What `tdsm_open` said, for another thread that was given the handle.
+pub export fn tdsm_describe(handle: u32, out: ?*abi.RegionInfo) i32 {
+    const info = out orelse return status.code(status.reject(error.BadArgument));
+    const lease = registry.enter(handle) catch |failure| return status.code(failure);
+    defer lease.end();
+    info.* = .{ .handle = handle };
+    lease.region.describe(info);
+    return 0;
+}
+
+/// int32_t tdsm_close(uint32_t handle)
+/// Returns when no other call is inside; memory of the region must not be touched after.
+pub export fn tdsm_close(handle: u32) i32 {
+    registry.close(handle) catch |failure| return status.code(failure);
+    return 0;
+}
+
+/// int32_t tdsm_window_add(uint32_t handle, uint64_t address, uint64_t region_byte,
+///                         uint64_t length, uint64_t *out_address)
+/// `address` 0 means anywhere; else what is mapped there is replaced. Counts in bytes, multiples
+/// of the kernel's page. Pages valid elsewhere are absent here until they fault (a MINOR fault):
+/// the engine answers by installing them again.
+pub export fn tdsm_window_add(handle: u32, address: u64, region_byte: u64, length: u64, out_address: ?*u64) i32 {
+    const out = out_address orelse return status.code(status.reject(error.BadArgument));
+    const lease = registry.enter(handle) catch |failure| return status.code(failure);
+    defer lease.end();
+    out.* = lease.region.addWindow(address, region_byte, length) catch |failure| return status.code(failure);
+    return 0;
+}
+
+/// int32_t tdsm_window_remove(uint32_t handle, uint64_t address)
+/// Leaves zeroed private memory where the address was the caller's choice, else nothing.
+pub export fn tdsm_window_remove(handle: u32, address: u64) i32 {
+    const lease = registry.enter(handle) catch |failure| return status.code(failure);
+    defer lease.end();
+    lease.region.removeWindow(address) catch |failure| return status.code(failure);
+    return 0;
+}
+
+/// int32_t tdsm_install(uint32_t handle, uint32_t first, uint32_t count, uint32_t flags)
+pub export fn tdsm_install(handle: u32, first: u32, count: u32, flags: u32) i32 {
+    return onPages(handle, first, count, pages.install, .{flags});
+}
+
+/// int32_t tdsm_protect(uint32_t handle, uint32_t first, uint32_t count)
+pub export fn tdsm_protect(handle: u32, first: u32, count: u32) i32 {
+    return onPages(handle, first, count, pages.protect, .{});
+}
+
+/// int32_t tdsm_unprotect(uint32_t handle, uint32_t first, uint32_t count)
+pub export fn tdsm_unprotect(handle: u32, first: u32, count: u32) i32 {
+    return onPages(handle, first, count, pages.unprotect, .{});
+}
+
+/// int32_t tdsm_evict(uint32_t handle, uint32_t first, uint32_t count)
+pub export fn tdsm_evict(handle: u32, first: u32, count: u32) i32 {
+    return onPages(handle, first, count, pages.evict, .{});
+}
+
+/// int32_t tdsm_wake(uint32_t handle, uint32_t first, uint32_t count)
+pub export fn tdsm_wake(handle: u32, first: u32, count: u32) i32 {
+    return onPages(handle, first, count, pages.wake, .{});
+}
+
+/// int32_t tdsm_poison(uint32_t handle, uint32_t first, uint32_t count)
+pub export fn tdsm_poison(handle: u32, first: u32, count: u32) i32 {
+    return onPages(handle, first, count, pages.poison, .{});
+}
+
+/// int32_t tdsm_release(uint32_t handle, uint32_t first, uint32_t count)
+pub export fn tdsm_release(handle: u32, first: u32, count: u32) i32 {
+    return onPages(handle, first, count, pages.release, .{});
+}
+
+/// int32_t tdsm_faults_read(uint32_t handle, tdsm_fault *out, uint32_t capacity)
+/// Answers how many faults were written to `out`; never blocks.
+pub export fn tdsm_faults_read(handle: u32, out: ?[*]abi.Fault, capacity: u32) i32 {
+    const records = out orelse return status.code(status.reject(error.BadArgument));
+    const lease = registry.enter(handle) catch |failure| return status.code(failure);
+    defer lease.end();
+    lease.region.acquire();
+    defer lease.region.release();
+    const capped = @min(capacity, std.math.maxInt(i32));
+    const count = faults.read(lease.region, records[0..capped]) catch |failure| return status.code(failure);
+    return @intCast(count);
+}
+
+/// int32_t tdsm_wait(uint32_t handle, int64_t timeout_us)
+/// Blocks; answers the bits FAULTS 1, KICKED 2, CLOSING 4, or 0 after the time or a signal.
+/// A negative time has no end.
+pub export fn tdsm_wait(handle: u32, timeout_us: i64) i32 {
+    const lease = registry.enter(handle) catch |failure| return status.code(failure);
+    defer lease.end();
+    return waiting.wait(lease, timeout_us) catch |failure| status.code(failure);
+}
+
+/// int32_t tdsm_kick(uint32_t handle)
+pub export fn tdsm_kick(handle: u32) i32 {
+    const lease = registry.enter(handle) catch |failure| return status.code(failure);
+    defer lease.end();
+    waiting.kick(lease.region);
+    return 0;
+}
+
+/// int32_t tdsm_setenv(const char *name, const char *value)
+pub export fn tdsm_setenv(name: ?[*:0]const u8, value: ?[*:0]const u8) i32 {
+    const bad = status.code(status.reject(error.BadArgument));
+    return if (process.setEnvironment(name orelse return bad, value orelse return bad)) 0 else bad;
+}
+
+/// int32_t tdsm_rdma_section(tdsm_rdma_section_info *out)
+pub export fn tdsm_rdma_section(out: ?*abi.SectionInfo) i32 {
+    const info = out orelse return status.code(status.reject(error.BadArgument));
+    info.* = section.describe();
+    return 0;
+}
+
+/// void tdsm_die(const uint8_t *message, uint64_t length, int32_t status, uint32_t timeout_ms)
+/// Does not return.
+pub export fn tdsm_die(message: ?[*]const u8, length: u64, exit_status: i32, timeout_ms: u32) noreturn {
+    const bytes: []const u8 = if (message) |first| first[0..length] else &.{};
+    process.die(bytes, exit_status, timeout_ms);
+}
+
+fn onPages(handle: u32, first: u32, count: u32, comptime operation: anytype, arguments: anytype) i32 {
+    const lease = registry.enter(handle) catch |failure| return status.code(failure);
+    defer lease.end();
+    const range = pages.byteRange(lease.region, first, count) catch |failure| return status.code(failure);
+    lease.region.acquire();
+    defer lease.region.release();
+    @call(.auto, operation, .{ lease.region, range } ++ arguments) catch |failure| return status.code(failure);
+    return 0;
+}

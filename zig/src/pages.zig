@@ -1,0 +1,179 @@
+//! The page operations. Each covers a range of logical pages in every window that shows any of
+//! them, may be repeated at will, and leaves all of the range in the asked state or fails.
+//! The caller holds the region's lock.
+
+const std = @import("std");
+const linux = std.os.linux;
+const abi = @import("abi.zig");
+const status = @import("status.zig");
+const userfaultfd = @import("userfaultfd.zig");
+const window = @import("window.zig");
+const Region = @import("region.zig").Region;
+const ByteRange = window.ByteRange;
+const View = window.View;
+const Error = status.Error;
+
+/// How often in a row the kernel may say that the address space is changing. It does so only
+/// while another thread is inside mremap, munmap or fork.
+const busy_retries_max = 1 << 16;
+
+/// `count` pages from `first`, in bytes.
+pub fn byteRange(region: *const Region, first: u32, count: u32) Error!ByteRange {
+    const start = @as(u64, first) * region.page_size;
+    const length = @as(u64, count) * region.page_size;
+    if (count == 0 or start + length > region.size) return status.reject(error.BadArgument);
+    return .{ .start = start, .length = length };
+}
+
+/// Gives the pages entries, writable or write-protected, and wakes who waits for them. Pages that
+/// have entries already get the asked protection. Bytes never written are zero.
+pub fn install(region: *Region, range: ByteRange, flags: u32) Error!void {
+    if (flags & ~(abi.install_writable | abi.install_zero) != 0) return status.reject(error.BadArgument);
+    if (flags & abi.install_zero != 0) {
+        const alias: [*]u8 = @ptrFromInt(region.alias + range.start);
+        @memset(alias[0..range.length], 0);
+    }
+    const write_protected = flags & abi.install_writable == 0;
+    var views = region.windows.views(range);
+    while (views.next()) |view| try installView(region, range, view, write_protected);
+}
+
+fn installView(region: *Region, range: ByteRange, view: View, write_protected: bool) Error!void {
+    var progress: Progress = .{ .view = view };
+    var allocated = false;
+    while (progress.rest()) |rest| {
+        switch (try userfaultfd.mapContinue(region.uffd, rest.address, rest.length, write_protected)) {
+            .bytes => |bytes| progress.advance(bytes),
+            .exists => progress.skipExisting(),
+            .busy => try progress.retry(),
+            .hole => {
+                // Nobody ever wrote here. Once allocated the file has every page of the range.
+                if (allocated) return status.refuse(error.SystemCallFailed, .FAULT);
+                try allocate(region, range);
+                allocated = true;
+            },
+        }
+    }
+    if (!progress.found_existing) return;
+    // Those that were there may have had the other protection, and their waiters still wait.
+    try setProtection(region, view, if (write_protected) .on else .off);
+    try userfaultfd.wake(region.uffd, view.address, view.length);
+}
+
+/// Makes the pages read-only: later writes fault. When it returns, no earlier write is under way.
+pub fn protect(region: *Region, range: ByteRange) Error!void {
+    var views = region.windows.views(range);
+    while (views.next()) |view| try setProtection(region, view, .on);
+}
+
+/// Makes pages that have entries writable, and wakes who waits for them.
+pub fn unprotect(region: *Region, range: ByteRange) Error!void {
+    var views = region.windows.views(range);
+    while (views.next()) |view| try setProtection(region, view, .off);
+}
+
+/// Takes the entries away: when it returns no access through any window is under way, every later
+/// one faults, and the alias has the last bytes written. (MADV_DONTNEED alone does this: it takes
+/// the entries and flushes every core's TLB before it returns, so there is no need to
+/// write-protect first.)
+pub fn evict(region: *Region, range: ByteRange) Error!void {
+    var views = region.windows.views(range);
+    while (views.next()) |view| try evictView(view);
+}
+
+fn evictView(view: View) Error!void {
+    switch (linux.errno(linux.madvise(@ptrFromInt(view.address), view.length, linux.MADV.DONTNEED))) {
+        .SUCCESS => {},
+        // Part of the range is not mapped.
+        .NOMEM => |errno| return status.refuse(error.WindowGone, errno),
+        // INVAL: the range is locked in memory (mlock).
+        else => |errno| return status.fromErrno(errno),
+    }
+}
+
+/// Lets who waits for the pages try again; the answer to a stale fault.
+pub fn wake(region: *Region, range: ByteRange) Error!void {
+    var views = region.windows.views(range);
+    while (views.next()) |view| try userfaultfd.wake(region.uffd, view.address, view.length);
+}
+
+/// Marks the pages lost: every access raises SIGBUS, until `evict` or `install` is called for them.
+pub fn poison(region: *Region, range: ByteRange) Error!void {
+    if (region.features & userfaultfd.Feature.poison == 0) return status.refuse(error.KernelUnsupported, .OPNOTSUPP);
+    var views = region.windows.views(range);
+    while (views.next()) |view| {
+        try evictView(view);
+        // A page evicted while write-protected leaves a marker, which poison would not replace.
+        try setProtection(region, view, .off_without_wake);
+        var progress: Progress = .{ .view = view };
+        while (progress.rest()) |rest| {
+            switch (try userfaultfd.poison(region.uffd, rest.address, rest.length)) {
+                .bytes => |bytes| progress.advance(bytes),
+                .exists => progress.skipExisting(),
+                .busy => try progress.retry(),
+                .hole => return status.refuse(error.SystemCallFailed, .FAULT),
+            }
+        }
+    }
+}
+
+/// Evicts the pages and gives their memory back; they read as zero when installed again.
+pub fn release(region: *Region, range: ByteRange) Error!void {
+    try evict(region, range);
+    const mode = linux.FALLOC.FL_PUNCH_HOLE | linux.FALLOC.FL_KEEP_SIZE;
+    _ = try status.check(linux.fallocate(region.memory_file, mode, @intCast(range.start), @intCast(range.length)));
+}
+
+/// Tries, on the first page, the one thing that no feature bit tells: UFFDIO_CONTINUE that maps
+/// write-protected. Leaves no trace of it.
+pub fn probe(region: *Region) Error!void {
+    const range: ByteRange = .{ .start = 0, .length = region.page_size };
+    try install(region, range, 0);
+    try release(region, range);
+    try unprotect(region, range);
+}
+
+fn allocate(region: *Region, range: ByteRange) Error!void {
+    _ = try status.check(linux.fallocate(region.memory_file, 0, @intCast(range.start), @intCast(range.length)));
+}
+
+fn setProtection(region: *Region, view: View, protection: userfaultfd.Protection) Error!void {
+    var progress: Progress = .{ .view = view };
+    while (!try userfaultfd.writeProtect(region.uffd, view.address, view.length, protection)) {
+        try progress.retry();
+    }
+}
+
+/// How far an operation is that the kernel may do in parts.
+const Progress = struct {
+    view: View,
+    done: u64 = 0,
+    found_existing: bool = false,
+    busy_in_a_row: u32 = 0,
+
+    fn rest(progress: *const Progress) ?View {
+        if (progress.done >= progress.view.length) return null;
+        return .{
+            .address = progress.view.address + progress.done,
+            .length = progress.view.length - progress.done,
+        };
+    }
+
+    fn advance(progress: *Progress, bytes: u64) void {
+        std.debug.assert(bytes > 0);
+        progress.done += bytes;
+        progress.busy_in_a_row = 0;
+    }
+
+    /// The kernel stops at an entry that is there; how many follow it, only trying tells.
+    fn skipExisting(progress: *Progress) void {
+        progress.found_existing = true;
+        progress.advance(std.heap.pageSize());
+    }
+
+    fn retry(progress: *Progress) Error!void {
+        progress.busy_in_a_row += 1;
+        if (progress.busy_in_a_row > busy_retries_max) return status.refuse(error.SystemCallFailed, .AGAIN);
+        _ = linux.sched_yield();
+    }
+};

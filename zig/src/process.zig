@@ -1,0 +1,59 @@
+//! What the runtime needs of the process itself: its environment, and an end that always comes.
+
+const std = @import("std");
+const linux = std.os.linux;
+
+extern "c" fn setenv(name: [*:0]const u8, value: [*:0]const u8, overwrite: c_int) c_int;
+
+/// Sets an environment variable of the process; false if the name is empty or has a `=`.
+pub fn setEnvironment(name: [*:0]const u8, value: [*:0]const u8) bool {
+    return setenv(name, value, 1) == 0;
+}
+
+const Farewell = struct {
+    message: []const u8,
+    written: std.atomic.Value(u32) = .init(0),
+};
+
+/// Writes `message` to stderr and ends the process, whatever the other threads do.
+///
+/// A thread may hold the lock of stderr's pipe while it faults on a page that will never come:
+/// then a write from here would wait for ever. So another thread writes, and `timeout_ms` is the
+/// longest that the end waits for it.
+pub fn die(message: []const u8, exit_status: i32, timeout_ms: u32) noreturn {
+    // Lives on this stack, which stays until the process ends.
+    var farewell: Farewell = .{ .message = message };
+    var thread: std.c.pthread_t = undefined;
+    if (message.len > 0 and std.c.pthread_create(&thread, null, writeFarewell, &farewell) == .SUCCESS) {
+        const timeout: linux.timespec = .{
+            .sec = timeout_ms / std.time.ms_per_s,
+            .nsec = @as(isize, timeout_ms % std.time.ms_per_s) * std.time.ns_per_ms,
+        };
+        const wait: linux.FUTEX_OP = .{ .cmd = .WAIT, .private = true };
+        // One wait: woken early by chance, at worst the message is cut short.
+        if (farewell.written.load(.acquire) == 0) _ = linux.futex_4arg(&farewell.written.raw, wait, 0, &timeout);
+    }
+    linux.exit_group(exit_status);
+}
+
+fn writeFarewell(context: ?*anyopaque) callconv(.c) ?*anyopaque {
+    const farewell: *Farewell = @ptrCast(@alignCast(context.?));
+    var rest = farewell.message;
+    while (rest.len > 0) {
+        const result = linux.write(linux.STDERR_FILENO, rest.ptr, rest.len);
+        switch (linux.errno(result)) {
+            .SUCCESS => rest = rest[result..],
+            .INTR => {},
+            // A pipe that is full and does not block: wait for its reader.
+            .AGAIN => {
+                var full = [_]linux.pollfd{.{ .fd = linux.STDERR_FILENO, .events = linux.POLL.OUT, .revents = 0 }};
+                _ = linux.poll(&full, full.len, -1);
+            },
+            // Nobody can read it: there is nothing left to try.
+            else => break,
+        }
+    }
+    farewell.written.store(1, .release);
+    _ = linux.futex_3arg(&farewell.written.raw, .{ .cmd = .WAKE, .private = true }, 1);
+    return null;
+}

@@ -1,0 +1,221 @@
+//! A region: one sparse memory file, mapped where the program touches it (windows, watched by
+//! userfaultfd) and once more where only the engine does (the alias).
+
+const std = @import("std");
+const linux = std.os.linux;
+const abi = @import("abi.zig");
+const status = @import("status.zig");
+const userfaultfd = @import("userfaultfd.zig");
+const window = @import("window.zig");
+const pages = @import("pages.zig");
+const Error = status.Error;
+
+pub const Region = struct {
+    memory_file: i32 = -1,
+    uffd: i32 = -1,
+    /// Readable after a kick.
+    event: i32 = -1,
+    alias: u64 = 0,
+    size: u64 = 0,
+    page_size: u32 = 0,
+    flags: u32 = 0,
+    features: u64 = 0,
+    windows: window.Table = .{},
+    /// Held while `windows` is read or changed: any thread may add one while the engine works.
+    lock: std.c.pthread_mutex_t = .{},
+
+    /// Opens into `region`, which must be blank. After an error it is blank again and `info` says
+    /// which step failed.
+    pub fn open(region: *Region, options: abi.OpenOptions, info: *abi.RegionInfo) Error!void {
+        region.* = .{};
+        info.failed_step = .options;
+        try checkOptions(options);
+        region.size = options.size;
+        region.page_size = options.page_size;
+        errdefer region.close();
+
+        try region.openMemory(info);
+        try region.openUserfaultfd(options, info);
+        info.failed_step = .event;
+        region.event = @intCast(try status.check(linux.eventfd(0, linux.EFD.CLOEXEC | linux.EFD.NONBLOCK)));
+        info.failed_step = .none;
+        region.describe(info);
+    }
+
+    fn checkOptions(options: abi.OpenOptions) Error!void {
+        const known_flags = abi.open_require_kernel_faults;
+        if (options.flags & ~known_flags != 0) return status.reject(error.BadArgument);
+        if (!std.math.isPowerOfTwo(options.page_size)) return status.reject(error.BadArgument);
+        if (options.page_size < abi.page_size_min) return status.reject(error.BadArgument);
+        if (options.page_size > abi.page_size_max) return status.reject(error.BadArgument);
+        // A kernel of larger pages cannot map smaller ones.
+        if (options.page_size < std.heap.pageSize()) return status.reject(error.KernelUnsupported);
+        if (options.size == 0 or options.size > abi.region_size_max) return status.reject(error.BadArgument);
+        if (options.size % options.page_size != 0) return status.reject(error.BadArgument);
+    }
+
+    fn openMemory(region: *Region, info: *abi.RegionInfo) Error!void {
+        info.failed_step = .memory_file;
+        region.memory_file = @intCast(try status.check(linux.memfd_create("tdsm-region", linux.MFD.CLOEXEC)));
+        _ = try status.check(linux.ftruncate(region.memory_file, @intCast(region.size)));
+
+        info.failed_step = .map_window;
+        const address = try region.map(null, 0, region.size);
+        _ = region.windows.add(.{
+            .address = address,
+            .region_byte = 0,
+            .length = region.size,
+            .fixed = false,
+        }) catch unreachable; // The table is empty.
+
+        info.failed_step = .map_alias;
+        region.alias = try region.map(null, 0, region.size);
+        info.failed_step = .advise;
+        try adviseMapping(address, region.size);
+        try adviseMapping(region.alias, region.size);
+    }
+
+    fn openUserfaultfd(region: *Region, options: abi.OpenOptions, info: *abi.RegionInfo) Error!void {
+        const require_kernel_faults = options.flags & abi.open_require_kernel_faults != 0;
+        info.failed_step = .userfaultfd;
+        const probe = try userfaultfd.create(require_kernel_faults);
+        defer _ = linux.close(probe.fd);
+        info.failed_step = .handshake;
+        const supported = try userfaultfd.supportedFeatures(probe.fd);
+
+        info.failed_step = .features;
+        const needed = userfaultfd.features_needed | options.required_features;
+        info.features = supported;
+        info.missing_features = needed & ~supported;
+        if (info.missing_features != 0) return status.reject(error.KernelUnsupported);
+
+        info.failed_step = .userfaultfd;
+        const descriptor = try userfaultfd.create(require_kernel_faults);
+        region.uffd = descriptor.fd;
+        if (descriptor.user_mode_only) region.flags |= abi.region_user_mode_only;
+        if (descriptor.from_device) region.flags |= abi.region_from_device;
+        region.features = needed | (userfaultfd.features_wanted & supported);
+        info.failed_step = .handshake;
+        try userfaultfd.enable(region.uffd, region.features);
+
+        info.failed_step = .register;
+        const main = region.windows.slots[0];
+        try userfaultfd.register(region.uffd, main.address, main.length);
+        info.failed_step = .probe_continue;
+        try pages.probe(region);
+    }
+
+    /// Unmaps everything and closes every descriptor. Nobody may be inside a call on the region.
+    pub fn close(region: *Region) void {
+        for (0..region.windows.used) |index| {
+            const slot: u32 = @intCast(index);
+            if (region.windows.slots[slot].length != 0) region.unmap(slot);
+        }
+        if (region.alias != 0) _ = linux.munmap(@ptrFromInt(region.alias), region.size);
+        inline for (.{ "uffd", "memory_file", "event" }) |name| {
+            if (@field(region, name) >= 0) _ = linux.close(@field(region, name));
+        }
+        region.* = .{};
+    }
+
+    /// Fills what a caller needs to know; leaves the handle, which is the registry's.
+    pub fn describe(region: *const Region, info: *abi.RegionInfo) void {
+        info.window_address = region.windows.slots[0].address;
+        info.alias_address = region.alias;
+        info.size = region.size;
+        info.features = region.features;
+        info.page_size = region.page_size;
+        info.flags = region.flags;
+    }
+
+    /// Shows `length` bytes from `region_byte` at `address`, or anywhere if that is 0.
+    pub fn addWindow(region: *Region, address: u64, region_byte: u64, length: u64) Error!u64 {
+        const unit = std.heap.pageSize();
+        if (length == 0 or length % unit != 0) return status.reject(error.BadArgument);
+        if (address % unit != 0 or region_byte % unit != 0) return status.reject(error.BadArgument);
+        if (region_byte > region.size or length > region.size - region_byte) return status.reject(error.BadArgument);
+        region.acquire();
+        defer region.release();
+        if (region.windows.isFull()) return status.reject(error.LimitExceeded);
+        if (address != 0) {
+            if (address > std.math.maxInt(u64) - length) return status.reject(error.BadArgument);
+            if (region.windows.overlaps(address, length)) return status.reject(error.BadArgument);
+            const clear = address + length <= region.alias or region.alias + region.size <= address;
+            if (!clear) return status.reject(error.BadArgument);
+        }
+        const mapped = try region.map(if (address == 0) null else @ptrFromInt(address), region_byte, length);
+        const slot = region.windows.add(.{
+            .address = mapped,
+            .region_byte = region_byte,
+            .length = length,
+            .fixed = address != 0,
+        }) catch unreachable; // Checked above, under the same lock.
+        errdefer region.unmap(slot);
+        try adviseMapping(mapped, length);
+        try userfaultfd.register(region.uffd, mapped, length);
+        return mapped;
+    }
+
+    pub fn removeWindow(region: *Region, address: u64) Error!void {
+        region.acquire();
+        defer region.release();
+        const slot = region.windows.findStart(address) orelse return status.reject(error.BadArgument);
+        // The main window lives as long as the region.
+        if (slot == 0) return status.reject(error.BadArgument);
+        region.unmap(slot);
+    }
+
+    fn map(region: *const Region, address: ?[*]u8, region_byte: u64, length: u64) Error!u64 {
+        const result = linux.mmap(
+            address,
+            length,
+            .{ .READ = true, .WRITE = true },
+            .{ .TYPE = .SHARED, .NORESERVE = true, .FIXED = address != null },
+            region.memory_file,
+            @intCast(region_byte),
+        );
+        return status.check(result);
+    }
+
+    /// Takes a window away. Where the caller chose the address, blank private memory takes its
+    /// place: a hole there could be filled by a stranger's mapping while the caller's pointers
+    /// into it live on.
+    fn unmap(region: *Region, slot: u32) void {
+        const old = region.windows.slots[slot];
+        if (region.uffd >= 0) userfaultfd.unregister(region.uffd, old.address, old.length) catch {};
+        const memory: [*]u8 = @ptrFromInt(old.address);
+        if (old.fixed) {
+            _ = linux.mmap(memory, old.length, .{ .READ = true, .WRITE = true }, .{
+                .TYPE = .PRIVATE,
+                .ANONYMOUS = true,
+                .NORESERVE = true,
+                .FIXED = true,
+            }, -1, 0);
+        } else {
+            _ = linux.munmap(memory, old.length);
+        }
+        region.windows.remove(slot);
+    }
+
+    pub fn acquire(region: *Region) void {
+        _ = std.c.pthread_mutex_lock(&region.lock);
+    }
+
+    pub fn release(region: *Region) void {
+        _ = std.c.pthread_mutex_unlock(&region.lock);
+    }
+};
+
+/// Huge pages would give a fault more than its page; a forked child must not touch the region; and
+/// a core dump that reads it would wait for an engine that no longer runs.
+fn adviseMapping(address: u64, length: u64) Error!void {
+    const advices = [_]u32{ linux.MADV.NOHUGEPAGE, linux.MADV.DONTFORK, linux.MADV.DONTDUMP };
+    for (advices) |advice| {
+        switch (linux.errno(linux.madvise(@ptrFromInt(address), length, advice))) {
+            .SUCCESS => {},
+            // A kernel without transparent huge pages knows no advice about them.
+            .INVAL => |errno| if (advice != linux.MADV.NOHUGEPAGE) return status.fromErrno(errno),
+            else => |errno| return status.fromErrno(errno),
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! Root of the unit tests: names every file that has any.
+
+comptime {
+    _ = @import("abi.zig");
+    _ = @import("status.zig");
+    _ = @import("window.zig");
+    _ = @import("section.zig");
+    _ = @import("open_test.zig");
+    _ = @import("pages_test.zig");
+    _ = @import("windows_test.zig");
+    _ = @import("wait_test.zig");
+    _ = @import("race_test.zig");
+}
