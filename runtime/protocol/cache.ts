@@ -7,6 +7,7 @@
  * a short time before it is given up, so that the access that asked for it succeeds.
  */
 
+import { type CacheCounters, noCounts } from "./cache_counters.ts";
 import { homeOf } from "./home.ts";
 import {
   type AcknowledgeMessage,
@@ -54,32 +55,9 @@ interface Hold extends PageRun {
   readonly until: number;
 }
 
-/** What a cache has counted since it was made. */
-export interface CacheCounters {
-  faults: number;
-  staleFaults: number;
-  readMisses: number;
-  writeMisses: number;
-  upgrades: number;
-  pagesReceived: number;
-  pagesZero: number;
-  pagesSent: number;
-  pagesInvalidated: number;
-}
-
 /** The pages of one node. */
 export class PageCache {
-  readonly counters: CacheCounters = {
-    faults: 0,
-    staleFaults: 0,
-    readMisses: 0,
-    writeMisses: 0,
-    upgrades: 0,
-    pagesReceived: 0,
-    pagesZero: 0,
-    pagesSent: 0,
-    pagesInvalidated: 0,
-  };
+  readonly counters: CacheCounters = noCounts();
   protected readonly options: CacheOptions;
   protected readonly outbox: Outbox;
   protected readonly states = new PageTable();
@@ -132,6 +110,7 @@ export class PageCache {
 
   /** Asks for pages before anybody faults on them. Pages that are here or on their way are left out. */
   fetch(first: number, count: number, access: Access): void {
+    if (this.leaving) return;
     for (let page = first; page < first + count;) {
       const idle = !permits(this.state(page), access) && this.#pendingAt(page) === undefined;
       const extent = idle ? this.#extent(page, first + count - page) : 1;

@@ -4,7 +4,8 @@
  * real driver run this same class.
  */
 
-import { type CacheCounters, PageCache } from "./cache.ts";
+import { PageCache } from "./cache.ts";
+import type { CacheCounters } from "./cache_counters.ts";
 import { Directory } from "./directory.ts";
 import { DIRECTORY_NODE, homeOf } from "./home.ts";
 import type { GrantMessage, Message, NodeId } from "./messages.ts";

@@ -87,16 +87,14 @@ export class HolderTable {
 
   /** The first page from `start` on of which the node has a copy; `undefined` when there is none. */
   next(start: number, node: NodeId): number | undefined {
-    let found: number | undefined;
+    // Whoever walks over the pages finds most of them in the chunk where the last one was.
+    const own = Math.floor(start / CHUNK_PAGES);
+    let found = this.#nextInChunk(own, start, node);
+    if (found !== undefined) return found;
     for (const index of this.#chunks.keys()) {
       const first = index * CHUNK_PAGES;
-      if (first + CHUNK_PAGES <= start || (found !== undefined && first > found)) continue;
-      for (let page = Math.max(first, start); page < first + CHUNK_PAGES; page++) {
-        if (this.has(page, node)) {
-          found = page;
-          break;
-        }
-      }
+      if (index <= own || (found !== undefined && first > found)) continue;
+      found = this.#nextInChunk(index, first, node) ?? found;
     }
     return found;
   }
@@ -108,6 +106,14 @@ export class HolderTable {
         if (owners[offset] !== 0) yield index * CHUNK_PAGES + offset;
       }
     }
+  }
+
+  #nextInChunk(index: number, start: number, node: NodeId): number | undefined {
+    if (!this.#chunks.has(index)) return undefined;
+    for (let page = start; page < (index + 1) * CHUNK_PAGES; page++) {
+      if (this.has(page, node)) return page;
+    }
+    return undefined;
   }
 
   #index(page: number): number {

@@ -1,0 +1,225 @@
+import { assert, assertEquals, assertFalse, assertMatch } from "@std/assert";
+import { PageCache } from "./cache.ts";
+import { Content, type GrantMessage, type NodeId } from "./messages.ts";
+import { Outbox } from "./output.ts";
+import { Access, PageState } from "./page.ts";
+
+const PAGES = 100;
+
+function setUp(options: { runPages?: number; holdTimeUs?: number } = {}) {
+  const outbox = new Outbox();
+  const { runPages = 4, holdTimeUs = 0 } = options;
+  const cache = new PageCache({ self: 2, pageCount: PAGES, runPages, holdTimeUs }, outbox);
+  /** What came out since the last time. */
+  const take = () => {
+    const { operations, messages, events } = outbox;
+    outbox.operations = [];
+    outbox.messages = [];
+    outbox.events = [];
+    return { operations, messages, events };
+  };
+  return { cache, take };
+}
+
+function grantOf(
+  first: number,
+  count: number,
+  request: number,
+  rest: Partial<GrantMessage> = {},
+): GrantMessage {
+  return {
+    kind: "grant",
+    access: Access.Read,
+    content: Content.Data,
+    first,
+    count,
+    request,
+    invalidated: [],
+    lostNode: 0,
+    ...rest,
+  };
+}
+
+function requestOf(access: Access, first: number, count: number, request: number) {
+  return { to: 1, message: { kind: "request", access, first, count, request } };
+}
+
+Deno.test("a fault asks for its page once, however often it is told", () => {
+  const { cache, take } = setUp();
+  for (let time = 0; time < 3; time++) cache.fault(7, Access.Read);
+  assertEquals(take().messages, [requestOf(Access.Read, 7, 1, 1)]);
+});
+
+Deno.test("a fault on a page that is here maps it again, as far as it is allowed", () => {
+  const { cache, take } = setUp();
+  cache.fault(7, Access.Read);
+  cache.grant(3, grantOf(7, 1, 1), 0);
+  take();
+  cache.fault(7, Access.Read);
+  assertEquals(take(), {
+    operations: [{ kind: "install", first: 7, count: 1, writable: false }],
+    messages: [],
+    events: [],
+  });
+  assertEquals(cache.counters.staleFaults, 1);
+});
+
+Deno.test("a write that waits for a read asks again when only the read is granted", () => {
+  const { cache, take } = setUp();
+  cache.fault(7, Access.Read);
+  cache.fault(7, Access.Write);
+  cache.grant(3, grantOf(7, 1, 1), 0);
+  const done = { kind: "done", first: 7, count: 1, request: 1, lost: false };
+  assertEquals(take().messages.slice(1), [
+    { to: 1, message: done },
+    requestOf(Access.Write, 7, 1, 2),
+  ]);
+});
+
+Deno.test("pages that are fetched are asked for in runs, without those that are here", () => {
+  const { cache, take } = setUp();
+  cache.fault(3, Access.Read);
+  cache.grant(3, grantOf(3, 1, 1), 0);
+  take();
+  cache.fetch(0, 10, Access.Read);
+  assertEquals(take().messages, [
+    requestOf(Access.Read, 0, 3, 2),
+    requestOf(Access.Read, 4, 4, 3),
+    requestOf(Access.Read, 8, 2, 4),
+  ]);
+});
+
+Deno.test("a run ends where the region ends", () => {
+  const { cache, take } = setUp();
+  for (const page of [PAGES - 2, PAGES - 1]) cache.fault(page, Access.Write);
+  assertEquals(take().messages, [
+    requestOf(Access.Write, PAGES - 2, 1, 1),
+    requestOf(Access.Write, PAGES - 1, 1, 2),
+  ]);
+});
+
+Deno.test("a grant takes effect when the last acknowledgement is here, in any order", () => {
+  for (const early of [true, false]) {
+    const { cache, take } = setUp();
+    cache.fault(7, Access.Write);
+    const grant = grantOf(7, 1, 1, { access: Access.Write, invalidated: [3, 4] });
+    const acknowledge = (from: NodeId) =>
+      cache.acknowledge(from, { kind: "acknowledge", first: 7, count: 1, request: 1 }, 0);
+    acknowledge(4);
+    if (early) acknowledge(3);
+    cache.grant(5, grant, 0);
+    if (!early) {
+      assertEquals(cache.state(7), PageState.Invalid);
+      acknowledge(3);
+    }
+    assertEquals(take().operations, [{ kind: "install", first: 7, count: 1, writable: true }]);
+    assertEquals(cache.state(7), PageState.Exclusive);
+  }
+});
+
+Deno.test("nobody waits for the acknowledgement of a node that is gone", () => {
+  const { cache } = setUp();
+  cache.fault(7, Access.Write);
+  cache.grant(5, grantOf(7, 1, 1, { access: Access.Write, invalidated: [3] }), 0);
+  assertEquals(cache.state(7), PageState.Invalid);
+  cache.peerLost(3, 0);
+  assertEquals(cache.state(7), PageState.Exclusive);
+});
+
+Deno.test("bytes are accepted only for a request of this node that has none yet", () => {
+  const { cache } = setUp();
+  cache.fault(7, Access.Write);
+  const grant = grantOf(7, 1, 1, { access: Access.Write, invalidated: [3] });
+  assert(cache.acceptsData(5, grant));
+  assertFalse(cache.acceptsData(5, { ...grant, request: 2 }));
+  assertFalse(cache.acceptsData(5, { ...grant, first: 6 }));
+  assertFalse(cache.acceptsData(5, { ...grant, count: 2 }));
+  assertFalse(cache.acceptsData(5, { ...grant, access: Access.Read }));
+  cache.grant(5, grant, 0);
+  assertFalse(cache.acceptsData(5, grant));
+});
+
+Deno.test("a grant that does not fit its request is a violation", () => {
+  const cases: [Partial<GrantMessage>, RegExp][] = [
+    [{ first: 8 }, /asked for were 7\+1/],
+    [{ count: 2 }, /asked for were 7\+1/],
+    [{ count: 0 }, /asked for were 7\+1/],
+    [{ access: Access.Read }, /less than was asked for/],
+    [{ content: Content.Kept }, /no bytes for page 7/],
+  ];
+  for (const [change, reason] of cases) {
+    const { cache, take } = setUp();
+    cache.fault(7, Access.Write);
+    take();
+    cache.grant(5, grantOf(7, 1, 1, { access: Access.Write, ...change }), 0);
+    const { events, operations } = take();
+    assertEquals(operations, []);
+    assertEquals(events.length, 1);
+    const event = events[0]!;
+    assertMatch(event.kind === "violation" ? event.reason : "", reason);
+  }
+});
+
+Deno.test("a demand for a page that is not here is a violation", () => {
+  const { cache, take } = setUp();
+  const demand = { first: 7, count: 1, requester: 3, request: 9, invalidated: [] };
+  cache.demand({ kind: "forward", access: Access.Read, ...demand }, 0);
+  const reason = "forward of page 7, which is not here";
+  assertEquals(take().events, [{ kind: "violation", node: 1, reason }]);
+});
+
+Deno.test("a cache tells whether a thread waits, not whether pages were fetched ahead", () => {
+  const { cache } = setUp();
+  cache.fetch(0, 4, Access.Read);
+  assertFalse(cache.isAwaited);
+  cache.fault(1, Access.Read);
+  assert(cache.isAwaited);
+  cache.grant(3, grantOf(0, 4, 1), 0);
+  assertFalse(cache.isAwaited);
+});
+
+Deno.test("holds are forgotten when they are over, whether anybody asks or not", () => {
+  class Holding extends PageCache {
+    get held(): number {
+      return this.holds.length;
+    }
+  }
+  const options = { self: 2, pageCount: PAGES, runPages: 1, holdTimeUs: 10 };
+  const cache = new Holding(options, new Outbox());
+  for (let page = 0; page < PAGES; page++) {
+    cache.fault(page, Access.Read);
+    cache.grant(3, grantOf(page, 1, page + 1), page * 5);
+  }
+  assertEquals(cache.held, 2);
+});
+
+Deno.test("a node that leaves asks for nothing more, and gives up what it holds at once", () => {
+  const { cache, take } = setUp({ holdTimeUs: 50 });
+  cache.fault(7, Access.Read);
+  cache.grant(3, grantOf(7, 1, 1), 0);
+  const demand = { first: 7, count: 1, requester: 3, request: 9 };
+  cache.demand({ kind: "invalidate", ...demand }, 0);
+  assertEquals(cache.deadline, 50);
+  take();
+  cache.leave();
+  assertEquals(take().messages.map(({ message }) => message.kind), ["acknowledge"]);
+  cache.fault(8, Access.Read);
+  cache.fetch(8, 4, Access.Read);
+  assertEquals(take().messages, []);
+});
+
+Deno.test("request numbers begin anew at the end of 32 bits", () => {
+  class Late extends PageCache {
+    protected override nextRequest = 0xffff_ffff;
+  }
+  const outbox = new Outbox();
+  const cache = new Late({ self: 2, pageCount: PAGES, runPages: 1, holdTimeUs: 0 }, outbox);
+  for (const page of [3, 9]) cache.fault(page, Access.Read);
+  assertEquals(
+    outbox.messages,
+    [
+      requestOf(Access.Read, 3, 1, 0xffff_ffff),
+      requestOf(Access.Read, 9, 1, 1),
+    ] as typeof outbox.messages,
+  );
+});

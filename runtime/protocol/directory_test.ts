@@ -1,0 +1,144 @@
+import { assert, assertEquals, assertFalse } from "@std/assert";
+import { Directory } from "./directory.ts";
+import type { NodeId } from "./messages.ts";
+import { Outbox } from "./output.ts";
+import { Access, type PageRun } from "./page.ts";
+
+const PAGES = 2 ** 28;
+
+function setUp(nodes: number, runPages = 8) {
+  const outbox = new Outbox();
+  const takenOver: PageRun[] = [];
+  const directory = new Directory({ pageCount: PAGES, runPages }, outbox, (run) => {
+    takenOver.push(run);
+  });
+  for (let node = 1; node <= nodes; node++) directory.peerJoined(node);
+  const take = () => outbox.messages.splice(0).map(({ to, message }) => ({ to, ...message }));
+  let request = 0;
+  /** A request, its transaction and its end; returns the messages that the home sent for it. */
+  const transact = (from: NodeId, access: Access, first: number, count = 1) => {
+    request++;
+    directory.request(from, { kind: "request", access, first, count, request });
+    directory.done(from, { kind: "done", first, count, request, lost: false });
+    return take();
+  };
+  return { directory, outbox, take, takenOver, transact };
+}
+
+Deno.test("pages of the largest region have their holders, at no cost for those between", () => {
+  const { directory, transact } = setUp(64);
+  transact(64, Access.Write, PAGES - 1);
+  transact(33, Access.Read, PAGES - 1);
+  transact(2, Access.Write, 0);
+  assertEquals(directory.copies(PAGES - 1), { owner: 64, nodes: [33, 64] });
+  assertEquals(directory.copies(0), { owner: 2, nodes: [2] });
+});
+
+Deno.test("requests outside of the region are violations", () => {
+  const { directory, outbox, take } = setUp(2);
+  for (const [first, count] of [[PAGES, 1], [PAGES - 1, 2], [0, 0]] as const) {
+    directory.request(2, { kind: "request", access: Access.Read, first, count, request: 1 });
+  }
+  assertEquals(outbox.events.map(({ kind }) => kind), Array(3).fill("violation"));
+  assertEquals(take(), []);
+});
+
+Deno.test("a transaction covers the pages that can be treated alike", () => {
+  const { directory, take, transact } = setUp(3);
+  transact(2, Access.Write, 0, 3);
+  transact(3, Access.Write, 3, 2);
+  directory.request(3, { kind: "request", access: Access.Read, first: 1, count: 8, request: 90 });
+  assertEquals(take().map((sent) => "count" in sent && [sent.kind, sent.first, sent.count]), [
+    ["forward", 1, 2],
+  ]);
+  assertEquals([0, 1, 2, 3].map((page) => directory.busy(page)), [false, true, true, false]);
+});
+
+Deno.test("a run ends before a page that is busy", () => {
+  const { directory, take } = setUp(3);
+  const read = { kind: "request", access: Access.Read } as const;
+  directory.request(2, { ...read, first: 2, count: 1, request: 1 });
+  directory.request(3, { ...read, first: 0, count: 4, request: 1 });
+  assertEquals(take().map((sent) => "count" in sent && [sent.to, sent.first, sent.count]), [
+    [2, 2, 1],
+    [3, 0, 2],
+  ]);
+});
+
+Deno.test("requests for a busy page wait, and are served in their order", () => {
+  const { directory, take } = setUp(4);
+  const write = { kind: "request", access: Access.Write, first: 0, count: 1 } as const;
+  for (const node of [2, 3, 4]) directory.request(node, { ...write, request: node });
+  assertEquals(take().map(({ to, kind }) => [to, kind]), [[2, "grant"]]);
+  const done = { kind: "done", first: 0, count: 1, lost: false } as const;
+  directory.done(2, { ...done, request: 2 });
+  assertEquals(take().map(({ to, kind }) => [to, kind]), [[2, "forward"]]);
+  directory.done(3, { ...done, request: 3 });
+  assertEquals(take().map(({ to, kind }) => [to, kind]), [[3, "forward"]]);
+});
+
+Deno.test("what was not begun cannot be done", () => {
+  const { directory, outbox, transact } = setUp(2);
+  transact(2, Access.Write, 0);
+  directory.done(2, { kind: "done", first: 0, count: 1, request: 1, lost: false });
+  assertEquals(outbox.events.map(({ kind }) => kind), ["violation"]);
+});
+
+Deno.test("the home sends its own copy rather than ask the owner", () => {
+  const { transact } = setUp(4);
+  transact(2, Access.Write, 0);
+  transact(1, Access.Read, 0);
+  assertEquals(transact(3, Access.Read, 0).map(({ to }) => to), [1]);
+});
+
+Deno.test("nobody who has not joined, or wants to leave, is served", () => {
+  const { directory, take, takenOver, transact } = setUp(2);
+  const read = { kind: "request", access: Access.Read, first: 9, count: 1, request: 9 } as const;
+  directory.request(7, read);
+  assertEquals(take(), []);
+  transact(2, Access.Write, 0, 3);
+  directory.leave(2);
+  directory.request(2, read);
+  assertEquals(take(), []);
+  assertEquals(takenOver, [{ first: 0, count: 3 }]);
+});
+
+Deno.test("a node that has nothing leaves at once, and its requests are forgotten", () => {
+  const { directory, outbox, take } = setUp(3);
+  directory.leave(2);
+  assertEquals(take().map(({ to, kind }) => [to, kind]), [[2, "left"], [1, "peerLost"], [
+    3,
+    "peerLost",
+  ]]);
+  assertEquals(outbox.events, [{ kind: "nodeLeft", node: 2 }]);
+  directory.peerLost(2);
+  assertEquals(take(), []);
+});
+
+Deno.test("a requester that dies with a page that it was to write loses it", () => {
+  const { directory, take, transact } = setUp(4);
+  transact(2, Access.Write, 0);
+  const write = { kind: "request", access: Access.Write, first: 0, count: 1, request: 77 } as const;
+  directory.request(3, write);
+  directory.peerLost(3);
+  assert(directory.busy(0));
+  // The source has given up its copy: it had nothing to refuse.
+  for (const node of [1, 4, 2]) directory.peerLostSeen(node, 3);
+  assertFalse(directory.busy(0));
+  take();
+  directory.request(4, { ...write, request: 1 });
+  const [grant] = take();
+  assert(grant?.kind === "grant" && grant.lostNode === 3);
+});
+
+Deno.test("a source that refuses keeps the page from a requester that died", () => {
+  const { directory, transact } = setUp(3);
+  transact(2, Access.Write, 0);
+  const run = { first: 0, count: 1, request: 77 } as const;
+  directory.request(3, { kind: "request", access: Access.Write, ...run });
+  directory.peerLost(3);
+  directory.refused(2, { kind: "refused", ...run, requester: 3 });
+  for (const node of [1, 2]) directory.peerLostSeen(node, 3);
+  assertEquals(directory.copies(0), { owner: 2, nodes: [2] });
+  assertFalse(directory.busy(0));
+});

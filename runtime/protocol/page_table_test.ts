@@ -1,0 +1,33 @@
+import { assertEquals } from "@std/assert";
+import { PageTable } from "./page_table.ts";
+
+const LAST_PAGE = 2 ** 28 - 1;
+
+Deno.test("a page has no state until it is given one", () => {
+  const table = new PageTable();
+  assertEquals([table.get(0), table.get(LAST_PAGE)], [0, 0]);
+  assertEquals([...table.entries()], []);
+});
+
+Deno.test("a run of pages is filled across chunks, and nothing beside it", () => {
+  const table = new PageTable();
+  table.fill(4094, 4100, 2);
+  assertEquals([4093, 4094, 4095, 4096, 8193, 8194].map((page) => table.get(page)), [
+    0,
+    2,
+    2,
+    2,
+    2,
+    0,
+  ]);
+  table.fill(4095, 4098, 0);
+  assertEquals([...table.entries()], [[4094, 2], [8193, 2]]);
+});
+
+Deno.test("pages at both ends of the largest region cost two chunks, and clearing costs none", () => {
+  const table = new PageTable();
+  table.fill(0, LAST_PAGE + 1, 0);
+  table.fill(0, 1, 1);
+  table.fill(LAST_PAGE, 1, 2);
+  assertEquals([...table.entries()], [[0, 1], [LAST_PAGE, 2]]);
+});

@@ -1,0 +1,133 @@
+/**
+ * What must hold in every state of the model, and in those in which nothing is left to do.
+ */
+
+import type { NodeId } from "../../runtime/protocol/messages.ts";
+import { Access, contains, PageState } from "../../runtime/protocol/page.ts";
+import { fail } from "../simulator/oracle.ts";
+import type { ActiveTransaction } from "../simulator/probes.ts";
+import type { ModelState, NodeState } from "./state.ts";
+
+function transactionOn(state: ModelState, page: number): ActiveTransaction | undefined {
+  return state.directory.active.find((transaction) => contains(transaction, page));
+}
+
+function present({ status }: NodeState): boolean {
+  return status === "live" || status === "leaving";
+}
+
+/**
+ * Whether a node's copy of a page must be what memory has to look like. Once a node leaves its
+ * threads touch nothing, so a copy that its home has crossed out does not matter.
+ *
+ * @param state The cluster.
+ * @param id The node.
+ * @param page The page.
+ * @returns Whether it counts.
+ */
+export function counts(state: ModelState, id: NodeId, page: number): boolean {
+  const { status } = state.nodes[id - 1]!;
+  if (status !== "leaving") return status === "live";
+  return state.directory.holders[page]!.nodes.includes(id) ||
+    transactionOn(state, page)?.requester === id;
+}
+
+/**
+ * Checks every page of every node.
+ *
+ * @param state The cluster.
+ * @throws {InvariantError} When a promise is broken.
+ */
+export function checkState(state: ModelState): void {
+  for (let page = 0; page < state.written.length; page++) {
+    let readers = 0;
+    let writers = 0;
+    for (const [index, { cache, mapped, fresh, undone }] of state.nodes.entries()) {
+      const id = index + 1;
+      if (!counts(state, id, page)) continue;
+      const allowed = mapped[page]!;
+      const known = cache.states[page]!;
+      if (undone.length === 0 && allowed > known) {
+        fail(`page ${page} is mapped at node ${id} with more than its state ${known} allows`);
+      }
+      if (allowed === PageState.Exclusive) writers++;
+      else if (allowed === PageState.Shared) readers++;
+      if (allowed !== PageState.Invalid && !fresh[page]) {
+        fail(`node ${id} has an old copy of page ${page}`);
+      }
+      if (known === PageState.Invalid || transactionOn(state, page)?.requester === id) continue;
+      if (!state.directory.holders[page]!.nodes.includes(id)) {
+        fail(`the home does not know that node ${id} has page ${page}`);
+      }
+    }
+    if (writers > 1 || (writers === 1 && readers > 0)) {
+      fail(`page ${page} has ${writers} writers and ${readers} readers`);
+    }
+  }
+}
+
+/**
+ * Checks a state in which nothing happens unless somebody wishes it.
+ *
+ * @param state The cluster.
+ * @throws {InvariantError} When something is not done.
+ */
+export function checkQuiescence(state: ModelState): void {
+  const { active, waiting, leaving, holders, lost } = state.directory;
+  if (active.length > 0 || waiting.length > 0) fail("the home has transactions that never end");
+  if (leaving.length > 0) fail("a node may never leave");
+  for (const [index, { status, blocked, cache }] of state.nodes.entries()) {
+    if (status !== "live") continue;
+    if (blocked !== undefined) fail(`node ${index + 1} waits for ever for page ${blocked.page}`);
+    if (cache.pending.length > 0 || cache.deferred.length > 0) {
+      fail(`node ${index + 1} has requests or demands that never end`);
+    }
+  }
+  for (const [page, { nodes }] of holders.entries()) {
+    for (const id of nodes) {
+      const node = state.nodes[id - 1]!;
+      if (!present(node)) fail(`the home relies on node ${id}, which is gone, for page ${page}`);
+      if (node.cache.states[page] === PageState.Invalid) {
+        fail(`node ${id} has no copy of page ${page}, as the home thinks`);
+      }
+    }
+  }
+  for (const [page] of lost) {
+    if (!state.mayBeLost[page]) fail(`page ${page} is lost without a reason`);
+  }
+}
+
+/**
+ * Which pages may be lost once a node dies: those that it has the only copy of, those that it asked
+ * to write, since nobody else can tell whether it did, and those of which it is sending the only copy.
+ *
+ * @param state The cluster.
+ * @param victim The node that dies.
+ * @returns For each page whether it may be lost, now or since an earlier death.
+ */
+export function allowLosses(state: ModelState, victim: NodeId): boolean[] {
+  const { cache } = state.nodes[victim - 1]!;
+  return state.mayBeLost.map((allowed, page) => {
+    if (allowed) return true;
+    const transaction = transactionOn(state, page);
+    const untouched = state.directory.holders[page]!.owner === 0;
+    const writing = cache.pending.some((pending) =>
+      contains(pending, page) && (untouched || pending.access === Access.Write)
+    );
+    const sending = state.links.some((frames, index) =>
+      Math.floor(index / state.nodes.length) === victim - 1 &&
+      frames.some(({ message }) => message.kind === "grant" && contains(message, page))
+    );
+    const had = cache.states[page] !== PageState.Invalid ||
+      transaction?.invalidated.includes(victim) === true;
+    const isOther = (id: NodeId) => id !== victim && present(state.nodes[id - 1]!);
+    const kept = state.nodes.some((node, index) =>
+      isOther(index + 1) && counts(state, index + 1, page) &&
+      node.cache.states[page] !== PageState.Invalid
+    );
+    // A sharer that was told to drop its copy for this transaction still has the bytes.
+    const dropped = transaction !== undefined && transaction.requester !== victim &&
+      transaction.invalidated.some(isOther);
+    return writing || ((had || sending) && !kept && !dropped);
+  });
+}

@@ -1,0 +1,208 @@
+/**
+ * Visits every state of a model, nearest first, so that the trace to a broken promise is a shortest
+ * one.
+ *
+ * Besides what holds in each state, it is checked that everything gets done: from each state a path
+ * of actions that need nobody's wish leads to one where no such action is left, and there nothing
+ * may be pending. One such path is followed from each state; as its states are visited themselves,
+ * that takes one number a state.
+ */
+
+import { InvariantError } from "../simulator/oracle.ts";
+import { Fingerprint } from "./fingerprint.ts";
+import type { Model } from "./model.ts";
+import { StateSet } from "./state_set.ts";
+import type { Action, ModelState } from "./state.ts";
+
+/** Where to stop. */
+export interface Limits {
+  /** The most states to visit. */
+  readonly states: number;
+  /** Asked now and then: whether to go on. */
+  readonly proceed: () => boolean;
+}
+
+/** What became of an exploration. */
+export interface Exploration {
+  /** How many states were reached. */
+  readonly states: number;
+  /** How many actions were taken. */
+  readonly transitions: number;
+  /** The longest of the shortest ways to a state. */
+  readonly depth: number;
+  /** Whether there is no state that was not visited. */
+  readonly complete: boolean;
+  /** A broken promise, and the actions that lead there. */
+  readonly failure: { readonly reason: string; readonly trace: readonly Action[] } | undefined;
+}
+
+/** States between two questions whether to go on. */
+const PROCEED_STATES = 4096;
+/** In place of the number of a state. */
+const NONE = -1;
+/** The state was not visited: how things end from there is not known. */
+const UNVISITED = -2;
+
+/** Numbers that grow in number. */
+class Column {
+  #values = new Int32Array(1 << 16);
+
+  get(index: number): number {
+    return this.#values[index]!;
+  }
+
+  set(index: number, value: number): void {
+    if (index >= this.#values.length) {
+      const values = new Int32Array(this.#values.length * 2);
+      values.set(this.#values);
+      this.#values = values;
+    }
+    this.#values[index] = value;
+  }
+}
+
+/** One search. */
+class Search {
+  readonly #model: Model;
+  readonly #fingerprint: Fingerprint;
+  readonly #seen = new StateSet();
+  /** How each state was first reached. */
+  readonly #parents = new Column();
+  readonly #actions = new Column();
+  /** The next state on the way to where everything is done. */
+  readonly #ways = new Column();
+  transitions = 0;
+
+  constructor(model: Model, nodes: number) {
+    this.#model = model;
+    this.#fingerprint = new Fingerprint(nodes);
+  }
+
+  get states(): number {
+    return this.#seen.size;
+  }
+
+  /** Takes note of a state; returns its number if it is new. */
+  enter(state: ModelState, parent: number, action: number): { id: number; added: boolean } {
+    const entry = this.#seen.add(this.#fingerprint.of(state));
+    if (entry.added) {
+      this.#parents.set(entry.id, parent);
+      this.#actions.set(entry.id, action);
+      this.#ways.set(entry.id, UNVISITED);
+    }
+    return entry;
+  }
+
+  /** Visits a state: does everything that it allows, and hands out the states that are new. */
+  visit(state: ModelState, id: number, found: (state: ModelState, id: number) => void): void {
+    const actions = this.#model.actions(state);
+    const wished = actions[0] === undefined || isWish(actions[0]);
+    if (wished) {
+      this.#model.checkQuiescence(state);
+      this.#ways.set(id, NONE);
+    }
+    for (const [index, action] of actions.entries()) {
+      this.transitions++;
+      const next = this.#model.apply(state, action);
+      const entry = this.enter(next, id, index);
+      if (index === 0 && !wished) this.#ways.set(id, entry.id);
+      if (entry.added) found(next, entry.id);
+    }
+  }
+
+  /** Checks that no way goes round in a circle; returns a state from which one does. */
+  findCircle(): number | undefined {
+    const finished = new Uint8Array(this.states);
+    for (let start = 0; start < this.states; start++) {
+      const path: number[] = [];
+      let id = start;
+      while (id >= 0 && finished[id] === 0) {
+        finished[id] = 1;
+        path.push(id);
+        id = this.#ways.get(id);
+      }
+      if (id >= 0 && finished[id] === 1) return id;
+      for (const passed of path) finished[passed] = 2;
+    }
+    return undefined;
+  }
+
+  /** The actions that led to a state first. */
+  trace(id: number, last?: number): Action[] {
+    const indices = last === undefined ? [] : [last];
+    for (; this.#parents.get(id) !== NONE; id = this.#parents.get(id)) {
+      indices.push(this.#actions.get(id));
+    }
+    const trace: Action[] = [];
+    let state = this.#model.initial;
+    for (const index of indices.reverse()) {
+      const action = this.#model.actions(state)[index]!;
+      trace.push(action);
+      try {
+        state = this.#model.apply(state, action);
+      } catch (error) {
+        if (error instanceof InvariantError) break;
+        throw error;
+      }
+    }
+    return trace;
+  }
+
+  /** The first action that breaks a promise in a state. */
+  culprit(state: ModelState): number | undefined {
+    const index = this.#model.actions(state).findIndex((action) => {
+      try {
+        this.#model.apply(state, action);
+        return false;
+      } catch {
+        return true;
+      }
+    });
+    return index >= 0 ? index : undefined;
+  }
+}
+
+function isWish({ kind }: Action): boolean {
+  return kind === "access" || kind === "die" || kind === "leave" || kind === "cut";
+}
+
+/**
+ * Visits the states of a model.
+ *
+ * @param model What to explore.
+ * @param nodes How many nodes it has.
+ * @param limits Where to stop.
+ * @returns What was found.
+ */
+export function explore(model: Model, nodes: number, limits: Limits): Exploration {
+  const search = new Search(model, nodes);
+  const initial = model.initial;
+  let frontier = [{ state: initial, id: search.enter(initial, NONE, 0).id }];
+  let depth = 0;
+  let complete = true;
+  const result = (failure: Exploration["failure"]): Exploration => {
+    return { states: search.states, transitions: search.transitions, depth, complete, failure };
+  };
+  for (let visited = 0; frontier.length > 0 && complete; depth++) {
+    const next: typeof frontier = [];
+    for (const { state, id } of frontier) {
+      if (
+        search.states >= limits.states || (++visited % PROCEED_STATES === 0 && !limits.proceed())
+      ) {
+        complete = false;
+        break;
+      }
+      try {
+        search.visit(state, id, (found, foundId) => next.push({ state: found, id: foundId }));
+      } catch (error) {
+        if (!(error instanceof InvariantError)) throw error;
+        complete = false;
+        return result({ reason: error.message, trace: search.trace(id, search.culprit(state)) });
+      }
+    }
+    frontier = next;
+  }
+  const circle = search.findCircle();
+  if (circle === undefined) return result(undefined);
+  return result({ reason: "messages go round for ever", trace: search.trace(circle) });
+}

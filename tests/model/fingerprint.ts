@@ -1,0 +1,227 @@
+/**
+ * States are told apart by a hash of what matters about them. Request numbers only matter as far as
+ * they differ, so they are renamed by rank; otherwise no two states would ever be the same.
+ */
+
+import { Content, type Message, type NodeId } from "../../runtime/protocol/messages.ts";
+import type { ActiveTransaction } from "../simulator/probes.ts";
+import type { FrameState, ModelState, NodeState, Status } from "./state.ts";
+
+const KINDS: readonly Message["kind"][] = [
+  "request",
+  "forward",
+  "invalidate",
+  "acknowledge",
+  "grant",
+  "done",
+  "peerLost",
+  "peerLostSeen",
+  "refused",
+  "leave",
+  "left",
+];
+const STATUSES: readonly Status[] = ["live", "leaving", "left", "dead"];
+
+/** Writes states down as bytes. One object serves all states of a world. */
+export class Fingerprint {
+  #bytes = new Uint8Array(4096);
+  #length = 0;
+  readonly #requests: number[][];
+
+  /** @param nodes How many nodes there are. */
+  constructor(nodes: number) {
+    this.#requests = Array.from({ length: nodes + 1 }, () => []);
+  }
+
+  /** @returns 53 bits of a hash over everything that matters about the state. */
+  of(state: ModelState): number {
+    this.#length = 0;
+    this.#rankRequests(state);
+    for (const [index, node] of state.nodes.entries()) this.#putNode(node, index + 1);
+    this.#putDirectory(state);
+    for (const [index, frames] of state.links.entries()) {
+      const to = index % state.nodes.length + 1;
+      const from = (index - to + 1) / state.nodes.length + 1;
+      this.#put(frames.length);
+      for (const frame of frames) this.#putFrame(frame, from, to);
+    }
+    this.#putFlags(state.written);
+    this.#putFlags(state.mayBeLost);
+    this.#putMask(state.unnoticed);
+    this.#put(state.departures);
+    return this.#hash();
+  }
+
+  #rankRequests(state: ModelState): void {
+    for (const list of this.#requests) list.length = 0;
+    const note = (node: NodeId, request: number) => this.#requests[node]!.push(request);
+    for (const [index, { cache }] of state.nodes.entries()) {
+      for (const { request } of cache.pending) note(index + 1, request);
+      for (const { message } of cache.deferred) note(message.requester, message.request);
+    }
+    for (const { requester, request } of state.directory.active) note(requester, request);
+    for (const { from, message } of state.directory.waiting) note(from, message.request);
+    for (const [index, frames] of state.links.entries()) {
+      const to = index % state.nodes.length + 1;
+      const from = (index - to + 1) / state.nodes.length + 1;
+      for (const { message } of frames) {
+        if ("request" in message) note(requesterOf(message, from, to), message.request);
+      }
+    }
+    for (const list of this.#requests) list.sort((a, b) => a - b);
+  }
+
+  /** The rank of a request's number among those of its node that are still mentioned anywhere. */
+  #rank(node: NodeId, request: number): number {
+    let rank = 0;
+    let last = 0;
+    for (const other of this.#requests[node]!) {
+      if (other > request) break;
+      if (other !== last) rank++;
+      last = other;
+    }
+    return rank;
+  }
+
+  #putNode({ status, cache, mapped, fresh, blocked, undone }: NodeState, id: NodeId): void {
+    this.#put(STATUSES.indexOf(status));
+    // Nothing of a node that is gone matters any more.
+    if (status === "left" || status === "dead") return;
+    for (const value of mapped) this.#put(value);
+    this.#putFlags(fresh);
+    this.#put(blocked === undefined ? 255 : blocked.page);
+    this.#put(blocked?.access ?? 0);
+    this.#put(undone.length);
+    for (const { kind, first, count } of undone) {
+      this.#put(kind.length);
+      this.#put(first);
+      this.#put(count);
+    }
+    for (const value of cache.states) this.#put(value);
+    this.#putMask(cache.gone);
+    this.#putPairs(cache.lost);
+    this.#put(cache.leaving ? 1 : 0);
+    this.#put(cache.holds.length);
+    for (const { first, count } of cache.holds) {
+      this.#put(first);
+      this.#put(count);
+    }
+    this.#put(cache.deferred.length);
+    for (const { message } of cache.deferred) this.#putMessage(message, 1, id);
+    this.#put(cache.pending.length);
+    for (const pending of cache.pending) {
+      this.#put(pending.first);
+      this.#put(pending.count);
+      this.#put(pending.access);
+      this.#put(this.#rank(id, pending.request));
+      this.#putMask(pending.acknowledged);
+      this.#put(pending.waiting.length);
+      for (const { page, access } of pending.waiting) {
+        this.#put(page);
+        this.#put(access);
+      }
+      if (pending.grant === undefined) this.#put(255);
+      else this.#putMessage(pending.grant, 1, id);
+    }
+  }
+
+  #putDirectory({ directory }: ModelState): void {
+    for (const { owner, nodes } of directory.holders) {
+      this.#put(owner);
+      this.#putMask(nodes);
+    }
+    this.#putMask(directory.members);
+    this.#putPairs(directory.lost);
+    this.#putPairs(directory.leaving);
+    this.#put(directory.waiting.length);
+    for (const { from, message } of directory.waiting) {
+      this.#put(from);
+      this.#putMessage(message, from, 1);
+    }
+    this.#put(directory.active.length);
+    for (const transaction of directory.active) this.#putTransaction(transaction);
+  }
+
+  #putTransaction(transaction: ActiveTransaction): void {
+    this.#put(transaction.first);
+    this.#put(transaction.count);
+    this.#put(transaction.requester);
+    this.#put(this.#rank(transaction.requester, transaction.request));
+    this.#put(transaction.access);
+    this.#put(transaction.content);
+    this.#put(transaction.source);
+    this.#putMask(transaction.invalidated);
+    this.#put(transaction.lostNode);
+    this.#put(transaction.disturbed ? 1 : 0);
+    this.#put(transaction.lostSource);
+    if (transaction.aborting === undefined) this.#put(255);
+    else this.#putMask(transaction.aborting);
+    this.#put(transaction.refused.length);
+    for (const node of transaction.refused) this.#put(node);
+  }
+
+  #putFrame({ message, fresh }: FrameState, from: NodeId, to: NodeId): void {
+    this.#putMessage(message, from, to);
+    if (message.kind === "grant" && message.content === Content.Data) this.#putFlags(fresh);
+  }
+
+  #putMessage(message: Message, from: NodeId, to: NodeId): void {
+    this.#put(KINDS.indexOf(message.kind));
+    if ("request" in message) {
+      const requester = requesterOf(message, from, to);
+      this.#put(message.first);
+      this.#put(message.count);
+      this.#put(requester);
+      this.#put(this.#rank(requester, message.request));
+    }
+    if ("access" in message) this.#put(message.access);
+    if ("content" in message) this.#put(message.content);
+    if ("invalidated" in message) this.#putMask(message.invalidated);
+    if ("lostNode" in message) this.#put(message.lostNode);
+    if ("lost" in message) this.#put(message.lost ? 1 : 0);
+    if ("node" in message) this.#put(message.node);
+  }
+
+  #putFlags(flags: readonly boolean[]): void {
+    let mask = 0;
+    for (const flag of flags) mask = mask * 2 + (flag ? 1 : 0);
+    this.#put(mask);
+  }
+
+  #putMask(nodes: readonly NodeId[]): void {
+    let mask = 0;
+    for (const node of nodes) mask |= 1 << node;
+    this.#put(mask);
+  }
+
+  #putPairs(pairs: readonly (readonly [number, number])[]): void {
+    this.#put(pairs.length);
+    for (const [key, value] of pairs) {
+      this.#put(key);
+      this.#put(value);
+    }
+  }
+
+  #put(value: number): void {
+    this.#bytes[this.#length++] = value;
+  }
+
+  #hash(): number {
+    let low = 0x9747b28c;
+    let high = 0x3c6ef372;
+    for (let index = 0; index < this.#length; index++) {
+      const byte = this.#bytes[index]!;
+      low = Math.imul(low ^ byte, 0x85ebca6b);
+      low ^= low >>> 15;
+      high = Math.imul(high ^ byte, 0xc2b2ae35);
+      high ^= high >>> 13;
+    }
+    return (high >>> 11) * 2 ** 32 + (low >>> 0);
+  }
+}
+
+/** Whose request a message is about. */
+function requesterOf(message: Message, from: NodeId, to: NodeId): NodeId {
+  if ("requester" in message) return message.requester;
+  return message.kind === "request" || message.kind === "done" ? from : to;
+}

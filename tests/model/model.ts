@@ -1,0 +1,384 @@
+/**
+ * A small cluster as a transition system: which actions a state allows, and which state each of them
+ * leads to. Every new state is checked.
+ */
+
+import { Engine, type Input } from "../../runtime/protocol/engine.ts";
+import { Content, type Message, type NodeId } from "../../runtime/protocol/messages.ts";
+import type { EngineEvent, PageOperation } from "../../runtime/protocol/output.ts";
+import { Access, contains, PageState, permits } from "../../runtime/protocol/page.ts";
+import { SequenceDetector } from "../../runtime/protocol/sequence_detector.ts";
+import { fail } from "../simulator/oracle.ts";
+import type { PlantedBug } from "../simulator/planted_bugs.ts";
+import type { ProbeCache, ProbeDirectory, ProbeParts } from "../simulator/probes.ts";
+import { allowLosses, checkQuiescence, checkState, counts } from "./checks.ts";
+import {
+  type Action,
+  type FrameState,
+  type ModelState,
+  type NodeState,
+  replaced,
+} from "./state.ts";
+
+/** A cluster to explore. */
+export interface ModelOptions {
+  /** How many nodes. */
+  readonly nodes: number;
+  /** How many pages. */
+  readonly pages: number;
+  /** The longest run. */
+  readonly runPages: number;
+  /** Whether pages are held for some time. */
+  readonly holds: boolean;
+  /** How many nodes may die or leave, and in which of these ways. */
+  readonly departures: { readonly count: number; readonly kinds: readonly ("die" | "leave")[] };
+}
+
+/** The time at which every hold is over. All else happens before. */
+const HOLDS_END_US = 1;
+
+/** Asks for the longest run each time, so that what was missed before does not matter. */
+class EagerSequences extends SequenceDetector {
+  readonly #pages: number;
+
+  constructor(pages: number) {
+    super(pages);
+    this.#pages = pages;
+  }
+
+  override miss(): number {
+    return this.#pages;
+  }
+}
+
+function eager(parts: ProbeParts, runPages: number): ProbeParts {
+  class EagerCache extends parts.PageCache {
+    protected override readonly sequences = new EagerSequences(runPages);
+  }
+  return { ...parts, PageCache: EagerCache };
+}
+
+/** A state under construction. */
+type Draft = { -readonly [Key in keyof ModelState]: ModelState[Key] };
+
+/** A transition system. */
+export class Model {
+  readonly #options: ModelOptions;
+  readonly #bug: PlantedBug;
+  readonly #engines: Engine[];
+  /** The state in which every node has joined and nobody has touched anything. */
+  readonly initial: ModelState;
+
+  /**
+   * @param options The cluster's shape.
+   * @param bug What is wrong with its nodes, if anything.
+   */
+  constructor(options: ModelOptions, bug: PlantedBug) {
+    this.#options = options;
+    this.#bug = bug;
+    const { pages, runPages } = options;
+    const holdTimeUs = options.holds ? HOLDS_END_US : 0;
+    const parts = eager(bug.parts, runPages);
+    this.#engines = Array.from({ length: options.nodes }, (_, index) => {
+      return new Engine({ self: index + 1, pageCount: pages, runPages, holdTimeUs }, parts);
+    });
+    this.initial = this.#makeInitial();
+  }
+
+  #makeInitial(): ModelState {
+    const { nodes, pages, departures } = this.#options;
+    for (let node = 2; node <= nodes; node++) {
+      this.#engines[0]!.step({ kind: "peerJoined", node }, 0);
+    }
+    return {
+      nodes: this.#engines.map((engine): NodeState => ({
+        status: "live",
+        cache: (engine.cache as ProbeCache).save(),
+        mapped: Array(pages).fill(PageState.Invalid),
+        fresh: Array(pages).fill(true),
+        blocked: undefined,
+        undone: [],
+      })),
+      directory: (this.#engines[0]!.directory as ProbeDirectory).save(),
+      links: Array(nodes * nodes).fill([]),
+      written: Array(pages).fill(false),
+      mayBeLost: Array(pages).fill(false),
+      unnoticed: [],
+      departures: departures.count,
+    };
+  }
+
+  /** @returns Everything that can happen; what would be done in the end anyway comes first. */
+  actions(state: ModelState): Action[] {
+    const actions: Action[] = [];
+    const busy = state.nodes.findIndex(({ undone }) => undone.length > 0);
+    if (busy >= 0) {
+      actions.push({ kind: "operate", node: busy + 1 });
+      this.#offerAccesses(state, busy + 1, actions);
+      return actions;
+    }
+    for (const [index, frames] of state.links.entries()) {
+      if (frames.length === 0) continue;
+      const to = index % state.nodes.length + 1;
+      actions.push({ kind: "deliver", from: (index - to + 1) / state.nodes.length + 1, to });
+    }
+    for (const [index, { cache }] of state.nodes.entries()) {
+      if (cache.holds.length > 0 && present(state.nodes[index]!)) {
+        actions.push({ kind: "tick", node: index + 1 });
+      }
+    }
+    for (const node of state.unnoticed) {
+      if (this.#link(state, node, 1).length === 0) actions.push({ kind: "notice", node });
+    }
+    this.#offerWishes(state, actions);
+    return actions;
+  }
+
+  /** What need not happen. */
+  #offerWishes(state: ModelState, actions: Action[]): void {
+    for (const [index, node] of state.nodes.entries()) {
+      const id = index + 1;
+      if (node.status === "dead") {
+        for (let to = 1; to <= state.nodes.length; to++) {
+          if (this.#link(state, id, to).length > 0) actions.push({ kind: "cut", from: id, to });
+        }
+      }
+      if (node.status === "live") this.#offerAccesses(state, id, actions);
+      if (id === 1 || state.departures === 0 || !present(node)) continue;
+      for (const kind of this.#options.departures.kinds) {
+        if (kind === "die") actions.push({ kind, node: id });
+        else if (node.status === "live" && node.blocked === undefined) {
+          actions.push({ kind, node: id });
+        }
+      }
+    }
+  }
+
+  #offerAccesses(state: ModelState, node: NodeId, actions: Action[]): void {
+    const { blocked, mapped } = state.nodes[node - 1]!;
+    if (blocked !== undefined) return;
+    for (const [page, allowed] of mapped.entries()) {
+      // A read that succeeds changes nothing, and is checked in each state anyway.
+      if (!permits(allowed as PageState, Access.Read)) {
+        actions.push({ kind: "access", node, page, access: Access.Read });
+      }
+      actions.push({ kind: "access", node, page, access: Access.Write });
+    }
+  }
+
+  /**
+   * Lets something happen.
+   *
+   * @param state The state in which it can.
+   * @param action What it is.
+   * @returns The state after it.
+   * @throws {InvariantError} When it breaks a promise.
+   */
+  apply(state: ModelState, action: Action): ModelState {
+    const draft: Draft = { ...state };
+    this.#act(draft, action);
+    checkState(draft);
+    return draft;
+  }
+
+  /** @throws {InvariantError} When nothing is left to do in this state, but not everything is done. */
+  checkQuiescence(state: ModelState): void {
+    checkQuiescence(state);
+  }
+
+  #act(draft: Draft, action: Action): void {
+    switch (action.kind) {
+      case "deliver":
+        return this.#deliver(draft, action.from, action.to);
+      case "cut":
+        return this.#setLink(draft, action.from, action.to, []);
+      case "access":
+        return this.#access(draft, action.node, action.page, action.access);
+      case "tick":
+        return this.#step(draft, action.node, { kind: "tick" }, HOLDS_END_US);
+      case "operate": {
+        const { undone } = draft.nodes[action.node - 1]!;
+        this.#setNode(draft, action.node, { undone: [] });
+        return this.#operate(draft, action.node, undone);
+      }
+      case "die":
+        return this.#die(draft, action.node);
+      case "leave":
+        draft.departures--;
+        this.#setNode(draft, action.node, { status: "leaving" });
+        return this.#step(draft, action.node, { kind: "leave" });
+      case "notice":
+        draft.unnoticed = draft.unnoticed.filter((node) => node !== action.node);
+        return this.#step(draft, 1, { kind: "peerLost", node: action.node });
+      default:
+        action satisfies never;
+    }
+  }
+
+  #deliver(draft: Draft, from: NodeId, to: NodeId): void {
+    const frames = this.#link(draft, from, to);
+    const { message, fresh } = frames[0]!;
+    this.#setLink(draft, from, to, frames.slice(1));
+    if (message.kind === "grant" && message.content === Content.Data) {
+      const node = draft.nodes[to - 1]!;
+      const engine = this.#load(draft, to);
+      if (engine.acceptsData(from, message)) {
+        const received = node.fresh.slice();
+        for (let page = message.first; page < message.first + message.count; page++) {
+          if (node.mapped[page] !== PageState.Invalid) fail(`bytes arrive for mapped page ${page}`);
+          received[page] = fresh[page - message.first]!;
+        }
+        this.#setNode(draft, to, { fresh: received });
+      }
+    }
+    this.#step(draft, to, { kind: "message", from, message });
+  }
+
+  #access(draft: Draft, id: NodeId, page: number, access: Access): void {
+    const node = draft.nodes[id - 1]!;
+    if (!permits(node.mapped[page] as PageState, access)) {
+      this.#setNode(draft, id, { blocked: { page, access } });
+      return this.#step(draft, id, { kind: "fault", page, access });
+    }
+    for (const [index, other] of draft.nodes.entries()) {
+      if (index !== id - 1 && other.mapped[page] !== PageState.Invalid) {
+        if (counts(draft, index + 1, page)) {
+          fail(`node ${id} writes page ${page}, which node ${index + 1} can read`);
+        }
+      }
+    }
+    draft.written = replaced(draft.written, page, true);
+    draft.nodes = draft.nodes.map((other, index) => {
+      const fresh = index === id - 1;
+      return other.fresh[page] === fresh
+        ? other
+        : { ...other, fresh: replaced(other.fresh, page, fresh) };
+    });
+    draft.links = draft.links.map((frames) =>
+      frames.length === 0 ? frames : frames.map((frame) => outdated(frame, page))
+    );
+  }
+
+  #die(draft: Draft, id: NodeId): void {
+    draft.departures--;
+    draft.mayBeLost = allowLosses(draft, id);
+    draft.unnoticed = [...draft.unnoticed, id];
+    this.#setNode(draft, id, { status: "dead", undone: [] });
+    for (let from = 1; from <= draft.nodes.length; from++) this.#setLink(draft, from, id, []);
+  }
+
+  #load(state: ModelState, id: NodeId): Engine {
+    const engine = this.#engines[id - 1]!;
+    (engine.cache as ProbeCache).load(state.nodes[id - 1]!.cache);
+    if (id === 1) (engine.directory as ProbeDirectory).load(state.directory);
+    return engine;
+  }
+
+  #step(draft: Draft, id: NodeId, input: Input, now = 0): void {
+    const engine = this.#load(draft, id);
+    const { operations, messages, events } = engine.step(input, now);
+    this.#setNode(draft, id, { cache: (engine.cache as ProbeCache).save() });
+    if (id === 1) draft.directory = (engine.directory as ProbeDirectory).save();
+    if (!this.#bug.messagesFirst) this.#operate(draft, id, operations);
+    else if (operations.length > 0) this.#setNode(draft, id, { undone: operations });
+    for (const { to, message } of messages) this.#send(draft, id, to, message);
+    for (const event of events) this.#handle(draft, id, event);
+  }
+
+  #send(draft: Draft, from: NodeId, to: NodeId, message: Message): void {
+    if (!present(draft.nodes[to - 1]!)) return;
+    let fresh: boolean[] = [];
+    if (message.kind === "grant" && message.content === Content.Data) {
+      const { first, count } = message;
+      fresh = draft.nodes[from - 1]!.fresh.slice(first, first + count);
+    }
+    this.#setLink(draft, from, to, [...this.#link(draft, from, to), { message, fresh }]);
+  }
+
+  #operate(draft: Draft, id: NodeId, operations: readonly PageOperation[]): void {
+    const { mapped: before, fresh: bytes, blocked } = draft.nodes[id - 1]!;
+    const mapped = before.slice();
+    const fresh = bytes.slice();
+    let waiting = blocked;
+    for (const operation of operations) {
+      const { kind } = operation;
+      for (let page = operation.first; page < operation.first + operation.count; page++) {
+        if (kind === "installZero") fresh[page] = !draft.written[page];
+        mapped[page] = mappedAfter(mapped[page]!, operation);
+      }
+      if (kind === "evict" || kind === "protect") continue;
+      if (waiting !== undefined && contains(operation, waiting.page)) waiting = undefined;
+    }
+    this.#setNode(draft, id, { mapped, fresh, blocked: waiting });
+  }
+
+  #handle(draft: Draft, id: NodeId, event: EngineEvent): void {
+    switch (event.kind) {
+      case "violation":
+        return fail(`node ${id} blames node ${event.node}: ${event.reason}`);
+      case "pageLost": {
+        const { page } = event;
+        if (!draft.mayBeLost[page]) fail(`page ${page} is lost without a reason`);
+        if (draft.nodes[id - 1]!.blocked?.page === page) {
+          this.#setNode(draft, id, { blocked: undefined });
+        }
+        return;
+      }
+      case "left":
+        this.#setNode(draft, id, { status: "left" });
+        for (let from = 1; from <= draft.nodes.length; from++) this.#setLink(draft, from, id, []);
+        return;
+      case "nodeLeft":
+        draft.mayBeLost = draft.mayBeLost.map((allowed, page) => {
+          const { nodes } = draft.directory.holders[page]!;
+          return allowed ||
+            (nodes.length > 0 && nodes.every((holder) => !present(draft.nodes[holder - 1]!)));
+        });
+        return;
+      case "peerGone":
+        // What is still on its way from there may be received, or be cut.
+        return;
+      default:
+        event satisfies never;
+    }
+  }
+
+  #link(state: ModelState, from: NodeId, to: NodeId): readonly FrameState[] {
+    return state.links[(from - 1) * state.nodes.length + to - 1]!;
+  }
+
+  #setLink(draft: Draft, from: NodeId, to: NodeId, frames: readonly FrameState[]): void {
+    draft.links = replaced(draft.links, (from - 1) * draft.nodes.length + to - 1, frames);
+  }
+
+  #setNode(draft: Draft, id: NodeId, change: Partial<NodeState>): void {
+    draft.nodes = replaced(draft.nodes, id - 1, { ...draft.nodes[id - 1]!, ...change });
+  }
+}
+
+function present({ status }: NodeState): boolean {
+  return status === "live" || status === "leaving";
+}
+
+function outdated(frame: FrameState, page: number): FrameState {
+  const { message, fresh } = frame;
+  if (fresh.length === 0 || message.kind !== "grant" || !contains(message, page)) return frame;
+  return { message, fresh: replaced(fresh, page - message.first, false) };
+}
+
+function mappedAfter(before: number, operation: PageOperation): number {
+  switch (operation.kind) {
+    case "install":
+      return operation.writable ? PageState.Exclusive : PageState.Shared;
+    case "installZero":
+      return PageState.Exclusive;
+    case "unprotect":
+      return before === PageState.Shared ? PageState.Exclusive : before;
+    case "protect":
+      return before === PageState.Exclusive ? PageState.Shared : before;
+    case "evict":
+      return PageState.Invalid;
+    default:
+      return operation satisfies never;
+  }
+}

@@ -1,0 +1,41 @@
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { PLANTED_BUGS } from "../simulator/planted_bugs.ts";
+import { NO_BUG } from "../simulator/schedule.ts";
+import { type Exploration, explore } from "./explore.ts";
+import { Model } from "./model.ts";
+import { SMALL_WORLDS, type World } from "./worlds.ts";
+
+const NO_LIMITS = { states: Infinity, proceed: () => true };
+
+function exploreWorld({ options }: World, bug = NO_BUG): Exploration {
+  return explore(new Model(options, bug), options.nodes, NO_LIMITS);
+}
+
+const TESTED = ["2x1", "2x1 and a death", "2x1 and a leave", "3x1"];
+
+for (const world of SMALL_WORLDS.filter(({ name }) => TESTED.includes(name))) {
+  Deno.test(`no state of world ${world.name} breaks a promise`, () => {
+    const { failure, complete, states } = exploreWorld(world);
+    assertEquals(failure, undefined);
+    assert(complete);
+    assert(states > 100);
+  });
+}
+
+for (const bug of PLANTED_BUGS) {
+  Deno.test(`the checker finds a planted bug: ${bug.name}`, () => {
+    const { failure } = exploreWorld(SMALL_WORLDS[1]!, bug);
+    assertMatch(failure?.reason ?? "nothing was found", /page \d+|never end/);
+    assert(failure!.trace.length > 2);
+  });
+}
+
+Deno.test("a search that is stopped says that it is not complete", () => {
+  const { options } = SMALL_WORLDS[0]!;
+  const { complete, states } = explore(new Model(options, NO_BUG), options.nodes, {
+    states: 50,
+    proceed: () => true,
+  });
+  assert(!complete);
+  assert(states < 60);
+});

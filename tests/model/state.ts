@@ -1,0 +1,73 @@
+/**
+ * One state of a small cluster, as a value: what is stepped is copied, all else is shared.
+ */
+
+import type { Message, NodeId } from "../../runtime/protocol/messages.ts";
+import type { PageOperation } from "../../runtime/protocol/output.ts";
+import type { Access } from "../../runtime/protocol/page.ts";
+import type { CacheState, DirectoryState } from "../simulator/probes.ts";
+
+/** An access that waits. */
+export interface BlockedAccess {
+  readonly page: number;
+  readonly access: Access;
+}
+
+/** What became of a node. */
+export type Status = "live" | "leaving" | "left" | "dead";
+
+/** One node. */
+export interface NodeState {
+  readonly status: Status;
+  readonly cache: CacheState;
+  /** For each page what the node's page table allows. */
+  readonly mapped: readonly number[];
+  /** For each page whether the alias has the last write. */
+  readonly fresh: readonly boolean[];
+  /** Its thread's access, if that waits. */
+  readonly blocked: BlockedAccess | undefined;
+  /** With a driver that sends first: what it has yet to do. */
+  readonly undone: readonly PageOperation[];
+}
+
+/** A message on its way. */
+export interface FrameState {
+  readonly message: Message;
+  /** For each page of a grant with bytes whether they are those of the last write. */
+  readonly fresh: readonly boolean[];
+}
+
+/** A cluster. */
+export interface ModelState {
+  readonly nodes: readonly NodeState[];
+  readonly directory: DirectoryState;
+  /** From node `a` to node `b` at `(a - 1) * nodes + b - 1`. */
+  readonly links: readonly (readonly FrameState[])[];
+  /** For each page whether anybody ever wrote it. */
+  readonly written: readonly boolean[];
+  /** For each page whether it may be lost. */
+  readonly mayBeLost: readonly boolean[];
+  /** The nodes whose end the home has yet to notice. */
+  readonly unnoticed: readonly NodeId[];
+  /** How many nodes may die or leave yet. */
+  readonly departures: number;
+}
+
+/** Something that can happen. */
+export type Action =
+  | { readonly kind: "deliver"; readonly from: NodeId; readonly to: NodeId }
+  | { readonly kind: "cut"; readonly from: NodeId; readonly to: NodeId }
+  | {
+    readonly kind: "access";
+    readonly node: NodeId;
+    readonly page: number;
+    readonly access: Access;
+  }
+  | { readonly kind: "tick" | "operate" | "die" | "leave" | "notice"; readonly node: NodeId };
+
+/** Replaces one element of a copy. */
+export function replaced<Item>(items: readonly Item[], index: number, item: Item): Item[] {
+  const copy = items.slice();
+  copy[index] = item;
+  return copy;
+}

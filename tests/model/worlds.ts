@@ -1,0 +1,46 @@
+/**
+ * The clusters that are explored, each with a name: nodes × pages, and what else can happen there.
+ */
+
+import type { ModelOptions } from "./model.ts";
+
+/** A cluster with a name. */
+export interface World {
+  readonly name: string;
+  readonly options: ModelOptions;
+}
+
+const NOBODY_GOES = { count: 0, kinds: [] } as const;
+const ONE_DIES = { count: 1, kinds: ["die"] } as const;
+const ONE_LEAVES = { count: 1, kinds: ["leave"] } as const;
+const TWO_GO = { count: 2, kinds: ["die", "leave"] } as const;
+
+function world(
+  name: string,
+  nodes: number,
+  pages: number,
+  options: Partial<ModelOptions> = {},
+): World {
+  const defaults = { runPages: pages, holds: true, departures: NOBODY_GOES };
+  return { name, options: { nodes, pages, ...defaults, ...options } };
+}
+
+/** Small enough to be visited to the end within seconds. */
+export const SMALL_WORLDS: readonly World[] = [
+  world("2x1", 2, 1),
+  world("2x1 and a death", 2, 1, { departures: ONE_DIES }),
+  world("2x1 and a leave", 2, 1, { departures: ONE_LEAVES }),
+  world("3x1", 3, 1),
+  world("3x1 and a death", 3, 1, { departures: ONE_DIES }),
+  world("3x1 and a leave", 3, 1, { departures: ONE_LEAVES }),
+  world("3x1 and two that die or leave", 3, 1, { departures: TWO_GO, holds: false }),
+];
+
+/** As deep as there is time. */
+export const LARGE_WORLDS: readonly World[] = [
+  world("2x2", 2, 2, { holds: false }),
+  world("3x2", 3, 2, { holds: false }),
+  world("3x2 and a death", 3, 2, { holds: false, departures: ONE_DIES }),
+  world("4x1", 4, 1, { holds: false }),
+  world("4x1 and a death", 4, 1, { holds: false, departures: ONE_DIES }),
+];
