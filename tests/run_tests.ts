@@ -50,8 +50,8 @@ async function runSuite(args: string[]): Promise<Counts> {
 }
 
 const suites = Deno.args.length > 0
-  ? [["test", "-P", ...Deno.args]]
-  : [["test", "-P", "--doc"], ["run", "-A", "zig/build.ts", "test"]];
+  ? [["test", "-A", ...Deno.args]]
+  : [["test", "-A", "--doc"], ["run", "-A", "zig/build.ts", "test"]];
 
 const total: Counts = { passed: 0, failed: 0 };
 for (const args of suites) {

@@ -16,6 +16,7 @@ import { decodeControl, encodeControl } from "../../runtime/protocol/control.ts"
 import { FRAME_REASONS } from "../../runtime/protocol/frame_reason.ts";
 import { Framer } from "../../runtime/protocol/framer.ts";
 import type { Message } from "../../runtime/protocol/messages.ts";
+import { encodeSync, SYNC_MAX_BYTES } from "../../runtime/protocol/sync_codec.ts";
 import { Random } from "../simulator/random.ts";
 import { BOUNDS, readGoldenFrames } from "../testdata/frames.ts";
 
@@ -123,6 +124,13 @@ function check(decoded: Decoded, bytes: Uint8Array, bounds: FrameBounds): string
       assertSame(scratch, bytes, size);
       return message.kind;
     }
+    case "sync": {
+      const { message, size } = decoded;
+      assert(size <= bytes.length && size <= SYNC_MAX_BYTES);
+      assertEquals(encodeSync(message, scratch, 0), size);
+      assertSame(scratch, bytes, size);
+      return message.kind;
+    }
     case "control":
       assert(decoded.size <= bytes.length && decoded.body.length === decoded.size - 32);
       return checkControl(decoded.body);
@@ -194,6 +202,9 @@ function frameKinds(bytes: Uint8Array, bounds: FrameBounds, piece: () => number)
         return [...kinds, frame.reason];
       case "control":
         kinds.push(frame.control.kind);
+        break;
+      case "sync":
+        kinds.push(frame.message.kind);
         break;
       case "message":
         kinds.push(frame.message.kind);

@@ -1,0 +1,160 @@
+/** Why a node cannot join or begin: each reason has its code, and a message that says what to do. */
+
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { PROTOCOL_VERSION } from "../../runtime/protocol/frame_layout.ts";
+import { Cluster, type Exit } from "../cluster.ts";
+import { frame } from "../raw_peer.ts";
+
+/** A port at which nobody listens: it was free a moment ago. */
+function freePort(): number {
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  return listener.addr.port;
+}
+
+/** Starts a node that must fail, and returns how it ended. */
+async function failing(cluster: Cluster, ...flags: string[]): Promise<Exit> {
+  return await cluster.spawnNode(flags).exit();
+}
+
+/** Checks that a node ended with status 1, said why in one line, and printed nothing else. */
+function assertFailed({ code, stdout, stderr }: Exit, message: RegExp): void {
+  assertMatch(stderr.trimEnd(), message);
+  assertEquals([code, stdout, stderr.trimEnd().split("\n").length], [1, "", 1], stderr);
+}
+
+Deno.test("join: no directory at the address", async () => {
+  await using cluster = new Cluster();
+  const at = `127.0.0.1:${freePort()}`;
+  const ended = await failing(cluster, `--directory-address=${at}`, "--join-timeout=300");
+  assertFailed(ended, /^NoDirectory: Cannot join: no directory at /);
+  for (
+    const hint of [at, "within 300 ms", "--directory", "--directory-address", "--join-timeout"]
+  ) {
+    assert(ended.stderr.includes(hint), `${hint} is not in ${ended.stderr}`);
+  }
+});
+
+Deno.test("join: waits for a directory that comes later", async () => {
+  await using cluster = new Cluster();
+  const port = freePort();
+  const early = cluster.spawnNode([`--directory-address=127.0.0.1:${port}`]);
+  cluster.spawnNode(["--directory", `--port=${port}`]);
+  await early.untilPrinted(/"id":2/);
+});
+
+Deno.test("join: the port is in use", async () => {
+  await using cluster = new Cluster();
+  using taken = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const { port } = taken.addr;
+  const ended = await failing(cluster, "--directory", `--port=${port}`);
+  assertFailed(ended, new RegExp(`^ListenFailed: .*127\\.0\\.0\\.1:${port}.*in use.*--port`));
+});
+
+Deno.test("join: the address is not of this machine", async () => {
+  await using cluster = new Cluster();
+  const ended = await failing(cluster, "--directory", "--port=0", "--address=192.0.2.1");
+  assertFailed(ended, /^ListenFailed: .*192\.0\.2\.1:0.*--address/);
+});
+
+Deno.test("join: the directory's region has another size, or pages of another size", async () => {
+  await using cluster = new Cluster();
+  const directory = await cluster.host("--size=1MiB");
+  const to = `--directory-address=${directory.at}`;
+  assertFailed(
+    await failing(cluster, to, "--size=2MiB"),
+    /^RegionMismatch: .*size 2MiB asked for, .* 1MiB$/,
+  );
+  assertFailed(
+    await failing(cluster, to, "--page-size=64KiB"),
+    /^RegionMismatch: .*page size 64KiB asked for, .* 4KiB$/,
+  );
+  const same = await cluster.join(directory, "--size=1MiB", "--page-size=4KiB");
+  assertEquals(await same.load(0), 0);
+});
+
+Deno.test("join: sizes that no region can have", async () => {
+  await using cluster = new Cluster();
+  const refused: [flag: string, message: RegExp][] = [
+    ["--size=0", /"0" of flag --size: it must be a multiple of 4KiB from 4KiB to 1TiB$/],
+    ["--size=2TiB", /"2TiB" of flag --size: .* to 1TiB$/],
+    ["--size=5000", /"5000" of flag --size: it must be a multiple of 4KiB/],
+    [
+      "--page-size=2KiB",
+      /"2KiB" of flag --page-size: it must be a power of two from 4KiB to 2MiB$/,
+    ],
+    ["--page-size=4MiB", /"4MiB" of flag --page-size/],
+    ["--page-size=12KiB", /"12KiB" of flag --page-size/],
+  ];
+  await Promise.all(refused.map(async ([flag, message]) => {
+    const ended = await failing(cluster, "--directory", "--port=0", flag);
+    assertMatch(ended.stderr, /^InvalidOption: Cannot use /);
+    assertFailed(ended, message);
+  }));
+});
+
+Deno.test("join: what listens there speaks another version of the protocol", async () => {
+  await using cluster = new Cluster();
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const node = cluster.spawnNode([`--directory-address=127.0.0.1:${listener.addr.port}`]);
+  using connection = await listener.accept();
+  const later = PROTOCOL_VERSION + 1;
+  const reason = `protocol version ${PROTOCOL_VERSION} asked for, this is ${later}`;
+  const refusal = frame({ kind: "refuse", code: "VersionMismatch", reason }, later);
+  await connection.write(refusal);
+  const ended = await node.exit();
+  assertFailed(ended, /^(VersionMismatch|JoinRefused): Cannot join: .*127\.0\.0\.1:\d+/);
+  assertMatch(ended.stderr, new RegExp(`version.* ${later}\\b`));
+});
+
+Deno.test("join: what listens there is no directory", async () => {
+  await using cluster = new Cluster();
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const at = `127.0.0.1:${listener.addr.port}`;
+  const node = cluster.spawnNode([`--directory-address=${at}`]);
+  using connection = await listener.accept();
+  await connection.write(
+    new TextEncoder().encode("SSH-2.0-OpenSSH_9.9 is no directory at all\r\n"),
+  );
+  assertFailed(await node.exit(), new RegExp(`^\\w+: Cannot join: .*${at}.*no directory`));
+});
+
+Deno.test("join: what listens there says nothing", async () => {
+  await using cluster = new Cluster();
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const at = `127.0.0.1:${listener.addr.port}`;
+  const node = cluster.spawnNode([`--directory-address=${at}`]);
+  using _connection = await listener.accept();
+  assertFailed(await node.exit(), new RegExp(`^\\w+: Cannot join: .*${at}`));
+});
+
+Deno.test("join: a node that is not the directory says who is", async () => {
+  await using cluster = new Cluster();
+  const [directory, other] = await cluster.start(2);
+  const ended = await failing(cluster, `--directory-address=${other!.at}`);
+  assertFailed(
+    ended,
+    new RegExp(`^JoinRefused: .*not the directory, which is at ${directory!.at}`),
+  );
+});
+
+Deno.test("join: the library was not built", async () => {
+  await using cluster = new Cluster();
+  const byFlag = await failing(cluster, "--directory", "--port=0", "--library=/nonexistent.so");
+  assertFailed(byFlag, /^LibraryNotFound: .*\/nonexistent\.so.*/);
+  const env = { TDSM_LIBRARY: "/nonexistent.so" };
+  const byEnvironment = await cluster.spawnNode(["--directory", "--port=0"], { env }).exit();
+  assertFailed(byEnvironment, /^LibraryNotFound: .*\/nonexistent\.so.*/);
+});
+
+for (const [granted, missing] of [["ffi", "net"], ["net", "ffi"]]) {
+  Deno.test(`join: --allow-${missing} is missing`, async () => {
+    await using cluster = new Cluster();
+    const args = ["run", "--no-prompt", `--allow-${granted}`, "mod.ts", "--port=0"];
+    const { code, stdout, stderr } = await cluster.spawn("node", { args }).exit();
+    assertEquals([code, stdout], [1, ""]);
+    assertMatch(
+      stderr,
+      new RegExp(`^tdsm: error: .*--allow-${missing}.* \\(PermissionMissing\\)\n$`),
+    );
+  });
+}

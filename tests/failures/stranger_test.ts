@@ -1,0 +1,123 @@
+/** Whoever reaches the port without being a node is dropped, and nobody else notices. */
+
+import { assertEquals, assertMatch } from "@std/assert";
+import { HANDSHAKES_MAX } from "../../runtime/limits.ts";
+import { encodeMessage, MESSAGE_MAX_BYTES } from "../../runtime/protocol/codec.ts";
+import { Offset, PROTOCOL_VERSION } from "../../runtime/protocol/frame_layout.ts";
+import { Cluster, type RemoteNode } from "../cluster.ts";
+import { firstControl, frame, helloControl, readAll } from "../raw_peer.ts";
+
+/** Bytes that follow from a seed, without a meaning. */
+function noise(bytes: number): Uint8Array {
+  let state = 0x2545_f491;
+  return Uint8Array.from({ length: bytes }, () => {
+    state = Math.imul(state, 1_664_525) + 1_013_904_223;
+    return state >>> 24;
+  });
+}
+
+/** A frame with the length of none. */
+function oversized(): Uint8Array {
+  const bytes = frame(helloControl());
+  new DataView(bytes.buffer).setUint32(Offset.Length, 0x7fff_ffff, true);
+  return bytes;
+}
+
+/** A message about pages, from somebody who has not said who it is. */
+function requestFirst(): Uint8Array {
+  const bytes = new Uint8Array(MESSAGE_MAX_BYTES);
+  const size = encodeMessage({ kind: "peerLost", node: 2 }, 0, bytes, 0);
+  return bytes.slice(0, size);
+}
+
+const STRANGERS: { readonly [name: string]: () => Uint8Array } = {
+  "noise": () => noise(65_536),
+  "an HTTP request": () => new TextEncoder().encode("GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"),
+  "half a frame, then silence": () => frame(helloControl()).slice(0, 20),
+  "nothing at all": () => new Uint8Array(),
+  "a frame longer than any": oversized,
+  "a message about pages": requestFirst,
+  "an answer that nobody asked for": () => frame({ kind: "accept", node: 2 }),
+  "a node of another cluster": () => frame({ ...helloControl(), session: 1n, node: 2 }),
+};
+
+/** Sends bytes to a node and waits until it ends the connection; returns what it says before that. */
+async function intrude(node: RemoteNode, bytes: Uint8Array): Promise<Uint8Array> {
+  using connection = await Deno.connect({ hostname: node.info.address, port: node.info.port });
+  try {
+    if (bytes.length > 0) await connection.write(bytes);
+  } catch (error) {
+    // It has been dropped while it was still talking.
+    if (
+      !(error instanceof Deno.errors.BrokenPipe || error instanceof Deno.errors.ConnectionReset)
+    ) {
+      throw error;
+    }
+  }
+  return await readAll(connection);
+}
+
+/** Adds to one word on both nodes until it is stopped; the word's value must be the sum. */
+async function keepWorking(pair: readonly RemoteNode[], act: () => Promise<void>): Promise<void> {
+  const adding = pair.map((node) =>
+    node.evaluate(async (node) => {
+      const words = node.view(Int32Array, 0, 2);
+      let added = 0;
+      do {
+        Atomics.add(words, 0, 1);
+        if (added++ % 64 === 0) await new Promise((done) => setTimeout(done, 0));
+      } while (Atomics.load(words, 1) === 0);
+      return added;
+    })
+  );
+  await act();
+  await pair[0]!.store(4, 1);
+  const added = await Promise.all(adding);
+  assertEquals(await pair[1]!.load(0), added[0]! + added[1]!);
+}
+
+for (const [name, bytes] of Object.entries(STRANGERS)) {
+  Deno.test(`stranger: ${name}`, async () => {
+    await using cluster = new Cluster();
+    const pair = await cluster.start(2, "--size=64KiB");
+    await keepWorking(pair, async () => {
+      await cluster.bounded(
+        "being dropped",
+        Promise.all(pair.map((node) => intrude(node, bytes()))),
+      );
+    });
+    for (const { process } of pair) {
+      await process.untilPrinted(
+        /^tdsm: warning: Dropped a connection from 127\.0\.0\.1:\d+: .+$/m,
+      );
+    }
+    const late = await cluster.join(pair[0]!);
+    assertEquals(late.info.id, 3, "a stranger has taken an id");
+    assertEquals(await late.load(4), 1);
+  });
+}
+
+Deno.test("stranger: a node of another version is told which this is", async () => {
+  await using cluster = new Cluster();
+  const directory = await cluster.host();
+  const later = PROTOCOL_VERSION + 1;
+  const answer = firstControl(await intrude(directory, frame(helloControl(), later)));
+  if (answer?.kind !== "refuse") throw new Error(`${answer?.kind} instead of refuse`);
+  assertEquals(answer.code, "VersionMismatch");
+  assertMatch(answer.reason, new RegExp(`protocol version.*\\b${later}\\b`));
+});
+
+Deno.test("stranger: more silent connections than handshakes do not keep nodes out for ever", async () => {
+  await using cluster = new Cluster();
+  const directory = await cluster.host();
+  const { address: hostname, port } = directory.info;
+  const silent = await Promise.all(
+    Array.from({ length: HANDSHAKES_MAX + 8 }, () => Deno.connect({ hostname, port })),
+  );
+  try {
+    const node = await cluster.join(directory, "--join-timeout=30000");
+    assertEquals(node.info.id, 2);
+  } finally {
+    for (const connection of silent) connection.close();
+  }
+});
