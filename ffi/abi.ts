@@ -58,6 +58,21 @@ export const RDMA_SECTION_INFO = {
   },
 } as const;
 
+/** Layout of `tdsm_module_info`, in bytes. */
+export const MODULE_INFO = {
+  size: 48,
+  fields: {
+    address: { offset: 0, size: 8 },
+    size: { offset: 8, size: 8 },
+    layout_hash: { offset: 16, size: 8 },
+    value_offset: { offset: 24, size: 8 },
+    module: { offset: 32, size: 4 },
+    variables: { offset: 36, size: 4 },
+    problem: { offset: 40, size: 4 },
+    errno: { offset: 44, size: 4 },
+  },
+} as const;
+
 /** `u32` words of one fault record in the array that `NativeRegion.readFaults` fills. */
 export const FAULT_WORDS = 4;
 /** The word of a fault record that has the logical page. */
@@ -111,6 +126,7 @@ export const CONSTANTS = {
   wait_faults: WAIT_FAULTS,
   wait_kicked: WAIT_KICKED,
   wait_closing: WAIT_CLOSING,
+  modules_max: 64,
 } as const;
 
 /** Status codes by name; a call answers them negated. */
@@ -125,6 +141,21 @@ export const STATUSES = {
   system_call_failed: 7,
   limit_exceeded: 8,
   window_gone: 9,
+  module_unusable: 10,
+  module_in_use: 11,
+} as const;
+
+/** Why a module is refused, by name. */
+export const PROBLEMS = {
+  none: 0,
+  not_loaded: 1,
+  file_unreadable: 2,
+  file_changed: 3,
+  not_elf: 4,
+  section_missing: 5,
+  section_empty: 6,
+  section_misaligned: 7,
+  has_values: 8,
 } as const;
 
 /** Steps of `tdsm_open` by name. */
@@ -240,15 +271,31 @@ const FAILURES: Readonly<Record<number, { code: TdsmErrorCode; text: string }>> 
     code: "LimitExceeded",
     text:
       `a table of the library is full; a process has at most ${CONSTANTS.regions_max} regions, ` +
-      `a region at most ${CONSTANTS.windows_max} windows`,
+      `a region at most ${CONSTANTS.windows_max} windows, and ${CONSTANTS.modules_max} native ` +
+      "modules can be open",
   },
   [STATUSES.window_gone]: {
     code: "SystemCallFailed",
     text: "memory of a window was unmapped behind the runtime's back",
   },
+  [STATUSES.module_unusable]: {
+    code: "LibraryMismatch",
+    text: "the native module cannot share its variables",
+  },
+  [STATUSES.module_in_use]: {
+    code: "InvalidOption",
+    text: "this process shares the native module's variables with another node already; " +
+      "start a process for each node",
+  },
 };
 
-function nameErrno(errno: number): string {
+/**
+ * Names an errno, as the end of a message.
+ *
+ * @param errno The number, 0 if there is none.
+ * @returns ` (ENOENT)`, or nothing for 0.
+ */
+export function nameErrno(errno: number): string {
   return errno === 0 ? "" : ` (${ERRNO_NAMES[errno] ?? `errno ${errno}`})`;
 }
 

@@ -8,9 +8,11 @@ import {
   FAULT_THREAD,
   FAULT_WINDOW,
   FAULT_WORDS,
+  MODULE_INFO,
   nameFeatures,
   OPEN_OPTIONS,
   openError,
+  PROBLEMS,
   RDMA_SECTION_INFO,
   REGION_INFO,
   statusError,
@@ -30,9 +32,11 @@ Deno.test("abi: layouts, codes and constants are those that the compiler made", 
       tdsm_region_info: REGION_INFO,
       tdsm_fault: FAULT,
       tdsm_rdma_section_info: RDMA_SECTION_INFO,
+      tdsm_module_info: MODULE_INFO,
     },
     statuses: STATUSES,
     steps: STEPS,
+    problems: PROBLEMS,
     constants: CONSTANTS,
   });
 });
@@ -65,6 +69,8 @@ Deno.test("abi: every status has an error of its own kind, with operation and er
     system_call_failed: "SystemCallFailed",
     limit_exceeded: "LimitExceeded",
     window_gone: "SystemCallFailed",
+    module_unusable: "LibraryMismatch",
+    module_in_use: "InvalidOption",
   });
   assertMatch(statusError("x", -99, 0).message, /unknown status 99$/);
 });

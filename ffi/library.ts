@@ -98,8 +98,13 @@ function* candidates(options: OpenLibraryOptions): Generator<{ path: string; ori
   if (packaged !== undefined) yield { path: packaged, origin: "the package" };
 }
 
-/** `dlopen` itself would prompt on a terminal, so the state is looked at first. */
-function requireFfiPermission(path: string): void {
+/**
+ * Makes sure that a library may be loaded. `dlopen` itself would prompt on a terminal.
+ *
+ * @param path Path of the library.
+ * @throws {TdsmError} `PermissionMissing` if it may not.
+ */
+export function requireFfiPermission(path: string): void {
   if (Deno.permissions.querySync({ name: "ffi", path }).state === "granted") return;
   throw new TdsmError(
     "PermissionMissing",

@@ -18,6 +18,7 @@ import {
 } from "./abi.ts";
 import type { TdsmLibrary } from "./library.ts";
 import { viewMemory } from "./memory_view.ts";
+import { cString } from "./native_values.ts";
 
 /** How to open a region. */
 export interface NativeRegionOptions {
@@ -372,13 +373,6 @@ export function rdmaSection(library: TdsmLibrary): RdmaSection {
     end: info.getBigUint64(fields.end.offset, LITTLE_ENDIAN),
     size: Number(info.getBigUint64(fields.size.offset, LITTLE_ENDIAN)),
   };
-}
-
-function cString(text: string): Uint8Array<ArrayBuffer> {
-  if (text.includes("\0")) {
-    throw new TdsmError("InvalidOption", "Cannot pass text to native code: it has a zero byte");
-  }
-  return new TextEncoder().encode(`${text}\0`);
 }
 
 function toUnsigned(name: string, value: number): bigint {

@@ -45,6 +45,14 @@ export const symbols = {
   tdsm_setenv: { parameters: ["buffer", "buffer"], result: "i32" },
   /** `int32_t tdsm_rdma_section(tdsm_rdma_section_info *out)` */
   tdsm_rdma_section: { parameters: ["buffer"], result: "i32" },
+  /** `int32_t tdsm_module_open(const char *path, tdsm_module_info *out)` */
+  tdsm_module_open: { parameters: ["buffer", "buffer"], result: "i32" },
+  /** `int32_t tdsm_module_map(uint32_t module, uint32_t handle, uint64_t region_byte)` */
+  tdsm_module_map: { parameters: ["u32", "u32", "u64"], result: "i32" },
+  /** `int32_t tdsm_module_unmap(uint32_t module, uint32_t handle)` */
+  tdsm_module_unmap: { parameters: ["u32", "u32"], result: "i32" },
+  /** `int32_t tdsm_module_close(uint32_t module)` */
+  tdsm_module_close: { parameters: ["u32"], result: "i32" },
   /** `void tdsm_die(const uint8_t *message, uint64_t length, int32_t status, uint32_t timeout_ms)` */
   tdsm_die: { parameters: ["buffer", "u64", "i32", "u32"], result: "void" },
 } as const satisfies Deno.ForeignLibraryInterface;

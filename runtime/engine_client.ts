@@ -9,14 +9,30 @@ import { decode } from "@std/msgpack/decode";
 // @ts-types="./std/msgpack_encode.d.ts"
 import { encode } from "@std/msgpack/encode";
 import type { ValueType } from "./std/msgpack_encode.d.ts";
-import { Answer, type Call, type PackedError, unpackError } from "./engine/calls.ts";
+import { Answer, Call, type PackedError, unpackError } from "./engine/calls.ts";
 import type { CallSlots, Ring, RingRecord } from "./engine/ring.ts";
 import { TdsmError } from "./errors.ts";
 import { CALL_SLOTS_MAX, CALL_SYNC_MAX_MS } from "./limits.ts";
 
 interface Waiter {
-  resolve(value: ValueType): void;
+  resolve(answer: Uint8Array): void;
   reject(error: Error): void;
+}
+
+/** A call that was made. */
+export interface StartedCall {
+  /** Its number, to refer to it in another call. */
+  readonly id: number;
+  /** Resolves to the answer's bytes. */
+  readonly answer: Promise<Uint8Array>;
+}
+
+/** How a thread that blocks for an answer may give up. */
+export interface BlockLimit {
+  /** After how long, in milliseconds. */
+  readonly timeoutMs: number;
+  /** The call that tells the engine so; it answers the one that is given up. */
+  readonly cancel: Call;
 }
 
 /** One thread's calls to the engine. */
@@ -29,6 +45,8 @@ export class EngineClient {
   #nextCall = 1;
   #listening = false;
   #failure: TdsmError | undefined;
+  /** Takes remote calls that this thread is to serve. */
+  #serve: ((id: number, payload: Uint8Array) => void) | undefined;
 
   /**
    * @param slots The rings of the node.
@@ -57,15 +75,7 @@ export class EngineClient {
    * @throws {TdsmError} What the engine answers, or why it cannot.
    */
   async call(call: Call, argument: ValueType = null): Promise<ValueType> {
-    if (this.#failure !== undefined) throw this.#failure;
-    const id = this.#newCall();
-    const { promise, resolve, reject } = Promise.withResolvers<ValueType>();
-    this.#waiters.set(id, { resolve, reject });
-    const payload = encode(argument);
-    if (!this.#calls.push(call, id, payload)) await this.#calls.pushWhenRoom(call, id, payload);
-    if (this.#slots.takeAsleep()) this.#region.kick();
-    void this.#listen();
-    return await promise;
+    return decode(await this.start(call, encode(argument)).answer);
   }
 
   /**
@@ -77,29 +87,71 @@ export class EngineClient {
    * @throws {TdsmError} What the engine answers, or `EngineFailed` when it is silent.
    */
   callSync(call: Call, argument: ValueType = null): ValueType {
-    if (this.#failure !== undefined) throw this.#failure;
+    const deadline = { timeoutMs: CALL_SYNC_MAX_MS, cancel: undefined };
+    return decode(this.#block(call, encode(argument), deadline));
+  }
+
+  /**
+   * Asks the engine, in the call's own bytes.
+   *
+   * @param call What.
+   * @param payload With what.
+   * @returns The call's number, and the answer when it comes.
+   */
+  start(call: Call, payload: Uint8Array): StartedCall {
     const id = this.#newCall();
-    let answer: { value: ValueType } | { error: Error } | undefined;
-    this.#waiters.set(id, {
-      resolve: (value) => answer = { value },
-      reject: (error) => answer = { error },
-    });
-    this.#calls.pushSync(call, id, encode(argument));
-    if (this.#slots.takeAsleep()) this.#region.kick();
-    const giveUpAt = performance.now() + CALL_SYNC_MAX_MS;
-    while (answer === undefined) {
-      const record = this.#answers.pop();
-      if (record !== undefined) this.#take(record);
-      else if (performance.now() < giveUpAt) this.#answers.waitForRecord(CALL_SYNC_MAX_MS);
-      else throw new TdsmError("EngineFailed", `The engine is silent for ${CALL_SYNC_MAX_MS} ms`);
+    if (this.#failure !== undefined) return { id, answer: Promise.reject(this.#failure) };
+    return { id, answer: this.#ask(call, id, payload) };
+  }
+
+  /**
+   * Asks the engine, and blocks this thread until it answers, however long that takes.
+   *
+   * @param call What.
+   * @param payload With what.
+   * @param limit When to give up; without it, never.
+   * @returns The answer's bytes.
+   * @throws {TdsmError} What the engine answers.
+   */
+  block(call: Call, payload: Uint8Array, limit?: BlockLimit): Uint8Array {
+    return this.#block(call, payload, limit ?? { timeoutMs: Infinity, cancel: undefined });
+  }
+
+  /** Tells the engine something that has no answer. */
+  post(call: Call, payload: Uint8Array): void {
+    if (this.#failure !== undefined) return;
+    // An engine that has failed makes no room, and needs to be told nothing.
+    this.#send(call, 0, payload).catch(() => {});
+  }
+
+  /** From here on this thread serves remote calls, until the node is closed. */
+  serveCalls(serve: (id: number, payload: Uint8Array) => void): void {
+    this.#serve = serve;
+    void this.#listen();
+  }
+
+  /**
+   * Asks the engine to leave the cluster and to close, even if the node cannot go on.
+   *
+   * @returns Whether it has; `false` when the engine itself has failed.
+   */
+  async close(): Promise<boolean> {
+    if (this.#failure?.code === "EngineFailed") return false;
+    try {
+      await this.#ask(Call.Close, this.#newCall(), encode(null));
+      return true;
+    } catch {
+      // It has failed while it closed: `closed` of the node tells why.
+      return false;
     }
-    if ("error" in answer) throw answer.error;
-    return answer.value;
   }
 
   /** Ends every call, and all that come, with an error. */
   fail(error: TdsmError): void {
     this.#failure ??= error;
+    this.#serve = undefined;
+    // Whoever listens looks once more, and finds that there is nothing to wait for.
+    this.#answers.wakeReader();
     for (const { reject } of this.#waiters.values()) reject(this.#failure);
     this.#waiters.clear();
   }
@@ -110,11 +162,70 @@ export class EngineClient {
     return id;
   }
 
+  #ask(call: Call, id: number, payload: Uint8Array): Promise<Uint8Array> {
+    const { promise, resolve, reject } = Promise.withResolvers<Uint8Array>();
+    this.#waiters.set(id, { resolve, reject });
+    // Awaited by nobody: an engine that has failed makes no room, but `fail` ends the call.
+    this.#send(call, id, payload).catch((error) => {
+      this.#waiters.delete(id);
+      reject(error);
+    });
+    return promise;
+  }
+
+  #block(
+    call: Call,
+    payload: Uint8Array,
+    { timeoutMs, cancel }: { timeoutMs: number; cancel: Call | undefined },
+  ): Uint8Array {
+    if (this.#failure !== undefined) throw this.#failure;
+    const id = this.#newCall();
+    if (!this.#calls.pushSync(call, id, payload, CALL_SYNC_MAX_MS)) throw silent();
+    let answer: { bytes: Uint8Array } | { error: Error } | undefined;
+    this.#waiters.set(id, {
+      resolve: (bytes) => answer = { bytes },
+      reject: (error) => answer = { error },
+    });
+    let giveUpAt = performance.now() + timeoutMs;
+    try {
+      this.#kick();
+      while (answer === undefined) {
+        const record = this.#answers.pop();
+        const leftMs = giveUpAt - performance.now();
+        if (record !== undefined) this.#take(record);
+        else if (leftMs > 0) this.#answers.waitForRecord(leftMs);
+        else if (cancel === undefined) throw silent();
+        else {
+          this.#calls.pushSync(cancel, 0, encode(id), CALL_SYNC_MAX_MS);
+          this.#kick();
+          // The answer is on its way now, whichever it is.
+          cancel = undefined;
+          giveUpAt = performance.now() + CALL_SYNC_MAX_MS;
+        }
+      }
+    } finally {
+      this.#waiters.delete(id);
+    }
+    if ("error" in answer) throw answer.error;
+    return answer.bytes;
+  }
+
+  async #send(call: Call, id: number, payload: Uint8Array): Promise<void> {
+    if (!this.#calls.push(call, id, payload)) await this.#calls.pushWhenRoom(call, id, payload);
+    this.#kick();
+    await this.#listen();
+  }
+
+  /** Wakes the engine if it sleeps; to be done after each call that was written. */
+  #kick(): void {
+    if (this.#slots.takeAsleep()) this.#region.kick();
+  }
+
   /** Takes answers while any is awaited. */
   async #listen(): Promise<void> {
     if (this.#listening) return;
     this.#listening = true;
-    while (this.#waiters.size > 0) {
+    while (this.#waiters.size > 0 || this.#serve !== undefined) {
       const record = this.#answers.pop();
       if (record === undefined) await this.#answers.untilRecord();
       else this.#take(record);
@@ -123,10 +234,14 @@ export class EngineClient {
   }
 
   #take({ kind, call, payload }: RingRecord): void {
+    if (kind === Answer.Serve) return this.#serve?.(call, payload);
     const waiter = this.#waiters.get(call);
     this.#waiters.delete(call);
-    const value = decode(payload);
-    if (kind === Answer.Value) waiter?.resolve(value);
-    else waiter?.reject(unpackError(value as unknown as PackedError));
+    if (kind === Answer.Value) waiter?.resolve(payload);
+    else waiter?.reject(unpackError(decode(payload) as unknown as PackedError));
   }
+}
+
+function silent(): TdsmError {
+  return new TdsmError("EngineFailed", `The engine is silent for ${CALL_SYNC_MAX_MS} ms`);
 }

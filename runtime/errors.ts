@@ -41,12 +41,28 @@ export type TdsmErrorCode =
   | "PeerUnreachable"
   /** The node was closed while, or before, the operation ran. */
   | "NodeClosed"
+  /** The region has no room for an allocation; the message says what is free. */
+  | "OutOfMemory"
+  /** An allocation of this name is of another type or length. */
+  | "NameConflict"
+  /** What is to be freed is no allocation, or is free already. */
+  | "NotAllocated"
   /** The operation took longer than it was allowed to. */
   | "TimedOut"
   /** A named bound of the runtime was reached; the message names it. */
   | "LimitExceeded"
   /** The engine's Worker ended by a fault of the runtime itself. */
-  | "EngineFailed";
+  | "EngineFailed"
+  /** A value was given that cannot be used; the message says which. */
+  | "InvalidArgument"
+  /** The program has no node, or has several where one is needed. */
+  | "NotJoined"
+  /** The called node has no procedure of that name. */
+  | "UnknownProcedure"
+  /** There is no node of that id. */
+  | "PeerAbsent"
+  /** The program's own signal ended the operation. */
+  | "Aborted";
 
 /** What a {@linkcode TdsmError} carries beside its message. */
 export interface TdsmErrorInit {

@@ -13,6 +13,7 @@ import { EngineClient } from "./engine_client.ts";
 import { TdsmError } from "./errors.ts";
 import { writeLog } from "./log.ts";
 import { Node } from "./node.ts";
+import { serveRpc } from "./rpc_transport.ts";
 import { requirePermissions } from "./permissions.ts";
 import { VERSION } from "./version.ts";
 
@@ -27,7 +28,7 @@ import { VERSION } from "./version.ts";
  * @throws {TdsmError} Why it cannot join; the message says what to do.
  *
  * @example Begin a cluster on any free port
- * ```ts no-run
+ * ```ts
  * import { join } from "@tdsm/runtime";
  *
  * await using node = await join({ directory: true, port: 0 });
@@ -64,6 +65,8 @@ export async function startNode(settings: Settings): Promise<Node> {
     return await untilReady(worker, library, slots);
   } catch (error) {
     worker.terminate();
+    // An engine that said why it cannot start has left the library; one that crashed may be inside.
+    if (error instanceof TdsmError && error.code !== "EngineFailed") library[Symbol.dispose]();
     throw error;
   }
 }
@@ -85,6 +88,7 @@ function untilReady(worker: Worker, library: TdsmLibrary, slots: CallSlots): Pro
   // Whoever does not ask is told by the next call, or the next fault.
   closed.promise.catch(() => {});
   let client: EngineClient | undefined;
+  let unbind = (): void => {};
   const fail = (error: TdsmError): void => {
     ready.reject(error);
     closed.reject(error);
@@ -100,13 +104,26 @@ function untilReady(worker: Worker, library: TdsmLibrary, slots: CallSlots): Pro
         const region = NativeRegion.attach(library, { handle: data.handle });
         client = new EngineClient(slots, region);
         const { id, address, port } = data;
-        const terminate = (): void => {
+        const terminate = (orderly: boolean): void => {
           worker.terminate();
+          unbind();
+          // A thread of an engine that did not close may still be inside of the library.
+          if (orderly) library[Symbol.dispose]();
           closed.resolve();
         };
-        return ready.resolve(
-          new Node({ id, address, port, region, client, closed: closed.promise, terminate }),
-        );
+        const node = new Node({
+          id,
+          address,
+          port,
+          region,
+          client,
+          library,
+          slots: slots.buffer,
+          closed: closed.promise,
+          terminate,
+        });
+        unbind = serveRpc(node, client);
+        return ready.resolve(node);
       }
       case "failed":
         return fail(unpackError(data.error));

@@ -47,7 +47,7 @@ export const HOLD_TIME_MAX_US = 100_000;
 /** The threads of one program that can use its node. */
 export const CALL_SLOTS_MAX = 64;
 /** The bytes of calls, or of answers, under way between one thread and the engine. A power of two. */
-export const CALL_RING_BYTES: number = 64 * KIB;
+export const CALL_RING_BYTES: number = 2 * MIB;
 /** The size of a batch of small frames, in bytes; the longest frame fits. */
 export const SEND_BATCH_BYTES: number = 128 * KIB;
 /** The longest page bytes that are copied behind their frame: a copy costs less than a second write. */
@@ -95,3 +95,33 @@ export const FAILURE_GRACE_MS = 500;
 export const DEATH_MESSAGE_MAX_MS = 1_000;
 /** How long a thread that blocks for the engine's answer waits for it, in milliseconds. */
 export const CALL_SYNC_MAX_MS = 10_000;
+/** How long a link that is closed goes on sending what was queued, in milliseconds. */
+export const LINK_CLOSE_MAX_MS = 2_000;
+/** The pause after a connection could not be accepted, as for want of file descriptors, in milliseconds. */
+export const ACCEPT_RETRY_MS = 100;
+/** The most bytes of the arguments or the answer of one call; with its frame it stays below 1 MiB. */
+export const RPC_MAX_BYTES: number = MIB - 4 * KIB;
+/** The longest name of a procedure, in bytes of UTF-8. */
+export const RPC_NAME_MAX_BYTES = 255;
+/** How deep the values of a call may be nested. */
+export const RPC_DEPTH_MAX = 256;
+/** The calls that one program may have under way. */
+export const RPC_CALLS_MAX = 65_536;
+/** The longest message, name or stack of an error that a call brings back, in UTF-16 code units; the rest is cut off. */
+export const RPC_ERROR_TEXT_MAX = 8_192;
+/** The longest that a call may be told to wait for its answer; timers count milliseconds in 31 bits. */
+export const RPC_TIMEOUT_MAX_MS = 2_147_483_647;
+/** The most permits that a semaphore counts. */
+export const SEMAPHORE_COUNT_MAX = 0x7fff_ffff;
+/** The longest name of a barrier or a mutex, in bytes of UTF-8. */
+export const SYNC_NAME_MAX_BYTES = 255;
+/** The semaphores, the barriers and the mutexes, of each sort, that the directory remembers at one time. */
+export const SYNC_OBJECTS_MAX = 1_048_576;
+/** The requests that wait at semaphores, barriers and mutexes at one time, over all nodes. */
+export const SYNC_WAITING_MAX = 65_536;
+/** The most parties of a barrier: as many as can wait. */
+export const BARRIER_PARTIES_MAX: number = SYNC_WAITING_MAX;
+/** The allocations of one region that live at one time; bounds the memory of the directory's node. */
+export const ALLOCATIONS_MAX: number = 4 * MIB;
+/** The longest name of an allocation, in bytes of UTF-8. */
+export const ALLOCATION_NAME_MAX_BYTES = 255;

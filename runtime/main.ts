@@ -49,8 +49,7 @@ export async function main(args: readonly string[]): Promise<void> {
     // It has no work of its own, so the directory need not wait for it.
     const node = await startNode({ ...settings, rpcServer: true });
     try {
-      greet(node);
-      await serve(node);
+      await serve(node, greet);
     } finally {
       await node.close();
     }
@@ -65,9 +64,11 @@ function greet({ id, size, pageSize, address, port }: Node): void {
   const region = `${formatSize(size)} in pages of ${formatSize(pageSize)}`;
   const at = formatAddress({ hostname: address, port });
   if (id !== 1) return console.log(`Node ${id} serves ${region} at ${at}. Ctrl-C ends it.`);
+  const wildcard = address === "0.0.0.0" || address === "::";
+  const reached = wildcard ? `HOST:${port}` : at;
   console.log(`Directory of ${region} at ${at}. Others join with
 
-  deno run --allow-ffi --allow-net mod.ts --directory-address ${at}
-
+  deno run --allow-ffi --allow-net mod.ts --directory-address ${reached}
+${wildcard ? "\nwhere HOST is a name or address of this machine,\n" : ""}
 or with that flag on a program of their own. Ctrl-C ends the directory.`);
 }

@@ -5,12 +5,17 @@ import type { Settings } from "./config.ts";
 import { TdsmError } from "./errors.ts";
 
 /**
- * Checks that the network may be used as the settings need it.
+ * Checks that native code may be used, and the network as the settings need it.
  *
  * @param settings What the node goes by.
  * @throws {TdsmError} `PermissionMissing`, naming the flag.
  */
 export function requirePermissions(settings: Settings): void {
+  // Pointers need the permission without a path.
+  if (Deno.permissions.querySync({ name: "ffi" }).state !== "granted") {
+    const message = "Cannot use native code: run Deno with --allow-ffi, without a path";
+    throw new TdsmError("PermissionMissing", message, { operation: "join" });
+  }
   const { address, port, directoryAddress } = settings;
   const hosts = [formatAddress({ hostname: address, port })];
   if (directoryAddress !== undefined) hosts.push(formatAddress(directoryAddress));

@@ -20,14 +20,13 @@ import type { Node } from "./node.ts";
  * @throws Whatever `main` throws.
  *
  * @example Count on every node
- * ```ts no-run
+ * ```ts
  * import { run } from "@tdsm/runtime";
  *
- * await run(async (node) => {
+ * await run((node) => {
  *   const counter = node.view(Int32Array, 0, 1);
- *   await node.waitForPeer(2);
  *   console.log(`node ${node.id}: ${Atomics.add(counter, 0, 1) + 1}`);
- * });
+ * }, { port: 0 });
  * ```
  */
 export async function run(
@@ -48,14 +47,16 @@ export async function run(
  * Keeps a node until its cluster ends, or a signal asks it to.
  *
  * @param node The node.
+ * @param begun Called when signals are listened to: whoever is told by it may send one.
  * @returns Resolves when it may be closed.
  * @throws {TdsmError} Why the node cannot go on.
  */
-export async function serve(node: Node): Promise<void> {
+export async function serve(node: Node, begun: (node: Node) => void = () => {}): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>();
   const signals: Deno.Signal[] = ["SIGINT", "SIGTERM"];
   for (const signal of signals) Deno.addSignalListener(signal, resolve);
   try {
+    begun(node);
     await Promise.race([node.closed, promise]);
   } finally {
     for (const signal of signals) Deno.removeSignalListener(signal, resolve);

@@ -77,10 +77,13 @@ export function objectionToHello(control: Control, door: Doorkeeper): RefuseCont
   }
   if (control.node === 0) return objectionToJoin(control, door);
   if (control.session !== door.session) return refuse("JoinRefused", "it is of another cluster");
+  if (control.node === door.self) return refuse("JoinRefused", "it says that it is this node");
   if (door.isGone(control.node)) return refuse("JoinRefused", "the directory gave that node up");
   // Two that dial each other at once agree without a word: the connection of the lower id counts.
   const crossed = door.isDialled(control.node) && control.node > door.self;
   if (crossed || door.isLinked(control.node)) return refuse("JoinRefused", "connected already");
+  // Whom the directory let in has been connected to it since then.
+  if (door.self === DIRECTORY_NODE) return refuse("JoinRefused", `no node ${control.node} joined`);
   return undefined;
 }
 

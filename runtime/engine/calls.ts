@@ -21,12 +21,31 @@ export const Call = {
   Stats: 3,
   /** → nothing, once the node has left and its links are closed. */
   Close: 4,
+  /** A `SyncRequest` as a frame, without its ticket → the `SyncReply` as a frame. */
+  Sync: 5,
+  /** The number of a call of `Sync` that is given up; that call is answered. */
+  SyncCancel: 6,
+  /** `AllocationRequest` → `{ offset, dirtyBytes, created }`. */
+  Allocate: 7,
+  /** The offset of a named allocation that is zeroed now → nothing. */
+  Zeroed: 8,
+  /** `{ offset, bytes }` → nothing, once it is free. */
+  Free: 9,
+  /** A remote call as `packRpcCall` has it → its answer as `packRpcAnswer` has it. */
+  Rpc: 10,
+  /** The answer to a remote call that this thread served. */
+  RpcServed: 11,
 } as const;
 /** One of {@linkcode Call}. */
 export type Call = typeof Call[keyof typeof Call];
 
 /** How a call ended. */
-export const Answer = { Value: 0, Error: 1 } as const;
+export const Answer = {
+  Value: 0,
+  Error: 1,
+  /** No answer: a remote call that this thread is to serve, as `packRpcCall` has it. */
+  Serve: 2,
+} as const;
 
 /** Answers a call; may take its time. */
 export type CallHandler = (
@@ -34,16 +53,38 @@ export type CallHandler = (
   argument: ValueType,
 ) => ValueType | undefined | Promise<ValueType | undefined>;
 
+/** A call whose bytes are its own affair, and how to answer it. */
+export interface RawCall {
+  /** The thread that calls, and its number for the call: together, which call it is. */
+  readonly slot: number;
+  readonly call: number;
+  readonly payload: Uint8Array;
+  /** Answers it. */
+  respond(payload: Uint8Array): void;
+  /** Answers it with an error. */
+  reject(error: unknown): void;
+}
+
+/** Takes the calls of the kinds that are not in MessagePack. */
+export interface RawHandlers {
+  sync(call: RawCall): void;
+  syncCancel(slot: number, call: number): void;
+  rpc(call: RawCall): void;
+  rpcServed(payload: Uint8Array): void;
+}
+
 /** The engine's side of the rings. */
 export class CallServer {
   readonly #slots: CallSlots;
   readonly #handler: CallHandler;
+  readonly #raw: RawHandlers;
   readonly #rings: { calls: Ring; answers: Ring }[] = [];
 
-  /** @param slots The rings. @param handler Who answers. */
-  constructor(slots: CallSlots, handler: CallHandler) {
+  /** @param slots The rings. @param handler Who answers. @param raw Who answers what is raw. */
+  constructor(slots: CallSlots, handler: CallHandler, raw: RawHandlers) {
     this.#slots = slots;
     this.#handler = handler;
+    this.#raw = raw;
   }
 
   /** Takes every call that waits; whether there was one. */
@@ -51,23 +92,58 @@ export class CallServer {
     const { count } = this.#slots;
     while (this.#rings.length < count) this.#rings.push(this.#slots.rings(this.#rings.length));
     let any = false;
-    for (const { calls, answers } of this.#rings) {
+    for (let slot = 0; slot < this.#rings.length; slot++) {
+      const { calls, answers } = this.#rings[slot]!;
       for (let record = calls.pop(); record !== undefined; record = calls.pop()) {
         any = true;
-        void this.#serve(record, answers);
+        this.#dispatch(slot, record, answers);
       }
     }
     return any;
+  }
+
+  /** Has the thread that joined serve a remote call. */
+  serve(id: number, payload: Uint8Array): void {
+    void this.#slots.rings(0).answers.pushWhenRoom(Answer.Serve, id, payload);
+  }
+
+  #dispatch(slot: number, record: RingRecord, answers: Ring): void {
+    const { call, payload } = record;
+    const raw: RawCall = {
+      slot,
+      call,
+      payload,
+      respond: (bytes) => void answers.pushWhenRoom(Answer.Value, call, bytes),
+      reject: (error) => void this.#reject(record, answers, error),
+    };
+    switch (record.kind) {
+      case Call.Sync:
+        return this.#raw.sync(raw);
+      case Call.Rpc:
+        return this.#raw.rpc(raw);
+      case Call.RpcServed:
+        return this.#raw.rpcServed(payload);
+      case Call.SyncCancel:
+        return this.#raw.syncCancel(slot, decode(payload) as number);
+      default:
+        void this.#serve(record, answers);
+    }
   }
 
   async #serve(record: RingRecord, answers: Ring): Promise<void> {
     try {
       const result = this.#handler(record.kind as Call, decode(record.payload));
       const value = result instanceof Promise ? await result : result;
+      // Number 0 stands for what nobody waits for.
+      if (record.call === 0) return;
       await answers.pushWhenRoom(Answer.Value, record.call, encode(value ?? null));
     } catch (error) {
-      await answers.pushWhenRoom(Answer.Error, record.call, encode({ ...packError(error) }));
+      if (record.call !== 0) await this.#reject(record, answers, error);
     }
+  }
+
+  async #reject({ call }: RingRecord, answers: Ring, error: unknown): Promise<void> {
+    await answers.pushWhenRoom(Answer.Error, call, encode({ ...packError(error) }));
   }
 }
 

@@ -5,13 +5,22 @@
 
 import { type Address, formatAddress } from "../address.ts";
 import { TdsmError } from "../errors.ts";
-import { HANDSHAKES_MAX, HEARTBEAT_MS, PEER_VERDICT_MAX_MS, SILENCE_MAX_MS } from "../limits.ts";
-import { type FrameBounds, PROTOCOL_VERSION } from "../protocol/codec.ts";
+import {
+  ACCEPT_RETRY_MS,
+  HANDSHAKES_MAX,
+  HEARTBEAT_MS,
+  PEER_VERDICT_MAX_MS,
+  SILENCE_MAX_MS,
+} from "../limits.ts";
+import { type Encoding, type FrameBounds, PROTOCOL_VERSION } from "../protocol/codec.ts";
+import type { AllocatorControl } from "../protocol/allocator_control.ts";
 import type { Control, HelloControl, RefuseControl, WelcomeControl } from "../protocol/control.ts";
 import { DIRECTORY_NODE } from "../protocol/home.ts";
 import type { GrantMessage, Message, NodeId } from "../protocol/messages.ts";
+import type { RpcMessage } from "../protocol/rpc_codec.ts";
+import type { SyncMessage } from "../protocol/sync_messages.ts";
 import { objectionToHello, type Peer, refusal, type RegionSettings } from "./admission.ts";
-import { connectToDirectory, listen, shakeHands } from "./handshake.ts";
+import { connectToDirectory, connectToPeer, listen, shakeHands } from "./handshake.ts";
 import { Link, type LinkHandlers } from "./link.ts";
 import { type LinkCounters, Sender } from "./sender.ts";
 
@@ -30,6 +39,12 @@ export interface ClusterHandlers {
   /** Where a grant's bytes go; `undefined` to let them pass unseen. */
   target(from: NodeId, grant: GrantMessage): Uint8Array | undefined;
   message(from: NodeId, message: Message): void;
+  /** A message about a semaphore, a barrier or a mutex. */
+  sync(from: NodeId, message: SyncMessage): void;
+  /** A message of a remote call, with what it carries. */
+  rpc(from: NodeId, message: RpcMessage, payload: Uint8Array): void;
+  /** A message about allocations. */
+  allocation(from: NodeId, message: AllocatorControl): void;
   /** At the directory's node: a node has joined. */
   joined(peer: Peer): void;
   /** At the directory's node: a node's link has ended. */
@@ -59,6 +74,10 @@ export class Cluster {
   /** What waits to be sent to each node; there before the link is. */
   readonly #senders = new Map<NodeId, Sender>();
   readonly #links = new Map<NodeId, Link>();
+  /** Links that are nobody's yet. */
+  readonly #greeted = new Set<Link>();
+  /** Links that are nobody's any more, until what was queued is sent. */
+  readonly #departing = new Set<Promise<void>>();
   /** Those that something was queued in since the last flush. */
   readonly #touched = new Set<Sender>();
   /** At the directory's node: those who do more than serve. */
@@ -70,7 +89,6 @@ export class Cluster {
   #region: RegionSettings | undefined;
   #bounds: FrameBounds = { pageCount: 0, pageSize: 0, runPages: 0 };
   #nextId = DIRECTORY_NODE + 1;
-  #handshakes = 0;
   #heartbeat: ReturnType<typeof setInterval> | undefined;
   #closed = false;
 
@@ -142,26 +160,36 @@ export class Cluster {
       });
     } catch (error) {
       if (error instanceof TdsmError && error.operation !== undefined) throw error;
-      const text = error instanceof Error ? error.message : String(error);
-      const at = formatAddress(directory);
-      const message =
-        `Cannot join: what listens at ${at} is no directory of this version (${text})`;
-      throw new TdsmError("JoinRefused", message, { operation: "join", cause: error });
+      const code = error instanceof TdsmError ? error.code : "JoinRefused";
+      const message = `Cannot join: what listens at ${formatAddress(directory)} does not answer ` +
+        `like a directory of this release: ${describe(error)}`;
+      throw new TdsmError(code, message, { operation: "join", cause: error });
     }
   }
 
   /** Queues a message; {@linkcode flush} sends. Nothing is sent to those who are gone. */
-  send(to: NodeId, message: Message, payload?: Uint8Array): void {
-    let sender = this.#senders.get(to);
-    if (sender === undefined) {
-      const peer = this.#peers.get(to);
-      if (peer === undefined || this.#closed) return;
-      sender = new Sender(this.counters);
-      this.#senders.set(to, sender);
-      void this.#dial(peer);
-    }
-    sender.message(message, payload);
-    this.#touched.add(sender);
+  send(to: NodeId, message: Message, payload?: Uint8Array, encoding?: Encoding): void {
+    this.#sender(to)?.message(message, payload, encoding);
+  }
+
+  /** Queues a message about a semaphore, a barrier or a mutex; {@linkcode flush} sends. */
+  sendSync(to: NodeId, message: SyncMessage): void {
+    this.#sender(to)?.sync(message);
+  }
+
+  /** Queues a message of a remote call, with what it carries; {@linkcode flush} sends. */
+  sendRpc(to: NodeId, message: RpcMessage, payload: Uint8Array): void {
+    this.#sender(to)?.rpc(message, payload);
+  }
+
+  /** Whether a node is one of the cluster now. */
+  isPresent(node: NodeId): boolean {
+    return this.#peers.has(node);
+  }
+
+  /** Queues a control message; {@linkcode flush} sends. */
+  sendControl(to: NodeId, control: Control): void {
+    this.#sender(to)?.control(control);
   }
 
   /** Sends what is queued. */
@@ -172,14 +200,15 @@ export class Cluster {
 
   /** A node is gone: nothing that it still says counts, and nothing is sent to it. */
   forget(node: NodeId): void {
-    this.#senders.get(node)?.close();
-    this.#links.get(node)?.close();
+    const [sender, link] = [this.#senders.get(node), this.#links.get(node)];
     this.#remove(node);
+    sender?.close();
+    link?.close();
   }
 
   /** At the directory's node: a node may go, once it has what was sent to it. */
   release(node: NodeId): void {
-    void this.#links.get(node)?.closeWhenSent();
+    this.#dismiss(node);
     this.#remove(node);
   }
 
@@ -188,21 +217,62 @@ export class Cluster {
     const link = this.#links.get(node);
     if (link === undefined) return;
     link.say({ kind: "refuse", code: "ProtocolViolation", reason });
-    this.#links.delete(node);
-    void link.closeWhenSent();
+    this.#dismiss(node);
     this.#lost(node, `it broke the protocol: ${reason}`);
   }
 
   /** Ends every link and stops listening; at the directory's node, after telling everyone. */
   async close(): Promise<void> {
-    if (this.#closed) return;
+    if (!this.#stop()) return;
+    for (const [node, link] of this.#links) {
+      if (this.#self === DIRECTORY_NODE) link.say({ kind: "closing" });
+      this.#dismiss(node);
+    }
+    await Promise.all(this.#departing);
+  }
+
+  /** Ends every link at once, for a node that cannot go on: the others need not wait for it. */
+  abort(): void {
+    if (!this.#stop()) return;
+    for (const link of this.#links.values()) link.close();
+  }
+
+  /** Neither takes part nor lets in; `false` when that was so already. */
+  #stop(): boolean {
+    if (this.#closed) return false;
     this.#closed = true;
     clearInterval(this.#heartbeat);
     for (const timer of this.#verdicts.values()) clearTimeout(timer);
     this.#listener.close();
-    const links = [...this.#links.values()];
-    if (this.#self === DIRECTORY_NODE) { for (const link of links) link.say({ kind: "closing" }); }
-    await Promise.all(links.map((link) => link.closeWhenSent()));
+    for (const link of this.#greeted) link.close();
+    return true;
+  }
+
+  /** What waits to be sent to a node, from now on with more; `undefined` when it is gone. */
+  #sender(to: NodeId): Sender | undefined {
+    let sender = this.#senders.get(to);
+    if (sender === undefined) {
+      const peer = this.#peers.get(to);
+      if (peer === undefined || this.#closed) return undefined;
+      sender = new Sender(this.counters);
+      this.#senders.set(to, sender);
+      void this.#dial(peer);
+    }
+    this.#touched.add(sender);
+    return sender;
+  }
+
+  /** What a node still says is not heard; what it is to be told is still sent. */
+  #dismiss(node: NodeId): void {
+    const link = this.#links.get(node);
+    this.#links.delete(node);
+    if (link !== undefined) this.#depart(link);
+  }
+
+  #depart(link: Link): void {
+    const departing = link.closeWhenSent();
+    this.#departing.add(departing);
+    void departing.then(() => this.#departing.delete(departing));
   }
 
   #begin(self: NodeId, session: bigint, region: RegionSettings): void {
@@ -239,35 +309,43 @@ export class Cluster {
     };
   }
 
-  /** Opens a link on a connection that this node made. */
-  #greet(
+  /** Opens a link on a connection, and says `hello` where this node made it. */
+  async #greet(
     connection: Deno.TcpConn,
-    hello: HelloControl,
+    hello: HelloControl | undefined,
     receive: (control: Control, link: Link) => LinkHandlers,
-  ): Promise<Link> {
-    return shakeHands((handlers) => {
-      const link = this.#open(connection, handlers);
-      link.say(hello);
-      return link;
-    }, receive);
-  }
-
-  #open(connection: Deno.TcpConn, handlers: LinkHandlers): Link {
-    return new Link(connection, () => this.#bounds, this.counters, handlers);
+  ): Promise<void> {
+    if (this.#closed) return connection.close();
+    let link: Link | undefined;
+    try {
+      await shakeHands((handlers) => {
+        link = new Link(connection, () => this.#bounds, this.counters, handlers);
+        this.#greeted.add(link);
+        if (hello !== undefined) link.say(hello);
+        return link;
+      }, receive);
+    } finally {
+      if (link !== undefined) this.#greeted.delete(link);
+    }
   }
 
   /** Makes a link the one to a node: what waits for the node is sent, and what it says is heard. */
   #carry(node: NodeId, link: Link): LinkHandlers {
     let sender = this.#senders.get(node);
     if (sender === undefined) this.#senders.set(node, sender = new Sender(this.counters));
+    this.#greeted.delete(link);
     this.#links.set(node, link);
-    void link.carry(sender);
+    link.carry(sender);
+    // Of a node that was given up, or let go, the rest is not heard.
+    const counts = (): boolean => this.#links.get(node) === link;
     return {
-      target: (grant) => this.#handlers.target(node, grant),
-      message: (message) => this.#handlers.message(node, message),
-      control: (control) => this.#control(node, control),
+      target: (grant) => counts() ? this.#handlers.target(node, grant) : undefined,
+      message: (message) => counts() ? this.#handlers.message(node, message) : undefined,
+      sync: (message) => counts() ? this.#handlers.sync(node, message) : undefined,
+      rpc: (message, payload) => counts() ? this.#handlers.rpc(node, message, payload) : undefined,
+      control: (control) => counts() ? this.#control(node, control) : undefined,
       ended: (error) => {
-        if (this.#links.get(node) !== link) return;
+        if (!counts()) return;
         this.#links.delete(node);
         this.#lost(node, error === undefined ? "its connection ended" : describe(error));
       },
@@ -278,11 +356,13 @@ export class Cluster {
   async #dial(peer: Peer): Promise<void> {
     const { id, address: hostname, port } = peer;
     try {
-      const connection = await Deno.connect({ hostname, port });
+      const connection = await connectToPeer({ hostname, port });
       // The peer may have dialled too, and have been faster; or it is gone by now.
-      if (this.#links.has(id) || !this.#peers.has(id)) return connection.close();
+      const needless = (): boolean => this.#links.has(id) || !this.#peers.has(id);
+      if (needless()) return connection.close();
       await this.#greet(connection, this.#hello(), (control, link) => {
         if (control.kind !== "accept") throw refusal(control, { hostname, port });
+        if (needless()) throw new TdsmError("JoinRefused", `node ${id} is not waited for any more`);
         return this.#carry(id, link);
       });
     } catch (error) {
@@ -292,31 +372,53 @@ export class Cluster {
   }
 
   async #acceptAll(): Promise<void> {
-    for await (const connection of this.#listener) {
-      if (this.#handshakes >= HANDSHAKES_MAX) {
-        connection.close();
-        continue;
+    const handshakes = new Set<Promise<void>>();
+    while (!this.#closed) {
+      try {
+        const connection = await this.#listener.accept();
+        const handshake = this.#accept(connection).finally(() => handshakes.delete(handshake));
+        handshakes.add(handshake);
+        // More than that wait in the backlog of the listener.
+        if (handshakes.size >= HANDSHAKES_MAX) await Promise.race(handshakes);
+      } catch (error) {
+        if (this.#closed) return;
+        this.#handlers.log(2, `Could not accept a connection: ${describe(error)}`);
+        await new Promise((resolve) => setTimeout(resolve, ACCEPT_RETRY_MS));
       }
-      this.#handshakes++;
-      this.#accept(connection).catch((error) => {
-        const { hostname, port } = connection.remoteAddr;
-        const from = formatAddress({ hostname, port });
-        this.#handlers.log(2, `Dropped a connection from ${from}: ${describe(error)}`);
-      }).finally(() => this.#handshakes--);
     }
   }
 
+  /** Hears who it is that has connected; never throws. */
   async #accept(connection: Deno.TcpConn): Promise<void> {
-    await shakeHands((handlers) => this.#open(connection, handlers), (control, link) => {
-      const refused = this.#objection(control);
-      if (refused !== undefined) {
-        link.say(refused);
-        void link.closeWhenSent();
-        throw new TdsmError("JoinRefused", refused.reason);
-      }
-      const hello = control as HelloControl;
-      return hello.node === 0 ? this.#admit(hello, link) : this.#meet(hello.node, link);
-    });
+    const { hostname, port } = connection.remoteAddr;
+    const dropped = (level: number, reason: string): void => {
+      const from = formatAddress({ hostname, port });
+      this.#handlers.log(level, `Dropped a connection from ${from}: ${reason}`);
+    };
+    try {
+      await this.#greet(connection, undefined, (control, link) => {
+        const refused = this.#objection(control);
+        if (refused !== undefined) {
+          link.say(refused);
+          this.#depart(link);
+          // Two that dial each other refuse one of their connections, and nothing is wrong.
+          dropped(this.#isMember(control) ? 4 : 2, refused.reason);
+          return DEAF;
+        }
+        const hello = control as HelloControl;
+        return hello.node === 0 ? this.#admit(hello, link) : this.#meet(hello.node, link);
+      });
+    } catch (error) {
+      if (this.#closed) return;
+      // Of two that dial each other, one may see before its first word that it is not needed.
+      const silent = error instanceof TdsmError && error.code === "PeerLost";
+      dropped(silent ? 4 : 2, describe(error));
+    }
+  }
+
+  #isMember(control: Control): boolean {
+    return control.kind === "hello" && control.session === this.#session &&
+      this.#peers.has(control.node);
   }
 
   /** Why whoever says this is not let in, or `undefined` when it is. */
@@ -383,7 +485,16 @@ export class Cluster {
       case "closing":
         if (!fromDirectory) break;
         return this.#handlers.closing();
+      case "allocate":
+      case "allocated":
+      case "zeroed":
+      case "free":
+      case "freed":
+      case "allocationFailed":
+        return this.#handlers.allocation(from, control);
       case "refuse":
+        // Only that node is lost to the directory, not the cluster.
+        if (this.#self === DIRECTORY_NODE) break;
         return this.#handlers.failed(
           new TdsmError(
             "ProtocolViolation",
@@ -391,7 +502,8 @@ export class Cluster {
           ),
         );
     }
-    throw new TdsmError("ProtocolViolation", `${control.kind} from node ${from}`);
+    const reason = control.kind === "refuse" ? `: ${control.reason}` : "";
+    throw new TdsmError("ProtocolViolation", `${control.kind} from node ${from}${reason}`);
   }
 
   /** A link has ended, or could not be made. The directory decides what that means. */
@@ -402,8 +514,11 @@ export class Cluster {
       this.#remove(node);
       return this.#handlers.lost(node, reason);
     }
-    const { address: hostname, port } = this.#peers.get(node)!;
-    const at = formatAddress({ hostname, port });
+    const peer = this.#peers.get(node);
+    // A node that dialled may be lost before the directory's word that it has joined is here.
+    const at = peer === undefined
+      ? "an address that the directory has not told"
+      : formatAddress({ hostname: peer.address, port: peer.port });
     if (node === DIRECTORY_NODE) {
       const message = `Lost the directory's node at ${at}: ${reason}`;
       return this.#handlers.failed(new TdsmError("DirectoryLost", message));
@@ -432,7 +547,7 @@ export class Cluster {
     const quietSince = performance.now() - SILENCE_MAX_MS;
     for (const [node, link] of [...this.#links]) {
       if (this.#self !== DIRECTORY_NODE && node !== DIRECTORY_NODE) continue;
-      link.say({ kind: "ping", sequence: 0 });
+      link.say({ kind: "ping" });
       if (link.heardAt >= quietSince) continue;
       this.#links.delete(node);
       link.close();
@@ -440,6 +555,16 @@ export class Cluster {
     }
   }
 }
+
+/** Hears nothing: whoever is refused has nothing more to say. */
+const DEAF: LinkHandlers = {
+  target: () => undefined,
+  message() {},
+  sync() {},
+  rpc() {},
+  control() {},
+  ended() {},
+};
 
 function describe(error: unknown): string {
   return error instanceof Error ? error.message : String(error);

@@ -15,18 +15,21 @@ import {
   POLL_CONTENDED_TURN_US,
   POLL_PAUSE_MAX_US,
   POLL_PAUSE_MIN_US,
+  RUN_MAX_BYTES,
 } from "../limits.ts";
+import { Encoding } from "../protocol/codec.ts";
 import type { Engine, Input } from "../protocol/engine.ts";
 import { Content, type GrantMessage, type Message, type NodeId } from "../protocol/messages.ts";
 import type { EngineEvent, Output, PageOperation } from "../protocol/output.ts";
 import { Access } from "../protocol/page.ts";
 import type { CallServer } from "./calls.ts";
+import { packPages } from "./compression.ts";
 import type { CallSlots } from "./ring.ts";
 
 /** Where a driver sends messages. */
 export interface MessageSink {
-  /** Queues a message, with the bytes of its pages. */
-  send(to: NodeId, message: Message, payload?: Uint8Array): void;
+  /** Queues a message, with the bytes of its pages, and how they are packed. */
+  send(to: NodeId, message: Message, payload?: Uint8Array, encoding?: Encoding): void;
   /** Sends what is queued. */
   flush(): void;
 }
@@ -40,6 +43,8 @@ export interface DriverParts {
   readonly calls: CallServer;
   /** How long to poll after the last event, in microseconds. */
   readonly pollTimeUs: number;
+  /** Whether pages are packed where that makes them smaller. */
+  readonly compression: boolean;
   /** Told what the protocol has to say. */
   readonly tell: (event: EngineEvent) => void;
   /** Told of what must not happen: the driver has stopped. */
@@ -59,8 +64,13 @@ export class Driver {
   readonly counters: DriverCounters = { turns: 0, sleeps: 0 };
   readonly #parts: DriverParts;
   readonly #alias: Uint8Array;
+  /** Where pages are packed, if they are. */
+  readonly #packed: Uint8Array<ArrayBuffer> | undefined;
   readonly #faults = new Uint32Array(FAULT_BATCH * FAULT_WORDS);
-  readonly #turn = (): void => this.#guarded(() => this.#poll());
+  readonly #turn = (): void => {
+    // A turn that failed did not get to say when the next one is.
+    if (!this.#guarded(() => this.#poll()) && !this.#stopped) setImmediate(this.#turn);
+  };
   #lastEventUs = 0;
   #lastTurnUs = 0;
   /** Until when not to poll, how long the last such pause was, and the good turns since. */
@@ -72,12 +82,20 @@ export class Driver {
   /** Whether a thread of the pool waits in the kernel. It is left there while the driver polls. */
   #waiting: Promise<void> | undefined;
   #stopped = false;
+  /** Whether no step can be done any more. Faults and calls are still taken, to refuse them. */
+  #failed = false;
+  /** Whether a fault was taken that no step has seen. */
+  #unserved = false;
+  /** What came from within a step, and waits for its end. */
+  readonly #inputs: Input[] = [];
+  #stepping = false;
   #faulted: (() => void) | undefined;
 
   /** @param parts What to drive, and with what. */
   constructor(parts: DriverParts) {
     this.#parts = parts;
     this.#alias = parts.region.alias();
+    if (parts.compression) this.#packed = new Uint8Array(RUN_MAX_BYTES);
   }
 
   /** Begins to take faults and calls. */
@@ -95,11 +113,12 @@ export class Driver {
   /** From here on no fault can be served; `faulted` is called when one comes, or has come. */
   refuseFaults(faulted: () => void): void {
     this.#faulted = faulted;
-    if (this.#parts.engine.cache.isAwaited) faulted();
+    if (this.#unserved || this.#parts.engine.cache.isAwaited) faulted();
   }
 
   /** Where the bytes of a grant go; `undefined` when it was not asked for. */
   target(from: NodeId, grant: GrantMessage): Uint8Array | undefined {
+    if (this.#stopped || this.#failed) return undefined;
     const { engine } = this.#parts;
     return engine.acceptsData(from, grant) ? this.#bytes(grant.first, grant.count) : undefined;
   }
@@ -111,13 +130,22 @@ export class Driver {
     this.#wake();
   }
 
-  #guarded(action: () => void): void {
+  /** Does something that must not fail; whether it did not. */
+  #guarded(action: () => void): boolean {
     try {
       action();
+      return true;
     } catch (error) {
-      this.#stopped = true;
-      this.#parts.failed(error);
+      this.#fail(error);
+      return false;
     }
+  }
+
+  /** What is left to do is to say so to whoever faults or calls; if that fails too, there is nothing. */
+  #fail(error: unknown): void {
+    if (this.#failed) this.#stopped = true;
+    this.#failed = true;
+    this.#parts.failed(error);
   }
 
   /** Makes sure that a turn comes soon. */
@@ -138,7 +166,8 @@ export class Driver {
     let active = this.#takeFaults();
     active = calls.poll() || active;
     const now = nowUs();
-    if (engine.deadline <= now) {
+    const deadline = this.#failed ? Infinity : engine.deadline;
+    if (deadline <= now) {
       this.#step({ kind: "tick" });
       active = true;
     }
@@ -146,7 +175,7 @@ export class Driver {
     else this.#adapt(now);
     this.#lastTurnUs = now;
     const polls = now >= this.#pollAgainUs && now - this.#lastEventUs < pollTimeUs;
-    if (polls || engine.deadline !== Infinity) {
+    if (polls || (!this.#failed && engine.deadline !== Infinity)) {
       setImmediate(this.#turn);
     } else {
       this.#sleep();
@@ -186,13 +215,16 @@ export class Driver {
       this.#wake();
     }, (error) => {
       this.#waiting = undefined;
-      if (!this.#stopped) this.#parts.failed(error);
+      if (this.#stopped) return;
+      this.#fail(error);
+      this.#wake();
     });
   }
 
   /** Takes what faults there are; whether there were any. */
   #takeFaults(): boolean {
     const count = this.#parts.region.readFaults(this.#faults);
+    this.#unserved = count > 0;
     for (let index = 0; index < count; index++) {
       const page = this.#faults[index * FAULT_WORDS]!;
       const flags = this.#faults[index * FAULT_WORDS + 1]!;
@@ -202,20 +234,44 @@ export class Driver {
         : Access.Read;
       this.#step({ kind: "fault", page, access });
     }
+    if (!this.#failed) this.#unserved = false;
     return count > 0;
   }
 
   /** Lets the protocol take an input, and does what it says in the order that it must be done. */
   #step(input: Input): void {
+    if (this.#stepping) return void this.#inputs.push(input);
+    this.#stepping = true;
+    try {
+      let next: Input | undefined = input;
+      // A step's output is valid until the next step, and must be done in its order.
+      for (; next !== undefined && !this.#failed; next = this.#inputs.shift()) this.#do(next);
+    } finally {
+      this.#stepping = false;
+    }
+  }
+
+  #do(input: Input): void {
     const { engine, sink, tell } = this.#parts;
     const output: Output = engine.step(input, nowUs());
     for (const operation of output.operations) this.#operate(operation);
     for (const { to, message } of output.messages) {
-      const carries = message.kind === "grant" && message.content === Content.Data;
-      sink.send(to, message, carries ? this.#bytes(message.first, message.count) : undefined);
+      if (message.kind === "grant" && message.content === Content.Data) this.#grant(to, message);
+      else sink.send(to, message);
     }
     if (output.messages.length > 0) sink.flush();
     for (const event of output.events) tell(event);
+  }
+
+  /** Sends a grant with the bytes of its pages. */
+  #grant(to: NodeId, grant: GrantMessage): void {
+    const { sink, region: { pageSize } } = this.#parts;
+    const packed = this.#packed;
+    const pages = this.#bytes(grant.first, grant.count);
+    const size = packed === undefined ? undefined : packPages(pages, pageSize, packed);
+    if (size === undefined) sink.send(to, grant, pages);
+    // A copy, for others are packed before it is sent.
+    else sink.send(to, grant, packed!.slice(0, size), Encoding.Lz4);
   }
 
   #operate(operation: PageOperation): void {

@@ -21,13 +21,15 @@ export function shakeHands(
   receive: (control: Control, link: Link) => LinkHandlers,
 ): Promise<Link> {
   const { promise, resolve, reject } = Promise.withResolvers<Link>();
-  const timer = setTimeout(() => {
-    reject(new TdsmError("TimedOut", `no answer within ${HANDSHAKE_MAX_MS} ms`));
-    link.close();
-  }, HANDSHAKE_MAX_MS);
   const link: Link = open({
     target: () => undefined,
     message({ kind }) {
+      throw new TdsmError("ProtocolViolation", `${kind} before the handshake`);
+    },
+    rpc({ kind }) {
+      throw new TdsmError("ProtocolViolation", `${kind} before the handshake`);
+    },
+    sync({ kind }) {
       throw new TdsmError("ProtocolViolation", `${kind} before the handshake`);
     },
     control(control) {
@@ -37,10 +39,41 @@ export function shakeHands(
     },
     ended(error) {
       clearTimeout(timer);
-      reject(error ?? new TdsmError("ProtocolViolation", "the other side closed the connection"));
+      reject(error ?? new TdsmError("PeerLost", "the other side closed the connection"));
     },
   });
+  const timer = setTimeout(() => {
+    reject(new TdsmError("TimedOut", `no answer within ${HANDSHAKE_MAX_MS} ms`));
+    link.close();
+  }, HANDSHAKE_MAX_MS);
   return promise;
+}
+
+/**
+ * Connects to another node than the directory's, which listens since it was announced.
+ *
+ * @param address Where it listens.
+ * @returns The connection.
+ * @throws {TdsmError} `PermissionMissing`, or `TimedOut` after {@linkcode HANDSHAKE_MAX_MS}.
+ */
+export async function connectToPeer(address: Address): Promise<Deno.TcpConn> {
+  // Asked, never requested: on a terminal Deno would prompt, and the cluster wait for the answer.
+  const host = formatAddress(address);
+  const { state } = Deno.permissions.querySync({ name: "net", host });
+  if (state !== "granted") throw netPermission(new Deno.errors.NotCapable(host));
+  return await connectWithin(address, HANDSHAKE_MAX_MS);
+}
+
+async function connectWithin(address: Address, timeoutMs: number): Promise<Deno.TcpConn> {
+  const controller = new AbortController();
+  const timer = setTimeout(() => {
+    controller.abort(new TdsmError("TimedOut", `no connection within ${timeoutMs} ms`));
+  }, timeoutMs);
+  try {
+    return await Deno.connect({ ...address, signal: controller.signal });
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 /**
@@ -59,7 +92,7 @@ export async function connectToDirectory(
   for (let pauseMs = JOIN_RETRY_MIN_MS;; pauseMs = Math.min(2 * pauseMs, JOIN_RETRY_MAX_MS)) {
     const leftMs = giveUpAt - performance.now();
     try {
-      return await Deno.connect({ ...address, signal: AbortSignal.timeout(Math.max(leftMs, 1)) });
+      return await connectWithin(address, Math.max(Math.ceil(leftMs), 1));
     } catch (cause) {
       if (cause instanceof Deno.errors.NotCapable) throw netPermission(cause);
       if (performance.now() + pauseMs >= giveUpAt) throw noDirectory(address, timeoutMs, cause);

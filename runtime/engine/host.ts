@@ -25,6 +25,8 @@ import { Call, CallServer, type PackedError, packError } from "./calls.ts";
 import { Cluster } from "./cluster.ts";
 import { Driver } from "./driver.ts";
 import { CallSlots } from "./ring.ts";
+import { RpcService } from "./rpc_service.ts";
+import { Services } from "./services.ts";
 
 /** What the program's thread sends to begin with. */
 export interface EngineStart {
@@ -70,12 +72,15 @@ export class EngineHost {
   #region: NativeRegion | undefined;
   #engine: Engine | undefined;
   #driver: Driver | undefined;
+  #services: Services | undefined;
+  #rpc: RpcService | undefined;
   #failure: TdsmError | undefined;
   #ending = false;
   #doomed = false;
   /** Called whenever peers came or went, or the node failed. */
   readonly #watchers = new Set<() => void>();
   #left: PromiseWithResolvers<void> = Promise.withResolvers();
+  #closed: Promise<void> | undefined;
 
   private constructor(start: EngineStart, post: (news: EngineNews) => void) {
     this.#start = start;
@@ -85,8 +90,19 @@ export class EngineHost {
     const { settings, release } = start;
     this.#cluster = new Cluster({ ...settings, serving: settings.rpcServer, release }, {
       target: (from, grant) => this.#driver!.target(from, grant),
-      message: (from, message) => this.#driver!.input({ kind: "message", from, message }),
-      joined: ({ id }) => this.#driver!.input({ kind: "peerJoined", node: id }),
+      message: (from, message) => {
+        // Permits must not be granted to a node that is going.
+        if (message.kind === "leave") this.#served(() => this.#services!.peerLost(from));
+        this.#driver!.input({ kind: "message", from, message });
+      },
+      sync: (from, message) => this.#served(() => this.#services!.sync(from, message)),
+      allocation: (from, message) => this.#served(() => this.#services!.allocation(from, message)),
+      rpc: (from, message, payload) =>
+        this.#served(() => this.#rpc!.receive(from, message, payload)),
+      joined: ({ id }) => {
+        this.#services!.peerJoined(id);
+        this.#driver!.input({ kind: "peerJoined", node: id });
+      },
       lost: (node, reason) => this.#peerLost(node, reason),
       changed: () => this.#notify(),
       closing: () => this.#closing(),
@@ -142,6 +158,13 @@ export class EngineHost {
       address: hostname,
       port,
     });
+    if (userModeOnly) {
+      this.#log(
+        2,
+        "Serving page faults of user space only: system calls fail with EFAULT on pages that are not " +
+          "here. To change that, run as root or set sysctl vm.unprivileged_userfaultfd=1",
+      );
+    }
     if (!isLoopback(hostname)) {
       const at = formatAddress({ hostname, port });
       this.#log(2, `Listening at ${at}: whoever reaches this port can join and read the region`);
@@ -149,7 +172,7 @@ export class EngineHost {
   }
 
   /** Opens the region and begins to serve it. */
-  #open({ size, pageSize, runPages, holdTimeUs }: RegionSettings): void {
+  #open({ size, pageSize, runPages, holdTimeUs, compression }: RegionSettings): void {
     const { settings: { pollTimeUs } } = this.#start;
     const region = this.#region = NativeRegion.open(this.#library, { size, pageSize });
     const engine = this.#engine = new Engine({
@@ -158,22 +181,55 @@ export class EngineHost {
       runPages,
       holdTimeUs,
     });
+    this.#services = new Services({
+      self: this.#cluster.self,
+      size,
+      pageSize,
+      sendSync: (to, message) => this.#cluster.sendSync(to, message),
+      sendControl: (to, message) => this.#cluster.sendControl(to, message),
+      violation: (node, reason) => this.#tell({ kind: "violation", node, reason }),
+    });
+    const calls = new CallServer(this.#slots, (call, argument) => this.#serve(call, argument), {
+      sync: (call) => {
+        if (this.#failure !== undefined) call.reject(this.#failure);
+        else this.#served(() => this.#services!.request(call));
+      },
+      syncCancel: (slot, call) => this.#served(() => this.#services!.cancel(slot, call)),
+      rpc: (call) => {
+        if (this.#failure !== undefined) call.reject(this.#failure);
+        else this.#served(() => this.#rpc!.request(call));
+      },
+      rpcServed: (payload) => this.#served(() => this.#rpc!.served(payload)),
+    });
+    this.#rpc = new RpcService({
+      send: (to, message, payload) => this.#cluster.sendRpc(to, message, payload),
+      isPresent: (node) => this.#cluster.isPresent(node),
+      serve: (id, payload) => calls.serve(id, payload),
+    });
     this.#driver = new Driver({
       engine,
       region,
       sink: this.#cluster,
       slots: this.#slots,
-      calls: new CallServer(this.#slots, (call, argument) => this.#serve(call, argument)),
+      calls,
       pollTimeUs,
+      compression,
       tell: (event) => this.#tell(event),
       failed: (error) => this.#fail(error),
     });
     this.#driver.start();
   }
 
+  /** Lets the services do something, and sends what they have to say. */
+  #served<Result>(action: () => Result): Result {
+    const result = action();
+    this.#cluster.flush();
+    return result;
+  }
+
   /** Answers a call of the program. */
   #serve(call: Call, argument: ValueType): ValueType | Promise<ValueType | undefined> {
-    if (call === Call.Close) return this.#close().then(() => null);
+    if (call === Call.Close) return (this.#closed ??= this.#close()).then(() => null);
     if (this.#failure !== undefined) throw this.#failure;
     switch (call) {
       case Call.Peers:
@@ -182,6 +238,22 @@ export class EngineHost {
         return this.#waitForPeer(argument as number).then(() => null);
       case Call.Stats:
         return this.#stats();
+      case Call.Allocate: {
+        const request = argument as unknown as Parameters<Services["allocate"]>[0];
+        return this.#served(() => this.#services!.allocate(request));
+      }
+      case Call.Zeroed:
+        return this.#served(() => this.#services!.zeroed(Number(argument)) ?? null);
+      case Call.Free: {
+        const { offset, bytes } = argument as { offset: number; bytes: number };
+        return this.#served(() => this.#services!.free(Number(offset), Number(bytes)))
+          .then(() => null);
+      }
+      case Call.Sync:
+      case Call.SyncCancel:
+      case Call.Rpc:
+      case Call.RpcServed:
+        throw new TdsmError("EngineFailed", "A raw call was taken for another");
       default:
         throw new TdsmError("EngineFailed", `The engine has no call ${call satisfies never}`);
     }
@@ -202,6 +274,9 @@ export class EngineHost {
       if (node === self || peers.some(({ id }) => id === node)) return;
       if (this.#cluster.isGone(node)) {
         throw new TdsmError("PeerLost", `Cannot wait for node ${node}: it is gone`);
+      }
+      if (this.#ending) {
+        throw new TdsmError("NodeClosed", `Cannot wait for node ${node}: the cluster ends`);
       }
       await this.#change();
     }
@@ -232,10 +307,15 @@ export class EngineHost {
         this.#log(1, `Node ${event.node} broke the protocol: ${event.reason}`);
         return this.#cluster.expel(event.node, event.reason);
       case "peerGone":
+        this.#rpc!.peerLost(event.node);
         return this.#cluster.forget(event.node);
       case "nodeLeft":
+        this.#rpc!.peerLost(event.node);
         return this.#cluster.release(event.node);
       case "left":
+        // The directory ends the connection now, and that is no failure.
+        this.#ending = true;
+        this.#notify();
         return this.#left.resolve();
       default:
         event satisfies never;
@@ -246,6 +326,7 @@ export class EngineHost {
   #peerLost(node: NodeId, reason: string): void {
     if (this.#ending) return;
     this.#log(2, `Node ${node} is lost: ${reason}. Pages that only it had are lost with it`);
+    this.#served(() => this.#services!.peerLost(node));
     this.#driver!.input({ kind: "peerLost", node });
   }
 
@@ -254,8 +335,13 @@ export class EngineHost {
     this.#ending = true;
     this.#log(3, "The directory's node has closed the cluster");
     this.#post({ kind: "closing" });
+    this.#notify();
+    this.#left.resolve();
     const message = "The directory's node has closed the cluster: no page can be fetched any more";
-    this.#refuseFaults(new TdsmError("DirectoryLost", message));
+    const error = new TdsmError("DirectoryLost", message);
+    this.#services?.fail(error);
+    this.#rpc?.fail(error);
+    this.#refuseFaults(error);
   }
 
   /** The node cannot go on: its program is told, and whoever waits for the engine. */
@@ -264,6 +350,9 @@ export class EngineHost {
     const packed = packError(error);
     this.#failure = error instanceof TdsmError ? error : new TdsmError(packed.code, packed.message);
     this.#post({ kind: "failed", error: packed });
+    this.#cluster.abort();
+    this.#services?.fail(this.#failure);
+    this.#rpc?.fail(this.#failure);
     this.#notify();
     this.#left.resolve();
     this.#refuseFaults(this.#failure);
@@ -306,7 +395,7 @@ export class EngineHost {
       this.#log(2, `Waiting for these nodes to finish before the directory closes: ${nodes}`);
     };
     const reminder = setInterval(remind, CLOSE_REMINDER_MS);
-    while (this.#cluster.working.length > 0) await this.#change();
+    while (this.#cluster.working.length > 0 && this.#failure === undefined) await this.#change();
     clearInterval(reminder);
   }
 
@@ -323,6 +412,7 @@ export class EngineHost {
 
   async #shut(): Promise<void> {
     this.#ending = true;
+    this.#notify();
     await this.#cluster.close();
     await this.#driver?.stop();
     this.#region?.[Symbol.dispose]();

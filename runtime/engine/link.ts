@@ -4,10 +4,14 @@
  */
 
 import { TdsmError } from "../errors.ts";
-import type { FrameBounds, Malformed } from "../protocol/codec.ts";
+import { LINK_CLOSE_MAX_MS } from "../limits.ts";
+import { Encoding, type FrameBounds, type Malformed } from "../protocol/codec.ts";
 import type { Control } from "../protocol/control.ts";
 import { describeFrameReason, Framer } from "../protocol/framer.ts";
 import type { GrantMessage, Message } from "../protocol/messages.ts";
+import { describePackedReason, unpackPages } from "./compression.ts";
+import type { RpcMessage } from "../protocol/rpc_codec.ts";
+import type { SyncMessage } from "../protocol/sync_messages.ts";
 import { type LinkCounters, Sender } from "./sender.ts";
 
 /** Who is told of what a link receives. All are called in the order of the bytes. */
@@ -16,6 +20,10 @@ export interface LinkHandlers {
   target(grant: GrantMessage): Uint8Array | undefined;
   /** A message has arrived, and its bytes with it. */
   message(message: Message): void;
+  /** A message about a semaphore, a barrier or a mutex has arrived. */
+  sync(message: SyncMessage): void;
+  /** A message of a remote call has arrived, with what it carries. */
+  rpc(message: RpcMessage, payload: Uint8Array): void;
   /** A control message has arrived. */
   control(control: Control): void;
   /** The link has ended: by its peer (no error), by an error, or by {@linkcode Link.close}. Called once. */
@@ -30,6 +38,8 @@ export class Link {
   /** What sends: at first for the handshake alone, then what the peer's messages wait in. */
   #sender: Sender;
   #handlers: LinkHandlers;
+  /** Resolves when `#sender` is the one that writes. */
+  #carries: Promise<void> = Promise.resolve();
   #ended = false;
   /** When something last arrived, by `performance.now()`. */
   heardAt: number = performance.now();
@@ -75,23 +85,33 @@ export class Link {
   }
 
   /** From here on this is sent: first what was said, then what waits in `sender` for the peer. */
-  async carry(sender: Sender): Promise<void> {
+  carry(sender: Sender): void {
     const said = this.#sender;
     this.#sender = sender;
-    await said.drained();
-    if (this.#ended) sender.close();
-    else sender.open(this.#connection, (error) => this.#end(error));
+    this.#carries = said.drained().then(() => {
+      if (this.#ended) sender.close();
+      else sender.open(this.#connection, (error) => this.#end(error));
+    });
   }
 
-  /** Ends the link once everything that was queued is on its way, or cannot be. */
+  /** Ends the link once everything that was queued is on its way, or cannot be, or takes too long. */
   async closeWhenSent(): Promise<void> {
-    await this.#sender.drained();
+    await this.#sent();
     this.#end(undefined);
   }
 
   /** Ends the link; nothing more is sent or received. */
   close(): void {
     this.#end(undefined);
+  }
+
+  /** Resolves when everything that was queued is on its way; in time even if the peer does not read. */
+  async #sent(): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const timer = setTimeout(resolve, LINK_CLOSE_MAX_MS);
+    void this.#carries.then(() => this.#sender.drained()).then(resolve);
+    await promise;
+    clearTimeout(timer);
   }
 
   #end(error: unknown): void {
@@ -128,21 +148,35 @@ export class Link {
           return undefined;
         case "malformed":
           return this.#reject(frame);
+        case "sync":
+          this.#counters.messagesReceived++;
+          this.#handlers.sync(frame.message);
+          break;
+        case "rpc": {
+          this.#counters.messagesReceived++;
+          const payload = new Uint8Array(frame.payloadBytes);
+          const there = framer.takePayload(payload);
+          if (there < payload.length) return this.#finishRpc(frame.message, payload, there);
+          this.#handlers.rpc(frame.message, payload);
+          break;
+        }
         case "control":
           this.#handlers.control(frame.control);
           break;
         case "message": {
           this.#counters.messagesReceived++;
-          const { message, payloadBytes } = frame;
-          if (payloadBytes > 0) {
-            const target = this.#handlers.target(message as GrantMessage) ??
-              new Uint8Array(payloadBytes);
-            const there = framer.takePayload(target);
-            if (there < payloadBytes) {
-              return this.#finish(message, target, there);
-            }
+          const { message, payloadBytes, encoding } = frame;
+          if (payloadBytes === 0) {
+            this.#handlers.message(message);
+            break;
           }
-          this.#handlers.message(message);
+          const grant = message as GrantMessage;
+          const target = (encoding === Encoding.Raw ? this.#handlers.target(grant) : undefined) ??
+            new Uint8Array(payloadBytes);
+          const there = framer.takePayload(target);
+          if (there < payloadBytes) return this.#finish(grant, encoding, target, there);
+          const rejected = this.#arrived(grant, encoding, target);
+          if (rejected !== undefined) return rejected;
         }
       }
     }
@@ -150,27 +184,62 @@ export class Link {
   }
 
   /** Ends over a frame that is none. Whoever at least began like a node is told why. */
-  async #reject({ reason, detail }: Malformed): Promise<never> {
+  #reject({ reason, detail }: Malformed): Promise<never> {
     const code = reason === "BadVersion" ? "VersionMismatch" : "ProtocolViolation";
-    const text = describeFrameReason(reason, detail);
-    if (reason !== "BadMagic") {
-      this.say({ kind: "refuse", code, reason: text });
-      await this.#sender.drained();
+    const error = new TdsmError(code, describeFrameReason(reason, detail));
+    return reason === "BadMagic" ? Promise.reject(error) : this.#refuse(error);
+  }
+
+  /** Ends over an error, and tells the other side. */
+  async #refuse(error: TdsmError): Promise<never> {
+    this.say({ kind: "refuse", code: error.code, reason: error.message });
+    await this.#sent();
+    throw error;
+  }
+
+  /** All of a grant's bytes are there; a promise when they are not what they should be. */
+  #arrived(grant: GrantMessage, encoding: Encoding, bytes: Uint8Array): Promise<never> | undefined {
+    if (encoding === Encoding.Lz4) {
+      const target = this.#handlers.target(grant);
+      if (target !== undefined) {
+        const wrong = unpackPages(bytes, this.#bounds().pageSize, grant.count, target);
+        if (wrong !== undefined) {
+          return this.#refuse(new TdsmError("ProtocolViolation", describePackedReason(wrong)));
+        }
+      }
     }
-    throw new TdsmError(code, text);
+    this.#handlers.message(grant);
+    return undefined;
   }
 
   /** Reads the rest of a grant's bytes to where they belong. */
-  async #finish(message: Message, target: Uint8Array, there: number): Promise<void> {
+  async #finish(
+    grant: GrantMessage,
+    encoding: Encoding,
+    target: Uint8Array,
+    there: number,
+  ): Promise<void> {
+    if (await this.#fill(target, there)) await this.#arrived(grant, encoding, target);
+  }
+
+  /** Reads the rest of what a remote call carries. */
+  async #finishRpc(message: RpcMessage, payload: Uint8Array, there: number): Promise<void> {
+    if (await this.#fill(payload, there)) this.#handlers.rpc(message, payload);
+  }
+
+  /**
+   * Reads what is missing of the bytes behind a frame; `false` when the link has ended meanwhile.
+   * All that was buffered behind the frame were its bytes, so there is nothing else to dispatch.
+   */
+  async #fill(target: Uint8Array, there: number): Promise<boolean> {
     while (there < target.length) {
       const received = await this.#connection.read(target.subarray(there));
-      if (this.#ended) return;
-      if (received === null) throw new TdsmError("ProtocolViolation", "ended inside of a page");
+      if (this.#ended) return false;
+      if (received === null) throw new TdsmError("ProtocolViolation", "ended inside of a frame");
       this.heardAt = performance.now();
       this.#counters.bytesReceived += received;
       there += received;
     }
-    // Whatever was buffered behind the frame were its bytes, so there is nothing left to dispatch.
-    this.#handlers.message(message);
+    return true;
   }
 }

@@ -7,6 +7,7 @@
  * its own, and whoever writes a call then kicks it.
  */
 
+import { TdsmError } from "../errors.ts";
 import { CALL_RING_BYTES, CALL_SLOTS_MAX } from "../limits.ts";
 
 /** Words at the start of the buffer. */
@@ -43,8 +44,17 @@ export class Ring {
   /** The longest payload that fits, in bytes. */
   static readonly PAYLOAD_MAX_BYTES: number = CALL_RING_BYTES - RECORD_ALIGN_BYTES;
 
-  /** Writes a record and wakes the reader; `false` when there is no room now. */
+  /**
+   * Writes a record and wakes the reader.
+   *
+   * @param kind What the record is.
+   * @param call The caller's number for the call.
+   * @param payload At most {@linkcode Ring.PAYLOAD_MAX_BYTES}.
+   * @returns `false` when there is no room now.
+   * @throws {TdsmError} `LimitExceeded` when there would never be room.
+   */
   push(kind: number, call: number, payload: Uint8Array): boolean {
+    if (payload.length > Ring.PAYLOAD_MAX_BYTES) throw tooLong(payload.length);
     const size = recordBytes(payload.length);
     const written = Atomics.load(this.#words, RingWord.Written);
     const used = (written - Atomics.load(this.#words, RingWord.Read)) >>> 0;
@@ -86,18 +96,26 @@ export class Ring {
     Atomics.wait(this.#words, RingWord.Written, read, timeoutMs);
   }
 
+  /** Ends the waits for a record, without one. */
+  wakeReader(): void {
+    Atomics.notify(this.#words, RingWord.Written);
+  }
+
   /** Resolves when there is a record. */
   async untilRecord(): Promise<void> {
     const read = Atomics.load(this.#words, RingWord.Read);
     await Atomics.waitAsync(this.#words, RingWord.Written, read).value;
   }
 
-  /** Writes a record; blocks this thread until there is room for it. */
-  pushSync(kind: number, call: number, payload: Uint8Array): void {
+  /** Writes a record; blocks this thread until there is room for it. `false` when the time is up. */
+  pushSync(kind: number, call: number, payload: Uint8Array, timeoutMs: number): boolean {
+    const giveUpAt = performance.now() + timeoutMs;
     for (;;) {
       const read = Atomics.load(this.#words, RingWord.Read);
-      if (this.push(kind, call, payload)) return;
-      Atomics.wait(this.#words, RingWord.Read, read);
+      if (this.push(kind, call, payload)) return true;
+      const leftMs = giveUpAt - performance.now();
+      if (leftMs <= 0) return false;
+      Atomics.wait(this.#words, RingWord.Read, read, leftMs);
     }
   }
 
@@ -152,6 +170,12 @@ export class CallSlots {
   takeAsleep(): boolean {
     return Atomics.exchange(this.#control, Control.Asleep, 0) === 1;
   }
+}
+
+function tooLong(bytes: number): TdsmError {
+  const message =
+    `Cannot hand over ${bytes} bytes between threads: at most ${Ring.PAYLOAD_MAX_BYTES}`;
+  return new TdsmError("LimitExceeded", message, { operation: "call" });
 }
 
 function recordBytes(payloadBytes: number): number {

@@ -10,9 +10,13 @@ import {
   SEND_BATCH_BYTES,
   SEND_COPY_MAX_BYTES,
 } from "../limits.ts";
-import { encodeMessage, MESSAGE_MAX_BYTES } from "../protocol/codec.ts";
+import { TdsmError } from "../errors.ts";
+import { encodeMessage, Encoding, MESSAGE_MAX_BYTES } from "../protocol/codec.ts";
 import { type Control, encodeControl } from "../protocol/control.ts";
 import type { Message } from "../protocol/messages.ts";
+import { encodeRpc, RPC_FRAME_MAX_BYTES, type RpcMessage } from "../protocol/rpc_codec.ts";
+import { encodeSync, SYNC_MAX_BYTES } from "../protocol/sync_codec.ts";
+import type { SyncMessage } from "../protocol/sync_messages.ts";
 
 /** What the links of a node have counted together. */
 export interface LinkCounters {
@@ -42,6 +46,8 @@ export class Sender {
   #writing = false;
   #drained: Promise<void> = Promise.resolve();
   #closed = false;
+  /** That the queue has outgrown its bound. */
+  #overflow: TdsmError | undefined;
 
   /** @param counters Where what is sent is counted. */
   constructor(counters: LinkCounters) {
@@ -57,6 +63,7 @@ export class Sender {
   open(connection: Deno.Conn, failed: (error: unknown) => void): void {
     this.#connection = connection;
     this.#failed = failed;
+    if (this.#overflow !== undefined) return failed(this.#overflow);
     this.flush();
   }
 
@@ -67,13 +74,41 @@ export class Sender {
     this.#used = 0;
   }
 
-  /** Queues a message, and behind it the bytes of its pages. They must not change until sent. */
-  message(message: Message, payload?: Uint8Array): void {
+  /**
+   * Queues a message, and behind it the bytes of its pages.
+   *
+   * @param message The message.
+   * @param payload The bytes; they must not change until sent.
+   * @param encoding How they are packed.
+   */
+  message(
+    message: Message,
+    payload?: Uint8Array,
+    encoding: Encoding = Encoding.Raw,
+  ): void {
     if (this.#closed) return;
     this.#room(MESSAGE_MAX_BYTES);
     this.#counters.messagesSent++;
-    this.#count(encodeMessage(message, payload?.length ?? 0, this.#batch, this.#used));
+    const payloadBytes = payload?.length ?? 0;
+    this.#count(encodeMessage(message, payloadBytes, this.#batch, this.#used, encoding));
     if (payload !== undefined) this.#bytes(payload);
+  }
+
+  /** Queues a message about a semaphore, a barrier or a mutex. */
+  sync(message: SyncMessage): void {
+    if (this.#closed) return;
+    this.#room(SYNC_MAX_BYTES);
+    this.#counters.messagesSent++;
+    this.#count(encodeSync(message, this.#batch, this.#used));
+  }
+
+  /** Queues a message of a remote call, and behind it what it carries. */
+  rpc(message: RpcMessage, payload: Uint8Array): void {
+    if (this.#closed) return;
+    this.#room(RPC_FRAME_MAX_BYTES);
+    this.#counters.messagesSent++;
+    this.#count(encodeRpc(message, payload.length, this.#batch, this.#used));
+    if (payload.length > 0) this.#bytes(payload);
   }
 
   /** Queues a control message. */
@@ -150,8 +185,13 @@ export class Sender {
   #queued(bytes: number): void {
     this.#counters.bytesSent += bytes;
     this.#queuedBytes += bytes;
-    if (this.#queuedBytes <= LINK_QUEUE_MAX_BYTES) return;
+    if (this.#closed || this.#queuedBytes <= LINK_QUEUE_MAX_BYTES) return;
     this.close();
-    this.#failed(new Error(`more than ${LINK_QUEUE_MAX_BYTES} bytes wait to be sent`));
+    const overflow = this.#overflow = new TdsmError(
+      "LimitExceeded",
+      `it does not read: more than ${LINK_QUEUE_MAX_BYTES} bytes wait to be sent`,
+    );
+    // Not at once: whoever queues is in the middle of what must be done in order.
+    if (this.#connection !== undefined) queueMicrotask(() => this.#failed(overflow));
   }
 }

@@ -6,6 +6,7 @@
 import { CONTROL_MAX_BYTES } from "../limits.ts";
 import { checkControlHeader, checkHeader, checkList, type FrameBounds } from "./frame_check.ts";
 import {
+  Encoding,
   FIELDS_BY_TYPE,
   FRAME_HEADER_BYTES,
   FRAME_MAGIC,
@@ -13,15 +14,26 @@ import {
   FrameType,
   MESSAGE_MAX_BYTES,
   Offset,
+  type PageFrameType,
   PROTOCOL_VERSION,
+  putPrefix,
 } from "./frame_layout.ts";
 import { type Malformed, malformed } from "./frame_reason.ts";
 import { getU16, getU32, putU16, putU32 } from "./little_endian.ts";
 import { Content, type Message, type NodeId } from "./messages.ts";
 import type { Access, PageRun } from "./page.ts";
+import { decodeRpcFrame, type RpcDecoded } from "./rpc_codec.ts";
+import { decodeSyncFrame } from "./sync_codec.ts";
+import type { SyncMessage } from "./sync_messages.ts";
 
 export type { FrameBounds } from "./frame_check.ts";
-export { FRAME_HEADER_BYTES, MESSAGE_MAX_BYTES, PROTOCOL_VERSION } from "./frame_layout.ts";
+export {
+  Encoding,
+  FRAME_HEADER_BYTES,
+  MESSAGE_MAX_BYTES,
+  PACKED_ENTRY_BYTES,
+  PROTOCOL_VERSION,
+} from "./frame_layout.ts";
 export { describeFrameReason, type FrameReason, type Malformed } from "./frame_reason.ts";
 
 /** What is at the head of a stream. */
@@ -34,7 +46,13 @@ export type Decoded =
     readonly message: Message;
     readonly size: number;
     readonly payloadBytes: number;
+    /** How the page bytes are packed. */
+    readonly encoding: Encoding;
   }
+  /** A message about a semaphore, a barrier or a mutex, of `size` bytes. */
+  | { readonly kind: "sync"; readonly message: SyncMessage; readonly size: number }
+  /** A message of a remote call, of `size` bytes, after which `payloadBytes` of the program's follow. */
+  | Extract<RpcDecoded, { kind: "rpc" }>
   /** A control message of `size` bytes; `body` is a view of the bytes that were decoded. */
   | { readonly kind: "control"; readonly body: Uint8Array; readonly size: number }
   /** No frame, and nothing after it can be believed. */
@@ -49,6 +67,7 @@ const NO_NODES: readonly NodeId[] = Object.freeze([]);
  * @param payloadBytes The page bytes that will follow; 0 for all but a grant with `Content.Data`.
  * @param target Where to write; {@linkcode MESSAGE_MAX_BYTES} from `offset` on are enough for any.
  * @param offset Where the frame begins, in bytes.
+ * @param encoding How the page bytes are packed.
  * @returns The bytes written.
  * @throws {RangeError} Where the target is too short, or the list longer than a cluster has nodes.
  */
@@ -57,6 +76,7 @@ export function encodeMessage(
   payloadBytes: number,
   target: Uint8Array,
   offset: number,
+  encoding: Encoding = Encoding.Raw,
 ): number {
   const list = message.kind === "forward" || message.kind === "grant"
     ? message.invalidated
@@ -70,6 +90,7 @@ export function encodeMessage(
   }
   for (let at = FRAME_PREFIX_BYTES; at < FRAME_HEADER_BYTES; at++) target[offset + at] = 0;
   putPrefix(target, offset, size, putFields(message, target, offset));
+  target[offset + Offset.Encoding] = encoding;
   putU32(target, offset + Offset.PayloadBytes, payloadBytes);
   putU16(target, offset + Offset.ListCount, list.length);
   for (let index = 0; index < list.length; index++) {
@@ -117,6 +138,12 @@ export function decodeFrame(
   if (version !== PROTOCOL_VERSION) return malformed("BadVersion", version);
   const type = bytes[start + Offset.Type]!;
   if (type === FrameType.Control) return decodeControlFrame(bytes, start, available, length);
+  if (type === FrameType.Sync || type === FrameType.SyncReply) {
+    return decodeSyncFrame(type, bytes, start, available, length);
+  }
+  if (type === FrameType.RpcCall || type === FrameType.RpcAnswer) {
+    return decodeRpcFrame(type, bytes, start, available, length);
+  }
   const fields = FIELDS_BY_TYPE[type];
   if (fields === undefined) return malformed("UnknownType", type);
   if (length < FRAME_HEADER_BYTES || length > MESSAGE_MAX_BYTES) {
@@ -135,6 +162,7 @@ export function decodeFrame(
     message: getFields(type, bytes, start, nodes),
     size: length,
     payloadBytes,
+    encoding: bytes[start + Offset.Encoding]! as Encoding,
   };
 }
 
@@ -156,7 +184,7 @@ function decodeControlFrame(
 }
 
 /** Writes the fields of a message, and returns its type. */
-function putFields(message: Message, target: Uint8Array, offset: number): FrameType {
+function putFields(message: Message, target: Uint8Array, offset: number): PageFrameType {
   switch (message.kind) {
     case "request":
       target[offset + Offset.Access] = message.access;
@@ -216,7 +244,7 @@ function getFields(
   const count = getU32(bytes, start + Offset.Count);
   const request = getU32(bytes, start + Offset.Request);
   const node = getU16(bytes, start + Offset.Node);
-  switch (type as Exclude<FrameType, typeof FrameType.Control>) {
+  switch (type as PageFrameType) {
     case FrameType.Request:
       return { kind: "request", access, first, count, request };
     case FrameType.Forward:
@@ -252,13 +280,6 @@ function getNodes(bytes: Uint8Array, start: number, length: number): readonly No
 
 function need(bytes: number): Decoded {
   return { kind: "need", bytes };
-}
-
-function putPrefix(target: Uint8Array, offset: number, length: number, type: FrameType): void {
-  putU32(target, offset + Offset.Length, length);
-  putU16(target, offset + Offset.Magic, FRAME_MAGIC);
-  target[offset + Offset.Version] = PROTOCOL_VERSION;
-  target[offset + Offset.Type] = type;
 }
 
 function putRun(

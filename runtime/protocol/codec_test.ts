@@ -7,6 +7,7 @@ import {
   describeFrameReason,
   encodeControlHeader,
   encodeMessage,
+  Encoding,
   FRAME_HEADER_BYTES,
   type FrameReason,
   MESSAGE_MAX_BYTES,
@@ -21,11 +22,11 @@ function decodeAll(bytes: Uint8Array): Decoded {
 }
 
 Deno.test("every message has its golden bytes, both ways", async (t) => {
-  for (const { label, message, payloadBytes } of MESSAGES) {
+  for (const { label, message, payloadBytes, encoding = Encoding.Raw } of MESSAGES) {
     await t.step(label, () => {
       const expected = golden.get(label)!;
       const target = new Uint8Array(MESSAGE_MAX_BYTES + 3).fill(0xaa);
-      const size = encodeMessage(message, payloadBytes, target, 3);
+      const size = encodeMessage(message, payloadBytes, target, 3, encoding);
       assertEquals(target.slice(3, 3 + size), expected);
       assert(target.subarray(3 + size).every((byte) => byte === 0xaa), "wrote behind the frame");
       assertEquals(decodeFrame(target, 3, target.length, BOUNDS), {
@@ -33,6 +34,7 @@ Deno.test("every message has its golden bytes, both ways", async (t) => {
         message,
         size,
         payloadBytes,
+        encoding,
       });
     });
   }
@@ -108,7 +110,8 @@ const MALFORMED: readonly (readonly [reason: FrameReason, changes: readonly Chan
     ["done", Offset.Content, [5]],
   ]],
   ["UnknownEncoding", [
-    ["grant of data to read", Offset.Encoding, [1]],
+    ["grant of data to read", Offset.Encoding, [2]],
+    ["grant of zeros", Offset.Encoding, [1]],
     ["leave", Offset.Encoding, [1]],
   ]],
   ["ReservedNotZero", MESSAGES.map(({ label }) => [label, Offset.Reserved, [1]] as const)],
@@ -142,6 +145,11 @@ const MALFORMED: readonly (readonly [reason: FrameReason, changes: readonly Chan
     ["grant of data to read", Offset.PayloadBytes, [1]],
     ["grant of data to read", Offset.PayloadBytes, HUGE],
     ["grant of data to read", Offset.Count, [3]],
+    ["grant of data to read", Offset.Encoding, [1]],
+    ["grant of packed data", Offset.Encoding, [0]],
+    ["grant of packed data", Offset.PayloadBytes, [11, 0]],
+    ["grant of packed data", Offset.PayloadBytes, [0, 0x30]],
+    ["grant of packed data", Offset.PayloadBytes, HUGE],
     ["grant of zeros", Offset.PayloadBytes, [1]],
     ["request to read", Offset.PayloadBytes, [1]],
     ["leave", Offset.PayloadBytes, [1]],
@@ -162,7 +170,7 @@ Deno.test("every malformed field has its reason", async (t) => {
 });
 
 Deno.test("no reason of a frame is left out", () => {
-  const reasons = FRAME_REASONS.filter((reason) => !reason.startsWith("Control"));
+  const reasons = FRAME_REASONS.filter((reason) => !/^(Control|Sync)/.test(reason));
   assertEquals(MALFORMED.map(([reason]) => reason).sort(), reasons.sort());
 });
 

@@ -19,6 +19,7 @@ import {
   REGION_MAX_BYTES,
   RUN_MAX_PAGES,
 } from "../limits.ts";
+import { ALLOCATOR_SHAPES, type AllocatorControl } from "./allocator_control.ts";
 import { encodeControlHeader, FRAME_HEADER_BYTES, type Malformed } from "./codec.ts";
 import {
   address,
@@ -104,32 +105,14 @@ export interface PeerJoinedControl extends PeerAddress {
   readonly kind: "peerJoined";
 }
 
-/** Are you there? */
+/** Between the directory's node and another: I am here. */
 export interface PingControl {
   readonly kind: "ping";
-  /** To be sent back. */
-  readonly sequence: number;
-}
-
-/** Answer to a ping. */
-export interface PongControl {
-  readonly kind: "pong";
-  /** That of the ping. */
-  readonly sequence: number;
 }
 
 /** Directory → every node: the cluster ends, and all is well. */
 export interface ClosingControl {
   readonly kind: "closing";
-}
-
-/** Node → directory: this node cannot be reached from here, or broke the protocol. */
-export interface FailedControl {
-  readonly kind: "failed";
-  /** The node that failed. */
-  readonly node: NodeId;
-  /** How, for people. */
-  readonly reason: string;
 }
 
 /** A message that is not about pages. */
@@ -140,9 +123,8 @@ export type Control =
   | AcceptControl
   | PeerJoinedControl
   | PingControl
-  | PongControl
   | ClosingControl
-  | FailedControl;
+  | AllocatorControl;
 
 /** The fields of each kind, with the type that the interface says. */
 type Shapes = {
@@ -153,7 +135,6 @@ type Shapes = {
   };
 };
 
-const sequence = integer(0, 0xffff_ffff);
 const size = integer(1, REGION_MAX_BYTES);
 const pageSize = integer(PAGE_SIZE_MIN_BYTES, PAGE_SIZE_MAX_BYTES);
 
@@ -182,10 +163,9 @@ const SHAPES: Shapes = {
   refuse: { code: word, reason: text },
   accept: { node },
   peerJoined: { id: node, address, port },
-  ping: { sequence },
-  pong: { sequence },
+  ping: {},
   closing: {},
-  failed: { node, reason: text },
+  ...ALLOCATOR_SHAPES,
 };
 
 /** One kind's fields, where which kind it is does not matter. */

@@ -5,7 +5,14 @@
  */
 
 import { NODE_ID_MAX, NODES_MAX } from "../limits.ts";
-import { Encoding, Field, FRAME_HEADER_BYTES, FRAME_PREFIX_BYTES, Offset } from "./frame_layout.ts";
+import {
+  Encoding,
+  Field,
+  FRAME_HEADER_BYTES,
+  FRAME_PREFIX_BYTES,
+  Offset,
+  PACKED_ENTRY_BYTES,
+} from "./frame_layout.ts";
 import { type Malformed, malformed } from "./frame_reason.ts";
 import { getU16, getU32 } from "./little_endian.ts";
 import { Content } from "./messages.ts";
@@ -91,7 +98,8 @@ function checkMode(bytes: Uint8Array, start: number, fields: number): Malformed 
     return malformed("UnknownContent", content);
   }
   const encoding = bytes[start + Offset.Encoding]!;
-  if (encoding !== Encoding.Raw) return malformed("UnknownEncoding", encoding);
+  const packs = encoding === Encoding.Lz4 && hasData(bytes, start, fields);
+  if (encoding !== Encoding.Raw && !packs) return malformed("UnknownEncoding", encoding);
   const reserved = bytes[start + Offset.Reserved]!;
   return reserved === 0 ? undefined : malformed("ReservedNotZero", reserved);
 }
@@ -141,7 +149,15 @@ function checkNodes(
     : malformed("LengthMismatch", length);
 }
 
-/** Checks that exactly the run's bytes follow a grant of data, and none anything else. */
+/** Whether page bytes follow. */
+function hasData(bytes: Uint8Array, start: number, fields: number): boolean {
+  return (fields & Field.Content) !== 0 && bytes[start + Offset.Content] === Content.Data;
+}
+
+/**
+ * Checks that exactly the run's bytes follow a grant of data, or fewer where they are packed, and
+ * none anything else.
+ */
 function checkPayload(
   bytes: Uint8Array,
   start: number,
@@ -149,7 +165,10 @@ function checkPayload(
   bounds: FrameBounds,
 ): Malformed | undefined {
   const payloadBytes = getU32(bytes, start + Offset.PayloadBytes);
-  const hasData = (fields & Field.Content) !== 0 && bytes[start + Offset.Content] === Content.Data;
-  const expected = hasData ? getU32(bytes, start + Offset.Count) * bounds.pageSize : 0;
-  return payloadBytes === expected ? undefined : malformed("PayloadMismatch", payloadBytes);
+  const count = hasData(bytes, start, fields) ? getU32(bytes, start + Offset.Count) : 0;
+  const runBytes = count * bounds.pageSize;
+  const fits = bytes[start + Offset.Encoding] === Encoding.Raw
+    ? payloadBytes === runBytes
+    : payloadBytes >= PACKED_ENTRY_BYTES * count && payloadBytes < runBytes;
+  return fits ? undefined : malformed("PayloadMismatch", payloadBytes);
 }

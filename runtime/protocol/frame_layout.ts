@@ -4,6 +4,7 @@
  */
 
 import { NODES_MAX } from "../limits.ts";
+import { putU16, putU32 } from "./little_endian.ts";
 
 /** The version of every frame that this code writes, and the only one that it reads. */
 export const PROTOCOL_VERSION = 1;
@@ -31,7 +32,7 @@ export const Offset = {
   Access: 8,
   /** u8, where a grant's bytes come from; of a done, 4 when the pages are lost and 0 otherwise. */
   Content: 9,
-  /** u8, how the page bytes are packed: 0 as they are; 1 is reserved for lz4. */
+  /** u8, one of {@linkcode Encoding}; 0 for all but a grant of data. */
   Encoding: 10,
   /** u8, zero. */
   Reserved: 11,
@@ -62,14 +63,42 @@ export const FrameType = {
   Refused: 9,
   Leave: 10,
   Left: 11,
+  /** A request about a semaphore, a barrier or a mutex; `sync_layout.ts` has its fields. */
+  Sync: 16,
+  /** The answer to it. */
+  SyncReply: 17,
+  /** A remote call; the arguments follow the frame. */
+  RpcCall: 18,
+  /** How a remote call ended; the result follows the frame. */
+  RpcAnswer: 19,
   /** Not about pages: a body in MessagePack follows the header. */
   Control: 64,
 } as const;
 /** One of {@linkcode FrameType}. */
 export type FrameType = typeof FrameType[keyof typeof FrameType];
 
+/** What a frame about pages is. */
+export type PageFrameType = Exclude<
+  FrameType,
+  | typeof FrameType.Sync
+  | typeof FrameType.SyncReply
+  | typeof FrameType.RpcCall
+  | typeof FrameType.RpcAnswer
+  | typeof FrameType.Control
+>;
+
 /** How page bytes are packed. */
-export const Encoding = { Raw: 0 } as const;
+export const Encoding = {
+  /** As they are. */
+  Raw: 0,
+  /** A table of lengths, then each page by itself: left out, as it is, or as an LZ4 block. */
+  Lz4: 1,
+} as const;
+/** One of {@linkcode Encoding}. */
+export type Encoding = typeof Encoding[keyof typeof Encoding];
+
+/** The bytes of each page's length in the table of packed pages. */
+export const PACKED_ENTRY_BYTES = 4;
 
 /** The fields that a type of message may or may not use, as bits. */
 export const Field = {
@@ -98,3 +127,23 @@ export const FIELDS_BY_TYPE: readonly (number | undefined)[] = [
   /* leave */ 0,
   /* left */ 0,
 ];
+
+/**
+ * Writes the first {@linkcode FRAME_PREFIX_BYTES} bytes of a frame.
+ *
+ * @param target Where to write.
+ * @param offset Where the frame begins, in bytes.
+ * @param length The bytes of the whole frame.
+ * @param type What it is.
+ */
+export function putPrefix(
+  target: Uint8Array,
+  offset: number,
+  length: number,
+  type: FrameType,
+): void {
+  putU32(target, offset + Offset.Length, length);
+  putU16(target, offset + Offset.Magic, FRAME_MAGIC);
+  target[offset + Offset.Version] = PROTOCOL_VERSION;
+  target[offset + Offset.Type] = type;
+}

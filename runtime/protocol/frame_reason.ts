@@ -12,7 +12,7 @@ export type FrameReason =
   | "UnknownType"
   /** The frame is shorter than its header, or longer than any of its type may be. */
   | "LengthOutOfBounds"
-  /** The length is not what the header's list says. */
+  /** The length is not what the header says: of its list, or of its name. */
   | "LengthMismatch"
   /** Neither read nor write. */
   | "UnknownAccess"
@@ -36,6 +36,16 @@ export type FrameReason =
   | "ListTooLong"
   /** The page bytes announced are not those of the run. */
   | "PayloadMismatch"
+  /** No operation on a semaphore, a barrier or a mutex. */
+  | "SyncOperationUnknown"
+  /** No result of such an operation. */
+  | "SyncStatusUnknown"
+  /** A count of permits or parties that there cannot be. */
+  | "SyncCountOutOfBounds"
+  /** A name that is not UTF-8. */
+  | "SyncNameInvalid"
+  /** A procedure's name is not UTF-8. */
+  | "RpcNameInvalid"
   /** The body of a control message is not one map of MessagePack. */
   | "ControlNotMap"
   /** A control message without a kind that this version knows. */
@@ -72,7 +82,7 @@ const TEXTS: Readonly<Record<FrameReason, string>> = {
   BadVersion: "is of another protocol version; run the same release on every node",
   UnknownType: "has an unknown type",
   LengthOutOfBounds: "has a length out of bounds",
-  LengthMismatch: "has a length that does not match its list of nodes",
+  LengthMismatch: "has a length that does not match its header",
   UnknownAccess: "has an unknown access",
   UnknownContent: "has an unknown content",
   UnknownEncoding: "has an unknown encoding of its page bytes",
@@ -84,6 +94,11 @@ const TEXTS: Readonly<Record<FrameReason, string>> = {
   NodeOutOfBounds: "names a node that cannot exist",
   ListTooLong: "lists more nodes than a cluster can have",
   PayloadMismatch: "announces page bytes that do not match its run",
+  SyncOperationUnknown: "has an unknown operation of synchronisation",
+  SyncStatusUnknown: "has an unknown result of synchronisation",
+  SyncCountOutOfBounds: "has a count of permits or parties out of bounds",
+  SyncNameInvalid: "has a name that is not UTF-8",
+  RpcNameInvalid: "has a procedure's name that is not UTF-8",
   ControlNotMap: "has a body that is not one map of MessagePack",
   ControlKindUnknown: "has an unknown kind of control message",
   ControlFieldMissing: "has a control message with a field missing",

@@ -15,6 +15,8 @@ export type Frame =
   | Extract<Decoded, { kind: "need" }>
   /** A message about pages. Where `payloadBytes` is not 0, {@linkcode Framer.takePayload} is next. */
   | Extract<Decoded, { kind: "message" }>
+  /** A message about a semaphore, a barrier or a mutex. */
+  | Extract<Decoded, { kind: "sync" | "rpc" }>
   /** A control message. */
   | { readonly kind: "control"; readonly control: Control }
   /** Not of the protocol; nothing else will come out of this framer. */
@@ -74,8 +76,12 @@ export class Framer {
         this.#frameBytes = this.#end - this.#start + decoded.bytes;
         return decoded;
       case "message":
+      case "rpc":
         this.#start += decoded.size;
         this.#payloadBytes = decoded.payloadBytes;
+        return decoded;
+      case "sync":
+        this.#start += decoded.size;
         return decoded;
       case "control": {
         const control = decodeControl(decoded.body);

@@ -115,12 +115,12 @@ function check(decoded: Decoded, bytes: Uint8Array, bounds: FrameBounds): string
     case "malformed":
       return checkMalformed(decoded);
     case "message": {
-      const { message, size, payloadBytes } = decoded;
+      const { message, size, payloadBytes, encoding } = decoded;
       assert(size <= bytes.length && size <= MESSAGE_MAX_BYTES);
       assert(payloadBytes <= bounds.runPages * bounds.pageSize);
       checkMessage(message, bounds);
       // One way to write each message: what was accepted is what would have been sent.
-      assertEquals(encodeMessage(message, payloadBytes, scratch, 0), size);
+      assertEquals(encodeMessage(message, payloadBytes, scratch, 0, encoding), size);
       assertSame(scratch, bytes, size);
       return message.kind;
     }

@@ -5,7 +5,7 @@
 import type { Control } from "../../runtime/protocol/control.ts";
 import { Content, type Message } from "../../runtime/protocol/messages.ts";
 import { Access } from "../../runtime/protocol/page.ts";
-import type { FrameBounds } from "../../runtime/protocol/codec.ts";
+import { Encoding, type FrameBounds } from "../../runtime/protocol/codec.ts";
 
 /** The region that the frames are about. */
 export const BOUNDS: FrameBounds = { pageCount: 1 << 24, pageSize: 4096, runPages: 128 };
@@ -16,6 +16,8 @@ export interface MessageExample {
   readonly label: string;
   readonly message: Message;
   readonly payloadBytes: number;
+  /** How the page bytes are packed; as they are where it is not said. */
+  readonly encoding?: Encoding;
 }
 
 const invalidated: readonly number[] = [];
@@ -124,6 +126,21 @@ export const MESSAGES: readonly MessageExample[] = [
       lostNode: 0,
     },
     payloadBytes: 128 * 4096,
+  },
+  {
+    label: "grant of packed data",
+    message: {
+      kind: "grant",
+      access: Access.Read,
+      content: Content.Data,
+      first: 5,
+      count: 3,
+      request: 12,
+      invalidated,
+      lostNode: 0,
+    },
+    payloadBytes: 3 * 4 + 2345,
+    encoding: Encoding.Lz4,
   },
 ];
 

@@ -14,6 +14,8 @@ pub const region_size_max: u64 = 1 << 40;
 pub const regions_max = 64;
 /// Windows of one region, the first included.
 pub const windows_max = 64;
+/// Native modules that one process may have open at a time.
+pub const modules_max = 64;
 
 /// `tdsm_open_options.flags`: refuse where faults inside system calls cannot be served.
 pub const open_require_kernel_faults: u32 = 1;
@@ -150,24 +152,83 @@ pub const SectionInfo = extern struct {
     }
 };
 
+/// What is wrong with a module that `tdsm_module_open` refuses. Append-only.
+pub const Problem = enum(u32) {
+    none = 0,
+    /// No library of that path is loaded.
+    not_loaded = 1,
+    /// The library's file cannot be opened or read; the errno says why.
+    file_unreadable = 2,
+    /// The file is not the one that was loaded.
+    file_changed = 3,
+    /// The file is not a 64-bit little-endian ELF library with section headers.
+    not_elf = 4,
+    /// It has no `.rdma` section.
+    section_missing = 5,
+    /// No variable is in its `.rdma` section.
+    section_empty = 6,
+    /// The section shares pages with others.
+    section_misaligned = 7,
+    /// A variable of the section is not zero.
+    has_values = 8,
+};
+
+pub const ModuleInfo = extern struct {
+    /// Where its `.rdma` section is, at the start of a page.
+    address: u64 = 0,
+    /// Bytes of the section, whole pages.
+    size: u64 = 0,
+    /// Equal where names, places and sizes of the section's variables are.
+    layout_hash: u64 = 0,
+    /// With `has_values`: the byte of the section that is not zero.
+    value_offset: u64 = 0,
+    /// Names the module in every other call; 0 is never a handle.
+    module: u32 = 0,
+    /// How many variables `layout_hash` is about.
+    variables: u32 = 0,
+    /// Why the module is refused.
+    problem: Problem = .none,
+    /// The errno of that, 0 if it was not the kernel's.
+    errno: i32 = 0,
+
+    comptime {
+        std.debug.assert(@sizeOf(ModuleInfo) == 48);
+        std.debug.assert(@offsetOf(ModuleInfo, "address") == 0);
+        std.debug.assert(@offsetOf(ModuleInfo, "size") == 8);
+        std.debug.assert(@offsetOf(ModuleInfo, "layout_hash") == 16);
+        std.debug.assert(@offsetOf(ModuleInfo, "value_offset") == 24);
+        std.debug.assert(@offsetOf(ModuleInfo, "module") == 32);
+        std.debug.assert(@offsetOf(ModuleInfo, "variables") == 36);
+        std.debug.assert(@offsetOf(ModuleInfo, "problem") == 40);
+        std.debug.assert(@offsetOf(ModuleInfo, "errno") == 44);
+    }
+};
+
 /// The layouts above as JSON, made by the compiler that laid them out.
-pub const manifest: [:0]const u8 = "{\"abiVersion\":" ++ std.fmt.comptimePrint("{d}", .{version}) ++
-    ",\"structs\":{" ++ structJson("tdsm_open_options", OpenOptions) ++
-    "," ++ structJson("tdsm_region_info", RegionInfo) ++
-    "," ++ structJson("tdsm_fault", Fault) ++
-    "," ++ structJson("tdsm_rdma_section_info", SectionInfo) ++
-    "},\"statuses\":" ++ enumJson(Status) ++
-    ",\"steps\":" ++ enumJson(Step) ++
-    ",\"constants\":{" ++ constantsJson(&.{
-    "page_size_min",         "page_size_max",
-    "region_size_max",       "regions_max",
-    "windows_max",           "open_require_kernel_faults",
-    "region_user_mode_only", "region_from_device",
-    "install_writable",      "install_zero",
-    "fault_write",           "fault_write_protect",
-    "fault_minor",           "wait_faults",
-    "wait_kicked",           "wait_closing",
-}) ++ "}}";
+pub const manifest: [:0]const u8 = made: {
+    // Printing at compile time takes the compiler many steps.
+    @setEvalBranchQuota(200_000);
+    break :made "{\"abiVersion\":" ++ std.fmt.comptimePrint("{d}", .{version}) ++
+        ",\"structs\":{" ++ structJson("tdsm_open_options", OpenOptions) ++
+        "," ++ structJson("tdsm_region_info", RegionInfo) ++
+        "," ++ structJson("tdsm_fault", Fault) ++
+        "," ++ structJson("tdsm_rdma_section_info", SectionInfo) ++
+        "," ++ structJson("tdsm_module_info", ModuleInfo) ++
+        "},\"statuses\":" ++ enumJson(Status) ++
+        ",\"steps\":" ++ enumJson(Step) ++
+        ",\"problems\":" ++ enumJson(Problem) ++
+        ",\"constants\":{" ++ constantsJson(&.{
+        "page_size_min",         "page_size_max",
+        "region_size_max",       "regions_max",
+        "windows_max",           "open_require_kernel_faults",
+        "region_user_mode_only", "region_from_device",
+        "install_writable",      "install_zero",
+        "fault_write",           "fault_write_protect",
+        "fault_minor",           "wait_faults",
+        "wait_kicked",           "wait_closing",
+        "modules_max",
+    }) ++ "}}";
+};
 
 fn structJson(comptime name: []const u8, comptime T: type) []const u8 {
     comptime {
@@ -214,7 +275,7 @@ test "abi: the manifest is JSON and has every struct" {
     defer parsed.deinit();
     const root = parsed.value.object;
     try std.testing.expectEqual(@as(i64, version), root.get("abiVersion").?.integer);
-    try std.testing.expectEqual(@as(usize, 4), root.get("structs").?.object.count());
+    try std.testing.expectEqual(@as(usize, 5), root.get("structs").?.object.count());
     const fault = root.get("structs").?.object.get("tdsm_fault").?.object;
     try std.testing.expectEqual(@as(i64, 12), fault.get("fields").?.object.get("window").?.object.get("offset").?.integer);
 }

@@ -7,6 +7,7 @@
 const std = @import("std");
 const abi = @import("abi.zig");
 const faults = @import("faults.zig");
+const modules = @import("modules.zig");
 const pages = @import("pages.zig");
 const process = @import("process.zig");
 const registry = @import("registry.zig");
@@ -157,6 +158,37 @@ pub export fn tdsm_setenv(name: ?[*:0]const u8, value: ?[*:0]const u8) i32 {
 pub export fn tdsm_rdma_section(out: ?*abi.SectionInfo) i32 {
     const info = out orelse return status.code(status.reject(error.BadArgument));
     info.* = section.describe();
+    return 0;
+}
+
+/// int32_t tdsm_module_open(const char *path, tdsm_module_info *out)
+/// Describes the `.rdma` section of a library that is loaded already, and keeps it loaded. `out` is
+/// filled in failure too: what is wrong with the module. To be taken back with `tdsm_module_close`.
+pub export fn tdsm_module_open(path: ?[*:0]const u8, out: ?*abi.ModuleInfo) i32 {
+    const bad = status.code(status.reject(error.BadArgument));
+    modules.open(path orelse return bad, out orelse return bad) catch |failure| return status.code(failure);
+    return 0;
+}
+
+/// int32_t tdsm_module_map(uint32_t module, uint32_t handle, uint64_t region_byte)
+/// Shows the region's bytes from `region_byte`, a multiple of the kernel's page, in the section.
+/// May be repeated with the same arguments; each call is to be taken back with `tdsm_module_unmap`.
+pub export fn tdsm_module_map(module: u32, handle: u32, region_byte: u64) i32 {
+    modules.map(module, handle, region_byte) catch |failure| return status.code(failure);
+    return 0;
+}
+
+/// int32_t tdsm_module_unmap(uint32_t module, uint32_t handle)
+/// After the last one the section is blank memory of this process. Nothing to do if the region is
+/// closed by now.
+pub export fn tdsm_module_unmap(module: u32, handle: u32) i32 {
+    modules.unmap(module, handle) catch |failure| return status.code(failure);
+    return 0;
+}
+
+/// int32_t tdsm_module_close(uint32_t module)
+pub export fn tdsm_module_close(module: u32) i32 {
+    modules.close(module) catch |failure| return status.code(failure);
     return 0;
 }
 

@@ -25,6 +25,10 @@ pub const Status = enum(i32) {
     limit_exceeded = 8,
     /// The memory of a window is no longer mapped, or no longer registered.
     window_gone = 9,
+    /// A native module cannot share its variables; what the call fills says why.
+    module_unusable = 10,
+    /// A native module's variables show another region, or another part of it.
+    module_in_use = 11,
 };
 
 /// The same failures inside the library.
@@ -38,6 +42,8 @@ pub const Error = error{
     SystemCallFailed,
     LimitExceeded,
     WindowGone,
+    ModuleUnusable,
+    ModuleInUse,
 };
 
 /// The errno of the last failure on this thread; 0 where the failure was not the kernel's.
@@ -59,6 +65,8 @@ pub fn code(failure: Error) i32 {
         error.SystemCallFailed => .system_call_failed,
         error.LimitExceeded => .limit_exceeded,
         error.WindowGone => .window_gone,
+        error.ModuleUnusable => .module_unusable,
+        error.ModuleInUse => .module_in_use,
     };
     return -@backingInt(status);
 }
@@ -112,7 +120,8 @@ test "status: every error has a code of its own, and the codes never move" {
         .{ error.PrivilegeMissing, -3 }, .{ error.KernelUnsupported, -4 },
         .{ error.OutOfMemory, -5 },      .{ error.TooManyFiles, -6 },
         .{ error.SystemCallFailed, -7 }, .{ error.LimitExceeded, -8 },
-        .{ error.WindowGone, -9 },
+        .{ error.WindowGone, -9 },       .{ error.ModuleUnusable, -10 },
+        .{ error.ModuleInUse, -11 },
     };
     for (expected) |pair| try std.testing.expectEqual(pair[1], code(pair[0]));
     try std.testing.expectEqual(expected.len + 1, std.meta.fieldNames(Status).len);

@@ -5,6 +5,8 @@ comptime {
     _ = @import("status.zig");
     _ = @import("window.zig");
     _ = @import("section.zig");
+    _ = @import("module_file_test.zig");
+    _ = @import("modules_test.zig");
     _ = @import("open_test.zig");
     _ = @import("pages_test.zig");
     _ = @import("windows_test.zig");

@@ -1,0 +1,303 @@
+/**
+ * Native modules: shared libraries whose globals in section `.rdma` are the same cells on every
+ * node. The section's pages are replaced by a window of the region, so native code that touches
+ * them faults and is served as any other access.
+ */
+
+import { TdsmError, type TdsmErrorCode } from "../runtime/errors.ts";
+import { MODULE_INFO, nameErrno, PROBLEMS, statusError, STATUSES } from "./abi.ts";
+import { requireFfiPermission, type TdsmLibrary } from "./library.ts";
+import { viewMemory } from "./memory_view.ts";
+import type { NativeRegion } from "./native.ts";
+import { cString } from "./native_values.ts";
+
+/** What must be the same on every node that shares a module's variables. */
+export interface ModuleLayout {
+  /** Bytes of the `.rdma` section, whole pages of the kernel. */
+  readonly size: number;
+  /**
+   * A fingerprint of the names, places and sizes of the variables in it: of all where the library
+   * has its full symbol table, of the exported ones where it was stripped.
+   */
+  readonly layoutHash: bigint;
+}
+
+/** Where the `.rdma` section of a module is, and what is in it. */
+export interface ModuleSection extends ModuleLayout {
+  /** Address of its first byte, the start of a page of the kernel. */
+  readonly address: bigint;
+  /** How many variables {@linkcode ModuleLayout.layoutHash} is about. */
+  readonly variables: number;
+}
+
+const LITTLE_ENDIAN = true;
+
+/** What is wrong with a refused module, and what to do about it. */
+const PROBLEM_TEXTS: Readonly<Record<number, { code: TdsmErrorCode; text: string }>> = {
+  [PROBLEMS.not_loaded]: { code: "LibraryNotFound", text: "no library of that path is loaded" },
+  [PROBLEMS.file_unreadable]: {
+    code: "SystemCallFailed",
+    text: "its file cannot be read",
+  },
+  [PROBLEMS.file_changed]: {
+    code: "LibraryMismatch",
+    text: "its file is not the one that was loaded; start the program again",
+  },
+  [PROBLEMS.not_elf]: {
+    code: "LibraryMismatch",
+    text: "its file is no whole 64-bit ELF library; keep its section headers",
+  },
+  [PROBLEMS.section_missing]: {
+    code: "LibraryMismatch",
+    text: "it has no .rdma section; mark its shared variables with TDSM_SHARED of tdsm.h, " +
+      "and link it with `-T rdma.ld`",
+  },
+  [PROBLEMS.section_empty]: {
+    code: "LibraryMismatch",
+    text: "no variable is in its .rdma section; mark those to be shared with TDSM_SHARED of tdsm.h",
+  },
+  [PROBLEMS.section_misaligned]: {
+    code: "LibraryMismatch",
+    text: "its .rdma section is not on pages of its own; link it with `-T rdma.ld`",
+  },
+  [PROBLEMS.has_values]: {
+    code: "LibraryMismatch",
+    text: "a shared variable has a value before it is shared; shared variables start as zero, so " +
+      "give them no initial value and no constructor, and set them once the module is loaded",
+  },
+};
+
+/**
+ * A shared library in use, and the window of a region over its `.rdma` section.
+ *
+ * Its life: {@linkcode NativeModule.open}, {@linkcode NativeModule.mapOnto}, calls, dispose. Dispose
+ * of it before the region; the other way round is safe too, but then its variables are blank memory
+ * of this process in between.
+ */
+export class NativeModule<Symbols extends Deno.ForeignLibraryInterface> implements Disposable {
+  /** The path that it was loaded from. */
+  readonly path: string;
+  /** Its shared variables. */
+  readonly section: ModuleSection;
+  readonly #library: TdsmLibrary;
+  readonly #dynamic: Deno.DynamicLibrary<Symbols>;
+  readonly #module: number;
+  #region: NativeRegion | undefined;
+  #memory: Uint8Array<ArrayBuffer> | undefined;
+  #disposed = false;
+
+  private constructor(
+    library: TdsmLibrary,
+    path: string,
+    dynamic: Deno.DynamicLibrary<Symbols>,
+    found: { module: number; section: ModuleSection },
+  ) {
+    this.#library = library;
+    this.path = path;
+    this.#dynamic = dynamic;
+    this.#module = found.module;
+    this.section = found.section;
+  }
+
+  /**
+   * Loads a module and finds its shared variables. They are still private: nothing may call the
+   * module until {@linkcode mapOnto} has returned.
+   *
+   * @param library The native library.
+   * @param path Path of the module, with a slash in it, or a `file:` URL. A name without a slash is
+   * looked for where the system has its libraries.
+   * @param symbols The functions and variables that the program uses, as {@linkcode Deno.dlopen}
+   * takes them.
+   * @returns The module, not mapped yet.
+   * @throws {TdsmError} `PermissionMissing`, `LibraryNotFound` if it cannot be loaded or lacks a
+   * symbol, `LibraryMismatch` if it cannot share its variables, `LimitExceeded`; the message says
+   * what to do.
+   */
+  static open<const Symbols extends Deno.ForeignLibraryInterface>(
+    library: TdsmLibrary,
+    path: string | URL,
+    symbols: Symbols,
+  ): NativeModule<Symbols> {
+    if (path instanceof URL) path = decodeURIComponent(path.pathname);
+    requireFfiPermission(path);
+    let dynamic: Deno.DynamicLibrary<Symbols>;
+    try {
+      dynamic = Deno.dlopen(path, symbols);
+    } catch (cause) {
+      const reason = cause instanceof Error ? cause.message : String(cause);
+      const message = `Cannot load ${path}: ${reason}`;
+      throw new TdsmError("LibraryNotFound", message, { operation: "load", cause });
+    }
+    try {
+      return new NativeModule(library, path, dynamic, openSection(library, path));
+    } catch (error) {
+      dynamic.close();
+      throw error;
+    }
+  }
+
+  /**
+   * Says where the shared variables of a library are that is loaded already.
+   *
+   * @param library The native library.
+   * @param path The path that it was loaded from.
+   * @returns Its `.rdma` section, which stays as long as the library does.
+   * @throws {TdsmError} `LibraryNotFound` if it is not loaded, else as {@linkcode NativeModule.open}.
+   */
+  static find(library: TdsmLibrary, path: string): ModuleSection {
+    const { module, section } = openSection(library, path);
+    closeSection(library, module);
+    return section;
+  }
+
+  /** Its functions. */
+  get symbols(): Deno.DynamicLibrary<Symbols>["symbols"] {
+    this.#requireMapped();
+    return this.#dynamic.symbols;
+  }
+
+  /** The bytes of its shared variables; without elements once the module is disposed of. */
+  get memory(): Uint8Array<ArrayBuffer> {
+    return this.#requireMapped();
+  }
+
+  /**
+   * Compares the module with the one that other nodes have.
+   *
+   * @param other The {@linkcode NativeModule.section} of another node.
+   * @throws {TdsmError} `LibraryMismatch` if its variables lie elsewhere.
+   */
+  requireLayout(other: ModuleLayout): void {
+    const { size, layoutHash } = this.section;
+    if (size === other.size && layoutHash === other.layoutHash) return;
+    const difference = size === other.size
+      ? `its shared variables have other names, places or sizes here (layout ${hex(layoutHash)}) ` +
+        `than on other nodes (layout ${hex(other.layoutHash)})`
+      : `its .rdma section has ${size} bytes here and ${other.size} bytes on other nodes`;
+    throw new TdsmError(
+      "LibraryMismatch",
+      `Cannot share the variables of ${this.path}: ${difference}; ` +
+        "load the same build of it on every node",
+      { operation: "share" },
+    );
+  }
+
+  /**
+   * How much of a region the variables take.
+   *
+   * @param pageSize Bytes of the region's logical page.
+   * @returns Bytes, whole logical pages.
+   */
+  regionBytes(pageSize: number): number {
+    return Math.ceil(this.section.size / pageSize) * pageSize;
+  }
+
+  /**
+   * Puts the shared variables on pages of a region: from here on they are what the region has there.
+   * A module that several threads of a process opened may be mapped by each of them, at one place.
+   *
+   * @param region The region.
+   * @param regionByte The first byte that the variables take, the start of a logical page. The
+   * {@linkcode regionBytes} from there must be theirs alone.
+   * @throws {TdsmError} `InvalidOption` if they do not fit there, or the process has them on another
+   * place already; `LimitExceeded` if the region has its most windows; `SystemCallFailed`.
+   */
+  mapOnto(region: NativeRegion, regionByte: number): void {
+    if (this.#disposed || this.#region !== undefined) {
+      throw new Error(
+        `Cannot map ${this.path}: it is ${this.#disposed ? "disposed of" : "mapped"}`,
+      );
+    }
+    const { size, address } = this.section;
+    if (
+      !Number.isSafeInteger(regionByte) || regionByte < 0 || regionByte % region.pageSize !== 0 ||
+      regionByte + size > region.size
+    ) {
+      throw new TdsmError(
+        "InvalidOption",
+        `Cannot map ${this.path} onto byte ${regionByte} of the region: its ${size} bytes must ` +
+          `start on a page of ${region.pageSize} bytes and end within the region's ${region.size}`,
+        { operation: "map" },
+      );
+    }
+    const { tdsm_module_map, tdsm_last_errno } = this.#library.symbols;
+    const result = tdsm_module_map(this.#module, region.handle, BigInt(regionByte));
+    if (result < 0) throw statusError(`map ${this.path}`, result, tdsm_last_errno());
+    this.#region = region;
+    this.#memory = viewMemory(address, size);
+  }
+
+  /**
+   * Ends the use of the module: `memory` and what was made of its buffer lose their elements, the
+   * window goes, the library is unloaded. No native code of it may run then, and no function taken
+   * from `symbols` may be called after.
+   */
+  [Symbol.dispose](): void {
+    if (this.#disposed) return;
+    this.#disposed = true;
+    // The buffer goes to nobody: every view of it has no elements from here on.
+    this.#memory?.buffer.transfer();
+    if (this.#region !== undefined) {
+      const result = this.#library.symbols.tdsm_module_unmap(this.#module, this.#region.handle);
+      if (result < 0) throw statusError(`unmap ${this.path}`, result, 0);
+    }
+    // The library may be unmapped only when no window is left over its memory.
+    closeSection(this.#library, this.#module);
+    this.#dynamic.close();
+  }
+
+  #requireMapped(): Uint8Array<ArrayBuffer> {
+    if (this.#disposed) {
+      throw new TdsmError("NodeClosed", `Cannot use ${this.path}: it is disposed of`, {
+        operation: "use",
+      });
+    }
+    if (this.#memory === undefined) throw new Error(`${this.path} is used before it is mapped`);
+    return this.#memory;
+  }
+}
+
+function openSection(
+  library: TdsmLibrary,
+  path: string,
+): { module: number; section: ModuleSection } {
+  const info = new DataView(new ArrayBuffer(MODULE_INFO.size));
+  const result = library.symbols.tdsm_module_open(cString(path), info.buffer);
+  const { fields } = MODULE_INFO;
+  if (result === -STATUSES.module_unusable) throw problemError(path, info);
+  if (result < 0) throw statusError(`share the variables of ${path}`, result, 0);
+  return {
+    module: info.getUint32(fields.module.offset, LITTLE_ENDIAN),
+    section: {
+      address: info.getBigUint64(fields.address.offset, LITTLE_ENDIAN),
+      size: Number(info.getBigUint64(fields.size.offset, LITTLE_ENDIAN)),
+      layoutHash: info.getBigUint64(fields.layout_hash.offset, LITTLE_ENDIAN),
+      variables: info.getUint32(fields.variables.offset, LITTLE_ENDIAN),
+    },
+  };
+}
+
+function closeSection(library: TdsmLibrary, module: number): void {
+  const result = library.symbols.tdsm_module_close(module);
+  if (result < 0) throw statusError("close the native module", result, 0);
+}
+
+function problemError(path: string, info: DataView): TdsmError {
+  const { fields } = MODULE_INFO;
+  const problem = info.getUint32(fields.problem.offset, LITTLE_ENDIAN);
+  const errno = info.getInt32(fields.errno.offset, LITTLE_ENDIAN);
+  const { code, text } = PROBLEM_TEXTS[problem] ??
+    { code: "LibraryMismatch" as const, text: `unknown problem ${problem}` };
+  const place = problem === PROBLEMS.has_values
+    ? ` (byte ${info.getBigUint64(fields.value_offset.offset, LITTLE_ENDIAN)} of .rdma)`
+    : "";
+  return new TdsmError(
+    code,
+    `Cannot share the variables of ${path}: ${text}${place}${nameErrno(errno)}`,
+    { operation: "share", ...(errno === 0 ? {} : { errno }) },
+  );
+}
+
+function hex(value: bigint): string {
+  return value.toString(16).padStart(16, "0");
+}

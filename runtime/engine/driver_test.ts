@@ -1,0 +1,448 @@
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { FAULT_WORDS, FAULT_WRITE } from "../../ffi/abi.ts";
+import type { NativeRegion } from "../../ffi/native.ts";
+import { Engine, type EngineOptions } from "../protocol/engine.ts";
+import { Content, type GrantMessage, type Message, type NodeId } from "../protocol/messages.ts";
+import type { EngineEvent } from "../protocol/output.ts";
+import { Access } from "../protocol/page.ts";
+import { Encoding } from "../protocol/codec.ts";
+import { EngineClient } from "../engine_client.ts";
+import { Call, CallServer, type RawHandlers } from "./calls.ts";
+import { unpackPages } from "./compression.ts";
+import { Driver } from "./driver.ts";
+import { CallSlots } from "./ring.ts";
+
+const PAGE = 4096;
+const PAGES = 16;
+const NOTHING_RAW: RawHandlers = { sync() {}, syncCancel() {}, rpc() {}, rpcServed() {} };
+
+/** A region without a kernel: faults are the test's, and page operations are written down. */
+class FakeRegion {
+  readonly pageSize = PAGE;
+  readonly bytes = new Uint8Array(PAGES * PAGE);
+  /** The faults to be read, as page and flags. */
+  readonly faults: [page: number, flags: number][] = [];
+  readonly #log: string[];
+  /** What the next page operation, or read of faults, fails with. */
+  failure: Error | undefined;
+  waits = 0;
+  closed = false;
+  #kicked = false;
+  #waiting: (() => void) | undefined;
+
+  constructor(log: string[]) {
+    this.#log = log;
+  }
+
+  alias(): Uint8Array {
+    return this.bytes;
+  }
+
+  fault(page: number, flags = 0): void {
+    this.faults.push([page, flags]);
+    this.#waiting?.();
+  }
+
+  readFaults(out: Uint32Array): number {
+    assert(!this.closed, "the region is closed");
+    const taken = this.faults.splice(0, out.length / FAULT_WORDS);
+    for (const [index, [page, flags]] of taken.entries()) {
+      out[index * FAULT_WORDS] = page;
+      out[index * FAULT_WORDS + 1] = flags;
+    }
+    return taken.length;
+  }
+
+  async wait(): Promise<number> {
+    assert(!this.closed, "the region is closed");
+    this.waits++;
+    while (!this.#kicked && this.faults.length === 0) {
+      // A timer keeps the event loop, as the call into the library does.
+      const timer = setTimeout(() => {}, 60_000);
+      await new Promise<void>((resolve) => this.#waiting = resolve);
+      clearTimeout(timer);
+    }
+    this.#waiting = undefined;
+    this.#kicked = false;
+    return 0;
+  }
+
+  kick(): void {
+    assert(!this.closed, "the region is closed");
+    this.#kicked = true;
+    this.#waiting?.();
+  }
+
+  install(first: number, count: number, writable: boolean, zero = false): void {
+    this.#operate(`install ${first}+${count}${writable ? " writable" : ""}${zero ? " zero" : ""}`);
+  }
+
+  unprotect(first: number, count: number): void {
+    this.#operate(`unprotect ${first}+${count}`);
+  }
+
+  protect(first: number, count: number): void {
+    this.#operate(`protect ${first}+${count}`);
+  }
+
+  evict(first: number, count: number): void {
+    this.#operate(`evict ${first}+${count}`);
+  }
+
+  #operate(text: string): void {
+    const { failure } = this;
+    this.failure = undefined;
+    if (failure !== undefined) throw failure;
+    this.#log.push(text);
+  }
+}
+
+/** A driver with a real engine between a fake region and a fake network. */
+class Bench implements AsyncDisposable {
+  readonly log: string[] = [];
+  readonly region = new FakeRegion(this.log);
+  readonly slots = new CallSlots();
+  readonly client = new EngineClient(this.slots, this.region as unknown as NativeRegion);
+  readonly failures: unknown[] = [];
+  readonly engine: Engine;
+  readonly driver: Driver;
+  onSend: (to: NodeId, message: Message, payload?: Uint8Array) => void = () => {};
+  onEvent: (event: EngineEvent) => void = () => {};
+  onFailure: () => void = () => {};
+  #watchers: (() => void)[] = [];
+
+  constructor(
+    options: Partial<EngineOptions> & { pollTimeUs?: number; compression?: boolean } = {},
+  ) {
+    const { pollTimeUs = 0, compression = false, ...engineOptions } = options;
+    this.engine = new Engine({
+      self: 2,
+      pageCount: PAGES,
+      runPages: 1,
+      holdTimeUs: 0,
+      ...engineOptions,
+    });
+    this.driver = new Driver({
+      engine: this.engine,
+      region: this.region as unknown as NativeRegion,
+      slots: this.slots,
+      calls: new CallServer(this.slots, (_, argument) => argument, NOTHING_RAW),
+      pollTimeUs,
+      compression,
+      sink: {
+        send: (to, message, payload, encoding) => {
+          const packed = encoding === Encoding.Lz4 ? " packed" : "";
+          const bytes = payload === undefined ? "" : ` with ${payload.length} bytes`;
+          this.#note(`${message.kind} to ${to}${bytes}${packed}`);
+          this.onSend(to, message, payload);
+        },
+        flush: () => this.#note("flush"),
+      },
+      tell: (event) => {
+        this.#note(event.kind);
+        this.onEvent(event);
+      },
+      failed: (error) => {
+        this.failures.push(error);
+        this.#note("failed");
+        this.onFailure();
+      },
+    });
+  }
+
+  #note(text: string): void {
+    this.log.push(text);
+    for (const watcher of this.#watchers.splice(0)) watcher();
+  }
+
+  async until(condition: () => boolean): Promise<void> {
+    while (!condition()) await new Promise<void>((resolve) => this.#watchers.push(resolve));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.driver.stop();
+    this.region.closed = true;
+  }
+}
+
+function grant(first: number, request: number, content: Content): GrantMessage {
+  return {
+    kind: "grant",
+    access: Access.Write,
+    content,
+    first,
+    count: 1,
+    request,
+    invalidated: [],
+    lostNode: content === Content.Lost ? 3 : 0,
+  };
+}
+
+Deno.test("Driver asks for a page that faults, and maps it before it says so", async () => {
+  await using bench = new Bench();
+  bench.driver.start();
+  bench.region.fault(5, FAULT_WRITE);
+  await bench.until(() => bench.log.includes("flush"));
+  bench.driver.input({ kind: "message", from: 1, message: grant(5, 1, Content.Data) });
+  bench.driver.input({
+    kind: "message",
+    from: 1,
+    message: {
+      kind: "forward",
+      access: Access.Write,
+      first: 5,
+      count: 1,
+      requester: 3,
+      request: 9,
+      invalidated: [],
+    },
+  });
+  assertEquals(bench.log, [
+    "request to 1",
+    "flush",
+    "install 5+1 writable",
+    "done to 1",
+    "flush",
+    "evict 5+1",
+    "grant to 3 with 4096 bytes",
+    "flush",
+  ]);
+  assertEquals(bench.failures, []);
+});
+
+Deno.test("Driver packs pages where that makes them smaller, each grant's for itself", async () => {
+  await using bench = new Bench({ compression: true });
+  const payloads: Uint8Array[] = [];
+  bench.onSend = (_to, _message, payload) => {
+    if (payload !== undefined) payloads.push(payload);
+  };
+  bench.driver.start();
+  for (const page of [5, 6, 7]) {
+    bench.region.fault(page, FAULT_WRITE);
+    await bench.until(() => bench.log.at(-1) === "flush");
+    bench.driver.input({
+      kind: "message",
+      from: 1,
+      message: grant(page, page - 4, Content.Data),
+    });
+    bench.log.length = 0;
+  }
+  const pages = bench.region.bytes.subarray(5 * PAGE, 8 * PAGE);
+  pages.fill(1, 0, PAGE).fill(2, PAGE, 2 * PAGE);
+  crypto.getRandomValues(pages.subarray(2 * PAGE));
+  for (const first of [5, 6, 7]) {
+    const message: Message = {
+      kind: "forward",
+      access: Access.Write,
+      first,
+      count: 1,
+      requester: 3,
+      request: first,
+      invalidated: [],
+    };
+    bench.driver.input({ kind: "message", from: 1, message });
+  }
+  const grants = bench.log.filter((line) => line.startsWith("grant"));
+  assertMatch(grants[0]!, /^grant to 3 with \d\d bytes packed$/);
+  assertMatch(grants[1]!, /^grant to 3 with \d\d bytes packed$/);
+  assertEquals(grants[2], "grant to 3 with 4096 bytes");
+  for (const index of [0, 1]) {
+    const unpacked = new Uint8Array(PAGE);
+    assertEquals(unpackPages(payloads[index]!, PAGE, 1, unpacked), undefined);
+    assertEquals(unpacked, new Uint8Array(PAGE).fill(index + 1));
+  }
+  assertEquals(payloads[2], pages.subarray(2 * PAGE));
+  assertEquals(bench.failures, []);
+});
+
+Deno.test("Driver takes faults that come while it sleeps, and while it polls", async () => {
+  for (const pollTimeUs of [0, 100, 1_000_000]) {
+    await using bench = new Bench({ pollTimeUs });
+    bench.driver.start();
+    for (let page = 0; page < PAGES; page++) {
+      bench.region.fault(page);
+      await bench.until(() => bench.log.filter((line) => line === "flush").length === 2 * page + 1);
+      bench.driver.input({
+        kind: "message",
+        from: 1,
+        message: grant(page, page + 1, Content.Zero),
+      });
+    }
+    assertEquals(bench.engine.counters.pagesZero, PAGES);
+    assert(pollTimeUs !== 0 || bench.driver.counters.sleeps >= PAGES, "it never slept");
+  }
+});
+
+Deno.test("Driver answers calls whether it sleeps or polls", async () => {
+  for (const pollTimeUs of [0, 50, 1_000_000]) {
+    await using bench = new Bench({ pollTimeUs });
+    bench.driver.start();
+    for (let count = 0; count < 200; count++) {
+      assertEquals(await bench.client.call(Call.Stats, count), count);
+      if (count % 3 === 0) await new Promise((resolve) => setImmediate(resolve));
+    }
+    const many = Array.from({ length: 300 }, (_, index) => bench.client.call(Call.Stats, index));
+    assertEquals(await Promise.all(many), many.map((_, index) => index));
+  }
+});
+
+Deno.test("Driver takes a call that came while it went to sleep, and that nobody kicked it for", async () => {
+  await using bench = new Bench();
+  const { slots } = bench;
+  const answer = Promise.withResolvers<unknown>();
+  let called = false;
+  const setAsleep = slots.setAsleep.bind(slots);
+  slots.setAsleep = (asleep) => {
+    if (asleep && !called) {
+      called = true;
+      bench.client.call(Call.Stats, 7).then(answer.resolve, answer.reject);
+    }
+    setAsleep(asleep);
+  };
+  bench.driver.start();
+  assertEquals(await answer.promise, 7);
+});
+
+Deno.test("Driver lets one thread wait in the kernel, however often it sleeps", async () => {
+  await using bench = new Bench();
+  bench.driver.start();
+  await new Promise((resolve) => setImmediate(resolve));
+  for (let count = 0; count < 20; count++) {
+    bench.driver.input({ kind: "message", from: 1, message: { kind: "left" } });
+    await new Promise((resolve) => setImmediate(resolve));
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  assert(bench.driver.counters.sleeps > 5);
+  assertEquals(bench.region.waits, 1);
+});
+
+Deno.test("Driver does one step at a time: what comes from within one waits for its end", async () => {
+  await using bench = new Bench({ self: 1 });
+  for (const node of [2, 3, 4]) bench.driver.input({ kind: "peerJoined", node });
+  let nested = false;
+  bench.onSend = () => {
+    if (nested) return;
+    nested = true;
+    // As when a queue outgrows its bound while the step's messages are queued.
+    bench.driver.input({ kind: "peerLost", node: 4 });
+  };
+  bench.log.length = 0;
+  bench.driver.input({ kind: "peerLost", node: 3 });
+  assertEquals(bench.log, [
+    "peerLost to 2",
+    "peerLost to 4",
+    "flush",
+    "peerGone",
+    "peerLost to 2",
+    "flush",
+    "peerGone",
+  ]);
+  bench.log.length = 0;
+  bench.onEvent = ({ kind }) => {
+    if (kind === "violation") bench.driver.input({ kind: "peerLost", node: 2 });
+  };
+  bench.driver.input({ kind: "message", from: 2, message: { kind: "left" } });
+  assertEquals(bench.log, ["violation", "peerGone"]);
+  assertEquals(bench.failures, []);
+});
+
+Deno.test("Driver gives no place to bytes that were not asked for", async () => {
+  await using bench = new Bench();
+  assertEquals(bench.driver.target(1, grant(5, 1, Content.Data)), undefined);
+  bench.driver.start();
+  bench.region.fault(5);
+  await bench.until(() => bench.log.includes("flush"));
+  assertEquals(bench.driver.target(1, grant(6, 1, Content.Data)), undefined);
+  const place = bench.driver.target(1, grant(5, 1, Content.Data))!;
+  assertEquals([place.byteOffset, place.length], [5 * PAGE, PAGE]);
+  bench.driver.input({ kind: "message", from: 1, message: grant(5, 1, Content.Data) });
+  assertEquals(bench.driver.target(1, grant(5, 1, Content.Data)), undefined);
+});
+
+Deno.test("Driver that has stopped touches nothing any more", async () => {
+  const bench = new Bench();
+  bench.driver.start();
+  bench.region.fault(5);
+  await bench.until(() => bench.log.includes("flush"));
+  await bench.driver.stop();
+  bench.region.closed = true;
+  const before = [...bench.log];
+  assertEquals(bench.driver.target(1, grant(5, 1, Content.Data)), undefined);
+  bench.driver.input({ kind: "message", from: 1, message: grant(5, 1, Content.Data) });
+  for (let turn = 0; turn < 5; turn++) await new Promise((resolve) => setImmediate(resolve));
+  assertEquals([bench.log, bench.failures], [before, []]);
+});
+
+Deno.test("Driver whose step fails says so once, and goes on answering calls and refusing faults", async () => {
+  await using bench = new Bench();
+  const refused = Promise.withResolvers<void>();
+  let faulted = 0;
+  bench.onFailure = () => {
+    bench.driver.refuseFaults(() => {
+      faulted++;
+      refused.resolve();
+    });
+  };
+  bench.driver.start();
+  bench.region.fault(5);
+  await bench.until(() => bench.log.includes("flush"));
+  bench.region.failure = new Error("planted");
+  bench.driver.input({ kind: "message", from: 1, message: grant(5, 1, Content.Data) });
+  assertEquals(bench.failures.map(String), ["Error: planted"]);
+  assertEquals(await bench.client.call(Call.Stats, 7), 7);
+  faulted = 0;
+  bench.region.fault(6);
+  await refused.promise;
+  while (faulted === 0) await new Promise((resolve) => setImmediate(resolve));
+  bench.driver.input({ kind: "message", from: 1, message: grant(5, 1, Content.Data) });
+  assertEquals(bench.failures.length, 1);
+  assertEquals(bench.log.filter((line) => line.startsWith("install")), []);
+});
+
+Deno.test("Driver whose step fails over a fault refuses that very fault", async () => {
+  await using bench = new Bench({ self: 1 });
+  const refused = Promise.withResolvers<void>();
+  bench.onFailure = () => bench.driver.refuseFaults(refused.resolve);
+  bench.region.failure = new Error("planted");
+  bench.driver.start();
+  bench.region.fault(5);
+  await refused.promise;
+  assertEquals(bench.failures.map(String), ["Error: planted"]);
+});
+
+Deno.test("Driver.refuseFaults tells of a thread that waits already", async () => {
+  await using bench = new Bench();
+  bench.driver.start();
+  bench.region.fault(5);
+  await bench.until(() => bench.log.includes("flush"));
+  let faulted = 0;
+  bench.driver.refuseFaults(() => faulted++);
+  assertEquals(faulted, 1);
+});
+
+Deno.test("Driver gives up when faults cannot be read either", async () => {
+  await using bench = new Bench();
+  const planted = new Error("planted");
+  bench.region.readFaults = () => {
+    throw planted;
+  };
+  bench.driver.start();
+  await bench.until(() => bench.failures.length === 2);
+  for (let turn = 0; turn < 5; turn++) await new Promise((resolve) => setImmediate(resolve));
+  assertEquals(bench.failures, [planted, planted]);
+});
+
+Deno.test("Driver surrenders a page when its hold is over, without any other event", async () => {
+  await using bench = new Bench({ holdTimeUs: 2000 });
+  bench.driver.start();
+  bench.region.fault(5);
+  await bench.until(() => bench.log.includes("flush"));
+  bench.driver.input({ kind: "message", from: 1, message: grant(5, 1, Content.Zero) });
+  bench.driver.input({
+    kind: "message",
+    from: 1,
+    message: { kind: "invalidate", first: 5, count: 1, requester: 3, request: 9 },
+  });
+  await bench.until(() => bench.log.includes("acknowledge to 3"));
+  assertEquals(bench.log.slice(-3), ["evict 5+1", "acknowledge to 3", "flush"]);
+});

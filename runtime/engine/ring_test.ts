@@ -1,0 +1,255 @@
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import { TdsmError } from "../errors.ts";
+import { CALL_RING_BYTES, CALL_SLOTS_MAX } from "../limits.ts";
+import { CallSlots, Ring } from "./ring.ts";
+
+const WRITTEN_WORD = 0;
+const READ_WORD = 16;
+
+function newRing(): { ring: Ring; words: Int32Array } {
+  const buffer = new SharedArrayBuffer(CALL_RING_BYTES + 32 * 4);
+  return { ring: new Ring(buffer, 0), words: new Int32Array(buffer, 0, 32) };
+}
+
+/** Bytes that tell a record from every other, and each of its bytes from its neighbours. */
+function pattern(length: number, seed: number): Uint8Array {
+  return Uint8Array.from({ length }, (_, index) => (index * 31 + seed * 17 + (index >> 8)) & 0xff);
+}
+
+/** Runs module code on a thread of its own; what it posts is awaited with `next`. */
+class TestThread implements Disposable {
+  readonly #worker: Worker;
+  readonly #news: unknown[] = [];
+  #wake: () => void = () => {};
+
+  constructor(code: string, start: unknown) {
+    const ring = new URL("./ring.ts", import.meta.url).href;
+    const source = `import { CallSlots } from ${JSON.stringify(ring)};
+      self.onmessage = async ({ data }) => { ${code} };`;
+    const url = URL.createObjectURL(new Blob([source], { type: "text/javascript" }));
+    this.#worker = new Worker(url, { type: "module" });
+    URL.revokeObjectURL(url);
+    this.#worker.onmessage = ({ data }) => {
+      this.#news.push(data);
+      this.#wake();
+    };
+    this.#worker.postMessage(start);
+  }
+
+  async next(): Promise<unknown> {
+    while (this.#news.length === 0) await new Promise<void>((resolve) => this.#wake = resolve);
+    return this.#news.shift();
+  }
+
+  [Symbol.dispose](): void {
+    this.#worker.terminate();
+  }
+}
+
+Deno.test("Ring gives back records in order, whatever their lengths", () => {
+  const { ring } = newRing();
+  const lengths = [0, 1, 15, 16, 17, 1000];
+  for (const [index, length] of lengths.entries()) {
+    assert(ring.push(index, 0xffff_fff0 + index, pattern(length, index)));
+  }
+  for (const [index, length] of lengths.entries()) {
+    const record = ring.pop();
+    assertEquals(record, {
+      kind: index,
+      call: 0xffff_fff0 + index,
+      payload: pattern(length, index),
+    });
+  }
+  assertEquals(ring.pop(), undefined);
+});
+
+Deno.test("Ring keeps payloads whole wherever they wrap around", () => {
+  // The record's size is an odd multiple of their alignment: it begins at every place in turn.
+  const sent = pattern(4000, 1);
+  const { ring } = newRing();
+  for (let round = 0; round < CALL_RING_BYTES / 16; round++) {
+    assert(ring.push(1, round, sent));
+    const { call, payload } = ring.pop()!;
+    assertEquals(call, round);
+    if (payload.some((byte, at) => byte !== sent[at])) assertEquals(payload, sent);
+  }
+});
+
+Deno.test("Ring has room for one payload of the greatest length at every position", () => {
+  const { ring } = newRing();
+  const payload = pattern(Ring.PAYLOAD_MAX_BYTES, 3);
+  for (let shift = 0; shift < 8; shift++) {
+    assert(ring.push(1, shift, payload));
+    assertEquals(ring.push(1, shift, new Uint8Array(0)), false);
+    assertEquals(ring.pop()!.payload, payload);
+    assert(ring.push(1, 0, new Uint8Array(shift * 100)));
+    ring.pop();
+  }
+});
+
+Deno.test("Ring refuses a payload that would never fit, instead of waiting for room", async () => {
+  const { ring } = newRing();
+  const payload = new Uint8Array(Ring.PAYLOAD_MAX_BYTES + 1);
+  const expected = `at most ${Ring.PAYLOAD_MAX_BYTES}`;
+  assertThrows(() => ring.push(1, 1, payload), TdsmError, expected);
+  assertThrows(() => ring.pushSync(1, 1, payload, 60_000), TdsmError, expected);
+  const error = await ring.pushWhenRoom(1, 1, payload).catch((error) => error);
+  assertEquals((error as TdsmError).code, "LimitExceeded");
+});
+
+Deno.test("Ring is full when the next record does not fit, and takes it after a pop", () => {
+  const { ring } = newRing();
+  const payload = new Uint8Array(240);
+  let count = 0;
+  while (ring.push(1, count, payload)) count++;
+  assertEquals(count, CALL_RING_BYTES / 256);
+  assertEquals(ring.pushSync(1, count, payload, 0), false);
+  assertEquals(ring.pop()!.call, 0);
+  assert(ring.push(1, count, payload));
+  for (let call = 1; call <= count; call++) assertEquals(ring.pop()!.call, call);
+});
+
+Deno.test("Ring's positions go past 2^31 and 2^32", () => {
+  for (const start of [0x7fff_ff00, -256]) {
+    const { ring, words } = newRing();
+    words[WRITTEN_WORD] = words[READ_WORD] = start;
+    for (let call = 0; call < 20; call++) {
+      assert(ring.push(1, call, pattern(50, call)));
+      assert(ring.push(2, call, pattern(5, call)));
+      assertEquals(ring.pop(), { kind: 1, call, payload: pattern(50, call) });
+      assertEquals(ring.pop(), { kind: 2, call, payload: pattern(5, call) });
+    }
+    let count = 0;
+    while (ring.push(1, count, new Uint8Array(1008))) count++;
+    assertEquals(count, CALL_RING_BYTES / 1024);
+  }
+});
+
+Deno.test("Ring.pushWhenRoom waits for room and keeps the order of its own calls", async () => {
+  const { ring } = newRing();
+  const payload = new Uint8Array(Ring.PAYLOAD_MAX_BYTES);
+  assert(ring.push(1, 1, payload));
+  const second = ring.pushWhenRoom(1, 2, payload);
+  assertEquals(ring.pop()!.call, 1);
+  await second;
+  assertEquals(ring.pop()!.call, 2);
+});
+
+Deno.test("Ring.untilRecord resolves at once when there is a record, else with the next", async () => {
+  const { ring } = newRing();
+  ring.push(1, 1, new Uint8Array(0));
+  await ring.untilRecord();
+  ring.pop();
+  // `Atomics.waitAsync` alone does not keep Deno's event loop; in a node the engine's Worker does.
+  const loop = setInterval(() => {}, 60_000);
+  const coming = ring.untilRecord();
+  ring.push(1, 2, new Uint8Array(0));
+  await coming;
+  clearInterval(loop);
+  assertEquals(ring.pop()!.call, 2);
+});
+
+Deno.test("Ring carries many records between two threads that both block", async () => {
+  const slots = new CallSlots();
+  const slot = slots.claim()!;
+  const count = 50_000;
+  using echo = new TestThread(
+    `const { calls, answers } = new CallSlots(data.buffer).rings(data.slot);
+     for (let call = 0; call < data.count; call++) {
+       let record;
+       while ((record = calls.pop()) === undefined) calls.waitForRecord(Infinity);
+       answers.pushSync(record.kind, record.call, record.payload, Infinity);
+     }
+     postMessage("done");`,
+    { buffer: slots.buffer, slot, count },
+  );
+  const { calls, answers } = slots.rings(slot);
+  // The answers may fill their ring while the calls fill theirs: so both are looked after in turn.
+  let sent = 0;
+  for (let taken = 0; taken < count;) {
+    while (sent < count && calls.push(sent % 7, sent, pattern(sent % 97, sent))) sent++;
+    const record = answers.pop();
+    if (record === undefined) {
+      answers.waitForRecord(60_000);
+      continue;
+    }
+    assertEquals(record.call, taken);
+    if (taken % 16 === 0) assertEquals(record.payload, pattern(taken % 97, taken));
+    taken++;
+  }
+  assertEquals(await echo.next(), "done");
+});
+
+Deno.test("CallSlots: whoever writes a call kicks an engine that sleeps, and no call is left", async () => {
+  const slots = new CallSlots();
+  const slot = slots.claim()!;
+  const count = 20_000;
+  // The word at 0 of `kicks` stands for the kernel's: a kick before the sleep ends the sleep at once.
+  const kicks = new Int32Array(new SharedArrayBuffer(4));
+  using engine = new TestThread(
+    `const slots = new CallSlots(data.buffer);
+     const { calls, answers } = slots.rings(data.slot);
+     let sleeps = 0;
+     for (let taken = 0; taken < data.count;) {
+       const poll = () => {
+         const record = calls.pop();
+         if (record === undefined) return false;
+         taken++;
+         answers.pushSync(0, record.call, new Uint8Array(0), Infinity);
+         return true;
+       };
+       if (poll()) continue;
+       slots.setAsleep(true);
+       if (poll()) { slots.setAsleep(false); continue; }
+       sleeps++;
+       Atomics.wait(data.kicks, 0, 0);
+       Atomics.store(data.kicks, 0, 0);
+       slots.setAsleep(false);
+     }
+     postMessage(sleeps);`,
+    { buffer: slots.buffer, slot, count, kicks },
+  );
+  const { calls, answers } = slots.rings(slot);
+  for (let call = 0; call < count; call++) {
+    assert(calls.push(0, call, new Uint8Array(0)));
+    if (slots.takeAsleep()) {
+      Atomics.store(kicks, 0, 1);
+      Atomics.notify(kicks, 0);
+    }
+    // The news of the record before may come only now, and end the wait for this one.
+    let record = answers.pop();
+    const giveUpAt = performance.now() + 60_000;
+    for (; record === undefined && performance.now() < giveUpAt; record = answers.pop()) {
+      answers.waitForRecord(60_000);
+    }
+    assertEquals(record?.call, call, "the engine slept through a call");
+  }
+  assert(await engine.next() as number > 0, "it never slept, so nothing was tested");
+});
+
+Deno.test("CallSlots gives each thread a slot of its own, and no more than there are", () => {
+  const slots = new CallSlots();
+  const same = new CallSlots(slots.buffer);
+  const claimed = Array.from(
+    { length: CALL_SLOTS_MAX },
+    (_, index) => (index % 2 === 0 ? slots : same).claim(),
+  );
+  assertEquals(claimed, Array.from({ length: CALL_SLOTS_MAX }, (_, index) => index));
+  assertEquals(slots.claim(), undefined);
+  assertEquals(same.claim(), undefined);
+  assertEquals(slots.count, CALL_SLOTS_MAX);
+  slots.rings(CALL_SLOTS_MAX - 1).answers.push(1, 7, pattern(9, 9));
+  assertEquals(same.rings(CALL_SLOTS_MAX - 1).answers.pop()!.payload, pattern(9, 9));
+  assertEquals(same.rings(0).calls.pop(), undefined);
+});
+
+Deno.test("CallSlots.takeAsleep tells exactly one of several callers", () => {
+  const slots = new CallSlots();
+  const other = new CallSlots(slots.buffer);
+  assertEquals(slots.takeAsleep(), false);
+  slots.setAsleep(true);
+  assertEquals([other.takeAsleep(), slots.takeAsleep()], [true, false]);
+  slots.setAsleep(true);
+  slots.setAsleep(false);
+  assertEquals(other.takeAsleep(), false);
+});

@@ -1,0 +1,91 @@
+/**
+ * Remote calls on their way: from a thread of this node to another node, and from other nodes to the
+ * thread that joined. What they carry is not looked at.
+ */
+
+import { TdsmError } from "../errors.ts";
+import type { NodeId } from "../protocol/messages.ts";
+import type { RpcMessage } from "../protocol/rpc_codec.ts";
+import { packRpcAnswer, packRpcCall, unpackRpcCall, unpackRpcServed } from "../rpc_ring.ts";
+import type { RawCall } from "./calls.ts";
+
+/** What the service needs of its node. */
+export interface RpcServiceOptions {
+  /** Sends to another node. */
+  send(to: NodeId, message: RpcMessage, payload: Uint8Array): void;
+  /** Whether a node is one of the cluster. */
+  isPresent(node: NodeId): boolean;
+  /** Has the program serve a call. */
+  serve(id: number, payload: Uint8Array): void;
+}
+
+/** One node's remote calls. */
+export class RpcService {
+  readonly #options: RpcServiceOptions;
+  /** The calls that this node made, by ticket. */
+  readonly #calls = new Map<number, { to: NodeId; procedure: string; call: RawCall }>();
+  /** The calls that this node serves. */
+  readonly #served = new Map<number, { from: NodeId; ticket: number }>();
+  #nextTicket = 1;
+  #nextServed = 1;
+
+  /** @param options The node. */
+  constructor(options: RpcServiceOptions) {
+    this.#options = options;
+  }
+
+  /** A thread of this node calls. */
+  request(call: RawCall): void {
+    const { node, procedure, payload } = unpackRpcCall(call.payload);
+    if (!this.#options.isPresent(node)) {
+      const message = `Cannot call ${procedure} on node ${node}: there is no such node now`;
+      return call.reject(new TdsmError("PeerAbsent", message, { operation: procedure }));
+    }
+    const ticket = this.#nextTicket;
+    this.#nextTicket = ticket === 0xffff_ffff ? 1 : ticket + 1;
+    this.#calls.set(ticket, { to: node, procedure, call });
+    this.#options.send(node, { kind: "rpcCall", ticket, procedure }, payload);
+  }
+
+  /** The program has served a call. */
+  served(bytes: Uint8Array): void {
+    const { id, ok, payload } = unpackRpcServed(bytes);
+    const served = this.#served.get(id);
+    this.#served.delete(id);
+    if (served === undefined) return;
+    const { from, ticket } = served;
+    this.#options.send(from, { kind: "rpcAnswer", ticket, ok }, payload);
+  }
+
+  /** A message of a remote call has arrived. */
+  receive(from: NodeId, message: RpcMessage, payload: Uint8Array): void {
+    if (message.kind === "rpcCall") {
+      const id = this.#nextServed;
+      this.#nextServed = id === 0xffff_ffff ? 1 : id + 1;
+      this.#served.set(id, { from, ticket: message.ticket });
+      return this.#options.serve(id, packRpcCall(from, message.procedure, payload));
+    }
+    const made = this.#calls.get(message.ticket);
+    if (made?.to !== from) return;
+    this.#calls.delete(message.ticket);
+    made.call.respond(packRpcAnswer(message.ok, payload));
+  }
+
+  /** A node is gone: it answers nothing any more, and wants no answer. */
+  peerLost(node: NodeId): void {
+    for (const [ticket, { to, procedure, call }] of [...this.#calls]) {
+      if (to !== node) continue;
+      this.#calls.delete(ticket);
+      const message = `Node ${node} went away while it served ${procedure}: ` +
+        `whether it was done, and how far, is not known`;
+      call.reject(new TdsmError("PeerLost", message, { operation: procedure }));
+    }
+    for (const [id, { from }] of [...this.#served]) if (from === node) this.#served.delete(id);
+  }
+
+  /** Nothing that is waited for will be answered. */
+  fail(error: TdsmError): void {
+    for (const { call } of this.#calls.values()) call.reject(error);
+    this.#calls.clear();
+  }
+}

@@ -1,0 +1,236 @@
+/**
+ * Semaphores, barriers, mutexes and allocations: this node's requests to the directory's node, and,
+ * where this is that node, what answers them.
+ */
+
+import { TdsmError } from "../errors.ts";
+import { Allocator } from "../protocol/allocator.ts";
+import type { AllocatorInput, AllocatorOutput } from "../protocol/allocator_control.ts";
+import type { AllocationRequest } from "../protocol/allocator_request.ts";
+import { AllocatorServer } from "../protocol/allocator_server.ts";
+import { decodeFrame } from "../protocol/codec.ts";
+import { DIRECTORY_NODE } from "../protocol/home.ts";
+import type { NodeId } from "../protocol/messages.ts";
+import { encodeSync, SYNC_MAX_BYTES } from "../protocol/sync_codec.ts";
+import {
+  type SyncMessage,
+  SyncOperation,
+  type SyncReply,
+  type SyncRequest,
+  SyncStatus,
+} from "../protocol/sync_messages.ts";
+import { Synchronizer } from "../protocol/synchronizer.ts";
+import type { RawCall } from "./calls.ts";
+
+/** What the services need of their node. */
+export interface ServicesOptions {
+  readonly self: NodeId;
+  /** The region's size, in bytes. */
+  readonly size: number;
+  /** The page size, in bytes. */
+  readonly pageSize: number;
+  /** Sends to another node. */
+  sendSync(to: NodeId, message: SyncMessage): void;
+  /** Sends to another node. */
+  sendControl(to: NodeId, message: AllocatorInput | AllocatorOutput): void;
+  /** A node broke the protocol. */
+  violation(node: NodeId, reason: string): void;
+}
+
+/** An allocation that waits for its answer. */
+interface Asked {
+  resolve(answer: AllocatorOutput): void;
+  reject(error: TdsmError): void;
+}
+
+const NO_REGION = { pageCount: 0, pageSize: 0, runPages: 0 };
+
+/** One node's part in the services of the directory. */
+export class Services {
+  readonly #options: ServicesOptions;
+  /** Only at the directory's node. */
+  readonly #synchronizer: Synchronizer | undefined;
+  readonly #allocator: AllocatorServer | undefined;
+  /** The threads' requests that wait, by ticket. */
+  readonly #calls = new Map<number, RawCall>();
+  /** Which of them would lock a mutex. */
+  readonly #locking = new Set<number>();
+  /** Tickets of locks that are held: they name the lock until it is unlocked. */
+  readonly #locks = new Set<number>();
+  readonly #asked = new Map<number, Asked>();
+  readonly #buffer = new Uint8Array(SYNC_MAX_BYTES);
+  #nextTicket = 1;
+
+  /** @param options The node. */
+  constructor(options: ServicesOptions) {
+    this.#options = options;
+    if (options.self !== DIRECTORY_NODE) return;
+    const { size, pageSize } = options;
+    const violation = (node: NodeId, reason: string): void => options.violation(node, reason);
+    this.#synchronizer = new Synchronizer({
+      reply: (to, reply) => this.#reply(to, reply),
+      violation,
+    });
+    this.#synchronizer.peerJoined(options.self);
+    const allocator = new Allocator({ size, pageSize, reservedBytes: 0 });
+    this.#allocator = new AllocatorServer(allocator, {
+      send: (to, message) => this.#answer(to, message),
+      violation,
+    });
+  }
+
+  /** At the directory's node: a node has joined. */
+  peerJoined(node: NodeId): void {
+    this.#synchronizer?.peerJoined(node);
+  }
+
+  /** At the directory's node: a node is gone, or going. */
+  peerLost(node: NodeId): void {
+    this.#synchronizer?.peerLost(node);
+    this.#allocator?.peerLost(node);
+  }
+
+  /** A message about a semaphore, a barrier or a mutex. */
+  sync(from: NodeId, message: SyncMessage): void {
+    if (message.kind === "sync") {
+      if (this.#synchronizer !== undefined) return this.#synchronizer.request(from, message);
+    } else if (from === DIRECTORY_NODE) return this.#replied(message);
+    this.#options.violation(from, `${message.kind} from a node that may not send it`);
+  }
+
+  /** A message about allocations. */
+  allocation(from: NodeId, message: AllocatorInput | AllocatorOutput): void {
+    switch (message.kind) {
+      case "allocate":
+      case "zeroed":
+      case "free":
+        if (this.#allocator !== undefined) return this.#allocator.receive(from, message);
+        break;
+      default:
+        if (from === DIRECTORY_NODE) return this.#answered(message);
+    }
+    this.#options.violation(from, `${message.kind} from a node that may not send it`);
+  }
+
+  /** A thread's request about a semaphore, a barrier or a mutex. */
+  request(call: RawCall): void {
+    const frame = decodeFrame(call.payload, 0, call.payload.length, NO_REGION);
+    if (frame.kind !== "sync" || frame.message.kind !== "sync") {
+      return call.reject(new TdsmError("EngineFailed", "The request cannot be read"));
+    }
+    const ticket = this.#newTicket();
+    this.#calls.set(ticket, call);
+    const { message } = frame;
+    const { operation } = message;
+    if (operation === SyncOperation.Lock || operation === SyncOperation.TryLock) {
+      this.#locking.add(ticket);
+    } else if (operation === SyncOperation.Unlock) this.#locks.delete(message.lock);
+    this.#ask({ ...message, ticket });
+  }
+
+  /** A thread waits no longer; what it asked for is answered all the same. */
+  cancel(slot: number, id: number): void {
+    for (const [ticket, { slot: other, call }] of this.#calls) {
+      if (other !== slot || call !== id) continue;
+      return this.#ask({ kind: "sync", operation: SyncOperation.Cancel, ticket });
+    }
+  }
+
+  /** Allocates. */
+  async allocate(request: AllocationRequest & { packed: boolean }): Promise<{
+    offset: number;
+    dirtyBytes: number;
+    created: boolean;
+  }> {
+    const answer = await this.#allocation((ticket) => ({ ...request, kind: "allocate", ticket }));
+    if (answer.kind !== "allocated") throw unexpected(answer);
+    const { offset, dirtyBytes, created } = answer;
+    return { offset, dirtyBytes, created };
+  }
+
+  /** A named allocation that had to be zeroed is. */
+  zeroed(offset: number): void {
+    this.#tellAllocator({ kind: "zeroed", offset });
+  }
+
+  /** Frees. */
+  async free(offset: number, bytes: number): Promise<void> {
+    const answer = await this.#allocation((ticket) => ({ kind: "free", ticket, offset, bytes }));
+    if (answer.kind !== "freed") throw unexpected(answer);
+  }
+
+  /** Nothing that is waited for will be answered. */
+  fail(error: TdsmError): void {
+    for (const call of this.#calls.values()) call.reject(error);
+    for (const { reject } of this.#asked.values()) reject(error);
+    this.#calls.clear();
+    this.#asked.clear();
+  }
+
+  #newTicket(): number {
+    do {
+      this.#nextTicket = this.#nextTicket === 0xffff_ffff ? 1 : this.#nextTicket + 1;
+    } while (
+      this.#calls.has(this.#nextTicket) || this.#locks.has(this.#nextTicket) ||
+      this.#asked.has(this.#nextTicket)
+    );
+    return this.#nextTicket;
+  }
+
+  #ask(message: SyncRequest): void {
+    if (this.#synchronizer !== undefined) this.#synchronizer.request(DIRECTORY_NODE, message);
+    else this.#options.sendSync(DIRECTORY_NODE, message);
+  }
+
+  #reply(to: NodeId, reply: SyncReply): void {
+    if (to === this.#options.self) this.#replied(reply);
+    else this.#options.sendSync(to, reply);
+  }
+
+  #replied(reply: SyncReply): void {
+    const call = this.#calls.get(reply.ticket);
+    if (call === undefined) {
+      const reason = `an answer to request ${reply.ticket}, which was not made`;
+      return this.#options.violation(DIRECTORY_NODE, reason);
+    }
+    this.#calls.delete(reply.ticket);
+    const { Done, Abandoned } = SyncStatus;
+    const granted = reply.status === Done || reply.status === Abandoned;
+    if (this.#locking.delete(reply.ticket) && granted) this.#locks.add(reply.ticket);
+    call.respond(this.#buffer.slice(0, encodeSync(reply, this.#buffer, 0)));
+  }
+
+  #allocation(make: (ticket: number) => AllocatorInput): Promise<AllocatorOutput> {
+    const ticket = this.#newTicket();
+    const { promise, resolve, reject } = Promise.withResolvers<AllocatorOutput>();
+    this.#asked.set(ticket, { resolve, reject });
+    this.#tellAllocator(make(ticket));
+    return promise;
+  }
+
+  #tellAllocator(message: AllocatorInput): void {
+    if (this.#allocator !== undefined) this.#allocator.receive(DIRECTORY_NODE, message);
+    else this.#options.sendControl(DIRECTORY_NODE, message);
+  }
+
+  #answer(to: NodeId, message: AllocatorOutput): void {
+    if (to === this.#options.self) this.#answered(message);
+    else this.#options.sendControl(to, message);
+  }
+
+  #answered(message: AllocatorOutput): void {
+    const asked = this.#asked.get(message.ticket);
+    this.#asked.delete(message.ticket);
+    asked?.resolve(message);
+  }
+}
+
+/** What the directory's allocator says instead of what was hoped for. */
+function unexpected(answer: AllocatorOutput): TdsmError {
+  if (answer.kind !== "allocationFailed") {
+    return new TdsmError("EngineFailed", `Unexpected ${answer.kind} of the allocator`);
+  }
+  const codes = ["OutOfMemory", "NameConflict", "NotAllocated", "LimitExceeded"] as const;
+  const code = codes.find((known) => known === answer.code) ?? "InvalidOption";
+  return new TdsmError(code, answer.reason);
+}

@@ -1,0 +1,207 @@
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import type { NativeRegion } from "../ffi/native.ts";
+import { Call, type CallHandler, CallServer, type RawHandlers } from "./engine/calls.ts";
+import { CallSlots, Ring } from "./engine/ring.ts";
+import { EngineClient } from "./engine_client.ts";
+import { TdsmError } from "./errors.ts";
+import { CALL_SLOTS_MAX } from "./limits.ts";
+
+const NOTHING_RAW: RawHandlers = { sync() {}, syncCancel() {}, rpc() {}, rpcServed() {} };
+
+/** A client, and an engine on the same thread that serves when it is told to. */
+class Bench implements Disposable {
+  readonly slots = new CallSlots();
+  readonly server: CallServer;
+  readonly client: EngineClient;
+  kicks = 0;
+  /** `Atomics.waitAsync` alone does not keep Deno's event loop; in a node the Worker does. */
+  readonly #loop = setInterval(() => {}, 60_000);
+
+  constructor(handler: CallHandler) {
+    this.server = new CallServer(this.slots, handler, NOTHING_RAW);
+    const region = { kick: () => void this.kicks++ };
+    this.client = new EngineClient(this.slots, region as unknown as NativeRegion);
+  }
+
+  [Symbol.dispose](): void {
+    clearInterval(this.#loop);
+  }
+}
+
+Deno.test("EngineClient.call resolves with the engine's answer, in whatever order they come", async () => {
+  const gates = [0, 1, 2].map(() => Promise.withResolvers<void>());
+  using bench = new Bench(async (_, argument) => {
+    await gates[argument as number]!.promise;
+    return `answer ${argument}`;
+  });
+  const order: number[] = [];
+  const calls = gates.map((_, index) =>
+    bench.client.call(Call.Stats, index).then((answer) => {
+      order.push(index);
+      return answer;
+    })
+  );
+  assert(bench.server.poll());
+  for (const index of [2, 0, 1]) {
+    gates[index]!.resolve();
+    await calls[index];
+  }
+  assertEquals(await Promise.all(calls), ["answer 0", "answer 1", "answer 2"]);
+  assertEquals(order, [2, 0, 1]);
+  assertEquals(bench.server.poll(), false);
+});
+
+Deno.test("EngineClient.call carries values as they were", async () => {
+  using bench = new Bench((_, argument) => argument);
+  const values = [null, 0, -1, 2 ** 40, 2 ** 53 - 1, 1.5, "text ü", [1, [2]], { a: 1, b: [null] }];
+  for (const value of values) {
+    const answer = bench.client.call(Call.Stats, value);
+    bench.server.poll();
+    assertEquals(await answer, value);
+  }
+});
+
+Deno.test("EngineClient.call rejects with the engine's error, code and all", async () => {
+  using bench = new Bench((call) => {
+    if (call === Call.Close) throw new RangeError("a fault of the engine");
+    throw new TdsmError("PeerLost", "node 3 is gone", { operation: "wait", errno: 5 });
+  });
+  const lost = bench.client.call(Call.Peers);
+  const fault = bench.client.call(Call.Close);
+  bench.server.poll();
+  const error = await assertRejects(() => lost, TdsmError, "node 3 is gone");
+  assertEquals([error.code, error.operation, error.errno], ["PeerLost", "wait", 5]);
+  const other = await assertRejects(() => fault, TdsmError, "a fault of the engine");
+  assertEquals([other.code, other.operation], ["EngineFailed", undefined]);
+});
+
+Deno.test("EngineClient.call kicks an engine that sleeps, once", () => {
+  using bench = new Bench(() => null);
+  void bench.client.call(Call.Stats);
+  assertEquals(bench.kicks, 0);
+  bench.slots.setAsleep(true);
+  void bench.client.call(Call.Stats);
+  void bench.client.call(Call.Stats);
+  assertEquals(bench.kicks, 1);
+});
+
+Deno.test("EngineClient.call waits for room, and every call is answered", async () => {
+  using bench = new Bench((_, argument) => (argument as string).length);
+  const text = "x".repeat(Ring.PAYLOAD_MAX_BYTES / 3);
+  const calls = Array.from({ length: 20 }, () => bench.client.call(Call.Stats, text));
+  const all = Promise.all(calls);
+  let done = false;
+  void all.then(() => done = true);
+  while (!done) {
+    bench.server.poll();
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  assertEquals(await all, calls.map(() => text.length));
+});
+
+Deno.test("EngineClient.call refuses what can never be handed over; an answer that cannot is an error", async () => {
+  const long = "x".repeat(Ring.PAYLOAD_MAX_BYTES);
+  using bench = new Bench(() => long);
+  const refused = await assertRejects(() => bench.client.call(Call.Stats, long), TdsmError);
+  assertEquals(refused.code, "LimitExceeded");
+  assertThrows(() => bench.client.callSync(Call.Stats, long), TdsmError, "Cannot hand over");
+  const answer = bench.client.call(Call.Stats);
+  bench.server.poll();
+  assertEquals((await assertRejects(() => answer, TdsmError)).code, "LimitExceeded");
+});
+
+Deno.test("EngineClient.call rejects when the engine cannot be kicked", async () => {
+  const slots = new CallSlots();
+  const region = {
+    kick() {
+      throw new TdsmError("NodeClosed", "Cannot kick the region");
+    },
+  };
+  const client = new EngineClient(slots, region as unknown as NativeRegion);
+  slots.setAsleep(true);
+  await assertRejects(() => client.call(Call.Stats), TdsmError, "Cannot kick");
+  slots.setAsleep(true);
+  assertThrows(() => client.callSync(Call.Stats), TdsmError, "Cannot kick");
+});
+
+Deno.test("EngineClient.fail ends every call, those that wait for room too, and all that come", async () => {
+  using bench = new Bench(() => null);
+  const text = "x".repeat(Ring.PAYLOAD_MAX_BYTES / 3);
+  const calls = Array.from({ length: 9 }, () => bench.client.call(Call.Stats, text));
+  const settled = Promise.allSettled(calls);
+  const failure = new TdsmError("EngineFailed", "planted");
+  bench.client.fail(failure);
+  bench.client.fail(new TdsmError("NodeClosed", "a later one does not count"));
+  for (const result of await settled) {
+    assertEquals(result, { status: "rejected", reason: failure });
+  }
+  assertEquals(await bench.client.call(Call.Stats).catch((error) => error), failure);
+  assertThrows(() => bench.client.callSync(Call.Stats), TdsmError, "planted");
+});
+
+Deno.test("EngineClient takes an answer that comes after the end for what it is: nobody's", async () => {
+  using bench = new Bench(() => 1);
+  const call = bench.client.call(Call.Stats);
+  bench.client.fail(new TdsmError("EngineFailed", "planted"));
+  await assertRejects(() => call, TdsmError, "planted");
+  bench.server.poll();
+  for (let turn = 0; turn < 3; turn++) await new Promise((resolve) => setImmediate(resolve));
+});
+
+Deno.test("EngineClient.callSync blocks until another thread answers, and takes others' answers too", async () => {
+  const slots = new CallSlots();
+  const client = new EngineClient(slots, { kick() {} } as unknown as NativeRegion);
+  const calls = JSON.stringify(new URL("./engine/calls.ts", import.meta.url).href);
+  const ring = JSON.stringify(new URL("./engine/ring.ts", import.meta.url).href);
+  const source = `
+    import { CallServer } from ${calls};
+    import { CallSlots } from ${ring};
+    self.onmessage = ({ data }) => {
+      const slots = new CallSlots(data);
+      const server = new CallServer(slots, (_, argument) => argument);
+      postMessage("ready");
+      setInterval(() => server.poll(), 0);
+    };`;
+  const url = URL.createObjectURL(new Blob([source], { type: "text/javascript" }));
+  const worker = new Worker(url, { type: "module" });
+  URL.revokeObjectURL(url);
+  const ready = new Promise((resolve) => worker.onmessage = resolve);
+  worker.postMessage(slots.buffer);
+  await ready;
+  for (let count = 0; count < 20; count++) {
+    const async = client.call(Call.Stats, -count);
+    assertEquals(client.callSync(Call.Stats, count), count);
+    assertEquals(await async, -count);
+  }
+  worker.terminate();
+});
+
+Deno.test("EngineClient: there are no more clients than slots", () => {
+  const slots = new CallSlots();
+  const region = {} as NativeRegion;
+  for (let count = 0; count < CALL_SLOTS_MAX; count++) new EngineClient(slots, region);
+  const error = assertThrows(() => new EngineClient(slots, region), TdsmError);
+  assertEquals((error as TdsmError).code, "LimitExceeded");
+});
+
+Deno.test("EngineClient.close asks an engine that cannot go on, but none that has failed itself", async () => {
+  using bench = new Bench((call) => {
+    assertEquals(call, Call.Close);
+    return null;
+  });
+  bench.client.fail(new TdsmError("DirectoryLost", "planted"));
+  const closed = bench.client.close();
+  assert(bench.server.poll());
+  assertEquals(await closed, true);
+  using failed = new Bench(() => null);
+  failed.client.fail(new TdsmError("EngineFailed", "planted"));
+  assertEquals(await failed.client.close(), false);
+  assertEquals(failed.server.poll(), false);
+});
+
+Deno.test("EngineClient.close is over when the engine fails while it closes", async () => {
+  using bench = new Bench(() => null);
+  const closed = bench.client.close();
+  bench.client.fail(new TdsmError("EngineFailed", "planted"));
+  assertEquals(await closed, false);
+});

@@ -1,0 +1,128 @@
+/**
+ * The bytes of remote calls: a header of 32 bytes, a call's procedure as the frame's tail, and
+ * behind the frame the arguments or the result, which only the program can read.
+ */
+
+import { RPC_MAX_BYTES, RPC_NAME_MAX_BYTES } from "../limits.ts";
+import {
+  FRAME_HEADER_BYTES,
+  FRAME_PREFIX_BYTES,
+  FrameType,
+  Offset,
+  putPrefix,
+} from "./frame_layout.ts";
+import { type Malformed, malformed } from "./frame_reason.ts";
+import { getU32, putU32 } from "./little_endian.ts";
+
+/** Node → node: run a procedure; its arguments follow. */
+export interface RpcCallMessage {
+  readonly kind: "rpcCall";
+  /** The caller's number for the call. */
+  readonly ticket: number;
+  /** 1 to 255 bytes of UTF-8. */
+  readonly procedure: string;
+}
+
+/** Node → node: how a call ended; the result, or the failure, follows. */
+export interface RpcAnswerMessage {
+  readonly kind: "rpcAnswer";
+  /** The caller's number for the call. */
+  readonly ticket: number;
+  /** Whether the procedure returned. */
+  readonly ok: boolean;
+}
+
+/** A message of a remote call. */
+export type RpcMessage = RpcCallMessage | RpcAnswerMessage;
+
+/** What was decoded. */
+export type RpcDecoded =
+  | { readonly kind: "need"; readonly bytes: number }
+  | {
+    readonly kind: "rpc";
+    readonly message: RpcMessage;
+    readonly size: number;
+    /** The bytes that follow the frame. */
+    readonly payloadBytes: number;
+  }
+  | Malformed;
+
+/** The most bytes of a frame of a remote call, without what follows it. */
+export const RPC_FRAME_MAX_BYTES: number = FRAME_HEADER_BYTES + RPC_NAME_MAX_BYTES;
+
+const encoder = new TextEncoder();
+const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
+/**
+ * Writes the frame of a remote call.
+ *
+ * @param message The message.
+ * @param payloadBytes The bytes that will follow.
+ * @param target Where to write; {@linkcode RPC_FRAME_MAX_BYTES} from `offset` on are enough for any.
+ * @param offset Where the frame begins, in bytes.
+ * @returns The bytes written.
+ */
+export function encodeRpc(
+  message: RpcMessage,
+  payloadBytes: number,
+  target: Uint8Array,
+  offset: number,
+): number {
+  for (let at = FRAME_PREFIX_BYTES; at < FRAME_HEADER_BYTES; at++) target[offset + at] = 0;
+  putU32(target, offset + Offset.Request, message.ticket);
+  putU32(target, offset + Offset.PayloadBytes, payloadBytes);
+  let size = FRAME_HEADER_BYTES;
+  if (message.kind === "rpcCall") {
+    const name = target.subarray(offset + size, offset + RPC_FRAME_MAX_BYTES);
+    size += encoder.encodeInto(message.procedure, name).written;
+  } else target[offset + Offset.Content] = message.ok ? 1 : 0;
+  const type = message.kind === "rpcCall" ? FrameType.RpcCall : FrameType.RpcAnswer;
+  putPrefix(target, offset, size, type);
+  return size;
+}
+
+/**
+ * Decodes a frame of a remote call whose first 8 bytes were read.
+ *
+ * @param type Which of the two.
+ * @param bytes Where the frame is.
+ * @param start Where it begins, in bytes.
+ * @param available The bytes of it, and behind it, that have arrived.
+ * @param length Its length, as it says.
+ * @returns The message, or what is missing, or what is wrong.
+ */
+export function decodeRpcFrame(
+  type: typeof FrameType.RpcCall | typeof FrameType.RpcAnswer,
+  bytes: Uint8Array,
+  start: number,
+  available: number,
+  length: number,
+): RpcDecoded {
+  const isCall = type === FrameType.RpcCall;
+  const [least, most] = isCall
+    ? [FRAME_HEADER_BYTES + 1, RPC_FRAME_MAX_BYTES]
+    : [FRAME_HEADER_BYTES, FRAME_HEADER_BYTES];
+  if (length < least || length > most) return malformed("LengthOutOfBounds", length);
+  if (available < length) return { kind: "need", bytes: length - available };
+  const content = bytes[start + Offset.Content]!;
+  if (content > (isCall ? 0 : 1)) return malformed("UnknownContent", content);
+  for (let at = FRAME_PREFIX_BYTES; at < Offset.PayloadBytes; at++) {
+    const used = at === Offset.Content || (at >= Offset.Request && at < Offset.Request + 4);
+    const value = bytes[start + at]!;
+    if (!used && value !== 0) return malformed("UnusedFieldNotZero", value);
+  }
+  const payloadBytes = getU32(bytes, start + Offset.PayloadBytes);
+  if (payloadBytes > RPC_MAX_BYTES) return malformed("PayloadMismatch", payloadBytes);
+  const ticket = getU32(bytes, start + Offset.Request);
+  if (!isCall) {
+    const message: RpcMessage = { kind: "rpcAnswer", ticket, ok: content === 1 };
+    return { kind: "rpc", message, size: length, payloadBytes };
+  }
+  try {
+    const name = bytes.subarray(start + FRAME_HEADER_BYTES, start + length);
+    const message: RpcMessage = { kind: "rpcCall", ticket, procedure: decoder.decode(name) };
+    return { kind: "rpc", message, size: length, payloadBytes };
+  } catch {
+    return malformed("RpcNameInvalid", length);
+  }
+}

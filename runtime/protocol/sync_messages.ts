@@ -1,0 +1,150 @@
+/**
+ * What nodes say about semaphores, barriers and mutexes: a request to the directory's node, and its
+ * answer. `sync_codec.ts` gives them their bytes.
+ *
+ * The requester numbers its requests: a ticket names one until it is answered, and that of a lock
+ * until it is unlocked. Every request but a cancel is answered once.
+ */
+
+/** What a request is for. */
+export const SyncOperation = {
+  /** Take a permit, or wait for one. */
+  Acquire: 1,
+  /** Take a permit if there is one. */
+  TryAcquire: 2,
+  /** Give permits. */
+  Release: 3,
+  /** Make a semaphore with a key that nobody else has. */
+  MakeSemaphore: 4,
+  /** Arrive at a barrier, and wait until all have. */
+  Arrive: 5,
+  /** Lock a mutex, or wait for it. */
+  Lock: 6,
+  /** Lock a mutex if it is free. */
+  TryLock: 7,
+  /** Unlock a mutex. */
+  Unlock: 8,
+  /** Wait no longer. */
+  Cancel: 9,
+} as const;
+/** One of {@linkcode SyncOperation}. */
+export type SyncOperation = typeof SyncOperation[keyof typeof SyncOperation];
+
+/** Node → directory: take a permit. */
+export interface AcquireRequest {
+  readonly kind: "sync";
+  readonly operation: typeof SyncOperation.Acquire | typeof SyncOperation.TryAcquire;
+  readonly ticket: number;
+  /** The semaphore, an unsigned number of 64 bits. */
+  readonly key: bigint;
+}
+
+/** Node → directory: here are permits. */
+export interface ReleaseRequest {
+  readonly kind: "sync";
+  readonly operation: typeof SyncOperation.Release;
+  readonly ticket: number;
+  /** The semaphore, an unsigned number of 64 bits. */
+  readonly key: bigint;
+  /** The permits, at least 1. */
+  readonly count: number;
+}
+
+/** Node → directory: make a semaphore. */
+export interface MakeSemaphoreRequest {
+  readonly kind: "sync";
+  readonly operation: typeof SyncOperation.MakeSemaphore;
+  readonly ticket: number;
+  /** The permits that it starts with. */
+  readonly count: number;
+}
+
+/** Node → directory: I have arrived. */
+export interface ArriveRequest {
+  readonly kind: "sync";
+  readonly operation: typeof SyncOperation.Arrive;
+  readonly ticket: number;
+  /** The barrier; 1 to 255 bytes of UTF-8. */
+  readonly name: string;
+  /** The parties, at least 1: how many arrivals it takes. */
+  readonly count: number;
+}
+
+/** Node → directory: I want the mutex. */
+export interface LockRequest {
+  readonly kind: "sync";
+  readonly operation: typeof SyncOperation.Lock | typeof SyncOperation.TryLock;
+  readonly ticket: number;
+  /** The mutex; 1 to 255 bytes of UTF-8. */
+  readonly name: string;
+}
+
+/** Node → directory: I am done with the mutex. */
+export interface UnlockRequest {
+  readonly kind: "sync";
+  readonly operation: typeof SyncOperation.Unlock;
+  readonly ticket: number;
+  /** The ticket of the request that locked it; with the node, that is who holds it. */
+  readonly lock: number;
+}
+
+/**
+ * Node → directory: do not wait for what this ticket asked for. The answer is that of the ticket:
+ * `Cancelled` if it still waited; otherwise what was answered before, which is on its way.
+ */
+export interface CancelRequest {
+  readonly kind: "sync";
+  readonly operation: typeof SyncOperation.Cancel;
+  /** The ticket of the request to cancel; a cancel has none of its own. */
+  readonly ticket: number;
+}
+
+/** A request to the directory's node. */
+export type SyncRequest =
+  | AcquireRequest
+  | ReleaseRequest
+  | MakeSemaphoreRequest
+  | ArriveRequest
+  | LockRequest
+  | UnlockRequest
+  | CancelRequest;
+
+/** How a request ended. */
+export const SyncStatus = {
+  /** As it should: acquired, released, locked, unlocked; or all have arrived. */
+  Done: 1,
+  /** The semaphore was made; the answer has its key. */
+  Made: 2,
+  /** All have arrived, and this was the last. */
+  Last: 3,
+  /** Locked, but the node that held it before is gone, and did not unlock it. */
+  Abandoned: 4,
+  /** There is no permit, or the mutex is not free. */
+  Unavailable: 5,
+  /** Cancelled while it waited. */
+  Cancelled: 6,
+  /** Nothing was released: the semaphore would have more permits than it can count. */
+  Overflow: 7,
+  /** Others arrived at this barrier with another number of parties, which the answer has. */
+  PartiesMismatch: 8,
+  /** Nothing was unlocked: that lock is not held. */
+  NotHolder: 9,
+  /** The directory has no room for it. */
+  LimitExceeded: 10,
+} as const;
+/** One of {@linkcode SyncStatus}. */
+export type SyncStatus = typeof SyncStatus[keyof typeof SyncStatus];
+
+/** Directory → node: how a request ended. */
+export interface SyncReply {
+  readonly kind: "syncReply";
+  readonly ticket: number;
+  readonly status: SyncStatus;
+  /** With `PartiesMismatch`, the parties that others count; otherwise 0. */
+  readonly parties: number;
+  /** With `Made`, the key; otherwise 0. */
+  readonly key: bigint;
+}
+
+/** A message about a semaphore, a barrier or a mutex. */
+export type SyncMessage = SyncRequest | SyncReply;

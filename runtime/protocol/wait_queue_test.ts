@@ -1,0 +1,51 @@
+import { assertEquals } from "@std/assert";
+import { Waiter, WaitPlace } from "./wait_queue.ts";
+
+class Place extends WaitPlace<string> {
+  busy = true;
+
+  protected override get isIdle(): boolean {
+    return !this.busy;
+  }
+}
+
+function tickets(place: Place): number[] {
+  const found: number[] = [];
+  for (let waiter = place.waiting.first; waiter; waiter = waiter.next) found.push(waiter.ticket);
+  return found;
+}
+
+Deno.test("whoever leaves a queue, the others stay in order", () => {
+  for (const left of [[1, 2, 3, 4], [4, 3, 2, 1], [2, 3, 1, 4], [3, 1, 4, 2]]) {
+    const place = new Place("a", new Map());
+    const waiters = [1, 2, 3, 4].map((ticket) => new Waiter(1, ticket, place));
+    for (const waiter of waiters) place.waiting.push(waiter);
+    let expected = [1, 2, 3, 4];
+    for (const ticket of left) {
+      place.waiting.remove(waiters[ticket - 1]!);
+      expected = expected.filter((other) => other !== ticket);
+      assertEquals(tickets(place), expected);
+      assertEquals(place.waiting.length, expected.length);
+    }
+    place.waiting.push(waiters[2]!);
+    assertEquals(tickets(place), [3]);
+  }
+});
+
+Deno.test("a place is forgotten when nobody waits and it is idle, and not before", () => {
+  const places = new Map<string, Place>();
+  const place = new Place("a", places);
+  const waiter = new Waiter(1, 1, place);
+  place.waiting.push(waiter);
+  place.settle();
+  place.busy = false;
+  place.settle();
+  assertEquals([...places.keys()], ["a"]);
+  place.waiting.remove(waiter);
+  place.busy = true;
+  place.settle();
+  assertEquals([...places.keys()], ["a"]);
+  place.busy = false;
+  place.settle();
+  assertEquals(places.size, 0);
+});
