@@ -4,12 +4,8 @@
  */
 
 import { type Node, run } from "../mod.ts";
-
-/** A distribution, in microseconds. */
-export interface Samples {
-  readonly p50: number;
-  readonly p99: number;
-}
+import { echo, Pinger } from "./ping_pong.ts";
+import { type Samples, samples } from "./samples.ts";
 
 /** What the reader prints, as JSON. */
 export interface MissReport {
@@ -33,16 +29,9 @@ async function own(node: Node): Promise<void> {
   const words = new Int32Array(node.memory.buffer);
   const step = node.pageSize / words.BYTES_PER_ELEMENT;
   for (let page = 1; page < node.size / node.pageSize; page++) words[page * step] = page;
-  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  Atomics.store(words, ECHO_PORT, listener.addr.port);
-  const connection = await listener.accept();
-  connection.setNoDelay(true);
-  const pong = new Uint8Array(PONG_BYTES);
-  while (await readFully(connection, new Uint8Array(PING_BYTES))) {
-    await writeFully(connection, pong);
-  }
-  connection.close();
-  listener.close();
+  const { port, ended } = echo(PING_BYTES, PONG_BYTES);
+  Atomics.store(words, ECHO_PORT, port);
+  await ended;
   if (Atomics.load(words, FINISHED) !== 1) throw new Error("The reader did not finish");
 }
 
@@ -53,9 +42,7 @@ async function read(node: Node): Promise<MissReport> {
   while ((port = Atomics.load(words, ECHO_PORT)) === 0) {
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
-  const connection = await Deno.connect({ hostname: "127.0.0.1", port });
-  connection.setNoDelay(true);
-  const ping = new Uint8Array(PING_BYTES);
+  using pinger = await Pinger.connect(port, PING_BYTES, PONG_BYTES);
   const misses: number[] = [];
   const pings: number[] = [];
   let page = STRIDE_PAGES;
@@ -68,8 +55,7 @@ async function read(node: Node): Promise<MissReport> {
     }
     for (let index = 0; index < PER_ROUND; index++) {
       const begin = performance.now();
-      await writeFully(connection, ping);
-      await readFully(connection, new Uint8Array(PONG_BYTES));
+      await pinger.ping();
       pings.push(performance.now() - begin);
     }
   }
@@ -80,26 +66,7 @@ async function read(node: Node): Promise<MissReport> {
   }
   const scan = { bytes: (words.length - first) * 4, us: (performance.now() - begin) * 1000 };
   Atomics.store(words, FINISHED, 1);
-  connection.close();
   return { miss: samples(misses), pingPong: samples(pings), scan };
-}
-
-async function readFully(connection: Deno.Conn, target: Uint8Array): Promise<boolean> {
-  for (let there = 0; there < target.length;) {
-    const received = await connection.read(target.subarray(there));
-    if (received === null) return false;
-    there += received;
-  }
-  return true;
-}
-
-async function writeFully(connection: Deno.Conn, source: Uint8Array): Promise<void> {
-  for (let sent = 0; sent < source.length;) sent += await connection.write(source.subarray(sent));
-}
-
-function samples(milliseconds: number[]): Samples {
-  const sorted = milliseconds.map((ms) => ms * 1000).sort((a, b) => a - b);
-  return { p50: sorted[sorted.length >> 1]!, p99: sorted[Math.floor(sorted.length * 0.99)]! };
 }
 
 await run(async (node) => {

@@ -12,8 +12,16 @@
 // @ts-types="../runtime/std/parse_args.d.ts"
 import { parseArgs } from "@std/cli/parse-args";
 import { join, type Node, type NodeOptions, run, TdsmError } from "../mod.ts";
-import { endWithParent, runLocally } from "./memtest_local.ts";
-import { ADDITIONS, Memtest, MemtestError, NODES_MAX, SystemCalls } from "./memtest_steps.ts";
+import { endWithParent, runLocally } from "./local_nodes.ts";
+import {
+  ADDITIONS,
+  Memtest,
+  MemtestError,
+  NODES_MAX,
+  SystemCalls,
+  WORKER_ADDITIONS,
+  WORKERS_MAX,
+} from "./memtest_steps.ts";
 
 /** Where the nodes that only serve look for the directory, as long as nobody says otherwise. */
 const DIRECTORY_ADDRESS_DEFAULT = "127.0.0.1:7000";
@@ -30,6 +38,7 @@ With neither, starts N nodes on this machine.
 
 Options:
   --nodes N                         How many nodes take part, 2 to ${NODES_MAX} (default 3)
+  --workers N                       Workers that count on each node, 0 to ${WORKERS_MAX} (default 4)
   --address HOST, --port PORT       Where this node listens (ADDRESS, PORT)
   --size SIZE, --page-size SIZE     The region, as the directory makes it (SIZE, PAGE_SIZE)
   --help                            Show this
@@ -45,7 +54,7 @@ function report(what: string, since: number, bytes = 0): void {
 }
 
 /** Node 1: fills the region while it waits for the others, then leads them through the steps. */
-async function lead(node: Node, nodes: number): Promise<void> {
+async function lead(node: Node, nodes: number, workers: number): Promise<void> {
   const test = new Memtest(node);
   console.log(
     `Node 1 at ${node.address}:${node.port}: ${node.size} bytes in pages of ${node.pageSize}, ` +
@@ -63,8 +72,12 @@ async function lead(node: Node, nodes: number): Promise<void> {
     await act();
     report(what, since, bytes);
   };
-  test.announce(nodes);
+  test.announce(nodes, workers);
   await step(`${nodes} nodes added ${ADDITIONS} each to one word`, () => test.count());
+  if (workers > 0) {
+    const what = `${workers} Workers a node added ${WORKER_ADDITIONS} each to one word`;
+    await step(what, () => test.countWithWorkers());
+  }
   await step(`${nodes} nodes wrote stripes of one page`, () => test.writeStripes());
   await step(
     `${nodes - 1} nodes verified the region`,
@@ -85,6 +98,7 @@ async function follow(node: Node): Promise<void> {
   if (!await test.attend()) return;
   try {
     await test.count();
+    await test.countWithWorkers();
     await test.writeStripes();
     await test.verifyFilled();
     await test.rewrite();
@@ -119,7 +133,7 @@ function isOn(text: string | undefined): boolean {
 
 async function main(args: string[]): Promise<number> {
   const flags = parseArgs(args, {
-    string: ["nodes", "directory-address", "address", "port", "size", "page-size"],
+    string: ["nodes", "workers", "directory-address", "address", "port", "size", "page-size"],
   });
   if (flags["help"] || flags["h"]) {
     console.log(HELP);
@@ -130,18 +144,31 @@ async function main(args: string[]): Promise<number> {
     console.error(`memtest: error: --nodes must be a whole number from 2 to ${NODES_MAX}`);
     return 2;
   }
+  const workers = Number(flags["workers"] ?? 4);
+  if (!Number.isInteger(workers) || workers < 0 || workers > WORKERS_MAX) {
+    console.error(`memtest: error: --workers must be a whole number from 0 to ${WORKERS_MAX}`);
+    return 2;
+  }
   const directoryAddress = setting(
     flags["directory-address"],
     "DIRECTORY_ADDRESS",
     "DIRECOTRY_ADDRESS",
   );
   if (isOn(setting(flags["directory"], "DIRECTORY"))) {
-    await run((node) => lead(node, nodes), { directory: true, rpcServer: false });
+    await run((node) => lead(node, nodes, workers), { directory: true, rpcServer: false });
     console.log("OK");
     return 0;
   }
   if (!isOn(setting(flags["rpc-server"], "RPC_SERVER")) && directoryAddress === undefined) {
-    return await runLocally(import.meta.filename!, nodes, args);
+    const program = import.meta.filename!;
+    const failure = await runLocally({
+      program,
+      nodes,
+      leading: args,
+      following: ["--rpc-server"],
+    });
+    if (failure !== undefined) console.error(`memtest: error: ${failure}`);
+    return failure === undefined ? 0 : 1;
   }
   await serve({
     directoryAddress: directoryAddress ?? DIRECTORY_ADDRESS_DEFAULT,

@@ -4,6 +4,7 @@
  */
 
 import type { Node } from "../mod.ts";
+import type { WorkerJob } from "./memtest_worker.ts";
 
 /** How long a node waits for another to get to the next step, in milliseconds. */
 export const STEP_MAX_MS = 30_000;
@@ -11,6 +12,8 @@ export const STEP_MAX_MS = 30_000;
 export const ADDITIONS = 65_535;
 /** How often each node writes all of its words of the page that all write. */
 const STRIPE_ROUNDS = 64;
+/** How often each Worker adds to the one word of all Workers. */
+export const WORKER_ADDITIONS = 10_000;
 /** How long a node looks at the starting gun without a pause, in milliseconds. */
 const GUN_SPIN_MS = 5;
 /** The first pause between two looks at a word of another node, in milliseconds; then twice as long. */
@@ -22,6 +25,9 @@ const SYSTEM_CALL_MAX_BYTES = 1 << 20;
 /** The most nodes that take part: each has a word of the control page for its step. */
 export const NODES_MAX = 64;
 
+/** The most Workers that a node starts. */
+export const WORKERS_MAX = 16;
+
 /** The words of the control page, the region's first. */
 const Control = {
   /** How many nodes take part; 0 until node 1 says so. */
@@ -32,6 +38,8 @@ const Control = {
   SystemCalls: 2,
   /** Set by node 1 to start all others at once. */
   Gun: 3,
+  /** How many Workers each node starts. */
+  Workers: 4,
   /** The first of the words in which each node counts the steps that it has done. */
   Steps: 64,
 } as const;
@@ -106,9 +114,10 @@ export class Memtest {
     return Atomics.load(this.#control, Control.SystemCalls);
   }
 
-  /** At node 1: says how many take part. All others wait for that. */
-  announce(nodes: number): void {
+  /** At node 1: says how many take part, with how many Workers each. All others wait for that. */
+  announce(nodes: number, workers = 0): void {
     this.#nodes = nodes;
+    Atomics.store(this.#control, Control.Workers, workers);
     Atomics.store(this.#control, Control.Nodes, nodes);
   }
 
@@ -185,6 +194,19 @@ export class Memtest {
     const expected = ADDITIONS * this.#nodes;
     const found = Atomics.load(this.#counter, 0);
     if (found !== expected) throw this.#mismatch(this.#counter, 0, expected, found);
+  }
+
+  /** Workers of every node add to one word together; does nothing where there are none. */
+  async countWithWorkers(): Promise<void> {
+    const workers = Atomics.load(this.#control, Control.Workers);
+    if (workers === 0) return;
+    const offset = this.#counter.byteOffset + Int32Array.BYTES_PER_ELEMENT;
+    const job: WorkerJob = { handle: this.#node.handle, offset, additions: WORKER_ADDITIONS };
+    await Promise.all(Array.from({ length: workers }, () => runWorker(job)));
+    await this.sync("counting with Workers");
+    const expected = WORKER_ADDITIONS * workers * this.#nodes;
+    const found = Atomics.load(this.#counter, 1);
+    if (found !== expected) throw this.#mismatch(this.#counter, 1, expected, found);
   }
 
   /** Every node writes words of one page that have those of others beside them. */
@@ -286,6 +308,23 @@ function hexadecimal(word: number): string {
 
 function pause(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
+}
+
+/** Starts a Worker on a job, and waits until it is done. */
+async function runWorker(job: WorkerJob): Promise<void> {
+  const worker = new Worker(import.meta.resolve("./memtest_worker.ts"), { type: "module" });
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  worker.onmessage = () => resolve();
+  worker.onerror = (event) => {
+    event.preventDefault();
+    reject(new MemtestError(`A Worker failed: ${event.message}`));
+  };
+  worker.postMessage(job);
+  try {
+    await promise;
+  } finally {
+    worker.terminate();
+  }
 }
 
 /** Writes `source` into a socket and reads `target` from its other end. */

@@ -56,3 +56,13 @@ export function parseAddress(text: string, defaultPort: number): Address {
 export function formatAddress({ hostname, port }: Address): string {
   return hostname.includes(":") ? `[${hostname}]:${port}` : `${hostname}:${port}`;
 }
+
+/**
+ * Whether an address is of this machine alone.
+ *
+ * @param hostname An IP address.
+ * @returns Whether it is a loopback address.
+ */
+export function isLoopback(hostname: string): boolean {
+  return hostname === "::1" || /^(?:::ffff:)?127\./.test(hostname);
+}

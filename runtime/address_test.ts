@@ -1,5 +1,5 @@
-import { assertEquals, assertThrows } from "@std/assert";
-import { formatAddress, parseAddress, parseHostname } from "./address.ts";
+import { assert, assertEquals, assertFalse, assertThrows } from "@std/assert";
+import { formatAddress, isLoopback, parseAddress, parseHostname } from "./address.ts";
 
 Deno.test("parseAddress reads hosts with and without a port", () => {
   assertEquals(parseAddress("10.0.0.1", 9634), { hostname: "10.0.0.1", port: 9634 });
@@ -45,4 +45,11 @@ Deno.test("parseAddress reads back what formatAddress wrote", () => {
     assertEquals(parseAddress(formatAddress(address), 1), address);
   }
   assertEquals(formatAddress({ hostname: "::1", port: 9634 }), "[::1]:9634");
+});
+
+Deno.test("isLoopback tells what only this machine reaches", () => {
+  for (const own of ["127.0.0.1", "127.8.9.1", "::1", "::ffff:127.0.0.1"]) assert(isLoopback(own));
+  for (const other of ["10.0.0.1", "0.0.0.0", "::", "::ffff:10.0.0.1", "1127.0.0.1"]) {
+    assertFalse(isLoopback(other), other);
+  }
 });

@@ -16,7 +16,12 @@ export class AttachedNode extends NodeThread implements Disposable {
   readonly #library: TdsmLibrary;
   readonly #unbind: () => void;
 
-  /** @param parts What it is made of. @param library The library, opened by this thread. */
+  /**
+   * Made by `attach`.
+   *
+   * @param parts What it is made of.
+   * @param library The library, opened by this thread.
+   */
   constructor(parts: NodeThreadParts, library: TdsmLibrary) {
     super(parts);
     this.#library = library;
@@ -29,7 +34,7 @@ export class AttachedNode extends NodeThread implements Disposable {
     this.ended = true;
     this.#unbind();
     if (!this.memory.buffer.detached) this.memory.buffer.transfer();
-    this.client.fail(closedError("go on"));
+    this.client.detach(closedError("go on"));
     this.#library[Symbol.dispose]();
   }
 
@@ -61,8 +66,13 @@ export class AttachedNode extends NodeThread implements Disposable {
  */
 export function attach(handle: NodeHandle): AttachedNode {
   const library = openLibrary({ path: handle.library });
-  const region = NativeRegion.attach(library, { handle: handle.region });
-  const client = new EngineClient(new CallSlots(handle.slots), region);
-  const { id, address, port } = handle;
-  return new AttachedNode({ id, address, port, region, client }, library);
+  try {
+    const region = NativeRegion.attach(library, { handle: handle.region });
+    const client = new EngineClient(new CallSlots(handle.slots), region);
+    const { id, address, port } = handle;
+    return new AttachedNode({ id, address, port, region, client }, library);
+  } catch (error) {
+    library[Symbol.dispose]();
+    throw error;
+  }
 }

@@ -26,6 +26,8 @@ export class Barrier {
   readonly #client: SyncClient;
 
   /**
+   * Made by `node.barrier`.
+   *
    * @param client This thread's way to the directory.
    * @param name The name.
    * @param parties How many must arrive.

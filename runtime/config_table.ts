@@ -6,6 +6,7 @@
 import { parseAddress, parseHostname, PORT_MAX } from "./address.ts";
 import type { Settings } from "./config.ts";
 import {
+  ADDRESS_MAX_BYTES,
   DIRECTORY_PORT_DEFAULT,
   HOLD_TIME_DEFAULT_US,
   HOLD_TIME_MAX_US,
@@ -112,6 +113,13 @@ function parsePath(path: string): string {
   return path;
 }
 
+/** The address by which other nodes reach this one: each of them is told, so its length has a bound. */
+function parseOwnAddress(text: string): string {
+  const hostname = parseHostname(text);
+  if (hostname.length <= ADDRESS_MAX_BYTES) return hostname;
+  throw new RangeError(`must have at most ${ADDRESS_MAX_BYTES} characters; an IP address has`);
+}
+
 const LOG_LEVEL = integer("LEVEL", 0, 5);
 const LOG_LEVEL_DEFAULT = 2;
 
@@ -137,7 +145,7 @@ export const SETTINGS: { readonly [Name in SettingName]: Setting<Settings[Name]>
   address: {
     environment: ["ADDRESS"],
     flag: "address",
-    kind: text("HOST", parseHostname),
+    kind: text("HOST", parseOwnAddress),
     default: "127.0.0.1",
     help: "Listen here; other nodes reach this one by it",
   },

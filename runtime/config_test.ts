@@ -167,6 +167,13 @@ Deno.test("a wrong value is refused, naming its source, itself and what is allow
     () => resolve({ address: "a:1" }),
     'Cannot use "a:1" of option address: it must be a host name or an IP address',
   );
+  const long = "n".repeat(49);
+  assertInvalid(
+    () => resolve({ address: long }),
+    `Cannot use "${long}" of option address: it must have at most 48 characters; an IP address has`,
+  );
+  // This one is told to nobody.
+  assertEquals(resolve({ directoryAddress: long }).settings.directoryAddress?.hostname, long);
 });
 
 Deno.test("every setting refuses an option of a wrong type", () => {

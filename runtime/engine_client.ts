@@ -11,8 +11,9 @@ import { encode } from "@std/msgpack/encode";
 import type { ValueType } from "./std/msgpack_encode.d.ts";
 import { Answer, Call, type PackedError, unpackError } from "./engine/calls.ts";
 import type { CallSlots, Ring, RingRecord } from "./engine/ring.ts";
+import { RingWriter } from "./engine/ring_writer.ts";
 import { TdsmError } from "./errors.ts";
-import { CALL_SLOTS_MAX, CALL_SYNC_MAX_MS } from "./limits.ts";
+import { CALL_SLOTS_MAX, CALL_SYNC_MAX_MS, SILENCE_MAX_MS } from "./limits.ts";
 
 interface Waiter {
   resolve(answer: Uint8Array): void;
@@ -38,12 +39,19 @@ export interface BlockLimit {
 /** One thread's calls to the engine. */
 export class EngineClient {
   readonly #slots: CallSlots;
+  readonly #slot: number;
   readonly #region: NativeRegion;
-  readonly #calls: Ring;
+  readonly #calls: RingWriter;
   readonly #answers: Ring;
   readonly #waiters = new Map<number, Waiter>();
+  /** Whether answers may still come that nobody waits for any more. */
+  #orphaned = false;
   #nextCall = 1;
   #listening = false;
+  /** How many calls block this thread: one, or more where one is made from within another. */
+  #blocking = 0;
+  /** Remote calls that came while this thread was blocked. */
+  #unserved: RingRecord[] = [];
   #failure: TdsmError | undefined;
   /** Takes remote calls that this thread is to serve. */
   #serve: ((id: number, payload: Uint8Array) => void) | undefined;
@@ -60,9 +68,10 @@ export class EngineClient {
       throw new TdsmError("LimitExceeded", message, { operation: "attach" });
     }
     this.#slots = slots;
+    this.#slot = slot;
     this.#region = region;
     const { calls, answers } = slots.rings(slot);
-    this.#calls = calls;
+    this.#calls = new RingWriter(calls, () => this.#kick());
     this.#answers = answers;
   }
 
@@ -146,10 +155,21 @@ export class EngineClient {
     }
   }
 
+  /**
+   * Ends every call, and all that come, as {@linkcode EngineClient.fail} does. Another thread can
+   * have this one's slot, unless answers may still come for this one.
+   */
+  detach(error: TdsmError): void {
+    this.fail(error);
+    if (this.#calls.isIdle && !this.#orphaned) this.#slots.release(this.#slot);
+  }
+
   /** Ends every call, and all that come, with an error. */
   fail(error: TdsmError): void {
     this.#failure ??= error;
     this.#serve = undefined;
+    this.#unserved = [];
+    if (this.#waiters.size > 0) this.#orphaned = true;
     // Whoever listens looks once more, and finds that there is nothing to wait for.
     this.#answers.wakeReader();
     for (const { reject } of this.#waiters.values()) reject(this.#failure);
@@ -180,15 +200,15 @@ export class EngineClient {
   ): Uint8Array {
     if (this.#failure !== undefined) throw this.#failure;
     const id = this.#newCall();
-    if (!this.#calls.pushSync(call, id, payload, CALL_SYNC_MAX_MS)) throw silent();
+    this.#sendSync(call, id, payload);
     let answer: { bytes: Uint8Array } | { error: Error } | undefined;
     this.#waiters.set(id, {
       resolve: (bytes) => answer = { bytes },
       reject: (error) => answer = { error },
     });
     let giveUpAt = performance.now() + timeoutMs;
+    this.#blocking++;
     try {
-      this.#kick();
       while (answer === undefined) {
         const record = this.#answers.pop();
         const leftMs = giveUpAt - performance.now();
@@ -196,24 +216,27 @@ export class EngineClient {
         else if (leftMs > 0) this.#answers.waitForRecord(leftMs);
         else if (cancel === undefined) throw silent();
         else {
-          this.#calls.pushSync(cancel, 0, encode(id), CALL_SYNC_MAX_MS);
-          this.#kick();
-          // The answer is on its way now, whichever it is.
+          this.#sendSync(cancel, 0, encode(id));
+          // The answer is on its way now, whichever it is, or the directory is found to be gone.
           cancel = undefined;
-          giveUpAt = performance.now() + CALL_SYNC_MAX_MS;
+          giveUpAt = performance.now() + SILENCE_MAX_MS + CALL_SYNC_MAX_MS;
         }
       }
     } finally {
-      this.#waiters.delete(id);
+      if (this.#waiters.delete(id)) this.#orphaned = true;
+      if (--this.#blocking === 0) this.#serveLater();
     }
     if ("error" in answer) throw answer.error;
     return answer.bytes;
   }
 
   async #send(call: Call, id: number, payload: Uint8Array): Promise<void> {
-    if (!this.#calls.push(call, id, payload)) await this.#calls.pushWhenRoom(call, id, payload);
-    this.#kick();
+    await this.#calls.push(call, id, payload);
     await this.#listen();
+  }
+
+  #sendSync(call: Call, id: number, payload: Uint8Array): void {
+    if (!this.#calls.pushSync(call, id, payload, CALL_SYNC_MAX_MS)) throw silent();
   }
 
   /** Wakes the engine if it sleeps; to be done after each call that was written. */
@@ -225,20 +248,39 @@ export class EngineClient {
   async #listen(): Promise<void> {
     if (this.#listening) return;
     this.#listening = true;
-    while (this.#waiters.size > 0 || this.#serve !== undefined) {
-      const record = this.#answers.pop();
-      if (record === undefined) await this.#answers.untilRecord();
-      else this.#take(record);
+    try {
+      while (this.#waiters.size > 0 || this.#serve !== undefined) {
+        const record = this.#answers.pop();
+        if (record === undefined) await this.#answers.untilRecord();
+        else this.#take(record);
+      }
+    } finally {
+      this.#listening = false;
     }
-    this.#listening = false;
   }
 
-  #take({ kind, call, payload }: RingRecord): void {
-    if (kind === Answer.Serve) return this.#serve?.(call, payload);
+  #take(record: RingRecord): void {
+    const { kind, call, payload } = record;
+    if (kind === Answer.Serve) {
+      // Whoever blocks is in the middle of something: no other code of the program may run meanwhile.
+      if (this.#blocking > 0 || this.#unserved.length > 0) this.#unserved.push(record);
+      else this.#serve?.(call, payload);
+      return;
+    }
     const waiter = this.#waiters.get(call);
     this.#waiters.delete(call);
     if (kind === Answer.Value) waiter?.resolve(payload);
     else waiter?.reject(unpackError(decode(payload) as unknown as PackedError));
+  }
+
+  /** Serves what came while this thread was blocked, once the code that blocked it has run on. */
+  #serveLater(): void {
+    if (this.#unserved.length === 0) return;
+    queueMicrotask(() => {
+      for (let next = this.#unserved.shift(); next !== undefined; next = this.#unserved.shift()) {
+        this.#serve?.(next.call, next.payload);
+      }
+    });
   }
 }
 

@@ -205,3 +205,154 @@ Deno.test("EngineClient.close is over when the engine fails while it closes", as
   bench.client.fail(new TdsmError("EngineFailed", "planted"));
   assertEquals(await closed, false);
 });
+
+/** Runs an engine on a thread of its own, which answers as the source of a module says. */
+async function startEngine(slots: CallSlots, source: string): Promise<Worker> {
+  const imports = [
+    ["CallServer", "./engine/calls.ts"],
+    ["CallSlots", "./engine/ring.ts"],
+  ].map(([names, path]) => {
+    const url = JSON.stringify(new URL(path!, import.meta.url).href);
+    return `import { ${names} } from ${url};`;
+  });
+  const module = `${imports.join("\n")}
+    self.onmessage = ({ data }) => {
+      const slots = new CallSlots(data);
+      ${source}
+      postMessage("ready");
+      setInterval(() => server.poll(), 0);
+    };`;
+  const url = URL.createObjectURL(new Blob([module], { type: "text/javascript" }));
+  const worker = new Worker(url, { type: "module" });
+  URL.revokeObjectURL(url);
+  const ready = new Promise((resolve) => worker.onmessage = resolve);
+  worker.postMessage(slots.buffer);
+  await ready;
+  return worker;
+}
+
+const NO_KICK = { kick() {} } as unknown as NativeRegion;
+
+Deno.test("EngineClient.block gives up at its limit: the cancel is sent, and the answer taken", async () => {
+  const slots = new CallSlots();
+  const client = new EngineClient(slots, NO_KICK);
+  const worker = await startEngine(
+    slots,
+    `const waiting = new Map();
+     const server = new CallServer(slots, () => null, {
+       sync: (call) => void waiting.set(call.call, call),
+       syncCancel: (_, id) => waiting.get(id).respond(new Uint8Array([id])),
+       rpc() {},
+       rpcServed() {},
+     });`,
+  );
+  const waiting: Promise<unknown>[] = [];
+  for (const timeoutMs of [0, 1, 20]) {
+    const limit = { timeoutMs, cancel: Call.SyncCancel };
+    const { id, answer } = client.start(Call.Sync, new Uint8Array(1));
+    waiting.push(assertRejects(() => answer, TdsmError, "planted"));
+    // The call that is given up is this one's, not the one before it that waits still.
+    assertEquals([...client.block(Call.Sync, new Uint8Array(1), limit)], [id + 1]);
+  }
+  worker.terminate();
+  client.fail(new TdsmError("NodeClosed", "planted"));
+  await Promise.all(waiting);
+});
+
+Deno.test("EngineClient.block lets what waits for room go first", async () => {
+  const slots = new CallSlots();
+  const client = new EngineClient(slots, NO_KICK);
+  const worker = await startEngine(
+    slots,
+    `let sum = 0;
+     const server = new CallServer(slots, (_, argument) => sum += argument.length, {});`,
+  );
+  // More than the ring holds; none of the promises gets a turn before this thread is blocked.
+  const text = "x".repeat(Ring.PAYLOAD_MAX_BYTES / 3);
+  const calls = Array.from({ length: 10 }, () => client.call(Call.Stats, text));
+  assertEquals(client.callSync(Call.Stats, "yz"), 10 * text.length + 2);
+  assertEquals((await Promise.all(calls)).at(-1), 10 * text.length);
+  worker.terminate();
+});
+
+Deno.test("EngineClient serves remote calls in order, none while its thread is blocked", async () => {
+  const slots = new CallSlots();
+  const client = new EngineClient(slots, NO_KICK);
+  const worker = await startEngine(
+    slots,
+    `let next = 1;
+     const server = new CallServer(slots, (_, count) => {
+       for (const end = next + count; next < end; next++) server.serve(next, new Uint8Array([next]));
+       return next;
+     }, {});`,
+  );
+  const served: number[] = [];
+  const all = Promise.withResolvers<void>();
+  client.serveCalls((id, payload) => {
+    assertEquals(payload[0], id);
+    served.push(id);
+    if (id === 1) {
+      // From within a call that is served, another blocks.
+      client.callSync(Call.Stats, 2);
+      assertEquals(served, [1]);
+    }
+    if (served.length === 5) all.resolve();
+  });
+  assertEquals(client.callSync(Call.Stats, 3), 4);
+  assertEquals(served, []);
+  await all.promise;
+  assertEquals(served, [1, 2, 3, 4, 5]);
+  client.fail(new TdsmError("NodeClosed", "planted"));
+  worker.terminate();
+});
+
+Deno.test("EngineClient.serveCalls ends when the client fails", async () => {
+  using bench = new Bench(() => null);
+  const served: number[] = [];
+  bench.client.serveCalls((id) => void served.push(id));
+  bench.server.serve(1, new Uint8Array(0));
+  await turns();
+  assertEquals(served, [1]);
+  bench.client.fail(new TdsmError("NodeClosed", "planted"));
+  bench.server.serve(2, new Uint8Array(0));
+  await turns();
+  assertEquals(served, [1]);
+});
+
+Deno.test("EngineClient.post has no answer, and says nothing once the client has failed", async () => {
+  const seen: number[] = [];
+  using bench = new Bench((call) => {
+    seen.push(call);
+    throw new TdsmError("PeerLost", "nobody is told this");
+  });
+  bench.client.post(Call.Stats, new Uint8Array([0xc0]));
+  assert(bench.server.poll());
+  await turns();
+  assertEquals(seen, [Call.Stats]);
+  bench.client.fail(new TdsmError("EngineFailed", "planted"));
+  bench.client.post(Call.Stats, new Uint8Array([0xc0]));
+  assertEquals(bench.server.poll(), false);
+});
+
+Deno.test("EngineClient.detach gives its slot to another, unless an answer is still to come", async () => {
+  using bench = new Bench(() => 1);
+  const closed = new TdsmError("NodeClosed", "planted");
+  const second = new EngineClient(bench.slots, NO_KICK);
+  second.detach(closed);
+  const third = new EngineClient(bench.slots, NO_KICK);
+  assertEquals(bench.slots.count, 2);
+  const call = third.call(Call.Stats);
+  third.detach(closed);
+  await assertRejects(() => call, TdsmError, "planted");
+  const fourth = new EngineClient(bench.slots, NO_KICK);
+  assertEquals(bench.slots.count, 3);
+  // The fourth has the same number for its call, and gets its own answer.
+  const own = fourth.call(Call.Stats);
+  bench.server.poll();
+  assertEquals(await own, 1);
+});
+
+/** Lets everything run that can. */
+async function turns(): Promise<void> {
+  for (let turn = 0; turn < 5; turn++) await new Promise((resolve) => setImmediate(resolve));
+}

@@ -96,6 +96,8 @@ export class TdsmError extends Error {
   readonly errno: number | undefined;
 
   /**
+   * Makes an error; where there is a cause, it is the error's `cause`.
+   *
    * @param code What went wrong.
    * @param message What happened and what to do about it, without a full stop at its end.
    * @param init The operation, errno and cause, as far as there are any.

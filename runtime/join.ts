@@ -130,7 +130,7 @@ function untilReady(worker: Worker, library: TdsmLibrary, slots: CallSlots): Pro
       case "closing":
         return closed.resolve();
       case "log":
-        return writeLog(data.level, data.text);
+        return writeLog(data.level, data.text, data.topic);
       default:
         data satisfies never;
     }

@@ -1,4 +1,5 @@
-import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertRejects, assertThrows } from "@std/assert";
+import { attach } from "./attach.ts";
 import { TdsmError } from "./errors.ts";
 import { join } from "./join.ts";
 import type { Node } from "./node.ts";
@@ -48,6 +49,8 @@ Deno.test("join: stats have every field, and they are numbers", async () => {
     "pagesZero",
     "pagesSent",
     "pagesInvalidated",
+    "pagesShared",
+    "pagesExclusive",
     "messagesSent",
     "messagesReceived",
     "bytesSent",
@@ -144,4 +147,33 @@ Deno.test("join says what it cannot do, and leaves nothing behind", async () => 
   assertEquals(none.code, "NoDirectory");
   assertMatch(none.message, /^Cannot join: no directory at 127\.0\.0\.1:1 /);
   assertEquals(directory.peers(), []);
+});
+
+Deno.test("join: what is asked of a cluster that has ended is refused, and never waits", async () => {
+  const directory = await host();
+  await using second = await joinTo(directory, true);
+  const waiting = assertRejects(() => second.semaphore(1).acquire(), TdsmError);
+  await directory.close();
+  await second.closed;
+  const errors = [
+    await waiting,
+    await assertRejects(() => second.semaphore(1).acquire(), TdsmError),
+    await assertRejects(() => second.barrier("b", 2).wait(), TdsmError),
+    await assertRejects(() => second.alloc(Int32Array, 1), TdsmError),
+    await assertRejects(() => second.free(second.view(Int32Array, 0, 1)), TdsmError),
+    assertThrows(() => second.mutex("m").lockSync(), TdsmError),
+  ];
+  assertEquals(errors.map((error) => (error as TdsmError).code), errors.map(() => "DirectoryLost"));
+});
+
+Deno.test("join: what other threads asked for before a node is closed is done first", async () => {
+  await using directory = await host();
+  for (let round = 0; round < 3; round++) {
+    const second = await joinTo(directory);
+    // Both are written before the engine gets to look, and it looks at the closing first.
+    using thread = attach(second.handle);
+    thread.semaphore(7n).release();
+    await second.close();
+    assert(directory.semaphore(7n).tryAcquire(), "the permit was lost");
+  }
 });

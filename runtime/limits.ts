@@ -125,3 +125,15 @@ export const BARRIER_PARTIES_MAX: number = SYNC_WAITING_MAX;
 export const ALLOCATIONS_MAX: number = 4 * MIB;
 /** The longest name of an allocation, in bytes of UTF-8. */
 export const ALLOCATION_NAME_MAX_BYTES = 255;
+/** How long the directory's node waits for what the others have counted, in milliseconds. */
+export const STATUS_MAX_MS = 2_000;
+/** The most counters that a node tells of itself. */
+export const COUNTERS_MAX = 64;
+/** The lines that wait for the log to be loaded. */
+export const LOG_WAITING_MAX = 1_024;
+/** The first Linux that maps a page write-protected by UFFDIO_CONTINUE, which a node needs: its major version. */
+export const KERNEL_MIN_MAJOR = 6;
+/** Its minor version. */
+export const KERNEL_MIN_MINOR = 4;
+/** The longest that a thread may be told to wait at a semaphore, barrier or mutex; timers count milliseconds in 31 bits. */
+export const WAIT_TIMEOUT_MAX_MS = 2_147_483_647;

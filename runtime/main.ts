@@ -4,7 +4,7 @@
 
 import { ABI_VERSION } from "../ffi/abi.ts";
 import { formatAddress } from "./address.ts";
-import { readEnvironment, resolveSettings } from "./config.ts";
+import { readEnvironment, resolveSettings, type Settings } from "./config.ts";
 import { settingsHelp } from "./config_help.ts";
 import { TdsmError } from "./errors.ts";
 import { startNode } from "./join.ts";
@@ -13,6 +13,9 @@ import { PROTOCOL_VERSION } from "./protocol/frame_layout.ts";
 import { serve } from "./run.ts";
 import { formatSize } from "./size.ts";
 import { VERSION } from "./version.ts";
+
+/** What the program can do but be a node, and how it says so. */
+const MODES = ["doctor", "status", "json"] as const;
 
 const HELP = `tdsm ${VERSION}: distributed shared memory for Deno
 
@@ -23,7 +26,10 @@ With it, joins that directory and serves until it ends.
 Ctrl-C ends the node.
 
 Options:
-${settingsHelp()}  --help     Show this
+${settingsHelp()}  --status   Show what every node of the directory's cluster holds and has moved, and end
+  --doctor   Show what this machine lacks for a node to run, and what mends it, and end
+  --json     With --status or --doctor, as JSON
+  --help     Show this
   --version  Show the versions
 `;
 
@@ -42,10 +48,9 @@ export async function main(args: readonly string[]): Promise<void> {
   }
   try {
     const { settings, rest } = resolveSettings({}, args, readEnvironment());
-    if (rest.length > 0) {
-      const message = `Cannot use ${rest.join(" ")}: --help tells what there is`;
-      throw new TdsmError("InvalidOption", message);
-    }
+    const { doctor, status, json } = readModes(rest);
+    if (doctor) return await showDoctor(settings, json);
+    if (status) return await showStatus(settings, json);
     // It has no work of its own, so the directory need not wait for it.
     const node = await startNode({ ...settings, rpcServer: true });
     try {
@@ -58,6 +63,43 @@ export async function main(args: readonly string[]): Promise<void> {
     console.error(`tdsm: error: ${error.message} (${error.code})`);
     Deno.exitCode = error.code === "InvalidOption" ? 2 : 1;
   }
+}
+
+/** The arguments that are none of the settings. */
+function readModes(rest: readonly string[]): Readonly<Record<typeof MODES[number], boolean>> {
+  const given = (mode: typeof MODES[number]): boolean => rest.includes(`--${mode}`);
+  const modes = { doctor: given("doctor"), status: given("status"), json: given("json") };
+  const unknown = rest.filter((argument) => !MODES.some((mode) => argument === `--${mode}`));
+  if (unknown.length > 0) {
+    const message = `Cannot use ${unknown.join(" ")}: --help tells what there is`;
+    throw new TdsmError("InvalidOption", message);
+  }
+  if (modes.doctor && modes.status || modes.json && !modes.doctor && !modes.status) {
+    const message = "Cannot use these together: --json goes with one of --status and --doctor";
+    throw new TdsmError("InvalidOption", message);
+  }
+  return modes;
+}
+
+async function showDoctor(settings: Settings, json: boolean): Promise<void> {
+  // What only few starts need is not loaded by the others.
+  const { canRun, examine, formatChecks } = await import("./doctor.ts");
+  const checks = examine(settings);
+  const healthy = canRun(checks);
+  await print(json ? `${JSON.stringify({ canRun: healthy, checks })}\n` : formatChecks(checks));
+  if (!healthy) Deno.exitCode = 1;
+}
+
+async function showStatus(settings: Settings, json: boolean): Promise<void> {
+  const { fetchStatus, formatStatus } = await import("./status.ts");
+  const { address: hostname, port, directoryAddress = { hostname, port } } = settings;
+  const status = await fetchStatus(directoryAddress);
+  await print(json ? `${JSON.stringify(status)}\n` : formatStatus(status));
+}
+
+/** Writes to stdout, all of it: this is the program, and not the library. */
+function print(text: string): Promise<void> {
+  return new Blob([text]).stream().pipeTo(Deno.stdout.writable, { preventClose: true });
 }
 
 function greet({ id, size, pageSize, address, port }: Node): void {

@@ -11,7 +11,12 @@ export class MutexLock implements Disposable {
   readonly #unlock: () => void;
   #held = true;
 
-  /** @param abandoned Whether the last holder is gone. @param unlock Gives the mutex back. */
+  /**
+   * Made by {@linkcode Mutex.lock} and its kin.
+   *
+   * @param abandoned Whether the last holder is gone.
+   * @param unlock Gives the mutex back.
+   */
   constructor(abandoned: boolean, unlock: () => void) {
     this.abandoned = abandoned;
     this.#unlock = unlock;
@@ -51,7 +56,12 @@ export class Mutex {
   readonly name: string;
   readonly #client: SyncClient;
 
-  /** @param client This thread's way to the directory. @param name The name. */
+  /**
+   * Made by `node.mutex`.
+   *
+   * @param client This thread's way to the directory.
+   * @param name The name.
+   */
   constructor(client: SyncClient, name: string) {
     this.#client = client;
     this.name = name;

@@ -57,7 +57,11 @@ export class Node extends NodeThread implements AsyncDisposable {
   readonly #modules = new Set<Disposable>();
   #closing: Promise<void> | undefined;
 
-  /** @param parts What the node is made of. */
+  /**
+   * Made by `join` and `run`.
+   *
+   * @param parts What the node is made of.
+   */
   constructor(parts: NodeParts) {
     super(parts);
     this.#parts = parts;
@@ -87,6 +91,10 @@ export class Node extends NodeThread implements AsyncDisposable {
     if (this.ended) throw closedError("load a module");
     const { library, region } = this.#parts;
     const module = await loadModule(this, library, region, path, symbols);
+    if (this.ended) {
+      module[Symbol.dispose]();
+      throw closedError("load a module");
+    }
     this.#modules.add(module);
     return module;
   }

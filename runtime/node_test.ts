@@ -1,4 +1,5 @@
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
+import type { TdsmLibrary } from "../ffi/library.ts";
 import type { NativeRegion } from "../ffi/native.ts";
 import { Call } from "./engine/calls.ts";
 import type { EngineClient } from "./engine_client.ts";
@@ -46,6 +47,8 @@ class Bench {
       port: 4000,
       region: region as unknown as NativeRegion,
       client: client as unknown as EngineClient,
+      library: { path: "libtdsm.so" } as TdsmLibrary,
+      slots: new SharedArrayBuffer(0),
       closed: new Promise(() => {}),
       terminate: (orderly: boolean) => void this.terminations.push(orderly),
     });

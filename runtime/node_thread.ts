@@ -74,13 +74,21 @@ export class NodeThread {
    * this user to serve only faults of user space, so such a call fails with `EFAULT`.
    */
   readonly userModeOnly: boolean;
-  /** This thread's way to the engine. */
+  /**
+   * This thread's way to the engine; not for programs.
+   *
+   * @internal
+   */
   protected readonly client: EngineClient;
   /** Whether this thread uses the node no more. */
   protected ended = false;
   readonly #sync: SyncClient;
 
-  /** @param parts What it is made of. */
+  /**
+   * Made by `join`, `run` and `attach`.
+   *
+   * @param parts What it is made of.
+   */
   constructor(parts: NodeThreadParts) {
     const { region, client } = parts;
     this.id = parts.id;
@@ -189,6 +197,8 @@ export class NodeThread {
     if (wrong !== undefined) throw new RangeError(wrong.message);
     this.#check("allocate");
     const answer = await this.client.call(Call.Allocate, request as unknown as ValueMap);
+    // The node may have been closed since the engine answered.
+    this.#check("allocate");
     const { offset, dirtyBytes } = answer as { offset: number; dirtyBytes: number };
     const bytes = length * Type.BYTES_PER_ELEMENT;
     const end = Number(offset) + bytes;
@@ -207,10 +217,11 @@ export class NodeThread {
    */
   async free(view: RegionView): Promise<void> {
     this.#check("free");
+    const { byteOffset: offset, byteLength: bytes } = view;
     if (view.buffer !== this.memory.buffer) {
       throw new TdsmError("NotAllocated", "Cannot free a view that is not over the region");
     }
-    const { byteOffset: offset, byteLength: bytes } = view;
+    if (bytes === 0) throw new TdsmError("NotAllocated", "Cannot free a view that is empty");
     await this.client.call(Call.Free, { offset, bytes });
   }
 

@@ -10,8 +10,12 @@ export interface PeerInfo {
   readonly port: number;
 }
 
-/** What a node has counted since it joined. */
+/** What a node has counted since it joined, and what it holds now. */
 export interface NodeStats {
+  /** Pages of which the node has a copy to read, and others may too. */
+  readonly pagesShared: number;
+  /** Pages of which the node has the only copy, to read and to write. */
+  readonly pagesExclusive: number;
   /** Page faults that were taken from the kernel. */
   readonly faults: number;
   /** Those that were served already when they were read. */

@@ -25,8 +25,7 @@ const program = new RpcProgram();
  *
  * @example Call the second node
  * ```ts
- * import type { Node } from "@tdsm/runtime";
- * import { rpc } from "./rpc.ts";
+ * import { type Node, rpc } from "@tdsm/runtime";
  *
  * const add = rpc("add", (a: number, b: number): number => a + b);
  * const bump = rpc("bump", (cells: Int32Array): void => {

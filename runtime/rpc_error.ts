@@ -32,7 +32,7 @@ export interface RemoteErrorInit {
  *
  * @example Tell it from a call that did not get through
  * ```ts
- * import { TdsmError } from "@tdsm/runtime";
+ * import { RemoteError, TdsmError } from "@tdsm/runtime";
  *
  * // To be given what a call has thrown.
  * function explain(error: unknown): string {

@@ -1,7 +1,7 @@
 /** Remote calls as they cross the rings between a program's threads and the engine. */
 
 const encoder = new TextEncoder();
-const decoder = new TextDecoder();
+const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
 /** A remote call on its way: the other node (called or calling), the procedure, the arguments. */
 export interface PackedRpcCall {

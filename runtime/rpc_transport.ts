@@ -4,8 +4,9 @@
 
 import { Call } from "./engine/calls.ts";
 import type { EngineClient } from "./engine_client.ts";
-import type { NodeThread } from "./node_thread.ts";
+import { closedError, type NodeThread } from "./node_thread.ts";
 import { bindRpc, serveCall } from "./rpc.ts";
+import { encodeFailure } from "./rpc_error.ts";
 import { packRpcCall, packRpcServed, unpackRpcAnswer, unpackRpcCall } from "./rpc_ring.ts";
 import type { RpcTransport } from "./rpc_types.ts";
 
@@ -39,6 +40,12 @@ export function serveRpc(node: NodeThread, client: EngineClient): () => void {
   const context = { self: node.id, memory: node.memory.buffer };
   client.serveCalls((id, bytes) => {
     const { procedure, payload } = unpackRpcCall(bytes);
+    // A node that closes waits for others, but has no region any more to serve them with.
+    if (context.memory.detached) {
+      const error = closedError(`serve ${procedure}`);
+      const failure = encodeFailure({ kind: "exception", error });
+      return client.post(Call.RpcServed, packRpcServed(id, false, failure));
+    }
     void serveCall(context, procedure, payload).then((reply) => {
       client.post(Call.RpcServed, packRpcServed(id, reply.ok, reply.payload));
     });

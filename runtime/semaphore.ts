@@ -26,7 +26,12 @@ export class Semaphore {
   readonly key: bigint;
   readonly #client: SyncClient;
 
-  /** @param client This thread's way to the directory. @param key The key. */
+  /**
+   * Made by `node.semaphore` and `node.makeSemaphore`.
+   *
+   * @param client This thread's way to the directory.
+   * @param key The key.
+   */
   constructor(client: SyncClient, key: bigint) {
     this.#client = client;
     this.key = key;

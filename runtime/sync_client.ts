@@ -8,6 +8,7 @@ import { encode } from "@std/msgpack/encode";
 import { Call } from "./engine/calls.ts";
 import type { EngineClient } from "./engine_client.ts";
 import { TdsmError } from "./errors.ts";
+import { WAIT_TIMEOUT_MAX_MS } from "./limits.ts";
 import { decodeFrame } from "./protocol/codec.ts";
 import { encodeSync, SYNC_MAX_BYTES } from "./protocol/sync_codec.ts";
 import {
@@ -58,9 +59,19 @@ export class SyncClient {
     answer.then((bytes) => answered(decode(bytes)), () => {});
   }
 
-  /** Asks, and waits for the answer without blocking. */
+  /**
+   * Asks, and waits for the answer without blocking.
+   *
+   * @param demand What is asked for.
+   * @param what The same in words, for messages.
+   * @param options How long to wait.
+   * @returns The answer.
+   * @throws {RangeError} When the time-out cannot be used.
+   * @throws {TdsmError} `TimedOut`, or why there is no answer; or the signal's reason.
+   */
   async ask(demand: SyncDemand, what: string, options: WaitOptions = {}): Promise<SyncReply> {
     const { signal, timeoutMs } = options;
+    checkTimeout(timeoutMs, what);
     signal?.throwIfAborted();
     const { id, answer } = this.#client.start(Call.Sync, this.#encode(demand));
     let why: (() => unknown) | undefined;
@@ -85,6 +96,7 @@ export class SyncClient {
 
   /** Asks, and blocks this thread until the answer is there. */
   askSync(demand: SyncDemand, what: string, { timeoutMs }: BlockOptions = {}): SyncReply {
+    checkTimeout(timeoutMs, what);
     const limit = timeoutMs === undefined ? undefined : { timeoutMs, cancel: Call.SyncCancel };
     const reply = decode(this.#client.block(Call.Sync, this.#encode(demand), limit));
     if (reply.status === SyncStatus.Cancelled) throw timedOut(what, timeoutMs!);
@@ -119,6 +131,14 @@ export function syncError({ status, parties }: SyncReply, what: string): TdsmErr
 export function checkCount(value: number, least: number, most: number, what: string): void {
   if (Number.isSafeInteger(value) && value >= least && value <= most) return;
   throw new RangeError(`Cannot use ${value} as ${what}: a whole number from ${least} to ${most}`);
+}
+
+/** Timers take what is longer for a millisecond. */
+function checkTimeout(timeoutMs: number | undefined, what: string): void {
+  if (timeoutMs === undefined || (timeoutMs >= 0 && timeoutMs <= WAIT_TIMEOUT_MAX_MS)) return;
+  const bounds =
+    `timeoutMs must be from 0 to ${WAIT_TIMEOUT_MAX_MS}; leave it out to wait for ever`;
+  throw new RangeError(`Cannot ${what} within ${timeoutMs} ms: ${bounds}`);
 }
 
 function timedOut(what: string, timeoutMs: number): TdsmError {

@@ -41,7 +41,14 @@ Deno.test("memtest: three consoles, and nobody has to end the second and the thi
   );
 });
 
-for (const flags of [[], ["--nodes=2"], ["--nodes=5", "--size=1MiB"], ["--page-size=2MiB"]]) {
+for (
+  const flags of [
+    [],
+    ["--nodes=2", "--workers=0"],
+    ["--nodes=5", "--size=1MiB", "--workers=1"],
+    ["--page-size=2MiB"],
+  ]
+) {
   Deno.test(`memtest: all by itself ${flags.join(" ")}`, async () => {
     await using cluster = new Cluster();
     const test = cluster.spawn("memtest", { args: [...ARGS, ...flags] });
@@ -108,15 +115,17 @@ Deno.test("memtest: what it cannot do, it says", async () => {
   await using cluster = new Cluster();
   const run = (args: string[], env = {}) =>
     cluster.spawn(args.join(" "), { args: [...ARGS, ...args], env }).exit();
-  const [help, nodes, small, lost] = await Promise.all([
+  const [help, nodes, workers, small, lost] = await Promise.all([
     run(["--help"]),
     run(["--nodes=1"]),
+    run(["--workers=17"]),
     run(["--size=16KiB"]),
     run(["--rpc-server", "--directory-address=127.0.0.1:1"], { JOIN_TIMEOUT_MS: "100" }),
   ]);
-  assertEquals([help.code, nodes.code, small.code, lost.code], [0, 2, 1, 1]);
+  assertEquals([help, nodes, workers, small, lost].map(({ code }) => code), [0, 2, 2, 1, 1]);
   assertMatch(help.stdout, /--nodes N/);
   assertMatch(nodes.stderr, /--nodes must be a whole number from 2/);
+  assertMatch(workers.stderr, /--workers must be a whole number from 0 to 16/);
   assertMatch(small.stderr, /The region has 4 pages; the test needs 8/);
   assertMatch(lost.stderr, /^memtest: error: Cannot join: no directory at 127\.0\.0\.1:1 /);
 });

@@ -2,11 +2,12 @@
  * Who is let into a cluster, and who is not and why.
  */
 
-import { type Address, formatAddress } from "../address.ts";
+import { type Address, formatAddress, isLoopback } from "../address.ts";
 import { TdsmError, type TdsmErrorCode } from "../errors.ts";
 import { NODE_ID_MAX, NODES_MAX } from "../limits.ts";
 import { PROTOCOL_VERSION } from "../protocol/codec.ts";
 import type { Control, HelloControl, RefuseControl } from "../protocol/control.ts";
+import type { StatusRequestControl } from "../protocol/status_control.ts";
 import { DIRECTORY_NODE } from "../protocol/home.ts";
 import type { NodeId } from "../protocol/messages.ts";
 import { formatSize } from "../size.ts";
@@ -72,8 +73,7 @@ export function objectionToHello(control: Control, door: Doorkeeper): RefuseCont
   }
   if (control.protocolVersion !== PROTOCOL_VERSION) {
     const { protocolVersion, release } = control;
-    const theirs = `protocol version ${protocolVersion} (release ${release})`;
-    return refuse("VersionMismatch", `${theirs} asked for, this is ${PROTOCOL_VERSION}`);
+    return otherVersion(`${protocolVersion} (release ${release})`);
   }
   if (control.node === 0) return objectionToJoin(control, door);
   if (control.session !== door.session) return refuse("JoinRefused", "it is of another cluster");
@@ -91,11 +91,7 @@ function objectionToJoin(
   { size, pageSize }: HelloControl,
   { self, region, directory, nodes, nextId }: Doorkeeper,
 ): RefuseControl | undefined {
-  if (self !== DIRECTORY_NODE) {
-    const { address: hostname, port } = directory!;
-    const at = formatAddress({ hostname, port });
-    return refuse("JoinRefused", `it is not the directory, which is at ${at}`);
-  }
+  if (self !== DIRECTORY_NODE) return notDirectory(directory!);
   if (size !== undefined && size !== region.size) {
     const [asked, has] = [formatSize(size), formatSize(region.size)];
     return refuse("RegionMismatch", `size ${asked} asked for, the directory's region has ${has}`);
@@ -111,6 +107,54 @@ function objectionToJoin(
   return undefined;
 }
 
+/**
+ * Why whoever asks for the state of the cluster is not told.
+ *
+ * @param request The request.
+ * @param door What there is to know of the cluster.
+ * @returns The answer to give; `undefined` when it is told.
+ */
+export function objectionToStatus(
+  { protocolVersion }: StatusRequestControl,
+  { self, directory }: Pick<Doorkeeper, "self" | "directory">,
+): RefuseControl | undefined {
+  if (protocolVersion !== PROTOCOL_VERSION) return otherVersion(`${protocolVersion}`);
+  return self === DIRECTORY_NODE ? undefined : notDirectory(directory!);
+}
+
+/**
+ * Why a node cannot join from where it listens: the directory is on another machine, whose nodes
+ * cannot reach a loopback address of this one.
+ *
+ * @param listening The IP address on which the node listens.
+ * @param ends The IP addresses of both ends of its connection to the directory.
+ * @param directory The directory, as it was named.
+ * @returns The error; `undefined` when it can join.
+ */
+export function objectionToLoopback(
+  listening: string,
+  { local, remote }: { readonly local: string; readonly remote: string },
+  directory: Address,
+): TdsmError | undefined {
+  // A connection within one machine has the same address at both ends, or stays on loopback.
+  if (!isLoopback(listening) || isLoopback(remote) || local === remote) return undefined;
+  const message = `Cannot join: the directory at ${formatAddress(directory)} is on another ` +
+    `machine, and this node listens at ${listening}, where only its own machine reaches it. ` +
+    `Name an address of this machine: --address ${local}`;
+  return new TdsmError("InvalidOption", message, { operation: "join" });
+}
+
+function otherVersion(theirs: string): RefuseControl {
+  const reason = `protocol version ${theirs} asked for, this is ${PROTOCOL_VERSION}: ` +
+    "run the same release on every node";
+  return refuse("VersionMismatch", reason);
+}
+
+function notDirectory({ address: hostname, port }: Peer): RefuseControl {
+  const at = formatAddress({ hostname, port });
+  return refuse("JoinRefused", `it is not the directory, which is at ${at}`);
+}
+
 function refuse(code: TdsmErrorCode, reason: string): RefuseControl {
   return { kind: "refuse", code, reason };
 }
@@ -120,13 +164,15 @@ function refuse(code: TdsmErrorCode, reason: string): RefuseControl {
  *
  * @param control What it answered.
  * @param address Where it is.
+ * @param operation What was wanted.
  * @returns The error.
  */
-export function refusal(control: Control, address: Address): TdsmError {
+export function refusal(control: Control, address: Address, operation = "join"): TdsmError {
   if (control.kind !== "refuse") {
     return new TdsmError("ProtocolViolation", `${control.kind} instead of an answer`);
   }
   const code = REFUSAL_CODES.find((known) => known === control.code) ?? "JoinRefused";
-  const message = `Cannot join: the node at ${formatAddress(address)} refuses: ${control.reason}`;
-  return new TdsmError(code, message, { operation: "join" });
+  const at = formatAddress(address);
+  const message = `Cannot ${operation}: the node at ${at} refuses: ${control.reason}`;
+  return new TdsmError(code, message, { operation });
 }

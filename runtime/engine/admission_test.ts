@@ -2,7 +2,13 @@ import { assertEquals, assertMatch } from "@std/assert";
 import { NODE_ID_MAX, NODES_MAX } from "../limits.ts";
 import { PROTOCOL_VERSION } from "../protocol/codec.ts";
 import type { HelloControl } from "../protocol/control.ts";
-import { type Doorkeeper, objectionToHello, refusal } from "./admission.ts";
+import {
+  type Doorkeeper,
+  objectionToHello,
+  objectionToLoopback,
+  objectionToStatus,
+  refusal,
+} from "./admission.ts";
 
 const MIB = 1024 * 1024;
 
@@ -59,7 +65,7 @@ Deno.test("objectionToHello has a code and a reason for each refusal", () => {
       "version",
       objectionToHello({ ...JOIN, protocolVersion: PROTOCOL_VERSION + 1 }, DIRECTORY),
       "VersionMismatch",
-      /release 1\.2\.3/,
+      /^protocol version 2 \(release 1\.2\.3\) asked for, this is 1: run the same release/,
     ],
     ["not the directory", objectionToHello(JOIN, NODE), "JoinRefused", /at 10\.0\.0\.1:9634$/],
     [
@@ -133,4 +139,34 @@ Deno.test("refusal says who refused and why, with no code that a peer made up", 
     "ProtocolViolation",
     "closing instead of an answer",
   ]);
+});
+
+Deno.test("objectionToStatus lets look who speaks this version, at the directory's node", () => {
+  const ask = { kind: "statusRequest", protocolVersion: PROTOCOL_VERSION } as const;
+  assertEquals(objectionToStatus(ask, DIRECTORY), undefined);
+  const newer = objectionToStatus({ ...ask, protocolVersion: 2 }, DIRECTORY);
+  assertEquals(newer?.code, "VersionMismatch");
+  assertMatch(newer!.reason, /^protocol version 2 asked for, this is 1: /);
+  assertMatch(objectionToStatus(ask, NODE)!.reason, /at 10\.0\.0\.1:9634$/);
+});
+
+Deno.test("objectionToLoopback: nobody else reaches a node that listens on loopback", () => {
+  const at = { hostname: "directory.example", port: 9634 };
+  const far = { local: "10.0.0.2", remote: "10.0.0.1" };
+  for (const listening of ["127.0.0.1", "::1"]) {
+    const error = objectionToLoopback(listening, far, at);
+    assertEquals(error?.code, "InvalidOption");
+    assertMatch(
+      error!.message,
+      /directory\.example:9634 is on another machine.*--address 10\.0\.0\.2$/,
+    );
+  }
+  assertEquals(objectionToLoopback("10.0.0.2", far, at), undefined);
+  assertEquals(objectionToLoopback("0.0.0.0", far, at), undefined);
+  const near = [
+    { local: "10.0.0.1", remote: "10.0.0.1" },
+    { local: "127.0.0.1", remote: "127.0.0.2" },
+    { local: "::1", remote: "::1" },
+  ];
+  for (const ends of near) assertEquals(objectionToLoopback("127.0.0.1", ends, at), undefined);
 });

@@ -10,6 +10,7 @@ import { encode } from "@std/msgpack/encode";
 import type { ValueType } from "../std/msgpack_encode.d.ts";
 import { TdsmError, type TdsmErrorCode } from "../errors.ts";
 import type { CallSlots, Ring, RingRecord } from "./ring.ts";
+import { RingWriter } from "./ring_writer.ts";
 
 /** What can be asked. */
 export const Call = {
@@ -78,7 +79,7 @@ export class CallServer {
   readonly #slots: CallSlots;
   readonly #handler: CallHandler;
   readonly #raw: RawHandlers;
-  readonly #rings: { calls: Ring; answers: Ring }[] = [];
+  readonly #rings: { calls: Ring; answers: RingWriter }[] = [];
 
   /** @param slots The rings. @param handler Who answers. @param raw Who answers what is raw. */
   constructor(slots: CallSlots, handler: CallHandler, raw: RawHandlers) {
@@ -90,7 +91,7 @@ export class CallServer {
   /** Takes every call that waits; whether there was one. */
   poll(): boolean {
     const { count } = this.#slots;
-    while (this.#rings.length < count) this.#rings.push(this.#slots.rings(this.#rings.length));
+    while (this.#rings.length < count) this.#open();
     let any = false;
     for (let slot = 0; slot < this.#rings.length; slot++) {
       const { calls, answers } = this.#rings[slot]!;
@@ -104,16 +105,23 @@ export class CallServer {
 
   /** Has the thread that joined serve a remote call. */
   serve(id: number, payload: Uint8Array): void {
-    void this.#slots.rings(0).answers.pushWhenRoom(Answer.Serve, id, payload);
+    if (this.#rings.length === 0) this.#open();
+    void this.#rings[0]!.answers.push(Answer.Serve, id, payload);
   }
 
-  #dispatch(slot: number, record: RingRecord, answers: Ring): void {
+  /** Takes note of one more slot. */
+  #open(): void {
+    const { calls, answers } = this.#slots.rings(this.#rings.length);
+    this.#rings.push({ calls, answers: new RingWriter(answers) });
+  }
+
+  #dispatch(slot: number, record: RingRecord, answers: RingWriter): void {
     const { call, payload } = record;
     const raw: RawCall = {
       slot,
       call,
       payload,
-      respond: (bytes) => void answers.pushWhenRoom(Answer.Value, call, bytes),
+      respond: (bytes) => void answers.push(Answer.Value, call, bytes),
       reject: (error) => void this.#reject(record, answers, error),
     };
     switch (record.kind) {
@@ -130,20 +138,20 @@ export class CallServer {
     }
   }
 
-  async #serve(record: RingRecord, answers: Ring): Promise<void> {
+  async #serve(record: RingRecord, answers: RingWriter): Promise<void> {
     try {
       const result = this.#handler(record.kind as Call, decode(record.payload));
       const value = result instanceof Promise ? await result : result;
       // Number 0 stands for what nobody waits for.
       if (record.call === 0) return;
-      await answers.pushWhenRoom(Answer.Value, record.call, encode(value ?? null));
+      await answers.push(Answer.Value, record.call, encode(value ?? null));
     } catch (error) {
       if (record.call !== 0) await this.#reject(record, answers, error);
     }
   }
 
-  async #reject({ call }: RingRecord, answers: Ring, error: unknown): Promise<void> {
-    await answers.pushWhenRoom(Answer.Error, call, encode({ ...packError(error) }));
+  async #reject({ call }: RingRecord, answers: RingWriter, error: unknown): Promise<void> {
+    await answers.push(Answer.Error, call, encode({ ...packError(error) }));
   }
 }
 

@@ -18,8 +18,20 @@ import type { Control, HelloControl, RefuseControl, WelcomeControl } from "../pr
 import { DIRECTORY_NODE } from "../protocol/home.ts";
 import type { GrantMessage, Message, NodeId } from "../protocol/messages.ts";
 import type { RpcMessage } from "../protocol/rpc_codec.ts";
+import type {
+  NodeStatusControl,
+  StatsControl,
+  StatsRequestControl,
+} from "../protocol/status_control.ts";
 import type { SyncMessage } from "../protocol/sync_messages.ts";
-import { objectionToHello, type Peer, refusal, type RegionSettings } from "./admission.ts";
+import {
+  objectionToHello,
+  objectionToLoopback,
+  objectionToStatus,
+  type Peer,
+  refusal,
+  type RegionSettings,
+} from "./admission.ts";
 import { connectToDirectory, connectToPeer, listen, shakeHands } from "./handshake.ts";
 import { Link, type LinkHandlers } from "./link.ts";
 import { type LinkCounters, Sender } from "./sender.ts";
@@ -45,6 +57,10 @@ export interface ClusterHandlers {
   rpc(from: NodeId, message: RpcMessage, payload: Uint8Array): void;
   /** A message about allocations. */
   allocation(from: NodeId, message: AllocatorControl): void;
+  /** A question about what nodes have counted, or its answer. */
+  stats(from: NodeId, control: StatsRequestControl | StatsControl): void;
+  /** At the directory's node: what all nodes have counted. */
+  status(): Promise<NodeStatusControl[]>;
   /** At the directory's node: a node has joined. */
   joined(peer: Peer): void;
   /** At the directory's node: a node's link has ended. */
@@ -150,6 +166,7 @@ export class Cluster {
     welcomed: (region: RegionSettings) => void,
   ): Promise<void> {
     const connection = await connectToDirectory(directory, timeoutMs);
+    this.#requireReachable(connection, directory);
     try {
       const hello = { ...this.#hello(), ...defined(wanted) };
       await this.#greet(connection, hello, (control, link) => {
@@ -165,6 +182,16 @@ export class Cluster {
         `like a directory of this release: ${describe(error)}`;
       throw new TdsmError(code, message, { operation: "join", cause: error });
     }
+  }
+
+  /** Nodes of other machines must be able to connect to this one. */
+  #requireReachable(connection: Deno.TcpConn, directory: Address): void {
+    const { localAddr, remoteAddr } = connection;
+    const ends = { local: localAddr.hostname, remote: remoteAddr.hostname };
+    const refused = objectionToLoopback(this.address.hostname, ends, directory);
+    if (refused === undefined) return;
+    connection.close();
+    throw refused;
   }
 
   /** Queues a message; {@linkcode flush} sends. Nothing is sent to those who are gone. */
@@ -401,10 +428,13 @@ export class Cluster {
         if (refused !== undefined) {
           link.say(refused);
           this.#depart(link);
-          // Two that dial each other refuse one of their connections, and nothing is wrong.
-          dropped(this.#isMember(control) ? 4 : 2, refused.reason);
+          // Two that dial each other refuse one of their connections, and nothing is wrong; nor is
+          // it when somebody looks at the wrong node.
+          const harmless = this.#isMember(control) || control.kind === "statusRequest";
+          dropped(harmless ? 4 : 2, refused.reason);
           return DEAF;
         }
+        if (control.kind === "statusRequest") return this.#report(link);
         const hello = control as HelloControl;
         return hello.node === 0 ? this.#admit(hello, link) : this.#meet(hello.node, link);
       });
@@ -423,6 +453,10 @@ export class Cluster {
 
   /** Why whoever says this is not let in, or `undefined` when it is. */
   #objection(control: Control): RefuseControl | undefined {
+    if (control.kind === "statusRequest") {
+      const directory = this.#peers.get(DIRECTORY_NODE);
+      return objectionToStatus(control, { self: this.#self, directory });
+    }
     return objectionToHello(control, {
       self: this.#self,
       session: this.#session,
@@ -434,6 +468,21 @@ export class Cluster {
       isLinked: (node) => this.#links.has(node),
       isDialled: (node) => this.#senders.has(node),
     });
+  }
+
+  /** At the directory's node: tells somebody who only looks what there is, and ends the link. */
+  #report(link: Link): LinkHandlers {
+    const report = async (): Promise<void> => {
+      const statuses = await this.#handlers.status();
+      const { size, pageSize, compression } = this.#region!;
+      const nodes = statuses.length;
+      link.say({ kind: "clusterStatus", size, pageSize, compression, nodes });
+      for (const status of statuses) link.say(status);
+      this.#depart(link);
+    };
+    const reported = report().finally(() => this.#departing.delete(reported));
+    this.#departing.add(reported);
+    return DEAF;
   }
 
   /** At the directory's node: takes a new node in. */
@@ -492,6 +541,9 @@ export class Cluster {
       case "freed":
       case "allocationFailed":
         return this.#handlers.allocation(from, control);
+      case "statsRequest":
+      case "stats":
+        return this.#handlers.stats(from, control);
       case "refuse":
         // Only that node is lost to the directory, not the cluster.
         if (this.#self === DIRECTORY_NODE) break;

@@ -7,7 +7,7 @@ import { openLibrary, type TdsmLibrary } from "../../ffi/library.ts";
 import { die, NativeRegion } from "../../ffi/native.ts";
 import type { Settings } from "../config.ts";
 import { TdsmError } from "../errors.ts";
-import { formatAddress } from "../address.ts";
+import { formatAddress, isLoopback } from "../address.ts";
 import {
   CLOSE_REMINDER_MS,
   DEATH_MESSAGE_MAX_MS,
@@ -17,16 +17,22 @@ import {
 } from "../limits.ts";
 import { Engine } from "../protocol/engine.ts";
 import { DIRECTORY_NODE } from "../protocol/home.ts";
-import type { NodeId } from "../protocol/messages.ts";
+import type { Message, NodeId } from "../protocol/messages.ts";
 import type { EngineEvent } from "../protocol/output.ts";
+import type { LogTopic } from "../log.ts";
+import type { NodeStats } from "../node_types.ts";
+import type { Counters } from "../protocol/status_control.ts";
 import type { ValueType } from "../std/msgpack_encode.d.ts";
 import type { RegionSettings } from "./admission.ts";
 import { Call, CallServer, type PackedError, packError } from "./calls.ts";
 import { Cluster } from "./cluster.ts";
-import { Driver } from "./driver.ts";
+import { Driver, type MessageSink } from "./driver.ts";
+import { describeMessage, levelOf, PAGE_LEVEL } from "./message_log.ts";
 import { CallSlots } from "./ring.ts";
 import { RpcService } from "./rpc_service.ts";
 import { Services } from "./services.ts";
+import { SyncLog } from "./sync_log.ts";
+import { StatusService } from "./status_service.ts";
 
 /** What the program's thread sends to begin with. */
 export interface EngineStart {
@@ -60,7 +66,12 @@ export type EngineNews =
   /** The directory's node has closed the cluster. */
   | { readonly kind: "closing" }
   /** Something to log. */
-  | { readonly kind: "log"; readonly level: number; readonly text: string };
+  | {
+    readonly kind: "log";
+    readonly level: number;
+    readonly text: string;
+    readonly topic: LogTopic;
+  };
 
 /** One node's engine. */
 export class EngineHost {
@@ -74,7 +85,10 @@ export class EngineHost {
   #driver: Driver | undefined;
   #services: Services | undefined;
   #rpc: RpcService | undefined;
+  #status: StatusService | undefined;
   #failure: TdsmError | undefined;
+  /** Why nothing can be asked of other nodes any more. */
+  #refusal: TdsmError | undefined;
   #ending = false;
   #doomed = false;
   /** Called whenever peers came or went, or the node failed. */
@@ -93,12 +107,18 @@ export class EngineHost {
       message: (from, message) => {
         // Permits must not be granted to a node that is going.
         if (message.kind === "leave") this.#served(() => this.#services!.peerLost(from));
+        this.#trace("from", from, message);
         this.#driver!.input({ kind: "message", from, message });
       },
       sync: (from, message) => this.#served(() => this.#services!.sync(from, message)),
       allocation: (from, message) => this.#served(() => this.#services!.allocation(from, message)),
       rpc: (from, message, payload) =>
         this.#served(() => this.#rpc!.receive(from, message, payload)),
+      stats: (from, control) => {
+        const reason = this.#served(() => this.#status!.receive(from, control));
+        if (reason !== undefined) this.#tell({ kind: "violation", node: from, reason });
+      },
+      status: () => this.#served(() => this.#status!.gather()),
       joined: ({ id }) => {
         this.#services!.peerJoined(id);
         this.#driver!.input({ kind: "peerJoined", node: id });
@@ -173,7 +193,8 @@ export class EngineHost {
 
   /** Opens the region and begins to serve it. */
   #open({ size, pageSize, runPages, holdTimeUs, compression }: RegionSettings): void {
-    const { settings: { pollTimeUs } } = this.#start;
+    const { settings } = this.#start;
+    const { pollTimeUs, semLogLevel } = settings;
     const region = this.#region = NativeRegion.open(this.#library, { size, pageSize });
     const engine = this.#engine = new Engine({
       self: this.#cluster.self,
@@ -188,15 +209,19 @@ export class EngineHost {
       sendSync: (to, message) => this.#cluster.sendSync(to, message),
       sendControl: (to, message) => this.#cluster.sendControl(to, message),
       violation: (node, reason) => this.#tell({ kind: "violation", node, reason }),
+      renew: (first, count) => this.#driver!.input({ kind: "renew", first, count }),
+      log: new SyncLog(semLogLevel, (level, text) => {
+        this.#post({ kind: "log", level, text, topic: "sync" });
+      }),
     });
     const calls = new CallServer(this.#slots, (call, argument) => this.#serve(call, argument), {
       sync: (call) => {
-        if (this.#failure !== undefined) call.reject(this.#failure);
+        if (this.#refusal !== undefined) call.reject(this.#refusal);
         else this.#served(() => this.#services!.request(call));
       },
       syncCancel: (slot, call) => this.#served(() => this.#services!.cancel(slot, call)),
       rpc: (call) => {
-        if (this.#failure !== undefined) call.reject(this.#failure);
+        if (this.#refusal !== undefined) call.reject(this.#refusal);
         else this.#served(() => this.#rpc!.request(call));
       },
       rpcServed: (payload) => this.#served(() => this.#rpc!.served(payload)),
@@ -206,10 +231,17 @@ export class EngineHost {
       isPresent: (node) => this.#cluster.isPresent(node),
       serve: (id, payload) => calls.serve(id, payload),
     });
+    const { hostname: address, port } = this.#cluster.address;
+    this.#status = new StatusService({
+      self: { id: this.#cluster.self, address, port },
+      peers: () => this.#cluster.peers,
+      stats: () => this.#stats(),
+      send: (to, control) => this.#cluster.sendControl(to, control),
+    });
     this.#driver = new Driver({
       engine,
       region,
-      sink: this.#cluster,
+      sink: settings.logLevel < PAGE_LEVEL ? this.#cluster : this.#traced(this.#cluster),
       slots: this.#slots,
       calls,
       pollTimeUs,
@@ -239,12 +271,14 @@ export class EngineHost {
       case Call.Stats:
         return this.#stats();
       case Call.Allocate: {
+        if (this.#refusal !== undefined) throw this.#refusal;
         const request = argument as unknown as Parameters<Services["allocate"]>[0];
         return this.#served(() => this.#services!.allocate(request));
       }
       case Call.Zeroed:
         return this.#served(() => this.#services!.zeroed(Number(argument)) ?? null);
       case Call.Free: {
+        if (this.#refusal !== undefined) throw this.#refusal;
         const { offset, bytes } = argument as { offset: number; bytes: number };
         return this.#served(() => this.#services!.free(Number(offset), Number(bytes)))
           .then(() => null);
@@ -259,8 +293,9 @@ export class EngineHost {
     }
   }
 
-  #stats(): ValueType {
+  #stats(): NodeStats & Counters {
     return {
+      ...this.#engine!.cache.copies,
       ...this.#engine!.counters,
       ...this.#cluster.counters,
       ...this.#driver!.counters,
@@ -308,9 +343,11 @@ export class EngineHost {
         return this.#cluster.expel(event.node, event.reason);
       case "peerGone":
         this.#rpc!.peerLost(event.node);
+        this.#status!.peerLost(event.node);
         return this.#cluster.forget(event.node);
       case "nodeLeft":
         this.#rpc!.peerLost(event.node);
+        this.#status!.peerLost(event.node);
         return this.#cluster.release(event.node);
       case "left":
         // The directory ends the connection now, and that is no failure.
@@ -327,6 +364,7 @@ export class EngineHost {
     if (this.#ending) return;
     this.#log(2, `Node ${node} is lost: ${reason}. Pages that only it had are lost with it`);
     this.#served(() => this.#services!.peerLost(node));
+    this.#status!.peerLost(node);
     this.#driver!.input({ kind: "peerLost", node });
   }
 
@@ -339,8 +377,7 @@ export class EngineHost {
     this.#left.resolve();
     const message = "The directory's node has closed the cluster: no page can be fetched any more";
     const error = new TdsmError("DirectoryLost", message);
-    this.#services?.fail(error);
-    this.#rpc?.fail(error);
+    this.#refuse(error);
     this.#refuseFaults(error);
   }
 
@@ -351,11 +388,18 @@ export class EngineHost {
     this.#failure = error instanceof TdsmError ? error : new TdsmError(packed.code, packed.message);
     this.#post({ kind: "failed", error: packed });
     this.#cluster.abort();
-    this.#services?.fail(this.#failure);
-    this.#rpc?.fail(this.#failure);
+    this.#refuse(this.#failure);
     this.#notify();
     this.#left.resolve();
     this.#refuseFaults(this.#failure);
+  }
+
+  /** Other nodes answer nothing any more: not what was asked, nor what will be. */
+  #refuse(error: TdsmError): void {
+    if (this.#refusal !== undefined) return;
+    this.#refusal = error;
+    this.#services?.fail(error);
+    this.#rpc?.fail(error);
   }
 
   /** Whoever faults from here on waits for something that never comes. */
@@ -376,11 +420,30 @@ export class EngineHost {
   }
 
   #log(level: number, text: string): void {
-    if (level <= this.#start.settings.logLevel) this.#post({ kind: "log", level, text });
+    if (level > this.#start.settings.logLevel) return;
+    this.#post({ kind: "log", level, text, topic: "runtime" });
+  }
+
+  #trace(way: "from" | "to", node: NodeId, message: Message): void {
+    if (this.#start.settings.logLevel < PAGE_LEVEL) return;
+    this.#log(levelOf(message), `${describeMessage(message)}, ${way} node ${node}`);
+  }
+
+  /** Sends by another sink, and logs it. */
+  #traced(sink: MessageSink): MessageSink {
+    return {
+      send: (to, message, payload, encoding) => {
+        this.#trace("to", to, message);
+        sink.send(to, message, payload, encoding);
+      },
+      flush: () => sink.flush(),
+    };
   }
 
   /** Leaves the cluster, or ends it. */
   async #close(): Promise<void> {
+    // What other threads of the program asked before, such as to release a semaphore, goes first.
+    await Promise.resolve();
     if (!this.#ending && this.#failure === undefined) {
       if (this.#cluster.self === DIRECTORY_NODE) await this.#untilOthersFinish();
       else await this.#leave();
@@ -413,12 +476,10 @@ export class EngineHost {
   async #shut(): Promise<void> {
     this.#ending = true;
     this.#notify();
+    this.#refuse(new TdsmError("NodeClosed", "Cannot go on: the node is closed"));
+    this.#status?.end();
     await this.#cluster.close();
     await this.#driver?.stop();
     this.#region?.[Symbol.dispose]();
   }
-}
-
-function isLoopback(hostname: string): boolean {
-  return hostname === "::1" || hostname.startsWith("127.");
 }

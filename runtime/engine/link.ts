@@ -5,7 +5,7 @@
 
 import { TdsmError } from "../errors.ts";
 import { LINK_CLOSE_MAX_MS } from "../limits.ts";
-import { Encoding, type FrameBounds, type Malformed } from "../protocol/codec.ts";
+import { Encoding, type FrameBounds, type Malformed, PROTOCOL_VERSION } from "../protocol/codec.ts";
 import type { Control } from "../protocol/control.ts";
 import { describeFrameReason, Framer } from "../protocol/framer.ts";
 import type { GrantMessage, Message } from "../protocol/messages.ts";
@@ -30,6 +30,9 @@ export interface LinkHandlers {
   ended(error: unknown): void;
 }
 
+/** How much is read at once of what nobody wants. */
+const DISCARD_BYTES = 16 * 1024;
+
 /** A connection to a peer. */
 export class Link {
   readonly #bounds: () => FrameBounds;
@@ -41,6 +44,8 @@ export class Link {
   /** Resolves when `#sender` is the one that writes. */
   #carries: Promise<void> = Promise.resolve();
   #ended = false;
+  /** Resolves when the link has ended. */
+  readonly #over: PromiseWithResolvers<void> = Promise.withResolvers();
   /** When something last arrived, by `performance.now()`. */
   heardAt: number = performance.now();
 
@@ -94,9 +99,12 @@ export class Link {
     });
   }
 
-  /** Ends the link once everything that was queued is on its way, or cannot be, or takes too long. */
+  /**
+   * Ends the link once the other side has everything that was queued and has ended it too, or
+   * cannot, or takes too long.
+   */
   async closeWhenSent(): Promise<void> {
-    await this.#sent();
+    await this.#finishSending(() => this.#over.promise);
     this.#end(undefined);
   }
 
@@ -105,11 +113,23 @@ export class Link {
     this.#end(undefined);
   }
 
-  /** Resolves when everything that was queued is on its way; in time even if the peer does not read. */
-  async #sent(): Promise<void> {
+  /**
+   * Sends what was queued, says that nothing follows, and waits for the other side to end; in time
+   * even if it does not. A socket that is closed while bytes of it are unread is reset, and a reset
+   * takes from the other side what it has not read yet: the last word, most likely.
+   */
+  async #finishSending(otherEnds: () => Promise<void>): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
     const timer = setTimeout(resolve, LINK_CLOSE_MAX_MS);
-    void this.#carries.then(() => this.#sender.drained()).then(resolve);
+    const finish = async (): Promise<void> => {
+      await this.#carries;
+      await this.#sender.drained();
+      if (this.#ended) return;
+      await this.#connection.closeWrite();
+      await otherEnds();
+    };
+    // A connection that fails has ended.
+    finish().then(resolve, resolve);
     await promise;
     clearTimeout(timer);
   }
@@ -123,6 +143,7 @@ export class Link {
     } catch {
       // It is closed already; that is what was wanted.
     }
+    this.#over.resolve();
     this.#handlers.ended(error);
   }
 
@@ -185,16 +206,24 @@ export class Link {
 
   /** Ends over a frame that is none. Whoever at least began like a node is told why. */
   #reject({ reason, detail }: Malformed): Promise<never> {
-    const code = reason === "BadVersion" ? "VersionMismatch" : "ProtocolViolation";
-    const error = new TdsmError(code, describeFrameReason(reason, detail));
+    const other = reason === "BadVersion";
+    const what = other ? `${detail}, this is ${PROTOCOL_VERSION}` : detail;
+    const code = other ? "VersionMismatch" : "ProtocolViolation";
+    const error = new TdsmError(code, describeFrameReason(reason, what));
     return reason === "BadMagic" ? Promise.reject(error) : this.#refuse(error);
   }
 
   /** Ends over an error, and tells the other side. */
   async #refuse(error: TdsmError): Promise<never> {
     this.say({ kind: "refuse", code: error.code, reason: error.message });
-    await this.#sent();
+    await this.#finishSending(() => this.#discard());
     throw error;
+  }
+
+  /** Reads until the other side ends, and takes nothing of it. */
+  async #discard(): Promise<void> {
+    const bytes = new Uint8Array(DISCARD_BYTES);
+    while (!this.#ended && await this.#connection.read(bytes) !== null);
   }
 
   /** All of a grant's bytes are there; a promise when they are not what they should be. */

@@ -96,12 +96,16 @@ async function writeAll(connection: Deno.Conn, bytes: Uint8Array): Promise<void>
   }
 }
 
+/** Reads until the link says no more, and then ends this side too, which the link waits for. */
 async function readAll(connection: Deno.Conn): Promise<Uint8Array> {
   const chunks: number[] = [];
   const buffer = new Uint8Array(65_536);
   for (;;) {
     const count = await connection.read(buffer);
-    if (count === null) return Uint8Array.from(chunks);
+    if (count === null) {
+      await connection.closeWrite();
+      return Uint8Array.from(chunks);
+    }
     chunks.push(...buffer.subarray(0, count));
   }
 }
@@ -270,11 +274,12 @@ Deno.test("Link ends over packed pages that are broken, and says why", async () 
       await new Promise((resolve) => setTimeout(resolve, 0));
     }
     await writeAll(bench.raw, bytes.subarray(split));
+    const answer = await readAll(bench.raw);
     const error = await bench.ended.promise as TdsmError;
     assertEquals(error.code, "ProtocolViolation");
     assertEquals(error.message, describePackedReason("StoredMismatch"));
     assertEquals(
-      await readAll(bench.raw),
+      answer,
       controlFrame({
         kind: "refuse",
         code: "ProtocolViolation",
@@ -315,7 +320,7 @@ Deno.test("Link ends with an error when its peer closes inside of a page; the gr
   const bytes = frame(grant(1, 2), pattern(2 * PAGE, 1));
   await writeAll(bench.raw, bytes.subarray(0, bytes.length - 1));
   await bench.raw.closeWrite();
-  assertMatch((await bench.ended.promise as Error).message, /ended inside of a page/);
+  assertMatch((await bench.ended.promise as Error).message, /ended inside of a frame/);
   assertEquals(bench.heard, []);
 });
 

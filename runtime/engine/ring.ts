@@ -11,7 +11,7 @@ import { TdsmError } from "../errors.ts";
 import { CALL_RING_BYTES, CALL_SLOTS_MAX } from "../limits.ts";
 
 /** Words at the start of the buffer. */
-const Control = { Asleep: 0, Slots: 1, Words: 16 } as const;
+const Control = { Asleep: 0, Slots: 1, Taken: 16, Words: 16 + CALL_SLOTS_MAX } as const;
 /** Words of a ring, before its bytes. Each position has a cache line of its own. */
 const RingWord = { Written: 0, Read: 16, Words: 32 } as const;
 /** A record's header: payload bytes, kind, call; records begin at multiples of this. */
@@ -101,6 +101,16 @@ export class Ring {
     Atomics.notify(this.#words, RingWord.Written);
   }
 
+  /** How far the reader has come. */
+  get readPosition(): number {
+    return Atomics.load(this.#words, RingWord.Read);
+  }
+
+  /** Resolves when the reader has come further than this. */
+  async untilReadBeyond(position: number): Promise<void> {
+    await Atomics.waitAsync(this.#words, RingWord.Read, position).value;
+  }
+
   /** Resolves when there is a record. */
   async untilRecord(): Promise<void> {
     const read = Atomics.load(this.#words, RingWord.Read);
@@ -111,20 +121,11 @@ export class Ring {
   pushSync(kind: number, call: number, payload: Uint8Array, timeoutMs: number): boolean {
     const giveUpAt = performance.now() + timeoutMs;
     for (;;) {
-      const read = Atomics.load(this.#words, RingWord.Read);
+      const read = this.readPosition;
       if (this.push(kind, call, payload)) return true;
       const leftMs = giveUpAt - performance.now();
       if (leftMs <= 0) return false;
       Atomics.wait(this.#words, RingWord.Read, read, leftMs);
-    }
-  }
-
-  /** Writes a record as soon as there is room for it. */
-  async pushWhenRoom(kind: number, call: number, payload: Uint8Array): Promise<void> {
-    for (;;) {
-      const read = Atomics.load(this.#words, RingWord.Read);
-      if (this.push(kind, call, payload)) return;
-      await Atomics.waitAsync(this.#words, RingWord.Read, read).value;
     }
   }
 }
@@ -141,15 +142,27 @@ export class CallSlots {
     this.#control = new Int32Array(this.buffer, 0, Control.Words);
   }
 
-  /** The slots in use: 0, 1, … one less than this. */
+  /** The slots that are or were in use: 0, 1, … one less than this. */
   get count(): number {
-    return Math.min(Atomics.load(this.#control, Control.Slots), CALL_SLOTS_MAX);
+    return Atomics.load(this.#control, Control.Slots);
   }
 
   /** Takes a slot for this thread; `undefined` when all are taken. */
   claim(): number | undefined {
-    const slot = Atomics.add(this.#control, Control.Slots, 1);
-    return slot < CALL_SLOTS_MAX ? slot : undefined;
+    for (let slot = 0; slot < CALL_SLOTS_MAX; slot++) {
+      if (Atomics.compareExchange(this.#control, Control.Taken + slot, 0, 1) !== 0) continue;
+      // Those before it were taken at this moment, each by a thread that does the same.
+      for (let count = this.count; count <= slot; count = this.count) {
+        Atomics.compareExchange(this.#control, Control.Slots, count, slot + 1);
+      }
+      return slot;
+    }
+    return undefined;
+  }
+
+  /** Lets another thread take a slot: nothing that this one has asked for is still to be answered. */
+  release(slot: number): void {
+    Atomics.store(this.#control, Control.Taken + slot, 0);
   }
 
   /** The rings of a slot. */

@@ -17,6 +17,8 @@ export interface RpcServiceOptions {
   isPresent(node: NodeId): boolean;
   /** Has the program serve a call. */
   serve(id: number, payload: Uint8Array): void;
+  /** The largest number of a call, after which they begin anew; 2^32 - 1 where nothing is said. */
+  readonly numberMax?: number;
 }
 
 /** One node's remote calls. */
@@ -26,8 +28,8 @@ export class RpcService {
   readonly #calls = new Map<number, { to: NodeId; procedure: string; call: RawCall }>();
   /** The calls that this node serves. */
   readonly #served = new Map<number, { from: NodeId; ticket: number }>();
-  #nextTicket = 1;
-  #nextServed = 1;
+  #lastTicket = 0;
+  #lastServed = 0;
 
   /** @param options The node. */
   constructor(options: RpcServiceOptions) {
@@ -41,8 +43,7 @@ export class RpcService {
       const message = `Cannot call ${procedure} on node ${node}: there is no such node now`;
       return call.reject(new TdsmError("PeerAbsent", message, { operation: procedure }));
     }
-    const ticket = this.#nextTicket;
-    this.#nextTicket = ticket === 0xffff_ffff ? 1 : ticket + 1;
+    const ticket = this.#lastTicket = this.#newNumber(this.#lastTicket, this.#calls);
     this.#calls.set(ticket, { to: node, procedure, call });
     this.#options.send(node, { kind: "rpcCall", ticket, procedure }, payload);
   }
@@ -60,8 +61,7 @@ export class RpcService {
   /** A message of a remote call has arrived. */
   receive(from: NodeId, message: RpcMessage, payload: Uint8Array): void {
     if (message.kind === "rpcCall") {
-      const id = this.#nextServed;
-      this.#nextServed = id === 0xffff_ffff ? 1 : id + 1;
+      const id = this.#lastServed = this.#newNumber(this.#lastServed, this.#served);
       this.#served.set(id, { from, ticket: message.ticket });
       return this.#options.serve(id, packRpcCall(from, message.procedure, payload));
     }
@@ -87,5 +87,12 @@ export class RpcService {
   fail(error: TdsmError): void {
     for (const { call } of this.#calls.values()) call.reject(error);
     this.#calls.clear();
+  }
+
+  /** The number after the last one that is not in use. */
+  #newNumber(last: number, used: ReadonlyMap<number, unknown>): number {
+    const { numberMax = 0xffff_ffff } = this.#options;
+    do last = last === numberMax ? 1 : last + 1; while (used.has(last));
+    return last;
   }
 }

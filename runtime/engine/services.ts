@@ -21,6 +21,7 @@ import {
 } from "../protocol/sync_messages.ts";
 import { Synchronizer } from "../protocol/synchronizer.ts";
 import type { RawCall } from "./calls.ts";
+import type { SyncLog } from "./sync_log.ts";
 
 /** What the services need of their node. */
 export interface ServicesOptions {
@@ -35,6 +36,12 @@ export interface ServicesOptions {
   sendControl(to: NodeId, message: AllocatorInput | AllocatorOutput): void;
   /** A node broke the protocol. */
   violation(node: NodeId, reason: string): void;
+  /** At the directory's node: nobody needs what was on these pages, as they are given out anew. */
+  renew?(first: number, count: number): void;
+  /** The largest ticket, after which they begin anew; 2^32 - 1 where nothing is said. */
+  readonly ticketMax?: number;
+  /** Is told what is asked for, and how that ended. */
+  readonly log?: SyncLog;
 }
 
 /** An allocation that waits for its answer. */
@@ -51,6 +58,8 @@ export class Services {
   /** Only at the directory's node. */
   readonly #synchronizer: Synchronizer | undefined;
   readonly #allocator: AllocatorServer | undefined;
+  /** At the directory's node: who may allocate. Memory given to others would be nobody's to zero. */
+  readonly #members = new Set<NodeId>();
   /** The threads' requests that wait, by ticket. */
   readonly #calls = new Map<number, RawCall>();
   /** Which of them would lock a mutex. */
@@ -59,7 +68,7 @@ export class Services {
   readonly #locks = new Set<number>();
   readonly #asked = new Map<number, Asked>();
   readonly #buffer = new Uint8Array(SYNC_MAX_BYTES);
-  #nextTicket = 1;
+  #lastTicket = 0;
 
   /** @param options The node. */
   constructor(options: ServicesOptions) {
@@ -71,8 +80,10 @@ export class Services {
       reply: (to, reply) => this.#reply(to, reply),
       violation,
     });
-    this.#synchronizer.peerJoined(options.self);
-    const allocator = new Allocator({ size, pageSize, reservedBytes: 0 });
+    this.peerJoined(options.self);
+    const renew = (offset: number, bytes: number): void =>
+      options.renew?.(offset / pageSize, bytes / pageSize);
+    const allocator = new Allocator({ size, pageSize, reservedBytes: 0, renew });
     this.#allocator = new AllocatorServer(allocator, {
       send: (to, message) => this.#answer(to, message),
       violation,
@@ -81,11 +92,13 @@ export class Services {
 
   /** At the directory's node: a node has joined. */
   peerJoined(node: NodeId): void {
+    this.#members.add(node);
     this.#synchronizer?.peerJoined(node);
   }
 
   /** At the directory's node: a node is gone, or going. */
   peerLost(node: NodeId): void {
+    this.#members.delete(node);
     this.#synchronizer?.peerLost(node);
     this.#allocator?.peerLost(node);
   }
@@ -104,8 +117,9 @@ export class Services {
       case "allocate":
       case "zeroed":
       case "free":
-        if (this.#allocator !== undefined) return this.#allocator.receive(from, message);
-        break;
+        if (this.#allocator === undefined) break;
+        // What a node still asks while it leaves is dropped, as the synchronizer does.
+        return this.#members.has(from) ? this.#allocator.receive(from, message) : undefined;
       default:
         if (from === DIRECTORY_NODE) return this.#answered(message);
     }
@@ -164,20 +178,22 @@ export class Services {
     for (const call of this.#calls.values()) call.reject(error);
     for (const { reject } of this.#asked.values()) reject(error);
     this.#calls.clear();
+    this.#locking.clear();
     this.#asked.clear();
+    this.#options.log?.end();
   }
 
   #newTicket(): number {
-    do {
-      this.#nextTicket = this.#nextTicket === 0xffff_ffff ? 1 : this.#nextTicket + 1;
-    } while (
-      this.#calls.has(this.#nextTicket) || this.#locks.has(this.#nextTicket) ||
-      this.#asked.has(this.#nextTicket)
+    const { ticketMax = 0xffff_ffff } = this.#options;
+    let ticket = this.#lastTicket;
+    do ticket = ticket === ticketMax ? 1 : ticket + 1; while (
+      this.#calls.has(ticket) || this.#locks.has(ticket) || this.#asked.has(ticket)
     );
-    return this.#nextTicket;
+    return this.#lastTicket = ticket;
   }
 
   #ask(message: SyncRequest): void {
+    this.#options.log?.asked(message);
     if (this.#synchronizer !== undefined) this.#synchronizer.request(DIRECTORY_NODE, message);
     else this.#options.sendSync(DIRECTORY_NODE, message);
   }
@@ -194,6 +210,7 @@ export class Services {
       return this.#options.violation(DIRECTORY_NODE, reason);
     }
     this.#calls.delete(reply.ticket);
+    this.#options.log?.answered(reply);
     const { Done, Abandoned } = SyncStatus;
     const granted = reply.status === Done || reply.status === Abandoned;
     if (this.#locking.delete(reply.ticket) && granted) this.#locks.add(reply.ticket);
@@ -203,8 +220,14 @@ export class Services {
   #allocation(make: (ticket: number) => AllocatorInput): Promise<AllocatorOutput> {
     const ticket = this.#newTicket();
     const { promise, resolve, reject } = Promise.withResolvers<AllocatorOutput>();
+    const message = make(ticket);
     this.#asked.set(ticket, { resolve, reject });
-    this.#tellAllocator(make(ticket));
+    try {
+      this.#tellAllocator(message);
+    } catch (error) {
+      this.#asked.delete(ticket);
+      throw error;
+    }
     return promise;
   }
 

@@ -42,6 +42,8 @@ export interface AllocatorOptions {
   readonly reservedBytes: number;
   /** How many allocations may live at one time; {@linkcode ALLOCATIONS_MAX} where nothing is said. */
   readonly allocationsMax?: number;
+  /** Is told of whole pages that were in use and are given out anew, before they are. */
+  readonly renew?: (offset: number, bytes: number) => void;
 }
 
 /** An allocation. */
@@ -171,7 +173,7 @@ export class Allocator {
     const align = this.#alignment(request);
     const arena = packed === true ? this.#arena(node) : undefined;
     const place = arena === undefined
-      ? this.#pages.take(roundUp(bytes, this.#options.pageSize), align)
+      ? this.#takePages(roundUp(bytes, this.#options.pageSize), align)
       : this.#pack(arena, roundUp(bytes, PACKED_UNIT_BYTES), align);
     if (place === undefined) return this.#outOfMemory(request, bytes);
 
@@ -303,10 +305,30 @@ export class Allocator {
     }
     if (named.zeroing !== 0) return { kind: "pending" };
     named.zeroing = node;
+    this.#renewCells(named);
     return { kind: "allocated", offset, dirtyBytes, created: true };
   }
 
+  /** The node that zeroed an allocation is gone, and maybe its pages with it: nobody needs them. */
+  #renewCells({ request, offset }: Named): void {
+    const { pageSize, renew } = this.#options;
+    const end = offset + request.length * ELEMENT_BYTES[request.type];
+    const start = roundUp(offset, pageSize);
+    // On the last page of what is packed there may be others.
+    const stop = request.packed === true ? roundDown(end, pageSize) : roundUp(end, pageSize);
+    if (start < stop) renew?.(start, stop - start);
+  }
+
   /** The arena of a node; it stays only once something is packed in it. */
+  /** Takes whole pages from the region: nobody needs what was on them. */
+  #takePages(bytes: number, align: number): Place | undefined {
+    const place = this.#pages.take(bytes, align);
+    if (place !== undefined && place.dirtyFrom < place.offset + bytes) {
+      this.#options.renew?.(place.offset, bytes);
+    }
+    return place;
+  }
+
   #arena(node: NodeId): Arena {
     return this.#arenas.get(node) ??
       { node, holes: new Holes(PACKED_UNIT_BYTES), allocations: 0 };
@@ -326,7 +348,7 @@ export class Allocator {
   #grow({ holes }: Arena, bytes: number, align: number): Place | undefined {
     const { pageSize } = this.#options;
     const taken = roundUp(bytes, pageSize);
-    const pages = this.#pages.take(taken, Math.max(align, pageSize));
+    const pages = this.#takePages(taken, Math.max(align, pageSize));
     if (pages === undefined) return undefined;
     const { offset: first, dirtyFrom } = pages;
     const offset = roundDown(first + taken - bytes, align);

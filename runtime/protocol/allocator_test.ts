@@ -246,6 +246,37 @@ Deno.test("a name that is being zeroed can be given up by who zeroes, and by nob
   assertEquals<string[]>(freeRefusal(allocator.free(1, offset, 16)), expected);
 });
 
+Deno.test("whoever keeps the pages is told which are given out anew, packed or not", () => {
+  const renewed: [page: number, count: number][] = [];
+  const allocator = create({
+    renew: (offset, bytes) => void renewed.push([offset / PAGE, bytes / PAGE]),
+  });
+  const first = allocate(allocator, 1, "Uint8Array", 4 * PAGE);
+  assertEquals([first.offset, renewed], [12 * PAGE, []]);
+  allocator.free(1, first.offset, 4 * PAGE);
+  allocate(allocator, 2, "Uint8Array", PAGE + 1);
+  allocate(allocator, 2, "Uint8Array", 1, { packed: true });
+  assertEquals(renewed, [[14, 2], [13, 1]]);
+  allocate(allocator, 2, "Uint8Array", 1, { packed: true });
+  assertEquals(renewed.length, 2, "the page is in use, by the node's own");
+});
+
+Deno.test("the pages of a name are given out anew when the node that zeroes them is lost", () => {
+  const renewed: [page: number, count: number][] = [];
+  const allocator = create({
+    renew: (offset, bytes) => void renewed.push([offset / PAGE, bytes / PAGE]),
+  });
+  allocator.free(1, allocate(allocator, 1, "Uint8Array", 16 * PAGE).offset, 16 * PAGE);
+  for (const packed of [false, true]) {
+    const request = { type: "Uint8Array", length: PAGE + 16, packed, name: `${packed}` } as const;
+    allocator.allocate(1, request);
+    allocator.nodeLost(1);
+    allocator.allocate(2, request);
+  }
+  // Of the packed one's two pages, one may have others on it.
+  assertEquals(renewed, [[14, 2], [14, 2], [12, 2], [13, 1]]);
+});
+
 Deno.test("exhaustion says what is free and how to have more", () => {
   const allocator = create();
   const offsets = Array.from({ length: 16 }, () => allocate(allocator, 1, "Int8Array", 1).offset);

@@ -90,6 +90,14 @@ export class PageCache {
     for (const [page, state] of this.states.entries()) yield [page, state as PageState];
   }
 
+  /** How many pages this node has copies of, to read and to write. */
+  get copies(): { readonly pagesShared: number; readonly pagesExclusive: number } {
+    return {
+      pagesShared: this.states.count(PageState.Shared),
+      pagesExclusive: this.states.count(PageState.Exclusive),
+    };
+  }
+
   /** Whether a thread of this node waits for a page. */
   get isAwaited(): boolean {
     return this.pending.some(({ waiting }) => waiting.length > 0);

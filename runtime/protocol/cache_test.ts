@@ -223,3 +223,23 @@ Deno.test("request numbers begin anew at the end of 32 bits", () => {
     ] as typeof outbox.messages,
   );
 });
+
+Deno.test("a cache knows how many pages it has to read and to write", () => {
+  const { cache } = setUp();
+  for (const page of [7, 20]) cache.fault(page, Access.Read);
+  cache.grant(3, grantOf(7, 1, 1), 0);
+  cache.grant(3, grantOf(20, 1, 2, { access: Access.Write }), 0);
+  assertEquals(cache.copies, { pagesShared: 1, pagesExclusive: 1 });
+  cache.demand({
+    kind: "forward",
+    access: Access.Read,
+    first: 20,
+    count: 1,
+    requester: 4,
+    request: 9,
+    invalidated: [],
+  }, 0);
+  assertEquals(cache.copies, { pagesShared: 2, pagesExclusive: 0 });
+  cache.demand({ kind: "invalidate", first: 7, count: 1, requester: 4, request: 10 }, 0);
+  assertEquals(cache.copies, { pagesShared: 1, pagesExclusive: 0 });
+});

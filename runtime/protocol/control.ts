@@ -37,6 +37,7 @@ import {
 } from "./control_field.ts";
 import { malformed } from "./frame_reason.ts";
 import type { NodeId } from "./messages.ts";
+import { STATUS_SHAPES, type StatusControl } from "./status_control.ts";
 
 export type { PeerAddress } from "./control_field.ts";
 
@@ -124,7 +125,8 @@ export type Control =
   | PeerJoinedControl
   | PingControl
   | ClosingControl
-  | AllocatorControl;
+  | AllocatorControl
+  | StatusControl;
 
 /** The fields of each kind, with the type that the interface says. */
 type Shapes = {
@@ -166,6 +168,7 @@ const SHAPES: Shapes = {
   ping: {},
   closing: {},
   ...ALLOCATOR_SHAPES,
+  ...STATUS_SHAPES,
 };
 
 /** One kind's fields, where which kind it is does not matter. */

@@ -3,7 +3,13 @@
  */
 
 import type { ValueType } from "../std/msgpack_encode.d.ts";
-import { ADDRESS_MAX_BYTES, CONTROL_TEXT_MAX, NODE_ID_MAX, NODES_MAX } from "../limits.ts";
+import {
+  ADDRESS_MAX_BYTES,
+  CONTROL_TEXT_MAX,
+  COUNTERS_MAX,
+  NODE_ID_MAX,
+  NODES_MAX,
+} from "../limits.ts";
 import { PORT_MAX } from "../address.ts";
 
 /** How one field is read and written. */
@@ -58,6 +64,8 @@ export function integer(least: number, most: number): FieldCodec<number> {
   };
 }
 
+const amount = integer(0, Number.MAX_SAFE_INTEGER);
+
 /** A number of 64 bits. */
 export const u64: FieldCodec<bigint> = {
   read: (value) => typeof value === "bigint" && value >= 0n && value <= U64_MAX ? value : undefined,
@@ -102,6 +110,26 @@ export const node: FieldCodec<number> = integer(1, NODE_ID_MAX);
 
 /** A TCP port that somebody listens on. */
 export const port: FieldCodec<number> = integer(1, PORT_MAX);
+
+/** What was counted, by name. The names are a matter of the release: who reads shows what there is. */
+export const counters: FieldCodec<Readonly<Record<string, number>>> = {
+  read(value) {
+    if (typeof value !== "object" || value === null) return undefined;
+    if (Array.isArray(value) || value instanceof Uint8Array) return undefined;
+    const entries = Object.entries(value);
+    if (entries.length > COUNTERS_MAX) return undefined;
+    const counted: [name: string, count: number][] = [];
+    for (const [name, entry] of entries) {
+      const count = amount.read(entry);
+      if (count === undefined || !WORD_PATTERN.test(name)) return undefined;
+      counted.push([name, count]);
+    }
+    return Object.fromEntries(counted);
+  },
+  write: (value) =>
+    Object.fromEntries(Object.entries(value).map(([name, count]) => [name, amount.write(count)])),
+  optional: false,
+};
 
 /** Where nodes can be reached, each as `[id, address, port]`: names would double the bytes. */
 export const peers: FieldCodec<readonly PeerAddress[]> = {

@@ -18,6 +18,7 @@ import {
 } from "./messages.ts";
 import type { Outbox } from "./output.ts";
 import { Access, contains, type PageRun } from "./page.ts";
+import { involves, type Transaction } from "./transaction.ts";
 
 /** What a directory must know. */
 export interface DirectoryOptions {
@@ -31,28 +32,6 @@ export interface DirectoryOptions {
 interface Waiting {
   readonly from: NodeId;
   readonly message: RequestMessage;
-}
-
-interface Transaction extends PageRun {
-  readonly requester: NodeId;
-  readonly request: number;
-  /** What the requester will have; with `content` "zero" more than it asked for. */
-  readonly access: Access;
-  content: Content;
-  /** The node that sends the bytes; 0 when none are sent. */
-  source: NodeId;
-  /** The nodes that drop their copies. */
-  invalidated: NodeId[];
-  /** The node whose loss makes the pages lost, if it comes to that. */
-  lostNode: NodeId;
-  /** A party died: holders must be checked when this ends. */
-  disturbed: boolean;
-  /** The source that died; its requester has yet to tell whether the bytes came in time. */
-  lostSource: NodeId;
-  /** The requester died; these nodes have yet to tell whether they kept their copies. */
-  aborting: NodeId[] | undefined;
-  /** The nodes that kept their copies because the requester died. */
-  refused: NodeId[];
 }
 
 /** The pages that this node is the home of. */
@@ -156,6 +135,14 @@ export class Directory {
       } else if (transaction.lostSource === node && requester === from) {
         this.#findSource(transaction);
       }
+    }
+  }
+
+  /** Nobody needs what was on these pages: those that are lost are as if nobody had ever had them. */
+  renew(run: PageRun): void {
+    for (const page of this.lost.keys()) {
+      // A page with a transaction under way is lost for its requester, whatever comes after.
+      if (contains(run, page) && !this.busy(page)) this.lost.delete(page);
     }
   }
 
@@ -390,9 +377,4 @@ export class Directory {
       if (this.leaving.has(node)) this.#advanceLeaving(node);
     }
   }
-}
-
-/** Whether a transaction is to give something to a node, or to take it. */
-function involves({ requester, source, invalidated }: Transaction, node: NodeId): boolean {
-  return requester === node || source === node || invalidated.includes(node);
 }

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertFalse } from "@std/assert";
 import { Directory } from "./directory.ts";
-import type { NodeId } from "./messages.ts";
+import { Content, type NodeId } from "./messages.ts";
 import { Outbox } from "./output.ts";
 import { Access, type PageRun } from "./page.ts";
 
@@ -32,6 +32,21 @@ Deno.test("pages of the largest region have their holders, at no cost for those 
   transact(2, Access.Write, 0);
   assertEquals(directory.copies(PAGES - 1), { owner: 64, nodes: [33, 64] });
   assertEquals(directory.copies(0), { owner: 2, nodes: [2] });
+});
+
+Deno.test("pages that were lost are zero again once nobody needs what was on them", () => {
+  const { directory, take, transact } = setUp(3);
+  transact(2, Access.Write, 5, 3);
+  directory.peerLost(2);
+  directory.peerLostSeen(1, 2);
+  directory.peerLostSeen(3, 2);
+  directory.renew({ first: 6, count: 1 });
+  take();
+  const contents = [5, 6, 7].map((page) => {
+    const [message] = transact(3, Access.Read, page);
+    return message?.kind === "grant" ? message.content : message?.kind;
+  });
+  assertEquals(contents, [Content.Lost, Content.Zero, Content.Lost]);
 });
 
 Deno.test("requests outside of the region are violations", () => {

@@ -29,6 +29,8 @@ export type Input =
   | { readonly kind: "peerJoined"; readonly node: NodeId }
   /** At the directory's node: the connection to a node has ended. */
   | { readonly kind: "peerLost"; readonly node: NodeId }
+  /** At the directory's node: nobody needs what was on these pages. */
+  | { readonly kind: "renew"; readonly first: number; readonly count: number }
   /** This node wants to leave. Its threads touch the region no more. */
   | { readonly kind: "leave" }
   /** The deadline has passed. */
@@ -122,6 +124,8 @@ export class Engine {
         return this.directory?.peerJoined(input.node);
       case "peerLost":
         return this.directory?.peerLost(input.node);
+      case "renew":
+        return this.directory?.renew(input);
       case "leave":
         this.cache.leave();
         return this.#outbox.send(DIRECTORY_NODE, { kind: "leave" });

@@ -46,6 +46,8 @@ export type FrameReason =
   | "SyncNameInvalid"
   /** A procedure's name is not UTF-8. */
   | "RpcNameInvalid"
+  /** More arguments, or a longer result, than a remote call carries. */
+  | "RpcPayloadTooLong"
   /** The body of a control message is not one map of MessagePack. */
   | "ControlNotMap"
   /** A control message without a kind that this version knows. */
@@ -99,6 +101,7 @@ const TEXTS: Readonly<Record<FrameReason, string>> = {
   SyncCountOutOfBounds: "has a count of permits or parties out of bounds",
   SyncNameInvalid: "has a name that is not UTF-8",
   RpcNameInvalid: "has a procedure's name that is not UTF-8",
+  RpcPayloadTooLong: "announces more bytes than a remote call carries",
   ControlNotMap: "has a body that is not one map of MessagePack",
   ControlKindUnknown: "has an unknown kind of control message",
   ControlFieldMissing: "has a control message with a field missing",

@@ -6,16 +6,18 @@ import {
   ofKind,
   readGoldenFrames,
 } from "../../tests/testdata/frames.ts";
+import { RPC_MESSAGES } from "../../tests/testdata/rpc_frames.ts";
 import { CONTROL_MAX_BYTES } from "../limits.ts";
 import type { Control } from "./control.ts";
 import { Framer } from "./framer.ts";
 import type { Message } from "./messages.ts";
+import type { RpcMessage } from "./rpc_codec.ts";
 
 const golden = readGoldenFrames();
 
 /** What came out of a framer. */
 interface Received {
-  readonly said: (Message | Control)[];
+  readonly said: (Message | Control | RpcMessage)[];
   readonly payloads: Uint8Array[];
 }
 
@@ -55,7 +57,8 @@ function receive(stream: Uint8Array, stepBytes: number): Received {
       case "control":
         received.said.push(frame.control);
         break;
-      case "message": {
+      case "message":
+      case "rpc": {
         received.said.push(frame.message);
         if (frame.payloadBytes === 0) break;
         const payload = new Uint8Array(frame.payloadBytes);
@@ -74,7 +77,7 @@ function receive(stream: Uint8Array, stepBytes: number): Received {
 function makeStream(): { stream: Uint8Array; expected: Received } {
   const expected: Received = { said: [], payloads: [] };
   const parts: Uint8Array[] = [];
-  for (const { label, message, payloadBytes } of MESSAGES) {
+  for (const { label, message, payloadBytes } of [...MESSAGES, ...RPC_MESSAGES]) {
     expected.said.push(message);
     parts.push(golden.get(label)!);
     if (payloadBytes === 0) continue;

@@ -7,6 +7,13 @@ const CHUNK_PAGES = 4096;
 /** A sparse array of bytes, indexed by page number; zero where nothing was set. */
 export class PageTable {
   readonly #chunks = new Map<number, Uint8Array>();
+  /** How many pages have each byte but zero. */
+  readonly #counts = new Uint32Array(256);
+
+  /** How many pages have this byte, which is not zero. */
+  count(value: number): number {
+    return this.#counts[value]!;
+  }
 
   /** The page's byte. */
   get(page: number): number {
@@ -26,9 +33,18 @@ export class PageTable {
         chunk = new Uint8Array(CHUNK_PAGES);
         this.#chunks.set(index, chunk);
       }
-      chunk?.fill(value, page - start, stop - start);
+      if (chunk !== undefined) this.#set(chunk, page - start, stop - start, value);
       page = stop;
     }
+  }
+
+  #set(chunk: Uint8Array, from: number, to: number, value: number): void {
+    for (let offset = from; offset < to; offset++) {
+      const old = chunk[offset]!;
+      if (old !== 0) this.#counts[old]!--;
+    }
+    chunk.fill(value, from, to);
+    if (value !== 0) this.#counts[value]! += to - from;
   }
 
   /** Each page whose byte is not zero, with it, in ascending order within a chunk. */

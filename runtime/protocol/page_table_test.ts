@@ -31,3 +31,15 @@ Deno.test("pages at both ends of the largest region cost two chunks, and clearin
   table.fill(LAST_PAGE, 1, 2);
   assertEquals([...table.entries()], [[0, 1], [LAST_PAGE, 2]]);
 });
+
+Deno.test("pages are counted by what they have, whatever they had before", () => {
+  const table = new PageTable();
+  const counts = () => [table.count(1), table.count(2)];
+  table.fill(4000, 200, 1);
+  assertEquals(counts(), [200, 0]);
+  table.fill(4090, 10, 2);
+  table.fill(4090, 10, 2);
+  assertEquals(counts(), [190, 10]);
+  table.fill(0, LAST_PAGE + 1, 0);
+  assertEquals(counts(), [0, 0]);
+});

@@ -61,6 +61,7 @@ const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
  * @param target Where to write; {@linkcode RPC_FRAME_MAX_BYTES} from `offset` on are enough for any.
  * @param offset Where the frame begins, in bytes.
  * @returns The bytes written.
+ * @throws {RangeError} Where the procedure's name is empty or too long, or the target too short for it.
  */
 export function encodeRpc(
   message: RpcMessage,
@@ -74,7 +75,11 @@ export function encodeRpc(
   let size = FRAME_HEADER_BYTES;
   if (message.kind === "rpcCall") {
     const name = target.subarray(offset + size, offset + RPC_FRAME_MAX_BYTES);
-    size += encoder.encodeInto(message.procedure, name).written;
+    const { read, written } = encoder.encodeInto(message.procedure, name);
+    if (read < message.procedure.length || read === 0) {
+      throw new RangeError(`Cannot encode procedure ${JSON.stringify(message.procedure)}`);
+    }
+    size += written;
   } else target[offset + Offset.Content] = message.ok ? 1 : 0;
   const type = message.kind === "rpcCall" ? FrameType.RpcCall : FrameType.RpcAnswer;
   putPrefix(target, offset, size, type);
@@ -112,7 +117,7 @@ export function decodeRpcFrame(
     if (!used && value !== 0) return malformed("UnusedFieldNotZero", value);
   }
   const payloadBytes = getU32(bytes, start + Offset.PayloadBytes);
-  if (payloadBytes > RPC_MAX_BYTES) return malformed("PayloadMismatch", payloadBytes);
+  if (payloadBytes > RPC_MAX_BYTES) return malformed("RpcPayloadTooLong", payloadBytes);
   const ticket = getU32(bytes, start + Offset.Request);
   if (!isCall) {
     const message: RpcMessage = { kind: "rpcAnswer", ticket, ok: content === 1 };

@@ -3,7 +3,7 @@
  */
 
 import { assert, assertEquals } from "@std/assert";
-import { CONTROL_MAX_BYTES, NODE_ID_MAX, NODES_MAX } from "../../runtime/limits.ts";
+import { CONTROL_MAX_BYTES, NODE_ID_MAX, NODES_MAX, RPC_MAX_BYTES } from "../../runtime/limits.ts";
 import {
   type Decoded,
   decodeFrame,
@@ -16,6 +16,7 @@ import { decodeControl, encodeControl } from "../../runtime/protocol/control.ts"
 import { FRAME_REASONS } from "../../runtime/protocol/frame_reason.ts";
 import { Framer } from "../../runtime/protocol/framer.ts";
 import type { Message } from "../../runtime/protocol/messages.ts";
+import { encodeRpc, RPC_FRAME_MAX_BYTES } from "../../runtime/protocol/rpc_codec.ts";
 import { encodeSync, SYNC_MAX_BYTES } from "../../runtime/protocol/sync_codec.ts";
 import { Random } from "../simulator/random.ts";
 import { BOUNDS, readGoldenFrames } from "../testdata/frames.ts";
@@ -131,6 +132,14 @@ function check(decoded: Decoded, bytes: Uint8Array, bounds: FrameBounds): string
       assertSame(scratch, bytes, size);
       return message.kind;
     }
+    case "rpc": {
+      const { message, size, payloadBytes } = decoded;
+      assert(size <= bytes.length && size <= RPC_FRAME_MAX_BYTES);
+      assert(payloadBytes <= RPC_MAX_BYTES);
+      assertEquals(encodeRpc(message, payloadBytes, scratch, 0), size);
+      assertSame(scratch, bytes, size);
+      return message.kind;
+    }
     case "control":
       assert(decoded.size <= bytes.length && decoded.body.length === decoded.size - 32);
       return checkControl(decoded.body);
@@ -207,6 +216,7 @@ function frameKinds(bytes: Uint8Array, bounds: FrameBounds, piece: () => number)
         kinds.push(frame.message.kind);
         break;
       case "message":
+      case "rpc":
         kinds.push(frame.message.kind);
         // The rest would not come through the framer.
         if (frame.payloadBytes > 0) return kinds;

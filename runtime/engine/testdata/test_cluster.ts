@@ -48,6 +48,8 @@ export class TestNode implements AsyncDisposable {
       sync: () => {},
       rpc: () => {},
       allocation: () => {},
+      stats: () => {},
+      status: () => Promise.resolve([]),
       joined: ({ id }) => this.#note(() => this.joined.push(id)),
       lost: (node) => this.#note(() => this.lost.push(node)),
       changed: () => this.#note(() => {}),

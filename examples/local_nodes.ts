@@ -1,11 +1,13 @@
-/** The memory test on one machine: every node is a process that this one starts, watches and ends. */
+/** Nodes on one machine: each is a process that this one starts, watches and ends. */
 
 /** The environment variable that tells a node which process started it. */
-const PARENT = "TDSM_MEMTEST_PARENT";
+const PARENT = "TDSM_LOCAL_PARENT";
 /** How long all may take, in milliseconds; more than a node waits for another, so that it can say so. */
 const LOCAL_MAX_MS = 120_000;
 /** How long nodes may take to end once one of them has failed, in milliseconds. */
 const END_MAX_MS = 3_000;
+/** The permissions that nodes have if this process has them. */
+const PERMISSIONS = ["ffi", "net", "env", "read", "write", "run", "sys"] as const;
 /** `prctl(PR_SET_PDEATHSIG, signal)`. */
 const PR_SET_PDEATHSIG = 1;
 const SIGKILL = 9;
@@ -31,27 +33,38 @@ class LocalNode {
   readonly process: Deno.ChildProcess;
   /** Resolves with the exit code, when all that was printed is read. */
   readonly ended: Promise<number>;
+  /** Called with each line of stdout. */
+  seen: (line: string) => void = () => {};
   text = "";
 
-  constructor(name: string, program: string, args: string[], seen?: (text: string) => void) {
+  /** A node's progress bar needs the terminal itself, so what it writes there is not read. */
+  constructor(name: string, program: string, args: string[], onTerminal: boolean) {
     this.name = name;
-    const permissions = ["ffi", "net", "env", "read", "run"].map((word) => `--allow-${word}`);
     this.process = new Deno.Command(Deno.execPath(), {
-      args: ["run", ...permissions, program, ...args],
+      args: ["run", "--no-prompt", ...permissionFlags(), program, ...args],
       env: { [PARENT]: String(Deno.pid) },
       stdin: "null",
       stdout: "piped",
-      stderr: "piped",
+      stderr: onTerminal ? "inherit" : "piped",
     }).spawn();
-    const { stdout, stderr } = this.process;
-    const reading = [this.#collect(stdout, seen), this.#collect(stderr)];
+    const { stdout } = this.process;
+    const reading = [this.#collect(stdout, true)];
+    if (!onTerminal) reading.push(this.#collect(this.process.stderr, false));
     this.ended = Promise.all(reading).then(async () => (await this.process.status).code);
   }
 
-  async #collect(stream: ReadableStream<Uint8Array>, seen?: (text: string) => void): Promise<void> {
+  async #collect(stream: ReadableStream<Uint8Array>, show: boolean): Promise<void> {
+    let rest = "";
     for await (const text of stream.pipeThrough(new TextDecoderStream())) {
       this.text += text;
-      seen?.(text);
+      if (!show) continue;
+      // Whole lines, so that those of several nodes do not mix.
+      const lines = (rest + text).split("\n");
+      rest = lines.pop()!;
+      for (const line of lines) {
+        console.log(line);
+        this.seen(line);
+      }
     }
   }
 
@@ -64,44 +77,64 @@ class LocalNode {
   }
 }
 
+/** This process's permissions, as flags. */
+function permissionFlags(): string[] {
+  return PERMISSIONS
+    .filter((name) => Deno.permissions.querySync({ name }).state === "granted")
+    .map((name) => `--allow-${name}`);
+}
+
+/** What local nodes are to run. */
+export interface LocalProgram {
+  /** The path of the program that each node runs. */
+  readonly program: string;
+  /** How many nodes. */
+  readonly nodes: number;
+  /** The arguments of the node with the directory, beside its role. */
+  readonly leading: readonly string[];
+  /** The arguments of every other node, beside its directory's address. */
+  readonly following: readonly string[];
+}
+
 /**
- * Runs the memory test with processes of this machine, and passes on what node 1 prints.
+ * Runs a program on nodes of this machine, and passes on what they print. The node with the directory
+ * must print a line that begins with `Node 1 at HOST:PORT:`.
  *
- * @param program The path of the program that each node runs.
- * @param nodes How many.
- * @param args The arguments of the directory's node.
- * @returns The exit code: 0 when every node ended well.
+ * @param local What to run.
+ * @returns Why it failed, with all that the nodes printed; `undefined` when every node ended well.
  */
-export async function runLocally(program: string, nodes: number, args: string[]): Promise<number> {
+export async function runLocally(
+  { program, nodes, leading, following }: LocalProgram,
+): Promise<string | undefined> {
   const late = Promise.withResolvers<string>();
   const deadline = setTimeout(
     () => late.resolve(`not done within ${LOCAL_MAX_MS} ms`),
     LOCAL_MAX_MS,
   );
   const address = Promise.withResolvers<string>();
-  const leading = ["--directory", ...args, "--port=0"];
-  const directory = new LocalNode("node 1", program, leading, (text) => {
-    Deno.stdout.writeSync(new TextEncoder().encode(text));
-    const found = /^Node 1 at (\S+):/m.exec(directory.text);
+  const onTerminal = Deno.stderr.isTerminal();
+  const roles = ["--directory", ...leading, "--port=0"];
+  const directory = new LocalNode("node 1", program, roles, onTerminal);
+  directory.seen = (line) => {
+    const found = /^Node 1 at (\S+):/.exec(line);
     if (found !== null) address.resolve(found[1]!);
-  });
+  };
   const started = [directory];
   const unled = Promise.race([directory.ended, late.promise]).then(() => undefined);
   const at = await Promise.race([address.promise, unled]);
   for (let node = 2; at !== undefined && node <= nodes; node++) {
-    const serving = ["--rpc-server", `--directory-address=${at}`, "--port=0"];
-    started.push(new LocalNode(`process ${node}`, program, serving));
+    const roles = [...following, `--directory-address=${at}`, "--port=0"];
+    started.push(new LocalNode(`process ${node}`, program, roles, false));
   }
   const failure = await Promise.race([firstFailure(started), late.promise]);
   clearTimeout(deadline);
-  if (failure === undefined) return 0;
+  if (failure === undefined) return undefined;
   // The others may have more to say on why, if they can.
   const grace = setTimeout(() => started.forEach((node) => node.kill()), END_MAX_MS);
   await Promise.all(started.map(({ ended }) => ended));
   clearTimeout(grace);
-  console.error(`memtest: error: ${failure}`);
-  for (const { name, text } of started) console.error(`--- ${name} ---\n${text.trimEnd()}`);
-  return 1;
+  const printed = started.map(({ name, text }) => `--- ${name} ---\n${text.trimEnd()}`);
+  return [failure, ...printed].join("\n");
 }
 
 /** Why a node failed; `undefined` when all have ended well. */

@@ -1,0 +1,95 @@
+/**
+ * What the C library tells of this machine. With `--allow-ffi` alone there is no other way: Deno
+ * gives the kernel's version and files in `/proc` and `/dev` only for permissions of their own.
+ */
+
+import { cString } from "./native_values.ts";
+
+/** What is known of this machine; nothing of it changes while a program runs. */
+export interface Machine {
+  /** The kernel's version, as `uname -r` has it. */
+  readonly kernelRelease: string;
+  /** Whether this process runs as root. */
+  readonly isRoot: boolean;
+  /** The kernel's page size, in bytes. */
+  readonly pageSize: number;
+  /** Whether `/dev/userfaultfd` is there. */
+  readonly hasDevice: boolean;
+  /** Whether this process may open it. */
+  readonly mayUseDevice: boolean;
+  /** The sysctl `vm.unprivileged_userfaultfd`; nothing where there is no such, before Linux 5.2. */
+  readonly unprivileged: boolean | undefined;
+}
+
+const SYMBOLS = {
+  uname: { parameters: ["buffer"], result: "i32" },
+  geteuid: { parameters: [], result: "u32" },
+  getpagesize: { parameters: [], result: "i32" },
+  access: { parameters: ["buffer", "i32"], result: "i32" },
+  open: { parameters: ["buffer", "i32"], result: "i32" },
+  read: { parameters: ["i32", "buffer", "usize"], result: "isize" },
+  close: { parameters: ["i32"], result: "i32" },
+} as const satisfies Deno.ForeignLibraryInterface;
+
+type C = Deno.DynamicLibrary<typeof SYMBOLS>["symbols"];
+
+const F_OK = 0;
+const R_OK_W_OK = 6;
+const O_RDONLY_CLOEXEC = 0o2000000;
+/** Each of the six fields of `struct utsname`; the release is the third. */
+const UTSNAME_FIELD_BYTES = 65;
+const UTSNAME_FIELDS = 6;
+const DEVICE = "/dev/userfaultfd";
+const SYSCTL = "/proc/sys/vm/unprivileged_userfaultfd";
+/** More than a sysctl of one number has. */
+const SYSCTL_MAX_BYTES = 32;
+
+/**
+ * Asks the C library about this machine.
+ *
+ * @returns What it tells; nothing where it cannot be loaded, as without `--allow-ffi`.
+ */
+export function inspectMachine(): Machine | undefined {
+  const path = "libc.so.6";
+  // Asked, never requested: on a terminal Deno would prompt.
+  if (Deno.permissions.querySync({ name: "ffi", path }).state !== "granted") return undefined;
+  let library: Deno.DynamicLibrary<typeof SYMBOLS>;
+  try {
+    library = Deno.dlopen(path, SYMBOLS);
+  } catch {
+    return undefined;
+  }
+  try {
+    return inspect(library.symbols);
+  } finally {
+    library.close();
+  }
+}
+
+function inspect(c: C): Machine {
+  const names = new Uint8Array(UTSNAME_FIELD_BYTES * UTSNAME_FIELDS);
+  c.uname(names);
+  const sysctl = readText(c, SYSCTL);
+  return {
+    kernelRelease: textOf(names.subarray(2 * UTSNAME_FIELD_BYTES, 3 * UTSNAME_FIELD_BYTES)),
+    isRoot: c.geteuid() === 0,
+    pageSize: c.getpagesize(),
+    hasDevice: c.access(cString(DEVICE), F_OK) === 0,
+    mayUseDevice: c.access(cString(DEVICE), R_OK_W_OK) === 0,
+    unprivileged: sysctl === undefined ? undefined : sysctl.trim() !== "0",
+  };
+}
+
+function readText(c: C, path: string): string | undefined {
+  const file = c.open(cString(path), O_RDONLY_CLOEXEC);
+  if (file < 0) return undefined;
+  const bytes = new Uint8Array(SYSCTL_MAX_BYTES);
+  const length = Number(c.read(file, bytes, BigInt(bytes.length)));
+  c.close(file);
+  return length < 0 ? undefined : textOf(bytes.subarray(0, length));
+}
+
+function textOf(bytes: Uint8Array): string {
+  const end = bytes.indexOf(0);
+  return new TextDecoder().decode(end < 0 ? bytes : bytes.subarray(0, end));
+}

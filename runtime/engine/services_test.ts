@@ -1,0 +1,319 @@
+import { assertEquals, assertRejects } from "@std/assert";
+import { TdsmError } from "../errors.ts";
+import type { AllocatorInput, AllocatorOutput } from "../protocol/allocator_control.ts";
+import { decodeFrame } from "../protocol/codec.ts";
+import type { NodeId } from "../protocol/messages.ts";
+import { encodeSync, SYNC_MAX_BYTES } from "../protocol/sync_codec.ts";
+import {
+  type SyncMessage,
+  SyncOperation,
+  type SyncReply,
+  type SyncRequest,
+  SyncStatus,
+} from "../protocol/sync_messages.ts";
+import type { RawCall } from "./calls.ts";
+import { Services } from "./services.ts";
+
+const PAGE = 4096;
+const { Acquire, Release, MakeSemaphore, Lock, TryLock, Unlock, Arrive, Cancel } = SyncOperation;
+const { Done, Made, Unavailable, Cancelled, Abandoned, NotHolder } = SyncStatus;
+
+type Demand = SyncRequest extends infer Request
+  ? Request extends unknown ? Omit<Request, "kind" | "ticket"> : never
+  : never;
+
+/** One node's services; what they send is kept, to be passed on by hand. */
+class Bench {
+  readonly services: Services;
+  readonly sent: { to: NodeId; message: SyncMessage | AllocatorInput | AllocatorOutput }[] = [];
+  readonly violations: [node: NodeId, reason: string][] = [];
+  readonly self: NodeId;
+  #nextCall = 1;
+
+  constructor(self: NodeId, size = 16 * PAGE, ticketMax = 0xffff_ffff) {
+    this.self = self;
+    const keep = (to: NodeId, message: SyncMessage | AllocatorInput | AllocatorOutput): void => {
+      this.sent.push({ to, message });
+    };
+    this.services = new Services({
+      self,
+      size,
+      pageSize: PAGE,
+      ticketMax,
+      sendSync: keep,
+      sendControl: keep,
+      violation: (node, reason) => void this.violations.push([node, reason]),
+    });
+  }
+
+  /** Makes a request as a thread does; its answers, and errors, come to the list. */
+  ask(demand: Demand, slot = 0): { call: number; answers: (SyncReply | TdsmError)[] } {
+    const buffer = new Uint8Array(SYNC_MAX_BYTES);
+    const message = { kind: "sync", ticket: 0, ...demand } as SyncRequest;
+    return this.raw(buffer.slice(0, encodeSync(message, buffer, 0)), slot);
+  }
+
+  raw(payload: Uint8Array, slot = 0): { call: number; answers: (SyncReply | TdsmError)[] } {
+    const answers: (SyncReply | TdsmError)[] = [];
+    const call: RawCall = {
+      slot,
+      call: this.#nextCall++,
+      payload,
+      respond(bytes) {
+        const frame = decodeFrame(bytes, 0, bytes.length, {
+          pageCount: 0,
+          pageSize: 0,
+          runPages: 0,
+        });
+        if (frame.kind === "sync") answers.push(frame.message as SyncReply);
+      },
+      reject: (error) => void answers.push(error as TdsmError),
+    };
+    this.services.request(call);
+    return { call: call.call, answers };
+  }
+
+  /** Takes what was sent. */
+  take(): { to: NodeId; message: SyncMessage | AllocatorInput | AllocatorOutput }[] {
+    return this.sent.splice(0);
+  }
+}
+
+/** Carries what two nodes send each other until they have nothing more to say. */
+function exchange(...benches: Bench[]): void {
+  for (let sent = true; sent;) {
+    sent = false;
+    for (const bench of benches) {
+      for (const { to, message } of bench.take()) {
+        sent = true;
+        const other = benches.find(({ self }) => self === to)!;
+        if (message.kind === "sync" || message.kind === "syncReply") {
+          other.services.sync(bench.self, message);
+        } else other.services.allocation(bench.self, message);
+      }
+    }
+  }
+}
+
+function pair(size?: number): { home: Bench; far: Bench } {
+  const home = new Bench(1, size);
+  home.services.peerJoined(2);
+  return { home, far: new Bench(2) };
+}
+
+function statuses(answers: readonly (SyncReply | TdsmError)[]): (SyncStatus | string)[] {
+  return answers.map((answer) => answer instanceof TdsmError ? answer.code : answer.status);
+}
+
+Deno.test("Services answers a thread of the directory's node without a message", () => {
+  const home = new Bench(1);
+  assertEquals(statuses(home.ask({ operation: Release, key: 7n, count: 1 }).answers), [Done]);
+  assertEquals(statuses(home.ask({ operation: Acquire, key: 7n }).answers), [Done]);
+  const waits = home.ask({ operation: Acquire, key: 7n });
+  assertEquals(waits.answers, []);
+  home.ask({ operation: Release, key: 7n, count: 1 });
+  assertEquals(statuses(waits.answers), [Done]);
+  assertEquals(home.sent, []);
+});
+
+Deno.test("Services carries requests to the directory's node, and answers back", () => {
+  const { home, far } = pair();
+  const waits = far.ask({ operation: Acquire, key: 7n });
+  const made = far.ask({ operation: MakeSemaphore, count: 3 });
+  const arrived = far.ask({ operation: Arrive, name: "phase", count: 2 });
+  exchange(far, home);
+  assertEquals([waits.answers, statuses(made.answers), arrived.answers], [[], [Made], []]);
+  assertEquals((made.answers[0] as SyncReply).key, 1n << 63n);
+  home.ask({ operation: Release, key: 7n, count: 1 });
+  const last = home.ask({ operation: Arrive, name: "phase", count: 2 });
+  exchange(home, far);
+  assertEquals([...waits.answers, ...arrived.answers].map((answer) => statuses([answer])), [
+    [Done],
+    [Done],
+  ]);
+  assertEquals(statuses(last.answers), [SyncStatus.Last]);
+  assertEquals([home.violations, far.violations], [[], []]);
+});
+
+Deno.test("Services.cancel ends the wait of one thread's call, here and afar, and of no other", () => {
+  for (const at of [0, 1]) {
+    const { home, far } = pair();
+    const bench = [home, far][at]!;
+    const first = bench.ask({ operation: Acquire, key: 7n }, 0);
+    const second = bench.ask({ operation: Acquire, key: 7n }, 1);
+    exchange(far, home);
+    // The number of a call is its thread's.
+    bench.services.cancel(1, first.call);
+    bench.services.cancel(0, 999);
+    exchange(far, home);
+    assertEquals([first.answers, second.answers], [[], []]);
+    bench.services.cancel(0, first.call);
+    exchange(far, home);
+    assertEquals([statuses(first.answers), second.answers], [[Cancelled], []]);
+    bench.ask({ operation: Release, key: 7n, count: 1 });
+    exchange(far, home);
+    assertEquals(statuses(second.answers), [Done]);
+    bench.services.cancel(0, first.call);
+    assertEquals(bench.sent, []);
+  }
+});
+
+Deno.test("Services.cancel that crosses the grant leaves the grant", () => {
+  const { home, far } = pair();
+  const waits = far.ask({ operation: Acquire, key: 7n });
+  exchange(far, home);
+  home.ask({ operation: Release, key: 7n, count: 1 });
+  const granted = home.take();
+  far.services.cancel(0, waits.call);
+  const cancel = far.take();
+  assertEquals(cancel.map(({ message }) => (message as SyncRequest).operation), [Cancel]);
+  home.services.sync(2, cancel[0]!.message as SyncRequest);
+  far.services.sync(1, granted[0]!.message as SyncReply);
+  exchange(home, far);
+  assertEquals([statuses(waits.answers), home.violations, far.violations], [[Done], [], []]);
+});
+
+Deno.test("Services never gives the ticket of a lock that is held to another request", () => {
+  const far = new Bench(2, PAGE, 4);
+  const ticketOf = (): number => (far.take()[0]!.message as { ticket: number }).ticket;
+  const answer = (ticket: number, status: SyncStatus): void =>
+    far.services.sync(1, { kind: "syncReply", ticket, status, parties: 0, key: 0n });
+  far.ask({ operation: Lock, name: "held" });
+  answer(ticketOf(), Abandoned);
+  far.ask({ operation: TryLock, name: "not held" });
+  answer(ticketOf(), Unavailable);
+  far.ask({ operation: Acquire, key: 1n });
+  assertEquals(ticketOf(), 3);
+  // 1 is a lock and 3 waits.
+  const tickets: number[] = [];
+  for (let count = 0; count < 4; count++) {
+    far.ask({ operation: Acquire, key: 2n });
+    answer(tickets[tickets.push(ticketOf()) - 1]!, Done);
+  }
+  assertEquals(tickets, [4, 2, 4, 2]);
+  far.ask({ operation: Unlock, lock: 1 });
+  assertEquals(ticketOf(), 4);
+  far.ask({ operation: Acquire, key: 2n });
+  assertEquals(ticketOf(), 1);
+  assertEquals(far.violations, []);
+});
+
+Deno.test("Services unlocks by the ticket of the lock, and what is no lock is refused", () => {
+  const { home, far } = pair();
+  const lock = far.ask({ operation: Lock, name: "m" });
+  const next = home.ask({ operation: Lock, name: "m" });
+  exchange(far, home);
+  // The directory's own thread was first: no message was under way.
+  assertEquals([lock.answers, statuses(next.answers)], [[], [Done]]);
+  const { ticket } = next.answers[0] as SyncReply;
+  assertEquals(statuses(home.ask({ operation: Unlock, lock: ticket }).answers), [Done]);
+  exchange(far, home);
+  assertEquals(statuses(lock.answers), [Done]);
+  assertEquals(statuses(home.ask({ operation: Unlock, lock: ticket }).answers), [NotHolder]);
+});
+
+Deno.test("Services.fail ends what waits; a request that cannot be read is refused", async () => {
+  const far = new Bench(2);
+  const waits = far.ask({ operation: Acquire, key: 7n });
+  const allocation = far.services.free(0, 8);
+  const failed = assertRejects(() => allocation, TdsmError, "planted");
+  far.services.fail(new TdsmError("DirectoryLost", "planted"));
+  far.services.fail(new TdsmError("NodeClosed", "what has ended ends once"));
+  assertEquals(statuses(waits.answers), ["DirectoryLost"]);
+  await failed;
+  assertEquals(statuses(far.raw(new Uint8Array(32)).answers), ["EngineFailed"]);
+});
+
+Deno.test("Services takes requests only at the directory's node, and answers only from there", () => {
+  const { home, far } = pair();
+  const request: SyncRequest = { kind: "sync", operation: Acquire, ticket: 1, key: 1n };
+  const reply: SyncReply = { kind: "syncReply", ticket: 99, status: Done, parties: 0, key: 0n };
+  far.services.sync(3, request);
+  far.services.sync(3, reply);
+  far.services.sync(1, reply);
+  far.services.allocation(3, { kind: "free", ticket: 1, offset: 0, bytes: 8 });
+  far.services.allocation(3, { kind: "freed", ticket: 1 });
+  home.services.sync(2, reply);
+  assertEquals(far.violations.map(([node]) => node), [3, 3, 1, 3, 3]);
+  assertEquals(home.violations, [[2, "syncReply from a node that may not send it"]]);
+  // An answer about an allocation that nobody asked for is nobody's.
+  far.services.allocation(1, { kind: "freed", ticket: 77 });
+  assertEquals(far.violations.length, 5);
+});
+
+Deno.test("Services expels who asks twice under one ticket, or zeroes what is not its to zero", () => {
+  const { home } = pair();
+  const request: SyncRequest = { kind: "sync", operation: Acquire, ticket: 1, key: 1n };
+  home.services.sync(2, request);
+  home.services.sync(2, request);
+  home.services.allocation(2, { kind: "zeroed", offset: 0 });
+  assertEquals(home.violations, [
+    [2, "request under ticket 1, which is in use"],
+    [2, "zeroed byte 0, which it was not to zero"],
+  ]);
+});
+
+const GRID = { type: "Uint8Array", length: PAGE, packed: false, name: "grid" } as const;
+
+Deno.test("Services allocates here and afar: a name is the same cells, and other cells an error", async () => {
+  const { home, far } = pair();
+  const first = await home.services.allocate(GRID);
+  const second = far.services.allocate(GRID);
+  const conflict = far.services.allocate({ ...GRID, length: 1 });
+  const refused = assertRejects(() => conflict, TdsmError, "ask for the same");
+  exchange(far, home);
+  assertEquals(await second, { ...first, created: false });
+  assertEquals((await refused).code, "NameConflict");
+  const freed = far.services.free(first.offset, PAGE);
+  exchange(far, home);
+  await freed;
+  const again = await assertRejects(() => home.services.free(first.offset, PAGE), TdsmError);
+  assertEquals(again.code, "NotAllocated");
+});
+
+Deno.test("Services withholds a name until it is zeroed, or its node is gone", async () => {
+  const { home, far } = pair(PAGE);
+  const old = await home.services.allocate({ ...GRID, name: "old" });
+  await home.services.free(old.offset, PAGE);
+  const zeroing = far.services.allocate(GRID);
+  exchange(far, home);
+  assertEquals((await zeroing).dirtyBytes, PAGE);
+  let waits = true;
+  const next = home.services.allocate(GRID).finally(() => waits = false);
+  for (let turn = 0; turn < 10; turn++) await Promise.resolve();
+  assertEquals(waits, true);
+  home.services.peerLost(2);
+  assertEquals(await next, { offset: old.offset, dirtyBytes: PAGE, created: true });
+  home.services.zeroed(old.offset);
+});
+
+Deno.test("Services gives nothing to a node that is going: nobody would zero it", async () => {
+  const { home, far } = pair(PAGE);
+  const old = await home.services.allocate({ ...GRID, name: "old" });
+  await home.services.free(old.offset, PAGE);
+  home.services.peerLost(2);
+  void far.services.allocate(GRID);
+  far.ask({ operation: Acquire, key: 7n });
+  exchange(far, home);
+  assertEquals(await home.services.allocate(GRID), {
+    offset: old.offset,
+    dirtyBytes: PAGE,
+    created: true,
+  });
+  assertEquals([home.violations, home.sent], [[], []]);
+});
+
+Deno.test("Services whose request cannot be sent says so, and waits for nothing", async () => {
+  const services = new Services({
+    self: 2,
+    size: PAGE,
+    pageSize: PAGE,
+    sendSync() {},
+    sendControl() {
+      throw new TdsmError("LimitExceeded", "planted");
+    },
+    violation() {},
+  });
+  await assertRejects(() => services.free(0, 0), TdsmError, "planted");
+  services.fail(new TdsmError("NodeClosed", "nobody is told this"));
+});

@@ -1,0 +1,113 @@
+/**
+ * What the nodes of a cluster have counted: each tells the directory's node when it is asked, and
+ * that node tells whoever looks. The program's threads have no part in it.
+ */
+
+import { STATUS_MAX_MS } from "../limits.ts";
+import { DIRECTORY_NODE } from "../protocol/home.ts";
+import type { NodeId } from "../protocol/messages.ts";
+import type {
+  Counters,
+  NodeStatusControl,
+  StatsControl,
+  StatsRequestControl,
+} from "../protocol/status_control.ts";
+import type { Peer } from "./admission.ts";
+
+/** What the service needs of its node. */
+export interface StatusServiceOptions {
+  /** This node. */
+  readonly self: Peer;
+  /** The other nodes. */
+  peers(): readonly Peer[];
+  /** What this node has counted. */
+  stats(): Counters;
+  /** Sends to another node. */
+  send(to: NodeId, control: StatsRequestControl | StatsControl): void;
+}
+
+/** One node's part in it. */
+export class StatusService {
+  readonly #options: StatusServiceOptions;
+  /** The nodes that were asked and have not answered, each with who wants to know. */
+  readonly #asked = new Map<NodeId, (counters: Counters | undefined) => void>();
+  #ticket = 0;
+  #gathering: Promise<NodeStatusControl[]> | undefined;
+  #ended = false;
+
+  /** @param options The node. */
+  constructor(options: StatusServiceOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * A message of another node.
+   *
+   * @param from The node.
+   * @param control What it says.
+   * @returns Why it may not say so; `undefined` when it may.
+   */
+  receive(from: NodeId, control: StatsRequestControl | StatsControl): string | undefined {
+    const { kind, ticket } = control;
+    if (kind === "statsRequest" && from === DIRECTORY_NODE) {
+      const counters = this.#options.stats();
+      this.#options.send(from, { kind: "stats", ticket, counters });
+      return undefined;
+    }
+    if (kind === "statsRequest" || this.#options.self.id !== DIRECTORY_NODE) {
+      return `${kind} from a node that may not send it`;
+    }
+    // An answer that took too long is of an earlier ticket, and nobody waits for it any more.
+    if (ticket === this.#ticket) this.#asked.get(from)?.(control.counters);
+    return undefined;
+  }
+
+  /** A node is gone, and answers no more. */
+  peerLost(node: NodeId): void {
+    this.#asked.get(node)?.(undefined);
+  }
+
+  /**
+   * At the directory's node: asks every node. Who asks while that is under way gets the same.
+   *
+   * @returns All nodes, in order of joining; without counters those who did not answer in time.
+   */
+  gather(): Promise<NodeStatusControl[]> {
+    return this.#gathering ??= this.#gather().finally(() => this.#gathering = undefined);
+  }
+
+  /** Nobody will answer any more. */
+  end(): void {
+    this.#ended = true;
+    for (const answer of [...this.#asked.values()]) answer(undefined);
+  }
+
+  async #gather(): Promise<NodeStatusControl[]> {
+    const { self } = this.#options;
+    this.#ticket = this.#ticket === 0xffff_ffff ? 1 : this.#ticket + 1;
+    const statuses = this.#options.peers().map((peer) => this.#ask(peer));
+    const timer = setTimeout(() => {
+      for (const answer of [...this.#asked.values()]) answer(undefined);
+    }, STATUS_MAX_MS);
+    try {
+      return [statusOf(self, this.#options.stats()), ...await Promise.all(statuses)];
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  async #ask(peer: Peer): Promise<NodeStatusControl> {
+    if (this.#ended) return statusOf(peer, undefined);
+    const { promise, resolve } = Promise.withResolvers<Counters | undefined>();
+    this.#asked.set(peer.id, (counters) => {
+      this.#asked.delete(peer.id);
+      resolve(counters);
+    });
+    this.#options.send(peer.id, { kind: "statsRequest", ticket: this.#ticket });
+    return statusOf(peer, await promise);
+  }
+}
+
+function statusOf({ id, address, port }: Peer, counters: Counters | undefined): NodeStatusControl {
+  return { kind: "nodeStatus", id, address, port, ...(counters === undefined ? {} : { counters }) };
+}

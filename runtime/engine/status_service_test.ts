@@ -1,0 +1,92 @@
+import { assertEquals } from "@std/assert";
+import { STATUS_MAX_MS } from "../limits.ts";
+import type { NodeId } from "../protocol/messages.ts";
+import type {
+  NodeStatusControl,
+  StatsControl,
+  StatsRequestControl,
+} from "../protocol/status_control.ts";
+import type { Peer } from "./admission.ts";
+import { StatusService } from "./status_service.ts";
+import { ManualTimers } from "./testdata/test_cluster.ts";
+
+type Said = [to: NodeId, control: StatsRequestControl | StatsControl];
+
+function peer(id: NodeId): Peer {
+  return { id, address: "127.0.0.1", port: 4000 + id };
+}
+
+function status(id: NodeId, faults?: number): NodeStatusControl {
+  const counters = faults === undefined ? {} : { counters: { faults } };
+  return { kind: "nodeStatus", ...peer(id), ...counters };
+}
+
+/** A service of a node that has counted ten faults for each of its id. */
+function open(
+  self: NodeId,
+  others: readonly NodeId[] = [],
+): [service: StatusService, said: Said[]] {
+  const said: Said[] = [];
+  const service = new StatusService({
+    self: peer(self),
+    peers: () => others.map(peer),
+    stats: () => ({ faults: 10 * self }),
+    send: (...what) => said.push(what),
+  });
+  return [service, said];
+}
+
+Deno.test("StatusService: a node tells the directory's node what it has counted, and nobody else", () => {
+  const [service, said] = open(3);
+  assertEquals(service.receive(1, { kind: "statsRequest", ticket: 8 }), undefined);
+  assertEquals(said, [[1, { kind: "stats", ticket: 8, counters: { faults: 30 } }]]);
+  const refused = "statsRequest from a node that may not send it";
+  assertEquals(service.receive(2, { kind: "statsRequest", ticket: 8 }), refused);
+  assertEquals(
+    service.receive(1, { kind: "stats", ticket: 8, counters: {} }),
+    "stats from a node that may not send it",
+  );
+  assertEquals(said.length, 1);
+});
+
+Deno.test("StatusService gathers every node, once for all who ask meanwhile", async () => {
+  const [service, said] = open(1, [2, 5]);
+  const both = [service.gather(), service.gather()];
+  assertEquals(said, [[2, { kind: "statsRequest", ticket: 1 }], [5, {
+    kind: "statsRequest",
+    ticket: 1,
+  }]]);
+  service.receive(5, { kind: "stats", ticket: 1, counters: { faults: 50 } });
+  service.receive(2, { kind: "stats", ticket: 1, counters: { faults: 20 } });
+  // A second answer, and one that nobody asked for, change nothing.
+  service.receive(2, { kind: "stats", ticket: 1, counters: { faults: 21 } });
+  service.receive(7, { kind: "stats", ticket: 1, counters: { faults: 70 } });
+  const expected = [status(1, 10), status(2, 20), status(5, 50)];
+  assertEquals(await Promise.all(both), [expected, expected]);
+});
+
+Deno.test("StatusService does without those who die, or are late", async () => {
+  using timers = new ManualTimers(STATUS_MAX_MS);
+  const [service, said] = open(1, [2, 3]);
+  const first = service.gather();
+  service.peerLost(3);
+  timers.fire(STATUS_MAX_MS);
+  assertEquals(await first, [status(1, 10), status(2), status(3)]);
+  assertEquals(timers.count(STATUS_MAX_MS), 0);
+  const second = service.gather();
+  assertEquals(said.at(-1), [3, { kind: "statsRequest", ticket: 2 }]);
+  // The late answer to the first question is none to the second.
+  service.receive(2, { kind: "stats", ticket: 1, counters: { faults: 19 } });
+  service.receive(2, { kind: "stats", ticket: 2, counters: { faults: 20 } });
+  service.receive(3, { kind: "stats", ticket: 2, counters: { faults: 30 } });
+  assertEquals(await second, [status(1, 10), status(2, 20), status(3, 30)]);
+});
+
+Deno.test("StatusService waits for nobody once its node ends", async () => {
+  const [service, said] = open(1, [2]);
+  const gathered = service.gather();
+  service.end();
+  assertEquals(await gathered, [status(1, 10), status(2)]);
+  assertEquals(await service.gather(), [status(1, 10), status(2)]);
+  assertEquals(said.length, 1);
+});

@@ -1,0 +1,121 @@
+/**
+ * What the log says of semaphores, barriers and mutexes: what a thread of this node asked for, and
+ * how that ended.
+ */
+
+import {
+  SyncOperation,
+  type SyncReply,
+  type SyncRequest,
+  SyncStatus,
+} from "../protocol/sync_messages.ts";
+
+/** The levels of the log at which something is told. */
+const Level = { Wrong: 2, Notable: 3, Ended: 4, Asked: 5 } as const;
+type Level = typeof Level[keyof typeof Level];
+
+/** The log of one node's synchronisation. */
+export class SyncLog {
+  readonly #level: number;
+  readonly #write: (level: number, text: string) => void;
+  /** What was asked for and not answered, in words. */
+  readonly #asked = new Map<number, string>();
+  /** The mutex of each lock that is held. */
+  readonly #locks = new Map<number, string>();
+
+  /**
+   * @param level How much is told, 0 to 5.
+   * @param write Takes a line.
+   */
+  constructor(level: number, write: (level: number, text: string) => void) {
+    this.#level = level;
+    this.#write = write;
+  }
+
+  /** A thread of this node asks for something. */
+  asked(request: SyncRequest): void {
+    if (this.#level < Level.Wrong) return;
+    const { operation, ticket } = request;
+    if (operation === SyncOperation.Cancel) {
+      return this.#tell(Level.Asked, `Request ${ticket}: cancel`);
+    }
+    const what = this.#describe(request);
+    this.#asked.set(ticket, what);
+    this.#tell(Level.Asked, `Request ${ticket}: ${what}`);
+    if (operation === SyncOperation.Lock || operation === SyncOperation.TryLock) {
+      this.#locks.set(ticket, request.name);
+    } else if (operation === SyncOperation.Unlock) this.#locks.delete(request.lock);
+  }
+
+  /** The directory's node has answered. */
+  answered({ ticket, status, parties, key }: SyncReply): void {
+    const what = this.#asked.get(ticket);
+    if (what === undefined) return;
+    this.#asked.delete(ticket);
+    if (status !== SyncStatus.Done && status !== SyncStatus.Abandoned) this.#locks.delete(ticket);
+    const [level, outcome] = describeOutcome(status, parties, key);
+    this.#tell(level, `Request ${ticket}: ${what}: ${outcome}`);
+  }
+
+  /** Nothing will be answered any more. */
+  end(): void {
+    this.#asked.clear();
+    this.#locks.clear();
+  }
+
+  #tell(level: Level, text: string): void {
+    if (level <= this.#level) this.#write(level, text);
+  }
+
+  #describe(request: Exclude<SyncRequest, { operation: typeof SyncOperation.Cancel }>): string {
+    switch (request.operation) {
+      case SyncOperation.Acquire:
+        return `acquire semaphore ${request.key}`;
+      case SyncOperation.TryAcquire:
+        return `try to acquire semaphore ${request.key}`;
+      case SyncOperation.Release:
+        return `release semaphore ${request.key} by ${request.count}`;
+      case SyncOperation.MakeSemaphore:
+        return `make a semaphore with ${request.count} permits`;
+      case SyncOperation.Arrive:
+        return `wait at barrier ${JSON.stringify(request.name)} of ${request.count}`;
+      case SyncOperation.Lock:
+        return `lock mutex ${JSON.stringify(request.name)}`;
+      case SyncOperation.TryLock:
+        return `try to lock mutex ${JSON.stringify(request.name)}`;
+      case SyncOperation.Unlock: {
+        const name = this.#locks.get(request.lock);
+        return name === undefined ? "unlock a mutex" : `unlock mutex ${JSON.stringify(name)}`;
+      }
+    }
+  }
+}
+
+function describeOutcome(
+  status: SyncStatus,
+  parties: number,
+  key: bigint,
+): [level: Level, outcome: string] {
+  switch (status) {
+    case SyncStatus.Done:
+      return [Level.Ended, "done"];
+    case SyncStatus.Made:
+      return [Level.Notable, `it has key ${key}`];
+    case SyncStatus.Last:
+      return [Level.Ended, "done, as the last to arrive"];
+    case SyncStatus.Abandoned:
+      return [Level.Wrong, "done, but the node that held it is gone and did not unlock it"];
+    case SyncStatus.Unavailable:
+      return [Level.Ended, "it is not available"];
+    case SyncStatus.Cancelled:
+      return [Level.Notable, "given up while it waited"];
+    case SyncStatus.Overflow:
+      return [Level.Wrong, "refused, it would have too many permits"];
+    case SyncStatus.PartiesMismatch:
+      return [Level.Wrong, `refused, others count ${parties} parties`];
+    case SyncStatus.NotHolder:
+      return [Level.Wrong, "refused, this lock does not hold it"];
+    case SyncStatus.LimitExceeded:
+      return [Level.Wrong, "refused, too many are in use"];
+  }
+}

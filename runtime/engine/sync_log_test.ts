@@ -1,0 +1,72 @@
+import { assertEquals } from "@std/assert";
+import { SyncOperation, type SyncReply, SyncStatus } from "../protocol/sync_messages.ts";
+import { SyncLog } from "./sync_log.ts";
+
+function open(level: number): [log: SyncLog, lines: string[]] {
+  const lines: string[] = [];
+  return [new SyncLog(level, (at, text) => lines.push(`${at} ${text}`)), lines];
+}
+
+function reply(ticket: number, status: SyncStatus, rest: Partial<SyncReply> = {}): SyncReply {
+  return { kind: "syncReply", ticket, status, parties: 0, key: 0n, ...rest };
+}
+
+/** Something of every level. */
+function live(log: SyncLog): void {
+  const { Acquire, Lock, Unlock, Arrive, MakeSemaphore } = SyncOperation;
+  log.asked({ kind: "sync", operation: Acquire, ticket: 1, key: 2n ** 64n - 1n });
+  log.answered(reply(1, SyncStatus.Done));
+  log.asked({ kind: "sync", operation: Lock, ticket: 2, name: "door" });
+  log.answered(reply(2, SyncStatus.Abandoned));
+  log.asked({ kind: "sync", operation: Unlock, ticket: 3, lock: 2 });
+  log.answered(reply(3, SyncStatus.Done));
+  log.asked({ kind: "sync", operation: Arrive, ticket: 4, name: "phase", count: 3 });
+  log.answered(reply(4, SyncStatus.PartiesMismatch, { parties: 5 }));
+  log.asked({ kind: "sync", operation: MakeSemaphore, ticket: 5, count: 2 });
+  log.answered(reply(5, SyncStatus.Made, { key: 9n }));
+}
+
+const WRONG = [
+  '2 Request 2: lock mutex "door": done, but the node that held it is gone and did not unlock it',
+  '2 Request 4: wait at barrier "phase" of 3: refused, others count 5 parties',
+];
+const MADE = "3 Request 5: make a semaphore with 2 permits: it has key 9";
+
+Deno.test("SyncLog tells as much as its level says", () => {
+  const expected: readonly (readonly string[])[] = [
+    [],
+    [],
+    WRONG,
+    [...WRONG, MADE],
+    [
+      "4 Request 1: acquire semaphore 18446744073709551615: done",
+      WRONG[0]!,
+      '4 Request 3: unlock mutex "door": done',
+      WRONG[1]!,
+      MADE,
+    ],
+  ];
+  for (const [level, lines] of expected.entries()) {
+    const [log, told] = open(level);
+    live(log);
+    assertEquals(told, lines, `level ${level}`);
+  }
+  const [log, told] = open(5);
+  live(log);
+  assertEquals(told.filter((line) => line.startsWith("5")), [
+    "5 Request 1: acquire semaphore 18446744073709551615",
+    '5 Request 2: lock mutex "door"',
+    '5 Request 3: unlock mutex "door"',
+    '5 Request 4: wait at barrier "phase" of 3',
+    "5 Request 5: make a semaphore with 2 permits",
+  ]);
+});
+
+Deno.test("SyncLog says nothing of answers to what it was not told of", () => {
+  const [log, told] = open(4);
+  log.answered(reply(7, SyncStatus.Done));
+  log.asked({ kind: "sync", operation: SyncOperation.Acquire, ticket: 8, key: 1n });
+  log.end();
+  log.answered(reply(8, SyncStatus.Done));
+  assertEquals(told, []);
+});
