@@ -38,7 +38,7 @@ With neither, starts N nodes on this machine.
 
 Options:
   --nodes N                         How many nodes take part, 2 to ${NODES_MAX} (default 3)
-  --workers N                       Workers that count on each node, 0 to ${WORKERS_MAX} (default 4)
+  --workers N                       Workers that count on each node, 0 to ${WORKERS_MAX} (default 0)
   --address HOST, --port PORT       Where this node listens (ADDRESS, PORT)
   --size SIZE, --page-size SIZE     The region, as the directory makes it (SIZE, PAGE_SIZE)
   --help                            Show this
@@ -144,7 +144,7 @@ async function main(args: string[]): Promise<number> {
     console.error(`memtest: error: --nodes must be a whole number from 2 to ${NODES_MAX}`);
     return 2;
   }
-  const workers = Number(flags["workers"] ?? 4);
+  const workers = Number(flags["workers"] ?? 0);
   if (!Number.isInteger(workers) || workers < 0 || workers > WORKERS_MAX) {
     console.error(`memtest: error: --workers must be a whole number from 0 to ${WORKERS_MAX}`);
     return 2;

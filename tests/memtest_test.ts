@@ -44,7 +44,8 @@ Deno.test("memtest: three consoles, and nobody has to end the second and the thi
 for (
   const flags of [
     [],
-    ["--nodes=2", "--workers=0"],
+    ["--nodes=2"],
+    ["--workers=4"],
     ["--nodes=5", "--size=1MiB", "--workers=1"],
     ["--page-size=2MiB"],
   ]

@@ -5,7 +5,6 @@
 
 import { openLibrary, type TdsmLibrary } from "../../ffi/library.ts";
 import { die, NativeRegion } from "../../ffi/native.ts";
-import type { Settings } from "../config.ts";
 import { TdsmError } from "../errors.ts";
 import { formatAddress, isLoopback } from "../address.ts";
 import {
@@ -19,59 +18,22 @@ import { Engine } from "../protocol/engine.ts";
 import { DIRECTORY_NODE } from "../protocol/home.ts";
 import type { Message, NodeId } from "../protocol/messages.ts";
 import type { EngineEvent } from "../protocol/output.ts";
-import type { LogTopic } from "../log.ts";
 import type { NodeStats } from "../node_types.ts";
 import type { Counters } from "../protocol/status_control.ts";
 import type { ValueType } from "../std/msgpack_encode.d.ts";
 import type { RegionSettings } from "./admission.ts";
-import { Call, CallServer, type PackedError, packError } from "./calls.ts";
+import { Call, CallServer, packError } from "./calls.ts";
 import { Cluster } from "./cluster.ts";
 import { Driver, type MessageSink } from "./driver.ts";
 import { describeMessage, levelOf, PAGE_LEVEL } from "./message_log.ts";
+import type { EngineNews, EngineStart } from "./news.ts";
 import { CallSlots } from "./ring.ts";
 import { RpcService } from "./rpc_service.ts";
 import { Services } from "./services.ts";
 import { SyncLog } from "./sync_log.ts";
 import { StatusService } from "./status_service.ts";
 
-/** What the program's thread sends to begin with. */
-export interface EngineStart {
-  readonly settings: Settings;
-  /** The path of `libtdsm.so`. */
-  readonly library: string;
-  /** The rings. */
-  readonly slots: SharedArrayBuffer;
-  /** The runtime's release. */
-  readonly release: string;
-}
-
-/** What the engine tells the program's thread. */
-export type EngineNews =
-  /** The node is one of the cluster. */
-  | {
-    readonly kind: "ready";
-    readonly id: NodeId;
-    /** To attach other threads to the region. */
-    readonly handle: number;
-    readonly windowAddress: bigint;
-    readonly size: number;
-    readonly pageSize: number;
-    readonly userModeOnly: boolean;
-    /** Where the node listens. */
-    readonly address: string;
-    readonly port: number;
-  }
-  /** The node cannot go on, or could not start. */
-  | { readonly kind: "failed"; readonly error: PackedError }
-  /** The directory's node has closed the cluster. */
-  | { readonly kind: "closing" }
-  /** Something to log. */
-  | {
-    readonly kind: "log";
-    readonly level: number;
-    readonly text: string;
-    readonly topic: LogTopic;
-  };
+export type { EngineNews, EngineStart } from "./news.ts";
 
 /** One node's engine. */
 export class EngineHost {
