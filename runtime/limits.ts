@@ -85,8 +85,12 @@ export const POLL_CONTENDED_TURN_US = 200;
 export const POLL_PAUSE_MIN_US = 20_000;
 /** The longest pause of polling while the cores are found busy, in microseconds. */
 export const POLL_PAUSE_MAX_US = 1_000_000;
-/** The turns on free cores after which the next pause is a short one again. */
-export const POLL_CALM_TURNS = 1_000;
+/** The same for a turn in which a message was taken, the longest run of pages at most, in microseconds. */
+export const POLL_CONTENDED_TAKE_US = 1_000;
+/** The share of the polling time that waiting for a core may take before polling pauses. */
+export const POLL_CONTENDED_SHARE = 0.3;
+/** The polling time after which its share of waiting for a core is judged, in microseconds. */
+export const POLL_WINDOW_US = 10_000;
 /** How often a directory that waits for other nodes to finish says so, in milliseconds. */
 export const CLOSE_REMINDER_MS = 5_000;
 /** How long a program may take to end by itself once a thread of it can never go on, in milliseconds. */

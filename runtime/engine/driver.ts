@@ -11,10 +11,12 @@ import { FAULT_WORDS, FAULT_WRITE, FAULT_WRITE_PROTECT } from "../../ffi/abi.ts"
 import type { NativeRegion } from "../../ffi/native.ts";
 import {
   FAULT_BATCH,
-  POLL_CALM_TURNS,
+  POLL_CONTENDED_SHARE,
+  POLL_CONTENDED_TAKE_US,
   POLL_CONTENDED_TURN_US,
   POLL_PAUSE_MAX_US,
   POLL_PAUSE_MIN_US,
+  POLL_WINDOW_US,
   RUN_MAX_BYTES,
 } from "../limits.ts";
 import { Encoding } from "../protocol/codec.ts";
@@ -73,10 +75,12 @@ export class Driver {
   };
   #lastEventUs = 0;
   #lastTurnUs = 0;
-  /** Until when not to poll, how long the last such pause was, and the good turns since. */
+  /** Until when not to poll, and how long the last such pause was. */
   #pollAgainUs = 0;
   #pauseUs = 0;
-  #calmTurns = 0;
+  /** How long it polled since that was last judged, and how much of it was waiting for a core. */
+  #polledUs = 0;
+  #contendedUs = 0;
   /** Whether no turn is scheduled. */
   #asleep = true;
   /** Whether a thread of the pool waits in the kernel. It is left there while the driver polls. */
@@ -183,20 +187,28 @@ export class Driver {
   }
 
   /**
-   * Stops polling for a while when it is found to compete for a core: a turn in which nothing was to
-   * do and that still took long was waiting for a core, and so was whoever this thread took one from.
+   * Stops polling for a while when it is found to compete for a core. A turn in which nothing was to
+   * do and that still took long was waiting for one, and so was whoever this thread took one from.
+   * That happens now and then on a free machine too; what counts is how much of the time it takes.
    * Each time in a row the pause is twice as long.
    */
   #adapt(now: number): void {
-    // What a peer sent was taken between the two turns: that took its time honestly.
-    if (this.#lastEventUs > this.#lastTurnUs) return;
-    if (now - this.#lastTurnUs > POLL_CONTENDED_TURN_US) {
+    const turnUs = now - this.#lastTurnUs;
+    // Where a peer's message was taken between the two turns, some of the time was spent on that.
+    const taken = this.#lastEventUs > this.#lastTurnUs;
+    this.#polledUs += turnUs;
+    if (turnUs > (taken ? POLL_CONTENDED_TAKE_US : POLL_CONTENDED_TURN_US)) {
+      this.#contendedUs += turnUs;
+    }
+    if (this.#polledUs < POLL_WINDOW_US) return;
+    if (this.#contendedUs > this.#polledUs * POLL_CONTENDED_SHARE) {
       this.#pauseUs = Math.min(Math.max(2 * this.#pauseUs, POLL_PAUSE_MIN_US), POLL_PAUSE_MAX_US);
       this.#pollAgainUs = now + this.#pauseUs;
-      this.#calmTurns = 0;
-    } else if (++this.#calmTurns === POLL_CALM_TURNS) {
+    } else {
       this.#pauseUs = 0;
     }
+    this.#polledUs = 0;
+    this.#contendedUs = 0;
   }
 
   #sleep(): void {
