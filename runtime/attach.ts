@@ -11,7 +11,20 @@ import { closedError, NodeThread, type NodeThreadParts } from "./node_thread.ts"
 import { bindRpc } from "./rpc.ts";
 import { rpcTransport } from "./rpc_transport.ts";
 
-/** A node as a Worker of its program sees it. Made by `attach`. */
+/**
+ * A node as a Worker of its program sees it. Made by `attach`.
+ *
+ * @example Stop using the node in a Worker
+ * ```ts
+ * import { attach, join } from "@tdsm/runtime";
+ *
+ * await using node = await join({ directory: true, port: 0 });
+ * const attached = attach(node.handle); // in a Worker, as a rule
+ * attached.memory[0] = 1;
+ * attached.detach();
+ * console.log(node.memory[0]); // 1
+ * ```
+ */
 export class AttachedNode extends NodeThread implements Disposable {
   readonly #library: TdsmLibrary;
   readonly #unbind: () => void;

@@ -11,7 +11,18 @@ import { TdsmError } from "./errors.ts";
 import { DIRECTORY_PORT_DEFAULT, PAGE_SIZE_DEFAULT_BYTES, REGION_DEFAULT_BYTES } from "./limits.ts";
 import { formatSize } from "./size.ts";
 
-/** What a program may ask of its node. What it leaves out comes from flags, environment or defaults. */
+/**
+ * What a program may ask of its node. What it leaves out comes from flags, environment or defaults.
+ *
+ * @example Begin a cluster with a region of a gibibyte
+ * ```ts
+ * import { join, type NodeOptions } from "@tdsm/runtime";
+ *
+ * const options: NodeOptions = { directory: true, port: 0, size: "1GiB" };
+ * await using node = await join(options);
+ * console.log(node.size);
+ * ```
+ */
 export interface NodeOptions {
   /** Whether this node hosts the directory; one node does. */
   readonly directory?: boolean | undefined;

@@ -3,7 +3,21 @@
  * Bugs of the runtime itself are assertions, not `TdsmError`s.
  */
 
-/** What went wrong, as a stable word that a program may switch on. The list only grows. */
+/**
+ * What went wrong, as a stable word that a program may switch on. The list only grows.
+ *
+ * @example Go on where there is no directory yet
+ * ```ts
+ * import { join, TdsmError, type TdsmErrorCode } from "@tdsm/runtime";
+ *
+ * const tolerated: TdsmErrorCode[] = ["NoDirectory"];
+ * try {
+ *   await join({ directoryAddress: "127.0.0.1:9", joinTimeoutMs: 1 });
+ * } catch (error) {
+ *   if (!(error instanceof TdsmError) || !tolerated.includes(error.code)) throw error;
+ * }
+ * ```
+ */
 export type TdsmErrorCode =
   /** An option, flag or environment variable has a value that cannot be used. */
   | "InvalidOption"
@@ -64,7 +78,17 @@ export type TdsmErrorCode =
   /** The program's own signal ended the operation. */
   | "Aborted";
 
-/** What a {@linkcode TdsmError} carries beside its message. */
+/**
+ * What a {@linkcode TdsmError} carries beside its message.
+ *
+ * @example An error with the operation that failed
+ * ```ts
+ * import { TdsmError, type TdsmErrorInit } from "@tdsm/runtime";
+ *
+ * const init: TdsmErrorInit = { operation: "join", errno: 111 };
+ * console.log(new TdsmError("NoDirectory", "Cannot join: nobody answers", init).errno);
+ * ```
+ */
 export interface TdsmErrorInit {
   /** The operation that failed, in the terms of the caller: `join`, `open`, `install`. */
   operation?: string;

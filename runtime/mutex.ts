@@ -4,7 +4,19 @@ import type { BlockOptions, SyncClient, WaitOptions } from "./sync_client.ts";
 import { syncError } from "./sync_client.ts";
 import { SyncOperation, type SyncReply, SyncStatus } from "./protocol/sync_messages.ts";
 
-/** A mutex that is held. Dispose of it to unlock. */
+/**
+ * A mutex that is held. Dispose of it to unlock.
+ *
+ * @example Unlock before the block ends
+ * ```ts
+ * import { join } from "@tdsm/runtime";
+ *
+ * await using node = await join({ directory: true, port: 0 });
+ * const lock = await node.mutex("totals").lock();
+ * if (lock.abandoned) console.log("look what the last holder left");
+ * lock.unlock();
+ * ```
+ */
 export class MutexLock implements Disposable {
   /** Whether the node that held the mutex before is gone and did not unlock it: look what it left. */
   readonly abandoned: boolean;

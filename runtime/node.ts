@@ -19,7 +19,19 @@ export interface NodeParts extends NodeThreadParts {
   readonly terminate: (orderly: boolean) => void;
 }
 
-/** What `attach` needs in another thread of the program; can be posted to it. */
+/**
+ * What `attach` needs in another thread of the program; can be posted to it.
+ *
+ * @example What a Worker is sent
+ * ```ts
+ * import { attach, join, type NodeHandle } from "@tdsm/runtime";
+ *
+ * await using node = await join({ directory: true, port: 0 });
+ * const handle: NodeHandle = node.handle; // worker.postMessage(node.handle)
+ * using attached = attach(handle); // in the Worker
+ * console.log(attached.id === handle.id);
+ * ```
+ */
 export interface NodeHandle {
   /** The node's id. */
   readonly id: number;

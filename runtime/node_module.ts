@@ -8,7 +8,20 @@ import { NativeModule } from "../ffi/module.ts";
 import type { NativeRegion } from "../ffi/native.ts";
 import type { NodeThread } from "./node_thread.ts";
 
-/** A native module, loaded on a node. */
+/**
+ * A native module, loaded on a node.
+ *
+ * @example Keep a module for other functions
+ * ```ts
+ * import type { Node, NodeModule } from "@tdsm/runtime";
+ *
+ * const SYMBOLS = { bump: { parameters: [], result: "i32" } } as const;
+ *
+ * function load(node: Node): Promise<NodeModule<typeof SYMBOLS>> {
+ *   return node.loadModule("./libcounter.so", SYMBOLS);
+ * }
+ * ```
+ */
 export interface NodeModule<Symbols extends Deno.ForeignLibraryInterface> extends Disposable {
   /** Its functions. */
   readonly symbols: Deno.DynamicLibrary<Symbols>["symbols"];

@@ -18,7 +18,19 @@ import { Semaphore, semaphoreKey } from "./semaphore.ts";
 import type { ValueMap } from "./std/msgpack_encode.d.ts";
 import { checkCount, SyncClient, syncError } from "./sync_client.ts";
 
-/** How to allocate. */
+/**
+ * How to allocate.
+ *
+ * @example Small cells that share a page
+ * ```ts
+ * import { type AllocOptions, join } from "@tdsm/runtime";
+ *
+ * await using node = await join({ directory: true, port: 0 });
+ * const small: AllocOptions = { packed: true };
+ * const [a, b] = [await node.alloc(Int32Array, 2, small), await node.alloc(Int32Array, 2, small)];
+ * console.log(Math.abs(a.byteOffset - b.byteOffset) < node.pageSize); // true
+ * ```
+ */
 export interface AllocOptions {
   /** Under this name every node gets the same cells: who asks first creates them. */
   readonly name?: string;
@@ -31,7 +43,18 @@ export interface AllocOptions {
   readonly packed?: boolean;
 }
 
-/** A typed array over the region, as far as it matters here. */
+/**
+ * A typed array over the region, as far as it matters here.
+ *
+ * @example Any view will do
+ * ```ts
+ * import { join, type RegionView } from "@tdsm/runtime";
+ *
+ * await using node = await join({ directory: true, port: 0 });
+ * const view: RegionView = node.view(Float64Array, 4096, 8);
+ * console.log(node.offsetOf(view)); // 4096
+ * ```
+ */
 export interface RegionView {
   /** The memory that it looks at. */
   readonly buffer: ArrayBufferLike;
@@ -55,7 +78,21 @@ export interface NodeThreadParts {
   readonly client: EngineClient;
 }
 
-/** What every thread of a node can do. `Node` is the thread that joined, `attach` makes the others. */
+/**
+ * What every thread of a node can do. `Node` is the thread that joined, `attach` makes the others.
+ *
+ * @example A function for either kind of thread
+ * ```ts
+ * import { join, type NodeThread } from "@tdsm/runtime";
+ *
+ * function count(node: NodeThread): number {
+ *   return Atomics.add(node.view(Int32Array, 0, 1), 0, 1) + 1;
+ * }
+ *
+ * await using node = await join({ directory: true, port: 0 });
+ * console.log(count(node)); // 1
+ * ```
+ */
 export class NodeThread {
   /** The node's id: 1, 2, 3 … in order of joining. The node with id 1 hosts the directory. */
   readonly id: number;

@@ -1,6 +1,17 @@
 /** What a node tells its program, as plain values. */
 
-/** Another node of the cluster. */
+/**
+ * Another node of the cluster.
+ *
+ * @example Where the others are
+ * ```ts
+ * import { join, type PeerInfo } from "@tdsm/runtime";
+ *
+ * await using node = await join({ directory: true, port: 0 });
+ * const others: PeerInfo[] = node.peers();
+ * for (const { id, address, port } of others) console.log(id, `${address}:${port}`);
+ * ```
+ */
 export interface PeerInfo {
   /** Its id: 1, 2, 3 … in order of joining. */
   readonly id: number;
@@ -10,7 +21,19 @@ export interface PeerInfo {
   readonly port: number;
 }
 
-/** What a node has counted since it joined, and what it holds now. */
+/**
+ * What a node has counted since it joined, and what it holds now.
+ *
+ * @example What a loop has moved
+ * ```ts
+ * import { join, type NodeStats } from "@tdsm/runtime";
+ *
+ * await using node = await join({ directory: true, port: 0 });
+ * node.memory[0] = 1;
+ * const stats: NodeStats = node.stats();
+ * console.log(stats.faults, stats.pagesZero);
+ * ```
+ */
 export interface NodeStats {
   /** Pages of which the node has a copy to read, and others may too. */
   readonly pagesShared: number;
@@ -48,7 +71,21 @@ export interface NodeStats {
   readonly sleeps: number;
 }
 
-/** A constructor of typed arrays: `Int32Array`, `Float64Array`, … */
+/**
+ * A constructor of typed arrays: `Int32Array`, `Float64Array`, …
+ *
+ * @example A function for every kind of array
+ * ```ts
+ * import { join, type NodeThread, type TypedArrayConstructor } from "@tdsm/runtime";
+ *
+ * function secondPage<View>(node: NodeThread, Type: TypedArrayConstructor<View>): View {
+ *   return node.view(Type, node.pageSize, node.pageSize / Type.BYTES_PER_ELEMENT);
+ * }
+ *
+ * await using node = await join({ directory: true, port: 0 });
+ * console.log(secondPage(node, Float64Array).length); // 512
+ * ```
+ */
 export interface TypedArrayConstructor<View> {
   /** The name, for messages. */
   readonly name: string;

@@ -13,7 +13,20 @@ import type { ValueType } from "./std/msgpack_encode.d.ts";
 /** How many causes of an error are told to the caller. */
 const CAUSES_MAX = 8;
 
-/** What {@linkcode RemoteError} is made of. */
+/**
+ * What {@linkcode RemoteError} is made of.
+ *
+ * @example Where an error came from
+ * ```ts
+ * import { RemoteError, type RemoteErrorInit } from "@tdsm/runtime";
+ *
+ * function origin(error: RemoteError): Pick<RemoteErrorInit, "node"> {
+ *   return { node: error.node };
+ * }
+ *
+ * console.log(origin.name);
+ * ```
+ */
 export interface RemoteErrorInit {
   /** The node where it was thrown. */
   readonly node: number;

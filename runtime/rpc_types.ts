@@ -2,7 +2,17 @@
  * What remote calls look like: to the program that makes them, and to the transport that carries them.
  */
 
-/** How one call, or the calls of one stub, may end early. */
+/**
+ * How one call, or the calls of one stub, may end early.
+ *
+ * @example A call that may take a second
+ * ```ts
+ * import type { RpcOptions } from "@tdsm/runtime";
+ *
+ * const options: RpcOptions = { timeoutMs: 1000, signal: new AbortController().signal };
+ * console.log(options.timeoutMs);
+ * ```
+ */
 export interface RpcOptions {
   /** Ends the call with `Aborted` when it fires. What runs on the other node goes on there. */
   readonly signal?: AbortSignal | undefined;
@@ -10,7 +20,20 @@ export interface RpcOptions {
   readonly timeoutMs?: number | undefined;
 }
 
-/** What one node answered to a call of all nodes. */
+/**
+ * What one node answered to a call of all nodes.
+ *
+ * @example Who said what
+ * ```ts
+ * import type { RpcAnswer } from "@tdsm/runtime";
+ *
+ * function largest(answers: RpcAnswer<number>[]): number {
+ *   return answers.reduce((most, { value }) => Math.max(most, value), -Infinity);
+ * }
+ *
+ * console.log(largest([{ node: 1, value: 3 }, { node: 2, value: 5 }])); // 5
+ * ```
+ */
 export interface RpcAnswer<Result> {
   /** The node's id. */
   readonly node: number;
@@ -24,6 +47,14 @@ export interface RpcAnswer<Result> {
  * Called as a function, it runs on the node {@linkcode Rpc.remote}. A call runs at most once: what
  * fails is never tried again. Calls from one node to another begin there in the order in which they
  * were made; each may take its time.
+ *
+ * @example A stub that is handed over
+ * ```ts
+ * import { rpc, type Rpc } from "@tdsm/runtime";
+ *
+ * const double: Rpc<[number: number], number> = rpc("docs.double", (number: number) => 2 * number);
+ * console.log(typeof double.on); // "function"
+ * ```
  */
 export interface Rpc<Args extends unknown[], Result> {
   /**
@@ -64,6 +95,18 @@ export interface Rpc<Args extends unknown[], Result> {
  *
  * `Procedure` is no more than a `CallableFunction` where it is given, so that its parameters keep the
  * types that they have by themselves; `(from = 0) => …` takes a number.
+ *
+ * @example The stub of a function that is there already
+ * ```ts
+ * import type { RpcOf } from "@tdsm/runtime";
+ *
+ * function add(a: number, b: number): number {
+ *   return a + b;
+ * }
+ *
+ * const onTwo = (stub: RpcOf<typeof add>): Promise<number> => stub.on(2)(1, 2);
+ * console.log(typeof onTwo);
+ * ```
  */
 export type RpcOf<Procedure> = Procedure extends (...args: infer Args) => infer Result
   ? Rpc<Args, Awaited<Result>>

@@ -18,7 +18,21 @@ import {
   SyncStatus,
 } from "./protocol/sync_messages.ts";
 
-/** How long, and until what, to wait. */
+/**
+ * How long, and until what, to wait.
+ *
+ * @example Wait until a signal says otherwise
+ * ```ts
+ * import { join, type WaitOptions } from "@tdsm/runtime";
+ *
+ * await using node = await join({ directory: true, port: 0 });
+ * const given = new AbortController();
+ * const options: WaitOptions = { signal: given.signal };
+ * const waiting = node.semaphore(1n).acquire(options).catch((reason) => reason);
+ * given.abort("enough");
+ * console.log(await waiting); // enough
+ * ```
+ */
 export interface WaitOptions {
   /** Ends the wait with its reason. */
   readonly signal?: AbortSignal;
@@ -26,7 +40,22 @@ export interface WaitOptions {
   readonly timeoutMs?: number;
 }
 
-/** How long to wait, where the thread blocks. */
+/**
+ * How long to wait, where the thread blocks.
+ *
+ * @example Block for a tenth of a second at most
+ * ```ts
+ * import { type BlockOptions, join, TdsmError } from "@tdsm/runtime";
+ *
+ * await using node = await join({ directory: true, port: 0 });
+ * const limit: BlockOptions = { timeoutMs: 100 };
+ * try {
+ *   node.semaphore(1n).acquireSync(limit);
+ * } catch (error) {
+ *   if (!(error instanceof TdsmError) || error.code !== "TimedOut") throw error;
+ * }
+ * ```
+ */
 export interface BlockOptions {
   /** Ends the wait with a `TimedOut` error, in milliseconds. */
   readonly timeoutMs?: number;

@@ -105,3 +105,36 @@ Deno.test("modules: examples/native/counter.c counts over three nodes, and anoth
     await Deno.remove(folder, { recursive: true });
   }
 });
+
+Deno.test("modules: native code sums numbers of the region that another node wrote", async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    await using cluster = new Cluster();
+    const path = `${folder}/libcounter.so`;
+    await build("examples/native/counter.c", path);
+    const [first, second] = await cluster.start(2, "--size=256MiB");
+    const length = 300_000;
+    const at = await first!.evaluate(async (node, length) => {
+      const numbers = await node.alloc(Float64Array, length);
+      for (let index = 0; index < length; index++) numbers[index] = index;
+      return node.offsetOf(numbers);
+    }, length);
+    const [total, received] = await second!.evaluate(
+      async (node, path, at, length) => {
+        const module = await node.loadModule(path, {
+          sum: { parameters: ["buffer", "i32"], result: "f64" },
+        });
+        const before = node.stats().pagesReceived;
+        const total = module.symbols.sum(node.at(Float64Array, at, length), length);
+        return [total, node.stats().pagesReceived - before];
+      },
+      path,
+      at,
+      length,
+    );
+    assertEquals(total, length * (length - 1) / 2);
+    assertEquals(received, Math.ceil(length * 8 / 4096));
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});

@@ -5,6 +5,10 @@
  * Waking a sleeping thread costs more than everything else on the way of a page. So the driver polls
  * for a while after each event, and only then sleeps in the kernel until there is a fault or a kick.
  * Sockets are looked at by Deno's event loop in either case.
+ *
+ * Where cores are busy, polling takes the one that the program or a peer needs. So the driver judges
+ * every 10 ms of polling by the share of it that went into waiting for a core; above the bound, it
+ * does not poll for 20 ms, and twice as long each time that this happens in a row, up to 1 s.
  */
 
 import { FAULT_WORDS, FAULT_WRITE, FAULT_WRITE_PROTECT } from "../../ffi/abi.ts";

@@ -1,5 +1,6 @@
 /**
- * One node's engine, put together: region, protocol, driver, cluster and the answers to the program.
+ * One node's engine, put together: region, protocol, driver, cluster, services and the answers to the
+ * program; and how it joins, fails and ends.
  * Runs in the Worker; what is outside of it is `EngineStart` and `EngineNews`.
  */
 
@@ -20,13 +21,14 @@ import type { Message, NodeId } from "../protocol/messages.ts";
 import type { EngineEvent } from "../protocol/output.ts";
 import type { NodeStats } from "../node_types.ts";
 import type { Counters } from "../protocol/status_control.ts";
-import type { ValueType } from "../std/msgpack_encode.d.ts";
 import type { RegionSettings } from "./admission.ts";
-import { Call, CallServer, packError } from "./calls.ts";
+import { packError } from "./calls.ts";
 import { Cluster } from "./cluster.ts";
 import { Driver, type MessageSink } from "./driver.ts";
+import { LifeCycle } from "./life_cycle.ts";
 import { describeMessage, levelOf, PAGE_LEVEL } from "./message_log.ts";
 import type { EngineNews, EngineStart } from "./news.ts";
+import { ProgramCalls } from "./program_calls.ts";
 import { CallSlots } from "./ring.ts";
 import { RpcService } from "./rpc_service.ts";
 import { Services } from "./services.ts";
@@ -42,19 +44,14 @@ export class EngineHost {
   readonly #library: TdsmLibrary;
   readonly #cluster: Cluster;
   readonly #slots: CallSlots;
+  readonly #life = new LifeCycle();
   #region: NativeRegion | undefined;
   #engine: Engine | undefined;
   #driver: Driver | undefined;
   #services: Services | undefined;
   #rpc: RpcService | undefined;
   #status: StatusService | undefined;
-  #failure: TdsmError | undefined;
-  /** Why nothing can be asked of other nodes any more. */
-  #refusal: TdsmError | undefined;
-  #ending = false;
   #doomed = false;
-  /** Called whenever peers came or went, or the node failed. */
-  readonly #watchers = new Set<() => void>();
   #left: PromiseWithResolvers<void> = Promise.withResolvers();
   #closed: Promise<void> | undefined;
 
@@ -86,7 +83,7 @@ export class EngineHost {
         this.#driver!.input({ kind: "peerJoined", node: id });
       },
       lost: (node, reason) => this.#peerLost(node, reason),
-      changed: () => this.#notify(),
+      changed: () => this.#life.notify(),
       closing: () => this.#closing(),
       failed: (error) => this.#fail(error),
       log: (level, text) => this.#log(level, text),
@@ -164,7 +161,7 @@ export class EngineHost {
       runPages,
       holdTimeUs,
     });
-    this.#services = new Services({
+    const services = this.#services = new Services({
       self: this.#cluster.self,
       size,
       pageSize,
@@ -176,22 +173,19 @@ export class EngineHost {
         this.#post({ kind: "log", level, text, topic: "sync" });
       }),
     });
-    const calls = new CallServer(this.#slots, (call, argument) => this.#serve(call, argument), {
-      sync: (call) => {
-        if (this.#refusal !== undefined) call.reject(this.#refusal);
-        else this.#served(() => this.#services!.request(call));
-      },
-      syncCancel: (slot, call) => this.#served(() => this.#services!.cancel(slot, call)),
-      rpc: (call) => {
-        if (this.#refusal !== undefined) call.reject(this.#refusal);
-        else this.#served(() => this.#rpc!.request(call));
-      },
-      rpcServed: (payload) => this.#served(() => this.#rpc!.served(payload)),
-    });
-    this.#rpc = new RpcService({
+    const rpc = this.#rpc = new RpcService({
       send: (to, message, payload) => this.#cluster.sendRpc(to, message, payload),
       isPresent: (node) => this.#cluster.isPresent(node),
-      serve: (id, payload) => calls.serve(id, payload),
+      serve: (id, payload) => calls.server.serve(id, payload),
+    });
+    const calls = new ProgramCalls({
+      slots: this.#slots,
+      life: this.#life,
+      cluster: this.#cluster,
+      services,
+      rpc,
+      stats: () => this.#stats(),
+      close: () => this.#closed ??= this.#close(),
     });
     const { hostname: address, port } = this.#cluster.address;
     this.#status = new StatusService({
@@ -205,7 +199,7 @@ export class EngineHost {
       region,
       sink: settings.logLevel < PAGE_LEVEL ? this.#cluster : this.#traced(this.#cluster),
       slots: this.#slots,
-      calls,
+      calls: calls.server,
       pollTimeUs,
       compression,
       tell: (event) => this.#tell(event),
@@ -221,40 +215,6 @@ export class EngineHost {
     return result;
   }
 
-  /** Answers a call of the program. */
-  #serve(call: Call, argument: ValueType): ValueType | Promise<ValueType | undefined> {
-    if (call === Call.Close) return (this.#closed ??= this.#close()).then(() => null);
-    if (this.#failure !== undefined) throw this.#failure;
-    switch (call) {
-      case Call.Peers:
-        return this.#cluster.peers.map(({ id, address, port }) => ({ id, address, port }));
-      case Call.WaitForPeer:
-        return this.#waitForPeer(argument as number).then(() => null);
-      case Call.Stats:
-        return this.#stats();
-      case Call.Allocate: {
-        if (this.#refusal !== undefined) throw this.#refusal;
-        const request = argument as unknown as Parameters<Services["allocate"]>[0];
-        return this.#served(() => this.#services!.allocate(request));
-      }
-      case Call.Zeroed:
-        return this.#served(() => this.#services!.zeroed(Number(argument)) ?? null);
-      case Call.Free: {
-        if (this.#refusal !== undefined) throw this.#refusal;
-        const { offset, bytes } = argument as { offset: number; bytes: number };
-        return this.#served(() => this.#services!.free(Number(offset), Number(bytes)))
-          .then(() => null);
-      }
-      case Call.Sync:
-      case Call.SyncCancel:
-      case Call.Rpc:
-      case Call.RpcServed:
-        throw new TdsmError("EngineFailed", "A raw call was taken for another");
-      default:
-        throw new TdsmError("EngineFailed", `The engine has no call ${call satisfies never}`);
-    }
-  }
-
   #stats(): NodeStats & Counters {
     return {
       ...this.#engine!.cache.copies,
@@ -262,32 +222,6 @@ export class EngineHost {
       ...this.#cluster.counters,
       ...this.#driver!.counters,
     };
-  }
-
-  async #waitForPeer(node: NodeId): Promise<void> {
-    for (;;) {
-      if (this.#failure !== undefined) throw this.#failure;
-      const { self, peers } = this.#cluster;
-      if (node === self || peers.some(({ id }) => id === node)) return;
-      if (this.#cluster.isGone(node)) {
-        throw new TdsmError("PeerLost", `Cannot wait for node ${node}: it is gone`);
-      }
-      if (this.#ending) {
-        throw new TdsmError("NodeClosed", `Cannot wait for node ${node}: the cluster ends`);
-      }
-      await this.#change();
-    }
-  }
-
-  /** Resolves at the next change of peers, or failure. */
-  #change(): Promise<void> {
-    return new Promise((resolve) => this.#watchers.add(resolve));
-  }
-
-  #notify(): void {
-    const watchers = [...this.#watchers];
-    this.#watchers.clear();
-    for (const watcher of watchers) watcher();
   }
 
   #tell(event: EngineEvent): void {
@@ -313,8 +247,8 @@ export class EngineHost {
         return this.#cluster.release(event.node);
       case "left":
         // The directory ends the connection now, and that is no failure.
-        this.#ending = true;
-        this.#notify();
+        this.#life.ending = true;
+        this.#life.notify();
         return this.#left.resolve();
       default:
         event satisfies never;
@@ -323,7 +257,7 @@ export class EngineHost {
 
   /** At the directory's node: a node went away without leaving. */
   #peerLost(node: NodeId, reason: string): void {
-    if (this.#ending) return;
+    if (this.#life.ending) return;
     this.#log(2, `Node ${node} is lost: ${reason}. Pages that only it had are lost with it`);
     this.#served(() => this.#services!.peerLost(node));
     this.#status!.peerLost(node);
@@ -331,11 +265,11 @@ export class EngineHost {
   }
 
   #closing(): void {
-    if (this.#ending) return;
-    this.#ending = true;
+    if (this.#life.ending) return;
+    this.#life.ending = true;
     this.#log(3, "The directory's node has closed the cluster");
     this.#post({ kind: "closing" });
-    this.#notify();
+    this.#life.notify();
     this.#left.resolve();
     const message = "The directory's node has closed the cluster: no page can be fetched any more";
     const error = new TdsmError("DirectoryLost", message);
@@ -345,21 +279,23 @@ export class EngineHost {
 
   /** The node cannot go on: its program is told, and whoever waits for the engine. */
   #fail(error: unknown): void {
-    if (this.#failure !== undefined || this.#ending) return;
+    if (this.#life.failure !== undefined || this.#life.ending) return;
     const packed = packError(error);
-    this.#failure = error instanceof TdsmError ? error : new TdsmError(packed.code, packed.message);
+    this.#life.failure = error instanceof TdsmError
+      ? error
+      : new TdsmError(packed.code, packed.message);
     this.#post({ kind: "failed", error: packed });
     this.#cluster.abort();
-    this.#refuse(this.#failure);
-    this.#notify();
+    this.#refuse(this.#life.failure);
+    this.#life.notify();
     this.#left.resolve();
-    this.#refuseFaults(this.#failure);
+    this.#refuseFaults(this.#life.failure);
   }
 
   /** Other nodes answer nothing any more: not what was asked, nor what will be. */
   #refuse(error: TdsmError): void {
-    if (this.#refusal !== undefined) return;
-    this.#refusal = error;
+    if (this.#life.refusal !== undefined) return;
+    this.#life.refusal = error;
     this.#services?.fail(error);
     this.#rpc?.fail(error);
   }
@@ -406,7 +342,7 @@ export class EngineHost {
   async #close(): Promise<void> {
     // What other threads of the program asked before, such as to release a semaphore, goes first.
     await Promise.resolve();
-    if (!this.#ending && this.#failure === undefined) {
+    if (!this.#life.ending && this.#life.failure === undefined) {
       if (this.#cluster.self === DIRECTORY_NODE) await this.#untilOthersFinish();
       else await this.#leave();
     }
@@ -420,7 +356,9 @@ export class EngineHost {
       this.#log(2, `Waiting for these nodes to finish before the directory closes: ${nodes}`);
     };
     const reminder = setInterval(remind, CLOSE_REMINDER_MS);
-    while (this.#cluster.working.length > 0 && this.#failure === undefined) await this.#change();
+    while (this.#cluster.working.length > 0 && this.#life.failure === undefined) {
+      await this.#life.change();
+    }
     clearInterval(reminder);
   }
 
@@ -436,8 +374,8 @@ export class EngineHost {
   }
 
   async #shut(): Promise<void> {
-    this.#ending = true;
-    this.#notify();
+    this.#life.ending = true;
+    this.#life.notify();
     this.#refuse(new TdsmError("NodeClosed", "Cannot go on: the node is closed"));
     this.#status?.end();
     await this.#cluster.close();
