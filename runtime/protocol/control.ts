@@ -31,6 +31,7 @@ import {
   type PeerAddress,
   peers,
   port,
+  type Shapes,
   text,
   u64,
   word,
@@ -128,19 +129,10 @@ export type Control =
   | AllocatorControl
   | StatusControl;
 
-/** The fields of each kind, with the type that the interface says. */
-type Shapes = {
-  readonly [K in Control["kind"]]: {
-    readonly [F in Exclude<keyof Extract<Control, { kind: K }>, "kind">]-?: FieldCodec<
-      NonNullable<Extract<Control, { kind: K }>[F]>
-    >;
-  };
-};
-
 const size = integer(1, REGION_MAX_BYTES);
 const pageSize = integer(PAGE_SIZE_MIN_BYTES, PAGE_SIZE_MAX_BYTES);
 
-const SHAPES: Shapes = {
+const SHAPES: Shapes<Control> = {
   hello: {
     protocolVersion: integer(0, 0xff),
     session: u64,

@@ -22,6 +22,15 @@ export interface FieldCodec<T> {
   readonly optional: boolean;
 }
 
+/** The fields of each kind of message, with the type that its interface says. */
+export type Shapes<Message extends { readonly kind: string }> = {
+  readonly [K in Message["kind"]]: {
+    readonly [F in Exclude<keyof Extract<Message, { kind: K }>, "kind">]-?: FieldCodec<
+      NonNullable<Extract<Message, { kind: K }>[F]>
+    >;
+  };
+};
+
 /** Where a node can be reached. */
 export interface PeerAddress {
   /** The node. */

@@ -19,6 +19,7 @@ import {
   optional,
   type PeerAddress,
   port,
+  type Shapes,
 } from "./control_field.ts";
 
 /** What a node has counted, by name. */
@@ -75,19 +76,10 @@ export type StatusControl =
   | StatsRequestControl
   | StatsControl;
 
-/** The fields of each kind, with the type that the interface says. */
-type Shapes = {
-  readonly [K in StatusControl["kind"]]: {
-    readonly [F in Exclude<keyof Extract<StatusControl, { kind: K }>, "kind">]-?: FieldCodec<
-      NonNullable<Extract<StatusControl, { kind: K }>[F]>
-    >;
-  };
-};
-
 const ticket = integer(1, 0xffff_ffff);
 
 /** How each field is read and written. */
-export const STATUS_SHAPES: Shapes = {
+export const STATUS_SHAPES: Shapes<StatusControl> = {
   statusRequest: { protocolVersion: integer(0, 0xff) },
   clusterStatus: {
     size: integer(1, REGION_MAX_BYTES),
