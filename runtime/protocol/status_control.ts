@@ -12,7 +12,6 @@ import {
 import {
   address,
   counters,
-  type FieldCodec,
   flag,
   integer,
   node,
