@@ -50,8 +50,8 @@ export const CALL_SLOTS_MAX = 64;
 export const CALL_RING_BYTES: number = 2 * MIB;
 /** The size of a batch of small frames, in bytes; the longest frame fits. */
 export const SEND_BATCH_BYTES: number = 128 * KIB;
-/** The longest page bytes that are copied behind their frame: a copy costs less than a second write. */
-export const SEND_COPY_MAX_BYTES: number = 16 * KIB;
+/** The longest bytes that are copied behind their frame, in bytes: less than a page, so no page is. */
+export const SEND_COPY_MAX_BYTES: number = 2 * KIB;
 /** The most bytes that wait to be sent to one peer before it counts as one that does not read. */
 export const LINK_QUEUE_MAX_BYTES: number = 256 * MIB;
 /** How often the directory's node and the others tell each other that they are alive, in milliseconds. */

@@ -1,6 +1,6 @@
 /**
- * What waits to be sent to one peer: small things gathered in batches, large page bytes straight
- * from the alias. One write is under way at a time, so the order is that of the calls. It can be
+ * What waits to be sent to one peer: frames gathered in batches, page bytes straight from the
+ * alias. One write is under way at a time, so the order is that of the calls. It can be
  * filled before there is a connection.
  */
 
