@@ -3,7 +3,7 @@
  * lies unless it lies in a package, and no question is put to the user.
  */
 
-import { TdsmError } from "../runtime/errors.ts";
+import { reasonOf, TdsmError } from "../runtime/errors.ts";
 import { ABI_VERSION } from "./abi.ts";
 import { symbols, type TdsmDynamicLibrary } from "./symbols.ts";
 
@@ -144,6 +144,6 @@ function notFound(attempts: readonly Attempt[]): TdsmError {
 }
 
 function reason(cause: unknown): string {
-  const message = cause instanceof Error ? cause.message : String(cause);
+  const message = reasonOf(cause);
   return message.replace(/^Could not open library: /, "");
 }

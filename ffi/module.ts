@@ -4,7 +4,7 @@
  * them faults and is served as any other access.
  */
 
-import { TdsmError, type TdsmErrorCode } from "../runtime/errors.ts";
+import { reasonOf, TdsmError, type TdsmErrorCode } from "../runtime/errors.ts";
 import { MODULE_INFO, nameErrno, PROBLEMS, statusError, STATUSES } from "./abi.ts";
 import { requireFfiPermission, type TdsmLibrary } from "./library.ts";
 import { viewMemory } from "./memory_view.ts";
@@ -124,7 +124,7 @@ export class NativeModule<Symbols extends Deno.ForeignLibraryInterface> implemen
     try {
       dynamic = Deno.dlopen(path, symbols);
     } catch (cause) {
-      const reason = cause instanceof Error ? cause.message : String(cause);
+      const reason = reasonOf(cause);
       const message = `Cannot load ${path}: ${reason}`;
       throw new TdsmError("LibraryNotFound", message, { operation: "load", cause });
     }

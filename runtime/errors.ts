@@ -133,3 +133,13 @@ export class TdsmError extends Error {
     this.errno = init.errno;
   }
 }
+
+/**
+ * What whatever was thrown says, to be a part of another message.
+ *
+ * @param thrown An error, as a rule.
+ * @returns Its message, or itself as text.
+ */
+export function reasonOf(thrown: unknown): string {
+  return thrown instanceof Error ? thrown.message : String(thrown);
+}

@@ -2,7 +2,7 @@
  * The procedures of one program and the calls that it makes and serves, over whatever carries them.
  */
 
-import { TdsmError } from "./errors.ts";
+import { reasonOf, TdsmError } from "./errors.ts";
 import { NODE_ID_MAX, RPC_CALLS_MAX, RPC_NAME_MAX_BYTES } from "./limits.ts";
 import { endEarly, requireTimeout } from "./rpc_deadline.ts";
 import { encodeFailure, failureOf, violation } from "./rpc_error.ts";
@@ -81,7 +81,7 @@ export class RpcProgram {
     try {
       args = decodeArguments(payload, context.memory);
     } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
+      const reason = reasonOf(error);
       return { ok: false, payload: encodeFailure({ kind: "malformed", reason }) };
     }
     try {

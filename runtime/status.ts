@@ -7,7 +7,7 @@ import { type Address, formatAddress } from "./address.ts";
 import { refusal } from "./engine/admission.ts";
 import { connectToPeer, shakeHands } from "./engine/handshake.ts";
 import { Link, type LinkHandlers } from "./engine/link.ts";
-import { TdsmError } from "./errors.ts";
+import { reasonOf, TdsmError } from "./errors.ts";
 import { HANDSHAKE_MAX_MS } from "./limits.ts";
 import { PROTOCOL_VERSION } from "./protocol/frame_layout.ts";
 import type { Control } from "./protocol/control.ts";
@@ -57,7 +57,7 @@ export async function fetchStatus(directory: Address): Promise<ClusterStatus> {
     if (error instanceof TdsmError && error.operation !== undefined) throw error;
     const code = error instanceof TdsmError ? error.code : "ProtocolViolation";
     const message = `Cannot ${OPERATION}: what listens at ${formatAddress(directory)} does not ` +
-      `answer like a directory of this release: ${describe(error)}`;
+      `answer like a directory of this release: ${reasonOf(error)}`;
     throw new TdsmError(code, message, { operation: OPERATION, cause: error });
   }
 }
@@ -68,7 +68,7 @@ async function connect(directory: Address): Promise<Deno.TcpConn> {
   } catch (cause) {
     if (cause instanceof TdsmError && cause.code === "PermissionMissing") throw cause;
     const at = formatAddress(directory);
-    const message = `Cannot ${OPERATION}: no directory at ${at} (${describe(cause)}). ` +
+    const message = `Cannot ${OPERATION}: no directory at ${at} (${reasonOf(cause)}). ` +
       `Name another with --directory-address`;
     throw new TdsmError("NoDirectory", message, { operation: OPERATION, cause });
   }
@@ -126,10 +126,6 @@ function listen(
 
 function statusOf({ id, address, port, counters }: NodeStatusControl): NodeStatus {
   return { id, address, port, stats: counters ?? null };
-}
-
-function describe(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }
 
 /** The columns of the table: their names, and which counter each shows. */

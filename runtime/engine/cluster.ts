@@ -4,7 +4,7 @@
  */
 
 import { type Address, formatAddress } from "../address.ts";
-import { TdsmError } from "../errors.ts";
+import { reasonOf, TdsmError } from "../errors.ts";
 import {
   ACCEPT_RETRY_MS,
   HANDSHAKES_MAX,
@@ -179,7 +179,7 @@ export class Cluster {
       if (error instanceof TdsmError && error.operation !== undefined) throw error;
       const code = error instanceof TdsmError ? error.code : "JoinRefused";
       const message = `Cannot join: what listens at ${formatAddress(directory)} does not answer ` +
-        `like a directory of this release: ${describe(error)}`;
+        `like a directory of this release: ${reasonOf(error)}`;
       throw new TdsmError(code, message, { operation: "join", cause: error });
     }
   }
@@ -374,7 +374,7 @@ export class Cluster {
       ended: (error) => {
         if (!counts()) return;
         this.#links.delete(node);
-        this.#lost(node, error === undefined ? "its connection ended" : describe(error));
+        this.#lost(node, error === undefined ? "its connection ended" : reasonOf(error));
       },
     };
   }
@@ -394,7 +394,7 @@ export class Cluster {
       });
     } catch (error) {
       const crossed = error instanceof TdsmError && error.code === "JoinRefused" && id < this.#self;
-      if (!crossed && !this.#links.has(id)) this.#lost(id, describe(error));
+      if (!crossed && !this.#links.has(id)) this.#lost(id, reasonOf(error));
     }
   }
 
@@ -409,7 +409,7 @@ export class Cluster {
         if (handshakes.size >= HANDSHAKES_MAX) await Promise.race(handshakes);
       } catch (error) {
         if (this.#closed) return;
-        this.#handlers.log(2, `Could not accept a connection: ${describe(error)}`);
+        this.#handlers.log(2, `Could not accept a connection: ${reasonOf(error)}`);
         await new Promise((resolve) => setTimeout(resolve, ACCEPT_RETRY_MS));
       }
     }
@@ -442,7 +442,7 @@ export class Cluster {
       if (this.#closed) return;
       // Of two that dial each other, one may see before its first word that it is not needed.
       const silent = error instanceof TdsmError && error.code === "PeerLost";
-      dropped(silent ? 4 : 2, describe(error));
+      dropped(silent ? 4 : 2, reasonOf(error));
     }
   }
 
@@ -617,10 +617,6 @@ const DEAF: LinkHandlers = {
   control() {},
   ended() {},
 };
-
-function describe(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
-}
 
 /** The entries that have a value. */
 function defined<T extends object>(object: T): { [K in keyof T]?: NonNullable<T[K]> } {

@@ -3,7 +3,7 @@
  */
 
 import { type Address, formatAddress } from "../address.ts";
-import { TdsmError } from "../errors.ts";
+import { reasonOf, TdsmError } from "../errors.ts";
 import { HANDSHAKE_MAX_MS, JOIN_RETRY_MAX_MS, JOIN_RETRY_MIN_MS } from "../limits.ts";
 import type { Control } from "../protocol/control.ts";
 import type { Link, LinkHandlers } from "./link.ts";
@@ -102,7 +102,7 @@ export async function connectToDirectory(
 }
 
 function noDirectory(address: Address, timeoutMs: number, cause: unknown): TdsmError {
-  const reason = cause instanceof Error ? cause.message : String(cause);
+  const reason = reasonOf(cause);
   return new TdsmError(
     "NoDirectory",
     `Cannot join: no directory at ${formatAddress(address)} within ${timeoutMs} ms (${reason}). ` +
