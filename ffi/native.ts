@@ -49,6 +49,9 @@ export interface RdmaSection {
 }
 
 const LITTLE_ENDIAN = true;
+/** What `tdsm_resumed` answers, beside 0 for no. */
+const RESUMED_YES = 1;
+const RESUMED_UNKNOWN = 2;
 
 /** One open region. All page numbers and counts are in logical pages. */
 export class NativeRegion implements Disposable {
@@ -248,6 +251,25 @@ export class NativeRegion implements Disposable {
     const result = this.#symbols.tdsm_faults_read(this.handle, out, capacity);
     if (result < 0) throw statusError("read faults", result, this.#symbols.tdsm_last_errno());
     return result;
+  }
+
+  /**
+   * Whether every thread that faulted on a page was given a core since its fault was read, and so
+   * has done its access, or is about to.
+   *
+   * @param page The page.
+   * @returns `undefined` where the kernel does not count how often threads are given a core.
+   * @throws {TdsmError} If the region is closed.
+   */
+  resumed(page: number): boolean | undefined {
+    const result = this.#symbols.tdsm_resumed(this.handle, page);
+    if (result < 0) throw statusError("look for resumed threads", result, 0);
+    return result === RESUMED_UNKNOWN ? undefined : result === RESUMED_YES;
+  }
+
+  /** Lets another thread have this core, if one waits for it. */
+  yield(): void {
+    this.#symbols.tdsm_yield();
   }
 
   /**

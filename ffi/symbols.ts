@@ -37,6 +37,10 @@ export const symbols = {
   tdsm_release: { parameters: ["u32", "u32", "u32"], result: "i32" },
   /** `int32_t tdsm_faults_read(uint32_t handle, tdsm_fault *out, uint32_t capacity)` */
   tdsm_faults_read: { parameters: ["u32", "buffer", "u32"], result: "i32" },
+  /** `int32_t tdsm_resumed(uint32_t handle, uint32_t page)` */
+  tdsm_resumed: { parameters: ["u32", "u32"], result: "i32" },
+  /** `void tdsm_yield(void)` */
+  tdsm_yield: { parameters: [], result: "void" },
   /** `int32_t tdsm_wait(uint32_t handle, int64_t timeout_us)`, on a thread of its own */
   tdsm_wait: { parameters: ["u32", "i64"], result: "i32", nonblocking: true },
   /** `int32_t tdsm_kick(uint32_t handle)` */

@@ -50,8 +50,8 @@ export const CALL_SLOTS_MAX = 64;
 export const CALL_RING_BYTES: number = 2 * MIB;
 /** The size of a batch of small frames, in bytes; the longest frame fits. */
 export const SEND_BATCH_BYTES: number = 128 * KIB;
-/** The longest bytes that are copied behind their frame, in bytes: less than a page, so no page is. */
-export const SEND_COPY_MAX_BYTES: number = 2 * KIB;
+/** The longest bytes that are copied behind their frame, to be written and read in one go. */
+export const SEND_COPY_MAX_BYTES: number = 16 * KIB;
 /** The most bytes that wait to be sent to one peer before it counts as one that does not read. */
 export const LINK_QUEUE_MAX_BYTES: number = 256 * MIB;
 /** How often the directory's node and the others tell each other that they are alive, in milliseconds. */
@@ -79,18 +79,16 @@ export const JOIN_RETRY_MIN_MS = 10;
 export const JOIN_RETRY_MAX_MS = 500;
 /** The faults that are read in one go. */
 export const FAULT_BATCH = 64;
-/** A turn of the polling loop that took longer waited for a core, in microseconds. */
-export const POLL_CONTENDED_TURN_US = 200;
+/** After how long without the core somebody else is taken to compute there, in microseconds. */
+export const POLL_LOST_CORE_US = 1_000;
 /** The shortest pause of polling once the cores were found busy, in microseconds. */
 export const POLL_PAUSE_MIN_US = 20_000;
 /** The longest pause of polling while the cores are found busy, in microseconds. */
 export const POLL_PAUSE_MAX_US = 1_000_000;
-/** The same for a turn in which a message was taken, the longest run of pages at most, in microseconds. */
-export const POLL_CONTENDED_TAKE_US = 1_000;
-/** The share of the polling time that waiting for a core may take before polling pauses. */
-export const POLL_CONTENDED_SHARE = 0.3;
-/** The polling time after which its share of waiting for a core is judged, in microseconds. */
-export const POLL_WINDOW_US = 10_000;
+/** The polling after which the next pause is a short one again, in microseconds. */
+export const POLL_TRUST_US = 10_000;
+/** How long a page is kept for an access where the kernel cannot tell when it has happened, in microseconds. */
+export const HOLD_UNSEEN_US = 100;
 /** How often a directory that waits for other nodes to finish says so, in milliseconds. */
 export const CLOSE_REMINDER_MS = 5_000;
 /** How long a program may take to end by itself once a thread of it can never go on, in milliseconds. */

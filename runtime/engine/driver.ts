@@ -2,27 +2,15 @@
  * Drives the protocol of a node: takes faults from the kernel, messages from peers and calls from the
  * program's threads, and does to pages and links what the protocol says.
  *
- * Waking a sleeping thread costs more than everything else on the way of a page. So the driver polls
- * for a while after each event, and only then sleeps in the kernel until there is a fault or a kick.
- * Sockets are looked at by Deno's event loop in either case.
- *
- * Where cores are busy, polling takes the one that the program or a peer needs. So the driver judges
- * every 10 ms of polling by the share of it that went into waiting for a core; above the bound, it
- * does not poll for 20 ms, and twice as long each time that this happens in a row, up to 1 s.
+ * It looks for faults and calls again and again for a while after each event, and only then sleeps in
+ * the kernel until there is a fault or a kick (`polling.ts`). Sockets are looked at by Deno's event
+ * loop in either case.
  */
 
 import { FAULT_WORDS, FAULT_WRITE, FAULT_WRITE_PROTECT } from "../../ffi/abi.ts";
 import type { NativeRegion } from "../../ffi/native.ts";
-import {
-  FAULT_BATCH,
-  POLL_CONTENDED_SHARE,
-  POLL_CONTENDED_TAKE_US,
-  POLL_CONTENDED_TURN_US,
-  POLL_PAUSE_MAX_US,
-  POLL_PAUSE_MIN_US,
-  POLL_WINDOW_US,
-  RUN_MAX_BYTES,
-} from "../limits.ts";
+import { FAULT_BATCH, RUN_MAX_BYTES } from "../limits.ts";
+import { Polling } from "./polling.ts";
 import { Encoding } from "../protocol/codec.ts";
 import type { Engine, Input } from "../protocol/engine.ts";
 import { Content, type GrantMessage, type Message, type NodeId } from "../protocol/messages.ts";
@@ -77,14 +65,7 @@ export class Driver {
     // A turn that failed did not get to say when the next one is.
     if (!this.#guarded(() => this.#poll()) && !this.#stopped) setImmediate(this.#turn);
   };
-  #lastEventUs = 0;
-  #lastTurnUs = 0;
-  /** Until when not to poll, and how long the last such pause was. */
-  #pollAgainUs = 0;
-  #pauseUs = 0;
-  /** How long it polled since that was last judged, and how much of it was waiting for a core. */
-  #polledUs = 0;
-  #contendedUs = 0;
+  readonly #polling: Polling;
   /** Whether no turn is scheduled. */
   #asleep = true;
   /** Whether a thread of the pool waits in the kernel. It is left there while the driver polls. */
@@ -97,11 +78,14 @@ export class Driver {
   /** What came from within a step, and waits for its end. */
   readonly #inputs: Input[] = [];
   #stepping = false;
+  /** Whether the step under way may have woken a thread of the program. */
+  #woke = false;
   #faulted: (() => void) | undefined;
 
   /** @param parts What to drive, and with what. */
   constructor(parts: DriverParts) {
     this.#parts = parts;
+    this.#polling = new Polling(parts.pollTimeUs, () => parts.region.yield());
     this.#alias = parts.region.alias();
     if (parts.compression) this.#packed = new Uint8Array(RUN_MAX_BYTES);
   }
@@ -158,11 +142,10 @@ export class Driver {
 
   /** Makes sure that a turn comes soon. */
   #wake(): void {
-    this.#lastEventUs = nowUs();
+    this.#polling.event();
     if (!this.#asleep || this.#stopped) return;
     this.#asleep = false;
     this.#parts.slots.setAsleep(false);
-    this.#lastTurnUs = this.#lastEventUs;
     setImmediate(this.#turn);
   }
 
@@ -170,49 +153,20 @@ export class Driver {
   #poll(): void {
     if (this.#stopped) return;
     this.counters.turns++;
-    const { engine, calls, pollTimeUs } = this.#parts;
+    const { engine, calls } = this.#parts;
     let active = this.#takeFaults();
     active = calls.poll() || active;
-    const now = nowUs();
     const deadline = this.#failed ? Infinity : engine.deadline;
-    if (deadline <= now) {
+    if (deadline <= nowUs()) {
       this.#step({ kind: "tick" });
       active = true;
     }
-    if (active) this.#lastEventUs = now;
-    else this.#adapt(now);
-    this.#lastTurnUs = now;
-    const polls = now >= this.#pollAgainUs && now - this.#lastEventUs < pollTimeUs;
-    if (polls || (!this.#failed && engine.deadline !== Infinity)) {
-      setImmediate(this.#turn);
-    } else {
-      this.#sleep();
+    if (active ? this.#polling.event() : this.#polling.again()) {
+      return void setImmediate(this.#turn);
     }
-  }
-
-  /**
-   * Stops polling for a while when it is found to compete for a core. A turn in which nothing was to
-   * do and that still took long was waiting for one, and so was whoever this thread took one from.
-   * That happens now and then on a free machine too; what counts is how much of the time it takes.
-   * Each time in a row the pause is twice as long.
-   */
-  #adapt(now: number): void {
-    const turnUs = now - this.#lastTurnUs;
-    // Where a peer's message was taken between the two turns, some of the time was spent on that.
-    const taken = this.#lastEventUs > this.#lastTurnUs;
-    this.#polledUs += turnUs;
-    if (turnUs > (taken ? POLL_CONTENDED_TAKE_US : POLL_CONTENDED_TURN_US)) {
-      this.#contendedUs += turnUs;
-    }
-    if (this.#polledUs < POLL_WINDOW_US) return;
-    if (this.#contendedUs > this.#polledUs * POLL_CONTENDED_SHARE) {
-      this.#pauseUs = Math.min(Math.max(2 * this.#pauseUs, POLL_PAUSE_MIN_US), POLL_PAUSE_MAX_US);
-      this.#pollAgainUs = now + this.#pauseUs;
-    } else {
-      this.#pauseUs = 0;
-    }
-    this.#polledUs = 0;
-    this.#contendedUs = 0;
+    if (this.#failed || engine.deadline === Infinity) return this.#sleep();
+    this.#parts.region.yield();
+    setImmediate(this.#turn);
   }
 
   #sleep(): void {
@@ -270,6 +224,7 @@ export class Driver {
   #do(input: Input): void {
     const { engine, sink, tell } = this.#parts;
     const output: Output = engine.step(input, nowUs());
+    this.#woke = false;
     for (const operation of output.operations) this.#operate(operation);
     for (const { to, message } of output.messages) {
       if (message.kind === "grant" && message.content === Content.Data) this.#grant(to, message);
@@ -277,6 +232,8 @@ export class Driver {
     }
     if (output.messages.length > 0) sink.flush();
     for (const event of output.events) tell(event);
+    // Who was woken may have been given this very core, and would wait until this thread sleeps.
+    if (this.#woke) this.#parts.region.yield();
   }
 
   /** Sends a grant with the bytes of its pages. */
@@ -293,6 +250,7 @@ export class Driver {
   #operate(operation: PageOperation): void {
     const { region } = this.#parts;
     const { kind, first, count } = operation;
+    this.#woke ||= kind === "install" || kind === "installZero" || kind === "unprotect";
     switch (kind) {
       case "install":
         return region.install(first, count, operation.writable);

@@ -73,6 +73,8 @@ class FakeRegion {
     this.#waiting?.();
   }
 
+  yield(): void {}
+
   install(first: number, count: number, writable: boolean, zero = false): void {
     this.#operate(`install ${first}+${count}${writable ? " writable" : ""}${zero ? " zero" : ""}`);
   }

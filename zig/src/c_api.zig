@@ -5,6 +5,7 @@
 //! Page operations count in logical pages.
 
 const std = @import("std");
+const linux = std.os.linux;
 const abi = @import("abi.zig");
 const faults = @import("faults.zig");
 const modules = @import("modules.zig");
@@ -129,6 +130,23 @@ pub export fn tdsm_faults_read(handle: u32, out: ?[*]abi.Fault, capacity: u32) i
     const capped = @min(capacity, std.math.maxInt(i32));
     const count = faults.read(lease.region, records[0..capped]) catch |failure| return status.code(failure);
     return @intCast(count);
+}
+
+/// int32_t tdsm_resumed(uint32_t handle, uint32_t page)
+/// Whether every thread that faulted on the page was given a core since its fault was read:
+/// 1 yes, or none is known; 0 not yet; 2 this kernel does not count.
+pub export fn tdsm_resumed(handle: u32, page: u32) i32 {
+    const lease = registry.enter(handle) catch |failure| return status.code(failure);
+    defer lease.end();
+    lease.region.acquire();
+    defer lease.region.release();
+    return @intFromEnum(lease.region.waiters.resumed(page));
+}
+
+/// void tdsm_yield(void)
+/// Lets another thread have this core, if one waits for it.
+pub export fn tdsm_yield() void {
+    _ = linux.sched_yield();
 }
 
 /// int32_t tdsm_wait(uint32_t handle, int64_t timeout_us)

@@ -29,8 +29,10 @@ pub fn read(region: *Region, out: []abi.Fault) status.Error!u32 {
             // A window that is gone by now took its waiters with it.
             const slot = region.windows.findAddress(message.address) orelse continue;
             const shown = region.windows.slots[slot];
+            const page: u32 = @intCast((message.address - shown.address + shown.region_byte) / region.page_size);
+            region.waiters.note(message.thread, page);
             out[count] = .{
-                .page = @intCast((message.address - shown.address + shown.region_byte) / region.page_size),
+                .page = page,
                 .flags = @intCast(message.flags & fault_flags),
                 .thread = message.thread,
                 .window = slot,

@@ -8,6 +8,7 @@ const status = @import("status.zig");
 const userfaultfd = @import("userfaultfd.zig");
 const window = @import("window.zig");
 const pages = @import("pages.zig");
+const waiters = @import("waiters.zig");
 const Error = status.Error;
 
 pub const Region = struct {
@@ -21,7 +22,9 @@ pub const Region = struct {
     flags: u32 = 0,
     features: u64 = 0,
     windows: window.Table = .{},
-    /// Held while `windows` is read or changed: any thread may add one while the engine works.
+    waiters: waiters.Table = .{},
+    /// Held while `windows` or `waiters` is read or changed: any thread may add a window while the
+    /// engine works.
     lock: std.c.pthread_mutex_t = .{},
 
     /// Opens into `region`, which must be blank. After an error it is blank again and `info` says
@@ -112,6 +115,7 @@ pub const Region = struct {
             if (region.windows.slots[slot].length != 0) region.unmap(slot);
         }
         if (region.alias != 0) _ = linux.munmap(@ptrFromInt(region.alias), region.size);
+        region.waiters.deinit();
         inline for (.{ "uffd", "memory_file", "event" }) |name| {
             if (@field(region, name) >= 0) _ = linux.close(@field(region, name));
         }

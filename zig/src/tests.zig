@@ -11,5 +11,6 @@ comptime {
     _ = @import("pages_test.zig");
     _ = @import("windows_test.zig");
     _ = @import("wait_test.zig");
+    _ = @import("waiters_test.zig");
     _ = @import("race_test.zig");
 }

@@ -1,0 +1,77 @@
+/**
+ * When the engine looks again, and when it sleeps.
+ *
+ * Waking a sleeping thread costs more than everything else on the way of a page, so an engine that waits
+ * looks again and again for a while after each event, and sleeps only then. Where all cores are in
+ * use that takes a core from the very thread that is waited for. So each look in vain lets others
+ * have the core first, which costs next to nothing where nobody wants it. And where the core came
+ * back late, somebody computes there: then it is better to sleep, and be woken. Polling pauses, 20 ms
+ * at first and twice as long each time in a row, up to 1 s.
+ */
+
+import {
+  POLL_LOST_CORE_US,
+  POLL_PAUSE_MAX_US,
+  POLL_PAUSE_MIN_US,
+  POLL_TRUST_US,
+} from "../limits.ts";
+
+/** Decides whether to look again. */
+export class Polling {
+  readonly #timeUs: number;
+  readonly #giveWay: () => void;
+  readonly #clock: () => number;
+  #lastEventUs = -Infinity;
+  #lastLookUs = -Infinity;
+  /** Until when not to poll, and how long the last such pause was. */
+  #pauseEndUs = -Infinity;
+  #pauseUs = 0;
+  /** How long it polled since the last pause. */
+  #polledUs = 0;
+
+  /**
+   * @param timeUs How long to look again after the last event, in microseconds; 0 for never.
+   * @param giveWay Lets another thread have this core, if one waits for it.
+   * @param clock The time, in microseconds.
+   */
+  constructor(timeUs: number, giveWay: () => void, clock: () => number = nowUs) {
+    this.#timeUs = timeUs;
+    this.#giveWay = giveWay;
+    this.#clock = clock;
+  }
+
+  /** There was something to do, so soon there may be more. Whether to look for it. */
+  event(): boolean {
+    this.#lastEventUs = this.#lastLookUs = this.#clock();
+    return this.#timeUs > 0 && this.#lastEventUs >= this.#pauseEndUs;
+  }
+
+  /** Nothing was to do: lets others have the core. Whether to look again, rather than to sleep. */
+  again(): boolean {
+    if (this.#timeUs === 0) return false;
+    const before = this.#clock();
+    if (before < this.#pauseEndUs || before - this.#lastEventUs >= this.#timeUs) return false;
+    this.#giveWay();
+    const now = this.#clock();
+    if (now - before < POLL_LOST_CORE_US) this.#trust(now);
+    else this.#pause(now);
+    return now >= this.#pauseEndUs;
+  }
+
+  /** Polling goes well; after a while its pauses begin to be short again. */
+  #trust(now: number): void {
+    this.#polledUs += now - this.#lastLookUs;
+    this.#lastLookUs = now;
+    if (this.#polledUs > POLL_TRUST_US) this.#pauseUs = 0;
+  }
+
+  #pause(now: number): void {
+    this.#pauseUs = Math.min(Math.max(2 * this.#pauseUs, POLL_PAUSE_MIN_US), POLL_PAUSE_MAX_US);
+    this.#pauseEndUs = now + this.#pauseUs;
+    this.#polledUs = 0;
+  }
+}
+
+function nowUs(): number {
+  return performance.now() * 1000;
+}

@@ -1,0 +1,100 @@
+//! Which threads wait for which pages, and whether they have run since.
+//!
+//! A page that was just given to this node should stay until the access that asked for it has
+//! happened. The kernel does not tell when that is, but it counts how often each thread was given
+//! a core (`/proc/<pid>/task/<tid>/schedstat`): a thread that waited in a fault, was woken and was
+//! given a core since has done its access, or is within nanoseconds of it.
+
+const std = @import("std");
+const linux = std.os.linux;
+
+/// Threads remembered at one time; beyond it the one noted longest ago is forgotten.
+pub const capacity = 64;
+
+pub const Answer = enum(i32) {
+    /// One of them was given no core yet.
+    waiting = 0,
+    /// All of them were, or none is known.
+    resumed = 1,
+    /// This kernel does not count.
+    unknown = 2,
+};
+
+const Waiter = struct {
+    /// The kernel's id of the thread; 0 for none.
+    thread: u32 = 0,
+    page: u32 = 0,
+    /// How often it had been given a core when its fault was read; null if the kernel did not say.
+    runs: ?u64 = null,
+    schedstat: i32 = -1,
+
+    fn reopen(waiter: *Waiter) void {
+        waiter.close();
+        var buffer: [64]u8 = undefined;
+        const path = std.fmt.bufPrintSentinel(&buffer, "/proc/self/task/{d}/schedstat", .{waiter.thread}, 0) catch unreachable;
+        const result = linux.open(path, .{ .ACCMODE = .RDONLY, .CLOEXEC = true }, 0);
+        if (linux.errno(result) == .SUCCESS) waiter.schedstat = @intCast(result);
+    }
+
+    fn close(waiter: *Waiter) void {
+        if (waiter.schedstat >= 0) _ = linux.close(waiter.schedstat);
+        waiter.schedstat = -1;
+    }
+};
+
+/// The threads of one region. The caller holds the region's lock.
+pub const Table = struct {
+    waiters: [capacity]Waiter = @splat(.{}),
+    /// The next to be forgotten.
+    oldest: u32 = 0,
+
+    /// A fault of `thread` on `page` was read: from here until the page is installed it sleeps.
+    pub fn note(table: *Table, thread: u32, page: u32) void {
+        if (thread == 0) return;
+        const waiter = table.of(thread);
+        waiter.page = page;
+        waiter.runs = readRuns(waiter.schedstat);
+        if (waiter.runs != null) return;
+        // The file of a thread that ended stays dead when its id is given to another.
+        waiter.reopen();
+        waiter.runs = readRuns(waiter.schedstat);
+    }
+
+    /// Whether every thread that faulted on the page was given a core since.
+    pub fn resumed(table: *const Table, page: u32) Answer {
+        for (&table.waiters) |*waiter| {
+            if (waiter.thread == 0 or waiter.page != page) continue;
+            const before = waiter.runs orelse return .unknown;
+            // A thread that has ended waits for nothing.
+            const runs = readRuns(waiter.schedstat) orelse continue;
+            if (runs == before) return .waiting;
+        }
+        return .resumed;
+    }
+
+    /// Closes every file.
+    pub fn deinit(table: *Table) void {
+        for (&table.waiters) |*waiter| waiter.close();
+        table.* = .{};
+    }
+
+    fn of(table: *Table, thread: u32) *Waiter {
+        for (&table.waiters) |*waiter| if (waiter.thread == thread) return waiter;
+        const waiter = &table.waiters[table.oldest];
+        table.oldest = (table.oldest + 1) % capacity;
+        waiter.close();
+        waiter.* = .{ .thread = thread };
+        return waiter;
+    }
+};
+
+/// The last of the three numbers in the file: how often the thread was given a core.
+fn readRuns(schedstat: i32) ?u64 {
+    if (schedstat < 0) return null;
+    var buffer: [96]u8 = undefined;
+    const result = linux.pread(schedstat, &buffer, buffer.len, 0);
+    if (linux.errno(result) != .SUCCESS) return null;
+    const text = std.mem.trimEnd(u8, buffer[0..result], "\n ");
+    const space = std.mem.lastIndexOfScalar(u8, text, ' ') orelse return null;
+    return std.fmt.parseInt(u64, text[space + 1 ..], 10) catch null;
+}
