@@ -39,6 +39,8 @@ export const symbols = {
   tdsm_faults_read: { parameters: ["u32", "buffer", "u32"], result: "i32" },
   /** `int32_t tdsm_resumed(uint32_t handle, uint32_t page)` */
   tdsm_resumed: { parameters: ["u32", "u32"], result: "i32" },
+  /** `uint32_t tdsm_crc32c(const uint8_t *bytes, uint32_t length, uint32_t seed)` */
+  tdsm_crc32c: { parameters: ["buffer", "u32", "u32"], result: "u32" },
   /** `void tdsm_yield(void)` */
   tdsm_yield: { parameters: [], result: "void" },
   /** `int32_t tdsm_wait(uint32_t handle, int64_t timeout_us)`, on a thread of its own */

@@ -80,13 +80,15 @@ export const JOIN_RETRY_MAX_MS = 500;
 /** The faults that are read in one go. */
 export const FAULT_BATCH = 64;
 /** After how long without the core somebody else is taken to compute there, in microseconds. */
-export const POLL_LOST_CORE_US = 1_000;
+export const POLL_AWAY_US = 500;
+/** The share of the polling time without the core from which on polling pauses. */
+export const POLL_AWAY_SHARE = 0.5;
+/** The polling time after which that share is judged, in microseconds. */
+export const POLL_WINDOW_US = 10_000;
 /** The shortest pause of polling once the cores were found busy, in microseconds. */
 export const POLL_PAUSE_MIN_US = 20_000;
 /** The longest pause of polling while the cores are found busy, in microseconds. */
 export const POLL_PAUSE_MAX_US = 1_000_000;
-/** The polling after which the next pause is a short one again, in microseconds. */
-export const POLL_TRUST_US = 10_000;
 /** How long a page is kept for an access where the kernel cannot tell when it has happened, in microseconds. */
 export const HOLD_UNSEEN_US = 100;
 /** How often a directory that waits for other nodes to finish says so, in milliseconds. */

@@ -140,13 +140,14 @@ export class Driver {
     this.#parts.failed(error);
   }
 
-  /** Makes sure that a turn comes soon. */
-  #wake(): void {
+  /** Makes sure that a turn comes soon, or is done at once. */
+  #wake(atOnce = false): void {
     this.#polling.event();
     if (!this.#asleep || this.#stopped) return;
     this.#asleep = false;
     this.#parts.slots.setAsleep(false);
-    setImmediate(this.#turn);
+    if (atOnce) this.#turn();
+    else setImmediate(this.#turn);
   }
 
   /** One turn of the polling loop. */
@@ -182,7 +183,7 @@ export class Driver {
     this.counters.sleeps++;
     this.#waiting ??= region.wait(-1).then(() => {
       this.#waiting = undefined;
-      this.#wake();
+      this.#wake(true);
     }, (error) => {
       this.#waiting = undefined;
       if (this.#stopped) return;

@@ -5,15 +5,16 @@
  * looks again and again for a while after each event, and sleeps only then. Where all cores are in
  * use that takes a core from the very thread that is waited for. So each look in vain lets others
  * have the core first, which costs next to nothing where nobody wants it. And where the core came
- * back late, somebody computes there: then it is better to sleep, and be woken. Polling pauses, 20 ms
- * at first and twice as long each time in a row, up to 1 s.
+ * back late nearly each time, somebody computes there: then it is better to sleep, and be woken.
+ * Polling pauses, 20 ms at first and twice as long each time in a row, up to 1 s.
  */
 
 import {
-  POLL_LOST_CORE_US,
+  POLL_AWAY_SHARE,
+  POLL_AWAY_US,
   POLL_PAUSE_MAX_US,
   POLL_PAUSE_MIN_US,
-  POLL_TRUST_US,
+  POLL_WINDOW_US,
 } from "../limits.ts";
 
 /** Decides whether to look again. */
@@ -26,8 +27,9 @@ export class Polling {
   /** Until when not to poll, and how long the last such pause was. */
   #pauseEndUs = -Infinity;
   #pauseUs = 0;
-  /** How long it polled since the last pause. */
+  /** How long it polled since that was last judged, and how much of it others had the core. */
   #polledUs = 0;
+  #awayUs = 0;
 
   /**
    * @param timeUs How long to look again after the last event, in microseconds; 0 for never.
@@ -53,22 +55,22 @@ export class Polling {
     if (before < this.#pauseEndUs || before - this.#lastEventUs >= this.#timeUs) return false;
     this.#giveWay();
     const now = this.#clock();
-    if (now - before < POLL_LOST_CORE_US) this.#trust(now);
-    else this.#pause(now);
+    this.#polledUs += now - this.#lastLookUs;
+    this.#lastLookUs = now;
+    // Other engines that poll, and threads that fault, are back at once.
+    if (now - before > POLL_AWAY_US) this.#awayUs += now - before;
+    if (this.#polledUs >= POLL_WINDOW_US) this.#judge(now);
     return now >= this.#pauseEndUs;
   }
 
-  /** Polling goes well; after a while its pauses begin to be short again. */
-  #trust(now: number): void {
-    this.#polledUs += now - this.#lastLookUs;
-    this.#lastLookUs = now;
-    if (this.#polledUs > POLL_TRUST_US) this.#pauseUs = 0;
-  }
-
-  #pause(now: number): void {
-    this.#pauseUs = Math.min(Math.max(2 * this.#pauseUs, POLL_PAUSE_MIN_US), POLL_PAUSE_MAX_US);
-    this.#pauseEndUs = now + this.#pauseUs;
-    this.#polledUs = 0;
+  #judge(now: number): void {
+    if (this.#awayUs > this.#polledUs * POLL_AWAY_SHARE) {
+      this.#pauseUs = Math.min(Math.max(2 * this.#pauseUs, POLL_PAUSE_MIN_US), POLL_PAUSE_MAX_US);
+      this.#pauseEndUs = now + this.#pauseUs;
+    } else {
+      this.#pauseUs = 0;
+    }
+    this.#polledUs = this.#awayUs = 0;
   }
 }
 

@@ -1,10 +1,5 @@
 import { assertEquals } from "@std/assert";
-import {
-  POLL_LOST_CORE_US,
-  POLL_PAUSE_MAX_US,
-  POLL_PAUSE_MIN_US,
-  POLL_TRUST_US,
-} from "../limits.ts";
+import { POLL_AWAY_US, POLL_PAUSE_MAX_US, POLL_PAUSE_MIN_US, POLL_WINDOW_US } from "../limits.ts";
 import { Polling } from "./polling.ts";
 
 const TIME_US = 100;
@@ -33,18 +28,17 @@ class Bench {
     return looks;
   }
 
-  /** Loses the core once; returns how long it pauses then. */
+  /** Loses the core each time, for one window; returns how long it pauses then. */
   lose(): number {
-    this.polling.event();
-    this.awayUs = POLL_LOST_CORE_US;
-    this.polling.again();
+    this.awayUs = 2 * POLL_AWAY_US;
+    for (let lostUs = 0; lostUs < POLL_WINDOW_US; lostUs += this.awayUs) {
+      this.polling.event();
+      this.polling.again();
+    }
     this.awayUs = 1;
     const begin = this.now;
-    for (;;) {
-      this.polling.event();
-      if (this.polling.again()) return this.now - begin;
-      this.now += 1_000;
-    }
+    while (!this.polling.event()) this.now += 1_000;
+    return this.now - begin;
   }
 }
 
@@ -64,33 +58,41 @@ Deno.test("Polling with no time never looks again, and gives nothing away", () =
   assertEquals(bench.given, 0);
 });
 
-Deno.test("Polling pauses once it has lost its core, longer each time in a row, not for ever", () => {
+Deno.test("Polling pauses when it loses its core again and again, longer each time, not for ever", () => {
   const bench = new Bench();
   const pauses = Array.from({ length: 8 }, () => bench.lose());
   const expected = [1, 2, 4, 8, 16, 32].map((factor) => factor * POLL_PAUSE_MIN_US);
-  assertEquals(pauses.map((us) => Math.floor(us / 1_000) * 1_000), [
-    ...expected,
-    POLL_PAUSE_MAX_US,
-    POLL_PAUSE_MAX_US,
-  ]);
+  assertEquals(pauses, [...expected, POLL_PAUSE_MAX_US, POLL_PAUSE_MAX_US]);
 });
 
 Deno.test("Polling that goes well for a while begins with short pauses again", () => {
   const bench = new Bench();
   for (let count = 0; count < 4; count++) bench.lose();
-  for (let polled = 0; polled <= POLL_TRUST_US; polled += bench.burst());
-  assertEquals(Math.floor(bench.lose() / 1_000) * 1_000, POLL_PAUSE_MIN_US);
+  for (let polled = 0; polled <= POLL_WINDOW_US; polled += bench.burst());
+  assertEquals(bench.lose(), POLL_PAUSE_MIN_US);
+});
+
+Deno.test("Polling goes on where the core is lost now and then, however long", () => {
+  const bench = new Bench();
+  for (let count = 0; count < 100; count++) {
+    bench.awayUs = POLL_WINDOW_US / 4;
+    bench.polling.event();
+    bench.polling.again();
+    bench.awayUs = 1;
+    for (let polled = 0; polled <= POLL_WINDOW_US; polled += bench.burst());
+    assertEquals(bench.polling.event(), true);
+  }
 });
 
 Deno.test("Polling takes no event's own time for polling", () => {
   const bench = new Bench();
-  bench.lose();
-  for (let count = 0; count < 100; count++) {
+  for (let count = 0; count < 1_000; count++) {
     bench.polling.event();
     // Serving it takes long.
-    bench.now += 10 * POLL_TRUST_US;
+    bench.now += 10 * POLL_WINDOW_US;
     bench.polling.event();
+    bench.awayUs = 1;
     bench.polling.again();
   }
-  assertEquals(Math.floor(bench.lose() / 1_000) * 1_000, 2 * POLL_PAUSE_MIN_US);
+  assertEquals(bench.lose(), POLL_PAUSE_MIN_US);
 });

@@ -7,6 +7,7 @@
 const std = @import("std");
 const linux = std.os.linux;
 const abi = @import("abi.zig");
+const crc32c = @import("crc32c.zig");
 const faults = @import("faults.zig");
 const modules = @import("modules.zig");
 const pages = @import("pages.zig");
@@ -141,6 +142,13 @@ pub export fn tdsm_resumed(handle: u32, page: u32) i32 {
     lease.region.acquire();
     defer lease.region.release();
     return @intFromEnum(lease.region.waiters.resumed(page));
+}
+
+/// uint32_t tdsm_crc32c(const uint8_t *bytes, uint32_t length, uint32_t seed)
+/// To go on with more bytes pass what came out as `seed`; at first 0.
+pub export fn tdsm_crc32c(bytes: ?[*]const u8, length: u32, seed: u32) u32 {
+    const first = bytes orelse return seed;
+    return crc32c.checksum(first[0..length], seed);
 }
 
 /// void tdsm_yield(void)
