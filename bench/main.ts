@@ -1,55 +1,94 @@
 /**
- * What a remote read miss, a lock, a barrier, a remote call and an allocation cost, beside a plain TCP
- * ping-pong between the same processes, in rounds that take turns. Run: `./tdsm bench`. Absolute times
- * depend on the machine and on what else it does; read the ratios.
+ * The benchmark: what a miss, a scan, a lock and more cost, each beside its floor, in rounds that take
+ * turns. Run: `./tdsm bench`. The README beside this file says what the rows are.
  */
 
-import { POLL_TIME_DEFAULT_US } from "../runtime/limits.ts";
-import type { MissReport } from "./miss.ts";
-import type { Samples } from "./samples.ts";
-import type { ServicesReport } from "./services.ts";
+import { Context } from "./context.ts";
+import { BusyWatch, machine } from "./machine.ts";
+import { HELP, type Options, readOptions } from "./options.ts";
+import { Progress } from "./progress.ts";
+import { ablationTable, listing, programsText, type Report, rowLine, table } from "./report.ts";
+import { ablation, VARIANTS } from "./rows/ablation.ts";
+import { FAMILIES } from "./rows/mod.ts";
+import { choose, type Chosen, failedRows, roundsOf, type RowResult, runFamily } from "./runner.ts";
 
-/** Runs a benchmark's processes, the first of which hosts the directory; returns what the others report. */
-async function measure<Report>(file: string, nodes: number, pollTimeUs: number): Promise<Report> {
-  const spawn = (environment: Record<string, string>): Deno.ChildProcess =>
-    new Deno.Command(Deno.execPath(), {
-      args: ["run", "-A", new URL(file, import.meta.url).pathname],
-      env: { ...environment, POLL_TIME_US: String(pollTimeUs), ADDRESS: "127.0.0.1" },
-      stdout: "piped",
-      stderr: "inherit",
-    }).spawn();
-  const owner = spawn({ DIRECTORY: "1", PORT: "0" });
-  const lines = owner.stdout.pipeThrough(new TextDecoderStream()).getReader();
-  const port = (await lines.read()).value?.trim();
-  if (port === undefined) throw new Error("The owner ended before it listened");
-  const join = () => spawn({ DIRECTORY_ADDRESS: `127.0.0.1:${port}` });
-  const others = Array.from({ length: nodes - 1 }, join);
-  const reports = await Promise.all(others.map(({ stdout }) => new Response(stdout).text()));
-  await lines.cancel();
-  const ends = await Promise.all([owner, ...others].map(({ status }) => status));
-  const codes = ends.map(({ code }) => code);
-  if (codes.some((code) => code !== 0)) throw new Error(`Exit codes ${codes.join(", ")}`);
-  return JSON.parse(reports.join(""));
+/** What a run measures; the rest of its report is the same for all. */
+type Measured = Pick<Report, "rows" | "notes" | "programs">;
+
+async function measureRows(chosen: readonly Chosen[], quick: boolean): Promise<Measured> {
+  const context = new Context(quick);
+  const total = chosen.reduce((sum, { family }) => sum + roundsOf(family, context), 0);
+  const progress = new Progress(total);
+  const results: RowResult[] = [];
+  try {
+    for (const { family, wanted } of chosen) {
+      const rows = await runFamily(family, context, wanted, progress).catch((error) =>
+        failedRows(family, wanted, error)
+      );
+      for (const row of rows) progress.row(`${family.name}: ${rowLine(row)}`);
+      results.push(...rows);
+    }
+  } finally {
+    progress.end();
+    await context[Symbol.asyncDispose]();
+  }
+  return { rows: results, notes: [...context.notes] };
 }
 
-function row(name: string, { p50, p99 }: Samples, floor: Samples): string {
-  const ratio = (p50 / floor.p50).toFixed(2);
-  return `${name.padEnd(52)}${p50.toFixed(1).padStart(9)}${p99.toFixed(1).padStart(9)}${
-    ratio.padStart(9)
-  }`;
+async function measurePrograms(quick: boolean): Promise<Measured> {
+  // Only here: what they are made of is not needed for rows.
+  const { programs } = await import("./programs/mod.ts");
+  const progress = new Progress(0);
+  try {
+    const reports = await programs({
+      quick,
+      progress: (line) => {
+        progress.begin(line);
+        progress.row(line);
+      },
+    });
+    return { rows: [], notes: [], programs: reports };
+  } finally {
+    progress.end();
+  }
 }
 
-console.log(`${"".padEnd(52)}   p50 us   p99 us  x ping-pong`);
-for (const pollTimeUs of [POLL_TIME_DEFAULT_US, 0]) {
-  const how = pollTimeUs === 0 ? "engine never polls" : `engine polls for ${pollTimeUs} us`;
-  console.error(`measuring: ${how}`);
-  const { miss, pingPong, scan } = await measure<MissReport>("miss.ts", 2, pollTimeUs);
-  console.log(row(`remote read miss of 4 KiB, ${how}`, miss, pingPong));
-  console.log(row("  plain Deno TCP, 32 B there and 4 KiB back", pingPong, pingPong));
-  console.log(`  sequential scan: ${(scan.bytes / scan.us).toFixed(0)} MB/s`);
+async function report(quick: boolean, measure: () => Promise<Measured>): Promise<Report> {
+  const facts = machine();
+  const start = performance.now();
+  const watch = new BusyWatch();
+  const measured = await measure();
+  const seconds = (performance.now() - start) / 1000;
+  return { machine: facts, quick, seconds, busyness: watch.end(), ...measured };
 }
 
-console.error("measuring: services");
-const services = await measure<ServicesReport>("services.ts", 3, POLL_TIME_DEFAULT_US);
-const [floor] = Object.values(services);
-for (const [name, times] of Object.entries(services)) console.log(row(name, times, floor!));
+async function run({ mode, quick, json }: Options, chosen: readonly Chosen[]): Promise<void> {
+  if (mode === "help") return console.log(HELP);
+  if (mode === "list") return console.log(listing(FAMILIES));
+  const found = await report(
+    quick,
+    mode === "programs" ? () => measurePrograms(quick) : () => measureRows(chosen, quick),
+  );
+  if (found.rows.some(({ failed }) => failed !== undefined)) Deno.exitCode = 1;
+  if (json) console.log(JSON.stringify(found, undefined, 2));
+  else if (mode === "programs") console.log(await programsText(found));
+  else if (mode === "ablation") {
+    console.log(ablationTable(found, VARIANTS.map(({ name }) => name)));
+  } else console.log(table(found));
+}
+
+/** The options and the rows that they name, or `undefined` when there is something wrong with them. */
+function read(args: string[]): [Options, Chosen[]] | undefined {
+  try {
+    const options = readOptions(args);
+    return [options, choose(options.mode === "ablation" ? [ablation] : FAMILIES, options.names)];
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error;
+    console.error(`bench: error: ${error.message}`);
+    return undefined;
+  }
+}
+
+const asked = read(Deno.args);
+if (asked === undefined) Deno.exitCode = 2;
+else await run(...asked);

@@ -97,6 +97,8 @@ export const OPEN_REQUIRE_KERNEL_FAULTS = 1;
 export const REGION_USER_MODE_ONLY = 1;
 /** Region flag: userfaultfd came from `/dev/userfaultfd`, not from the system call. */
 export const REGION_FROM_DEVICE = 2;
+/** Region flag: the kernel counts how often threads are given a core. */
+export const REGION_COUNTS_RUNS = 4;
 /** `tdsm_install` flag: writable; without it write-protected. */
 export const INSTALL_WRITABLE = 1;
 /** `tdsm_install` flag: make the bytes zero first. */
@@ -118,6 +120,7 @@ export const CONSTANTS = {
   open_require_kernel_faults: OPEN_REQUIRE_KERNEL_FAULTS,
   region_user_mode_only: REGION_USER_MODE_ONLY,
   region_from_device: REGION_FROM_DEVICE,
+  region_counts_runs: REGION_COUNTS_RUNS,
   install_writable: INSTALL_WRITABLE,
   install_zero: INSTALL_ZERO,
   fault_write: FAULT_WRITE,

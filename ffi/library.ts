@@ -33,6 +33,16 @@ export class TdsmLibrary implements Disposable {
     this.path = path;
   }
 
+  /**
+   * Sums up bytes by CRC-32C, as `runtime/protocol/checksum.ts` does, but faster where they are many.
+   *
+   * @param bytes The bytes.
+   * @returns The checksum, in 32 bits.
+   */
+  checksum(bytes: Uint8Array): number {
+    return this.symbols.tdsm_crc32c(bytes as Uint8Array<ArrayBuffer>, bytes.length, 0);
+  }
+
   /** Closes the library. No function of it may be called after, and no region may be open. */
   [Symbol.dispose](): void {
     this.#library.close();

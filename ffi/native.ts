@@ -12,6 +12,7 @@ import {
   OPEN_REQUIRE_KERNEL_FAULTS,
   openError,
   RDMA_SECTION_INFO,
+  REGION_COUNTS_RUNS,
   REGION_INFO,
   REGION_USER_MODE_ONLY,
   statusError,
@@ -49,9 +50,6 @@ export interface RdmaSection {
 }
 
 const LITTLE_ENDIAN = true;
-/** What `tdsm_resumed` answers, beside 0 for no. */
-const RESUMED_YES = 1;
-const RESUMED_UNKNOWN = 2;
 
 /** One open region. All page numbers and counts are in logical pages. */
 export class NativeRegion implements Disposable {
@@ -67,6 +65,8 @@ export class NativeRegion implements Disposable {
   readonly pageSize: number;
   /** A system call on an absent page fails with EFAULT instead of faulting. */
   readonly userModeOnly: boolean;
+  /** The kernel counts how often threads are given a core. */
+  readonly countsRuns: boolean;
   /** Bits of UFFD_FEATURE_* in force. */
   readonly features: bigint;
   readonly #symbols: TdsmLibrary["symbols"];
@@ -84,6 +84,7 @@ export class NativeRegion implements Disposable {
     this.pageSize = info.getUint32(fields.page_size.offset, LITTLE_ENDIAN);
     const flags = info.getUint32(fields.flags.offset, LITTLE_ENDIAN);
     this.userModeOnly = (flags & REGION_USER_MODE_ONLY) !== 0;
+    this.countsRuns = (flags & REGION_COUNTS_RUNS) !== 0;
     this.features = info.getBigUint64(fields.features.offset, LITTLE_ENDIAN);
   }
 
@@ -254,17 +255,17 @@ export class NativeRegion implements Disposable {
   }
 
   /**
-   * Whether every thread that faulted on a page was given a core since its fault was read, and so
-   * has done its access, or is about to.
+   * Whether every thread that was woken when a page was installed was given a core since, and so has
+   * done its access, or is about to. Means nothing unless {@linkcode countsRuns}.
    *
    * @param page The page.
-   * @returns `undefined` where the kernel does not count how often threads are given a core.
+   * @returns `true` also where no thread is known.
    * @throws {TdsmError} If the region is closed.
    */
-  resumed(page: number): boolean | undefined {
+  resumed(page: number): boolean {
     const result = this.#symbols.tdsm_resumed(this.handle, page);
     if (result < 0) throw statusError("look for resumed threads", result, 0);
-    return result === RESUMED_UNKNOWN ? undefined : result === RESUMED_YES;
+    return result === 1;
   }
 
   /** Lets another thread have this core, if one waits for it. */

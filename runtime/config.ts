@@ -36,6 +36,8 @@ export interface NodeOptions {
   readonly rpcServer?: boolean | undefined;
   /** Whether page bytes are compressed on the wire. The directory's setting holds for all nodes. */
   readonly compression?: boolean | undefined;
+  /** Whether page bytes have a checksum on the wire. The directory's setting holds for all nodes. */
+  readonly checksums?: boolean | undefined;
   /** The size of the region: bytes, or text such as `"64MiB"`. Set by the directory. */
   readonly size?: number | string | undefined;
   /** The size of a page: bytes, or text such as `"4KiB"`, a power of two. Set by the directory. */
@@ -48,10 +50,14 @@ export interface NodeOptions {
   readonly joinTimeoutMs?: number | undefined;
   /** How long the engine polls after the last event before it sleeps, in microseconds; 0 is never. */
   readonly pollTimeUs?: number | undefined;
-  /** How long the node keeps a page that it was just given, in microseconds. */
+  /** The longest that the node keeps a new page for a thread that waited for it, in microseconds. */
   readonly holdTimeUs?: number | undefined;
   /** The most pages that one miss fetches. */
   readonly runPages?: number | undefined;
+  /** Whether pages that nodes read and write in turn are handed over at the read. Set by the directory. */
+  readonly migration?: boolean | undefined;
+  /** Whether the node fetches what a walk through memory will need next, before it gets there. */
+  readonly readAhead?: boolean | undefined;
   /** The path of `libtdsm.so`, where it is not in its usual place. */
   readonly library?: string | undefined;
 }
@@ -70,6 +76,8 @@ export interface Settings {
   readonly rpcServer: boolean;
   /** Whether page bytes are compressed; counts on the directory's node. */
   readonly compression: boolean;
+  /** Whether page bytes have a checksum on the wire; counts on the directory's node. */
+  readonly checksums: boolean;
   /** The region's size in bytes; `undefined` takes the directory's. Always there on the directory's node. */
   readonly size: number | undefined;
   /** The page size in bytes; `undefined` takes the directory's. Always there on the directory's node. */
@@ -82,10 +90,14 @@ export interface Settings {
   readonly joinTimeoutMs: number;
   /** How long the engine polls after the last event, in microseconds. */
   readonly pollTimeUs: number;
-  /** How long the node keeps a page that it was just given, in microseconds. */
+  /** The longest that the node keeps a new page for a thread that waited for it, in microseconds. */
   readonly holdTimeUs: number;
   /** The most pages that one miss fetches. */
   readonly runPages: number;
+  /** Whether pages that nodes read and write in turn are handed over at the read; counts on the directory's node. */
+  readonly migration: boolean;
+  /** Whether the node fetches what a walk will need next. */
+  readonly readAhead: boolean;
   /** The path of `libtdsm.so`; `undefined` looks in the usual places. */
   readonly library: string | undefined;
 }
@@ -148,6 +160,7 @@ export function resolveSettings(
     port: find("port")?.value ?? (directory ? DIRECTORY_PORT_DEFAULT : 0),
     rpcServer: read("rpcServer"),
     compression: read("compression"),
+    checksums: read("checksums"),
     size: size?.value ?? (directory ? REGION_DEFAULT_BYTES : undefined),
     pageSize: pageSize?.value ?? (directory ? PAGE_SIZE_DEFAULT_BYTES : undefined),
     logLevel: read("logLevel"),
@@ -156,6 +169,8 @@ export function resolveSettings(
     pollTimeUs: read("pollTimeUs"),
     holdTimeUs: read("holdTimeUs"),
     runPages: read("runPages"),
+    migration: read("migration"),
+    readAhead: read("readAhead"),
     library: read("library"),
   };
   return { settings, rest };

@@ -12,7 +12,8 @@ function flagText({ flag, kind }: Setting<unknown>): string {
 /** The default in words. */
 function defaultText(setting: Setting<unknown>): string {
   if (setting.defaultText !== undefined) return setting.defaultText;
-  return setting.default === false ? "off" : String(setting.default);
+  if (typeof setting.default === "boolean") return setting.default ? "on" : "off";
+  return String(setting.default);
 }
 
 /**

@@ -171,6 +171,13 @@ export const SETTINGS: { readonly [Name in SettingName]: Setting<Settings[Name]>
     default: false,
     help: "Compress pages on the wire (set by the directory for all nodes)",
   },
+  checksums: {
+    environment: ["CHECKSUMS"],
+    flag: "checksums",
+    kind: SWITCH,
+    default: true,
+    help: "Check that pages arrive as they were sent (set by the directory for all nodes)",
+  },
   size: {
     environment: ["SIZE"],
     flag: "size",
@@ -220,7 +227,7 @@ export const SETTINGS: { readonly [Name in SettingName]: Setting<Settings[Name]>
     flag: "hold-time",
     kind: integer("US", 0, HOLD_TIME_MAX_US),
     default: HOLD_TIME_DEFAULT_US,
-    help: "How long a node keeps a page that it was just given, in microseconds",
+    help: "The longest that a new page is kept for a thread that waited for it, in microseconds",
   },
   runPages: {
     environment: ["RUN_PAGES"],
@@ -228,6 +235,20 @@ export const SETTINGS: { readonly [Name in SettingName]: Setting<Settings[Name]>
     kind: integer("PAGES", 1, RUN_MAX_PAGES),
     default: RUN_MAX_PAGES,
     help: "The most pages that one miss fetches",
+  },
+  migration: {
+    environment: ["MIGRATION"],
+    flag: "migration",
+    kind: SWITCH,
+    default: true,
+    help: "Hand over at the read what nodes read and write in turn (set by the directory)",
+  },
+  readAhead: {
+    environment: ["READ_AHEAD"],
+    flag: "read-ahead",
+    kind: SWITCH,
+    default: true,
+    help: "Fetch what a walk through memory will need next, before it gets there",
   },
   library: {
     environment: ["TDSM_LIBRARY"],

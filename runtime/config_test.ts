@@ -3,6 +3,7 @@ import { type NodeOptions, readEnvironment, resolveSettings, type Settings } fro
 import { settingsHelp, settingsTable } from "./config_help.ts";
 import { SETTINGS } from "./config_table.ts";
 import { TdsmError } from "./errors.ts";
+import { HOLD_TIME_DEFAULT_US, POLL_TIME_DEFAULT_US } from "./limits.ts";
 
 /** Resolves with an environment that has just `variables`. */
 function resolve(
@@ -27,14 +28,17 @@ Deno.test("a node that is told nothing hosts the directory", () => {
     port: 9634,
     rpcServer: false,
     compression: false,
+    checksums: true,
     size: 64 * 1024 ** 2,
     pageSize: 4096,
     logLevel: 2,
     semLogLevel: 2,
     joinTimeoutMs: 10_000,
-    pollTimeUs: 100,
-    holdTimeUs: 100,
+    pollTimeUs: POLL_TIME_DEFAULT_US,
+    holdTimeUs: HOLD_TIME_DEFAULT_US,
     runPages: 128,
+    migration: true,
+    readAhead: true,
     library: undefined,
   });
 });
@@ -60,6 +64,7 @@ const SAMPLES: { [Name in keyof Settings]: [string, string, NodeOptions[Name], u
   port: ["2", "1", 3, [1, 2, 3]],
   rpcServer: ["0", "1", true, [true, false, true]],
   compression: ["false", "true", true, [true, false, true]],
+  checksums: ["false", "true", true, [true, false, true]],
   size: ["8KiB", "4096", "1TiB", [4096, 8192, 2 ** 40]],
   pageSize: ["8KiB", "4096", 2 ** 21, [4096, 8192, 2 ** 21]],
   logLevel: ["0", "5", 1, [5, 0, 1]],
@@ -68,6 +73,8 @@ const SAMPLES: { [Name in keyof Settings]: [string, string, NodeOptions[Name], u
   pollTimeUs: ["2", "1", 0, [1, 2, 0]],
   holdTimeUs: ["2", "1", 0, [1, 2, 0]],
   runPages: ["2", "1", 3, [1, 2, 3]],
+  migration: ["0", "1", true, [true, false, true]],
+  readAhead: ["0", "1", true, [true, false, true]],
   library: ["/b.so", "/a.so", "/c.so", ["/a.so", "/b.so", "/c.so"]],
 };
 

@@ -13,7 +13,7 @@ import { Answer, Call, type PackedError, unpackError } from "./engine/calls.ts";
 import type { CallSlots, Ring, RingRecord } from "./engine/ring.ts";
 import { RingWriter } from "./engine/ring_writer.ts";
 import { TdsmError } from "./errors.ts";
-import { CALL_SLOTS_MAX, CALL_SYNC_MAX_MS, SILENCE_MAX_MS } from "./limits.ts";
+import { CALL_SLOTS_MAX, CALL_SYNC_MAX_MS, ENDED_LOOK_MS, SILENCE_MAX_MS } from "./limits.ts";
 
 interface Waiter {
   resolve(answer: Uint8Array): void;
@@ -109,6 +109,7 @@ export class EngineClient {
    */
   start(call: Call, payload: Uint8Array): StartedCall {
     const id = this.#newCall();
+    this.#failIfEnded();
     if (this.#failure !== undefined) return { id, answer: Promise.reject(this.#failure) };
     return { id, answer: this.#ask(call, id, payload) };
   }
@@ -128,6 +129,7 @@ export class EngineClient {
 
   /** Tells the engine something that has no answer. */
   post(call: Call, payload: Uint8Array): void {
+    this.#failIfEnded();
     if (this.#failure !== undefined) return;
     // An engine that has failed makes no room, and needs to be told nothing.
     this.#send(call, 0, payload).catch(() => {});
@@ -176,6 +178,13 @@ export class EngineClient {
     this.#waiters.clear();
   }
 
+  /** Threads beside the one that joined learn by this alone that the node is closed. */
+  #failIfEnded(): void {
+    if (this.#slots.ended) {
+      this.fail(new TdsmError("NodeClosed", "Cannot go on: the node is closed"));
+    }
+  }
+
   #newCall(): number {
     const id = this.#nextCall;
     this.#nextCall = id === 0xffff_ffff ? 1 : id + 1;
@@ -198,6 +207,7 @@ export class EngineClient {
     payload: Uint8Array,
     { timeoutMs, cancel }: { timeoutMs: number; cancel: Call | undefined },
   ): Uint8Array {
+    this.#failIfEnded();
     if (this.#failure !== undefined) throw this.#failure;
     const id = this.#newCall();
     this.#sendSync(call, id, payload);
@@ -210,10 +220,14 @@ export class EngineClient {
     this.#blocking++;
     try {
       while (answer === undefined) {
+        // Before the ring is looked at: what the engine has answered before its end counts.
+        const { ended } = this.#slots;
         const record = this.#answers.pop();
         const leftMs = giveUpAt - performance.now();
         if (record !== undefined) this.#take(record);
-        else if (leftMs > 0) this.#answers.waitForRecord(leftMs);
+        else if (ended) this.#failIfEnded();
+        // It may end between the look and the wait, and then wake nobody.
+        else if (leftMs > 0) this.#answers.waitForRecord(Math.min(leftMs, ENDED_LOOK_MS));
         else if (cancel === undefined) throw silent();
         else {
           this.#sendSync(cancel, 0, encode(id));
@@ -250,9 +264,15 @@ export class EngineClient {
     this.#listening = true;
     try {
       while (this.#waiters.size > 0 || this.#serve !== undefined) {
+        const { ended } = this.#slots;
         const record = this.#answers.pop();
-        if (record === undefined) await this.#answers.untilRecord();
-        else this.#take(record);
+        if (record !== undefined) this.#take(record);
+        else if (ended) this.#failIfEnded();
+        else {
+          const arrived = this.#answers.untilRecord();
+          // It may have ended before there was anybody to wake.
+          if (!this.#slots.ended) await arrived;
+        }
       }
     } finally {
       this.#listening = false;

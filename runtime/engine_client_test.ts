@@ -356,3 +356,43 @@ Deno.test("EngineClient.detach gives its slot to another, unless an answer is st
 async function turns(): Promise<void> {
   for (let turn = 0; turn < 5; turn++) await new Promise((resolve) => setImmediate(resolve));
 }
+
+Deno.test("EngineClient: whoever waits is told when the engine ends, and so is who asks then", async () => {
+  using bench = new Bench((call) => call === Call.Peers ? "answered" : new Promise(() => {}));
+  const { client, slots, server } = bench;
+  const waiting = client.call(Call.Stats);
+  const answered = client.call(Call.Peers);
+  server.poll();
+  await answered;
+  const early = client.call(Call.Peers);
+  server.poll();
+  slots.end();
+  assertEquals(await early, "answered", "what was answered before the end counts");
+  const error = await assertRejects(() => waiting, TdsmError);
+  assertEquals(error.code, "NodeClosed");
+  await assertRejects(() => client.call(Call.Peers), TdsmError, "closed");
+  assertThrows(() => client.callSync(Call.Peers), TdsmError, "closed");
+  client.post(Call.Zeroed, new Uint8Array(1));
+  assertEquals(server.poll(), false, "nothing is asked any more");
+});
+
+Deno.test("EngineClient.block ends when the engine does, wherever this thread is just then", async () => {
+  for (let round = 0; round < 20; round++) {
+    const slots = new CallSlots();
+    const client = new EngineClient(slots, NO_KICK);
+    const other = new EngineClient(slots, NO_KICK);
+    const worker = await startEngine(
+      slots,
+      `const sync = () => setTimeout(() => slots.end(), ${round} % 4);
+       const nothing = () => {};
+       const handlers = { sync, syncCancel: nothing, rpc: nothing, rpcServed: nothing };
+       const server = new CallServer(slots, () => null, handlers);`,
+    );
+    const limit = { timeoutMs: 10_000, cancel: Call.SyncCancel };
+    const waiting = other.start(Call.Rpc, new Uint8Array(1)).answer;
+    const error = assertThrows(() => client.block(Call.Sync, new Uint8Array(1), limit), TdsmError);
+    assertEquals(error.code, "NodeClosed");
+    await assertRejects(() => waiting, TdsmError, "closed");
+    worker.terminate();
+  }
+});

@@ -45,6 +45,8 @@ export type TdsmErrorCode =
   | "JoinRefused"
   /** Bytes arrived that are not of the protocol. */
   | "ProtocolViolation"
+  /** Bytes arrived other than they were sent: something on the way, or memory, changes them. */
+  | "FrameCorrupted"
   /** The directory's node went away. */
   | "DirectoryLost"
   /** A node went away that an operation needed. */

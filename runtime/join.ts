@@ -97,6 +97,7 @@ function untilReady(worker: Worker, library: TdsmLibrary, slots: CallSlots): Pro
   worker.onerror = (event) => {
     event.preventDefault();
     fail(new TdsmError("EngineFailed", `The engine has failed: ${event.message}`));
+    slots.end();
   };
   worker.onmessage = ({ data }: MessageEvent<EngineNews>) => {
     switch (data.kind) {
@@ -106,6 +107,7 @@ function untilReady(worker: Worker, library: TdsmLibrary, slots: CallSlots): Pro
         const { id, address, port } = data;
         const terminate = (orderly: boolean): void => {
           worker.terminate();
+          slots.end();
           unbind();
           // A thread of an engine that did not close may still be inside of the library.
           if (orderly) library[Symbol.dispose]();

@@ -45,6 +45,7 @@ Deno.test("join: stats have every field, and they are numbers", async () => {
     "readMisses",
     "writeMisses",
     "upgrades",
+    "pagesAhead",
     "pagesReceived",
     "pagesZero",
     "pagesSent",

@@ -37,12 +37,12 @@ export const JOIN_TIMEOUT_DEFAULT_MS = 10_000;
 /** The longest that a node may be told to retry. */
 export const JOIN_TIMEOUT_MAX_MS = 3_600_000;
 /** How long the engine polls after the last event before it sleeps, where nothing else is asked for. */
-export const POLL_TIME_DEFAULT_US = 100;
+export const POLL_TIME_DEFAULT_US = 300;
 /** The longest that the engine may be told to poll. */
 export const POLL_TIME_MAX_US = 1_000_000;
-/** How long a node keeps a page that it was just given, where nothing else is asked for. */
-export const HOLD_TIME_DEFAULT_US = 100;
-/** The longest that a node may be told to keep a page; others wait that long for it. */
+/** The longest that a node keeps a page for a thread that has not run since, where nothing else is asked for. */
+export const HOLD_TIME_DEFAULT_US = 10_000;
+/** The longest that a node may be told to keep a page so. */
 export const HOLD_TIME_MAX_US = 100_000;
 /** The threads of one program that can use its node. */
 export const CALL_SLOTS_MAX = 64;
@@ -54,9 +54,9 @@ export const SEND_BATCH_BYTES: number = 128 * KIB;
 export const SEND_COPY_MAX_BYTES: number = 16 * KIB;
 /** The most bytes that wait to be sent to one peer before it counts as one that does not read. */
 export const LINK_QUEUE_MAX_BYTES: number = 256 * MIB;
-/** How often the directory's node and the others tell each other that they are alive, in milliseconds. */
+/** How often nodes that are connected tell each other that they are alive, in milliseconds. */
 export const HEARTBEAT_MS = 1_000;
-/** After how long a silence between the directory's node and another the other counts as gone, in milliseconds. */
+/** After how long a silence a connection counts as broken, in milliseconds. */
 export const SILENCE_MAX_MS = 15_000;
 /** How long a connection may take to say who it is, in milliseconds. */
 export const HANDSHAKE_MAX_MS = 5_000;
@@ -81,6 +81,8 @@ export const JOIN_RETRY_MAX_MS = 500;
 export const FAULT_BATCH = 64;
 /** After how long without the core somebody else is taken to compute there, in microseconds. */
 export const POLL_AWAY_US = 500;
+/** After how long without the core polling pauses at once, in microseconds: about the kernel's slices. */
+export const POLL_LOST_US = 2_000;
 /** The share of the polling time without the core from which on polling pauses. */
 export const POLL_AWAY_SHARE = 0.5;
 /** The polling time after which that share is judged, in microseconds. */
@@ -99,6 +101,8 @@ export const FAILURE_GRACE_MS = 500;
 export const DEATH_MESSAGE_MAX_MS = 1_000;
 /** How long a thread that blocks for the engine's answer waits for it, in milliseconds. */
 export const CALL_SYNC_MAX_MS = 10_000;
+/** How often a thread that blocks looks whether its engine has ended meanwhile, in milliseconds. */
+export const ENDED_LOOK_MS = 1_000;
 /** How long a link that is closed goes on sending what was queued, in milliseconds. */
 export const LINK_CLOSE_MAX_MS = 2_000;
 /** The pause after a connection could not be accepted, as for want of file descriptors, in milliseconds. */

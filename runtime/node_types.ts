@@ -49,6 +49,8 @@ export interface NodeStats {
   readonly writeMisses: number;
   /** Requests to write pages that were here to read. */
   readonly upgrades: number;
+  /** Pages asked for ahead of a walk through memory. */
+  readonly pagesAhead: number;
   /** Pages whose bytes came from other nodes. */
   readonly pagesReceived: number;
   /** Pages that nobody had written before. */

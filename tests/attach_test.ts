@@ -9,6 +9,7 @@ import { startRpcNodes } from "./rpc_nodes.ts";
 declare const procedures: Procedures;
 
 const WORKER = new URL("programs/attached_worker.ts", import.meta.url).href;
+const OUTLIVING_WORKER = new URL("programs/outliving_worker.ts", import.meta.url).href;
 
 /** Has new Workers of a node do something; returns what each answers. */
 function perform(
@@ -81,4 +82,30 @@ Deno.test("attached: threads of several nodes allocate cells of their own, and f
       assertEquals(await nodes[0]!.load(offset + 1_999 * 4), 7 + index);
     }
   }
+});
+
+Deno.test("attached: a thread that waits, or asks, is told that its node is closed", async () => {
+  await using cluster = new Cluster();
+  const node = await cluster.host();
+  const told = await node.evaluate(async (node, url) => {
+    const worker = new Worker(url, { type: "module" });
+    const heard = () =>
+      new Promise<unknown>((resolve, reject) => {
+        worker.onmessage = ({ data }) => resolve(data);
+        worker.onerror = (event) => reject(new Error(event.message));
+      });
+    const attached = heard();
+    worker.postMessage(node.handle);
+    await attached;
+    const during = heard();
+    await node.close();
+    const answers = [await during];
+    const after = heard();
+    worker.postMessage("closed");
+    answers.push(await after);
+    worker.terminate();
+    return answers;
+  }, OUTLIVING_WORKER);
+  assertEquals(told, ["NodeClosed", ["NodeClosed", "NodeClosed", "NodeClosed"]]);
+  assertEquals((await node.leave()).code, 0);
 });

@@ -13,7 +13,7 @@ type Sort = typeof SORTS[number];
 /** Starts a directory that asks for compression, or not, and nodes that ask for nothing. */
 async function start(cluster: Cluster, nodes: number, compression: boolean) {
   // Short runs, for those that go beyond the end of a sort bring pages that are not counted here.
-  const env = { COMPRESSION: compression ? "1" : "0", RUN_PAGES: "8" };
+  const env = { COMPRESSION: compression ? "1" : "0", RUN_PAGES: "4" };
   const directory = cluster.spawnNode(["--directory", "--port=0", "--size=16MiB"], { env });
   const all = [await RemoteNode.ready(directory)];
   while (all.length < nodes) all.push(await cluster.join(all[0]!));

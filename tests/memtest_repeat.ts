@@ -12,9 +12,14 @@ const LOADS = 2;
 const ROOT = new URL("..", import.meta.url).pathname;
 const PROGRAM = `${ROOT}examples/memtest.ts`;
 
-const HELP = `Usage: memtest_repeat.ts [--load] [RUNS]
+/** How often the test is run where nothing is said. */
+const RUNS_DEFAULT = 100;
+/** How often progress is told, in milliseconds. */
+const PROGRESS_MS = 10_000;
 
-Runs the memory test RUNS times (default 100). With --load, beside ${LOADS} processes that compute.
+const HELP = `Usage: memtest_repeat.ts [--load] [--runs RUNS]
+
+Runs the memory test RUNS times (default ${RUNS_DEFAULT}). With --load, beside ${LOADS} processes that compute.
 `;
 
 /** What came of one run. */
@@ -101,8 +106,13 @@ function startLoads(): Deno.ChildProcess[] {
 /** Runs the test `count` times; returns the runs that went well. */
 async function repeat(count: number): Promise<Run[]> {
   const good: Run[] = [];
+  let shownAt = performance.now();
   for (let number = 1; number <= count; number++) {
     const run = await runOnce(number);
+    if (performance.now() > shownAt + PROGRESS_MS) {
+      shownAt = performance.now();
+      console.error(`${number} of ${count} runs`);
+    }
     if (run.problem === undefined) {
       good.push(run);
       continue;
@@ -112,14 +122,17 @@ async function repeat(count: number): Promise<Run[]> {
   return good;
 }
 
-const { values, positionals } = parseArgs({
-  options: { help: { type: "boolean", short: "h" }, load: { type: "boolean" } },
-  allowPositionals: true,
+const { values } = parseArgs({
+  options: {
+    help: { type: "boolean", short: "h" },
+    load: { type: "boolean" },
+    runs: { type: "string", default: String(RUNS_DEFAULT) },
+  },
 });
-const count = Number(positionals[0] ?? 100);
+const count = Number(values.runs);
 if (values.help) {
   console.log(HELP);
-} else if (!Number.isInteger(count) || count < 1 || positionals.length > 1) {
+} else if (!Number.isInteger(count) || count < 1) {
   console.error(`memtest_repeat: error: RUNS must be a whole number from 1 on\n${HELP}`);
   Deno.exitCode = 2;
 } else {

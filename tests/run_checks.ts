@@ -14,7 +14,7 @@ const zig = Deno.env.get("TDSM_ZIG") ?? "zig";
 
 const CHECKS: readonly Check[] = [
   { name: "format", program: deno, args: ["fmt", "--check"] },
-  { name: "format of Zig", program: zig, args: ["fmt", "--check", "zig"] },
+  { name: "format of Zig", program: zig, args: ["fmt", "--check", "zig", "bench"] },
   { name: "lint", program: deno, args: ["lint"] },
   { name: "types and lock file", program: deno, args: ["check", "--doc", "--frozen"] },
   { name: "documentation", program: deno, args: ["doc", "--lint", "mod.ts"] },

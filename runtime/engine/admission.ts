@@ -3,7 +3,7 @@
  */
 
 import { type Address, formatAddress, isLoopback } from "../address.ts";
-import { TdsmError, type TdsmErrorCode } from "../errors.ts";
+import { reasonOf, TdsmError, type TdsmErrorCode } from "../errors.ts";
 import { NODE_ID_MAX, NODES_MAX } from "../limits.ts";
 import { PROTOCOL_VERSION } from "../protocol/codec.ts";
 import type { Control, HelloControl, RefuseControl } from "../protocol/control.ts";
@@ -31,6 +31,8 @@ export interface RegionSettings {
   readonly holdTimeUs: number;
   /** Whether page bytes may be packed. */
   readonly compression: boolean;
+  /** Whether what follows a frame has a checksum. */
+  readonly checksums: boolean;
 }
 
 /** What there is to know of a cluster when somebody knocks. */
@@ -53,6 +55,7 @@ export interface Doorkeeper {
 
 /** The codes that one node may give another as the reason for a refusal. */
 const REFUSAL_CODES: readonly TdsmErrorCode[] = [
+  "FrameCorrupted",
   "JoinRefused",
   "LimitExceeded",
   "ProtocolViolation",
@@ -142,6 +145,20 @@ export function objectionToLoopback(
     `machine, and this node listens at ${listening}, where only its own machine reaches it. ` +
     `Name an address of this machine: --address ${local}`;
   return new TdsmError("InvalidOption", message, { operation: "join" });
+}
+
+/**
+ * That a node cannot join, because of what came of talking to what listens there.
+ *
+ * @param address Where it is.
+ * @param cause What came of it.
+ * @returns The error.
+ */
+export function notADirectory(address: Address, cause: unknown): TdsmError {
+  const code = cause instanceof TdsmError ? cause.code : "JoinRefused";
+  const message = `Cannot join: what listens at ${formatAddress(address)} does not answer ` +
+    `like a directory of this release: ${reasonOf(cause)}`;
+  return new TdsmError(code, message, { operation: "join", cause });
 }
 
 function otherVersion(theirs: string): RefuseControl {

@@ -27,7 +27,14 @@ const MEET: HelloControl = { ...JOIN, session: 77n, node: 3 };
 const DIRECTORY: Doorkeeper = {
   self: 1,
   session: 77n,
-  region: { size: 64 * MIB, pageSize: 4096, runPages: 32, holdTimeUs: 100, compression: false },
+  region: {
+    size: 64 * MIB,
+    pageSize: 4096,
+    runPages: 32,
+    holdTimeUs: 100,
+    compression: false,
+    checksums: true,
+  },
   directory: undefined,
   nodes: 4,
   nextId: 5,
@@ -65,7 +72,7 @@ Deno.test("objectionToHello has a code and a reason for each refusal", () => {
       "version",
       objectionToHello({ ...JOIN, protocolVersion: PROTOCOL_VERSION + 1 }, DIRECTORY),
       "VersionMismatch",
-      /^protocol version 2 \(release 1\.2\.3\) asked for, this is 1: run the same release/,
+      /^protocol version 3 \(release 1\.2\.3\) asked for, this is 2: run the same release/,
     ],
     ["not the directory", objectionToHello(JOIN, NODE), "JoinRefused", /at 10\.0\.0\.1:9634$/],
     [
@@ -144,9 +151,9 @@ Deno.test("refusal says who refused and why, with no code that a peer made up", 
 Deno.test("objectionToStatus lets look who speaks this version, at the directory's node", () => {
   const ask = { kind: "statusRequest", protocolVersion: PROTOCOL_VERSION } as const;
   assertEquals(objectionToStatus(ask, DIRECTORY), undefined);
-  const newer = objectionToStatus({ ...ask, protocolVersion: 2 }, DIRECTORY);
+  const newer = objectionToStatus({ ...ask, protocolVersion: PROTOCOL_VERSION + 1 }, DIRECTORY);
   assertEquals(newer?.code, "VersionMismatch");
-  assertMatch(newer!.reason, /^protocol version 2 asked for, this is 1: /);
+  assertMatch(newer!.reason, /^protocol version 3 asked for, this is 2: /);
   assertMatch(objectionToStatus(ask, NODE)!.reason, /at 10\.0\.0\.1:9634$/);
 });
 

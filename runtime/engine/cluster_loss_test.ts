@@ -1,12 +1,13 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import {
+  CONTROL_MAX_BYTES,
   HANDSHAKE_MAX_MS,
   HEARTBEAT_MS,
   LINK_QUEUE_MAX_BYTES,
   PEER_VERDICT_MAX_MS,
   SILENCE_MAX_MS,
 } from "../limits.ts";
-import type { WelcomeControl } from "../protocol/control.ts";
+import { encodeControl, type WelcomeControl } from "../protocol/control.ts";
 import {
   grant,
   HELLO,
@@ -194,6 +195,76 @@ Deno.test("Cluster: who says nothing for long is lost to the directory's node; w
   assertEquals(second.failures.map(({ code }) => code), ["DirectoryLost"]);
   assertMatch(second.failures[0]!.message, new RegExp(`at ${hostname}:${port}: it said nothing`));
   await directory.until(() => directory.lost.length === 1);
+});
+
+/** Three nodes, of which the second and the third have talked. */
+async function startThree(): Promise<AsyncDisposable & { nodes: [TestNode, TestNode, TestNode] }> {
+  const directory = TestNode.host();
+  const second = await new TestNode().join(directory);
+  const third = await new TestNode().join(directory);
+  await second.until(() => second.cluster.peers.length === 2);
+  second.sendNumbered(third, 1, 1);
+  await third.until(() => third.heard.length === 1);
+  third.sendNumbered(second, 1, 1);
+  await second.until(() => second.heard.length === 1);
+  return {
+    nodes: [directory, second, third],
+    async [Symbol.asyncDispose]() {
+      for (const node of [third, second, directory]) await node.cluster.close();
+    },
+  };
+}
+
+Deno.test("Cluster: two nodes that hear nothing of each other any more wait for the directory's word", async () => {
+  using timers = new ManualTimers(HEARTBEAT_MS, PEER_VERDICT_MAX_MS);
+  await using three = await startThree();
+  const { nodes: [directory, second, third] } = three;
+  while (timers.count(PEER_VERDICT_MAX_MS) > 0) await turns(1);
+  timers.skip(SILENCE_MAX_MS + 1);
+  for (const node of [second, third]) {
+    const heard = [directory, node].map((end) => end.heard.length + 1);
+    node.sendNumbered(directory, 1, 1);
+    directory.sendNumbered(node, 1, 1);
+    for (const [index, end] of [directory, node].entries()) {
+      await end.until(() => end.heard.length === heard[index]);
+    }
+  }
+  timers.fire(HEARTBEAT_MS);
+  assertEquals([directory.lost, second.failures, third.failures], [[], [], []]);
+  timers.fire(PEER_VERDICT_MAX_MS);
+  for (const node of [second, third]) {
+    assertEquals(node.failures.map(({ code }) => code), ["PeerUnreachable"]);
+    assertMatch(node.failures[0]!.message, /it said nothing for/);
+  }
+});
+
+Deno.test("Cluster: every link that nothing was sent over is kept alive, and no other", async () => {
+  using timers = new ManualTimers(HEARTBEAT_MS, HANDSHAKE_MAX_MS);
+  await using three = await startThree();
+  const { nodes } = three;
+  const [, second, third] = nodes;
+  const pingBytes = encodeControl({ kind: "ping" }, new Uint8Array(CONTROL_MAX_BYTES), 0);
+  /** Has all of them beat; how many pings each has sent. */
+  const beat = async (): Promise<number[]> => {
+    const all = nodes.map(({ cluster: { counters } }) => counters);
+    const before = all.map(({ bytesSent }) => bytesSent);
+    const sum = (count: (of: (typeof all)[number]) => number) =>
+      all.map(count).reduce((a, b) => a + b);
+    timers.fire(HEARTBEAT_MS);
+    while (sum(({ bytesReceived }) => bytesReceived) < sum(({ bytesSent }) => bytesSent)) {
+      await turns(1);
+    }
+    return all.map(({ bytesSent }, index) => (bytesSent - before[index]!) / pingBytes);
+  };
+  await beat();
+  assertEquals(await beat(), [2, 2, 2]);
+  for (let time = 0; time < 3; time++) {
+    timers.skip(SILENCE_MAX_MS / 2);
+    assertEquals(await beat(), [2, 2, 2]);
+  }
+  second.sendNumbered(third, 2, 1);
+  assertEquals(await beat(), [2, 1, 2]);
+  assertEquals(nodes.map(({ lost, failures }) => [lost, failures]), [[[], []], [[], []], [[], []]]);
 });
 
 Deno.test("Cluster.close ends connections that are still in their handshake", async () => {

@@ -28,8 +28,8 @@ Deno.test("Cluster: nodes join, get ids in order, and know each other", async ()
     const known = node.cluster.peers.map(({ id, address, port }) => ({ id, address, port }));
     assertEquals(known, expected);
   }
-  const { size, pageSize, runPages, holdTimeUs, compression } = second.welcomed!;
-  assertEquals({ size, pageSize, runPages, holdTimeUs, compression }, REGION);
+  const { size, pageSize, runPages, holdTimeUs, compression, checksums } = second.welcomed!;
+  assertEquals({ size, pageSize, runPages, holdTimeUs, compression, checksums }, REGION);
   assertEquals([directory.joined, directory.cluster.working], [[2, 3], [2]]);
 });
 

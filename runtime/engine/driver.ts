@@ -140,6 +140,11 @@ export class Driver {
     this.#parts.failed(error);
   }
 
+  /** Something happened that is not the driver's, but from which calls or messages may follow soon. */
+  stayAwake(): void {
+    if (!this.#stopped) this.#wake();
+  }
+
   /** Makes sure that a turn comes soon, or is done at once. */
   #wake(atOnce = false): void {
     this.#polling.event();
@@ -162,12 +167,22 @@ export class Driver {
       this.#step({ kind: "tick" });
       active = true;
     }
+    if (deadline !== Infinity) this.#lookForResumed();
     if (active ? this.#polling.event() : this.#polling.again()) {
       return void setImmediate(this.#turn);
     }
     if (this.#failed || engine.deadline === Infinity) return this.#sleep();
     this.#parts.region.yield();
     setImmediate(this.#turn);
+  }
+
+  /** A demand waits for accesses of this node: tells the protocol of those that have happened. */
+  #lookForResumed(): void {
+    const { engine, region } = this.#parts;
+    if (!region.countsRuns) return;
+    for (const page of engine.awaitedPages) {
+      if (region.resumed(page)) this.#step({ kind: "resumed", page });
+    }
   }
 
   #sleep(): void {

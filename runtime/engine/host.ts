@@ -1,11 +1,10 @@
 /**
- * One node's engine, put together: region, protocol, driver, cluster, services and the answers to the
- * program; and how it joins, fails and ends.
+ * One node's engine, from its start to its end: how it joins, goes on, fails and leaves.
  * Runs in the Worker; what is outside of it is `EngineStart` and `EngineNews`.
  */
 
 import { openLibrary, type TdsmLibrary } from "../../ffi/library.ts";
-import { die, NativeRegion } from "../../ffi/native.ts";
+import { die } from "../../ffi/native.ts";
 import { TdsmError } from "../errors.ts";
 import { formatAddress, isLoopback } from "../address.ts";
 import {
@@ -15,25 +14,16 @@ import {
   LEAVE_MAX_MS,
   RUN_MAX_BYTES,
 } from "../limits.ts";
-import { Engine } from "../protocol/engine.ts";
 import { DIRECTORY_NODE } from "../protocol/home.ts";
-import type { Message, NodeId } from "../protocol/messages.ts";
+import type { NodeId } from "../protocol/messages.ts";
 import type { EngineEvent } from "../protocol/output.ts";
-import type { NodeStats } from "../node_types.ts";
-import type { Counters } from "../protocol/status_control.ts";
 import type { RegionSettings } from "./admission.ts";
-import { packError } from "./calls.ts";
+import { packError, unpackError } from "./calls.ts";
 import { Cluster } from "./cluster.ts";
-import { Driver, type MessageSink } from "./driver.ts";
+import { EngineParts } from "./engine_parts.ts";
 import { LifeCycle } from "./life_cycle.ts";
-import { describeMessage, levelOf, PAGE_LEVEL } from "./message_log.ts";
 import type { EngineNews, EngineStart } from "./news.ts";
-import { ProgramCalls } from "./program_calls.ts";
 import { CallSlots } from "./ring.ts";
-import { RpcService } from "./rpc_service.ts";
-import { Services } from "./services.ts";
-import { SyncLog } from "./sync_log.ts";
-import { StatusService } from "./status_service.ts";
 
 export type { EngineNews, EngineStart } from "./news.ts";
 
@@ -45,12 +35,8 @@ export class EngineHost {
   readonly #cluster: Cluster;
   readonly #slots: CallSlots;
   readonly #life = new LifeCycle();
-  #region: NativeRegion | undefined;
-  #engine: Engine | undefined;
-  #driver: Driver | undefined;
-  #services: Services | undefined;
-  #rpc: RpcService | undefined;
-  #status: StatusService | undefined;
+  /** There once the node is one of a cluster. */
+  #parts: EngineParts | undefined;
   #doomed = false;
   #left: PromiseWithResolvers<void> = Promise.withResolvers();
   #closed: Promise<void> | undefined;
@@ -61,31 +47,24 @@ export class EngineHost {
     this.#slots = new CallSlots(start.slots);
     this.#library = openLibrary({ path: start.library });
     const { settings, release } = start;
-    this.#cluster = new Cluster({ ...settings, serving: settings.rpcServer, release }, {
-      target: (from, grant) => this.#driver!.target(from, grant),
-      message: (from, message) => {
-        // Permits must not be granted to a node that is going.
-        if (message.kind === "leave") this.#served(() => this.#services!.peerLost(from));
-        this.#trace("from", from, message);
-        this.#driver!.input({ kind: "message", from, message });
-      },
-      sync: (from, message) => this.#served(() => this.#services!.sync(from, message)),
-      allocation: (from, message) => this.#served(() => this.#services!.allocation(from, message)),
-      rpc: (from, message, payload) =>
-        this.#served(() => this.#rpc!.receive(from, message, payload)),
+    const { address, port, rpcServer: serving } = settings;
+    const sum = (bytes: Uint8Array) => this.#library.checksum(bytes);
+    this.#cluster = new Cluster({ address, port, serving, release, sum }, {
+      target: (from, grant) => this.#parts!.driver.target(from, grant),
+      message: (from, message) => this.#parts!.message(from, message),
+      sync: (from, message) => this.#parts!.sync(from, message),
+      allocation: (from, message) => this.#parts!.allocation(from, message),
+      rpc: (from, message, payload) => this.#parts!.remoteCall(from, message, payload),
       stats: (from, control) => {
-        const reason = this.#served(() => this.#status!.receive(from, control));
+        const reason = this.#parts!.status.receive(from, control);
         if (reason !== undefined) this.#tell({ kind: "violation", node: from, reason });
       },
-      status: () => this.#served(() => this.#status!.gather()),
-      joined: ({ id }) => {
-        this.#services!.peerJoined(id);
-        this.#driver!.input({ kind: "peerJoined", node: id });
-      },
+      status: () => this.#parts!.status.gather(),
+      joined: ({ id }) => this.#parts!.peerJoined(id),
       lost: (node, reason) => this.#peerLost(node, reason),
       changed: () => this.#life.notify(),
       closing: () => this.#closing(),
-      failed: (error) => this.#fail(error),
+      failed: (error) => this.fail(error),
       log: (level, text) => this.#log(level, text),
     });
   }
@@ -113,9 +92,16 @@ export class EngineHost {
     const { settings } = this.#start;
     const { directoryAddress, size, pageSize } = settings;
     if (directoryAddress === undefined) {
-      const { runPages, holdTimeUs, compression } = settings;
-      const region = { size: size!, pageSize: pageSize!, runPages, holdTimeUs, compression };
-      region.runPages = Math.max(1, Math.min(runPages, RUN_MAX_BYTES / region.pageSize));
+      const { holdTimeUs, compression, checksums } = settings;
+      const runPages = Math.max(1, Math.min(settings.runPages, RUN_MAX_BYTES / pageSize!));
+      const region: RegionSettings = {
+        size: size!,
+        pageSize: pageSize!,
+        runPages,
+        holdTimeUs,
+        compression,
+        checksums,
+      };
       this.#cluster.host(region);
       this.#open(region);
     } else {
@@ -125,7 +111,7 @@ export class EngineHost {
       await this.#cluster.join(directoryAddress, wanted, joinTimeoutMs, welcomed);
     }
     const { hostname, port } = this.#cluster.address;
-    const { handle, windowAddress, userModeOnly, ...region } = this.#region!;
+    const { handle, windowAddress, userModeOnly, ...region } = this.#parts!.region;
     this.#post({
       kind: "ready",
       id: this.#cluster.self,
@@ -151,84 +137,27 @@ export class EngineHost {
   }
 
   /** Opens the region and begins to serve it. */
-  #open({ size, pageSize, runPages, holdTimeUs, compression }: RegionSettings): void {
-    const { settings } = this.#start;
-    const { pollTimeUs, semLogLevel } = settings;
-    const region = this.#region = NativeRegion.open(this.#library, { size, pageSize });
-    const engine = this.#engine = new Engine({
-      self: this.#cluster.self,
-      pageCount: size / pageSize,
-      runPages,
-      holdTimeUs,
-    });
-    const services = this.#services = new Services({
-      self: this.#cluster.self,
-      size,
-      pageSize,
-      sendSync: (to, message) => this.#cluster.sendSync(to, message),
-      sendControl: (to, message) => this.#cluster.sendControl(to, message),
-      violation: (node, reason) => this.#tell({ kind: "violation", node, reason }),
-      renew: (first, count) => this.#driver!.input({ kind: "renew", first, count }),
-      log: new SyncLog(semLogLevel, (level, text) => {
-        this.#post({ kind: "log", level, text, topic: "sync" });
-      }),
-    });
-    const rpc = this.#rpc = new RpcService({
-      send: (to, message, payload) => this.#cluster.sendRpc(to, message, payload),
-      isPresent: (node) => this.#cluster.isPresent(node),
-      serve: (id, payload) => calls.server.serve(id, payload),
-    });
-    const calls = new ProgramCalls({
+  #open(region: RegionSettings): void {
+    this.#parts = new EngineParts({
+      settings: this.#start.settings,
+      region,
+      library: this.#library,
+      cluster: this.#cluster,
       slots: this.#slots,
       life: this.#life,
-      cluster: this.#cluster,
-      services,
-      rpc,
-      stats: () => this.#stats(),
-      close: () => this.#closed ??= this.#close(),
-    });
-    const { hostname: address, port } = this.#cluster.address;
-    this.#status = new StatusService({
-      self: { id: this.#cluster.self, address, port },
-      peers: () => this.#cluster.peers,
-      stats: () => this.#stats(),
-      send: (to, control) => this.#cluster.sendControl(to, control),
-    });
-    this.#driver = new Driver({
-      engine,
-      region,
-      sink: settings.logLevel < PAGE_LEVEL ? this.#cluster : this.#traced(this.#cluster),
-      slots: this.#slots,
-      calls: calls.server,
-      pollTimeUs,
-      compression,
       tell: (event) => this.#tell(event),
-      failed: (error) => this.#fail(error),
+      fail: (error) => this.fail(error),
+      doom: (error) => this.#doom(error),
+      close: () => this.#closed ??= this.#close(),
+      post: (news) => this.#post(news),
     });
-    this.#driver.start();
-  }
-
-  /** Lets the services do something, and sends what they have to say. */
-  #served<Result>(action: () => Result): Result {
-    const result = action();
-    this.#cluster.flush();
-    return result;
-  }
-
-  #stats(): NodeStats & Counters {
-    return {
-      ...this.#engine!.cache.copies,
-      ...this.#engine!.counters,
-      ...this.#cluster.counters,
-      ...this.#driver!.counters,
-    };
   }
 
   #tell(event: EngineEvent): void {
     switch (event.kind) {
       case "pageLost": {
         const { page, node } = event;
-        const { pageSize } = this.#region!;
+        const { pageSize } = this.#parts!.region;
         const bytes = `bytes ${page * pageSize} to ${(page + 1) * pageSize - 1}`;
         const message = `Page ${page} (${bytes}) is lost: its only copy was on node ${node}, ` +
           `which is gone. Node ${this.#cluster.self} needs it and cannot go on`;
@@ -238,12 +167,10 @@ export class EngineHost {
         this.#log(1, `Node ${event.node} broke the protocol: ${event.reason}`);
         return this.#cluster.expel(event.node, event.reason);
       case "peerGone":
-        this.#rpc!.peerLost(event.node);
-        this.#status!.peerLost(event.node);
+        this.#parts!.peerGone(event.node);
         return this.#cluster.forget(event.node);
       case "nodeLeft":
-        this.#rpc!.peerLost(event.node);
-        this.#status!.peerLost(event.node);
+        this.#parts!.peerGone(event.node);
         return this.#cluster.release(event.node);
       case "left":
         // The directory ends the connection now, and that is no failure.
@@ -259,9 +186,7 @@ export class EngineHost {
   #peerLost(node: NodeId, reason: string): void {
     if (this.#life.ending) return;
     this.#log(2, `Node ${node} is lost: ${reason}. Pages that only it had are lost with it`);
-    this.#served(() => this.#services!.peerLost(node));
-    this.#status!.peerLost(node);
-    this.#driver!.input({ kind: "peerLost", node });
+    this.#parts!.peerLost(node);
   }
 
   #closing(): void {
@@ -277,65 +202,51 @@ export class EngineHost {
     this.#refuseFaults(error);
   }
 
-  /** The node cannot go on: its program is told, and whoever waits for the engine. */
-  #fail(error: unknown): void {
+  /**
+   * The node cannot go on: its program is told, and whoever waits for the engine.
+   *
+   * @param error Why; what is no `TdsmError` is a fault of the engine.
+   */
+  fail(error: unknown): void {
     if (this.#life.failure !== undefined || this.#life.ending) return;
     const packed = packError(error);
-    this.#life.failure = error instanceof TdsmError
-      ? error
-      : new TdsmError(packed.code, packed.message);
+    const failure = this.#life.failure = unpackError(packed);
     this.#post({ kind: "failed", error: packed });
     this.#cluster.abort();
-    this.#refuse(this.#life.failure);
+    this.#refuse(failure);
     this.#life.notify();
     this.#left.resolve();
-    this.#refuseFaults(this.#life.failure);
+    this.#refuseFaults(failure);
   }
 
   /** Other nodes answer nothing any more: not what was asked, nor what will be. */
   #refuse(error: TdsmError): void {
     if (this.#life.refusal !== undefined) return;
     this.#life.refusal = error;
-    this.#services?.fail(error);
-    this.#rpc?.fail(error);
+    this.#parts?.refuse(error);
   }
 
   /** Whoever faults from here on waits for something that never comes. */
   #refuseFaults(error: TdsmError): void {
-    this.#driver?.refuseFaults(() => this.#doom(error));
+    this.#parts?.driver.refuseFaults(() => this.#doom(error));
   }
 
   /**
    * The node cannot go on, and a thread of the program waits for something that never comes. If the
    * program does not end by itself, because it is that thread, it is ended from here.
    */
-  #doom(error: TdsmError): void {
+  #doom(error: unknown): void {
     if (this.#doomed) return;
     this.#doomed = true;
-    this.#fail(error);
-    const message = `tdsm: error: ${error.message} (${error.code})\n`;
+    this.fail(error);
+    const { code, message: what } = packError(error);
+    const message = `tdsm: error: ${what} (${code})\n`;
     setTimeout(() => die(this.#library, message, 1, DEATH_MESSAGE_MAX_MS), FAILURE_GRACE_MS);
   }
 
   #log(level: number, text: string): void {
     if (level > this.#start.settings.logLevel) return;
     this.#post({ kind: "log", level, text, topic: "runtime" });
-  }
-
-  #trace(way: "from" | "to", node: NodeId, message: Message): void {
-    if (this.#start.settings.logLevel < PAGE_LEVEL) return;
-    this.#log(levelOf(message), `${describeMessage(message)}, ${way} node ${node}`);
-  }
-
-  /** Sends by another sink, and logs it. */
-  #traced(sink: MessageSink): MessageSink {
-    return {
-      send: (to, message, payload, encoding) => {
-        this.#trace("to", to, message);
-        sink.send(to, message, payload, encoding);
-      },
-      flush: () => sink.flush(),
-    };
   }
 
   /** Leaves the cluster, or ends it. */
@@ -364,7 +275,7 @@ export class EngineHost {
 
   /** Hands over what only this node has. */
   async #leave(): Promise<void> {
-    this.#driver!.input({ kind: "leave" });
+    this.#parts!.driver.input({ kind: "leave" });
     const timer = setTimeout(() => {
       this.#log(1, `Left without a word of the directory within ${LEAVE_MAX_MS} ms`);
       this.#left.resolve();
@@ -377,9 +288,8 @@ export class EngineHost {
     this.#life.ending = true;
     this.#life.notify();
     this.#refuse(new TdsmError("NodeClosed", "Cannot go on: the node is closed"));
-    this.#status?.end();
+    this.#parts?.status.end();
     await this.#cluster.close();
-    await this.#driver?.stop();
-    this.#region?.[Symbol.dispose]();
+    await this.#parts?.[Symbol.asyncDispose]();
   }
 }

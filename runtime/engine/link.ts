@@ -7,12 +7,14 @@ import { TdsmError } from "../errors.ts";
 import { LINK_CLOSE_MAX_MS } from "../limits.ts";
 import { Encoding, type FrameBounds, type Malformed, PROTOCOL_VERSION } from "../protocol/codec.ts";
 import type { Control } from "../protocol/control.ts";
-import { describeFrameReason, Framer } from "../protocol/framer.ts";
+import { crc32c } from "../protocol/checksum.ts";
+import { isDamage, malformed } from "../protocol/frame_reason.ts";
+import { describeFrameReason, type Frame, Framer } from "../protocol/framer.ts";
 import type { GrantMessage, Message } from "../protocol/messages.ts";
 import { describePackedReason, unpackPages } from "./compression.ts";
 import type { RpcMessage } from "../protocol/rpc_codec.ts";
 import type { SyncMessage } from "../protocol/sync_messages.ts";
-import { type LinkCounters, Sender } from "./sender.ts";
+import { type LinkCounters, Sender, type Sum } from "./sender.ts";
 
 /** Who is told of what a link receives. All are called in the order of the bytes. */
 export interface LinkHandlers {
@@ -30,6 +32,10 @@ export interface LinkHandlers {
   ended(error: unknown): void;
 }
 
+/** A frame that something follows. */
+type GrantFrame = Extract<Frame, { kind: "message" }>;
+type RpcFrame = Extract<Frame, { kind: "rpc" }>;
+
 /** How much is read at once of what nobody wants. */
 const DISCARD_BYTES = 16 * 1024;
 
@@ -38,12 +44,15 @@ export class Link {
   readonly #bounds: () => FrameBounds;
   readonly #counters: LinkCounters;
   readonly #connection: Deno.TcpConn;
+  readonly #sum: Sum;
   /** What sends: at first for the handshake alone, then what the peer's messages wait in. */
   #sender: Sender;
   #handlers: LinkHandlers;
   /** Resolves when `#sender` is the one that writes. */
   #carries: Promise<void> = Promise.resolve();
   #ended = false;
+  /** Whether the other side has said something that makes it a node of this version. */
+  #known = false;
   /** Resolves when the link has ended. */
   readonly #over: PromiseWithResolvers<void> = Promise.withResolvers();
   /** When something last arrived, by `performance.now()`. */
@@ -56,18 +65,21 @@ export class Link {
    * @param bounds What frames are checked against, as it is when they arrive.
    * @param counters What to count in; may be shared by several links.
    * @param handlers Who hears what arrives.
+   * @param sum Sums up what follows a frame, to compare it with what the frame says.
    */
   constructor(
     connection: Deno.TcpConn,
     bounds: () => FrameBounds,
     counters: LinkCounters,
     handlers: LinkHandlers,
+    sum: Sum = crc32c,
   ) {
     connection.setNoDelay(true);
     this.#connection = connection;
     this.#bounds = bounds;
     this.#counters = counters;
     this.#handlers = handlers;
+    this.#sum = sum;
     this.#sender = new Sender(counters);
     this.#sender.open(connection, (error) => this.#end(error));
     this.#receive().then(() => this.#end(undefined), (error) => this.#end(error));
@@ -177,11 +189,13 @@ export class Link {
           this.#counters.messagesReceived++;
           const payload = new Uint8Array(frame.payloadBytes);
           const there = framer.takePayload(payload);
-          if (there < payload.length) return this.#finishRpc(frame.message, payload, there);
-          this.#handlers.rpc(frame.message, payload);
+          if (there < payload.length) return this.#finishRpc(frame, payload, there);
+          const rejected = this.#rpcArrived(frame, payload);
+          if (rejected !== undefined) return rejected;
           break;
         }
         case "control":
+          this.#known = true;
           this.#handlers.control(frame.control);
           break;
         case "message": {
@@ -191,12 +205,13 @@ export class Link {
             this.#handlers.message(message);
             break;
           }
-          const grant = message as GrantMessage;
-          const target = (encoding === Encoding.Raw ? this.#handlers.target(grant) : undefined) ??
-            new Uint8Array(payloadBytes);
+          const wanted = encoding === Encoding.Raw
+            ? this.#handlers.target(message as GrantMessage)
+            : undefined;
+          const target = wanted ?? new Uint8Array(payloadBytes);
           const there = framer.takePayload(target);
-          if (there < payloadBytes) return this.#finish(grant, encoding, target, there);
-          const rejected = this.#arrived(grant, encoding, target);
+          if (there < payloadBytes) return this.#finish(frame, target, there, wanted);
+          const rejected = this.#arrived(frame, target, wanted);
           if (rejected !== undefined) return rejected;
         }
       }
@@ -207,9 +222,17 @@ export class Link {
   /** Ends over a frame that is none. Whoever at least began like a node is told why. */
   #reject({ reason, detail }: Malformed): Promise<never> {
     const other = reason === "BadVersion";
+    if (this.#known && (other || reason === "BadMagic")) {
+      return this.#reject(malformed("HeaderChecksumMismatch", detail));
+    }
     const what = other ? `${detail}, this is ${PROTOCOL_VERSION}` : detail;
-    const code = other ? "VersionMismatch" : "ProtocolViolation";
-    const error = new TdsmError(code, describeFrameReason(reason, what));
+    const text = describeFrameReason(reason, isDamage(reason) ? undefined : what);
+    const code = other
+      ? "VersionMismatch"
+      : isDamage(reason)
+      ? "FrameCorrupted"
+      : "ProtocolViolation";
+    const error = new TdsmError(code, text);
     return reason === "BadMagic" ? Promise.reject(error) : this.#refuse(error);
   }
 
@@ -226,11 +249,25 @@ export class Link {
     while (!this.#ended && await this.#connection.read(bytes) !== null);
   }
 
+  /** A promise when the bytes behind a frame are not those that were sent. */
+  #damaged(expected: number | undefined, bytes: Uint8Array): Promise<never> | undefined {
+    if (expected === undefined || this.#sum(bytes) === expected) return undefined;
+    return this.#reject(malformed("PayloadChecksumMismatch", expected));
+  }
+
   /** All of a grant's bytes are there; a promise when they are not what they should be. */
-  #arrived(grant: GrantMessage, encoding: Encoding, bytes: Uint8Array): Promise<never> | undefined {
-    if (encoding === Encoding.Lz4) {
-      const target = this.#handlers.target(grant);
-      if (target !== undefined) {
+  #arrived(
+    { message, encoding, payloadChecksum }: GrantFrame,
+    bytes: Uint8Array,
+    wanted: Uint8Array | undefined,
+  ): Promise<never> | undefined {
+    const grant = message as GrantMessage;
+    const target = encoding === Encoding.Raw ? wanted : this.#handlers.target(grant);
+    // What nobody wants may have changed while it was sent.
+    if (target !== undefined) {
+      const damaged = this.#damaged(payloadChecksum, bytes);
+      if (damaged !== undefined) return damaged;
+      if (encoding === Encoding.Lz4) {
         const wrong = unpackPages(bytes, this.#bounds().pageSize, grant.count, target);
         if (wrong !== undefined) {
           return this.#refuse(new TdsmError("ProtocolViolation", describePackedReason(wrong)));
@@ -241,19 +278,26 @@ export class Link {
     return undefined;
   }
 
+  /** All that a remote call carries is there; a promise when it is not what it should be. */
+  #rpcArrived({ message, payloadChecksum }: RpcFrame, payload: Uint8Array) {
+    const damaged = this.#damaged(payloadChecksum, payload);
+    if (damaged === undefined) this.#handlers.rpc(message, payload);
+    return damaged;
+  }
+
   /** Reads the rest of a grant's bytes to where they belong. */
   async #finish(
-    grant: GrantMessage,
-    encoding: Encoding,
+    frame: GrantFrame,
     target: Uint8Array,
     there: number,
+    wanted: Uint8Array | undefined,
   ): Promise<void> {
-    if (await this.#fill(target, there)) await this.#arrived(grant, encoding, target);
+    if (await this.#fill(target, there)) await this.#arrived(frame, target, wanted);
   }
 
   /** Reads the rest of what a remote call carries. */
-  async #finishRpc(message: RpcMessage, payload: Uint8Array, there: number): Promise<void> {
-    if (await this.#fill(payload, there)) this.#handlers.rpc(message, payload);
+  async #finishRpc(frame: RpcFrame, payload: Uint8Array, there: number): Promise<void> {
+    if (await this.#fill(payload, there)) await this.#rpcArrived(frame, payload);
   }
 
   /**

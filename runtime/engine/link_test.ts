@@ -1,155 +1,22 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import type { TdsmError } from "../errors.ts";
-import {
-  describeFrameReason,
-  encodeMessage,
-  Encoding,
-  type FrameBounds,
-  type FrameReason,
-  MESSAGE_MAX_BYTES,
-} from "../protocol/codec.ts";
-import { type Control, encodeControl } from "../protocol/control.ts";
-import { Content, type GrantMessage, type Message } from "../protocol/messages.ts";
-import { Access } from "../protocol/page.ts";
-import { describePackedReason, packPages } from "./compression.ts";
-import { Link, type LinkHandlers } from "./link.ts";
+import { describeFrameReason, Encoding, type FrameReason } from "../protocol/codec.ts";
+import { Content, type Message } from "../protocol/messages.ts";
+import { describePackedReason } from "./compression.ts";
 import { Sender } from "./sender.ts";
-
-const PAGE = 4096;
-const BOUNDS: FrameBounds = { pageCount: 64, pageSize: PAGE, runPages: 32 };
-
-function newCounters() {
-  return { messagesSent: 0, messagesReceived: 0, bytesSent: 0, bytesReceived: 0 };
-}
-
-/** A link, and the raw connection of its other side. */
-class Bench implements AsyncDisposable {
-  readonly heard: (Message | Control)[] = [];
-  readonly alias = new Uint8Array(BOUNDS.pageCount * PAGE);
-  readonly counters = newCounters();
-  readonly ended = Promise.withResolvers<unknown>();
-  readonly link: Link;
-  readonly raw: Deno.TcpConn;
-  /** Whether the bytes of a grant are wanted. */
-  wants: (grant: GrantMessage) => boolean = () => true;
-  /** What the next message does when it is heard. */
-  onMessage: (message: Message) => void = () => {};
-  ends = 0;
-  #wake: () => void = () => {};
-
-  private constructor(near: Deno.TcpConn, far: Deno.TcpConn) {
-    this.raw = far;
-    this.link = new Link(near, () => BOUNDS, this.counters, this.handlers());
-  }
-
-  static async open(): Promise<Bench> {
-    using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-    const { hostname, port } = listener.addr;
-    const [near, far] = await Promise.all([Deno.connect({ hostname, port }), listener.accept()]);
-    far.setNoDelay(true);
-    return new Bench(near, far);
-  }
-
-  handlers(): LinkHandlers {
-    const hear = (what: Message | Control): void => {
-      this.heard.push(what);
-      this.#wake();
-    };
-    return {
-      target: (grant) => {
-        if (!this.wants(grant)) return undefined;
-        return this.alias.subarray(grant.first * PAGE, (grant.first + grant.count) * PAGE);
-      },
-      message: (message) => {
-        this.onMessage(message);
-        hear(message);
-      },
-      sync: () => assert(false, "nobody sent it"),
-      rpc: () => assert(false, "nobody sent it"),
-      control: hear,
-      ended: (error) => {
-        this.ends++;
-        this.ended.resolve(error);
-        this.#wake();
-      },
-    };
-  }
-
-  /** Resolves when so much was heard; fails when the link ended before. */
-  async hears(count: number): Promise<void> {
-    while (this.heard.length < count) {
-      assertEquals(this.ends, 0, "the link ended");
-      await new Promise<void>((resolve) => this.#wake = resolve);
-    }
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.link.close();
-    await this.ended.promise;
-    this.raw.close();
-  }
-}
-
-async function writeAll(connection: Deno.Conn, bytes: Uint8Array): Promise<void> {
-  for (let sent = 0; sent < bytes.length;) {
-    sent += await connection.write(bytes.subarray(sent));
-  }
-}
-
-/** Reads until the link says no more, and then ends this side too, which the link waits for. */
-async function readAll(connection: Deno.Conn): Promise<Uint8Array> {
-  const chunks: number[] = [];
-  const buffer = new Uint8Array(65_536);
-  for (;;) {
-    const count = await connection.read(buffer);
-    if (count === null) {
-      await connection.closeWrite();
-      return Uint8Array.from(chunks);
-    }
-    chunks.push(...buffer.subarray(0, count));
-  }
-}
-
-function request(number: number): Message {
-  return { kind: "request", access: Access.Read, first: 1, count: 1, request: number };
-}
-
-function grant(first: number, count: number): GrantMessage {
-  return {
-    kind: "grant",
-    access: Access.Write,
-    content: Content.Data,
-    first,
-    count,
-    request: first,
-    invalidated: [2, 3],
-    lostNode: 0,
-  };
-}
-
-function pattern(length: number, seed: number): Uint8Array {
-  return Uint8Array.from({ length }, (_, index) => (index * 13 + seed + (index >> 8)) & 0xff);
-}
-
-function frame(
-  message: Message,
-  payload: Uint8Array = new Uint8Array(0),
-  encoding: Encoding = Encoding.Raw,
-): Uint8Array {
-  const bytes = new Uint8Array(MESSAGE_MAX_BYTES + payload.length);
-  const size = encodeMessage(message, payload.length, bytes, 0, encoding);
-  bytes.set(payload, size);
-  return bytes.slice(0, size + payload.length);
-}
-
-function controlFrame(control: Control): Uint8Array {
-  const bytes = new Uint8Array(65_536);
-  return bytes.slice(0, encodeControl(control, bytes, 0));
-}
-
-function concat(...parts: Uint8Array[]): Uint8Array {
-  return Uint8Array.from(parts.flatMap((part) => [...part]));
-}
+import {
+  Bench,
+  concat,
+  controlFrame,
+  frame,
+  grant,
+  makePacked,
+  PAGE,
+  pattern,
+  readAll,
+  request,
+  writeAll,
+} from "./testdata/link_bench.ts";
 
 Deno.test("Link hears what arrives byte by byte as it hears it in one piece", async () => {
   await using bench = await Bench.open();
@@ -223,18 +90,6 @@ Deno.test("Link reads long runs of pages, with frames between them", async () =>
     assertEquals(got, pattern(16 * PAGE, run));
   }
 });
-
-/** A run of pages of which one is zeros and one is noise, and how it is sent. */
-function makePacked(count: number): { pages: Uint8Array; payload: Uint8Array } {
-  const pages = new Uint8Array(count * PAGE);
-  for (let page = 1; page < count; page++) {
-    pages.set(pattern(64, page), page * PAGE);
-    pages.set(pattern(64, page), page * PAGE + 1000);
-  }
-  crypto.getRandomValues(pages.subarray(pages.length - PAGE));
-  const target = new Uint8Array(pages.length);
-  return { pages, payload: target.slice(0, packPages(pages, PAGE, target)!) };
-}
 
 Deno.test("Link unpacks packed pages wherever they are split, and knows which are not wanted", async () => {
   await using bench = await Bench.open();

@@ -5,13 +5,15 @@
  * looks again and again for a while after each event, and sleeps only then. Where all cores are in
  * use that takes a core from the very thread that is waited for. So each look in vain lets others
  * have the core first, which costs next to nothing where nobody wants it. And where the core came
- * back late nearly each time, somebody computes there: then it is better to sleep, and be woken.
+ * back after a whole slice of time, or late nearly each time, somebody computes there: then it is
+ * better to sleep, and be woken.
  * Polling pauses, 20 ms at first and twice as long each time in a row, up to 1 s.
  */
 
 import {
   POLL_AWAY_SHARE,
   POLL_AWAY_US,
+  POLL_LOST_US,
   POLL_PAUSE_MAX_US,
   POLL_PAUSE_MIN_US,
   POLL_WINDOW_US,
@@ -58,13 +60,15 @@ export class Polling {
     this.#polledUs += now - this.#lastLookUs;
     this.#lastLookUs = now;
     // Other engines that poll, and threads that fault, are back at once.
-    if (now - before > POLL_AWAY_US) this.#awayUs += now - before;
-    if (this.#polledUs >= POLL_WINDOW_US) this.#judge(now);
+    const awayUs = now - before;
+    if (awayUs > POLL_AWAY_US) this.#awayUs += awayUs;
+    const lost = awayUs >= POLL_LOST_US;
+    if (lost || this.#polledUs >= POLL_WINDOW_US) this.#judge(now, lost);
     return now >= this.#pauseEndUs;
   }
 
-  #judge(now: number): void {
-    if (this.#awayUs > this.#polledUs * POLL_AWAY_SHARE) {
+  #judge(now: number, lost: boolean): void {
+    if (lost || this.#awayUs > this.#polledUs * POLL_AWAY_SHARE) {
       this.#pauseUs = Math.min(Math.max(2 * this.#pauseUs, POLL_PAUSE_MIN_US), POLL_PAUSE_MAX_US);
       this.#pauseEndUs = now + this.#pauseUs;
     } else {

@@ -1,5 +1,11 @@
 import { assertEquals } from "@std/assert";
-import { POLL_AWAY_US, POLL_PAUSE_MAX_US, POLL_PAUSE_MIN_US, POLL_WINDOW_US } from "../limits.ts";
+import {
+  POLL_AWAY_US,
+  POLL_LOST_US,
+  POLL_PAUSE_MAX_US,
+  POLL_PAUSE_MIN_US,
+  POLL_WINDOW_US,
+} from "../limits.ts";
 import { Polling } from "./polling.ts";
 
 const TIME_US = 100;
@@ -65,6 +71,18 @@ Deno.test("Polling pauses when it loses its core again and again, longer each ti
   assertEquals(pauses, [...expected, POLL_PAUSE_MAX_US, POLL_PAUSE_MAX_US]);
 });
 
+Deno.test("Polling pauses at once when somebody had the core for a whole slice", () => {
+  const bench = new Bench();
+  bench.awayUs = POLL_LOST_US;
+  bench.polling.event();
+  assertEquals(bench.polling.again(), false);
+  assertEquals(bench.polling.event(), false);
+  bench.now += POLL_PAUSE_MIN_US;
+  bench.awayUs = 1;
+  assertEquals(bench.polling.event(), true);
+  assertEquals(bench.polling.again(), true);
+});
+
 Deno.test("Polling that goes well for a while begins with short pauses again", () => {
   const bench = new Bench();
   for (let count = 0; count < 4; count++) bench.lose();
@@ -75,7 +93,7 @@ Deno.test("Polling that goes well for a while begins with short pauses again", (
 Deno.test("Polling goes on where the core is lost now and then, however long", () => {
   const bench = new Bench();
   for (let count = 0; count < 100; count++) {
-    bench.awayUs = POLL_WINDOW_US / 4;
+    bench.awayUs = POLL_LOST_US - 1;
     bench.polling.event();
     bench.polling.again();
     bench.awayUs = 1;

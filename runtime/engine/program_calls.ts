@@ -37,12 +37,20 @@ export class ProgramCalls {
   /** @param options What to answer from. */
   constructor(options: ProgramCallsOptions) {
     this.#options = options;
-    const { slots, services, rpc } = options;
-    this.server = new CallServer(slots, (call, argument) => this.#serve(call, argument), {
-      sync: (call) => this.#request(services, call),
-      syncCancel: (slot, call) => this.#served(() => services.cancel(slot, call)),
-      rpc: (call) => this.#request(rpc, call),
-      rpcServed: (payload) => this.#served(() => rpc.served(payload)),
+    const { slots, cluster, services, rpc } = options;
+    /** What there is to say to a call is sent before the next is taken. */
+    const sending =
+      <Args extends unknown[], Result>(take: (...args: Args) => Result) =>
+      (...args: Args): Result => {
+        const result = take(...args);
+        cluster.flush();
+        return result;
+      };
+    this.server = new CallServer(slots, sending((call, argument) => this.#serve(call, argument)), {
+      sync: sending((call) => this.#request(services, call)),
+      syncCancel: sending((slot, call) => services.cancel(slot, call)),
+      rpc: sending((call) => this.#request(rpc, call)),
+      rpcServed: sending((payload) => rpc.served(payload)),
     });
   }
 
@@ -50,7 +58,7 @@ export class ProgramCalls {
   #request(service: Services | RpcService, call: RawCall): void {
     const { refusal } = this.#options.life;
     if (refusal !== undefined) call.reject(refusal);
-    else this.#served(() => service.request(call));
+    else service.request(call);
   }
 
   /** Answers a call that is in MessagePack. */
@@ -68,14 +76,15 @@ export class ProgramCalls {
       case Call.Allocate: {
         if (life.refusal !== undefined) throw life.refusal;
         const request = argument as unknown as Parameters<Services["allocate"]>[0];
-        return this.#served(() => services.allocate(request));
+        return services.allocate(request);
       }
       case Call.Zeroed:
-        return this.#served(() => services.zeroed(Number(argument)) ?? null);
+        services.zeroed(Number(argument));
+        return null;
       case Call.Free: {
         if (life.refusal !== undefined) throw life.refusal;
         const { offset, bytes } = argument as { offset: number; bytes: number };
-        return this.#served(() => services.free(Number(offset), Number(bytes))).then(() => null);
+        return services.free(Number(offset), Number(bytes)).then(() => null);
       }
       case Call.Sync:
       case Call.SyncCancel:
@@ -101,12 +110,5 @@ export class ProgramCalls {
       }
       await life.change();
     }
-  }
-
-  /** Lets a service do something, and sends what it has to say. */
-  #served<Result>(action: () => Result): Result {
-    const result = action();
-    this.#options.cluster.flush();
-    return result;
   }
 }

@@ -11,7 +11,7 @@ import { TdsmError } from "../errors.ts";
 import { CALL_RING_BYTES, CALL_SLOTS_MAX } from "../limits.ts";
 
 /** Words at the start of the buffer. */
-const Control = { Asleep: 0, Slots: 1, Taken: 16, Words: 16 + CALL_SLOTS_MAX } as const;
+const Control = { Asleep: 0, Slots: 1, Ended: 2, Taken: 16, Words: 16 + CALL_SLOTS_MAX } as const;
 /** Words of a ring, before its bytes. Each position has a cache line of its own. */
 const RingWord = { Written: 0, Read: 16, Words: 32 } as const;
 /** A record's header: payload bytes, kind, call; records begin at multiples of this. */
@@ -172,6 +172,17 @@ export class CallSlots {
       calls: new Ring(this.buffer, offset),
       answers: new Ring(this.buffer, offset + RING_BYTES),
     };
+  }
+
+  /** The engine takes no call from here on, and gives no answer: ends the waits for one. */
+  end(): void {
+    Atomics.store(this.#control, Control.Ended, 1);
+    for (let slot = 0; slot < this.count; slot++) this.rings(slot).answers.wakeReader();
+  }
+
+  /** Whether the engine has ended. */
+  get ended(): boolean {
+    return Atomics.load(this.#control, Control.Ended) === 1;
   }
 
   /** The engine says whether it sleeps; afterwards it looks at the rings once more. */

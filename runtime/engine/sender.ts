@@ -32,9 +32,13 @@ interface Segment {
   readonly batch?: Uint8Array<ArrayBuffer>;
 }
 
+/** Sums up the bytes behind a frame, as `crc32c` does. */
+export type Sum = (bytes: Uint8Array) => number;
+
 /** The queue to one peer. */
 export class Sender {
   readonly #counters: LinkCounters;
+  readonly #sum: Sum | undefined;
   #failed: (error: unknown) => void = () => {};
   #connection: Deno.Conn | undefined;
   /** What is to be written next, oldest first; `#batch` comes behind. */
@@ -49,9 +53,13 @@ export class Sender {
   /** That the queue has outgrown its bound. */
   #overflow: TdsmError | undefined;
 
-  /** @param counters Where what is sent is counted. */
-  constructor(counters: LinkCounters) {
+  /**
+   * @param counters Where what is sent is counted.
+   * @param sum Sums up page bytes and what remote calls carry; without it these go unguarded.
+   */
+  constructor(counters: LinkCounters, sum?: Sum) {
     this.#counters = counters;
+    this.#sum = sum;
   }
 
   /**
@@ -90,7 +98,8 @@ export class Sender {
     this.#room(MESSAGE_MAX_BYTES);
     this.#counters.messagesSent++;
     const payloadBytes = payload?.length ?? 0;
-    this.#count(encodeMessage(message, payloadBytes, this.#batch, this.#used, encoding));
+    const sum = payload === undefined ? undefined : this.#sum?.(payload);
+    this.#count(encodeMessage(message, payloadBytes, this.#batch, this.#used, encoding, sum));
     if (payload !== undefined) this.#bytes(payload);
   }
 
@@ -107,7 +116,8 @@ export class Sender {
     if (this.#closed) return;
     this.#room(RPC_FRAME_MAX_BYTES);
     this.#counters.messagesSent++;
-    this.#count(encodeRpc(message, payload.length, this.#batch, this.#used));
+    const sum = payload.length === 0 ? undefined : this.#sum?.(payload);
+    this.#count(encodeRpc(message, payload.length, this.#batch, this.#used, sum));
     if (payload.length > 0) this.#bytes(payload);
   }
 

@@ -1,5 +1,6 @@
 import { assertEquals, assertStrictEquals } from "@std/assert";
 import type { TdsmError } from "../errors.ts";
+import { crc32c } from "../protocol/checksum.ts";
 import { FRAME_HEADER_BYTES } from "../protocol/codec.ts";
 import { LINK_QUEUE_MAX_BYTES, SEND_BATCH_BYTES, SEND_COPY_MAX_BYTES } from "../limits.ts";
 import type { FrameBounds } from "../protocol/codec.ts";
@@ -148,8 +149,8 @@ Deno.test("Sender: pages are written from where they are, what is shorter is cop
   const short = new Uint8Array(SEND_COPY_MAX_BYTES).fill(7);
   sender.rpc({ kind: "rpcAnswer", ticket: 1, ok: true }, short);
   short.fill(0);
-  const page = pages(1, 2);
-  sender.message(grant(2, 1), page);
+  const page = pages(5, 2);
+  sender.message(grant(2, 5), page);
   connection.release();
   await sender.drained();
   assertStrictEquals(connection.handed.find(({ length }) => length === page.length), page);
@@ -159,6 +160,32 @@ Deno.test("Sender: pages are written from where they are, what is shorter is cop
   );
   assertEquals(copied, new Uint8Array(SEND_COPY_MAX_BYTES).fill(7));
   assertEquals(Uint8Array.from(connection.written).subarray(-page.length), page);
+});
+
+Deno.test("Sender: what follows a frame has its checksum where it is told to sum, and only there", async () => {
+  const [page, result] = [pages(2, 1), pages(1, 2).subarray(0, 100)];
+  const { counters } = newSender();
+  for (const sum of [crc32c, undefined]) {
+    const sender = new Sender(counters, sum);
+    const connection = new FakeConnection();
+    sender.open(connection.asConn(), () => {});
+    sender.message(grant(1, 2), page);
+    sender.rpc({ kind: "rpcAnswer", ticket: 1, ok: true }, result);
+    sender.message(request(2));
+    sender.rpc({ kind: "rpcAnswer", ticket: 2, ok: true }, new Uint8Array());
+    await sender.drained();
+    const framer = new Framer();
+    framer.space.set(Uint8Array.from(connection.written));
+    framer.filled(connection.written.length);
+    const sums: unknown[] = [];
+    for (const payload of [page, result, [], []]) {
+      const frame = framer.next(BOUNDS);
+      if (frame.kind !== "message" && frame.kind !== "rpc") throw new Error(frame.kind);
+      sums.push(frame.payloadChecksum);
+      assertEquals(framer.takePayload(new Uint8Array(payload.length)), payload.length);
+    }
+    assertEquals(sums, [sum?.(page), sum?.(result), undefined, undefined]);
+  }
 });
 
 Deno.test("Sender: more than fits one batch goes in several, none of them torn or reused early", async () => {

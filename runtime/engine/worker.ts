@@ -1,5 +1,7 @@
 /**
- * The engine's Worker: starts a node's engine when it is told what to go by.
+ * The engine's Worker: starts a node's engine when it is told what to go by, and outlives what nobody
+ * catches. A Worker that dies tells nobody but the thread that started it, and not even that one
+ * while it waits for an answer.
  */
 
 import { packError } from "./calls.ts";
@@ -8,16 +10,28 @@ import { EngineHost, type EngineNews, type EngineStart } from "./host.ts";
 /** The part of a Worker's global scope that is used here. */
 interface WorkerScope {
   onmessage: ((event: MessageEvent<EngineStart>) => void) | null;
+  addEventListener(kind: "error", take: (event: ErrorEvent) => void): void;
+  addEventListener(kind: "unhandledrejection", take: (event: PromiseRejectionEvent) => void): void;
   postMessage(news: EngineNews): void;
 }
 
 const scope = globalThis as unknown as WorkerScope;
+let host: EngineHost | undefined;
 
 scope.onmessage = async ({ data }) => {
   scope.onmessage = null;
   try {
-    await EngineHost.start(data, (news) => scope.postMessage(news));
+    host = await EngineHost.start(data, (news) => scope.postMessage(news));
   } catch (error) {
     scope.postMessage({ kind: "failed", error: packError(error) });
   }
 };
+
+scope.addEventListener("error", (event) => crash(event, event.error));
+scope.addEventListener("unhandledrejection", (event) => crash(event, event.reason));
+
+function crash(event: Event, error: unknown): void {
+  event.preventDefault();
+  if (host === undefined) scope.postMessage({ kind: "failed", error: packError(error) });
+  else host.fail(error);
+}

@@ -3,23 +3,24 @@
  * gives pages up.
  *
  * A page moves between three states (see {@linkcode PageState}). A miss makes one request to the
- * page's home; the grant comes from whoever has the bytes. A page that was just granted is held for
- * a short time before it is given up, so that the access that asked for it succeeds.
+ * page's home; the grant comes from whoever has the bytes. A page that was just granted, and that a
+ * thread waited for, is held for a while before it is given up, so that the thread gets to its access.
  */
 
 import { type CacheCounters, noCounts } from "./cache_counters.ts";
-import { homeOf } from "./home.ts";
+import { type Demand, DemandQueue } from "./demand_queue.ts";
+import { DIRECTORY_NODE, homeOf } from "./home.ts";
 import {
   type AcknowledgeMessage,
   Content,
-  type ForwardMessage,
   type GrantMessage,
-  type InvalidateMessage,
+  isFinal,
   type NodeId,
 } from "./messages.ts";
 import type { Outbox } from "./output.ts";
-import { Access, contains, overlaps, type PageRun, PageState, permits } from "./page.ts";
+import { Access, contains, PageState, permits } from "./page.ts";
 import { PageTable } from "./page_table.ts";
+import { mismatchOf, type Pending } from "./pending.ts";
 import { SequenceDetector } from "./sequence_detector.ts";
 
 /** What a cache must know about its node and region. */
@@ -30,30 +31,16 @@ export interface CacheOptions {
   readonly pageCount: number;
   /** The most pages that one request asks for. */
   readonly runPages: number;
-  /** How long a page that was just granted is kept, in microseconds. */
+  /** The longest that a page which a thread waited for is kept before the thread has run, in microseconds. */
   readonly holdTimeUs: number;
+  /** Whether the next run of a walk is asked for before the walk gets there; off unless said. */
+  readonly readAhead?: boolean;
+  /** The shortest run behind which the next one is asked for ahead, in pages; 8 unless said. */
+  readonly readAheadMinPages?: number;
 }
 
-/** A request that was sent and is not done. */
-interface Pending extends PageRun {
-  readonly request: number;
-  readonly access: Access;
-  grant: GrantMessage | undefined;
-  /** Who has acknowledged; may come before the grant that names them. */
-  readonly acknowledged: NodeId[];
-  /** The accesses here that wait for it, at most one a page. */
-  readonly waiting: { readonly page: number; access: Access }[];
-}
-
-/** A demand for pages that are held. */
-interface Deferred {
-  readonly message: ForwardMessage | InvalidateMessage;
-  readonly until: number;
-}
-
-interface Hold extends PageRun {
-  readonly until: number;
-}
+/** Shorter runs are those of walks that may end soon. */
+const READ_AHEAD_MIN_PAGES = 8;
 
 /** The pages of one node. */
 export class PageCache {
@@ -65,19 +52,27 @@ export class PageCache {
   protected readonly gone = new Set<NodeId>();
   protected readonly lost = new Map<number, NodeId>();
   protected pending: Pending[] = [];
-  protected deferred: Deferred[] = [];
-  protected holds: Hold[] = [];
+  protected readonly demands: DemandQueue = new DemandQueue((demand) => this.surrender(demand));
   protected nextRequest = 1;
   protected leaving = false;
+
+  readonly #granted: (grant: GrantMessage, requester: NodeId) => void;
 
   /**
    * @param options The node and its region.
    * @param outbox Where operations, messages and events go.
+   * @param granted Tells the home, if it is at this node, of a grant of its own that is final.
    */
-  constructor(options: CacheOptions, outbox: Outbox) {
+  constructor(
+    options: CacheOptions,
+    outbox: Outbox,
+    granted: (grant: GrantMessage, requester: NodeId) => void = () => {},
+  ) {
     this.options = options;
     this.outbox = outbox;
-    this.sequences = new SequenceDetector(options.runPages);
+    this.#granted = granted;
+    const { runPages, readAhead, readAheadMinPages = READ_AHEAD_MIN_PAGES } = options;
+    this.sequences = new SequenceDetector(runPages, readAhead ? readAheadMinPages : undefined);
   }
 
   /** What this node may do with a page. */
@@ -103,11 +98,14 @@ export class PageCache {
     return this.pending.some(({ waiting }) => waiting.length > 0);
   }
 
-  /** When {@linkcode tick} has something to do, in microseconds; `Infinity` for never. */
+  /** When {@linkcode tick} may have something to do, in microseconds; `Infinity` for never. */
   get deadline(): number {
-    let deadline = Infinity;
-    for (const { until } of this.deferred) deadline = Math.min(deadline, until);
-    return deadline;
+    return this.demands.deadline;
+  }
+
+  /** The held pages that are demanded: {@linkcode resumed} is awaited for each. */
+  get awaitedPages(): readonly number[] {
+    return this.demands.awaitedPages;
   }
 
   /** A thread of this node faulted. The news may be old, and may come twice. */
@@ -120,9 +118,9 @@ export class PageCache {
   fetch(first: number, count: number, access: Access): void {
     if (this.leaving) return;
     for (let page = first; page < first + count;) {
-      const idle = !permits(this.state(page), access) && this.#pendingAt(page) === undefined;
-      const extent = idle ? this.#extent(page, first + count - page) : 1;
-      if (idle) this.#request(page, extent, access);
+      const missing = this.#isMissing(page, access);
+      const extent = missing ? this.#extent(page, first + count - page) : 1;
+      if (missing) this.#request(page, extent, access);
       page += extent;
     }
   }
@@ -134,7 +132,7 @@ export class PageCache {
   acceptsData(from: NodeId, grant: GrantMessage): boolean {
     const pending = this.pending.find(({ request }) => request === grant.request);
     return pending !== undefined && pending.grant === undefined && !this.gone.has(from) &&
-      this.#mismatch(pending, grant) === undefined;
+      mismatchOf(pending, grant, this.states) === undefined;
   }
 
   /** The pages, or the right to write them. */
@@ -144,66 +142,67 @@ export class PageCache {
     if (pending === undefined || pending.grant !== undefined) return;
     // The home has been told that nothing of what this node said will be used.
     if (this.gone.has(from)) return;
-    const mismatch = this.#mismatch(pending, message);
+    const mismatch = mismatchOf(pending, message, this.states);
     if (mismatch !== undefined) {
       this.outbox.tell({ kind: "violation", node: from, reason: mismatch });
       return;
     }
     pending.grant = message;
+    pending.granter = from;
     this.#settle(pending, now);
   }
 
   /** A sharer has dropped its copies for a request of this node. */
   acknowledge(from: NodeId, message: AcknowledgeMessage, now: number): void {
     const pending = this.pending.find(({ request }) => request === message.request);
-    if (pending === undefined) return;
+    if (pending === undefined || pending.acknowledged.includes(from)) return;
     pending.acknowledged.push(from);
     this.#settle(pending, now);
   }
 
   /** The home demands pages for somebody else. */
-  demand(message: ForwardMessage | InvalidateMessage, now: number): void {
-    let until = 0;
-    for (const hold of this.holds) if (overlaps(hold, message)) until = Math.max(until, hold.until);
-    // Demands on one page are met in the order in which its home made them.
-    const earlier = this.deferred.filter((other) => overlaps(other.message, message));
-    for (const other of earlier) until = Math.max(until, other.until);
-    if (until > now || earlier.length > 0) this.deferred.push({ message, until });
-    else this.surrender(message);
+  demand(demand: Demand, now: number): void {
+    this.demands.add(demand, now);
+  }
+
+  /** Every thread of this node that waited for the page has run since: nothing needs to be held. */
+  resumed(page: number, now: number): void {
+    this.demands.release(page, now);
   }
 
   /** Time has passed: holds end. */
   tick(now: number): void {
-    this.#endHolds(now);
-    if (this.deferred.length === 0) return;
-    const due = this.deferred.filter(({ until }) => until <= now);
-    if (due.length === 0) return;
-    this.deferred = this.deferred.filter(({ until }) => until > now);
-    for (const { message } of due) this.surrender(message);
+    this.demands.meetDue(now);
   }
 
   /** The home tells that a node is gone. */
   peerLost(node: NodeId, now: number): void {
     this.gone.add(node);
-    const dropped = this.deferred.filter(({ message }) => message.requester === node);
-    this.deferred = this.deferred.filter(({ message }) => message.requester !== node);
-    for (const { message: { first, count, requester, request } } of dropped) {
+    for (const { first, count, requester, request } of this.demands.drop(node)) {
       this.outbox.send(homeOf(first), { kind: "refused", first, count, requester, request });
     }
+    this.demands.meetDue(now);
     for (const pending of [...this.pending]) this.#settle(pending, now);
   }
 
-  /** Stops asking and holding: what only this node has will be fetched by its home. */
+  /**
+   * Stops asking and holding, and says so once everything that was asked for is there: then no bytes
+   * are on their way here any more. What only this node has will be fetched by its home.
+   */
   leave(): void {
     this.leaving = true;
-    this.holds = [];
-    const { deferred } = this;
-    this.deferred = [];
-    for (const { message } of deferred) this.surrender(message);
+    this.demands.releaseAll();
+    this.#leaveWhenAnswered();
+  }
+
+  #leaveWhenAnswered(): void {
+    if (this.leaving && this.pending.length === 0) {
+      this.outbox.send(DIRECTORY_NODE, { kind: "leave" });
+    }
   }
 
   /** Gives up pages, or the right to write them, as the home demands. */
-  protected surrender(message: ForwardMessage | InvalidateMessage): void {
+  protected surrender(message: Demand): void {
     const { first, count, request, requester } = message;
     if (message.kind === "invalidate") {
       this.drop(first, count);
@@ -224,7 +223,7 @@ export class PageCache {
     if (message.access === Access.Write) this.drop(first, count);
     else this.downgrade(first, count);
     this.counters.pagesSent += count;
-    this.outbox.send(requester, {
+    const grant: GrantMessage = {
       kind: "grant",
       access: message.access,
       content: Content.Data,
@@ -233,13 +232,16 @@ export class PageCache {
       request,
       invalidated: message.invalidated,
       lostNode: 0,
-    });
+    };
+    this.outbox.send(requester, grant);
+    if (homeOf(first) === this.options.self && isFinal(grant)) this.#granted(grant, requester);
   }
 
   /** Gives up copies. */
   protected drop(first: number, count: number): void {
     this.outbox.operate({ kind: "evict", first, count });
     this.states.fill(first, count, PageState.Invalid);
+    this.sequences.taken(first, count);
   }
 
   /** Gives up the right to write. */
@@ -256,6 +258,7 @@ export class PageCache {
       this.counters.staleFaults++;
       const writable = state === PageState.Exclusive;
       this.outbox.operate({ kind: "install", first: page, count: 1, writable });
+      if (this.sequences.enters(page)) this.#readAhead(access);
       return;
     }
     const lostNode = this.lost.get(page);
@@ -267,10 +270,28 @@ export class PageCache {
     if (pending === undefined) {
       if (this.leaving) return;
       pending = this.#request(page, this.#extent(page, this.sequences.miss(page)), access);
-    }
+      this.sequences.asked(page, pending.count);
+      this.#readAhead(access);
+    } else if (this.sequences.enters(page)) this.#readAhead(access);
     const waiting = pending.waiting.find((entry) => entry.page === page);
     if (waiting === undefined) pending.waiting.push({ page, access });
     else if (access === Access.Write) waiting.access = access;
+  }
+
+  /** Asks for what the walk that moved last will need next. */
+  #readAhead(access: Access): void {
+    const run = this.sequences.ahead();
+    if (run === undefined || this.leaving) return;
+    const { first } = run;
+    if (first >= this.options.pageCount || !this.#isMissing(first, access)) return;
+    if (this.lost.has(first)) return;
+    const { count } = this.#request(first, this.#extent(first, run.count), access, true);
+    this.sequences.asked(first, count);
+  }
+
+  /** Whether a page is neither here, for such an access, nor asked for. */
+  #isMissing(page: number, access: Access): boolean {
+    return !permits(this.state(page), access) && this.#pendingAt(page) === undefined;
   }
 
   #pendingAt(page: number): Pending | undefined {
@@ -294,8 +315,9 @@ export class PageCache {
     return count;
   }
 
-  #request(first: number, count: number, access: Access): Pending {
-    if (access === Access.Read) this.counters.readMisses++;
+  #request(first: number, count: number, access: Access, ahead = false): Pending {
+    if (ahead) this.counters.pagesAhead += count;
+    else if (access === Access.Read) this.counters.readMisses++;
     else if (this.state(first) === PageState.Shared) this.counters.upgrades++;
     else this.counters.writeMisses++;
     const request = this.nextRequest;
@@ -305,30 +327,15 @@ export class PageCache {
       access,
       first,
       count,
+      ahead,
       grant: undefined,
+      granter: 0,
       acknowledged: [],
       waiting: [],
     };
     this.pending.push(pending);
     this.outbox.send(homeOf(first), { kind: "request", access, first, count, request });
     return pending;
-  }
-
-  /** Why a grant cannot answer a request, or `undefined` when it can. */
-  #mismatch(pending: Pending, grant: GrantMessage): string | undefined {
-    if (grant.first !== pending.first || grant.count > pending.count || grant.count < 1) {
-      return `grant of pages ${grant.first}+${grant.count}, ` +
-        `asked for were ${pending.first}+${pending.count}`;
-    }
-    if (grant.content === Content.Lost) return undefined;
-    if (grant.access < pending.access) return "grant of less than was asked for";
-    const kept = grant.content === Content.Kept;
-    for (let page = grant.first; page < grant.first + grant.count; page++) {
-      if ((this.state(page) !== PageState.Invalid) !== kept) {
-        return kept ? `no bytes for page ${page}` : `bytes for page ${page}, which is here`;
-      }
-    }
-    return undefined;
   }
 
   /** Lets a grant take effect once everybody who has to has acknowledged. */
@@ -340,14 +347,18 @@ export class PageCache {
     const { first, count, request } = grant;
     const lost = grant.content === Content.Lost;
     if (lost) this.#lose(pending, grant);
-    else this.#take(grant, now);
-    this.outbox.send(homeOf(first), { kind: "done", first, count, request, lost });
+    else this.#take(pending, grant, now);
+    const home = homeOf(first);
+    if (pending.granter !== home || !isFinal(grant)) {
+      this.outbox.send(home, { kind: "done", first, count, request, lost });
+    }
     this.sequences.granted(first, pending.count, count);
     // What was asked for and not granted, or was granted for reading and is to be written, is wanted still.
     for (const { page, access } of pending.waiting) {
       const served = contains(grant, page) && (lost || permits(this.state(page), access));
       if (!served) this.#want(page, access);
     }
+    this.#leaveWhenAnswered();
   }
 
   /** Whether nobody's copy is left that the grant says must go first. */
@@ -355,40 +366,48 @@ export class PageCache {
     return grant.invalidated.every((node) => acknowledged.includes(node) || this.gone.has(node));
   }
 
-  #take(grant: GrantMessage, now: number): void {
+  #take(pending: Pending, grant: GrantMessage, now: number): void {
     const { first, count, content } = grant;
     const writable = grant.access === Access.Write;
+    // The first page of what was asked for ahead is not mapped: the fault there tells that the walk
+    // goes on.
+    const trap = pending.ahead && !pending.waiting.some(({ page }) => page === first);
+    const rest = trap ? { first: first + 1, count: count - 1 } : { first, count };
     switch (content) {
       case Content.Data:
         this.counters.pagesReceived += count;
-        this.outbox.operate({ kind: "install", first, count, writable });
+        if (rest.count > 0) this.outbox.operate({ kind: "install", ...rest, writable });
         break;
       case Content.Zero:
         this.counters.pagesZero += count;
         this.outbox.operate({ kind: "installZero", first, count });
+        // Its bytes had to become zeros as well.
+        if (trap) this.outbox.operate({ kind: "evict", first, count: 1 });
         break;
       case Content.Kept:
-        this.outbox.operate({ kind: "unprotect", first, count });
+        if (rest.count > 0) this.outbox.operate({ kind: "unprotect", ...rest });
     }
     this.states.fill(first, count, writable ? PageState.Exclusive : PageState.Shared);
-    const { holdTimeUs } = this.options;
-    if (holdTimeUs === 0 || this.leaving) return;
-    this.#endHolds(now);
-    this.holds.push({ first, count, until: now + holdTimeUs });
+    this.#hold(pending, grant, now);
   }
 
-  /** Forgets what is not held any more. The earliest hold comes first. */
-  #endHolds(now: number): void {
-    const first = this.holds[0];
-    if (first === undefined || first.until > now) return;
-    this.holds = this.holds.filter(({ until }) => until > now);
+  /** Keeps the pages that a thread waits for until it has run. */
+  #hold({ waiting }: Pending, grant: GrantMessage, now: number): void {
+    const { holdTimeUs } = this.options;
+    if (holdTimeUs === 0 || this.leaving) return;
+    for (const { page, access } of waiting) {
+      const served = contains(grant, page) && permits(this.state(page), access);
+      if (served) this.demands.hold(page, now, now + holdTimeUs);
+    }
   }
 
   #lose(pending: Pending, grant: GrantMessage): void {
-    const { first, count, lostNode } = grant;
-    for (let page = first; page < first + count; page++) this.lost.set(page, lostNode);
+    const { lostNode } = grant;
     for (const { page } of pending.waiting) {
-      if (contains(grant, page)) this.outbox.tell({ kind: "pageLost", page, node: lostNode });
+      if (!contains(grant, page)) continue;
+      // Of pages that nobody waits for nothing is remembered: they may be given out anew.
+      this.lost.set(page, lostNode);
+      this.outbox.tell({ kind: "pageLost", page, node: lostNode });
     }
   }
 }

@@ -14,6 +14,8 @@ export interface CacheCounters {
   writeMisses: number;
   /** Requests to write pages that were here to read. */
   upgrades: number;
+  /** Pages asked for ahead of a walk, whose requests are not counted above. */
+  pagesAhead: number;
   /** Pages whose bytes came from another node. */
   pagesReceived: number;
   /** Pages that came without bytes, since nobody ever wrote them. */
@@ -32,6 +34,7 @@ export function noCounts(): CacheCounters {
     readMisses: 0,
     writeMisses: 0,
     upgrades: 0,
+    pagesAhead: 0,
     pagesReceived: 0,
     pagesZero: 0,
     pagesSent: 0,

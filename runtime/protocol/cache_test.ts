@@ -178,19 +178,37 @@ Deno.test("a cache tells whether a thread waits, not whether pages were fetched 
   assertFalse(cache.isAwaited);
 });
 
-Deno.test("holds are forgotten when they are over, whether anybody asks or not", () => {
-  class Holding extends PageCache {
-    get held(): number {
-      return this.holds.length;
+Deno.test("what a thread waited for is held until it has run, and nothing else", () => {
+  const { cache, take } = setUp({ holdTimeUs: 50 });
+  const demandAll = (request: number) => {
+    for (let first = 0; first < 4; first++) {
+      cache.demand({ kind: "invalidate", first, count: 1, requester: 3, request }, 10);
     }
-  }
-  const options = { self: 2, pageCount: PAGES, runPages: 1, holdTimeUs: 10 };
-  const cache = new Holding(options, new Outbox());
-  for (let page = 0; page < PAGES; page++) {
-    cache.fault(page, Access.Read);
-    cache.grant(3, grantOf(page, 1, page + 1), page * 5);
-  }
-  assertEquals(cache.held, 2);
+    return take().messages.length;
+  };
+  cache.fetch(0, 4, Access.Read);
+  cache.fault(2, Access.Read);
+  cache.grant(3, grantOf(0, 4, 1), 0);
+  take();
+  assertEquals(demandAll(8), 3);
+  assertEquals([cache.awaitedPages, cache.deadline], [[2], 50]);
+  cache.resumed(2, 20);
+  assertEquals(take().operations, [{ kind: "evict", first: 2, count: 1 }]);
+  assertEquals([cache.awaitedPages, cache.deadline], [[], Infinity]);
+  cache.fetch(0, 4, Access.Read);
+  cache.grant(3, grantOf(0, 4, 2), 30);
+  take();
+  assertEquals(demandAll(9), 4);
+});
+
+Deno.test("a copy to read is not held for a thread that waits to write", () => {
+  const { cache, take } = setUp({ holdTimeUs: 50 });
+  cache.fault(7, Access.Read);
+  cache.fault(7, Access.Write);
+  cache.grant(3, grantOf(7, 1, 1), 0);
+  take();
+  cache.demand({ kind: "invalidate", first: 7, count: 1, requester: 4, request: 9 }, 0);
+  assertEquals(take().messages.map(({ message }) => message.kind), ["acknowledge"]);
 });
 
 Deno.test("a node that leaves asks for nothing more, and gives up what it holds at once", () => {
@@ -202,7 +220,7 @@ Deno.test("a node that leaves asks for nothing more, and gives up what it holds 
   assertEquals(cache.deadline, 50);
   take();
   cache.leave();
-  assertEquals(take().messages.map(({ message }) => message.kind), ["acknowledge"]);
+  assertEquals(take().messages.map(({ message }) => message.kind), ["acknowledge", "leave"]);
   cache.fault(8, Access.Read);
   cache.fetch(8, 4, Access.Read);
   assertEquals(take().messages, []);
@@ -242,4 +260,14 @@ Deno.test("a cache knows how many pages it has to read and to write", () => {
   assertEquals(cache.copies, { pagesShared: 2, pagesExclusive: 0 });
   cache.demand({ kind: "invalidate", first: 7, count: 1, requester: 4, request: 10 }, 0);
   assertEquals(cache.copies, { pagesShared: 1, pagesExclusive: 0 });
+});
+
+Deno.test("a node that leaves says so once what it asked for is there", () => {
+  const { cache, take } = setUp({});
+  cache.fault(7, Access.Read);
+  take();
+  cache.leave();
+  assertEquals(take().messages, []);
+  cache.grant(3, grantOf(7, 1, 1), 0);
+  assertEquals(take().messages.map(({ message }) => message.kind), ["done", "leave"]);
 });

@@ -4,7 +4,15 @@
  */
 
 import { CONTROL_MAX_BYTES } from "../limits.ts";
-import { checkControlHeader, checkHeader, checkList, type FrameBounds } from "./frame_check.ts";
+import {
+  checkBodySum,
+  checkControlHeader,
+  checkHeader,
+  checkHeaderSum,
+  checkList,
+  type FrameBounds,
+  getPayloadSum,
+} from "./frame_check.ts";
 import {
   Encoding,
   FIELDS_BY_TYPE,
@@ -17,6 +25,7 @@ import {
   type PageFrameType,
   PROTOCOL_VERSION,
   putPrefix,
+  sealFrame,
 } from "./frame_layout.ts";
 import { type Malformed, malformed } from "./frame_reason.ts";
 import { getU16, getU32, putU16, putU32 } from "./little_endian.ts";
@@ -48,6 +57,8 @@ export type Decoded =
     readonly payloadBytes: number;
     /** How the page bytes are packed. */
     readonly encoding: Encoding;
+    /** The checksum of the page bytes as they travel, if they are to be checked. */
+    readonly payloadChecksum: number | undefined;
   }
   /** A message about a semaphore, a barrier or a mutex, of `size` bytes. */
   | { readonly kind: "sync"; readonly message: SyncMessage; readonly size: number }
@@ -68,6 +79,7 @@ const NO_NODES: readonly NodeId[] = Object.freeze([]);
  * @param target Where to write; {@linkcode MESSAGE_MAX_BYTES} from `offset` on are enough for any.
  * @param offset Where the frame begins, in bytes.
  * @param encoding How the page bytes are packed.
+ * @param payloadChecksum The checksum of the page bytes, if they are to be checked.
  * @returns The bytes written.
  * @throws {RangeError} Where the target is too short, or the list longer than a cluster has nodes.
  */
@@ -77,6 +89,7 @@ export function encodeMessage(
   target: Uint8Array,
   offset: number,
   encoding: Encoding = Encoding.Raw,
+  payloadChecksum?: number,
 ): number {
   const list = message.kind === "forward" || message.kind === "grant"
     ? message.invalidated
@@ -96,26 +109,29 @@ export function encodeMessage(
   for (let index = 0; index < list.length; index++) {
     putU16(target, offset + FRAME_HEADER_BYTES + 2 * index, list[index]!);
   }
+  sealFrame(target, offset, size, payloadChecksum);
   return size;
 }
 
 /**
- * Writes the header of a control frame; its body is to follow.
+ * Writes the header of a control frame before its body, which is there.
  *
  * @param bodyBytes The bytes of the body.
- * @param target Where to write, {@linkcode FRAME_HEADER_BYTES} bytes.
+ * @param target Where to write; the body begins {@linkcode FRAME_HEADER_BYTES} behind `offset`.
  * @param offset Where the frame begins, in bytes.
  */
 export function encodeControlHeader(bodyBytes: number, target: Uint8Array, offset: number): void {
   target.fill(0, offset, offset + FRAME_HEADER_BYTES);
   putPrefix(target, offset, FRAME_HEADER_BYTES + bodyBytes, FrameType.Control);
+  sealFrame(target, offset, FRAME_HEADER_BYTES + bodyBytes);
 }
 
 /**
  * Decodes what is at the head of a stream.
  *
- * Nothing is believed before it is checked: the length as soon as its 8 bytes are there, the other
- * fields when the header is whole, so that no more than a frame's bound ever has to be buffered.
+ * Nothing is believed before it is checked: magic and version as soon as 8 bytes are there, so that a
+ * stranger is told as one; the header's checksum, then the length and the other fields, when the
+ * header is whole, so that no more than a frame's bound ever has to be buffered.
  *
  * @param bytes Where the stream's bytes are.
  * @param start Where the frame begins, in bytes.
@@ -136,6 +152,9 @@ export function decodeFrame(
   if (magic !== FRAME_MAGIC) return malformed("BadMagic", magic);
   const version = bytes[start + Offset.Version]!;
   if (version !== PROTOCOL_VERSION) return malformed("BadVersion", version);
+  if (available < FRAME_HEADER_BYTES) return need(FRAME_HEADER_BYTES - available);
+  const damaged = checkHeaderSum(bytes, start);
+  if (damaged !== undefined) return damaged;
   const type = bytes[start + Offset.Type]!;
   if (type === FrameType.Control) return decodeControlFrame(bytes, start, available, length);
   if (type === FrameType.Sync || type === FrameType.SyncReply) {
@@ -149,11 +168,10 @@ export function decodeFrame(
   if (length < FRAME_HEADER_BYTES || length > MESSAGE_MAX_BYTES) {
     return malformed("LengthOutOfBounds", length);
   }
-  if (available < FRAME_HEADER_BYTES) return need(length - available);
   const wrongHeader = checkHeader(bytes, start, fields, length, bounds);
   if (wrongHeader !== undefined) return wrongHeader;
   if (available < length) return need(length - available);
-  const wrongList = checkList(bytes, start, length);
+  const wrongList = checkBodySum(bytes, start, length) ?? checkList(bytes, start, length);
   if (wrongList !== undefined) return wrongList;
   const nodes = getNodes(bytes, start, length);
   const payloadBytes = getU32(bytes, start + Offset.PayloadBytes);
@@ -163,6 +181,7 @@ export function decodeFrame(
     size: length,
     payloadBytes,
     encoding: bytes[start + Offset.Encoding]! as Encoding,
+    payloadChecksum: getPayloadSum(bytes, start),
   };
 }
 
@@ -175,10 +194,11 @@ function decodeControlFrame(
   if (length <= FRAME_HEADER_BYTES || length > CONTROL_MAX_BYTES) {
     return malformed("LengthOutOfBounds", length);
   }
-  if (available < FRAME_HEADER_BYTES) return need(length - available);
   const wrong = checkControlHeader(bytes, start);
   if (wrong !== undefined) return wrong;
   if (available < length) return need(length - available);
+  const damaged = checkBodySum(bytes, start, length);
+  if (damaged !== undefined) return damaged;
   const body = bytes.subarray(start + FRAME_HEADER_BYTES, start + length);
   return { kind: "control", body, size: length };
 }

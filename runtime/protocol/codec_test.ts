@@ -1,4 +1,12 @@
 import { assert, assertEquals, assertStrictEquals, assertThrows } from "@std/assert";
+import {
+  type Change,
+  checkGolden,
+  checkMalformed,
+  decodeAll,
+  HUGE,
+  type MalformedCases,
+} from "../../tests/testdata/frame_checks.ts";
 import { BOUNDS, MESSAGES, ofKind, readGoldenFrames } from "../../tests/testdata/frames.ts";
 import { CONTROL_MAX_BYTES, NODES_MAX } from "../limits.ts";
 import {
@@ -9,7 +17,6 @@ import {
   encodeMessage,
   Encoding,
   FRAME_HEADER_BYTES,
-  type FrameReason,
   MESSAGE_MAX_BYTES,
 } from "./codec.ts";
 import { FRAME_REASONS } from "./frame_reason.ts";
@@ -17,27 +24,20 @@ import { FIELDS_BY_TYPE, FrameType, Offset } from "./frame_layout.ts";
 
 const golden = readGoldenFrames();
 
-function decodeAll(bytes: Uint8Array): Decoded {
-  return decodeFrame(bytes, 0, bytes.length, BOUNDS);
-}
-
 Deno.test("every message has its golden bytes, both ways", async (t) => {
-  for (const { label, message, payloadBytes, encoding = Encoding.Raw } of MESSAGES) {
-    await t.step(label, () => {
-      const expected = golden.get(label)!;
-      const target = new Uint8Array(MESSAGE_MAX_BYTES + 3).fill(0xaa);
-      const size = encodeMessage(message, payloadBytes, target, 3, encoding);
-      assertEquals(target.slice(3, 3 + size), expected);
-      assert(target.subarray(3 + size).every((byte) => byte === 0xaa), "wrote behind the frame");
-      assertEquals(decodeFrame(target, 3, target.length, BOUNDS), {
-        kind: "message",
-        message,
-        size,
-        payloadBytes,
-        encoding,
-      });
-    });
-  }
+  const cases = MESSAGES.map(({ label, message, payloadBytes, encoding, payloadChecksum }) => ({
+    label,
+    encode: (target: Uint8Array, offset: number) =>
+      encodeMessage(message, payloadBytes, target, offset, encoding, payloadChecksum),
+    expected: {
+      kind: "message",
+      message,
+      payloadBytes,
+      encoding: encoding ?? Encoding.Raw,
+      payloadChecksum,
+    },
+  }));
+  await checkGolden(t, cases);
 });
 
 Deno.test("every type of frame has a golden one", () => {
@@ -68,15 +68,16 @@ Deno.test("a frame follows directly on another", () => {
   assertEquals(ofKind(next, "message").message.kind, "leave");
 });
 
-/** A golden frame with some of its bytes changed. */
-type Change = readonly [label: string, offset: number, bytes: readonly number[]];
-
+const WITHOUT_PAYLOAD = MESSAGES.filter(({ payloadBytes }) => payloadBytes === 0);
 const RUN_KINDS = ["request to read", "forward of a read", "invalidate", "acknowledge", "done"];
-const HUGE = [0xff, 0xff, 0xff, 0xff];
 
-const MALFORMED: readonly (readonly [reason: FrameReason, changes: readonly Change[]])[] = [
+const MALFORMED: MalformedCases = [
   ["BadMagic", [["leave", Offset.Magic, [0x45]], ["leave", Offset.Magic + 1, [0x54]]]],
-  ["BadVersion", [["leave", Offset.Version, [0]], ["ping", Offset.Version, [2]]]],
+  ["BadVersion", [["leave", Offset.Version, [0]], ["ping", Offset.Version, [1]], [
+    "ping",
+    Offset.Version,
+    [3],
+  ]]],
   ["UnknownType", [
     ["leave", Offset.Type, [0]],
     ["leave", Offset.Type, [12]],
@@ -84,7 +85,7 @@ const MALFORMED: readonly (readonly [reason: FrameReason, changes: readonly Chan
     ["leave", Offset.Type, [255]],
   ]],
   ["LengthOutOfBounds", [
-    ["leave", Offset.Length, [31]],
+    ["leave", Offset.Length, [FRAME_HEADER_BYTES - 1]],
     ["leave", Offset.Length, [0]],
     ["leave", Offset.Length, HUGE],
     ["grant of zeros", Offset.Length, [(MESSAGE_MAX_BYTES + 1) & 255, MESSAGE_MAX_BYTES >> 8]],
@@ -93,7 +94,7 @@ const MALFORMED: readonly (readonly [reason: FrameReason, changes: readonly Chan
     ["ping", Offset.Length, HUGE],
   ]],
   ["LengthMismatch", [
-    ["leave", Offset.Length, [33]],
+    ["leave", Offset.Length, [FRAME_HEADER_BYTES + 1]],
     ["grant of what is kept", Offset.Length, [FRAME_HEADER_BYTES + 1]],
     ["grant of what is kept", Offset.ListCount, [0]],
     ["grant of zeros", Offset.ListCount, [1]],
@@ -114,7 +115,7 @@ const MALFORMED: readonly (readonly [reason: FrameReason, changes: readonly Chan
     ["grant of zeros", Offset.Encoding, [1]],
     ["leave", Offset.Encoding, [1]],
   ]],
-  ["ReservedNotZero", MESSAGES.map(({ label }) => [label, Offset.Reserved, [1]] as const)],
+  ["ReservedNotZero", MESSAGES.map(({ label }) => [label, Offset.Flags, [2]] as const)],
   ["UnusedFieldNotZero", [
     ["acknowledge", Offset.Access, [1]],
     ["request to read", Offset.Content, [1]],
@@ -124,7 +125,12 @@ const MALFORMED: readonly (readonly [reason: FrameReason, changes: readonly Chan
     ["request to read", Offset.Node, [1]],
     ["grant of zeros", Offset.Node + 1, [1]],
     ["done", Offset.ListCount, [1]],
-    ["ping", FRAME_HEADER_BYTES - 1, [1]],
+    ["ping", Offset.PayloadBytes + 3, [1]],
+    ["ping", Offset.Flags, [1]],
+    ["ping", Offset.PayloadChecksum + 3, [1]],
+    ["leave", Offset.PayloadChecksum, [1]],
+    ["grant of packed data", Offset.PayloadChecksum + 3, [1]],
+    ...WITHOUT_PAYLOAD.map(({ label }) => [label, Offset.Flags, [1]] as const),
   ]],
   ["RunEmpty", RUN_KINDS.map((label) => [label, Offset.Count, [0]] as const)],
   ["RunTooLong", RUN_KINDS.map((label) => [label, Offset.Count, [129]] as const)],
@@ -156,41 +162,25 @@ const MALFORMED: readonly (readonly [reason: FrameReason, changes: readonly Chan
   ]],
 ];
 
-Deno.test("every malformed field has its reason", async (t) => {
-  for (const [reason, changes] of MALFORMED) {
-    await t.step(reason, () => {
-      for (const [label, offset, bytes] of changes) {
-        const frame = golden.get(label)!.slice();
-        frame.set(bytes, offset);
-        const decoded = ofKind(decodeAll(frame), "malformed");
-        assertEquals(decoded.reason, reason, `${label} at ${offset}`);
-      }
-    });
-  }
-});
+Deno.test("every malformed field has its reason", (t) => checkMalformed(t, MALFORMED));
 
 Deno.test("no reason of a frame is left out", () => {
-  const reasons = FRAME_REASONS.filter((reason) => !/^(Control|Rpc|Sync)/.test(reason));
+  const others = /^(Control|Rpc|Sync)|ChecksumMismatch$/;
+  const reasons = FRAME_REASONS.filter((reason) => !others.test(reason));
   assertEquals(MALFORMED.map(([reason]) => reason).sort(), reasons.sort());
 });
 
-Deno.test("a wrong length, magic, version or type is known after 8 bytes", () => {
-  const early = ["BadMagic", "BadVersion", "UnknownType", "LengthOutOfBounds"];
-  for (const [reason, changes] of MALFORMED.filter(([name]) => early.includes(name))) {
-    for (const [label, offset, bytes] of changes) {
-      const frame = golden.get(label)!.slice();
-      frame.set(bytes, offset);
-      const decoded = ofKind(decodeFrame(frame, 0, 8, BOUNDS), "malformed");
-      assertEquals(decoded.reason, reason, label);
-    }
-  }
+Deno.test("a wrong magic or version is known after 8 bytes", async (t) => {
+  const early = ["BadMagic", "BadVersion"];
+  await checkMalformed(t, MALFORMED.filter(([reason]) => early.includes(reason)), 8);
 });
 
-Deno.test("a malformed header is known before its list arrives", () => {
-  const frame = golden.get("forward of a write with invalidations")!.slice();
-  frame[Offset.Access] = 9;
-  const decoded = decodeFrame(frame, 0, FRAME_HEADER_BYTES, BOUNDS);
-  assertEquals(ofKind(decoded, "malformed").reason, "UnknownAccess");
+Deno.test("all else that is wrong with a header is known before its list or body arrives", async (t) => {
+  const late = (change: Change): boolean => change[1] >= FRAME_HEADER_BYTES;
+  const cases = MALFORMED.map(([reason, changes]) =>
+    [reason, changes.filter((change) => !late(change))] as const
+  );
+  await checkMalformed(t, cases, FRAME_HEADER_BYTES);
 });
 
 Deno.test("bounds are the region's, to the last page", () => {

@@ -82,6 +82,8 @@ export interface WelcomeControl {
   readonly holdTimeUs: number;
   /** Whether page bytes may be packed. */
   readonly compression: boolean;
+  /** Whether what follows a frame has a checksum. */
+  readonly checksums: boolean;
   /** Every other node of the cluster, the directory's among them. */
   readonly peers: readonly PeerAddress[];
 }
@@ -152,6 +154,7 @@ const SHAPES: Shapes<Control> = {
     runPages: integer(1, RUN_MAX_PAGES),
     holdTimeUs: integer(0, HOLD_TIME_MAX_US),
     compression: flag,
+    checksums: flag,
     peers,
   },
   refuse: { code: word, reason: text },
@@ -198,8 +201,8 @@ export function encodeControl(control: Control, target: Uint8Array, offset: numb
       `Cannot encode a frame of ${bytes} bytes at ${offset} of ${target.length}`,
     );
   }
-  encodeControlHeader(body.length, target, offset);
   target.set(body, offset + FRAME_HEADER_BYTES);
+  encodeControlHeader(body.length, target, offset);
   return bytes;
 }
 

@@ -7,7 +7,7 @@ import type { ValueType } from "../std/msgpack_encode.d.ts";
 import { BOUNDS, CONTROLS, ofKind, readGoldenFrames } from "../../tests/testdata/frames.ts";
 import { TdsmError } from "../errors.ts";
 import { ADDRESS_MAX_BYTES, CONTROL_MAX_BYTES, CONTROL_TEXT_MAX, NODES_MAX } from "../limits.ts";
-import { decodeFrame, type FrameReason } from "./codec.ts";
+import { decodeFrame, FRAME_HEADER_BYTES, type FrameReason } from "./codec.ts";
 import { type Control, decodeControl, encodeControl, type WelcomeControl } from "./control.ts";
 
 const golden = readGoldenFrames();
@@ -22,7 +22,7 @@ function roundTrip(control: Control): Control {
 
 /** A control message as MessagePack has it, to be spoiled. */
 function example(label: string): Record<string, ValueType> {
-  return decode(golden.get(label)!.slice(32)) as Record<string, ValueType>;
+  return decode(golden.get(label)!.slice(FRAME_HEADER_BYTES)) as Record<string, ValueType>;
 }
 
 Deno.test("every control message has its golden bytes, both ways", async (t) => {
@@ -87,7 +87,7 @@ Deno.test("a body that is no map is refused", () => {
 
 Deno.test("a body cut anywhere is refused", () => {
   for (const [label] of CONTROLS) {
-    const body = golden.get(label)!.slice(32);
+    const body = golden.get(label)!.slice(FRAME_HEADER_BYTES);
     for (let length = 0; length < body.length; length++) {
       assertEquals(
         ofKind(decodeControl(body.subarray(0, length)), "malformed").reason,

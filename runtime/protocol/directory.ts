@@ -12,13 +12,16 @@ import { DIRECTORY_NODE } from "./home.ts";
 import {
   Content,
   type DoneMessage,
+  type GrantMessage,
+  isFinal,
   type NodeId,
   type RefusedMessage,
   type RequestMessage,
 } from "./messages.ts";
+import { afterRead, afterUpgrade, handOversLeft } from "./migration.ts";
 import type { Outbox } from "./output.ts";
 import { Access, contains, type PageRun } from "./page.ts";
-import { involves, type Transaction } from "./transaction.ts";
+import { begun, forwardOf, grantOf, involves, type Transaction } from "./transaction.ts";
 
 /** What a directory must know. */
 export interface DirectoryOptions {
@@ -26,6 +29,8 @@ export interface DirectoryOptions {
   readonly pageCount: number;
   /** The most pages that one grant carries. */
   readonly runPages: number;
+  /** Whether a page that each node in turn reads and writes is handed over at the read; off unless said. */
+  readonly migration?: boolean;
 }
 
 /** A request that waits for its first page to be free. */
@@ -94,19 +99,25 @@ export class Directory {
     if (transaction?.first !== first || transaction.count !== count) {
       return this.#violation(from, `request ${request} done, which is not under way`);
     }
-    if (message.lost) this.#lose(transaction, transaction.lostNode);
-    else {
-      for (let page = first; page < first + count; page++) {
-        if (transaction.access === Access.Write) this.holders.set(page, [from]);
-        else this.addSharer(page, from);
-      }
+    if (message.lost && transaction.content !== Content.Lost) {
+      return this.#violation(from, `request ${request} done as lost, which was granted`);
     }
+    if (!message.lost) this.#settle(transaction);
+    this.#end(transaction);
+  }
+
+  /** This node has sent a grant that nobody needs to acknowledge: it is final, and has no `done`. */
+  granted(grant: GrantMessage, requester: NodeId): void {
+    const transaction = this.#find(requester, grant.request);
+    if (transaction === undefined) return;
+    this.#settle(transaction);
     this.#end(transaction);
   }
 
   /** A node kept its copies, since the requester died before it had given them up. */
   refused(from: NodeId, message: RefusedMessage): void {
-    this.#find(message.requester, message.request)?.refused.push(from);
+    const refused = this.#find(message.requester, message.request)?.refused;
+    if (refused?.includes(from) === false) refused.push(from);
   }
 
   /** A node is gone without a word. */
@@ -140,10 +151,7 @@ export class Directory {
 
   /** Nobody needs what was on these pages: those that are lost are as if nobody had ever had them. */
   renew(run: PageRun): void {
-    for (const page of this.lost.keys()) {
-      // A page with a transaction under way is lost for its requester, whatever comes after.
-      if (contains(run, page) && !this.busy(page)) this.lost.delete(page);
-    }
+    for (const page of this.lost.keys()) if (contains(run, page)) this.lost.delete(page);
   }
 
   /** A node wants to leave: whatever only it has must be taken over first. */
@@ -159,6 +167,11 @@ export class Directory {
     this.holders.add(page, node);
   }
 
+  /** What is known of a page's migration once a node that has a copy asks to write it. */
+  protected afterUpgrade(record: number, copies: number, owns: boolean): number {
+    return afterUpgrade(record, copies, owns);
+  }
+
   #find(requester: NodeId, request: number): Transaction | undefined {
     return this.active.find((other) => other.requester === requester && other.request === request);
   }
@@ -170,30 +183,20 @@ export class Directory {
   /** Starts the transaction that a request asks for. Its first page is free. */
   #start({ from, message }: Waiting): void {
     const { first, request } = message;
-    const count = this.#extent(first, message.count);
-    const transaction: Transaction = {
-      requester: from,
-      request,
-      access: message.access,
-      content: Content.Data,
-      first,
-      count,
-      source: 0,
-      invalidated: [],
-      lostNode: 0,
-      disturbed: false,
-      lostSource: 0,
-      aborting: undefined,
-      refused: [],
-    };
+    const has = this.holders.has(first, from);
+    const reads = message.access === Access.Read && !has;
+    const handOver = reads && this.#migrates(first);
+    const count = this.#extent(first, message.count, reads);
+    this.#learn(from, { ...message, count });
+    const access = handOver ? Access.Write : message.access;
+    const transaction = begun(from, request, access, { first, count });
     const lostNode = this.lost.get(first);
     const owner = this.holders.owner(first);
-    const has = this.holders.has(first, from);
     if (lostNode !== undefined) {
       this.#grant(Object.assign(transaction, { content: Content.Lost, lostNode }));
     } else if (owner === 0) {
       this.#grant(Object.assign(transaction, { content: Content.Zero, access: Access.Write }));
-    } else if (message.access === Access.Write) {
+    } else if (access === Access.Write) {
       const nodes = this.holders.list(first);
       const source = has ? 0 : this.#source(first);
       transaction.source = source;
@@ -209,20 +212,55 @@ export class Directory {
     } else {
       return this.#violation(from, `request to read page ${first}, which it has`);
     }
-    this.active.push(transaction);
+    // Where the home grants at once, nothing is left to wait for; where its cache does, `granted` ends it.
+    if (transaction.content !== Content.Data && isFinal(transaction)) this.#settle(transaction);
+    else this.active.push(transaction);
   }
 
-  /** How many of `limit` pages from `first` on can be treated like the first. */
-  #extent(first: number, limit: number): number {
+  /** The requester has what it was granted, or will have before anything else that it is told. */
+  #settle({ first, count, access, content, requester }: Transaction): void {
+    for (let page = first; page < first + count; page++) {
+      // Lost as far as the home could tell, but the bytes had come in time.
+      if (content === Content.Lost) this.lost.delete(page);
+      if (access === Access.Write) this.holders.set(page, [requester]);
+      else this.addSharer(page, requester);
+    }
+  }
+
+  /** Whether a page has one copy and is handed over, with the right to write, to whoever reads it. */
+  #migrates(page: number): boolean {
+    return handOversLeft(this.holders.migration(page)) > 0 && this.holders.list(page).length === 1;
+  }
+
+  /** Learns from a request that begins whether its pages migrate. They have the same copies. */
+  #learn(from: NodeId, { first, count, access }: RequestMessage): void {
+    if (this.options.migration !== true) return;
+    const copies = this.holders.list(first);
+    const upgrade = copies.includes(from);
+    if (copies.length === 0 || upgrade !== (access === Access.Write)) return;
+    const owns = this.holders.owner(first) === from;
+    for (let page = first; page < first + count; page++) {
+      const record = this.holders.migration(page);
+      const next = upgrade
+        ? this.afterUpgrade(record, copies.length, owns)
+        : afterRead(record, copies.length);
+      if (next !== record) this.holders.setMigration(page, next);
+    }
+  }
+
+  /** How many of `limit` pages from `first` on can be treated like the first, as for a read or a write. */
+  #extent(first: number, limit: number, reads: boolean): number {
     limit = Math.min(limit, this.options.runPages);
     for (const other of this.active) {
       if (other.first > first) limit = Math.min(limit, other.first - first);
     }
     const lost = this.lost.get(first);
+    const migrates = reads && this.#migrates(first);
     let count = 1;
     while (
       count < limit && this.holders.same(first, first + count) &&
-      this.lost.get(first + count) === lost
+      this.lost.get(first + count) === lost &&
+      (!reads || this.#migrates(first + count) === migrates)
     ) count++;
     return count;
   }
@@ -233,32 +271,12 @@ export class Directory {
   }
 
   #forward(transaction: Transaction): void {
-    const { access, first, count, requester, request, source, invalidated } = transaction;
-    this.outbox.send(source, {
-      kind: "forward",
-      access,
-      first,
-      count,
-      requester,
-      request,
-      invalidated,
-    });
+    this.outbox.send(transaction.source, forwardOf(transaction));
   }
 
   /** Grants what needs no bytes. */
   #grant(transaction: Transaction): void {
-    const { access, content, first, count, requester, request, lostNode } = transaction;
-    const invalidated = transaction.invalidated;
-    this.outbox.send(requester, {
-      kind: "grant",
-      access,
-      content,
-      first,
-      count,
-      request,
-      invalidated,
-      lostNode,
-    });
+    this.outbox.send(transaction.requester, grantOf(transaction));
   }
 
   #end(transaction: Transaction): void {
@@ -319,6 +337,7 @@ export class Directory {
     } else {
       transaction.source = 0;
       transaction.content = Content.Lost;
+      this.#lose(transaction, transaction.lostNode);
       this.#grant(transaction);
     }
   }
@@ -347,7 +366,7 @@ export class Directory {
       this.leaving.set(node, page);
       if (this.busy(page)) return;
       if (this.holders.list(page).length === 1) {
-        const count = this.#extent(page, this.options.runPages);
+        const count = this.#extent(page, this.options.runPages, false);
         return this.#takeOver({ first: page, count });
       }
       page = this.holders.next(page + 1, node);

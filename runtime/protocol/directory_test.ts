@@ -19,7 +19,10 @@ function setUp(nodes: number, runPages = 8) {
   const transact = (from: NodeId, access: Access, first: number, count = 1) => {
     request++;
     directory.request(from, { kind: "request", access, first, count, request });
-    directory.done(from, { kind: "done", first, count, request, lost: false });
+    // A grant that is final has ended it already.
+    if (directory.busy(first)) {
+      directory.done(from, { kind: "done", first, count, request, lost: false });
+    }
     return take();
   };
   return { directory, outbox, take, takenOver, transact };
@@ -70,26 +73,50 @@ Deno.test("a transaction covers the pages that can be treated alike", () => {
 });
 
 Deno.test("a run ends before a page that is busy", () => {
-  const { directory, take } = setUp(3);
+  const { directory, take, transact } = setUp(3);
+  transact(2, Access.Write, 0, 4);
   const read = { kind: "request", access: Access.Read } as const;
-  directory.request(2, { ...read, first: 2, count: 1, request: 1 });
+  directory.request(1, { ...read, first: 2, count: 1, request: 1 });
   directory.request(3, { ...read, first: 0, count: 4, request: 1 });
-  assertEquals(take().map((sent) => "count" in sent && [sent.to, sent.first, sent.count]), [
-    [2, 2, 1],
-    [3, 0, 2],
+  assertEquals(take().map((sent) => "count" in sent && [sent.kind, sent.first, sent.count]), [
+    ["forward", 2, 1],
+    ["forward", 0, 2],
   ]);
 });
 
 Deno.test("requests for a busy page wait, and are served in their order", () => {
-  const { directory, take } = setUp(4);
+  const { directory, take } = setUp(5);
   const write = { kind: "request", access: Access.Write, first: 0, count: 1 } as const;
-  for (const node of [2, 3, 4]) directory.request(node, { ...write, request: node });
-  assertEquals(take().map(({ to, kind }) => [to, kind]), [[2, "grant"]]);
+  for (const node of [2, 3, 4, 5]) directory.request(node, { ...write, request: node });
+  // The first touch is over as soon as it is granted.
+  assertEquals(take().map(({ to, kind }) => [to, kind]), [[2, "grant"], [2, "forward"]]);
   const done = { kind: "done", first: 0, count: 1, lost: false } as const;
-  directory.done(2, { ...done, request: 2 });
-  assertEquals(take().map(({ to, kind }) => [to, kind]), [[2, "forward"]]);
   directory.done(3, { ...done, request: 3 });
   assertEquals(take().map(({ to, kind }) => [to, kind]), [[3, "forward"]]);
+  directory.done(4, { ...done, request: 4 });
+  assertEquals(take().map(({ to, kind }) => [to, kind]), [[4, "forward"]]);
+});
+
+Deno.test("a grant of the home's own copy is over when it is sent, if nobody else has one", () => {
+  const { directory, take, transact } = setUp(3);
+  transact(1, Access.Write, 0);
+  const run = { first: 0, count: 1 } as const;
+  directory.request(2, { kind: "request", access: Access.Write, ...run, request: 7 });
+  assertEquals(take().map(({ to, kind }) => [to, kind]), [[1, "forward"]]);
+  assertEquals(directory.busy(0), true);
+  const grant = { kind: "grant", access: Access.Write, content: Content.Data, ...run } as const;
+  directory.granted({ ...grant, request: 7, invalidated: [], lostNode: 0 }, 2);
+  assertEquals(directory.busy(0), false);
+  assertEquals(directory.copies(0), { owner: 2, nodes: [2] });
+});
+
+Deno.test("pages that were granted cannot be done as lost", () => {
+  const { directory, outbox, transact } = setUp(3);
+  transact(2, Access.Write, 9, 3);
+  directory.request(3, { kind: "request", access: Access.Write, first: 9, count: 3, request: 8 });
+  directory.done(3, { kind: "done", first: 9, count: 3, request: 8, lost: true });
+  assertEquals(outbox.events.map(({ kind }) => kind), ["violation"]);
+  assertEquals(directory.copies(9), { owner: 2, nodes: [2] });
 });
 
 Deno.test("what was not begun cannot be done", () => {

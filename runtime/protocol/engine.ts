@@ -33,6 +33,8 @@ export type Input =
   | { readonly kind: "renew"; readonly first: number; readonly count: number }
   /** This node wants to leave. Its threads touch the region no more. */
   | { readonly kind: "leave" }
+  /** Every thread of this node that waited for this page has run since it was installed. */
+  | { readonly kind: "resumed"; readonly page: number }
   /** The deadline has passed. */
   | { readonly kind: "tick" };
 
@@ -44,8 +46,17 @@ export interface EngineOptions {
   readonly pageCount: number;
   /** The most pages that one request asks for, and one grant carries. */
   readonly runPages: number;
-  /** How long a page that was just granted is kept, in microseconds. */
+  /** The longest that a page which a thread waited for is kept before the thread has run, in microseconds. */
   readonly holdTimeUs: number;
+  /**
+   * Whether a page that each node in turn reads and writes is handed over, with the right to write, to
+   * who reads it; counts at pages' home. Off unless said.
+   */
+  readonly migration?: boolean;
+  /** Whether the next run of a walk is asked for before the walk gets there; off unless said. */
+  readonly readAhead?: boolean;
+  /** The shortest run behind which the next one is asked for ahead, in pages; 8 unless said. */
+  readonly readAheadMinPages?: number;
 }
 
 /** The parts that an engine is made of. Tests put faulty ones in. */
@@ -68,7 +79,9 @@ export class Engine {
    */
   constructor(options: EngineOptions, parts: EngineParts = { PageCache, Directory }) {
     this.#self = options.self;
-    this.cache = new parts.PageCache(options, this.#outbox);
+    this.cache = new parts.PageCache(options, this.#outbox, (grant, requester) => {
+      this.directory?.granted(grant, requester);
+    });
     if (options.self !== DIRECTORY_NODE) return;
     const takeOver = ({ first, count }: PageRun) => this.cache.fetch(first, count, Access.Write);
     this.directory = new parts.Directory(options, this.#outbox, takeOver);
@@ -78,6 +91,14 @@ export class Engine {
   /** When to step with a tick, in microseconds of the same clock as `now`; `Infinity` for never. */
   get deadline(): number {
     return this.cache.deadline;
+  }
+
+  /**
+   * The pages of which a demand waits for threads of this node to run: whoever finds that they have
+   * says so by `resumed`. Where nobody does, the deadline ends the wait.
+   */
+  get awaitedPages(): readonly number[] {
+    return this.cache.awaitedPages;
   }
 
   /** What this node may do with a page. */
@@ -127,8 +148,9 @@ export class Engine {
       case "renew":
         return this.directory?.renew(input);
       case "leave":
-        this.cache.leave();
-        return this.#outbox.send(DIRECTORY_NODE, { kind: "leave" });
+        return this.cache.leave();
+      case "resumed":
+        return this.cache.resumed(input.page, now);
       case "tick":
         return this.cache.tick(now);
       default:

@@ -5,9 +5,11 @@
  */
 
 import { NODE_ID_MAX, NODES_MAX } from "../limits.ts";
+import { crc32c } from "./checksum.ts";
 import {
   Encoding,
   Field,
+  FLAG_PAYLOAD_CHECKSUM,
   FRAME_HEADER_BYTES,
   FRAME_PREFIX_BYTES,
   Offset,
@@ -66,21 +68,87 @@ export function checkList(bytes: Uint8Array, start: number, length: number): Mal
 }
 
 /**
- * Checks that a control frame's header has nothing but its first 8 bytes.
+ * Checks that a header is as it was sent. Nothing else of it is believed before.
+ *
+ * @param bytes Where the header is.
+ * @param start Where the frame begins, in bytes.
+ * @returns What is wrong, or `undefined`.
+ */
+export function checkHeaderSum(bytes: Uint8Array, start: number): Malformed | undefined {
+  const sum = getU32(bytes, start + Offset.HeaderChecksum);
+  return sum === crc32c(bytes, start, start + Offset.HeaderChecksum)
+    ? undefined
+    : malformed("HeaderChecksumMismatch", sum);
+}
+
+/**
+ * Checks that what stands behind a header is as it was sent.
+ *
+ * @param bytes Where the whole frame is.
+ * @param start Where the frame begins, in bytes.
+ * @param length The frame's length, in bytes.
+ * @returns What is wrong, or `undefined`.
+ */
+export function checkBodySum(
+  bytes: Uint8Array,
+  start: number,
+  length: number,
+): Malformed | undefined {
+  const sum = getU32(bytes, start + Offset.BodyChecksum);
+  return sum === crc32c(bytes, start + FRAME_HEADER_BYTES, start + length)
+    ? undefined
+    : malformed("BodyChecksumMismatch", sum);
+}
+
+/**
+ * Checks the flags of a frame.
+ *
+ * @param bytes Where the header is.
+ * @param start Where the frame begins, in bytes.
+ * @param hasPayload Whether something may follow the frame.
+ * @returns What is wrong, or `undefined`.
+ */
+export function checkFlags(
+  bytes: Uint8Array,
+  start: number,
+  hasPayload: boolean,
+): Malformed | undefined {
+  const flags = bytes[start + Offset.Flags]!;
+  if ((flags & ~FLAG_PAYLOAD_CHECKSUM) !== 0) return malformed("ReservedNotZero", flags);
+  if (flags !== 0) return hasPayload ? undefined : malformed("UnusedFieldNotZero", flags);
+  const sum = getU32(bytes, start + Offset.PayloadChecksum);
+  return sum === 0 ? undefined : malformed("UnusedFieldNotZero", sum);
+}
+
+/**
+ * Reads the checksum of what follows a frame.
+ *
+ * @param bytes Where the header is, checked.
+ * @param start Where the frame begins, in bytes.
+ * @returns The checksum; `undefined` where the frame has none.
+ */
+export function getPayloadSum(bytes: Uint8Array, start: number): number | undefined {
+  return bytes[start + Offset.Flags] === 0
+    ? undefined
+    : getU32(bytes, start + Offset.PayloadChecksum);
+}
+
+/**
+ * Checks that a control frame's header has nothing but its first 8 bytes, and checksums.
  *
  * @param bytes Where the header is.
  * @param start Where the frame begins, in bytes.
  * @returns What is wrong, or `undefined`.
  */
 export function checkControlHeader(bytes: Uint8Array, start: number): Malformed | undefined {
-  for (let at = FRAME_PREFIX_BYTES; at < FRAME_HEADER_BYTES; at++) {
+  for (let at = FRAME_PREFIX_BYTES; at < Offset.BodyChecksum; at++) {
     const value = bytes[start + at]!;
     if (value !== 0) return malformed("UnusedFieldNotZero", value);
   }
   return undefined;
 }
 
-/** Checks the bytes that say how: access, content, encoding, reserved. */
+/** Checks the bytes that say how: access, content, encoding, flags. */
 function checkMode(bytes: Uint8Array, start: number, fields: number): Malformed | undefined {
   const access = bytes[start + Offset.Access]!;
   if ((fields & Field.Access) === 0) {
@@ -100,8 +168,7 @@ function checkMode(bytes: Uint8Array, start: number, fields: number): Malformed 
   const encoding = bytes[start + Offset.Encoding]!;
   const packs = encoding === Encoding.Lz4 && hasData(bytes, start, fields);
   if (encoding !== Encoding.Raw && !packs) return malformed("UnknownEncoding", encoding);
-  const reserved = bytes[start + Offset.Reserved]!;
-  return reserved === 0 ? undefined : malformed("ReservedNotZero", reserved);
+  return checkFlags(bytes, start, hasData(bytes, start, fields));
 }
 
 /** Checks which pages, and for which request. */

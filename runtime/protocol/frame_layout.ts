@@ -4,17 +4,18 @@
  */
 
 import { NODES_MAX } from "../limits.ts";
+import { crc32c } from "./checksum.ts";
 import { putU16, putU32 } from "./little_endian.ts";
 
 /** The version of every frame that this code writes, and the only one that it reads. */
-export const PROTOCOL_VERSION = 1;
+export const PROTOCOL_VERSION = 2;
 /** "DS" as the bytes stand on the wire. */
 export const FRAME_MAGIC = 0x5344;
 
 /** The first bytes of a frame, which stay as they are in every version: length, magic, version, type. */
 export const FRAME_PREFIX_BYTES = 8;
-/** The bytes before a frame's node list or control body. */
-export const FRAME_HEADER_BYTES = 32;
+/** The bytes before a frame's node list, name or control body. */
+export const FRAME_HEADER_BYTES = 44;
 /** The most bytes of a frame of pages, without the page bytes that follow it. */
 export const MESSAGE_MAX_BYTES: number = FRAME_HEADER_BYTES + 2 * NODES_MAX;
 
@@ -34,8 +35,8 @@ export const Offset = {
   Content: 9,
   /** u8, one of {@linkcode Encoding}; 0 for all but a grant of data. */
   Encoding: 10,
-  /** u8, zero. */
-  Reserved: 11,
+  /** u8, {@linkcode FLAG_PAYLOAD_CHECKSUM} or 0. */
+  Flags: 11,
   /** u32, the run's first page. */
   First: 12,
   /** u32, the pages of the run. */
@@ -48,7 +49,16 @@ export const Offset = {
   ListCount: 26,
   /** u32, the page bytes that follow the frame. */
   PayloadBytes: 28,
+  /** u32, the checksum of what follows the frame, as it travels; 0 where the flags do not have it. */
+  PayloadChecksum: 32,
+  /** u32, the checksum of what stands behind the header in the frame. */
+  BodyChecksum: 36,
+  /** u32, the checksum of the header up to here. */
+  HeaderChecksum: 40,
 } as const;
+
+/** The flag of a frame that has a checksum of what follows it. */
+export const FLAG_PAYLOAD_CHECKSUM = 1;
 
 /** What a frame is. */
 export const FrameType = {
@@ -146,4 +156,26 @@ export function putPrefix(
   putU16(target, offset + Offset.Magic, FRAME_MAGIC);
   target[offset + Offset.Version] = PROTOCOL_VERSION;
   target[offset + Offset.Type] = type;
+}
+
+/**
+ * Writes the checksums of a frame that is otherwise complete.
+ *
+ * @param target Where the frame is.
+ * @param offset Where it begins, in bytes.
+ * @param size Its bytes.
+ * @param payloadChecksum The checksum of what follows it, if that is to be checked.
+ */
+export function sealFrame(
+  target: Uint8Array,
+  offset: number,
+  size: number,
+  payloadChecksum?: number,
+): void {
+  target[offset + Offset.Flags] = payloadChecksum === undefined ? 0 : FLAG_PAYLOAD_CHECKSUM;
+  putU32(target, offset + Offset.PayloadChecksum, payloadChecksum ?? 0);
+  const body = crc32c(target, offset + FRAME_HEADER_BYTES, offset + size);
+  putU32(target, offset + Offset.BodyChecksum, body);
+  const header = crc32c(target, offset, offset + Offset.HeaderChecksum);
+  putU32(target, offset + Offset.HeaderChecksum, header);
 }

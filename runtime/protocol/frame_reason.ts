@@ -8,6 +8,12 @@ export type FrameReason =
   | "BadMagic"
   /** The other side speaks another version. */
   | "BadVersion"
+  /** The header is not as it was sent. */
+  | "HeaderChecksumMismatch"
+  /** The list, name or body behind the header is not as it was sent. */
+  | "BodyChecksumMismatch"
+  /** The page bytes, arguments or result behind the frame are not as they were sent. */
+  | "PayloadChecksumMismatch"
   /** No message has this type. */
   | "UnknownType"
   /** The frame is shorter than its header, or longer than any of its type may be. */
@@ -82,6 +88,9 @@ export function malformed(reason: FrameReason, detail: number | string): Malform
 const TEXTS: Readonly<Record<FrameReason, string>> = {
   BadMagic: "does not begin with the protocol's mark, so it is not from a node",
   BadVersion: "is of another protocol version; run the same release on every node",
+  HeaderChecksumMismatch: "has arrived with other bytes in its header than it was sent with",
+  BodyChecksumMismatch: "has arrived with other bytes than it was sent with",
+  PayloadChecksumMismatch: "has arrived with other bytes behind it than it was sent with",
   UnknownType: "has an unknown type",
   LengthOutOfBounds: "has a length out of bounds",
   LengthMismatch: "has a length that does not match its header",
@@ -108,6 +117,11 @@ const TEXTS: Readonly<Record<FrameReason, string>> = {
   ControlFieldUnknown: "has a control message with an unknown field",
   ControlFieldInvalid: "has a control message with a field out of bounds",
 };
+
+/** Whether bytes were changed on their way, so that no node is to blame. */
+export function isDamage(reason: FrameReason): boolean {
+  return reason.endsWith("ChecksumMismatch");
+}
 
 /** Every reason there is. */
 export const FRAME_REASONS: readonly FrameReason[] = Object.keys(TEXTS) as FrameReason[];

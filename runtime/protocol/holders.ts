@@ -10,6 +10,8 @@ const WORD_BITS = 32;
 
 interface Chunk {
   readonly owners: Uint16Array;
+  /** What is known of each page's migration; see `migration.ts`. */
+  readonly migrations: Uint8Array;
   /** `words` words of bits for each page; bit `n` stands for node `n`. */
   sharers: Uint32Array;
 }
@@ -85,6 +87,16 @@ export class HolderTable {
     for (const node of nodes) this.add(page, node);
   }
 
+  /** What is known of the page's migration: one byte, 0 at first. */
+  migration(page: number): number {
+    return this.#chunk(page)?.migrations[page % CHUNK_PAGES] ?? 0;
+  }
+
+  /** From now on this is known of the page's migration. */
+  setMigration(page: number, record: number): void {
+    this.#create(page).migrations[page % CHUNK_PAGES] = record;
+  }
+
   /** The first page from `start` on of which the node has a copy; `undefined` when there is none. */
   next(start: number, node: NodeId): number | undefined {
     // Whoever walks over the pages finds most of them in the chunk where the last one was.
@@ -130,6 +142,7 @@ export class HolderTable {
     if (chunk === undefined) {
       chunk = {
         owners: new Uint16Array(CHUNK_PAGES),
+        migrations: new Uint8Array(CHUNK_PAGES),
         sharers: new Uint32Array(CHUNK_PAGES * this.#words),
       };
       this.#chunks.set(index, chunk);

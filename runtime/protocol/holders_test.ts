@@ -74,3 +74,12 @@ Deno.test("a node's pages are found in order, however they were touched", () => 
   assertEquals(found, [5, 511, 2000, LAST_PAGE]);
   assertEquals([...holders.pages()].sort((a, b) => a - b), [5, 6, 511, 2000, LAST_PAGE]);
 });
+
+Deno.test("what is known of a page's migration is kept, whoever has the page", () => {
+  const holders = new HolderTable();
+  assertEquals(holders.migration(7), 0);
+  holders.set(7, [2]);
+  holders.setMigration(7, 127);
+  holders.set(7, [1023]);
+  assertEquals([6, 7, 8].map((page) => holders.migration(page)), [0, 127, 0]);
+});

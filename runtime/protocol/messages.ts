@@ -82,6 +82,16 @@ export interface GrantMessage {
   readonly lostNode: NodeId;
 }
 
+/**
+ * Whether a grant, if the home itself sends it, is the end of its transaction: what the home tells the
+ * requester next comes behind it, and nobody else has anything to do with it. Any other has a `done`.
+ */
+export function isFinal(
+  { content, invalidated }: Pick<GrantMessage, "content" | "invalidated">,
+): boolean {
+  return content !== Content.Lost && invalidated.length === 0;
+}
+
 /** Requester → home: the grant has taken effect (or the pages are lost); the next transaction may start. */
 export interface DoneMessage {
   readonly kind: "done";

@@ -1,15 +1,17 @@
 /**
- * The bytes of remote calls: a header of 32 bytes, a call's procedure as the frame's tail, and
+ * The bytes of remote calls: a header, a call's procedure as the frame's tail, and
  * behind the frame the arguments or the result, which only the program can read.
  */
 
 import { RPC_MAX_BYTES, RPC_NAME_MAX_BYTES } from "../limits.ts";
+import { checkBodySum, checkFlags, getPayloadSum } from "./frame_check.ts";
 import {
   FRAME_HEADER_BYTES,
   FRAME_PREFIX_BYTES,
   FrameType,
   Offset,
   putPrefix,
+  sealFrame,
 } from "./frame_layout.ts";
 import { type Malformed, malformed } from "./frame_reason.ts";
 import { getU32, putU32 } from "./little_endian.ts";
@@ -44,6 +46,8 @@ export type RpcDecoded =
     readonly size: number;
     /** The bytes that follow the frame. */
     readonly payloadBytes: number;
+    /** Their checksum, if they are to be checked. */
+    readonly payloadChecksum: number | undefined;
   }
   | Malformed;
 
@@ -60,6 +64,7 @@ const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
  * @param payloadBytes The bytes that will follow.
  * @param target Where to write; {@linkcode RPC_FRAME_MAX_BYTES} from `offset` on are enough for any.
  * @param offset Where the frame begins, in bytes.
+ * @param payloadChecksum The checksum of what will follow, if that is to be checked.
  * @returns The bytes written.
  * @throws {RangeError} Where the procedure's name is empty or too long, or the target too short for it.
  */
@@ -68,6 +73,7 @@ export function encodeRpc(
   payloadBytes: number,
   target: Uint8Array,
   offset: number,
+  payloadChecksum?: number,
 ): number {
   for (let at = FRAME_PREFIX_BYTES; at < FRAME_HEADER_BYTES; at++) target[offset + at] = 0;
   putU32(target, offset + Offset.Request, message.ticket);
@@ -83,11 +89,12 @@ export function encodeRpc(
   } else target[offset + Offset.Content] = message.ok ? 1 : 0;
   const type = message.kind === "rpcCall" ? FrameType.RpcCall : FrameType.RpcAnswer;
   putPrefix(target, offset, size, type);
+  sealFrame(target, offset, size, payloadChecksum);
   return size;
 }
 
 /**
- * Decodes a frame of a remote call whose first 8 bytes were read.
+ * Decodes a frame of a remote call whose header is there, as it was sent.
  *
  * @param type Which of the two.
  * @param bytes Where the frame is.
@@ -109,24 +116,28 @@ export function decodeRpcFrame(
     : [FRAME_HEADER_BYTES, FRAME_HEADER_BYTES];
   if (length < least || length > most) return malformed("LengthOutOfBounds", length);
   if (available < length) return { kind: "need", bytes: length - available };
+  const damaged = checkBodySum(bytes, start, length) ?? checkFlags(bytes, start, true);
+  if (damaged !== undefined) return damaged;
   const content = bytes[start + Offset.Content]!;
   if (content > (isCall ? 0 : 1)) return malformed("UnknownContent", content);
   for (let at = FRAME_PREFIX_BYTES; at < Offset.PayloadBytes; at++) {
-    const used = at === Offset.Content || (at >= Offset.Request && at < Offset.Request + 4);
+    const used = at === Offset.Content || at === Offset.Flags ||
+      (at >= Offset.Request && at < Offset.Request + 4);
     const value = bytes[start + at]!;
     if (!used && value !== 0) return malformed("UnusedFieldNotZero", value);
   }
   const payloadBytes = getU32(bytes, start + Offset.PayloadBytes);
   if (payloadBytes > RPC_MAX_BYTES) return malformed("RpcPayloadTooLong", payloadBytes);
+  const payloadChecksum = getPayloadSum(bytes, start);
   const ticket = getU32(bytes, start + Offset.Request);
   if (!isCall) {
     const message: RpcMessage = { kind: "rpcAnswer", ticket, ok: content === 1 };
-    return { kind: "rpc", message, size: length, payloadBytes };
+    return { kind: "rpc", message, size: length, payloadBytes, payloadChecksum };
   }
   try {
     const name = bytes.subarray(start + FRAME_HEADER_BYTES, start + length);
     const message: RpcMessage = { kind: "rpcCall", ticket, procedure: decoder.decode(name) };
-    return { kind: "rpc", message, size: length, payloadBytes };
+    return { kind: "rpc", message, size: length, payloadBytes, payloadChecksum };
   } catch {
     return malformed("RpcNameInvalid", length);
   }

@@ -1,8 +1,14 @@
-import { assert, assertEquals, assertThrows } from "@std/assert";
+import { assertEquals, assertThrows } from "@std/assert";
+import {
+  checkGolden,
+  checkMalformed,
+  HUGE,
+  type MalformedCases,
+} from "../../tests/testdata/frame_checks.ts";
 import { BOUNDS, ofKind, readGoldenFrames } from "../../tests/testdata/frames.ts";
 import { RPC_MESSAGES } from "../../tests/testdata/rpc_frames.ts";
 import { RPC_MAX_BYTES, RPC_NAME_MAX_BYTES } from "../limits.ts";
-import { type Decoded, decodeFrame, FRAME_HEADER_BYTES, type FrameReason } from "./codec.ts";
+import { decodeFrame, FRAME_HEADER_BYTES } from "./codec.ts";
 import { Offset } from "./frame_layout.ts";
 import { FRAME_REASONS } from "./frame_reason.ts";
 import { Framer } from "./framer.ts";
@@ -10,36 +16,25 @@ import { encodeRpc, RPC_FRAME_MAX_BYTES, type RpcCallMessage } from "./rpc_codec
 
 const golden = readGoldenFrames();
 
-function decodeAll(bytes: Uint8Array): Decoded {
-  return decodeFrame(bytes, 0, bytes.length, BOUNDS);
-}
-
 function call(procedure: string): RpcCallMessage {
   return { kind: "rpcCall", ticket: 1, procedure };
 }
 
 Deno.test("every message of a remote call has its golden bytes, both ways", async (t) => {
-  for (const { label, message, payloadBytes } of RPC_MESSAGES) {
-    await t.step(label, () => {
-      const target = new Uint8Array(RPC_FRAME_MAX_BYTES + 3).fill(0xaa);
-      const size = encodeRpc(message, payloadBytes, target, 3);
-      assertEquals(target.slice(3, 3 + size), golden.get(label)!);
-      assert(target.subarray(3 + size).every((byte) => byte === 0xaa), "wrote behind the frame");
-      const decoded = decodeFrame(target, 3, target.length, BOUNDS);
-      assertEquals(decoded, { kind: "rpc", message, size, payloadBytes });
-    });
-  }
+  const cases = RPC_MESSAGES.map(({ label, message, payloadBytes, payloadChecksum }) => ({
+    label,
+    encode: (target: Uint8Array, offset: number) =>
+      encodeRpc(message, payloadBytes, target, offset, payloadChecksum),
+    expected: { kind: "rpc", message, payloadBytes, payloadChecksum },
+  }));
+  await checkGolden(t, cases);
 });
 
-/** A golden frame with some of its bytes changed. */
-type Change = readonly [label: string, offset: number, bytes: readonly number[]];
-
-const HUGE = [0xff, 0xff, 0xff, 0xff];
 const LABELS = RPC_MESSAGES.map(({ label }) => label);
-/** Bytes of the header that no remote call uses: all but content, request and payload. */
-const UNUSED = [8, 10, 11, 12, 15, 16, 19, 24, 25, 26, 27];
+/** Bytes of the header that no remote call uses: all but content, flags, request and payload. */
+const UNUSED = [8, 10, 12, 15, 16, 19, 24, 25, 26, 27];
 
-const MALFORMED: readonly (readonly [reason: FrameReason, changes: readonly Change[]])[] = [
+const MALFORMED: MalformedCases = [
   ["LengthOutOfBounds", [
     ["remote call", Offset.Length, [FRAME_HEADER_BYTES]],
     ["remote call", Offset.Length, [(RPC_FRAME_MAX_BYTES + 1) & 255, RPC_FRAME_MAX_BYTES >> 8]],
@@ -53,10 +48,12 @@ const MALFORMED: readonly (readonly [reason: FrameReason, changes: readonly Chan
     ["remote answer", Offset.Content, [2]],
     ["remote failure", Offset.Content, [255]],
   ]],
-  [
-    "UnusedFieldNotZero",
-    LABELS.flatMap((label) => UNUSED.map((offset) => [label, offset, [1]] as const)),
-  ],
+  ["ReservedNotZero", LABELS.map((label) => [label, Offset.Flags, [3]] as const)],
+  ["UnusedFieldNotZero", [
+    ...LABELS.flatMap((label) => UNUSED.map((offset) => [label, offset, [1]] as const)),
+    ["remote call", Offset.Flags, [0]],
+    ["remote failure", Offset.PayloadChecksum + 2, [1]],
+  ]],
   ["RpcPayloadTooLong", [
     ["remote call of the longest arguments", Offset.PayloadBytes, [1]],
     ["remote answer", Offset.PayloadBytes, HUGE],
@@ -70,24 +67,14 @@ const MALFORMED: readonly (readonly [reason: FrameReason, changes: readonly Chan
 ];
 
 Deno.test("every malformed field of a remote call has its reason", async (t) => {
-  for (const [reason, changes] of MALFORMED) {
-    await t.step(reason, () => {
-      for (const [label, offset, bytes] of changes) {
-        const frame = golden.get(label)!.slice();
-        frame.set(bytes, offset);
-        const decoded = ofKind(decodeAll(frame), "malformed");
-        assertEquals(decoded.reason, reason, `${label} at ${offset}`);
-      }
-    });
-  }
+  await checkMalformed(t, MALFORMED);
   const tested = MALFORMED.map(([reason]) => reason).filter((reason) => reason.startsWith("Rpc"));
   assertEquals(tested.sort(), FRAME_REASONS.filter((reason) => reason.startsWith("Rpc")).sort());
 });
 
-Deno.test("a wrong length of a remote call is known after 8 bytes", () => {
-  const frame = golden.get("remote call")!.slice();
-  frame.set(HUGE, Offset.Length);
-  assertEquals(ofKind(decodeFrame(frame, 0, 8, BOUNDS), "malformed").reason, "LengthOutOfBounds");
+Deno.test("a wrong length of a remote call is known before its name arrives", async (t) => {
+  const cases = MALFORMED.filter(([reason]) => reason === "LengthOutOfBounds");
+  await checkMalformed(t, cases, FRAME_HEADER_BYTES);
 });
 
 Deno.test("names of procedures of 1 to 255 bytes travel as they are, no others leave", () => {
@@ -117,6 +104,11 @@ Deno.test("a framer hands out remote calls that arrive in pieces, and what they 
       if (payloadBytes > 0) assertEquals(framer.takePayload(new Uint8Array(payloadBytes)), 0);
     }
   }
-  assertEquals(received, RPC_MESSAGES);
+  const said = RPC_MESSAGES.map(({ label, message, payloadBytes }) => ({
+    label,
+    message,
+    payloadBytes,
+  }));
+  assertEquals(received, said);
   assertEquals(RPC_MESSAGES.some(({ payloadBytes }) => payloadBytes === RPC_MAX_BYTES), true);
 });

@@ -1,4 +1,4 @@
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { SequenceDetector } from "./sequence_detector.ts";
 
 Deno.test("a walk asks for twice as much at each miss, up to the most", () => {
@@ -37,4 +37,75 @@ Deno.test("sixteen walks are followed at the same time, the least recent is forg
 Deno.test("a longest run of one page turns detection off", () => {
   const sequences = new SequenceDetector(1);
   assertEquals([0, 1, 2, 3].map((page) => sequences.miss(page)), [1, 1, 1, 1]);
+});
+
+/** Misses at 0 and 1, which ask for pages 0 to 2. */
+function begin(aheadMinPages: number): SequenceDetector {
+  const sequences = new SequenceDetector(8, aheadMinPages);
+  for (const page of [0, 1]) sequences.asked(page, sequences.miss(page));
+  return sequences;
+}
+
+Deno.test("a walk with runs that are long enough is to have one more run, of twice the length", () => {
+  assertEquals(begin(2).ahead(), { first: 3, count: 4 });
+  assertEquals(begin(4).ahead(), undefined);
+  assertEquals(begin(Infinity).ahead(), undefined);
+  assertEquals(new SequenceDetector(8, 1).ahead(), undefined);
+});
+
+Deno.test("there is one run ahead of a walk at a time, until the walk enters it", () => {
+  const sequences = begin(2);
+  sequences.ahead();
+  sequences.asked(3, 4);
+  assertEquals(sequences.ahead(), undefined);
+  assert(!sequences.enters(4));
+  assert(sequences.enters(3));
+  assert(!sequences.enters(3));
+  assertEquals(sequences.ahead(), { first: 7, count: 8 });
+});
+
+Deno.test("a run ahead that was granted in part ends where the grant does", () => {
+  const sequences = begin(2);
+  sequences.ahead();
+  sequences.asked(3, 4);
+  sequences.granted(3, 4, 2);
+  assert(sequences.enters(3));
+  assertEquals(sequences.ahead(), { first: 5, count: 8 });
+});
+
+Deno.test("a walk that entered a run of which a part was granted misses there", () => {
+  const sequences = begin(2);
+  sequences.ahead();
+  sequences.asked(3, 4);
+  sequences.enters(3);
+  sequences.granted(3, 4, 2);
+  assertEquals(sequences.ahead(), { first: 5, count: 8 });
+  assertEquals(sequences.miss(5), 8);
+});
+
+Deno.test("a walk goes on behind what was asked for, where that was less", () => {
+  const sequences = new SequenceDetector(8);
+  sequences.miss(0);
+  assertEquals(sequences.miss(1), 2);
+  sequences.asked(1, 1);
+  assertEquals(sequences.miss(2), 4);
+});
+
+Deno.test("a walk is forgotten when what was asked for ahead of it is taken before it gets there", () => {
+  const detector = new SequenceDetector(64, 2);
+  assertEquals(detector.miss(10), 1);
+  detector.asked(10, 1);
+  assertEquals(detector.miss(11), 2);
+  detector.asked(11, 2);
+  assertEquals(detector.ahead(), { first: 13, count: 4 });
+  detector.asked(13, 4);
+  // What lies before and behind is no part of it.
+  detector.taken(12, 1);
+  detector.taken(17, 8);
+  assertEquals(detector.enters(13), true);
+  assertEquals(detector.ahead(), { first: 17, count: 8 });
+  detector.asked(17, 8);
+  detector.taken(20, 1);
+  assertEquals(detector.enters(17), false);
+  assertEquals(detector.miss(17), 1);
 });

@@ -5,7 +5,15 @@
  */
 
 import { SYNC_NAME_MAX_BYTES } from "../limits.ts";
-import { FRAME_HEADER_BYTES, FRAME_PREFIX_BYTES, FrameType, putPrefix } from "./frame_layout.ts";
+import { checkBodySum } from "./frame_check.ts";
+import {
+  FRAME_HEADER_BYTES,
+  FRAME_PREFIX_BYTES,
+  FrameType,
+  Offset,
+  putPrefix,
+  sealFrame,
+} from "./frame_layout.ts";
 import { type Malformed, malformed } from "./frame_reason.ts";
 import { getU32, putU32 } from "./little_endian.ts";
 import {
@@ -51,16 +59,21 @@ export function encodeSync(message: SyncMessage, target: Uint8Array, offset: num
   }
   for (let at = FRAME_PREFIX_BYTES; at < FRAME_HEADER_BYTES; at++) target[offset + at] = 0;
   putU32(target, offset + SyncOffset.Ticket, message.ticket);
-  if (message.kind === "sync") return putRequest(message, target, offset);
+  if (message.kind === "sync") {
+    const size = putRequest(message, target, offset);
+    sealFrame(target, offset, size);
+    return size;
+  }
   target[offset + SyncOffset.Code] = message.status;
   putU32(target, offset + SyncOffset.Count, message.parties);
   if (message.key !== 0n) putKey(target, offset, message.key);
   putPrefix(target, offset, FRAME_HEADER_BYTES, FrameType.SyncReply);
+  sealFrame(target, offset, FRAME_HEADER_BYTES);
   return FRAME_HEADER_BYTES;
 }
 
 /**
- * Decodes a frame of synchronisation whose first 8 bytes were read.
+ * Decodes a frame of synchronisation whose header is there, as it was sent.
  *
  * @param type Which of the two.
  * @param bytes Where the frame is.
@@ -80,7 +93,6 @@ export function decodeSyncFrame(
   if (length < FRAME_HEADER_BYTES || length > (isRequest ? SYNC_MAX_BYTES : FRAME_HEADER_BYTES)) {
     return malformed("LengthOutOfBounds", length);
   }
-  if (available < FRAME_HEADER_BYTES) return { kind: "need", bytes: length - available };
   const code = bytes[start + SyncOffset.Code]!;
   const shape = isRequest ? SHAPES_BY_OPERATION[code] : SHAPES_BY_STATUS[code];
   if (shape === undefined) {
@@ -89,6 +101,8 @@ export function decodeSyncFrame(
   const wrong = checkFields(bytes, start, shape, length);
   if (wrong !== undefined) return wrong;
   if (available < length) return { kind: "need", bytes: length - available };
+  const damaged = checkBodySum(bytes, start, length);
+  if (damaged !== undefined) return damaged;
   const message = isRequest
     ? getRequest(code as SyncOperation, bytes, start, length)
     : getReply(code as SyncStatus, bytes, start);
@@ -106,6 +120,8 @@ function checkFields(
     const reserved = bytes[start + at]!;
     if (reserved !== 0) return malformed("ReservedNotZero", reserved);
   }
+  const sum = getU32(bytes, start + Offset.PayloadChecksum);
+  if (sum !== 0) return malformed("UnusedFieldNotZero", sum);
   const count = getU32(bytes, start + SyncOffset.Count);
   if (shape.countMax === 0) {
     if (count !== 0) return malformed("UnusedFieldNotZero", count);

@@ -1,8 +1,14 @@
-import { assert, assertEquals, assertThrows } from "@std/assert";
+import { assertEquals, assertThrows } from "@std/assert";
+import {
+  checkGolden,
+  checkMalformed,
+  HUGE,
+  type MalformedCases,
+} from "../../tests/testdata/frame_checks.ts";
 import { BOUNDS, ofKind, readGoldenFrames } from "../../tests/testdata/frames.ts";
 import { SYNC_MESSAGES } from "../../tests/testdata/sync_frames.ts";
 import { SYNC_NAME_MAX_BYTES } from "../limits.ts";
-import { type Decoded, decodeFrame, FRAME_HEADER_BYTES, type FrameReason } from "./codec.ts";
+import { decodeFrame, FRAME_HEADER_BYTES } from "./codec.ts";
 import { Offset } from "./frame_layout.ts";
 import { FRAME_REASONS } from "./frame_reason.ts";
 import { Framer } from "./framer.ts";
@@ -12,25 +18,17 @@ import { type LockRequest, SyncOperation, SyncStatus } from "./sync_messages.ts"
 
 const golden = readGoldenFrames();
 
-function decodeAll(bytes: Uint8Array): Decoded {
-  return decodeFrame(bytes, 0, bytes.length, BOUNDS);
-}
-
 function lock(name: string): LockRequest {
   return { kind: "sync", operation: SyncOperation.Lock, ticket: 1, name };
 }
 
 Deno.test("every message of synchronisation has its golden bytes, both ways", async (t) => {
-  for (const [label, message] of SYNC_MESSAGES) {
-    await t.step(label, () => {
-      const target = new Uint8Array(SYNC_MAX_BYTES + 3).fill(0xaa);
-      const size = encodeSync(message, target, 3);
-      assertEquals(target.slice(3, 3 + size), golden.get(label)!);
-      assert(target.subarray(3 + size).every((byte) => byte === 0xaa), "wrote behind the frame");
-      const decoded = decodeFrame(target, 3, target.length, BOUNDS);
-      assertEquals(decoded, { kind: "sync", message, size });
-    });
-  }
+  const cases = SYNC_MESSAGES.map(([label, message]) => ({
+    label,
+    encode: (target: Uint8Array, offset: number) => encodeSync(message, target, offset),
+    expected: { kind: "sync", message },
+  }));
+  await checkGolden(t, cases);
 });
 
 Deno.test("every operation and every status has a golden frame and a shape", () => {
@@ -43,10 +41,6 @@ Deno.test("every operation and every status has a golden frame and a shape", () 
   assertEquals(Object.keys(SHAPES_BY_STATUS).slice(1).map(Number), codes("syncReply"));
 });
 
-/** A golden frame with some of its bytes changed. */
-type Change = readonly [label: string, offset: number, bytes: readonly number[]];
-
-const HUGE = [0xff, 0xff, 0xff, 0xff];
 const LABELS = SYNC_MESSAGES.map(([label]) => label);
 const WITHOUT_KEY = LABELS.filter((label) =>
   !["acquire", "try to acquire", "release", "reply: made"].includes(label)
@@ -55,17 +49,17 @@ const WITHOUT_COUNT = LABELS.filter((label) =>
   !["release", "make a semaphore", "arrive", "reply: parties mismatch"].includes(label)
 );
 
-const MALFORMED: readonly (readonly [reason: FrameReason, changes: readonly Change[]])[] = [
+const MALFORMED: MalformedCases = [
   ["LengthOutOfBounds", [
-    ["acquire", Offset.Length, [31]],
+    ["acquire", Offset.Length, [FRAME_HEADER_BYTES - 1]],
     ["lock", Offset.Length, [(SYNC_MAX_BYTES + 1) & 255, SYNC_MAX_BYTES >> 8]],
     ["lock", Offset.Length, HUGE],
-    ["reply: done", Offset.Length, [33]],
+    ["reply: done", Offset.Length, [FRAME_HEADER_BYTES + 1]],
     ["reply: done", Offset.Length, [0]],
   ]],
   ["LengthMismatch", [
-    ["acquire", Offset.Length, [33]],
-    ["cancel", Offset.Length, [33]],
+    ["acquire", Offset.Length, [FRAME_HEADER_BYTES + 1]],
+    ["cancel", Offset.Length, [FRAME_HEADER_BYTES + 1]],
     ["arrive", Offset.Length, [FRAME_HEADER_BYTES]],
     ["lock", Offset.Length, [FRAME_HEADER_BYTES]],
   ]],
@@ -90,6 +84,7 @@ const MALFORMED: readonly (readonly [reason: FrameReason, changes: readonly Chan
     ...WITHOUT_KEY.map((label) => [label, SyncOffset.Key, [1]] as const),
     ...WITHOUT_KEY.map((label) => [label, SyncOffset.Key + 7, [1]] as const),
     ...WITHOUT_COUNT.map((label) => [label, SyncOffset.Count + 3, [1]] as const),
+    ...LABELS.map((label) => [label, Offset.PayloadChecksum, [1]] as const),
     ...LABELS.filter((label) => label !== "unlock")
       .map((label) => [label, SyncOffset.Lock, [1]] as const),
   ]],
@@ -109,32 +104,16 @@ const MALFORMED: readonly (readonly [reason: FrameReason, changes: readonly Chan
 ];
 
 Deno.test("every malformed field of synchronisation has its reason", async (t) => {
-  for (const [reason, changes] of MALFORMED) {
-    await t.step(reason, () => {
-      for (const [label, offset, bytes] of changes) {
-        const frame = golden.get(label)!.slice();
-        frame.set(bytes, offset);
-        const decoded = ofKind(decodeAll(frame), "malformed");
-        assertEquals(decoded.reason, reason, `${label} at ${offset}`);
-      }
-    });
-  }
+  await checkMalformed(t, MALFORMED);
   const tested = MALFORMED.map(([reason]) => reason).filter((reason) => reason.startsWith("Sync"));
   const all = FRAME_REASONS.filter((reason) => reason.startsWith("Sync"));
   assertEquals(tested.sort(), all.sort());
 });
 
-Deno.test("a wrong length is known after 8 bytes, a wrong field before the name arrives", () => {
-  const tooLong = golden.get("lock")!.slice();
-  tooLong.set(HUGE, Offset.Length);
-  assertEquals(
-    ofKind(decodeFrame(tooLong, 0, 8, BOUNDS), "malformed").reason,
-    "LengthOutOfBounds",
-  );
-  const wrong = golden.get("arrive")!.slice();
-  wrong[SyncOffset.Count] = 0;
-  const decoded = decodeFrame(wrong, 0, FRAME_HEADER_BYTES, BOUNDS);
-  assertEquals(ofKind(decoded, "malformed").reason, "SyncCountOutOfBounds");
+Deno.test("a wrong length or field is known before the name arrives", async (t) => {
+  const early = ["LengthOutOfBounds", "LengthMismatch", "SyncCountOutOfBounds"];
+  const cases = MALFORMED.filter(([reason]) => early.includes(reason));
+  await checkMalformed(t, cases, FRAME_HEADER_BYTES);
 });
 
 Deno.test("names of 1 to 255 bytes travel as they are", () => {

@@ -5,6 +5,7 @@ import { HANDSHAKES_MAX } from "../../runtime/limits.ts";
 import { encodeMessage, MESSAGE_MAX_BYTES } from "../../runtime/protocol/codec.ts";
 import { Offset, PROTOCOL_VERSION } from "../../runtime/protocol/frame_layout.ts";
 import { Cluster, type RemoteNode } from "../cluster.ts";
+import { sealBroken } from "../fuzz/mutate.ts";
 import { firstControl, frame, helloControl, readAll } from "../raw_peer.ts";
 
 /** Bytes that follow from a seed, without a meaning. */
@@ -20,6 +21,14 @@ function noise(bytes: number): Uint8Array {
 function oversized(): Uint8Array {
   const bytes = frame(helloControl());
   new DataView(bytes.buffer).setUint32(Offset.Length, 0x7fff_ffff, true);
+  sealBroken(bytes);
+  return bytes;
+}
+
+/** A frame that is not as it was sent. */
+function damaged(): Uint8Array {
+  const bytes = frame(helloControl());
+  bytes[bytes.length - 1]! ^= 1;
   return bytes;
 }
 
@@ -36,6 +45,7 @@ const STRANGERS: { readonly [name: string]: () => Uint8Array } = {
   "half a frame, then silence": () => frame(helloControl()).slice(0, 20),
   "nothing at all": () => new Uint8Array(),
   "a frame longer than any": oversized,
+  "a frame with other bytes than it was sent with": damaged,
   "a message about pages": requestFirst,
   "an answer that nobody asked for": () => frame({ kind: "accept", node: 2 }),
   "a node of another cluster": () => frame({ ...helloControl(), session: 1n, node: 2 }),

@@ -7,14 +7,10 @@ import { assert, assertEquals } from "@std/assert";
 import { decompress } from "lz4";
 import { PACKED_REASONS, packPages, unpackPages } from "../../runtime/engine/compression.ts";
 import { getU32, putU32 } from "../../runtime/protocol/little_endian.ts";
-import { Random } from "../simulator/random.ts";
+import type { Random } from "../simulator/random.ts";
 import { joinPages, makePage, PAGE_KINDS } from "./compression_pages.ts";
-
-/** How many inputs the test of this tries. */
-export const PACKED_INPUTS = 100_000;
-
-/** How often each reason, or none, came out. */
-export type PackedTally = Map<string, number>;
+import { fillNoise } from "./mutate.ts";
+import type { Target } from "./target.ts";
 
 /** What is tried in place of {@linkcode unpackPages}, to see that its faults are found. */
 export type Unpack = typeof unpackPages;
@@ -22,8 +18,8 @@ export type Unpack = typeof unpackPages;
 const PAGE_BYTES = 4096;
 const PAGES_MAX = 3;
 const GUARD_BYTES = 64;
-/** One accepted input in so many is packed again. */
-const REPACK_EVERY = 16;
+/** How many accepted inputs of a hundred are packed again. */
+const REPACK_PERCENT = 6;
 /** Bytes and words at the edge of something. */
 const EDGES = [0, 1, 2, 4, 14, 15, 16, 0x1f, 0x7f, 0x80, 0xf0, 0xf1, 0xfe, 0xff];
 const LENGTHS = [0, 1, 2, 5, 4095, 4096, 4097, 8192, 0x7fff_ffff, 0x8000_0000, 0xffff_ffff];
@@ -36,31 +32,20 @@ interface Sound {
 const sounds: readonly Sound[] = makeSounds();
 
 /**
- * Tries inputs made from sound payloads.
+ * What unpacks pages.
  *
- * @param seed The first input's number; each input depends on its own alone.
- * @param inputs How many.
  * @param unpack What to try.
- * @returns What came out; `sound` for what was accepted.
- * @throws {Error} Where something that must hold did not; the message begins with the input's number.
+ * @returns The target; `sound` comes out where a payload was accepted.
  */
-export function fuzzCompression(
-  seed: number,
-  inputs: number,
-  unpack: Unpack = unpackPages,
-): PackedTally {
-  const tally: PackedTally = new Map();
-  for (let input = seed; input < seed + inputs; input++) {
-    const random = new Random(input);
-    const { payload, count } = makeInput(random);
-    try {
-      const result = check(payload, count, unpack, random.below(REPACK_EVERY) === 0);
-      tally.set(result, (tally.get(result) ?? 0) + 1);
-    } catch (error) {
-      throw new Error(`Input ${input}: ${(error as Error).message}`, { cause: error });
-    }
-  }
-  return tally;
+export function packedTarget(unpack: Unpack = unpackPages): Target {
+  return {
+    name: "packed",
+    weight: 10,
+    try(random) {
+      const { payload, count } = makeInput(random);
+      return check(payload, count, unpack, random.chance(REPACK_PERCENT));
+    },
+  };
 }
 
 /** A payload of each kind of page that has one: alone, and between other pages. */
@@ -93,7 +78,9 @@ function makeInput(random: Random): Sound {
 }
 
 function makeNoise(random: Random, length: number): Uint8Array {
-  return new Uint8Array(length).map(() => random.next() >>> 11);
+  const bytes = new Uint8Array(length);
+  fillNoise(bytes, random);
+  return bytes;
 }
 
 /** One page, of a few bytes that need not be a block at all. */

@@ -99,20 +99,26 @@ export function checkQuiescence(state: ModelState): void {
 
 /**
  * Which pages may be lost once a node dies: those that it has the only copy of, those that it asked
- * to write, since nobody else can tell whether it did, and those of which it is sending the only copy.
+ * to write, or may be handed over, since nobody else can tell whether it did, and those of which it is
+ * sending the only copy.
  *
  * @param state The cluster.
  * @param victim The node that dies.
+ * @param migration Whether a read can be answered with the right to write.
  * @returns For each page whether it may be lost, now or since an earlier death.
  */
-export function allowLosses(state: ModelState, victim: NodeId): boolean[] {
+export function allowLosses(state: ModelState, victim: NodeId, migration: boolean): boolean[] {
   const { cache } = state.nodes[victim - 1]!;
   return state.mayBeLost.map((allowed, page) => {
     if (allowed) return true;
     const transaction = transactionOn(state, page);
-    const untouched = state.directory.holders[page]!.owner === 0;
+    // Nobody has touched it, or the victim's first touch, or hand-over, has been granted by the home.
+    const untouched = state.directory.holders[page]!.nodes.every((id) => id === victim);
+    // Until a request to read is begun it can turn out to be given the right to write.
+    const reads = transaction?.requester === victim && transaction.access === Access.Read;
+    const granted = untouched || (migration && !reads);
     const writing = cache.pending.some((pending) =>
-      contains(pending, page) && (untouched || pending.access === Access.Write)
+      contains(pending, page) && (granted || pending.access === Access.Write)
     );
     const sending = state.links.some((frames, index) =>
       Math.floor(index / state.nodes.length) === victim - 1 &&

@@ -163,7 +163,8 @@ class Search {
 }
 
 function isWish({ kind }: Action): boolean {
-  return kind === "access" || kind === "die" || kind === "leave" || kind === "cut";
+  return kind === "access" || kind === "die" || kind === "leave" || kind === "cut" ||
+    kind === "renew";
 }
 
 /**

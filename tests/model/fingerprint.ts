@@ -49,6 +49,7 @@ export class Fingerprint {
     this.#putFlags(state.mayBeLost);
     this.#putMask(state.unnoticed);
     this.#put(state.departures);
+    this.#put(state.renewals);
     return this.#hash();
   }
 
@@ -57,7 +58,7 @@ export class Fingerprint {
     const note = (node: NodeId, request: number) => this.#requests[node]!.push(request);
     for (const [index, { cache }] of state.nodes.entries()) {
       for (const { request } of cache.pending) note(index + 1, request);
-      for (const { message } of cache.deferred) note(message.requester, message.request);
+      for (const { requester, request } of cache.deferred) note(requester, request);
     }
     for (const { requester, request } of state.directory.active) note(requester, request);
     for (const { from, message } of state.directory.waiting) note(from, message.request);
@@ -83,12 +84,14 @@ export class Fingerprint {
     return rank;
   }
 
-  #putNode({ status, cache, mapped, fresh, blocked, undone }: NodeState, id: NodeId): void {
+  #putNode(node: NodeState, id: NodeId): void {
+    const { status, cache, mapped, fresh, toldLost, blocked, undone } = node;
     this.#put(STATUSES.indexOf(status));
     // Nothing of a node that is gone matters any more.
     if (status === "left" || status === "dead") return;
     for (const value of mapped) this.#put(value);
     this.#putFlags(fresh);
+    this.#putFlags(toldLost);
     this.#put(blocked === undefined ? 255 : blocked.page);
     this.#put(blocked?.access ?? 0);
     this.#put(undone.length);
@@ -102,17 +105,15 @@ export class Fingerprint {
     this.#putPairs(cache.lost);
     this.#put(cache.leaving ? 1 : 0);
     this.#put(cache.holds.length);
-    for (const { first, count } of cache.holds) {
-      this.#put(first);
-      this.#put(count);
-    }
+    for (const [page] of cache.holds) this.#put(page);
     this.#put(cache.deferred.length);
-    for (const { message } of cache.deferred) this.#putMessage(message, 1, id);
+    for (const demand of cache.deferred) this.#putMessage(demand, 1, id);
     this.#put(cache.pending.length);
     for (const pending of cache.pending) {
       this.#put(pending.first);
       this.#put(pending.count);
       this.#put(pending.access);
+      this.#put(pending.ahead ? 1 : 0);
       this.#put(this.#rank(id, pending.request));
       this.#putMask(pending.acknowledged);
       this.#put(pending.waiting.length);
@@ -120,14 +121,15 @@ export class Fingerprint {
         this.#put(page);
         this.#put(access);
       }
-      if (pending.grant === undefined) this.#put(255);
-      else this.#putMessage(pending.grant, 1, id);
+      this.#put(pending.granter);
+      if (pending.grant !== undefined) this.#putMessage(pending.grant, 1, id);
     }
   }
 
   #putDirectory({ directory }: ModelState): void {
-    for (const { owner, nodes } of directory.holders) {
+    for (const { owner, nodes, migration } of directory.holders) {
       this.#put(owner);
+      this.#put(migration);
       this.#putMask(nodes);
     }
     this.#putMask(directory.members);

@@ -5,11 +5,12 @@
  *
  * Without `--world` every small world is visited to its end. With it that world alone, for at most
  * the minutes given (10 unless told). A broken promise is shown with a shortest way to it, and ends
- * the program with exit code 1.
+ * the program with exit code 1. At the end it prints which inputs met which states at the caches.
  */
 
 import { parseArgs } from "@std/cli/parse-args";
-import { NO_BUG } from "../simulator/schedule.ts";
+import { NO_BUG } from "../simulator/planted_bugs.ts";
+import { ProtocolCoverage } from "../simulator/protocol_coverage.ts";
 import { explore } from "./explore.ts";
 import { Model } from "./model.ts";
 import { LARGE_WORLDS, SMALL_WORLDS, type World } from "./worlds.ts";
@@ -20,10 +21,10 @@ const MINUTES_DEFAULT = 10;
 const MINUTE_MS = 60_000;
 
 /** Visits a world and says what was found; returns whether all is well. */
-function check({ name, options }: World, minutes: number): boolean {
+function check({ name, options }: World, minutes: number, coverage: ProtocolCoverage): boolean {
   const start = performance.now();
   const proceed = () => performance.now() - start < minutes * MINUTE_MS;
-  const result = explore(new Model(options, NO_BUG), options.nodes, {
+  const result = explore(new Model(options, NO_BUG, coverage), options.nodes, {
     states: STATES_MAX,
     proceed,
   });
@@ -48,5 +49,7 @@ if (worlds.length === 0) {
   console.error(`No world "${flags.world}"; there are ${names}`);
   Deno.exit(2);
 }
-const failed = worlds.filter((world) => !check(world, minutes));
+const coverage = new ProtocolCoverage();
+const failed = worlds.filter((world) => !check(world, minutes, coverage));
+console.log(`\n${coverage.cache.format()}\n\n${coverage.demands.format()}`);
 if (failed.length > 0) Deno.exit(1);

@@ -7,11 +7,13 @@ import { Engine, type Input } from "../../runtime/protocol/engine.ts";
 import { Content, type Message, type NodeId } from "../../runtime/protocol/messages.ts";
 import type { EngineEvent, PageOperation } from "../../runtime/protocol/output.ts";
 import { Access, contains, PageState, permits } from "../../runtime/protocol/page.ts";
-import { SequenceDetector } from "../../runtime/protocol/sequence_detector.ts";
+import { type CacheTables, WatchedCache } from "../simulator/cache_coverage.ts";
 import { fail } from "../simulator/oracle.ts";
 import type { PlantedBug } from "../simulator/planted_bugs.ts";
-import type { ProbeCache, ProbeDirectory, ProbeParts } from "../simulator/probes.ts";
+import type { ProbeCache, ProbeDirectory } from "../simulator/probes.ts";
 import { allowLosses, checkQuiescence, checkState, counts } from "./checks.ts";
+import { eager } from "./eager.ts";
+import { mappedAfter, outdated } from "./memory.ts";
 import {
   type Action,
   type FrameState,
@@ -30,33 +32,18 @@ export interface ModelOptions {
   readonly runPages: number;
   /** Whether pages are held for some time. */
   readonly holds: boolean;
+  /** Whether pages that migrate are handed over. */
+  readonly migration: boolean;
+  /** Whether one page is asked for at each miss, and the longest run ahead of it. */
+  readonly readAhead: boolean;
+  /** How many times a lost page is given out again. */
+  readonly renewals: number;
   /** How many nodes may die or leave, and in which of these ways. */
   readonly departures: { readonly count: number; readonly kinds: readonly ("die" | "leave")[] };
 }
 
 /** The time at which every hold is over. All else happens before. */
 const HOLDS_END_US = 1;
-
-/** Asks for the longest run each time, so that what was missed before does not matter. */
-class EagerSequences extends SequenceDetector {
-  readonly #pages: number;
-
-  constructor(pages: number) {
-    super(pages);
-    this.#pages = pages;
-  }
-
-  override miss(): number {
-    return this.#pages;
-  }
-}
-
-function eager(parts: ProbeParts, runPages: number): ProbeParts {
-  class EagerCache extends parts.PageCache {
-    protected override readonly sequences = new EagerSequences(runPages);
-  }
-  return { ...parts, PageCache: EagerCache };
-}
 
 /** A state under construction. */
 type Draft = { -readonly [Key in keyof ModelState]: ModelState[Key] };
@@ -72,16 +59,21 @@ export class Model {
   /**
    * @param options The cluster's shape.
    * @param bug What is wrong with its nodes, if anything.
+   * @param tables Where its caches count what they visit, if anywhere.
    */
-  constructor(options: ModelOptions, bug: PlantedBug) {
+  constructor(options: ModelOptions, bug: PlantedBug, tables?: CacheTables) {
     this.#options = options;
     this.#bug = bug;
-    const { pages, runPages } = options;
+    const { pages: pageCount, runPages, migration, readAhead } = options;
     const holdTimeUs = options.holds ? HOLDS_END_US : 0;
-    const parts = eager(bug.parts, runPages);
+    const settings = { pageCount, runPages, holdTimeUs, migration, readAhead };
+    const parts = eager(bug.parts, options);
     this.#engines = Array.from({ length: options.nodes }, (_, index) => {
-      return new Engine({ self: index + 1, pageCount: pages, runPages, holdTimeUs }, parts);
+      return new Engine({ self: index + 1, ...settings }, parts);
     });
+    for (const { cache } of this.#engines) {
+      if (cache instanceof WatchedCache) cache.tables = tables;
+    }
     this.initial = this.#makeInitial();
   }
 
@@ -96,6 +88,7 @@ export class Model {
         cache: (engine.cache as ProbeCache).save(),
         mapped: Array(pages).fill(PageState.Invalid),
         fresh: Array(pages).fill(true),
+        toldLost: Array(pages).fill(false),
         blocked: undefined,
         undone: [],
       })),
@@ -105,6 +98,7 @@ export class Model {
       mayBeLost: Array(pages).fill(false),
       unnoticed: [],
       departures: departures.count,
+      renewals: this.#options.renewals,
     };
   }
 
@@ -123,9 +117,9 @@ export class Model {
       actions.push({ kind: "deliver", from: (index - to + 1) / state.nodes.length + 1, to });
     }
     for (const [index, { cache }] of state.nodes.entries()) {
-      if (cache.holds.length > 0 && present(state.nodes[index]!)) {
-        actions.push({ kind: "tick", node: index + 1 });
-      }
+      if (cache.holds.length === 0 || !present(state.nodes[index]!)) continue;
+      actions.push({ kind: "tick", node: index + 1 });
+      for (const [page] of cache.holds) actions.push({ kind: "resumed", node: index + 1, page });
     }
     for (const node of state.unnoticed) {
       if (this.#link(state, node, 1).length === 0) actions.push({ kind: "notice", node });
@@ -136,6 +130,9 @@ export class Model {
 
   /** What need not happen. */
   #offerWishes(state: ModelState, actions: Action[]): void {
+    if (state.renewals > 0) {
+      for (const [page] of state.directory.lost) actions.push({ kind: "renew", page });
+    }
     for (const [index, node] of state.nodes.entries()) {
       const id = index + 1;
       if (node.status === "dead") {
@@ -196,6 +193,10 @@ export class Model {
         return this.#access(draft, action.node, action.page, action.access);
       case "tick":
         return this.#step(draft, action.node, { kind: "tick" }, HOLDS_END_US);
+      case "renew":
+        return this.#renew(draft, action.page);
+      case "resumed":
+        return this.#step(draft, action.node, { kind: "resumed", page: action.page });
       case "operate": {
         const { undone } = draft.nodes[action.node - 1]!;
         this.#setNode(draft, action.node, { undone: [] });
@@ -261,10 +262,27 @@ export class Model {
 
   #die(draft: Draft, id: NodeId): void {
     draft.departures--;
-    draft.mayBeLost = allowLosses(draft, id);
+    draft.mayBeLost = allowLosses(draft, id, this.#options.migration);
     draft.unnoticed = [...draft.unnoticed, id];
     this.#setNode(draft, id, { status: "dead", undone: [] });
     for (let from = 1; from <= draft.nodes.length; from++) this.#setLink(draft, from, id, []);
+  }
+
+  /** Nobody needs what was on a page that is lost: it is as if nobody had ever touched it. */
+  #renew(draft: Draft, page: number): void {
+    draft.renewals--;
+    draft.written = replaced(draft.written, page, false);
+    const asks = ({ cache }: NodeState) => cache.pending.some((run) => contains(run, page));
+    // Who died without the home's knowledge may be given the page, and takes it along.
+    const taken = draft.unnoticed.some((id) => asks(draft.nodes[id - 1]!));
+    draft.mayBeLost = replaced(draft.mayBeLost, page, taken);
+    draft.nodes = draft.nodes.map((node) => ({
+      ...node,
+      fresh: replaced(node.fresh, page, false),
+      toldLost: replaced(node.toldLost, page, node.toldLost[page]! || asks(node)),
+    }));
+    draft.links = draft.links.map((frames) => frames.map((frame) => outdated(frame, page)));
+    this.#step(draft, 1, { kind: "renew", first: page, count: 1 });
   }
 
   #load(state: ModelState, id: NodeId): Engine {
@@ -318,10 +336,14 @@ export class Model {
         return fail(`node ${id} blames node ${event.node}: ${event.reason}`);
       case "pageLost": {
         const { page } = event;
-        if (!draft.mayBeLost[page]) fail(`page ${page} is lost without a reason`);
-        if (draft.nodes[id - 1]!.blocked?.page === page) {
-          this.#setNode(draft, id, { blocked: undefined });
+        const { blocked, toldLost } = draft.nodes[id - 1]!;
+        if (!draft.mayBeLost[page] && !toldLost[page]) {
+          fail(`page ${page} is lost without a reason`);
         }
+        this.#setNode(draft, id, {
+          toldLost: replaced(toldLost, page, true),
+          blocked: blocked?.page === page ? undefined : blocked,
+        });
         return;
       }
       case "left":
@@ -358,27 +380,4 @@ export class Model {
 
 function present({ status }: NodeState): boolean {
   return status === "live" || status === "leaving";
-}
-
-function outdated(frame: FrameState, page: number): FrameState {
-  const { message, fresh } = frame;
-  if (fresh.length === 0 || message.kind !== "grant" || !contains(message, page)) return frame;
-  return { message, fresh: replaced(fresh, page - message.first, false) };
-}
-
-function mappedAfter(before: number, operation: PageOperation): number {
-  switch (operation.kind) {
-    case "install":
-      return operation.writable ? PageState.Exclusive : PageState.Shared;
-    case "installZero":
-      return PageState.Exclusive;
-    case "unprotect":
-      return before === PageState.Shared ? PageState.Exclusive : before;
-    case "protect":
-      return before === PageState.Exclusive ? PageState.Shared : before;
-    case "evict":
-      return PageState.Invalid;
-    default:
-      return operation satisfies never;
-  }
 }

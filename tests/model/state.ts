@@ -26,6 +26,8 @@ export interface NodeState {
   readonly fresh: readonly boolean[];
   /** Its thread's access, if that waits. */
   readonly blocked: BlockedAccess | undefined;
+  /** For each page whether the node knows, or may be told yet, that it is lost, whatever came after. */
+  readonly toldLost: readonly boolean[];
   /** With a driver that sends first: what it has yet to do. */
   readonly undone: readonly PageOperation[];
 }
@@ -51,6 +53,8 @@ export interface ModelState {
   readonly unnoticed: readonly NodeId[];
   /** How many nodes may die or leave yet. */
   readonly departures: number;
+  /** How many times lost pages may be given out again. */
+  readonly renewals: number;
 }
 
 /** Something that can happen. */
@@ -63,6 +67,8 @@ export type Action =
     readonly page: number;
     readonly access: Access;
   }
+  | { readonly kind: "renew"; readonly page: number }
+  | { readonly kind: "resumed"; readonly node: NodeId; readonly page: number }
   | { readonly kind: "tick" | "operate" | "die" | "leave" | "notice"; readonly node: NodeId };
 
 /** Replaces one element of a copy. */

@@ -21,7 +21,14 @@ function world(
   pages: number,
   options: Partial<ModelOptions> = {},
 ): World {
-  const defaults = { runPages: pages, holds: true, departures: NOBODY_GOES };
+  const defaults = {
+    runPages: pages,
+    holds: true,
+    migration: false,
+    readAhead: false,
+    departures: NOBODY_GOES,
+    renewals: 0,
+  };
   return { name, options: { nodes, pages, ...defaults, ...options } };
 }
 
@@ -34,11 +41,43 @@ export const SMALL_WORLDS: readonly World[] = [
   world("3x1 and a death", 3, 1, { departures: ONE_DIES }),
   world("3x1 and a leave", 3, 1, { departures: ONE_LEAVES }),
   world("3x1 and two that die or leave", 3, 1, { departures: TWO_GO, holds: false }),
+  world("2x1 migrating", 2, 1, { migration: true }),
+  world("2x1 migrating and a death", 2, 1, { migration: true, departures: ONE_DIES }),
+  world("3x1 migrating", 3, 1, { migration: true }),
+  world("3x1 migrating and a death", 3, 1, { migration: true, departures: ONE_DIES }),
+  world("3x1 migrating and a leave", 3, 1, { migration: true, departures: ONE_LEAVES }),
+  world("2x1, a death and a renewal", 2, 1, { departures: ONE_DIES, renewals: 1 }),
+  world("3x1, a death and a renewal", 3, 1, { departures: ONE_DIES, renewals: 1, holds: false }),
+  world("2x2 reading ahead", 2, 2, { readAhead: true, holds: false }),
+  world("2x2 migrating and reading ahead", 2, 2, {
+    migration: true,
+    readAhead: true,
+    holds: false,
+  }),
 ];
 
 /** As deep as there is time. */
 export const LARGE_WORLDS: readonly World[] = [
   world("2x2", 2, 2, { holds: false }),
+  world("2x2 and holds", 2, 2),
+  world("2x2 reading ahead and a death", 2, 2, {
+    readAhead: true,
+    holds: false,
+    departures: ONE_DIES,
+  }),
+  world("2x2 reading ahead, a death and a renewal", 2, 2, {
+    readAhead: true,
+    holds: false,
+    departures: ONE_DIES,
+    renewals: 1,
+  }),
+  world("2x3 reading ahead", 2, 3, { readAhead: true, holds: false, runPages: 2 }),
+  world("2x2 with everything", 2, 2, { migration: true, readAhead: true, departures: ONE_DIES }),
+  world("3x1 migrating and two that die or leave", 3, 1, {
+    migration: true,
+    departures: TWO_GO,
+    holds: false,
+  }),
   world("3x2", 3, 2, { holds: false }),
   world("3x2 and a death", 3, 2, { holds: false, departures: ONE_DIES }),
   world("4x1", 4, 1, { holds: false }),

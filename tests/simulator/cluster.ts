@@ -2,7 +2,7 @@
  * Engines that are driven by hand, message by message: for tests that tell one exact story.
  */
 
-import { Engine, type Input } from "../../runtime/protocol/engine.ts";
+import { Engine, type EngineOptions, type Input } from "../../runtime/protocol/engine.ts";
 import type { Message, NodeId } from "../../runtime/protocol/messages.ts";
 import type { Output } from "../../runtime/protocol/output.ts";
 import type { Access, PageState } from "../../runtime/protocol/page.ts";
@@ -19,10 +19,10 @@ export class Cluster {
    * @param nodes How many nodes, all of which have joined.
    * @param options The protocol's settings.
    */
-  constructor(nodes: number, options: { holdTimeUs?: number; runPages?: number } = {}) {
-    const { holdTimeUs = 0, runPages = 1 } = options;
+  constructor(nodes: number, options: Partial<EngineOptions> = {}) {
+    const region = { pageCount: 64, runPages: 1, holdTimeUs: 0, ...options };
     for (let self = 1; self <= nodes; self++) {
-      this.engines.push(new Engine({ self, pageCount: 64, runPages, holdTimeUs }));
+      this.engines.push(new Engine({ ...region, self }));
       if (self > 1) this.step(1, { kind: "peerJoined", node: self });
     }
   }

@@ -1,66 +1,184 @@
 /**
- * Properties that must sometimes hold: a simulator that never gets into a corner proves nothing
- * about it. Each counter stands for one corner, and a standard run must reach all of them.
+ * What must sometimes happen, counted: a simulator that never gets into a corner proves nothing about
+ * it. A table has a cell for each pair of a row and a column, as of an input and the state that it
+ * meets. Every cell is visited in a large run, or is listed as one that cannot be, with the reason;
+ * one that is visited all the same ends the schedule.
  */
 
-const CORNERS = [
-  /** A page that nobody ever had was granted without bytes. */
-  "zeroGrant",
-  /** The right to write was granted to a node that kept its bytes. */
-  "keptGrant",
-  /** One grant carried the bytes of several pages. */
-  "dataRun",
-  /** Fewer pages were granted than were asked for. */
-  "trimmedRun",
-  /** A node that asked to write its copy lost that copy first, and got bytes instead. */
-  "upgradeRace",
-  /** A demand waited for the end of a hold. */
-  "deferredDemand",
-  /** A request waited for another transaction on its page. */
-  "queuedRequest",
-  /** A copy was dropped for another node's write. */
-  "invalidated",
-  /** A fault was read when its page was mapped already, or in another window only. */
-  "staleFault",
-  /** The bytes of a grant had no place to go, since nobody waited for them any more. */
-  "dataRejected",
-  /** A node joined while others worked. */
-  "lateJoin",
-  /** A node left, and everybody else went on. */
-  "left",
-  /** The home took over pages that only a leaving node had. */
-  "leaveTakeover",
-  /** A node died. */
-  "died",
-  /** A grant was cut off with the death of its sender. */
-  "grantCut",
-  /** A node kept its copy, since whoever wanted it was dead. */
-  "refused",
-  /** Another copy was sent in place of one whose node had died. */
-  "resourcedRead",
-  /** The bytes of a copy that was dropped already were sent in place of those of a dead node. */
-  "resourcedWrite",
-  /** A page was lost with the node that had its only copy. */
-  "lostPage",
-] as const;
+import { fail } from "./oracle.ts";
 
-/** The name of a corner. */
-export type Corner = typeof CORNERS[number];
+/** Pairs that cannot happen, or hardly. */
+export interface Reason<Row extends string, Column extends string> {
+  /** Why not. */
+  readonly why: string;
+  /** Each of these rows, or all of them, … */
+  readonly rows: readonly Row[] | "all";
+  /** … with each of these columns, or with all of them. */
+  readonly columns: readonly Column[] | "all";
+}
 
-/** How often each corner was reached. */
-export type Coverage = Record<Corner, number>;
+/** What a table is about. */
+export interface TableShape<Row extends string, Column extends string> {
+  /** What is counted, in a few words. */
+  readonly title: string;
+  readonly rows: readonly Row[];
+  readonly columns: readonly Column[];
+  /** What cannot happen. */
+  readonly never: readonly Reason<Row, Column>[];
+  /** What can, but not so often that a large run is sure to visit it. */
+  readonly rare?: readonly Reason<Row, Column>[];
+}
 
-/** @returns Counters that are all zero. */
-export function emptyCoverage(): Coverage {
-  return Object.fromEntries(CORNERS.map((corner) => [corner, 0])) as Coverage;
+/** The least width of a column, in characters. */
+const CELL_WIDTH = 9;
+
+function numbered(names: readonly string[]): Map<string, number> {
+  return new Map(names.map((name, index) => [name, index]));
+}
+
+/** How often each pair happened. */
+export class CoverageTable<Row extends string = string, Column extends string = string> {
+  readonly shape: TableShape<Row, Column>;
+  readonly #rows: Map<string, number>;
+  readonly #columns: Map<string, number>;
+  /** Row by row. */
+  readonly #counts: Float64Array;
+  /** For each cell 0, or the number of the reason why it may be empty, from 1 on. */
+  readonly #cellReasons: Uint8Array;
+  /** Those for which something cannot happen, and behind them those for which it is rare. */
+  readonly #reasons: readonly Reason<Row, Column>[];
+
+  /** @param shape What the table is about. */
+  constructor(shape: TableShape<Row, Column>) {
+    this.shape = shape;
+    this.#rows = numbered(shape.rows);
+    this.#columns = numbered(shape.columns);
+    this.#counts = new Float64Array(shape.rows.length * shape.columns.length);
+    this.#cellReasons = new Uint8Array(this.#counts.length);
+    this.#reasons = [...shape.never, ...shape.rare ?? []];
+    for (const [index, { rows, columns }] of this.#reasons.entries()) {
+      for (const row of rows === "all" ? shape.rows : rows) {
+        for (const column of columns === "all" ? shape.columns : columns) {
+          const cell = this.#cell(row, column);
+          if (this.#cellReasons[cell] === 0) this.#cellReasons[cell] = index + 1;
+        }
+      }
+    }
+  }
+
+  /**
+   * Takes note of a pair.
+   *
+   * @param row The one.
+   * @param column The other.
+   * @throws {InvariantError} When it is one that cannot happen.
+   */
+  count(row: Row, column: Column): void {
+    const cell = this.#cell(row, column);
+    this.#counts[cell]!++;
+    if (!this.#isNever(cell)) return;
+    const { why } = this.#reasons[this.#cellReasons[cell]! - 1]!;
+    fail(`${this.shape.title}: "${row}" met "${column}", though ${why}`);
+  }
+
+  /** @returns How often a pair happened. */
+  times(row: Row, column: Column): number {
+    return this.#counts[this.#cell(row, column)]!;
+  }
+
+  /** The counts, row by row, as another table of this shape can {@linkcode add} them. */
+  get counts(): Float64Array {
+    return this.#counts;
+  }
+
+  /** @param counts The counts of another table of this shape. */
+  add(counts: Float64Array): void {
+    for (const [cell, count] of counts.entries()) this.#counts[cell]! += count;
+  }
+
+  /** @returns The pairs that can happen, are not rare and did not, as "row / column". */
+  unvisited(): string[] {
+    const missing: string[] = [];
+    for (const row of this.shape.rows) {
+      for (const column of this.shape.columns) {
+        const cell = this.#cell(row, column);
+        if (this.#counts[cell] !== 0 || this.#cellReasons[cell] !== 0) continue;
+        missing.push(`${this.shape.title}: ${row} / ${column}`);
+      }
+    }
+    return missing;
+  }
+
+  /** How many pairs can happen and are not rare. */
+  get possible(): number {
+    return this.#cellReasons.filter((reason) => reason === 0).length;
+  }
+
+  /** @returns The table for people; a letter in a cell is the reason, given below, why it is empty. */
+  format(): string {
+    const { title, rows, columns } = this.shape;
+    const head = Math.max(title.length, ...rows.map((row) => row.length));
+    const widths = columns.map((column) => Math.max(CELL_WIDTH, column.length));
+    const line = (name: string, cells: readonly string[]): string =>
+      [name.padEnd(head), ...cells.map((cell, index) => cell.padStart(widths[index]!))].join("  ");
+    const used = new Set<number>();
+    const lines = [line(title, columns)];
+    for (const row of rows) {
+      lines.push(line(
+        row,
+        columns.map((column) => {
+          const cell = this.#cell(row, column);
+          const reason = this.#cellReasons[cell]!;
+          if (reason === 0 || this.#counts[cell] !== 0) return `${this.#counts[cell]}`;
+          used.add(reason);
+          return letter(reason);
+        }),
+      ));
+    }
+    for (const reason of [...used].sort((a, b) => a - b)) {
+      const kind = reason > this.shape.never.length ? "rare" : "never";
+      lines.push(`  ${letter(reason)}: ${kind}, since ${this.#reasons[reason - 1]!.why}`);
+    }
+    return lines.join("\n");
+  }
+
+  #isNever(cell: number): boolean {
+    const reason = this.#cellReasons[cell]!;
+    return reason !== 0 && reason <= this.shape.never.length;
+  }
+
+  #cell(row: Row, column: Column): number {
+    return this.#rows.get(row)! * this.#columns.size + this.#columns.get(column)!;
+  }
+}
+
+function letter(reason: number): string {
+  return String.fromCharCode("a".charCodeAt(0) + reason - 1);
+}
+
+/** The tables of a simulator, by name. */
+export type Tables = Readonly<
+  Record<string, Pick<CoverageTable, "counts" | "format" | "unvisited" | "possible">>
+>;
+/** The counts of all tables, as they travel between Workers. */
+export type Counts = Readonly<Record<string, Float64Array>>;
+
+/** @returns The counts of all tables. */
+export function countsOf(tables: Tables): Counts {
+  return Object.fromEntries(Object.entries(tables).map(([name, { counts }]) => [name, counts]));
 }
 
 /**
- * Adds counters to others.
+ * Sums up what was visited.
  *
- * @param into What they are added to.
- * @param from What is added.
+ * @param tables The tables of a simulator.
+ * @returns The tables for people, and the pairs that can happen and did not.
  */
-export function addCoverage(into: Coverage, from: Coverage): void {
-  for (const corner of CORNERS) into[corner] += from[corner];
+export function report(tables: Tables): { text: string; unvisited: string[] } {
+  const all = Object.values(tables);
+  const unvisited = all.flatMap((table) => table.unvisited());
+  const possible = all.reduce((sum, table) => sum + table.possible, 0);
+  const lines = all.map((table) => table.format());
+  lines.push(`visited: ${possible - unvisited.length} of the ${possible} pairs that can happen`);
+  return { text: lines.join("\n\n"), unvisited };
 }

@@ -5,6 +5,7 @@
 import { DIRECTORY_NODE } from "../../runtime/protocol/home.ts";
 import { Access, PageState } from "../../runtime/protocol/page.ts";
 import type { Link, SimulatedNode } from "./node.ts";
+import { type AccessOperation, neededAccess } from "./operation.ts";
 import { fail, type Oracle } from "./oracle.ts";
 
 /**
@@ -40,6 +41,32 @@ export function checkStep(
     }
     if (writers > 1 || (writers === 1 && readers > 0)) {
       fail(`page ${page} has ${writers} writers and ${readers} readers`);
+    }
+  }
+}
+
+/**
+ * Checks an access that a thread is about to make.
+ *
+ * @param nodes All nodes; the home first.
+ * @param node The thread's node.
+ * @param operation The access.
+ * @param oracle What memory has to look like.
+ * @throws {InvariantError} When it reads what is old, or writes what another node can read.
+ */
+export function checkAccess(
+  nodes: readonly SimulatedNode[],
+  node: SimulatedNode,
+  operation: AccessOperation,
+  oracle: Oracle,
+): void {
+  const { page } = operation;
+  if (!oracle.matches(node.mmu.alias, page)) fail(`node ${node.id} reads an old page ${page}`);
+  if (neededAccess(operation) === Access.Read) return;
+  for (const other of nodes) {
+    if (other === node || other.mmu.state(page) === PageState.Invalid) continue;
+    if (touches(nodes[0]!, other, page)) {
+      fail(`node ${node.id} writes page ${page}, which node ${other.id} can read`);
     }
   }
 }
@@ -87,28 +114,34 @@ export function checkLoss(nodes: readonly SimulatedNode[], page: number, oracle:
 
 /**
  * Notes which pages may be lost with a node that is about to die: those that it has the only copy of,
- * those that it asked to write, since nobody else can tell whether it did, and those of which it was just sending the only copy.
+ * those that it asked to write, or may be handed over, since nobody else can tell whether it did, and
+ * those of which it was just sending the only copy.
  *
  * @param nodes All nodes; the home first.
  * @param links All links.
  * @param victim The node that dies.
- * @param pageCount The pages of the region.
+ * @param options The pages of the region, and whether a read can be answered with the right to write.
  * @param oracle Where to note it.
  */
 export function allowLosses(
   nodes: readonly SimulatedNode[],
   links: readonly Link[],
   victim: SimulatedNode,
-  pageCount: number,
+  { pageCount, migration }: { readonly pageCount: number; readonly migration: boolean },
   oracle: Oracle,
 ): void {
   for (let page = 0; page < pageCount; page++) {
     const transaction = nodes[0]!.directory.transactionOn(page);
     const covers = ({ first, count }: { first: number; count: number }) =>
       first <= page && page < first + count;
-    const untouched = nodes[0]!.directory.copies(page).owner === 0;
+    const copies = nodes[0]!.directory.copies(page).nodes;
+    // Nobody has touched it, or the victim's first touch, or hand-over, has been granted by the home.
+    const untouched = copies.every((id) => id === victim.id);
+    // Until a request to read is begun it can turn out to be given the right to write.
+    const reads = transaction?.requester === victim.id && transaction.access === Access.Read;
+    const granted = untouched || (migration && !reads);
     const writing = victim.cache.requests.some((pending) =>
-      covers(pending) && (untouched || pending.access === Access.Write)
+      covers(pending) && (granted || pending.access === Access.Write)
     );
     const sending = links.some(({ from, frames }) =>
       from === victim &&

@@ -6,15 +6,24 @@
  * Without `--seed` the first seed is drawn at random and printed. With `--seed` and no `--schedules`
  * that one schedule is run; `--verbose` shows everything that happens in it. A failure is replayed
  * with its trace, and ends the program with exit code 1.
+ *
+ * At the end it prints what was visited. A run of a million schedules or more also fails when
+ * something was not that can be.
  */
 
 import { parseArgs } from "@std/cli/parse-args";
 import type { BatchResult } from "./batch.ts";
-import { addCoverage, emptyCoverage } from "./coverage.ts";
-import { NO_BUG, runSchedule } from "./schedule.ts";
+import { report } from "./coverage.ts";
+import { NO_BUG } from "./planted_bugs.ts";
+import { ProtocolCoverage } from "./protocol_coverage.ts";
+import { runSchedule } from "./schedule.ts";
 import type { Share } from "./worker.ts";
 
 const SCHEDULES_DEFAULT = 100_000;
+/** From so many on everything must be visited that can be. */
+const SCHEDULES_LARGE = 1_000_000;
+/** A Worker takes up so many at a time, so that none is left alone at the end with its share. */
+const SHARE_SCHEDULES = 10_000;
 /** Seeds keep their identity as 32-bit integers. */
 const SEEDS_MAX = 2 ** 32;
 /** As many lines of a failed schedule's trace are shown, unless all of them are asked for. */
@@ -25,7 +34,7 @@ function replay(seed: number, verbose: boolean): boolean {
   const lines: string[] = [];
   let failure: string | undefined;
   try {
-    const { steps } = runSchedule(seed, NO_BUG, (line) => lines.push(line));
+    const { steps } = runSchedule(seed, NO_BUG, new ProtocolCoverage(), (line) => lines.push(line));
     lines.push(`${steps} steps, nothing is wrong`);
   } catch (error) {
     failure = error instanceof Error ? error.stack ?? error.message : String(error);
@@ -35,38 +44,58 @@ function replay(seed: number, verbose: boolean): boolean {
   return failure === undefined;
 }
 
-/** Runs a share of the schedules on another core. */
-function runShare(share: Share): Promise<BatchResult> {
+/** Lets a Worker run shares of the schedules until there are none left. */
+async function runShares(shares: Share[], finished: (result: BatchResult) => void): Promise<void> {
   const worker = new Worker(import.meta.resolve("./worker.ts"), { type: "module" });
-  const { promise, resolve, reject } = Promise.withResolvers<BatchResult>();
-  worker.onmessage = ({ data }: MessageEvent<BatchResult>) => resolve(data);
-  worker.onerror = (event) => reject(new Error(event.message));
-  worker.postMessage(share);
-  return promise.finally(() => worker.terminate());
+  try {
+    for (let share = shares.pop(); share !== undefined; share = shares.pop()) {
+      const { promise, resolve, reject } = Promise.withResolvers<BatchResult>();
+      worker.onmessage = ({ data }: MessageEvent<BatchResult>) => resolve(data);
+      worker.onerror = (event) => reject(new Error(event.message));
+      worker.postMessage(share);
+      finished(await promise);
+    }
+  } finally {
+    worker.terminate();
+  }
 }
 
 /** Runs many schedules on all cores; returns whether all went well. */
 async function runMany(seed: number, schedules: number): Promise<boolean> {
-  const stride = Math.min(navigator.hardwareConcurrency, schedules);
-  const shares = Array.from({ length: stride }, (_, index) => {
-    const count = Math.ceil((schedules - index) / stride);
-    return { seed: seed + index, count, stride };
-  });
+  const shares: Share[] = [];
+  for (let first = 0; first < schedules; first += SHARE_SCHEDULES) {
+    shares.unshift({ seed: seed + first, count: Math.min(SHARE_SCHEDULES, schedules - first) });
+  }
+  const coverage = new ProtocolCoverage();
   const start = performance.now();
-  const results = await Promise.all(shares.map(runShare));
+  const total = { schedules: 0, steps: 0 };
+  let failed: BatchResult["failure"];
+  const finished = (result: BatchResult): void => {
+    total.schedules += result.schedules;
+    total.steps += result.steps;
+    for (const [name, table] of Object.entries(coverage)) table.add(result.counts[name]!);
+    if (result.failure === undefined) return;
+    // The least seed that failed, whatever Worker was faster.
+    if (failed === undefined || result.failure.seed < failed.seed) failed = result.failure;
+    shares.length = 0;
+  };
+  const workers = Math.min(navigator.hardwareConcurrency, shares.length);
+  await Promise.all(Array.from({ length: workers }, () => runShares(shares, finished)));
   const seconds = (performance.now() - start) / 1000;
-  const coverage = emptyCoverage();
-  for (const result of results) addCoverage(coverage, result.coverage);
-  const done = results.reduce((sum, result) => sum + result.schedules, 0);
-  const steps = results.reduce((sum, result) => sum + result.steps, 0);
-  const rate = Math.round(done / seconds);
-  console.log(`seed ${seed}: ${done} schedules, ${steps} steps, ${rate} schedules/s`);
-  for (const [corner, count] of Object.entries(coverage)) console.log(`  ${corner}: ${count}`);
-  const failed = results.find(({ failure }) => failure !== undefined)?.failure;
-  if (failed === undefined) return true;
-  console.error(`seed ${failed.seed} FAILED: ${failed.reason}`);
-  console.error(`again: deno task simulate --seed ${failed.seed} --verbose`);
-  return replay(failed.seed, false);
+  const rate = Math.round(total.schedules / seconds);
+  const { text, unvisited } = report({ ...coverage });
+  console.log(`${text}\n`);
+  console.log(
+    `seed ${seed}: ${total.schedules} schedules, ${total.steps} steps, ${rate} schedules/s`,
+  );
+  if (failed !== undefined) {
+    console.error(`seed ${failed.seed} FAILED: ${failed.reason}`);
+    console.error(`again: deno task simulate --seed ${failed.seed} --verbose`);
+    replay(failed.seed, false);
+    return false;
+  }
+  for (const pair of unvisited) console.log(`not visited: ${pair}`);
+  return unvisited.length === 0 || schedules < SCHEDULES_LARGE;
 }
 
 const flags = parseArgs(Deno.args, {

@@ -6,8 +6,8 @@
 import type { PageOperation } from "../../runtime/protocol/output.ts";
 import { PageState } from "../../runtime/protocol/page.ts";
 
-/** The words of a page: one that is written, one that is added to. */
-export const PAGE_WORDS = 2;
+/** The words of a page. */
+export const PAGE_WORDS = 4;
 
 /** Simulated memory. */
 export class Mmu {

@@ -2,7 +2,7 @@
  * One simulated node: the engine, its memory, its threads, and what is on its way to it.
  */
 
-import { Engine } from "../../runtime/protocol/engine.ts";
+import { Engine, type EngineOptions } from "../../runtime/protocol/engine.ts";
 import { DIRECTORY_NODE } from "../../runtime/protocol/home.ts";
 import {
   Content,
@@ -12,18 +12,16 @@ import {
 } from "../../runtime/protocol/messages.ts";
 import type { Access } from "../../runtime/protocol/page.ts";
 import { Mmu } from "./mmu.ts";
+import type { Operation } from "./operation.ts";
 import type { ProbeCache, ProbeDirectory, ProbeParts } from "./probes.ts";
-
-/** What a thread does next; `fetch` asks for `count` pages, the others touch one. */
-export interface Operation {
-  readonly kind: "read" | "write" | "add" | "fetch";
-  readonly page: number;
-  readonly count: number;
-}
 
 /** A thread of the program. */
 export interface Thread {
   readonly program: readonly Operation[];
+  /** How fast it runs, the slowest 1. */
+  readonly pace: number;
+  /** What its accesses that are no plain writes found, in program order. */
+  readonly registers: number[];
   /** Its next operation. */
   next: number;
   /** The window that it looks through. */
@@ -67,6 +65,8 @@ export class SimulatedNode {
   readonly faults: Fault[] = [];
   /** A fault that was read before, and may be read once more. */
   lastFault: Fault | undefined;
+  /** The pages of which it knows, or may be told yet, that they are lost, whatever came after. */
+  readonly toldLost = new Set<number>();
   status: NodeStatus = "absent";
   /** Whether the home has yet to notice that the connection ended. */
   endUnnoticed = false;
@@ -79,7 +79,7 @@ export class SimulatedNode {
    */
   constructor(
     id: NodeId,
-    region: { pageCount: number; runPages: number; holdTimeUs: number },
+    region: Omit<EngineOptions, "self">,
     parts: ProbeParts,
     threads: Thread[],
   ) {

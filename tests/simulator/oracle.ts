@@ -4,6 +4,7 @@
  */
 
 import { PAGE_WORDS } from "./mmu.ts";
+import { type AccessOperation, perform } from "./operation.ts";
 
 /** A broken promise of the protocol. */
 export class InvariantError extends Error {
@@ -31,19 +32,9 @@ export class Oracle {
     this.#mayBeLost = new Uint8Array(pageCount);
   }
 
-  /**
-   * Takes note of a write.
-   *
-   * @param index The word.
-   * @param value What it is now.
-   */
-  write(index: number, value: number): void {
-    this.#words[index] = value;
-  }
-
-  /** @returns The word's last value. */
-  word(index: number): number {
-    return this.#words[index]!;
+  /** @param operation An access that happens now. */
+  perform(operation: AccessOperation): void {
+    perform(this.#words, operation);
   }
 
   /**
@@ -62,6 +53,12 @@ export class Oracle {
   /** @param page A page of which a node had the only copy, or was getting it, when it died. */
   allowLoss(page: number): void {
     this.#mayBeLost[page] = 1;
+  }
+
+  /** @param page A page that was lost, and is from now on as if nobody had ever touched it. */
+  renew(page: number): void {
+    this.#mayBeLost[page] = 0;
+    this.#words.fill(0, page * PAGE_WORDS, (page + 1) * PAGE_WORDS);
   }
 
   /** @returns Whether the page may be lost. */

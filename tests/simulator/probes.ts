@@ -12,7 +12,7 @@ import type { PageState } from "../../runtime/protocol/page.ts";
 /** A request under way, at its requester. */
 export type PendingRequest = PageCache["pending"][number];
 /** A demand that waits at the node that it was made to. */
-export type DeferredDemand = PageCache["deferred"][number];
+export type DeferredDemand = PageCache["demands"]["deferred"][number];
 /** A transaction under way, at its home. */
 export type ActiveTransaction = Directory["active"][number];
 /** A request that waits, at its home. */
@@ -25,14 +25,18 @@ export interface CacheState {
   readonly lost: readonly (readonly [page: number, node: NodeId])[];
   readonly pending: readonly PendingRequest[];
   readonly deferred: readonly DeferredDemand[];
-  readonly holds: PageCache["holds"];
+  readonly holds: readonly (readonly [page: number, until: number])[];
   readonly nextRequest: number;
   readonly leaving: boolean;
 }
 
 /** All that a directory keeps. */
 export interface DirectoryState {
-  readonly holders: readonly { readonly owner: NodeId; readonly nodes: readonly NodeId[] }[];
+  readonly holders: readonly {
+    readonly owner: NodeId;
+    readonly nodes: readonly NodeId[];
+    readonly migration: number;
+  }[];
   readonly members: readonly NodeId[];
   readonly lost: readonly (readonly [page: number, node: NodeId])[];
   readonly leaving: readonly (readonly [node: NodeId, page: number])[];
@@ -67,12 +71,12 @@ function refill<Key, Value>(
 export class ProbeCache extends PageCache {
   /** Whether nothing is asked for and nobody waits for this node. */
   get idle(): boolean {
-    return this.pending.length === 0 && this.deferred.length === 0;
+    return this.pending.length === 0 && this.demands.deferred.length === 0;
   }
 
   /** @returns Whether the message is a demand that waits here. */
   defers(message: Message): boolean {
-    return this.deferred.some((other) => other.message === message);
+    return this.demands.deferred.some((other) => other === message);
   }
 
   /** The requests under way. */
@@ -90,8 +94,8 @@ export class ProbeCache extends PageCache {
       gone: [...this.gone],
       lost: [...this.lost],
       pending: this.pending.map(copyPending),
-      deferred: this.deferred,
-      holds: this.holds.slice(),
+      deferred: this.demands.deferred.slice(),
+      holds: [...this.demands.holds],
       nextRequest: this.nextRequest,
       leaving: this.leaving,
     };
@@ -104,8 +108,8 @@ export class ProbeCache extends PageCache {
     for (const node of state.gone) this.gone.add(node);
     refill(this.lost, state.lost);
     this.pending = state.pending.map(copyPending);
-    this.deferred = [...state.deferred];
-    this.holds = [...state.holds];
+    this.demands.deferred = [...state.deferred];
+    refill(this.demands.holds, state.holds);
     this.nextRequest = state.nextRequest;
     this.leaving = state.leaving;
   }
@@ -121,6 +125,16 @@ export class ProbeDirectory extends Directory {
   /** @returns The transaction under way on a page, if there is one. */
   transactionOn(page: number): ActiveTransaction | undefined {
     return this.active.find(({ first, count }) => first <= page && page < first + count);
+  }
+
+  /**
+   * @param shared Whether only those count for whose write other nodes drop their copies.
+   * @returns The nodes that are to send bytes.
+   */
+  sources(shared: boolean): NodeId[] {
+    return this.active
+      .filter(({ source, invalidated }) => source > 1 && (!shared || invalidated.length > 0))
+      .map(({ source }) => source);
   }
 
   /** @returns Whether the home counts the node among those that have a copy. */
@@ -141,7 +155,9 @@ export class ProbeDirectory extends Directory {
   /** @returns What the directory keeps, which later steps do not change. */
   save(): DirectoryState {
     const holders: DirectoryState["holders"][number][] = [];
-    for (let page = 0; page < this.options.pageCount; page++) holders.push(this.copies(page));
+    for (let page = 0; page < this.options.pageCount; page++) {
+      holders.push({ ...this.copies(page), migration: this.holders.migration(page) });
+    }
     return {
       holders,
       members: [...this.members],
@@ -154,9 +170,10 @@ export class ProbeDirectory extends Directory {
 
   /** @param state What {@linkcode save} returned. */
   load(state: DirectoryState): void {
-    for (const [page, { owner, nodes }] of state.holders.entries()) {
+    for (const [page, { owner, nodes, migration }] of state.holders.entries()) {
       const others = nodes.filter((node) => node !== owner);
       this.holders.set(page, owner === 0 ? [] : [owner, ...others]);
+      this.holders.setMigration(page, migration);
     }
     this.members.clear();
     for (const node of state.members) this.members.add(node);
@@ -172,6 +189,3 @@ export interface ProbeParts extends EngineParts {
   readonly PageCache: typeof ProbeCache;
   readonly Directory: typeof ProbeDirectory;
 }
-
-/** The parts as they are. */
-export const SOUND_PARTS: ProbeParts = { PageCache: ProbeCache, Directory: ProbeDirectory };

@@ -1,19 +1,20 @@
 /**
- * Runs one share of the schedules, on a core of its own.
+ * Runs shares of the schedules, on a core of its own.
  */
 
 import { runBatch } from "./batch.ts";
 
-/** The share of one worker. */
+/** Schedules with neighbouring seeds. */
 export interface Share {
+  /** The first one's seed. */
   readonly seed: number;
+  /** How many. */
   readonly count: number;
-  readonly stride: number;
 }
 
 /** The other side of the worker looks the same from here. */
 const parent = self as unknown as Worker;
 
-parent.onmessage = ({ data }: MessageEvent<Share>) => {
-  parent.postMessage(runBatch(data.seed, data.count, data.stride));
+parent.onmessage = ({ data: { seed, count } }: MessageEvent<Share>) => {
+  parent.postMessage(runBatch(seed, count));
 };

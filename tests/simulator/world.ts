@@ -5,13 +5,17 @@
 
 import type { Input } from "../../runtime/protocol/engine.ts";
 import type { EngineEvent, Envelope, Output } from "../../runtime/protocol/output.ts";
-import { Access, PageState, permits } from "../../runtime/protocol/page.ts";
-import { type Coverage, emptyCoverage } from "./coverage.ts";
-import { allowLosses, allowStranded, checkLoss, checkStep, touches } from "./invariants.ts";
+import { Access, contains, PageState, permits } from "../../runtime/protocol/page.ts";
+import { WatchedCache } from "./cache_coverage.ts";
+import { type Corner, TIMES } from "./corners.ts";
+import { WatchedDirectory } from "./directory_coverage.ts";
+import { allowLosses, allowStranded, checkAccess, checkLoss, checkStep } from "./invariants.ts";
 import { PAGE_WORDS } from "./mmu.ts";
 import { isData, type Link, SimulatedNode, type Thread } from "./node.ts";
+import { type AccessOperation, neededAccess, perform } from "./operation.ts";
 import { fail, Oracle } from "./oracle.ts";
 import type { PlantedBug } from "./planted_bugs.ts";
+import type { ProtocolCoverage } from "./protocol_coverage.ts";
 import type { Random } from "./random.ts";
 import { Watcher } from "./watcher.ts";
 
@@ -21,19 +25,25 @@ export interface WorldOptions {
   readonly pageCount: number;
   /** The longest run. */
   readonly runPages: number;
-  /** How long a granted page is kept. */
+  /** How long a granted page is kept at most. */
   readonly holdTimeUs: number;
+  /** Whether pages that migrate are handed over. */
+  readonly migration: boolean;
+  /** Whether pages are asked for ahead of walks, behind runs of how many at least. */
+  readonly readAhead: boolean;
+  readonly readAheadMinPages: number;
   /** The threads of each node; as many nodes as there are entries. */
   readonly threads: readonly Thread[][];
   /** How often, of a hundred times, threads run between two operations of one step. */
   readonly preemptPercent: number;
+  /** Whether every step and access is checked; without it only what threads read tells of faults. */
+  readonly checked: boolean;
 }
 
 /** A simulated cluster. */
 export class World {
   readonly nodes: SimulatedNode[];
   readonly links: Link[] = [];
-  readonly coverage: Coverage = emptyCoverage();
   /** The time, in microseconds. */
   now = 0;
   readonly #options: WorldOptions;
@@ -41,19 +51,21 @@ export class World {
   readonly #bug: PlantedBug;
   readonly #trace: ((line: string) => void) | undefined;
   readonly #oracle: Oracle;
-  readonly #watcher: Watcher;
-  #writes = 0;
+  readonly #coverage: ProtocolCoverage | undefined;
+  readonly #watcher: Watcher | undefined;
 
   /**
    * @param options The cluster's shape.
    * @param random Where chance comes from.
    * @param bug What the nodes are made of.
+   * @param coverage Where to count, if anywhere.
    * @param trace Is told everything that happens.
    */
   constructor(
     options: WorldOptions,
     random: Random,
     bug: PlantedBug,
+    coverage: ProtocolCoverage | undefined,
     trace?: (line: string) => void,
   ) {
     this.#options = options;
@@ -61,7 +73,8 @@ export class World {
     this.#bug = bug;
     this.#trace = trace;
     this.#oracle = new Oracle(options.pageCount);
-    this.#watcher = new Watcher(this.coverage);
+    this.#coverage = coverage;
+    this.#watcher = coverage === undefined ? undefined : new Watcher(coverage);
     this.nodes = options.threads.map((threads, index) =>
       new SimulatedNode(index + 1, options, bug.parts, threads)
     );
@@ -71,6 +84,10 @@ export class World {
       }
     }
     this.nodes[0]!.status = "live";
+    for (const { engine: { cache, directory } } of this.nodes) {
+      if (cache instanceof WatchedCache) cache.tables = coverage;
+      if (directory instanceof WatchedDirectory) directory.tables = coverage;
+    }
   }
 
   /** The pages of the region. */
@@ -81,6 +98,11 @@ export class World {
   /** What memory has to look like. */
   get oracle(): Oracle {
     return this.#oracle;
+  }
+
+  /** Takes note of a corner that was reached. */
+  reach(corner: Corner): void {
+    this.#coverage?.corners.count(corner, TIMES);
   }
 
   /** @returns The link between two nodes. */
@@ -103,8 +125,8 @@ export class World {
   /** A node dies. Of what it has sent, some arrives. */
   kill(node: SimulatedNode): void {
     this.#trace?.(`node ${node.id} dies`);
-    this.coverage.died++;
-    allowLosses(this.nodes, this.links, node, this.#options.pageCount, this.#oracle);
+    this.reach("died");
+    allowLosses(this.nodes, this.links, node, this.#options, this.#oracle);
     node.status = "dead";
     node.endUnnoticed = true;
     for (const link of this.links) {
@@ -119,9 +141,37 @@ export class World {
     this.#step(this.nodes[0]!, { kind: "peerLost", node: node.id });
   }
 
+  /**
+   * Pages are given out again: nobody needs what was on them, and those that are lost begin anew.
+   *
+   * @param first The first page.
+   * @param count How many.
+   */
+  renew(first: number, count: number): void {
+    const home = this.nodes[0]!;
+    for (let page = first; page < first + count; page++) {
+      if (!home.directory.isLost(page)) continue;
+      this.reach("renewed");
+      this.#oracle.renew(page);
+      for (const node of this.nodes) {
+        if (!node.cache.requests.some((run) => contains(run, page))) continue;
+        // Whoever asked before may be told yet that the page is lost.
+        node.toldLost.add(page);
+        // Who died without the home's knowledge may be given the page, and takes it along.
+        if (node.status === "dead" && node.endUnnoticed) this.#oracle.allowLoss(page);
+      }
+    }
+    this.#step(home, { kind: "renew", first, count });
+  }
+
   /** The time has come that a node's engine waits for. */
   tick(node: SimulatedNode): void {
     this.#step(node, { kind: "tick" });
+  }
+
+  /** A node's driver finds, rightly or not, that the threads which waited for a page have run. */
+  resumed(node: SimulatedNode, page: number): void {
+    this.#step(node, { kind: "resumed", page });
   }
 
   /** A node's engine reads a fault. */
@@ -147,16 +197,17 @@ export class World {
 
   /** A thread goes on. */
   run(node: SimulatedNode, thread: Thread): void {
-    const { kind, page, count } = thread.program[thread.next]!;
+    const operation = thread.program[thread.next]!;
+    const { kind, page } = operation;
     if (kind === "fetch") {
       thread.next++;
       const access = this.#random.chance(50) ? Access.Read : Access.Write;
-      return this.#step(node, { kind: "fetch", first: page, count, access });
+      return this.#step(node, { kind: "fetch", first: page, count: operation.count, access });
     }
-    const access = kind === "read" ? Access.Read : Access.Write;
+    const access = neededAccess(operation);
     if (permits(node.mmu.windows[thread.window]![page]! as PageState, access)) {
       thread.next++;
-      return this.#access(node, kind, page);
+      return this.#access(node, thread, operation);
     }
     this.#trace?.(`node ${node.id} faults at page ${page} to ${kind}`);
     thread.blocked = true;
@@ -172,18 +223,22 @@ export class World {
       if (link.received < 0) {
         link.received = 0;
         link.accepted = to.engine.acceptsData(from.id, message);
-        if (!link.accepted) this.coverage.dataRejected++;
+        if (!link.accepted) this.reach("dataRejected");
       }
       if (link.accepted) {
         if (!this.#receive(link, message.first, bytes!)) return;
-        this.#checkUnchanged(link, message.first, bytes!);
+        if (this.#options.checked) this.#checkUnchanged(link, message.first, bytes!);
       }
       link.received = -1;
     }
     frames.shift();
-    this.#watcher.delivered(to, message);
+    this.#watcher?.delivered(from, to, message);
+    if (message.kind === "forward" || message.kind === "invalidate") {
+      const { first } = message;
+      const isHere = to.engine.state(first) !== PageState.Invalid;
+      if (isHere && to.mmu.state(first) === PageState.Invalid) this.reach("tripwireDemanded");
+    }
     this.#step(to, { kind: "message", from: from.id, message });
-    if (to.cache.defers(message)) this.coverage.deferredDemand++;
   }
 
   /** Writes some of the bytes into the alias; returns whether all are there. */
@@ -193,7 +248,7 @@ export class World {
     const count = this.#random.chance(70) ? rest : this.#random.below(rest + 1);
     for (let index = link.received; index < link.received + count; index++) {
       const page = first + Math.floor(index / PAGE_WORDS);
-      if (link.to.mmu.state(page) !== PageState.Invalid) {
+      if (this.#options.checked && link.to.mmu.state(page) !== PageState.Invalid) {
         fail(`bytes arrive at node ${link.to.id} for page ${page}, which is mapped there`);
       }
       alias[first * PAGE_WORDS + index] = bytes[index]!;
@@ -214,24 +269,19 @@ export class World {
   }
 
   #fault(node: SimulatedNode, { page, access }: { page: number; access: Access }): void {
-    if (permits(node.engine.state(page), access)) this.coverage.staleFault++;
+    if (permits(node.engine.state(page), access)) {
+      this.reach(node.mmu.state(page) === PageState.Invalid ? "tripwireFault" : "staleFault");
+    }
     this.#step(node, { kind: "fault", page, access });
   }
 
-  #access(node: SimulatedNode, kind: "read" | "write" | "add", page: number): void {
-    const { alias } = node.mmu;
-    this.#trace?.(`node ${node.id} does ${kind} page ${page}`);
-    if (!this.#oracle.matches(alias, page)) fail(`node ${node.id} reads an old page ${page}`);
-    if (kind === "read") return;
-    for (const other of this.nodes) {
-      if (other === node || other.mmu.state(page) === PageState.Invalid) continue;
-      if (touches(this.nodes[0]!, other, page)) {
-        fail(`node ${node.id} writes page ${page}, which node ${other.id} can read`);
-      }
-    }
-    const index = page * PAGE_WORDS + (kind === "add" ? 1 : 0);
-    alias[index] = kind === "add" ? alias[index]! + 1 : ++this.#writes;
-    this.#oracle.write(index, kind === "add" ? this.#oracle.word(index) + 1 : this.#writes);
+  #access(node: SimulatedNode, thread: Thread, operation: AccessOperation): void {
+    const { kind, page, word } = operation;
+    if (this.#options.checked) checkAccess(this.nodes, node, operation, this.#oracle);
+    const found = perform(node.mmu.alias, operation);
+    this.#oracle.perform(operation);
+    if (kind !== "write") thread.registers.push(found);
+    this.#trace?.(`node ${node.id} does ${kind} page ${page} word ${word}, which is ${found}`);
   }
 
   #step(node: SimulatedNode, input: Input): void {
@@ -245,7 +295,7 @@ export class World {
       this.#send(node, output.messages);
     }
     for (const event of output.events) this.#handle(node, event);
-    checkStep(this.nodes, this.#options.pageCount, this.#oracle);
+    if (this.#options.checked) checkStep(this.nodes, this.#options.pageCount, this.#oracle);
   }
 
   #operate(node: SimulatedNode, { operations }: Output): void {
@@ -276,8 +326,11 @@ export class World {
     for (const { to, message } of messages) {
       this.#trace?.(`  node ${node.id} sends to ${to} ${JSON.stringify(message)}`);
       if (to === node.id) fail(`node ${to} sends a message to itself`);
-      this.#watcher.sent(node, to, message, this.nodes[0]!);
-      if (!this.nodes[to - 1]!.present) continue;
+      this.#watcher?.sent(node, to, message, this.nodes[0]!);
+      if (!this.nodes[to - 1]!.present) {
+        this.#watcher?.dropped(to, message);
+        continue;
+      }
       let bytes: Int32Array | undefined;
       if (isData(message)) {
         const start = message.first * PAGE_WORDS;
@@ -291,8 +344,9 @@ export class World {
     this.#trace?.(`  node ${node.id} is told ${JSON.stringify(event)}`);
     switch (event.kind) {
       case "pageLost":
-        this.coverage.lostPage++;
-        checkLoss(this.nodes, event.page, this.#oracle);
+        this.reach("lostPage");
+        if (!node.toldLost.has(event.page)) checkLoss(this.nodes, event.page, this.#oracle);
+        node.toldLost.add(event.page);
         return this.#giveUp(node, event.page);
       case "violation":
         return fail(`node ${node.id} blames node ${event.node}: ${event.reason}`);
@@ -318,7 +372,7 @@ export class World {
 
   /** A node may go: nobody must notice. */
   #end(node: SimulatedNode): void {
-    this.coverage.left++;
+    this.reach("left");
     node.status = "left";
     node.endUnnoticed = true;
     for (const link of this.links) {
@@ -333,8 +387,9 @@ export class World {
 
   #cut(link: Link, count: number): void {
     if (link.frames.length > count && link.from.status === "dead") {
-      if (link.frames.slice(count).some(({ message }) => isData(message))) this.coverage.grantCut++;
+      if (link.frames.slice(count).some(({ message }) => isData(message))) this.reach("grantCut");
     }
+    for (const { message } of link.frames.slice(count)) this.#watcher?.cut(link.to.id, message);
     link.frames.length = Math.min(link.frames.length, count);
     if (count === 0) link.received = -1;
   }

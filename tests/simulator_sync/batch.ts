@@ -3,12 +3,12 @@
  */
 
 import { SYNC_PARTS, type SyncParts } from "../../runtime/protocol/synchronizer.ts";
-import { emptySyncCoverage, type SyncCorner, type SyncCoverage } from "./coverage.ts";
+import { SyncCoverage } from "./coverage.ts";
 import { SyncSchedule } from "./schedule.ts";
 
 /** What became of many schedules. */
 export interface SyncBatch {
-  /** Which corners they got into. */
+  /** What was visited. */
   readonly coverage: SyncCoverage;
   /** The first that failed, with the reason. */
   readonly failure: { readonly seed: number; readonly reason: string } | undefined;
@@ -27,17 +27,13 @@ export function runSyncBatch(
   count: number,
   parts: SyncParts = SYNC_PARTS,
 ): SyncBatch {
-  const coverage = emptySyncCoverage();
+  const coverage = new SyncCoverage();
   for (let current = seed; current < seed + count; current++) {
-    const schedule = new SyncSchedule(current, parts);
     try {
-      schedule.run();
+      new SyncSchedule(current, parts, coverage).run();
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
       return { coverage, failure: { seed: current, reason } };
-    }
-    for (const [corner, times] of Object.entries(schedule.coverage)) {
-      coverage[corner as SyncCorner] += times;
     }
   }
   return { coverage, failure: undefined };

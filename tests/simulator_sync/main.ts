@@ -3,11 +3,13 @@
  * `deno run tests/simulator_sync/main.ts [--schedules 100000] [--seed 1]`.
  *
  * Without `--seed` the first seed is drawn at random and printed. With `--seed` and no `--schedules`
- * that one schedule is run, and everything that happens in it is shown.
+ * that one schedule is run, and everything that happens in it is shown. A run of 100,000 schedules or
+ * more also fails when something was not visited that can be.
  */
 
 // @ts-types="../../runtime/std/parse_args.d.ts"
 import { parseArgs } from "@std/cli/parse-args";
+import { report } from "../simulator/coverage.ts";
 import { runSyncBatch } from "./batch.ts";
 import { SyncSchedule } from "./schedule.ts";
 
@@ -21,17 +23,19 @@ if (!Number.isSafeInteger(seed) || !Number.isSafeInteger(schedules) || schedules
 }
 
 if (flags.seed !== undefined && flags.schedules === undefined) {
-  new SyncSchedule(seed, undefined, (line) => console.log(line)).run();
+  new SyncSchedule(seed, undefined, undefined, (line) => console.log(line)).run();
   console.log("nothing is wrong");
 } else {
   const start = performance.now();
   const { failure, coverage } = runSyncBatch(seed, schedules);
   const seconds = ((performance.now() - start) / 1000).toFixed(1);
-  console.log(`seed ${seed}: ${schedules} schedules, ${seconds} s`);
-  for (const [corner, count] of Object.entries(coverage)) console.log(`  ${corner}: ${count}`);
+  const { text, unvisited } = report({ ...coverage });
+  console.log(`${text}\n\nseed ${seed}: ${schedules} schedules, ${seconds} s`);
+  for (const pair of unvisited) console.log(`not visited: ${pair}`);
   if (failure !== undefined) {
     console.error(`seed ${failure.seed} FAILED: ${failure.reason}`);
     console.error(`again: deno run tests/simulator_sync/main.ts --seed ${failure.seed}`);
     Deno.exitCode = 1;
   }
+  if (schedules >= SCHEDULES_DEFAULT && unvisited.length > 0) Deno.exitCode = 1;
 }

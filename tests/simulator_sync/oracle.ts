@@ -62,7 +62,7 @@ export class SyncOracle {
   /** A request went in, and these answers came out. */
   requested(from: NodeId, request: SyncRequest, answers: readonly Answer[]): void {
     if (this.#gone.has(from)) {
-      this.#coverage.lateRequest++;
+      this.#coverage.reach("lateRequest");
       if (answers.length > 0) fail(`node ${from} is gone, and is answered`);
     } else if (request.operation === SyncOperation.Cancel) {
       this.#cancelled(from, request.ticket, answers);
@@ -106,10 +106,11 @@ export class SyncOracle {
       open.from === from && open.request.ticket === ticket
     );
     if (index < 0) {
-      this.#coverage.cancelledTooLate++;
+      this.#coverage.reach("cancelledTooLate");
       return checkSame([], answers);
     }
-    this.#coverage.cancelled++;
+    this.#coverage.reach("cancelled");
+    this.#coverage.answered(this.#open[index]!.request.operation, SyncStatus.Cancelled);
     this.#open.splice(index, 1);
     checkSame([expectation(from, ticket, SyncStatus.Cancelled)], answers);
   }
@@ -121,7 +122,7 @@ export class SyncOracle {
     );
     const parties = others[0]?.request.count ?? request.count;
     if (parties !== request.count) {
-      this.#coverage.partiesMismatch++;
+      this.#coverage.reach("partiesMismatch");
       const { PartiesMismatch } = SyncStatus;
       return [
         ...others.map((open) =>
@@ -131,7 +132,7 @@ export class SyncOracle {
       ];
     }
     if (others.length + 1 === parties) {
-      if (parties > 1) this.#coverage.barrierPassed++;
+      if (parties > 1) this.#coverage.reach("barrierPassed");
       return [
         ...others.map((open) => expectation(open.from, open.request.ticket, SyncStatus.Done)),
         expectation(from, request.ticket, SyncStatus.Last),
@@ -147,7 +148,7 @@ export class SyncOracle {
     const status = answers.at(-1)?.reply.status;
     const expected = held === undefined ? SyncStatus.NotHolder : SyncStatus.Done;
     if (status !== expected) fail(`unlock of ${from}.${ticket} is answered ${status}`);
-    if (held === undefined) this.#coverage.notHolder++;
+    if (held === undefined) this.#coverage.reach("notHolder");
     else this.#locks.delete(held[0]);
   }
 
@@ -157,8 +158,9 @@ export class SyncOracle {
       from === to && request.ticket === reply.ticket
     );
     const open = this.#open[index] ?? fail(`${to}.${reply.ticket} is answered, and is not open`);
-    if (index < this.#open.length - 1) this.#coverage.handOff++;
+    if (index < this.#open.length - 1) this.#coverage.reach("handOff");
     this.#open.splice(index, 1);
+    this.#coverage.answered(open.request.operation, reply.status);
     if (reply.status === SyncStatus.LimitExceeded) return this.#refused(open);
     const { request } = open;
     switch (request.operation) {
@@ -182,7 +184,7 @@ export class SyncOracle {
   }
 
   #refused({ request: { operation } }: Open): void {
-    this.#coverage.limitExceeded++;
+    this.#coverage.reach("limitExceeded");
     if (!this.#mayBeFull) fail(`operation ${operation} is refused, and there is room`);
   }
 
@@ -195,7 +197,7 @@ export class SyncOracle {
   #acquired(operation: SyncOperation, key: bigint, status: SyncStatus, index: number): void {
     const permits = this.#permits.get(key) ?? 0;
     if (status === SyncStatus.Unavailable && operation === SyncOperation.TryAcquire) {
-      this.#coverage.unavailable++;
+      this.#coverage.reach("unavailable");
       if (permits > 0) fail(`semaphore ${key} has ${permits} permits, and a try finds none`);
       return;
     }
@@ -211,14 +213,14 @@ export class SyncOracle {
     if (status !== (isTooMany ? SyncStatus.Overflow : SyncStatus.Done)) {
       fail(`release of ${count} at ${permits} permits of ${key} is answered ${status}`);
     }
-    if (isTooMany) this.#coverage.overflow++;
+    if (isTooMany) this.#coverage.reach("overflow");
     else this.#permits.set(key, permits + count);
   }
 
   #wasMade({ key, status }: SyncReply, count: number): void {
     if (status !== SyncStatus.Made) fail(`the making of a semaphore is answered ${status}`);
     if (this.#made.has(key) || (this.#permits.get(key) ?? 0) > 0) fail(`key ${key} is not new`);
-    this.#coverage.made++;
+    this.#coverage.reach("made");
     this.#made.add(key);
     this.#permits.set(key, count);
   }
@@ -227,7 +229,7 @@ export class SyncOracle {
     const lock = this.#locks.get(name);
     const { from, request: { operation, ticket } } = open;
     if (status === SyncStatus.Unavailable && operation === SyncOperation.TryLock) {
-      this.#coverage.unavailable++;
+      this.#coverage.reach("unavailable");
       if (lock === undefined) fail(`mutex ${name} is free, and a try finds it is not`);
       return;
     }
@@ -237,7 +239,7 @@ export class SyncOracle {
       );
     }
     const wasAbandoned = this.#abandoned.delete(name);
-    if (wasAbandoned) this.#coverage.abandoned++;
+    if (wasAbandoned) this.#coverage.reach("abandoned");
     if (status !== (wasAbandoned ? SyncStatus.Abandoned : SyncStatus.Done)) {
       fail(`lock of ${name} is answered ${status}, abandoned: ${wasAbandoned}`);
     }

@@ -13,7 +13,7 @@ import {
   type SyncParts,
 } from "../../runtime/protocol/synchronizer.ts";
 import { Random } from "../simulator/random.ts";
-import { emptySyncCoverage, type SyncCoverage } from "./coverage.ts";
+import { SyncCoverage } from "./coverage.ts";
 import { fromBytes, SyncNode, toBytes } from "./node.ts";
 import { type Answer, fail, SyncOracle } from "./oracle.ts";
 
@@ -33,7 +33,7 @@ const DRAIN_STEPS_MAX = 10_000;
 
 /** Runs a schedule. */
 export class SyncSchedule {
-  readonly coverage: SyncCoverage = emptySyncCoverage();
+  readonly coverage: SyncCoverage;
   readonly #random: Random;
   readonly #trace: (line: string) => void;
   readonly #nodes: SyncNode[];
@@ -44,15 +44,18 @@ export class SyncSchedule {
   /**
    * @param seed The schedule.
    * @param parts What the synchronizer is made of.
+   * @param coverage Where to count.
    * @param trace Is told everything that happens.
    */
   constructor(
     seed: number,
     parts: SyncParts = SYNC_PARTS,
+    coverage: SyncCoverage = new SyncCoverage(),
     trace: (line: string) => void = () => {},
   ) {
     const random = new Random(seed);
     this.#random = random;
+    this.coverage = coverage;
     this.#trace = trace;
     const limits = random.chance(20)
       ? { objects: random.between(1, 4), waiting: random.between(1, 6) }
@@ -185,8 +188,8 @@ export class SyncSchedule {
     // The directory's own node ends the cluster when it dies.
     if (node.id === 1 || node.life === "dead") return;
     this.#trace(`${node.id} dies`);
-    if (node.fromDirectory.length > 0) this.coverage.grantLost++;
-    if (node.asked.size > 0) this.coverage.diedWaiting++;
+    if (node.fromDirectory.length > 0) this.coverage.reach("grantLost");
+    if (node.asked.size > 0) this.coverage.reach("diedWaiting");
     node.die();
     if (node.toDirectory.length > 0) node.toDirectory.splice(this.#random.below(10));
   }
@@ -201,7 +204,7 @@ export class SyncSchedule {
   #lose(node: SyncNode): void {
     this.#trace(`directory: ${node.id} is gone`);
     node.isLost = true;
-    if (node.life === "leaving" && this.#oracle.isBusy(node.id)) this.coverage.leftInUse++;
+    if (node.life === "leaving" && this.#oracle.isBusy(node.id)) this.coverage.reach("leftInUse");
     // Nobody at a node that leaves uses what it held.
     node.locks.clear();
     this.#answers = [];

@@ -18,6 +18,8 @@ export interface MessageExample {
   readonly payloadBytes: number;
   /** How the page bytes are packed; as they are where it is not said. */
   readonly encoding?: Encoding;
+  /** The checksum of the page bytes; they have none where it is not said. */
+  readonly payloadChecksum?: number;
 }
 
 const invalidated: readonly number[] = [];
@@ -112,6 +114,8 @@ export const MESSAGES: readonly MessageExample[] = [
       lostNode: 0,
     },
     payloadBytes: 2 * 4096,
+    // Of zeros.
+    payloadChecksum: 0x9044_4623,
   },
   {
     label: "grant of data to write with invalidations",
@@ -148,7 +152,7 @@ export const MESSAGES: readonly MessageExample[] = [
 export const CONTROLS: readonly (readonly [label: string, control: Control])[] = [
   ["hello of a node that joins", {
     kind: "hello",
-    protocolVersion: 1,
+    protocolVersion: 2,
     session: 0n,
     node: 0,
     address: "0.0.0.0",
@@ -160,7 +164,7 @@ export const CONTROLS: readonly (readonly [label: string, control: Control])[] =
   }],
   ["hello of a peer", {
     kind: "hello",
-    protocolVersion: 1,
+    protocolVersion: 2,
     session: 0xfedc_ba98_7654_3210n,
     node: 3,
     address: "10.0.0.3",
@@ -177,6 +181,7 @@ export const CONTROLS: readonly (readonly [label: string, control: Control])[] =
     runPages: 128,
     holdTimeUs: 100,
     compression: false,
+    checksums: true,
     peers: [
       { id: 1, address: "10.0.0.1", port: 9634 },
       { id: 2, address: "fe80::2%eth0", port: 40_000 },
@@ -219,7 +224,7 @@ export const CONTROLS: readonly (readonly [label: string, control: Control])[] =
     code: "OutOfMemory",
     reason: "4 KiB are free",
   }],
-  ["status request", { kind: "statusRequest", protocolVersion: 1 }],
+  ["status request", { kind: "statusRequest", protocolVersion: 2 }],
   ["cluster status", {
     kind: "clusterStatus",
     size: 2 ** 40,

@@ -12,6 +12,8 @@ export interface RpcExample {
   readonly message: RpcMessage;
   /** The bytes of arguments or of a result that follow the frame. */
   readonly payloadBytes: number;
+  /** The checksum of these; they have none where it is not said. */
+  readonly payloadChecksum?: number;
 }
 
 /** Calls and answers. */
@@ -20,6 +22,8 @@ export const RPC_MESSAGES: readonly RpcExample[] = [
     label: "remote call",
     message: { kind: "rpcCall", ticket: 0x0102_0304, procedure: "größe" },
     payloadBytes: 5,
+    // Of "12345".
+    payloadChecksum: 0x18d1_2335,
   },
   {
     label: "remote call of the longest arguments",
@@ -30,6 +34,8 @@ export const RPC_MESSAGES: readonly RpcExample[] = [
     label: "remote answer",
     message: { kind: "rpcAnswer", ticket: 0x0102_0304, ok: true },
     payloadBytes: 9,
+    // Of "123456789".
+    payloadChecksum: 0xe306_9283,
   },
   {
     label: "remote failure",

@@ -24,6 +24,8 @@ pub const open_require_kernel_faults: u32 = 1;
 pub const region_user_mode_only: u32 = 1;
 /// `tdsm_region_info.flags`: userfaultfd came from /dev/userfaultfd, not from the system call.
 pub const region_from_device: u32 = 2;
+/// `tdsm_region_info.flags`: the kernel counts how often threads are given a core.
+pub const region_counts_runs: u32 = 4;
 
 /// `tdsm_install` flags: writable; else write-protected.
 pub const install_writable: u32 = 1;
@@ -226,7 +228,7 @@ pub const manifest: [:0]const u8 = made: {
         "fault_write",           "fault_write_protect",
         "fault_minor",           "wait_faults",
         "wait_kicked",           "wait_closing",
-        "modules_max",
+        "modules_max",           "region_counts_runs",
     }) ++ "}}";
 };
 

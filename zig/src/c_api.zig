@@ -134,14 +134,14 @@ pub export fn tdsm_faults_read(handle: u32, out: ?[*]abi.Fault, capacity: u32) i
 }
 
 /// int32_t tdsm_resumed(uint32_t handle, uint32_t page)
-/// Whether every thread that faulted on the page was given a core since its fault was read:
-/// 1 yes, or none is known; 0 not yet; 2 this kernel does not count.
+/// Whether every thread that was woken when the page was installed was given a core since:
+/// 1 yes, or none is known; 0 not yet. Means nothing without `region_counts_runs`.
 pub export fn tdsm_resumed(handle: u32, page: u32) i32 {
     const lease = registry.enter(handle) catch |failure| return status.code(failure);
     defer lease.end();
     lease.region.acquire();
     defer lease.region.release();
-    return @intFromEnum(lease.region.waiters.resumed(page));
+    return @intFromBool(lease.region.waiters.resumed(page));
 }
 
 /// uint32_t tdsm_crc32c(const uint8_t *bytes, uint32_t length, uint32_t seed)

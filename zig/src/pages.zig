@@ -30,9 +30,15 @@ pub fn byteRange(region: *const Region, first: u32, count: u32) Error!ByteRange 
 pub fn install(region: *Region, range: ByteRange, flags: u32) Error!void {
     if (flags & ~(abi.install_writable | abi.install_zero) != 0) return status.reject(error.BadArgument);
     if (flags & abi.install_zero != 0) {
-        const alias: [*]u8 = @ptrFromInt(region.alias + range.start);
-        @memset(alias[0..range.length], 0);
+        if (isHole(region, range)) {
+            // The kernel clears what it allocates as it maps it: one pass over the memory, not two.
+            try allocate(region, range);
+        } else {
+            const alias: [*]u8 = @ptrFromInt(region.alias + range.start);
+            @memset(alias[0..range.length], 0);
+        }
     }
+    region.waiters.serve(@intCast(range.start / region.page_size), @intCast(range.length / region.page_size));
     const write_protected = flags & abi.install_writable == 0;
     var views = region.windows.views(range);
     while (views.next()) |view| try installView(region, range, view, write_protected);
@@ -68,6 +74,7 @@ pub fn protect(region: *Region, range: ByteRange) Error!void {
 
 /// Makes pages that have entries writable, and wakes who waits for them.
 pub fn unprotect(region: *Region, range: ByteRange) Error!void {
+    region.waiters.serve(@intCast(range.start / region.page_size), @intCast(range.length / region.page_size));
     var views = region.windows.views(range);
     while (views.next()) |view| try setProtection(region, view, .off);
 }
@@ -131,6 +138,20 @@ pub fn probe(region: *Region) Error!void {
     try install(region, range, 0);
     try release(region, range);
     try unprotect(region, range);
+}
+
+/// SEEK_DATA of lseek(2).
+const seek_data = 3;
+
+/// Whether the memory file has no memory for any of the range.
+fn isHole(region: *const Region, range: ByteRange) bool {
+    const result = linux.lseek(region.memory_file, @intCast(range.start), seek_data);
+    return switch (linux.errno(result)) {
+        .SUCCESS => result >= range.start + range.length,
+        // Nothing but a hole from there on.
+        .NXIO => true,
+        else => false,
+    };
 }
 
 fn allocate(region: *Region, range: ByteRange) Error!void {

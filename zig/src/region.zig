@@ -101,6 +101,8 @@ pub const Region = struct {
         info.failed_step = .handshake;
         try userfaultfd.enable(region.uffd, region.features);
 
+        if (waiters.kernelCounts()) region.flags |= abi.region_counts_runs;
+
         info.failed_step = .register;
         const main = region.windows.slots[0];
         try userfaultfd.register(region.uffd, main.address, main.length);

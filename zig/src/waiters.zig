@@ -11,14 +11,13 @@ const linux = std.os.linux;
 /// Threads remembered at one time; beyond it the one noted longest ago is forgotten.
 pub const capacity = 64;
 
-pub const Answer = enum(i32) {
-    /// One of them was given no core yet.
-    waiting = 0,
-    /// All of them were, or none is known.
-    resumed = 1,
-    /// This kernel does not count.
-    unknown = 2,
-};
+/// Whether this kernel counts how often threads are given a core.
+pub fn kernelCounts() bool {
+    var self: Waiter = .{ .thread = @intCast(linux.gettid()) };
+    self.reopen();
+    defer self.close();
+    return readRuns(self.schedstat) != null;
+}
 
 const Waiter = struct {
     /// The kernel's id of the thread; 0 for none.
@@ -26,6 +25,8 @@ const Waiter = struct {
     page: u32 = 0,
     /// How often it had been given a core when its fault was read; null if the kernel did not say.
     runs: ?u64 = null,
+    /// Whether its page was installed since.
+    served: bool = false,
     schedstat: i32 = -1,
 
     fn reopen(waiter: *Waiter) void {
@@ -53,6 +54,7 @@ pub const Table = struct {
         if (thread == 0) return;
         const waiter = table.of(thread);
         waiter.page = page;
+        waiter.served = false;
         waiter.runs = readRuns(waiter.schedstat);
         if (waiter.runs != null) return;
         // The file of a thread that ended stays dead when its id is given to another.
@@ -60,16 +62,24 @@ pub const Table = struct {
         waiter.runs = readRuns(waiter.schedstat);
     }
 
-    /// Whether every thread that faulted on the page was given a core since.
-    pub fn resumed(table: *const Table, page: u32) Answer {
+    /// The pages were installed: who waited for them is woken.
+    pub fn serve(table: *Table, first: u32, count: u32) void {
         for (&table.waiters) |*waiter| {
-            if (waiter.thread == 0 or waiter.page != page) continue;
-            const before = waiter.runs orelse return .unknown;
+            if (waiter.page >= first and waiter.page - first < count) waiter.served = true;
+        }
+    }
+
+    /// Whether every thread that was woken when the page was installed, as far as they are known, was
+    /// given a core since. One that has faulted again, on this page or another, was.
+    pub fn resumed(table: *const Table, page: u32) bool {
+        for (&table.waiters) |*waiter| {
+            if (waiter.thread == 0 or waiter.page != page or !waiter.served) continue;
+            const before = waiter.runs orelse continue;
             // A thread that has ended waits for nothing.
             const runs = readRuns(waiter.schedstat) orelse continue;
-            if (runs == before) return .waiting;
+            if (runs == before) return false;
         }
-        return .resumed;
+        return true;
     }
 
     /// Closes every file.
@@ -96,5 +106,7 @@ fn readRuns(schedstat: i32) ?u64 {
     if (linux.errno(result) != .SUCCESS) return null;
     const text = std.mem.trimEnd(u8, buffer[0..result], "\n ");
     const space = std.mem.lastIndexOfScalar(u8, text, ' ') orelse return null;
-    return std.fmt.parseInt(u64, text[space + 1 ..], 10) catch null;
+    const runs = std.fmt.parseInt(u64, text[space + 1 ..], 10) catch return null;
+    // Whoever can be asked about has run, unless the kernel does not count.
+    return if (runs == 0) null else runs;
 }

@@ -1,6 +1,7 @@
 /** Clusters without engines, raw peers, and timers in the test's hand. */
 
 import type { TdsmError } from "../../errors.ts";
+import { crc32c } from "../../protocol/checksum.ts";
 import { PROTOCOL_VERSION } from "../../protocol/codec.ts";
 import type { Control, HelloControl } from "../../protocol/control.ts";
 import { Content, type GrantMessage, type Message, type NodeId } from "../../protocol/messages.ts";
@@ -8,6 +9,7 @@ import { Access } from "../../protocol/page.ts";
 import type { RegionSettings } from "../admission.ts";
 import { Cluster } from "../cluster.ts";
 import { Link } from "../link.ts";
+import type { Sum } from "../sender.ts";
 
 /** Bytes of a page. */
 export const PAGE = 4096;
@@ -18,6 +20,7 @@ export const REGION: RegionSettings = {
   runPages: 32,
   holdTimeUs: 100,
   compression: true,
+  checksums: true,
 };
 /** Where everyone listens. */
 export const HOST = "127.0.0.1";
@@ -31,6 +34,8 @@ interface Heard {
 export class TestNode implements AsyncDisposable {
   readonly heard: Heard[] = [];
   readonly lost: NodeId[] = [];
+  /** Why they were lost. */
+  readonly reasons: string[] = [];
   readonly joined: NodeId[] = [];
   readonly failures: TdsmError[] = [];
   readonly logged: string[] = [];
@@ -40,8 +45,8 @@ export class TestNode implements AsyncDisposable {
   readonly cluster: Cluster;
   readonly #watchers = new Set<() => void>();
 
-  constructor(serving = false) {
-    const options = { address: HOST, port: 0, serving, release: "test" };
+  constructor(serving = false, sum: Sum = crc32c) {
+    const options = { address: HOST, port: 0, serving, release: "test", sum };
     this.cluster = new Cluster(options, {
       target: (_, { first, count }) => this.alias.subarray(first * PAGE, (first + count) * PAGE),
       message: (from, message) => this.#note(() => this.heard.push({ from, message })),
@@ -51,7 +56,11 @@ export class TestNode implements AsyncDisposable {
       stats: () => {},
       status: () => Promise.resolve([]),
       joined: ({ id }) => this.#note(() => this.joined.push(id)),
-      lost: (node) => this.#note(() => this.lost.push(node)),
+      lost: (node, reason) =>
+        this.#note(() => {
+          this.lost.push(node);
+          this.reasons.push(reason);
+        }),
       changed: () => this.#note(() => {}),
       closing: () => this.#note(() => this.closings++),
       failed: (error) => this.#note(() => this.failures.push(error)),
@@ -59,9 +68,9 @@ export class TestNode implements AsyncDisposable {
     });
   }
 
-  static host(): TestNode {
+  static host(region: RegionSettings = REGION): TestNode {
     const node = new TestNode();
-    node.cluster.host(REGION);
+    node.cluster.host(region);
     return node;
   }
 

@@ -1,0 +1,192 @@
+/** What a node does to pages. Each is called many times, so that it runs compiled when it counts. */
+
+import type { Node, NodeStats } from "../../mod.ts";
+import { Random } from "../../tests/simulator/random.ts";
+
+/** Pages of the region: `count` of them, `stride` apart, from `first` on. */
+export interface Pages {
+  readonly first: number;
+  readonly count: number;
+  readonly stride: number;
+}
+
+/** Accesses that were timed one by one. */
+export interface TimedAccesses {
+  /** How long each took, in microseconds. */
+  readonly us: number[];
+  /** How many requests the node made for them. */
+  readonly misses: number;
+}
+
+/** The words of a page. */
+function wordsPerPage(node: Node): number {
+  return node.pageSize / Int32Array.BYTES_PER_ELEMENT;
+}
+
+/** The words of the region up to a page; throws where the region is shorter. */
+function wordsUpTo(node: Node, end: number): Int32Array {
+  return node.view(Int32Array, 0, end * wordsPerPage(node));
+}
+
+/** Requests of a node so far. */
+function requests({ readMisses, writeMisses, upgrades }: NodeStats): number {
+  return readMisses + writeMisses + upgrades;
+}
+
+/**
+ * Writes a word of each page, in order.
+ *
+ * @param node The node.
+ * @param pages Which pages, and what to write.
+ * @returns How long that took, in microseconds.
+ */
+export function writePages(
+  node: Node,
+  { first, count, stride, value }: Pages & { readonly value: number },
+): number {
+  const end = first + count * stride;
+  const words = wordsUpTo(node, end);
+  const step = wordsPerPage(node);
+  const begin = performance.now();
+  for (let page = first; page < end; page += stride) words[page * step] = value;
+  return (performance.now() - begin) * 1000;
+}
+
+/**
+ * Reads a word of each page, in order.
+ *
+ * @param node The node.
+ * @param pages Which pages, and what is to be there.
+ * @returns How long that took, in microseconds.
+ * @throws {Error} When something else is there.
+ */
+export function readPages(
+  node: Node,
+  { first, count, stride, value }: Pages & { readonly value: number },
+): number {
+  const end = first + count * stride;
+  const words = wordsUpTo(node, end);
+  const step = wordsPerPage(node);
+  let wrong = 0;
+  const begin = performance.now();
+  for (let page = first; page < end; page += stride) {
+    if (words[page * step] !== value) wrong++;
+  }
+  const us = (performance.now() - begin) * 1000;
+  if (wrong > 0) throw new Error(`${wrong} of ${count} pages do not have what was written`);
+  return us;
+}
+
+/**
+ * Reads or writes one word of each page, in an order of no pattern, and times each.
+ *
+ * @param node The node.
+ * @param pages Which pages; `value` is what is there, or what to write.
+ * @returns The times.
+ * @throws {Error} When something else is there.
+ */
+export function timePages(
+  node: Node,
+  { first, count, stride, value, write, seed }: Pages & {
+    readonly value: number;
+    readonly write: boolean;
+    readonly seed: number;
+  },
+): TimedAccesses {
+  const words = wordsUpTo(node, first + count * stride);
+  const step = wordsPerPage(node);
+  const order = shuffled(count, seed);
+  const us: number[] = [];
+  let wrong = 0;
+  const before = requests(node.stats());
+  for (const index of order) {
+    const word = (first + index * stride) * step;
+    const begin = performance.now();
+    if (write) words[word] = value;
+    else if (words[word] !== value) wrong++;
+    us.push((performance.now() - begin) * 1000);
+  }
+  const misses = requests(node.stats()) - before;
+  if (wrong > 0) throw new Error(`${wrong} of ${count} pages do not have what was written`);
+  return { us, misses };
+}
+
+/**
+ * Reads words of pages that are chosen at random, and times each; a page may come twice.
+ *
+ * @param node The node.
+ * @param pages Which pages there are, and how many are read.
+ * @returns The times.
+ */
+export function timeRandomReads(
+  node: Node,
+  { first, count, reads, value, seed }: {
+    readonly first: number;
+    readonly count: number;
+    readonly reads: number;
+    readonly value: number;
+    readonly seed: number;
+  },
+): TimedAccesses {
+  const words = wordsUpTo(node, first + count);
+  const step = wordsPerPage(node);
+  const random = new Random(seed);
+  const us: number[] = [];
+  let wrong = 0;
+  const before = requests(node.stats());
+  for (let read = 0; read < reads; read++) {
+    const word = (first + random.below(count)) * step;
+    const begin = performance.now();
+    if (words[word] !== value) wrong++;
+    us.push((performance.now() - begin) * 1000);
+  }
+  const misses = requests(node.stats()) - before;
+  if (wrong > 0) throw new Error(`${wrong} of ${reads} reads found what was not written`);
+  return { us, misses };
+}
+
+/**
+ * Sleeps, then reads a word of a page.
+ *
+ * @param node The node.
+ * @param page The page, what is to be there, and how long to sleep.
+ * @returns How long the read took, in microseconds.
+ * @throws {Error} When something else is there.
+ */
+export async function timeAfterSilence(
+  node: Node,
+  { first, value, silenceMs }: {
+    readonly first: number;
+    readonly value: number;
+    readonly silenceMs: number;
+  },
+): Promise<number> {
+  const words = wordsUpTo(node, first + 1);
+  const word = first * wordsPerPage(node);
+  await new Promise((resolve) => setTimeout(resolve, silenceMs));
+  const begin = performance.now();
+  const found = words[word];
+  const us = (performance.now() - begin) * 1000;
+  if (found !== value) throw new Error(`page ${first} has ${found}, not ${value}`);
+  return us;
+}
+
+/**
+ * What the node has counted.
+ *
+ * @param node The node.
+ * @returns Its counters.
+ */
+export function stats(node: Node): NodeStats {
+  return node.stats();
+}
+
+function shuffled(count: number, seed: number): number[] {
+  const random = new Random(seed);
+  const order = Array.from({ length: count }, (_, index) => index);
+  for (let last = count - 1; last > 0; last--) {
+    const other = random.below(last + 1);
+    [order[last], order[other]] = [order[other]!, order[last]!];
+  }
+  return order;
+}

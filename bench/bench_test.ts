@@ -1,0 +1,175 @@
+/** The benchmark runs, says what it promises to say, and judges right. */
+
+import { assert, assertEquals, assertMatch, assertRejects, assertThrows } from "@std/assert";
+import { Context } from "./context.ts";
+import { BenchCluster } from "./nodes.ts";
+import { readOptions } from "./options.ts";
+import { Progress } from "./progress.ts";
+import { type Report, table } from "./report.ts";
+import { atLeast, atMost, type Family } from "./row.ts";
+import { choose, failedRows, type RowResult, runFamily } from "./runner.ts";
+import { distribution } from "./samples.ts";
+
+const MAIN = new URL("main.ts", import.meta.url).pathname;
+
+async function bench(...args: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
+  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: ["run", "-A", "--no-prompt", MAIN, ...args],
+    env: { NO_COLOR: "1" },
+    stdin: "null",
+  }).output();
+  const text = (bytes: Uint8Array): string => new TextDecoder().decode(bytes);
+  return { code, stdout: text(stdout), stderr: text(stderr) };
+}
+
+Deno.test("a quick run of three rows prints what it measured", async () => {
+  const names = ["first-touch", "cached-sum", "messages-home"];
+  const { code, stdout, stderr } = await bench("--quick", "--json", "--row", ...names);
+  assertEquals(code, 0, stderr);
+  const { machine, quick, seconds, busyness, rows } = JSON.parse(stdout) as Report;
+  assert(machine.cores >= 1 && machine.deno === Deno.version.deno && seconds > 0);
+  assertEquals(quick, true);
+  for (const share of [busyness.own, busyness.others, busyness.stolen]) {
+    assert(share >= 0 && share <= 1, `${share} is no share`);
+  }
+  // What is compared with comes along; a family that is named by a row of it does not come whole.
+  const ids = ["first-touch", "cached-sum", "plain-sum", "messages-home"];
+  assertEquals(rows.map(({ id }) => id), ids);
+  for (const { id, measured } of rows) {
+    const { count, min, p50, p99, max } = measured!;
+    assert(0 < min && min <= p50 && p50 <= p99 && p99 <= max, `${id}: ${JSON.stringify(measured)}`);
+    assert(count >= 3, id);
+  }
+  const [touch, sum, plain, messages] = rows as [RowResult, RowResult, RowResult, RowResult];
+  assertEquals(touch.met, touch.measured!.p50 <= touch.goal!.limit);
+  const [comparison] = sum.against;
+  assertEquals(comparison!.ratio, sum.measured!.p50 / plain.measured!.p50);
+  assertEquals(comparison!.met, comparison!.ratio! <= comparison!.goal!.limit);
+  assertEquals([messages.met, messages.measured!.p50], [true, 3]);
+  for (const name of ids) {
+    assert(stderr.includes(rows.find(({ id }) => id === name)!.title), stderr);
+  }
+});
+
+Deno.test("what the command line says wrong is refused, and measures nothing", async () => {
+  const { code, stdout, stderr } = await bench("--row", "nonsense");
+  assertEquals([code, stdout], [2, ""]);
+  assertMatch(stderr, /^bench: error: there is no row nonsense/);
+  for (const args of [["read-miss"], ["--ablation", "--list"], ["--list", "--row", "misses"]]) {
+    assertThrows(() => readOptions(args), TypeError);
+  }
+  const names = new Set(["misses", "scan-read", "idle"]);
+  const args = ["--row", "misses", "scan-read", "--json", "--row=idle"];
+  assertEquals(readOptions(args), { mode: "rows", names, quick: false, json: true });
+});
+
+Deno.test("a node says why it cannot do something, and goes on", async () => {
+  await using cluster = await BenchCluster.start(2);
+  const node = cluster.node(2);
+  const page = { first: 7, count: 1, stride: 1, value: 5 };
+  await cluster.node(1).run("writePages", page);
+  const wrong = node.run("readPages", { ...page, value: 6 });
+  await assertRejects(() => wrong, Error, "readPages: 1 of 1 pages do not have what was written");
+  const outside = node.run("writePages", { ...page, first: 1 << 20 });
+  await assertRejects(() => outside, Error, "writePages: Cannot view");
+  assert(await node.run("readPages", page) > 0);
+  const { us, misses } = await node.run("timePages", { ...page, write: true, seed: 1 });
+  assertEquals([us.length, misses], [1, 1]);
+});
+
+Deno.test("a setting that there is not is no setting of a node", async () => {
+  await assertRejects(() => BenchCluster.start(1, { nonsense: 1 }), Error, "no setting nonsense");
+});
+
+/** A family whose rounds are numbers that are told before. */
+function family(rounds: Readonly<Record<string, number[][]>>): Family {
+  return {
+    name: "made-up",
+    rows: [
+      { id: "floor", title: "The floor", unit: "us" },
+      {
+        id: "slow",
+        title: "Slow",
+        unit: "us",
+        against: [{ row: "floor", goal: atMost(2) }, { row: "absent", goal: atLeast(1) }],
+      },
+      { id: "fast", title: "Fast", unit: "MB/s", goal: atLeast(10), constant: true },
+      { id: "absent", title: "Absent", unit: "us" },
+    ],
+    rounds: { full: 2, quick: 1, warmUp: true },
+    open: () =>
+      Promise.resolve({
+        take: Object.fromEntries(
+          Object.entries(rounds).map(([id, taken]) => [
+            id,
+            () => Promise.resolve(taken.shift()!),
+          ]),
+        ),
+        skipped: { absent: "not here" },
+        [Symbol.asyncDispose]: () => Promise.resolve(),
+      }),
+  };
+}
+
+Deno.test("rounds are added up, but the first, and judged by their medians", async () => {
+  await using context = new Context(false);
+  const made = family({
+    floor: [[1000], [1, 2], [3]],
+    slow: [[1000], [1], [9, 5]],
+    fast: [[1000], [11], [12]],
+  });
+  const { wanted } = choose([made], new Set())[0]!;
+  const rows = await runFamily(made, context, wanted, new Progress(3));
+  const [floor, slow, fast, absent] = rows as [RowResult, RowResult, RowResult, RowResult];
+  assertEquals(floor.measured, { count: 3, p50: 2, p99: 3, min: 1, max: 3 });
+  assertEquals(slow.against, [
+    { row: "floor", ratio: 2.5, goal: atMost(2), met: false },
+    { row: "absent", goal: atLeast(1) },
+  ]);
+  assertEquals([floor.met, slow.met, fast.met], [undefined, undefined, false]);
+  assertEquals([absent.measured, absent.skipped], [undefined, "not here"]);
+  const busyness = { own: 0.5, others: 0.4, stolen: 0, tooBusy: true };
+  const machine = {
+    cores: 2,
+    cpu: "made up",
+    memoryMiB: 1,
+    kernel: "1",
+    deno: "1",
+    zig: "1",
+    date: "now",
+  };
+  const text = table({ machine, quick: false, seconds: 1, busyness, notes: ["one"], rows });
+  assertMatch(text, /2\.50 × The floor, goal ≤ 2: NOT MET/);
+  assertMatch(text, /\? × Absent, goal ≥ 1: not measured/);
+  assertMatch(text, /Fast.+11\.5 +12 +MB\/s\n +goal ≥ 10 MB\/s, the same for all: NOT MET/);
+  assertMatch(text, /0 of 2 goals met/);
+  assertMatch(text, /TOO BUSY/);
+});
+
+Deno.test("a family that cannot be measured says so in each of its rows", async () => {
+  await using context = new Context(false);
+  const made = family({ floor: [[1], [1], [1]] });
+  const wanted = new Set(["floor", "slow"]);
+  const error = await assertRejects(() => runFamily(made, context, wanted, new Progress(3)));
+  const rows = failedRows(made, wanted, error);
+  assertEquals(rows.map(({ id, failed }) => [id, failed]), [
+    ["floor", "Nothing measures slow"],
+    ["slow", "Nothing measures slow"],
+  ]);
+});
+
+Deno.test("a row brings what it is compared with, and no more", () => {
+  const made = [family({}), { ...family({}), name: "again" }];
+  const chosen = (...names: string[]) =>
+    choose(made, new Set(names)).map(({ family, wanted }) => [family.name, ...wanted]);
+  assertEquals(chosen("slow"), [["made-up", "slow", "floor", "absent"]]);
+  assertEquals(chosen("again").map(([name]) => name), ["again"]);
+  assertThrows(() => chosen("slow", "quick"), TypeError, "no row quick");
+});
+
+Deno.test("the median lies in the middle, and the 99th percentile is a measurement", () => {
+  const hundred = Array.from({ length: 100 }, (_, index) => 100 - index);
+  assertEquals(distribution(hundred), { count: 100, p50: 50.5, p99: 99, min: 1, max: 100 });
+  assertEquals(distribution([7]), { count: 1, p50: 7, p99: 7, min: 7, max: 7 });
+  assertThrows(() => distribution([]), RangeError);
+});

@@ -1,0 +1,114 @@
+/** Builds a small Zig program or library of the benchmark, if what it is made of has changed. */
+
+import { findZig, ZIG_VERSION } from "../../zig/build.ts";
+
+const root = new URL("../..", import.meta.url).pathname.replace(/\/$/, "");
+const outputDirectory = `${root}/zig-out/bench`;
+/** For the Zig that comes with the project: the code must not depend on which machine built it. */
+const CODE = ["-OReleaseFast", "-mcpu=baseline", "-fstrip"] as const;
+
+/** What is built. */
+export interface ZigProgram {
+  /** What the file in `zig-out/bench/` is called. */
+  readonly name: string;
+  /** An executable, or a library for `Deno.dlopen`. */
+  readonly kind: "executable" | "library";
+  /**
+   * The file with `main`, or with the exports. It may import files beside it, `userfaultfd`, which is
+   * how the runtime's library talks to the kernel, and `floor`, which is `parts.zig`.
+   */
+  readonly main: URL;
+}
+
+const USERFAULTFD = `${root}/zig/src/userfaultfd.zig`;
+const PARTS = new URL("parts.zig", import.meta.url).pathname;
+
+function dirname(path: string): string {
+  return path.slice(0, path.lastIndexOf("/"));
+}
+
+/** The sources of a program, as paths. */
+function sources(program: ZigProgram): string[] {
+  const paths: string[] = [];
+  const folders = new Set([program.main.pathname, USERFAULTFD, PARTS].map(dirname));
+  for (const folder of folders) {
+    for (const entry of Deno.readDirSync(folder)) {
+      if (entry.isFile && entry.name.endsWith(".zig")) paths.push(`${folder}/${entry.name}`);
+    }
+  }
+  return paths.sort();
+}
+
+/** Says what a program would be built from; it is stale when that has changed. */
+async function fingerprint(program: ZigProgram): Promise<string> {
+  const parts = sources(program).map((path) => [path, Deno.readTextFileSync(path)]);
+  const whole = JSON.stringify([ZIG_VERSION, Deno.build.target, program.kind, CODE, parts]);
+  const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(whole));
+  return new Uint8Array(digest).toHex();
+}
+
+/**
+ * Builds a program unless it is there already.
+ *
+ * @param program What to build.
+ * @returns The path of the executable or library.
+ * @throws {Error} If the pinned Zig is not found, or does not compile it; the message has what it said.
+ */
+export async function buildZig(program: ZigProgram): Promise<string> {
+  // The fingerprint is in the name: whoever runs an older one keeps it, and nothing is half-written.
+  const stamp = (await fingerprint(program)).slice(0, 16);
+  const suffix = program.kind === "library" ? ".so" : "";
+  const path = `${outputDirectory}/${program.name}-${stamp}${suffix}`;
+  if (exists(path)) return path;
+  await Deno.mkdir(outputDirectory, { recursive: true });
+  const temporary = await Deno.makeTempDir({ dir: outputDirectory, prefix: ".build-" });
+  try {
+    await compile(program, `${temporary}/built`);
+    for (const entry of Deno.readDirSync(outputDirectory)) {
+      if (!entry.name.startsWith(`${program.name}-`)) continue;
+      await Deno.remove(`${outputDirectory}/${entry.name}`).catch(() => {});
+    }
+    await Deno.rename(`${temporary}/built`, path);
+  } finally {
+    await Deno.remove(temporary, { recursive: true });
+  }
+  return path;
+}
+
+function exists(path: string): boolean {
+  try {
+    return Deno.statSync(path).isFile;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
+}
+
+async function compile(program: ZigProgram, path: string): Promise<void> {
+  const kind = program.kind === "library" ? ["build-lib", "-dynamic", "-lc"] : ["build-exe"];
+  const imports = ["--dep", "userfaultfd"];
+  const { success, stderr } = await new Deno.Command(await findZig(), {
+    args: [
+      ...kind,
+      ...CODE,
+      ...imports,
+      "--dep",
+      "floor",
+      `-Mroot=${program.main.pathname}`,
+      ...CODE,
+      ...imports,
+      `-Mfloor=${PARTS}`,
+      ...CODE,
+      `-Muserfaultfd=${USERFAULTFD}`,
+      "--name",
+      program.name,
+      `-femit-bin=${path}`,
+      "--cache-dir",
+      `${root}/.zig-cache`,
+    ],
+    stdout: "null",
+    stderr: "piped",
+  }).output();
+  if (success) return;
+  throw new Error(`Cannot build ${program.name}:\n${new TextDecoder().decode(stderr)}`);
+}

@@ -1,0 +1,87 @@
+/** The machine that a run was made on, and whether it had time for it. */
+
+import { ZIG_VERSION } from "../zig/build.ts";
+
+/** What numbers depend on. */
+export interface Machine {
+  readonly cores: number;
+  readonly cpu: string;
+  readonly memoryMiB: number;
+  readonly kernel: string;
+  readonly deno: string;
+  readonly zig: string;
+  /** When the run began, in UTC. */
+  readonly date: string;
+}
+
+/** How busy the machine was with other things during a run. */
+export interface Busyness {
+  /** The share of all cores that this run used, 0 to 1. */
+  readonly own: number;
+  /** The share that other processes used. */
+  readonly others: number;
+  /** The share that the machine's host took away. */
+  readonly stolen: number;
+  /** Whether that is too much for the numbers to be trusted. */
+  readonly tooBusy: boolean;
+}
+
+/** The most that others may use, and that may be stolen, as shares of all cores. */
+const OTHERS_MOST = 0.05;
+const STOLEN_MOST = 0.02;
+
+/** @returns This machine. */
+export function machine(): Machine {
+  const cpu = /^model name\s*: (.+)$/m.exec(Deno.readTextFileSync("/proc/cpuinfo"));
+  return {
+    cores: navigator.hardwareConcurrency,
+    cpu: cpu?.[1] ?? Deno.build.arch,
+    memoryMiB: Math.round(Deno.systemMemoryInfo().total / 2 ** 20),
+    kernel: Deno.osRelease(),
+    deno: Deno.version.deno,
+    zig: ZIG_VERSION,
+    date: new Date().toISOString(),
+  };
+}
+
+/** Times since the machine was started, in ticks of the clock. */
+interface Ticks {
+  /** Of this process and those of its children that have ended. */
+  readonly own: number;
+  /** Of all processes. */
+  readonly used: number;
+  readonly stolen: number;
+  /** Of all cores, whatever they did. */
+  readonly all: number;
+}
+
+/** Watches the machine from its making on. */
+export class BusyWatch {
+  readonly #begin = readTicks();
+
+  /**
+   * How busy the machine was so far. To be asked when all processes of the run have ended: only then
+   * is their time known to be this run's.
+   *
+   * @returns The shares.
+   */
+  end(): Busyness {
+    const end = readTicks();
+    const share = (name: "own" | "used" | "stolen"): number =>
+      (end[name] - this.#begin[name]) / (end.all - this.#begin.all);
+    const [own, stolen] = [share("own"), share("stolen")];
+    const others = Math.max(share("used") - own, 0);
+    return { own, others, stolen, tooBusy: others > OTHERS_MOST || stolen > STOLEN_MOST };
+  }
+}
+
+function readTicks(): Ticks {
+  const total = /^cpu +(.+)$/m.exec(Deno.readTextFileSync("/proc/stat"))![1]!;
+  const [user, nice, system, idle, wait, irq, softirq, stolen] = total.split(" ").map(Number);
+  const used = user! + nice! + system! + irq! + softirq!;
+  // Behind the name in parentheses, which may have spaces: utime, stime, cutime and cstime are 14 to 17.
+  const self = Deno.readTextFileSync("/proc/self/stat");
+  const fields = self.slice(self.lastIndexOf(")") + 2).split(" ").slice(11, 15).map(Number);
+  const own = fields.reduce((sum, ticks) => sum + ticks, 0);
+  return { own, used, stolen: stolen!, all: used + idle! + wait! + stolen! };
+}

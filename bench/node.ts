@@ -1,0 +1,28 @@
+/** A node of the benchmark: does what the coordinator asks for by a line of stdin, and sleeps else. */
+
+import { run } from "../mod.ts";
+import { actions } from "./actions/mod.ts";
+import { serve } from "./serve.ts";
+import type { Ready } from "./served.ts";
+
+/** What a node says of itself when it has joined. */
+export interface NodeReady extends Ready {
+  readonly id: number;
+  readonly address: string;
+  readonly port: number;
+  /** How long joining took, in milliseconds. */
+  readonly joinMs: number;
+}
+
+if (import.meta.main) {
+  const start = performance.now();
+  await run(async (node) => {
+    const { id, address, port } = node;
+    const joinMs = performance.now() - start;
+    const ready: NodeReady = { pid: Deno.pid, id, address, port, joinMs };
+    await serve(ready, (name, args) => {
+      const action = actions[name as keyof typeof actions];
+      return (action as (node: unknown, args: unknown) => unknown)(node, args);
+    });
+  });
+}

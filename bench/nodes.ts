@@ -1,0 +1,144 @@
+/** Nodes as the coordinator of the benchmark sees them. */
+
+import type { Settings } from "../runtime/config.ts";
+import { SETTINGS } from "../runtime/config_table.ts";
+import type { Actions } from "./actions/mod.ts";
+import type { NodeReady } from "./node.ts";
+import { Served } from "./served.ts";
+
+/** Settings of the nodes of a cluster, by the names that programs give them. */
+export type NodeSettings = Readonly<Record<string, string | number | boolean>>;
+
+/**
+ * Tells settings that there are from those that other versions of the runtime have.
+ *
+ * @param name A setting's name.
+ * @returns Whether the runtime has it.
+ */
+export function hasSetting(name: string): boolean {
+  return Object.hasOwn(SETTINGS, name);
+}
+
+/** Settings as flags; a node would not notice one that it does not know. */
+function flags(settings: NodeSettings): string[] {
+  return Object.entries(settings).map(([name, value]) => {
+    if (!hasSetting(name)) throw new Error(`The runtime has no setting ${name}`);
+    const { flag } = SETTINGS[name as keyof Settings];
+    if (typeof value === "boolean") return value ? `--${flag}` : `--no-${flag}`;
+    return `--${flag}=${value}`;
+  });
+}
+
+/** A node in a process of its own. */
+export class BenchNode implements AsyncDisposable {
+  readonly #served: Served<NodeReady>;
+
+  private constructor(served: Served<NodeReady>) {
+    this.#served = served;
+  }
+
+  /**
+   * Starts a node.
+   *
+   * @param settings Its settings.
+   * @param directory The node that hosts the directory; none to host it.
+   * @returns The node, which has joined.
+   */
+  static async start(settings: NodeSettings, directory?: BenchNode): Promise<BenchNode> {
+    const role = directory === undefined
+      ? ["--directory"]
+      : ["--no-directory", `--directory-address=${directory.at}`];
+    const args = [...role, "--port=0", ...flags(settings)];
+    return new BenchNode(await Served.start<NodeReady>("node.ts", args));
+  }
+
+  /** What it said when it had joined. */
+  get ready(): NodeReady {
+    return this.#served.ready;
+  }
+
+  /** Where it listens. */
+  get at(): string {
+    return `${this.ready.address}:${this.ready.port}`;
+  }
+
+  /**
+   * Has it do something; one thing at a time.
+   *
+   * @param action What.
+   * @param args The action's arguments.
+   * @returns The action's result.
+   */
+  async run<Name extends keyof Actions>(
+    action: Name,
+    args: Parameters<Actions[Name]>[1],
+  ): Promise<Awaited<ReturnType<Actions[Name]>>> {
+    return await this.#served.ask(action, args) as Awaited<ReturnType<Actions[Name]>>;
+  }
+
+  /** Ends its process at once, whatever it has. */
+  async kill(): Promise<void> {
+    await this.#served.kill();
+  }
+
+  /** Has it leave, and waits for its process to end. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#served[Symbol.asyncDispose]();
+  }
+}
+
+/** Nodes of one cluster. */
+export class BenchCluster implements AsyncDisposable {
+  readonly #nodes: readonly BenchNode[];
+
+  private constructor(nodes: readonly BenchNode[]) {
+    this.#nodes = nodes;
+  }
+
+  /**
+   * Starts nodes.
+   *
+   * @param count How many, at least 1.
+   * @param settings The settings of all.
+   * @returns The cluster, once all have joined.
+   */
+  static async start(count: number, settings: NodeSettings = {}): Promise<BenchCluster> {
+    const directory = await BenchNode.start(settings);
+    const join = () => BenchNode.start(settings, directory);
+    const joining = Array.from({ length: count - 1 }, join);
+    const joined = await Promise.allSettled(joining);
+    const others = joined.filter((result) => result.status === "fulfilled")
+      .map(({ value }) => value);
+    const cluster = new BenchCluster([
+      directory,
+      ...others.sort((a, b) => a.ready.id - b.ready.id),
+    ]);
+    const failure = joined.find((result) => result.status === "rejected");
+    if (failure === undefined) return cluster;
+    await cluster[Symbol.asyncDispose]();
+    throw failure.reason;
+  }
+
+  /** All nodes, in order of their ids. */
+  get nodes(): readonly BenchNode[] {
+    return this.#nodes;
+  }
+
+  /**
+   * @param id A node's id: 1 is the directory's node, the home of every page.
+   * @returns The node.
+   */
+  node(id: number): BenchNode {
+    return this.#nodes[id - 1]!;
+  }
+
+  /** Ends all at once: nobody takes over what only one has. */
+  async kill(): Promise<void> {
+    await Promise.all(this.#nodes.map((node) => node.kill()));
+  }
+
+  /** Has all leave; the directory's node waits for the others. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all(this.#nodes.map((node) => node[Symbol.asyncDispose]()));
+  }
+}

@@ -1,0 +1,150 @@
+/** The programs are right, and the simulator counts what real nodes count. */
+
+import { assert, assertAlmostEquals, assertEquals, assertThrows } from "@std/assert";
+import { PROTOCOL } from "./mod.ts";
+import { type Network, networks } from "./network.ts";
+import { missBytes } from "./part.ts";
+import type { Context, Memory } from "./program.ts";
+import { measureLoopback, runReally } from "./real.ts";
+import { ratioOf } from "./report.ts";
+import { Salesman } from "./salesman.ts";
+import { runSerially } from "./serial.ts";
+import { simulate } from "./simulation.ts";
+import { makeSuite, type Size } from "./suite.ts";
+import { Timeline } from "./timeline.ts";
+
+const SMALL: Size = {
+  jacobi: { cells: 512, steps: 6 },
+  matrix: 192,
+  salesman: { cities: 9, taskDepth: 2 },
+};
+const FREE: Network = { name: "free", latencyUs: 0, bytesPerUs: Infinity, engineUs: 0, pageUs: 0 };
+const [LOOPBACK] = networks({ missUs: 40, scanPageUs: 2 });
+
+Deno.test("timeline: what is planned happens in order of time, then of planning", () => {
+  const timeline = new Timeline();
+  const happened: number[] = [];
+  for (let i = 0; i < 200; i++) {
+    const atUs = (i * 37) % 50;
+    timeline.at(atUs, () => happened.push(atUs * 1000 + i));
+  }
+  timeline.at(60, () => {
+    assertEquals(timeline.skip(70), false);
+    assertEquals(timeline.nowUs, 60);
+    timeline.at(65, () => happened.push(65_000));
+  });
+  timeline.at(70, () => assertEquals(timeline.skip(80), true));
+  timeline.run();
+  assertEquals(happened.length, 201);
+  assertEquals(happened, happened.toSorted((a, b) => a - b));
+  assertEquals(timeline.nowUs, 80);
+});
+
+for (const nodes of [1, 2, 5]) {
+  Deno.test(`simulated programs compute the right thing on ${nodes} nodes`, () => {
+    for (const program of makeSuite(SMALL)) {
+      const options = { program, nodes, network: LOOPBACK!, unitUs: 0.01, protocol: PROTOCOL };
+      const { counts } = simulate({ ...options, checked: true });
+      // Without computing, the same happens.
+      assertEquals(simulate(options).counts, counts, program.name);
+      const { misses, ...moved } = counts;
+      // Nobody wrote the edges of the plate, which are read.
+      assert(misses <= 2 || nodes > 1, program.name);
+      if (nodes === 1) assertEquals(moved, { messages: 0, bytes: 0, pages: 0 });
+      else assert(moved.messages > 0 && misses > 0, program.name);
+    }
+  });
+}
+
+Deno.test("one simulated node takes what its work takes, and many on a free network share it", () => {
+  for (const program of makeSuite(SMALL)) {
+    const { units } = runSerially(program, 1);
+    const options = { program, unitUs: 2, protocol: { ...PROTOCOL, holdTimeUs: 0 } };
+    const alone = simulate({ ...options, nodes: 1, network: LOOPBACK! });
+    // At its end a node asks its own engine whether all are there.
+    assertAlmostEquals(alone.us, units * 2, 1000, program.name);
+    const shared = simulate({ ...options, nodes: 4, network: FREE });
+    assert(shared.us < alone.us / 3, `${program.name}: ${shared.us} us of ${alone.us} us`);
+  }
+});
+
+Deno.test("a simulated node does not starve another that waits for its page", () => {
+  const program = new Salesman(11, 2);
+  const { units } = runSerially(program, 1);
+  for (const network of networks({ missUs: 40, scanPageUs: 2 })) {
+    const { us } = simulate({ program, nodes: 2, network, unitUs: 2, protocol: PROTOCOL });
+    assert(us < 0.75 * units * 2, `${network.name}: ${us} us of ${units * 2} us`);
+  }
+});
+
+Deno.test("a slower network makes no program faster", () => {
+  for (const program of makeSuite(SMALL).slice(0, 2)) {
+    let last = 0;
+    for (const network of [FREE, ...networks({ missUs: 40, scanPageUs: 2 }).slice(1)]) {
+      const { us } = simulate({ program, nodes: 3, network, unitUs: 0.001, protocol: PROTOCOL });
+      assert(us > last, `${program.name}, ${network.name}: ${us} us after ${last} us`);
+      last = us;
+    }
+  }
+});
+
+Deno.test("a wrong result is found", () => {
+  for (const program of makeSuite(SMALL)) {
+    const buffer = new ArrayBuffer(program.bytes);
+    const memory: Memory = { view: (Type, offset, length) => new Type(buffer, offset, length) };
+    const nobody = { rank: 0, nodes: 1, traced: false, computed: true };
+    const context: Context = { memory, base: 0, ...nobody };
+    assertThrows(() => program.check(context), Error);
+  }
+});
+
+Deno.test("salesman: the shortest tour is that of trying all", () => {
+  const program = new Salesman(7, 3);
+  const buffer = new ArrayBuffer(program.bytes);
+  const memory: Memory = { view: (Type, offset, length) => new Type(buffer, offset, length) };
+  const context: Context = { memory, base: 0, rank: 0, nodes: 1, traced: false, computed: true };
+  for (const _ of program.setup(context));
+  const distances = new Int32Array(buffer, 0, 7 * 7);
+  const shortest = (here: number, left: number[]): number =>
+    left.length === 0 ? distances[here * 7]! : Math.min(
+      ...left.map((city) =>
+        distances[here * 7 + city]! + shortest(city, left.filter((other) => other !== city))
+      ),
+    );
+  for (const _ of program.work(context));
+  program.check(context);
+  assertEquals(new Int32Array(buffer, 8192, 1)[0], shortest(0, [1, 2, 3, 4, 5, 6]));
+});
+
+for (const nodes of [1, 2]) {
+  Deno.test(`real nodes count what simulated ones do: ${nodes}`, async () => {
+    // What is read ahead, and handed over, depends on who is faster.
+    const protocol = { ...PROTOCOL, readAhead: false, migration: false };
+    const runs = await runReally(SMALL, nodes, ["--no-read-ahead", "--no-migration"]);
+    for (const [index, program] of makeSuite(SMALL).entries()) {
+      const real = runs[index]!.counts;
+      const options = { program, nodes, network: LOOPBACK!, unitUs: 0.01, protocol };
+      const { counts } = simulate(options);
+      const what = `${program.name}: ${JSON.stringify({ real, counts })}`;
+      if (nodes === 1) assertEquals(real, counts, what);
+      else if (!(program instanceof Salesman)) assert(ratioOf(real, counts) <= 1.2, what);
+      else {
+        // How tasks are dealt out depends on the cores; not what each may cost at most.
+        for (const { misses, messages } of [real, counts]) {
+          assert(misses >= 2 && misses <= 4 * program.tasks && messages >= 2 * misses, what);
+        }
+      }
+    }
+  });
+}
+
+Deno.test("real nodes compute the right thing with all that the protocol can do", async () => {
+  const runs = await runReally(SMALL, 3);
+  for (const { counts, ms } of runs) assert(counts.pages > 0 && ms > 0);
+});
+
+Deno.test("loopback: a miss takes longer than a page of a scan", async () => {
+  const { missUs, scanPageUs } = await measureLoopback();
+  assert(missUs > scanPageUs && scanPageUs > 0, `${missUs} us, ${scanPageUs} us`);
+  assert(missBytes(4096) > 4096);
+});

@@ -1,0 +1,172 @@
+/**
+ * The travelling salesman by branch and bound: tasks are the beginnings of tours, each node takes the
+ * next one from a counter that all share, and the shortest tour that anybody has found is the bound.
+ */
+
+import { PAGE_SIZE_DEFAULT_BYTES } from "../../runtime/limits.ts";
+import { Random } from "../../tests/simulator/random.ts";
+import { type Context, type Program, reads, type Steps, type Touch, writes } from "./program.ts";
+import { type Distances, nearestTour, tourLength, TourSearch } from "./tour_search.ts";
+
+/** How many cities are visited between two looks at the bound. */
+const SLICE_VISITS = 1000;
+const WORD_BYTES = Int32Array.BYTES_PER_ELEMENT;
+/** Draws maps on which the search has enough to do. */
+const MAP_SEED = 20;
+const MAP_SIDE = 10_000;
+
+/** The pages of the program: distances, the next task, and the shortest tour behind its length. */
+const DISTANCES = 0;
+const NEXT_TASK = PAGE_SIZE_DEFAULT_BYTES;
+const SHORTEST = 2 * PAGE_SIZE_DEFAULT_BYTES;
+
+/** A round tour. */
+export class Salesman implements Program {
+  readonly name = "salesman";
+  readonly size: string;
+  readonly unit = "cities visited";
+  readonly bytes = 3 * PAGE_SIZE_DEFAULT_BYTES;
+  readonly dependsOnData = true;
+  /** How many tasks there are. */
+  readonly tasks: number;
+  readonly #cities: number;
+  readonly #taskDepth: number;
+  /** The length of the shortest tour, once it was searched serially. */
+  #shortest: number | undefined;
+
+  /**
+   * @param cities How many cities, from 5 to 31.
+   * @param taskDepth How many of them a task says behind the first; at most 3.
+   */
+  constructor(cities: number, taskDepth: number) {
+    this.#cities = cities;
+    this.#taskDepth = taskDepth;
+    this.tasks = 1;
+    for (let depth = 1; depth <= taskDepth; depth++) this.tasks *= cities - depth;
+    this.size = `${cities} cities, ${this.tasks} tasks`;
+  }
+
+  *setup(context: Context): Steps {
+    if (context.rank !== 0) return;
+    const cities = this.#cities;
+    if (context.traced) {
+      const touches = [
+        writes(context.base + DISTANCES, cities ** 2 * WORD_BYTES),
+        writes(context.base + NEXT_TASK, WORD_BYTES),
+        writes(context.base + SHORTEST, (1 + cities) * WORD_BYTES),
+      ];
+      yield { kind: "work", touches, units: 0 };
+    }
+    const distances = drawDistances(cities);
+    this.#words(context, DISTANCES, cities ** 2).set(distances.table);
+    Atomics.store(this.#words(context, NEXT_TASK, 1), 0, 0);
+    const tour = nearestTour(distances);
+    this.#words(context, SHORTEST, 1 + cities).set([tourLength(distances, tour), ...tour]);
+  }
+
+  *work(context: Context): Steps {
+    const cities = this.#cities;
+    const { traced, base } = context;
+    if (traced) yield work([reads(base + DISTANCES, cities ** 2 * WORD_BYTES)]);
+    // A copy: the search reads it all the time, and it does not change.
+    const table = this.#words(context, DISTANCES, cities ** 2).slice();
+    const search = new TourSearch({ cities, table });
+    const next = this.#words(context, NEXT_TASK, 1);
+    for (;;) {
+      // V8 loads the word first, and then compares and exchanges it.
+      if (traced) {
+        yield work([reads(base + NEXT_TASK, WORD_BYTES), writes(base + NEXT_TASK, WORD_BYTES)]);
+      }
+      const task = Atomics.add(next, 0, 1);
+      if (task >= this.tasks) return;
+      search.start(taskPrefix(task, cities, this.#taskDepth));
+      yield* this.#search(context, search);
+    }
+  }
+
+  check(context: Context): void {
+    const distances = drawDistances(this.#cities);
+    const shortest = this.#shortest ??= searchAll(distances);
+    const [length, ...tour] = this.#words(context, SHORTEST, 1 + this.#cities);
+    if (length !== shortest) {
+      throw new Error(`The tour is ${length} long; one thread found ${shortest}`);
+    }
+    if (new Set(tour).size !== this.#cities || tourLength(distances, tour) !== length) {
+      throw new Error(`${tour} is no tour of length ${length}`);
+    }
+  }
+
+  /** Searches one task, a slice at a time. */
+  *#search(context: Context, search: TourSearch): Steps {
+    const { traced, base } = context;
+    const shortest = this.#words(context, SHORTEST, 1);
+    while (!search.finished) {
+      if (traced) yield work([reads(base + SHORTEST, WORD_BYTES)]);
+      const { visits, shorter } = search.advance(SLICE_VISITS, Atomics.load(shortest, 0));
+      if (traced) yield work([], visits);
+      if (shorter) yield* this.#publish(context, search);
+    }
+  }
+
+  /** Puts a tour where all see it, unless somebody has found a shorter one. */
+  *#publish(context: Context, search: TourSearch): Steps {
+    const name = "salesman/shortest";
+    yield { kind: "lock", name };
+    const { traced, base } = context;
+    const bytes = (1 + this.#cities) * WORD_BYTES;
+    const words = this.#words(context, SHORTEST, 1 + this.#cities);
+    if (traced) yield work([reads(base + SHORTEST, WORD_BYTES)]);
+    if (search.bound < Atomics.load(words, 0)) {
+      if (traced) yield work([writes(base + SHORTEST, bytes)]);
+      words.set(search.found, 1);
+      Atomics.store(words, 0, search.bound);
+    }
+    yield { kind: "unlock", name };
+  }
+
+  #words({ memory, base }: Context, offset: number, length: number): Int32Array {
+    return memory.view(Int32Array, base + offset, length);
+  }
+}
+
+function work(touches: readonly Touch[], units = 0): { kind: "work" } & {
+  touches: readonly Touch[];
+  units: number;
+} {
+  return { kind: "work", touches, units };
+}
+
+/** Cities at random on a square map, the same each time. */
+function drawDistances(cities: number): Distances {
+  const random = new Random(MAP_SEED);
+  const places = Array.from({ length: cities }, () => ({
+    x: random.below(MAP_SIDE),
+    y: random.below(MAP_SIDE),
+  }));
+  const table = new Int32Array(cities * cities);
+  for (const [a, from] of places.entries()) {
+    for (const [b, to] of places.entries()) {
+      table[a * cities + b] = Math.round(Math.hypot(from.x - to.x, from.y - to.y));
+    }
+  }
+  return { cities, table };
+}
+
+/** Searches all tours at one go; returns the length of the shortest. */
+function searchAll(distances: Distances): number {
+  const search = new TourSearch(distances);
+  search.start([0]);
+  while (!search.finished) search.advance(SLICE_VISITS, Infinity);
+  return search.bound;
+}
+
+/** The cities that the tours of a task begin with. */
+function taskPrefix(task: number, cities: number, taskDepth: number): number[] {
+  const left = Array.from({ length: cities - 1 }, (_, i) => i + 1);
+  const prefix = [0];
+  for (let depth = 0; depth < taskDepth; depth++) {
+    prefix.push(...left.splice(task % left.length, 1));
+    task = Math.floor(task / (left.length + 1));
+  }
+  return prefix;
+}

@@ -1,0 +1,145 @@
+/** What a node costs beside its work: to start, to be idle, to remember pages; and the memory test. */
+
+import { PAGE_SIZE_DEFAULT_BYTES as PAGE_BYTES } from "../../runtime/limits.ts";
+import { BenchCluster, BenchNode } from "../nodes.ts";
+import { cpuTimeUs, privateBytes } from "../proc.ts";
+import { atMost, type Family } from "../row.ts";
+import { type Ready, Served } from "../served.ts";
+
+/** How long nodes are watched that do nothing, in milliseconds. */
+const IDLE_MS = { full: 10_000, quick: 2_000 };
+/** The pages whose cost is measured: 4 GiB, or 256 MiB of a quick run or of a small machine. */
+const HELD_PAGES = { full: 1_048_576, quick: 65_536 };
+/** The memory that must be available for the large one, in bytes. */
+const HELD_NEEDS_BYTES = 10 * 2 ** 30;
+
+/** From the start of a process until its node has joined. */
+export const start: Family = {
+  name: "start",
+  rows: [
+    {
+      id: "start-to-joined",
+      title: "start of a process to joined",
+      unit: "ms",
+      against: [{ row: "start-deno" }],
+    },
+    { id: "join", title: "join alone", unit: "ms" },
+    { id: "start-deno", title: "start of a Deno process that does nothing", unit: "ms" },
+  ],
+  rounds: { full: 8, quick: 2, warmUp: true },
+  async open() {
+    const directory = await BenchNode.start({});
+    const joining = async () => {
+      const begin = performance.now();
+      await using node = await BenchNode.start({}, directory);
+      return { ms: performance.now() - begin, joinMs: node.ready.joinMs };
+    };
+    const startDeno = async (): Promise<number[]> => {
+      const begin = performance.now();
+      await using _process = await Served.start<Ready>("nothing.ts");
+      return [performance.now() - begin];
+    };
+    return {
+      take: {
+        "start-to-joined": async () => [(await joining()).ms],
+        "join": async () => [(await joining()).joinMs],
+        "start-deno": startDeno,
+      },
+      [Symbol.asyncDispose]: () => directory[Symbol.asyncDispose](),
+    };
+  },
+};
+
+/** Nodes that have worked, and then do nothing. */
+export const idle: Family = {
+  name: "idle",
+  rows: [{
+    id: "idle",
+    title: "CPU time of an idle node, the busiest of three, of a core",
+    unit: "%",
+    goal: atMost(0.5),
+  }],
+  rounds: { full: 1, quick: 1, warmUp: false },
+  async open(context) {
+    const cluster = await BenchCluster.start(3);
+    const pages = { first: 0, count: 1_024, stride: 1, value: 1 };
+    const ms = context.quick ? IDLE_MS.quick : IDLE_MS.full;
+    const take = async (): Promise<number[]> => {
+      for (const node of cluster.nodes) await node.run("writePages", pages);
+      const used = () => cluster.nodes.map(({ ready }) => cpuTimeUs(ready.pid));
+      await new Promise((resolve) => setTimeout(resolve, 1_000));
+      const [begin, before] = [performance.now(), used()];
+      await new Promise((resolve) => setTimeout(resolve, ms));
+      const [elapsedMs, after] = [performance.now() - begin, used()];
+      const shares = after.map((us, index) => (us - before[index]!) / (10 * elapsedMs));
+      return [Math.max(...shares)];
+    };
+    return { take: { idle: take }, [Symbol.asyncDispose]: () => cluster[Symbol.asyncDispose]() };
+  },
+};
+
+/** How many pages to hold. */
+function heldPages(quick: boolean): number {
+  const { available } = Deno.systemMemoryInfo();
+  return !quick && available >= HELD_NEEDS_BYTES ? HELD_PAGES.full : HELD_PAGES.quick;
+}
+
+/** What pages cost beside the memory that they are. */
+export const memory: Family = {
+  name: "memory",
+  rows: [
+    {
+      id: "memory-holder",
+      title: "memory for a page held, beside its bytes: at its holder",
+      unit: "B/page",
+    },
+    { id: "memory-home", title: "the same at the home, which does not hold it", unit: "B/page" },
+  ],
+  rounds: { full: 1, quick: 1, warmUp: false },
+  async open(context) {
+    const count = heldPages(context.quick);
+    context.notes.add(
+      `memory: heaps and page tables of a process after one node wrote ${count} pages, less before`,
+    );
+    const cluster = await BenchCluster.start(2, { size: String(count * PAGE_BYTES) });
+    // Both rows come from one filling; each page is touched once.
+    let filled: Promise<number[]> | undefined;
+    const fill = async (): Promise<number[]> => {
+      const bytes = () => cluster.nodes.map(({ ready }) => privateBytes(ready.pid));
+      const before = bytes();
+      await cluster.node(2).run("writePages", { first: 0, count, stride: 1, value: 1 });
+      return bytes().map((after, index) => (after - before[index]!) / count);
+    };
+    const of = (index: number) => async () => [(await (filled ??= fill()))[index]!];
+    return {
+      take: { "memory-home": of(0), "memory-holder": of(1) },
+      // To leave in good order would move all of it to the home first.
+      [Symbol.asyncDispose]: () => cluster.kill(),
+    };
+  },
+};
+
+/** The memory test, with three nodes. */
+export const memtest: Family = {
+  name: "memtest",
+  rows: [{ id: "memtest", title: "memory test of three nodes, from start to end", unit: "ms" }],
+  rounds: { full: 3, quick: 1, warmUp: false },
+  open() {
+    const program = new URL("../../examples/memtest.ts", import.meta.url).pathname;
+    const take = async (): Promise<number[]> => {
+      const begin = performance.now();
+      const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+        args: ["run", "-A", "--no-prompt", program],
+        stdin: "null",
+      }).output();
+      const ms = performance.now() - begin;
+      const text = new TextDecoder().decode(stdout);
+      if (success && text.trimEnd().endsWith("\nOK")) return [ms];
+      throw new Error(text + new TextDecoder().decode(stderr));
+    };
+    return Promise.resolve({
+      take: { memtest: take },
+      [Symbol.asyncDispose]: () => Promise.resolve(),
+    });
+  },
+};

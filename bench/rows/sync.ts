@@ -1,0 +1,140 @@
+/** What nodes do together beside sharing pages, with few pages cached and with many. */
+
+import { PAGE_SIZE_DEFAULT_BYTES as PAGE_BYTES } from "../../runtime/limits.ts";
+import type { Context } from "../context.ts";
+import { floorRounds, FLOORS } from "../floors.ts";
+import { BenchCluster } from "../nodes.ts";
+import { atMost, type Comparison, type Family, type OpenFamily } from "../row.ts";
+
+/** How often a round does each. */
+const TIMES = 50;
+/** The pages that each node has in the second family. */
+const CACHED_PAGES = 16_384;
+const NODES = 3;
+
+/**
+ * Rounds in which two nodes hand a permit to each other; the semaphores are at the directory's node.
+ *
+ * @param cluster Three nodes.
+ * @param blocks Whether both block their thread to wait.
+ * @returns Takes a round; resolves with microseconds a hand-off.
+ */
+export function handOffRounds(cluster: BenchCluster, blocks: boolean): () => Promise<number[]> {
+  const loop = { count: TIMES, blocks, offset: -1 };
+  const [mine, other] = blocks ? [1, 2] : [3, 4];
+  return async () => {
+    const turns = await Promise.all([
+      cluster.node(2).run("handOff", { ...loop, mine, other, begins: true }),
+      cluster.node(3).run("handOff", { ...loop, mine: other, other: mine, begins: false }),
+    ]);
+    return turns[0];
+  };
+}
+
+function rounds(context: Context, cluster: BenchCluster): OpenFamily["take"] {
+  return {
+    ...floorRounds(context),
+    "barrier": async () => {
+      const loop = { name: "bench", parties: NODES, count: TIMES };
+      const waits = cluster.nodes.map((node) => node.run("barrierLoop", loop));
+      return (await Promise.all(waits))[1]!;
+    },
+    "hand-off": handOffRounds(cluster, false),
+    "hand-off-blocking": handOffRounds(cluster, true),
+    "call": () => cluster.node(2).run("callLoop", { to: 3, count: TIMES }),
+  };
+}
+
+/** The rows, with something behind their names. */
+function rows(suffix: string, title: string): Family["rows"] {
+  const within = (limit: number): Comparison[] => [
+    { row: FLOORS.denoPolling.id, goal: atMost(limit) },
+  ];
+  const unit = "us";
+  return [
+    {
+      id: `hand-off${suffix}`,
+      title: `semaphore hand-off, acquire${title}`,
+      unit,
+      against: within(1.5),
+    },
+    {
+      id: `hand-off-blocking${suffix}`,
+      title: `semaphore hand-off, acquireSync${title}`,
+      unit,
+      against: within(1.5),
+    },
+    { id: `barrier${suffix}`, title: `barrier of three${title}`, unit, against: within(3) },
+    {
+      id: `call${suffix}`,
+      title: `remote call without arguments${title}`,
+      unit,
+      against: within(4),
+    },
+    FLOORS.denoPolling,
+    FLOORS.denoAsleep,
+  ];
+}
+
+const ROUNDS = { full: 20, quick: 5, warmUp: true };
+
+/** With no page cached. */
+export const sync: Family = {
+  name: "sync",
+  rows: rows("", ""),
+  rounds: ROUNDS,
+  async open(context) {
+    const cluster = await BenchCluster.start(NODES);
+    return {
+      take: rounds(context, cluster),
+      [Symbol.asyncDispose]: () => cluster[Symbol.asyncDispose](),
+    };
+  },
+};
+
+const CACHED = "-cached";
+
+/** With many pages cached at each node: none of them may matter. */
+export const syncCached: Family = {
+  name: "sync-cached",
+  rows: rows(CACHED, `, ${CACHED_PAGES} pages`),
+  rounds: ROUNDS,
+  async open(context) {
+    await using stack = new AsyncDisposableStack();
+    const size = String(CACHED_PAGES * PAGE_BYTES);
+    const cluster = stack.use(await BenchCluster.start(NODES, { size }));
+    const pages = { first: 0, count: CACHED_PAGES, stride: 1, value: 1 };
+    await cluster.node(1).run("writePages", pages);
+    for (const id of [2, 3]) await cluster.node(id).run("readPages", pages);
+    const take = Object.entries(rounds(context, cluster)).map(([id, round]) =>
+      [this.rows.some((row) => row.id === id) ? id : id + CACHED, round] as const
+    );
+    const owned = stack.move();
+    return {
+      take: Object.fromEntries(take),
+      [Symbol.asyncDispose]: () => owned.disposeAsync(),
+    };
+  },
+};
+
+/** Plain TCP, for itself. */
+export const tcp: Family = {
+  name: "tcp",
+  rows: [
+    FLOORS.zigSpinning,
+    FLOORS.zigBlocking,
+    FLOORS.denoPolling,
+    FLOORS.denoAsleep,
+    FLOORS.zigSpinningPage,
+    FLOORS.zigBlockingPage,
+    FLOORS.denoPollingPage,
+    FLOORS.denoAsleepPage,
+  ],
+  rounds: { full: 10, quick: 3, warmUp: true },
+  open(context) {
+    return Promise.resolve({
+      take: floorRounds(context),
+      [Symbol.asyncDispose]: () => Promise.resolve(),
+    });
+  },
+};

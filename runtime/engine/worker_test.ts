@@ -1,0 +1,54 @@
+import { assert, assertMatch, assertThrows } from "@std/assert";
+import { openLibrary } from "../../ffi/library.ts";
+import { NativeRegion } from "../../ffi/native.ts";
+import { resolveSettings } from "../config.ts";
+import { EngineClient } from "../engine_client.ts";
+import { TdsmError } from "../errors.ts";
+import { encodeSync, SYNC_MAX_BYTES } from "../protocol/sync_codec.ts";
+import { SyncOperation } from "../protocol/sync_messages.ts";
+import { Call } from "./calls.ts";
+import type { EngineNews, EngineStart } from "./news.ts";
+import { CallSlots } from "./ring.ts";
+
+/** Bounds a hang; nothing waits for it otherwise. */
+const GUARD_MS = 20_000;
+const WORKER = new URL("testdata/crashing_worker.ts", import.meta.url);
+
+/** Acquires a permit that nobody releases. */
+function acquire(key: bigint): Uint8Array {
+  const bytes = new Uint8Array(SYNC_MAX_BYTES);
+  const operation = SyncOperation.Acquire;
+  return bytes.slice(0, encodeSync({ kind: "sync", operation, ticket: 0, key }, bytes, 0));
+}
+
+for (const how of ["throw", "reject"] as const) {
+  Deno.test(`engine Worker: a thread that blocks is told of a fault that nobody catches (${how})`, async () => {
+    using library = openLibrary();
+    const options = { directory: true, port: 0, size: "1MiB" };
+    const { settings } = resolveSettings(options, undefined, () => undefined);
+    const slots = new CallSlots();
+    const worker = new Worker(WORKER, { type: "module" });
+    const news = Promise.withResolvers<EngineNews>();
+    worker.onmessage = ({ data }) => news.resolve(data);
+    worker.onerror = (event) => event.preventDefault();
+    const start: EngineStart = {
+      settings,
+      library: library.path,
+      slots: slots.buffer,
+      release: "test",
+    };
+    worker.postMessage(start);
+    const ready = await news.promise;
+    if (ready.kind !== "ready") throw new Error(`The engine does not start: ${ready.kind}`);
+    const client = new EngineClient(slots, NativeRegion.attach(library, ready));
+    worker.postMessage(how);
+    // While this thread blocks, nothing that the Worker posts arrives.
+    const limit = { timeoutMs: GUARD_MS, cancel: Call.SyncCancel };
+    for (let time = 1; time <= 2; time++) {
+      const error = assertThrows(() => client.block(Call.Sync, acquire(1n), limit), TdsmError);
+      assertMatch(error.message, /planted/, `call ${time}`);
+    }
+    assert(await client.close());
+    worker.terminate();
+  });
+}

@@ -1,0 +1,33 @@
+/** What becomes of a node whose engine fails itself. */
+
+import { assertEquals, assertMatch } from "@std/assert";
+import { Cluster } from "../cluster.ts";
+
+Deno.test("failed engine: one that can do nothing ends its process, though a thread of it asks again and again", async () => {
+  await using cluster = new Cluster();
+  const node = await cluster.host("--size=1MiB");
+  const asking = node.evaluate((node) => {
+    const libc = Deno.dlopen("libc.so.6", { close: { parameters: ["i32"], result: "i32" } });
+    for (const { name } of [...Deno.readDirSync("/proc/self/fd")]) {
+      try {
+        const target = Deno.readLinkSync(`/proc/self/fd/${name}`);
+        // Without it no fault can be read, nor refused.
+        if (target === "anon_inode:[userfaultfd]") libc.symbols.close(Number(name));
+      } catch (error) {
+        // That by which the folder was read.
+        if (!(error instanceof Deno.errors.NotFound)) throw error;
+      }
+    }
+    for (;;) {
+      try {
+        node.semaphore(1n).acquireSync();
+      } catch (error) {
+        console.error((error as Error).message);
+      }
+    }
+  });
+  asking.catch(() => {});
+  const { code, stderr } = await node.process.exit();
+  assertEquals(code, 1, stderr);
+  assertMatch(stderr, /^tdsm: error: Cannot .* \(\w+\)$/m);
+});

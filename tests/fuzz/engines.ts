@@ -1,0 +1,255 @@
+/**
+ * Throws messages at a live engine that were decoded, so that each is possible, but come from peers
+ * that say what they like. It never throws: whoever breaks the protocol is named by an event. What
+ * it wants done stays within the region, and what it says can be said on the wire.
+ */
+
+import { assert } from "@std/assert";
+import {
+  decodeFrame,
+  encodeMessage,
+  type FrameBounds,
+  MESSAGE_MAX_BYTES,
+} from "../../runtime/protocol/codec.ts";
+import { Engine, type EngineParts, type Input } from "../../runtime/protocol/engine.ts";
+import { DIRECTORY_NODE } from "../../runtime/protocol/home.ts";
+import { Content, type Message, type NodeId } from "../../runtime/protocol/messages.ts";
+import type { Output } from "../../runtime/protocol/output.ts";
+import { Access } from "../../runtime/protocol/page.ts";
+import type { Random } from "../simulator/random.ts";
+import { pick } from "./mutate.ts";
+import type { Target } from "./target.ts";
+
+const BOUNDS: FrameBounds = { pageCount: 24, pageSize: 4096, runPages: 8 };
+const HOLD_TIME_US = 100;
+const STEPS_MAX = 60;
+const NODES: readonly NodeId[] = [1, 2, 3, 4];
+const KINDS: readonly Message["kind"][] = [
+  "request",
+  "forward",
+  "invalidate",
+  "acknowledge",
+  "grant",
+  "done",
+  "peerLost",
+  "peerLostSeen",
+  "refused",
+  "leave",
+  "left",
+];
+
+const scratch = new Uint8Array(MESSAGE_MAX_BYTES);
+
+/**
+ * The engine.
+ *
+ * @param parts What it is made of; faulty ones to see that their faults are found.
+ * @returns The target.
+ */
+export function engineTarget(parts?: EngineParts): Target {
+  return {
+    name: "engine",
+    weight: 6,
+    try(random) {
+      const live = new LiveEngine(random, parts);
+      for (let steps = random.between(1, STEPS_MAX); steps > 0; steps--) live.step();
+      return live.violations === 0 ? "no violation" : "violation";
+    },
+  };
+}
+
+/** An engine among peers that answer it, and each other, as chance will have it. */
+class LiveEngine {
+  violations = 0;
+  readonly #random: Random;
+  readonly #self: NodeId;
+  readonly #engine: Engine;
+  /** Whom nothing more is heard of: they were given up. */
+  readonly #gone = new Set<NodeId>();
+  readonly #joined = new Set<NodeId>();
+  /** What the engine has said and nobody has answered. */
+  #said: { readonly to: NodeId; readonly message: Message }[] = [];
+  #now = 0;
+
+  constructor(random: Random, parts: EngineParts | undefined) {
+    this.#random = random;
+    this.#self = random.chance(60) ? DIRECTORY_NODE : 2;
+    this.#engine = new Engine({
+      self: this.#self,
+      pageCount: BOUNDS.pageCount,
+      runPages: BOUNDS.runPages,
+      holdTimeUs: pick([0, HOLD_TIME_US], random),
+      migration: random.chance(50),
+      readAhead: random.chance(50),
+      readAheadMinPages: 2,
+    }, parts);
+    for (const node of NODES) {
+      if (this.#self === DIRECTORY_NODE && node !== this.#self) this.#join(node);
+    }
+  }
+
+  step(): void {
+    this.#now += this.#random.below(HOLD_TIME_US);
+    const input = this.#input();
+    if (input !== undefined) this.#do(input);
+  }
+
+  #join(node: NodeId): void {
+    this.#joined.add(node);
+    this.#do({ kind: "peerJoined", node });
+  }
+
+  #input(): Input | undefined {
+    const random = this.#random;
+    const page = random.below(BOUNDS.pageCount);
+    const access = pick([Access.Read, Access.Write], random);
+    const roll = random.below(100);
+    if (roll < 20) return { kind: "fault", page, access };
+    if (roll < 23) {
+      const count = random.between(1, BOUNDS.pageCount - page);
+      return { kind: "fetch", first: page, count, access };
+    }
+    if (roll < 27) return { kind: "tick" };
+    if (roll < 30) {
+      const awaited = this.#engine.awaitedPages;
+      // Whoever says so too early, or of a page that nobody waits for, is wrong, and does no harm.
+      return { kind: "resumed", page: awaited.length > 0 ? pick(awaited, random) : page };
+    }
+    if (roll < 31) return { kind: "leave" };
+    if (roll < 33 && this.#self === DIRECTORY_NODE) {
+      return { kind: "renew", first: page, count: BOUNDS.pageCount - page };
+    }
+    if (roll < 35 && this.#self === DIRECTORY_NODE) {
+      const node = pick(NODES.slice(1), random);
+      this.#gone.add(node);
+      return { kind: "peerLost", node };
+    }
+    return roll < 70 ? this.#answer() : this.#anything();
+  }
+
+  /** What a peer might say to something that it was told, more or less. */
+  #answer(): Input | undefined {
+    const random = this.#random;
+    if (this.#said.length === 0) return undefined;
+    const [{ to, message }] = this.#said.splice(random.below(this.#said.length), 1) as [
+      { to: NodeId; message: Message },
+    ];
+    const run = "count" in message ? message : this.#run();
+    const { first } = run;
+    const request = "request" in message ? message.request : 1;
+    const count = random.chance(80) ? run.count : random.between(1, run.count);
+    const from = random.chance(90) ? to : pick(NODES, random);
+    switch (message.kind) {
+      case "request":
+      case "forward": {
+        // The one that is asked grants, or the one that asked says that it has what it wanted.
+        const access = random.chance(90) ? message.access : Access.Write;
+        return this.#from(from, this.#grant(first, count, request, access));
+      }
+      case "invalidate":
+      case "grant": {
+        const lost = random.chance(5);
+        return this.#from(from, { kind: "done", first, count: run.count, request, lost });
+      }
+      case "peerLost":
+        return this.#from(from, { kind: "peerLostSeen", node: message.node });
+      default:
+        return this.#anything();
+    }
+  }
+
+  /** Whatever can be decoded, from whoever is connected. */
+  #anything(): Input | undefined {
+    const random = this.#random;
+    const { first, count } = this.#run();
+    const request = random.chance(90) ? random.between(0, 8) : 0xffff_ffff;
+    const access = pick([Access.Read, Access.Write], random);
+    const requester = pick(NODES, random);
+    const node = requester;
+    const invalidated = this.#list();
+    const from = pick(NODES, random);
+    const kind = pick(KINDS, random);
+    const message = ((): Message => {
+      switch (kind) {
+        case "request":
+          return { kind, access, first, count, request };
+        case "forward":
+          return { kind, access, first, count, requester, request, invalidated };
+        case "invalidate":
+        case "refused":
+          return { kind, first, count, requester, request };
+        case "acknowledge":
+          return { kind, first, count, request };
+        case "grant":
+          return this.#grant(first, count, request, access);
+        case "done":
+          return { kind, first, count, request, lost: random.chance(20) };
+        case "peerLost":
+        case "peerLostSeen":
+          return { kind, node };
+        case "leave":
+        case "left":
+          return { kind };
+      }
+    })();
+    return this.#from(from, message);
+  }
+
+  #grant(first: number, count: number, request: number, access: Access): Message {
+    const content = pick(Object.values(Content), this.#random);
+    const lostNode = content === Content.Lost ? pick(NODES, this.#random) : 0;
+    const invalidated = this.#random.chance(70) ? [] : this.#list();
+    return { kind: "grant", access, content, first, count, request, invalidated, lostNode };
+  }
+
+  #run(): { first: number; count: number } {
+    const first = this.#random.below(BOUNDS.pageCount);
+    const most = Math.min(BOUNDS.runPages, BOUNDS.pageCount - first);
+    return { first, count: this.#random.between(1, most) };
+  }
+
+  #list(): NodeId[] {
+    return Array.from({ length: this.#random.below(4) }, () => pick(NODES, this.#random));
+  }
+
+  /** Only of those who are connected, and not given up, anything is heard. */
+  #from(from: NodeId, message: Message): Input | undefined {
+    if (from === this.#self || this.#gone.has(from)) return undefined;
+    if (this.#self === DIRECTORY_NODE && !this.#joined.has(from)) return undefined;
+    return { kind: "message", from, message };
+  }
+
+  #do(input: Input): void {
+    const { operations, messages, events } = this.#engine.step(input, this.#now);
+    this.#check({ operations, messages, events });
+    this.#said.push(...messages);
+    const broken = events.filter((event) => event.kind === "violation").map(({ node }) => node);
+    for (const event of events) {
+      if (event.kind === "peerGone" || event.kind === "nodeLeft") this.#gone.add(event.node);
+    }
+    for (const node of broken) this.#expel(node);
+  }
+
+  /** As the host does: who broke the protocol is heard no more, and at the directory it is lost. */
+  #expel(node: NodeId): void {
+    this.violations++;
+    if (node === this.#self) return;
+    this.#gone.add(node);
+    if (this.#self === DIRECTORY_NODE) this.#do({ kind: "peerLost", node });
+  }
+
+  #check({ operations, messages }: Output): void {
+    for (const { first, count } of operations) {
+      assert(count >= 1 && first >= 0 && first + count <= BOUNDS.pageCount, `${first}+${count}`);
+    }
+    for (const { to, message } of messages) {
+      assert(to !== this.#self, "says something to itself");
+      const data = message.kind === "grant" && message.content === Content.Data;
+      const payloadBytes = data ? message.count * BOUNDS.pageSize : 0;
+      const size = encodeMessage(message, payloadBytes, scratch, 0);
+      const decoded = decodeFrame(scratch, 0, size, BOUNDS);
+      if (decoded.kind !== "message") throw new Error(`Says what nobody takes: ${message.kind}`);
+      assert(JSON.stringify(decoded.message) === JSON.stringify(message), "is heard as another");
+    }
+  }
+}

@@ -1,0 +1,68 @@
+/**
+ * Corners that a schedule can get into: things that more than one step has to do with, so that no
+ * single input tells of them.
+ */
+
+import type { TableShape } from "./coverage.ts";
+
+/** One column for tables that are lists. */
+export const TIMES = "times";
+
+/** The corners, and what is said of each. */
+const CORNERS = [
+  /** One grant carried the bytes of several pages. */
+  "dataRun",
+  /** Fewer pages were granted than were asked for. */
+  "trimmedRun",
+  /** A node that asked to write its copy lost that copy first, and got bytes instead. */
+  "upgradeRace",
+  /** A fault was read when its page was mapped already, or in another window only. */
+  "staleFault",
+  /** The bytes of a grant had no place to go, since nobody waited for them any more. */
+  "dataRejected",
+  /** A grant came for a request that was answered already. */
+  "lateGrant",
+  /** An acknowledgement came of which nothing depended any more, since its sender was gone. */
+  "lateAcknowledge",
+  /** A walk came to the unmapped first page of what was asked for ahead of it. */
+  "tripwireFault",
+  /** Another node wanted such a page before the walk came to it. */
+  "tripwireDemanded",
+  /** A page was seen to migrate that was not known to. */
+  "migrationProven",
+  /** A page of which no hand-overs were left was seen to migrate still. */
+  "migrationProvenAgain",
+  /** A page that was known to migrate was not written by who read it. */
+  "migrationDisproved",
+  /** A page that migrates was granted to read, since no hand-overs were left. */
+  "handOversSpent",
+  /** A node joined while others worked. */
+  "lateJoin",
+  /** A node left, and everybody else went on. */
+  "left",
+  /** The home took over pages that only a leaving node had. */
+  "leaveTakeover",
+  /** A node died. */
+  "died",
+  /** A grant was cut off with the death of its sender. */
+  "grantCut",
+  /** Another copy was sent in place of one whose node had died. */
+  "resourcedRead",
+  /** The bytes of a copy that was dropped already were sent in place of those of a dead node. */
+  "resourcedWrite",
+  /** A thread's page was lost with the node that had its only copy. */
+  "lostPage",
+  /** Pages that were lost were given out again, as zeros. */
+  "renewed",
+] as const;
+
+/** The name of a corner. */
+export type Corner = typeof CORNERS[number];
+
+/** How often each corner was reached. */
+export const CORNERS_SHAPE: TableShape<Corner, typeof TIMES> = {
+  title: "corner",
+  rows: CORNERS,
+  columns: [TIMES],
+  never: [],
+};

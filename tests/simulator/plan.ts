@@ -1,0 +1,97 @@
+/**
+ * What a seed decides before anything happens: a cluster, its programs, and who comes and goes when.
+ */
+
+import { PAGE_WORDS } from "./mmu.ts";
+import type { SimulatedNode, Thread } from "./node.ts";
+import type { Operation } from "./operation.ts";
+import type { Random } from "./random.ts";
+import type { World, WorldOptions } from "./world.ts";
+
+/** Something that happens once, from some step on. */
+export type Incident =
+  & { readonly step: number }
+  & (
+    | { readonly kind: "join" | "leave" | "kill" | "openWindow"; readonly node: SimulatedNode }
+    | { readonly kind: "renew"; readonly first: number; readonly count: number }
+    /** A node dies that is to send bytes, as soon as there is one; for a write that others drop copies for, or any. */
+    | { readonly kind: "killSource"; readonly shared: boolean }
+  );
+
+/** @returns The protocol's settings, drawn at random. */
+export function makeSettings(
+  random: Random,
+): Omit<WorldOptions, "pageCount" | "threads" | "checked"> {
+  return {
+    runPages: random.between(1, 8),
+    // None, about as long as a message takes, or longer than most else.
+    holdTimeUs: [0, random.between(1, 60), 10_000][random.below(3)]!,
+    migration: random.chance(50),
+    readAhead: random.chance(50),
+    readAheadMinPages: random.between(1, 4),
+    preemptPercent: random.chance(50) ? 0 : 20,
+  };
+}
+
+/** @returns A thread that has not begun, through one window or another. */
+export function makeThread(random: Random, program: readonly Operation[]): Thread {
+  const pace = random.chance(20) ? random.between(1, 4) : 8;
+  return { program, pace, registers: [], next: 0, window: 0, blocked: false };
+}
+
+function makeProgram(random: Random, pageCount: number, length: number): Operation[] {
+  const program: Operation[] = [];
+  while (program.length < length) {
+    const page = random.below(pageCount);
+    const kind = (["read", "read", "write", "add"] as const)[random.below(4)]!;
+    const word = random.below(PAGE_WORDS);
+    const walk = random.chance(30) ? random.between(2, pageCount) : 1;
+    if (random.chance(4)) {
+      program.push({ kind: "fetch", page, count: random.between(1, pageCount - page) });
+    }
+    for (let next = page; next < Math.min(page + walk, pageCount); next++) {
+      program.push({ kind, page: next, word, value: 1 + random.below(1_000_000), expected: 0 });
+    }
+  }
+  return program;
+}
+
+/** @returns A cluster, drawn at random. */
+export function makeOptions(random: Random): WorldOptions {
+  const pageCount = random.between(1, 6);
+  const length = random.between(2, 10);
+  const threads: Thread[][] = [];
+  for (let nodes = random.between(2, 5); nodes > 0; nodes--) {
+    const own: Thread[] = [];
+    for (let count = random.between(1, 3); count > 0; count--) {
+      own.push(makeThread(random, makeProgram(random, pageCount, length)));
+    }
+    threads.push(own);
+  }
+  return { pageCount, threads, checked: true, ...makeSettings(random) };
+}
+
+/** @returns What happens to the nodes of a cluster, the last first. */
+export function makeIncidents(random: Random, { nodes, pageCount }: World): Incident[] {
+  const incidents: Incident[] = [];
+  const deaths = random.chance(40);
+  for (const node of nodes) {
+    if (random.chance(20)) incidents.push({ step: random.below(100), kind: "openWindow", node });
+    if (node.id === 1) continue;
+    const step = random.chance(75) ? 0 : random.below(80);
+    incidents.push({ step, kind: "join", node });
+    if (deaths && random.chance(40)) {
+      incidents.push({ step: step + random.below(150), kind: "kill", node });
+    }
+    if (random.chance(30)) incidents.push({ step: step + random.below(100), kind: "leave", node });
+  }
+  for (let kills = deaths ? random.below(3) : 0; kills > 0; kills--) {
+    incidents.push({ step: random.below(150), kind: "killSource", shared: random.chance(60) });
+  }
+  for (let renewals = deaths ? random.below(6) : 0; renewals > 0; renewals--) {
+    const first = random.below(pageCount);
+    const count = random.between(1, pageCount - first);
+    incidents.push({ step: random.below(250), kind: "renew", first, count });
+  }
+  return incidents.sort((a, b) => b.step - a.step);
+}

@@ -1,0 +1,129 @@
+/** Runs a soak: starts its nodes, follows their rounds, and watches how much memory they use. */
+
+import { Cluster, type TestProcess } from "../cluster.ts";
+import type { RoundReport } from "./node.ts";
+import { NODES } from "./operations.ts";
+
+/** How a soak is run. */
+export interface SoakOptions {
+  /** What its operations depend on. */
+  readonly seed: number;
+  /** How long it takes, without its last round. */
+  readonly durationMs: number;
+  /** More flags for the directory's node. */
+  readonly flags?: readonly string[];
+  /** Is told of rounds that are done. */
+  readonly progress?: (report: RoundReport) => void;
+  /** The round in which a byte is changed that must not be, to see that it is found. */
+  readonly plantedRound?: number;
+}
+
+/** How much memory a node used, in bytes. */
+export interface MemoryUse {
+  /** After warming up. */
+  readonly first: number;
+  /** At the end. */
+  readonly last: number;
+  /** All that was seen, one after the other. */
+  readonly samples: readonly number[];
+}
+
+/** What came of a soak. */
+export interface SoakResult {
+  readonly rounds: number;
+  /** Over all nodes. */
+  readonly operations: number;
+  /** Over all nodes. */
+  readonly pagesReceived: number;
+  /** Of each node the memory of its own, without the region, in bytes. */
+  readonly memory: readonly MemoryUse[];
+}
+
+const NODE = new URL("node.ts", import.meta.url).pathname;
+/** The samples of memory of a soak. */
+const SAMPLES = 40;
+/** The samples that one median is of. */
+const MEDIAN_SAMPLES = 8;
+
+/**
+ * Runs a soak.
+ *
+ * @param options How.
+ * @returns What came of it.
+ * @throws {Error} Where the region was not what it should be, or a node did not end well; with all
+ * that was printed.
+ */
+export async function runSoak(options: SoakOptions): Promise<SoakResult> {
+  const { seed, durationMs, flags = [], progress, plantedRound } = options;
+  await using cluster = new Cluster();
+  const planted = plantedRound === undefined ? {} : { SOAK_PLANTED_ROUND: String(plantedRound) };
+  const env = { SOAK_SEED: String(seed), SOAK_MS: String(durationMs), ...planted };
+  const start = (...flags: string[]): TestProcess =>
+    cluster.spawn("soak", { args: ["run", "-A", "--no-prompt", NODE, ...flags], env });
+  const first = start("--directory", "--port=0", "--size=16MiB", ...flags);
+  const [, at] = await first.untilPrinted(/"at":"([^"]+)"/);
+  const nodes = [first];
+  while (nodes.length < NODES) {
+    const node = start(`--directory-address=${at}`);
+    await node.untilPrinted(/"at"/);
+    nodes.push(node);
+  }
+  const samples: number[][] = nodes.map(() => []);
+  const begin = performance.now();
+  for (let round = 0; !nodes.some(hasEnded); round++) {
+    const report = await nodes[0]!.until(`round ${round}`, () => lastReport(nodes[0]!, round));
+    if (report === "end") break;
+    progress?.(report);
+    round = report.round;
+    const due = (performance.now() - begin) / durationMs * SAMPLES;
+    if (samples[0]!.length > due) continue;
+    const used = await Promise.all(nodes.map(privateBytes));
+    used.forEach((bytes, index) => samples[index]!.push(bytes));
+  }
+  for (const node of nodes) {
+    const { code, stdout, stderr } = await node.exit();
+    const good = code === 0 && stdout.includes(`"equal":true`);
+    if (!good) throw new Error(`A node ended with code ${code}:\n${stdout.slice(-300)}\n${stderr}`);
+  }
+  const reports = nodes.map(reportsOf).map((reports) => reports.at(-1)!);
+  return {
+    rounds: reports[0]!.round + 1,
+    operations: reports.reduce((sum, { operations }) => sum + operations, 0),
+    pagesReceived: reports.reduce((sum, { pagesReceived }) => sum + pagesReceived, 0),
+    memory: samples.map((used) => ({
+      samples: used,
+      first: median(used.slice(0, 2 * MEDIAN_SAMPLES).slice(-MEDIAN_SAMPLES)),
+      last: median(used.slice(-MEDIAN_SAMPLES)),
+    })),
+  };
+}
+
+function hasEnded({ stdout }: TestProcess): boolean {
+  return stdout.includes(`"equal"`);
+}
+
+function reportsOf({ stdout }: TestProcess): RoundReport[] {
+  return stdout.split("\n").filter((line) => line.startsWith(`{"round"`) && line.endsWith("}"))
+    .map((line) => JSON.parse(line));
+}
+
+/** What a node said last, once it has done a round. */
+function lastReport(node: TestProcess, round: number): RoundReport | "end" | undefined {
+  if (hasEnded(node)) return "end";
+  const at = node.stdout.lastIndexOf(`{"round"`);
+  const end = node.stdout.indexOf("\n", at);
+  if (at < 0 || end < 0) return undefined;
+  const report = JSON.parse(node.stdout.slice(at, end)) as RoundReport;
+  return report.round >= round ? report : undefined;
+}
+
+/** The memory of a process that is neither a file's nor shared, as the region is. */
+async function privateBytes(process: TestProcess): Promise<number> {
+  const status = await process.proc("status");
+  return 1024 * Number(/^RssAnon:\s+(\d+) kB$/m.exec(status)?.[1] ?? NaN);
+}
+
+function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  return sorted[Math.floor(sorted.length / 2)] ?? NaN;
+}
