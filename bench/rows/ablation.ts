@@ -30,6 +30,7 @@ const SWITCHES: readonly Variant[] = [
   { name: "migration", settings: { migration: false } },
   { name: "polling", settings: { pollTimeUs: 0 } },
   { name: "hold", settings: { holdTimeUs: 0 } },
+  { name: "checksums", settings: { checksums: false } },
 ];
 
 /** What can be switched off in this runtime, one by one. */

@@ -465,7 +465,8 @@ Deno.test("Driver surrenders a held page as soon as the thread that waited for i
     from: 1,
     message: { kind: "invalidate", first: 5, count: 1, requester: 3, request: 9 },
   });
-  for (let turns = bench.driver.counters.turns; bench.driver.counters.turns < turns + 5;) {
+  const { turns } = bench.driver.counters;
+  while (bench.driver.counters.turns < turns + 5) {
     await new Promise((resolve) => setImmediate(resolve));
   }
   assert(!bench.log.includes("acknowledge to 3"));

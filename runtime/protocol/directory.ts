@@ -162,6 +162,13 @@ export class Directory {
     this.#advanceLeaving(node);
   }
 
+  /** Goes on with what leaving nodes wait for. */
+  advanceLeaving(): void {
+    for (const node of [...this.leaving.keys()]) {
+      if (this.leaving.has(node)) this.#advanceLeaving(node);
+    }
+  }
+
   /** The requester has a copy from now on. */
   protected addSharer(page: number, node: NodeId): void {
     this.holders.add(page, node);
@@ -291,7 +298,7 @@ export class Directory {
       this.waiting = this.waiting.filter((other) => other !== candidate);
       this.#start(candidate);
     }
-    this.#advanceAllLeaving();
+    this.advanceLeaving();
   }
 
   /** A node died while a transaction is under way. */
@@ -388,12 +395,6 @@ export class Directory {
   /** A node is gone: others that want to leave may be the only ones now to have a page. */
   #reconsiderLeaving(): void {
     for (const node of [...this.leaving.keys()]) this.leaving.set(node, 0);
-    this.#advanceAllLeaving();
-  }
-
-  #advanceAllLeaving(): void {
-    for (const node of [...this.leaving.keys()]) {
-      if (this.leaving.has(node)) this.#advanceLeaving(node);
-    }
+    this.advanceLeaving();
   }
 }

@@ -181,7 +181,10 @@ export class Engine {
         if (this.directory === undefined) return this.#violation(from, message);
         return this.#receiveAsHome(this.directory, from, message);
       case "grant":
-        return this.cache.grant(from, message, now);
+        this.cache.grant(from, message, now);
+        // A grant that is final is followed by no `done` at which the home would look for what is next.
+        if (from === this.#self) this.directory?.advanceLeaving();
+        return;
       case "acknowledge":
         return this.cache.acknowledge(from, message, now);
       case "forward":

@@ -1,6 +1,6 @@
 /**
  * The bytes of messages about semaphores, barriers and mutexes. A permit that goes from one node to
- * another is two frames of 32 bytes, and waits for nothing here: as with pages, encoding allocates
+ * another is two frames of 44 bytes, and waits for nothing here: as with pages, encoding allocates
  * nothing (but for a name), and every field is checked before anything is made of it.
  */
 

@@ -217,3 +217,28 @@ Deno.test("a requester that dies before a sharer gave up its copy leaves it that
   assertEquals(cluster.node(1).directory!.copies(0), { owner: 3, nodes: [3] });
   assertFalse(cluster.node(1).directory!.busy(0));
 });
+
+Deno.test("a node leaves though a request of the home covers what is to be taken over", () => {
+  const cluster = new Cluster(4, { runPages: 2, holdTimeUs: 50 });
+  // The home has pages 0 and 1 to read, and nobody else has; page 0 it holds.
+  cluster.step(2, { kind: "fetch", first: 0, count: 2, access: Access.Write });
+  cluster.flush();
+  cluster.access(1, 0, Access.Read);
+  cluster.access(1, 1, Access.Read);
+  cluster.step(1, { kind: "peerLost", node: 2 });
+  cluster.flush();
+  cluster.step(1, { kind: "resumed", page: 1 });
+  // A read of page 0 waits for the hold, and the home's own request for both waits for that read.
+  cluster.access(3, 0, Access.Read);
+  cluster.step(1, { kind: "fetch", first: 0, count: 2, access: Access.Write });
+  cluster.access(4, 1, Access.Write);
+  cluster.step(4, { kind: "leave" });
+  cluster.flush();
+  assertFalse(cluster.log.includes("left 1>4"));
+  // Now the home grants page 0 to itself, and nothing is to be said about it.
+  cluster.step(1, { kind: "peerLost", node: 3 });
+  cluster.flush();
+  assertEquals(cluster.node(1).state(0), Exclusive);
+  assert(cluster.log.includes("left 1>4"));
+  assertEquals(cluster.node(1).directory!.copies(1), { owner: 1, nodes: [1] });
+});
