@@ -126,7 +126,9 @@ export class SequenceDetector {
    * @param count How many.
    */
   taken(first: number, count: number): void {
-    const index = this.#sequences.findIndex(({ next, end }) => next < first + count && first < end);
+    const index = this.#sequences.findIndex(({ next, end }) =>
+      next < end && next < first + count && first < end
+    );
     if (index >= 0) this.#sequences.splice(index, 1);
   }
 

@@ -77,6 +77,7 @@ export function checkQuiescence(state: ModelState): void {
   if (active.length > 0 || waiting.length > 0) fail("the home has transactions that never end");
   if (leaving.length > 0) fail("a node may never leave");
   for (const [index, { status, blocked, cache }] of state.nodes.entries()) {
+    if (status === "leaving") fail(`node ${index + 1} may never leave`);
     if (status !== "live") continue;
     if (blocked !== undefined) fail(`node ${index + 1} waits for ever for page ${blocked.page}`);
     if (cache.pending.length > 0 || cache.deferred.length > 0) {

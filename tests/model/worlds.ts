@@ -13,6 +13,7 @@ export interface World {
 const NOBODY_GOES = { count: 0, kinds: [] } as const;
 const ONE_DIES = { count: 1, kinds: ["die"] } as const;
 const ONE_LEAVES = { count: 1, kinds: ["leave"] } as const;
+const ONE_GOES = { count: 1, kinds: ["die", "leave"] } as const;
 const TWO_GO = { count: 2, kinds: ["die", "leave"] } as const;
 
 function world(
@@ -75,6 +76,23 @@ export const LARGE_WORLDS: readonly World[] = [
   world("2x2 with everything", 2, 2, { migration: true, readAhead: true, departures: ONE_DIES }),
   world("3x1 migrating and two that die or leave", 3, 1, {
     migration: true,
+    departures: TWO_GO,
+    holds: false,
+  }),
+  world("2x2 with everything, one that dies or leaves, and a renewal", 2, 2, {
+    migration: true,
+    readAhead: true,
+    departures: ONE_GOES,
+    renewals: 1,
+  }),
+  world("3x1 with everything, two that die or leave, and a renewal", 3, 1, {
+    migration: true,
+    departures: TWO_GO,
+    renewals: 1,
+  }),
+  world("3x2 with everything, and two that die or leave", 3, 2, {
+    migration: true,
+    readAhead: true,
     departures: TWO_GO,
     holds: false,
   }),
