@@ -24,6 +24,7 @@ export class Barrier {
   /** How many must arrive. */
   readonly parties: number;
   readonly #client: SyncClient;
+  readonly #what: string;
 
   /**
    * Made by `node.barrier`.
@@ -36,6 +37,7 @@ export class Barrier {
     this.#client = client;
     this.name = name;
     this.parties = parties;
+    this.#what = `wait at barrier ${JSON.stringify(name)} of ${parties} parties`;
   }
 
   /**
@@ -63,10 +65,6 @@ export class Barrier {
     const { Arrive: operation } = SyncOperation;
     const { name, parties: count } = this;
     return this.#passed(this.#client.askSync({ operation, name, count }, this.#what, options));
-  }
-
-  get #what(): string {
-    return `wait at barrier ${JSON.stringify(this.name)} of ${this.parties} parties`;
   }
 
   #passed(reply: SyncReply): boolean {

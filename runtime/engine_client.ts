@@ -53,6 +53,11 @@ export class EngineClient {
   /** Remote calls that came while this thread was blocked. */
   #unserved: RingRecord[] = [];
   #failure: TdsmError | undefined;
+  /** What ends a wait for answers goes on with; made once. */
+  readonly #listenOn = (): void => {
+    this.#listening = false;
+    this.#listen();
+  };
   /** Takes remote calls that this thread is to serve. */
   #serve: ((id: number, payload: Uint8Array) => void) | undefined;
 
@@ -115,6 +120,21 @@ export class EngineClient {
   }
 
   /**
+   * Asks the engine, and goes on.
+   *
+   * @param call What.
+   * @param payload With what.
+   * @param answered Takes the answer's bytes, sometime; nothing where the node cannot go on.
+   */
+  tell(call: Call, payload: Uint8Array, answered: (answer: Uint8Array) => void): void {
+    const id = this.#newCall();
+    this.#failIfEnded();
+    if (this.#failure !== undefined) return;
+    this.#waiters.set(id, { resolve: answered, reject: () => {} });
+    this.#send(call, id, payload);
+  }
+
+  /**
    * Asks the engine, and blocks this thread until it answers, however long that takes.
    *
    * @param call What.
@@ -131,14 +151,13 @@ export class EngineClient {
   post(call: Call, payload: Uint8Array): void {
     this.#failIfEnded();
     if (this.#failure !== undefined) return;
-    // An engine that has failed makes no room, and needs to be told nothing.
-    this.#send(call, 0, payload).catch(() => {});
+    this.#send(call, 0, payload);
   }
 
   /** From here on this thread serves remote calls, until the node is closed. */
   serveCalls(serve: (id: number, payload: Uint8Array) => void): void {
     this.#serve = serve;
-    void this.#listen();
+    this.#listen();
   }
 
   /**
@@ -162,6 +181,8 @@ export class EngineClient {
    * have this one's slot, unless answers may still come for this one.
    */
   detach(error: TdsmError): void {
+    // What was answered without waking this thread is answered.
+    if (this.#serve === undefined) this.#takeAll();
     this.fail(error);
     if (this.#calls.isIdle && !this.#orphaned) this.#slots.release(this.#slot);
   }
@@ -194,11 +215,7 @@ export class EngineClient {
   #ask(call: Call, id: number, payload: Uint8Array): Promise<Uint8Array> {
     const { promise, resolve, reject } = Promise.withResolvers<Uint8Array>();
     this.#waiters.set(id, { resolve, reject });
-    // Awaited by nobody: an engine that has failed makes no room, but `fail` ends the call.
-    this.#send(call, id, payload).catch((error) => {
-      this.#waiters.delete(id);
-      reject(error);
-    });
+    this.#send(call, id, payload);
     return promise;
   }
 
@@ -244,9 +261,22 @@ export class EngineClient {
     return answer.bytes;
   }
 
-  async #send(call: Call, id: number, payload: Uint8Array): Promise<void> {
-    await this.#calls.push(call, id, payload);
-    await this.#listen();
+  /** Writes a call, at once or when there is room. */
+  #send(call: Call, id: number, payload: Uint8Array): void {
+    try {
+      // Awaited by nobody: an engine that has failed makes no room, but `fail` ends the call.
+      this.#calls.push(call, id, payload)?.catch((error) => this.#unsent(id, error));
+    } catch (error) {
+      this.#unsent(id, error as Error);
+    }
+    this.#listen();
+  }
+
+  /** A call could not be written: tells whoever waits for its answer. */
+  #unsent(id: number, error: Error): void {
+    const waiter = this.#waiters.get(id);
+    this.#waiters.delete(id);
+    waiter?.reject(error);
   }
 
   #sendSync(call: Call, id: number, payload: Uint8Array): void {
@@ -258,8 +288,17 @@ export class EngineClient {
     if (this.#slots.takeAsleep()) this.#region.kick();
   }
 
-  /** Takes answers while any is awaited. */
-  async #listen(): Promise<void> {
+  #takeAll(): void {
+    for (let next = this.#answers.pop(); next !== undefined; next = this.#answers.pop()) {
+      this.#take(next);
+    }
+  }
+
+  /**
+   * Takes answers while any is awaited. A thread that serves is always at it, so none of its calls
+   * begins another's procedure here.
+   */
+  #listen(): void {
     if (this.#listening) return;
     this.#listening = true;
     try {
@@ -271,12 +310,16 @@ export class EngineClient {
         else {
           const arrived = this.#answers.untilRecord();
           // It may have ended before there was anybody to wake.
-          if (!this.#slots.ended) await arrived;
+          if (arrived === undefined || this.#slots.ended) continue;
+          arrived.then(this.#listenOn);
+          return;
         }
       }
-    } finally {
+    } catch (error) {
       this.#listening = false;
+      throw error;
     }
+    this.#listening = false;
   }
 
   #take(record: RingRecord): void {

@@ -67,6 +67,7 @@ export class Mutex {
   /** Its name. */
   readonly name: string;
   readonly #client: SyncClient;
+  readonly #what: string;
 
   /**
    * Made by `node.mutex`.
@@ -77,6 +78,7 @@ export class Mutex {
   constructor(client: SyncClient, name: string) {
     this.#client = client;
     this.name = name;
+    this.#what = `lock mutex ${JSON.stringify(name)}`;
   }
 
   /**
@@ -116,10 +118,6 @@ export class Mutex {
     return reply.status === SyncStatus.Unavailable ? undefined : this.#locked(reply);
   }
 
-  get #what(): string {
-    return `lock mutex ${JSON.stringify(this.name)}`;
-  }
-
   #locked(reply: SyncReply): MutexLock {
     const { status, ticket: lock } = reply;
     if (status !== SyncStatus.Done && status !== SyncStatus.Abandoned) {
@@ -127,9 +125,7 @@ export class Mutex {
     }
     const { Unlock: operation } = SyncOperation;
     return new MutexLock(status === SyncStatus.Abandoned, () => {
-      this.#client.post({ operation, lock }, (answer) => {
-        if (answer.status !== SyncStatus.Done) throw syncError(answer, `unlock ${this.name}`);
-      });
+      this.#client.post({ operation, lock }, () => `unlock ${this.name}`);
     });
   }
 }

@@ -23,6 +23,7 @@ import { encode } from "@std/msgpack/encode";
 import { TdsmError, type TdsmErrorCode } from "./errors.ts";
 import { RPC_DEPTH_MAX, RPC_MAX_BYTES } from "./limits.ts";
 import type { ValueMap, ValueType } from "./std/msgpack_encode.d.ts";
+import { decodeScalar, decodeScalars, encodeScalar, encodeScalars } from "./rpc_scalar.ts";
 import { elementBytes, makeView, viewTypeOf } from "./rpc_view.ts";
 
 const Tag = {
@@ -56,7 +57,7 @@ export function encodeArguments(
   args: readonly unknown[],
   memory: ArrayBuffer,
 ): Uint8Array<ArrayBuffer> {
-  return encodeWith(
+  return encodeScalars(args) ?? encodeWith(
     `the arguments of rpc ${procedure}`,
     (writer) =>
       args.map((argument, index) =>
@@ -81,6 +82,8 @@ export function encodeResult(
   result: unknown,
   memory: ArrayBuffer,
 ): Uint8Array<ArrayBuffer> {
+  const scalar = encodeScalar(result);
+  if (scalar !== undefined) return scalar;
   const what = `the result of rpc ${procedure}`;
   return encodeWith(what, (writer) => writer.writeRoot(what, result), memory);
 }
@@ -94,6 +97,8 @@ export function encodeResult(
  * @throws {Error} When it is something else.
  */
 export function decodeArguments(payload: Uint8Array, memory: ArrayBuffer): unknown[] {
+  const scalars = decodeScalars(payload);
+  if (scalars !== undefined) return scalars;
   const args = decode(payload);
   if (!Array.isArray(args)) throw new Error("the arguments are no list");
   return args.map((argument) => readValue(argument, memory));
@@ -108,7 +113,8 @@ export function decodeArguments(payload: Uint8Array, memory: ArrayBuffer): unkno
  * @throws {Error} When it is something else.
  */
 export function decodeResult(payload: Uint8Array, memory: ArrayBuffer): unknown {
-  return readValue(decode(payload), memory);
+  const scalar = decodeScalar(payload);
+  return scalar === undefined ? readValue(decode(payload), memory) : scalar[0];
 }
 
 function encodeWith(

@@ -25,6 +25,7 @@ export class Semaphore {
   /** Its key, an unsigned number of 64 bits. */
   readonly key: bigint;
   readonly #client: SyncClient;
+  readonly #what: string;
 
   /**
    * Made by `node.semaphore` and `node.makeSemaphore`.
@@ -35,6 +36,7 @@ export class Semaphore {
   constructor(client: SyncClient, key: bigint) {
     this.#client = client;
     this.key = key;
+    this.#what = `acquire semaphore ${key}`;
   }
 
   /**
@@ -47,9 +49,8 @@ export class Semaphore {
    */
   async acquire(options: WaitOptions = {}): Promise<void> {
     const { Acquire: operation } = SyncOperation;
-    const what = `acquire semaphore ${this.key}`;
-    const reply = await this.#client.ask({ operation, key: this.key }, what, options);
-    if (reply.status !== SyncStatus.Done) throw syncError(reply, what);
+    const reply = await this.#client.ask({ operation, key: this.key }, this.#what, options);
+    if (reply.status !== SyncStatus.Done) throw syncError(reply, this.#what);
   }
 
   /**
@@ -60,9 +61,8 @@ export class Semaphore {
    */
   acquireSync(options: BlockOptions = {}): void {
     const { Acquire: operation } = SyncOperation;
-    const what = `acquire semaphore ${this.key}`;
-    const reply = this.#client.askSync({ operation, key: this.key }, what, options);
-    if (reply.status !== SyncStatus.Done) throw syncError(reply, what);
+    const reply = this.#client.askSync({ operation, key: this.key }, this.#what, options);
+    if (reply.status !== SyncStatus.Done) throw syncError(reply, this.#what);
   }
 
   /**
@@ -73,10 +73,9 @@ export class Semaphore {
    */
   tryAcquire(): boolean {
     const { TryAcquire: operation } = SyncOperation;
-    const what = `acquire semaphore ${this.key}`;
-    const reply = this.#client.askSync({ operation, key: this.key }, what);
+    const reply = this.#client.askSync({ operation, key: this.key }, this.#what);
     if (reply.status === SyncStatus.Unavailable) return false;
-    if (reply.status !== SyncStatus.Done) throw syncError(reply, what);
+    if (reply.status !== SyncStatus.Done) throw syncError(reply, this.#what);
     return true;
   }
 
@@ -89,10 +88,11 @@ export class Semaphore {
   release(count = 1): void {
     checkCount(count, 1, COUNT_MAX, "permits to release");
     const { Release: operation } = SyncOperation;
-    this.#client.post({ operation, key: this.key, count }, (reply) => {
-      // An error that nobody awaits, so it ends the program: permits that vanish hang somebody else.
-      if (reply.status !== SyncStatus.Done) throw syncError(reply, `release semaphore ${this.key}`);
-    });
+    // Permits that vanish hang somebody else.
+    this.#client.post(
+      { operation, key: this.key, count },
+      () => `release semaphore ${this.key}`,
+    );
   }
 }
 

@@ -6,7 +6,7 @@
 // @ts-types="./std/msgpack_encode.d.ts"
 import { encode } from "@std/msgpack/encode";
 import { Call } from "./engine/calls.ts";
-import type { EngineClient } from "./engine_client.ts";
+import type { EngineClient, StartedCall } from "./engine_client.ts";
 import { TdsmError } from "./errors.ts";
 import { WAIT_TIMEOUT_MAX_MS } from "./limits.ts";
 import { decodeFrame } from "./protocol/codec.ts";
@@ -81,11 +81,19 @@ export class SyncClient {
     this.#client = client;
   }
 
-  /** Asks, and leaves the answer to `answered`. */
-  post(demand: SyncDemand, answered: (reply: SyncReply) => void): void {
-    const { answer } = this.#client.start(Call.Sync, this.#encode(demand));
+  /**
+   * Asks for what is not waited for.
+   *
+   * @param demand What is asked for.
+   * @param what The same in words. An answer that it was not done ends the program, as an error
+   * does that nobody awaits.
+   */
+  post(demand: SyncDemand, what: () => string): void {
     // When the node cannot go on, everything that waits is told so; this does not wait.
-    answer.then((bytes) => answered(decode(bytes)), () => {});
+    this.#client.tell(Call.Sync, this.#encode(demand), (bytes) => {
+      const reply = decode(bytes);
+      if (reply.status !== SyncStatus.Done) void Promise.reject(syncError(reply, what()));
+    });
   }
 
   /**
@@ -102,7 +110,17 @@ export class SyncClient {
     const { signal, timeoutMs } = options;
     checkTimeout(timeoutMs, what);
     signal?.throwIfAborted();
-    const { id, answer } = this.#client.start(Call.Sync, this.#encode(demand));
+    const started = this.#client.start(Call.Sync, this.#encode(demand));
+    if (signal === undefined && timeoutMs === undefined) return decode(await started.answer);
+    return await this.#within(started, what, options);
+  }
+
+  /** Waits for an answer until a signal or the time ends that. */
+  async #within(
+    { id, answer }: StartedCall,
+    what: string,
+    { signal, timeoutMs }: WaitOptions,
+  ): Promise<SyncReply> {
     let why: (() => unknown) | undefined;
     const cancel = (reason: () => unknown): void => {
       why ??= reason;

@@ -60,8 +60,13 @@ export interface RawCall {
   readonly slot: number;
   readonly call: number;
   readonly payload: Uint8Array;
-  /** Answers it. */
-  respond(payload: Uint8Array): void;
+  /**
+   * Answers it.
+   *
+   * @param payload The answer.
+   * @param quiet Whether nobody waits for it: the thread finds it when it looks for something else.
+   */
+  respond(payload: Uint8Array, quiet?: boolean): void;
   /** Answers it with an error. */
   reject(error: unknown): void;
 }
@@ -74,33 +79,72 @@ export interface RawHandlers {
   rpcServed(payload: Uint8Array): void;
 }
 
+/** How many calls are taken before what there is to say to them is sent. */
+const CALL_BATCH = 64;
+
+/** A call of one thread, as it came out of the ring. */
+class ThreadCall implements RawCall {
+  readonly slot: number;
+  readonly call: number;
+  readonly payload: Uint8Array;
+  readonly #answers: RingWriter;
+
+  constructor(slot: number, { call, payload }: RingRecord, answers: RingWriter) {
+    this.slot = slot;
+    this.call = call;
+    this.payload = payload;
+    this.#answers = answers;
+  }
+
+  respond(payload: Uint8Array, quiet = false): void {
+    void this.#answers.push(Answer.Value, this.call, payload, quiet);
+  }
+
+  reject(error: unknown): void {
+    void this.#answers.push(Answer.Error, this.call, encode({ ...packError(error) }));
+  }
+}
+
 /** The engine's side of the rings. */
 export class CallServer {
   readonly #slots: CallSlots;
   readonly #handler: CallHandler;
   readonly #raw: RawHandlers;
+  readonly #taken: () => void;
   readonly #rings: { calls: Ring; answers: RingWriter }[] = [];
 
-  /** @param slots The rings. @param handler Who answers. @param raw Who answers what is raw. */
-  constructor(slots: CallSlots, handler: CallHandler, raw: RawHandlers) {
+  /**
+   * @param slots The rings.
+   * @param handler Who answers.
+   * @param raw Who answers what is raw.
+   * @param taken Called after each batch of calls, to send to other nodes what they have led to.
+   */
+  constructor(
+    slots: CallSlots,
+    handler: CallHandler,
+    raw: RawHandlers,
+    taken: () => void = () => {},
+  ) {
     this.#slots = slots;
     this.#handler = handler;
     this.#raw = raw;
+    this.#taken = taken;
   }
 
   /** Takes every call that waits; whether there was one. */
   poll(): boolean {
     const { count } = this.#slots;
     while (this.#rings.length < count) this.#open();
-    let any = false;
+    let taken = 0;
     for (let slot = 0; slot < this.#rings.length; slot++) {
       const { calls, answers } = this.#rings[slot]!;
       for (let record = calls.pop(); record !== undefined; record = calls.pop()) {
-        any = true;
         this.#dispatch(slot, record, answers);
+        if (++taken % CALL_BATCH === 0) this.#taken();
       }
     }
-    return any;
+    if (taken % CALL_BATCH !== 0) this.#taken();
+    return taken > 0;
   }
 
   /** Has the thread that joined serve a remote call. */
@@ -116,42 +160,30 @@ export class CallServer {
   }
 
   #dispatch(slot: number, record: RingRecord, answers: RingWriter): void {
-    const { call, payload } = record;
-    const raw: RawCall = {
-      slot,
-      call,
-      payload,
-      respond: (bytes) => void answers.push(Answer.Value, call, bytes),
-      reject: (error) => void this.#reject(record, answers, error),
-    };
     switch (record.kind) {
       case Call.Sync:
-        return this.#raw.sync(raw);
+        return this.#raw.sync(new ThreadCall(slot, record, answers));
       case Call.Rpc:
-        return this.#raw.rpc(raw);
+        return this.#raw.rpc(new ThreadCall(slot, record, answers));
       case Call.RpcServed:
-        return this.#raw.rpcServed(payload);
+        return this.#raw.rpcServed(record.payload);
       case Call.SyncCancel:
-        return this.#raw.syncCancel(slot, decode(payload) as number);
+        return this.#raw.syncCancel(slot, decode(record.payload) as number);
       default:
-        void this.#serve(record, answers);
+        void this.#serve(new ThreadCall(slot, record, answers), record.kind as Call);
     }
   }
 
-  async #serve(record: RingRecord, answers: RingWriter): Promise<void> {
+  async #serve(call: ThreadCall, kind: Call): Promise<void> {
+    // Number 0 stands for what nobody waits for.
+    const awaited = call.call !== 0;
     try {
-      const result = this.#handler(record.kind as Call, decode(record.payload));
+      const result = this.#handler(kind, decode(call.payload));
       const value = result instanceof Promise ? await result : result;
-      // Number 0 stands for what nobody waits for.
-      if (record.call === 0) return;
-      await answers.push(Answer.Value, record.call, encode(value ?? null));
+      if (awaited) call.respond(encode(value ?? null));
     } catch (error) {
-      if (record.call !== 0) await this.#reject(record, answers, error);
+      if (awaited) call.reject(error);
     }
-  }
-
-  async #reject({ call }: RingRecord, answers: RingWriter, error: unknown): Promise<void> {
-    await answers.push(Answer.Error, call, encode({ ...packError(error) }));
   }
 }
 

@@ -38,20 +38,12 @@ export class ProgramCalls {
   constructor(options: ProgramCallsOptions) {
     this.#options = options;
     const { slots, cluster, services, rpc } = options;
-    /** What there is to say to a call is sent before the next is taken. */
-    const sending =
-      <Args extends unknown[], Result>(take: (...args: Args) => Result) =>
-      (...args: Args): Result => {
-        const result = take(...args);
-        cluster.flush();
-        return result;
-      };
-    this.server = new CallServer(slots, sending((call, argument) => this.#serve(call, argument)), {
-      sync: sending((call) => this.#request(services, call)),
-      syncCancel: sending((slot, call) => services.cancel(slot, call)),
-      rpc: sending((call) => this.#request(rpc, call)),
-      rpcServed: sending((payload) => rpc.served(payload)),
-    });
+    this.server = new CallServer(slots, (call, argument) => this.#serve(call, argument), {
+      sync: (call) => this.#request(services, call),
+      syncCancel: (slot, call) => services.cancel(slot, call),
+      rpc: (call) => this.#request(rpc, call),
+      rpcServed: (payload) => rpc.served(payload),
+    }, () => cluster.flush());
   }
 
   /** Has a service ask another node, where that is still possible. */

@@ -12,10 +12,16 @@ import { CALL_RING_BYTES, CALL_SLOTS_MAX } from "../limits.ts";
 
 /** Words at the start of the buffer. */
 const Control = { Asleep: 0, Slots: 1, Ended: 2, Taken: 16, Words: 16 + CALL_SLOTS_MAX } as const;
-/** Words of a ring, before its bytes. Each position has a cache line of its own. */
-const RingWord = { Written: 0, Read: 16, Words: 32 } as const;
+/**
+ * Words of a ring, before its bytes. Each side has a cache line of its own, with its position in it,
+ * and whether the other side has gone to sleep until that moves: waking nobody is a system call too.
+ */
+const RingWord = { Written: 0, ReaderWaits: 1, Read: 16, WriterWaits: 17, Words: 32 } as const;
 /** A record's header: payload bytes, kind, call; records begin at multiples of this. */
 const RECORD_ALIGN_BYTES = 16;
+
+/** How much may wait for a reader that sleeps, in bytes, before it is woken for what is not urgent. */
+const QUIET_MAX_BYTES = 4096;
 
 const RING_BYTES = RingWord.Words * 4 + CALL_RING_BYTES;
 
@@ -50,23 +56,34 @@ export class Ring {
    * @param kind What the record is.
    * @param call The caller's number for the call.
    * @param payload At most {@linkcode Ring.PAYLOAD_MAX_BYTES}.
+   * @param quiet Whether the reader need not be woken for it; it is all the same once
+   * {@linkcode QUIET_MAX_BYTES} wait.
    * @returns `false` when there is no room now.
    * @throws {TdsmError} `LimitExceeded` when there would never be room.
    */
-  push(kind: number, call: number, payload: Uint8Array): boolean {
-    if (payload.length > Ring.PAYLOAD_MAX_BYTES) throw tooLong(payload.length);
-    const size = recordBytes(payload.length);
+  push(kind: number, call: number, payload: Uint8Array, quiet = false): boolean {
+    const { length } = payload;
+    if (length > Ring.PAYLOAD_MAX_BYTES) throw tooLong(length);
+    const size = recordBytes(length);
     const written = Atomics.load(this.#words, RingWord.Written);
-    const used = (written - Atomics.load(this.#words, RingWord.Read)) >>> 0;
-    if (used + size > CALL_RING_BYTES) return false;
+    const used = ((written - Atomics.load(this.#words, RingWord.Read)) >>> 0) + size;
+    if (used > CALL_RING_BYTES) return false;
     const start = (written >>> 0) % CALL_RING_BYTES;
-    this.#header.set([payload.length, kind, call], start / 4);
+    const header = start / 4;
+    this.#header[header] = length;
+    this.#header[header + 1] = kind;
+    this.#header[header + 2] = call;
     const from = (start + RECORD_ALIGN_BYTES) % CALL_RING_BYTES;
-    const head = Math.min(payload.length, CALL_RING_BYTES - from);
-    this.#bytes.set(payload.subarray(0, head), from);
-    this.#bytes.set(payload.subarray(head), 0);
+    const head = CALL_RING_BYTES - from;
+    if (length <= head) this.#bytes.set(payload, from);
+    else {
+      this.#bytes.set(payload.subarray(0, head), from);
+      this.#bytes.set(payload.subarray(head), 0);
+    }
     Atomics.store(this.#words, RingWord.Written, (written + size) | 0);
-    Atomics.notify(this.#words, RingWord.Written);
+    if (!quiet || used > QUIET_MAX_BYTES) {
+      this.#wake(RingWord.Written, RingWord.ReaderWaits);
+    }
     return true;
   }
 
@@ -75,24 +92,24 @@ export class Ring {
     const read = Atomics.load(this.#words, RingWord.Read);
     if (Atomics.load(this.#words, RingWord.Written) === read) return undefined;
     const start = (read >>> 0) % CALL_RING_BYTES;
-    const [length, kind, call] = this.#header.subarray(start / 4, start / 4 + 3) as unknown as [
-      number,
-      number,
-      number,
-    ];
+    const header = start / 4;
+    const length = this.#header[header]!;
+    const kind = this.#header[header + 1]!;
+    const call = this.#header[header + 2]!;
     const payload = new Uint8Array(length);
     const from = (start + RECORD_ALIGN_BYTES) % CALL_RING_BYTES;
     const head = Math.min(length, CALL_RING_BYTES - from);
     payload.set(this.#bytes.subarray(from, from + head));
-    payload.set(this.#bytes.subarray(0, length - head), head);
+    if (head < length) payload.set(this.#bytes.subarray(0, length - head), head);
     Atomics.store(this.#words, RingWord.Read, (read + recordBytes(length)) | 0);
-    Atomics.notify(this.#words, RingWord.Read);
+    this.#wake(RingWord.Read, RingWord.WriterWaits);
     return { kind, call, payload };
   }
 
-  /** Blocks this thread until there is a record, or the time is up. */
+  /** Blocks this thread until there is a record, or somebody wakes it, or the time is up. */
   waitForRecord(timeoutMs: number): void {
-    const read = Atomics.load(this.#words, RingWord.Read);
+    const read = this.readPosition;
+    this.#sleeps(RingWord.ReaderWaits);
     Atomics.wait(this.#words, RingWord.Written, read, timeoutMs);
   }
 
@@ -106,15 +123,19 @@ export class Ring {
     return Atomics.load(this.#words, RingWord.Read);
   }
 
-  /** Resolves when the reader has come further than this. */
-  async untilReadBeyond(position: number): Promise<void> {
-    await Atomics.waitAsync(this.#words, RingWord.Read, position).value;
+  /** Resolves when the reader has come further than this; `undefined` when it has already. */
+  untilReadBeyond(position: number): Promise<unknown> | undefined {
+    this.#sleeps(RingWord.WriterWaits);
+    const wait = Atomics.waitAsync(this.#words, RingWord.Read, position);
+    return wait.async ? wait.value : undefined;
   }
 
-  /** Resolves when there is a record. */
-  async untilRecord(): Promise<void> {
-    const read = Atomics.load(this.#words, RingWord.Read);
-    await Atomics.waitAsync(this.#words, RingWord.Written, read).value;
+  /** Resolves when there is a record, or somebody wakes; `undefined` when there is one already. */
+  untilRecord(): Promise<unknown> | undefined {
+    const read = this.readPosition;
+    this.#sleeps(RingWord.ReaderWaits);
+    const wait = Atomics.waitAsync(this.#words, RingWord.Written, read);
+    return wait.async ? wait.value : undefined;
   }
 
   /** Writes a record; blocks this thread until there is room for it. `false` when the time is up. */
@@ -125,8 +146,24 @@ export class Ring {
       if (this.push(kind, call, payload)) return true;
       const leftMs = giveUpAt - performance.now();
       if (leftMs <= 0) return false;
+      this.#sleeps(RingWord.WriterWaits);
       Atomics.wait(this.#words, RingWord.Read, read, leftMs);
     }
+  }
+
+  /**
+   * To be said before each wait, which then looks at the position once more. Whoever moves that looks
+   * here afterwards, so one of the two sees the other. Only who wakes takes it back: this thread may
+   * wait in two ways at one time.
+   */
+  #sleeps(waits: number): void {
+    Atomics.store(this.#words, waits, 1);
+  }
+
+  /** Wakes whoever waits for a position that has moved. */
+  #wake(position: number, waits: number): void {
+    if (Atomics.load(this.#words, waits) === 0) return;
+    if (Atomics.exchange(this.#words, waits, 0) !== 0) Atomics.notify(this.#words, position);
   }
 }
 

@@ -46,6 +46,17 @@ class TestThread implements Disposable {
   }
 }
 
+/** Waits, but not for ever. The timer keeps Deno's event loop, which `Atomics.waitAsync` does not. */
+async function bounded(promise: Promise<unknown> | undefined): Promise<void> {
+  const { promise: late, reject } = Promise.withResolvers<never>();
+  const timer = setTimeout(() => reject(new Error("nobody woke the reader")), 60_000);
+  try {
+    await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
 Deno.test("Ring gives back records in order, whatever their lengths", () => {
   const { ring } = newRing();
   const lengths = [0, 1, 15, 16, 17, 1000];
@@ -130,13 +141,43 @@ Deno.test("Ring.untilRecord resolves at once when there is a record, else with t
   ring.push(1, 1, new Uint8Array(0));
   await ring.untilRecord();
   ring.pop();
-  // `Atomics.waitAsync` alone does not keep Deno's event loop; in a node the engine's Worker does.
-  const loop = setInterval(() => {}, 60_000);
   const coming = ring.untilRecord();
   ring.push(1, 2, new Uint8Array(0));
-  await coming;
-  clearInterval(loop);
+  await bounded(coming);
   assertEquals(ring.pop()!.call, 2);
+});
+
+Deno.test("Ring.push wakes nobody for a quiet record; with the next that is none, both are there", async () => {
+  const { ring, words } = newRing();
+  const waiting = ring.untilRecord();
+  assert(ring.push(1, 1, new Uint8Array(40), true));
+  // Whom it would have woken is still there to be counted, and is woken by that.
+  assertEquals(Atomics.notify(words, WRITTEN_WORD), 1);
+  await bounded(waiting);
+  assertEquals(ring.pop()!.call, 1);
+  const next = ring.untilRecord();
+  assert(ring.push(1, 2, new Uint8Array(40), true));
+  assert(ring.push(1, 3, new Uint8Array(40)));
+  await bounded(next);
+  assertEquals([ring.pop()!.call, ring.pop()!.call], [2, 3]);
+});
+
+Deno.test("Ring.push wakes the reader once many quiet records wait", async () => {
+  const { ring } = newRing();
+  const waiting = ring.untilRecord();
+  for (let call = 0; call < 1000; call++) assert(ring.push(1, call, new Uint8Array(40), true));
+  await bounded(waiting);
+  for (let call = 0; call < 1000; call++) assertEquals(ring.pop()!.call, call);
+});
+
+Deno.test("Ring: a reader whose time is up still waits, if it does so in another way too", async () => {
+  const { ring } = newRing();
+  // As a thread does that listens, and blocks meanwhile.
+  const listening = ring.untilRecord();
+  ring.waitForRecord(1);
+  assert(ring.push(1, 1, new Uint8Array(0)));
+  await bounded(listening);
+  assertEquals(ring.pop()!.call, 1);
 });
 
 Deno.test("Ring carries many records between two threads that both block", async () => {
@@ -166,6 +207,37 @@ Deno.test("Ring carries many records between two threads that both block", async
     assertEquals(record.call, taken);
     if (taken % 16 === 0) assertEquals(record.payload, pattern(taken % 97, taken));
     taken++;
+  }
+  assertEquals(await echo.next(), "done");
+});
+
+Deno.test("Ring: no record is slept through by a thread that awaits, nor by one that blocks", async () => {
+  const slots = new CallSlots();
+  const slot = slots.claim()!;
+  const count = 20_000;
+  // Quiet records come between, so that a wait finds one, or none, or the next behind it.
+  using echo = new TestThread(
+    `const { calls, answers } = new CallSlots(data.buffer).rings(data.slot);
+     for (let call = 0; call < data.count; call++) {
+       let record;
+       while ((record = calls.pop()) === undefined) calls.waitForRecord(Infinity);
+       if (call % 3 === 0) answers.push(1, call, record.payload, true);
+       answers.push(0, record.call, record.payload);
+     }
+     postMessage("done");`,
+    { buffer: slots.buffer, slot, count },
+  );
+  const { calls, answers } = slots.rings(slot);
+  for (let call = 0; call < count; call++) {
+    assert(calls.push(0, call, new Uint8Array(0)));
+    for (;;) {
+      const record = answers.pop();
+      if (record === undefined) await bounded(answers.untilRecord());
+      else if (record.kind === 0) {
+        assertEquals(record.call, call);
+        break;
+      }
+    }
   }
   assertEquals(await echo.next(), "done");
 });

@@ -9,6 +9,7 @@ interface Unwritten {
   readonly kind: number;
   readonly call: number;
   readonly payload: Uint8Array;
+  readonly quiet: boolean;
   resolve(): void;
   reject(error: unknown): void;
 }
@@ -41,15 +42,25 @@ export class RingWriter {
    * @param kind What the record is.
    * @param call The caller's number for the call.
    * @param payload What it carries; must not change until it is written.
-   * @returns Resolves when it is written.
+   * @param quiet As for {@linkcode Ring.push}.
+   * @returns Nothing when it is written; where it must wait for room, what resolves when it is, and
+   * rejects with what would be thrown.
    * @throws {TdsmError} `LimitExceeded` when there would never be room; whatever `written` throws.
    */
-  async push(kind: number, call: number, payload: Uint8Array): Promise<void> {
-    if (this.isIdle && this.#ring.push(kind, call, payload)) return this.#written();
+  push(
+    kind: number,
+    call: number,
+    payload: Uint8Array,
+    quiet = false,
+  ): Promise<void> | undefined {
+    if (this.isIdle && this.#ring.push(kind, call, payload, quiet)) {
+      this.#written();
+      return undefined;
+    }
     const { promise, resolve, reject } = Promise.withResolvers<void>();
-    this.#unwritten.push({ kind, call, payload, resolve, reject });
+    this.#unwritten.push({ kind, call, payload, quiet, resolve, reject });
     void this.#writeWhenRoom();
-    await promise;
+    return promise;
   }
 
   /**
@@ -77,9 +88,9 @@ export class RingWriter {
     if (this.#waiting) return;
     this.#waiting = true;
     for (let first = this.#unwritten[0]; first !== undefined; first = this.#unwritten[0]) {
-      const { kind, call, payload } = first;
+      const { kind, call, payload, quiet } = first;
       const read = this.#ring.readPosition;
-      this.#write(first, () => this.#ring.push(kind, call, payload));
+      this.#write(first, () => this.#ring.push(kind, call, payload, quiet));
       // While this waits, whoever blocks may write what is here.
       if (this.#unwritten[0] === first) await this.#ring.untilReadBeyond(read);
     }

@@ -50,6 +50,12 @@ interface Asked {
   reject(error: TdsmError): void;
 }
 
+/** A request of a thread that waits for its answer. */
+interface AskedSync {
+  readonly call: RawCall;
+  readonly operation: SyncOperation;
+}
+
 const NO_REGION = { pageCount: 0, pageSize: 0, runPages: 0 };
 
 /** One node's part in the services of the directory. */
@@ -61,9 +67,7 @@ export class Services {
   /** At the directory's node: who may allocate. Memory given to others would be nobody's to zero. */
   readonly #members = new Set<NodeId>();
   /** The threads' requests that wait, by ticket. */
-  readonly #calls = new Map<number, RawCall>();
-  /** Which of them would lock a mutex. */
-  readonly #locking = new Set<number>();
+  readonly #calls = new Map<number, AskedSync>();
   /** Tickets of locks that are held: they name the lock until it is unlocked. */
   readonly #locks = new Set<number>();
   readonly #asked = new Map<number, Asked>();
@@ -133,19 +137,16 @@ export class Services {
       return call.reject(new TdsmError("EngineFailed", "The request cannot be read"));
     }
     const ticket = this.#newTicket();
-    this.#calls.set(ticket, call);
     const { message } = frame;
-    const { operation } = message;
-    if (operation === SyncOperation.Lock || operation === SyncOperation.TryLock) {
-      this.#locking.add(ticket);
-    } else if (operation === SyncOperation.Unlock) this.#locks.delete(message.lock);
+    this.#calls.set(ticket, { call, operation: message.operation });
+    if (message.operation === SyncOperation.Unlock) this.#locks.delete(message.lock);
     this.#ask({ ...message, ticket });
   }
 
   /** A thread waits no longer; what it asked for is answered all the same. */
   cancel(slot: number, id: number): void {
-    for (const [ticket, { slot: other, call }] of this.#calls) {
-      if (other !== slot || call !== id) continue;
+    for (const [ticket, { call }] of this.#calls) {
+      if (call.slot !== slot || call.call !== id) continue;
       return this.#ask({ kind: "sync", operation: SyncOperation.Cancel, ticket });
     }
   }
@@ -175,10 +176,9 @@ export class Services {
 
   /** Nothing that is waited for will be answered. */
   fail(error: TdsmError): void {
-    for (const call of this.#calls.values()) call.reject(error);
+    for (const { call } of this.#calls.values()) call.reject(error);
     for (const { reject } of this.#asked.values()) reject(error);
     this.#calls.clear();
-    this.#locking.clear();
     this.#asked.clear();
     this.#options.log?.end();
   }
@@ -204,17 +204,23 @@ export class Services {
   }
 
   #replied(reply: SyncReply): void {
-    const call = this.#calls.get(reply.ticket);
-    if (call === undefined) {
+    const asked = this.#calls.get(reply.ticket);
+    if (asked === undefined) {
       const reason = `an answer to request ${reply.ticket}, which was not made`;
       return this.#options.violation(DIRECTORY_NODE, reason);
     }
     this.#calls.delete(reply.ticket);
     this.#options.log?.answered(reply);
+    const { call, operation } = asked;
+    const { Lock, TryLock, Release, Unlock } = SyncOperation;
     const { Done, Abandoned } = SyncStatus;
-    const granted = reply.status === Done || reply.status === Abandoned;
-    if (this.#locking.delete(reply.ticket) && granted) this.#locks.add(reply.ticket);
-    call.respond(this.#buffer.slice(0, encodeSync(reply, this.#buffer, 0)));
+    if (operation === Lock || operation === TryLock) {
+      const granted = reply.status === Done || reply.status === Abandoned;
+      if (granted) this.#locks.add(reply.ticket);
+    }
+    // That it worked is no news to whoever gave something back: it does not wait.
+    const quiet = (operation === Release || operation === Unlock) && reply.status === Done;
+    call.respond(this.#buffer.slice(0, encodeSync(reply, this.#buffer, 0)), quiet);
   }
 
   #allocation(make: (ticket: number) => AllocatorInput): Promise<AllocatorOutput> {

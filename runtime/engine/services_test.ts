@@ -22,6 +22,14 @@ type Demand = SyncRequest extends infer Request
   ? Request extends unknown ? Omit<Request, "kind" | "ticket"> : never
   : never;
 
+/** A request that was made. */
+interface Asked {
+  readonly call: number;
+  readonly answers: (SyncReply | TdsmError)[];
+  /** Of each answer, whether its thread is not woken for it. */
+  readonly quiet: boolean[];
+}
+
 /** One node's services; what they send is kept, to be passed on by hand. */
 class Bench {
   readonly services: Services;
@@ -47,19 +55,21 @@ class Bench {
   }
 
   /** Makes a request as a thread does; its answers, and errors, come to the list. */
-  ask(demand: Demand, slot = 0): { call: number; answers: (SyncReply | TdsmError)[] } {
+  ask(demand: Demand, slot = 0): Asked {
     const buffer = new Uint8Array(SYNC_MAX_BYTES);
     const message = { kind: "sync", ticket: 0, ...demand } as SyncRequest;
     return this.raw(buffer.slice(0, encodeSync(message, buffer, 0)), slot);
   }
 
-  raw(payload: Uint8Array, slot = 0): { call: number; answers: (SyncReply | TdsmError)[] } {
+  raw(payload: Uint8Array, slot = 0): Asked {
     const answers: (SyncReply | TdsmError)[] = [];
+    const quiet: boolean[] = [];
     const call: RawCall = {
       slot,
       call: this.#nextCall++,
       payload,
-      respond(bytes) {
+      respond(bytes, isQuiet = false) {
+        quiet.push(isQuiet);
         const frame = decodeFrame(bytes, 0, bytes.length, {
           pageCount: 0,
           pageSize: 0,
@@ -70,7 +80,7 @@ class Bench {
       reject: (error) => void answers.push(error as TdsmError),
     };
     this.services.request(call);
-    return { call: call.call, answers };
+    return { call: call.call, answers, quiet };
   }
 
   /** Takes what was sent. */
@@ -316,4 +326,28 @@ Deno.test("Services whose request cannot be sent says so, and waits for nothing"
   });
   await assertRejects(() => services.free(0, 0), TdsmError, "planted");
   services.fail(new TdsmError("NodeClosed", "nobody is told this"));
+});
+
+Deno.test("Services: nobody is woken to hear that what was given back is back, but for what is wrong", () => {
+  for (const at of [0, 1]) {
+    const { home, far } = pair();
+    const asker = [home, far][at]!;
+    const ask = (demand: Demand): [SyncStatus | string, boolean] => {
+      const { answers, quiet } = asker.ask(demand);
+      exchange(far, home);
+      assertEquals([answers.length, quiet.length], [1, 1]);
+      return [statuses(answers)[0]!, quiet[0]!];
+    };
+    assertEquals(ask({ operation: Release, key: 7n, count: 1 }), [Done, true]);
+    assertEquals(ask({ operation: Acquire, key: 7n }), [Done, false]);
+    assertEquals(ask({ operation: Release, key: 7n, count: 2 ** 31 - 1 }), [Done, true]);
+    const over = ask({ operation: Release, key: 7n, count: 1 });
+    assertEquals(over, [SyncStatus.Overflow, false]);
+    const lock = asker.ask({ operation: Lock, name: "a" });
+    exchange(far, home);
+    assertEquals([statuses(lock.answers), lock.quiet], [[Done], [false]]);
+    const { ticket } = lock.answers[0] as SyncReply;
+    assertEquals(ask({ operation: Unlock, lock: ticket }), [Done, true]);
+    assertEquals(ask({ operation: Unlock, lock: ticket }), [NotHolder, false]);
+  }
 });
