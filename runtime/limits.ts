@@ -60,12 +60,23 @@ export const HEARTBEAT_MS = 1_000;
 export const SILENCE_MAX_MS = 15_000;
 /** How long a connection may take to say who it is, in milliseconds. */
 export const HANDSHAKE_MAX_MS = 5_000;
-/** How long to wait for the directory's word on a peer that cannot be reached, in milliseconds. */
+/**
+ * How long to wait for the directory's word on a peer of a lower id that cannot be reached, in
+ * milliseconds.
+ */
 export const PEER_VERDICT_MAX_MS = 5_000;
+/**
+ * The same for a peer of a higher id, which gives up first and so leaves one of the two: far longer
+ * than the directory needs to hear of that and to pass it on.
+ */
+export const PEER_VERDICT_LAST_MS: number = 2 * PEER_VERDICT_MAX_MS;
 /** The connections that may be in their handshake at one time. */
 export const HANDSHAKES_MAX = 256;
-/** How long a closing node waits for its pages to be taken over, in milliseconds. */
-export const LEAVE_MAX_MS = 30_000;
+/**
+ * How long a closing node waits for the next of its pages to be taken over, in milliseconds. Longer
+ * than {@linkcode SILENCE_MAX_MS}: a node that holds others up by its silence is found out first.
+ */
+export const LEAVE_STALL_MS = 30_000;
 
 /** The most bytes of a control frame with its header; one that lists {@linkcode NODES_MAX} nodes fits. */
 export const CONTROL_MAX_BYTES: number = 64 * KIB;
@@ -115,6 +126,10 @@ export const RPC_NAME_MAX_BYTES = 255;
 export const RPC_DEPTH_MAX = 256;
 /** The calls that one program may have under way. */
 export const RPC_CALLS_MAX = 65_536;
+/** The calls of one node to another that have no answer yet. */
+export const RPC_LOAD_MAX = 65_536;
+/** The most bytes of their arguments together: less than {@linkcode LINK_QUEUE_MAX_BYTES}. */
+export const RPC_LOAD_MAX_BYTES: number = 128 * MIB;
 /** The longest message, name or stack of an error that a call brings back, in UTF-16 code units; the rest is cut off. */
 export const RPC_ERROR_TEXT_MAX = 8_192;
 /** The longest that a call may be told to wait for its answer; timers count milliseconds in 31 bits. */

@@ -7,7 +7,7 @@ import { decode } from "@std/msgpack/decode";
 // @ts-types="./std/msgpack_encode.d.ts"
 import { encode } from "@std/msgpack/encode";
 import { TdsmError } from "./errors.ts";
-import { RPC_ERROR_TEXT_MAX } from "./limits.ts";
+import { RPC_ERROR_TEXT_MAX, RPC_LOAD_MAX, RPC_LOAD_MAX_BYTES } from "./limits.ts";
 import type { ValueType } from "./std/msgpack_encode.d.ts";
 
 /** How many causes of an error are told to the caller. */
@@ -85,6 +85,8 @@ export class RemoteError extends Error {
 export type RpcFailure =
   | { readonly kind: "exception"; readonly error: unknown }
   | { readonly kind: "unknown" }
+  /** The called node has too many calls of the caller to answer already. */
+  | { readonly kind: "overloaded" }
   | { readonly kind: "malformed"; readonly reason: string };
 
 /**
@@ -98,7 +100,8 @@ export function encodeFailure(failure: RpcFailure): Uint8Array<ArrayBuffer> {
     case "exception":
       return encode(["exception", ...describe(failure.error)]);
     case "unknown":
-      return encode(["unknown"]);
+    case "overloaded":
+      return encode([failure.kind]);
     case "malformed":
       return encode(["malformed", cut(failure.reason)]);
   }
@@ -131,6 +134,7 @@ export function failureOf(payload: Uint8Array, procedure: string, node: number):
     const hint = "it has no such procedure; define it with rpc on every node";
     return new TdsmError("UnknownProcedure", `${call}: ${hint}`, { operation: "call" });
   }
+  if (kind === "overloaded") return overloadedError(procedure, node);
   if (kind === "malformed" && first !== undefined) {
     return violation(`${call}: it cannot read the arguments: ${first}`);
   }
@@ -161,6 +165,21 @@ export function peerLostError(procedure: string, node: number): TdsmError {
   const message = `Cannot call ${procedure} on node ${node}: it went away; ` +
     "the procedure has run there once, in part or not at all";
   return new TdsmError("PeerLost", message, { operation: "call" });
+}
+
+/**
+ * What a call ends with while the called node has too much to answer already.
+ *
+ * @param procedure The name of the procedure.
+ * @param node The node's id.
+ * @returns The error.
+ */
+export function overloadedError(procedure: string, node: number): TdsmError {
+  const message =
+    `Cannot call ${procedure} on node ${node}: RPC_LOAD_MAX (${RPC_LOAD_MAX} calls, ` +
+    `or ${RPC_LOAD_MAX_BYTES} bytes of arguments) of this node wait for its answer; ` +
+    "await some of them first";
+  return new TdsmError("LimitExceeded", message, { operation: "call" });
 }
 
 /**

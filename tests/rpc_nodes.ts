@@ -36,5 +36,9 @@ export async function startRpcNodes(cluster: Cluster, nodes: number): Promise<Re
     const joining = spawnRpcNode(cluster, `--directory-address=${all[0]!.at}`);
     all.push(await RemoteNode.ready(joining));
   }
+  // The first is the only one that knows of a newcomer when that has joined.
+  for (const [index, node] of all.entries()) {
+    if (index < nodes - 1) await node.evaluate((self, last) => self.waitForPeer(last), nodes);
+  }
   return all;
 }

@@ -5,7 +5,12 @@
 
 import type { Address } from "../address.ts";
 import { TdsmError } from "../errors.ts";
-import { HEARTBEAT_MS, PEER_VERDICT_MAX_MS, SILENCE_MAX_MS } from "../limits.ts";
+import {
+  HEARTBEAT_MS,
+  PEER_VERDICT_LAST_MS,
+  PEER_VERDICT_MAX_MS,
+  SILENCE_MAX_MS,
+} from "../limits.ts";
 import type { AllocatorControl } from "../protocol/allocator_control.ts";
 import { type Encoding, PROTOCOL_VERSION } from "../protocol/codec.ts";
 import type { Control, HelloControl, WelcomeControl } from "../protocol/control.ts";
@@ -62,6 +67,8 @@ export class Cluster {
   readonly #door: Door;
   /** When to give up waiting for the directory's word on a node that cannot be reached. */
   readonly #verdicts = new Map<NodeId, ReturnType<typeof setTimeout>>();
+  /** How the connection to each node ended that could not be reached. */
+  readonly #reasons = new Map<NodeId, string>();
   #heartbeat: ReturnType<typeof setInterval> | undefined;
 
   /**
@@ -115,6 +122,11 @@ export class Cluster {
   /** Whether a node was here and is not any more. */
   isGone(node: NodeId): boolean {
     return this.#members.isGone(node);
+  }
+
+  /** Why a node could not be reached any more; `undefined` where this node does not know. */
+  whyLost(node: NodeId): string | undefined {
+    return this.#reasons.get(node);
   }
 
   /** Whether a node is one of the cluster now. */
@@ -297,6 +309,8 @@ export class Cluster {
   /** A link has ended, or could not be made. The directory decides what that means. */
   #lost(node: NodeId, reason: string): void {
     if (this.#links.closed || this.isGone(node)) return;
+    // What came first is the cause; that it cannot be connected to anew follows from it.
+    if (!this.#reasons.has(node)) this.#reasons.set(node, reason);
     if (this.#members.isDirectory) {
       this.forget(node);
       this.#handlers.lost(node, reason);
@@ -313,7 +327,9 @@ export class Cluster {
         `which the directory still counts on: ${reason}`;
       this.#handlers.failed(new TdsmError("PeerUnreachable", message));
     };
-    this.#verdicts.set(node, setTimeout(giveUp, PEER_VERDICT_MAX_MS));
+    // Where only the connection between two is broken, both wait. One of them is to survive.
+    const waitMs = this.self > node ? PEER_VERDICT_MAX_MS : PEER_VERDICT_LAST_MS;
+    this.#verdicts.set(node, setTimeout(giveUp, waitMs));
   }
 
   #remove(node: NodeId): void {

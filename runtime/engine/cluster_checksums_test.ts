@@ -1,7 +1,7 @@
 /** Who sums up page bytes in a cluster, and what becomes of a connection that changes them. */
 
 import { assertEquals, assertMatch } from "@std/assert";
-import { PEER_VERDICT_MAX_MS } from "../limits.ts";
+import { PEER_VERDICT_LAST_MS } from "../limits.ts";
 import { crc32c } from "../protocol/checksum.ts";
 import { describeFrameReason } from "../protocol/codec.ts";
 import { grant, ManualTimers, PAGE, REGION, TestNode } from "./testdata/test_cluster.ts";
@@ -64,7 +64,7 @@ Deno.test("Cluster: pages of the directory's node that arrive changed end a node
 });
 
 Deno.test("Cluster: pages of a peer that arrive changed are named with the peer", async () => {
-  using timers = new ManualTimers(PEER_VERDICT_MAX_MS);
+  using timers = new ManualTimers(PEER_VERDICT_LAST_MS);
   await using directory = TestNode.host();
   await using second = await new TestNode().join(directory);
   await using third = await new TestNode(false, wrongSum).join(directory);
@@ -74,11 +74,12 @@ Deno.test("Cluster: pages of a peer that arrive changed are named with the peer"
   await third.until(() => third.failures.length > 0);
   assertEquals(third.failures[0]!.message, `Node 2 ended the connection: ${DAMAGED}`);
   // Without an engine node 3 does not end, so the directory still counts on it.
-  while (timers.count(PEER_VERDICT_MAX_MS) === 0) await new Promise((go) => setTimeout(go, 0));
-  timers.fire(PEER_VERDICT_MAX_MS);
+  while (timers.count(PEER_VERDICT_LAST_MS) === 0) await new Promise((go) => setTimeout(go, 0));
+  timers.fire(PEER_VERDICT_LAST_MS);
   assertMatch(
     second.failures[0]!.message,
     /cannot reach node 3 at 127\.0\.0\.1:\d+, which .*: Frame/,
   );
+  assertMatch(second.cluster.whyLost(3)!, /^Frame/);
   assertEquals([second.heard, directory.lost], [[], []]);
 });

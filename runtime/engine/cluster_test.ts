@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { TdsmError } from "../errors.ts";
-import { HANDSHAKE_MAX_MS, PEER_VERDICT_MAX_MS } from "../limits.ts";
+import { HANDSHAKE_MAX_MS, PEER_VERDICT_LAST_MS, PEER_VERDICT_MAX_MS } from "../limits.ts";
 import {
   grant,
   HELLO,
@@ -62,7 +62,7 @@ Deno.test("Cluster connects nodes when they have something to say, and carries p
 
 Deno.test("Cluster: two that dial each other at once end with one connection, nothing lost or reordered", async () => {
   // Of a node that is given up for lost; that of handshakes is as long.
-  using timers = new ManualTimers(PEER_VERDICT_MAX_MS);
+  using timers = new ManualTimers(PEER_VERDICT_MAX_MS, PEER_VERDICT_LAST_MS);
   await using directory = TestNode.host();
   for (let round = 0; round < 60; round++) {
     await using low = await new TestNode().join(directory);

@@ -58,6 +58,10 @@ export class EngineParts implements AsyncDisposable {
   readonly driver: Driver;
   readonly #options: EnginePartsOptions;
   readonly #engine: Engine;
+  /** At the directory's node: those who said that they leave, and have not left yet. */
+  readonly leaving = new Set<NodeId>();
+  /** The messages about pages that came so far. */
+  pageMessages = 0;
   #driverFailed = false;
 
   /**
@@ -111,10 +115,19 @@ export class EngineParts implements AsyncDisposable {
     this.driver.start();
   }
 
+  /** How many pages this node has copies of. */
+  get copies(): Engine["cache"]["copies"] {
+    return this.#engine.cache.copies;
+  }
+
   /** A message about pages has arrived. */
   message(from: NodeId, message: Message): void {
     // Permits must not be granted to a node that is going.
-    if (message.kind === "leave") this.services.peerLost(from);
+    if (message.kind === "leave") {
+      this.services.peerLost(from);
+      this.leaving.add(from);
+    }
+    this.pageMessages++;
     this.#trace("from", from, message);
     this.driver.input({ kind: "message", from, message });
   }
@@ -145,6 +158,7 @@ export class EngineParts implements AsyncDisposable {
 
   /** At the directory's node: a node went away without leaving. */
   peerLost(node: NodeId): void {
+    this.leaving.delete(node);
     this.services.peerLost(node);
     this.status.peerLost(node);
     this.driver.input({ kind: "peerLost", node });
@@ -152,6 +166,7 @@ export class EngineParts implements AsyncDisposable {
 
   /** A node is gone: it answers nothing any more. */
   peerGone(node: NodeId): void {
+    this.leaving.delete(node);
     this.rpc.peerLost(node);
     this.status.peerLost(node);
   }

@@ -11,7 +11,7 @@ import {
   CLOSE_REMINDER_MS,
   DEATH_MESSAGE_MAX_MS,
   FAILURE_GRACE_MS,
-  LEAVE_MAX_MS,
+  LEAVE_STALL_MS,
   RUN_MAX_BYTES,
 } from "../limits.ts";
 import { DIRECTORY_NODE } from "../protocol/home.ts";
@@ -24,6 +24,7 @@ import { EngineParts } from "./engine_parts.ts";
 import { LifeCycle } from "./life_cycle.ts";
 import type { EngineNews, EngineStart } from "./news.ts";
 import { CallSlots } from "./ring.ts";
+import { StallClock } from "./stall_clock.ts";
 
 export type { EngineNews, EngineStart } from "./news.ts";
 
@@ -159,8 +160,10 @@ export class EngineHost {
         const { page, node } = event;
         const { pageSize } = this.#parts!.region;
         const bytes = `bytes ${page * pageSize} to ${(page + 1) * pageSize - 1}`;
+        const reason = this.#cluster.whyLost(node);
+        const gone = reason === undefined ? "gone" : `gone (${reason})`;
         const message = `Page ${page} (${bytes}) is lost: its only copy was on node ${node}, ` +
-          `which is gone. Node ${this.#cluster.self} needs it and cannot go on`;
+          `which is ${gone}. Node ${this.#cluster.self} needs it and cannot go on`;
         return this.#doom(new TdsmError("PageLost", message));
       }
       case "violation":
@@ -263,8 +266,17 @@ export class EngineHost {
   /** The directory's node ends last, but for those who only serve. */
   async #untilOthersFinish(): Promise<void> {
     const remind = (): void => {
-      const nodes = this.#cluster.working.join(", ");
-      this.#log(2, `Waiting for these nodes to finish before the directory closes: ${nodes}`);
+      const { working } = this.#cluster;
+      const { leaving } = this.#parts!;
+      const tell = (what: string, nodes: NodeId[]): void => {
+        if (nodes.length === 0) return;
+        this.#log(2, `${what} before the directory closes: ${nodes.join(", ")}`);
+      };
+      tell("Waiting for these nodes to finish", working.filter((node) => !leaving.has(node)));
+      tell(
+        "Taking over the pages of these nodes, which leave,",
+        working.filter((node) => leaving.has(node)),
+      );
     };
     const reminder = setInterval(remind, CLOSE_REMINDER_MS);
     while (this.#cluster.working.length > 0 && this.#life.failure === undefined) {
@@ -275,13 +287,17 @@ export class EngineHost {
 
   /** Hands over what only this node has. */
   async #leave(): Promise<void> {
-    this.#parts!.driver.input({ kind: "leave" });
-    const timer = setTimeout(() => {
-      this.#log(1, `Left without a word of the directory within ${LEAVE_MAX_MS} ms`);
+    const parts = this.#parts!;
+    parts.driver.input({ kind: "leave" });
+    // This node asks for nothing any more: each message about pages takes of what it has, or answers
+    // what it had asked for, and they come to an end.
+    using _clock = new StallClock(LEAVE_STALL_MS, () => parts.pageMessages, () => {
+      const { pagesExclusive } = parts.copies;
+      const lost = pagesExclusive === 0 ? "" : `; at least ${pagesExclusive} pages are lost`;
+      this.#log(1, `Left without a word of the directory for ${LEAVE_STALL_MS} ms${lost}`);
       this.#left.resolve();
-    }, LEAVE_MAX_MS);
+    });
     await this.#left.promise;
-    clearTimeout(timer);
   }
 
   async #shut(): Promise<void> {

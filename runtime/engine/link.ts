@@ -51,6 +51,8 @@ export class Link {
   /** Resolves when `#sender` is the one that writes. */
   #carries: Promise<void> = Promise.resolve();
   #ended = false;
+  /** Why this side refuses the other, whatever becomes of the connection after that. */
+  #refusal: TdsmError | undefined;
   /** Whether the other side has said something that makes it a node of this version. */
   #known = false;
   /** Resolves when the link has ended. */
@@ -156,7 +158,7 @@ export class Link {
       // It is closed already; that is what was wanted.
     }
     this.#over.resolve();
-    this.#handlers.ended(error);
+    this.#handlers.ended(this.#refusal ?? error);
   }
 
   async #receive(): Promise<void> {
@@ -238,6 +240,7 @@ export class Link {
 
   /** Ends over an error, and tells the other side. */
   async #refuse(error: TdsmError): Promise<never> {
+    this.#refusal = error;
     this.say({ kind: "refuse", code: error.code, reason: error.message });
     await this.#finishSending(() => this.#discard());
     throw error;

@@ -6,6 +6,7 @@ import { crc32c } from "../protocol/checksum.ts";
 import { describeFrameReason, Encoding } from "../protocol/codec.ts";
 import { Offset } from "../protocol/frame_layout.ts";
 import { encodeRpc, type RpcMessage } from "../protocol/rpc_codec.ts";
+import { Sender } from "./sender.ts";
 import {
   Bench,
   concat,
@@ -83,6 +84,25 @@ Deno.test("Link ends over a frame that was changed, and does not blame its peer"
   const body = controlFrame({ kind: "accept", node: 2 }).slice();
   body[body.length - 1]! ^= 1;
   await assertRefused(body, 0, describeFrameReason("BodyChecksumMismatch"));
+});
+
+Deno.test("Link ends over what it refuses, even if the refused one resets the connection", async () => {
+  const bench = await Bench.open();
+  const sender = new Sender(bench.counters);
+  const pages = pattern(32 * PAGE, 1);
+  // More than the kernel takes from the one before the other reads it.
+  for (let count = 0; count < 500; count++) sender.message(grant(0, 32), pages);
+  bench.link.carry(sender);
+  const damaged = grantFrame(2, pattern(2 * PAGE, 1)).slice();
+  damaged[damaged.length - 1]! ^= 1;
+  await writeAll(bench.raw, damaged);
+  while (bench.counters.bytesReceived < damaged.length) {
+    await new Promise((resolve) => setTimeout(resolve, 0));
+  }
+  bench.raw.close();
+  const { code, message } = await bench.ended.promise as TdsmError;
+  const reason = describeFrameReason("PayloadChecksumMismatch");
+  assertEquals([code, message, bench.ends], ["FrameCorrupted", reason, 1]);
 });
 
 Deno.test("Link: from who has spoken, another mark or version is damage", async () => {

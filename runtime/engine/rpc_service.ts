@@ -5,9 +5,11 @@
 
 import { TdsmError } from "../errors.ts";
 import type { NodeId } from "../protocol/messages.ts";
-import type { RpcMessage } from "../protocol/rpc_codec.ts";
+import type { RpcCallMessage, RpcMessage } from "../protocol/rpc_codec.ts";
+import { encodeFailure, overloadedError } from "../rpc_error.ts";
 import { packRpcAnswer, packRpcCall, unpackRpcCall, unpackRpcServed } from "../rpc_ring.ts";
 import type { RawCall } from "./calls.ts";
+import { RpcLoads } from "./rpc_loads.ts";
 
 /** What the service needs of its node. */
 export interface RpcServiceOptions {
@@ -21,13 +23,32 @@ export interface RpcServiceOptions {
   readonly numberMax?: number;
 }
 
+/** A call that this node made. */
+interface MadeCall {
+  readonly to: NodeId;
+  readonly procedure: string;
+  readonly call: RawCall;
+  /** Of its arguments. */
+  readonly bytes: number;
+}
+
+/** A call that this node serves. */
+interface ServedCall {
+  readonly from: NodeId;
+  readonly ticket: number;
+  /** Of its arguments. */
+  readonly bytes: number;
+}
+
 /** One node's remote calls. */
 export class RpcService {
   readonly #options: RpcServiceOptions;
   /** The calls that this node made, by ticket. */
-  readonly #calls = new Map<number, { to: NodeId; procedure: string; call: RawCall }>();
+  readonly #calls = new Map<number, MadeCall>();
+  readonly #callsTo = new RpcLoads();
   /** The calls that this node serves. */
-  readonly #served = new Map<number, { from: NodeId; ticket: number }>();
+  readonly #served = new Map<number, ServedCall>();
+  readonly #callsFrom = new RpcLoads();
   #lastTicket = 0;
   #lastServed = 0;
 
@@ -43,8 +64,10 @@ export class RpcService {
       const message = `Cannot call ${procedure} on node ${node}: there is no such node now`;
       return call.reject(new TdsmError("PeerAbsent", message, { operation: procedure }));
     }
+    const bytes = payload.length;
+    if (!this.#callsTo.add(node, bytes)) return call.reject(overloadedError(procedure, node));
     const ticket = this.#lastTicket = this.#newNumber(this.#lastTicket, this.#calls);
-    this.#calls.set(ticket, { to: node, procedure, call });
+    this.#calls.set(ticket, { to: node, procedure, call, bytes });
     this.#options.send(node, { kind: "rpcCall", ticket, procedure }, payload);
   }
 
@@ -52,23 +75,36 @@ export class RpcService {
   served(bytes: Uint8Array): void {
     const { id, ok, payload } = unpackRpcServed(bytes);
     const served = this.#served.get(id);
-    this.#served.delete(id);
     if (served === undefined) return;
+    this.#served.delete(id);
     const { from, ticket } = served;
+    this.#callsFrom.remove(from, served.bytes);
     this.#options.send(from, { kind: "rpcAnswer", ticket, ok }, payload);
   }
 
   /** A message of a remote call has arrived. */
   receive(from: NodeId, message: RpcMessage, payload: Uint8Array): void {
-    if (message.kind === "rpcCall") {
-      const id = this.#lastServed = this.#newNumber(this.#lastServed, this.#served);
-      this.#served.set(id, { from, ticket: message.ticket });
-      return this.#options.serve(id, packRpcCall(from, message.procedure, payload));
-    }
+    if (message.kind === "rpcCall") return this.#serve(from, message, payload);
     const made = this.#calls.get(message.ticket);
     if (made?.to !== from) return;
     this.#calls.delete(message.ticket);
+    this.#callsTo.remove(from, made.bytes);
     made.call.respond(packRpcAnswer(message.ok, payload));
+  }
+
+  /**
+   * Has the program serve a call. Nodes of this version do not make more calls than they may; of one
+   * that does, no more are kept while the program is busy.
+   */
+  #serve(from: NodeId, { ticket, procedure }: RpcCallMessage, payload: Uint8Array): void {
+    const bytes = payload.length;
+    if (!this.#callsFrom.add(from, bytes)) {
+      const failure = encodeFailure({ kind: "overloaded" });
+      return this.#options.send(from, { kind: "rpcAnswer", ticket, ok: false }, failure);
+    }
+    const id = this.#lastServed = this.#newNumber(this.#lastServed, this.#served);
+    this.#served.set(id, { from, ticket, bytes });
+    this.#options.serve(id, packRpcCall(from, procedure, payload));
   }
 
   /** A node is gone: it answers nothing any more, and wants no answer. */
@@ -81,6 +117,8 @@ export class RpcService {
       call.reject(new TdsmError("PeerLost", message, { operation: procedure }));
     }
     for (const [id, { from }] of [...this.#served]) if (from === node) this.#served.delete(id);
+    this.#callsTo.forget(node);
+    this.#callsFrom.forget(node);
   }
 
   /** Nothing that is waited for will be answered. */

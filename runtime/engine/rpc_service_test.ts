@@ -1,7 +1,9 @@
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertMatch } from "@std/assert";
 import { TdsmError } from "../errors.ts";
+import { RPC_LOAD_MAX, RPC_LOAD_MAX_BYTES, RPC_MAX_BYTES } from "../limits.ts";
 import type { NodeId } from "../protocol/messages.ts";
 import type { RpcMessage } from "../protocol/rpc_codec.ts";
+import { failureOf } from "../rpc_error.ts";
 import { packRpcCall, packRpcServed, unpackRpcAnswer, unpackRpcCall } from "../rpc_ring.ts";
 import { RpcService } from "./rpc_service.ts";
 
@@ -26,12 +28,12 @@ class Bench {
   }
 
   /** Calls as a thread of this node does; its answers, and errors, come to the list. */
-  call(node: NodeId, procedure = "add"): unknown[] {
+  call(node: NodeId, procedure = "add", payload: Uint8Array = BYTES): unknown[] {
     const answers: unknown[] = [];
     this.service.request({
       slot: 0,
       call: this.#nextCall++,
-      payload: packRpcCall(node, procedure, BYTES),
+      payload: packRpcCall(node, procedure, payload),
       respond: (bytes) => void answers.push(unpackRpcAnswer(bytes)),
       reject: (error) => void answers.push((error as TdsmError).code),
     });
@@ -132,3 +134,50 @@ Deno.test("RpcService never gives the number of a call that is under way to anot
     bench.service.served(packRpcServed(expected, true, EMPTY));
   }
 });
+
+const LOADS = [
+  ["calls", EMPTY, RPC_LOAD_MAX],
+  ["bytes", new Uint8Array(RPC_MAX_BYTES), Math.floor(RPC_LOAD_MAX_BYTES / RPC_MAX_BYTES)],
+] as const;
+
+for (const [what, payload, most] of LOADS) {
+  Deno.test(`RpcService bounds the ${what} of one node that wait for the program`, () => {
+    const bench = new Bench();
+    const call = (from: NodeId, ticket: number): void =>
+      bench.service.receive(from, { kind: "rpcCall", ticket, procedure: "slow" }, payload);
+    /** Has node 2 call until it is refused: how often it is not, and why it is. */
+    const overload = (): [taken: number, error: TdsmError] => {
+      let ticket = 0;
+      // What the bench keeps is not of interest, and much.
+      for (; bench.sent.length === 0; bench.serving.length = 0) call(2, ++ticket);
+      const [to, message, bytes] = bench.sent.pop()!;
+      assertEquals([to, message], [2, { kind: "rpcAnswer", ticket, ok: false }]);
+      return [ticket - 1, failureOf(bytes, "slow", 1) as TdsmError];
+    };
+    const [taken, error] = overload();
+    assertEquals([taken, error.code], [most, "LimitExceeded"]);
+    assertMatch(error.message, /^Cannot call slow on node 1: RPC_LOAD_MAX \(65536 calls, or /);
+    // Others are served, and so is this one as soon as one of its calls is.
+    call(3, 1);
+    bench.service.served(packRpcServed(1, true, EMPTY));
+    bench.sent.length = 0;
+    call(2, 1);
+    assertEquals(bench.serving.map(({ node }) => node), [3, 2]);
+    assertEquals(overload()[0], 0);
+    bench.service.peerLost(2);
+    assertEquals(overload()[0], most);
+  });
+
+  Deno.test(`RpcService makes no call beyond the ${what} that may wait at one node`, () => {
+    const bench = new Bench();
+    for (let count = 0; count < most; count++) {
+      assertEquals(bench.call(2, "slow", payload), []);
+      assertEquals(bench.sent.pop()![0], 2);
+    }
+    assertEquals([bench.call(2, "slow", payload), bench.sent], [["LimitExceeded"], []]);
+    assertEquals(bench.call(3, "slow", payload), []);
+    bench.answer(2, 1);
+    assertEquals(bench.call(2, "slow", payload), []);
+    assertEquals(bench.call(2, "slow", payload), ["LimitExceeded"]);
+  });
+}

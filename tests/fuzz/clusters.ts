@@ -15,6 +15,7 @@ import {
   HANDSHAKE_MAX_MS,
   HEARTBEAT_MS,
   LINK_CLOSE_MAX_MS,
+  PEER_VERDICT_LAST_MS,
   PEER_VERDICT_MAX_MS,
   RPC_MAX_BYTES,
   SILENCE_MAX_MS,
@@ -101,6 +102,7 @@ async function converse(
     HANDSHAKE_MAX_MS,
     HEARTBEAT_MS,
     LINK_CLOSE_MAX_MS,
+    PEER_VERDICT_LAST_MS,
     PEER_VERDICT_MAX_MS,
   );
   const node = new FuzzedNode();

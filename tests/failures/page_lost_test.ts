@@ -1,0 +1,47 @@
+/** What a node says that ends for want of a page: where the page was, and why that node is gone. */
+
+import { assertEquals, assertMatch } from "@std/assert";
+import { Cluster, RemoteNode } from "../cluster.ts";
+import { DamagingProxy } from "./damaging_proxy.ts";
+
+const PAGE = 4096;
+
+Deno.test("page lost: who needs it says that the bytes of its owner arrived changed", async () => {
+  await using cluster = new Cluster();
+  const directory = await cluster.host("--size=1MiB");
+  const { address: hostname, port } = directory.info;
+  // Well behind all that the owner says before it sends pages, and within those.
+  const damage = { kind: "flip", way: "there", after: 20 * PAGE, amount: 3 } as const;
+  await using proxy = new DamagingProxy({ hostname, port }, damage);
+  const owner = await RemoteNode.ready(cluster.spawnNode([`--directory-address=${proxy.at}`]));
+  await owner.evaluate((node) => void node.memory.fill(1));
+  const read = directory.evaluate((node) => {
+    let sum = 0;
+    for (const byte of node.memory) sum += byte;
+    return sum;
+  });
+  read.catch(() => {});
+  const { code, stderr } = await directory.process.exit();
+  assertEquals([code, proxy.done], [1, true]);
+  assertMatch(
+    stderr,
+    /Page \d+ \(bytes \d+ to \d+\) is lost: its only copy was on node 2, which is gone \(Frame .+\)\. Node 1 needs it and cannot go on \(PageLost\)/,
+  );
+});
+
+Deno.test("page lost: who was not connected to its owner does not know why that is gone", async () => {
+  await using cluster = new Cluster();
+  const [directory, asker, owner] = await cluster.start(3, "--size=64KiB");
+  await owner!.store(PAGE, 1);
+  owner!.process.kill();
+  await owner!.process.exit();
+  await directory!.process.untilPrinted(/Node 3 is lost: (.+)\. Pages/);
+  const read = asker!.load(PAGE);
+  read.catch(() => {});
+  const { code, stderr } = await asker!.process.exit();
+  assertEquals(code, 1);
+  assertMatch(stderr, /its only copy was on node 3, which is gone\. Node 2 needs it/);
+  directory!.load(PAGE).catch(() => {});
+  const end = await directory!.process.exit();
+  assertMatch(end.stderr, /its only copy was on node 3, which is gone \(.+\)\. Node 1 needs it/);
+});
