@@ -246,7 +246,11 @@ export class PageCache {
 
   /** Gives up the right to write. */
   protected downgrade(first: number, count: number): void {
-    this.outbox.operate({ kind: "protect", first, count });
+    let writable = false;
+    for (let page = first; page < first + count; page++) {
+      writable ||= this.state(page) === PageState.Exclusive;
+    }
+    if (writable) this.outbox.operate({ kind: "protect", first, count });
     this.states.fill(first, count, PageState.Shared);
   }
 
