@@ -44,9 +44,7 @@ export class EngineClient {
   readonly #calls: RingWriter;
   readonly #answers: Ring;
   readonly #waiters = new Map<number, Waiter>();
-  /** Whether answers may still come that nobody waits for any more. */
-  #orphaned = false;
-  #nextCall = 1;
+  #nextCall: number;
   #listening = false;
   /** How many calls block this thread: one, or more where one is made from within another. */
   #blocking = 0;
@@ -74,6 +72,7 @@ export class EngineClient {
     }
     this.#slots = slots;
     this.#slot = slot;
+    this.#nextCall = slots.nextCall(slot);
     this.#region = region;
     const { calls, answers } = slots.rings(slot);
     this.#calls = new RingWriter(calls, () => this.#kick());
@@ -178,13 +177,13 @@ export class EngineClient {
 
   /**
    * Ends every call, and all that come, as {@linkcode EngineClient.fail} does. Another thread can
-   * have this one's slot, unless answers may still come for this one.
+   * have this one's slot, unless calls of this one are still to be written.
    */
   detach(error: TdsmError): void {
     // What was answered without waking this thread is answered.
     if (this.#serve === undefined) this.#takeAll();
     this.fail(error);
-    if (this.#calls.isIdle && !this.#orphaned) this.#slots.release(this.#slot);
+    if (this.#calls.isIdle) this.#slots.release(this.#slot, this.#nextCall);
   }
 
   /** Ends every call, and all that come, with an error. */
@@ -192,7 +191,6 @@ export class EngineClient {
     this.#failure ??= error;
     this.#serve = undefined;
     this.#unserved = [];
-    if (this.#waiters.size > 0) this.#orphaned = true;
     // Whoever listens looks once more, and finds that there is nothing to wait for.
     this.#answers.wakeReader();
     for (const { reject } of this.#waiters.values()) reject(this.#failure);
@@ -254,7 +252,7 @@ export class EngineClient {
         }
       }
     } finally {
-      if (this.#waiters.delete(id)) this.#orphaned = true;
+      this.#waiters.delete(id);
       if (--this.#blocking === 0) this.#serveLater();
     }
     if ("error" in answer) throw answer.error;

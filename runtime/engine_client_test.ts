@@ -334,22 +334,27 @@ Deno.test("EngineClient.post has no answer, and says nothing once the client has
   assertEquals(bench.server.poll(), false);
 });
 
-Deno.test("EngineClient.detach gives its slot to another, unless an answer is still to come", async () => {
-  using bench = new Bench(() => 1);
+Deno.test("EngineClient.detach gives its slot to another, who does not get its answers", async () => {
+  using bench = new Bench((_, argument) => argument);
   const closed = new TdsmError("NodeClosed", "planted");
   const second = new EngineClient(bench.slots, NO_KICK);
   second.detach(closed);
   const third = new EngineClient(bench.slots, NO_KICK);
   assertEquals(bench.slots.count, 2);
-  const call = third.call(Call.Stats);
+  const call = third.call(Call.Stats, 3);
   third.detach(closed);
   await assertRejects(() => call, TdsmError, "planted");
-  const fourth = new EngineClient(bench.slots, NO_KICK);
-  assertEquals(bench.slots.count, 3);
-  // The fourth has the same number for its call, and gets its own answer.
-  const own = fourth.call(Call.Stats);
-  bench.server.poll();
-  assertEquals(await own, 1);
+  // More threads than there are slots, one after the other, each with an answer that comes too late.
+  for (let thread = 0; thread < 2 * CALL_SLOTS_MAX; thread++) {
+    const next = new EngineClient(bench.slots, NO_KICK);
+    assertEquals(bench.slots.count, 2);
+    const own = next.call(Call.Stats, 100 + thread);
+    bench.server.poll();
+    assertEquals(await own, 100 + thread);
+    const late = next.call(Call.Stats, 7);
+    next.detach(closed);
+    await assertRejects(() => late, TdsmError, "planted");
+  }
 });
 
 /** Lets everything run that can. */

@@ -11,7 +11,14 @@ import { TdsmError } from "../errors.ts";
 import { CALL_RING_BYTES, CALL_SLOTS_MAX } from "../limits.ts";
 
 /** Words at the start of the buffer. */
-const Control = { Asleep: 0, Slots: 1, Ended: 2, Taken: 16, Words: 16 + CALL_SLOTS_MAX } as const;
+const Control = {
+  Asleep: 0,
+  Slots: 1,
+  Ended: 2,
+  Taken: 16,
+  NextCall: 16 + CALL_SLOTS_MAX,
+  Words: 16 + 2 * CALL_SLOTS_MAX,
+} as const;
 /**
  * Words of a ring, before its bytes. Each side has a cache line of its own, with its position in it,
  * and whether the other side has gone to sleep until that moves: waking nobody is a system call too.
@@ -197,9 +204,21 @@ export class CallSlots {
     return undefined;
   }
 
-  /** Lets another thread take a slot: nothing that this one has asked for is still to be answered. */
-  release(slot: number): void {
+  /**
+   * Lets another thread take a slot.
+   *
+   * @param slot The slot.
+   * @param nextCall The first number of a call that was not used in it. Answers to earlier calls may
+   * still come, and are not to be taken for those of the next thread.
+   */
+  release(slot: number, nextCall: number): void {
+    Atomics.store(this.#control, Control.NextCall + slot, nextCall | 0);
     Atomics.store(this.#control, Control.Taken + slot, 0);
+  }
+
+  /** The number of the first call of whoever has taken a slot. */
+  nextCall(slot: number): number {
+    return Atomics.load(this.#control, Control.NextCall + slot) >>> 0 || 1;
   }
 
   /** The rings of a slot. */

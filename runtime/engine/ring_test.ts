@@ -309,7 +309,7 @@ Deno.test("CallSlots.claim takes what was released, and the engine looks at it a
   const slots = new CallSlots();
   assertEquals([slots.claim(), slots.claim(), slots.claim()], [0, 1, 2]);
   slots.rings(1).calls.push(1, 7, pattern(3, 3));
-  slots.release(1);
+  slots.release(1, 1);
   assertEquals(slots.count, 3);
   assertEquals([slots.claim(), slots.claim(), slots.count], [1, 3, 4]);
   // What was written before it was released is still to be read.
