@@ -102,8 +102,11 @@ export const POLL_WINDOW_US = 10_000;
 export const POLL_PAUSE_MIN_US = 20_000;
 /** The longest pause of polling while the cores are found busy, in microseconds. */
 export const POLL_PAUSE_MAX_US = 1_000_000;
-/** How long a page is kept for an access where the kernel cannot tell when it has happened, in microseconds. */
-export const HOLD_UNSEEN_US = 100;
+/**
+ * The bound of a hold where a shorter one is asked for, and where the kernel cannot tell when an access
+ * has happened, in microseconds.
+ */
+export const HOLD_LEAST_US = 100;
 /** How often a directory that waits for other nodes to finish says so, in milliseconds. */
 export const CLOSE_REMINDER_MS = 5_000;
 /** How long a program may take to end by itself once a thread of it can never go on, in milliseconds. */

@@ -102,7 +102,7 @@ export const contention: Family = {
     },
     {
       id: "alternate-hold-0",
-      title: "the same without a hold",
+      title: "the same with the shortest hold",
       unit: "us",
       against: [{ row: READ_MISS.id, goal: atMost(4) }],
     },

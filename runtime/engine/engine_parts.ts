@@ -8,7 +8,7 @@ import { NativeRegion } from "../../ffi/native.ts";
 import type { Settings } from "../config.ts";
 import type { NodeStats } from "../node_types.ts";
 import type { TdsmError } from "../errors.ts";
-import { HOLD_UNSEEN_US } from "../limits.ts";
+import { HOLD_LEAST_US } from "../limits.ts";
 import type { AllocatorControl } from "../protocol/allocator_control.ts";
 import { Engine } from "../protocol/engine.ts";
 import type { Message, NodeId } from "../protocol/messages.ts";
@@ -81,7 +81,8 @@ export class EngineParts implements AsyncDisposable {
       self,
       pageCount: size / pageSize,
       runPages,
-      holdTimeUs: this.region.countsRuns ? holdTimeUs : Math.min(holdTimeUs, HOLD_UNSEEN_US),
+      // Without any hold, threads that fight over a page may take it from each other unused, for ever.
+      holdTimeUs: this.region.countsRuns ? Math.max(holdTimeUs, HOLD_LEAST_US) : HOLD_LEAST_US,
       migration: settings.migration,
       readAhead: settings.readAhead,
     });
