@@ -10,7 +10,7 @@
 import { FAULT_WORDS, FAULT_WRITE, FAULT_WRITE_PROTECT } from "../../ffi/abi.ts";
 import type { NativeRegion } from "../../ffi/native.ts";
 import { FAULT_BATCH, RUN_MAX_BYTES } from "../limits.ts";
-import { Polling } from "./polling.ts";
+import { nowUs, Polling } from "./polling.ts";
 import { Encoding } from "../protocol/codec.ts";
 import type { Engine, Input } from "../protocol/engine.ts";
 import { Content, type GrantMessage, type Message, type NodeId } from "../protocol/messages.ts";
@@ -287,8 +287,4 @@ export class Driver {
     const { pageSize } = this.#parts.region;
     return this.#alias.subarray(first * pageSize, (first + count) * pageSize);
   }
-}
-
-function nowUs(): number {
-  return performance.now() * 1000;
 }

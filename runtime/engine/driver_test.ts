@@ -439,8 +439,8 @@ Deno.test("Driver gives up when faults cannot be read either", async () => {
   assertEquals(bench.failures, [planted, planted]);
 });
 
-Deno.test("Driver surrenders a page when its hold is over, without any other event", async () => {
-  await using bench = new Bench({ holdTimeUs: 2000 });
+/** A thread waited for page 5 and has it now, and another node demands it. */
+async function demandWhatIsHeld(bench: Bench): Promise<void> {
   bench.driver.start();
   bench.region.fault(5);
   await bench.until(() => bench.log.includes("flush"));
@@ -450,21 +450,18 @@ Deno.test("Driver surrenders a page when its hold is over, without any other eve
     from: 1,
     message: { kind: "invalidate", first: 5, count: 1, requester: 3, request: 9 },
   });
+}
+
+Deno.test("Driver surrenders a page when its hold is over, without any other event", async () => {
+  await using bench = new Bench({ holdTimeUs: 2000 });
+  await demandWhatIsHeld(bench);
   await bench.until(() => bench.log.includes("acknowledge to 3"));
   assertEquals(bench.log.slice(-3), ["evict 5+1", "acknowledge to 3", "flush"]);
 });
 
 Deno.test("Driver surrenders a held page as soon as the thread that waited for it has run", async () => {
   await using bench = new Bench({ holdTimeUs: 1e12 });
-  bench.driver.start();
-  bench.region.fault(5);
-  await bench.until(() => bench.log.includes("flush"));
-  bench.driver.input({ kind: "message", from: 1, message: grant(5, 1, Content.Zero) });
-  bench.driver.input({
-    kind: "message",
-    from: 1,
-    message: { kind: "invalidate", first: 5, count: 1, requester: 3, request: 9 },
-  });
+  await demandWhatIsHeld(bench);
   const { turns } = bench.driver.counters;
   while (bench.driver.counters.turns < turns + 5) {
     await new Promise((resolve) => setImmediate(resolve));

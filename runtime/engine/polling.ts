@@ -78,6 +78,7 @@ export class Polling {
   }
 }
 
-function nowUs(): number {
+/** The time, in microseconds of a clock that does not go back. */
+export function nowUs(): number {
   return performance.now() * 1000;
 }

@@ -17,6 +17,7 @@ import { Content, type Message, type NodeId } from "../../runtime/protocol/messa
 import type { Output } from "../../runtime/protocol/output.ts";
 import { Access } from "../../runtime/protocol/page.ts";
 import type { Random } from "../simulator/random.ts";
+import { MESSAGE_KINDS } from "../testdata/message_kinds.ts";
 import { pick } from "./mutate.ts";
 import type { Target } from "./target.ts";
 
@@ -24,19 +25,6 @@ const BOUNDS: FrameBounds = { pageCount: 24, pageSize: 4096, runPages: 8 };
 const HOLD_TIME_US = 100;
 const STEPS_MAX = 60;
 const NODES: readonly NodeId[] = [1, 2, 3, 4];
-const KINDS: readonly Message["kind"][] = [
-  "request",
-  "forward",
-  "invalidate",
-  "acknowledge",
-  "grant",
-  "done",
-  "peerLost",
-  "peerLostSeen",
-  "refused",
-  "leave",
-  "left",
-];
 
 const scratch = new Uint8Array(MESSAGE_MAX_BYTES);
 
@@ -168,7 +156,7 @@ class LiveEngine {
     const node = requester;
     const invalidated = this.#list();
     const from = pick(NODES, random);
-    const kind = pick(KINDS, random);
+    const kind = pick(MESSAGE_KINDS, random);
     const message = ((): Message => {
       switch (kind) {
         case "request":

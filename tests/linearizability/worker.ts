@@ -1,7 +1,7 @@
 /** One thread of the recorded runs: a Worker that makes random operations on a few words. */
 
-import { attach, type AttachedNode } from "../../mod.ts";
-import type { CrewMessage } from "../litmus/crew.ts";
+import type { AttachedNode } from "../../mod.ts";
+import { serveCrew } from "../litmus/crew_worker.ts";
 import { Random } from "../simulator/random.ts";
 import { Clock } from "./clock.ts";
 import { RECORDED, type RecordedField } from "./history.ts";
@@ -125,17 +125,4 @@ function record(node: AttachedNode, task: WorkerTask): void {
   Deno.writeFileSync(task.file, new Uint8Array(recorder.rows.buffer));
 }
 
-/** The part of a Worker's global scope that is used here. */
-interface WorkerScope {
-  onmessage: ((event: MessageEvent<CrewMessage<WorkerTask>>) => void) | null;
-  postMessage(answer: unknown): void;
-}
-
-const scope = globalThis as unknown as WorkerScope;
-let node: AttachedNode | undefined;
-
-scope.onmessage = ({ data: { handle, task } }) => {
-  node ??= attach(handle);
-  record(node, task);
-  scope.postMessage("done");
-};
+serveCrew(record);

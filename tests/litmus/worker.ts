@@ -1,8 +1,8 @@
 /** One thread of the litmus tests: a Worker of a node, which plays another part in each batch. */
 
-import { attach, type AttachedNode } from "../../mod.ts";
+import type { AttachedNode } from "../../mod.ts";
 import { Random } from "../simulator/random.ts";
-import type { CrewMessage } from "./crew.ts";
+import { serveCrew } from "./crew_worker.ts";
 import { MEETING_WORD, type Placement, placementOf } from "./placements.ts";
 import { type BatchPlan, type Job, planBatch } from "./plan.ts";
 import { wordsOf } from "./program.ts";
@@ -100,17 +100,4 @@ function runJob(node: AttachedNode, { job, slot, file }: WorkerTask): void {
   Deno.writeFileSync(file, results);
 }
 
-/** The part of a Worker's global scope that is used here. */
-interface WorkerScope {
-  onmessage: ((event: MessageEvent<CrewMessage<WorkerTask>>) => void) | null;
-  postMessage(answer: unknown): void;
-}
-
-const scope = globalThis as unknown as WorkerScope;
-let node: AttachedNode | undefined;
-
-scope.onmessage = ({ data: { handle, task } }) => {
-  node ??= attach(handle);
-  runJob(node, task);
-  scope.postMessage("done");
-};
+serveCrew(runJob);

@@ -5,21 +5,9 @@
 
 import { Content, type Message, type NodeId } from "../../runtime/protocol/messages.ts";
 import type { ActiveTransaction } from "../simulator/probes.ts";
+import { MESSAGE_KINDS } from "../testdata/message_kinds.ts";
 import type { FrameState, ModelState, NodeState, Status } from "./state.ts";
 
-const KINDS: readonly Message["kind"][] = [
-  "request",
-  "forward",
-  "invalidate",
-  "acknowledge",
-  "grant",
-  "done",
-  "peerLost",
-  "peerLostSeen",
-  "refused",
-  "leave",
-  "left",
-];
 const STATUSES: readonly Status[] = ["live", "leaving", "left", "dead"];
 
 /** Writes states down as bytes. One object serves all states of a world. */
@@ -168,7 +156,7 @@ export class Fingerprint {
   }
 
   #putMessage(message: Message, from: NodeId, to: NodeId): void {
-    this.#put(KINDS.indexOf(message.kind));
+    this.#put(MESSAGE_KINDS.indexOf(message.kind));
     if ("request" in message) {
       const requester = requesterOf(message, from, to);
       this.#put(message.first);

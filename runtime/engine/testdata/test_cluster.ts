@@ -4,12 +4,14 @@ import type { TdsmError } from "../../errors.ts";
 import { crc32c } from "../../protocol/checksum.ts";
 import { PROTOCOL_VERSION } from "../../protocol/codec.ts";
 import type { Control, HelloControl } from "../../protocol/control.ts";
-import { Content, type GrantMessage, type Message, type NodeId } from "../../protocol/messages.ts";
-import { Access } from "../../protocol/page.ts";
+import type { GrantMessage, Message, NodeId } from "../../protocol/messages.ts";
 import type { RegionSettings } from "../admission.ts";
 import { Cluster } from "../cluster.ts";
 import { Link } from "../link.ts";
 import type { Sum } from "../sender.ts";
+import { grant as linkGrant, request } from "./link_bench.ts";
+
+export { request };
 
 /** Bytes of a page. */
 export const PAGE = 4096;
@@ -222,23 +224,9 @@ export class ManualTimers implements Disposable {
   }
 }
 
-/** A message that is told from others by its number. */
-export function request(number: number): Message {
-  return { kind: "request", access: Access.Read, first: 1, count: 1, request: number };
-}
-
 /** A message that page bytes follow. */
 export function grant(first: number, count: number): GrantMessage {
-  return {
-    kind: "grant",
-    access: Access.Write,
-    content: Content.Data,
-    first,
-    count,
-    request: first,
-    invalidated: [],
-    lostNode: 0,
-  };
+  return { ...linkGrant(first, count), invalidated: [] };
 }
 
 /** 1, 2, … `count`. */
