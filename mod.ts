@@ -9,24 +9,24 @@
  * @module
  */
 
-export { attach, AttachedNode } from "./runtime/attach.ts";
-export { Barrier } from "./runtime/barrier.ts";
-export { type NodeOptions } from "./runtime/config.ts";
+export { attach, AttachedNode } from "./runtime/node/attach.ts";
+export { Barrier } from "./runtime/node/barrier.ts";
+export { type NodeOptions } from "./runtime/settings/settings.ts";
 export { TdsmError, type TdsmErrorCode, type TdsmErrorInit } from "./runtime/errors.ts";
-export { join } from "./runtime/join.ts";
-export { Mutex, MutexLock } from "./runtime/mutex.ts";
-export { Node, type NodeHandle } from "./runtime/node.ts";
-export { type NodeModule } from "./runtime/node_module.ts";
-export { type AllocOptions, NodeThread, type RegionView } from "./runtime/node_thread.ts";
-export { type NodeStats, type PeerInfo, type TypedArrayConstructor } from "./runtime/node_types.ts";
-export { rpc } from "./runtime/rpc.ts";
-export { RemoteError, type RemoteErrorInit } from "./runtime/rpc_error.ts";
-export { type Rpc, type RpcAnswer, type RpcOf, type RpcOptions } from "./runtime/rpc_types.ts";
-export { run } from "./runtime/run.ts";
-export { Semaphore } from "./runtime/semaphore.ts";
-export { type BlockOptions, type WaitOptions } from "./runtime/sync_client.ts";
+export { join } from "./runtime/node/join.ts";
+export { Mutex, MutexLock } from "./runtime/node/mutex.ts";
+export { Node, type NodeHandle } from "./runtime/node/node.ts";
+export { type NodeModule } from "./runtime/node/module.ts";
+export { type AllocOptions, NodeThread, type RegionView } from "./runtime/node/thread.ts";
+export { type NodeStats, type PeerInfo, type TypedArrayConstructor } from "./runtime/node/types.ts";
+export { rpc } from "./runtime/rpc/define.ts";
+export { RemoteError, type RemoteErrorInit } from "./runtime/rpc/error.ts";
+export { type Rpc, type RpcAnswer, type RpcOf, type RpcOptions } from "./runtime/rpc/types.ts";
+export { run } from "./runtime/node/run.ts";
+export { Semaphore } from "./runtime/node/semaphore.ts";
+export { type BlockOptions, type WaitOptions } from "./runtime/node/sync_client.ts";
 export { VERSION } from "./runtime/version.ts";
 
-import { main } from "./runtime/main.ts";
+import { main } from "./runtime/cli/main.ts";
 
 if (import.meta.main) await main(Deno.args);

@@ -1,7 +1,7 @@
 /** Nodes as the coordinator of the benchmark sees them. */
 
-import type { Settings } from "../runtime/config.ts";
-import { SETTINGS } from "../runtime/config_table.ts";
+import type { Settings } from "../runtime/settings/settings.ts";
+import { SETTINGS } from "../runtime/settings/table.ts";
 import type { Actions } from "./actions/mod.ts";
 import type { NodeReady } from "./node.ts";
 import { Served } from "./served.ts";

@@ -2,7 +2,7 @@
 
 import type { NodeHandle } from "../mod.ts";
 // Twelve Workers load it at once, so no more than they need.
-import { attach } from "../runtime/attach.ts";
+import { attach } from "../runtime/node/attach.ts";
 
 /** What a Worker is told. */
 export interface WorkerJob {

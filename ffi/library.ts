@@ -34,7 +34,7 @@ export class TdsmLibrary implements Disposable {
   }
 
   /**
-   * Sums up bytes by CRC-32C, as `runtime/protocol/checksum.ts` does, but faster where they are many.
+   * Sums up bytes by CRC-32C, as `runtime/wire/crc32c.ts` does, but faster where they are many.
    *
    * @param bytes The bytes.
    * @returns The checksum, in 32 bits.

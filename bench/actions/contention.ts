@@ -1,7 +1,7 @@
 /** What nodes do that are after the same page at the same time. */
 
 import type { Node } from "../../mod.ts";
-import { Random } from "../../tests/simulator/random.ts";
+import { Random } from "../../tests/simulator/coherence/random.ts";
 
 /** How much longer than it should the other node may take to end, in milliseconds. */
 const GRACE_MS = 20_000;

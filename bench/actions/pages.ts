@@ -1,7 +1,7 @@
 /** What a node does to pages. Each is called many times, so that it runs compiled when it counts. */
 
 import type { Node, NodeStats } from "../../mod.ts";
-import { Random } from "../../tests/simulator/random.ts";
+import { Random } from "../../tests/simulator/coherence/random.ts";
 
 /** Pages of the region: `count` of them, `stride` apart, from `first` on. */
 export interface Pages {

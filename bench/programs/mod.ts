@@ -3,7 +3,7 @@
  * speed-up that it predicts for machines that are not here.
  */
 
-import { SETTINGS } from "../../runtime/config_table.ts";
+import { SETTINGS } from "../../runtime/settings/table.ts";
 import { type Network, networks } from "./network.ts";
 import type { Program } from "./program.ts";
 import { measureLoopback, type RealRun, runReally } from "./real.ts";

@@ -1,7 +1,7 @@
 /** A real node's part in a program, and in what is measured of the way between two nodes. */
 
 import type { Node } from "../../mod.ts";
-import type { MutexLock } from "../../runtime/mutex.ts";
+import type { MutexLock } from "../../runtime/node/mutex.ts";
 import { distribution } from "../samples.ts";
 import { type Counts, countsOf, difference } from "./counts.ts";
 import type { MissCosts } from "./network.ts";

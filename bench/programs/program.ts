@@ -6,8 +6,8 @@
  */
 
 import { PAGE_SIZE_DEFAULT_BYTES, RUN_MAX_PAGES } from "../../runtime/limits.ts";
-import type { TypedArrayConstructor } from "../../runtime/node_types.ts";
-import { Access } from "../../runtime/protocol/page.ts";
+import type { TypedArrayConstructor } from "../../runtime/node/types.ts";
+import { Access } from "../../runtime/protocol/coherence/page.ts";
 
 /** Bytes of the region that a program reads, or writes, from the first to the last. */
 export interface Touch {

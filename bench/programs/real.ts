@@ -1,6 +1,6 @@
 /** Programs on real nodes: processes of this machine, over its loopback. */
 
-import { Cluster, type RemoteNode } from "../../tests/cluster.ts";
+import { Cluster, type RemoteNode } from "../../tests/support/cluster.ts";
 import { PAGE_SIZE_DEFAULT_BYTES } from "../../runtime/limits.ts";
 import { type Counts, total } from "./counts.ts";
 import type { MissCosts } from "./network.ts";

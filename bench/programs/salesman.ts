@@ -4,7 +4,7 @@
  */
 
 import { PAGE_SIZE_DEFAULT_BYTES } from "../../runtime/limits.ts";
-import { Random } from "../../tests/simulator/random.ts";
+import { Random } from "../../tests/simulator/coherence/random.ts";
 import { type Context, type Program, reads, type Steps, type Touch, writes } from "./program.ts";
 import { type Distances, nearestTour, tourLength, TourSearch } from "./tour_search.ts";
 

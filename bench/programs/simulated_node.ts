@@ -1,11 +1,16 @@
 /** A node of the simulated cluster: the engine of the runtime, and one core that it has with a program. */
 
 import { PAGE_SIZE_DEFAULT_BYTES } from "../../runtime/limits.ts";
-import { Engine, type EngineOptions } from "../../runtime/protocol/engine.ts";
-import type { NodeId } from "../../runtime/protocol/messages.ts";
-import type { PageOperation } from "../../runtime/protocol/output.ts";
-import { type Access, contains, type PageState, permits } from "../../runtime/protocol/page.ts";
-import { Mmu } from "../../tests/simulator/mmu.ts";
+import { Engine, type EngineOptions } from "../../runtime/protocol/coherence/coherence.ts";
+import type { NodeId } from "../../runtime/protocol/coherence/messages.ts";
+import type { PageOperation } from "../../runtime/protocol/coherence/output.ts";
+import {
+  type Access,
+  contains,
+  type PageState,
+  permits,
+} from "../../runtime/protocol/coherence/page.ts";
+import { Mmu } from "../../tests/simulator/coherence/mmu.ts";
 import { type Counts, countsOf } from "./counts.ts";
 import type { Step, Steps, Touch } from "./program.ts";
 

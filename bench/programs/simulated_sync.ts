@@ -1,15 +1,15 @@
 /** Barriers and mutexes of the simulated cluster: those of the runtime, asked and answered by messages. */
 
-import { DIRECTORY_NODE } from "../../runtime/protocol/home.ts";
-import type { NodeId } from "../../runtime/protocol/messages.ts";
-import { encodeSync, SYNC_MAX_BYTES } from "../../runtime/protocol/sync_codec.ts";
+import { DIRECTORY_NODE } from "../../runtime/protocol/coherence/home.ts";
+import type { NodeId } from "../../runtime/protocol/coherence/messages.ts";
+import { encodeSync, SYNC_MAX_BYTES } from "../../runtime/wire/sync_frames.ts";
 import {
   SyncOperation,
   type SyncReply,
   type SyncRequest,
   SyncStatus,
-} from "../../runtime/protocol/sync_messages.ts";
-import { Synchronizer } from "../../runtime/protocol/synchronizer.ts";
+} from "../../runtime/protocol/sync/messages.ts";
+import { Synchronizer } from "../../runtime/protocol/sync/synchronizer.ts";
 import type { SimulatedNode } from "./simulated_node.ts";
 
 /** What synchronisation needs of the cluster. */

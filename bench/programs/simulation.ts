@@ -8,10 +8,10 @@
  */
 
 import { PAGE_SIZE_DEFAULT_BYTES } from "../../runtime/limits.ts";
-import { encodeMessage, MESSAGE_MAX_BYTES } from "../../runtime/protocol/codec.ts";
-import type { EngineOptions, Input } from "../../runtime/protocol/engine.ts";
-import { DIRECTORY_NODE } from "../../runtime/protocol/home.ts";
-import { Content, type Message, type NodeId } from "../../runtime/protocol/messages.ts";
+import { encodeMessage, MESSAGE_MAX_BYTES } from "../../runtime/wire/page_frames.ts";
+import type { EngineOptions, Input } from "../../runtime/protocol/coherence/coherence.ts";
+import { DIRECTORY_NODE } from "../../runtime/protocol/coherence/home.ts";
+import { Content, type Message, type NodeId } from "../../runtime/protocol/coherence/messages.ts";
 import { type Counts, difference, total } from "./counts.ts";
 import type { Network } from "./network.ts";
 import { layOut, type Memory, type Program, type Step, wholeRun } from "./program.ts";

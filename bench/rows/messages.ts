@@ -1,7 +1,7 @@
 /** Messages for a miss as the cluster grows: counted in the simulator, which runs the same protocol. */
 
-import { Access } from "../../runtime/protocol/page.ts";
-import { Cluster } from "../../tests/simulator/cluster.ts";
+import { Access } from "../../runtime/protocol/coherence/page.ts";
+import { Cluster } from "../../tests/simulator/coherence/cluster.ts";
 import type { Family } from "../row.ts";
 
 const NODES = [2, 4, 8, 16, 32, 64];

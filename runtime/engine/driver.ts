@@ -11,14 +11,19 @@ import { FAULT_WORDS, FAULT_WRITE, FAULT_WRITE_PROTECT } from "../../ffi/abi.ts"
 import type { NativeRegion } from "../../ffi/native.ts";
 import { FAULT_BATCH, RUN_MAX_BYTES } from "../limits.ts";
 import { nowUs, Polling } from "./polling.ts";
-import { Encoding } from "../protocol/codec.ts";
-import type { Engine, Input } from "../protocol/engine.ts";
-import { Content, type GrantMessage, type Message, type NodeId } from "../protocol/messages.ts";
-import type { EngineEvent, Output, PageOperation } from "../protocol/output.ts";
-import { Access } from "../protocol/page.ts";
-import type { CallServer } from "./calls.ts";
-import { packPages } from "./compression.ts";
-import type { CallSlots } from "./ring.ts";
+import { Encoding } from "../wire/page_frames.ts";
+import type { Engine, Input } from "../protocol/coherence/coherence.ts";
+import {
+  Content,
+  type GrantMessage,
+  type Message,
+  type NodeId,
+} from "../protocol/coherence/messages.ts";
+import type { EngineEvent, Output, PageOperation } from "../protocol/coherence/output.ts";
+import { Access } from "../protocol/coherence/page.ts";
+import type { CallServer } from "../ring/calls.ts";
+import { packPages } from "../cluster/compression.ts";
+import type { CallSlots } from "../ring/ring.ts";
 
 /** Where a driver sends messages. */
 export interface MessageSink {

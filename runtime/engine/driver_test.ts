@@ -1,16 +1,21 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { FAULT_WORDS, FAULT_WRITE } from "../../ffi/abi.ts";
 import type { NativeRegion } from "../../ffi/native.ts";
-import { Engine, type EngineOptions } from "../protocol/engine.ts";
-import { Content, type GrantMessage, type Message, type NodeId } from "../protocol/messages.ts";
-import type { EngineEvent } from "../protocol/output.ts";
-import { Access } from "../protocol/page.ts";
-import { Encoding } from "../protocol/codec.ts";
-import { EngineClient } from "../engine_client.ts";
-import { Call, CallServer, type RawHandlers } from "./calls.ts";
-import { unpackPages } from "./compression.ts";
+import { Engine, type EngineOptions } from "../protocol/coherence/coherence.ts";
+import {
+  Content,
+  type GrantMessage,
+  type Message,
+  type NodeId,
+} from "../protocol/coherence/messages.ts";
+import type { EngineEvent } from "../protocol/coherence/output.ts";
+import { Access } from "../protocol/coherence/page.ts";
+import { Encoding } from "../wire/page_frames.ts";
+import { EngineClient } from "../ring/client.ts";
+import { Call, CallServer, type RawHandlers } from "../ring/calls.ts";
+import { unpackPages } from "../cluster/compression.ts";
 import { Driver } from "./driver.ts";
-import { CallSlots } from "./ring.ts";
+import { CallSlots } from "../ring/ring.ts";
 
 const PAGE = 4096;
 const PAGES = 16;

@@ -14,16 +14,16 @@ import {
   LEAVE_STALL_MS,
   RUN_MAX_BYTES,
 } from "../limits.ts";
-import { DIRECTORY_NODE } from "../protocol/home.ts";
-import type { NodeId } from "../protocol/messages.ts";
-import type { EngineEvent } from "../protocol/output.ts";
-import type { RegionSettings } from "./admission.ts";
-import { packError, unpackError } from "./calls.ts";
-import { Cluster } from "./cluster.ts";
-import { EngineParts } from "./engine_parts.ts";
+import { DIRECTORY_NODE } from "../protocol/coherence/home.ts";
+import type { NodeId } from "../protocol/coherence/messages.ts";
+import type { EngineEvent } from "../protocol/coherence/output.ts";
+import type { RegionSettings } from "../cluster/admission.ts";
+import { packError, unpackError } from "../ring/calls.ts";
+import { Cluster } from "../cluster/cluster.ts";
+import { EngineParts } from "./node_engine.ts";
 import { LifeCycle } from "./life_cycle.ts";
 import type { EngineNews, EngineStart } from "./news.ts";
-import { CallSlots } from "./ring.ts";
+import { CallSlots } from "../ring/ring.ts";
 import { StallClock } from "./stall_clock.ts";
 
 export type { EngineNews, EngineStart } from "./news.ts";

@@ -2,8 +2,8 @@
  * What the log says of the messages about pages that a node sends and receives.
  */
 
-import { Content, type Message } from "../protocol/messages.ts";
-import { Access } from "../protocol/page.ts";
+import { Content, type Message } from "../protocol/coherence/messages.ts";
+import { Access } from "../protocol/coherence/page.ts";
 
 /** The level at which pages that change hands are told. */
 export const PAGE_LEVEL = 4;

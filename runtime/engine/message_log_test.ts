@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { MESSAGES } from "../../tests/testdata/frames.ts";
+import { MESSAGES } from "../../tests/support/frames.ts";
 import { describeMessage, levelOf, MESSAGE_LEVEL, PAGE_LEVEL } from "./message_log.ts";
 
 Deno.test("describeMessage says what each kind of message is about", () => {

@@ -2,10 +2,10 @@
  * What crosses between the engine's Worker and the thread that started it, beside the rings.
  */
 
-import type { Settings } from "../config.ts";
+import type { Settings } from "../settings/settings.ts";
 import type { LogTopic } from "../log.ts";
-import type { NodeId } from "../protocol/messages.ts";
-import type { PackedError } from "./calls.ts";
+import type { NodeId } from "../protocol/coherence/messages.ts";
+import type { PackedError } from "../ring/calls.ts";
 
 /** What the program's thread sends to begin with. */
 export interface EngineStart {

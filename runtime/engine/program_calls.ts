@@ -4,14 +4,14 @@
  */
 
 import { TdsmError } from "../errors.ts";
-import type { NodeId } from "../protocol/messages.ts";
-import type { Counters } from "../protocol/status_control.ts";
+import type { NodeId } from "../protocol/coherence/messages.ts";
+import type { Counters } from "../wire/status_control.ts";
 import type { ValueType } from "../std/msgpack_encode.d.ts";
-import type { NodeStats } from "../node_types.ts";
-import { Call, CallServer, type RawCall } from "./calls.ts";
-import type { Cluster } from "./cluster.ts";
+import type { NodeStats } from "../node/types.ts";
+import { Call, CallServer, type RawCall } from "../ring/calls.ts";
+import type { Cluster } from "../cluster/cluster.ts";
 import type { LifeCycle } from "./life_cycle.ts";
-import type { CallSlots } from "./ring.ts";
+import type { CallSlots } from "../ring/ring.ts";
 import type { RpcService } from "./rpc_service.ts";
 import type { Services } from "./services.ts";
 

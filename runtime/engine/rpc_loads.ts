@@ -1,7 +1,7 @@
 /** How many remote calls are under way between this node and each other one, in one direction. */
 
 import { RPC_LOAD_MAX, RPC_LOAD_MAX_BYTES } from "../limits.ts";
-import type { NodeId } from "../protocol/messages.ts";
+import type { NodeId } from "../protocol/coherence/messages.ts";
 
 /** Calls that have no answer yet, by the node that they are to, or from. */
 export class RpcLoads {

@@ -4,11 +4,11 @@
  */
 
 import { TdsmError } from "../errors.ts";
-import type { NodeId } from "../protocol/messages.ts";
-import type { RpcCallMessage, RpcMessage } from "../protocol/rpc_codec.ts";
-import { encodeFailure, overloadedError } from "../rpc_error.ts";
-import { packRpcAnswer, packRpcCall, unpackRpcCall, unpackRpcServed } from "../rpc_ring.ts";
-import type { RawCall } from "./calls.ts";
+import type { NodeId } from "../protocol/coherence/messages.ts";
+import type { RpcCallMessage, RpcMessage } from "../wire/rpc_frames.ts";
+import { encodeFailure, overloadedError } from "../rpc/error.ts";
+import { packRpcAnswer, packRpcCall, unpackRpcCall, unpackRpcServed } from "../ring/rpc_records.ts";
+import type { RawCall } from "../ring/calls.ts";
 import { RpcLoads } from "./rpc_loads.ts";
 
 /** What the service needs of its node. */

@@ -1,10 +1,10 @@
 import { assertEquals, assertMatch } from "@std/assert";
 import { TdsmError } from "../errors.ts";
 import { RPC_LOAD_MAX, RPC_LOAD_MAX_BYTES, RPC_MAX_BYTES } from "../limits.ts";
-import type { NodeId } from "../protocol/messages.ts";
-import type { RpcMessage } from "../protocol/rpc_codec.ts";
-import { failureOf } from "../rpc_error.ts";
-import { packRpcCall, packRpcServed, unpackRpcAnswer, unpackRpcCall } from "../rpc_ring.ts";
+import type { NodeId } from "../protocol/coherence/messages.ts";
+import type { RpcMessage } from "../wire/rpc_frames.ts";
+import { failureOf } from "../rpc/error.ts";
+import { packRpcCall, packRpcServed, unpackRpcAnswer, unpackRpcCall } from "../ring/rpc_records.ts";
 import { RpcService } from "./rpc_service.ts";
 
 const BYTES = new Uint8Array([1, 2, 3]);

@@ -4,23 +4,23 @@
  */
 
 import { TdsmError } from "../errors.ts";
-import { Allocator } from "../protocol/allocator.ts";
-import type { AllocatorInput, AllocatorOutput } from "../protocol/allocator_control.ts";
-import type { AllocationRequest } from "../protocol/allocator_request.ts";
-import { AllocatorServer } from "../protocol/allocator_server.ts";
-import { decodeFrame } from "../protocol/codec.ts";
-import { DIRECTORY_NODE } from "../protocol/home.ts";
-import type { NodeId } from "../protocol/messages.ts";
-import { encodeSync, SYNC_MAX_BYTES } from "../protocol/sync_codec.ts";
+import { Allocator } from "../protocol/allocation/allocator.ts";
+import type { AllocatorInput, AllocatorOutput } from "../wire/allocation_control.ts";
+import type { AllocationRequest } from "../protocol/allocation/messages.ts";
+import { AllocatorServer } from "../protocol/allocation/server.ts";
+import { decodeFrame } from "../wire/page_frames.ts";
+import { DIRECTORY_NODE } from "../protocol/coherence/home.ts";
+import type { NodeId } from "../protocol/coherence/messages.ts";
+import { encodeSync, SYNC_MAX_BYTES } from "../wire/sync_frames.ts";
 import {
   type SyncMessage,
   SyncOperation,
   type SyncReply,
   type SyncRequest,
   SyncStatus,
-} from "../protocol/sync_messages.ts";
-import { Synchronizer } from "../protocol/synchronizer.ts";
-import type { RawCall } from "./calls.ts";
+} from "../protocol/sync/messages.ts";
+import { Synchronizer } from "../protocol/sync/synchronizer.ts";
+import type { RawCall } from "../ring/calls.ts";
 import type { SyncLog } from "./sync_log.ts";
 
 /** What the services need of their node. */

@@ -1,17 +1,17 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { TdsmError } from "../errors.ts";
-import type { AllocatorInput, AllocatorOutput } from "../protocol/allocator_control.ts";
-import { decodeFrame } from "../protocol/codec.ts";
-import type { NodeId } from "../protocol/messages.ts";
-import { encodeSync, SYNC_MAX_BYTES } from "../protocol/sync_codec.ts";
+import type { AllocatorInput, AllocatorOutput } from "../wire/allocation_control.ts";
+import { decodeFrame } from "../wire/page_frames.ts";
+import type { NodeId } from "../protocol/coherence/messages.ts";
+import { encodeSync, SYNC_MAX_BYTES } from "../wire/sync_frames.ts";
 import {
   type SyncMessage,
   SyncOperation,
   type SyncReply,
   type SyncRequest,
   SyncStatus,
-} from "../protocol/sync_messages.ts";
-import type { RawCall } from "./calls.ts";
+} from "../protocol/sync/messages.ts";
+import type { RawCall } from "../ring/calls.ts";
 import { Services } from "./services.ts";
 
 const PAGE = 4096;

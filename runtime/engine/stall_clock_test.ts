@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
 import { StallClock } from "./stall_clock.ts";
-import { ManualTimers } from "./testdata/test_cluster.ts";
+import { ManualTimers } from "../../tests/support/test_cluster.ts";
 
 const STALL_MS = 1234;
 

@@ -4,15 +4,15 @@
  */
 
 import { STATUS_MAX_MS } from "../limits.ts";
-import { DIRECTORY_NODE } from "../protocol/home.ts";
-import type { NodeId } from "../protocol/messages.ts";
+import { DIRECTORY_NODE } from "../protocol/coherence/home.ts";
+import type { NodeId } from "../protocol/coherence/messages.ts";
 import type {
   Counters,
   NodeStatusControl,
   StatsControl,
   StatsRequestControl,
-} from "../protocol/status_control.ts";
-import type { Peer } from "./admission.ts";
+} from "../wire/status_control.ts";
+import type { Peer } from "../cluster/admission.ts";
 
 /** What the service needs of its node. */
 export interface StatusServiceOptions {

@@ -1,14 +1,14 @@
 import { assertEquals } from "@std/assert";
 import { STATUS_MAX_MS } from "../limits.ts";
-import type { NodeId } from "../protocol/messages.ts";
+import type { NodeId } from "../protocol/coherence/messages.ts";
 import type {
   NodeStatusControl,
   StatsControl,
   StatsRequestControl,
-} from "../protocol/status_control.ts";
-import type { Peer } from "./admission.ts";
+} from "../wire/status_control.ts";
+import type { Peer } from "../cluster/admission.ts";
 import { StatusService } from "./status_service.ts";
-import { ManualTimers } from "./testdata/test_cluster.ts";
+import { ManualTimers } from "../../tests/support/test_cluster.ts";
 
 type Said = [to: NodeId, control: StatsRequestControl | StatsControl];
 

@@ -8,7 +8,7 @@ import {
   type SyncReply,
   type SyncRequest,
   SyncStatus,
-} from "../protocol/sync_messages.ts";
+} from "../protocol/sync/messages.ts";
 
 /** The levels of the log at which something is told. */
 const Level = { Wrong: 2, Notable: 3, Ended: 4, Asked: 5 } as const;

@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { SyncOperation, type SyncReply, SyncStatus } from "../protocol/sync_messages.ts";
+import { SyncOperation, type SyncReply, SyncStatus } from "../protocol/sync/messages.ts";
 import { SyncLog } from "./sync_log.ts";
 
 function open(level: number): [log: SyncLog, lines: string[]] {

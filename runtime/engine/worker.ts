@@ -4,7 +4,7 @@
  * while it waits for an answer.
  */
 
-import { packError } from "./calls.ts";
+import { packError } from "../ring/calls.ts";
 import { EngineHost, type EngineNews, type EngineStart } from "./host.ts";
 
 /** The part of a Worker's global scope that is used here. */

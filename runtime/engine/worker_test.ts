@@ -1,14 +1,14 @@
 import { assert, assertMatch, assertThrows } from "@std/assert";
 import { openLibrary } from "../../ffi/library.ts";
 import { NativeRegion } from "../../ffi/native.ts";
-import { resolveSettings } from "../config.ts";
-import { EngineClient } from "../engine_client.ts";
+import { resolveSettings } from "../settings/settings.ts";
+import { EngineClient } from "../ring/client.ts";
 import { TdsmError } from "../errors.ts";
-import { encodeSync, SYNC_MAX_BYTES } from "../protocol/sync_codec.ts";
-import { SyncOperation } from "../protocol/sync_messages.ts";
-import { Call } from "./calls.ts";
+import { encodeSync, SYNC_MAX_BYTES } from "../wire/sync_frames.ts";
+import { SyncOperation } from "../protocol/sync/messages.ts";
+import { Call } from "../ring/calls.ts";
 import type { EngineNews, EngineStart } from "./news.ts";
-import { CallSlots } from "./ring.ts";
+import { CallSlots } from "../ring/ring.ts";
 
 /** Bounds a hang; nothing waits for it otherwise. */
 const GUARD_MS = 20_000;

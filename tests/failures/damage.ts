@@ -4,8 +4,8 @@
  */
 
 import type { Node } from "../../mod.ts";
-import { Cluster, RemoteNode } from "../cluster.ts";
-import { Random } from "../simulator/random.ts";
+import { Cluster, RemoteNode } from "../support/cluster.ts";
+import { Random } from "../simulator/coherence/random.ts";
 import { type Damage, type DamageKind, DamagingProxy } from "./damaging_proxy.ts";
 
 /** How a round ended: without a wrong value, or with an error that names the connection. */

@@ -1,7 +1,7 @@
 /** What becomes of a node whose engine fails itself. */
 
 import { assertEquals, assertMatch } from "@std/assert";
-import { Cluster } from "../cluster.ts";
+import { Cluster } from "../support/cluster.ts";
 
 Deno.test("failed engine: one that can do nothing ends its process, though a thread of it asks again and again", async () => {
   await using cluster = new Cluster();

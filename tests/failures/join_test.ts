@@ -1,9 +1,9 @@
 /** Why a node cannot join or begin: each reason has its code, and a message that says what to do. */
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { PROTOCOL_VERSION } from "../../runtime/protocol/frame_layout.ts";
-import { Cluster, type Exit } from "../cluster.ts";
-import { frame } from "../raw_peer.ts";
+import { PROTOCOL_VERSION } from "../../runtime/wire/layout.ts";
+import { Cluster, type Exit } from "../support/cluster.ts";
+import { frame } from "../support/raw_peer.ts";
 
 /** A port at which nobody listens: it was free a moment ago. */
 function freePort(): number {

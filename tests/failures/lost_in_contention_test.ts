@@ -4,7 +4,7 @@
  */
 
 import { assertEquals, assertMatch } from "@std/assert";
-import { Cluster, type RemoteNode } from "../cluster.ts";
+import { Cluster, type RemoteNode } from "../support/cluster.ts";
 
 const ROUNDS = 6;
 

@@ -1,7 +1,7 @@
 /** What becomes of the others when a node is gone without leaving. */
 
 import { assertEquals, assertMatch } from "@std/assert";
-import { Cluster, type RemoteNode } from "../cluster.ts";
+import { Cluster, type RemoteNode } from "../support/cluster.ts";
 
 /** A call that never comes back, because its node ends: so nobody waits for it. */
 function never(call: Promise<unknown>): void {

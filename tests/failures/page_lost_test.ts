@@ -1,7 +1,7 @@
 /** What a node says that ends for want of a page: where the page was, and why that node is gone. */
 
 import { assertEquals, assertMatch } from "@std/assert";
-import { Cluster, RemoteNode } from "../cluster.ts";
+import { Cluster, RemoteNode } from "../support/cluster.ts";
 import { DamagingProxy } from "./damaging_proxy.ts";
 
 const PAGE = 4096;

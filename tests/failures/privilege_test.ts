@@ -2,7 +2,7 @@
 
 import { assertEquals, assertMatch } from "@std/assert";
 import { packagedLibraryPath } from "../../ffi/library.ts";
-import { Cluster, RemoteNode } from "../cluster.ts";
+import { Cluster, RemoteNode } from "../support/cluster.ts";
 
 const ROOT = new URL("../..", import.meta.url).pathname;
 const AS_NOBODY = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
@@ -45,7 +45,7 @@ Deno.test({
     try {
       await Deno.chmod(folder, 0o777);
       const program = `${folder}/remote_node.js`;
-      await bundle("tests/programs/remote_node.ts", program);
+      await bundle("tests/nodes/programs/remote_node.ts", program);
       await Deno.chmod(program, 0o644);
       await using cluster = new Cluster();
       const directory = await cluster.host("--size=1MiB");

@@ -2,11 +2,11 @@
 
 import { assertEquals, assertMatch } from "@std/assert";
 import { HANDSHAKES_MAX } from "../../runtime/limits.ts";
-import { encodeMessage, MESSAGE_MAX_BYTES } from "../../runtime/protocol/codec.ts";
-import { Offset, PROTOCOL_VERSION } from "../../runtime/protocol/frame_layout.ts";
-import { Cluster, type RemoteNode } from "../cluster.ts";
+import { encodeMessage, MESSAGE_MAX_BYTES } from "../../runtime/wire/page_frames.ts";
+import { Offset, PROTOCOL_VERSION } from "../../runtime/wire/layout.ts";
+import { Cluster, type RemoteNode } from "../support/cluster.ts";
 import { sealBroken } from "../fuzz/mutate.ts";
-import { firstControl, frame, helloControl, readAll } from "../raw_peer.ts";
+import { firstControl, frame, helloControl, readAll } from "../support/raw_peer.ts";
 
 /** Bytes that follow from a seed, without a meaning. */
 function noise(bytes: number): Uint8Array {

@@ -6,10 +6,10 @@
 
 import { assert } from "@std/assert";
 import { TdsmError } from "../../runtime/errors.ts";
-import { Cluster } from "../../runtime/engine/cluster.ts";
-import type { RegionSettings } from "../../runtime/engine/admission.ts";
+import { Cluster } from "../../runtime/cluster/cluster.ts";
+import type { RegionSettings } from "../../runtime/cluster/admission.ts";
 import { Services } from "../../runtime/engine/services.ts";
-import { ManualTimers } from "../../runtime/engine/testdata/test_cluster.ts";
+import { ManualTimers } from "../support/test_cluster.ts";
 import {
   CONTROL_MAX_BYTES,
   HANDSHAKE_MAX_MS,
@@ -20,21 +20,21 @@ import {
   RPC_MAX_BYTES,
   SILENCE_MAX_MS,
 } from "../../runtime/limits.ts";
-import { crc32c } from "../../runtime/protocol/checksum.ts";
+import { crc32c } from "../../runtime/wire/crc32c.ts";
 import {
   encodeMessage,
   Encoding,
   FRAME_HEADER_BYTES,
   MESSAGE_MAX_BYTES,
-} from "../../runtime/protocol/codec.ts";
-import { type Control, encodeControl } from "../../runtime/protocol/control.ts";
-import { Engine } from "../../runtime/protocol/engine.ts";
-import { Framer } from "../../runtime/protocol/framer.ts";
-import { DIRECTORY_NODE } from "../../runtime/protocol/home.ts";
-import { Content, type Message, type NodeId } from "../../runtime/protocol/messages.ts";
-import { Access } from "../../runtime/protocol/page.ts";
-import type { Random } from "../simulator/random.ts";
-import { helloControl } from "../raw_peer.ts";
+} from "../../runtime/wire/page_frames.ts";
+import { type Control, encodeControl } from "../../runtime/wire/control.ts";
+import { Engine } from "../../runtime/protocol/coherence/coherence.ts";
+import { Framer } from "../../runtime/wire/framer.ts";
+import { DIRECTORY_NODE } from "../../runtime/protocol/coherence/home.ts";
+import { Content, type Message, type NodeId } from "../../runtime/protocol/coherence/messages.ts";
+import { Access } from "../../runtime/protocol/coherence/page.ts";
+import type { Random } from "../simulator/coherence/random.ts";
+import { helloControl } from "../support/raw_peer.ts";
 import { SOUND_FRAMES } from "./corpus.ts";
 import { type Ending, MemoryConnection, MemoryNetwork, settle } from "./memory_network.ts";
 import { breakBytes, breakField, GROWTH_MAX_BYTES, pick, sealBroken } from "./mutate.ts";

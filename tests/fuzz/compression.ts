@@ -5,9 +5,9 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { decompress } from "lz4";
-import { PACKED_REASONS, packPages, unpackPages } from "../../runtime/engine/compression.ts";
-import { getU32, putU32 } from "../../runtime/protocol/little_endian.ts";
-import type { Random } from "../simulator/random.ts";
+import { PACKED_REASONS, packPages, unpackPages } from "../../runtime/cluster/compression.ts";
+import { getU32, putU32 } from "../../runtime/wire/bytes.ts";
+import type { Random } from "../simulator/coherence/random.ts";
 import { joinPages, makePage, PAGE_KINDS } from "./compression_pages.ts";
 import { fillNoise } from "./mutate.ts";
 import type { Target } from "./target.ts";

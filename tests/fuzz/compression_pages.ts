@@ -3,7 +3,7 @@
  * tested, broken and measured with.
  */
 
-import { Random } from "../simulator/random.ts";
+import { Random } from "../simulator/coherence/random.ts";
 
 const WORDS =
   ("a node that has a page sends it to the one that asks and forgets what it had while the " +

@@ -6,10 +6,10 @@
 // @ts-types="../../runtime/std/msgpack_encode.d.ts"
 import { encode } from "@std/msgpack/encode";
 import { CONTROL_MAX_BYTES } from "../../runtime/limits.ts";
-import { FRAME_HEADER_BYTES } from "../../runtime/protocol/codec.ts";
+import { FRAME_HEADER_BYTES } from "../../runtime/wire/page_frames.ts";
 import type { ValueMap, ValueType } from "../../runtime/std/msgpack_encode.d.ts";
-import type { Random } from "../simulator/random.ts";
-import { CONTROLS } from "../testdata/frames.ts";
+import type { Random } from "../simulator/coherence/random.ts";
+import { CONTROLS } from "../support/frames.ts";
 import { SOUND_FRAMES } from "./corpus.ts";
 import { checkControl } from "./frames.ts";
 import { breakBytes, edgeWord, GROWTH_MAX_BYTES, pick } from "./mutate.ts";

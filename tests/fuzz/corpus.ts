@@ -1,9 +1,9 @@
 /** What inputs are made from: the frames that are checked in, and what follows them on a connection. */
 
 import { CONTROL_MAX_BYTES } from "../../runtime/limits.ts";
-import { decodeFrame } from "../../runtime/protocol/codec.ts";
-import type { Random } from "../simulator/random.ts";
-import { BOUNDS, readGoldenFrames } from "../testdata/frames.ts";
+import { decodeFrame } from "../../runtime/wire/page_frames.ts";
+import type { Random } from "../simulator/coherence/random.ts";
+import { BOUNDS, readGoldenFrames } from "../support/frames.ts";
 import { breakBytes, breakField, fillNoise, GROWTH_MAX_BYTES, pick, sealBroken } from "./mutate.ts";
 
 /** A sound frame. */

@@ -10,14 +10,18 @@ import {
   encodeMessage,
   type FrameBounds,
   MESSAGE_MAX_BYTES,
-} from "../../runtime/protocol/codec.ts";
-import { Engine, type EngineParts, type Input } from "../../runtime/protocol/engine.ts";
-import { DIRECTORY_NODE } from "../../runtime/protocol/home.ts";
-import { Content, type Message, type NodeId } from "../../runtime/protocol/messages.ts";
-import type { Output } from "../../runtime/protocol/output.ts";
-import { Access } from "../../runtime/protocol/page.ts";
-import type { Random } from "../simulator/random.ts";
-import { MESSAGE_KINDS } from "../testdata/message_kinds.ts";
+} from "../../runtime/wire/page_frames.ts";
+import {
+  Engine,
+  type EngineParts,
+  type Input,
+} from "../../runtime/protocol/coherence/coherence.ts";
+import { DIRECTORY_NODE } from "../../runtime/protocol/coherence/home.ts";
+import { Content, type Message, type NodeId } from "../../runtime/protocol/coherence/messages.ts";
+import type { Output } from "../../runtime/protocol/coherence/output.ts";
+import { Access } from "../../runtime/protocol/coherence/page.ts";
+import type { Random } from "../simulator/coherence/random.ts";
+import { MESSAGE_KINDS } from "../support/message_kinds.ts";
 import { pick } from "./mutate.ts";
 import type { Target } from "./target.ts";
 

@@ -2,10 +2,10 @@
 
 import { assert } from "@std/assert";
 import { REQUESTS_WAITING_MAX } from "../../runtime/limits.ts";
-import { Engine, type Input } from "../../runtime/protocol/engine.ts";
-import { DIRECTORY_NODE } from "../../runtime/protocol/home.ts";
-import { Content, type Message, type NodeId } from "../../runtime/protocol/messages.ts";
-import { Access } from "../../runtime/protocol/page.ts";
+import { Engine, type Input } from "../../runtime/protocol/coherence/coherence.ts";
+import { DIRECTORY_NODE } from "../../runtime/protocol/coherence/home.ts";
+import { Content, type Message, type NodeId } from "../../runtime/protocol/coherence/messages.ts";
+import { Access } from "../../runtime/protocol/coherence/page.ts";
 
 const TIMES = 3_000;
 /** What an engine may remember beyond what it did after a third of them. */

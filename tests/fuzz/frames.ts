@@ -13,14 +13,14 @@ import {
   type FrameBounds,
   type Malformed,
   MESSAGE_MAX_BYTES,
-} from "../../runtime/protocol/codec.ts";
-import { decodeControl, encodeControl } from "../../runtime/protocol/control.ts";
-import { FRAME_REASONS } from "../../runtime/protocol/frame_reason.ts";
-import type { Message } from "../../runtime/protocol/messages.ts";
-import { encodeRpc, RPC_FRAME_MAX_BYTES } from "../../runtime/protocol/rpc_codec.ts";
-import { encodeSync, SYNC_MAX_BYTES } from "../../runtime/protocol/sync_codec.ts";
-import type { Random } from "../simulator/random.ts";
-import { BOUNDS } from "../testdata/frames.ts";
+} from "../../runtime/wire/page_frames.ts";
+import { decodeControl, encodeControl } from "../../runtime/wire/control.ts";
+import { FRAME_REASONS } from "../../runtime/wire/reason.ts";
+import type { Message } from "../../runtime/protocol/coherence/messages.ts";
+import { encodeRpc, RPC_FRAME_MAX_BYTES } from "../../runtime/wire/rpc_frames.ts";
+import { encodeSync, SYNC_MAX_BYTES } from "../../runtime/wire/sync_frames.ts";
+import type { Random } from "../simulator/coherence/random.ts";
+import { BOUNDS } from "../support/frames.ts";
 import { makeFrame } from "./corpus.ts";
 import type { Target } from "./target.ts";
 

@@ -3,10 +3,10 @@
  * fields, and pieces that are left out, repeated, swapped or put together.
  */
 
-import { crc32c } from "../../runtime/protocol/checksum.ts";
-import { FRAME_HEADER_BYTES, Offset } from "../../runtime/protocol/frame_layout.ts";
-import { getU16, getU32, putU16, putU32 } from "../../runtime/protocol/little_endian.ts";
-import type { Random } from "../simulator/random.ts";
+import { crc32c } from "../../runtime/wire/crc32c.ts";
+import { FRAME_HEADER_BYTES, Offset } from "../../runtime/wire/layout.ts";
+import { getU16, getU32, putU16, putU32 } from "../../runtime/wire/bytes.ts";
+import type { Random } from "../simulator/coherence/random.ts";
 
 /** Bytes at the edge of something. */
 const EDGE_BYTES = [0, 1, 2, 3, 4, 5, 31, 32, 33, 64, 127, 128, 129, 0xa0, 0xc0, 0xdf, 0xfe, 0xff];

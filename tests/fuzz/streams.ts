@@ -6,11 +6,11 @@
 
 import { assert } from "@std/assert";
 import { CONTROL_MAX_BYTES, RPC_MAX_BYTES } from "../../runtime/limits.ts";
-import { type Decoded, decodeFrame, type FrameBounds } from "../../runtime/protocol/codec.ts";
-import { decodeControl } from "../../runtime/protocol/control.ts";
-import { Framer } from "../../runtime/protocol/framer.ts";
-import type { Random } from "../simulator/random.ts";
-import { BOUNDS } from "../testdata/frames.ts";
+import { type Decoded, decodeFrame, type FrameBounds } from "../../runtime/wire/page_frames.ts";
+import { decodeControl } from "../../runtime/wire/control.ts";
+import { Framer } from "../../runtime/wire/framer.ts";
+import type { Random } from "../simulator/coherence/random.ts";
+import { BOUNDS } from "../support/frames.ts";
 import { SOUND_FRAMES } from "./corpus.ts";
 import { breakBytes, breakField, fillNoise, GROWTH_MAX_BYTES, pick, sealBroken } from "./mutate.ts";
 import { makeBounds } from "./frames.ts";

@@ -3,7 +3,7 @@
  * the number has the input.
  */
 
-import { Random } from "../simulator/random.ts";
+import { Random } from "../simulator/coherence/random.ts";
 
 /** How often each outcome came out, by its name. */
 export type Tally = Map<string, number>;

@@ -1,6 +1,6 @@
 /** Records what threads of real nodes do to a few words, with times that all of them share. */
 
-import { Cluster, type RemoteNode } from "../cluster.ts";
+import { Cluster, type RemoteNode } from "../support/cluster.ts";
 import { Crew } from "../litmus/crew.ts";
 import { Clock } from "./clock.ts";
 import { History } from "./history.ts";

@@ -2,7 +2,7 @@
 
 import type { AttachedNode } from "../../mod.ts";
 import { serveCrew } from "../litmus/crew_worker.ts";
-import { Random } from "../simulator/random.ts";
+import { Random } from "../simulator/coherence/random.ts";
 import { Clock } from "./clock.ts";
 import { RECORDED, type RecordedField } from "./history.ts";
 import { OPERATIONS } from "./register.ts";

@@ -1,6 +1,6 @@
 /** Where the words of a litmus test lie: how they share pages, and what the runtime makes of it. */
 
-import type { Random } from "../simulator/random.ts";
+import type { Random } from "../simulator/coherence/random.ts";
 
 /** The size of the region that the tests need, in bytes. */
 export const REGION_BYTES = 4 << 20;

@@ -3,7 +3,7 @@
  * has which pages at the start.
  */
 
-import { Random } from "../simulator/random.ts";
+import { Random } from "../simulator/coherence/random.ts";
 
 /** Many runs of one test by real nodes. */
 export interface Job {

@@ -7,7 +7,7 @@
  * chance says which thread plays which part, and which nodes have copies of the pages.
  */
 
-import { Cluster } from "../cluster.ts";
+import { Cluster } from "../support/cluster.ts";
 import { Crew } from "./crew.ts";
 import type { Histogram } from "./histogram.ts";
 import { PAGE_BYTES, type Placement, REGION_BYTES } from "./placements.ts";

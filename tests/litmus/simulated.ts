@@ -4,10 +4,14 @@
  * within a node, so all outcomes have to be.
  */
 
-import { InvariantError } from "../simulator/oracle.ts";
-import type { PlantedBug } from "../simulator/planted_bugs.ts";
-import { type Instruction as Access, type Program, runPrograms } from "../simulator/programs.ts";
-import { Random } from "../simulator/random.ts";
+import { InvariantError } from "../simulator/coherence/oracle.ts";
+import type { PlantedBug } from "../simulator/coherence/planted_bugs.ts";
+import {
+  type Instruction as Access,
+  type Program,
+  runPrograms,
+} from "../simulator/coherence/programs.ts";
+import { Random } from "../simulator/coherence/random.ts";
 import type { Histogram } from "./histogram.ts";
 import { type Instruction, type Thread, wordsOf } from "./program.ts";
 

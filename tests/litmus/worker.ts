@@ -1,7 +1,7 @@
 /** One thread of the litmus tests: a Worker of a node, which plays another part in each batch. */
 
 import type { AttachedNode } from "../../mod.ts";
-import { Random } from "../simulator/random.ts";
+import { Random } from "../simulator/coherence/random.ts";
 import { serveCrew } from "./crew_worker.ts";
 import { MEETING_WORD, type Placement, placementOf } from "./placements.ts";
 import { type BatchPlan, type Job, planBatch } from "./plan.ts";

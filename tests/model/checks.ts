@@ -2,10 +2,10 @@
  * What must hold in every state of the model, and in those in which nothing is left to do.
  */
 
-import type { NodeId } from "../../runtime/protocol/messages.ts";
-import { Access, contains, PageState } from "../../runtime/protocol/page.ts";
-import { fail } from "../simulator/oracle.ts";
-import type { ActiveTransaction } from "../simulator/probes.ts";
+import type { NodeId } from "../../runtime/protocol/coherence/messages.ts";
+import { Access, contains, PageState } from "../../runtime/protocol/coherence/page.ts";
+import { fail } from "../simulator/coherence/oracle.ts";
+import type { ActiveTransaction } from "../simulator/coherence/probes.ts";
 import type { ModelState, NodeState } from "./state.ts";
 
 function transactionOn(state: ModelState, page: number): ActiveTransaction | undefined {

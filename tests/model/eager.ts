@@ -3,10 +3,10 @@
  * that there are no more states than need be. They do whatever the real ones can come to do.
  */
 
-import { UNPROVEN } from "../../runtime/protocol/migration.ts";
-import type { PageRun } from "../../runtime/protocol/page.ts";
-import { SequenceDetector } from "../../runtime/protocol/sequence_detector.ts";
-import type { ProbeParts } from "../simulator/probes.ts";
+import { UNPROVEN } from "../../runtime/protocol/coherence/migration.ts";
+import type { PageRun } from "../../runtime/protocol/coherence/page.ts";
+import { SequenceDetector } from "../../runtime/protocol/coherence/sequence_detector.ts";
+import type { ProbeParts } from "../simulator/coherence/probes.ts";
 import type { ModelOptions } from "./model.ts";
 
 /** What is known of a page that may be handed over once more. */

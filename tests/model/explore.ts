@@ -8,7 +8,7 @@
  * that takes one number a state.
  */
 
-import { InvariantError } from "../simulator/oracle.ts";
+import { InvariantError } from "../simulator/coherence/oracle.ts";
 import { Fingerprint } from "./fingerprint.ts";
 import type { Model } from "./model.ts";
 import { StateSet } from "./state_set.ts";

@@ -3,9 +3,9 @@
  * they differ, so they are renamed by rank; otherwise no two states would ever be the same.
  */
 
-import { Content, type Message, type NodeId } from "../../runtime/protocol/messages.ts";
-import type { ActiveTransaction } from "../simulator/probes.ts";
-import { MESSAGE_KINDS } from "../testdata/message_kinds.ts";
+import { Content, type Message, type NodeId } from "../../runtime/protocol/coherence/messages.ts";
+import type { ActiveTransaction } from "../simulator/coherence/probes.ts";
+import { MESSAGE_KINDS } from "../support/message_kinds.ts";
 import type { FrameState, ModelState, NodeState, Status } from "./state.ts";
 
 const STATUSES: readonly Status[] = ["live", "leaving", "left", "dead"];

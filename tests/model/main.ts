@@ -9,8 +9,8 @@
  */
 
 import { parseArgs } from "@std/cli/parse-args";
-import { NO_BUG } from "../simulator/planted_bugs.ts";
-import { ProtocolCoverage } from "../simulator/protocol_coverage.ts";
+import { NO_BUG } from "../simulator/coherence/planted_bugs.ts";
+import { ProtocolCoverage } from "../simulator/coherence/protocol_coverage.ts";
 import { explore } from "./explore.ts";
 import { Model } from "./model.ts";
 import { LARGE_WORLDS, SMALL_WORLDS, type World } from "./worlds.ts";

@@ -2,8 +2,8 @@
  * What page operations and writes do to the memory of a model.
  */
 
-import type { PageOperation } from "../../runtime/protocol/output.ts";
-import { contains, PageState } from "../../runtime/protocol/page.ts";
+import type { PageOperation } from "../../runtime/protocol/coherence/output.ts";
+import { contains, PageState } from "../../runtime/protocol/coherence/page.ts";
 import { type FrameState, replaced } from "./state.ts";
 
 /**

@@ -3,14 +3,14 @@
  * leads to. Every new state is checked.
  */
 
-import { Engine, type Input } from "../../runtime/protocol/engine.ts";
-import { Content, type Message, type NodeId } from "../../runtime/protocol/messages.ts";
-import type { EngineEvent, PageOperation } from "../../runtime/protocol/output.ts";
-import { Access, contains, PageState, permits } from "../../runtime/protocol/page.ts";
-import { type CacheTables, WatchedCache } from "../simulator/cache_coverage.ts";
-import { fail } from "../simulator/oracle.ts";
-import type { PlantedBug } from "../simulator/planted_bugs.ts";
-import type { ProbeCache, ProbeDirectory } from "../simulator/probes.ts";
+import { Engine, type Input } from "../../runtime/protocol/coherence/coherence.ts";
+import { Content, type Message, type NodeId } from "../../runtime/protocol/coherence/messages.ts";
+import type { EngineEvent, PageOperation } from "../../runtime/protocol/coherence/output.ts";
+import { Access, contains, PageState, permits } from "../../runtime/protocol/coherence/page.ts";
+import { type CacheTables, WatchedCache } from "../simulator/coherence/cache_coverage.ts";
+import { fail } from "../simulator/coherence/oracle.ts";
+import type { PlantedBug } from "../simulator/coherence/planted_bugs.ts";
+import type { ProbeCache, ProbeDirectory } from "../simulator/coherence/probes.ts";
 import { allowLosses, checkQuiescence, checkState, counts } from "./checks.ts";
 import { eager } from "./eager.ts";
 import { mappedAfter, outdated } from "./memory.ts";

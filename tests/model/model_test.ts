@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { NO_BUG, PLANTED_BUGS } from "../simulator/planted_bugs.ts";
+import { NO_BUG, PLANTED_BUGS } from "../simulator/coherence/planted_bugs.ts";
 import { type Exploration, explore } from "./explore.ts";
 import { Model } from "./model.ts";
 import { LARGE_WORLDS, SMALL_WORLDS, type World } from "./worlds.ts";

@@ -2,10 +2,10 @@
  * One state of a small cluster, as a value: what is stepped is copied, all else is shared.
  */
 
-import type { Message, NodeId } from "../../runtime/protocol/messages.ts";
-import type { PageOperation } from "../../runtime/protocol/output.ts";
-import type { Access } from "../../runtime/protocol/page.ts";
-import type { CacheState, DirectoryState } from "../simulator/probes.ts";
+import type { Message, NodeId } from "../../runtime/protocol/coherence/messages.ts";
+import type { PageOperation } from "../../runtime/protocol/coherence/output.ts";
+import type { Access } from "../../runtime/protocol/coherence/page.ts";
+import type { CacheState, DirectoryState } from "../simulator/coherence/probes.ts";
 
 /** An access that waits. */
 export interface BlockedAccess {

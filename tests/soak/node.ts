@@ -4,7 +4,7 @@
  */
 
 import { type Node, rpc, run } from "../../mod.ts";
-import { Random } from "../simulator/random.ts";
+import { Random } from "../simulator/coherence/random.ts";
 import {
   addToCells,
   addToRecord,

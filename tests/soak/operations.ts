@@ -4,7 +4,7 @@
  * which a node finds by doing all of them alone, on memory of its own.
  */
 
-import { Random } from "../simulator/random.ts";
+import { Random } from "../simulator/coherence/random.ts";
 
 /** How many nodes take part; their ids are 1, 2, 3. */
 export const NODES = 3;

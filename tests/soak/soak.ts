@@ -1,6 +1,6 @@
 /** Runs a soak: starts its nodes, follows their rounds, and watches how much memory they use. */
 
-import { Cluster, type TestProcess } from "../cluster.ts";
+import { Cluster, type TestProcess } from "../support/cluster.ts";
 import type { RoundReport } from "./node.ts";
 import { NODES } from "./operations.ts";
 

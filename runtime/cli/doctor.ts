@@ -1,0 +1,239 @@
+/**
+ * What this machine and this start of Deno lack for a node to run, and what mends it: `--doctor`.
+ * Nothing here prompts, and what may not be looked at is said to be unknown.
+ */
+
+import { ABI_VERSION, nameFeatures } from "../../ffi/abi.ts";
+import { openLibrary, type TdsmLibrary } from "../../ffi/library.ts";
+import { inspectMachine, type Machine } from "../../ffi/machine.ts";
+import { NativeRegion } from "../../ffi/native.ts";
+import { formatAddress } from "../address.ts";
+import type { Settings } from "../settings/settings.ts";
+import { TdsmError } from "../errors.ts";
+import { KERNEL_MIN_MAJOR, KERNEL_MIN_MINOR, PAGE_SIZE_MIN_BYTES } from "../limits.ts";
+
+/** How a check ended. */
+export type Verdict =
+  /** As it should. */
+  | "ok"
+  /** A node runs, but not as well as it could. */
+  | "warning"
+  /** No node can run. */
+  | "failed"
+  /** It may not be looked at. */
+  | "unknown";
+
+/** One thing that was looked at. */
+export interface Check {
+  /** What, in a word or two. */
+  readonly name: string;
+  /** How it ended. */
+  readonly verdict: Verdict;
+  /** What was found. */
+  readonly found: string;
+  /** What mends it: a command, or what else to do. */
+  readonly remedy?: string;
+}
+
+/**
+ * Looks at everything that a node needs.
+ *
+ * @param settings What the node would go by.
+ * @returns What was found, in the order in which a node needs it.
+ */
+export function examine(settings: Settings): Check[] {
+  const machine = inspectMachine();
+  const permitted = checkFfi();
+  const checks = [checkSystem(), checkKernel(machine), permitted, checkNet(settings), checkEnv()];
+  if (permitted.verdict === "ok") checks.push(...checkLibrary(settings, machine));
+  else checks.push(unknown("library"), unknown("userfaultfd"));
+  checks.push(checkPort(settings), checkCores());
+  return checks;
+}
+
+/**
+ * Whether a node can run.
+ *
+ * @param checks What was found.
+ * @returns `false` when any check failed.
+ */
+export function canRun(checks: readonly Check[]): boolean {
+  return checks.every(({ verdict }) => verdict !== "failed");
+}
+
+/**
+ * Writes what was found for people.
+ *
+ * @param checks What was found.
+ * @returns Lines, each with its end.
+ */
+export function formatChecks(checks: readonly Check[]): string {
+  const nameWidth = Math.max(...checks.map(({ name }) => name.length));
+  const verdictWidth = Math.max(...checks.map(({ verdict }) => verdict.length));
+  const lines = checks.map(({ name, verdict, found, remedy }) => {
+    const start = `${verdict.padEnd(verdictWidth)}  ${name.padEnd(nameWidth)}  `;
+    const mend = remedy === undefined ? "" : `\n${" ".repeat(start.length)}→ ${remedy}`;
+    return `${start}${found}${mend}\n`;
+  });
+  const sum = canRun(checks) ? "A node can run here" : "No node can run here";
+  return `${lines.join("")}\n${sum}\n`;
+}
+
+function unknown(name: string): Check {
+  return { name, verdict: "unknown", found: "cannot be looked at without --allow-ffi" };
+}
+
+function checkSystem(): Check {
+  const { os, arch } = Deno.build;
+  const found = `${os} on ${arch}, Deno ${Deno.version.deno}`;
+  const name = "system";
+  if (os !== "linux") {
+    const remedy = "run it on Linux: userfaultfd is of its kernel";
+    return { name, verdict: "failed", found, remedy };
+  }
+  if (arch === "x86_64") return { name, verdict: "ok", found };
+  const remedy = "run `./tdsm test`: nodes have only been run on x86_64";
+  return { name, verdict: "warning", found, remedy };
+}
+
+function checkKernel(machine: Machine | undefined): Check {
+  const name = "kernel";
+  if (machine === undefined) return unknown(name);
+  const { kernelRelease, pageSize } = machine;
+  const [major = 0, minor = 0] = kernelRelease.split(".").map((part) => parseInt(part));
+  const found = `Linux ${kernelRelease}, pages of ${pageSize} bytes`;
+  const least = `${KERNEL_MIN_MAJOR}.${KERNEL_MIN_MINOR}`;
+  if (major < KERNEL_MIN_MAJOR || (major === KERNEL_MIN_MAJOR && minor < KERNEL_MIN_MINOR)) {
+    // What the region needs is tried below: a distribution may have brought it to an older kernel.
+    const remedy = `install Linux ${least} or newer, unless userfaultfd below is ok`;
+    return { name, verdict: "warning", found, remedy };
+  }
+  return { name, verdict: "ok", found };
+}
+
+function checkFfi(): Check {
+  const name = "--allow-ffi";
+  // Pointers need the permission without a path.
+  const granted = Deno.permissions.querySync({ name: "ffi" }).state === "granted";
+  if (granted) return { name, verdict: "ok", found: "granted" };
+  const remedy = "deno run --allow-ffi --allow-net mod.ts --doctor";
+  return { name, verdict: "failed", found: "not granted, or only for a path", remedy };
+}
+
+function checkNet({ address, port }: Settings): Check {
+  const name = "--allow-net";
+  const host = formatAddress({ hostname: address, port });
+  if (Deno.permissions.querySync({ name: "net" }).state === "granted") {
+    return { name, verdict: "ok", found: "granted" };
+  }
+  if (Deno.permissions.querySync({ name: "net", host }).state === "granted") {
+    const remedy = "--allow-net, where other nodes are on other machines";
+    return { name, verdict: "warning", found: `granted for ${host}, not for all`, remedy };
+  }
+  const remedy = "deno run --allow-ffi --allow-net mod.ts --doctor";
+  return { name, verdict: "failed", found: `not granted for ${host}`, remedy };
+}
+
+function checkEnv(): Check {
+  const name = "--allow-env";
+  const granted = Deno.permissions.querySync({ name: "env", variable: "DIRECTORY_ADDRESS" })
+    .state === "granted";
+  const found = granted
+    ? "granted"
+    : "not granted, and not needed: settings come from flags and options";
+  return { name, verdict: "ok", found };
+}
+
+function checkLibrary(settings: Settings, machine: Machine | undefined): Check[] {
+  const name = "library";
+  let library: TdsmLibrary;
+  try {
+    library = openLibrary({ path: settings.library });
+  } catch (error) {
+    if (!(error instanceof TdsmError)) throw error;
+    const found = error.message;
+    const untried = {
+      name: "userfaultfd",
+      verdict: "unknown",
+      found: "needs the library",
+    } as const;
+    return [{ name, verdict: "failed", found, remedy: "./tdsm build" }, untried];
+  }
+  try {
+    const found = `${library.path}, ABI ${ABI_VERSION}`;
+    return [{ name, verdict: "ok", found }, checkUserfaultfd(library, machine)];
+  } finally {
+    library[Symbol.dispose]();
+  }
+}
+
+/** Opens a region of one page, as a node would. */
+function checkUserfaultfd(library: TdsmLibrary, machine: Machine | undefined): Check {
+  const name = "userfaultfd";
+  const size = PAGE_SIZE_MIN_BYTES;
+  try {
+    using region = NativeRegion.open(library, { size, pageSize: size });
+    const { userModeOnly, features } = region;
+    const served = nameFeatures(features).map((feature) => feature.replace("UFFD_FEATURE_", ""));
+    const list = served.join(", ").toLowerCase();
+    if (!userModeOnly) {
+      return { name, verdict: "ok", found: `by ${wayOf(machine)}; features: ${list}` };
+    }
+    const found = "of user mode only: system calls fail with EFAULT on memory that is not here";
+    return { name, verdict: "warning", found, remedy: rightsRemedy(machine) };
+  } catch (error) {
+    if (!(error instanceof TdsmError)) throw error;
+    const remedy = error.code === "PrivilegeMissing"
+      ? rightsRemedy(machine)
+      : error.code === "KernelUnsupported"
+      ? `install Linux ${KERNEL_MIN_MAJOR}.${KERNEL_MIN_MINOR} or newer, with CONFIG_USERFAULTFD`
+      : "see what it says";
+    return { name, verdict: "failed", found: error.message, remedy };
+  }
+}
+
+/** By which way this process has come to its right. */
+function wayOf(machine: Machine | undefined): string {
+  if (machine === undefined) return "one of its ways";
+  if (machine.mayUseDevice) return "/dev/userfaultfd";
+  if (machine.isRoot) return "the system call, as root";
+  return machine.unprivileged ? "the system call, as vm.unprivileged_userfaultfd=1" : "privilege";
+}
+
+function rightsRemedy(machine: Machine | undefined): string {
+  const sysctl = "sudo sysctl vm.unprivileged_userfaultfd=1";
+  const device = "sudo chmod 0666 /dev/userfaultfd";
+  if (machine?.isRoot) {
+    return "in a container, allow the userfaultfd system call, or pass --device /dev/userfaultfd";
+  }
+  return machine?.hasDevice ? `${device}, or ${sysctl}` : sysctl;
+}
+
+function checkPort({ address, port }: Settings): Check {
+  const name = "port";
+  const host = formatAddress({ hostname: address, port });
+  if (Deno.permissions.querySync({ name: "net", host }).state !== "granted") {
+    return { name, verdict: "unknown", found: "cannot be looked at without --allow-net" };
+  }
+  try {
+    Deno.listen({ hostname: address, port }).close();
+    return { name, verdict: "ok", found: `${port === 0 ? "any" : host} is free` };
+  } catch (error) {
+    if (!(error instanceof Error)) throw error;
+    if (!(error instanceof Deno.errors.AddrInUse)) {
+      const remedy = "name an address of this machine with --address";
+      return { name, verdict: "failed", found: `${host}: ${error.message}`, remedy };
+    }
+    const remedy = "stop what uses it, name another with --port, " +
+      `or join the directory there: --directory-address ${host}`;
+    return { name, verdict: "warning", found: `${host} is in use`, remedy };
+  }
+}
+
+function checkCores(): Check {
+  const { hardwareConcurrency: cores } = navigator;
+  const found = cores === 1 ? "1 core" : `${cores} cores`;
+  if (cores > 1) return { name: "cores", verdict: "ok", found };
+  const remedy = "give it a second core: the engine runs beside the program. Or set --poll-time 0";
+  return { name: "cores", verdict: "warning", found, remedy };
+}

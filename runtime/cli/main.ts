@@ -1,0 +1,116 @@
+/**
+ * `mod.ts` as a program: a node that serves, and says how others join.
+ */
+
+import { ABI_VERSION } from "../../ffi/abi.ts";
+import { formatAddress } from "../address.ts";
+import { readEnvironment, resolveSettings, type Settings } from "../settings/settings.ts";
+import { settingsHelp } from "../settings/help.ts";
+import { TdsmError } from "../errors.ts";
+import { startNode } from "../node/join.ts";
+import type { Node } from "../node/node.ts";
+import { PROTOCOL_VERSION } from "../wire/layout.ts";
+import { serve } from "../node/run.ts";
+import { formatSize } from "../size.ts";
+import { VERSION } from "../version.ts";
+
+/** What the program can do but be a node, and how it says so. */
+const MODES = ["doctor", "status", "json"] as const;
+
+const HELP = `tdsm ${VERSION}: distributed shared memory for Deno
+
+Usage: deno run --allow-ffi --allow-net mod.ts [OPTIONS]
+
+Without --directory-address, hosts a directory and says how other nodes join it.
+With it, joins that directory and serves until it ends.
+Ctrl-C ends the node.
+
+Options:
+${settingsHelp()}  --status   Show what every node of the directory's cluster holds and has moved, and end
+  --doctor   Show what this machine lacks for a node to run, and what mends it, and end
+  --json     With --status or --doctor, as JSON
+  --help     Show this
+  --version  Show the versions
+`;
+
+/**
+ * Runs the program.
+ *
+ * @param args Its arguments.
+ * @returns Resolves when it has ended; the exit code is set.
+ */
+export async function main(args: readonly string[]): Promise<void> {
+  if (args.includes("--help") || args.includes("-h")) return console.log(HELP);
+  if (args.includes("--version")) {
+    return console.log(
+      `tdsm ${VERSION} (protocol ${PROTOCOL_VERSION}, library ABI ${ABI_VERSION})`,
+    );
+  }
+  try {
+    const { settings, rest } = resolveSettings({}, args, readEnvironment());
+    const { doctor, status, json } = readModes(rest);
+    if (doctor) return await showDoctor(settings, json);
+    if (status) return await showStatus(settings, json);
+    // It has no work of its own, so the directory need not wait for it.
+    const node = await startNode({ ...settings, rpcServer: true });
+    try {
+      await serve(node, greet);
+    } finally {
+      await node.close();
+    }
+  } catch (error) {
+    if (!(error instanceof TdsmError)) throw error;
+    console.error(`tdsm: error: ${error.message} (${error.code})`);
+    Deno.exitCode = error.code === "InvalidOption" ? 2 : 1;
+  }
+}
+
+/** The arguments that are none of the settings. */
+function readModes(rest: readonly string[]): Readonly<Record<typeof MODES[number], boolean>> {
+  const given = (mode: typeof MODES[number]): boolean => rest.includes(`--${mode}`);
+  const modes = { doctor: given("doctor"), status: given("status"), json: given("json") };
+  const unknown = rest.filter((argument) => !MODES.some((mode) => argument === `--${mode}`));
+  if (unknown.length > 0) {
+    const message = `Cannot use ${unknown.join(" ")}: --help tells what there is`;
+    throw new TdsmError("InvalidOption", message);
+  }
+  if (modes.doctor && modes.status || modes.json && !modes.doctor && !modes.status) {
+    const message = "Cannot use these together: --json goes with one of --status and --doctor";
+    throw new TdsmError("InvalidOption", message);
+  }
+  return modes;
+}
+
+async function showDoctor(settings: Settings, json: boolean): Promise<void> {
+  // What only few starts need is not loaded by the others.
+  const { canRun, examine, formatChecks } = await import("./doctor.ts");
+  const checks = examine(settings);
+  const healthy = canRun(checks);
+  await print(json ? `${JSON.stringify({ canRun: healthy, checks })}\n` : formatChecks(checks));
+  if (!healthy) Deno.exitCode = 1;
+}
+
+async function showStatus(settings: Settings, json: boolean): Promise<void> {
+  const { fetchStatus, formatStatus } = await import("./status.ts");
+  const { address: hostname, port, directoryAddress = { hostname, port } } = settings;
+  const status = await fetchStatus(directoryAddress);
+  await print(json ? `${JSON.stringify(status)}\n` : formatStatus(status));
+}
+
+/** Writes to stdout, all of it: this is the program, and not the library. */
+function print(text: string): Promise<void> {
+  return new Blob([text]).stream().pipeTo(Deno.stdout.writable, { preventClose: true });
+}
+
+function greet({ id, size, pageSize, address, port }: Node): void {
+  const region = `${formatSize(size)} in pages of ${formatSize(pageSize)}`;
+  const at = formatAddress({ hostname: address, port });
+  if (id !== 1) return console.log(`Node ${id} serves ${region} at ${at}. Ctrl-C ends it.`);
+  const wildcard = address === "0.0.0.0" || address === "::";
+  const reached = wildcard ? `HOST:${port}` : at;
+  console.log(`Directory of ${region} at ${at}. Others join with
+
+  deno run --allow-ffi --allow-net mod.ts --directory-address ${reached}
+${wildcard ? "\nwhere HOST is a name or address of this machine,\n" : ""}
+or with that flag on a program of their own. Ctrl-C ends the directory.`);
+}

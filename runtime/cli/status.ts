@@ -1,0 +1,160 @@
+/**
+ * The state of a cluster, asked of its directory's node by somebody who is no node: `--status`.
+ * It needs the network alone, neither the library nor a right to userfaultfd.
+ */
+
+import { type Address, formatAddress } from "../address.ts";
+import { refusal } from "../cluster/admission.ts";
+import { connectToPeer, shakeHands } from "../cluster/handshake.ts";
+import { Link, type LinkHandlers } from "../cluster/link.ts";
+import { reasonOf, TdsmError } from "../errors.ts";
+import { HANDSHAKE_MAX_MS } from "../limits.ts";
+import { PROTOCOL_VERSION } from "../wire/layout.ts";
+import type { Control } from "../wire/control.ts";
+import type { Counters, NodeStatusControl } from "../wire/status_control.ts";
+import { formatSize } from "../size.ts";
+import { formatTable } from "./table.ts";
+
+/** One node, as the directory's node knows it. */
+export interface NodeStatus {
+  /** Its id. */
+  readonly id: number;
+  /** The host name or IP address by which it is reached. */
+  readonly address: string;
+  /** The TCP port on which it listens. */
+  readonly port: number;
+  /** What it has counted, as `node.stats()` has it; `null` where it did not say in time. */
+  readonly stats: Counters | null;
+}
+
+/** A cluster. */
+export interface ClusterStatus {
+  /** The region's size, in bytes. */
+  readonly size: number;
+  /** The page size, in bytes. */
+  readonly pageSize: number;
+  /** Whether pages are compressed on the wire. */
+  readonly compression: boolean;
+  /** Its nodes, in order of joining; the first hosts the directory. */
+  readonly nodes: readonly NodeStatus[];
+}
+
+const OPERATION = "get the status";
+const NO_REGION = { pageCount: 0, pageSize: 0, runPages: 0 };
+
+/**
+ * Asks the directory's node for the state of its cluster.
+ *
+ * @param directory Where it listens.
+ * @returns The state.
+ * @throws {TdsmError} `NoDirectory` when nothing listens there, or why there is no answer.
+ */
+export async function fetchStatus(directory: Address): Promise<ClusterStatus> {
+  const connection = await connect(directory);
+  try {
+    return await receive(connection, directory);
+  } catch (error) {
+    if (error instanceof TdsmError && error.operation !== undefined) throw error;
+    const code = error instanceof TdsmError ? error.code : "ProtocolViolation";
+    const message = `Cannot ${OPERATION}: what listens at ${formatAddress(directory)} does not ` +
+      `answer like a directory of this release: ${reasonOf(error)}`;
+    throw new TdsmError(code, message, { operation: OPERATION, cause: error });
+  }
+}
+
+async function connect(directory: Address): Promise<Deno.TcpConn> {
+  try {
+    return await connectToPeer(directory);
+  } catch (cause) {
+    if (cause instanceof TdsmError && cause.code === "PermissionMissing") throw cause;
+    const at = formatAddress(directory);
+    const message = `Cannot ${OPERATION}: no directory at ${at} (${reasonOf(cause)}). ` +
+      `Name another with --directory-address`;
+    throw new TdsmError("NoDirectory", message, { operation: OPERATION, cause });
+  }
+}
+
+async function receive(connection: Deno.TcpConn, directory: Address): Promise<ClusterStatus> {
+  const counters = { messagesSent: 0, messagesReceived: 0, bytesSent: 0, bytesReceived: 0 };
+  const done = Promise.withResolvers<ClusterStatus>();
+  // Whoever shakes hands is told first of what goes wrong until then.
+  done.promise.catch(() => {});
+  const link = await shakeHands((handlers) => {
+    const link = new Link(connection, () => NO_REGION, counters, handlers);
+    link.say({ kind: "statusRequest", protocolVersion: PROTOCOL_VERSION });
+    return link;
+  }, (control) => {
+    if (control.kind !== "clusterStatus") throw refusal(control, directory, OPERATION);
+    const { size, pageSize, compression, nodes } = control;
+    return listen(nodes, (statuses) => {
+      done.resolve({ size, pageSize, compression, nodes: statuses });
+    }, done.reject);
+  });
+  const timer = setTimeout(() => {
+    done.reject(new TdsmError("TimedOut", `no whole answer within ${HANDSHAKE_MAX_MS} ms`));
+  }, HANDSHAKE_MAX_MS);
+  try {
+    return await done.promise;
+  } finally {
+    clearTimeout(timer);
+    link.close();
+  }
+}
+
+/** Takes the status of each of so many nodes. */
+function listen(
+  nodes: number,
+  complete: (statuses: NodeStatus[]) => void,
+  failed: (error: unknown) => void,
+): LinkHandlers {
+  const statuses: NodeStatus[] = [];
+  const unexpected = ({ kind }: { readonly kind: string }): never => {
+    throw new TdsmError("ProtocolViolation", `${kind} instead of a node's status`);
+  };
+  return {
+    target: () => undefined,
+    message: unexpected,
+    sync: unexpected,
+    rpc: unexpected,
+    control(control: Control) {
+      if (control.kind !== "nodeStatus") return unexpected(control);
+      if (statuses.push(statusOf(control)) === nodes) complete(statuses);
+    },
+    ended: (error) => failed(error ?? new TdsmError("PeerLost", "it closed the connection")),
+  };
+}
+
+function statusOf({ id, address, port, counters }: NodeStatusControl): NodeStatus {
+  return { id, address, port, stats: counters ?? null };
+}
+
+/** The columns of the table: their names, and which counter each shows. */
+const COLUMNS: readonly (readonly [title: string, counter: string])[] = [
+  ["SHARED", "pagesShared"],
+  ["EXCLUSIVE", "pagesExclusive"],
+  ["FAULTS", "faults"],
+  ["PAGES IN", "pagesReceived"],
+  ["PAGES OUT", "pagesSent"],
+  ["MESSAGES IN", "messagesReceived"],
+  ["MESSAGES OUT", "messagesSent"],
+  ["BYTES IN", "bytesReceived"],
+  ["BYTES OUT", "bytesSent"],
+];
+
+/**
+ * Writes the state of a cluster for people.
+ *
+ * @param status The state.
+ * @returns Lines, each with its end.
+ */
+export function formatStatus({ size, pageSize, compression, nodes }: ClusterStatus): string {
+  const region = `Region of ${formatSize(size)} in pages of ${formatSize(pageSize)}, ` +
+    `${compression ? "" : "not "}compressed on the wire`;
+  const rows = nodes.map(({ id, address, port, stats }) => [
+    String(id),
+    formatAddress({ hostname: address, port }),
+    ...COLUMNS.map(([, counter]) => String(stats?.[counter] ?? "-")),
+  ]);
+  const titles = ["NODE", "ADDRESS", ...COLUMNS.map(([title]) => title)];
+  return `${region}\n\n${formatTable([titles, ...rows], [1])}`;
+}

@@ -1,0 +1,299 @@
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import {
+  CONTROL_MAX_BYTES,
+  HANDSHAKE_MAX_MS,
+  HEARTBEAT_MS,
+  LINK_QUEUE_MAX_BYTES,
+  PEER_VERDICT_LAST_MS,
+  PEER_VERDICT_MAX_MS,
+  SILENCE_MAX_MS,
+} from "../limits.ts";
+import { encodeControl, type WelcomeControl } from "../wire/control.ts";
+import {
+  grant,
+  HELLO,
+  HOST,
+  ManualTimers,
+  PAGE,
+  REGION,
+  request,
+  TestNode,
+  turns,
+  Voice,
+} from "../../tests/support/test_cluster.ts";
+
+Deno.test("Cluster: the directory's node is told when a node's connection ends, and nobody else hears it", async () => {
+  await using directory = TestNode.host();
+  await using second = await new TestNode().join(directory);
+  await using third = await new TestNode().join(directory);
+  third.cluster.abort();
+  await directory.until(() => directory.lost.length > 0);
+  assertEquals(directory.lost, [3]);
+  assert(directory.cluster.isGone(3));
+  assertEquals(directory.cluster.peers.map(({ id }) => id), [2]);
+  directory.cluster.send(3, request(1));
+  assertEquals(second.failures, []);
+  await using fourth = await new TestNode().join(directory);
+  assertEquals(fourth.id, 4);
+});
+
+Deno.test("Cluster.close of the directory tells everyone before the connection ends", async () => {
+  for (let round = 0; round < 10; round++) {
+    const directory = TestNode.host();
+    await using second = await new TestNode().join(directory);
+    await using third = await new TestNode().join(directory);
+    await Promise.all([directory.cluster.close(), directory.cluster.close()]);
+    await second.until(() => second.failures.length > 0);
+    await third.until(() => third.failures.length > 0);
+    assertEquals([second.closings, third.closings], [1, 1]);
+    assertEquals(second.failures[0]!.code, "DirectoryLost");
+  }
+});
+
+Deno.test("Cluster.release: the node has what was sent to it, even if the directory closes at once", async () => {
+  for (let round = 0; round < 10; round++) {
+    const directory = TestNode.host();
+    await using second = await new TestNode().join(directory);
+    // More than the kernel takes at once.
+    const payload = new Uint8Array(32 * PAGE);
+    for (let count = 0; count < 100; count++) directory.cluster.send(2, grant(0, 32), payload);
+    directory.cluster.send(2, { kind: "left" });
+    directory.cluster.flush();
+    directory.cluster.release(2);
+    await directory.cluster.close();
+    await second.until(() => second.failures.length > 0);
+    assertEquals(second.heard.at(-1), { from: 1, message: { kind: "left" } });
+    assertEquals(second.heard.length, 101);
+    assertEquals(directory.lost, []);
+  }
+});
+
+Deno.test("Cluster.expel tells the node why; the directory's node counts it as lost", async () => {
+  await using directory = TestNode.host();
+  await using second = await new TestNode().join(directory);
+  directory.cluster.expel(2, "grant of what nobody asked for");
+  assertEquals(directory.lost, [2]);
+  second.cluster.send(1, request(1));
+  second.cluster.flush();
+  await second.until(() => second.failures.length > 0);
+  assertEquals(second.failures[0]!.code, "ProtocolViolation");
+  assertMatch(second.failures[0]!.message, /Node 1 ended the connection: grant of what nobody/);
+  await turns(3);
+  assertEquals(directory.heard, [], "a node that was expelled is not heard");
+});
+
+Deno.test("Cluster: a peer that cannot be reached and that the directory keeps ends this node", async () => {
+  using timers = new ManualTimers(PEER_VERDICT_LAST_MS);
+  await using directory = TestNode.host();
+  await using second = await new TestNode().join(directory);
+  await using third = await new TestNode().join(directory);
+  await second.until(() => second.cluster.peers.length === 2);
+  second.sendNumbered(third, 1, 1);
+  await third.until(() => third.heard.length === 1);
+  // The connection between the two breaks: node 3 takes node 2 for gone, the directory does not.
+  third.cluster.forget(2);
+  while (timers.count(PEER_VERDICT_LAST_MS) === 0) await turns(1);
+  second.sendNumbered(third, 2, 1);
+  assertEquals(second.failures, []);
+  timers.fire(PEER_VERDICT_LAST_MS);
+  assertEquals(second.failures.map(({ code }) => code), ["PeerUnreachable"]);
+  assertMatch(second.failures[0]!.message, /Node 2 cannot reach node 3 at 127\.0\.0\.1:\d+/);
+});
+
+Deno.test("Cluster: the directory's word that a peer is gone ends the wait for it", async () => {
+  using timers = new ManualTimers(PEER_VERDICT_LAST_MS);
+  await using directory = TestNode.host();
+  await using second = await new TestNode().join(directory);
+  await using third = await new TestNode().join(directory);
+  await second.until(() => second.cluster.peers.length === 2);
+  second.sendNumbered(third, 1, 1);
+  await third.until(() => third.heard.length === 1);
+  third.cluster.abort();
+  while (timers.count(PEER_VERDICT_LAST_MS) === 0) await turns(1);
+  second.cluster.forget(3);
+  assertEquals(timers.count(PEER_VERDICT_LAST_MS), 0);
+  timers.fire(PEER_VERDICT_LAST_MS);
+  assertEquals(second.failures, []);
+  second.sendNumbered(third, 2, 1);
+  assertEquals(second.cluster.peers.map(({ id }) => id), [1]);
+});
+
+Deno.test("Cluster: a node that dialled before it was announced may be lost before that, too", async () => {
+  using timers = new ManualTimers(PEER_VERDICT_LAST_MS);
+  using listener = Deno.listen({ hostname: HOST, port: 0 });
+  const { port } = listener.addr;
+  const accepted = listener.accept();
+  const second = new TestNode();
+  const wanted = { size: undefined, pageSize: undefined };
+  const joined = second.cluster.join({ hostname: HOST, port }, wanted, 1000, () => {});
+  using directory = new Voice(await accepted);
+  assertEquals((await directory.next())?.kind, "hello");
+  directory.link.say({ kind: "welcome", node: 2, session: 5n, ...REGION, peers: [] });
+  await joined;
+  using third = new Voice(
+    await Deno.connect({ hostname: HOST, port: second.cluster.address.port }),
+  );
+  third.link.say({ ...HELLO, session: 5n, node: 3 });
+  assertEquals(await third.next(), { kind: "accept", node: 2 });
+  const before = timers.count(PEER_VERDICT_LAST_MS);
+  third.link.close();
+  while (timers.count(PEER_VERDICT_LAST_MS) === before) await turns(1);
+  timers.fire(PEER_VERDICT_LAST_MS);
+  assertEquals(second.failures.map(({ code }) => code), ["PeerUnreachable"]);
+  await second.cluster.close();
+});
+
+Deno.test("Cluster: a node that refuses the directory's node is lost to it, and the cluster goes on", async () => {
+  await using directory = TestNode.host();
+  const { hostname, port } = directory.cluster.address;
+  using second = new Voice(await Deno.connect({ hostname, port }));
+  second.link.say(HELLO);
+  assertEquals((await second.next())?.kind, "welcome");
+  second.link.say({ kind: "refuse", code: "ProtocolViolation", reason: "planted" });
+  await directory.until(() => directory.lost.length === 1);
+  assertEquals([directory.lost, directory.failures], [[2], []]);
+});
+
+Deno.test("Cluster: what only the directory may say is not taken from a peer", async () => {
+  using timers = new ManualTimers(PEER_VERDICT_LAST_MS);
+  await using directory = TestNode.host();
+  await using second = await new TestNode().join(directory);
+  const { hostname, port } = directory.cluster.address;
+  using third = new Voice(await Deno.connect({ hostname, port }));
+  third.link.say(HELLO);
+  const welcome = await third.next() as WelcomeControl;
+  assertEquals(welcome.node, 3);
+  await second.until(() => second.cluster.peers.length === 2);
+  using peer = new Voice(await Deno.connect({ hostname, port: second.cluster.address.port }));
+  peer.link.say({ ...HELLO, session: welcome.session, node: 3 });
+  assertEquals((await peer.next())?.kind, "accept");
+  peer.link.say({ kind: "closing" });
+  assertEquals(await peer.next(), undefined);
+  assertEquals(second.closings, 0);
+  timers.fire(PEER_VERDICT_LAST_MS);
+  assertMatch(second.failures[0]!.message, /closing from node 3/);
+});
+
+Deno.test("Cluster: who says nothing for long is lost to the directory's node; who beats is not", async () => {
+  using timers = new ManualTimers(HEARTBEAT_MS);
+  await using directory = TestNode.host();
+  await using second = await new TestNode().join(directory);
+  const { hostname, port } = directory.cluster.address;
+  const beats = [directory, second].map(({ cluster: { counters } }) => {
+    const { bytesReceived } = counters;
+    return () => counters.bytesReceived > bytesReceived;
+  });
+  timers.fire(HEARTBEAT_MS);
+  while (!beats.every((arrived) => arrived())) await turns(1);
+  timers.skip(SILENCE_MAX_MS + 1);
+  second.cluster.send(1, request(1));
+  second.cluster.flush();
+  await directory.until(() => directory.heard.length === 1);
+  // The directory has heard node 2 since then; node 2 has heard nothing of the directory.
+  timers.fire(HEARTBEAT_MS);
+  assertEquals(directory.lost, []);
+  assertEquals(second.failures.map(({ code }) => code), ["DirectoryLost"]);
+  assertMatch(second.failures[0]!.message, new RegExp(`at ${hostname}:${port}: it said nothing`));
+  await directory.until(() => directory.lost.length === 1);
+});
+
+/** Three nodes, of which the second and the third have talked. */
+async function startThree(): Promise<AsyncDisposable & { nodes: [TestNode, TestNode, TestNode] }> {
+  const directory = TestNode.host();
+  const second = await new TestNode().join(directory);
+  const third = await new TestNode().join(directory);
+  await second.until(() => second.cluster.peers.length === 2);
+  second.sendNumbered(third, 1, 1);
+  await third.until(() => third.heard.length === 1);
+  third.sendNumbered(second, 1, 1);
+  await second.until(() => second.heard.length === 1);
+  return {
+    nodes: [directory, second, third],
+    async [Symbol.asyncDispose]() {
+      for (const node of [third, second, directory]) await node.cluster.close();
+    },
+  };
+}
+
+Deno.test("Cluster: of two nodes that hear nothing of each other any more one ends and one survives", async () => {
+  using timers = new ManualTimers(HEARTBEAT_MS, PEER_VERDICT_MAX_MS, PEER_VERDICT_LAST_MS);
+  await using three = await startThree();
+  const { nodes: [directory, second, third] } = three;
+  while (timers.count(PEER_VERDICT_MAX_MS) > 0) await turns(1);
+  timers.skip(SILENCE_MAX_MS + 1);
+  for (const node of [second, third]) {
+    const heard = [directory, node].map((end) => end.heard.length + 1);
+    node.sendNumbered(directory, 1, 1);
+    directory.sendNumbered(node, 1, 1);
+    for (const [index, end] of [directory, node].entries()) {
+      await end.until(() => end.heard.length === heard[index]);
+    }
+  }
+  timers.fire(HEARTBEAT_MS);
+  assertEquals([directory.lost, second.failures, third.failures], [[], [], []]);
+  assertEquals([PEER_VERDICT_MAX_MS, PEER_VERDICT_LAST_MS].map((ms) => timers.count(ms)), [1, 1]);
+  timers.fire(PEER_VERDICT_MAX_MS);
+  assertEquals(third.failures.map(({ code }) => code), ["PeerUnreachable"]);
+  assertMatch(third.failures[0]!.message, /Node 3 cannot reach node 2 .* it said nothing for/);
+  third.cluster.abort();
+  await directory.until(() => directory.lost.length > 0);
+  assertEquals(directory.lost, [3]);
+  // The directory's word, which an engine would pass on.
+  second.cluster.forget(3);
+  assertEquals([timers.count(PEER_VERDICT_LAST_MS), second.failures], [0, []]);
+  assertMatch(second.cluster.whyLost(3)!, /^it said nothing for \d+ ms$/);
+});
+
+Deno.test("Cluster: every link that nothing was sent over is kept alive, and no other", async () => {
+  using timers = new ManualTimers(HEARTBEAT_MS, HANDSHAKE_MAX_MS);
+  await using three = await startThree();
+  const { nodes } = three;
+  const [, second, third] = nodes;
+  const pingBytes = encodeControl({ kind: "ping" }, new Uint8Array(CONTROL_MAX_BYTES), 0);
+  /** Has all of them beat; how many pings each has sent. */
+  const beat = async (): Promise<number[]> => {
+    const all = nodes.map(({ cluster: { counters } }) => counters);
+    const before = all.map(({ bytesSent }) => bytesSent);
+    const sum = (count: (of: (typeof all)[number]) => number) =>
+      all.map(count).reduce((a, b) => a + b);
+    timers.fire(HEARTBEAT_MS);
+    while (sum(({ bytesReceived }) => bytesReceived) < sum(({ bytesSent }) => bytesSent)) {
+      await turns(1);
+    }
+    return all.map(({ bytesSent }, index) => (bytesSent - before[index]!) / pingBytes);
+  };
+  await beat();
+  assertEquals(await beat(), [2, 2, 2]);
+  for (let time = 0; time < 3; time++) {
+    timers.skip(SILENCE_MAX_MS / 2);
+    assertEquals(await beat(), [2, 2, 2]);
+  }
+  second.sendNumbered(third, 2, 1);
+  assertEquals(await beat(), [2, 1, 2]);
+  assertEquals(nodes.map(({ lost, failures }) => [lost, failures]), [[[], []], [[], []], [[], []]]);
+});
+
+Deno.test("Cluster.close ends connections that are still in their handshake", async () => {
+  using _timers = new ManualTimers(HANDSHAKE_MAX_MS);
+  const directory = TestNode.host();
+  const { hostname, port } = directory.cluster.address;
+  using silent = await Deno.connect({ hostname, port });
+  await using _second = await new TestNode().join(directory);
+  await directory.cluster.close();
+  assertEquals(await silent.read(new Uint8Array(1)).catch(() => null), null);
+});
+
+Deno.test({
+  name: "Cluster: a peer that does not read is lost once the queue for it outgrows its bound",
+  async fn() {
+    await using directory = TestNode.host();
+    await using second = await new TestNode().join(directory);
+    const payload = new Uint8Array(32 * PAGE);
+    const count = LINK_QUEUE_MAX_BYTES / payload.length + 2;
+    for (let sent = 0; sent < count; sent++) directory.cluster.send(2, grant(0, 32), payload);
+    assertEquals(directory.lost, [], "not from within send");
+    await directory.until(() => directory.lost.length > 0);
+    assertEquals(directory.lost, [2]);
+    await second.until(() => second.failures.length > 0);
+  },
+});

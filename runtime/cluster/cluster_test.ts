@@ -1,0 +1,210 @@
+import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
+import { TdsmError } from "../errors.ts";
+import { HANDSHAKE_MAX_MS, PEER_VERDICT_LAST_MS, PEER_VERDICT_MAX_MS } from "../limits.ts";
+import {
+  grant,
+  HELLO,
+  HOST,
+  ManualTimers,
+  PAGE,
+  REGION,
+  TestNode,
+  turns,
+  upTo,
+  Voice,
+} from "../../tests/support/test_cluster.ts";
+
+Deno.test("Cluster: nodes join, get ids in order, and know each other", async () => {
+  await using directory = TestNode.host();
+  await using second = await new TestNode().join(directory);
+  await using third = await new TestNode(true).join(directory);
+  await second.until(() => second.cluster.peers.length === 2);
+  assertEquals([directory.id, second.id, third.id], [1, 2, 3]);
+  for (const node of [directory, second, third]) {
+    const others = [directory, second, third].filter((other) => other !== node);
+    const expected = others.map(({ id, cluster }) => {
+      return { id, address: HOST, port: cluster.address.port };
+    });
+    const known = node.cluster.peers.map(({ id, address, port }) => ({ id, address, port }));
+    assertEquals(known, expected);
+  }
+  const { size, pageSize, runPages, holdTimeUs, compression, checksums } = second.welcomed!;
+  assertEquals({ size, pageSize, runPages, holdTimeUs, compression, checksums }, REGION);
+  assertEquals([directory.joined, directory.cluster.working], [[2, 3], [2]]);
+});
+
+Deno.test("Cluster: many that join at once all get in", async () => {
+  await using directory = TestNode.host();
+  const nodes = upTo(20).map(() => new TestNode());
+  await Promise.all(nodes.map((node) => node.join(directory)));
+  assertEquals(nodes.map(({ id }) => id).sort((a, b) => a - b), upTo(20).map((id) => id + 1));
+  for (const node of nodes) await node.until(() => node.cluster.peers.length === 20);
+  for (const node of nodes) await node.cluster.close();
+});
+
+Deno.test("Cluster connects nodes when they have something to say, and carries page bytes", async () => {
+  await using directory = TestNode.host();
+  await using second = await new TestNode().join(directory);
+  await using third = await new TestNode().join(directory);
+  await second.until(() => second.cluster.peers.length === 2);
+  const payload = Uint8Array.from({ length: 20 * PAGE }, (_, index) => index * 7 & 0xff);
+  second.sendNumbered(third, 1, 5);
+  second.cluster.send(3, grant(8, 20), payload);
+  second.sendNumbered(third, 6, 5);
+  await third.until(() => third.heard.length === 11);
+  assertEquals(third.numbersFrom(second), [1, 2, 3, 4, 5, 8, 6, 7, 8, 9, 10]);
+  assertEquals(third.alias.subarray(8 * PAGE, 28 * PAGE), payload);
+  third.sendNumbered(second, 1, 3);
+  await second.until(() => second.heard.length === 3);
+  assertEquals(second.cluster.counters.messagesSent, 11);
+  assertEquals(second.cluster.counters.messagesReceived, 3);
+});
+
+Deno.test("Cluster: two that dial each other at once end with one connection, nothing lost or reordered", async () => {
+  // Of a node that is given up for lost; that of handshakes is as long.
+  using timers = new ManualTimers(PEER_VERDICT_MAX_MS, PEER_VERDICT_LAST_MS);
+  await using directory = TestNode.host();
+  for (let round = 0; round < 60; round++) {
+    await using low = await new TestNode().join(directory);
+    await using high = await new TestNode().join(directory);
+    await low.until(() => low.cluster.peers.length === directory.cluster.peers.length);
+    const [lowWaits, highWaits] = [round % 7, (round * 3) % 5];
+    const say = async (from: TestNode, to: TestNode, waits: number): Promise<void> => {
+      await turns(waits);
+      for (let first = 1; first <= 40; first += 10) {
+        from.sendNumbered(to, first, 10);
+        await turns(round % 3);
+      }
+    };
+    await Promise.all([
+      say(low, high, lowWaits),
+      say(high, low, highWaits),
+      high.until(() => high.heard.length === 40),
+      low.until(() => low.heard.length === 40),
+    ]);
+    assertEquals(low.numbersFrom(high), upTo(40), `round ${round}`);
+    assertEquals(high.numbersFrom(low), upTo(40), `round ${round}`);
+    while (timers.count(HANDSHAKE_MAX_MS) > 0) await turns(1);
+    assertEquals([...low.failures, ...high.failures], []);
+    for (const node of [low, high]) {
+      assertEquals(node.logged.filter((line) => line.startsWith("2")), [], "noise for nothing");
+    }
+    await high.cluster.close();
+    await low.cluster.close();
+    await directory.until(() => directory.cluster.peers.length === 0);
+  }
+});
+
+Deno.test("Cluster: all of several talk to all at once", async () => {
+  await using directory = TestNode.host();
+  const nodes = upTo(5).map(() => new TestNode());
+  for (const node of nodes) await node.join(directory);
+  for (const node of nodes) await node.until(() => node.cluster.peers.length === 5);
+  for (const from of nodes) {
+    for (const to of nodes) if (from !== to) from.sendNumbered(to, 1, 30);
+  }
+  for (const to of nodes) {
+    await to.until(() => to.heard.length === 120);
+    for (const from of nodes) if (from !== to) assertEquals(to.numbersFrom(from), upTo(30));
+  }
+  for (const node of nodes) await node.cluster.close();
+});
+
+Deno.test("Cluster: who is refused has the refusal, whole, before the connection ends", async () => {
+  await using directory = TestNode.host();
+  const { hostname, port } = directory.cluster.address;
+  for (const node of [1, 7]) {
+    using voice = new Voice(await Deno.connect({ hostname, port }));
+    voice.link.say({ ...HELLO, node });
+    const answer = await voice.next();
+    assertEquals(answer, {
+      kind: "refuse",
+      code: "JoinRefused",
+      reason: "it is of another cluster",
+    });
+    assertEquals(await voice.next(), undefined);
+  }
+  assertEquals(directory.joined, []);
+});
+
+Deno.test("Cluster drops connections that say nothing, or nonsense, and goes on", async () => {
+  using timers = new ManualTimers(HANDSHAKE_MAX_MS);
+  await using directory = TestNode.host();
+  const { hostname, port } = directory.cluster.address;
+  const dropped = () => directory.logged.filter((line) => line.includes("Dropped")).length;
+  using silent = await Deno.connect({ hostname, port });
+  using garbage = await Deno.connect({ hostname, port });
+  await garbage.write(new TextEncoder().encode("GET / HTTP/1.1\r\n\r\n"));
+  await directory.until(() => dropped() === 1);
+  while (timers.count(HANDSHAKE_MAX_MS) === 0) await turns(1);
+  timers.fire(HANDSHAKE_MAX_MS);
+  await directory.until(() => dropped() === 2);
+  assertEquals(await silent.read(new Uint8Array(1)), null);
+  await using second = await new TestNode().join(directory);
+  assertEquals(second.id, 2);
+});
+
+Deno.test("Cluster.join tells why it was refused, in the directory's words", async () => {
+  await using directory = TestNode.host();
+  const { address } = directory.cluster;
+  await using node = new TestNode();
+  const wanted = { size: 2 * REGION.size, pageSize: undefined };
+  const error = await assertRejects(
+    () => node.cluster.join(address, wanted, 1000, () => {}),
+    TdsmError,
+  );
+  assertEquals([error.code, error.operation], ["RegionMismatch", "join"]);
+  assertMatch(error.message, /^Cannot join: the node at .* refuses: size 512KiB asked for/);
+});
+
+Deno.test("Cluster.join at a node that is not the directory's names the one that is", async () => {
+  await using directory = TestNode.host();
+  await using second = await new TestNode().join(directory);
+  await using third = new TestNode();
+  const error = await assertRejects(() => third.join(second), TdsmError, "it is not the directory");
+  assert(error.message.endsWith(`at ${HOST}:${directory.cluster.address.port}`));
+});
+
+Deno.test("Cluster.join at something else that listens says so", async () => {
+  using listener = Deno.listen({ hostname: HOST, port: 0 });
+  const accepted = listener.accept().then(async (connection) => {
+    await connection.write(new TextEncoder().encode("220 mail.example.org ready\r\n".repeat(4)));
+    return connection;
+  });
+  await using node = new TestNode();
+  const wanted = { size: undefined, pageSize: undefined };
+  const error = await assertRejects(
+    () => node.cluster.join({ hostname: HOST, port: listener.addr.port }, wanted, 1000, () => {}),
+    TdsmError,
+    "does not answer like a directory of this release",
+  );
+  assertEquals(error.code, "ProtocolViolation");
+  (await accepted).close();
+});
+
+Deno.test("Cluster.join gives up when nobody listens", async () => {
+  // Of TCPMUX, which nothing offers any more.
+  const port = 1;
+  await using node = new TestNode();
+  const wanted = { size: undefined, pageSize: undefined };
+  const error = await assertRejects(
+    () => node.cluster.join({ hostname: HOST, port }, wanted, 50, () => {}),
+    TdsmError,
+    `Cannot join: no directory at ${HOST}:${port} within 50 ms`,
+  );
+  assertEquals(error.code, "NoDirectory");
+});
+
+Deno.test("Cluster.join passes on what the node's own region is refused with", async () => {
+  await using directory = TestNode.host();
+  await using node = new TestNode();
+  const wanted = { size: undefined, pageSize: undefined };
+  const planted = new TdsmError("PrivilegeMissing", "planted", { operation: "open" });
+  const error = await assertRejects(() =>
+    node.cluster.join(directory.cluster.address, wanted, 1000, () => {
+      throw planted;
+    })
+  );
+  assertEquals(error, planted);
+  await directory.until(() => directory.lost.length === 1);
+});

@@ -1,0 +1,181 @@
+/**
+ * Where others knock: accepts connections, hears who it is, and lets them in or says why not.
+ */
+
+import { type Address, formatAddress } from "../address.ts";
+import { reasonOf, TdsmError } from "../errors.ts";
+import { ACCEPT_RETRY_MS, HANDSHAKES_MAX } from "../limits.ts";
+import type { Control, HelloControl, RefuseControl } from "../wire/control.ts";
+import { DIRECTORY_NODE } from "../protocol/coherence/home.ts";
+import type { NodeId } from "../protocol/coherence/messages.ts";
+import type { NodeStatusControl } from "../wire/status_control.ts";
+import { objectionToHello, objectionToStatus, type Peer } from "./admission.ts";
+import { listen } from "./handshake.ts";
+import type { Link, LinkHandlers } from "./link.ts";
+import type { Links } from "./links.ts";
+import type { Members } from "./members.ts";
+
+/** Who is told of those who come. */
+export interface DoorHandlers {
+  /** At the directory's node: what all nodes have counted. */
+  status(): Promise<NodeStatusControl[]>;
+  /** At the directory's node: a node has joined. */
+  joined(peer: Peer): void;
+  /** Something to log; 1 error, 2 warning, 3 information, 4 detail. */
+  log(level: number, text: string): void;
+}
+
+/** One node's door. */
+export class Door {
+  readonly #listener: Deno.TcpListener;
+  readonly #members: Members;
+  readonly #links: Links;
+  readonly #handlers: DoorHandlers;
+
+  /**
+   * Listens; nobody is let in before {@linkcode Door.open}.
+   *
+   * @param at The address to bind to, and the port; 0 for any free one.
+   * @param members Who is here.
+   * @param links What becomes of connections.
+   * @param handlers Who is told.
+   * @throws {TdsmError} `ListenFailed`.
+   */
+  constructor(at: Address, members: Members, links: Links, handlers: DoorHandlers) {
+    this.#members = members;
+    this.#links = links;
+    this.#handlers = handlers;
+    this.#listener = listen(at.hostname, at.port);
+  }
+
+  /** Where this node listens. */
+  get address(): Address {
+    return this.#listener.addr;
+  }
+
+  /** From here on others may come. */
+  open(): void {
+    void this.#acceptAll();
+  }
+
+  /** Nobody can come any more. To be called when the links are closed. */
+  close(): void {
+    this.#listener.close();
+  }
+
+  async #acceptAll(): Promise<void> {
+    const handshakes = new Set<Promise<void>>();
+    while (!this.#links.closed) {
+      try {
+        const connection = await this.#listener.accept();
+        const handshake = this.#accept(connection).finally(() => handshakes.delete(handshake));
+        handshakes.add(handshake);
+        // More than that wait in the backlog of the listener.
+        if (handshakes.size >= HANDSHAKES_MAX) await Promise.race(handshakes);
+      } catch (error) {
+        if (this.#links.closed) return;
+        this.#handlers.log(2, `Could not accept a connection: ${reasonOf(error)}`);
+        await new Promise((resolve) => setTimeout(resolve, ACCEPT_RETRY_MS));
+      }
+    }
+  }
+
+  /** Hears who it is that has connected; never throws. */
+  async #accept(connection: Deno.TcpConn): Promise<void> {
+    const { hostname, port } = connection.remoteAddr;
+    const dropped = (level: number, reason: string): void => {
+      const from = formatAddress({ hostname, port });
+      this.#handlers.log(level, `Dropped a connection from ${from}: ${reason}`);
+    };
+    try {
+      await this.#links.greet(connection, undefined, (control, link) => {
+        const refused = this.#objection(control);
+        if (refused !== undefined) {
+          link.say(refused);
+          this.#links.depart(link);
+          // Two that dial each other refuse one of their connections, and nothing is wrong; nor is
+          // it when somebody looks at the wrong node.
+          const harmless = this.#isMember(control) || control.kind === "statusRequest";
+          dropped(harmless ? 4 : 2, refused.reason);
+          return DEAF;
+        }
+        if (control.kind === "statusRequest") return this.#report(link);
+        const hello = control as HelloControl;
+        return hello.node === 0 ? this.#admit(hello, link) : this.#meet(hello.node, link);
+      });
+    } catch (error) {
+      if (this.#links.closed) return;
+      // Of two that dial each other, one may see before its first word that it is not needed.
+      const silent = error instanceof TdsmError && error.code === "PeerLost";
+      dropped(silent ? 4 : 2, reasonOf(error));
+    }
+  }
+
+  #isMember(control: Control): boolean {
+    return control.kind === "hello" && control.session === this.#members.session &&
+      this.#members.get(control.node) !== undefined;
+  }
+
+  /** Why whoever says this is not let in, or `undefined` when it is. */
+  #objection(control: Control): RefuseControl | undefined {
+    const members = this.#members;
+    const { self, session, region, nextId } = members;
+    const directory = members.get(DIRECTORY_NODE);
+    if (control.kind === "statusRequest") return objectionToStatus(control, { self, directory });
+    return objectionToHello(control, {
+      self,
+      session,
+      region,
+      directory,
+      nodes: members.peers.length + 1,
+      nextId,
+      isGone: (node) => members.isGone(node),
+      isLinked: (node) => this.#links.get(node) !== undefined,
+      isDialled: (node) => this.#links.isDialled(node),
+    });
+  }
+
+  /** At the directory's node: tells somebody who only looks what there is, and ends the link. */
+  #report(link: Link): LinkHandlers {
+    const report = async (): Promise<void> => {
+      const asked = this.#handlers.status();
+      this.#links.flush();
+      const statuses = await asked;
+      const { size, pageSize, compression } = this.#members.region;
+      const nodes = statuses.length;
+      link.say({ kind: "clusterStatus", size, pageSize, compression, nodes });
+      for (const status of statuses) link.say(status);
+      this.#links.depart(link);
+    };
+    this.#links.finish(report());
+    return DEAF;
+  }
+
+  /** At the directory's node: takes a new node in. */
+  #admit(hello: HelloControl, link: Link): LinkHandlers {
+    const { session, region, peers } = this.#members;
+    const peer = this.#members.admit(hello, link.remoteAddress);
+    link.say({ kind: "welcome", node: peer.id, session, ...region, peers });
+    this.#links.sayToAll({ kind: "peerJoined", ...peer });
+    const { id, address: hostname, port } = peer;
+    this.#handlers.log(3, `Node ${id} has joined from ${formatAddress({ hostname, port })}`);
+    this.#handlers.joined(peer);
+    return this.#links.carry(id, link);
+  }
+
+  /** A peer has dialled. */
+  #meet(node: NodeId, link: Link): LinkHandlers {
+    link.say({ kind: "accept", node: this.#members.self });
+    return this.#links.carry(node, link);
+  }
+}
+
+/** Hears nothing: whoever is refused has nothing more to say. */
+const DEAF: LinkHandlers = {
+  target: () => undefined,
+  message() {},
+  sync() {},
+  rpc() {},
+  control() {},
+  ended() {},
+};

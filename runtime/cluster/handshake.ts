@@ -1,0 +1,145 @@
+/**
+ * How two nodes get to know each other: the first frame each way on a new connection.
+ */
+
+import { type Address, formatAddress } from "../address.ts";
+import { reasonOf, TdsmError } from "../errors.ts";
+import { HANDSHAKE_MAX_MS, JOIN_RETRY_MAX_MS, JOIN_RETRY_MIN_MS } from "../limits.ts";
+import type { Control } from "../wire/control.ts";
+import type { Link, LinkHandlers } from "./link.ts";
+
+/**
+ * Opens a link and waits for the other side's first word.
+ *
+ * @param open Makes the link; says this side's first word if it is the one that speaks first.
+ * @param receive Takes the first word; returns who hears all that follows, or throws.
+ * @returns The link, when the first word was taken.
+ * @throws Whatever `receive` throws, or a `TdsmError` that says why there was no first word.
+ */
+export function shakeHands(
+  open: (handlers: LinkHandlers) => Link,
+  receive: (control: Control, link: Link) => LinkHandlers,
+): Promise<Link> {
+  const { promise, resolve, reject } = Promise.withResolvers<Link>();
+  const link: Link = open({
+    target: () => undefined,
+    message({ kind }) {
+      throw new TdsmError("ProtocolViolation", `${kind} before the handshake`);
+    },
+    rpc({ kind }) {
+      throw new TdsmError("ProtocolViolation", `${kind} before the handshake`);
+    },
+    sync({ kind }) {
+      throw new TdsmError("ProtocolViolation", `${kind} before the handshake`);
+    },
+    control(control) {
+      clearTimeout(timer);
+      link.hand(receive(control, link));
+      resolve(link);
+    },
+    ended(error) {
+      clearTimeout(timer);
+      reject(error ?? new TdsmError("PeerLost", "the other side closed the connection"));
+    },
+  });
+  const timer = setTimeout(() => {
+    reject(new TdsmError("TimedOut", `no answer within ${HANDSHAKE_MAX_MS} ms`));
+    link.close();
+  }, HANDSHAKE_MAX_MS);
+  return promise;
+}
+
+/**
+ * Connects to another node than the directory's, which listens since it was announced.
+ *
+ * @param address Where it listens.
+ * @returns The connection.
+ * @throws {TdsmError} `PermissionMissing`, or `TimedOut` after {@linkcode HANDSHAKE_MAX_MS}.
+ */
+export async function connectToPeer(address: Address): Promise<Deno.TcpConn> {
+  // Asked, never requested: on a terminal Deno would prompt, and the cluster wait for the answer.
+  const host = formatAddress(address);
+  const { state } = Deno.permissions.querySync({ name: "net", host });
+  if (state !== "granted") throw netPermission(new Deno.errors.NotCapable(host));
+  return await connectWithin(address, HANDSHAKE_MAX_MS);
+}
+
+async function connectWithin(address: Address, timeoutMs: number): Promise<Deno.TcpConn> {
+  const controller = new AbortController();
+  const timer = setTimeout(() => {
+    controller.abort(new TdsmError("TimedOut", `no connection within ${timeoutMs} ms`));
+  }, timeoutMs);
+  try {
+    return await Deno.connect({ ...address, signal: controller.signal });
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/**
+ * Connects to a directory, and tries again while it is not there yet.
+ *
+ * @param address Where it should be.
+ * @param timeoutMs How long to try.
+ * @returns The connection.
+ * @throws {TdsmError} `NoDirectory` when the time is up.
+ */
+export async function connectToDirectory(
+  address: Address,
+  timeoutMs: number,
+): Promise<Deno.TcpConn> {
+  const giveUpAt = performance.now() + timeoutMs;
+  for (let pauseMs = JOIN_RETRY_MIN_MS;; pauseMs = Math.min(2 * pauseMs, JOIN_RETRY_MAX_MS)) {
+    const leftMs = giveUpAt - performance.now();
+    try {
+      return await connectWithin(address, Math.max(Math.ceil(leftMs), 1));
+    } catch (cause) {
+      if (cause instanceof Deno.errors.NotCapable) throw netPermission(cause);
+      if (performance.now() + pauseMs >= giveUpAt) throw noDirectory(address, timeoutMs, cause);
+    }
+    await new Promise((resolve) => setTimeout(resolve, pauseMs));
+  }
+}
+
+function noDirectory(address: Address, timeoutMs: number, cause: unknown): TdsmError {
+  const reason = reasonOf(cause);
+  return new TdsmError(
+    "NoDirectory",
+    `Cannot join: no directory at ${formatAddress(address)} within ${timeoutMs} ms (${reason}). ` +
+      `Start one there with --directory, name another with --directory-address, ` +
+      `or wait longer with --join-timeout`,
+    { operation: "join", cause },
+  );
+}
+
+/** The error that networking is not permitted. */
+export function netPermission(cause: unknown): TdsmError {
+  const message = "Cannot use the network: run with --allow-net";
+  return new TdsmError("PermissionMissing", message, { operation: "connect", cause });
+}
+
+/**
+ * Listens for other nodes.
+ *
+ * @param hostname The address to bind to.
+ * @param port The port; 0 for any free one.
+ * @returns The listener.
+ * @throws {TdsmError} `ListenFailed` when the port is taken or the address not of this machine.
+ */
+export function listen(hostname: string, port: number): Deno.TcpListener {
+  try {
+    return Deno.listen({ hostname, port });
+  } catch (cause) {
+    if (cause instanceof Deno.errors.NotCapable) throw netPermission(cause);
+    const where = formatAddress({ hostname, port });
+    const why = cause instanceof Deno.errors.AddrInUse
+      ? "the port is in use. Stop what uses it, or name another with --port (0 takes any free one)"
+      : `${
+        cause instanceof Error ? cause.message : cause
+      }. Name an address of this machine with --address`;
+    throw new TdsmError("ListenFailed", `Cannot listen at ${where}: ${why}`, {
+      operation: "listen",
+      cause,
+    });
+  }
+}

@@ -1,0 +1,326 @@
+/**
+ * One connection to a peer, as frames. Page bytes go from the socket straight to where the driver
+ * wants them; what came in one read with its frame is copied from the receive buffer.
+ */
+
+import { TdsmError } from "../errors.ts";
+import { LINK_CLOSE_MAX_MS } from "../limits.ts";
+import {
+  Encoding,
+  type FrameBounds,
+  type Malformed,
+  PROTOCOL_VERSION,
+} from "../wire/page_frames.ts";
+import type { Control } from "../wire/control.ts";
+import { crc32c } from "../wire/crc32c.ts";
+import { isDamage, malformed } from "../wire/reason.ts";
+import { describeFrameReason, type Frame, Framer } from "../wire/framer.ts";
+import type { GrantMessage, Message } from "../protocol/coherence/messages.ts";
+import { describePackedReason, unpackPages } from "./compression.ts";
+import type { RpcMessage } from "../wire/rpc_frames.ts";
+import type { SyncMessage } from "../protocol/sync/messages.ts";
+import { type LinkCounters, Sender, type Sum } from "./sender.ts";
+
+/** Who is told of what a link receives. All are called in the order of the bytes. */
+export interface LinkHandlers {
+  /** Where a grant's bytes go; `undefined` to let them pass unseen. */
+  target(grant: GrantMessage): Uint8Array | undefined;
+  /** A message has arrived, and its bytes with it. */
+  message(message: Message): void;
+  /** A message about a semaphore, a barrier or a mutex has arrived. */
+  sync(message: SyncMessage): void;
+  /** A message of a remote call has arrived, with what it carries. */
+  rpc(message: RpcMessage, payload: Uint8Array): void;
+  /** A control message has arrived. */
+  control(control: Control): void;
+  /** The link has ended: by its peer (no error), by an error, or by {@linkcode Link.close}. Called once. */
+  ended(error: unknown): void;
+}
+
+/** A frame that something follows. */
+type GrantFrame = Extract<Frame, { kind: "message" }>;
+type RpcFrame = Extract<Frame, { kind: "rpc" }>;
+
+/** How much is read at once of what nobody wants. */
+const DISCARD_BYTES = 16 * 1024;
+
+/** A connection to a peer. */
+export class Link {
+  readonly #bounds: () => FrameBounds;
+  readonly #counters: LinkCounters;
+  readonly #connection: Deno.TcpConn;
+  readonly #sum: Sum;
+  /** What sends: at first for the handshake alone, then what the peer's messages wait in. */
+  #sender: Sender;
+  #handlers: LinkHandlers;
+  /** Resolves when `#sender` is the one that writes. */
+  #carries: Promise<void> = Promise.resolve();
+  #ended = false;
+  /** Why this side refuses the other, whatever becomes of the connection after that. */
+  #refusal: TdsmError | undefined;
+  /** Whether the other side has said something that makes it a node of this version. */
+  #known = false;
+  /** Resolves when the link has ended. */
+  readonly #over: PromiseWithResolvers<void> = Promise.withResolvers();
+  /** When something last arrived, by `performance.now()`. */
+  heardAt: number = performance.now();
+
+  /**
+   * Begins to receive.
+   *
+   * @param connection The connection; the link closes it.
+   * @param bounds What frames are checked against, as it is when they arrive.
+   * @param counters What to count in; may be shared by several links.
+   * @param handlers Who hears what arrives.
+   * @param sum Sums up what follows a frame, to compare it with what the frame says.
+   */
+  constructor(
+    connection: Deno.TcpConn,
+    bounds: () => FrameBounds,
+    counters: LinkCounters,
+    handlers: LinkHandlers,
+    sum: Sum = crc32c,
+  ) {
+    connection.setNoDelay(true);
+    this.#connection = connection;
+    this.#bounds = bounds;
+    this.#counters = counters;
+    this.#handlers = handlers;
+    this.#sum = sum;
+    this.#sender = new Sender(counters);
+    this.#sender.open(connection, (error) => this.#end(error));
+    this.#receive().then(() => this.#end(undefined), (error) => this.#end(error));
+  }
+
+  /** The other side's address, as the connection has it. */
+  get remoteAddress(): string {
+    return this.#connection.remoteAddr.hostname;
+  }
+
+  /** Sends a control message at once. */
+  say(control: Control): void {
+    this.#sender.control(control);
+    this.#sender.flush();
+  }
+
+  /** From here on these are told. */
+  hand(handlers: LinkHandlers): void {
+    this.#handlers = handlers;
+  }
+
+  /** From here on this is sent: first what was said, then what waits in `sender` for the peer. */
+  carry(sender: Sender): void {
+    const said = this.#sender;
+    this.#sender = sender;
+    this.#carries = said.drained().then(() => {
+      if (this.#ended) sender.close();
+      else sender.open(this.#connection, (error) => this.#end(error));
+    });
+  }
+
+  /**
+   * Ends the link once the other side has everything that was queued and has ended it too, or
+   * cannot, or takes too long.
+   */
+  async closeWhenSent(): Promise<void> {
+    await this.#finishSending(() => this.#over.promise);
+    this.#end(undefined);
+  }
+
+  /** Ends the link; nothing more is sent or received. */
+  close(): void {
+    this.#end(undefined);
+  }
+
+  /**
+   * Sends what was queued, says that nothing follows, and waits for the other side to end; in time
+   * even if it does not. A socket that is closed while bytes of it are unread is reset, and a reset
+   * takes from the other side what it has not read yet: the last word, most likely.
+   */
+  async #finishSending(otherEnds: () => Promise<void>): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const timer = setTimeout(resolve, LINK_CLOSE_MAX_MS);
+    const finish = async (): Promise<void> => {
+      await this.#carries;
+      await this.#sender.drained();
+      if (this.#ended) return;
+      await this.#connection.closeWrite();
+      await otherEnds();
+    };
+    // A connection that fails has ended.
+    finish().then(resolve, resolve);
+    await promise;
+    clearTimeout(timer);
+  }
+
+  #end(error: unknown): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#sender.close();
+    try {
+      this.#connection.close();
+    } catch {
+      // It is closed already; that is what was wanted.
+    }
+    this.#over.resolve();
+    this.#handlers.ended(this.#refusal ?? error);
+  }
+
+  async #receive(): Promise<void> {
+    const framer = new Framer();
+    while (!this.#ended) {
+      const received = await this.#connection.read(framer.space);
+      if (received === null || this.#ended) return;
+      this.heardAt = performance.now();
+      this.#counters.bytesReceived += received;
+      framer.filled(received);
+      const more = this.#dispatch(framer);
+      if (more !== undefined) await more;
+    }
+  }
+
+  /** Takes every frame that is complete; a promise when page bytes are still to come. */
+  #dispatch(framer: Framer): Promise<void> | undefined {
+    while (!this.#ended) {
+      const frame = framer.next(this.#bounds());
+      switch (frame.kind) {
+        case "need":
+          return undefined;
+        case "malformed":
+          return this.#reject(frame);
+        case "sync":
+          this.#counters.messagesReceived++;
+          this.#handlers.sync(frame.message);
+          break;
+        case "rpc": {
+          this.#counters.messagesReceived++;
+          const payload = new Uint8Array(frame.payloadBytes);
+          const there = framer.takePayload(payload);
+          if (there < payload.length) return this.#finishRpc(frame, payload, there);
+          const rejected = this.#rpcArrived(frame, payload);
+          if (rejected !== undefined) return rejected;
+          break;
+        }
+        case "control":
+          this.#known = true;
+          this.#handlers.control(frame.control);
+          break;
+        case "message": {
+          this.#counters.messagesReceived++;
+          const { message, payloadBytes, encoding } = frame;
+          if (payloadBytes === 0) {
+            this.#handlers.message(message);
+            break;
+          }
+          const wanted = encoding === Encoding.Raw
+            ? this.#handlers.target(message as GrantMessage)
+            : undefined;
+          const target = wanted ?? new Uint8Array(payloadBytes);
+          const there = framer.takePayload(target);
+          if (there < payloadBytes) return this.#finish(frame, target, there, wanted);
+          const rejected = this.#arrived(frame, target, wanted);
+          if (rejected !== undefined) return rejected;
+        }
+      }
+    }
+    return undefined;
+  }
+
+  /** Ends over a frame that is none. Whoever at least began like a node is told why. */
+  #reject({ reason, detail }: Malformed): Promise<never> {
+    const other = reason === "BadVersion";
+    if (this.#known && (other || reason === "BadMagic")) {
+      return this.#reject(malformed("HeaderChecksumMismatch", detail));
+    }
+    const what = other ? `${detail}, this is ${PROTOCOL_VERSION}` : detail;
+    const text = describeFrameReason(reason, isDamage(reason) ? undefined : what);
+    const code = other
+      ? "VersionMismatch"
+      : isDamage(reason)
+      ? "FrameCorrupted"
+      : "ProtocolViolation";
+    const error = new TdsmError(code, text);
+    return reason === "BadMagic" ? Promise.reject(error) : this.#refuse(error);
+  }
+
+  /** Ends over an error, and tells the other side. */
+  async #refuse(error: TdsmError): Promise<never> {
+    this.#refusal = error;
+    this.say({ kind: "refuse", code: error.code, reason: error.message });
+    await this.#finishSending(() => this.#discard());
+    throw error;
+  }
+
+  /** Reads until the other side ends, and takes nothing of it. */
+  async #discard(): Promise<void> {
+    const bytes = new Uint8Array(DISCARD_BYTES);
+    while (!this.#ended && await this.#connection.read(bytes) !== null);
+  }
+
+  /** A promise when the bytes behind a frame are not those that were sent. */
+  #damaged(expected: number | undefined, bytes: Uint8Array): Promise<never> | undefined {
+    if (expected === undefined || this.#sum(bytes) === expected) return undefined;
+    return this.#reject(malformed("PayloadChecksumMismatch", expected));
+  }
+
+  /** All of a grant's bytes are there; a promise when they are not what they should be. */
+  #arrived(
+    { message, encoding, payloadChecksum }: GrantFrame,
+    bytes: Uint8Array,
+    wanted: Uint8Array | undefined,
+  ): Promise<never> | undefined {
+    const grant = message as GrantMessage;
+    const target = encoding === Encoding.Raw ? wanted : this.#handlers.target(grant);
+    // What nobody wants may have changed while it was sent.
+    if (target !== undefined) {
+      const damaged = this.#damaged(payloadChecksum, bytes);
+      if (damaged !== undefined) return damaged;
+      if (encoding === Encoding.Lz4) {
+        const wrong = unpackPages(bytes, this.#bounds().pageSize, grant.count, target);
+        if (wrong !== undefined) {
+          return this.#refuse(new TdsmError("ProtocolViolation", describePackedReason(wrong)));
+        }
+      }
+    }
+    this.#handlers.message(grant);
+    return undefined;
+  }
+
+  /** All that a remote call carries is there; a promise when it is not what it should be. */
+  #rpcArrived({ message, payloadChecksum }: RpcFrame, payload: Uint8Array) {
+    const damaged = this.#damaged(payloadChecksum, payload);
+    if (damaged === undefined) this.#handlers.rpc(message, payload);
+    return damaged;
+  }
+
+  /** Reads the rest of a grant's bytes to where they belong. */
+  async #finish(
+    frame: GrantFrame,
+    target: Uint8Array,
+    there: number,
+    wanted: Uint8Array | undefined,
+  ): Promise<void> {
+    if (await this.#fill(target, there)) await this.#arrived(frame, target, wanted);
+  }
+
+  /** Reads the rest of what a remote call carries. */
+  async #finishRpc(frame: RpcFrame, payload: Uint8Array, there: number): Promise<void> {
+    if (await this.#fill(payload, there)) await this.#rpcArrived(frame, payload);
+  }
+
+  /**
+   * Reads what is missing of the bytes behind a frame; `false` when the link has ended meanwhile.
+   * All that was buffered behind the frame were its bytes, so there is nothing else to dispatch.
+   */
+  async #fill(target: Uint8Array, there: number): Promise<boolean> {
+    while (there < target.length) {
+      const received = await this.#connection.read(target.subarray(there));
+      if (this.#ended) return false;
+      if (received === null) throw new TdsmError("ProtocolViolation", "ended inside of a frame");
+      this.heardAt = performance.now();
+      this.#counters.bytesReceived += received;
+      there += received;
+    }
+    return true;
+  }
+}

@@ -1,0 +1,281 @@
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import type { TdsmError } from "../errors.ts";
+import { describeFrameReason, Encoding, type FrameReason } from "../wire/page_frames.ts";
+import { Content, type Message } from "../protocol/coherence/messages.ts";
+import { describePackedReason } from "./compression.ts";
+import { Sender } from "./sender.ts";
+import {
+  Bench,
+  concat,
+  controlFrame,
+  frame,
+  grant,
+  makePacked,
+  PAGE,
+  pattern,
+  readAll,
+  request,
+  writeAll,
+} from "../../tests/support/link_bench.ts";
+
+Deno.test("Link hears what arrives byte by byte as it hears it in one piece", async () => {
+  await using bench = await Bench.open();
+  const payload = pattern(PAGE, 5);
+  const bytes = concat(
+    frame(request(1)),
+    controlFrame({ kind: "ping" }),
+    frame(grant(2, 1), payload.subarray(0, PAGE)),
+    controlFrame({ kind: "closing" }),
+    frame({ kind: "leave" }),
+  );
+  for (let at = 0; at < bytes.length; at++) await writeAll(bench.raw, bytes.subarray(at, at + 1));
+  await bench.hears(5);
+  assertEquals(bench.heard, [
+    request(1),
+    { kind: "ping" },
+    grant(2, 1),
+    { kind: "closing" },
+    { kind: "leave" },
+  ]);
+  assertEquals(bench.alias.subarray(2 * PAGE, 3 * PAGE), payload);
+  assertEquals([bench.counters.messagesReceived, bench.counters.bytesReceived], [3, bytes.length]);
+});
+
+Deno.test("Link puts page bytes where they belong wherever they are split", async () => {
+  await using bench = await Bench.open();
+  const header = frame(grant(1, 1), pattern(PAGE, 0)).length - PAGE;
+  const splits = [
+    1,
+    header - 1,
+    header,
+    header + 1,
+    header + 100,
+    header + PAGE - 1,
+    header + PAGE,
+  ];
+  let expected = 0;
+  for (const [index, split] of splits.entries()) {
+    const payload = pattern(PAGE, index);
+    // The next frame is in the same write as the payload's end.
+    const bytes = concat(frame(grant(1, 1), payload), frame(request(index)));
+    await writeAll(bench.raw, bytes.subarray(0, split));
+    if (split > header) {
+      while (bench.counters.bytesReceived < expected + split) {
+        await new Promise((resolve) => setTimeout(resolve, 0));
+      }
+    }
+    await writeAll(bench.raw, bytes.subarray(split));
+    await bench.hears(2 * (index + 1));
+    expected += bytes.length;
+    assertEquals(bench.heard.slice(-2), [grant(1, 1), request(index)]);
+    assertEquals(bench.alias.subarray(PAGE, 2 * PAGE), payload, `split at ${split}`);
+    assert(bench.alias.subarray(2 * PAGE).every((byte) => byte === 0), "beyond its pages");
+  }
+});
+
+Deno.test("Link reads long runs of pages, with frames between them", async () => {
+  await using bench = await Bench.open();
+  const parts: Uint8Array[] = [];
+  for (let run = 0; run < 4; run++) {
+    parts.push(frame(grant(run * 16, 16), pattern(16 * PAGE, run)), frame(request(run)));
+  }
+  await writeAll(bench.raw, concat(...parts));
+  await bench.hears(8);
+  assertEquals(
+    bench.heard,
+    [0, 1, 2, 3].flatMap((run) => [grant(run * 16, 16), request(run)]),
+  );
+  for (let run = 0; run < 4; run++) {
+    const got = bench.alias.subarray(run * 16 * PAGE, (run + 1) * 16 * PAGE);
+    assertEquals(got, pattern(16 * PAGE, run));
+  }
+});
+
+Deno.test("Link unpacks packed pages wherever they are split, and knows which are not wanted", async () => {
+  await using bench = await Bench.open();
+  const { pages, payload } = makePacked(8);
+  const bytes = frame(grant(1, 8), payload, Encoding.Lz4);
+  const header = bytes.length - payload.length;
+  for (const split of [header, header + 1, header + 33, bytes.length - 1, bytes.length]) {
+    bench.alias.fill(0xee);
+    const [heard, expected] = [bench.heard.length, bench.counters.bytesReceived + split];
+    await writeAll(bench.raw, bytes.subarray(0, split));
+    while (bench.counters.bytesReceived < expected) {
+      await new Promise((resolve) => setTimeout(resolve, 0));
+    }
+    await writeAll(bench.raw, concat(bytes.subarray(split), frame(request(split))));
+    await bench.hears(heard + 2);
+    assertEquals(bench.heard.slice(-2), [grant(1, 8), request(split)]);
+    assertEquals(bench.alias.subarray(PAGE, 9 * PAGE), pages, `split at ${split}`);
+    assert(bench.alias.subarray(9 * PAGE).every((byte) => byte === 0xee), "beyond its pages");
+  }
+  bench.wants = () => false;
+  bench.alias.fill(0xee);
+  const heard = bench.heard.length;
+  await writeAll(bench.raw, bytes);
+  await bench.hears(heard + 1);
+  assert(bench.alias.every((byte) => byte === 0xee));
+});
+
+Deno.test("Link ends over packed pages that are broken, and says why", async () => {
+  for (const pieces of [1, 2]) {
+    await using bench = await Bench.open();
+    const { payload } = makePacked(3);
+    payload[4] = 255;
+    const bytes = frame(grant(1, 3), payload, Encoding.Lz4);
+    const split = pieces === 1 ? bytes.length : bytes.length - 10;
+    await writeAll(bench.raw, bytes.subarray(0, split));
+    while (bench.counters.bytesReceived < split) {
+      await new Promise((resolve) => setTimeout(resolve, 0));
+    }
+    await writeAll(bench.raw, bytes.subarray(split));
+    const answer = await readAll(bench.raw);
+    const error = await bench.ended.promise as TdsmError;
+    assertEquals(error.code, "ProtocolViolation");
+    assertEquals(error.message, describePackedReason("StoredMismatch"));
+    assertEquals(
+      answer,
+      controlFrame({
+        kind: "refuse",
+        code: "ProtocolViolation",
+        reason: error.message,
+      }),
+    );
+    assertEquals(bench.heard, []);
+  }
+});
+
+Deno.test("Link lets page bytes that are not wanted pass, and touches nothing", async () => {
+  await using bench = await Bench.open();
+  bench.wants = ({ first }) => first === 30;
+  const wanted = pattern(2 * PAGE, 9);
+  const bytes = concat(
+    frame(grant(4, 20), pattern(20 * PAGE, 1)),
+    frame(grant(30, 2), wanted),
+    frame(grant(5, 1), pattern(PAGE, 2)),
+  );
+  await writeAll(bench.raw, bytes);
+  await bench.hears(3);
+  assertEquals(bench.heard, [grant(4, 20), grant(30, 2), grant(5, 1)]);
+  assertEquals(bench.alias.subarray(30 * PAGE, 32 * PAGE), wanted);
+  bench.alias.fill(0, 30 * PAGE, 32 * PAGE);
+  assert(bench.alias.every((byte) => byte === 0));
+});
+
+Deno.test("Link ends without an error when its peer closes, and hears what came before", async () => {
+  await using bench = await Bench.open();
+  await writeAll(bench.raw, frame(request(1)));
+  await bench.raw.closeWrite();
+  assertEquals(await bench.ended.promise, undefined);
+  assertEquals([bench.heard, bench.ends], [[request(1)], 1]);
+});
+
+Deno.test("Link ends with an error when its peer closes inside of a page; the grant is not heard", async () => {
+  await using bench = await Bench.open();
+  const bytes = frame(grant(1, 2), pattern(2 * PAGE, 1));
+  await writeAll(bench.raw, bytes.subarray(0, bytes.length - 1));
+  await bench.raw.closeWrite();
+  assertMatch((await bench.ended.promise as Error).message, /ended inside of a frame/);
+  assertEquals(bench.heard, []);
+});
+
+Deno.test("Link ends over a malformed frame, and tells its peer the named reason", async () => {
+  const wrong: [reason: FrameReason, detail: number, bytes: Uint8Array][] = [
+    ["RunTooLong", 33, frame({ ...grant(0, 33), content: Content.Zero })],
+    ["RunOutOfRegion", 65, frame({ ...grant(60, 5), content: Content.Zero })],
+    ["PayloadMismatch", PAGE, frame(grant(0, 2), new Uint8Array(PAGE))],
+  ];
+  for (const [reason, detail, bytes] of wrong) {
+    await using bench = await Bench.open();
+    await writeAll(bench.raw, concat(frame(request(1)), bytes));
+    const answer = await readAll(bench.raw);
+    const { code, message } = await bench.ended.promise as TdsmError;
+    assertEquals([code, message], ["ProtocolViolation", describeFrameReason(reason, detail)]);
+    assertEquals(answer, controlFrame({ kind: "refuse", code, reason: message }));
+    assertEquals(bench.heard, [request(1)]);
+  }
+});
+
+Deno.test("Link answers nothing to what is not of the protocol at all", async () => {
+  await using bench = await Bench.open();
+  await writeAll(bench.raw, new TextEncoder().encode("GET / HTTP/1.1\r\nHost: x\r\n\r\n"));
+  assertEquals((await bench.ended.promise as TdsmError).code, "ProtocolViolation");
+  assertEquals(await readAll(bench.raw).catch(() => new Uint8Array(0)), new Uint8Array(0));
+});
+
+Deno.test("Link ends with what a handler throws, and hears nothing after it", async () => {
+  await using bench = await Bench.open();
+  bench.onMessage = () => {
+    throw new RangeError("planted");
+  };
+  await writeAll(bench.raw, concat(frame(request(1)), frame(request(2))));
+  assertMatch((await bench.ended.promise as Error).message, /planted/);
+  assertEquals([bench.heard, bench.ends], [[], 1]);
+});
+
+Deno.test("Link ends once, however often it is closed, and from within a handler too", async () => {
+  await using bench = await Bench.open();
+  bench.onMessage = () => {
+    bench.link.close();
+    bench.link.close();
+  };
+  await writeAll(bench.raw, concat(frame(request(1)), frame(request(2))));
+  assertEquals(await bench.ended.promise, undefined);
+  await bench.link.closeWhenSent();
+  assertEquals([bench.heard.length, bench.ends], [1, 1]);
+});
+
+Deno.test("Link hands over in the middle of what it has received", async () => {
+  await using bench = await Bench.open();
+  const second: Message[] = [];
+  const both = Promise.withResolvers<void>();
+  bench.onMessage = () => {
+    bench.link.hand({
+      ...bench.handlers(),
+      message: (message) => {
+        if (second.push(message) === 2) both.resolve();
+      },
+    });
+  };
+  await writeAll(bench.raw, concat(frame(request(1)), frame(request(2)), frame(request(3))));
+  await both.promise;
+  assertEquals([bench.heard, second], [[request(1)], [request(2), request(3)]]);
+});
+
+Deno.test("Link.carry sends what was said, then what waited, then the rest, even if it closes at once", async () => {
+  for (let round = 0; round < 20; round++) {
+    await using bench = await Bench.open();
+    const sender = new Sender(bench.counters);
+    const payload = pattern(8 * PAGE, round);
+    sender.message(grant(1, 8), payload);
+    bench.link.say({ kind: "accept", node: 2 });
+    bench.link.carry(sender);
+    bench.link.say({ kind: "closing" });
+    sender.message(request(7));
+    const closed = bench.link.closeWhenSent();
+    const received = await readAll(bench.raw);
+    await closed;
+    const expected = concat(
+      controlFrame({ kind: "accept", node: 2 }),
+      frame(grant(1, 8), payload),
+      controlFrame({ kind: "closing" }),
+      frame(request(7)),
+    );
+    assertEquals(received, expected);
+  }
+});
+
+Deno.test({
+  name: "Link.closeWhenSent does not wait for ever for a peer that does not read",
+  // The kernel still has the write of the connection that is closed.
+  sanitizeOps: false,
+  async fn() {
+    await using bench = await Bench.open();
+    const payload = pattern(32 * PAGE, 1);
+    const sender = new Sender(bench.counters);
+    bench.link.carry(sender);
+    for (let count = 0; count < 400; count++) sender.message(grant(1, 32), payload);
+    await bench.link.closeWhenSent();
+    assertEquals(bench.ends, 1);
+  },
+});

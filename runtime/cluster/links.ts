@@ -1,0 +1,275 @@
+/**
+ * The connections of one node to the others: made when there is something to say, and kept until the
+ * node is gone. What is to be sent to a node waits here while there is no connection yet.
+ */
+
+import { reasonOf, TdsmError } from "../errors.ts";
+import { crc32c } from "../wire/crc32c.ts";
+import type { Control, HelloControl } from "../wire/control.ts";
+import type { GrantMessage, Message, NodeId } from "../protocol/coherence/messages.ts";
+import type { RpcMessage } from "../wire/rpc_frames.ts";
+import type { SyncMessage } from "../protocol/sync/messages.ts";
+import { type Peer, refusal } from "./admission.ts";
+import { connectToPeer, shakeHands } from "./handshake.ts";
+import { Link, type LinkHandlers } from "./link.ts";
+import type { Members } from "./members.ts";
+import { type LinkCounters, Sender, type Sum } from "./sender.ts";
+
+/** Who hears what other nodes say. What it has to say to that is sent before it hears the next. */
+export interface PeerHandlers {
+  /** Where a grant's bytes go; `undefined` to let them pass unseen. */
+  target(from: NodeId, grant: GrantMessage): Uint8Array | undefined;
+  /** A message about pages. */
+  message(from: NodeId, message: Message): void;
+  /** A message about a semaphore, a barrier or a mutex. */
+  sync(from: NodeId, message: SyncMessage): void;
+  /** A message of a remote call, with what it carries. */
+  rpc(from: NodeId, message: RpcMessage, payload: Uint8Array): void;
+  /** A control message. */
+  control(from: NodeId, control: Control): void;
+  /** The connection to a node has ended, or could not be made. */
+  lost(node: NodeId, reason: string): void;
+}
+
+/** One node's connections. */
+export class Links {
+  readonly counters: LinkCounters = {
+    messagesSent: 0,
+    messagesReceived: 0,
+    bytesSent: 0,
+    bytesReceived: 0,
+  };
+  readonly #members: Members;
+  readonly #hello: () => HelloControl;
+  readonly #handlers: PeerHandlers;
+  readonly #sum: Sum;
+  /** What waits to be sent to each node; there before the link is. */
+  readonly #senders = new Map<NodeId, Sender>();
+  readonly #links = new Map<NodeId, Link>();
+  /** Links that are nobody's yet. */
+  readonly #greeted = new Set<Link>();
+  /** What is done before the end, such as to send what was queued for a node that goes. */
+  readonly #finishing = new Set<Promise<void>>();
+  /** Those that something was queued in since the last flush. */
+  readonly #touched = new Set<Sender>();
+  /** Those that something was sent from since the last {@linkcode sayAlive}. */
+  readonly #active = new Set<Sender>();
+  #closed = false;
+
+  /**
+   * @param members Who can be connected to.
+   * @param hello What this node says first where it connects.
+   * @param handlers Who hears what the others say.
+   * @param sum Sums up what follows a frame.
+   */
+  constructor(
+    members: Members,
+    hello: () => HelloControl,
+    handlers: PeerHandlers,
+    sum: Sum = crc32c,
+  ) {
+    this.#members = members;
+    this.#hello = hello;
+    this.#handlers = handlers;
+    this.#sum = sum;
+  }
+
+  /** Whether this node takes no part any more. */
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  /** The nodes to which there is a connection. */
+  get nodes(): NodeId[] {
+    return [...this.#links.keys()];
+  }
+
+  /** The connection to a node. */
+  get(node: NodeId): Link | undefined {
+    return this.#links.get(node);
+  }
+
+  /** Whether this node has connected to a node, or begun to. */
+  isDialled(node: NodeId): boolean {
+    return this.#senders.has(node);
+  }
+
+  /** The queue to a node, which is to be filled now; `undefined` when the node is not here. */
+  to(node: NodeId): Sender | undefined {
+    let sender = this.#senders.get(node);
+    if (sender === undefined) {
+      const peer = this.#members.get(node);
+      if (peer === undefined || this.#closed) return undefined;
+      sender = this.#newSender();
+      this.#senders.set(node, sender);
+      void this.#dial(peer);
+    }
+    this.#touched.add(sender);
+    return sender;
+  }
+
+  /** A queue, which sums up what follows its frames if the directory wants that. */
+  #newSender(): Sender {
+    return new Sender(this.counters, this.#members.region.checksums ? this.#sum : undefined);
+  }
+
+  /** Sends what is queued. */
+  flush(): void {
+    if (this.#touched.size === 0) return;
+    for (const sender of this.#touched) {
+      sender.flush();
+      this.#active.add(sender);
+    }
+    this.#touched.clear();
+  }
+
+  /**
+   * Opens a link on a connection, and waits for the other side's first word.
+   *
+   * @param connection The connection; it is closed when the node is.
+   * @param hello What this side says first, where it made the connection.
+   * @param receive Takes the first word; returns who hears all that follows, or throws.
+   * @throws What `receive` throws, or a `TdsmError` that says why there was no first word.
+   */
+  async greet(
+    connection: Deno.TcpConn,
+    hello: HelloControl | undefined,
+    receive: (control: Control, link: Link) => LinkHandlers,
+  ): Promise<void> {
+    if (this.#closed) return connection.close();
+    let link: Link | undefined;
+    try {
+      await shakeHands((handlers) => {
+        const bounds = () => this.#members.bounds;
+        link = new Link(connection, bounds, this.counters, handlers, this.#sum);
+        this.#greeted.add(link);
+        if (hello !== undefined) link.say(hello);
+        return link;
+      }, receive);
+    } finally {
+      if (link !== undefined) this.#greeted.delete(link);
+    }
+  }
+
+  /** Makes a link the one to a node: what waits for the node is sent, and what it says is heard. */
+  carry(node: NodeId, link: Link): LinkHandlers {
+    let sender = this.#senders.get(node);
+    if (sender === undefined) this.#senders.set(node, sender = this.#newSender());
+    this.#greeted.delete(link);
+    this.#links.set(node, link);
+    link.carry(sender);
+    const handlers = this.#handlers;
+    // Of a node that was given up, or let go, the rest is not heard.
+    const counts = (): boolean => this.#links.get(node) === link;
+    const heard = (take: () => void): void => {
+      if (!counts()) return;
+      take();
+      this.flush();
+    };
+    return {
+      target: (grant) => counts() ? handlers.target(node, grant) : undefined,
+      message: (message) => heard(() => handlers.message(node, message)),
+      sync: (message) => heard(() => handlers.sync(node, message)),
+      rpc: (message, payload) => heard(() => handlers.rpc(node, message, payload)),
+      control: (control) => heard(() => handlers.control(node, control)),
+      ended: (error) =>
+        heard(() => {
+          this.#links.delete(node);
+          handlers.lost(node, error === undefined ? "its connection ended" : reasonOf(error));
+        }),
+    };
+  }
+
+  /** Connects to a node that something waits for. */
+  async #dial({ id, address: hostname, port }: Peer): Promise<void> {
+    try {
+      const connection = await connectToPeer({ hostname, port });
+      // The peer may have dialled too, and have been faster; or it is gone by now.
+      const needless = (): boolean => this.#links.has(id) || this.#members.get(id) === undefined;
+      if (needless()) return connection.close();
+      await this.greet(connection, this.#hello(), (control, link) => {
+        if (control.kind !== "accept") throw refusal(control, { hostname, port });
+        if (needless()) throw new TdsmError("JoinRefused", `node ${id} is not waited for any more`);
+        return this.carry(id, link);
+      });
+    } catch (error) {
+      const crossed = error instanceof TdsmError && error.code === "JoinRefused" &&
+        id < this.#members.self;
+      if (!crossed && !this.#links.has(id)) this.#handlers.lost(id, reasonOf(error));
+    }
+  }
+
+  /** Ends the connection to a node; what waits for the node waits on. */
+  cut(node: NodeId): void {
+    const link = this.#links.get(node);
+    this.#links.delete(node);
+    link?.close();
+  }
+
+  /** Ends the connection to a node that is gone, and forgets what was to be sent to it. */
+  drop(node: NodeId): void {
+    const sender = this.#senders.get(node);
+    this.#senders.delete(node);
+    sender?.close();
+    this.cut(node);
+  }
+
+  /** Says something to those who were told nothing since this was last called. */
+  sayAlive(): void {
+    for (const [node, link] of this.#links) {
+      if (!this.#active.has(this.#senders.get(node)!)) link.say({ kind: "ping" });
+    }
+    this.#active.clear();
+  }
+
+  /** The nodes that have said nothing since a time, by `performance.now()`. */
+  silentSince(time: number): NodeId[] {
+    return this.nodes.filter((node) => this.#links.get(node)!.heardAt < time);
+  }
+
+  /** Tells every node to which there is a connection, at once. */
+  sayToAll(control: Control): void {
+    for (const link of this.#links.values()) link.say(control);
+  }
+
+  /** What a node still says is not heard; what it is to be told is still sent. */
+  dismiss(node: NodeId): void {
+    const link = this.#links.get(node);
+    this.#links.delete(node);
+    if (link !== undefined) this.depart(link);
+  }
+
+  /** The same for a node that goes: nothing more is to be sent to it. */
+  release(node: NodeId): void {
+    this.dismiss(node);
+    this.#senders.delete(node);
+  }
+
+  /** Ends a link once what was queued is sent. */
+  depart(link: Link): void {
+    this.finish(link.closeWhenSent());
+  }
+
+  /** Something is under way that the end waits for. */
+  finish(task: Promise<void>): void {
+    const finishing = task.finally(() => this.#finishing.delete(finishing));
+    this.#finishing.add(finishing);
+  }
+
+  /** From here on nothing begins; what is connected stays so. */
+  stop(): void {
+    this.#closed = true;
+    for (const link of this.#greeted) link.close();
+  }
+
+  /** Ends every connection once what was queued is sent. */
+  async close(): Promise<void> {
+    for (const node of this.nodes) this.dismiss(node);
+    await Promise.all(this.#finishing);
+  }
+
+  /** Ends every connection at once. */
+  abort(): void {
+    for (const link of this.#links.values()) link.close();
+  }
+}

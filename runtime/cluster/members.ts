@@ -1,0 +1,107 @@
+/**
+ * Who is in a cluster, as one of its nodes knows it. Whether there is a connection to a node is
+ * another matter.
+ */
+
+import { formatAddress } from "../address.ts";
+import type { FrameBounds } from "../wire/page_frames.ts";
+import type { HelloControl } from "../wire/control.ts";
+import { DIRECTORY_NODE } from "../protocol/coherence/home.ts";
+import type { NodeId } from "../protocol/coherence/messages.ts";
+import type { Peer, RegionSettings } from "./admission.ts";
+
+/** The nodes of a cluster, and what they have agreed on. */
+export class Members {
+  /** This node's id; 0 before it has one. */
+  self: NodeId = 0;
+  /** What tells this cluster from others. */
+  session = 0n;
+  /** What frames are checked against. */
+  bounds: FrameBounds = { pageCount: 0, pageSize: 0, runPages: 0 };
+  #region: RegionSettings | undefined;
+  readonly #peers = new Map<NodeId, Peer>();
+  /** At the directory's node: those who do more than serve. */
+  readonly #working = new Set<NodeId>();
+  readonly #gone = new Set<NodeId>();
+  #nextId = DIRECTORY_NODE + 1;
+
+  /** This node is one of a cluster from here on. */
+  begin(self: NodeId, session: bigint, region: RegionSettings): void {
+    const { size, pageSize, runPages } = region;
+    this.self = self;
+    this.session = session;
+    this.#region = region;
+    this.bounds = { pageCount: size / pageSize, pageSize, runPages };
+  }
+
+  /** What the directory has decided; there is nothing before {@linkcode begin}. */
+  get region(): RegionSettings {
+    return this.#region!;
+  }
+
+  /** Whether this is the directory's node. */
+  get isDirectory(): boolean {
+    return this.self === DIRECTORY_NODE;
+  }
+
+  /** Every other node, in order of joining. */
+  get peers(): Peer[] {
+    return [...this.#peers.values()].sort((a, b) => a.id - b.id);
+  }
+
+  /** The other nodes that have work of their own to finish. */
+  get working(): NodeId[] {
+    return [...this.#working];
+  }
+
+  /** The id that the next node will have. */
+  get nextId(): NodeId {
+    return this.#nextId;
+  }
+
+  /** Another node; `undefined` when it is not here, or not known to be. */
+  get(node: NodeId): Peer | undefined {
+    return this.#peers.get(node);
+  }
+
+  /** Whether a node was here and is not any more. */
+  isGone(node: NodeId): boolean {
+    return this.#gone.has(node);
+  }
+
+  /** Where a node listens, in words. */
+  at(node: NodeId): string {
+    const peer = this.#peers.get(node);
+    // A node that dialled may be lost before the directory's word that it has joined is here.
+    if (peer === undefined) return "an address that the directory has not told";
+    return formatAddress({ hostname: peer.address, port: peer.port });
+  }
+
+  /** Another node is here. */
+  add(peer: Peer): void {
+    this.#peers.set(peer.id, peer);
+  }
+
+  /**
+   * At the directory's node: gives a new node its id.
+   *
+   * @param hello What it says of itself.
+   * @param remoteAddress Where its connection comes from.
+   * @returns The node.
+   */
+  admit({ address, port, serving }: HelloControl, remoteAddress: string): Peer {
+    const id = this.#nextId++;
+    const wildcard = address === "0.0.0.0" || address === "::";
+    const peer: Peer = { id, address: wildcard ? remoteAddress : address, port };
+    this.add(peer);
+    if (!serving) this.#working.add(id);
+    return peer;
+  }
+
+  /** A node is gone for good; whether it was known to be here. */
+  remove(node: NodeId): boolean {
+    this.#gone.add(node);
+    this.#working.delete(node);
+    return this.#peers.delete(node);
+  }
+}

@@ -1,0 +1,37 @@
+import { assertEquals } from "@std/assert";
+import { HELLO, HOST, REGION } from "../../tests/support/test_cluster.ts";
+import { Members } from "./members.ts";
+
+Deno.test("Members.admit gives each id once, and counts those who work", () => {
+  const members = new Members();
+  members.begin(1, 5n, REGION);
+  assertEquals([members.self, members.isDirectory, members.bounds.pageCount], [1, true, 64]);
+  const admit = (serving: boolean) => members.admit({ ...HELLO, serving }, HOST).id;
+  assertEquals([admit(false), admit(true), admit(false)], [2, 3, 4]);
+  assertEquals(members.working, [2, 4]);
+  assertEquals([members.remove(2), members.remove(2)], [true, false]);
+  assertEquals([members.isGone(2), members.get(2), members.working], [true, undefined, [4]]);
+  assertEquals([members.nextId, admit(true)], [5, 5]);
+  assertEquals(members.peers.map(({ id }) => id), [3, 4, 5]);
+});
+
+Deno.test("Members.admit takes the connection's address for a node that listens everywhere", () => {
+  const members = new Members();
+  for (const address of ["0.0.0.0", "::", "10.0.0.7"]) {
+    members.admit({ ...HELLO, address, port: 4 }, "10.0.0.9");
+  }
+  const expected = ["10.0.0.9", "10.0.0.9", "10.0.0.7"];
+  assertEquals(members.peers.map(({ address }) => address), expected);
+});
+
+Deno.test("Members knows a peer that was announced late as gone, and where the others listen", () => {
+  const members = new Members();
+  members.begin(3, 5n, REGION);
+  assertEquals(members.isDirectory, false);
+  members.add({ id: 4, address: "::1", port: 9 });
+  members.add({ id: 1, address: "host", port: 8 });
+  assertEquals(members.peers.map(({ id }) => id), [1, 4]);
+  assertEquals([members.at(4), members.at(1)], ["[::1]:9", "host:8"]);
+  assertEquals(members.at(5), "an address that the directory has not told");
+  assertEquals([members.remove(5), members.isGone(5)], [false, true]);
+});

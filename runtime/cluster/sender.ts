@@ -1,0 +1,207 @@
+/**
+ * What waits to be sent to one peer: frames gathered in batches, page bytes straight from the
+ * alias. One write is under way at a time, so the order is that of the calls. It can be
+ * filled before there is a connection.
+ */
+
+import {
+  CONTROL_MAX_BYTES,
+  LINK_QUEUE_MAX_BYTES,
+  SEND_BATCH_BYTES,
+  SEND_COPY_MAX_BYTES,
+} from "../limits.ts";
+import { TdsmError } from "../errors.ts";
+import { encodeMessage, Encoding, MESSAGE_MAX_BYTES } from "../wire/page_frames.ts";
+import { type Control, encodeControl } from "../wire/control.ts";
+import type { Message } from "../protocol/coherence/messages.ts";
+import { encodeRpc, RPC_FRAME_MAX_BYTES, type RpcMessage } from "../wire/rpc_frames.ts";
+import { encodeSync, SYNC_MAX_BYTES } from "../wire/sync_frames.ts";
+import type { SyncMessage } from "../protocol/sync/messages.ts";
+
+/** What the links of a node have counted together. */
+export interface LinkCounters {
+  messagesSent: number;
+  messagesReceived: number;
+  bytesSent: number;
+  bytesReceived: number;
+}
+
+interface Segment {
+  readonly bytes: Uint8Array;
+  /** The batch that the bytes are in, to be used again; page bytes have none. */
+  readonly batch?: Uint8Array<ArrayBuffer>;
+}
+
+/** Sums up the bytes behind a frame, as `crc32c` does. */
+export type Sum = (bytes: Uint8Array) => number;
+
+/** The queue to one peer. */
+export class Sender {
+  readonly #counters: LinkCounters;
+  readonly #sum: Sum | undefined;
+  #failed: (error: unknown) => void = () => {};
+  #connection: Deno.Conn | undefined;
+  /** What is to be written next, oldest first; `#batch` comes behind. */
+  #segments: Segment[] = [];
+  #batch = new Uint8Array(SEND_BATCH_BYTES);
+  #used = 0;
+  #spare: Uint8Array<ArrayBuffer> | undefined = new Uint8Array(SEND_BATCH_BYTES);
+  #queuedBytes = 0;
+  #writing = false;
+  #drained: Promise<void> = Promise.resolve();
+  #closed = false;
+  /** That the queue has outgrown its bound. */
+  #overflow: TdsmError | undefined;
+
+  /**
+   * @param counters Where what is sent is counted.
+   * @param sum Sums up page bytes and what remote calls carry; without it these go unguarded.
+   */
+  constructor(counters: LinkCounters, sum?: Sum) {
+    this.#counters = counters;
+    this.#sum = sum;
+  }
+
+  /**
+   * Starts to write to a connection; what was queued before goes first.
+   *
+   * @param connection The connection.
+   * @param failed Called once, when a write fails or the queue outgrows its bound.
+   */
+  open(connection: Deno.Conn, failed: (error: unknown) => void): void {
+    this.#connection = connection;
+    this.#failed = failed;
+    if (this.#overflow !== undefined) return failed(this.#overflow);
+    this.flush();
+  }
+
+  /** Forgets everything; nothing is written from here on. */
+  close(): void {
+    this.#closed = true;
+    this.#segments = [];
+    this.#used = 0;
+  }
+
+  /**
+   * Queues a message, and behind it the bytes of its pages.
+   *
+   * @param message The message.
+   * @param payload The bytes; they must not change until sent.
+   * @param encoding How they are packed.
+   */
+  message(
+    message: Message,
+    payload?: Uint8Array,
+    encoding: Encoding = Encoding.Raw,
+  ): void {
+    if (this.#closed) return;
+    this.#room(MESSAGE_MAX_BYTES);
+    this.#counters.messagesSent++;
+    const payloadBytes = payload?.length ?? 0;
+    const sum = payload === undefined ? undefined : this.#sum?.(payload);
+    this.#count(encodeMessage(message, payloadBytes, this.#batch, this.#used, encoding, sum));
+    if (payload !== undefined) this.#bytes(payload);
+  }
+
+  /** Queues a message about a semaphore, a barrier or a mutex. */
+  sync(message: SyncMessage): void {
+    if (this.#closed) return;
+    this.#room(SYNC_MAX_BYTES);
+    this.#counters.messagesSent++;
+    this.#count(encodeSync(message, this.#batch, this.#used));
+  }
+
+  /** Queues a message of a remote call, and behind it what it carries. */
+  rpc(message: RpcMessage, payload: Uint8Array): void {
+    if (this.#closed) return;
+    this.#room(RPC_FRAME_MAX_BYTES);
+    this.#counters.messagesSent++;
+    const sum = payload.length === 0 ? undefined : this.#sum?.(payload);
+    this.#count(encodeRpc(message, payload.length, this.#batch, this.#used, sum));
+    if (payload.length > 0) this.#bytes(payload);
+  }
+
+  /** Queues a control message. */
+  control(control: Control): void {
+    if (this.#closed) return;
+    this.#room(CONTROL_MAX_BYTES);
+    this.#count(encodeControl(control, this.#batch, this.#used));
+  }
+
+  /** Resolves when everything that was queued is written, or cannot be. */
+  async drained(): Promise<void> {
+    this.flush();
+    await this.#drained;
+  }
+
+  /** Starts to write what is queued, unless that is under way. */
+  flush(): void {
+    if (this.#writing || this.#connection === undefined || this.#closed) return;
+    if (this.#segments.length === 0 && this.#used === 0) return;
+    this.#writing = true;
+    this.#drained = this.#drain(this.#connection).catch((error) => {
+      if (!this.#closed) this.#failed(error);
+    });
+  }
+
+  #bytes(source: Uint8Array): void {
+    if (source.length <= SEND_COPY_MAX_BYTES) {
+      this.#room(source.length);
+      this.#batch.set(source, this.#used);
+      this.#count(source.length);
+    } else {
+      this.#seal();
+      this.#segments.push({ bytes: source });
+      this.#queued(source.length);
+    }
+  }
+
+  async #drain(connection: Deno.Conn): Promise<void> {
+    while (!this.#closed) {
+      if (this.#segments.length === 0) this.#seal();
+      const segment = this.#segments.shift();
+      if (segment === undefined) break;
+      const { bytes, batch } = segment;
+      for (let sent = 0; sent < bytes.length;) {
+        sent += await connection.write(sent === 0 ? bytes : bytes.subarray(sent));
+      }
+      this.#queuedBytes -= bytes.length;
+      this.#spare ??= batch;
+    }
+    // In the same turn in which nothing was left, lest a frame comes between and nobody writes it.
+    this.#writing = false;
+  }
+
+  /** Ends the batch that is being filled and begins another. */
+  #seal(): void {
+    if (this.#used === 0) return;
+    this.#segments.push({ bytes: this.#batch.subarray(0, this.#used), batch: this.#batch });
+    this.#batch = this.#spare ?? new Uint8Array(SEND_BATCH_BYTES);
+    this.#spare = undefined;
+    this.#used = 0;
+  }
+
+  /** Makes room in the batch. */
+  #room(bytes: number): void {
+    if (this.#used + bytes > this.#batch.length) this.#seal();
+  }
+
+  /** Takes note of bytes that were put into the batch. */
+  #count(bytes: number): void {
+    this.#used += bytes;
+    this.#queued(bytes);
+  }
+
+  #queued(bytes: number): void {
+    this.#counters.bytesSent += bytes;
+    this.#queuedBytes += bytes;
+    if (this.#closed || this.#queuedBytes <= LINK_QUEUE_MAX_BYTES) return;
+    this.close();
+    const overflow = this.#overflow = new TdsmError(
+      "LimitExceeded",
+      `it does not read: more than ${LINK_QUEUE_MAX_BYTES} bytes wait to be sent`,
+    );
+    // Not at once: whoever queues is in the middle of what must be done in order.
+    if (this.#connection !== undefined) queueMicrotask(() => this.#failed(overflow));
+  }
+}

@@ -1,0 +1,301 @@
+import { assertEquals, assertStrictEquals } from "@std/assert";
+import type { TdsmError } from "../errors.ts";
+import { crc32c } from "../wire/crc32c.ts";
+import { FRAME_HEADER_BYTES } from "../wire/page_frames.ts";
+import { LINK_QUEUE_MAX_BYTES, SEND_BATCH_BYTES, SEND_COPY_MAX_BYTES } from "../limits.ts";
+import type { FrameBounds } from "../wire/page_frames.ts";
+import { Framer } from "../wire/framer.ts";
+import { Content, type GrantMessage, type Message } from "../protocol/coherence/messages.ts";
+import { Access } from "../protocol/coherence/page.ts";
+import { type LinkCounters, Sender } from "./sender.ts";
+
+const BOUNDS: FrameBounds = { pageCount: 1 << 16, pageSize: 4096, runPages: 128 };
+
+/** A connection that writes as the test lets it, and keeps what was written. */
+class FakeConnection {
+  readonly written: number[] = [];
+  /** The arrays that were handed over, as they were. */
+  readonly handed: Uint8Array[] = [];
+  /** How many bytes one write takes. */
+  limit = Infinity;
+  /** What writes fail with. */
+  failure: Error | undefined;
+  underWay = 0;
+  #gate: PromiseWithResolvers<void> | undefined;
+
+  async write(bytes: Uint8Array): Promise<number> {
+    assertEquals(this.underWay++, 0, "two writes at one time");
+    this.handed.push(bytes);
+    await this.#gate?.promise;
+    await Promise.resolve();
+    this.underWay--;
+    if (this.failure !== undefined) throw this.failure;
+    const count = Math.min(bytes.length, this.limit);
+    for (const byte of bytes.subarray(0, count)) this.written.push(byte);
+    return count;
+  }
+
+  /** From here on writes wait for {@linkcode release}. */
+  hold(): void {
+    this.#gate = Promise.withResolvers();
+  }
+
+  release(): void {
+    this.#gate?.resolve();
+    this.#gate = undefined;
+  }
+
+  asConn(): Deno.Conn {
+    return this as unknown as Deno.Conn;
+  }
+}
+
+interface Sent {
+  readonly kind: string;
+  readonly request?: number;
+  readonly payload?: Uint8Array;
+}
+
+/** What a receiver would make of it. */
+function receive(bytes: readonly number[]): Sent[] {
+  const framer = new Framer();
+  const all = Uint8Array.from(bytes);
+  const out: Sent[] = [];
+  let at = 0;
+  for (;;) {
+    const frame = framer.next(BOUNDS);
+    if (frame.kind === "control") out.push({ kind: frame.control.kind });
+    else if (frame.kind === "message") {
+      const request = (frame.message as GrantMessage).request;
+      if (frame.payloadBytes === 0) out.push({ kind: frame.message.kind, request });
+      else {
+        const payload = new Uint8Array(frame.payloadBytes);
+        const there = framer.takePayload(payload);
+        payload.set(all.subarray(at, at + payload.length - there), there);
+        at += payload.length - there;
+        out.push({ kind: frame.message.kind, request, payload });
+      }
+    } else if (frame.kind === "malformed") throw new Error(`malformed: ${frame.reason}`);
+    else {
+      const { space } = framer;
+      const chunk = all.subarray(at, at + space.length);
+      if (chunk.length === 0) return out;
+      space.set(chunk);
+      framer.filled(chunk.length);
+      at += chunk.length;
+    }
+  }
+}
+
+function newSender(): { sender: Sender; counters: LinkCounters; failures: unknown[] } {
+  const counters = { messagesSent: 0, messagesReceived: 0, bytesSent: 0, bytesReceived: 0 };
+  return { sender: new Sender(counters), counters, failures: [] };
+}
+
+function request(number: number): Message {
+  return { kind: "request", access: Access.Read, first: 1, count: 1, request: number };
+}
+
+function grant(number: number, count: number): GrantMessage {
+  return {
+    kind: "grant",
+    access: Access.Write,
+    content: Content.Data,
+    first: 1,
+    count,
+    request: number,
+    invalidated: [],
+    lostNode: 0,
+  };
+}
+
+function pages(count: number, seed: number): Uint8Array {
+  return Uint8Array.from({ length: count * 4096 }, (_, index) => (index + seed * 7) & 0xff);
+}
+
+Deno.test("Sender writes what was queued before and after it was opened, in order", async () => {
+  const { sender, counters, failures } = newSender();
+  const connection = new FakeConnection();
+  sender.message(request(1));
+  sender.control({ kind: "ping" });
+  sender.flush();
+  await sender.drained();
+  assertEquals(connection.written, []);
+  sender.open(connection.asConn(), (error) => failures.push(error));
+  sender.message(request(2));
+  await sender.drained();
+  sender.message(grant(3, 1), pages(1, 3));
+  sender.message(grant(4, 8), pages(8, 4));
+  sender.control({ kind: "closing" });
+  await sender.drained();
+  assertEquals(receive(connection.written), [
+    { kind: "request", request: 1 },
+    { kind: "ping" },
+    { kind: "request", request: 2 },
+    { kind: "grant", request: 3, payload: pages(1, 3) },
+    { kind: "grant", request: 4, payload: pages(8, 4) },
+    { kind: "closing" },
+  ]);
+  assertEquals(failures, []);
+  assertEquals(counters.messagesSent, 4);
+  assertEquals(counters.bytesSent, connection.written.length);
+});
+
+Deno.test("Sender: pages are written from where they are, what is shorter is copied at once", async () => {
+  const { sender } = newSender();
+  const connection = new FakeConnection();
+  connection.hold();
+  sender.open(connection.asConn(), () => {});
+  const short = new Uint8Array(SEND_COPY_MAX_BYTES).fill(7);
+  sender.rpc({ kind: "rpcAnswer", ticket: 1, ok: true }, short);
+  short.fill(0);
+  const page = pages(5, 2);
+  sender.message(grant(2, 5), page);
+  connection.release();
+  await sender.drained();
+  assertStrictEquals(connection.handed.find(({ length }) => length === page.length), page);
+  const copied = Uint8Array.from(connection.written).subarray(
+    FRAME_HEADER_BYTES,
+    FRAME_HEADER_BYTES + short.length,
+  );
+  assertEquals(copied, new Uint8Array(SEND_COPY_MAX_BYTES).fill(7));
+  assertEquals(Uint8Array.from(connection.written).subarray(-page.length), page);
+});
+
+Deno.test("Sender: what follows a frame has its checksum where it is told to sum, and only there", async () => {
+  const [page, result] = [pages(2, 1), pages(1, 2).subarray(0, 100)];
+  const { counters } = newSender();
+  for (const sum of [crc32c, undefined]) {
+    const sender = new Sender(counters, sum);
+    const connection = new FakeConnection();
+    sender.open(connection.asConn(), () => {});
+    sender.message(grant(1, 2), page);
+    sender.rpc({ kind: "rpcAnswer", ticket: 1, ok: true }, result);
+    sender.message(request(2));
+    sender.rpc({ kind: "rpcAnswer", ticket: 2, ok: true }, new Uint8Array());
+    await sender.drained();
+    const framer = new Framer();
+    framer.space.set(Uint8Array.from(connection.written));
+    framer.filled(connection.written.length);
+    const sums: unknown[] = [];
+    for (const payload of [page, result, [], []]) {
+      const frame = framer.next(BOUNDS);
+      if (frame.kind !== "message" && frame.kind !== "rpc") throw new Error(frame.kind);
+      sums.push(frame.payloadChecksum);
+      assertEquals(framer.takePayload(new Uint8Array(payload.length)), payload.length);
+    }
+    assertEquals(sums, [sum?.(page), sum?.(result), undefined, undefined]);
+  }
+});
+
+Deno.test("Sender: more than fits one batch goes in several, none of them torn or reused early", async () => {
+  const { sender, counters } = newSender();
+  const connection = new FakeConnection();
+  connection.hold();
+  sender.open(connection.asConn(), () => {});
+  const expected: Sent[] = [];
+  for (let number = 1; counters.bytesSent < 5 * SEND_BATCH_BYTES; number++) {
+    if (number % 3 === 0) {
+      sender.message(grant(number, 1), pages(1, number));
+      expected.push({ kind: "grant", request: number, payload: pages(1, number) });
+    } else {
+      sender.message(request(number));
+      expected.push({ kind: "request", request: number });
+    }
+    if (number % 5 === 0) sender.flush();
+    if (number === 40) connection.release();
+    if (number % 50 === 0) await Promise.resolve();
+  }
+  await sender.drained();
+  assertEquals(receive(connection.written), expected);
+});
+
+Deno.test("Sender goes on where a write that took only part of the bytes ended", async () => {
+  for (const limit of [1, 7, 4095, 20_000]) {
+    const { sender } = newSender();
+    const connection = new FakeConnection();
+    connection.limit = limit;
+    sender.open(connection.asConn(), () => {});
+    sender.message(request(1));
+    sender.message(grant(2, 5), pages(5, 2));
+    sender.message(request(3));
+    await sender.drained();
+    assertEquals(receive(connection.written), [
+      { kind: "request", request: 1 },
+      { kind: "grant", request: 2, payload: pages(5, 2) },
+      { kind: "request", request: 3 },
+    ]);
+  }
+});
+
+Deno.test("Sender.drained waits for what is queued while it waits", async () => {
+  const { sender } = newSender();
+  const connection = new FakeConnection();
+  connection.hold();
+  sender.open(connection.asConn(), () => {});
+  sender.message(request(1));
+  const drained = sender.drained();
+  sender.message(request(2));
+  connection.release();
+  await drained;
+  assertEquals(receive(connection.written).map(({ request }) => request), [1, 2]);
+});
+
+Deno.test("Sender tells once that a write has failed, and drained resolves", async () => {
+  const { sender, failures } = newSender();
+  const connection = new FakeConnection();
+  connection.failure = new Deno.errors.ConnectionReset("reset");
+  sender.open(connection.asConn(), (error) => failures.push(error));
+  sender.message(request(1));
+  await sender.drained();
+  sender.message(request(2));
+  await sender.drained();
+  assertEquals(failures, [connection.failure]);
+});
+
+Deno.test("Sender writes nothing once it is closed, and says nothing of a write that then fails", async () => {
+  const { sender, failures, counters } = newSender();
+  const connection = new FakeConnection();
+  connection.hold();
+  sender.open(connection.asConn(), (error) => failures.push(error));
+  sender.message(request(1));
+  const drained = sender.drained();
+  sender.message(request(2));
+  sender.close();
+  const { messagesSent } = counters;
+  sender.message(request(3));
+  sender.control({ kind: "closing" });
+  connection.failure = new Deno.errors.BadResource("closed");
+  connection.release();
+  await drained;
+  await sender.drained();
+  assertEquals([failures, counters.messagesSent, connection.handed.length], [[], messagesSent, 1]);
+});
+
+Deno.test("Sender ends when its queue outgrows its bound, but not from within the call", async () => {
+  const { sender, failures, counters } = newSender();
+  const connection = new FakeConnection();
+  connection.hold();
+  sender.open(connection.asConn(), (error) => failures.push(error));
+  const large = pages(128, 1);
+  while (counters.bytesSent <= LINK_QUEUE_MAX_BYTES) {
+    sender.message(grant(1, 128), large);
+    assertEquals(failures, []);
+  }
+  sender.message(grant(1, 128), large);
+  await Promise.resolve();
+  assertEquals(failures.map((error) => (error as TdsmError).code), ["LimitExceeded"]);
+  connection.release();
+  await sender.drained();
+  assertEquals(failures.length, 1);
+});
+
+Deno.test("Sender that outgrew its bound before there was a connection says so when there is", () => {
+  const { sender, failures, counters } = newSender();
+  const large = pages(128, 1);
+  while (counters.bytesSent <= LINK_QUEUE_MAX_BYTES) sender.message(grant(1, 128), large);
+  const connection = new FakeConnection();
+  sender.open(connection.asConn(), (error) => failures.push(error));
+  const codes = failures.map((error) => (error as TdsmError).code);
+  assertEquals([codes, connection.handed], [["LimitExceeded"], []]);
+});

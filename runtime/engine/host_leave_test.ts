@@ -1,0 +1,108 @@
+import { assert, assertEquals } from "@std/assert";
+import { openLibrary } from "../../ffi/library.ts";
+import { NativeRegion } from "../../ffi/native.ts";
+import { type NodeOptions, resolveSettings } from "../settings/settings.ts";
+import { EngineClient } from "../ring/client.ts";
+import { CLOSE_REMINDER_MS, LEAVE_STALL_MS } from "../limits.ts";
+import type { Message } from "../protocol/coherence/messages.ts";
+import { Access } from "../protocol/coherence/page.ts";
+import { EngineHost, type EngineNews } from "./host.ts";
+import { CallSlots } from "../ring/ring.ts";
+import { HOST, ManualTimers, TestNode, turns } from "../../tests/support/test_cluster.ts";
+
+/** A whole engine in this thread. */
+interface TestEngine extends Disposable {
+  readonly client: EngineClient;
+  readonly port: number;
+  readonly news: EngineNews[];
+}
+
+async function startEngine(options: NodeOptions): Promise<TestEngine> {
+  const library = openLibrary();
+  const { settings } = resolveSettings({ ...options, port: 0 }, undefined, () => undefined);
+  const slots = new CallSlots();
+  const news: EngineNews[] = [];
+  const start = { settings, library: library.path, slots: slots.buffer, release: "test" };
+  await EngineHost.start(start, (some) => news.push(some));
+  const [ready] = news;
+  if (ready?.kind !== "ready") throw new Error(`The engine does not start: ${ready?.kind}`);
+  const client = new EngineClient(slots, NativeRegion.attach(library, ready));
+  return { client, port: ready.port, news, [Symbol.dispose]: () => library[Symbol.dispose]() };
+}
+
+/** What an engine has logged at a level, without what it says at its start. */
+function logged({ news }: TestEngine, level: number): string[] {
+  return news.flatMap((some) => some.kind === "log" && some.level === level ? [some.text] : []);
+}
+
+function say(from: TestNode, to: number, ...messages: Message[]): void {
+  for (const message of messages) from.cluster.send(to, message);
+  from.cluster.flush();
+}
+
+Deno.test({
+  name: "EngineHost: who leaves waits as long as pages are taken over, and not when nothing moves",
+  // An engine does not unload its library: its Worker ends with it.
+  sanitizeResources: false,
+  async fn() {
+    using timers = new ManualTimers(LEAVE_STALL_MS);
+    // It hears what the node says, and answers what the test wants.
+    await using directory = TestNode.host();
+    const { port } = directory.cluster.address;
+    using leaving = await startEngine({ directoryAddress: `${HOST}:${port}` });
+    let closed = false;
+    const closing = leaving.client.close().finally(() => closed = true);
+    await directory.until(() => directory.heard.length === 1);
+    assertEquals(directory.heard[0], { from: 2, message: { kind: "leave" } });
+    for (let first = 0; first < 5; first++) {
+      const run = { first, count: 1, request: first + 1 };
+      say(directory, 2, { kind: "invalidate", ...run, requester: 1 });
+      await directory.until(() => directory.heard.length === first + 2);
+      assertEquals(directory.heard.at(-1)!.message, { kind: "acknowledge", ...run });
+      timers.fire(LEAVE_STALL_MS);
+      await turns(3);
+      assertEquals([closed, timers.count(LEAVE_STALL_MS)], [false, 1]);
+    }
+    timers.fire(LEAVE_STALL_MS);
+    assert(await closing);
+    assertEquals(logged(leaving, 1), [
+      "Left without a word of the directory for 30000 ms",
+    ]);
+  },
+});
+
+Deno.test({
+  name: "EngineHost: the directory's node says whom it waits for, and who only hands over",
+  sanitizeResources: false,
+  async fn() {
+    using timers = new ManualTimers(CLOSE_REMINDER_MS);
+    using directory = await startEngine({ directory: true, size: "256KiB" });
+    const at = { cluster: { address: { hostname: HOST, port: directory.port } } } as TestNode;
+    await using second = await new TestNode().join(at);
+    await using third = await new TestNode().join(at);
+    const page = { first: 0, count: 1, request: 1 };
+    say(second, 1, { kind: "request", access: Access.Write, ...page });
+    await second.until(() => second.heard.length === 1);
+    say(second, 1, { kind: "leave" });
+    // The directory's node asks for the page that only this one has, and waits for it.
+    await second.until(() => second.heard.length === 2);
+    assertEquals(second.heard.map(({ message: { kind } }) => kind), ["grant", "forward"]);
+    const closing = directory.client.close();
+    const reminders = () => logged(directory, 2).filter((text) => /closes: \d+$/.test(text));
+    while (reminders().length === 0) {
+      await turns(1);
+      timers.fire(CLOSE_REMINDER_MS);
+    }
+    assertEquals(reminders().slice(0, 2), [
+      "Waiting for these nodes to finish before the directory closes: 3",
+      "Taking over the pages of these nodes, which leave, before the directory closes: 2",
+    ]);
+    second.cluster.abort();
+    third.cluster.abort();
+    // The wait for an answer of the engine does not keep the event loop, and nothing else is left.
+    let closed = false;
+    void closing.finally(() => closed = true);
+    while (!closed) await turns(1);
+    assert(await closing);
+  },
+});

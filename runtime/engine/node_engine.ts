@@ -1,0 +1,238 @@
+/**
+ * One node's engine, put together once the node is one of a cluster: the region, the protocol, what
+ * drives it, the services, and the answers to the program.
+ */
+
+import type { TdsmLibrary } from "../../ffi/library.ts";
+import { NativeRegion } from "../../ffi/native.ts";
+import type { Settings } from "../settings/settings.ts";
+import type { NodeStats } from "../node/types.ts";
+import type { TdsmError } from "../errors.ts";
+import { HOLD_LEAST_US } from "../limits.ts";
+import type { AllocatorControl } from "../wire/allocation_control.ts";
+import { Engine } from "../protocol/coherence/coherence.ts";
+import type { Message, NodeId } from "../protocol/coherence/messages.ts";
+import type { EngineEvent } from "../protocol/coherence/output.ts";
+import type { RpcMessage } from "../wire/rpc_frames.ts";
+import type { Counters } from "../wire/status_control.ts";
+import type { SyncMessage } from "../protocol/sync/messages.ts";
+import type { RegionSettings } from "../cluster/admission.ts";
+import type { Cluster } from "../cluster/cluster.ts";
+import { Driver, type MessageSink } from "./driver.ts";
+import type { LifeCycle } from "./life_cycle.ts";
+import { describeMessage, levelOf, PAGE_LEVEL } from "./message_log.ts";
+import type { EngineNews } from "./news.ts";
+import { ProgramCalls } from "./program_calls.ts";
+import type { CallSlots } from "../ring/ring.ts";
+import { RpcService } from "./rpc_service.ts";
+import { Services } from "./services.ts";
+import { StatusService } from "./status_service.ts";
+import { SyncLog } from "./sync_log.ts";
+
+/** What the parts are made from, and who is told of what they cannot do themselves. */
+export interface EnginePartsOptions {
+  readonly settings: Settings;
+  readonly region: RegionSettings;
+  readonly library: TdsmLibrary;
+  /** The cluster that the node is one of. */
+  readonly cluster: Cluster;
+  readonly slots: CallSlots;
+  readonly life: LifeCycle;
+  /** The protocol has something to say. */
+  tell(event: EngineEvent): void;
+  /** The node cannot go on. */
+  fail(error: unknown): void;
+  /** Nor can anybody be told, or a fault be refused. */
+  doom(error: unknown): void;
+  /** Leaves the cluster, or ends it; asked again, it is the same end. */
+  close(): Promise<void>;
+  post(news: EngineNews): void;
+}
+
+/** One node's region, and all that serves it. */
+export class EngineParts implements AsyncDisposable {
+  readonly region: NativeRegion;
+  readonly services: Services;
+  readonly rpc: RpcService;
+  readonly status: StatusService;
+  readonly driver: Driver;
+  readonly #options: EnginePartsOptions;
+  readonly #engine: Engine;
+  /** At the directory's node: those who said that they leave, and have not left yet. */
+  readonly leaving = new Set<NodeId>();
+  /** The messages about pages that came so far. */
+  pageMessages = 0;
+  #driverFailed = false;
+
+  /**
+   * Opens the region, and begins to serve it.
+   *
+   * @param options What to make it from.
+   * @throws {TdsmError} As `NativeRegion.open`.
+   */
+  constructor(options: EnginePartsOptions) {
+    this.#options = options;
+    const { settings, cluster, library } = options;
+    const { size, pageSize, runPages, holdTimeUs, compression } = options.region;
+    const { self } = cluster;
+    const { hostname: address, port } = cluster.address;
+    this.region = NativeRegion.open(library, { size, pageSize });
+    this.#engine = new Engine({
+      self,
+      pageCount: size / pageSize,
+      runPages,
+      // Without any hold, threads that fight over a page may take it from each other unused, for ever.
+      holdTimeUs: this.region.countsRuns ? Math.max(holdTimeUs, HOLD_LEAST_US) : HOLD_LEAST_US,
+      migration: settings.migration,
+      readAhead: settings.readAhead,
+    });
+    this.services = this.#newServices();
+    this.rpc = new RpcService({
+      send: (to, message, payload) => cluster.sendRpc(to, message, payload),
+      isPresent: (node) => cluster.isPresent(node),
+      serve: (id, payload) => calls.server.serve(id, payload),
+    });
+    this.status = new StatusService({
+      self: { id: self, address, port },
+      peers: () => cluster.peers,
+      stats: () => this.#stats(),
+      send: (to, control) => cluster.sendControl(to, control),
+    });
+    const { slots, life, close } = options;
+    const { services, rpc } = this;
+    const stats = () => this.#stats();
+    const calls = new ProgramCalls({ slots, life, cluster, services, rpc, stats, close });
+    this.driver = new Driver({
+      engine: this.#engine,
+      region: this.region,
+      sink: settings.logLevel < PAGE_LEVEL ? cluster : this.#traced(cluster),
+      slots,
+      calls: calls.server,
+      pollTimeUs: settings.pollTimeUs,
+      compression,
+      tell: options.tell,
+      failed: (error) => this.#failed(error),
+    });
+    this.driver.start();
+  }
+
+  /** How many pages this node has copies of. */
+  get copies(): Engine["cache"]["copies"] {
+    return this.#engine.cache.copies;
+  }
+
+  /** A message about pages has arrived. */
+  message(from: NodeId, message: Message): void {
+    // Permits must not be granted to a node that is going.
+    if (message.kind === "leave") {
+      this.services.peerLost(from);
+      this.leaving.add(from);
+    }
+    this.pageMessages++;
+    this.#trace("from", from, message);
+    this.driver.input({ kind: "message", from, message });
+  }
+
+  /** A message about a semaphore, a barrier or a mutex has arrived. */
+  sync(from: NodeId, message: SyncMessage): void {
+    this.driver.stayAwake();
+    this.services.sync(from, message);
+  }
+
+  /** A message about allocations has arrived. */
+  allocation(from: NodeId, message: AllocatorControl): void {
+    this.driver.stayAwake();
+    this.services.allocation(from, message);
+  }
+
+  /** A message of a remote call has arrived. */
+  remoteCall(from: NodeId, message: RpcMessage, payload: Uint8Array): void {
+    this.driver.stayAwake();
+    this.rpc.receive(from, message, payload);
+  }
+
+  /** At the directory's node: a node has joined. */
+  peerJoined(node: NodeId): void {
+    this.services.peerJoined(node);
+    this.driver.input({ kind: "peerJoined", node });
+  }
+
+  /** At the directory's node: a node went away without leaving. */
+  peerLost(node: NodeId): void {
+    this.leaving.delete(node);
+    this.services.peerLost(node);
+    this.status.peerLost(node);
+    this.driver.input({ kind: "peerLost", node });
+  }
+
+  /** A node is gone: it answers nothing any more. */
+  peerGone(node: NodeId): void {
+    this.leaving.delete(node);
+    this.rpc.peerLost(node);
+    this.status.peerLost(node);
+  }
+
+  /** Nothing that other nodes were asked for will be answered. */
+  refuse(error: TdsmError): void {
+    this.services.fail(error);
+    this.rpc.fail(error);
+  }
+
+  /** Ends the serving, and closes the region. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.driver.stop();
+    this.region[Symbol.dispose]();
+  }
+
+  #newServices(): Services {
+    const { cluster, region, settings, tell, post } = this.#options;
+    return new Services({
+      self: cluster.self,
+      size: region.size,
+      pageSize: region.pageSize,
+      sendSync: (to, message) => cluster.sendSync(to, message),
+      sendControl: (to, message) => cluster.sendControl(to, message),
+      violation: (node, reason) => tell({ kind: "violation", node, reason }),
+      renew: (first, count) => this.driver.input({ kind: "renew", first, count }),
+      log: new SyncLog(settings.semLogLevel, (level, text) => {
+        post({ kind: "log", level, text, topic: "sync" });
+      }),
+    });
+  }
+
+  #stats(): NodeStats & Counters {
+    return {
+      ...this.#engine.cache.copies,
+      ...this.#engine.counters,
+      ...this.#options.cluster.counters,
+      ...this.driver.counters,
+    };
+  }
+
+  /** A driver that has failed refuses what comes. One that fails at that, too, does nothing more. */
+  #failed(error: unknown): void {
+    if (this.#driverFailed) this.#options.doom(error);
+    this.#driverFailed = true;
+    this.#options.fail(error);
+  }
+
+  #trace(way: "from" | "to", node: NodeId, message: Message): void {
+    const { settings: { logLevel }, post } = this.#options;
+    if (logLevel < PAGE_LEVEL) return;
+    const level = levelOf(message);
+    if (level > logLevel) return;
+    const text = `${describeMessage(message)}, ${way} node ${node}`;
+    post({ kind: "log", level, text, topic: "runtime" });
+  }
+
+  /** Sends by another sink, and logs it. */
+  #traced(sink: MessageSink): MessageSink {
+    return {
+      send: (to, message, payload, encoding) => {
+        this.#trace("to", to, message);
+        sink.send(to, message, payload, encoding);
+      },
+      flush: () => sink.flush(),
+    };
+  }
+}

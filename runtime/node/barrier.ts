@@ -1,0 +1,75 @@
+/** Barriers that all nodes share. */
+
+import type { BlockOptions, SyncClient, WaitOptions } from "./sync_client.ts";
+import { syncError } from "./sync_client.ts";
+import { SyncOperation, type SyncReply, SyncStatus } from "../protocol/sync/messages.ts";
+
+/**
+ * A barrier, the same for everyone who names it. It can be used again and again: each time, all wait
+ * until the last has arrived.
+ *
+ * @example Two threads wait for each other
+ * ```ts
+ * import { join } from "@tdsm/runtime";
+ *
+ * await using node = await join({ directory: true, port: 0 });
+ * const phase = node.barrier("phase", 2);
+ * const last = await Promise.all([phase.wait(), phase.wait()]);
+ * console.log(last); // one of the two is true
+ * ```
+ */
+export class Barrier {
+  /** Its name. */
+  readonly name: string;
+  /** How many must arrive. */
+  readonly parties: number;
+  readonly #client: SyncClient;
+  readonly #what: string;
+
+  /**
+   * Made by `node.barrier`.
+   *
+   * @param client This thread's way to the directory.
+   * @param name The name.
+   * @param parties How many must arrive.
+   */
+  constructor(client: SyncClient, name: string, parties: number) {
+    this.#client = client;
+    this.name = name;
+    this.parties = parties;
+    this.#what = `wait at barrier ${JSON.stringify(name)} of ${parties} parties`;
+  }
+
+  /**
+   * Arrives, and waits for the others.
+   *
+   * @param options A signal and a time-out, in milliseconds; whoever gives up has not arrived.
+   * @returns Resolves when all have arrived, to whether this was the last.
+   * @throws {TdsmError} `InvalidOption` when others count another number of parties, `TimedOut`, or
+   * why the node cannot go on; or the signal's reason.
+   */
+  async wait(options: WaitOptions = {}): Promise<boolean> {
+    const { Arrive: operation } = SyncOperation;
+    const { name, parties: count } = this;
+    return this.#passed(await this.#client.ask({ operation, name, count }, this.#what, options));
+  }
+
+  /**
+   * Arrives, and blocks this thread until the others have.
+   *
+   * @param options A time-out, in milliseconds.
+   * @returns Whether this was the last.
+   * @throws {TdsmError} As {@linkcode Barrier.wait}.
+   */
+  waitSync(options: BlockOptions = {}): boolean {
+    const { Arrive: operation } = SyncOperation;
+    const { name, parties: count } = this;
+    return this.#passed(this.#client.askSync({ operation, name, count }, this.#what, options));
+  }
+
+  #passed(reply: SyncReply): boolean {
+    if (reply.status === SyncStatus.Last) return true;
+    if (reply.status === SyncStatus.Done) return false;
+    throw syncError(reply, this.#what);
+  }
+}

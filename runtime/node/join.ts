@@ -1,0 +1,146 @@
+/**
+ * Joining a cluster: starts the engine's Worker and makes the node of what it reports.
+ */
+
+import { openLibrary, type TdsmLibrary } from "../../ffi/library.ts";
+import { NativeRegion, setEnvironment } from "../../ffi/native.ts";
+import {
+  type NodeOptions,
+  readEnvironment,
+  resolveSettings,
+  type Settings,
+} from "../settings/settings.ts";
+import { unpackError } from "../ring/calls.ts";
+import type { EngineNews, EngineStart } from "../engine/host.ts";
+import { CallSlots } from "../ring/ring.ts";
+import bundle from "../engine/worker.bundle.js" with { type: "text" };
+import { EngineClient } from "../ring/client.ts";
+import { TdsmError } from "../errors.ts";
+import { writeLog } from "../log.ts";
+import { Node } from "./node.ts";
+import { serveRpc } from "./rpc_transport.ts";
+import { requirePermissions } from "../settings/permissions.ts";
+import { VERSION } from "../version.ts";
+
+/**
+ * Joins a cluster, or begins one.
+ *
+ * Settings come from `options`, then from the environment as far as it may be read, then from the
+ * defaults; the program's arguments are not looked at.
+ *
+ * @param options What the node goes by.
+ * @returns The node. Dispose of it, or close it, to leave.
+ * @throws {TdsmError} Why it cannot join; the message says what to do.
+ *
+ * @example Begin a cluster on any free port
+ * ```ts
+ * import { join } from "@tdsm/runtime";
+ *
+ * await using node = await join({ directory: true, port: 0 });
+ * console.log(`Join me with --directory-address ${node.address}:${node.port}`);
+ * ```
+ */
+export function join(options: NodeOptions = {}): Promise<Node> {
+  return startNode(resolveSettings(options, undefined, readEnvironment()).settings);
+}
+
+/**
+ * Starts a node.
+ *
+ * @param settings What it goes by.
+ * @returns The node, once it is one of its cluster.
+ * @throws {TdsmError} Why it cannot start.
+ */
+export async function startNode(settings: Settings): Promise<Node> {
+  requirePermissions(settings);
+  const library = openLibrary({ path: settings.library });
+  // By default Deno looks at sockets only every 61 turns of a busy event loop. A Worker's runtime
+  // reads this when it is made.
+  setEnvironment(library, "DENO_TOKIO_EVENT_INTERVAL", "1");
+  const slots = new CallSlots();
+  const worker = startWorker();
+  const start: EngineStart = {
+    settings,
+    library: library.path,
+    slots: slots.buffer,
+    release: VERSION,
+  };
+  worker.postMessage(start);
+  try {
+    return await untilReady(worker, library, slots);
+  } catch (error) {
+    worker.terminate();
+    // An engine that said why it cannot start has left the library; one that crashed may be inside.
+    if (error instanceof TdsmError && error.code !== "EngineFailed") library[Symbol.dispose]();
+    throw error;
+  }
+}
+
+/** A Worker may start from a Blob where it may not from a file: without `--allow-read`. */
+function startWorker(): Worker {
+  const url = URL.createObjectURL(new Blob([bundle], { type: "text/javascript" }));
+  try {
+    return new Worker(url, { type: "module", name: "tdsm engine" });
+  } finally {
+    URL.revokeObjectURL(url);
+  }
+}
+
+/** Listens to the engine, at first until it is ready, then for as long as it runs. */
+function untilReady(worker: Worker, library: TdsmLibrary, slots: CallSlots): Promise<Node> {
+  const ready = Promise.withResolvers<Node>();
+  const closed = Promise.withResolvers<void>();
+  // Whoever does not ask is told by the next call, or the next fault.
+  closed.promise.catch(() => {});
+  let client: EngineClient | undefined;
+  let unbind = (): void => {};
+  const fail = (error: TdsmError): void => {
+    ready.reject(error);
+    closed.reject(error);
+    client?.fail(error);
+  };
+  worker.onerror = (event) => {
+    event.preventDefault();
+    fail(new TdsmError("EngineFailed", `The engine has failed: ${event.message}`));
+    slots.end();
+  };
+  worker.onmessage = ({ data }: MessageEvent<EngineNews>) => {
+    switch (data.kind) {
+      case "ready": {
+        const region = NativeRegion.attach(library, { handle: data.handle });
+        client = new EngineClient(slots, region);
+        const { id, address, port } = data;
+        const terminate = (orderly: boolean): void => {
+          worker.terminate();
+          slots.end();
+          unbind();
+          // A thread of an engine that did not close may still be inside of the library.
+          if (orderly) library[Symbol.dispose]();
+          closed.resolve();
+        };
+        const node = new Node({
+          id,
+          address,
+          port,
+          region,
+          client,
+          library,
+          slots: slots.buffer,
+          closed: closed.promise,
+          terminate,
+        });
+        unbind = serveRpc(node, client);
+        return ready.resolve(node);
+      }
+      case "failed":
+        return fail(unpackError(data.error));
+      case "closing":
+        return closed.resolve();
+      case "log":
+        return writeLog(data.level, data.text, data.topic);
+      default:
+        data satisfies never;
+    }
+  };
+  return ready.promise;
+}

@@ -1,0 +1,142 @@
+/**
+ * A node as the thread that joined sees it.
+ */
+
+import type { TdsmLibrary } from "../../ffi/library.ts";
+
+import { loadModule, type NodeModule } from "./module.ts";
+import { closedError, NodeThread, type NodeThreadParts } from "./thread.ts";
+
+/** What a node is made of; made by `join` and `run`. */
+export interface NodeParts extends NodeThreadParts {
+  /** The library, open. */
+  readonly library: TdsmLibrary;
+  /** The rings. */
+  readonly slots: SharedArrayBuffer;
+  /** Resolves when the cluster has ended well; rejects when this node cannot go on. */
+  readonly closed: Promise<void>;
+  /** Ends the engine's Worker, which has closed in good order or not. */
+  readonly terminate: (orderly: boolean) => void;
+}
+
+/**
+ * What `attach` needs in another thread of the program; can be posted to it.
+ *
+ * @example What a Worker is sent
+ * ```ts
+ * import { attach, join, type NodeHandle } from "@tdsm/runtime";
+ *
+ * await using node = await join({ directory: true, port: 0 });
+ * const handle: NodeHandle = node.handle; // worker.postMessage(node.handle)
+ * using attached = attach(handle); // in the Worker
+ * console.log(attached.id === handle.id);
+ * ```
+ */
+export interface NodeHandle {
+  /** The node's id. */
+  readonly id: number;
+  /** Where it listens. */
+  readonly address: string;
+  /** The port on which it listens. */
+  readonly port: number;
+  /** The path of `libtdsm.so`. */
+  readonly library: string;
+  /** The region, as the library knows it. */
+  readonly region: number;
+  /** The rings. */
+  readonly slots: SharedArrayBuffer;
+}
+
+/**
+ * One of the nodes that share a region of memory. Made by `join` or `run`.
+ *
+ * @example Write and read shared memory
+ * ```ts
+ * import { join } from "@tdsm/runtime";
+ *
+ * await using node = await join({ directory: true, port: 0 });
+ * const cells = node.view(Int32Array, 4096, 16);
+ * Atomics.add(cells, 0, 1);
+ * ```
+ */
+export class Node extends NodeThread implements AsyncDisposable {
+  /**
+   * Resolves when this node is closed, or the directory's node has ended the cluster.
+   * Rejects with a `TdsmError` when this node cannot go on.
+   */
+  readonly closed: Promise<void>;
+  readonly #parts: NodeParts;
+  readonly #modules = new Set<Disposable>();
+  #closing: Promise<void> | undefined;
+
+  /**
+   * Made by `join` and `run`.
+   *
+   * @param parts What the node is made of.
+   */
+  constructor(parts: NodeParts) {
+    super(parts);
+    this.#parts = parts;
+    this.closed = parts.closed;
+  }
+
+  /** What `attach` needs in a Worker of the program. Send it by `postMessage`. */
+  get handle(): NodeHandle {
+    const { id, address, port, library, region, slots } = this.#parts;
+    return { id, address, port, library: library.path, region: region.handle, slots };
+  }
+
+  /**
+   * Loads native code whose global variables in `.rdma` are the same cells on every node that loads
+   * the same module. It must be linked with the package's `rdma.ld`.
+   *
+   * @param path The shared library.
+   * @param symbols Its functions, as `Deno.dlopen` takes them.
+   * @returns The module. It ends with the node, or when it is disposed of.
+   * @throws {TdsmError} `LibraryNotFound`, or `LibraryMismatch` when another node has loaded another
+   * version of it: the section has another size or layout.
+   */
+  async loadModule<const Symbols extends Deno.ForeignLibraryInterface>(
+    path: string | URL,
+    symbols: Symbols,
+  ): Promise<NodeModule<Symbols>> {
+    if (this.ended) throw closedError("load a module");
+    const { library, region } = this.#parts;
+    const module = await loadModule(this, library, region, path, symbols);
+    if (this.ended) {
+      module[Symbol.dispose]();
+      throw closedError("load a module");
+    }
+    this.#modules.add(module);
+    return module;
+  }
+
+  /**
+   * Leaves the cluster: other nodes take over what only this one has. At the directory's node, ends
+   * the cluster, once every node that does not only serve has left.
+   *
+   * From then on `memory` and every view are empty. Workers that use the node must have ended.
+   *
+   * @returns Resolves when the node is closed.
+   */
+  close(): Promise<void> {
+    return this.#closing ??= this.#close();
+  }
+
+  /** The same as {@linkcode Node.close}. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async #close(): Promise<void> {
+    const { client, terminate } = this.#parts;
+    this.ended = true;
+    for (const module of this.#modules) module[Symbol.dispose]();
+    // The buffer goes to nobody: every view of it has no elements from here on.
+    if (!this.memory.buffer.detached) this.memory.buffer.transfer();
+    const orderly = await client.close();
+    // Whoever still waits for an answer waits for one that nobody gives any more.
+    client.fail(closedError("go on"));
+    terminate(orderly);
+  }
+}

@@ -1,0 +1,154 @@
+import { assertEquals, assertRejects, assertThrows } from "@std/assert";
+import type { TdsmLibrary } from "../../ffi/library.ts";
+import type { NativeRegion } from "../../ffi/native.ts";
+import { Call } from "../ring/calls.ts";
+import type { EngineClient } from "../ring/client.ts";
+import { TdsmError } from "../errors.ts";
+import { Node } from "./node.ts";
+
+const SIZE = 16 * 4096;
+
+/** A node whose engine is the test. */
+class Bench {
+  readonly asked: [call: Call, argument: unknown][] = [];
+  readonly failures: TdsmError[] = [];
+  /** How the engine was ended: whether it had closed before. */
+  readonly terminations: boolean[] = [];
+  closings = 0;
+  /** What the engine answers when it is to close. */
+  close: () => Promise<boolean> = () => Promise.resolve(true);
+  /** What calls are answered with. */
+  answer: (call: Call) => unknown = () => null;
+  readonly node: Node;
+
+  constructor() {
+    const ask = (call: Call, argument: unknown): unknown => {
+      this.asked.push([call, argument]);
+      return this.answer(call);
+    };
+    const client = {
+      call: (call: Call, argument?: unknown) => Promise.try(ask, call, argument),
+      callSync: ask,
+      close: () => {
+        this.closings++;
+        return this.close();
+      },
+      fail: (error: TdsmError) => this.failures.push(error),
+    };
+    const region = {
+      size: SIZE,
+      pageSize: 4096,
+      userModeOnly: false,
+      window: () => new Uint8Array(SIZE),
+    };
+    this.node = new Node({
+      id: 2,
+      address: "127.0.0.1",
+      port: 4000,
+      region: region as unknown as NativeRegion,
+      client: client as unknown as EngineClient,
+      library: { path: "libtdsm.so" } as TdsmLibrary,
+      slots: new SharedArrayBuffer(0),
+      closed: new Promise(() => {}),
+      terminate: (orderly: boolean) => void this.terminations.push(orderly),
+    });
+  }
+}
+
+Deno.test("Node.view gives typed arrays over the region, that share its bytes", () => {
+  const { node } = new Bench();
+  const cells = node.view(Int32Array, 4096, 16);
+  cells[3] = 0x01020304;
+  assertEquals([...node.memory.subarray(4096 + 12, 4096 + 16)], [4, 3, 2, 1]);
+  assertEquals(node.view(Float64Array, SIZE - 8, 1).length, 1);
+  assertEquals(node.view(Uint8Array, 0, SIZE).length, SIZE);
+  assertEquals(node.view(BigInt64Array, SIZE, 0).length, 0);
+});
+
+Deno.test("Node.view refuses what is outside of the region, or not aligned", () => {
+  const { node } = new Bench();
+  const outside: [byteOffset: number, length: number][] = [
+    [-4, 1],
+    [0, -1],
+    [SIZE, 1],
+    [SIZE - 4, 2],
+    [0, SIZE / 4 + 1],
+    [0.5, 1],
+    [0, 1.5],
+    [NaN, 1],
+    [0, Infinity],
+    [2 ** 60, 1],
+  ];
+  for (const [byteOffset, length] of outside) {
+    assertThrows(
+      () => node.view(Int32Array, byteOffset, length),
+      RangeError,
+      `Cannot view Int32Array of ${length} at byte ${byteOffset}: the region has ${SIZE} bytes`,
+    );
+  }
+  assertThrows(() => node.view(Int32Array, 2, 1), RangeError, "must be a multiple of 4");
+});
+
+Deno.test("Node.waitForPeer refuses what is no id, and passes on what the engine answers", async () => {
+  const bench = new Bench();
+  for (const id of [0, -1, 1.5, NaN, Infinity]) {
+    await assertRejects(() => bench.node.waitForPeer(id), RangeError, `node ${id}`);
+  }
+  assertEquals(bench.asked, []);
+  await bench.node.waitForPeer(3);
+  assertEquals(bench.asked, [[Call.WaitForPeer, 3]]);
+  bench.answer = () => {
+    throw new TdsmError("PeerLost", "planted");
+  };
+  await assertRejects(() => bench.node.waitForPeer(3), TdsmError, "planted");
+});
+
+Deno.test("Node.peers and Node.stats give what the engine answers", () => {
+  const bench = new Bench();
+  bench.answer = (call) => call === Call.Peers ? [{ id: 1, address: "a", port: 2 }] : { faults: 3 };
+  assertEquals(bench.node.peers(), [{ id: 1, address: "a", port: 2 }]);
+  assertEquals(bench.node.stats().faults, 3);
+});
+
+Deno.test("Node.close leaves once, ends the engine, and empties every view", async () => {
+  const bench = new Bench();
+  const { node } = bench;
+  const cells = node.view(Int32Array, 0, 4);
+  const both = [node.close(), node[Symbol.asyncDispose]()];
+  assertEquals(both[0], both[1]);
+  assertEquals([node.memory.length, cells.length], [0, 0]);
+  assertEquals(bench.terminations, []);
+  await Promise.all(both);
+  await node.close();
+  assertEquals([bench.closings, bench.terminations], [1, [true]]);
+});
+
+Deno.test("Node that is closed, or closes, says so to whoever uses it", async () => {
+  const bench = new Bench();
+  const { node } = bench;
+  const gate = Promise.withResolvers<boolean>();
+  bench.close = () => gate.promise;
+  const closing = node.close();
+  const refused = [
+    () => node.view(Int32Array, 0, 1),
+    () => node.peers(),
+    () => node.stats(),
+  ];
+  for (const operation of refused) {
+    const error = assertThrows(operation, TdsmError, "the node is closed");
+    assertEquals((error as TdsmError).code, "NodeClosed");
+  }
+  await assertRejects(() => node.waitForPeer(3), TdsmError, "the node is closed");
+  assertEquals(bench.failures, []);
+  gate.resolve(true);
+  await closing;
+  // Calls that were under way end too: nobody answers them any more.
+  assertEquals(bench.failures.map(({ code }) => code), ["NodeClosed"]);
+});
+
+Deno.test("Node.close of a node that cannot go on ends its engine all the same", async () => {
+  const bench = new Bench();
+  bench.close = () => Promise.resolve(false);
+  await bench.node.close();
+  assertEquals([bench.terminations, bench.failures.length], [[false], 1]);
+});

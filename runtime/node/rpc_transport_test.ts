@@ -1,0 +1,79 @@
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { Call } from "../ring/calls.ts";
+import type { EngineClient } from "../ring/client.ts";
+import type { NodeThread } from "./thread.ts";
+import { rpc } from "../rpc/define.ts";
+import { failureOf, RemoteError } from "../rpc/error.ts";
+import { packRpcAnswer, packRpcCall, unpackRpcCall, unpackRpcServed } from "../ring/rpc_records.ts";
+import { serveRpc } from "./rpc_transport.ts";
+import { decodeResult, encodeArguments } from "../rpc/value.ts";
+
+const double = rpc("double of rpc_transport_test", (value: number): number => 2 * value);
+
+/** A node whose engine is the test. */
+class Bench {
+  readonly memory = new Uint8Array(4096);
+  readonly served: ReturnType<typeof unpackRpcServed>[] = [];
+  readonly called: ReturnType<typeof unpackRpcCall>[] = [];
+  serve: (id: number, bytes: Uint8Array) => void = () => {};
+  readonly unbind: () => void;
+  #answered = Promise.withResolvers<void>();
+
+  constructor() {
+    const client = {
+      serveCalls: (serve: (id: number, bytes: Uint8Array) => void) => void (this.serve = serve),
+      post: (call: Call, payload: Uint8Array) => {
+        assertEquals(call, Call.RpcServed);
+        this.served.push(unpackRpcServed(payload));
+        this.#answered.resolve();
+      },
+      start: (call: Call, payload: Uint8Array) => {
+        assertEquals(call, Call.Rpc);
+        this.called.push(unpackRpcCall(payload));
+        const answer = packRpcAnswer(true, encodeArguments("x", [], this.memory.buffer));
+        return { id: 1, answer: Promise.resolve(answer) };
+      },
+    };
+    const node = { id: 1, memory: this.memory, peers: () => [{ id: 2 }] };
+    this.unbind = serveRpc(node as unknown as NodeThread, client as unknown as EngineClient);
+  }
+
+  /** Has a call served, and waits for the answer. */
+  async call(id: number, procedure: string, ...args: unknown[]): Promise<void> {
+    this.#answered = Promise.withResolvers();
+    this.serve(id, packRpcCall(2, procedure, encodeArguments("x", args, new ArrayBuffer(0))));
+    await this.#answered.promise;
+  }
+}
+
+Deno.test("serveRpc runs a procedure and posts its result under the number of the call", async () => {
+  const bench = new Bench();
+  await bench.call(7, double.name, 21);
+  await bench.call(8, "no such procedure");
+  bench.unbind();
+  const [result, unknown] = bench.served;
+  assertEquals([result!.id, result!.ok], [7, true]);
+  assertEquals(decodeResult(result!.payload, bench.memory.buffer), 42);
+  assertEquals([unknown!.id, unknown!.ok], [8, false]);
+  const error = failureOf(unknown!.payload, "x", 1);
+  assertEquals((error as { code?: string }).code, "UnknownProcedure");
+});
+
+Deno.test("serveRpc of a node that closes says so: it has no region to serve with", async () => {
+  const bench = new Bench();
+  bench.memory.buffer.transfer();
+  await bench.call(7, double.name, 21);
+  bench.unbind();
+  const error = failureOf(bench.served[0]!.payload, double.name, 1) as RemoteError;
+  assert(error instanceof RemoteError, String(error));
+  assert(error instanceof RemoteError, String(error));
+  assertEquals([bench.served[0]!.ok, error.remoteCode], [false, "NodeClosed"]);
+});
+
+Deno.test("serveRpc lets stubs call by the node, until it is unbound", async () => {
+  const bench = new Bench();
+  await double.on(2)(1).catch(() => {});
+  assertEquals(bench.called.map(({ node, procedure }) => [node, procedure]), [[2, double.name]]);
+  bench.unbind();
+  await assertRejects(() => double.on(2)(1), Error, "has not joined");
+});

@@ -1,0 +1,69 @@
+/**
+ * The life of a program on a node: join, run its main or serve, leave.
+ */
+
+import { type NodeOptions, readEnvironment, resolveSettings } from "../settings/settings.ts";
+import { startNode } from "./join.ts";
+import type { Node } from "./node.ts";
+
+/**
+ * Joins a cluster, runs a program on its node, and leaves.
+ *
+ * Settings come from `options`, then from the program's arguments, then from the environment as far
+ * as it may be read, then from the defaults. With `rpcServer` the program is not executed: the node
+ * serves until the directory's node ends the cluster, or until SIGINT or SIGTERM.
+ *
+ * @param main The program; it is given the node.
+ * @param options What the node goes by.
+ * @returns Resolves when the program has ended and the node is closed.
+ * @throws {TdsmError} Why the node could not join, or could not go on.
+ * @throws Whatever `main` throws.
+ *
+ * @example Count on every node
+ * ```ts
+ * import { run } from "@tdsm/runtime";
+ *
+ * await run((node) => {
+ *   const counter = node.view(Int32Array, 0, 1);
+ *   console.log(`node ${node.id}: ${Atomics.add(counter, 0, 1) + 1}`);
+ * }, { port: 0 });
+ * ```
+ */
+export async function run(
+  main: (node: Node) => void | Promise<void>,
+  options: NodeOptions = {},
+): Promise<void> {
+  const { settings } = resolveSettings(options, Deno.args, readEnvironment());
+  const node = await startNode(settings);
+  try {
+    if (settings.rpcServer) await serve(node);
+    else await Promise.race([main(node), failureOf(node)]);
+  } finally {
+    await node.close();
+  }
+}
+
+/**
+ * Keeps a node until its cluster ends, or a signal asks it to.
+ *
+ * @param node The node.
+ * @param begun Called when signals are listened to: whoever is told by it may send one.
+ * @returns Resolves when it may be closed.
+ * @throws {TdsmError} Why the node cannot go on.
+ */
+export async function serve(node: Node, begun: (node: Node) => void = () => {}): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const signals: Deno.Signal[] = ["SIGINT", "SIGTERM"];
+  for (const signal of signals) Deno.addSignalListener(signal, resolve);
+  try {
+    begun(node);
+    await Promise.race([node.closed, promise]);
+  } finally {
+    for (const signal of signals) Deno.removeSignalListener(signal, resolve);
+  }
+}
+
+/** Never resolves; rejects when the node cannot go on. */
+function failureOf(node: Node): Promise<never> {
+  return new Promise((_, reject) => node.closed.catch(reject));
+}

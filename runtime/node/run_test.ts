@@ -1,0 +1,71 @@
+import { assertEquals, assertRejects } from "@std/assert";
+import { TdsmError } from "../errors.ts";
+import { join } from "./join.ts";
+import type { Node } from "./node.ts";
+import { run, serve } from "./run.ts";
+
+const LOCAL = { address: "127.0.0.1", port: 0, logLevel: 0, size: "1MiB" } as const;
+const DIRECTORY = { ...LOCAL, directory: true } as const;
+
+// The library stays open once it is: no test shall count as the one that leaks it.
+await (await join(DIRECTORY)).close();
+
+Deno.test("run gives its main a node, and closes it", async () => {
+  let node: Node | undefined;
+  await run((given) => {
+    node = given;
+    given.memory[5] = 1;
+  }, DIRECTORY);
+  assertEquals([node!.id, node!.memory.length], [1, 0]);
+  await node!.closed;
+});
+
+Deno.test("run throws what its main throws, and closes the node all the same", async () => {
+  for (const main of [() => Promise.reject(new RangeError("planted")), () => thrown()]) {
+    let node: Node | undefined;
+    const running = run((given) => {
+      node = given;
+      return main();
+    }, DIRECTORY);
+    await assertRejects(() => running, RangeError, "planted");
+    await node!.closed;
+    assertEquals(node!.memory.length, 0);
+  }
+});
+
+function thrown(): Promise<never> {
+  throw new RangeError("planted");
+}
+
+Deno.test("run with rpcServer executes no main, and ends with the cluster", async () => {
+  const directory = await join(DIRECTORY);
+  let executed = false;
+  const running = run(() => void (executed = true), {
+    address: "127.0.0.1",
+    port: 0,
+    logLevel: 0,
+    rpcServer: true,
+    directoryAddress: `${directory.address}:${directory.port}`,
+  });
+  await directory.waitForPeer(2);
+  await directory.close();
+  await running;
+  assertEquals(executed, false);
+});
+
+Deno.test("serve ends with a signal, and lets go of it", async () => {
+  const node = { closed: new Promise<void>(() => {}) } as Node;
+  // Did `serve` not listen for it, this would end the process; SIGINT is the test runner's own.
+  // Listening for signals does not keep Deno's event loop; in a node the engine's Worker does.
+  const loop = setInterval(() => {}, 60_000);
+  const serving = serve(node);
+  Deno.kill(Deno.pid, "SIGTERM");
+  await serving;
+  clearInterval(loop);
+});
+
+Deno.test("serve throws why the node cannot go on", async () => {
+  const planted = new TdsmError("DirectoryLost", "planted");
+  const node = { closed: Promise.reject(planted) } as unknown as Node;
+  await assertRejects(() => serve(node), TdsmError, "planted");
+});

@@ -1,0 +1,388 @@
+/**
+ * A node as any thread of its program sees it: the region, and what all nodes share beside it.
+ */
+
+import type { NativeRegion } from "../../ffi/native.ts";
+// @ts-types="../std/msgpack_encode.d.ts"
+import { encode } from "@std/msgpack/encode";
+import { Barrier } from "./barrier.ts";
+import { Call } from "../ring/calls.ts";
+import type { EngineClient } from "../ring/client.ts";
+import { TdsmError } from "../errors.ts";
+import { BARRIER_PARTIES_MAX, SEMAPHORE_COUNT_MAX, SYNC_NAME_MAX_BYTES } from "../limits.ts";
+import { Mutex } from "./mutex.ts";
+import type { NodeStats, PeerInfo, TypedArrayConstructor } from "./types.ts";
+import { type AllocationRequest, invalidRequest } from "../protocol/allocation/messages.ts";
+import { SyncOperation, SyncStatus } from "../protocol/sync/messages.ts";
+import { Semaphore, semaphoreKey } from "./semaphore.ts";
+import type { ValueMap } from "../std/msgpack_encode.d.ts";
+import { checkCount, SyncClient, syncError } from "./sync_client.ts";
+
+/**
+ * How to allocate.
+ *
+ * @example Small cells that share a page
+ * ```ts
+ * import { type AllocOptions, join } from "@tdsm/runtime";
+ *
+ * await using node = await join({ directory: true, port: 0 });
+ * const small: AllocOptions = { packed: true };
+ * const [a, b] = [await node.alloc(Int32Array, 2, small), await node.alloc(Int32Array, 2, small)];
+ * console.log(Math.abs(a.byteOffset - b.byteOffset) < node.pageSize); // true
+ * ```
+ */
+export interface AllocOptions {
+  /** Under this name every node gets the same cells: who asks first creates them. */
+  readonly name?: string;
+  /** What the place in the region is a multiple of, in bytes: a power of two. */
+  readonly align?: number;
+  /**
+   * Whether it may share pages with other packed allocations of this node. Else it has its pages
+   * for itself, so that nobody pays for false sharing.
+   */
+  readonly packed?: boolean;
+}
+
+/**
+ * A typed array over the region, as far as it matters here.
+ *
+ * @example Any view will do
+ * ```ts
+ * import { join, type RegionView } from "@tdsm/runtime";
+ *
+ * await using node = await join({ directory: true, port: 0 });
+ * const view: RegionView = node.view(Float64Array, 4096, 8);
+ * console.log(node.offsetOf(view)); // 4096
+ * ```
+ */
+export interface RegionView {
+  /** The memory that it looks at. */
+  readonly buffer: ArrayBufferLike;
+  /** Where in that memory it begins, in bytes. */
+  readonly byteOffset: number;
+  /** How many bytes it has. */
+  readonly byteLength: number;
+}
+
+/** What a thread's view of its node is made of. */
+export interface NodeThreadParts {
+  /** The node's id. */
+  readonly id: number;
+  /** Where it listens. */
+  readonly address: string;
+  /** The port on which it listens. */
+  readonly port: number;
+  /** This thread's way to the region. */
+  readonly region: NativeRegion;
+  /** This thread's way to the engine. */
+  readonly client: EngineClient;
+}
+
+/**
+ * What every thread of a node can do. `Node` is the thread that joined, `attach` makes the others.
+ *
+ * @example A function for either kind of thread
+ * ```ts
+ * import { join, type NodeThread } from "@tdsm/runtime";
+ *
+ * function count(node: NodeThread): number {
+ *   return Atomics.add(node.view(Int32Array, 0, 1), 0, 1) + 1;
+ * }
+ *
+ * await using node = await join({ directory: true, port: 0 });
+ * console.log(count(node)); // 1
+ * ```
+ */
+export class NodeThread {
+  /** The node's id: 1, 2, 3 … in order of joining. The node with id 1 hosts the directory. */
+  readonly id: number;
+  /** The region's size, in bytes. */
+  readonly size: number;
+  /** The size of a page, in bytes: what moves between nodes as one. */
+  readonly pageSize: number;
+  /** The whole region. Reading or writing it fetches pages as needed; `Atomics` work across nodes. */
+  readonly memory: Uint8Array<ArrayBuffer>;
+  /** The host name or IP address on which the node listens. */
+  readonly address: string;
+  /** The TCP port on which the node listens. */
+  readonly port: number;
+  /**
+   * Whether system calls cannot be given memory of the region that is not here: the kernel allows
+   * this user to serve only faults of user space, so such a call fails with `EFAULT`.
+   */
+  readonly userModeOnly: boolean;
+  /**
+   * This thread's way to the engine; not for programs.
+   *
+   * @internal
+   */
+  protected readonly client: EngineClient;
+  /** Whether this thread uses the node no more. */
+  protected ended = false;
+  readonly #sync: SyncClient;
+
+  /**
+   * Made by `join`, `run` and `attach`.
+   *
+   * @param parts What it is made of.
+   */
+  constructor(parts: NodeThreadParts) {
+    const { region, client } = parts;
+    this.id = parts.id;
+    this.address = parts.address;
+    this.port = parts.port;
+    this.size = region.size;
+    this.pageSize = region.pageSize;
+    this.userModeOnly = region.userModeOnly;
+    this.memory = region.window();
+    this.client = client;
+    this.#sync = new SyncClient(client);
+  }
+
+  /**
+   * A typed array over part of the region.
+   *
+   * @param Type The kind of array: `Int32Array`, `Float64Array`, …
+   * @param byteOffset Where it begins in the region, in bytes; a multiple of the element's size.
+   * @param length How many elements it has.
+   * @returns The array; nothing is copied.
+   * @throws {RangeError} When it is not inside of the region, or not aligned.
+   *
+   * @example Sixteen integers on the second page
+   * ```ts
+   * import { join } from "@tdsm/runtime";
+   *
+   * await using node = await join({ directory: true, port: 0 });
+   * const cells = node.view(Int32Array, node.pageSize, 16);
+   * cells[0] = 42;
+   * ```
+   */
+  view<View>(Type: TypedArrayConstructor<View>, byteOffset: number, length: number): View {
+    const size = Type.BYTES_PER_ELEMENT;
+    const what = `${Type.name} of ${length} at byte ${byteOffset}`;
+    if (this.ended) throw closedError(`view ${what}`);
+    const whole = Number.isSafeInteger(byteOffset) && Number.isSafeInteger(length);
+    if (!whole || byteOffset < 0 || length < 0 || byteOffset + length * size > this.size) {
+      throw new RangeError(`Cannot view ${what}: the region has ${this.size} bytes`);
+    }
+    if (byteOffset % size !== 0) {
+      throw new RangeError(`Cannot view ${what}: the byte must be a multiple of ${size}`);
+    }
+    return new Type(this.memory.buffer, byteOffset, length);
+  }
+
+  /**
+   * The same as {@linkcode NodeThread.view}, in the terms of structures with links: what
+   * {@linkcode NodeThread.offsetOf} told of a view leads back to it.
+   *
+   * @param Type The kind of array.
+   * @param byteOffset Where it begins in the region, in bytes.
+   * @param length How many elements it has.
+   * @returns The array.
+   * @throws {RangeError} When it is not inside of the region, or not aligned.
+   */
+  at<View>(Type: TypedArrayConstructor<View>, byteOffset: number, length: number): View {
+    return this.view(Type, byteOffset, length);
+  }
+
+  /**
+   * Where a view begins in the region: the same number on every node.
+   *
+   * @param view A typed array over the region.
+   * @returns The offset, in bytes.
+   * @throws {RangeError} When it is not over the region.
+   */
+  offsetOf(view: RegionView): number {
+    if (view.buffer === this.memory.buffer) return view.byteOffset;
+    throw new RangeError("Cannot tell the offset of a view that is not over the region");
+  }
+
+  /**
+   * Allocates cells in the region, all zero.
+   *
+   * @param Type The kind of array.
+   * @param length How many elements; at least 1.
+   * @param options A name, by which all nodes get the same cells; an alignment; `packed`.
+   * @returns The array.
+   * @throws {RangeError} When the request makes no sense.
+   * @throws {TdsmError} `OutOfMemory`, `NameConflict`, or why the node cannot go on.
+   *
+   * @example A grid that every node finds by its name
+   * ```ts
+   * import { join } from "@tdsm/runtime";
+   *
+   * await using node = await join({ directory: true, port: 0 });
+   * const grid = await node.alloc(Float64Array, 1000, { name: "grid" });
+   * grid[0] = 1;
+   * await node.free(grid);
+   * ```
+   */
+  async alloc<View>(
+    Type: TypedArrayConstructor<View>,
+    length: number,
+    options: AllocOptions = {},
+  ): Promise<View> {
+    const { name, align, packed = false } = options;
+    const request = {
+      type: Type.name,
+      length,
+      packed,
+      ...(name === undefined ? {} : { name }),
+      ...(align === undefined ? {} : { align }),
+    } as AllocationRequest & { packed: boolean };
+    const wrong = invalidRequest(request);
+    if (wrong !== undefined) throw new RangeError(wrong.message);
+    this.#check("allocate");
+    const answer = await this.client.call(Call.Allocate, request as unknown as ValueMap);
+    // The node may have been closed since the engine answered.
+    this.#check("allocate");
+    const { offset, dirtyBytes } = answer as { offset: number; dirtyBytes: number };
+    const bytes = length * Type.BYTES_PER_ELEMENT;
+    const end = Number(offset) + bytes;
+    // What was in use before holds what was left there.
+    this.memory.fill(0, end - Number(dirtyBytes), end);
+    if (name !== undefined && Number(dirtyBytes) > 0) this.client.post(Call.Zeroed, encode(offset));
+    return this.view(Type, Number(offset), length);
+  }
+
+  /**
+   * Frees what {@linkcode NodeThread.alloc} gave, on whichever node.
+   *
+   * @param view The whole array.
+   * @returns Resolves when it is free.
+   * @throws {TdsmError} `NotAllocated` when it is not what was allocated, or is free already.
+   */
+  async free(view: RegionView): Promise<void> {
+    this.#check("free");
+    const { byteOffset: offset, byteLength: bytes } = view;
+    if (view.buffer !== this.memory.buffer) {
+      throw new TdsmError("NotAllocated", "Cannot free a view that is not over the region");
+    }
+    if (bytes === 0) throw new TdsmError("NotAllocated", "Cannot free a view that is empty");
+    await this.client.call(Call.Free, { offset, bytes });
+  }
+
+  /**
+   * A semaphore, the same on every node. It starts without permits.
+   *
+   * @param key Any 64-bit number. Those from 2^63 on are for {@linkcode NodeThread.makeSemaphore}.
+   * @returns The semaphore; nothing is asked of anybody yet.
+   * @throws {RangeError} When the key has more than 64 bits.
+   */
+  semaphore(key: bigint | number): Semaphore {
+    return new Semaphore(this.#sync, semaphoreKey(key));
+  }
+
+  /**
+   * Makes a semaphore that nobody else has.
+   *
+   * @param count The permits that it starts with.
+   * @returns The semaphore. Its `key`, told to other nodes, leads there to the same.
+   * @throws {RangeError} When the count is no such number.
+   */
+  async makeSemaphore(count: number): Promise<Semaphore> {
+    checkCount(count, 0, SEMAPHORE_COUNT_MAX, "permits");
+    const { MakeSemaphore: operation } = SyncOperation;
+    const reply = await this.#sync.ask({ operation, count }, "make a semaphore");
+    if (reply.status !== SyncStatus.Made) throw syncError(reply, "make a semaphore");
+    return new Semaphore(this.#sync, reply.key);
+  }
+
+  /**
+   * A barrier, the same for everyone who names it.
+   *
+   * @param name Its name, 1 to 255 bytes of UTF-8.
+   * @param parties How many must arrive; everyone has to give the same number.
+   * @returns The barrier; nothing is asked of anybody yet.
+   * @throws {RangeError} When name or number cannot be used.
+   */
+  barrier(name: string, parties: number): Barrier {
+    checkCount(parties, 1, BARRIER_PARTIES_MAX, "parties");
+    return new Barrier(this.#sync, checkName(name, "barrier"), parties);
+  }
+
+  /**
+   * A mutex, the same for everyone who names it.
+   *
+   * @param name Its name, 1 to 255 bytes of UTF-8.
+   * @returns The mutex; nothing is asked of anybody yet.
+   * @throws {RangeError} When the name cannot be used.
+   */
+  mutex(name: string): Mutex {
+    return new Mutex(this.#sync, checkName(name, "mutex"));
+  }
+
+  /**
+   * The other nodes, in order of joining.
+   *
+   * @returns Their ids and addresses.
+   * @throws {TdsmError} When this node is closed or cannot go on.
+   */
+  peers(): PeerInfo[] {
+    return this.#ask(Call.Peers) as unknown as PeerInfo[];
+  }
+
+  /**
+   * Waits until a node has joined.
+   *
+   * @param id The node's id.
+   * @returns Resolves when it has; at once, when it had.
+   * @throws {TdsmError} `PeerLost` when it has come and gone, or why this node cannot go on.
+   *
+   * @example Wait for the second node
+   * ```ts
+   * import { join } from "@tdsm/runtime";
+   *
+   * await using first = await join({ directory: true, port: 0 });
+   * await using _second = await join({ directoryAddress: `127.0.0.1:${first.port}`, rpcServer: true });
+   * await first.waitForPeer(2);
+   * console.log(first.peers());
+   * ```
+   */
+  async waitForPeer(id: number): Promise<void> {
+    if (!Number.isSafeInteger(id) || id < 1) {
+      throw new RangeError(`Cannot wait for node ${id}: ids are whole numbers from 1 on`);
+    }
+    this.#check("wait for a node");
+    await this.client.call(Call.WaitForPeer, id);
+  }
+
+  /**
+   * What this node has counted since it joined.
+   *
+   * @returns Faults, misses, pages, messages and bytes.
+   * @throws {TdsmError} When this node is closed or cannot go on.
+   */
+  stats(): NodeStats {
+    return this.#ask(Call.Stats) as unknown as NodeStats;
+  }
+
+  #ask(call: Call): unknown {
+    this.#check("ask the node");
+    return this.client.callSync(call);
+  }
+
+  #check(operation: string): void {
+    if (this.ended) throw closedError(operation);
+  }
+}
+
+/**
+ * The error that a node is closed.
+ *
+ * @param operation What was wanted of it.
+ * @returns The error.
+ */
+export function closedError(operation: string): TdsmError {
+  return new TdsmError("NodeClosed", `Cannot ${operation}: the node is closed`, { operation });
+}
+
+function checkName(name: string, what: string): string {
+  const bytes = new TextEncoder().encode(name).length;
+  if (bytes >= 1 && bytes <= SYNC_NAME_MAX_BYTES && name.isWellFormed()) return name;
+  throw new RangeError(
+    `Cannot use ${
+      JSON.stringify(name)
+    } as a ${what}'s name: 1 to ${SYNC_NAME_MAX_BYTES} bytes of UTF-8`,
+  );
+}

@@ -1,0 +1,180 @@
+// @ts-types="../std/msgpack_decode.d.ts"
+import { decode } from "@std/msgpack/decode";
+import { assertEquals, assertRejects, assertThrows } from "@std/assert";
+import type { NativeRegion } from "../../ffi/native.ts";
+import { Call } from "../ring/calls.ts";
+import type { EngineClient } from "../ring/client.ts";
+import { TdsmError } from "../errors.ts";
+import { WAIT_TIMEOUT_MAX_MS } from "../limits.ts";
+import { closedError, NodeThread } from "./thread.ts";
+
+const SIZE = 4 * 4096;
+
+/** A thread's node that can be ended as `close` and `detach` do. */
+class TestThread extends NodeThread {
+  end(): void {
+    this.ended = true;
+  }
+}
+
+/** A thread's node whose engine is the test. */
+class Bench {
+  readonly asked: [call: Call, argument: unknown][] = [];
+  readonly posted: [call: Call, argument: unknown][] = [];
+  /** What calls are answered with. */
+  answer: () => unknown = () => null;
+  readonly node: TestThread;
+
+  constructor() {
+    const client = {
+      call: (call: Call, argument: unknown) => {
+        this.asked.push([call, argument]);
+        return Promise.try(this.answer);
+      },
+      post: (call: Call, payload: Uint8Array) => void this.posted.push([call, decode(payload)]),
+    };
+    const window = new Uint8Array(SIZE).fill(0xa5);
+    const region = { size: SIZE, pageSize: 4096, userModeOnly: false, window: () => window };
+    this.node = new TestThread({
+      id: 2,
+      address: "127.0.0.1",
+      port: 4000,
+      region: region as unknown as NativeRegion,
+      client: client as unknown as EngineClient,
+    });
+  }
+}
+
+Deno.test("NodeThread.alloc zeroes the bytes that were used before, and no others", async () => {
+  const bench = new Bench();
+  const { node } = bench;
+  bench.answer = () => ({ offset: 4096, dirtyBytes: 5, created: true });
+  const cells = await node.alloc(Int32Array, 3, { packed: true, align: 64 });
+  assertEquals([cells.byteOffset, cells.length], [4096, 3]);
+  const around = node.memory.subarray(4096 - 2, 4096 + 12 + 2);
+  const [old, zero] = [0xa5, 0];
+  assertEquals([...around], [
+    ...[old, old],
+    ...[old, old, old, old, old, old, old, zero, zero, zero, zero, zero],
+    ...[old, old],
+  ]);
+  assertEquals(bench.asked, [
+    [Call.Allocate, { type: "Int32Array", length: 3, packed: true, align: 64 }],
+  ]);
+  // Nobody waits for cells that have no name.
+  assertEquals(bench.posted, []);
+});
+
+Deno.test("NodeThread.alloc says when cells with a name are zero, if they were not", async () => {
+  const bench = new Bench();
+  bench.answer = () => ({ offset: 8192, dirtyBytes: 8, created: true });
+  const cells = await bench.node.alloc(Float64Array, 1, { name: "grid" });
+  assertEquals([cells[0], cells.byteOffset], [0, 8192]);
+  assertEquals(bench.posted, [[Call.Zeroed, 8192]]);
+  bench.answer = () => ({ offset: 8192, dirtyBytes: 0, created: false });
+  cells[0] = 42;
+  const same = await bench.node.alloc(Float64Array, 1, { name: "grid" });
+  assertEquals([same[0], bench.posted.length], [42, 1]);
+});
+
+Deno.test("NodeThread.alloc refuses what makes no sense before anybody is asked", async () => {
+  const bench = new Bench();
+  const { node } = bench;
+  for (const length of [0, -1, 1.5, NaN, Infinity, 2 ** 53]) {
+    await assertRejects(() => node.alloc(Int32Array, length), RangeError, "the length must be");
+  }
+  for (const align of [0, 3, -4, 0.5]) {
+    await assertRejects(() => node.alloc(Int32Array, 1, { align }), RangeError, "power of two");
+  }
+  for (const name of ["", "x".repeat(256), "\ud800"]) {
+    await assertRejects(() => node.alloc(Int32Array, 1, { name }), RangeError, "a name must be");
+  }
+  assertEquals(bench.asked, []);
+});
+
+Deno.test("NodeThread.alloc whose node is closed meanwhile touches no memory", async () => {
+  const bench = new Bench();
+  bench.answer = () => {
+    bench.node.end();
+    return { offset: 0, dirtyBytes: 4, created: true };
+  };
+  const error = await assertRejects(() => bench.node.alloc(Int32Array, 1), TdsmError);
+  assertEquals([error.code, bench.node.memory[0]], ["NodeClosed", 0xa5]);
+});
+
+Deno.test("NodeThread.alloc passes on why there is nothing", async () => {
+  const bench = new Bench();
+  bench.answer = () => {
+    throw new TdsmError("OutOfMemory", "planted");
+  };
+  await assertRejects(() => bench.node.alloc(Int32Array, 1), TdsmError, "planted");
+});
+
+Deno.test("NodeThread.offsetOf and at lead from a view to its offset and back", () => {
+  const { node } = new Bench();
+  const cells = node.view(Float64Array, 4096, 2);
+  assertEquals(node.offsetOf(cells.subarray(1)), 4104);
+  const same = node.at(Float64Array, node.offsetOf(cells), 2);
+  same[1] = 7;
+  assertEquals(cells[1], 7);
+  assertThrows(() => node.offsetOf(new Uint8Array(8)), RangeError, "not over the region");
+});
+
+Deno.test("NodeThread.free asks for the whole view, and refuses what cannot be one", async () => {
+  const bench = new Bench();
+  const { node } = bench;
+  await node.free(node.view(Float64Array, 4096, 2));
+  assertEquals(bench.asked, [[Call.Free, { offset: 4096, bytes: 16 }]]);
+  const foreign = [new Uint8Array(8), node.view(Int32Array, 0, 0)];
+  for (const view of foreign) {
+    const error = await assertRejects(() => node.free(view), TdsmError, "Cannot free");
+    assertEquals(error.code, "NotAllocated");
+  }
+  assertEquals(bench.asked.length, 1);
+  bench.answer = () => {
+    throw new TdsmError("NotAllocated", "planted");
+  };
+  await assertRejects(() => node.free(node.view(Int32Array, 0, 1)), TdsmError, "planted");
+});
+
+Deno.test("NodeThread checks keys, names and numbers of what it gives before anybody is asked", async () => {
+  const { node } = new Bench();
+  assertEquals(node.semaphore(-1).key, 2n ** 64n - 1n);
+  assertEquals(node.semaphore(2n ** 64n - 1n).key, 2n ** 64n - 1n);
+  for (const key of [1.5, 2 ** 53, 2n ** 64n, -(2n ** 63n) - 1n]) {
+    assertThrows(() => node.semaphore(key), RangeError, `Cannot use ${key}`);
+  }
+  for (const name of ["", "x".repeat(256), "é".repeat(128), "\ud800"]) {
+    assertThrows(() => node.mutex(name), RangeError, "as a mutex's name");
+    assertThrows(() => node.barrier(name, 2), RangeError, "as a barrier's name");
+  }
+  for (const parties of [0, 1.5, 65_537]) {
+    assertThrows(() => node.barrier("x", parties), RangeError, "as parties");
+  }
+  for (const count of [-1, 0.5, 2 ** 31]) {
+    await assertRejects(() => node.makeSemaphore(count), RangeError, "as permits");
+  }
+});
+
+Deno.test("NodeThread: a time to wait is one that timers take", async () => {
+  const { node } = new Bench();
+  for (const timeoutMs of [-1, NaN, Infinity, WAIT_TIMEOUT_MAX_MS + 1]) {
+    const expected = `within ${timeoutMs} ms`;
+    const limit = { timeoutMs };
+    await assertRejects(() => node.semaphore(1).acquire(limit), RangeError, expected);
+    await assertRejects(() => node.mutex("m").lock(limit), RangeError, expected);
+    await assertRejects(() => node.barrier("b", 2).wait(limit), RangeError, expected);
+    assertThrows(() => node.semaphore(1).acquireSync(limit), RangeError, expected);
+    assertThrows(() => node.mutex("m").lockSync(limit), RangeError, expected);
+    assertThrows(() => node.barrier("b", 2).waitSync(limit), RangeError, expected);
+  }
+});
+
+Deno.test("closedError names what was wanted", () => {
+  const { code, message, operation } = closedError("free");
+  assertEquals([code, message, operation], [
+    "NodeClosed",
+    "Cannot free: the node is closed",
+    "free",
+  ]);
+});

@@ -1,0 +1,149 @@
+/**
+ * What can be asked of the region's allocator: what a request says, and which requests make no sense.
+ */
+
+import { ALLOCATION_NAME_MAX_BYTES, REGION_MAX_BYTES } from "../../limits.ts";
+
+/** The bytes of an element of each kind of typed array. */
+export const ELEMENT_BYTES = {
+  Int8Array: 1,
+  Uint8Array: 1,
+  Uint8ClampedArray: 1,
+  Int16Array: 2,
+  Uint16Array: 2,
+  Float16Array: 2,
+  Int32Array: 4,
+  Uint32Array: 4,
+  Float32Array: 4,
+  Float64Array: 8,
+  BigInt64Array: 8,
+  BigUint64Array: 8,
+} as const;
+
+/** The name of a kind of typed array. */
+export type ElementType = keyof typeof ELEMENT_BYTES;
+
+/** What is to be allocated. */
+export interface AllocationRequest {
+  /** The kind of typed array. */
+  readonly type: ElementType;
+  /** How many elements it has; at least 1. */
+  readonly length: number;
+  /**
+   * What its offset in the region is a multiple of, in bytes: a power of two. It begins at least at a
+   * multiple of the element's size, and, unless it is packed, of the page size.
+   */
+  readonly align?: number;
+  /** Whether it may share pages with other packed allocations of the same node. */
+  readonly packed?: boolean;
+  /** Under this name every node gets the same cells. */
+  readonly name?: string;
+}
+
+/** Why something could not be allocated or freed, as a stable word. The list only grows. */
+export type AllocationErrorCode =
+  /** The request makes no sense. */
+  | "InvalidRequest"
+  /** No hole of the region is large enough. */
+  | "OutOfMemory"
+  /** The name stands for something else. */
+  | "NameConflict"
+  /** What is to be freed is not what was allocated. */
+  | "NotAllocated"
+  /** A named bound of the runtime was reached. */
+  | "LimitExceeded";
+
+/** Why something could not be allocated or freed. */
+export interface AllocationError {
+  /** Tells it from a success. */
+  readonly kind: "error";
+  /** Why, for programs. */
+  readonly code: AllocationErrorCode;
+  /** Why, and what to do about it, for people. */
+  readonly message: string;
+}
+
+/**
+ * Makes an error.
+ *
+ * @param code Why, for programs.
+ * @param message Why, for people.
+ * @returns The error.
+ */
+export function allocationError(code: AllocationErrorCode, message: string): AllocationError {
+  return { kind: "error", code, message };
+}
+
+/**
+ * Whether a name is one of a kind of typed array.
+ *
+ * @param name Any text.
+ * @returns Whether there is such a kind.
+ */
+export function isElementType(name: string): name is ElementType {
+  return Object.hasOwn(ELEMENT_BYTES, name);
+}
+
+/**
+ * Whether an offset can be a multiple of this.
+ *
+ * @param align Any number.
+ * @returns Whether it is a power of two, and no larger than the largest region.
+ */
+export function isAlignment(align: number): boolean {
+  if (!Number.isSafeInteger(align) || align < 1 || align > REGION_MAX_BYTES) return false;
+  const bits = BigInt(align);
+  return (bits & (bits - 1n)) === 0n;
+}
+
+/**
+ * Whether text can be the name of an allocation.
+ *
+ * @param name Any text.
+ * @returns Whether it is neither empty nor too long, and the same after a journey as UTF-8.
+ */
+export function isAllocationName(name: string): boolean {
+  // Before it is encoded: whatever is too long in UTF-16 is too long in UTF-8.
+  if (name === "" || name.length > ALLOCATION_NAME_MAX_BYTES || !name.isWellFormed()) return false;
+  return new TextEncoder().encode(name).length <= ALLOCATION_NAME_MAX_BYTES;
+}
+
+/**
+ * A request in words, as messages have it.
+ *
+ * @param request The request.
+ * @returns Text such as `"grid" as packed Float64Array of 10, aligned to 64`.
+ */
+export function describe(request: AllocationRequest): string {
+  const { type, length, align, packed, name } = request;
+  const named = name === undefined ? "" : `${JSON.stringify(name)} as `;
+  const aligned = align === undefined ? "" : `, aligned to ${align}`;
+  return `${named}${packed === true ? "packed " : ""}${type} of ${length}${aligned}`;
+}
+
+/**
+ * Looks for what is wrong with a request by itself. Whoever asks can do so before anything is sent.
+ *
+ * @param request The request.
+ * @returns What is wrong, or `undefined`.
+ */
+export function invalidRequest(request: AllocationRequest): AllocationError | undefined {
+  const { type, length, align, name } = request;
+  const invalid = (reason: string): AllocationError =>
+    allocationError("InvalidRequest", `Cannot allocate ${describe(request)}: ${reason}`);
+  if (!isElementType(type)) {
+    return invalid(`use one of ${Object.keys(ELEMENT_BYTES).join(", ")}`);
+  }
+  if (!Number.isSafeInteger(length) || length < 1 || length > REGION_MAX_BYTES) {
+    return invalid(`the length must be a whole number from 1 to ${REGION_MAX_BYTES}`);
+  }
+  if (align !== undefined && !isAlignment(align)) {
+    return invalid(`the alignment must be a power of two up to ${REGION_MAX_BYTES}`);
+  }
+  if (name !== undefined && !isAllocationName(name)) {
+    return invalid(
+      `a name must be Unicode text of 1 to ${ALLOCATION_NAME_MAX_BYTES} bytes of UTF-8`,
+    );
+  }
+  return undefined;
+}

@@ -1,0 +1,131 @@
+/**
+ * The allocator as the nodes talk to it: answers their messages, and lets those who ask for a name
+ * wait while the first of them still zeroes its cells.
+ */
+
+import { REQUESTS_WAITING_MAX } from "../../limits.ts";
+import type { Allocator } from "./allocator.ts";
+import type {
+  AllocateRequest,
+  AllocatorInput,
+  AllocatorOutput,
+} from "../../wire/allocation_control.ts";
+import { allocationError, describe } from "./messages.ts";
+import type { AllocationError } from "./messages.ts";
+import type { NodeId } from "../coherence/messages.ts";
+
+/** Where the answers go. */
+export interface AllocatorOutbox {
+  /** Sends a message to a node, which may be this one. */
+  send(to: NodeId, message: AllocatorOutput): void;
+  /** A node broke the protocol. */
+  violation(node: NodeId, reason: string): void;
+}
+
+interface Waiting {
+  readonly from: NodeId;
+  readonly message: AllocateRequest & { readonly name: string };
+}
+
+/** Answers every request once, in order for each name. */
+export class AllocatorServer {
+  readonly #allocator: Allocator;
+  readonly #outbox: AllocatorOutbox;
+  /** Who waits for a name, the first to ask first. */
+  readonly #waiting = new Map<string, Waiting[]>();
+  #waitingCount = 0;
+
+  /**
+   * @param allocator What gives out the region.
+   * @param outbox Where the answers go.
+   */
+  constructor(allocator: Allocator, outbox: AllocatorOutbox) {
+    this.#allocator = allocator;
+    this.#outbox = outbox;
+  }
+
+  /** The requests that wait; for checks and statistics. */
+  get waiting(): number {
+    return this.#waitingCount;
+  }
+
+  /**
+   * Takes a message.
+   *
+   * @param from The node that sent it, a member of the cluster.
+   * @param message The message.
+   */
+  receive(from: NodeId, message: AllocatorInput): void {
+    switch (message.kind) {
+      case "allocate":
+        return this.#allocate(from, message);
+      case "free": {
+        const { ticket, offset, bytes } = message;
+        const result = this.#allocator.free(from, offset, bytes);
+        if (result.kind === "error") return this.#fail(from, ticket, result);
+        this.#outbox.send(from, { kind: "freed", ticket });
+        // Its node gave it up before it was ready: who comes next creates it.
+        return this.#retry(result.name);
+      }
+      case "zeroed": {
+        const name = this.#allocator.zeroed(from, message.offset);
+        if (name !== undefined) return this.#retry(name);
+        const reason = `zeroed byte ${message.offset}, which it was not to zero`;
+        return this.#outbox.violation(from, reason);
+      }
+      default:
+        message satisfies never;
+    }
+  }
+
+  /**
+   * A node is gone, with a word or without. What it allocated stays.
+   *
+   * @param node The node.
+   */
+  peerLost(node: NodeId): void {
+    for (const [name, waiting] of this.#waiting) {
+      const others = waiting.filter(({ from }) => from !== node);
+      this.#waitingCount -= waiting.length - others.length;
+      if (others.length > 0) this.#waiting.set(name, others);
+      else this.#waiting.delete(name);
+    }
+    for (const name of this.#allocator.nodeLost(node)) this.#retry(name);
+  }
+
+  #allocate(from: NodeId, message: AllocateRequest): void {
+    const { ticket, name } = message;
+    const result = this.#allocator.allocate(from, message);
+    if (result.kind === "error") return this.#fail(from, ticket, result);
+    if (result.kind === "allocated") return this.#outbox.send(from, { ...result, ticket });
+    // Only what has a name is ever pending.
+    this.#wait({ from, message: { ...message, name: name! } });
+  }
+
+  #wait(waiting: Waiting): void {
+    const { from, message } = waiting;
+    if (this.#waitingCount === REQUESTS_WAITING_MAX) {
+      const reason =
+        `Cannot allocate ${describe(message)}: ${REQUESTS_WAITING_MAX} requests wait ` +
+        `for names, which is the limit; try again later`;
+      return this.#fail(from, message.ticket, allocationError("LimitExceeded", reason));
+    }
+    const queue = this.#waiting.get(message.name);
+    if (queue === undefined) this.#waiting.set(message.name, [waiting]);
+    else queue.push(waiting);
+    this.#waitingCount++;
+  }
+
+  /** Asks again for all who wait for a name; those for whom it is still too early wait on. */
+  #retry(name: string | undefined): void {
+    const queue = name === undefined ? undefined : this.#waiting.get(name);
+    if (queue === undefined) return;
+    this.#waiting.delete(name!);
+    this.#waitingCount -= queue.length;
+    for (const { from, message } of queue) this.#allocate(from, message);
+  }
+
+  #fail(to: NodeId, ticket: number, { code, message }: AllocationError): void {
+    this.#outbox.send(to, { kind: "allocationFailed", ticket, code, reason: message });
+  }
+}

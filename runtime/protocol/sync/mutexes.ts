@@ -1,0 +1,105 @@
+/**
+ * Mutexes. A mutex is held by a node under the ticket of the request that locked it, so that one
+ * thread of a node cannot unlock what another has locked, and is free again when that node is gone:
+ * then whoever locks it next is told, since what it protects may be half done.
+ */
+
+import type { NodeId } from "../coherence/messages.ts";
+import type { Holding, SyncDesk } from "./desk.ts";
+import { SyncStatus } from "./messages.ts";
+import { WaitPlace } from "./wait_queue.ts";
+
+class Mutex extends WaitPlace<string> implements Holding {
+  isLocked = false;
+  /** Its last holder is gone, and nobody was told of it. */
+  isAbandoned = false;
+  readonly #release: (mutex: Mutex) => void;
+
+  constructor(name: string, mutexes: Map<string, Mutex>, release: (mutex: Mutex) => void) {
+    super(name, mutexes);
+    this.#release = release;
+  }
+
+  giveBack(abandoned: boolean): void {
+    this.isAbandoned = abandoned;
+    this.#release(this);
+  }
+
+  protected override get isIdle(): boolean {
+    return !this.isLocked && !this.isAbandoned;
+  }
+}
+
+/** The mutexes of a cluster. */
+export class Mutexes {
+  protected readonly desk: SyncDesk;
+  readonly #mutexes = new Map<string, Mutex>();
+  readonly #release = (mutex: Mutex): void => this.#passOn(mutex);
+
+  /** @param desk Who asks, and is answered. */
+  constructor(desk: SyncDesk) {
+    this.desk = desk;
+  }
+
+  /** How many are remembered. */
+  get size(): number {
+    return this.#mutexes.size;
+  }
+
+  /** Locks a mutex, or waits for it. */
+  lock(from: NodeId, ticket: number, name: string): void {
+    const mutex = this.#touch(name);
+    if (mutex === undefined || !this.isFree(mutex)) return this.desk.wait(from, ticket, mutex);
+    this.#grant(mutex, from, ticket);
+  }
+
+  /** Locks a mutex if it is free. */
+  tryLock(from: NodeId, ticket: number, name: string): void {
+    const mutex = this.#touch(name);
+    if (mutex === undefined) return this.desk.reply(from, ticket, SyncStatus.LimitExceeded);
+    if (!this.isFree(mutex)) return this.desk.reply(from, ticket, SyncStatus.Unavailable);
+    this.#grant(mutex, from, ticket);
+  }
+
+  /** Unlocks what was locked under a ticket of the same node. */
+  unlock(from: NodeId, ticket: number, lock: number): void {
+    const held = this.desk.takeBack(from, lock);
+    held?.giveBack(false);
+    this.desk.reply(from, ticket, held === undefined ? SyncStatus.NotHolder : SyncStatus.Done);
+  }
+
+  /** Whether nobody holds a mutex. */
+  protected isFree(mutex: { readonly isLocked: boolean }): boolean {
+    return !mutex.isLocked;
+  }
+
+  /** What the next holder of a mutex is told. */
+  protected status(mutex: { readonly isAbandoned: boolean }): SyncStatus {
+    return mutex.isAbandoned ? SyncStatus.Abandoned : SyncStatus.Done;
+  }
+
+  #grant(mutex: Mutex, node: NodeId, ticket: number): void {
+    const status = this.status(mutex);
+    mutex.isLocked = true;
+    mutex.isAbandoned = false;
+    this.desk.hold(node, ticket, mutex);
+    this.desk.reply(node, ticket, status);
+  }
+
+  /** Gives a mutex that was held to who waits longest. */
+  #passOn(mutex: Mutex): void {
+    mutex.isLocked = false;
+    const next = mutex.waiting.first;
+    if (next === undefined) return mutex.settle();
+    this.desk.release(next);
+    this.#grant(mutex, next.node, next.ticket);
+  }
+
+  /** The mutex, remembered from now on; `undefined` where there is no room for another. */
+  #touch(name: string): Mutex | undefined {
+    const mutex = this.#mutexes.get(name);
+    if (mutex !== undefined) return mutex;
+    if (this.#mutexes.size === this.desk.limits.objects) return undefined;
+    return new Mutex(name, this.#mutexes, this.#release);
+  }
+}

@@ -1,0 +1,105 @@
+/**
+ * Counting semaphores. One that nobody has touched has no permits, so one without permits at which
+ * nobody waits need not be remembered.
+ */
+
+import { SEMAPHORE_COUNT_MAX } from "../../limits.ts";
+import type { NodeId } from "../coherence/messages.ts";
+import type { SyncDesk } from "./desk.ts";
+import { SyncStatus } from "./messages.ts";
+import { type Waiter, WaitPlace } from "./wait_queue.ts";
+
+/** Keys from here on are those that {@linkcode Semaphores.make} gives. */
+export const SEMAPHORE_KEY_MADE_MIN: bigint = 1n << 63n;
+
+class Semaphore extends WaitPlace<bigint> {
+  /** The permits; 0 as long as somebody waits. */
+  count = 0;
+
+  protected override get isIdle(): boolean {
+    return this.count === 0;
+  }
+}
+
+/** The semaphores of a cluster. */
+export class Semaphores {
+  protected readonly desk: SyncDesk;
+  readonly #semaphores = new Map<bigint, Semaphore>();
+  #nextMade = SEMAPHORE_KEY_MADE_MIN;
+
+  /** @param desk Who asks, and is answered. */
+  constructor(desk: SyncDesk) {
+    this.desk = desk;
+  }
+
+  /** How many are remembered. */
+  get size(): number {
+    return this.#semaphores.size;
+  }
+
+  /** The permits of a semaphore. */
+  count(key: bigint): number {
+    return this.#semaphores.get(key)?.count ?? 0;
+  }
+
+  /** Takes a permit, or waits for one. */
+  acquire(from: NodeId, ticket: number, key: bigint): void {
+    if (this.#take(key)) this.desk.reply(from, ticket, SyncStatus.Done);
+    else this.desk.wait(from, ticket, this.#touch(key));
+  }
+
+  /** Takes a permit if there is one. */
+  tryAcquire(from: NodeId, ticket: number, key: bigint): void {
+    this.desk.reply(from, ticket, this.#take(key) ? SyncStatus.Done : SyncStatus.Unavailable);
+  }
+
+  /** Gives permits, first to those who wait. All of them, or none and an error. */
+  release(from: NodeId, ticket: number, key: bigint, count: number): void {
+    const semaphore = this.#touch(key);
+    if (semaphore === undefined) return this.desk.reply(from, ticket, SyncStatus.LimitExceeded);
+    const left = Math.max(0, count - semaphore.waiting.length);
+    if (semaphore.count + left > SEMAPHORE_COUNT_MAX) {
+      return this.desk.reply(from, ticket, SyncStatus.Overflow);
+    }
+    for (let granted = count - left; granted > 0; granted--) {
+      this.desk.serve(this.next(semaphore), SyncStatus.Done);
+    }
+    semaphore.count += left;
+    semaphore.settle();
+    this.desk.reply(from, ticket, SyncStatus.Done);
+  }
+
+  /** Makes a semaphore with a key that is not in use, and was never made before. */
+  make(from: NodeId, ticket: number, count: number): void {
+    while (this.#semaphores.has(this.#nextMade)) this.#nextMade++;
+    const key = this.#nextMade;
+    if (count > 0) {
+      const semaphore = this.#touch(key);
+      if (semaphore === undefined) return this.desk.reply(from, ticket, SyncStatus.LimitExceeded);
+      semaphore.count = count;
+    }
+    this.#nextMade++;
+    this.desk.reply(from, ticket, SyncStatus.Made, 0, key);
+  }
+
+  /** Who is served next, of those who wait. */
+  protected next(semaphore: WaitPlace<bigint>): Waiter {
+    return semaphore.waiting.first!;
+  }
+
+  #take(key: bigint): boolean {
+    const semaphore = this.#semaphores.get(key);
+    if (semaphore === undefined || semaphore.count === 0) return false;
+    semaphore.count--;
+    semaphore.settle();
+    return true;
+  }
+
+  /** The semaphore, remembered from now on; `undefined` where there is no room for another. */
+  #touch(key: bigint): Semaphore | undefined {
+    const semaphore = this.#semaphores.get(key);
+    if (semaphore !== undefined) return semaphore;
+    if (this.#semaphores.size === this.desk.limits.objects) return undefined;
+    return new Semaphore(key, this.#semaphores);
+  }
+}

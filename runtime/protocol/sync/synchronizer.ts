@@ -1,0 +1,124 @@
+/**
+ * Semaphores, barriers and mutexes of a cluster, at the directory's node: a pure state machine, with
+ * requests going in and answers coming out. Everything is first come, first served, in the order in
+ * which requests arrive here. What is idle is forgotten, so memory is in proportion to what is in
+ * use, and bounded by {@linkcode SyncLimits}.
+ */
+
+import { Barriers } from "./barriers.ts";
+import type { NodeId } from "../coherence/messages.ts";
+import { Mutexes } from "./mutexes.ts";
+import { Semaphores } from "./semaphores.ts";
+import { SYNC_LIMITS, SyncDesk, type SyncLimits, type SyncOutbox } from "./desk.ts";
+import { SyncOperation, type SyncRequest } from "./messages.ts";
+
+export { SYNC_LIMITS, type SyncLimits, type SyncOutbox } from "./desk.ts";
+
+/** The parts that a synchronizer is made of. Tests put faulty ones in. */
+export interface SyncParts {
+  readonly SyncDesk: typeof SyncDesk;
+  readonly Semaphores: typeof Semaphores;
+  readonly Barriers: typeof Barriers;
+  readonly Mutexes: typeof Mutexes;
+}
+
+/** Parts without a fault. */
+export const SYNC_PARTS: SyncParts = { SyncDesk, Semaphores, Barriers, Mutexes };
+
+/** How much is remembered; all zero where nothing is in use. */
+export interface SyncUsage {
+  /** Semaphores with permits, or at which somebody waits. */
+  readonly semaphores: number;
+  /** Barriers at which somebody waits. */
+  readonly barriers: number;
+  /** Mutexes that are locked, or abandoned. */
+  readonly mutexes: number;
+  /** Requests that wait. */
+  readonly waiting: number;
+  /** Mutexes that are locked. */
+  readonly held: number;
+}
+
+/** The semaphores, barriers and mutexes of a cluster. */
+export class Synchronizer {
+  readonly #desk: SyncDesk;
+  readonly #semaphores: Semaphores;
+  readonly #barriers: Barriers;
+  readonly #mutexes: Mutexes;
+
+  /**
+   * @param outbox Where answers go.
+   * @param limits How much is remembered at one time.
+   * @param parts What to make it of.
+   */
+  constructor(outbox: SyncOutbox, limits: SyncLimits = SYNC_LIMITS, parts: SyncParts = SYNC_PARTS) {
+    this.#desk = new parts.SyncDesk(outbox, limits);
+    this.#semaphores = new parts.Semaphores(this.#desk);
+    this.#barriers = new parts.Barriers(this.#desk);
+    this.#mutexes = new parts.Mutexes(this.#desk);
+  }
+
+  /** How much is remembered. */
+  get usage(): SyncUsage {
+    return {
+      semaphores: this.#semaphores.size,
+      barriers: this.#barriers.size,
+      mutexes: this.#mutexes.size,
+      waiting: this.#desk.waiting,
+      held: this.#desk.held,
+    };
+  }
+
+  /** The permits of a semaphore; for checks and statistics. */
+  permits(key: bigint): number {
+    return this.#semaphores.count(key);
+  }
+
+  /** A node has joined; the directory's own too. */
+  peerJoined(node: NodeId): void {
+    this.#desk.admit(node);
+  }
+
+  /**
+   * A node is gone, or asks for nothing from here on since it leaves. It loses its places in every
+   * queue and the mutexes that it holds; permits that it has acquired are not given back.
+   */
+  peerLost(node: NodeId): void {
+    this.#desk.dismiss(node);
+  }
+
+  /**
+   * A node asks. What comes from one that is gone is dropped.
+   *
+   * @param from The node.
+   * @param request What it asks, with the bounds that `sync_codec.ts` checks.
+   */
+  request(from: NodeId, request: SyncRequest): void {
+    if (!this.#desk.serves(from)) return;
+    const { ticket } = request;
+    if (request.operation === SyncOperation.Cancel) return this.#desk.cancel(from, ticket);
+    if (this.#desk.isTaken(from, ticket)) {
+      return this.#desk.violation(from, `request under ticket ${ticket}, which is in use`);
+    }
+    switch (request.operation) {
+      case SyncOperation.Acquire:
+        return this.#semaphores.acquire(from, ticket, request.key);
+      case SyncOperation.TryAcquire:
+        return this.#semaphores.tryAcquire(from, ticket, request.key);
+      case SyncOperation.Release:
+        return this.#semaphores.release(from, ticket, request.key, request.count);
+      case SyncOperation.MakeSemaphore:
+        return this.#semaphores.make(from, ticket, request.count);
+      case SyncOperation.Arrive:
+        return this.#barriers.arrive(from, ticket, request.name, request.count);
+      case SyncOperation.Lock:
+        return this.#mutexes.lock(from, ticket, request.name);
+      case SyncOperation.TryLock:
+        return this.#mutexes.tryLock(from, ticket, request.name);
+      case SyncOperation.Unlock:
+        return this.#mutexes.unlock(from, ticket, request.lock);
+      default:
+        request satisfies never;
+    }
+  }
+}

@@ -1,0 +1,403 @@
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import type { NativeRegion } from "../../ffi/native.ts";
+import { Call, type CallHandler, CallServer, type RawHandlers } from "./calls.ts";
+import { CallSlots, Ring } from "./ring.ts";
+import { EngineClient } from "./client.ts";
+import { TdsmError } from "../errors.ts";
+import { CALL_SLOTS_MAX } from "../limits.ts";
+
+const NOTHING_RAW: RawHandlers = { sync() {}, syncCancel() {}, rpc() {}, rpcServed() {} };
+
+/** A client, and an engine on the same thread that serves when it is told to. */
+class Bench implements Disposable {
+  readonly slots = new CallSlots();
+  readonly server: CallServer;
+  readonly client: EngineClient;
+  kicks = 0;
+  /** `Atomics.waitAsync` alone does not keep Deno's event loop; in a node the Worker does. */
+  readonly #loop = setInterval(() => {}, 60_000);
+
+  constructor(handler: CallHandler) {
+    this.server = new CallServer(this.slots, handler, NOTHING_RAW);
+    const region = { kick: () => void this.kicks++ };
+    this.client = new EngineClient(this.slots, region as unknown as NativeRegion);
+  }
+
+  [Symbol.dispose](): void {
+    clearInterval(this.#loop);
+  }
+}
+
+Deno.test("EngineClient.call resolves with the engine's answer, in whatever order they come", async () => {
+  const gates = [0, 1, 2].map(() => Promise.withResolvers<void>());
+  using bench = new Bench(async (_, argument) => {
+    await gates[argument as number]!.promise;
+    return `answer ${argument}`;
+  });
+  const order: number[] = [];
+  const calls = gates.map((_, index) =>
+    bench.client.call(Call.Stats, index).then((answer) => {
+      order.push(index);
+      return answer;
+    })
+  );
+  assert(bench.server.poll());
+  for (const index of [2, 0, 1]) {
+    gates[index]!.resolve();
+    await calls[index];
+  }
+  assertEquals(await Promise.all(calls), ["answer 0", "answer 1", "answer 2"]);
+  assertEquals(order, [2, 0, 1]);
+  assertEquals(bench.server.poll(), false);
+});
+
+Deno.test("EngineClient.call carries values as they were", async () => {
+  using bench = new Bench((_, argument) => argument);
+  const values = [null, 0, -1, 2 ** 40, 2 ** 53 - 1, 1.5, "text ü", [1, [2]], { a: 1, b: [null] }];
+  for (const value of values) {
+    const answer = bench.client.call(Call.Stats, value);
+    bench.server.poll();
+    assertEquals(await answer, value);
+  }
+});
+
+Deno.test("EngineClient.call rejects with the engine's error, code and all", async () => {
+  using bench = new Bench((call) => {
+    if (call === Call.Close) throw new RangeError("a fault of the engine");
+    throw new TdsmError("PeerLost", "node 3 is gone", { operation: "wait", errno: 5 });
+  });
+  const lost = bench.client.call(Call.Peers);
+  const fault = bench.client.call(Call.Close);
+  bench.server.poll();
+  const error = await assertRejects(() => lost, TdsmError, "node 3 is gone");
+  assertEquals([error.code, error.operation, error.errno], ["PeerLost", "wait", 5]);
+  const other = await assertRejects(() => fault, TdsmError, "a fault of the engine");
+  assertEquals([other.code, other.operation], ["EngineFailed", undefined]);
+});
+
+Deno.test("EngineClient.call kicks an engine that sleeps, once", () => {
+  using bench = new Bench(() => null);
+  void bench.client.call(Call.Stats);
+  assertEquals(bench.kicks, 0);
+  bench.slots.setAsleep(true);
+  void bench.client.call(Call.Stats);
+  void bench.client.call(Call.Stats);
+  assertEquals(bench.kicks, 1);
+});
+
+Deno.test("EngineClient.call waits for room, and every call is answered", async () => {
+  using bench = new Bench((_, argument) => (argument as string).length);
+  const text = "x".repeat(Ring.PAYLOAD_MAX_BYTES / 3);
+  const calls = Array.from({ length: 20 }, () => bench.client.call(Call.Stats, text));
+  const all = Promise.all(calls);
+  let done = false;
+  void all.then(() => done = true);
+  while (!done) {
+    bench.server.poll();
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  assertEquals(await all, calls.map(() => text.length));
+});
+
+Deno.test("EngineClient.call refuses what can never be handed over; an answer that cannot is an error", async () => {
+  const long = "x".repeat(Ring.PAYLOAD_MAX_BYTES);
+  using bench = new Bench(() => long);
+  const refused = await assertRejects(() => bench.client.call(Call.Stats, long), TdsmError);
+  assertEquals(refused.code, "LimitExceeded");
+  assertThrows(() => bench.client.callSync(Call.Stats, long), TdsmError, "Cannot hand over");
+  const answer = bench.client.call(Call.Stats);
+  bench.server.poll();
+  assertEquals((await assertRejects(() => answer, TdsmError)).code, "LimitExceeded");
+});
+
+Deno.test("EngineClient.call rejects when the engine cannot be kicked", async () => {
+  const slots = new CallSlots();
+  const region = {
+    kick() {
+      throw new TdsmError("NodeClosed", "Cannot kick the region");
+    },
+  };
+  const client = new EngineClient(slots, region as unknown as NativeRegion);
+  slots.setAsleep(true);
+  await assertRejects(() => client.call(Call.Stats), TdsmError, "Cannot kick");
+  slots.setAsleep(true);
+  assertThrows(() => client.callSync(Call.Stats), TdsmError, "Cannot kick");
+});
+
+Deno.test("EngineClient.fail ends every call, those that wait for room too, and all that come", async () => {
+  using bench = new Bench(() => null);
+  const text = "x".repeat(Ring.PAYLOAD_MAX_BYTES / 3);
+  const calls = Array.from({ length: 9 }, () => bench.client.call(Call.Stats, text));
+  const settled = Promise.allSettled(calls);
+  const failure = new TdsmError("EngineFailed", "planted");
+  bench.client.fail(failure);
+  bench.client.fail(new TdsmError("NodeClosed", "a later one does not count"));
+  for (const result of await settled) {
+    assertEquals(result, { status: "rejected", reason: failure });
+  }
+  assertEquals(await bench.client.call(Call.Stats).catch((error) => error), failure);
+  assertThrows(() => bench.client.callSync(Call.Stats), TdsmError, "planted");
+});
+
+Deno.test("EngineClient takes an answer that comes after the end for what it is: nobody's", async () => {
+  using bench = new Bench(() => 1);
+  const call = bench.client.call(Call.Stats);
+  bench.client.fail(new TdsmError("EngineFailed", "planted"));
+  await assertRejects(() => call, TdsmError, "planted");
+  bench.server.poll();
+  for (let turn = 0; turn < 3; turn++) await new Promise((resolve) => setImmediate(resolve));
+});
+
+Deno.test("EngineClient.callSync blocks until another thread answers, and takes others' answers too", async () => {
+  const slots = new CallSlots();
+  const client = new EngineClient(slots, { kick() {} } as unknown as NativeRegion);
+  const calls = JSON.stringify(new URL("./calls.ts", import.meta.url).href);
+  const ring = JSON.stringify(new URL("./ring.ts", import.meta.url).href);
+  const source = `
+    import { CallServer } from ${calls};
+    import { CallSlots } from ${ring};
+    self.onmessage = ({ data }) => {
+      const slots = new CallSlots(data);
+      const server = new CallServer(slots, (_, argument) => argument);
+      postMessage("ready");
+      setInterval(() => server.poll(), 0);
+    };`;
+  const url = URL.createObjectURL(new Blob([source], { type: "text/javascript" }));
+  const worker = new Worker(url, { type: "module" });
+  URL.revokeObjectURL(url);
+  const ready = new Promise((resolve) => worker.onmessage = resolve);
+  worker.postMessage(slots.buffer);
+  await ready;
+  for (let count = 0; count < 20; count++) {
+    const async = client.call(Call.Stats, -count);
+    assertEquals(client.callSync(Call.Stats, count), count);
+    assertEquals(await async, -count);
+  }
+  worker.terminate();
+});
+
+Deno.test("EngineClient: there are no more clients than slots", () => {
+  const slots = new CallSlots();
+  const region = {} as NativeRegion;
+  for (let count = 0; count < CALL_SLOTS_MAX; count++) new EngineClient(slots, region);
+  const error = assertThrows(() => new EngineClient(slots, region), TdsmError);
+  assertEquals((error as TdsmError).code, "LimitExceeded");
+});
+
+Deno.test("EngineClient.close asks an engine that cannot go on, but none that has failed itself", async () => {
+  using bench = new Bench((call) => {
+    assertEquals(call, Call.Close);
+    return null;
+  });
+  bench.client.fail(new TdsmError("DirectoryLost", "planted"));
+  const closed = bench.client.close();
+  assert(bench.server.poll());
+  assertEquals(await closed, true);
+  using failed = new Bench(() => null);
+  failed.client.fail(new TdsmError("EngineFailed", "planted"));
+  assertEquals(await failed.client.close(), false);
+  assertEquals(failed.server.poll(), false);
+});
+
+Deno.test("EngineClient.close is over when the engine fails while it closes", async () => {
+  using bench = new Bench(() => null);
+  const closed = bench.client.close();
+  bench.client.fail(new TdsmError("EngineFailed", "planted"));
+  assertEquals(await closed, false);
+});
+
+/** Runs an engine on a thread of its own, which answers as the source of a module says. */
+async function startEngine(slots: CallSlots, source: string): Promise<Worker> {
+  const imports = [
+    ["CallServer", "./calls.ts"],
+    ["CallSlots", "./ring.ts"],
+  ].map(([names, path]) => {
+    const url = JSON.stringify(new URL(path!, import.meta.url).href);
+    return `import { ${names} } from ${url};`;
+  });
+  const module = `${imports.join("\n")}
+    self.onmessage = ({ data }) => {
+      const slots = new CallSlots(data);
+      ${source}
+      postMessage("ready");
+      setInterval(() => server.poll(), 0);
+    };`;
+  const url = URL.createObjectURL(new Blob([module], { type: "text/javascript" }));
+  const worker = new Worker(url, { type: "module" });
+  URL.revokeObjectURL(url);
+  const ready = new Promise((resolve) => worker.onmessage = resolve);
+  worker.postMessage(slots.buffer);
+  await ready;
+  return worker;
+}
+
+const NO_KICK = { kick() {} } as unknown as NativeRegion;
+
+Deno.test("EngineClient.block gives up at its limit: the cancel is sent, and the answer taken", async () => {
+  const slots = new CallSlots();
+  const client = new EngineClient(slots, NO_KICK);
+  const worker = await startEngine(
+    slots,
+    `const waiting = new Map();
+     const server = new CallServer(slots, () => null, {
+       sync: (call) => void waiting.set(call.call, call),
+       syncCancel: (_, id) => waiting.get(id).respond(new Uint8Array([id])),
+       rpc() {},
+       rpcServed() {},
+     });`,
+  );
+  const waiting: Promise<unknown>[] = [];
+  for (const timeoutMs of [0, 1, 20]) {
+    const limit = { timeoutMs, cancel: Call.SyncCancel };
+    const { id, answer } = client.start(Call.Sync, new Uint8Array(1));
+    waiting.push(assertRejects(() => answer, TdsmError, "planted"));
+    // The call that is given up is this one's, not the one before it that waits still.
+    assertEquals([...client.block(Call.Sync, new Uint8Array(1), limit)], [id + 1]);
+  }
+  worker.terminate();
+  client.fail(new TdsmError("NodeClosed", "planted"));
+  await Promise.all(waiting);
+});
+
+Deno.test("EngineClient.block lets what waits for room go first", async () => {
+  const slots = new CallSlots();
+  const client = new EngineClient(slots, NO_KICK);
+  const worker = await startEngine(
+    slots,
+    `let sum = 0;
+     const server = new CallServer(slots, (_, argument) => sum += argument.length, {});`,
+  );
+  // More than the ring holds; none of the promises gets a turn before this thread is blocked.
+  const text = "x".repeat(Ring.PAYLOAD_MAX_BYTES / 3);
+  const calls = Array.from({ length: 10 }, () => client.call(Call.Stats, text));
+  assertEquals(client.callSync(Call.Stats, "yz"), 10 * text.length + 2);
+  assertEquals((await Promise.all(calls)).at(-1), 10 * text.length);
+  worker.terminate();
+});
+
+Deno.test("EngineClient serves remote calls in order, none while its thread is blocked", async () => {
+  const slots = new CallSlots();
+  const client = new EngineClient(slots, NO_KICK);
+  const worker = await startEngine(
+    slots,
+    `let next = 1;
+     const server = new CallServer(slots, (_, count) => {
+       for (const end = next + count; next < end; next++) server.serve(next, new Uint8Array([next]));
+       return next;
+     }, {});`,
+  );
+  const served: number[] = [];
+  const all = Promise.withResolvers<void>();
+  client.serveCalls((id, payload) => {
+    assertEquals(payload[0], id);
+    served.push(id);
+    if (id === 1) {
+      // From within a call that is served, another blocks.
+      client.callSync(Call.Stats, 2);
+      assertEquals(served, [1]);
+    }
+    if (served.length === 5) all.resolve();
+  });
+  assertEquals(client.callSync(Call.Stats, 3), 4);
+  assertEquals(served, []);
+  await all.promise;
+  assertEquals(served, [1, 2, 3, 4, 5]);
+  client.fail(new TdsmError("NodeClosed", "planted"));
+  worker.terminate();
+});
+
+Deno.test("EngineClient.serveCalls ends when the client fails", async () => {
+  using bench = new Bench(() => null);
+  const served: number[] = [];
+  bench.client.serveCalls((id) => void served.push(id));
+  bench.server.serve(1, new Uint8Array(0));
+  await turns();
+  assertEquals(served, [1]);
+  bench.client.fail(new TdsmError("NodeClosed", "planted"));
+  bench.server.serve(2, new Uint8Array(0));
+  await turns();
+  assertEquals(served, [1]);
+});
+
+Deno.test("EngineClient.post has no answer, and says nothing once the client has failed", async () => {
+  const seen: number[] = [];
+  using bench = new Bench((call) => {
+    seen.push(call);
+    throw new TdsmError("PeerLost", "nobody is told this");
+  });
+  bench.client.post(Call.Stats, new Uint8Array([0xc0]));
+  assert(bench.server.poll());
+  await turns();
+  assertEquals(seen, [Call.Stats]);
+  bench.client.fail(new TdsmError("EngineFailed", "planted"));
+  bench.client.post(Call.Stats, new Uint8Array([0xc0]));
+  assertEquals(bench.server.poll(), false);
+});
+
+Deno.test("EngineClient.detach gives its slot to another, who does not get its answers", async () => {
+  using bench = new Bench((_, argument) => argument);
+  const closed = new TdsmError("NodeClosed", "planted");
+  const second = new EngineClient(bench.slots, NO_KICK);
+  second.detach(closed);
+  const third = new EngineClient(bench.slots, NO_KICK);
+  assertEquals(bench.slots.count, 2);
+  const call = third.call(Call.Stats, 3);
+  third.detach(closed);
+  await assertRejects(() => call, TdsmError, "planted");
+  // More threads than there are slots, one after the other, each with an answer that comes too late.
+  for (let thread = 0; thread < 2 * CALL_SLOTS_MAX; thread++) {
+    const next = new EngineClient(bench.slots, NO_KICK);
+    assertEquals(bench.slots.count, 2);
+    const own = next.call(Call.Stats, 100 + thread);
+    bench.server.poll();
+    assertEquals(await own, 100 + thread);
+    const late = next.call(Call.Stats, 7);
+    next.detach(closed);
+    await assertRejects(() => late, TdsmError, "planted");
+  }
+});
+
+/** Lets everything run that can. */
+async function turns(): Promise<void> {
+  for (let turn = 0; turn < 5; turn++) await new Promise((resolve) => setImmediate(resolve));
+}
+
+Deno.test("EngineClient: whoever waits is told when the engine ends, and so is who asks then", async () => {
+  using bench = new Bench((call) => call === Call.Peers ? "answered" : new Promise(() => {}));
+  const { client, slots, server } = bench;
+  const waiting = client.call(Call.Stats);
+  const answered = client.call(Call.Peers);
+  server.poll();
+  await answered;
+  const early = client.call(Call.Peers);
+  server.poll();
+  slots.end();
+  assertEquals(await early, "answered", "what was answered before the end counts");
+  const error = await assertRejects(() => waiting, TdsmError);
+  assertEquals(error.code, "NodeClosed");
+  await assertRejects(() => client.call(Call.Peers), TdsmError, "closed");
+  assertThrows(() => client.callSync(Call.Peers), TdsmError, "closed");
+  client.post(Call.Zeroed, new Uint8Array(1));
+  assertEquals(server.poll(), false, "nothing is asked any more");
+});
+
+Deno.test("EngineClient.block ends when the engine does, wherever this thread is just then", async () => {
+  for (let round = 0; round < 20; round++) {
+    const slots = new CallSlots();
+    const client = new EngineClient(slots, NO_KICK);
+    const other = new EngineClient(slots, NO_KICK);
+    const worker = await startEngine(
+      slots,
+      `const sync = () => setTimeout(() => slots.end(), ${round} % 4);
+       const nothing = () => {};
+       const handlers = { sync, syncCancel: nothing, rpc: nothing, rpcServed: nothing };
+       const server = new CallServer(slots, () => null, handlers);`,
+    );
+    const limit = { timeoutMs: 10_000, cancel: Call.SyncCancel };
+    const waiting = other.start(Call.Rpc, new Uint8Array(1)).answer;
+    const error = assertThrows(() => client.block(Call.Sync, new Uint8Array(1), limit), TdsmError);
+    assertEquals(error.code, "NodeClosed");
+    await assertRejects(() => waiting, TdsmError, "closed");
+    worker.terminate();
+  }
+});

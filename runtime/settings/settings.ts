@@ -1,0 +1,306 @@
+/**
+ * What a node is told: options of the program, flags, environment variables, defaults, in this order.
+ * Every setting is one row of the table in `config_table.ts`; this file finds its value.
+ */
+
+// @ts-types="../std/parse_args.d.ts"
+import { parseArgs } from "@std/cli/parse-args";
+import { type Address, parseHostname } from "../address.ts";
+import { type Setting, type SettingName, SETTINGS } from "./table.ts";
+import { TdsmError } from "../errors.ts";
+import {
+  DIRECTORY_PORT_DEFAULT,
+  PAGE_SIZE_DEFAULT_BYTES,
+  REGION_DEFAULT_BYTES,
+} from "../limits.ts";
+import { formatSize } from "../size.ts";
+
+/**
+ * What a program may ask of its node. What it leaves out comes from flags, environment or defaults.
+ *
+ * @example Begin a cluster with a region of a gibibyte
+ * ```ts
+ * import { join, type NodeOptions } from "@tdsm/runtime";
+ *
+ * const options: NodeOptions = { directory: true, port: 0, size: "1GiB" };
+ * await using node = await join(options);
+ * console.log(node.size);
+ * ```
+ */
+export interface NodeOptions {
+  /** Whether this node hosts the directory; one node does. */
+  readonly directory?: boolean | undefined;
+  /** The directory to join: `host` or `host:port`, an IPv6 address with a port as `[::1]:9634`. */
+  readonly directoryAddress?: string | undefined;
+  /** The host name or IP address on which this node listens and by which others reach it. */
+  readonly address?: string | undefined;
+  /** The TCP port on which this node listens; 0 takes any free one. */
+  readonly port?: number | undefined;
+  /** Whether this node only serves calls of others: its `main` is not executed. */
+  readonly rpcServer?: boolean | undefined;
+  /** Whether page bytes are compressed on the wire. The directory's setting holds for all nodes. */
+  readonly compression?: boolean | undefined;
+  /** Whether page bytes have a checksum on the wire. The directory's setting holds for all nodes. */
+  readonly checksums?: boolean | undefined;
+  /** The size of the region: bytes, or text such as `"64MiB"`. Set by the directory. */
+  readonly size?: number | string | undefined;
+  /** The size of a page: bytes, or text such as `"4KiB"`, a power of two. Set by the directory. */
+  readonly pageSize?: number | string | undefined;
+  /** How much is logged: 0 nothing, 1 errors, 2 warnings, 3 joins and leaves, 4 pages, 5 messages. */
+  readonly logLevel?: number | undefined;
+  /** The same for semaphores and barriers. */
+  readonly semLogLevel?: number | undefined;
+  /** How long the node retries to reach the directory, in milliseconds. */
+  readonly joinTimeoutMs?: number | undefined;
+  /** How long the engine polls after the last event before it sleeps, in microseconds; 0 is never. */
+  readonly pollTimeUs?: number | undefined;
+  /** The longest that the node keeps a new page for a thread that waited for it, in microseconds. */
+  readonly holdTimeUs?: number | undefined;
+  /** The most pages that one miss fetches. */
+  readonly runPages?: number | undefined;
+  /** Whether pages that nodes read and write in turn are handed over at the read. Set by the directory. */
+  readonly migration?: boolean | undefined;
+  /** Whether the node fetches what a walk through memory will need next, before it gets there. */
+  readonly readAhead?: boolean | undefined;
+  /** The path of `libtdsm.so`, where it is not in its usual place. */
+  readonly library?: string | undefined;
+}
+
+/** What a node goes by: every setting, resolved and checked. The units are those of {@linkcode NodeOptions}. */
+export interface Settings {
+  /** Whether this node hosts the directory. */
+  readonly directory: boolean;
+  /** The directory to join; `undefined` on the node that hosts it. */
+  readonly directoryAddress: Address | undefined;
+  /** Where this node listens. */
+  readonly address: string;
+  /** The port on which it listens; 0 takes any free one. */
+  readonly port: number;
+  /** Whether this node only serves calls. */
+  readonly rpcServer: boolean;
+  /** Whether page bytes are compressed; counts on the directory's node. */
+  readonly compression: boolean;
+  /** Whether page bytes have a checksum on the wire; counts on the directory's node. */
+  readonly checksums: boolean;
+  /** The region's size in bytes; `undefined` takes the directory's. Always there on the directory's node. */
+  readonly size: number | undefined;
+  /** The page size in bytes; `undefined` takes the directory's. Always there on the directory's node. */
+  readonly pageSize: number | undefined;
+  /** How much is logged, 0 to 5. */
+  readonly logLevel: number;
+  /** How much is logged of semaphores and barriers, 0 to 5. */
+  readonly semLogLevel: number;
+  /** How long the node retries to reach the directory, in milliseconds. */
+  readonly joinTimeoutMs: number;
+  /** How long the engine polls after the last event, in microseconds. */
+  readonly pollTimeUs: number;
+  /** The longest that the node keeps a new page for a thread that waited for it, in microseconds. */
+  readonly holdTimeUs: number;
+  /** The most pages that one miss fetches. */
+  readonly runPages: number;
+  /** Whether pages that nodes read and write in turn are handed over at the read; counts on the directory's node. */
+  readonly migration: boolean;
+  /** Whether the node fetches what a walk will need next. */
+  readonly readAhead: boolean;
+  /** The path of `libtdsm.so`; `undefined` looks in the usual places. */
+  readonly library: string | undefined;
+}
+
+/** Reads an environment variable; `undefined` where there is none, or none may be read. */
+export type Environment = (name: string) => string | undefined;
+
+/** A value, and where it came from. */
+interface Found<Value> {
+  readonly value: Value;
+  /** The source by name: `option size`, `flag --size`, `environment variable SIZE`. */
+  readonly source: string;
+  /** Which source wins: option 3, flag 2, environment 1. */
+  readonly rank: number;
+}
+
+/** The text of each flag that was given; `false` for `--no-NAME`. */
+type Flags = { readonly [flag: string]: unknown };
+
+const RANK_OPTION = 3;
+const RANK_FLAG = 2;
+const RANK_ENVIRONMENT = 1;
+
+/**
+ * Finds the value of every setting. An option beats a flag, a flag the environment, the environment the default.
+ *
+ * A node without `directory` and `directoryAddress` hosts the directory, unless it only serves calls:
+ * then it joins the one on this machine. A node with both hosts it, where `directory` comes from
+ * a source at least as strong: so all nodes can share one environment, and one of them gets `--directory`.
+ *
+ * @param options What the program asks for.
+ * @param args The program's arguments, or `undefined` where flags are not to be read.
+ * @param env Reads the environment; see {@linkcode readEnvironment}.
+ * @returns The settings, and the arguments that are none of the runtime's flags, in their order.
+ * @throws {TdsmError} `InvalidOption`, naming the source, the value and what is allowed.
+ */
+export function resolveSettings(
+  options: NodeOptions,
+  args: readonly string[] | undefined,
+  env: Environment,
+): { settings: Settings; rest: string[] } {
+  const { own, rest } = splitFlags(args ?? []);
+  const flags = readFlags(own);
+  const find = <Name extends SettingName>(name: Name) => findValue(name, options, flags, env);
+  const directoryAddress = chooseDirectory(
+    find("directory"),
+    find("directoryAddress"),
+    find("rpcServer")?.value ?? SETTINGS.rpcServer.default,
+  );
+  const directory = directoryAddress === undefined;
+  const size = find("size");
+  const pageSize = find("pageSize");
+  checkRegion(size, pageSize, directory);
+  const read = <Name extends SettingName>(name: Name): Settings[Name] =>
+    find(name)?.value ?? SETTINGS[name].default;
+  const settings: Settings = {
+    directory,
+    directoryAddress,
+    address: read("address"),
+    port: find("port")?.value ?? (directory ? DIRECTORY_PORT_DEFAULT : 0),
+    rpcServer: read("rpcServer"),
+    compression: read("compression"),
+    checksums: read("checksums"),
+    size: size?.value ?? (directory ? REGION_DEFAULT_BYTES : undefined),
+    pageSize: pageSize?.value ?? (directory ? PAGE_SIZE_DEFAULT_BYTES : undefined),
+    logLevel: read("logLevel"),
+    semLogLevel: read("semLogLevel"),
+    joinTimeoutMs: read("joinTimeoutMs"),
+    pollTimeUs: read("pollTimeUs"),
+    holdTimeUs: read("holdTimeUs"),
+    runPages: read("runPages"),
+    migration: read("migration"),
+    readAhead: read("readAhead"),
+    library: read("library"),
+  };
+  return { settings, rest };
+}
+
+/**
+ * Makes a reader of the environment that never prompts: a variable that may not be read is not there.
+ *
+ * @returns The reader.
+ */
+export function readEnvironment(): Environment {
+  return (name) => {
+    const { state } = Deno.permissions.querySync({ name: "env", variable: name });
+    return state === "granted" ? Deno.env.get(name) : undefined;
+  };
+}
+
+/** Parts the runtime's flags, each with its value in one text, from what is the program's own. */
+function splitFlags(args: readonly string[]): { own: string[]; rest: string[] } {
+  const takesValue = new Map<string, boolean>();
+  for (const { flag, kind } of Object.values(SETTINGS)) {
+    takesValue.set(`--${flag}`, kind.placeholder !== undefined);
+    if (kind.placeholder === undefined) takesValue.set(`--no-${flag}`, false);
+  }
+  const own: string[] = [];
+  const rest: string[] = [];
+  for (let i = 0; i < args.length; i++) {
+    const arg = args[i]!;
+    if (arg === "--") {
+      rest.push(...args.slice(i));
+      break;
+    }
+    const needsNext = takesValue.get(arg.split("=", 1)[0]!);
+    if (needsNext === undefined) {
+      rest.push(arg);
+    } else if (needsNext && !arg.includes("=") && i + 1 < args.length) {
+      own.push(`${arg}=${args[++i]}`);
+    } else {
+      own.push(arg);
+    }
+  }
+  return { own, rest };
+}
+
+/** Reads the flags as text: kinds turn text from a flag and from the environment into values alike. */
+function readFlags(own: readonly string[]): Flags {
+  const rows: Setting<unknown>[] = Object.values(SETTINGS);
+  return parseArgs(own, {
+    string: rows.map(({ flag }) => flag),
+    negatable: rows.filter(({ kind }) => kind.placeholder === undefined).map(({ flag }) => flag),
+  });
+}
+
+/** The value of one setting from the strongest source that has it. */
+function findValue<Name extends SettingName>(
+  name: Name,
+  options: NodeOptions,
+  flags: Flags,
+  env: Environment,
+): Found<NonNullable<Settings[Name]>> | undefined {
+  const { kind, flag, environment }: Setting<Settings[Name]> = SETTINGS[name];
+  const option = options[name];
+  if (option !== undefined) {
+    return found(`option ${name}`, RANK_OPTION, option, () => kind.fromOption(option));
+  }
+  const given = flags[flag];
+  if (given !== undefined) {
+    // `--directory` alone is on and `--no-directory` is off; any other flag alone lacks its value.
+    const alone = kind.placeholder === undefined ? "1" : "";
+    const text = given === false ? "0" : String(given) || alone;
+    return found(`flag --${flag}`, RANK_FLAG, text, () => kind.fromText(text));
+  }
+  for (const variable of environment) {
+    const text = env(variable);
+    // An empty variable is the shell's way to say that there is none.
+    if (text === undefined || text === "") continue;
+    const source = `environment variable ${variable}`;
+    return found(source, RANK_ENVIRONMENT, text, () => kind.fromText(text));
+  }
+  return undefined;
+}
+
+/** Reads one value; a kind throws a RangeError that says what is allowed. */
+function found<Value>(source: string, rank: number, raw: unknown, read: () => Value): Found<Value> {
+  try {
+    return { value: read(), source, rank };
+  } catch (error) {
+    if (error instanceof RangeError) throw invalid(source, raw, error.message, error);
+    throw error;
+  }
+}
+
+/** The error that a value of `source` cannot be used. */
+function invalid(source: string, raw: unknown, reason: string, cause?: unknown): TdsmError {
+  const shown = typeof raw === "string" ? JSON.stringify(raw) : String(raw);
+  const message = `Cannot use ${shown} of ${source}: it ${reason}`;
+  return new TdsmError("InvalidOption", message, { operation: "configure", cause });
+}
+
+/** The directory to join, or `undefined` where this node is to host it. */
+function chooseDirectory(
+  directory: Found<boolean> | undefined,
+  address: Found<Address> | undefined,
+  rpcServer: boolean,
+): Address | undefined {
+  if (directory?.value === true) {
+    return address !== undefined && address.rank > directory.rank ? address.value : undefined;
+  }
+  if (address !== undefined) return address.value;
+  if (directory !== undefined) {
+    const reason = "leaves the node without a directory; name the one to join by directoryAddress";
+    throw invalid(directory.source, false, reason);
+  }
+  // A node that only serves others would wait for ever at a directory that nobody else knows of.
+  if (!rpcServer) return undefined;
+  return { hostname: parseHostname(SETTINGS.address.default), port: DIRECTORY_PORT_DEFAULT };
+}
+
+/** A region is whole pages; a node that joins may leave one of the two to the directory. */
+function checkRegion(
+  size: Found<number> | undefined,
+  pageSize: Found<number> | undefined,
+  directory: boolean,
+): void {
+  const page = pageSize?.value ?? (directory ? PAGE_SIZE_DEFAULT_BYTES : undefined);
+  if (size === undefined || page === undefined || size.value % page === 0) return;
+  const reason = `must be a multiple of the page size, ${formatSize(page)}`;
+  throw invalid(size.source, size.value, reason);
+}

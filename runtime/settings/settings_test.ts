@@ -1,0 +1,295 @@
+import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
+import { type NodeOptions, readEnvironment, resolveSettings, type Settings } from "./settings.ts";
+import { settingsHelp, settingsTable } from "./help.ts";
+import { SETTINGS } from "./table.ts";
+import { TdsmError } from "../errors.ts";
+import { HOLD_TIME_DEFAULT_US, POLL_TIME_DEFAULT_US } from "../limits.ts";
+
+/** Resolves with an environment that has just `variables`. */
+function resolve(
+  options: NodeOptions,
+  args?: readonly string[],
+  variables: Record<string, string> = {},
+): { settings: Settings; rest: string[] } {
+  return resolveSettings(options, args, (name) => variables[name]);
+}
+
+function assertInvalid(fn: () => unknown, message: string): void {
+  const error: TdsmError = assertThrows(fn, TdsmError);
+  assertEquals(error.message, message);
+  assertEquals(error.code, "InvalidOption");
+}
+
+Deno.test("a node that is told nothing hosts the directory", () => {
+  assertEquals(resolve({}).settings, {
+    directory: true,
+    directoryAddress: undefined,
+    address: "127.0.0.1",
+    port: 9634,
+    rpcServer: false,
+    compression: false,
+    checksums: true,
+    size: 64 * 1024 ** 2,
+    pageSize: 4096,
+    logLevel: 2,
+    semLogLevel: 2,
+    joinTimeoutMs: 10_000,
+    pollTimeUs: POLL_TIME_DEFAULT_US,
+    holdTimeUs: HOLD_TIME_DEFAULT_US,
+    runPages: 128,
+    migration: true,
+    readAhead: true,
+    library: undefined,
+  });
+});
+
+Deno.test("a node with a directory's address joins it and leaves sizes to it", () => {
+  const { settings } = resolve({ directoryAddress: "10.0.0.1" });
+  assertEquals(settings.directory, false);
+  assertEquals(settings.directoryAddress, { hostname: "10.0.0.1", port: 9634 });
+  assertEquals(settings.port, 0);
+  assertEquals(settings.size, undefined);
+  assertEquals(settings.pageSize, undefined);
+});
+
+// For each setting: the texts of flag and environment, the option, and what each becomes.
+const SAMPLES: { [Name in keyof Settings]: [string, string, NodeOptions[Name], unknown[]] } = {
+  directory: ["1", "1", true, [true, true, true]],
+  directoryAddress: ["b:2", "[::1]", "a:1", [
+    { hostname: "::1", port: 9634 },
+    { hostname: "b", port: 2 },
+    { hostname: "a", port: 1 },
+  ]],
+  address: ["10.0.0.2", "10.0.0.1", "[::1]", ["10.0.0.1", "10.0.0.2", "::1"]],
+  port: ["2", "1", 3, [1, 2, 3]],
+  rpcServer: ["0", "1", true, [true, false, true]],
+  compression: ["false", "true", true, [true, false, true]],
+  checksums: ["false", "true", true, [true, false, true]],
+  size: ["8KiB", "4096", "1TiB", [4096, 8192, 2 ** 40]],
+  pageSize: ["8KiB", "4096", 2 ** 21, [4096, 8192, 2 ** 21]],
+  logLevel: ["0", "5", 1, [5, 0, 1]],
+  semLogLevel: ["0", "5", 1, [5, 0, 1]],
+  joinTimeoutMs: ["2", "1", 0, [1, 2, 0]],
+  pollTimeUs: ["2", "1", 0, [1, 2, 0]],
+  holdTimeUs: ["2", "1", 0, [1, 2, 0]],
+  runPages: ["2", "1", 3, [1, 2, 3]],
+  migration: ["0", "1", true, [true, false, true]],
+  readAhead: ["0", "1", true, [true, false, true]],
+  library: ["/b.so", "/a.so", "/c.so", ["/a.so", "/b.so", "/c.so"]],
+};
+
+for (const name of Object.keys(SETTINGS) as (keyof Settings)[]) {
+  Deno.test(`${name}: an option beats a flag, a flag the environment`, () => {
+    const [flagText, environmentText, option, [fromEnvironment, fromFlag, fromOption]] =
+      SAMPLES[name];
+    const { flag, environment } = SETTINGS[name];
+    for (const variable of environment) {
+      const variables = { [variable]: environmentText };
+      const joined = [`--${flag}=${flagText}`];
+      assertEquals(resolve({}, [], variables).settings[name], fromEnvironment);
+      assertEquals(resolve({}, joined, variables).settings[name], fromFlag);
+      assertEquals(resolve({ [name]: option }, joined, variables).settings[name], fromOption);
+      assertEquals(resolve({ [name]: undefined }, joined, variables).settings[name], fromFlag);
+      assertEquals(resolve({}, undefined, variables).settings[name], fromEnvironment);
+    }
+  });
+}
+
+Deno.test("an empty variable is none, and the right spelling beats the old one", () => {
+  assertEquals(resolve({}, [], { PORT: "", DIRECTORY_ADDRESS: "" }).settings.port, 9634);
+  const both = { DIRECTORY_ADDRESS: "new", DIRECOTRY_ADDRESS: "old" };
+  assertEquals(resolve({}, [], both).settings.directoryAddress?.hostname, "new");
+  const old = { DIRECTORY_ADDRESS: "", DIRECOTRY_ADDRESS: "old" };
+  assertEquals(resolve({}, [], old).settings.directoryAddress?.hostname, "old");
+});
+
+Deno.test("flags take their value joined or apart, switches stand alone or negated", () => {
+  const { settings, rest } = resolve({}, [
+    "--port",
+    "7000",
+    "--size=1GiB",
+    "--rpc-server",
+    "--directory",
+  ]);
+  assertEquals([settings.port, settings.size, settings.rpcServer], [7000, 2 ** 30, true]);
+  assertEquals(rest, []);
+  const off = resolve({}, ["--no-compression"], { COMPRESSION: "1" });
+  assertEquals(off.settings.compression, false);
+  assertEquals(resolve({}, ["--port=1", "--port=2"]).settings.port, 2);
+});
+
+Deno.test("what is no flag of the runtime is left for the program, in order", () => {
+  const own = ["input.txt", "--rounds", "3", "-v", "--portable=1", "--no-size"];
+  const mixed = [own[0]!, "--port", "1", ...own.slice(1), "--directory", "--", "--size", "x"];
+  assertEquals(resolve({}, mixed).rest, [...own, "--", "--size", "x"]);
+  // A switch does not swallow what follows it.
+  assertEquals(resolve({}, ["--directory", "true.txt"]).rest, ["true.txt"]);
+  assertEquals(resolve({}, ["--directory", "true"]).rest, ["true"]);
+});
+
+Deno.test("directory and address together: the stronger source decides, directory if they are equal", () => {
+  const both = resolve({}, [], { DIRECTORY: "1", DIRECTORY_ADDRESS: "10.0.0.1" }).settings;
+  assertEquals([both.directory, both.directoryAddress], [true, undefined]);
+  const flag = resolve({}, ["--directory"], { DIRECTORY_ADDRESS: "10.0.0.1" }).settings;
+  assertEquals([flag.directory, flag.directoryAddress], [true, undefined]);
+  const option = resolve({ directoryAddress: "a:1" }, ["--directory"]).settings;
+  assertEquals([option.directory, option.directoryAddress], [false, { hostname: "a", port: 1 }]);
+  const off = resolve({}, ["--no-directory"], { DIRECTORY: "1", DIRECTORY_ADDRESS: "a" }).settings;
+  assertEquals(off.directory, false);
+});
+
+Deno.test("a node that only serves joins the directory of this machine, unless it hosts it", () => {
+  const server = resolve({ rpcServer: true }).settings;
+  assertEquals(server.directoryAddress, { hostname: "127.0.0.1", port: 9634 });
+  assertEquals(resolve({ rpcServer: true, directory: true }).settings.directory, true);
+});
+
+Deno.test("a wrong value is refused, naming its source, itself and what is allowed", () => {
+  assertInvalid(
+    () => resolve({ size: 5000 }),
+    "Cannot use 5000 of option size: it must be a multiple of 4KiB from 4KiB to 1TiB",
+  );
+  assertInvalid(
+    () => resolve({}, ["--size", "64MB"]),
+    'Cannot use "64MB" of flag --size: it must be in B, KiB, MiB, GiB or TiB, not in MB; write 64MiB',
+  );
+  assertInvalid(
+    () => resolve({}, [], { SIZE: "2TiB" }),
+    'Cannot use "2TiB" of environment variable SIZE: it must be a multiple of 4KiB from 4KiB to 1TiB',
+  );
+  assertInvalid(
+    () => resolve({}, [], { DIRECOTRY_ADDRESS: "host:0" }),
+    'Cannot use "host:0" of environment variable DIRECOTRY_ADDRESS: ' +
+      "it must be HOST or HOST:PORT with a port from 1 to 65535",
+  );
+  assertInvalid(
+    () => resolve({}, ["--port"]),
+    'Cannot use "" of flag --port: it must be a whole number from 0 to 65535',
+  );
+  assertInvalid(
+    () => resolve({}, ["--directory=yes"]),
+    'Cannot use "yes" of flag --directory: it must be 1 or 0',
+  );
+  assertInvalid(
+    () => resolve({ address: "a:1" }),
+    'Cannot use "a:1" of option address: it must be a host name or an IP address',
+  );
+  const long = "n".repeat(49);
+  assertInvalid(
+    () => resolve({ address: long }),
+    `Cannot use "${long}" of option address: it must have at most 48 characters; an IP address has`,
+  );
+  // This one is told to nobody.
+  assertEquals(resolve({ directoryAddress: long }).settings.directoryAddress?.hostname, long);
+});
+
+Deno.test("every setting refuses an option of a wrong type", () => {
+  for (const name of Object.keys(SETTINGS)) {
+    for (const value of [null, {}, NaN, 1n]) {
+      // A program in JavaScript can give what the types forbid.
+      const options = { [name]: value } as unknown as NodeOptions;
+      const error: TdsmError = assertThrows(() => resolve(options), TdsmError);
+      assertStringIncludes(error.message, `option ${name}: it must be`);
+    }
+  }
+});
+
+Deno.test("every number is refused just outside its bounds", () => {
+  const bounds: [string, number, number][] = [
+    ["port", 0, 65_535],
+    ["logLevel", 0, 5],
+    ["semLogLevel", 0, 5],
+    ["joinTimeoutMs", 0, 3_600_000],
+    ["pollTimeUs", 0, 1_000_000],
+    ["holdTimeUs", 0, 100_000],
+    ["runPages", 1, 128],
+  ];
+  for (const [name, min, max] of bounds) {
+    for (const value of [min, max]) {
+      assertEquals(resolve({ [name]: value }).settings[name as "port"], value);
+    }
+    for (const value of [min - 1, max + 1, min + 0.5]) {
+      assertInvalid(
+        () => resolve({ [name]: value }),
+        `Cannot use ${value} of option ${name}: it must be a whole number from ${min} to ${max}`,
+      );
+    }
+  }
+});
+
+Deno.test("pages are powers of two, and a region is whole pages", () => {
+  for (const pageSize of [2048, 12_288, 2 ** 22, "3KiB"]) {
+    assertThrows(
+      () => resolve({ pageSize }),
+      TdsmError,
+      "must be a power of two from 4KiB to 2MiB",
+    );
+  }
+  assertEquals(resolve({ size: "2MiB", pageSize: "2MiB" }).settings.size, 2 ** 21);
+  assertInvalid(
+    () => resolve({ pageSize: "2MiB" }, ["--size", "3MiB"]),
+    "Cannot use 3145728 of flag --size: it must be a multiple of the page size, 2MiB",
+  );
+});
+
+Deno.test("directory: false needs an address", () => {
+  assertInvalid(
+    () => resolve({ directory: false }),
+    "Cannot use false of option directory: " +
+      "it leaves the node without a directory; name the one to join by directoryAddress",
+  );
+});
+
+Deno.test("readEnvironment reads what may be read", () => {
+  const name = "TDSM_CONFIG_TEST";
+  const read = readEnvironment();
+  assertEquals(read(name), undefined);
+  Deno.env.set(name, "there");
+  try {
+    assertEquals(read(name), "there");
+  } finally {
+    Deno.env.delete(name);
+  }
+});
+
+Deno.test("without --allow-env nothing is read and nothing prompts", async () => {
+  const module = new URL("./settings.ts", import.meta.url).href;
+  const code = `
+    import { readEnvironment, resolveSettings } from ${JSON.stringify(module)};
+    const { settings } = resolveSettings({}, Deno.args, readEnvironment());
+    console.log(settings.port, settings.logLevel);
+  `;
+  const run = async (permission: string[]): Promise<string> => {
+    const child = new Deno.Command(Deno.execPath(), {
+      args: ["run", "--quiet", ...permission, "--ext=ts", "-", "--log-level", "4"],
+      env: { PORT: "7000", LOGLEVEL: "1", NO_COLOR: "1" },
+      stdin: "piped",
+      stdout: "piped",
+      stderr: "piped",
+    }).spawn();
+    const writer = child.stdin.getWriter();
+    await writer.write(new TextEncoder().encode(code));
+    await writer.close();
+    const { stdout, stderr } = await child.output();
+    assertEquals(new TextDecoder().decode(stderr), "");
+    return new TextDecoder().decode(stdout);
+  };
+  assertEquals(await run([]), "9634 4\n");
+  assertEquals(await run(["--allow-env=PORT"]), "7000 4\n");
+});
+
+Deno.test("docs/settings.md has the table as it is", async () => {
+  const page = await Deno.readTextFile(new URL("../../docs/settings.md", import.meta.url));
+  assertStringIncludes(page, `\n${settingsTable()}`);
+});
+
+Deno.test("help and the table show every setting", () => {
+  for (const [name, { flag, environment, help }] of Object.entries(SETTINGS)) {
+    for (const text of [`--${flag}`, environment[0]!, help]) {
+      assertStringIncludes(settingsHelp(), text);
+      assertStringIncludes(settingsTable(), text);
+    }
+    assertStringIncludes(settingsTable(), `\`${name}\``);
+  }
+  assert(settingsHelp().split("\n").every((line) => line.length <= 120));
+});

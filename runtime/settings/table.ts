@@ -1,0 +1,261 @@
+/**
+ * The table of all settings: from it come the flags, the environment variables, the checks of values,
+ * the text of `--help` and the page of the documentation.
+ */
+
+import { parseAddress, parseHostname, PORT_MAX } from "../address.ts";
+import type { Settings } from "./settings.ts";
+import {
+  ADDRESS_MAX_BYTES,
+  DIRECTORY_PORT_DEFAULT,
+  HOLD_TIME_DEFAULT_US,
+  HOLD_TIME_MAX_US,
+  JOIN_TIMEOUT_DEFAULT_MS,
+  JOIN_TIMEOUT_MAX_MS,
+  PAGE_SIZE_DEFAULT_BYTES,
+  PAGE_SIZE_MAX_BYTES,
+  PAGE_SIZE_MIN_BYTES,
+  POLL_TIME_DEFAULT_US,
+  POLL_TIME_MAX_US,
+  REGION_DEFAULT_BYTES,
+  REGION_MAX_BYTES,
+  RUN_MAX_PAGES,
+} from "../limits.ts";
+import { formatSize, parseSize } from "../size.ts";
+
+/** The name of a setting, as an option. */
+export type SettingName = keyof Settings;
+
+/** How values of one kind are read. Both readers throw a RangeError that says what is allowed. */
+export interface Kind<Value> {
+  /** What stands for the value in `--help`; none where the flag alone says it all. */
+  readonly placeholder: string | undefined;
+  /** Reads what a flag or an environment variable has. */
+  fromText(text: string): Value;
+  /** Reads what the program gave as an option. */
+  fromOption(value: unknown): Value;
+}
+
+/** One row of the table. */
+export interface Setting<Value> {
+  /** Environment variables; the first is the one to use, the others are read too. */
+  readonly environment: readonly string[];
+  /** The flag, without its dashes. */
+  readonly flag: string;
+  /** How values are read. */
+  readonly kind: Kind<NonNullable<Value>>;
+  /** The value where no source has one. */
+  readonly default: Value;
+  /** The default in words, where it is not a plain value. */
+  readonly defaultText?: string;
+  /** What the setting does, in one line. */
+  readonly help: string;
+}
+
+const SWITCH: Kind<boolean> = {
+  placeholder: undefined,
+  fromText(text) {
+    if (text === "1" || text === "true") return true;
+    if (text === "0" || text === "false") return false;
+    throw new RangeError("must be 1 or 0");
+  },
+  fromOption(value) {
+    if (typeof value === "boolean") return value;
+    throw new RangeError("must be true or false");
+  },
+};
+
+/** A whole number from `min` to `max`. */
+function integer(placeholder: string, min: number, max: number): Kind<number> {
+  const fromOption = (value: unknown): number => {
+    if (Number.isInteger(value) && Number(value) >= min && Number(value) <= max) {
+      return Number(value);
+    }
+    throw new RangeError(`must be a whole number from ${min} to ${max}`);
+  };
+  const fromText = (text: string): number => fromOption(/^\d+$/.test(text) ? Number(text) : NaN);
+  return { placeholder, fromText, fromOption };
+}
+
+/** A size in bytes from `min` to `max` that is a multiple of `min`, or a power of two. */
+function size(min: number, max: number, powerOfTwo: boolean): Kind<number> {
+  const rule = powerOfTwo ? "a power of two" : `a multiple of ${formatSize(min)}`;
+  const check = (bytes: number): number => {
+    const fits = powerOfTwo ? Number.isInteger(Math.log2(bytes)) : bytes % min === 0;
+    if (fits && bytes >= min && bytes <= max) return bytes;
+    throw new RangeError(`must be ${rule} from ${formatSize(min)} to ${formatSize(max)}`);
+  };
+  return {
+    placeholder: "SIZE",
+    fromText: (text) => check(parseSize(text)),
+    fromOption(value) {
+      if (typeof value === "string") return check(parseSize(value));
+      return check(typeof value === "number" ? value : NaN);
+    },
+  };
+}
+
+/** Text that `parse` reads. */
+function text<Value>(placeholder: string, parse: (text: string) => Value): Kind<Value> {
+  return {
+    placeholder,
+    fromText: parse,
+    fromOption(value) {
+      if (typeof value === "string") return parse(value);
+      throw new RangeError("must be a string");
+    },
+  };
+}
+
+/** A path; whether there is anything is found when it is opened. */
+function parsePath(path: string): string {
+  if (path === "") throw new RangeError("must be a path");
+  return path;
+}
+
+/** The address by which other nodes reach this one: each of them is told, so its length has a bound. */
+function parseOwnAddress(text: string): string {
+  const hostname = parseHostname(text);
+  if (hostname.length <= ADDRESS_MAX_BYTES) return hostname;
+  throw new RangeError(`must have at most ${ADDRESS_MAX_BYTES} characters; an IP address has`);
+}
+
+const LOG_LEVEL = integer("LEVEL", 0, 5);
+const LOG_LEVEL_DEFAULT = 2;
+
+/** Every setting of a node, in the order in which `--help` shows them. */
+export const SETTINGS: { readonly [Name in SettingName]: Setting<Settings[Name]> } = {
+  directory: {
+    environment: ["DIRECTORY"],
+    flag: "directory",
+    kind: SWITCH,
+    default: false,
+    defaultText: "on without a directory's address",
+    help: "Host the directory",
+  },
+  directoryAddress: {
+    // The second is how the first tDSM spelt it.
+    environment: ["DIRECTORY_ADDRESS", "DIRECOTRY_ADDRESS"],
+    flag: "directory-address",
+    kind: text("HOST[:PORT]", (address) => parseAddress(address, DIRECTORY_PORT_DEFAULT)),
+    default: undefined,
+    defaultText: `none; the port is ${DIRECTORY_PORT_DEFAULT}`,
+    help: "Join the directory at this address",
+  },
+  address: {
+    environment: ["ADDRESS"],
+    flag: "address",
+    kind: text("HOST", parseOwnAddress),
+    default: "127.0.0.1",
+    help: "Listen here; other nodes reach this one by it",
+  },
+  port: {
+    environment: ["PORT"],
+    flag: "port",
+    kind: integer("PORT", 0, PORT_MAX),
+    default: 0,
+    defaultText: `any free one; ${DIRECTORY_PORT_DEFAULT} with the directory`,
+    help: "Listen on this TCP port; 0 is any free one",
+  },
+  rpcServer: {
+    environment: ["RPC_SERVER"],
+    flag: "rpc-server",
+    kind: SWITCH,
+    default: false,
+    help: "Only serve calls of other nodes, without a main of its own",
+  },
+  compression: {
+    environment: ["COMPRESSION"],
+    flag: "compression",
+    kind: SWITCH,
+    default: false,
+    help: "Compress pages on the wire (set by the directory for all nodes)",
+  },
+  checksums: {
+    environment: ["CHECKSUMS"],
+    flag: "checksums",
+    kind: SWITCH,
+    default: true,
+    help: "Check that pages arrive as they were sent (set by the directory for all nodes)",
+  },
+  size: {
+    environment: ["SIZE"],
+    flag: "size",
+    kind: size(PAGE_SIZE_MIN_BYTES, REGION_MAX_BYTES, false),
+    default: undefined,
+    defaultText: formatSize(REGION_DEFAULT_BYTES),
+    help: "Size of the region (set by the directory for all nodes)",
+  },
+  pageSize: {
+    environment: ["PAGE_SIZE"],
+    flag: "page-size",
+    kind: size(PAGE_SIZE_MIN_BYTES, PAGE_SIZE_MAX_BYTES, true),
+    default: undefined,
+    defaultText: formatSize(PAGE_SIZE_DEFAULT_BYTES),
+    help: "Size of a page (set by the directory for all nodes)",
+  },
+  logLevel: {
+    environment: ["LOGLEVEL"],
+    flag: "log-level",
+    kind: LOG_LEVEL,
+    default: LOG_LEVEL_DEFAULT,
+    help: "How much to log: 0 nothing, 1 errors, 2 warnings, 3 nodes, 4 pages, 5 messages",
+  },
+  semLogLevel: {
+    environment: ["SEMLOGLEVEL"],
+    flag: "sem-log-level",
+    kind: LOG_LEVEL,
+    default: LOG_LEVEL_DEFAULT,
+    help: "The same for semaphores and barriers",
+  },
+  joinTimeoutMs: {
+    environment: ["JOIN_TIMEOUT_MS"],
+    flag: "join-timeout",
+    kind: integer("MS", 0, JOIN_TIMEOUT_MAX_MS),
+    default: JOIN_TIMEOUT_DEFAULT_MS,
+    help: "How long to retry to reach the directory, in milliseconds",
+  },
+  pollTimeUs: {
+    environment: ["POLL_TIME_US"],
+    flag: "poll-time",
+    kind: integer("US", 0, POLL_TIME_MAX_US),
+    default: POLL_TIME_DEFAULT_US,
+    help: "How long the engine polls after the last event, in microseconds; 0 is never",
+  },
+  holdTimeUs: {
+    environment: ["HOLD_TIME_US"],
+    flag: "hold-time",
+    kind: integer("US", 0, HOLD_TIME_MAX_US),
+    default: HOLD_TIME_DEFAULT_US,
+    help: "The longest that a new page is kept for a thread that waited for it, in microseconds",
+  },
+  runPages: {
+    environment: ["RUN_PAGES"],
+    flag: "run-pages",
+    kind: integer("PAGES", 1, RUN_MAX_PAGES),
+    default: RUN_MAX_PAGES,
+    help: "The most pages that one miss fetches",
+  },
+  migration: {
+    environment: ["MIGRATION"],
+    flag: "migration",
+    kind: SWITCH,
+    default: true,
+    help: "Hand over at the read what nodes read and write in turn (set by the directory)",
+  },
+  readAhead: {
+    environment: ["READ_AHEAD"],
+    flag: "read-ahead",
+    kind: SWITCH,
+    default: true,
+    help: "Fetch what a walk through memory will need next, before it gets there",
+  },
+  library: {
+    environment: ["TDSM_LIBRARY"],
+    flag: "library",
+    kind: text("PATH", parsePath),
+    default: undefined,
+    defaultText: "the one of the package",
+    help: "Path of libtdsm.so",
+  },
+};

@@ -1,0 +1,241 @@
+/**
+ * Checks of a frame's fields before anything is made of them. Each field of each type of message is
+ * either used, and within its bounds, or zero: so there is one way to write a message, and room to
+ * give the unused fields a meaning in a later version.
+ */
+
+import { NODE_ID_MAX, NODES_MAX } from "../limits.ts";
+import { crc32c } from "./crc32c.ts";
+import {
+  Encoding,
+  Field,
+  FLAG_PAYLOAD_CHECKSUM,
+  FRAME_HEADER_BYTES,
+  FRAME_PREFIX_BYTES,
+  Offset,
+  PACKED_ENTRY_BYTES,
+} from "./layout.ts";
+import { type Malformed, malformed } from "./reason.ts";
+import { getU16, getU32 } from "./bytes.ts";
+import { Content } from "../protocol/coherence/messages.ts";
+import { Access } from "../protocol/coherence/page.ts";
+
+/** What a frame is checked against. */
+export interface FrameBounds {
+  /** The pages of the region. */
+  readonly pageCount: number;
+  /** The bytes of a page. */
+  readonly pageSize: number;
+  /** The most pages of a run. */
+  readonly runPages: number;
+}
+
+/**
+ * Checks the header of a frame of pages, behind its first 8 bytes.
+ *
+ * @param bytes Where the frame is; the header is there, the list may not be.
+ * @param start Where the frame begins, in bytes.
+ * @param fields What its type uses, as the sum of {@linkcode Field} bits.
+ * @param length The frame's length, in bytes.
+ * @param bounds The region's measures.
+ * @returns What is wrong, or `undefined`.
+ */
+export function checkHeader(
+  bytes: Uint8Array,
+  start: number,
+  fields: number,
+  length: number,
+  bounds: FrameBounds,
+): Malformed | undefined {
+  return checkMode(bytes, start, fields) ?? checkRun(bytes, start, fields, bounds) ??
+    checkNodes(bytes, start, fields, length) ?? checkPayload(bytes, start, fields, bounds);
+}
+
+/**
+ * Checks the list behind a header.
+ *
+ * @param bytes Where the whole frame is.
+ * @param start Where the frame begins, in bytes.
+ * @param length The frame's length, in bytes.
+ * @returns What is wrong, or `undefined`.
+ */
+export function checkList(bytes: Uint8Array, start: number, length: number): Malformed | undefined {
+  for (let at = FRAME_HEADER_BYTES; at < length; at += 2) {
+    const node = getU16(bytes, start + at);
+    if (node < 1 || node > NODE_ID_MAX) return malformed("NodeOutOfBounds", node);
+  }
+  return undefined;
+}
+
+/**
+ * Checks that a header is as it was sent. Nothing else of it is believed before.
+ *
+ * @param bytes Where the header is.
+ * @param start Where the frame begins, in bytes.
+ * @returns What is wrong, or `undefined`.
+ */
+export function checkHeaderSum(bytes: Uint8Array, start: number): Malformed | undefined {
+  const sum = getU32(bytes, start + Offset.HeaderChecksum);
+  return sum === crc32c(bytes, start, start + Offset.HeaderChecksum)
+    ? undefined
+    : malformed("HeaderChecksumMismatch", sum);
+}
+
+/**
+ * Checks that what stands behind a header is as it was sent.
+ *
+ * @param bytes Where the whole frame is.
+ * @param start Where the frame begins, in bytes.
+ * @param length The frame's length, in bytes.
+ * @returns What is wrong, or `undefined`.
+ */
+export function checkBodySum(
+  bytes: Uint8Array,
+  start: number,
+  length: number,
+): Malformed | undefined {
+  const sum = getU32(bytes, start + Offset.BodyChecksum);
+  return sum === crc32c(bytes, start + FRAME_HEADER_BYTES, start + length)
+    ? undefined
+    : malformed("BodyChecksumMismatch", sum);
+}
+
+/**
+ * Checks the flags of a frame.
+ *
+ * @param bytes Where the header is.
+ * @param start Where the frame begins, in bytes.
+ * @param hasPayload Whether something may follow the frame.
+ * @returns What is wrong, or `undefined`.
+ */
+export function checkFlags(
+  bytes: Uint8Array,
+  start: number,
+  hasPayload: boolean,
+): Malformed | undefined {
+  const flags = bytes[start + Offset.Flags]!;
+  if ((flags & ~FLAG_PAYLOAD_CHECKSUM) !== 0) return malformed("ReservedNotZero", flags);
+  if (flags !== 0) return hasPayload ? undefined : malformed("UnusedFieldNotZero", flags);
+  const sum = getU32(bytes, start + Offset.PayloadChecksum);
+  return sum === 0 ? undefined : malformed("UnusedFieldNotZero", sum);
+}
+
+/**
+ * Reads the checksum of what follows a frame.
+ *
+ * @param bytes Where the header is, checked.
+ * @param start Where the frame begins, in bytes.
+ * @returns The checksum; `undefined` where the frame has none.
+ */
+export function getPayloadSum(bytes: Uint8Array, start: number): number | undefined {
+  return bytes[start + Offset.Flags] === 0
+    ? undefined
+    : getU32(bytes, start + Offset.PayloadChecksum);
+}
+
+/**
+ * Checks that a control frame's header has nothing but its first 8 bytes, and checksums.
+ *
+ * @param bytes Where the header is.
+ * @param start Where the frame begins, in bytes.
+ * @returns What is wrong, or `undefined`.
+ */
+export function checkControlHeader(bytes: Uint8Array, start: number): Malformed | undefined {
+  for (let at = FRAME_PREFIX_BYTES; at < Offset.BodyChecksum; at++) {
+    const value = bytes[start + at]!;
+    if (value !== 0) return malformed("UnusedFieldNotZero", value);
+  }
+  return undefined;
+}
+
+/** Checks the bytes that say how: access, content, encoding, flags. */
+function checkMode(bytes: Uint8Array, start: number, fields: number): Malformed | undefined {
+  const access = bytes[start + Offset.Access]!;
+  if ((fields & Field.Access) === 0) {
+    if (access !== 0) return malformed("UnusedFieldNotZero", access);
+  } else if (access !== Access.Read && access !== Access.Write) {
+    return malformed("UnknownAccess", access);
+  }
+  const content = bytes[start + Offset.Content]!;
+  if ((fields & Field.Content) === 0) {
+    if (content !== 0) return malformed("UnusedFieldNotZero", content);
+  } else if ((fields & Field.Access) === 0) {
+    // Of a done, the content only tells whether the pages are lost.
+    if (content !== 0 && content !== Content.Lost) return malformed("UnknownContent", content);
+  } else if (content < Content.Data || content > Content.Lost) {
+    return malformed("UnknownContent", content);
+  }
+  const encoding = bytes[start + Offset.Encoding]!;
+  const packs = encoding === Encoding.Lz4 && hasData(bytes, start, fields);
+  if (encoding !== Encoding.Raw && !packs) return malformed("UnknownEncoding", encoding);
+  return checkFlags(bytes, start, hasData(bytes, start, fields));
+}
+
+/** Checks which pages, and for which request. */
+function checkRun(
+  bytes: Uint8Array,
+  start: number,
+  fields: number,
+  bounds: FrameBounds,
+): Malformed | undefined {
+  const first = getU32(bytes, start + Offset.First);
+  const count = getU32(bytes, start + Offset.Count);
+  if ((fields & Field.Run) === 0) {
+    const request = getU32(bytes, start + Offset.Request);
+    const value = first || count || request;
+    return value === 0 ? undefined : malformed("UnusedFieldNotZero", value);
+  }
+  if (count === 0) return malformed("RunEmpty", count);
+  if (count > bounds.runPages) return malformed("RunTooLong", count);
+  if (first + count > bounds.pageCount) return malformed("RunOutOfRegion", first + count);
+  return undefined;
+}
+
+/** Checks the node and the list's length. */
+function checkNodes(
+  bytes: Uint8Array,
+  start: number,
+  fields: number,
+  length: number,
+): Malformed | undefined {
+  const node = getU16(bytes, start + Offset.Node);
+  const content = bytes[start + Offset.Content]!;
+  const isGrant = (fields & Field.Content) !== 0;
+  if ((fields & Field.Node) === 0 || (isGrant && content !== Content.Lost)) {
+    if (node !== 0) return malformed("UnusedFieldNotZero", node);
+  } else if (node < 1 || node > NODE_ID_MAX) {
+    return malformed("NodeOutOfBounds", node);
+  }
+  const listCount = getU16(bytes, start + Offset.ListCount);
+  if ((fields & Field.List) === 0 && listCount !== 0) {
+    return malformed("UnusedFieldNotZero", listCount);
+  }
+  if (listCount > NODES_MAX) return malformed("ListTooLong", listCount);
+  return length === FRAME_HEADER_BYTES + 2 * listCount
+    ? undefined
+    : malformed("LengthMismatch", length);
+}
+
+/** Whether page bytes follow. */
+function hasData(bytes: Uint8Array, start: number, fields: number): boolean {
+  return (fields & Field.Content) !== 0 && bytes[start + Offset.Content] === Content.Data;
+}
+
+/**
+ * Checks that exactly the run's bytes follow a grant of data, or fewer where they are packed, and
+ * none anything else.
+ */
+function checkPayload(
+  bytes: Uint8Array,
+  start: number,
+  fields: number,
+  bounds: FrameBounds,
+): Malformed | undefined {
+  const payloadBytes = getU32(bytes, start + Offset.PayloadBytes);
+  const count = hasData(bytes, start, fields) ? getU32(bytes, start + Offset.Count) : 0;
+  const runBytes = count * bounds.pageSize;
+  const fits = bytes[start + Offset.Encoding] === Encoding.Raw
+    ? payloadBytes === runBytes
+    : payloadBytes >= PACKED_ENTRY_BYTES * count && payloadBytes < runBytes;
+  return fits ? undefined : malformed("PayloadMismatch", payloadBytes);
+}

@@ -1,0 +1,262 @@
+/**
+ * Control messages: all that nodes say to each other that is not about pages. They are rare, so
+ * they travel as maps of MessagePack, which can grow; but what arrives is checked as strictly as a
+ * frame of pages. A new kind is an interface, its place in {@linkcode Control}, and a line in `SHAPES`.
+ */
+
+// @ts-types="../std/msgpack_decode.d.ts"
+import { decode } from "@std/msgpack/decode";
+// @ts-types="../std/msgpack_encode.d.ts"
+import { encode } from "@std/msgpack/encode";
+import type { ValueMap, ValueType } from "../std/msgpack_encode.d.ts";
+import { TdsmError } from "../errors.ts";
+import {
+  CONTROL_MAX_BYTES,
+  HOLD_TIME_MAX_US,
+  NODE_ID_MAX,
+  PAGE_SIZE_MAX_BYTES,
+  PAGE_SIZE_MIN_BYTES,
+  REGION_MAX_BYTES,
+  RUN_MAX_PAGES,
+} from "../limits.ts";
+import { ALLOCATOR_SHAPES, type AllocatorControl } from "./allocation_control.ts";
+import { encodeControlHeader, FRAME_HEADER_BYTES, type Malformed } from "./page_frames.ts";
+import {
+  address,
+  type FieldCodec,
+  flag,
+  integer,
+  node,
+  optional,
+  type PeerAddress,
+  peers,
+  port,
+  type Shapes,
+  text,
+  u64,
+  word,
+} from "./control_fields.ts";
+import { malformed } from "./reason.ts";
+import type { NodeId } from "../protocol/coherence/messages.ts";
+import { STATUS_SHAPES, type StatusControl } from "./status_control.ts";
+
+export type { PeerAddress } from "./control_fields.ts";
+
+/** First message of whoever connects: who I am, and which cluster I am of or want to join. */
+export interface HelloControl {
+  readonly kind: "hello";
+  /** The protocol that the node speaks. */
+  readonly protocolVersion: number;
+  /** The cluster, as its directory numbered it; 0 for a node that wants to join. */
+  readonly session: bigint;
+  /** The node; 0 for one that wants to join. */
+  readonly node: NodeId;
+  /** Where it listens; the address of all interfaces stands for the one that its connection comes from. */
+  readonly address: string;
+  /** The TCP port on which it listens. */
+  readonly port: number;
+  /** The region's size that it insists on, in bytes. */
+  readonly size?: number;
+  /** The page size that it insists on, in bytes. */
+  readonly pageSize?: number;
+  /** Whether it only serves, so that the directory need not wait for it to finish. */
+  readonly serving: boolean;
+  /** Its release, for people. */
+  readonly release: string;
+}
+
+/** Directory → joining node: you are in, and this is the cluster. */
+export interface WelcomeControl {
+  readonly kind: "welcome";
+  /** The new node. */
+  readonly node: NodeId;
+  /** The cluster. */
+  readonly session: bigint;
+  /** The region's size, in bytes. */
+  readonly size: number;
+  /** The page size, in bytes. */
+  readonly pageSize: number;
+  /** The most pages that one request asks for. */
+  readonly runPages: number;
+  /** How long a node keeps a page that it was just given, in microseconds. */
+  readonly holdTimeUs: number;
+  /** Whether page bytes may be packed. */
+  readonly compression: boolean;
+  /** Whether what follows a frame has a checksum. */
+  readonly checksums: boolean;
+  /** Every other node of the cluster, the directory's among them. */
+  readonly peers: readonly PeerAddress[];
+}
+
+/** Answer to a hello: no. The connection ends. */
+export interface RefuseControl {
+  readonly kind: "refuse";
+  /** A code of `TdsmError`; a newer release may have more of them. */
+  readonly code: string;
+  /** Why, for people. */
+  readonly reason: string;
+}
+
+/** Answer to a hello from a node of the same cluster: yes. */
+export interface AcceptControl {
+  readonly kind: "accept";
+  /** The node that answers. */
+  readonly node: NodeId;
+}
+
+/** Directory → every node: there is one more. */
+export interface PeerJoinedControl extends PeerAddress {
+  readonly kind: "peerJoined";
+}
+
+/** Between the directory's node and another: I am here. */
+export interface PingControl {
+  readonly kind: "ping";
+}
+
+/** Directory → every node: the cluster ends, and all is well. */
+export interface ClosingControl {
+  readonly kind: "closing";
+}
+
+/** A message that is not about pages. */
+export type Control =
+  | HelloControl
+  | WelcomeControl
+  | RefuseControl
+  | AcceptControl
+  | PeerJoinedControl
+  | PingControl
+  | ClosingControl
+  | AllocatorControl
+  | StatusControl;
+
+const size = integer(1, REGION_MAX_BYTES);
+const pageSize = integer(PAGE_SIZE_MIN_BYTES, PAGE_SIZE_MAX_BYTES);
+
+const SHAPES: Shapes<Control> = {
+  hello: {
+    protocolVersion: integer(0, 0xff),
+    session: u64,
+    node: integer(0, NODE_ID_MAX),
+    address,
+    port,
+    size: optional(size),
+    pageSize: optional(pageSize),
+    serving: flag,
+    release: text,
+  },
+  welcome: {
+    node,
+    session: u64,
+    size,
+    pageSize,
+    runPages: integer(1, RUN_MAX_PAGES),
+    holdTimeUs: integer(0, HOLD_TIME_MAX_US),
+    compression: flag,
+    checksums: flag,
+    peers,
+  },
+  refuse: { code: word, reason: text },
+  accept: { node },
+  peerJoined: { id: node, address, port },
+  ping: {},
+  closing: {},
+  ...ALLOCATOR_SHAPES,
+  ...STATUS_SHAPES,
+};
+
+/** One kind's fields, where which kind it is does not matter. */
+type Shape = readonly (readonly [name: string, field: FieldCodec<unknown>])[];
+
+const SHAPES_BY_KIND: ReadonlyMap<string, Shape> = new Map(
+  Object.entries(SHAPES).map(([kind, shape]) => [kind, Object.entries(shape)]),
+);
+
+/**
+ * Writes a control message.
+ *
+ * @param control The message.
+ * @param target Where to write; `CONTROL_MAX_BYTES` from `offset` on are enough for any.
+ * @param offset Where the frame begins, in bytes.
+ * @returns The bytes written.
+ * @throws {TdsmError} `LimitExceeded` where a field, or the whole, is out of its bounds.
+ * @throws {RangeError} Where the target is too short.
+ */
+export function encodeControl(control: Control, target: Uint8Array, offset: number): number {
+  const map: ValueMap = { kind: control.kind };
+  for (const [name, field] of SHAPES_BY_KIND.get(control.kind)!) {
+    const value = (control as unknown as Record<string, unknown>)[name];
+    if (value === undefined && field.optional) continue;
+    const written = field.write(value);
+    // The receiver would end the connection; here it can still be said what was wrong.
+    if (field.read(written) === undefined) throw outOfBounds(control.kind, name);
+    map[name] = written;
+  }
+  const body = encode(map);
+  const bytes = FRAME_HEADER_BYTES + body.length;
+  if (bytes > CONTROL_MAX_BYTES) throw outOfBounds(control.kind, `${bytes} bytes`);
+  if (offset + bytes > target.length) {
+    throw new RangeError(
+      `Cannot encode a frame of ${bytes} bytes at ${offset} of ${target.length}`,
+    );
+  }
+  target.set(body, offset + FRAME_HEADER_BYTES);
+  encodeControlHeader(body.length, target, offset);
+  return bytes;
+}
+
+/**
+ * Reads the body of a control frame.
+ *
+ * @param body Its bytes; nothing of the result refers to them.
+ * @returns The message, or what is wrong.
+ */
+export function decodeControl(
+  body: Uint8Array,
+): { readonly kind: "control"; readonly control: Control } | Malformed {
+  const map = decodeMap(body);
+  if (map === undefined) return malformed("ControlNotMap", `${body.length} bytes`);
+  const kind = map.get("kind");
+  const shape = typeof kind === "string" ? SHAPES_BY_KIND.get(kind) : undefined;
+  if (shape === undefined) {
+    const name = typeof kind === "string" ? JSON.stringify(kind.slice(0, 64)) : "none";
+    return malformed("ControlKindUnknown", name);
+  }
+  const control: Record<string, unknown> = { kind };
+  let known = 1;
+  for (const [name, field] of shape) {
+    const value = map.get(name);
+    if (value === undefined) {
+      if (!field.optional) return malformed("ControlFieldMissing", `${kind}.${name}`);
+      continue;
+    }
+    known++;
+    control[name] = field.read(value);
+    if (control[name] === undefined) return malformed("ControlFieldInvalid", `${kind}.${name}`);
+  }
+  if (map.size !== known) return malformed("ControlFieldUnknown", `${kind}`);
+  // Every field that the kind's interface has was read by the codec that `Shapes` ties to its type.
+  return { kind: "control", control: control as unknown as Control };
+}
+
+/** The entries of a body that is a map. */
+function decodeMap(body: Uint8Array): ReadonlyMap<string, ValueType> | undefined {
+  let value: ValueType;
+  try {
+    value = decode(body);
+  } catch {
+    // Not MessagePack, or nested so deeply that the decoder's stack ended.
+    return undefined;
+  }
+  if (typeof value !== "object" || value === null) return undefined;
+  if (Array.isArray(value) || value instanceof Uint8Array) return undefined;
+  // A map has no inherited entries, whatever names the sender chose.
+  return new Map(Object.entries(value));
+}
+
+function outOfBounds(kind: string, what: string): TdsmError {
+  return new TdsmError("LimitExceeded", `Cannot send ${kind}: ${what} is out of bounds`, {
+    operation: kind,
+  });
+}

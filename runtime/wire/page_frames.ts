@@ -1,0 +1,313 @@
+/**
+ * The bytes of messages. This is on the path of every miss, so encoding allocates nothing and
+ * decoding only what it returns; and every field is checked before anything is made of it.
+ */
+
+import { CONTROL_MAX_BYTES } from "../limits.ts";
+import {
+  checkBodySum,
+  checkControlHeader,
+  checkHeader,
+  checkHeaderSum,
+  checkList,
+  type FrameBounds,
+  getPayloadSum,
+} from "./check.ts";
+import {
+  Encoding,
+  FIELDS_BY_TYPE,
+  FRAME_HEADER_BYTES,
+  FRAME_MAGIC,
+  FRAME_PREFIX_BYTES,
+  FrameType,
+  MESSAGE_MAX_BYTES,
+  Offset,
+  type PageFrameType,
+  PROTOCOL_VERSION,
+  putPrefix,
+  sealFrame,
+} from "./layout.ts";
+import { type Malformed, malformed } from "./reason.ts";
+import { getU16, getU32, putU16, putU32 } from "./bytes.ts";
+import { Content, type Message, type NodeId } from "../protocol/coherence/messages.ts";
+import type { Access, PageRun } from "../protocol/coherence/page.ts";
+import { decodeRpcFrame, type RpcDecoded } from "./rpc_frames.ts";
+import { decodeSyncFrame } from "./sync_frames.ts";
+import type { SyncMessage } from "../protocol/sync/messages.ts";
+
+export type { FrameBounds } from "./check.ts";
+export {
+  Encoding,
+  FRAME_HEADER_BYTES,
+  MESSAGE_MAX_BYTES,
+  PACKED_ENTRY_BYTES,
+  PROTOCOL_VERSION,
+} from "./layout.ts";
+export { describeFrameReason, type FrameReason, type Malformed } from "./reason.ts";
+
+/** What is at the head of a stream. */
+export type Decoded =
+  /** Not a whole frame; at least this many more bytes are needed. */
+  | { readonly kind: "need"; readonly bytes: number }
+  /** A message about pages, of `size` bytes, after which `payloadBytes` page bytes follow. */
+  | {
+    readonly kind: "message";
+    readonly message: Message;
+    readonly size: number;
+    readonly payloadBytes: number;
+    /** How the page bytes are packed. */
+    readonly encoding: Encoding;
+    /** The checksum of the page bytes as they travel, if they are to be checked. */
+    readonly payloadChecksum: number | undefined;
+  }
+  /** A message about a semaphore, a barrier or a mutex, of `size` bytes. */
+  | { readonly kind: "sync"; readonly message: SyncMessage; readonly size: number }
+  /** A message of a remote call, of `size` bytes, after which `payloadBytes` of the program's follow. */
+  | Extract<RpcDecoded, { kind: "rpc" }>
+  /** A control message of `size` bytes; `body` is a view of the bytes that were decoded. */
+  | { readonly kind: "control"; readonly body: Uint8Array; readonly size: number }
+  /** No frame, and nothing after it can be believed. */
+  | Malformed;
+
+const NO_NODES: readonly NodeId[] = Object.freeze([]);
+
+/**
+ * Writes a message about pages.
+ *
+ * @param message The message.
+ * @param payloadBytes The page bytes that will follow; 0 for all but a grant with `Content.Data`.
+ * @param target Where to write; {@linkcode MESSAGE_MAX_BYTES} from `offset` on are enough for any.
+ * @param offset Where the frame begins, in bytes.
+ * @param encoding How the page bytes are packed.
+ * @param payloadChecksum The checksum of the page bytes, if they are to be checked.
+ * @returns The bytes written.
+ * @throws {RangeError} Where the target is too short, or the list longer than a cluster has nodes.
+ */
+export function encodeMessage(
+  message: Message,
+  payloadBytes: number,
+  target: Uint8Array,
+  offset: number,
+  encoding: Encoding = Encoding.Raw,
+  payloadChecksum?: number,
+): number {
+  const list = message.kind === "forward" || message.kind === "grant"
+    ? message.invalidated
+    : NO_NODES;
+  const size = FRAME_HEADER_BYTES + 2 * list.length;
+  if (size > MESSAGE_MAX_BYTES) {
+    throw new RangeError(`Cannot encode a list of ${list.length} nodes`);
+  }
+  if (offset + size > target.length) {
+    throw new RangeError(`Cannot encode a frame of ${size} bytes at ${offset} of ${target.length}`);
+  }
+  for (let at = FRAME_PREFIX_BYTES; at < FRAME_HEADER_BYTES; at++) target[offset + at] = 0;
+  putPrefix(target, offset, size, putFields(message, target, offset));
+  target[offset + Offset.Encoding] = encoding;
+  putU32(target, offset + Offset.PayloadBytes, payloadBytes);
+  putU16(target, offset + Offset.ListCount, list.length);
+  for (let index = 0; index < list.length; index++) {
+    putU16(target, offset + FRAME_HEADER_BYTES + 2 * index, list[index]!);
+  }
+  sealFrame(target, offset, size, payloadChecksum);
+  return size;
+}
+
+/**
+ * Writes the header of a control frame before its body, which is there.
+ *
+ * @param bodyBytes The bytes of the body.
+ * @param target Where to write; the body begins {@linkcode FRAME_HEADER_BYTES} behind `offset`.
+ * @param offset Where the frame begins, in bytes.
+ */
+export function encodeControlHeader(bodyBytes: number, target: Uint8Array, offset: number): void {
+  target.fill(0, offset, offset + FRAME_HEADER_BYTES);
+  putPrefix(target, offset, FRAME_HEADER_BYTES + bodyBytes, FrameType.Control);
+  sealFrame(target, offset, FRAME_HEADER_BYTES + bodyBytes);
+}
+
+/**
+ * Decodes what is at the head of a stream.
+ *
+ * Nothing is believed before it is checked: magic and version as soon as 8 bytes are there, so that a
+ * stranger is told as one; the header's checksum, then the length and the other fields, when the
+ * header is whole, so that no more than a frame's bound ever has to be buffered.
+ *
+ * @param bytes Where the stream's bytes are.
+ * @param start Where the frame begins, in bytes.
+ * @param end Where the bytes that have arrived end.
+ * @param bounds The region's measures.
+ * @returns The frame, or what is missing, or what is wrong.
+ */
+export function decodeFrame(
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+  bounds: FrameBounds,
+): Decoded {
+  const available = end - start;
+  if (available < FRAME_PREFIX_BYTES) return need(FRAME_HEADER_BYTES - available);
+  const length = getU32(bytes, start + Offset.Length);
+  const magic = getU16(bytes, start + Offset.Magic);
+  if (magic !== FRAME_MAGIC) return malformed("BadMagic", magic);
+  const version = bytes[start + Offset.Version]!;
+  if (version !== PROTOCOL_VERSION) return malformed("BadVersion", version);
+  if (available < FRAME_HEADER_BYTES) return need(FRAME_HEADER_BYTES - available);
+  const damaged = checkHeaderSum(bytes, start);
+  if (damaged !== undefined) return damaged;
+  const type = bytes[start + Offset.Type]!;
+  if (type === FrameType.Control) return decodeControlFrame(bytes, start, available, length);
+  if (type === FrameType.Sync || type === FrameType.SyncReply) {
+    return decodeSyncFrame(type, bytes, start, available, length);
+  }
+  if (type === FrameType.RpcCall || type === FrameType.RpcAnswer) {
+    return decodeRpcFrame(type, bytes, start, available, length);
+  }
+  const fields = FIELDS_BY_TYPE[type];
+  if (fields === undefined) return malformed("UnknownType", type);
+  if (length < FRAME_HEADER_BYTES || length > MESSAGE_MAX_BYTES) {
+    return malformed("LengthOutOfBounds", length);
+  }
+  const wrongHeader = checkHeader(bytes, start, fields, length, bounds);
+  if (wrongHeader !== undefined) return wrongHeader;
+  if (available < length) return need(length - available);
+  const wrongList = checkBodySum(bytes, start, length) ?? checkList(bytes, start, length);
+  if (wrongList !== undefined) return wrongList;
+  const nodes = getNodes(bytes, start, length);
+  const payloadBytes = getU32(bytes, start + Offset.PayloadBytes);
+  return {
+    kind: "message",
+    message: getFields(type, bytes, start, nodes),
+    size: length,
+    payloadBytes,
+    encoding: bytes[start + Offset.Encoding]! as Encoding,
+    payloadChecksum: getPayloadSum(bytes, start),
+  };
+}
+
+function decodeControlFrame(
+  bytes: Uint8Array,
+  start: number,
+  available: number,
+  length: number,
+): Decoded {
+  if (length <= FRAME_HEADER_BYTES || length > CONTROL_MAX_BYTES) {
+    return malformed("LengthOutOfBounds", length);
+  }
+  const wrong = checkControlHeader(bytes, start);
+  if (wrong !== undefined) return wrong;
+  if (available < length) return need(length - available);
+  const damaged = checkBodySum(bytes, start, length);
+  if (damaged !== undefined) return damaged;
+  const body = bytes.subarray(start + FRAME_HEADER_BYTES, start + length);
+  return { kind: "control", body, size: length };
+}
+
+/** Writes the fields of a message, and returns its type. */
+function putFields(message: Message, target: Uint8Array, offset: number): PageFrameType {
+  switch (message.kind) {
+    case "request":
+      target[offset + Offset.Access] = message.access;
+      putRun(target, offset, message);
+      return FrameType.Request;
+    case "forward":
+      target[offset + Offset.Access] = message.access;
+      putRun(target, offset, message);
+      putU16(target, offset + Offset.Node, message.requester);
+      return FrameType.Forward;
+    case "invalidate":
+      putRun(target, offset, message);
+      putU16(target, offset + Offset.Node, message.requester);
+      return FrameType.Invalidate;
+    case "acknowledge":
+      putRun(target, offset, message);
+      return FrameType.Acknowledge;
+    case "grant":
+      target[offset + Offset.Access] = message.access;
+      target[offset + Offset.Content] = message.content;
+      putRun(target, offset, message);
+      putU16(target, offset + Offset.Node, message.lostNode);
+      return FrameType.Grant;
+    case "done":
+      target[offset + Offset.Content] = message.lost ? Content.Lost : 0;
+      putRun(target, offset, message);
+      return FrameType.Done;
+    case "peerLost":
+      putU16(target, offset + Offset.Node, message.node);
+      return FrameType.PeerLost;
+    case "peerLostSeen":
+      putU16(target, offset + Offset.Node, message.node);
+      return FrameType.PeerLostSeen;
+    case "refused":
+      putRun(target, offset, message);
+      putU16(target, offset + Offset.Node, message.requester);
+      return FrameType.Refused;
+    case "leave":
+      return FrameType.Leave;
+    case "left":
+      return FrameType.Left;
+    default:
+      return message satisfies never;
+  }
+}
+
+/** Makes a message of fields that were checked. */
+function getFields(
+  type: number,
+  bytes: Uint8Array,
+  start: number,
+  invalidated: readonly NodeId[],
+): Message {
+  const access = bytes[start + Offset.Access]! as Access;
+  const content = bytes[start + Offset.Content]! as Content;
+  const first = getU32(bytes, start + Offset.First);
+  const count = getU32(bytes, start + Offset.Count);
+  const request = getU32(bytes, start + Offset.Request);
+  const node = getU16(bytes, start + Offset.Node);
+  switch (type as PageFrameType) {
+    case FrameType.Request:
+      return { kind: "request", access, first, count, request };
+    case FrameType.Forward:
+      return { kind: "forward", access, first, count, requester: node, request, invalidated };
+    case FrameType.Invalidate:
+      return { kind: "invalidate", first, count, requester: node, request };
+    case FrameType.Acknowledge:
+      return { kind: "acknowledge", first, count, request };
+    case FrameType.Grant:
+      return { kind: "grant", access, content, first, count, request, invalidated, lostNode: node };
+    case FrameType.Done:
+      return { kind: "done", first, count, request, lost: content === Content.Lost };
+    case FrameType.PeerLost:
+      return { kind: "peerLost", node };
+    case FrameType.PeerLostSeen:
+      return { kind: "peerLostSeen", node };
+    case FrameType.Refused:
+      return { kind: "refused", first, count, requester: node, request };
+    case FrameType.Leave:
+      return { kind: "leave" };
+    case FrameType.Left:
+      return { kind: "left" };
+  }
+}
+
+/** The nodes after the header. */
+function getNodes(bytes: Uint8Array, start: number, length: number): readonly NodeId[] {
+  if (length === FRAME_HEADER_BYTES) return NO_NODES;
+  const nodes: NodeId[] = [];
+  for (let at = FRAME_HEADER_BYTES; at < length; at += 2) nodes.push(getU16(bytes, start + at));
+  return nodes;
+}
+
+function need(bytes: number): Decoded {
+  return { kind: "need", bytes };
+}
+
+function putRun(
+  target: Uint8Array,
+  offset: number,
+  message: PageRun & { readonly request: number },
+): void {
+  putU32(target, offset + Offset.First, message.first);
+  putU32(target, offset + Offset.Count, message.count);
+  putU32(target, offset + Offset.Request, message.request);
+}

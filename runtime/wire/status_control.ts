@@ -1,0 +1,92 @@
+/**
+ * Control messages about the state of a cluster. Whoever connects to the directory's node and asks
+ * for it is told, and is no node for that: no id is used up, and no node is told of it.
+ */
+
+import {
+  NODES_MAX,
+  PAGE_SIZE_MAX_BYTES,
+  PAGE_SIZE_MIN_BYTES,
+  REGION_MAX_BYTES,
+} from "../limits.ts";
+import {
+  address,
+  counters,
+  flag,
+  integer,
+  node,
+  optional,
+  type PeerAddress,
+  port,
+  type Shapes,
+} from "./control_fields.ts";
+
+/** What a node has counted, by name. */
+export type Counters = Readonly<Record<string, number>>;
+
+/** First message of whoever connects to the directory's node only to look. */
+export interface StatusRequestControl {
+  readonly kind: "statusRequest";
+  /** The protocol that it speaks. */
+  readonly protocolVersion: number;
+}
+
+/** Directory's node → who looks: this is the cluster; a `nodeStatus` for each of its nodes follows. */
+export interface ClusterStatusControl {
+  readonly kind: "clusterStatus";
+  /** The region's size, in bytes. */
+  readonly size: number;
+  /** The page size, in bytes. */
+  readonly pageSize: number;
+  /** Whether page bytes may be packed. */
+  readonly compression: boolean;
+  /** How many nodes there are. */
+  readonly nodes: number;
+}
+
+/** Directory's node → who looks: this is one of the nodes. */
+export interface NodeStatusControl extends PeerAddress {
+  readonly kind: "nodeStatus";
+  /** What it has counted; left out where it did not say in time. */
+  readonly counters?: Counters;
+}
+
+/** Directory's node → another: what have you counted? */
+export interface StatsRequestControl {
+  readonly kind: "statsRequest";
+  /** Names the request in its answer. */
+  readonly ticket: number;
+}
+
+/** The answer: this. */
+export interface StatsControl {
+  readonly kind: "stats";
+  /** Of the request. */
+  readonly ticket: number;
+  /** What the node has counted. */
+  readonly counters: Counters;
+}
+
+/** A message about the state of a cluster. */
+export type StatusControl =
+  | StatusRequestControl
+  | ClusterStatusControl
+  | NodeStatusControl
+  | StatsRequestControl
+  | StatsControl;
+
+const ticket = integer(1, 0xffff_ffff);
+
+/** How each field is read and written. */
+export const STATUS_SHAPES: Shapes<StatusControl> = {
+  statusRequest: { protocolVersion: integer(0, 0xff) },
+  clusterStatus: {
+    size: integer(1, REGION_MAX_BYTES),
+    pageSize: integer(PAGE_SIZE_MIN_BYTES, PAGE_SIZE_MAX_BYTES),
+    compression: flag,
+    nodes: integer(1, NODES_MAX),
+  },
+  nodeStatus: { id: node, address, port, counters: optional(counters) },
+  statsRequest: { ticket },
+  stats: { ticket, counters },
+};

@@ -1,0 +1,91 @@
+// @ts-types="../std/msgpack_encode.d.ts"
+import { encode } from "@std/msgpack/encode";
+import { assertEquals } from "@std/assert";
+import type { ValueMap, ValueType } from "../std/msgpack_encode.d.ts";
+import { CONTROL_MAX_BYTES, COUNTERS_MAX, NODES_MAX, REGION_MAX_BYTES } from "../limits.ts";
+import { FRAME_HEADER_BYTES } from "./page_frames.ts";
+import { type Control, decodeControl, encodeControl } from "./control.ts";
+import type { StatusControl } from "./status_control.ts";
+
+const EXAMPLES: readonly StatusControl[] = [
+  { kind: "statusRequest", protocolVersion: 1 },
+  {
+    kind: "clusterStatus",
+    size: REGION_MAX_BYTES,
+    pageSize: 4096,
+    compression: true,
+    nodes: NODES_MAX,
+  },
+  {
+    kind: "nodeStatus",
+    id: 2,
+    address: "fe80::2",
+    port: 40_000,
+    counters: { faults: 0, bytesSent: Number.MAX_SAFE_INTEGER },
+  },
+  { kind: "nodeStatus", id: 3, address: "10.0.0.3", port: 1 },
+  { kind: "statsRequest", ticket: 1 },
+  { kind: "stats", ticket: 0xffff_ffff, counters: {} },
+];
+
+Deno.test("every message about the state of a cluster arrives as it left", () => {
+  const target = new Uint8Array(CONTROL_MAX_BYTES);
+  for (const control of EXAMPLES) {
+    const body = target.slice(FRAME_HEADER_BYTES, encodeControl(control, target, 0));
+    assertEquals(decodeControl(body), { kind: "control", control });
+  }
+});
+
+/** An example with a field that is wrong. */
+function spoil(kind: Control["kind"], field: string, value: ValueType): Uint8Array {
+  const example = EXAMPLES.find((control) => control.kind === kind)!;
+  return encode({ ...example as unknown as ValueMap, [field]: value });
+}
+
+function many(count: number): ValueMap {
+  const letters = (number: number): string => String.fromCharCode(97 + number % 26);
+  const names = Array.from({ length: count }, (_, at) => letters(at / 26 | 0) + letters(at));
+  return Object.fromEntries(names.map((name) => [name, 1]));
+}
+
+Deno.test("counters that are none are refused", () => {
+  const wrong: readonly ValueType[] = [
+    null,
+    7,
+    [["faults", 1]],
+    new Uint8Array(3),
+    { faults: -1 },
+    { faults: 1.5 },
+    { faults: "1" },
+    { faults: 2n ** 60n },
+    { "two words": 1 },
+    { "": 1 },
+    many(COUNTERS_MAX + 1),
+  ];
+  for (const value of wrong) {
+    const detail = "nodeStatus.counters";
+    const expected = { kind: "malformed", reason: "ControlFieldInvalid", detail } as const;
+    assertEquals(decodeControl(spoil("nodeStatus", "counters", value)), expected);
+  }
+  assertEquals(decodeControl(spoil("nodeStatus", "counters", many(COUNTERS_MAX))).kind, "control");
+});
+
+Deno.test("fields out of bounds are refused", () => {
+  const wrong: readonly [kind: Control["kind"], field: string, value: ValueType][] = [
+    ["statusRequest", "protocolVersion", 256],
+    ["clusterStatus", "nodes", 0],
+    ["clusterStatus", "nodes", NODES_MAX + 1],
+    ["clusterStatus", "pageSize", 512],
+    ["nodeStatus", "id", 0],
+    ["statsRequest", "ticket", 0],
+    ["stats", "ticket", 2n ** 32n],
+  ];
+  for (const [kind, field, value] of wrong) {
+    const expected = {
+      kind: "malformed",
+      reason: "ControlFieldInvalid",
+      detail: `${kind}.${field}`,
+    };
+    assertEquals<unknown>(decodeControl(spoil(kind, field, value)), expected);
+  }
+});

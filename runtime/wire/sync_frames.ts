@@ -1,0 +1,256 @@
+/**
+ * The bytes of messages about semaphores, barriers and mutexes. A permit that goes from one node to
+ * another is two frames of 44 bytes, and waits for nothing here: as with pages, encoding allocates
+ * nothing (but for a name), and every field is checked before anything is made of it.
+ */
+
+import { SYNC_NAME_MAX_BYTES } from "../limits.ts";
+import { checkBodySum } from "./check.ts";
+import {
+  FRAME_HEADER_BYTES,
+  FRAME_PREFIX_BYTES,
+  FrameType,
+  Offset,
+  putPrefix,
+  sealFrame,
+} from "./layout.ts";
+import { type Malformed, malformed } from "./reason.ts";
+import { getU32, putU32 } from "./bytes.ts";
+import {
+  SHAPES_BY_OPERATION,
+  SHAPES_BY_STATUS,
+  SYNC_MAX_BYTES,
+  SyncOffset,
+  type SyncShape,
+} from "./sync_layout.ts";
+import {
+  type SyncMessage,
+  SyncOperation,
+  type SyncReply,
+  type SyncRequest,
+  type SyncStatus,
+} from "../protocol/sync/messages.ts";
+
+export { SYNC_MAX_BYTES } from "./sync_layout.ts";
+
+/** What {@linkcode decodeSyncFrame} found. */
+export type SyncDecoded =
+  | { readonly kind: "need"; readonly bytes: number }
+  | { readonly kind: "sync"; readonly message: SyncMessage; readonly size: number }
+  | Malformed;
+
+const encoder = new TextEncoder();
+/** A mark at the beginning of a name is part of it: there is one way to write each name. */
+const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+const keyView = new DataView(new ArrayBuffer(8));
+
+/**
+ * Writes a message of synchronisation.
+ *
+ * @param message The message.
+ * @param target Where to write; {@linkcode SYNC_MAX_BYTES} from `offset` on are enough for any.
+ * @param offset Where the frame begins, in bytes.
+ * @returns The bytes written.
+ * @throws {RangeError} Where the target is too short, or a name is not 1 to 255 bytes of UTF-8.
+ */
+export function encodeSync(message: SyncMessage, target: Uint8Array, offset: number): number {
+  if (offset + FRAME_HEADER_BYTES > target.length) {
+    throw new RangeError(`Cannot encode a frame at ${offset} of ${target.length}`);
+  }
+  for (let at = FRAME_PREFIX_BYTES; at < FRAME_HEADER_BYTES; at++) target[offset + at] = 0;
+  putU32(target, offset + SyncOffset.Ticket, message.ticket);
+  if (message.kind === "sync") {
+    const size = putRequest(message, target, offset);
+    sealFrame(target, offset, size);
+    return size;
+  }
+  target[offset + SyncOffset.Code] = message.status;
+  putU32(target, offset + SyncOffset.Count, message.parties);
+  if (message.key !== 0n) putKey(target, offset, message.key);
+  putPrefix(target, offset, FRAME_HEADER_BYTES, FrameType.SyncReply);
+  sealFrame(target, offset, FRAME_HEADER_BYTES);
+  return FRAME_HEADER_BYTES;
+}
+
+/**
+ * Decodes a frame of synchronisation whose header is there, as it was sent.
+ *
+ * @param type Which of the two.
+ * @param bytes Where the frame is.
+ * @param start Where it begins, in bytes.
+ * @param available The bytes of it, and behind it, that have arrived.
+ * @param length Its length, as it says.
+ * @returns The message, or what is missing, or what is wrong.
+ */
+export function decodeSyncFrame(
+  type: typeof FrameType.Sync | typeof FrameType.SyncReply,
+  bytes: Uint8Array,
+  start: number,
+  available: number,
+  length: number,
+): SyncDecoded {
+  const isRequest = type === FrameType.Sync;
+  if (length < FRAME_HEADER_BYTES || length > (isRequest ? SYNC_MAX_BYTES : FRAME_HEADER_BYTES)) {
+    return malformed("LengthOutOfBounds", length);
+  }
+  const code = bytes[start + SyncOffset.Code]!;
+  const shape = isRequest ? SHAPES_BY_OPERATION[code] : SHAPES_BY_STATUS[code];
+  if (shape === undefined) {
+    return malformed(isRequest ? "SyncOperationUnknown" : "SyncStatusUnknown", code);
+  }
+  const wrong = checkFields(bytes, start, shape, length);
+  if (wrong !== undefined) return wrong;
+  if (available < length) return { kind: "need", bytes: length - available };
+  const damaged = checkBodySum(bytes, start, length);
+  if (damaged !== undefined) return damaged;
+  const message = isRequest
+    ? getRequest(code as SyncOperation, bytes, start, length)
+    : getReply(code as SyncStatus, bytes, start);
+  return message.kind === "malformed" ? message : { kind: "sync", message, size: length };
+}
+
+/** Checks that what is used is within its bounds, and that the rest is zero. */
+function checkFields(
+  bytes: Uint8Array,
+  start: number,
+  shape: SyncShape,
+  length: number,
+): Malformed | undefined {
+  for (let at = SyncOffset.Reserved; at < SyncOffset.Ticket; at++) {
+    const reserved = bytes[start + at]!;
+    if (reserved !== 0) return malformed("ReservedNotZero", reserved);
+  }
+  const sum = getU32(bytes, start + Offset.PayloadChecksum);
+  if (sum !== 0) return malformed("UnusedFieldNotZero", sum);
+  const count = getU32(bytes, start + SyncOffset.Count);
+  if (shape.countMax === 0) {
+    if (count !== 0) return malformed("UnusedFieldNotZero", count);
+  } else if (count < shape.countMin || count > shape.countMax) {
+    return malformed("SyncCountOutOfBounds", count);
+  }
+  const lock = getU32(bytes, start + SyncOffset.Lock);
+  if (!shape.lock && lock !== 0) return malformed("UnusedFieldNotZero", lock);
+  if (!shape.key) {
+    const key = getU32(bytes, start + SyncOffset.Key) || getU32(bytes, start + SyncOffset.Key + 4);
+    if (key !== 0) return malformed("UnusedFieldNotZero", key);
+  }
+  return shape.name === length > FRAME_HEADER_BYTES
+    ? undefined
+    : malformed("LengthMismatch", length);
+}
+
+/** Writes what is a request's own, and returns the bytes of the frame. */
+function putRequest(request: SyncRequest, target: Uint8Array, offset: number): number {
+  target[offset + SyncOffset.Code] = request.operation;
+  let length = FRAME_HEADER_BYTES;
+  switch (request.operation) {
+    case SyncOperation.Acquire:
+    case SyncOperation.TryAcquire:
+      putKey(target, offset, request.key);
+      break;
+    case SyncOperation.Release:
+      putKey(target, offset, request.key);
+      putU32(target, offset + SyncOffset.Count, request.count);
+      break;
+    case SyncOperation.MakeSemaphore:
+      putU32(target, offset + SyncOffset.Count, request.count);
+      break;
+    case SyncOperation.Arrive:
+      putU32(target, offset + SyncOffset.Count, request.count);
+      length += putName(target, offset, request.name);
+      break;
+    case SyncOperation.Lock:
+    case SyncOperation.TryLock:
+      length += putName(target, offset, request.name);
+      break;
+    case SyncOperation.Unlock:
+      putU32(target, offset + SyncOffset.Lock, request.lock);
+      break;
+    case SyncOperation.Cancel:
+      break;
+    default:
+      request satisfies never;
+  }
+  putPrefix(target, offset, length, FrameType.Sync);
+  return length;
+}
+
+/** Makes a request of fields that were checked; only its name was not. */
+function getRequest(
+  operation: SyncOperation,
+  bytes: Uint8Array,
+  start: number,
+  length: number,
+): SyncRequest | Malformed {
+  const kind = "sync";
+  const ticket = getU32(bytes, start + SyncOffset.Ticket);
+  const count = getU32(bytes, start + SyncOffset.Count);
+  switch (operation) {
+    case SyncOperation.Acquire:
+    case SyncOperation.TryAcquire:
+      return { kind, operation, ticket, key: getKey(bytes, start) };
+    case SyncOperation.Release:
+      return { kind, operation, ticket, key: getKey(bytes, start), count };
+    case SyncOperation.MakeSemaphore:
+      return { kind, operation, ticket, count };
+    case SyncOperation.Arrive: {
+      const name = getName(bytes, start, length);
+      return typeof name === "string" ? { kind, operation, ticket, name, count } : name;
+    }
+    case SyncOperation.Lock:
+    case SyncOperation.TryLock: {
+      const name = getName(bytes, start, length);
+      return typeof name === "string" ? { kind, operation, ticket, name } : name;
+    }
+    case SyncOperation.Unlock:
+      return { kind, operation, ticket, lock: getU32(bytes, start + SyncOffset.Lock) };
+    case SyncOperation.Cancel:
+      return { kind, operation, ticket };
+  }
+}
+
+function getReply(status: SyncStatus, bytes: Uint8Array, start: number): SyncReply {
+  return {
+    kind: "syncReply",
+    ticket: getU32(bytes, start + SyncOffset.Ticket),
+    status,
+    parties: getU32(bytes, start + SyncOffset.Count),
+    key: getKey(bytes, start),
+  };
+}
+
+function putKey(target: Uint8Array, offset: number, key: bigint): void {
+  keyView.setBigUint64(0, key, true);
+  putU32(target, offset + SyncOffset.Key, keyView.getUint32(0, true));
+  putU32(target, offset + SyncOffset.Key + 4, keyView.getUint32(4, true));
+}
+
+function getKey(bytes: Uint8Array, start: number): bigint {
+  const low = getU32(bytes, start + SyncOffset.Key);
+  const high = getU32(bytes, start + SyncOffset.Key + 4);
+  // Most replies have no key: a constant costs no allocation.
+  if ((low | high) === 0) return 0n;
+  keyView.setUint32(0, low, true);
+  keyView.setUint32(4, high, true);
+  return keyView.getBigUint64(0, true);
+}
+
+function putName(target: Uint8Array, offset: number, name: string): number {
+  const at = offset + SyncOffset.Name;
+  const room = target.subarray(at, at + SYNC_NAME_MAX_BYTES);
+  const { read, written } = encoder.encodeInto(name, room);
+  if (written === 0 || read < name.length || !name.isWellFormed()) {
+    throw new RangeError(
+      `Cannot encode a name of ${name.length} code units in ${room.length} bytes`,
+    );
+  }
+  return written;
+}
+
+function getName(bytes: Uint8Array, start: number, length: number): string | Malformed {
+  try {
+    return decoder.decode(bytes.subarray(start + SyncOffset.Name, start + length));
+  } catch {
+    return malformed("SyncNameInvalid", length - FRAME_HEADER_BYTES);
+  }
+}

@@ -1,0 +1,166 @@
+/** The examples as people run them: by themselves with three local nodes, and each node on a console. */
+
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { decode } from "fast-png";
+import { Cluster, type Exit } from "../support/cluster.ts";
+
+/** The command line of an example. */
+function example(name: string, ...args: string[]): string[] {
+  return ["run", "-A", "--no-prompt", `examples/${name}.ts`, ...args];
+}
+
+/** Runs an example that must end well; returns what it printed. */
+async function runWell(name: string, ...args: string[]): Promise<string> {
+  await using cluster = new Cluster();
+  const exit = await cluster.spawn(name, { args: example(name, ...args) }).exit();
+  assertWell(exit);
+  return exit.stdout;
+}
+
+function assertWell({ code, stdout, stderr }: Exit): void {
+  assertEquals([code, stderr], [0, ""], stdout);
+  assertMatch(stdout, /^OK$/m);
+}
+
+/** The nodes that have said what they moved, in order of their ids. */
+function movers(stdout: string): number[] {
+  const lines = stdout.matchAll(/^Node (\d): \d+ faults; \d+ pages .* came, \d+ .* went$/gm);
+  return [...lines].map(([, id]) => Number(id)).sort();
+}
+
+/** Gives a path for a picture to `use`, and removes what is there after it. */
+async function withPicture(use: (path: string) => Promise<void>): Promise<void> {
+  const path = await Deno.makeTempFile({ suffix: ".png" });
+  try {
+    await use(path);
+  } finally {
+    await Deno.remove(path);
+  }
+}
+
+Deno.test("demo: every step shows what it promises", async () => {
+  const stdout = await runWell("demo");
+  assertEquals(stdout.match(/^\d\. .*$/gm)?.length, 8);
+  for (
+    const outcome of [
+      "none is lost: 30000",
+      "one at a time: 300",
+      "in the order 1,2,3",
+      "3 elements, of nodes 1, 2, 3",
+      "1 + 2 is 3, and all cells are 42",
+      "node 3 threw a TypeError: this was thrown on purpose",
+      "node 1 says 11, node 2 says 11, node 3 says 11",
+    ]
+  ) assertStringIncludes(stdout, outcome);
+  assertEquals(movers(stdout), [1, 2, 3]);
+});
+
+Deno.test("vector_add: the sum is right, and the numbers travel as pages", async () => {
+  const stdout = await runWell("vector_add", "--length=100000");
+  assertMatch(stdout, /^2 nodes added 100000 numbers in .* MiB\/s$/m);
+  const [, came, went] = /^Node 1: \d+ faults; (\d+) pages .* came, (\d+) /m.exec(stdout)!;
+  // 196 pages each: the two addends go to other nodes, and the sum comes from them.
+  assert(Number(came) >= 196 && Number(went) >= 392, stdout);
+});
+
+Deno.test("vector_add: three consoles, and nobody has to end the second and the third", async () => {
+  await using cluster = new Cluster();
+  const start = (name: string, env: Record<string, string>) =>
+    cluster.spawn(name, { args: example("vector_add"), env });
+  const first = start("console 1", { DIRECTORY: "1", PORT: "0" });
+  const [, at] = await first.untilPrinted(/^Node 1 at (\S+): /m);
+  const server = { RPC_SERVER: "1", DIRECTORY_ADDRESS: at! };
+  const servers = [start("console 2", server), start("console 3", server)];
+  assertWell(await first.exit());
+  const ends = await Promise.all(servers.map((process) => process.exit()));
+  assertEquals(ends.map(({ code, stdout, stderr }) => [code, stdout + stderr]), [[0, ""], [0, ""]]);
+});
+
+Deno.test("heat: the plate is that of one thread, and the picture is that of the plate", async () => {
+  await withPicture(async (path) => {
+    const stdout = await runWell("heat", "--cells=128", "--steps=25", `--png=${path}`);
+    assertMatch(stdout, /^25 steps of 128 × 128 cells in .* million cells\/s; one thread took/m);
+    assertEquals(movers(stdout), [1, 2, 3]);
+    const { width, height, data } = decode(await Deno.readFile(path));
+    assertEquals([width, height], [128, 128]);
+    const colour = (row: number, column: number) => {
+      const at = 3 * (row * width + column);
+      return [...data.subarray(at, at + 3)];
+    };
+    // The edge is cold, and not far from the middle it is as hot as at first.
+    assertEquals(colour(0, 64), [0, 0, 80]);
+    assert(colour(64, 69)[0]! > 200);
+  });
+});
+
+Deno.test("heat: nodes that are started one by one, with a fourth that is too many", async () => {
+  await using cluster = new Cluster();
+  const args = example("heat", "--cells=64", "--steps=10", "--port=0");
+  const first = cluster.spawn("node 1", { args, env: { DIRECTORY: "1" } });
+  const [, at] = await first.untilPrinted(/^Node 1 at (\S+): /m);
+  const others = [2, 3, 4].map((node) => {
+    const role: Record<string, string> = node === 3 ? { RPC_SERVER: "1" } : {};
+    return cluster.spawn(`process ${node}`, { args, env: { DIRECTORY_ADDRESS: at!, ...role } });
+  });
+  assertWell(await first.exit());
+  const ends = await Promise.all(others.map((process) => process.exit()));
+  // The fourth may also find that all is over.
+  const well = ends.filter(({ code }) => code === 0);
+  assert(well.length >= 2);
+  assertEquals(well.flatMap(({ stdout }) => movers(stdout)).sort(), [2, 3]);
+});
+
+Deno.test("mandelbrot: Workers of all nodes draw every tile once", async () => {
+  await withPicture(async (path) => {
+    const stdout = await runWell("mandelbrot", "--width=320", "--height=240", `--png=${path}`);
+    const drawn = [
+      ...stdout.matchAll(/^Node (\d) drew (\d+) tiles, \d+ of other nodes' shares$/gm),
+    ];
+    assertEquals(drawn.map(([, id]) => id).sort(), ["1", "2", "3"]);
+    // 38 pages of 2,048 pixels each.
+    assertEquals(drawn.reduce((sum, [, , tiles]) => sum + Number(tiles), 0), 38);
+    assertMatch(stdout, /^3 nodes with 2 Workers each drew 38 tiles in .* million pixels\/s$/m);
+    const { width, height, data } = decode(await Deno.readFile(path));
+    assertEquals([width, height], [320, 240]);
+    // The point 0 is in the set, the left upper corner is not.
+    const zero = 3 * (120 * width + Math.round(2.2 / 3 * width));
+    assertEquals([...data.subarray(zero, zero + 3)], [0, 0, 0]);
+    assert(data[2]! > 0);
+  });
+});
+
+Deno.test("counter: a C variable is one variable on all nodes", async () => {
+  const stdout = await runWell("counter", "--bumps=5000");
+  assertMatch(stdout, /^3 nodes added 5000 each to one C variable in \d+ ms: 15000$/m);
+  const lasts = [...stdout.matchAll(/^Node (\d) got (\d+) last, and reads (\d+) in a table/gm)];
+  assertEquals(lasts.map(([, id, , read]) => `${id}: ${read}`).sort(), [
+    "1: 500",
+    "2: 1000",
+    "3: 1500",
+  ]);
+  assertEquals(Math.max(...lasts.map(([, , last]) => Number(last))), 15000);
+});
+
+Deno.test("every example tells how it is used, and what it cannot use", async () => {
+  await using cluster = new Cluster();
+  const names = ["demo", "vector_add", "heat", "mandelbrot", "counter"];
+  await Promise.all(names.map(async (name) => {
+    const run = (...args: string[]) => cluster.spawn(name, { args: example(name, ...args) }).exit();
+    const [help, wrong] = [await run("--help"), await run("--nodes=1")];
+    assertEquals([help.code, help.stderr], [0, ""]);
+    assertStringIncludes(help.stdout, `Usage: ${name}.ts [OPTIONS]`);
+    assertEquals([wrong.code, wrong.stdout], [1, ""]);
+    assertEquals(wrong.stderr, "error: --nodes must be a whole number from 2 to 64\n");
+  }));
+});
+
+Deno.test("a node that fails is told, with what all have printed", async () => {
+  await using cluster = new Cluster();
+  const args = example("counter", "--module=/nowhere/libcounter.so");
+  const { code, stdout, stderr } = await cluster.spawn("counter", { args }).exit();
+  assertEquals(code, 1);
+  assertEquals(stdout.includes("OK"), false);
+  assertMatch(stderr, /^error: (node 1|process \d) ended with exit code 1$/m);
+  assertMatch(stderr, /^error: Cannot load \/nowhere\/libcounter\.so/m);
+  assertEquals(stderr.match(/^--- .* ---$/gm)?.length, 3);
+});

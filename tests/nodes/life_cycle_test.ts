@@ -1,0 +1,125 @@
+/** How nodes start, serve and end as processes: the commands that people type. */
+
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { Cluster, RemoteNode } from "../support/cluster.ts";
+
+/** Exactly the permissions that a node is documented to need. */
+const PERMISSIONS = ["--allow-ffi", "--allow-net", "--no-prompt"];
+
+for (const signal of ["SIGINT", "SIGTERM"] as const) {
+  Deno.test(`life cycle: mod.ts hosts, says how others join, and ends by ${signal}`, async () => {
+    await using cluster = new Cluster();
+    const run = (name: string, ...flags: string[]) =>
+      cluster.spawn(name, { args: ["run", ...PERMISSIONS, "mod.ts", ...flags] });
+    const directory = run("directory", "--port=0");
+    const [, command] = await directory.untilPrinted(/^ {2}deno run (.*)$/m);
+    // The command that it prints is one that works.
+    const words = command!.split(" ");
+    const other = cluster.spawn("other", { args: ["run", "--no-prompt", ...words] });
+    await other.untilPrinted(/^Node 2 serves 64MiB in pages of 4KiB at 127\.0\.0\.1:\d+/m);
+    const third = run("third", "--directory-address", words.at(-1)!);
+    await third.untilPrinted(/^Node 3 serves/m);
+    third.kill(signal);
+    const left = await third.exit();
+    assertEquals([left.code, left.stderr], [0, ""]);
+    directory.kill(signal);
+    for (const process of [directory, other]) {
+      const { code, stderr } = await process.exit();
+      assertEquals([code, stderr], [0, ""]);
+    }
+  });
+}
+
+Deno.test("life cycle: mod.ts tells its versions and options, and refuses what it does not know", async () => {
+  await using cluster = new Cluster();
+  const run = (...flags: string[]) =>
+    cluster.spawn(flags.join(" "), { args: ["run", ...PERMISSIONS, "mod.ts", ...flags] }).exit();
+  const [help, version, unknown] = await Promise.all([
+    run("--help"),
+    run("--version"),
+    run("--what"),
+  ]);
+  assertEquals([help.code, version.code, unknown.code], [0, 0, 2]);
+  assertMatch(help.stdout, /--directory-address HOST\[:PORT\]/);
+  assertMatch(version.stdout, /^tdsm \d+\.\d+\.\d+ \(protocol \d+, library ABI \d+\)\n$/);
+  assertMatch(unknown.stderr, /^tdsm: error: Cannot use --what: --help .* \(InvalidOption\)\n$/);
+});
+
+Deno.test("life cycle: the directory waits for those who work, and ends those who serve", async () => {
+  await using cluster = new Cluster();
+  const [directory, working] = await cluster.start(2);
+  const serving = cluster.spawnNode([`--directory-address=${directory!.at}`, "--rpc-server"]);
+  await directory!.evaluate((node) => node.waitForPeer(3));
+  await working!.store(0, 7);
+  await directory!.process.write("leave");
+  // Its program has returned, but the region is still there for those who work.
+  await directory!.process.untilPrinted(/Waiting for these nodes .*: 2$/m);
+  await working!.store(8192, 8);
+  assertEquals(await working!.load(0), 7);
+  assertEquals((await working!.leave()).code, 0);
+  for (const process of [directory!.process, serving]) {
+    const { code } = await process.exit();
+    assertEquals(code, 0);
+  }
+  assertEquals(serving.stdout, "", "the main of a node that serves is not executed");
+});
+
+Deno.test("life cycle: one that serves ends by a signal, and its pages stay", async () => {
+  await using cluster = new Cluster();
+  const [directory, other] = await cluster.start(2);
+  const code = `
+    import { join } from "./mod.ts";
+    import { serve } from "./runtime/node/run.ts";
+    await using node = await join({ directoryAddress: "${directory!.at}", rpcServer: true });
+    node.memory[0] = 3;
+    await serve(node, () => console.log("serving"));`;
+  const serving = cluster.spawn("serving", { args: ["eval", "--no-lock", code] });
+  await serving.untilPrinted(/^serving$/m);
+  serving.kill("SIGTERM");
+  assertEquals((await serving.exit()).code, 0);
+  assertEquals([await directory!.load(0), await other!.load(0)], [3, 3]);
+});
+
+Deno.test("life cycle: what main throws is what run throws, and the node has left", async () => {
+  await using cluster = new Cluster();
+  const directory = await cluster.host();
+  const code = `
+    import { run } from "./mod.ts";
+    await run((node) => {
+      node.memory[0] = 9;
+      throw new RangeError("of the program");
+    }, { directoryAddress: ${JSON.stringify(directory.at)} });`;
+  const node = cluster.spawn("thrower", { args: ["eval", "--no-lock", code] });
+  const { code: status, stderr } = await node.exit();
+  assertEquals(status, 1);
+  assertMatch(stderr, /RangeError: of the program/);
+  assertEquals(await directory.evaluate((node) => [node.memory[0]!, node.peers().length]), [9, 0]);
+});
+
+Deno.test("life cycle: a node that listens everywhere warns that anybody can join", async () => {
+  await using cluster = new Cluster();
+  const directory = await cluster.host("--address=0.0.0.0");
+  await directory.process.untilPrinted(
+    /^tdsm: warning: .*0\.0\.0\.0:\d+.*whoever reaches this port can join/m,
+  );
+  const flag = `--directory-address=127.0.0.1:${directory.info.port}`;
+  const other = await RemoteNode.ready(cluster.spawnNode([flag, "--address=0.0.0.0"]));
+  const third = await RemoteNode.ready(cluster.spawnNode([flag]));
+  // Both ways, so that the address that the others were told must be one to connect to.
+  await other.store(0, 1);
+  assertEquals(await third.load(0), 1);
+  await third.store(4096, 2);
+  assertEquals(await other.load(4096), 2);
+});
+
+Deno.test("life cycle: the library prints nothing, whatever it logs", async () => {
+  await using cluster = new Cluster();
+  const [first, second] = await cluster.start(2, "--log-level=5", "--sem-log-level=5");
+  await first!.store(0, 1);
+  await second!.load(0);
+  const exits = [await second!.leave(), await first!.leave()];
+  for (const { stdout } of exits) {
+    for (const line of stdout.trimEnd().split("\n")) JSON.parse(line);
+  }
+  assert(exits[1]!.stderr.startsWith("tdsm: "));
+});

@@ -1,0 +1,132 @@
+/** The memory test as people run it: on three consoles, and all by itself. */
+
+import { assertEquals, assertMatch } from "@std/assert";
+import { Cluster, RemoteNode, type TestProcess } from "../support/cluster.ts";
+
+const PERMISSIONS = ["ffi", "net", "env", "read", "run"].map((name) => `--allow-${name}`);
+const ARGS = ["run", "--no-prompt", ...PERMISSIONS, "examples/memtest.ts"];
+
+/** Waits until a test fills its region with three nodes; returns their processes. */
+async function nodesOf(test: TestProcess): Promise<number[]> {
+  await test.untilPrinted(/ nodes are here /);
+  const children = await test.proc(`task/${test.pid}/children`);
+  return children.split(" ").filter((pid) => pid !== "").map(Number);
+}
+
+/** Waits until none of these processes is there any more, but as a status that nobody has asked for. */
+async function untilEnded(pids: readonly number[]): Promise<void> {
+  for (;;) {
+    const cat = new Deno.Command("cat", { args: pids.map((pid) => `/proc/${pid}/stat`) });
+    const states = new TextDecoder().decode((await cat.output()).stdout).matchAll(/\) (\w) /g);
+    if ([...states].every(([, state]) => state === "Z")) return;
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}
+
+Deno.test("memtest: three consoles, and nobody has to end the second and the third", async () => {
+  await using cluster = new Cluster();
+  const consoles = [
+    cluster.spawn("console 1", { args: ARGS, env: { DIRECTORY: "1", PORT: "7000" } }),
+    cluster.spawn("console 2", { args: ARGS, env: { RPC_SERVER: "1", PORT: "7001" } }),
+    cluster.spawn("console 3", { args: ARGS, env: { RPC_SERVER: "1", PORT: "7002" } }),
+  ];
+  const exits = await Promise.all(consoles.map((process) => process.exit()));
+  assertEquals(exits.map(({ code, stderr }) => [code, stderr]), Array(3).fill([0, ""]));
+  const printed = exits[0]!.stdout.trimEnd().split("\n");
+  assertEquals(printed.at(-1), "OK");
+  assertMatch(printed[0]!, /^Node 1 at 127\.0\.0\.1:7000: /);
+  assertEquals(
+    exits.slice(1).map(({ stdout }) => /^Node \d at (\S+) takes part$/m.exec(stdout)?.[1]),
+    ["127.0.0.1:7001", "127.0.0.1:7002"],
+  );
+});
+
+for (
+  const flags of [
+    [],
+    ["--nodes=2"],
+    ["--workers=4"],
+    ["--nodes=5", "--size=1MiB", "--workers=1"],
+    ["--page-size=2MiB"],
+  ]
+) {
+  Deno.test(`memtest: all by itself ${flags.join(" ")}`, async () => {
+    await using cluster = new Cluster();
+    const test = cluster.spawn("memtest", { args: [...ARGS, ...flags] });
+    const { code, stdout, stderr } = await test.exit();
+    assertEquals([code, stderr], [0, ""]);
+    assertEquals(stdout.trimEnd().split("\n").at(-1), "OK");
+  });
+}
+
+Deno.test("memtest: a wrong word is found, and told with its place", async () => {
+  await using cluster = new Cluster();
+  const test = cluster.spawn("memtest", {
+    args: [...ARGS, "--directory", "--port=0", "--nodes=2", "--size=1MiB"],
+  });
+  const [, at] = await test.untilPrinted(/^Node 1 at (\S+): /m);
+  const other = await RemoteNode.ready(cluster.spawnNode([`--directory-address=${at}`]));
+  const steps = new URL("../../examples/memtest_steps.ts", import.meta.url).href;
+  await other.evaluate(async (node, steps) => {
+    const { Memtest } = await import(steps);
+    const test = new Memtest(node);
+    await test.attend();
+    Atomics.add(node.view(Int32Array, node.pageSize, 1), 0, 1);
+    await test.count().catch(() => {});
+  }, steps);
+  await other.leave();
+  const { code, stdout, stderr } = await test.exit();
+  assertEquals(code, 1);
+  assertMatch(
+    stderr,
+    /^memtest: error: Mismatch at node 1, offset 4096: expected 0x0001fffe, found 0x0001ffff$/m,
+  );
+  assertEquals(stdout.includes("OK"), false);
+});
+
+Deno.test("memtest: a node that is killed fails the test, with what all have printed", async () => {
+  await using cluster = new Cluster();
+  const test = cluster.spawn("memtest", { args: [...ARGS, "--size=1GiB"] });
+  const children = await nodesOf(test);
+  assertEquals(children.length, 3);
+  Deno.kill(children[2]!, "SIGKILL");
+  const { code, stdout, stderr } = await test.exit();
+  assertEquals(code, 1);
+  assertEquals(stdout.includes("OK"), false);
+  assertMatch(stderr, /^memtest: error: .* ended with exit code \d+$/m);
+  assertEquals(stderr.match(/^--- .* ---$/gm)?.length, 3);
+  await cluster.bounded("the end of all nodes", untilEnded(children));
+});
+
+for (const signal of ["SIGINT", "SIGTERM", "SIGKILL"] as const) {
+  Deno.test(`memtest: ends its nodes when it is ended by ${signal}`, async () => {
+    await using cluster = new Cluster();
+    const test = cluster.spawn("memtest", { args: [...ARGS, "--size=1GiB"] });
+    const children = await nodesOf(test);
+    assertEquals(children.length, 3);
+    test.kill(signal);
+    const ended = cluster.bounded("the end of all nodes", untilEnded(children));
+    const { code } = await test.exit();
+    await ended;
+    assertEquals(code > 128, true);
+  });
+}
+
+Deno.test("memtest: what it cannot do, it says", async () => {
+  await using cluster = new Cluster();
+  const run = (args: string[], env = {}) =>
+    cluster.spawn(args.join(" "), { args: [...ARGS, ...args], env }).exit();
+  const [help, nodes, workers, small, lost] = await Promise.all([
+    run(["--help"]),
+    run(["--nodes=1"]),
+    run(["--workers=17"]),
+    run(["--size=16KiB"]),
+    run(["--rpc-server", "--directory-address=127.0.0.1:1"], { JOIN_TIMEOUT_MS: "100" }),
+  ]);
+  assertEquals([help, nodes, workers, small, lost].map(({ code }) => code), [0, 2, 2, 1, 1]);
+  assertMatch(help.stdout, /--nodes N/);
+  assertMatch(nodes.stderr, /--nodes must be a whole number from 2/);
+  assertMatch(workers.stderr, /--workers must be a whole number from 0 to 16/);
+  assertMatch(small.stderr, /The region has 4 pages; the test needs 8/);
+  assertMatch(lost.stderr, /^memtest: error: Cannot join: no directory at 127\.0\.0\.1:1 /);
+});

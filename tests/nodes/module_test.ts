@@ -1,0 +1,140 @@
+/** A native module on three nodes: its globals are the same cells on each. */
+
+import { assertEquals, assertMatch } from "@std/assert";
+import { Cluster, type RemoteNode } from "../support/cluster.ts";
+import { failure } from "../support/heard.ts";
+import { findZig } from "../../zig/build.ts";
+
+const ROOT = new URL("../..", import.meta.url).pathname;
+
+/** Builds a module with the Zig that the project is pinned to. */
+async function build(source: string, target: string): Promise<void> {
+  const words = "cc -shared -fPIC -O2 -Izig/include -Wl,-T,zig/rdma.ld -o".split(" ");
+  const compiler = new Deno.Command(await findZig(), {
+    args: [...words, target, source],
+    cwd: ROOT,
+  });
+  const { success, stderr } = await compiler.output();
+  if (!success) throw new Error(new TextDecoder().decode(stderr));
+}
+
+/** Loads a build of `counter.c` on a node, and keeps it for the functions that follow. */
+function load(node: RemoteNode, path: string): Promise<number> {
+  return node.evaluate(async (node, path) => {
+    const loaded = await node.loadModule(path, {
+      bump: { parameters: [], result: "i32" },
+      fill: { parameters: ["f64"], result: "void" },
+      look_up: { parameters: ["i32"], result: "f64" },
+    });
+    Object.assign(globalThis, { loaded });
+    return loaded.memory.length;
+  }, path);
+}
+
+/** What {@linkcode load} keeps in the node's process. */
+declare const loaded: {
+  readonly memory: Uint8Array<ArrayBuffer>;
+  readonly symbols: {
+    bump(): number;
+    fill(step: number): void;
+    look_up(index: number): number;
+  };
+};
+
+Deno.test("modules: examples/native/counter.c counts over three nodes, and another layout is refused", async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    await using cluster = new Cluster();
+    const path = `${folder}/libcounter.so`;
+    await build("examples/native/counter.c", path);
+    const nodes = await cluster.start(3, "--size=256MiB");
+    // All at once: who is first makes the cells, the others find them.
+    const sizes = await Promise.all(nodes.map((node) => load(node, path)));
+    assertEquals(new Set(sizes).size, 1);
+    const last = await Promise.all(nodes.map((node) =>
+      node.evaluate(() => {
+        let last = 0;
+        for (let round = 0; round < 2_000; round++) {
+          const next = loaded.symbols.bump();
+          if (next <= last) throw new Error(`${next} after ${last}`);
+          last = next;
+        }
+        return last;
+      })
+    ));
+    assertEquals(Math.max(...last), 6_000);
+
+    // 64 MiB that one node fills, native code and JavaScript of the others read.
+    await nodes[1]!.evaluate(() => loaded.symbols.fill(0.5));
+    const indices = [0, 1, 511, 512, 1 << 20, (1 << 23) - 1];
+    for (const node of nodes) {
+      const [native, script] = await node.evaluate((_, indices) => {
+        const { buffer, byteOffset, byteLength } = loaded.memory;
+        const doubles = new Float64Array(buffer, byteOffset, byteLength / 8);
+        // Where the linker put the table in the section: behind its cell 1 is cell 2.
+        const table = doubles.findIndex((x, i) => x === 0.5 && doubles[i + 1] === 1) - 1;
+        return [
+          indices.map((index) => loaded.symbols.look_up(index)),
+          indices.map((index) => doubles[table + index]!),
+        ];
+      }, indices);
+      assertEquals(native, indices.map((index) => index / 2));
+      assertEquals(script, native);
+    }
+
+    // The same file name, but one variable more.
+    const source = await Deno.readTextFile(`${ROOT}/examples/native/counter.c`);
+    const other = `${folder}/other`;
+    await Deno.mkdir(other);
+    const more = "TDSM_SHARED _Atomic int32_t counter, more;";
+    await Deno.writeTextFile(
+      `${other}/counter.c`,
+      source.replace("TDSM_SHARED _Atomic int32_t counter;", more),
+    );
+    await build(`${other}/counter.c`, `${other}/libcounter.so`);
+    const late = await cluster.join(nodes[0]!);
+    const [code, message] = await failure(load(late, `${other}/libcounter.so`));
+    assertEquals(code, "LibraryMismatch", message);
+    assertMatch(message, /libcounter\.so/);
+    // Nothing stays locked, and the right build can be loaded there.
+    await load(late, path);
+    assertEquals(await late.evaluate(() => loaded.symbols.bump()), 6_001);
+    assertEquals((await late.leave()).code, 0);
+    assertEquals(await nodes[2]!.evaluate(() => loaded.symbols.bump()), 6_002);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
+Deno.test("modules: native code sums numbers of the region that another node wrote", async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    await using cluster = new Cluster();
+    const path = `${folder}/libcounter.so`;
+    await build("examples/native/counter.c", path);
+    const [first, second] = await cluster.start(2, "--size=256MiB");
+    const length = 300_000;
+    const at = await first!.evaluate(async (node, length) => {
+      const numbers = await node.alloc(Float64Array, length);
+      for (let index = 0; index < length; index++) numbers[index] = index;
+      return node.offsetOf(numbers);
+    }, length);
+    const [total, received] = await second!.evaluate(
+      async (node, path, at, length) => {
+        const module = await node.loadModule(path, {
+          sum: { parameters: ["buffer", "i32"], result: "f64" },
+        });
+        const before = node.stats().pagesReceived;
+        const total = module.symbols.sum(node.at(Float64Array, at, length), length);
+        return [total, node.stats().pagesReceived - before];
+      },
+      path,
+      at,
+      length,
+    );
+    assertEquals(total, length * (length - 1) / 2);
+    assertEquals(received, Math.ceil(length * 8 / 4096));
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});

@@ -1,0 +1,155 @@
+/** What people see of a cluster and a machine: `--status`, `--doctor` and the log, as processes. */
+
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import type { Check } from "../../runtime/cli/doctor.ts";
+import type { ClusterStatus } from "../../runtime/cli/status.ts";
+import { Cluster } from "../support/cluster.ts";
+import type { Exit } from "../support/test_process.ts";
+
+function runMain(cluster: Cluster, permissions: string[], ...flags: string[]): Promise<Exit> {
+  const args = ["run", "--no-prompt", ...permissions, "mod.ts", ...flags];
+  return cluster.spawn(flags.join(" "), { args }).exit();
+}
+
+Deno.test("status: every node with its pages, by the network alone, and nobody notices", async () => {
+  await using cluster = new Cluster();
+  const [directory, second] = await cluster.start(2);
+  await second!.evaluate((node) => void node.memory.fill(1, 0, 3 * node.pageSize));
+  assertEquals(await directory!.load(0), 0x01010101);
+  const at = `--directory-address=${directory!.at}`;
+  const { code, stdout, stderr } = await runMain(
+    cluster,
+    ["--allow-net"],
+    "--status",
+    "--json",
+    at,
+  );
+  assertEquals([code, stderr], [0, ""]);
+  const status = JSON.parse(stdout) as ClusterStatus;
+  assertEquals(status.nodes.map(({ id, port }) => [id, port]), [
+    [1, directory!.info.port],
+    [2, second!.info.port],
+  ]);
+  for (const [index, node] of [directory!, second!].entries()) {
+    const { pagesShared, pagesExclusive } = await node.evaluate((node) => node.stats());
+    const { stats } = status.nodes[index]!;
+    assertEquals([stats!.pagesShared, stats!.pagesExclusive], [pagesShared, pagesExclusive]);
+    assert(stats!.messagesSent! > 0);
+  }
+  assert(status.nodes[1]!.stats!.pagesShared! >= 1, "page 0 is on both");
+  assert(status.nodes[1]!.stats!.pagesExclusive! >= 1, "page 2 is on one");
+  // No id was used up, and nobody was told of a node.
+  assertEquals((await cluster.join(directory!)).info.id, 3);
+  const table = await runMain(cluster, ["--allow-net"], "--status", at);
+  assertMatch(table.stdout, /^NODE +ADDRESS +SHARED +EXCLUSIVE +FAULTS .*\n +1 .*\n +2 .*\n +3 /m);
+});
+
+Deno.test("status: a node that says nothing is shown without its counters", async () => {
+  await using cluster = new Cluster();
+  const [directory, second] = await cluster.start(2);
+  second!.process.kill("SIGSTOP");
+  const at = `--directory-address=${directory!.at}`;
+  const { code, stdout } = await runMain(cluster, ["--allow-net"], "--status", "--json", at);
+  second!.process.kill("SIGCONT");
+  const { nodes } = JSON.parse(stdout) as ClusterStatus;
+  assertEquals([code, nodes.length, nodes[1]!.stats], [0, 2, null]);
+  assert(nodes[0]!.stats !== null);
+});
+
+Deno.test("status: where there is no directory it says so", async () => {
+  await using cluster = new Cluster();
+  const [directory, second] = await cluster.start(2);
+  const ask = (permission: string, address: string) =>
+    runMain(cluster, [permission], "--status", `--directory-address=${address}`);
+  const wrong = await ask("--allow-net", second!.at);
+  assertEquals([wrong.code, wrong.stdout], [1, ""]);
+  assertMatch(wrong.stderr, new RegExp(`not the directory, which is at ${directory!.at} `));
+  const denied = await ask("--allow-ffi", directory!.at);
+  assertMatch(denied.stderr, /--allow-net \(PermissionMissing\)/);
+  assertEquals((await second!.leave()).code, 0);
+  assertEquals((await directory!.leave()).code, 0);
+  const gone = await ask("--allow-net", directory!.at);
+  assertEquals(gone.code, 1);
+  assertMatch(gone.stderr, /no directory at .*--directory-address \(NoDirectory\)/);
+});
+
+Deno.test("doctor: with the permissions of a node it finds nothing, without them it says what to do", async () => {
+  await using cluster = new Cluster();
+  const doctor = async (permissions: string[], ...flags: string[]) => {
+    const run = await runMain(cluster, permissions, "--doctor", "--json", "--port=0", ...flags);
+    const { checks } = JSON.parse(run.stdout) as { checks: Check[] };
+    const checkOf = (name: string) => checks.find((check) => check.name === name)!;
+    return { ...run, checks, checkOf };
+  };
+  const healthy = await doctor(["--allow-ffi", "--allow-net"]);
+  assertEquals([healthy.code, healthy.stderr], [0, ""]);
+  for (const name of ["system", "--allow-ffi", "--allow-net", "library", "port"]) {
+    assertEquals(healthy.checkOf(name).verdict, "ok", name);
+  }
+  assertMatch(healthy.checkOf("kernel").found, /^Linux \d+\.\d+/);
+
+  const poor = await doctor([]);
+  assertEquals([poor.code, poor.stderr], [1, ""]);
+  assertEquals(poor.checkOf("--allow-ffi").verdict, "failed");
+  assertEquals(poor.checkOf("--allow-net").verdict, "failed");
+  assertEquals(poor.checkOf("userfaultfd").verdict, "unknown");
+
+  const lost = await doctor(["--allow-ffi", "--allow-net"], "--library=/nowhere/libtdsm.so");
+  assertEquals([lost.code, lost.checkOf("library").verdict], [1, "failed"]);
+  for (const { verdict, remedy } of [...poor.checks, ...lost.checks]) {
+    assertEquals(remedy !== undefined, verdict === "failed" || verdict === "warning");
+  }
+});
+
+Deno.test("doctor: a port that is in use is told, and the flags that do not go together", async () => {
+  await using cluster = new Cluster();
+  const { info: { port } } = await cluster.host();
+  const run = (...flags: string[]) =>
+    runMain(cluster, ["--allow-ffi", "--allow-net"], `--port=${port}`, ...flags);
+  const { code, stdout } = await run("--doctor");
+  assertEquals(code, 0);
+  assertMatch(
+    stdout,
+    new RegExp(`^warning +port +127\\.0\\.0\\.1:${port} is in use\n +→ stop`, "m"),
+  );
+  for (const flags of [["--json"], ["--doctor", "--status"]]) {
+    const refused = await run(...flags);
+    assertEquals([refused.code, refused.stdout], [2, ""]);
+  }
+});
+
+Deno.test("log: as much as its levels say, on stderr, by category", async () => {
+  await using cluster = new Cluster();
+  const directory = await cluster.host("--log-level=3", "--sem-log-level=0");
+  const second = await cluster.join(directory, "--log-level=4", "--sem-log-level=4");
+  await directory.process.untilPrinted(/^tdsm: info: Node 2 has joined from 127\.0\.0\.1:\d+$/m);
+  await directory.store(0, 1);
+  assertEquals(await second.load(0), 1);
+  await second.evaluate(async (node) => {
+    await node.semaphore(7n).release();
+    await node.semaphore(7n).acquire();
+  });
+  const { process } = second;
+  await process.untilPrinted(/^tdsm: debug: grant of page 0 to read .*, from node 1$/m);
+  await process.untilPrinted(/^tdsm\.sync: debug: Request \d+: acquire semaphore 7: done$/m);
+  assert(!process.stderr.includes("trace"), "more than was asked for");
+  assert(!process.stdout.includes("tdsm:"), "on stdout");
+  assert(!directory.process.stderr.includes("sync"), "more than was asked for");
+});
+
+Deno.test("log: a program that configures LogTape has the records, and stderr has none", async () => {
+  await using cluster = new Cluster();
+  const program = cluster.spawn("program", {
+    args: [
+      "run",
+      "-A",
+      "--no-prompt",
+      "tests/nodes/programs/own_log.ts",
+      "--log-level=3",
+      "--port=0",
+    ],
+  });
+  const { code, stdout, stderr } = await program.exit();
+  assertEquals([code, stderr], [0, ""]);
+  assertMatch(stdout, /^own: tdsm info Node 2 has joined from /m);
+});

@@ -1,0 +1,26 @@
+/** The first program of the README: the page has it as it is, and its two commands do what is said. */
+
+import { assertEquals, assertStringIncludes } from "@std/assert";
+import { Cluster } from "../support/cluster.ts";
+
+const ROOT = new URL("../..", import.meta.url);
+const README = await Deno.readTextFile(new URL("README.md", ROOT));
+
+Deno.test("README: the first program is examples/hello.ts", async () => {
+  const program = await Deno.readTextFile(new URL("examples/hello.ts", ROOT));
+  assertStringIncludes(README, `\`\`\`ts ignore\n${program}\`\`\`\n`);
+});
+
+Deno.test("README: the two commands of the first program share memory", async () => {
+  const commands = [...README.matchAll(/^\.\/tdsm deno (run .*examples\/hello\.ts.*)$/gm)];
+  assertEquals(commands.length, 2);
+  await using cluster = new Cluster();
+  const terminals = commands.map(([line, args]) =>
+    cluster.spawn(line, { args: args!.replace("run ", "run --no-prompt ").split(" ") })
+  );
+  const exits = await Promise.all(terminals.map((process) => process.exit()));
+  assertEquals(
+    exits.map(({ code, stdout, stderr }) => [code, stdout, stderr]),
+    [[0, "Node 1 of 2 reads 200000\n", ""], [0, "Node 2 of 2 reads 200000\n", ""]],
+  );
+});

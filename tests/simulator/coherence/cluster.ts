@@ -1,0 +1,97 @@
+/**
+ * Engines that are driven by hand, message by message: for tests that tell one exact story.
+ */
+
+import {
+  Engine,
+  type EngineOptions,
+  type Input,
+} from "../../../runtime/protocol/coherence/coherence.ts";
+import type { Message, NodeId } from "../../../runtime/protocol/coherence/messages.ts";
+import type { Output } from "../../../runtime/protocol/coherence/output.ts";
+import type { Access, PageState } from "../../../runtime/protocol/coherence/page.ts";
+
+/** Engines with links between them, driven by hand. */
+export class Cluster {
+  /** The engines, in order of their nodes. */
+  readonly engines: Engine[] = [];
+  readonly #links = new Map<string, Message[]>();
+  /** Every message that was sent, as "kind from>to". */
+  readonly log: string[] = [];
+
+  /**
+   * @param nodes How many nodes, all of which have joined.
+   * @param options The protocol's settings.
+   */
+  constructor(nodes: number, options: Partial<EngineOptions> = {}) {
+    const region = { pageCount: 64, runPages: 1, holdTimeUs: 0, ...options };
+    for (let self = 1; self <= nodes; self++) {
+      this.engines.push(new Engine({ ...region, self }));
+      if (self > 1) this.step(1, { kind: "peerJoined", node: self });
+    }
+  }
+
+  /** @returns A node's engine. */
+  node(id: NodeId): Engine {
+    return this.engines[id - 1]!;
+  }
+
+  /** Steps a node's engine, and puts what it sends on its way. */
+  step(id: NodeId, input: Input, now = 0): Output {
+    const { operations, messages, events } = this.node(id).step(input, now);
+    for (const { to, message } of messages) {
+      this.log.push(`${message.kind} ${id}>${to}`);
+      this.link(id, to).push(message);
+    }
+    return { operations, messages, events };
+  }
+
+  /** @returns What is on its way between two nodes; may be changed. */
+  link(from: NodeId, to: NodeId): Message[] {
+    const key = `${from}>${to}`;
+    const link = this.#links.get(key) ?? [];
+    this.#links.set(key, link);
+    return link;
+  }
+
+  /** A thread of a node faults. */
+  fault(id: NodeId, page: number, access: Access): Output {
+    return this.step(id, { kind: "fault", page, access });
+  }
+
+  /** Delivers the first message between two nodes. */
+  deliver(from: NodeId, to: NodeId, now = 0): Output {
+    const message = this.link(from, to).shift();
+    if (message === undefined) throw new Error(`nothing is on its way from ${from} to ${to}`);
+    return this.step(to, { kind: "message", from, message }, now);
+  }
+
+  /** Delivers until nothing is under way. */
+  flush(): void {
+    const nodes = this.engines.map((_, index) => index + 1);
+    for (let busy = true; busy;) {
+      busy = false;
+      for (const from of nodes) {
+        for (const to of nodes) {
+          while (this.link(from, to).length > 0) {
+            this.deliver(from, to);
+            busy = true;
+          }
+        }
+      }
+    }
+  }
+
+  /** An access, from its fault until nothing is under way; returns the messages that it took. */
+  access(id: NodeId, page: number, access: Access): string[] {
+    const start = this.log.length;
+    this.fault(id, page, access);
+    this.flush();
+    return this.log.slice(start);
+  }
+
+  /** @returns The page's state at each node. */
+  states(page: number): PageState[] {
+    return this.engines.map((engine) => engine.state(page));
+  }
+}

@@ -1,0 +1,220 @@
+/**
+ * What must hold after every step of every node, and what must hold when nothing is left to do.
+ */
+
+import { DIRECTORY_NODE } from "../../../runtime/protocol/coherence/home.ts";
+import { Access, PageState } from "../../../runtime/protocol/coherence/page.ts";
+import type { Link, SimulatedNode } from "./node.ts";
+import { type AccessOperation, neededAccess } from "./operation.ts";
+import { fail, type Oracle } from "./oracle.ts";
+
+/**
+ * Checks every page of every node that takes part.
+ *
+ * @param nodes All nodes; the home first.
+ * @param pageCount The pages of the region.
+ * @param oracle What memory has to look like.
+ * @throws {InvariantError} When a promise is broken.
+ */
+export function checkStep(
+  nodes: readonly SimulatedNode[],
+  pageCount: number,
+  oracle: Oracle,
+): void {
+  for (let page = 0; page < pageCount; page++) {
+    let readers = 0;
+    let writers = 0;
+    for (const node of nodes) {
+      if (!touches(nodes[0]!, node, page)) continue;
+      const mapped = node.mmu.state(page);
+      const state = node.engine.state(page);
+      if (mapped > state) {
+        fail(`page ${page} is mapped at node ${node.id} with more than its state ${state} allows`);
+      }
+      if (mapped === PageState.Exclusive) writers++;
+      else if (mapped === PageState.Shared) readers++;
+      if (state === PageState.Invalid) continue;
+      if (!oracle.matches(node.mmu.alias, page)) {
+        fail(`node ${node.id} has an old copy of page ${page}`);
+      }
+      checkKnown(nodes[0]!, node, page);
+    }
+    if (writers > 1 || (writers === 1 && readers > 0)) {
+      fail(`page ${page} has ${writers} writers and ${readers} readers`);
+    }
+  }
+}
+
+/**
+ * Checks an access that a thread is about to make.
+ *
+ * @param nodes All nodes; the home first.
+ * @param node The thread's node.
+ * @param operation The access.
+ * @param oracle What memory has to look like.
+ * @throws {InvariantError} When it reads what is old, or writes what another node can read.
+ */
+export function checkAccess(
+  nodes: readonly SimulatedNode[],
+  node: SimulatedNode,
+  operation: AccessOperation,
+  oracle: Oracle,
+): void {
+  const { page } = operation;
+  if (!oracle.matches(node.mmu.alias, page)) fail(`node ${node.id} reads an old page ${page}`);
+  if (neededAccess(operation) === Access.Read) return;
+  for (const other of nodes) {
+    if (other === node || other.mmu.state(page) === PageState.Invalid) continue;
+    if (touches(nodes[0]!, other, page)) {
+      fail(`node ${node.id} writes page ${page}, which node ${other.id} can read`);
+    }
+  }
+}
+
+/**
+ * Whether a node's copy of a page counts. Once a node leaves its threads touch nothing, so those of
+ * its copies do not matter that others have too, and that its home has crossed out.
+ *
+ * @param home The directory's node.
+ * @param node The node.
+ * @param page The page.
+ * @returns Whether it must be what memory has to look like.
+ */
+export function touches(home: SimulatedNode, node: SimulatedNode, page: number): boolean {
+  return node.status === "live" ||
+    (node.status === "leaving" &&
+      (home.directory.has(page, node.id) ||
+        home.directory.transactionOn(page)?.requester === node.id));
+}
+
+/** The home knows of a copy, or it is being made. */
+function checkKnown(home: SimulatedNode, node: SimulatedNode, page: number): void {
+  const { directory } = home;
+  if (directory.has(page, node.id)) return;
+  if (directory.transactionOn(page)?.requester === node.id) return;
+  fail(`the home does not know that node ${node.id} has page ${page}`);
+}
+
+/**
+ * Checks that a page which a node is told to be lost could not have been kept.
+ *
+ * @param nodes All nodes.
+ * @param page The page.
+ * @param oracle What memory has to look like.
+ * @throws {InvariantError} When it could.
+ */
+export function checkLoss(nodes: readonly SimulatedNode[], page: number, oracle: Oracle): void {
+  if (!oracle.mayBeLost(page)) fail(`page ${page} is lost, and nobody died with its only copy`);
+  for (const node of nodes) {
+    if (touches(nodes[0]!, node, page) && node.engine.state(page) !== PageState.Invalid) {
+      fail(`page ${page} is lost, and node ${node.id} has a copy`);
+    }
+  }
+}
+
+/**
+ * Notes which pages may be lost with a node that is about to die: those that it has the only copy of,
+ * those that it asked to write, or may be handed over, since nobody else can tell whether it did, and
+ * those of which it was just sending the only copy.
+ *
+ * @param nodes All nodes; the home first.
+ * @param links All links.
+ * @param victim The node that dies.
+ * @param options The pages of the region, and whether a read can be answered with the right to write.
+ * @param oracle Where to note it.
+ */
+export function allowLosses(
+  nodes: readonly SimulatedNode[],
+  links: readonly Link[],
+  victim: SimulatedNode,
+  { pageCount, migration }: { readonly pageCount: number; readonly migration: boolean },
+  oracle: Oracle,
+): void {
+  for (let page = 0; page < pageCount; page++) {
+    const transaction = nodes[0]!.directory.transactionOn(page);
+    const covers = ({ first, count }: { first: number; count: number }) =>
+      first <= page && page < first + count;
+    const copies = nodes[0]!.directory.copies(page).nodes;
+    // Nobody has touched it, or the victim's first touch, or hand-over, has been granted by the home.
+    const untouched = copies.every((id) => id === victim.id);
+    // Until a request to read is begun it can turn out to be given the right to write.
+    const reads = transaction?.requester === victim.id && transaction.access === Access.Read;
+    const granted = untouched || (migration && !reads);
+    const writing = victim.cache.requests.some((pending) =>
+      covers(pending) && (granted || pending.access === Access.Write)
+    );
+    const sending = links.some(({ from, frames }) =>
+      from === victim &&
+      frames.some(({ message }) => message.kind === "grant" && covers(message))
+    );
+    const had = victim.engine.state(page) !== PageState.Invalid ||
+      transaction?.invalidated.includes(victim.id);
+    const kept = nodes.some((node) =>
+      node !== victim && touches(nodes[0]!, node, page) &&
+      node.engine.state(page) !== PageState.Invalid
+    );
+    // A sharer that was told to drop its copy for this transaction still has the bytes.
+    const dropped = transaction?.requester !== victim.id &&
+      transaction?.invalidated.some((id) => nodes[id - 1]!.present && id !== victim.id);
+    if (writing || ((had || sending) && !kept && !dropped)) oracle.allowLoss(page);
+  }
+}
+
+/**
+ * Notes which pages may be lost since the home let a node go: those that the home believes to be on nodes of
+ * whose death it has not heard yet.
+ *
+ * @param nodes All nodes; the home first.
+ * @param pageCount The pages of the region.
+ * @param oracle Where to note it.
+ */
+export function allowStranded(
+  nodes: readonly SimulatedNode[],
+  pageCount: number,
+  oracle: Oracle,
+): void {
+  const home = nodes[0]!;
+  for (let page = 0; page < pageCount; page++) {
+    const { nodes: copies } = home.directory.copies(page);
+    if (copies.length > 0 && copies.every((id) => !nodes[id - 1]!.present)) oracle.allowLoss(page);
+  }
+}
+
+/**
+ * Checks that nothing is left to do.
+ *
+ * @param nodes All nodes; the home first.
+ * @param pageCount The pages of the region.
+ * @param oracle What memory has to look like.
+ * @throws {InvariantError} When something is.
+ */
+export function checkQuiescence(
+  nodes: readonly SimulatedNode[],
+  pageCount: number,
+  oracle: Oracle,
+): void {
+  const { directory } = nodes[0]!;
+  if (!directory.idle) fail("the home has transactions or requests that never end");
+  for (const node of nodes) {
+    if (!node.present) continue;
+    if (!node.finished) fail(`a thread of node ${node.id} waits for ever`);
+    if (!node.cache.idle) fail(`node ${node.id} has requests or demands that never end`);
+    if (node.status === "leaving") fail(`node ${node.id} may never leave`);
+  }
+  for (let page = 0; page < pageCount; page++) {
+    const { owner, nodes: copies } = directory.copies(page);
+    if (directory.isLost(page)) {
+      if (!oracle.mayBeLost(page)) fail(`page ${page} is lost without a reason`);
+    } else if (owner !== 0) {
+      if (!copies.includes(owner)) fail(`the owner of page ${page} has no copy of it`);
+      for (const id of copies) {
+        if (!nodes[id - 1]!.present) fail(`node ${id} is gone, and the home relies on its copies`);
+        if (nodes[id - 1]!.engine.state(page) === PageState.Invalid) {
+          fail(`node ${id} has no copy of page ${page}, as the home thinks`);
+        }
+      }
+    } else if (nodes.some((node) => node.present && node.engine.state(page) !== 0)) {
+      fail(`page ${page} has copies that node ${DIRECTORY_NODE} does not know of`);
+    }
+  }
+}

@@ -1,0 +1,117 @@
+/**
+ * One simulated node: the engine, its memory, its threads, and what is on its way to it.
+ */
+
+import { Engine, type EngineOptions } from "../../../runtime/protocol/coherence/coherence.ts";
+import { DIRECTORY_NODE } from "../../../runtime/protocol/coherence/home.ts";
+import {
+  Content,
+  type GrantMessage,
+  type Message,
+  type NodeId,
+} from "../../../runtime/protocol/coherence/messages.ts";
+import type { Access } from "../../../runtime/protocol/coherence/page.ts";
+import { Mmu } from "./mmu.ts";
+import type { Operation } from "./operation.ts";
+import type { ProbeCache, ProbeDirectory, ProbeParts } from "./probes.ts";
+
+/** A thread of the program. */
+export interface Thread {
+  readonly program: readonly Operation[];
+  /** How fast it runs, the slowest 1. */
+  readonly pace: number;
+  /** What its accesses that are no plain writes found, in program order. */
+  readonly registers: number[];
+  /** Its next operation. */
+  next: number;
+  /** The window that it looks through. */
+  window: number;
+  /** Whether it waits in a fault. */
+  blocked: boolean;
+}
+
+/** A fault that the engine has not read yet. */
+export interface Fault {
+  readonly page: number;
+  readonly access: Access;
+}
+
+/** A message on its way, with the bytes of its pages. */
+export interface Frame {
+  readonly message: Message;
+  readonly bytes: Int32Array | undefined;
+}
+
+/** One direction between two nodes. Nothing overtakes. */
+export interface Link {
+  readonly from: SimulatedNode;
+  readonly to: SimulatedNode;
+  frames: Frame[];
+  /** How many words of the first frame have been received; -1 before its header was looked at. */
+  received: number;
+  /** Whether the first frame's bytes go into the alias. */
+  accepted: boolean;
+}
+
+/** What became of a node. */
+export type NodeStatus = "absent" | "live" | "leaving" | "left" | "dead";
+
+/** One node. */
+export class SimulatedNode {
+  readonly id: NodeId;
+  readonly engine: Engine;
+  readonly mmu: Mmu;
+  readonly threads: Thread[];
+  readonly faults: Fault[] = [];
+  /** A fault that was read before, and may be read once more. */
+  lastFault: Fault | undefined;
+  /** The pages of which it knows, or may be told yet, that they are lost, whatever came after. */
+  readonly toldLost = new Set<number>();
+  status: NodeStatus = "absent";
+  /** Whether the home has yet to notice that the connection ended. */
+  endUnnoticed = false;
+
+  /**
+   * @param id The node's number.
+   * @param region The region's shape and the protocol's settings.
+   * @param parts What to make the engine of.
+   * @param threads What runs there.
+   */
+  constructor(
+    id: NodeId,
+    region: Omit<EngineOptions, "self">,
+    parts: ProbeParts,
+    threads: Thread[],
+  ) {
+    this.id = id;
+    this.engine = new Engine({ self: id, ...region }, parts);
+    this.mmu = new Mmu(region.pageCount);
+    this.threads = threads;
+  }
+
+  /** Whether it takes part. */
+  get present(): boolean {
+    return this.status === "live" || this.status === "leaving";
+  }
+
+  /** Whether every thread has come to its end. */
+  get finished(): boolean {
+    return this.threads.every(({ next, program }) => next === program.length);
+  }
+
+  /** The engine's cache. */
+  get cache(): ProbeCache {
+    return this.engine.cache as ProbeCache;
+  }
+
+  /** The engine's directory; only at the home. */
+  get directory(): ProbeDirectory {
+    if (this.id !== DIRECTORY_NODE) throw new Error("only the home has a directory");
+    return this.engine.directory as ProbeDirectory;
+  }
+}
+
+/** @returns Whether bytes follow the message. */
+export function isData(message: Message): message is GrantMessage {
+  return message.kind === "grant" && message.content === Content.Data;
+}

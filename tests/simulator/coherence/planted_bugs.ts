@@ -1,0 +1,190 @@
+/**
+ * Faults put into the protocol or its driver on purpose. A simulator or a checker that does not find
+ * each of them would not find the like either.
+ */
+
+import type {
+  DoneMessage,
+  GrantMessage,
+  NodeId,
+  RequestMessage,
+} from "../../../runtime/protocol/coherence/messages.ts";
+import { Access, PageState } from "../../../runtime/protocol/coherence/page.ts";
+import { WatchedCache } from "./cache_coverage.ts";
+import { WatchedDirectory } from "./directory_coverage.ts";
+import { ProbeCache, ProbeDirectory, type ProbeParts } from "./probes.ts";
+
+/** The parts as they are. */
+const SOUND_PARTS: ProbeParts = { PageCache: WatchedCache, Directory: WatchedDirectory };
+
+/** A fault, in the parts of the engine or in the driver. */
+export interface PlantedBug {
+  /** What is wrong. */
+  readonly name: string;
+  /** The engine's parts. */
+  readonly parts: ProbeParts;
+  /** Whether the driver sends messages before it has done the operations. */
+  readonly messagesFirst: boolean;
+}
+
+/** A fault that is to be found. */
+export interface FindableBug extends PlantedBug {
+  /** What the simulator and the checker say of it. */
+  readonly finding: RegExp;
+  /** The world of `tests/model/worlds.ts` that is large enough to show it. */
+  readonly world: string;
+}
+
+/** The protocol and its driver as they should be. */
+export const NO_BUG: PlantedBug = { name: "none", parts: SOUND_PARTS, messagesFirst: false };
+
+class HastyWriter extends ProbeCache {
+  protected override acknowledged(acknowledged: readonly NodeId[], grant: GrantMessage): boolean {
+    const missing = grant.invalidated.filter((node) =>
+      !acknowledged.includes(node) && !this.gone.has(node)
+    );
+    return missing.length <= 1;
+  }
+}
+
+class UnprotectedOwner extends ProbeCache {
+  protected override downgrade(first: number, count: number): void {
+    this.states.fill(first, count, PageState.Shared);
+  }
+}
+
+class ForgetfulDirectory extends ProbeDirectory {
+  protected override addSharer(page: number, node: NodeId): void {
+    if (node !== 2) super.addSharer(page, node);
+  }
+}
+
+class DeafDirectory extends ProbeDirectory {
+  override peerLostSeen(): void {}
+}
+
+/** Lets the last writer of a page that migrates keep a copy, of which it tells nobody. */
+class GenerousDirectory extends ProbeDirectory {
+  override request(from: NodeId, message: RequestMessage): void {
+    super.request(from, message);
+    this.#spoil([{ from, message }]);
+  }
+
+  override done(from: NodeId, message: DoneMessage): void {
+    const { waiting } = this;
+    super.done(from, message);
+    this.#spoil(waiting);
+  }
+
+  /** What a read is forwarded for is demanded to read, in place of to write. */
+  #spoil(requests: readonly { readonly from: NodeId; readonly message: RequestMessage }[]): void {
+    const { messages } = this.outbox;
+    for (const [index, { to, message }] of messages.entries()) {
+      if (message.kind !== "forward") continue;
+      const { requester, request } = message;
+      const asked = requests.find((other) =>
+        other.from === requester && other.message.request === request
+      );
+      if (asked?.message.access !== Access.Read) continue;
+      messages[index] = { to, message: { ...message, access: Access.Read } };
+    }
+  }
+}
+
+class HastyWalker extends ProbeCache {
+  protected override acknowledged(acknowledged: readonly NodeId[], grant: GrantMessage): boolean {
+    const isAhead = this.pending.some((other) => other.request === grant.request && other.ahead);
+    return isAhead || super.acknowledged(acknowledged, grant);
+  }
+}
+
+/** Maps zeros behind the first page that was asked for ahead, and leaves that one as it was. */
+class SkippingWalker extends ProbeCache {
+  override grant(from: NodeId, message: GrantMessage, now: number): void {
+    super.grant(from, message, now);
+    const { operations } = this.outbox;
+    const last = operations.at(-1);
+    const zero = operations.at(-2);
+    if (last?.kind !== "evict" || zero?.kind !== "installZero") return;
+    operations.splice(-2, 2, { kind: "installZero", first: zero.first + 1, count: zero.count - 1 });
+  }
+}
+
+class EternalHold extends ProbeCache {
+  override get deadline(): number {
+    return Infinity;
+  }
+  override tick(): void {}
+  override resumed(): void {}
+}
+
+class UnforgivingDirectory extends ProbeDirectory {
+  override renew(): void {}
+}
+
+const BROKEN_PAGE = /page \d+/;
+const ENDLESS = /never end|for ever/;
+
+function planted(
+  name: string,
+  parts: Partial<ProbeParts>,
+  world: string,
+  finding: RegExp,
+): FindableBug {
+  return { name, parts: { ...SOUND_PARTS, ...parts }, messagesFirst: false, world, finding };
+}
+
+/** Every planted bug. */
+export const PLANTED_BUGS: readonly FindableBug[] = [
+  planted(
+    "writes with one acknowledgement missing",
+    { PageCache: HastyWriter },
+    "2x1 and a death",
+    BROKEN_PAGE,
+  ),
+  planted(
+    "grants a page to read and goes on writing it",
+    { PageCache: UnprotectedOwner },
+    "2x1 and a death",
+    BROKEN_PAGE,
+  ),
+  planted("forgets a sharer", { Directory: ForgetfulDirectory }, "2x1 and a death", BROKEN_PAGE),
+  {
+    name: "reads the alias before it forbids writing",
+    parts: SOUND_PARTS,
+    messagesFirst: true,
+    world: "2x1 and a death",
+    finding: BROKEN_PAGE,
+  },
+  planted(
+    "does not finish the transactions of a node that died",
+    { Directory: DeafDirectory },
+    "2x1 and a death",
+    ENDLESS,
+  ),
+  planted(
+    "hands a page over and leaves a copy behind",
+    { Directory: GenerousDirectory },
+    "2x1 migrating",
+    BROKEN_PAGE,
+  ),
+  planted(
+    "does not wait for acknowledgements for what it asked for ahead",
+    { PageCache: HastyWalker },
+    "2x2 reading ahead",
+    BROKEN_PAGE,
+  ),
+  planted(
+    "leaves old bytes where a walk has yet to come",
+    { PageCache: SkippingWalker },
+    "2x2 reading ahead, a death and a renewal",
+    BROKEN_PAGE,
+  ),
+  planted("holds pages for ever", { PageCache: EternalHold }, "2x1", ENDLESS),
+  planted(
+    "does not forget that a renewed page was lost",
+    { Directory: UnforgivingDirectory },
+    "2x1, a death and a renewal",
+    BROKEN_PAGE,
+  ),
+];

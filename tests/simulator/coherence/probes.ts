@@ -1,0 +1,191 @@
+/**
+ * The protocol's own classes, opened for inspection: what they keep can be looked at, saved and put
+ * back. Nothing here changes what they do.
+ */
+
+import { PageCache } from "../../../runtime/protocol/coherence/cache.ts";
+import { Directory } from "../../../runtime/protocol/coherence/directory.ts";
+import type { EngineParts } from "../../../runtime/protocol/coherence/coherence.ts";
+import type { Message, NodeId } from "../../../runtime/protocol/coherence/messages.ts";
+import type { PageState } from "../../../runtime/protocol/coherence/page.ts";
+
+/** A request under way, at its requester. */
+export type PendingRequest = PageCache["pending"][number];
+/** A demand that waits at the node that it was made to. */
+export type DeferredDemand = PageCache["demands"]["deferred"][number];
+/** A transaction under way, at its home. */
+export type ActiveTransaction = Directory["active"][number];
+/** A request that waits, at its home. */
+export type WaitingRequest = Directory["waiting"][number];
+
+/** All that a cache keeps, but for its counters and the walks that it follows. */
+export interface CacheState {
+  readonly states: readonly PageState[];
+  readonly gone: readonly NodeId[];
+  readonly lost: readonly (readonly [page: number, node: NodeId])[];
+  readonly pending: readonly PendingRequest[];
+  readonly deferred: readonly DeferredDemand[];
+  readonly holds: readonly (readonly [page: number, until: number])[];
+  readonly nextRequest: number;
+  readonly leaving: boolean;
+}
+
+/** All that a directory keeps. */
+export interface DirectoryState {
+  readonly holders: readonly {
+    readonly owner: NodeId;
+    readonly nodes: readonly NodeId[];
+    readonly migration: number;
+  }[];
+  readonly members: readonly NodeId[];
+  readonly lost: readonly (readonly [page: number, node: NodeId])[];
+  readonly leaving: readonly (readonly [node: NodeId, page: number])[];
+  readonly active: readonly ActiveTransaction[];
+  readonly waiting: readonly WaitingRequest[];
+}
+
+function copyPending(pending: PendingRequest): PendingRequest {
+  const waiting = pending.waiting.map((entry) => ({ ...entry }));
+  return { ...pending, acknowledged: [...pending.acknowledged], waiting };
+}
+
+function copyTransaction(transaction: ActiveTransaction): ActiveTransaction {
+  const { invalidated, aborting, refused } = transaction;
+  return {
+    ...transaction,
+    invalidated: [...invalidated],
+    aborting: aborting === undefined ? undefined : [...aborting],
+    refused: [...refused],
+  };
+}
+
+function refill<Key, Value>(
+  map: Map<Key, Value>,
+  entries: Iterable<readonly [Key, Value]>,
+): void {
+  map.clear();
+  for (const [key, value] of entries) map.set(key, value);
+}
+
+/** A cache that can be looked into. */
+export class ProbeCache extends PageCache {
+  /** Whether nothing is asked for and nobody waits for this node. */
+  get idle(): boolean {
+    return this.pending.length === 0 && this.demands.deferred.length === 0;
+  }
+
+  /** @returns Whether the message is a demand that waits here. */
+  defers(message: Message): boolean {
+    return this.demands.deferred.some((other) => other === message);
+  }
+
+  /** The requests under way. */
+  get requests(): readonly PendingRequest[] {
+    return this.pending;
+  }
+
+  /** @returns What the cache keeps, which later steps do not change. */
+  save(): CacheState {
+    const { pageCount } = this.options;
+    const states: PageState[] = [];
+    for (let page = 0; page < pageCount; page++) states.push(this.state(page));
+    return {
+      states,
+      gone: [...this.gone],
+      lost: [...this.lost],
+      pending: this.pending.map(copyPending),
+      deferred: this.demands.deferred.slice(),
+      holds: [...this.demands.holds],
+      nextRequest: this.nextRequest,
+      leaving: this.leaving,
+    };
+  }
+
+  /** @param state What {@linkcode save} returned. */
+  load(state: CacheState): void {
+    for (const [page, value] of state.states.entries()) this.states.fill(page, 1, value);
+    this.gone.clear();
+    for (const node of state.gone) this.gone.add(node);
+    refill(this.lost, state.lost);
+    this.pending = state.pending.map(copyPending);
+    this.demands.deferred = [...state.deferred];
+    refill(this.demands.holds, state.holds);
+    this.nextRequest = state.nextRequest;
+    this.leaving = state.leaving;
+  }
+}
+
+/** A directory that can be looked into. */
+export class ProbeDirectory extends Directory {
+  /** Whether no transaction is under way, nobody waits and nobody is leaving. */
+  get idle(): boolean {
+    return this.active.length === 0 && this.waiting.length === 0 && this.leaving.size === 0;
+  }
+
+  /** @returns The transaction under way on a page, if there is one. */
+  transactionOn(page: number): ActiveTransaction | undefined {
+    return this.active.find(({ first, count }) => first <= page && page < first + count);
+  }
+
+  /**
+   * @param shared Whether only those count for whose write other nodes drop their copies.
+   * @returns The nodes that are to send bytes.
+   */
+  sources(shared: boolean): NodeId[] {
+    return this.active
+      .filter(({ source, invalidated }) => source > 1 && (!shared || invalidated.length > 0))
+      .map(({ source }) => source);
+  }
+
+  /** @returns Whether the home counts the node among those that have a copy. */
+  has(page: number, node: NodeId): boolean {
+    return this.holders.has(page, node);
+  }
+
+  /** @returns Whether the page's only copy went with a node. */
+  isLost(page: number): boolean {
+    return this.lost.has(page);
+  }
+
+  /** @returns Whether the node wants to leave and may not yet. */
+  isLeaving(node: NodeId): boolean {
+    return this.leaving.has(node);
+  }
+
+  /** @returns What the directory keeps, which later steps do not change. */
+  save(): DirectoryState {
+    const holders: DirectoryState["holders"][number][] = [];
+    for (let page = 0; page < this.options.pageCount; page++) {
+      holders.push({ ...this.copies(page), migration: this.holders.migration(page) });
+    }
+    return {
+      holders,
+      members: [...this.members],
+      lost: [...this.lost],
+      leaving: [...this.leaving],
+      active: this.active.map(copyTransaction),
+      waiting: this.waiting.slice(),
+    };
+  }
+
+  /** @param state What {@linkcode save} returned. */
+  load(state: DirectoryState): void {
+    for (const [page, { owner, nodes, migration }] of state.holders.entries()) {
+      const others = nodes.filter((node) => node !== owner);
+      this.holders.set(page, owner === 0 ? [] : [owner, ...others]);
+      this.holders.setMigration(page, migration);
+    }
+    this.members.clear();
+    for (const node of state.members) this.members.add(node);
+    refill(this.lost, state.lost);
+    refill(this.leaving, state.leaving);
+    this.active = state.active.map(copyTransaction);
+    this.waiting = [...state.waiting];
+  }
+}
+
+/** Engine parts that can be looked into. */
+export interface ProbeParts extends EngineParts {
+  readonly PageCache: typeof ProbeCache;
+  readonly Directory: typeof ProbeDirectory;
+}

@@ -1,0 +1,396 @@
+/**
+ * A cluster in one object: what happens is chosen from outside, what follows from it happens here,
+ * and every step is checked.
+ */
+
+import type { Input } from "../../../runtime/protocol/coherence/coherence.ts";
+import type { EngineEvent, Envelope, Output } from "../../../runtime/protocol/coherence/output.ts";
+import { Access, contains, PageState, permits } from "../../../runtime/protocol/coherence/page.ts";
+import { WatchedCache } from "./cache_coverage.ts";
+import { type Corner, TIMES } from "./corners.ts";
+import { WatchedDirectory } from "./directory_coverage.ts";
+import { allowLosses, allowStranded, checkAccess, checkLoss, checkStep } from "./invariants.ts";
+import { PAGE_WORDS } from "./mmu.ts";
+import { isData, type Link, SimulatedNode, type Thread } from "./node.ts";
+import { type AccessOperation, neededAccess, perform } from "./operation.ts";
+import { fail, Oracle } from "./oracle.ts";
+import type { PlantedBug } from "./planted_bugs.ts";
+import type { ProtocolCoverage } from "./protocol_coverage.ts";
+import type { Random } from "./random.ts";
+import { Watcher } from "./watcher.ts";
+
+/** The shape of a cluster. */
+export interface WorldOptions {
+  /** The pages of the region. */
+  readonly pageCount: number;
+  /** The longest run. */
+  readonly runPages: number;
+  /** How long a granted page is kept at most. */
+  readonly holdTimeUs: number;
+  /** Whether pages that migrate are handed over. */
+  readonly migration: boolean;
+  /** Whether pages are asked for ahead of walks, behind runs of how many at least. */
+  readonly readAhead: boolean;
+  readonly readAheadMinPages: number;
+  /** The threads of each node; as many nodes as there are entries. */
+  readonly threads: readonly Thread[][];
+  /** How often, of a hundred times, threads run between two operations of one step. */
+  readonly preemptPercent: number;
+  /** Whether every step and access is checked; without it only what threads read tells of faults. */
+  readonly checked: boolean;
+}
+
+/** A simulated cluster. */
+export class World {
+  readonly nodes: SimulatedNode[];
+  readonly links: Link[] = [];
+  /** The time, in microseconds. */
+  now = 0;
+  readonly #options: WorldOptions;
+  readonly #random: Random;
+  readonly #bug: PlantedBug;
+  readonly #trace: ((line: string) => void) | undefined;
+  readonly #oracle: Oracle;
+  readonly #coverage: ProtocolCoverage | undefined;
+  readonly #watcher: Watcher | undefined;
+
+  /**
+   * @param options The cluster's shape.
+   * @param random Where chance comes from.
+   * @param bug What the nodes are made of.
+   * @param coverage Where to count, if anywhere.
+   * @param trace Is told everything that happens.
+   */
+  constructor(
+    options: WorldOptions,
+    random: Random,
+    bug: PlantedBug,
+    coverage: ProtocolCoverage | undefined,
+    trace?: (line: string) => void,
+  ) {
+    this.#options = options;
+    this.#random = random;
+    this.#bug = bug;
+    this.#trace = trace;
+    this.#oracle = new Oracle(options.pageCount);
+    this.#coverage = coverage;
+    this.#watcher = coverage === undefined ? undefined : new Watcher(coverage);
+    this.nodes = options.threads.map((threads, index) =>
+      new SimulatedNode(index + 1, options, bug.parts, threads)
+    );
+    for (const from of this.nodes) {
+      for (const to of this.nodes) {
+        this.links.push({ from, to, frames: [], received: -1, accepted: false });
+      }
+    }
+    this.nodes[0]!.status = "live";
+    for (const { engine: { cache, directory } } of this.nodes) {
+      if (cache instanceof WatchedCache) cache.tables = coverage;
+      if (directory instanceof WatchedDirectory) directory.tables = coverage;
+    }
+  }
+
+  /** The pages of the region. */
+  get pageCount(): number {
+    return this.#options.pageCount;
+  }
+
+  /** What memory has to look like. */
+  get oracle(): Oracle {
+    return this.#oracle;
+  }
+
+  /** Takes note of a corner that was reached. */
+  reach(corner: Corner): void {
+    this.#coverage?.corners.count(corner, TIMES);
+  }
+
+  /** @returns The link between two nodes. */
+  link(from: number, to: number): Link {
+    return this.links[(from - 1) * this.nodes.length + to - 1]!;
+  }
+
+  /** A node joins. */
+  join(node: SimulatedNode): void {
+    node.status = "live";
+    this.#step(this.nodes[0]!, { kind: "peerJoined", node: node.id });
+  }
+
+  /** A node says that it wants to leave. */
+  leave(node: SimulatedNode): void {
+    node.status = "leaving";
+    this.#step(node, { kind: "leave" });
+  }
+
+  /** A node dies. Of what it has sent, some arrives. */
+  kill(node: SimulatedNode): void {
+    this.#trace?.(`node ${node.id} dies`);
+    this.reach("died");
+    allowLosses(this.nodes, this.links, node, this.#options, this.#oracle);
+    node.status = "dead";
+    node.endUnnoticed = true;
+    for (const link of this.links) {
+      if (link.to === node) this.#cut(link, 0);
+      else if (link.from === node) this.#cut(link, this.#random.below(link.frames.length + 1));
+    }
+  }
+
+  /** The home notices that a connection ended; nothing more arrives over it. */
+  noticeEnd(node: SimulatedNode): void {
+    node.endUnnoticed = false;
+    this.#step(this.nodes[0]!, { kind: "peerLost", node: node.id });
+  }
+
+  /**
+   * Pages are given out again: nobody needs what was on them, and those that are lost begin anew.
+   *
+   * @param first The first page.
+   * @param count How many.
+   */
+  renew(first: number, count: number): void {
+    const home = this.nodes[0]!;
+    for (let page = first; page < first + count; page++) {
+      if (!home.directory.isLost(page)) continue;
+      this.reach("renewed");
+      this.#oracle.renew(page);
+      for (const node of this.nodes) {
+        if (!node.cache.requests.some((run) => contains(run, page))) continue;
+        // Whoever asked before may be told yet that the page is lost.
+        node.toldLost.add(page);
+        // Who died without the home's knowledge may be given the page, and takes it along.
+        if (node.status === "dead" && node.endUnnoticed) this.#oracle.allowLoss(page);
+      }
+    }
+    this.#step(home, { kind: "renew", first, count });
+  }
+
+  /** The time has come that a node's engine waits for. */
+  tick(node: SimulatedNode): void {
+    this.#step(node, { kind: "tick" });
+  }
+
+  /** A node's driver finds, rightly or not, that the threads which waited for a page have run. */
+  resumed(node: SimulatedNode, page: number): void {
+    this.#step(node, { kind: "resumed", page });
+  }
+
+  /** A node's engine reads a fault. */
+  readFault(node: SimulatedNode): void {
+    const fault = node.faults.shift()!;
+    node.lastFault = fault;
+    this.#fault(node, fault);
+  }
+
+  /** A node's engine reads a fault that it has read before. */
+  repeatFault(node: SimulatedNode): void {
+    this.#fault(node, node.lastFault!);
+    node.lastFault = undefined;
+  }
+
+  /** A node maps the region once more, and some threads look through the new window from now on. */
+  openWindow(node: SimulatedNode): void {
+    node.mmu.openWindow();
+    for (const thread of node.threads) {
+      if (!thread.blocked && this.#random.chance(50)) thread.window = node.mmu.windows.length - 1;
+    }
+  }
+
+  /** A thread goes on. */
+  run(node: SimulatedNode, thread: Thread): void {
+    const operation = thread.program[thread.next]!;
+    const { kind, page } = operation;
+    if (kind === "fetch") {
+      thread.next++;
+      const access = this.#random.chance(50) ? Access.Read : Access.Write;
+      return this.#step(node, { kind: "fetch", first: page, count: operation.count, access });
+    }
+    const access = neededAccess(operation);
+    if (permits(node.mmu.windows[thread.window]![page]! as PageState, access)) {
+      thread.next++;
+      return this.#access(node, thread, operation);
+    }
+    this.#trace?.(`node ${node.id} faults at page ${page} to ${kind}`);
+    thread.blocked = true;
+    node.faults.push({ page, access });
+    if (this.#random.chance(10)) node.faults.push({ page, access });
+  }
+
+  /** The first frame of a link goes on its way, or arrives. */
+  deliver(link: Link): void {
+    const { from, to, frames } = link;
+    const { message, bytes } = frames[0]!;
+    if (isData(message)) {
+      if (link.received < 0) {
+        link.received = 0;
+        link.accepted = to.engine.acceptsData(from.id, message);
+        if (!link.accepted) this.reach("dataRejected");
+      }
+      if (link.accepted) {
+        if (!this.#receive(link, message.first, bytes!)) return;
+        if (this.#options.checked) this.#checkUnchanged(link, message.first, bytes!);
+      }
+      link.received = -1;
+    }
+    frames.shift();
+    this.#watcher?.delivered(from, to, message);
+    if (message.kind === "forward" || message.kind === "invalidate") {
+      const { first } = message;
+      const isHere = to.engine.state(first) !== PageState.Invalid;
+      if (isHere && to.mmu.state(first) === PageState.Invalid) this.reach("tripwireDemanded");
+    }
+    this.#step(to, { kind: "message", from: from.id, message });
+  }
+
+  /** Writes some of the bytes into the alias; returns whether all are there. */
+  #receive(link: Link, first: number, bytes: Int32Array): boolean {
+    const { alias } = link.to.mmu;
+    const rest = bytes.length - link.received;
+    const count = this.#random.chance(70) ? rest : this.#random.below(rest + 1);
+    for (let index = link.received; index < link.received + count; index++) {
+      const page = first + Math.floor(index / PAGE_WORDS);
+      if (this.#options.checked && link.to.mmu.state(page) !== PageState.Invalid) {
+        fail(`bytes arrive at node ${link.to.id} for page ${page}, which is mapped there`);
+      }
+      alias[first * PAGE_WORDS + index] = bytes[index]!;
+    }
+    link.received += count;
+    return link.received === bytes.length;
+  }
+
+  /** Bytes may be read from the source's alias at any time until they are received. */
+  #checkUnchanged(link: Link, first: number, bytes: Int32Array): void {
+    if (!link.from.present) return;
+    const { alias } = link.from.mmu;
+    for (let index = 0; index < bytes.length; index++) {
+      if (alias[first * PAGE_WORDS + index] !== bytes[index]) {
+        fail(`node ${link.from.id} changed page ${first}+ while its bytes travelled`);
+      }
+    }
+  }
+
+  #fault(node: SimulatedNode, { page, access }: { page: number; access: Access }): void {
+    if (permits(node.engine.state(page), access)) {
+      this.reach(node.mmu.state(page) === PageState.Invalid ? "tripwireFault" : "staleFault");
+    }
+    this.#step(node, { kind: "fault", page, access });
+  }
+
+  #access(node: SimulatedNode, thread: Thread, operation: AccessOperation): void {
+    const { kind, page, word } = operation;
+    if (this.#options.checked) checkAccess(this.nodes, node, operation, this.#oracle);
+    const found = perform(node.mmu.alias, operation);
+    this.#oracle.perform(operation);
+    if (kind !== "write") thread.registers.push(found);
+    this.#trace?.(`node ${node.id} does ${kind} page ${page} word ${word}, which is ${found}`);
+  }
+
+  #step(node: SimulatedNode, input: Input): void {
+    this.#trace?.(`${this.now} node ${node.id} takes ${JSON.stringify(input)}`);
+    const output = node.engine.step(input, this.now);
+    if (this.#bug.messagesFirst) {
+      this.#send(node, output.messages);
+      this.#operate(node, output);
+    } else {
+      this.#operate(node, output);
+      this.#send(node, output.messages);
+    }
+    for (const event of output.events) this.#handle(node, event);
+    if (this.#options.checked) checkStep(this.nodes, this.#options.pageCount, this.#oracle);
+  }
+
+  #operate(node: SimulatedNode, { operations }: Output): void {
+    const { preemptPercent } = this.#options;
+    for (const operation of operations) {
+      this.#preempt(node, preemptPercent);
+      this.#trace?.(`  node ${node.id} does ${JSON.stringify(operation)}`);
+      if (!node.mmu.operate(operation)) continue;
+      const { first, count } = operation;
+      for (const thread of node.threads) {
+        if (!thread.blocked) continue;
+        const { page } = thread.program[thread.next]!;
+        if (page >= first && page < first + count) thread.blocked = false;
+      }
+    }
+  }
+
+  /** Threads go on while the engine works. They do not call it from here. */
+  #preempt(node: SimulatedNode, percent: number): void {
+    for (const thread of node.threads) {
+      if (thread.blocked || thread.next === thread.program.length) continue;
+      if (thread.program[thread.next]!.kind === "fetch") continue;
+      if (this.#random.chance(percent)) this.run(node, thread);
+    }
+  }
+
+  #send(node: SimulatedNode, messages: readonly Envelope[]): void {
+    for (const { to, message } of messages) {
+      this.#trace?.(`  node ${node.id} sends to ${to} ${JSON.stringify(message)}`);
+      if (to === node.id) fail(`node ${to} sends a message to itself`);
+      this.#watcher?.sent(node, to, message, this.nodes[0]!);
+      if (!this.nodes[to - 1]!.present) {
+        this.#watcher?.dropped(to, message);
+        continue;
+      }
+      let bytes: Int32Array | undefined;
+      if (isData(message)) {
+        const start = message.first * PAGE_WORDS;
+        bytes = node.mmu.alias.slice(start, start + message.count * PAGE_WORDS);
+      }
+      this.link(node.id, to).frames.push({ message, bytes });
+    }
+  }
+
+  #handle(node: SimulatedNode, event: EngineEvent): void {
+    this.#trace?.(`  node ${node.id} is told ${JSON.stringify(event)}`);
+    switch (event.kind) {
+      case "pageLost":
+        this.reach("lostPage");
+        if (!node.toldLost.has(event.page)) checkLoss(this.nodes, event.page, this.#oracle);
+        node.toldLost.add(event.page);
+        return this.#giveUp(node, event.page);
+      case "violation":
+        return fail(`node ${node.id} blames node ${event.node}: ${event.reason}`);
+      case "peerGone":
+        return this.#close(this.link(event.node, node.id));
+      case "nodeLeft":
+        return allowStranded(this.nodes, this.#options.pageCount, this.#oracle);
+      case "left":
+        return this.#end(node);
+      default:
+        event satisfies never;
+    }
+  }
+
+  /** Accesses to a lost page fail; the threads go on behind them. */
+  #giveUp(node: SimulatedNode, page: number): void {
+    for (const thread of node.threads) {
+      if (!thread.blocked || thread.program[thread.next]!.page !== page) continue;
+      thread.blocked = false;
+      thread.next++;
+    }
+  }
+
+  /** A node may go: nobody must notice. */
+  #end(node: SimulatedNode): void {
+    this.reach("left");
+    node.status = "left";
+    node.endUnnoticed = true;
+    for (const link of this.links) {
+      if (link.to === node) this.#cut(link, 0);
+    }
+  }
+
+  /** A driver stops to receive, but may have whole frames in its hands. */
+  #close(link: Link): void {
+    if (link.received >= 0 || this.#random.chance(50)) this.#cut(link, 0);
+  }
+
+  #cut(link: Link, count: number): void {
+    if (link.frames.length > count && link.from.status === "dead") {
+      if (link.frames.slice(count).some(({ message }) => isData(message))) this.reach("grantCut");
+    }
+    for (const { message } of link.frames.slice(count)) this.#watcher?.cut(link.to.id, message);
+    link.frames.length = Math.min(link.frames.length, count);
+    if (count === 0) link.received = -1;
+  }
+}

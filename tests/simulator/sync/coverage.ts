@@ -1,0 +1,108 @@
+/**
+ * What the simulator of synchronisation counts: a run that never gets into a corner proves nothing
+ * about it.
+ */
+
+import { CoverageTable, type TableShape } from "../coherence/coverage.ts";
+import { SyncOperation, SyncStatus } from "../../../runtime/protocol/sync/messages.ts";
+import { TIMES } from "../coherence/corners.ts";
+
+const CORNERS = [
+  /** A permit or a mutex went to somebody who waited for it. */
+  "handOff",
+  /** An arrival completed a barrier at which others waited. */
+  "barrierPassed",
+  /** An arrival came with another number of parties than others. */
+  "partiesMismatch",
+  /** A cancel came in time. */
+  "cancelled",
+  /** A cancel came when the grant was on its way already. */
+  "cancelledTooLate",
+  /** A node died while it waited. */
+  "diedWaiting",
+  /** A node died while it held a mutex, and the next holder was told. */
+  "abandoned",
+  /** A grant was on its way to a node that had died. */
+  "grantLost",
+  /** A node left while it waited or held something. */
+  "leftInUse",
+  /** A request arrived from a node that was given up already. */
+  "lateRequest",
+  /** A semaphore could not count what was released. */
+  "overflow",
+  /** A mutex was unlocked by somebody who did not hold it. */
+  "notHolder",
+  /** A semaphore was made. */
+  "made",
+  /** A try found nothing. */
+  "unavailable",
+  /** There was no room. */
+  "limitExceeded",
+] as const;
+
+type SyncCorner = typeof CORNERS[number];
+type AnsweredOperation = Exclude<keyof typeof SyncOperation, "Cancel">;
+type Answer = keyof typeof SyncStatus;
+
+const OPERATIONS = (Object.keys(SyncOperation) as (keyof typeof SyncOperation)[])
+  .filter((name) => name !== "Cancel");
+const ANSWERS = Object.keys(SyncStatus) as Answer[];
+
+function allBut(...names: readonly AnsweredOperation[]): AnsweredOperation[] {
+  return OPERATIONS.filter((name) => !names.includes(name));
+}
+
+const CORNERS_SHAPE: TableShape<SyncCorner, typeof TIMES> = {
+  title: "corner",
+  rows: CORNERS,
+  columns: [TIMES],
+  never: [],
+};
+
+const ANSWERS_SHAPE: TableShape<AnsweredOperation, Answer> = {
+  title: "answered",
+  rows: OPERATIONS,
+  columns: ANSWERS,
+  never: [
+    { why: "a semaphore is what is made", rows: allBut("MakeSemaphore"), columns: ["Made"] },
+    {
+      why: "only arrivals have others to agree with",
+      rows: allBut("Arrive"),
+      columns: ["Last", "PartiesMismatch"],
+    },
+    { why: "only mutexes have a holder", rows: allBut("Lock", "TryLock"), columns: ["Abandoned"] },
+    {
+      why: "only a try gives up at once",
+      rows: allBut("TryAcquire", "TryLock"),
+      columns: ["Unavailable"],
+    },
+    { why: "it never waits", rows: allBut("Acquire", "Arrive", "Lock"), columns: ["Cancelled"] },
+    { why: "only a release can be too much", rows: allBut("Release"), columns: ["Overflow"] },
+    { why: "only an unlock is for holders", rows: allBut("Unlock"), columns: ["NotHolder"] },
+    { why: "the answer has a key", rows: ["MakeSemaphore"], columns: ["Done"] },
+    { why: "it needs no room", rows: ["TryAcquire", "Unlock"], columns: ["LimitExceeded"] },
+  ],
+};
+
+/** The tables of the simulator of synchronisation. */
+export class SyncCoverage {
+  /** How often each corner was reached. */
+  readonly corners: CoverageTable<SyncCorner, typeof TIMES> = new CoverageTable(CORNERS_SHAPE);
+  /** An operation, and what it was answered with. */
+  readonly answers: CoverageTable<AnsweredOperation, Answer> = new CoverageTable(ANSWERS_SHAPE);
+
+  /** Takes note of a corner that was reached. */
+  reach(corner: SyncCorner): void {
+    this.corners.count(corner, TIMES);
+  }
+
+  /** Takes note of an answer. */
+  answered(operation: SyncOperation, status: SyncStatus): void {
+    const row = nameOf(SyncOperation, operation) as AnsweredOperation;
+    this.answers.count(row, nameOf(SyncStatus, status));
+  }
+}
+
+function nameOf<Name extends string>(values: Readonly<Record<Name, number>>, value: number): Name {
+  return (Object.keys(values) as Name[]).find((name) => values[name] === value)!;
+}

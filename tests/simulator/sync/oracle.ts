@@ -1,0 +1,301 @@
+/**
+ * What a synchronizer must do, told without queues or hand-offs: it watches requests go in and
+ * answers come out, and checks each step against the promises. It shares no code with what it checks.
+ */
+
+import { SEMAPHORE_COUNT_MAX } from "../../../runtime/limits.ts";
+import type { NodeId } from "../../../runtime/protocol/coherence/messages.ts";
+import {
+  type ArriveRequest,
+  SyncOperation,
+  type SyncReply,
+  type SyncRequest,
+  SyncStatus,
+} from "../../../runtime/protocol/sync/messages.ts";
+import type {
+  Synchronizer,
+  SyncLimits,
+  SyncUsage,
+} from "../../../runtime/protocol/sync/synchronizer.ts";
+import type { SyncCoverage } from "./coverage.ts";
+
+/** An answer and who it is for. */
+export interface Answer {
+  readonly to: NodeId;
+  readonly reply: SyncReply;
+}
+
+/** A request that has arrived and has no answer, in the order of arrival. */
+interface Open {
+  readonly from: NodeId;
+  readonly request: Exclude<SyncRequest, { operation: typeof SyncOperation.Cancel }>;
+}
+
+interface Lock {
+  readonly holder: NodeId;
+  readonly ticket: number;
+}
+
+/** Fails a schedule. */
+export function fail(message: string): never {
+  throw new Error(message);
+}
+
+/** Checks every step of a synchronizer. */
+export class SyncOracle {
+  readonly #synchronizer: Synchronizer;
+  readonly #limits: SyncLimits;
+  readonly #coverage: SyncCoverage;
+  readonly #gone = new Set<NodeId>();
+  /** Permits by key: released and made, less those acquired. */
+  readonly #permits = new Map<bigint, number>();
+  readonly #locks = new Map<string, Lock>();
+  readonly #abandoned = new Set<string>();
+  readonly #made = new Set<bigint>();
+  #open: Open[] = [];
+  #before: SyncUsage;
+
+  /** @param synchronizer What is watched. @param limits Its limits. @param coverage What to count in. */
+  constructor(synchronizer: Synchronizer, limits: SyncLimits, coverage: SyncCoverage) {
+    this.#synchronizer = synchronizer;
+    this.#limits = limits;
+    this.#coverage = coverage;
+    this.#before = synchronizer.usage;
+  }
+
+  /** A request went in, and these answers came out. */
+  requested(from: NodeId, request: SyncRequest, answers: readonly Answer[]): void {
+    if (this.#gone.has(from)) {
+      this.#coverage.reach("lateRequest");
+      if (answers.length > 0) fail(`node ${from} is gone, and is answered`);
+    } else if (request.operation === SyncOperation.Cancel) {
+      this.#cancelled(from, request.ticket, answers);
+    } else {
+      const open: Open = { from, request };
+      const expected = request.operation === SyncOperation.Arrive
+        ? this.#expectArrival(from, request)
+        : undefined;
+      this.#open.push(open);
+      if (request.operation === SyncOperation.Unlock) this.#unlocked(from, request.lock, answers);
+      for (const answer of answers) this.#answered(answer);
+      // Whether there was no room has been checked with the answer.
+      const isRefused = answers.length === 1 && answers[0]!.to === from &&
+        answers[0]!.reply.status === SyncStatus.LimitExceeded;
+      if (expected !== undefined && !isRefused) checkSame(expected, answers);
+    }
+    this.#checkState();
+  }
+
+  /** The synchronizer was told that a node is gone, and these answers came out. */
+  lost(node: NodeId, answers: readonly Answer[]): void {
+    this.#gone.add(node);
+    this.#open = this.#open.filter(({ from }) => from !== node);
+    for (const [name, { holder }] of [...this.#locks]) {
+      if (holder !== node) continue;
+      this.#locks.delete(name);
+      this.#abandoned.add(name);
+    }
+    for (const answer of answers) this.#answered(answer);
+    this.#checkState();
+  }
+
+  /** Whether a node waits for something, or holds a mutex. */
+  isBusy(node: NodeId): boolean {
+    return this.#open.some(({ from }) => from === node) ||
+      [...this.#locks.values()].some(({ holder }) => holder === node);
+  }
+
+  #cancelled(from: NodeId, ticket: number, answers: readonly Answer[]): void {
+    const index = this.#open.findIndex((open) =>
+      open.from === from && open.request.ticket === ticket
+    );
+    if (index < 0) {
+      this.#coverage.reach("cancelledTooLate");
+      return checkSame([], answers);
+    }
+    this.#coverage.reach("cancelled");
+    this.#coverage.answered(this.#open[index]!.request.operation, SyncStatus.Cancelled);
+    this.#open.splice(index, 1);
+    checkSame([expectation(from, ticket, SyncStatus.Cancelled)], answers);
+  }
+
+  /** All answers that an arrival must lead to, where there is room for it. */
+  #expectArrival(from: NodeId, request: ArriveRequest): string[] {
+    const others = this.#open.filter((open): open is Open & { request: ArriveRequest } =>
+      open.request.operation === SyncOperation.Arrive && open.request.name === request.name
+    );
+    const parties = others[0]?.request.count ?? request.count;
+    if (parties !== request.count) {
+      this.#coverage.reach("partiesMismatch");
+      const { PartiesMismatch } = SyncStatus;
+      return [
+        ...others.map((open) =>
+          expectation(open.from, open.request.ticket, PartiesMismatch, request.count)
+        ),
+        expectation(from, request.ticket, PartiesMismatch, parties),
+      ];
+    }
+    if (others.length + 1 === parties) {
+      if (parties > 1) this.#coverage.reach("barrierPassed");
+      return [
+        ...others.map((open) => expectation(open.from, open.request.ticket, SyncStatus.Done)),
+        expectation(from, request.ticket, SyncStatus.Last),
+      ];
+    }
+    return [];
+  }
+
+  #unlocked(from: NodeId, ticket: number, answers: readonly Answer[]): void {
+    const held = [...this.#locks].find(([, lock]) =>
+      lock.holder === from && lock.ticket === ticket
+    );
+    const status = answers.at(-1)?.reply.status;
+    const expected = held === undefined ? SyncStatus.NotHolder : SyncStatus.Done;
+    if (status !== expected) fail(`unlock of ${from}.${ticket} is answered ${status}`);
+    if (held === undefined) this.#coverage.reach("notHolder");
+    else this.#locks.delete(held[0]);
+  }
+
+  #answered({ to, reply }: Answer): void {
+    if (this.#gone.has(to)) fail(`node ${to} is gone, and is answered`);
+    const index = this.#open.findIndex(({ from, request }) =>
+      from === to && request.ticket === reply.ticket
+    );
+    const open = this.#open[index] ?? fail(`${to}.${reply.ticket} is answered, and is not open`);
+    if (index < this.#open.length - 1) this.#coverage.reach("handOff");
+    this.#open.splice(index, 1);
+    this.#coverage.answered(open.request.operation, reply.status);
+    if (reply.status === SyncStatus.LimitExceeded) return this.#refused(open);
+    const { request } = open;
+    switch (request.operation) {
+      case SyncOperation.Acquire:
+      case SyncOperation.TryAcquire:
+        return this.#acquired(request.operation, request.key, reply.status, index);
+      case SyncOperation.Release:
+        return this.#released(request.key, request.count, reply.status);
+      case SyncOperation.MakeSemaphore:
+        return this.#wasMade(reply, request.count);
+      case SyncOperation.Lock:
+      case SyncOperation.TryLock:
+        return this.#lockedOrNot(open, request.name, reply.status, index);
+      case SyncOperation.Arrive:
+      case SyncOperation.Unlock:
+        // What these lead to was worked out before.
+        return;
+      default:
+        request satisfies never;
+    }
+  }
+
+  #refused({ request: { operation } }: Open): void {
+    this.#coverage.reach("limitExceeded");
+    if (!this.#mayBeFull) fail(`operation ${operation} is refused, and there is room`);
+  }
+
+  get #mayBeFull(): boolean {
+    const { objects, waiting } = this.#limits;
+    const { semaphores, barriers, mutexes } = this.#before;
+    return this.#before.waiting === waiting || [semaphores, barriers, mutexes].includes(objects);
+  }
+
+  #acquired(operation: SyncOperation, key: bigint, status: SyncStatus, index: number): void {
+    const permits = this.#permits.get(key) ?? 0;
+    if (status === SyncStatus.Unavailable && operation === SyncOperation.TryAcquire) {
+      this.#coverage.reach("unavailable");
+      if (permits > 0) fail(`semaphore ${key} has ${permits} permits, and a try finds none`);
+      return;
+    }
+    if (status !== SyncStatus.Done) fail(`acquire of ${key} is answered ${status}`);
+    this.#checkOrder(SyncOperation.Acquire, key, index);
+    // Who waited is answered before whoever released: then the permit is accounted for after it.
+    this.#permits.set(key, permits - 1);
+  }
+
+  #released(key: bigint, count: number, status: SyncStatus): void {
+    const permits = this.#permits.get(key) ?? 0;
+    const isTooMany = permits + count > SEMAPHORE_COUNT_MAX;
+    if (status !== (isTooMany ? SyncStatus.Overflow : SyncStatus.Done)) {
+      fail(`release of ${count} at ${permits} permits of ${key} is answered ${status}`);
+    }
+    if (isTooMany) this.#coverage.reach("overflow");
+    else this.#permits.set(key, permits + count);
+  }
+
+  #wasMade({ key, status }: SyncReply, count: number): void {
+    if (status !== SyncStatus.Made) fail(`the making of a semaphore is answered ${status}`);
+    if (this.#made.has(key) || (this.#permits.get(key) ?? 0) > 0) fail(`key ${key} is not new`);
+    this.#coverage.reach("made");
+    this.#made.add(key);
+    this.#permits.set(key, count);
+  }
+
+  #lockedOrNot(open: Open, name: string, status: SyncStatus, index: number): void {
+    const lock = this.#locks.get(name);
+    const { from, request: { operation, ticket } } = open;
+    if (status === SyncStatus.Unavailable && operation === SyncOperation.TryLock) {
+      this.#coverage.reach("unavailable");
+      if (lock === undefined) fail(`mutex ${name} is free, and a try finds it is not`);
+      return;
+    }
+    if (lock !== undefined) {
+      fail(
+        `mutex ${name} is locked by ${from}.${ticket}, and ${lock.holder}.${lock.ticket} has it`,
+      );
+    }
+    const wasAbandoned = this.#abandoned.delete(name);
+    if (wasAbandoned) this.#coverage.reach("abandoned");
+    if (status !== (wasAbandoned ? SyncStatus.Abandoned : SyncStatus.Done)) {
+      fail(`lock of ${name} is answered ${status}, abandoned: ${wasAbandoned}`);
+    }
+    this.#checkOrder(SyncOperation.Lock, name, index);
+    this.#locks.set(name, { holder: from, ticket });
+  }
+
+  /** Nobody who came before may wait on. */
+  #checkOrder(operation: SyncOperation, place: bigint | string, index: number): void {
+    const earlier = this.#open.slice(0, index).find(({ request }) =>
+      request.operation === operation && placeOf(request) === place
+    );
+    if (earlier === undefined) return;
+    fail(`${earlier.from}.${earlier.request.ticket} came first, and still waits for ${place}`);
+  }
+
+  /** What must hold between any two steps. */
+  #checkState(): void {
+    for (const [key, permits] of this.#permits) {
+      const counted = this.#synchronizer.permits(key);
+      if (counted !== permits) fail(`semaphore ${key} counts ${counted} permits of ${permits}`);
+      if (permits === 0) this.#permits.delete(key);
+    }
+    for (const { from, request } of this.#open) {
+      const { operation, ticket } = request;
+      const place = placeOf(request);
+      const inVain = operation === SyncOperation.Acquire
+        ? this.#permits.has(place as bigint)
+        : operation === SyncOperation.Lock
+        ? !this.#locks.has(place as string)
+        : operation !== SyncOperation.Arrive;
+      if (inVain) fail(`${from}.${ticket} waits for ${place}, and need not`);
+    }
+    this.#before = this.#synchronizer.usage;
+    const { waiting, held } = this.#before;
+    if (waiting !== this.#open.length) fail(`${waiting} wait, not ${this.#open.length}`);
+    if (held !== this.#locks.size) fail(`${held} mutexes are held, not ${this.#locks.size}`);
+  }
+}
+
+/** The semaphore, barrier or mutex that a request is about. */
+function placeOf(request: SyncRequest): bigint | string | undefined {
+  return "key" in request ? request.key : "name" in request ? request.name : undefined;
+}
+
+function expectation(to: NodeId, ticket: number, status: SyncStatus, parties = 0): string {
+  return `${to}.${ticket} status ${status} parties ${parties}`;
+}
+
+function checkSame(expected: readonly string[], answers: readonly Answer[]): void {
+  const actual = answers.map(({ to, reply }) =>
+    expectation(to, reply.ticket, reply.status, reply.parties)
+  );
+  if (actual.join() !== expected.join()) fail(`answered [${actual}], not [${expected}]`);
+}

@@ -1,0 +1,117 @@
+/**
+ * Faults put into the synchronizer on purpose: a simulator that does not find each of them would not
+ * find the like either.
+ */
+
+import { Barriers } from "../../../runtime/protocol/sync/barriers.ts";
+import type { NodeId } from "../../../runtime/protocol/coherence/messages.ts";
+import { Mutexes } from "../../../runtime/protocol/sync/mutexes.ts";
+import { Semaphores } from "../../../runtime/protocol/sync/semaphores.ts";
+import { SyncDesk } from "../../../runtime/protocol/sync/desk.ts";
+import { SyncStatus } from "../../../runtime/protocol/sync/messages.ts";
+import { SYNC_PARTS, type SyncParts } from "../../../runtime/protocol/sync/synchronizer.ts";
+import type { Waiter, WaitPlace } from "../../../runtime/protocol/sync/wait_queue.ts";
+
+/** A fault. */
+export interface PlantedSyncBug {
+  /** What is wrong. */
+  readonly name: string;
+  /** The parts with the fault. */
+  readonly parts: SyncParts;
+  /** What the simulator says of it. */
+  readonly finding: RegExp;
+}
+
+class UnfairSemaphores extends Semaphores {
+  protected override next({ waiting }: WaitPlace<bigint>): Waiter {
+    return waiting.first!.next ?? waiting.first!;
+  }
+}
+
+class LossySemaphores extends Semaphores {
+  override release(from: NodeId, ticket: number, key: bigint, count: number): void {
+    super.release(from, ticket, key, count === 3 ? 2 : count);
+  }
+}
+
+class HastyBarriers extends Barriers {
+  protected override isComplete(arrived: number, parties: number): boolean {
+    return arrived >= Math.max(1, parties - 1);
+  }
+}
+
+class SharedMutexes extends Mutexes {
+  #asked = 0;
+  protected override isFree(mutex: { readonly isLocked: boolean }): boolean {
+    return super.isFree(mutex) || ++this.#asked % 10 === 0;
+  }
+}
+
+class SilentMutexes extends Mutexes {
+  protected override status(): SyncStatus {
+    return SyncStatus.Done;
+  }
+}
+
+class LoyalDesk extends SyncDesk {
+  override dismiss(node: NodeId): void {
+    for (const holding of this.members.get(node)?.held.values() ?? []) holding.giveBack(true);
+  }
+}
+
+class HoardingDesk extends SyncDesk {
+  override cancel(node: NodeId, ticket: number): void {
+    const waiter = this.members.get(node)!.waiting.get(ticket);
+    if (waiter !== undefined) this.serve(waiter, SyncStatus.Cancelled);
+  }
+}
+
+class DeafDesk extends SyncDesk {
+  override cancel(node: NodeId, ticket: number): void {
+    if (ticket % 5 !== 0) super.cancel(node, ticket);
+  }
+}
+
+/** Every planted bug. */
+export const PLANTED_SYNC_BUGS: readonly PlantedSyncBug[] = [
+  {
+    name: "serves the second before the first",
+    parts: { ...SYNC_PARTS, Semaphores: UnfairSemaphores },
+    finding: /came first, and still waits/,
+  },
+  {
+    name: "loses a permit",
+    parts: { ...SYNC_PARTS, Semaphores: LossySemaphores },
+    finding: /counts \d+ permits of \d+/,
+  },
+  {
+    name: "lets a barrier go before the last has arrived",
+    parts: { ...SYNC_PARTS, Barriers: HastyBarriers },
+    finding: /answered \[.* not \[\]/,
+  },
+  {
+    name: "gives a mutex to two",
+    parts: { ...SYNC_PARTS, Mutexes: SharedMutexes },
+    finding: /mutex \w is locked by .* has it/,
+  },
+  {
+    name: "does not tell that a mutex was abandoned",
+    parts: { ...SYNC_PARTS, Mutexes: SilentMutexes },
+    finding: /is answered 1, abandoned: true/,
+  },
+  {
+    name: "keeps the places of the dead",
+    parts: { ...SYNC_PARTS, SyncDesk: LoyalDesk },
+    finding: /\d+ wait, not \d+/,
+  },
+  {
+    name: "remembers what is idle",
+    parts: { ...SYNC_PARTS, SyncDesk: HoardingDesk },
+    finding: /left in memory/,
+  },
+  {
+    name: "does not hear a cancel",
+    parts: { ...SYNC_PARTS, SyncDesk: DeafDesk },
+    finding: /answered \[\], not \[.* status 6/,
+  },
+];

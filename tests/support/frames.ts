@@ -1,0 +1,281 @@
+/**
+ * The frames of `frames.txt`: what they say, and the bytes that are checked in for it.
+ */
+
+import type { Control } from "../../runtime/wire/control.ts";
+import { Content, type Message } from "../../runtime/protocol/coherence/messages.ts";
+import { Access } from "../../runtime/protocol/coherence/page.ts";
+import { Encoding, type FrameBounds } from "../../runtime/wire/page_frames.ts";
+
+/** The region that the frames are about. */
+export const BOUNDS: FrameBounds = { pageCount: 1 << 24, pageSize: 4096, runPages: 128 };
+
+/** A frame about pages. */
+export interface MessageExample {
+  /** Its line in `frames.txt`. */
+  readonly label: string;
+  readonly message: Message;
+  readonly payloadBytes: number;
+  /** How the page bytes are packed; as they are where it is not said. */
+  readonly encoding?: Encoding;
+  /** The checksum of the page bytes; they have none where it is not said. */
+  readonly payloadChecksum?: number;
+}
+
+const invalidated: readonly number[] = [];
+
+const WITHOUT_PAYLOAD: readonly (readonly [label: string, message: Message])[] = [
+  ["request to read", {
+    kind: "request",
+    access: Access.Read,
+    first: 0x020304,
+    count: 8,
+    request: 1,
+  }],
+  ["request to write", {
+    kind: "request",
+    access: Access.Write,
+    first: 0,
+    count: 1,
+    request: 0xffff_ffff,
+  }],
+  ["forward of a read", {
+    kind: "forward",
+    access: Access.Read,
+    first: 300,
+    count: 4,
+    requester: 3,
+    request: 7,
+    invalidated,
+  }],
+  ["forward of a write with invalidations", {
+    kind: "forward",
+    access: Access.Write,
+    first: 300,
+    count: 4,
+    requester: 0x1234,
+    request: 8,
+    invalidated: [1, 2, 0xfffe],
+  }],
+  ["invalidate", { kind: "invalidate", first: 16, count: 128, requester: 2, request: 9 }],
+  ["acknowledge", { kind: "acknowledge", first: 16, count: 128, request: 9 }],
+  ["grant of zeros", {
+    kind: "grant",
+    access: Access.Write,
+    content: Content.Zero,
+    first: 6,
+    count: 64,
+    request: 12,
+    invalidated,
+    lostNode: 0,
+  }],
+  ["grant of what is kept", {
+    kind: "grant",
+    access: Access.Write,
+    content: Content.Kept,
+    first: 7,
+    count: 1,
+    request: 13,
+    invalidated: [2],
+    lostNode: 0,
+  }],
+  ["grant of lost pages", {
+    kind: "grant",
+    access: Access.Read,
+    content: Content.Lost,
+    first: 8,
+    count: 3,
+    request: 14,
+    invalidated,
+    lostNode: 6,
+  }],
+  ["done", { kind: "done", first: 5, count: 2, request: 10, lost: false }],
+  ["done of lost pages", { kind: "done", first: 8, count: 3, request: 14, lost: true }],
+  ["peer lost", { kind: "peerLost", node: 6 }],
+  ["peer lost seen", { kind: "peerLostSeen", node: 6 }],
+  ["refused", { kind: "refused", first: 300, count: 4, requester: 3, request: 7 }],
+  ["leave", { kind: "leave" }],
+  ["left", { kind: "left" }],
+];
+
+/** Every kind of frame about pages. */
+export const MESSAGES: readonly MessageExample[] = [
+  ...WITHOUT_PAYLOAD.map(([label, message]) => ({ label, message, payloadBytes: 0 })),
+  {
+    label: "grant of data to read",
+    message: {
+      kind: "grant",
+      access: Access.Read,
+      content: Content.Data,
+      first: 5,
+      count: 2,
+      request: 10,
+      invalidated,
+      lostNode: 0,
+    },
+    payloadBytes: 2 * 4096,
+    // Of zeros.
+    payloadChecksum: 0x9044_4623,
+  },
+  {
+    label: "grant of data to write with invalidations",
+    message: {
+      kind: "grant",
+      access: Access.Write,
+      content: Content.Data,
+      first: 5,
+      count: 128,
+      request: 11,
+      invalidated: [4, 5],
+      lostNode: 0,
+    },
+    payloadBytes: 128 * 4096,
+  },
+  {
+    label: "grant of packed data",
+    message: {
+      kind: "grant",
+      access: Access.Read,
+      content: Content.Data,
+      first: 5,
+      count: 3,
+      request: 12,
+      invalidated,
+      lostNode: 0,
+    },
+    payloadBytes: 3 * 4 + 2345,
+    encoding: Encoding.Lz4,
+  },
+];
+
+/** Every kind of control frame. */
+export const CONTROLS: readonly (readonly [label: string, control: Control])[] = [
+  ["hello of a node that joins", {
+    kind: "hello",
+    protocolVersion: 2,
+    session: 0n,
+    node: 0,
+    address: "0.0.0.0",
+    port: 40_001,
+    size: 8 * 1024 ** 3,
+    pageSize: 4096,
+    serving: true,
+    release: "0.1.0",
+  }],
+  ["hello of a peer", {
+    kind: "hello",
+    protocolVersion: 2,
+    session: 0xfedc_ba98_7654_3210n,
+    node: 3,
+    address: "10.0.0.3",
+    port: 40_001,
+    serving: false,
+    release: "0.1.0",
+  }],
+  ["welcome", {
+    kind: "welcome",
+    node: 3,
+    session: 0xfedc_ba98_7654_3210n,
+    size: 64 * 1024 ** 2,
+    pageSize: 4096,
+    runPages: 128,
+    holdTimeUs: 100,
+    compression: false,
+    checksums: true,
+    peers: [
+      { id: 1, address: "10.0.0.1", port: 9634 },
+      { id: 2, address: "fe80::2%eth0", port: 40_000 },
+    ],
+  }],
+  ["refuse", { kind: "refuse", code: "RegionMismatch", reason: "the region has 64 MiB" }],
+  ["accept", { kind: "accept", node: 2 }],
+  ["peer joined", { kind: "peerJoined", id: 4, address: "node-4.example", port: 40_002 }],
+  ["ping", { kind: "ping" }],
+  ["closing", { kind: "closing" }],
+  ["allocate", {
+    kind: "allocate",
+    ticket: 0xffff_ffff,
+    type: "Float64Array",
+    length: 2 ** 33,
+    align: 65_536,
+    packed: false,
+    name: "Gitter ü",
+  }],
+  ["allocate what is packed", {
+    kind: "allocate",
+    ticket: 1,
+    type: "Uint8Array",
+    length: 3,
+    packed: true,
+  }],
+  ["allocated", {
+    kind: "allocated",
+    ticket: 2,
+    offset: 2 ** 40 - 4096,
+    dirtyBytes: 4096,
+    created: true,
+  }],
+  ["zeroed", { kind: "zeroed", offset: 0 }],
+  ["free", { kind: "free", ticket: 3, offset: 8192, bytes: 2 ** 36 }],
+  ["freed", { kind: "freed", ticket: 3 }],
+  ["allocation failed", {
+    kind: "allocationFailed",
+    ticket: 4,
+    code: "OutOfMemory",
+    reason: "4 KiB are free",
+  }],
+  ["status request", { kind: "statusRequest", protocolVersion: 2 }],
+  ["cluster status", {
+    kind: "clusterStatus",
+    size: 2 ** 40,
+    pageSize: 65_536,
+    compression: true,
+    nodes: 3,
+  }],
+  ["node status", {
+    kind: "nodeStatus",
+    id: 2,
+    address: "fe80::2",
+    port: 40_000,
+    counters: { faults: 7, bytesSent: 2 ** 32 },
+  }],
+  ["node status without counters", {
+    kind: "nodeStatus",
+    id: 3,
+    address: "10.0.0.3",
+    port: 40_001,
+  }],
+  ["stats request", { kind: "statsRequest", ticket: 1 }],
+  ["stats", { kind: "stats", ticket: 0xffff_ffff, counters: { faults: 0 } }],
+];
+
+/**
+ * A result that must be of one kind.
+ *
+ * @param result The result.
+ * @param kind The kind that it must have.
+ * @returns The result.
+ * @throws {Error} Where it is of another kind.
+ */
+export function ofKind<R extends { readonly kind: string }, K extends R["kind"]>(
+  result: R,
+  kind: K,
+): Extract<R, { readonly kind: K }> {
+  if (result.kind === kind) return result as Extract<R, { readonly kind: K }>;
+  throw new Error(`Not ${kind}: ${Deno.inspect(result)}`);
+}
+
+/**
+ * Reads the bytes that are checked in.
+ *
+ * @returns The bytes of each frame, by its label.
+ */
+export function readGoldenFrames(): Map<string, Uint8Array<ArrayBuffer>> {
+  const frames = new Map<string, Uint8Array<ArrayBuffer>>();
+  const text = Deno.readTextFileSync(new URL("./frames.txt", import.meta.url));
+  for (const paragraph of text.split("\n\n").slice(1)) {
+    const [label, ...lines] = paragraph.trimEnd().split("\n");
+    frames.set(label!, Uint8Array.fromHex(lines.join("").replaceAll(" ", "")));
+  }
+  return frames;
+}

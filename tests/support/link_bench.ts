@@ -1,0 +1,186 @@
+/** A link, and the other side of its connection in the test's hand. */
+
+import { assert, assertEquals } from "@std/assert";
+import {
+  encodeMessage,
+  Encoding,
+  type FrameBounds,
+  MESSAGE_MAX_BYTES,
+} from "../../runtime/wire/page_frames.ts";
+import { type Control, encodeControl } from "../../runtime/wire/control.ts";
+import {
+  Content,
+  type GrantMessage,
+  type Message,
+} from "../../runtime/protocol/coherence/messages.ts";
+import { Access } from "../../runtime/protocol/coherence/page.ts";
+import type { RpcMessage } from "../../runtime/wire/rpc_frames.ts";
+import { packPages } from "../../runtime/cluster/compression.ts";
+import { Link, type LinkHandlers } from "../../runtime/cluster/link.ts";
+import type { LinkCounters } from "../../runtime/cluster/sender.ts";
+
+/** Bytes of a page. */
+export const PAGE = 4096;
+/** What frames are checked against. */
+export const BOUNDS: FrameBounds = { pageCount: 64, pageSize: PAGE, runPages: 32 };
+
+function newCounters(): LinkCounters {
+  return { messagesSent: 0, messagesReceived: 0, bytesSent: 0, bytesReceived: 0 };
+}
+
+/** A link, and the raw connection of its other side. */
+export class Bench implements AsyncDisposable {
+  readonly heard: (Message | Control | RpcMessage)[] = [];
+  readonly alias = new Uint8Array(BOUNDS.pageCount * PAGE);
+  readonly counters = newCounters();
+  readonly ended = Promise.withResolvers<unknown>();
+  readonly link: Link;
+  readonly raw: Deno.TcpConn;
+  /** Whether the bytes of a grant are wanted. */
+  wants: (grant: GrantMessage) => boolean = () => true;
+  /** What the next message does when it is heard. */
+  onMessage: (message: Message) => void = () => {};
+  ends = 0;
+  #wake: () => void = () => {};
+
+  private constructor(near: Deno.TcpConn, far: Deno.TcpConn) {
+    this.raw = far;
+    this.link = new Link(near, () => BOUNDS, this.counters, this.handlers());
+  }
+
+  static async open(): Promise<Bench> {
+    using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+    const { hostname, port } = listener.addr;
+    const [near, far] = await Promise.all([Deno.connect({ hostname, port }), listener.accept()]);
+    far.setNoDelay(true);
+    return new Bench(near, far);
+  }
+
+  handlers(): LinkHandlers {
+    const hear = (what: Message | Control | RpcMessage): void => {
+      this.heard.push(what);
+      this.#wake();
+    };
+    return {
+      target: (grant) => {
+        if (!this.wants(grant)) return undefined;
+        return this.alias.subarray(grant.first * PAGE, (grant.first + grant.count) * PAGE);
+      },
+      message: (message) => {
+        this.onMessage(message);
+        hear(message);
+      },
+      sync: () => assert(false, "nobody sent it"),
+      rpc: hear,
+      control: hear,
+      ended: (error) => {
+        this.ends++;
+        this.ended.resolve(error);
+        this.#wake();
+      },
+    };
+  }
+
+  /** Resolves when so much was heard; fails when the link ended before. */
+  async hears(count: number): Promise<void> {
+    while (this.heard.length < count) {
+      assertEquals(this.ends, 0, "the link ended");
+      await new Promise<void>((resolve) => this.#wake = resolve);
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.link.close();
+    await this.ended.promise;
+    this.raw.close();
+  }
+}
+
+/** Writes all of some bytes. */
+export async function writeAll(connection: Deno.Conn, bytes: Uint8Array): Promise<void> {
+  for (let sent = 0; sent < bytes.length;) {
+    sent += await connection.write(bytes.subarray(sent));
+  }
+}
+
+/** Reads until the link says no more, and then ends this side too, which the link waits for. */
+export async function readAll(connection: Deno.Conn): Promise<Uint8Array> {
+  const chunks: number[] = [];
+  const buffer = new Uint8Array(65_536);
+  for (;;) {
+    const count = await connection.read(buffer);
+    if (count === null) {
+      await connection.closeWrite();
+      return Uint8Array.from(chunks);
+    }
+    chunks.push(...buffer.subarray(0, count));
+  }
+}
+
+/** A message that is told from others by its number. */
+export function request(number: number): Message {
+  return { kind: "request", access: Access.Read, first: 1, count: 1, request: number };
+}
+
+/** A message that page bytes follow. */
+export function grant(first: number, count: number): GrantMessage {
+  return {
+    kind: "grant",
+    access: Access.Write,
+    content: Content.Data,
+    first,
+    count,
+    request: first,
+    invalidated: [2, 3],
+    lostNode: 0,
+  };
+}
+
+/** Bytes of which no page is like another. */
+export function pattern(length: number, seed: number): Uint8Array {
+  return Uint8Array.from({ length }, (_, index) => (index * 13 + seed + (index >> 8)) & 0xff);
+}
+
+/**
+ * Makes a frame with the bytes that follow it.
+ *
+ * @param message What it says.
+ * @param payload The bytes behind it.
+ * @param encoding How they are packed.
+ * @param payloadChecksum Their checksum; they have none where it is not said.
+ * @returns The bytes.
+ */
+export function frame(
+  message: Message,
+  payload: Uint8Array = new Uint8Array(0),
+  encoding: Encoding = Encoding.Raw,
+  payloadChecksum?: number,
+): Uint8Array {
+  const bytes = new Uint8Array(MESSAGE_MAX_BYTES + payload.length);
+  const size = encodeMessage(message, payload.length, bytes, 0, encoding, payloadChecksum);
+  bytes.set(payload, size);
+  return bytes.slice(0, size + payload.length);
+}
+
+/** Makes the frame of a control message. */
+export function controlFrame(control: Control): Uint8Array {
+  const bytes = new Uint8Array(65_536);
+  return bytes.slice(0, encodeControl(control, bytes, 0));
+}
+
+/** Puts bytes behind each other. */
+export function concat(...parts: Uint8Array[]): Uint8Array {
+  return Uint8Array.from(parts.flatMap((part) => [...part]));
+}
+
+/** A run of pages of which one is zeros and one is noise, and how it is sent. */
+export function makePacked(count: number): { pages: Uint8Array; payload: Uint8Array } {
+  const pages = new Uint8Array(count * PAGE);
+  for (let page = 1; page < count; page++) {
+    pages.set(pattern(64, page), page * PAGE);
+    pages.set(pattern(64, page), page * PAGE + 1000);
+  }
+  crypto.getRandomValues(pages.subarray(pages.length - PAGE));
+  const target = new Uint8Array(pages.length);
+  return { pages, payload: target.slice(0, packPages(pages, PAGE, target)!) };
+}

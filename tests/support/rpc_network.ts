@@ -1,0 +1,130 @@
+/**
+ * Nodes of one process that call each other over a network in memory, which delays, reorders, holds
+ * and loses as its test says.
+ */
+
+import { peerAbsentError, peerLostError } from "../../runtime/rpc/error.ts";
+import { RpcProgram } from "../../runtime/rpc/program.ts";
+import type { RpcReply, RpcTransport } from "../../runtime/rpc/types.ts";
+import { Random } from "../simulator/coherence/random.ts";
+
+/** The bytes of each node's region. */
+export const MEMORY_BYTES = 65_536;
+
+interface Waiter {
+  readonly node: number;
+  reject(error: Error): void;
+}
+
+/** A node with a program of its own. */
+export class FakeNode implements RpcTransport {
+  readonly program: RpcProgram = new RpcProgram();
+  readonly memory: ArrayBuffer = new ArrayBuffer(MEMORY_BYTES);
+  readonly self: number;
+  /** The signals of the calls that it has sent. */
+  readonly signals: (AbortSignal | undefined)[] = [];
+  readonly #network: FakeNetwork;
+
+  constructor(self: number, network: FakeNetwork) {
+    this.self = self;
+    this.#network = network;
+    this.program.bind(this);
+  }
+
+  peers(): number[] {
+    return this.#network.ids.filter((id) => id !== this.self);
+  }
+
+  call(
+    node: number,
+    procedure: string,
+    payload: Uint8Array,
+    signal: AbortSignal | undefined,
+  ): Promise<RpcReply> {
+    this.signals.push(signal);
+    return this.#network.call(node, procedure, payload);
+  }
+}
+
+/** What lies between the nodes. */
+export class FakeNetwork {
+  /** The calls that were given to nodes to serve. */
+  served = 0;
+  readonly #nodes = new Map<number, FakeNode>();
+  readonly #gone = new Set<number>();
+  readonly #waiters = new Set<Waiter>();
+  readonly #random: Random;
+  readonly #underWay: (() => void)[] = [];
+  #held = false;
+
+  constructor(size: number, seed = 1) {
+    this.#random = new Random(seed);
+    // Not in order: a node's peers come in any.
+    for (let id = size; id >= 1; id--) this.#nodes.set(id, new FakeNode(id, this));
+  }
+
+  get ids(): number[] {
+    return [...this.#nodes.keys()].filter((id) => !this.#gone.has(id));
+  }
+
+  node(id: number): FakeNode {
+    return this.#nodes.get(id)!;
+  }
+
+  /** Keeps what is sent from now on. */
+  hold(): void {
+    this.#held = true;
+  }
+
+  /** Delivers what was kept. */
+  release(): void {
+    this.#held = false;
+    for (let count = this.#underWay.length; count > 0; count--) this.#schedule();
+  }
+
+  /** Has a node die: whoever waits for it is told, and what is under way to or from it is lost. */
+  kill(node: number): void {
+    this.#gone.add(node);
+    for (const waiter of this.#waiters) {
+      if (waiter.node === node) waiter.reject(peerLostError("it", node));
+    }
+  }
+
+  call(node: number, procedure: string, payload: Uint8Array): Promise<RpcReply> {
+    const target = this.#nodes.get(node);
+    if (target === undefined) return Promise.reject(peerAbsentError(procedure, node));
+    if (this.#gone.has(node)) return Promise.reject(peerLostError(procedure, node));
+    return new Promise((resolve, reject) => {
+      const waiter = { node, reject };
+      this.#waiters.add(waiter);
+      // The bytes that arrive are the network's own, and are not there for long.
+      const frame = payload.slice();
+      this.#send(node, () => {
+        this.served++;
+        const reply = target.program.serve(target, procedure, frame);
+        frame.fill(0xc1);
+        void reply.then(({ ok, payload }) =>
+          this.#send(node, () => {
+            this.#waiters.delete(waiter);
+            resolve({ ok, payload });
+          })
+        );
+      });
+    });
+  }
+
+  #send(node: number, deliver: () => void): void {
+    this.#underWay.push(() => {
+      if (!this.#gone.has(node)) deliver();
+    });
+    if (!this.#held) this.#schedule();
+  }
+
+  #schedule(): void {
+    queueMicrotask(() => {
+      if (this.#held) return;
+      const [deliver] = this.#underWay.splice(this.#random.below(this.#underWay.length), 1);
+      deliver?.();
+    });
+  }
+}

@@ -1,0 +1,44 @@
+/** Nodes whose programs have the remote procedures of `programs/procedures.ts`. */
+
+import { type Cluster, RemoteNode, type TestProcess } from "./cluster.ts";
+
+const RPC_NODE = new URL("../nodes/programs/rpc_node.ts", import.meta.url).pathname;
+
+/**
+ * Starts the process of one.
+ *
+ * @param cluster Whose process it is to be.
+ * @param flag `--directory`, or whom to join.
+ * @param env More of its environment.
+ * @returns The process.
+ */
+export function spawnRpcNode(
+  cluster: Cluster,
+  flag: string,
+  env: Record<string, string> = {},
+): TestProcess {
+  return cluster.spawn(`node with ${flag}`, {
+    args: ["run", "-A", "--no-prompt", RPC_NODE, flag],
+    env: { PORT: "0", SIZE: "4MiB", ...env },
+  });
+}
+
+/**
+ * Starts several, with ids in order; the first hosts the directory.
+ *
+ * @param cluster Whose processes they are to be.
+ * @param nodes How many.
+ * @returns The nodes.
+ */
+export async function startRpcNodes(cluster: Cluster, nodes: number): Promise<RemoteNode[]> {
+  const all = [await RemoteNode.ready(spawnRpcNode(cluster, "--directory"))];
+  while (all.length < nodes) {
+    const joining = spawnRpcNode(cluster, `--directory-address=${all[0]!.at}`);
+    all.push(await RemoteNode.ready(joining));
+  }
+  // The first is the only one that knows of a newcomer when that has joined.
+  for (const [index, node] of all.entries()) {
+    if (index < nodes - 1) await node.evaluate((self, last) => self.waitForPeer(last), nodes);
+  }
+  return all;
+}

@@ -1,0 +1,106 @@
+/**
+ * A synchronizer with nodes that ask it one thing after the other, for tests that tell what follows.
+ */
+
+import type { NodeId } from "../../runtime/protocol/coherence/messages.ts";
+import { SyncOperation, type SyncReply, SyncStatus } from "../../runtime/protocol/sync/messages.ts";
+import {
+  SYNC_LIMITS,
+  Synchronizer,
+  type SyncLimits,
+} from "../../runtime/protocol/sync/synchronizer.ts";
+
+const kind = "sync";
+const STATUS_NAMES = new Map(Object.entries(SyncStatus).map(([name, status]) => [status, name]));
+
+/** Nodes and the directory's synchronizer, with no network between them. */
+export class SyncCluster {
+  readonly synchronizer: Synchronizer;
+  /** What was answered since {@linkcode SyncCluster.answers} was last asked. */
+  #replies: { to: NodeId; reply: SyncReply }[] = [];
+  #violations: string[] = [];
+
+  /** @param nodes How many there are. @param limits How much is remembered. */
+  constructor(nodes = 3, limits: SyncLimits = SYNC_LIMITS) {
+    this.synchronizer = new Synchronizer({
+      reply: (to, reply) => this.#replies.push({ to, reply }),
+      violation: (node, reason) => this.#violations.push(`${node}: ${reason}`),
+    }, limits);
+    for (let node = 1; node <= nodes; node++) this.synchronizer.peerJoined(node);
+  }
+
+  acquire(node: NodeId, ticket: number, key = 7n): this {
+    this.synchronizer.request(node, { kind, operation: SyncOperation.Acquire, ticket, key });
+    return this;
+  }
+
+  tryAcquire(node: NodeId, ticket: number, key = 7n): this {
+    this.synchronizer.request(node, { kind, operation: SyncOperation.TryAcquire, ticket, key });
+    return this;
+  }
+
+  release(node: NodeId, ticket: number, count = 1, key = 7n): this {
+    this.synchronizer.request(node, { kind, operation: SyncOperation.Release, ticket, key, count });
+    return this;
+  }
+
+  makeSemaphore(node: NodeId, ticket: number, count: number): this {
+    this.synchronizer.request(node, {
+      kind,
+      operation: SyncOperation.MakeSemaphore,
+      ticket,
+      count,
+    });
+    return this;
+  }
+
+  arrive(node: NodeId, ticket: number, count: number, name = "phase"): this {
+    this.synchronizer.request(node, { kind, operation: SyncOperation.Arrive, ticket, name, count });
+    return this;
+  }
+
+  lock(node: NodeId, ticket: number, name = "cells"): this {
+    this.synchronizer.request(node, { kind, operation: SyncOperation.Lock, ticket, name });
+    return this;
+  }
+
+  tryLock(node: NodeId, ticket: number, name = "cells"): this {
+    this.synchronizer.request(node, { kind, operation: SyncOperation.TryLock, ticket, name });
+    return this;
+  }
+
+  unlock(node: NodeId, ticket: number, lock: number): this {
+    this.synchronizer.request(node, { kind, operation: SyncOperation.Unlock, ticket, lock });
+    return this;
+  }
+
+  cancel(node: NodeId, ticket: number): this {
+    this.synchronizer.request(node, { kind, operation: SyncOperation.Cancel, ticket });
+    return this;
+  }
+
+  lose(node: NodeId): this {
+    this.synchronizer.peerLost(node);
+    return this;
+  }
+
+  /** What was answered since this was last asked, as "node.ticket status", with the value if any. */
+  answers(): string[] {
+    const replies = this.#replies;
+    this.#replies = [];
+    return replies.map(({ to, reply: { ticket, status, parties, key } }) => {
+      const value = parties > 0 ? ` ${parties}` : key > 0n ? ` ${key.toString(16)}` : "";
+      return `${to}.${ticket} ${STATUS_NAMES.get(status)}${value}`;
+    });
+  }
+
+  /** What nodes did that they may not, since this was last asked. */
+  violations(): string[] {
+    return this.#violations.splice(0);
+  }
+
+  /** Whether nothing is remembered. */
+  get isEmpty(): boolean {
+    return Object.values(this.synchronizer.usage).every((count) => count === 0);
+  }
+}

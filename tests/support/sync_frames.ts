@@ -1,0 +1,44 @@
+/**
+ * The frames of synchronisation in `frames.txt`: what they say.
+ */
+
+import {
+  type SyncMessage,
+  SyncOperation,
+  type SyncReply,
+  SyncStatus,
+} from "../../runtime/protocol/sync/messages.ts";
+
+const kind = "sync";
+
+function reply(ticket: number, status: SyncStatus, parties = 0, key = 0n): SyncReply {
+  return { kind: "syncReply", ticket, status, parties, key };
+}
+
+/** Every operation and every status. */
+export const SYNC_MESSAGES: readonly (readonly [label: string, message: SyncMessage])[] = [
+  ["acquire", { kind, operation: SyncOperation.Acquire, ticket: 0x0102_0304, key: 7n }],
+  ["try to acquire", {
+    kind,
+    operation: SyncOperation.TryAcquire,
+    ticket: 2,
+    key: 0xfedc_ba98_7654_3210n,
+  }],
+  ["release", { kind, operation: SyncOperation.Release, ticket: 3, key: 7n, count: 0x7fff_ffff }],
+  ["make a semaphore", { kind, operation: SyncOperation.MakeSemaphore, ticket: 4, count: 0 }],
+  ["arrive", { kind, operation: SyncOperation.Arrive, ticket: 5, name: "phase", count: 3 }],
+  ["lock", { kind, operation: SyncOperation.Lock, ticket: 6, name: "Zähler" }],
+  ["try to lock", { kind, operation: SyncOperation.TryLock, ticket: 0xffff_ffff, name: "x" }],
+  ["unlock", { kind, operation: SyncOperation.Unlock, ticket: 8, lock: 6 }],
+  ["cancel", { kind, operation: SyncOperation.Cancel, ticket: 5 }],
+  ["reply: done", reply(0x0102_0305, SyncStatus.Done)],
+  ["reply: made", reply(2, SyncStatus.Made, 0, (1n << 63n) + 1n)],
+  ["reply: last", reply(3, SyncStatus.Last)],
+  ["reply: abandoned", reply(4, SyncStatus.Abandoned)],
+  ["reply: unavailable", reply(5, SyncStatus.Unavailable)],
+  ["reply: cancelled", reply(6, SyncStatus.Cancelled)],
+  ["reply: overflow", reply(7, SyncStatus.Overflow)],
+  ["reply: parties mismatch", reply(8, SyncStatus.PartiesMismatch, 4)],
+  ["reply: not holder", reply(9, SyncStatus.NotHolder)],
+  ["reply: limit exceeded", reply(10, SyncStatus.LimitExceeded)],
+];

@@ -1,0 +1,240 @@
+/** Clusters without engines, raw peers, and timers in the test's hand. */
+
+import type { TdsmError } from "../../runtime/errors.ts";
+import { crc32c } from "../../runtime/wire/crc32c.ts";
+import { PROTOCOL_VERSION } from "../../runtime/wire/page_frames.ts";
+import type { Control, HelloControl } from "../../runtime/wire/control.ts";
+import type { GrantMessage, Message, NodeId } from "../../runtime/protocol/coherence/messages.ts";
+import type { RegionSettings } from "../../runtime/cluster/admission.ts";
+import { Cluster } from "../../runtime/cluster/cluster.ts";
+import { Link } from "../../runtime/cluster/link.ts";
+import type { Sum } from "../../runtime/cluster/sender.ts";
+import { grant as linkGrant, request } from "./link_bench.ts";
+
+export { request };
+
+/** Bytes of a page. */
+export const PAGE = 4096;
+/** What the directories of tests decide. */
+export const REGION: RegionSettings = {
+  size: 64 * PAGE,
+  pageSize: PAGE,
+  runPages: 32,
+  holdTimeUs: 100,
+  compression: true,
+  checksums: true,
+};
+/** Where everyone listens. */
+export const HOST = "127.0.0.1";
+
+interface Heard {
+  readonly from: NodeId;
+  readonly message: Message;
+}
+
+/** A cluster's node without an engine: it keeps what it hears. */
+export class TestNode implements AsyncDisposable {
+  readonly heard: Heard[] = [];
+  readonly lost: NodeId[] = [];
+  /** Why they were lost. */
+  readonly reasons: string[] = [];
+  readonly joined: NodeId[] = [];
+  readonly failures: TdsmError[] = [];
+  readonly logged: string[] = [];
+  readonly alias = new Uint8Array(REGION.size);
+  closings = 0;
+  welcomed: RegionSettings | undefined;
+  readonly cluster: Cluster;
+  readonly #watchers = new Set<() => void>();
+
+  constructor(serving = false, sum: Sum = crc32c) {
+    const options = { address: HOST, port: 0, serving, release: "test", sum };
+    this.cluster = new Cluster(options, {
+      target: (_, { first, count }) => this.alias.subarray(first * PAGE, (first + count) * PAGE),
+      message: (from, message) => this.#note(() => this.heard.push({ from, message })),
+      sync: () => {},
+      rpc: () => {},
+      allocation: () => {},
+      stats: () => {},
+      status: () => Promise.resolve([]),
+      joined: ({ id }) => this.#note(() => this.joined.push(id)),
+      lost: (node, reason) =>
+        this.#note(() => {
+          this.lost.push(node);
+          this.reasons.push(reason);
+        }),
+      changed: () => this.#note(() => {}),
+      closing: () => this.#note(() => this.closings++),
+      failed: (error) => this.#note(() => this.failures.push(error)),
+      log: (level, text) => this.#note(() => this.logged.push(`${level} ${text}`)),
+    });
+  }
+
+  static host(region: RegionSettings = REGION): TestNode {
+    const node = new TestNode();
+    node.cluster.host(region);
+    return node;
+  }
+
+  async join(directory: TestNode): Promise<this> {
+    const wanted = { size: undefined, pageSize: undefined };
+    await this.cluster.join(directory.cluster.address, wanted, 10_000, (region) => {
+      this.welcomed = region;
+    });
+    return this;
+  }
+
+  get id(): NodeId {
+    return this.cluster.self;
+  }
+
+  /** Resolves when `condition` holds; it is looked at whenever the node hears something. */
+  async until(condition: () => boolean): Promise<void> {
+    while (!condition()) await new Promise<void>((resolve) => this.#watchers.add(resolve));
+  }
+
+  /** Sends requests that are numbered from `first` on. */
+  sendNumbered(to: TestNode, first: number, count: number): void {
+    for (let number = first; number < first + count; number++) {
+      this.cluster.send(to.id, request(number));
+      if (number % 3 === 0) this.cluster.flush();
+    }
+    this.cluster.flush();
+  }
+
+  numbersFrom(node: TestNode): number[] {
+    return this.heard.filter(({ from }) => from === node.id)
+      .map(({ message }) => (message as GrantMessage).request);
+  }
+
+  #note(action: () => void): void {
+    action();
+    const watchers = [...this.#watchers];
+    this.#watchers.clear();
+    for (const watcher of watchers) watcher();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.cluster.close();
+  }
+}
+
+/** What a node says that wants to join. */
+export const HELLO: HelloControl = {
+  kind: "hello",
+  protocolVersion: PROTOCOL_VERSION,
+  session: 0n,
+  node: 0,
+  address: HOST,
+  port: 1,
+  serving: true,
+  release: "test",
+};
+
+/** The other side of a connection, which says what the test wants. */
+export class Voice implements Disposable {
+  readonly link: Link;
+  readonly #heard: Control[] = [];
+  #ended = false;
+  #wake: () => void = () => {};
+
+  constructor(connection: Deno.TcpConn) {
+    const counters = { messagesSent: 0, messagesReceived: 0, bytesSent: 0, bytesReceived: 0 };
+    const bounds = { pageCount: 64, pageSize: PAGE, runPages: 32 };
+    this.link = new Link(connection, () => bounds, counters, {
+      target: () => undefined,
+      message: () => {},
+      sync: () => {},
+      rpc: () => {},
+      control: (control) => {
+        this.#heard.push(control);
+        this.#wake();
+      },
+      ended: () => {
+        this.#ended = true;
+        this.#wake();
+      },
+    });
+  }
+
+  /** The next control message; `undefined` after the end. */
+  async next(): Promise<Control | undefined> {
+    while (this.#heard.length === 0 && !this.#ended) {
+      await new Promise<void>((resolve) => this.#wake = resolve);
+    }
+    return this.#heard.shift();
+  }
+
+  [Symbol.dispose](): void {
+    this.link.close();
+  }
+}
+
+/** Timers of the runtime that fire when the test says so. All others run as ever. */
+export class ManualTimers implements Disposable {
+  readonly #held: ReadonlySet<number>;
+  readonly #timers = new Map<number, { callback: () => void; ms: number }>();
+  readonly #real = {
+    setTimeout: globalThis.setTimeout,
+    setInterval: globalThis.setInterval,
+    clearTimeout: globalThis.clearTimeout,
+    clearInterval: globalThis.clearInterval,
+    now: performance.now,
+  };
+  #next = -1;
+  #skippedMs = 0;
+
+  constructor(...held: number[]) {
+    this.#held = new Set(held);
+    const take = (real: typeof setTimeout) => (callback: () => void, ms: number): number => {
+      if (!this.#held.has(ms)) return real(callback, ms) as unknown as number;
+      this.#timers.set(this.#next, { callback, ms });
+      return this.#next--;
+    };
+    const drop = (real: typeof clearTimeout) => (id: number): void => {
+      if (!this.#timers.delete(id)) real(id);
+    };
+    Object.assign(globalThis, {
+      setTimeout: take(this.#real.setTimeout),
+      setInterval: take(this.#real.setInterval as unknown as typeof setTimeout),
+      clearTimeout: drop(this.#real.clearTimeout),
+      clearInterval: drop(this.#real.clearInterval),
+    });
+    performance.now = () => this.#real.now.call(performance) + this.#skippedMs;
+  }
+
+  /** How many timers of that length wait. */
+  count(ms: number): number {
+    return [...this.#timers.values()].filter((timer) => timer.ms === ms).length;
+  }
+
+  /** Fires every timer of that length. */
+  fire(ms: number): void {
+    for (const timer of [...this.#timers.values()]) if (timer.ms === ms) timer.callback();
+  }
+
+  skip(ms: number): void {
+    this.#skippedMs += ms;
+  }
+
+  [Symbol.dispose](): void {
+    const { now, ...timers } = this.#real;
+    Object.assign(globalThis, timers);
+    performance.now = now;
+  }
+}
+
+/** A message that page bytes follow. */
+export function grant(first: number, count: number): GrantMessage {
+  return { ...linkGrant(first, count), invalidated: [] };
+}
+
+/** 1, 2, … `count`. */
+export function upTo(count: number): number[] {
+  return Array.from({ length: count }, (_, index) => index + 1);
+}
+
+/** Lets the event loop turn. */
+export async function turns(count: number): Promise<void> {
+  for (let turn = 0; turn < count; turn++) await new Promise<void>((go) => setImmediate(go));
+}

@@ -1,0 +1,65 @@
+/** The pages of documentation say what there is. */
+
+import { assert, assertEquals } from "@std/assert";
+
+const read = (path: string): Promise<string> =>
+  Deno.readTextFile(new URL(`../../${path}`, import.meta.url));
+
+Deno.test("docs/guide.md has cause and remedy of each error code, and of no other", async () => {
+  const errors = await read("runtime/errors.ts");
+  const codes = [...errors.matchAll(/^ {2}\| "(\w+)"/gm)].map(([, code]) => code!);
+  assert(codes.includes("InvalidOption") && codes.includes("Aborted"), "the list was found");
+  const rows = [...(await read("docs/guide.md")).matchAll(/^\| `(\w+)` *\|(.+)\|(.+)\|$/gm)];
+  assertEquals(rows.map(([, code]) => code), codes);
+  for (const [row, , cause, remedy] of rows) {
+    assert(cause!.trim() !== "" && remedy!.trim() !== "", row);
+  }
+});
+
+Deno.test("docs/protocol.md has every type of frame, every reason and every control message", async () => {
+  const page = await read("docs/protocol.md");
+  const sources = [
+    "layout",
+    "reason",
+    "control",
+    "allocation_control",
+    "status_control",
+  ];
+  const [layout, reasons, ...controls] = await Promise.all(
+    sources.map((name) => read(`runtime/wire/${name}.ts`)),
+  );
+  const [types] = /export const FrameType = \{.*?\n\}/s.exec(layout!)!;
+  const names = [...types.matchAll(/^ {2}(\w)(\w+): (\d+),/gm)].map(([, first, rest, value]) =>
+    `| ${value!.padStart(4)} | ${first!.toLowerCase()}${rest} `
+  );
+  names.push(...[...reasons!.matchAll(/^ {2}\| "(\w+)"/gm)].map(([, name]) => `\`${name}\``));
+  const kinds = controls.join("").matchAll(/^ {2}readonly kind: "(\w+)"/gm);
+  names.push(...[...kinds].map(([, kind]) => `| \`${kind}\` `));
+  assert(names.length > 50, "the lists were found");
+  assertEquals(names.filter((name) => !page.includes(name)), []);
+});
+
+Deno.test("links between the pages lead to files and headings that are there", async () => {
+  const names = ["README.md", "CONTRIBUTING.md"];
+  for (const folder of ["docs", "docs/decisions"]) {
+    for await (const { name } of Deno.readDir(new URL(`../../${folder}`, import.meta.url))) {
+      if (name.endsWith(".md")) names.push(`${folder}/${name}`);
+    }
+  }
+  let links = 0;
+  for (const name of names) {
+    for (const [, target] of (await read(name)).matchAll(/\]\(([^):]+)\)/g)) {
+      const [path, heading] = target!.split("#");
+      const url = new URL(path!, new URL(name, "file:///"));
+      const file = path === "" ? name : url.pathname.slice(1);
+      const { isFile } = await Deno.stat(new URL(`../../${file}`, import.meta.url));
+      links++;
+      if (heading === undefined || !isFile) continue;
+      const headings = [...(await read(file)).matchAll(/^#+ (.+)$/gm)].map(([, text]) =>
+        text!.toLowerCase().replace(/[^\w -]/g, "").replaceAll(" ", "-")
+      );
+      assert(headings.includes(heading), `${name}: ${target}`);
+    }
+  }
+  assert(links > 20);
+});
