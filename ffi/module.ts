@@ -7,9 +7,8 @@
 import { reasonOf, TdsmError, type TdsmErrorCode } from "../runtime/errors.ts";
 import { MODULE_INFO, nameErrno, PROBLEMS, statusError, STATUSES } from "./abi.ts";
 import { requireFfiPermission, type TdsmLibrary } from "./library.ts";
-import { viewMemory } from "./memory_view.ts";
 import type { NativeRegion } from "./native.ts";
-import { cString } from "./native_values.ts";
+import { cString, viewMemory } from "./native_values.ts";
 
 /** What must be the same on every node that shares a module's variables. */
 export interface ModuleLayout {

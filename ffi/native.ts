@@ -18,8 +18,7 @@ import {
   statusError,
 } from "./abi.ts";
 import type { TdsmLibrary } from "./library.ts";
-import { viewMemory } from "./memory_view.ts";
-import { cString } from "./native_values.ts";
+import { cString, viewMemory } from "./native_values.ts";
 
 /** How to open a region. */
 export interface NativeRegionOptions {

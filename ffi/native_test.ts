@@ -14,7 +14,7 @@ import {
   WAIT_KICKED,
 } from "./abi.ts";
 import { openLibrary } from "./library.ts";
-import { viewMemory } from "./memory_view.ts";
+import { viewMemory } from "./native_values.ts";
 import { NativeRegion, rdmaSection, setEnvironment } from "./native.ts";
 
 const MIB = 1024 * 1024;

@@ -1,6 +1,6 @@
 /** The Worker of a process of the prototype: an owner, or an asker that the program tells of rounds. */
 
-import { viewMemory } from "../../ffi/memory_view.ts";
+import { viewMemory } from "../../ffi/native_values.ts";
 import * as deno from "./deno_engine.ts";
 import {
   checked,

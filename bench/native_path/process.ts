@@ -5,7 +5,7 @@
  *   process.ts LIBRARY deno|own PORT    touches pages; takes rounds as JSON on stdin
  */
 
-import { viewMemory } from "../../ffi/memory_view.ts";
+import { viewMemory } from "../../ffi/native_values.ts";
 import type { EngineNews, EngineStart } from "./engine.ts";
 import { END_PAGE, PAGE_BYTES, type Round } from "./native.ts";
 

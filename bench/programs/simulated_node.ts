@@ -1,7 +1,7 @@
 /** A node of the simulated cluster: the engine of the runtime, and one core that it has with a program. */
 
 import { PAGE_SIZE_DEFAULT_BYTES } from "../../runtime/limits.ts";
-import { Engine, type EngineOptions } from "../../runtime/protocol/coherence/coherence.ts";
+import { Coherence, type CoherenceOptions } from "../../runtime/protocol/coherence/coherence.ts";
 import type { NodeId } from "../../runtime/protocol/coherence/messages.ts";
 import type { PageOperation } from "../../runtime/protocol/coherence/output.ts";
 import {
@@ -33,7 +33,7 @@ export interface Miss {
 /** One simulated node. */
 export class SimulatedNode {
   readonly id: NodeId;
-  readonly engine: Engine;
+  readonly engine: Coherence;
   /** What its program does. */
   readonly steps: Steps;
   readonly marks: Mark[] = [];
@@ -67,9 +67,9 @@ export class SimulatedNode {
    * @param options What its engine must know.
    * @param steps What its program does.
    */
-  constructor(options: EngineOptions, steps: Steps) {
+  constructor(options: CoherenceOptions, steps: Steps) {
     this.id = options.self;
-    this.engine = new Engine(options);
+    this.engine = new Coherence(options);
     this.#mmu = new Mmu(options.pageCount);
     this.steps = steps;
   }

@@ -1,7 +1,6 @@
 /** Barriers and mutexes of the simulated cluster: those of the runtime, asked and answered by messages. */
 
-import { DIRECTORY_NODE } from "../../runtime/protocol/coherence/home.ts";
-import type { NodeId } from "../../runtime/protocol/coherence/messages.ts";
+import { DIRECTORY_NODE, type NodeId } from "../../runtime/protocol/coherence/messages.ts";
 import { encodeSync, SYNC_MAX_BYTES } from "../../runtime/wire/sync_frames.ts";
 import {
   SyncOperation,

@@ -9,9 +9,13 @@
 
 import { PAGE_SIZE_DEFAULT_BYTES } from "../../runtime/limits.ts";
 import { encodeMessage, MESSAGE_MAX_BYTES } from "../../runtime/wire/page_frames.ts";
-import type { EngineOptions, Input } from "../../runtime/protocol/coherence/coherence.ts";
-import { DIRECTORY_NODE } from "../../runtime/protocol/coherence/home.ts";
-import { Content, type Message, type NodeId } from "../../runtime/protocol/coherence/messages.ts";
+import type { CoherenceOptions, Input } from "../../runtime/protocol/coherence/coherence.ts";
+import {
+  Content,
+  DIRECTORY_NODE,
+  type Message,
+  type NodeId,
+} from "../../runtime/protocol/coherence/messages.ts";
 import { type Counts, difference, total } from "./counts.ts";
 import type { Network } from "./network.ts";
 import { layOut, type Memory, type Program, type Step, wholeRun } from "./program.ts";
@@ -27,7 +31,7 @@ export interface SimulationOptions {
   /** What a unit of the program's work takes, in microseconds. */
   readonly unitUs: number;
   /** The settings of the protocol. */
-  readonly protocol: Omit<EngineOptions, "self" | "pageCount">;
+  readonly protocol: Omit<CoherenceOptions, "self" | "pageCount">;
   /** Whether the program computes though its steps do not depend on it, to check its result. */
   readonly checked?: boolean;
 }

@@ -9,11 +9,10 @@ import { connectToPeer, shakeHands } from "../cluster/handshake.ts";
 import { Link, type LinkHandlers } from "../cluster/link.ts";
 import { reasonOf, TdsmError } from "../errors.ts";
 import { HANDSHAKE_MAX_MS } from "../limits.ts";
-import { PROTOCOL_VERSION } from "../wire/layout.ts";
-import type { Control } from "../wire/control.ts";
-import type { Counters, NodeStatusControl } from "../wire/status_control.ts";
 import { formatSize } from "../size.ts";
-import { formatTable } from "./table.ts";
+import type { Control } from "../wire/control.ts";
+import { PROTOCOL_VERSION } from "../wire/layout.ts";
+import type { Counters, NodeStatusControl } from "../wire/status_control.ts";
 
 /** One node, as the directory's node knows it. */
 export interface NodeStatus {
@@ -157,4 +156,30 @@ export function formatStatus({ size, pageSize, compression, nodes }: ClusterStat
   ]);
   const titles = ["NODE", "ADDRESS", ...COLUMNS.map(([title]) => title)];
   return `${region}\n\n${formatTable([titles, ...rows], [1])}`;
+}
+
+/** What parts two columns. */
+const GAP = "  ";
+
+/**
+ * Writes a table.
+ *
+ * @param rows Its rows, the titles first; all have as many cells.
+ * @param left The columns whose cells begin at the left, by number; the others end at the right.
+ * @returns Lines, each with its end.
+ */
+export function formatTable(
+  rows: readonly (readonly string[])[],
+  left: readonly number[] = [],
+): string {
+  const widths = (rows[0] ?? []).map((_, column) =>
+    Math.max(...rows.map((row) => row[column]!.length))
+  );
+  const line = (row: readonly string[]): string => {
+    const cells = row.map((cell, column) =>
+      left.includes(column) ? cell.padEnd(widths[column]!) : cell.padStart(widths[column]!)
+    );
+    return `${cells.join(GAP).trimEnd()}\n`;
+  };
+  return rows.map(line).join("");
 }

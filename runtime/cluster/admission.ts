@@ -8,8 +8,7 @@ import { NODE_ID_MAX, NODES_MAX } from "../limits.ts";
 import { PROTOCOL_VERSION } from "../wire/page_frames.ts";
 import type { Control, HelloControl, RefuseControl } from "../wire/control.ts";
 import type { StatusRequestControl } from "../wire/status_control.ts";
-import { DIRECTORY_NODE } from "../protocol/coherence/home.ts";
-import type { NodeId } from "../protocol/coherence/messages.ts";
+import { DIRECTORY_NODE, type NodeId } from "../protocol/coherence/messages.ts";
 import { formatSize } from "../size.ts";
 
 /** Another node. */

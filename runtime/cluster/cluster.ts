@@ -11,11 +11,10 @@ import {
   PEER_VERDICT_MAX_MS,
   SILENCE_MAX_MS,
 } from "../limits.ts";
-import type { AllocatorControl } from "../wire/allocation_control.ts";
+import type { AllocatorControl } from "../protocol/allocation/messages.ts";
 import { type Encoding, PROTOCOL_VERSION } from "../wire/page_frames.ts";
 import type { Control, HelloControl, WelcomeControl } from "../wire/control.ts";
-import { DIRECTORY_NODE } from "../protocol/coherence/home.ts";
-import type { Message, NodeId } from "../protocol/coherence/messages.ts";
+import { DIRECTORY_NODE, type Message, type NodeId } from "../protocol/coherence/messages.ts";
 import type { RpcMessage } from "../wire/rpc_frames.ts";
 import type { StatsControl, StatsRequestControl } from "../wire/status_control.ts";
 import type { SyncMessage } from "../protocol/sync/messages.ts";

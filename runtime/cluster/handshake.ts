@@ -113,7 +113,7 @@ function noDirectory(address: Address, timeoutMs: number, cause: unknown): TdsmE
 }
 
 /** The error that networking is not permitted. */
-export function netPermission(cause: unknown): TdsmError {
+function netPermission(cause: unknown): TdsmError {
   const message = "Cannot use the network: run with --allow-net";
   return new TdsmError("PermissionMissing", message, { operation: "connect", cause });
 }

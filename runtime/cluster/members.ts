@@ -6,8 +6,7 @@
 import { formatAddress } from "../address.ts";
 import type { FrameBounds } from "../wire/page_frames.ts";
 import type { HelloControl } from "../wire/control.ts";
-import { DIRECTORY_NODE } from "../protocol/coherence/home.ts";
-import type { NodeId } from "../protocol/coherence/messages.ts";
+import { DIRECTORY_NODE, type NodeId } from "../protocol/coherence/messages.ts";
 import type { Peer, RegionSettings } from "./admission.ts";
 
 /** The nodes of a cluster, and what they have agreed on. */

@@ -12,7 +12,7 @@ import type { NativeRegion } from "../../ffi/native.ts";
 import { FAULT_BATCH, RUN_MAX_BYTES } from "../limits.ts";
 import { nowUs, Polling } from "./polling.ts";
 import { Encoding } from "../wire/page_frames.ts";
-import type { Engine, Input } from "../protocol/coherence/coherence.ts";
+import type { Coherence, Input } from "../protocol/coherence/coherence.ts";
 import {
   Content,
   type GrantMessage,
@@ -35,7 +35,7 @@ export interface MessageSink {
 
 /** What a driver is made of. */
 export interface DriverParts {
-  readonly engine: Engine;
+  readonly coherence: Coherence;
   readonly region: NativeRegion;
   readonly sink: MessageSink;
   readonly slots: CallSlots;
@@ -110,14 +110,14 @@ export class Driver {
   /** From here on no fault can be served; `faulted` is called when one comes, or has come. */
   refuseFaults(faulted: () => void): void {
     this.#faulted = faulted;
-    if (this.#unserved || this.#parts.engine.cache.isAwaited) faulted();
+    if (this.#unserved || this.#parts.coherence.cache.isAwaited) faulted();
   }
 
   /** Where the bytes of a grant go; `undefined` when it was not asked for. */
   target(from: NodeId, grant: GrantMessage): Uint8Array | undefined {
     if (this.#stopped || this.#failed) return undefined;
-    const { engine } = this.#parts;
-    return engine.acceptsData(from, grant) ? this.#bytes(grant.first, grant.count) : undefined;
+    const { coherence } = this.#parts;
+    return coherence.acceptsData(from, grant) ? this.#bytes(grant.first, grant.count) : undefined;
   }
 
   /** Something happened. */
@@ -164,10 +164,10 @@ export class Driver {
   #poll(): void {
     if (this.#stopped) return;
     this.counters.turns++;
-    const { engine, calls } = this.#parts;
+    const { coherence, calls } = this.#parts;
     let active = this.#takeFaults();
     active = calls.poll() || active;
-    const deadline = this.#failed ? Infinity : engine.deadline;
+    const deadline = this.#failed ? Infinity : coherence.deadline;
     if (deadline <= nowUs()) {
       this.#step({ kind: "tick" });
       active = true;
@@ -176,16 +176,16 @@ export class Driver {
     if (active ? this.#polling.event() : this.#polling.again()) {
       return void setImmediate(this.#turn);
     }
-    if (this.#failed || engine.deadline === Infinity) return this.#sleep();
+    if (this.#failed || coherence.deadline === Infinity) return this.#sleep();
     this.#parts.region.yield();
     setImmediate(this.#turn);
   }
 
   /** A demand waits for accesses of this node: tells the protocol of those that have happened. */
   #lookForResumed(): void {
-    const { engine, region } = this.#parts;
+    const { coherence, region } = this.#parts;
     if (!region.countsRuns) return;
-    for (const page of engine.awaitedPages) {
+    for (const page of coherence.awaitedPages) {
       if (region.resumed(page)) this.#step({ kind: "resumed", page });
     }
   }
@@ -243,8 +243,8 @@ export class Driver {
   }
 
   #do(input: Input): void {
-    const { engine, sink, tell } = this.#parts;
-    const output: Output = engine.step(input, nowUs());
+    const { coherence, sink, tell } = this.#parts;
+    const output: Output = coherence.step(input, nowUs());
     this.#woke = false;
     for (const operation of output.operations) this.#operate(operation);
     for (const { to, message } of output.messages) {

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { FAULT_WORDS, FAULT_WRITE } from "../../ffi/abi.ts";
 import type { NativeRegion } from "../../ffi/native.ts";
-import { Engine, type EngineOptions } from "../protocol/coherence/coherence.ts";
+import { Coherence, type CoherenceOptions } from "../protocol/coherence/coherence.ts";
 import {
   Content,
   type GrantMessage,
@@ -118,7 +118,7 @@ class Bench implements AsyncDisposable {
   readonly slots = new CallSlots();
   readonly client = new EngineClient(this.slots, this.region as unknown as NativeRegion);
   readonly failures: unknown[] = [];
-  readonly engine: Engine;
+  readonly coherence: Coherence;
   readonly driver: Driver;
   onSend: (to: NodeId, message: Message, payload?: Uint8Array) => void = () => {};
   onEvent: (event: EngineEvent) => void = () => {};
@@ -126,10 +126,10 @@ class Bench implements AsyncDisposable {
   #watchers: (() => void)[] = [];
 
   constructor(
-    options: Partial<EngineOptions> & { pollTimeUs?: number; compression?: boolean } = {},
+    options: Partial<CoherenceOptions> & { pollTimeUs?: number; compression?: boolean } = {},
   ) {
     const { pollTimeUs = 0, compression = false, ...engineOptions } = options;
-    this.engine = new Engine({
+    this.coherence = new Coherence({
       self: 2,
       pageCount: PAGES,
       runPages: 1,
@@ -137,7 +137,7 @@ class Bench implements AsyncDisposable {
       ...engineOptions,
     });
     this.driver = new Driver({
-      engine: this.engine,
+      coherence: this.coherence,
       region: this.region as unknown as NativeRegion,
       slots: this.slots,
       calls: new CallServer(this.slots, (_, argument) => argument, NOTHING_RAW),
@@ -280,7 +280,7 @@ Deno.test("Driver takes faults that come while it sleeps, and while it polls", a
         message: grant(page, page + 1, Content.Zero),
       });
     }
-    assertEquals(bench.engine.counters.pagesZero, PAGES);
+    assertEquals(bench.coherence.counters.pagesZero, PAGES);
     assert(pollTimeUs !== 0 || bench.driver.counters.sleeps >= PAGES, "it never slept");
   }
 });

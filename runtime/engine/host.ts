@@ -14,17 +14,15 @@ import {
   LEAVE_STALL_MS,
   RUN_MAX_BYTES,
 } from "../limits.ts";
-import { DIRECTORY_NODE } from "../protocol/coherence/home.ts";
-import type { NodeId } from "../protocol/coherence/messages.ts";
+import { DIRECTORY_NODE, type NodeId } from "../protocol/coherence/messages.ts";
 import type { EngineEvent } from "../protocol/coherence/output.ts";
 import type { RegionSettings } from "../cluster/admission.ts";
 import { packError, unpackError } from "../ring/calls.ts";
 import { Cluster } from "../cluster/cluster.ts";
-import { EngineParts } from "./node_engine.ts";
-import { LifeCycle } from "./life_cycle.ts";
+import { NodeEngine } from "./node_engine.ts";
+import { LifeCycle, StallClock } from "./life_cycle.ts";
 import type { EngineNews, EngineStart } from "./news.ts";
 import { CallSlots } from "../ring/ring.ts";
-import { StallClock } from "./stall_clock.ts";
 
 export type { EngineNews, EngineStart } from "./news.ts";
 
@@ -37,7 +35,7 @@ export class EngineHost {
   readonly #slots: CallSlots;
   readonly #life = new LifeCycle();
   /** There once the node is one of a cluster. */
-  #parts: EngineParts | undefined;
+  #parts: NodeEngine | undefined;
   #doomed = false;
   #left: PromiseWithResolvers<void> = Promise.withResolvers();
   #closed: Promise<void> | undefined;
@@ -139,7 +137,7 @@ export class EngineHost {
 
   /** Opens the region and begins to serve it. */
   #open(region: RegionSettings): void {
-    this.#parts = new EngineParts({
+    this.#parts = new NodeEngine({
       settings: this.#start.settings,
       region,
       library: this.#library,

@@ -18,6 +18,58 @@ export interface EngineStart {
   readonly release: string;
 }
 
+/**
+ * What a node has counted since it joined, and what it holds now.
+ *
+ * @example What a loop has moved
+ * ```ts
+ * import { join, type NodeStats } from "@tdsm/runtime";
+ *
+ * await using node = await join({ directory: true, port: 0 });
+ * node.memory[0] = 1;
+ * const stats: NodeStats = node.stats();
+ * console.log(stats.faults, stats.pagesZero);
+ * ```
+ */
+export interface NodeStats {
+  /** Pages of which the node has a copy to read, and others may too. */
+  readonly pagesShared: number;
+  /** Pages of which the node has the only copy, to read and to write. */
+  readonly pagesExclusive: number;
+  /** Page faults that were taken from the kernel. */
+  readonly faults: number;
+  /** Those that were served already when they were read. */
+  readonly staleFaults: number;
+  /** Requests to read pages that were not here. */
+  readonly readMisses: number;
+  /** Requests to write pages that were not here. */
+  readonly writeMisses: number;
+  /** Requests to write pages that were here to read. */
+  readonly upgrades: number;
+  /** Pages asked for ahead of a walk through memory. */
+  readonly pagesAhead: number;
+  /** Pages whose bytes came from other nodes. */
+  readonly pagesReceived: number;
+  /** Pages that nobody had written before. */
+  readonly pagesZero: number;
+  /** Pages whose bytes went to other nodes. */
+  readonly pagesSent: number;
+  /** Copies that were dropped because another node wrote. */
+  readonly pagesInvalidated: number;
+  /** Messages sent to other nodes about pages. */
+  readonly messagesSent: number;
+  /** Messages received from other nodes about pages. */
+  readonly messagesReceived: number;
+  /** Bytes sent to other nodes. */
+  readonly bytesSent: number;
+  /** Bytes received from other nodes. */
+  readonly bytesReceived: number;
+  /** Turns of the engine's polling loop. */
+  readonly turns: number;
+  /** Times that the engine went to sleep. */
+  readonly sleeps: number;
+}
+
 /** What the engine tells the program's thread. */
 export type EngineNews =
   /** The node is one of the cluster. */

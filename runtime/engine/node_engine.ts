@@ -6,11 +6,10 @@
 import type { TdsmLibrary } from "../../ffi/library.ts";
 import { NativeRegion } from "../../ffi/native.ts";
 import type { Settings } from "../settings/settings.ts";
-import type { NodeStats } from "../node/types.ts";
 import type { TdsmError } from "../errors.ts";
 import { HOLD_LEAST_US } from "../limits.ts";
-import type { AllocatorControl } from "../wire/allocation_control.ts";
-import { Engine } from "../protocol/coherence/coherence.ts";
+import type { AllocatorControl } from "../protocol/allocation/messages.ts";
+import { Coherence } from "../protocol/coherence/coherence.ts";
 import type { Message, NodeId } from "../protocol/coherence/messages.ts";
 import type { EngineEvent } from "../protocol/coherence/output.ts";
 import type { RpcMessage } from "../wire/rpc_frames.ts";
@@ -20,17 +19,16 @@ import type { RegionSettings } from "../cluster/admission.ts";
 import type { Cluster } from "../cluster/cluster.ts";
 import { Driver, type MessageSink } from "./driver.ts";
 import type { LifeCycle } from "./life_cycle.ts";
-import { describeMessage, levelOf, PAGE_LEVEL } from "./message_log.ts";
-import type { EngineNews } from "./news.ts";
+import { describeMessage, levelOf, PAGE_LEVEL, SyncLog } from "./log.ts";
+import type { EngineNews, NodeStats } from "./news.ts";
 import { ProgramCalls } from "./program_calls.ts";
 import type { CallSlots } from "../ring/ring.ts";
 import { RpcService } from "./rpc_service.ts";
 import { Services } from "./services.ts";
 import { StatusService } from "./status_service.ts";
-import { SyncLog } from "./sync_log.ts";
 
 /** What the parts are made from, and who is told of what they cannot do themselves. */
-export interface EnginePartsOptions {
+export interface NodeEngineOptions {
   readonly settings: Settings;
   readonly region: RegionSettings;
   readonly library: TdsmLibrary;
@@ -50,14 +48,14 @@ export interface EnginePartsOptions {
 }
 
 /** One node's region, and all that serves it. */
-export class EngineParts implements AsyncDisposable {
+export class NodeEngine implements AsyncDisposable {
   readonly region: NativeRegion;
   readonly services: Services;
   readonly rpc: RpcService;
   readonly status: StatusService;
   readonly driver: Driver;
-  readonly #options: EnginePartsOptions;
-  readonly #engine: Engine;
+  readonly #options: NodeEngineOptions;
+  readonly #coherence: Coherence;
   /** At the directory's node: those who said that they leave, and have not left yet. */
   readonly leaving = new Set<NodeId>();
   /** The messages about pages that came so far. */
@@ -70,14 +68,14 @@ export class EngineParts implements AsyncDisposable {
    * @param options What to make it from.
    * @throws {TdsmError} As `NativeRegion.open`.
    */
-  constructor(options: EnginePartsOptions) {
+  constructor(options: NodeEngineOptions) {
     this.#options = options;
     const { settings, cluster, library } = options;
     const { size, pageSize, runPages, holdTimeUs, compression } = options.region;
     const { self } = cluster;
     const { hostname: address, port } = cluster.address;
     this.region = NativeRegion.open(library, { size, pageSize });
-    this.#engine = new Engine({
+    this.#coherence = new Coherence({
       self,
       pageCount: size / pageSize,
       runPages,
@@ -103,7 +101,7 @@ export class EngineParts implements AsyncDisposable {
     const stats = () => this.#stats();
     const calls = new ProgramCalls({ slots, life, cluster, services, rpc, stats, close });
     this.driver = new Driver({
-      engine: this.#engine,
+      coherence: this.#coherence,
       region: this.region,
       sink: settings.logLevel < PAGE_LEVEL ? cluster : this.#traced(cluster),
       slots,
@@ -117,8 +115,8 @@ export class EngineParts implements AsyncDisposable {
   }
 
   /** How many pages this node has copies of. */
-  get copies(): Engine["cache"]["copies"] {
-    return this.#engine.cache.copies;
+  get copies(): Coherence["cache"]["copies"] {
+    return this.#coherence.cache.copies;
   }
 
   /** A message about pages has arrived. */
@@ -202,8 +200,8 @@ export class EngineParts implements AsyncDisposable {
 
   #stats(): NodeStats & Counters {
     return {
-      ...this.#engine.cache.copies,
-      ...this.#engine.counters,
+      ...this.#coherence.cache.copies,
+      ...this.#coherence.counters,
       ...this.#options.cluster.counters,
       ...this.driver.counters,
     };

@@ -7,7 +7,7 @@ import { TdsmError } from "../errors.ts";
 import type { NodeId } from "../protocol/coherence/messages.ts";
 import type { Counters } from "../wire/status_control.ts";
 import type { ValueType } from "../std/msgpack_encode.d.ts";
-import type { NodeStats } from "../node/types.ts";
+import type { NodeStats } from "./news.ts";
 import { Call, CallServer, type RawCall } from "../ring/calls.ts";
 import type { Cluster } from "../cluster/cluster.ts";
 import type { LifeCycle } from "./life_cycle.ts";

@@ -5,12 +5,11 @@
 
 import { TdsmError } from "../errors.ts";
 import { Allocator } from "../protocol/allocation/allocator.ts";
-import type { AllocatorInput, AllocatorOutput } from "../wire/allocation_control.ts";
+import type { AllocatorInput, AllocatorOutput } from "../protocol/allocation/messages.ts";
 import type { AllocationRequest } from "../protocol/allocation/messages.ts";
 import { AllocatorServer } from "../protocol/allocation/server.ts";
 import { decodeFrame } from "../wire/page_frames.ts";
-import { DIRECTORY_NODE } from "../protocol/coherence/home.ts";
-import type { NodeId } from "../protocol/coherence/messages.ts";
+import { DIRECTORY_NODE, type NodeId } from "../protocol/coherence/messages.ts";
 import { encodeSync, SYNC_MAX_BYTES } from "../wire/sync_frames.ts";
 import {
   type SyncMessage,
@@ -21,7 +20,7 @@ import {
 } from "../protocol/sync/messages.ts";
 import { Synchronizer } from "../protocol/sync/synchronizer.ts";
 import type { RawCall } from "../ring/calls.ts";
-import type { SyncLog } from "./sync_log.ts";
+import type { SyncLog } from "./log.ts";
 
 /** What the services need of their node. */
 export interface ServicesOptions {

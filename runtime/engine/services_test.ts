@@ -1,6 +1,6 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { TdsmError } from "../errors.ts";
-import type { AllocatorInput, AllocatorOutput } from "../wire/allocation_control.ts";
+import type { AllocatorInput, AllocatorOutput } from "../protocol/allocation/messages.ts";
 import { decodeFrame } from "../wire/page_frames.ts";
 import type { NodeId } from "../protocol/coherence/messages.ts";
 import { encodeSync, SYNC_MAX_BYTES } from "../wire/sync_frames.ts";

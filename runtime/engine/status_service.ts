@@ -4,8 +4,7 @@
  */
 
 import { STATUS_MAX_MS } from "../limits.ts";
-import { DIRECTORY_NODE } from "../protocol/coherence/home.ts";
-import type { NodeId } from "../protocol/coherence/messages.ts";
+import { DIRECTORY_NODE, type NodeId } from "../protocol/coherence/messages.ts";
 import type {
   Counters,
   NodeStatusControl,

@@ -1,81 +1,24 @@
 /**
- * The messages by which nodes allocate and free, as control messages: interfaces for `Control`, and
- * their lines of its `SHAPES`.
+ * The messages by which nodes allocate and free, as control messages: their lines of its `SHAPES`.
  */
 
 import { REGION_MAX_BYTES } from "../limits.ts";
 import {
-  type AllocationRequest,
+  type AllocatorControl,
   type ElementType,
   isAlignment,
   isAllocationName,
   isElementType,
 } from "../protocol/allocation/messages.ts";
-import { type FieldCodec, flag, integer, optional, text, word } from "./control_fields.ts";
-
-/** Node → directory: allocate. */
-export interface AllocateRequest extends AllocationRequest {
-  readonly kind: "allocate";
-  /** The node's number for this request, which the answer repeats. */
-  readonly ticket: number;
-  readonly packed: boolean;
-}
-
-/** Directory → node: here it is. */
-export interface AllocateReply {
-  readonly kind: "allocated";
-  /** That of the request. */
-  readonly ticket: number;
-  /** Where it begins in the region, in bytes. */
-  readonly offset: number;
-  /** How many of its last bytes the node must zero; if it has a name, {@linkcode ZeroedNotice} follows. */
-  readonly dirtyBytes: number;
-  /** Whether nobody was given it before. */
-  readonly created: boolean;
-}
-
-/** Node → directory: what the named allocation there was to zero is zero. */
-export interface ZeroedNotice {
-  readonly kind: "zeroed";
-  /** Where it begins in the region, in bytes. */
-  readonly offset: number;
-}
-
-/** Node → directory: free. */
-export interface FreeRequest {
-  readonly kind: "free";
-  /** The node's number for this request, which the answer repeats. */
-  readonly ticket: number;
-  /** Where the allocation begins in the region, in bytes. */
-  readonly offset: number;
-  /** The size of what was allocated, in bytes. */
-  readonly bytes: number;
-}
-
-/** Directory → node: it is free. */
-export interface FreeReply {
-  readonly kind: "freed";
-  /** That of the request. */
-  readonly ticket: number;
-}
-
-/** Directory → node: it could not be allocated, or freed. */
-export interface AllocationFailure {
-  readonly kind: "allocationFailed";
-  /** That of the request. */
-  readonly ticket: number;
-  /** An `AllocationErrorCode`; a newer release may have more of them. */
-  readonly code: string;
-  /** Why, for people. */
-  readonly reason: string;
-}
-
-/** What a node sends. */
-export type AllocatorInput = AllocateRequest | ZeroedNotice | FreeRequest;
-/** What it is answered. */
-export type AllocatorOutput = AllocateReply | FreeReply | AllocationFailure;
-/** A control message about allocations. */
-export type AllocatorControl = AllocatorInput | AllocatorOutput;
+import {
+  type FieldCodec,
+  flag,
+  integer,
+  optional,
+  type Shapes,
+  text,
+  word,
+} from "./control_fields.ts";
 
 const type: FieldCodec<ElementType> = {
   read: (value) => typeof value === "string" && isElementType(value) ? value : undefined,
@@ -99,17 +42,8 @@ const align: FieldCodec<number> = {
   },
 };
 
-/** The fields of each kind, with the type that the interface says. */
-type Shapes = {
-  readonly [K in AllocatorControl["kind"]]: {
-    readonly [F in Exclude<keyof Extract<AllocatorControl, { kind: K }>, "kind">]-?: FieldCodec<
-      NonNullable<Extract<AllocatorControl, { kind: K }>[F]>
-    >;
-  };
-};
-
 /** How each field is checked, to be part of the `SHAPES` of control messages. */
-export const ALLOCATOR_SHAPES: Shapes = {
+export const ALLOCATOR_SHAPES: Shapes<AllocatorControl> = {
   allocate: {
     ticket,
     type,

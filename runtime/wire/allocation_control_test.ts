@@ -5,7 +5,8 @@ import { encode } from "@std/msgpack/encode";
 import { assertEquals } from "@std/assert";
 import { CONTROL_TEXT_MAX, REGION_MAX_BYTES } from "../limits.ts";
 import type { ValueType } from "../std/msgpack_encode.d.ts";
-import { ALLOCATOR_SHAPES, type AllocatorControl } from "./allocation_control.ts";
+import { ALLOCATOR_SHAPES } from "./allocation_control.ts";
+import type { AllocatorControl } from "../protocol/allocation/messages.ts";
 import { ELEMENT_BYTES, type ElementType } from "../protocol/allocation/messages.ts";
 import type { FieldCodec } from "./control_fields.ts";
 

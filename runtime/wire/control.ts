@@ -19,7 +19,8 @@ import {
   REGION_MAX_BYTES,
   RUN_MAX_PAGES,
 } from "../limits.ts";
-import { ALLOCATOR_SHAPES, type AllocatorControl } from "./allocation_control.ts";
+import { ALLOCATOR_SHAPES } from "./allocation_control.ts";
+import type { AllocatorControl } from "../protocol/allocation/messages.ts";
 import { encodeControlHeader, FRAME_HEADER_BYTES, type Malformed } from "./page_frames.ts";
 import {
   address,

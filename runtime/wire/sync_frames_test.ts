@@ -12,8 +12,13 @@ import { decodeFrame, FRAME_HEADER_BYTES } from "./page_frames.ts";
 import { Offset } from "./layout.ts";
 import { FRAME_REASONS } from "./reason.ts";
 import { Framer } from "./framer.ts";
-import { encodeSync, SYNC_MAX_BYTES } from "./sync_frames.ts";
-import { SHAPES_BY_OPERATION, SHAPES_BY_STATUS, SyncOffset } from "./sync_layout.ts";
+import {
+  encodeSync,
+  SHAPES_BY_OPERATION,
+  SHAPES_BY_STATUS,
+  SYNC_MAX_BYTES,
+  SyncOffset,
+} from "./sync_frames.ts";
 import { type LockRequest, SyncOperation, SyncStatus } from "../protocol/sync/messages.ts";
 
 const golden = readGoldenFrames();

@@ -28,10 +28,14 @@ import {
   MESSAGE_MAX_BYTES,
 } from "../../runtime/wire/page_frames.ts";
 import { type Control, encodeControl } from "../../runtime/wire/control.ts";
-import { Engine } from "../../runtime/protocol/coherence/coherence.ts";
+import { Coherence } from "../../runtime/protocol/coherence/coherence.ts";
 import { Framer } from "../../runtime/wire/framer.ts";
-import { DIRECTORY_NODE } from "../../runtime/protocol/coherence/home.ts";
-import { Content, type Message, type NodeId } from "../../runtime/protocol/coherence/messages.ts";
+import {
+  Content,
+  DIRECTORY_NODE,
+  type Message,
+  type NodeId,
+} from "../../runtime/protocol/coherence/messages.ts";
 import { Access } from "../../runtime/protocol/coherence/page.ts";
 import type { Random } from "../simulator/coherence/random.ts";
 import { helloControl } from "../support/raw_peer.ts";
@@ -137,7 +141,7 @@ class FuzzedNode {
   /** What must not have been thrown. */
   fault: unknown;
   readonly cluster: Cluster;
-  #engine: Engine | undefined;
+  #engine: Coherence | undefined;
   #services: Services | undefined;
 
   constructor() {
@@ -195,7 +199,7 @@ class FuzzedNode {
     if (pageSize !== PAGE || size !== REGION.size) {
       throw new TdsmError("InvalidOption", "no region");
     }
-    this.#engine = new Engine({ self, pageCount: size / pageSize, runPages, holdTimeUs });
+    this.#engine = new Coherence({ self, pageCount: size / pageSize, runPages, holdTimeUs });
     this.#services = new Services({
       self,
       size,
@@ -227,7 +231,7 @@ class FuzzedNode {
     this.#run({ kind: "peerLost", node });
   }
 
-  #run(input: Parameters<Engine["step"]>[0]): void {
+  #run(input: Parameters<Coherence["step"]>[0]): void {
     const { messages, events } = this.#engine!.step(input, 0);
     for (const { to, message } of messages) {
       const data = message.kind === "grant" && message.content === Content.Data;

@@ -12,12 +12,16 @@ import {
   MESSAGE_MAX_BYTES,
 } from "../../runtime/wire/page_frames.ts";
 import {
-  Engine,
-  type EngineParts,
+  Coherence,
+  type CoherenceParts,
   type Input,
 } from "../../runtime/protocol/coherence/coherence.ts";
-import { DIRECTORY_NODE } from "../../runtime/protocol/coherence/home.ts";
-import { Content, type Message, type NodeId } from "../../runtime/protocol/coherence/messages.ts";
+import {
+  Content,
+  DIRECTORY_NODE,
+  type Message,
+  type NodeId,
+} from "../../runtime/protocol/coherence/messages.ts";
 import type { Output } from "../../runtime/protocol/coherence/output.ts";
 import { Access } from "../../runtime/protocol/coherence/page.ts";
 import type { Random } from "../simulator/coherence/random.ts";
@@ -38,7 +42,7 @@ const scratch = new Uint8Array(MESSAGE_MAX_BYTES);
  * @param parts What it is made of; faulty ones to see that their faults are found.
  * @returns The target.
  */
-export function engineTarget(parts?: EngineParts): Target {
+export function engineTarget(parts?: CoherenceParts): Target {
   return {
     name: "engine",
     weight: 6,
@@ -55,7 +59,7 @@ class LiveEngine {
   violations = 0;
   readonly #random: Random;
   readonly #self: NodeId;
-  readonly #engine: Engine;
+  readonly #engine: Coherence;
   /** Whom nothing more is heard of: they were given up. */
   readonly #gone = new Set<NodeId>();
   readonly #joined = new Set<NodeId>();
@@ -63,10 +67,10 @@ class LiveEngine {
   #said: { readonly to: NodeId; readonly message: Message }[] = [];
   #now = 0;
 
-  constructor(random: Random, parts: EngineParts | undefined) {
+  constructor(random: Random, parts: CoherenceParts | undefined) {
     this.#random = random;
     this.#self = random.chance(60) ? DIRECTORY_NODE : 2;
-    this.#engine = new Engine({
+    this.#engine = new Coherence({
       self: this.#self,
       pageCount: BOUNDS.pageCount,
       runPages: BOUNDS.runPages,

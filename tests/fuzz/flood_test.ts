@@ -2,9 +2,13 @@
 
 import { assert } from "@std/assert";
 import { REQUESTS_WAITING_MAX } from "../../runtime/limits.ts";
-import { Engine, type Input } from "../../runtime/protocol/coherence/coherence.ts";
-import { DIRECTORY_NODE } from "../../runtime/protocol/coherence/home.ts";
-import { Content, type Message, type NodeId } from "../../runtime/protocol/coherence/messages.ts";
+import { Coherence, type Input } from "../../runtime/protocol/coherence/coherence.ts";
+import {
+  Content,
+  DIRECTORY_NODE,
+  type Message,
+  type NodeId,
+} from "../../runtime/protocol/coherence/messages.ts";
 import { Access } from "../../runtime/protocol/coherence/page.ts";
 
 const TIMES = 3_000;
@@ -39,8 +43,8 @@ function countReachable(root: unknown): number {
 const WANTED: Message = { kind: "request", access: Access.Write, first: 9, count: 1, request: 1 };
 
 /** A home with two others, or a node of theirs; both wait for an answer to a request. */
-function makeEngine(self: NodeId): Engine {
-  const engine = new Engine({ self, pageCount: 64, runPages: 8, holdTimeUs: 100 });
+function makeEngine(self: NodeId): Coherence {
+  const engine = new Coherence({ self, pageCount: 64, runPages: 8, holdTimeUs: 100 });
   const inputs: Input[] = [{ kind: "fault", page: RUN.first, access: Access.Read }];
   if (self === DIRECTORY_NODE) {
     for (const node of [2, OTHER]) inputs.unshift({ kind: "peerJoined", node });

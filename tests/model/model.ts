@@ -3,7 +3,7 @@
  * leads to. Every new state is checked.
  */
 
-import { Engine, type Input } from "../../runtime/protocol/coherence/coherence.ts";
+import { Coherence, type Input } from "../../runtime/protocol/coherence/coherence.ts";
 import { Content, type Message, type NodeId } from "../../runtime/protocol/coherence/messages.ts";
 import type { EngineEvent, PageOperation } from "../../runtime/protocol/coherence/output.ts";
 import { Access, contains, PageState, permits } from "../../runtime/protocol/coherence/page.ts";
@@ -52,7 +52,7 @@ type Draft = { -readonly [Key in keyof ModelState]: ModelState[Key] };
 export class Model {
   readonly #options: ModelOptions;
   readonly #bug: PlantedBug;
-  readonly #engines: Engine[];
+  readonly #engines: Coherence[];
   /** The state in which every node has joined and nobody has touched anything. */
   readonly initial: ModelState;
 
@@ -69,7 +69,7 @@ export class Model {
     const settings = { pageCount, runPages, holdTimeUs, migration, readAhead };
     const parts = eager(bug.parts, options);
     this.#engines = Array.from({ length: options.nodes }, (_, index) => {
-      return new Engine({ self: index + 1, ...settings }, parts);
+      return new Coherence({ self: index + 1, ...settings }, parts);
     });
     for (const { cache } of this.#engines) {
       if (cache instanceof WatchedCache) cache.tables = tables;
@@ -285,7 +285,7 @@ export class Model {
     this.#step(draft, 1, { kind: "renew", first: page, count: 1 });
   }
 
-  #load(state: ModelState, id: NodeId): Engine {
+  #load(state: ModelState, id: NodeId): Coherence {
     const engine = this.#engines[id - 1]!;
     (engine.cache as ProbeCache).load(state.nodes[id - 1]!.cache);
     if (id === 1) (engine.directory as ProbeDirectory).load(state.directory);

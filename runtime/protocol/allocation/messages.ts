@@ -1,5 +1,6 @@
 /**
- * What can be asked of the region's allocator: what a request says, and which requests make no sense.
+ * What can be asked of the region's allocator, and what it answers: the messages, and which requests
+ * make no sense.
  */
 
 import { ALLOCATION_NAME_MAX_BYTES, REGION_MAX_BYTES } from "../../limits.ts";
@@ -39,6 +40,70 @@ export interface AllocationRequest {
   /** Under this name every node gets the same cells. */
   readonly name?: string;
 }
+
+/** Node → directory: allocate. */
+export interface AllocateRequest extends AllocationRequest {
+  readonly kind: "allocate";
+  /** The node's number for this request, which the answer repeats. */
+  readonly ticket: number;
+  readonly packed: boolean;
+}
+
+/** Directory → node: here it is. */
+export interface AllocateReply {
+  readonly kind: "allocated";
+  /** That of the request. */
+  readonly ticket: number;
+  /** Where it begins in the region, in bytes. */
+  readonly offset: number;
+  /** How many of its last bytes the node must zero; if it has a name, {@linkcode ZeroedNotice} follows. */
+  readonly dirtyBytes: number;
+  /** Whether nobody was given it before. */
+  readonly created: boolean;
+}
+
+/** Node → directory: what the named allocation there was to zero is zero. */
+export interface ZeroedNotice {
+  readonly kind: "zeroed";
+  /** Where it begins in the region, in bytes. */
+  readonly offset: number;
+}
+
+/** Node → directory: free. */
+export interface FreeRequest {
+  readonly kind: "free";
+  /** The node's number for this request, which the answer repeats. */
+  readonly ticket: number;
+  /** Where the allocation begins in the region, in bytes. */
+  readonly offset: number;
+  /** The size of what was allocated, in bytes. */
+  readonly bytes: number;
+}
+
+/** Directory → node: it is free. */
+export interface FreeReply {
+  readonly kind: "freed";
+  /** That of the request. */
+  readonly ticket: number;
+}
+
+/** Directory → node: it could not be allocated, or freed. */
+export interface AllocationFailure {
+  readonly kind: "allocationFailed";
+  /** That of the request. */
+  readonly ticket: number;
+  /** An `AllocationErrorCode`; a newer release may have more of them. */
+  readonly code: string;
+  /** Why, for people. */
+  readonly reason: string;
+}
+
+/** What a node sends. */
+export type AllocatorInput = AllocateRequest | ZeroedNotice | FreeRequest;
+/** What it is answered. */
+export type AllocatorOutput = AllocateReply | FreeReply | AllocationFailure;
+/** A control message about allocations. */
+export type AllocatorControl = AllocatorInput | AllocatorOutput;
 
 /** Why something could not be allocated or freed, as a stable word. The list only grows. */
 export type AllocationErrorCode =

@@ -5,11 +5,7 @@
 
 import { REQUESTS_WAITING_MAX } from "../../limits.ts";
 import type { Allocator } from "./allocator.ts";
-import type {
-  AllocateRequest,
-  AllocatorInput,
-  AllocatorOutput,
-} from "../../wire/allocation_control.ts";
+import type { AllocateRequest, AllocatorInput, AllocatorOutput } from "./messages.ts";
 import { allocationError, describe } from "./messages.ts";
 import type { AllocationError } from "./messages.ts";
 import type { NodeId } from "../coherence/messages.ts";

@@ -2,7 +2,7 @@ import { assert, assertEquals } from "@std/assert";
 import { Random } from "../../../tests/simulator/coherence/random.ts";
 import { REQUESTS_WAITING_MAX } from "../../limits.ts";
 import { Allocator } from "./allocator.ts";
-import type { AllocateRequest, AllocatorOutput } from "../../wire/allocation_control.ts";
+import type { AllocateRequest, AllocatorOutput } from "./messages.ts";
 import { AllocatorServer } from "./server.ts";
 
 const PAGE = 4096;

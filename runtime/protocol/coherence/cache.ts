@@ -7,21 +7,103 @@
  * thread waited for, is held for a while before it is given up, so that the thread gets to its access.
  */
 
-import { type CacheCounters, noCounts } from "./cache_counters.ts";
 import { type Demand, DemandQueue } from "./demand_queue.ts";
-import { DIRECTORY_NODE, homeOf } from "./home.ts";
 import {
   type AcknowledgeMessage,
   Content,
+  DIRECTORY_NODE,
   type GrantMessage,
+  homeOf,
   isFinal,
   type NodeId,
 } from "./messages.ts";
 import type { Outbox } from "./output.ts";
-import { Access, contains, PageState, permits } from "./page.ts";
+import { Access, contains, type PageRun, PageState, permits } from "./page.ts";
 import { PageTable } from "./page_table.ts";
-import { mismatchOf, type Pending } from "./pending.ts";
 import { SequenceDetector } from "./sequence_detector.ts";
+
+/** What a cache has counted since it was made. */
+export interface CacheCounters {
+  /** Faults that were told, old ones among them. */
+  faults: number;
+  /** Faults on pages that were here already. */
+  staleFaults: number;
+  /** Requests to read. */
+  readMisses: number;
+  /** Requests to write pages that were not here. */
+  writeMisses: number;
+  /** Requests to write pages that were here to read. */
+  upgrades: number;
+  /** Pages asked for ahead of a walk, whose requests are not counted above. */
+  pagesAhead: number;
+  /** Pages whose bytes came from another node. */
+  pagesReceived: number;
+  /** Pages that came without bytes, since nobody ever wrote them. */
+  pagesZero: number;
+  /** Pages whose bytes went to another node. */
+  pagesSent: number;
+  /** Pages dropped for another node's write. */
+  pagesInvalidated: number;
+}
+
+/** @returns Counters that are all zero. */
+function noCounts(): CacheCounters {
+  return {
+    faults: 0,
+    staleFaults: 0,
+    readMisses: 0,
+    writeMisses: 0,
+    upgrades: 0,
+    pagesAhead: 0,
+    pagesReceived: 0,
+    pagesZero: 0,
+    pagesSent: 0,
+    pagesInvalidated: 0,
+  };
+}
+
+/** A request that was sent and is not done. */
+interface Pending extends PageRun {
+  readonly request: number;
+  readonly access: Access;
+  /** Whether it was asked for ahead of a walk. */
+  readonly ahead: boolean;
+  grant: GrantMessage | undefined;
+  /** Who sent the grant; 0 before there is one. */
+  granter: NodeId;
+  /** Who has acknowledged; may come before the grant that names them. */
+  readonly acknowledged: NodeId[];
+  /** The accesses here that wait for it, at most one a page. */
+  readonly waiting: { readonly page: number; access: Access }[];
+}
+
+/**
+ * Checks a grant.
+ *
+ * @param pending The request that it says it answers.
+ * @param grant The grant.
+ * @param states The {@linkcode PageState} of every page.
+ * @returns Why it cannot answer the request, or `undefined` when it can.
+ */
+function mismatchOf(
+  pending: Pending,
+  grant: GrantMessage,
+  states: PageTable,
+): string | undefined {
+  if (grant.first !== pending.first || grant.count > pending.count || grant.count < 1) {
+    return `grant of pages ${grant.first}+${grant.count}, ` +
+      `asked for were ${pending.first}+${pending.count}`;
+  }
+  if (grant.content === Content.Lost) return undefined;
+  if (grant.access < pending.access) return "grant of less than was asked for";
+  const kept = grant.content === Content.Kept;
+  for (let page = grant.first; page < grant.first + grant.count; page++) {
+    if ((states.get(page) !== PageState.Invalid) !== kept) {
+      return kept ? `no bytes for page ${page}` : `bytes for page ${page}, which is here`;
+    }
+  }
+  return undefined;
+}
 
 /** What a cache must know about its node and region. */
 export interface CacheOptions {

@@ -4,11 +4,15 @@
  * real driver run this same class.
  */
 
-import { PageCache } from "./cache.ts";
-import type { CacheCounters } from "./cache_counters.ts";
+import { type CacheCounters, PageCache } from "./cache.ts";
 import { Directory } from "./directory.ts";
-import { DIRECTORY_NODE, homeOf } from "./home.ts";
-import type { GrantMessage, Message, NodeId } from "./messages.ts";
+import {
+  DIRECTORY_NODE,
+  type GrantMessage,
+  homeOf,
+  type Message,
+  type NodeId,
+} from "./messages.ts";
 import { Outbox, type Output } from "./output.ts";
 import { Access, type PageRun, type PageState } from "./page.ts";
 
@@ -39,7 +43,7 @@ export type Input =
   | { readonly kind: "tick" };
 
 /** What an engine must know about its node and region. */
-export interface EngineOptions {
+export interface CoherenceOptions {
   /** This node; {@linkcode DIRECTORY_NODE} is the directory's. */
   readonly self: NodeId;
   /** The pages of the region. */
@@ -60,13 +64,13 @@ export interface EngineOptions {
 }
 
 /** The parts that an engine is made of. Tests put faulty ones in. */
-export interface EngineParts {
+export interface CoherenceParts {
   readonly PageCache: typeof PageCache;
   readonly Directory: typeof Directory;
 }
 
 /** The protocol of one node. */
-export class Engine {
+export class Coherence {
   readonly cache: PageCache;
   /** Only where pages have their home. */
   readonly directory: Directory | undefined;
@@ -77,7 +81,7 @@ export class Engine {
    * @param options The node and its region.
    * @param parts What to make the engine of.
    */
-  constructor(options: EngineOptions, parts: EngineParts = { PageCache, Directory }) {
+  constructor(options: CoherenceOptions, parts: CoherenceParts = { PageCache, Directory }) {
     this.#self = options.self;
     this.cache = new parts.PageCache(options, this.#outbox, (grant, requester) => {
       this.directory?.granted(grant, requester);

@@ -146,3 +146,16 @@ export type Message =
   | RefusedMessage
   | LeaveMessage
   | LeftMessage;
+
+/** The node that hosts the directory is the first to join. */
+export const DIRECTORY_NODE: NodeId = 1;
+
+/**
+ * The home of a page.
+ *
+ * @param _page The page's number.
+ * @returns The node's id: the directory's node for every page, until homes are spread.
+ */
+export function homeOf(_page: number): NodeId {
+  return DIRECTORY_NODE;
+}

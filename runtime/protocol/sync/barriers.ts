@@ -4,9 +4,8 @@
  */
 
 import type { NodeId } from "../coherence/messages.ts";
-import type { SyncDesk } from "./desk.ts";
+import { type SyncDesk, WaitPlace } from "./desk.ts";
 import { SyncStatus } from "./messages.ts";
-import { WaitPlace } from "./wait_queue.ts";
 
 class Barrier extends WaitPlace<string> {
   /** How many arrivals it takes. */

@@ -5,9 +5,8 @@
  */
 
 import type { NodeId } from "../coherence/messages.ts";
-import type { Holding, SyncDesk } from "./desk.ts";
+import { type Holding, type SyncDesk, WaitPlace } from "./desk.ts";
 import { SyncStatus } from "./messages.ts";
-import { WaitPlace } from "./wait_queue.ts";
 
 class Mutex extends WaitPlace<string> implements Holding {
   isLocked = false;

@@ -5,9 +5,8 @@
 
 import { SEMAPHORE_COUNT_MAX } from "../../limits.ts";
 import type { NodeId } from "../coherence/messages.ts";
-import type { SyncDesk } from "./desk.ts";
+import { type SyncDesk, type Waiter, WaitPlace } from "./desk.ts";
 import { SyncStatus } from "./messages.ts";
-import { type Waiter, WaitPlace } from "./wait_queue.ts";
 
 /** Keys from here on are those that {@linkcode Semaphores.make} gives. */
 export const SEMAPHORE_KEY_MADE_MIN: bigint = 1n << 63n;

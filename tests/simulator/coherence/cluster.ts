@@ -3,8 +3,8 @@
  */
 
 import {
-  Engine,
-  type EngineOptions,
+  Coherence,
+  type CoherenceOptions,
   type Input,
 } from "../../../runtime/protocol/coherence/coherence.ts";
 import type { Message, NodeId } from "../../../runtime/protocol/coherence/messages.ts";
@@ -14,7 +14,7 @@ import type { Access, PageState } from "../../../runtime/protocol/coherence/page
 /** Engines with links between them, driven by hand. */
 export class Cluster {
   /** The engines, in order of their nodes. */
-  readonly engines: Engine[] = [];
+  readonly engines: Coherence[] = [];
   readonly #links = new Map<string, Message[]>();
   /** Every message that was sent, as "kind from>to". */
   readonly log: string[] = [];
@@ -23,16 +23,16 @@ export class Cluster {
    * @param nodes How many nodes, all of which have joined.
    * @param options The protocol's settings.
    */
-  constructor(nodes: number, options: Partial<EngineOptions> = {}) {
+  constructor(nodes: number, options: Partial<CoherenceOptions> = {}) {
     const region = { pageCount: 64, runPages: 1, holdTimeUs: 0, ...options };
     for (let self = 1; self <= nodes; self++) {
-      this.engines.push(new Engine({ ...region, self }));
+      this.engines.push(new Coherence({ ...region, self }));
       if (self > 1) this.step(1, { kind: "peerJoined", node: self });
     }
   }
 
   /** @returns A node's engine. */
-  node(id: NodeId): Engine {
+  node(id: NodeId): Coherence {
     return this.engines[id - 1]!;
   }
 

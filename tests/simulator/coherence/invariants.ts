@@ -2,7 +2,7 @@
  * What must hold after every step of every node, and what must hold when nothing is left to do.
  */
 
-import { DIRECTORY_NODE } from "../../../runtime/protocol/coherence/home.ts";
+import { DIRECTORY_NODE } from "../../../runtime/protocol/coherence/messages.ts";
 import { Access, PageState } from "../../../runtime/protocol/coherence/page.ts";
 import type { Link, SimulatedNode } from "./node.ts";
 import { type AccessOperation, neededAccess } from "./operation.ts";

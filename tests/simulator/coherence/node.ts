@@ -2,10 +2,10 @@
  * One simulated node: the engine, its memory, its threads, and what is on its way to it.
  */
 
-import { Engine, type EngineOptions } from "../../../runtime/protocol/coherence/coherence.ts";
-import { DIRECTORY_NODE } from "../../../runtime/protocol/coherence/home.ts";
+import { Coherence, type CoherenceOptions } from "../../../runtime/protocol/coherence/coherence.ts";
 import {
   Content,
+  DIRECTORY_NODE,
   type GrantMessage,
   type Message,
   type NodeId,
@@ -59,7 +59,7 @@ export type NodeStatus = "absent" | "live" | "leaving" | "left" | "dead";
 /** One node. */
 export class SimulatedNode {
   readonly id: NodeId;
-  readonly engine: Engine;
+  readonly engine: Coherence;
   readonly mmu: Mmu;
   readonly threads: Thread[];
   readonly faults: Fault[] = [];
@@ -79,12 +79,12 @@ export class SimulatedNode {
    */
   constructor(
     id: NodeId,
-    region: Omit<EngineOptions, "self">,
+    region: Omit<CoherenceOptions, "self">,
     parts: ProbeParts,
     threads: Thread[],
   ) {
     this.id = id;
-    this.engine = new Engine({ self: id, ...region }, parts);
+    this.engine = new Coherence({ self: id, ...region }, parts);
     this.mmu = new Mmu(region.pageCount);
     this.threads = threads;
   }

@@ -5,7 +5,7 @@
 
 import { PageCache } from "../../../runtime/protocol/coherence/cache.ts";
 import { Directory } from "../../../runtime/protocol/coherence/directory.ts";
-import type { EngineParts } from "../../../runtime/protocol/coherence/coherence.ts";
+import type { CoherenceParts } from "../../../runtime/protocol/coherence/coherence.ts";
 import type { Message, NodeId } from "../../../runtime/protocol/coherence/messages.ts";
 import type { PageState } from "../../../runtime/protocol/coherence/page.ts";
 
@@ -185,7 +185,7 @@ export class ProbeDirectory extends Directory {
 }
 
 /** Engine parts that can be looked into. */
-export interface ProbeParts extends EngineParts {
+export interface ProbeParts extends CoherenceParts {
   readonly PageCache: typeof ProbeCache;
   readonly Directory: typeof ProbeDirectory;
 }

@@ -7,10 +7,9 @@ import { Barriers } from "../../../runtime/protocol/sync/barriers.ts";
 import type { NodeId } from "../../../runtime/protocol/coherence/messages.ts";
 import { Mutexes } from "../../../runtime/protocol/sync/mutexes.ts";
 import { Semaphores } from "../../../runtime/protocol/sync/semaphores.ts";
-import { SyncDesk } from "../../../runtime/protocol/sync/desk.ts";
+import { SyncDesk, type Waiter, type WaitPlace } from "../../../runtime/protocol/sync/desk.ts";
 import { SyncStatus } from "../../../runtime/protocol/sync/messages.ts";
 import { SYNC_PARTS, type SyncParts } from "../../../runtime/protocol/sync/synchronizer.ts";
-import type { Waiter, WaitPlace } from "../../../runtime/protocol/sync/wait_queue.ts";
 
 /** A fault. */
 export interface PlantedSyncBug {

@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
 import { SyncOperation, type SyncReply, SyncStatus } from "../protocol/sync/messages.ts";
-import { SyncLog } from "./sync_log.ts";
+import { SyncLog } from "./log.ts";
 
 function open(level: number): [log: SyncLog, lines: string[]] {
   const lines: string[] = [];

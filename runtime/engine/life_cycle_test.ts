@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { StallClock } from "./stall_clock.ts";
+import { StallClock } from "./life_cycle.ts";
 import { ManualTimers } from "../../tests/support/test_cluster.ts";
 
 const STALL_MS = 1234;

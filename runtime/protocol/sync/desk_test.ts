@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { Waiter, WaitPlace } from "./wait_queue.ts";
+import { Waiter, WaitPlace } from "./desk.ts";
 
 class Place extends WaitPlace<string> {
   busy = true;

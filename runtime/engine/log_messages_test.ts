@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
 import { MESSAGES } from "../../tests/support/frames.ts";
-import { describeMessage, levelOf, MESSAGE_LEVEL, PAGE_LEVEL } from "./message_log.ts";
+import { describeMessage, levelOf, MESSAGE_LEVEL, PAGE_LEVEL } from "./log.ts";
 
 Deno.test("describeMessage says what each kind of message is about", () => {
   const lines = new Map(MESSAGES.map(({ label, message }) => [label, describeMessage(message)]));

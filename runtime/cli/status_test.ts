@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { formatTable } from "./table.ts";
+import { formatTable } from "./status.ts";
 
 Deno.test("formatTable lines up numbers at the right and names at the left", () => {
   const rows = [["N", "NAME", "COUNT"], ["1", "a", "7"], ["20", "longer", "12345678"]];

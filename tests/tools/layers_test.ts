@@ -1,0 +1,95 @@
+/** Which folder may import which: arrows point down only, and the protocol is pure. */
+
+import { assert, assertEquals } from "@std/assert";
+import { dirname, relative, resolve } from "node:path";
+
+const ROOT = resolve(import.meta.dirname!, "../..");
+
+/**
+ * The layers, from the top down. A file may import from its own folder and from those in lines below
+ * its own, and never from those in the same line.
+ */
+const LAYERS: readonly (readonly string[])[] = [
+  ["mod.ts"],
+  ["runtime/cli"],
+  ["runtime/node"],
+  ["runtime/engine"],
+  ["runtime/cluster", "runtime/ring"],
+  ["runtime/wire"],
+  ["runtime/protocol/sync", "runtime/protocol/allocation"],
+  ["runtime/protocol/coherence", "runtime/rpc", "runtime/settings", "ffi", "runtime/log.ts"],
+  ["runtime/address.ts", "runtime/size.ts", "runtime/version.ts", "runtime/std"],
+  ["runtime/errors.ts", "runtime/limits.ts"],
+];
+
+/** What the protocol must not reach, since the simulator could not drive it. */
+const IMPURE =
+  /\bDeno\.|\bawait\b|\basync\b|\bPromise\b|\bDate\b|\bMath\.random\b|\bperformance\b|\bcrypto\b|\bset(?:Timeout|Interval|Immediate)\b|\bqueueMicrotask\b|\bconsole\b/;
+
+interface Arrow {
+  readonly from: string;
+  readonly to: string;
+}
+
+/** Every source file that ships, as paths from the root. */
+function sources(folder: string): string[] {
+  return [...Deno.readDirSync(`${ROOT}/${folder}`)].flatMap(({ name, isDirectory }) => {
+    const path = `${folder}/${name}`;
+    if (isDirectory) return name === "testdata" ? [] : sources(path);
+    const ships = name.endsWith(".ts") && !/_(?:test|bench)\.ts$/.test(name);
+    return ships ? [path] : [];
+  });
+}
+
+/** What a file imports from files of the project. */
+function arrowsOf(path: string, text: string): Arrow[] {
+  return [...text.matchAll(/(?:\bfrom|\bimport\(?) ?"(\.[^"]+\.ts)"/g)].map(([, target]) => ({
+    from: path,
+    to: relative(ROOT, resolve(ROOT, dirname(path), target!)),
+  }));
+}
+
+/** The folder, or the single file, that stands in {@linkcode LAYERS} for a file; its line there. */
+function placeOf(path: string): { box: string; line: number } {
+  for (const [line, boxes] of LAYERS.entries()) {
+    const box = boxes.find((name) => path === name || dirname(path) === name);
+    if (box !== undefined) return { box, line };
+  }
+  throw new Error(`${path} is in no layer: name its folder in LAYERS`);
+}
+
+/** The arrows that do not point down. */
+function wrong(arrows: readonly Arrow[]): string[] {
+  return arrows.filter(({ from, to }) => {
+    const [above, below] = [placeOf(from), placeOf(to)];
+    return above.box !== below.box && above.line >= below.line;
+  }).map(({ from, to }) => `${from} imports ${to}`);
+}
+
+Deno.test("layers: every import points down", () => {
+  const paths = ["mod.ts", ...sources("runtime"), ...sources("ffi")];
+  const arrows = paths.flatMap((path) => arrowsOf(path, Deno.readTextFileSync(`${ROOT}/${path}`)));
+  assert(arrows.length > 200, "the imports were found");
+  assertEquals(wrong(arrows), []);
+});
+
+Deno.test("layers: an arrow that runs back up, or across, is found", () => {
+  const up = arrowsOf("runtime/wire/framer.ts", 'import { Link } from "../cluster/link.ts";');
+  assertEquals(wrong(up), ["runtime/wire/framer.ts imports runtime/cluster/link.ts"]);
+  const across = arrowsOf("runtime/ring/ring.ts", 'const link = import("../cluster/link.ts");');
+  assertEquals(wrong(across), ["runtime/ring/ring.ts imports runtime/cluster/link.ts"]);
+  const down = arrowsOf("runtime/engine/host.ts", 'import { type A,\n B } from "../cluster/b.ts";');
+  assertEquals(wrong(down), []);
+});
+
+Deno.test("layers: the protocol is pure", () => {
+  const protocol = sources("runtime/protocol");
+  assert(protocol.length > 15, "the protocol was found");
+  const impure = protocol.filter((path) => {
+    const code = Deno.readTextFileSync(`${ROOT}/${path}`)
+      .replace(/\/\*[^]*?\*\//g, "").replace(/\/\/.*$/gm, "");
+    return IMPURE.test(code);
+  });
+  assertEquals(impure, []);
+  assert(IMPURE.test("const now = Date.now();"));
+});
