@@ -41,8 +41,23 @@ Deno.test("docs/protocol.md has every type of frame, every reason and every cont
   assertEquals(names.filter((name) => !page.includes(name)), []);
 });
 
+Deno.test("docs/decisions/README.md lists every decision once, by its title, and the oldest first", async () => {
+  const titles = new Map<string, string>();
+  for await (const { name } of Deno.readDir(new URL("../../docs/decisions", import.meta.url))) {
+    if (name === "README.md") continue;
+    titles.set(name, /^# (.+)$/m.exec(await read(`docs/decisions/${name}`))![1]!);
+  }
+  const index = await read("docs/decisions/README.md");
+  const rows = [...index.matchAll(/^(\d+)\. \[(.+)\]\((\S+)\)$/gm)];
+  assertEquals(rows.map(([, number]) => Number(number)), rows.map((_, at) => at + 1));
+  assertEquals(new Map(rows.map(([, , title, name]) => [name!, title!])), titles);
+  assertEquals(rows.length, titles.size);
+  const dates = rows.map(([, , , name]) => name!.slice(0, "YYYY-MM-DD".length));
+  assertEquals(dates, dates.toSorted());
+});
+
 Deno.test("links between the pages lead to files and headings that are there", async () => {
-  const names = ["README.md", "CONTRIBUTING.md"];
+  const names = ["README.md", "CONTRIBUTING.md", "SECURITY.md"];
   for (const folder of ["docs", "docs/decisions"]) {
     for await (const { name } of Deno.readDir(new URL(`../../${folder}`, import.meta.url))) {
       if (name.endsWith(".md")) names.push(`${folder}/${name}`);
