@@ -39,7 +39,6 @@ export interface ClusterStatus {
 }
 
 const OPERATION = "get the status";
-const NO_REGION = { pageCount: 0, pageSize: 0, runPages: 0 };
 
 /**
  * Asks the directory's node for the state of its cluster.
@@ -79,7 +78,7 @@ async function receive(connection: Deno.TcpConn, directory: Address): Promise<Cl
   // Whoever shakes hands is told first of what goes wrong until then.
   done.promise.catch(() => {});
   const link = await shakeHands((handlers) => {
-    const link = new Link(connection, () => NO_REGION, counters, handlers);
+    const link = new Link(connection, () => undefined, counters, handlers);
     link.say({ kind: "statusRequest", protocolVersion: PROTOCOL_VERSION });
     return link;
   }, (control) => {

@@ -46,7 +46,7 @@ const DISCARD_BYTES = 16 * 1024;
 
 /** A connection to a peer. */
 export class Link {
-  readonly #bounds: () => FrameBounds;
+  readonly #bounds: () => FrameBounds | undefined;
   readonly #counters: LinkCounters;
   readonly #connection: Deno.TcpConn;
   readonly #sum: Sum;
@@ -69,14 +69,15 @@ export class Link {
    * Begins to receive.
    *
    * @param connection The connection; the link closes it.
-   * @param bounds What frames are checked against, as it is when they arrive.
+   * @param bounds What frames are checked against, as it is when they arrive; control frames alone
+   * are taken while there is nothing.
    * @param counters What to count in; may be shared by several links.
    * @param handlers Who hears what arrives.
    * @param sum Sums up what follows a frame, to compare it with what the frame says.
    */
   constructor(
     connection: Deno.TcpConn,
-    bounds: () => FrameBounds,
+    bounds: () => FrameBounds | undefined,
     counters: LinkCounters,
     handlers: LinkHandlers,
     sum: Sum = crc32c,
@@ -276,7 +277,7 @@ export class Link {
       const damaged = this.#damaged(payloadChecksum, bytes);
       if (damaged !== undefined) return damaged;
       if (encoding === Encoding.Lz4) {
-        const wrong = unpackPages(bytes, this.#bounds().pageSize, grant.count, target);
+        const wrong = unpackPages(bytes, this.#bounds()!.pageSize, grant.count, target);
         if (wrong !== undefined) {
           return this.#refuse(new TdsmError("ProtocolViolation", describePackedReason(wrong)));
         }

@@ -15,8 +15,8 @@ export class Members {
   self: NodeId = 0;
   /** What tells this cluster from others. */
   session = 0n;
-  /** What frames are checked against. */
-  bounds: FrameBounds = { pageCount: 0, pageSize: 0, runPages: 0 };
+  /** What frames are checked against; nothing before {@linkcode begin}. */
+  bounds: FrameBounds | undefined;
   #region: RegionSettings | undefined;
   readonly #peers = new Map<NodeId, Peer>();
   /** At the directory's node: those who do more than serve. */

@@ -5,7 +5,7 @@ import { Members } from "./members.ts";
 Deno.test("Members.admit gives each id once, and counts those who work", () => {
   const members = new Members();
   members.begin(1, 5n, REGION);
-  assertEquals([members.self, members.isDirectory, members.bounds.pageCount], [1, true, 64]);
+  assertEquals([members.self, members.isDirectory, members.bounds?.pageCount], [1, true, 64]);
   const admit = (serving: boolean) => members.admit({ ...HELLO, serving }, HOST).id;
   assertEquals([admit(false), admit(true), admit(false)], [2, 3, 4]);
   assertEquals(members.working, [2, 4]);

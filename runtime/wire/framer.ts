@@ -64,11 +64,11 @@ export class Framer {
   /**
    * Takes the next frame.
    *
-   * @param bounds The region's measures.
+   * @param bounds The region's measures; without them, control frames are taken and no others.
    * @returns The frame, or what is missing, or what is wrong.
    * @throws {Error} Where page bytes were not taken.
    */
-  next(bounds: FrameBounds): Frame {
+  next(bounds: FrameBounds | undefined): Frame {
     if (this.#payloadBytes !== 0) throw new Error("The page bytes of the last frame are not taken");
     const decoded = decodeFrame(this.#buffer, this.#start, this.#end, bounds);
     switch (decoded.kind) {

@@ -136,14 +136,14 @@ export function encodeControlHeader(bodyBytes: number, target: Uint8Array, offse
  * @param bytes Where the stream's bytes are.
  * @param start Where the frame begins, in bytes.
  * @param end Where the bytes that have arrived end.
- * @param bounds The region's measures.
+ * @param bounds The region's measures; without them, control frames are taken and no others.
  * @returns The frame, or what is missing, or what is wrong.
  */
 export function decodeFrame(
   bytes: Uint8Array,
   start: number,
   end: number,
-  bounds: FrameBounds,
+  bounds: FrameBounds | undefined,
 ): Decoded {
   const available = end - start;
   if (available < FRAME_PREFIX_BYTES) return need(FRAME_HEADER_BYTES - available);
@@ -157,6 +157,7 @@ export function decodeFrame(
   if (damaged !== undefined) return damaged;
   const type = bytes[start + Offset.Type]!;
   if (type === FrameType.Control) return decodeControlFrame(bytes, start, available, length);
+  if (bounds === undefined) return malformed("NotControl", type);
   if (type === FrameType.Sync || type === FrameType.SyncReply) {
     return decodeSyncFrame(type, bytes, start, available, length);
   }

@@ -165,7 +165,7 @@ const MALFORMED: MalformedCases = [
 Deno.test("every malformed field has its reason", (t) => checkMalformed(t, MALFORMED));
 
 Deno.test("no reason of a frame is left out", () => {
-  const others = /^(Control|Rpc|Sync)|ChecksumMismatch$/;
+  const others = /^(Control|NotControl|Rpc|Sync)|ChecksumMismatch$/;
   const reasons = FRAME_REASONS.filter((reason) => !others.test(reason));
   assertEquals(MALFORMED.map(([reason]) => reason).sort(), reasons.sort());
 });
@@ -181,6 +181,19 @@ Deno.test("all else that is wrong with a header is known before its list or body
     [reason, changes.filter((change) => !late(change))] as const
   );
   await checkMalformed(t, cases, FRAME_HEADER_BYTES);
+});
+
+Deno.test("where no region is known, a control frame is taken, and any other known by its header", () => {
+  for (const [label, bytes] of golden) {
+    const decoded = decodeFrame(bytes, 0, bytes.length, undefined);
+    const type = bytes[Offset.Type]!;
+    if (type === FrameType.Control) assertEquals(decoded.kind, "control", label);
+    else {
+      const expected = { kind: "malformed", reason: "NotControl", detail: type } as const;
+      assertEquals(decoded, expected, label);
+      assertEquals(decodeFrame(bytes, 0, FRAME_HEADER_BYTES, undefined), expected, label);
+    }
+  }
 });
 
 Deno.test("bounds are the region's, to the last page", () => {

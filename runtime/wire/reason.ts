@@ -16,6 +16,8 @@ export type FrameReason =
   | "PayloadChecksumMismatch"
   /** No message has this type. */
   | "UnknownType"
+  /** A frame of another type than control, where the region is not known, or none is used. */
+  | "NotControl"
   /** The frame is shorter than its header, or longer than any of its type may be. */
   | "LengthOutOfBounds"
   /** The length is not what the header says: of its list, or of its name. */
@@ -92,6 +94,7 @@ const TEXTS: Readonly<Record<FrameReason, string>> = {
   BodyChecksumMismatch: "has arrived with other bytes than it was sent with",
   PayloadChecksumMismatch: "has arrived with other bytes behind it than it was sent with",
   UnknownType: "has an unknown type",
+  NotControl: "is no control frame, where no other may come",
   LengthOutOfBounds: "has a length out of bounds",
   LengthMismatch: "has a length that does not match its header",
   UnknownAccess: "has an unknown access",

@@ -69,9 +69,10 @@ export function frameTarget(decode: Decode = decodeFrame): Target {
  * Draws the measures of a region.
  *
  * @param random The source of chance.
- * @returns The measures; a region may have no pages, as before a node has joined.
+ * @returns The measures; a region may have no pages, and a node that has not joined knows of none.
  */
-export function makeBounds(random: Random): FrameBounds {
+export function makeBounds(random: Random): FrameBounds | undefined {
+  if (random.chance(25)) return undefined;
   return {
     pageCount: random.below(1000),
     pageSize: 4096 << random.below(10),
@@ -86,7 +87,11 @@ function summary(decoded: Decoded): string {
 }
 
 /** Checks what every result must keep, and names it for the tally. */
-function check(decoded: Decoded, bytes: Uint8Array, bounds: FrameBounds): string {
+function check(decoded: Decoded, bytes: Uint8Array, bounds: FrameBounds | undefined): string {
+  assert(
+    bounds !== undefined || /^(control|malformed|need)$/.test(decoded.kind),
+    "without a region",
+  );
   switch (decoded.kind) {
     case "need":
       // What is asked for can come: it fits the buffer of a framer.
@@ -97,8 +102,8 @@ function check(decoded: Decoded, bytes: Uint8Array, bounds: FrameBounds): string
     case "message": {
       const { message, size, payloadBytes, encoding, payloadChecksum } = decoded;
       assert(size <= bytes.length && size <= MESSAGE_MAX_BYTES);
-      assert(payloadBytes <= bounds.runPages * bounds.pageSize);
-      checkMessage(message, bounds);
+      assert(payloadBytes <= bounds!.runPages * bounds!.pageSize);
+      checkMessage(message, bounds!);
       // One way to write each message: what was accepted is what would have been sent.
       const sum = payloadChecksum;
       assertSame(bytes, size, encodeMessage(message, payloadBytes, scratch, 0, encoding, sum));

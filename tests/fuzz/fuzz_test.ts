@@ -60,7 +60,7 @@ Deno.test("fuzz: faults planted in the decoder are found", async () => {
     "believes a run that leaves the region": (bytes, start, end, bounds) => {
       const decoded = decodeFrame(bytes, start, end, bounds);
       const outside = decoded.kind === "malformed" && decoded.reason === "RunOutOfRegion";
-      return outside ? decodeFrame(bytes, start, end, { ...bounds, pageCount: 2 ** 33 }) : decoded;
+      return outside ? decodeFrame(bytes, start, end, { ...bounds!, pageCount: 2 ** 33 }) : decoded;
     },
     "does not look at reserved flags": (bytes, start, end, bounds) => {
       const decoded = decodeFrame(bytes, start, end, bounds);

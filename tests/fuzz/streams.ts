@@ -77,7 +77,7 @@ function makeStream(random: Random): Uint8Array {
 }
 
 /** What is in a stream, as far as it is sound; and last how it ends. */
-function read(bytes: Uint8Array, bounds: FrameBounds): Heard {
+function read(bytes: Uint8Array, bounds: FrameBounds | undefined): Heard {
   const heard: Heard = [];
   for (let at = 0;;) {
     const decoded: Decoded = decodeFrame(bytes, at, bytes.length, bounds);
@@ -100,10 +100,11 @@ function read(bytes: Uint8Array, bounds: FrameBounds): Heard {
 }
 
 /** Lets a framer take a stream in pieces; returns what it finds, and last how that ended. */
-function hear(bytes: Uint8Array, bounds: FrameBounds, piece: () => number): Heard {
+function hear(bytes: Uint8Array, bounds: FrameBounds | undefined, piece: () => number): Heard {
   const framer = new Framer();
   const heard: Heard = [];
-  const payloadMax = Math.max(bounds.runPages * bounds.pageSize, RPC_MAX_BYTES);
+  const { runPages = 0, pageSize = 0 } = bounds ?? {};
+  const payloadMax = Math.max(runPages * pageSize, RPC_MAX_BYTES);
   let at = 0;
   // Each turn takes a frame, or a byte at least.
   for (let turns = 2 * bytes.length + 2; turns > 0; turns--) {
