@@ -10,7 +10,6 @@ import { Link, type LinkHandlers } from "../cluster/link.ts";
 import { reasonOf, TdsmError } from "../errors.ts";
 import { HANDSHAKE_MAX_MS } from "../limits.ts";
 import { formatSize } from "../size.ts";
-import type { Control } from "../wire/control.ts";
 import { PROTOCOL_VERSION } from "../wire/layout.ts";
 import type { Counters, NodeStatusControl } from "../wire/status_control.ts";
 
@@ -106,17 +105,13 @@ function listen(
   failed: (error: unknown) => void,
 ): LinkHandlers {
   const statuses: NodeStatus[] = [];
-  const unexpected = ({ kind }: { readonly kind: string }): never => {
-    throw new TdsmError("ProtocolViolation", `${kind} instead of a node's status`);
-  };
   return {
     target: () => undefined,
-    message: unexpected,
-    sync: unexpected,
-    rpc: unexpected,
-    control(control: Control) {
-      if (control.kind !== "nodeStatus") return unexpected(control);
-      if (statuses.push(statusOf(control)) === nodes) complete(statuses);
+    received(message) {
+      if (message.kind !== "nodeStatus") {
+        throw new TdsmError("ProtocolViolation", `${message.kind} instead of a node's status`);
+      }
+      if (statuses.push(statusOf(message)) === nodes) complete(statuses);
     },
     ended: (error) => failed(error ?? new TdsmError("PeerLost", "it closed the connection")),
   };

@@ -11,13 +11,10 @@ import {
   PEER_VERDICT_MAX_MS,
   SILENCE_MAX_MS,
 } from "../limits.ts";
-import type { AllocatorControl } from "../protocol/allocation/messages.ts";
 import { type Encoding, PROTOCOL_VERSION } from "../wire/page_frames.ts";
-import type { Control, HelloControl, WelcomeControl } from "../wire/control.ts";
-import { DIRECTORY_NODE, type Message, type NodeId } from "../protocol/coherence/messages.ts";
-import type { RpcMessage } from "../wire/rpc_frames.ts";
-import type { StatsControl, StatsRequestControl } from "../wire/status_control.ts";
-import type { SyncMessage } from "../protocol/sync/messages.ts";
+import type { HelloControl, WelcomeControl } from "../wire/control.ts";
+import type { EngineMessage, PeerMessage } from "../wire/peer_message.ts";
+import { DIRECTORY_NODE, type NodeId } from "../protocol/coherence/messages.ts";
 import {
   notADirectory,
   objectionToLoopback,
@@ -44,11 +41,9 @@ export interface ClusterOptions {
 }
 
 /** Who is told of what happens. `lost` is called at the directory's node alone. */
-export interface ClusterHandlers extends Omit<PeerHandlers, "control">, DoorHandlers {
-  /** A message about allocations. */
-  allocation(from: NodeId, message: AllocatorControl): void;
-  /** A question about what nodes have counted, or its answer. */
-  stats(from: NodeId, control: StatsRequestControl | StatsControl): void;
+export interface ClusterHandlers extends Omit<PeerHandlers, "received">, DoorHandlers {
+  /** A message that is not about the cluster itself; `payload` is what a remote call carries. */
+  received(from: NodeId, message: EngineMessage, payload: Uint8Array): void;
   /** Peers came or went. */
   changed(): void;
   /** The directory's node closes the cluster. */
@@ -80,7 +75,7 @@ export class Cluster {
     this.#handlers = handlers;
     this.#links = new Links(this.#members, () => this.#hello(), {
       ...handlers,
-      control: (from, control) => this.#control(from, control),
+      received: (from, message, payload) => this.#received(from, message, payload),
       lost: (node, reason) => this.#lost(node, reason),
     }, options.sum);
     const { address: hostname, port } = options;
@@ -180,24 +175,16 @@ export class Cluster {
     throw refused;
   }
 
-  /** Queues a message; {@linkcode flush} sends. Nothing is sent to those who are gone. */
-  send(to: NodeId, message: Message, payload?: Uint8Array, encoding?: Encoding): void {
-    this.#links.to(to)?.message(message, payload, encoding);
-  }
-
-  /** Queues a message about a semaphore, a barrier or a mutex; {@linkcode flush} sends. */
-  sendSync(to: NodeId, message: SyncMessage): void {
-    this.#links.to(to)?.sync(message);
-  }
-
-  /** Queues a message of a remote call, with what it carries; {@linkcode flush} sends. */
-  sendRpc(to: NodeId, message: RpcMessage, payload: Uint8Array): void {
-    this.#links.to(to)?.rpc(message, payload);
-  }
-
-  /** Queues a control message; {@linkcode flush} sends. */
-  sendControl(to: NodeId, control: Control): void {
-    this.#links.to(to)?.control(control);
+  /**
+   * Queues a message; {@linkcode flush} sends. Nothing is sent to those who are gone.
+   *
+   * @param to The other node.
+   * @param message The message.
+   * @param payload The bytes of its pages, or what a remote call carries.
+   * @param encoding How page bytes are packed.
+   */
+  send(to: NodeId, message: PeerMessage, payload?: Uint8Array, encoding?: Encoding): void {
+    this.#links.to(to)?.send(message, payload, encoding);
   }
 
   /** Sends what is queued. What is queued while a handler runs is sent behind it. */
@@ -268,41 +255,42 @@ export class Cluster {
     return { kind: "hello", protocolVersion, session, node, address, port, serving, release };
   }
 
-  #control(from: NodeId, control: Control): void {
+  /** Acts on what is about the cluster itself; the rest is the engine's. */
+  #received(from: NodeId, message: PeerMessage, payload: Uint8Array): void {
     const fromDirectory = from === DIRECTORY_NODE;
-    switch (control.kind) {
+    switch (message.kind) {
       case "ping":
         return;
       case "peerJoined":
         if (!fromDirectory) break;
-        this.#members.add(control);
-        this.#handlers.log(3, `Node ${control.id} has joined`);
+        this.#members.add(message);
+        this.#handlers.log(3, `Node ${message.id} has joined`);
         return this.#handlers.changed();
       case "closing":
         if (!fromDirectory) break;
         return this.#handlers.closing();
-      case "allocate":
-      case "allocated":
-      case "zeroed":
-      case "free":
-      case "freed":
-      case "allocationFailed":
-        return this.#handlers.allocation(from, control);
-      case "statsRequest":
-      case "stats":
-        return this.#handlers.stats(from, control);
       case "refuse":
         // Only that node is lost to the directory, not the cluster.
         if (this.#members.isDirectory) break;
         return this.#handlers.failed(
           new TdsmError(
-            control.code === "FrameCorrupted" ? control.code : "ProtocolViolation",
-            `Node ${from} ended the connection: ${control.reason}`,
+            message.code === "FrameCorrupted" ? message.code : "ProtocolViolation",
+            `Node ${from} ended the connection: ${message.reason}`,
           ),
         );
+      case "hello":
+      case "welcome":
+      case "accept":
+      case "statusRequest":
+      case "clusterStatus":
+      case "nodeStatus":
+        // Said only before two nodes know each other.
+        break;
+      default:
+        return this.#handlers.received(from, message, payload);
     }
-    const reason = control.kind === "refuse" ? `: ${control.reason}` : "";
-    throw new TdsmError("ProtocolViolation", `${control.kind} from node ${from}${reason}`);
+    const reason = message.kind === "refuse" ? `: ${message.reason}` : "";
+    throw new TdsmError("ProtocolViolation", `${message.kind} from node ${from}${reason}`);
   }
 
   /** A link has ended, or could not be made. The directory decides what that means. */

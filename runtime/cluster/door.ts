@@ -172,9 +172,6 @@ export class Door {
 /** Hears nothing: whoever is refused has nothing more to say. */
 const DEAF: LinkHandlers = {
   target: () => undefined,
-  message() {},
-  sync() {},
-  rpc() {},
-  control() {},
+  received() {},
   ended() {},
 };

@@ -5,7 +5,7 @@
 import { type Address, formatAddress } from "../address.ts";
 import { reasonOf, TdsmError } from "../errors.ts";
 import { HANDSHAKE_MAX_MS, JOIN_RETRY_MAX_MS, JOIN_RETRY_MIN_MS } from "../limits.ts";
-import type { Control } from "../wire/control.ts";
+import { type Control, isControl } from "../wire/control.ts";
 import type { Link, LinkHandlers } from "./link.ts";
 
 /**
@@ -23,18 +23,12 @@ export function shakeHands(
   const { promise, resolve, reject } = Promise.withResolvers<Link>();
   const link: Link = open({
     target: () => undefined,
-    message({ kind }) {
-      throw new TdsmError("ProtocolViolation", `${kind} before the handshake`);
-    },
-    rpc({ kind }) {
-      throw new TdsmError("ProtocolViolation", `${kind} before the handshake`);
-    },
-    sync({ kind }) {
-      throw new TdsmError("ProtocolViolation", `${kind} before the handshake`);
-    },
-    control(control) {
+    received(message) {
+      if (!isControl(message)) {
+        throw new TdsmError("ProtocolViolation", `${message.kind} before the handshake`);
+      }
       clearTimeout(timer);
-      link.hand(receive(control, link));
+      link.hand(receive(message, link));
       resolve(link);
     },
     ended(error) {

@@ -9,10 +9,7 @@ const HOST = "127.0.0.1";
 const NOBODYS_PORT = 1;
 const DEAF: LinkHandlers = {
   target: () => undefined,
-  message() {},
-  sync() {},
-  rpc() {},
-  control() {},
+  received() {},
   ended() {},
 };
 
@@ -37,7 +34,7 @@ Deno.test("shakeHands hands what follows the first word to whom it names", async
   const words: string[] = [];
   const link = await shakeHands((handlers) => newLink(near, handlers), (control) => {
     words.push(control.kind);
-    return { ...DEAF, control: ({ kind }) => second.resolve(kind) };
+    return { ...DEAF, received: ({ kind }) => second.resolve(kind) };
   });
   assertEquals([words, await second.promise], [["accept"], "closing"]);
   link.close();
@@ -75,7 +72,7 @@ Deno.test("shakeHands takes no message about pages for a first word", async () =
   const counters = { messagesSent: 0, messagesReceived: 0, bytesSent: 0, bytesReceived: 0 };
   const sender = new Sender(counters);
   sender.open(far, () => {});
-  sender.message({ kind: "leave" });
+  sender.send({ kind: "leave" });
   sender.flush();
   await assertRejects(
     () => shakeHands((handlers) => newLink(near, handlers), () => DEAF),

@@ -15,24 +15,17 @@ import type { Control } from "../wire/control.ts";
 import { crc32c } from "../wire/crc32c.ts";
 import { isDamage, malformed } from "../wire/reason.ts";
 import { describeFrameReason, type Frame, Framer } from "../wire/framer.ts";
-import type { GrantMessage, Message } from "../protocol/coherence/messages.ts";
+import { NO_BYTES, type PeerMessage } from "../wire/peer_message.ts";
+import type { GrantMessage } from "../protocol/coherence/messages.ts";
 import { describePackedReason, unpackPages } from "./compression.ts";
-import type { RpcMessage } from "../wire/rpc_frames.ts";
-import type { SyncMessage } from "../protocol/sync/messages.ts";
 import { type LinkCounters, Sender, type Sum } from "./sender.ts";
 
 /** Who is told of what a link receives. All are called in the order of the bytes. */
 export interface LinkHandlers {
   /** Where a grant's bytes go; `undefined` to let them pass unseen. */
   target(grant: GrantMessage): Uint8Array | undefined;
-  /** A message has arrived, and its bytes with it. */
-  message(message: Message): void;
-  /** A message about a semaphore, a barrier or a mutex has arrived. */
-  sync(message: SyncMessage): void;
-  /** A message of a remote call has arrived, with what it carries. */
-  rpc(message: RpcMessage, payload: Uint8Array): void;
-  /** A control message has arrived. */
-  control(control: Control): void;
+  /** A message has arrived; `payload` is what a remote call carries. The bytes of a grant are where `target` said. */
+  received(message: PeerMessage, payload: Uint8Array): void;
   /** The link has ended: by its peer (no error), by an error, or by {@linkcode Link.close}. Called once. */
   ended(error: unknown): void;
 }
@@ -100,7 +93,7 @@ export class Link {
 
   /** Sends a control message at once. */
   say(control: Control): void {
-    this.#sender.control(control);
+    this.#sender.send(control);
     this.#sender.flush();
   }
 
@@ -191,7 +184,7 @@ export class Link {
           return this.#reject(frame);
         case "sync":
           this.#counters.messagesReceived++;
-          this.#handlers.sync(frame.message);
+          this.#handlers.received(frame.message, NO_BYTES);
           break;
         case "rpc": {
           this.#counters.messagesReceived++;
@@ -204,13 +197,13 @@ export class Link {
         }
         case "control":
           this.#known = true;
-          this.#handlers.control(frame.control);
+          this.#handlers.received(frame.control, NO_BYTES);
           break;
         case "message": {
           this.#counters.messagesReceived++;
           const { message, payloadBytes, encoding } = frame;
           if (payloadBytes === 0) {
-            this.#handlers.message(message);
+            this.#handlers.received(message, NO_BYTES);
             break;
           }
           const wanted = encoding === Encoding.Raw
@@ -283,14 +276,14 @@ export class Link {
         }
       }
     }
-    this.#handlers.message(grant);
+    this.#handlers.received(grant, NO_BYTES);
     return undefined;
   }
 
   /** All that a remote call carries is there; a promise when it is not what it should be. */
   #rpcArrived({ message, payloadChecksum }: RpcFrame, payload: Uint8Array) {
     const damaged = this.#damaged(payloadChecksum, payload);
-    if (damaged === undefined) this.#handlers.rpc(message, payload);
+    if (damaged === undefined) this.#handlers.received(message, payload);
     return damaged;
   }
 

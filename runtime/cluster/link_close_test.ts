@@ -13,10 +13,7 @@ const BOUNDS = { pageCount: 64, pageSize: 4096, runPages: 32 };
 function deaf(ended: (error: unknown) => void): LinkHandlers {
   return {
     target: () => undefined,
-    message() {},
-    sync() {},
-    rpc() {},
-    control() {},
+    received() {},
     ended,
   };
 }

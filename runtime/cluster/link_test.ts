@@ -1,7 +1,8 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import type { TdsmError } from "../errors.ts";
 import { describeFrameReason, Encoding, type FrameReason } from "../wire/page_frames.ts";
-import { Content, type Message } from "../protocol/coherence/messages.ts";
+import type { PeerMessage } from "../wire/peer_message.ts";
+import { Content } from "../protocol/coherence/messages.ts";
 import { describePackedReason } from "./compression.ts";
 import { Sender } from "./sender.ts";
 import {
@@ -227,12 +228,12 @@ Deno.test("Link ends once, however often it is closed, and from within a handler
 
 Deno.test("Link hands over in the middle of what it has received", async () => {
   await using bench = await Bench.open();
-  const second: Message[] = [];
+  const second: PeerMessage[] = [];
   const both = Promise.withResolvers<void>();
   bench.onMessage = () => {
     bench.link.hand({
       ...bench.handlers(),
-      message: (message) => {
+      received: (message) => {
         if (second.push(message) === 2) both.resolve();
       },
     });
@@ -247,11 +248,11 @@ Deno.test("Link.carry sends what was said, then what waited, then the rest, even
     await using bench = await Bench.open();
     const sender = new Sender(bench.counters);
     const payload = pattern(8 * PAGE, round);
-    sender.message(grant(1, 8), payload);
+    sender.send(grant(1, 8), payload);
     bench.link.say({ kind: "accept", node: 2 });
     bench.link.carry(sender);
     bench.link.say({ kind: "closing" });
-    sender.message(request(7));
+    sender.send(request(7));
     const closed = bench.link.closeWhenSent();
     const received = await readAll(bench.raw);
     await closed;
@@ -274,7 +275,7 @@ Deno.test({
     const payload = pattern(32 * PAGE, 1);
     const sender = new Sender(bench.counters);
     bench.link.carry(sender);
-    for (let count = 0; count < 400; count++) sender.message(grant(1, 32), payload);
+    for (let count = 0; count < 400; count++) sender.send(grant(1, 32), payload);
     await bench.link.closeWhenSent();
     assertEquals(bench.ends, 1);
   },

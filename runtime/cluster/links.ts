@@ -6,9 +6,8 @@
 import { reasonOf, TdsmError } from "../errors.ts";
 import { crc32c } from "../wire/crc32c.ts";
 import type { Control, HelloControl } from "../wire/control.ts";
-import type { GrantMessage, Message, NodeId } from "../protocol/coherence/messages.ts";
-import type { RpcMessage } from "../wire/rpc_frames.ts";
-import type { SyncMessage } from "../protocol/sync/messages.ts";
+import type { PeerMessage } from "../wire/peer_message.ts";
+import type { GrantMessage, NodeId } from "../protocol/coherence/messages.ts";
 import { type Peer, refusal } from "./admission.ts";
 import { connectToPeer, shakeHands } from "./handshake.ts";
 import { Link, type LinkHandlers } from "./link.ts";
@@ -19,14 +18,8 @@ import { type LinkCounters, Sender, type Sum } from "./sender.ts";
 export interface PeerHandlers {
   /** Where a grant's bytes go; `undefined` to let them pass unseen. */
   target(from: NodeId, grant: GrantMessage): Uint8Array | undefined;
-  /** A message about pages. */
-  message(from: NodeId, message: Message): void;
-  /** A message about a semaphore, a barrier or a mutex. */
-  sync(from: NodeId, message: SyncMessage): void;
-  /** A message of a remote call, with what it carries. */
-  rpc(from: NodeId, message: RpcMessage, payload: Uint8Array): void;
-  /** A control message. */
-  control(from: NodeId, control: Control): void;
+  /** A message; `payload` is what a remote call carries. */
+  received(from: NodeId, message: PeerMessage, payload: Uint8Array): void;
   /** The connection to a node has ended, or could not be made. */
   lost(node: NodeId, reason: string): void;
 }
@@ -161,22 +154,19 @@ export class Links {
     const handlers = this.#handlers;
     // Of a node that was given up, or let go, the rest is not heard.
     const counts = (): boolean => this.#links.get(node) === link;
-    const heard = (take: () => void): void => {
-      if (!counts()) return;
-      take();
-      this.flush();
-    };
     return {
       target: (grant) => counts() ? handlers.target(node, grant) : undefined,
-      message: (message) => heard(() => handlers.message(node, message)),
-      sync: (message) => heard(() => handlers.sync(node, message)),
-      rpc: (message, payload) => heard(() => handlers.rpc(node, message, payload)),
-      control: (control) => heard(() => handlers.control(node, control)),
-      ended: (error) =>
-        heard(() => {
-          this.#links.delete(node);
-          handlers.lost(node, error === undefined ? "its connection ended" : reasonOf(error));
-        }),
+      received: (message, payload) => {
+        if (!counts()) return;
+        handlers.received(node, message, payload);
+        this.flush();
+      },
+      ended: (error) => {
+        if (!counts()) return;
+        this.#links.delete(node);
+        handlers.lost(node, error === undefined ? "its connection ended" : reasonOf(error));
+        this.flush();
+      },
     };
   }
 

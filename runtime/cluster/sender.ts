@@ -12,11 +12,10 @@ import {
 } from "../limits.ts";
 import { TdsmError } from "../errors.ts";
 import { encodeMessage, Encoding, MESSAGE_MAX_BYTES } from "../wire/page_frames.ts";
-import { type Control, encodeControl } from "../wire/control.ts";
-import type { Message } from "../protocol/coherence/messages.ts";
-import { encodeRpc, RPC_FRAME_MAX_BYTES, type RpcMessage } from "../wire/rpc_frames.ts";
+import { encodeControl } from "../wire/control.ts";
+import { NO_BYTES, type PeerMessage } from "../wire/peer_message.ts";
+import { encodeRpc, RPC_FRAME_MAX_BYTES } from "../wire/rpc_frames.ts";
 import { encodeSync, SYNC_MAX_BYTES } from "../wire/sync_frames.ts";
-import type { SyncMessage } from "../protocol/sync/messages.ts";
 
 /** What the links of a node have counted together. */
 export interface LinkCounters {
@@ -83,49 +82,66 @@ export class Sender {
   }
 
   /**
-   * Queues a message, and behind it the bytes of its pages.
+   * Queues a message, and behind it the bytes that belong to it.
    *
    * @param message The message.
-   * @param payload The bytes; they must not change until sent.
-   * @param encoding How they are packed.
+   * @param payload The bytes of its pages, or the arguments or the result of a remote call; they must
+   * not change until sent.
+   * @param encoding How page bytes are packed.
    */
-  message(
-    message: Message,
-    payload?: Uint8Array,
+  send(
+    message: PeerMessage,
+    payload: Uint8Array = NO_BYTES,
     encoding: Encoding = Encoding.Raw,
   ): void {
     if (this.#closed) return;
-    this.#room(MESSAGE_MAX_BYTES);
-    this.#counters.messagesSent++;
-    const payloadBytes = payload?.length ?? 0;
-    const sum = payload === undefined ? undefined : this.#sum?.(payload);
-    this.#count(encodeMessage(message, payloadBytes, this.#batch, this.#used, encoding, sum));
-    if (payload !== undefined) this.#bytes(payload);
-  }
-
-  /** Queues a message about a semaphore, a barrier or a mutex. */
-  sync(message: SyncMessage): void {
-    if (this.#closed) return;
-    this.#room(SYNC_MAX_BYTES);
-    this.#counters.messagesSent++;
-    this.#count(encodeSync(message, this.#batch, this.#used));
-  }
-
-  /** Queues a message of a remote call, and behind it what it carries. */
-  rpc(message: RpcMessage, payload: Uint8Array): void {
-    if (this.#closed) return;
-    this.#room(RPC_FRAME_MAX_BYTES);
-    this.#counters.messagesSent++;
-    const sum = payload.length === 0 ? undefined : this.#sum?.(payload);
-    this.#count(encodeRpc(message, payload.length, this.#batch, this.#used, sum));
+    this.#frame(message, payload, encoding);
     if (payload.length > 0) this.#bytes(payload);
   }
 
-  /** Queues a control message. */
-  control(control: Control): void {
-    if (this.#closed) return;
-    this.#room(CONTROL_MAX_BYTES);
-    this.#count(encodeControl(control, this.#batch, this.#used));
+  /** Puts the frame of a message into the batch: the one place that knows how each is encoded. */
+  #frame(message: PeerMessage, payload: Uint8Array, encoding: Encoding): void {
+    const { length } = payload;
+    let size: number;
+    switch (message.kind) {
+      case "request":
+      case "forward":
+      case "invalidate":
+      case "acknowledge":
+      case "grant":
+      case "done":
+      case "peerLost":
+      case "peerLostSeen":
+      case "refused":
+      case "leave":
+      case "left": {
+        this.#room(MESSAGE_MAX_BYTES);
+        const sum = this.#sumOf(payload);
+        size = encodeMessage(message, length, this.#batch, this.#used, encoding, sum);
+        break;
+      }
+      case "sync":
+      case "syncReply":
+        this.#room(SYNC_MAX_BYTES);
+        size = encodeSync(message, this.#batch, this.#used);
+        break;
+      case "rpcCall":
+      case "rpcAnswer":
+        this.#room(RPC_FRAME_MAX_BYTES);
+        size = encodeRpc(message, length, this.#batch, this.#used, this.#sumOf(payload));
+        break;
+      default:
+        this.#room(CONTROL_MAX_BYTES);
+        // Not among the messages that are counted, as it is about the cluster.
+        return this.#count(encodeControl(message, this.#batch, this.#used));
+    }
+    this.#counters.messagesSent++;
+    this.#count(size);
+  }
+
+  /** The checksum of what follows a frame, where something follows and is to be guarded. */
+  #sumOf(payload: Uint8Array): number | undefined {
+    return payload.length === 0 ? undefined : this.#sum?.(payload);
   }
 
   /** Resolves when everything that was queued is written, or cannot be. */

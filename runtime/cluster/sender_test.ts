@@ -116,17 +116,17 @@ function pages(count: number, seed: number): Uint8Array {
 Deno.test("Sender writes what was queued before and after it was opened, in order", async () => {
   const { sender, counters, failures } = newSender();
   const connection = new FakeConnection();
-  sender.message(request(1));
-  sender.control({ kind: "ping" });
+  sender.send(request(1));
+  sender.send({ kind: "ping" });
   sender.flush();
   await sender.drained();
   assertEquals(connection.written, []);
   sender.open(connection.asConn(), (error) => failures.push(error));
-  sender.message(request(2));
+  sender.send(request(2));
   await sender.drained();
-  sender.message(grant(3, 1), pages(1, 3));
-  sender.message(grant(4, 8), pages(8, 4));
-  sender.control({ kind: "closing" });
+  sender.send(grant(3, 1), pages(1, 3));
+  sender.send(grant(4, 8), pages(8, 4));
+  sender.send({ kind: "closing" });
   await sender.drained();
   assertEquals(receive(connection.written), [
     { kind: "request", request: 1 },
@@ -147,10 +147,10 @@ Deno.test("Sender: pages are written from where they are, what is shorter is cop
   connection.hold();
   sender.open(connection.asConn(), () => {});
   const short = new Uint8Array(SEND_COPY_MAX_BYTES).fill(7);
-  sender.rpc({ kind: "rpcAnswer", ticket: 1, ok: true }, short);
+  sender.send({ kind: "rpcAnswer", ticket: 1, ok: true }, short);
   short.fill(0);
   const page = pages(5, 2);
-  sender.message(grant(2, 5), page);
+  sender.send(grant(2, 5), page);
   connection.release();
   await sender.drained();
   assertStrictEquals(connection.handed.find(({ length }) => length === page.length), page);
@@ -169,10 +169,10 @@ Deno.test("Sender: what follows a frame has its checksum where it is told to sum
     const sender = new Sender(counters, sum);
     const connection = new FakeConnection();
     sender.open(connection.asConn(), () => {});
-    sender.message(grant(1, 2), page);
-    sender.rpc({ kind: "rpcAnswer", ticket: 1, ok: true }, result);
-    sender.message(request(2));
-    sender.rpc({ kind: "rpcAnswer", ticket: 2, ok: true }, new Uint8Array());
+    sender.send(grant(1, 2), page);
+    sender.send({ kind: "rpcAnswer", ticket: 1, ok: true }, result);
+    sender.send(request(2));
+    sender.send({ kind: "rpcAnswer", ticket: 2, ok: true }, new Uint8Array());
     await sender.drained();
     const framer = new Framer();
     framer.space.set(Uint8Array.from(connection.written));
@@ -196,10 +196,10 @@ Deno.test("Sender: more than fits one batch goes in several, none of them torn o
   const expected: Sent[] = [];
   for (let number = 1; counters.bytesSent < 5 * SEND_BATCH_BYTES; number++) {
     if (number % 3 === 0) {
-      sender.message(grant(number, 1), pages(1, number));
+      sender.send(grant(number, 1), pages(1, number));
       expected.push({ kind: "grant", request: number, payload: pages(1, number) });
     } else {
-      sender.message(request(number));
+      sender.send(request(number));
       expected.push({ kind: "request", request: number });
     }
     if (number % 5 === 0) sender.flush();
@@ -216,9 +216,9 @@ Deno.test("Sender goes on where a write that took only part of the bytes ended",
     const connection = new FakeConnection();
     connection.limit = limit;
     sender.open(connection.asConn(), () => {});
-    sender.message(request(1));
-    sender.message(grant(2, 5), pages(5, 2));
-    sender.message(request(3));
+    sender.send(request(1));
+    sender.send(grant(2, 5), pages(5, 2));
+    sender.send(request(3));
     await sender.drained();
     assertEquals(receive(connection.written), [
       { kind: "request", request: 1 },
@@ -233,9 +233,9 @@ Deno.test("Sender.drained waits for what is queued while it waits", async () => 
   const connection = new FakeConnection();
   connection.hold();
   sender.open(connection.asConn(), () => {});
-  sender.message(request(1));
+  sender.send(request(1));
   const drained = sender.drained();
-  sender.message(request(2));
+  sender.send(request(2));
   connection.release();
   await drained;
   assertEquals(receive(connection.written).map(({ request }) => request), [1, 2]);
@@ -246,9 +246,9 @@ Deno.test("Sender tells once that a write has failed, and drained resolves", asy
   const connection = new FakeConnection();
   connection.failure = new Deno.errors.ConnectionReset("reset");
   sender.open(connection.asConn(), (error) => failures.push(error));
-  sender.message(request(1));
+  sender.send(request(1));
   await sender.drained();
-  sender.message(request(2));
+  sender.send(request(2));
   await sender.drained();
   assertEquals(failures, [connection.failure]);
 });
@@ -258,13 +258,13 @@ Deno.test("Sender writes nothing once it is closed, and says nothing of a write 
   const connection = new FakeConnection();
   connection.hold();
   sender.open(connection.asConn(), (error) => failures.push(error));
-  sender.message(request(1));
+  sender.send(request(1));
   const drained = sender.drained();
-  sender.message(request(2));
+  sender.send(request(2));
   sender.close();
   const { messagesSent } = counters;
-  sender.message(request(3));
-  sender.control({ kind: "closing" });
+  sender.send(request(3));
+  sender.send({ kind: "closing" });
   connection.failure = new Deno.errors.BadResource("closed");
   connection.release();
   await drained;
@@ -279,10 +279,10 @@ Deno.test("Sender ends when its queue outgrows its bound, but not from within th
   sender.open(connection.asConn(), (error) => failures.push(error));
   const large = pages(128, 1);
   while (counters.bytesSent <= LINK_QUEUE_MAX_BYTES) {
-    sender.message(grant(1, 128), large);
+    sender.send(grant(1, 128), large);
     assertEquals(failures, []);
   }
-  sender.message(grant(1, 128), large);
+  sender.send(grant(1, 128), large);
   await Promise.resolve();
   assertEquals(failures.map((error) => (error as TdsmError).code), ["LimitExceeded"]);
   connection.release();
@@ -293,7 +293,7 @@ Deno.test("Sender ends when its queue outgrows its bound, but not from within th
 Deno.test("Sender that outgrew its bound before there was a connection says so when there is", () => {
   const { sender, failures, counters } = newSender();
   const large = pages(128, 1);
-  while (counters.bytesSent <= LINK_QUEUE_MAX_BYTES) sender.message(grant(1, 128), large);
+  while (counters.bytesSent <= LINK_QUEUE_MAX_BYTES) sender.send(grant(1, 128), large);
   const connection = new FakeConnection();
   sender.open(connection.asConn(), (error) => failures.push(error));
   const codes = failures.map((error) => (error as TdsmError).code);

@@ -67,8 +67,13 @@ export class Driver {
   readonly #packed: Uint8Array<ArrayBuffer> | undefined;
   readonly #faults = new Uint32Array(FAULT_BATCH * FAULT_WORDS);
   readonly #turn = (): void => {
-    // A turn that failed did not get to say when the next one is.
-    if (!this.#guarded(() => this.#poll()) && !this.#stopped) setImmediate(this.#turn);
+    try {
+      this.#poll();
+    } catch (error) {
+      this.#fail(error);
+      // A turn that failed did not get to say when the next one is.
+      if (!this.#stopped) setImmediate(this.#turn);
+    }
   };
   readonly #polling: Polling;
   /** Whether no turn is scheduled. */
@@ -123,19 +128,12 @@ export class Driver {
   /** Something happened. */
   input(input: Input): void {
     if (this.#stopped) return;
-    this.#guarded(() => this.#step(input));
-    this.#wake();
-  }
-
-  /** Does something that must not fail; whether it did not. */
-  #guarded(action: () => void): boolean {
     try {
-      action();
-      return true;
+      this.#step(input);
     } catch (error) {
       this.#fail(error);
-      return false;
     }
+    this.#wake();
   }
 
   /** What is left to do is to say so to whoever faults or calls; if that fails too, there is nothing. */

@@ -50,14 +50,7 @@ export class EngineHost {
     const sum = (bytes: Uint8Array) => this.#library.checksum(bytes);
     this.#cluster = new Cluster({ address, port, serving, release, sum }, {
       target: (from, grant) => this.#parts!.driver.target(from, grant),
-      message: (from, message) => this.#parts!.message(from, message),
-      sync: (from, message) => this.#parts!.sync(from, message),
-      allocation: (from, message) => this.#parts!.allocation(from, message),
-      rpc: (from, message, payload) => this.#parts!.remoteCall(from, message, payload),
-      stats: (from, control) => {
-        const reason = this.#parts!.status.receive(from, control);
-        if (reason !== undefined) this.#tell({ kind: "violation", node: from, reason });
-      },
+      received: (from, message, payload) => this.#parts!.received(from, message, payload),
       status: () => this.#parts!.status.gather(),
       joined: ({ id }) => this.#parts!.peerJoined(id),
       lost: (node, reason) => this.#peerLost(node, reason),

@@ -8,13 +8,11 @@ import { NativeRegion } from "../../ffi/native.ts";
 import type { Settings } from "../settings/settings.ts";
 import type { TdsmError } from "../errors.ts";
 import { HOLD_LEAST_US } from "../limits.ts";
-import type { AllocatorControl } from "../protocol/allocation/messages.ts";
 import { Coherence } from "../protocol/coherence/coherence.ts";
 import type { Message, NodeId } from "../protocol/coherence/messages.ts";
 import type { EngineEvent } from "../protocol/coherence/output.ts";
-import type { RpcMessage } from "../wire/rpc_frames.ts";
+import type { EngineMessage } from "../wire/peer_message.ts";
 import type { Counters } from "../wire/status_control.ts";
-import type { SyncMessage } from "../protocol/sync/messages.ts";
 import type { RegionSettings } from "../cluster/admission.ts";
 import type { Cluster } from "../cluster/cluster.ts";
 import { Driver, type MessageSink } from "./driver.ts";
@@ -86,7 +84,7 @@ export class NodeEngine implements AsyncDisposable {
     });
     this.services = this.#newServices();
     this.rpc = new RpcService({
-      send: (to, message, payload) => cluster.sendRpc(to, message, payload),
+      send: (to, message, payload) => cluster.send(to, message, payload),
       isPresent: (node) => cluster.isPresent(node),
       serve: (id, payload) => calls.server.serve(id, payload),
     });
@@ -94,7 +92,7 @@ export class NodeEngine implements AsyncDisposable {
       self: { id: self, address, port },
       peers: () => cluster.peers,
       stats: () => this.#stats(),
-      send: (to, control) => cluster.sendControl(to, control),
+      send: (to, control) => cluster.send(to, control),
     });
     const { slots, life, close } = options;
     const { services, rpc } = this;
@@ -119,34 +117,62 @@ export class NodeEngine implements AsyncDisposable {
     return this.#coherence.cache.copies;
   }
 
-  /** A message about pages has arrived. */
-  message(from: NodeId, message: Message): void {
-    // Permits must not be granted to a node that is going.
-    if (message.kind === "leave") {
-      this.services.peerLost(from);
-      this.leaving.add(from);
+  /**
+   * Acts on a message of another node: the one place that tells what each is for.
+   *
+   * @param from The node.
+   * @param message What it says.
+   * @param payload What a remote call carries. The bytes of a grant are in the alias already.
+   */
+  received(from: NodeId, message: EngineMessage, payload: Uint8Array): void {
+    switch (message.kind) {
+      case "leave":
+        // Permits must not be granted to a node that is going.
+        this.services.peerLost(from);
+        this.leaving.add(from);
+        return this.#pageMessage(from, message);
+      case "request":
+      case "forward":
+      case "invalidate":
+      case "acknowledge":
+      case "grant":
+      case "done":
+      case "peerLost":
+      case "peerLostSeen":
+      case "refused":
+      case "left":
+        return this.#pageMessage(from, message);
+      case "sync":
+      case "syncReply":
+        this.driver.stayAwake();
+        return this.services.sync(from, message);
+      case "rpcCall":
+      case "rpcAnswer":
+        this.driver.stayAwake();
+        return this.rpc.receive(from, message, payload);
+      case "allocate":
+      case "allocated":
+      case "zeroed":
+      case "free":
+      case "freed":
+      case "allocationFailed":
+        this.driver.stayAwake();
+        return this.services.allocation(from, message);
+      case "statsRequest":
+      case "stats": {
+        const reason = this.status.receive(from, message);
+        if (reason === undefined) return;
+        return this.#options.tell({ kind: "violation", node: from, reason });
+      }
+      default:
+        message satisfies never;
     }
+  }
+
+  #pageMessage(from: NodeId, message: Message): void {
     this.pageMessages++;
     this.#trace("from", from, message);
     this.driver.input({ kind: "message", from, message });
-  }
-
-  /** A message about a semaphore, a barrier or a mutex has arrived. */
-  sync(from: NodeId, message: SyncMessage): void {
-    this.driver.stayAwake();
-    this.services.sync(from, message);
-  }
-
-  /** A message about allocations has arrived. */
-  allocation(from: NodeId, message: AllocatorControl): void {
-    this.driver.stayAwake();
-    this.services.allocation(from, message);
-  }
-
-  /** A message of a remote call has arrived. */
-  remoteCall(from: NodeId, message: RpcMessage, payload: Uint8Array): void {
-    this.driver.stayAwake();
-    this.rpc.receive(from, message, payload);
   }
 
   /** At the directory's node: a node has joined. */
@@ -188,8 +214,7 @@ export class NodeEngine implements AsyncDisposable {
       self: cluster.self,
       size: region.size,
       pageSize: region.pageSize,
-      sendSync: (to, message) => cluster.sendSync(to, message),
-      sendControl: (to, message) => cluster.sendControl(to, message),
+      send: (to, message) => cluster.send(to, message),
       violation: (node, reason) => tell({ kind: "violation", node, reason }),
       renew: (first, count) => this.driver.input({ kind: "renew", first, count }),
       log: new SyncLog(settings.semLogLevel, (level, text) => {

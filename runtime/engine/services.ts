@@ -30,9 +30,7 @@ export interface ServicesOptions {
   /** The page size, in bytes. */
   readonly pageSize: number;
   /** Sends to another node. */
-  sendSync(to: NodeId, message: SyncMessage): void;
-  /** Sends to another node. */
-  sendControl(to: NodeId, message: AllocatorInput | AllocatorOutput): void;
+  send(to: NodeId, message: SyncMessage | AllocatorInput | AllocatorOutput): void;
   /** A node broke the protocol. */
   violation(node: NodeId, reason: string): void;
   /** At the directory's node: nobody needs what was on these pages, as they are given out anew. */
@@ -194,12 +192,12 @@ export class Services {
   #ask(message: SyncRequest): void {
     this.#options.log?.asked(message);
     if (this.#synchronizer !== undefined) this.#synchronizer.request(DIRECTORY_NODE, message);
-    else this.#options.sendSync(DIRECTORY_NODE, message);
+    else this.#options.send(DIRECTORY_NODE, message);
   }
 
   #reply(to: NodeId, reply: SyncReply): void {
     if (to === this.#options.self) this.#replied(reply);
-    else this.#options.sendSync(to, reply);
+    else this.#options.send(to, reply);
   }
 
   #replied(reply: SyncReply): void {
@@ -238,12 +236,12 @@ export class Services {
 
   #tellAllocator(message: AllocatorInput): void {
     if (this.#allocator !== undefined) this.#allocator.receive(DIRECTORY_NODE, message);
-    else this.#options.sendControl(DIRECTORY_NODE, message);
+    else this.#options.send(DIRECTORY_NODE, message);
   }
 
   #answer(to: NodeId, message: AllocatorOutput): void {
     if (to === this.#options.self) this.#answered(message);
-    else this.#options.sendControl(to, message);
+    else this.#options.send(to, message);
   }
 
   #answered(message: AllocatorOutput): void {

@@ -48,8 +48,7 @@ class Bench {
       size,
       pageSize: PAGE,
       ticketMax,
-      sendSync: keep,
-      sendControl: keep,
+      send: keep,
       violation: (node, reason) => void this.violations.push([node, reason]),
     });
   }
@@ -318,8 +317,7 @@ Deno.test("Services whose request cannot be sent says so, and waits for nothing"
     self: 2,
     size: PAGE,
     pageSize: PAGE,
-    sendSync() {},
-    sendControl() {
+    send() {
       throw new TdsmError("LimitExceeded", "planted");
     },
     violation() {},

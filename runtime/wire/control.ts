@@ -167,6 +167,17 @@ const SHAPES: Shapes<Control> = {
   ...STATUS_SHAPES,
 };
 
+/**
+ * Whether a message is a control message.
+ *
+ * @param message Any message between nodes.
+ * @param message.kind Its kind, which no message of another family has.
+ * @returns Whether it is one.
+ */
+export function isControl(message: { readonly kind: string }): message is Control {
+  return SHAPES_BY_KIND.has(message.kind);
+}
+
 /** One kind's fields, where which kind it is does not matter. */
 type Shape = readonly (readonly [name: string, field: FieldCodec<unknown>])[];
 

@@ -5,10 +5,17 @@ import { encode } from "@std/msgpack/encode";
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import type { ValueType } from "../std/msgpack_encode.d.ts";
 import { BOUNDS, CONTROLS, ofKind, readGoldenFrames } from "../../tests/support/frames.ts";
+import { MESSAGE_KINDS } from "../../tests/support/message_kinds.ts";
 import { TdsmError } from "../errors.ts";
 import { ADDRESS_MAX_BYTES, CONTROL_MAX_BYTES, CONTROL_TEXT_MAX, NODES_MAX } from "../limits.ts";
 import { decodeFrame, FRAME_HEADER_BYTES, type FrameReason } from "./page_frames.ts";
-import { type Control, decodeControl, encodeControl, type WelcomeControl } from "./control.ts";
+import {
+  type Control,
+  decodeControl,
+  encodeControl,
+  isControl,
+  type WelcomeControl,
+} from "./control.ts";
 
 const golden = readGoldenFrames();
 const target = new Uint8Array(CONTROL_MAX_BYTES + 1);
@@ -33,6 +40,12 @@ Deno.test("every control message has its golden bytes, both ways", async (t) => 
       assertEquals(roundTrip(control), control);
     });
   }
+});
+
+Deno.test("isControl tells control messages from every other family by their kind", () => {
+  assertEquals(CONTROLS.map(([, control]) => isControl(control)), CONTROLS.map(() => true));
+  const others = [...MESSAGE_KINDS, "sync", "syncReply", "rpcCall", "rpcAnswer"];
+  assertEquals(others.filter((kind) => isControl({ kind })), []);
 });
 
 Deno.test("a welcome lists as many nodes as a cluster can have", () => {

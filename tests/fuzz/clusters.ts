@@ -29,6 +29,7 @@ import {
 } from "../../runtime/wire/page_frames.ts";
 import { type Control, encodeControl } from "../../runtime/wire/control.ts";
 import { Coherence } from "../../runtime/protocol/coherence/coherence.ts";
+import type { EngineMessage } from "../../runtime/wire/peer_message.ts";
 import { Framer } from "../../runtime/wire/framer.ts";
 import {
   Content,
@@ -151,11 +152,7 @@ class FuzzedNode {
         const accepts = this.#engine!.acceptsData(from, grant);
         return accepts ? bytesOf(grant.first, grant.count) : undefined;
       },
-      message: (from, message) => this.#step(() => this.#input(from, message)),
-      sync: (from, message) => this.#step(() => this.#services!.sync(from, message)),
-      allocation: (from, control) => this.#step(() => this.#services!.allocation(from, control)),
-      rpc: () => {},
-      stats: () => {},
+      received: (from, message) => this.#step(() => this.#received(from, message)),
       status: () => Promise.resolve([{ kind: "nodeStatus", id: DIRECTORY_NODE, ...LISTENS }]),
       joined: ({ id }) =>
         this.#step(() => {
@@ -204,8 +201,7 @@ class FuzzedNode {
       self,
       size,
       pageSize,
-      sendSync: (to, message) => this.cluster.sendSync(to, message),
-      sendControl: (to, message) => this.cluster.sendControl(to, message),
+      send: (to, message) => this.cluster.send(to, message),
       violation: (node, reason) => this.cluster.expel(node, reason),
       renew: (first, count) => this.#run({ kind: "renew", first, count }),
     });
@@ -221,9 +217,28 @@ class FuzzedNode {
     }
   }
 
-  #input(from: NodeId, message: Message): void {
-    if (message.kind === "leave") this.#services!.peerLost(from);
-    this.#run({ kind: "message", from, message });
+  /** Does what the engine of a node does, but for remote calls and what a node has counted. */
+  #received(from: NodeId, message: EngineMessage): void {
+    switch (message.kind) {
+      case "sync":
+      case "syncReply":
+        return this.#services!.sync(from, message);
+      case "allocate":
+      case "allocated":
+      case "zeroed":
+      case "free":
+      case "freed":
+      case "allocationFailed":
+        return this.#services!.allocation(from, message);
+      case "rpcCall":
+      case "rpcAnswer":
+      case "statsRequest":
+      case "stats":
+        return;
+      default:
+        if (message.kind === "leave") this.#services!.peerLost(from);
+        this.#run({ kind: "message", from, message });
+    }
   }
 
   #lost(node: NodeId): void {

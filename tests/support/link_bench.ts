@@ -1,6 +1,6 @@
 /** A link, and the other side of its connection in the test's hand. */
 
-import { assert, assertEquals } from "@std/assert";
+import { assertEquals } from "@std/assert";
 import {
   encodeMessage,
   Encoding,
@@ -14,7 +14,7 @@ import {
   type Message,
 } from "../../runtime/protocol/coherence/messages.ts";
 import { Access } from "../../runtime/protocol/coherence/page.ts";
-import type { RpcMessage } from "../../runtime/wire/rpc_frames.ts";
+import type { PeerMessage } from "../../runtime/wire/peer_message.ts";
 import { packPages } from "../../runtime/cluster/compression.ts";
 import { Link, type LinkHandlers } from "../../runtime/cluster/link.ts";
 import type { LinkCounters } from "../../runtime/cluster/sender.ts";
@@ -30,7 +30,7 @@ function newCounters(): LinkCounters {
 
 /** A link, and the raw connection of its other side. */
 export class Bench implements AsyncDisposable {
-  readonly heard: (Message | Control | RpcMessage)[] = [];
+  readonly heard: PeerMessage[] = [];
   readonly alias = new Uint8Array(BOUNDS.pageCount * PAGE);
   readonly counters = newCounters();
   readonly ended = Promise.withResolvers<unknown>();
@@ -39,7 +39,7 @@ export class Bench implements AsyncDisposable {
   /** Whether the bytes of a grant are wanted. */
   wants: (grant: GrantMessage) => boolean = () => true;
   /** What the next message does when it is heard. */
-  onMessage: (message: Message) => void = () => {};
+  onMessage: (message: PeerMessage) => void = () => {};
   ends = 0;
   #wake: () => void = () => {};
 
@@ -57,22 +57,16 @@ export class Bench implements AsyncDisposable {
   }
 
   handlers(): LinkHandlers {
-    const hear = (what: Message | Control | RpcMessage): void => {
-      this.heard.push(what);
-      this.#wake();
-    };
     return {
       target: (grant) => {
         if (!this.wants(grant)) return undefined;
         return this.alias.subarray(grant.first * PAGE, (grant.first + grant.count) * PAGE);
       },
-      message: (message) => {
+      received: (message) => {
         this.onMessage(message);
-        hear(message);
+        this.heard.push(message);
+        this.#wake();
       },
-      sync: () => assert(false, "nobody sent it"),
-      rpc: hear,
-      control: hear,
       ended: (error) => {
         this.ends++;
         this.ended.resolve(error);

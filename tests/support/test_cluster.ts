@@ -3,8 +3,9 @@
 import type { TdsmError } from "../../runtime/errors.ts";
 import { crc32c } from "../../runtime/wire/crc32c.ts";
 import { PROTOCOL_VERSION } from "../../runtime/wire/page_frames.ts";
-import type { Control, HelloControl } from "../../runtime/wire/control.ts";
-import type { GrantMessage, Message, NodeId } from "../../runtime/protocol/coherence/messages.ts";
+import { type Control, type HelloControl, isControl } from "../../runtime/wire/control.ts";
+import type { EngineMessage } from "../../runtime/wire/peer_message.ts";
+import type { GrantMessage, NodeId } from "../../runtime/protocol/coherence/messages.ts";
 import type { RegionSettings } from "../../runtime/cluster/admission.ts";
 import { Cluster } from "../../runtime/cluster/cluster.ts";
 import { Link } from "../../runtime/cluster/link.ts";
@@ -29,7 +30,7 @@ export const HOST = "127.0.0.1";
 
 interface Heard {
   readonly from: NodeId;
-  readonly message: Message;
+  readonly message: EngineMessage;
 }
 
 /** A cluster's node without an engine: it keeps what it hears. */
@@ -51,11 +52,7 @@ export class TestNode implements AsyncDisposable {
     const options = { address: HOST, port: 0, serving, release: "test", sum };
     this.cluster = new Cluster(options, {
       target: (_, { first, count }) => this.alias.subarray(first * PAGE, (first + count) * PAGE),
-      message: (from, message) => this.#note(() => this.heard.push({ from, message })),
-      sync: () => {},
-      rpc: () => {},
-      allocation: () => {},
-      stats: () => {},
+      received: (from, message) => this.#note(() => this.heard.push({ from, message })),
       status: () => Promise.resolve([]),
       joined: ({ id }) => this.#note(() => this.joined.push(id)),
       lost: (node, reason) =>
@@ -143,11 +140,8 @@ export class Voice implements Disposable {
     const bounds = { pageCount: 64, pageSize: PAGE, runPages: 32 };
     this.link = new Link(connection, () => bounds, counters, {
       target: () => undefined,
-      message: () => {},
-      sync: () => {},
-      rpc: () => {},
-      control: (control) => {
-        this.#heard.push(control);
+      received: (message) => {
+        if (isControl(message)) this.#heard.push(message);
         this.#wake();
       },
       ended: () => {

@@ -1,0 +1,27 @@
+/**
+ * All that one node says to another, as one union: a message travels as it is from the part that makes
+ * it to the part that acts on it, and its `kind` says what it is about. The kinds of the four families
+ * are told apart by name, so none of them may use a name of another.
+ */
+
+import type { AllocatorControl } from "../protocol/allocation/messages.ts";
+import type { Message } from "../protocol/coherence/messages.ts";
+import type { SyncMessage } from "../protocol/sync/messages.ts";
+import type { Control } from "./control.ts";
+import type { RpcMessage } from "./rpc_frames.ts";
+import type { StatsControl, StatsRequestControl } from "./status_control.ts";
+
+/** A message from one node to another. */
+export type PeerMessage = Message | SyncMessage | RpcMessage | Control;
+
+/** A message that the engine of a member acts on. The other ones are about who is a member. */
+export type EngineMessage =
+  | Message
+  | SyncMessage
+  | RpcMessage
+  | AllocatorControl
+  | StatsRequestControl
+  | StatsControl;
+
+/** What follows most messages. */
+export const NO_BYTES: Uint8Array = new Uint8Array(0);
