@@ -10,7 +10,7 @@ import {
   type Message,
   type NodeId,
 } from "../../../runtime/protocol/coherence/messages.ts";
-import type { Access } from "../../../runtime/protocol/coherence/page.ts";
+import { type Access, contains, PageState } from "../../../runtime/protocol/coherence/page.ts";
 import { Mmu } from "./mmu.ts";
 import type { Operation } from "./operation.ts";
 import type { ProbeCache, ProbeDirectory, ProbeParts } from "./probes.ts";
@@ -97,6 +97,17 @@ export class SimulatedNode {
   /** Whether every thread has come to its end. */
   get finished(): boolean {
     return this.threads.every(({ next, program }) => next === program.length);
+  }
+
+  /**
+   * @param page A page.
+   * @returns Whether the node has a copy, or will once others have dropped theirs.
+   */
+  hasBytes(page: number): boolean {
+    return this.engine.state(page) !== PageState.Invalid ||
+      this.cache.requests.some(({ grant }) =>
+        grant !== undefined && contains(grant, page) && isData(grant)
+      );
   }
 
   /** The engine's cache. */

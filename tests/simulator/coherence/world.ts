@@ -15,6 +15,7 @@ import { isData, type Link, SimulatedNode, type Thread } from "./node.ts";
 import { type AccessOperation, neededAccess, perform } from "./operation.ts";
 import { fail, Oracle } from "./oracle.ts";
 import type { PlantedBug } from "./planted_bugs.ts";
+import type { ActiveTransaction } from "./probes.ts";
 import type { ProtocolCoverage } from "./protocol_coverage.ts";
 import type { Random } from "./random.ts";
 import { Watcher } from "./watcher.ts";
@@ -51,6 +52,8 @@ export class World {
   readonly #bug: PlantedBug;
   readonly #trace: ((line: string) => void) | undefined;
   readonly #oracle: Oracle;
+  /** Renewed pages that a requester may have had in time, with the transaction that will tell. */
+  readonly #undecided = new Map<number, ActiveTransaction>();
   readonly #coverage: ProtocolCoverage | undefined;
   readonly #watcher: Watcher | undefined;
 
@@ -152,7 +155,11 @@ export class World {
     for (let page = first; page < first + count; page++) {
       if (!home.directory.isLost(page)) continue;
       this.reach("renewed");
-      this.#oracle.renew(page);
+      const transaction = home.directory.transactionOn(page);
+      // Lost as far as the home can tell: its requester has the bytes, and `done` is on its way.
+      if (transaction !== undefined && this.nodes[transaction.requester - 1]!.hasBytes(page)) {
+        this.#undecided.set(page, transaction);
+      } else this.#oracle.renew(page);
       for (const node of this.nodes) {
         if (!node.cache.requests.some((run) => contains(run, page))) continue;
         // Whoever asked before may be told yet that the page is lost.
@@ -287,6 +294,7 @@ export class World {
   #step(node: SimulatedNode, input: Input): void {
     this.#trace?.(`${this.now} node ${node.id} takes ${JSON.stringify(input)}`);
     const output = node.engine.step(input, this.now);
+    if (this.#undecided.size > 0) this.#decideRenewals();
     if (this.#bug.messagesFirst) {
       this.#send(node, output.messages);
       this.#operate(node, output);
@@ -296,6 +304,16 @@ export class World {
     }
     for (const event of output.events) this.#handle(node, event);
     if (this.#options.checked) checkStep(this.nodes, this.#options.pageCount, this.#oracle);
+  }
+
+  /** Begins pages anew whose requester died before the home was told that it had them in time. */
+  #decideRenewals(): void {
+    const { directory } = this.nodes[0]!;
+    for (const [page, transaction] of this.#undecided) {
+      if (directory.transactionOn(page) === transaction) continue;
+      this.#undecided.delete(page);
+      if (!directory.has(page, transaction.requester)) this.#oracle.renew(page);
+    }
   }
 
   #operate(node: SimulatedNode, { operations }: Output): void {
