@@ -9,6 +9,13 @@ import { MESSAGE_KINDS } from "../support/message_kinds.ts";
 import type { FrameState, ModelState, NodeState, Status } from "./state.ts";
 
 const STATUSES: readonly Status[] = ["live", "leaving", "left", "dead"];
+const PHASES: readonly ActiveTransaction["phase"]["kind"][] = [
+  "forwarded",
+  "granted",
+  "lost",
+  "sourceLost",
+  "aborting",
+];
 
 /** Writes states down as bytes. One object serves all states of a world. */
 export class Fingerprint {
@@ -138,16 +145,17 @@ export class Fingerprint {
     this.#put(transaction.requester);
     this.#put(this.#rank(transaction.requester, transaction.request));
     this.#put(transaction.access);
-    this.#put(transaction.content);
-    this.#put(transaction.source);
     this.#putMask(transaction.invalidated);
-    this.#put(transaction.lostNode);
     this.#put(transaction.disturbed ? 1 : 0);
-    this.#put(transaction.lostSource);
-    if (transaction.aborting === undefined) this.#put(255);
-    else this.#putMask(transaction.aborting);
-    this.#put(transaction.refused.length);
-    for (const node of transaction.refused) this.#put(node);
+    const { phase } = transaction;
+    this.#put(PHASES.indexOf(phase.kind));
+    if ("content" in phase) this.#put(phase.content);
+    if ("source" in phase) this.#put(phase.source);
+    if ("lostNode" in phase) this.#put(phase.lostNode);
+    if (phase.kind !== "aborting") return;
+    this.#putMask(phase.awaited);
+    this.#put(phase.refused.length);
+    for (const node of phase.refused) this.#put(node);
   }
 
   #putFrame({ message, fresh }: FrameState, from: NodeId, to: NodeId): void {

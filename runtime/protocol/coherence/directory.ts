@@ -14,7 +14,6 @@ import {
   type DoneMessage,
   type ForwardMessage,
   type GrantMessage,
-  isFinal,
   type NodeId,
   type RefusedMessage,
   type RequestMessage,
@@ -23,51 +22,90 @@ import { afterRead, afterUpgrade, handOversLeft } from "./migration.ts";
 import type { Outbox } from "./output.ts";
 import { Access, contains, type PageRun } from "./page.ts";
 
+/**
+ * How a request is being served. A transaction is in one of these from its start until its requester's
+ * `done`; {@linkcode Directory} has one function that moves it from one to the next.
+ *
+ * ```text
+ * forwarded ── the source dies ──▶ sourceLost ── no other node has the bytes ──▶ lost
+ *     ▲                                │
+ *     └─── another node has them ──────┘
+ *
+ * any of them, and granted ── the requester dies ──▶ aborting
+ * ```
+ */
+type Phase =
+  /** The source was told to send the bytes. */
+  | { readonly kind: "forwarded"; readonly source: NodeId }
+  /** The requester was told that it needs no bytes. */
+  | { readonly kind: "granted"; readonly content: typeof Content.Zero | typeof Content.Kept }
+  /** The requester was told that the pages are lost, and with which node. */
+  | { readonly kind: "lost"; readonly lostNode: NodeId }
+  /** The source died; the requester has yet to tell whether the bytes came in time. */
+  | { readonly kind: "sourceLost"; readonly source: NodeId }
+  /** The requester died; other parties have yet to tell whether they kept their copies. */
+  | AbortingPhase;
+
+/** What is known of a transaction whose requester died. */
+interface AbortingPhase {
+  readonly kind: "aborting";
+  /** What the requester was granted, if the grant reached it. */
+  readonly content: Content;
+  /** The node that was to send the bytes; 0 when none were sent. */
+  readonly source: NodeId;
+  /** The node whose loss makes the pages lost, if it comes to that. */
+  readonly lostNode: NodeId;
+  /** The parties that have yet to tell. */
+  readonly awaited: readonly NodeId[];
+  /** The nodes that kept their copies. */
+  readonly refused: readonly NodeId[];
+}
+
+/** What moves a transaction from one phase to another. */
+type TransactionEvent =
+  /** A node died. */
+  | { readonly kind: "peerLost"; readonly node: NodeId }
+  /** Whatever a node had to say about transactions with a lost node, it has said. */
+  | { readonly kind: "peerLostSeen"; readonly from: NodeId; readonly node: NodeId }
+  /** A node kept its copies. */
+  | { readonly kind: "refused"; readonly from: NodeId };
+
 /** A request that is being served: from its start at the home until its requester's `done`. */
 interface Transaction extends PageRun {
   readonly requester: NodeId;
   readonly request: number;
   /** What the requester will have; on first touch, and of a page that migrates, more than it asked for. */
   readonly access: Access;
-  content: Content;
-  /** The node that sends the bytes; 0 when none are sent. */
-  source: NodeId;
   /** The nodes that drop their copies. */
-  invalidated: NodeId[];
-  /** The node whose loss makes the pages lost, if it comes to that. */
-  lostNode: NodeId;
-  /** A party died: holders must be checked when this ends. */
+  invalidated: readonly NodeId[];
+  /** A node died since the start: the holders of the pages must be checked at the end. */
   disturbed: boolean;
-  /** The source that died; its requester has yet to tell whether the bytes came in time. */
-  lostSource: NodeId;
-  /** The requester died; these nodes have yet to tell whether they kept their copies. */
-  aborting: NodeId[] | undefined;
-  /** The nodes that kept their copies because the requester died. */
-  refused: NodeId[];
+  phase: Phase;
 }
 
-/** A transaction that begins, of which nothing is known yet but who asks for what. */
-function begun(
-  requester: NodeId,
-  request: number,
-  access: Access,
-  { first, count }: PageRun,
-): Transaction {
-  return {
-    requester,
-    request,
-    access,
-    content: Content.Data,
-    first,
-    count,
-    source: 0,
-    invalidated: [],
-    lostNode: 0,
-    disturbed: false,
-    lostSource: 0,
-    aborting: undefined,
-    refused: [],
-  };
+const NO_NODES: readonly NodeId[] = Object.freeze([]);
+const ZERO: Phase = Object.freeze({ kind: "granted", content: Content.Zero });
+const KEPT: Phase = Object.freeze({ kind: "granted", content: Content.Kept });
+
+/** What the requester has in the pages once it is served. */
+function contentOf(phase: Phase): Content {
+  switch (phase.kind) {
+    case "forwarded":
+    case "sourceLost":
+      return Content.Data;
+    case "granted":
+    case "aborting":
+      return phase.content;
+    case "lost":
+      return Content.Lost;
+    default:
+      return phase satisfies never;
+  }
+}
+
+/** The node that sends the bytes; 0 when none are sent. */
+function sourceOf(phase: Phase): NodeId {
+  return "source" in phase ? phase.source : 0;
 }
 
 /** What the source is told. */
@@ -78,16 +116,43 @@ function forwardOf(transaction: Transaction): ForwardMessage {
 
 /** What the requester is told where it needs no bytes. */
 function grantOf(transaction: Transaction): GrantMessage {
-  const { access, content, first, count, request, invalidated, lostNode } = transaction;
+  const { access, first, count, request, invalidated, phase } = transaction;
+  const content = contentOf(phase);
+  const lostNode = phase.kind === "lost" ? phase.lostNode : 0;
   return { kind: "grant", access, content, first, count, request, invalidated, lostNode };
 }
 
 /** Whether a transaction is to give something to a node, or to take it. */
-function involves(
-  { requester, source, invalidated }: Transaction,
-  node: NodeId,
-): boolean {
-  return requester === node || source === node || invalidated.includes(node);
+function involves({ requester, phase, invalidated }: Transaction, node: NodeId): boolean {
+  return requester === node || sourceOf(phase) === node || invalidated.includes(node);
+}
+
+/** A list as it is, or without a node that is in it. */
+function without(nodes: readonly NodeId[], node: NodeId): readonly NodeId[] {
+  return nodes.includes(node) ? nodes.filter((other) => other !== node) : nodes;
+}
+
+/** What is known of a transaction whose requester died, after one more event. */
+function aborted(
+  phase: AbortingPhase,
+  requester: NodeId,
+  event: TransactionEvent,
+): AbortingPhase {
+  const { awaited, refused, source } = phase;
+  switch (event.kind) {
+    case "peerLost":
+      return {
+        ...phase,
+        awaited: without(awaited, event.node),
+        lostNode: event.node === source ? source : phase.lostNode,
+      };
+    case "peerLostSeen":
+      return event.node === requester ? { ...phase, awaited: without(awaited, event.from) } : phase;
+    case "refused":
+      return refused.includes(event.from) ? phase : { ...phase, refused: [...refused, event.from] };
+    default:
+      return event satisfies never;
+  }
 }
 
 /** What a directory must know. */
@@ -166,7 +231,7 @@ export class Directory {
     if (transaction?.first !== first || transaction.count !== count) {
       return this.#violation(from, `request ${request} done, which is not under way`);
     }
-    if (message.lost && transaction.content !== Content.Lost) {
+    if (message.lost && contentOf(transaction.phase) !== Content.Lost) {
       return this.#violation(from, `request ${request} done as lost, which was granted`);
     }
     if (!message.lost) this.#settle(transaction);
@@ -183,8 +248,8 @@ export class Directory {
 
   /** A node kept its copies, since the requester died before it had given them up. */
   refused(from: NodeId, message: RefusedMessage): void {
-    const refused = this.#find(message.requester, message.request)?.refused;
-    if (refused?.includes(from) === false) refused.push(from);
+    const transaction = this.#find(message.requester, message.request);
+    if (transaction !== undefined) this.#advance(transaction, { kind: "refused", from });
   }
 
   /** A node is gone without a word. */
@@ -192,27 +257,21 @@ export class Directory {
     if (!this.members.delete(node)) return;
     this.leaving.delete(node);
     this.waiting = this.waiting.filter(({ from }) => from !== node);
-    for (const transaction of this.active) this.#disturb(transaction, node);
+    for (const transaction of this.active) this.#advance(transaction, { kind: "peerLost", node });
     for (const page of [...this.holders.pages()]) {
       if (!this.busy(page)) this.#repair(page);
     }
     for (const member of this.members) this.outbox.send(member, { kind: "peerLost", node });
-    for (const transaction of [...this.active]) {
-      if (transaction.aborting?.length === 0) this.#abort(transaction);
-    }
+    for (const transaction of [...this.active]) this.#abortOnceTold(transaction);
     this.#reconsiderLeaving();
   }
 
   /** A node knows of a loss: whatever it had to say about transactions with the lost node, it has said. */
   peerLostSeen(from: NodeId, node: NodeId): void {
+    const event = { kind: "peerLostSeen", from, node } as const;
     for (const transaction of [...this.active]) {
-      const { aborting, requester } = transaction;
-      if (aborting !== undefined && requester === node) {
-        transaction.aborting = aborting.filter((other) => other !== from);
-        if (transaction.aborting.length === 0) this.#abort(transaction);
-      } else if (transaction.lostSource === node && requester === from) {
-        this.#findSource(transaction);
-      }
+      this.#advance(transaction, event);
+      this.#abortOnceTold(transaction);
     }
   }
 
@@ -262,40 +321,51 @@ export class Directory {
     const handOver = reads && this.#migrates(first);
     const count = this.#extent(first, message.count, reads);
     this.#learn(from, { ...message, count });
-    const access = handOver ? Access.Write : message.access;
-    const transaction = begun(from, request, access, { first, count });
     const lostNode = this.lost.get(first);
-    const owner = this.holders.owner(first);
-    if (lostNode !== undefined) {
-      this.#grant(Object.assign(transaction, { content: Content.Lost, lostNode }));
-    } else if (owner === 0) {
-      this.#grant(Object.assign(transaction, { content: Content.Zero, access: Access.Write }));
-    } else if (access === Access.Write) {
-      const nodes = this.holders.list(first);
+    const untouched = lostNode === undefined && this.holders.owner(first) === 0;
+    const access = handOver || untouched ? Access.Write : message.access;
+    let phase: Phase;
+    let invalidated = NO_NODES;
+    if (lostNode !== undefined) phase = { kind: "lost", lostNode };
+    else if (untouched) phase = ZERO;
+    else if (access === Access.Write) {
       const source = has ? 0 : this.#source(first);
-      transaction.source = source;
-      transaction.invalidated = nodes.filter((node) => node !== from && node !== source);
-      if (has) this.#grant(Object.assign(transaction, { content: Content.Kept }));
-      else this.#forward(transaction);
-      for (const node of transaction.invalidated) {
-        this.outbox.send(node, { kind: "invalidate", first, count, requester: from, request });
-      }
-    } else if (!has) {
-      transaction.source = this.#source(first);
-      this.#forward(transaction);
-    } else {
-      return this.#violation(from, `request to read page ${first}, which it has`);
+      phase = has ? KEPT : { kind: "forwarded", source };
+      invalidated = this.holders.list(first).filter((node) => node !== from && node !== source);
+    } else if (!has) phase = { kind: "forwarded", source: this.#source(first) };
+    else return this.#violation(from, `request to read page ${first}, which it has`);
+    const transaction: Transaction = {
+      requester: from,
+      request,
+      access,
+      first,
+      count,
+      invalidated,
+      disturbed: false,
+      phase,
+    };
+    this.#tell(transaction);
+    for (const node of invalidated) {
+      this.outbox.send(node, { kind: "invalidate", first, count, requester: from, request });
     }
     // Where the home grants at once, nothing is left to wait for; where its cache does, `granted` ends it.
-    if (transaction.content !== Content.Data && isFinal(transaction)) this.#settle(transaction);
+    if (phase.kind === "granted" && invalidated.length === 0) this.#settle(transaction);
     else this.active.push(transaction);
   }
 
+  /** Tells the node on which a transaction depends now: its source, or its requester. */
+  #tell(transaction: Transaction): void {
+    const { phase, requester } = transaction;
+    if (phase.kind === "forwarded") this.outbox.send(phase.source, forwardOf(transaction));
+    else this.outbox.send(requester, grantOf(transaction));
+  }
+
   /** The requester has what it was granted, or will have before anything else that it is told. */
-  #settle({ first, count, access, content, requester }: Transaction): void {
+  #settle({ first, count, access, phase, requester }: Transaction): void {
+    const wasLost = contentOf(phase) === Content.Lost;
     for (let page = first; page < first + count; page++) {
       // Lost as far as the home could tell, but the bytes had come in time.
-      if (content === Content.Lost) this.lost.delete(page);
+      if (wasLost) this.lost.delete(page);
       if (access === Access.Write) this.holders.set(page, [requester]);
       else this.addSharer(page, requester);
     }
@@ -344,15 +414,6 @@ export class Directory {
     return this.holders.has(page, DIRECTORY_NODE) ? DIRECTORY_NODE : this.holders.owner(page);
   }
 
-  #forward(transaction: Transaction): void {
-    this.outbox.send(transaction.source, forwardOf(transaction));
-  }
-
-  /** Grants what needs no bytes. */
-  #grant(transaction: Transaction): void {
-    this.outbox.send(transaction.requester, grantOf(transaction));
-  }
-
   #end(transaction: Transaction): void {
     this.active = this.active.filter((other) => other !== transaction);
     if (transaction.disturbed) {
@@ -368,52 +429,80 @@ export class Directory {
     this.advanceLeaving();
   }
 
-  /** A node died while a transaction is under way. */
-  #disturb(transaction: Transaction, node: NodeId): void {
-    transaction.disturbed = true;
-    const { source, invalidated, requester } = transaction;
-    transaction.invalidated = invalidated.filter((other) => other !== node);
-    transaction.aborting = transaction.aborting?.filter((other) => other !== node);
-    if (requester === node) {
-      transaction.lostNode = node;
-      transaction.aborting = [source, ...transaction.invalidated]
-        .filter((other) => this.members.has(other));
-    } else if (source === node) {
-      transaction.lostSource = node;
-      transaction.lostNode = node;
+  /** Moves a transaction from one phase to the next. */
+  #advance(transaction: Transaction, event: TransactionEvent): void {
+    if (event.kind === "peerLost") {
+      transaction.disturbed = true;
+      transaction.invalidated = without(transaction.invalidated, event.node);
+    }
+    const { phase, requester } = transaction;
+    switch (phase.kind) {
+      case "granted":
+      case "lost":
+        if (event.kind === "peerLost" && event.node === requester) this.#beginAbort(transaction);
+        return;
+      case "forwarded":
+        if (event.kind !== "peerLost") return;
+        if (event.node === requester) this.#beginAbort(transaction);
+        else if (event.node === phase.source) {
+          transaction.phase = { kind: "sourceLost", source: phase.source };
+        }
+        return;
+      case "sourceLost":
+        if (event.kind === "peerLost" && event.node === requester) this.#beginAbort(transaction);
+        else if (
+          event.kind === "peerLostSeen" && event.node === phase.source && event.from === requester
+        ) this.#findSource(transaction, phase.source);
+        return;
+      case "aborting":
+        transaction.phase = aborted(phase, requester, event);
+        return;
+      default:
+        phase satisfies never;
     }
   }
 
-  /** Ends a transaction whose requester died, now that every party has told what it has. */
-  #abort(transaction: Transaction): void {
-    const { first, count, access, content, source } = transaction;
-    // Whoever kept its copy kept the requester from writing. A read takes nothing from anybody.
-    const keepers = transaction.refused.filter((node) => this.members.has(node));
-    if (access === Access.Write && content !== Content.Lost) {
-      keepers.sort((a, b) => Number(b === source) - Number(a === source));
-      if (keepers.length === 0) this.#lose(transaction, transaction.lostNode);
+  /** The requester died: whether other parties gave up their copies for it, they have yet to tell. */
+  #beginAbort(transaction: Transaction): void {
+    const { phase, requester, invalidated } = transaction;
+    const source = sourceOf(phase);
+    transaction.phase = {
+      kind: "aborting",
+      content: contentOf(phase),
+      source,
+      lostNode: requester,
+      awaited: [source, ...invalidated].filter((node) => this.members.has(node)),
+      refused: NO_NODES,
+    };
+  }
+
+  /** Ends a transaction whose requester died, once every party has told what it has. */
+  #abortOnceTold(transaction: Transaction): void {
+    const { first, count, access, phase } = transaction;
+    if (phase.kind !== "aborting" || phase.awaited.length > 0) return;
+    // A node that kept its copy kept the requester from writing. A read takes nothing from any node.
+    const keepers = phase.refused.filter((node) => this.members.has(node));
+    if (access === Access.Write && phase.content !== Content.Lost) {
+      keepers.sort((a, b) => Number(b === phase.source) - Number(a === phase.source));
+      if (keepers.length === 0) this.#lose(transaction, phase.lostNode);
       else for (let page = first; page < first + count; page++) this.holders.set(page, keepers);
     }
     this.#end(transaction);
   }
 
   /** Looks for other bytes, now that the requester is known not to have those of a source that died. */
-  #findSource(transaction: Transaction): void {
-    transaction.lostSource = 0;
-    // Whoever is told to drop its copy for a write keeps the bytes until the write is done.
+  #findSource(transaction: Transaction, lostNode: NodeId): void {
+    // A node that is told to drop its copy for a write keeps the bytes until the write is done.
     const others = transaction.access === Access.Write
       ? transaction.invalidated
       : this.holders.list(transaction.first);
     const source = others.find((node) => this.members.has(node));
-    if (source !== undefined) {
-      transaction.source = source;
-      this.#forward(transaction);
-    } else {
-      transaction.source = 0;
-      transaction.content = Content.Lost;
-      this.#lose(transaction, transaction.lostNode);
-      this.#grant(transaction);
+    if (source !== undefined) transaction.phase = { kind: "forwarded", source };
+    else {
+      transaction.phase = { kind: "lost", lostNode };
+      this.#lose(transaction, lostNode);
     }
+    this.#tell(transaction);
   }
 
   /** Takes the dead from a page's holders. */

@@ -184,3 +184,16 @@ Deno.test("a source that refuses keeps the page from a requester that died", () 
   assertEquals(directory.copies(0), { owner: 2, nodes: [2] });
   assertFalse(directory.busy(0));
 });
+
+Deno.test("a node that refuses while the requester lives is not believed", () => {
+  const { directory, take, transact } = setUp(3);
+  transact(2, Access.Write, 0);
+  directory.request(3, { kind: "request", access: Access.Write, first: 0, count: 1, request: 9 });
+  directory.refused(2, { kind: "refused", first: 0, count: 1, requester: 3, request: 9 });
+  directory.peerLost(3);
+  directory.peerLostSeen(2, 3);
+  directory.peerLostSeen(1, 3);
+  take();
+  const [grant] = transact(1, Access.Read, 0);
+  assertEquals(grant?.kind === "grant" && [grant.content, grant.lostNode], [Content.Lost, 3]);
+});

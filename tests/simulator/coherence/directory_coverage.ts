@@ -4,6 +4,7 @@
 
 import {
   Content,
+  DIRECTORY_NODE,
   type DoneMessage,
   type GrantMessage,
   isFinal,
@@ -15,7 +16,8 @@ import { Access, overlaps, type PageRun } from "../../../runtime/protocol/cohere
 import { handOversLeft, UNPROVEN } from "../../../runtime/protocol/coherence/migration.ts";
 import { type Corner, TIMES } from "./corners.ts";
 import type { CoverageTable, TableShape } from "./coverage.ts";
-import { type ActiveTransaction, ProbeDirectory } from "./probes.ts";
+import { fail } from "./oracle.ts";
+import { type ActiveTransaction, ProbeDirectory, sourceOf } from "./probes.ts";
 
 const EVENTS = [
   "starts at once",
@@ -205,15 +207,16 @@ export class WatchedDirectory extends ProbeDirectory {
   }
 
   override peerLostSeen(from: NodeId, node: NodeId): void {
-    const orphans = this.active.filter(({ lostSource }) => lostSource !== 0);
+    const orphans = this.active.filter(({ phase }) => phase.kind === "sourceLost");
     this.#watch(
       "starts from the queue",
       () => super.peerLostSeen(from, node),
       (ended) => this.#abort(ended),
     );
     for (const transaction of orphans) {
-      if (transaction.lostSource !== 0) continue;
-      this.#count(transaction.source === 0 ? "no source found" : "source found anew", transaction);
+      const { kind } = transaction.phase;
+      if (kind === "sourceLost") continue;
+      this.#count(kind === "lost" ? "no source found" : "source found anew", transaction);
     }
   }
 
@@ -243,10 +246,10 @@ export class WatchedDirectory extends ProbeDirectory {
 
   #countFate(node: NodeId, fate: Fate): void {
     for (const transaction of this.active) {
-      const { requester, source, invalidated } = transaction;
+      const { requester, invalidated } = transaction;
       const role = requester === node
         ? "requester"
-        : source === node
+        : sourceOf(transaction) === node
         ? "source"
         : invalidated.includes(node)
         ? "sharer"
@@ -256,9 +259,10 @@ export class WatchedDirectory extends ProbeDirectory {
   }
 
   /** Why a transaction ended whose requester died. */
-  #abort({ access, content, refused }: ActiveTransaction): TransactionEvent {
-    if (access === Access.Read || content === Content.Lost) return "aborted, nothing taken";
-    const isKept = refused.some((node) => this.members.has(node));
+  #abort({ access, phase }: ActiveTransaction): TransactionEvent {
+    if (phase.kind !== "aborting") return fail(`a transaction ended that was ${phase.kind}`);
+    if (access === Access.Read || phase.content === Content.Lost) return "aborted, nothing taken";
+    const isKept = phase.refused.some((node) => this.members.has(node));
     return isKept ? "aborted, copies kept" : "aborted, pages lost";
   }
 
@@ -282,9 +286,9 @@ export class WatchedDirectory extends ProbeDirectory {
       this.#sorts.set(transaction, this.#sort(transaction));
       this.#count(start, transaction);
       this.#countSpent(transaction);
-      if (transaction.source !== 0) {
-        this.#count(transaction.source === 1 ? "home sends" : "owner sends", transaction);
-      }
+      const source = sourceOf(transaction);
+      if (source === 0) continue;
+      this.#count(source === DIRECTORY_NODE ? "home sends" : "owner sends", transaction);
     }
   }
 
@@ -309,14 +313,13 @@ export class WatchedDirectory extends ProbeDirectory {
   }
 
   #sort(transaction: ActiveTransaction): Sort {
-    const { content, access, requester, request, source, invalidated } = transaction;
-    if (content === Content.Zero) return "zero";
-    if (content === Content.Lost) return "lost";
+    const { phase, access, requester, request, invalidated } = transaction;
+    if (phase.kind === "lost") return "lost";
     if (access === Access.Read) return "read";
-    if (requester === 1 && this.leaving.has(source)) return "take-over";
+    if (requester === DIRECTORY_NODE && this.leaving.has(sourceOf(transaction))) return "take-over";
     if (this.#asked.get(key(requester, request)) === Access.Read) return "hand-over";
     const isShared = invalidated.length > 0;
-    if (content === Content.Kept) return isShared ? "upgrade+" : "upgrade";
+    if (phase.kind === "granted") return isShared ? "upgrade+" : "upgrade";
     return isShared ? "write+" : "write";
   }
 }

@@ -6,7 +6,11 @@
 import { PageCache } from "../../../runtime/protocol/coherence/cache.ts";
 import { Directory } from "../../../runtime/protocol/coherence/directory.ts";
 import type { CoherenceParts } from "../../../runtime/protocol/coherence/coherence.ts";
-import type { Message, NodeId } from "../../../runtime/protocol/coherence/messages.ts";
+import {
+  DIRECTORY_NODE,
+  type Message,
+  type NodeId,
+} from "../../../runtime/protocol/coherence/messages.ts";
 import type { PageState } from "../../../runtime/protocol/coherence/page.ts";
 
 /** A request under way, at its requester. */
@@ -49,14 +53,17 @@ function copyPending(pending: PendingRequest): PendingRequest {
   return { ...pending, acknowledged: [...pending.acknowledged], waiting };
 }
 
+/**
+ * @param transaction A transaction under way.
+ * @returns The node that sends, or was to send, its bytes; 0 where none are sent.
+ */
+export function sourceOf({ phase }: ActiveTransaction): NodeId {
+  return "source" in phase ? phase.source : 0;
+}
+
+/** Phases and lists of a transaction are replaced, never changed. */
 function copyTransaction(transaction: ActiveTransaction): ActiveTransaction {
-  const { invalidated, aborting, refused } = transaction;
-  return {
-    ...transaction,
-    invalidated: [...invalidated],
-    aborting: aborting === undefined ? undefined : [...aborting],
-    refused: [...refused],
-  };
+  return { ...transaction };
 }
 
 function refill<Key, Value>(
@@ -133,8 +140,9 @@ export class ProbeDirectory extends Directory {
    */
   sources(shared: boolean): NodeId[] {
     return this.active
-      .filter(({ source, invalidated }) => source > 1 && (!shared || invalidated.length > 0))
-      .map(({ source }) => source);
+      .filter(({ invalidated }) => !shared || invalidated.length > 0)
+      .map(sourceOf)
+      .filter((source) => source > DIRECTORY_NODE);
   }
 
   /** @returns Whether the home counts the node among those that have a copy. */
