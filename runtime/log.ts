@@ -3,10 +3,11 @@
  *
  * A program that has configured LogTape gets the records where it wants them. Otherwise they go to
  * stderr, and LogTape stays unconfigured: that is left to the program, which may still do it.
- * LogTape is loaded with the first line, since most programs never see one.
+ * LogTape is loaded with the first line, since most programs never see one, and by a name that only
+ * the running program resolves: one that has LogTape gets the copy that it configures, and one that
+ * has none needs none to be run, checked or bundled.
  */
 
-import type { LogLevel, LogRecord } from "@logtape/logtape";
 import { LOG_WAITING_MAX } from "./limits.ts";
 
 /** What a line is about: the runtime, or semaphores, barriers and mutexes. */
@@ -17,6 +18,37 @@ const CATEGORIES: Readonly<Record<LogTopic, readonly [string, ...string[]]>> = {
   runtime: ["tdsm"],
   sync: ["tdsm", "sync"],
 };
+
+type LogLevel = "error" | "warning" | "info" | "debug" | "trace";
+
+/** A line as LogTape takes it. */
+interface LogRecord {
+  readonly category: readonly string[];
+  readonly level: LogLevel;
+  readonly message: readonly unknown[];
+  readonly rawMessage: string;
+  readonly timestamp: number;
+  readonly properties: Record<string, unknown>;
+}
+
+/** How LogTape makes text of a line. */
+interface TextFormat {
+  readonly timestamp: "none";
+  readonly level: "full";
+  readonly category: string;
+  readonly sanitize: object;
+  format(values: { category: string; record: LogRecord; message: string }): string;
+}
+
+/** What is used of LogTape. */
+interface LogTape {
+  getConfig(): unknown;
+  getLogger(category: readonly string[]): { emit(record: LogRecord): void };
+  getTextFormatter(options: TextFormat): (record: LogRecord) => string;
+}
+
+/** No literal where it is imported, so that nothing looks for it before it is needed. */
+const LOGTAPE: string = "@logtape/logtape";
 
 type Write = (record: LogRecord) => void;
 
@@ -55,7 +87,7 @@ async function begin(): Promise<void> {
 }
 
 async function load(): Promise<Write> {
-  const { getConfig, getLogger, getTextFormatter } = await import("@logtape/logtape");
+  const { getConfig, getLogger, getTextFormatter } = (await import(LOGTAPE)) as LogTape;
   const format = getTextFormatter({
     timestamp: "none",
     level: "full",
@@ -66,11 +98,13 @@ async function load(): Promise<Write> {
   });
   return (record) => {
     if (getConfig() === null) console.error(format(record).trimEnd());
-    else getLogger(record.category as [string, ...string[]]).emit(record);
+    else getLogger(record.category).emit(record);
   };
 }
 
-/** Where LogTape cannot be loaded: in a process that is out of files, or of a cache that was emptied. */
+/** Where LogTape cannot be loaded: most programs have none, and a process may be out of files. */
 function writePlain({ category, level, rawMessage }: LogRecord): void {
-  console.error(`${category.join(".")}: ${level}: ${rawMessage}`);
+  // Some of the text comes from other nodes.
+  const text = rawMessage.replace(/\p{Cc}/gu, (character) => encodeURIComponent(character));
+  console.error(`${category.join(".")}: ${level}: ${text}`);
 }

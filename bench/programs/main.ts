@@ -3,8 +3,7 @@
  * `./tdsm deno run -A bench/programs/main.ts`, after `./tdsm build`.
  */
 
-// @ts-types="../../runtime/std/parse_args.d.ts"
-import { parseArgs } from "@std/cli/parse-args";
+import { parseArgs } from "../../runtime/std/parse_args.js";
 import { describe, programs } from "./mod.ts";
 import { ENGINE_US } from "./network.ts";
 

@@ -3,10 +3,10 @@
  * `deno run runtime/cluster/compression_bench.ts [--page-size 4096] [--count 1]`.
  */
 
-// @ts-types="../std/parse_args.d.ts"
-import { parseArgs } from "@std/cli/parse-args";
+import { parseArgs } from "../std/parse_args.js";
 import { joinPages, makePage, PAGE_KINDS } from "../../tests/fuzz/compression_pages.ts";
-import { packPages, unpackPages } from "./compression.ts";
+import { unpackPages } from "./compression.ts";
+import { packPages } from "./page_packer.ts";
 
 const ROUNDS = 9;
 const ROUND_BYTES = 4 * 1024 * 1024;

@@ -10,9 +10,9 @@ import {
   describePackedReason,
   PACKED_REASONS,
   type PackedReason,
-  packPages,
   unpackPages,
 } from "./compression.ts";
+import { packPages } from "./page_packer.ts";
 
 const PAGE = 4096;
 

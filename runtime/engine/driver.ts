@@ -22,7 +22,7 @@ import {
 import type { EngineEvent, Output, PageOperation } from "../protocol/coherence/output.ts";
 import { Access } from "../protocol/coherence/page.ts";
 import type { CallServer } from "../ring/calls.ts";
-import { packPages } from "../cluster/compression.ts";
+import { packPages } from "../cluster/page_packer.ts";
 import type { CallSlots } from "../ring/ring.ts";
 
 /** Where a driver sends messages. */

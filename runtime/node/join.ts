@@ -11,7 +11,7 @@ import {
   type Settings,
 } from "../settings/settings.ts";
 import { unpackError } from "../ring/calls.ts";
-import type { EngineNews, EngineStart } from "../engine/host.ts";
+import type { EngineNews, EngineStart } from "../engine/news.ts";
 import { CallSlots } from "../ring/ring.ts";
 import bundle from "../engine/worker.bundle.js" with { type: "text" };
 import { EngineClient } from "../ring/client.ts";

@@ -3,8 +3,7 @@
  * answers mean.
  */
 
-// @ts-types="../std/msgpack_encode.d.ts"
-import { encode } from "@std/msgpack/encode";
+import { encode } from "../std/msgpack_encode.js";
 import { Call } from "../ring/calls.ts";
 import type { EngineClient, StartedCall } from "../ring/client.ts";
 import { TdsmError } from "../errors.ts";

@@ -3,8 +3,7 @@
  */
 
 import type { NativeRegion } from "../../ffi/native.ts";
-// @ts-types="../std/msgpack_encode.d.ts"
-import { encode } from "@std/msgpack/encode";
+import { encode } from "../std/msgpack_encode.js";
 import { Barrier } from "./barrier.ts";
 import { Call } from "../ring/calls.ts";
 import type { EngineClient } from "../ring/client.ts";

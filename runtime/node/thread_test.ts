@@ -1,5 +1,4 @@
-// @ts-types="../std/msgpack_decode.d.ts"
-import { decode } from "@std/msgpack/decode";
+import { decode } from "../std/msgpack_decode.js";
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import type { NativeRegion } from "../../ffi/native.ts";
 import { Call } from "../ring/calls.ts";

@@ -3,10 +3,8 @@
  * No call is on the path of a page.
  */
 
-// @ts-types="../std/msgpack_decode.d.ts"
-import { decode } from "@std/msgpack/decode";
-// @ts-types="../std/msgpack_encode.d.ts"
-import { encode } from "@std/msgpack/encode";
+import { decode } from "../std/msgpack_decode.js";
+import { encode } from "../std/msgpack_encode.js";
 import type { ValueType } from "../std/msgpack_encode.d.ts";
 import { TdsmError, type TdsmErrorCode } from "../errors.ts";
 import type { CallSlots, Ring, RingRecord } from "./ring.ts";

@@ -4,10 +4,8 @@
  */
 
 import type { NativeRegion } from "../../ffi/native.ts";
-// @ts-types="../std/msgpack_decode.d.ts"
-import { decode } from "@std/msgpack/decode";
-// @ts-types="../std/msgpack_encode.d.ts"
-import { encode } from "@std/msgpack/encode";
+import { decode } from "../std/msgpack_decode.js";
+import { encode } from "../std/msgpack_encode.js";
 import type { ValueType } from "../std/msgpack_encode.d.ts";
 import { Answer, Call, type PackedError, unpackError } from "./calls.ts";
 import type { CallSlots, Ring, RingRecord } from "./ring.ts";

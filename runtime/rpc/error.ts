@@ -2,10 +2,8 @@
  * How calls fail: what the called node says instead of a result, and the errors that callers get.
  */
 
-// @ts-types="../std/msgpack_decode.d.ts"
-import { decode } from "@std/msgpack/decode";
-// @ts-types="../std/msgpack_encode.d.ts"
-import { encode } from "@std/msgpack/encode";
+import { decode } from "../std/msgpack_decode.js";
+import { encode } from "../std/msgpack_encode.js";
 import { TdsmError } from "../errors.ts";
 import { RPC_ERROR_TEXT_MAX, RPC_LOAD_MAX, RPC_LOAD_MAX_BYTES } from "../limits.ts";
 import type { ValueType } from "../std/msgpack_encode.d.ts";

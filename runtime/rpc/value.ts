@@ -16,10 +16,8 @@
  * | 6   | type, byte offset, length   | a view of the region, by reference                         |
  */
 
-// @ts-types="../std/msgpack_decode.d.ts"
-import { decode } from "@std/msgpack/decode";
-// @ts-types="../std/msgpack_encode.d.ts"
-import { encode } from "@std/msgpack/encode";
+import { decode } from "../std/msgpack_decode.js";
+import { encode } from "../std/msgpack_encode.js";
 import { TdsmError, type TdsmErrorCode } from "../errors.ts";
 import { RPC_DEPTH_MAX, RPC_MAX_BYTES } from "../limits.ts";
 import type { ValueMap, ValueType } from "../std/msgpack_encode.d.ts";

@@ -1,6 +1,5 @@
 import { assert, assertEquals, assertStrictEquals, assertThrows } from "@std/assert";
-// @ts-types="../std/msgpack_encode.d.ts"
-import { encode } from "@std/msgpack/encode";
+import { encode } from "../std/msgpack_encode.js";
 import { Random } from "../../tests/simulator/coherence/random.ts";
 import { TdsmError } from "../errors.ts";
 import { RPC_DEPTH_MAX, RPC_MAX_BYTES } from "../limits.ts";

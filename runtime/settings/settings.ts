@@ -3,8 +3,7 @@
  * Every setting is one row of the table in `config_table.ts`; this file finds its value.
  */
 
-// @ts-types="../std/parse_args.d.ts"
-import { parseArgs } from "@std/cli/parse-args";
+import { parseArgs } from "../std/parse_args.js";
 import { type Address, parseHostname } from "../address.ts";
 import { type Setting, type SettingName, SETTINGS } from "./table.ts";
 import { TdsmError } from "../errors.ts";

@@ -1,7 +1,5 @@
-// @ts-types="../std/msgpack_decode.d.ts"
-import { decode } from "@std/msgpack/decode";
-// @ts-types="../std/msgpack_encode.d.ts"
-import { encode } from "@std/msgpack/encode";
+import { decode } from "../std/msgpack_decode.js";
+import { encode } from "../std/msgpack_encode.js";
 import { assertEquals } from "@std/assert";
 import { CONTROL_TEXT_MAX, REGION_MAX_BYTES } from "../limits.ts";
 import type { ValueType } from "../std/msgpack_encode.d.ts";

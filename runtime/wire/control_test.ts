@@ -1,7 +1,5 @@
-// @ts-types="../std/msgpack_decode.d.ts"
-import { decode } from "@std/msgpack/decode";
-// @ts-types="../std/msgpack_encode.d.ts"
-import { encode } from "@std/msgpack/encode";
+import { decode } from "../std/msgpack_decode.js";
+import { encode } from "../std/msgpack_encode.js";
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import type { ValueType } from "../std/msgpack_encode.d.ts";
 import { BOUNDS, CONTROLS, ofKind, readGoldenFrames } from "../../tests/support/frames.ts";

@@ -1,5 +1,4 @@
-// @ts-types="../std/msgpack_encode.d.ts"
-import { encode } from "@std/msgpack/encode";
+import { encode } from "../std/msgpack_encode.js";
 import { assertEquals } from "@std/assert";
 import type { ValueMap, ValueType } from "../std/msgpack_encode.d.ts";
 import { CONTROL_MAX_BYTES, COUNTERS_MAX, NODES_MAX, REGION_MAX_BYTES } from "../limits.ts";

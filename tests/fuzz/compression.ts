@@ -5,7 +5,8 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { decompress } from "lz4";
-import { PACKED_REASONS, packPages, unpackPages } from "../../runtime/cluster/compression.ts";
+import { PACKED_REASONS, unpackPages } from "../../runtime/cluster/compression.ts";
+import { packPages } from "../../runtime/cluster/page_packer.ts";
 import { getU32, putU32 } from "../../runtime/wire/bytes.ts";
 import type { Random } from "../simulator/coherence/random.ts";
 import { joinPages, makePage, PAGE_KINDS } from "./compression_pages.ts";

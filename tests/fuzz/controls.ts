@@ -3,8 +3,7 @@
  * the wrong type, values at their bounds, and MessagePack that announces more than it has.
  */
 
-// @ts-types="../../runtime/std/msgpack_encode.d.ts"
-import { encode } from "@std/msgpack/encode";
+import { encode } from "../../runtime/std/msgpack_encode.js";
 import { CONTROL_MAX_BYTES } from "../../runtime/limits.ts";
 import { FRAME_HEADER_BYTES } from "../../runtime/wire/page_frames.ts";
 import type { ValueMap, ValueType } from "../../runtime/std/msgpack_encode.d.ts";

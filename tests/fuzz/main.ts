@@ -6,8 +6,7 @@
  * tries that one alone. It ends the program with exit code 1, and so does an input without an end.
  */
 
-// @ts-types="../../runtime/std/parse_args.d.ts"
-import { parseArgs } from "@std/cli/parse-args";
+import { parseArgs } from "../../runtime/std/parse_args.js";
 import { addTally, type Tally } from "./target.ts";
 import { TARGETS } from "./targets.ts";
 import type { Share, ShareResult } from "./worker.ts";

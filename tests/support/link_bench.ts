@@ -15,7 +15,7 @@ import {
 } from "../../runtime/protocol/coherence/messages.ts";
 import { Access } from "../../runtime/protocol/coherence/page.ts";
 import type { PeerMessage } from "../../runtime/wire/peer_message.ts";
-import { packPages } from "../../runtime/cluster/compression.ts";
+import { packPages } from "../../runtime/cluster/page_packer.ts";
 import { Link, type LinkHandlers } from "../../runtime/cluster/link.ts";
 import type { LinkCounters } from "../../runtime/cluster/sender.ts";
 

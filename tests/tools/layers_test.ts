@@ -82,6 +82,38 @@ Deno.test("layers: an arrow that runs back up, or across, is found", () => {
   assertEquals(wrong(down), []);
 });
 
+/** The files that a program's own import map, or its bundler, has to do with: all but the engine's. */
+function reachable(path: string, found = new Set<string>()): Set<string> {
+  if (found.has(path)) return found;
+  found.add(path);
+  for (const { to } of arrowsOf(path, Deno.readTextFileSync(`${ROOT}/${path}`))) {
+    reachable(to, found);
+  }
+  return found;
+}
+
+Deno.test("layers: what a program imports needs no import map", () => {
+  const paths = [...reachable("mod.ts")];
+  assert(paths.length > 50, "the imports were found");
+  assert(!paths.includes("runtime/engine/worker.ts"), "the engine is a bundle");
+  const bare = paths.flatMap((path) => {
+    const text = Deno.readTextFileSync(`${ROOT}/${path}`).replace(/\/\*[^]*?\*\//g, "");
+    const names = [...text.matchAll(/(?:\bfrom|\bimport\(?) ?"([^"]+)"/g)].map(([, name]) => name!);
+    return names.filter((name) => !/^(?:\.|node:)/.test(name)).map((name) => `${path}: ${name}`);
+  });
+  // Of Deno's std, runtime/std/bundle.ts makes files that are imported by their path.
+  assertEquals(bare, []);
+});
+
+Deno.test("layers: what is bundled of Deno's std is what deno.json names", async () => {
+  const { success, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: ["run", "-A", "runtime/std/bundle.ts", "--check"],
+    cwd: ROOT,
+    stdin: "null",
+  }).output();
+  assert(success, new TextDecoder().decode(stderr));
+});
+
 Deno.test("layers: the protocol is pure", () => {
   const protocol = sources("runtime/protocol");
   assert(protocol.length > 15, "the protocol was found");

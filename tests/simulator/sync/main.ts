@@ -7,8 +7,7 @@
  * more also fails when something was not visited that can be.
  */
 
-// @ts-types="../../../runtime/std/parse_args.d.ts"
-import { parseArgs } from "@std/cli/parse-args";
+import { parseArgs } from "../../../runtime/std/parse_args.js";
 import { report } from "../coherence/coverage.ts";
 import { runSyncBatch } from "./batch.ts";
 import { SyncSchedule } from "./schedule.ts";

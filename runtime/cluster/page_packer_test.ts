@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertFalse } from "@std/assert";
 import { makePage, PAGE_KINDS, type PageKind } from "../../tests/fuzz/compression_pages.ts";
-import { isZero, looksLikeNoise } from "./compression.ts";
+import { isZero, looksLikeNoise } from "./page_packer.ts";
 
 /** How many of 300 pages of a kind are taken for noise. */
 function countNoise(kind: PageKind, pageSize: number): number {
