@@ -23,7 +23,7 @@ export { type NodeStats } from "./runtime/engine/news.ts";
 export { rpc } from "./runtime/rpc/define.ts";
 export { RemoteError, type RemoteErrorInit } from "./runtime/rpc/error.ts";
 export { type Rpc, type RpcAnswer, type RpcOf, type RpcOptions } from "./runtime/rpc/types.ts";
-export { run } from "./runtime/node/run.ts";
+export { run, type RunOptions } from "./runtime/node/run.ts";
 export { Semaphore } from "./runtime/node/semaphore.ts";
 export { type BlockOptions, type WaitOptions } from "./runtime/node/sync_client.ts";
 export { VERSION } from "./runtime/version.ts";

@@ -5,6 +5,7 @@
 import { ABI_VERSION } from "../../ffi/abi.ts";
 import { formatAddress } from "../address.ts";
 import { readEnvironment, resolveSettings, type Settings } from "../settings/settings.ts";
+import { type ProgramFlags, refused } from "../settings/flags.ts";
 import { settingsHelp } from "../settings/help.ts";
 import { TdsmError } from "../errors.ts";
 import { startNode } from "../node/join.ts";
@@ -16,6 +17,9 @@ import { VERSION } from "../version.ts";
 
 /** What the program can do but be a node, and how it says so. */
 const MODES = ["doctor", "status", "json"] as const;
+type Mode = typeof MODES[number];
+/** Every flag of the program but the settings. */
+const FLAGS: ProgramFlags = { names: [...MODES, "help", "version"], only: true };
 
 const HELP = `tdsm ${VERSION}: distributed shared memory for Deno
 
@@ -26,12 +30,15 @@ With it, joins that directory and serves until it ends.
 Ctrl-C ends the node.
 
 Options:
-${settingsHelp()}  --status   Show what every node of the directory's cluster holds and has moved, and end
-  --doctor   Show what this machine lacks for a node to run, and what mends it, and end
-  --json     With --status or --doctor, as JSON
-  --help     Show this
-  --version  Show the versions
-`;
+${
+  settingsHelp([
+    ["--status", "Show what every node of the directory's cluster holds and has moved, and end"],
+    ["--doctor", "Show what this machine lacks for a node to run, and what mends it, and end"],
+    ["--json", "With --status or --doctor, as JSON"],
+    ["--help", "Show this"],
+    ["--version", "Show the versions"],
+  ])
+}`;
 
 /**
  * Runs the program.
@@ -47,7 +54,7 @@ export async function main(args: readonly string[]): Promise<void> {
     );
   }
   try {
-    const { settings, rest } = resolveSettings({}, args, readEnvironment());
+    const { settings, rest } = resolveSettings({}, args, readEnvironment(), FLAGS);
     const { doctor, status, json } = readModes(rest);
     if (doctor) return await showDoctor(settings, json);
     if (status) return await showStatus(settings, json);
@@ -65,20 +72,20 @@ export async function main(args: readonly string[]): Promise<void> {
   }
 }
 
-/** The arguments that are none of the settings. */
-function readModes(rest: readonly string[]): Readonly<Record<typeof MODES[number], boolean>> {
-  const given = (mode: typeof MODES[number]): boolean => rest.includes(`--${mode}`);
-  const modes = { doctor: given("doctor"), status: given("status"), json: given("json") };
-  const unknown = rest.filter((argument) => !MODES.some((mode) => argument === `--${mode}`));
-  if (unknown.length > 0) {
-    const message = `Cannot use ${unknown.join(" ")}: --help tells what there is`;
-    throw new TdsmError("InvalidOption", message);
+/** What the program is to do, by the arguments that are none of the settings. */
+function readModes(rest: readonly string[]): Readonly<Record<Mode, boolean>> {
+  const [doctor, status, json] = MODES.map((mode) => rest.includes(`--${mode}`)) as [
+    boolean,
+    boolean,
+    boolean,
+  ];
+  if (doctor && status) {
+    throw refused("Cannot use --doctor and --status together: use one, and then the other");
   }
-  if (modes.doctor && modes.status || modes.json && !modes.doctor && !modes.status) {
-    const message = "Cannot use these together: --json goes with one of --status and --doctor";
-    throw new TdsmError("InvalidOption", message);
+  if (json && !doctor && !status) {
+    throw refused("Cannot use --json alone: it goes with --doctor or --status");
   }
-  return modes;
+  return { doctor, status, json };
 }
 
 async function showDoctor(settings: Settings, json: boolean): Promise<void> {

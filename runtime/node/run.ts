@@ -3,14 +3,42 @@
  */
 
 import { type NodeOptions, readEnvironment, resolveSettings } from "../settings/settings.ts";
+import { settingsHelp } from "../settings/help.ts";
+import { VERSION } from "../version.ts";
 import { startNode } from "./join.ts";
 import type { Node } from "./node.ts";
+
+const HELP = `This program is a node of tDSM ${VERSION}. The settings of its node:
+
+${settingsHelp()}
+Other flags, and all arguments behind --, are of the program.`;
+
+/**
+ * What {@linkcode run} goes by: the settings of the node, and how the program's flags are read.
+ *
+ * @example A program with a flag that is nearly one of the runtime
+ * ```ts ignore
+ * import { run } from "@tdsm/runtime";
+ *
+ * // `--sort` is near to `--port`, and would be refused.
+ * await run(main, { programFlags: ["sort"] });
+ * ```
+ */
+export interface RunOptions extends NodeOptions {
+  /**
+   * Flags of the program's own, without their dashes. Only those need be named that are nearly a
+   * setting, such as `sort` beside `port`, and `help` where the program shows its own.
+   */
+  readonly programFlags?: readonly string[] | undefined;
+}
 
 /**
  * Joins a cluster, runs a program on its node, and leaves.
  *
  * Settings come from `options`, then from the program's arguments, then from the environment as far
- * as it may be read, then from the defaults. With `rpcServer` the program is not executed: the node
+ * as it may be read, then from the defaults. An argument that is nearly a flag of the runtime is
+ * refused; others are left for the program, and so is all behind `--`. `--help` shows the settings
+ * and ends the process. With `rpcServer` the program is not executed: the node
  * serves until the directory's node ends the cluster, or until SIGINT or SIGTERM.
  *
  * @param main The program; it is given the node.
@@ -31,9 +59,14 @@ import type { Node } from "./node.ts";
  */
 export async function run(
   main: (node: Node) => void | Promise<void>,
-  options: NodeOptions = {},
+  { programFlags = [], ...options }: RunOptions = {},
 ): Promise<void> {
-  const { settings } = resolveSettings(options, Deno.args, readEnvironment());
+  const program = { names: programFlags };
+  const { settings, rest } = resolveSettings(options, Deno.args, readEnvironment(), program);
+  if (asksForHelp(rest, programFlags)) {
+    console.log(HELP);
+    Deno.exit(0);
+  }
   const node = await startNode(settings);
   try {
     if (settings.rpcServer) await serve(node);
@@ -61,6 +94,15 @@ export async function serve(node: Node, begun: (node: Node) => void = () => {}):
   } finally {
     for (const signal of signals) Deno.removeSignalListener(signal, resolve);
   }
+}
+
+/** Whether the program was started to show how it is used, and does not do so itself. */
+function asksForHelp(rest: readonly string[], programFlags: readonly string[]): boolean {
+  const end = rest.indexOf("--");
+  const flags = end === -1 ? rest : rest.slice(0, end);
+  return ["help", "h"].some((name) =>
+    !programFlags.includes(name) && flags.includes(name === "h" ? "-h" : `--${name}`)
+  );
 }
 
 /** Never resolves; rejects when the node cannot go on. */

@@ -4,6 +4,13 @@ import { type Setting, SETTINGS } from "./table.ts";
 
 const ROWS: readonly (readonly [string, Setting<unknown>])[] = Object.entries(SETTINGS);
 
+/** The most columns of a line of `--help`. */
+const WIDTH_MAX = 100;
+const INDENT = "  ";
+
+/** A row of `--help`: the flag, and what it does, a line or more for each text. */
+type HelpRow = readonly [flag: string, texts: readonly string[]];
+
 /** The flag with what stands for its value. */
 function flagText({ flag, kind }: Setting<unknown>): string {
   return kind.placeholder === undefined ? `--${flag}` : `--${flag} ${kind.placeholder}`;
@@ -16,19 +23,49 @@ function defaultText(setting: Setting<unknown>): string {
   return String(setting.default);
 }
 
+/** The environment variable and the default, and how to switch off what is on by default. */
+function sourceText(setting: Setting<unknown>): string {
+  const { environment, flag, default: byDefault } = setting;
+  const off = byDefault === true ? `; off by --no-${flag}` : "";
+  return `[${environment[0]}; default: ${defaultText(setting)}${off}]`;
+}
+
 /**
- * The part of `--help` that tells of the runtime's flags.
+ * The part of `--help` that tells of flags.
  *
- * @returns Two lines a setting: the flag with what it does, and its environment variable and default.
+ * @param more Rows behind those of the settings: each a flag, and what it does.
+ * @returns Lines of at most 100 columns, each with its end: for each setting the flag with what it
+ * does, its environment variable and its default.
  */
-export function settingsHelp(): string {
-  const width = Math.max(...ROWS.map(([, setting]) => flagText(setting).length)) + 2;
-  const lines = ROWS.map(([, setting]) => {
-    const indent = " ".repeat(width + 2);
-    const first = `  ${flagText(setting).padEnd(width)}${setting.help}`;
-    return `${first}\n${indent}[${setting.environment[0]}; default: ${defaultText(setting)}]`;
-  });
-  return `${lines.join("\n")}\n`;
+export function settingsHelp(
+  more: readonly (readonly [flag: string, help: string])[] = [],
+): string {
+  const rows: HelpRow[] = [
+    ...ROWS.map(([, setting]): HelpRow => [
+      flagText(setting),
+      [setting.help, sourceText(setting)],
+    ]),
+    ...more.map(([flag, help]): HelpRow => [flag, [help]]),
+  ];
+  const flagWidth = Math.max(...rows.map(([flag]) => flag.length));
+  const textWidth = WIDTH_MAX - flagWidth - 2 * INDENT.length;
+  return rows.flatMap(([flag, texts]) =>
+    texts.flatMap((text) => wrap(text, textWidth)).map((line, index) =>
+      `${INDENT}${(index === 0 ? flag : "").padEnd(flagWidth)}${INDENT}${line}\n`
+    )
+  ).join("");
+}
+
+/** Breaks a text between its words into lines of at most so many columns. */
+function wrap(text: string, width: number): string[] {
+  const lines: string[] = [""];
+  for (const word of text.split(" ")) {
+    const last = lines.at(-1)!;
+    if (last === "") lines[lines.length - 1] = word;
+    else if (last.length + 1 + word.length <= width) lines[lines.length - 1] = `${last} ${word}`;
+    else lines.push(word);
+  }
+  return lines;
 }
 
 /**

@@ -1,18 +1,19 @@
 /**
  * What a node is told: options of the program, flags, environment variables, defaults, in this order.
- * Every setting is one row of the table in `config_table.ts`; this file finds its value.
+ * Every setting is one row of the table in `table.ts`; this file finds its value.
  */
 
-import { parseArgs } from "../std/parse_args.js";
 import { type Address, parseHostname } from "../address.ts";
 import { type Setting, type SettingName, SETTINGS } from "./table.ts";
-import { TdsmError } from "../errors.ts";
+import type { TdsmError } from "../errors.ts";
 import {
   DIRECTORY_PORT_DEFAULT,
   PAGE_SIZE_DEFAULT_BYTES,
   REGION_DEFAULT_BYTES,
 } from "../limits.ts";
 import { formatSize } from "../size.ts";
+import { type Flags, type ProgramFlags, readFlags, refused } from "./flags.ts";
+import { nearestName } from "./near.ts";
 
 /**
  * What a program may ask of its node. What it leaves out comes from flags, environment or defaults.
@@ -111,18 +112,24 @@ export type Environment = (name: string) => string | undefined;
 /** A value, and where it came from. */
 interface Found<Value> {
   readonly value: Value;
+  /** What the source has, before it is read; `undefined` where the source by its name says it all. */
+  readonly raw: unknown;
   /** The source by name: `option size`, `flag --size`, `environment variable SIZE`. */
   readonly source: string;
   /** Which source wins: option 3, flag 2, environment 1. */
   readonly rank: number;
 }
 
-/** The text of each flag that was given; `false` for `--no-NAME`. */
-type Flags = { readonly [flag: string]: unknown };
-
 const RANK_OPTION = 3;
 const RANK_FLAG = 2;
 const RANK_ENVIRONMENT = 1;
+
+const NAMES = Object.keys(SETTINGS) as SettingName[];
+/** What an option may be called in error, each with the right one: `page-size` for `pageSize`. */
+const OPTION_NAMES: ReadonlyMap<string, string> = new Map([
+  ...NAMES.map((name) => [name, name] as const),
+  ...NAMES.map((name) => [SETTINGS[name].flag, name] as const),
+]);
 
 /**
  * Finds the value of every setting. An option beats a flag, a flag the environment, the environment the default.
@@ -131,9 +138,14 @@ const RANK_ENVIRONMENT = 1;
  * then it joins the one on this machine. A node with both hosts it, where `directory` comes from
  * a source at least as strong: so all nodes can share one environment, and one of them gets `--directory`.
  *
+ * A flag or an option that is nearly the name of a setting is refused, so that a slip is not taken
+ * for a flag of the program's own; any other flag is left for the program. An option that is no
+ * setting is refused always.
+ *
  * @param options What the program asks for.
  * @param args The program's arguments, or `undefined` where flags are not to be read.
  * @param env Reads the environment; see {@linkcode readEnvironment}.
+ * @param program The program's own flags.
  * @returns The settings, and the arguments that are none of the runtime's flags, in their order.
  * @throws {TdsmError} `InvalidOption`, naming the source, the value and what is allowed.
  */
@@ -141,9 +153,10 @@ export function resolveSettings(
   options: NodeOptions,
   args: readonly string[] | undefined,
   env: Environment,
+  program: ProgramFlags = { names: [] },
 ): { settings: Settings; rest: string[] } {
-  const { own, rest } = splitFlags(args ?? []);
-  const flags = readFlags(own);
+  checkOptions(options);
+  const { flags, rest } = readFlags(args ?? [], program);
   const find = <Name extends SettingName>(name: Name) => findValue(name, options, flags, env);
   const directoryAddress = chooseDirectory(
     find("directory"),
@@ -191,40 +204,19 @@ export function readEnvironment(): Environment {
   };
 }
 
-/** Parts the runtime's flags, each with its value in one text, from what is the program's own. */
-function splitFlags(args: readonly string[]): { own: string[]; rest: string[] } {
-  const takesValue = new Map<string, boolean>();
-  for (const { flag, kind } of Object.values(SETTINGS)) {
-    takesValue.set(`--${flag}`, kind.placeholder !== undefined);
-    if (kind.placeholder === undefined) takesValue.set(`--no-${flag}`, false);
+/** Checks that every option is a setting; a program in JavaScript can give what the types forbid. */
+function checkOptions(options: unknown): void {
+  if (typeof options !== "object" || options === null || Array.isArray(options)) {
+    throw refused(`Cannot use ${show(options)} as options: they must be an object`);
   }
-  const own: string[] = [];
-  const rest: string[] = [];
-  for (let i = 0; i < args.length; i++) {
-    const arg = args[i]!;
-    if (arg === "--") {
-      rest.push(...args.slice(i));
-      break;
-    }
-    const needsNext = takesValue.get(arg.split("=", 1)[0]!);
-    if (needsNext === undefined) {
-      rest.push(arg);
-    } else if (needsNext && !arg.includes("=") && i + 1 < args.length) {
-      own.push(`${arg}=${args[++i]}`);
-    } else {
-      own.push(arg);
-    }
+  for (const name of Object.keys(options)) {
+    if (Object.hasOwn(SETTINGS, name)) continue;
+    const near = nearestName(name, OPTION_NAMES.keys());
+    const remedy = near === undefined
+      ? `there is none of that name. There are ${NAMES.join(", ")}`
+      : `did you mean ${OPTION_NAMES.get(near)}?`;
+    throw refused(`Cannot use option ${name}: ${remedy}`);
   }
-  return { own, rest };
-}
-
-/** Reads the flags as text: kinds turn text from a flag and from the environment into values alike. */
-function readFlags(own: readonly string[]): Flags {
-  const rows: Setting<unknown>[] = Object.values(SETTINGS);
-  return parseArgs(own, {
-    string: rows.map(({ flag }) => flag),
-    negatable: rows.filter(({ kind }) => kind.placeholder === undefined).map(({ flag }) => flag),
-  });
 }
 
 /** The value of one setting from the strongest source that has it. */
@@ -240,10 +232,11 @@ function findValue<Name extends SettingName>(
     return found(`option ${name}`, RANK_OPTION, option, () => kind.fromOption(option));
   }
   const given = flags[flag];
+  if (given === false) {
+    return found(`flag --no-${flag}`, RANK_FLAG, undefined, () => kind.fromText("0"));
+  }
   if (given !== undefined) {
-    // `--directory` alone is on and `--no-directory` is off; any other flag alone lacks its value.
-    const alone = kind.placeholder === undefined ? "1" : "";
-    const text = given === false ? "0" : String(given) || alone;
+    const text = String(given);
     return found(`flag --${flag}`, RANK_FLAG, text, () => kind.fromText(text));
   }
   for (const variable of environment) {
@@ -259,18 +252,35 @@ function findValue<Name extends SettingName>(
 /** Reads one value; a kind throws a RangeError that says what is allowed. */
 function found<Value>(source: string, rank: number, raw: unknown, read: () => Value): Found<Value> {
   try {
-    return { value: read(), source, rank };
+    return { value: read(), raw, source, rank };
   } catch (error) {
-    if (error instanceof RangeError) throw invalid(source, raw, error.message, error);
+    if (error instanceof RangeError) {
+      throw invalid({ source, rank, raw }, `it ${error.message}`, error);
+    }
     throw error;
   }
 }
 
-/** The error that a value of `source` cannot be used. */
-function invalid(source: string, raw: unknown, reason: string, cause?: unknown): TdsmError {
-  const shown = typeof raw === "string" ? JSON.stringify(raw) : String(raw);
-  const message = `Cannot use ${shown} of ${source}: it ${reason}`;
-  return new TdsmError("InvalidOption", message, { operation: "configure", cause });
+/** The error that what a source has cannot be used. */
+function invalid(
+  { source, rank, raw }: Omit<Found<unknown>, "value">,
+  reason: string,
+  cause?: unknown,
+): TdsmError {
+  const what = raw === undefined
+    ? source
+    : raw !== ""
+    ? `${show(raw)} of ${source}`
+    : rank === RANK_OPTION
+    ? `an empty string of ${source}`
+    : `${source} without a value`;
+  return refused(`Cannot use ${what}: ${reason}`, cause);
+}
+
+/** What a program or a user gave, as text of one line. */
+function show(raw: unknown): string {
+  if (typeof raw === "string") return JSON.stringify(raw);
+  return Deno.inspect(raw, { depth: 1, breakLength: Infinity, colors: false });
 }
 
 /** The directory to join, or `undefined` where this node is to host it. */
@@ -283,12 +293,18 @@ function chooseDirectory(
     return address !== undefined && address.rank > directory.rank ? address.value : undefined;
   }
   if (address !== undefined) return address.value;
-  if (directory !== undefined) {
-    const reason = "leaves the node without a directory; name the one to join by directoryAddress";
-    throw invalid(directory.source, false, reason);
+  if (!rpcServer) {
+    if (directory === undefined) return undefined;
+    const { flag, environment } = SETTINGS.directoryAddress;
+    const names = new Map([
+      [RANK_OPTION, "directoryAddress"],
+      [RANK_FLAG, `--${flag}`],
+      [RANK_ENVIRONMENT, environment[0]!],
+    ]);
+    const remedy = `Name the one to join with ${names.get(directory.rank)}`;
+    throw invalid(directory, `it leaves the node without a directory. ${remedy}`);
   }
   // A node that only serves others would wait for ever at a directory that nobody else knows of.
-  if (!rpcServer) return undefined;
   return { hostname: parseHostname(SETTINGS.address.default), port: DIRECTORY_PORT_DEFAULT };
 }
 
@@ -300,6 +316,5 @@ function checkRegion(
 ): void {
   const page = pageSize?.value ?? (directory ? PAGE_SIZE_DEFAULT_BYTES : undefined);
   if (size === undefined || page === undefined || size.value % page === 0) return;
-  const reason = `must be a multiple of the page size, ${formatSize(page)}`;
-  throw invalid(size.source, size.value, reason);
+  throw invalid(size, `it must be a multiple of the page size, ${formatSize(page)}`);
 }

@@ -119,7 +119,7 @@ Deno.test("flags take their value joined or apart, switches stand alone or negat
 });
 
 Deno.test("what is no flag of the runtime is left for the program, in order", () => {
-  const own = ["input.txt", "--rounds", "3", "-v", "--portable=1", "--no-size"];
+  const own = ["input.txt", "--rounds", "3", "-v", "--portable=1", "--no-cells"];
   const mixed = [own[0]!, "--port", "1", ...own.slice(1), "--directory", "--", "--size", "x"];
   assertEquals(resolve({}, mixed).rest, [...own, "--", "--size", "x"]);
   // A switch does not swallow what follows it.
@@ -164,7 +164,7 @@ Deno.test("a wrong value is refused, naming its source, itself and what is allow
   );
   assertInvalid(
     () => resolve({}, ["--port"]),
-    'Cannot use "" of flag --port: it must be a whole number from 0 to 65535',
+    "Cannot use flag --port without a value: it must be a whole number from 0 to 65535",
   );
   assertInvalid(
     () => resolve({}, ["--directory=yes"]),
@@ -195,23 +195,23 @@ Deno.test("every setting refuses an option of a wrong type", () => {
 });
 
 Deno.test("every number is refused just outside its bounds", () => {
-  const bounds: [string, number, number][] = [
-    ["port", 0, 65_535],
-    ["logLevel", 0, 5],
-    ["semLogLevel", 0, 5],
-    ["joinTimeoutMs", 0, 3_600_000],
-    ["pollTimeUs", 0, 1_000_000],
-    ["holdTimeUs", 0, 100_000],
-    ["runPages", 1, 128],
+  const bounds: [string, number, number, string][] = [
+    ["port", 0, 65_535, ""],
+    ["logLevel", 0, 5, ""],
+    ["semLogLevel", 0, 5, ""],
+    ["joinTimeoutMs", 0, 3_600_000, " of milliseconds"],
+    ["pollTimeUs", 0, 1_000_000, " of microseconds"],
+    ["holdTimeUs", 0, 100_000, " of microseconds"],
+    ["runPages", 1, 128, " of pages"],
   ];
-  for (const [name, min, max] of bounds) {
+  for (const [name, min, max, unit] of bounds) {
     for (const value of [min, max]) {
       assertEquals(resolve({ [name]: value }).settings[name as "port"], value);
     }
     for (const value of [min - 1, max + 1, min + 0.5]) {
       assertInvalid(
         () => resolve({ [name]: value }),
-        `Cannot use ${value} of option ${name}: it must be a whole number from ${min} to ${max}`,
+        `Cannot use ${value} of option ${name}: it must be a whole number${unit} from ${min} to ${max}`,
       );
     }
   }
@@ -228,16 +228,30 @@ Deno.test("pages are powers of two, and a region is whole pages", () => {
   assertEquals(resolve({ size: "2MiB", pageSize: "2MiB" }).settings.size, 2 ** 21);
   assertInvalid(
     () => resolve({ pageSize: "2MiB" }, ["--size", "3MiB"]),
-    "Cannot use 3145728 of flag --size: it must be a multiple of the page size, 2MiB",
+    'Cannot use "3MiB" of flag --size: it must be a multiple of the page size, 2MiB',
   );
 });
 
-Deno.test("directory: false needs an address", () => {
+Deno.test("a node that is to host no directory needs one to join", () => {
+  const because = "it leaves the node without a directory. Name the one to join with";
   assertInvalid(
     () => resolve({ directory: false }),
-    "Cannot use false of option directory: " +
-      "it leaves the node without a directory; name the one to join by directoryAddress",
+    `Cannot use false of option directory: ${because} directoryAddress`,
   );
+  assertInvalid(
+    () => resolve({}, ["--no-directory"]),
+    `Cannot use flag --no-directory: ${because} --directory-address`,
+  );
+  assertInvalid(
+    () => resolve({}, ["--directory=0"]),
+    `Cannot use "0" of flag --directory: ${because} --directory-address`,
+  );
+  assertInvalid(
+    () => resolve({}, [], { DIRECTORY: "false" }),
+    `Cannot use "false" of environment variable DIRECTORY: ${because} DIRECTORY_ADDRESS`,
+  );
+  const server = resolve({}, ["--rpc-server", "--no-directory"]).settings;
+  assertEquals(server.directoryAddress, { hostname: "127.0.0.1", port: 9634 });
 });
 
 Deno.test("readEnvironment reads what may be read", () => {
@@ -284,12 +298,25 @@ Deno.test("docs/settings.md has the table as it is", async () => {
 });
 
 Deno.test("help and the table show every setting", () => {
-  for (const [name, { flag, environment, help }] of Object.entries(SETTINGS)) {
+  const words = (text: string): string => text.replace(/\s+/g, " ");
+  for (const [name, { flag, environment, help, default: byDefault }] of Object.entries(SETTINGS)) {
     for (const text of [`--${flag}`, environment[0]!, help]) {
-      assertStringIncludes(settingsHelp(), text);
+      assertStringIncludes(words(settingsHelp()), text);
       assertStringIncludes(settingsTable(), text);
     }
+    if (byDefault === true) assertStringIncludes(settingsHelp(), `off by --no-${flag}]`);
     assertStringIncludes(settingsTable(), `\`${name}\``);
   }
-  assert(settingsHelp().split("\n").every((line) => line.length <= 120));
+});
+
+Deno.test("help fits into 100 columns, and what flags do stands in one column", () => {
+  const help = settingsHelp([["--status", "Show the state"], ["--help", "Show this"]]);
+  const lines = help.trimEnd().split("\n");
+  assertEquals(lines.filter((line) => line.length > 100), []);
+  const column = lines[0]!.indexOf("Host");
+  for (const line of lines) {
+    assertEquals(line.slice(column - 2, column), "  ", line);
+    assert(line[column] !== " ", line);
+  }
+  assertStringIncludes(help, `  --status${" ".repeat(column - 10)}Show the state\n`);
 });

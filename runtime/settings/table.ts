@@ -65,13 +65,21 @@ const SWITCH: Kind<boolean> = {
   },
 };
 
+/** What is counted by the whole numbers that have a unit, by their placeholders. */
+const UNITS: { readonly [placeholder: string]: string } = {
+  MS: " of milliseconds",
+  US: " of microseconds",
+  PAGES: " of pages",
+};
+
 /** A whole number from `min` to `max`. */
 function integer(placeholder: string, min: number, max: number): Kind<number> {
+  const rule = `must be a whole number${UNITS[placeholder] ?? ""} from ${min} to ${max}`;
   const fromOption = (value: unknown): number => {
     if (Number.isInteger(value) && Number(value) >= min && Number(value) <= max) {
       return Number(value);
     }
-    throw new RangeError(`must be a whole number from ${min} to ${max}`);
+    throw new RangeError(typeof value === "string" ? `${rule}, not a string` : rule);
   };
   const fromText = (text: string): number => fromOption(/^\d+$/.test(text) ? Number(text) : NaN);
   return { placeholder, fromText, fromOption };
@@ -109,7 +117,7 @@ function text<Value>(placeholder: string, parse: (text: string) => Value): Kind<
 
 /** A path; whether there is anything is found when it is opened. */
 function parsePath(path: string): string {
-  if (path === "") throw new RangeError("must be a path");
+  if (path === "" || path.includes("\0")) throw new RangeError("must be a path");
   return path;
 }
 

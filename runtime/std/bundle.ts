@@ -13,6 +13,7 @@
 
 /** What each file has, by the name in the import map. */
 const MODULES: Readonly<Record<string, string>> = {
+  levenshtein_distance: "@std/text/levenshtein-distance",
   msgpack_decode: "@std/msgpack/decode",
   msgpack_encode: "@std/msgpack/encode",
   parse_args: "@std/cli/parse-args",

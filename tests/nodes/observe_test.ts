@@ -118,6 +118,35 @@ Deno.test("doctor: a port that is in use is told, and the flags that do not go t
   }
 });
 
+/** Starts a program that shows no help of its own. */
+function runHello(cluster: Cluster, ...flags: string[]): Promise<Exit> {
+  const args = ["run", "--no-prompt", "--allow-ffi", "--allow-net", "examples/hello.ts", ...flags];
+  return cluster.spawn(flags.join(" "), { args }).exit();
+}
+
+Deno.test("run: --help shows the settings, and no node is started", async () => {
+  await using cluster = new Cluster();
+  for (const flag of ["--help", "-h"]) {
+    const { code, stdout, stderr } = await runHello(cluster, "--port=0", flag);
+    assertEquals([code, stderr], [0, ""]);
+    assertMatch(stdout, /^This program is a node of tDSM .*:\n\n {2}--directory {2,}Host the/);
+    assertMatch(stdout, /off by --no-checksums\]\n/);
+  }
+});
+
+Deno.test("run: a flag that is nearly right is refused, and no node is started", async () => {
+  await using cluster = new Cluster();
+  for (const [wrong, right] of [["directory-adress", "directory-address"], ["sise", "size"]]) {
+    const { code, stdout, stderr } = await runHello(cluster, `--${wrong}`, "127.0.0.1");
+    assert(code !== 0);
+    assertEquals(stdout, "");
+    assertMatch(
+      stderr,
+      new RegExp(`Cannot use flag --${wrong}: did you mean --${right}\\? .*programFlags of run`),
+    );
+  }
+});
+
 Deno.test("log: as much as its levels say, on stderr, by category", async () => {
   await using cluster = new Cluster();
   const directory = await cluster.host("--log-level=3", "--sem-log-level=0");
