@@ -1,16 +1,14 @@
 /** The benchmark runs, says what it promises to say, and judges right. */
 
+import { fileURLToPath } from "node:url";
 import { assert, assertEquals, assertMatch, assertRejects, assertThrows } from "@std/assert";
-import { Context } from "./context.ts";
+import { atLeast, atMost, Context, type Family } from "./family.ts";
 import { BenchCluster } from "./nodes.ts";
-import { readOptions } from "./options.ts";
-import { Progress } from "./progress.ts";
-import { type Report, table } from "./report.ts";
-import { atLeast, atMost, type Family } from "./row.ts";
-import { choose, failedRows, type RowResult, runFamily } from "./runner.ts";
-import { distribution } from "./samples.ts";
+import { readOptions } from "./main.ts";
+import { Progress, type Report, table } from "./report.ts";
+import { choose, distribution, failedRows, type RowResult, runFamily } from "./runner.ts";
 
-const MAIN = new URL("main.ts", import.meta.url).pathname;
+const MAIN = fileURLToPath(new URL("main.ts", import.meta.url));
 
 async function bench(...args: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
   const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
@@ -55,12 +53,26 @@ Deno.test("what the command line says wrong is refused, and measures nothing", a
   const { code, stdout, stderr } = await bench("--row", "nonsense");
   assertEquals([code, stdout], [2, ""]);
   assertMatch(stderr, /^bench: error: there is no row nonsense/);
-  for (const args of [["read-miss"], ["--ablation", "--list"], ["--list", "--row", "misses"]]) {
-    assertThrows(() => readOptions(args), TypeError);
+  for (
+    const [wrong, said] of [
+      ["read-miss", "names stand behind --row"],
+      ["--ablation --list", "--list and --ablation exclude each other"],
+      ["--list --row misses", "--row goes with rows only"],
+      ["--programs --pin", "--pin goes with rows, --ablation only"],
+      ["--nodes 2", "--nodes goes with --programs only"],
+      ["--programs --nodes 1,x", "--nodes takes whole numbers from 1 to 64"],
+      ["--programs --engine-us=", "--engine-us takes a number from 0 to 1000"],
+      ["--native-path --json", "--json goes with"],
+    ] as const
+  ) {
+    assertThrows(() => readOptions(wrong.split(" ")), TypeError, said);
   }
   const names = new Set(["misses", "scan-read", "idle"]);
   const args = ["--row", "misses", "scan-read", "--json", "--row=idle"];
-  assertEquals(readOptions(args), { mode: "rows", names, quick: false, json: true });
+  const rest = { quick: false, json: true, pinned: false, programs: {} };
+  assertEquals(readOptions(args), { mode: "rows", names, ...rest });
+  const { programs, mode } = readOptions(["--programs", "--nodes", "1,3", "--engine-us", "0.5"]);
+  assertEquals([mode, programs], ["programs", { nodes: [1, 3], engineUs: 0.5 }]);
 });
 
 Deno.test("a node says why it cannot do something, and goes on", async () => {
@@ -79,6 +91,19 @@ Deno.test("a node says why it cannot do something, and goes on", async () => {
 
 Deno.test("a setting that there is not is no setting of a node", async () => {
   await assertRejects(() => BenchCluster.start(1, { nonsense: 1 }), Error, "no setting nonsense");
+});
+
+Deno.test("pinned, each process has a core of its own, or shares the last", async () => {
+  await using context = new Context(true, true);
+  await using cluster = await context.cluster(3);
+  const cores = cluster.nodes.map(({ ready }) => {
+    const status = Deno.readTextFileSync(`/proc/${ready.pid}/status`);
+    return Number(/^Cpus_allowed_list:\t(\d+)$/m.exec(status)?.[1]);
+  });
+  const last = navigator.hardwareConcurrency - 1;
+  // Joined at the same time, so the ids of the others do not tell which was started first.
+  assertEquals(cores.toSorted((a, b) => a - b), [0, Math.min(1, last), Math.min(2, last)]);
+  assertEquals([cores[0], new Context(true).cores], [0, []]);
 });
 
 /** A family whose rounds are numbers that are told before. */
@@ -121,7 +146,7 @@ Deno.test("rounds are added up, but the first, and judged by their medians", asy
   const { wanted } = choose([made], new Set())[0]!;
   const rows = await runFamily(made, context, wanted, new Progress(3));
   const [floor, slow, fast, absent] = rows as [RowResult, RowResult, RowResult, RowResult];
-  assertEquals(floor.measured, { count: 3, p50: 2, p99: 3, min: 1, max: 3 });
+  assertEquals(floor.measured, { count: 3, p50: 2, mean: 2, p99: 3, min: 1, max: 3 });
   assertEquals(slow.against, [
     { row: "floor", ratio: 2.5, goal: atMost(2), met: false },
     { row: "absent", goal: atLeast(1) },
@@ -138,10 +163,18 @@ Deno.test("rounds are added up, but the first, and judged by their medians", asy
     zig: "1",
     date: "now",
   };
-  const text = table({ machine, quick: false, seconds: 1, busyness, notes: ["one"], rows });
+  const text = table({
+    machine,
+    quick: false,
+    pinned: false,
+    seconds: 1,
+    busyness,
+    notes: ["one"],
+    rows,
+  });
   assertMatch(text, /2\.50 × The floor, goal ≤ 2: NOT MET/);
   assertMatch(text, /\? × Absent, goal ≥ 1: not measured/);
-  assertMatch(text, /Fast.+11\.5 +12 +MB\/s\n +goal ≥ 10 MB\/s, the same for all: NOT MET/);
+  assertMatch(text, /Fast.+11\.5 +11\.5 +12 +MB\/s\n +goal ≥ 10 MB\/s, the same for all: NOT MET/);
   assertMatch(text, /0 of 2 goals met/);
   assertMatch(text, /TOO BUSY/);
 });
@@ -169,7 +202,14 @@ Deno.test("a row brings what it is compared with, and no more", () => {
 
 Deno.test("the median lies in the middle, and the 99th percentile is a measurement", () => {
   const hundred = Array.from({ length: 100 }, (_, index) => 100 - index);
-  assertEquals(distribution(hundred), { count: 100, p50: 50.5, p99: 99, min: 1, max: 100 });
-  assertEquals(distribution([7]), { count: 1, p50: 7, p99: 7, min: 7, max: 7 });
+  assertEquals(distribution(hundred), {
+    count: 100,
+    p50: 50.5,
+    mean: 50.5,
+    p99: 99,
+    min: 1,
+    max: 100,
+  });
+  assertEquals(distribution([7]), { count: 1, p50: 7, mean: 7, p99: 7, min: 7, max: 7 });
   assertThrows(() => distribution([]), RangeError);
 });

@@ -1,8 +1,7 @@
 /** The rows of the floors, to be measured in turn with whatever is compared with them. */
 
 import { PAGE_SIZE_DEFAULT_BYTES, RUN_MAX_PAGES } from "../runtime/limits.ts";
-import type { Context } from "./context.ts";
-import type { OpenFamily, Row } from "./row.ts";
+import type { Context, OpenFamily, Row } from "./family.ts";
 
 /** Single misses in a round. */
 const MISSES = 100;

@@ -3,20 +3,138 @@
  * turns. Run: `./tdsm bench`. The README beside this file says what the rows are.
  */
 
-import { Context } from "./context.ts";
+import { parseArgs } from "node:util";
+import { Context } from "./family.ts";
 import { BusyWatch, machine } from "./machine.ts";
-import { HELP, type Options, readOptions } from "./options.ts";
-import { Progress } from "./progress.ts";
-import { ablationTable, listing, programsText, type Report, rowLine, table } from "./report.ts";
+import type { ProgramsOptions } from "./programs/mod.ts";
+import {
+  ablationTable,
+  listing,
+  programsText,
+  Progress,
+  type Report,
+  rowLine,
+  table,
+  textReport,
+} from "./report.ts";
 import { ablation, VARIANTS } from "./rows/ablation.ts";
 import { FAMILIES } from "./rows/mod.ts";
 import { choose, type Chosen, failedRows, roundsOf, type RowResult, runFamily } from "./runner.ts";
 
-/** What a run measures; the rest of its report is the same for all. */
-type Measured = Pick<Report, "rows" | "notes" | "programs">;
+const HELP = `Measures the runtime beside the floors that the machine sets.
 
-async function measureRows(chosen: readonly Chosen[], quick: boolean): Promise<Measured> {
-  const context = new Context(quick);
+Usage: bench [--quick] [--json] [--pin] [--row NAME...]
+       bench --ablation [--quick] [--json] [--pin]
+       bench --programs [--quick] [--json] [--nodes N,...] [--engine-us N]
+       bench --native-path [--quick]
+       bench --list
+
+Options:
+  --row NAME...   Only these rows or families, and what they are compared with
+  --ablation      Some rows with each optimisation switched off alone
+  --programs      What real programs move, and their speed-up as the simulator predicts it
+  --native-path   Misses over Deno's sockets, and over the descriptors beneath them
+  --pin           Tie each process to a core, as if it had a machine of its own (needs taskset)
+  --quick         Few rounds and small sizes
+  --nodes N,...   On how many real nodes programs run (default 1,2,4,8)
+  --engine-us N   What the simulator takes an engine to work for an input, or a message that it
+                  sends, in microseconds
+  --json          Print everything as JSON
+  --list          List the rows
+  --help          Show this`;
+
+const NODES_MAX = 64;
+const ENGINE_MAX_US = 1000;
+
+/** What to do. */
+type Mode = "rows" | "ablation" | "programs" | "native-path" | "list" | "help";
+
+/** The command line, read. */
+export interface Options {
+  readonly mode: Mode;
+  /** Ids of rows and names of families; empty for all. Only with `rows`. */
+  readonly names: ReadonlySet<string>;
+  readonly quick: boolean;
+  readonly json: boolean;
+  readonly pinned: boolean;
+  /** How programs are run; only with `programs`. */
+  readonly programs: Pick<ProgramsOptions, "nodes" | "engineUs">;
+}
+
+/** Which modes an option goes with; those that are not here go with all. */
+const GOES_WITH: Readonly<Record<string, readonly Mode[]>> = {
+  row: ["rows"],
+  pin: ["rows", "ablation"],
+  json: ["rows", "ablation", "programs"],
+  nodes: ["programs"],
+  "engine-us": ["programs"],
+};
+
+/**
+ * Reads the command line.
+ *
+ * @param args The words behind the program.
+ * @returns What they ask for.
+ * @throws {TypeError} What is wrong with them.
+ */
+export function readOptions(args: string[]): Options {
+  const { values, positionals } = parseArgs({
+    args,
+    allowPositionals: true,
+    options: {
+      row: { type: "string", multiple: true },
+      ablation: { type: "boolean" },
+      programs: { type: "boolean" },
+      "native-path": { type: "boolean" },
+      pin: { type: "boolean" },
+      quick: { type: "boolean" },
+      nodes: { type: "string" },
+      "engine-us": { type: "string" },
+      json: { type: "boolean" },
+      list: { type: "boolean" },
+      help: { type: "boolean", short: "h" },
+    },
+  });
+  const { row = [], quick = false, json = false, pin: pinned = false } = values;
+  if (row.length === 0 && positionals.length > 0) throw new TypeError("names stand behind --row");
+  const modes = (["help", "list", "ablation", "programs", "native-path"] as const)
+    .filter((mode) => values[mode]);
+  if (modes.length > 1) throw new TypeError(`--${modes[0]} and --${modes[1]} exclude each other`);
+  const [mode = "rows"] = modes;
+  for (const [option, allowed] of Object.entries(GOES_WITH)) {
+    if (values[option as keyof typeof values] === undefined || allowed.includes(mode)) continue;
+    const others = allowed.map((other) => other === "rows" ? "rows" : `--${other}`).join(", ");
+    throw new TypeError(`--${option} goes with ${others} only`);
+  }
+  const programs = {
+    ...(values.nodes !== undefined && { nodes: readNodes(values.nodes) }),
+    ...(values["engine-us"] !== undefined && { engineUs: readEngineUs(values["engine-us"]) }),
+  };
+  return { mode, names: new Set([...row, ...positionals]), quick, json, pinned, programs };
+}
+
+function readNodes(text: string): number[] {
+  const nodes = text.split(",").map(Number);
+  if (nodes.every((count) => Number.isInteger(count) && count >= 1 && count <= NODES_MAX)) {
+    return nodes;
+  }
+  throw new TypeError(`--nodes takes whole numbers from 1 to ${NODES_MAX}, with commas`);
+}
+
+function readEngineUs(text: string): number {
+  const us = Number(text);
+  if (text !== "" && us >= 0 && us <= ENGINE_MAX_US) return us;
+  throw new TypeError(`--engine-us takes a number from 0 to ${ENGINE_MAX_US}`);
+}
+
+/** What a run measures; the rest of its report is the same for all. */
+type Measured = Pick<Report, "rows" | "notes" | "programs" | "text">;
+
+async function measureRows(
+  chosen: readonly Chosen[],
+  { quick, pinned }: Options,
+): Promise<Measured> {
+  const context = new Context(quick, pinned);
   const total = chosen.reduce((sum, { family }) => sum + roundsOf(family, context), 0);
   const progress = new Progress(total);
   const results: RowResult[] = [];
@@ -35,43 +153,40 @@ async function measureRows(chosen: readonly Chosen[], quick: boolean): Promise<M
   return { rows: results, notes: [...context.notes] };
 }
 
-async function measurePrograms(quick: boolean): Promise<Measured> {
-  // Only here: what they are made of is not needed for rows.
-  const { programs } = await import("./programs/mod.ts");
+/** Modes that measure something else; what they are made of is loaded only for them. */
+async function measureOther({ mode, quick, programs: how }: Options): Promise<Measured> {
   const progress = new Progress(0);
+  const say = (line: string): void => {
+    progress.begin(line);
+    progress.row(line);
+  };
   try {
-    const reports = await programs({
-      quick,
-      progress: (line) => {
-        progress.begin(line);
-        progress.row(line);
-      },
-    });
-    return { rows: [], notes: [], programs: reports };
+    if (mode === "native-path") {
+      const { nativePath } = await import("./native_path/mod.ts");
+      return { rows: [], notes: [], text: await nativePath(quick, say) };
+    }
+    const { programs } = await import("./programs/mod.ts");
+    return { rows: [], notes: [], programs: await programs({ ...how, quick, progress: say }) };
   } finally {
     progress.end();
   }
 }
 
-async function report(quick: boolean, measure: () => Promise<Measured>): Promise<Report> {
+async function run(options: Options, chosen: readonly Chosen[]): Promise<void> {
+  const { mode, quick, json, pinned } = options;
+  if (mode === "help") return console.log(HELP);
+  if (mode === "list") return console.log(listing(FAMILIES));
   const facts = machine();
   const start = performance.now();
   const watch = new BusyWatch();
-  const measured = await measure();
+  const ofRows = mode === "rows" || mode === "ablation";
+  const measured = await (ofRows ? measureRows(chosen, options) : measureOther(options));
   const seconds = (performance.now() - start) / 1000;
-  return { machine: facts, quick, seconds, busyness: watch.end(), ...measured };
-}
-
-async function run({ mode, quick, json }: Options, chosen: readonly Chosen[]): Promise<void> {
-  if (mode === "help") return console.log(HELP);
-  if (mode === "list") return console.log(listing(FAMILIES));
-  const found = await report(
-    quick,
-    mode === "programs" ? () => measurePrograms(quick) : () => measureRows(chosen, quick),
-  );
+  const found = { machine: facts, quick, pinned, seconds, busyness: watch.end(), ...measured };
   if (found.rows.some(({ failed }) => failed !== undefined)) Deno.exitCode = 1;
   if (json) console.log(JSON.stringify(found, undefined, 2));
   else if (mode === "programs") console.log(await programsText(found));
+  else if (mode === "native-path") console.log(textReport(found));
   else if (mode === "ablation") {
     console.log(ablationTable(found, VARIANTS.map(({ name }) => name)));
   } else console.log(table(found));
@@ -89,6 +204,8 @@ function read(args: string[]): [Options, Chosen[]] | undefined {
   }
 }
 
-const asked = read(Deno.args);
-if (asked === undefined) Deno.exitCode = 2;
-else await run(...asked);
+if (import.meta.main) {
+  const asked = read(Deno.args);
+  if (asked === undefined) Deno.exitCode = 2;
+  else await run(...asked);
+}

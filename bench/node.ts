@@ -1,9 +1,39 @@
 /** A node of the benchmark: does what the coordinator asks for by a line of stdin, and sleeps else. */
 
 import { run } from "../mod.ts";
-import { actions } from "./actions/mod.ts";
-import { serve } from "./serve.ts";
-import type { Ready } from "./served.ts";
+import { addApart, alternate, store, work } from "./actions/contention.ts";
+import {
+  fillOnes,
+  readPages,
+  sums,
+  timeAfterSilence,
+  timePages,
+  timeRandomReads,
+  writePages,
+} from "./actions/pages.ts";
+import { barrierLoop, callLoop, handOff } from "./actions/sync.ts";
+import { type Ready, serve } from "./process.ts";
+
+/** The actions. Each is given the node and its arguments, and returns what can be JSON. */
+const actions = {
+  addApart,
+  alternate,
+  barrierLoop,
+  callLoop,
+  fillOnes,
+  handOff,
+  readPages,
+  store,
+  sums,
+  timeAfterSilence,
+  timePages,
+  timeRandomReads,
+  work,
+  writePages,
+} as const;
+
+/** Their types, for the coordinator. */
+export type Actions = typeof actions;
 
 /** What a node says of itself when it has joined. */
 export interface NodeReady extends Ready {

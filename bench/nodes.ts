@@ -2,9 +2,8 @@
 
 import type { Settings } from "../runtime/settings/settings.ts";
 import { SETTINGS } from "../runtime/settings/table.ts";
-import type { Actions } from "./actions/mod.ts";
-import type { NodeReady } from "./node.ts";
-import { Served } from "./served.ts";
+import type { Actions, NodeReady } from "./node.ts";
+import { Served } from "./process.ts";
 
 /** Settings of the nodes of a cluster, by the names that programs give them. */
 export type NodeSettings = Readonly<Record<string, string | number | boolean>>;
@@ -42,14 +41,19 @@ export class BenchNode implements AsyncDisposable {
    *
    * @param settings Its settings.
    * @param directory The node that hosts the directory; none to host it.
+   * @param core The core that it is tied to, if any.
    * @returns The node, which has joined.
    */
-  static async start(settings: NodeSettings, directory?: BenchNode): Promise<BenchNode> {
+  static async start(
+    settings: NodeSettings,
+    directory?: BenchNode,
+    core?: number,
+  ): Promise<BenchNode> {
     const role = directory === undefined
       ? ["--directory"]
       : ["--no-directory", `--directory-address=${directory.at}`];
     const args = [...role, "--port=0", ...flags(settings)];
-    return new BenchNode(await Served.start<NodeReady>("node.ts", args));
+    return new BenchNode(await Served.start<NodeReady>("node.ts", { args, core }));
   }
 
   /** What it said when it had joined. */
@@ -100,12 +104,20 @@ export class BenchCluster implements AsyncDisposable {
    *
    * @param count How many, at least 1.
    * @param settings The settings of all.
+   * @param cores The core of each; those behind the last share it. Empty to tie none.
    * @returns The cluster, once all have joined.
    */
-  static async start(count: number, settings: NodeSettings = {}): Promise<BenchCluster> {
-    const directory = await BenchNode.start(settings);
-    const join = () => BenchNode.start(settings, directory);
-    const joining = Array.from({ length: count - 1 }, join);
+  static async start(
+    count: number,
+    settings: NodeSettings = {},
+    cores: readonly number[] = [],
+  ): Promise<BenchCluster> {
+    const coreOf = (index: number): number | undefined => cores[index] ?? cores.at(-1);
+    const directory = await BenchNode.start(settings, undefined, coreOf(0));
+    const joining = Array.from(
+      { length: count - 1 },
+      (_, index) => BenchNode.start(settings, directory, coreOf(index + 1)),
+    );
     const joined = await Promise.allSettled(joining);
     const others = joined.filter((result) => result.status === "fulfilled")
       .map(({ value }) => value);
@@ -132,7 +144,7 @@ export class BenchCluster implements AsyncDisposable {
     return this.#nodes[id - 1]!;
   }
 
-  /** Ends all at once: nobody takes over what only one has. */
+  /** Ends all at once: no node takes over what only one has. */
   async kill(): Promise<void> {
     await Promise.all(this.#nodes.map((node) => node.kill()));
   }

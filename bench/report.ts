@@ -1,8 +1,8 @@
-/** The table of a run. */
+/** What a run says: how far it is, and its table. */
 
 import type { Busyness, Machine } from "./machine.ts";
 import type { ProgramReport } from "./programs/mod.ts";
-import type { Bound, Row } from "./row.ts";
+import type { Bound, Row } from "./family.ts";
 import { WITHOUT, withoutId } from "./rows/ablation.ts";
 import type { ComparisonResult, RowResult } from "./runner.ts";
 
@@ -14,11 +14,15 @@ export interface Report {
   /** How long it took, in seconds. */
   readonly seconds: number;
   readonly busyness: Busyness;
-  /** What whoever reads the numbers has to know. */
+  /** Whether each process was tied to a core. */
+  readonly pinned: boolean;
+  /** What a reader of the numbers has to know. */
   readonly notes: readonly string[];
   readonly rows: readonly RowResult[];
   /** What programs have moved, where they were run. */
   readonly programs?: readonly ProgramReport[];
+  /** What has been found in another way, as lines for people. */
+  readonly text?: string;
 }
 
 const TITLE_WIDTH = 58;
@@ -45,10 +49,11 @@ export function rowLine({ title, unit, measured, skipped, failed }: RowResult): 
   const head = title.padEnd(TITLE_WIDTH);
   if (failed !== undefined) return `${head}${"FAILED".padStart(NUMBER_WIDTH)}`;
   if (measured === undefined) return `${head}${"skipped".padStart(NUMBER_WIDTH)}  ${skipped}`;
-  const [p50, p99] = [measured.p50, measured.p99].map((value) =>
-    digits(value).padStart(NUMBER_WIDTH)
+  const { count, p50, mean, p99 } = measured;
+  const numbers = [p50, mean, p99].map((value, at) =>
+    (at === 0 || count > 1 ? digits(value) : "").padStart(NUMBER_WIDTH)
   );
-  return `${head}${p50}${measured.count > 1 ? p99 : "".padEnd(NUMBER_WIDTH)}  ${unit}`;
+  return `${head}${numbers.join("")}  ${unit}`;
 }
 
 function verdict(met: boolean | undefined): string {
@@ -97,7 +102,7 @@ export function table(report: Report): string {
   for (const row of rows) {
     if (row.family !== family) {
       family = row.family;
-      const head = ["p50", "p99"].map((name) => name.padStart(NUMBER_WIDTH)).join("");
+      const head = ["p50", "mean", "p99"].map((name) => name.padStart(NUMBER_WIDTH)).join("");
       lines.push("", `${family.padEnd(TITLE_WIDTH)}${head}`);
     }
     lines.push(rowLine(row).trimEnd());
@@ -152,13 +157,24 @@ export async function programsText(report: Report): Promise<string> {
   return [machineLine(report.machine), "", text, ...endLines(report)].join("\n");
 }
 
-function endLines({ busyness, quick, notes, seconds, rows }: Report): string[] {
+/**
+ * What was found in another way.
+ *
+ * @param report What the run found.
+ * @returns Lines for people.
+ */
+export function textReport(report: Report): string {
+  return [machineLine(report.machine), report.text ?? "", "", ...endLines(report)].join("\n");
+}
+
+function endLines({ busyness, quick, pinned, notes, seconds, rows }: Report): string[] {
   const failures = rows.filter(({ failed }) => failed !== undefined)
     .map(({ family, failed }) => `FAILED: ${family}: ${failed}`);
   return [
     ...new Set(failures),
     busynessText(busyness),
     ...quick ? ["A quick run: few samples, small sizes."] : [],
+    ...pinned ? ["Each process had a core of its own, or shared the last."] : [],
     ...notes.map((note) => `Note: ${note}.`),
     `${Math.round(seconds)} s`,
   ];
@@ -188,4 +204,65 @@ export function listing(
     name,
     ...rows.map(({ id, title }) => `  ${id.padEnd(28)}${title}`),
   ]).join("\n");
+}
+
+/** The width of a terminal that does not say how wide it is. */
+const COLUMNS = 80;
+
+/** The progress of a run. */
+export class Progress {
+  readonly #total: number;
+  readonly #terminal = Deno.stderr.isTerminal();
+  readonly #started = performance.now();
+  #done = 0;
+
+  /** @param total How many steps there will be. */
+  constructor(total: number) {
+    this.#total = total;
+  }
+
+  /**
+   * Something begins.
+   *
+   * @param what What.
+   */
+  begin(what: string): void {
+    if (!this.#terminal) return;
+    const part = Math.round(100 * this.#done / Math.max(this.#total, 1));
+    // Cut to the terminal's width, or what does not fit would stay.
+    const line = `${String(part).padStart(3)} %  ${this.#seconds()} s  ${what}`
+      .slice(0, (Deno.consoleSize().columns || COLUMNS) - 1);
+    this.#write(`\r${line}\x1b[K`);
+  }
+
+  /**
+   * Steps are done.
+   *
+   * @param steps How many.
+   */
+  done(steps: number): void {
+    this.#done += steps;
+  }
+
+  /**
+   * A row is measured; said only where there is no terminal.
+   *
+   * @param line The row.
+   */
+  row(line: string): void {
+    if (!this.#terminal) this.#write(`${this.#seconds()} s  ${line}\n`);
+  }
+
+  /** Removes the line that was redrawn. */
+  end(): void {
+    if (this.#terminal) this.#write("\r\x1b[K");
+  }
+
+  #seconds(): string {
+    return ((performance.now() - this.#started) / 1000).toFixed(0).padStart(3);
+  }
+
+  #write(text: string): void {
+    Deno.stderr.writeSync(new TextEncoder().encode(text));
+  }
 }

@@ -1,9 +1,14 @@
 /** Takes the rounds of families in turn, and compares what came out. */
 
-import type { Context } from "./context.ts";
-import type { Progress } from "./progress.ts";
-import { type Bound, type Family, meets, type OpenFamily, type Row } from "./row.ts";
-import { type Distribution, distribution } from "./samples.ts";
+import {
+  type Bound,
+  type Context,
+  type Family,
+  meets,
+  type OpenFamily,
+  type Row,
+} from "./family.ts";
+import type { Progress } from "./report.ts";
 
 /** What came of a comparison. */
 export interface ComparisonResult {
@@ -93,7 +98,8 @@ export async function runFamily(
 ): Promise<RowResult[]> {
   progress.begin(`${family.name}: starting`);
   const samples = new Map<string, number[]>();
-  await using opened = await family.open(context, wanted);
+  await using stack = new AsyncDisposableStack();
+  const opened = await family.open(context, stack, wanted);
   const rows = family.rows.filter(({ id }) => wanted.has(id));
   const rounds = roundsOf(family, context);
   for (let round = 0; round < rounds; round++) {
@@ -176,4 +182,37 @@ function compare(
   if (other === undefined) return { row, ...(goal && { goal }) };
   const ratio = own.p50 / other.p50;
   return { row, ratio, ...(goal && { goal, met: meets(ratio, goal) }) };
+}
+
+/** A distribution, in the unit of what was measured. */
+export interface Distribution {
+  /** How many times it was measured. */
+  readonly count: number;
+  /** The median. */
+  readonly p50: number;
+  /** The mean, which is what many of it in a row cost. */
+  readonly mean: number;
+  /** What one in a hundred exceeds. */
+  readonly p99: number;
+  /** The least. */
+  readonly min: number;
+  /** The greatest. */
+  readonly max: number;
+}
+
+/**
+ * Sums up measurements.
+ *
+ * @param values The measurements, in any order; at least one.
+ * @returns Their distribution.
+ * @throws {RangeError} When there is none.
+ */
+export function distribution(values: readonly number[]): Distribution {
+  if (values.length === 0) throw new RangeError("Cannot sum up no measurements");
+  const sorted = Float64Array.from(values).sort();
+  const count = sorted.length;
+  const p50 = (sorted[(count - 1) >> 1]! + sorted[count >> 1]!) / 2;
+  const p99 = sorted[Math.ceil(count * 0.99) - 1]!;
+  const mean = sorted.reduce((sum, value) => sum + value, 0) / count;
+  return { count, p50, mean, p99, min: sorted[0]!, max: sorted[count - 1]! };
 }

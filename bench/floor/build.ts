@@ -1,8 +1,10 @@
 /** Builds a small Zig program or library of the benchmark, if what it is made of has changed. */
 
+import { dirname } from "node:path";
+import { fileURLToPath } from "node:url";
 import { findZig, ZIG_VERSION } from "../../zig/build.ts";
 
-const root = new URL("../..", import.meta.url).pathname.replace(/\/$/, "");
+const root = fileURLToPath(new URL("../..", import.meta.url)).replace(/\/$/, "");
 const outputDirectory = `${root}/zig-out/bench`;
 /** For the Zig that comes with the project: the code must not depend on which machine built it. */
 const CODE = ["-OReleaseFast", "-mcpu=baseline", "-fstrip"] as const;
@@ -21,16 +23,14 @@ export interface ZigProgram {
 }
 
 const USERFAULTFD = `${root}/zig/src/userfaultfd.zig`;
-const PARTS = new URL("parts.zig", import.meta.url).pathname;
-
-function dirname(path: string): string {
-  return path.slice(0, path.lastIndexOf("/"));
-}
+const PARTS = fileURLToPath(new URL("parts.zig", import.meta.url));
 
 /** The sources of a program, as paths. */
 function sources(program: ZigProgram): string[] {
   const paths: string[] = [];
-  const folders = new Set([program.main.pathname, USERFAULTFD, PARTS].map(dirname));
+  const folders = new Set(
+    [fileURLToPath(program.main), USERFAULTFD, PARTS].map((path) => dirname(path)),
+  );
   for (const folder of folders) {
     for (const entry of Deno.readDirSync(folder)) {
       if (entry.isFile && entry.name.endsWith(".zig")) paths.push(`${folder}/${entry.name}`);
@@ -55,7 +55,7 @@ async function fingerprint(program: ZigProgram): Promise<string> {
  * @throws {Error} If the pinned Zig is not found, or does not compile it; the message has what it said.
  */
 export async function buildZig(program: ZigProgram): Promise<string> {
-  // The fingerprint is in the name: whoever runs an older one keeps it, and nothing is half-written.
+  // The fingerprint is in the name: a process that runs an older one keeps it, and nothing is half-written.
   const stamp = (await fingerprint(program)).slice(0, 16);
   const suffix = program.kind === "library" ? ".so" : "";
   const path = `${outputDirectory}/${program.name}-${stamp}${suffix}`;
@@ -94,7 +94,7 @@ async function compile(program: ZigProgram, path: string): Promise<void> {
       ...imports,
       "--dep",
       "floor",
-      `-Mroot=${program.main.pathname}`,
+      `-Mroot=${fileURLToPath(program.main)}`,
       ...CODE,
       ...imports,
       `-Mfloor=${PARTS}`,

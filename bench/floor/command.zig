@@ -1,4 +1,4 @@
-//! What an asker can be told, a line each:
+//! What an requester can be told, a line each:
 //!
 //!     miss blocking|spinning COUNT new|kept
 //!     silence COUNT MILLISECONDS

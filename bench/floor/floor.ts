@@ -4,7 +4,7 @@
  */
 
 import { buildZig } from "./build.ts";
-import { LineProcess } from "./line_process.ts";
+import { LineProcess } from "../process.ts";
 
 /** How both processes wait: asleep in their system calls, or in loops of calls that do not block. */
 export type Waiting = "blocking" | "spinning";
@@ -47,27 +47,30 @@ interface ScanAnswer {
  */
 export class Floor implements AsyncDisposable {
   readonly #owner: LineProcess;
-  readonly #asker: LineProcess;
+  readonly #requester: LineProcess;
 
-  private constructor(owner: LineProcess, asker: LineProcess) {
+  private constructor(owner: LineProcess, requester: LineProcess) {
     this.#owner = owner;
-    this.#asker = asker;
+    this.#requester = requester;
   }
 
   /**
    * Builds the program if it is stale, which takes some seconds, and starts both processes.
    *
+   * @param cores The cores that the owner and the requester are tied to, if any.
    * @returns Them.
    * @throws {Error} If the program cannot be built or started.
    */
-  static async start(): Promise<Floor> {
+  static async start(cores: readonly number[] = []): Promise<Floor> {
     const main = new URL("main.zig", import.meta.url);
     const program = await buildZig({ name: "floor", kind: "executable", main });
-    const owner = new LineProcess(program, { args: ["owner", "127.0.0.1", "0"] });
+    const args = ["owner", "127.0.0.1", "0"];
+    const owner = new LineProcess(program, { args, core: cores[0] });
     try {
       const { port } = await owner.line() as { port: number };
-      const asker = new LineProcess(program, { args: ["asker", "127.0.0.1", String(port)] });
-      return new Floor(owner, asker);
+      const args = ["requester", "127.0.0.1", String(port)];
+      const requester = new LineProcess(program, { args, core: cores[1] });
+      return new Floor(owner, requester);
     } catch (error) {
       await owner[Symbol.asyncDispose]();
       throw error;
@@ -113,7 +116,7 @@ export class Floor implements AsyncDisposable {
     { write = false, memory = "new" }: ScanOptions = {},
   ): Promise<Scan> {
     const access = write ? "write" : "read";
-    const answer = await this.#asker.ask(["scan", how, runPages, pages, access, memory]);
+    const answer = await this.#requester.ask(["scan", how, runPages, pages, access, memory]);
     const { bytes, ns } = answer as ScanAnswer;
     return { bytes, us: ns / 1000 };
   }
@@ -137,13 +140,13 @@ export class Floor implements AsyncDisposable {
   }
 
   async #samples(command: readonly (string | number)[]): Promise<number[]> {
-    const { samplesNs } = await this.#asker.ask(command) as SampleAnswer;
+    const { samplesNs } = await this.#requester.ask(command) as SampleAnswer;
     return samplesNs.map((ns) => ns / 1000);
   }
 
   /** Ends both processes. */
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#asker[Symbol.asyncDispose]();
+    await this.#requester[Symbol.asyncDispose]();
     await this.#owner[Symbol.asyncDispose]();
   }
 }

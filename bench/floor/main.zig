@@ -2,11 +2,11 @@
 //! coherence and no TypeScript. `floor.ts` builds this and talks to it.
 //!
 //!     floor owner ADDRESS PORT    has pages; says its port as JSON
-//!     floor asker ADDRESS PORT    fetches them; takes commands on stdin, see command.zig
+//!     floor requester ADDRESS PORT    fetches them; takes commands on stdin, see command.zig
 
 const std = @import("std");
 const owner = @import("owner.zig");
-const asker = @import("asker.zig");
+const requester = @import("requester.zig");
 
 pub fn main(init: std.process.Init.Minimal) !u8 {
     var words = init.args.iterate();
@@ -17,13 +17,13 @@ pub fn main(init: std.process.Init.Minimal) !u8 {
     if (words.next() != null) return usage();
     if (std.mem.eql(u8, role, "owner")) {
         try owner.run(host, port);
-    } else if (std.mem.eql(u8, role, "asker")) {
-        try asker.run(host, port);
+    } else if (std.mem.eql(u8, role, "requester")) {
+        try requester.run(host, port);
     } else return usage();
     return 0;
 }
 
 fn usage() u8 {
-    std.debug.print("usage: floor owner|asker ADDRESS PORT\n", .{});
+    std.debug.print("usage: floor owner|requester ADDRESS PORT\n", .{});
     return 2;
 }

@@ -73,7 +73,7 @@ fn listen(host: []const u8, port: []const u8) !i32 {
     return socket;
 }
 
-/// Nothing if whoever started this process went away before anybody connected.
+/// Nothing if the process that started this one ended before any connection was made.
 fn accept(listener: i32) !?i32 {
     var descriptors = [_]linux.pollfd{
         .{ .fd = listener, .events = linux.POLL.IN, .revents = 0 },

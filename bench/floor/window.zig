@@ -1,4 +1,4 @@
-//! The asker's memory: a memory file mapped twice, as the runtime's region is. Threads touch the
+//! The requester's memory: a memory file mapped twice, as the runtime's region is. Threads touch the
 //! window, which userfaultfd watches; bytes arrive in the alias, which never faults to user space.
 
 const std = @import("std");
@@ -9,7 +9,7 @@ const check = wire.check;
 
 /// What the memory file holds of the pages when a round begins.
 pub const Memory = enum {
-    /// Nothing: the asker never had them.
+    /// Nothing: the requester never had them.
     new,
     /// Old bytes: it had them, and lost them.
     kept,
@@ -91,7 +91,7 @@ pub const Window = struct {
         return @ptrFromInt(window.address + @as(u64, page) * wire.page_bytes);
     }
 
-    /// Shows pages that the memory file has, and wakes who waits for them.
+    /// Shows pages that the memory file has, and wakes the threads that wait for them.
     pub fn install(window: Window, first: u32, count: u32, writable: bool) !void {
         var start = window.address + @as(u64, first) * wire.page_bytes;
         const end = start + @as(u64, count) * wire.page_bytes;

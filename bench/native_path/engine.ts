@@ -1,4 +1,4 @@
-/** The Worker of a process of the prototype: an owner, or an asker that the program tells of rounds. */
+/** The Worker of a process of the prototype: an owner, or an requester that the program tells of rounds. */
 
 import { viewMemory } from "../../ffi/native_values.ts";
 import * as deno from "./deno_engine.ts";
@@ -58,17 +58,17 @@ async function start(native: Native, { sockets, port }: EngineStart): Promise<vo
     await (sockets === "own" ? own.own(native, listening) : deno.own(native, alias, listening));
     return say({ kind: "ended" });
   }
-  const asker = sockets === "own"
+  const requester = sockets === "own"
     ? await own.OwnAsker.connect(native, port)
     : await deno.DenoAsker.connect(native, alias, port);
   const obey = async (round: Round): Promise<void> => {
     checked(native.native_clear());
-    await asker.agree(round.waiting);
+    await requester.agree(round.waiting);
     say({ kind: "begun" });
-    await asker.serve(round);
+    await requester.serve(round);
     alias[END_PAGE * PAGE_BYTES] = 0;
     checked(native.native_install(END_PAGE, 1));
-    await asker.agree(Waiting.Asleep);
+    await requester.agree(Waiting.Asleep);
     say({ kind: "over" });
   };
   self.onmessage = ({ data }) => void obey(data as Round).catch((error) => fail(native, error));

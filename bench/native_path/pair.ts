@@ -1,18 +1,19 @@
 /** Two processes of the prototype, as a coordinator has them. */
 
+import { fileURLToPath } from "node:url";
 import { buildZig } from "../floor/build.ts";
-import { LineProcess } from "../floor/line_process.ts";
+import { LineProcess } from "../process.ts";
 import type { Round, Waiting } from "./native.ts";
 import type { RoundResult } from "./process.ts";
 
-/** An owner and an asker. */
+/** An owner and an requester. */
 export class Pair implements AsyncDisposable {
   readonly #owner: LineProcess;
-  readonly #asker: LineProcess;
+  readonly #requester: LineProcess;
 
-  private constructor(owner: LineProcess, asker: LineProcess) {
+  private constructor(owner: LineProcess, requester: LineProcess) {
     this.#owner = owner;
-    this.#asker = asker;
+    this.#requester = requester;
   }
 
   /**
@@ -24,12 +25,12 @@ export class Pair implements AsyncDisposable {
   static async start(sockets: "deno" | "own"): Promise<Pair> {
     const main = new URL("native.zig", import.meta.url);
     const library = await buildZig({ name: "native_path", kind: "library", main });
-    const file = new URL("process.ts", import.meta.url).pathname;
-    const config = new URL("../../deno.json", import.meta.url).pathname;
+    const file = fileURLToPath(new URL("process.ts", import.meta.url));
+    const config = fileURLToPath(new URL("../../deno.json", import.meta.url));
     const spawn = (...words: string[]): LineProcess =>
       new LineProcess(Deno.execPath(), {
         args: ["run", "-A", "--config", config, file, library, sockets, ...words],
-        // Only who uses Deno's sockets wants its loop to look at them at each turn.
+        // Only a process with Deno's sockets wants its loop to look at them at each turn.
         env: sockets === "deno" ? { DENO_TOKIO_EVENT_INTERVAL: "1" } : {},
       });
     const owner = spawn();
@@ -46,12 +47,12 @@ export class Pair implements AsyncDisposable {
    */
   async round(waiting: Waiting, round: Partial<Round> & { count: number }): Promise<RoundResult> {
     const whole: Round = { run: 1, stride: 1, silenceMs: 0, ...round, waiting };
-    return await this.#asker.ask([JSON.stringify(whole)]) as RoundResult;
+    return await this.#requester.ask([JSON.stringify(whole)]) as RoundResult;
   }
 
   /** Ends both. */
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#asker[Symbol.asyncDispose]();
+    await this.#requester[Symbol.asyncDispose]();
     await this.#owner[Symbol.asyncDispose]();
   }
 }

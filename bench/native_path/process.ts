@@ -74,7 +74,7 @@ if (port === undefined) {
   const [listening, ended] = [next("listening"), next("ended")];
   worker.postMessage(start);
   console.log(JSON.stringify({ port: (await listening).port }));
-  // With its connection, or with whoever started it if nobody ever connects.
+  // With its connection, or with the process that started it if none ever connects.
   await Promise.race([ended, Deno.stdin.read(new Uint8Array(1))]);
 } else {
   const connected = next("connected");

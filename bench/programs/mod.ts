@@ -14,8 +14,6 @@ import {
   type ProgramReport,
   ratioOf,
 } from "./report.ts";
-import { runSerially, type SerialRun } from "./serial.ts";
-import { simulate, type SimulatedRun, type SimulationOptions } from "./simulation.ts";
 import {
   makeSuite,
   PREDICTED_SIZE,
@@ -23,7 +21,10 @@ import {
   RATIO_MAX,
   RATIO_SLACK,
   REAL_SIZE,
+  runSerially,
+  type SerialRun,
 } from "./suite.ts";
+import { simulate, type SimulatedRun, type SimulationOptions } from "./simulation.ts";
 
 export { describe, type ProgramReport } from "./report.ts";
 

@@ -2,12 +2,11 @@
 
 import type { Node } from "../../mod.ts";
 import type { MutexLock } from "../../runtime/node/mutex.ts";
-import { distribution } from "../samples.ts";
-import { type Counts, countsOf, difference } from "./counts.ts";
+import { distribution } from "../runner.ts";
+import { type Counts, countsOf, difference } from "./report.ts";
 import type { MissCosts } from "./network.ts";
 import { type Context, layOut, type Steps, wholeRun } from "./program.ts";
-import { runSerially } from "./serial.ts";
-import { makeSuite, type Size, WARM_SIZE } from "./suite.ts";
+import { makeSuite, runSerially, type Size, WARM_SIZE } from "./suite.ts";
 
 const WARM_RUNS = 3;
 

@@ -113,7 +113,7 @@ export function shareOf(total: number, { nodes, rank }: Context): [first: number
  */
 export function* wholeRun(program: Program, context: Context): Steps {
   const barrier = (name: string): Step => ({ kind: "barrier", name: `${program.name}/${name}` });
-  // One after the other: who gets pages that nobody has touched would else depend on who is faster.
+  // One after the other: which node gets untouched pages would else depend on which is faster.
   for (let turn = 0; turn < context.nodes; turn++) {
     if (turn === context.rank) yield* program.setup(context);
     yield barrier("set up");

@@ -8,10 +8,8 @@ import type { Context, Memory } from "./program.ts";
 import { measureLoopback, runReally } from "./real.ts";
 import { ratioOf } from "./report.ts";
 import { Salesman } from "./salesman.ts";
-import { runSerially } from "./serial.ts";
-import { simulate } from "./simulation.ts";
-import { makeSuite, type Size } from "./suite.ts";
-import { Timeline } from "./timeline.ts";
+import { makeSuite, runSerially, type Size } from "./suite.ts";
+import { simulate, Timeline } from "./simulation.ts";
 
 const SMALL: Size = {
   jacobi: { cells: 512, steps: 6 },
@@ -118,7 +116,7 @@ Deno.test("salesman: the shortest tour is that of trying all", () => {
 
 for (const nodes of [1, 2]) {
   Deno.test(`real nodes count what simulated ones do: ${nodes}`, async () => {
-    // What is read ahead, and handed over, depends on who is faster.
+    // What is read ahead, and handed over, depends on which node is faster.
     const protocol = { ...PROTOCOL, readAhead: false, migration: false };
     const runs = await runReally(SMALL, nodes, ["--no-read-ahead", "--no-migration"]);
     for (const [index, program] of makeSuite(SMALL).entries()) {

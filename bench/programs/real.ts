@@ -2,7 +2,7 @@
 
 import { Cluster, type RemoteNode } from "../../tests/support/cluster.ts";
 import { PAGE_SIZE_DEFAULT_BYTES } from "../../runtime/limits.ts";
-import { type Counts, total } from "./counts.ts";
+import { type Counts, total } from "./report.ts";
 import type { MissCosts } from "./network.ts";
 import { missBytes, type Part, type PartReport } from "./part.ts";
 import { layOut } from "./program.ts";

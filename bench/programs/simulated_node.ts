@@ -11,7 +11,7 @@ import {
   permits,
 } from "../../runtime/protocol/coherence/page.ts";
 import { Mmu } from "../../tests/simulator/coherence/mmu.ts";
-import { type Counts, countsOf } from "./counts.ts";
+import { type Counts, countsOf } from "./report.ts";
 import type { Step, Steps, Touch } from "./program.ts";
 
 /** Where a node was when it took a mark. */

@@ -8,7 +8,6 @@
  */
 
 import { PAGE_SIZE_DEFAULT_BYTES } from "../../runtime/limits.ts";
-import { encodeMessage, MESSAGE_MAX_BYTES } from "../../runtime/wire/page_frames.ts";
 import type { CoherenceOptions, Input } from "../../runtime/protocol/coherence/coherence.ts";
 import {
   Content,
@@ -16,12 +15,19 @@ import {
   type Message,
   type NodeId,
 } from "../../runtime/protocol/coherence/messages.ts";
-import { type Counts, difference, total } from "./counts.ts";
+import {
+  SyncOperation,
+  type SyncReply,
+  type SyncRequest,
+  SyncStatus,
+} from "../../runtime/protocol/sync/messages.ts";
+import { Synchronizer } from "../../runtime/protocol/sync/synchronizer.ts";
+import { encodeMessage, MESSAGE_MAX_BYTES } from "../../runtime/wire/page_frames.ts";
+import { encodeSync, SYNC_MAX_BYTES } from "../../runtime/wire/sync_frames.ts";
+import { type Counts, difference, total } from "./report.ts";
 import type { Network } from "./network.ts";
 import { layOut, type Memory, type Program, type Step, wholeRun } from "./program.ts";
 import { SimulatedNode } from "./simulated_node.ts";
-import { SimulatedSync } from "./simulated_sync.ts";
-import { Timeline } from "./timeline.ts";
 
 /** What is simulated. */
 export interface SimulationOptions {
@@ -248,4 +254,172 @@ class Simulation {
     from.portFreeUs = Math.max(from.portFreeUs, readyUs) + us;
     this.#timeline.at(from.portFreeUs + latencyUs, arrived);
   }
+}
+
+interface Event {
+  readonly atUs: number;
+  /** Decides between events of the same moment: what was planned first comes first. */
+  readonly order: number;
+  readonly action: () => void;
+}
+
+/** A clock, and what is to happen. */
+export class Timeline {
+  /** The time, in microseconds. */
+  nowUs = 0;
+  /** A heap: no event is before the one at half its index. */
+  readonly #heap: Event[] = [];
+  #planned = 0;
+
+  /**
+   * Plans something.
+   *
+   * @param atUs When, in microseconds; not before now.
+   * @param action What.
+   */
+  at(atUs: number, action: () => void): void {
+    const heap = this.#heap;
+    const event = { atUs, order: this.#planned++, action };
+    let index = heap.length;
+    while (index > 0) {
+      const parent = (index - 1) >> 1;
+      if (!isBefore(event, heap[parent]!)) break;
+      heap[index] = heap[parent]!;
+      index = parent;
+    }
+    heap[index] = event;
+  }
+
+  /**
+   * Moves the clock if nothing is to happen until then.
+   *
+   * @param toUs The time to move to, in microseconds.
+   * @returns Whether it has moved.
+   */
+  skip(toUs: number): boolean {
+    const first = this.#heap[0];
+    if (first !== undefined && first.atUs <= toUs) return false;
+    this.nowUs = toUs;
+    return true;
+  }
+
+  /** Lets everything happen, until nothing more is planned. */
+  run(): void {
+    for (let event = this.#take(); event !== undefined; event = this.#take()) {
+      this.nowUs = event.atUs;
+      event.action();
+    }
+  }
+
+  #take(): Event | undefined {
+    const heap = this.#heap;
+    const first = heap[0];
+    const last = heap.pop();
+    if (first === undefined || heap.length === 0) return first;
+    let index = 0;
+    for (let child = 1; child < heap.length; child = 2 * index + 1) {
+      if (child + 1 < heap.length && isBefore(heap[child + 1]!, heap[child]!)) child++;
+      if (!isBefore(heap[child]!, last!)) break;
+      heap[index] = heap[child]!;
+      index = child;
+    }
+    heap[index] = last!;
+    return first;
+  }
+}
+
+function isBefore(a: Event, b: Event): boolean {
+  return a.atUs < b.atUs || (a.atUs === b.atUs && a.order < b.order);
+}
+
+/** What synchronisation needs of the cluster. */
+export interface SyncParts {
+  /** The nodes, in order of their ids. */
+  readonly nodes: readonly SimulatedNode[];
+  /** An engine works for an input, and does something at the end of it. */
+  work(node: SimulatedNode, action: () => void): void;
+  /** Sends so many bytes, and does something when they are there. */
+  transmit(from: SimulatedNode, to: NodeId, bytes: number, arrived: () => void): void;
+  /** A program that waited goes on. */
+  resume(node: SimulatedNode): void;
+}
+
+/** What all nodes share beside memory. */
+export class SimulatedSync {
+  readonly #parts: SyncParts;
+  readonly #synchronizer: Synchronizer;
+  readonly #frame = new Uint8Array(SYNC_MAX_BYTES);
+  /** What happens when a request is answered, by node and ticket. */
+  readonly #waiting = new Map<string, (reply: SyncReply) => void>();
+
+  /** @param parts The cluster. */
+  constructor(parts: SyncParts) {
+    this.#parts = parts;
+    this.#synchronizer = new Synchronizer({
+      reply: (to, reply) => this.#reply(to, reply),
+      violation: (node, reason) => {
+        throw new Error(`Node ${node}: ${reason}`);
+      },
+    });
+    for (const { id } of parts.nodes) this.#synchronizer.peerJoined(id);
+  }
+
+  /** A program arrives at a barrier, and goes on when all have. */
+  arrive(node: SimulatedNode, name: string, count: number): void {
+    const { Arrive: operation } = SyncOperation;
+    const request: SyncRequest = { kind: "sync", operation, ticket: node.ticket(), name, count };
+    this.#ask(node, request, ({ status }) => {
+      if (status !== SyncStatus.Done && status !== SyncStatus.Last) throw unexpected(status);
+      this.#parts.resume(node);
+    });
+  }
+
+  /** A program locks a mutex, and goes on when it has it. */
+  lock(node: SimulatedNode, name: string): void {
+    const { Lock: operation } = SyncOperation;
+    const request: SyncRequest = { kind: "sync", operation, ticket: node.ticket(), name };
+    this.#ask(node, request, ({ status, ticket }) => {
+      if (status !== SyncStatus.Done) throw unexpected(status);
+      node.locks.set(name, ticket);
+      this.#parts.resume(node);
+    });
+  }
+
+  /** A program unlocks a mutex; it does not wait for the answer. */
+  unlock(node: SimulatedNode, name: string): void {
+    const { Unlock: operation } = SyncOperation;
+    const lock = node.locks.get(name)!;
+    node.locks.delete(name);
+    const request: SyncRequest = { kind: "sync", operation, ticket: node.ticket(), lock };
+    this.#ask(node, request, ({ status }) => {
+      if (status !== SyncStatus.Done) throw unexpected(status);
+    });
+  }
+
+  #ask(node: SimulatedNode, request: SyncRequest, answered: (reply: SyncReply) => void): void {
+    const { nodes, work, transmit } = this.#parts;
+    this.#waiting.set(`${node.id} ${request.ticket}`, answered);
+    const ask = () => this.#synchronizer.request(node.id, request);
+    work(node, () => {
+      if (node.id === DIRECTORY_NODE) return ask();
+      const bytes = encodeSync(request, this.#frame, 0);
+      transmit(node, DIRECTORY_NODE, bytes, () => work(nodes[DIRECTORY_NODE - 1]!, ask));
+    });
+  }
+
+  #reply(to: NodeId, reply: SyncReply): void {
+    const { nodes, work, transmit } = this.#parts;
+    const key = `${to} ${reply.ticket}`;
+    const answered = this.#waiting.get(key)!;
+    this.#waiting.delete(key);
+    const directory = nodes[DIRECTORY_NODE - 1]!;
+    // Not from within the request: its answers to others come first.
+    if (to === DIRECTORY_NODE) return work(directory, () => answered(reply));
+    const bytes = encodeSync(reply, this.#frame, 0);
+    transmit(directory, to, bytes, () => work(nodes[to - 1]!, () => answered(reply)));
+  }
+}
+
+function unexpected(status: SyncStatus): Error {
+  return new Error(`Unexpected status ${status}`);
 }

@@ -3,10 +3,10 @@
  * alone. Every variant has a cluster of its own, and all of them take turns.
  */
 
-import { BenchCluster, hasSetting, type NodeSettings } from "../nodes.ts";
-import type { Family, OpenFamily, Row } from "../row.ts";
+import { type BenchCluster, hasSetting, type NodeSettings } from "../nodes.ts";
+import type { Family, OpenFamily, Row } from "../family.ts";
 import { alternateRounds, batonRounds, falseSharingRounds } from "./contention.ts";
-import { missRounds } from "./page_rounds.ts";
+import { missRounds } from "./misses.ts";
 import { scanRounds } from "./scans.ts";
 import { handOffRounds } from "./sync.ts";
 
@@ -69,16 +69,16 @@ function rounds(
   context: Parameters<Family["open"]>[0],
   cluster: BenchCluster,
 ): OpenFamily["take"] {
-  const [home, third, asker] = [cluster.node(1), cluster.node(2), cluster.node(3)];
+  const [home, third, requester] = [cluster.node(1), cluster.node(2), cluster.node(3)];
   const count = context.quick ? SCAN_PAGES.quick : SCAN_PAGES.full;
   const miss = (name: string, area: number, write: boolean, owner = home, readers = [third]) =>
-    missRounds(context, { name, area: FIRST_AREA + area, asker, write, owner, readers });
+    missRounds(context, { name, area: FIRST_AREA + area, requester, write, owner, readers });
   return {
     "read-miss": miss("read-miss", 0, false),
     "read-miss-three-hops": miss("read-miss-three-hops", 1, false, third, []),
     "write-miss": miss("write-miss", 2, true, home, []),
-    "scan-read": scanRounds(asker, home, { count, write: false }),
-    "scan-write": scanRounds(asker, home, { count, write: true }),
+    "scan-read": scanRounds(requester, home, { count, write: false }),
+    "scan-write": scanRounds(requester, home, { count, write: true }),
     "alternate": alternateRounds(cluster, CONTENDED_PAGE, CONTENTION_MS),
     "baton": batonRounds(cluster, CONTENDED_PAGE + 1),
     "false-sharing": falseSharingRounds(cluster, CONTENDED_PAGE + 2).additions,
@@ -99,10 +99,9 @@ export const ablation: Family = {
     })),
   ]),
   rounds: { full: 8, quick: 2, warmUp: true },
-  async open(context) {
-    await using stack = new AsyncDisposableStack();
+  async open(context, stack) {
     const start = async (settings: NodeSettings) =>
-      rounds(context, stack.use(await BenchCluster.start(3, settings)));
+      rounds(context, stack.use(await context.cluster(3, settings)));
     const take: Record<string, () => Promise<readonly number[]>> = { ...await start({}) };
     for (const { name, settings } of VARIANTS) {
       for (const [id, round] of Object.entries(await start(settings))) {
@@ -112,7 +111,6 @@ export const ablation: Family = {
     for (const { name } of SWITCHES.filter((variant) => !VARIANTS.includes(variant))) {
       context.notes.add(`this runtime has no setting that switches ${name} off`);
     }
-    const owned = stack.move();
-    return { take, [Symbol.asyncDispose]: () => owned.disposeAsync() };
+    return { take };
   },
 };

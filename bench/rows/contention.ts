@@ -1,10 +1,9 @@
 /** Two nodes that are after the same page. */
 
 import { PAGE_SIZE_DEFAULT_BYTES as PAGE_BYTES } from "../../runtime/limits.ts";
-import { BenchCluster, type NodeSettings } from "../nodes.ts";
-import { atMost, type Family } from "../row.ts";
-import { READ_MISS } from "./misses.ts";
-import { missRounds } from "./page_rounds.ts";
+import type { BenchCluster, NodeSettings } from "../nodes.ts";
+import { atMost, type Family } from "../family.ts";
+import { missRounds, READ_MISS } from "./misses.ts";
 
 /** How long a round goes on, in milliseconds. */
 const ROUND_MS = 100;
@@ -40,7 +39,7 @@ export function alternateRounds(
 }
 
 /**
- * Rounds in which two nodes hand a permit to each other, and whoever has it reads and writes a cell.
+ * Rounds in which two nodes hand a permit to each other, and the node that has it reads and writes a cell.
  *
  * @param cluster The nodes; the first two take part.
  * @param page A page that nobody else uses.
@@ -127,9 +126,8 @@ export const contention: Family = {
     READ_MISS,
   ],
   rounds: { full: 10, quick: 3, warmUp: true },
-  async open(context, wanted) {
-    await using stack = new AsyncDisposableStack();
-    const cluster = stack.use(await BenchCluster.start(3));
+  async open(context, stack, wanted) {
+    const cluster = stack.use(await context.cluster(3));
     const apart = falseSharingRounds(cluster, 3);
     const take: Record<string, () => Promise<readonly number[]>> = {
       "alternate": alternateRounds(cluster, 1),
@@ -139,7 +137,7 @@ export const contention: Family = {
       [READ_MISS.id]: missRounds(context, {
         name: READ_MISS.id,
         area: 0,
-        asker: cluster.node(3),
+        requester: cluster.node(3),
         write: false,
         owner: cluster.node(1),
         readers: [cluster.node(2)],
@@ -147,9 +145,8 @@ export const contention: Family = {
     };
     for (const [id, settings] of Object.entries(HOLDS)) {
       if (!wanted.has(id)) continue;
-      take[id] = alternateRounds(stack.use(await BenchCluster.start(2, settings)), 1);
+      take[id] = alternateRounds(stack.use(await context.cluster(2, settings)), 1);
     }
-    const owned = stack.move();
-    return { take, [Symbol.asyncDispose]: () => owned.disposeAsync() };
+    return { take };
   },
 };

@@ -1,10 +1,16 @@
-/** What a node costs beside its work: to start, to be idle, to remember pages; and the memory test. */
+/**
+ * What a node costs beside its work: to start, to be idle, to remember pages; the memory test; and the
+ * messages of a miss as the cluster grows, counted in the simulator.
+ */
 
+import { fileURLToPath } from "node:url";
 import { PAGE_SIZE_DEFAULT_BYTES as PAGE_BYTES } from "../../runtime/limits.ts";
-import { BenchCluster, BenchNode } from "../nodes.ts";
-import { cpuTimeUs, privateBytes } from "../proc.ts";
-import { atMost, type Family } from "../row.ts";
-import { type Ready, Served } from "../served.ts";
+import { Access } from "../../runtime/protocol/coherence/page.ts";
+import { Cluster } from "../../tests/simulator/coherence/cluster.ts";
+import { BenchNode } from "../nodes.ts";
+import { cpuTimeUs, privateBytes } from "../machine.ts";
+import { atMost, type Family } from "../family.ts";
+import { type Ready, Served } from "../process.ts";
 
 /** How long nodes are watched that do nothing, in milliseconds. */
 const IDLE_MS = { full: 10_000, quick: 2_000 };
@@ -12,6 +18,9 @@ const IDLE_MS = { full: 10_000, quick: 2_000 };
 const HELD_PAGES = { full: 1_048_576, quick: 65_536 };
 /** The memory that must be available for the large one, in bytes. */
 const HELD_NEEDS_BYTES = 10 * 2 ** 30;
+/** The sizes of clusters in which messages are counted, and the page that is read. */
+const GROWTH = [2, 4, 8, 16, 32, 64];
+const PAGE = 0;
 
 /** From the start of a process until its node has joined. */
 export const start: Family = {
@@ -27,16 +36,16 @@ export const start: Family = {
     { id: "start-deno", title: "start of a Deno process that does nothing", unit: "ms" },
   ],
   rounds: { full: 8, quick: 2, warmUp: true },
-  async open() {
-    const directory = await BenchNode.start({});
+  async open(context, stack) {
+    const directory = stack.use(await BenchNode.start({}, undefined, context.cores[0]));
     const joining = async () => {
       const begin = performance.now();
-      await using node = await BenchNode.start({}, directory);
+      await using node = await BenchNode.start({}, directory, context.cores[1]);
       return { ms: performance.now() - begin, joinMs: node.ready.joinMs };
     };
     const startDeno = async (): Promise<number[]> => {
       const begin = performance.now();
-      await using _process = await Served.start<Ready>("nothing.ts");
+      await using _process = await Served.start<Ready>("process.ts", { core: context.cores[1] });
       return [performance.now() - begin];
     };
     return {
@@ -45,7 +54,6 @@ export const start: Family = {
         "join": async () => [(await joining()).joinMs],
         "start-deno": startDeno,
       },
-      [Symbol.asyncDispose]: () => directory[Symbol.asyncDispose](),
     };
   },
 };
@@ -60,8 +68,8 @@ export const idle: Family = {
     goal: atMost(0.5),
   }],
   rounds: { full: 1, quick: 1, warmUp: false },
-  async open(context) {
-    const cluster = await BenchCluster.start(3);
+  async open(context, stack) {
+    const cluster = stack.use(await context.cluster(3));
     const pages = { first: 0, count: 1_024, stride: 1, value: 1 };
     const ms = context.quick ? IDLE_MS.quick : IDLE_MS.full;
     const take = async (): Promise<number[]> => {
@@ -74,7 +82,7 @@ export const idle: Family = {
       const shares = after.map((us, index) => (us - before[index]!) / (10 * elapsedMs));
       return [Math.max(...shares)];
     };
-    return { take: { idle: take }, [Symbol.asyncDispose]: () => cluster[Symbol.asyncDispose]() };
+    return { take: { idle: take } };
   },
 };
 
@@ -96,12 +104,14 @@ export const memory: Family = {
     { id: "memory-home", title: "the same at the home, which does not hold it", unit: "B/page" },
   ],
   rounds: { full: 1, quick: 1, warmUp: false },
-  async open(context) {
+  async open(context, stack) {
     const count = heldPages(context.quick);
     context.notes.add(
       `memory: heaps and page tables of a process after one node wrote ${count} pages, less before`,
     );
-    const cluster = await BenchCluster.start(2, { size: String(count * PAGE_BYTES) });
+    const cluster = await context.cluster(2, { size: String(count * PAGE_BYTES) });
+    // To leave in good order would move all of it to the home first.
+    stack.defer(() => cluster.kill());
     // Both rows come from one filling; each page is touched once.
     let filled: Promise<number[]> | undefined;
     const fill = async (): Promise<number[]> => {
@@ -113,8 +123,6 @@ export const memory: Family = {
     const of = (index: number) => async () => [(await (filled ??= fill()))[index]!];
     return {
       take: { "memory-home": of(0), "memory-holder": of(1) },
-      // To leave in good order would move all of it to the home first.
-      [Symbol.asyncDispose]: () => cluster.kill(),
     };
   },
 };
@@ -125,7 +133,7 @@ export const memtest: Family = {
   rows: [{ id: "memtest", title: "memory test of three nodes, from start to end", unit: "ms" }],
   rounds: { full: 3, quick: 1, warmUp: false },
   open() {
-    const program = new URL("../../examples/memtest.ts", import.meta.url).pathname;
+    const program = fileURLToPath(new URL("../../examples/memtest.ts", import.meta.url));
     const take = async (): Promise<number[]> => {
       const begin = performance.now();
       const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
@@ -139,7 +147,42 @@ export const memtest: Family = {
     };
     return Promise.resolve({
       take: { memtest: take },
-      [Symbol.asyncDispose]: () => Promise.resolve(),
+    });
+  },
+};
+
+/** How many messages it takes the last of so many nodes to read a page that a node has written. */
+function messages(nodes: number, owner: number): number {
+  const cluster = new Cluster(nodes);
+  cluster.access(owner, PAGE, Access.Write);
+  return cluster.access(nodes, PAGE, Access.Read).length;
+}
+
+/** One sample for each size. */
+export const growth: Family = {
+  name: "growth",
+  rows: [
+    {
+      id: "messages-home",
+      title: "messages for a read miss, page at the home, 2 to 64 nodes",
+      unit: "messages",
+      constant: true,
+    },
+    {
+      id: "messages-third",
+      title: "messages for a read miss, page at a third, 4 to 64 nodes",
+      unit: "messages",
+      constant: true,
+    },
+  ],
+  rounds: { full: 1, quick: 1, warmUp: false },
+  open() {
+    const count = (owner: number) => () =>
+      Promise.resolve(
+        GROWTH.filter((nodes) => nodes > owner).map((nodes) => messages(nodes, owner)),
+      );
+    return Promise.resolve({
+      take: { "messages-home": count(1), "messages-third": count(2) },
     });
   },
 };

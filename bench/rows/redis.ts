@@ -1,18 +1,34 @@
 /** GET and SET of 4 KiB at a redis-server, from Deno: what people use instead. */
 
-import type { Family, OpenFamily, Row } from "../row.ts";
-import { type Ready, Served } from "../served.ts";
+import type { Context, Family, OpenFamily, Row } from "../family.ts";
+import { DenoClient, type DenoWaiting } from "../floor/deno_ping.ts";
+import type { Exchange } from "../floor/deno_socket.ts";
 
 /** One way to ask Redis. */
 export interface RedisRow {
   readonly command: "GET" | "SET";
   /** How the Deno process waits for the answer. */
-  readonly how: "polling" | "asleep";
+  readonly how: DenoWaiting;
 }
 
 /** Commands in a round. */
 const COMMANDS = 100;
 const MISSING = "no redis-server on PATH";
+const VALUE_BYTES = 4096;
+const KEY = "tdsm-bench";
+
+const EXCHANGES: Readonly<Record<RedisRow["command"], Omit<Exchange, "count">>> = {
+  // The answer is "$4096\r\n", the value, "\r\n".
+  GET: { request: command("GET", KEY), answerBytes: VALUE_BYTES + 9 },
+  // The answer is "+OK\r\n".
+  SET: { request: command("SET", KEY, "x".repeat(VALUE_BYTES)), answerBytes: 5 },
+};
+
+/** A command as Redis reads it: an array of strings. */
+function command(...words: string[]): string {
+  const strings = words.map((word) => `$${word.length}\r\n${word}\r\n`);
+  return `*${words.length}\r\n${strings.join("")}`;
+}
 
 /**
  * @param kind The way to ask.
@@ -29,27 +45,26 @@ export function redisRow({ command, how }: RedisRow): Row {
 /**
  * Starts a redis-server, where there is one, and processes that ask it.
  *
- * @param stack Gets what is to be ended.
+ * @param context The run.
+ * @param stack Gets the processes.
  * @param kinds The ways to ask.
  * @returns How rounds are taken.
  */
 export async function redisRounds(
+  context: Context,
   stack: AsyncDisposableStack,
   kinds: readonly RedisRow[],
-): Promise<Pick<OpenFamily, "take" | "skipped">> {
+): Promise<OpenFamily> {
   const take: Record<string, () => Promise<readonly number[]>> = {};
   const port = await startServer(stack);
   if (port === undefined) {
     return { take, skipped: Object.fromEntries(kinds.map((kind) => [redisRow(kind).id, MISSING])) };
   }
   for (const how of new Set(kinds.map(({ how }) => how))) {
-    const env = how === "polling" ? { DENO_TOKIO_EVENT_INTERVAL: "1" } : {};
-    const client = stack.use(
-      await Served.start<Ready>("redis_client.ts", [String(port), how], env),
-    );
+    const client = stack.use(await DenoClient.start(how, port, context.cores[1]));
+    await client.ask({ ...EXCHANGES.SET, count: 1 });
     for (const kind of kinds.filter((kind) => kind.how === how)) {
-      take[redisRow(kind).id] = async () =>
-        await client.ask(kind.command, COMMANDS) as readonly number[];
+      take[redisRow(kind).id] = () => client.ask({ ...EXCHANGES[kind.command], count: COMMANDS });
     }
   }
   return { take };
@@ -79,7 +94,7 @@ async function startServer(stack: AsyncDisposableStack): Promise<number | undefi
     }
     ready.reject(new Error(`redis-server ended: ${text}`));
   })();
-  // Only who still waits for it is to be told of its end.
+  // Its end is an error only before it was ready.
   ready.promise.catch(() => {});
   stack.defer(async () => {
     try {
@@ -111,14 +126,5 @@ export const redis: Family = {
   name: "redis",
   rows: KINDS.map(redisRow),
   rounds: { full: 10, quick: 3, warmUp: true },
-  async open() {
-    const stack = new AsyncDisposableStack();
-    try {
-      const rounds = await redisRounds(stack, KINDS);
-      return { ...rounds, [Symbol.asyncDispose]: () => stack.disposeAsync() };
-    } catch (error) {
-      await stack.disposeAsync();
-      throw error;
-    }
-  },
+  open: (context, stack) => redisRounds(context, stack, KINDS),
 };

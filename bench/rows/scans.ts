@@ -2,8 +2,8 @@
 
 import { PAGE_SIZE_DEFAULT_BYTES as PAGE_BYTES } from "../../runtime/limits.ts";
 import { floorRounds, FLOORS } from "../floors.ts";
-import { BenchCluster, type BenchNode } from "../nodes.ts";
-import { atLeast, atMost, type Family } from "../row.ts";
+import type { BenchNode } from "../nodes.ts";
+import { atLeast, atMost, type Family } from "../family.ts";
 
 /** The pages of a scan: 256 MiB, or 32 MiB of a quick run. */
 const SCAN_PAGES = { full: 65_536, quick: 8_192 };
@@ -13,13 +13,13 @@ const TOUCH_PAGES = 8_192;
 /**
  * Rounds in which a node walks through pages that another has just written.
  *
- * @param asker Who walks.
- * @param owner Who has the only copies.
+ * @param requester The node that walks.
+ * @param owner The node that has the only copies.
  * @param pages The walk; the pages of the region from the first on.
  * @returns Takes a round; resolves with MB/s.
  */
 export function scanRounds(
-  asker: BenchNode,
+  requester: BenchNode,
   owner: BenchNode,
   { count, write }: { readonly count: number; readonly write: boolean },
 ): () => Promise<number[]> {
@@ -28,8 +28,8 @@ export function scanRounds(
     const pages = { first: 0, count, stride: 1, value: ++value };
     await owner.run("writePages", pages);
     const us = write
-      ? await asker.run("writePages", { ...pages, value: ++value })
-      : await asker.run("readPages", pages);
+      ? await requester.run("writePages", { ...pages, value: ++value })
+      : await requester.run("readPages", pages);
     return [count * PAGE_BYTES / us];
   };
 }
@@ -60,18 +60,17 @@ export const scans: Family = {
     FLOORS.scanWrite,
   ],
   rounds: { full: 6, quick: 3, warmUp: true },
-  async open(context) {
+  async open(context, stack) {
     const count = context.quick ? SCAN_PAGES.quick : SCAN_PAGES.full;
-    const cluster = await BenchCluster.start(3, { size: String(count * PAGE_BYTES) });
-    const [home, third, asker] = [cluster.node(1), cluster.node(2), cluster.node(3)];
+    const cluster = stack.use(await context.cluster(3, { size: String(count * PAGE_BYTES) }));
+    const [home, third, requester] = [cluster.node(1), cluster.node(2), cluster.node(3)];
     return {
       take: {
         ...floorRounds(context, count),
-        "scan-read": scanRounds(asker, home, { count, write: false }),
-        "scan-read-third": scanRounds(asker, third, { count, write: false }),
-        "scan-write": scanRounds(asker, home, { count, write: true }),
+        "scan-read": scanRounds(requester, home, { count, write: false }),
+        "scan-read-third": scanRounds(requester, third, { count, write: false }),
+        "scan-write": scanRounds(requester, home, { count, write: true }),
       },
-      [Symbol.asyncDispose]: () => cluster[Symbol.asyncDispose](),
     };
   },
 };
@@ -89,10 +88,10 @@ export const firstTouch: Family = {
     { id: "first-touch-home", title: "the same by the home, for each page", unit: "us" },
   ],
   rounds: { full: 8, quick: 3, warmUp: true },
-  async open(context) {
+  async open(context, stack) {
     const rounds = 2 * (1 + (context.quick ? this.rounds.quick : this.rounds.full));
     const size = String(rounds * TOUCH_PAGES * PAGE_BYTES);
-    const cluster = await BenchCluster.start(2, { size });
+    const cluster = stack.use(await context.cluster(2, { size }));
     let first = 0;
     const touch = async (node: BenchNode): Promise<number[]> => {
       const us = await node.run("writePages", { first, count: TOUCH_PAGES, stride: 1, value: 1 });
@@ -104,7 +103,6 @@ export const firstTouch: Family = {
         "first-touch": () => touch(cluster.node(2)),
         "first-touch-home": () => touch(cluster.node(1)),
       },
-      [Symbol.asyncDispose]: () => cluster[Symbol.asyncDispose](),
     };
   },
 };

@@ -1,10 +1,9 @@
 /** What nodes do together beside sharing pages, with few pages cached and with many. */
 
 import { PAGE_SIZE_DEFAULT_BYTES as PAGE_BYTES } from "../../runtime/limits.ts";
-import type { Context } from "../context.ts";
+import { atMost, type Comparison, type Context, type Family, type OpenFamily } from "../family.ts";
 import { floorRounds, FLOORS } from "../floors.ts";
-import { BenchCluster } from "../nodes.ts";
-import { atMost, type Comparison, type Family, type OpenFamily } from "../row.ts";
+import type { BenchCluster } from "../nodes.ts";
 
 /** How often a round does each. */
 const TIMES = 50;
@@ -83,11 +82,10 @@ export const sync: Family = {
   name: "sync",
   rows: rows("", ""),
   rounds: ROUNDS,
-  async open(context) {
-    const cluster = await BenchCluster.start(NODES);
+  async open(context, stack) {
+    const cluster = stack.use(await context.cluster(NODES));
     return {
       take: rounds(context, cluster),
-      [Symbol.asyncDispose]: () => cluster[Symbol.asyncDispose](),
     };
   },
 };
@@ -99,20 +97,17 @@ export const syncCached: Family = {
   name: "sync-cached",
   rows: rows(CACHED, `, ${CACHED_PAGES} pages`),
   rounds: ROUNDS,
-  async open(context) {
-    await using stack = new AsyncDisposableStack();
+  async open(context, stack) {
     const size = String(CACHED_PAGES * PAGE_BYTES);
-    const cluster = stack.use(await BenchCluster.start(NODES, { size }));
+    const cluster = stack.use(await context.cluster(NODES, { size }));
     const pages = { first: 0, count: CACHED_PAGES, stride: 1, value: 1 };
     await cluster.node(1).run("writePages", pages);
     for (const id of [2, 3]) await cluster.node(id).run("readPages", pages);
     const take = Object.entries(rounds(context, cluster)).map(([id, round]) =>
       [this.rows.some((row) => row.id === id) ? id : id + CACHED, round] as const
     );
-    const owned = stack.move();
     return {
       take: Object.fromEntries(take),
-      [Symbol.asyncDispose]: () => owned.disposeAsync(),
     };
   },
 };
@@ -134,7 +129,6 @@ export const tcp: Family = {
   open(context) {
     return Promise.resolve({
       take: floorRounds(context),
-      [Symbol.asyncDispose]: () => Promise.resolve(),
     });
   },
 };

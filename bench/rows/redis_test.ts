@@ -1,7 +1,9 @@
 /** Redis is asked where there is one, and left out where there is none. */
 
+import { fileURLToPath } from "node:url";
 import { assert, assertEquals } from "@std/assert";
-import { redisRounds, type RedisRow, redisRow } from "./rows/redis.ts";
+import { Context } from "../family.ts";
+import { redisRounds, type RedisRow, redisRow } from "./redis.ts";
 
 const KINDS: readonly RedisRow[] = [
   { command: "SET", how: "asleep" },
@@ -23,13 +25,14 @@ async function withPath(folder: string, body: () => Promise<void>): Promise<void
 
 Deno.test("GET and SET are timed where there is a redis-server, which ends with them", async () => {
   const folder = await Deno.makeTempDir();
-  const fake = new URL("testdata/fake_redis.ts", import.meta.url).pathname;
+  const fake = fileURLToPath(new URL("fake_redis.ts", import.meta.url));
   const script = `#!/bin/sh\nexec '${Deno.execPath()}' run --no-prompt -A '${fake}' "$@"\n`;
   await Deno.writeTextFile(`${folder}/redis-server`, script, { mode: 0o755 });
   try {
     await withPath(folder, async () => {
+      await using context = new Context(true);
       await using stack = new AsyncDisposableStack();
-      const { take, skipped } = await redisRounds(stack, KINDS);
+      const { take, skipped } = await redisRounds(context, stack, KINDS);
       assertEquals([Object.keys(take).sort(), skipped], [IDS.toSorted(), undefined]);
       for (const id of IDS) {
         const us = await take[id]!();
@@ -45,8 +48,9 @@ Deno.test("without a redis-server on PATH its rows are skipped", async () => {
   const folder = await Deno.makeTempDir();
   try {
     await withPath(folder, async () => {
+      await using context = new Context(true);
       await using stack = new AsyncDisposableStack();
-      const { take, skipped } = await redisRounds(stack, KINDS);
+      const { take, skipped } = await redisRounds(context, stack, KINDS);
       assertEquals([Object.keys(take), Object.keys(skipped!)], [[], IDS]);
     });
   } finally {

@@ -1,11 +1,14 @@
 /**
- * What a row of the benchmark is, and a family of rows that are measured together.
+ * What a row of the benchmark is, a family of rows that are measured together, and what the families of
+ * one run have in common.
  *
  * Absolute times depend on the machine and on what else it does. So the rows of a family are measured
  * in rounds that take turns, its floors among them, and only ratios within a family are judged.
  */
 
-import type { Context } from "./context.ts";
+import { DenoPing, type DenoWaiting } from "./floor/deno_ping.ts";
+import { Floor } from "./floor/floor.ts";
+import { BenchCluster, type NodeSettings } from "./nodes.ts";
 
 /** In what a row is given. */
 export type Unit = "us" | "MB/s" | "ms" | "B/page" | "%" | "messages" | "1/ms";
@@ -42,7 +45,7 @@ export interface Row {
 }
 
 /** The rows of a family that can be measured: its processes are there. */
-export interface OpenFamily extends AsyncDisposable {
+export interface OpenFamily {
   /** Takes a round of each row; resolves with its samples, in the row's unit. */
   readonly take: { readonly [row: string]: () => Promise<readonly number[]> };
   /** Why rows cannot be measured here. */
@@ -68,10 +71,15 @@ export interface Family {
    * Starts the processes that the wanted rows need.
    *
    * @param context What the run has.
+   * @param stack Gets the processes; they are ended when the family is measured.
    * @param wanted The ids of the rows that are to be measured.
-   * @returns How rounds are taken; dispose of it to end the processes.
+   * @returns How rounds are taken.
    */
-  open(context: Context, wanted: ReadonlySet<string>): Promise<OpenFamily>;
+  open(
+    context: Context,
+    stack: AsyncDisposableStack,
+    wanted: ReadonlySet<string>,
+  ): Promise<OpenFamily>;
 }
 
 /**
@@ -103,4 +111,71 @@ export function atLeast(limit: number): Bound {
  */
 export function meets(value: number, { is, limit }: Bound): boolean {
   return is === "atMost" ? value <= limit : value >= limit;
+}
+
+/** A run of the benchmark. */
+export class Context implements AsyncDisposable {
+  /** Whether to measure less, in less time. */
+  readonly quick: boolean;
+  /** What a reader of the numbers has to know, each said once. */
+  readonly notes = new Set<string>();
+  readonly #stack = new AsyncDisposableStack();
+  readonly #pings = new Map<DenoWaiting, Promise<DenoPing>>();
+  #floor: Promise<Floor> | undefined;
+
+  /**
+   * Where processes run: the first, which has the pages, on core 0, the next on core 1, and so on; those
+   * for which no core is left share the last. Empty where they run as the kernel likes.
+   */
+  readonly cores: readonly number[];
+
+  /**
+   * @param quick Whether to measure less.
+   * @param pinned Whether each process is tied to a core, as if it had a machine of its own.
+   */
+  constructor(quick: boolean, pinned = false) {
+    this.quick = quick;
+    const count = pinned ? Math.max(navigator.hardwareConcurrency, 2) : 0;
+    this.cores = Array.from(
+      { length: count },
+      (_, index) => Math.min(index, navigator.hardwareConcurrency - 1),
+    );
+  }
+
+  /**
+   * Starts nodes of one cluster.
+   *
+   * @param count How many, at least 1.
+   * @param settings The settings of all.
+   * @returns The cluster, once all have joined.
+   */
+  cluster(count: number, settings: NodeSettings = {}): Promise<BenchCluster> {
+    return BenchCluster.start(count, settings, this.cores);
+  }
+
+  /** @returns The native floor; started when it is first asked for, and asleep while it is not used. */
+  floor(): Promise<Floor> {
+    return this.#floor ??= this.#keep(Floor.start(this.cores));
+  }
+
+  /**
+   * @param how How both sides wait.
+   * @returns A TCP ping-pong of two Deno processes, likewise.
+   */
+  ping(how: DenoWaiting): Promise<DenoPing> {
+    let ping = this.#pings.get(how);
+    if (ping === undefined) {
+      this.#pings.set(how, ping = this.#keep(DenoPing.start(how, this.cores)));
+    }
+    return ping;
+  }
+
+  /** Ends the floors. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#stack.disposeAsync();
+  }
+
+  async #keep<Owner extends AsyncDisposable>(starting: Promise<Owner>): Promise<Owner> {
+    return this.#stack.use(await starting);
+  }
 }

@@ -20,14 +20,14 @@ pub fn run(host: []const u8, port: []const u8) !void {
     // On a virtual machine, memory that was never used costs the host a fault, which is no floor's.
     try window.clear(.kept);
     try toucher.start(window);
-    var asker: Asker = .{ .connection = try .init(socket), .window = window };
+    var requester: Requester = .{ .connection = try .init(socket), .window = window };
     var lines: command_file.Lines = .{};
     while (try lines.next()) |line| {
         const command = command_file.parse(line) catch |failure| {
             std.debug.print("floor: cannot do \"{s}\": {t}\n", .{ line, failure });
             return failure;
         };
-        try asker.obey(command);
+        try requester.obey(command);
     }
 }
 
@@ -35,50 +35,50 @@ var toucher: Toucher = undefined;
 /// Where pings and their answers are.
 var ping_bytes: [wire.ping_max]u8 align(8) = undefined;
 
-const Asker = struct {
+const Requester = struct {
     connection: wire.Connection,
     window: window_file.Window,
 
-    fn obey(asker: *Asker, command: Command) !void {
+    fn obey(requester: *Requester, command: Command) !void {
         switch (command) {
             .touch => |round| {
-                try asker.window.clear(round.memory);
-                try asker.wait(round.waiting);
-                try asker.fetch(round);
-                try asker.wait(.blocking);
+                try requester.window.clear(round.memory);
+                try requester.wait(round.waiting);
+                try requester.fetch(round);
+                try requester.wait(.blocking);
                 if (toucher.wrong > 0) return error.WrongBytes;
                 if (round.each) return print(toucher.samples[0..round.job.count]);
                 try printScan(@as(u64, round.job.count) * wire.page_bytes, toucher.total);
             },
             .ping => |round| {
-                try asker.wait(round.waiting);
-                try asker.ping(round);
-                try asker.wait(.blocking);
+                try requester.wait(round.waiting);
+                try requester.ping(round);
+                try requester.wait(.blocking);
                 try print(toucher.samples[0..round.count]);
             },
         }
     }
 
     /// From here on both processes wait as told; when this answers, the owner does.
-    fn wait(asker: *Asker, waiting: wire.Waiting) !void {
-        if (asker.connection.waiting == waiting) return;
-        try asker.connection.sendHeader(.{ .kind = .wait, .count = @backingInt(waiting), .first = 0 });
-        _ = try asker.connection.receiveHeader();
-        asker.connection.waiting = waiting;
-        try asker.window.setWaiting(waiting);
+    fn wait(requester: *Requester, waiting: wire.Waiting) !void {
+        if (requester.connection.waiting == waiting) return;
+        try requester.connection.sendHeader(.{ .kind = .wait, .count = @backingInt(waiting), .first = 0 });
+        _ = try requester.connection.receiveHeader();
+        requester.connection.waiting = waiting;
+        try requester.window.setWaiting(waiting);
     }
 
     /// Serves what the thread faults on, until it is through.
-    fn fetch(asker: *Asker, round: command_file.Touch) !void {
-        const window = asker.window;
+    fn fetch(requester: *Requester, round: command_file.Touch) !void {
+        const window = requester.window;
         const behind = round.job.count * round.job.stride;
         try toucher.touch(round.job);
         while (true) {
             const page = try window.nextFault();
             if (page == window_file.end_page) break;
             const count = @min(round.run, behind - page);
-            try asker.connection.sendHeader(.{ .kind = .pages, .count = count, .first = page });
-            try asker.connection.receive(window.bytes(page, count));
+            try requester.connection.sendHeader(.{ .kind = .pages, .count = count, .first = page });
+            try requester.connection.receive(window.bytes(page, count));
             try window.install(page, count, round.job.write);
         }
         window.bytes(window_file.end_page, 1)[0] = 0;
@@ -86,13 +86,13 @@ const Asker = struct {
         try toucher.join();
     }
 
-    fn ping(asker: *Asker, round: command_file.Ping) !void {
+    fn ping(requester: *Requester, round: command_file.Ping) !void {
         const header: wire.Header = .{ .kind = .ping, .count = round.answer_bytes, .first = round.request_bytes };
         for (toucher.samples[0..round.count]) |*sample| {
             const begin = toucher_file.now();
             ping_bytes[0..@sizeOf(wire.Header)].* = std.mem.toBytes(header);
-            try asker.connection.send(ping_bytes[0..round.request_bytes]);
-            try asker.connection.receive(ping_bytes[0..round.answer_bytes]);
+            try requester.connection.send(ping_bytes[0..round.request_bytes]);
+            try requester.connection.receive(ping_bytes[0..round.answer_bytes]);
             sample.* = toucher_file.now() - begin;
         }
     }

@@ -2,7 +2,7 @@
  * What would an engine gain whose page bytes travel on sockets of its own? A prototype: nothing of the
  * runtime uses it, and its numbers decide whether anything should.
  *
- *   ./tdsm deno run -A bench/native_path/main.ts [--quick] [silence] [miss] [scan]
+ *   ./tdsm bench --native-path [--quick]
  *
  * Two processes over loopback TCP, each a program with its engine in a Worker, fetch pages of 4 KiB
  * without coherence, with the same page operations in the same library:
@@ -18,7 +18,6 @@
  * All take turns with the native floor (`bench/floor`) in one run. Read the ratios.
  */
 
-import { parseArgs } from "@std/cli/parse-args";
 import { Floor } from "../floor/floor.ts";
 import { PAGE_BYTES, Waiting } from "./native.ts";
 import { Pair } from "./pair.ts";
@@ -55,8 +54,8 @@ function quantile(sorted: readonly number[], share: number): number {
   return sorted[Math.min(Math.floor(sorted.length * share), sorted.length - 1)]!;
 }
 
-/** Lets the rows take turns, and prints the table. */
-async function run({ title, floors, rounds, rows }: Table): Promise<void> {
+/** Lets the rows take turns; resolves with the lines of the table. */
+async function run({ title, floors, rounds, rows }: Table): Promise<string[]> {
   const samples = rows.map((): number[] => []);
   // What a process does first is slow in ways of its own.
   for (const { measure } of rows) await measure();
@@ -66,7 +65,7 @@ async function run({ title, floors, rounds, rows }: Table): Promise<void> {
   const sorted = samples.map((some) => some.sort((a, b) => a - b));
   const medians = sorted.map((some) => quantile(some, 0.5));
   const heads = ["p50 us", "p99 us", "MB/s", ...["x blocking", "x spinning"].slice(0, floors)];
-  console.log(`\n${title.padEnd(46)}${heads.map((head) => head.padStart(11)).join("")}`);
+  const lines = ["", `${title.padEnd(46)}${heads.map((head) => head.padStart(11)).join("")}`];
   for (const [at, { name }] of rows.entries()) {
     const median = medians[at]!;
     const ratios = medians.slice(0, floors).map((floor) => (median / floor).toFixed(2));
@@ -76,8 +75,9 @@ async function run({ title, floors, rounds, rows }: Table): Promise<void> {
       (PAGE_BYTES / median).toFixed(0),
       ...ratios,
     ];
-    console.log(`  ${name.padEnd(44)}${figures.map((figure) => figure.padStart(11)).join("")}`);
+    lines.push(`  ${name.padEnd(44)}${figures.map((figure) => figure.padStart(11)).join("")}`);
   }
+  return lines;
 }
 
 /** The rows of what is measured busy: both floors, and every way to be awake. */
@@ -151,15 +151,25 @@ function tables(floor: Floor, pairs: { readonly deno: Pair; readonly own: Pair }
   } satisfies Record<string, Table>;
 }
 
-async function main(words: readonly string[], effort: Effort): Promise<void> {
+/**
+ * Measures all tables.
+ *
+ * @param quick Whether to measure less.
+ * @param progress Is told what is being measured.
+ * @returns Lines for people.
+ */
+export async function nativePath(
+  quick: boolean,
+  progress: (line: string) => void,
+): Promise<string> {
   await using floor = await Floor.start();
   await using denoPair = await Pair.start("deno");
   await using ownPair = await Pair.start("own");
-  const all = Object.entries(tables(floor, { deno: denoPair, own: ownPair }, effort));
-  const chosen = all.filter(([name]) => words.length === 0 || words.includes(name));
-  if (chosen.length === 0) throw new Error(`Choose of ${all.map(([name]) => name).join(", ")}`);
-  for (const [, table] of chosen) await run(table);
+  const lines: string[] = [];
+  const pairs = { deno: denoPair, own: ownPair };
+  for (const table of Object.values(tables(floor, pairs, quick ? QUICK : FULL))) {
+    progress(table.title);
+    lines.push(...await run(table));
+  }
+  return lines.join("\n");
 }
-
-const { quick, _: words } = parseArgs(Deno.args, { boolean: ["quick"], string: ["_"] });
-await main(words as string[], quick ? QUICK : FULL);
