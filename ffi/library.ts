@@ -1,6 +1,6 @@
 /**
- * Finding and opening `libtdsm.so`. Nothing happens at import, nothing depends on where this file
- * lies unless it lies in a package, and no question is put to the user.
+ * Finding and opening a file of `libtdsm.so`. Nothing happens at import, nothing depends on where this
+ * file lies unless it lies in a checkout, and no question is put to the user.
  */
 
 import { reasonOf, TdsmError } from "../runtime/errors.ts";
@@ -58,7 +58,7 @@ interface Attempt {
 
 /**
  * Opens `libtdsm.so`: at `options.path` if given, else at `TDSM_LIBRARY` if the environment may be
- * read already, else at `zig-out/lib/libtdsm.so` of this package.
+ * read already, else at `zig-out/lib/libtdsm.so` of this checkout.
  *
  * @param options Where to look.
  * @returns The open library.
@@ -83,14 +83,13 @@ export function openLibrary(options: OpenLibraryOptions = {}): TdsmLibrary {
 }
 
 /**
- * The path of the library within this package, if the package lies in a file system.
+ * The path of the library that the build makes, where this is a checkout.
  *
- * @returns The path, or nothing in a bundle or a package that is loaded over the network.
+ * @returns The path, or nothing in a bundle, and in a package that is loaded over the network.
  */
-export function packagedLibraryPath(): string | undefined {
-  const directory = import.meta.dirname;
-  if (directory === undefined) return undefined;
-  return `${directory.slice(0, directory.lastIndexOf("/"))}/zig-out/lib/libtdsm.so`;
+export function builtLibraryPath(): string | undefined {
+  const root = import.meta.filename?.match(/^(.*)\/ffi\/library\.ts$/)?.[1];
+  return root === undefined ? undefined : `${root}/zig-out/lib/libtdsm.so`;
 }
 
 function* candidates(options: OpenLibraryOptions): Generator<{ path: string; origin: string }> {
@@ -104,8 +103,8 @@ function* candidates(options: OpenLibraryOptions): Generator<{ path: string; ori
     const path = Deno.env.get(name);
     if (path !== undefined && path !== "") yield { path, origin: name };
   }
-  const packaged = packagedLibraryPath();
-  if (packaged !== undefined) yield { path: packaged, origin: "the package" };
+  const built = builtLibraryPath();
+  if (built !== undefined) yield { path: built, origin: "the checkout" };
 }
 
 /**
@@ -130,7 +129,7 @@ function checkVersion(library: TdsmDynamicLibrary, path: string): void {
   throw new TdsmError(
     "LibraryMismatch",
     `Cannot use ${path}: it has ABI version ${version}, this runtime needs ${ABI_VERSION}; ` +
-      "build it anew with `./tdsm build`",
+      "use the one of this release, or build it anew with `./tdsm build`",
     { operation: "load" },
   );
 }
@@ -141,8 +140,9 @@ function notFound(attempts: readonly Attempt[]): TdsmError {
     : attempts.map(({ path, origin, cause }) => `${path} (${origin}: ${reason(cause)})`).join("; ");
   return new TdsmError(
     "LibraryNotFound",
-    `Cannot load libtdsm.so: ${tried}; build it with \`./tdsm build\`, ` +
-      "or name it with TDSM_LIBRARY and --allow-env=TDSM_LIBRARY",
+    `Cannot load libtdsm.so: ${tried}; ${
+      builtLibraryPath() === undefined ? "" : "build it with `./tdsm build`, or "
+    }name it with TDSM_LIBRARY and --allow-env=TDSM_LIBRARY`,
     {
       operation: "load",
       cause: attempts.length === 1 ? attempts[0]?.cause : new AggregateError(

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertInstanceOf, assertMatch, assertThrows } from "@std/assert";
 import { TdsmError } from "../runtime/errors.ts";
-import { openLibrary, packagedLibraryPath } from "./library.ts";
+import { builtLibraryPath, openLibrary } from "./library.ts";
 
 const module = new URL("./library.ts", import.meta.url).href;
 const configuration = new URL("../deno.json", import.meta.url).pathname;
@@ -29,9 +29,9 @@ function report(options: string): string {
     catch (error) { console.log(error.code, error.message); }`;
 }
 
-Deno.test("library: the packaged one opens, and says from where", () => {
+Deno.test("library: the one that was built opens, and says from where", () => {
   using library = openLibrary();
-  assertEquals(library.path, packagedLibraryPath());
+  assertEquals(library.path, builtLibraryPath());
   assertMatch(library.path, /\/zig-out\/lib\/libtdsm\.so$/);
 });
 
@@ -57,7 +57,7 @@ Deno.test("library: a file that is no library is named with the loader's reason"
   }
 });
 
-Deno.test("library: TDSM_LIBRARY comes before the package, and every path tried is named", async () => {
+Deno.test("library: TDSM_LIBRARY comes before the checkout, and every path tried is named", async () => {
   // A copy of the package that was never built.
   const copy = await Deno.makeTempDir();
   try {
@@ -71,11 +71,11 @@ Deno.test("library: TDSM_LIBRARY comes before the package, and every path tried 
     const lost = await run(code, permissions, { TDSM_LIBRARY: "/nowhere/else.so" });
     const [first, second] = [
       `/nowhere/else.so (TDSM_LIBRARY: `,
-      `${copy}/zig-out/lib/libtdsm.so (the package: `,
+      `${copy}/zig-out/lib/libtdsm.so (the checkout: `,
     ];
     assertMatch(lost, /^LibraryNotFound /);
     assert(lost.indexOf(first) > 0 && lost.indexOf(first) < lost.indexOf(second), lost);
-    const found = await run(code, permissions, { TDSM_LIBRARY: packagedLibraryPath()! });
+    const found = await run(code, permissions, { TDSM_LIBRARY: builtLibraryPath()! });
     assertMatch(found, /^opened /);
   } finally {
     await Deno.remove(copy, { recursive: true });
@@ -106,7 +106,7 @@ Deno.test("library: one of another ABI version is refused by name", async () => 
       (_, path) => `from ${JSON.stringify(new URL(path, abi).href)}`,
     );
   assert(changed.includes("const ABI_VERSION = 999"));
-  const path = JSON.stringify(packagedLibraryPath());
+  const path = JSON.stringify(builtLibraryPath());
   const printed = await run(
     `${changed}\ntry { openLibrary({ path: ${path} }); }
      catch (error) { console.log(error.code, error.message); }`,

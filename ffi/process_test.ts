@@ -3,11 +3,11 @@
  */
 
 import { assertEquals, assertMatch } from "@std/assert";
-import { packagedLibraryPath } from "./library.ts";
+import { builtLibraryPath } from "./library.ts";
 
 const here = new URL(".", import.meta.url);
 const configuration = new URL("../deno.json", here).pathname;
-const libraryPath = packagedLibraryPath()!;
+const libraryPath = builtLibraryPath()!;
 const isRoot = Deno.uid() === 0;
 
 interface Ran {

@@ -23,7 +23,7 @@ export type TdsmErrorCode =
   | "InvalidOption"
   /** A Deno permission that the runtime needs was not granted. */
   | "PermissionMissing"
-  /** `libtdsm.so` was found nowhere, or is not a library. */
+  /** `libtdsm.so` was found nowhere, or is not a library; or the checkout is not built at all. */
   | "LibraryNotFound"
   /** `libtdsm.so` was found, but is of another ABI version or layout. */
   | "LibraryMismatch"

@@ -1,26 +1,71 @@
 /**
- * Builds `zig-out/lib/libtdsm.so`, or runs its Zig tests.
+ * Builds `libtdsm.so`, or runs its Zig tests.
  *
- *   deno run -A zig/build.ts                build
+ *   deno run -A zig/build.ts                build for this machine
  *   deno run -A zig/build.ts --if-stale     build only if sources, flags or compiler changed
+ *   deno run -A zig/build.ts --all          build for every machine that there is a package for
  *   deno run -A zig/build.ts test           run the unit tests
  *
- * The compiler's flags are in `libtdsm.rsp`, nowhere else.
+ * A build makes two things for a machine: the library in `zig-out/lib`, and in `ffi/embedded` a module
+ * that exports it, for programs that have no file system to look for it in.
+ * The compiler's flags are in `libtdsm.rsp`, nowhere else but for the machine to build for.
  */
 
-/** The one compiler version that the sources are written for. */
-export const ZIG_VERSION = "0.17.1";
+import { resolve } from "node:path";
 
-const root = new URL("..", import.meta.url).pathname.replace(/\/$/, "");
+const root = resolve(import.meta.dirname!, "..");
 const zigDirectory = `${root}/zig`;
 const outputDirectory = `${root}/zig-out/lib`;
-const libraryPath = `${outputDirectory}/libtdsm.so`;
+const embeddedDirectory = `${root}/ffi/embedded`;
+
+/** The one compiler version that the sources are written for. */
+export const ZIG_VERSION: string = pinnedVersion("zig");
+
+/** The machines that there is a library for, as Deno and Zig call them. */
+const MACHINES = ["x86_64", "aarch64"] as const;
+type Machine = typeof MACHINES[number];
+
+/** The oldest C library that `libtdsm.so` runs with: in it threads and `dlopen` became one library. */
+const GLIBC_VERSION = "2.34";
+
+/** The version of a tool that `.tool-versions` pins. */
+function pinnedVersion(tool: string): string {
+  const lines = Deno.readTextFileSync(`${root}/.tool-versions`).split("\n");
+  const line = lines.find((line) => line.startsWith(`${tool} `));
+  if (line === undefined) throw new Error(`Cannot build: no version of ${tool} in .tool-versions`);
+  return line.slice(tool.length).trim();
+}
+
+/** The machine that this runs on. */
+function thisMachine(): Machine {
+  const { arch, os } = Deno.build;
+  const machine = MACHINES.find((machine) => machine === arch && os === "linux");
+  if (machine !== undefined) return machine;
+  throw new Error(
+    `Cannot build: ${os} on ${arch} is none of Linux on ${
+      MACHINES.join(" and ")
+    }; use one of these`,
+  );
+}
+
+/** Where the library for a machine is built to. */
+function libraryPath(machine: Machine): string {
+  const suffix = machine === Deno.build.arch ? "" : `-${machine}`;
+  return `${outputDirectory}/libtdsm${suffix}.so`;
+}
+
 /** The fingerprint of what the library beside it was built from. */
-const stampPath = `${libraryPath}.stamp`;
+function stampPath(machine: Machine): string {
+  return `${libraryPath(machine)}.stamp`;
+}
+
+function targetOf(machine: Machine): string {
+  return `${machine}-linux-gnu.${GLIBC_VERSION}`;
+}
 
 /** Everything that a change of makes the library stale, as paths under `zig/`. */
 function sourceNames(): string[] {
-  const names = ["libtdsm.rsp", "rdma.ld"];
+  const names = ["build.ts", "libtdsm.rsp", "rdma.ld"];
   for (const entry of Deno.readDirSync(`${zigDirectory}/src`)) {
     if (entry.isFile && entry.name.endsWith(".zig")) names.push(`src/${entry.name}`);
   }
@@ -32,27 +77,24 @@ function sourceNames(): string[] {
  *
  * @returns Hexadecimal SHA-256.
  */
-export async function fingerprint(): Promise<string> {
+async function fingerprint(machine: Machine): Promise<string> {
   const encoder = new TextEncoder();
-  const parts: Uint8Array[] = [encoder.encode(`${ZIG_VERSION} ${Deno.build.target}\n`)];
+  const parts = [encoder.encode(`${ZIG_VERSION} ${targetOf(machine)}\n`)];
   for (const name of sourceNames()) {
     const bytes = Deno.readFileSync(`${zigDirectory}/${name}`);
     // The length keeps the end of one file from passing as the start of the next.
     parts.push(encoder.encode(`${name} ${bytes.length}\n`), bytes);
   }
-  const whole = new Uint8Array(parts.reduce((total, part) => total + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
-  }
-  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", whole));
-  return Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
+  const whole = await new Blob(parts).arrayBuffer();
+  return new Uint8Array(await crypto.subtle.digest("SHA-256", whole)).toHex();
 }
 
-function isFresh(wanted: string): boolean {
+/** Whether the library for a machine, and the module that exports it, are there and up to date. */
+async function isFresh(machine: Machine): Promise<boolean> {
   try {
-    return Deno.readTextFileSync(stampPath) === wanted && Deno.statSync(libraryPath).isFile;
+    return Deno.readTextFileSync(stampPath(machine)) === await fingerprint(machine) &&
+      Deno.statSync(libraryPath(machine)).isFile &&
+      Deno.statSync(`${embeddedDirectory}/${machine}.js`).isFile;
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return false;
     throw error;
@@ -64,18 +106,7 @@ function* zigCandidates(): Generator<{ path: string; origin: string }> {
   const named = Deno.env.get("TDSM_ZIG");
   if (named) yield { path: named, origin: "TDSM_ZIG" };
   yield { path: "zig", origin: "PATH" };
-  const tools = `${root}/.tools/lib`;
-  let found = false;
-  try {
-    for (const entry of Deno.readDirSync(tools)) {
-      if (!entry.name.startsWith("python3")) continue;
-      found = true;
-      yield { path: `${tools}/${entry.name}/site-packages/ziglang/zig`, origin: ".tools" };
-    }
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
-  }
-  if (!found) yield { path: `${tools}/python3*/site-packages/ziglang/zig`, origin: ".tools" };
+  yield { path: `${root}/.tools/zig-${ZIG_VERSION}/ziglang/zig`, origin: ".tools" };
 }
 
 /**
@@ -125,30 +156,59 @@ async function runZig(args: readonly string[]): Promise<string> {
   return printed;
 }
 
-/**
- * Builds the library. A process that loads it meanwhile sees the old one or the new one, whole.
- *
- * @param stamp The {@linkcode fingerprint} of what is built.
- */
-async function build(stamp: string): Promise<void> {
-  await Deno.mkdir(outputDirectory, { recursive: true });
-  const temporary = await Deno.makeTempDir({ dir: outputDirectory, prefix: ".build-" });
+/** Writes a file, such that a process that reads it meanwhile sees the old one or the new one, whole. */
+async function replace(path: string, content: string | Uint8Array): Promise<void> {
+  const temporary = `${path}.${Deno.pid}.tmp`;
+  if (typeof content === "string") await Deno.writeTextFile(temporary, content);
+  else await Deno.writeFile(temporary, content, { mode: 0o755 });
+  await Deno.rename(temporary, path);
+}
+
+/** Builds the library for a machine, and the module that exports it. */
+async function build(machine: Machine): Promise<void> {
+  const stamp = await fingerprint(machine);
+  for (const folder of [outputDirectory, embeddedDirectory]) {
+    await Deno.mkdir(folder, { recursive: true });
+  }
+  const temporary = await Deno.makeTempFile({ dir: outputDirectory, prefix: ".build-" });
   try {
     await runZig([
       "build-lib",
       "@libtdsm.rsp",
+      "-target",
+      targetOf(machine),
       "--name",
       "tdsm",
-      `-femit-bin=${temporary}/libtdsm.so`,
+      `-femit-bin=${temporary}`,
       "src/c_api.zig",
     ]);
-    await Deno.writeTextFile(`${temporary}/stamp`, stamp);
-    // The stamp last: between the two renames the library only looks stale.
-    await Deno.rename(`${temporary}/libtdsm.so`, libraryPath);
-    await Deno.rename(`${temporary}/stamp`, stampPath);
+    const library = await Deno.readFile(temporary);
+    await replace(`${embeddedDirectory}/${machine}.js`, await embed(machine, library));
+    await replace(libraryPath(machine), library);
+    // Last: between the renames the library only looks stale.
+    await replace(stampPath(machine), stamp);
   } finally {
-    await Deno.remove(temporary, { recursive: true });
+    await Deno.remove(temporary);
   }
+}
+
+/** A module that exports the library: compressed, since most of it is the space between its pages. */
+async function embed(machine: Machine, library: Uint8Array<ArrayBuffer>): Promise<string> {
+  const packed = new Blob([library]).stream().pipeThrough(new CompressionStream("gzip"));
+  const text = (await new Response(packed).bytes()).toBase64();
+  return `// libtdsm.so for ${machine}, made by zig/build.ts: by gzip, then in base64.\n` +
+    `export const library = "${text}";\n`;
+}
+
+/** Says which modules there are: one that is out of date, or was never made, is not to be found. */
+async function writeIndex(): Promise<void> {
+  let lines = "";
+  for (const machine of MACHINES) {
+    if (await isFresh(machine)) lines += `  ${machine}: () => import("./${machine}.js"),\n`;
+  }
+  const index = `// Made by zig/build.ts.\nexport const libraries = {\n${lines}};\n`;
+  const path = `${embeddedDirectory}/mod.js`;
+  if (await Deno.readTextFile(path).catch(() => undefined) !== index) await replace(path, index);
 }
 
 /**
@@ -157,7 +217,14 @@ async function build(stamp: string): Promise<void> {
  */
 async function test(filters: readonly string[]): Promise<void> {
   const filterArgs = filters.flatMap((filter) => ["--test-filter", filter]);
-  const printed = await runZig(["test", "@libtdsm.rsp", "-ODebug", ...filterArgs, "src/tests.zig"]);
+  const printed = await runZig([
+    "test",
+    "@libtdsm.rsp",
+    "-ODebug",
+    "-fno-strip",
+    ...filterArgs,
+    "src/tests.zig",
+  ]);
   const all = /^All (\d+) tests passed\.$/m.exec(printed);
   const some = /^(\d+) passed; (\d+) skipped; 0 failed\.$/m.exec(printed);
   const passed = all?.[1] ?? some?.[1];
@@ -168,12 +235,14 @@ async function test(filters: readonly string[]): Promise<void> {
 async function main(args: readonly string[]): Promise<void> {
   const [command, ...rest] = args;
   if (command === "test") return await test(rest);
-  if (rest.length > 0 || (command !== undefined && command !== "--if-stale")) {
-    throw new Error("Cannot build: usage is `zig/build.ts [--if-stale | test [filter…]]`");
+  const known = new Set(["--if-stale", "--all"]);
+  if (args.some((argument) => !known.has(argument))) {
+    throw new Error("Cannot build: usage is `zig/build.ts [--if-stale] [--all] | test [filter…]`");
   }
-  const stamp = await fingerprint();
-  if (command === "--if-stale" && isFresh(stamp)) return;
-  await build(stamp);
+  for (const machine of args.includes("--all") ? MACHINES : [thisMachine()]) {
+    if (!args.includes("--if-stale") || !await isFresh(machine)) await build(machine);
+  }
+  await writeIndex();
 }
 
 if (import.meta.main) {

@@ -11,7 +11,7 @@ pub fn build(b: *std.Build) void {
     const binary = library.addPrefixedOutputFileArg("-femit-bin=", "libtdsm.so");
     b.getInstallStep().dependOn(&b.addInstallLibFile(binary, "libtdsm.so").step);
 
-    const unit_tests = b.addSystemCommand(&.{ b.graph.zig_exe, "test", "@libtdsm.rsp", "-ODebug", "src/tests.zig" });
+    const unit_tests = b.addSystemCommand(&.{ b.graph.zig_exe, "test", "@libtdsm.rsp", "-ODebug", "-fno-strip", "src/tests.zig" });
     unit_tests.setCwd(b.path("."));
     unit_tests.has_side_effects = true;
     b.step("test", "Run the unit tests").dependOn(&unit_tests.step);

@@ -4,10 +4,12 @@
  */
 
 import { ABI_VERSION, nameFeatures } from "../../ffi/abi.ts";
-import { openLibrary, type TdsmLibrary } from "../../ffi/library.ts";
+import { findLibrary } from "../../ffi/embedded.ts";
+import type { TdsmLibrary } from "../../ffi/library.ts";
 import { inspectMachine, type Machine } from "../../ffi/machine.ts";
 import { NativeRegion } from "../../ffi/native.ts";
 import { formatAddress } from "../address.ts";
+import { loadEngineSource } from "../engine/source.ts";
 import type { Settings } from "../settings/settings.ts";
 import { TdsmError } from "../errors.ts";
 import { KERNEL_MIN_MAJOR, KERNEL_MIN_MINOR, PAGE_SIZE_MIN_BYTES } from "../limits.ts";
@@ -41,13 +43,13 @@ export interface Check {
  * @param settings What the node would go by.
  * @returns What was found, in the order in which a node needs it.
  */
-export function examine(settings: Settings): Check[] {
+export async function examine(settings: Settings): Promise<Check[]> {
   const machine = inspectMachine();
   const permitted = checkFfi();
   const checks = [checkSystem(), checkKernel(machine), permitted, checkNet(settings), checkEnv()];
-  if (permitted.verdict === "ok") checks.push(...checkLibrary(settings, machine));
+  if (permitted.verdict === "ok") checks.push(...await checkLibrary(settings, machine));
   else checks.push(unknown("library"), unknown("userfaultfd"));
-  checks.push(checkPort(settings), checkCores());
+  checks.push(await checkEngine(), checkPort(settings), checkCores());
   return checks;
 }
 
@@ -78,6 +80,9 @@ export function formatChecks(checks: readonly Check[]): string {
   const sum = canRun(checks) ? "A node can run here" : "No node can run here";
   return `${lines.join("")}\n${sum}\n`;
 }
+
+/** What mends a checkout that is not built. */
+const BUILD = "./tdsm build";
 
 function unknown(name: string): Check {
   return { name, verdict: "unknown", found: "cannot be looked at without --allow-ffi" };
@@ -144,11 +149,11 @@ function checkEnv(): Check {
   return { name, verdict: "ok", found };
 }
 
-function checkLibrary(settings: Settings, machine: Machine | undefined): Check[] {
+async function checkLibrary(settings: Settings, machine: Machine | undefined): Promise<Check[]> {
   const name = "library";
   let library: TdsmLibrary;
   try {
-    library = openLibrary({ path: settings.library });
+    library = await findLibrary({ path: settings.library });
   } catch (error) {
     if (!(error instanceof TdsmError)) throw error;
     const found = error.message;
@@ -157,13 +162,24 @@ function checkLibrary(settings: Settings, machine: Machine | undefined): Check[]
       verdict: "unknown",
       found: "needs the library",
     } as const;
-    return [{ name, verdict: "failed", found, remedy: "./tdsm build" }, untried];
+    return [{ name, verdict: "failed", found, remedy: BUILD }, untried];
   }
   try {
     const found = `${library.path}, ABI ${ABI_VERSION}`;
     return [{ name, verdict: "ok", found }, checkUserfaultfd(library, machine)];
   } finally {
     library[Symbol.dispose]();
+  }
+}
+
+async function checkEngine(): Promise<Check> {
+  const name = "engine";
+  try {
+    await loadEngineSource();
+    return { name, verdict: "ok", found: "built" };
+  } catch (error) {
+    if (!(error instanceof TdsmError)) throw error;
+    return { name, verdict: "failed", found: error.message, remedy: BUILD };
   }
 }
 

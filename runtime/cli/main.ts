@@ -91,7 +91,7 @@ function readModes(rest: readonly string[]): Readonly<Record<Mode, boolean>> {
 async function showDoctor(settings: Settings, json: boolean): Promise<void> {
   // What only few starts need is not loaded by the others.
   const { canRun, examine, formatChecks } = await import("./doctor.ts");
-  const checks = examine(settings);
+  const checks = await examine(settings);
   const healthy = canRun(checks);
   await print(json ? `${JSON.stringify({ canRun: healthy, checks })}\n` : formatChecks(checks));
   if (!healthy) Deno.exitCode = 1;

@@ -1,6 +1,7 @@
 /**
- * Makes one file of the engine, `worker.bundle.js`, which `mod.ts` imports as text: a Worker may be
- * started from a Blob without `--allow-read`, from a local file it may not.
+ * Makes one file of the engine, `worker.bundle.js`, a module that exports the engine as text: a Worker
+ * may be started from a Blob without `--allow-read`, from a local file it may not. A module, since
+ * every Deno, bundler and package can import one.
  *
  * The first line of the bundle has a hash of all that it was made of, so that a second run
  * with nothing changed only reads. Text and hash travel in one rename: two runs at once do no harm.
@@ -63,12 +64,14 @@ function bundle(header: string): number {
     stderr: "inherit",
   }).outputSync();
   if (code !== 0) return code;
-  Deno.writeTextFileSync(scratch, header + Deno.readTextFileSync(scratch));
+  const text = JSON.stringify(Deno.readTextFileSync(scratch));
+  Deno.writeTextFileSync(scratch, `${header}export default ${text};\n`);
   Deno.renameSync(scratch, OUTPUT);
   return 0;
 }
 
 if (import.meta.main) {
-  const header = `// Bundle of worker.ts, made from what has the hash ${await hashSources()}\n`;
+  const header =
+    `// The text of worker.ts and all that it imports, made from what has the hash ${await hashSources()}\n`;
   if (readStart(header.length) !== header) Deno.exitCode = bundle(header);
 }

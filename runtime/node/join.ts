@@ -2,7 +2,8 @@
  * Joining a cluster: starts the engine's Worker and makes the node of what it reports.
  */
 
-import { openLibrary, type TdsmLibrary } from "../../ffi/library.ts";
+import { findLibrary } from "../../ffi/embedded.ts";
+import type { TdsmLibrary } from "../../ffi/library.ts";
 import { NativeRegion, setEnvironment } from "../../ffi/native.ts";
 import {
   type NodeOptions,
@@ -13,7 +14,7 @@ import {
 import { unpackError } from "../ring/calls.ts";
 import type { EngineNews, EngineStart } from "../engine/news.ts";
 import { CallSlots } from "../ring/ring.ts";
-import bundle from "../engine/worker.bundle.js" with { type: "text" };
+import { loadEngineSource } from "../engine/source.ts";
 import { EngineClient } from "../ring/client.ts";
 import { TdsmError } from "../errors.ts";
 import { writeLog } from "../log.ts";
@@ -53,12 +54,13 @@ export function join(options: NodeOptions = {}): Promise<Node> {
  */
 export async function startNode(settings: Settings): Promise<Node> {
   requirePermissions(settings);
-  const library = openLibrary({ path: settings.library });
+  const engine = await loadEngineSource();
+  const library = await findLibrary({ path: settings.library });
   // By default Deno looks at sockets only every 61 turns of a busy event loop. A Worker's runtime
   // reads this when it is made.
   setEnvironment(library, "DENO_TOKIO_EVENT_INTERVAL", "1");
   const slots = new CallSlots();
-  const worker = startWorker();
+  const worker = startWorker(engine);
   const start: EngineStart = {
     settings,
     library: library.path,
@@ -77,8 +79,8 @@ export async function startNode(settings: Settings): Promise<Node> {
 }
 
 /** A Worker may start from a Blob where it may not from a file: without `--allow-read`. */
-function startWorker(): Worker {
-  const url = URL.createObjectURL(new Blob([bundle], { type: "text/javascript" }));
+function startWorker(source: string): Worker {
+  const url = URL.createObjectURL(new Blob([source], { type: "text/javascript" }));
   try {
     return new Worker(url, { type: "module", name: "tdsm engine" });
   } finally {

@@ -1,7 +1,7 @@
 /** A node of a user whom the kernel lets serve only faults of user space. */
 
 import { assertEquals, assertMatch } from "@std/assert";
-import { packagedLibraryPath } from "../../ffi/library.ts";
+import { builtLibraryPath } from "../../ffi/library.ts";
 import { Cluster, RemoteNode } from "../support/cluster.ts";
 
 const ROOT = new URL("../..", import.meta.url).pathname;
@@ -14,7 +14,7 @@ function obstacle(): string {
   const value = new TextDecoder().decode(sysctl.outputSync().stdout).trim();
   if (value === "1") return "vm.unprivileged_userfaultfd is 1";
   if (Deno.uid() !== 0) return "only root can become another user";
-  const [program, ...args] = [...AS_NOBODY, "test", "-r", packagedLibraryPath()!];
+  const [program, ...args] = [...AS_NOBODY, "test", "-r", builtLibraryPath()!];
   try {
     if (new Deno.Command(program!, { args }).outputSync().success) return "";
   } catch {
@@ -56,7 +56,7 @@ Deno.test({
           "-A",
           program,
           `--directory-address=${directory.at}`,
-          `--library=${packagedLibraryPath()}`,
+          `--library=${builtLibraryPath()}`,
         ],
         env: { DENO_DIR: folder, HOME: folder },
         prefix: AS_NOBODY,
