@@ -4,9 +4,10 @@
  */
 
 import { TdsmError, type TdsmErrorCode } from "../runtime/errors.ts";
+import { PAGE_SIZE_MAX_BYTES, PAGE_SIZE_MIN_BYTES, REGION_MAX_BYTES } from "../runtime/limits.ts";
 
 /** The ABI version that this code is written for. */
-export const ABI_VERSION = 1;
+export const ABI_VERSION = 2;
 
 /** Layout of `tdsm_open_options`, in bytes. */
 export const OPEN_OPTIONS = {
@@ -112,9 +113,9 @@ export const WAIT_CLOSING = 4;
 
 /** The constants above and the bounds of the library, by their names in the layout manifest. */
 export const CONSTANTS = {
-  page_size_min: 4096,
-  page_size_max: 2097152,
-  region_size_max: 1099511627776,
+  page_size_min: PAGE_SIZE_MIN_BYTES,
+  page_size_max: PAGE_SIZE_MAX_BYTES,
+  region_size_max: REGION_MAX_BYTES,
   regions_max: 64,
   windows_max: 64,
   open_require_kernel_faults: OPEN_REQUIRE_KERNEL_FAULTS,

@@ -63,7 +63,15 @@ Deno.test("library: TDSM_LIBRARY comes before the checkout, and every path tried
   try {
     const root = new URL("..", import.meta.url).pathname;
     for (const directory of ["ffi", "runtime"]) await Deno.mkdir(`${copy}/${directory}`);
-    for (const file of ["ffi/abi.ts", "ffi/library.ts", "ffi/symbols.ts", "runtime/errors.ts"]) {
+    for (
+      const file of [
+        "ffi/abi.ts",
+        "ffi/library.ts",
+        "ffi/symbols.ts",
+        "runtime/errors.ts",
+        "runtime/limits.ts",
+      ]
+    ) {
       await Deno.copyFile(`${root}${file}`, `${copy}/${file}`);
     }
     const code = report("{}").replace(module, `file://${copy}/ffi/library.ts`);

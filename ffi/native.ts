@@ -136,11 +136,6 @@ export class NativeRegion implements Disposable {
     return new NativeRegion(library, info, false);
   }
 
-  /** What {@linkcode NativeRegion.attach} needs on another thread; can be posted to it. */
-  get handleInfo(): NativeRegionHandle {
-    return { handle: this.handle };
-  }
-
   /** The whole region as the program sees it; touching an absent page blocks until it is served. */
   window(): Uint8Array<ArrayBuffer> {
     return viewMemory(this.windowAddress, this.size);
@@ -201,30 +196,6 @@ export class NativeRegion implements Disposable {
   evict(first: number, count: number): void {
     const result = this.#symbols.tdsm_evict(this.handle, first, count);
     if (result < 0) this.#fail("evict", first, count, result);
-  }
-
-  /**
-   * Lets who waits for the pages try again: the answer to a stale fault.
-   *
-   * @param first The first page.
-   * @param count How many pages.
-   * @throws {TdsmError} If the range is not in the region, or the kernel fails.
-   */
-  wake(first: number, count: number): void {
-    const result = this.#symbols.tdsm_wake(this.handle, first, count);
-    if (result < 0) this.#fail("wake", first, count, result);
-  }
-
-  /**
-   * Marks pages lost: every access raises SIGBUS, until they are evicted or installed.
-   *
-   * @param first The first page.
-   * @param count How many pages.
-   * @throws {TdsmError} If the range is not in the region, or the kernel cannot (before 6.6).
-   */
-  poison(first: number, count: number): void {
-    const result = this.#symbols.tdsm_poison(this.handle, first, count);
-    if (result < 0) this.#fail("poison", first, count, result);
   }
 
   /**

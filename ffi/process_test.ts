@@ -87,7 +87,7 @@ Deno.test("process: a bundled engine in a Blob's Worker needs --allow-ffi --allo
       worker.onerror = (event) => reject(event.message);
     });
     const ready = next();
-    worker.postMessage({ path: library.path, region: region.handleInfo });
+    worker.postMessage({ path: library.path, region: { handle: region.handle } });
     console.log(await ready);
     const memory = region.window();
     let wrong = 0;

@@ -29,10 +29,6 @@ export const symbols = {
   tdsm_unprotect: { parameters: ["u32", "u32", "u32"], result: "i32" },
   /** `int32_t tdsm_evict(uint32_t handle, uint32_t first, uint32_t count)` */
   tdsm_evict: { parameters: ["u32", "u32", "u32"], result: "i32" },
-  /** `int32_t tdsm_wake(uint32_t handle, uint32_t first, uint32_t count)` */
-  tdsm_wake: { parameters: ["u32", "u32", "u32"], result: "i32" },
-  /** `int32_t tdsm_poison(uint32_t handle, uint32_t first, uint32_t count)` */
-  tdsm_poison: { parameters: ["u32", "u32", "u32"], result: "i32" },
   /** `int32_t tdsm_release(uint32_t handle, uint32_t first, uint32_t count)` */
   tdsm_release: { parameters: ["u32", "u32", "u32"], result: "i32" },
   /** `int32_t tdsm_faults_read(uint32_t handle, tdsm_fault *out, uint32_t capacity)` */

@@ -7,7 +7,7 @@ import { ABI_VERSION, nameFeatures } from "../../ffi/abi.ts";
 import { findLibrary } from "../../ffi/embedded.ts";
 import type { TdsmLibrary } from "../../ffi/library.ts";
 import { inspectMachine, type Machine } from "../../ffi/machine.ts";
-import { NativeRegion } from "../../ffi/native.ts";
+import { NativeRegion, rdmaSection } from "../../ffi/native.ts";
 import { formatAddress } from "../address.ts";
 import { loadEngineSource } from "../engine/source.ts";
 import type { Settings } from "../settings/settings.ts";
@@ -166,7 +166,11 @@ async function checkLibrary(settings: Settings, machine: Machine | undefined): P
   }
   try {
     const found = `${library.path}, ABI ${ABI_VERSION}`;
-    return [{ name, verdict: "ok", found }, checkUserfaultfd(library, machine)];
+    return [
+      { name, verdict: "ok", found },
+      checkUserfaultfd(library, machine),
+      checkModules(library, machine),
+    ];
   } finally {
     library[Symbol.dispose]();
   }
@@ -206,6 +210,27 @@ function checkUserfaultfd(library: TdsmLibrary, machine: Machine | undefined): C
       : "see what it says";
     return { name, verdict: "failed", found: error.message, remedy };
   }
+}
+
+/**
+ * Looks where `rdma.ld` has put the shared section of the library itself: a module's section can be
+ * mapped onto the region only where it begins and ends with a page of this kernel.
+ */
+function checkModules(library: TdsmLibrary, machine: Machine | undefined): Check {
+  const name = "native modules";
+  if (machine === undefined) return unknown(name);
+  const { pageSize } = machine;
+  const { start, size } = rdmaSection(library);
+  if (start % BigInt(pageSize) === 0n && size % pageSize === 0) {
+    return {
+      name,
+      verdict: "ok",
+      found: `rdma.ld gives globals pages of their own, of ${pageSize} bytes`,
+    };
+  }
+  const found = `rdma.ld has not put globals on pages of ${pageSize} bytes`;
+  const remedy = `link modules with -Wl,-z,max-page-size=${pageSize}`;
+  return { name, verdict: "warning", found, remedy };
 }
 
 /** By which way this process has come to its right. */

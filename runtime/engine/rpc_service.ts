@@ -3,12 +3,12 @@
  * thread that joined. What they carry is not looked at.
  */
 
-import { TdsmError } from "../errors.ts";
-import { RPC_LOAD_MAX, RPC_LOAD_MAX_BYTES } from "../limits.ts";
+import type { TdsmError } from "../errors.ts";
+import { RPC_LOAD_MAX, RPC_LOAD_MAX_BYTES, TICKET_MAX } from "../limits.ts";
 import type { NodeId } from "../protocol/coherence/messages.ts";
 import type { RawCall } from "../ring/calls.ts";
 import { packRpcAnswer, packRpcCall, unpackRpcCall, unpackRpcServed } from "../ring/rpc_records.ts";
-import { encodeFailure, overloadedError } from "../rpc/error.ts";
+import { encodeFailure, overloadedError, peerAbsentError, peerLostError } from "../rpc/error.ts";
 import type { RpcCallMessage, RpcMessage } from "../wire/rpc_frames.ts";
 
 /** What the service needs of its node. */
@@ -60,10 +60,7 @@ export class RpcService {
   /** A thread of this node calls. */
   request(call: RawCall): void {
     const { node, procedure, payload } = unpackRpcCall(call.payload);
-    if (!this.#options.isPresent(node)) {
-      const message = `Cannot call ${procedure} on node ${node}: there is no such node now`;
-      return call.reject(new TdsmError("PeerAbsent", message, { operation: procedure }));
-    }
+    if (!this.#options.isPresent(node)) return call.reject(peerAbsentError(procedure, node));
     const bytes = payload.length;
     if (!this.#callsTo.add(node, bytes)) return call.reject(overloadedError(procedure, node));
     const ticket = this.#lastTicket = this.#newNumber(this.#lastTicket, this.#calls);
@@ -112,9 +109,7 @@ export class RpcService {
     for (const [ticket, { to, procedure, call }] of [...this.#calls]) {
       if (to !== node) continue;
       this.#calls.delete(ticket);
-      const message = `Node ${node} went away while it served ${procedure}: ` +
-        `whether it was done, and how far, is not known`;
-      call.reject(new TdsmError("PeerLost", message, { operation: procedure }));
+      call.reject(peerLostError(procedure, node));
     }
     for (const [id, { from }] of [...this.#served]) if (from === node) this.#served.delete(id);
     this.#callsTo.forget(node);
@@ -129,7 +124,7 @@ export class RpcService {
 
   /** The number after the last one that is not in use. */
   #newNumber(last: number, used: ReadonlyMap<number, unknown>): number {
-    const { numberMax = 0xffff_ffff } = this.#options;
+    const { numberMax = TICKET_MAX } = this.#options;
     do last = last === numberMax ? 1 : last + 1; while (used.has(last));
     return last;
   }

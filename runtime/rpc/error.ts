@@ -140,20 +140,20 @@ export function failureOf(payload: Uint8Array, procedure: string, node: number):
 }
 
 /**
- * What a transport throws when it is told to call a node that is not there, and never was.
+ * What a call ends with when the node is not there: it has not joined yet, or is gone.
  *
  * @param procedure The name of the procedure.
  * @param node The node's id.
  * @returns The error.
  */
 export function peerAbsentError(procedure: string, node: number): TdsmError {
-  const message = `Cannot call ${procedure} on node ${node}: there is no such node; ` +
-    "wait for it with waitForPeer";
+  const message = `Cannot call ${procedure} on node ${node}: there is no such node now; ` +
+    "if it has yet to join, wait for it with waitForPeer";
   return new TdsmError("PeerAbsent", message, { operation: "call" });
 }
 
 /**
- * What a transport throws when the called node went away, before the call or during it.
+ * What a call ends with when the called node goes away before it has answered.
  *
  * @param procedure The name of the procedure.
  * @param node The node's id.

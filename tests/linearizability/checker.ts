@@ -13,7 +13,7 @@
 import { fits, type Operation, printOperation, stateAfter } from "./register.ts";
 
 /** Threads are bits of a number that has as many beside the 32 of a value. */
-export const THREADS_MAX = 20;
+const THREADS_MAX = 20;
 
 const VALUES = 2 ** 32;
 

@@ -40,7 +40,7 @@ export interface LitmusTest {
 }
 
 /** The names of words in print. */
-export const WORD_NAMES = ["x", "y"] as const;
+const WORD_NAMES = ["x", "y"] as const;
 
 /** @returns Whether the instruction brings a value into a register. */
 export function hasRegister({ kind }: Instruction): boolean {

@@ -6,7 +6,7 @@
 import { hasRegister, type Instruction, registersOf, type Thread } from "./program.ts";
 
 /** The most registers of a thread, and final words of a test, that fit into a byte. */
-export const DIGITS_MAX = 2;
+const DIGITS_MAX = 2;
 /** Stands for every value that no test writes. */
 export const WRONG_VALUE = 7;
 

@@ -9,7 +9,7 @@ import { Random } from "../simulator/coherence/random.ts";
 /** How many nodes take part; their ids are 1, 2, 3. */
 export const NODES = 3;
 /** Bytes of a block, which one node of a round writes; a page has many, of all nodes. */
-export const BLOCK_BYTES = 64;
+const BLOCK_BYTES = 64;
 /** 32-bit words of a record, which whoever holds its lock writes, and of the cells of a call. */
 export const RECORD_WORDS = 16;
 

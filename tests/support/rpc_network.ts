@@ -9,7 +9,7 @@ import type { RpcReply, RpcTransport } from "../../runtime/rpc/types.ts";
 import { Random } from "../simulator/coherence/random.ts";
 
 /** The bytes of each node's region. */
-export const MEMORY_BYTES = 65_536;
+const MEMORY_BYTES = 65_536;
 
 interface Waiter {
   readonly node: number;

@@ -105,16 +105,6 @@ pub export fn tdsm_evict(handle: u32, first: u32, count: u32) i32 {
     return onPages(handle, first, count, pages.evict, .{});
 }
 
-/// int32_t tdsm_wake(uint32_t handle, uint32_t first, uint32_t count)
-pub export fn tdsm_wake(handle: u32, first: u32, count: u32) i32 {
-    return onPages(handle, first, count, pages.wake, .{});
-}
-
-/// int32_t tdsm_poison(uint32_t handle, uint32_t first, uint32_t count)
-pub export fn tdsm_poison(handle: u32, first: u32, count: u32) i32 {
-    return onPages(handle, first, count, pages.poison, .{});
-}
-
 /// int32_t tdsm_release(uint32_t handle, uint32_t first, uint32_t count)
 pub export fn tdsm_release(handle: u32, first: u32, count: u32) i32 {
     return onPages(handle, first, count, pages.release, .{});

@@ -132,8 +132,6 @@ test "open: every call refuses a handle that is none" {
         try expectEqual(bad, c.tdsm_protect(handle, 0, 1));
         try expectEqual(bad, c.tdsm_unprotect(handle, 0, 1));
         try expectEqual(bad, c.tdsm_evict(handle, 0, 1));
-        try expectEqual(bad, c.tdsm_wake(handle, 0, 1));
-        try expectEqual(bad, c.tdsm_poison(handle, 0, 1));
         try expectEqual(bad, c.tdsm_release(handle, 0, 1));
         try expectEqual(bad, c.tdsm_faults_read(handle, &fault, 1));
         try expectEqual(bad, c.tdsm_wait(handle, 0));

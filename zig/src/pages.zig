@@ -98,32 +98,6 @@ fn evictView(view: View) Error!void {
     }
 }
 
-/// Lets who waits for the pages try again; the answer to a stale fault.
-pub fn wake(region: *Region, range: ByteRange) Error!void {
-    var views = region.windows.views(range);
-    while (views.next()) |view| try userfaultfd.wake(region.uffd, view.address, view.length);
-}
-
-/// Marks the pages lost: every access raises SIGBUS, until `evict` or `install` is called for them.
-pub fn poison(region: *Region, range: ByteRange) Error!void {
-    if (region.features & userfaultfd.Feature.poison == 0) return status.refuse(error.KernelUnsupported, .OPNOTSUPP);
-    var views = region.windows.views(range);
-    while (views.next()) |view| {
-        try evictView(view);
-        // A page evicted while write-protected leaves a marker, which poison would not replace.
-        try setProtection(region, view, .off_without_wake);
-        var progress: Progress = .{ .view = view };
-        while (progress.rest()) |rest| {
-            switch (try userfaultfd.poison(region.uffd, rest.address, rest.length)) {
-                .bytes => |bytes| progress.advance(bytes),
-                .exists => progress.skipExisting(),
-                .busy => try progress.retry(),
-                .hole => return status.refuse(error.SystemCallFailed, .FAULT),
-            }
-        }
-    }
-}
-
 /// Evicts the pages and gives their memory back; they read as zero when installed again.
 pub fn release(region: *Region, range: ByteRange) Error!void {
     try evict(region, range);

@@ -81,19 +81,6 @@ test "pages: after evict the next access faults again, whatever the page was" {
     }
 }
 
-test "pages: a wake without an entry makes the access fault once more" {
-    const harness = try Harness.open(4096, 16);
-    defer harness.close();
-    const access = try Access.read(harness.byte(6));
-    for (0..3) |_| {
-        try harness.expectFault(6, 0, 0);
-        try succeed(c.tdsm_wake(harness.info.handle, 6, 1));
-    }
-    try harness.expectFault(6, 0, 0);
-    try harness.install(6, 1, 0);
-    _ = access.join();
-}
-
 test "pages: a shared install in answer to a write lets it fault again, not wait for ever" {
     const harness = try Harness.open(4096, 16);
     defer harness.close();
@@ -211,31 +198,6 @@ test "pages: a system call on an absent page waits for it" {
     reader.join();
     try expectEqual(.SUCCESS, read);
     try expectEqual(33, harness.aliasByte(1).*);
-}
-
-test "pages: a poisoned page fails every access until it is installed again" {
-    const harness = try Harness.open(8192, 8);
-    defer harness.close();
-    const handle = harness.info.handle;
-    const pipe = try Pipe.open();
-    defer pipe.close();
-    // One was shared and evicted, one is writable, one is absent, one has a thread waiting.
-    try harness.install(0, 1, 0);
-    try succeed(c.tdsm_evict(handle, 0, 1));
-    try harness.install(1, 1, abi.install_writable);
-    const poisoned = c.tdsm_poison(handle, 0, 4);
-    if (poisoned == -@backingInt(Status.kernel_unsupported)) return error.SkipZigTest;
-    try succeed(poisoned);
-    try succeed(c.tdsm_poison(handle, 0, 4));
-    for (0..4) |page| try expectEqual(.FAULT, pipe.writeFrom(harness.byte(@intCast(page))));
-    try harness.expectNoFault();
-
-    try succeed(c.tdsm_evict(handle, 0, 1));
-    const access = try Access.read(harness.byte(0));
-    try harness.expectFault(0, abi.fault_minor, 0);
-    try harness.install(0, 1, 0);
-    _ = access.join();
-    try expectEqual(.SUCCESS, pipe.writeFrom(harness.byte(0)));
 }
 
 test "pages: ranges outside the region and unknown flags are bad arguments" {

@@ -6,20 +6,19 @@ const linux = std.os.linux;
 const status = @import("status.zig");
 const Error = status.Error;
 
-pub const Feature = struct {
+const Feature = struct {
     pub const pagefault_flag_wp: u64 = 1 << 0;
     pub const missing_shmem: u64 = 1 << 5;
     pub const thread_id: u64 = 1 << 8;
     pub const minor_shmem: u64 = 1 << 10;
     pub const wp_hugetlbfs_shmem: u64 = 1 << 12;
-    pub const poison: u64 = 1 << 14;
 };
 
 /// Without these the coherence protocol cannot work at all.
 pub const features_needed: u64 = Feature.pagefault_flag_wp | Feature.missing_shmem |
     Feature.minor_shmem | Feature.wp_hugetlbfs_shmem;
 /// Used where the kernel has them.
-pub const features_wanted: u64 = Feature.thread_id | Feature.poison;
+pub const features_wanted: u64 = Feature.thread_id;
 
 const api_version: u64 = 0xaa;
 const ioctl_type: u8 = 0xaa;
@@ -30,7 +29,6 @@ const Number = struct {
     const wake = 0x02;
     const write_protect = 0x06;
     const @"continue" = 0x07;
-    const poison = 0x08;
     const api = 0x3f;
 };
 const ranges_needed: u64 = (1 << Number.wake) | (1 << Number.write_protect) | (1 << Number.@"continue");
@@ -39,8 +37,7 @@ const Api = extern struct { api: u64, features: u64, ioctls: u64 };
 const Range = extern struct { start: u64, length: u64 };
 const Register = extern struct { range: Range, mode: u64, ioctls: u64 };
 const WriteProtect = extern struct { range: Range, mode: u64 };
-/// UFFDIO_CONTINUE and UFFDIO_POISON have the same layout.
-const Fill = extern struct { range: Range, mode: u64, done: i64 };
+const Continue = extern struct { range: Range, mode: u64, done: i64 };
 
 /// What read(2) answers, for the one kind of event that is asked for.
 pub const Message = extern struct {
@@ -58,7 +55,7 @@ comptime {
     std.debug.assert(@sizeOf(Api) == 24);
     std.debug.assert(@sizeOf(Register) == 32);
     std.debug.assert(@sizeOf(WriteProtect) == 24);
-    std.debug.assert(@sizeOf(Fill) == 32);
+    std.debug.assert(@sizeOf(Continue) == 32);
     std.debug.assert(@sizeOf(Message) == 32);
     std.debug.assert(@offsetOf(Message, "flags") == 8);
     std.debug.assert(@offsetOf(Message, "address") == 16);
@@ -71,8 +68,7 @@ const ioctl_register = linux.IOCTL.IOWR(ioctl_type, Number.register, Register);
 const ioctl_unregister = linux.IOCTL.IOR(ioctl_type, Number.unregister, Range);
 const ioctl_wake = linux.IOCTL.IOR(ioctl_type, Number.wake, Range);
 const ioctl_write_protect = linux.IOCTL.IOWR(ioctl_type, Number.write_protect, WriteProtect);
-const ioctl_continue = linux.IOCTL.IOWR(ioctl_type, Number.@"continue", Fill);
-const ioctl_poison = linux.IOCTL.IOWR(ioctl_type, Number.poison, Fill);
+const ioctl_continue = linux.IOCTL.IOWR(ioctl_type, Number.@"continue", Continue);
 
 /// O_CLOEXEC | O_NONBLOCK, as the creating calls want them.
 const creation_flags: u32 = @bitCast(linux.O{ .CLOEXEC = true, .NONBLOCK = true });
@@ -178,7 +174,7 @@ pub fn unregister(fd: i32, start: u64, length: u64) Error!void {
     };
 }
 
-/// What one UFFDIO_CONTINUE or UFFDIO_POISON came to.
+/// What one UFFDIO_CONTINUE came to.
 pub const Filled = union(enum) {
     /// This many bytes from the start, perhaps not all, now have entries; their waiters run.
     bytes: u64,
@@ -190,20 +186,15 @@ pub const Filled = union(enum) {
     busy,
 };
 
-/// Maps pages that the memory file has, and wakes who waits for them.
+/// Maps pages that the memory file has, and wakes the threads that wait for them.
 pub fn mapContinue(fd: i32, start: u64, length: u64, write_protected: bool) Error!Filled {
     const mode_write_protect: u64 = 2;
-    return fill(fd, ioctl_continue, start, length, if (write_protected) mode_write_protect else 0);
-}
-
-/// Makes every access to absent pages raise SIGBUS, and wakes who waits for them.
-pub fn poison(fd: i32, start: u64, length: u64) Error!Filled {
-    return fill(fd, ioctl_poison, start, length, 0);
-}
-
-fn fill(fd: i32, request: u32, start: u64, length: u64, mode: u64) Error!Filled {
-    var argument: Fill = .{ .range = .{ .start = start, .length = length }, .mode = mode, .done = 0 };
-    return switch (linux.errno(linux.ioctl(fd, request, @intFromPtr(&argument)))) {
+    var argument: Continue = .{
+        .range = .{ .start = start, .length = length },
+        .mode = if (write_protected) mode_write_protect else 0,
+        .done = 0,
+    };
+    return switch (linux.errno(linux.ioctl(fd, ioctl_continue, @intFromPtr(&argument)))) {
         .SUCCESS => .{ .bytes = length },
         // Interrupted part way (`done` > 0), or before it began.
         .AGAIN => if (argument.done > 0) .{ .bytes = @intCast(argument.done) } else .busy,
@@ -218,8 +209,8 @@ fn fill(fd: i32, request: u32, start: u64, length: u64, mode: u64) Error!Filled 
     };
 }
 
-/// What write protection is to become. Taking it off wakes who waits, unless told not to.
-pub const Protection = enum(u64) { off = 0, on = 1, off_without_wake = 2 };
+/// What write protection is to become. Taking it off wakes the threads that wait.
+pub const Protection = enum(u64) { off = 0, on = 1 };
 
 /// Answers false if the address space is being changed and the call must be tried again.
 pub fn writeProtect(fd: i32, start: u64, length: u64, protection: Protection) Error!bool {
