@@ -135,8 +135,6 @@ export const RPC_LOAD_MAX = 65_536;
 export const RPC_LOAD_MAX_BYTES: number = 128 * MIB;
 /** The longest message, name or stack of an error that a call brings back, in UTF-16 code units; the rest is cut off. */
 export const RPC_ERROR_TEXT_MAX = 8_192;
-/** The longest that a call may be told to wait for its answer; timers count milliseconds in 31 bits. */
-export const RPC_TIMEOUT_MAX_MS = 2_147_483_647;
 /** The most permits that a semaphore counts. */
 export const SEMAPHORE_COUNT_MAX = 0x7fff_ffff;
 /** The longest name of a barrier or a mutex, in bytes of UTF-8. */
@@ -161,5 +159,12 @@ export const LOG_WAITING_MAX = 1_024;
 export const KERNEL_MIN_MAJOR = 6;
 /** Its minor version. */
 export const KERNEL_MIN_MINOR = 4;
-/** The longest that a thread may be told to wait at a semaphore, barrier or mutex; timers count milliseconds in 31 bits. */
-export const WAIT_TIMEOUT_MAX_MS = 2_147_483_647;
+/**
+ * The longest that anything may be told to wait, at a semaphore, barrier or mutex or for the answer of a
+ * call: timers count milliseconds in 31 bits.
+ */
+export const TIMEOUT_MAX_MS = 2_147_483_647;
+/** The largest number of a request, a call or a ticket, which have 32 bits; the next one is 1 again. */
+export const TICKET_MAX = 0xffff_ffff;
+/** The largest number of 64 bits. */
+export const U64_MAX = 0xffff_ffff_ffff_ffffn;

@@ -4,6 +4,7 @@
  */
 
 import { TdsmError } from "../errors.ts";
+import { TICKET_MAX } from "../limits.ts";
 import { Allocator } from "../protocol/allocation/allocator.ts";
 import type { AllocatorInput, AllocatorOutput } from "../protocol/allocation/messages.ts";
 import type { AllocationRequest } from "../protocol/allocation/messages.ts";
@@ -181,7 +182,7 @@ export class Services {
   }
 
   #newTicket(): number {
-    const { ticketMax = 0xffff_ffff } = this.#options;
+    const { ticketMax = TICKET_MAX } = this.#options;
     let ticket = this.#lastTicket;
     do ticket = ticket === ticketMax ? 1 : ticket + 1; while (
       this.#calls.has(ticket) || this.#locks.has(ticket) || this.#asked.has(ticket)

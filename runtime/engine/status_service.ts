@@ -3,7 +3,7 @@
  * that node tells whoever looks. The program's threads have no part in it.
  */
 
-import { STATUS_MAX_MS } from "../limits.ts";
+import { STATUS_MAX_MS, TICKET_MAX } from "../limits.ts";
 import { DIRECTORY_NODE, type NodeId } from "../protocol/coherence/messages.ts";
 import type {
   Counters,
@@ -83,7 +83,7 @@ export class StatusService {
 
   async #gather(): Promise<NodeStatusControl[]> {
     const { self } = this.#options;
-    this.#ticket = this.#ticket === 0xffff_ffff ? 1 : this.#ticket + 1;
+    this.#ticket = this.#ticket === TICKET_MAX ? 1 : this.#ticket + 1;
     const statuses = this.#options.peers().map((peer) => this.#ask(peer));
     const timer = setTimeout(() => {
       for (const answer of [...this.#asked.values()]) answer(undefined);

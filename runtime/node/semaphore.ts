@@ -2,9 +2,8 @@
 
 import { checkCount, type SyncClient, syncError, type WaitOptions } from "./sync_client.ts";
 import type { BlockOptions } from "./sync_client.ts";
+import { SEMAPHORE_COUNT_MAX, U64_MAX } from "../limits.ts";
 import { SyncOperation, SyncStatus } from "../protocol/sync/messages.ts";
-
-const COUNT_MAX = 2 ** 31 - 1;
 
 /**
  * A counting semaphore, the same on every node. Who waits first is served first. What was written
@@ -86,7 +85,7 @@ export class Semaphore {
    * @throws {RangeError} When the count is no such number.
    */
   release(count = 1): void {
-    checkCount(count, 1, COUNT_MAX, "permits to release");
+    checkCount(count, 1, SEMAPHORE_COUNT_MAX, "permits to release");
     const { Release: operation } = SyncOperation;
     // Permits that vanish hang somebody else.
     this.#client.post(
@@ -108,7 +107,7 @@ export function semaphoreKey(key: bigint | number): bigint {
     throw new RangeError(`Cannot use ${key} as a semaphore's key: a bigint or a safe integer`);
   }
   const wide = BigInt(key);
-  if (wide >= 2n ** 64n || wide < -(2n ** 63n)) {
+  if (wide > U64_MAX || wide < -(2n ** 63n)) {
     throw new RangeError(`Cannot use ${key} as a semaphore's key: it has more than 64 bits`);
   }
   return BigInt.asUintN(64, wide);

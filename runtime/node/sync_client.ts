@@ -7,7 +7,7 @@ import { encode } from "../std/msgpack_encode.js";
 import { Call } from "../ring/calls.ts";
 import type { EngineClient, StartedCall } from "../ring/client.ts";
 import { TdsmError } from "../errors.ts";
-import { WAIT_TIMEOUT_MAX_MS } from "../limits.ts";
+import { TIMEOUT_MAX_MS } from "../limits.ts";
 import { decodeFrame } from "../wire/page_frames.ts";
 import { encodeSync, SYNC_MAX_BYTES } from "../wire/sync_frames.ts";
 import {
@@ -181,9 +181,8 @@ export function checkCount(value: number, least: number, most: number, what: str
 
 /** Timers take what is longer for a millisecond. */
 function checkTimeout(timeoutMs: number | undefined, what: string): void {
-  if (timeoutMs === undefined || (timeoutMs >= 0 && timeoutMs <= WAIT_TIMEOUT_MAX_MS)) return;
-  const bounds =
-    `timeoutMs must be from 0 to ${WAIT_TIMEOUT_MAX_MS}; leave it out to wait for ever`;
+  if (timeoutMs === undefined || (timeoutMs >= 0 && timeoutMs <= TIMEOUT_MAX_MS)) return;
+  const bounds = `timeoutMs must be from 0 to ${TIMEOUT_MAX_MS}; leave it out to wait for ever`;
   throw new RangeError(`Cannot ${what} within ${timeoutMs} ms: ${bounds}`);
 }
 

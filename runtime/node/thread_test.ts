@@ -4,7 +4,7 @@ import type { NativeRegion } from "../../ffi/native.ts";
 import { Call } from "../ring/calls.ts";
 import type { EngineClient } from "../ring/client.ts";
 import { TdsmError } from "../errors.ts";
-import { WAIT_TIMEOUT_MAX_MS } from "../limits.ts";
+import { TIMEOUT_MAX_MS } from "../limits.ts";
 import { closedError, NodeThread } from "./thread.ts";
 
 const SIZE = 4 * 4096;
@@ -157,7 +157,7 @@ Deno.test("NodeThread checks keys, names and numbers of what it gives before any
 
 Deno.test("NodeThread: a time to wait is one that timers take", async () => {
   const { node } = new Bench();
-  for (const timeoutMs of [-1, NaN, Infinity, WAIT_TIMEOUT_MAX_MS + 1]) {
+  for (const timeoutMs of [-1, NaN, Infinity, TIMEOUT_MAX_MS + 1]) {
     const expected = `within ${timeoutMs} ms`;
     const limit = { timeoutMs };
     await assertRejects(() => node.semaphore(1).acquire(limit), RangeError, expected);

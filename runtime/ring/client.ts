@@ -11,7 +11,13 @@ import { Answer, Call, type PackedError, unpackError } from "./calls.ts";
 import type { CallSlots, Ring, RingRecord } from "./ring.ts";
 import { RingWriter } from "./writer.ts";
 import { TdsmError } from "../errors.ts";
-import { CALL_SLOTS_MAX, CALL_SYNC_MAX_MS, ENDED_LOOK_MS, SILENCE_MAX_MS } from "../limits.ts";
+import {
+  CALL_SLOTS_MAX,
+  CALL_SYNC_MAX_MS,
+  ENDED_LOOK_MS,
+  SILENCE_MAX_MS,
+  TICKET_MAX,
+} from "../limits.ts";
 
 interface Waiter {
   resolve(answer: Uint8Array): void;
@@ -204,7 +210,7 @@ export class EngineClient {
 
   #newCall(): number {
     const id = this.#nextCall;
-    this.#nextCall = id === 0xffff_ffff ? 1 : id + 1;
+    this.#nextCall = id === TICKET_MAX ? 1 : id + 1;
     return id;
   }
 

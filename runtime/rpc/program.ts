@@ -3,7 +3,7 @@
  */
 
 import { reasonOf, TdsmError } from "../errors.ts";
-import { NODE_ID_MAX, RPC_CALLS_MAX, RPC_NAME_MAX_BYTES, RPC_TIMEOUT_MAX_MS } from "../limits.ts";
+import { NODE_ID_MAX, RPC_CALLS_MAX, RPC_NAME_MAX_BYTES, TIMEOUT_MAX_MS } from "../limits.ts";
 import { encodeFailure, failureOf, violation } from "./error.ts";
 import type {
   Rpc,
@@ -229,8 +229,8 @@ function requireNode(procedure: string, node: number): void {
  * @throws {RangeError} When it is none.
  */
 function requireTimeout(procedure: string, timeoutMs: number | undefined): void {
-  if (timeoutMs === undefined || (timeoutMs > 0 && timeoutMs <= RPC_TIMEOUT_MAX_MS)) return;
-  const bounds = `timeoutMs must be above 0 and at most ${RPC_TIMEOUT_MAX_MS}`;
+  if (timeoutMs === undefined || (timeoutMs > 0 && timeoutMs <= TIMEOUT_MAX_MS)) return;
+  const bounds = `timeoutMs must be above 0 and at most ${TIMEOUT_MAX_MS}`;
   throw new RangeError(`Cannot call ${procedure} within ${timeoutMs} ms: ${bounds}`);
 }
 

@@ -19,7 +19,7 @@
 import { decode } from "../std/msgpack_decode.js";
 import { encode } from "../std/msgpack_encode.js";
 import { TdsmError, type TdsmErrorCode } from "../errors.ts";
-import { RPC_DEPTH_MAX, RPC_MAX_BYTES } from "../limits.ts";
+import { RPC_DEPTH_MAX, RPC_MAX_BYTES, U64_MAX } from "../limits.ts";
 import type { ValueMap, ValueType } from "../std/msgpack_encode.d.ts";
 import { decodeScalar, decodeScalars, encodeScalar, encodeScalars } from "./scalar.ts";
 
@@ -36,7 +36,6 @@ const Tag = {
 /** The key of a map that stands for a value which MessagePack lacks. */
 const TAG_KEY = "";
 const I64_MIN = -(2n ** 63n);
-const U64_MAX = 2n ** 64n - 1n;
 const BYTE_ORDER_MARK = "\ufeff";
 
 /**

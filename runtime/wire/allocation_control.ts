@@ -2,7 +2,7 @@
  * The messages by which nodes allocate and free, as control messages: their lines of its `SHAPES`.
  */
 
-import { REGION_MAX_BYTES } from "../limits.ts";
+import { REGION_MAX_BYTES, TICKET_MAX } from "../limits.ts";
 import {
   type AllocatorControl,
   type ElementType,
@@ -30,7 +30,7 @@ const name: FieldCodec<string> = {
   write: (value) => value,
   optional: false,
 };
-const ticket = integer(0, 0xffff_ffff);
+const ticket = integer(0, TICKET_MAX);
 const offset = integer(0, REGION_MAX_BYTES - 1);
 /** A number of bytes or of elements. */
 const size = integer(1, REGION_MAX_BYTES);

@@ -9,6 +9,7 @@ import {
   COUNTERS_MAX,
   NODE_ID_MAX,
   NODES_MAX,
+  U64_MAX,
 } from "../limits.ts";
 import { PORT_MAX } from "../address.ts";
 
@@ -42,7 +43,6 @@ export interface PeerAddress {
 }
 
 const U32_MAX = 0xffff_ffff;
-const U64_MAX = 0xffff_ffff_ffff_ffffn;
 
 /** What host names and IP addresses, with a zone or without, are made of. */
 const ADDRESS_PATTERN = /^[\w.:%-]+$/;

@@ -29,7 +29,7 @@ import {
 } from "./layout.ts";
 import { type Malformed, malformed } from "./reason.ts";
 import { getU16, getU32, putU16, putU32 } from "./bytes.ts";
-import { Content, type Message, type NodeId } from "../protocol/coherence/messages.ts";
+import { Content, type Message, NO_NODES, type NodeId } from "../protocol/coherence/messages.ts";
 import type { Access, PageRun } from "../protocol/coherence/page.ts";
 import { decodeRpcFrame, type RpcDecoded } from "./rpc_frames.ts";
 import { decodeSyncFrame } from "./sync_frames.ts";
@@ -68,8 +68,6 @@ export type Decoded =
   | { readonly kind: "control"; readonly body: Uint8Array; readonly size: number }
   /** No frame, and nothing after it can be believed. */
   | Malformed;
-
-const NO_NODES: readonly NodeId[] = Object.freeze([]);
 
 /**
  * Writes a message about pages.

@@ -8,6 +8,7 @@ import {
   PAGE_SIZE_MAX_BYTES,
   PAGE_SIZE_MIN_BYTES,
   REGION_MAX_BYTES,
+  TICKET_MAX,
 } from "../limits.ts";
 import {
   address,
@@ -75,7 +76,7 @@ export type StatusControl =
   | StatsRequestControl
   | StatsControl;
 
-const ticket = integer(1, 0xffff_ffff);
+const ticket = integer(1, TICKET_MAX);
 
 /** How each field is read and written. */
 export const STATUS_SHAPES: Shapes<StatusControl> = {

@@ -7,6 +7,7 @@
  * thread waited for, is held for a while before it is given up, so that the thread gets to its access.
  */
 
+import { TICKET_MAX } from "../../limits.ts";
 import { type Demand, DemandQueue } from "./demand_queue.ts";
 import {
   type AcknowledgeMessage,
@@ -407,7 +408,7 @@ export class PageCache {
     else if (this.state(first) === PageState.Shared) this.counters.upgrades++;
     else this.counters.writeMisses++;
     const request = this.nextRequest;
-    this.nextRequest = request === 0xffff_ffff ? 1 : request + 1;
+    this.nextRequest = request === TICKET_MAX ? 1 : request + 1;
     const pending: Pending = {
       request,
       access,

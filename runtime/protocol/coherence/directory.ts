@@ -14,6 +14,7 @@ import {
   type DoneMessage,
   type ForwardMessage,
   type GrantMessage,
+  NO_NODES,
   type NodeId,
   type RefusedMessage,
   type RequestMessage,
@@ -83,7 +84,6 @@ interface Transaction extends PageRun {
   phase: Phase;
 }
 
-const NO_NODES: readonly NodeId[] = Object.freeze([]);
 const ZERO: Phase = Object.freeze({ kind: "granted", content: Content.Zero });
 const KEPT: Phase = Object.freeze({ kind: "granted", content: Content.Kept });
 

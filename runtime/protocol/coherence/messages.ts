@@ -11,6 +11,9 @@ import type { Access } from "./page.ts";
 /** A node's number in its cluster, from 1 on in order of joining, never given twice. */
 export type NodeId = number;
 
+/** A list of no nodes, for all that have none. */
+export const NO_NODES: readonly NodeId[] = Object.freeze([]);
+
 /** Requester → home: give me the run's first page, and what follows it as far as that is no detour. */
 export interface RequestMessage {
   readonly kind: "request";
