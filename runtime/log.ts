@@ -2,7 +2,8 @@
  * The runtime's log, by LogTape: categories `tdsm` and, of synchronisation, `tdsm`, `sync`.
  *
  * A program that has configured LogTape gets the records where it wants them. Otherwise they go to
- * stderr, and LogTape stays unconfigured: that is left to the program, which may still do it.
+ * stderr, each with its time, and LogTape stays unconfigured: that is left to the program, which may
+ * still do it.
  * LogTape is loaded with the first line, since most programs never see one, and by a name that only
  * the running program resolves: one that has LogTape gets the copy that it configures, and one that
  * has none needs none to be run, checked or bundled.
@@ -31,20 +32,10 @@ interface LogRecord {
   readonly properties: Record<string, unknown>;
 }
 
-/** How LogTape makes text of a line. */
-interface TextFormat {
-  readonly timestamp: "none";
-  readonly level: "full";
-  readonly category: string;
-  readonly sanitize: object;
-  format(values: { category: string; record: LogRecord; message: string }): string;
-}
-
 /** What is used of LogTape. */
 interface LogTape {
   getConfig(): unknown;
   getLogger(category: readonly string[]): { emit(record: LogRecord): void };
-  getTextFormatter(options: TextFormat): (record: LogRecord) => string;
 }
 
 /** No literal where it is imported, so that nothing looks for it before it is needed. */
@@ -87,24 +78,34 @@ async function begin(): Promise<void> {
 }
 
 async function load(): Promise<Write> {
-  const { getConfig, getLogger, getTextFormatter } = (await import(LOGTAPE)) as LogTape;
-  const format = getTextFormatter({
-    timestamp: "none",
-    level: "full",
-    category: ".",
-    // Some of the text comes from other nodes.
-    sanitize: {},
-    format: ({ category, record, message }) => `${category}: ${record.level}: ${message}`,
-  });
+  const { getConfig, getLogger } = (await import(LOGTAPE)) as LogTape;
   return (record) => {
-    if (getConfig() === null) console.error(format(record).trimEnd());
+    if (getConfig() === null) writePlain(record);
     else getLogger(record.category).emit(record);
   };
 }
 
-/** Where LogTape cannot be loaded: most programs have none, and a process may be out of files. */
-function writePlain({ category, level, rawMessage }: LogRecord): void {
+/** How each level looks on a terminal; `console` leaves it out elsewhere, and where NO_COLOR is set. */
+const STYLES: Readonly<Record<LogLevel, string>> = {
+  error: "color: red; font-weight: bold",
+  warning: "color: yellow; font-weight: bold",
+  info: "color: green",
+  debug: "color: blue",
+  trace: "",
+};
+
+/** Writes a line to stderr: where the program has no LogTape, or has not configured it. */
+function writePlain({ category, level, rawMessage, timestamp }: LogRecord): void {
   // Some of the text comes from other nodes.
   const text = rawMessage.replace(/\p{Cc}/gu, (character) => encodeURIComponent(character));
-  console.error(`${category.join(".")}: ${level}: ${text}`);
+  // Nodes may be in different time zones, and their lines in one file: UTC, with the date.
+  const time = new Date(timestamp).toISOString();
+  console.error(
+    `%c${time}%c ${category.join(".")}: %c${level}%c: %s`,
+    "color: gray",
+    "",
+    STYLES[level],
+    "",
+    text,
+  );
 }

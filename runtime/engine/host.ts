@@ -118,8 +118,9 @@ export class EngineHost {
     if (userModeOnly) {
       this.#log(
         2,
-        "Serving page faults of user space only: system calls fail with EFAULT on pages that are not " +
-          "here. To change that, run as root or set sysctl vm.unprivileged_userfaultfd=1",
+        "Serving page faults of user space only: system calls fail with EFAULT (Bad address) on pages " +
+          "that are not here. To change that, run as root, or as root do one of " +
+          "chmod 0666 /dev/userfaultfd and sysctl vm.unprivileged_userfaultfd=1",
       );
     }
     if (!isLoopback(hostname)) {
@@ -161,12 +162,15 @@ export class EngineHost {
         this.#log(1, `Node ${event.node} broke the protocol: ${event.reason}`);
         return this.#cluster.expel(event.node, event.reason);
       case "peerGone":
+        this.#log(3, `Node ${event.node} is gone`);
         this.#parts!.peerGone(event.node);
         return this.#cluster.forget(event.node);
       case "nodeLeft":
+        this.#log(3, `Node ${event.node} has left`);
         this.#parts!.peerGone(event.node);
         return this.#cluster.release(event.node);
       case "left":
+        this.#log(3, "Left the cluster");
         // The directory ends the connection now, and that is no failure.
         this.#life.ending = true;
         this.#life.notify();

@@ -65,6 +65,26 @@ Deno.test("Node.view gives typed arrays over the region, that share its bytes", 
   assertEquals(node.view(BigInt64Array, SIZE, 0).length, 0);
 });
 
+Deno.test("Node.view and Node.alloc refuse what is no constructor of typed arrays, by its name", async () => {
+  const { node } = new Bench();
+  const types: [Type: unknown, shown: string][] = [
+    [Array, "Array"],
+    [DataView, "DataView"],
+    [undefined, "undefined"],
+    ["Int32Array", '"Int32Array"'],
+    [new Int32Array(1), "Int32Array(1) [ 0 ]"],
+    [() => {}, "[Function (anonymous)]"],
+  ];
+  for (const [Type, shown] of types) {
+    const rest = `${shown}: give the constructor of a typed array, such as Int32Array`;
+    const given = Type as Int32ArrayConstructor;
+    const viewed = assertThrows(() => node.view(given, 0, 1), TypeError);
+    assertEquals(viewed.message, `Cannot view ${rest}`);
+    const allocated = await assertRejects(() => node.alloc(given, 1), TypeError);
+    assertEquals(allocated.message, `Cannot allocate ${rest}`);
+  }
+});
+
 Deno.test("Node.view refuses what is outside of the region, or not aligned", () => {
   const { node } = new Bench();
   const outside: [byteOffset: number, length: number][] = [

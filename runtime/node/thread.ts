@@ -147,6 +147,7 @@ export class NodeThread {
    * @param length How many elements it has.
    * @returns The array; nothing is copied.
    * @throws {RangeError} When it is not inside of the region, or not aligned.
+   * @throws {TypeError} When `Type` is no constructor of typed arrays.
    *
    * @example Sixteen integers on the second page
    * ```ts
@@ -158,6 +159,7 @@ export class NodeThread {
    * ```
    */
   view<View>(Type: TypedArrayConstructor<View>, byteOffset: number, length: number): View {
+    checkArrayType(Type, "view");
     const size = Type.BYTES_PER_ELEMENT;
     const what = `${Type.name} of ${length} at byte ${byteOffset}`;
     if (this.ended) throw closedError(`view ${what}`);
@@ -205,6 +207,7 @@ export class NodeThread {
    * @param options A name, by which all nodes get the same cells; an alignment; `packed`.
    * @returns The array.
    * @throws {RangeError} When the request makes no sense.
+   * @throws {TypeError} When `Type` is no constructor at all.
    * @throws {TdsmError} `OutOfMemory`, `NameConflict`, or why the node cannot go on.
    *
    * @example A grid that every node finds by its name
@@ -222,6 +225,7 @@ export class NodeThread {
     length: number,
     options: AllocOptions = {},
   ): Promise<View> {
+    checkArrayType(Type, "allocate");
     const { name, align, packed = false } = options;
     const request = {
       type: Type.name,
@@ -375,6 +379,17 @@ export class NodeThread {
  */
 export function closedError(operation: string): TdsmError {
   return new TdsmError("NodeClosed", `Cannot ${operation}: the node is closed`, { operation });
+}
+
+/** Of arrays, only typed ones have memory to lie over. */
+function checkArrayType(Type: unknown, operation: string): void {
+  const size = typeof Type === "function" &&
+    (Type as Partial<TypedArrayConstructor<unknown>>).BYTES_PER_ELEMENT;
+  if (Number.isInteger(size)) return;
+  const given = typeof Type === "function" && Type.name !== "" ? Type.name : Deno.inspect(Type);
+  throw new TypeError(
+    `Cannot ${operation} ${given}: give the constructor of a typed array, such as Int32Array`,
+  );
 }
 
 function checkName(name: string, what: string): string {

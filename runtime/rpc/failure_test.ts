@@ -93,14 +93,18 @@ Deno.test("a result that cannot be sent is an exception there", async () => {
   const { job } = twoNodes((): unknown => ({ f: () => 1 }));
   for (const node of [1, 2]) {
     const error = await assertRejects(() => job.on(node)(), RemoteError) as RemoteError;
-    assertStrictEquals(error.message, "Cannot send the result of rpc job: .f is a function");
+    assertStrictEquals(
+      error.message,
+      "Cannot send the result of rpc job: .f is a function; make it an rpc and send its name",
+    );
     assertStrictEquals(error.remoteCode, "InvalidArgument");
   }
 });
 
 Deno.test("an argument that cannot be sent is refused before anything is", async () => {
   const { network, job } = twoNodes((..._args: unknown[]) => {});
-  const message = "Cannot send argument 0 of rpc job: .items[3].callback is a function";
+  const message =
+    "Cannot send argument 0 of rpc job: .items[3].callback is a function; make it an rpc and send its name";
   const argument = { items: [1, 2, 3, { callback() {} }] };
   await fails(job.on(2)(argument), "InvalidArgument", message);
   await fails(job.onAll()(argument), "InvalidArgument", message);

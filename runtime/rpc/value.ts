@@ -124,6 +124,18 @@ function encodeWith(
   return payload;
 }
 
+/** What to send instead of an instance of a class that programs often have. */
+const REMEDIES: { readonly [className: string]: string } = {
+  Array: "send a plain list, as [...it]",
+  Map: "send its entries, as [...it]",
+  Set: "send its values, as [...it]",
+  ArrayBuffer: "send a view of it, such as a Uint8Array",
+  SharedArrayBuffer: "send a view of it, such as a Uint8Array",
+  Promise: "await it first",
+  Error: "send its message",
+  RegExp: "send its source",
+};
+
 /** Makes values of MessagePack of those of a program, and knows where in them it is. */
 class ValueWriter {
   readonly #what: string;
@@ -160,7 +172,9 @@ class ValueWriter {
       case "string":
         return this.#writeText(value);
       case "bigint":
-        if (value < I64_MIN || value > U64_MAX) throw this.#refusal("is a bigint beyond 64 bits");
+        if (value < I64_MIN || value > U64_MAX) {
+          throw this.#refusal("is a bigint beyond 64 bits; send it as text");
+        }
         return value;
       case "boolean":
         return value;
@@ -168,8 +182,10 @@ class ValueWriter {
         return tagged(Tag.Undefined);
       case "object":
         return value === null ? null : this.#writeObject(value);
+      case "function":
+        throw this.#refusal("is a function; make it an rpc and send its name");
       default:
-        throw this.#refusal(`is a ${typeof value}`);
+        throw this.#refusal(`is a ${typeof value}; send its description`);
     }
   }
 
@@ -184,12 +200,17 @@ class ValueWriter {
     if (prototype === Date.prototype) return tagged(Tag.Date, (value as Date).getTime());
     const isList = Array.isArray(value) && prototype === Array.prototype;
     if (!isList && prototype !== Object.prototype && prototype !== null) {
-      throw this.#refusal(`is an instance of ${prototype.constructor?.name || "a class"}`);
+      const name = prototype.constructor?.name || "a class";
+      const known = Array.isArray(value) ? "Array" : name;
+      const remedy = REMEDIES[known] ?? "send its fields, as { ...it }";
+      throw this.#refusal(`is an instance of ${name}; ${remedy}`);
     }
     const depth = this.#containers.get(value);
-    if (depth !== undefined) throw this.#refusal(`refers back to ${this.#place(depth)}`);
+    if (depth !== undefined) {
+      throw this.#refusal(`refers back to ${this.#place(depth)}; send each part once`);
+    }
     if (this.#containers.size >= RPC_DEPTH_MAX) {
-      const problem = `is deeper than RPC_DEPTH_MAX (${RPC_DEPTH_MAX})`;
+      const problem = `is deeper than RPC_DEPTH_MAX (${RPC_DEPTH_MAX}); send a flat list`;
       throw this.#refusal(problem, "LimitExceeded");
     }
     this.#containers.set(value, this.#path.length);
@@ -209,7 +230,7 @@ class ValueWriter {
 
   #writeMap(map: object): ValueType {
     if (Object.getOwnPropertySymbols(map).length > 0) {
-      throw this.#refusal("has a symbol as a key");
+      throw this.#refusal("has a symbol as a key; use text");
     }
     const entries = Object.entries(map);
     const fields = entries.flatMap(([key, value]) => [

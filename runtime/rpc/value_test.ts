@@ -123,23 +123,30 @@ Deno.test("what cannot be sent is named with its place", async (t) => {
   detached.buffer.transfer();
   class Point {}
   const cases: [unknown, string][] = [
-    [{ items: [0, 1, 2, { callback: () => 1 }] }, ".items[3].callback is a function"],
-    [() => 1, "it is a function"],
-    [[Symbol("s")], "[0] is a symbol"],
-    [{ [Symbol("s")]: 1 }, "it has a symbol as a key"],
-    [{ "two words": 2n ** 64n }, '["two words"] is a bigint beyond 64 bits'],
-    [-(2n ** 63n) - 1n, "it is a bigint beyond 64 bits"],
-    [{ p: new Point() }, ".p is an instance of Point"],
-    [new Map(), "it is an instance of Map"],
-    [[Promise.resolve(1)], "[0] is an instance of Promise"],
-    [new (class extends Array {})(), "it is an instance of a class"],
-    [new ArrayBuffer(1), "it is an instance of ArrayBuffer"],
-    [cycle, ".a.b.up refers back to .a"],
+    [
+      { items: [0, 1, 2, { callback: () => 1 }] },
+      ".items[3].callback is a function; make it an rpc and send its name",
+    ],
+    [() => 1, "it is a function; make it an rpc and send its name"],
+    [[Symbol("s")], "[0] is a symbol; send its description"],
+    [{ [Symbol("s")]: 1 }, "it has a symbol as a key; use text"],
+    [{ "two words": 2n ** 64n }, '["two words"] is a bigint beyond 64 bits; send it as text'],
+    [-(2n ** 63n) - 1n, "it is a bigint beyond 64 bits; send it as text"],
+    [{ p: new Point() }, ".p is an instance of Point; send its fields, as { ...it }"],
+    [new Map(), "it is an instance of Map; send its entries, as [...it]"],
+    [new Set(), "it is an instance of Set; send its values, as [...it]"],
+    [[Promise.resolve(1)], "[0] is an instance of Promise; await it first"],
+    [new (class extends Array {})(), "it is an instance of a class; send a plain list, as [...it]"],
+    [
+      new ArrayBuffer(1),
+      "it is an instance of ArrayBuffer; send a view of it, such as a Uint8Array",
+    ],
+    [cycle, ".a.b.up refers back to .a; send each part once"],
     [{ detached }, ".detached is a view of memory that is gone"],
   ];
   const self: unknown[] = [];
   self.push(self);
-  cases.push([self, "[0] refers back to the whole"]);
+  cases.push([self, "[0] refers back to the whole; send each part once"]);
   for (const [value, problem] of cases) {
     await t.step(problem, () => {
       const error = assertThrows(() => encodeArguments("add", [1, value], here), TdsmError);
@@ -153,7 +160,7 @@ Deno.test("a result that cannot be sent says so", () => {
   const error = assertThrows(() => encodeResult("add", [() => 1], here), TdsmError);
   assertEquals(
     (error as TdsmError).message,
-    "Cannot send the result of rpc add: [0] is a function",
+    "Cannot send the result of rpc add: [0] is a function; make it an rpc and send its name",
   );
 });
 
@@ -161,7 +168,9 @@ Deno.test("values may be as deep and as long as the bounds say, and no more", ()
   assertEquals(roundTrip(nested(RPC_DEPTH_MAX)), nested(RPC_DEPTH_MAX));
   const deep = assertThrows(() => roundTrip(nested(RPC_DEPTH_MAX + 1)), TdsmError) as TdsmError;
   assertEquals(deep.code, "LimitExceeded");
-  assert(deep.message.endsWith(`is deeper than RPC_DEPTH_MAX (${RPC_DEPTH_MAX})`));
+  assert(
+    deep.message.endsWith(`is deeper than RPC_DEPTH_MAX (${RPC_DEPTH_MAX}); send a flat list`),
+  );
 
   // A byte string of this size has five bytes before it.
   const longest = new Uint8Array(RPC_MAX_BYTES - 5);

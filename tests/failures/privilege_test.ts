@@ -78,7 +78,9 @@ Deno.test({
       };
       assertEquals(await directory.evaluate(read, program), "4");
       assertMatch(await node.evaluate(read, program), /Bad address/);
-      await process.untilPrinted(/^tdsm: warning: .*system calls.*vm\.unprivileged_userfaultfd/m);
+      await process.untilPrinted(
+        /^\S+Z tdsm: warning: .*system calls.*chmod 0666 \/dev\/userfaultfd.*vm\.unprivileged_userfaultfd/m,
+      );
     } finally {
       await Deno.remove(folder, { recursive: true });
     }

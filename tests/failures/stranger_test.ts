@@ -98,7 +98,7 @@ for (const [name, bytes] of Object.entries(STRANGERS)) {
     });
     for (const { process } of pair) {
       await process.untilPrinted(
-        /^tdsm: warning: Dropped a connection from 127\.0\.0\.1:\d+: .+$/m,
+        /^\S+Z tdsm: warning: Dropped a connection from 127\.0\.0\.1:\d+: .+$/m,
       );
     }
     const late = await cluster.join(pair[0]!);

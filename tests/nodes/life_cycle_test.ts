@@ -1,6 +1,6 @@
 /** How nodes start, serve and end as processes: the commands that people type. */
 
-import { assert, assertEquals, assertMatch } from "@std/assert";
+import { assertEquals, assertMatch } from "@std/assert";
 import { Cluster, RemoteNode } from "../support/cluster.ts";
 
 /** Exactly the permissions that a node is documented to need. */
@@ -100,7 +100,7 @@ Deno.test("life cycle: a node that listens everywhere warns that anybody can joi
   await using cluster = new Cluster();
   const directory = await cluster.host("--address=0.0.0.0");
   await directory.process.untilPrinted(
-    /^tdsm: warning: .*0\.0\.0\.0:\d+.*whoever reaches this port can join/m,
+    /^\S+Z tdsm: warning: .*0\.0\.0\.0:\d+.*whoever reaches this port can join/m,
   );
   const flag = `--directory-address=127.0.0.1:${directory.info.port}`;
   const other = await RemoteNode.ready(cluster.spawnNode([flag, "--address=0.0.0.0"]));
@@ -121,5 +121,5 @@ Deno.test("life cycle: the library prints nothing, whatever it logs", async () =
   for (const { stdout } of exits) {
     for (const line of stdout.trimEnd().split("\n")) JSON.parse(line);
   }
-  assert(exits[1]!.stderr.startsWith("tdsm: "));
+  assertMatch(exits[1]!.stderr, /^\S+Z tdsm: /);
 });

@@ -147,11 +147,21 @@ Deno.test("run: a flag that is nearly right is refused, and no node is started",
   }
 });
 
-Deno.test("log: as much as its levels say, on stderr, by category", async () => {
+/** The time at which a line was logged. */
+const TIME = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z /;
+
+/** What finds a line of the log. */
+function logged(line: RegExp): RegExp {
+  return new RegExp(`${TIME.source}${line.source}$`, "m");
+}
+
+Deno.test("log: as much as its levels say, on stderr, by category, each line with its time", async () => {
   await using cluster = new Cluster();
   const directory = await cluster.host("--log-level=3", "--sem-log-level=0");
   const second = await cluster.join(directory, "--log-level=4", "--sem-log-level=4");
-  await directory.process.untilPrinted(/^tdsm: info: Node 2 has joined from 127\.0\.0\.1:\d+$/m);
+  await directory.process.untilPrinted(
+    logged(/tdsm: info: Node 2 has joined from 127\.0\.0\.1:\d+/),
+  );
   await directory.store(0, 1);
   assertEquals(await second.load(0), 1);
   await second.evaluate(async (node) => {
@@ -159,11 +169,49 @@ Deno.test("log: as much as its levels say, on stderr, by category", async () => 
     await node.semaphore(7n).acquire();
   });
   const { process } = second;
-  await process.untilPrinted(/^tdsm: debug: grant of page 0 to read .*, from node 1$/m);
-  await process.untilPrinted(/^tdsm\.sync: debug: Request \d+: acquire semaphore 7: done$/m);
+  await process.untilPrinted(logged(/tdsm: debug: grant of page 0 to read .*, from node 1/));
+  await process.untilPrinted(logged(/tdsm\.sync: debug: Request \d+: acquire semaphore 7: done/));
   assert(!process.stderr.includes("trace"), "more than was asked for");
   assert(!process.stdout.includes("tdsm:"), "on stdout");
   assert(!directory.process.stderr.includes("sync"), "more than was asked for");
+});
+
+/** Starts a program on a terminal of its own: Python, which the launcher needs anyway, has those. */
+const ON_TERMINAL = ["python3", "-c", "import pty, sys; pty.spawn(sys.argv[1:])"];
+
+Deno.test("log: the level has a colour on a terminal, unless NO_COLOR says otherwise", async () => {
+  await using cluster = new Cluster();
+  const args = ["run", "-A", "mod.ts", "--port=0", "--address=0.0.0.0"];
+  for (const NO_COLOR of ["", "1"]) {
+    const process = cluster.spawn("node", { args, env: { NO_COLOR }, prefix: ON_TERMINAL });
+    await process.untilPrinted(/: Listening at /);
+    // deno-lint-ignore no-control-regex
+    const colours = process.stdout.match(/Z\x1b\S+ tdsm: \x1b\S+warning\x1b\S+: Listening/);
+    assertEquals(colours !== null, NO_COLOR === "", process.stdout);
+  }
+});
+
+Deno.test("log: an orderly leave is told at every node", async () => {
+  await using cluster = new Cluster();
+  const directory = await cluster.host("--log-level=3");
+  const second = await cluster.join(directory, "--log-level=3");
+  const third = await cluster.join(directory, "--log-level=3");
+  const { code, stderr } = await third.leave();
+  assertEquals(code, 0);
+  assertMatch(stderr, logged(/tdsm: info: Left the cluster/));
+  await directory.process.untilPrinted(logged(/tdsm: info: Node 3 has left/));
+  await second.process.untilPrinted(logged(/tdsm: info: Node 3 is gone/));
+});
+
+Deno.test("log: a node that is lost is told at every node, and not as one that has left", async () => {
+  await using cluster = new Cluster();
+  const directory = await cluster.host("--log-level=3");
+  const second = await cluster.join(directory, "--log-level=3");
+  const third = await cluster.join(directory);
+  third.process.kill();
+  await directory.process.untilPrinted(logged(/tdsm: warning: Node 3 is lost: .*/));
+  await second.process.untilPrinted(logged(/tdsm: info: Node 3 is gone/));
+  assert(!directory.process.stderr.includes("has left"));
 });
 
 Deno.test("log: a program that configures LogTape has the records, and stderr has none", async () => {
