@@ -3,10 +3,10 @@ import { encode } from "../std/msgpack_encode.js";
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import type { ValueType } from "../std/msgpack_encode.d.ts";
 import { BOUNDS, CONTROLS, ofKind, readGoldenFrames } from "../../tests/support/frames.ts";
-import { MESSAGE_KINDS } from "../../tests/support/message_kinds.ts";
 import { TdsmError } from "../errors.ts";
 import { ADDRESS_MAX_BYTES, CONTROL_MAX_BYTES, CONTROL_TEXT_MAX, NODES_MAX } from "../limits.ts";
 import { decodeFrame, FRAME_HEADER_BYTES, type FrameReason } from "./page_frames.ts";
+import { PAGE_MESSAGES } from "./page_messages.ts";
 import {
   type Control,
   decodeControl,
@@ -42,7 +42,7 @@ Deno.test("every control message has its golden bytes, both ways", async (t) => 
 
 Deno.test("isControl tells control messages from every other family by their kind", () => {
   assertEquals(CONTROLS.map(([, control]) => isControl(control)), CONTROLS.map(() => true));
-  const others = [...MESSAGE_KINDS, "sync", "syncReply", "rpcCall", "rpcAnswer"];
+  const others = [...Object.keys(PAGE_MESSAGES), "sync", "syncReply", "rpcCall", "rpcAnswer"];
   assertEquals(others.filter((kind) => isControl({ kind })), []);
 });
 

@@ -27,7 +27,7 @@ export const Offset = {
   Magic: 4,
   /** u8, {@linkcode PROTOCOL_VERSION}. */
   Version: 6,
-  /** u8, one of {@linkcode FrameType}. */
+  /** u8, one of {@linkcode FrameType}, or a message about pages. */
   Type: 7,
   /** u8, what the request, forward or grant is for: 1 read, 2 write. */
   Access: 8,
@@ -60,20 +60,9 @@ export const Offset = {
 /** The flag of a frame that has a checksum of what follows it. */
 export const FLAG_PAYLOAD_CHECKSUM = 1;
 
-/** What a frame is. */
+/** What a frame is that is not about pages; the types of those that are stand in `page_messages.ts`. */
 export const FrameType = {
-  Request: 1,
-  Forward: 2,
-  Invalidate: 3,
-  Acknowledge: 4,
-  Grant: 5,
-  Done: 6,
-  PeerLost: 7,
-  PeerLostSeen: 8,
-  Refused: 9,
-  Leave: 10,
-  Left: 11,
-  /** A request about a semaphore, a barrier or a mutex; `sync_layout.ts` has its fields. */
+  /** A request about a semaphore, a barrier or a mutex; `sync_frames.ts` has its fields. */
   Sync: 16,
   /** The answer to it. */
   SyncReply: 17,
@@ -84,18 +73,6 @@ export const FrameType = {
   /** Not about pages: a body in MessagePack follows the header. */
   Control: 64,
 } as const;
-/** One of {@linkcode FrameType}. */
-export type FrameType = typeof FrameType[keyof typeof FrameType];
-
-/** What a frame about pages is. */
-export type PageFrameType = Exclude<
-  FrameType,
-  | typeof FrameType.Sync
-  | typeof FrameType.SyncReply
-  | typeof FrameType.RpcCall
-  | typeof FrameType.RpcAnswer
-  | typeof FrameType.Control
->;
 
 /** How page bytes are packed. */
 export const Encoding = {
@@ -114,29 +91,11 @@ export const PACKED_ENTRY_BYTES = 4;
 export const Field = {
   Access: 1,
   Content: 2,
+  /** The run, and the number of its request. */
   Run: 4,
-  Request: 8,
-  Node: 16,
-  List: 32,
+  Node: 8,
+  List: 16,
 } as const;
-
-const { Access, Content, Run, Request, Node, List } = Field;
-
-/** The fields in use by type, as the sum of their bits; `undefined` for what is no type of pages. */
-export const FIELDS_BY_TYPE: readonly (number | undefined)[] = [
-  /* no type 0 */ undefined,
-  /* request */ Access | Run | Request,
-  /* forward */ Access | Run | Request | Node | List,
-  /* invalidate */ Run | Request | Node,
-  /* acknowledge */ Run | Request,
-  /* grant; its node is checked with its content */ Access | Content | Run | Request | Node | List,
-  /* done */ Content | Run | Request,
-  /* peerLost */ Node,
-  /* peerLostSeen */ Node,
-  /* refused */ Run | Request | Node,
-  /* leave */ 0,
-  /* left */ 0,
-];
 
 /**
  * Writes the first {@linkcode FRAME_PREFIX_BYTES} bytes of a frame.
@@ -150,7 +109,7 @@ export function putPrefix(
   target: Uint8Array,
   offset: number,
   length: number,
-  type: FrameType,
+  type: number,
 ): void {
   putU32(target, offset + Offset.Length, length);
   putU16(target, offset + Offset.Magic, FRAME_MAGIC);

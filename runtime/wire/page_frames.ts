@@ -15,22 +15,26 @@ import {
 } from "./check.ts";
 import {
   Encoding,
-  FIELDS_BY_TYPE,
+  Field,
   FRAME_HEADER_BYTES,
   FRAME_MAGIC,
   FRAME_PREFIX_BYTES,
   FrameType,
   MESSAGE_MAX_BYTES,
   Offset,
-  type PageFrameType,
   PROTOCOL_VERSION,
   putPrefix,
   sealFrame,
 } from "./layout.ts";
+import {
+  type ListingMessage,
+  PAGE_MESSAGES,
+  PAGE_MESSAGES_BY_TYPE,
+  type PageMessageRow,
+} from "./page_messages.ts";
 import { type Malformed, malformed } from "./reason.ts";
 import { getU16, getU32, putU16, putU32 } from "./bytes.ts";
-import { Content, type Message, NO_NODES, type NodeId } from "../protocol/coherence/messages.ts";
-import type { Access, PageRun } from "../protocol/coherence/page.ts";
+import { type Message, NO_NODES, type NodeId } from "../protocol/coherence/messages.ts";
 import { decodeRpcFrame, type RpcDecoded } from "./rpc_frames.ts";
 import { decodeSyncFrame } from "./sync_frames.ts";
 import type { SyncMessage } from "../protocol/sync/messages.ts";
@@ -89,9 +93,8 @@ export function encodeMessage(
   encoding: Encoding = Encoding.Raw,
   payloadChecksum?: number,
 ): number {
-  const list = message.kind === "forward" || message.kind === "grant"
-    ? message.invalidated
-    : NO_NODES;
+  const row: PageMessageRow<Message> = PAGE_MESSAGES[message.kind];
+  const list = (row.fields & Field.List) === 0 ? NO_NODES : (message as ListingMessage).invalidated;
   const size = FRAME_HEADER_BYTES + 2 * list.length;
   if (size > MESSAGE_MAX_BYTES) {
     throw new RangeError(`Cannot encode a list of ${list.length} nodes`);
@@ -100,7 +103,8 @@ export function encodeMessage(
     throw new RangeError(`Cannot encode a frame of ${size} bytes at ${offset} of ${target.length}`);
   }
   for (let at = FRAME_PREFIX_BYTES; at < FRAME_HEADER_BYTES; at++) target[offset + at] = 0;
-  putPrefix(target, offset, size, putFields(message, target, offset));
+  putPrefix(target, offset, size, row.type);
+  row.put(message, target, offset);
   target[offset + Offset.Encoding] = encoding;
   putU32(target, offset + Offset.PayloadBytes, payloadBytes);
   putU16(target, offset + Offset.ListCount, list.length);
@@ -162,12 +166,12 @@ export function decodeFrame(
   if (type === FrameType.RpcCall || type === FrameType.RpcAnswer) {
     return decodeRpcFrame(type, bytes, start, available, length);
   }
-  const fields = FIELDS_BY_TYPE[type];
-  if (fields === undefined) return malformed("UnknownType", type);
+  const row = PAGE_MESSAGES_BY_TYPE[type];
+  if (row === undefined) return malformed("UnknownType", type);
   if (length < FRAME_HEADER_BYTES || length > MESSAGE_MAX_BYTES) {
     return malformed("LengthOutOfBounds", length);
   }
-  const wrongHeader = checkHeader(bytes, start, fields, length, bounds);
+  const wrongHeader = checkHeader(bytes, start, row.fields, length, bounds);
   if (wrongHeader !== undefined) return wrongHeader;
   if (available < length) return need(length - available);
   const wrongList = checkBodySum(bytes, start, length) ?? checkList(bytes, start, length);
@@ -176,7 +180,7 @@ export function decodeFrame(
   const payloadBytes = getU32(bytes, start + Offset.PayloadBytes);
   return {
     kind: "message",
-    message: getFields(type, bytes, start, nodes),
+    message: row.get(bytes, start, nodes),
     size: length,
     payloadBytes,
     encoding: bytes[start + Offset.Encoding]! as Encoding,
@@ -202,93 +206,6 @@ function decodeControlFrame(
   return { kind: "control", body, size: length };
 }
 
-/** Writes the fields of a message, and returns its type. */
-function putFields(message: Message, target: Uint8Array, offset: number): PageFrameType {
-  switch (message.kind) {
-    case "request":
-      target[offset + Offset.Access] = message.access;
-      putRun(target, offset, message);
-      return FrameType.Request;
-    case "forward":
-      target[offset + Offset.Access] = message.access;
-      putRun(target, offset, message);
-      putU16(target, offset + Offset.Node, message.requester);
-      return FrameType.Forward;
-    case "invalidate":
-      putRun(target, offset, message);
-      putU16(target, offset + Offset.Node, message.requester);
-      return FrameType.Invalidate;
-    case "acknowledge":
-      putRun(target, offset, message);
-      return FrameType.Acknowledge;
-    case "grant":
-      target[offset + Offset.Access] = message.access;
-      target[offset + Offset.Content] = message.content;
-      putRun(target, offset, message);
-      putU16(target, offset + Offset.Node, message.lostNode);
-      return FrameType.Grant;
-    case "done":
-      target[offset + Offset.Content] = message.lost ? Content.Lost : 0;
-      putRun(target, offset, message);
-      return FrameType.Done;
-    case "peerLost":
-      putU16(target, offset + Offset.Node, message.node);
-      return FrameType.PeerLost;
-    case "peerLostSeen":
-      putU16(target, offset + Offset.Node, message.node);
-      return FrameType.PeerLostSeen;
-    case "refused":
-      putRun(target, offset, message);
-      putU16(target, offset + Offset.Node, message.requester);
-      return FrameType.Refused;
-    case "leave":
-      return FrameType.Leave;
-    case "left":
-      return FrameType.Left;
-    default:
-      return message satisfies never;
-  }
-}
-
-/** Makes a message of fields that were checked. */
-function getFields(
-  type: number,
-  bytes: Uint8Array,
-  start: number,
-  invalidated: readonly NodeId[],
-): Message {
-  const access = bytes[start + Offset.Access]! as Access;
-  const content = bytes[start + Offset.Content]! as Content;
-  const first = getU32(bytes, start + Offset.First);
-  const count = getU32(bytes, start + Offset.Count);
-  const request = getU32(bytes, start + Offset.Request);
-  const node = getU16(bytes, start + Offset.Node);
-  switch (type as PageFrameType) {
-    case FrameType.Request:
-      return { kind: "request", access, first, count, request };
-    case FrameType.Forward:
-      return { kind: "forward", access, first, count, requester: node, request, invalidated };
-    case FrameType.Invalidate:
-      return { kind: "invalidate", first, count, requester: node, request };
-    case FrameType.Acknowledge:
-      return { kind: "acknowledge", first, count, request };
-    case FrameType.Grant:
-      return { kind: "grant", access, content, first, count, request, invalidated, lostNode: node };
-    case FrameType.Done:
-      return { kind: "done", first, count, request, lost: content === Content.Lost };
-    case FrameType.PeerLost:
-      return { kind: "peerLost", node };
-    case FrameType.PeerLostSeen:
-      return { kind: "peerLostSeen", node };
-    case FrameType.Refused:
-      return { kind: "refused", first, count, requester: node, request };
-    case FrameType.Leave:
-      return { kind: "leave" };
-    case FrameType.Left:
-      return { kind: "left" };
-  }
-}
-
 /** The nodes after the header. */
 function getNodes(bytes: Uint8Array, start: number, length: number): readonly NodeId[] {
   if (length === FRAME_HEADER_BYTES) return NO_NODES;
@@ -299,14 +216,4 @@ function getNodes(bytes: Uint8Array, start: number, length: number): readonly No
 
 function need(bytes: number): Decoded {
   return { kind: "need", bytes };
-}
-
-function putRun(
-  target: Uint8Array,
-  offset: number,
-  message: PageRun & { readonly request: number },
-): void {
-  putU32(target, offset + Offset.First, message.first);
-  putU32(target, offset + Offset.Count, message.count);
-  putU32(target, offset + Offset.Request, message.request);
 }

@@ -20,7 +20,8 @@ import {
   MESSAGE_MAX_BYTES,
 } from "./page_frames.ts";
 import { FRAME_REASONS } from "./reason.ts";
-import { FIELDS_BY_TYPE, FrameType, Offset } from "./layout.ts";
+import { Field, FrameType, Offset } from "./layout.ts";
+import { PAGE_MESSAGES } from "./page_messages.ts";
 
 const golden = readGoldenFrames();
 
@@ -40,10 +41,33 @@ Deno.test("every message has its golden bytes, both ways", async (t) => {
   await checkGolden(t, cases);
 });
 
-Deno.test("every type of frame has a golden one", () => {
+Deno.test("PAGE_MESSAGES: every type of frame is one kind's, and has a golden frame", () => {
   const types = new Set([...golden.values()].map((bytes) => bytes[Offset.Type]!));
-  assertEquals([...types].sort((a, b) => a - b), Object.values(FrameType));
-  assertEquals(FIELDS_BY_TYPE.length, FrameType.Left + 1);
+  const known = [
+    ...Object.values(PAGE_MESSAGES).map(({ type }) => type),
+    ...Object.values(FrameType),
+  ];
+  assertEquals([...types].sort((a, b) => a - b), known);
+});
+
+Deno.test("PAGE_MESSAGES: the fields of a kind are those of its message", () => {
+  const fields: Readonly<Record<string, number>> = {
+    kind: 0,
+    access: Field.Access,
+    content: Field.Content,
+    lost: Field.Content,
+    first: Field.Run,
+    count: Field.Run,
+    request: Field.Run,
+    requester: Field.Node,
+    node: Field.Node,
+    lostNode: Field.Node,
+    invalidated: Field.List,
+  };
+  for (const { label, message } of MESSAGES) {
+    const used = Object.keys(message).reduce((sum, name) => sum | fields[name]!, 0);
+    assertEquals(PAGE_MESSAGES[message.kind].fields, used, label);
+  }
 });
 
 Deno.test("every prefix of a frame needs no more than the frame has", () => {

@@ -11,6 +11,7 @@ import {
   type FrameBounds,
   MESSAGE_MAX_BYTES,
 } from "../../runtime/wire/page_frames.ts";
+import { PAGE_MESSAGES } from "../../runtime/wire/page_messages.ts";
 import {
   Coherence,
   type CoherenceParts,
@@ -25,7 +26,6 @@ import {
 import type { Output } from "../../runtime/protocol/coherence/output.ts";
 import { Access } from "../../runtime/protocol/coherence/page.ts";
 import type { Random } from "../simulator/coherence/random.ts";
-import { MESSAGE_KINDS } from "../support/message_kinds.ts";
 import { pick } from "./mutate.ts";
 import type { Target } from "./target.ts";
 
@@ -33,6 +33,7 @@ const BOUNDS: FrameBounds = { pageCount: 24, pageSize: 4096, runPages: 8 };
 const HOLD_TIME_US = 100;
 const STEPS_MAX = 60;
 const NODES: readonly NodeId[] = [1, 2, 3, 4];
+const KINDS = Object.keys(PAGE_MESSAGES) as readonly Message["kind"][];
 
 const scratch = new Uint8Array(MESSAGE_MAX_BYTES);
 
@@ -164,7 +165,7 @@ class LiveEngine {
     const node = requester;
     const invalidated = this.#list();
     const from = pick(NODES, random);
-    const kind = pick(MESSAGE_KINDS, random);
+    const kind = pick(KINDS, random);
     const message = ((): Message => {
       switch (kind) {
         case "request":

@@ -4,8 +4,8 @@
  */
 
 import { Content, type Message, type NodeId } from "../../runtime/protocol/coherence/messages.ts";
+import { PAGE_MESSAGES } from "../../runtime/wire/page_messages.ts";
 import type { ActiveTransaction } from "../simulator/coherence/probes.ts";
-import { MESSAGE_KINDS } from "../support/message_kinds.ts";
 import type { FrameState, ModelState, NodeState, Status } from "./state.ts";
 
 const STATUSES: readonly Status[] = ["live", "leaving", "left", "dead"];
@@ -164,7 +164,7 @@ export class Fingerprint {
   }
 
   #putMessage(message: Message, from: NodeId, to: NodeId): void {
-    this.#put(MESSAGE_KINDS.indexOf(message.kind));
+    this.#put(PAGE_MESSAGES[message.kind].type);
     if ("request" in message) {
       const requester = requesterOf(message, from, to);
       this.#put(message.first);

@@ -1,6 +1,8 @@
 /** The pages of documentation say what there is. */
 
 import { assert, assertEquals } from "@std/assert";
+import { FrameType } from "../../runtime/wire/layout.ts";
+import { PAGE_MESSAGES } from "../../runtime/wire/page_messages.ts";
 
 const read = (path: string): Promise<string> =>
   Deno.readTextFile(new URL(`../../${path}`, import.meta.url));
@@ -19,18 +21,20 @@ Deno.test("docs/guide.md has cause and remedy of each error code, and of no othe
 Deno.test("docs/protocol.md has every type of frame, every reason and every control message", async () => {
   const page = await read("docs/protocol.md");
   const sources = [
-    "wire/layout",
     "wire/reason",
     "wire/control",
     "protocol/allocation/messages",
     "wire/status_control",
   ];
-  const [layout, reasons, ...controls] = await Promise.all(
+  const [reasons, ...controls] = await Promise.all(
     sources.map((name) => read(`runtime/${name}.ts`)),
   );
-  const [types] = /export const FrameType = \{.*?\n\}/s.exec(layout!)!;
-  const names = [...types.matchAll(/^ {2}(\w)(\w+): (\d+),/gm)].map(([, first, rest, value]) =>
-    `| ${value!.padStart(4)} | ${first!.toLowerCase()}${rest} `
+  const types = [
+    ...Object.entries(PAGE_MESSAGES).map(([kind, { type }]) => [kind, type] as const),
+    ...Object.entries(FrameType),
+  ];
+  const names = types.map(([name, type]) =>
+    `| ${String(type).padStart(4)} | ${name[0]!.toLowerCase()}${name.slice(1)} `
   );
   names.push(...[...reasons!.matchAll(/^ {2}\| "(\w+)"/gm)].map(([, name]) => `\`${name}\``));
   const kinds = controls.join("").matchAll(/^ {2}readonly kind: "(\w+)"/gm);

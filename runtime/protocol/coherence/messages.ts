@@ -1,6 +1,6 @@
 /**
  * What nodes say to each other about pages. These are the messages as the state machines see them;
- * `codec.ts` gives them their bytes, `docs/protocol.md` their meaning.
+ * `page_messages.ts` gives them their bytes, `docs/protocol.md` their meaning.
  *
  * Every message of a transaction carries the number that its requester gave the request, so that
  * whatever arrives late is recognised and dropped.

@@ -1,6 +1,6 @@
 /**
  * What nodes say about semaphores, barriers and mutexes: a request to the directory's node, and its
- * answer. `sync_codec.ts` gives them their bytes.
+ * answer. `sync_frames.ts` gives them their bytes.
  *
  * The requester numbers its requests: a ticket names one until it is answered, and that of a lock
  * until it is unlocked. Every request but a cancel is answered once.

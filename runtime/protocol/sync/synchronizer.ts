@@ -91,7 +91,7 @@ export class Synchronizer {
    * A node asks. What comes from one that is gone is dropped.
    *
    * @param from The node.
-   * @param request What it asks, with the bounds that `sync_codec.ts` checks.
+   * @param request What it asks, with the bounds that `sync_frames.ts` checks.
    */
   request(from: NodeId, request: SyncRequest): void {
     if (!this.#desk.serves(from)) return;

@@ -1,0 +1,213 @@
+/**
+ * Messages about pages on the wire: one row a kind, with its type, the fields of the header that it uses,
+ * and how these are written and read. A new kind is an interface in the union of `messages.ts`, a row
+ * here, and a golden frame; what is encoded, decoded, checked and told by its name follows from the row.
+ */
+
+import { getU16, getU32, putU16, putU32 } from "./bytes.ts";
+import { Field, Offset } from "./layout.ts";
+import { Content, type Message, type NodeId } from "../protocol/coherence/messages.ts";
+import type { Access } from "../protocol/coherence/page.ts";
+
+/** How a kind of message stands in a frame. */
+export interface PageMessageRow<M extends Message> {
+  /** Its type; the numbers of those that are no messages about pages are in `FrameType`. */
+  readonly type: number;
+  /** The fields that it uses, as the sum of {@linkcode Field} bits. */
+  readonly fields: number;
+  /** Writes its fields, but for the list, into a header whose fields are zero. */
+  put(message: M, header: Uint8Array, start: number): void;
+  /** Makes the message of a header that was checked, and of the list behind it. */
+  get(header: Uint8Array, start: number, list: readonly NodeId[]): M;
+}
+
+/** A message that ends with a list of nodes. */
+export type ListingMessage = Extract<Message, { readonly invalidated: readonly NodeId[] }>;
+
+const { Access: AccessField, Content: ContentField, Run, Node, List } = Field;
+
+/** Every kind of message about pages. */
+export const PAGE_MESSAGES: {
+  readonly [Kind in Message["kind"]]: PageMessageRow<Extract<Message, { readonly kind: Kind }>>;
+} = {
+  request: {
+    type: 1,
+    fields: AccessField | Run,
+    put(message, header, start) {
+      header[start + Offset.Access] = message.access;
+      putRun(header, start, message.first, message.count, message.request);
+    },
+    get: (header, start) => ({
+      kind: "request",
+      access: getAccess(header, start),
+      first: getFirst(header, start),
+      count: getCount(header, start),
+      request: getRequest(header, start),
+    }),
+  },
+  forward: {
+    type: 2,
+    fields: AccessField | Run | Node | List,
+    put(message, header, start) {
+      header[start + Offset.Access] = message.access;
+      putRun(header, start, message.first, message.count, message.request);
+      putU16(header, start + Offset.Node, message.requester);
+    },
+    get: (header, start, invalidated) => ({
+      kind: "forward",
+      access: getAccess(header, start),
+      first: getFirst(header, start),
+      count: getCount(header, start),
+      requester: getNode(header, start),
+      request: getRequest(header, start),
+      invalidated,
+    }),
+  },
+  invalidate: {
+    type: 3,
+    fields: Run | Node,
+    put(message, header, start) {
+      putRun(header, start, message.first, message.count, message.request);
+      putU16(header, start + Offset.Node, message.requester);
+    },
+    get: (header, start) => ({
+      kind: "invalidate",
+      first: getFirst(header, start),
+      count: getCount(header, start),
+      requester: getNode(header, start),
+      request: getRequest(header, start),
+    }),
+  },
+  acknowledge: {
+    type: 4,
+    fields: Run,
+    put: (message, header, start) =>
+      putRun(header, start, message.first, message.count, message.request),
+    get: (header, start) => ({
+      kind: "acknowledge",
+      first: getFirst(header, start),
+      count: getCount(header, start),
+      request: getRequest(header, start),
+    }),
+  },
+  grant: {
+    type: 5,
+    // Its node is checked with its content: it has one where the pages are lost.
+    fields: AccessField | ContentField | Run | Node | List,
+    put(message, header, start) {
+      header[start + Offset.Access] = message.access;
+      header[start + Offset.Content] = message.content;
+      putRun(header, start, message.first, message.count, message.request);
+      putU16(header, start + Offset.Node, message.lostNode);
+    },
+    get: (header, start, invalidated) => ({
+      kind: "grant",
+      access: getAccess(header, start),
+      content: getContent(header, start),
+      first: getFirst(header, start),
+      count: getCount(header, start),
+      request: getRequest(header, start),
+      invalidated,
+      lostNode: getNode(header, start),
+    }),
+  },
+  done: {
+    type: 6,
+    fields: ContentField | Run,
+    put(message, header, start) {
+      header[start + Offset.Content] = message.lost ? Content.Lost : 0;
+      putRun(header, start, message.first, message.count, message.request);
+    },
+    get: (header, start) => ({
+      kind: "done",
+      first: getFirst(header, start),
+      count: getCount(header, start),
+      request: getRequest(header, start),
+      lost: getContent(header, start) === Content.Lost,
+    }),
+  },
+  peerLost: {
+    type: 7,
+    fields: Node,
+    put: (message, header, start) => putU16(header, start + Offset.Node, message.node),
+    get: (header, start) => ({ kind: "peerLost", node: getNode(header, start) }),
+  },
+  peerLostSeen: {
+    type: 8,
+    fields: Node,
+    put: (message, header, start) => putU16(header, start + Offset.Node, message.node),
+    get: (header, start) => ({ kind: "peerLostSeen", node: getNode(header, start) }),
+  },
+  refused: {
+    type: 9,
+    fields: Run | Node,
+    put(message, header, start) {
+      putRun(header, start, message.first, message.count, message.request);
+      putU16(header, start + Offset.Node, message.requester);
+    },
+    get: (header, start) => ({
+      kind: "refused",
+      first: getFirst(header, start),
+      count: getCount(header, start),
+      requester: getNode(header, start),
+      request: getRequest(header, start),
+    }),
+  },
+  leave: {
+    type: 10,
+    fields: 0,
+    put() {},
+    get: () => ({ kind: "leave" }),
+  },
+  left: {
+    type: 11,
+    fields: 0,
+    put() {},
+    get: () => ({ kind: "left" }),
+  },
+};
+
+/** The rows by type; nothing where a type is none of a message about pages. */
+export const PAGE_MESSAGES_BY_TYPE: readonly (PageMessageRow<Message> | undefined)[] = byType();
+
+function byType(): (PageMessageRow<Message> | undefined)[] {
+  const rows: (PageMessageRow<Message> | undefined)[] = Array(256).fill(undefined);
+  for (const row of Object.values(PAGE_MESSAGES)) rows[row.type] = row;
+  return rows;
+}
+
+function putRun(
+  header: Uint8Array,
+  start: number,
+  first: number,
+  count: number,
+  request: number,
+): void {
+  putU32(header, start + Offset.First, first);
+  putU32(header, start + Offset.Count, count);
+  putU32(header, start + Offset.Request, request);
+}
+
+function getAccess(header: Uint8Array, start: number): Access {
+  return header[start + Offset.Access]! as Access;
+}
+
+function getContent(header: Uint8Array, start: number): Content {
+  return header[start + Offset.Content]! as Content;
+}
+
+function getFirst(header: Uint8Array, start: number): number {
+  return getU32(header, start + Offset.First);
+}
+
+function getCount(header: Uint8Array, start: number): number {
+  return getU32(header, start + Offset.Count);
+}
+
+function getRequest(header: Uint8Array, start: number): number {
+  return getU32(header, start + Offset.Request);
+}
+
+function getNode(header: Uint8Array, start: number): NodeId {
+  return getU16(header, start + Offset.Node);
+}
