@@ -7,6 +7,7 @@ import { type Address, formatAddress } from "../address.ts";
 import { refusal } from "../cluster/admission.ts";
 import { connectToPeer, shakeHands } from "../cluster/handshake.ts";
 import { Link, type LinkHandlers } from "../cluster/link.ts";
+import { newCounters } from "../cluster/sender.ts";
 import { reasonOf, TdsmError } from "../errors.ts";
 import { HANDSHAKE_MAX_MS } from "../limits.ts";
 import { formatSize } from "../size.ts";
@@ -72,20 +73,20 @@ async function connect(directory: Address): Promise<Deno.TcpConn> {
 }
 
 async function receive(connection: Deno.TcpConn, directory: Address): Promise<ClusterStatus> {
-  const counters = { messagesSent: 0, messagesReceived: 0, bytesSent: 0, bytesReceived: 0 };
   const done = Promise.withResolvers<ClusterStatus>();
   // Whoever shakes hands is told first of what goes wrong until then.
   done.promise.catch(() => {});
   const link = await shakeHands((handlers) => {
-    const link = new Link(connection, () => undefined, counters, handlers);
+    const link = new Link(connection, () => undefined, newCounters(), handlers);
     link.say({ kind: "statusRequest", protocolVersion: PROTOCOL_VERSION });
     return link;
-  }, (control) => {
+  }, (control, link) => {
     if (control.kind !== "clusterStatus") throw refusal(control, directory, OPERATION);
     const { size, pageSize, compression, nodes } = control;
-    return listen(nodes, (statuses) => {
+    link.open(listen(nodes, (statuses) => {
       done.resolve({ size, pageSize, compression, nodes: statuses });
-    }, done.reject);
+    }, done.reject));
+    return link;
   });
   const timer = setTimeout(() => {
     done.reject(new TdsmError("TimedOut", `no whole answer within ${HANDSHAKE_MAX_MS} ms`));

@@ -14,7 +14,8 @@ import {
 import { type Encoding, PROTOCOL_VERSION } from "../wire/page_frames.ts";
 import type { HelloControl, WelcomeControl } from "../wire/control.ts";
 import type { EngineMessage, PeerMessage } from "../wire/peer_message.ts";
-import { DIRECTORY_NODE, type NodeId } from "../protocol/coherence/messages.ts";
+import type { NodeStatusControl } from "../wire/status_control.ts";
+import { DIRECTORY_NODE, type GrantMessage, type NodeId } from "../protocol/coherence/messages.ts";
 import {
   notADirectory,
   objectionToLoopback,
@@ -22,16 +23,17 @@ import {
   refusal,
   type RegionSettings,
 } from "./admission.ts";
-import { Door, type DoorHandlers } from "./door.ts";
-import { connectToDirectory } from "./handshake.ts";
-import { Links, type PeerHandlers } from "./links.ts";
+import { Door } from "./door.ts";
+import { connectToDirectory, shakeHands } from "./handshake.ts";
+import { Link } from "./link.ts";
+import { Links } from "./links.ts";
 import { Members } from "./members.ts";
-import type { LinkCounters, Sum } from "./sender.ts";
+import { type LinkCounters, newCounters, type Sum } from "./sender.ts";
 
 /** What a cluster must know of its own node. */
 export interface ClusterOptions {
-  readonly address: string;
-  readonly port: number;
+  /** Where the node listens; the cluster closes it, once there is one. */
+  readonly listener: Deno.TcpListener;
   /** Whether the node only serves, so that nobody need wait for it to finish. */
   readonly serving: boolean;
   /** The runtime's release, for people. */
@@ -40,52 +42,134 @@ export interface ClusterOptions {
   readonly sum?: Sum;
 }
 
-/** Who is told of what happens. `lost` is called at the directory's node alone. */
-export interface ClusterHandlers extends Omit<PeerHandlers, "received">, DoorHandlers {
-  /** A message that is not about the cluster itself; `payload` is what a remote call carries. */
-  received(from: NodeId, message: EngineMessage, payload: Uint8Array): void;
+/** A node that is one of a cluster: it is told of all that happens there. */
+export interface Member {
+  /** What acts on messages that are not about the cluster itself. */
+  readonly engine: {
+    /** Where a grant's bytes go; `undefined` to let them pass unseen. */
+    target(from: NodeId, grant: GrantMessage): Uint8Array | undefined;
+    /** A message; `payload` is what a remote call carries. */
+    received(from: NodeId, message: EngineMessage, payload: Uint8Array): void;
+  };
+  /** At the directory node: what all nodes have counted. */
+  status(): Promise<NodeStatusControl[]>;
+  /** At the directory node: a node has joined. */
+  joined(peer: Peer): void;
+  /** At the directory node: a node went away without leaving. */
+  lost(node: NodeId, reason: string): void;
   /** Peers came or went. */
   changed(): void;
-  /** The directory's node closes the cluster. */
+  /** The directory node closes the cluster. */
   closing(): void;
   /** This node cannot go on. */
-  failed(error: TdsmError): void;
+  fail(error: TdsmError): void;
+  /** Something to log; 1 error, 2 warning, 3 information, 4 detail. */
+  log(level: number, text: string): void;
 }
 
-/** The cluster, as one node sees it. */
-export class Cluster {
+/** The cluster, as one node sees it. It exists once the node is one of it. */
+export class Cluster<Node extends Member = Member> {
+  /** This node, which is told of what happens. */
+  readonly node: Node;
+  /** Where this node listens. */
+  readonly address: Address;
   readonly #options: ClusterOptions;
-  readonly #handlers: ClusterHandlers;
-  readonly #members = new Members();
+  readonly #members: Members;
   readonly #links: Links;
   readonly #door: Door;
+  readonly #heartbeat: ReturnType<typeof setInterval>;
   /** When to give up waiting for the directory's word on a node that cannot be reached. */
   readonly #verdicts = new Map<NodeId, ReturnType<typeof setTimeout>>();
   /** How the connection to each node ended that could not be reached. */
   readonly #reasons = new Map<NodeId, string>();
-  #heartbeat: ReturnType<typeof setInterval> | undefined;
+  /** Resolves when every link has ended, once that is wanted. */
+  #ended: Promise<void> | undefined;
+
+  private constructor(
+    options: ClusterOptions,
+    members: Members,
+    counters: LinkCounters,
+    open: (cluster: Cluster) => Node,
+  ) {
+    const { listener, sum } = options;
+    this.#options = options;
+    this.#members = members;
+    this.address = listener.addr;
+    this.#links = new Links(members, counters, () => helloOf(options, members), {
+      target: (from, grant) => this.node.engine.target(from, grant),
+      received: this.#received,
+      lost: (node, reason) => this.#lost(node, reason),
+    }, sum);
+    this.#door = new Door(listener, members, this.#links, {
+      status: () => this.node.status(),
+      joined: (peer) => {
+        this.node.joined(peer);
+        this.node.changed();
+      },
+      log: (level, text) => this.node.log(level, text),
+    });
+    this.node = open(this);
+    this.#heartbeat = setInterval(() => this.#beat(), HEARTBEAT_MS);
+    this.#door.open();
+  }
 
   /**
-   * Listens; {@linkcode host} or {@linkcode join} comes next.
+   * Begins a cluster, as its directory node.
    *
-   * @throws {TdsmError} `ListenFailed`.
+   * @param options This node.
+   * @param region What it decides for all nodes.
+   * @param open Makes the node, which is one of the cluster from here on.
+   * @returns The node.
    */
-  constructor(options: ClusterOptions, handlers: ClusterHandlers) {
-    this.#options = options;
-    this.#handlers = handlers;
-    this.#links = new Links(this.#members, () => this.#hello(), {
-      ...handlers,
-      received: (from, message, payload) => this.#received(from, message, payload),
-      lost: (node, reason) => this.#lost(node, reason),
-    }, options.sum);
-    const { address: hostname, port } = options;
-    this.#door = new Door({ hostname, port }, this.#members, this.#links, {
-      ...handlers,
-      joined: (peer) => {
-        handlers.joined(peer);
-        handlers.changed();
-      },
-    });
+  static host<Node extends Member>(
+    options: ClusterOptions,
+    region: RegionSettings,
+    open: (cluster: Cluster, region: RegionSettings) => Node,
+  ): Node {
+    const random = crypto.getRandomValues(new BigUint64Array(1));
+    const members = new Members(DIRECTORY_NODE, random[0]! || 1n, region);
+    return new Cluster(options, members, newCounters(), (cluster) => open(cluster, region)).node;
+  }
+
+  /**
+   * Joins the cluster of a directory.
+   *
+   * @param options This node.
+   * @param directory Where the directory is.
+   * @param wanted The size and page size to insist on, in bytes.
+   * @param timeoutMs How long to try.
+   * @param open Makes the node as soon as it is one of the cluster, before anything else arrives.
+   * @returns The node.
+   * @throws {TdsmError} `NoDirectory`, or why it does not want this node; or what `open` throws.
+   */
+  static async join<Node extends Member>(
+    options: ClusterOptions,
+    directory: Address,
+    wanted: { size: number | undefined; pageSize: number | undefined },
+    timeoutMs: number,
+    open: (cluster: Cluster, region: RegionSettings) => Node,
+  ): Promise<Node> {
+    const connection = await connectToDirectory(directory, timeoutMs);
+    requireReachable(connection, options.listener, directory);
+    const counters = newCounters();
+    let members: Members | undefined;
+    try {
+      return await shakeHands((handlers) => {
+        const bounds = () => members?.bounds;
+        const link = new Link(connection, bounds, counters, handlers, options.sum);
+        link.say({ ...helloOf(options, { self: 0, session: 0n }), ...defined(wanted) });
+        return link;
+      }, (control, link) => {
+        if (control.kind !== "welcome") throw refusal(control, directory);
+        members = membersOf(control, directory);
+        const cluster = new Cluster(options, members, counters, (it) => open(it, control));
+        cluster.#links.carry(DIRECTORY_NODE, link);
+        return cluster.node;
+      });
+    } catch (error) {
+      if (error instanceof TdsmError && error.operation !== undefined) throw error;
+      throw notADirectory(directory, error);
+    }
   }
 
   /** What was sent and received. */
@@ -93,14 +177,9 @@ export class Cluster {
     return this.#links.counters;
   }
 
-  /** This node's id; 0 before it has one. */
+  /** This node's id. */
   get self(): NodeId {
     return this.#members.self;
-  }
-
-  /** Where this node listens. */
-  get address(): Address {
-    return this.#door.address;
   }
 
   /** Every other node, in order of joining. */
@@ -128,53 +207,6 @@ export class Cluster {
     return this.#members.get(node) !== undefined;
   }
 
-  /** Becomes the directory's node of a new cluster. */
-  host(region: RegionSettings): void {
-    const random = crypto.getRandomValues(new BigUint64Array(1));
-    this.#begin(DIRECTORY_NODE, random[0]! || 1n, region);
-  }
-
-  /**
-   * Joins the cluster of a directory.
-   *
-   * @param directory Where it is.
-   * @param wanted The size and page size to insist on, in bytes.
-   * @param timeoutMs How long to try.
-   * @param welcomed Called as soon as the node is one of the cluster, before anything else arrives.
-   * @throws {TdsmError} `NoDirectory`, or why it does not want this node.
-   */
-  async join(
-    directory: Address,
-    wanted: { size: number | undefined; pageSize: number | undefined },
-    timeoutMs: number,
-    welcomed: (region: RegionSettings) => void,
-  ): Promise<void> {
-    const connection = await connectToDirectory(directory, timeoutMs);
-    this.#requireReachable(connection, directory);
-    try {
-      const hello = { ...this.#hello(), ...defined(wanted) };
-      await this.#links.greet(connection, hello, (control, link) => {
-        if (control.kind !== "welcome") throw refusal(control, directory);
-        this.#welcome(control, directory);
-        welcomed(control);
-        return this.#links.carry(DIRECTORY_NODE, link);
-      });
-    } catch (error) {
-      if (error instanceof TdsmError && error.operation !== undefined) throw error;
-      throw notADirectory(directory, error);
-    }
-  }
-
-  /** Nodes of other machines must be able to connect to this one. */
-  #requireReachable(connection: Deno.TcpConn, directory: Address): void {
-    const { localAddr, remoteAddr } = connection;
-    const ends = { local: localAddr.hostname, remote: remoteAddr.hostname };
-    const refused = objectionToLoopback(this.address.hostname, ends, directory);
-    if (refused === undefined) return;
-    connection.close();
-    throw refused;
-  }
-
   /**
    * Queues a message; {@linkcode flush} sends. Nothing is sent to those who are gone.
    *
@@ -194,13 +226,13 @@ export class Cluster {
 
   /** A node is gone: nothing that it still says counts, and nothing is sent to it. */
   forget(node: NodeId): void {
-    this.#links.drop(node);
+    this.#links.end(node, "ended", "forget");
     this.#remove(node);
   }
 
   /** At the directory's node: a node may go, once it has what was sent to it. */
   release(node: NodeId): void {
-    this.#links.release(node);
+    this.#links.end(node, "draining", "forget");
     this.#remove(node);
   }
 
@@ -209,54 +241,36 @@ export class Cluster {
     const link = this.#links.get(node);
     if (link === undefined) return;
     link.say({ kind: "refuse", code: "ProtocolViolation", reason });
-    this.#links.dismiss(node);
+    this.#links.end(node, "draining", "keep");
     this.#lost(node, `it broke the protocol: ${reason}`);
   }
 
-  /** Ends every link and stops listening; at the directory's node, after telling everyone. */
+  /** Ends every link and stops listening; at the directory node, after telling everyone. */
   async close(): Promise<void> {
-    if (!this.#stop()) return;
-    if (this.#members.isDirectory) this.#links.sayToAll({ kind: "closing" });
-    await this.#links.close();
+    if (!this.#links.closed && this.#members.isDirectory) {
+      this.#links.sayToAll({ kind: "closing" });
+    }
+    await this.#end("draining");
   }
 
   /** Ends every link at once, for a node that cannot go on: the others need not wait for it. */
   abort(): void {
-    if (this.#stop()) this.#links.abort();
+    void this.#end("ended");
   }
 
-  /** Neither takes part nor lets in; `false` when that was so already. */
-  #stop(): boolean {
-    if (this.#links.closed) return false;
-    this.#links.stop();
-    this.#door.close();
-    clearInterval(this.#heartbeat);
-    for (const timer of this.#verdicts.values()) clearTimeout(timer);
-    return true;
-  }
-
-  #begin(self: NodeId, session: bigint, region: RegionSettings): void {
-    this.#members.begin(self, session, region);
-    this.#heartbeat = setInterval(() => this.#beat(), HEARTBEAT_MS);
-    this.#door.open();
-  }
-
-  #welcome(control: WelcomeControl, { hostname: address, port }: Address): void {
-    for (const peer of control.peers) this.#members.add(peer);
-    this.#members.add({ id: DIRECTORY_NODE, address, port });
-    this.#begin(control.node, control.session, control);
-  }
-
-  #hello(): HelloControl {
-    const { self: node, session } = this.#members;
-    const { serving, release } = this.#options;
-    const { hostname: address, port } = this.address;
-    const protocolVersion = PROTOCOL_VERSION;
-    return { kind: "hello", protocolVersion, session, node, address, port, serving, release };
+  /** Neither takes part nor lets in from here on. */
+  #end(links: "draining" | "ended"): Promise<void> {
+    if (this.#ended === undefined) {
+      this.#door.close();
+      clearInterval(this.#heartbeat);
+      for (const timer of this.#verdicts.values()) clearTimeout(timer);
+      this.#ended = this.#links.close(links);
+    }
+    return this.#ended;
   }
 
   /** Acts on what is about the cluster itself; the rest is the engine's. */
-  #received(from: NodeId, message: PeerMessage, payload: Uint8Array): void {
+  readonly #received = (from: NodeId, message: PeerMessage, payload: Uint8Array): void => {
     const fromDirectory = from === DIRECTORY_NODE;
     switch (message.kind) {
       case "ping":
@@ -264,15 +278,15 @@ export class Cluster {
       case "peerJoined":
         if (!fromDirectory) break;
         this.#members.add(message);
-        this.#handlers.log(3, `Node ${message.id} has joined`);
-        return this.#handlers.changed();
+        this.node.log(3, `Node ${message.id} has joined`);
+        return this.node.changed();
       case "closing":
         if (!fromDirectory) break;
-        return this.#handlers.closing();
+        return this.node.closing();
       case "refuse":
         // Only that node is lost to the directory, not the cluster.
         if (this.#members.isDirectory) break;
-        return this.#handlers.failed(
+        return this.node.fail(
           new TdsmError(
             message.code === "FrameCorrupted" ? message.code : "ProtocolViolation",
             `Node ${from} ended the connection: ${message.reason}`,
@@ -287,11 +301,11 @@ export class Cluster {
         // Said only before two nodes know each other.
         break;
       default:
-        return this.#handlers.received(from, message, payload);
+        return this.node.engine.received(from, message, payload);
     }
     const reason = message.kind === "refuse" ? `: ${message.reason}` : "";
     throw new TdsmError("ProtocolViolation", `${message.kind} from node ${from}${reason}`);
-  }
+  };
 
   /** A link has ended, or could not be made. The directory decides what that means. */
   #lost(node: NodeId, reason: string): void {
@@ -300,19 +314,19 @@ export class Cluster {
     if (!this.#reasons.has(node)) this.#reasons.set(node, reason);
     if (this.#members.isDirectory) {
       this.forget(node);
-      this.#handlers.lost(node, reason);
+      this.node.lost(node, reason);
       return this.flush();
     }
     const at = this.#members.at(node);
     if (node === DIRECTORY_NODE) {
       const message = `Lost the directory's node at ${at}: ${reason}`;
-      return this.#handlers.failed(new TdsmError("DirectoryLost", message));
+      return this.node.fail(new TdsmError("DirectoryLost", message));
     }
     if (this.#verdicts.has(node)) return;
     const giveUp = () => {
       const message = `Node ${this.self} cannot reach node ${node} at ${at}, ` +
         `which the directory still counts on: ${reason}`;
-      this.#handlers.failed(new TdsmError("PeerUnreachable", message));
+      this.node.fail(new TdsmError("PeerUnreachable", message));
     };
     // Where only the connection between two is broken, both wait. One of them is to survive.
     const waitMs = this.self > node ? PEER_VERDICT_MAX_MS : PEER_VERDICT_LAST_MS;
@@ -322,17 +336,49 @@ export class Cluster {
   #remove(node: NodeId): void {
     clearTimeout(this.#verdicts.get(node));
     this.#verdicts.delete(node);
-    if (this.#members.remove(node)) this.#handlers.changed();
+    if (this.#members.remove(node)) this.node.changed();
   }
 
   /** Tells that this node is alive, and looks who does not. */
   #beat(): void {
     this.#links.sayAlive();
     for (const node of this.#links.silentSince(performance.now() - SILENCE_MAX_MS)) {
-      this.#links.cut(node);
+      this.#links.end(node, "ended", "keep");
       this.#lost(node, `it said nothing for ${SILENCE_MAX_MS} ms`);
     }
   }
+}
+
+/** A node's first word; it has no id and no session before it has joined. */
+function helloOf(
+  { listener, serving, release }: ClusterOptions,
+  { self: node, session }: Pick<Members, "self" | "session">,
+): HelloControl {
+  const { hostname: address, port } = listener.addr;
+  const protocolVersion = PROTOCOL_VERSION;
+  return { kind: "hello", protocolVersion, session, node, address, port, serving, release };
+}
+
+/** The members of a cluster, as a node knows them that the directory node lets in. */
+function membersOf(welcome: WelcomeControl, { hostname: address, port }: Address): Members {
+  const members = new Members(welcome.node, welcome.session, welcome);
+  for (const peer of welcome.peers) members.add(peer);
+  members.add({ id: DIRECTORY_NODE, address, port });
+  return members;
+}
+
+/** Nodes of other machines must be able to connect to this one. */
+function requireReachable(
+  connection: Deno.TcpConn,
+  listener: Deno.TcpListener,
+  directory: Address,
+): void {
+  const { localAddr, remoteAddr } = connection;
+  const ends = { local: localAddr.hostname, remote: remoteAddr.hostname };
+  const refused = objectionToLoopback(listener.addr.hostname, ends, directory);
+  if (refused === undefined) return;
+  connection.close();
+  throw refused;
 }
 
 /** The entries that have a value. */

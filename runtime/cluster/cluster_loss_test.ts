@@ -124,8 +124,7 @@ Deno.test("Cluster: a node that dialled before it was announced may be lost befo
   const { port } = listener.addr;
   const accepted = listener.accept();
   const second = new TestNode();
-  const wanted = { size: undefined, pageSize: undefined };
-  const joined = second.cluster.join({ hostname: HOST, port }, wanted, 1000, () => {});
+  const joined = second.joinAt({ hostname: HOST, port }, 1000);
   using directory = new Voice(await accepted);
   assertEquals((await directory.next())?.kind, "hello");
   directory.link.say({ kind: "welcome", node: 2, session: 5n, ...REGION, peers: [] });

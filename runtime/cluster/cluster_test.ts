@@ -148,9 +148,8 @@ Deno.test("Cluster.join tells why it was refused, in the directory's words", asy
   await using directory = TestNode.host();
   const { address } = directory.cluster;
   await using node = new TestNode();
-  const wanted = { size: 2 * REGION.size, pageSize: undefined };
   const error = await assertRejects(
-    () => node.cluster.join(address, wanted, 1000, () => {}),
+    () => node.joinAt(address, 1000, { size: 2 * REGION.size }),
     TdsmError,
   );
   assertEquals([error.code, error.operation], ["RegionMismatch", "join"]);
@@ -172,9 +171,8 @@ Deno.test("Cluster.join at something else that listens says so", async () => {
     return connection;
   });
   await using node = new TestNode();
-  const wanted = { size: undefined, pageSize: undefined };
   const error = await assertRejects(
-    () => node.cluster.join({ hostname: HOST, port: listener.addr.port }, wanted, 1000, () => {}),
+    () => node.joinAt({ hostname: HOST, port: listener.addr.port }, 1000),
     TdsmError,
     "does not answer like a directory of this release",
   );
@@ -186,9 +184,8 @@ Deno.test("Cluster.join gives up when nobody listens", async () => {
   // Of TCPMUX, which nothing offers any more.
   const port = 1;
   await using node = new TestNode();
-  const wanted = { size: undefined, pageSize: undefined };
   const error = await assertRejects(
-    () => node.cluster.join({ hostname: HOST, port }, wanted, 50, () => {}),
+    () => node.joinAt({ hostname: HOST, port }, 50),
     TdsmError,
     `Cannot join: no directory at ${HOST}:${port} within 50 ms`,
   );
@@ -198,13 +195,12 @@ Deno.test("Cluster.join gives up when nobody listens", async () => {
 Deno.test("Cluster.join passes on what the node's own region is refused with", async () => {
   await using directory = TestNode.host();
   await using node = new TestNode();
-  const wanted = { size: undefined, pageSize: undefined };
   const planted = new TdsmError("PrivilegeMissing", "planted", { operation: "open" });
-  const error = await assertRejects(() =>
-    node.cluster.join(directory.cluster.address, wanted, 1000, () => {
-      throw planted;
-    })
-  );
+  const opened = () => {
+    throw planted;
+  };
+  const { address } = directory.cluster;
+  const error = await assertRejects(() => node.joinAt(address, 1000, { opened }));
   assertEquals(error, planted);
   await directory.until(() => directory.lost.length === 1);
 });

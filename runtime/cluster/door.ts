@@ -2,15 +2,14 @@
  * Where others knock: accepts connections, hears who it is, and lets them in or says why not.
  */
 
-import { type Address, formatAddress } from "../address.ts";
+import { formatAddress } from "../address.ts";
 import { reasonOf, TdsmError } from "../errors.ts";
 import { ACCEPT_RETRY_MS, HANDSHAKES_MAX } from "../limits.ts";
 import type { Control, HelloControl, RefuseControl } from "../wire/control.ts";
 import { DIRECTORY_NODE, type NodeId } from "../protocol/coherence/messages.ts";
 import type { NodeStatusControl } from "../wire/status_control.ts";
 import { objectionToHello, objectionToStatus, type Peer } from "./admission.ts";
-import { listen } from "./handshake.ts";
-import type { Link, LinkHandlers } from "./link.ts";
+import type { Link } from "./link.ts";
 import type { Links } from "./links.ts";
 import type { Members } from "./members.ts";
 
@@ -32,24 +31,23 @@ export class Door {
   readonly #handlers: DoorHandlers;
 
   /**
-   * Listens; nobody is let in before {@linkcode Door.open}.
+   * Nobody is let in before {@linkcode Door.open}.
    *
-   * @param at The address to bind to, and the port; 0 for any free one.
+   * @param listener Where others connect; the door closes it.
    * @param members Who is here.
    * @param links What becomes of connections.
    * @param handlers Who is told.
-   * @throws {TdsmError} `ListenFailed`.
    */
-  constructor(at: Address, members: Members, links: Links, handlers: DoorHandlers) {
+  constructor(
+    listener: Deno.TcpListener,
+    members: Members,
+    links: Links,
+    handlers: DoorHandlers,
+  ) {
+    this.#listener = listener;
     this.#members = members;
     this.#links = links;
     this.#handlers = handlers;
-    this.#listener = listen(at.hostname, at.port);
-  }
-
-  /** Where this node listens. */
-  get address(): Address {
-    return this.#listener.addr;
   }
 
   /** From here on others may come. */
@@ -91,14 +89,13 @@ export class Door {
         const refused = this.#objection(control);
         if (refused !== undefined) {
           link.say(refused);
-          this.#links.depart(link);
+          this.#links.drain(link);
           // Two that dial each other refuse one of their connections, and nothing is wrong; nor is
           // it when somebody looks at the wrong node.
           const harmless = this.#isMember(control) || control.kind === "statusRequest";
-          dropped(harmless ? 4 : 2, refused.reason);
-          return DEAF;
+          return dropped(harmless ? 4 : 2, refused.reason);
         }
-        if (control.kind === "statusRequest") return this.#report(link);
+        if (control.kind === "statusRequest") return this.#links.drain(link, this.#report(link));
         const hello = control as HelloControl;
         return hello.node === 0 ? this.#admit(hello, link) : this.#meet(hello.node, link);
       });
@@ -135,23 +132,18 @@ export class Door {
   }
 
   /** At the directory's node: tells somebody who only looks what there is, and ends the link. */
-  #report(link: Link): LinkHandlers {
-    const report = async (): Promise<void> => {
-      const asked = this.#handlers.status();
-      this.#links.flush();
-      const statuses = await asked;
-      const { size, pageSize, compression } = this.#members.region;
-      const nodes = statuses.length;
-      link.say({ kind: "clusterStatus", size, pageSize, compression, nodes });
-      for (const status of statuses) link.say(status);
-      this.#links.depart(link);
-    };
-    this.#links.finish(report());
-    return DEAF;
+  async #report(link: Link): Promise<void> {
+    const asked = this.#handlers.status();
+    this.#links.flush();
+    const statuses = await asked;
+    const { size, pageSize, compression } = this.#members.region;
+    const nodes = statuses.length;
+    link.say({ kind: "clusterStatus", size, pageSize, compression, nodes });
+    for (const status of statuses) link.say(status);
   }
 
   /** At the directory's node: takes a new node in. */
-  #admit(hello: HelloControl, link: Link): LinkHandlers {
+  #admit(hello: HelloControl, link: Link): void {
     const { session, region, peers } = this.#members;
     const peer = this.#members.admit(hello, link.remoteAddress);
     link.say({ kind: "welcome", node: peer.id, session, ...region, peers });
@@ -159,19 +151,12 @@ export class Door {
     const { id, address: hostname, port } = peer;
     this.#handlers.log(3, `Node ${id} has joined from ${formatAddress({ hostname, port })}`);
     this.#handlers.joined(peer);
-    return this.#links.carry(id, link);
+    this.#links.carry(id, link);
   }
 
   /** A peer has dialled. */
-  #meet(node: NodeId, link: Link): LinkHandlers {
+  #meet(node: NodeId, link: Link): void {
     link.say({ kind: "accept", node: this.#members.self });
-    return this.#links.carry(node, link);
+    this.#links.carry(node, link);
   }
 }
-
-/** Hears nothing: whoever is refused has nothing more to say. */
-const DEAF: LinkHandlers = {
-  target: () => undefined,
-  received() {},
-  ended() {},
-};

@@ -11,25 +11,24 @@ import type { Link, LinkHandlers } from "./link.ts";
 /**
  * Opens a link and waits for the other side's first word.
  *
- * @param open Makes the link; says this side's first word if it is the one that speaks first.
- * @param receive Takes the first word; returns who hears all that follows, or throws.
- * @returns The link, when the first word was taken.
- * @throws Whatever `receive` throws, or a `TdsmError` that says why there was no first word.
+ * @param greet Makes the link; says this side's first word if it is the one that speaks first.
+ * @param receive Takes the first word; opens the link, drains it, or throws.
+ * @returns What `receive` returns.
+ * @throws What `receive` throws, or a `TdsmError` that says why there was no first word.
  */
-export function shakeHands(
-  open: (handlers: LinkHandlers) => Link,
-  receive: (control: Control, link: Link) => LinkHandlers,
-): Promise<Link> {
-  const { promise, resolve, reject } = Promise.withResolvers<Link>();
-  const link: Link = open({
+export function shakeHands<Result>(
+  greet: (handlers: LinkHandlers) => Link,
+  receive: (control: Control, link: Link) => Result,
+): Promise<Result> {
+  const { promise, resolve, reject } = Promise.withResolvers<Result>();
+  const link: Link = greet({
     target: () => undefined,
     received(message) {
       if (!isControl(message)) {
         throw new TdsmError("ProtocolViolation", `${message.kind} before the handshake`);
       }
       clearTimeout(timer);
-      link.hand(receive(message, link));
-      resolve(link);
+      resolve(receive(message, link));
     },
     ended(error) {
       clearTimeout(timer);

@@ -2,7 +2,7 @@ import { assert, assertEquals, assertMatch, assertRejects, assertThrows } from "
 import { TdsmError } from "../errors.ts";
 import { connectToDirectory, connectToPeer, listen, shakeHands } from "./handshake.ts";
 import { Link, type LinkHandlers } from "./link.ts";
-import { Sender } from "./sender.ts";
+import { newCounters, Sender } from "./sender.ts";
 
 const HOST = "127.0.0.1";
 /** Of TCPMUX, which nothing offers any more. */
@@ -20,7 +20,7 @@ async function connectedPair(): Promise<[Deno.TcpConn, Deno.TcpConn]> {
 }
 
 function newLink(connection: Deno.TcpConn, handlers: LinkHandlers): Link {
-  const counters = { messagesSent: 0, messagesReceived: 0, bytesSent: 0, bytesReceived: 0 };
+  const counters = newCounters();
   const bounds = { pageCount: 1, pageSize: 4096, runPages: 1 };
   return new Link(connection, () => bounds, counters, handlers);
 }
@@ -32,9 +32,10 @@ Deno.test("shakeHands hands what follows the first word to whom it names", async
   other.say({ kind: "accept", node: 3 });
   other.say({ kind: "closing" });
   const words: string[] = [];
-  const link = await shakeHands((handlers) => newLink(near, handlers), (control) => {
+  const link = await shakeHands((handlers) => newLink(near, handlers), (control, link) => {
     words.push(control.kind);
-    return { ...DEAF, received: ({ kind }) => second.resolve(kind) };
+    link.open({ ...DEAF, received: ({ kind }) => second.resolve(kind) });
+    return link;
   });
   assertEquals([words, await second.promise], [["accept"], "closing"]);
   link.close();
@@ -69,7 +70,7 @@ Deno.test("shakeHands fails when the other side closes without a word", async ()
 
 Deno.test("shakeHands takes no message about pages for a first word", async () => {
   const [near, far] = await connectedPair();
-  const counters = { messagesSent: 0, messagesReceived: 0, bytesSent: 0, bytesReceived: 0 };
+  const counters = newCounters();
   const sender = new Sender(counters);
   sender.open(far, () => {});
   sender.send({ kind: "leave" });

@@ -20,15 +20,34 @@ import type { GrantMessage } from "../protocol/coherence/messages.ts";
 import { describePackedReason, unpackPages } from "./compression.ts";
 import { type LinkCounters, Sender, type Sum } from "./sender.ts";
 
-/** Who is told of what a link receives. All are called in the order of the bytes. */
+/** What a link tells of what it receives. All are called in the order of the bytes. */
 export interface LinkHandlers {
   /** Where a grant's bytes go; `undefined` to let them pass unseen. */
   target(grant: GrantMessage): Uint8Array | undefined;
   /** A message has arrived; `payload` is what a remote call carries. The bytes of a grant are where `target` said. */
   received(message: PeerMessage, payload: Uint8Array): void;
-  /** The link has ended: by its peer (no error), by an error, or by {@linkcode Link.close}. Called once. */
+  /** The link has ended: by its peer (no error), by an error, or by this side. Called once. */
   ended(error: unknown): void;
 }
+
+/** How far a link has come. */
+export type LinkState =
+  /** The first word of the other side is awaited, or being answered. */
+  | "greeting"
+  /** The two nodes know each other, and talk. */
+  | "open"
+  /** Nothing is heard any more; what was queued is still sent. */
+  | "draining"
+  /** The connection is closed. */
+  | "ended";
+
+/** The states that may follow each. */
+const MOVES: Readonly<Record<LinkState, readonly LinkState[]>> = {
+  greeting: ["open", "draining", "ended"],
+  open: ["draining", "ended"],
+  draining: ["ended"],
+  ended: [],
+};
 
 /** A frame that something follows. */
 type GrantFrame = Extract<Frame, { kind: "message" }>;
@@ -48,7 +67,7 @@ export class Link {
   #handlers: LinkHandlers;
   /** Resolves when `#sender` is the one that writes. */
   #carries: Promise<void> = Promise.resolve();
-  #ended = false;
+  #state: LinkState = "greeting";
   /** Why this side refuses the other, whatever becomes of the connection after that. */
   #refusal: TdsmError | undefined;
   /** Whether the other side has said something that makes it a node of this version. */
@@ -97,26 +116,36 @@ export class Link {
     this.#sender.flush();
   }
 
-  /** From here on these are told. */
-  hand(handlers: LinkHandlers): void {
-    this.#handlers = handlers;
-  }
-
-  /** From here on this is sent: first what was said, then what waits in `sender` for the peer. */
-  carry(sender: Sender): void {
-    const said = this.#sender;
-    this.#sender = sender;
-    this.#carries = said.drained().then(() => {
-      if (this.#ended) sender.close();
-      else sender.open(this.#connection, (error) => this.#end(error));
-    });
+  /** How far this link has come. */
+  get state(): LinkState {
+    return this.#state;
   }
 
   /**
-   * Ends the link once the other side has everything that was queued and has ended it too, or
-   * cannot, or takes too long.
+   * The other side is known. A link that has ended meanwhile stays ended.
+   *
+   * @param handlers What is told of what arrives from here on.
+   * @param sender What is sent from here on, behind what was said so far: the queue to the node. Without
+   * it there is nothing to send but what is said.
+   * @returns Whether the link is open.
    */
-  async closeWhenSent(): Promise<void> {
+  open(handlers: LinkHandlers, sender?: Sender): boolean {
+    if (!this.#enter("open")) return false;
+    this.#handlers = handlers;
+    if (sender !== undefined) this.#carry(sender);
+    return true;
+  }
+
+  /**
+   * Hears nothing from here on, and ends the link once the other side has everything that was queued
+   * and has ended the link too, or cannot, or takes too long.
+   *
+   * @param last What is still to be said, and settles when that is queued.
+   * @returns Resolves when the link has ended.
+   */
+  async drain(last?: Promise<void>): Promise<void> {
+    if (!this.#enter("draining")) return await this.#over.promise;
+    if (last !== undefined) await last;
     await this.#finishSending(() => this.#over.promise);
     this.#end(undefined);
   }
@@ -124,6 +153,28 @@ export class Link {
   /** Ends the link; nothing more is sent or received. */
   close(): void {
     this.#end(undefined);
+  }
+
+  /** The one way from a state to another; where that is none of {@linkcode MOVES}, nothing happens. */
+  #enter(state: LinkState): boolean {
+    const possible = MOVES[this.#state].includes(state);
+    if (possible) this.#state = state;
+    return possible;
+  }
+
+  /** Whether what arrives is for anybody. */
+  get #hears(): boolean {
+    return this.#state === "greeting" || this.#state === "open";
+  }
+
+  /** Sends what was said, and then what waits in another queue. */
+  #carry(sender: Sender): void {
+    const said = this.#sender;
+    this.#sender = sender;
+    this.#carries = said.drained().then(() => {
+      if (this.#state === "ended") sender.close();
+      else sender.open(this.#connection, (error) => this.#end(error));
+    });
   }
 
   /**
@@ -137,7 +188,7 @@ export class Link {
     const finish = async (): Promise<void> => {
       await this.#carries;
       await this.#sender.drained();
-      if (this.#ended) return;
+      if (this.#state === "ended") return;
       await this.#connection.closeWrite();
       await otherEnds();
     };
@@ -148,8 +199,7 @@ export class Link {
   }
 
   #end(error: unknown): void {
-    if (this.#ended) return;
-    this.#ended = true;
+    if (!this.#enter("ended")) return;
     this.#sender.close();
     try {
       this.#connection.close();
@@ -162,20 +212,22 @@ export class Link {
 
   async #receive(): Promise<void> {
     const framer = new Framer();
-    while (!this.#ended) {
+    while (this.#hears) {
       const received = await this.#connection.read(framer.space);
-      if (received === null || this.#ended) return;
+      if (received === null) return;
+      if (!this.#hears) break;
       this.heardAt = performance.now();
       this.#counters.bytesReceived += received;
       framer.filled(received);
       const more = this.#dispatch(framer);
       if (more !== undefined) await more;
     }
+    await this.#discard();
   }
 
   /** Takes every frame that is complete; a promise when page bytes are still to come. */
   #dispatch(framer: Framer): Promise<void> | undefined {
-    while (!this.#ended) {
+    while (this.#hears) {
       const frame = framer.next(this.#bounds());
       switch (frame.kind) {
         case "need":
@@ -240,6 +292,7 @@ export class Link {
   /** Ends over an error, and tells the other side. */
   async #refuse(error: TdsmError): Promise<never> {
     this.#refusal = error;
+    this.#enter("draining");
     this.say({ kind: "refuse", code: error.code, reason: error.message });
     await this.#finishSending(() => this.#discard());
     throw error;
@@ -248,7 +301,7 @@ export class Link {
   /** Reads until the other side ends, and takes nothing of it. */
   async #discard(): Promise<void> {
     const bytes = new Uint8Array(DISCARD_BYTES);
-    while (!this.#ended && await this.#connection.read(bytes) !== null);
+    while (this.#state !== "ended" && await this.#connection.read(bytes) !== null);
   }
 
   /** A promise when the bytes behind a frame are not those that were sent. */
@@ -303,13 +356,13 @@ export class Link {
   }
 
   /**
-   * Reads what is missing of the bytes behind a frame; `false` when the link has ended meanwhile.
+   * Reads what is missing of the bytes behind a frame; `false` when nobody hears the link any more.
    * All that was buffered behind the frame were its bytes, so there is nothing else to dispatch.
    */
   async #fill(target: Uint8Array, there: number): Promise<boolean> {
     while (there < target.length) {
       const received = await this.#connection.read(target.subarray(there));
-      if (this.#ended) return false;
+      if (!this.#hears) return false;
       if (received === null) throw new TdsmError("ProtocolViolation", "ended inside of a frame");
       this.heardAt = performance.now();
       this.#counters.bytesReceived += received;

@@ -6,6 +6,7 @@ import { PROTOCOL_VERSION } from "../wire/page_frames.ts";
 import { type Control, encodeControl } from "../wire/control.ts";
 import { Offset } from "../wire/layout.ts";
 import { Link, type LinkHandlers } from "./link.ts";
+import { newCounters } from "./sender.ts";
 import { ManualTimers, Voice } from "../../tests/support/test_cluster.ts";
 
 const BOUNDS = { pageCount: 64, pageSize: 4096, runPages: 32 };
@@ -26,7 +27,7 @@ async function connected(): Promise<[near: Deno.TcpConn, far: Deno.TcpConn]> {
 
 function openLink(connection: Deno.TcpConn): { link: Link; ended: Promise<unknown> } {
   const { promise: ended, resolve } = Promise.withResolvers<unknown>();
-  const counters = { messagesSent: 0, messagesReceived: 0, bytesSent: 0, bytesReceived: 0 };
+  const counters = newCounters();
   return { link: new Link(connection, () => BOUNDS, counters, deaf(resolve)), ended };
 }
 
@@ -46,13 +47,13 @@ async function talk(connection: Deno.TcpConn, word: Uint8Array, goOn: () => bool
   while (goOn()) await writeAll(connection, words);
 }
 
-Deno.test("Link.closeWhenSent: who talks all the while still reads the last word", async () => {
+Deno.test("Link.drain: who talks all the while still reads the last word", async () => {
   for (let round = 0; round < 5; round++) {
     const [near, far] = await connected();
     const { link, ended } = openLink(near);
     let talking = true;
     const talks = talk(far, frame({ kind: "ping" }), () => talking);
-    const closed = link.closeWhenSent();
+    const closed = link.drain();
     link.say({ kind: "closing" });
     // A reset would end this with an error, or with less than was said.
     const chunks: number[] = [];
@@ -93,12 +94,12 @@ Deno.test("Link: whoever is refused over a bad frame reads why, whatever it sent
   assertMatch((await ended as Error).message, versions);
 });
 
-Deno.test("Link.closeWhenSent waits no longer than its bound for a peer that does not end", async () => {
+Deno.test("Link.drain waits no longer than its bound for a peer that does not end", async () => {
   using timers = new ManualTimers(LINK_CLOSE_MAX_MS);
   const [near, far] = await connected();
   const { link, ended } = openLink(near);
   let over = false;
-  const closed = link.closeWhenSent().then(() => over = true);
+  const closed = link.drain().then(() => over = true);
   assertEquals(await far.read(new Uint8Array(1)), null);
   assert(!over, "it did not wait for the other side");
   timers.fire(LINK_CLOSE_MAX_MS);

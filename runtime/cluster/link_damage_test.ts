@@ -92,7 +92,7 @@ Deno.test("Link ends over what it refuses, even if the refused one resets the co
   const pages = pattern(32 * PAGE, 1);
   // More than the kernel takes from the one before the other reads it.
   for (let count = 0; count < 500; count++) sender.send(grant(0, 32), pages);
-  bench.link.carry(sender);
+  bench.link.open(bench.handlers(), sender);
   const damaged = grantFrame(2, pattern(2 * PAGE, 1)).slice();
   damaged[damaged.length - 1]! ^= 1;
   await writeAll(bench.raw, damaged);

@@ -222,8 +222,40 @@ Deno.test("Link ends once, however often it is closed, and from within a handler
   };
   await writeAll(bench.raw, concat(frame(request(1)), frame(request(2))));
   assertEquals(await bench.ended.promise, undefined);
-  await bench.link.closeWhenSent();
+  await bench.link.drain();
   assertEquals([bench.heard.length, bench.ends], [1, 1]);
+});
+
+Deno.test("Link: what drains or has ended is never open, and opens once at most", async () => {
+  await using bench = await Bench.open();
+  assertEquals([bench.link.state, bench.link.open(bench.handlers())], ["greeting", true]);
+  assertEquals([bench.link.state, bench.link.open(bench.handlers())], ["open", false]);
+  const drained = bench.link.drain();
+  assertEquals([bench.link.state, bench.link.open(bench.handlers())], ["draining", false]);
+  await bench.raw.closeWrite();
+  await Promise.all([drained, bench.link.drain()]);
+  assertEquals([bench.link.state, bench.link.open(bench.handlers())], ["ended", false]);
+  assertEquals(bench.ends, 1);
+});
+
+Deno.test("Link.drain hears nothing more, not even the rest of a page, and says what is still to be said", async () => {
+  await using bench = await Bench.open();
+  const payload = pattern(2 * PAGE, 3);
+  const bytes = frame(grant(1, 2), payload);
+  const split = bytes.length - PAGE;
+  await writeAll(bench.raw, concat(frame(request(1)), bytes.subarray(0, split)));
+  await bench.hears(1);
+  while (bench.counters.bytesReceived < frame(request(1)).length + split) {
+    await new Promise((resolve) => setTimeout(resolve, 0));
+  }
+  const last = Promise.withResolvers<void>();
+  const drained = bench.link.drain(last.promise);
+  await writeAll(bench.raw, concat(bytes.subarray(split), frame(request(2)), new Uint8Array(999)));
+  bench.link.say({ kind: "closing" });
+  last.resolve();
+  assertEquals(await readAll(bench.raw), controlFrame({ kind: "closing" }));
+  await drained;
+  assertEquals([bench.heard, await bench.ended.promise], [[request(1)], undefined]);
 });
 
 Deno.test("Link hands over in the middle of what it has received", async () => {
@@ -231,7 +263,7 @@ Deno.test("Link hands over in the middle of what it has received", async () => {
   const second: PeerMessage[] = [];
   const both = Promise.withResolvers<void>();
   bench.onMessage = () => {
-    bench.link.hand({
+    bench.link.open({
       ...bench.handlers(),
       received: (message) => {
         if (second.push(message) === 2) both.resolve();
@@ -243,17 +275,17 @@ Deno.test("Link hands over in the middle of what it has received", async () => {
   assertEquals([bench.heard, second], [[request(1)], [request(2), request(3)]]);
 });
 
-Deno.test("Link.carry sends what was said, then what waited, then the rest, even if it closes at once", async () => {
+Deno.test("Link.open sends what was said, then what waited, then the rest, even if it closes at once", async () => {
   for (let round = 0; round < 20; round++) {
     await using bench = await Bench.open();
     const sender = new Sender(bench.counters);
     const payload = pattern(8 * PAGE, round);
     sender.send(grant(1, 8), payload);
     bench.link.say({ kind: "accept", node: 2 });
-    bench.link.carry(sender);
+    bench.link.open(bench.handlers(), sender);
     bench.link.say({ kind: "closing" });
     sender.send(request(7));
-    const closed = bench.link.closeWhenSent();
+    const closed = bench.link.drain();
     const received = await readAll(bench.raw);
     await closed;
     const expected = concat(
@@ -267,16 +299,16 @@ Deno.test("Link.carry sends what was said, then what waited, then the rest, even
 });
 
 Deno.test({
-  name: "Link.closeWhenSent does not wait for ever for a peer that does not read",
+  name: "Link.drain does not wait for ever for a peer that does not read",
   // The kernel still has the write of the connection that is closed.
   sanitizeOps: false,
   async fn() {
     await using bench = await Bench.open();
     const payload = pattern(32 * PAGE, 1);
     const sender = new Sender(bench.counters);
-    bench.link.carry(sender);
+    bench.link.open(bench.handlers(), sender);
     for (let count = 0; count < 400; count++) sender.send(grant(1, 32), payload);
-    await bench.link.closeWhenSent();
+    await bench.link.drain();
     assertEquals(bench.ends, 1);
   },
 });

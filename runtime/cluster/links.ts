@@ -10,7 +10,7 @@ import type { PeerMessage } from "../wire/peer_message.ts";
 import type { GrantMessage, NodeId } from "../protocol/coherence/messages.ts";
 import { type Peer, refusal } from "./admission.ts";
 import { connectToPeer, shakeHands } from "./handshake.ts";
-import { Link, type LinkHandlers } from "./link.ts";
+import { Link } from "./link.ts";
 import type { Members } from "./members.ts";
 import { type LinkCounters, Sender, type Sum } from "./sender.ts";
 
@@ -26,12 +26,8 @@ export interface PeerHandlers {
 
 /** One node's connections. */
 export class Links {
-  readonly counters: LinkCounters = {
-    messagesSent: 0,
-    messagesReceived: 0,
-    bytesSent: 0,
-    bytesReceived: 0,
-  };
+  /** What was sent and received on all of them. */
+  readonly counters: LinkCounters;
   readonly #members: Members;
   readonly #hello: () => HelloControl;
   readonly #handlers: PeerHandlers;
@@ -41,8 +37,8 @@ export class Links {
   readonly #links = new Map<NodeId, Link>();
   /** Links that are nobody's yet. */
   readonly #greeted = new Set<Link>();
-  /** What is done before the end, such as to send what was queued for a node that goes. */
-  readonly #finishing = new Set<Promise<void>>();
+  /** The ends of the links that drain. */
+  readonly #draining = new Set<Promise<void>>();
   /** Those that something was queued in since the last flush. */
   readonly #touched = new Set<Sender>();
   /** Those that something was sent from since the last {@linkcode sayAlive}. */
@@ -51,17 +47,20 @@ export class Links {
 
   /**
    * @param members Who can be connected to.
+   * @param counters Where what is sent and received is counted.
    * @param hello What this node says first where it connects.
    * @param handlers Who hears what the others say.
    * @param sum Sums up what follows a frame.
    */
   constructor(
     members: Members,
+    counters: LinkCounters,
     hello: () => HelloControl,
     handlers: PeerHandlers,
     sum: Sum = crc32c,
   ) {
     this.#members = members;
+    this.counters = counters;
     this.#hello = hello;
     this.#handlers = handlers;
     this.#sum = sum;
@@ -121,13 +120,13 @@ export class Links {
    *
    * @param connection The connection; it is closed when the node is.
    * @param hello What this side says first, where it made the connection.
-   * @param receive Takes the first word; returns who hears all that follows, or throws.
+   * @param receive Takes the first word; opens the link, drains it, or throws.
    * @throws What `receive` throws, or a `TdsmError` that says why there was no first word.
    */
   async greet(
     connection: Deno.TcpConn,
     hello: HelloControl | undefined,
-    receive: (control: Control, link: Link) => LinkHandlers,
+    receive: (control: Control, link: Link) => void,
   ): Promise<void> {
     if (this.#closed) return connection.close();
     let link: Link | undefined;
@@ -144,30 +143,31 @@ export class Links {
     }
   }
 
-  /** Makes a link the one to a node: what waits for the node is sent, and what it says is heard. */
-  carry(node: NodeId, link: Link): LinkHandlers {
-    let sender = this.#senders.get(node);
-    if (sender === undefined) this.#senders.set(node, sender = this.#newSender());
-    this.#greeted.delete(link);
-    this.#links.set(node, link);
-    link.carry(sender);
+  /**
+   * Makes a link the one to a node: what waits for the node is sent, and what the node says is heard.
+   * A link that has ended meanwhile stays nobody's.
+   */
+  carry(node: NodeId, link: Link): void {
     const handlers = this.#handlers;
-    // Of a node that was given up, or let go, the rest is not heard.
-    const counts = (): boolean => this.#links.get(node) === link;
-    return {
-      target: (grant) => counts() ? handlers.target(node, grant) : undefined,
+    const sender = this.#senders.get(node) ?? this.#newSender();
+    const opened = link.open({
+      target: (grant) => handlers.target(node, grant),
       received: (message, payload) => {
-        if (!counts()) return;
         handlers.received(node, message, payload);
         this.flush();
       },
       ended: (error) => {
-        if (!counts()) return;
+        // This node has ended it, and knows.
+        if (this.#links.get(node) !== link) return;
         this.#links.delete(node);
         handlers.lost(node, error === undefined ? "its connection ended" : reasonOf(error));
         this.flush();
       },
-    };
+    }, sender);
+    if (!opened) return;
+    this.#greeted.delete(link);
+    this.#senders.set(node, sender);
+    this.#links.set(node, link);
   }
 
   /** Connects to a node that something waits for. */
@@ -180,7 +180,7 @@ export class Links {
       await this.greet(connection, this.#hello(), (control, link) => {
         if (control.kind !== "accept") throw refusal(control, { hostname, port });
         if (needless()) throw new TdsmError("JoinRefused", `node ${id} is not waited for any more`);
-        return this.carry(id, link);
+        this.carry(id, link);
       });
     } catch (error) {
       const crossed = error instanceof TdsmError && error.code === "JoinRefused" &&
@@ -189,19 +189,24 @@ export class Links {
     }
   }
 
-  /** Ends the connection to a node; what waits for the node waits on. */
-  cut(node: NodeId): void {
+  /**
+   * Ends the connection to a node, if there is one. The node is not heard any more.
+   *
+   * @param node The node.
+   * @param state What becomes of the link: `draining`, and the node has what was queued until now, or
+   * `ended` at once.
+   * @param queue Whether what waits for the node waits on, for a later connection.
+   */
+  end(node: NodeId, state: "draining" | "ended", queue: "keep" | "forget"): void {
     const link = this.#links.get(node);
     this.#links.delete(node);
-    link?.close();
-  }
-
-  /** Ends the connection to a node that is gone, and forgets what was to be sent to it. */
-  drop(node: NodeId): void {
-    const sender = this.#senders.get(node);
-    this.#senders.delete(node);
-    sender?.close();
-    this.cut(node);
+    if (queue === "forget") {
+      if (state === "ended") this.#senders.get(node)?.close();
+      this.#senders.delete(node);
+    }
+    if (link === undefined) return;
+    if (state === "draining") this.drain(link);
+    else link.close();
   }
 
   /** Says something to those who were told nothing since this was last called. */
@@ -222,44 +227,22 @@ export class Links {
     for (const link of this.#links.values()) link.say(control);
   }
 
-  /** What a node still says is not heard; what it is to be told is still sent. */
-  dismiss(node: NodeId): void {
-    const link = this.#links.get(node);
-    this.#links.delete(node);
-    if (link !== undefined) this.depart(link);
+  /** Ends a link once `last` has settled and what was queued is sent; the end of all waits for that. */
+  drain(link: Link, last?: Promise<void>): void {
+    const draining = link.drain(last).finally(() => this.#draining.delete(draining));
+    this.#draining.add(draining);
   }
 
-  /** The same for a node that goes: nothing more is to be sent to it. */
-  release(node: NodeId): void {
-    this.dismiss(node);
-    this.#senders.delete(node);
-  }
-
-  /** Ends a link once what was queued is sent. */
-  depart(link: Link): void {
-    this.finish(link.closeWhenSent());
-  }
-
-  /** Something is under way that the end waits for. */
-  finish(task: Promise<void>): void {
-    const finishing = task.finally(() => this.#finishing.delete(finishing));
-    this.#finishing.add(finishing);
-  }
-
-  /** From here on nothing begins; what is connected stays so. */
-  stop(): void {
+  /**
+   * Ends every connection, and begins none from here on.
+   *
+   * @param state What becomes of the links: `draining`, or `ended` at once.
+   * @returns Resolves when all have ended.
+   */
+  async close(state: "draining" | "ended"): Promise<void> {
     this.#closed = true;
     for (const link of this.#greeted) link.close();
-  }
-
-  /** Ends every connection once what was queued is sent. */
-  async close(): Promise<void> {
-    for (const node of this.nodes) this.dismiss(node);
-    await Promise.all(this.#finishing);
-  }
-
-  /** Ends every connection at once. */
-  abort(): void {
-    for (const link of this.#links.values()) link.close();
+    for (const node of this.nodes) this.end(node, state, "keep");
+    await Promise.all(this.#draining);
   }
 }

@@ -11,31 +11,31 @@ import type { Peer, RegionSettings } from "./admission.ts";
 
 /** The nodes of a cluster, and what they have agreed on. */
 export class Members {
-  /** This node's id; 0 before it has one. */
-  self: NodeId = 0;
+  /** This node. */
+  readonly self: NodeId;
   /** What tells this cluster from others. */
-  session = 0n;
-  /** What frames are checked against; nothing before {@linkcode begin}. */
-  bounds: FrameBounds | undefined;
-  #region: RegionSettings | undefined;
+  readonly session: bigint;
+  /** What the directory node has decided. */
+  readonly region: RegionSettings;
+  /** What frames are checked against. */
+  readonly bounds: FrameBounds;
   readonly #peers = new Map<NodeId, Peer>();
   /** At the directory's node: those who do more than serve. */
   readonly #working = new Set<NodeId>();
   readonly #gone = new Set<NodeId>();
   #nextId = DIRECTORY_NODE + 1;
 
-  /** This node is one of a cluster from here on. */
-  begin(self: NodeId, session: bigint, region: RegionSettings): void {
+  /**
+   * @param self This node.
+   * @param session The cluster's number.
+   * @param region What the directory node has decided.
+   */
+  constructor(self: NodeId, session: bigint, region: RegionSettings) {
     const { size, pageSize, runPages } = region;
     this.self = self;
     this.session = session;
-    this.#region = region;
+    this.region = region;
     this.bounds = { pageCount: size / pageSize, pageSize, runPages };
-  }
-
-  /** What the directory has decided; there is nothing before {@linkcode begin}. */
-  get region(): RegionSettings {
-    return this.#region!;
   }
 
   /** Whether this is the directory's node. */

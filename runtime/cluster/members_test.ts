@@ -3,9 +3,8 @@ import { HELLO, HOST, REGION } from "../../tests/support/test_cluster.ts";
 import { Members } from "./members.ts";
 
 Deno.test("Members.admit gives each id once, and counts those who work", () => {
-  const members = new Members();
-  members.begin(1, 5n, REGION);
-  assertEquals([members.self, members.isDirectory, members.bounds?.pageCount], [1, true, 64]);
+  const members = new Members(1, 5n, REGION);
+  assertEquals([members.self, members.isDirectory, members.bounds.pageCount], [1, true, 64]);
   const admit = (serving: boolean) => members.admit({ ...HELLO, serving }, HOST).id;
   assertEquals([admit(false), admit(true), admit(false)], [2, 3, 4]);
   assertEquals(members.working, [2, 4]);
@@ -16,7 +15,7 @@ Deno.test("Members.admit gives each id once, and counts those who work", () => {
 });
 
 Deno.test("Members.admit takes the connection's address for a node that listens everywhere", () => {
-  const members = new Members();
+  const members = new Members(1, 5n, REGION);
   for (const address of ["0.0.0.0", "::", "10.0.0.7"]) {
     members.admit({ ...HELLO, address, port: 4 }, "10.0.0.9");
   }
@@ -25,8 +24,7 @@ Deno.test("Members.admit takes the connection's address for a node that listens 
 });
 
 Deno.test("Members knows a peer that was announced late as gone, and where the others listen", () => {
-  const members = new Members();
-  members.begin(3, 5n, REGION);
+  const members = new Members(3, 5n, REGION);
   assertEquals(members.isDirectory, false);
   members.add({ id: 4, address: "::1", port: 9 });
   members.add({ id: 1, address: "host", port: 8 });

@@ -25,6 +25,11 @@ export interface LinkCounters {
   bytesReceived: number;
 }
 
+/** Nothing was sent or received yet. */
+export function newCounters(): LinkCounters {
+  return { messagesSent: 0, messagesReceived: 0, bytesSent: 0, bytesReceived: 0 };
+}
+
 interface Segment {
   readonly bytes: Uint8Array;
   /** The batch that the bytes are in, to be used again; page bytes have none. */

@@ -7,7 +7,7 @@ import type { FrameBounds } from "../wire/page_frames.ts";
 import { Framer } from "../wire/framer.ts";
 import { Content, type GrantMessage, type Message } from "../protocol/coherence/messages.ts";
 import { Access } from "../protocol/coherence/page.ts";
-import { type LinkCounters, Sender } from "./sender.ts";
+import { type LinkCounters, newCounters, Sender } from "./sender.ts";
 
 const BOUNDS: FrameBounds = { pageCount: 1 << 16, pageSize: 4096, runPages: 128 };
 
@@ -88,7 +88,7 @@ function receive(bytes: readonly number[]): Sent[] {
 }
 
 function newSender(): { sender: Sender; counters: LinkCounters; failures: unknown[] } {
-  const counters = { messagesSent: 0, messagesReceived: 0, bytesSent: 0, bytesReceived: 0 };
+  const counters = newCounters();
   return { sender: new Sender(counters), counters, failures: [] };
 }
 

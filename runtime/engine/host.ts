@@ -16,9 +16,12 @@ import {
 } from "../limits.ts";
 import { DIRECTORY_NODE, type NodeId } from "../protocol/coherence/messages.ts";
 import type { EngineEvent } from "../protocol/coherence/output.ts";
-import type { RegionSettings } from "../cluster/admission.ts";
+import type { Peer, RegionSettings } from "../cluster/admission.ts";
 import { packError, unpackError } from "../ring/calls.ts";
-import { Cluster } from "../cluster/cluster.ts";
+import { Cluster, type Member } from "../cluster/cluster.ts";
+import { listen } from "../cluster/handshake.ts";
+import type { Settings } from "../settings/settings.ts";
+import type { NodeStatusControl } from "../wire/status_control.ts";
 import { NodeEngine } from "./node_engine.ts";
 import { LifeCycle, StallClock } from "./life_cycle.ts";
 import type { EngineNews, EngineStart } from "./news.ts";
@@ -26,38 +29,44 @@ import { CallSlots } from "../ring/ring.ts";
 
 export type { EngineNews, EngineStart } from "./news.ts";
 
-/** One node's engine. */
-export class EngineHost {
+/** What an engine is made of, and what it tells. */
+interface HostParts {
+  readonly start: EngineStart;
+  readonly post: (news: EngineNews) => void;
+  readonly library: TdsmLibrary;
+  readonly cluster: Cluster;
+  readonly region: RegionSettings;
+}
+
+/** One node's engine, from the moment on at which the node is one of a cluster. */
+export class EngineHost implements Member {
+  readonly engine: NodeEngine;
   readonly #start: EngineStart;
   readonly #post: (news: EngineNews) => void;
   readonly #library: TdsmLibrary;
   readonly #cluster: Cluster;
-  readonly #slots: CallSlots;
   readonly #life = new LifeCycle();
-  /** There once the node is one of a cluster. */
-  #parts: NodeEngine | undefined;
   #doomed = false;
-  #left: PromiseWithResolvers<void> = Promise.withResolvers();
   #closed: Promise<void> | undefined;
 
-  private constructor(start: EngineStart, post: (news: EngineNews) => void) {
+  /** Opens the region and begins to serve it. */
+  private constructor({ start, post, library, cluster, region }: HostParts) {
     this.#start = start;
     this.#post = post;
-    this.#slots = new CallSlots(start.slots);
-    this.#library = openLibrary({ path: start.library });
-    const { settings, release } = start;
-    const { address, port, rpcServer: serving } = settings;
-    const sum = (bytes: Uint8Array) => this.#library.checksum(bytes);
-    this.#cluster = new Cluster({ address, port, serving, release, sum }, {
-      target: (from, grant) => this.#parts!.driver.target(from, grant),
-      received: (from, message, payload) => this.#parts!.received(from, message, payload),
-      status: () => this.#parts!.status.gather(),
-      joined: ({ id }) => this.#parts!.peerJoined(id),
-      lost: (node, reason) => this.#peerLost(node, reason),
-      changed: () => this.#life.notify(),
-      closing: () => this.#closing(),
-      failed: (error) => this.fail(error),
-      log: (level, text) => this.#log(level, text),
+    this.#library = library;
+    this.#cluster = cluster;
+    this.engine = new NodeEngine({
+      settings: start.settings,
+      region,
+      library,
+      cluster,
+      slots: new CallSlots(start.slots),
+      life: this.#life,
+      tell: (event) => this.#tell(event),
+      fail: (error) => this.fail(error),
+      doom: (error) => this.#doom(error),
+      close: () => this.#closed ??= this.#close(),
+      post,
     });
   }
 
@@ -70,87 +79,63 @@ export class EngineHost {
    * @throws {TdsmError} Why it cannot start.
    */
   static async start(start: EngineStart, post: (news: EngineNews) => void): Promise<EngineHost> {
-    const host = new EngineHost(start, post);
+    const { settings, release } = start;
+    const { address, port, rpcServer: serving, directoryAddress, size, pageSize } = settings;
+    const library = openLibrary({ path: start.library });
+    const sum = (bytes: Uint8Array) => library.checksum(bytes);
+    const listener = listen(address, port);
+    const options = { listener, serving, release, sum };
+    const open = (cluster: Cluster, region: RegionSettings) =>
+      new EngineHost({ start, post, library, cluster, region });
+    let host: EngineHost;
     try {
-      await host.#join();
+      if (directoryAddress === undefined) host = Cluster.host(options, regionOf(settings), open);
+      else {
+        const wanted = { size, pageSize };
+        host = await Cluster.join(options, directoryAddress, wanted, settings.joinTimeoutMs, open);
+      }
     } catch (error) {
-      await host.#shut();
+      listener.close();
       throw error;
     }
+    host.#ready();
     return host;
   }
 
-  async #join(): Promise<void> {
-    const { settings } = this.#start;
-    const { directoryAddress, size, pageSize } = settings;
-    if (directoryAddress === undefined) {
-      const { holdTimeUs, compression, checksums } = settings;
-      const runPages = Math.max(1, Math.min(settings.runPages, RUN_MAX_BYTES / pageSize!));
-      const region: RegionSettings = {
-        size: size!,
-        pageSize: pageSize!,
-        runPages,
-        holdTimeUs,
-        compression,
-        checksums,
-      };
-      this.#cluster.host(region);
-      this.#open(region);
-    } else {
-      const { joinTimeoutMs } = settings;
-      const wanted = { size, pageSize };
-      const welcomed = (region: RegionSettings): void => this.#open(region);
-      await this.#cluster.join(directoryAddress, wanted, joinTimeoutMs, welcomed);
-    }
-    const { hostname, port } = this.#cluster.address;
-    const { handle, windowAddress, userModeOnly, ...region } = this.#parts!.region;
+  /** Tells the program that the node is one of the cluster, and what to mind. */
+  #ready(): void {
+    const { hostname: address, port } = this.#cluster.address;
+    const { handle, windowAddress, userModeOnly, size, pageSize } = this.engine.region;
     this.#post({
       kind: "ready",
       id: this.#cluster.self,
       handle,
       windowAddress,
-      size: region.size,
-      pageSize: region.pageSize,
+      size,
+      pageSize,
       userModeOnly,
-      address: hostname,
+      address,
       port,
     });
     if (userModeOnly) {
-      this.#log(
+      this.log(
         2,
         "Serving page faults of user space only: system calls fail with EFAULT (Bad address) on pages " +
           "that are not here. To change that, run as root, or as root do one of " +
           "chmod 0666 /dev/userfaultfd and sysctl vm.unprivileged_userfaultfd=1",
       );
     }
-    if (!isLoopback(hostname)) {
-      const at = formatAddress({ hostname, port });
-      this.#log(2, `Listening at ${at}: whoever reaches this port can join and read the region`);
+    if (!isLoopback(address)) {
+      const at = formatAddress({ hostname: address, port });
+      this.log(2, `Listening at ${at}: whoever reaches this port can join and read the region`);
     }
-  }
-
-  /** Opens the region and begins to serve it. */
-  #open(region: RegionSettings): void {
-    this.#parts = new NodeEngine({
-      settings: this.#start.settings,
-      region,
-      library: this.#library,
-      cluster: this.#cluster,
-      slots: this.#slots,
-      life: this.#life,
-      tell: (event) => this.#tell(event),
-      fail: (error) => this.fail(error),
-      doom: (error) => this.#doom(error),
-      close: () => this.#closed ??= this.#close(),
-      post: (news) => this.#post(news),
-    });
   }
 
   #tell(event: EngineEvent): void {
     switch (event.kind) {
       case "pageLost": {
         const { page, node } = event;
-        const { pageSize } = this.#parts!.region;
+        const { pageSize } = this.engine.region;
         const bytes = `bytes ${page * pageSize} to ${(page + 1) * pageSize - 1}`;
         const reason = this.#cluster.whyLost(node);
         const gone = reason === undefined ? "gone" : `gone (${reason})`;
@@ -159,74 +144,75 @@ export class EngineHost {
         return this.#doom(new TdsmError("PageLost", message));
       }
       case "violation":
-        this.#log(1, `Node ${event.node} broke the protocol: ${event.reason}`);
+        this.log(1, `Node ${event.node} broke the protocol: ${event.reason}`);
         return this.#cluster.expel(event.node, event.reason);
       case "peerGone":
-        this.#log(3, `Node ${event.node} is gone`);
-        this.#parts!.peerGone(event.node);
+        this.log(3, `Node ${event.node} is gone`);
+        this.engine.peerGone(event.node);
         return this.#cluster.forget(event.node);
       case "nodeLeft":
-        this.#log(3, `Node ${event.node} has left`);
-        this.#parts!.peerGone(event.node);
+        this.log(3, `Node ${event.node} has left`);
+        this.engine.peerGone(event.node);
         return this.#cluster.release(event.node);
       case "left":
-        this.#log(3, "Left the cluster");
+        this.log(3, "Left the cluster");
         // The directory ends the connection now, and that is no failure.
-        this.#life.ending = true;
-        this.#life.notify();
-        return this.#left.resolve();
+        return void this.#life.enter("parted");
       default:
         event satisfies never;
     }
   }
 
-  /** At the directory's node: a node went away without leaving. */
-  #peerLost(node: NodeId, reason: string): void {
-    if (this.#life.ending) return;
-    this.#log(2, `Node ${node} is lost: ${reason}. Pages that only it had are lost with it`);
-    this.#parts!.peerLost(node);
+  /** At the directory node: what all nodes have counted. */
+  status(): Promise<NodeStatusControl[]> {
+    return this.engine.status.gather();
   }
 
-  #closing(): void {
-    if (this.#life.ending) return;
-    this.#life.ending = true;
-    this.#log(3, "The directory's node has closed the cluster");
-    this.#post({ kind: "closing" });
+  /** At the directory node: a node has joined. */
+  joined({ id }: Peer): void {
+    this.engine.peerJoined(id);
+  }
+
+  /** At the directory node: a node went away without leaving. */
+  lost(node: NodeId, reason: string): void {
+    if (this.#life.over) return;
+    this.log(2, `Node ${node} is lost: ${reason}. Pages that only it had are lost with it`);
+    this.engine.peerLost(node);
+  }
+
+  /** Peers came or went. */
+  changed(): void {
     this.#life.notify();
-    this.#left.resolve();
+  }
+
+  /** The directory node has closed the cluster. */
+  closing(): void {
     const message = "The directory's node has closed the cluster: no page can be fetched any more";
     const error = new TdsmError("DirectoryLost", message);
+    if (!this.#life.enter("parted", error)) return;
+    this.log(3, "The directory's node has closed the cluster");
+    this.#post({ kind: "closing" });
     this.#refuse(error);
-    this.#refuseFaults(error);
   }
 
   /**
-   * The node cannot go on: its program is told, and whoever waits for the engine.
+   * The node cannot go on: its program is told, and every thread that waits for the engine.
    *
    * @param error Why; what is no `TdsmError` is a fault of the engine.
    */
   fail(error: unknown): void {
-    if (this.#life.failure !== undefined || this.#life.ending) return;
     const packed = packError(error);
-    const failure = this.#life.failure = unpackError(packed);
+    const failure = unpackError(packed);
+    if (!this.#life.enter("failed", failure)) return;
     this.#post({ kind: "failed", error: packed });
     this.#cluster.abort();
     this.#refuse(failure);
-    this.#life.notify();
-    this.#left.resolve();
-    this.#refuseFaults(failure);
   }
 
-  /** Other nodes answer nothing any more: not what was asked, nor what will be. */
+  /** Other nodes answer nothing any more: not what was asked, nor a fault that comes, or has come. */
   #refuse(error: TdsmError): void {
-    if (this.#life.refusal !== undefined) return;
-    this.#life.refusal = error;
-    this.#parts?.refuse(error);
-  }
-
-  /** Whoever faults from here on waits for something that never comes. */
-  #refuseFaults(error: TdsmError): void {
-    this.#parts?.driver.refuseFaults(() => this.#doom(error));
+    this.engine.refuse(error);
+    this.engine.driver.refuseFaults(() => this.#doom(error));
   }
 
   /**
@@ -242,7 +228,8 @@ export class EngineHost {
     setTimeout(() => die(this.#library, message, 1, DEATH_MESSAGE_MAX_MS), FAILURE_GRACE_MS);
   }
 
-  #log(level: number, text: string): void {
+  /** Something to log; 1 error, 2 warning, 3 information, 4 detail. */
+  log(level: number, text: string): void {
     if (level > this.#start.settings.logLevel) return;
     this.#post({ kind: "log", level, text, topic: "runtime" });
   }
@@ -251,21 +238,26 @@ export class EngineHost {
   async #close(): Promise<void> {
     // What other threads of the program asked before, such as to release a semaphore, goes first.
     await Promise.resolve();
-    if (!this.#life.ending && this.#life.failure === undefined) {
+    if (this.#life.enter("leaving")) {
       if (this.#cluster.self === DIRECTORY_NODE) await this.#untilOthersFinish();
       else await this.#leave();
     }
-    await this.#shut();
+    const closed = new TdsmError("NodeClosed", "Cannot go on: the node is closed");
+    this.#life.enter("ended", closed);
+    this.engine.refuse(closed);
+    this.engine.status.end();
+    await this.#cluster.close();
+    await this.engine[Symbol.asyncDispose]();
   }
 
   /** The directory's node ends last, but for those who only serve. */
   async #untilOthersFinish(): Promise<void> {
     const remind = (): void => {
       const { working } = this.#cluster;
-      const { leaving } = this.#parts!;
+      const { leaving } = this.engine;
       const tell = (what: string, nodes: NodeId[]): void => {
         if (nodes.length === 0) return;
-        this.#log(2, `${what} before the directory closes: ${nodes.join(", ")}`);
+        this.log(2, `${what} before the directory closes: ${nodes.join(", ")}`);
       };
       tell("Waiting for these nodes to finish", working.filter((node) => !leaving.has(node)));
       tell(
@@ -274,7 +266,7 @@ export class EngineHost {
       );
     };
     const reminder = setInterval(remind, CLOSE_REMINDER_MS);
-    while (this.#cluster.working.length > 0 && this.#life.failure === undefined) {
+    while (this.#cluster.working.length > 0 && this.#life.state === "leaving") {
       await this.#life.change();
     }
     clearInterval(reminder);
@@ -282,25 +274,23 @@ export class EngineHost {
 
   /** Hands over what only this node has. */
   async #leave(): Promise<void> {
-    const parts = this.#parts!;
-    parts.driver.input({ kind: "leave" });
+    const { engine } = this;
+    engine.driver.input({ kind: "leave" });
     // This node asks for nothing any more: each message about pages takes of what it has, or answers
     // what it had asked for, and they come to an end.
-    using _clock = new StallClock(LEAVE_STALL_MS, () => parts.pageMessages, () => {
-      const { pagesExclusive } = parts.copies;
+    using _clock = new StallClock(LEAVE_STALL_MS, () => engine.pageMessages, () => {
+      const { pagesExclusive } = engine.copies;
       const lost = pagesExclusive === 0 ? "" : `; at least ${pagesExclusive} pages are lost`;
-      this.#log(1, `Left without a word of the directory for ${LEAVE_STALL_MS} ms${lost}`);
-      this.#left.resolve();
+      this.log(1, `Left without a word of the directory for ${LEAVE_STALL_MS} ms${lost}`);
+      this.#life.enter("parted");
     });
-    await this.#left.promise;
+    while (this.#life.state === "leaving") await this.#life.change();
   }
+}
 
-  async #shut(): Promise<void> {
-    this.#life.ending = true;
-    this.#life.notify();
-    this.#refuse(new TdsmError("NodeClosed", "Cannot go on: the node is closed"));
-    this.#parts?.status.end();
-    await this.#cluster.close();
-    await this.#parts?.[Symbol.asyncDispose]();
-  }
+/** What the settings of a directory node decide for all nodes. */
+function regionOf({ size, pageSize, ...settings }: Settings): RegionSettings {
+  const runPages = Math.max(1, Math.min(settings.runPages, RUN_MAX_BYTES / pageSize!));
+  const { holdTimeUs, compression, checksums } = settings;
+  return { size: size!, pageSize: pageSize!, runPages, holdTimeUs, compression, checksums };
 }

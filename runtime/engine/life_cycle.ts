@@ -1,26 +1,83 @@
 /**
- * How far a node has come towards its end, and who waits to see that change.
+ * How far a node has come towards its end, and how threads of the program that wait see that change.
+ * A node's life begins when it is one of a cluster: before that there is no engine.
  */
 
 import type { TdsmError } from "../errors.ts";
 
+/** Where a node is in its life. */
+export type NodeState =
+  /** It is one of the cluster. */
+  | "joined"
+  /** It hands over what only it has; the directory node waits for the others to finish. */
+  | "leaving"
+  /** It is one of the cluster no more: the directory node let it go, ended the cluster, or is silent. */
+  | "parted"
+  /** It cannot go on. */
+  | "failed"
+  /** It is closed, or about to be: nothing can stop that any more. */
+  | "ended";
+
+/** The states that may follow each. */
+const MOVES: Readonly<Record<NodeState, readonly NodeState[]>> = {
+  joined: ["leaving", "parted", "failed"],
+  leaving: ["parted", "failed", "ended"],
+  parted: ["ended"],
+  failed: ["ended"],
+  ended: [],
+};
+
 /** What has become of one node. */
 export class LifeCycle {
-  /** Why the node cannot go on. */
-  failure: TdsmError | undefined;
-  /** Why nothing can be asked of other nodes any more. */
-  refusal: TdsmError | undefined;
-  /** Whether the node leaves, or the cluster ends. */
-  ending = false;
-  /** Called whenever peers came or went, or the node failed. */
+  #state: NodeState = "joined";
+  #failure: TdsmError | undefined;
+  #refusal: TdsmError | undefined;
+  /** Called whenever peers came or went, or the node's state has changed. */
   readonly #watchers = new Set<() => void>();
 
-  /** Resolves at the next change of peers, or failure. */
+  /** Where the node is. */
+  get state(): NodeState {
+    return this.#state;
+  }
+
+  /** Why the node could not go on, once it has failed; to its end, and after that. */
+  get failure(): TdsmError | undefined {
+    return this.#failure;
+  }
+
+  /** Why nothing can be asked of other nodes any more. */
+  get refusal(): TdsmError | undefined {
+    return this.#refusal;
+  }
+
+  /** Whether the node takes part no more, as was wanted: what ends with that is no failure. */
+  get over(): boolean {
+    return this.#state === "parted" || this.#state === "ended";
+  }
+
+  /**
+   * The one way from a state to another.
+   *
+   * @param state The state to come to.
+   * @param refusal Why nothing can be asked of other nodes from here on; of `failed`, why. The first
+   * of these counts to the end.
+   * @returns Whether the node has come to it; where that is no state to follow, nothing happens.
+   */
+  enter(state: NodeState, refusal?: TdsmError): boolean {
+    if (!MOVES[this.#state].includes(state)) return false;
+    this.#state = state;
+    if (state === "failed") this.#failure = refusal;
+    this.#refusal ??= refusal;
+    this.notify();
+    return true;
+  }
+
+  /** Resolves at the next change of peers, or of the node's state. */
   change(): Promise<void> {
     return new Promise((resolve) => this.#watchers.add(resolve));
   }
 
-  /** Peers came or went, or the node cannot go on as before. */
+  /** Peers came or went. */
   notify(): void {
     const watchers = [...this.#watchers];
     this.#watchers.clear();

@@ -1,8 +1,64 @@
 import { assertEquals } from "@std/assert";
-import { StallClock } from "./life_cycle.ts";
+import { TdsmError } from "../errors.ts";
+import { LifeCycle, type NodeState, StallClock } from "./life_cycle.ts";
 import { ManualTimers } from "../../tests/support/test_cluster.ts";
 
 const STALL_MS = 1234;
+
+/** The ways to each state. */
+const WAYS: Readonly<Record<NodeState, readonly (readonly NodeState[])[]>> = {
+  joined: [[]],
+  leaving: [["leaving"]],
+  parted: [["parted"], ["leaving", "parted"]],
+  failed: [["failed"], ["leaving", "failed"]],
+  ended: [["leaving", "ended"], ["parted", "ended"], ["failed", "ended"]],
+};
+const AFTER: Readonly<Record<NodeState, readonly NodeState[]>> = {
+  joined: ["leaving", "parted", "failed"],
+  leaving: ["parted", "failed", "ended"],
+  parted: ["ended"],
+  failed: ["ended"],
+  ended: [],
+};
+
+Deno.test("LifeCycle moves from each state to those that may follow, and to no other", () => {
+  for (const [state, ways] of Object.entries(WAYS) as [NodeState, NodeState[][]][]) {
+    for (const way of ways) {
+      for (const next of Object.keys(WAYS) as NodeState[]) {
+        const life = new LifeCycle();
+        assertEquals(way.map((step) => life.enter(step)), way.map(() => true));
+        assertEquals(life.state, state);
+        const possible = AFTER[state].includes(next);
+        assertEquals(life.enter(next), possible, `${state} to ${next}`);
+        assertEquals(life.state, possible ? next : state);
+        assertEquals(life.over, life.state === "parted" || life.state === "ended");
+      }
+    }
+  }
+});
+
+Deno.test("LifeCycle keeps the first reason to its end, and tells those who wait of each move", async () => {
+  const life = new LifeCycle();
+  const [first, second] = ["first", "second"].map((text) => new TdsmError("NodeClosed", text));
+  assertEquals([life.failure, life.refusal], [undefined, undefined]);
+  let seen = life.change();
+  life.enter("leaving");
+  await seen;
+  assertEquals(life.refusal, undefined);
+  seen = life.change();
+  life.enter("failed", first);
+  await seen;
+  life.enter("failed", second);
+  life.enter("parted", second);
+  assertEquals([life.failure, life.refusal], [first, first]);
+  life.enter("ended", second);
+  assertEquals([life.failure, life.refusal], [first, first]);
+  const parted = new LifeCycle();
+  parted.enter("parted");
+  assertEquals(parted.refusal, undefined);
+  parted.enter("ended", second);
+  assertEquals([parted.failure, parted.refusal], [undefined, second]);
+});
 
 Deno.test("StallClock: what moves may take any time, what stands still is found out once", () => {
   using timers = new ManualTimers(STALL_MS);

@@ -9,7 +9,7 @@ import type { Settings } from "../settings/settings.ts";
 import type { TdsmError } from "../errors.ts";
 import { HOLD_LEAST_US } from "../limits.ts";
 import { Coherence } from "../protocol/coherence/coherence.ts";
-import type { Message, NodeId } from "../protocol/coherence/messages.ts";
+import type { GrantMessage, Message, NodeId } from "../protocol/coherence/messages.ts";
 import type { EngineEvent } from "../protocol/coherence/output.ts";
 import type { EngineMessage } from "../wire/peer_message.ts";
 import type { Counters } from "../wire/status_control.ts";
@@ -130,7 +130,7 @@ export class NodeEngine implements AsyncDisposable {
         // Permits must not be granted to a node that is going.
         this.services.peerLost(from);
         this.leaving.add(from);
-        return this.#pageMessage(from, message);
+      // falls through
       case "request":
       case "forward":
       case "invalidate":
@@ -141,7 +141,9 @@ export class NodeEngine implements AsyncDisposable {
       case "peerLostSeen":
       case "refused":
       case "left":
-        return this.#pageMessage(from, message);
+        this.pageMessages++;
+        this.#trace("from", from, message);
+        return this.driver.input({ kind: "message", from, message });
       case "sync":
       case "syncReply":
         this.driver.stayAwake();
@@ -169,10 +171,9 @@ export class NodeEngine implements AsyncDisposable {
     }
   }
 
-  #pageMessage(from: NodeId, message: Message): void {
-    this.pageMessages++;
-    this.#trace("from", from, message);
-    this.driver.input({ kind: "message", from, message });
+  /** Where the bytes of a grant go; `undefined` when it was not asked for. */
+  target(from: NodeId, grant: GrantMessage): Uint8Array | undefined {
+    return this.driver.target(from, grant);
   }
 
   /** At the directory's node: a node has joined. */

@@ -97,7 +97,7 @@ export class ProgramCalls {
       if (cluster.isGone(node)) {
         throw new TdsmError("PeerLost", `Cannot wait for node ${node}: it is gone`);
       }
-      if (life.ending) {
+      if (life.over) {
         throw new TdsmError("NodeClosed", `Cannot wait for node ${node}: the cluster ends`);
       }
       await life.change();

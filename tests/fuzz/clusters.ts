@@ -6,8 +6,9 @@
 
 import { assert } from "@std/assert";
 import { TdsmError } from "../../runtime/errors.ts";
-import { Cluster } from "../../runtime/cluster/cluster.ts";
-import type { RegionSettings } from "../../runtime/cluster/admission.ts";
+import { Cluster, type ClusterOptions, type Member } from "../../runtime/cluster/cluster.ts";
+import type { Peer, RegionSettings } from "../../runtime/cluster/admission.ts";
+import { listen } from "../../runtime/cluster/handshake.ts";
 import { Services } from "../../runtime/engine/services.ts";
 import { ManualTimers } from "../support/test_cluster.ts";
 import {
@@ -28,6 +29,7 @@ import {
   MESSAGE_MAX_BYTES,
 } from "../../runtime/wire/page_frames.ts";
 import { type Control, encodeControl } from "../../runtime/wire/control.ts";
+import type { NodeStatusControl } from "../../runtime/wire/status_control.ts";
 import { Coherence } from "../../runtime/protocol/coherence/coherence.ts";
 import type { EngineMessage } from "../../runtime/wire/peer_message.ts";
 import { Framer } from "../../runtime/wire/framer.ts";
@@ -129,7 +131,7 @@ async function converse(
   assert(connection.readBytesMax <= RPC_MAX_BYTES, `reads into ${connection.readBytesMax} bytes`);
   checkWritten(connection.written);
   let closed = false;
-  void node.cluster.close().then(() => closed = true);
+  void node.close().then(() => closed = true);
   if (!await settle(() => closed, TURNS_MAX)) timers.fire(LINK_CLOSE_MAX_MS);
   assert(await settle(() => closed, TURNS_MAX), "does not close");
   return node.admitted ? "member" : `${outcome}`;
@@ -141,48 +143,32 @@ class FuzzedNode {
   admitted = false;
   /** What must not have been thrown. */
   fault: unknown;
-  readonly cluster: Cluster;
-  #engine: Coherence | undefined;
-  #services: Services | undefined;
-
-  constructor() {
-    const { hostname: address } = DIRECTORY;
-    this.cluster = new Cluster({ address, port: 0, serving: false, release: "fuzz" }, {
-      target: (from, grant) => {
-        const accepts = this.#engine!.acceptsData(from, grant);
-        return accepts ? bytesOf(grant.first, grant.count) : undefined;
-      },
-      received: (from, message) => this.#step(() => this.#received(from, message)),
-      status: () => Promise.resolve([{ kind: "nodeStatus", id: DIRECTORY_NODE, ...LISTENS }]),
-      joined: ({ id }) =>
-        this.#step(() => {
-          this.#services!.peerJoined(id);
-          this.#run({ kind: "peerJoined", node: id });
-          this.admitted = true;
-        }),
-      lost: (node) => this.#step(() => this.#lost(node)),
-      changed: () => {},
-      closing: () => {},
-      failed: () => {},
-      log: () => {},
-    });
-  }
+  readonly #options: ClusterOptions = {
+    listener: listen(DIRECTORY.hostname, 0),
+    serving: false,
+    release: "fuzz",
+  };
+  #member: FuzzedMember | undefined;
 
   host(): void {
-    this.#open(DIRECTORY_NODE, REGION);
-    this.cluster.host(REGION);
+    this.#member = Cluster.host(
+      this.#options,
+      REGION,
+      (cluster, region) => new FuzzedMember(this, cluster, region),
+    );
   }
 
   /** Joins, and says what came of it. */
   async join(): Promise<string> {
     const wanted = { size: undefined, pageSize: undefined };
     try {
-      await this.cluster.join(DIRECTORY, wanted, 0, (region) => {
-        this.#open(this.cluster.self, region);
+      this.#member = await Cluster.join(this.#options, DIRECTORY, wanted, 0, (cluster, region) => {
+        const member = new FuzzedMember(this, cluster, region);
         this.admitted = true;
         // So that there is something to grant.
-        this.#run({ kind: "fault", page: 5, access: Access.Read });
-        this.#run({ kind: "fault", page: 9, access: Access.Write });
+        member.run({ kind: "fault", page: 5, access: Access.Read });
+        member.run({ kind: "fault", page: 9, access: Access.Write });
+        return member;
       });
       return "joined";
     } catch (error) {
@@ -191,21 +177,70 @@ class FuzzedNode {
     }
   }
 
-  #open(self: NodeId, { size, pageSize, runPages, holdTimeUs }: RegionSettings): void {
+  async close(): Promise<void> {
+    if (this.#member === undefined) this.#options.listener.close();
+    else await this.#member.cluster.close();
+  }
+}
+
+/** What a node is once it is one of a cluster. */
+class FuzzedMember implements Member {
+  readonly cluster: Cluster;
+  readonly engine: Member["engine"];
+  readonly #node: FuzzedNode;
+  readonly #coherence: Coherence;
+  readonly #services: Services;
+
+  constructor(node: FuzzedNode, cluster: Cluster, region: RegionSettings) {
+    const { size, pageSize, runPages, holdTimeUs } = region;
     // The region itself would be refused by the kernel's side.
     if (pageSize !== PAGE || size !== REGION.size) {
       throw new TdsmError("InvalidOption", "no region");
     }
-    this.#engine = new Coherence({ self, pageCount: size / pageSize, runPages, holdTimeUs });
+    this.#node = node;
+    this.cluster = cluster;
+    const { self } = cluster;
+    this.#coherence = new Coherence({ self, pageCount: size / pageSize, runPages, holdTimeUs });
     this.#services = new Services({
       self,
       size,
       pageSize,
-      send: (to, message) => this.cluster.send(to, message),
-      violation: (node, reason) => this.cluster.expel(node, reason),
-      renew: (first, count) => this.#run({ kind: "renew", first, count }),
+      send: (to, message) => cluster.send(to, message),
+      violation: (node, reason) => cluster.expel(node, reason),
+      renew: (first, count) => this.run({ kind: "renew", first, count }),
+    });
+    this.engine = {
+      target: (from, grant) => {
+        const accepts = this.#coherence.acceptsData(from, grant);
+        return accepts ? bytesOf(grant.first, grant.count) : undefined;
+      },
+      received: (from, message) => this.#step(() => this.#received(from, message)),
+    };
+  }
+
+  status(): Promise<NodeStatusControl[]> {
+    return Promise.resolve([{ kind: "nodeStatus", id: DIRECTORY_NODE, ...LISTENS }]);
+  }
+
+  joined({ id }: Peer): void {
+    this.#step(() => {
+      this.#services.peerJoined(id);
+      this.run({ kind: "peerJoined", node: id });
+      this.#node.admitted = true;
     });
   }
+
+  lost(node: NodeId): void {
+    this.#step(() => {
+      this.#services.peerLost(node);
+      this.run({ kind: "peerLost", node });
+    });
+  }
+
+  changed(): void {}
+  closing(): void {}
+  fail(): void {}
+  log(): void {}
 
   /** What is thrown in here would end the driver of a node. */
   #step(action: () => void): void {
@@ -213,7 +248,7 @@ class FuzzedNode {
       action();
       this.cluster.flush();
     } catch (error) {
-      this.fault ??= error;
+      this.#node.fault ??= error;
     }
   }
 
@@ -222,32 +257,27 @@ class FuzzedNode {
     switch (message.kind) {
       case "sync":
       case "syncReply":
-        return this.#services!.sync(from, message);
+        return this.#services.sync(from, message);
       case "allocate":
       case "allocated":
       case "zeroed":
       case "free":
       case "freed":
       case "allocationFailed":
-        return this.#services!.allocation(from, message);
+        return this.#services.allocation(from, message);
       case "rpcCall":
       case "rpcAnswer":
       case "statsRequest":
       case "stats":
         return;
       default:
-        if (message.kind === "leave") this.#services!.peerLost(from);
-        this.#run({ kind: "message", from, message });
+        if (message.kind === "leave") this.#services.peerLost(from);
+        this.run({ kind: "message", from, message });
     }
   }
 
-  #lost(node: NodeId): void {
-    this.#services!.peerLost(node);
-    this.#run({ kind: "peerLost", node });
-  }
-
-  #run(input: Parameters<Coherence["step"]>[0]): void {
-    const { messages, events } = this.#engine!.step(input, 0);
+  run(input: Parameters<Coherence["step"]>[0]): void {
+    const { messages, events } = this.#coherence.step(input, 0);
     for (const { to, message } of messages) {
       const data = message.kind === "grant" && message.content === Content.Data;
       const payload = data ? bytesOf(message.first, message.count) : undefined;

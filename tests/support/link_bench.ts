@@ -17,16 +17,12 @@ import { Access } from "../../runtime/protocol/coherence/page.ts";
 import type { PeerMessage } from "../../runtime/wire/peer_message.ts";
 import { packPages } from "../../runtime/cluster/page_packer.ts";
 import { Link, type LinkHandlers } from "../../runtime/cluster/link.ts";
-import type { LinkCounters } from "../../runtime/cluster/sender.ts";
+import { newCounters } from "../../runtime/cluster/sender.ts";
 
 /** Bytes of a page. */
 export const PAGE = 4096;
 /** What frames are checked against. */
 export const BOUNDS: FrameBounds = { pageCount: 64, pageSize: PAGE, runPages: 32 };
-
-function newCounters(): LinkCounters {
-  return { messagesSent: 0, messagesReceived: 0, bytesSent: 0, bytesReceived: 0 };
-}
 
 /** A link, and the raw connection of its other side. */
 export class Bench implements AsyncDisposable {

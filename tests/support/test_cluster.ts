@@ -1,5 +1,6 @@
 /** Clusters without engines, raw peers, and timers in the test's hand. */
 
+import type { Address } from "../../runtime/address.ts";
 import type { TdsmError } from "../../runtime/errors.ts";
 import { crc32c } from "../../runtime/wire/crc32c.ts";
 import { PROTOCOL_VERSION } from "../../runtime/wire/page_frames.ts";
@@ -7,9 +8,10 @@ import { type Control, type HelloControl, isControl } from "../../runtime/wire/c
 import type { EngineMessage } from "../../runtime/wire/peer_message.ts";
 import type { GrantMessage, NodeId } from "../../runtime/protocol/coherence/messages.ts";
 import type { RegionSettings } from "../../runtime/cluster/admission.ts";
-import { Cluster } from "../../runtime/cluster/cluster.ts";
+import { Cluster, type ClusterOptions, type Member } from "../../runtime/cluster/cluster.ts";
+import { listen } from "../../runtime/cluster/handshake.ts";
 import { Link } from "../../runtime/cluster/link.ts";
-import type { Sum } from "../../runtime/cluster/sender.ts";
+import { newCounters, type Sum } from "../../runtime/cluster/sender.ts";
 import { grant as linkGrant, request } from "./link_bench.ts";
 
 export { request };
@@ -45,14 +47,56 @@ export class TestNode implements AsyncDisposable {
   readonly alias = new Uint8Array(REGION.size);
   closings = 0;
   welcomed: RegionSettings | undefined;
-  readonly cluster: Cluster;
+  readonly #options: ClusterOptions;
   readonly #watchers = new Set<() => void>();
+  #cluster: Cluster | undefined;
 
   constructor(serving = false, sum: Sum = crc32c) {
-    const options = { address: HOST, port: 0, serving, release: "test", sum };
-    this.cluster = new Cluster(options, {
-      target: (_, { first, count }) => this.alias.subarray(first * PAGE, (first + count) * PAGE),
-      received: (from, message) => this.#note(() => this.heard.push({ from, message })),
+    this.#options = { listener: listen(HOST, 0), serving, release: "test", sum };
+  }
+
+  static host(region: RegionSettings = REGION): TestNode {
+    const node = new TestNode();
+    Cluster.host(node.#options, region, (cluster) => node.#open(cluster));
+    return node;
+  }
+
+  async join(directory: TestNode): Promise<this> {
+    return await this.joinAt(directory.cluster.address, 10_000);
+  }
+
+  /** Joins what listens somewhere; `opened` does what the node's own region would. */
+  async joinAt(
+    directory: Address,
+    timeoutMs: number,
+    { size, opened = () => {} }: { size?: number; opened?: () => void } = {},
+  ): Promise<this> {
+    const wanted = { size, pageSize: undefined };
+    await Cluster.join(this.#options, directory, wanted, timeoutMs, (cluster, region) => {
+      opened();
+      this.welcomed = region;
+      return this.#open(cluster);
+    });
+    return this;
+  }
+
+  /** The cluster, once the node is one of it. */
+  get cluster(): Cluster {
+    if (this.#cluster === undefined) throw new Error("The node is of no cluster");
+    return this.#cluster;
+  }
+
+  get id(): NodeId {
+    return this.cluster.self;
+  }
+
+  #open(cluster: Cluster): Member {
+    this.#cluster = cluster;
+    return {
+      engine: {
+        target: (_, { first, count }) => this.alias.subarray(first * PAGE, (first + count) * PAGE),
+        received: (from, message) => this.#note(() => this.heard.push({ from, message })),
+      },
       status: () => Promise.resolve([]),
       joined: ({ id }) => this.#note(() => this.joined.push(id)),
       lost: (node, reason) =>
@@ -62,27 +106,9 @@ export class TestNode implements AsyncDisposable {
         }),
       changed: () => this.#note(() => {}),
       closing: () => this.#note(() => this.closings++),
-      failed: (error) => this.#note(() => this.failures.push(error)),
+      fail: (error) => this.#note(() => this.failures.push(error)),
       log: (level, text) => this.#note(() => this.logged.push(`${level} ${text}`)),
-    });
-  }
-
-  static host(region: RegionSettings = REGION): TestNode {
-    const node = new TestNode();
-    node.cluster.host(region);
-    return node;
-  }
-
-  async join(directory: TestNode): Promise<this> {
-    const wanted = { size: undefined, pageSize: undefined };
-    await this.cluster.join(directory.cluster.address, wanted, 10_000, (region) => {
-      this.welcomed = region;
-    });
-    return this;
-  }
-
-  get id(): NodeId {
-    return this.cluster.self;
+    };
   }
 
   /** Resolves when `condition` holds; it is looked at whenever the node hears something. */
@@ -112,7 +138,8 @@ export class TestNode implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.cluster.close();
+    if (this.#cluster === undefined) this.#options.listener.close();
+    else await this.#cluster.close();
   }
 }
 
@@ -136,9 +163,8 @@ export class Voice implements Disposable {
   #wake: () => void = () => {};
 
   constructor(connection: Deno.TcpConn) {
-    const counters = { messagesSent: 0, messagesReceived: 0, bytesSent: 0, bytesReceived: 0 };
     const bounds = { pageCount: 64, pageSize: PAGE, runPages: 32 };
-    this.link = new Link(connection, () => bounds, counters, {
+    this.link = new Link(connection, () => bounds, newCounters(), {
       target: () => undefined,
       received: (message) => {
         if (isControl(message)) this.#heard.push(message);
