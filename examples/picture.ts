@@ -1,6 +1,6 @@
 /** Pictures of what the examples compute. */
 
-import { encode } from "fast-png";
+import { encode } from "npm:fast-png@8.0.0";
 
 /**
  * Writes a picture as PNG.

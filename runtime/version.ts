@@ -1,6 +1,4 @@
-/** The release, as `deno.json` has it. */
-
-import manifest from "../deno.json" with { type: "json" };
+/** The release. */
 
 /**
  * The release of this runtime: `0.1.0`.
@@ -12,4 +10,4 @@ import manifest from "../deno.json" with { type: "json" };
  * console.log(`tdsm ${VERSION}`);
  * ```
  */
-export const VERSION: string = manifest.version;
+export const VERSION: string = "0.1.0";

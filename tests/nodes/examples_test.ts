@@ -1,7 +1,7 @@
 /** The examples as people run them: by themselves with three local nodes, and each node on a console. */
 
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { decode } from "fast-png";
+import { decode } from "npm:fast-png@8.0.0";
 import { Cluster, type Exit } from "../support/cluster.ts";
 
 /** The command line of an example. */

@@ -1,0 +1,190 @@
+/**
+ * Each way to depend on the package, outside of the checkout, under exactly the permissions of a node:
+ * with an import map of the program's own, and no registry that could help out.
+ */
+
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { VERSION } from "../../mod.ts";
+import { PERMISSIONS, PROGRAM_PRINTS, ROOT, Scratch } from "./scratch.ts";
+import { type Package, Registry } from "./registry.ts";
+
+/** The import map that a program has, and must keep. */
+const OWN = { "own/": "./own/" };
+
+let packed: Promise<Package> | undefined;
+
+/** Makes the package, once for all tests. */
+function pack(): Promise<Package> {
+  return packed ??= (async () => {
+    const folder = await Deno.makeTempDir({ prefix: "tdsm packed " });
+    addEventListener("unload", () => Deno.removeSync(folder, { recursive: true }));
+    using scratch = new Scratch("own");
+    const script = `${ROOT}/package/pack.ts`;
+    // The cache is needed where a part of the library's second machine is compiled anew.
+    await scratch.deno(["run", "-A", script, "--output", folder], { cwd: ROOT, env: zig() });
+    const names = [...Deno.readDirSync(folder)].map(({ name }) => `${folder}/${name}`);
+    const tarball = names.find((name) => name.endsWith(".tgz"))!;
+    const single = names.find((name) => name.endsWith(".js"))!;
+    const text = await scratch.run(["tar", "-xzOf", tarball, "package/package.json"]);
+    return { tarball, single, manifest: JSON.parse(text.stdout) };
+  })();
+}
+
+/** The Zig that `./tdsm` found, where it ran this. */
+function zig(): Record<string, string> {
+  const path = Deno.env.get("TDSM_ZIG");
+  return path === undefined ? {} : { TDSM_ZIG: path };
+}
+
+/** Bundles the program of a folder, then runs the one file from another folder. */
+async function runBundled(scratch: Scratch): Promise<void> {
+  await scratch.deno(["bundle", "--quiet", "--platform", "deno", "-o", "out.js", "program.ts"]);
+  const elsewhere = { cwd: "/" };
+  const printed = await scratch.deno(["run", ...PERMISSIONS, `${scratch.path}/out.js`], elsewhere);
+  assertEquals(printed, PROGRAM_PRINTS);
+}
+
+Deno.test("package: the tarball has what a program needs, and nothing else", async () => {
+  const { tarball, single, manifest } = await pack();
+  assertEquals(manifest["dependencies"], undefined);
+  assertEquals(manifest["bin"], { tdsm: "./mod.js" });
+  // The modules have it too, since a bundle and a tarball have no deno.json.
+  assertEquals(manifest["version"], VERSION);
+  using scratch = new Scratch();
+  const list = (await scratch.run(["tar", "-tzf", tarball])).stdout.trim().split("\n");
+  const files = list.filter((name) => !name.endsWith("/")).map((name) => name.slice(8));
+  for (const page of ["README.md", "LICENSE", "CHANGELOG.md", "types/mod.d.ts"]) {
+    assert(files.includes(page), page);
+  }
+  for (const machine of ["x86_64", "aarch64"]) {
+    assertEquals(files.filter((name) => name.startsWith(`${machine}-`)).length, 1, machine);
+  }
+  const others = files.filter((name) =>
+    !/^[\w.-]+\.js$|^types\/.+\.d\.ts$|^package\.json$|^[A-Z]+(?:\.md)?$/.test(name)
+  );
+  assertEquals(others, []);
+  assertEquals(files.filter((name) => /testdata|_test|_bench/.test(name)), []);
+  const text = await Deno.readTextFile(single);
+  assertEquals(text.match(/^import .*$/gm) ?? [], [], "one file that imports nothing");
+});
+
+Deno.test("package: npm install of the tarball, beside a package.json", async (test) => {
+  const { tarball } = await pack();
+  using scratch = new Scratch();
+  scratch.write("deno.json", { imports: OWN });
+  scratch.write("package.json", { type: "module", private: true });
+  const install = ["npm", "install", "--offline", "--no-audit", "--no-fund", tarball];
+  const { code, stderr } = await scratch.run(install).catch((error) => {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+    return { code: undefined, stderr: "" };
+  });
+  if (code === undefined) return console.log(`${test.name}: skipped, no npm is on PATH`);
+  assertEquals(code, 0, stderr);
+  await scratch.runProgram();
+  await scratch.checkProgram();
+  const tdsm = await scratch.run([`${scratch.path}/node_modules/.bin/tdsm`, "--version"]);
+  assertStringIncludes(tdsm.stdout, "tdsm ");
+  assertEquals(scratch.read("deno.json"), { imports: OWN });
+});
+
+Deno.test("package: deno add from a registry", async () => {
+  await using registry = await Registry.of(await pack());
+  using scratch = new Scratch(registry.url);
+  scratch.write("deno.json", { imports: OWN });
+  await scratch.deno(["add", "npm:@tdsm/runtime"]);
+  const version = `^${registry.version}`;
+  assertEquals(scratch.read("deno.json"), {
+    imports: { "@tdsm/runtime": `npm:@tdsm/runtime@${version}`, ...OWN },
+  });
+  await scratch.runProgram();
+  await scratch.checkProgram();
+});
+
+Deno.test("package: deno add from a registry, beside a package.json", async () => {
+  await using registry = await Registry.of(await pack());
+  using scratch = new Scratch(registry.url);
+  scratch.write("deno.json", { imports: OWN });
+  scratch.write("package.json", { type: "module" });
+  await scratch.deno(["add", "npm:@tdsm/runtime"]);
+  await scratch.runProgram();
+});
+
+Deno.test("package: without a project it is a program: a node, and what a machine lacks", async () => {
+  await using registry = await Registry.of(await pack());
+  using scratch = new Scratch(registry.url);
+  const program = ["run", ...PERMISSIONS, "npm:@tdsm/runtime"];
+  assertStringIncludes(await scratch.deno([...program, "--version"]), registry.version);
+  const doctor = JSON.parse(await scratch.deno([...program, "--doctor", "--json", "--port=0"]));
+  assertEquals(doctor.canRun, true);
+  const { found } = doctor.checks.find(({ name }: { name: string }) => name === "library");
+  assertMatch(found, /^\/proc\/self\/fd\//);
+});
+
+Deno.test("package: a checkout in links, with and without a package.json", async () => {
+  for (const beside of [false, true]) {
+    using scratch = new Scratch();
+    scratch.write("deno.json", { imports: OWN, links: [ROOT] });
+    if (beside) scratch.write("package.json", { type: "module" });
+    await scratch.runProgram();
+    if (!beside) await scratch.checkProgram();
+  }
+});
+
+Deno.test("package: deno link to a checkout", async () => {
+  // Deno fetches what the import map of the checkout names, though a program needs none of it.
+  using scratch = new Scratch("own");
+  scratch.write("deno.json", { imports: OWN });
+  await scratch.deno(["link", ROOT]);
+  assertEquals(scratch.read("deno.json")["imports"], OWN);
+  await scratch.runProgram();
+});
+
+Deno.test("package: one entry of an import map, for mod.ts, with and without a package.json", async () => {
+  for (const beside of [false, true]) {
+    using scratch = new Scratch();
+    scratch.write("deno.json", { imports: { "@tdsm/runtime": `${ROOT}/mod.ts`, ...OWN } });
+    if (beside) scratch.write("package.json", { type: "module" });
+    await scratch.runProgram();
+    if (!beside) await scratch.checkProgram();
+  }
+});
+
+Deno.test("package: one file over the network, without an import map for it", async () => {
+  const { single } = await pack();
+  await using server = Deno.serve(
+    { hostname: "127.0.0.1", port: 0, onListen() {} },
+    async () =>
+      new Response(await Deno.readTextFile(single), {
+        headers: { "content-type": "text/javascript" },
+      }),
+  );
+  const host = `127.0.0.1:${server.addr.port}`;
+  using scratch = new Scratch();
+  const program = Deno.readTextFileSync(`${scratch.path}/program.ts`)
+    .replace("@tdsm/runtime", `http://${host}/tdsm.js`)
+    // JavaScript has no types to import.
+    .replace("type Node, ", "").replace(": Node", "")
+    .replace("own/double.ts", "./own/double.ts");
+  scratch.write("program.ts", program);
+  const run = ["run", ...PERMISSIONS, `--allow-import=${host}`];
+  assertEquals(await scratch.deno([...run, "program.ts"]), PROGRAM_PRINTS);
+  const version = await scratch.deno([...run, `http://${host}/tdsm.js`, "--version"]);
+  assertStringIncludes(version, "tdsm ");
+});
+
+Deno.test("package: deno bundle of a program, from the checkout, run from /", async () => {
+  using scratch = new Scratch("own");
+  scratch.write("deno.json", { imports: { "@tdsm/runtime": `${ROOT}/mod.ts`, ...OWN } });
+  await runBundled(scratch);
+});
+
+Deno.test("package: deno bundle of a program, from node_modules, run from /", async () => {
+  const { tarball, manifest } = await pack();
+  using scratch = new Scratch("own");
+  scratch.write("deno.json", { imports: OWN });
+  scratch.write("package.json", { dependencies: { "@tdsm/runtime": manifest["version"] } });
+  const folder = `${scratch.path}/node_modules/@tdsm/runtime`;
+  await Deno.mkdir(folder, { recursive: true });
+  await scratch.run(["tar", "-xzf", tarball, "--strip-components=1", "-C", folder]);
+  await runBundled(scratch);
+});
