@@ -10,7 +10,7 @@ import {
   SyncOperation,
   type SyncReply,
   type SyncRequest,
-  type SyncStatus,
+  SyncStatus,
 } from "../protocol/sync/messages.ts";
 import { getU32, putU32 } from "./bytes.ts";
 import { checkBodySum } from "./check.ts";
@@ -59,34 +59,32 @@ const NOTHING: SyncShape = { key: false, lock: false, name: false, countMin: 0, 
 const KEY: SyncShape = { ...NOTHING, key: true };
 const NAME: SyncShape = { ...NOTHING, name: true };
 
-/** By operation; `undefined` for what is none. */
-export const SHAPES_BY_OPERATION: readonly (SyncShape | undefined)[] = [
-  /* no operation 0 */ undefined,
-  /* acquire */ KEY,
-  /* tryAcquire */ KEY,
-  /* release */ { ...KEY, countMin: 1, countMax: SEMAPHORE_COUNT_MAX },
-  /* makeSemaphore */ { ...NOTHING, countMax: SEMAPHORE_COUNT_MAX },
-  /* arrive */ { ...NAME, countMin: 1, countMax: BARRIER_PARTIES_MAX },
-  /* lock */ NAME,
-  /* tryLock */ NAME,
-  /* unlock */ { ...NOTHING, lock: true },
-  /* cancel */ NOTHING,
-];
+/** What each operation uses. */
+export const SHAPES_BY_OPERATION: Readonly<Record<SyncOperation, SyncShape>> = {
+  [SyncOperation.Acquire]: KEY,
+  [SyncOperation.TryAcquire]: KEY,
+  [SyncOperation.Release]: { ...KEY, countMin: 1, countMax: SEMAPHORE_COUNT_MAX },
+  [SyncOperation.MakeSemaphore]: { ...NOTHING, countMax: SEMAPHORE_COUNT_MAX },
+  [SyncOperation.Arrive]: { ...NAME, countMin: 1, countMax: BARRIER_PARTIES_MAX },
+  [SyncOperation.Lock]: NAME,
+  [SyncOperation.TryLock]: NAME,
+  [SyncOperation.Unlock]: { ...NOTHING, lock: true },
+  [SyncOperation.Cancel]: NOTHING,
+};
 
-/** By status; `undefined` for what is none. */
-export const SHAPES_BY_STATUS: readonly (SyncShape | undefined)[] = [
-  /* no status 0 */ undefined,
-  /* done */ NOTHING,
-  /* made */ KEY,
-  /* last */ NOTHING,
-  /* abandoned */ NOTHING,
-  /* unavailable */ NOTHING,
-  /* cancelled */ NOTHING,
-  /* overflow */ NOTHING,
-  /* partiesMismatch */ { ...NOTHING, countMin: 1, countMax: BARRIER_PARTIES_MAX },
-  /* notHolder */ NOTHING,
-  /* limitExceeded */ NOTHING,
-];
+/** What each status uses. */
+export const SHAPES_BY_STATUS: Readonly<Record<SyncStatus, SyncShape>> = {
+  [SyncStatus.Done]: NOTHING,
+  [SyncStatus.Made]: KEY,
+  [SyncStatus.Last]: NOTHING,
+  [SyncStatus.Abandoned]: NOTHING,
+  [SyncStatus.Unavailable]: NOTHING,
+  [SyncStatus.Cancelled]: NOTHING,
+  [SyncStatus.Overflow]: NOTHING,
+  [SyncStatus.PartiesMismatch]: { ...NOTHING, countMin: 1, countMax: BARRIER_PARTIES_MAX },
+  [SyncStatus.NotHolder]: NOTHING,
+  [SyncStatus.LimitExceeded]: NOTHING,
+};
 
 /** What {@linkcode decodeSyncFrame} found. */
 export type SyncDecoded =
@@ -149,7 +147,9 @@ export function decodeSyncFrame(
     return malformed("LengthOutOfBounds", length);
   }
   const code = bytes[start + SyncOffset.Code]!;
-  const shape = isRequest ? SHAPES_BY_OPERATION[code] : SHAPES_BY_STATUS[code];
+  const shape: SyncShape | undefined = isRequest
+    ? SHAPES_BY_OPERATION[code as SyncOperation]
+    : SHAPES_BY_STATUS[code as SyncStatus];
   if (shape === undefined) {
     return malformed(isRequest ? "SyncOperationUnknown" : "SyncStatusUnknown", code);
   }
