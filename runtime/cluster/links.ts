@@ -24,6 +24,19 @@ export interface PeerHandlers {
   lost(node: NodeId, reason: string): void;
 }
 
+/** What this node has to do with another: there as soon as there is something to say. */
+interface Line {
+  /** What waits to be sent. */
+  readonly sender: Sender;
+  /**
+   * The connection, from its handshake on. Without it the other node is being dialled; or the
+   * connection has ended, and it is up to the directory node what becomes of the other node.
+   */
+  link: Link | undefined;
+  /** Whether something was sent since the last {@linkcode Links.sayAlive}. */
+  active: boolean;
+}
+
 /** One node's connections. */
 export class Links {
   /** What was sent and received on all of them. */
@@ -32,17 +45,13 @@ export class Links {
   readonly #hello: () => HelloControl;
   readonly #handlers: PeerHandlers;
   readonly #sum: Sum;
-  /** What waits to be sent to each node; there before the link is. */
-  readonly #senders = new Map<NodeId, Sender>();
-  readonly #links = new Map<NodeId, Link>();
-  /** Links that are nobody's yet. */
+  readonly #lines = new Map<NodeId, Line>();
+  /** Links of which it is not known yet whose they are. */
   readonly #greeted = new Set<Link>();
   /** The ends of the links that drain. */
   readonly #draining = new Set<Promise<void>>();
-  /** Those that something was queued in since the last flush. */
-  readonly #touched = new Set<Sender>();
-  /** Those that something was sent from since the last {@linkcode sayAlive}. */
-  readonly #active = new Set<Sender>();
+  /** The lines on which something was queued since the last flush. */
+  readonly #touched = new Set<Line>();
   #closed = false;
 
   /**
@@ -71,46 +80,41 @@ export class Links {
     return this.#closed;
   }
 
-  /** The nodes to which there is a connection. */
-  get nodes(): NodeId[] {
-    return [...this.#links.keys()];
-  }
-
   /** The connection to a node. */
   get(node: NodeId): Link | undefined {
-    return this.#links.get(node);
+    return this.#lines.get(node)?.link;
   }
 
   /** Whether this node has connected to a node, or begun to. */
   isDialled(node: NodeId): boolean {
-    return this.#senders.has(node);
+    return this.#lines.has(node);
   }
 
   /** The queue to a node, which is to be filled now; `undefined` when the node is not here. */
   to(node: NodeId): Sender | undefined {
-    let sender = this.#senders.get(node);
-    if (sender === undefined) {
+    let line = this.#lines.get(node);
+    if (line === undefined) {
       const peer = this.#members.get(node);
       if (peer === undefined || this.#closed) return undefined;
-      sender = this.#newSender();
-      this.#senders.set(node, sender);
+      this.#lines.set(node, line = this.#newLine());
       void this.#dial(peer);
     }
-    this.#touched.add(sender);
-    return sender;
+    this.#touched.add(line);
+    return line.sender;
   }
 
-  /** A queue, which sums up what follows its frames if the directory wants that. */
-  #newSender(): Sender {
-    return new Sender(this.counters, this.#members.region.checksums ? this.#sum : undefined);
+  /** A line, whose sender sums up what follows its frames if the directory node wants that. */
+  #newLine(): Line {
+    const sum = this.#members.region.checksums ? this.#sum : undefined;
+    return { sender: new Sender(this.counters, sum), link: undefined, active: false };
   }
 
   /** Sends what is queued. */
   flush(): void {
     if (this.#touched.size === 0) return;
-    for (const sender of this.#touched) {
-      sender.flush();
-      this.#active.add(sender);
+    for (const line of this.#touched) {
+      line.sender.flush();
+      line.active = true;
     }
     this.#touched.clear();
   }
@@ -145,11 +149,11 @@ export class Links {
 
   /**
    * Makes a link the one to a node: what waits for the node is sent, and what the node says is heard.
-   * A link that has ended meanwhile stays nobody's.
+   * A link that has ended meanwhile is not used.
    */
   carry(node: NodeId, link: Link): void {
     const handlers = this.#handlers;
-    const sender = this.#senders.get(node) ?? this.#newSender();
+    const line = this.#lines.get(node) ?? this.#newLine();
     const opened = link.open({
       target: (grant) => handlers.target(node, grant),
       received: (message, payload) => {
@@ -158,16 +162,16 @@ export class Links {
       },
       ended: (error) => {
         // This node has ended it, and knows.
-        if (this.#links.get(node) !== link) return;
-        this.#links.delete(node);
+        if (line.link !== link) return;
+        line.link = undefined;
         handlers.lost(node, error === undefined ? "its connection ended" : reasonOf(error));
         this.flush();
       },
-    }, sender);
+    }, line.sender);
     if (!opened) return;
     this.#greeted.delete(link);
-    this.#senders.set(node, sender);
-    this.#links.set(node, link);
+    this.#lines.set(node, line);
+    line.link = link;
   }
 
   /** Connects to a node that something waits for. */
@@ -175,7 +179,8 @@ export class Links {
     try {
       const connection = await connectToPeer({ hostname, port });
       // The peer may have dialled too, and have been faster; or it is gone by now.
-      const needless = (): boolean => this.#links.has(id) || this.#members.get(id) === undefined;
+      const needless = (): boolean =>
+        this.get(id) !== undefined || this.#members.get(id) === undefined;
       if (needless()) return connection.close();
       await this.greet(connection, this.#hello(), (control, link) => {
         if (control.kind !== "accept") throw refusal(control, { hostname, port });
@@ -185,7 +190,7 @@ export class Links {
     } catch (error) {
       const crossed = error instanceof TdsmError && error.code === "JoinRefused" &&
         id < this.#members.self;
-      if (!crossed && !this.#links.has(id)) this.#handlers.lost(id, reasonOf(error));
+      if (!crossed && this.get(id) === undefined) this.#handlers.lost(id, reasonOf(error));
     }
   }
 
@@ -198,33 +203,36 @@ export class Links {
    * @param queue Whether what waits for the node waits on, for a later connection.
    */
   end(node: NodeId, state: "draining" | "ended", queue: "keep" | "forget"): void {
-    const link = this.#links.get(node);
-    this.#links.delete(node);
+    const line = this.#lines.get(node);
+    if (line === undefined) return;
     if (queue === "forget") {
-      if (state === "ended") this.#senders.get(node)?.close();
-      this.#senders.delete(node);
+      this.#lines.delete(node);
+      if (state === "ended") line.sender.close();
     }
+    const { link } = line;
+    line.link = undefined;
     if (link === undefined) return;
     if (state === "draining") this.drain(link);
     else link.close();
   }
 
-  /** Says something to those who were told nothing since this was last called. */
+  /** Says something to the nodes that were told nothing since this was last called. */
   sayAlive(): void {
-    for (const [node, link] of this.#links) {
-      if (!this.#active.has(this.#senders.get(node)!)) link.say({ kind: "ping" });
+    for (const line of this.#lines.values()) {
+      if (!line.active) line.link?.say({ kind: "ping" });
+      line.active = false;
     }
-    this.#active.clear();
   }
 
   /** The nodes that have said nothing since a time, by `performance.now()`. */
   silentSince(time: number): NodeId[] {
-    return this.nodes.filter((node) => this.#links.get(node)!.heardAt < time);
+    return [...this.#lines].filter(([, { link }]) => link !== undefined && link.heardAt < time)
+      .map(([node]) => node);
   }
 
   /** Tells every node to which there is a connection, at once. */
   sayToAll(control: Control): void {
-    for (const link of this.#links.values()) link.say(control);
+    for (const { link } of this.#lines.values()) link?.say(control);
   }
 
   /** Ends a link once `last` has settled and what was queued is sent; the end of all waits for that. */
@@ -242,7 +250,7 @@ export class Links {
   async close(state: "draining" | "ended"): Promise<void> {
     this.#closed = true;
     for (const link of this.#greeted) link.close();
-    for (const node of this.nodes) this.end(node, state, "keep");
+    for (const node of this.#lines.keys()) this.end(node, state, "keep");
     await Promise.all(this.#draining);
   }
 }
