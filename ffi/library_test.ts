@@ -29,13 +29,13 @@ function report(options: string): string {
     catch (error) { console.log(error.code, error.message); }`;
 }
 
-Deno.test("library: the one that was built opens, and says from where", () => {
+Deno.test("openLibrary: the one that was built opens, and says from where", () => {
   using library = openLibrary();
   assertEquals(library.path, builtLibraryPath());
   assertMatch(library.path, /\/zig-out\/lib\/libtdsm\.so$/);
 });
 
-Deno.test("library: an explicit path is the only one tried", () => {
+Deno.test("openLibrary: an explicit path is the only one tried", () => {
   const error = assertThrows(() => openLibrary({ path: "/nowhere/libtdsm.so" }), TdsmError);
   assertEquals(error.code, "LibraryNotFound");
   assertMatch(error.message, /\/nowhere\/libtdsm\.so \(the given path: /);
@@ -44,7 +44,7 @@ Deno.test("library: an explicit path is the only one tried", () => {
   assertInstanceOf(error.cause, Error);
 });
 
-Deno.test("library: a file that is no library is named with the loader's reason", async () => {
+Deno.test("openLibrary: a file that is no library is named with the loader's reason", async () => {
   const path = await Deno.makeTempFile({ suffix: ".so" });
   try {
     await Deno.writeTextFile(path, "not an ELF file");
@@ -57,7 +57,7 @@ Deno.test("library: a file that is no library is named with the loader's reason"
   }
 });
 
-Deno.test("library: TDSM_LIBRARY comes before the checkout, and every path tried is named", async () => {
+Deno.test("openLibrary: TDSM_LIBRARY comes before the checkout, and every path tried is named", async () => {
   // A copy of the package that was never built.
   const copy = await Deno.makeTempDir();
   try {
@@ -90,12 +90,12 @@ Deno.test("library: TDSM_LIBRARY comes before the checkout, and every path tried
   }
 });
 
-Deno.test("library: without the permission the environment is not looked at", async () => {
+Deno.test("openLibrary: without the permission the environment is not looked at", async () => {
   const printed = await run(report("{}"), ["--allow-ffi"], { TDSM_LIBRARY: "/nowhere/else.so" });
   assertMatch(printed, /^opened .*\/zig-out\/lib\/libtdsm\.so/);
 });
 
-Deno.test("library: without --allow-ffi the error names the flag, and nothing prompts", async () => {
+Deno.test("openLibrary: without --allow-ffi the error names the flag, and nothing prompts", async () => {
   for (const options of ["{}", `{ path: "/nowhere/libtdsm.so" }`]) {
     const printed = await run(report(options), []);
     assertMatch(printed, /^PermissionMissing Cannot load .*: run Deno with --allow-ffi/);
@@ -103,7 +103,7 @@ Deno.test("library: without --allow-ffi the error names the flag, and nothing pr
   }
 });
 
-Deno.test("library: one of another ABI version is refused by name", async () => {
+Deno.test("openLibrary: one of another ABI version is refused by name", async () => {
   // The check is on the number alone, so a stand-in for the module that has it will do.
   const abi = new URL("./abi.ts", import.meta.url).href;
   const source = await Deno.readTextFile(new URL("./library.ts", import.meta.url));

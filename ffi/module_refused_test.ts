@@ -46,7 +46,7 @@ const REFUSED: Record<string, {
 for (
   const [reason, { source, script, message }] of Object.entries(REFUSED)
 ) {
-  Deno.test(`module: ${reason} is refused`, async () => {
+  Deno.test(`NativeModule: ${reason} is refused`, async () => {
     await using bench = await Bench.open();
     let scriptOption: { script?: string } = {};
     if (script !== undefined) {
@@ -63,7 +63,7 @@ for (
   });
 }
 
-Deno.test("module: compilers refuse an initial value", async () => {
+Deno.test("NativeModule: compilers refuse an initial value", async () => {
   await using bench = await Bench.open();
   const sources = {
     "zig": 'export var counter: i32 linksection(".bss.rdma") = 5;',
@@ -77,7 +77,7 @@ Deno.test("module: compilers refuse an initial value", async () => {
   }
 });
 
-Deno.test("module: one that is not there, lacks a symbol, is not loaded or is no text is refused", async () => {
+Deno.test("NativeModule: one that is not there, lacks a symbol, is not loaded or is no text is refused", async () => {
   await using bench = await Bench.open();
   const path = await buildModule(bench.path("libcounter.so"), COUNTER_C);
   const open = (at: string, symbols = {}): TdsmError =>
@@ -100,7 +100,7 @@ Deno.test("module: one that is not there, lacks a symbol, is not loaded or is no
   assertEquals(find(path).code, "LibraryNotFound");
 });
 
-Deno.test("module: a file that took the place of the loaded one is not taken for it", async () => {
+Deno.test("NativeModule: a file that took the place of the loaded one is not taken for it", async () => {
   await using bench = await Bench.open();
   const path = await buildModule(bench.path("libcounter.so"), COUNTER_C);
   const fresh = await buildModule(
@@ -118,7 +118,7 @@ Deno.test("module: a file that took the place of the loaded one is not taken for
   dynamic.close();
 });
 
-Deno.test("module: the bound on open modules is kept, and given back", async () => {
+Deno.test("NativeModule: the bound on open modules is kept, and given back", async () => {
   await using bench = await Bench.open();
   const path = await buildModule(bench.path("libcounter.so"), COUNTER_C);
   const open: NativeModule<Record<string, never>>[] = [];

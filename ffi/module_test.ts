@@ -19,7 +19,7 @@ import { NativeRegion } from "./native.ts";
 for (const compiler of ["zig", "zig cc", "gcc", "g++"] as const satisfies Compiler[]) {
   const missing = !hasCompiler(compiler);
   Deno.test({
-    name: `module: one variable, built by ${compiler}, is the region's${
+    name: `NativeModule: one variable, built by ${compiler}, is the region's${
       missing ? ` (skipped: no ${compiler} here)` : ""
     }`,
     ignore: missing,
@@ -58,7 +58,7 @@ async function buildCommands(example: URL): Promise<string[][]> {
 }
 
 for (const example of ["counter.c", "counter.zig"]) {
-  Deno.test(`module: examples/native/${example} is built by the commands in it, and works`, async () => {
+  Deno.test(`NativeModule: examples/native/${example} is built by the commands in it, and works`, async () => {
     const commands = await buildCommands(new URL(`../examples/native/${example}`, import.meta.url));
     assertEquals(commands.length, example === "counter.c" ? 2 : 1);
     for (const [compiler, ...args] of commands) {
@@ -91,7 +91,7 @@ for (const example of ["counter.c", "counter.zig"]) {
   });
 }
 
-Deno.test("module: a thread that native code started faults and is served", async () => {
+Deno.test("NativeModule: a thread that native code started faults and is served", async () => {
   await using bench = await Bench.open();
   const path = await buildModule(
     bench.path("libthread.so"),
@@ -121,7 +121,7 @@ Deno.test("module: a thread that native code started faults and is served", asyn
   assertEquals(faults.map(([page]) => page), [256, 257, 258, 259, 260, 261, 262, 263]);
 });
 
-Deno.test("module: 1 GiB of shared variables takes no file and no memory of that size", async () => {
+Deno.test("NativeModule: 1 GiB of shared variables takes no file and no memory of that size", async () => {
   await using bench = await Bench.open(2 * GIB, 2 * MIB);
   const path = await buildModule(
     bench.path("liblarge.so"),
@@ -140,7 +140,7 @@ Deno.test("module: 1 GiB of shared variables takes no file and no memory of that
   assertEquals(bench.region.alias()[2 * GIB - 1], 77);
 });
 
-Deno.test("module: a logical page larger than the section serves it too", async () => {
+Deno.test("NativeModule: a logical page larger than the section serves it too", async () => {
   await using bench = await Bench.open(MIB, 64 * KIB);
   const path = await buildModule(bench.path("libcounter.so"), COUNTER_C);
   using module = NativeModule.open(bench.library, path, COUNTER);
@@ -158,7 +158,7 @@ Deno.test("module: a logical page larger than the section serves it too", async 
   }
 });
 
-Deno.test("module: two at once with variables of the same name do not meet", async () => {
+Deno.test("NativeModule: two at once with variables of the same name do not meet", async () => {
   await using bench = await Bench.open();
   const [one, two] = ["libone.so", "libtwo.so"].map((name) => bench.path(name)) as [string, string];
   await Promise.all([
@@ -176,7 +176,7 @@ Deno.test("module: two at once with variables of the same name do not meet", asy
   assertEquals([int32At(first.memory, 0), int32At(second.memory, 0)], [2, 1]);
 });
 
-Deno.test("module: opened twice it has one place, which stays until the last is disposed of", async () => {
+Deno.test("NativeModule: opened twice it has one place, which stays until the last is disposed of", async () => {
   await using bench = await Bench.open();
   const path = await buildModule(bench.path("libcounter.so"), COUNTER_C);
   const first = NativeModule.open(bench.library, path, COUNTER);
@@ -196,7 +196,7 @@ Deno.test("module: opened twice it has one place, which stays until the last is 
   second[Symbol.dispose]();
 });
 
-Deno.test("module: once disposed of it is unloaded, its views are empty, the region is whole", async () => {
+Deno.test("NativeModule: once disposed of it is unloaded, its views are empty, the region is whole", async () => {
   await using bench = await Bench.open();
   const path = await buildModule(bench.path("libcounter.so"), COUNTER_C);
   for (let round = 1; round <= 3; round++) {
@@ -219,7 +219,7 @@ Deno.test("module: once disposed of it is unloaded, its views are empty, the reg
   assertEquals(int32At(bench.region.alias(), 4 * KIB), 3);
 });
 
-Deno.test("module: it survives its region, and can be mapped onto the next one", async () => {
+Deno.test("NativeModule: it survives its region, and can be mapped onto the next one", async () => {
   await using bench = await Bench.open();
   const path = await buildModule(bench.path("libcounter.so"), COUNTER_C);
   const short = NativeRegion.open(bench.library, { size: MIB, pageSize: 4 * KIB });
@@ -234,7 +234,7 @@ Deno.test("module: it survives its region, and can be mapped onto the next one",
   assertEquals(await bench.serve(next.symbols.bump()), { value: 1, faults: [[1, 1]] });
 });
 
-Deno.test("module: it may not be used before it is mapped, nor mapped twice", async () => {
+Deno.test("NativeModule: it may not be used before it is mapped, nor mapped twice", async () => {
   await using bench = await Bench.open();
   const path = await buildModule(bench.path("libcounter.so"), COUNTER_C);
   using module = NativeModule.open(bench.library, path, COUNTER);
@@ -244,7 +244,7 @@ Deno.test("module: it may not be used before it is mapped, nor mapped twice", as
   assertThrows(() => module.mapOnto(bench.region, 0), Error, "it is mapped");
 });
 
-Deno.test("module: the layout tells versions apart, and not builds of one version", async () => {
+Deno.test("NativeModule: the layout tells versions apart, and not builds of one version", async () => {
   await using bench = await Bench.open();
   const versions = {
     base: COUNTER_C,
@@ -289,7 +289,7 @@ Deno.test("module: the layout tells versions apart, and not builds of one versio
   assertEquals(stripped.section.layoutHash, base!.layoutHash);
 });
 
-Deno.test("module: --allow-ffi is all it needs, and a relative path will do", async () => {
+Deno.test("NativeModule: --allow-ffi is all it needs, and a relative path will do", async () => {
   await using bench = await Bench.open();
   await buildModule(bench.path("libcounter.so"), COUNTER_C);
   const here = new URL(".", import.meta.url).href;

@@ -60,7 +60,7 @@ async function nextFault(region: NativeRegion): Promise<Uint32Array> {
   return faults;
 }
 
-Deno.test("native: accesses of another thread are served from TypeScript", async () => {
+Deno.test("NativeRegion: accesses of another thread are served from TypeScript", async () => {
   using library = openLibrary();
   using region = NativeRegion.open(library, { size: 64 * MIB, pageSize: 8192 });
   using app = new AppThread(region);
@@ -90,7 +90,7 @@ Deno.test("native: accesses of another thread are served from TypeScript", async
   region.release(5, 1);
 });
 
-Deno.test("native: wait ends by time, by kick, by fault and by close", async () => {
+Deno.test("NativeRegion: wait ends by time, by kick, by fault and by close", async () => {
   using library = openLibrary();
   using region = NativeRegion.open(library, { size: MIB, pageSize: 4096 });
   assertEquals(await region.wait(100), 0);
@@ -115,7 +115,7 @@ Deno.test("native: wait ends by time, by kick, by fault and by close", async () 
   assertEquals(assertThrows(() => other.kick(), TdsmError).code, "NodeClosed");
 });
 
-Deno.test("native: attach shares the region, and does not close it", () => {
+Deno.test("NativeRegion: attach shares the region, and does not close it", () => {
   using library = openLibrary();
   using region = NativeRegion.open(library, { size: MIB, pageSize: 4096 });
   {
@@ -133,7 +133,7 @@ Deno.test("native: attach shares the region, and does not close it", () => {
   );
 });
 
-Deno.test("native: a window shows part of the region in another place", () => {
+Deno.test("NativeRegion: a window shows part of the region in another place", () => {
   using library = openLibrary();
   using region = NativeRegion.open(library, { size: MIB, pageSize: 4096 });
   const address = region.addWindow(8192, 8192);
@@ -145,7 +145,7 @@ Deno.test("native: a window shows part of the region in another place", () => {
   assertEquals(assertThrows(() => region.addWindow(0, 100), TdsmError).code, "InvalidOption");
 });
 
-Deno.test("native: sizes that cannot be are refused by name", () => {
+Deno.test("NativeRegion: sizes that cannot be are refused by name", () => {
   using library = openLibrary();
   const bad = [
     { size: 0, pageSize: 4096 },
@@ -165,7 +165,7 @@ Deno.test("native: sizes that cannot be are refused by name", () => {
   }
 });
 
-Deno.test("native: pages outside the region are refused", () => {
+Deno.test("NativeRegion: pages outside the region are refused", () => {
   using library = openLibrary();
   using region = NativeRegion.open(library, { size: MIB, pageSize: 4096 });
   for (const operation of ["protect", "unprotect", "evict", "release"] as const) {
@@ -176,7 +176,7 @@ Deno.test("native: pages outside the region are refused", () => {
   assertEquals(assertThrows(() => region.install(0, 257, true), TdsmError).operation, "install");
 });
 
-Deno.test("native: a feature that the kernel lacks is named", () => {
+Deno.test("NativeRegion: a feature that the kernel lacks is named", () => {
   using library = openLibrary();
   const error = assertThrows(
     () => NativeRegion.open(library, { size: MIB, pageSize: 4096, requiredFeatures: 1n << 60n }),
@@ -186,7 +186,7 @@ Deno.test("native: a feature that the kernel lacks is named", () => {
   assertMatch(error.message, /missing: bit 60, while checking the features of userfaultfd$/);
 });
 
-Deno.test("native: a region of 1 TiB opens as fast as one of 64 MiB, and both ends work", () => {
+Deno.test("NativeRegion: a region of 1 TiB opens as fast as one of 64 MiB, and both ends work", () => {
   using library = openLibrary();
   const median = (size: number): number => {
     const times = Array.from({ length: 15 }, () => {
@@ -207,7 +207,7 @@ Deno.test("native: a region of 1 TiB opens as fast as one of 64 MiB, and both en
   assertEquals(region.alias()[2 ** 40 - 1], 200);
 });
 
-Deno.test("native: the library's own .rdma section is on pages of its own", () => {
+Deno.test("NativeRegion: the library's own .rdma section is on pages of its own", () => {
   using library = openLibrary();
   const { start, end, size } = rdmaSection(library);
   assertEquals([start % 4096n, end % 4096n], [0n, 0n]);
@@ -218,7 +218,7 @@ Deno.test("native: the library's own .rdma section is on pages of its own", () =
   assertEquals(bytes[4999], 1);
 });
 
-Deno.test("native: the environment that native code sees can be set", () => {
+Deno.test("NativeRegion: the environment that native code sees can be set", () => {
   using library = openLibrary();
   setEnvironment(library, "TDSM_TEST_VARIABLE", "seen");
   assertEquals(Deno.env.get("TDSM_TEST_VARIABLE"), "seen");

@@ -45,7 +45,7 @@ function makePayload(table: readonly number[], bytes: ArrayLike<number>): Uint8A
   return payload;
 }
 
-Deno.test("every kind of page comes back as it was, alone and among others", () => {
+Deno.test("packPages: every kind of page comes back as it was, alone and among others", () => {
   const withoutGain: PageKind[] = [];
   for (const kind of PAGE_KINDS) {
     const alone = makeRun(kind);
@@ -65,7 +65,7 @@ Deno.test("every kind of page comes back as it was, alone and among others", () 
   ]);
 });
 
-Deno.test("pages of every size come back as they were", () => {
+Deno.test("packPages: pages of every size come back as they were", () => {
   for (let pageSize = PAGE; pageSize <= 2 * 1024 * 1024; pageSize *= 2) {
     const run = joinPages([
       makePage("text", pageSize, 1),
@@ -79,7 +79,7 @@ Deno.test("pages of every size come back as they were", () => {
   }
 });
 
-Deno.test("a page of zeros takes no bytes, and one that does not compress its own", () => {
+Deno.test("packPages: a page of zeros takes no bytes, and one that does not compress its own", () => {
   const run = makeRun("zeros", "noise", "text", "zeros");
   const payload = pack(run)!;
   const [first, second, third, fourth] = tableOf(payload, 4);
@@ -90,7 +90,7 @@ Deno.test("a page of zeros takes no bytes, and one that does not compress its ow
   assertEquals(pack(makeRun("zeros")), new Uint8Array(4));
 });
 
-Deno.test("pages that packing makes no smaller are left alone", () => {
+Deno.test("packPages: pages that packing makes no smaller are left alone", () => {
   assertEquals(pack(makeRun("noise")), undefined);
   assertEquals(pack(makeRun("noise", "noise", "noise")), undefined);
   // The probe does not know better, but the compressor does.
@@ -98,7 +98,7 @@ Deno.test("pages that packing makes no smaller are left alone", () => {
   assertEquals(pack(makeRun("base64", "base64")), undefined);
 });
 
-Deno.test("the run is neither changed nor read beyond its ends", () => {
+Deno.test("packPages: the run is neither changed nor read beyond its ends", () => {
   const run = makeRun("text", "zeros", "noise");
   const amid = new Uint8Array(run.length + 2 * PAGE).fill(0x77);
   amid.set(run, PAGE);
@@ -110,7 +110,7 @@ Deno.test("the run is neither changed nor read beyond its ends", () => {
   assertEquals(target.subarray(run.length), new Uint8Array(PAGE).fill(0xee));
 });
 
-Deno.test("a broken payload is refused with its reason", () => {
+Deno.test("unpackPages: a broken payload is refused with its reason", () => {
   const text = pack(makeRun("text"))!.subarray(4);
   const cases: readonly [name: string, payload: Uint8Array, reason: PackedReason][] = [
     ["nothing", new Uint8Array(0), "TableTruncated"],
@@ -136,7 +136,7 @@ Deno.test("a broken payload is refused with its reason", () => {
   }
 });
 
-Deno.test("a wrong call is told so and does nothing", () => {
+Deno.test("packPages: a wrong call is told so and does nothing", () => {
   const half = new Uint8Array(PAGE / 2);
   const page = new Uint8Array(PAGE);
   assertThrows(() => packPages(half, PAGE, page), RangeError, "2048 bytes as pages of 4096");

@@ -16,7 +16,7 @@ function decode(block: readonly number[], size: number): number[] | BlockReason 
   return reason ?? [...target.subarray(GUARD_BYTES, stop)];
 }
 
-Deno.test("blocks written by hand decode to what the format says", () => {
+Deno.test("decodeBlock: blocks written by hand decode to what the format says", () => {
   assertEquals(decode([0x30, 1, 2, 3], 3), [1, 2, 3]);
   // A match right behind its source, one that overlaps what it writes, and no last literals.
   assertEquals(decode([0x40, 1, 2, 3, 4, 4, 0, 0x10, 9], 9), [1, 2, 3, 4, 1, 2, 3, 4, 9]);
@@ -24,7 +24,7 @@ Deno.test("blocks written by hand decode to what the format says", () => {
   assertEquals(decode([0x10, 7, 1, 0, 0x00], 5), [7, 7, 7, 7, 7]);
 });
 
-Deno.test("lengths of any number of bytes are read to their end", () => {
+Deno.test("decodeBlock: lengths of any number of bytes are read to their end", () => {
   for (const length of [14, 15, 16, 31, 32, 33, 269, 270, 271, 524, 525, 526, 4000]) {
     const literals = Array.from({ length }, (_, index) => index & 0xff);
     assertEquals(decode([...writeLength(length, 4), ...literals], length), literals);
@@ -48,7 +48,7 @@ function writeLength(length: number, shift: number): number[] {
   return [15 << shift, ...new Array(Math.floor(rest / 255)).fill(255), rest % 255];
 }
 
-Deno.test("what a compressor wrote decodes to what it read", () => {
+Deno.test("decodeBlock: what a compressor wrote decodes to what it read", () => {
   for (const kind of PAGE_KINDS) {
     for (const pageSize of [4096, 65_536]) {
       const page = makePage(kind, pageSize, 1);
@@ -60,7 +60,7 @@ Deno.test("what a compressor wrote decodes to what it read", () => {
   }
 });
 
-Deno.test("a broken block is refused with its reason", () => {
+Deno.test("decodeBlock: a broken block is refused with its reason", () => {
   const cases: readonly [name: string, block: readonly number[], reason: BlockReason][] = [
     ["nothing at all", [], "BlockTruncated"],
     ["fewer literals than said", [0x30, 1, 2], "BlockTruncated"],

@@ -11,7 +11,7 @@ function countNoise(kind: PageKind, pageSize: number): number {
   return found;
 }
 
-Deno.test("a page is zero only if every bit of it is", () => {
+Deno.test("isZero: a page is zero only if every bit of it is", () => {
   const words = new Int32Array(3 * 1024);
   const zeros = () => isZero(words, 1024, 2048);
   assert(zeros());
@@ -26,7 +26,7 @@ Deno.test("a page is zero only if every bit of it is", () => {
   assert(zeros(), "what is beside the page does not count");
 });
 
-Deno.test("noise is found out most of the time, and a page that compresses well never taken for it", () => {
+Deno.test("looksLikeNoise: noise is found out most of the time, and a page that compresses well never taken for it", () => {
   assert(countNoise("noise", 4096) > 250);
   const doubtful = new Set<PageKind>([
     "noise",
@@ -39,7 +39,7 @@ Deno.test("noise is found out most of the time, and a page that compresses well 
   }
 });
 
-Deno.test("the sample is taken from all over a page of any size, and from nowhere else", () => {
+Deno.test("looksLikeNoise: the sample is taken from all over a page of any size, and from nowhere else", () => {
   for (let pageSize = 4096; pageSize <= 2 * 1024 * 1024; pageSize *= 2) {
     // No two of a sample are alike, since 251 is a prime.
     const page = new Uint8Array(pageSize).map((_, at) => at % 251);

@@ -59,7 +59,7 @@ class Project implements Disposable {
   }
 }
 
-Deno.test("the bundle is one file that runs as its sources do", async () => {
+Deno.test("bundle.ts: what it makes is one file that runs as its sources do", async () => {
   using project = new Project();
   assertEquals(await project.bundle(), 0);
   assert(!project.engine().includes("import "));
@@ -67,7 +67,7 @@ Deno.test("the bundle is one file that runs as its sources do", async () => {
   assertEquals(await project.run("engine.js"), { code: 0, text: "42\n" });
 });
 
-Deno.test("the bundle is made again when a source changed, and only then", async () => {
+Deno.test("bundle.ts: the bundle is made again when a source changed, and only then", async () => {
   using project = new Project();
   await project.bundle();
   const first = project.inode();
@@ -81,7 +81,7 @@ Deno.test("the bundle is made again when a source changed, and only then", async
   assertStringIncludes(project.engine(), "50");
 });
 
-Deno.test("a source that cannot be bundled leaves the old bundle and fails", async () => {
+Deno.test("bundle.ts: a source that cannot be bundled leaves the old bundle and fails", async () => {
   using project = new Project();
   await project.bundle();
   const before = project.read(OUTPUT);
@@ -90,7 +90,7 @@ Deno.test("a source that cannot be bundled leaves the old bundle and fails", asy
   assertEquals(project.read(OUTPUT), before);
 });
 
-Deno.test("two that bundle at once leave one whole bundle and nothing else", async () => {
+Deno.test("bundle.ts: two that bundle at once leave one whole bundle and nothing else", async () => {
   using project = new Project();
   assertEquals(await Promise.all([project.bundle(), project.bundle()]), [0, 0]);
   const names = [...Deno.readDirSync(`${project.root}/runtime/engine`)].map(({ name }) => name);

@@ -22,7 +22,7 @@ function acquire(key: bigint): Uint8Array {
 }
 
 for (const how of ["throw", "reject"] as const) {
-  Deno.test(`engine Worker: a thread that blocks is told of a fault that nobody catches (${how})`, async () => {
+  Deno.test(`EngineClient: a thread that blocks is told of a fault that nobody catches (${how})`, async () => {
     using library = openLibrary();
     const options = { directory: true, port: 0, size: "1MiB" };
     const { settings } = resolveSettings(options, undefined, () => undefined);

@@ -19,7 +19,7 @@ function inside(bytes: Uint8Array): Uint8Array {
   return buffer.subarray(3, 3 + bytes.length);
 }
 
-Deno.test("a remote call crosses the ring as it was", () => {
+Deno.test("packRpcCall: a remote call crosses the ring as it was", () => {
   for (const node of [1, 0xff, 0x100, NODE_ID_MAX]) {
     for (const procedure of NAMES) {
       for (const payload of PAYLOADS) {
@@ -30,7 +30,7 @@ Deno.test("a remote call crosses the ring as it was", () => {
   }
 });
 
-Deno.test("an answer to a remote call crosses the ring as it was", () => {
+Deno.test("packRpcAnswer: an answer to a remote call crosses the ring as it was", () => {
   for (const ok of [true, false]) {
     for (const payload of PAYLOADS) {
       assertEquals(unpackRpcAnswer(inside(packRpcAnswer(ok, payload))), { ok, payload });

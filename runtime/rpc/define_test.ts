@@ -17,7 +17,7 @@ function defineAll<Procedure extends CallableFunction>(
   return new Map(stubs);
 }
 
-Deno.test("a call runs on the node that `remote` or `on` names", async () => {
+Deno.test("RpcProgram: a call runs on the node that `remote` or `on` names", async () => {
   const network = new FakeNetwork(3);
   const ran: number[] = [];
   const add = defineAll(network, "add", ({ self }) => (a: number, b: number): number => {
@@ -33,14 +33,14 @@ Deno.test("a call runs on the node that `remote` or `on` names", async () => {
   assertEquals(ran, [2, 3, 2]);
 });
 
-Deno.test("a call of all nodes gives their results in the order of ids", async () => {
+Deno.test("RpcProgram: a call of all nodes gives their results in the order of ids", async () => {
   const network = new FakeNetwork(12);
   const whoAmI = defineAll(network, "whoAmI", ({ self }) => () => self).get(5)!;
   const answers = await whoAmI.onAll()();
   assertEquals(answers, Array.from({ length: 12 }, (_, i) => ({ node: i + 1, value: i + 1 })));
 });
 
-Deno.test("a call of the own node copies as any other, and no network is asked", async () => {
+Deno.test("RpcProgram: a call of the own node copies as any other, and no network is asked", async () => {
   const network = new FakeNetwork(1);
   const { program, memory } = network.node(1);
   let seen: unknown;
@@ -57,7 +57,7 @@ Deno.test("a call of the own node copies as any other, and no network is asked",
   assertStrictEquals(network.served, 0);
 });
 
-Deno.test("a view of the region is one of the other node's region there, and back", async () => {
+Deno.test("RpcProgram: a view of the region is one of the other node's region there, and back", async () => {
   const network = new FakeNetwork(2);
   const bump = defineAll(
     network,
@@ -76,7 +76,7 @@ Deno.test("a view of the region is one of the other node's region there, and bac
   assertEquals([rest!.byteOffset, rest!.length], [4100, 15]);
 });
 
-Deno.test("arguments are those of the moment of the call", async () => {
+Deno.test("RpcProgram: arguments are those of the moment of the call", async () => {
   const network = new FakeNetwork(2);
   const echo = defineAll(network, "echo", () => (value: { x: number }) => value).get(1)!;
   const value = { x: 1 };
@@ -85,7 +85,7 @@ Deno.test("arguments are those of the moment of the call", async () => {
   assertEquals(await answer, { x: 1 });
 });
 
-Deno.test("undefined arguments and results arrive, as do those that are left out", async () => {
+Deno.test("RpcProgram: undefined arguments and results arrive, as do those that are left out", async () => {
   const network = new FakeNetwork(2);
   const count = defineAll(network, "count", () => (...args: unknown[]) => args.length).get(1)!;
   const nothing = defineAll(network, "nothing", () => (): void => {}).get(1)!;
@@ -94,7 +94,7 @@ Deno.test("undefined arguments and results arrive, as do those that are left out
   assertStrictEquals(await nothing.on(2)(), undefined);
 });
 
-Deno.test("procedures call back and forth between nodes", async () => {
+Deno.test("RpcProgram: procedures call back and forth between nodes", async () => {
   const network = new FakeNetwork(2);
   const depths: string[] = [];
   const stubs = defineAll(network, "descend", ({ self }) => async (depth: number) => {
@@ -108,7 +108,7 @@ Deno.test("procedures call back and forth between nodes", async () => {
   assertEquals(depths, ["2:4", "1:3", "2:2", "1:1", "2:0"]);
 });
 
-Deno.test("a thousand calls at once each get their own answer, in whatever order", async () => {
+Deno.test("RpcProgram: a thousand calls at once each get their own answer, in whatever order", async () => {
   for (const seed of [1, 2, 3]) {
     const network = new FakeNetwork(4, seed);
     const runs = new Map<number, number>();
@@ -130,7 +130,7 @@ Deno.test("a thousand calls at once each get their own answer, in whatever order
   }
 });
 
-Deno.test("calls begin in the order in which they are served", () => {
+Deno.test("RpcProgram: calls begin in the order in which they are served", () => {
   const network = new FakeNetwork(1);
   const node = network.node(1);
   const begun: number[] = [];
@@ -142,7 +142,7 @@ Deno.test("calls begin in the order in which they are served", () => {
   assertEquals(begun, [1, 2, 3]);
 });
 
-Deno.test("the face of a program defines, calls and serves", async () => {
+Deno.test("RpcProgram: the face of a program defines, calls and serves", async () => {
   const network = new FakeNetwork(2);
   const other = network.node(2).program;
   other.define("testOfTheFace", () => "there");

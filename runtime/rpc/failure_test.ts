@@ -36,7 +36,7 @@ async function throwsThere(thrown: () => unknown): Promise<RemoteError> {
   return await assertRejects(() => job.on(2)(), RemoteError) as RemoteError;
 }
 
-Deno.test("an exception arrives with its name, message, code, stack and node", async () => {
+Deno.test("RpcProgram: an exception arrives with its name, message, code, stack and node", async () => {
   const error = await throwsThere(function farAway() {
     return new RangeError("too far", { cause: new TdsmError("PageLost", "page 7 is gone") });
   });
@@ -52,7 +52,7 @@ Deno.test("an exception arrives with its name, message, code, stack and node", a
   );
 });
 
-Deno.test("whatever can be thrown arrives as an error", async () => {
+Deno.test("RpcProgram: whatever can be thrown arrives as an error", async () => {
   const revoked = Proxy.revocable(new Error(), {});
   revoked.revoke();
   const endless = new Error("endless");
@@ -73,7 +73,7 @@ Deno.test("whatever can be thrown arrives as an error", async () => {
   }
 });
 
-Deno.test("an exception that passed several nodes has the stacks of all of them", async () => {
+Deno.test("RpcProgram: an exception that passed several nodes has the stacks of all of them", async () => {
   const network = new FakeNetwork(3);
   const relay = [1, 2, 3].map((id) => {
     const { program } = network.node(id);
@@ -89,7 +89,7 @@ Deno.test("an exception that passed several nodes has the stacks of all of them"
   assert(error.remoteStack.includes("On node 3: TypeError: at the end"));
 });
 
-Deno.test("a result that cannot be sent is an exception there", async () => {
+Deno.test("RpcProgram: a result that cannot be sent is an exception there", async () => {
   const { job } = twoNodes((): unknown => ({ f: () => 1 }));
   for (const node of [1, 2]) {
     const error = await assertRejects(() => job.on(node)(), RemoteError) as RemoteError;
@@ -101,7 +101,7 @@ Deno.test("a result that cannot be sent is an exception there", async () => {
   }
 });
 
-Deno.test("an argument that cannot be sent is refused before anything is", async () => {
+Deno.test("RpcProgram: an argument that cannot be sent is refused before anything is", async () => {
   const { network, job } = twoNodes((..._args: unknown[]) => {});
   const message =
     "Cannot send argument 0 of rpc job: .items[3].callback is a function; make it an rpc and send its name";
@@ -111,7 +111,7 @@ Deno.test("an argument that cannot be sent is refused before anything is", async
   assertStrictEquals(network.served, 0);
 });
 
-Deno.test("a procedure that the other node does not have is unknown", async () => {
+Deno.test("RpcProgram: a procedure that the other node does not have is unknown", async () => {
   const network = new FakeNetwork(2);
   const job = network.node(1).program.define("job", () => {});
   const message =
@@ -119,7 +119,7 @@ Deno.test("a procedure that the other node does not have is unknown", async () =
   await fails(job.on(2)(), "UnknownProcedure", message);
 });
 
-Deno.test("a node that is not there, was there, or dies during the call", async () => {
+Deno.test("RpcProgram: a node that is not there, was there, or dies during the call", async () => {
   const begun = Promise.withResolvers<void>();
   const { network, job } = twoNodes(() => {
     begun.resolve();
@@ -134,7 +134,7 @@ Deno.test("a node that is not there, was there, or dies during the call", async 
   assertStrictEquals(network.served, 1);
 });
 
-Deno.test("a call that takes too long ends, runs once, and its answer is not missed", async () => {
+Deno.test("RpcProgram: a call that takes too long ends, runs once, and its answer is not missed", async () => {
   let runs = 0;
   const { network, job } = twoNodes(() => ++runs);
   network.hold();
@@ -148,7 +148,7 @@ Deno.test("a call that takes too long ends, runs once, and its answer is not mis
   assertEquals([network.served, runs, network.node(1).signals[1]!.aborted], [2, 2, false]);
 });
 
-Deno.test("a call ends by a signal; one that has fired keeps it from being sent", async () => {
+Deno.test("RpcProgram: a call ends by a signal; one that has fired keeps it from being sent", async () => {
   const { network, job } = twoNodes(() => new Promise<void>(() => {}));
   const ended = new AbortController();
   const message = "Cannot call job on node 2: its signal fired";
@@ -160,7 +160,7 @@ Deno.test("a call ends by a signal; one that has fired keeps it from being sent"
   assertStrictEquals(network.node(1).signals.length, 1);
 });
 
-Deno.test("a call of all nodes waits for each, and tells of each that failed", async () => {
+Deno.test("RpcProgram: a call of all nodes waits for each, and tells of each that failed", async () => {
   const network = new FakeNetwork(4);
   let done = 0;
   const stubs = [1, 2, 3, 4].map((id) =>
@@ -179,7 +179,7 @@ Deno.test("a call of all nodes waits for each, and tells of each that failed", a
   assertStrictEquals(done, 2);
 });
 
-Deno.test("a call needs a node to go to, and one node to go out by", async () => {
+Deno.test("RpcProgram: a call needs a node to go to, and one node to go out by", async () => {
   const { network, job } = twoNodes(() => {});
   const noNode = "Cannot call job: it has no node; set job.remote, or use job.on(node)";
   await fails(job(), "InvalidArgument", noNode);
@@ -198,7 +198,7 @@ Deno.test("a call needs a node to go to, and one node to go out by", async () =>
   await fails(lone.on(1)(), "NotJoined", notJoined);
 });
 
-Deno.test("what is no node, no time and no name is refused where it is given", () => {
+Deno.test("RpcProgram: what is no node, no time and no name is refused where it is given", () => {
   const { job } = twoNodes(() => {});
   for (const node of [0, -1, 1.5, NaN, 65_535]) {
     assertThrows(() => job.on(node), RangeError, `Cannot call job on node ${node}: ids are`);
@@ -222,7 +222,7 @@ Deno.test("what is no node, no time and no name is refused where it is given", (
   );
 });
 
-Deno.test("no more calls are under way than the bound says", async () => {
+Deno.test("RpcProgram: no more calls are under way than the bound says", async () => {
   const { network, job } = twoNodes(() => {});
   network.hold();
   const calls = Array.from({ length: RPC_CALLS_MAX }, () => job.on(2)());
@@ -233,7 +233,7 @@ Deno.test("no more calls are under way than the bound says", async () => {
   await job.on(1)();
 });
 
-Deno.test("arguments that are none are refused there, and the procedure does not run", async () => {
+Deno.test("RpcProgram: arguments that are none are refused there, and the procedure does not run", async () => {
   let ran = false;
   const program = new RpcProgram();
   program.define("job", () => ran = true);
@@ -252,7 +252,7 @@ Deno.test("arguments that are none are refused there, and the procedure does not
   assertStrictEquals(ran, false);
 });
 
-Deno.test("what is no answer, or says that the arguments were none, is a violation", async () => {
+Deno.test("RpcProgram: what is no answer, or says that the arguments were none, is a violation", async () => {
   const program = new RpcProgram();
   const job = program.define("job", () => {});
   const memory = new ArrayBuffer(8);

@@ -15,7 +15,7 @@ function inside(bytes: Uint8Array): Uint8Array {
   return buffer.subarray(5, 5 + bytes.length);
 }
 
-Deno.test("simple values arrive as they were, and are MessagePack", () => {
+Deno.test("encodeScalar: simple values arrive as they were, and are MessagePack", () => {
   for (const value of SIMPLE) {
     const bytes = encodeScalar(value)!;
     assertEquals(decode(bytes), value);
@@ -27,14 +27,14 @@ Deno.test("simple values arrive as they were, and are MessagePack", () => {
   assertEquals(decodeScalars(inside(encodeScalars([])!)), []);
 });
 
-Deno.test("undefined is what it is where values are tagged", () => {
+Deno.test("encodeScalar: undefined is what it is where values are tagged", () => {
   const bytes = encodeScalar(undefined)!;
   assertEquals(decode(bytes), { "": [0] });
   assertEquals(decodeScalar(inside(bytes)), [undefined]);
   assertEquals(encodeScalars([undefined]), undefined);
 });
 
-Deno.test("other values, and too many, are left to others", () => {
+Deno.test("encodeScalar: other values, and too many, are left to others", () => {
   for (const value of OTHERS) {
     assertEquals([encodeScalar(value), encodeScalars([1, value])], [undefined, undefined]);
   }
@@ -42,7 +42,7 @@ Deno.test("other values, and too many, are left to others", () => {
   assertEquals(encodeScalars(new Array(9).fill(0.5)), undefined);
 });
 
-Deno.test("bytes that are cut short, too long or of another kind are left to others", () => {
+Deno.test("decodeScalar: bytes that are cut short, too long or of another kind are left to others", () => {
   for (const value of SIMPLE) {
     for (const bytes of [encodeScalars([value, value])!, encodeScalar(value)!]) {
       const decoded = bytes[0] === 0x92 ? decodeScalars : decodeScalar;

@@ -65,7 +65,7 @@ async function compiled(): Promise<void> {
   add.name = "other";
 }
 
-Deno.test("stubs bear the names of their procedures", () => {
+Deno.test("RpcProgram: stubs bear the names of their procedures", () => {
   assertEquals([add, find, bump, sum].map(({ name }) => name), ["add", "find", "bump", "sum"]);
   assertEquals(typeof compiled, "function");
 });

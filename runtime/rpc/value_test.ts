@@ -20,7 +20,7 @@ function nested(depth: number): unknown {
   return value;
 }
 
-Deno.test("every kind of value arrives as it left", async (t) => {
+Deno.test("encodeArguments: every kind of value arrives as it left", async (t) => {
   const values: Record<string, unknown> = {
     integers: [0, 1, -1, 127, 128, -32, -33, 2 ** 31, -(2 ** 31), 2 ** 32, 2 ** 53, -(2 ** 53)],
     floats: [0.5, -1e300, Number.MIN_VALUE, NaN, Infinity, -Infinity, -0],
@@ -60,7 +60,7 @@ Deno.test("every kind of value arrives as it left", async (t) => {
   }
 });
 
-Deno.test("keys of maps neither become prototypes nor get lost", () => {
+Deno.test("encodeArguments: keys of maps neither become prototypes nor get lost", () => {
   const map = JSON.parse('{"__proto__": {"polluted": true}, "": 1}');
   const arrived = roundTrip(map) as Record<string, unknown>;
   assertEquals(Object.keys(arrived), ["__proto__", ""]);
@@ -68,12 +68,12 @@ Deno.test("keys of maps neither become prototypes nor get lost", () => {
   assertStrictEquals(arrived["polluted"], undefined);
 });
 
-Deno.test("-0 arrives as -0, and a hole in a list as undefined", () => {
+Deno.test("encodeArguments: -0 arrives as -0, and a hole in a list as undefined", () => {
   assert(Object.is(roundTrip(-0), -0));
   assertEquals(roundTrip([1, , 3]), [1, undefined, 3]); // deno-lint-ignore-line no-sparse-arrays
 });
 
-Deno.test("what arrives shares no memory with what left, nor with the payload", () => {
+Deno.test("decodeArguments: what arrives shares no memory with what left, nor with the payload", () => {
   const bytes = Uint8Array.of(1, 2, 3);
   const payload = encodeArguments("add", [bytes, Int16Array.of(4)], here);
   bytes.fill(9);
@@ -82,7 +82,7 @@ Deno.test("what arrives shares no memory with what left, nor with the payload", 
   assertEquals(args, [Uint8Array.of(1, 2, 3), Int16Array.of(4)]);
 });
 
-Deno.test("part of a buffer, of a shared one, and a subclass arrive as the array that they are", () => {
+Deno.test("encodeArguments: part of a buffer, of a shared one, and a subclass arrive as the array that they are", () => {
   const shared = new Uint8Array(new SharedArrayBuffer(4)).fill(5);
   class Special extends Uint8Array {}
   assertEquals(roundTrip(Int32Array.of(1, 2, 3).subarray(1, 2)), Int32Array.of(2));
@@ -92,12 +92,12 @@ Deno.test("part of a buffer, of a shared one, and a subclass arrive as the array
   assertEquals(roundTrip(new Special([6])), Uint8Array.of(6));
 });
 
-Deno.test("a value that is there twice arrives twice", () => {
+Deno.test("encodeArguments: a value that is there twice arrives twice", () => {
   const part = { x: 1 };
   assertEquals(roundTrip([part, part]), [{ x: 1 }, { x: 1 }]);
 });
 
-Deno.test("views of the region travel by reference, wherever they are", () => {
+Deno.test("encodeArguments: views of the region travel by reference, wherever they are", () => {
   const views = [
     new Int32Array(here, 8, 4),
     new Uint8Array(here),
@@ -116,7 +116,7 @@ Deno.test("views of the region travel by reference, wherever they are", () => {
   assert(encodeResult("add", views, here).length < 200);
 });
 
-Deno.test("what cannot be sent is named with its place", async (t) => {
+Deno.test("encodeArguments: what cannot be sent is named with its place", async (t) => {
   const cycle: Record<string, unknown> = { a: { b: {} } };
   (cycle["a"] as Record<string, unknown>)["b"] = { up: cycle["a"] };
   const detached = new Uint8Array(4);
@@ -156,7 +156,7 @@ Deno.test("what cannot be sent is named with its place", async (t) => {
   }
 });
 
-Deno.test("a result that cannot be sent says so", () => {
+Deno.test("encodeResult: a result that cannot be sent says so", () => {
   const error = assertThrows(() => encodeResult("add", [() => 1], here), TdsmError);
   assertEquals(
     (error as TdsmError).message,
@@ -164,7 +164,7 @@ Deno.test("a result that cannot be sent says so", () => {
   );
 });
 
-Deno.test("values may be as deep and as long as the bounds say, and no more", () => {
+Deno.test("encodeArguments: values may be as deep and as long as the bounds say, and no more", () => {
   assertEquals(roundTrip(nested(RPC_DEPTH_MAX)), nested(RPC_DEPTH_MAX));
   const deep = assertThrows(() => roundTrip(nested(RPC_DEPTH_MAX + 1)), TdsmError) as TdsmError;
   assertEquals(deep.code, "LimitExceeded");
@@ -187,7 +187,7 @@ Deno.test("values may be as deep and as long as the bounds say, and no more", ()
   );
 });
 
-Deno.test("what would take forever to encode is refused in time", () => {
+Deno.test("encodeArguments: what would take forever to encode is refused in time", () => {
   let shared: unknown[] = [1];
   for (let count = 0; count < 60; count++) shared = [shared, shared];
   for (const value of [shared, new Array(4e9), new Array(64).fill(new Uint8Array(2 ** 28))]) {
@@ -196,7 +196,7 @@ Deno.test("what would take forever to encode is refused in time", () => {
   }
 });
 
-Deno.test("what does not come from the other side's encoder is refused", async (t) => {
+Deno.test("decodeArguments: what does not come from the other side's encoder is refused", async (t) => {
   const malformed: Record<string, ValueType> = {
     "a tag that is no list": { "": 0 },
     "a tag beside other keys": { "": [0], a: 1 },
@@ -272,14 +272,14 @@ function anyText(random: Random): string {
   ).join("");
 }
 
-Deno.test("any value arrives as it left", () => {
+Deno.test("encodeArguments: any value arrives as it left", () => {
   for (let seed = 0; seed < 500; seed++) {
     const value = anyValue(new Random(seed));
     assertEquals(roundTrip(value), value, `seed ${seed}`);
   }
 });
 
-Deno.test("spoiled bytes are refused or are some other value, whatever they are", () => {
+Deno.test("decodeArguments: spoiled bytes are refused or are some other value, whatever they are", () => {
   let refused = 0;
   for (let seed = 0; seed < 500; seed++) {
     const random = new Random(seed);

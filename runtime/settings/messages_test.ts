@@ -58,7 +58,7 @@ for (const [key, { flag, environment, kind }] of Object.entries(SETTINGS)) {
   const isSwitch = kind.placeholder === undefined;
   const isNumber = RULES[name].length === 1;
 
-  Deno.test(`${name}: an option that cannot be used`, () => {
+  Deno.test(`resolveSettings: ${name}: an option that cannot be used`, () => {
     const mistyped: [value: unknown, shown: string][] = [
       [null, "null"],
       [-1.5, "-1.5"],
@@ -81,7 +81,7 @@ for (const [key, { flag, environment, kind }] of Object.entries(SETTINGS)) {
     );
   });
 
-  Deno.test(`${name}: a flag that cannot be used`, () => {
+  Deno.test(`resolveSettings: ${name}: a flag that cannot be used`, () => {
     const wrong = "a\0b";
     assertEquals(
       refusal({}, [`--${flag}=${wrong}`]),
@@ -117,7 +117,7 @@ for (const [key, { flag, environment, kind }] of Object.entries(SETTINGS)) {
     }
   });
 
-  Deno.test(`${name}: a variable that cannot be used`, () => {
+  Deno.test(`resolveSettings: ${name}: a variable that cannot be used`, () => {
     for (const variable of environment) {
       assertEquals(
         refusal({}, [], { [variable]: "a\0b" }),
@@ -131,7 +131,7 @@ for (const [key, { flag, environment, kind }] of Object.entries(SETTINGS)) {
 
 const PROGRAM = "A flag of the program's own goes behind --, or is named in programFlags of run";
 
-Deno.test("a flag that is nearly right is refused with the right one", () => {
+Deno.test("resolveSettings: a flag that is nearly right is refused with the right one", () => {
   const meant: [wrong: string, right: string][] = [
     ["--directory-adress", "--directory-address"],
     ["--directory-adress=127.0.0.1", "--directory-address"],
@@ -153,7 +153,7 @@ Deno.test("a flag that is nearly right is refused with the right one", () => {
   }
 });
 
-Deno.test("a flag that is nearly right is the program's where it says so", () => {
+Deno.test("resolveSettings: a flag that is nearly right is the program's where it says so", () => {
   const args = ["--sort", "up", "--help", "--", "--sise"];
   assertEquals(
     refusal({}, args),
@@ -165,7 +165,7 @@ Deno.test("a flag that is nearly right is the program's where it says so", () =>
   assertEquals([settings.port, rest], [1, ["--size", "5"]]);
 });
 
-Deno.test("a program without arguments refuses what is none of its flags", () => {
+Deno.test("resolveSettings: a program without arguments refuses what is none of its flags", () => {
   const program = { names: ["status", "help"], only: true };
   const refusals: [arg: string, message: string][] = [
     ["--sise", "Cannot use flag --sise: did you mean --size?"],
@@ -180,7 +180,7 @@ Deno.test("a program without arguments refuses what is none of its flags", () =>
   assertEquals(resolve({}, ["--port=1", "--status"], {}, program).rest, ["--status"]);
 });
 
-Deno.test("an option that is no setting is refused, and the one that was meant is named", () => {
+Deno.test("resolveSettings: an option that is no setting is refused, and the one that was meant is named", () => {
   assertEquals(refusal({ sise: 3 }), "Cannot use option sise: did you mean size?");
   assertEquals(refusal({ "page-size": 3 }), "Cannot use option page-size: did you mean pageSize?");
   assertEquals(

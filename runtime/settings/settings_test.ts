@@ -20,7 +20,7 @@ function assertInvalid(fn: () => unknown, message: string): void {
   assertEquals(error.code, "InvalidOption");
 }
 
-Deno.test("a node that is told nothing hosts the directory", () => {
+Deno.test("resolveSettings: a node that is told nothing hosts the directory", () => {
   assertEquals(resolve({}).settings, {
     directory: true,
     directoryAddress: undefined,
@@ -43,7 +43,7 @@ Deno.test("a node that is told nothing hosts the directory", () => {
   });
 });
 
-Deno.test("a node with a directory's address joins it and leaves sizes to it", () => {
+Deno.test("resolveSettings: a node with a directory's address joins it and leaves sizes to it", () => {
   const { settings } = resolve({ directoryAddress: "10.0.0.1" });
   assertEquals(settings.directory, false);
   assertEquals(settings.directoryAddress, { hostname: "10.0.0.1", port: 9634 });
@@ -79,7 +79,7 @@ const SAMPLES: { [Name in keyof Settings]: [string, string, NodeOptions[Name], u
 };
 
 for (const name of Object.keys(SETTINGS) as (keyof Settings)[]) {
-  Deno.test(`${name}: an option beats a flag, a flag the environment`, () => {
+  Deno.test(`resolveSettings: ${name}: an option beats a flag, a flag the environment`, () => {
     const [flagText, environmentText, option, [fromEnvironment, fromFlag, fromOption]] =
       SAMPLES[name];
     const { flag, environment } = SETTINGS[name];
@@ -95,7 +95,7 @@ for (const name of Object.keys(SETTINGS) as (keyof Settings)[]) {
   });
 }
 
-Deno.test("an empty variable is none, and the right spelling beats the old one", () => {
+Deno.test("resolveSettings: an empty variable is none, and the right spelling beats the old one", () => {
   assertEquals(resolve({}, [], { PORT: "", DIRECTORY_ADDRESS: "" }).settings.port, 9634);
   const both = { DIRECTORY_ADDRESS: "new", DIRECOTRY_ADDRESS: "old" };
   assertEquals(resolve({}, [], both).settings.directoryAddress?.hostname, "new");
@@ -103,7 +103,7 @@ Deno.test("an empty variable is none, and the right spelling beats the old one",
   assertEquals(resolve({}, [], old).settings.directoryAddress?.hostname, "old");
 });
 
-Deno.test("flags take their value joined or apart, switches stand alone or negated", () => {
+Deno.test("resolveSettings: flags take their value joined or apart, switches stand alone or negated", () => {
   const { settings, rest } = resolve({}, [
     "--port",
     "7000",
@@ -118,7 +118,7 @@ Deno.test("flags take their value joined or apart, switches stand alone or negat
   assertEquals(resolve({}, ["--port=1", "--port=2"]).settings.port, 2);
 });
 
-Deno.test("what is no flag of the runtime is left for the program, in order", () => {
+Deno.test("resolveSettings: what is no flag of the runtime is left for the program, in order", () => {
   const own = ["input.txt", "--rounds", "3", "-v", "--portable=1", "--no-cells"];
   const mixed = [own[0]!, "--port", "1", ...own.slice(1), "--directory", "--", "--size", "x"];
   assertEquals(resolve({}, mixed).rest, [...own, "--", "--size", "x"]);
@@ -127,7 +127,7 @@ Deno.test("what is no flag of the runtime is left for the program, in order", ()
   assertEquals(resolve({}, ["--directory", "true"]).rest, ["true"]);
 });
 
-Deno.test("directory and address together: the stronger source decides, directory if they are equal", () => {
+Deno.test("resolveSettings: directory and address together: the stronger source decides, directory if they are equal", () => {
   const both = resolve({}, [], { DIRECTORY: "1", DIRECTORY_ADDRESS: "10.0.0.1" }).settings;
   assertEquals([both.directory, both.directoryAddress], [true, undefined]);
   const flag = resolve({}, ["--directory"], { DIRECTORY_ADDRESS: "10.0.0.1" }).settings;
@@ -138,13 +138,13 @@ Deno.test("directory and address together: the stronger source decides, director
   assertEquals(off.directory, false);
 });
 
-Deno.test("a node that only serves joins the directory of this machine, unless it hosts it", () => {
+Deno.test("resolveSettings: a node that only serves joins the directory of this machine, unless it hosts it", () => {
   const server = resolve({ rpcServer: true }).settings;
   assertEquals(server.directoryAddress, { hostname: "127.0.0.1", port: 9634 });
   assertEquals(resolve({ rpcServer: true, directory: true }).settings.directory, true);
 });
 
-Deno.test("a wrong value is refused, naming its source, itself and what is allowed", () => {
+Deno.test("resolveSettings: a wrong value is refused, naming its source, itself and what is allowed", () => {
   assertInvalid(
     () => resolve({ size: 5000 }),
     "Cannot use 5000 of option size: it must be a multiple of 4KiB from 4KiB to 1TiB",
@@ -183,7 +183,7 @@ Deno.test("a wrong value is refused, naming its source, itself and what is allow
   assertEquals(resolve({ directoryAddress: long }).settings.directoryAddress?.hostname, long);
 });
 
-Deno.test("every setting refuses an option of a wrong type", () => {
+Deno.test("SETTINGS: every setting refuses an option of a wrong type", () => {
   for (const name of Object.keys(SETTINGS)) {
     for (const value of [null, {}, NaN, 1n]) {
       // A program in JavaScript can give what the types forbid.
@@ -194,7 +194,7 @@ Deno.test("every setting refuses an option of a wrong type", () => {
   }
 });
 
-Deno.test("every number is refused just outside its bounds", () => {
+Deno.test("SETTINGS: every number is refused just outside its bounds", () => {
   const bounds: [string, number, number, string][] = [
     ["port", 0, 65_535, ""],
     ["logLevel", 0, 5, ""],
@@ -217,7 +217,7 @@ Deno.test("every number is refused just outside its bounds", () => {
   }
 });
 
-Deno.test("pages are powers of two, and a region is whole pages", () => {
+Deno.test("SETTINGS: pages are powers of two, and a region is whole pages", () => {
   for (const pageSize of [2048, 12_288, 2 ** 22, "3KiB"]) {
     assertThrows(
       () => resolve({ pageSize }),
@@ -232,7 +232,7 @@ Deno.test("pages are powers of two, and a region is whole pages", () => {
   );
 });
 
-Deno.test("a node that is to host no directory needs one to join", () => {
+Deno.test("resolveSettings: a node that is to host no directory needs one to join", () => {
   const because = "it leaves the node without a directory. Name the one to join with";
   assertInvalid(
     () => resolve({ directory: false }),
@@ -266,7 +266,7 @@ Deno.test("readEnvironment reads what may be read", () => {
   }
 });
 
-Deno.test("without --allow-env nothing is read and nothing prompts", async () => {
+Deno.test("readEnvironment: without --allow-env nothing is read and nothing prompts", async () => {
   const module = new URL("./settings.ts", import.meta.url).href;
   const code = `
     import { readEnvironment, resolveSettings } from ${JSON.stringify(module)};
@@ -292,12 +292,12 @@ Deno.test("without --allow-env nothing is read and nothing prompts", async () =>
   assertEquals(await run(["--allow-env=PORT"]), "7000 4\n");
 });
 
-Deno.test("docs/settings.md has the table as it is", async () => {
+Deno.test("settingsTable: docs/settings.md has the table as it is", async () => {
   const page = await Deno.readTextFile(new URL("../../docs/settings.md", import.meta.url));
   assertStringIncludes(page, `\n${settingsTable()}`);
 });
 
-Deno.test("help and the table show every setting", () => {
+Deno.test("settingsHelp: help and the table show every setting", () => {
   const words = (text: string): string => text.replace(/\s+/g, " ");
   for (const [name, { flag, environment, help, default: byDefault }] of Object.entries(SETTINGS)) {
     for (const text of [`--${flag}`, environment[0]!, help]) {
@@ -309,7 +309,7 @@ Deno.test("help and the table show every setting", () => {
   }
 });
 
-Deno.test("help fits into 100 columns, and what flags do stands in one column", () => {
+Deno.test("settingsHelp: help fits into 100 columns, and what flags do stands in one column", () => {
   const help = settingsHelp([["--status", "Show the state"], ["--help", "Show this"]]);
   const lines = help.trimEnd().split("\n");
   assertEquals(lines.filter((line) => line.length > 100), []);

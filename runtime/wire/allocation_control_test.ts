@@ -57,7 +57,7 @@ function travel(message: AllocatorControl): Record<string, unknown> {
   return arrived;
 }
 
-Deno.test("every message of the allocator arrives as it left", () => {
+Deno.test("ALLOCATOR_SHAPES: every message of the allocator arrives as it left", () => {
   for (const message of MESSAGES) assertEquals(travel(message), { ...message });
   assertEquals(
     new Set(MESSAGES.map(({ kind }) => kind)).size,
@@ -65,18 +65,18 @@ Deno.test("every message of the allocator arrives as it left", () => {
   );
 });
 
-Deno.test("numbers beyond 32 bits leave as integers of 64", () => {
+Deno.test("ALLOCATOR_SHAPES: numbers beyond 32 bits leave as integers of 64", () => {
   assertEquals(ALLOCATOR_SHAPES.zeroed.offset.write(2 ** 32), 2n ** 32n);
   assertEquals(ALLOCATOR_SHAPES.zeroed.offset.write(2 ** 32 - 1), 2 ** 32 - 1);
 });
 
-Deno.test("only the alignment and the name of a request may be left out", () => {
+Deno.test("ALLOCATOR_SHAPES: only the alignment and the name of a request may be left out", () => {
   const all = Object.keys(ALLOCATOR_SHAPES).flatMap(shape);
   const left = all.filter(([, field]) => field.optional).map(([name]) => name);
   assertEquals(left, ["align", "name"]);
 });
 
-Deno.test("every kind of typed array is one that JavaScript has", () => {
+Deno.test("ALLOCATOR_SHAPES: every kind of typed array is one that JavaScript has", () => {
   for (const [type, bytes] of Object.entries(ELEMENT_BYTES)) {
     const constructor =
       (globalThis as unknown as Record<string, { BYTES_PER_ELEMENT: number }>)[type];
@@ -102,7 +102,7 @@ const INVALID: readonly (readonly [kind: string, name: string, values: readonly 
   ["allocationFailed", "reason", [1, "r".repeat(CONTROL_TEXT_MAX + 1)]],
 ];
 
-Deno.test("a field out of its bounds is refused", () => {
+Deno.test("ALLOCATOR_SHAPES: a field out of its bounds is refused", () => {
   for (const [kind, name, values] of INVALID) {
     const field = new Map(shape(kind)).get(name)!;
     for (const value of values) assertEquals(field.read(value), undefined, `${kind}.${name}`);

@@ -30,7 +30,7 @@ function example(label: string): Record<string, ValueType> {
   return decode(golden.get(label)!.slice(FRAME_HEADER_BYTES)) as Record<string, ValueType>;
 }
 
-Deno.test("every control message has its golden bytes, both ways", async (t) => {
+Deno.test("encodeControl: every control message has its golden bytes, both ways", async (t) => {
   for (const [label, control] of CONTROLS) {
     await t.step(label, () => {
       const size = encodeControl(control, target, 0);
@@ -46,14 +46,14 @@ Deno.test("isControl tells control messages from every other family by their kin
   assertEquals(others.filter((kind) => isControl({ kind })), []);
 });
 
-Deno.test("a welcome lists as many nodes as a cluster can have", () => {
+Deno.test("encodeControl: a welcome lists as many nodes as a cluster can have", () => {
   const peer = { id: 0xfffe, address: "x".repeat(ADDRESS_MAX_BYTES), port: 65_535 };
   const [, welcome] = CONTROLS.find(([label]) => label === "welcome")!;
   const full = { ...welcome as WelcomeControl, peers: Array(NODES_MAX).fill(peer) };
   assertEquals(roundTrip(full), full);
 });
 
-Deno.test("a control message out of bounds does not leave", () => {
+Deno.test("encodeControl: a control message out of bounds does not leave", () => {
   const wrong: readonly Control[] = [
     { kind: "accept", node: 0 },
     { kind: "freed", ticket: 1.5 },
@@ -67,13 +67,13 @@ Deno.test("a control message out of bounds does not leave", () => {
   }
 });
 
-Deno.test("a reason that is too long arrives cut", () => {
+Deno.test("encodeControl: a reason that is too long arrives cut", () => {
   const reason = "r".repeat(CONTROL_TEXT_MAX);
   const refuse: Control = { kind: "refuse", code: "JoinRefused", reason };
   assertEquals(roundTrip({ ...refuse, reason: reason + "!" }), refuse);
 });
 
-Deno.test("a target without room is refused", () => {
+Deno.test("encodeControl: a target without room is refused", () => {
   assertThrows(() => encodeControl({ kind: "closing" }, new Uint8Array(40), 0), RangeError);
 });
 
@@ -81,7 +81,7 @@ function reasonOf(value: ValueType): FrameReason {
   return ofKind(decodeControl(encode(value)), "malformed").reason;
 }
 
-Deno.test("a body that is no map is refused", () => {
+Deno.test("decodeControl: a body that is no map is refused", () => {
   const values: readonly ValueType[] = [null, 1, "hello", [], ["kind"], new Uint8Array(3), true];
   for (const value of values) assertEquals(reasonOf(value), "ControlNotMap");
   const bodies: readonly Uint8Array[] = [
@@ -96,7 +96,7 @@ Deno.test("a body that is no map is refused", () => {
   }
 });
 
-Deno.test("a body cut anywhere is refused", () => {
+Deno.test("decodeControl: a body cut anywhere is refused", () => {
   for (const [label] of CONTROLS) {
     const body = golden.get(label)!.slice(FRAME_HEADER_BYTES);
     for (let length = 0; length < body.length; length++) {
@@ -108,7 +108,7 @@ Deno.test("a body cut anywhere is refused", () => {
   }
 });
 
-Deno.test("a kind that is unknown is refused", () => {
+Deno.test("decodeControl: a kind that is unknown is refused", () => {
   for (const kind of ["", "Hello", "toString", "__proto__", 1, null]) {
     assertEquals(reasonOf({ kind }), "ControlKindUnknown");
   }
@@ -123,7 +123,7 @@ const OPTIONAL = new Set([
   "nodeStatus.counters",
 ]);
 
-Deno.test("each field that is missing or unknown is refused", () => {
+Deno.test("decodeControl: each field that is missing or unknown is refused", () => {
   for (const [label] of CONTROLS) {
     const whole = example(label);
     for (const name of Object.keys(whole).filter((key) => key !== "kind")) {
@@ -135,7 +135,7 @@ Deno.test("each field that is missing or unknown is refused", () => {
   }
 });
 
-Deno.test("a field named __proto__ is one that no kind has", () => {
+Deno.test("decodeControl: a field named __proto__ is one that no kind has", () => {
   // { "kind": "closing", "__proto__": { "extra": 1 } }
   const entries = [...encode("kind"), ...encode("closing"), ...encode("__proto__")];
   const body = new Uint8Array([0x82, ...entries, ...encode({ extra: 1 })]);
@@ -181,7 +181,7 @@ const INVALID: readonly (readonly [label: string, name: string, values: readonly
   ["allocation failed", "code", ["", "no word"]],
 ];
 
-Deno.test("each field out of its bounds is refused by name", () => {
+Deno.test("decodeControl: each field out of its bounds is refused by name", () => {
   for (const [label, name, values] of INVALID) {
     const whole = example(label);
     for (const value of values) {
@@ -192,7 +192,7 @@ Deno.test("each field out of its bounds is refused by name", () => {
   }
 });
 
-Deno.test("a number above 32 bits may come as a float or as an integer", () => {
+Deno.test("decodeControl: a number above 32 bits may come as a float or as an integer", () => {
   const hello = example("hello of a node that joins");
   for (const size of [2 ** 33, 2n ** 33n]) {
     const { control } = ofKind(decodeControl(encode({ ...hello, size })), "control");

@@ -25,7 +25,7 @@ function assertNoticed(stream: Uint8Array, what: string): void {
   assertEquals(decodeAll(stream.subarray(first.size)).kind, "malformed", what);
 }
 
-Deno.test("every bit of every frame that is flipped is noticed", () => {
+Deno.test("decodeFrame: every bit of every frame that is flipped is noticed", () => {
   for (const [label, frame] of golden) {
     for (let at = 0; at < frame.length; at++) {
       for (let bit = 0; bit < 8; bit++) {
@@ -38,7 +38,7 @@ Deno.test("every bit of every frame that is flipped is noticed", () => {
   }
 });
 
-Deno.test("a header that is damaged is not waited behind: its length is not believed", () => {
+Deno.test("decodeFrame: a header that is damaged is not waited behind: its length is not believed", () => {
   for (const [label, frame] of golden) {
     for (let at = 0; at < FRAME_HEADER_BYTES; at++) {
       const damaged = frame.slice(0, FRAME_HEADER_BYTES);
@@ -49,7 +49,7 @@ Deno.test("a header that is damaged is not waited behind: its length is not beli
   }
 });
 
-Deno.test("a byte that is left out, or comes twice, is noticed", () => {
+Deno.test("decodeFrame: a byte that is left out, or comes twice, is noticed", () => {
   const frames = [...golden];
   for (const [index, [label, frame]] of frames.entries()) {
     // Something follows, or a byte too few would only be one to wait for.
@@ -63,7 +63,7 @@ Deno.test("a byte that is left out, or comes twice, is noticed", () => {
   }
 });
 
-Deno.test("three reasons tell of damage, one for each checksum", () => {
+Deno.test("isDamage: three reasons tell of damage, one for each checksum", () => {
   assertEquals(FRAME_REASONS.filter(isDamage), [
     "HeaderChecksumMismatch",
     "BodyChecksumMismatch",

@@ -99,7 +99,7 @@ function makeStream(): { stream: Uint8Array; expected: Received } {
   return { stream, expected };
 }
 
-Deno.test("frames and page bytes come out the same however they arrive", async (t) => {
+Deno.test("Framer: frames and page bytes come out the same however they arrive", async (t) => {
   const { stream, expected } = makeStream();
   for (const stepBytes of [1, 7, 43, 44, 45, 1460, 4096, 65_536, Infinity]) {
     await t.step(`${stepBytes} bytes a read`, () => {
@@ -114,7 +114,7 @@ Deno.test("frames and page bytes come out the same however they arrive", async (
   }
 });
 
-Deno.test("a frame that does not fit behind others is moved, and only then", () => {
+Deno.test("Framer: a frame that does not fit behind others is moved, and only then", () => {
   const frame = golden.get("welcome")!;
   const times = Math.ceil(3 * CONTROL_MAX_BYTES / frame.length);
   const stream = new Uint8Array(times * frame.length);
@@ -124,7 +124,7 @@ Deno.test("a frame that does not fit behind others is moved, and only then", () 
   assertEquals(said.at(-1), said[0]);
 });
 
-Deno.test("the longest control frame fits", () => {
+Deno.test("Framer: the longest control frame fits", () => {
   const framer = new Framer();
   const frame = new Uint8Array(CONTROL_MAX_BYTES);
   const rest = CONTROL_MAX_BYTES - FRAME_HEADER_BYTES;
@@ -138,7 +138,7 @@ Deno.test("the longest control frame fits", () => {
   assertEquals(ofKind(framer.next(BOUNDS), "malformed").reason, "ControlNotMap");
 });
 
-Deno.test("what is malformed stays malformed", () => {
+Deno.test("Framer: what is malformed stays malformed", () => {
   const framer = new Framer();
   const frames: readonly Uint8Array[] = [new Uint8Array(32), golden.get("leave")!];
   for (const bytes of frames) {
@@ -148,7 +148,7 @@ Deno.test("what is malformed stays malformed", () => {
   }
 });
 
-Deno.test("page bytes cannot be taken for a frame, nor put where they do not fit", () => {
+Deno.test("Framer: page bytes cannot be taken for a frame, nor put where they do not fit", () => {
   const framer = new Framer();
   const frame = golden.get("grant of data to read")!;
   framer.space.set(frame);
@@ -161,7 +161,7 @@ Deno.test("page bytes cannot be taken for a frame, nor put where they do not fit
   assertEquals(framer.next(BOUNDS).kind, "need");
 });
 
-Deno.test("more than there is space for cannot be filled", () => {
+Deno.test("Framer: more than there is space for cannot be filled", () => {
   const framer = new Framer();
   framer.filled(framer.space.length);
   assertThrows(() => framer.filled(1), RangeError);

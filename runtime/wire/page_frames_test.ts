@@ -25,7 +25,7 @@ import { PAGE_MESSAGES } from "./page_messages.ts";
 
 const golden = readGoldenFrames();
 
-Deno.test("every message has its golden bytes, both ways", async (t) => {
+Deno.test("encodeMessage: every message has its golden bytes, both ways", async (t) => {
   const cases = MESSAGES.map(({ label, message, payloadBytes, encoding, payloadChecksum }) => ({
     label,
     encode: (target: Uint8Array, offset: number) =>
@@ -70,7 +70,7 @@ Deno.test("PAGE_MESSAGES: the fields of a kind are those of its message", () => 
   }
 });
 
-Deno.test("every prefix of a frame needs no more than the frame has", () => {
+Deno.test("decodeFrame: every prefix of a frame needs no more than the frame has", () => {
   for (const [label, bytes] of golden) {
     for (let length = 0; length < bytes.length; length++) {
       const decoded = decodeFrame(bytes, 0, length, BOUNDS);
@@ -83,7 +83,7 @@ Deno.test("every prefix of a frame needs no more than the frame has", () => {
   }
 });
 
-Deno.test("a frame follows directly on another", () => {
+Deno.test("decodeFrame: a frame follows directly on another", () => {
   const [first, second] = [golden.get("done")!, golden.get("leave")!];
   const stream = new Uint8Array([...first, ...second]);
   const decoded = ofKind(decodeAll(stream), "message");
@@ -186,20 +186,20 @@ const MALFORMED: MalformedCases = [
   ]],
 ];
 
-Deno.test("every malformed field has its reason", (t) => checkMalformed(t, MALFORMED));
+Deno.test("decodeFrame: every malformed field has its reason", (t) => checkMalformed(t, MALFORMED));
 
-Deno.test("no reason of a frame is left out", () => {
+Deno.test("decodeFrame: no reason of a frame is left out", () => {
   const others = /^(Control|NotControl|Rpc|Sync)|ChecksumMismatch$/;
   const reasons = FRAME_REASONS.filter((reason) => !others.test(reason));
   assertEquals(MALFORMED.map(([reason]) => reason).sort(), reasons.sort());
 });
 
-Deno.test("a wrong magic or version is known after 8 bytes", async (t) => {
+Deno.test("decodeFrame: a wrong magic or version is known after 8 bytes", async (t) => {
   const early = ["BadMagic", "BadVersion"];
   await checkMalformed(t, MALFORMED.filter(([reason]) => early.includes(reason)), 8);
 });
 
-Deno.test("all else that is wrong with a header is known before its list or body arrives", async (t) => {
+Deno.test("decodeFrame: all else that is wrong with a header is known before its list or body arrives", async (t) => {
   const late = (change: Change): boolean => change[1] >= FRAME_HEADER_BYTES;
   const cases = MALFORMED.map(([reason, changes]) =>
     [reason, changes.filter((change) => !late(change))] as const
@@ -207,7 +207,7 @@ Deno.test("all else that is wrong with a header is known before its list or body
   await checkMalformed(t, cases, FRAME_HEADER_BYTES);
 });
 
-Deno.test("where no region is known, a control frame is taken, and any other known by its header", () => {
+Deno.test("decodeFrame: where no region is known, a control frame is taken, and any other known by its header", () => {
   for (const [label, bytes] of golden) {
     const decoded = decodeFrame(bytes, 0, bytes.length, undefined);
     const type = bytes[Offset.Type]!;
@@ -220,7 +220,7 @@ Deno.test("where no region is known, a control frame is taken, and any other kno
   }
 });
 
-Deno.test("bounds are the region's, to the last page", () => {
+Deno.test("decodeFrame: bounds are the region's, to the last page", () => {
   const frame = golden.get("invalidate")!;
   const decode = (pageCount: number, runPages: number): Decoded =>
     decodeFrame(frame, 0, frame.length, { pageCount, pageSize: 4096, runPages });
@@ -229,7 +229,7 @@ Deno.test("bounds are the region's, to the last page", () => {
   assertEquals(ofKind(decode(144, 127), "malformed").reason, "RunTooLong");
 });
 
-Deno.test("the longest list fits, a longer one does not leave", () => {
+Deno.test("encodeMessage: the longest list fits, a longer one does not leave", () => {
   const nodes = Array.from({ length: NODES_MAX }, (_, index) => index + 1);
   const message = { ...MESSAGES[3]!.message, invalidated: nodes } as typeof MESSAGES[0]["message"];
   const target = new Uint8Array(MESSAGE_MAX_BYTES);
@@ -242,13 +242,13 @@ Deno.test("the longest list fits, a longer one does not leave", () => {
   );
 });
 
-Deno.test("a target without room is refused and stays as it was", () => {
+Deno.test("encodeMessage: a target without room is refused and stays as it was", () => {
   const target = new Uint8Array(FRAME_HEADER_BYTES);
   assertThrows(() => encodeMessage({ kind: "leave" }, 0, target, 1), RangeError);
   assert(target.every((byte) => byte === 0));
 });
 
-Deno.test("a control frame's body is the bytes behind its header, not a copy", () => {
+Deno.test("encodeControlHeader: a control frame's body is the bytes behind its header, not a copy", () => {
   const frame = new Uint8Array(FRAME_HEADER_BYTES + 5).fill(7);
   encodeControlHeader(3, frame, 1);
   const decoded = ofKind(decodeFrame(frame, 1, frame.length, BOUNDS), "control");
@@ -257,7 +257,7 @@ Deno.test("a control frame's body is the bytes behind its header, not a copy", (
   assertStrictEquals(decoded.body.buffer, frame.buffer);
 });
 
-Deno.test("a reason is described, with its value where there is one", () => {
+Deno.test("describeFrameReason: a reason is described, with its value where there is one", () => {
   assertEquals(
     describeFrameReason("RunTooLong", 129),
     "Frame has a run of more pages than may be moved at once: 129",

@@ -20,7 +20,7 @@ function call(procedure: string): RpcCallMessage {
   return { kind: "rpcCall", ticket: 1, procedure };
 }
 
-Deno.test("every message of a remote call has its golden bytes, both ways", async (t) => {
+Deno.test("encodeRpc: every message of a remote call has its golden bytes, both ways", async (t) => {
   const cases = RPC_MESSAGES.map(({ label, message, payloadBytes, payloadChecksum }) => ({
     label,
     encode: (target: Uint8Array, offset: number) =>
@@ -66,18 +66,18 @@ const MALFORMED: MalformedCases = [
   ]],
 ];
 
-Deno.test("every malformed field of a remote call has its reason", async (t) => {
+Deno.test("decodeFrame: every malformed field of a remote call has its reason", async (t) => {
   await checkMalformed(t, MALFORMED);
   const tested = MALFORMED.map(([reason]) => reason).filter((reason) => reason.startsWith("Rpc"));
   assertEquals(tested.sort(), FRAME_REASONS.filter((reason) => reason.startsWith("Rpc")).sort());
 });
 
-Deno.test("a wrong length of a remote call is known before its name arrives", async (t) => {
+Deno.test("decodeFrame: a wrong length of a remote call is known before its name arrives", async (t) => {
   const cases = MALFORMED.filter(([reason]) => reason === "LengthOutOfBounds");
   await checkMalformed(t, cases, FRAME_HEADER_BYTES);
 });
 
-Deno.test("names of procedures of 1 to 255 bytes travel as they are, no others leave", () => {
+Deno.test("encodeRpc: names of procedures of 1 to 255 bytes travel as they are, no others leave", () => {
   const target = new Uint8Array(2 * RPC_FRAME_MAX_BYTES);
   const longest = "é".repeat(RPC_NAME_MAX_BYTES >> 1) + "x";
   for (const name of ["x", "\ufeffmarked", "a\0b", "😀", longest]) {
@@ -90,7 +90,7 @@ Deno.test("names of procedures of 1 to 255 bytes travel as they are, no others l
   }
 });
 
-Deno.test("a framer hands out remote calls that arrive in pieces, and what they carry", () => {
+Deno.test("Framer: hands out remote calls that arrive in pieces, and what they carry", () => {
   const framer = new Framer();
   const received: unknown[] = [];
   for (const { label, payloadBytes } of RPC_MESSAGES) {

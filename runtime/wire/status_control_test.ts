@@ -27,7 +27,7 @@ const EXAMPLES: readonly StatusControl[] = [
   { kind: "stats", ticket: 0xffff_ffff, counters: {} },
 ];
 
-Deno.test("every message about the state of a cluster arrives as it left", () => {
+Deno.test("encodeControl: every message about the state of a cluster arrives as it left", () => {
   const target = new Uint8Array(CONTROL_MAX_BYTES);
   for (const control of EXAMPLES) {
     const body = target.slice(FRAME_HEADER_BYTES, encodeControl(control, target, 0));
@@ -47,7 +47,7 @@ function many(count: number): ValueMap {
   return Object.fromEntries(names.map((name) => [name, 1]));
 }
 
-Deno.test("counters that are none are refused", () => {
+Deno.test("decodeControl: counters that are none are refused", () => {
   const wrong: readonly ValueType[] = [
     null,
     7,
@@ -69,7 +69,7 @@ Deno.test("counters that are none are refused", () => {
   assertEquals(decodeControl(spoil("nodeStatus", "counters", many(COUNTERS_MAX))).kind, "control");
 });
 
-Deno.test("fields out of bounds are refused", () => {
+Deno.test("decodeControl: fields out of bounds are refused", () => {
   const wrong: readonly [kind: Control["kind"], field: string, value: ValueType][] = [
     ["statusRequest", "protocolVersion", 256],
     ["clusterStatus", "nodes", 0],

@@ -27,7 +27,7 @@ function lock(name: string): LockRequest {
   return { kind: "sync", operation: SyncOperation.Lock, ticket: 1, name };
 }
 
-Deno.test("every message of synchronisation has its golden bytes, both ways", async (t) => {
+Deno.test("encodeSync: every message of synchronisation has its golden bytes, both ways", async (t) => {
   const cases = SYNC_MESSAGES.map(([label, message]) => ({
     label,
     encode: (target: Uint8Array, offset: number) => encodeSync(message, target, offset),
@@ -36,7 +36,7 @@ Deno.test("every message of synchronisation has its golden bytes, both ways", as
   await checkGolden(t, cases);
 });
 
-Deno.test("every operation and every status has a golden frame and a shape", () => {
+Deno.test("SHAPES_BY_OPERATION: every operation and every status has a golden frame and a shape", () => {
   const codes = (kind: string) =>
     SYNC_MESSAGES.filter(([, message]) => message.kind === kind)
       .map(([, message]) => message.kind === "sync" ? message.operation : message.status);
@@ -108,20 +108,20 @@ const MALFORMED: MalformedCases = [
   ]],
 ];
 
-Deno.test("every malformed field of synchronisation has its reason", async (t) => {
+Deno.test("decodeFrame: every malformed field of synchronisation has its reason", async (t) => {
   await checkMalformed(t, MALFORMED);
   const tested = MALFORMED.map(([reason]) => reason).filter((reason) => reason.startsWith("Sync"));
   const all = FRAME_REASONS.filter((reason) => reason.startsWith("Sync"));
   assertEquals(tested.sort(), all.sort());
 });
 
-Deno.test("a wrong length or field is known before the name arrives", async (t) => {
+Deno.test("decodeFrame: a wrong length or field is known before the name arrives", async (t) => {
   const early = ["LengthOutOfBounds", "LengthMismatch", "SyncCountOutOfBounds"];
   const cases = MALFORMED.filter(([reason]) => early.includes(reason));
   await checkMalformed(t, cases, FRAME_HEADER_BYTES);
 });
 
-Deno.test("names of 1 to 255 bytes travel as they are", () => {
+Deno.test("encodeSync: names of 1 to 255 bytes travel as they are", () => {
   const target = new Uint8Array(SYNC_MAX_BYTES);
   const longest = "é".repeat(SYNC_NAME_MAX_BYTES >> 1) + "x";
   for (const name of ["x", "\ufeffmarked", "a\0b", "😀", longest]) {
@@ -131,21 +131,21 @@ Deno.test("names of 1 to 255 bytes travel as they are", () => {
   }
 });
 
-Deno.test("a name that is empty, too long, or not text does not leave", () => {
+Deno.test("encodeSync: a name that is empty, too long, or not text does not leave", () => {
   const target = new Uint8Array(2 * SYNC_MAX_BYTES);
   for (const name of ["", "x".repeat(256), "é".repeat(128), "\ud800"]) {
     assertThrows(() => encodeSync(lock(name), target, 0), RangeError, "Cannot encode a name");
   }
 });
 
-Deno.test("a target without room is refused", () => {
+Deno.test("encodeSync: a target without room is refused", () => {
   const target = new Uint8Array(FRAME_HEADER_BYTES + 2);
   assertThrows(() => encodeSync(lock("abc"), target, 0), RangeError);
   assertThrows(() => encodeSync(lock("abc"), target, 3), RangeError);
   assertEquals(encodeSync(lock("ab"), target, 0), target.length);
 });
 
-Deno.test("a framer hands out what it is given in pieces", () => {
+Deno.test("Framer: hands out what it is given in pieces", () => {
   const framer = new Framer();
   const messages: unknown[] = [];
   for (const byte of LABELS.flatMap((label) => [...golden.get(label)!])) {

@@ -63,7 +63,7 @@ class Map1GiB {
   }
 }
 
-Deno.test("a million allocations of three nodes, freed in random order: no overlap, no leak", () => {
+Deno.test("Allocator: a million allocations of three nodes, freed in random order: no overlap, no leak", () => {
   const random = new Random(7);
   const allocator = new Allocator({ size: SIZE, pageSize: PAGE, reservedBytes: 0 });
   const map = new Map1GiB();

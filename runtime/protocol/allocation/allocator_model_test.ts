@@ -155,7 +155,7 @@ function freeOne(allocator: Allocator, model: Model, random: Random, counts: Cou
   counts.freed++;
 }
 
-Deno.test("the allocator does what the naive model says, byte by byte", () => {
+Deno.test("Allocator: does what the naive model says, byte by byte", () => {
   const counts: Counts = { allocated: 0, exhausted: 0, freed: 0, refused: 0, dirty: 0 };
   for (let seed = 1; seed <= SEEDS; seed++) {
     const random = new Random(seed);

@@ -36,7 +36,7 @@ function freeRefusal(result: ReturnType<Allocator["free"]>): [string, string] {
   return [result.code, result.message];
 }
 
-Deno.test("whole pages, from the top of the region downwards", () => {
+Deno.test("Allocator: whole pages, from the top of the region downwards", () => {
   const allocator = create();
   assertEquals(allocate(allocator, 1, "Uint8Array", 1).offset, 15 * PAGE);
   assertEquals(allocate(allocator, 2, "Float64Array", 513).offset, 13 * PAGE);
@@ -44,7 +44,7 @@ Deno.test("whole pages, from the top of the region downwards", () => {
   assertEquals(allocator.statistics().freeBytes, 0);
 });
 
-Deno.test("the highest hole that fits is taken, not the largest", () => {
+Deno.test("Allocator: the highest hole that fits is taken, not the largest", () => {
   const allocator = create();
   const [high] = [1, 2, 3].map(() => allocate(allocator, 1, "Uint8Array", PAGE));
   allocator.free(2, high!.offset, PAGE);
@@ -52,20 +52,20 @@ Deno.test("the highest hole that fits is taken, not the largest", () => {
   assertEquals(allocate(allocator, 3, "Int8Array", 1).offset, high!.offset);
 });
 
-Deno.test("reserved bytes are never given out", () => {
+Deno.test("Allocator: reserved bytes are never given out", () => {
   const allocator = create({ reservedBytes: PAGE + 1 });
   assertEquals(allocate(allocator, 1, "Uint8Array", 14 * PAGE).offset, 2 * PAGE);
   assertEquals(refusal(allocator, { type: "Uint8Array", length: 1 })[0], "OutOfMemory");
   assertEquals(create({ reservedBytes: 16 * PAGE }).statistics().largestHoleBytes, 0);
 });
 
-Deno.test("a region that is not made of whole pages is a bug of the caller", () => {
+Deno.test("Allocator: a region that is not made of whole pages is a bug of the caller", () => {
   assertThrows(() => create({ size: PAGE + 1 }), RangeError);
   assertThrows(() => create({ reservedBytes: 17 * PAGE }), RangeError);
   assertThrows(() => create({ pageSize: 4 }), RangeError);
 });
 
-Deno.test("only bytes that were used before are to be zeroed", () => {
+Deno.test("Allocator: only bytes that were used before are to be zeroed", () => {
   const allocator = create();
   const first = allocate(allocator, 1, "Uint8Array", 2 * PAGE);
   assertEquals([first.dirtyBytes, first.created], [0, true]);
@@ -76,14 +76,14 @@ Deno.test("only bytes that were used before are to be zeroed", () => {
   assertEquals(allocate(allocator, 1, "Uint8Array", PAGE).dirtyBytes, 0);
 });
 
-Deno.test("a hole is dirty from its lowest used byte on", () => {
+Deno.test("Allocator: a hole is dirty from its lowest used byte on", () => {
   const allocator = create({ size: 4 * PAGE });
   const [high, middle, low] = [3, 2, 1].map(() => allocate(allocator, 1, "Uint8Array", PAGE));
   for (const { offset } of [high!, low!, middle!]) allocator.free(1, offset, PAGE);
   assertEquals(allocate(allocator, 1, "Uint8Array", 4 * PAGE).dirtyBytes, 3 * PAGE);
 });
 
-Deno.test("packed allocations of a node share pages, those of two nodes do not", () => {
+Deno.test("Allocator: packed allocations of a node share pages, those of two nodes do not", () => {
   const allocator = create();
   const packed = { packed: true };
   assertEquals(allocate(allocator, 1, "Uint8Array", 3, packed).offset, 16 * PAGE - 8);
@@ -94,7 +94,7 @@ Deno.test("packed allocations of a node share pages, those of two nodes do not",
   assertEquals([freeBytes, arenaFreeBytes, arenas], [13 * PAGE, 2 * PAGE - 40, 2]);
 });
 
-Deno.test("a page of an arena goes back once nothing is on it, whoever frees", () => {
+Deno.test("Allocator: a page of an arena goes back once nothing is on it, whoever frees", () => {
   const allocator = create();
   const packed = { packed: true };
   const offsets = [1, 2, 3].map(() => allocate(allocator, 7, "Uint8Array", 3000, packed).offset);
@@ -114,7 +114,7 @@ Deno.test("a page of an arena goes back once nothing is on it, whoever frees", (
   });
 });
 
-Deno.test("a packed allocation may be larger than a page, and others use what it leaves", () => {
+Deno.test("Allocator: a packed allocation may be larger than a page, and others use what it leaves", () => {
   const allocator = create();
   const packed = { packed: true };
   const { offset } = allocate(allocator, 1, "Uint8Array", PAGE + 16, packed);
@@ -124,7 +124,7 @@ Deno.test("a packed allocation may be larger than a page, and others use what it
   assertEquals(allocator.statistics().arenaFreeBytes, 0);
 });
 
-Deno.test("packed cells are dirty only where one was freed", () => {
+Deno.test("Allocator: packed cells are dirty only where one was freed", () => {
   const allocator = create();
   const packed = { packed: true };
   const first = allocate(allocator, 1, "Float64Array", 2, packed);
@@ -139,7 +139,7 @@ Deno.test("packed cells are dirty only where one was freed", () => {
   assertEquals(allocate(allocator, 1, "Float64Array", 2, packed).dirtyBytes, 0);
 });
 
-Deno.test("an alignment is kept, also where only a small hole has an aligned place", () => {
+Deno.test("Allocator: an alignment is kept, also where only a small hole has an aligned place", () => {
   const allocator = create();
   const align = 4 * PAGE;
   assertEquals(allocate(allocator, 1, "Uint8Array", 1, { align }).offset, 12 * PAGE);
@@ -153,7 +153,7 @@ Deno.test("an alignment is kept, also where only a small hole has an aligned pla
   assertEquals(allocate(packed, 1, "Uint8Array", 9, { packed: true, align: 1 }).offset % 8, 0);
 });
 
-Deno.test("a name stands for the same cells on every node", () => {
+Deno.test("Allocator: a name stands for the same cells on every node", () => {
   const allocator = create();
   const grid = allocate(allocator, 1, "Float64Array", 10, { name: "grid" });
   const again = allocate(allocator, 2, "Float64Array", 10, { name: "grid", packed: false });
@@ -165,7 +165,7 @@ Deno.test("a name stands for the same cells on every node", () => {
   assertEquals(allocate(allocator, 3, "Int8Array", 1, { name: "grid" }).created, true);
 });
 
-Deno.test("a name that stands for something else is refused", () => {
+Deno.test("Allocator: a name that stands for something else is refused", () => {
   const allocator = create();
   allocate(allocator, 2, "Float64Array", 10, { name: "grid", packed: true });
   assertEquals(refusal(allocator, { type: "Int32Array", length: 10, packed: true, name: "grid" }), [
@@ -184,7 +184,7 @@ Deno.test("a name that stands for something else is refused", () => {
   }
 });
 
-Deno.test("a name is given to others once it is zeroed, or to the next when its node is lost", () => {
+Deno.test("Allocator: a name is given to others once it is zeroed, or to the next when its node is lost", () => {
   const allocator = create();
   const used = allocate(allocator, 1, "Uint8Array", 100);
   allocator.free(1, used.offset, 100);
@@ -201,7 +201,7 @@ Deno.test("a name is given to others once it is zeroed, or to the next when its 
   assertEquals(allocator.allocate(3, request), { ...used, created: false });
 });
 
-Deno.test("what a lost node allocated stays, and anybody may free it", () => {
+Deno.test("Allocator: what a lost node allocated stays, and anybody may free it", () => {
   const allocator = create();
   const plain = allocate(allocator, 2, "Uint8Array", 8);
   const packed = allocate(allocator, 2, "Uint8Array", 8, { packed: true });
@@ -212,7 +212,7 @@ Deno.test("what a lost node allocated stays, and anybody may free it", () => {
   assertEquals(allocator.statistics().freeBytes, 16 * PAGE);
 });
 
-Deno.test("only what was allocated can be freed, once", () => {
+Deno.test("Allocator: only what was allocated can be freed, once", () => {
   const allocator = create();
   const { offset } = allocate(allocator, 1, "Uint8Array", 16);
   assertEquals(freeRefusal(allocator.free(1, offset + 8, 8)), [
@@ -229,7 +229,7 @@ Deno.test("only what was allocated can be freed, once", () => {
   assertEquals(freeRefusal(allocator.free(1, NaN, 16))[0], "NotAllocated");
 });
 
-Deno.test("a name that is being zeroed can be given up by who zeroes, and by nobody else", () => {
+Deno.test("Allocator: a name that is being zeroed can be given up by who zeroes, and by nobody else", () => {
   const allocator = create();
   const { offset } = allocate(allocator, 1, "Uint8Array", 16);
   allocator.free(1, offset, 16);
@@ -246,7 +246,7 @@ Deno.test("a name that is being zeroed can be given up by who zeroes, and by nob
   assertEquals<string[]>(freeRefusal(allocator.free(1, offset, 16)), expected);
 });
 
-Deno.test("whoever keeps the pages is told which are given out anew, packed or not", () => {
+Deno.test("Allocator: the keeper of the pages is told which are given out anew, packed or not", () => {
   const renewed: [page: number, count: number][] = [];
   const allocator = create({
     renew: (offset, bytes) => void renewed.push([offset / PAGE, bytes / PAGE]),
@@ -261,7 +261,7 @@ Deno.test("whoever keeps the pages is told which are given out anew, packed or n
   assertEquals(renewed.length, 2, "the page is in use, by the node's own");
 });
 
-Deno.test("the pages of a name are given out anew when the node that zeroes them is lost", () => {
+Deno.test("Allocator: the pages of a name are given out anew when the node that zeroes them is lost", () => {
   const renewed: [page: number, count: number][] = [];
   const allocator = create({
     renew: (offset, bytes) => void renewed.push([offset / PAGE, bytes / PAGE]),
@@ -277,7 +277,7 @@ Deno.test("the pages of a name are given out anew when the node that zeroes them
   assertEquals(renewed, [[14, 2], [14, 2], [12, 2], [13, 1]]);
 });
 
-Deno.test("exhaustion says what is free and how to have more", () => {
+Deno.test("Allocator: exhaustion says what is free and how to have more", () => {
   const allocator = create();
   const offsets = Array.from({ length: 16 }, () => allocate(allocator, 1, "Int8Array", 1).offset);
   for (const index of [3, 4, 9]) allocator.free(1, offsets[index]!, 1);
@@ -299,7 +299,7 @@ Deno.test("exhaustion says what is free and how to have more", () => {
   assertEquals(allocator.statistics().names + allocator.statistics().arenas, 0);
 });
 
-Deno.test("requests that make no sense are refused by their reason", () => {
+Deno.test("Allocator: requests that make no sense are refused by their reason", () => {
   const length = "the length must be a whole number from 1 to 1099511627776";
   const align = "the alignment must be a power of two up to 1099511627776";
   const name = "a name must be Unicode text of 1 to 255 bytes of UTF-8";
@@ -331,7 +331,7 @@ Deno.test("requests that make no sense are refused by their reason", () => {
   allocate(allocator, 1, "Int8Array", 1, { name: "n".repeat(ALLOCATION_NAME_MAX_BYTES) });
 });
 
-Deno.test("no more allocations live at one time than the bound, named ones counted once", () => {
+Deno.test("Allocator: no more allocations live at one time than the bound, named ones counted once", () => {
   const allocator = create({ allocationsMax: 2 });
   const { offset } = allocate(allocator, 1, "Int8Array", 1);
   allocate(allocator, 1, "Int8Array", 1, { name: "n" });
@@ -345,7 +345,7 @@ Deno.test("no more allocations live at one time than the bound, named ones count
   allocate(allocator, 1, "Int8Array", 1);
 });
 
-Deno.test("a region of 1 TiB is given out to its last byte", () => {
+Deno.test("Allocator: a region of 1 TiB is given out to its last byte", () => {
   const allocator = create({ size: TIB });
   assertEquals(allocate(allocator, 1, "Uint8Array", 1).offset, TIB - PAGE);
   const half = allocate(allocator, 2, "Float64Array", TIB / 16);

@@ -7,7 +7,7 @@ function bounds(holes: Holes): [count: number, bytes: number, largest: number] {
   return [holes.count, holes.bytes, holes.largest];
 }
 
-Deno.test("ranges that touch become one hole, on either side and on both", () => {
+Deno.test("Holes: ranges that touch become one hole, on either side and on both", () => {
   const holes = new Holes(UNIT);
   holes.release(64, 72, 64);
   holes.release(72, 80, 72);
@@ -20,7 +20,7 @@ Deno.test("ranges that touch become one hole, on either side and on both", () =>
   assertEquals(bounds(holes), [1, 40, 40]);
 });
 
-Deno.test("what is taken from the middle of a hole leaves two", () => {
+Deno.test("Holes: what is taken from the middle of a hole leaves two", () => {
   const holes = new Holes(UNIT);
   const hole = holes.release(0, 80, 80);
   holes.cut(hole, 32, 48);
@@ -31,7 +31,7 @@ Deno.test("what is taken from the middle of a hole leaves two", () => {
   assertEquals(holes.take(UNIT, UNIT), undefined);
 });
 
-Deno.test("ranges that nobody used stay clean when they become one", () => {
+Deno.test("Holes: ranges that nobody used stay clean when they become one", () => {
   const holes = new Holes(UNIT);
   holes.release(16, 32, 32);
   holes.release(8, 16, 16);
@@ -40,7 +40,7 @@ Deno.test("ranges that nobody used stay clean when they become one", () => {
   assertEquals(holes.release(0, 8, 4).dirtyFrom, 4);
 });
 
-Deno.test("what is free cannot be released again, not even in part", () => {
+Deno.test("Holes: what is free cannot be released again, not even in part", () => {
   const holes = new Holes(UNIT);
   holes.release(16, 32, 16);
   for (const [start, end] of [[16, 32], [8, 24], [24, 40], [0, 48], [16, 24]] as const) {
@@ -49,7 +49,7 @@ Deno.test("what is free cannot be released again, not even in part", () => {
   assertEquals(bounds(holes), [1, 16, 16]);
 });
 
-Deno.test("a hole at the very start that is too small is not taken for an aligned one", () => {
+Deno.test("Holes: a hole at the very start that is too small is not taken for an aligned one", () => {
   // The tree is of another shape each time, as it depends on what was inserted before.
   for (let before = 0; before < 16; before++) {
     const holes = new Holes(UNIT);
@@ -63,7 +63,7 @@ Deno.test("a hole at the very start that is too small is not taken for an aligne
   }
 });
 
-Deno.test("rounding and clamping are exact beyond 32 bits", () => {
+Deno.test("roundUp: rounding and clamping are exact beyond 32 bits", () => {
   const top = 2 ** 40;
   assertEquals([roundDown(top - 1, 4096), roundUp(top - 1, 4096)], [top - 4096, top]);
   assertEquals([roundDown(top, 4096), roundUp(top, 4096)], [top, top]);

@@ -53,7 +53,7 @@ function shared(to: number, ticket: number, offset: number): Answer {
   return { to, message: { kind: "allocated", ticket, offset, dirtyBytes: 0, created: false } };
 }
 
-Deno.test("each request is answered with its ticket", () => {
+Deno.test("AllocatorServer: each request is answered with its ticket", () => {
   const { server, answers } = new Recorder();
   server.receive(2, request(5));
   server.receive(3, { kind: "free", ticket: 9, offset: 7 * PAGE, bytes: 16 });
@@ -74,13 +74,13 @@ Deno.test("each request is answered with its ticket", () => {
   ]);
 });
 
-Deno.test("a name on memory that nobody used is given to all at once", () => {
+Deno.test("AllocatorServer: a name on memory that nobody used is given to all at once", () => {
   const { server, answers } = new Recorder();
   for (const node of [1, 2]) server.receive(node, request(node, "n"));
   assertEquals(answers, [allocated(1, 1, 7 * PAGE), shared(2, 2, 7 * PAGE)]);
 });
 
-Deno.test("others wait for a name until it is zeroed, and are answered in order", () => {
+Deno.test("AllocatorServer: others wait for a name until it is zeroed, and are answered in order", () => {
   const recorder = new Recorder();
   const offset = recorder.soil();
   for (const node of [3, 2, 1]) recorder.server.receive(node, request(node, "n"));
@@ -91,7 +91,7 @@ Deno.test("others wait for a name until it is zeroed, and are answered in order"
   assertEquals(recorder.server.waiting, 0);
 });
 
-Deno.test("when the node that zeroes is lost, the next in order does it", () => {
+Deno.test("AllocatorServer: when the node that zeroes is lost, the next in order does it", () => {
   const recorder = new Recorder();
   const offset = recorder.soil();
   for (const node of [3, 3, 2, 1]) recorder.server.receive(node, request(node, "n"));
@@ -104,7 +104,7 @@ Deno.test("when the node that zeroes is lost, the next in order does it", () => 
   assertEquals(recorder.server.waiting, 0);
 });
 
-Deno.test("when the node that zeroes gives up, the next in order allocates anew", () => {
+Deno.test("AllocatorServer: when the node that zeroes gives up, the next in order allocates anew", () => {
   const recorder = new Recorder();
   const offset = recorder.soil();
   for (const node of [3, 2]) recorder.server.receive(node, request(node, "n"));
@@ -116,7 +116,7 @@ Deno.test("when the node that zeroes gives up, the next in order allocates anew"
   ]);
 });
 
-Deno.test("to say that something is zero that was not to be zeroed breaks the protocol", () => {
+Deno.test("AllocatorServer: to say that something is zero that was not to be zeroed breaks the protocol", () => {
   const recorder = new Recorder();
   const offset = recorder.soil();
   recorder.server.receive(2, { kind: "zeroed", offset });
@@ -126,7 +126,7 @@ Deno.test("to say that something is zero that was not to be zeroed breaks the pr
   assertEquals(recorder.violations, [violation, violation]);
 });
 
-Deno.test("so many requests wait, and no more", () => {
+Deno.test("AllocatorServer: so many requests wait, and no more", () => {
   const recorder = new Recorder();
   const offset = recorder.soil();
   for (let ticket = 0; ticket <= REQUESTS_WAITING_MAX; ticket++) {
@@ -262,7 +262,7 @@ class World {
   }
 }
 
-Deno.test("whatever the order and whoever dies, a name is zero before others have it", () => {
+Deno.test("AllocatorServer: whatever the order and whichever node dies, a name is zero before others have it", () => {
   let [takenOver, shared] = [0, 0];
   for (let seed = 1; seed <= 200; seed++) {
     const world = new World(seed);

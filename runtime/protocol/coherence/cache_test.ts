@@ -44,13 +44,13 @@ function requestOf(access: Access, first: number, count: number, request: number
   return { to: 1, message: { kind: "request", access, first, count, request } };
 }
 
-Deno.test("a fault asks for its page once, however often it is told", () => {
+Deno.test("PageCache: a fault asks for its page once, however often it is told", () => {
   const { cache, take } = setUp();
   for (let time = 0; time < 3; time++) cache.fault(7, Access.Read);
   assertEquals(take().messages, [requestOf(Access.Read, 7, 1, 1)]);
 });
 
-Deno.test("a fault on a page that is here maps it again, as far as it is allowed", () => {
+Deno.test("PageCache: a fault on a page that is here maps it again, as far as it is allowed", () => {
   const { cache, take } = setUp();
   cache.fault(7, Access.Read);
   cache.grant(3, grantOf(7, 1, 1), 0);
@@ -64,7 +64,7 @@ Deno.test("a fault on a page that is here maps it again, as far as it is allowed
   assertEquals(cache.counters.staleFaults, 1);
 });
 
-Deno.test("a write that waits for a read asks again when only the read is granted", () => {
+Deno.test("PageCache: a write that waits for a read asks again when only the read is granted", () => {
   const { cache, take } = setUp();
   cache.fault(7, Access.Read);
   cache.fault(7, Access.Write);
@@ -76,7 +76,7 @@ Deno.test("a write that waits for a read asks again when only the read is grante
   ]);
 });
 
-Deno.test("pages that are fetched are asked for in runs, without those that are here", () => {
+Deno.test("PageCache: pages that are fetched are asked for in runs, without those that are here", () => {
   const { cache, take } = setUp();
   cache.fault(3, Access.Read);
   cache.grant(3, grantOf(3, 1, 1), 0);
@@ -89,7 +89,7 @@ Deno.test("pages that are fetched are asked for in runs, without those that are 
   ]);
 });
 
-Deno.test("a run ends where the region ends", () => {
+Deno.test("PageCache: a run ends where the region ends", () => {
   const { cache, take } = setUp();
   for (const page of [PAGES - 2, PAGES - 1]) cache.fault(page, Access.Write);
   assertEquals(take().messages, [
@@ -98,7 +98,7 @@ Deno.test("a run ends where the region ends", () => {
   ]);
 });
 
-Deno.test("a grant takes effect when the last acknowledgement is here, in any order", () => {
+Deno.test("PageCache: a grant takes effect when the last acknowledgement is here, in any order", () => {
   for (const early of [true, false]) {
     const { cache, take } = setUp();
     cache.fault(7, Access.Write);
@@ -117,7 +117,7 @@ Deno.test("a grant takes effect when the last acknowledgement is here, in any or
   }
 });
 
-Deno.test("nobody waits for the acknowledgement of a node that is gone", () => {
+Deno.test("PageCache: nobody waits for the acknowledgement of a node that is gone", () => {
   const { cache } = setUp();
   cache.fault(7, Access.Write);
   cache.grant(5, grantOf(7, 1, 1, { access: Access.Write, invalidated: [3] }), 0);
@@ -126,7 +126,7 @@ Deno.test("nobody waits for the acknowledgement of a node that is gone", () => {
   assertEquals(cache.state(7), PageState.Exclusive);
 });
 
-Deno.test("bytes are accepted only for a request of this node that has none yet", () => {
+Deno.test("PageCache: bytes are accepted only for a request of this node that has none yet", () => {
   const { cache } = setUp();
   cache.fault(7, Access.Write);
   const grant = grantOf(7, 1, 1, { access: Access.Write, invalidated: [3] });
@@ -139,7 +139,7 @@ Deno.test("bytes are accepted only for a request of this node that has none yet"
   assertFalse(cache.acceptsData(5, grant));
 });
 
-Deno.test("a grant that does not fit its request is a violation", () => {
+Deno.test("PageCache: a grant that does not fit its request is a violation", () => {
   const cases: [Partial<GrantMessage>, RegExp][] = [
     [{ first: 8 }, /asked for were 7\+1/],
     [{ count: 2 }, /asked for were 7\+1/],
@@ -160,7 +160,7 @@ Deno.test("a grant that does not fit its request is a violation", () => {
   }
 });
 
-Deno.test("a demand for a page that is not here is a violation", () => {
+Deno.test("PageCache: a demand for a page that is not here is a violation", () => {
   const { cache, take } = setUp();
   const demand = { first: 7, count: 1, requester: 3, request: 9, invalidated: [] };
   cache.demand({ kind: "forward", access: Access.Read, ...demand }, 0);
@@ -168,7 +168,7 @@ Deno.test("a demand for a page that is not here is a violation", () => {
   assertEquals(take().events, [{ kind: "violation", node: 1, reason }]);
 });
 
-Deno.test("a cache tells whether a thread waits, not whether pages were fetched ahead", () => {
+Deno.test("PageCache: tells whether a thread waits, not whether pages were fetched ahead", () => {
   const { cache } = setUp();
   cache.fetch(0, 4, Access.Read);
   assertFalse(cache.isAwaited);
@@ -178,7 +178,7 @@ Deno.test("a cache tells whether a thread waits, not whether pages were fetched 
   assertFalse(cache.isAwaited);
 });
 
-Deno.test("what a thread waited for is held until it has run, and nothing else", () => {
+Deno.test("PageCache: what a thread waited for is held until it has run, and nothing else", () => {
   const { cache, take } = setUp({ holdTimeUs: 50 });
   const demandAll = (request: number) => {
     for (let first = 0; first < 4; first++) {
@@ -201,7 +201,7 @@ Deno.test("what a thread waited for is held until it has run, and nothing else",
   assertEquals(demandAll(9), 4);
 });
 
-Deno.test("a copy to read is not held for a thread that waits to write", () => {
+Deno.test("PageCache: a copy to read is not held for a thread that waits to write", () => {
   const { cache, take } = setUp({ holdTimeUs: 50 });
   cache.fault(7, Access.Read);
   cache.fault(7, Access.Write);
@@ -211,7 +211,7 @@ Deno.test("a copy to read is not held for a thread that waits to write", () => {
   assertEquals(take().messages.map(({ message }) => message.kind), ["acknowledge"]);
 });
 
-Deno.test("a node that leaves asks for nothing more, and gives up what it holds at once", () => {
+Deno.test("PageCache: a node that leaves asks for nothing more, and gives up what it holds at once", () => {
   const { cache, take } = setUp({ holdTimeUs: 50 });
   cache.fault(7, Access.Read);
   cache.grant(3, grantOf(7, 1, 1), 0);
@@ -226,7 +226,7 @@ Deno.test("a node that leaves asks for nothing more, and gives up what it holds 
   assertEquals(take().messages, []);
 });
 
-Deno.test("request numbers begin anew at the end of 32 bits", () => {
+Deno.test("PageCache: request numbers begin anew at the end of 32 bits", () => {
   class Late extends PageCache {
     protected override nextRequest = 0xffff_ffff;
   }
@@ -242,7 +242,7 @@ Deno.test("request numbers begin anew at the end of 32 bits", () => {
   );
 });
 
-Deno.test("a cache knows how many pages it has to read and to write", () => {
+Deno.test("PageCache: knows how many pages it has to read and to write", () => {
   const { cache } = setUp();
   for (const page of [7, 20]) cache.fault(page, Access.Read);
   cache.grant(3, grantOf(7, 1, 1), 0);
@@ -262,7 +262,7 @@ Deno.test("a cache knows how many pages it has to read and to write", () => {
   assertEquals(cache.copies, { pagesShared: 1, pagesExclusive: 0 });
 });
 
-Deno.test("a node that leaves says so once what it asked for is there", () => {
+Deno.test("PageCache: a node that leaves says so once what it asked for is there", () => {
   const { cache, take } = setUp({});
   cache.fault(7, Access.Read);
   take();

@@ -52,13 +52,13 @@ function setUp(options: { pageCount?: number; runPages?: number; holdTimeUs?: nu
   return { cache, take, grant, walk };
 }
 
-Deno.test("a walk whose runs are long enough has the next run asked for", () => {
+Deno.test("Coherence: a walk whose runs are long enough has the next run asked for", () => {
   const { cache, walk } = setUp();
   assertEquals(walk(Access.Read).asked, [[0, 1], [1, 2], [3, 4]]);
   assertEquals(cache.counters.pagesAhead, 4);
 });
 
-Deno.test("the first page of what came ahead is not mapped: the fault there asks for the next run", () => {
+Deno.test("Coherence: the first page of what came ahead is not mapped: the fault there asks for the next run", () => {
   const { cache, take, grant, walk } = setUp();
   walk(Access.Read);
   grant(3, 4);
@@ -78,7 +78,7 @@ Deno.test("the first page of what came ahead is not mapped: the fault there asks
   assertEquals(take().asked, [[15, 8]]);
 });
 
-Deno.test("a walk that comes to what is still on its way has the next run asked for, and waits", () => {
+Deno.test("Coherence: a walk that comes to what is still on its way has the next run asked for, and waits", () => {
   const { cache, take, grant, walk } = setUp();
   walk(Access.Read);
   cache.fault(3, Access.Read);
@@ -87,7 +87,7 @@ Deno.test("a walk that comes to what is still on its way has the next run asked 
   assertEquals(take().operations, [{ kind: "install", first: 3, count: 4, writable: false }]);
 });
 
-Deno.test("pages that nobody ever wrote become zeros ahead of a walk, its first page too", () => {
+Deno.test("Coherence: pages that nobody ever wrote become zeros ahead of a walk, its first page too", () => {
   const { take, grant, walk } = setUp();
   const zero = { content: Content.Zero, access: Access.Write };
   walk(Access.Write, zero);
@@ -98,7 +98,7 @@ Deno.test("pages that nobody ever wrote become zeros ahead of a walk, its first 
   ]);
 });
 
-Deno.test("a walk that writes what is here to read is given the right to ahead", () => {
+Deno.test("Coherence: a walk that writes what is here to read is given the right to ahead", () => {
   const { cache, take, grant, walk } = setUp();
   cache.fetch(0, 8, Access.Read);
   grant(0, 8);
@@ -115,7 +115,7 @@ Deno.test("a walk that writes what is here to read is given the right to ahead",
   assertEquals(cache.state(3), Exclusive);
 });
 
-Deno.test("a run of one page that came ahead is not mapped at all", () => {
+Deno.test("Coherence: a run of one page that came ahead is not mapped at all", () => {
   const { cache, take, grant, walk } = setUp();
   walk(Access.Read);
   grant(3, 1);
@@ -127,7 +127,7 @@ Deno.test("a run of one page that came ahead is not mapped at all", () => {
   });
 });
 
-Deno.test("where less was granted than asked for the walk misses, and then enters what came ahead", () => {
+Deno.test("Coherence: where less was granted than asked for the walk misses, and then enters what came ahead", () => {
   const { cache, take, grant } = setUp();
   cache.fault(0, Access.Read);
   grant(0, 1);
@@ -144,7 +144,7 @@ Deno.test("where less was granted than asked for the walk misses, and then enter
   assertEquals(take().asked, [[7, 8]]);
 });
 
-Deno.test("nothing is asked for ahead behind the region, nor what is here or asked for already", () => {
+Deno.test("Coherence: nothing is asked for ahead behind the region, nor what is here or asked for already", () => {
   const { cache, walk } = setUp({ pageCount: 3 });
   assertEquals(walk(Access.Read).asked, [[0, 1], [1, 2]]);
   const other = setUp();
@@ -155,7 +155,7 @@ Deno.test("nothing is asked for ahead behind the region, nor what is here or ask
   assertEquals(cache.counters.pagesAhead, 0);
 });
 
-Deno.test("a node that leaves asks for nothing ahead", () => {
+Deno.test("Coherence: a node that leaves asks for nothing ahead", () => {
   const { cache, take, grant, walk } = setUp();
   walk(Access.Read);
   grant(3, 4);
@@ -165,7 +165,7 @@ Deno.test("a node that leaves asks for nothing ahead", () => {
   assertEquals(take().asked, []);
 });
 
-Deno.test("what came ahead is not held, nor is what a thread waits for behind its first page mapped late", () => {
+Deno.test("Coherence: what came ahead is not held, nor is what a thread waits for behind its first page mapped late", () => {
   const { cache, take, grant, walk } = setUp({ holdTimeUs: 50 });
   walk(Access.Read);
   cache.fault(5, Access.Read);
@@ -176,7 +176,7 @@ Deno.test("what came ahead is not held, nor is what a thread waits for behind it
   assertEquals(cache.awaitedPages, [5]);
 });
 
-Deno.test("without the setting nothing is asked for ahead", () => {
+Deno.test("Coherence: without the setting nothing is asked for ahead", () => {
   const cache = new PageCache(
     { self: 2, pageCount: 100, runPages: 8, holdTimeUs: 0 },
     new Outbox(),

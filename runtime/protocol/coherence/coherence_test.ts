@@ -8,7 +8,7 @@ import { Access, PageState, permits } from "./page.ts";
 
 const { Invalid, Shared, Exclusive } = PageState;
 
-Deno.test("the first access makes a page exclusive, without bytes", () => {
+Deno.test("Coherence: the first access makes a page exclusive, without bytes", () => {
   const cluster = new Cluster(2);
   assertEquals(cluster.access(2, 5, Access.Read), ["request 2>1", "grant 1>2"]);
   assertEquals(cluster.states(5), [Invalid, Exclusive]);
@@ -16,7 +16,7 @@ Deno.test("the first access makes a page exclusive, without bytes", () => {
   assertEquals(cluster.node(1).directory!.copies(5), { owner: 2, nodes: [2] });
 });
 
-Deno.test("a read leaves the owner a copy to read, a write leaves it none", () => {
+Deno.test("Coherence: a read leaves the owner a copy to read, a write leaves it none", () => {
   const cluster = new Cluster(3);
   cluster.access(2, 0, Access.Write);
   cluster.access(3, 0, Access.Read);
@@ -25,7 +25,7 @@ Deno.test("a read leaves the owner a copy to read, a write leaves it none", () =
   assertEquals(cluster.states(0), [Exclusive, Invalid, Invalid]);
 });
 
-Deno.test("a node that has a page to read gets the right to write without bytes", () => {
+Deno.test("Coherence: a node that has a page to read gets the right to write without bytes", () => {
   const cluster = new Cluster(3);
   cluster.access(2, 0, Access.Write);
   cluster.access(3, 0, Access.Read);
@@ -41,7 +41,7 @@ Deno.test("a node that has a page to read gets the right to write without bytes"
   assertEquals(cluster.states(0), [Invalid, Invalid, Exclusive]);
 });
 
-Deno.test("a read miss takes three hops, or two with the home, with any number of nodes", () => {
+Deno.test("Coherence: a read miss takes three hops, or two with the home, with any number of nodes", () => {
   for (const nodes of [3, 4, 8, 16, 32, 33, 64]) {
     const cluster = new Cluster(nodes);
     const last = nodes;
@@ -59,7 +59,7 @@ Deno.test("a read miss takes three hops, or two with the home, with any number o
   }
 });
 
-Deno.test("a write miss costs two messages more for each other node that has a copy", () => {
+Deno.test("Coherence: a write miss costs two messages more for each other node that has a copy", () => {
   for (const nodes of [3, 4, 33, 64]) {
     const cluster = new Cluster(nodes);
     cluster.access(2, 0, Access.Write);
@@ -72,7 +72,7 @@ Deno.test("a write miss costs two messages more for each other node that has a c
   }
 });
 
-Deno.test("sequential misses ask for longer and longer runs", () => {
+Deno.test("Coherence: sequential misses ask for longer and longer runs", () => {
   const cluster = new Cluster(2, { runPages: 8 });
   for (let page = 0; page < 64; page++) cluster.access(2, page, Access.Write);
   assertEquals(cluster.node(2).counters.pagesZero, 64);
@@ -87,7 +87,7 @@ Deno.test("sequential misses ask for longer and longer runs", () => {
   assertEquals(misses, 11);
 });
 
-Deno.test("a held page is given up when its time is over", () => {
+Deno.test("Coherence: a held page is given up when its time is over", () => {
   const cluster = new Cluster(3, { holdTimeUs: 50 });
   cluster.fault(2, 0, Access.Write);
   cluster.deliver(2, 1, 100);
@@ -103,7 +103,7 @@ Deno.test("a held page is given up when its time is over", () => {
   assertEquals(cluster.node(2).deadline, Infinity);
 });
 
-Deno.test("an upgrade that comes too late gets the bytes", () => {
+Deno.test("Coherence: an upgrade that comes too late gets the bytes", () => {
   const cluster = new Cluster(3);
   cluster.access(2, 0, Access.Write);
   cluster.access(3, 0, Access.Read);
@@ -116,7 +116,7 @@ Deno.test("an upgrade that comes too late gets the bytes", () => {
   assertEquals(cluster.node(2).counters.pagesReceived, 1);
 });
 
-Deno.test("nodes may only say what their part in the protocol lets them say", () => {
+Deno.test("Coherence: nodes may only say what their part in the protocol lets them say", () => {
   const cluster = new Cluster(3);
   const demand = { first: 0, count: 1, requester: 3, request: 1 } as const;
   const messages: Message[] = [
@@ -133,7 +133,7 @@ Deno.test("nodes may only say what their part in the protocol lets them say", ()
   }
 });
 
-Deno.test("an engine is made of the parts it is given", () => {
+Deno.test("Coherence: is made of the parts it is given", () => {
   class Counting extends PageCache {
     faultsSeen = 0;
     override fault(page: number, access: Access): void {
@@ -159,7 +159,7 @@ function readAndWrite(cluster: Cluster, node: number, page = 0): string[] {
   return cluster.log.slice(start).map((line) => line.split(" ")[0]!);
 }
 
-Deno.test("a page that two nodes in turn read and write takes one transaction a turn", () => {
+Deno.test("Coherence: a page that two nodes in turn read and write takes one transaction a turn", () => {
   const two = ["request", "forward", "grant", "done", "request", "grant", "invalidate"];
   const turn = [...two, "acknowledge", "done"];
   for (const migration of [false, true]) {
@@ -177,7 +177,7 @@ Deno.test("a page that two nodes in turn read and write takes one transaction a 
   }
 });
 
-Deno.test("what several nodes read is not handed over, nor what one writes and another reads", () => {
+Deno.test("Coherence: what several nodes read is not handed over, nor what one writes and another reads", () => {
   const cluster = new Cluster(4, { migration: true });
   const { Read, Write } = Access;
   cluster.access(2, 0, Write);
@@ -195,7 +195,7 @@ Deno.test("what several nodes read is not handed over, nor what one writes and a
   assertEquals(cluster.states(0), [Invalid, Shared, Invalid, Shared]);
 });
 
-Deno.test("a run joins no page that is handed over with one that is not", () => {
+Deno.test("Coherence: a run joins no page that is handed over with one that is not", () => {
   const cluster = new Cluster(3, { migration: true, runPages: 8 });
   for (const page of [0, 1, 2, 3]) cluster.access(2, page, Access.Write);
   for (const page of [2, 1]) readAndWrite(cluster, 3, page);
@@ -210,7 +210,7 @@ Deno.test("a run joins no page that is handed over with one that is not", () => 
   assertEquals(cluster.states(3), [Invalid, Invalid, Exclusive]);
 });
 
-Deno.test("a reader that dies with a page that was handed over to it takes it along", () => {
+Deno.test("Coherence: a reader that dies with a page that was handed over to it takes it along", () => {
   const cluster = new Cluster(4, { migration: true });
   cluster.access(2, 0, Access.Write);
   readAndWrite(cluster, 3);
@@ -225,7 +225,7 @@ Deno.test("a reader that dies with a page that was handed over to it takes it al
   assertEquals(cluster.deliver(1, 2).events, [{ kind: "pageLost", page: 0, node: 4 }]);
 });
 
-Deno.test("a held page is given up once the thread that waited for it has run", () => {
+Deno.test("Coherence: a held page is given up once the thread that waited for it has run", () => {
   const cluster = new Cluster(3, { holdTimeUs: 1000 });
   cluster.access(2, 0, Access.Write);
   assertEquals(cluster.node(2).awaitedPages, []);

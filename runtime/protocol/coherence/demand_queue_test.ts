@@ -13,7 +13,7 @@ function setUp() {
   return { queue, take };
 }
 
-Deno.test("a demand for pages that are not held is met at once", () => {
+Deno.test("DemandQueue: a demand for pages that are not held is met at once", () => {
   const { queue, take } = setUp();
   queue.hold(7, 0, 50);
   queue.add(demandOf(3, 4, 1), 0);
@@ -21,7 +21,7 @@ Deno.test("a demand for pages that are not held is met at once", () => {
   assertEquals([queue.deadline, queue.awaitedPages], [Infinity, []]);
 });
 
-Deno.test("a demand waits for each held page of its run, by the clock or until it is released", () => {
+Deno.test("DemandQueue: a demand waits for each held page of its run, by the clock or until it is released", () => {
   const { queue, take } = setUp();
   queue.hold(7, 0, 50);
   queue.hold(5, 10, 60);
@@ -38,7 +38,7 @@ Deno.test("a demand waits for each held page of its run, by the clock or until i
   assertEquals([queue.deadline, queue.awaitedPages], [Infinity, []]);
 });
 
-Deno.test("a release meets what waited for it alone, in the same step", () => {
+Deno.test("DemandQueue: a release meets what waited for it alone, in the same step", () => {
   const { queue, take } = setUp();
   queue.hold(7, 0, 50);
   queue.add(demandOf(7, 1, 1), 0);
@@ -48,7 +48,7 @@ Deno.test("a release meets what waited for it alone, in the same step", () => {
   assertEquals(take(), []);
 });
 
-Deno.test("demands on one page are met in the order in which they came, others do not wait", () => {
+Deno.test("DemandQueue: demands on one page are met in the order in which they came, others do not wait", () => {
   const { queue, take } = setUp();
   queue.hold(1, 0, 50);
   queue.add(demandOf(1, 2, 1), 0);
@@ -61,7 +61,7 @@ Deno.test("demands on one page are met in the order in which they came, others d
   assertEquals(take(), [1, 2, 3]);
 });
 
-Deno.test("the demands of a node that is gone are dropped, and what waited for them is due", () => {
+Deno.test("DemandQueue: the demands of a node that is gone are dropped, and what waited for them is due", () => {
   const { queue, take } = setUp();
   queue.hold(1, 0, 50);
   queue.add(demandOf(1, 2, 1), 0);
@@ -72,7 +72,7 @@ Deno.test("the demands of a node that is gone are dropped, and what waited for t
   assertEquals(queue.deadline, Infinity);
 });
 
-Deno.test("a hold that begins does not make a demand forget the one that it waited for", () => {
+Deno.test("DemandQueue: a hold that begins does not make a demand forget the one that it waited for", () => {
   const { queue, take } = setUp();
   queue.hold(1, 0, 50);
   queue.add(demandOf(1, 1, 1), 0);
@@ -82,7 +82,7 @@ Deno.test("a hold that begins does not make a demand forget the one that it wait
   assertEquals(take(), [1]);
 });
 
-Deno.test("holds that are over are forgotten where no demand waits", () => {
+Deno.test("DemandQueue: holds that are over are forgotten where no demand waits", () => {
   const { queue } = setUp();
   for (let page = 0; page < 100; page++) queue.hold(page, page * 5, page * 5 + 10);
   assertEquals(queue.holds.size, 2);
@@ -90,7 +90,7 @@ Deno.test("holds that are over are forgotten where no demand waits", () => {
   assertEquals([...queue.holds.keys()], [99, 98]);
 });
 
-Deno.test("a node that leaves meets every demand, in the order in which they came", () => {
+Deno.test("DemandQueue: a node that leaves meets every demand, in the order in which they came", () => {
   const { queue, take } = setUp();
   queue.hold(1, 0, 50);
   queue.add(demandOf(1, 2, 1), 0);

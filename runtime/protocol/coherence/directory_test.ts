@@ -28,7 +28,7 @@ function setUp(nodes: number, runPages = 8) {
   return { directory, outbox, take, takenOver, transact };
 }
 
-Deno.test("pages of the largest region have their holders, at no cost for those between", () => {
+Deno.test("Directory: pages of the largest region have their holders, at no cost for those between", () => {
   const { directory, transact } = setUp(64);
   transact(64, Access.Write, PAGES - 1);
   transact(33, Access.Read, PAGES - 1);
@@ -37,7 +37,7 @@ Deno.test("pages of the largest region have their holders, at no cost for those 
   assertEquals(directory.copies(0), { owner: 2, nodes: [2] });
 });
 
-Deno.test("pages that were lost are zero again once nobody needs what was on them", () => {
+Deno.test("Directory: pages that were lost are zero again once nobody needs what was on them", () => {
   const { directory, take, transact } = setUp(3);
   transact(2, Access.Write, 5, 3);
   directory.peerLost(2);
@@ -52,7 +52,7 @@ Deno.test("pages that were lost are zero again once nobody needs what was on the
   assertEquals(contents, [Content.Lost, Content.Zero, Content.Lost]);
 });
 
-Deno.test("requests outside of the region are violations", () => {
+Deno.test("Directory: requests outside of the region are violations", () => {
   const { directory, outbox, take } = setUp(2);
   for (const [first, count] of [[PAGES, 1], [PAGES - 1, 2], [0, 0]] as const) {
     directory.request(2, { kind: "request", access: Access.Read, first, count, request: 1 });
@@ -61,7 +61,7 @@ Deno.test("requests outside of the region are violations", () => {
   assertEquals(take(), []);
 });
 
-Deno.test("a transaction covers the pages that can be treated alike", () => {
+Deno.test("Directory: a transaction covers the pages that can be treated alike", () => {
   const { directory, take, transact } = setUp(3);
   transact(2, Access.Write, 0, 3);
   transact(3, Access.Write, 3, 2);
@@ -72,7 +72,7 @@ Deno.test("a transaction covers the pages that can be treated alike", () => {
   assertEquals([0, 1, 2, 3].map((page) => directory.busy(page)), [false, true, true, false]);
 });
 
-Deno.test("a run ends before a page that is busy", () => {
+Deno.test("Directory: a run ends before a page that is busy", () => {
   const { directory, take, transact } = setUp(3);
   transact(2, Access.Write, 0, 4);
   const read = { kind: "request", access: Access.Read } as const;
@@ -84,7 +84,7 @@ Deno.test("a run ends before a page that is busy", () => {
   ]);
 });
 
-Deno.test("requests for a busy page wait, and are served in their order", () => {
+Deno.test("Directory: requests for a busy page wait, and are served in their order", () => {
   const { directory, take } = setUp(5);
   const write = { kind: "request", access: Access.Write, first: 0, count: 1 } as const;
   for (const node of [2, 3, 4, 5]) directory.request(node, { ...write, request: node });
@@ -97,7 +97,7 @@ Deno.test("requests for a busy page wait, and are served in their order", () => 
   assertEquals(take().map(({ to, kind }) => [to, kind]), [[4, "forward"]]);
 });
 
-Deno.test("a grant of the home's own copy is over when it is sent, if nobody else has one", () => {
+Deno.test("Directory: a grant of the home's own copy is over when it is sent, if nobody else has one", () => {
   const { directory, take, transact } = setUp(3);
   transact(1, Access.Write, 0);
   const run = { first: 0, count: 1 } as const;
@@ -110,7 +110,7 @@ Deno.test("a grant of the home's own copy is over when it is sent, if nobody els
   assertEquals(directory.copies(0), { owner: 2, nodes: [2] });
 });
 
-Deno.test("pages that were granted cannot be done as lost", () => {
+Deno.test("Directory: pages that were granted cannot be done as lost", () => {
   const { directory, outbox, transact } = setUp(3);
   transact(2, Access.Write, 9, 3);
   directory.request(3, { kind: "request", access: Access.Write, first: 9, count: 3, request: 8 });
@@ -119,21 +119,21 @@ Deno.test("pages that were granted cannot be done as lost", () => {
   assertEquals(directory.copies(9), { owner: 2, nodes: [2] });
 });
 
-Deno.test("what was not begun cannot be done", () => {
+Deno.test("Directory: what was not begun cannot be done", () => {
   const { directory, outbox, transact } = setUp(2);
   transact(2, Access.Write, 0);
   directory.done(2, { kind: "done", first: 0, count: 1, request: 1, lost: false });
   assertEquals(outbox.events.map(({ kind }) => kind), ["violation"]);
 });
 
-Deno.test("the home sends its own copy rather than ask the owner", () => {
+Deno.test("Directory: the home sends its own copy rather than ask the owner", () => {
   const { transact } = setUp(4);
   transact(2, Access.Write, 0);
   transact(1, Access.Read, 0);
   assertEquals(transact(3, Access.Read, 0).map(({ to }) => to), [1]);
 });
 
-Deno.test("nobody who has not joined, or wants to leave, is served", () => {
+Deno.test("Directory: no node that has not joined, or wants to leave, is served", () => {
   const { directory, take, takenOver, transact } = setUp(2);
   const read = { kind: "request", access: Access.Read, first: 9, count: 1, request: 9 } as const;
   directory.request(7, read);
@@ -145,7 +145,7 @@ Deno.test("nobody who has not joined, or wants to leave, is served", () => {
   assertEquals(takenOver, [{ first: 0, count: 3 }]);
 });
 
-Deno.test("a node that has nothing leaves at once, and its requests are forgotten", () => {
+Deno.test("Directory: a node that has nothing leaves at once, and its requests are forgotten", () => {
   const { directory, outbox, take } = setUp(3);
   directory.leave(2);
   assertEquals(take().map(({ to, kind }) => [to, kind]), [[2, "left"], [1, "peerLost"], [
@@ -157,7 +157,7 @@ Deno.test("a node that has nothing leaves at once, and its requests are forgotte
   assertEquals(take(), []);
 });
 
-Deno.test("a requester that dies with a page that it was to write loses it", () => {
+Deno.test("Directory: a requester that dies with a page that it was to write loses it", () => {
   const { directory, take, transact } = setUp(4);
   transact(2, Access.Write, 0);
   const write = { kind: "request", access: Access.Write, first: 0, count: 1, request: 77 } as const;
@@ -173,7 +173,7 @@ Deno.test("a requester that dies with a page that it was to write loses it", () 
   assert(grant?.kind === "grant" && grant.lostNode === 3);
 });
 
-Deno.test("a source that refuses keeps the page from a requester that died", () => {
+Deno.test("Directory: a source that refuses keeps the page from a requester that died", () => {
   const { directory, transact } = setUp(3);
   transact(2, Access.Write, 0);
   const run = { first: 0, count: 1, request: 77 } as const;
@@ -185,7 +185,7 @@ Deno.test("a source that refuses keeps the page from a requester that died", () 
   assertFalse(directory.busy(0));
 });
 
-Deno.test("a node that refuses while the requester lives is not believed", () => {
+Deno.test("Directory: a node that refuses while the requester lives is not believed", () => {
   const { directory, take, transact } = setUp(3);
   transact(2, Access.Write, 0);
   directory.request(3, { kind: "request", access: Access.Write, first: 0, count: 1, request: 9 });

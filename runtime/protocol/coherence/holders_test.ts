@@ -3,7 +3,7 @@ import { HolderTable } from "./holders.ts";
 
 const LAST_PAGE = 2 ** 28 - 1;
 
-Deno.test("nobody has a page at first", () => {
+Deno.test("HolderTable: no node has a page at first", () => {
   const holders = new HolderTable();
   assertEquals(holders.owner(7), 0);
   assertEquals(holders.list(7), []);
@@ -12,7 +12,7 @@ Deno.test("nobody has a page at first", () => {
   assertEquals(holders.next(0, 1), undefined);
 });
 
-Deno.test("the first of those who are set is the owner", () => {
+Deno.test("HolderTable: the first of those that are set is the owner", () => {
   const holders = new HolderTable();
   holders.set(7, [9, 3, 31, 32]);
   assertEquals(holders.owner(7), 9);
@@ -23,7 +23,7 @@ Deno.test("the first of those who are set is the owner", () => {
   assertEquals([holders.owner(7), holders.list(7)], [0, []]);
 });
 
-Deno.test("another holder becomes the owner when the owner goes", () => {
+Deno.test("HolderTable: another holder becomes the owner when the owner goes", () => {
   const holders = new HolderTable();
   holders.set(0, [9, 3, 40]);
   holders.remove(0, 3);
@@ -36,7 +36,7 @@ Deno.test("another holder becomes the owner when the owner goes", () => {
   assertEquals(holders.list(1), []);
 });
 
-Deno.test("what is known stays known when more nodes join than fit into a word", () => {
+Deno.test("HolderTable: what is known stays known when more nodes join than fit into a word", () => {
   const holders = new HolderTable();
   const nodes = [1, 31, 32, 63, 64, 65, 300, 1023];
   holders.set(511, [1]);
@@ -51,7 +51,7 @@ Deno.test("what is known stays known when more nodes join than fit into a word",
   assertEquals(holders.list(511), []);
 });
 
-Deno.test("pages are the same when the same nodes have them, and one of them owns them", () => {
+Deno.test("HolderTable: pages are the same when the same nodes have them, and one of them owns them", () => {
   const holders = new HolderTable();
   holders.set(0, [2, 40]);
   holders.set(600, [2, 40]);
@@ -63,7 +63,7 @@ Deno.test("pages are the same when the same nodes have them, and one of them own
   assert(holders.same(100, LAST_PAGE));
 });
 
-Deno.test("a node's pages are found in order, however they were touched", () => {
+Deno.test("HolderTable: a node's pages are found in order, however they were touched", () => {
   const holders = new HolderTable();
   for (const page of [LAST_PAGE, 5, 2000, 511]) holders.set(page, [2]);
   holders.set(6, [3]);
@@ -75,7 +75,7 @@ Deno.test("a node's pages are found in order, however they were touched", () => 
   assertEquals([...holders.pages()].sort((a, b) => a - b), [5, 6, 511, 2000, LAST_PAGE]);
 });
 
-Deno.test("what is known of a page's migration is kept, whoever has the page", () => {
+Deno.test("HolderTable: what is known of a page's migration is kept, whichever node has the page", () => {
   const holders = new HolderTable();
   assertEquals(holders.migration(7), 0);
   holders.set(7, [2]);

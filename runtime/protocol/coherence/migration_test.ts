@@ -7,12 +7,12 @@ function useUp(record: number): number {
   return record;
 }
 
-Deno.test("a page that is not known to migrate is not handed over", () => {
+Deno.test("handOversLeft: a page that is not known to migrate is not handed over", () => {
   assertEquals(handOversLeft(UNPROVEN), 0);
   assertEquals(afterRead(UNPROVEN, 1), UNPROVEN);
 });
 
-Deno.test("each proof in a row gives more hand-overs, up to 63, and fits into a byte", () => {
+Deno.test("afterUpgrade: each proof in a row gives more hand-overs, up to 63, and fits into a byte", () => {
   let record = UNPROVEN;
   const given: number[] = [];
   for (let proof = 0; proof < 7; proof++) {
@@ -25,7 +25,7 @@ Deno.test("each proof in a row gives more hand-overs, up to 63, and fits into a 
   assertEquals(given, [3, 7, 15, 31, 63, 63, 63]);
 });
 
-Deno.test("what several nodes read does not migrate, nor what one writes and another reads", () => {
+Deno.test("afterRead: what several nodes read does not migrate, nor what one writes and another reads", () => {
   const record = afterUpgrade(UNPROVEN, 2, false);
   assertEquals(afterRead(record, 2), UNPROVEN);
   assertEquals(afterUpgrade(record, 3, false), UNPROVEN);

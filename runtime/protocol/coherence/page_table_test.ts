@@ -3,13 +3,13 @@ import { PageTable } from "./page_table.ts";
 
 const LAST_PAGE = 2 ** 28 - 1;
 
-Deno.test("a page has no state until it is given one", () => {
+Deno.test("PageTable: a page has no state until it is given one", () => {
   const table = new PageTable();
   assertEquals([table.get(0), table.get(LAST_PAGE)], [0, 0]);
   assertEquals([...table.entries()], []);
 });
 
-Deno.test("a run of pages is filled across chunks, and nothing beside it", () => {
+Deno.test("PageTable: a run of pages is filled across chunks, and nothing beside it", () => {
   const table = new PageTable();
   table.fill(4094, 4100, 2);
   assertEquals([4093, 4094, 4095, 4096, 8193, 8194].map((page) => table.get(page)), [
@@ -24,7 +24,7 @@ Deno.test("a run of pages is filled across chunks, and nothing beside it", () =>
   assertEquals([...table.entries()], [[4094, 2], [8193, 2]]);
 });
 
-Deno.test("pages at both ends of the largest region cost two chunks, and clearing costs none", () => {
+Deno.test("PageTable: pages at both ends of the largest region cost two chunks, and clearing costs none", () => {
   const table = new PageTable();
   table.fill(0, LAST_PAGE + 1, 0);
   table.fill(0, 1, 1);
@@ -32,7 +32,7 @@ Deno.test("pages at both ends of the largest region cost two chunks, and clearin
   assertEquals([...table.entries()], [[0, 1], [LAST_PAGE, 2]]);
 });
 
-Deno.test("pages are counted by what they have, whatever they had before", () => {
+Deno.test("PageTable: pages are counted by what they have, whatever they had before", () => {
   const table = new PageTable();
   const counts = () => [table.count(1), table.count(2)];
   table.fill(4000, 200, 1);

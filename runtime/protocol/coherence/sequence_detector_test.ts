@@ -1,7 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { SequenceDetector } from "./sequence_detector.ts";
 
-Deno.test("a walk asks for twice as much at each miss, up to the most", () => {
+Deno.test("SequenceDetector: a walk asks for twice as much at each miss, up to the most", () => {
   const sequences = new SequenceDetector(8);
   let page = 100;
   const lengths: number[] = [];
@@ -13,12 +13,12 @@ Deno.test("a walk asks for twice as much at each miss, up to the most", () => {
   assertEquals(lengths, [1, 2, 4, 8, 8, 8]);
 });
 
-Deno.test("misses here and there ask for one page each", () => {
+Deno.test("SequenceDetector: misses here and there ask for one page each", () => {
   const sequences = new SequenceDetector(8);
   assertEquals([5, 90, 7, 3, 200].map((page) => sequences.miss(page)), [1, 1, 1, 1, 1]);
 });
 
-Deno.test("a walk goes on behind what was granted", () => {
+Deno.test("SequenceDetector: a walk goes on behind what was granted", () => {
   const sequences = new SequenceDetector(8);
   sequences.miss(0);
   assertEquals(sequences.miss(1), 2);
@@ -27,14 +27,14 @@ Deno.test("a walk goes on behind what was granted", () => {
   assertEquals(sequences.miss(2), 4);
 });
 
-Deno.test("sixteen walks are followed at the same time, the least recent is forgotten", () => {
+Deno.test("SequenceDetector: sixteen walks are followed at the same time, the least recent is forgotten", () => {
   const sequences = new SequenceDetector(8);
   for (let walk = 0; walk <= 16; walk++) sequences.miss(walk * 1000);
   assertEquals(sequences.miss(1), 1);
   assertEquals(sequences.miss(16_001), 2);
 });
 
-Deno.test("a longest run of one page turns detection off", () => {
+Deno.test("SequenceDetector: a longest run of one page turns detection off", () => {
   const sequences = new SequenceDetector(1);
   assertEquals([0, 1, 2, 3].map((page) => sequences.miss(page)), [1, 1, 1, 1]);
 });
@@ -46,14 +46,14 @@ function begin(aheadMinPages: number): SequenceDetector {
   return sequences;
 }
 
-Deno.test("a walk with runs that are long enough is to have one more run, of twice the length", () => {
+Deno.test("SequenceDetector: a walk with runs that are long enough is to have one more run, of twice the length", () => {
   assertEquals(begin(2).ahead(), { first: 3, count: 4 });
   assertEquals(begin(4).ahead(), undefined);
   assertEquals(begin(Infinity).ahead(), undefined);
   assertEquals(new SequenceDetector(8, 1).ahead(), undefined);
 });
 
-Deno.test("there is one run ahead of a walk at a time, until the walk enters it", () => {
+Deno.test("SequenceDetector: there is one run ahead of a walk at a time, until the walk enters it", () => {
   const sequences = begin(2);
   sequences.ahead();
   sequences.asked(3, 4);
@@ -64,7 +64,7 @@ Deno.test("there is one run ahead of a walk at a time, until the walk enters it"
   assertEquals(sequences.ahead(), { first: 7, count: 8 });
 });
 
-Deno.test("a run ahead that was granted in part ends where the grant does", () => {
+Deno.test("SequenceDetector: a run ahead that was granted in part ends where the grant does", () => {
   const sequences = begin(2);
   sequences.ahead();
   sequences.asked(3, 4);
@@ -73,7 +73,7 @@ Deno.test("a run ahead that was granted in part ends where the grant does", () =
   assertEquals(sequences.ahead(), { first: 5, count: 8 });
 });
 
-Deno.test("a walk that entered a run of which a part was granted misses there", () => {
+Deno.test("SequenceDetector: a walk that entered a run of which a part was granted misses there", () => {
   const sequences = begin(2);
   sequences.ahead();
   sequences.asked(3, 4);
@@ -83,7 +83,7 @@ Deno.test("a walk that entered a run of which a part was granted misses there", 
   assertEquals(sequences.miss(5), 8);
 });
 
-Deno.test("a walk goes on behind what was asked for, where that was less", () => {
+Deno.test("SequenceDetector: a walk goes on behind what was asked for, where that was less", () => {
   const sequences = new SequenceDetector(8);
   sequences.miss(0);
   assertEquals(sequences.miss(1), 2);
@@ -91,7 +91,7 @@ Deno.test("a walk goes on behind what was asked for, where that was less", () =>
   assertEquals(sequences.miss(2), 4);
 });
 
-Deno.test("a walk is forgotten when what was asked for ahead of it is taken before it gets there", () => {
+Deno.test("SequenceDetector: a walk is forgotten when what was asked for ahead of it is taken before it gets there", () => {
   const detector = new SequenceDetector(64, 2);
   assertEquals(detector.miss(10), 1);
   detector.asked(10, 1);

@@ -1,7 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { SyncCluster } from "../../../tests/support/sync_cluster.ts";
 
-Deno.test("all are answered when the last arrives, and it is told so", () => {
+Deno.test("Barriers: all are answered when the last arrives, and it is told so", () => {
   const cluster = new SyncCluster().arrive(1, 1, 3).arrive(2, 1, 3);
   assertEquals(cluster.answers(), []);
   cluster.arrive(3, 1, 3);
@@ -9,19 +9,19 @@ Deno.test("all are answered when the last arrives, and it is told so", () => {
   assert(cluster.isEmpty);
 });
 
-Deno.test("a barrier can be used again at once, with other parties too", () => {
+Deno.test("Barriers: a barrier can be used again at once, with other parties too", () => {
   const cluster = new SyncCluster().arrive(1, 1, 2).arrive(2, 1, 2).arrive(2, 2, 2).arrive(1, 2, 2);
   assertEquals(cluster.answers(), ["1.1 Done", "2.1 Last", "2.2 Done", "1.2 Last"]);
   cluster.arrive(1, 3, 1).arrive(1, 4, 3);
   assertEquals(cluster.answers(), ["1.3 Last"]);
 });
 
-Deno.test("two threads of one node are two parties", () => {
+Deno.test("Barriers: two threads of one node are two parties", () => {
   const cluster = new SyncCluster().arrive(1, 1, 2).arrive(1, 2, 2);
   assertEquals(cluster.answers(), ["1.1 Done", "1.2 Last"]);
 });
 
-Deno.test("another number of parties is an error for everybody, who is told the other's", () => {
+Deno.test("Barriers: another number of parties is an error for everybody, who is told the other's", () => {
   const cluster = new SyncCluster().arrive(1, 1, 3).arrive(2, 1, 3).arrive(3, 1, 2);
   assertEquals(cluster.answers(), [
     "1.1 PartiesMismatch 2",
@@ -31,13 +31,13 @@ Deno.test("another number of parties is an error for everybody, who is told the 
   assert(cluster.isEmpty);
 });
 
-Deno.test("barriers with other names do not know of each other", () => {
+Deno.test("Barriers: barriers with other names do not know of each other", () => {
   const cluster = new SyncCluster().arrive(1, 1, 2, "a").arrive(2, 1, 3, "b").arrive(3, 1, 2, "a");
   assertEquals(cluster.answers(), ["1.1 Done", "3.1 Last"]);
   assertEquals(cluster.synchronizer.usage.barriers, 1);
 });
 
-Deno.test("who dies or cancels has not arrived", () => {
+Deno.test("Barriers: a node that dies or a thread that cancels has not arrived", () => {
   const cluster = new SyncCluster().arrive(1, 1, 3).arrive(2, 1, 3).lose(2).cancel(1, 1);
   assertEquals(cluster.answers(), ["1.1 Cancelled"]);
   assert(cluster.isEmpty);
@@ -45,7 +45,7 @@ Deno.test("who dies or cancels has not arrived", () => {
   assertEquals(cluster.answers(), ["1.2 Done", "3.1 Last"]);
 });
 
-Deno.test("a barrier for which there is no room is refused", () => {
+Deno.test("Barriers: a barrier for which there is no room is refused", () => {
   const cluster = new SyncCluster(3, { objects: 1, waiting: 9 }).arrive(1, 1, 2, "a");
   cluster.arrive(2, 1, 2, "b").arrive(3, 1, 1, "b").arrive(2, 2, 2, "a");
   assertEquals(cluster.answers(), ["2.1 LimitExceeded", "3.1 Last", "1.1 Done", "2.2 Last"]);

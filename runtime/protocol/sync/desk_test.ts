@@ -15,7 +15,7 @@ function tickets(place: Place): number[] {
   return found;
 }
 
-Deno.test("whoever leaves a queue, the others stay in order", () => {
+Deno.test("Waiter: when one leaves a queue, the others stay in order", () => {
   for (const left of [[1, 2, 3, 4], [4, 3, 2, 1], [2, 3, 1, 4], [3, 1, 4, 2]]) {
     const place = new Place("a", new Map());
     const waiters = [1, 2, 3, 4].map((ticket) => new Waiter(1, ticket, place));
@@ -32,7 +32,7 @@ Deno.test("whoever leaves a queue, the others stay in order", () => {
   }
 });
 
-Deno.test("a place is forgotten when nobody waits and it is idle, and not before", () => {
+Deno.test("SyncDesk: a place is forgotten when nobody waits and it is idle, and not before", () => {
   const places = new Map<string, Place>();
   const place = new Place("a", places);
   const waiter = new Waiter(1, 1, place);

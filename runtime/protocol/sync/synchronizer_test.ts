@@ -2,7 +2,7 @@ import { assert, assertEquals } from "@std/assert";
 import { SyncCluster } from "../../../tests/support/sync_cluster.ts";
 import { SYNC_WAITING_MAX } from "../../limits.ts";
 
-Deno.test("who waits can cancel, wherever in the queue, and others keep their places", () => {
+Deno.test("Synchronizer: a request that waits can be cancelled, wherever in the queue, and others keep their places", () => {
   for (const [cancelled, left] of [[1, [2, 3]], [2, [1, 3]], [3, [1, 2]]] as const) {
     const cluster = new SyncCluster().acquire(2, 1).acquire(2, 2).acquire(2, 3);
     cluster.cancel(2, cancelled).release(1, 1, 2);
@@ -12,7 +12,7 @@ Deno.test("who waits can cancel, wherever in the queue, and others keep their pl
   }
 });
 
-Deno.test("what was granted cannot be cancelled, nor what was never asked for", () => {
+Deno.test("Synchronizer: what was granted cannot be cancelled, nor what was never asked for", () => {
   const cluster = new SyncCluster().acquire(2, 1).release(1, 1).lock(2, 2).lock(3, 2);
   assertEquals(cluster.answers(), ["2.1 Done", "1.1 Done", "2.2 Done"]);
   cluster.cancel(2, 1).cancel(2, 2).cancel(2, 99).cancel(1, 2);
@@ -21,7 +21,7 @@ Deno.test("what was granted cannot be cancelled, nor what was never asked for", 
   assertEquals(cluster.answers(), ["3.2 Done", "2.3 Done"]);
 });
 
-Deno.test("nothing is said to a node that is gone, and nothing that it says counts", () => {
+Deno.test("Synchronizer: nothing is said to a node that is gone, and nothing that it says counts", () => {
   const cluster = new SyncCluster().lose(2).release(2, 1).acquire(2, 2).lock(2, 3).arrive(2, 4, 1);
   cluster.cancel(2, 2).unlock(2, 5, 3).makeSemaphore(2, 6, 1).lose(2);
   assertEquals(cluster.answers(), []);
@@ -29,7 +29,7 @@ Deno.test("nothing is said to a node that is gone, and nothing that it says coun
   assert(cluster.isEmpty);
 });
 
-Deno.test("a ticket names one request at a time, until it is answered or unlocked", () => {
+Deno.test("Synchronizer: a ticket names one request at a time, until it is answered or unlocked", () => {
   const cluster = new SyncCluster().acquire(2, 1).tryAcquire(2, 1);
   assertEquals(cluster.violations(), ["2: request under ticket 1, which is in use"]);
   cluster.lock(3, 1).lock(3, 1);
@@ -46,7 +46,7 @@ Deno.test("a ticket names one request at a time, until it is answered or unlocke
   assertEquals(cluster.violations(), []);
 });
 
-Deno.test("one request too many does not wait, and leaves nothing behind", () => {
+Deno.test("Synchronizer: one request too many does not wait, and leaves nothing behind", () => {
   const cluster = new SyncCluster(3, { objects: 9, waiting: 2 }).acquire(1, 1).arrive(2, 1, 2);
   cluster.acquire(3, 1, 8n).arrive(3, 2, 3, "other").lock(1, 2).lock(3, 3);
   assertEquals(cluster.answers(), [
@@ -66,7 +66,7 @@ Deno.test("one request too many does not wait, and leaves nothing behind", () =>
   assertEquals(cluster.answers(), ["2.1 Done", "3.4 Last"]);
 });
 
-Deno.test("as many wait as the limit says, and no more", () => {
+Deno.test("Synchronizer: as many wait as the limit says, and no more", () => {
   const cluster = new SyncCluster();
   for (let ticket = 1; ticket <= SYNC_WAITING_MAX + 1; ticket++) cluster.acquire(2, ticket);
   assertEquals(cluster.answers(), [`2.${SYNC_WAITING_MAX + 1} LimitExceeded`]);
