@@ -39,7 +39,7 @@ export type TdsmErrorCode =
   | "ListenFailed"
   /** The other side speaks another protocol version. */
   | "VersionMismatch"
-  /** The directory's region has another size or page size than the one asked for. */
+  /** The directory node has decided otherwise on a setting for all nodes than this node asks for. */
   | "RegionMismatch"
   /** The directory refused this node for another reason; the message has it. */
   | "JoinRefused"

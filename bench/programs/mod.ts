@@ -3,6 +3,7 @@
  * speed-up that it predicts for machines that are not here.
  */
 
+import { HOLD_TIME_DEFAULT_US, RUN_MAX_PAGES } from "../../runtime/limits.ts";
 import { SETTINGS } from "../../runtime/settings/table.ts";
 import { type Network, networks } from "./network.ts";
 import type { Program } from "./program.ts";
@@ -46,9 +47,9 @@ const SERIAL_RUNS = 3;
 
 /** The settings that nodes have unless they are told otherwise, as the real ones have them. */
 export const PROTOCOL: SimulationOptions["protocol"] = {
-  runPages: SETTINGS.runPages.default,
-  holdTimeUs: SETTINGS.holdTimeUs.default,
-  migration: SETTINGS.migration.default,
+  runPages: RUN_MAX_PAGES,
+  holdTimeUs: HOLD_TIME_DEFAULT_US,
+  migration: true,
   readAhead: SETTINGS.readAhead.default,
 };
 

@@ -9,29 +9,15 @@ import { PROTOCOL_VERSION } from "../wire/page_frames.ts";
 import type { Control, HelloControl, RefuseControl } from "../wire/control.ts";
 import type { StatusRequestControl } from "../wire/status_control.ts";
 import { DIRECTORY_NODE, type NodeId } from "../protocol/coherence/messages.ts";
+import { SETTINGS } from "../settings/table.ts";
 import { formatSize } from "../size.ts";
+import { boundRun, REGION_NAMES, type RegionSettings } from "../wire/region_settings.ts";
 
 /** Another node. */
 export interface Peer {
   readonly id: NodeId;
   readonly address: string;
   readonly port: number;
-}
-
-/** What the directory decides for everyone. */
-export interface RegionSettings {
-  /** Bytes. */
-  readonly size: number;
-  /** Bytes. */
-  readonly pageSize: number;
-  /** The most pages that one request asks for. */
-  readonly runPages: number;
-  /** How long a page that was just granted is kept, in microseconds. */
-  readonly holdTimeUs: number;
-  /** Whether page bytes may be packed. */
-  readonly compression: boolean;
-  /** Whether what follows a frame has a checksum. */
-  readonly checksums: boolean;
 }
 
 /** What there is to know of a cluster when somebody knocks. */
@@ -89,20 +75,43 @@ export function objectionToHello(control: Control, door: Doorkeeper): RefuseCont
   return undefined;
 }
 
+/**
+ * Why a node cannot join that asks for other settings than the directory node has decided: it would
+ * run by settings other than those that it was given.
+ *
+ * @param wanted What it asks for.
+ * @param region What the directory node has decided.
+ * @returns The first setting with both values; `undefined` where they are alike.
+ */
+export function objectionToSettings(
+  wanted: Partial<RegionSettings>,
+  region: RegionSettings,
+): string | undefined {
+  for (const name of REGION_NAMES) {
+    let asked = wanted[name];
+    if (name === "runPages" && asked !== undefined) {
+      asked = boundRun(Number(asked), region.pageSize);
+    }
+    if (asked === undefined || asked === region[name]) continue;
+    return `--${SETTINGS[name].flag} ${show(name, asked)} asked for, the directory node has ` +
+      `${show(name, region[name])}. Leave it out, or give both the same`;
+  }
+  return undefined;
+}
+
+/** The value of a setting as people write it. */
+function show(name: keyof RegionSettings, value: number | boolean): string {
+  if (typeof value === "boolean") return value ? "on" : "off";
+  return name === "size" || name === "pageSize" ? formatSize(value) : String(value);
+}
+
 function objectionToJoin(
-  { size, pageSize }: HelloControl,
+  hello: HelloControl,
   { self, region, directory, nodes, nextId }: Doorkeeper,
 ): RefuseControl | undefined {
   if (self !== DIRECTORY_NODE) return notDirectory(directory!);
-  if (size !== undefined && size !== region.size) {
-    const [asked, has] = [formatSize(size), formatSize(region.size)];
-    return refuse("RegionMismatch", `size ${asked} asked for, the directory's region has ${has}`);
-  }
-  if (pageSize !== undefined && pageSize !== region.pageSize) {
-    const [asked, has] = [formatSize(pageSize), formatSize(region.pageSize)];
-    const reason = `page size ${asked} asked for, the directory's region has ${has}`;
-    return refuse("RegionMismatch", reason);
-  }
+  const reason = objectionToSettings(hello, region);
+  if (reason !== undefined) return refuse("RegionMismatch", reason);
   if (nodes >= NODES_MAX || nextId > NODE_ID_MAX) {
     return refuse("LimitExceeded", `the cluster is full: ${nodes} nodes`);
   }
@@ -156,7 +165,8 @@ export function objectionToLoopback(
 export function notADirectory(address: Address, cause: unknown): TdsmError {
   const code = cause instanceof TdsmError ? cause.code : "JoinRefused";
   const message = `Cannot join: what listens at ${formatAddress(address)} does not answer ` +
-    `like a directory of this release: ${reasonOf(cause)}`;
+    `like a directory of this release: ${reasonOf(cause)}. ` +
+    "Name a directory with --directory-address";
   return new TdsmError(code, message, { operation: "join", cause });
 }
 

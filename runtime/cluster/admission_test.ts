@@ -2,6 +2,7 @@ import { assertEquals, assertMatch } from "@std/assert";
 import { NODE_ID_MAX, NODES_MAX } from "../limits.ts";
 import { PROTOCOL_VERSION } from "../wire/page_frames.ts";
 import type { HelloControl } from "../wire/control.ts";
+import type { RegionSettings } from "../wire/region_settings.ts";
 import {
   type Doorkeeper,
   objectionToHello,
@@ -34,6 +35,7 @@ const DIRECTORY: Doorkeeper = {
     holdTimeUs: 100,
     compression: false,
     checksums: true,
+    migration: true,
   },
   directory: undefined,
   nodes: 4,
@@ -48,9 +50,25 @@ const NODE: Doorkeeper = {
   directory: { id: 1, address: "10.0.0.1", port: 9634 },
 };
 
+/** For each setting of the cluster another value than the directory node has, and what it says. */
+const OTHER_SETTINGS: readonly [wanted: Partial<RegionSettings>, reason: string][] = [
+  [{ size: MIB }, "--size 1MiB asked for, the directory node has 64MiB"],
+  [{ pageSize: 8192 }, "--page-size 8KiB asked for, the directory node has 4KiB"],
+  [{ runPages: 33 }, "--run-pages 33 asked for, the directory node has 32"],
+  [{ holdTimeUs: 0 }, "--hold-time 0 asked for, the directory node has 100"],
+  [{ compression: true }, "--compression on asked for, the directory node has off"],
+  [{ checksums: false }, "--checksums off asked for, the directory node has on"],
+  [{ migration: false }, "--migration off asked for, the directory node has on"],
+];
+
 Deno.test("objectionToHello lets in who wants to join, and what it insists on is so", () => {
   assertEquals(objectionToHello(JOIN, DIRECTORY), undefined);
-  assertEquals(objectionToHello({ ...JOIN, size: 64 * MIB, pageSize: 4096 }, DIRECTORY), undefined);
+  const { region } = DIRECTORY;
+  assertEquals(objectionToHello({ ...JOIN, ...region }, DIRECTORY), undefined);
+  assertEquals(OTHER_SETTINGS.map(([wanted]) => Object.keys(wanted)[0]), Object.keys(region));
+  // Both were told the same, and pages of 2 MiB are too many bytes for a run of more than one.
+  const large = { ...DIRECTORY, region: { ...region, pageSize: 2 * MIB, runPages: 1 } };
+  assertEquals(objectionToHello({ ...JOIN, pageSize: 2 * MIB, runPages: 32 }, large), undefined);
   const almostFull = { ...DIRECTORY, nodes: NODES_MAX - 1, nextId: NODE_ID_MAX };
   assertEquals(objectionToHello(JOIN, almostFull), undefined);
 });
@@ -75,18 +93,14 @@ Deno.test("objectionToHello has a code and a reason for each refusal", () => {
       /^protocol version 3 \(release 1\.2\.3\) asked for, this is 2: run the same release/,
     ],
     ["not the directory", objectionToHello(JOIN, NODE), "JoinRefused", /at 10\.0\.0\.1:9634$/],
-    [
-      "size",
-      objectionToHello({ ...JOIN, size: MIB }, DIRECTORY),
-      "RegionMismatch",
-      /^size 1MiB asked for, .* has 64MiB$/,
-    ],
-    [
-      "page size",
-      objectionToHello({ ...JOIN, pageSize: 8192 }, DIRECTORY),
-      "RegionMismatch",
-      /^page size 8KiB asked for, .* has 4KiB$/,
-    ],
+    ...OTHER_SETTINGS.map(([wanted, reason]) =>
+      [
+        reason,
+        objectionToHello({ ...JOIN, ...wanted }, DIRECTORY),
+        "RegionMismatch",
+        new RegExp(`^${reason}\\. Leave it out, or give both the same$`),
+      ] as [string, unknown, string, RegExp]
+    ),
     [
       "full",
       objectionToHello(JOIN, { ...DIRECTORY, nodes: NODES_MAX }),

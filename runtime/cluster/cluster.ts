@@ -6,6 +6,7 @@
 import type { Address } from "../address.ts";
 import { TdsmError } from "../errors.ts";
 import {
+  HANDSHAKE_MAX_MS,
   HEARTBEAT_MS,
   PEER_VERDICT_LAST_MS,
   PEER_VERDICT_MAX_MS,
@@ -13,16 +14,11 @@ import {
 } from "../limits.ts";
 import { type Encoding, PROTOCOL_VERSION } from "../wire/page_frames.ts";
 import type { HelloControl, WelcomeControl } from "../wire/control.ts";
+import type { RegionSettings } from "../wire/region_settings.ts";
 import type { EngineMessage, PeerMessage } from "../wire/peer_message.ts";
 import type { NodeStatusControl } from "../wire/status_control.ts";
 import { DIRECTORY_NODE, type GrantMessage, type NodeId } from "../protocol/coherence/messages.ts";
-import {
-  notADirectory,
-  objectionToLoopback,
-  type Peer,
-  refusal,
-  type RegionSettings,
-} from "./admission.ts";
+import { notADirectory, objectionToLoopback, type Peer, refusal } from "./admission.ts";
 import { Door } from "./door.ts";
 import { connectToDirectory, shakeHands } from "./handshake.ts";
 import { Link } from "./link.ts";
@@ -136,8 +132,8 @@ export class Cluster<Node extends Member = Member> {
    *
    * @param options This node.
    * @param directory Where the directory is.
-   * @param wanted The size and page size to insist on, in bytes.
-   * @param timeoutMs How long to try.
+   * @param wanted What the directory node is to have decided; the node does not join otherwise.
+   * @param timeoutMs How long to try, until the directory node has answered.
    * @param open Makes the node as soon as it is one of the cluster, before anything else arrives.
    * @returns The node.
    * @throws {TdsmError} `NoDirectory`, or why it does not want this node; or what `open` throws.
@@ -145,19 +141,21 @@ export class Cluster<Node extends Member = Member> {
   static async join<Node extends Member>(
     options: ClusterOptions,
     directory: Address,
-    wanted: { size: number | undefined; pageSize: number | undefined },
+    wanted: Partial<RegionSettings>,
     timeoutMs: number,
     open: (cluster: Cluster, region: RegionSettings) => Node,
   ): Promise<Node> {
+    const giveUpAt = performance.now() + timeoutMs;
     const connection = await connectToDirectory(directory, timeoutMs);
     requireReachable(connection, options.listener, directory);
+    const leftMs = Math.max(1, Math.ceil(giveUpAt - performance.now()));
     const counters = newCounters();
     let members: Members | undefined;
     try {
       return await shakeHands((handlers) => {
         const bounds = () => members?.bounds;
         const link = new Link(connection, bounds, counters, handlers, options.sum);
-        link.say({ ...helloOf(options, { self: 0, session: 0n }), ...defined(wanted) });
+        link.say({ ...helloOf(options, { self: 0, session: 0n }), ...wanted });
         return link;
       }, (control, link) => {
         if (control.kind !== "welcome") throw refusal(control, directory);
@@ -165,7 +163,7 @@ export class Cluster<Node extends Member = Member> {
         const cluster = new Cluster(options, members, counters, (it) => open(it, control));
         cluster.#links.carry(DIRECTORY_NODE, link);
         return cluster.node;
-      });
+      }, Math.min(leftMs, HANDSHAKE_MAX_MS));
     } catch (error) {
       if (error instanceof TdsmError && error.operation !== undefined) throw error;
       throw notADirectory(directory, error);
@@ -379,11 +377,4 @@ function requireReachable(
   if (refused === undefined) return;
   connection.close();
   throw refused;
-}
-
-/** The entries that have a value. */
-function defined<T extends object>(object: T): { [K in keyof T]?: NonNullable<T[K]> } {
-  return Object.fromEntries(
-    Object.entries(object).filter(([, value]) => value !== undefined),
-  ) as { [K in keyof T]?: NonNullable<T[K]> };
 }

@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { TdsmError } from "../errors.ts";
+import { regionSettings } from "../wire/region_settings.ts";
 import { HANDSHAKE_MAX_MS, PEER_VERDICT_LAST_MS, PEER_VERDICT_MAX_MS } from "../limits.ts";
 import {
   grant,
@@ -28,8 +29,7 @@ Deno.test("Cluster: nodes join, get ids in order, and know each other", async ()
     const known = node.cluster.peers.map(({ id, address, port }) => ({ id, address, port }));
     assertEquals(known, expected);
   }
-  const { size, pageSize, runPages, holdTimeUs, compression, checksums } = second.welcomed!;
-  assertEquals({ size, pageSize, runPages, holdTimeUs, compression, checksums }, REGION);
+  assertEquals(regionSettings(second.welcomed!), REGION);
   assertEquals([directory.joined, directory.cluster.working], [[2, 3], [2]]);
 });
 
@@ -153,7 +153,7 @@ Deno.test("Cluster.join tells why it was refused, in the directory's words", asy
     TdsmError,
   );
   assertEquals([error.code, error.operation], ["RegionMismatch", "join"]);
-  assertMatch(error.message, /^Cannot join: the node at .* refuses: size 512KiB asked for/);
+  assertMatch(error.message, /^Cannot join: the node at .* refuses: --size 512KiB asked for/);
 });
 
 Deno.test("Cluster.join at a node that is not the directory's names the one that is", async () => {

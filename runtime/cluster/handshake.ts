@@ -13,12 +13,14 @@ import type { Link, LinkHandlers } from "./link.ts";
  *
  * @param greet Makes the link; says this side's first word if it is the one that speaks first.
  * @param receive Takes the first word; opens the link, drains it, or throws.
+ * @param timeoutMs How long to wait for the first word, in milliseconds.
  * @returns What `receive` returns.
  * @throws What `receive` throws, or a `TdsmError` that says why there was no first word.
  */
 export function shakeHands<Result>(
   greet: (handlers: LinkHandlers) => Link,
   receive: (control: Control, link: Link) => Result,
+  timeoutMs: number = HANDSHAKE_MAX_MS,
 ): Promise<Result> {
   const { promise, resolve, reject } = Promise.withResolvers<Result>();
   const link: Link = greet({
@@ -36,9 +38,9 @@ export function shakeHands<Result>(
     },
   });
   const timer = setTimeout(() => {
-    reject(new TdsmError("TimedOut", `no answer within ${HANDSHAKE_MAX_MS} ms`));
+    reject(new TdsmError("TimedOut", `no answer within ${timeoutMs} ms`));
     link.close();
-  }, HANDSHAKE_MAX_MS);
+  }, timeoutMs);
   return promise;
 }
 

@@ -7,7 +7,8 @@ import { formatAddress } from "../address.ts";
 import type { FrameBounds } from "../wire/page_frames.ts";
 import type { HelloControl } from "../wire/control.ts";
 import { DIRECTORY_NODE, type NodeId } from "../protocol/coherence/messages.ts";
-import type { Peer, RegionSettings } from "./admission.ts";
+import type { RegionSettings } from "../wire/region_settings.ts";
+import type { Peer } from "./admission.ts";
 
 /** The nodes of a cluster, and what they have agreed on. */
 export class Members {

@@ -12,11 +12,11 @@ import {
   DEATH_MESSAGE_MAX_MS,
   FAILURE_GRACE_MS,
   LEAVE_STALL_MS,
-  RUN_MAX_BYTES,
 } from "../limits.ts";
 import { DIRECTORY_NODE, type NodeId } from "../protocol/coherence/messages.ts";
 import type { EngineEvent } from "../protocol/coherence/output.ts";
-import type { Peer, RegionSettings } from "../cluster/admission.ts";
+import type { Peer } from "../cluster/admission.ts";
+import { boundRun, type RegionSettings, regionSettings } from "../wire/region_settings.ts";
 import { packError, unpackError } from "../ring/calls.ts";
 import { Cluster, type Member } from "../cluster/cluster.ts";
 import { listen } from "../cluster/handshake.ts";
@@ -80,7 +80,7 @@ export class EngineHost implements Member {
    */
   static async start(start: EngineStart, post: (news: EngineNews) => void): Promise<EngineHost> {
     const { settings, release } = start;
-    const { address, port, rpcServer: serving, directoryAddress, size, pageSize } = settings;
+    const { address, port, rpcServer: serving, directoryAddress, joinTimeoutMs } = settings;
     const library = openLibrary({ path: start.library });
     const sum = (bytes: Uint8Array) => library.checksum(bytes);
     const listener = listen(address, port);
@@ -91,8 +91,8 @@ export class EngineHost implements Member {
     try {
       if (directoryAddress === undefined) host = Cluster.host(options, regionOf(settings), open);
       else {
-        const wanted = { size, pageSize };
-        host = await Cluster.join(options, directoryAddress, wanted, settings.joinTimeoutMs, open);
+        const wanted = regionSettings(settings);
+        host = await Cluster.join(options, directoryAddress, wanted, joinTimeoutMs, open);
       }
     } catch (error) {
       listener.close();
@@ -289,8 +289,8 @@ export class EngineHost implements Member {
 }
 
 /** What the settings of a directory node decide for all nodes. */
-function regionOf({ size, pageSize, ...settings }: Settings): RegionSettings {
-  const runPages = Math.max(1, Math.min(settings.runPages, RUN_MAX_BYTES / pageSize!));
-  const { holdTimeUs, compression, checksums } = settings;
-  return { size: size!, pageSize: pageSize!, runPages, holdTimeUs, compression, checksums };
+function regionOf(settings: Settings): RegionSettings {
+  // The settings of the node that hosts the directory have a value for each of them.
+  const asked = regionSettings(settings) as RegionSettings;
+  return { ...asked, runPages: boundRun(asked.runPages, asked.pageSize) };
 }

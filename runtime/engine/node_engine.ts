@@ -13,7 +13,7 @@ import type { GrantMessage, Message, NodeId } from "../protocol/coherence/messag
 import type { EngineEvent } from "../protocol/coherence/output.ts";
 import type { EngineMessage } from "../wire/peer_message.ts";
 import type { Counters } from "../wire/status_control.ts";
-import type { RegionSettings } from "../cluster/admission.ts";
+import type { RegionSettings } from "../wire/region_settings.ts";
 import type { Cluster } from "../cluster/cluster.ts";
 import { Driver, type MessageSink } from "./driver.ts";
 import type { LifeCycle } from "./life_cycle.ts";
@@ -69,7 +69,7 @@ export class NodeEngine implements AsyncDisposable {
   constructor(options: NodeEngineOptions) {
     this.#options = options;
     const { settings, cluster, library } = options;
-    const { size, pageSize, runPages, holdTimeUs, compression } = options.region;
+    const { size, pageSize, runPages, holdTimeUs, compression, migration } = options.region;
     const { self } = cluster;
     const { hostname: address, port } = cluster.address;
     this.region = NativeRegion.open(library, { size, pageSize });
@@ -79,7 +79,7 @@ export class NodeEngine implements AsyncDisposable {
       runPages,
       // Without any hold, threads that fight over a page may take it from each other unused, for ever.
       holdTimeUs: this.region.countsRuns ? Math.max(holdTimeUs, HOLD_LEAST_US) : HOLD_LEAST_US,
-      migration: settings.migration,
+      migration,
       readAhead: settings.readAhead,
     });
     this.services = this.#newServices();

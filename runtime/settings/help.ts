@@ -23,11 +23,12 @@ function defaultText(setting: Setting<unknown>): string {
   return String(setting.default);
 }
 
-/** The environment variable and the default, and how to switch off what is on by default. */
+/** The environment variable, the default, how to switch off what is on, and whether all have it. */
 function sourceText(setting: Setting<unknown>): string {
-  const { environment, flag, default: byDefault } = setting;
+  const { environment, flag, default: byDefault, ofCluster } = setting;
   const off = byDefault === true ? `; off by --no-${flag}` : "";
-  return `[${environment[0]}; default: ${defaultText(setting)}${off}]`;
+  const decided = ofCluster ? "; for all nodes" : "";
+  return `[${environment[0]}; default: ${defaultText(setting)}${off}${decided}]`;
 }
 
 /**
@@ -79,7 +80,7 @@ export function settingsTable(): string {
     `\`${flagText(setting)}\``,
     setting.environment.map((variable) => `\`${variable}\``).join(", "),
     defaultText(setting),
-    setting.help,
+    setting.help + (setting.ofCluster ? " (for all nodes)" : ""),
   ]);
   const heading = ["option", "flag", "environment", "default", "what it does"];
   const widths = heading.map((_, column) =>

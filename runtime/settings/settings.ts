@@ -6,17 +6,15 @@
 import { type Address, parseHostname } from "../address.ts";
 import { type Setting, type SettingName, SETTINGS } from "./table.ts";
 import type { TdsmError } from "../errors.ts";
-import {
-  DIRECTORY_PORT_DEFAULT,
-  PAGE_SIZE_DEFAULT_BYTES,
-  REGION_DEFAULT_BYTES,
-} from "../limits.ts";
+import { DIRECTORY_PORT_DEFAULT, PAGE_SIZE_DEFAULT_BYTES } from "../limits.ts";
 import { formatSize } from "../size.ts";
 import { type Flags, type ProgramFlags, readFlags, refused } from "./flags.ts";
 import { nearestName } from "./near.ts";
 
 /**
  * What a program may ask of its node. What it leaves out comes from flags, environment or defaults.
+ * What is for all nodes the directory node decides: another node may ask for the same, and cannot join
+ * if it asks for anything else.
  *
  * @example Begin a cluster with a region of a gibibyte
  * ```ts
@@ -38,13 +36,13 @@ export interface NodeOptions {
   readonly port?: number | undefined;
   /** Whether this node only serves calls of others: its `main` is not executed. */
   readonly rpcServer?: boolean | undefined;
-  /** Whether page bytes are compressed on the wire. The directory's setting holds for all nodes. */
+  /** Whether page bytes are compressed on the wire. For all nodes. */
   readonly compression?: boolean | undefined;
-  /** Whether page bytes have a checksum on the wire. The directory's setting holds for all nodes. */
+  /** Whether page bytes have a checksum on the wire. For all nodes. */
   readonly checksums?: boolean | undefined;
-  /** The size of the region: bytes, or text such as `"64MiB"`. Set by the directory. */
+  /** The size of the region: bytes, or text such as `"64MiB"`. For all nodes. */
   readonly size?: number | string | undefined;
-  /** The size of a page: bytes, or text such as `"4KiB"`, a power of two. Set by the directory. */
+  /** The size of a page: bytes, or text such as `"4KiB"`, a power of two. For all nodes. */
   readonly pageSize?: number | string | undefined;
   /** How much is logged: 0 nothing, 1 errors, 2 warnings, 3 joins and leaves, 4 pages, 5 messages. */
   readonly logLevel?: number | undefined;
@@ -54,11 +52,11 @@ export interface NodeOptions {
   readonly joinTimeoutMs?: number | undefined;
   /** How long the engine polls after the last event before it sleeps, in microseconds; 0 is never. */
   readonly pollTimeUs?: number | undefined;
-  /** The longest that the node keeps a new page for a thread that waited for it, in microseconds. */
+  /** The longest that a node keeps a new page for a waiting thread, in microseconds. For all nodes. */
   readonly holdTimeUs?: number | undefined;
-  /** The most pages that one miss fetches. */
+  /** The most pages that one miss fetches. For all nodes. */
   readonly runPages?: number | undefined;
-  /** Whether pages that nodes read and write in turn are handed over at the read. Set by the directory. */
+  /** Whether pages that nodes read and write in turn are handed over at the read. For all nodes. */
   readonly migration?: boolean | undefined;
   /** Whether the node fetches what a walk through memory will need next, before it gets there. */
   readonly readAhead?: boolean | undefined;
@@ -66,7 +64,11 @@ export interface NodeOptions {
   readonly library?: string | undefined;
 }
 
-/** What a node goes by: every setting, resolved and checked. The units are those of {@linkcode NodeOptions}. */
+/**
+ * What a node goes by: every setting, resolved and checked. The units are those of {@linkcode NodeOptions}.
+ * Of what the directory node decides, a joining node has what it asks for, as a rule nothing; the
+ * directory node has it all.
+ */
 export interface Settings {
   /** Whether this node hosts the directory. */
   readonly directory: boolean;
@@ -78,13 +80,13 @@ export interface Settings {
   readonly port: number;
   /** Whether this node only serves calls. */
   readonly rpcServer: boolean;
-  /** Whether page bytes are compressed; counts on the directory's node. */
-  readonly compression: boolean;
-  /** Whether page bytes have a checksum on the wire; counts on the directory's node. */
-  readonly checksums: boolean;
-  /** The region's size in bytes; `undefined` takes the directory's. Always there on the directory's node. */
+  /** Whether page bytes are compressed. */
+  readonly compression: boolean | undefined;
+  /** Whether page bytes have a checksum on the wire. */
+  readonly checksums: boolean | undefined;
+  /** The region's size in bytes. */
   readonly size: number | undefined;
-  /** The page size in bytes; `undefined` takes the directory's. Always there on the directory's node. */
+  /** The page size in bytes. */
   readonly pageSize: number | undefined;
   /** How much is logged, 0 to 5. */
   readonly logLevel: number;
@@ -95,11 +97,11 @@ export interface Settings {
   /** How long the engine polls after the last event, in microseconds. */
   readonly pollTimeUs: number;
   /** The longest that the node keeps a new page for a thread that waited for it, in microseconds. */
-  readonly holdTimeUs: number;
+  readonly holdTimeUs: number | undefined;
   /** The most pages that one miss fetches. */
-  readonly runPages: number;
-  /** Whether pages that nodes read and write in turn are handed over at the read; counts on the directory's node. */
-  readonly migration: boolean;
+  readonly runPages: number | undefined;
+  /** Whether pages that nodes read and write in turn are handed over at the read. */
+  readonly migration: boolean | undefined;
   /** Whether the node fetches what a walk will need next. */
   readonly readAhead: boolean;
   /** The path of `libtdsm.so`; `undefined` looks in the usual places. */
@@ -167,8 +169,12 @@ export function resolveSettings(
   const size = find("size");
   const pageSize = find("pageSize");
   checkRegion(size, pageSize, directory);
-  const read = <Name extends SettingName>(name: Name): Settings[Name] =>
-    find(name)?.value ?? SETTINGS[name].default;
+  const read = <Name extends SettingName>(name: Name): Settings[Name] => {
+    const { ofCluster, default: byDefault }: Setting<Settings[Name]> = SETTINGS[name];
+    const value = find(name)?.value;
+    // What a joining node does not ask for is as the directory node has decided.
+    return value ?? (ofCluster && !directory ? undefined as Settings[Name] : byDefault);
+  };
   const settings: Settings = {
     directory,
     directoryAddress,
@@ -177,8 +183,8 @@ export function resolveSettings(
     rpcServer: read("rpcServer"),
     compression: read("compression"),
     checksums: read("checksums"),
-    size: size?.value ?? (directory ? REGION_DEFAULT_BYTES : undefined),
-    pageSize: pageSize?.value ?? (directory ? PAGE_SIZE_DEFAULT_BYTES : undefined),
+    size: read("size"),
+    pageSize: read("pageSize"),
     logLevel: read("logLevel"),
     semLogLevel: read("semLogLevel"),
     joinTimeoutMs: read("joinTimeoutMs"),

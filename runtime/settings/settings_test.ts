@@ -304,7 +304,7 @@ Deno.test("settingsHelp: help and the table show every setting", () => {
       assertStringIncludes(words(settingsHelp()), text);
       assertStringIncludes(settingsTable(), text);
     }
-    if (byDefault === true) assertStringIncludes(settingsHelp(), `off by --no-${flag}]`);
+    if (byDefault === true) assertStringIncludes(settingsHelp(), `off by --no-${flag}`);
     assertStringIncludes(settingsTable(), `\`${name}\``);
   }
 });

@@ -50,6 +50,8 @@ export interface Setting<Value> {
   readonly defaultText?: string;
   /** What the setting does, in one line. */
   readonly help: string;
+  /** Whether the directory node decides it for all nodes. One that asks for another value cannot join. */
+  readonly ofCluster?: boolean;
 }
 
 const SWITCH: Kind<boolean> = {
@@ -177,37 +179,41 @@ export const SETTINGS: { readonly [Name in SettingName]: Setting<Settings[Name]>
     flag: "compression",
     kind: SWITCH,
     default: false,
-    help: "Compress pages on the wire (set by the directory for all nodes)",
+    help: "Compress pages on the wire",
+    ofCluster: true,
   },
   checksums: {
     environment: ["CHECKSUMS"],
     flag: "checksums",
     kind: SWITCH,
     default: true,
-    help: "Check that pages arrive as they were sent (set by the directory for all nodes)",
+    help: "Check that pages arrive as they were sent",
+    ofCluster: true,
   },
   size: {
     environment: ["SIZE"],
     flag: "size",
     kind: size(PAGE_SIZE_MIN_BYTES, REGION_MAX_BYTES, false),
-    default: undefined,
+    default: REGION_DEFAULT_BYTES,
     defaultText: formatSize(REGION_DEFAULT_BYTES),
-    help: "Size of the region (set by the directory for all nodes)",
+    help: "Size of the region",
+    ofCluster: true,
   },
   pageSize: {
     environment: ["PAGE_SIZE"],
     flag: "page-size",
     kind: size(PAGE_SIZE_MIN_BYTES, PAGE_SIZE_MAX_BYTES, true),
-    default: undefined,
+    default: PAGE_SIZE_DEFAULT_BYTES,
     defaultText: formatSize(PAGE_SIZE_DEFAULT_BYTES),
-    help: "Size of a page (set by the directory for all nodes)",
+    help: "Size of a page",
+    ofCluster: true,
   },
   logLevel: {
     environment: ["LOGLEVEL"],
     flag: "log-level",
     kind: LOG_LEVEL,
     default: LOG_LEVEL_DEFAULT,
-    help: "How much to log: 0 nothing, 1 errors, 2 warnings, 3 nodes, 4 pages, 5 messages",
+    help: "Log 0 nothing, 1 errors, 2 warnings, 3 nodes, 4 pages, 5 all",
   },
   semLogLevel: {
     environment: ["SEMLOGLEVEL"],
@@ -221,7 +227,7 @@ export const SETTINGS: { readonly [Name in SettingName]: Setting<Settings[Name]>
     flag: "join-timeout",
     kind: integer("MS", 0, JOIN_TIMEOUT_MAX_MS),
     default: JOIN_TIMEOUT_DEFAULT_MS,
-    help: "How long to retry to reach the directory, in milliseconds",
+    help: "How long to try to join the directory, in milliseconds",
   },
   pollTimeUs: {
     environment: ["POLL_TIME_US"],
@@ -236,6 +242,7 @@ export const SETTINGS: { readonly [Name in SettingName]: Setting<Settings[Name]>
     kind: integer("US", 0, HOLD_TIME_MAX_US),
     default: HOLD_TIME_DEFAULT_US,
     help: "The longest that a new page is kept for a thread that waited for it, in microseconds",
+    ofCluster: true,
   },
   runPages: {
     environment: ["RUN_PAGES"],
@@ -243,13 +250,15 @@ export const SETTINGS: { readonly [Name in SettingName]: Setting<Settings[Name]>
     kind: integer("PAGES", 1, RUN_MAX_PAGES),
     default: RUN_MAX_PAGES,
     help: "The most pages that one miss fetches",
+    ofCluster: true,
   },
   migration: {
     environment: ["MIGRATION"],
     flag: "migration",
     kind: SWITCH,
     default: true,
-    help: "Hand over at the read what nodes read and write in turn (set by the directory)",
+    help: "Hand over at the read what nodes read and write in turn",
+    ofCluster: true,
   },
   readAhead: {
     environment: ["READ_AHEAD"],

@@ -8,15 +8,7 @@ import { decode } from "../std/msgpack_decode.js";
 import { encode } from "../std/msgpack_encode.js";
 import type { ValueMap, ValueType } from "../std/msgpack_encode.d.ts";
 import { TdsmError } from "../errors.ts";
-import {
-  CONTROL_MAX_BYTES,
-  HOLD_TIME_MAX_US,
-  NODE_ID_MAX,
-  PAGE_SIZE_MAX_BYTES,
-  PAGE_SIZE_MIN_BYTES,
-  REGION_MAX_BYTES,
-  RUN_MAX_PAGES,
-} from "../limits.ts";
+import { CONTROL_MAX_BYTES, NODE_ID_MAX } from "../limits.ts";
 import { ALLOCATOR_SHAPES } from "./allocation_control.ts";
 import type { AllocatorControl } from "../protocol/allocation/messages.ts";
 import { encodeControlHeader, FRAME_HEADER_BYTES, type Malformed } from "./page_frames.ts";
@@ -26,7 +18,6 @@ import {
   flag,
   integer,
   node,
-  optional,
   type PeerAddress,
   peers,
   port,
@@ -36,13 +27,17 @@ import {
   word,
 } from "./control_fields.ts";
 import { malformed } from "./reason.ts";
+import { REGION_FIELDS, type RegionSettings, WANTED_FIELDS } from "./region_settings.ts";
 import type { NodeId } from "../protocol/coherence/messages.ts";
 import { STATUS_SHAPES, type StatusControl } from "./status_control.ts";
 
 export type { PeerAddress } from "./control_fields.ts";
 
-/** First message of whoever connects: who I am, and which cluster I am of or want to join. */
-export interface HelloControl {
+/**
+ * First message of whoever connects: who I am, and which cluster I am of or want to join; and in the
+ * latter case, what the directory node is to have decided.
+ */
+export interface HelloControl extends Partial<RegionSettings> {
   readonly kind: "hello";
   /** The protocol that the node speaks. */
   readonly protocolVersion: number;
@@ -54,10 +49,6 @@ export interface HelloControl {
   readonly address: string;
   /** The TCP port on which it listens. */
   readonly port: number;
-  /** The region's size that it insists on, in bytes. */
-  readonly size?: number;
-  /** The page size that it insists on, in bytes. */
-  readonly pageSize?: number;
   /** Whether it only serves, so that the directory need not wait for it to finish. */
   readonly serving: boolean;
   /** Its release, for people. */
@@ -65,24 +56,12 @@ export interface HelloControl {
 }
 
 /** Directory → joining node: you are in, and this is the cluster. */
-export interface WelcomeControl {
+export interface WelcomeControl extends RegionSettings {
   readonly kind: "welcome";
   /** The new node. */
   readonly node: NodeId;
   /** The cluster. */
   readonly session: bigint;
-  /** The region's size, in bytes. */
-  readonly size: number;
-  /** The page size, in bytes. */
-  readonly pageSize: number;
-  /** The most pages that one request asks for. */
-  readonly runPages: number;
-  /** How long a node keeps a page that it was just given, in microseconds. */
-  readonly holdTimeUs: number;
-  /** Whether page bytes may be packed. */
-  readonly compression: boolean;
-  /** Whether what follows a frame has a checksum. */
-  readonly checksums: boolean;
   /** Every other node of the cluster, the directory's among them. */
   readonly peers: readonly PeerAddress[];
 }
@@ -130,9 +109,6 @@ export type Control =
   | AllocatorControl
   | StatusControl;
 
-const size = integer(1, REGION_MAX_BYTES);
-const pageSize = integer(PAGE_SIZE_MIN_BYTES, PAGE_SIZE_MAX_BYTES);
-
 const SHAPES: Shapes<Control> = {
   hello: {
     protocolVersion: integer(0, 0xff),
@@ -140,20 +116,14 @@ const SHAPES: Shapes<Control> = {
     node: integer(0, NODE_ID_MAX),
     address,
     port,
-    size: optional(size),
-    pageSize: optional(pageSize),
+    ...WANTED_FIELDS,
     serving: flag,
     release: text,
   },
   welcome: {
     node,
     session: u64,
-    size,
-    pageSize,
-    runPages: integer(1, RUN_MAX_PAGES),
-    holdTimeUs: integer(0, HOLD_TIME_MAX_US),
-    compression: flag,
-    checksums: flag,
+    ...REGION_FIELDS,
     peers,
   },
   refuse: { code: word, reason: text },

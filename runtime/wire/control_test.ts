@@ -14,6 +14,7 @@ import {
   isControl,
   type WelcomeControl,
 } from "./control.ts";
+import { REGION_NAMES } from "./region_settings.ts";
 
 const golden = readGoldenFrames();
 const target = new Uint8Array(CONTROL_MAX_BYTES + 1);
@@ -116,8 +117,7 @@ Deno.test("decodeControl: a kind that is unknown is refused", () => {
 });
 
 const OPTIONAL = new Set([
-  "hello.size",
-  "hello.pageSize",
+  ...REGION_NAMES.map((name) => `hello.${name}`),
   "allocate.align",
   "allocate.name",
   "nodeStatus.counters",

@@ -62,14 +62,51 @@ Deno.test("join: the directory's region has another size, or pages of another si
   const to = `--directory-address=${directory.at}`;
   assertFailed(
     await failing(cluster, to, "--size=2MiB"),
-    /^RegionMismatch: .*size 2MiB asked for, .* 1MiB$/,
+    /^RegionMismatch: .*: --size 2MiB asked for, the directory node has 1MiB\. Leave it out/,
   );
   assertFailed(
     await failing(cluster, to, "--page-size=64KiB"),
-    /^RegionMismatch: .*page size 64KiB asked for, .* 4KiB$/,
+    /^RegionMismatch: .*: --page-size 64KiB asked for, the directory node has 4KiB\. Leave/,
   );
   const same = await cluster.join(directory, "--size=1MiB", "--page-size=4KiB");
   assertEquals(await same.load(0), 0);
+});
+
+Deno.test("join: what the directory node decides is refused where a node asks for something else", async () => {
+  await using cluster = new Cluster();
+  const decided = [
+    "--size=1MiB",
+    "--page-size=8KiB",
+    "--compression",
+    "--no-checksums",
+    "--hold-time=500",
+    "--run-pages=16",
+    "--no-migration",
+  ];
+  const directory = await cluster.host(...decided);
+  const to = `--directory-address=${directory.at}`;
+  const refused: [flag: string, reason: string][] = [
+    ["--size=2MiB", "--size 2MiB asked for, the directory node has 1MiB"],
+    ["--page-size=4KiB", "--page-size 4KiB asked for, the directory node has 8KiB"],
+    ["--no-compression", "--compression off asked for, the directory node has on"],
+    ["--checksums", "--checksums on asked for, the directory node has off"],
+    ["--hold-time=0", "--hold-time 0 asked for, the directory node has 500"],
+    ["--run-pages=128", "--run-pages 128 asked for, the directory node has 16"],
+    ["--migration", "--migration on asked for, the directory node has off"],
+  ];
+  for (const [flag, reason] of refused) {
+    assertFailed(
+      await failing(cluster, to, flag),
+      new RegExp(`^RegionMismatch: Cannot join: the node at .* refuses: ${reason}\\. Leave it out`),
+    );
+  }
+  // Not a variable either is taken and left aside.
+  const env = { COMPRESSION: "0" };
+  const byVariable = await cluster.spawnNode([to], { env }).exit();
+  assertFailed(byVariable, /--compression off asked for/);
+  const same = await cluster.join(directory, ...decided);
+  // None of the refused has used up an id.
+  assertEquals(same.info.id, 2);
 });
 
 Deno.test("join: sizes that no region can have", async () => {
@@ -128,6 +165,18 @@ Deno.test("join: what listens there says nothing", async () => {
   const node = cluster.spawnNode([`--directory-address=${at}`]);
   using _connection = await listener.accept();
   assertFailed(await node.exit(), new RegExp(`^\\w+: Cannot join: .*${at}`));
+});
+
+Deno.test("join: the time-out holds for an answer that does not come, too", async () => {
+  await using cluster = new Cluster();
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const at = `127.0.0.1:${listener.addr.port}`;
+  const node = cluster.spawnNode([`--directory-address=${at}`, "--join-timeout=300"]);
+  using _connection = await listener.accept();
+  const ended = await node.exit();
+  assertFailed(ended, /^TimedOut: Cannot join: .* no answer within \d+ ms\. Name a directory/);
+  const [, waited] = /within (\d+) ms/.exec(ended.stderr)!;
+  assert(Number(waited) <= 300, `${waited} ms`);
 });
 
 Deno.test("join: a node that is not the directory says who is", async () => {

@@ -7,7 +7,8 @@
 import { assert } from "@std/assert";
 import { TdsmError } from "../../runtime/errors.ts";
 import { Cluster, type ClusterOptions, type Member } from "../../runtime/cluster/cluster.ts";
-import type { Peer, RegionSettings } from "../../runtime/cluster/admission.ts";
+import type { Peer } from "../../runtime/cluster/admission.ts";
+import type { RegionSettings } from "../../runtime/wire/region_settings.ts";
 import { listen } from "../../runtime/cluster/handshake.ts";
 import { Services } from "../../runtime/engine/services.ts";
 import { ManualTimers } from "../support/test_cluster.ts";
@@ -15,6 +16,7 @@ import {
   CONTROL_MAX_BYTES,
   HANDSHAKE_MAX_MS,
   HEARTBEAT_MS,
+  JOIN_TIMEOUT_DEFAULT_MS,
   LINK_CLOSE_MAX_MS,
   PEER_VERDICT_LAST_MS,
   PEER_VERDICT_MAX_MS,
@@ -55,6 +57,7 @@ const REGION: RegionSettings = {
   holdTimeUs: 0,
   compression: true,
   checksums: true,
+  migration: true,
 };
 const BOUNDS = { pageCount: 64, pageSize: PAGE, runPages: REGION.runPages };
 const SESSION = 7n;
@@ -160,16 +163,22 @@ class FuzzedNode {
 
   /** Joins, and says what came of it. */
   async join(): Promise<string> {
-    const wanted = { size: undefined, pageSize: undefined };
+    const timeoutMs = JOIN_TIMEOUT_DEFAULT_MS;
     try {
-      this.#member = await Cluster.join(this.#options, DIRECTORY, wanted, 0, (cluster, region) => {
-        const member = new FuzzedMember(this, cluster, region);
-        this.admitted = true;
-        // So that there is something to grant.
-        member.run({ kind: "fault", page: 5, access: Access.Read });
-        member.run({ kind: "fault", page: 9, access: Access.Write });
-        return member;
-      });
+      this.#member = await Cluster.join(
+        this.#options,
+        DIRECTORY,
+        {},
+        timeoutMs,
+        (cluster, region) => {
+          const member = new FuzzedMember(this, cluster, region);
+          this.admitted = true;
+          // So that there is something to grant.
+          member.run({ kind: "fault", page: 5, access: Access.Read });
+          member.run({ kind: "fault", page: 9, access: Access.Write });
+          return member;
+        },
+      );
       return "joined";
     } catch (error) {
       if (error instanceof TdsmError) return error.code;

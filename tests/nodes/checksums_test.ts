@@ -59,7 +59,7 @@ for (const [checksums, flags] of [[true, []], [false, ["--no-checksums"]]] as co
 Deno.test("checksums: turned off at the directory, nodes still share pages", async () => {
   await using cluster = new Cluster();
   const directory = await cluster.host("--size=64KiB", "--no-checksums");
-  const second = await cluster.join(directory, "--checksums");
+  const second = await cluster.join(directory);
   await directory.store(4, 7);
   assertEquals(await second.load(4), 7);
   await second.store(4, 8);

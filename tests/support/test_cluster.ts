@@ -7,7 +7,7 @@ import { PROTOCOL_VERSION } from "../../runtime/wire/page_frames.ts";
 import { type Control, type HelloControl, isControl } from "../../runtime/wire/control.ts";
 import type { EngineMessage } from "../../runtime/wire/peer_message.ts";
 import type { GrantMessage, NodeId } from "../../runtime/protocol/coherence/messages.ts";
-import type { RegionSettings } from "../../runtime/cluster/admission.ts";
+import type { RegionSettings } from "../../runtime/wire/region_settings.ts";
 import { Cluster, type ClusterOptions, type Member } from "../../runtime/cluster/cluster.ts";
 import { listen } from "../../runtime/cluster/handshake.ts";
 import { Link } from "../../runtime/cluster/link.ts";
@@ -26,6 +26,7 @@ export const REGION: RegionSettings = {
   holdTimeUs: 100,
   compression: true,
   checksums: true,
+  migration: true,
 };
 /** Where everyone listens. */
 export const HOST = "127.0.0.1";
@@ -71,7 +72,7 @@ export class TestNode implements AsyncDisposable {
     timeoutMs: number,
     { size, opened = () => {} }: { size?: number; opened?: () => void } = {},
   ): Promise<this> {
-    const wanted = { size, pageSize: undefined };
+    const wanted = size === undefined ? {} : { size };
     await Cluster.join(this.#options, directory, wanted, timeoutMs, (cluster, region) => {
       opened();
       this.welcomed = region;
