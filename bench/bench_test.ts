@@ -89,10 +89,6 @@ Deno.test("a node says why it cannot do something, and goes on", async () => {
   assertEquals([us.length, misses], [1, 1]);
 });
 
-Deno.test("a setting that there is not is no setting of a node", async () => {
-  await assertRejects(() => BenchCluster.start(1, { nonsense: 1 }), Error, "no setting nonsense");
-});
-
 Deno.test("pinned, each process has a core of its own, or shares the last", async () => {
   await using context = new Context(true, true);
   await using cluster = await context.cluster(3);

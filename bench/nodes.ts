@@ -1,28 +1,20 @@
 /** Nodes as the coordinator of the benchmark sees them. */
 
-import type { Settings } from "../runtime/settings/settings.ts";
-import { SETTINGS } from "../runtime/settings/table.ts";
+import type { NodeOptions } from "../mod.ts";
+import { type SettingName, SETTINGS } from "../runtime/settings/table.ts";
 import type { Actions, NodeReady } from "./node.ts";
 import { Served } from "./process.ts";
 
 /** Settings of the nodes of a cluster, by the names that programs give them. */
-export type NodeSettings = Readonly<Record<string, string | number | boolean>>;
+export type NodeSettings = Readonly<Partial<Pick<NodeOptions, PlainSetting>>>;
 
-/**
- * Tells settings that there are from those that other versions of the runtime have.
- *
- * @param name A setting's name.
- * @returns Whether the runtime has it.
- */
-export function hasSetting(name: string): boolean {
-  return Object.hasOwn(SETTINGS, name);
-}
+/** The settings whose values are texts, numbers or switches, and that a cluster does not set itself. */
+type PlainSetting = Exclude<SettingName, "directory" | "directoryAddress" | "port">;
 
-/** Settings as flags; a node would not notice one that it does not know. */
+/** Settings as flags. */
 function flags(settings: NodeSettings): string[] {
   return Object.entries(settings).map(([name, value]) => {
-    if (!hasSetting(name)) throw new Error(`The runtime has no setting ${name}`);
-    const { flag } = SETTINGS[name as keyof Settings];
+    const { flag } = SETTINGS[name as SettingName];
     if (typeof value === "boolean") return value ? `--${flag}` : `--no-${flag}`;
     return `--${flag}=${value}`;
   });
