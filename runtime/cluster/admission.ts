@@ -20,12 +20,12 @@ export interface Peer {
   readonly port: number;
 }
 
-/** What there is to know of a cluster when somebody knocks. */
+/** What there is to know of a cluster when another program connects. */
 export interface Doorkeeper {
   readonly self: NodeId;
   readonly session: bigint;
   readonly region: RegionSettings;
-  /** The directory's node, where that is another. */
+  /** The directory node, where that is another. */
   readonly directory: Peer | undefined;
   /** How many nodes there are. */
   readonly nodes: number;
@@ -49,9 +49,9 @@ const REFUSAL_CODES: readonly TdsmErrorCode[] = [
 ];
 
 /**
- * Why whoever says this first is not let in.
+ * Why the program on the other side of a new connection is not let in.
  *
- * @param control What it says.
+ * @param control Its first word.
  * @param door What there is to know of the cluster.
  * @returns The answer to give; `undefined` when it is let in.
  */
@@ -70,7 +70,7 @@ export function objectionToHello(control: Control, door: Doorkeeper): RefuseCont
   // Two that dial each other at once agree without a word: the connection of the lower id counts.
   const crossed = door.isDialled(control.node) && control.node > door.self;
   if (crossed || door.isLinked(control.node)) return refuse("JoinRefused", "connected already");
-  // Whom the directory let in has been connected to it since then.
+  // A node that this directory node let in has been connected to it since then.
   if (door.self === DIRECTORY_NODE) return refuse("JoinRefused", `no node ${control.node} joined`);
   return undefined;
 }
@@ -119,7 +119,7 @@ function objectionToJoin(
 }
 
 /**
- * Why whoever asks for the state of the cluster is not told.
+ * Why a program that asks for the state of the cluster is not told.
  *
  * @param request The request.
  * @param door What there is to know of the cluster.

@@ -30,7 +30,7 @@ import { type LinkCounters, newCounters, type Sum } from "./sender.ts";
 export interface ClusterOptions {
   /** Where the node listens; the cluster closes it, once there is one. */
   readonly listener: Deno.TcpListener;
-  /** Whether the node only serves, so that nobody need wait for it to finish. */
+  /** Whether the node only serves, so that the directory node need not wait for it to finish. */
   readonly serving: boolean;
   /** The runtime's release, for people. */
   readonly release: string;
@@ -185,7 +185,7 @@ export class Cluster<Node extends Member = Member> {
     return this.#members.peers;
   }
 
-  /** At the directory's node: the other nodes that have work of their own to finish. */
+  /** At the directory node: the other nodes that have work of their own to finish. */
   get working(): NodeId[] {
     return this.#members.working;
   }
@@ -206,7 +206,7 @@ export class Cluster<Node extends Member = Member> {
   }
 
   /**
-   * Queues a message; {@linkcode flush} sends. Nothing is sent to those who are gone.
+   * Queues a message; {@linkcode flush} sends. Nothing is sent to a node that is gone.
    *
    * @param to The other node.
    * @param message The message.
@@ -228,7 +228,7 @@ export class Cluster<Node extends Member = Member> {
     this.#remove(node);
   }
 
-  /** At the directory's node: a node may go, once it has what was sent to it. */
+  /** At the directory node: a node may go, once it has what was sent to it. */
   release(node: NodeId): void {
     this.#links.end(node, "draining", "forget");
     this.#remove(node);
@@ -243,7 +243,7 @@ export class Cluster<Node extends Member = Member> {
     this.#lost(node, `it broke the protocol: ${reason}`);
   }
 
-  /** Ends every link and stops listening; at the directory node, after telling everyone. */
+  /** Ends every link and stops listening; at the directory node, after telling every node. */
   async close(): Promise<void> {
     if (!this.#links.closed && this.#members.isDirectory) {
       this.#links.sayToAll({ kind: "closing" });
@@ -259,10 +259,10 @@ export class Cluster<Node extends Member = Member> {
   /** Neither takes part nor lets in from here on. */
   #end(links: "draining" | "ended"): Promise<void> {
     if (this.#ended === undefined) {
+      this.#ended = this.#links.close(links);
       this.#door.close();
       clearInterval(this.#heartbeat);
       for (const timer of this.#verdicts.values()) clearTimeout(timer);
-      this.#ended = this.#links.close(links);
     }
     return this.#ended;
   }

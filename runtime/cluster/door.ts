@@ -1,5 +1,5 @@
 /**
- * Where others knock: accepts connections, hears who it is, and lets them in or says why not.
+ * Where other programs connect: accepts connections, hears what each is, and lets it in or says why not.
  */
 
 import { formatAddress } from "../address.ts";
@@ -13,11 +13,11 @@ import type { Link } from "./link.ts";
 import type { Links } from "./links.ts";
 import type { Members } from "./members.ts";
 
-/** Who is told of those who come. */
+/** What a door needs of its node, and tells it. */
 export interface DoorHandlers {
-  /** At the directory's node: what all nodes have counted. */
+  /** At the directory node: what all nodes have counted. */
   status(): Promise<NodeStatusControl[]>;
-  /** At the directory's node: a node has joined. */
+  /** At the directory node: a node has joined. */
   joined(peer: Peer): void;
   /** Something to log; 1 error, 2 warning, 3 information, 4 detail. */
   log(level: number, text: string): void;
@@ -31,12 +31,12 @@ export class Door {
   readonly #handlers: DoorHandlers;
 
   /**
-   * Nobody is let in before {@linkcode Door.open}.
+   * No connection is accepted before {@linkcode Door.open}.
    *
    * @param listener Where others connect; the door closes it.
-   * @param members Who is here.
+   * @param members The nodes of the cluster.
    * @param links What becomes of connections.
-   * @param handlers Who is told.
+   * @param handlers The node.
    */
   constructor(
     listener: Deno.TcpListener,
@@ -50,12 +50,12 @@ export class Door {
     this.#handlers = handlers;
   }
 
-  /** From here on others may come. */
+  /** Accepts connections from here on. */
   open(): void {
     void this.#acceptAll();
   }
 
-  /** Nobody can come any more. To be called when the links are closed. */
+  /** Accepts none from here on. To be called when the links are closed. */
   close(): void {
     this.#listener.close();
   }
@@ -91,7 +91,7 @@ export class Door {
           link.say(refused);
           this.#links.drain(link);
           // Two that dial each other refuse one of their connections, and nothing is wrong; nor is
-          // it when somebody looks at the wrong node.
+          // it when `--status` asks the wrong node.
           const harmless = this.#isMember(control) || control.kind === "statusRequest";
           return dropped(harmless ? 4 : 2, refused.reason);
         }
@@ -112,7 +112,7 @@ export class Door {
       this.#members.get(control.node) !== undefined;
   }
 
-  /** Why whoever says this is not let in, or `undefined` when it is. */
+  /** Why the other side of a connection is not let in; `undefined` when it is. */
   #objection(control: Control): RefuseControl | undefined {
     const members = this.#members;
     const { self, session, region, nextId } = members;
@@ -131,7 +131,7 @@ export class Door {
     });
   }
 
-  /** At the directory's node: tells somebody who only looks what there is, and ends the link. */
+  /** At the directory node: tells a program that only looks what there is. */
   async #report(link: Link): Promise<void> {
     const asked = this.#handlers.status();
     this.#links.flush();
@@ -142,7 +142,7 @@ export class Door {
     for (const status of statuses) link.say(status);
   }
 
-  /** At the directory's node: takes a new node in. */
+  /** At the directory node: takes a new node in. */
   #admit(hello: HelloControl, link: Link): void {
     const { session, region, peers } = this.#members;
     const peer = this.#members.admit(hello, link.remoteAddress);

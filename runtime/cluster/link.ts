@@ -24,7 +24,7 @@ import { type LinkCounters, Sender, type Sum } from "./sender.ts";
 export interface LinkHandlers {
   /** Where a grant's bytes go; `undefined` to let them pass unseen. */
   target(grant: GrantMessage): Uint8Array | undefined;
-  /** A message has arrived; `payload` is what a remote call carries. The bytes of a grant are where `target` said. */
+  /** A message; `payload` is what a remote call carries. The bytes of a grant are where `target` said. */
   received(message: PeerMessage, payload: Uint8Array): void;
   /** The link has ended: by its peer (no error), by an error, or by this side. Called once. */
   ended(error: unknown): void;
@@ -53,7 +53,7 @@ const MOVES: Readonly<Record<LinkState, readonly LinkState[]>> = {
 type GrantFrame = Extract<Frame, { kind: "message" }>;
 type RpcFrame = Extract<Frame, { kind: "rpc" }>;
 
-/** How much is read at once of what nobody wants. */
+/** How much is read at once of what is not wanted. */
 const DISCARD_BYTES = 16 * 1024;
 
 /** A connection to a peer. */
@@ -84,7 +84,7 @@ export class Link {
    * @param bounds What frames are checked against, as it is when they arrive; control frames alone
    * are taken while there is nothing.
    * @param counters What to count in; may be shared by several links.
-   * @param handlers Who hears what arrives.
+   * @param handlers What is told of what arrives.
    * @param sum Sums up what follows a frame, to compare it with what the frame says.
    */
   constructor(
@@ -162,7 +162,7 @@ export class Link {
     return possible;
   }
 
-  /** Whether what arrives is for anybody. */
+  /** Whether what arrives is heard. */
   get #hears(): boolean {
     return this.#state === "greeting" || this.#state === "open";
   }
@@ -272,7 +272,7 @@ export class Link {
     return undefined;
   }
 
-  /** Ends over a frame that is none. Whoever at least began like a node is told why. */
+  /** Ends over a frame that is none. A peer that at least began like a node is told why. */
   #reject({ reason, detail }: Malformed): Promise<never> {
     const other = reason === "BadVersion";
     if (this.#known && (other || reason === "BadMagic")) {
@@ -318,7 +318,7 @@ export class Link {
   ): Promise<never> | undefined {
     const grant = message as GrantMessage;
     const target = encoding === Encoding.Raw ? wanted : this.#handlers.target(grant);
-    // What nobody wants may have changed while it was sent.
+    // What is not wanted may have changed while it was sent.
     if (target !== undefined) {
       const damaged = this.#damaged(payloadChecksum, bytes);
       if (damaged !== undefined) return damaged;
@@ -356,7 +356,7 @@ export class Link {
   }
 
   /**
-   * Reads what is missing of the bytes behind a frame; `false` when nobody hears the link any more.
+   * Reads what is missing of the bytes behind a frame; `false` when the link is heard no more.
    * All that was buffered behind the frame were its bytes, so there is nothing else to dispatch.
    */
   async #fill(target: Uint8Array, there: number): Promise<boolean> {

@@ -14,7 +14,7 @@ import { Link } from "./link.ts";
 import type { Members } from "./members.ts";
 import { type LinkCounters, Sender, type Sum } from "./sender.ts";
 
-/** Who hears what other nodes say. What it has to say to that is sent before it hears the next. */
+/** What is told of what other nodes say. The answers to a message are sent before the next is told. */
 export interface PeerHandlers {
   /** Where a grant's bytes go; `undefined` to let them pass unseen. */
   target(from: NodeId, grant: GrantMessage): Uint8Array | undefined;
@@ -55,10 +55,10 @@ export class Links {
   #closed = false;
 
   /**
-   * @param members Who can be connected to.
+   * @param members The nodes that can be connected to.
    * @param counters Where what is sent and received is counted.
    * @param hello What this node says first where it connects.
-   * @param handlers Who hears what the others say.
+   * @param handlers What is told of what the other nodes say.
    * @param sum Sums up what follows a frame.
    */
   constructor(

@@ -21,7 +21,7 @@ export class Members {
   /** What frames are checked against. */
   readonly bounds: FrameBounds;
   readonly #peers = new Map<NodeId, Peer>();
-  /** At the directory's node: those who do more than serve. */
+  /** At the directory node: the nodes that do more than serve. */
   readonly #working = new Set<NodeId>();
   readonly #gone = new Set<NodeId>();
   #nextId = DIRECTORY_NODE + 1;
@@ -39,7 +39,7 @@ export class Members {
     this.bounds = { pageCount: size / pageSize, pageSize, runPages };
   }
 
-  /** Whether this is the directory's node. */
+  /** Whether this is the directory node. */
   get isDirectory(): boolean {
     return this.self === DIRECTORY_NODE;
   }
@@ -83,7 +83,7 @@ export class Members {
   }
 
   /**
-   * At the directory's node: gives a new node its id.
+   * At the directory node: gives a new node its id.
    *
    * @param hello What it says of itself.
    * @param remoteAddress Where its connection comes from.

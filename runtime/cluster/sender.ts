@@ -189,7 +189,7 @@ export class Sender {
       this.#queuedBytes -= bytes.length;
       this.#spare ??= batch;
     }
-    // In the same turn in which nothing was left, lest a frame comes between and nobody writes it.
+    // In the same turn in which nothing was left, lest a frame comes between and is not written.
     this.#writing = false;
   }
 
@@ -222,7 +222,7 @@ export class Sender {
       "LimitExceeded",
       `it does not read: more than ${LINK_QUEUE_MAX_BYTES} bytes wait to be sent`,
     );
-    // Not at once: whoever queues is in the middle of what must be done in order.
+    // Not at once: the caller is in the middle of what must be done in order.
     if (this.#connection !== undefined) queueMicrotask(() => this.#failed(overflow));
   }
 }

@@ -136,7 +136,7 @@ export class Driver {
     this.#wake();
   }
 
-  /** What is left to do is to say so to whoever faults or calls; if that fails too, there is nothing. */
+  /** What is left to do is to refuse faults and calls; if that fails too, there is nothing. */
   #fail(error: unknown): void {
     if (this.#failed) this.#stopped = true;
     this.#failed = true;

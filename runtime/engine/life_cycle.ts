@@ -63,6 +63,8 @@ export class LifeCycle {
    * of these counts to the end.
    * @returns Whether the node has come to it; where that is no state to follow, nothing happens.
    */
+  enter(state: "leaving" | "parted"): boolean;
+  enter(state: NodeState, refusal: TdsmError): boolean;
   enter(state: NodeState, refusal?: TdsmError): boolean {
     if (!MOVES[this.#state].includes(state)) return false;
     this.#state = state;

@@ -5,6 +5,7 @@ import { ManualTimers } from "../../tests/support/test_cluster.ts";
 
 const STALL_MS = 1234;
 
+const REASON = new TdsmError("NodeClosed", "planted");
 /** The ways to each state. */
 const WAYS: Readonly<Record<NodeState, readonly (readonly NodeState[])[]>> = {
   joined: [[]],
@@ -26,10 +27,10 @@ Deno.test("LifeCycle moves from each state to those that may follow, and to no o
     for (const way of ways) {
       for (const next of Object.keys(WAYS) as NodeState[]) {
         const life = new LifeCycle();
-        assertEquals(way.map((step) => life.enter(step)), way.map(() => true));
+        assertEquals(way.map((step) => life.enter(step, REASON)), way.map(() => true));
         assertEquals(life.state, state);
         const possible = AFTER[state].includes(next);
-        assertEquals(life.enter(next), possible, `${state} to ${next}`);
+        assertEquals(life.enter(next, REASON), possible, `${state} to ${next}`);
         assertEquals(life.state, possible ? next : state);
         assertEquals(life.over, life.state === "parted" || life.state === "ended");
       }
@@ -39,7 +40,7 @@ Deno.test("LifeCycle moves from each state to those that may follow, and to no o
 
 Deno.test("LifeCycle keeps the first reason to its end, and tells those who wait of each move", async () => {
   const life = new LifeCycle();
-  const [first, second] = ["first", "second"].map((text) => new TdsmError("NodeClosed", text));
+  const [first, second] = [REASON, new TdsmError("NodeClosed", "another")];
   assertEquals([life.failure, life.refusal], [undefined, undefined]);
   let seen = life.change();
   life.enter("leaving");

@@ -25,7 +25,7 @@ import { RpcService } from "./rpc_service.ts";
 import { Services } from "./services.ts";
 import { StatusService } from "./status_service.ts";
 
-/** What the parts are made from, and who is told of what they cannot do themselves. */
+/** What an engine is made from, and what is told of what it cannot do itself. */
 export interface NodeEngineOptions {
   readonly settings: Settings;
   readonly region: RegionSettings;
@@ -54,7 +54,7 @@ export class NodeEngine implements AsyncDisposable {
   readonly driver: Driver;
   readonly #options: NodeEngineOptions;
   readonly #coherence: Coherence;
-  /** At the directory's node: those who said that they leave, and have not left yet. */
+  /** At the directory node: the nodes that said that they leave, and have not left yet. */
   readonly leaving = new Set<NodeId>();
   /** The messages about pages that came so far. */
   pageMessages = 0;
@@ -176,13 +176,13 @@ export class NodeEngine implements AsyncDisposable {
     return this.driver.target(from, grant);
   }
 
-  /** At the directory's node: a node has joined. */
+  /** At the directory node: a node has joined. */
   peerJoined(node: NodeId): void {
     this.services.peerJoined(node);
     this.driver.input({ kind: "peerJoined", node });
   }
 
-  /** At the directory's node: a node went away without leaving. */
+  /** At the directory node: a node went away without leaving. */
   peerLost(node: NodeId): void {
     this.leaving.delete(node);
     this.services.peerLost(node);

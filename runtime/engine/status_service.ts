@@ -1,6 +1,6 @@
 /**
- * What the nodes of a cluster have counted: each tells the directory's node when it is asked, and
- * that node tells whoever looks. The program's threads have no part in it.
+ * What the nodes of a cluster have counted: each tells the directory node when it is asked, and
+ * that node tells the program that looks. The program's threads have no part in it.
  */
 
 import { STATUS_MAX_MS, TICKET_MAX } from "../limits.ts";
@@ -28,7 +28,7 @@ export interface StatusServiceOptions {
 /** One node's part in it. */
 export class StatusService {
   readonly #options: StatusServiceOptions;
-  /** The nodes that were asked and have not answered, each with who wants to know. */
+  /** The nodes that were asked and have not answered, each with what takes its answer. */
   readonly #asked = new Map<NodeId, (counters: Counters | undefined) => void>();
   #ticket = 0;
   #gathering: Promise<NodeStatusControl[]> | undefined;
@@ -56,7 +56,7 @@ export class StatusService {
     if (kind === "statsRequest" || this.#options.self.id !== DIRECTORY_NODE) {
       return `${kind} from a node that may not send it`;
     }
-    // An answer that took too long is of an earlier ticket, and nobody waits for it any more.
+    // An answer that took too long is of an earlier ticket, and not waited for any more.
     if (ticket === this.#ticket) this.#asked.get(from)?.(control.counters);
     return undefined;
   }
@@ -67,15 +67,15 @@ export class StatusService {
   }
 
   /**
-   * At the directory's node: asks every node. Who asks while that is under way gets the same.
+   * At the directory node: asks every node. A caller that comes while that is under way gets the same.
    *
-   * @returns All nodes, in order of joining; without counters those who did not answer in time.
+   * @returns All nodes, in order of joining; without counters the nodes that did not answer in time.
    */
   gather(): Promise<NodeStatusControl[]> {
     return this.#gathering ??= this.#gather().finally(() => this.#gathering = undefined);
   }
 
-  /** Nobody will answer any more. */
+  /** No node will answer any more. */
   end(): void {
     this.#ended = true;
     for (const answer of [...this.#asked.values()]) answer(undefined);

@@ -28,7 +28,7 @@ export const REGION: RegionSettings = {
   checksums: true,
   migration: true,
 };
-/** Where everyone listens. */
+/** Where every node listens. */
 export const HOST = "127.0.0.1";
 
 interface Heard {
