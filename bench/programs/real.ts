@@ -1,6 +1,6 @@
 /** Programs on real nodes: processes of this machine, over its loopback. */
 
-import { Cluster, type RemoteNode } from "../../tests/support/cluster.ts";
+import { ProcessCluster, type RemoteNode } from "../../tests/support/process_cluster.ts";
 import { PAGE_SIZE_DEFAULT_BYTES } from "../../runtime/limits.ts";
 import { type Counts, total } from "./report.ts";
 import type { MissCosts } from "./network.ts";
@@ -32,7 +32,7 @@ export async function runReally(
   flags: readonly string[] = [],
 ): Promise<RealRun[]> {
   const programs = makeSuite(size);
-  await using cluster = new Cluster();
+  await using cluster = new ProcessCluster();
   // Read-ahead is each node's own business, so all are told.
   const host = await cluster.host(`--size=${layOut(programs).bytes}`, ...flags);
   const remotes = [host];
@@ -56,7 +56,7 @@ export async function runReally(
  * @returns What they cost.
  */
 export async function measureLoopback(): Promise<MissCosts> {
-  await using cluster = new Cluster();
+  await using cluster = new ProcessCluster();
   const remotes = await cluster.start(2, `--size=${missBytes(PAGE_SIZE_DEFAULT_BYTES)}`);
   const costs = await Promise.all(remotes.map((remote) =>
     remote.evaluate(

@@ -6,7 +6,7 @@
 import { fileURLToPath } from "node:url";
 import { PAGE_SIZE_DEFAULT_BYTES as PAGE_BYTES } from "../../runtime/limits.ts";
 import { Access } from "../../runtime/protocol/coherence/page.ts";
-import { Cluster } from "../../tests/simulator/coherence/cluster.ts";
+import { ScriptedCluster } from "../../tests/support/scripted_cluster.ts";
 import { BenchNode } from "../nodes.ts";
 import { cpuTimeUs, privateBytes } from "../machine.ts";
 import { atMost, type Family } from "../family.ts";
@@ -153,7 +153,7 @@ export const memtest: Family = {
 
 /** How many messages it takes the last of so many nodes to read a page that a node has written. */
 function messages(nodes: number, owner: number): number {
-  const cluster = new Cluster(nodes);
+  const cluster = new ScriptedCluster(nodes);
   cluster.access(owner, PAGE, Access.Write);
   return cluster.access(nodes, PAGE, Access.Read).length;
 }

@@ -4,7 +4,8 @@ import { assertEquals, assertMatch } from "@std/assert";
 import { PEER_VERDICT_LAST_MS } from "../limits.ts";
 import { crc32c } from "../wire/crc32c.ts";
 import { describeFrameReason } from "../wire/page_frames.ts";
-import { grant, ManualTimers, PAGE, REGION, TestNode } from "../../tests/support/test_cluster.ts";
+import { ClusterMember, grant, PAGE, REGION } from "../../tests/support/cluster_members.ts";
+import { ManualTimers } from "../../tests/support/manual_timers.ts";
 
 const PAYLOAD = Uint8Array.from({ length: 20 * PAGE }, (_, index) => index * 7 & 0xff);
 const DAMAGED = describeFrameReason("PayloadChecksumMismatch");
@@ -16,14 +17,14 @@ function wrongSum(bytes: Uint8Array): number {
 
 for (const checksums of [true, false]) {
   Deno.test(`Cluster: the directory decides that pages ${checksums ? "have" : "lack"} checksums`, async () => {
-    await using directory = TestNode.host({ ...REGION, checksums });
+    await using directory = ClusterMember.host({ ...REGION, checksums });
     const summed: number[] = [];
     const count = (bytes: Uint8Array): number => {
       summed.push(bytes.length);
       return crc32c(bytes);
     };
-    await using second = await new TestNode(false, count).join(directory);
-    await using third = await new TestNode(false, count).join(directory);
+    await using second = await new ClusterMember(false, count).join(directory);
+    await using third = await new ClusterMember(false, count).join(directory);
     await second.until(() => second.cluster.peers.length === 2);
     second.cluster.send(3, grant(8, 20), PAYLOAD);
     second.cluster.flush();
@@ -34,8 +35,8 @@ for (const checksums of [true, false]) {
 }
 
 Deno.test("Cluster: pages of a node that arrive changed are the loss of that node, and it is told", async () => {
-  await using directory = TestNode.host();
-  await using second = await new TestNode(false, wrongSum).join(directory);
+  await using directory = ClusterMember.host();
+  await using second = await new ClusterMember(false, wrongSum).join(directory);
   second.cluster.send(1, grant(8, 20), PAYLOAD);
   second.cluster.flush();
   await directory.until(() => directory.lost.length === 1);
@@ -47,8 +48,8 @@ Deno.test("Cluster: pages of a node that arrive changed are the loss of that nod
 });
 
 Deno.test("Cluster: pages of the directory's node that arrive changed end a node, by the link's name", async () => {
-  await using directory = TestNode.host();
-  await using second = await new TestNode(false, wrongSum).join(directory);
+  await using directory = ClusterMember.host();
+  await using second = await new ClusterMember(false, wrongSum).join(directory);
   directory.cluster.send(2, grant(8, 20), PAYLOAD);
   directory.cluster.flush();
   await second.until(() => second.failures.length > 0);
@@ -65,9 +66,9 @@ Deno.test("Cluster: pages of the directory's node that arrive changed end a node
 
 Deno.test("Cluster: pages of a peer that arrive changed are named with the peer", async () => {
   using timers = new ManualTimers(PEER_VERDICT_LAST_MS);
-  await using directory = TestNode.host();
-  await using second = await new TestNode().join(directory);
-  await using third = await new TestNode(false, wrongSum).join(directory);
+  await using directory = ClusterMember.host();
+  await using second = await new ClusterMember().join(directory);
+  await using third = await new ClusterMember(false, wrongSum).join(directory);
   await second.until(() => second.cluster.peers.length === 2);
   third.cluster.send(2, grant(8, 20), PAYLOAD);
   third.cluster.flush();

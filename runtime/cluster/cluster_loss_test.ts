@@ -10,22 +10,22 @@ import {
 } from "../limits.ts";
 import { encodeControl, type WelcomeControl } from "../wire/control.ts";
 import {
+  ClusterMember,
   grant,
-  HELLO,
   HOST,
-  ManualTimers,
   PAGE,
   REGION,
   request,
-  TestNode,
+  ScriptedPeer,
   turns,
-  Voice,
-} from "../../tests/support/test_cluster.ts";
+} from "../../tests/support/cluster_members.ts";
+import { HELLO } from "../../tests/support/raw_peer.ts";
+import { ManualTimers } from "../../tests/support/manual_timers.ts";
 
 Deno.test("Cluster: the directory's node is told when a node's connection ends, and nobody else hears it", async () => {
-  await using directory = TestNode.host();
-  await using second = await new TestNode().join(directory);
-  await using third = await new TestNode().join(directory);
+  await using directory = ClusterMember.host();
+  await using second = await new ClusterMember().join(directory);
+  await using third = await new ClusterMember().join(directory);
   third.cluster.abort();
   await directory.until(() => directory.lost.length > 0);
   assertEquals(directory.lost, [3]);
@@ -33,15 +33,15 @@ Deno.test("Cluster: the directory's node is told when a node's connection ends, 
   assertEquals(directory.cluster.peers.map(({ id }) => id), [2]);
   directory.cluster.send(3, request(1));
   assertEquals(second.failures, []);
-  await using fourth = await new TestNode().join(directory);
+  await using fourth = await new ClusterMember().join(directory);
   assertEquals(fourth.id, 4);
 });
 
 Deno.test("Cluster.close of the directory tells everyone before the connection ends", async () => {
   for (let round = 0; round < 10; round++) {
-    const directory = TestNode.host();
-    await using second = await new TestNode().join(directory);
-    await using third = await new TestNode().join(directory);
+    const directory = ClusterMember.host();
+    await using second = await new ClusterMember().join(directory);
+    await using third = await new ClusterMember().join(directory);
     await Promise.all([directory.cluster.close(), directory.cluster.close()]);
     await second.until(() => second.failures.length > 0);
     await third.until(() => third.failures.length > 0);
@@ -52,8 +52,8 @@ Deno.test("Cluster.close of the directory tells everyone before the connection e
 
 Deno.test("Cluster.release: the node has what was sent to it, even if the directory closes at once", async () => {
   for (let round = 0; round < 10; round++) {
-    const directory = TestNode.host();
-    await using second = await new TestNode().join(directory);
+    const directory = ClusterMember.host();
+    await using second = await new ClusterMember().join(directory);
     // More than the kernel takes at once.
     const payload = new Uint8Array(32 * PAGE);
     for (let count = 0; count < 100; count++) directory.cluster.send(2, grant(0, 32), payload);
@@ -69,8 +69,8 @@ Deno.test("Cluster.release: the node has what was sent to it, even if the direct
 });
 
 Deno.test("Cluster.expel tells the node why; the directory's node counts it as lost", async () => {
-  await using directory = TestNode.host();
-  await using second = await new TestNode().join(directory);
+  await using directory = ClusterMember.host();
+  await using second = await new ClusterMember().join(directory);
   directory.cluster.expel(2, "grant of what nobody asked for");
   assertEquals(directory.lost, [2]);
   second.cluster.send(1, request(1));
@@ -84,9 +84,9 @@ Deno.test("Cluster.expel tells the node why; the directory's node counts it as l
 
 Deno.test("Cluster: a peer that cannot be reached and that the directory keeps ends this node", async () => {
   using timers = new ManualTimers(PEER_VERDICT_LAST_MS);
-  await using directory = TestNode.host();
-  await using second = await new TestNode().join(directory);
-  await using third = await new TestNode().join(directory);
+  await using directory = ClusterMember.host();
+  await using second = await new ClusterMember().join(directory);
+  await using third = await new ClusterMember().join(directory);
   await second.until(() => second.cluster.peers.length === 2);
   second.sendNumbered(third, 1, 1);
   await third.until(() => third.heard.length === 1);
@@ -102,9 +102,9 @@ Deno.test("Cluster: a peer that cannot be reached and that the directory keeps e
 
 Deno.test("Cluster: the directory's word that a peer is gone ends the wait for it", async () => {
   using timers = new ManualTimers(PEER_VERDICT_LAST_MS);
-  await using directory = TestNode.host();
-  await using second = await new TestNode().join(directory);
-  await using third = await new TestNode().join(directory);
+  await using directory = ClusterMember.host();
+  await using second = await new ClusterMember().join(directory);
+  await using third = await new ClusterMember().join(directory);
   await second.until(() => second.cluster.peers.length === 2);
   second.sendNumbered(third, 1, 1);
   await third.until(() => third.heard.length === 1);
@@ -123,13 +123,13 @@ Deno.test("Cluster: a node that dialled before it was announced may be lost befo
   using listener = Deno.listen({ hostname: HOST, port: 0 });
   const { port } = listener.addr;
   const accepted = listener.accept();
-  const second = new TestNode();
+  const second = new ClusterMember();
   const joined = second.joinAt({ hostname: HOST, port }, 1000);
-  using directory = new Voice(await accepted);
+  using directory = new ScriptedPeer(await accepted);
   assertEquals((await directory.next())?.kind, "hello");
   directory.link.say({ kind: "welcome", node: 2, session: 5n, ...REGION, peers: [] });
   await joined;
-  using third = new Voice(
+  using third = new ScriptedPeer(
     await Deno.connect({ hostname: HOST, port: second.cluster.address.port }),
   );
   third.link.say({ ...HELLO, session: 5n, node: 3 });
@@ -143,9 +143,9 @@ Deno.test("Cluster: a node that dialled before it was announced may be lost befo
 });
 
 Deno.test("Cluster: a node that refuses the directory's node is lost to it, and the cluster goes on", async () => {
-  await using directory = TestNode.host();
+  await using directory = ClusterMember.host();
   const { hostname, port } = directory.cluster.address;
-  using second = new Voice(await Deno.connect({ hostname, port }));
+  using second = new ScriptedPeer(await Deno.connect({ hostname, port }));
   second.link.say(HELLO);
   assertEquals((await second.next())?.kind, "welcome");
   second.link.say({ kind: "refuse", code: "ProtocolViolation", reason: "planted" });
@@ -155,15 +155,17 @@ Deno.test("Cluster: a node that refuses the directory's node is lost to it, and 
 
 Deno.test("Cluster: what only the directory may say is not taken from a peer", async () => {
   using timers = new ManualTimers(PEER_VERDICT_LAST_MS);
-  await using directory = TestNode.host();
-  await using second = await new TestNode().join(directory);
+  await using directory = ClusterMember.host();
+  await using second = await new ClusterMember().join(directory);
   const { hostname, port } = directory.cluster.address;
-  using third = new Voice(await Deno.connect({ hostname, port }));
+  using third = new ScriptedPeer(await Deno.connect({ hostname, port }));
   third.link.say(HELLO);
   const welcome = await third.next() as WelcomeControl;
   assertEquals(welcome.node, 3);
   await second.until(() => second.cluster.peers.length === 2);
-  using peer = new Voice(await Deno.connect({ hostname, port: second.cluster.address.port }));
+  using peer = new ScriptedPeer(
+    await Deno.connect({ hostname, port: second.cluster.address.port }),
+  );
   peer.link.say({ ...HELLO, session: welcome.session, node: 3 });
   assertEquals((await peer.next())?.kind, "accept");
   peer.link.say({ kind: "closing" });
@@ -175,8 +177,8 @@ Deno.test("Cluster: what only the directory may say is not taken from a peer", a
 
 Deno.test("Cluster: who says nothing for long is lost to the directory's node; who beats is not", async () => {
   using timers = new ManualTimers(HEARTBEAT_MS);
-  await using directory = TestNode.host();
-  await using second = await new TestNode().join(directory);
+  await using directory = ClusterMember.host();
+  await using second = await new ClusterMember().join(directory);
   const { hostname, port } = directory.cluster.address;
   const beats = [directory, second].map(({ cluster: { counters } }) => {
     const { bytesReceived } = counters;
@@ -197,10 +199,12 @@ Deno.test("Cluster: who says nothing for long is lost to the directory's node; w
 });
 
 /** Three nodes, of which the second and the third have talked. */
-async function startThree(): Promise<AsyncDisposable & { nodes: [TestNode, TestNode, TestNode] }> {
-  const directory = TestNode.host();
-  const second = await new TestNode().join(directory);
-  const third = await new TestNode().join(directory);
+async function startThree(): Promise<
+  AsyncDisposable & { nodes: [ClusterMember, ClusterMember, ClusterMember] }
+> {
+  const directory = ClusterMember.host();
+  const second = await new ClusterMember().join(directory);
+  const third = await new ClusterMember().join(directory);
   await second.until(() => second.cluster.peers.length === 2);
   second.sendNumbered(third, 1, 1);
   await third.until(() => third.heard.length === 1);
@@ -274,10 +278,10 @@ Deno.test("Cluster: every link that nothing was sent over is kept alive, and no 
 
 Deno.test("Cluster.close ends connections that are still in their handshake", async () => {
   using _timers = new ManualTimers(HANDSHAKE_MAX_MS);
-  const directory = TestNode.host();
+  const directory = ClusterMember.host();
   const { hostname, port } = directory.cluster.address;
   using silent = await Deno.connect({ hostname, port });
-  await using _second = await new TestNode().join(directory);
+  await using _second = await new ClusterMember().join(directory);
   await directory.cluster.close();
   assertEquals(await silent.read(new Uint8Array(1)).catch(() => null), null);
 });
@@ -285,8 +289,8 @@ Deno.test("Cluster.close ends connections that are still in their handshake", as
 Deno.test({
   name: "Cluster: a peer that does not read is lost once the queue for it outgrows its bound",
   async fn() {
-    await using directory = TestNode.host();
-    await using second = await new TestNode().join(directory);
+    await using directory = ClusterMember.host();
+    await using second = await new ClusterMember().join(directory);
     const payload = new Uint8Array(32 * PAGE);
     const count = LINK_QUEUE_MAX_BYTES / payload.length + 2;
     for (let sent = 0; sent < count; sent++) directory.cluster.send(2, grant(0, 32), payload);

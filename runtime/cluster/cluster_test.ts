@@ -3,22 +3,22 @@ import { TdsmError } from "../errors.ts";
 import { regionSettings } from "../wire/region_settings.ts";
 import { HANDSHAKE_MAX_MS, PEER_VERDICT_LAST_MS, PEER_VERDICT_MAX_MS } from "../limits.ts";
 import {
+  ClusterMember,
   grant,
-  HELLO,
   HOST,
-  ManualTimers,
   PAGE,
   REGION,
-  TestNode,
+  ScriptedPeer,
   turns,
   upTo,
-  Voice,
-} from "../../tests/support/test_cluster.ts";
+} from "../../tests/support/cluster_members.ts";
+import { HELLO } from "../../tests/support/raw_peer.ts";
+import { ManualTimers } from "../../tests/support/manual_timers.ts";
 
 Deno.test("Cluster: nodes join, get ids in order, and know each other", async () => {
-  await using directory = TestNode.host();
-  await using second = await new TestNode().join(directory);
-  await using third = await new TestNode(true).join(directory);
+  await using directory = ClusterMember.host();
+  await using second = await new ClusterMember().join(directory);
+  await using third = await new ClusterMember(true).join(directory);
   await second.until(() => second.cluster.peers.length === 2);
   assertEquals([directory.id, second.id, third.id], [1, 2, 3]);
   for (const node of [directory, second, third]) {
@@ -34,8 +34,8 @@ Deno.test("Cluster: nodes join, get ids in order, and know each other", async ()
 });
 
 Deno.test("Cluster: many that join at once all get in", async () => {
-  await using directory = TestNode.host();
-  const nodes = upTo(20).map(() => new TestNode());
+  await using directory = ClusterMember.host();
+  const nodes = upTo(20).map(() => new ClusterMember());
   await Promise.all(nodes.map((node) => node.join(directory)));
   assertEquals(nodes.map(({ id }) => id).sort((a, b) => a - b), upTo(20).map((id) => id + 1));
   for (const node of nodes) await node.until(() => node.cluster.peers.length === 20);
@@ -43,9 +43,9 @@ Deno.test("Cluster: many that join at once all get in", async () => {
 });
 
 Deno.test("Cluster connects nodes when they have something to say, and carries page bytes", async () => {
-  await using directory = TestNode.host();
-  await using second = await new TestNode().join(directory);
-  await using third = await new TestNode().join(directory);
+  await using directory = ClusterMember.host();
+  await using second = await new ClusterMember().join(directory);
+  await using third = await new ClusterMember().join(directory);
   await second.until(() => second.cluster.peers.length === 2);
   const payload = Uint8Array.from({ length: 20 * PAGE }, (_, index) => index * 7 & 0xff);
   second.sendNumbered(third, 1, 5);
@@ -63,13 +63,13 @@ Deno.test("Cluster connects nodes when they have something to say, and carries p
 Deno.test("Cluster: two that dial each other at once end with one connection, nothing lost or reordered", async () => {
   // Of a node that is given up for lost; that of handshakes is as long.
   using timers = new ManualTimers(PEER_VERDICT_MAX_MS, PEER_VERDICT_LAST_MS);
-  await using directory = TestNode.host();
+  await using directory = ClusterMember.host();
   for (let round = 0; round < 60; round++) {
-    await using low = await new TestNode().join(directory);
-    await using high = await new TestNode().join(directory);
+    await using low = await new ClusterMember().join(directory);
+    await using high = await new ClusterMember().join(directory);
     await low.until(() => low.cluster.peers.length === directory.cluster.peers.length);
     const [lowWaits, highWaits] = [round % 7, (round * 3) % 5];
-    const say = async (from: TestNode, to: TestNode, waits: number): Promise<void> => {
+    const say = async (from: ClusterMember, to: ClusterMember, waits: number): Promise<void> => {
       await turns(waits);
       for (let first = 1; first <= 40; first += 10) {
         from.sendNumbered(to, first, 10);
@@ -96,8 +96,8 @@ Deno.test("Cluster: two that dial each other at once end with one connection, no
 });
 
 Deno.test("Cluster: all of several talk to all at once", async () => {
-  await using directory = TestNode.host();
-  const nodes = upTo(5).map(() => new TestNode());
+  await using directory = ClusterMember.host();
+  const nodes = upTo(5).map(() => new ClusterMember());
   for (const node of nodes) await node.join(directory);
   for (const node of nodes) await node.until(() => node.cluster.peers.length === 5);
   for (const from of nodes) {
@@ -111,10 +111,10 @@ Deno.test("Cluster: all of several talk to all at once", async () => {
 });
 
 Deno.test("Cluster: who is refused has the refusal, whole, before the connection ends", async () => {
-  await using directory = TestNode.host();
+  await using directory = ClusterMember.host();
   const { hostname, port } = directory.cluster.address;
   for (const node of [1, 7]) {
-    using voice = new Voice(await Deno.connect({ hostname, port }));
+    using voice = new ScriptedPeer(await Deno.connect({ hostname, port }));
     voice.link.say({ ...HELLO, node });
     const answer = await voice.next();
     assertEquals(answer, {
@@ -129,7 +129,7 @@ Deno.test("Cluster: who is refused has the refusal, whole, before the connection
 
 Deno.test("Cluster drops connections that say nothing, or nonsense, and goes on", async () => {
   using timers = new ManualTimers(HANDSHAKE_MAX_MS);
-  await using directory = TestNode.host();
+  await using directory = ClusterMember.host();
   const { hostname, port } = directory.cluster.address;
   const dropped = () => directory.logged.filter((line) => line.includes("Dropped")).length;
   using silent = await Deno.connect({ hostname, port });
@@ -140,14 +140,14 @@ Deno.test("Cluster drops connections that say nothing, or nonsense, and goes on"
   timers.fire(HANDSHAKE_MAX_MS);
   await directory.until(() => dropped() === 2);
   assertEquals(await silent.read(new Uint8Array(1)), null);
-  await using second = await new TestNode().join(directory);
+  await using second = await new ClusterMember().join(directory);
   assertEquals(second.id, 2);
 });
 
 Deno.test("Cluster.join tells why it was refused, in the directory's words", async () => {
-  await using directory = TestNode.host();
+  await using directory = ClusterMember.host();
   const { address } = directory.cluster;
-  await using node = new TestNode();
+  await using node = new ClusterMember();
   const error = await assertRejects(
     () => node.joinAt(address, 1000, { size: 2 * REGION.size }),
     TdsmError,
@@ -157,9 +157,9 @@ Deno.test("Cluster.join tells why it was refused, in the directory's words", asy
 });
 
 Deno.test("Cluster.join at a node that is not the directory's names the one that is", async () => {
-  await using directory = TestNode.host();
-  await using second = await new TestNode().join(directory);
-  await using third = new TestNode();
+  await using directory = ClusterMember.host();
+  await using second = await new ClusterMember().join(directory);
+  await using third = new ClusterMember();
   const error = await assertRejects(() => third.join(second), TdsmError, "it is not the directory");
   assert(error.message.endsWith(`at ${HOST}:${directory.cluster.address.port}`));
 });
@@ -170,7 +170,7 @@ Deno.test("Cluster.join at something else that listens says so", async () => {
     await connection.write(new TextEncoder().encode("220 mail.example.org ready\r\n".repeat(4)));
     return connection;
   });
-  await using node = new TestNode();
+  await using node = new ClusterMember();
   const error = await assertRejects(
     () => node.joinAt({ hostname: HOST, port: listener.addr.port }, 1000),
     TdsmError,
@@ -183,7 +183,7 @@ Deno.test("Cluster.join at something else that listens says so", async () => {
 Deno.test("Cluster.join gives up when nobody listens", async () => {
   // Of TCPMUX, which nothing offers any more.
   const port = 1;
-  await using node = new TestNode();
+  await using node = new ClusterMember();
   const error = await assertRejects(
     () => node.joinAt({ hostname: HOST, port }, 50),
     TdsmError,
@@ -193,8 +193,8 @@ Deno.test("Cluster.join gives up when nobody listens", async () => {
 });
 
 Deno.test("Cluster.join passes on what the node's own region is refused with", async () => {
-  await using directory = TestNode.host();
-  await using node = new TestNode();
+  await using directory = ClusterMember.host();
+  await using node = new ClusterMember();
   const planted = new TdsmError("PrivilegeMissing", "planted", { operation: "open" });
   const opened = () => {
     throw planted;

@@ -3,11 +3,13 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { LINK_CLOSE_MAX_MS } from "../limits.ts";
 import { PROTOCOL_VERSION } from "../wire/page_frames.ts";
-import { type Control, encodeControl } from "../wire/control.ts";
 import { Offset } from "../wire/layout.ts";
 import { Link, type LinkHandlers } from "./link.ts";
 import { newCounters } from "./sender.ts";
-import { ManualTimers, Voice } from "../../tests/support/test_cluster.ts";
+import { ScriptedPeer } from "../../tests/support/cluster_members.ts";
+import { writeAll } from "../../tests/support/link_bench.ts";
+import { ManualTimers } from "../../tests/support/manual_timers.ts";
+import { controlFrame } from "../../tests/support/raw_peer.ts";
 
 const BOUNDS = { pageCount: 64, pageSize: 4096, runPages: 32 };
 
@@ -31,15 +33,6 @@ function openLink(connection: Deno.TcpConn): { link: Link; ended: Promise<unknow
   return { link: new Link(connection, () => BOUNDS, counters, deaf(resolve)), ended };
 }
 
-function frame(control: Control): Uint8Array<ArrayBuffer> {
-  const bytes = new Uint8Array(256);
-  return bytes.slice(0, encodeControl(control, bytes, 0));
-}
-
-async function writeAll(connection: Deno.TcpConn, bytes: Uint8Array): Promise<void> {
-  for (let sent = 0; sent < bytes.length;) sent += await connection.write(bytes.subarray(sent));
-}
-
 /** Writes until the other side has closed for good. */
 async function talk(connection: Deno.TcpConn, word: Uint8Array, goOn: () => boolean) {
   const words = new Uint8Array(64 * word.length);
@@ -52,7 +45,7 @@ Deno.test("Link.drain: who talks all the while still reads the last word", async
     const [near, far] = await connected();
     const { link, ended } = openLink(near);
     let talking = true;
-    const talks = talk(far, frame({ kind: "ping" }), () => talking);
+    const talks = talk(far, controlFrame({ kind: "ping" }), () => talking);
     const closed = link.drain();
     link.say({ kind: "closing" });
     // A reset would end this with an error, or with less than was said.
@@ -65,7 +58,7 @@ Deno.test("Link.drain: who talks all the while still reads the last word", async
       if (count === null) break;
       chunks.push(...chunk.subarray(0, count));
     }
-    assertEquals(Uint8Array.from(chunks), frame({ kind: "closing" }), `round ${round}`);
+    assertEquals(Uint8Array.from(chunks), controlFrame({ kind: "closing" }), `round ${round}`);
     talking = false;
     await talks;
     far.close();
@@ -77,11 +70,11 @@ Deno.test("Link.drain: who talks all the while still reads the last word", async
 Deno.test("Link: whoever is refused over a bad frame reads why, whatever it sent behind it", async () => {
   const [near, far] = await connected();
   const { ended } = openLink(near);
-  const bad = frame({ kind: "ping" });
+  const bad = controlFrame({ kind: "ping" });
   bad[Offset.Version] = PROTOCOL_VERSION + 1;
   const much = new Uint8Array(200_000);
   much.set(bad);
-  using voice = new Voice(far);
+  using voice = new ScriptedPeer(far);
   // Most of it is never looked at.
   const sent = writeAll(far, much);
   const said = await voice.next();

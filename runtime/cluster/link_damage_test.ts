@@ -8,18 +8,18 @@ import { Offset } from "../wire/layout.ts";
 import { encodeRpc, type RpcMessage } from "../wire/rpc_frames.ts";
 import { Sender } from "./sender.ts";
 import {
-  Bench,
   concat,
-  controlFrame,
   frame,
   grant,
+  LinkBench,
   makePacked,
   PAGE,
   pattern,
-  readAll,
+  readAndEnd,
   request,
   writeAll,
 } from "../../tests/support/link_bench.ts";
+import { controlFrame } from "../../tests/support/raw_peer.ts";
 
 const CALL: RpcMessage = { kind: "rpcCall", ticket: 1, procedure: "add" };
 
@@ -44,14 +44,14 @@ const SOUND: readonly (readonly [name: string, bytes: Uint8Array, payloadBytes: 
 
 /** Sends bytes, the last of them by themselves; the link must end over damage, and say so. */
 async function assertRefused(bytes: Uint8Array, apart: number, reason: string): Promise<void> {
-  await using bench = await Bench.open();
+  await using bench = await LinkBench.open();
   const split = bytes.length - apart;
   await writeAll(bench.raw, bytes.subarray(0, split));
   while (apart > 0 && bench.counters.bytesReceived < split) {
     await new Promise((resolve) => setTimeout(resolve, 0));
   }
   await writeAll(bench.raw, bytes.subarray(split));
-  const answer = await readAll(bench.raw);
+  const answer = await readAndEnd(bench.raw);
   const { code, message } = await bench.ended.promise as TdsmError;
   assertEquals([code, message, bench.heard], ["FrameCorrupted", reason, []]);
   assertEquals(answer, controlFrame({ kind: "refuse", code, reason: message }));
@@ -67,7 +67,7 @@ for (const [name, bytes, payloadBytes] of SOUND) {
         await assertRefused(damaged, apart, describeFrameReason("PayloadChecksumMismatch"));
       }
     }
-    await using bench = await Bench.open();
+    await using bench = await LinkBench.open();
     await writeAll(bench.raw, bytes);
     await bench.hears(1);
   });
@@ -87,7 +87,7 @@ Deno.test("Link ends over a frame that was changed, and does not blame its peer"
 });
 
 Deno.test("Link ends over what it refuses, even if the refused one resets the connection", async () => {
-  const bench = await Bench.open();
+  const bench = await LinkBench.open();
   const sender = new Sender(bench.counters);
   const pages = pattern(32 * PAGE, 1);
   // More than the kernel takes from the one before the other reads it.
@@ -107,28 +107,28 @@ Deno.test("Link ends over what it refuses, even if the refused one resets the co
 
 Deno.test("Link: from who has spoken, another mark or version is damage", async () => {
   for (const offset of [Offset.Magic, Offset.Version]) {
-    await using bench = await Bench.open();
+    await using bench = await LinkBench.open();
     const damaged = frame(request(1)).slice();
     damaged[offset]! ^= 4;
     await writeAll(bench.raw, concat(controlFrame({ kind: "ping" }), damaged));
-    await readAll(bench.raw);
+    await readAndEnd(bench.raw);
     const { code, message } = await bench.ended.promise as TdsmError;
     assertEquals([code, message], [
       "FrameCorrupted",
       describeFrameReason("HeaderChecksumMismatch"),
     ]);
   }
-  await using bench = await Bench.open();
+  await using bench = await LinkBench.open();
   const stranger = frame(request(1)).slice();
   stranger[Offset.Version]! ^= 4;
   await writeAll(bench.raw, stranger);
-  await readAll(bench.raw);
+  await readAndEnd(bench.raw);
   assertMatch((await bench.ended.promise as Error).message, /another protocol version/);
 });
 
 Deno.test("Link does not check what nobody wants, which may change while it is sent", async () => {
   for (const [name, bytes, payloadBytes] of SOUND.slice(0, 2)) {
-    await using bench = await Bench.open();
+    await using bench = await LinkBench.open();
     bench.wants = () => false;
     const changed = bytes.slice();
     changed[bytes.length - payloadBytes]! ^= 1;
@@ -139,7 +139,7 @@ Deno.test("Link does not check what nobody wants, which may change while it is s
 });
 
 Deno.test("Link goes by the frame: without a checksum there is nothing to compare", async () => {
-  await using bench = await Bench.open();
+  await using bench = await LinkBench.open();
   const payload = pattern(PAGE, 3);
   await writeAll(bench.raw, frame(grant(1, 1), payload));
   await bench.hears(1);

@@ -6,21 +6,21 @@ import { Content } from "../protocol/coherence/messages.ts";
 import { describePackedReason } from "./compression.ts";
 import { Sender } from "./sender.ts";
 import {
-  Bench,
   concat,
-  controlFrame,
   frame,
   grant,
+  LinkBench,
   makePacked,
   PAGE,
   pattern,
-  readAll,
+  readAndEnd,
   request,
   writeAll,
 } from "../../tests/support/link_bench.ts";
+import { controlFrame } from "../../tests/support/raw_peer.ts";
 
 Deno.test("Link hears what arrives byte by byte as it hears it in one piece", async () => {
-  await using bench = await Bench.open();
+  await using bench = await LinkBench.open();
   const payload = pattern(PAGE, 5);
   const bytes = concat(
     frame(request(1)),
@@ -43,7 +43,7 @@ Deno.test("Link hears what arrives byte by byte as it hears it in one piece", as
 });
 
 Deno.test("Link puts page bytes where they belong wherever they are split", async () => {
-  await using bench = await Bench.open();
+  await using bench = await LinkBench.open();
   const header = frame(grant(1, 1), pattern(PAGE, 0)).length - PAGE;
   const splits = [
     1,
@@ -75,7 +75,7 @@ Deno.test("Link puts page bytes where they belong wherever they are split", asyn
 });
 
 Deno.test("Link reads long runs of pages, with frames between them", async () => {
-  await using bench = await Bench.open();
+  await using bench = await LinkBench.open();
   const parts: Uint8Array[] = [];
   for (let run = 0; run < 4; run++) {
     parts.push(frame(grant(run * 16, 16), pattern(16 * PAGE, run)), frame(request(run)));
@@ -93,7 +93,7 @@ Deno.test("Link reads long runs of pages, with frames between them", async () =>
 });
 
 Deno.test("Link unpacks packed pages wherever they are split, and knows which are not wanted", async () => {
-  await using bench = await Bench.open();
+  await using bench = await LinkBench.open();
   const { pages, payload } = makePacked(8);
   const bytes = frame(grant(1, 8), payload, Encoding.Lz4);
   const header = bytes.length - payload.length;
@@ -120,7 +120,7 @@ Deno.test("Link unpacks packed pages wherever they are split, and knows which ar
 
 Deno.test("Link ends over packed pages that are broken, and says why", async () => {
   for (const pieces of [1, 2]) {
-    await using bench = await Bench.open();
+    await using bench = await LinkBench.open();
     const { payload } = makePacked(3);
     payload[4] = 255;
     const bytes = frame(grant(1, 3), payload, Encoding.Lz4);
@@ -130,7 +130,7 @@ Deno.test("Link ends over packed pages that are broken, and says why", async () 
       await new Promise((resolve) => setTimeout(resolve, 0));
     }
     await writeAll(bench.raw, bytes.subarray(split));
-    const answer = await readAll(bench.raw);
+    const answer = await readAndEnd(bench.raw);
     const error = await bench.ended.promise as TdsmError;
     assertEquals(error.code, "ProtocolViolation");
     assertEquals(error.message, describePackedReason("StoredMismatch"));
@@ -147,7 +147,7 @@ Deno.test("Link ends over packed pages that are broken, and says why", async () 
 });
 
 Deno.test("Link lets page bytes that are not wanted pass, and touches nothing", async () => {
-  await using bench = await Bench.open();
+  await using bench = await LinkBench.open();
   bench.wants = ({ first }) => first === 30;
   const wanted = pattern(2 * PAGE, 9);
   const bytes = concat(
@@ -164,7 +164,7 @@ Deno.test("Link lets page bytes that are not wanted pass, and touches nothing", 
 });
 
 Deno.test("Link ends without an error when its peer closes, and hears what came before", async () => {
-  await using bench = await Bench.open();
+  await using bench = await LinkBench.open();
   await writeAll(bench.raw, frame(request(1)));
   await bench.raw.closeWrite();
   assertEquals(await bench.ended.promise, undefined);
@@ -172,7 +172,7 @@ Deno.test("Link ends without an error when its peer closes, and hears what came 
 });
 
 Deno.test("Link ends with an error when its peer closes inside of a page; the grant is not heard", async () => {
-  await using bench = await Bench.open();
+  await using bench = await LinkBench.open();
   const bytes = frame(grant(1, 2), pattern(2 * PAGE, 1));
   await writeAll(bench.raw, bytes.subarray(0, bytes.length - 1));
   await bench.raw.closeWrite();
@@ -187,9 +187,9 @@ Deno.test("Link ends over a malformed frame, and tells its peer the named reason
     ["PayloadMismatch", PAGE, frame(grant(0, 2), new Uint8Array(PAGE))],
   ];
   for (const [reason, detail, bytes] of wrong) {
-    await using bench = await Bench.open();
+    await using bench = await LinkBench.open();
     await writeAll(bench.raw, concat(frame(request(1)), bytes));
-    const answer = await readAll(bench.raw);
+    const answer = await readAndEnd(bench.raw);
     const { code, message } = await bench.ended.promise as TdsmError;
     assertEquals([code, message], ["ProtocolViolation", describeFrameReason(reason, detail)]);
     assertEquals(answer, controlFrame({ kind: "refuse", code, reason: message }));
@@ -198,14 +198,14 @@ Deno.test("Link ends over a malformed frame, and tells its peer the named reason
 });
 
 Deno.test("Link answers nothing to what is not of the protocol at all", async () => {
-  await using bench = await Bench.open();
+  await using bench = await LinkBench.open();
   await writeAll(bench.raw, new TextEncoder().encode("GET / HTTP/1.1\r\nHost: x\r\n\r\n"));
   assertEquals((await bench.ended.promise as TdsmError).code, "ProtocolViolation");
-  assertEquals(await readAll(bench.raw).catch(() => new Uint8Array(0)), new Uint8Array(0));
+  assertEquals(await readAndEnd(bench.raw).catch(() => new Uint8Array(0)), new Uint8Array(0));
 });
 
 Deno.test("Link ends with what a handler throws, and hears nothing after it", async () => {
-  await using bench = await Bench.open();
+  await using bench = await LinkBench.open();
   bench.onMessage = () => {
     throw new RangeError("planted");
   };
@@ -215,7 +215,7 @@ Deno.test("Link ends with what a handler throws, and hears nothing after it", as
 });
 
 Deno.test("Link ends once, however often it is closed, and from within a handler too", async () => {
-  await using bench = await Bench.open();
+  await using bench = await LinkBench.open();
   bench.onMessage = () => {
     bench.link.close();
     bench.link.close();
@@ -227,7 +227,7 @@ Deno.test("Link ends once, however often it is closed, and from within a handler
 });
 
 Deno.test("Link: what drains or has ended is never open, and opens once at most", async () => {
-  await using bench = await Bench.open();
+  await using bench = await LinkBench.open();
   assertEquals([bench.link.state, bench.link.open(bench.handlers())], ["greeting", true]);
   assertEquals([bench.link.state, bench.link.open(bench.handlers())], ["open", false]);
   const drained = bench.link.drain();
@@ -239,7 +239,7 @@ Deno.test("Link: what drains or has ended is never open, and opens once at most"
 });
 
 Deno.test("Link.drain hears nothing more, not even the rest of a page, and says what is still to be said", async () => {
-  await using bench = await Bench.open();
+  await using bench = await LinkBench.open();
   const payload = pattern(2 * PAGE, 3);
   const bytes = frame(grant(1, 2), payload);
   const split = bytes.length - PAGE;
@@ -253,13 +253,13 @@ Deno.test("Link.drain hears nothing more, not even the rest of a page, and says 
   await writeAll(bench.raw, concat(bytes.subarray(split), frame(request(2)), new Uint8Array(999)));
   bench.link.say({ kind: "closing" });
   last.resolve();
-  assertEquals(await readAll(bench.raw), controlFrame({ kind: "closing" }));
+  assertEquals(await readAndEnd(bench.raw), controlFrame({ kind: "closing" }));
   await drained;
   assertEquals([bench.heard, await bench.ended.promise], [[request(1)], undefined]);
 });
 
 Deno.test("Link hands over in the middle of what it has received", async () => {
-  await using bench = await Bench.open();
+  await using bench = await LinkBench.open();
   const second: PeerMessage[] = [];
   const both = Promise.withResolvers<void>();
   bench.onMessage = () => {
@@ -277,7 +277,7 @@ Deno.test("Link hands over in the middle of what it has received", async () => {
 
 Deno.test("Link.open sends what was said, then what waited, then the rest, even if it closes at once", async () => {
   for (let round = 0; round < 20; round++) {
-    await using bench = await Bench.open();
+    await using bench = await LinkBench.open();
     const sender = new Sender(bench.counters);
     const payload = pattern(8 * PAGE, round);
     sender.send(grant(1, 8), payload);
@@ -286,7 +286,7 @@ Deno.test("Link.open sends what was said, then what waited, then the rest, even 
     bench.link.say({ kind: "closing" });
     sender.send(request(7));
     const closed = bench.link.drain();
-    const received = await readAll(bench.raw);
+    const received = await readAndEnd(bench.raw);
     await closed;
     const expected = concat(
       controlFrame({ kind: "accept", node: 2 }),
@@ -303,7 +303,7 @@ Deno.test({
   // The kernel still has the write of the connection that is closed.
   sanitizeOps: false,
   async fn() {
-    await using bench = await Bench.open();
+    await using bench = await LinkBench.open();
     const payload = pattern(32 * PAGE, 1);
     const sender = new Sender(bench.counters);
     bench.link.open(bench.handlers(), sender);

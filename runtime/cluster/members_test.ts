@@ -1,5 +1,6 @@
 import { assertEquals } from "@std/assert";
-import { HELLO, HOST, REGION } from "../../tests/support/test_cluster.ts";
+import { HOST, REGION } from "../../tests/support/cluster_members.ts";
+import { HELLO } from "../../tests/support/raw_peer.ts";
 import { Members } from "./members.ts";
 
 Deno.test("Members.admit gives each id once, and counts those who work", () => {

@@ -8,7 +8,8 @@ import type { Message } from "../protocol/coherence/messages.ts";
 import { Access } from "../protocol/coherence/page.ts";
 import { EngineHost, type EngineNews } from "./host.ts";
 import { CallSlots } from "../ring/ring.ts";
-import { HOST, ManualTimers, TestNode, turns } from "../../tests/support/test_cluster.ts";
+import { ClusterMember, HOST, turns } from "../../tests/support/cluster_members.ts";
+import { ManualTimers } from "../../tests/support/manual_timers.ts";
 
 /** A whole engine in this thread. */
 interface TestEngine extends Disposable {
@@ -35,7 +36,7 @@ function logged({ news }: TestEngine, level: number): string[] {
   return news.flatMap((some) => some.kind === "log" && some.level === level ? [some.text] : []);
 }
 
-function say(from: TestNode, to: number, ...messages: Message[]): void {
+function say(from: ClusterMember, to: number, ...messages: Message[]): void {
   for (const message of messages) from.cluster.send(to, message);
   from.cluster.flush();
 }
@@ -47,7 +48,7 @@ Deno.test({
   async fn() {
     using timers = new ManualTimers(LEAVE_STALL_MS);
     // It hears what the node says, and answers what the test wants.
-    await using directory = TestNode.host();
+    await using directory = ClusterMember.host();
     const { port } = directory.cluster.address;
     using leaving = await startEngine({ directoryAddress: `${HOST}:${port}` });
     let closed = false;
@@ -77,9 +78,9 @@ Deno.test({
   async fn() {
     using timers = new ManualTimers(CLOSE_REMINDER_MS);
     using directory = await startEngine({ directory: true, size: "256KiB" });
-    const at = { cluster: { address: { hostname: HOST, port: directory.port } } } as TestNode;
-    await using second = await new TestNode().join(at);
-    await using third = await new TestNode().join(at);
+    const at = { cluster: { address: { hostname: HOST, port: directory.port } } } as ClusterMember;
+    await using second = await new ClusterMember().join(at);
+    await using third = await new ClusterMember().join(at);
     const page = { first: 0, count: 1, request: 1 };
     say(second, 1, { kind: "request", access: Access.Write, ...page });
     await second.until(() => second.heard.length === 1);

@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { TdsmError } from "../errors.ts";
 import { LifeCycle, type NodeState, StallClock } from "./life_cycle.ts";
-import { ManualTimers } from "../../tests/support/test_cluster.ts";
+import { ManualTimers } from "../../tests/support/manual_timers.ts";
 
 const STALL_MS = 1234;
 

@@ -8,7 +8,7 @@ import type {
 } from "../wire/status_control.ts";
 import type { Peer } from "../cluster/admission.ts";
 import { StatusService } from "./status_service.ts";
-import { ManualTimers } from "../../tests/support/test_cluster.ts";
+import { ManualTimers } from "../../tests/support/manual_timers.ts";
 
 type Said = [to: NodeId, control: StatsRequestControl | StatsControl];
 

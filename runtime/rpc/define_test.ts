@@ -1,14 +1,14 @@
 import { assert, assertEquals, assertNotStrictEquals, assertStrictEquals } from "@std/assert";
-import { FakeNetwork, type FakeNode } from "../../tests/support/rpc_network.ts";
+import { RpcNetwork, type RpcNetworkNode } from "../../tests/support/rpc_network.ts";
 import { Random } from "../../tests/simulator/coherence/random.ts";
 import { bindRpc, rpc, serveCall } from "./define.ts";
 import type { RpcOf } from "./types.ts";
 
 /** Defines the same procedure on every node, as loading a program's module does. */
 function defineAll<Procedure extends CallableFunction>(
-  network: FakeNetwork,
+  network: RpcNetwork,
   name: string,
-  procedure: (node: FakeNode) => Procedure,
+  procedure: (node: RpcNetworkNode) => Procedure,
 ): Map<number, RpcOf<Procedure>> {
   const stubs = network.ids.map((id) => {
     const node = network.node(id);
@@ -18,7 +18,7 @@ function defineAll<Procedure extends CallableFunction>(
 }
 
 Deno.test("RpcProgram: a call runs on the node that `remote` or `on` names", async () => {
-  const network = new FakeNetwork(3);
+  const network = new RpcNetwork(3);
   const ran: number[] = [];
   const add = defineAll(network, "add", ({ self }) => (a: number, b: number): number => {
     ran.push(self);
@@ -34,14 +34,14 @@ Deno.test("RpcProgram: a call runs on the node that `remote` or `on` names", asy
 });
 
 Deno.test("RpcProgram: a call of all nodes gives their results in the order of ids", async () => {
-  const network = new FakeNetwork(12);
+  const network = new RpcNetwork(12);
   const whoAmI = defineAll(network, "whoAmI", ({ self }) => () => self).get(5)!;
   const answers = await whoAmI.onAll()();
   assertEquals(answers, Array.from({ length: 12 }, (_, i) => ({ node: i + 1, value: i + 1 })));
 });
 
 Deno.test("RpcProgram: a call of the own node copies as any other, and no network is asked", async () => {
-  const network = new FakeNetwork(1);
+  const network = new RpcNetwork(1);
   const { program, memory } = network.node(1);
   let seen: unknown;
   const keep = program.define("keep", (list: number[], view: Uint8Array) => {
@@ -58,7 +58,7 @@ Deno.test("RpcProgram: a call of the own node copies as any other, and no networ
 });
 
 Deno.test("RpcProgram: a view of the region is one of the other node's region there, and back", async () => {
-  const network = new FakeNetwork(2);
+  const network = new RpcNetwork(2);
   const bump = defineAll(
     network,
     "bump",
@@ -77,7 +77,7 @@ Deno.test("RpcProgram: a view of the region is one of the other node's region th
 });
 
 Deno.test("RpcProgram: arguments are those of the moment of the call", async () => {
-  const network = new FakeNetwork(2);
+  const network = new RpcNetwork(2);
   const echo = defineAll(network, "echo", () => (value: { x: number }) => value).get(1)!;
   const value = { x: 1 };
   const answer = echo.on(2)(value);
@@ -86,7 +86,7 @@ Deno.test("RpcProgram: arguments are those of the moment of the call", async () 
 });
 
 Deno.test("RpcProgram: undefined arguments and results arrive, as do those that are left out", async () => {
-  const network = new FakeNetwork(2);
+  const network = new RpcNetwork(2);
   const count = defineAll(network, "count", () => (...args: unknown[]) => args.length).get(1)!;
   const nothing = defineAll(network, "nothing", () => (): void => {}).get(1)!;
   assertStrictEquals(await count.on(2)(undefined, null, undefined), 3);
@@ -95,7 +95,7 @@ Deno.test("RpcProgram: undefined arguments and results arrive, as do those that 
 });
 
 Deno.test("RpcProgram: procedures call back and forth between nodes", async () => {
-  const network = new FakeNetwork(2);
+  const network = new RpcNetwork(2);
   const depths: string[] = [];
   const stubs = defineAll(network, "descend", ({ self }) => async (depth: number) => {
     depths.push(`${self}:${depth}`);
@@ -110,7 +110,7 @@ Deno.test("RpcProgram: procedures call back and forth between nodes", async () =
 
 Deno.test("RpcProgram: a thousand calls at once each get their own answer, in whatever order", async () => {
   for (const seed of [1, 2, 3]) {
-    const network = new FakeNetwork(4, seed);
+    const network = new RpcNetwork(4, seed);
     const runs = new Map<number, number>();
     const order: number[] = [];
     const square = defineAll(network, "square", () => async (value: number) => {
@@ -131,7 +131,7 @@ Deno.test("RpcProgram: a thousand calls at once each get their own answer, in wh
 });
 
 Deno.test("RpcProgram: calls begin in the order in which they are served", () => {
-  const network = new FakeNetwork(1);
+  const network = new RpcNetwork(1);
   const node = network.node(1);
   const begun: number[] = [];
   const begin = node.program.define("begin", async (value: number) => {
@@ -143,7 +143,7 @@ Deno.test("RpcProgram: calls begin in the order in which they are served", () =>
 });
 
 Deno.test("RpcProgram: the face of a program defines, calls and serves", async () => {
-  const network = new FakeNetwork(2);
+  const network = new RpcNetwork(2);
   const other = network.node(2).program;
   other.define("testOfTheFace", () => "there");
   const stub = rpc("testOfTheFace", (): string => "here");

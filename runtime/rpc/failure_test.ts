@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertRejects, assertStrictEquals, assertThrows } from "@std/assert";
-import { FakeNetwork } from "../../tests/support/rpc_network.ts";
+import { RpcNetwork } from "../../tests/support/rpc_network.ts";
 import { Random } from "../../tests/simulator/coherence/random.ts";
 import { TdsmError, type TdsmErrorCode } from "../errors.ts";
 import { RPC_CALLS_MAX, RPC_ERROR_TEXT_MAX } from "../limits.ts";
@@ -11,8 +11,8 @@ import { encodeArguments } from "./value.ts";
 /** Two nodes; what `procedure` does is done on the second, the first one's stub is returned. */
 function twoNodes<Procedure extends CallableFunction>(
   procedure: Procedure,
-): { network: FakeNetwork; job: RpcOf<Procedure> } {
-  const network = new FakeNetwork(2);
+): { network: RpcNetwork; job: RpcOf<Procedure> } {
+  const network = new RpcNetwork(2);
   const caller = network.node(1).program.define("job", procedure);
   network.node(2).program.define("job", procedure);
   return { network, job: caller };
@@ -74,7 +74,7 @@ Deno.test("RpcProgram: whatever can be thrown arrives as an error", async () => 
 });
 
 Deno.test("RpcProgram: an exception that passed several nodes has the stacks of all of them", async () => {
-  const network = new FakeNetwork(3);
+  const network = new RpcNetwork(3);
   const relay = [1, 2, 3].map((id) => {
     const { program } = network.node(id);
     const stub = program.define("relay", async (): Promise<void> => {
@@ -112,7 +112,7 @@ Deno.test("RpcProgram: an argument that cannot be sent is refused before anythin
 });
 
 Deno.test("RpcProgram: a procedure that the other node does not have is unknown", async () => {
-  const network = new FakeNetwork(2);
+  const network = new RpcNetwork(2);
   const job = network.node(1).program.define("job", () => {});
   const message =
     "Cannot call job on node 2: it has no such procedure; define it with rpc on every node";
@@ -161,7 +161,7 @@ Deno.test("RpcProgram: a call ends by a signal; one that has fired keeps it from
 });
 
 Deno.test("RpcProgram: a call of all nodes waits for each, and tells of each that failed", async () => {
-  const network = new FakeNetwork(4);
+  const network = new RpcNetwork(4);
   let done = 0;
   const stubs = [1, 2, 3, 4].map((id) =>
     network.node(id).program.define("job", async () => {

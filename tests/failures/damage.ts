@@ -4,7 +4,7 @@
  */
 
 import type { Node } from "../../mod.ts";
-import { Cluster, RemoteNode } from "../support/cluster.ts";
+import { ProcessCluster, RemoteNode } from "../support/process_cluster.ts";
 import { Random } from "../simulator/coherence/random.ts";
 import { type Damage, type DamageKind, DamagingProxy } from "./damaging_proxy.ts";
 
@@ -77,7 +77,7 @@ function errorOf(wait: Promise<unknown>): Promise<Error | undefined> {
  * @throws {Error} Where a wrong value was read, an error named no connection, or nothing happened.
  */
 export async function runDamaged(damage: Damage): Promise<{ end: RoundEnd; done: boolean }> {
-  await using cluster = new Cluster();
+  await using cluster = new ProcessCluster();
   const directory = await cluster.host("--size=1MiB");
   const { address: hostname, port } = directory.info;
   await using proxy = new DamagingProxy({ hostname, port }, damage);

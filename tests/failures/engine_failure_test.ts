@@ -1,10 +1,10 @@
 /** What becomes of a node whose engine fails itself. */
 
 import { assertEquals, assertMatch } from "@std/assert";
-import { Cluster } from "../support/cluster.ts";
+import { ProcessCluster } from "../support/process_cluster.ts";
 
 Deno.test("failed engine: one that can do nothing ends its process, though a thread of it asks again and again", async () => {
-  await using cluster = new Cluster();
+  await using cluster = new ProcessCluster();
   const node = await cluster.host("--size=1MiB");
   const asking = node.evaluate((node) => {
     const libc = Deno.dlopen("libc.so.6", { close: { parameters: ["i32"], result: "i32" } });

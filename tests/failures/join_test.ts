@@ -2,8 +2,8 @@
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { PROTOCOL_VERSION } from "../../runtime/wire/layout.ts";
-import { Cluster, type Exit } from "../support/cluster.ts";
-import { frame } from "../support/raw_peer.ts";
+import { type Exit, ProcessCluster } from "../support/process_cluster.ts";
+import { controlFrame } from "../support/raw_peer.ts";
 
 /** A port at which nobody listens: it was free a moment ago. */
 function freePort(): number {
@@ -12,7 +12,7 @@ function freePort(): number {
 }
 
 /** Starts a node that must fail, and returns how it ended. */
-async function failing(cluster: Cluster, ...flags: string[]): Promise<Exit> {
+async function failing(cluster: ProcessCluster, ...flags: string[]): Promise<Exit> {
   return await cluster.spawnNode(flags).exit();
 }
 
@@ -23,7 +23,7 @@ function assertFailed({ code, stdout, stderr }: Exit, message: RegExp): void {
 }
 
 Deno.test("join: no directory at the address", async () => {
-  await using cluster = new Cluster();
+  await using cluster = new ProcessCluster();
   const at = `127.0.0.1:${freePort()}`;
   const ended = await failing(cluster, `--directory-address=${at}`, "--join-timeout=300");
   assertFailed(ended, /^NoDirectory: Cannot join: no directory at /);
@@ -35,7 +35,7 @@ Deno.test("join: no directory at the address", async () => {
 });
 
 Deno.test("join: waits for a directory that comes later", async () => {
-  await using cluster = new Cluster();
+  await using cluster = new ProcessCluster();
   const port = freePort();
   const early = cluster.spawnNode([`--directory-address=127.0.0.1:${port}`]);
   cluster.spawnNode(["--directory", `--port=${port}`]);
@@ -43,7 +43,7 @@ Deno.test("join: waits for a directory that comes later", async () => {
 });
 
 Deno.test("join: the port is in use", async () => {
-  await using cluster = new Cluster();
+  await using cluster = new ProcessCluster();
   using taken = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const { port } = taken.addr;
   const ended = await failing(cluster, "--directory", `--port=${port}`);
@@ -51,13 +51,13 @@ Deno.test("join: the port is in use", async () => {
 });
 
 Deno.test("join: the address is not of this machine", async () => {
-  await using cluster = new Cluster();
+  await using cluster = new ProcessCluster();
   const ended = await failing(cluster, "--directory", "--port=0", "--address=192.0.2.1");
   assertFailed(ended, /^ListenFailed: .*192\.0\.2\.1:0.*--address/);
 });
 
 Deno.test("join: the directory's region has another size, or pages of another size", async () => {
-  await using cluster = new Cluster();
+  await using cluster = new ProcessCluster();
   const directory = await cluster.host("--size=1MiB");
   const to = `--directory-address=${directory.at}`;
   assertFailed(
@@ -73,7 +73,7 @@ Deno.test("join: the directory's region has another size, or pages of another si
 });
 
 Deno.test("join: what the directory node decides is refused where a node asks for something else", async () => {
-  await using cluster = new Cluster();
+  await using cluster = new ProcessCluster();
   const decided = [
     "--size=1MiB",
     "--page-size=8KiB",
@@ -110,7 +110,7 @@ Deno.test("join: what the directory node decides is refused where a node asks fo
 });
 
 Deno.test("join: sizes that no region can have", async () => {
-  await using cluster = new Cluster();
+  await using cluster = new ProcessCluster();
   const refused: [flag: string, message: RegExp][] = [
     ["--size=0", /"0" of flag --size: it must be a multiple of 4KiB from 4KiB to 1TiB$/],
     ["--size=2TiB", /"2TiB" of flag --size: .* to 1TiB$/],
@@ -130,13 +130,13 @@ Deno.test("join: sizes that no region can have", async () => {
 });
 
 Deno.test("join: what listens there speaks another version of the protocol", async () => {
-  await using cluster = new Cluster();
+  await using cluster = new ProcessCluster();
   using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const node = cluster.spawnNode([`--directory-address=127.0.0.1:${listener.addr.port}`]);
   using connection = await listener.accept();
   const later = PROTOCOL_VERSION + 1;
   const reason = `protocol version ${PROTOCOL_VERSION} asked for, this is ${later}`;
-  const refusal = frame({ kind: "refuse", code: "VersionMismatch", reason }, later);
+  const refusal = controlFrame({ kind: "refuse", code: "VersionMismatch", reason }, later);
   await connection.write(refusal);
   const ended = await node.exit();
   assertFailed(ended, /^(VersionMismatch|JoinRefused): Cannot join: .*127\.0\.0\.1:\d+/);
@@ -144,7 +144,7 @@ Deno.test("join: what listens there speaks another version of the protocol", asy
 });
 
 Deno.test("join: what listens there is no directory", async () => {
-  await using cluster = new Cluster();
+  await using cluster = new ProcessCluster();
   using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const at = `127.0.0.1:${listener.addr.port}`;
   const node = cluster.spawnNode([`--directory-address=${at}`]);
@@ -159,7 +159,7 @@ Deno.test("join: what listens there is no directory", async () => {
 });
 
 Deno.test("join: what listens there says nothing", async () => {
-  await using cluster = new Cluster();
+  await using cluster = new ProcessCluster();
   using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const at = `127.0.0.1:${listener.addr.port}`;
   const node = cluster.spawnNode([`--directory-address=${at}`]);
@@ -168,7 +168,7 @@ Deno.test("join: what listens there says nothing", async () => {
 });
 
 Deno.test("join: the time-out holds for an answer that does not come, too", async () => {
-  await using cluster = new Cluster();
+  await using cluster = new ProcessCluster();
   using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const at = `127.0.0.1:${listener.addr.port}`;
   const node = cluster.spawnNode([`--directory-address=${at}`, "--join-timeout=300"]);
@@ -180,7 +180,7 @@ Deno.test("join: the time-out holds for an answer that does not come, too", asyn
 });
 
 Deno.test("join: a node that is not the directory says who is", async () => {
-  await using cluster = new Cluster();
+  await using cluster = new ProcessCluster();
   const [directory, other] = await cluster.start(2);
   const ended = await failing(cluster, `--directory-address=${other!.at}`);
   assertFailed(
@@ -190,7 +190,7 @@ Deno.test("join: a node that is not the directory says who is", async () => {
 });
 
 Deno.test("join: the library was not built", async () => {
-  await using cluster = new Cluster();
+  await using cluster = new ProcessCluster();
   const byFlag = await failing(cluster, "--directory", "--port=0", "--library=/nonexistent.so");
   assertFailed(byFlag, /^LibraryNotFound: .*\/nonexistent\.so.*/);
   const env = { TDSM_LIBRARY: "/nonexistent.so" };
@@ -200,7 +200,7 @@ Deno.test("join: the library was not built", async () => {
 
 for (const [granted, missing] of [["ffi", "net"], ["net", "ffi"]]) {
   Deno.test(`join: --allow-${missing} is missing`, async () => {
-    await using cluster = new Cluster();
+    await using cluster = new ProcessCluster();
     const args = ["run", "--no-prompt", `--allow-${granted}`, "mod.ts", "--port=0"];
     const { code, stdout, stderr } = await cluster.spawn("node", { args }).exit();
     assertEquals([code, stdout], [1, ""]);

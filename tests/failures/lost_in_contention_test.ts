@@ -4,7 +4,7 @@
  */
 
 import { assertEquals, assertMatch } from "@std/assert";
-import { Cluster, type RemoteNode } from "../support/cluster.ts";
+import { ProcessCluster, type RemoteNode } from "../support/process_cluster.ts";
 
 const ROUNDS = 6;
 
@@ -33,7 +33,7 @@ for (const victim of [1, 4]) {
   const role = victim === 1 ? "the directory" : "another node";
   Deno.test(`lost in contention: ${role}`, async () => {
     for (let round = 1; round <= ROUNDS; round++) {
-      await using cluster = new Cluster();
+      await using cluster = new ProcessCluster();
       const all = await cluster.start(4, "--size=64KiB");
       const calls = all.map(contend);
       for (const call of calls) call.catch(() => {});

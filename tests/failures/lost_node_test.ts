@@ -1,7 +1,7 @@
 /** What becomes of the others when a node is gone without leaving. */
 
 import { assertEquals, assertMatch } from "@std/assert";
-import { Cluster, type RemoteNode } from "../support/cluster.ts";
+import { ProcessCluster, type RemoteNode } from "../support/process_cluster.ts";
 
 /** A call that never comes back, because its node ends: so nobody waits for it. */
 function never(call: Promise<unknown>): void {
@@ -19,7 +19,7 @@ async function assertShared([a, b]: readonly RemoteNode[], offset: number): Prom
 }
 
 Deno.test("lost node: who needs a page that only it had ends; others go on", async () => {
-  await using cluster = new Cluster();
+  await using cluster = new ProcessCluster();
   const [directory, asker, owner, ...others] = await cluster.start(5, "--size=1MiB");
   const page = 7;
   const kept = 20;
@@ -43,7 +43,7 @@ Deno.test("lost node: who needs a page that only it had ends; others go on", asy
 });
 
 Deno.test("lost node: a write to a page that it alone had ends the writer too", async () => {
-  await using cluster = new Cluster();
+  await using cluster = new ProcessCluster();
   const [, writer, owner] = await cluster.start(3, "--size=1MiB");
   await owner!.store(0, 1);
   owner!.process.kill();
@@ -76,7 +76,7 @@ async function startAsking(
  * owner goes on. Returns what the other reads.
  */
 async function readBesideKilledWriter(writerFirst: boolean): Promise<number | "lost"> {
-  await using cluster = new Cluster();
+  await using cluster = new ProcessCluster();
   const [directory, owner, writer, reader] = await cluster.start(4, "--size=64KiB");
   await owner!.store(4096, 5);
   // Stopped, it gives nothing away.
@@ -110,7 +110,7 @@ Deno.test("lost node: one that is killed while a page is on its way to it may ta
 });
 
 Deno.test("lost node: waiting for it ends with an error", async () => {
-  await using cluster = new Cluster();
+  await using cluster = new ProcessCluster();
   const [directory, other] = await cluster.start(2);
   other!.process.kill();
   await directory!.process.untilPrinted(/Node 2 is lost/);
@@ -123,7 +123,7 @@ Deno.test("lost node: waiting for it ends with an error", async () => {
 });
 
 Deno.test("lost directory: every node says so and ends, also one that does nothing", async () => {
-  await using cluster = new Cluster();
+  await using cluster = new ProcessCluster();
   const [directory, idle, sleeping] = await cluster.start(3);
   never(sleeping!.evaluate(() => new Promise((done) => setTimeout(done, 1_000_000))));
   directory!.process.kill();
@@ -135,7 +135,7 @@ Deno.test("lost directory: every node says so and ends, also one that does nothi
 });
 
 Deno.test("lost directory: a node that waits for a page says so and ends", async () => {
-  await using cluster = new Cluster();
+  await using cluster = new ProcessCluster();
   const [directory, reader] = await cluster.start(2);
   // It answers nothing while it is stopped, so that the reader does wait.
   directory!.process.kill("SIGSTOP");
@@ -152,7 +152,7 @@ Deno.test("lost directory: a node that waits for a page says so and ends", async
 });
 
 Deno.test("lost directory: one that says nothing any more is lost too", async () => {
-  await using cluster = new Cluster();
+  await using cluster = new ProcessCluster();
   const [directory, other] = await cluster.start(2);
   directory!.process.kill("SIGSTOP");
   const { code, stderr } = await other!.process.exit();

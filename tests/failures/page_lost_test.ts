@@ -1,13 +1,13 @@
 /** What a node says that ends for want of a page: where the page was, and why that node is gone. */
 
 import { assertEquals, assertMatch } from "@std/assert";
-import { Cluster, RemoteNode } from "../support/cluster.ts";
+import { ProcessCluster, RemoteNode } from "../support/process_cluster.ts";
 import { DamagingProxy } from "./damaging_proxy.ts";
 
 const PAGE = 4096;
 
 Deno.test("page lost: who needs it says that the bytes of its owner arrived changed", async () => {
-  await using cluster = new Cluster();
+  await using cluster = new ProcessCluster();
   const directory = await cluster.host("--size=1MiB");
   const { address: hostname, port } = directory.info;
   // Well behind all that the owner says before it sends pages, and within those.
@@ -30,7 +30,7 @@ Deno.test("page lost: who needs it says that the bytes of its owner arrived chan
 });
 
 Deno.test("page lost: who was not connected to its owner does not know why that is gone", async () => {
-  await using cluster = new Cluster();
+  await using cluster = new ProcessCluster();
   const [directory, asker, owner] = await cluster.start(3, "--size=64KiB");
   await owner!.store(PAGE, 1);
   owner!.process.kill();

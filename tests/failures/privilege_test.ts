@@ -2,7 +2,7 @@
 
 import { assertEquals, assertMatch } from "@std/assert";
 import { builtLibraryPath } from "../../ffi/library.ts";
-import { Cluster, RemoteNode } from "../support/cluster.ts";
+import { ProcessCluster, RemoteNode } from "../support/process_cluster.ts";
 
 const ROOT = new URL("../..", import.meta.url).pathname;
 const AS_NOBODY = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
@@ -47,7 +47,7 @@ Deno.test({
       const program = `${folder}/remote_node.js`;
       await bundle("tests/nodes/programs/remote_node.ts", program);
       await Deno.chmod(program, 0o644);
-      await using cluster = new Cluster();
+      await using cluster = new ProcessCluster();
       const directory = await cluster.host("--size=1MiB");
       const process = cluster.spawn("nobody's node", {
         args: [

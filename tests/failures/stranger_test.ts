@@ -4,9 +4,9 @@ import { assertEquals, assertMatch } from "@std/assert";
 import { HANDSHAKES_MAX } from "../../runtime/limits.ts";
 import { encodeMessage, MESSAGE_MAX_BYTES } from "../../runtime/wire/page_frames.ts";
 import { Offset, PROTOCOL_VERSION } from "../../runtime/wire/layout.ts";
-import { Cluster, type RemoteNode } from "../support/cluster.ts";
+import { ProcessCluster, type RemoteNode } from "../support/process_cluster.ts";
 import { sealBroken } from "../fuzz/mutate.ts";
-import { firstControl, frame, helloControl, readAll } from "../support/raw_peer.ts";
+import { controlFrame, firstControl, HELLO, readAll } from "../support/raw_peer.ts";
 
 /** Bytes that follow from a seed, without a meaning. */
 function noise(bytes: number): Uint8Array {
@@ -19,7 +19,7 @@ function noise(bytes: number): Uint8Array {
 
 /** A frame with the length of none. */
 function oversized(): Uint8Array {
-  const bytes = frame(helloControl());
+  const bytes = controlFrame(HELLO);
   new DataView(bytes.buffer).setUint32(Offset.Length, 0x7fff_ffff, true);
   sealBroken(bytes);
   return bytes;
@@ -27,7 +27,7 @@ function oversized(): Uint8Array {
 
 /** A frame that is not as it was sent. */
 function damaged(): Uint8Array {
-  const bytes = frame(helloControl());
+  const bytes = controlFrame(HELLO);
   bytes[bytes.length - 1]! ^= 1;
   return bytes;
 }
@@ -42,13 +42,13 @@ function requestFirst(): Uint8Array {
 const STRANGERS: { readonly [name: string]: () => Uint8Array } = {
   "noise": () => noise(65_536),
   "an HTTP request": () => new TextEncoder().encode("GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"),
-  "half a frame, then silence": () => frame(helloControl()).slice(0, 20),
+  "half a controlFrame, then silence": () => controlFrame(HELLO).slice(0, 20),
   "nothing at all": () => new Uint8Array(),
   "a frame longer than any": oversized,
   "a frame with other bytes than it was sent with": damaged,
   "a message about pages": requestFirst,
-  "an answer that nobody asked for": () => frame({ kind: "accept", node: 2 }),
-  "a node of another cluster": () => frame({ ...helloControl(), session: 1n, node: 2 }),
+  "an answer that nobody asked for": () => controlFrame({ kind: "accept", node: 2 }),
+  "a node of another cluster": () => controlFrame({ ...HELLO, session: 1n, node: 2 }),
 };
 
 /** Sends bytes to a node and waits until it ends the connection; returns what it says before that. */
@@ -88,7 +88,7 @@ async function keepWorking(pair: readonly RemoteNode[], act: () => Promise<void>
 
 for (const [name, bytes] of Object.entries(STRANGERS)) {
   Deno.test(`stranger: ${name}`, async () => {
-    await using cluster = new Cluster();
+    await using cluster = new ProcessCluster();
     const pair = await cluster.start(2, "--size=64KiB");
     await keepWorking(pair, async () => {
       await cluster.bounded(
@@ -108,17 +108,17 @@ for (const [name, bytes] of Object.entries(STRANGERS)) {
 }
 
 Deno.test("stranger: a node of another version is told which this is", async () => {
-  await using cluster = new Cluster();
+  await using cluster = new ProcessCluster();
   const directory = await cluster.host();
   const later = PROTOCOL_VERSION + 1;
-  const answer = firstControl(await intrude(directory, frame(helloControl(), later)));
+  const answer = firstControl(await intrude(directory, controlFrame(HELLO, later)));
   if (answer?.kind !== "refuse") throw new Error(`${answer?.kind} instead of refuse`);
   assertEquals(answer.code, "VersionMismatch");
   assertMatch(answer.reason, new RegExp(`protocol version.*\\b${later}\\b`));
 });
 
 Deno.test("stranger: more silent connections than handshakes do not keep nodes out for ever", async () => {
-  await using cluster = new Cluster();
+  await using cluster = new ProcessCluster();
   const directory = await cluster.host();
   const { address: hostname, port } = directory.info;
   const silent = await Promise.all(

@@ -11,7 +11,7 @@ import type { Peer } from "../../runtime/cluster/admission.ts";
 import type { RegionSettings } from "../../runtime/wire/region_settings.ts";
 import { listen } from "../../runtime/cluster/handshake.ts";
 import { Services } from "../../runtime/engine/services.ts";
-import { ManualTimers } from "../support/test_cluster.ts";
+import { ManualTimers } from "../support/manual_timers.ts";
 import {
   CONTROL_MAX_BYTES,
   HANDSHAKE_MAX_MS,
@@ -43,7 +43,7 @@ import {
 } from "../../runtime/protocol/coherence/messages.ts";
 import { Access } from "../../runtime/protocol/coherence/page.ts";
 import type { Random } from "../simulator/coherence/random.ts";
-import { helloControl } from "../support/raw_peer.ts";
+import { HELLO } from "../support/raw_peer.ts";
 import { SOUND_FRAMES } from "./corpus.ts";
 import { type Ending, MemoryConnection, MemoryNetwork, settle } from "./memory_network.ts";
 import { breakBytes, breakField, GROWTH_MAX_BYTES, pick, sealBroken } from "./mutate.ts";
@@ -82,7 +82,7 @@ export const directoryTarget: Target = { name: "directory", weight: 1, try: tryD
 export const joinTarget: Target = { name: "join", weight: 1, try: tryJoin };
 
 async function tryDirectory(random: Random): Promise<string> {
-  const connection = makeConnection(random, [helloControl()]);
+  const connection = makeConnection(random, [HELLO]);
   using _network = new MemoryNetwork(connection, true);
   return await converse(connection, (node) => {
     node.host();

@@ -1,6 +1,6 @@
 /** Records what threads of real nodes do to a few words, with times that all of them share. */
 
-import { Cluster, type RemoteNode } from "../support/cluster.ts";
+import { ProcessCluster, type RemoteNode } from "../support/process_cluster.ts";
 import { Crew } from "../litmus/crew.ts";
 import { Clock } from "./clock.ts";
 import { History } from "./history.ts";
@@ -48,7 +48,7 @@ export async function record(
   seed: number,
   flags: readonly string[] = [],
 ): Promise<Recording> {
-  await using cluster = new Cluster();
+  await using cluster = new ProcessCluster();
   await using directory = new TempDirectory();
   const sizes = [`--size=${REGION_BYTES}`, "--page-size=4096"];
   const nodes = await cluster.start(NODES, ...sizes, ...flags);

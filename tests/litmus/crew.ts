@@ -1,7 +1,7 @@
 /** Workers on nodes in other processes, started once and told what to do again and again. */
 
 import type { NodeHandle } from "../../mod.ts";
-import type { RemoteNode } from "../support/cluster.ts";
+import type { RemoteNode } from "../support/process_cluster.ts";
 
 /** What a Worker of a crew is sent. */
 export interface CrewMessage<Task> {

@@ -7,7 +7,7 @@
  * chance says which thread plays which part, and which nodes have copies of the pages.
  */
 
-import { Cluster } from "../support/cluster.ts";
+import { ProcessCluster } from "../support/process_cluster.ts";
 import { Crew } from "./crew.ts";
 import type { Histogram } from "./histogram.ts";
 import { PAGE_BYTES, type Placement, REGION_BYTES } from "./placements.ts";
@@ -40,11 +40,11 @@ const CHUNK_RUNS = 4_096;
 export class RealNodes implements AsyncDisposable {
   /** How often they were called; all that they have answered is kept, and looked through. */
   calls = 0;
-  readonly #cluster: Cluster;
+  readonly #cluster: ProcessCluster;
   readonly #crew: Crew<WorkerTask>;
   readonly #directory: string;
 
-  private constructor(cluster: Cluster, crew: Crew<WorkerTask>, directory: string) {
+  private constructor(cluster: ProcessCluster, crew: Crew<WorkerTask>, directory: string) {
     this.#cluster = cluster;
     this.#crew = crew;
     this.#directory = directory;
@@ -59,7 +59,7 @@ export class RealNodes implements AsyncDisposable {
    */
   static async start(topology: Topology, ...flags: string[]): Promise<RealNodes> {
     await using started = new AsyncDisposableStack();
-    const cluster = started.use(new Cluster());
+    const cluster = started.use(new ProcessCluster());
     const sizes = [`--size=${REGION_BYTES}`, `--page-size=${PAGE_BYTES}`];
     const nodes = await cluster.start(topology.nodes, ...sizes, ...flags);
     const url = new URL("worker.ts", import.meta.url).href;

@@ -1,7 +1,7 @@
 /** Allocations of several processes in one region. */
 
 import { assertEquals, assertMatch } from "@std/assert";
-import { Cluster, type RemoteNode } from "../support/cluster.ts";
+import { ProcessCluster, type RemoteNode } from "../support/process_cluster.ts";
 import { failure } from "../support/heard.ts";
 
 /** Allocates bytes; returns where they are. */
@@ -24,7 +24,7 @@ async function free(node: RemoteNode, offset: number, length: number): Promise<v
 }
 
 Deno.test("allocation: all who ask for a name get the same cells, zero and created once", async () => {
-  await using cluster = new Cluster();
+  await using cluster = new ProcessCluster();
   const nodes = await cluster.start(3, "--size=1MiB");
   // All of the region has been in use, so that cells must be zeroed before they are given out.
   const whole = await nodes[1]!.evaluate(async (node) => {
@@ -57,7 +57,7 @@ Deno.test("allocation: all who ask for a name get the same cells, zero and creat
 });
 
 Deno.test("allocation: a name is of one type and length, until it is freed", async () => {
-  await using cluster = new Cluster();
+  await using cluster = new ProcessCluster();
   const [, second, third] = await cluster.start(3, "--size=1MiB");
   const offset = await alloc(second!, 100, "a");
   for (const [type, length] of [["Uint8Array", 101], ["Int8Array", 100]] as const) {
@@ -80,7 +80,7 @@ Deno.test("allocation: a name is of one type and length, until it is freed", asy
 });
 
 Deno.test("allocation: a full region says what is free, and room that is given back is used", async () => {
-  await using cluster = new Cluster();
+  await using cluster = new ProcessCluster();
   const [first, second] = await cluster.start(2, "--size=64KiB");
   const offsets: number[] = [];
   for (let page = 0; page < 16; page++) {
@@ -97,7 +97,7 @@ Deno.test("allocation: a full region says what is free, and room that is given b
 });
 
 Deno.test("allocation: what is no allocation, or none any more, is not freed", async () => {
-  await using cluster = new Cluster();
+  await using cluster = new ProcessCluster();
   const [first, second] = await cluster.start(2, "--size=1MiB");
   const offset = await alloc(first!, 10_000);
   const refused = [
@@ -114,7 +114,7 @@ Deno.test("allocation: what is no allocation, or none any more, is not freed", a
 });
 
 Deno.test("allocation: what was written before it was freed is zero for the next", async () => {
-  await using cluster = new Cluster();
+  await using cluster = new ProcessCluster();
   const nodes = await cluster.start(3, "--size=1MiB");
   for (let round = 0; round < 6; round++) {
     const dirty = await nodes[round % 3]!.evaluate(async (node) => {
@@ -134,7 +134,7 @@ Deno.test("allocation: what was written before it was freed is zero for the next
 });
 
 Deno.test("allocation: no two share a page but the packed ones of one node", async () => {
-  await using cluster = new Cluster();
+  await using cluster = new ProcessCluster();
   const nodes = await cluster.start(3, "--size=4MiB");
   const found = await Promise.all(nodes.map((node) =>
     node.evaluate(async (node) => {
@@ -155,7 +155,7 @@ Deno.test("allocation: no two share a page but the packed ones of one node", asy
 });
 
 Deno.test("allocation: room that only a killed node had written is given out anew", async () => {
-  await using cluster = new Cluster();
+  await using cluster = new ProcessCluster();
   const [first, second, third] = await cluster.start(3, "--size=1MiB");
   const offset = await second!.evaluate(async (node) => {
     const whole = await node.alloc(Uint8Array, node.size);
@@ -177,7 +177,7 @@ Deno.test("allocation: room that only a killed node had written is given out ane
 });
 
 Deno.test("allocation: what a killed node has allocated stays", async () => {
-  await using cluster = new Cluster();
+  await using cluster = new ProcessCluster();
   const [first, second, third] = await cluster.start(3, "--size=1MiB");
   const offset = await alloc(second!, 4096, "kept");
   await first!.store(offset, 42);

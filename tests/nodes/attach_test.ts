@@ -1,7 +1,7 @@
 /** Nodes of several processes, each used by several threads. */
 
 import { assertEquals } from "@std/assert";
-import { Cluster, type RemoteNode } from "../support/cluster.ts";
+import { ProcessCluster, type RemoteNode } from "../support/process_cluster.ts";
 import type { Procedures } from "./programs/procedures.ts";
 import type { Task } from "./programs/attached_worker.ts";
 import { startRpcNodes } from "../support/rpc_nodes.ts";
@@ -40,7 +40,7 @@ function perform(
 }
 
 Deno.test("attached: four threads on each of three nodes count together", async () => {
-  await using cluster = new Cluster();
+  await using cluster = new ProcessCluster();
   const nodes = await startRpcNodes(cluster, 3);
   const rounds = 25;
   const ids = await Promise.all(nodes.map((node) => perform(node, 4, "count", rounds)));
@@ -52,7 +52,7 @@ Deno.test("attached: four threads on each of three nodes count together", async 
 });
 
 Deno.test("attached: a thread calls other nodes and its own, and views go by reference", async () => {
-  await using cluster = new Cluster();
+  await using cluster = new ProcessCluster();
   const [first, second] = await startRpcNodes(cluster, 2);
   const [there] = await perform(second!, 1, "call", 1);
   assertEquals(there, [first!.process.pid, 1, 1, 1, 1]);
@@ -64,7 +64,7 @@ Deno.test("attached: a thread calls other nodes and its own, and views go by ref
 });
 
 Deno.test("attached: threads of several nodes allocate cells of their own, and find those of a name", async () => {
-  await using cluster = new Cluster();
+  await using cluster = new ProcessCluster();
   const nodes = await startRpcNodes(cluster, 3);
   const found = await Promise.all(
     nodes.map((node, index) => perform(node, 3, "allocate", 7 + index)),
@@ -85,7 +85,7 @@ Deno.test("attached: threads of several nodes allocate cells of their own, and f
 });
 
 Deno.test("attached: a thread that waits, or asks, is told that its node is closed", async () => {
-  await using cluster = new Cluster();
+  await using cluster = new ProcessCluster();
   const node = await cluster.host();
   const told = await node.evaluate(async (node, url) => {
     const worker = new Worker(url, { type: "module" });

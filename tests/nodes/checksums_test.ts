@@ -7,8 +7,8 @@ import type { Control } from "../../runtime/wire/control.ts";
 import { type Frame, Framer } from "../../runtime/wire/framer.ts";
 import type { Message } from "../../runtime/protocol/coherence/messages.ts";
 import { Access } from "../../runtime/protocol/coherence/page.ts";
-import { Cluster, type RemoteNode } from "../support/cluster.ts";
-import { frame, helloControl } from "../support/raw_peer.ts";
+import { ProcessCluster, type RemoteNode } from "../support/process_cluster.ts";
+import { controlFrame, HELLO } from "../support/raw_peer.ts";
 
 const PAGE = 4096;
 const BOUNDS = { pageCount: 16, pageSize: PAGE, runPages: 128 };
@@ -32,7 +32,7 @@ async function askForPage(node: RemoteNode) {
       framer.filled(read);
     }
   };
-  await connection.write(frame(helloControl()));
+  await connection.write(controlFrame(HELLO));
   const welcome: Control = (await next("control", "welcome")).control;
   if (welcome.kind !== "welcome") throw new Error(`${welcome.kind} instead of welcome`);
   await connection.write(request.subarray(0, size));
@@ -45,7 +45,7 @@ async function askForPage(node: RemoteNode) {
 
 for (const [checksums, flags] of [[true, []], [false, ["--no-checksums"]]] as const) {
   Deno.test(`checksums: ${checksums ? "pages have one" : "turned off, pages have none"}`, async () => {
-    await using cluster = new Cluster();
+    await using cluster = new ProcessCluster();
     const directory = await cluster.host("--size=64KiB", ...flags);
     await directory.store(0, 0x1234_5678);
     const asked = await cluster.bounded("a page for a raw peer", askForPage(directory));
@@ -57,7 +57,7 @@ for (const [checksums, flags] of [[true, []], [false, ["--no-checksums"]]] as co
 }
 
 Deno.test("checksums: turned off at the directory, nodes still share pages", async () => {
-  await using cluster = new Cluster();
+  await using cluster = new ProcessCluster();
   const directory = await cluster.host("--size=64KiB", "--no-checksums");
   const second = await cluster.join(directory);
   await directory.store(4, 7);

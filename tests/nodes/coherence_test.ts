@@ -1,11 +1,11 @@
 /** What programs rely on when several of them use the region at once, seen from real processes. */
 
 import { assertEquals } from "@std/assert";
-import { Cluster } from "../support/cluster.ts";
+import { ProcessCluster } from "../support/process_cluster.ts";
 
 for (const nodes of [2, 3, 5]) {
   Deno.test(`coherence: no addition of ${nodes} nodes to one word is lost`, async () => {
-    await using cluster = new Cluster();
+    await using cluster = new ProcessCluster();
     const all = await cluster.start(nodes, "--size=64KiB");
     // Each adds until every node has seen others add between two additions of its own often enough.
     const added = await Promise.all(all.map((node) =>
@@ -31,7 +31,7 @@ for (const nodes of [2, 3, 5]) {
 }
 
 Deno.test("coherence: nodes take turns by one word", async () => {
-  await using cluster = new Cluster();
+  await using cluster = new ProcessCluster();
   const all = await cluster.start(3, "--size=64KiB");
   const turns = 60;
   await Promise.all(all.map((node, index) =>
@@ -57,7 +57,7 @@ Deno.test("coherence: nodes take turns by one word", async () => {
 });
 
 Deno.test("coherence: what was written before a flag is there after it", async () => {
-  await using cluster = new Cluster();
+  await using cluster = new ProcessCluster();
   const [writer, reader] = await cluster.start(2, "--size=1MiB");
   const rounds = 200;
   const writing = writer!.evaluate((node, rounds) => {
@@ -85,7 +85,7 @@ Deno.test("coherence: what was written before a flag is there after it", async (
 });
 
 Deno.test("coherence: two that each write a word and read the other's do not both read nothing", async () => {
-  await using cluster = new Cluster();
+  await using cluster = new ProcessCluster();
   const pair = await cluster.start(2, "--size=1MiB");
   const rounds = 300;
   // The words lie on two pages; a third has the round that each is in, for a common start.
@@ -109,7 +109,7 @@ Deno.test("coherence: two that each write a word and read the other's do not bot
 });
 
 Deno.test("coherence: a node that joins late reads what was written before", async () => {
-  await using cluster = new Cluster();
+  await using cluster = new ProcessCluster();
   const [first, second] = await cluster.start(2, "--size=16MiB");
   await first!.evaluate((node) =>
     node.view(Int32Array, 0, 1 << 20).forEach((_, i, all) => all[i] = i)
@@ -125,7 +125,7 @@ Deno.test("coherence: a node that joins late reads what was written before", asy
 });
 
 Deno.test("coherence: pages that only a leaving node has stay", async () => {
-  await using cluster = new Cluster();
+  await using cluster = new ProcessCluster();
   const [first, second, third] = await cluster.start(3, "--size=16MiB");
   await second!.evaluate((node) => void node.view(Int32Array, 0, 1 << 20).fill(5));
   const { code, stderr } = await second!.leave();

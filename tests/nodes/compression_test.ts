@@ -1,7 +1,7 @@
 /** Pages that are compressed on their way between processes. */
 
 import { assert, assertEquals } from "@std/assert";
-import { Cluster, RemoteNode } from "../support/cluster.ts";
+import { ProcessCluster, RemoteNode } from "../support/process_cluster.ts";
 
 /** How much of each sort of content there is, in bytes. */
 const BYTES = 2 ** 20;
@@ -11,7 +11,7 @@ const SORTS = ["text", "zeros", "noise"] as const;
 type Sort = typeof SORTS[number];
 
 /** Starts a directory that asks for compression, or not, and nodes that ask for nothing. */
-async function start(cluster: Cluster, nodes: number, compression: boolean) {
+async function start(cluster: ProcessCluster, nodes: number, compression: boolean) {
   // Short runs, for those that go beyond the end of a sort bring pages that are not counted here.
   const env = { COMPRESSION: compression ? "1" : "0", RUN_PAGES: "4" };
   const directory = cluster.spawnNode(["--directory", "--port=0", "--size=16MiB"], { env });
@@ -82,7 +82,7 @@ async function share(from: RemoteNode, to: RemoteNode, at: number): Promise<Reco
 }
 
 Deno.test("compression: asked for at the directory, every pair of nodes sends less for the same pages", async () => {
-  await using cluster = new Cluster();
+  await using cluster = new ProcessCluster();
   const [first, second, third] = await start(cluster, 3, true);
   const pairs = [[first!, second!], [second!, third!], [third!, first!]] as const;
   for (const [from, to] of pairs) {
@@ -98,7 +98,7 @@ Deno.test("compression: asked for at the directory, every pair of nodes sends le
 });
 
 Deno.test("compression: not asked for, pages travel as they are", async () => {
-  await using cluster = new Cluster();
+  await using cluster = new ProcessCluster();
   const [first, second] = await start(cluster, 2, false);
   const { text, zeros, noise } = await share(second!, first!, 0);
   for (const received of [text, zeros, noise]) {
@@ -107,7 +107,7 @@ Deno.test("compression: not asked for, pages travel as they are", async () => {
 });
 
 Deno.test("compression: pages that several nodes write at once stay whole", async () => {
-  await using cluster = new Cluster();
+  await using cluster = new ProcessCluster();
   const nodes = await start(cluster, 3, true);
   const rounds = 300;
   await Promise.all(nodes.map((node) =>

@@ -2,7 +2,7 @@
 
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { decode } from "npm:fast-png@8.0.0";
-import { Cluster, type Exit } from "../support/cluster.ts";
+import { type Exit, ProcessCluster } from "../support/process_cluster.ts";
 
 /** The command line of an example. */
 function example(name: string, ...args: string[]): string[] {
@@ -11,7 +11,7 @@ function example(name: string, ...args: string[]): string[] {
 
 /** Runs an example that must end well; returns what it printed. */
 async function runWell(name: string, ...args: string[]): Promise<string> {
-  await using cluster = new Cluster();
+  await using cluster = new ProcessCluster();
   const exit = await cluster.spawn(name, { args: example(name, ...args) }).exit();
   assertWell(exit);
   return exit.stdout;
@@ -64,7 +64,7 @@ Deno.test("vector_add: the sum is right, and the numbers travel as pages", async
 });
 
 Deno.test("vector_add: three consoles, and nobody has to end the second and the third", async () => {
-  await using cluster = new Cluster();
+  await using cluster = new ProcessCluster();
   const start = (name: string, env: Record<string, string>) =>
     cluster.spawn(name, { args: example("vector_add"), env });
   const first = start("console 1", { DIRECTORY: "1", PORT: "0" });
@@ -94,7 +94,7 @@ Deno.test("heat: the plate is that of one thread, and the picture is that of the
 });
 
 Deno.test("heat: nodes that are started one by one, with a fourth that is too many", async () => {
-  await using cluster = new Cluster();
+  await using cluster = new ProcessCluster();
   const args = example("heat", "--cells=64", "--steps=10", "--port=0");
   const first = cluster.spawn("node 1", { args, env: { DIRECTORY: "1" } });
   const [, at] = await first.untilPrinted(/^Node 1 at (\S+): /m);
@@ -142,7 +142,7 @@ Deno.test("counter: a C variable is one variable on all nodes", async () => {
 });
 
 Deno.test("every example tells how it is used, and what it cannot use", async () => {
-  await using cluster = new Cluster();
+  await using cluster = new ProcessCluster();
   const names = ["demo", "vector_add", "heat", "mandelbrot", "counter"];
   await Promise.all(names.map(async (name) => {
     const run = (...args: string[]) => cluster.spawn(name, { args: example(name, ...args) }).exit();
@@ -155,7 +155,7 @@ Deno.test("every example tells how it is used, and what it cannot use", async ()
 });
 
 Deno.test("a node that fails is told, with what all have printed", async () => {
-  await using cluster = new Cluster();
+  await using cluster = new ProcessCluster();
   const args = example("counter", "--module=/nowhere/libcounter.so");
   const { code, stdout, stderr } = await cluster.spawn("counter", { args }).exit();
   assertEquals(code, 1);

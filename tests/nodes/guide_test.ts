@@ -1,7 +1,7 @@
 /** What the guide shows beside its examples (which are tests themselves): a program, a profile, a unit. */
 
 import { assertEquals } from "@std/assert";
-import { Cluster } from "../support/cluster.ts";
+import { ProcessCluster } from "../support/process_cluster.ts";
 
 const GUIDE = await Deno.readTextFile(new URL("../../docs/guide.md", import.meta.url));
 
@@ -39,7 +39,7 @@ async function withFile(name: string, text: string, body: (path: string) => Prom
 Deno.test("guide: one file is the program and its Workers, with the permissions that it names", async () => {
   const config = ["--no-prompt", "--config", "deno.json"];
   await withFile("program.ts", block("Workers in one file", "ts ignore"), async (path) => {
-    await using cluster = new Cluster();
+    await using cluster = new ProcessCluster();
     const check = await cluster.spawn("check", { args: ["check", ...config.slice(1), path] })
       .exit();
     assertEquals(check.code, 0, check.stderr);

@@ -1,14 +1,14 @@
 /** How nodes start, serve and end as processes: the commands that people type. */
 
 import { assertEquals, assertMatch } from "@std/assert";
-import { Cluster, RemoteNode } from "../support/cluster.ts";
+import { ProcessCluster, RemoteNode } from "../support/process_cluster.ts";
 
 /** Exactly the permissions that a node is documented to need. */
 const PERMISSIONS = ["--allow-ffi", "--allow-net", "--no-prompt"];
 
 for (const signal of ["SIGINT", "SIGTERM"] as const) {
   Deno.test(`life cycle: mod.ts hosts, says how others join, and ends by ${signal}`, async () => {
-    await using cluster = new Cluster();
+    await using cluster = new ProcessCluster();
     const run = (name: string, ...flags: string[]) =>
       cluster.spawn(name, { args: ["run", ...PERMISSIONS, "mod.ts", ...flags] });
     const directory = run("directory", "--port=0");
@@ -31,7 +31,7 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) {
 }
 
 Deno.test("life cycle: mod.ts tells its versions and options, and refuses what it does not know", async () => {
-  await using cluster = new Cluster();
+  await using cluster = new ProcessCluster();
   const run = (...flags: string[]) =>
     cluster.spawn(flags.join(" "), { args: ["run", ...PERMISSIONS, "mod.ts", ...flags] }).exit();
   const [help, version, unknown] = await Promise.all([
@@ -46,7 +46,7 @@ Deno.test("life cycle: mod.ts tells its versions and options, and refuses what i
 });
 
 Deno.test("life cycle: the directory waits for those who work, and ends those who serve", async () => {
-  await using cluster = new Cluster();
+  await using cluster = new ProcessCluster();
   const [directory, working] = await cluster.start(2);
   const serving = cluster.spawnNode([`--directory-address=${directory!.at}`, "--rpc-server"]);
   await directory!.evaluate((node) => node.waitForPeer(3));
@@ -65,7 +65,7 @@ Deno.test("life cycle: the directory waits for those who work, and ends those wh
 });
 
 Deno.test("life cycle: one that serves ends by a signal, and its pages stay", async () => {
-  await using cluster = new Cluster();
+  await using cluster = new ProcessCluster();
   const [directory, other] = await cluster.start(2);
   const code = `
     import { join } from "./mod.ts";
@@ -81,7 +81,7 @@ Deno.test("life cycle: one that serves ends by a signal, and its pages stay", as
 });
 
 Deno.test("life cycle: what main throws is what run throws, and the node has left", async () => {
-  await using cluster = new Cluster();
+  await using cluster = new ProcessCluster();
   const directory = await cluster.host();
   const code = `
     import { run } from "./mod.ts";
@@ -97,7 +97,7 @@ Deno.test("life cycle: what main throws is what run throws, and the node has lef
 });
 
 Deno.test("life cycle: a node that listens everywhere warns that anybody can join", async () => {
-  await using cluster = new Cluster();
+  await using cluster = new ProcessCluster();
   const directory = await cluster.host("--address=0.0.0.0");
   await directory.process.untilPrinted(
     /^\S+Z tdsm: warning: .*0\.0\.0\.0:\d+.*whoever reaches this port can join/m,
@@ -113,7 +113,7 @@ Deno.test("life cycle: a node that listens everywhere warns that anybody can joi
 });
 
 Deno.test("life cycle: the library prints nothing, whatever it logs", async () => {
-  await using cluster = new Cluster();
+  await using cluster = new ProcessCluster();
   const [first, second] = await cluster.start(2, "--log-level=5", "--sem-log-level=5");
   await first!.store(0, 1);
   await second!.load(0);

@@ -1,7 +1,7 @@
 /** The memory test as people run it: on three consoles, and all by itself. */
 
 import { assertEquals, assertMatch } from "@std/assert";
-import { Cluster, RemoteNode, type TestProcess } from "../support/cluster.ts";
+import { ProcessCluster, RemoteNode, type TestProcess } from "../support/process_cluster.ts";
 
 const PERMISSIONS = ["ffi", "net", "env", "read", "run"].map((name) => `--allow-${name}`);
 const ARGS = ["run", "--no-prompt", ...PERMISSIONS, "examples/memtest.ts"];
@@ -24,7 +24,7 @@ async function untilEnded(pids: readonly number[]): Promise<void> {
 }
 
 Deno.test("memtest: three consoles, and nobody has to end the second and the third", async () => {
-  await using cluster = new Cluster();
+  await using cluster = new ProcessCluster();
   const consoles = [
     cluster.spawn("console 1", { args: ARGS, env: { DIRECTORY: "1", PORT: "7000" } }),
     cluster.spawn("console 2", { args: ARGS, env: { RPC_SERVER: "1", PORT: "7001" } }),
@@ -51,7 +51,7 @@ for (
   ]
 ) {
   Deno.test(`memtest: all by itself ${flags.join(" ")}`, async () => {
-    await using cluster = new Cluster();
+    await using cluster = new ProcessCluster();
     const test = cluster.spawn("memtest", { args: [...ARGS, ...flags] });
     const { code, stdout, stderr } = await test.exit();
     assertEquals([code, stderr], [0, ""]);
@@ -60,7 +60,7 @@ for (
 }
 
 Deno.test("memtest: a wrong word is found, and told with its place", async () => {
-  await using cluster = new Cluster();
+  await using cluster = new ProcessCluster();
   const test = cluster.spawn("memtest", {
     args: [...ARGS, "--directory", "--port=0", "--nodes=2", "--size=1MiB"],
   });
@@ -85,7 +85,7 @@ Deno.test("memtest: a wrong word is found, and told with its place", async () =>
 });
 
 Deno.test("memtest: a node that is killed fails the test, with what all have printed", async () => {
-  await using cluster = new Cluster();
+  await using cluster = new ProcessCluster();
   const test = cluster.spawn("memtest", { args: [...ARGS, "--size=1GiB"] });
   const children = await nodesOf(test);
   assertEquals(children.length, 3);
@@ -100,7 +100,7 @@ Deno.test("memtest: a node that is killed fails the test, with what all have pri
 
 for (const signal of ["SIGINT", "SIGTERM", "SIGKILL"] as const) {
   Deno.test(`memtest: ends its nodes when it is ended by ${signal}`, async () => {
-    await using cluster = new Cluster();
+    await using cluster = new ProcessCluster();
     const test = cluster.spawn("memtest", { args: [...ARGS, "--size=1GiB"] });
     const children = await nodesOf(test);
     assertEquals(children.length, 3);
@@ -113,7 +113,7 @@ for (const signal of ["SIGINT", "SIGTERM", "SIGKILL"] as const) {
 }
 
 Deno.test("memtest: what it cannot do, it says", async () => {
-  await using cluster = new Cluster();
+  await using cluster = new ProcessCluster();
   const run = (args: string[], env = {}) =>
     cluster.spawn(args.join(" "), { args: [...ARGS, ...args], env }).exit();
   const [help, nodes, workers, small, lost] = await Promise.all([

@@ -1,7 +1,7 @@
 /** A native module on three nodes: its globals are the same cells on each. */
 
 import { assertEquals, assertMatch } from "@std/assert";
-import { Cluster, type RemoteNode } from "../support/cluster.ts";
+import { ProcessCluster, type RemoteNode } from "../support/process_cluster.ts";
 import { failure } from "../support/heard.ts";
 import { findZig } from "../../zig/build.ts";
 
@@ -44,7 +44,7 @@ declare const loaded: {
 Deno.test("modules: examples/native/counter.c counts over three nodes, and another layout is refused", async () => {
   const folder = await Deno.makeTempDir();
   try {
-    await using cluster = new Cluster();
+    await using cluster = new ProcessCluster();
     const path = `${folder}/libcounter.so`;
     await build("examples/native/counter.c", path);
     const nodes = await cluster.start(3, "--size=256MiB");
@@ -109,7 +109,7 @@ Deno.test("modules: examples/native/counter.c counts over three nodes, and anoth
 Deno.test("modules: native code sums numbers of the region that another node wrote", async () => {
   const folder = await Deno.makeTempDir();
   try {
-    await using cluster = new Cluster();
+    await using cluster = new ProcessCluster();
     const path = `${folder}/libcounter.so`;
     await build("examples/native/counter.c", path);
     const [first, second] = await cluster.start(2, "--size=256MiB");

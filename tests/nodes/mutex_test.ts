@@ -1,7 +1,7 @@
 /** Mutexes between processes. */
 
 import { assertEquals } from "@std/assert";
-import { Cluster, type RemoteNode } from "../support/cluster.ts";
+import { ProcessCluster, type RemoteNode } from "../support/process_cluster.ts";
 import { failure, heard } from "../support/heard.ts";
 
 /** Locks that the functions of a test hold from one call to the next, in the node's process. */
@@ -31,7 +31,7 @@ async function unlock(node: RemoteNode): Promise<void> {
 }
 
 Deno.test("mutexes: a plain counter that three nodes count up under one is right", async () => {
-  await using cluster = new Cluster();
+  await using cluster = new ProcessCluster();
   const nodes = await cluster.start(3);
   const rounds = 200;
   await Promise.all(nodes.map((node) =>
@@ -53,7 +53,7 @@ Deno.test("mutexes: a plain counter that three nodes count up under one is right
 });
 
 Deno.test("mutexes: when the holder's node is killed the next is told, and only that one", async () => {
-  await using cluster = new Cluster();
+  await using cluster = new ProcessCluster();
   const [first, second, third, fourth] = await cluster.start(4);
   assertEquals(await lock(second!), false);
   const { call: next } = await heard(third!, () => lock(third!));
@@ -69,7 +69,7 @@ Deno.test("mutexes: when the holder's node is killed the next is told, and only 
 });
 
 Deno.test("mutexes: a node that leaves unlocks what it held", async () => {
-  await using cluster = new Cluster();
+  await using cluster = new ProcessCluster();
   const [, second, third] = await cluster.start(3);
   await lock(second!);
   const { call } = await heard(third!, () => lock(third!));
@@ -78,7 +78,7 @@ Deno.test("mutexes: a node that leaves unlocks what it held", async () => {
 });
 
 Deno.test("mutexes: trying does not wait, and time ends a wait", async () => {
-  await using cluster = new Cluster();
+  await using cluster = new ProcessCluster();
   const [first, second, third] = await cluster.start(3);
   assertEquals(await isFree(third!), true);
   await lock(second!);
@@ -98,7 +98,7 @@ Deno.test("mutexes: trying does not wait, and time ends a wait", async () => {
 });
 
 Deno.test("mutexes: unlocking twice takes nothing from who holds it now", async () => {
-  await using cluster = new Cluster();
+  await using cluster = new ProcessCluster();
   const [, second, third] = await cluster.start(3);
   await lock(second!);
   await unlock(second!);

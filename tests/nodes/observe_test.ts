@@ -3,16 +3,20 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import type { Check } from "../../runtime/cli/doctor.ts";
 import type { ClusterStatus } from "../../runtime/cli/status.ts";
-import { Cluster } from "../support/cluster.ts";
+import { ProcessCluster } from "../support/process_cluster.ts";
 import type { Exit } from "../support/test_process.ts";
 
-function runMain(cluster: Cluster, permissions: string[], ...flags: string[]): Promise<Exit> {
+function runMain(
+  cluster: ProcessCluster,
+  permissions: string[],
+  ...flags: string[]
+): Promise<Exit> {
   const args = ["run", "--no-prompt", ...permissions, "mod.ts", ...flags];
   return cluster.spawn(flags.join(" "), { args }).exit();
 }
 
 Deno.test("status: every node with its pages, by the network alone, and nobody notices", async () => {
-  await using cluster = new Cluster();
+  await using cluster = new ProcessCluster();
   const [directory, second] = await cluster.start(2);
   await second!.evaluate((node) => void node.memory.fill(1, 0, 3 * node.pageSize));
   assertEquals(await directory!.load(0), 0x01010101);
@@ -45,7 +49,7 @@ Deno.test("status: every node with its pages, by the network alone, and nobody n
 });
 
 Deno.test("status: a node that says nothing is shown without its counters", async () => {
-  await using cluster = new Cluster();
+  await using cluster = new ProcessCluster();
   const [directory, second] = await cluster.start(2);
   second!.process.kill("SIGSTOP");
   const at = `--directory-address=${directory!.at}`;
@@ -57,7 +61,7 @@ Deno.test("status: a node that says nothing is shown without its counters", asyn
 });
 
 Deno.test("status: where there is no directory it says so", async () => {
-  await using cluster = new Cluster();
+  await using cluster = new ProcessCluster();
   const [directory, second] = await cluster.start(2);
   const ask = (permission: string, address: string) =>
     runMain(cluster, [permission], "--status", `--directory-address=${address}`);
@@ -74,7 +78,7 @@ Deno.test("status: where there is no directory it says so", async () => {
 });
 
 Deno.test("doctor: with the permissions of a node it finds nothing, without them it says what to do", async () => {
-  await using cluster = new Cluster();
+  await using cluster = new ProcessCluster();
   const doctor = async (permissions: string[], ...flags: string[]) => {
     const run = await runMain(cluster, permissions, "--doctor", "--json", "--port=0", ...flags);
     const { checks } = JSON.parse(run.stdout) as { checks: Check[] };
@@ -102,7 +106,7 @@ Deno.test("doctor: with the permissions of a node it finds nothing, without them
 });
 
 Deno.test("doctor: a port that is in use is told, and the flags that do not go together", async () => {
-  await using cluster = new Cluster();
+  await using cluster = new ProcessCluster();
   const { info: { port } } = await cluster.host();
   const run = (...flags: string[]) =>
     runMain(cluster, ["--allow-ffi", "--allow-net"], `--port=${port}`, ...flags);
@@ -119,13 +123,13 @@ Deno.test("doctor: a port that is in use is told, and the flags that do not go t
 });
 
 /** Starts a program that shows no help of its own. */
-function runHello(cluster: Cluster, ...flags: string[]): Promise<Exit> {
+function runHello(cluster: ProcessCluster, ...flags: string[]): Promise<Exit> {
   const args = ["run", "--no-prompt", "--allow-ffi", "--allow-net", "examples/hello.ts", ...flags];
   return cluster.spawn(flags.join(" "), { args }).exit();
 }
 
 Deno.test("run: --help shows the settings, and no node is started", async () => {
-  await using cluster = new Cluster();
+  await using cluster = new ProcessCluster();
   for (const flag of ["--help", "-h"]) {
     const { code, stdout, stderr } = await runHello(cluster, "--port=0", flag);
     assertEquals([code, stderr], [0, ""]);
@@ -135,7 +139,7 @@ Deno.test("run: --help shows the settings, and no node is started", async () => 
 });
 
 Deno.test("run: a flag that is nearly right is refused, and no node is started", async () => {
-  await using cluster = new Cluster();
+  await using cluster = new ProcessCluster();
   for (const [wrong, right] of [["directory-adress", "directory-address"], ["sise", "size"]]) {
     const { code, stdout, stderr } = await runHello(cluster, `--${wrong}`, "127.0.0.1");
     assert(code !== 0);
@@ -156,7 +160,7 @@ function logged(line: RegExp): RegExp {
 }
 
 Deno.test("log: as much as its levels say, on stderr, by category, each line with its time", async () => {
-  await using cluster = new Cluster();
+  await using cluster = new ProcessCluster();
   const directory = await cluster.host("--log-level=3", "--sem-log-level=0");
   const second = await cluster.join(directory, "--log-level=4", "--sem-log-level=4");
   await directory.process.untilPrinted(
@@ -180,7 +184,7 @@ Deno.test("log: as much as its levels say, on stderr, by category, each line wit
 const ON_TERMINAL = ["python3", "-c", "import pty, sys; pty.spawn(sys.argv[1:])"];
 
 Deno.test("log: the level has a colour on a terminal, unless NO_COLOR says otherwise", async () => {
-  await using cluster = new Cluster();
+  await using cluster = new ProcessCluster();
   const args = ["run", "-A", "mod.ts", "--port=0", "--address=0.0.0.0"];
   for (const NO_COLOR of ["", "1"]) {
     const process = cluster.spawn("node", { args, env: { NO_COLOR }, prefix: ON_TERMINAL });
@@ -192,7 +196,7 @@ Deno.test("log: the level has a colour on a terminal, unless NO_COLOR says other
 });
 
 Deno.test("log: an orderly leave is told at every node", async () => {
-  await using cluster = new Cluster();
+  await using cluster = new ProcessCluster();
   const directory = await cluster.host("--log-level=3");
   const second = await cluster.join(directory, "--log-level=3");
   const third = await cluster.join(directory, "--log-level=3");
@@ -204,7 +208,7 @@ Deno.test("log: an orderly leave is told at every node", async () => {
 });
 
 Deno.test("log: a node that is lost is told at every node, and not as one that has left", async () => {
-  await using cluster = new Cluster();
+  await using cluster = new ProcessCluster();
   const directory = await cluster.host("--log-level=3");
   const second = await cluster.join(directory, "--log-level=3");
   const third = await cluster.join(directory);
@@ -215,7 +219,7 @@ Deno.test("log: a node that is lost is told at every node, and not as one that h
 });
 
 Deno.test("log: a program that configures LogTape has the records, and stderr has none", async () => {
-  await using cluster = new Cluster();
+  await using cluster = new ProcessCluster();
   const program = cluster.spawn("program", {
     args: [
       "run",

@@ -1,7 +1,7 @@
 /** The first program of the README: the page has it as it is, and its two commands do what is said. */
 
 import { assertEquals, assertStringIncludes } from "@std/assert";
-import { Cluster } from "../support/cluster.ts";
+import { ProcessCluster } from "../support/process_cluster.ts";
 
 const ROOT = new URL("../..", import.meta.url);
 const README = await Deno.readTextFile(new URL("README.md", ROOT));
@@ -14,7 +14,7 @@ Deno.test("README: the first program is examples/hello.ts", async () => {
 Deno.test("README: the two commands of the first program share memory", async () => {
   const commands = [...README.matchAll(/^\.\/tdsm deno (run .*examples\/hello\.ts.*)$/gm)];
   assertEquals(commands.length, 2);
-  await using cluster = new Cluster();
+  await using cluster = new ProcessCluster();
   const terminals = commands.map(([line, args]) =>
     cluster.spawn(line, { args: args!.replace("run ", "run --no-prompt ").split(" ") })
   );

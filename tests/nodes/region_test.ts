@@ -1,14 +1,14 @@
 /** Regions and pages of every size, and what a program is told of its node. */
 
 import { assert, assertEquals } from "@std/assert";
-import { Cluster, RemoteError, type RemoteNode } from "../support/cluster.ts";
+import { ProcessCluster, RemoteError, type RemoteNode } from "../support/process_cluster.ts";
 
 const MIB = 2 ** 20;
 const TIB = 2 ** 40;
 
 for (const pageSize of ["4KiB", "64KiB", "2MiB"]) {
   Deno.test(`region: pages of ${pageSize} travel whole`, async () => {
-    await using cluster = new Cluster();
+    await using cluster = new ProcessCluster();
     const [first, second] = await cluster.start(2, `--page-size=${pageSize}`, "--size=16MiB");
     assertEquals(second!.info.pageSize, first!.info.pageSize);
     await first!.evaluate((node) => {
@@ -36,7 +36,7 @@ async function residentBytes({ process }: RemoteNode): Promise<number> {
 }
 
 Deno.test("region: 1 TiB opens like 64 MiB, takes no more memory, and is usable to its end", async () => {
-  await using cluster = new Cluster();
+  await using cluster = new ProcessCluster();
   const small = await cluster.start(2, "--size=64MiB");
   const large = await cluster.start(2, "--size=1TiB");
   assertEquals(large.map(({ info }) => info.size), [TIB, TIB]);
@@ -58,7 +58,7 @@ Deno.test("region: 1 TiB opens like 64 MiB, takes no more memory, and is usable 
 });
 
 Deno.test("region: several directories on one machine share nothing", async () => {
-  await using cluster = new Cluster();
+  await using cluster = new ProcessCluster();
   const clusters = [await cluster.start(2), await cluster.start(2), await cluster.start(2)];
   for (const [index, [first]] of clusters.entries()) await first!.store(0, index + 1);
   for (const [index, [, second]] of clusters.entries()) {
@@ -67,7 +67,7 @@ Deno.test("region: several directories on one machine share nothing", async () =
 });
 
 Deno.test("region: views are checked, and empty once the node is closed", async () => {
-  await using cluster = new Cluster();
+  await using cluster = new ProcessCluster();
   const node = await cluster.host("--size=64KiB");
   const refused: [offset: number, length: number][] = [
     [65_536, 1],
@@ -122,7 +122,7 @@ Deno.test("region: views are checked, and empty once the node is closed", async 
 });
 
 Deno.test("region: `await using` leaves when its block ends", async () => {
-  await using cluster = new Cluster();
+  await using cluster = new ProcessCluster();
   const [first, second] = await cluster.start(2);
   const ids = await second!.evaluate(
     async (_, at, program) => {
@@ -148,7 +148,7 @@ Deno.test("region: `await using` leaves when its block ends", async () => {
 });
 
 Deno.test("region: stats count what a node did", async () => {
-  await using cluster = new Cluster();
+  await using cluster = new ProcessCluster();
   const [first, second] = await cluster.start(2, "--size=1MiB");
   const stats = (node: RemoteNode) => node.evaluate((node) => node.stats());
   await first!.evaluate((node) => void node.memory.fill(1, 0, 16 * 4096));

@@ -1,7 +1,7 @@
 /** Remote calls between processes. */
 
 import { assertEquals, assertMatch } from "@std/assert";
-import { Cluster } from "../support/cluster.ts";
+import { ProcessCluster } from "../support/process_cluster.ts";
 import { failure } from "../support/heard.ts";
 import type { Procedures } from "./programs/procedures.ts";
 import { spawnRpcNode, startRpcNodes } from "../support/rpc_nodes.ts";
@@ -10,7 +10,7 @@ import { spawnRpcNode, startRpcNodes } from "../support/rpc_nodes.ts";
 declare const procedures: Procedures;
 
 Deno.test("rpc: runs in the process of the node that is called, also of all", async () => {
-  await using cluster = new Cluster();
+  await using cluster = new ProcessCluster();
   const nodes = await startRpcNodes(cluster, 3);
   const pids = nodes.map(({ process }) => process.pid);
   for (const caller of nodes) {
@@ -28,7 +28,7 @@ Deno.test("rpc: runs in the process of the node that is called, also of all", as
 });
 
 Deno.test("rpc: values arrive as they were, and come back so", async () => {
-  await using cluster = new Cluster();
+  await using cluster = new ProcessCluster();
   const [, second] = await startRpcNodes(cluster, 3);
   const different = await second!.evaluate(async () => {
     const values: unknown[] = [
@@ -76,7 +76,7 @@ Deno.test("rpc: values arrive as they were, and come back so", async () => {
 });
 
 Deno.test("rpc: views of the region travel by reference, also inside of other values", async () => {
-  await using cluster = new Cluster();
+  await using cluster = new ProcessCluster();
   const [first, second] = await startRpcNodes(cluster, 3);
   const found = await second!.evaluate(async (node) => {
     const rows = [node.view(Int32Array, 0, 4), await node.alloc(Int32Array, 5)];
@@ -101,7 +101,7 @@ Deno.test("rpc: views of the region travel by reference, also inside of other va
 });
 
 Deno.test("rpc: an exception comes back with the node and the stack where it was thrown", async () => {
-  await using cluster = new Cluster();
+  await using cluster = new ProcessCluster();
   const [first, second] = await startRpcNodes(cluster, 2);
   const error = await second!.evaluate(() =>
     procedures.reject.on(1)().catch((error) => ({ ...error, message: error.message }))
@@ -123,7 +123,7 @@ Deno.test("rpc: an exception comes back with the node and the stack where it was
 });
 
 Deno.test("rpc: a node without the procedure, and one that is not there, are told apart", async () => {
-  await using cluster = new Cluster();
+  await using cluster = new ProcessCluster();
   const [first] = await startRpcNodes(cluster, 1);
   const plain = await cluster.join(first!);
   const call = (node: number) =>
@@ -135,7 +135,7 @@ Deno.test("rpc: a node without the procedure, and one that is not there, are tol
 });
 
 Deno.test("rpc: a call ends when the called node is killed, its time is up or its signal fires", async () => {
-  await using cluster = new Cluster();
+  await using cluster = new ProcessCluster();
   const [, second, third] = await startRpcNodes(cluster, 3);
   const calling = failure(second!.evaluate(() => procedures.wait.on(3)()));
   await third!.process.untilPrinted(/waiting for ever/);
@@ -159,7 +159,7 @@ Deno.test("rpc: a call ends when the called node is killed, its time is up or it
 });
 
 Deno.test("rpc: a call ends when the called node leaves, or the directory's node is killed", async () => {
-  await using cluster = new Cluster();
+  await using cluster = new ProcessCluster();
   const [first, second, third, fourth] = await startRpcNodes(cluster, 4);
   const call = (node: number) =>
     failure(second!.evaluate((_, node) => procedures.wait.on(node)(), node));
@@ -173,7 +173,7 @@ Deno.test("rpc: a call ends when the called node leaves, or the directory's node
 });
 
 Deno.test("rpc: calls call back, as deep as they like", async () => {
-  await using cluster = new Cluster();
+  await using cluster = new ProcessCluster();
   const [, second, third] = await startRpcNodes(cluster, 3);
   const path = await second!.evaluate(() => procedures.countDown.on(3)(20, 3, 2));
   const [b, c] = [second!.process.pid, third!.process.pid];
@@ -181,7 +181,7 @@ Deno.test("rpc: calls call back, as deep as they like", async () => {
 });
 
 Deno.test("rpc: a thousand calls at once from each of three nodes all get their own answers", async () => {
-  await using cluster = new Cluster();
+  await using cluster = new ProcessCluster();
   const nodes = await startRpcNodes(cluster, 3);
   const wrong = await Promise.all(nodes.map((node) =>
     node.evaluate(async ({ id }) => {
@@ -197,7 +197,7 @@ Deno.test("rpc: a thousand calls at once from each of three nodes all get their 
 });
 
 Deno.test("rpc: half a mebibyte is carried both ways, and what is too much is refused", async () => {
-  await using cluster = new Cluster();
+  await using cluster = new ProcessCluster();
   const [, second] = await startRpcNodes(cluster, 3);
   const same = await second!.evaluate(async () => {
     const bytes = new Uint8Array(500 * 1024).map((_, index) => index * 7 + (index >> 8));
@@ -227,7 +227,7 @@ Deno.test("rpc: half a mebibyte is carried both ways, and what is too much is re
 });
 
 Deno.test("rpc: a node that only serves never runs its main, and ends by itself", async () => {
-  await using cluster = new Cluster();
+  await using cluster = new ProcessCluster();
   const [first] = await startRpcNodes(cluster, 1);
   const serving = spawnRpcNode(cluster, `--directory-address=${first!.at}`, { RPC_SERVER: "1" });
   const pid = await first!.evaluate(async (node) => {

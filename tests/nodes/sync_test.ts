@@ -1,7 +1,7 @@
 /** Semaphores and barriers between processes. Mutexes are in `mutex_test.ts`. */
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { Cluster, type RemoteNode } from "../support/cluster.ts";
+import { ProcessCluster, type RemoteNode } from "../support/process_cluster.ts";
 import { failure, heard } from "../support/heard.ts";
 
 /** Waits for a permit. */
@@ -31,7 +31,7 @@ function drain(node: RemoteNode, key: string): Promise<number> {
 }
 
 Deno.test("semaphores: any number of 64 bits is a key, the same on every node", async () => {
-  await using cluster = new Cluster();
+  await using cluster = new ProcessCluster();
   const [first, second, third] = await cluster.start(3);
   const keys = ["0", "7", "-7", "9007199254740993", "-9223372036854775808", "9223372036854775809"];
   for (const [index, key] of keys.entries()) await release(second!, key, index + 1);
@@ -49,7 +49,7 @@ Deno.test("semaphores: any number of 64 bits is a key, the same on every node", 
 });
 
 Deno.test("semaphores: who waits first is served first, over nodes", async () => {
-  await using cluster = new Cluster();
+  await using cluster = new ProcessCluster();
   const [first, ...others] = await cluster.start(3);
   const expected = [others[1]!, others[0]!, others[0]!, others[1]!, others[1]!, others[0]!];
   const order: number[] = [];
@@ -69,7 +69,7 @@ Deno.test("semaphores: who waits first is served first, over nodes", async () =>
 });
 
 Deno.test("semaphores: a wait ends by its time or its signal, and no permit with it", async () => {
-  await using cluster = new Cluster();
+  await using cluster = new ProcessCluster();
   const [first, second] = await cluster.start(2);
   for (const node of [first!, second!]) {
     const [code, message] = await failure(
@@ -98,7 +98,7 @@ Deno.test("semaphores: a wait ends by its time or its signal, and no permit with
 });
 
 Deno.test("semaphores: a time that no timer can count is refused", async () => {
-  await using cluster = new Cluster();
+  await using cluster = new ProcessCluster();
   const node = await cluster.host();
   for (const timeoutMs of [-1, 2 ** 31]) {
     const waits = [
@@ -111,7 +111,7 @@ Deno.test("semaphores: a time that no timer can count is refused", async () => {
 });
 
 Deno.test("semaphores: who waits is told when the directory's node is killed, also who blocks", async () => {
-  await using cluster = new Cluster();
+  await using cluster = new ProcessCluster();
   const [directory, ...others] = await cluster.start(5);
   const waits = others.map((node) =>
     node.evaluate(async (node) => {
@@ -139,7 +139,7 @@ async function cpuTicks({ process }: RemoteNode): Promise<number> {
 }
 
 Deno.test("semaphores: a thread that blocks does not spin", async () => {
-  await using cluster = new Cluster();
+  await using cluster = new ProcessCluster();
   const [first, second] = await cluster.start(2);
   const call = second!.evaluate((node) => {
     console.error("blocking");
@@ -161,7 +161,7 @@ Deno.test("semaphores: a thread that blocks does not spin", async () => {
 });
 
 Deno.test("semaphores: permits are counted up to 2^31 - 1, and more end the program", async () => {
-  await using cluster = new Cluster();
+  await using cluster = new ProcessCluster();
   const [first, second] = await cluster.start(2);
   for (const count of [0, -1, 1.5, 2 ** 31]) {
     assertEquals((await failure(release(second!, "5", count)))[0], "RangeError", `${count}`);
@@ -177,7 +177,7 @@ Deno.test("semaphores: permits are counted up to 2^31 - 1, and more end the prog
 });
 
 Deno.test("semaphores: one that is made has a key of its own and its permits", async () => {
-  await using cluster = new Cluster();
+  await using cluster = new ProcessCluster();
   const nodes = await cluster.start(3);
   const made = await Promise.all(nodes.map((node) =>
     node.evaluate(async (node) => {
@@ -194,7 +194,7 @@ Deno.test("semaphores: one that is made has a key of its own and its permits", a
 });
 
 Deno.test("semaphores: a node that is killed while it waits loses its place, and nothing else", async () => {
-  await using cluster = new Cluster();
+  await using cluster = new ProcessCluster();
   const [first, second, third, fourth] = await cluster.start(4);
   const calls: Promise<number>[] = [];
   for (const node of [second!, third!, fourth!]) {
@@ -208,7 +208,7 @@ Deno.test("semaphores: a node that is killed while it waits loses its place, and
 });
 
 Deno.test("semaphores: no page moves because of them", async () => {
-  await using cluster = new Cluster();
+  await using cluster = new ProcessCluster();
   const nodes = await cluster.start(3);
   const stats = () =>
     Promise.all(nodes.map((node) =>
@@ -233,7 +233,7 @@ Deno.test("semaphores: no page moves because of them", async () => {
 
 for (const [how, sync] of [["awaits", false], ["blocks", true]] as const) {
   Deno.test(`semaphores: what is written before a release is read after, by who ${how}`, async () => {
-    await using cluster = new Cluster();
+    await using cluster = new ProcessCluster();
     const [, writer, reader] = await cluster.start(3);
     const rounds = 1_000;
     const writing = writer!.evaluate(
@@ -274,7 +274,7 @@ for (const [how, sync] of [["awaits", false], ["blocks", true]] as const) {
 }
 
 Deno.test("barriers: three nodes meet a thousand times, and one is the last each time", async () => {
-  await using cluster = new Cluster();
+  await using cluster = new ProcessCluster();
   const nodes = await cluster.start(3);
   const rounds = 1_000;
   const results = await Promise.all(nodes.map((node) =>
@@ -309,7 +309,7 @@ function arrive(node: RemoteNode, parties: number, timeoutMs?: number): Promise<
 }
 
 Deno.test("barriers: different numbers of parties are an error for each of them", async () => {
-  await using cluster = new Cluster();
+  await using cluster = new ProcessCluster();
   const [first, second, third] = await cluster.start(3);
   const { call } = await heard(second!, () => arrive(second!, 3));
   const [code, message] = await failure(arrive(third!, 2));
@@ -325,7 +325,7 @@ Deno.test("barriers: different numbers of parties are an error for each of them"
 });
 
 Deno.test("barriers: who gives up, or is killed, has not arrived", async () => {
-  await using cluster = new Cluster();
+  await using cluster = new ProcessCluster();
   const [first, second, third, fourth] = await cluster.start(4);
   assertEquals(await failure(arrive(second!, 3, 20)), [
     "TimedOut",

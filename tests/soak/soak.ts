@@ -1,6 +1,6 @@
 /** Runs a soak: starts its nodes, follows their rounds, and watches how much memory they use. */
 
-import { Cluster, type TestProcess } from "../support/cluster.ts";
+import { ProcessCluster, type TestProcess } from "../support/process_cluster.ts";
 import type { RoundReport } from "./node.ts";
 import { NODES } from "./operations.ts";
 
@@ -60,7 +60,7 @@ const MEDIAN_SAMPLES = 8;
  */
 export async function runSoak(options: SoakOptions): Promise<SoakResult> {
   const { seed, durationMs, flags = [], progress, plantedRound } = options;
-  await using cluster = new Cluster();
+  await using cluster = new ProcessCluster();
   const planted = plantedRound === undefined ? {} : { SOAK_PLANTED_ROUND: String(plantedRound) };
   const env = { SOAK_SEED: String(seed), SOAK_MS: String(durationMs), ...planted };
   const start = (...flags: string[]): TestProcess =>

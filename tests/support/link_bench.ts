@@ -7,7 +7,6 @@ import {
   type FrameBounds,
   MESSAGE_MAX_BYTES,
 } from "../../runtime/wire/page_frames.ts";
-import { type Control, encodeControl } from "../../runtime/wire/control.ts";
 import {
   Content,
   type GrantMessage,
@@ -25,7 +24,7 @@ export const PAGE = 4096;
 export const BOUNDS: FrameBounds = { pageCount: 64, pageSize: PAGE, runPages: 32 };
 
 /** A link, and the raw connection of its other side. */
-export class Bench implements AsyncDisposable {
+export class LinkBench implements AsyncDisposable {
   readonly heard: PeerMessage[] = [];
   readonly alias = new Uint8Array(BOUNDS.pageCount * PAGE);
   readonly counters = newCounters();
@@ -44,12 +43,12 @@ export class Bench implements AsyncDisposable {
     this.link = new Link(near, () => BOUNDS, this.counters, this.handlers());
   }
 
-  static async open(): Promise<Bench> {
+  static async open(): Promise<LinkBench> {
     using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
     const { hostname, port } = listener.addr;
     const [near, far] = await Promise.all([Deno.connect({ hostname, port }), listener.accept()]);
     far.setNoDelay(true);
-    return new Bench(near, far);
+    return new LinkBench(near, far);
   }
 
   handlers(): LinkHandlers {
@@ -94,7 +93,7 @@ export async function writeAll(connection: Deno.Conn, bytes: Uint8Array): Promis
 }
 
 /** Reads until the link says no more, and then ends this side too, which the link waits for. */
-export async function readAll(connection: Deno.Conn): Promise<Uint8Array> {
+export async function readAndEnd(connection: Deno.Conn): Promise<Uint8Array> {
   const chunks: number[] = [];
   const buffer = new Uint8Array(65_536);
   for (;;) {
@@ -150,12 +149,6 @@ export function frame(
   const size = encodeMessage(message, payload.length, bytes, 0, encoding, payloadChecksum);
   bytes.set(payload, size);
   return bytes.slice(0, size + payload.length);
-}
-
-/** Makes the frame of a control message. */
-export function controlFrame(control: Control): Uint8Array {
-  const bytes = new Uint8Array(65_536);
-  return bytes.slice(0, encodeControl(control, bytes, 0));
 }
 
 /** Puts bytes behind each other. */

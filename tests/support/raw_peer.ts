@@ -16,30 +16,24 @@ import { FRAME_HEADER_BYTES, Offset, PROTOCOL_VERSION } from "../../runtime/wire
  * @param version The version that its header has.
  * @returns The frame.
  */
-export function frame(control: Control, version: number = PROTOCOL_VERSION): Uint8Array {
+export function controlFrame(control: Control, version: number = PROTOCOL_VERSION): Uint8Array {
   const bytes = new Uint8Array(CONTROL_MAX_BYTES);
   const size = encodeControl(control, bytes, 0);
   bytes[Offset.Version] = version;
   return bytes.slice(0, size);
 }
 
-/**
- * The first message of a node that wants to join.
- *
- * @returns The message.
- */
-export function helloControl(): HelloControl {
-  return {
-    kind: "hello",
-    protocolVersion: PROTOCOL_VERSION,
-    session: 0n,
-    node: 0,
-    address: "127.0.0.1",
-    port: 9,
-    serving: true,
-    release: "0.0.0",
-  };
-}
+/** The first message of a node that wants to join. */
+export const HELLO: HelloControl = {
+  kind: "hello",
+  protocolVersion: PROTOCOL_VERSION,
+  session: 0n,
+  node: 0,
+  address: "127.0.0.1",
+  port: 1,
+  serving: true,
+  release: "test",
+};
 
 /**
  * Reads a connection until its other side ends it.

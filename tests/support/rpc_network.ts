@@ -17,15 +17,15 @@ interface Waiter {
 }
 
 /** A node with a program of its own. */
-export class FakeNode implements RpcTransport {
+export class RpcNetworkNode implements RpcTransport {
   readonly program: RpcProgram = new RpcProgram();
   readonly memory: ArrayBuffer = new ArrayBuffer(MEMORY_BYTES);
   readonly self: number;
   /** The signals of the calls that it has sent. */
   readonly signals: (AbortSignal | undefined)[] = [];
-  readonly #network: FakeNetwork;
+  readonly #network: RpcNetwork;
 
-  constructor(self: number, network: FakeNetwork) {
+  constructor(self: number, network: RpcNetwork) {
     this.self = self;
     this.#network = network;
     this.program.bind(this);
@@ -47,10 +47,10 @@ export class FakeNode implements RpcTransport {
 }
 
 /** What lies between the nodes. */
-export class FakeNetwork {
+export class RpcNetwork {
   /** The calls that were given to nodes to serve. */
   served = 0;
-  readonly #nodes = new Map<number, FakeNode>();
+  readonly #nodes = new Map<number, RpcNetworkNode>();
   readonly #gone = new Set<number>();
   readonly #waiters = new Set<Waiter>();
   readonly #random: Random;
@@ -60,14 +60,14 @@ export class FakeNetwork {
   constructor(size: number, seed = 1) {
     this.#random = new Random(seed);
     // Not in order: a node's peers come in any.
-    for (let id = size; id >= 1; id--) this.#nodes.set(id, new FakeNode(id, this));
+    for (let id = size; id >= 1; id--) this.#nodes.set(id, new RpcNetworkNode(id, this));
   }
 
   get ids(): number[] {
     return [...this.#nodes.keys()].filter((id) => !this.#gone.has(id));
   }
 
-  node(id: number): FakeNode {
+  node(id: number): RpcNetworkNode {
     return this.#nodes.get(id)!;
   }
 

@@ -1,6 +1,6 @@
 /** Nodes whose programs have the remote procedures of `programs/procedures.ts`. */
 
-import { type Cluster, RemoteNode, type TestProcess } from "./cluster.ts";
+import { type ProcessCluster, RemoteNode, type TestProcess } from "./process_cluster.ts";
 
 const RPC_NODE = new URL("../nodes/programs/rpc_node.ts", import.meta.url).pathname;
 
@@ -13,7 +13,7 @@ const RPC_NODE = new URL("../nodes/programs/rpc_node.ts", import.meta.url).pathn
  * @returns The process.
  */
 export function spawnRpcNode(
-  cluster: Cluster,
+  cluster: ProcessCluster,
   flag: string,
   env: Record<string, string> = {},
 ): TestProcess {
@@ -30,7 +30,7 @@ export function spawnRpcNode(
  * @param nodes How many.
  * @returns The nodes.
  */
-export async function startRpcNodes(cluster: Cluster, nodes: number): Promise<RemoteNode[]> {
+export async function startRpcNodes(cluster: ProcessCluster, nodes: number): Promise<RemoteNode[]> {
   const all = [await RemoteNode.ready(spawnRpcNode(cluster, "--directory"))];
   while (all.length < nodes) {
     const joining = spawnRpcNode(cluster, `--directory-address=${all[0]!.at}`);

@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { Cluster } from "../../../tests/simulator/coherence/cluster.ts";
+import { ScriptedCluster } from "../../../tests/support/scripted_cluster.ts";
 import { PageCache } from "./cache.ts";
 import { Directory } from "./directory.ts";
 import { Coherence } from "./coherence.ts";
@@ -9,7 +9,7 @@ import { Access, PageState, permits } from "./page.ts";
 const { Invalid, Shared, Exclusive } = PageState;
 
 Deno.test("Coherence: the first access makes a page exclusive, without bytes", () => {
-  const cluster = new Cluster(2);
+  const cluster = new ScriptedCluster(2);
   assertEquals(cluster.access(2, 5, Access.Read), ["request 2>1", "grant 1>2"]);
   assertEquals(cluster.states(5), [Invalid, Exclusive]);
   assertEquals(cluster.node(2).counters.pagesZero, 1);
@@ -17,7 +17,7 @@ Deno.test("Coherence: the first access makes a page exclusive, without bytes", (
 });
 
 Deno.test("Coherence: a read leaves the owner a copy to read, a write leaves it none", () => {
-  const cluster = new Cluster(3);
+  const cluster = new ScriptedCluster(3);
   cluster.access(2, 0, Access.Write);
   cluster.access(3, 0, Access.Read);
   assertEquals(cluster.states(0), [Invalid, Shared, Shared]);
@@ -26,7 +26,7 @@ Deno.test("Coherence: a read leaves the owner a copy to read, a write leaves it 
 });
 
 Deno.test("Coherence: a node that has a page to read gets the right to write without bytes", () => {
-  const cluster = new Cluster(3);
+  const cluster = new ScriptedCluster(3);
   cluster.access(2, 0, Access.Write);
   cluster.access(3, 0, Access.Read);
   const received = cluster.node(3).counters.pagesReceived;
@@ -43,7 +43,7 @@ Deno.test("Coherence: a node that has a page to read gets the right to write wit
 
 Deno.test("Coherence: a read miss takes three hops, or two with the home, with any number of nodes", () => {
   for (const nodes of [3, 4, 8, 16, 32, 33, 64]) {
-    const cluster = new Cluster(nodes);
+    const cluster = new ScriptedCluster(nodes);
     const last = nodes;
     cluster.access(2, 0, Access.Write);
     assertEquals(cluster.access(last, 0, Access.Read), [
@@ -61,7 +61,7 @@ Deno.test("Coherence: a read miss takes three hops, or two with the home, with a
 
 Deno.test("Coherence: a write miss costs two messages more for each other node that has a copy", () => {
   for (const nodes of [3, 4, 33, 64]) {
-    const cluster = new Cluster(nodes);
+    const cluster = new ScriptedCluster(nodes);
     cluster.access(2, 0, Access.Write);
     for (let node = 3; node < nodes; node++) cluster.access(node, 0, Access.Read);
     const messages = cluster.access(nodes, 0, Access.Write);
@@ -73,7 +73,7 @@ Deno.test("Coherence: a write miss costs two messages more for each other node t
 });
 
 Deno.test("Coherence: sequential misses ask for longer and longer runs", () => {
-  const cluster = new Cluster(2, { runPages: 8 });
+  const cluster = new ScriptedCluster(2, { runPages: 8 });
   for (let page = 0; page < 64; page++) cluster.access(2, page, Access.Write);
   assertEquals(cluster.node(2).counters.pagesZero, 64);
   let misses = 0;
@@ -88,7 +88,7 @@ Deno.test("Coherence: sequential misses ask for longer and longer runs", () => {
 });
 
 Deno.test("Coherence: a held page is given up when its time is over", () => {
-  const cluster = new Cluster(3, { holdTimeUs: 50 });
+  const cluster = new ScriptedCluster(3, { holdTimeUs: 50 });
   cluster.fault(2, 0, Access.Write);
   cluster.deliver(2, 1, 100);
   cluster.deliver(1, 2, 100);
@@ -104,7 +104,7 @@ Deno.test("Coherence: a held page is given up when its time is over", () => {
 });
 
 Deno.test("Coherence: an upgrade that comes too late gets the bytes", () => {
-  const cluster = new Cluster(3);
+  const cluster = new ScriptedCluster(3);
   cluster.access(2, 0, Access.Write);
   cluster.access(3, 0, Access.Read);
   cluster.fault(2, 0, Access.Write);
@@ -117,7 +117,7 @@ Deno.test("Coherence: an upgrade that comes too late gets the bytes", () => {
 });
 
 Deno.test("Coherence: nodes may only say what their part in the protocol lets them say", () => {
-  const cluster = new Cluster(3);
+  const cluster = new ScriptedCluster(3);
   const demand = { first: 0, count: 1, requester: 3, request: 1 } as const;
   const messages: Message[] = [
     { kind: "invalidate", ...demand },
@@ -150,7 +150,7 @@ Deno.test("Coherence: is made of the parts it is given", () => {
 });
 
 /** A node reads the page, then writes it; the kinds of the messages that both took. */
-function readAndWrite(cluster: Cluster, node: number, page = 0): string[] {
+function readAndWrite(cluster: ScriptedCluster, node: number, page = 0): string[] {
   const start = cluster.log.length;
   for (const access of [Access.Read, Access.Write]) {
     const allowed = cluster.node(node).state(page);
@@ -163,7 +163,7 @@ Deno.test("Coherence: a page that two nodes in turn read and write takes one tra
   const two = ["request", "forward", "grant", "done", "request", "grant", "invalidate"];
   const turn = [...two, "acknowledge", "done"];
   for (const migration of [false, true]) {
-    const cluster = new Cluster(3, { migration });
+    const cluster = new ScriptedCluster(3, { migration });
     cluster.access(2, 0, Access.Write);
     assertEquals(readAndWrite(cluster, 3), turn);
     const turns = [2, 3, 2].map((node) => readAndWrite(cluster, node));
@@ -178,7 +178,7 @@ Deno.test("Coherence: a page that two nodes in turn read and write takes one tra
 });
 
 Deno.test("Coherence: what several nodes read is not handed over, nor what one writes and another reads", () => {
-  const cluster = new Cluster(4, { migration: true });
+  const cluster = new ScriptedCluster(4, { migration: true });
   const { Read, Write } = Access;
   cluster.access(2, 0, Write);
   for (let round = 0; round < 3; round++) {
@@ -196,7 +196,7 @@ Deno.test("Coherence: what several nodes read is not handed over, nor what one w
 });
 
 Deno.test("Coherence: a run joins no page that is handed over with one that is not", () => {
-  const cluster = new Cluster(3, { migration: true, runPages: 8 });
+  const cluster = new ScriptedCluster(3, { migration: true, runPages: 8 });
   for (const page of [0, 1, 2, 3]) cluster.access(2, page, Access.Write);
   for (const page of [2, 1]) readAndWrite(cluster, 3, page);
   for (const page of [0, 3]) cluster.access(3, page, Access.Write);
@@ -211,7 +211,7 @@ Deno.test("Coherence: a run joins no page that is handed over with one that is n
 });
 
 Deno.test("Coherence: a reader that dies with a page that was handed over to it takes it along", () => {
-  const cluster = new Cluster(4, { migration: true });
+  const cluster = new ScriptedCluster(4, { migration: true });
   cluster.access(2, 0, Access.Write);
   readAndWrite(cluster, 3);
   cluster.fault(4, 0, Access.Read);
@@ -226,7 +226,7 @@ Deno.test("Coherence: a reader that dies with a page that was handed over to it 
 });
 
 Deno.test("Coherence: a held page is given up once the thread that waited for it has run", () => {
-  const cluster = new Cluster(3, { holdTimeUs: 1000 });
+  const cluster = new ScriptedCluster(3, { holdTimeUs: 1000 });
   cluster.access(2, 0, Access.Write);
   assertEquals(cluster.node(2).awaitedPages, []);
   cluster.fault(3, 0, Access.Write);

@@ -6,12 +6,12 @@
 import { assert, assertEquals, assertFalse } from "@std/assert";
 import type { GrantMessage } from "../../../runtime/protocol/coherence/messages.ts";
 import { Access, PageState } from "../../../runtime/protocol/coherence/page.ts";
-import { Cluster } from "./cluster.ts";
+import { ScriptedCluster } from "../../support/scripted_cluster.ts";
 
 const { Invalid, Shared, Exclusive } = PageState;
 
 Deno.test("a node that leaves has its only copies taken over", () => {
-  const cluster = new Cluster(3, { runPages: 4 });
+  const cluster = new ScriptedCluster(3, { runPages: 4 });
   for (const page of [0, 1, 7]) cluster.access(2, page, Access.Write);
   cluster.access(3, 7, Access.Read);
   cluster.step(2, { kind: "leave" });
@@ -24,7 +24,7 @@ Deno.test("a node that leaves has its only copies taken over", () => {
 });
 
 Deno.test("the copies of a leaving node count until it has left", () => {
-  const cluster = new Cluster(3);
+  const cluster = new ScriptedCluster(3);
   for (const page of [0, 1]) cluster.access(2, page, Access.Write);
   cluster.access(3, 0, Access.Read);
   // Page 0 is on node 3 too; while page 1 is taken over, node 3 dies.
@@ -38,7 +38,7 @@ Deno.test("the copies of a leaving node count until it has left", () => {
 });
 
 Deno.test("two nodes that leave do not rely on each other", () => {
-  const cluster = new Cluster(3);
+  const cluster = new ScriptedCluster(3);
   for (const page of [0, 1]) cluster.access(2, page, Access.Write);
   cluster.access(3, 0, Access.Read);
   cluster.access(3, 2, Access.Write);
@@ -54,7 +54,7 @@ Deno.test("two nodes that leave do not rely on each other", () => {
 });
 
 Deno.test("a node does not leave while a transaction depends on it", () => {
-  const cluster = new Cluster(4);
+  const cluster = new ScriptedCluster(4);
   for (const page of [0, 1]) cluster.access(2, page, Access.Write);
   cluster.access(3, 0, Access.Read);
   cluster.step(2, { kind: "leave" });
@@ -71,7 +71,7 @@ Deno.test("a node does not leave while a transaction depends on it", () => {
 });
 
 Deno.test("a page whose only copy was on a dead node is lost for ever", () => {
-  const cluster = new Cluster(3);
+  const cluster = new ScriptedCluster(3);
   cluster.access(2, 0, Access.Write);
   cluster.step(1, { kind: "peerLost", node: 2 });
   cluster.flush();
@@ -84,7 +84,7 @@ Deno.test("a page whose only copy was on a dead node is lost for ever", () => {
 });
 
 Deno.test("a source that dies is replaced by another node that has the page", () => {
-  const cluster = new Cluster(4);
+  const cluster = new ScriptedCluster(4);
   cluster.access(2, 0, Access.Write);
   cluster.access(3, 0, Access.Read);
   cluster.fault(4, 0, Access.Read);
@@ -98,7 +98,7 @@ Deno.test("a source that dies is replaced by another node that has the page", ()
 });
 
 Deno.test("a grant from a node that is gone is not taken", () => {
-  const cluster = new Cluster(4);
+  const cluster = new ScriptedCluster(4);
   cluster.access(2, 0, Access.Write);
   cluster.access(3, 0, Access.Read);
   cluster.fault(4, 0, Access.Read);
@@ -116,7 +116,7 @@ Deno.test("a grant from a node that is gone is not taken", () => {
 });
 
 Deno.test("a write whose source dies gets the bytes of a copy that was dropped for it", () => {
-  const cluster = new Cluster(4);
+  const cluster = new ScriptedCluster(4);
   cluster.access(2, 0, Access.Write);
   cluster.access(3, 0, Access.Read);
   cluster.fault(4, 0, Access.Write);
@@ -132,7 +132,7 @@ Deno.test("a write whose source dies gets the bytes of a copy that was dropped f
 });
 
 Deno.test("a node that has a page again does not give it up to stand in for a dead one", () => {
-  const cluster = new Cluster(4);
+  const cluster = new ScriptedCluster(4);
   cluster.access(2, 0, Access.Write);
   cluster.access(3, 0, Access.Read);
   cluster.fault(4, 0, Access.Write);
@@ -151,7 +151,7 @@ Deno.test("a node that has a page again does not give it up to stand in for a de
 });
 
 Deno.test("what a node sends in place of a dead one is not used if it comes too late", () => {
-  const cluster = new Cluster(5);
+  const cluster = new ScriptedCluster(5);
   cluster.access(2, 0, Access.Write);
   cluster.access(3, 0, Access.Read);
   cluster.fault(4, 0, Access.Write);
@@ -178,7 +178,7 @@ Deno.test("what a node sends in place of a dead one is not used if it comes too 
 });
 
 Deno.test("a demand on a page is not met before an earlier one whose time is over", () => {
-  const cluster = new Cluster(4, { holdTimeUs: 50 });
+  const cluster = new ScriptedCluster(4, { holdTimeUs: 50 });
   cluster.access(2, 0, Access.Write);
   cluster.step(2, { kind: "tick" }, 1000);
   cluster.fault(3, 0, Access.Read);
@@ -201,7 +201,7 @@ Deno.test("a demand on a page is not met before an earlier one whose time is ove
 });
 
 Deno.test("a requester that dies before a sharer gave up its copy leaves it that copy", () => {
-  const cluster = new Cluster(4, { holdTimeUs: 50 });
+  const cluster = new ScriptedCluster(4, { holdTimeUs: 50 });
   cluster.access(2, 0, Access.Write);
   cluster.step(2, { kind: "tick" }, 1000);
   cluster.access(3, 0, Access.Read);
@@ -219,7 +219,7 @@ Deno.test("a requester that dies before a sharer gave up its copy leaves it that
 });
 
 Deno.test("a node leaves though a request of the home covers what is to be taken over", () => {
-  const cluster = new Cluster(4, { runPages: 2, holdTimeUs: 50 });
+  const cluster = new ScriptedCluster(4, { runPages: 2, holdTimeUs: 50 });
   // The home has pages 0 and 1 to read, and nobody else has; page 0 it holds.
   cluster.step(2, { kind: "fetch", first: 0, count: 2, access: Access.Write });
   cluster.flush();

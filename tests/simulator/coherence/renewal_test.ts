@@ -5,11 +5,11 @@
 
 import { assertEquals } from "@std/assert";
 import { Access, PageState } from "../../../runtime/protocol/coherence/page.ts";
-import { Cluster } from "./cluster.ts";
+import { ScriptedCluster } from "../../support/scripted_cluster.ts";
 
 /** A cluster of four in which node 2 died with the only copy of page 0. */
-function withLostPage(): Cluster {
-  const cluster = new Cluster(4);
+function withLostPage(): ScriptedCluster {
+  const cluster = new ScriptedCluster(4);
   cluster.access(2, 0, Access.Write);
   cluster.step(1, { kind: "peerLost", node: 2 });
   cluster.flush();
@@ -38,7 +38,7 @@ Deno.test("a page that is lost while nobody waits for it can be had once it is r
 });
 
 Deno.test("a page whose requester had its bytes is not lost with the node that sent them", () => {
-  const cluster = new Cluster(4);
+  const cluster = new ScriptedCluster(4);
   cluster.access(2, 0, Access.Write);
   cluster.access(3, 0, Access.Read);
   cluster.fault(4, 0, Access.Write);

@@ -1,10 +1,9 @@
-/** Clusters without engines, raw peers, and timers in the test's hand. */
+/** Members of a cluster that have no engine, and peers that say what the test wants. */
 
 import type { Address } from "../../runtime/address.ts";
 import type { TdsmError } from "../../runtime/errors.ts";
 import { crc32c } from "../../runtime/wire/crc32c.ts";
-import { PROTOCOL_VERSION } from "../../runtime/wire/page_frames.ts";
-import { type Control, type HelloControl, isControl } from "../../runtime/wire/control.ts";
+import { type Control, isControl } from "../../runtime/wire/control.ts";
 import type { EngineMessage } from "../../runtime/wire/peer_message.ts";
 import type { GrantMessage, NodeId } from "../../runtime/protocol/coherence/messages.ts";
 import type { RegionSettings } from "../../runtime/wire/region_settings.ts";
@@ -37,7 +36,7 @@ interface Heard {
 }
 
 /** A cluster's node without an engine: it keeps what it hears. */
-export class TestNode implements AsyncDisposable {
+export class ClusterMember implements AsyncDisposable {
   readonly heard: Heard[] = [];
   readonly lost: NodeId[] = [];
   /** Why they were lost. */
@@ -56,13 +55,13 @@ export class TestNode implements AsyncDisposable {
     this.#options = { listener: listen(HOST, 0), serving, release: "test", sum };
   }
 
-  static host(region: RegionSettings = REGION): TestNode {
-    const node = new TestNode();
+  static host(region: RegionSettings = REGION): ClusterMember {
+    const node = new ClusterMember();
     Cluster.host(node.#options, region, (cluster) => node.#open(cluster));
     return node;
   }
 
-  async join(directory: TestNode): Promise<this> {
+  async join(directory: ClusterMember): Promise<this> {
     return await this.joinAt(directory.cluster.address, 10_000);
   }
 
@@ -118,7 +117,7 @@ export class TestNode implements AsyncDisposable {
   }
 
   /** Sends requests that are numbered from `first` on. */
-  sendNumbered(to: TestNode, first: number, count: number): void {
+  sendNumbered(to: ClusterMember, first: number, count: number): void {
     for (let number = first; number < first + count; number++) {
       this.cluster.send(to.id, request(number));
       if (number % 3 === 0) this.cluster.flush();
@@ -126,7 +125,7 @@ export class TestNode implements AsyncDisposable {
     this.cluster.flush();
   }
 
-  numbersFrom(node: TestNode): number[] {
+  numbersFrom(node: ClusterMember): number[] {
     return this.heard.filter(({ from }) => from === node.id)
       .map(({ message }) => (message as GrantMessage).request);
   }
@@ -144,20 +143,8 @@ export class TestNode implements AsyncDisposable {
   }
 }
 
-/** What a node says that wants to join. */
-export const HELLO: HelloControl = {
-  kind: "hello",
-  protocolVersion: PROTOCOL_VERSION,
-  session: 0n,
-  node: 0,
-  address: HOST,
-  port: 1,
-  serving: true,
-  release: "test",
-};
-
 /** The other side of a connection, which says what the test wants. */
-export class Voice implements Disposable {
+export class ScriptedPeer implements Disposable {
   readonly link: Link;
   readonly #heard: Control[] = [];
   #ended = false;
@@ -188,60 +175,6 @@ export class Voice implements Disposable {
 
   [Symbol.dispose](): void {
     this.link.close();
-  }
-}
-
-/** Timers of the runtime that fire when the test says so. All others run as ever. */
-export class ManualTimers implements Disposable {
-  readonly #held: ReadonlySet<number>;
-  readonly #timers = new Map<number, { callback: () => void; ms: number }>();
-  readonly #real = {
-    setTimeout: globalThis.setTimeout,
-    setInterval: globalThis.setInterval,
-    clearTimeout: globalThis.clearTimeout,
-    clearInterval: globalThis.clearInterval,
-    now: performance.now,
-  };
-  #next = -1;
-  #skippedMs = 0;
-
-  constructor(...held: number[]) {
-    this.#held = new Set(held);
-    const take = (real: typeof setTimeout) => (callback: () => void, ms: number): number => {
-      if (!this.#held.has(ms)) return real(callback, ms) as unknown as number;
-      this.#timers.set(this.#next, { callback, ms });
-      return this.#next--;
-    };
-    const drop = (real: typeof clearTimeout) => (id: number): void => {
-      if (!this.#timers.delete(id)) real(id);
-    };
-    Object.assign(globalThis, {
-      setTimeout: take(this.#real.setTimeout),
-      setInterval: take(this.#real.setInterval as unknown as typeof setTimeout),
-      clearTimeout: drop(this.#real.clearTimeout),
-      clearInterval: drop(this.#real.clearInterval),
-    });
-    performance.now = () => this.#real.now.call(performance) + this.#skippedMs;
-  }
-
-  /** How many timers of that length wait. */
-  count(ms: number): number {
-    return [...this.#timers.values()].filter((timer) => timer.ms === ms).length;
-  }
-
-  /** Fires every timer of that length. */
-  fire(ms: number): void {
-    for (const timer of [...this.#timers.values()]) if (timer.ms === ms) timer.callback();
-  }
-
-  skip(ms: number): void {
-    this.#skippedMs += ms;
-  }
-
-  [Symbol.dispose](): void {
-    const { now, ...timers } = this.#real;
-    Object.assign(globalThis, timers);
-    performance.now = now;
   }
 }
 

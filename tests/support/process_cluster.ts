@@ -14,7 +14,7 @@ const WAIT_MAX_MS = 60_000;
 const REMOTE_NODE = new URL("../nodes/programs/remote_node.ts", import.meta.url).pathname;
 
 /** The processes of one test. */
-export class Cluster implements AsyncDisposable {
+export class ProcessCluster implements AsyncDisposable {
   readonly #processes: TestProcess[] = [];
 
   /**

@@ -14,9 +14,9 @@ const kind = "sync";
 const STATUS_NAMES = new Map(Object.entries(SyncStatus).map(([name, status]) => [status, name]));
 
 /** Nodes and the directory's synchronizer, with no network between them. */
-export class SyncCluster {
+export class SyncRequesters {
   readonly synchronizer: Synchronizer;
-  /** What was answered since {@linkcode SyncCluster.answers} was last asked. */
+  /** What was answered since {@linkcode SyncRequesters.answers} was last asked. */
   #replies: { to: NodeId; reply: SyncReply }[] = [];
   #violations: string[] = [];
 

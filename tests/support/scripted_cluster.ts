@@ -6,13 +6,13 @@ import {
   Coherence,
   type CoherenceOptions,
   type Input,
-} from "../../../runtime/protocol/coherence/coherence.ts";
-import type { Message, NodeId } from "../../../runtime/protocol/coherence/messages.ts";
-import type { Output } from "../../../runtime/protocol/coherence/output.ts";
-import type { Access, PageState } from "../../../runtime/protocol/coherence/page.ts";
+} from "../../runtime/protocol/coherence/coherence.ts";
+import type { Message, NodeId } from "../../runtime/protocol/coherence/messages.ts";
+import type { Output } from "../../runtime/protocol/coherence/output.ts";
+import type { Access, PageState } from "../../runtime/protocol/coherence/page.ts";
 
 /** Engines with links between them, driven by hand. */
-export class Cluster {
+export class ScriptedCluster {
   /** The engines, in order of their nodes. */
   readonly engines: Coherence[] = [];
   readonly #links = new Map<string, Message[]>();
