@@ -25,7 +25,7 @@ export { RemoteError, type RemoteErrorInit } from "./runtime/rpc/error.ts";
 export { type Rpc, type RpcAnswer, type RpcOf, type RpcOptions } from "./runtime/rpc/types.ts";
 export { run, type RunOptions } from "./runtime/node/run.ts";
 export { Semaphore } from "./runtime/node/semaphore.ts";
-export { type BlockOptions, type WaitOptions } from "./runtime/node/sync_client.ts";
+export { type BlockOptions, type WaitOptions } from "./runtime/node/waiting.ts";
 export { VERSION } from "./runtime/version.ts";
 
 import { main } from "./runtime/cli/main.ts";

@@ -12,14 +12,13 @@ import type { EngineEvent } from "../protocol/coherence/output.ts";
 import { Access } from "../protocol/coherence/page.ts";
 import { Encoding } from "../wire/page_frames.ts";
 import { EngineClient } from "../ring/client.ts";
-import { Call, CallServer, type RawHandlers } from "../ring/calls.ts";
+import { answerWith, Call, CallServer } from "../ring/calls.ts";
 import { unpackPages } from "../cluster/compression.ts";
 import { Driver } from "./driver.ts";
 import { CallSlots } from "../ring/ring.ts";
 
 const PAGE = 4096;
 const PAGES = 16;
-const NOTHING_RAW: RawHandlers = { sync() {}, syncCancel() {}, rpc() {}, rpcServed() {} };
 
 /** A region without a kernel: faults are the test's, and page operations are written down. */
 class FakeRegion {
@@ -140,7 +139,7 @@ class Bench implements AsyncDisposable {
       coherence: this.coherence,
       region: this.region as unknown as NativeRegion,
       slots: this.slots,
-      calls: new CallServer(this.slots, (_, argument) => argument, NOTHING_RAW),
+      calls: new CallServer(this.slots, (call) => void answerWith(call, (argument) => argument)),
       pollTimeUs,
       compression,
       sink: {
@@ -290,10 +289,13 @@ Deno.test("Driver answers calls whether it sleeps or polls", async () => {
     await using bench = new Bench({ pollTimeUs });
     bench.driver.start();
     for (let count = 0; count < 200; count++) {
-      assertEquals(await bench.client.call(Call.Stats, count), count);
+      assertEquals(await bench.client.call(Call.Stats, count, "test"), count);
       if (count % 3 === 0) await new Promise((resolve) => setImmediate(resolve));
     }
-    const many = Array.from({ length: 300 }, (_, index) => bench.client.call(Call.Stats, index));
+    const many = Array.from(
+      { length: 300 },
+      (_, index) => bench.client.call(Call.Stats, index, "test"),
+    );
     assertEquals(await Promise.all(many), many.map((_, index) => index));
   }
 });
@@ -307,7 +309,7 @@ Deno.test("Driver takes a call that came while it went to sleep, and that nobody
   slots.setAsleep = (asleep) => {
     if (asleep && !called) {
       called = true;
-      bench.client.call(Call.Stats, 7).then(answer.resolve, answer.reject);
+      bench.client.call(Call.Stats, 7, "test").then(answer.resolve, answer.reject);
     }
     setAsleep(asleep);
   };
@@ -401,7 +403,7 @@ Deno.test("Driver whose step fails says so once, and goes on answering calls and
   bench.region.failure = new Error("planted");
   bench.driver.input({ kind: "message", from: 1, message: grant(5, 1, Content.Data) });
   assertEquals(bench.failures.map(String), ["Error: planted"]);
-  assertEquals(await bench.client.call(Call.Stats, 7), 7);
+  assertEquals(await bench.client.call(Call.Stats, 7, "test"), 7);
   faulted = 0;
   bench.region.fault(6);
   await refused.promise;

@@ -187,12 +187,12 @@ export class EngineHost implements Member {
 
   /** The directory node has closed the cluster. */
   closing(): void {
-    const message = "The directory's node has closed the cluster: no page can be fetched any more";
-    const error = new TdsmError("DirectoryLost", message);
-    if (!this.#life.enter("parted", error)) return;
+    const why = "the directory node has closed the cluster";
+    const refusal = new TdsmError("DirectoryLost", why);
+    if (!this.#life.enter("parted", refusal)) return;
     this.log(3, "The directory's node has closed the cluster");
     this.#post({ kind: "closing" });
-    this.#refuse(error);
+    this.#refuse(refusal, new TdsmError("DirectoryLost", `Cannot fetch a page: ${why}`));
   }
 
   /**
@@ -202,7 +202,8 @@ export class EngineHost implements Member {
    */
   fail(error: unknown): void {
     const packed = packError(error);
-    const failure = unpackError(packed);
+    // It is about the node: each call that it ends names an operation of its own.
+    const failure = unpackError({ ...packed, operation: null });
     if (!this.#life.enter("failed", failure)) return;
     this.#post({ kind: "failed", error: packed });
     this.#cluster.abort();
@@ -210,9 +211,9 @@ export class EngineHost implements Member {
   }
 
   /** Other nodes answer nothing any more: not what was asked, nor a fault that comes, or has come. */
-  #refuse(error: TdsmError): void {
+  #refuse(error: TdsmError, ofFaults = error): void {
     this.engine.refuse(error);
-    this.engine.driver.refuseFaults(() => this.#doom(error));
+    this.engine.driver.refuseFaults(() => this.#doom(ofFaults));
   }
 
   /**
@@ -242,7 +243,7 @@ export class EngineHost implements Member {
       if (this.#cluster.self === DIRECTORY_NODE) await this.#untilOthersFinish();
       else await this.#leave();
     }
-    const closed = new TdsmError("NodeClosed", "Cannot go on: the node is closed");
+    const closed = new TdsmError("NodeClosed", "the node is closed");
     this.#life.enter("ended", closed);
     this.engine.refuse(closed);
     this.engine.status.end();

@@ -86,7 +86,7 @@ export class NodeEngine implements AsyncDisposable {
     this.rpc = new RpcService({
       send: (to, message, payload) => cluster.send(to, message, payload),
       isPresent: (node) => cluster.isPresent(node),
-      serve: (id, payload) => calls.server.serve(id, payload),
+      serve: (id, fields) => calls.server.serve(id, fields),
     });
     this.status = new StatusService({
       self: { id: self, address, port },

@@ -6,9 +6,8 @@
 import { TdsmError } from "../errors.ts";
 import type { NodeId } from "../protocol/coherence/messages.ts";
 import type { Counters } from "../wire/status_control.ts";
-import type { ValueType } from "../std/msgpack_encode.d.ts";
 import type { NodeStats } from "./news.ts";
-import { Call, CallServer, type RawCall } from "../ring/calls.ts";
+import { answerWith, Call, CallServer, type ThreadCall } from "../ring/calls.ts";
 import type { Cluster } from "../cluster/cluster.ts";
 import type { LifeCycle } from "./life_cycle.ts";
 import type { CallSlots } from "../ring/ring.ts";
@@ -33,74 +32,107 @@ export class ProgramCalls {
   /** Takes the calls from the rings. */
   readonly server: CallServer;
   readonly #options: ProgramCallsOptions;
+  /** The calls that wait for a node to join. */
+  readonly #waiting = new Set<ThreadCall>();
+  #watching = false;
 
   /** @param options What to answer from. */
   constructor(options: ProgramCallsOptions) {
     this.#options = options;
-    const { slots, cluster, services, rpc } = options;
-    this.server = new CallServer(slots, (call, argument) => this.#serve(call, argument), {
-      sync: (call) => this.#request(services, call),
-      syncCancel: (slot, call) => services.cancel(slot, call),
-      rpc: (call) => this.#request(rpc, call),
-      rpcServed: (payload) => rpc.served(payload),
-    }, () => cluster.flush());
+    const { slots, cluster } = options;
+    this.server = new CallServer(slots, (call) => this.#take(call), () => cluster.flush());
   }
 
-  /** Has a service ask another node, where that is still possible. */
-  #request(service: Services | RpcService, call: RawCall): void {
-    const { refusal } = this.#options.life;
-    if (refusal !== undefined) call.reject(refusal);
-    else service.request(call);
-  }
-
-  /** Answers a call that is in MessagePack. */
-  #serve(call: Call, argument: ValueType): ValueType | Promise<ValueType | undefined> {
-    const { life, cluster, services } = this.#options;
-    if (call === Call.Close) return this.#options.close().then(() => null);
-    if (life.failure !== undefined) throw life.failure;
-    switch (call) {
-      case Call.Peers:
-        return cluster.peers.map(({ id, address, port }) => ({ id, address, port }));
-      case Call.WaitForPeer:
-        return this.#waitForPeer(argument as number).then(() => null);
-      case Call.Stats:
-        return this.#options.stats();
-      case Call.Allocate: {
-        if (life.refusal !== undefined) throw life.refusal;
-        const request = argument as unknown as Parameters<Services["allocate"]>[0];
-        return services.allocate(request);
-      }
-      case Call.Zeroed:
-        services.zeroed(Number(argument));
-        return null;
-      case Call.Free: {
-        if (life.refusal !== undefined) throw life.refusal;
-        const { offset, bytes } = argument as { offset: number; bytes: number };
-        return services.free(Number(offset), Number(bytes)).then(() => null);
-      }
+  #take(call: ThreadCall): void {
+    const { life, cluster, services, rpc, stats, close } = this.#options;
+    const { failure, refusal } = life;
+    const { kind, id, key } = call.record;
+    const what = kind as Call;
+    switch (what) {
+      case Call.Close:
+        return void answerWith(call, () => close().then(() => null));
+      case Call.Cancel:
+        return this.#cancel(call.slot, id);
       case Call.Sync:
-      case Call.SyncCancel:
+        return refusal === undefined ? services.request(call) : call.reject(refusal);
       case Call.Rpc:
+        return refusal === undefined ? rpc.request(call) : call.reject(refusal);
       case Call.RpcServed:
-        throw new TdsmError("EngineFailed", "A raw call was taken for another");
+        return rpc.served(call.record);
+      case Call.Zeroed:
+        return refusal === undefined ? services.zeroed(Number(key)) : undefined;
+      case Call.Allocate:
+        if (refusal !== undefined) return call.reject(refusal);
+        return void answerWith(
+          call,
+          (request) => services.allocate(request as unknown as Allocate),
+        );
+      case Call.Free:
+        if (refusal !== undefined) return call.reject(refusal);
+        return void answerWith(call, (argument) => {
+          const { offset, bytes } = argument as { offset: number; bytes: number };
+          return services.free(Number(offset), Number(bytes)).then(() => null);
+        });
+      case Call.WaitForPeer:
+        return this.#waitForPeer(call);
+      case Call.Peers:
+        if (failure !== undefined) return call.reject(failure);
+        return void answerWith(
+          call,
+          () => cluster.peers.map(({ id, address, port }) => ({ id, address, port })),
+        );
+      case Call.Stats:
+        if (failure !== undefined) return call.reject(failure);
+        return void answerWith(call, () => ({ ...stats() }));
       default:
-        throw new TdsmError("EngineFailed", `The engine has no call ${call satisfies never}`);
+        throw new Error(`The engine has no call ${what satisfies never}`);
     }
   }
 
-  async #waitForPeer(node: NodeId): Promise<void> {
-    const { life, cluster } = this.#options;
-    for (;;) {
-      if (life.failure !== undefined) throw life.failure;
-      const { self, peers } = cluster;
-      if (node === self || peers.some(({ id }) => id === node)) return;
-      if (cluster.isGone(node)) {
-        throw new TdsmError("PeerLost", `Cannot wait for node ${node}: it is gone`);
-      }
-      if (life.over) {
-        throw new TdsmError("NodeClosed", `Cannot wait for node ${node}: the cluster ends`);
-      }
-      await life.change();
+  /** A thread gives up a call, whatever it waits for. */
+  #cancel(slot: number, id: number): void {
+    for (const call of this.#waiting) {
+      if (call.slot !== slot || call.record.call !== id) continue;
+      this.#waiting.delete(call);
+      return call.cancelled();
     }
+    this.#options.services.cancel(slot, id);
+  }
+
+  #waitForPeer(call: ThreadCall): void {
+    if (this.#settle(call)) return;
+    this.#waiting.add(call);
+    void this.#watch();
+  }
+
+  /** Answers those that wait for a node, as nodes come and go, until none is left. */
+  async #watch(): Promise<void> {
+    if (this.#watching) return;
+    this.#watching = true;
+    while (this.#waiting.size > 0) {
+      await this.#options.life.change();
+      for (const call of this.#waiting) if (this.#settle(call)) this.#waiting.delete(call);
+    }
+    this.#watching = false;
+  }
+
+  /** Answers a call that waits for a node; `false` when it is to wait on. */
+  #settle(call: ThreadCall): boolean {
+    const { life, cluster } = this.#options;
+    const node: NodeId = call.record.id;
+    const operation = `wait for node ${node}`;
+    if (life.failure !== undefined) call.reject(life.failure);
+    else if (node === cluster.self || cluster.peers.some(({ id }) => id === node)) call.respond();
+    else if (cluster.isGone(node)) {
+      const message = `Cannot ${operation}: it is gone`;
+      call.reject(new TdsmError("PeerLost", message, { operation }));
+    } else if (life.over) {
+      const message = `Cannot ${operation}: the cluster ends`;
+      call.reject(new TdsmError("NodeClosed", message, { operation }));
+    } else return false;
+    return true;
   }
 }
+
+/** What an allocation is asked for with. */
+type Allocate = Parameters<Services["allocate"]>[0];

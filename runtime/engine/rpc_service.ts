@@ -6,8 +6,9 @@
 import type { TdsmError } from "../errors.ts";
 import { RPC_LOAD_MAX, RPC_LOAD_MAX_BYTES, TICKET_MAX } from "../limits.ts";
 import type { NodeId } from "../protocol/coherence/messages.ts";
-import type { RawCall } from "../ring/calls.ts";
-import { packRpcAnswer, packRpcCall, unpackRpcCall, unpackRpcServed } from "../ring/rpc_records.ts";
+import type { ThreadCall } from "../ring/calls.ts";
+import type { RecordBody } from "../ring/ring.ts";
+import { rpcAnswer, rpcAnswerFields, rpcCall, rpcCallFields } from "../ring/rpc_records.ts";
 import { encodeFailure, overloadedError, peerAbsentError, peerLostError } from "../rpc/error.ts";
 import type { RpcCallMessage, RpcMessage } from "../wire/rpc_frames.ts";
 
@@ -18,7 +19,7 @@ export interface RpcServiceOptions {
   /** Whether a node is one of the cluster. */
   isPresent(node: NodeId): boolean;
   /** Has the program serve a call. */
-  serve(id: number, payload: Uint8Array): void;
+  serve(id: number, fields: Partial<RecordBody>): void;
   /** The largest number of a call, after which they begin anew; 2^32 - 1 where nothing is said. */
   readonly numberMax?: number;
 }
@@ -27,7 +28,7 @@ export interface RpcServiceOptions {
 interface MadeCall {
   readonly to: NodeId;
   readonly procedure: string;
-  readonly call: RawCall;
+  readonly call: ThreadCall;
   /** Of its arguments. */
   readonly bytes: number;
 }
@@ -58,8 +59,8 @@ export class RpcService {
   }
 
   /** A thread of this node calls. */
-  request(call: RawCall): void {
-    const { node, procedure, payload } = unpackRpcCall(call.payload);
+  request(call: ThreadCall): void {
+    const { node, procedure, payload } = rpcCall(call.record);
     if (!this.#options.isPresent(node)) return call.reject(peerAbsentError(procedure, node));
     const bytes = payload.length;
     if (!this.#callsTo.add(node, bytes)) return call.reject(overloadedError(procedure, node));
@@ -68,9 +69,14 @@ export class RpcService {
     this.#options.send(node, { kind: "rpcCall", ticket, procedure }, payload);
   }
 
-  /** The program has served a call. */
-  served(bytes: Uint8Array): void {
-    const { id, ok, payload } = unpackRpcServed(bytes);
+  /**
+   * The program has served a call.
+   *
+   * @param record The number of the call, as `serve` had it, and the answer.
+   */
+  served(record: RecordBody): void {
+    const { id } = record;
+    const { ok, payload } = rpcAnswer(record);
     const served = this.#served.get(id);
     if (served === undefined) return;
     this.#served.delete(id);
@@ -86,7 +92,7 @@ export class RpcService {
     if (made?.to !== from) return;
     this.#calls.delete(message.ticket);
     this.#callsTo.remove(from, made.bytes);
-    made.call.respond(packRpcAnswer(message.ok, payload));
+    made.call.respond(rpcAnswerFields({ ok: message.ok, payload }));
   }
 
   /**
@@ -101,7 +107,7 @@ export class RpcService {
     }
     const id = this.#lastServed = this.#newNumber(this.#lastServed, this.#served);
     this.#served.set(id, { from, ticket, bytes });
-    this.#options.serve(id, packRpcCall(from, procedure, payload));
+    this.#options.serve(id, rpcCallFields(from, procedure, payload));
   }
 
   /** A node is gone: it answers nothing any more, and wants no answer. */

@@ -4,11 +4,17 @@ import { RPC_LOAD_MAX, RPC_LOAD_MAX_BYTES, RPC_MAX_BYTES } from "../limits.ts";
 import type { NodeId } from "../protocol/coherence/messages.ts";
 import type { RpcMessage } from "../wire/rpc_frames.ts";
 import { failureOf } from "../rpc/error.ts";
-import { packRpcCall, packRpcServed, unpackRpcAnswer, unpackRpcCall } from "../ring/rpc_records.ts";
+import { newBody, type RecordBody } from "../ring/ring.ts";
+import { rpcAnswer, rpcAnswerFields, rpcCall, rpcCallFields } from "../ring/rpc_records.ts";
 import { RpcService } from "./rpc_service.ts";
 
 const BYTES = new Uint8Array([1, 2, 3]);
 const EMPTY = new Uint8Array(0);
+
+/** What the program says when it has served a call. */
+function served(id: number, payload: Uint8Array): RecordBody {
+  return newBody(0, { id, ...rpcAnswerFields({ ok: true, payload }) });
+}
 
 /** One node's remote calls; what it sends and what its program is to serve are kept. */
 class Bench {
@@ -22,7 +28,7 @@ class Bench {
     this.service = new RpcService({
       send: (to, message, payload) => void this.sent.push([to, message, payload]),
       isPresent: (node) => this.present.has(node),
-      serve: (id, payload) => void this.serving.push({ id, ...unpackRpcCall(payload) }),
+      serve: (id, fields) => void this.serving.push({ id, ...rpcCall(newBody(0, fields)) }),
       ...(numberMax === undefined ? {} : { numberMax }),
     });
   }
@@ -32,10 +38,13 @@ class Bench {
     const answers: unknown[] = [];
     this.service.request({
       slot: 0,
-      call: this.#nextCall++,
-      payload: packRpcCall(node, procedure, payload),
-      respond: (bytes) => void answers.push(unpackRpcAnswer(bytes)),
+      record: {
+        ...newBody(0, rpcCallFields(node, procedure, payload)),
+        call: this.#nextCall++,
+      },
+      respond: (fields) => void answers.push(rpcAnswer(newBody(0, fields))),
       reject: (error) => void answers.push((error as TdsmError).code),
+      cancelled() {},
     });
     return answers;
   }
@@ -82,9 +91,9 @@ Deno.test("RpcService has the program serve a call, and sends its answer to the 
     [1, { node: 2, procedure: "add", payload: BYTES }],
     [2, { node: 3, procedure: "add", payload: EMPTY }],
   ]);
-  bench.service.served(packRpcServed(2, true, BYTES));
-  bench.service.served(packRpcServed(2, true, BYTES));
-  bench.service.served(packRpcServed(9, true, BYTES));
+  bench.service.served(served(2, BYTES));
+  bench.service.served(served(2, BYTES));
+  bench.service.served(served(9, BYTES));
   assertEquals(bench.sent, [[3, { kind: "rpcAnswer", ticket: 7, ok: true }, BYTES]]);
 });
 
@@ -98,7 +107,7 @@ Deno.test("RpcService ends the calls to a node that is gone, and answers it no m
   bench.service.peerLost(2);
   assertEquals([lost, other], [["PeerLost"], []]);
   // The program serves what it was given to the end; nobody wants to know.
-  bench.service.served(packRpcServed(1, true, BYTES));
+  bench.service.served(served(1, BYTES));
   assertEquals(bench.sent, []);
   bench.answer(2, 1);
   assertEquals(lost, ["PeerLost"]);
@@ -131,7 +140,7 @@ Deno.test("RpcService never gives the number of a call that is under way to anot
   for (const expected of [2, 3, 2]) {
     bench.service.receive(3, { kind: "rpcCall", ticket: 1, procedure: "fast" }, EMPTY);
     assertEquals(bench.serving.at(-1)!.id, expected);
-    bench.service.served(packRpcServed(expected, true, EMPTY));
+    bench.service.served(served(expected, EMPTY));
   }
 });
 
@@ -159,7 +168,7 @@ for (const [what, payload, most] of LOADS) {
     assertMatch(error.message, /^Cannot call slow on node 1: RPC_LOAD_MAX \(65536 calls, or /);
     // Others are served, and so is this one as soon as one of its calls is.
     call(3, 1);
-    bench.service.served(packRpcServed(1, true, EMPTY));
+    bench.service.served(served(1, EMPTY));
     bench.sent.length = 0;
     call(2, 1);
     assertEquals(bench.serving.map(({ node }) => node), [3, 2]);

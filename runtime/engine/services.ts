@@ -9,9 +9,7 @@ import { Allocator } from "../protocol/allocation/allocator.ts";
 import type { AllocatorInput, AllocatorOutput } from "../protocol/allocation/messages.ts";
 import type { AllocationRequest } from "../protocol/allocation/messages.ts";
 import { AllocatorServer } from "../protocol/allocation/server.ts";
-import { decodeFrame } from "../wire/page_frames.ts";
 import { DIRECTORY_NODE, type NodeId } from "../protocol/coherence/messages.ts";
-import { encodeSync, SYNC_MAX_BYTES } from "../wire/sync_frames.ts";
 import {
   type SyncMessage,
   SyncOperation,
@@ -20,7 +18,8 @@ import {
   SyncStatus,
 } from "../protocol/sync/messages.ts";
 import { Synchronizer } from "../protocol/sync/synchronizer.ts";
-import type { RawCall } from "../ring/calls.ts";
+import type { ThreadCall } from "../ring/calls.ts";
+import { syncAnswerFields, syncRequest } from "../ring/sync_records.ts";
 import type { SyncLog } from "./log.ts";
 
 /** What the services need of their node. */
@@ -50,11 +49,9 @@ interface Asked {
 
 /** A request of a thread that waits for its answer. */
 interface AskedSync {
-  readonly call: RawCall;
+  readonly call: ThreadCall;
   readonly operation: SyncOperation;
 }
-
-const NO_REGION = { pageCount: 0, pageSize: 0, runPages: 0 };
 
 /** One node's part in the services of the directory. */
 export class Services {
@@ -69,7 +66,6 @@ export class Services {
   /** Tickets of locks that are held: they name the lock until it is unlocked. */
   readonly #locks = new Set<number>();
   readonly #asked = new Map<number, Asked>();
-  readonly #buffer = new Uint8Array(SYNC_MAX_BYTES);
   #lastTicket = 0;
 
   /** @param options The node. */
@@ -129,22 +125,18 @@ export class Services {
   }
 
   /** A thread's request about a semaphore, a barrier or a mutex. */
-  request(call: RawCall): void {
-    const frame = decodeFrame(call.payload, 0, call.payload.length, NO_REGION);
-    if (frame.kind !== "sync" || frame.message.kind !== "sync") {
-      return call.reject(new TdsmError("EngineFailed", "The request cannot be read"));
-    }
-    const ticket = this.#newTicket();
-    const { message } = frame;
-    this.#calls.set(ticket, { call, operation: message.operation });
-    if (message.operation === SyncOperation.Unlock) this.#locks.delete(message.lock);
-    this.#ask({ ...message, ticket });
+  request(call: ThreadCall): void {
+    const request = syncRequest(call.record, this.#newTicket());
+    const { operation, ticket } = request;
+    this.#calls.set(ticket, { call, operation });
+    if (operation === SyncOperation.Unlock) this.#locks.delete(request.lock);
+    this.#ask(request);
   }
 
-  /** A thread waits no longer; what it asked for is answered all the same. */
+  /** A thread gives up what it asked for under this number; that is answered all the same. */
   cancel(slot: number, id: number): void {
     for (const [ticket, { call }] of this.#calls) {
-      if (call.slot !== slot || call.call !== id) continue;
+      if (call.slot !== slot || call.record.call !== id) continue;
       return this.#ask({ kind: "sync", operation: SyncOperation.Cancel, ticket });
     }
   }
@@ -156,7 +148,7 @@ export class Services {
     created: boolean;
   }> {
     const answer = await this.#allocation((ticket) => ({ ...request, kind: "allocate", ticket }));
-    if (answer.kind !== "allocated") throw unexpected(answer);
+    if (answer.kind !== "allocated") throw unexpected(answer, "allocate");
     const { offset, dirtyBytes, created } = answer;
     return { offset, dirtyBytes, created };
   }
@@ -169,7 +161,7 @@ export class Services {
   /** Frees. */
   async free(offset: number, bytes: number): Promise<void> {
     const answer = await this.#allocation((ticket) => ({ kind: "free", ticket, offset, bytes }));
-    if (answer.kind !== "freed") throw unexpected(answer);
+    if (answer.kind !== "freed") throw unexpected(answer, "free");
   }
 
   /** Nothing that is waited for will be answered. */
@@ -211,14 +203,15 @@ export class Services {
     this.#options.log?.answered(reply);
     const { call, operation } = asked;
     const { Lock, TryLock, Release, Unlock } = SyncOperation;
-    const { Done, Abandoned } = SyncStatus;
+    const { Done, Abandoned, Cancelled } = SyncStatus;
+    if (reply.status === Cancelled) return call.cancelled();
     if (operation === Lock || operation === TryLock) {
       const granted = reply.status === Done || reply.status === Abandoned;
       if (granted) this.#locks.add(reply.ticket);
     }
-    // That it worked is no news to whoever gave something back: it does not wait.
+    // That it worked is no news to a thread that gave something back: it does not wait.
     const quiet = (operation === Release || operation === Unlock) && reply.status === Done;
-    call.respond(this.#buffer.slice(0, encodeSync(reply, this.#buffer, 0)), quiet);
+    call.respond(syncAnswerFields(reply), quiet);
   }
 
   #allocation(make: (ticket: number) => AllocatorInput): Promise<AllocatorOutput> {
@@ -253,11 +246,12 @@ export class Services {
 }
 
 /** What the directory's allocator says instead of what was hoped for. */
-function unexpected(answer: AllocatorOutput): TdsmError {
+function unexpected(answer: AllocatorOutput, operation: string): TdsmError {
   if (answer.kind !== "allocationFailed") {
-    return new TdsmError("EngineFailed", `Unexpected ${answer.kind} of the allocator`);
+    const message = `Cannot ${operation}: unexpected ${answer.kind} of the allocator`;
+    return new TdsmError("EngineFailed", message, { operation });
   }
   const codes = ["OutOfMemory", "NameConflict", "NotAllocated", "LimitExceeded"] as const;
   const code = codes.find((known) => known === answer.code) ?? "InvalidOption";
-  return new TdsmError(code, answer.reason);
+  return new TdsmError(code, answer.reason, { operation });
 }

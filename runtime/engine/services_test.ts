@@ -1,9 +1,7 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { TdsmError } from "../errors.ts";
 import type { AllocatorInput, AllocatorOutput } from "../protocol/allocation/messages.ts";
-import { decodeFrame } from "../wire/page_frames.ts";
 import type { NodeId } from "../protocol/coherence/messages.ts";
-import { encodeSync, SYNC_MAX_BYTES } from "../wire/sync_frames.ts";
 import {
   type SyncMessage,
   SyncOperation,
@@ -11,21 +9,22 @@ import {
   type SyncRequest,
   SyncStatus,
 } from "../protocol/sync/messages.ts";
-import type { RawCall } from "../ring/calls.ts";
+import type { ThreadCall } from "../ring/calls.ts";
+import { newBody } from "../ring/ring.ts";
+import { type SyncAnswer, syncAnswer, syncBody, type SyncDemand } from "../ring/sync_records.ts";
 import { Services } from "./services.ts";
 
 const PAGE = 4096;
 const { Acquire, Release, MakeSemaphore, Lock, TryLock, Unlock, Arrive, Cancel } = SyncOperation;
-const { Done, Made, Unavailable, Cancelled, Abandoned, NotHolder } = SyncStatus;
+const { Done, Made, Unavailable, Abandoned, NotHolder } = SyncStatus;
 
-type Demand = SyncRequest extends infer Request
-  ? Request extends unknown ? Omit<Request, "kind" | "ticket"> : never
-  : never;
+/** How a call ended: by an answer, by an error, or given up. */
+type Ended = SyncAnswer | TdsmError | "cancelled";
 
 /** A request that was made. */
 interface Asked {
   readonly call: number;
-  readonly answers: (SyncReply | TdsmError)[];
+  readonly answers: Ended[];
   /** Of each answer, whether its thread is not woken for it. */
   readonly quiet: boolean[];
 }
@@ -54,32 +53,22 @@ class Bench {
   }
 
   /** Makes a request as a thread does; its answers, and errors, come to the list. */
-  ask(demand: Demand, slot = 0): Asked {
-    const buffer = new Uint8Array(SYNC_MAX_BYTES);
-    const message = { kind: "sync", ticket: 0, ...demand } as SyncRequest;
-    return this.raw(buffer.slice(0, encodeSync(message, buffer, 0)), slot);
-  }
-
-  raw(payload: Uint8Array, slot = 0): Asked {
-    const answers: (SyncReply | TdsmError)[] = [];
+  ask(demand: SyncDemand, slot = 0): Asked {
+    const answers: Ended[] = [];
     const quiet: boolean[] = [];
-    const call: RawCall = {
+    const record = { ...syncBody(demand), call: this.#nextCall++ };
+    const call: ThreadCall = {
       slot,
-      call: this.#nextCall++,
-      payload,
-      respond(bytes, isQuiet = false) {
+      record,
+      respond(fields, isQuiet = false) {
         quiet.push(isQuiet);
-        const frame = decodeFrame(bytes, 0, bytes.length, {
-          pageCount: 0,
-          pageSize: 0,
-          runPages: 0,
-        });
-        if (frame.kind === "sync") answers.push(frame.message as SyncReply);
+        answers.push(syncAnswer(newBody(0, fields)));
       },
       reject: (error) => void answers.push(error as TdsmError),
+      cancelled: () => void answers.push("cancelled"),
     };
     this.services.request(call);
-    return { call: call.call, answers, quiet };
+    return { call: record.call, answers, quiet };
   }
 
   /** Takes what was sent. */
@@ -110,8 +99,11 @@ function pair(size?: number): { home: Bench; far: Bench } {
   return { home, far: new Bench(2) };
 }
 
-function statuses(answers: readonly (SyncReply | TdsmError)[]): (SyncStatus | string)[] {
-  return answers.map((answer) => answer instanceof TdsmError ? answer.code : answer.status);
+function statuses(answers: readonly Ended[]): (SyncStatus | string)[] {
+  return answers.map((answer) => {
+    if (answer === "cancelled") return answer;
+    return answer instanceof TdsmError ? answer.code : answer.status;
+  });
 }
 
 Deno.test("Services answers a thread of the directory's node without a message", () => {
@@ -132,7 +124,7 @@ Deno.test("Services carries requests to the directory's node, and answers back",
   const arrived = far.ask({ operation: Arrive, name: "phase", count: 2 });
   exchange(far, home);
   assertEquals([waits.answers, statuses(made.answers), arrived.answers], [[], [Made], []]);
-  assertEquals((made.answers[0] as SyncReply).key, 1n << 63n);
+  assertEquals((made.answers[0] as SyncAnswer).key, 1n << 63n);
   home.ask({ operation: Release, key: 7n, count: 1 });
   const last = home.ask({ operation: Arrive, name: "phase", count: 2 });
   exchange(home, far);
@@ -158,7 +150,7 @@ Deno.test("Services.cancel ends the wait of one thread's call, here and afar, an
     assertEquals([first.answers, second.answers], [[], []]);
     bench.services.cancel(0, first.call);
     exchange(far, home);
-    assertEquals([statuses(first.answers), second.answers], [[Cancelled], []]);
+    assertEquals([statuses(first.answers), second.answers], [["cancelled"], []]);
     bench.ask({ operation: Release, key: 7n, count: 1 });
     exchange(far, home);
     assertEquals(statuses(second.answers), [Done]);
@@ -214,14 +206,14 @@ Deno.test("Services unlocks by the ticket of the lock, and what is no lock is re
   exchange(far, home);
   // The directory's own thread was first: no message was under way.
   assertEquals([lock.answers, statuses(next.answers)], [[], [Done]]);
-  const { ticket } = next.answers[0] as SyncReply;
+  const { ticket } = next.answers[0] as SyncAnswer;
   assertEquals(statuses(home.ask({ operation: Unlock, lock: ticket }).answers), [Done]);
   exchange(far, home);
   assertEquals(statuses(lock.answers), [Done]);
   assertEquals(statuses(home.ask({ operation: Unlock, lock: ticket }).answers), [NotHolder]);
 });
 
-Deno.test("Services.fail ends what waits; a request that cannot be read is refused", async () => {
+Deno.test("Services.fail ends what waits", async () => {
   const far = new Bench(2);
   const waits = far.ask({ operation: Acquire, key: 7n });
   const allocation = far.services.free(0, 8);
@@ -230,7 +222,6 @@ Deno.test("Services.fail ends what waits; a request that cannot be read is refus
   far.services.fail(new TdsmError("NodeClosed", "what has ended ends once"));
   assertEquals(statuses(waits.answers), ["DirectoryLost"]);
   await failed;
-  assertEquals(statuses(far.raw(new Uint8Array(32)).answers), ["EngineFailed"]);
 });
 
 Deno.test("Services takes requests only at the directory's node, and answers only from there", () => {
@@ -330,7 +321,7 @@ Deno.test("Services: nobody is woken to hear that what was given back is back, b
   for (const at of [0, 1]) {
     const { home, far } = pair();
     const asker = [home, far][at]!;
-    const ask = (demand: Demand): [SyncStatus | string, boolean] => {
+    const ask = (demand: SyncDemand): [SyncStatus | string, boolean] => {
       const { answers, quiet } = asker.ask(demand);
       exchange(far, home);
       assertEquals([answers.length, quiet.length], [1, 1]);
@@ -344,7 +335,7 @@ Deno.test("Services: nobody is woken to hear that what was given back is back, b
     const lock = asker.ask({ operation: Lock, name: "a" });
     exchange(far, home);
     assertEquals([statuses(lock.answers), lock.quiet], [[Done], [false]]);
-    const { ticket } = lock.answers[0] as SyncReply;
+    const { ticket } = lock.answers[0] as SyncAnswer;
     assertEquals(ask({ operation: Unlock, lock: ticket }), [Done, true]);
     assertEquals(ask({ operation: Unlock, lock: ticket }), [NotHolder, false]);
   }

@@ -4,22 +4,17 @@ import { NativeRegion } from "../../ffi/native.ts";
 import { resolveSettings } from "../settings/settings.ts";
 import { EngineClient } from "../ring/client.ts";
 import { TdsmError } from "../errors.ts";
-import { encodeSync, SYNC_MAX_BYTES } from "../wire/sync_frames.ts";
 import { SyncOperation } from "../protocol/sync/messages.ts";
-import { Call } from "../ring/calls.ts";
 import type { EngineNews, EngineStart } from "./news.ts";
 import { CallSlots } from "../ring/ring.ts";
+import { syncBody } from "../ring/sync_records.ts";
 
 /** Bounds a hang; nothing waits for it otherwise. */
 const GUARD_MS = 20_000;
 const WORKER = new URL("testdata/crashing_worker.ts", import.meta.url);
 
 /** Acquires a permit that nobody releases. */
-function acquire(key: bigint): Uint8Array {
-  const bytes = new Uint8Array(SYNC_MAX_BYTES);
-  const operation = SyncOperation.Acquire;
-  return bytes.slice(0, encodeSync({ kind: "sync", operation, ticket: 0, key }, bytes, 0));
-}
+const ACQUIRE = syncBody({ operation: SyncOperation.Acquire, key: 1n });
 
 for (const how of ["throw", "reject"] as const) {
   Deno.test(`EngineClient: a thread that blocks is told of a fault that nobody catches (${how})`, async () => {
@@ -43,9 +38,8 @@ for (const how of ["throw", "reject"] as const) {
     const client = new EngineClient(slots, NativeRegion.attach(library, ready));
     worker.postMessage(how);
     // While this thread blocks, nothing that the Worker posts arrives.
-    const limit = { timeoutMs: GUARD_MS, cancel: Call.SyncCancel };
     for (let time = 1; time <= 2; time++) {
-      const error = assertThrows(() => client.block(Call.Sync, acquire(1n), limit), TdsmError);
+      const error = assertThrows(() => client.block(ACQUIRE, "acquire", GUARD_MS), TdsmError);
       assertMatch(error.message, /planted/, `call ${time}`);
     }
     assert(await client.close());

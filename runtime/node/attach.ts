@@ -7,7 +7,7 @@ import { NativeRegion } from "../../ffi/native.ts";
 import { CallSlots } from "../ring/ring.ts";
 import { EngineClient } from "../ring/client.ts";
 import type { NodeHandle } from "./node.ts";
-import { closedError, NodeThread, type NodeThreadParts } from "./thread.ts";
+import { NodeThread, type NodeThreadParts } from "./thread.ts";
 import { bindRpc } from "../rpc/define.ts";
 import { rpcTransport } from "./rpc_transport.ts";
 
@@ -47,7 +47,7 @@ export class AttachedNode extends NodeThread implements Disposable {
     this.ended = true;
     this.#unbind();
     if (!this.memory.buffer.detached) this.memory.buffer.transfer();
-    this.client.detach(closedError("go on"));
+    this.client.detach();
     this.#library[Symbol.dispose]();
   }
 

@@ -1,8 +1,9 @@
 /** Barriers that all nodes share. */
 
-import type { BlockOptions, SyncClient, WaitOptions } from "./sync_client.ts";
-import { syncError } from "./sync_client.ts";
-import { SyncOperation, type SyncReply, SyncStatus } from "../protocol/sync/messages.ts";
+import { type SyncClient, syncError } from "./sync_client.ts";
+import type { BlockOptions, WaitOptions } from "./waiting.ts";
+import { SyncOperation, SyncStatus } from "../protocol/sync/messages.ts";
+import type { SyncAnswer } from "../ring/sync_records.ts";
 
 /**
  * A barrier, the same for everyone who names it. It can be used again and again: each time, all wait
@@ -67,9 +68,9 @@ export class Barrier {
     return this.#passed(this.#client.askSync({ operation, name, count }, this.#what, options));
   }
 
-  #passed(reply: SyncReply): boolean {
-    if (reply.status === SyncStatus.Last) return true;
-    if (reply.status === SyncStatus.Done) return false;
-    throw syncError(reply, this.#what);
+  #passed(answer: SyncAnswer): boolean {
+    if (answer.status === SyncStatus.Last) return true;
+    if (answer.status === SyncStatus.Done) return false;
+    throw syncError(answer, this.#what);
   }
 }

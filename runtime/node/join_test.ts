@@ -3,9 +3,10 @@ import { attach } from "./attach.ts";
 import { TdsmError } from "../errors.ts";
 import { join } from "./join.ts";
 import type { Node } from "./node.ts";
+import type { NodeThread } from "./thread.ts";
 
 const HOST = "127.0.0.1";
-const LOCAL = { address: HOST, port: 0, logLevel: 0 } as const;
+const LOCAL = { address: HOST, port: 0, logLevel: 0, semLogLevel: 0 } as const;
 
 function host(): Promise<Node> {
   return join({ ...LOCAL, directory: true, size: "1MiB" });
@@ -165,6 +166,93 @@ Deno.test("join: what is asked of a cluster that has ended is refused, and never
     assertThrows(() => second.mutex("m").lockSync(), TdsmError),
   ];
   assertEquals(errors.map((error) => (error as TdsmError).code), errors.map(() => "DirectoryLost"));
+  assertEquals(
+    errors.map((error) => (error as TdsmError).message),
+    ["acquire semaphore 1", "acquire semaphore 1", 'wait at barrier "b" of 2 parties', "allocate"]
+      .concat("free", 'lock mutex "m"')
+      .map((what) => `Cannot ${what}: the directory node has closed the cluster`),
+  );
+});
+
+/** What a thread of a program can ask its node for, in words and as a call; but for a lock of its own. */
+const OPERATIONS: readonly (readonly [what: string, ask: (thread: NodeThread) => unknown])[] = [
+  ["release semaphore 7", (thread) => thread.semaphore(7n).release()],
+  ["acquire semaphore 7", (thread) => thread.semaphore(7n).acquire()],
+  ["acquire semaphore 7", (thread) => thread.semaphore(7n).acquire({ timeoutMs: 60_000 })],
+  ["acquire semaphore 7", (thread) => thread.semaphore(7n).acquireSync()],
+  ["acquire semaphore 7", (thread) => thread.semaphore(7n).tryAcquire()],
+  ["make a semaphore", (thread) => thread.makeSemaphore(1)],
+  ['wait at barrier "b" of 2 parties', (thread) => thread.barrier("b", 2).wait()],
+  ['wait at barrier "b" of 2 parties', (thread) => thread.barrier("b", 2).waitSync()],
+  ['lock mutex "m"', (thread) => thread.mutex("m").lock()],
+  ['lock mutex "m"', (thread) => thread.mutex("m").lockSync()],
+  ['lock mutex "m"', (thread) => thread.mutex("m").tryLock()],
+  ["wait for node 9", (thread) => thread.waitForPeer(9)],
+  ["list the other nodes", (thread) => thread.peers()],
+  ["read the node's counters", (thread) => thread.stats()],
+  ["allocate", (thread) => thread.alloc(Int32Array, 1)],
+];
+
+/** Checks that a thread can ask for nothing, and is told why at each operation by its name. */
+async function assertClosed(thread: NodeThread, why: string): Promise<void> {
+  for (const [what, ask] of OPERATIONS) {
+    const { code, message } = await assertRejects(async () => await ask(thread), TdsmError);
+    assertEquals([code, message], ["NodeClosed", `Cannot ${what}: ${why}`]);
+  }
+}
+
+Deno.test("join: what is asked of a node that closes, or is closed, is refused by its name", async () => {
+  const directory = await host();
+  const second = await joinTo(directory);
+  const [first, other] = [attach(second.handle), attach(second.handle)];
+  const lock = second.mutex("m").lockSync();
+  const lockOfFirst = first.mutex("n").lockSync();
+  const waiting = other.mutex("m").lock().catch((error) => error);
+  first.detach();
+  const detached = "this thread has detached from the node";
+  assertThrows(() => lockOfFirst.unlock(), TdsmError, `Cannot unlock mutex "n": ${detached}`);
+  await assertClosed(first, detached);
+  const closing = second.close();
+  const closed = "the node is closed";
+  assertThrows(() => lock.unlock(), TdsmError, `Cannot unlock mutex "m": ${closed}`);
+  await assertClosed(second, closed);
+  await closing;
+  assertEquals((await waiting).message, `Cannot lock mutex "m": ${closed}`);
+  for (const thread of [second, other]) await assertClosed(thread, closed);
+  other.detach();
+  assertEquals(directory.semaphore(7n).tryAcquire(), false, "something was released");
+  await directory.close();
+});
+
+Deno.test("join: a lock that is disposed of after its node is the directory's to give back", async () => {
+  await using directory = await host();
+  const second = await joinTo(directory);
+  {
+    using lock = await second.mutex("m").lock();
+    await second.close();
+    assertEquals(lock.abandoned, false);
+  }
+  using next = directory.mutex("m").tryLock();
+  assertEquals(next?.abandoned, true);
+});
+
+Deno.test("join: the wait for a peer ends by its time or its signal, and leaves nothing behind", async () => {
+  await using directory = await host();
+  const late = await assertRejects(() => directory.waitForPeer(2, { timeoutMs: 10 }), TdsmError);
+  assertEquals([late.code, late.message], ["TimedOut", "Could not wait for node 2 within 10 ms"]);
+  const given = new AbortController();
+  const aborted = directory.waitForPeer(2, { signal: given.signal }).catch((reason) => reason);
+  const patient = [directory.waitForPeer(2, { timeoutMs: 60_000 }), directory.waitForPeer(2)];
+  using thread = attach(directory.handle);
+  // Of another thread, under the same number as one of those.
+  const other = thread.waitForPeer(2, { signal: given.signal }).catch((reason) => reason);
+  given.abort("enough");
+  assertEquals([await aborted, await other], ["enough", "enough"]);
+  const never = directory.waitForPeer(1, { signal: AbortSignal.abort("never") });
+  assertEquals(await never.catch((reason) => reason), "never");
+  await using _second = await joinTo(directory);
+  await Promise.all(patient);
+  await directory.waitForPeer(2, { timeoutMs: 0 });
 });
 
 Deno.test("join: what other threads asked for before a node is closed is done first", async () => {

@@ -1,8 +1,10 @@
 /** Mutexes that all nodes share. */
 
-import type { BlockOptions, SyncClient, WaitOptions } from "./sync_client.ts";
-import { syncError } from "./sync_client.ts";
-import { SyncOperation, type SyncReply, SyncStatus } from "../protocol/sync/messages.ts";
+import { type SyncClient, syncError } from "./sync_client.ts";
+import type { BlockOptions, WaitOptions } from "./waiting.ts";
+import { SyncOperation, SyncStatus } from "../protocol/sync/messages.ts";
+import { TdsmError } from "../errors.ts";
+import type { SyncAnswer } from "../ring/sync_records.ts";
 
 /**
  * A mutex that is held. Dispose of it to unlock.
@@ -34,16 +36,28 @@ export class MutexLock implements Disposable {
     this.#unlock = unlock;
   }
 
-  /** Unlocks the mutex; once is enough. */
+  /**
+   * Unlocks the mutex; once is enough.
+   *
+   * @throws {TdsmError} `NodeClosed` when the node closes, or is closed: it gives the mutex back itself,
+   * and the next holder finds it abandoned.
+   */
   unlock(): void {
     if (!this.#held) return;
     this.#held = false;
     this.#unlock();
   }
 
-  /** The same as {@linkcode MutexLock.unlock}. */
+  /**
+   * The same as {@linkcode MutexLock.unlock}, but for a node that closes: there is nothing left to
+   * unlock, and an error from here would hide the one that ended the block.
+   */
   [Symbol.dispose](): void {
-    this.unlock();
+    try {
+      this.unlock();
+    } catch (error) {
+      if (!(error instanceof TdsmError) || error.code !== "NodeClosed") throw error;
+    }
   }
 }
 
@@ -118,14 +132,14 @@ export class Mutex {
     return reply.status === SyncStatus.Unavailable ? undefined : this.#locked(reply);
   }
 
-  #locked(reply: SyncReply): MutexLock {
-    const { status, ticket: lock } = reply;
+  #locked(answer: SyncAnswer): MutexLock {
+    const { status, ticket: lock } = answer;
     if (status !== SyncStatus.Done && status !== SyncStatus.Abandoned) {
-      throw syncError(reply, this.#what);
+      throw syncError(answer, this.#what);
     }
     const { Unlock: operation } = SyncOperation;
     return new MutexLock(status === SyncStatus.Abandoned, () => {
-      this.#client.post({ operation, lock }, () => `unlock ${this.name}`);
+      this.#client.post({ operation, lock }, `unlock mutex ${JSON.stringify(this.name)}`);
     });
   }
 }

@@ -5,7 +5,8 @@
 import type { TdsmLibrary } from "../../ffi/library.ts";
 
 import { loadModule, type NodeModule } from "./module.ts";
-import { closedError, NodeThread, type NodeThreadParts } from "./thread.ts";
+import { closedError } from "../ring/client.ts";
+import { NodeThread, type NodeThreadParts } from "./thread.ts";
 
 /** What a node is made of; made by `join` and `run`. */
 export interface NodeParts extends NodeThreadParts {
@@ -135,8 +136,8 @@ export class Node extends NodeThread implements AsyncDisposable {
     // The buffer goes to nobody: every view of it has no elements from here on.
     if (!this.memory.buffer.detached) this.memory.buffer.transfer();
     const orderly = await client.close();
-    // Whoever still waits for an answer waits for one that nobody gives any more.
-    client.fail(closedError("go on"));
+    // A call that still waits for an answer waits for one that is never given.
+    client.end();
     terminate(orderly);
   }
 }

@@ -3,11 +3,18 @@
  */
 
 import { Call } from "../ring/calls.ts";
-import type { EngineClient } from "../ring/client.ts";
-import { closedError, type NodeThread } from "./thread.ts";
+import { closedError, type EngineClient } from "../ring/client.ts";
+import { newBody, type RingRecord } from "../ring/ring.ts";
+import type { NodeThread } from "./thread.ts";
 import { bindRpc, serveCall } from "../rpc/define.ts";
 import { encodeFailure } from "../rpc/error.ts";
-import { packRpcCall, packRpcServed, unpackRpcAnswer, unpackRpcCall } from "../ring/rpc_records.ts";
+import {
+  rpcAnswer,
+  rpcAnswerFields,
+  type RpcAnswerRecord,
+  rpcCall,
+  rpcCallFields,
+} from "../ring/rpc_records.ts";
 import type { RpcTransport } from "../rpc/types.ts";
 
 /**
@@ -23,8 +30,9 @@ export function rpcTransport(node: NodeThread, client: EngineClient): RpcTranspo
     memory: node.memory.buffer,
     peers: () => node.peers().map(({ id }) => id),
     async call(to, procedure, payload) {
-      const { answer } = client.start(Call.Rpc, packRpcCall(to, procedure, payload));
-      return unpackRpcAnswer(await answer);
+      const body = newBody(Call.Rpc, rpcCallFields(to, procedure, payload));
+      const { answer } = client.start(body, `call ${procedure} on node ${to}`);
+      return rpcAnswer(await answer);
     },
   };
 }
@@ -38,17 +46,17 @@ export function rpcTransport(node: NodeThread, client: EngineClient): RpcTranspo
  */
 export function serveRpc(node: NodeThread, client: EngineClient): () => void {
   const context = { self: node.id, memory: node.memory.buffer };
-  client.serveCalls((id, bytes) => {
-    const { procedure, payload } = unpackRpcCall(bytes);
+  const answer = (id: number, reply: RpcAnswerRecord): void =>
+    client.post(newBody(Call.RpcServed, { id, ...rpcAnswerFields(reply) }));
+  client.serveCalls((record: RingRecord) => {
+    const { call: id } = record;
+    const { procedure, payload } = rpcCall(record);
     // A node that closes waits for others, but has no region any more to serve them with.
     if (context.memory.detached) {
       const error = closedError(`serve ${procedure}`);
-      const failure = encodeFailure({ kind: "exception", error });
-      return client.post(Call.RpcServed, packRpcServed(id, false, failure));
+      return answer(id, { ok: false, payload: encodeFailure({ kind: "exception", error }) });
     }
-    void serveCall(context, procedure, payload).then((reply) => {
-      client.post(Call.RpcServed, packRpcServed(id, reply.ok, reply.payload));
-    });
+    void serveCall(context, procedure, payload).then((reply) => answer(id, reply));
   });
   return bindRpc(rpcTransport(node, client));
 }

@@ -4,7 +4,15 @@ import type { EngineClient } from "../ring/client.ts";
 import type { NodeThread } from "./thread.ts";
 import { rpc } from "../rpc/define.ts";
 import { failureOf, RemoteError } from "../rpc/error.ts";
-import { packRpcAnswer, packRpcCall, unpackRpcCall, unpackRpcServed } from "../ring/rpc_records.ts";
+import { newBody, type RecordBody, type RingRecord } from "../ring/ring.ts";
+import {
+  rpcAnswer,
+  rpcAnswerFields,
+  type RpcAnswerRecord,
+  rpcCall,
+  rpcCallFields,
+  type RpcCallRecord,
+} from "../ring/rpc_records.ts";
 import { serveRpc } from "./rpc_transport.ts";
 import { decodeResult, encodeArguments } from "../rpc/value.ts";
 
@@ -13,25 +21,26 @@ const double = rpc("double of rpc_transport_test", (value: number): number => 2 
 /** A node whose engine is the test. */
 class Bench {
   readonly memory = new Uint8Array(4096);
-  readonly served: ReturnType<typeof unpackRpcServed>[] = [];
-  readonly called: ReturnType<typeof unpackRpcCall>[] = [];
-  serve: (id: number, bytes: Uint8Array) => void = () => {};
+  readonly served: (RpcAnswerRecord & { readonly id: number })[] = [];
+  readonly called: (RpcCallRecord & { readonly what: string })[] = [];
+  serve: (record: RingRecord) => void = () => {};
   readonly unbind: () => void;
   #answered = Promise.withResolvers<void>();
 
   constructor() {
     const client = {
-      serveCalls: (serve: (id: number, bytes: Uint8Array) => void) => void (this.serve = serve),
-      post: (call: Call, payload: Uint8Array) => {
-        assertEquals(call, Call.RpcServed);
-        this.served.push(unpackRpcServed(payload));
+      serveCalls: (serve: (record: RingRecord) => void) => void (this.serve = serve),
+      post: (body: RecordBody) => {
+        assertEquals(body.kind, Call.RpcServed);
+        this.served.push({ id: body.id, ...rpcAnswer(body) });
         this.#answered.resolve();
       },
-      start: (call: Call, payload: Uint8Array) => {
-        assertEquals(call, Call.Rpc);
-        this.called.push(unpackRpcCall(payload));
-        const answer = packRpcAnswer(true, encodeArguments("x", [], this.memory.buffer));
-        return { id: 1, answer: Promise.resolve(answer) };
+      start: (body: RecordBody, what: string) => {
+        assertEquals(body.kind, Call.Rpc);
+        this.called.push({ ...rpcCall(body), what });
+        const payload = encodeArguments("x", [], this.memory.buffer);
+        const answer = newBody(0, rpcAnswerFields({ ok: true, payload }));
+        return { id: 1, answer: Promise.resolve({ ...answer, call: 1 }) };
       },
     };
     const node = { id: 1, memory: this.memory, peers: () => [{ id: 2 }] };
@@ -41,7 +50,8 @@ class Bench {
   /** Has a call served, and waits for the answer. */
   async call(id: number, procedure: string, ...args: unknown[]): Promise<void> {
     this.#answered = Promise.withResolvers();
-    this.serve(id, packRpcCall(2, procedure, encodeArguments("x", args, new ArrayBuffer(0))));
+    const payload = encodeArguments("x", args, new ArrayBuffer(0));
+    this.serve({ ...newBody(0, rpcCallFields(2, procedure, payload)), call: id });
     await this.#answered.promise;
   }
 }
@@ -73,7 +83,9 @@ Deno.test("serveRpc of a node that closes says so: it has no region to serve wit
 Deno.test("serveRpc lets stubs call by the node, until it is unbound", async () => {
   const bench = new Bench();
   await double.on(2)(1).catch(() => {});
-  assertEquals(bench.called.map(({ node, procedure }) => [node, procedure]), [[2, double.name]]);
+  assertEquals(bench.called.map(({ node, procedure, what }) => [node, procedure, what]), [
+    [2, double.name, `call ${double.name} on node 2`],
+  ]);
   bench.unbind();
   await assertRejects(() => double.on(2)(1), Error, "has not joined");
 });

@@ -1,8 +1,9 @@
 /** Semaphores that all nodes share. */
 
-import { checkCount, type SyncClient, syncError, type WaitOptions } from "./sync_client.ts";
-import type { BlockOptions } from "./sync_client.ts";
-import { SEMAPHORE_COUNT_MAX, U64_MAX } from "../limits.ts";
+import { SEMAPHORE_COUNT_MAX } from "../limits.ts";
+import { checkCount } from "./arguments.ts";
+import { type SyncClient, syncError } from "./sync_client.ts";
+import type { BlockOptions, WaitOptions } from "./waiting.ts";
 import { SyncOperation, SyncStatus } from "../protocol/sync/messages.ts";
 
 /**
@@ -25,6 +26,7 @@ export class Semaphore {
   readonly key: bigint;
   readonly #client: SyncClient;
   readonly #what: string;
+  readonly #releases: string;
 
   /**
    * Made by `node.semaphore` and `node.makeSemaphore`.
@@ -36,6 +38,7 @@ export class Semaphore {
     this.#client = client;
     this.key = key;
     this.#what = `acquire semaphore ${key}`;
+    this.#releases = `release semaphore ${key}`;
   }
 
   /**
@@ -79,36 +82,17 @@ export class Semaphore {
   }
 
   /**
-   * Gives permits. Does not wait until the directory has them.
+   * Gives permits. Does not wait until the directory node has them.
    *
-   * @param count How many, from 1 on.
-   * @throws {RangeError} When the count is no such number.
+   * @param count How many, from 1 to 2^31 - 1.
+   * @throws {TypeError} When the count is no number.
+   * @throws {RangeError} When it is another number.
+   * @throws {TdsmError} `NodeClosed` when the node closes, or is closed: nothing was released.
    */
   release(count = 1): void {
-    checkCount(count, 1, SEMAPHORE_COUNT_MAX, "permits to release");
+    checkCount(count, 1, SEMAPHORE_COUNT_MAX, `the count of permits to ${this.#releases}`);
     const { Release: operation } = SyncOperation;
-    // Permits that vanish hang somebody else.
-    this.#client.post(
-      { operation, key: this.key, count },
-      () => `release semaphore ${this.key}`,
-    );
+    // Permits that vanish hang another thread.
+    this.#client.post({ operation, key: this.key, count }, this.#releases);
   }
-}
-
-/**
- * Reads a semaphore's key.
- *
- * @param key A bigint of 64 bits, or a safe integer; negative ones count from 2^64 down.
- * @returns The key, from 0 to 2^64 - 1.
- * @throws {RangeError} When it is none.
- */
-export function semaphoreKey(key: bigint | number): bigint {
-  if (typeof key === "number" && !Number.isSafeInteger(key)) {
-    throw new RangeError(`Cannot use ${key} as a semaphore's key: a bigint or a safe integer`);
-  }
-  const wide = BigInt(key);
-  if (wide > U64_MAX || wide < -(2n ** 63n)) {
-    throw new RangeError(`Cannot use ${key} as a semaphore's key: it has more than 64 bits`);
-  }
-  return BigInt.asUintN(64, wide);
 }

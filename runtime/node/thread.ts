@@ -3,20 +3,22 @@
  */
 
 import type { NativeRegion } from "../../ffi/native.ts";
-import { encode } from "../std/msgpack_encode.js";
+import { checkCount, checkName, semaphoreKey } from "./arguments.ts";
 import { Barrier } from "./barrier.ts";
 import { Call } from "../ring/calls.ts";
 import type { EngineClient } from "../ring/client.ts";
+import { newBody } from "../ring/ring.ts";
 import { TdsmError } from "../errors.ts";
-import { BARRIER_PARTIES_MAX, SEMAPHORE_COUNT_MAX, SYNC_NAME_MAX_BYTES } from "../limits.ts";
+import { BARRIER_PARTIES_MAX, NODE_ID_MAX, SEMAPHORE_COUNT_MAX } from "../limits.ts";
 import { Mutex } from "./mutex.ts";
 import type { NodeStats } from "../engine/news.ts";
 import type { PeerInfo, TypedArrayConstructor } from "./types.ts";
 import { type AllocationRequest, invalidRequest } from "../protocol/allocation/messages.ts";
 import { SyncOperation, SyncStatus } from "../protocol/sync/messages.ts";
-import { Semaphore, semaphoreKey } from "./semaphore.ts";
+import { Semaphore } from "./semaphore.ts";
 import type { ValueMap } from "../std/msgpack_encode.d.ts";
-import { checkCount, SyncClient, syncError } from "./sync_client.ts";
+import { SyncClient, syncError } from "./sync_client.ts";
+import { waitFor, type WaitOptions } from "./waiting.ts";
 
 /**
  * How to allocate.
@@ -162,7 +164,7 @@ export class NodeThread {
     checkArrayType(Type, "view");
     const size = Type.BYTES_PER_ELEMENT;
     const what = `${Type.name} of ${length} at byte ${byteOffset}`;
-    if (this.ended) throw closedError(`view ${what}`);
+    if (this.ended) this.#check(`view ${what}`);
     const whole = Number.isSafeInteger(byteOffset) && Number.isSafeInteger(length);
     if (!whole || byteOffset < 0 || length < 0 || byteOffset + length * size > this.size) {
       throw new RangeError(`Cannot view ${what}: the region has ${this.size} bytes`);
@@ -237,7 +239,8 @@ export class NodeThread {
     const wrong = invalidRequest(request);
     if (wrong !== undefined) throw new RangeError(wrong.message);
     this.#check("allocate");
-    const answer = await this.client.call(Call.Allocate, request as unknown as ValueMap);
+    const argument = request as unknown as ValueMap;
+    const answer = await this.client.call(Call.Allocate, argument, "allocate");
     // The node may have been closed since the engine answered.
     this.#check("allocate");
     const { offset, dirtyBytes } = answer as { offset: number; dirtyBytes: number };
@@ -245,7 +248,9 @@ export class NodeThread {
     const end = Number(offset) + bytes;
     // What was in use before holds what was left there.
     this.memory.fill(0, end - Number(dirtyBytes), end);
-    if (name !== undefined && Number(dirtyBytes) > 0) this.client.post(Call.Zeroed, encode(offset));
+    if (name !== undefined && Number(dirtyBytes) > 0) {
+      this.client.post(newBody(Call.Zeroed, { key: BigInt(offset) }));
+    }
     return this.view(Type, Number(offset), length);
   }
 
@@ -263,7 +268,7 @@ export class NodeThread {
       throw new TdsmError("NotAllocated", "Cannot free a view that is not over the region");
     }
     if (bytes === 0) throw new TdsmError("NotAllocated", "Cannot free a view that is empty");
-    await this.client.call(Call.Free, { offset, bytes });
+    await this.client.call(Call.Free, { offset, bytes }, "free");
   }
 
   /**
@@ -271,7 +276,8 @@ export class NodeThread {
    *
    * @param key Any 64-bit number. Those from 2^63 on are for {@linkcode NodeThread.makeSemaphore}.
    * @returns The semaphore; nothing is asked of anybody yet.
-   * @throws {RangeError} When the key has more than 64 bits.
+   * @throws {TypeError} When the key is neither a bigint nor a number.
+   * @throws {RangeError} When the key has more than 64 bits, or is no whole number.
    */
   semaphore(key: bigint | number): Semaphore {
     return new Semaphore(this.#sync, semaphoreKey(key));
@@ -282,10 +288,12 @@ export class NodeThread {
    *
    * @param count The permits that it starts with.
    * @returns The semaphore. Its `key`, told to other nodes, leads there to the same.
-   * @throws {RangeError} When the count is no such number.
+   * @throws {TypeError} When the count is no number.
+   * @throws {RangeError} When it is another number than 0 to 2^31 - 1.
+   * @throws {TdsmError} Why the node cannot go on.
    */
   async makeSemaphore(count: number): Promise<Semaphore> {
-    checkCount(count, 0, SEMAPHORE_COUNT_MAX, "permits");
+    checkCount(count, 0, SEMAPHORE_COUNT_MAX, "the count of permits of a new semaphore");
     const { MakeSemaphore: operation } = SyncOperation;
     const reply = await this.#sync.ask({ operation, count }, "make a semaphore");
     if (reply.status !== SyncStatus.Made) throw syncError(reply, "make a semaphore");
@@ -298,11 +306,13 @@ export class NodeThread {
    * @param name Its name, 1 to 255 bytes of UTF-8.
    * @param parties How many must arrive; everyone has to give the same number.
    * @returns The barrier; nothing is asked of anybody yet.
-   * @throws {RangeError} When name or number cannot be used.
+   * @throws {TypeError} When the name is no string, or the parties no number.
+   * @throws {RangeError} When the name is empty or too long, or the number out of its bounds.
    */
   barrier(name: string, parties: number): Barrier {
-    checkCount(parties, 1, BARRIER_PARTIES_MAX, "parties");
-    return new Barrier(this.#sync, checkName(name, "barrier"), parties);
+    checkName(name, "barrier");
+    checkCount(parties, 1, BARRIER_PARTIES_MAX, "the number of parties of a barrier");
+    return new Barrier(this.#sync, name, parties);
   }
 
   /**
@@ -310,7 +320,8 @@ export class NodeThread {
    *
    * @param name Its name, 1 to 255 bytes of UTF-8.
    * @returns The mutex; nothing is asked of anybody yet.
-   * @throws {RangeError} When the name cannot be used.
+   * @throws {TypeError} When the name is no string.
+   * @throws {RangeError} When the name is empty or too long.
    */
   mutex(name: string): Mutex {
     return new Mutex(this.#sync, checkName(name, "mutex"));
@@ -323,15 +334,19 @@ export class NodeThread {
    * @throws {TdsmError} When this node is closed or cannot go on.
    */
   peers(): PeerInfo[] {
-    return this.#ask(Call.Peers) as unknown as PeerInfo[];
+    return this.#ask(Call.Peers, "list the other nodes") as unknown as PeerInfo[];
   }
 
   /**
    * Waits until a node has joined.
    *
    * @param id The node's id.
+   * @param options A signal and a time-out, in milliseconds.
    * @returns Resolves when it has; at once, when it had.
-   * @throws {TdsmError} `PeerLost` when it has come and gone, or why this node cannot go on.
+   * @throws {TypeError} When the id is no number, or the options are none.
+   * @throws {RangeError} When no node can have that id, or the time-out cannot be used.
+   * @throws {TdsmError} `PeerLost` when it has come and gone, `TimedOut`, or why this node cannot go
+   * on; or the signal's reason.
    *
    * @example Wait for the second node
    * ```ts
@@ -343,12 +358,11 @@ export class NodeThread {
    * console.log(first.peers());
    * ```
    */
-  async waitForPeer(id: number): Promise<void> {
-    if (!Number.isSafeInteger(id) || id < 1) {
-      throw new RangeError(`Cannot wait for node ${id}: ids are whole numbers from 1 on`);
-    }
-    this.#check("wait for a node");
-    await this.client.call(Call.WaitForPeer, id);
+  async waitForPeer(id: number, options: WaitOptions = {}): Promise<void> {
+    checkCount(id, 1, NODE_ID_MAX, "the id of a node to wait for");
+    const what = `wait for node ${id}`;
+    this.#check(what);
+    await waitFor(this.client, newBody(Call.WaitForPeer, { id }), what, options);
   }
 
   /**
@@ -358,27 +372,18 @@ export class NodeThread {
    * @throws {TdsmError} When this node is closed or cannot go on.
    */
   stats(): NodeStats {
-    return this.#ask(Call.Stats) as unknown as NodeStats;
+    return this.#ask(Call.Stats, "read the node's counters") as unknown as NodeStats;
   }
 
-  #ask(call: Call): unknown {
-    this.#check("ask the node");
-    return this.client.callSync(call);
+  #ask(call: Call, what: string): unknown {
+    this.#check(what);
+    return this.client.callSync(call, null, what);
   }
 
   #check(operation: string): void {
-    if (this.ended) throw closedError(operation);
+    const closed = this.client.closedError(operation);
+    if (closed !== undefined) throw closed;
   }
-}
-
-/**
- * The error that a node is closed.
- *
- * @param operation What was wanted of it.
- * @returns The error.
- */
-export function closedError(operation: string): TdsmError {
-  return new TdsmError("NodeClosed", `Cannot ${operation}: the node is closed`, { operation });
 }
 
 /** Of arrays, only typed ones have memory to lie over. */
@@ -389,15 +394,5 @@ function checkArrayType(Type: unknown, operation: string): void {
   const given = typeof Type === "function" && Type.name !== "" ? Type.name : Deno.inspect(Type);
   throw new TypeError(
     `Cannot ${operation} ${given}: give the constructor of a typed array, such as Int32Array`,
-  );
-}
-
-function checkName(name: string, what: string): string {
-  const bytes = new TextEncoder().encode(name).length;
-  if (bytes >= 1 && bytes <= SYNC_NAME_MAX_BYTES && name.isWellFormed()) return name;
-  throw new RangeError(
-    `Cannot use ${
-      JSON.stringify(name)
-    } as a ${what}'s name: 1 to ${SYNC_NAME_MAX_BYTES} bytes of UTF-8`,
   );
 }

@@ -1,36 +1,34 @@
-import { decode } from "../std/msgpack_decode.js";
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import type { NativeRegion } from "../../ffi/native.ts";
 import { Call } from "../ring/calls.ts";
-import type { EngineClient } from "../ring/client.ts";
+import { closedError, type EngineClient } from "../ring/client.ts";
+import type { RecordBody } from "../ring/ring.ts";
 import { TdsmError } from "../errors.ts";
-import { TIMEOUT_MAX_MS } from "../limits.ts";
-import { closedError, NodeThread } from "./thread.ts";
+import { NodeThread } from "./thread.ts";
 
 const SIZE = 4 * 4096;
 
 /** A thread's node that can be ended as `close` and `detach` do. */
 class TestThread extends NodeThread {
-  end(): void {
-    this.ended = true;
-  }
+  override ended = false;
 }
 
 /** A thread's node whose engine is the test. */
 class Bench {
   readonly asked: [call: Call, argument: unknown][] = [];
-  readonly posted: [call: Call, argument: unknown][] = [];
+  readonly posted: [call: number, key: bigint][] = [];
   /** What calls are answered with. */
   answer: () => unknown = () => null;
   readonly node: TestThread;
 
   constructor() {
     const client = {
+      closedError: (what: string) => this.node.ended ? closedError(what) : undefined,
       call: (call: Call, argument: unknown) => {
         this.asked.push([call, argument]);
         return Promise.try(this.answer);
       },
-      post: (call: Call, payload: Uint8Array) => void this.posted.push([call, decode(payload)]),
+      post: ({ kind, key }: RecordBody) => void this.posted.push([kind, key]),
     };
     const window = new Uint8Array(SIZE).fill(0xa5);
     const region = { size: SIZE, pageSize: 4096, userModeOnly: false, window: () => window };
@@ -69,7 +67,7 @@ Deno.test("NodeThread.alloc says when cells with a name are zero, if they were n
   bench.answer = () => ({ offset: 8192, dirtyBytes: 8, created: true });
   const cells = await bench.node.alloc(Float64Array, 1, { name: "grid" });
   assertEquals([cells[0], cells.byteOffset], [0, 8192]);
-  assertEquals(bench.posted, [[Call.Zeroed, 8192]]);
+  assertEquals(bench.posted, [[Call.Zeroed, 8192n]]);
   bench.answer = () => ({ offset: 8192, dirtyBytes: 0, created: false });
   cells[0] = 42;
   const same = await bench.node.alloc(Float64Array, 1, { name: "grid" });
@@ -94,7 +92,7 @@ Deno.test("NodeThread.alloc refuses what makes no sense before anybody is asked"
 Deno.test("NodeThread.alloc whose node is closed meanwhile touches no memory", async () => {
   const bench = new Bench();
   bench.answer = () => {
-    bench.node.end();
+    bench.node.ended = true;
     return { offset: 0, dirtyBytes: 4, created: true };
   };
   const error = await assertRejects(() => bench.node.alloc(Int32Array, 1), TdsmError);
@@ -134,39 +132,6 @@ Deno.test("NodeThread.free asks for the whole view, and refuses what cannot be o
     throw new TdsmError("NotAllocated", "planted");
   };
   await assertRejects(() => node.free(node.view(Int32Array, 0, 1)), TdsmError, "planted");
-});
-
-Deno.test("NodeThread checks keys, names and numbers of what it gives before anybody is asked", async () => {
-  const { node } = new Bench();
-  assertEquals(node.semaphore(-1).key, 2n ** 64n - 1n);
-  assertEquals(node.semaphore(2n ** 64n - 1n).key, 2n ** 64n - 1n);
-  for (const key of [1.5, 2 ** 53, 2n ** 64n, -(2n ** 63n) - 1n]) {
-    assertThrows(() => node.semaphore(key), RangeError, `Cannot use ${key}`);
-  }
-  for (const name of ["", "x".repeat(256), "é".repeat(128), "\ud800"]) {
-    assertThrows(() => node.mutex(name), RangeError, "as a mutex's name");
-    assertThrows(() => node.barrier(name, 2), RangeError, "as a barrier's name");
-  }
-  for (const parties of [0, 1.5, 65_537]) {
-    assertThrows(() => node.barrier("x", parties), RangeError, "as parties");
-  }
-  for (const count of [-1, 0.5, 2 ** 31]) {
-    await assertRejects(() => node.makeSemaphore(count), RangeError, "as permits");
-  }
-});
-
-Deno.test("NodeThread: a time to wait is one that timers take", async () => {
-  const { node } = new Bench();
-  for (const timeoutMs of [-1, NaN, Infinity, TIMEOUT_MAX_MS + 1]) {
-    const expected = `within ${timeoutMs} ms`;
-    const limit = { timeoutMs };
-    await assertRejects(() => node.semaphore(1).acquire(limit), RangeError, expected);
-    await assertRejects(() => node.mutex("m").lock(limit), RangeError, expected);
-    await assertRejects(() => node.barrier("b", 2).wait(limit), RangeError, expected);
-    assertThrows(() => node.semaphore(1).acquireSync(limit), RangeError, expected);
-    assertThrows(() => node.mutex("m").lockSync(limit), RangeError, expected);
-    assertThrows(() => node.barrier("b", 2).waitSync(limit), RangeError, expected);
-  }
 });
 
 Deno.test("closedError names what was wanted", () => {

@@ -1,38 +1,39 @@
 /**
- * What the program's threads ask of the engine, and how it answers: by the rings, in MessagePack.
- * No call is on the path of a page.
+ * What the program's threads ask of the engine, and how it answers. Each call and each answer is one
+ * record of a ring: what has fields of fixed width stands in the record's fields; lists and maps are
+ * in MessagePack, in its payload. No call is on the path of a page.
  */
 
 import { decode } from "../std/msgpack_decode.js";
 import { encode } from "../std/msgpack_encode.js";
 import type { ValueType } from "../std/msgpack_encode.d.ts";
 import { TdsmError, type TdsmErrorCode } from "../errors.ts";
-import type { CallSlots, Ring, RingRecord } from "./ring.ts";
+import { type CallSlots, newBody, type RecordBody, type Ring, type RingRecord } from "./ring.ts";
 import { RingWriter } from "./writer.ts";
 
 /** What can be asked. */
 export const Call = {
   /** → the other nodes, as a list of `{ id, address, port }`. */
   Peers: 1,
-  /** A node's id → nothing, once it has joined. */
+  /** `id`: a node → nothing, once it has joined. */
   WaitForPeer: 2,
   /** → {@linkcode NodeStats}. */
   Stats: 3,
   /** → nothing, once the node has left and its links are closed. */
   Close: 4,
-  /** A `SyncRequest` as a frame, without its ticket → the `SyncReply` as a frame. */
+  /** A request about a semaphore, barrier or mutex → its answer, both as `sync_records.ts` has them. */
   Sync: 5,
-  /** The number of a call of `Sync` that is given up; that call is answered. */
-  SyncCancel: 6,
+  /** `id`: a call of this thread that is given up; that call is answered, and this one is not. */
+  Cancel: 6,
   /** `AllocationRequest` → `{ offset, dirtyBytes, created }`. */
   Allocate: 7,
-  /** The offset of a named allocation that is zeroed now → nothing. */
+  /** `key`: the offset of a named allocation that is zeroed now. No answer. */
   Zeroed: 8,
   /** `{ offset, bytes }` → nothing, once it is free. */
   Free: 9,
-  /** A remote call as `packRpcCall` has it → its answer as `packRpcAnswer` has it. */
+  /** A remote call → its answer, both as `rpc_records.ts` has them. */
   Rpc: 10,
-  /** The answer to a remote call that this thread served. */
+  /** `id`: a remote call that this thread was to serve; and the answer to that. No answer to this. */
   RpcServed: 11,
 } as const;
 /** One of {@linkcode Call}. */
@@ -40,92 +41,95 @@ export type Call = typeof Call[keyof typeof Call];
 
 /** How a call ended. */
 export const Answer = {
+  /** As it should. */
   Value: 0,
+  /** With an error; one that names no operation is about the node, and ends whatever was asked. */
   Error: 1,
-  /** No answer: a remote call that this thread is to serve, as `packRpcCall` has it. */
-  Serve: 2,
+  /** It was given up before it was done. */
+  Cancelled: 2,
+  /** No answer: a remote call that this thread is to serve, as `rpc_records.ts` has it. */
+  Serve: 3,
 } as const;
 
-/** Answers a call; may take its time. */
-export type CallHandler = (
-  call: Call,
-  argument: ValueType,
-) => ValueType | undefined | Promise<ValueType | undefined>;
-
-/** A call whose bytes are its own affair, and how to answer it. */
-export interface RawCall {
-  /** The thread that calls, and its number for the call: together, which call it is. */
+/** A call as the engine takes it, and how to answer it. */
+export interface ThreadCall {
+  /** The thread that calls; together with its number for the call, which call it is. */
   readonly slot: number;
-  readonly call: number;
-  readonly payload: Uint8Array;
+  /** What is asked. */
+  readonly record: RingRecord;
   /**
    * Answers it.
    *
-   * @param payload The answer.
+   * @param fields The answer.
    * @param quiet Whether nobody waits for it: the thread finds it when it looks for something else.
    */
-  respond(payload: Uint8Array, quiet?: boolean): void;
+  respond(fields?: Partial<RecordBody>, quiet?: boolean): void;
   /** Answers it with an error. */
   reject(error: unknown): void;
+  /** Answers that it was given up. */
+  cancelled(): void;
 }
 
-/** Takes the calls of the kinds that are not in MessagePack. */
-export interface RawHandlers {
-  sync(call: RawCall): void;
-  syncCancel(slot: number, call: number): void;
-  rpc(call: RawCall): void;
-  rpcServed(payload: Uint8Array): void;
+/**
+ * Writes a value into a record's payload, in MessagePack; `null` takes no bytes.
+ *
+ * @param value The value.
+ * @returns The fields.
+ */
+export function valueFields(value: ValueType): Partial<RecordBody> {
+  return value === null ? {} : { payload: encode(value) };
+}
+
+/**
+ * Reads what {@linkcode valueFields} wrote.
+ *
+ * @param body The record's body.
+ * @returns The value.
+ */
+export function valueOf({ payload }: RecordBody): ValueType {
+  return payload.length === 0 ? null : decode(payload);
+}
+
+/**
+ * Answers a call with a value, in MessagePack, or with the error that comes of making it.
+ *
+ * @param call The call.
+ * @param make Makes the value of what was asked with; may take its time.
+ */
+export async function answerWith(
+  call: ThreadCall,
+  make: (argument: ValueType) => ValueType | Promise<ValueType>,
+): Promise<void> {
+  try {
+    const made = make(valueOf(call.record));
+    call.respond(valueFields(made instanceof Promise ? await made : made));
+  } catch (error) {
+    call.reject(error);
+  }
 }
 
 /** How many calls are taken before what there is to say to them is sent. */
 const CALL_BATCH = 64;
 
-/** A call of one thread, as it came out of the ring. */
-class ThreadCall implements RawCall {
-  readonly slot: number;
-  readonly call: number;
-  readonly payload: Uint8Array;
-  readonly #answers: RingWriter;
-
-  constructor(slot: number, { call, payload }: RingRecord, answers: RingWriter) {
-    this.slot = slot;
-    this.call = call;
-    this.payload = payload;
-    this.#answers = answers;
-  }
-
-  respond(payload: Uint8Array, quiet = false): void {
-    void this.#answers.push(Answer.Value, this.call, payload, quiet);
-  }
-
-  reject(error: unknown): void {
-    void this.#answers.push(Answer.Error, this.call, encode({ ...packError(error) }));
-  }
-}
-
 /** The engine's side of the rings. */
 export class CallServer {
   readonly #slots: CallSlots;
-  readonly #handler: CallHandler;
-  readonly #raw: RawHandlers;
+  readonly #take: (call: ThreadCall) => void;
   readonly #taken: () => void;
   readonly #rings: { calls: Ring; answers: RingWriter }[] = [];
 
   /**
    * @param slots The rings.
-   * @param handler Who answers.
-   * @param raw Who answers what is raw.
+   * @param take Takes a call, to answer it at once or later.
    * @param taken Called after each batch of calls, to send to other nodes what they have led to.
    */
   constructor(
     slots: CallSlots,
-    handler: CallHandler,
-    raw: RawHandlers,
+    take: (call: ThreadCall) => void,
     taken: () => void = () => {},
   ) {
     this.#slots = slots;
-    this.#handler = handler;
-    this.#raw = raw;
+    this.#take = take;
     this.#taken = taken;
   }
 
@@ -137,7 +141,7 @@ export class CallServer {
     for (let slot = 0; slot < this.#rings.length; slot++) {
       const { calls, answers } = this.#rings[slot]!;
       for (let record = calls.pop(); record !== undefined; record = calls.pop()) {
-        this.#dispatch(slot, record, answers);
+        this.#take(new RingCall(slot, record, answers));
         if (++taken % CALL_BATCH === 0) this.#taken();
       }
     }
@@ -146,9 +150,9 @@ export class CallServer {
   }
 
   /** Has the thread that joined serve a remote call. */
-  serve(id: number, payload: Uint8Array): void {
+  serve(id: number, fields: Partial<RecordBody>): void {
     if (this.#rings.length === 0) this.#open();
-    void this.#rings[0]!.answers.push(Answer.Serve, id, payload);
+    void this.#rings[0]!.answers.push(id, newBody(Answer.Serve, fields));
   }
 
   /** Takes note of one more slot. */
@@ -156,32 +160,31 @@ export class CallServer {
     const { calls, answers } = this.#slots.rings(this.#rings.length);
     this.#rings.push({ calls, answers: new RingWriter(answers) });
   }
+}
 
-  #dispatch(slot: number, record: RingRecord, answers: RingWriter): void {
-    switch (record.kind) {
-      case Call.Sync:
-        return this.#raw.sync(new ThreadCall(slot, record, answers));
-      case Call.Rpc:
-        return this.#raw.rpc(new ThreadCall(slot, record, answers));
-      case Call.RpcServed:
-        return this.#raw.rpcServed(record.payload);
-      case Call.SyncCancel:
-        return this.#raw.syncCancel(slot, decode(record.payload) as number);
-      default:
-        void this.#serve(new ThreadCall(slot, record, answers), record.kind as Call);
-    }
+/** A call, as it came out of the ring. */
+class RingCall implements ThreadCall {
+  readonly slot: number;
+  readonly record: RingRecord;
+  readonly #answers: RingWriter;
+
+  constructor(slot: number, record: RingRecord, answers: RingWriter) {
+    this.slot = slot;
+    this.record = record;
+    this.#answers = answers;
   }
 
-  async #serve(call: ThreadCall, kind: Call): Promise<void> {
-    // Number 0 stands for what nobody waits for.
-    const awaited = call.call !== 0;
-    try {
-      const result = this.#handler(kind, decode(call.payload));
-      const value = result instanceof Promise ? await result : result;
-      if (awaited) call.respond(encode(value ?? null));
-    } catch (error) {
-      if (awaited) call.reject(error);
-    }
+  respond(fields?: Partial<RecordBody>, quiet?: boolean): void {
+    void this.#answers.push(this.record.call, newBody(Answer.Value, fields), quiet);
+  }
+
+  reject(error: unknown): void {
+    const fields = valueFields({ ...packError(error) });
+    void this.#answers.push(this.record.call, newBody(Answer.Error, fields));
+  }
+
+  cancelled(): void {
+    void this.#answers.push(this.record.call, newBody(Answer.Cancelled));
   }
 }
 

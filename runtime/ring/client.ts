@@ -4,11 +4,9 @@
  */
 
 import type { NativeRegion } from "../../ffi/native.ts";
-import { decode } from "../std/msgpack_decode.js";
-import { encode } from "../std/msgpack_encode.js";
 import type { ValueType } from "../std/msgpack_encode.d.ts";
-import { Answer, Call, type PackedError, unpackError } from "./calls.ts";
-import type { CallSlots, Ring, RingRecord } from "./ring.ts";
+import { Answer, Call, type PackedError, unpackError, valueFields, valueOf } from "./calls.ts";
+import { type CallSlots, newBody, type RecordBody, type Ring, type RingRecord } from "./ring.ts";
 import { RingWriter } from "./writer.ts";
 import { TdsmError } from "../errors.ts";
 import {
@@ -19,8 +17,11 @@ import {
   TICKET_MAX,
 } from "../limits.ts";
 
+/** A call that has no answer yet. */
 interface Waiter {
-  resolve(answer: Uint8Array): void;
+  /** What it is for, as the program would say it: "acquire semaphore 7". */
+  readonly what: string;
+  resolve(answer: RingRecord): void;
   reject(error: Error): void;
 }
 
@@ -28,16 +29,35 @@ interface Waiter {
 export interface StartedCall {
   /** Its number, to refer to it in another call. */
   readonly id: number;
-  /** Resolves to the answer's bytes. */
-  readonly answer: Promise<Uint8Array>;
+  /** Resolves to the answer, which says `Cancelled` where the call was given up. */
+  readonly answer: Promise<RingRecord>;
 }
 
-/** How a thread that blocks for an answer may give up. */
-export interface BlockLimit {
-  /** After how long, in milliseconds. */
-  readonly timeoutMs: number;
-  /** The call that tells the engine so; it answers the one that is given up. */
-  readonly cancel: Call;
+/** Why the calls of a thread end that closes the node, or comes too late: see {@linkcode refused}. */
+const CLOSED = new TdsmError("NodeClosed", "the node is closed");
+
+/**
+ * The error that a node is closed.
+ *
+ * @param what What was wanted of it: "acquire semaphore 7".
+ * @returns The error.
+ */
+export function closedError(what: string): TdsmError {
+  return refused(what, CLOSED);
+}
+
+/**
+ * The error that something cannot be done because the node, or the cluster, cannot go on.
+ *
+ * @param what What was wanted.
+ * @param why Why nothing is done any more.
+ * @returns The error, with the same code.
+ */
+function refused(what: string, { code, message, errno }: TdsmError): TdsmError {
+  return new TdsmError(code, `Cannot ${what}: ${message}`, {
+    operation: what,
+    ...(errno === undefined ? {} : { errno }),
+  });
 }
 
 /** One thread's calls to the engine. */
@@ -54,6 +74,7 @@ export class EngineClient {
   #blocking = 0;
   /** Remote calls that came while this thread was blocked. */
   #unserved: RingRecord[] = [];
+  /** Why no call of this thread is answered any more. */
   #failure: TdsmError | undefined;
   /** What ends a wait for answers goes on with; made once. */
   readonly #listenOn = (): void => {
@@ -61,7 +82,7 @@ export class EngineClient {
     this.#listen();
   };
   /** Takes remote calls that this thread is to serve. */
-  #serve: ((id: number, payload: Uint8Array) => void) | undefined;
+  #serve: ((record: RingRecord) => void) | undefined;
 
   /**
    * @param slots The rings of the node.
@@ -84,81 +105,107 @@ export class EngineClient {
   }
 
   /**
-   * Asks the engine.
+   * Why this thread cannot ask for something because the node closes, or is closed, or the thread has
+   * detached from it.
    *
-   * @param call What.
-   * @param argument With what.
+   * @param what What it would ask for.
+   * @returns The error; `undefined` where none of that is so.
+   */
+  closedError(what: string): TdsmError | undefined {
+    const refusal = this.#refusal(what);
+    return refusal?.code === "NodeClosed" ? refusal : undefined;
+  }
+
+  /**
+   * Asks the engine, in MessagePack.
+   *
+   * @param call What is asked.
+   * @param argument What it is asked with.
+   * @param what The same as the program would say it: "list the other nodes".
    * @returns Its answer.
    * @throws {TdsmError} What the engine answers, or why it cannot.
    */
-  async call(call: Call, argument: ValueType = null): Promise<ValueType> {
-    return decode(await this.start(call, encode(argument)).answer);
+  async call(call: Call, argument: ValueType, what: string): Promise<ValueType> {
+    return valueOf(await this.start(newBody(call, valueFields(argument)), what).answer);
   }
 
   /**
-   * Asks the engine, and blocks this thread until it answers.
+   * Asks the engine, in MessagePack, and blocks this thread until it answers.
    *
-   * @param call What.
-   * @param argument With what.
+   * @param call What is asked.
+   * @param argument What it is asked with.
+   * @param what The same as the program would say it.
    * @returns Its answer.
    * @throws {TdsmError} What the engine answers, or `EngineFailed` when it is silent.
    */
-  callSync(call: Call, argument: ValueType = null): ValueType {
-    const deadline = { timeoutMs: CALL_SYNC_MAX_MS, cancel: undefined };
-    return decode(this.#block(call, encode(argument), deadline));
+  callSync(call: Call, argument: ValueType, what: string): ValueType {
+    const body = newBody(call, valueFields(argument));
+    return valueOf(this.#block(body, what, CALL_SYNC_MAX_MS, false));
   }
 
   /**
-   * Asks the engine, in the call's own bytes.
+   * Asks the engine.
    *
-   * @param call What.
-   * @param payload With what.
+   * @param body What is asked.
+   * @param what The same as the program would say it.
    * @returns The call's number, and the answer when it comes.
    */
-  start(call: Call, payload: Uint8Array): StartedCall {
+  start(body: RecordBody, what: string): StartedCall {
     const id = this.#newCall();
-    this.#failIfEnded();
-    if (this.#failure !== undefined) return { id, answer: Promise.reject(this.#failure) };
-    return { id, answer: this.#ask(call, id, payload) };
+    const refusal = this.#refusal(what);
+    return {
+      id,
+      answer: refusal === undefined ? this.#ask(body, id, what) : Promise.reject(refusal),
+    };
   }
 
   /**
    * Asks the engine, and goes on.
    *
-   * @param call What.
-   * @param payload With what.
-   * @param answered Takes the answer's bytes, sometime; nothing where the node cannot go on.
+   * @param body What is asked.
+   * @param what The same as the program would say it.
+   * @param answered Takes the answer, sometime; nothing where the node cannot go on.
+   * @throws {TdsmError} `NodeClosed` when the node closes, or is closed: nothing was asked.
    */
-  tell(call: Call, payload: Uint8Array, answered: (answer: Uint8Array) => void): void {
+  tell(body: RecordBody, what: string, answered: (answer: RingRecord) => void): void {
     const id = this.#newCall();
-    this.#failIfEnded();
+    const closed = this.closedError(what);
+    if (closed !== undefined) throw closed;
     if (this.#failure !== undefined) return;
-    this.#waiters.set(id, { resolve: answered, reject: () => {} });
-    this.#send(call, id, payload);
+    this.#waiters.set(id, { what, resolve: answered, reject: () => {} });
+    this.#send(body, id);
   }
 
   /**
-   * Asks the engine, and blocks this thread until it answers, however long that takes.
+   * Asks the engine, and blocks this thread until it answers.
    *
-   * @param call What.
-   * @param payload With what.
-   * @param limit When to give up; without it, never.
-   * @returns The answer's bytes.
+   * @param body What is asked.
+   * @param what The same as the program would say it.
+   * @param timeoutMs When to give up, in milliseconds; without it, never.
+   * @returns The answer, which says `Cancelled` where the call was given up.
    * @throws {TdsmError} What the engine answers.
    */
-  block(call: Call, payload: Uint8Array, limit?: BlockLimit): Uint8Array {
-    return this.#block(call, payload, limit ?? { timeoutMs: Infinity, cancel: undefined });
+  block(body: RecordBody, what: string, timeoutMs?: number): RingRecord {
+    return this.#block(body, what, timeoutMs ?? Infinity, timeoutMs !== undefined);
   }
 
   /** Tells the engine something that has no answer. */
-  post(call: Call, payload: Uint8Array): void {
+  post(body: RecordBody): void {
     this.#failIfEnded();
-    if (this.#failure !== undefined) return;
-    this.#send(call, 0, payload);
+    if (this.#failure === undefined) this.#send(body, 0);
+  }
+
+  /**
+   * Gives up a call; it is answered all the same: with `Cancelled`, or with what came before.
+   *
+   * @param id The number of the call.
+   */
+  cancel(id: number): void {
+    this.post(newBody(Call.Cancel, { id }));
   }
 
   /** From here on this thread serves remote calls, until the node is closed. */
-  serveCalls(serve: (id: number, payload: Uint8Array) => void): void {
+  serveCalls(serve: (record: RingRecord) => void): void {
     this.#serve = serve;
     this.#listen();
   }
@@ -169,9 +216,10 @@ export class EngineClient {
    * @returns Whether it has; `false` when the engine itself has failed.
    */
   async close(): Promise<boolean> {
+    this.#slots.beginClosing();
     if (this.#failure?.code === "EngineFailed") return false;
     try {
-      await this.#ask(Call.Close, this.#newCall(), encode(null));
+      await this.#ask(newBody(Call.Close), this.#newCall(), "close the node");
       return true;
     } catch {
       // It has failed while it closed: `closed` of the node tells why.
@@ -180,32 +228,48 @@ export class EngineClient {
   }
 
   /**
-   * Ends every call, and all that come, as {@linkcode EngineClient.fail} does. Another thread can
-   * have this one's slot, unless calls of this one are still to be written.
+   * This thread uses the node no more: ends its calls as {@linkcode EngineClient.fail} does. Another
+   * thread can have its slot, unless calls of this one are still to be written.
    */
-  detach(error: TdsmError): void {
+  detach(): void {
     // What was answered without waking this thread is answered.
     if (this.#serve === undefined) this.#takeAll();
-    this.fail(error);
+    this.fail(new TdsmError("NodeClosed", "this thread has detached from the node"));
     if (this.#calls.isIdle) this.#slots.release(this.#slot, this.#nextCall);
   }
 
-  /** Ends every call, and all that come, with an error. */
-  fail(error: TdsmError): void {
-    this.#failure ??= error;
+  /** The node is closed: ends its calls as {@linkcode EngineClient.fail} does. */
+  end(): void {
+    this.fail(CLOSED);
+  }
+
+  /**
+   * Ends every call, and all that come.
+   *
+   * @param why Why the node cannot go on; each call ends with an error of this code that names what
+   * the call was for.
+   */
+  fail(why: TdsmError): void {
+    this.#failure ??= why;
     this.#serve = undefined;
     this.#unserved = [];
     // Whoever listens looks once more, and finds that there is nothing to wait for.
     this.#answers.wakeReader();
-    for (const { reject } of this.#waiters.values()) reject(this.#failure);
+    for (const { what, reject } of this.#waiters.values()) reject(refused(what, this.#failure));
     this.#waiters.clear();
   }
 
   /** Threads beside the one that joined learn by this alone that the node is closed. */
   #failIfEnded(): void {
-    if (this.#slots.ended) {
-      this.fail(new TdsmError("NodeClosed", "Cannot go on: the node is closed"));
-    }
+    if (this.#slots.ended) this.end();
+  }
+
+  /** Why this thread cannot ask for something now; `undefined` when it can. */
+  #refusal(what: string): TdsmError | undefined {
+    this.#failIfEnded();
+    if (this.#failure?.code === "NodeClosed") return refused(what, this.#failure);
+    if (this.#slots.closing) return closedError(what);
+    return this.#failure === undefined ? undefined : refused(what, this.#failure);
   }
 
   #newCall(): number {
@@ -214,25 +278,23 @@ export class EngineClient {
     return id;
   }
 
-  #ask(call: Call, id: number, payload: Uint8Array): Promise<Uint8Array> {
-    const { promise, resolve, reject } = Promise.withResolvers<Uint8Array>();
-    this.#waiters.set(id, { resolve, reject });
-    this.#send(call, id, payload);
+  #ask(body: RecordBody, id: number, what: string): Promise<RingRecord> {
+    const { promise, resolve, reject } = Promise.withResolvers<RingRecord>();
+    this.#waiters.set(id, { what, resolve, reject });
+    this.#send(body, id);
     return promise;
   }
 
-  #block(
-    call: Call,
-    payload: Uint8Array,
-    { timeoutMs, cancel }: { timeoutMs: number; cancel: Call | undefined },
-  ): Uint8Array {
-    this.#failIfEnded();
-    if (this.#failure !== undefined) throw this.#failure;
+  /** Blocks until the answer is there; a call that is cancelled when the time is up is answered too. */
+  #block(body: RecordBody, what: string, timeoutMs: number, cancels: boolean): RingRecord {
+    const refusal = this.#refusal(what);
+    if (refusal !== undefined) throw refusal;
     const id = this.#newCall();
-    this.#sendSync(call, id, payload);
-    let answer: { bytes: Uint8Array } | { error: Error } | undefined;
+    this.#sendSync(body, id, what);
+    let answer: { record: RingRecord } | { error: Error } | undefined;
     this.#waiters.set(id, {
-      resolve: (bytes) => answer = { bytes },
+      what,
+      resolve: (record) => answer = { record },
       reject: (error) => answer = { error },
     });
     let giveUpAt = performance.now() + timeoutMs;
@@ -247,11 +309,11 @@ export class EngineClient {
         else if (ended) this.#failIfEnded();
         // It may end between the look and the wait, and then wake nobody.
         else if (leftMs > 0) this.#answers.waitForRecord(Math.min(leftMs, ENDED_LOOK_MS));
-        else if (cancel === undefined) throw silent();
+        else if (!cancels) throw silent(what);
         else {
-          this.#sendSync(cancel, 0, encode(id));
+          this.#sendSync(newBody(Call.Cancel, { id }), 0, what);
           // The answer is on its way now, whichever it is, or the directory is found to be gone.
-          cancel = undefined;
+          cancels = false;
           giveUpAt = performance.now() + SILENCE_MAX_MS + CALL_SYNC_MAX_MS;
         }
       }
@@ -260,14 +322,14 @@ export class EngineClient {
       if (--this.#blocking === 0) this.#serveLater();
     }
     if ("error" in answer) throw answer.error;
-    return answer.bytes;
+    return answer.record;
   }
 
   /** Writes a call, at once or when there is room. */
-  #send(call: Call, id: number, payload: Uint8Array): void {
+  #send(body: RecordBody, id: number): void {
     try {
       // Awaited by nobody: an engine that has failed makes no room, but `fail` ends the call.
-      this.#calls.push(call, id, payload)?.catch((error) => this.#unsent(id, error));
+      this.#calls.push(id, body)?.catch((error) => this.#unsent(id, error));
     } catch (error) {
       this.#unsent(id, error as Error);
     }
@@ -281,8 +343,8 @@ export class EngineClient {
     waiter?.reject(error);
   }
 
-  #sendSync(call: Call, id: number, payload: Uint8Array): void {
-    if (!this.#calls.pushSync(call, id, payload, CALL_SYNC_MAX_MS)) throw silent();
+  #sendSync(body: RecordBody, id: number, what: string): void {
+    if (!this.#calls.pushSync(id, body, CALL_SYNC_MAX_MS)) throw silent(what);
   }
 
   /** Wakes the engine if it sleeps; to be done after each call that was written. */
@@ -325,17 +387,20 @@ export class EngineClient {
   }
 
   #take(record: RingRecord): void {
-    const { kind, call, payload } = record;
+    const { kind, call } = record;
     if (kind === Answer.Serve) {
       // Whoever blocks is in the middle of something: no other code of the program may run meanwhile.
       if (this.#blocking > 0 || this.#unserved.length > 0) this.#unserved.push(record);
-      else this.#serve?.(call, payload);
+      else this.#serve?.(record);
       return;
     }
     const waiter = this.#waiters.get(call);
+    if (waiter === undefined) return;
     this.#waiters.delete(call);
-    if (kind === Answer.Value) waiter?.resolve(payload);
-    else waiter?.reject(unpackError(decode(payload) as unknown as PackedError));
+    if (kind !== Answer.Error) return waiter.resolve(record);
+    const error = unpackError(valueOf(record) as unknown as PackedError);
+    // One that names no operation is about the node: whatever was asked ends with it.
+    waiter.reject(error.operation === undefined ? refused(waiter.what, error) : error);
   }
 
   /** Serves what came while this thread was blocked, once the code that blocked it has run on. */
@@ -343,12 +408,13 @@ export class EngineClient {
     if (this.#unserved.length === 0) return;
     queueMicrotask(() => {
       for (let next = this.#unserved.shift(); next !== undefined; next = this.#unserved.shift()) {
-        this.#serve?.(next.call, next.payload);
+        this.#serve?.(next);
       }
     });
   }
 }
 
-function silent(): TdsmError {
-  return new TdsmError("EngineFailed", `The engine is silent for ${CALL_SYNC_MAX_MS} ms`);
+function silent(what: string): TdsmError {
+  const why = `the engine is silent for ${CALL_SYNC_MAX_MS} ms`;
+  return refused(what, new TdsmError("EngineFailed", why));
 }

@@ -1,12 +1,14 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import type { NativeRegion } from "../../ffi/native.ts";
-import { Call, type CallHandler, CallServer, type RawHandlers } from "./calls.ts";
-import { CallSlots, Ring } from "./ring.ts";
+import type { ValueType } from "../std/msgpack_encode.d.ts";
+import { Answer, answerWith, Call, CallServer } from "./calls.ts";
+import { CallSlots, newBody, Ring } from "./ring.ts";
 import { EngineClient } from "./client.ts";
 import { TdsmError } from "../errors.ts";
 import { CALL_SLOTS_MAX } from "../limits.ts";
 
-const NOTHING_RAW: RawHandlers = { sync() {}, syncCancel() {}, rpc() {}, rpcServed() {} };
+/** Answers calls in MessagePack. */
+type Handler = (call: number, argument: ValueType) => ValueType | Promise<ValueType>;
 
 /** A client, and an engine on the same thread that serves when it is told to. */
 class Bench implements Disposable {
@@ -17,8 +19,10 @@ class Bench implements Disposable {
   /** `Atomics.waitAsync` alone does not keep Deno's event loop; in a node the Worker does. */
   readonly #loop = setInterval(() => {}, 60_000);
 
-  constructor(handler: CallHandler) {
-    this.server = new CallServer(this.slots, handler, NOTHING_RAW);
+  constructor(handler: Handler) {
+    this.server = new CallServer(this.slots, (call) => {
+      void answerWith(call, (argument) => handler(call.record.kind, argument));
+    });
     const region = { kick: () => void this.kicks++ };
     this.client = new EngineClient(this.slots, region as unknown as NativeRegion);
   }
@@ -36,7 +40,7 @@ Deno.test("EngineClient.call resolves with the engine's answer, in whatever orde
   });
   const order: number[] = [];
   const calls = gates.map((_, index) =>
-    bench.client.call(Call.Stats, index).then((answer) => {
+    bench.client.call(Call.Stats, index, "test").then((answer) => {
       order.push(index);
       return answer;
     })
@@ -55,7 +59,7 @@ Deno.test("EngineClient.call carries values as they were", async () => {
   using bench = new Bench((_, argument) => argument);
   const values = [null, 0, -1, 2 ** 40, 2 ** 53 - 1, 1.5, "text ü", [1, [2]], { a: 1, b: [null] }];
   for (const value of values) {
-    const answer = bench.client.call(Call.Stats, value);
+    const answer = bench.client.call(Call.Stats, value, "test");
     bench.server.poll();
     assertEquals(await answer, value);
   }
@@ -66,29 +70,53 @@ Deno.test("EngineClient.call rejects with the engine's error, code and all", asy
     if (call === Call.Close) throw new RangeError("a fault of the engine");
     throw new TdsmError("PeerLost", "node 3 is gone", { operation: "wait", errno: 5 });
   });
-  const lost = bench.client.call(Call.Peers);
-  const fault = bench.client.call(Call.Close);
+  const lost = bench.client.call(Call.Peers, null, "test");
+  const fault = bench.client.call(Call.Close, null, "test");
   bench.server.poll();
   const error = await assertRejects(() => lost, TdsmError, "node 3 is gone");
   assertEquals([error.code, error.operation, error.errno], ["PeerLost", "wait", 5]);
   const other = await assertRejects(() => fault, TdsmError, "a fault of the engine");
-  assertEquals([other.code, other.operation], ["EngineFailed", undefined]);
+  assertEquals([other.code, other.operation], ["EngineFailed", "test"]);
+});
+
+Deno.test("EngineClient: what is about the node ends every call with the call's own name", async () => {
+  using bench = new Bench(() => {
+    throw new TdsmError("DirectoryLost", "the directory node is gone", { errno: 104 });
+  });
+  const refusals = [
+    bench.client.call(Call.Peers, null, "list the other nodes"),
+    bench.client.start(newBody(Call.Free), "free").answer,
+  ];
+  bench.server.poll();
+  const errors = await Promise.all(refusals.map((refused) => refused.catch((error) => error)));
+  assertEquals(
+    errors.map(({ code, message, operation, errno }) => [code, message, operation, errno]),
+    [
+      [
+        "DirectoryLost",
+        "Cannot list the other nodes: the directory node is gone",
+        "list the other nodes",
+        104,
+      ],
+      ["DirectoryLost", "Cannot free: the directory node is gone", "free", 104],
+    ],
+  );
 });
 
 Deno.test("EngineClient.call kicks an engine that sleeps, once", () => {
   using bench = new Bench(() => null);
-  void bench.client.call(Call.Stats);
+  void bench.client.call(Call.Stats, null, "test");
   assertEquals(bench.kicks, 0);
   bench.slots.setAsleep(true);
-  void bench.client.call(Call.Stats);
-  void bench.client.call(Call.Stats);
+  void bench.client.call(Call.Stats, null, "test");
+  void bench.client.call(Call.Stats, null, "test");
   assertEquals(bench.kicks, 1);
 });
 
 Deno.test("EngineClient.call waits for room, and every call is answered", async () => {
   using bench = new Bench((_, argument) => (argument as string).length);
   const text = "x".repeat(Ring.PAYLOAD_MAX_BYTES / 3);
-  const calls = Array.from({ length: 20 }, () => bench.client.call(Call.Stats, text));
+  const calls = Array.from({ length: 20 }, () => bench.client.call(Call.Stats, text, "test"));
   const all = Promise.all(calls);
   let done = false;
   void all.then(() => done = true);
@@ -102,10 +130,14 @@ Deno.test("EngineClient.call waits for room, and every call is answered", async 
 Deno.test("EngineClient.call refuses what can never be handed over; an answer that cannot is an error", async () => {
   const long = "x".repeat(Ring.PAYLOAD_MAX_BYTES);
   using bench = new Bench(() => long);
-  const refused = await assertRejects(() => bench.client.call(Call.Stats, long), TdsmError);
+  const refused = await assertRejects(() => bench.client.call(Call.Stats, long, "test"), TdsmError);
   assertEquals(refused.code, "LimitExceeded");
-  assertThrows(() => bench.client.callSync(Call.Stats, long), TdsmError, "Cannot hand over");
-  const answer = bench.client.call(Call.Stats);
+  assertThrows(
+    () => bench.client.callSync(Call.Stats, long, "test"),
+    TdsmError,
+    "Cannot hand over",
+  );
+  const answer = bench.client.call(Call.Stats, null, "test");
   bench.server.poll();
   assertEquals((await assertRejects(() => answer, TdsmError)).code, "LimitExceeded");
 });
@@ -119,29 +151,32 @@ Deno.test("EngineClient.call rejects when the engine cannot be kicked", async ()
   };
   const client = new EngineClient(slots, region as unknown as NativeRegion);
   slots.setAsleep(true);
-  await assertRejects(() => client.call(Call.Stats), TdsmError, "Cannot kick");
+  await assertRejects(() => client.call(Call.Stats, null, "test"), TdsmError, "Cannot kick");
   slots.setAsleep(true);
-  assertThrows(() => client.callSync(Call.Stats), TdsmError, "Cannot kick");
+  assertThrows(() => client.callSync(Call.Stats, null, "test"), TdsmError, "Cannot kick");
 });
 
 Deno.test("EngineClient.fail ends every call, those that wait for room too, and all that come", async () => {
   using bench = new Bench(() => null);
   const text = "x".repeat(Ring.PAYLOAD_MAX_BYTES / 3);
-  const calls = Array.from({ length: 9 }, () => bench.client.call(Call.Stats, text));
+  const calls = Array.from({ length: 9 }, () => bench.client.call(Call.Stats, text, "test"));
   const settled = Promise.allSettled(calls);
   const failure = new TdsmError("EngineFailed", "planted");
   bench.client.fail(failure);
   bench.client.fail(new TdsmError("NodeClosed", "a later one does not count"));
+  const expected = ["EngineFailed", "Cannot test: planted", "test"];
+  const described = ({ code, message, operation }: TdsmError) => [code, message, operation];
   for (const result of await settled) {
-    assertEquals(result, { status: "rejected", reason: failure });
+    assertEquals(result.status === "rejected" && described(result.reason), expected);
   }
-  assertEquals(await bench.client.call(Call.Stats).catch((error) => error), failure);
-  assertThrows(() => bench.client.callSync(Call.Stats), TdsmError, "planted");
+  const after = await assertRejects(() => bench.client.call(Call.Stats, null, "test"), TdsmError);
+  const blocked = assertThrows(() => bench.client.callSync(Call.Stats, null, "test"), TdsmError);
+  assertEquals([after, blocked].map(described), [expected, expected]);
 });
 
 Deno.test("EngineClient takes an answer that comes after the end for what it is: nobody's", async () => {
   using bench = new Bench(() => 1);
-  const call = bench.client.call(Call.Stats);
+  const call = bench.client.call(Call.Stats, null, "test");
   bench.client.fail(new TdsmError("EngineFailed", "planted"));
   await assertRejects(() => call, TdsmError, "planted");
   bench.server.poll();
@@ -154,11 +189,11 @@ Deno.test("EngineClient.callSync blocks until another thread answers, and takes 
   const calls = JSON.stringify(new URL("./calls.ts", import.meta.url).href);
   const ring = JSON.stringify(new URL("./ring.ts", import.meta.url).href);
   const source = `
-    import { CallServer } from ${calls};
+    import { answerWith, CallServer } from ${calls};
     import { CallSlots } from ${ring};
     self.onmessage = ({ data }) => {
       const slots = new CallSlots(data);
-      const server = new CallServer(slots, (_, argument) => argument);
+      const server = new CallServer(slots, (call) => void answerWith(call, (argument) => argument));
       postMessage("ready");
       setInterval(() => server.poll(), 0);
     };`;
@@ -169,8 +204,8 @@ Deno.test("EngineClient.callSync blocks until another thread answers, and takes 
   worker.postMessage(slots.buffer);
   await ready;
   for (let count = 0; count < 20; count++) {
-    const async = client.call(Call.Stats, -count);
-    assertEquals(client.callSync(Call.Stats, count), count);
+    const async = client.call(Call.Stats, -count, "test");
+    assertEquals(client.callSync(Call.Stats, count, "test"), count);
     assertEquals(await async, -count);
   }
   worker.terminate();
@@ -209,7 +244,7 @@ Deno.test("EngineClient.close is over when the engine fails while it closes", as
 /** Runs an engine on a thread of its own, which answers as the source of a module says. */
 async function startEngine(slots: CallSlots, source: string): Promise<Worker> {
   const imports = [
-    ["CallServer", "./calls.ts"],
+    ["answerWith, Call, CallServer", "./calls.ts"],
     ["CallSlots", "./ring.ts"],
   ].map(([names, path]) => {
     const url = JSON.stringify(new URL(path!, import.meta.url).href);
@@ -239,20 +274,19 @@ Deno.test("EngineClient.block gives up at its limit: the cancel is sent, and the
   const worker = await startEngine(
     slots,
     `const waiting = new Map();
-     const server = new CallServer(slots, () => null, {
-       sync: (call) => void waiting.set(call.call, call),
-       syncCancel: (_, id) => waiting.get(id).respond(new Uint8Array([id])),
-       rpc() {},
-       rpcServed() {},
+     const server = new CallServer(slots, (call) => {
+       const { kind, call: number, id } = call.record;
+       if (kind === Call.Sync) waiting.set(number, call);
+       else if (kind === Call.Cancel) waiting.get(id).cancelled();
      });`,
   );
   const waiting: Promise<unknown>[] = [];
   for (const timeoutMs of [0, 1, 20]) {
-    const limit = { timeoutMs, cancel: Call.SyncCancel };
-    const { id, answer } = client.start(Call.Sync, new Uint8Array(1));
+    const { id, answer } = client.start(newBody(Call.Sync), "test");
     waiting.push(assertRejects(() => answer, TdsmError, "planted"));
     // The call that is given up is this one's, not the one before it that waits still.
-    assertEquals([...client.block(Call.Sync, new Uint8Array(1), limit)], [id + 1]);
+    const { kind, call } = client.block(newBody(Call.Sync), "test", timeoutMs);
+    assertEquals([kind, call], [Answer.Cancelled, id + 1]);
   }
   worker.terminate();
   client.fail(new TdsmError("NodeClosed", "planted"));
@@ -265,12 +299,13 @@ Deno.test("EngineClient.block lets what waits for room go first", async () => {
   const worker = await startEngine(
     slots,
     `let sum = 0;
-     const server = new CallServer(slots, (_, argument) => sum += argument.length, {});`,
+     const add = (argument) => sum += argument.length;
+     const server = new CallServer(slots, (call) => void answerWith(call, add));`,
   );
   // More than the ring holds; none of the promises gets a turn before this thread is blocked.
   const text = "x".repeat(Ring.PAYLOAD_MAX_BYTES / 3);
-  const calls = Array.from({ length: 10 }, () => client.call(Call.Stats, text));
-  assertEquals(client.callSync(Call.Stats, "yz"), 10 * text.length + 2);
+  const calls = Array.from({ length: 10 }, () => client.call(Call.Stats, text, "test"));
+  assertEquals(client.callSync(Call.Stats, "yz", "test"), 10 * text.length + 2);
   assertEquals((await Promise.all(calls)).at(-1), 10 * text.length);
   worker.terminate();
 });
@@ -281,24 +316,25 @@ Deno.test("EngineClient serves remote calls in order, none while its thread is b
   const worker = await startEngine(
     slots,
     `let next = 1;
-     const server = new CallServer(slots, (_, count) => {
-       for (const end = next + count; next < end; next++) server.serve(next, new Uint8Array([next]));
+     const serve = (count) => {
+       for (const end = next + count; next < end; next++) server.serve(next, { id: next });
        return next;
-     }, {});`,
+     };
+     const server = new CallServer(slots, (call) => void answerWith(call, serve));`,
   );
   const served: number[] = [];
   const all = Promise.withResolvers<void>();
-  client.serveCalls((id, payload) => {
-    assertEquals(payload[0], id);
+  client.serveCalls(({ call, id }) => {
+    assertEquals(call, id);
     served.push(id);
     if (id === 1) {
       // From within a call that is served, another blocks.
-      client.callSync(Call.Stats, 2);
+      client.callSync(Call.Stats, 2, "test");
       assertEquals(served, [1]);
     }
     if (served.length === 5) all.resolve();
   });
-  assertEquals(client.callSync(Call.Stats, 3), 4);
+  assertEquals(client.callSync(Call.Stats, 3, "test"), 4);
   assertEquals(served, []);
   await all.promise;
   assertEquals(served, [1, 2, 3, 4, 5]);
@@ -309,12 +345,12 @@ Deno.test("EngineClient serves remote calls in order, none while its thread is b
 Deno.test("EngineClient.serveCalls ends when the client fails", async () => {
   using bench = new Bench(() => null);
   const served: number[] = [];
-  bench.client.serveCalls((id) => void served.push(id));
-  bench.server.serve(1, new Uint8Array(0));
+  bench.client.serveCalls(({ call }) => void served.push(call));
+  bench.server.serve(1, {});
   await turns();
   assertEquals(served, [1]);
   bench.client.fail(new TdsmError("NodeClosed", "planted"));
-  bench.server.serve(2, new Uint8Array(0));
+  bench.server.serve(2, {});
   await turns();
   assertEquals(served, [1]);
 });
@@ -325,35 +361,35 @@ Deno.test("EngineClient.post has no answer, and says nothing once the client has
     seen.push(call);
     throw new TdsmError("PeerLost", "nobody is told this");
   });
-  bench.client.post(Call.Stats, new Uint8Array([0xc0]));
+  const post = newBody(Call.Stats);
+  bench.client.post(post);
   assert(bench.server.poll());
   await turns();
   assertEquals(seen, [Call.Stats]);
   bench.client.fail(new TdsmError("EngineFailed", "planted"));
-  bench.client.post(Call.Stats, new Uint8Array([0xc0]));
+  bench.client.post(post);
   assertEquals(bench.server.poll(), false);
 });
 
 Deno.test("EngineClient.detach gives its slot to another, who does not get its answers", async () => {
   using bench = new Bench((_, argument) => argument);
-  const closed = new TdsmError("NodeClosed", "planted");
   const second = new EngineClient(bench.slots, NO_KICK);
-  second.detach(closed);
+  second.detach();
   const third = new EngineClient(bench.slots, NO_KICK);
   assertEquals(bench.slots.count, 2);
-  const call = third.call(Call.Stats, 3);
-  third.detach(closed);
-  await assertRejects(() => call, TdsmError, "planted");
+  const call = third.call(Call.Stats, 3, "test");
+  third.detach();
+  await assertRejects(() => call, TdsmError, "Cannot test: this thread has detached");
   // More threads than there are slots, one after the other, each with an answer that comes too late.
   for (let thread = 0; thread < 2 * CALL_SLOTS_MAX; thread++) {
     const next = new EngineClient(bench.slots, NO_KICK);
     assertEquals(bench.slots.count, 2);
-    const own = next.call(Call.Stats, 100 + thread);
+    const own = next.call(Call.Stats, 100 + thread, "test");
     bench.server.poll();
     assertEquals(await own, 100 + thread);
-    const late = next.call(Call.Stats, 7);
-    next.detach(closed);
-    await assertRejects(() => late, TdsmError, "planted");
+    const late = next.call(Call.Stats, 7, "test");
+    next.detach();
+    await assertRejects(() => late, TdsmError, "detached");
   }
 });
 
@@ -365,19 +401,19 @@ async function turns(): Promise<void> {
 Deno.test("EngineClient: whoever waits is told when the engine ends, and so is who asks then", async () => {
   using bench = new Bench((call) => call === Call.Peers ? "answered" : new Promise(() => {}));
   const { client, slots, server } = bench;
-  const waiting = client.call(Call.Stats);
-  const answered = client.call(Call.Peers);
+  const waiting = client.call(Call.Stats, null, "test");
+  const answered = client.call(Call.Peers, null, "test");
   server.poll();
   await answered;
-  const early = client.call(Call.Peers);
+  const early = client.call(Call.Peers, null, "test");
   server.poll();
   slots.end();
   assertEquals(await early, "answered", "what was answered before the end counts");
   const error = await assertRejects(() => waiting, TdsmError);
   assertEquals(error.code, "NodeClosed");
-  await assertRejects(() => client.call(Call.Peers), TdsmError, "closed");
-  assertThrows(() => client.callSync(Call.Peers), TdsmError, "closed");
-  client.post(Call.Zeroed, new Uint8Array(1));
+  await assertRejects(() => client.call(Call.Peers, null, "test"), TdsmError, "closed");
+  assertThrows(() => client.callSync(Call.Peers, null, "test"), TdsmError, "closed");
+  client.post(newBody(Call.Zeroed));
   assertEquals(server.poll(), false, "nothing is asked any more");
 });
 
@@ -388,16 +424,60 @@ Deno.test("EngineClient.block ends when the engine does, wherever this thread is
     const other = new EngineClient(slots, NO_KICK);
     const worker = await startEngine(
       slots,
-      `const sync = () => setTimeout(() => slots.end(), ${round} % 4);
-       const nothing = () => {};
-       const handlers = { sync, syncCancel: nothing, rpc: nothing, rpcServed: nothing };
-       const server = new CallServer(slots, () => null, handlers);`,
+      `const server = new CallServer(slots, (call) => {
+         if (call.record.kind === Call.Sync) setTimeout(() => slots.end(), ${round} % 4);
+       });`,
     );
-    const limit = { timeoutMs: 10_000, cancel: Call.SyncCancel };
-    const waiting = other.start(Call.Rpc, new Uint8Array(1)).answer;
-    const error = assertThrows(() => client.block(Call.Sync, new Uint8Array(1), limit), TdsmError);
+    const waiting = other.start(newBody(Call.Rpc), "call add on node 2").answer;
+    const error = assertThrows(() => client.block(newBody(Call.Sync), "test", 10_000), TdsmError);
     assertEquals(error.code, "NodeClosed");
-    await assertRejects(() => waiting, TdsmError, "closed");
+    await assertRejects(() => waiting, TdsmError, "Cannot call add on node 2: the node is closed");
     worker.terminate();
   }
+});
+
+Deno.test("EngineClient.tell: what is given back once the node closes is refused at once", async () => {
+  using bench = new Bench(() => null);
+  const other = new EngineClient(bench.slots, NO_KICK);
+  const told: number[] = [];
+  const release = (client: EngineClient): void =>
+    client.tell(
+      newBody(Call.Stats),
+      "release it",
+      ({ call }) => {
+        told.push(call);
+      },
+    );
+  release(bench.client);
+  const closed = bench.client.close();
+  for (const client of [bench.client, other]) {
+    assertEquals(client.closedError("ask")?.message, "Cannot ask: the node is closed");
+    const error = assertThrows(
+      () => release(client),
+      TdsmError,
+      "Cannot release it: the node is closed",
+    );
+    assertEquals([error.code, error.operation], ["NodeClosed", "release it"]);
+    await assertRejects(
+      () => client.call(Call.Peers, null, "ask"),
+      TdsmError,
+      "Cannot ask: the node",
+    );
+    assertThrows(() => client.callSync(Call.Peers, null, "ask"), TdsmError, "Cannot ask: the node");
+  }
+  bench.server.poll();
+  assert(await closed);
+  assertEquals(told, [1], "what came before the end was done");
+  bench.client.end();
+  bench.slots.end();
+  for (const client of [bench.client, other]) {
+    assertThrows(() => release(client), TdsmError, "closed");
+  }
+});
+
+Deno.test("EngineClient.tell: a node that cannot go on says so to those who wait, and this does not", () => {
+  using bench = new Bench(() => null);
+  bench.client.fail(new TdsmError("PageLost", "planted"));
+  bench.client.tell(newBody(Call.Stats), "release it", () => {});
+  assertEquals([bench.server.poll(), bench.client.closedError("ask")], [false, undefined]);
 });

@@ -15,6 +15,7 @@ const Control = {
   Asleep: 0,
   Slots: 1,
   Ended: 2,
+  Closing: 3,
   Taken: 16,
   NextCall: 16 + CALL_SLOTS_MAX,
   Words: 16 + 2 * CALL_SLOTS_MAX,
@@ -24,26 +25,61 @@ const Control = {
  * and whether the other side has gone to sleep until that moves: waking nobody is a system call too.
  */
 const RingWord = { Written: 0, ReaderWaits: 1, Read: 16, WriterWaits: 17, Words: 32 } as const;
-/** A record's header: payload bytes, kind, call; records begin at multiples of this. */
-const RECORD_ALIGN_BYTES = 16;
+/** A record's header in words; the key has two of them, and is aligned as 64 bits must be. */
+const RecordWord = { Length: 0, Kind: 1, Call: 2, Code: 3, Count: 4, Id: 5, Key: 6 } as const;
+/** The bytes of a header. Records begin at multiples of this, so that no header wraps around. */
+const RECORD_HEADER_BYTES = 32;
 
 /** How much may wait for a reader that sleeps, in bytes, before it is woken for what is not urgent. */
 const QUIET_MAX_BYTES = 4096;
 
 const RING_BYTES = RingWord.Words * 4 + CALL_RING_BYTES;
 
-/** One record of a ring. */
-export interface RingRecord {
+/**
+ * What a record says: fields of fixed width, which go into the ring as they are, and bytes. Both
+ * threads are of one program, so nothing is encoded or checked; what a field means is the kind's affair.
+ */
+export interface RecordBody {
+  /** What the record is. */
   readonly kind: number;
+  /** 32 bits: an operation, or how it ended. */
+  readonly code: number;
+  /** 32 bits: how many of something. */
+  readonly count: number;
+  /** 32 bits: which one, where a small number names it. */
+  readonly id: number;
+  /** 64 bits: which one, where only a large number does. */
+  readonly key: bigint;
+  /** A name, or what the program sends. */
+  readonly payload: Uint8Array;
+}
+
+/** One record of a ring. */
+export interface RingRecord extends RecordBody {
   /** The caller's number for the call. */
   readonly call: number;
-  readonly payload: Uint8Array;
+}
+
+/** The payload of records that have none. */
+export const NO_BYTES: Uint8Array = new Uint8Array(0);
+
+/**
+ * Makes a record's body.
+ *
+ * @param kind What the record is.
+ * @param fields What it says; what is left out is zero.
+ * @returns The body.
+ */
+export function newBody(kind: number, fields: Partial<RecordBody> = {}): RecordBody {
+  const { code = 0, count = 0, id = 0, key = 0n, payload = NO_BYTES } = fields;
+  return { kind, code, count, id, key, payload };
 }
 
 /** A ring of records between two threads. */
 export class Ring {
   readonly #words: Int32Array;
   readonly #header: Uint32Array;
+  readonly #keys: BigUint64Array;
   readonly #bytes: Uint8Array;
 
   /** @param buffer The shared memory. @param offset Where the ring begins, in bytes. */
@@ -51,24 +87,25 @@ export class Ring {
     const start = offset + RingWord.Words * 4;
     this.#words = new Int32Array(buffer, offset, RingWord.Words);
     this.#header = new Uint32Array(buffer, start, CALL_RING_BYTES / 4);
+    this.#keys = new BigUint64Array(buffer, start, CALL_RING_BYTES / 8);
     this.#bytes = new Uint8Array(buffer, start, CALL_RING_BYTES);
   }
 
   /** The longest payload that fits, in bytes. */
-  static readonly PAYLOAD_MAX_BYTES: number = CALL_RING_BYTES - RECORD_ALIGN_BYTES;
+  static readonly PAYLOAD_MAX_BYTES: number = CALL_RING_BYTES - RECORD_HEADER_BYTES;
 
   /**
    * Writes a record and wakes the reader.
    *
-   * @param kind What the record is.
    * @param call The caller's number for the call.
-   * @param payload At most {@linkcode Ring.PAYLOAD_MAX_BYTES}.
+   * @param body What it says, with at most {@linkcode Ring.PAYLOAD_MAX_BYTES}.
    * @param quiet Whether the reader need not be woken for it; it is all the same once
    * {@linkcode QUIET_MAX_BYTES} wait.
    * @returns `false` when there is no room now.
    * @throws {TdsmError} `LimitExceeded` when there would never be room.
    */
-  push(kind: number, call: number, payload: Uint8Array, quiet = false): boolean {
+  push(call: number, body: RecordBody, quiet = false): boolean {
+    const { payload } = body;
     const { length } = payload;
     if (length > Ring.PAYLOAD_MAX_BYTES) throw tooLong(length);
     const size = recordBytes(length);
@@ -77,10 +114,14 @@ export class Ring {
     if (used > CALL_RING_BYTES) return false;
     const start = (written >>> 0) % CALL_RING_BYTES;
     const header = start / 4;
-    this.#header[header] = length;
-    this.#header[header + 1] = kind;
-    this.#header[header + 2] = call;
-    const from = (start + RECORD_ALIGN_BYTES) % CALL_RING_BYTES;
+    this.#header[header + RecordWord.Length] = length;
+    this.#header[header + RecordWord.Kind] = body.kind;
+    this.#header[header + RecordWord.Call] = call;
+    this.#header[header + RecordWord.Code] = body.code;
+    this.#header[header + RecordWord.Count] = body.count;
+    this.#header[header + RecordWord.Id] = body.id;
+    this.#keys[(header + RecordWord.Key) / 2] = body.key;
+    const from = (start + RECORD_HEADER_BYTES) % CALL_RING_BYTES;
     const head = CALL_RING_BYTES - from;
     if (length <= head) this.#bytes.set(payload, from);
     else {
@@ -100,17 +141,34 @@ export class Ring {
     if (Atomics.load(this.#words, RingWord.Written) === read) return undefined;
     const start = (read >>> 0) % CALL_RING_BYTES;
     const header = start / 4;
-    const length = this.#header[header]!;
-    const kind = this.#header[header + 1]!;
-    const call = this.#header[header + 2]!;
+    const length = this.#header[header + RecordWord.Length]!;
+    const record = {
+      kind: this.#header[header + RecordWord.Kind]!,
+      call: this.#header[header + RecordWord.Call]!,
+      code: this.#header[header + RecordWord.Code]!,
+      count: this.#header[header + RecordWord.Count]!,
+      id: this.#header[header + RecordWord.Id]!,
+      key: this.#key(header + RecordWord.Key),
+      payload: length === 0 ? NO_BYTES : this.#payload(start + RECORD_HEADER_BYTES, length),
+    };
+    Atomics.store(this.#words, RingWord.Read, (read + recordBytes(length)) | 0);
+    this.#wake(RingWord.Read, RingWord.WriterWaits);
+    return record;
+  }
+
+  /** Most records have no key: a constant costs no allocation. */
+  #key(word: number): bigint {
+    return (this.#header[word]! | this.#header[word + 1]!) === 0 ? 0n : this.#keys[word / 2]!;
+  }
+
+  /** A copy of so many bytes of the ring, which may be in two parts. */
+  #payload(start: number, length: number): Uint8Array {
     const payload = new Uint8Array(length);
-    const from = (start + RECORD_ALIGN_BYTES) % CALL_RING_BYTES;
+    const from = start % CALL_RING_BYTES;
     const head = Math.min(length, CALL_RING_BYTES - from);
     payload.set(this.#bytes.subarray(from, from + head));
     if (head < length) payload.set(this.#bytes.subarray(0, length - head), head);
-    Atomics.store(this.#words, RingWord.Read, (read + recordBytes(length)) | 0);
-    this.#wake(RingWord.Read, RingWord.WriterWaits);
-    return { kind, call, payload };
+    return payload;
   }
 
   /** Blocks this thread until there is a record, or somebody wakes it, or the time is up. */
@@ -146,11 +204,11 @@ export class Ring {
   }
 
   /** Writes a record; blocks this thread until there is room for it. `false` when the time is up. */
-  pushSync(kind: number, call: number, payload: Uint8Array, timeoutMs: number): boolean {
+  pushSync(call: number, body: RecordBody, timeoutMs: number): boolean {
     const giveUpAt = performance.now() + timeoutMs;
     for (;;) {
       const read = this.readPosition;
-      if (this.push(kind, call, payload)) return true;
+      if (this.push(call, body)) return true;
       const leftMs = giveUpAt - performance.now();
       if (leftMs <= 0) return false;
       this.#sleeps(RingWord.WriterWaits);
@@ -236,6 +294,16 @@ export class CallSlots {
     for (let slot = 0; slot < this.count; slot++) this.rings(slot).answers.wakeReader();
   }
 
+  /** The thread that joined closes the node: no thread can ask for anything from here on. */
+  beginClosing(): void {
+    Atomics.store(this.#control, Control.Closing, 1);
+  }
+
+  /** Whether the thread that joined closes the node, or has closed it. */
+  get closing(): boolean {
+    return Atomics.load(this.#control, Control.Closing) === 1;
+  }
+
   /** Whether the engine has ended. */
   get ended(): boolean {
     return Atomics.load(this.#control, Control.Ended) === 1;
@@ -259,5 +327,5 @@ function tooLong(bytes: number): TdsmError {
 }
 
 function recordBytes(payloadBytes: number): number {
-  return RECORD_ALIGN_BYTES + Math.ceil(payloadBytes / RECORD_ALIGN_BYTES) * RECORD_ALIGN_BYTES;
+  return RECORD_HEADER_BYTES + Math.ceil(payloadBytes / RECORD_HEADER_BYTES) * RECORD_HEADER_BYTES;
 }

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { TdsmError } from "../errors.ts";
 import { CALL_RING_BYTES, CALL_SLOTS_MAX } from "../limits.ts";
-import { CallSlots, Ring } from "./ring.ts";
+import { CallSlots, newBody, Ring } from "./ring.ts";
 
 const WRITTEN_WORD = 0;
 const READ_WORD = 16;
@@ -61,25 +61,47 @@ Deno.test("Ring gives back records in order, whatever their lengths", () => {
   const { ring } = newRing();
   const lengths = [0, 1, 15, 16, 17, 1000];
   for (const [index, length] of lengths.entries()) {
-    assert(ring.push(index, 0xffff_fff0 + index, pattern(length, index)));
+    assert(ring.push(0xffff_fff0 + index, newBody(index, { payload: pattern(length, index) })));
   }
   for (const [index, length] of lengths.entries()) {
     const record = ring.pop();
     assertEquals(record, {
-      kind: index,
+      ...newBody(index, { payload: pattern(length, index) }),
       call: 0xffff_fff0 + index,
-      payload: pattern(length, index),
     });
   }
   assertEquals(ring.pop(), undefined);
 });
 
+Deno.test("Ring gives back each field as it was, and none of an earlier record", () => {
+  const { ring } = newRing();
+  const [u32, u64] = [0xffff_ffff, 2n ** 64n - 1n];
+  const fields = [
+    { code: u32 },
+    { count: u32 },
+    { id: u32 },
+    { key: u64 },
+    { key: 2n ** 63n },
+    { key: 1n },
+    { key: 2n ** 32n },
+    { code: 1, count: 2, id: 3, key: 4n, payload: pattern(5, 5) },
+  ];
+  // Twice around the ring, so that every place has held every field.
+  for (let call = 0; call < CALL_RING_BYTES / 16; call++) {
+    const body = newBody(call % 3 === 0 ? u32 : 1, fields[call % fields.length]!);
+    assert(ring.push(call, body));
+    const record = ring.pop()!;
+    if (call < 64 || record.key !== body.key) assertEquals(record, { ...body, call });
+    assertEquals([record.code, record.count, record.id], [body.code, body.count, body.id]);
+  }
+});
+
 Deno.test("Ring keeps payloads whole wherever they wrap around", () => {
   // The record's size is an odd multiple of their alignment: it begins at every place in turn.
-  const sent = pattern(4000, 1);
+  const sent = pattern(3968, 1);
   const { ring } = newRing();
-  for (let round = 0; round < CALL_RING_BYTES / 16; round++) {
-    assert(ring.push(1, round, sent));
+  for (let round = 0; round < CALL_RING_BYTES / 32; round++) {
+    assert(ring.push(round, newBody(1, { payload: sent })));
     const { call, payload } = ring.pop()!;
     assertEquals(call, round);
     if (payload.some((byte, at) => byte !== sent[at])) assertEquals(payload, sent);
@@ -90,10 +112,10 @@ Deno.test("Ring has room for one payload of the greatest length at every positio
   const { ring } = newRing();
   const payload = pattern(Ring.PAYLOAD_MAX_BYTES, 3);
   for (let shift = 0; shift < 8; shift++) {
-    assert(ring.push(1, shift, payload));
-    assertEquals(ring.push(1, shift, new Uint8Array(0)), false);
+    assert(ring.push(shift, newBody(1, { payload })));
+    assertEquals(ring.push(shift, newBody(1)), false);
     assertEquals(ring.pop()!.payload, payload);
-    assert(ring.push(1, 0, new Uint8Array(shift * 100)));
+    assert(ring.push(0, newBody(1, { payload: new Uint8Array(shift * 100) })));
     ring.pop();
   }
 });
@@ -102,21 +124,21 @@ Deno.test("Ring refuses a payload that would never fit, instead of waiting for r
   const { ring } = newRing();
   const payload = new Uint8Array(Ring.PAYLOAD_MAX_BYTES + 1);
   const expected = `at most ${Ring.PAYLOAD_MAX_BYTES}`;
-  assertThrows(() => ring.push(1, 1, payload), TdsmError, expected);
-  assertThrows(() => ring.pushSync(1, 1, payload, 60_000), TdsmError, expected);
-  const error = assertThrows(() => ring.push(1, 1, payload), TdsmError);
+  assertThrows(() => ring.push(1, newBody(1, { payload })), TdsmError, expected);
+  assertThrows(() => ring.pushSync(1, newBody(1, { payload }), 60_000), TdsmError, expected);
+  const error = assertThrows(() => ring.push(1, newBody(1, { payload })), TdsmError);
   assertEquals(error.code, "LimitExceeded");
 });
 
 Deno.test("Ring is full when the next record does not fit, and takes it after a pop", () => {
   const { ring } = newRing();
-  const payload = new Uint8Array(240);
+  const payload = new Uint8Array(224);
   let count = 0;
-  while (ring.push(1, count, payload)) count++;
+  while (ring.push(count, newBody(1, { payload }))) count++;
   assertEquals(count, CALL_RING_BYTES / 256);
-  assertEquals(ring.pushSync(1, count, payload, 0), false);
+  assertEquals(ring.pushSync(count, newBody(1, { payload }), 0), false);
   assertEquals(ring.pop()!.call, 0);
-  assert(ring.push(1, count, payload));
+  assert(ring.push(count, newBody(1, { payload })));
   for (let call = 1; call <= count; call++) assertEquals(ring.pop()!.call, call);
 });
 
@@ -125,24 +147,24 @@ Deno.test("Ring's positions go past 2^31 and 2^32", () => {
     const { ring, words } = newRing();
     words[WRITTEN_WORD] = words[READ_WORD] = start;
     for (let call = 0; call < 20; call++) {
-      assert(ring.push(1, call, pattern(50, call)));
-      assert(ring.push(2, call, pattern(5, call)));
-      assertEquals(ring.pop(), { kind: 1, call, payload: pattern(50, call) });
-      assertEquals(ring.pop(), { kind: 2, call, payload: pattern(5, call) });
+      assert(ring.push(call, newBody(1, { payload: pattern(50, call) })));
+      assert(ring.push(call, newBody(2, { payload: pattern(5, call) })));
+      assertEquals(ring.pop(), { ...newBody(1, { payload: pattern(50, call) }), call });
+      assertEquals(ring.pop(), { ...newBody(2, { payload: pattern(5, call) }), call });
     }
     let count = 0;
-    while (ring.push(1, count, new Uint8Array(1008))) count++;
+    while (ring.push(count, newBody(1, { payload: new Uint8Array(992) }))) count++;
     assertEquals(count, CALL_RING_BYTES / 1024);
   }
 });
 
 Deno.test("Ring.untilRecord resolves at once when there is a record, else with the next", async () => {
   const { ring } = newRing();
-  ring.push(1, 1, new Uint8Array(0));
+  ring.push(1, newBody(1));
   await ring.untilRecord();
   ring.pop();
   const coming = ring.untilRecord();
-  ring.push(1, 2, new Uint8Array(0));
+  ring.push(2, newBody(1));
   await bounded(coming);
   assertEquals(ring.pop()!.call, 2);
 });
@@ -150,14 +172,14 @@ Deno.test("Ring.untilRecord resolves at once when there is a record, else with t
 Deno.test("Ring.push wakes nobody for a quiet record; with the next that is none, both are there", async () => {
   const { ring, words } = newRing();
   const waiting = ring.untilRecord();
-  assert(ring.push(1, 1, new Uint8Array(40), true));
+  assert(ring.push(1, newBody(1, { payload: new Uint8Array(40) }), true));
   // Whom it would have woken is still there to be counted, and is woken by that.
   assertEquals(Atomics.notify(words, WRITTEN_WORD), 1);
   await bounded(waiting);
   assertEquals(ring.pop()!.call, 1);
   const next = ring.untilRecord();
-  assert(ring.push(1, 2, new Uint8Array(40), true));
-  assert(ring.push(1, 3, new Uint8Array(40)));
+  assert(ring.push(2, newBody(1, { payload: new Uint8Array(40) }), true));
+  assert(ring.push(3, newBody(1, { payload: new Uint8Array(40) })));
   await bounded(next);
   assertEquals([ring.pop()!.call, ring.pop()!.call], [2, 3]);
 });
@@ -165,7 +187,9 @@ Deno.test("Ring.push wakes nobody for a quiet record; with the next that is none
 Deno.test("Ring.push wakes the reader once many quiet records wait", async () => {
   const { ring } = newRing();
   const waiting = ring.untilRecord();
-  for (let call = 0; call < 1000; call++) assert(ring.push(1, call, new Uint8Array(40), true));
+  for (let call = 0; call < 1000; call++) {
+    assert(ring.push(call, newBody(1, { payload: new Uint8Array(40) }), true));
+  }
   await bounded(waiting);
   for (let call = 0; call < 1000; call++) assertEquals(ring.pop()!.call, call);
 });
@@ -175,7 +199,7 @@ Deno.test("Ring: a reader whose time is up still waits, if it does so in another
   // As a thread does that listens, and blocks meanwhile.
   const listening = ring.untilRecord();
   ring.waitForRecord(1);
-  assert(ring.push(1, 1, new Uint8Array(0)));
+  assert(ring.push(1, newBody(1)));
   await bounded(listening);
   assertEquals(ring.pop()!.call, 1);
 });
@@ -189,7 +213,7 @@ Deno.test("Ring carries many records between two threads that both block", async
      for (let call = 0; call < data.count; call++) {
        let record;
        while ((record = calls.pop()) === undefined) calls.waitForRecord(Infinity);
-       answers.pushSync(record.kind, record.call, record.payload, Infinity);
+       answers.pushSync(record.call, record, Infinity);
      }
      postMessage("done");`,
     { buffer: slots.buffer, slot, count },
@@ -198,7 +222,9 @@ Deno.test("Ring carries many records between two threads that both block", async
   // The answers may fill their ring while the calls fill theirs: so both are looked after in turn.
   let sent = 0;
   for (let taken = 0; taken < count;) {
-    while (sent < count && calls.push(sent % 7, sent, pattern(sent % 97, sent))) sent++;
+    while (
+      sent < count && calls.push(sent, newBody(sent % 7, { payload: pattern(sent % 97, sent) }))
+    ) sent++;
     const record = answers.pop();
     if (record === undefined) {
       answers.waitForRecord(60_000);
@@ -221,15 +247,15 @@ Deno.test("Ring: no record is slept through by a thread that awaits, nor by one 
      for (let call = 0; call < data.count; call++) {
        let record;
        while ((record = calls.pop()) === undefined) calls.waitForRecord(Infinity);
-       if (call % 3 === 0) answers.push(1, call, record.payload, true);
-       answers.push(0, record.call, record.payload);
+       if (call % 3 === 0) answers.push(call, { ...record, kind: 1 }, true);
+       answers.push(record.call, { ...record, kind: 0 });
      }
      postMessage("done");`,
     { buffer: slots.buffer, slot, count },
   );
   const { calls, answers } = slots.rings(slot);
   for (let call = 0; call < count; call++) {
-    assert(calls.push(0, call, new Uint8Array(0)));
+    assert(calls.push(call, newBody(0)));
     for (;;) {
       const record = answers.pop();
       if (record === undefined) await bounded(answers.untilRecord());
@@ -257,7 +283,7 @@ Deno.test("CallSlots: whoever writes a call kicks an engine that sleeps, and no 
          const record = calls.pop();
          if (record === undefined) return false;
          taken++;
-         answers.pushSync(0, record.call, new Uint8Array(0), Infinity);
+         answers.pushSync(record.call, record, Infinity);
          return true;
        };
        if (poll()) continue;
@@ -273,7 +299,7 @@ Deno.test("CallSlots: whoever writes a call kicks an engine that sleeps, and no 
   );
   const { calls, answers } = slots.rings(slot);
   for (let call = 0; call < count; call++) {
-    assert(calls.push(0, call, new Uint8Array(0)));
+    assert(calls.push(call, newBody(0)));
     if (slots.takeAsleep()) {
       Atomics.store(kicks, 0, 1);
       Atomics.notify(kicks, 0);
@@ -300,7 +326,7 @@ Deno.test("CallSlots gives each thread a slot of its own, and no more than there
   assertEquals(slots.claim(), undefined);
   assertEquals(same.claim(), undefined);
   assertEquals(slots.count, CALL_SLOTS_MAX);
-  slots.rings(CALL_SLOTS_MAX - 1).answers.push(1, 7, pattern(9, 9));
+  slots.rings(CALL_SLOTS_MAX - 1).answers.push(7, newBody(1, { payload: pattern(9, 9) }));
   assertEquals(same.rings(CALL_SLOTS_MAX - 1).answers.pop()!.payload, pattern(9, 9));
   assertEquals(same.rings(0).calls.pop(), undefined);
 });
@@ -308,7 +334,7 @@ Deno.test("CallSlots gives each thread a slot of its own, and no more than there
 Deno.test("CallSlots.claim takes what was released, and the engine looks at it all the same", () => {
   const slots = new CallSlots();
   assertEquals([slots.claim(), slots.claim(), slots.claim()], [0, 1, 2]);
-  slots.rings(1).calls.push(1, 7, pattern(3, 3));
+  slots.rings(1).calls.push(7, newBody(1, { payload: pattern(3, 3) }));
   slots.release(1, 1);
   assertEquals(slots.count, 3);
   assertEquals([slots.claim(), slots.claim(), slots.count], [1, 3, 4]);
@@ -325,4 +351,12 @@ Deno.test("CallSlots.takeAsleep tells exactly one of several callers", () => {
   slots.setAsleep(true);
   slots.setAsleep(false);
   assertEquals(other.takeAsleep(), false);
+});
+
+Deno.test("CallSlots.closing is seen by every thread, and is not the end of the engine", () => {
+  const slots = new CallSlots();
+  const other = new CallSlots(slots.buffer);
+  assertEquals([other.closing, other.ended], [false, false]);
+  slots.beginClosing();
+  assertEquals([other.closing, other.ended], [true, false]);
 });

@@ -1,68 +1,74 @@
 /** Remote calls as they cross the rings between a program's threads and the engine. */
 
-import { getU32, putU32 } from "../wire/bytes.ts";
+import type { RecordBody } from "./ring.ts";
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
 /** A remote call on its way: the other node (called or calling), the procedure, the arguments. */
-export interface PackedRpcCall {
+export interface RpcCallRecord {
   readonly node: number;
   readonly procedure: string;
   readonly payload: Uint8Array;
 }
 
-/** u16 node, u8 length of the name, name, arguments. */
-export function packRpcCall(node: number, procedure: string, payload: Uint8Array): Uint8Array {
+/** The answer to a remote call: whether it returned, and its result or its failure. */
+export interface RpcAnswerRecord {
+  readonly ok: boolean;
+  readonly payload: Uint8Array;
+}
+
+/**
+ * Writes a call into the fields of a record: `id` is the node, `count` the bytes of the procedure's
+ * name, the payload that name and the arguments.
+ *
+ * @param node The other node.
+ * @param procedure The name of the procedure.
+ * @param payload The arguments.
+ * @returns The fields.
+ */
+export function rpcCallFields(
+  node: number,
+  procedure: string,
+  payload: Uint8Array,
+): Partial<RecordBody> {
   const name = isAscii(procedure) ? undefined : encoder.encode(procedure);
-  const nameBytes = name?.length ?? procedure.length;
-  const bytes = new Uint8Array(3 + nameBytes + payload.length);
-  bytes[0] = node & 0xff;
-  bytes[1] = node >> 8;
-  bytes[2] = nameBytes;
-  if (name !== undefined) bytes.set(name, 3);
-  else for (let at = 0; at < nameBytes; at++) bytes[3 + at] = procedure.charCodeAt(at);
-  bytes.set(payload, 3 + nameBytes);
-  return bytes;
+  const count = name?.length ?? procedure.length;
+  const bytes = new Uint8Array(count + payload.length);
+  if (name !== undefined) bytes.set(name);
+  else for (let at = 0; at < count; at++) bytes[at] = procedure.charCodeAt(at);
+  bytes.set(payload, count);
+  return { id: node, count, payload: bytes };
 }
 
-/** What {@linkcode packRpcCall} packed. */
-export function unpackRpcCall(bytes: Uint8Array): PackedRpcCall {
-  const end = 3 + bytes[2]!;
-  return {
-    node: bytes[0]! | bytes[1]! << 8,
-    procedure: textOf(bytes, 3, end),
-    payload: bytes.subarray(end),
-  };
+/**
+ * Reads what {@linkcode rpcCallFields} wrote.
+ *
+ * @param body The record's body.
+ * @returns The call; its payload is a view of the record's.
+ */
+export function rpcCall({ id, count, payload }: RecordBody): RpcCallRecord {
+  return { node: id, procedure: textOf(payload, count), payload: payload.subarray(count) };
 }
 
-/** u8 whether it returned, result. */
-export function packRpcAnswer(ok: boolean, payload: Uint8Array): Uint8Array {
-  const bytes = new Uint8Array(1 + payload.length);
-  bytes[0] = ok ? 1 : 0;
-  bytes.set(payload, 1);
-  return bytes;
+/**
+ * Writes an answer into the fields of a record: `code` is whether it returned.
+ *
+ * @param answer The answer; its payload must not change until the record is written.
+ * @returns The fields.
+ */
+export function rpcAnswerFields({ ok, payload }: RpcAnswerRecord): Partial<RecordBody> {
+  return { code: ok ? 1 : 0, payload };
 }
 
-/** What {@linkcode packRpcAnswer} packed. */
-export function unpackRpcAnswer(bytes: Uint8Array): { ok: boolean; payload: Uint8Array } {
-  return { ok: bytes[0] === 1, payload: bytes.subarray(1) };
-}
-
-/** u32 number of the call that was served, then as {@linkcode packRpcAnswer}. */
-export function packRpcServed(id: number, ok: boolean, payload: Uint8Array): Uint8Array {
-  const bytes = new Uint8Array(5 + payload.length);
-  putU32(bytes, 0, id);
-  bytes[4] = ok ? 1 : 0;
-  bytes.set(payload, 5);
-  return bytes;
-}
-
-/** What {@linkcode packRpcServed} packed. */
-export function unpackRpcServed(
-  bytes: Uint8Array,
-): { id: number; ok: boolean; payload: Uint8Array } {
-  return { id: getU32(bytes, 0), ok: bytes[4] === 1, payload: bytes.subarray(5) };
+/**
+ * Reads what {@linkcode rpcAnswerFields} wrote.
+ *
+ * @param body The record's body.
+ * @returns The answer.
+ */
+export function rpcAnswer({ code, payload }: RecordBody): RpcAnswerRecord {
+  return { ok: code === 1, payload };
 }
 
 /** Names are short and mostly ASCII: a call of the runtime's encoder takes longer than this. */
@@ -71,11 +77,12 @@ function isAscii(text: string): boolean {
   return true;
 }
 
-function textOf(bytes: Uint8Array, start: number, end: number): string {
+/** The text of the first bytes. */
+function textOf(bytes: Uint8Array, end: number): string {
   let text = "";
-  for (let at = start; at < end; at++) {
+  for (let at = 0; at < end; at++) {
     const byte = bytes[at]!;
-    if (byte >= 0x80) return decoder.decode(bytes.subarray(start, end));
+    if (byte >= 0x80) return decoder.decode(bytes.subarray(0, end));
     text += String.fromCharCode(byte);
   }
   return text;

@@ -2,13 +2,12 @@
  * Writes to a ring in order: what finds no room waits for some, and what comes later waits behind it.
  */
 
-import type { Ring } from "./ring.ts";
+import type { RecordBody, Ring } from "./ring.ts";
 
 /** A record that waits for room. */
 interface Unwritten {
-  readonly kind: number;
   readonly call: number;
-  readonly payload: Uint8Array;
+  readonly body: RecordBody;
   readonly quiet: boolean;
   resolve(): void;
   reject(error: unknown): void;
@@ -39,26 +38,20 @@ export class RingWriter {
   /**
    * Writes a record, at once if there is room.
    *
-   * @param kind What the record is.
    * @param call The caller's number for the call.
-   * @param payload What it carries; must not change until it is written.
+   * @param body What it says; its payload must not change until it is written.
    * @param quiet As for {@linkcode Ring.push}.
    * @returns Nothing when it is written; where it must wait for room, what resolves when it is, and
    * rejects with what would be thrown.
    * @throws {TdsmError} `LimitExceeded` when there would never be room; whatever `written` throws.
    */
-  push(
-    kind: number,
-    call: number,
-    payload: Uint8Array,
-    quiet = false,
-  ): Promise<void> | undefined {
-    if (this.isIdle && this.#ring.push(kind, call, payload, quiet)) {
+  push(call: number, body: RecordBody, quiet = false): Promise<void> | undefined {
+    if (this.isIdle && this.#ring.push(call, body, quiet)) {
       this.#written();
       return undefined;
     }
     const { promise, resolve, reject } = Promise.withResolvers<void>();
-    this.#unwritten.push({ kind, call, payload, quiet, resolve, reject });
+    this.#unwritten.push({ call, body, quiet, resolve, reject });
     void this.#writeWhenRoom();
     return promise;
   }
@@ -66,20 +59,19 @@ export class RingWriter {
   /**
    * Writes a record, and before it those that wait; blocks this thread until there is room.
    *
-   * @param kind What the record is.
    * @param call The caller's number for the call.
-   * @param payload What it carries.
+   * @param body What it says.
    * @param timeoutMs How long to wait for room for each of them, in milliseconds.
    * @returns `false` when there was none in time.
    * @throws {TdsmError} As {@linkcode RingWriter.push}.
    */
-  pushSync(kind: number, call: number, payload: Uint8Array, timeoutMs: number): boolean {
+  pushSync(call: number, body: RecordBody, timeoutMs: number): boolean {
     for (let first = this.#unwritten[0]; first !== undefined; first = this.#unwritten[0]) {
-      const { kind, call, payload } = first;
-      this.#write(first, () => this.#ring.pushSync(kind, call, payload, timeoutMs));
+      const { call, body } = first;
+      this.#write(first, () => this.#ring.pushSync(call, body, timeoutMs));
       if (this.#unwritten[0] === first) return false;
     }
-    if (!this.#ring.pushSync(kind, call, payload, timeoutMs)) return false;
+    if (!this.#ring.pushSync(call, body, timeoutMs)) return false;
     this.#written();
     return true;
   }
@@ -88,9 +80,9 @@ export class RingWriter {
     if (this.#waiting) return;
     this.#waiting = true;
     for (let first = this.#unwritten[0]; first !== undefined; first = this.#unwritten[0]) {
-      const { kind, call, payload, quiet } = first;
+      const { call, body, quiet } = first;
       const read = this.#ring.readPosition;
-      this.#write(first, () => this.#ring.push(kind, call, payload, quiet));
+      this.#write(first, () => this.#ring.push(call, body, quiet));
       // While this waits, whoever blocks may write what is here.
       if (this.#unwritten[0] === first) await this.#ring.untilReadBeyond(read);
     }

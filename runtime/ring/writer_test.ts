@@ -1,10 +1,9 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { TdsmError } from "../errors.ts";
-import { CallSlots, Ring } from "./ring.ts";
+import { CallSlots, newBody, Ring } from "./ring.ts";
 import { RingWriter } from "./writer.ts";
 
 const HALF = new Uint8Array(Ring.PAYLOAD_MAX_BYTES / 2);
-const EMPTY = new Uint8Array(0);
 
 /** A ring and its writer. */
 class Bench implements Disposable {
@@ -26,8 +25,8 @@ Deno.test("RingWriter.push writes at once where there is room", () => {
   let count = 0;
   using bench = new Bench(() => count++);
   const { ring, writer } = bench;
-  assertEquals(writer.push(1, 2, EMPTY), undefined);
-  assertEquals([ring.pop(), count], [{ kind: 1, call: 2, payload: EMPTY }, 1]);
+  assertEquals(writer.push(2, newBody(1)), undefined);
+  assertEquals([ring.pop(), count], [{ ...newBody(1), call: 2 }, 1]);
   assert(writer.isIdle);
 });
 
@@ -35,9 +34,9 @@ Deno.test("RingWriter.push keeps the order: a short record does not overtake a l
   let count = 0;
   using bench = new Bench(() => count++);
   const { ring, writer } = bench;
-  await writer.push(1, 1, HALF);
-  const second = writer.push(1, 2, new Uint8Array(Ring.PAYLOAD_MAX_BYTES));
-  const third = writer.push(1, 3, EMPTY);
+  await writer.push(1, newBody(1, { payload: HALF }));
+  const second = writer.push(2, newBody(1, { payload: new Uint8Array(Ring.PAYLOAD_MAX_BYTES) }));
+  const third = writer.push(3, newBody(1));
   assertEquals([writer.isIdle, count], [false, 1]);
   assertEquals(ring.pop()!.call, 1);
   await second;
@@ -50,12 +49,12 @@ Deno.test("RingWriter.push keeps the order: a short record does not overtake a l
 Deno.test("RingWriter.pushSync writes what waits first, though its promises never got a turn", async () => {
   using bench = new Bench();
   const { ring, writer } = bench;
-  await writer.push(1, 1, HALF);
-  const waiting = [writer.push(1, 2, HALF), writer.push(1, 3, EMPTY)];
+  await writer.push(1, newBody(1, { payload: HALF }));
+  const waiting = [writer.push(2, newBody(1, { payload: HALF })), writer.push(3, newBody(1))];
   // Nothing is read, so there is no room.
-  assertEquals(writer.pushSync(1, 4, EMPTY, 0), false);
+  assertEquals(writer.pushSync(4, newBody(1), 0), false);
   assertEquals(ring.pop()!.call, 1);
-  assert(writer.pushSync(1, 4, EMPTY, 0));
+  assert(writer.pushSync(4, newBody(1), 0));
   await Promise.all(waiting);
   assertEquals([2, 3, 4].map(() => ring.pop()!.call), [2, 3, 4]);
   assertEquals(ring.pop(), undefined);
@@ -65,14 +64,22 @@ Deno.test("RingWriter refuses what never fits, and goes on with the others", asy
   using bench = new Bench();
   const { ring, writer } = bench;
   const tooLong = new Uint8Array(Ring.PAYLOAD_MAX_BYTES + 1);
-  assertThrows(() => writer.push(1, 1, tooLong), TdsmError, "Cannot hand over");
-  assertThrows(() => writer.pushSync(1, 1, tooLong, 0), TdsmError, "Cannot hand over");
+  assertThrows(
+    () => writer.push(1, newBody(1, { payload: tooLong })),
+    TdsmError,
+    "Cannot hand over",
+  );
+  assertThrows(
+    () => writer.pushSync(1, newBody(1, { payload: tooLong }), 0),
+    TdsmError,
+    "Cannot hand over",
+  );
   const whole = new Uint8Array(Ring.PAYLOAD_MAX_BYTES);
-  assertEquals(writer.push(1, 1, whole), undefined);
-  const second = writer.push(1, 2, whole);
+  assertEquals(writer.push(1, newBody(1, { payload: whole })), undefined);
+  const second = writer.push(2, newBody(1, { payload: whole }));
   // What comes behind another learns of it in its turn.
-  const refused = writer.push(1, 3, tooLong)!;
-  const after = writer.push(1, 4, EMPTY);
+  const refused = writer.push(3, newBody(1, { payload: tooLong }))!;
+  const after = writer.push(4, newBody(1));
   assertEquals(ring.pop()!.call, 1);
   await second;
   await assertRejects(() => refused, TdsmError, "Cannot hand over");
@@ -86,6 +93,6 @@ Deno.test("RingWriter passes on what the waking of the reader throws", () => {
     throw new Error("planted");
   });
   const { writer } = bench;
-  assertThrows(() => writer.push(1, 1, EMPTY), Error, "planted");
-  assertThrows(() => writer.pushSync(1, 2, EMPTY, 0), Error, "planted");
+  assertThrows(() => writer.push(1, newBody(1)), Error, "planted");
+  assertThrows(() => writer.pushSync(2, newBody(1), 0), Error, "planted");
 });

@@ -106,6 +106,6 @@ Deno.test("attached: a thread that waits, or asks, is told that its node is clos
     worker.terminate();
     return answers;
   }, OUTLIVING_WORKER);
-  assertEquals(told, ["NodeClosed", ["NodeClosed", "NodeClosed", "NodeClosed"]]);
+  assertEquals(told, ["NodeClosed", Array(4).fill("NodeClosed")]);
   assertEquals((await node.leave()).code, 0);
 });

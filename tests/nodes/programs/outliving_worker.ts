@@ -1,6 +1,6 @@
 /**
  * A Worker that goes on using its node when that is closed. Told the node's handle, it says so, blocks,
- * and says what that ended with; told anything else, it says what three calls end with.
+ * and says what that ended with; told anything else, it says what four calls end with.
  */
 
 import { attach, type AttachedNode, type NodeHandle, TdsmError } from "../../../mod.ts";
@@ -29,6 +29,7 @@ async function afterwards(node: AttachedNode): Promise<string[]> {
     await codeOf(() => semaphore.acquireSync()),
     await codeOf(() => semaphore.acquire()),
     await codeOf(() => node.stats()),
+    await codeOf(() => semaphore.release()),
   ];
 }
 

@@ -1,0 +1,137 @@
+/**
+ * Waiting for the engine's answer, until it is there or the program gives up: by a time-out, or, where
+ * the thread does not block, by a signal.
+ */
+
+import { TdsmError } from "../errors.ts";
+import { Answer } from "../ring/calls.ts";
+import type { EngineClient, StartedCall } from "../ring/client.ts";
+import type { RecordBody, RingRecord } from "../ring/ring.ts";
+import { checkWait } from "./arguments.ts";
+
+/**
+ * How long, and until what, to wait.
+ *
+ * @example Wait until a signal says otherwise
+ * ```ts
+ * import { join, type WaitOptions } from "@tdsm/runtime";
+ *
+ * await using node = await join({ directory: true, port: 0 });
+ * const given = new AbortController();
+ * const options: WaitOptions = { signal: given.signal };
+ * const waiting = node.semaphore(1n).acquire(options).catch((reason) => reason);
+ * given.abort("enough");
+ * console.log(await waiting); // enough
+ * ```
+ */
+export interface WaitOptions {
+  /** Ends the wait with its reason. */
+  readonly signal?: AbortSignal;
+  /** Ends the wait with a `TimedOut` error, in milliseconds. */
+  readonly timeoutMs?: number;
+}
+
+/**
+ * How long to wait, where the thread blocks.
+ *
+ * @example Block for a tenth of a second at most
+ * ```ts
+ * import { type BlockOptions, join, TdsmError } from "@tdsm/runtime";
+ *
+ * await using node = await join({ directory: true, port: 0 });
+ * const limit: BlockOptions = { timeoutMs: 100 };
+ * try {
+ *   node.semaphore(1n).acquireSync(limit);
+ * } catch (error) {
+ *   if (!(error instanceof TdsmError) || error.code !== "TimedOut") throw error;
+ * }
+ * ```
+ */
+export interface BlockOptions {
+  /** Ends the wait with a `TimedOut` error, in milliseconds. */
+  readonly timeoutMs?: number;
+}
+
+const WAIT_NAMES = ["timeoutMs", "signal"] as const satisfies (keyof WaitOptions)[];
+const BLOCK_NAMES = ["timeoutMs"] as const satisfies (keyof BlockOptions)[];
+
+/**
+ * Asks the engine, and waits for the answer without blocking.
+ *
+ * @param client The thread's way to its engine.
+ * @param body What is asked.
+ * @param what The same as the program would say it: "acquire semaphore 7".
+ * @param options How long to wait.
+ * @returns The answer.
+ * @throws {TypeError} When the options are none.
+ * @throws {RangeError} When the time-out cannot be used.
+ * @throws {TdsmError} `TimedOut`, or why there is no answer; or the signal's reason.
+ */
+export async function waitFor(
+  client: EngineClient,
+  body: RecordBody,
+  what: string,
+  options: WaitOptions = {},
+): Promise<RingRecord> {
+  checkWait(options, WAIT_NAMES, what);
+  options.signal?.throwIfAborted();
+  const started = client.start(body, what);
+  const ends = options.signal !== undefined || options.timeoutMs !== undefined;
+  return ends ? await within(client, started, what, options) : await started.answer;
+}
+
+/** Waits for an answer until a signal or the time ends that. */
+async function within(
+  client: EngineClient,
+  { id, answer }: StartedCall,
+  what: string,
+  { signal, timeoutMs }: WaitOptions,
+): Promise<RingRecord> {
+  let why: (() => unknown) | undefined;
+  const cancel = (reason: () => unknown): void => {
+    why ??= reason;
+    client.cancel(id);
+  };
+  const abort = (): void => cancel(() => signal!.reason);
+  signal?.addEventListener("abort", abort, { once: true });
+  const timer = timeoutMs === undefined
+    ? undefined
+    : setTimeout(() => cancel(() => timedOut(what, timeoutMs)), timeoutMs);
+  try {
+    const record = await answer;
+    if (record.kind === Answer.Cancelled) throw why!();
+    return record;
+  } finally {
+    clearTimeout(timer);
+    signal?.removeEventListener("abort", abort);
+  }
+}
+
+/**
+ * Asks the engine, and blocks this thread until the answer is there.
+ *
+ * @param client The thread's way to its engine.
+ * @param body What is asked.
+ * @param what The same as the program would say it.
+ * @param options How long to wait.
+ * @returns The answer.
+ * @throws {TypeError} When the options are none.
+ * @throws {RangeError} When the time-out cannot be used.
+ * @throws {TdsmError} `TimedOut`, or why there is no answer.
+ */
+export function blockFor(
+  client: EngineClient,
+  body: RecordBody,
+  what: string,
+  options: BlockOptions = {},
+): RingRecord {
+  checkWait(options, BLOCK_NAMES, what);
+  const record = client.block(body, what, options.timeoutMs);
+  if (record.kind === Answer.Cancelled) throw timedOut(what, options.timeoutMs!);
+  return record;
+}
+
+function timedOut(what: string, timeoutMs: number): TdsmError {
+  const message = `Could not ${what} within ${timeoutMs} ms`;
+  return new TdsmError("TimedOut", message, { operation: what });
+}
