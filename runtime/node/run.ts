@@ -5,6 +5,7 @@
 import { type NodeOptions, readEnvironment, resolveSettings } from "../settings/settings.ts";
 import { settingsHelp } from "../settings/help.ts";
 import { VERSION } from "../version.ts";
+import { TdsmError } from "../errors.ts";
 import { startNode } from "./join.ts";
 import type { Node } from "./node.ts";
 
@@ -39,7 +40,8 @@ export interface RunOptions extends NodeOptions {
  * as it may be read, then from the defaults. An argument that is nearly a flag of the runtime is
  * refused; others are left for the program, and so is all behind `--`. `--help` shows the settings
  * and ends the process. With `rpcServer` the program is not executed: the node
- * serves until the directory's node ends the cluster, or until SIGINT or SIGTERM.
+ * serves until the directory's node ends the cluster, or until SIGINT or SIGTERM. With `nodes` the
+ * program begins once so many nodes have joined.
  *
  * @param main The program; it is given the node.
  * @param options What the node goes by.
@@ -70,7 +72,7 @@ export async function run(
   const node = await startNode(settings);
   try {
     if (settings.rpcServer) await serve(node);
-    else await Promise.race([main(node), failureOf(node)]);
+    else await Promise.race([begin(node, settings.nodes, main), failureOf(node)]);
   } finally {
     await node.close();
   }
@@ -103,6 +105,29 @@ function asksForHelp(rest: readonly string[], programFlags: readonly string[]): 
   return ["help", "h"].some((name) =>
     !programFlags.includes(name) && flags.includes(name === "h" ? "-h" : `--${name}`)
   );
+}
+
+/**
+ * Executes a program once so many nodes have joined: one that is short would else end, and the cluster
+ * with it where this is the directory node, before the others are there.
+ */
+async function begin(
+  node: Node,
+  nodes: number,
+  main: (node: Node) => void | Promise<void>,
+): Promise<void> {
+  // Ids are given in order of joining, so those below this node's own have joined.
+  for (let id = node.id + 1; id <= nodes; id++) await untilJoined(node, id);
+  await main(node);
+}
+
+/** Waits until a node has joined; it may have left since. */
+async function untilJoined(node: Node, id: number): Promise<void> {
+  try {
+    await node.waitForPeer(id);
+  } catch (error) {
+    if (!(error instanceof TdsmError && error.code === "PeerLost")) throw error;
+  }
 }
 
 /** Never resolves; rejects when the node cannot go on. */

@@ -53,6 +53,26 @@ Deno.test("run with rpcServer executes no main, and ends with the cluster", asyn
   assertEquals(executed, false);
 });
 
+Deno.test("run with nodes begins its main once so many have joined", async () => {
+  const begun = Promise.withResolvers<number[]>();
+  const directory = await join(DIRECTORY);
+  const second = run((node) => begun.resolve(node.peers().map(({ id }) => id)), {
+    ...LOCAL,
+    directoryAddress: `127.0.0.1:${directory.port}`,
+    nodes: 4,
+  });
+  await directory.waitForPeer(2);
+  const joinOther = () =>
+    join({ ...LOCAL, directoryAddress: `127.0.0.1:${directory.port}`, rpcServer: true });
+  const third = await joinOther();
+  // One that has left again has joined all the same.
+  await third.close();
+  await using _fourth = await joinOther();
+  assertEquals(await begun.promise, [1, 4]);
+  await second;
+  await directory.close();
+});
+
 Deno.test("serve ends with a signal, and lets go of it", async () => {
   const node = { closed: new Promise<void>(() => {}) } as Node;
   // Did `serve` not listen for it, this would end the process; SIGINT is the test runner's own.

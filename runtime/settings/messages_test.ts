@@ -19,6 +19,7 @@ const RULES: { readonly [Name in SettingName]: readonly string[] } = {
   address: ["must be a string", "must be a host name or an IP address"],
   port: ["must be a whole number from 0 to 65535"],
   rpcServer: SWITCH,
+  nodes: ["must be a whole number from 1 to 1024"],
   compression: SWITCH,
   checksums: SWITCH,
   size: ["must be a multiple of 4KiB from 4KiB to 1TiB", SIZE],

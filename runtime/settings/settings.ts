@@ -36,6 +36,8 @@ export interface NodeOptions {
   readonly port?: number | undefined;
   /** Whether this node only serves calls of others: its `main` is not executed. */
   readonly rpcServer?: boolean | undefined;
+  /** How many nodes take part: `run` executes its `main` once nodes 1 to this one have joined. */
+  readonly nodes?: number | undefined;
   /** Whether page bytes are compressed on the wire. For all nodes. */
   readonly compression?: boolean | undefined;
   /** Whether page bytes have a checksum on the wire. For all nodes. */
@@ -80,6 +82,8 @@ export interface Settings {
   readonly port: number;
   /** Whether this node only serves calls. */
   readonly rpcServer: boolean;
+  /** How many nodes `run` waits for before it executes `main`, this one included. */
+  readonly nodes: number;
   /** Whether page bytes are compressed. */
   readonly compression: boolean | undefined;
   /** Whether page bytes have a checksum on the wire. */
@@ -181,6 +185,7 @@ export function resolveSettings(
     address: read("address"),
     port: find("port")?.value ?? (directory ? DIRECTORY_PORT_DEFAULT : 0),
     rpcServer: read("rpcServer"),
+    nodes: read("nodes"),
     compression: read("compression"),
     checksums: read("checksums"),
     size: read("size"),

@@ -27,6 +27,7 @@ Deno.test("resolveSettings: a node that is told nothing hosts the directory", ()
     address: "127.0.0.1",
     port: 9634,
     rpcServer: false,
+    nodes: 1,
     compression: false,
     checksums: true,
     size: 64 * 1024 ** 2,
@@ -63,6 +64,7 @@ const SAMPLES: { [Name in keyof Settings]: [string, string, NodeOptions[Name], u
   address: ["10.0.0.2", "10.0.0.1", "[::1]", ["10.0.0.1", "10.0.0.2", "::1"]],
   port: ["2", "1", 3, [1, 2, 3]],
   rpcServer: ["0", "1", true, [true, false, true]],
+  nodes: ["2", "1", 3, [1, 2, 3]],
   compression: ["false", "true", true, [true, false, true]],
   checksums: ["false", "true", true, [true, false, true]],
   size: ["8KiB", "4096", "1TiB", [4096, 8192, 2 ** 40]],
@@ -203,6 +205,7 @@ Deno.test("SETTINGS: every number is refused just outside its bounds", () => {
     ["pollTimeUs", 0, 1_000_000, " of microseconds"],
     ["holdTimeUs", 0, 100_000, " of microseconds"],
     ["runPages", 1, 128, " of pages"],
+    ["nodes", 1, 1024, ""],
   ];
   for (const [name, min, max, unit] of bounds) {
     for (const value of [min, max]) {

@@ -12,6 +12,7 @@ import {
   HOLD_TIME_MAX_US,
   JOIN_TIMEOUT_DEFAULT_MS,
   JOIN_TIMEOUT_MAX_MS,
+  NODES_MAX,
   PAGE_SIZE_DEFAULT_BYTES,
   PAGE_SIZE_MAX_BYTES,
   PAGE_SIZE_MIN_BYTES,
@@ -173,6 +174,13 @@ export const SETTINGS: { readonly [Name in SettingName]: Setting<Settings[Name]>
     kind: SWITCH,
     default: false,
     help: "Only serve calls of other nodes, without a main of its own",
+  },
+  nodes: {
+    environment: ["NODES"],
+    flag: "nodes",
+    kind: integer("N", 1, NODES_MAX),
+    default: 1,
+    help: "Begin main once so many nodes have joined",
   },
   compression: {
     environment: ["COMPRESSION"],
