@@ -1,4 +1,4 @@
-// Two nodes count together: start it twice, the second time with --directory-address 127.0.0.1.
+// Two nodes count together: ./tdsm launch -n 2 examples/hello.ts
 import { run } from "@tdsm/runtime";
 
 await run(async (node) => {

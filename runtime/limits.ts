@@ -168,3 +168,13 @@ export const TIMEOUT_MAX_MS = 2_147_483_647;
 export const TICKET_MAX = 0xffff_ffff;
 /** The largest number of 64 bits. */
 export const U64_MAX = 0xffff_ffff_ffff_ffffn;
+/** How long nodes of a launcher may take to end once one has failed; then they are killed. In milliseconds. */
+export const LAUNCH_END_MAX_MS = 6_000;
+/** How often a launcher looks whether a node that it has started has joined, in milliseconds. */
+export const LAUNCH_LOOK_MS = 10;
+/** How often a launcher looks whether what started it is still there, in milliseconds. */
+export const LAUNCH_ORPHAN_LOOK_MS = 1_000;
+/** After how long a launcher says which node it waits for, in milliseconds. */
+export const LAUNCH_REMINDER_MS = 10_000;
+/** The longest line of a node that its launcher keeps whole, in bytes. */
+export const LAUNCH_LINE_MAX_BYTES: number = MIB;

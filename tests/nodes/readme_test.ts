@@ -11,6 +11,16 @@ Deno.test("README: the first program is examples/hello.ts", async () => {
   assertStringIncludes(README, `\`\`\`ts ignore\n${program}\`\`\`\n`);
 });
 
+Deno.test("README: the launcher prints what is said", async () => {
+  const [, command, printed] = /^\.\/tdsm (launch .*examples\/hello\.ts)\n```\n\n```\n([^`]*)```$/m
+    .exec(README)!;
+  await using cluster = new ProcessCluster();
+  const args = ["task", "--quiet", ...command!.split(" ")];
+  const { code, stdout, stderr } = await cluster.spawn(command!, { args }).exit();
+  const sorted = stdout.trimEnd().split("\n").sort().join("\n");
+  assertEquals([code, `${sorted}\n`, stderr], [0, printed, ""]);
+});
+
 Deno.test("README: the two commands of the first program share memory", async () => {
   const commands = [...README.matchAll(/^\.\/tdsm deno (run .*examples\/hello\.ts.*)$/gm)];
   assertEquals(commands.length, 2);

@@ -174,4 +174,9 @@ export class TestProcess {
   async write(line: string): Promise<void> {
     await this.#input.write(new TextEncoder().encode(line + "\n"));
   }
+
+  /** Ends its stdin. */
+  async endInput(): Promise<void> {
+    await this.#input.close();
+  }
 }

@@ -1,0 +1,51 @@
+/**
+ * Starts the nodes of a program on this machine:
+ *
+ * ```sh
+ * deno run -A runtime/cli/launch.ts -n 4 program.ts
+ * ```
+ *
+ * @module
+ */
+
+import { TdsmError } from "../errors.ts";
+import { refused } from "../settings/flags.ts";
+import { readEnvironment } from "../settings/settings.ts";
+import { LAUNCH_HELP, parseLaunch } from "./launch_arguments.ts";
+import { type Launch, launch } from "./local_nodes.ts";
+
+const URL_PATTERN = /^[a-z][a-z0-9+.-]+:/i;
+
+/** Looks whether the program is there, before each node does. */
+async function requireProgram({ program }: Launch): Promise<void> {
+  if (URL_PATTERN.test(program)) return;
+  try {
+    if ((await Deno.stat(program)).isFile) return;
+  } catch (cause) {
+    // What else is wrong with it, Deno says.
+    if (!(cause instanceof Deno.errors.NotFound)) return;
+    throw refused(`Cannot launch ${program}: there is no such file in ${Deno.cwd()}`, cause);
+  }
+  throw refused(`Cannot launch ${program}: it is no file`);
+}
+
+/**
+ * Runs the launcher.
+ *
+ * @param args Its arguments.
+ * @returns Resolves when all nodes have ended; the exit code is set.
+ */
+export async function main(args: readonly string[]): Promise<void> {
+  try {
+    const what = parseLaunch(args, readEnvironment());
+    if (what === undefined) return console.log(LAUNCH_HELP);
+    await requireProgram(what);
+    Deno.exitCode = await launch(what);
+  } catch (error) {
+    if (!(error instanceof TdsmError)) throw error;
+    console.error(`tdsm: error: ${error.message} (${error.code})`);
+    Deno.exitCode = error.code === "InvalidOption" ? 2 : 1;
+  }
+}
+
+if (import.meta.main) await main(Deno.args);

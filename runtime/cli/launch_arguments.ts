@@ -1,0 +1,126 @@
+/** What people type to launch nodes, and what they are told of it. */
+
+import { NODES_MAX } from "../limits.ts";
+import { refused } from "../settings/flags.ts";
+import { nearestName } from "../settings/near.ts";
+import { type Environment, resolveSettings } from "../settings/settings.ts";
+import { SETTINGS } from "../settings/table.ts";
+import type { Launch } from "./local_nodes.ts";
+
+/** What `--help` shows. */
+export const LAUNCH_HELP = `Starts nodes of one program on this machine.
+
+Usage: tdsm launch [DENO'S FLAGS] -n N PROGRAM [ARGUMENTS]
+
+  -n N, --nodes N   How many nodes, 1 to ${NODES_MAX}
+  --rpc-server      Only node 1 executes the main of run; the others serve its calls
+  --help            Show this
+
+Other flags before PROGRAM are those of deno run: "deno run --help=full" lists them. Nodes have
+the permissions --allow-ffi, --allow-net=127.0.0.1 and --allow-env for the settings' variables;
+a program that needs more is given more, as by --allow-read. All after PROGRAM is the program's.
+
+Node 1 hosts the directory, on a free port. Each node is told its role and its address by
+environment variables; other settings are set in the environment, as in
+
+  SIZE=1GiB tdsm launch -n 4 program.ts
+
+Each line that a node prints is shown with the number of the node before it. Node 1 has the
+standard input, the others have none. SIGINT (Ctrl-C), SIGTERM and SIGHUP are passed on to
+every node; the second signal kills them all. The first node that fails ends the others, and
+its exit code is the launcher's; 0 says that all nodes have ended well.
+`;
+
+/** The launcher's own flags, without their dashes. */
+const OWN_FLAGS = ["nodes", "rpc-server", "help"] as const;
+/** The flags of `deno run` whose value may be the next word. Only so is it known which word is the program. */
+const DENO_FLAGS_WITH_VALUE: ReadonlySet<string> = new Set([
+  "--cert",
+  "--conditions",
+  "--config",
+  "-c",
+  "--ext",
+  "--import-map",
+  "--inspect-publish-uid",
+  "--location",
+  "--lock",
+  "--log-level",
+  "-L",
+  "--min-dep-age",
+  "--node-modules-linker",
+  "--preload",
+  "--require",
+  "--seed",
+]);
+
+/**
+ * Reads the launcher's arguments.
+ *
+ * @param args The arguments: flags, the program, and what is for the program.
+ * @param environment Reads an environment variable.
+ * @returns What to run; `undefined` where the arguments ask for help.
+ * @throws {TdsmError} `InvalidOption`: what is missing, wrong or nearly right.
+ */
+export function parseLaunch(
+  args: readonly string[],
+  environment: Environment,
+): Launch | undefined {
+  const denoFlags: string[] = [];
+  // Of the settings, this one alone is not the same for every node.
+  let { rpcServer: rpcServers } = resolveSettings({}, [], onlyRpcServer(environment)).settings;
+  let nodes: number | undefined;
+  let at = 0;
+  for (; at < args.length; at++) {
+    const arg = args[at]!;
+    if (!arg.startsWith("-") || arg === "-" || arg === "--") break;
+    // Written as `-n4`, `-n 4`, `-n=4`, `--nodes 4` or `--nodes=4`.
+    const own = /^(?:-n|--nodes)(?:=(.*)|$)|^-n(\d.*)$/.exec(arg);
+    if (own !== null) {
+      const value = own[1] ?? own[2];
+      nodes = countOf(value ?? args[++at]);
+    } else if (arg === "--help" || arg === "-h") {
+      return undefined;
+    } else if (arg === "--rpc-server") {
+      rpcServers = true;
+    } else {
+      refuseNearlyRight(arg);
+      denoFlags.push(arg);
+      const next = args[at + 1];
+      const takesNext = DENO_FLAGS_WITH_VALUE.has(arg) && next !== undefined;
+      if (takesNext && !next.startsWith("-")) denoFlags.push(args[++at]!);
+    }
+  }
+  if (args[at] === "--") at += 1;
+  const program = args[at];
+  if (program === undefined || program === "") {
+    throw refused("Cannot launch: no program is named. Write tdsm launch -n 4 program.ts");
+  }
+  if (nodes === undefined) {
+    throw refused(`Cannot launch ${program}: the number of nodes is missing. Write -n 4 before it`);
+  }
+  if (program === "-") {
+    throw refused("Cannot launch what stands on standard input: write it to a file");
+  }
+  return { program, nodes, args: args.slice(at + 1), denoFlags, rpcServers };
+}
+
+/** The environment without what the launcher sets itself, or nodes read. */
+function onlyRpcServer(environment: Environment): Environment {
+  const { environment: names } = SETTINGS.rpcServer;
+  return (name) => names.includes(name) ? environment(name) : undefined;
+}
+
+/** The number of nodes that a text gives. */
+function countOf(text: string | undefined): number {
+  const nodes = /^\d+$/.test(text ?? "") ? Number(text) : NaN;
+  if (nodes >= 1 && nodes <= NODES_MAX) return nodes;
+  const what = text === undefined ? "-n without a number" : `${JSON.stringify(text)} of -n`;
+  throw refused(`Cannot use ${what}: it must be a whole number of nodes from 1 to ${NODES_MAX}`);
+}
+
+/** Refuses what is nearly a flag of the launcher: `deno run` would not know it either. */
+function refuseNearlyRight(arg: string): void {
+  const [, name] = /^--([^=]+)/.exec(arg) ?? [];
+  const near = name === undefined ? undefined : nearestName(name, OWN_FLAGS);
+  if (near !== undefined) throw refused(`Cannot use flag ${arg}: did you mean --${near}?`);
+}

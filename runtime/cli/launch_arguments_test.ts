@@ -1,0 +1,116 @@
+import { assertEquals, assertThrows } from "@std/assert";
+import { TdsmError } from "../errors.ts";
+import { parseLaunch } from "./launch_arguments.ts";
+import type { Launch } from "./local_nodes.ts";
+
+function parse(line: string, environment: Record<string, string> = {}): Launch | undefined {
+  return parseLaunch(line.split(" ").filter((word) => word !== ""), (name) => environment[name]);
+}
+
+/** What `parse` says, where it refuses. */
+function refusal(...given: Parameters<typeof parse>): string {
+  const error: TdsmError = assertThrows(() => parse(...given), TdsmError);
+  assertEquals(error.code, "InvalidOption");
+  return error.message;
+}
+
+const PLAIN: Launch = {
+  program: "a.ts",
+  nodes: 4,
+  args: [],
+  denoFlags: [],
+  rpcServers: false,
+};
+
+Deno.test("launch: the number of nodes, in every way to write it", () => {
+  for (const flag of ["-n 4", "-n4", "-n=4", "--nodes 4", "--nodes=4", "-n 3 -n 4"]) {
+    assertEquals(parse(`${flag} a.ts`), PLAIN);
+  }
+});
+
+Deno.test("launch: what stands after the program is the program's", () => {
+  const args = ["-n", "7", "--help", "--nods", "--", "-A", "b.ts"];
+  assertEquals(parse(`-n 4 a.ts ${args.join(" ")}`), { ...PLAIN, args });
+  assertEquals(parse(`-n 4 -- a.ts ${args.join(" ")}`), { ...PLAIN, args });
+  assertEquals(parse("-n 4 -- -a.ts"), { ...PLAIN, program: "-a.ts" });
+});
+
+Deno.test("launch: other flags before the program are Deno's, with their values", () => {
+  for (
+    const denoFlags of [
+      ["--allow-read"],
+      ["-RW", "--check"],
+      ["--config", "b.json", "--v8-flags=--expose-gc"],
+      ["-c", "b.json"],
+      ["--lock", "--cached-only"],
+      ["--seed", "1", "--location=http://a", "-L", "debug"],
+    ]
+  ) {
+    const flags = denoFlags.join(" ");
+    assertEquals(parse(`${flags} -n 4 a.ts`), { ...PLAIN, denoFlags });
+    assertEquals(parse(`-n 4 ${flags} a.ts --b`), { ...PLAIN, denoFlags, args: ["--b"] });
+  }
+});
+
+Deno.test("launch: nodes 2 and on serve calls by the flag or the variable", () => {
+  assertEquals(parse("--rpc-server -n 4 a.ts"), { ...PLAIN, rpcServers: true });
+  assertEquals(parse("-n 4 a.ts", { RPC_SERVER: "1" }), { ...PLAIN, rpcServers: true });
+  assertEquals(parse("-n 4 a.ts", { RPC_SERVER: "0" }), PLAIN);
+  assertEquals(parse("-n 4 a.ts", { RPC_SERVER: "" }), PLAIN);
+});
+
+Deno.test("launch: help before the program is the launcher's", () => {
+  for (const line of ["--help", "-h", "-n 4 --help a.ts"]) assertEquals(parse(line), undefined);
+});
+
+Deno.test("launch: a number of nodes that cannot be", () => {
+  const rule = "it must be a whole number of nodes from 1 to 1024";
+  for (const wrong of ["0", "-1", "1.5", "x", "1025", "1e3", "0x4"]) {
+    for (const flag of ["-n ", "-n=", "--nodes ", "--nodes="]) {
+      assertEquals(refusal(`${flag}${wrong} a.ts`), `Cannot use "${wrong}" of -n: ${rule}`);
+    }
+  }
+  assertEquals(refusal("-n= a.ts"), `Cannot use "" of -n: ${rule}`);
+  assertEquals(refusal("-n"), `Cannot use -n without a number: ${rule}`);
+  assertEquals(refusal("-n a.ts"), `Cannot use "a.ts" of -n: ${rule}`);
+  assertEquals(parse("-n 1024 a.ts")?.nodes, 1024);
+});
+
+Deno.test("launch: what is missing is told", () => {
+  for (const line of ["", "-n 4", "-n 4 --", "-n 4 --config b.json"]) {
+    assertEquals(
+      refusal(line),
+      "Cannot launch: no program is named. Write tdsm launch -n 4 program.ts",
+    );
+  }
+  assertEquals(
+    refusal("a.ts -n 4"),
+    "Cannot launch a.ts: the number of nodes is missing. Write -n 4 before it",
+  );
+  assertEquals(
+    refusal("-n 4 -"),
+    "Cannot launch what stands on standard input: write it to a file",
+  );
+});
+
+Deno.test("launch: a flag that is nearly right is refused with the right one", () => {
+  for (
+    const [wrong, right] of [
+      ["--node", "nodes"],
+      ["--nods=4", "nodes"],
+      ["--Nodes", "nodes"],
+      ["--rpcserver", "rpc-server"],
+      ["--rpc-server=1", "rpc-server"],
+      ["--hlep", "help"],
+    ]
+  ) {
+    assertEquals(
+      refusal(`${wrong} -n 4 a.ts`),
+      `Cannot use flag ${wrong}: did you mean --${right}?`,
+    );
+  }
+  assertEquals(
+    refusal("-n 4 a.ts", { RPC_SERVER: "yes" }),
+    'Cannot use "yes" of environment variable RPC_SERVER: it must be 1 or 0',
+  );
+});

@@ -1,0 +1,341 @@
+/** Nodes of one program on this machine: each is a process that this one starts, watches and ends. */
+
+import { type Address, formatAddress } from "../address.ts";
+import { reasonOf, TdsmError, type TdsmErrorCode } from "../errors.ts";
+import {
+  LAUNCH_END_MAX_MS,
+  LAUNCH_LOOK_MS,
+  LAUNCH_ORPHAN_LOOK_MS,
+  LAUNCH_REMINDER_MS,
+} from "../limits.ts";
+import { readEnvironment } from "../settings/settings.ts";
+import { SETTINGS } from "../settings/table.ts";
+import { NodeOutput } from "./node_output.ts";
+import { fetchStatus } from "./status.ts";
+import { Watchdog } from "./watchdog.ts";
+
+/** What nodes are to run. */
+export interface Launch {
+  /** The program that each node runs: a path or a URL. */
+  readonly program: string;
+  /** How many nodes. */
+  readonly nodes: number;
+  /** The arguments of the program. */
+  readonly args: readonly string[];
+  /** Flags of `deno run`, beside those that a node needs. */
+  readonly denoFlags: readonly string[];
+  /** Whether only node 1 executes the program's main, and all others serve its calls. */
+  readonly rpcServers: boolean;
+}
+
+/** Where nodes of a launcher listen: only this machine reaches them. */
+const HOSTNAME = "127.0.0.1";
+/** Set where what a node writes to stderr ends on a terminal, though the node writes into a pipe. */
+export const TERMINAL_VARIABLE = "TDSM_TERMINAL";
+/** Set where it may have colours, too; Deno itself goes by this name. */
+export const COLOUR_VARIABLE = "FORCE_COLOR";
+/** The signals that are passed on. */
+const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+/** The exit code where a node has ended in the way of the others. */
+const FAILURE_CODE = 1;
+
+/** What a directory is asked that does not listen yet, or ends. */
+const NOT_YET: readonly TdsmErrorCode[] = ["NoDirectory", "PeerLost", "TimedOut"];
+
+/** One node's process. */
+interface LocalNode {
+  readonly id: number;
+  readonly process: Deno.ChildProcess;
+  /** Resolves when it has ended and all that it printed is passed on. */
+  readonly ended: Promise<void>;
+  /** Its exit code, once it has ended. */
+  code: number | undefined;
+}
+
+/**
+ * Runs a program on nodes of this machine, passes on what they print and the signals that this process
+ * gets, and ends all when the first fails.
+ *
+ * @param launch What to run.
+ * @returns The exit code of the node that failed first; 0 when every node ended well.
+ * @throws {TdsmError} When nodes cannot be started.
+ */
+export async function launch(launch: Launch): Promise<number> {
+  const directory = await reservePort();
+  await using watchdog = startProcess(
+    "sh, which ends the nodes of a launcher that is killed",
+    () => new Watchdog(),
+  );
+  const nodes = new LocalNodes(launch, directory, watchdog);
+  const listeners = SIGNALS.map((signal) => [signal, () => nodes.pass(signal)] as const);
+  for (const [signal, listener] of listeners) Deno.addSignalListener(signal, listener);
+  const look = whenOrphaned(() => nodes.pass("SIGTERM"));
+  try {
+    return await nodes.run();
+  } finally {
+    clearInterval(look);
+    for (const [signal, listener] of listeners) Deno.removeSignalListener(signal, listener);
+  }
+}
+
+/**
+ * Looks whether the `deno task` that started this process is still there. It passes on every signal but
+ * SIGKILL, and to its user it is the launcher.
+ */
+function whenOrphaned(act: () => void): ReturnType<typeof setInterval> | undefined {
+  // Only a task has this variable. Another parent, such as a shell, may end and leave a launcher alone.
+  if (!readEnvironment()("INIT_CWD")) return undefined;
+  const parent = Deno.ppid;
+  return setInterval(() => {
+    if (Deno.ppid !== parent) act();
+  }, LAUNCH_ORPHAN_LOOK_MS);
+}
+
+/**
+ * Finds a port for the directory that nobody else is given meanwhile. A connection is made there, and
+ * closed from the listening side: as long as the kernel remembers it (60 s, TIME_WAIT), it gives the
+ * port to no socket that asks for any free one, and to one that asks for this port.
+ */
+async function reservePort(): Promise<Address> {
+  using listener = Deno.listen({ hostname: HOSTNAME, port: 0 });
+  const { port } = listener.addr;
+  const [near, far] = await Promise.all([
+    Deno.connect({ hostname: HOSTNAME, port }),
+    listener.accept(),
+  ]);
+  far.close();
+  // The end of the connection is here: so the other side closed first, and remembers it.
+  await near.read(new Uint8Array(1));
+  near.close();
+  return { hostname: HOSTNAME, port };
+}
+
+class LocalNodes {
+  readonly #launch: Launch;
+  readonly #directory: Address;
+  readonly #watchdog: Watchdog;
+  readonly #output: NodeOutput;
+  readonly #started: LocalNode[] = [];
+  /**
+   * How the end came: not yet; by a signal, which every node has got; by a node that failed, so that
+   * the others were told to end; or every node was killed.
+   */
+  #end: "none" | "signalled" | "failed" | "killed" = "none";
+  #code: number | undefined;
+  #patience: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(launch: Launch, directory: Address, watchdog: Watchdog) {
+    this.#launch = launch;
+    this.#directory = directory;
+    this.#watchdog = watchdog;
+    const { stdout, stderr } = Deno;
+    const { nodes } = launch;
+    const broken = (): void => void this.#fail(FAILURE_CODE);
+    this.#output = new NodeOutput({ stdout, stderr }, { nodes, coloured: !Deno.noColor, broken });
+  }
+
+  /** Starts the nodes, and waits until all have ended; returns the exit code. */
+  async run(): Promise<number> {
+    const { nodes } = this.#launch;
+    try {
+      for (let id = 1; id <= nodes && this.#end === "none"; id++) {
+        const node = this.#start(id);
+        // Ids are given in order of joining: so the number before a line is the id of its node.
+        if (id < nodes) await this.#untilJoined(node);
+      }
+      await Promise.all(this.#started.map(({ ended }) => ended));
+      return this.#code ?? 0;
+    } catch (error) {
+      this.#kill();
+      await Promise.all(this.#started.map(({ ended }) => ended));
+      throw error;
+    } finally {
+      clearTimeout(this.#patience);
+    }
+  }
+
+  /** Passes on a signal that this process got; the second one kills all nodes. */
+  pass(signal: Deno.Signal): void {
+    if (this.#end !== "none") return this.#kill();
+    this.#end = "signalled";
+    this.#signal(signal);
+  }
+
+  #start(id: number): LocalNode {
+    const process = spawn(this.#launch, id, this.#directory);
+    const { stdout, stderr } = process;
+    const passed = [
+      this.#watchdog.add(process.pid),
+      this.#output.pass(id, stdout, "stdout"),
+      this.#output.pass(id, stderr, "stderr"),
+    ];
+    const ended = async (): Promise<void> => {
+      const { code, signal } = await process.status;
+      node.code = code;
+      const others = this.#started.some(({ code }) => code === undefined);
+      const told = code === 0 || !this.#fail(code);
+      await Promise.all([this.#watchdog.remove(process.pid), ...passed]);
+      if (told) return;
+      const how = signal === null ? `ended with exit code ${code}` : `was ended by ${signal}`;
+      await this.#output.say(`node ${id} ${how}${others ? ", so the others are ended" : ""}`);
+    };
+    const node: LocalNode = { id, process, ended: ended(), code: undefined };
+    this.#started.push(node);
+    return node;
+  }
+
+  /** Waits until a node has joined, or has ended, or all are to end. */
+  async #untilJoined(node: LocalNode): Promise<void> {
+    const [first] = this.#started;
+    const { port, directoryAddress } = SETTINGS;
+    const [variable] = (node === first ? port : directoryAddress).environment;
+    const slow = `node ${node.id} has not joined for ${LAUNCH_REMINDER_MS / 1000} s: ` +
+      `its program must take ${variable} from the environment`;
+    const reminder = setTimeout(() => this.#output.say(slow), LAUNCH_REMINDER_MS);
+    const canJoin = (): boolean =>
+      this.#end === "none" && node.code === undefined && first!.code === undefined;
+    try {
+      while (canJoin() && !await this.#hasJoined(node.id)) await pause(LAUNCH_LOOK_MS);
+    } finally {
+      clearTimeout(reminder);
+    }
+    if (this.#end !== "none" || first!.code !== 0) return;
+    this.#fail(FAILURE_CODE);
+    await this.#output.say(
+      "node 1 has ended, and the cluster with it, before all nodes were started: " +
+        "a program that uses join must wait for its nodes, with waitForPeer",
+    );
+  }
+
+  /** Whether the directory knows of a node. */
+  async #hasJoined(id: number): Promise<boolean> {
+    try {
+      const { nodes } = await fetchStatus(this.#directory);
+      return nodes.some((node) => node.id === id);
+    } catch (error) {
+      const ends = this.#end !== "none" || this.#started[0]!.code !== undefined;
+      if (ends || error instanceof TdsmError && NOT_YET.includes(error.code)) return false;
+      throw error;
+    }
+  }
+
+  /**
+   * Something has failed: the first failure decides the exit code, and ends all nodes.
+   *
+   * @param code The exit code.
+   * @returns Whether this is what ends them.
+   */
+  #fail(code: number): boolean {
+    this.#code ??= code;
+    // Where a signal came first every node has it, and a second one would end the node at once.
+    const ends = this.#end === "none";
+    if (ends) {
+      this.#end = "failed";
+      this.#signal("SIGTERM");
+    }
+    this.#patience ??= setTimeout(() => this.#endLate(), LAUNCH_END_MAX_MS);
+    return ends;
+  }
+
+  #endLate(): void {
+    const late = this.#started.filter(({ code }) => code === undefined);
+    if (late.length === 0) return;
+    const names = late.map(({ id }) => `node ${id}`).join(", ");
+    this.#output.say(`killed, since not ended within ${LAUNCH_END_MAX_MS / 1000} s: ${names}`);
+    this.#kill();
+  }
+
+  #kill(): void {
+    this.#end = "killed";
+    for (const { process, code } of this.#started) {
+      // The node leads a process group: what it has started goes too.
+      if (code === undefined) send(-process.pid, "SIGKILL");
+    }
+  }
+
+  #signal(signal: Deno.Signal): void {
+    for (const { process, code } of this.#started) {
+      if (code === undefined) send(process.pid, signal);
+    }
+  }
+}
+
+/** Starts the process of a node. */
+function spawn(launch: Launch, id: number, directory: Address): Deno.ChildProcess {
+  const { program, args, denoFlags } = launch;
+  const permissions = allowsAll(denoFlags) ? [] : neededPermissions();
+  const command = new Deno.Command(Deno.execPath(), {
+    args: ["run", "--no-prompt", ...permissions, ...denoFlags, program, ...args],
+    env: environmentOf(launch, id, directory),
+    // A session of its own: a terminal's Ctrl-C comes to this process alone, which passes it on.
+    detached: true,
+    // The first node reads what this process would; others would only take it from each other.
+    stdin: id === 1 ? "inherit" : "null",
+    stdout: "piped",
+    stderr: "piped",
+  });
+  return startProcess(`node ${id}`, () => command.spawn());
+}
+
+function startProcess<Process>(what: string, start: () => Process): Process {
+  try {
+    return start();
+  } catch (cause) {
+    const refused = cause instanceof Deno.errors.NotCapable;
+    const remedy = refused ? ". Run Deno with --allow-run" : "";
+    const code = refused ? "PermissionMissing" : "SystemCallFailed";
+    const message = `Cannot start ${what}: ${reasonOf(cause)}${remedy}`;
+    throw new TdsmError(code, message, { operation: "launch", cause });
+  }
+}
+
+/** The settings of a node. An empty variable is one that is not set. */
+function environmentOf(
+  { nodes, rpcServers }: Launch,
+  id: number,
+  directory: Address,
+): Record<string, string> {
+  const [address, ...otherSpellings] = SETTINGS.directoryAddress.environment;
+  const first = id === 1;
+  const variables: Record<string, string> = {
+    ...Object.fromEntries(otherSpellings.map((name) => [name, ""])),
+    [address!]: first ? "" : formatAddress(directory),
+    [SETTINGS.directory.environment[0]!]: first ? "1" : "",
+    [SETTINGS.address.environment[0]!]: HOSTNAME,
+    [SETTINGS.port.environment[0]!]: first ? String(directory.port) : "0",
+    [SETTINGS.rpcServer.environment[0]!]: rpcServers && !first ? "1" : "",
+    [SETTINGS.nodes.environment[0]!]: String(nodes),
+    [TERMINAL_VARIABLE]: Deno.stderr.isTerminal() ? "1" : "",
+  };
+  const terminals = Deno.stdout.isTerminal() && Deno.stderr.isTerminal();
+  if (terminals && !Deno.noColor) variables[COLOUR_VARIABLE] = "1";
+  return variables;
+}
+
+/** The permissions that any node of this machine needs, with its settings. */
+function neededPermissions(): string[] {
+  const variables = Object.values(SETTINGS).flatMap(({ environment }) => environment);
+  return [
+    "--allow-ffi",
+    `--allow-net=${HOSTNAME}`,
+    `--allow-env=${[...variables, TERMINAL_VARIABLE, COLOUR_VARIABLE].join()}`,
+  ];
+}
+
+/** Whether flags of `deno run` allow everything, with which no single permission may be named. */
+function allowsAll(denoFlags: readonly string[]): boolean {
+  return denoFlags.some((flag) => flag === "--allow-all" || /^-[qRWNESI]*A/.test(flag));
+}
+
+/** Sends a signal; nothing happens when the process has ended. */
+function send(pid: number, signal: Deno.Signal): void {
+  try {
+    Deno.kill(pid, signal);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}

@@ -1,0 +1,175 @@
+/**
+ * What nodes of one machine print, on one terminal or into one file: whole lines, each with the number
+ * of its node, and on a terminal one line below them that a node overwrites to show its progress.
+ */
+
+import { styleText } from "node:util";
+import { LAUNCH_LINE_MAX_BYTES } from "../limits.ts";
+
+/** Where lines go: `Deno.stdout` and `Deno.stderr` are such. */
+export interface Outlet {
+  /** Writes some of the bytes; returns how many. */
+  write(bytes: Uint8Array): Promise<number>;
+  /** Whether somebody looks at it now. */
+  isTerminal(): boolean;
+}
+
+const NEWLINE = 10;
+const RETURN = 13;
+/** Has a terminal show nothing from here to the end of its line. */
+const ERASE_REST = new TextEncoder().encode("\x1b[K");
+const ERASE = Uint8Array.of(RETURN, ...ERASE_REST);
+/** The colours of nodes, in turn. */
+const COLOURS = ["cyan", "magenta", "yellow", "green", "blue"] as const;
+
+/** The output of nodes. */
+export class NodeOutput {
+  readonly #outlets: { readonly stdout: Outlet; readonly stderr: Outlet };
+  readonly #nodes: number;
+  readonly #coloured: boolean;
+  readonly #broken: () => void;
+  /** Resolves when all that was handed over so far is written. */
+  #written: Promise<void> = Promise.resolve();
+  /** Whether a line of progress is shown, below all others. */
+  #showsProgress = false;
+
+  /**
+   * @param outlets Where lines go.
+   * @param options How many nodes there are, whether colours are wanted where a terminal shows the
+   * lines, and what to call when nobody reads the output any more.
+   */
+  constructor(
+    outlets: { readonly stdout: Outlet; readonly stderr: Outlet },
+    { nodes, coloured, broken }: { nodes: number; coloured: boolean; broken: () => void },
+  ) {
+    this.#outlets = outlets;
+    this.#nodes = nodes;
+    this.#coloured = coloured;
+    this.#broken = broken;
+  }
+
+  /**
+   * Passes on what a node prints, until it prints no more.
+   *
+   * @param node The number of the node.
+   * @param stream What it prints.
+   * @param to Where it prints that.
+   */
+  async pass(
+    node: number,
+    stream: ReadableStream<Uint8Array>,
+    to: "stdout" | "stderr",
+  ): Promise<void> {
+    let rest = new Uint8Array();
+    for await (const bytes of stream) {
+      const all = concatenate([rest, bytes]);
+      // Waiting for each write holds up a node that prints faster than can be shown.
+      const end = all.lastIndexOf(NEWLINE) + 1;
+      if (end > 0) await this.#lines(node, all.subarray(0, end), to);
+      rest = all.subarray(end);
+      if (rest.length > LAUNCH_LINE_MAX_BYTES) {
+        await this.#lines(node, concatenate([rest, [NEWLINE]]), to);
+        rest = new Uint8Array();
+      } else if (rest.includes(RETURN)) {
+        await this.#progress(node, rest);
+        rest = rest.subarray(lastReturn(rest));
+      }
+    }
+    if (rest.length > 0) await this.#lines(node, concatenate([rest, [NEWLINE]]), to);
+  }
+
+  /** Writes a line of the launcher's own to stderr. */
+  say(text: string): Promise<void> {
+    return this.#write(new TextEncoder().encode(`tdsm: ${text}\n`), "stderr");
+  }
+
+  /** Writes whole lines of a node. */
+  #lines(node: number, lines: Uint8Array, to: "stdout" | "stderr"): Promise<void> {
+    const prefix = this.#prefix(node, to);
+    const parts: Uint8Array[] = [];
+    for (let start = 0; start < lines.length;) {
+      const end = lines.indexOf(NEWLINE, start) + 1;
+      const line = shown(lines.subarray(start, end - 1));
+      // A line that only erased the progress has no text.
+      if (line !== undefined) parts.push(prefix, line, Uint8Array.of(NEWLINE));
+      start = end;
+    }
+    return this.#write(concatenate(parts), to);
+  }
+
+  /** Shows what a node has last written over its line, where there is a terminal. */
+  async #progress(node: number, line: Uint8Array): Promise<void> {
+    const { stderr } = this.#outlets;
+    if (!stderr.isTerminal()) return;
+    const text = shown(line);
+    if (text === undefined && !this.#showsProgress) return;
+    await this.#queue(async () => {
+      this.#showsProgress = text !== undefined;
+      const parts = text === undefined ? [] : [this.#prefix(node, "stderr"), text];
+      await writeAll(stderr, concatenate([ERASE, ...parts]));
+    });
+  }
+
+  #write(bytes: Uint8Array, to: "stdout" | "stderr"): Promise<void> {
+    return this.#queue(async () => {
+      if (this.#showsProgress) {
+        await writeAll(this.#outlets.stderr, ERASE);
+        this.#showsProgress = false;
+      }
+      await writeAll(this.#outlets[to], bytes);
+    });
+  }
+
+  /** One after the other, so that no two writes mix. */
+  #queue(write: () => Promise<void>): Promise<void> {
+    this.#written = this.#written.then(write).catch(() => {
+      // Nodes go on to print until they have ended; that must not hold them up.
+      this.#broken();
+    });
+    return this.#written;
+  }
+
+  #prefix(node: number, to: "stdout" | "stderr"): Uint8Array {
+    const text = `[${String(node).padStart(String(this.#nodes).length)}]`;
+    const coloured = this.#coloured && this.#outlets[to].isTerminal();
+    const colour = COLOURS[(node - 1) % COLOURS.length]!;
+    // Whether there is a terminal was looked at here: to have it looked at needs --allow-env.
+    const prefix = coloured ? styleText(colour, text, { validateStream: false }) : text;
+    return new TextEncoder().encode(`${prefix} `);
+  }
+}
+
+/** Where the last text of a line begins that was written over: at the return before it, or at 0. */
+function lastReturn(line: Uint8Array): number {
+  let end = line.length;
+  while (end > 0 && line[end - 1] === RETURN) end--;
+  return end === 0 ? 0 : Math.max(0, line.lastIndexOf(RETURN, end - 1));
+}
+
+/**
+ * What a terminal shows of a line in the end: what was written after the last return to its start.
+ *
+ * @param line The line, without its newline.
+ * @returns Its text; `undefined` where it was only erased.
+ */
+function shown(line: Uint8Array): Uint8Array | undefined {
+  if (!line.includes(RETURN)) return line;
+  const last = line.subarray(lastReturn(line)).filter((byte) => byte !== RETURN);
+  const erased = ERASE_REST.every((byte, i) => last[i] === byte);
+  const text = erased ? last.subarray(ERASE_REST.length) : last;
+  return text.length === 0 ? undefined : text;
+}
+
+function concatenate(parts: readonly (Uint8Array | readonly number[])[]): Uint8Array<ArrayBuffer> {
+  const whole = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.length;
+  }
+  return whole;
+}
+
+async function writeAll(outlet: Outlet, bytes: Uint8Array): Promise<void> {
+  for (let done = 0; done < bytes.length;) done += await outlet.write(bytes.subarray(done));
+}

@@ -1,0 +1,231 @@
+/** The launcher as people use it: nodes start, print, fail, and end with it, however that ends. */
+
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { ProcessCluster, type TestProcess } from "../support/process_cluster.ts";
+import { untilEnded } from "../support/processes.ts";
+
+const LAUNCHER = ["run", "-A", "--no-prompt", "runtime/cli/launch.ts"];
+const PROGRAM = "tests/nodes/programs/launched.ts";
+
+/** The arguments of `deno` that launch the program on so many nodes. */
+function launched(nodes: number, ...args: string[]): string[] {
+  return [...LAUNCHER, "-n", String(nodes), PROGRAM, ...args];
+}
+
+/** What a node printed, line by line, without its number. */
+function linesOf(node: number, text: string): string[] {
+  return text.split("\n").filter((line) => line.startsWith(`[${node}] `))
+    .map((line) => line.slice(`[${node}] `.length));
+}
+
+/** Waits until every node has printed a line; returns the processes of the nodes, in order. */
+async function untilAllPrinted(
+  launcher: TestProcess,
+  nodes: number,
+  line: string,
+): Promise<number[]> {
+  const all = Array.from({ length: nodes }, (_, i) => i + 1);
+  await launcher.until(
+    `"${line}" of each node`,
+    () =>
+      all.every((node) => linesOf(node, launcher.stdout).some((found) => found.startsWith(line))) ||
+      undefined,
+  );
+  return all.map((node) =>
+    Number(
+      new RegExp(`^\\[${node}\\] node ${node} is process (\\d+)$`, "m").exec(launcher.stdout)![1],
+    )
+  );
+}
+
+Deno.test("launch: nodes have their numbers, settings, arguments, permissions and input", async () => {
+  await using cluster = new ProcessCluster();
+  const launcher = cluster.spawn("launcher", {
+    args: [
+      ...LAUNCHER,
+      "--allow-read",
+      "-n",
+      "3",
+      PROGRAM,
+      "tell",
+      "two words",
+      "-n",
+      "--size=1MiB",
+    ],
+    env: { DIRECTORY_ADDRESS: "127.0.0.1:1", DIRECOTRY_ADDRESS: "127.0.0.1:1", PORT: "1" },
+  });
+  await launcher.write("for node 1");
+  await launcher.endInput();
+  const { code, stdout, stderr } = await launcher.exit();
+  assertEquals(code, 0, stdout + stderr);
+  for (const node of [1, 2, 3]) {
+    const [who, told, ...others] = linesOf(node, stdout);
+    assertMatch(who!, new RegExp(`^node ${node} is process \\d+$`));
+    assertEquals(JSON.parse(told!), {
+      granted: ["ffi", "read"],
+      loopback: "granted",
+      size: 1 << 20,
+      args: ["two words", "-n", "--size=1MiB"],
+      input: node === 1 ? "for node 1\n" : "",
+    });
+    assertEquals([others, linesOf(node, stderr)], [[], ["and to stderr"]]);
+  }
+});
+
+Deno.test("launch: settings are taken from the environment", async () => {
+  await using cluster = new ProcessCluster();
+  const launcher = cluster.spawn("launcher", { args: launched(2, "tell"), env: { SIZE: "1MiB" } });
+  await launcher.endInput();
+  const { code, stdout, stderr } = await launcher.exit();
+  assertEquals(code, 0, stdout + stderr);
+  for (const node of [1, 2]) {
+    assertEquals(JSON.parse(linesOf(node, stdout)[1]!).size, 1 << 20);
+  }
+});
+
+for (const failing of [1, 3]) {
+  Deno.test(`launch: the failure of node ${failing} ends all, with its exit code`, async () => {
+    await using cluster = new ProcessCluster();
+    const launcher = cluster.spawn("launcher", { args: launched(3, "fail", String(failing)) });
+    const { code, stdout, stderr } = await launcher.exit();
+    assertEquals(code, 3, stdout + stderr);
+    const why = `tdsm: node ${failing} ended with exit code 3, so the others are ended`;
+    assertEquals(stderr.split("\n").filter((line) => line.startsWith("tdsm: ")), [why]);
+  });
+}
+
+Deno.test("launch: a node that is killed ends all, with 128 and the signal", async () => {
+  await using cluster = new ProcessCluster();
+  const launcher = cluster.spawn("launcher", { args: launched(3, "stay") });
+  const pids = await untilAllPrinted(launcher, 3, "node ");
+  Deno.kill(pids[1]!, "SIGKILL");
+  const { code, stderr } = await launcher.exit();
+  assertEquals(code, 128 + 9);
+  assertStringIncludes(stderr, "tdsm: node 2 was ended by SIGKILL, so the others are ended\n");
+  await cluster.bounded("the end of all nodes", untilEnded(pids));
+});
+
+for (const [signal, number] of [["SIGHUP", 1], ["SIGINT", 2], ["SIGTERM", 15]] as const) {
+  Deno.test(`launch: ${signal} comes to each node once`, async () => {
+    await using cluster = new ProcessCluster();
+    const launcher = cluster.spawn("launcher", { args: launched(3, "listen") });
+    await untilAllPrinted(launcher, 3, "listening");
+    launcher.kill(signal);
+    const { stdout, stderr } = await launcher.exit();
+    for (const node of [1, 2, 3]) {
+      const got = linesOf(node, stdout).filter((line) => line.startsWith("got "));
+      assertEquals(got, [`got ${signal}`], stdout + stderr);
+    }
+  });
+
+  Deno.test(`launch: ${signal} ends nodes that do not listen for it, with 128 and the signal`, async () => {
+    await using cluster = new ProcessCluster();
+    const launcher = cluster.spawn("launcher", { args: launched(3, "stay") });
+    const pids = await untilAllPrinted(launcher, 3, "node ");
+    launcher.kill(signal);
+    const { code, stderr } = await launcher.exit();
+    assertEquals(code, 128 + number, stderr);
+    await cluster.bounded("the end of all nodes", untilEnded(pids));
+  });
+}
+
+Deno.test("launch: the second signal kills nodes that do not end", async () => {
+  await using cluster = new ProcessCluster();
+  const launcher = cluster.spawn("launcher", { args: launched(2, "listen") });
+  const pids = await untilAllPrinted(launcher, 2, "listening");
+  // A process that is stopped ends by SIGKILL alone.
+  Deno.kill(pids[0]!, "SIGSTOP");
+  launcher.kill("SIGINT");
+  await launcher.untilPrinted(/^\[2\] got SIGINT$/m);
+  launcher.kill("SIGINT");
+  const { code } = await launcher.exit();
+  assertEquals(code, 128 + 9);
+  await cluster.bounded("the end of all nodes", untilEnded(pids));
+});
+
+Deno.test("launch: a node that does not end when another has failed is killed", async () => {
+  await using cluster = new ProcessCluster();
+  const launcher = cluster.spawn("launcher", { args: launched(2, "stay") });
+  const pids = await untilAllPrinted(launcher, 2, "node ");
+  Deno.kill(pids[0]!, "SIGSTOP");
+  Deno.kill(pids[1]!, "SIGTERM");
+  const { code, stderr } = await launcher.exit();
+  assertEquals(code, 128 + 15);
+  assertStringIncludes(stderr, "tdsm: killed, since not ended within 6 s: node 1\n");
+  await cluster.bounded("the end of all nodes", untilEnded(pids));
+});
+
+Deno.test("launch: no node outlives a launcher that is killed, not even one that is stopped", async () => {
+  await using cluster = new ProcessCluster();
+  const launcher = cluster.spawn("launcher", { args: launched(3, "stay") });
+  const pids = await untilAllPrinted(launcher, 3, "node ");
+  Deno.kill(pids[0]!, "SIGSTOP");
+  launcher.kill("SIGKILL");
+  await cluster.bounded("the end of all nodes", untilEnded(pids));
+});
+
+Deno.test("launch: no node outlives the task that started the launcher", async () => {
+  await using cluster = new ProcessCluster();
+  const args = ["task", "--quiet", "launch", "-n", "2", PROGRAM, "stay"];
+  const task = cluster.spawn("task", { args });
+  const pids = await untilAllPrinted(task, 2, "node ");
+  task.kill("SIGKILL");
+  await cluster.bounded("the end of all nodes", untilEnded(pids));
+});
+
+Deno.test("launch: on a terminal Ctrl-C comes once, and lines have colours", async () => {
+  await using cluster = new ProcessCluster();
+  const launcher = cluster.spawn("terminal", {
+    prefix: ["sh", "-c", 'exec script -qefc "$*" /dev/null', "sh"],
+    args: launched(2, "listen"),
+    env: { NO_COLOR: "" },
+  });
+  await launcher.untilPrinted(/\[1\]\S* listening/);
+  await launcher.untilPrinted(/\[2\]\S* listening/);
+  await launcher.write("\x03");
+  const { stdout } = await launcher.exit();
+  assertEquals(stdout.match(/got SIGINT/g)?.length, 2, stdout);
+  assertStringIncludes(stdout, "\x1b[36m[1]\x1b[39m got SIGINT");
+  assertStringIncludes(stdout, "\x1b[35m[2]\x1b[39m got SIGINT");
+});
+
+Deno.test("launch: when nobody reads its output any more, nodes end", async () => {
+  await using cluster = new ProcessCluster();
+  const pipeline = cluster.spawn("pipeline", {
+    prefix: ["bash", "-c", '"$@" | head -n 1', "bash"],
+    args: launched(2, "stay"),
+  });
+  await pipeline.exit();
+});
+
+Deno.test("launch: a program of join that does not wait for its nodes is told to", async () => {
+  await using cluster = new ProcessCluster();
+  const { code, stderr } = await cluster.spawn("launcher", { args: launched(3, "join") }).exit();
+  assertEquals(code, 1);
+  assertMatch(stderr, /^tdsm: node 1 has ended, .* must wait for its nodes, with waitForPeer$/m);
+});
+
+Deno.test("launch: what it cannot launch, it says, with exit code 2", async () => {
+  await using cluster = new ProcessCluster();
+  const run = (...args: string[]) =>
+    cluster.spawn(args.join(" "), { args: [...LAUNCHER, ...args] }).exit();
+  const [help, missing, folder, number, near, unknown] = await Promise.all([
+    run("--help"),
+    run("-n", "2", "nothing.ts"),
+    run("-n", "2", "tests"),
+    run("-n", "0", PROGRAM),
+    run("--node", "2", PROGRAM),
+    run("--alow-read", "-n", "2", PROGRAM),
+  ]);
+  assertEquals([help.code, help.stderr], [0, ""]);
+  assertMatch(help.stdout, /^Usage: tdsm launch /m);
+  assertEquals([missing, folder, number, near].map(({ code }) => code), [2, 2, 2, 2]);
+  assertMatch(missing.stderr, /^tdsm: error: Cannot launch nothing\.ts: there is no such file in /);
+  assertMatch(folder.stderr, /^tdsm: error: Cannot launch tests: it is no file/);
+  assertMatch(number.stderr, /^tdsm: error: Cannot use "0" of -n: it must be a whole number of/);
+  assertMatch(near.stderr, /^tdsm: error: Cannot use flag --node: did you mean --nodes\?/);
+  // Deno's own flags are Deno's to judge: once, since the others are not started.
+  assertEquals(unknown.code, 1);
+  assertMatch(unknown.stderr, /^\[1\] +tip: a similar argument exists: '--allow-read'$/m);
+  assert(!unknown.stderr.includes("[2]"));
+});
