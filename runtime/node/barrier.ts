@@ -6,8 +6,18 @@ import { SyncOperation, SyncStatus } from "../protocol/sync/messages.ts";
 import type { SyncAnswer } from "../ring/sync_records.ts";
 
 /**
- * A barrier, the same for everyone who names it. It can be used again and again: each time, all wait
- * until the last has arrived.
+ * Makes a barrier of a thread's node. Set by the class: programs have no constructor of it.
+ *
+ * @param client The thread's way to the directory node.
+ * @param name The name.
+ * @param parties How many must arrive.
+ * @returns The barrier.
+ */
+export let newBarrier: (client: SyncClient, name: string, parties: number) => Barrier;
+
+/**
+ * A barrier, the same for every thread that names it. It can be used again and again: each time, all
+ * wait until the last has arrived.
  *
  * @example Two threads wait for each other
  * ```ts
@@ -24,18 +34,19 @@ export class Barrier {
   readonly name: string;
   /** How many must arrive. */
   readonly parties: number;
-  readonly #client: SyncClient;
+  #client!: SyncClient;
   readonly #what: string;
 
-  /**
-   * Made by `node.barrier`.
-   *
-   * @param client This thread's way to the directory.
-   * @param name The name.
-   * @param parties How many must arrive.
-   */
-  constructor(client: SyncClient, name: string, parties: number) {
-    this.#client = client;
+  static {
+    newBarrier = (client, name, parties) => {
+      const barrier = new Barrier(name, parties);
+      barrier.#client = client;
+      return barrier;
+    };
+  }
+
+  /** `node.barrier` makes barriers. */
+  private constructor(name: string, parties: number) {
     this.name = name;
     this.parties = parties;
     this.#what = `wait at barrier ${JSON.stringify(name)} of ${parties} parties`;
@@ -44,7 +55,7 @@ export class Barrier {
   /**
    * Arrives, and waits for the others.
    *
-   * @param options A signal and a time-out, in milliseconds; whoever gives up has not arrived.
+   * @param options A signal and a time-out, in milliseconds; a thread that gives up has not arrived.
    * @returns Resolves when all have arrived, to whether this was the last.
    * @throws {TdsmError} `InvalidOption` when others count another number of parties, `TimedOut`, or
    * why the node cannot go on; or the signal's reason.

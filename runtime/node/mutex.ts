@@ -6,6 +6,9 @@ import { SyncOperation, SyncStatus } from "../protocol/sync/messages.ts";
 import { TdsmError } from "../errors.ts";
 import type { SyncAnswer } from "../ring/sync_records.ts";
 
+/** Makes a lock, which `unlock` gives back. Set by the class. */
+let newLock: (abandoned: boolean, unlock: () => void) => MutexLock;
+
 /**
  * A mutex that is held. Dispose of it to unlock.
  *
@@ -22,18 +25,20 @@ import type { SyncAnswer } from "../ring/sync_records.ts";
 export class MutexLock implements Disposable {
   /** Whether the node that held the mutex before is gone and did not unlock it: look what it left. */
   readonly abandoned: boolean;
-  readonly #unlock: () => void;
+  #unlock!: () => void;
   #held = true;
 
-  /**
-   * Made by {@linkcode Mutex.lock} and its kin.
-   *
-   * @param abandoned Whether the last holder is gone.
-   * @param unlock Gives the mutex back.
-   */
-  constructor(abandoned: boolean, unlock: () => void) {
+  static {
+    newLock = (abandoned, unlock) => {
+      const lock = new MutexLock(abandoned);
+      lock.#unlock = unlock;
+      return lock;
+    };
+  }
+
+  /** {@linkcode Mutex.lock}, {@linkcode Mutex.lockSync} and {@linkcode Mutex.tryLock} make locks. */
+  private constructor(abandoned: boolean) {
     this.abandoned = abandoned;
-    this.#unlock = unlock;
   }
 
   /**
@@ -62,8 +67,17 @@ export class MutexLock implements Disposable {
 }
 
 /**
- * A mutex, the same for everyone who names it. Who waits first is served first. When its holder's
- * node dies it is unlocked, and the next holder is told.
+ * Makes a mutex of a thread's node. Set by the class: programs have no constructor of it.
+ *
+ * @param client The thread's way to the directory node.
+ * @param name The name.
+ * @returns The mutex.
+ */
+export let newMutex: (client: SyncClient, name: string) => Mutex;
+
+/**
+ * A mutex, the same for every thread that names it. Requests are served in their order. When its
+ * holder's node dies it is unlocked, and the next holder is told.
  *
  * @example A critical section
  * ```ts
@@ -80,23 +94,25 @@ export class MutexLock implements Disposable {
 export class Mutex {
   /** Its name. */
   readonly name: string;
-  readonly #client: SyncClient;
+  #client!: SyncClient;
   readonly #what: string;
 
-  /**
-   * Made by `node.mutex`.
-   *
-   * @param client This thread's way to the directory.
-   * @param name The name.
-   */
-  constructor(client: SyncClient, name: string) {
-    this.#client = client;
+  static {
+    newMutex = (client, name) => {
+      const mutex = new Mutex(name);
+      mutex.#client = client;
+      return mutex;
+    };
+  }
+
+  /** `node.mutex` makes mutexes. */
+  private constructor(name: string) {
     this.name = name;
     this.#what = `lock mutex ${JSON.stringify(name)}`;
   }
 
   /**
-   * Locks the mutex, once it is free. Not again by who holds it: that would wait for ever.
+   * Locks the mutex, once it is free. Its holder must not lock it again: that would wait for ever.
    *
    * @param options A signal and a time-out, in milliseconds.
    * @returns Resolves to what unlocks it.
@@ -138,7 +154,7 @@ export class Mutex {
       throw syncError(answer, this.#what);
     }
     const { Unlock: operation } = SyncOperation;
-    return new MutexLock(status === SyncStatus.Abandoned, () => {
+    return newLock(status === SyncStatus.Abandoned, () => {
       this.#client.post({ operation, lock }, `unlock mutex ${JSON.stringify(this.name)}`);
     });
   }

@@ -7,7 +7,16 @@ import type { BlockOptions, WaitOptions } from "./waiting.ts";
 import { SyncOperation, SyncStatus } from "../protocol/sync/messages.ts";
 
 /**
- * A counting semaphore, the same on every node. Who waits first is served first. What was written
+ * Makes a semaphore of a thread's node. Set by the class: programs have no constructor of it.
+ *
+ * @param client The thread's way to the directory node.
+ * @param key The key.
+ * @returns The semaphore.
+ */
+export let newSemaphore: (client: SyncClient, key: bigint) => Semaphore;
+
+/**
+ * A counting semaphore, the same on every node. Requests are served in their order. What was written
  * before a {@linkcode Semaphore.release} is seen after the matching acquire. No page moves because
  * of a semaphore.
  *
@@ -24,18 +33,20 @@ import { SyncOperation, SyncStatus } from "../protocol/sync/messages.ts";
 export class Semaphore {
   /** Its key, an unsigned number of 64 bits. */
   readonly key: bigint;
-  readonly #client: SyncClient;
+  #client!: SyncClient;
   readonly #what: string;
   readonly #releases: string;
 
-  /**
-   * Made by `node.semaphore` and `node.makeSemaphore`.
-   *
-   * @param client This thread's way to the directory.
-   * @param key The key.
-   */
-  constructor(client: SyncClient, key: bigint) {
-    this.#client = client;
+  static {
+    newSemaphore = (client, key) => {
+      const semaphore = new Semaphore(key);
+      semaphore.#client = client;
+      return semaphore;
+    };
+  }
+
+  /** `node.semaphore` and `node.makeSemaphore` make semaphores. */
+  private constructor(key: bigint) {
     this.key = key;
     this.#what = `acquire semaphore ${key}`;
     this.#releases = `release semaphore ${key}`;

@@ -4,18 +4,18 @@
 
 import type { NativeRegion } from "../../ffi/native.ts";
 import { checkCount, checkName, semaphoreKey } from "./arguments.ts";
-import { Barrier } from "./barrier.ts";
+import { type Barrier, newBarrier } from "./barrier.ts";
 import { Call } from "../ring/calls.ts";
 import type { EngineClient } from "../ring/client.ts";
 import { newBody } from "../ring/ring.ts";
 import { TdsmError } from "../errors.ts";
 import { BARRIER_PARTIES_MAX, NODE_ID_MAX, SEMAPHORE_COUNT_MAX } from "../limits.ts";
-import { Mutex } from "./mutex.ts";
+import { type Mutex, newMutex } from "./mutex.ts";
 import type { NodeStats } from "../engine/news.ts";
 import type { PeerInfo, TypedArrayConstructor } from "./types.ts";
 import { type AllocationRequest, invalidRequest } from "../protocol/allocation/messages.ts";
 import { SyncOperation, SyncStatus } from "../protocol/sync/messages.ts";
-import { Semaphore } from "./semaphore.ts";
+import { newSemaphore, type Semaphore } from "./semaphore.ts";
 import type { ValueMap } from "../std/msgpack_encode.d.ts";
 import { SyncClient, syncError } from "./sync_client.ts";
 import { waitFor, type WaitOptions } from "./waiting.ts";
@@ -280,7 +280,7 @@ export class NodeThread {
    * @throws {RangeError} When the key has more than 64 bits, or is no whole number.
    */
   semaphore(key: bigint | number): Semaphore {
-    return new Semaphore(this.#sync, semaphoreKey(key));
+    return newSemaphore(this.#sync, semaphoreKey(key));
   }
 
   /**
@@ -297,7 +297,7 @@ export class NodeThread {
     const { MakeSemaphore: operation } = SyncOperation;
     const reply = await this.#sync.ask({ operation, count }, "make a semaphore");
     if (reply.status !== SyncStatus.Made) throw syncError(reply, "make a semaphore");
-    return new Semaphore(this.#sync, reply.key);
+    return newSemaphore(this.#sync, reply.key);
   }
 
   /**
@@ -312,7 +312,7 @@ export class NodeThread {
   barrier(name: string, parties: number): Barrier {
     checkName(name, "barrier");
     checkCount(parties, 1, BARRIER_PARTIES_MAX, "the number of parties of a barrier");
-    return new Barrier(this.#sync, name, parties);
+    return newBarrier(this.#sync, name, parties);
   }
 
   /**
@@ -324,7 +324,7 @@ export class NodeThread {
    * @throws {RangeError} When the name is empty or too long.
    */
   mutex(name: string): Mutex {
-    return new Mutex(this.#sync, checkName(name, "mutex"));
+    return newMutex(this.#sync, checkName(name, "mutex"));
   }
 
   /**
