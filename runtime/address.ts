@@ -58,6 +58,16 @@ export function formatAddress({ hostname, port }: Address): string {
 }
 
 /**
+ * Whether an address stands for every one of its machine: a node may listen there, and nobody reach it.
+ *
+ * @param hostname An IP address.
+ * @returns Whether it is that of all interfaces.
+ */
+export function isWildcard(hostname: string): boolean {
+  return hostname === "0.0.0.0" || hostname === "::";
+}
+
+/**
  * Whether an address is of this machine alone.
  *
  * @param hostname An IP address.

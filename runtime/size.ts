@@ -46,3 +46,20 @@ export function formatSize(bytes: number): string {
   }
   return `${value}${UNITS[power]}`;
 }
+
+/**
+ * Writes about how large a size is, for people who compare it with others.
+ *
+ * @param bytes The size in bytes, a whole number.
+ * @returns Text such as `64MiB`, `1.4GiB`, `640MiB` or `12B`.
+ */
+export function roughSize(bytes: number): string {
+  let value = bytes;
+  let power = 0;
+  while (value >= 1024 && power < UNITS.length - 1) {
+    value /= 1024;
+    power += 1;
+  }
+  if (Number.isInteger(value)) return formatSize(bytes);
+  return `${value < 100 ? value.toFixed(1) : value.toFixed(0)}${UNITS[power]}`;
+}

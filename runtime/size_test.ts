@@ -1,5 +1,5 @@
 import { assertEquals, assertThrows } from "@std/assert";
-import { formatSize, parseSize } from "./size.ts";
+import { formatSize, parseSize, roughSize } from "./size.ts";
 
 Deno.test("parseSize reads bytes and every binary unit", () => {
   assertEquals(parseSize("4096"), 4096);
@@ -42,4 +42,18 @@ Deno.test("parseSize reads back what formatSize wrote", () => {
   for (const bytes of [0, 1, 1023, 1024, 4096, 12_288, 2 ** 30, 2 ** 40, 2 ** 40 + 4096]) {
     assertEquals(parseSize(formatSize(bytes)), bytes);
   }
+});
+
+Deno.test("roughSize has a digit behind the point where there is room", () => {
+  const sizes: [bytes: number, text: string][] = [
+    [0, "0B"],
+    [1023, "1023B"],
+    [1024, "1KiB"],
+    [4097, "4.0KiB"],
+    [67_108_864, "64MiB"],
+    [1_500_000_000, "1.4GiB"],
+    [671_088_641, "640MiB"],
+    [2 ** 53 - 1, "8192TiB"],
+  ];
+  for (const [bytes, text] of sizes) assertEquals(roughSize(bytes), text);
 });

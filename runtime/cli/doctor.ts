@@ -12,6 +12,8 @@ import { formatAddress } from "../address.ts";
 import { loadEngineSource } from "../engine/source.ts";
 import type { Settings } from "../settings/settings.ts";
 import { TdsmError } from "../errors.ts";
+import { formatSize } from "../size.ts";
+import { type Paint, plain, type Style } from "./paint.ts";
 import { KERNEL_MIN_MAJOR, KERNEL_MIN_MINOR, PAGE_SIZE_MIN_BYTES } from "../limits.ts";
 
 /** How a check ended. */
@@ -67,19 +69,37 @@ export function canRun(checks: readonly Check[]): boolean {
  * Writes what was found for people.
  *
  * @param checks What was found.
+ * @param paint How pieces of it look.
  * @returns Lines, each with its end.
  */
-export function formatChecks(checks: readonly Check[]): string {
-  const nameWidth = Math.max(...checks.map(({ name }) => name.length));
-  const verdictWidth = Math.max(...checks.map(({ verdict }) => verdict.length));
+export function formatChecks(checks: readonly Check[], paint: Paint = plain): string {
+  const [verdictTitle, nameTitle, foundTitle] = TITLES;
+  const width = (title: string, cells: string[]): number =>
+    Math.max(...[title, ...cells].map(({ length }) => length));
+  const nameWidth = width(nameTitle, checks.map(({ name }) => name));
+  const verdictWidth = width(verdictTitle, checks.map(({ verdict }) => verdict));
+  const indent = " ".repeat(verdictWidth + nameWidth + 4);
   const lines = checks.map(({ name, verdict, found, remedy }) => {
-    const start = `${verdict.padEnd(verdictWidth)}  ${name.padEnd(nameWidth)}  `;
-    const mend = remedy === undefined ? "" : `\n${" ".repeat(start.length)}→ ${remedy}`;
-    return `${start}${found}${mend}\n`;
+    const cell = paint(verdict.padEnd(verdictWidth), STYLES[verdict]);
+    const mend = remedy === undefined ? "" : `\n${indent}${paint(`→ ${remedy}`, "bold")}`;
+    return `${cell}  ${name.padEnd(nameWidth)}  ${found}${mend}\n`;
   });
-  const sum = canRun(checks) ? "A node can run here" : "No node can run here";
-  return `${lines.join("")}\n${sum}\n`;
+  const titles = `${verdictTitle.padEnd(verdictWidth)}  ${
+    nameTitle.padEnd(nameWidth)
+  }  ${foundTitle}`;
+  const sum = canRun(checks)
+    ? paint("A node can run here", "green")
+    : paint("No node can run here", "red");
+  return `${paint(titles, "bold")}\n${lines.join("")}\n${sum}\n`;
 }
+
+const TITLES = ["VERDICT", "CHECK", "FOUND"] as const;
+const STYLES: Readonly<Record<Verdict, Style>> = {
+  ok: "green",
+  warning: "yellow",
+  failed: "red",
+  unknown: "dim",
+};
 
 /** What mends a checkout that is not built. */
 const BUILD = "./tdsm build";
@@ -106,7 +126,7 @@ function checkKernel(machine: Machine | undefined): Check {
   if (machine === undefined) return unknown(name);
   const { kernelRelease, pageSize } = machine;
   const [major = 0, minor = 0] = kernelRelease.split(".").map((part) => parseInt(part));
-  const found = `Linux ${kernelRelease}, pages of ${pageSize} bytes`;
+  const found = `Linux ${kernelRelease}, pages of ${formatSize(pageSize)}`;
   const least = `${KERNEL_MIN_MAJOR}.${KERNEL_MIN_MINOR}`;
   if (major < KERNEL_MIN_MAJOR || (major === KERNEL_MIN_MAJOR && minor < KERNEL_MIN_MINOR)) {
     // What the region needs is tried below: a distribution may have brought it to an older kernel.
@@ -225,10 +245,10 @@ function checkModules(library: TdsmLibrary, machine: Machine | undefined): Check
     return {
       name,
       verdict: "ok",
-      found: `rdma.ld gives globals pages of their own, of ${pageSize} bytes`,
+      found: `rdma.ld gives globals pages of their own, of ${formatSize(pageSize)}`,
     };
   }
-  const found = `rdma.ld has not put globals on pages of ${pageSize} bytes`;
+  const found = `rdma.ld has not put globals on pages of ${formatSize(pageSize)}`;
   const remedy = `link modules with -Wl,-z,max-page-size=${pageSize}`;
   return { name, verdict: "warning", found, remedy };
 }

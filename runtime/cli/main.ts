@@ -3,7 +3,7 @@
  */
 
 import { ABI_VERSION } from "../../ffi/abi.ts";
-import { formatAddress } from "../address.ts";
+import { formatAddress, isWildcard } from "../address.ts";
 import { readEnvironment, resolveSettings, type Settings } from "../settings/settings.ts";
 import { type ProgramFlags, refused } from "../settings/flags.ts";
 import { settingsHelp } from "../settings/help.ts";
@@ -14,6 +14,7 @@ import { PROTOCOL_VERSION } from "../wire/layout.ts";
 import { serve } from "../node/run.ts";
 import { formatSize } from "../size.ts";
 import { VERSION } from "../version.ts";
+import { paintOf } from "./paint.ts";
 
 /** What the program can do but be a node, and how it says so. */
 const MODES = ["doctor", "status", "json"] as const;
@@ -67,7 +68,8 @@ export async function main(args: readonly string[]): Promise<void> {
     }
   } catch (error) {
     if (!(error instanceof TdsmError)) throw error;
-    console.error(`tdsm: error: ${error.message} (${error.code})`);
+    const word = paintOf(Deno.stderr)("error", "red");
+    console.error(`tdsm: ${word}: ${error.message} (${error.code})`);
     Deno.exitCode = error.code === "InvalidOption" ? 2 : 1;
   }
 }
@@ -93,7 +95,10 @@ async function showDoctor(settings: Settings, json: boolean): Promise<void> {
   const { canRun, examine, formatChecks } = await import("./doctor.ts");
   const checks = await examine(settings);
   const healthy = canRun(checks);
-  await print(json ? `${JSON.stringify({ canRun: healthy, checks })}\n` : formatChecks(checks));
+  const text = json
+    ? `${JSON.stringify({ canRun: healthy, checks })}\n`
+    : formatChecks(checks, paintOf(Deno.stdout));
+  await print(text);
   if (!healthy) Deno.exitCode = 1;
 }
 
@@ -101,7 +106,7 @@ async function showStatus(settings: Settings, json: boolean): Promise<void> {
   const { fetchStatus, formatStatus } = await import("./status.ts");
   const { address: hostname, port, directoryAddress = { hostname, port } } = settings;
   const status = await fetchStatus(directoryAddress);
-  await print(json ? `${JSON.stringify(status)}\n` : formatStatus(status));
+  await print(json ? `${JSON.stringify(status)}\n` : formatStatus(status, paintOf(Deno.stdout)));
 }
 
 /** Writes to stdout, all of it: this is the program, and not the library. */
@@ -113,7 +118,7 @@ function greet({ id, size, pageSize, address, port }: Node): void {
   const region = `${formatSize(size)} in pages of ${formatSize(pageSize)}`;
   const at = formatAddress({ hostname: address, port });
   if (id !== 1) return console.log(`Node ${id} serves ${region} at ${at}. Ctrl-C ends it.`);
-  const wildcard = address === "0.0.0.0" || address === "::";
+  const wildcard = isWildcard(address);
   const reached = wildcard ? `HOST:${port}` : at;
   console.log(`Directory of ${region} at ${at}. Others join with
 

@@ -3,16 +3,17 @@
  * It needs the network alone, neither the library nor a right to userfaultfd.
  */
 
-import { type Address, formatAddress } from "../address.ts";
+import { type Address, formatAddress, isWildcard } from "../address.ts";
 import { refusal } from "../cluster/admission.ts";
 import { connectToPeer, shakeHands } from "../cluster/handshake.ts";
 import { Link, type LinkHandlers } from "../cluster/link.ts";
 import { newCounters } from "../cluster/sender.ts";
 import { reasonOf, TdsmError } from "../errors.ts";
 import { HANDSHAKE_MAX_MS } from "../limits.ts";
-import { formatSize } from "../size.ts";
+import { formatSize, roughSize } from "../size.ts";
 import { PROTOCOL_VERSION } from "../wire/layout.ts";
 import type { Counters, NodeStatusControl } from "../wire/status_control.ts";
+import { type Paint, plain } from "./paint.ts";
 
 /** One node, as the directory's node knows it. */
 export interface NodeStatus {
@@ -83,7 +84,7 @@ async function receive(connection: Deno.TcpConn, directory: Address): Promise<Cl
   }, (control, link) => {
     if (control.kind !== "clusterStatus") throw refusal(control, directory, OPERATION);
     const { size, pageSize, compression, nodes } = control;
-    link.open(listen(nodes, (statuses) => {
+    link.open(listen(nodes, directory, (statuses) => {
       done.resolve({ size, pageSize, compression, nodes: statuses });
     }, done.reject));
     return link;
@@ -102,6 +103,7 @@ async function receive(connection: Deno.TcpConn, directory: Address): Promise<Cl
 /** Takes the status of each of so many nodes. */
 function listen(
   nodes: number,
+  directory: Address,
   complete: (statuses: NodeStatus[]) => void,
   failed: (error: unknown) => void,
 ): LinkHandlers {
@@ -112,18 +114,24 @@ function listen(
       if (message.kind !== "nodeStatus") {
         throw new TdsmError("ProtocolViolation", `${message.kind} instead of a node's status`);
       }
-      if (statuses.push(statusOf(message)) === nodes) complete(statuses);
+      if (statuses.push(statusOf(message, directory)) === nodes) complete(statuses);
     },
     ended: (error) => failed(error ?? new TdsmError("PeerLost", "it closed the connection")),
   };
 }
 
-function statusOf({ id, address, port, counters }: NodeStatusControl): NodeStatus {
-  return { id, address, port, stats: counters ?? null };
+function statusOf(
+  { id, address, port, counters }: NodeStatusControl,
+  directory: Address,
+): NodeStatus {
+  // The directory node knows of the others where their connections come from, and of itself only that
+  // it listens everywhere; but it has just been reached.
+  const reached = isWildcard(address) ? directory.hostname : address;
+  return { id, address: reached, port, stats: counters ?? null };
 }
 
-/** The columns of the table: their names, and which counter each shows. */
-const COLUMNS: readonly (readonly [title: string, counter: string])[] = [
+/** The columns of the table: their names, which counter each shows, and whether it counts bytes. */
+const COLUMNS: readonly (readonly [title: string, counter: string, bytes?: true])[] = [
   ["SHARED", "pagesShared"],
   ["EXCLUSIVE", "pagesExclusive"],
   ["FAULTS", "faults"],
@@ -131,26 +139,36 @@ const COLUMNS: readonly (readonly [title: string, counter: string])[] = [
   ["PAGES OUT", "pagesSent"],
   ["MESSAGES IN", "messagesReceived"],
   ["MESSAGES OUT", "messagesSent"],
-  ["BYTES IN", "bytesReceived"],
-  ["BYTES OUT", "bytesSent"],
+  ["BYTES IN", "bytesReceived", true],
+  ["BYTES OUT", "bytesSent", true],
 ];
 
 /**
  * Writes the state of a cluster for people.
  *
  * @param status The state.
+ * @param paint How pieces of it look.
  * @returns Lines, each with its end.
  */
-export function formatStatus({ size, pageSize, compression, nodes }: ClusterStatus): string {
+export function formatStatus(
+  { size, pageSize, compression, nodes }: ClusterStatus,
+  paint: Paint = plain,
+): string {
   const region = `Region of ${formatSize(size)} in pages of ${formatSize(pageSize)}, ` +
     `${compression ? "" : "not "}compressed on the wire`;
   const rows = nodes.map(({ id, address, port, stats }) => [
     String(id),
     formatAddress({ hostname: address, port }),
-    ...COLUMNS.map(([, counter]) => String(stats?.[counter] ?? "-")),
+    ...COLUMNS.map(([, counter, bytes]) => {
+      const count = stats?.[counter];
+      return count === undefined ? "-" : bytes ? roughSize(count) : String(count);
+    }),
   ]);
   const titles = ["NODE", "ADDRESS", ...COLUMNS.map(([title]) => title)];
-  return `${region}\n\n${formatTable([titles, ...rows], [1])}`;
+  const [heading, ...lines] = formatTable([titles, ...rows], [1]).trimEnd().split("\n");
+  // Of a node that did not answer in time nothing is known.
+  const body = lines.map((line, row) => nodes[row]!.stats === null ? paint(line, "dim") : line);
+  return `${region}\n\n${[paint(heading!, "bold"), ...body].join("\n")}\n`;
 }
 
 /** What parts two columns. */

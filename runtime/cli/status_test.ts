@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { formatTable } from "./status.ts";
+import { type ClusterStatus, formatStatus, formatTable } from "./status.ts";
 
 Deno.test("formatTable lines up numbers at the right and names at the left", () => {
   const rows = [["N", "NAME", "COUNT"], ["1", "a", "7"], ["20", "longer", "12345678"]];
@@ -8,4 +8,38 @@ Deno.test("formatTable lines up numbers at the right and names at the left", () 
     [" N  NAME       COUNT", " 1  a              7", "20  longer  12345678", ""].join("\n"),
   );
   assertEquals(formatTable([["A", "B"], ["1", ""]], [0, 1]), "A  B\n1\n");
+});
+
+Deno.test("formatStatus counts bytes as people do, and marks the titles and who said nothing", () => {
+  const counters = {
+    pagesShared: 1,
+    pagesExclusive: 20_000,
+    faults: 3,
+    pagesReceived: 4,
+    pagesSent: 5,
+    messagesReceived: 6,
+    messagesSent: 7,
+    bytesReceived: 1_500_000_000,
+    bytesSent: 999,
+  };
+  const status: ClusterStatus = {
+    size: 2 ** 26,
+    pageSize: 4096,
+    compression: false,
+    nodes: [
+      { id: 1, address: "10.0.0.1", port: 9634, stats: counters },
+      { id: 2, address: "::1", port: 40_001, stats: null },
+    ],
+  };
+  const text = formatStatus(status, (piece, style) => `<${style}>${piece}</>`);
+  assertEquals(
+    text,
+    `Region of 64MiB in pages of 4KiB, not compressed on the wire
+
+<bold>NODE  ADDRESS        SHARED  EXCLUSIVE  FAULTS  PAGES IN  PAGES OUT  MESSAGES IN  MESSAGES OUT  BYTES IN  BYTES OUT</>
+   1  10.0.0.1:9634       1      20000       3         4          5            6             7    1.4GiB       999B
+<dim>   2  [::1]:40001         -          -       -         -          -            -             -         -          -</>
+`,
+  );
+  assertEquals(formatStatus(status), text.replaceAll(/<.*?>/g, ""));
 });

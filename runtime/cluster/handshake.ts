@@ -2,7 +2,8 @@
  * How two nodes get to know each other: the first frame each way on a new connection.
  */
 
-import { type Address, formatAddress } from "../address.ts";
+import { type Address, formatAddress, isWildcard } from "../address.ts";
+import { mayUseNet, netPermission } from "../settings/permissions.ts";
 import { reasonOf, TdsmError } from "../errors.ts";
 import { HANDSHAKE_MAX_MS, JOIN_RETRY_MAX_MS, JOIN_RETRY_MIN_MS } from "../limits.ts";
 import { type Control, isControl } from "../wire/control.ts";
@@ -52,10 +53,7 @@ export function shakeHands<Result>(
  * @throws {TdsmError} `PermissionMissing`, or `TimedOut` after {@linkcode HANDSHAKE_MAX_MS}.
  */
 export async function connectToPeer(address: Address): Promise<Deno.TcpConn> {
-  // Asked, never requested: on a terminal Deno would prompt, and the cluster wait for the answer.
-  const host = formatAddress(address);
-  const { state } = Deno.permissions.querySync({ name: "net", host });
-  if (state !== "granted") throw netPermission(new Deno.errors.NotCapable(host));
+  if (!mayUseNet(address)) throw netPermission(address);
   return await connectWithin(address, HANDSHAKE_MAX_MS);
 }
 
@@ -89,7 +87,7 @@ export async function connectToDirectory(
     try {
       return await connectWithin(address, Math.max(Math.ceil(leftMs), 1));
     } catch (cause) {
-      if (cause instanceof Deno.errors.NotCapable) throw netPermission(cause);
+      if (cause instanceof Deno.errors.NotCapable) throw netPermission(address, [address], cause);
       if (performance.now() + pauseMs >= giveUpAt) throw noDirectory(address, timeoutMs, cause);
     }
     await new Promise((resolve) => setTimeout(resolve, pauseMs));
@@ -107,28 +105,28 @@ function noDirectory(address: Address, timeoutMs: number, cause: unknown): TdsmE
   );
 }
 
-/** The error that networking is not permitted. */
-function netPermission(cause: unknown): TdsmError {
-  const message = "Cannot use the network: run with --allow-net";
-  return new TdsmError("PermissionMissing", message, { operation: "connect", cause });
-}
-
 /**
  * Listens for other nodes.
  *
  * @param hostname The address to bind to.
  * @param port The port; 0 for any free one.
+ * @param hosting Whether that is to host a directory: where the port is taken, one is likely there.
  * @returns The listener.
  * @throws {TdsmError} `ListenFailed` when the port is taken or the address not of this machine.
  */
-export function listen(hostname: string, port: number): Deno.TcpListener {
+export function listen(hostname: string, port: number, hosting = false): Deno.TcpListener {
   try {
     return Deno.listen({ hostname, port });
   } catch (cause) {
-    if (cause instanceof Deno.errors.NotCapable) throw netPermission(cause);
-    const where = formatAddress({ hostname, port });
+    const address = { hostname, port };
+    if (cause instanceof Deno.errors.NotCapable) throw netPermission(address, [address], cause);
+    const where = formatAddress(address);
+    const reached = isWildcard(hostname) ? formatAddress({ hostname: "127.0.0.1", port }) : where;
+    const join = hosting
+      ? `If a directory is there, join it with --directory-address ${reached}. Otherwise stop`
+      : "Stop";
     const why = cause instanceof Deno.errors.AddrInUse
-      ? "the port is in use. Stop what uses it, or name another with --port (0 takes any free one)"
+      ? `the port is in use. ${join} what uses it, or name another with --port (0 takes any free one)`
       : `${
         cause instanceof Error ? cause.message : cause
       }. Name an address of this machine with --address`;

@@ -141,7 +141,7 @@ Deno.test({
     const error = await assertRejects(
       () => connectToPeer({ hostname: HOST, port: NOBODYS_PORT }),
       TdsmError,
-      "run with --allow-net",
+      "run Deno with --allow-net=127.0.0.1",
     );
     assertEquals(error.code, "PermissionMissing");
   },

@@ -3,7 +3,7 @@
  * another matter.
  */
 
-import { formatAddress } from "../address.ts";
+import { formatAddress, isWildcard } from "../address.ts";
 import type { FrameBounds } from "../wire/page_frames.ts";
 import type { HelloControl } from "../wire/control.ts";
 import { DIRECTORY_NODE, type NodeId } from "../protocol/coherence/messages.ts";
@@ -91,8 +91,7 @@ export class Members {
    */
   admit({ address, port, serving }: HelloControl, remoteAddress: string): Peer {
     const id = this.#nextId++;
-    const wildcard = address === "0.0.0.0" || address === "::";
-    const peer: Peer = { id, address: wildcard ? remoteAddress : address, port };
+    const peer: Peer = { id, address: isWildcard(address) ? remoteAddress : address, port };
     this.add(peer);
     if (!serving) this.#working.add(id);
     return peer;

@@ -83,7 +83,7 @@ export class EngineHost implements Member {
     const { address, port, rpcServer: serving, directoryAddress, joinTimeoutMs } = settings;
     const library = openLibrary({ path: start.library });
     const sum = (bytes: Uint8Array) => library.checksum(bytes);
-    const listener = listen(address, port);
+    const listener = listen(address, port, directoryAddress === undefined);
     const options = { listener, serving, release, sum };
     const open = (cluster: Cluster, region: RegionSettings) =>
       new EngineHost({ start, post, library, cluster, region });

@@ -13,9 +13,41 @@ Deno.test({
   fn() {
     requirePermissions(settingsFor("127.0.0.1", 0));
     requirePermissions(settingsFor("127.0.0.1", 4000, "127.0.0.1:9634"));
-    for (const settings of [settingsFor("0.0.0.0", 4000), settingsFor("127.0.0.1", 0, "[::1]:7")]) {
-      const error = assertThrows(() => requirePermissions(settings), TdsmError, "--allow-net");
-      assertEquals((error as TdsmError).code, "PermissionMissing");
+    const refusals: [settings: Settings, message: string][] = [
+      [settingsFor("0.0.0.0", 4000), "at 0.0.0.0:4000: run Deno with --allow-net"],
+      [settingsFor("0.0.0.0", 0), "at any port of 0.0.0.0: run Deno with --allow-net"],
+      [
+        settingsFor("127.0.0.1", 0, "[::1]:7"),
+        "at [::1]:7: run Deno with --allow-net=127.0.0.1,[::1]",
+      ],
+      [
+        settingsFor("127.0.0.1", 0, "localhost"),
+        "at localhost:9634: run Deno with --allow-net=127.0.0.1,localhost",
+      ],
+      [settingsFor("127.0.0.1", 0, "10.0.0.1"), "at 10.0.0.1:9634: run Deno with --allow-net"],
+    ];
+    for (const [settings, message] of refusals) {
+      const error: TdsmError = assertThrows(() => requirePermissions(settings), TdsmError);
+      assertEquals(error.message, `Cannot use the network ${message}`);
+      assertEquals(error.code, "PermissionMissing");
+    }
+  },
+});
+
+Deno.test({
+  name: "requirePermissions widens a permission for one port, or for the name of this machine",
+  permissions: { ffi: true, net: ["127.0.0.1:9634", "localhost"] },
+  fn() {
+    requirePermissions(settingsFor("127.0.0.1", 9634));
+    for (
+      const [directory, hosts] of [["127.0.0.1", "127.0.0.1"], ["localhost", "127.0.0.1,localhost"]]
+    ) {
+      const settings = settingsFor("127.0.0.1", 0, directory);
+      const error: TdsmError = assertThrows(() => requirePermissions(settings), TdsmError);
+      assertEquals(
+        error.message,
+        `Cannot use the network at any port of 127.0.0.1: run Deno with --allow-net=${hosts}`,
+      );
     }
   },
 });

@@ -47,7 +47,17 @@ Deno.test("join: the port is in use", async () => {
   using taken = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const { port } = taken.addr;
   const ended = await failing(cluster, "--directory", `--port=${port}`);
-  assertFailed(ended, new RegExp(`^ListenFailed: .*127\\.0\\.0\\.1:${port}.*in use.*--port`));
+  assertFailed(
+    ended,
+    new RegExp(
+      `^ListenFailed: Cannot listen at 127.0.0.1:${port}: the port is in use. ` +
+        `If a directory is there, join it with --directory-address 127.0.0.1:${port}. ` +
+        "Otherwise stop what uses it, or name another with --port ",
+    ),
+  );
+  const at = "--directory-address=127.0.0.1:1";
+  const joining = await failing(cluster, at, `--port=${port}`);
+  assertFailed(joining, /the port is in use\. Stop what uses it, or name another with --port /);
 });
 
 Deno.test("join: the address is not of this machine", async () => {

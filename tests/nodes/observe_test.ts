@@ -3,7 +3,7 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import type { Check } from "../../runtime/cli/doctor.ts";
 import type { ClusterStatus } from "../../runtime/cli/status.ts";
-import { ProcessCluster } from "../support/process_cluster.ts";
+import { ProcessCluster, RemoteNode } from "../support/process_cluster.ts";
 import type { Exit } from "../support/test_process.ts";
 
 function runMain(
@@ -48,6 +48,24 @@ Deno.test("status: every node with its pages, by the network alone, and nobody n
   assertMatch(table.stdout, /^NODE +ADDRESS +SHARED +EXCLUSIVE +FAULTS .*\n +1 .*\n +2 .*\n +3 /m);
 });
 
+Deno.test("status: a directory node that listens everywhere is shown where it was reached", async () => {
+  await using cluster = new ProcessCluster();
+  const directory = await cluster.host("--address=0.0.0.0", "--log-level=0");
+  const at = `127.0.0.1:${directory.info.port}`;
+  await RemoteNode.ready(
+    cluster.spawnNode([`--directory-address=${at}`, "--address=0.0.0.0", "--log-level=0"]),
+  );
+  const { stdout } = await runMain(
+    cluster,
+    ["--allow-net"],
+    "--status",
+    "--json",
+    `--directory-address=${at}`,
+  );
+  const { nodes } = JSON.parse(stdout) as ClusterStatus;
+  assertEquals(nodes.map(({ address }) => address), ["127.0.0.1", "127.0.0.1"]);
+});
+
 Deno.test("status: a node that says nothing is shown without its counters", async () => {
   await using cluster = new ProcessCluster();
   const [directory, second] = await cluster.start(2);
@@ -69,7 +87,7 @@ Deno.test("status: where there is no directory it says so", async () => {
   assertEquals([wrong.code, wrong.stdout], [1, ""]);
   assertMatch(wrong.stderr, new RegExp(`not the directory, which is at ${directory!.at} `));
   const denied = await ask("--allow-ffi", directory!.at);
-  assertMatch(denied.stderr, /--allow-net \(PermissionMissing\)/);
+  assertMatch(denied.stderr, /--allow-net=127\.0\.0\.1 \(PermissionMissing\)/);
   assertEquals((await second!.leave()).code, 0);
   assertEquals((await directory!.leave()).code, 0);
   const gone = await ask("--allow-net", directory!.at);
