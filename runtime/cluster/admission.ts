@@ -102,7 +102,7 @@ export function objectionToSettings(
 /** The value of a setting as people write it. */
 function show(name: keyof RegionSettings, value: number | boolean): string {
   if (typeof value === "boolean") return value ? "on" : "off";
-  return name === "size" || name === "pageSize" ? formatSize(value) : String(value);
+  return SETTINGS[name].kind.placeholder === "SIZE" ? formatSize(value) : String(value);
 }
 
 function objectionToJoin(

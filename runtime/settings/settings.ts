@@ -179,27 +179,12 @@ export function resolveSettings(
     // What a joining node does not ask for is as the directory node has decided.
     return value ?? (ofCluster && !directory ? undefined as Settings[Name] : byDefault);
   };
-  const settings: Settings = {
+  const settings = {
+    ...Object.fromEntries(NAMES.map((name) => [name, read(name)])),
     directory,
     directoryAddress,
-    address: read("address"),
     port: find("port")?.value ?? (directory ? DIRECTORY_PORT_DEFAULT : 0),
-    rpcServer: read("rpcServer"),
-    nodes: read("nodes"),
-    compression: read("compression"),
-    checksums: read("checksums"),
-    size: read("size"),
-    pageSize: read("pageSize"),
-    logLevel: read("logLevel"),
-    semLogLevel: read("semLogLevel"),
-    joinTimeoutMs: read("joinTimeoutMs"),
-    pollTimeUs: read("pollTimeUs"),
-    holdTimeUs: read("holdTimeUs"),
-    runPages: read("runPages"),
-    migration: read("migration"),
-    readAhead: read("readAhead"),
-    library: read("library"),
-  };
+  } as Settings;
   return { settings, rest };
 }
 

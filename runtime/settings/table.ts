@@ -134,8 +134,9 @@ function parseOwnAddress(text: string): string {
 const LOG_LEVEL = integer("LEVEL", 0, 5);
 const LOG_LEVEL_DEFAULT = 2;
 
-/** Every setting of a node, in the order in which `--help` shows them. */
-export const SETTINGS: { readonly [Name in SettingName]: Setting<Settings[Name]> } = {
+type Table = { readonly [Name in SettingName]: Setting<Settings[Name]> };
+
+const TABLE = {
   directory: {
     environment: ["DIRECTORY"],
     flag: "directory",
@@ -283,4 +284,12 @@ export const SETTINGS: { readonly [Name in SettingName]: Setting<Settings[Name]>
     defaultText: "the one of the package",
     help: "Path of libtdsm.so",
   },
-};
+} as const satisfies Table;
+
+/** Every setting of a node, in the order in which `--help` shows them. */
+export const SETTINGS: Table = TABLE;
+
+/** The name of a setting that the directory node decides for all nodes. */
+export type RegionSettingName = {
+  [Name in SettingName]: typeof TABLE[Name] extends { readonly ofCluster: true } ? Name : never;
+}[SettingName];

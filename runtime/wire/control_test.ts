@@ -148,7 +148,7 @@ const INVALID: readonly (readonly [label: string, name: string, values: readonly
   ["hello of a peer", "address", ["", 1, "a b", "a\n", "x".repeat(ADDRESS_MAX_BYTES + 1)]],
   ["hello of a peer", "port", [0, 65_536, NaN]],
   ["hello of a node that joins", "size", [0, 2 ** 41, "64MiB"]],
-  ["hello of a node that joins", "pageSize", [0, 4095, 2 ** 30]],
+  ["hello of a node that joins", "pageSize", [0, 4095, 5000, 2 ** 30]],
   ["hello of a peer", "serving", [0, null, "yes"]],
   ["hello of a peer", "release", [1, "r".repeat(CONTROL_TEXT_MAX + 1)]],
   ["welcome", "runPages", [0, 129]],

@@ -1,63 +1,61 @@
 /**
- * What the directory node decides for every node of its cluster: the one list of it. From here come
- * the fields of `hello`, in which a joining node may ask for a value, and of `welcome`, in which it is
- * told. Each is also a setting of the same name.
+ * What the directory node decides for every node of its cluster. These are the rows of the table of
+ * settings that say so; from them follow the fields of `hello`, in which a joining node may ask for a
+ * value, and of `welcome`, in which it is told.
  */
 
-import {
-  HOLD_TIME_MAX_US,
-  PAGE_SIZE_MAX_BYTES,
-  PAGE_SIZE_MIN_BYTES,
-  REGION_MAX_BYTES,
-  RUN_MAX_BYTES,
-  RUN_MAX_PAGES,
-} from "../limits.ts";
-import { type FieldCodec, flag, integer, optional } from "./control_fields.ts";
+import { RUN_MAX_BYTES } from "../limits.ts";
+import type { Settings } from "../settings/settings.ts";
+import { type Kind, type RegionSettingName, SETTINGS } from "../settings/table.ts";
+import { type FieldCodec, integer, optional } from "./control_fields.ts";
 
 /** What the directory node decides. */
-export interface RegionSettings {
-  /** The region's size, in bytes. */
-  readonly size: number;
-  /** The page size, in bytes. */
-  readonly pageSize: number;
-  /** The most pages that one request asks for. */
-  readonly runPages: number;
-  /** How long a node keeps a page that it was just given, in microseconds. */
-  readonly holdTimeUs: number;
-  /** Whether page bytes may be packed. */
-  readonly compression: boolean;
-  /** Whether what follows a frame has a checksum. */
-  readonly checksums: boolean;
-  /** Whether pages that nodes read and write in turn are handed over at the read. */
-  readonly migration: boolean;
-}
+export type RegionSettings = {
+  readonly [Name in RegionSettingName]: NonNullable<Settings[Name]>;
+};
+
+type RegionFields = {
+  readonly [Name in RegionSettingName]: FieldCodec<RegionSettings[Name]>;
+};
+
+/** The names of the settings that the directory node decides, in an order that `--help` has no part in. */
+export const REGION_NAMES: readonly RegionSettingName[] = Object.entries(SETTINGS)
+  .filter(([, { ofCluster }]) => ofCluster === true)
+  .map(([name]) => name as RegionSettingName)
+  .toSorted();
 
 /** How each of them travels. */
-export const REGION_FIELDS: {
-  readonly [Name in keyof RegionSettings]: FieldCodec<RegionSettings[Name]>;
-} = {
-  size: integer(1, REGION_MAX_BYTES),
-  pageSize: integer(PAGE_SIZE_MIN_BYTES, PAGE_SIZE_MAX_BYTES),
-  runPages: integer(1, RUN_MAX_PAGES),
-  holdTimeUs: integer(0, HOLD_TIME_MAX_US),
-  compression: flag,
-  checksums: flag,
-  migration: flag,
-};
-
-/** Their names. */
-export const REGION_NAMES = Object.keys(REGION_FIELDS) as readonly (keyof RegionSettings)[];
+export const REGION_FIELDS: RegionFields = regionFields(settingField);
 
 /** The same, where a node may leave out what it does not ask for. */
-export const WANTED_FIELDS: typeof REGION_FIELDS = {
-  size: optional(REGION_FIELDS.size),
-  pageSize: optional(REGION_FIELDS.pageSize),
-  runPages: optional(REGION_FIELDS.runPages),
-  holdTimeUs: optional(REGION_FIELDS.holdTimeUs),
-  compression: optional(REGION_FIELDS.compression),
-  checksums: optional(REGION_FIELDS.checksums),
-  migration: optional(REGION_FIELDS.migration),
-};
+export const WANTED_FIELDS: RegionFields = regionFields((kind) => optional(settingField(kind)));
+
+type RegionKind = Kind<number> | Kind<boolean>;
+
+function regionFields(field: (kind: RegionKind) => FieldCodec<number | boolean>): RegionFields {
+  const entries = REGION_NAMES.map((name) => [name, field(SETTINGS[name].kind)] as const);
+  // Each field reads what its own kind does, which is the type that the setting has.
+  return Object.fromEntries(entries) as unknown as RegionFields;
+}
+
+/** A field for the values of a setting. What the setting does not take is refused on the wire too. */
+function settingField(kind: RegionKind): FieldCodec<number | boolean> {
+  const number = integer(0, Number.MAX_SAFE_INTEGER);
+  return {
+    read(value) {
+      const plain = typeof value === "boolean" ? value : number.read(value);
+      if (plain === undefined) return undefined;
+      try {
+        return kind.fromOption(plain);
+      } catch (error) {
+        if (error instanceof RangeError) return undefined;
+        throw error;
+      }
+    },
+    write: (value) => typeof value === "boolean" ? value : number.write(value),
+    optional: false,
+  };
+}
 
 /**
  * The settings of a region among others.
