@@ -31,7 +31,7 @@ export interface LinkHandlers {
 }
 
 /** How far a link has come. */
-export type LinkState =
+type LinkState =
   /** The first word of the other side is awaited, or being answered. */
   | "greeting"
   /** The two nodes know each other, and talk. */
@@ -49,9 +49,8 @@ const MOVES: Readonly<Record<LinkState, readonly LinkState[]>> = {
   ended: [],
 };
 
-/** A frame that something follows. */
-type GrantFrame = Extract<Frame, { kind: "message" }>;
-type RpcFrame = Extract<Frame, { kind: "rpc" }>;
+/** A frame that something may follow. */
+type PayloadFrame = Extract<Frame, { kind: "message" | "rpc" }>;
 
 /** How much is read at once of what is not wanted. */
 const DISCARD_BYTES = 16 * 1024;
@@ -114,11 +113,6 @@ export class Link {
   say(control: Control): void {
     this.#sender.send(control);
     this.#sender.flush();
-  }
-
-  /** How far this link has come. */
-  get state(): LinkState {
-    return this.#state;
   }
 
   /**
@@ -238,32 +232,21 @@ export class Link {
           this.#counters.messagesReceived++;
           this.#handlers.received(frame.message, NO_BYTES);
           break;
-        case "rpc": {
-          this.#counters.messagesReceived++;
-          const payload = new Uint8Array(frame.payloadBytes);
-          const there = framer.takePayload(payload);
-          if (there < payload.length) return this.#finishRpc(frame, payload, there);
-          const rejected = this.#rpcArrived(frame, payload);
-          if (rejected !== undefined) return rejected;
-          break;
-        }
         case "control":
           this.#known = true;
           this.#handlers.received(frame.control, NO_BYTES);
           break;
-        case "message": {
+        case "message":
+        case "rpc": {
           this.#counters.messagesReceived++;
-          const { message, payloadBytes, encoding } = frame;
-          if (payloadBytes === 0) {
-            this.#handlers.received(message, NO_BYTES);
+          if (frame.payloadBytes === 0 && frame.payloadChecksum === undefined) {
+            this.#handlers.received(frame.message, NO_BYTES);
             break;
           }
-          const wanted = encoding === Encoding.Raw
-            ? this.#handlers.target(message as GrantMessage)
-            : undefined;
-          const target = wanted ?? new Uint8Array(payloadBytes);
+          const wanted = this.#wanted(frame);
+          const target = wanted ?? new Uint8Array(frame.payloadBytes);
           const there = framer.takePayload(target);
-          if (there < payloadBytes) return this.#finish(frame, target, there, wanted);
+          if (there < target.length) return this.#finish(frame, target, there, wanted);
           const rejected = this.#arrived(frame, target, wanted);
           if (rejected !== undefined) return rejected;
         }
@@ -310,19 +293,31 @@ export class Link {
     return this.#reject(malformed("PayloadChecksumMismatch", expected));
   }
 
-  /** All of a grant's bytes are there; a promise when they are not what they should be. */
+  /** Where bytes go as they come: those of pages, unless they are packed. */
+  #wanted(frame: PayloadFrame): Uint8Array | undefined {
+    const straight = frame.kind === "message" && frame.encoding === Encoding.Raw;
+    return straight ? this.#handlers.target(frame.message as GrantMessage) : undefined;
+  }
+
+  /** All that follows a frame is there; a promise when it is not what it should be. */
   #arrived(
-    { message, encoding, payloadChecksum }: GrantFrame,
+    frame: PayloadFrame,
     bytes: Uint8Array,
     wanted: Uint8Array | undefined,
   ): Promise<never> | undefined {
-    const grant = message as GrantMessage;
-    const target = encoding === Encoding.Raw ? wanted : this.#handlers.target(grant);
+    if (frame.kind === "rpc") {
+      const damaged = this.#damaged(frame.payloadChecksum, bytes);
+      if (damaged === undefined) this.#handlers.received(frame.message, bytes);
+      return damaged;
+    }
+    const grant = frame.message as GrantMessage;
+    const packed = frame.encoding === Encoding.Lz4;
+    const target = packed ? this.#handlers.target(grant) : wanted;
     // What is not wanted may have changed while it was sent.
     if (target !== undefined) {
-      const damaged = this.#damaged(payloadChecksum, bytes);
+      const damaged = this.#damaged(frame.payloadChecksum, bytes);
       if (damaged !== undefined) return damaged;
-      if (encoding === Encoding.Lz4) {
+      if (packed) {
         const wrong = unpackPages(bytes, this.#bounds()!.pageSize, grant.count, target);
         if (wrong !== undefined) {
           return this.#refuse(new TdsmError("ProtocolViolation", describePackedReason(wrong)));
@@ -333,26 +328,14 @@ export class Link {
     return undefined;
   }
 
-  /** All that a remote call carries is there; a promise when it is not what it should be. */
-  #rpcArrived({ message, payloadChecksum }: RpcFrame, payload: Uint8Array) {
-    const damaged = this.#damaged(payloadChecksum, payload);
-    if (damaged === undefined) this.#handlers.received(message, payload);
-    return damaged;
-  }
-
-  /** Reads the rest of a grant's bytes to where they belong. */
+  /** Reads the rest of what follows a frame to where it belongs. */
   async #finish(
-    frame: GrantFrame,
+    frame: PayloadFrame,
     target: Uint8Array,
     there: number,
     wanted: Uint8Array | undefined,
   ): Promise<void> {
     if (await this.#fill(target, there)) await this.#arrived(frame, target, wanted);
-  }
-
-  /** Reads the rest of what a remote call carries. */
-  async #finishRpc(frame: RpcFrame, payload: Uint8Array, there: number): Promise<void> {
-    if (await this.#fill(payload, there)) await this.#rpcArrived(frame, payload);
   }
 
   /**
