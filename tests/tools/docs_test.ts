@@ -45,6 +45,18 @@ Deno.test("docs/protocol.md has every type of frame, every reason and every cont
   assertEquals(names.filter((name) => !page.includes(name)), []);
 });
 
+Deno.test("CONTRIBUTING.md names files and tasks that are there", async () => {
+  const page = await read("CONTRIBUTING.md");
+  const paths = [...page.matchAll(/`((?:runtime|tests|docs|examples|ffi|zig)\/[\w/.]+|mod\.ts)`/g)];
+  assert(paths.length > 30, "paths were found");
+  for (const [, path] of paths) {
+    if (!path!.includes("NAME")) await Deno.stat(new URL(`../../${path}`, import.meta.url));
+  }
+  const { tasks } = JSON.parse(await read("deno.json"));
+  const named = [...page.matchAll(/\.\/tdsm ([a-z][\w:]*)/g)].map(([, task]) => task!);
+  assertEquals(named.filter((task) => !(task in tasks)), []);
+});
+
 Deno.test("docs/decisions/README.md lists every decision once, by its title, and the oldest first", async () => {
   const titles = new Map<string, string>();
   for await (const { name } of Deno.readDir(new URL("../../docs/decisions", import.meta.url))) {
