@@ -60,7 +60,9 @@ export async function startNode(settings: Settings): Promise<Node> {
   // reads this when it is made.
   setEnvironment(library, "DENO_TOKIO_EVENT_INTERVAL", "1");
   const slots = new CallSlots();
-  const worker = startWorker(engine);
+  // A Worker may start from a Blob where it may not from a file: without `--allow-read`.
+  const url = URL.createObjectURL(new Blob([engine], { type: "text/javascript" }));
+  const worker = new Worker(url, { type: "module", name: "tdsm engine" });
   const start: EngineStart = {
     settings,
     library: library.path,
@@ -75,15 +77,8 @@ export async function startNode(settings: Settings): Promise<Node> {
     // An engine that said why it cannot start has left the library; one that crashed may be inside.
     if (error instanceof TdsmError && error.code !== "EngineFailed") library[Symbol.dispose]();
     throw error;
-  }
-}
-
-/** A Worker may start from a Blob where it may not from a file: without `--allow-read`. */
-function startWorker(source: string): Worker {
-  const url = URL.createObjectURL(new Blob([source], { type: "text/javascript" }));
-  try {
-    return new Worker(url, { type: "module", name: "tdsm engine" });
   } finally {
+    // Not before: the Worker reads it when its thread has begun.
     URL.revokeObjectURL(url);
   }
 }
