@@ -10,24 +10,21 @@
  */
 
 import { dirname, normalize, resolve } from "node:path";
+import { DENO_MIN_VERSION } from "../runtime/version.ts";
 import { parseArgs } from "../runtime/std/parse_args.js";
 
 const ROOT = resolve(import.meta.dirname!, "..");
 
-/** The modules that the package exports, by their names in it. */
-const EXPORTS = { ".": "mod" } as const;
-
 /** What is shipped as it is. */
 const PAGES = ["README.md", "LICENSE", "CHANGELOG.md"];
-
-/** The oldest Deno that runs it, which is tested. */
-const DENO_MIN_VERSION = "2.8.0";
 
 /** What `deno.json` says of the package. */
 interface Manifest {
   readonly name: string;
   readonly version: string;
   readonly license: string;
+  /** Paths of modules, by the names that programs import them by. */
+  readonly exports: Readonly<Record<string, string>>;
 }
 
 async function run(program: string, args: readonly string[], cwd = ROOT): Promise<void> {
@@ -40,11 +37,17 @@ async function run(program: string, args: readonly string[], cwd = ROOT): Promis
 
 const deno = (...args: string[]): Promise<void> => run(Deno.execPath(), args);
 
+/** A module of the package without its ending: `mod`. */
+function moduleOf(path: string): string {
+  return path.replace(/^\.\//, "").replace(/\.ts$/, "");
+}
+
 /** The `package.json` of the package. */
-function describe({ name, version, license }: Manifest): string {
-  const exported = Object.entries(EXPORTS).map(([path, module]) =>
-    [path, { types: `./types/${module}.d.ts`, default: `./${module}.js` }] as const
-  );
+function describe({ name, version, license, exports }: Manifest): string {
+  const exported = Object.entries(exports).map(([name, path]) => {
+    const module = moduleOf(path);
+    return [name, { types: `./types/${module}.d.ts`, default: `./${module}.js` }] as const;
+  });
   const description = {
     name,
     version,
@@ -84,7 +87,7 @@ async function copyTypes(from: string, to: string, path: string): Promise<void> 
 /** Makes the tarball; returns its path. */
 async function pack(manifest: Manifest, output: string, scratch: string): Promise<string> {
   const folder = `${scratch}/package`;
-  const entries = Object.values(EXPORTS).map((module) => `${module}.ts`);
+  const entries = Object.values(manifest.exports);
   const splitting = ["--code-splitting", "--outdir", folder];
   await deno("bundle", "--quiet", "--platform", "deno", ...splitting, ...entries);
   const main = `${folder}/mod.js`;
@@ -95,8 +98,8 @@ async function pack(manifest: Manifest, output: string, scratch: string): Promis
   await Deno.mkdir(modules);
   await deno("pack", "--quiet", "--allow-dirty", "--output", `${modules}.tgz`);
   await run("tar", ["-xzf", `${modules}.tgz`, "-C", modules]);
-  for (const module of Object.values(EXPORTS)) {
-    await copyTypes(`${modules}/package`, `${folder}/types`, `${module}.d.ts`);
+  for (const path of entries) {
+    await copyTypes(`${modules}/package`, `${folder}/types`, `${moduleOf(path)}.d.ts`);
   }
 
   await Deno.writeTextFile(`${folder}/package.json`, describe(manifest));

@@ -31,6 +31,8 @@ export type TdsmErrorCode =
   | "PrivilegeMissing"
   /** The kernel is too old, or was built without something that the runtime needs. */
   | "KernelUnsupported"
+  /** Deno is older than the oldest that nodes run on. */
+  | "DenoUnsupported"
   /** A system call failed in a way that has no code of its own; see `errno`. */
   | "SystemCallFailed"
   /** Nothing answers at the directory's address. */

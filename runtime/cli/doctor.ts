@@ -14,6 +14,7 @@ import type { Settings } from "../settings/settings.ts";
 import { TdsmError } from "../errors.ts";
 import { formatSize } from "../size.ts";
 import { type Paint, plain, type Style } from "./paint.ts";
+import { DENO_MIN_VERSION, isDenoSupported } from "../version.ts";
 import { KERNEL_MIN_MAJOR, KERNEL_MIN_MINOR, PAGE_SIZE_MIN_BYTES } from "../limits.ts";
 
 /** How a check ended. */
@@ -114,6 +115,10 @@ function checkSystem(): Check {
   const name = "system";
   if (os !== "linux") {
     const remedy = "run it on Linux: userfaultfd is of its kernel";
+    return { name, verdict: "failed", found, remedy };
+  }
+  if (!isDenoSupported(Deno.version.deno)) {
+    const remedy = `deno upgrade: the oldest that nodes run on is Deno ${DENO_MIN_VERSION}`;
     return { name, verdict: "failed", found, remedy };
   }
   if (arch === "x86_64") return { name, verdict: "ok", found };

@@ -21,7 +21,7 @@ import { writeLog } from "../log.ts";
 import { Node } from "./node.ts";
 import { serveRpc } from "./rpc_transport.ts";
 import { requirePermissions } from "../settings/permissions.ts";
-import { VERSION } from "../version.ts";
+import { requireDeno, VERSION } from "../version.ts";
 
 /**
  * Joins a cluster, or begins one.
@@ -53,6 +53,7 @@ export function join(options: NodeOptions = {}): Promise<Node> {
  * @throws {TdsmError} Why it cannot start.
  */
 export async function startNode(settings: Settings): Promise<Node> {
+  requireDeno();
   requirePermissions(settings);
   const engine = await loadEngineSource();
   const library = await findLibrary({ path: settings.library });

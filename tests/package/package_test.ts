@@ -60,7 +60,8 @@ Deno.test("package: the tarball has what a program needs, and nothing else", asy
     assertEquals(files.filter((name) => name.startsWith(`${machine}-`)).length, 1, machine);
   }
   const others = files.filter((name) =>
-    !/^[\w.-]+\.js$|^types\/.+\.d\.ts$|^package\.json$|^[A-Z]+(?:\.md)?$/.test(name)
+    !/^(?:[\w.-]+|runtime\/cli\/launch)\.js$|^types\/.+\.d\.ts$|^package\.json$|^[A-Z]+(?:\.md)?$/
+      .test(name)
   );
   assertEquals(others, []);
   assertEquals(files.filter((name) => /testdata|_test|_bench/.test(name)), []);
@@ -118,6 +119,28 @@ Deno.test("package: without a project it is a program: a node, and what a machin
   assertEquals(doctor.canRun, true);
   const { found } = doctor.checks.find(({ name }: { name: string }) => name === "library");
   assertMatch(found, /^\/proc\/self\/fd\//);
+});
+
+Deno.test("package: the launcher starts a program of a project", async () => {
+  await using registry = await Registry.of(await pack());
+  using scratch = new Scratch(registry.url);
+  scratch.write("deno.json", { imports: OWN });
+  await scratch.deno(["add", "npm:@tdsm/runtime"]);
+  scratch.write(
+    "count.ts",
+    `import { run } from "@tdsm/runtime";
+await run(async (node) => {
+  const both = node.barrier("both", 2);
+  await both.wait();
+  Atomics.add(node.view(Int32Array, 0, 1), 0, node.id);
+  await both.wait();
+  console.log("reads", node.view(Int32Array, 0, 1)[0]);
+});
+`,
+  );
+  const launch = ["run", "-A", "npm:@tdsm/runtime/launch", "-n", "2", "count.ts"];
+  const printed = await scratch.deno(launch);
+  assertEquals(printed.trim().split("\n").sort(), ["[1] reads 3", "[2] reads 3"]);
 });
 
 Deno.test("package: a checkout in links, with and without a package.json", async () => {

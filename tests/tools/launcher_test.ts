@@ -14,6 +14,7 @@ const BASICS = [
   "grep",
   "mkdir",
   "mv",
+  "readlink",
   "rm",
   "sed",
   "sleep",
@@ -23,7 +24,7 @@ const BASICS = [
 const FAKE_DENO = `#!/bin/sh
 case $1 in
   --version) echo "deno VERSION (stable, release)" ;;
-  *) echo "deno $*"; echo "TDSM_ZIG=$TDSM_ZIG" ;;
+  *) echo "deno $*"; echo "TDSM_ZIG=$TDSM_ZIG"; echo "store=$DENO_TLS_CA_STORE" ;;
 esac
 `;
 const FAKE_ZIG = "#!/bin/sh\necho VERSION\n";
@@ -63,6 +64,8 @@ function locate(name: string): string | undefined {
 class Project implements Disposable {
   readonly root = Deno.makeTempDirSync({ prefix: "tdsm launcher " });
   readonly bin = `${this.root}/bin`;
+  /** What is called. */
+  launcher = `${this.root}/tdsm`;
   readonly #fetched = `${this.root}/fetched.txt`;
   readonly versions: ReadonlyMap<string, string>;
 
@@ -95,7 +98,7 @@ class Project implements Disposable {
     stdout: string;
     stderr: string;
   }> {
-    const { code, stdout, stderr } = await new Deno.Command(`${this.root}/tdsm`, {
+    const { code, stdout, stderr } = await new Deno.Command(this.launcher, {
       args,
       clearEnv: true,
       env: { PATH: this.bin, FAKES: `${this.root}/fakes`, FETCHED: this.#fetched, ...env },
@@ -133,8 +136,45 @@ Deno.test("without a task it lists every task with its description, and fetches 
       assertMatch(stdout, new RegExp(`^  ${name} +${RegExp.escape(description)}$`, "m"));
     }
     assertEquals(stdout.match(/^ {2}\S/gm)?.length, Object.keys(tasks).length);
+    const columns = new Set(
+      [...stdout.matchAll(/^( {2}\S+ +)\S/gm)].map(([, start]) => start!.length),
+    );
+    assertEquals(columns.size, 1, "the descriptions stand below each other");
   }
   assertEquals(project.fetched(), []);
+});
+
+Deno.test("it tells the versions of the project and its tools, and fetches nothing", async () => {
+  using project = new Project();
+  const { version } = JSON.parse(Deno.readTextFileSync(`${ROOT}/deno.json`));
+  const { code, stdout } = await project.run(["--version"]);
+  const { deno, zig } = Object.fromEntries(project.versions);
+  assertEquals([code, stdout], [0, `tdsm ${version}\ndeno ${deno}\nzig ${zig}\n`]);
+  assertEquals(project.fetched(), []);
+});
+
+Deno.test("through symbolic links on PATH it is the launcher of its own project", async () => {
+  using project = new Project();
+  Deno.mkdirSync(`${project.root}/links`);
+  Deno.symlinkSync("../tdsm", `${project.root}/links/first`);
+  Deno.symlinkSync("first", `${project.root}/links/tdsm`);
+  project.launcher = "tdsm";
+  const PATH = `${project.root}/links:${project.bin}`;
+  const { code, stdout, stderr } = await project.run(["build"], { PATH });
+  assertEquals(code, 0, stderr);
+  assertStringIncludes(stdout, `--config ${project.root}/deno.json build\n`);
+});
+
+Deno.test("Deno is to trust the machine's own store, where there is one and nothing else is set", async () => {
+  using project = new Project();
+  const store = { SSL_CERT_FILE: `${project.root}/deno.json` };
+  const asked = async (env: Record<string, string>): Promise<string> => {
+    const { stdout } = await project.run(["build"], env);
+    return /^store=(.*)$/m.exec(stdout)![1]!;
+  };
+  assertEquals(await asked(store), "system,mozilla");
+  assertEquals(await asked({ ...store, DENO_TLS_CA_STORE: "mozilla" }), "mozilla");
+  assertEquals(await asked({ ...store, DENO_CERT: "/own.pem" }), "");
 });
 
 Deno.test("an unknown task is refused before anything is fetched", async () => {
@@ -154,7 +194,7 @@ Deno.test("what is missing is fetched once, and the task gets its arguments", as
     assertEquals(code, 0);
     const task = `deno task --quiet --config ${project.root}/deno.json build two words --flag\n`;
     const zig = `TDSM_ZIG=${project.root}/.tools/zig-${project.versions.get("zig")}/ziglang/zig\n`;
-    assertEquals(stdout, task + zig);
+    assertStringIncludes(stdout, task + zig);
   }
   assertEquals(project.fetched(), project.both);
 });
