@@ -106,7 +106,7 @@ export const INSTALL_WRITABLE = 1;
 export const INSTALL_ZERO = 2;
 /** Bit that `tdsm_wait` answers: faults can be read. */
 export const WAIT_FAULTS = 1;
-/** Bit that `tdsm_wait` answers: somebody called `tdsm_kick`. */
+/** Bit that `tdsm_wait` answers: a thread called `tdsm_kick`. */
 export const WAIT_KICKED = 2;
 /** Bit that `tdsm_wait` answers: the region is being closed, so there is nothing more to wait for. */
 export const WAIT_CLOSING = 4;

@@ -234,7 +234,7 @@ export class NativeModule<Symbols extends Deno.ForeignLibraryInterface> implemen
   [Symbol.dispose](): void {
     if (this.#disposed) return;
     this.#disposed = true;
-    // The buffer goes to nobody: every view of it has no elements from here on.
+    // The buffer goes nowhere: every view of it has no elements from here on.
     this.#memory?.buffer.transfer();
     if (this.#region !== undefined) {
       const result = this.#library.symbols.tdsm_module_unmap(this.#module, this.#region.handle);

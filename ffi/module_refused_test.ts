@@ -90,7 +90,7 @@ Deno.test("NativeModule: one that is not there, lacks a symbol, is not loaded or
     assertThrows(() => NativeModule.find(bench.library, at), TdsmError);
   assertEquals(find(path).code, "LibraryNotFound");
   assertEquals(find("a\0b").code, "InvalidOption");
-  // Loaded by somebody else it is found.
+  // Loaded by another it is found.
   const dynamic = Deno.dlopen(path, {});
   assertEquals(NativeModule.find(bench.library, path).size, 4 * KIB);
   using module = NativeModule.open(bench.library, new URL(`file://${path}`), {});

@@ -226,7 +226,7 @@ Deno.test("NativeModule: it survives its region, and can be mapped onto the next
   const left = NativeModule.open(bench.library, path, COUNTER);
   left.mapOnto(short, 0);
   short[Symbol.dispose]();
-  // Blank memory of this process: nobody serves it, and nobody has to.
+  // Blank memory of this process: no engine serves it, and none has to.
   assertEquals(int32At(left.memory, 0), 0);
   using next = NativeModule.open(bench.library, path, COUNTER);
   next.mapOnto(bench.region, 4 * KIB);

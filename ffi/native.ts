@@ -147,8 +147,8 @@ export class NativeRegion implements Disposable {
   }
 
   /**
-   * Gives pages entries in every window and wakes who waits for them; pages that have entries get
-   * the asked protection. Bytes that were never written are zero.
+   * Gives pages entries in every window and wakes the threads that wait for them; pages that have
+   * entries get the asked protection. Bytes that were never written are zero.
    *
    * @param first The first page.
    * @param count How many pages.
@@ -175,7 +175,7 @@ export class NativeRegion implements Disposable {
   }
 
   /**
-   * Makes pages that have entries writable, and wakes who waits for them.
+   * Makes pages that have entries writable, and wakes the threads that wait for them.
    *
    * @param first The first page.
    * @param count How many pages.

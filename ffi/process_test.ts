@@ -167,7 +167,7 @@ Deno.test("process: die writes its message and ends, while another thread waits 
       };\`], { type: "text/javascript" });
     const worker = new Worker(URL.createObjectURL(source), { type: "module" });
     worker.postMessage(region.windowAddress);
-    // Nobody serves the page, so the worker's thread never comes back.
+    // No engine serves the page, so the worker's thread never comes back.
     if ((await region.wait(-1)) !== 1) throw new Error("no fault");
     die(library, "the engine failed\\n", 7, 5000);`,
     { permissions: ["--allow-ffi"] },
@@ -175,7 +175,7 @@ Deno.test("process: die writes its message and ends, while another thread waits 
   assertEquals({ code, stdout, stderr }, { code: 7, stdout: "", stderr: "the engine failed\n" });
 });
 
-Deno.test("process: die ends the process even if nobody reads stderr", async () => {
+Deno.test("process: die ends the process even if stderr has no reader", async () => {
   // More than a pipe holds, so that the write blocks for ever.
   const code = `${imports} die(library, "x".repeat(2 ** 20), 9, 50);`;
   const ended = await run(code, { permissions: ["--allow-ffi"], unreadStderr: true });

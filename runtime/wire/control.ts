@@ -34,8 +34,8 @@ import { STATUS_SHAPES, type StatusControl } from "./status_control.ts";
 export type { PeerAddress } from "./control_fields.ts";
 
 /**
- * First message of whoever connects: who I am, and which cluster I am of or want to join; and in the
- * latter case, what the directory node is to have decided.
+ * First message of a node that connects: which node I am, and which cluster I am of or want to
+ * join; and in the latter case, what the directory node is to have decided.
  */
 export interface HelloControl extends Partial<RegionSettings> {
   readonly kind: "hello";
@@ -87,7 +87,7 @@ export interface PeerJoinedControl extends PeerAddress {
   readonly kind: "peerJoined";
 }
 
-/** Between the directory's node and another: I am here. */
+/** Between the directory node and another: I am here. */
 export interface PingControl {
   readonly kind: "ping";
 }

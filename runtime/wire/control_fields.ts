@@ -117,10 +117,10 @@ export const address: FieldCodec<string> = {
 /** A node. */
 export const node: FieldCodec<number> = integer(1, NODE_ID_MAX);
 
-/** A TCP port that somebody listens on. */
+/** A TCP port that a node listens on. */
 export const port: FieldCodec<number> = integer(1, PORT_MAX);
 
-/** What was counted, by name. The names are a matter of the release: who reads shows what there is. */
+/** What was counted, by name. The names are a matter of the release: a reader shows what there is. */
 export const counters: FieldCodec<Readonly<Record<string, number>>> = {
   read(value) {
     if (typeof value !== "object" || value === null) return undefined;

@@ -14,7 +14,7 @@ import type { StatsControl, StatsRequestControl } from "./status_control.ts";
 /** A message from one node to another. */
 export type PeerMessage = Message | SyncMessage | RpcMessage | Control;
 
-/** A message that the engine of a member acts on. The other ones are about who is a member. */
+/** A message that the engine of a member acts on. The other ones are about membership. */
 export type EngineMessage =
   | Message
   | SyncMessage

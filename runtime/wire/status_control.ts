@@ -1,5 +1,5 @@
 /**
- * Control messages about the state of a cluster. Whoever connects to the directory's node and asks
+ * Control messages about the state of a cluster. A program that connects to the directory node and asks
  * for it is told, and is no node for that: no id is used up, and no node is told of it.
  */
 
@@ -25,14 +25,17 @@ import {
 /** What a node has counted, by name. */
 export type Counters = Readonly<Record<string, number>>;
 
-/** First message of whoever connects to the directory's node only to look. */
+/** First message of a program that connects to the directory node only to look. */
 export interface StatusRequestControl {
   readonly kind: "statusRequest";
   /** The protocol that it speaks. */
   readonly protocolVersion: number;
 }
 
-/** Directory's node → who looks: this is the cluster; a `nodeStatus` for each of its nodes follows. */
+/**
+ * Directory node → the program that looks: this is the cluster; a `nodeStatus` for each of its
+ * nodes follows.
+ */
 export interface ClusterStatusControl {
   readonly kind: "clusterStatus";
   /** The region's size, in bytes. */
@@ -45,14 +48,14 @@ export interface ClusterStatusControl {
   readonly nodes: number;
 }
 
-/** Directory's node → who looks: this is one of the nodes. */
+/** Directory node → the program that looks: this is one of the nodes. */
 export interface NodeStatusControl extends PeerAddress {
   readonly kind: "nodeStatus";
   /** What it has counted; left out where it did not say in time. */
   readonly counters?: Counters;
 }
 
-/** Directory's node → another: what have you counted? */
+/** Directory node → another: what have you counted? */
 export interface StatsRequestControl {
   readonly kind: "statsRequest";
   /** Names the request in its answer. */

@@ -76,7 +76,7 @@ const alias = new Uint8Array(REGION.size);
 const scratch = new Uint8Array(SCRIPT_MAX_BYTES);
 const frames = SOUND_FRAMES.filter(({ payloadBytes }) => payloadBytes <= PAYLOAD_MAX_BYTES);
 
-/** A directory's node that somebody connects to. */
+/** A directory node that a peer connects to. */
 export const directoryTarget: Target = { name: "directory", weight: 1, try: tryDirectory };
 /** A node that joins a directory which says what it likes. */
 export const joinTarget: Target = { name: "join", weight: 1, try: tryJoin };
@@ -121,7 +121,8 @@ async function converse(
   started.then((result) => outcome = result, (error) => node.fault ??= error);
   const ended = (): boolean => connection.closed && outcome !== undefined;
   const passTime = (): void => {
-    // Who says nothing is given up, first as a stranger, then as a node, then as one that is told why.
+    // A peer that says nothing is given up, first as a stranger, then as a node, then as one that
+    // is told why.
     timers.fire(HANDSHAKE_MAX_MS);
     timers.skip(SILENCE_MAX_MS + 1);
     timers.fire(HEARTBEAT_MS);
@@ -140,7 +141,7 @@ async function converse(
   return node.admitted ? "member" : `${outcome}`;
 }
 
-/** A node but for its region; it serves from memory that nobody maps. */
+/** A node but for its region; it serves from memory that no program maps. */
 class FuzzedNode {
   /** Whether the peer has become a member. */
   admitted = false;

@@ -1,6 +1,6 @@
 /**
  * Throws messages at a live engine that were decoded, so that each is possible, but come from peers
- * that say what they like. It never throws: whoever breaks the protocol is named by an event. What
+ * that say what they like. It never throws: a peer that breaks the protocol is named by an event. What
  * it wants done stays within the region, and what it says can be said on the wire.
  */
 
@@ -61,10 +61,10 @@ class LiveEngine {
   readonly #random: Random;
   readonly #self: NodeId;
   readonly #engine: Coherence;
-  /** Whom nothing more is heard of: they were given up. */
+  /** The peers of which nothing more is heard: they were given up. */
   readonly #gone = new Set<NodeId>();
   readonly #joined = new Set<NodeId>();
-  /** What the engine has said and nobody has answered. */
+  /** What the engine has said and no peer has answered. */
   #said: { readonly to: NodeId; readonly message: Message }[] = [];
   #now = 0;
 
@@ -109,7 +109,8 @@ class LiveEngine {
     if (roll < 27) return { kind: "tick" };
     if (roll < 30) {
       const awaited = this.#engine.awaitedPages;
-      // Whoever says so too early, or of a page that nobody waits for, is wrong, and does no harm.
+      // A driver that says so too early, or of a page that no thread waits for, is wrong and does
+      // no harm.
       return { kind: "resumed", page: awaited.length > 0 ? pick(awaited, random) : page };
     }
     if (roll < 31) return { kind: "leave" };
@@ -155,7 +156,7 @@ class LiveEngine {
     }
   }
 
-  /** Whatever can be decoded, from whoever is connected. */
+  /** Whatever can be decoded, from any peer that is connected. */
   #anything(): Input | undefined {
     const random = this.#random;
     const { first, count } = this.#run();
@@ -209,7 +210,7 @@ class LiveEngine {
     return Array.from({ length: this.#random.below(4) }, () => pick(NODES, this.#random));
   }
 
-  /** Only of those who are connected, and not given up, anything is heard. */
+  /** Only of peers that are connected, and not given up, anything is heard. */
   #from(from: NodeId, message: Message): Input | undefined {
     if (from === this.#self || this.#gone.has(from)) return undefined;
     if (this.#self === DIRECTORY_NODE && !this.#joined.has(from)) return undefined;
@@ -227,7 +228,7 @@ class LiveEngine {
     for (const node of broken) this.#expel(node);
   }
 
-  /** As the host does: who broke the protocol is heard no more, and at the directory it is lost. */
+  /** As the host does: a peer that broke the protocol is heard no more, and at the directory it is lost. */
   #expel(node: NodeId): void {
     this.violations++;
     if (node === this.#self) return;
@@ -245,7 +246,7 @@ class LiveEngine {
       const payloadBytes = data ? message.count * BOUNDS.pageSize : 0;
       const size = encodeMessage(message, payloadBytes, scratch, 0);
       const decoded = decodeFrame(scratch, 0, size, BOUNDS);
-      if (decoded.kind !== "message") throw new Error(`Says what nobody takes: ${message.kind}`);
+      if (decoded.kind !== "message") throw new Error(`Says what no node takes: ${message.kind}`);
       assert(JSON.stringify(decoded.message) === JSON.stringify(message), "is heard as another");
     }
   }

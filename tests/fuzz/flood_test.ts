@@ -94,7 +94,7 @@ for (const [self, from] of [[DIRECTORY_NODE, OTHER], [2, DIRECTORY_NODE], [2, OT
   }
 }
 
-Deno.test("flood: requests that wait have a bound, and who goes beyond it is named", () => {
+Deno.test("flood: requests that wait have a bound, and a node that goes beyond it is named", () => {
   const engine = makeEngine(DIRECTORY_NODE);
   const violations = (times: number): number => {
     let found = 0;

@@ -36,7 +36,7 @@ export class MemoryConnection {
   constructor({ pieces, ending }: Script) {
     this.#pieces = [...pieces];
     this.#ending = ending;
-    // Nobody need be reading when it is closed.
+    // No read need be under way when it is closed.
     this.#over.promise.catch(() => {});
   }
 
@@ -84,7 +84,7 @@ export class MemoryNetwork implements Disposable {
 
   /**
    * @param connection The only connection.
-   * @param incoming Whether whoever listens accepts it; otherwise whoever connects gets it.
+   * @param incoming Whether a listener accepts it; otherwise a call of `Deno.connect` gets it.
    */
   constructor(connection: MemoryConnection, incoming: boolean) {
     this.#connection = connection;

@@ -1,5 +1,5 @@
 /**
- * What is fuzzed, and how inputs are numbered: an input is made from its number alone, so whoever has
+ * What is fuzzed, and how inputs are numbered: an input is made from its number alone, so one who has
  * the number has the input.
  */
 

@@ -15,7 +15,7 @@ const HELP =
 
   --operations N  how many in all, at least; 100000 unless said
   --seed S        what chance starts from; drawn and printed unless said
-  --node-flags=F  more flags of the directory's node, as --node-flags="--hold-time=0"
+  --node-flags=F  more flags of the directory node, as --node-flags="--hold-time=0"
   --json          one object, and nothing else on stdout`;
 
 function wholeNumber(text: string, flag: string, least: number): number {

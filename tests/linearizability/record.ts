@@ -40,7 +40,7 @@ async function countPages(nodes: readonly RemoteNode[]): Promise<number> {
  *
  * @param operations How many operations in all, at least.
  * @param seed What chance starts from.
- * @param flags More flags of the directory's node.
+ * @param flags More flags of the directory node.
  * @returns What they did.
  */
 export async function record(

@@ -18,7 +18,7 @@ const HELP = `Runs litmus tests on real nodes and in the simulator.
   --test NAME     only these: ${LITMUS_TESTS.map(({ name }) => name).join(" ")}
   --only WHERE    only on real nodes, or only in the simulator
   --seed S        what chance starts from; drawn and printed unless said
-  --node-flags=F  more flags of the directory's node, as --node-flags="--hold-time=0"
+  --node-flags=F  more flags of the directory node, as --node-flags="--hold-time=0"
   --json          one object for all, and nothing else on stdout`;
 
 function wrongUsage(message: string): never {

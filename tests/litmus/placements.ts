@@ -124,7 +124,7 @@ export const PLACEMENTS: readonly Placement[] = [
   },
 ];
 
-/** A planted fault: each thread has words of its own, so nobody ever sees what another writes. */
+/** A planted fault: each thread has words of its own, so none ever sees what another writes. */
 export const PRIVATE_WORDS: Placement = {
   ...apart,
   name: "private",

@@ -54,7 +54,7 @@ export class RealNodes implements AsyncDisposable {
    * Starts the nodes.
    *
    * @param topology How many, and with how many threads.
-   * @param flags More flags for the directory's node.
+   * @param flags More flags for the directory node.
    * @returns The nodes.
    */
   static async start(topology: Topology, ...flags: string[]): Promise<RealNodes> {

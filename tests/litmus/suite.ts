@@ -1,7 +1,7 @@
 /**
  * Every litmus test, by every back end, in every placement.
  *
- * What is asked of whom:
+ * What is asked of which nodes:
  *
  * - **`Atomics` on real nodes: sequential consistency.** That is what the region promises, of any
  *   threads, on one node or on several.
@@ -32,7 +32,7 @@ export interface SuiteOptions {
   readonly real: boolean;
   /** Whether to run them in the simulator. */
   readonly simulated: boolean;
-  /** More flags of the directory's node. */
+  /** More flags of the directory node. */
   readonly nodeFlags: readonly string[];
 }
 

@@ -86,7 +86,7 @@ export const LITMUS_TESTS: readonly LitmusTest[] = [
   },
   {
     name: "WRC",
-    about: "write to read causality: who is told of a write does not see it",
+    about: "write to read causality: a thread that is told of a write does not see it",
     threads: [[store(X, 1)], [load(X), store(Y, 1)], [load(Y), load(X)]],
     finals: [],
     relaxed: [1, 1, 0],

@@ -40,7 +40,7 @@ function takeTurns(words: Int32Array, places: Int32Array, pageWords: number, par
   }
 }
 
-/** Nobody is waited for longer: another thread may have no core, and this one goes on alone. */
+/** No thread is waited for longer: another thread may have no core, and this one goes on alone. */
 const MEETING_TURNS_MAX = 50_000;
 
 /** Makes what is called before each instance. */

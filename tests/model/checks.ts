@@ -67,7 +67,7 @@ export function checkState(state: ModelState): void {
 }
 
 /**
- * Checks a state in which nothing happens unless somebody wishes it.
+ * Checks a state in which nothing happens unless a thread wishes it.
  *
  * @param state The cluster.
  * @throws {InvariantError} When something is not done.
@@ -100,7 +100,7 @@ export function checkQuiescence(state: ModelState): void {
 
 /**
  * Which pages may be lost once a node dies: those that it has the only copy of, those that it asked
- * to write, or may be handed over, since nobody else can tell whether it did, and those of which it is
+ * to write, or may be handed over, since no other node can tell whether it did, and those of which it is
  * sending the only copy.
  *
  * @param state The cluster.
@@ -113,7 +113,7 @@ export function allowLosses(state: ModelState, victim: NodeId, migration: boolea
   return state.mayBeLost.map((allowed, page) => {
     if (allowed) return true;
     const transaction = transactionOn(state, page);
-    // Nobody has touched it, or the victim's first touch, or hand-over, has been granted by the home.
+    // No node has touched it, or the victim's first touch, or hand-over, has been granted by the home.
     const untouched = state.directory.holders[page]!.nodes.every((id) => id === victim);
     // Until a request to read is begun it can turn out to be given the right to write.
     const reads = transaction?.requester === victim && transaction.access === Access.Read;

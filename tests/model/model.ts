@@ -53,7 +53,7 @@ export class Model {
   readonly #options: ModelOptions;
   readonly #bug: PlantedBug;
   readonly #engines: Coherence[];
-  /** The state in which every node has joined and nobody has touched anything. */
+  /** The state in which every node has joined and none has touched anything. */
   readonly initial: ModelState;
 
   /**
@@ -268,12 +268,12 @@ export class Model {
     for (let from = 1; from <= draft.nodes.length; from++) this.#setLink(draft, from, id, []);
   }
 
-  /** Nobody needs what was on a page that is lost: it is as if nobody had ever touched it. */
+  /** No program needs what was on a page that is lost: it is as if no node had ever touched it. */
   #renew(draft: Draft, page: number): void {
     draft.renewals--;
     draft.written = replaced(draft.written, page, false);
     const asks = ({ cache }: NodeState) => cache.pending.some((run) => contains(run, page));
-    // Who died without the home's knowledge may be given the page, and takes it along.
+    // A node that died without the home's knowledge may be given the page, and takes it along.
     const taken = draft.unnoticed.some((id) => asks(draft.nodes[id - 1]!));
     draft.mayBeLost = replaced(draft.mayBeLost, page, taken);
     draft.nodes = draft.nodes.map((node) => ({

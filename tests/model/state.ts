@@ -45,7 +45,7 @@ export interface ModelState {
   readonly directory: DirectoryState;
   /** From node `a` to node `b` at `(a - 1) * nodes + b - 1`. */
   readonly links: readonly (readonly FrameState[])[];
-  /** For each page whether anybody ever wrote it. */
+  /** For each page whether any node ever wrote it. */
   readonly written: readonly boolean[];
   /** For each page whether it may be lost. */
   readonly mayBeLost: readonly boolean[];

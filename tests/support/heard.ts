@@ -1,9 +1,9 @@
-/** Starting things on a node in such a way that the directory's node knows of them. */
+/** Starting things on a node in such a way that the directory node knows of them. */
 
 import type { RemoteNode } from "./remote_node.ts";
 
 /**
- * Starts something by which a node asks the directory's node, and waits until that has heard of it.
+ * Starts something by which a node asks the directory node, and waits until that has heard of it.
  *
  * @param node The node, whose thread must not block.
  * @param start Starts it.
@@ -14,7 +14,7 @@ export async function heard<Value>(
   start: () => Promise<Value>,
 ): Promise<{ readonly call: Promise<Value> }> {
   const call = start();
-  // Whether it fails is for whoever awaits it, which may be nobody: its node may be ended before.
+  // Whether it fails is for the test that awaits it, if it does: its node may be ended before.
   call.catch(() => {});
   // Asked behind it on the same way, so this is answered after it was heard.
   await node.evaluate((node) => void node.semaphore(-1n).tryAcquire());

@@ -1,7 +1,7 @@
 /** Processes that a test has not started itself: whether they are still there. */
 
 /**
- * Waits until none of these processes is there any more, but as a status that nobody has asked for.
+ * Waits until none of these processes is there any more, but as a status that no process has asked for.
  *
  * @param pids The processes.
  */

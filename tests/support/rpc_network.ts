@@ -82,7 +82,7 @@ export class RpcNetwork {
     for (let count = this.#underWay.length; count > 0; count--) this.#schedule();
   }
 
-  /** Has a node die: whoever waits for it is told, and what is under way to or from it is lost. */
+  /** Has a node die: the calls that wait for it are told, and what is under way to or from it is lost. */
   kill(node: number): void {
     this.#gone.add(node);
     for (const waiter of this.#waiters) {

@@ -8,7 +8,7 @@ const RPC_NODE = new URL("../nodes/programs/rpc_node.ts", import.meta.url).pathn
  * Starts the process of one.
  *
  * @param cluster Whose process it is to be.
- * @param flag `--directory`, or whom to join.
+ * @param flag `--directory`, or the node to join.
  * @param env More of its environment.
  * @returns The process.
  */

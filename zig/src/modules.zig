@@ -1,5 +1,5 @@
 //! Native modules: shared libraries whose `.rdma` section is shown on pages of a region. A module
-//! is kept loaded, and known to the whole process, while anybody uses it: two threads that load it
+//! is kept loaded, and known to the whole process, while a thread uses it: two threads that load it
 //! share one section, which can be on one range of one region only.
 
 const std = @import("std");
@@ -27,7 +27,7 @@ comptime {
 }
 
 const Module = struct {
-    /// The loader's record: the same for everybody who loads the library, null in a free slot.
+    /// The loader's record: the same for every thread that loads the library, null in a free slot.
     library: ?*LinkMap = null,
     /// Keeps the library loaded.
     reference: *anyopaque = undefined,
@@ -165,7 +165,7 @@ fn read(reader: *module_file.Reader, library: *LinkMap) module_file.Error!module
 }
 
 /// Where the first byte is that is not zero: an initial value, or one that a constructor wrote.
-/// Mapping the region would lose it without a word. Memory that nobody touched is not looked at.
+/// Mapping the region would lose it without a word. Memory that no thread touched is not looked at.
 fn firstValue(address: u64, size: u64, has_contents: bool) ?u64 {
     const unit = std.heap.pageSize();
     const opened = linux.open("/proc/self/pagemap", .{ .ACCMODE = .RDONLY, .CLOEXEC = true }, 0);

@@ -25,8 +25,8 @@ pub fn byteRange(region: *const Region, first: u32, count: u32) Error!ByteRange 
     return .{ .start = start, .length = length };
 }
 
-/// Gives the pages entries, writable or write-protected, and wakes who waits for them. Pages that
-/// have entries already get the asked protection. Bytes never written are zero.
+/// Gives the pages entries, writable or write-protected, and wakes the threads that wait for them.
+/// Pages that have entries already get the asked protection. Bytes never written are zero.
 pub fn install(region: *Region, range: ByteRange, flags: u32) Error!void {
     if (flags & ~(abi.install_writable | abi.install_zero) != 0) return status.reject(error.BadArgument);
     if (flags & abi.install_zero != 0) {
@@ -53,7 +53,7 @@ fn installView(region: *Region, range: ByteRange, view: View, write_protected: b
             .exists => progress.skipExisting(),
             .busy => try progress.retry(),
             .hole => {
-                // Nobody ever wrote here. Once allocated the file has every page of the range.
+                // No thread ever wrote here. Once allocated the file has every page of the range.
                 if (allocated) return status.refuse(error.SystemCallFailed, .FAULT);
                 try allocate(region, range);
                 allocated = true;
@@ -72,7 +72,7 @@ pub fn protect(region: *Region, range: ByteRange) Error!void {
     while (views.next()) |view| try setProtection(region, view, .on);
 }
 
-/// Makes pages that have entries writable, and wakes who waits for them.
+/// Makes pages that have entries writable, and wakes the threads that wait for them.
 pub fn unprotect(region: *Region, range: ByteRange) Error!void {
     region.waiters.serve(@intCast(range.start / region.page_size), @intCast(range.length / region.page_size));
     var views = region.windows.views(range);

@@ -49,7 +49,7 @@ fn writeFarewell(context: ?*anyopaque) callconv(.c) ?*anyopaque {
                 var full = [_]linux.pollfd{.{ .fd = linux.STDERR_FILENO, .events = linux.POLL.OUT, .revents = 0 }};
                 _ = linux.poll(&full, full.len, -1);
             },
-            // Nobody can read it: there is nothing left to try.
+            // No reader is left: there is nothing left to try.
             else => break,
         }
     }

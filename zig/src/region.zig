@@ -110,7 +110,7 @@ pub const Region = struct {
         try pages.probe(region);
     }
 
-    /// Unmaps everything and closes every descriptor. Nobody may be inside a call on the region.
+    /// Unmaps everything and closes every descriptor. No thread may be inside a call on the region.
     pub fn close(region: *Region) void {
         for (0..region.windows.used) |index| {
             const slot: u32 = @intCast(index);

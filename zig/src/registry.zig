@@ -1,5 +1,5 @@
 //! Handles. A handle is a slot of a fixed table and the slot's generation, so that a call on a
-//! closed region is an error and not a crash, and `close` can wait until nobody is inside.
+//! closed region is an error and not a crash, and `close` can wait until no call is inside.
 
 const std = @import("std");
 const linux = std.os.linux;
@@ -22,7 +22,7 @@ const users_mask: u32 = busy - 1;
 
 const Slot = struct {
     state: std.atomic.Value(u32) = .init(free),
-    /// Changes only while the slot is busy and empty, so whoever is inside may read it.
+    /// Changes only while the slot is busy and empty, so a call that is inside may read it.
     generation: u32 = 1,
     region: Region = .{},
 
@@ -43,7 +43,7 @@ pub const Lease = struct {
         lease.slot.leave();
     }
 
-    /// Somebody has begun to close the region.
+    /// A thread has begun to close the region.
     pub fn isClosing(lease: Lease) bool {
         return lease.slot.state.load(.seq_cst) & is_open == 0;
     }

@@ -168,7 +168,7 @@ pub fn unregister(fd: i32, start: u64, length: u64) Error!void {
     var range: Range = .{ .start = start, .length = length };
     return switch (linux.errno(linux.ioctl(fd, ioctl_unregister, @intFromPtr(&range)))) {
         .SUCCESS => {},
-        // Somebody unmapped the range, or mapped something else there.
+        // The program unmapped the range, or mapped something else there.
         .INVAL, .NOENT => |errno| status.refuse(error.WindowGone, errno),
         else => |errno| status.fromErrno(errno),
     };

@@ -62,7 +62,7 @@ pub const Table = struct {
         waiter.runs = readRuns(waiter.schedstat);
     }
 
-    /// The pages were installed: who waited for them is woken.
+    /// The pages were installed: the threads that waited for them are woken.
     pub fn serve(table: *Table, first: u32, count: u32) void {
         for (&table.waiters) |*waiter| {
             if (waiter.page >= first and waiter.page - first < count) waiter.served = true;
@@ -107,6 +107,6 @@ fn readRuns(schedstat: i32) ?u64 {
     const text = std.mem.trimEnd(u8, buffer[0..result], "\n ");
     const space = std.mem.lastIndexOfScalar(u8, text, ' ') orelse return null;
     const runs = std.fmt.parseInt(u64, text[space + 1 ..], 10) catch return null;
-    // Whoever can be asked about has run, unless the kernel does not count.
+    // Every thread that can be asked about has run, unless the kernel does not count.
     return if (runs == 0) null else runs;
 }

@@ -1,19 +1,20 @@
 /**
- * Who has which part of the region: the allocator, as it runs on the directory's node.
+ * Which allocation has which part of the region: the allocator, as it runs on the directory node.
  *
  * - An allocation begins on a page of its own, so nothing that others write to moves its pages. Those
  *   that are `packed` share pages, but only with packed ones of the same node: its arena.
  * - Memory is taken from the top of the region downwards, since programs that use offsets of their own
  *   choice begin at the bottom. Nothing else keeps the two apart: the allocator gives out every byte,
- *   so whoever uses both must make the region large enough, and look at `statistics().freeBytes`.
- * - A name stands for the same cells on every node until anybody frees it: whoever does must know that
- *   nobody uses it any more. The same holds without a name, since views travel between nodes.
- * - What a node that died or left has allocated stays, since others may use it: named or not, packed
- *   or not. Anybody may free it. The free parts of its arena's pages stay free until all of the page is.
- * - Cells read as zeros when they are first seen. Memory that was used before is zeroed by whoever gets
- *   it; a name is given to nobody else until that is done. If its node dies first, the next that asks
- *   takes over. Memory that was never given out counts as zero: whoever writes to it by an offset of
- *   their own choice finds it so in a later allocation.
+ *   so a program that uses both must make the region large enough, and look at `statistics().freeBytes`.
+ * - A name stands for the same cells on every node until a thread frees it, which must know that
+ *   no other uses it any more. The same holds without a name, since views travel between nodes.
+ * - What a node that died or left has allocated stays, since others may use it: named or not,
+ *   packed or not. Any thread may free it. The free parts of its arena's pages stay free until all
+ *   of the page is.
+ * - Cells read as zeros when they are first seen. Memory that was used before is zeroed by the
+ *   thread that gets it; a name is given to no other until that is done. If its node dies first,
+ *   the next that asks takes over. Memory that was never given out counts as zero: a program that
+ *   writes to it by an offset of their own choice finds it so in a later allocation.
  */
 
 import { ALLOCATIONS_MAX } from "../../limits.ts";
@@ -53,11 +54,11 @@ export interface Allocation {
   /** Where it begins in the region, in bytes. */
   readonly offset: number;
   /**
-   * How many of its last bytes were used before: whoever asked must zero them, and where there is a
-   * name then say so to {@linkcode Allocator.zeroed}. The bytes before them are zero.
+   * How many of its last bytes were used before: the thread that asked must zero them, and where
+   * there is a name then say so to {@linkcode Allocator.zeroed}. The bytes before them are zero.
    */
   readonly dirtyBytes: number;
-  /** Whether nobody was given it before: true but for a name that others have. */
+  /** Whether no thread was given it before: true but for a name that others have. */
   readonly created: boolean;
 }
 
@@ -101,7 +102,7 @@ interface Arena {
   allocations: number;
 }
 
-/** An allocation that everybody can ask for. */
+/** An allocation that every thread can ask for. */
 interface Named {
   readonly request: AllocationRequest & { readonly name: string };
   readonly offset: number;
@@ -187,7 +188,7 @@ export class Allocator {
   }
 
   /**
-   * Frees an allocation, whoever made it.
+   * Frees an allocation, whichever node made it.
    *
    * @param node The node that asks.
    * @param offset Where the allocation begins, in bytes.
@@ -205,7 +206,7 @@ export class Allocator {
       return refuse(`the allocation there has ${block.bytes}; free the view that alloc gave`);
     }
     const { arena, named } = block;
-    // Who zeroes may give it up. For everybody else it is not there yet: what they had was freed.
+    // The node that zeroes may give it up. For others it is not there yet: what they had was freed.
     if (named !== undefined && this.#unready.has(named) && named.zeroing !== node) {
       return refuse("it was freed already, and what is there now is not ready");
     }
@@ -309,7 +310,7 @@ export class Allocator {
     return { kind: "allocated", offset, dirtyBytes, created: true };
   }
 
-  /** The node that zeroed an allocation is gone, and maybe its pages with it: nobody needs them. */
+  /** The node that zeroed an allocation is gone, and maybe its pages with it: no program needs them. */
   #renewCells({ request, offset }: Named): void {
     const { pageSize, renew } = this.#options;
     const end = offset + request.length * ELEMENT_BYTES[request.type];
@@ -320,7 +321,7 @@ export class Allocator {
   }
 
   /** The arena of a node; it stays only once something is packed in it. */
-  /** Takes whole pages from the region: nobody needs what was on them. */
+  /** Takes whole pages from the region: no program needs what was on them. */
   #takePages(bytes: number, align: number): Place | undefined {
     const place = this.#pages.take(bytes, align);
     if (place !== undefined && place.dirtyFrom < place.offset + bytes) {
@@ -380,7 +381,7 @@ export class Allocator {
     const message = `Cannot allocate ${describe(request)}: it needs ` +
       `${formatSize(roundUp(bytes, pageSize))}${place}, and ${formatSize(this.#pages.bytes)} are ` +
       `free, at most ${formatSize(this.#pages.largest)} in one piece; free something, or start ` +
-      `the directory's node with a larger --size than ${formatSize(size)}`;
+      `the directory node with a larger --size than ${formatSize(size)}`;
     return allocationError("OutOfMemory", message);
   }
 

@@ -17,13 +17,13 @@ const NODES = 3;
 /** The owner of a page that is not shared. */
 const WHOLE = 255;
 
-/** Who has each unit and each page of the region. */
+/** Which node has each unit and each page of the region. */
 class Map1GiB {
   readonly #units = new Uint32Array(SIZE / UNIT / 32);
   readonly #owners = new Uint8Array(SIZE / PAGE);
   readonly #counts = new Uint16Array(SIZE / PAGE);
 
-  /** Takes a range of units, none of which anybody may have. */
+  /** Takes a range of units, none of which any node may have. */
   take(offset: number, bytes: number, owner: number): void {
     this.#flip(offset, bytes, 0);
     for (let page = roundDown(offset, PAGE) / PAGE; page * PAGE < offset + bytes; page++) {

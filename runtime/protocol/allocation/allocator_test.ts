@@ -70,7 +70,7 @@ Deno.test("Allocator: only bytes that were used before are to be zeroed", () => 
   const first = allocate(allocator, 1, "Uint8Array", 2 * PAGE);
   assertEquals([first.dirtyBytes, first.created], [0, true]);
   allocator.free(1, first.offset, 2 * PAGE);
-  // It takes the two used pages and one below them that nobody had.
+  // It takes the two used pages and one below them that no node had.
   const second = allocate(allocator, 1, "Uint8Array", 3 * PAGE - 100);
   assertEquals([second.offset, second.dirtyBytes], [13 * PAGE, 2 * PAGE - 100]);
   assertEquals(allocate(allocator, 1, "Uint8Array", PAGE).dirtyBytes, 0);
@@ -94,7 +94,7 @@ Deno.test("Allocator: packed allocations of a node share pages, those of two nod
   assertEquals([freeBytes, arenaFreeBytes, arenas], [13 * PAGE, 2 * PAGE - 40, 2]);
 });
 
-Deno.test("Allocator: a page of an arena goes back once nothing is on it, whoever frees", () => {
+Deno.test("Allocator: a page of an arena goes back once nothing is on it, whichever node frees", () => {
   const allocator = create();
   const packed = { packed: true };
   const offsets = [1, 2, 3].map(() => allocate(allocator, 7, "Uint8Array", 3000, packed).offset);
@@ -201,7 +201,7 @@ Deno.test("Allocator: a name is given to others once it is zeroed, or to the nex
   assertEquals(allocator.allocate(3, request), { ...used, created: false });
 });
 
-Deno.test("Allocator: what a lost node allocated stays, and anybody may free it", () => {
+Deno.test("Allocator: what a lost node allocated stays, and any node may free it", () => {
   const allocator = create();
   const plain = allocate(allocator, 2, "Uint8Array", 8);
   const packed = allocate(allocator, 2, "Uint8Array", 8, { packed: true });
@@ -229,7 +229,7 @@ Deno.test("Allocator: only what was allocated can be freed, once", () => {
   assertEquals(freeRefusal(allocator.free(1, NaN, 16))[0], "NotAllocated");
 });
 
-Deno.test("Allocator: a name that is being zeroed can be given up by who zeroes, and by nobody else", () => {
+Deno.test("Allocator: a name that is being zeroed can be given up by the node that zeroes, and by no other", () => {
   const allocator = create();
   const { offset } = allocate(allocator, 1, "Uint8Array", 16);
   allocator.free(1, offset, 16);
@@ -282,7 +282,7 @@ Deno.test("Allocator: exhaustion says what is free and how to have more", () => 
   const offsets = Array.from({ length: 16 }, () => allocate(allocator, 1, "Int8Array", 1).offset);
   for (const index of [3, 4, 9]) allocator.free(1, offsets[index]!, 1);
   const free = "and 12KiB are free, at most 8KiB in one piece; free something, " +
-    "or start the directory's node with a larger --size than 64KiB";
+    "or start the directory node with a larger --size than 64KiB";
   assertEquals(refusal(allocator, { type: "Float64Array", length: 1025, name: "grid" }), [
     "OutOfMemory",
     `Cannot allocate "grid" as Float64Array of 1025: it needs 12KiB, ${free}`,
@@ -358,7 +358,7 @@ Deno.test("Allocator: a region of 1 TiB is given out to its last byte", () => {
     "OutOfMemory",
     `Cannot allocate Float64Array of ${TIB}: it needs 8TiB, and ${
       (TIB * 3 / 8 - 2 * PAGE) / 1024
-    }KiB are free, at most 256GiB in one piece; free something, or start the directory's node ` +
+    }KiB are free, at most 256GiB in one piece; free something, or start the directory node ` +
     "with a larger --size than 1TiB",
   ]);
   allocator.free(1, half.offset, TIB / 2);

@@ -31,7 +31,7 @@ Deno.test("Holes: what is taken from the middle of a hole leaves two", () => {
   assertEquals(holes.take(UNIT, UNIT), undefined);
 });
 
-Deno.test("Holes: ranges that nobody used stay clean when they become one", () => {
+Deno.test("Holes: ranges that no node used stay clean when they become one", () => {
   const holes = new Holes(UNIT);
   holes.release(16, 32, 32);
   holes.release(8, 16, 16);

@@ -58,7 +58,7 @@ export interface AllocateReply {
   readonly offset: number;
   /** How many of its last bytes the node must zero; if it has a name, {@linkcode ZeroedNotice} follows. */
   readonly dirtyBytes: number;
-  /** Whether nobody was given it before. */
+  /** Whether no thread was given it before. */
   readonly created: boolean;
 }
 
@@ -187,7 +187,8 @@ export function describe(request: AllocationRequest): string {
 }
 
 /**
- * Looks for what is wrong with a request by itself. Whoever asks can do so before anything is sent.
+ * Looks for what is wrong with a request by itself. The thread that asks can do so before anything
+ * is sent.
  *
  * @param request The request.
  * @returns What is wrong, or `undefined`.

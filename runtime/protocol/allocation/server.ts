@@ -1,5 +1,5 @@
 /**
- * The allocator as the nodes talk to it: answers their messages, and lets those who ask for a name
+ * The allocator as the nodes talk to it: answers their messages, and lets the nodes that ask for a name
  * wait while the first of them still zeroes its cells.
  */
 
@@ -27,7 +27,7 @@ interface Waiting {
 export class AllocatorServer {
   readonly #allocator: Allocator;
   readonly #outbox: AllocatorOutbox;
-  /** Who waits for a name, the first to ask first. */
+  /** The requests that wait for a name, the first to ask first. */
   readonly #waiting = new Map<string, Waiting[]>();
   #waitingCount = 0;
 
@@ -60,7 +60,7 @@ export class AllocatorServer {
         const result = this.#allocator.free(from, offset, bytes);
         if (result.kind === "error") return this.#fail(from, ticket, result);
         this.#outbox.send(from, { kind: "freed", ticket });
-        // Its node gave it up before it was ready: who comes next creates it.
+        // Its node gave it up before it was ready: the next to ask creates it.
         return this.#retry(result.name);
       }
       case "zeroed": {
@@ -112,7 +112,7 @@ export class AllocatorServer {
     this.#waitingCount++;
   }
 
-  /** Asks again for all who wait for a name; those for whom it is still too early wait on. */
+  /** Asks again for all requests that wait for a name; those for which it is still too early wait on. */
   #retry(name: string | undefined): void {
     const queue = name === undefined ? undefined : this.#waiting.get(name);
     if (queue === undefined) return;

@@ -74,7 +74,7 @@ Deno.test("AllocatorServer: each request is answered with its ticket", () => {
   ]);
 });
 
-Deno.test("AllocatorServer: a name on memory that nobody used is given to all at once", () => {
+Deno.test("AllocatorServer: a name on memory that no node used is given to all at once", () => {
   const { server, answers } = new Recorder();
   for (const node of [1, 2]) server.receive(node, request(node, "n"));
   assertEquals(answers, [allocated(1, 1, 7 * PAGE), shared(2, 2, 7 * PAGE)]);
@@ -193,7 +193,7 @@ class World {
     this.#check();
   }
 
-  /** Lets everybody finish; then nobody may wait. */
+  /** Lets every node finish; then none may wait. */
   settle(): void {
     for (let changed = true; changed;) {
       changed = false;
@@ -228,7 +228,7 @@ class World {
     for (const [ticket, from] of this.#asked) if (from === node) this.#asked.delete(ticket);
     for (const cell of this.#cells.values()) {
       cell.holders.delete(node);
-      // What it had zeroed by then nobody knows.
+      // What it had zeroed by then no node knows.
       if (cell.zeroing === node) cell.zeroing = 0;
     }
     this.#recorder.server.peerLost(node);
@@ -257,7 +257,7 @@ class World {
         cell.holders.add(to);
       }
     }
-    // Nobody is left for it: it is zeroed by the next that asks.
+    // No node is left for it: it is zeroed by the next that asks.
     for (const cell of this.#cells.values()) if (cell.zeroing === 0) cell.zeroing = undefined;
   }
 }

@@ -3,7 +3,7 @@
  * gives pages up.
  *
  * A page moves between three states (see {@linkcode PageState}). A miss makes one request to the
- * page's home; the grant comes from whoever has the bytes. A page that was just granted, and that a
+ * page's home; the grant comes from the node that has the bytes. A page that was just granted, and that a
  * thread waited for, is held for a while before it is given up, so that the thread gets to its access.
  */
 
@@ -39,7 +39,7 @@ export interface CacheCounters {
   pagesAhead: number;
   /** Pages whose bytes came from another node. */
   pagesReceived: number;
-  /** Pages that came without bytes, since nobody ever wrote them. */
+  /** Pages that came without bytes, since no node ever wrote them. */
   pagesZero: number;
   /** Pages whose bytes went to another node. */
   pagesSent: number;
@@ -70,9 +70,9 @@ interface Pending extends PageRun {
   /** Whether it was asked for ahead of a walk. */
   readonly ahead: boolean;
   grant: GrantMessage | undefined;
-  /** Who sent the grant; 0 before there is one. */
+  /** The node that sent the grant; 0 before there is one. */
   granter: NodeId;
-  /** Who has acknowledged; may come before the grant that names them. */
+  /** The nodes that have acknowledged; their words may come before the grant that names them. */
   readonly acknowledged: NodeId[];
   /** The accesses here that wait for it, at most one a page. */
   readonly waiting: { readonly page: number; access: Access }[];
@@ -114,7 +114,10 @@ export interface CacheOptions {
   readonly pageCount: number;
   /** The most pages that one request asks for. */
   readonly runPages: number;
-  /** The longest that a page which a thread waited for is kept before the thread has run, in microseconds. */
+  /**
+   * The longest that a page which a thread waited for is kept before the thread has run, in
+   * microseconds.
+   */
   readonly holdTimeUs: number;
   /** Whether the next run of a walk is asked for before the walk gets there; off unless said. */
   readonly readAhead?: boolean;
@@ -197,7 +200,7 @@ export class PageCache {
     this.#want(page, access);
   }
 
-  /** Asks for pages before anybody faults on them. Pages that are here or on their way are left out. */
+  /** Asks for pages before a thread faults on them. Pages that are here or on their way are left out. */
   fetch(first: number, count: number, access: Access): void {
     if (this.leaving) return;
     for (let page = first; page < first + count;) {
@@ -243,7 +246,7 @@ export class PageCache {
     this.#settle(pending, now);
   }
 
-  /** The home demands pages for somebody else. */
+  /** The home demands pages for another node. */
   demand(demand: Demand, now: number): void {
     this.demands.add(demand, now);
   }
@@ -425,7 +428,7 @@ export class PageCache {
     return pending;
   }
 
-  /** Lets a grant take effect once everybody who has to has acknowledged. */
+  /** Lets a grant take effect once every node that has to has acknowledged. */
   #settle(pending: Pending, now: number): void {
     const { grant } = pending;
     if (grant === undefined) return;
@@ -440,7 +443,8 @@ export class PageCache {
       this.outbox.send(home, { kind: "done", first, count, request, lost });
     }
     this.sequences.granted(first, pending.count, count);
-    // What was asked for and not granted, or was granted for reading and is to be written, is wanted still.
+    // What was asked for and not granted, or was granted for reading and is to be written, is
+    // wanted still.
     for (const { page, access } of pending.waiting) {
       const served = contains(grant, page) && (lost || permits(this.state(page), access));
       if (!served) this.#want(page, access);
@@ -448,7 +452,7 @@ export class PageCache {
     this.#leaveWhenAnswered();
   }
 
-  /** Whether nobody's copy is left that the grant says must go first. */
+  /** Whether no copy is left that the grant says must go first. */
   protected acknowledged(acknowledged: readonly NodeId[], grant: GrantMessage): boolean {
     return grant.invalidated.every((node) => acknowledged.includes(node) || this.gone.has(node));
   }
@@ -492,7 +496,7 @@ export class PageCache {
     const { lostNode } = grant;
     for (const { page } of pending.waiting) {
       if (!contains(grant, page)) continue;
-      // Of pages that nobody waits for nothing is remembered: they may be given out anew.
+      // Of pages that no thread waits for nothing is remembered: they may be given out anew.
       this.lost.set(page, lostNode);
       this.outbox.tell({ kind: "pageLost", page, node: lostNode });
     }

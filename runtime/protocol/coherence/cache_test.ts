@@ -117,7 +117,7 @@ Deno.test("PageCache: a grant takes effect when the last acknowledgement is here
   }
 });
 
-Deno.test("PageCache: nobody waits for the acknowledgement of a node that is gone", () => {
+Deno.test("PageCache: no grant waits for the acknowledgement of a node that is gone", () => {
   const { cache } = setUp();
   cache.fault(7, Access.Write);
   cache.grant(5, grantOf(7, 1, 1, { access: Access.Write, invalidated: [3] }), 0);

@@ -20,7 +20,7 @@ import { Access, type PageRun, type PageState } from "./page.ts";
 export type Input =
   /** A thread of this node faulted. */
   | { readonly kind: "fault"; readonly page: number; readonly access: Access }
-  /** Pages are wanted before anybody faults on them. */
+  /** Pages are wanted before a thread faults on them. */
   | {
     readonly kind: "fetch";
     readonly first: number;
@@ -29,11 +29,11 @@ export type Input =
   }
   /** A message arrived, and with a grant its bytes are in the alias. Each sender's come in order. */
   | { readonly kind: "message"; readonly from: NodeId; readonly message: Message }
-  /** At the directory's node: a node has joined. */
+  /** At the directory node: a node has joined. */
   | { readonly kind: "peerJoined"; readonly node: NodeId }
-  /** At the directory's node: the connection to a node has ended. */
+  /** At the directory node: the connection to a node has ended. */
   | { readonly kind: "peerLost"; readonly node: NodeId }
-  /** At the directory's node: nobody needs what was on these pages. */
+  /** At the directory node: no program needs what was on these pages. */
   | { readonly kind: "renew"; readonly first: number; readonly count: number }
   /** This node wants to leave. Its threads touch the region no more. */
   | { readonly kind: "leave" }
@@ -44,17 +44,20 @@ export type Input =
 
 /** What an engine must know about its node and region. */
 export interface CoherenceOptions {
-  /** This node; {@linkcode DIRECTORY_NODE} is the directory's. */
+  /** This node; {@linkcode DIRECTORY_NODE} is the directory node. */
   readonly self: NodeId;
   /** The pages of the region. */
   readonly pageCount: number;
   /** The most pages that one request asks for, and one grant carries. */
   readonly runPages: number;
-  /** The longest that a page which a thread waited for is kept before the thread has run, in microseconds. */
+  /**
+   * The longest that a page which a thread waited for is kept before the thread has run, in
+   * microseconds.
+   */
   readonly holdTimeUs: number;
   /**
    * Whether a page that each node in turn reads and writes is handed over, with the right to write, to
-   * who reads it; counts at pages' home. Off unless said.
+   * the node that reads it; counts at pages' home. Off unless said.
    */
   readonly migration?: boolean;
   /** Whether the next run of a walk is asked for before the walk gets there; off unless said. */
@@ -98,8 +101,8 @@ export class Coherence {
   }
 
   /**
-   * The pages of which a demand waits for threads of this node to run: whoever finds that they have
-   * says so by `resumed`. Where nobody does, the deadline ends the wait.
+   * The pages of which a demand waits for threads of this node to run. The driver says
+   * by `resumed` that they have; where it does not, the deadline ends the wait.
    */
   get awaitedPages(): readonly number[] {
     return this.cache.awaitedPages;

@@ -87,7 +87,7 @@ Deno.test("Coherence: a walk that comes to what is still on its way has the next
   assertEquals(take().operations, [{ kind: "install", first: 3, count: 4, writable: false }]);
 });
 
-Deno.test("Coherence: pages that nobody ever wrote become zeros ahead of a walk, its first page too", () => {
+Deno.test("Coherence: pages that no node ever wrote become zeros ahead of a walk, its first page too", () => {
   const { take, grant, walk } = setUp();
   const zero = { content: Content.Zero, access: Access.Write };
   walk(Access.Write, zero);

@@ -1,9 +1,10 @@
 /**
  * The home's side of the protocol: the point of order for each page.
  *
- * It keeps who has a copy and who owns it, runs one transaction on a page at a time, and lets the
- * others wait. A transaction begins with a request, is ended by its requester's `done`, and covers
- * the run of pages that can be treated alike. Page bytes never pass through here.
+ * It keeps which nodes have a copy and which one owns it, runs one transaction on a page at a time,
+ * and lets the others wait. A transaction begins with a request, is ended by its requester's
+ * `done`, and covers the run of pages that can be treated alike. Page bytes never pass through
+ * here.
  */
 
 import { REQUESTS_WAITING_MAX } from "../../limits.ts";
@@ -187,7 +188,7 @@ export class Directory {
   /**
    * @param options The region.
    * @param outbox Where messages go.
-   * @param takeOver Makes this node ask for pages that nobody else will keep.
+   * @param takeOver Makes this node ask for pages that no other node will keep.
    */
   constructor(options: DirectoryOptions, outbox: Outbox, takeOver: (run: PageRun) => void) {
     this.options = options;
@@ -238,7 +239,7 @@ export class Directory {
     this.#end(transaction);
   }
 
-  /** This node has sent a grant that nobody needs to acknowledge: it is final, and has no `done`. */
+  /** This node has sent a grant that no node needs to acknowledge: it is final, and has no `done`. */
   granted(grant: GrantMessage, requester: NodeId): void {
     const transaction = this.#find(requester, grant.request);
     if (transaction === undefined) return;
@@ -275,7 +276,7 @@ export class Directory {
     }
   }
 
-  /** Nobody needs what was on these pages: those that are lost are as if nobody had ever had them. */
+  /** No program needs what was on these pages: those that are lost are as if no node had ever had them. */
   renew(run: PageRun): void {
     for (const page of this.lost.keys()) if (contains(run, page)) this.lost.delete(page);
   }
@@ -348,7 +349,8 @@ export class Directory {
     for (const node of invalidated) {
       this.outbox.send(node, { kind: "invalidate", first, count, requester: from, request });
     }
-    // Where the home grants at once, nothing is left to wait for; where its cache does, `granted` ends it.
+    // Where the home grants at once, nothing is left to wait for; where its cache does, `granted`
+    // ends it.
     if (phase.kind === "granted" && invalidated.length === 0) this.#settle(transaction);
     else this.active.push(transaction);
   }
@@ -371,7 +373,7 @@ export class Directory {
     }
   }
 
-  /** Whether a page has one copy and is handed over, with the right to write, to whoever reads it. */
+  /** Whether a page has one copy and is handed over, with the right to write, to its reader. */
   #migrates(page: number): boolean {
     return handOversLeft(this.holders.migration(page)) > 0 && this.holders.list(page).length === 1;
   }
@@ -409,7 +411,7 @@ export class Directory {
     return count;
   }
 
-  /** Who sends the bytes: this node if it has them, since that saves a hop; otherwise the owner. */
+  /** The node that sends the bytes: this one if it has them, since that saves a hop; otherwise the owner. */
   #source(page: number): NodeId {
     return this.holders.has(page, DIRECTORY_NODE) ? DIRECTORY_NODE : this.holders.owner(page);
   }

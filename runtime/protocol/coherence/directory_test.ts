@@ -37,7 +37,7 @@ Deno.test("Directory: pages of the largest region have their holders, at no cost
   assertEquals(directory.copies(0), { owner: 2, nodes: [2] });
 });
 
-Deno.test("Directory: pages that were lost are zero again once nobody needs what was on them", () => {
+Deno.test("Directory: pages that were lost are zero again once no program needs what was on them", () => {
   const { directory, take, transact } = setUp(3);
   transact(2, Access.Write, 5, 3);
   directory.peerLost(2);
@@ -97,7 +97,7 @@ Deno.test("Directory: requests for a busy page wait, and are served in their ord
   assertEquals(take().map(({ to, kind }) => [to, kind]), [[4, "forward"]]);
 });
 
-Deno.test("Directory: a grant of the home's own copy is over when it is sent, if nobody else has one", () => {
+Deno.test("Directory: a grant of the home's own copy is over when it is sent, if no other node has one", () => {
   const { directory, take, transact } = setUp(3);
   transact(1, Access.Write, 0);
   const run = { first: 0, count: 1 } as const;

@@ -1,6 +1,6 @@
 /**
- * Who has a copy of each page, and who of them is the owner: the one that is asked for its bytes.
- * Memory is proportional to the pages that anybody ever touched.
+ * The nodes that have a copy of each page, and the one of them that is the owner: it is asked for
+ * the bytes. Memory is proportional to the pages that any node ever touched.
  */
 
 import type { NodeId } from "./messages.ts";
@@ -21,7 +21,7 @@ export class HolderTable {
   readonly #chunks = new Map<number, Chunk>();
   #words = 1;
 
-  /** The node that is asked for the page's bytes; 0 when nobody ever had the page, or it is lost. */
+  /** The node that is asked for the page's bytes; 0 when no node ever had the page, or it is lost. */
   owner(page: number): NodeId {
     return this.#chunk(page)?.owners[page % CHUNK_PAGES] ?? 0;
   }
@@ -69,7 +69,7 @@ export class HolderTable {
     chunk.sharers[this.#index(page) + word]! |= 1 << (node % WORD_BITS);
   }
 
-  /** The node has no copy any more; if it was the owner, another of those who have one becomes it. */
+  /** The node has no copy any more; if it was the owner, another of those that have one becomes it. */
   remove(page: number, node: NodeId): void {
     const chunk = this.#chunk(page);
     const word = Math.floor(node / WORD_BITS);
@@ -78,7 +78,7 @@ export class HolderTable {
     if (this.owner(page) === node) chunk.owners[page % CHUNK_PAGES] = this.list(page)[0] ?? 0;
   }
 
-  /** These nodes, and nobody else, have a copy; the first is the owner. None: nobody has. */
+  /** These nodes, and no others, have a copy; the first is the owner. None: no node has. */
   set(page: number, nodes: readonly NodeId[]): void {
     const chunk = this.#create(page);
     const start = this.#index(page);
@@ -99,7 +99,7 @@ export class HolderTable {
 
   /** The first page from `start` on of which the node has a copy; `undefined` when there is none. */
   next(start: number, node: NodeId): number | undefined {
-    // Whoever walks over the pages finds most of them in the chunk where the last one was.
+    // A walk over the pages finds most of them in the chunk where the last one was.
     const own = Math.floor(start / CHUNK_PAGES);
     let found = this.#nextInChunk(own, start, node);
     if (found !== undefined) return found;
@@ -111,7 +111,7 @@ export class HolderTable {
     return found;
   }
 
-  /** Every page that anybody has a copy of. */
+  /** Every page that any node has a copy of. */
   *pages(): IterableIterator<number> {
     for (const [index, { owners }] of this.#chunks) {
       for (let offset = 0; offset < CHUNK_PAGES; offset++) {

@@ -60,7 +60,7 @@ export interface AcknowledgeMessage {
 export const Content = {
   /** They follow the message. */
   Data: 1,
-  /** Nobody ever wrote these pages: they are all zeros, and no bytes follow. */
+  /** No node ever wrote these pages: they are all zeros, and no bytes follow. */
   Zero: 2,
   /** The requester has them: only the right to write was missing. */
   Kept: 3,
@@ -70,7 +70,10 @@ export const Content = {
 /** One of {@linkcode Content}. */
 export type Content = typeof Content[keyof typeof Content];
 
-/** Source or home → requester: the pages, or the right to write them. May be a shorter run than was asked for. */
+/**
+ * Source or home → requester: the pages, or the right to write them. May be a shorter run than was
+ * asked for.
+ */
 export interface GrantMessage {
   readonly kind: "grant";
   /** What the requester may do from now on; can be more than it asked for. */
@@ -87,7 +90,7 @@ export interface GrantMessage {
 
 /**
  * Whether a grant, if the home itself sends it, is the end of its transaction: what the home tells the
- * requester next comes behind it, and nobody else has anything to do with it. Any other has a `done`.
+ * requester next comes behind it, and no other node has anything to do with it. Any other has a `done`.
  */
 export function isFinal(
   { content, invalidated }: Pick<GrantMessage, "content" | "invalidated">,
@@ -105,13 +108,13 @@ export interface DoneMessage {
   readonly lost: boolean;
 }
 
-/** Home → everyone: this node is gone; expect nothing from it and send it nothing. */
+/** Home → every node: this node is gone; expect nothing from it and send it nothing. */
 export interface PeerLostMessage {
   readonly kind: "peerLost";
   readonly node: NodeId;
 }
 
-/** Everyone → home: from here on nothing of what I say depends on the lost node. */
+/** Every node → home: from here on nothing of what I say depends on the lost node. */
 export interface PeerLostSeenMessage {
   readonly kind: "peerLostSeen";
   readonly node: NodeId;
@@ -157,7 +160,7 @@ export const DIRECTORY_NODE: NodeId = 1;
  * The home of a page.
  *
  * @param _page The page's number.
- * @returns The node's id: the directory's node for every page, until homes are spread.
+ * @returns The node's id: the directory node for every page, until homes are spread.
  */
 export function homeOf(_page: number): NodeId {
   return DIRECTORY_NODE;

@@ -1,6 +1,6 @@
 /**
  * Which pages migrate: each node in turn reads such a page, then writes it, as with a counter or with
- * what a lock protects. Whoever reads one is best handed it over to write at once.
+ * what a lock protects. A node that reads such a page is best handed it over to write at once.
  *
  * That a reader goes on to write is seen only where it has to ask again. So a page that was seen to
  * migrate is handed over a number of times unseen, and then has to prove itself anew; each proof in

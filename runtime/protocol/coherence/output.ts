@@ -12,7 +12,7 @@ import type { Message, NodeId } from "./messages.ts";
 
 /** Something to do to pages in every window of this node. All are idempotent. */
 export type PageOperation =
-  /** Map what the alias has; write-protected unless `writable`. Wakes whoever faulted there. */
+  /** Map what the alias has; write-protected unless `writable`. Wakes the threads that faulted there. */
   | { readonly kind: "install"; first: number; count: number; writable: boolean }
   /** The same, after the alias was filled with zeros. */
   | { readonly kind: "installZero"; first: number; count: number }
@@ -37,9 +37,9 @@ export type EngineEvent =
   | { readonly kind: "violation"; readonly node: NodeId; readonly reason: string }
   /** The home tells that a node is gone: close its connection, drop what is queued for it. */
   | { readonly kind: "peerGone"; readonly node: NodeId }
-  /** At the directory's node: a node has left, and has been told so. */
+  /** At the directory node: a node has left, and has been told so. */
   | { readonly kind: "nodeLeft"; readonly node: NodeId }
-  /** This node has left: nobody needs it any more. */
+  /** This node has left: no other node needs it any more. */
   | { readonly kind: "left" };
 
 /** The result of one step; valid until the next step of the same engine. */

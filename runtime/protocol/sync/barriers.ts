@@ -1,6 +1,6 @@
 /**
- * Barriers. Only those who wait make a barrier: once all have arrived it is forgotten, and the next
- * to arrive begins the next generation. So two generations can never mix.
+ * Barriers. Only the threads that wait make a barrier: once all have arrived it is forgotten, and
+ * the next to arrive begins the next generation. So two generations can never mix.
  */
 
 import type { NodeId } from "../coherence/messages.ts";
@@ -26,7 +26,7 @@ export class Barriers {
   protected readonly desk: SyncDesk;
   readonly #barriers = new Map<string, Barrier>();
 
-  /** @param desk Who asks, and is answered. */
+  /** @param desk Where requests come from, and answers go. */
   constructor(desk: SyncDesk) {
     this.desk = desk;
   }

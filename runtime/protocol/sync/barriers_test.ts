@@ -25,7 +25,7 @@ Deno.test("Barriers: two threads of one node are two parties", () => {
   assertEquals(cluster.answers(), ["1.1 Done", "1.2 Last"]);
 });
 
-Deno.test("Barriers: another number of parties is an error for everybody, who is told the other's", () => {
+Deno.test("Barriers: another number of parties is an error for every thread, which is told the other's", () => {
   const cluster = new SyncRequesters().arrive(1, 1, 3).arrive(2, 1, 3).arrive(3, 1, 2);
   assertEquals(cluster.answers(), [
     "1.1 PartiesMismatch 2",

@@ -1,6 +1,6 @@
 /**
- * What semaphores, barriers and mutexes have in common: who may ask, who waits where under which
- * ticket, who holds what, and the answers.
+ * What semaphores, barriers and mutexes have in common: which nodes may ask, which requests wait
+ * where under which ticket, which hold what, and the answers.
  */
 
 import { SYNC_OBJECTS_MAX, SYNC_WAITING_MAX } from "../../limits.ts";
@@ -156,7 +156,7 @@ export class SyncDesk {
 
 /** Where nodes wait: a semaphore, a barrier or a mutex. */
 export abstract class WaitPlace<Key = unknown> {
-  /** Who waits here. */
+  /** The requests that wait here. */
   readonly waiting = new WaitQueue();
   readonly #key: Key;
   readonly #places: Map<Key, WaitPlace<Key>>;
@@ -171,7 +171,7 @@ export abstract class WaitPlace<Key = unknown> {
     places.set(key, this);
   }
 
-  /** Whether it is as good as new while nobody waits. */
+  /** Whether it is as good as new while no request waits. */
   protected abstract get isIdle(): boolean;
 
   /** Is forgotten once there is nothing to remember. */
@@ -186,7 +186,7 @@ export class Waiter {
   previous: Waiter | undefined;
 
   /**
-   * @param node Who waits.
+   * @param node The node whose request waits.
    * @param ticket Its number for the request.
    * @param place Where it waits.
    */
@@ -204,7 +204,7 @@ class WaitQueue {
     return this.#length;
   }
 
-  /** Who came first; `undefined` where nobody waits. */
+  /** The one that came first; `undefined` where none waits. */
   get first(): Waiter | undefined {
     return this.#first;
   }

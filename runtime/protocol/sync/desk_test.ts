@@ -32,7 +32,7 @@ Deno.test("Waiter: when one leaves a queue, the others stay in order", () => {
   }
 });
 
-Deno.test("SyncDesk: a place is forgotten when nobody waits and it is idle, and not before", () => {
+Deno.test("SyncDesk: a place is forgotten when no request waits and it is idle, and not before", () => {
   const places = new Map<string, Place>();
   const place = new Place("a", places);
   const waiter = new Waiter(1, 1, place);

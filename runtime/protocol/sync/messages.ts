@@ -1,5 +1,5 @@
 /**
- * What nodes say about semaphores, barriers and mutexes: a request to the directory's node, and its
+ * What nodes say about semaphores, barriers and mutexes: a request to the directory node, and its
  * answer. `sync_frames.ts` gives them their bytes.
  *
  * The requester numbers its requests: a ticket names one until it is answered, and that of a lock
@@ -14,7 +14,7 @@ export const SyncOperation = {
   TryAcquire: 2,
   /** Give permits. */
   Release: 3,
-  /** Make a semaphore with a key that nobody else has. */
+  /** Make a semaphore with a key that no other has. */
   MakeSemaphore: 4,
   /** Arrive at a barrier, and wait until all have. */
   Arrive: 5,
@@ -84,7 +84,7 @@ export interface UnlockRequest {
   readonly kind: "sync";
   readonly operation: typeof SyncOperation.Unlock;
   readonly ticket: number;
-  /** The ticket of the request that locked it; with the node, that is who holds it. */
+  /** The ticket of the request that locked it; with the node, it names the holder. */
   readonly lock: number;
 }
 
@@ -99,7 +99,7 @@ export interface CancelRequest {
   readonly ticket: number;
 }
 
-/** A request to the directory's node. */
+/** A request to the directory node. */
 export type SyncRequest =
   | AcquireRequest
   | ReleaseRequest

@@ -1,7 +1,7 @@
 /**
  * Mutexes. A mutex is held by a node under the ticket of the request that locked it, so that one
  * thread of a node cannot unlock what another has locked, and is free again when that node is gone:
- * then whoever locks it next is told, since what it protects may be half done.
+ * then the thread that locks it next is told, since what it protects may be half done.
  */
 
 import type { NodeId } from "../coherence/messages.ts";
@@ -10,7 +10,7 @@ import { SyncStatus } from "./messages.ts";
 
 class Mutex extends WaitPlace<string> implements Holding {
   isLocked = false;
-  /** Its last holder is gone, and nobody was told of it. */
+  /** Its last holder is gone, and no thread was told of it. */
   isAbandoned = false;
   readonly #release: (mutex: Mutex) => void;
 
@@ -35,7 +35,7 @@ export class Mutexes {
   readonly #mutexes = new Map<string, Mutex>();
   readonly #release = (mutex: Mutex): void => this.#passOn(mutex);
 
-  /** @param desk Who asks, and is answered. */
+  /** @param desk Where requests come from, and answers go. */
   constructor(desk: SyncDesk) {
     this.desk = desk;
   }
@@ -67,7 +67,7 @@ export class Mutexes {
     this.desk.reply(from, ticket, held === undefined ? SyncStatus.NotHolder : SyncStatus.Done);
   }
 
-  /** Whether nobody holds a mutex. */
+  /** Whether no thread holds a mutex. */
   protected isFree(mutex: { readonly isLocked: boolean }): boolean {
     return !mutex.isLocked;
   }
@@ -85,7 +85,7 @@ export class Mutexes {
     this.desk.reply(node, ticket, status);
   }
 
-  /** Gives a mutex that was held to who waits longest. */
+  /** Gives a mutex that was held to the request that waits longest. */
   #passOn(mutex: Mutex): void {
     mutex.isLocked = false;
     const next = mutex.waiting.first;

@@ -18,14 +18,14 @@ Deno.test("Mutexes: only its holder unlocks a mutex: not another node, nor anoth
   assertEquals(cluster.answers(), ["1.2 Done", "1.4 Done", "1.5 NotHolder"]);
 });
 
-Deno.test("Mutexes: the next holder is told that the last one is gone, and nobody after", () => {
+Deno.test("Mutexes: the next holder is told that the last one is gone, and none after it", () => {
   const cluster = new SyncRequesters().lock(2, 1).lock(1, 1).lock(3, 1).lose(2);
   assertEquals(cluster.answers(), ["2.1 Done", "1.1 Abandoned"]);
   cluster.unlock(1, 2, 1);
   assertEquals(cluster.answers(), ["3.1 Done", "1.2 Done"]);
 });
 
-Deno.test("Mutexes: that a mutex is abandoned is remembered until somebody locks it", () => {
+Deno.test("Mutexes: that a mutex is abandoned is remembered until a thread locks it", () => {
   for (const operation of ["lock", "tryLock"] as const) {
     const cluster = new SyncRequesters().lock(2, 1).lose(2);
     assertEquals(cluster.synchronizer.usage.mutexes, 1);

@@ -1,6 +1,6 @@
 /**
- * Counting semaphores. One that nobody has touched has no permits, so one without permits at which
- * nobody waits need not be remembered.
+ * Counting semaphores. One that no thread has touched has no permits, so one without permits at which
+ * none waits need not be remembered.
  */
 
 import { SEMAPHORE_COUNT_MAX } from "../../limits.ts";
@@ -12,7 +12,7 @@ import { SyncStatus } from "./messages.ts";
 export const SEMAPHORE_KEY_MADE_MIN: bigint = 1n << 63n;
 
 class Semaphore extends WaitPlace<bigint> {
-  /** The permits; 0 as long as somebody waits. */
+  /** The permits; 0 as long as a thread waits. */
   count = 0;
 
   protected override get isIdle(): boolean {
@@ -26,7 +26,7 @@ export class Semaphores {
   readonly #semaphores = new Map<bigint, Semaphore>();
   #nextMade = SEMAPHORE_KEY_MADE_MIN;
 
-  /** @param desk Who asks, and is answered. */
+  /** @param desk Where requests come from, and answers go. */
   constructor(desk: SyncDesk) {
     this.desk = desk;
   }
@@ -52,7 +52,7 @@ export class Semaphores {
     this.desk.reply(from, ticket, this.#take(key) ? SyncStatus.Done : SyncStatus.Unavailable);
   }
 
-  /** Gives permits, first to those who wait. All of them, or none and an error. */
+  /** Gives permits, first to the requests that wait. All of them, or none and an error. */
   release(from: NodeId, ticket: number, key: bigint, count: number): void {
     const semaphore = this.#touch(key);
     if (semaphore === undefined) return this.desk.reply(from, ticket, SyncStatus.LimitExceeded);
@@ -81,7 +81,7 @@ export class Semaphores {
     this.desk.reply(from, ticket, SyncStatus.Made, 0, key);
   }
 
-  /** Who is served next, of those who wait. */
+  /** The request that is served next, of those that wait. */
   protected next(semaphore: WaitPlace<bigint>): Waiter {
     return semaphore.waiting.first!;
   }

@@ -3,7 +3,7 @@ import { SyncRequesters } from "../../../tests/support/sync_requesters.ts";
 import { SEMAPHORE_COUNT_MAX } from "../../limits.ts";
 import { SEMAPHORE_KEY_MADE_MIN } from "./semaphores.ts";
 
-Deno.test("Semaphores: a semaphore that nobody touched has no permits", () => {
+Deno.test("Semaphores: a semaphore that no thread touched has no permits", () => {
   const cluster = new SyncRequesters().tryAcquire(1, 1).acquire(2, 1);
   assertEquals(cluster.answers(), ["1.1 Unavailable"]);
   assertEquals(cluster.synchronizer.usage.waiting, 1);
@@ -50,7 +50,7 @@ Deno.test("Semaphores: permits for requests that wait do not count towards an ov
   assertEquals(cluster.synchronizer.permits(7n), SEMAPHORE_COUNT_MAX);
 });
 
-Deno.test("Semaphores: a made semaphore has a key that nobody else has", () => {
+Deno.test("Semaphores: a made semaphore has a key that no other has", () => {
   const taken = SEMAPHORE_KEY_MADE_MIN + 1n;
   const cluster = new SyncRequesters().release(1, 1, 1, taken).makeSemaphore(1, 2, 0);
   cluster.makeSemaphore(2, 3, 5).makeSemaphore(2, 4, 0).makeSemaphore(3, 5, 0);

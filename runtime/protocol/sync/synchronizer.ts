@@ -1,5 +1,5 @@
 /**
- * Semaphores, barriers and mutexes of a cluster, at the directory's node: a pure state machine, with
+ * Semaphores, barriers and mutexes of a cluster, at the directory node: a pure state machine, with
  * requests going in and answers coming out. Everything is first come, first served, in the order in
  * which requests arrive here. What is idle is forgotten, so memory is in proportion to what is in
  * use, and bounded by {@linkcode SyncLimits}.
@@ -27,9 +27,9 @@ export const SYNC_PARTS: SyncParts = { SyncDesk, Semaphores, Barriers, Mutexes }
 
 /** How much is remembered; all zero where nothing is in use. */
 export interface SyncUsage {
-  /** Semaphores with permits, or at which somebody waits. */
+  /** Semaphores with permits, or at which a thread waits. */
   readonly semaphores: number;
-  /** Barriers at which somebody waits. */
+  /** Barriers at which a thread waits. */
   readonly barriers: number;
   /** Mutexes that are locked, or abandoned. */
   readonly mutexes: number;

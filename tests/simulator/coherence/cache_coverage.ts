@@ -100,7 +100,7 @@ export const CACHE_SHAPE: TableShape<CacheInput, Situation> = {
       rows: ["data R", "data W", "zero", "kept", "lost"],
       columns: ["I", "I granted", "S", "S granted", "E", "lost"],
     },
-    { why: "who asks to write gets no less", rows: ["data R"], columns: ["I asks W"] },
+    { why: "a node that asks to write gets no less", rows: ["data R"], columns: ["I asks W"] },
     {
       why: "the requester has the bytes, and the home knows",
       rows: ["data R", "data W", "zero", "lost"],

@@ -18,7 +18,7 @@ const CORNERS = [
   "upgradeRace",
   /** A fault was read when its page was mapped already, or in another window only. */
   "staleFault",
-  /** The bytes of a grant had no place to go, since nobody waited for them any more. */
+  /** The bytes of a grant had no place to go, since no thread waited for them any more. */
   "dataRejected",
   /** A grant came for a request that was answered already. */
   "lateGrant",
@@ -38,7 +38,7 @@ const CORNERS = [
   "handOversSpent",
   /** A node joined while others worked. */
   "lateJoin",
-  /** A node left, and everybody else went on. */
+  /** A node left, and all others went on. */
   "left",
   /** The home took over pages that only a leaving node had. */
   "leaveTakeover",

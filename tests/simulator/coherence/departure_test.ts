@@ -220,7 +220,7 @@ Deno.test("a requester that dies before a sharer gave up its copy leaves it that
 
 Deno.test("a node leaves though a request of the home covers what is to be taken over", () => {
   const cluster = new ScriptedCluster(4, { runPages: 2, holdTimeUs: 50 });
-  // The home has pages 0 and 1 to read, and nobody else has; page 0 it holds.
+  // The home has pages 0 and 1 to read, and no other node has; page 0 it holds.
   cluster.step(2, { kind: "fetch", first: 0, count: 2, access: Access.Write });
   cluster.flush();
   cluster.access(1, 0, Access.Read);

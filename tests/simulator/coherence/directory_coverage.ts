@@ -103,17 +103,17 @@ export const TRANSACTION_SHAPE: TableShape<TransactionEvent, Sort> = {
       columns: ["zero", "lost", "upgrade", "upgrade+"],
     },
     {
-      why: "nobody else had a copy",
+      why: "no other node had a copy",
       rows: ["source found anew"],
       columns: ["write", "hand-over"],
     },
     {
-      why: "nobody else is told to drop a copy",
+      why: "no other node is told to drop a copy",
       rows: ["sharer dies", "sharer leaves"],
       columns: ["zero", "lost", "read", "write", "upgrade", "hand-over"],
     },
     {
-      why: "nobody is told to give up anything",
+      why: "no node is told to give up anything",
       rows: ["refused", "aborted, copies kept"],
       columns: ["zero", "lost", "upgrade"],
     },
@@ -129,7 +129,7 @@ export const TRANSACTION_SHAPE: TableShape<TransactionEvent, Sort> = {
       columns: ["zero", "upgrade", "upgrade+"],
     },
     {
-      why: "a read takes nothing from anybody",
+      why: "a read takes nothing from any node",
       rows: ["aborted, copies kept", "aborted, pages lost"],
       columns: ["read"],
     },

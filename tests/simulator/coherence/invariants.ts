@@ -75,7 +75,7 @@ export function checkAccess(
  * Whether a node's copy of a page counts. Once a node leaves its threads touch nothing, so those of
  * its copies do not matter that others have too, and that its home has crossed out.
  *
- * @param home The directory's node.
+ * @param home The directory node.
  * @param node The node.
  * @param page The page.
  * @returns Whether it must be what memory has to look like.
@@ -104,7 +104,7 @@ function checkKnown(home: SimulatedNode, node: SimulatedNode, page: number): voi
  * @throws {InvariantError} When it could.
  */
 export function checkLoss(nodes: readonly SimulatedNode[], page: number, oracle: Oracle): void {
-  if (!oracle.mayBeLost(page)) fail(`page ${page} is lost, and nobody died with its only copy`);
+  if (!oracle.mayBeLost(page)) fail(`page ${page} is lost, and no node died with its only copy`);
   for (const node of nodes) {
     if (touches(nodes[0]!, node, page) && node.engine.state(page) !== PageState.Invalid) {
       fail(`page ${page} is lost, and node ${node.id} has a copy`);
@@ -114,7 +114,7 @@ export function checkLoss(nodes: readonly SimulatedNode[], page: number, oracle:
 
 /**
  * Notes which pages may be lost with a node that is about to die: those that it has the only copy of,
- * those that it asked to write, or may be handed over, since nobody else can tell whether it did, and
+ * those that it asked to write, or may be handed over, since no other node can tell whether it did, and
  * those of which it was just sending the only copy.
  *
  * @param nodes All nodes; the home first.
@@ -135,7 +135,7 @@ export function allowLosses(
     const covers = ({ first, count }: { first: number; count: number }) =>
       first <= page && page < first + count;
     const copies = nodes[0]!.directory.copies(page).nodes;
-    // Nobody has touched it, or the victim's first touch, or hand-over, has been granted by the home.
+    // No node has touched it, or the victim's first touch, or hand-over, has been granted by the home.
     const untouched = copies.every((id) => id === victim.id);
     // Until a request to read is begun it can turn out to be given the right to write.
     const reads = transaction?.requester === victim.id && transaction.access === Access.Read;
@@ -161,8 +161,8 @@ export function allowLosses(
 }
 
 /**
- * Notes which pages may be lost since the home let a node go: those that the home believes to be on nodes of
- * whose death it has not heard yet.
+ * Notes which pages may be lost since the home let a node go: those that the home believes to be on
+ * nodes of whose death it has not heard yet.
  *
  * @param nodes All nodes; the home first.
  * @param pageCount The pages of the region.

@@ -40,7 +40,7 @@ export class Mmu {
    * Does what the protocol asks for.
    *
    * @param operation What to do.
-   * @returns Whether it wakes those who faulted on its pages.
+   * @returns Whether it wakes the threads that faulted on its pages.
    */
   operate(operation: PageOperation): boolean {
     const { kind, first, count } = operation;

@@ -55,7 +55,7 @@ export class Oracle {
     this.#mayBeLost[page] = 1;
   }
 
-  /** @param page A page that was lost, and is from now on as if nobody had ever touched it. */
+  /** @param page A page that was lost, and is from now on as if no node had ever touched it. */
   renew(page: number): void {
     this.#mayBeLost[page] = 0;
     this.#words.fill(0, page * PAGE_WORDS, (page + 1) * PAGE_WORDS);

@@ -1,5 +1,5 @@
 /**
- * What a seed decides before anything happens: a cluster, its programs, and who comes and goes when.
+ * What a seed decides before anything happens: a cluster, its programs, and which nodes come and go when.
  */
 
 import { PAGE_WORDS } from "./mmu.ts";
@@ -14,7 +14,10 @@ export type Incident =
   & (
     | { readonly kind: "join" | "leave" | "kill" | "openWindow"; readonly node: SimulatedNode }
     | { readonly kind: "renew"; readonly first: number; readonly count: number }
-    /** A node dies that is to send bytes, as soon as there is one; for a write that others drop copies for, or any. */
+    /**
+     * A node dies that is to send bytes, as soon as there is one; for a write that others drop
+     * copies for, or any.
+     */
     | { readonly kind: "killSource"; readonly shared: boolean }
   );
 

@@ -63,7 +63,7 @@ class DeafDirectory extends ProbeDirectory {
   override peerLostSeen(): void {}
 }
 
-/** Lets the last writer of a page that migrates keep a copy, of which it tells nobody. */
+/** Lets the last writer of a page that migrates keep a copy, of which it tells no node. */
 class GenerousDirectory extends ProbeDirectory {
   override request(from: NodeId, message: RequestMessage): void {
     super.request(from, message);

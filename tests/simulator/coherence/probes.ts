@@ -76,7 +76,7 @@ function refill<Key, Value>(
 
 /** A cache that can be looked into. */
 export class ProbeCache extends PageCache {
-  /** Whether nothing is asked for and nobody waits for this node. */
+  /** Whether nothing is asked for and no demand waits at this node. */
   get idle(): boolean {
     return this.pending.length === 0 && this.demands.deferred.length === 0;
   }
@@ -124,7 +124,7 @@ export class ProbeCache extends PageCache {
 
 /** A directory that can be looked into. */
 export class ProbeDirectory extends Directory {
-  /** Whether no transaction is under way, nobody waits and nobody is leaving. */
+  /** Whether no transaction is under way, no request waits and no node is leaving. */
   get idle(): boolean {
     return this.active.length === 0 && this.waiting.length === 0 && this.leaving.size === 0;
   }

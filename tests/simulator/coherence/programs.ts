@@ -153,7 +153,7 @@ function readMemory(world: World): number[][] {
   return Array.from({ length: world.pageCount }, (_, page) => {
     const owner = world.nodes[0]!.directory.copies(page).owner;
     const start = page * PAGE_WORDS;
-    // A page that nobody has touched is zero.
+    // A page that no node has touched is zero.
     if (owner === 0) return Array<number>(WORD_MAX + 1).fill(0);
     return [...world.nodes[owner - 1]!.mmu.alias.subarray(start, start + WORD_MAX + 1)];
   });

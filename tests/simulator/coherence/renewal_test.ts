@@ -16,7 +16,7 @@ function withLostPage(): ScriptedCluster {
   return cluster;
 }
 
-Deno.test("a page that is renewed while somebody is told of its loss is not lost for others", () => {
+Deno.test("a page that is renewed while a node is told of its loss is not lost for others", () => {
   const cluster = withLostPage();
   cluster.fault(3, 0, Access.Read);
   cluster.deliver(3, 1);
@@ -28,7 +28,7 @@ Deno.test("a page that is renewed while somebody is told of its loss is not lost
   assertEquals(cluster.node(4).state(0), PageState.Exclusive);
 });
 
-Deno.test("a page that is lost while nobody waits for it can be had once it is renewed", () => {
+Deno.test("a page that is lost while no thread waits for it can be had once it is renewed", () => {
   const cluster = withLostPage();
   cluster.step(3, { kind: "fetch", first: 0, count: 1, access: Access.Read });
   cluster.flush();

@@ -113,7 +113,7 @@ export class Schedule {
     }
   }
 
-  /** A driver may find that threads have run when nobody asks any more, or be wrong. */
+  /** A driver may find that threads have run when no demand waits any more, or be wrong. */
   #resumeAny(): void {
     const { nodes, pageCount } = this.world;
     const node = nodes[this.#random.below(nodes.length)]!;

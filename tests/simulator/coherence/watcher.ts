@@ -17,7 +17,7 @@ interface Asked {
   readonly count: number;
   /** Whether the requester had the page when it asked to write it. */
   readonly upgrade: boolean;
-  /** How often its bytes were demanded from somebody. */
+  /** How often its bytes were demanded from a node. */
   forwards: number;
 }
 
@@ -37,7 +37,7 @@ export class Watcher {
    * @param from Its sender.
    * @param to The node it is for.
    * @param message What it says.
-   * @param home The directory's node.
+   * @param home The directory node.
    */
   sent(from: SimulatedNode, to: NodeId, message: Message, home: SimulatedNode): void {
     this.#coverage.messages.count(messageName(message, to), "sent");
@@ -77,7 +77,7 @@ export class Watcher {
   /**
    * A message arrives, and is about to be taken.
    *
-   * @param from Who sent it.
+   * @param from The node that sent it.
    * @param to Who takes it.
    * @param message What it says.
    */

@@ -145,7 +145,7 @@ export class World {
   }
 
   /**
-   * Pages are given out again: nobody needs what was on them, and those that are lost begin anew.
+   * Pages are given out again: no program needs what was on them, and those that are lost begin anew.
    *
    * @param first The first page.
    * @param count How many.
@@ -162,9 +162,9 @@ export class World {
       } else this.#oracle.renew(page);
       for (const node of this.nodes) {
         if (!node.cache.requests.some((run) => contains(run, page))) continue;
-        // Whoever asked before may be told yet that the page is lost.
+        // A node that asked before may be told yet that the page is lost.
         node.toldLost.add(page);
-        // Who died without the home's knowledge may be given the page, and takes it along.
+        // A node that died without the home's knowledge may be given the page, and takes it along.
         if (node.status === "dead" && node.endUnnoticed) this.#oracle.allowLoss(page);
       }
     }
@@ -388,7 +388,7 @@ export class World {
     }
   }
 
-  /** A node may go: nobody must notice. */
+  /** A node may go: no other must notice. */
   #end(node: SimulatedNode): void {
     this.reach("left");
     node.status = "left";

@@ -8,7 +8,7 @@ import { SyncOperation, SyncStatus } from "../../../runtime/protocol/sync/messag
 import { TIMES } from "../coherence/corners.ts";
 
 const CORNERS = [
-  /** A permit or a mutex went to somebody who waited for it. */
+  /** A permit or a mutex went to a request that waited for it. */
   "handOff",
   /** An arrival completed a barrier at which others waited. */
   "barrierPassed",
@@ -30,7 +30,7 @@ const CORNERS = [
   "lateRequest",
   /** A semaphore could not count what was released. */
   "overflow",
-  /** A mutex was unlocked by somebody who did not hold it. */
+  /** A mutex was unlocked by a thread that did not hold it. */
   "notHolder",
   /** A semaphore was made. */
   "made",

@@ -65,7 +65,7 @@ export class SyncNode {
     const request = this.asked.get(ticket) ?? fail(`${this.id}.${ticket} has an answer already`);
     this.asked.delete(ticket);
     const isGranted = status === SyncStatus.Done || status === SyncStatus.Abandoned;
-    // At a node that leaves, nobody uses what it is still given.
+    // At a node that leaves, no thread uses what it is still given.
     const isUsed = isGranted && this.life === "working";
     if (isUsed && "name" in request && request.operation !== SyncOperation.Arrive) {
       this.locks.set(ticket, request.name);

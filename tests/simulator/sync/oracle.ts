@@ -207,7 +207,8 @@ export class SyncOracle {
     }
     if (status !== SyncStatus.Done) fail(`acquire of ${key} is answered ${status}`);
     this.#checkOrder(SyncOperation.Acquire, key, index);
-    // Who waited is answered before whoever released: then the permit is accounted for after it.
+    // The request that waited is answered before the one that released: then the permit is
+    // accounted for after it.
     this.#permits.set(key, permits - 1);
   }
 
@@ -251,7 +252,7 @@ export class SyncOracle {
     this.#locks.set(name, { holder: from, ticket });
   }
 
-  /** Nobody who came before may wait on. */
+  /** No request that came before may wait on. */
   #checkOrder(operation: SyncOperation, place: bigint | string, index: number): void {
     const earlier = this.#open.slice(0, index).find(({ request }) =>
       request.operation === operation && placeOf(request) === place

@@ -24,7 +24,7 @@ const FULL_KEY = 99n;
 /** Made keys are looked for up to here: more are never made in one schedule. */
 const MADE_MAX = 200;
 const NAMES = ["a", "b"];
-/** Under which nobody ever asks. */
+/** Under which no request is ever made. */
 const NO_TICKET = 0xffff_0000;
 /** As many requests of one node are open at one time. */
 const ASKED_MAX = 4;
@@ -205,7 +205,7 @@ export class SyncSchedule {
     this.#trace(`directory: ${node.id} is gone`);
     node.isLost = true;
     if (node.life === "leaving" && this.#oracle.isBusy(node.id)) this.coverage.reach("leftInUse");
-    // Nobody at a node that leaves uses what it held.
+    // No thread of a node that leaves uses what it held.
     node.locks.clear();
     this.#answers = [];
     this.#synchronizer.peerLost(node.id);
@@ -221,7 +221,7 @@ export class SyncSchedule {
     }
   }
 
-  /** Nobody asks for more: what is held is given back, and what is waited for is cancelled. */
+  /** No thread asks for more: what is held is given back, and what is waited for is cancelled. */
   #drain(): void {
     for (const node of this.#nodes.filter(({ life }) => life === "working")) {
       for (const ticket of node.asked.keys()) {
