@@ -29,6 +29,7 @@ const SYMBOLS = {
   open: { parameters: ["buffer", "i32"], result: "i32" },
   read: { parameters: ["i32", "buffer", "usize"], result: "isize" },
   close: { parameters: ["i32"], result: "i32" },
+  getenv: { parameters: ["buffer"], result: "pointer" },
 } as const satisfies Deno.ForeignLibraryInterface;
 
 type C = Deno.DynamicLibrary<typeof SYMBOLS>["symbols"];
@@ -50,6 +51,28 @@ const SYSCTL_MAX_BYTES = 32;
  * @returns What it tells; nothing where it cannot be loaded, as without `--allow-ffi`.
  */
 export function inspectMachine(): Machine | undefined {
+  return withC(inspect);
+}
+
+/**
+ * Finds which environment variables are set, and not to nothing. Their values are not read: only that
+ * they are there is told, to people who have set them.
+ *
+ * @param names Their names.
+ * @returns Those that are set; none where the C library cannot be loaded, as without `--allow-ffi`.
+ */
+export function setVariables(names: readonly string[]): string[] {
+  if (names.length === 0) return [];
+  return withC((c) =>
+    names.filter((name) => {
+      const value = c.getenv(cString(name));
+      return value !== null && new Deno.UnsafePointerView(value).getUint8() !== 0;
+    })
+  ) ?? [];
+}
+
+/** Does something by the C library; nothing where it cannot be loaded. */
+function withC<Value>(use: (c: C) => Value): Value | undefined {
   const path = "libc.so.6";
   // Asked, never requested: on a terminal Deno would prompt.
   if (Deno.permissions.querySync({ name: "ffi", path }).state !== "granted") return undefined;
@@ -60,7 +83,7 @@ export function inspectMachine(): Machine | undefined {
     return undefined;
   }
   try {
-    return inspect(library.symbols);
+    return use(library.symbols);
   } finally {
     library.close();
   }

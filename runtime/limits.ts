@@ -107,6 +107,8 @@ export const POLL_PAUSE_MAX_US = 1_000_000;
  * has happened, in microseconds.
  */
 export const HOLD_LEAST_US = 100;
+/** How long a directory node may be alone until its user is told how others join, in milliseconds. */
+export const LONE_DIRECTORY_MS = 2_000;
 /** How often a directory that waits for other nodes to finish says so, in milliseconds. */
 export const CLOSE_REMINDER_MS = 5_000;
 /** How long a program may take to end by itself once a thread of it can never go on, in milliseconds. */

@@ -22,6 +22,7 @@ import { Node } from "./node.ts";
 import { serveRpc } from "./rpc_transport.ts";
 import { requirePermissions } from "../settings/permissions.ts";
 import { requireDeno, VERSION } from "../version.ts";
+import { warnOfUnread } from "./unread_environment.ts";
 
 /**
  * Joins a cluster, or begins one.
@@ -57,6 +58,7 @@ export async function startNode(settings: Settings): Promise<Node> {
   requirePermissions(settings);
   const engine = await loadEngineSource();
   const library = await findLibrary({ path: settings.library });
+  warnOfUnread(settings.logLevel);
   // By default Deno looks at sockets only every 61 turns of a busy event loop. A Worker's runtime
   // reads this when it is made.
   setEnvironment(library, "DENO_TOKIO_EVENT_INTERVAL", "1");

@@ -7,6 +7,7 @@ import { settingsHelp } from "../settings/help.ts";
 import { VERSION } from "../version.ts";
 import { TdsmError } from "../errors.ts";
 import { startNode } from "./join.ts";
+import { tellWhileAlone } from "./lone_directory.ts";
 import type { Node } from "./node.ts";
 
 const HELP = `This program is a node of tDSM ${VERSION}. The settings of its node:
@@ -71,6 +72,7 @@ export async function run(
   }
   const node = await startNode(settings);
   try {
+    using _ = tellWhileAlone(node, settings);
     if (settings.rpcServer) await serve(node);
     else await Promise.race([begin(node, settings.nodes, main), failureOf(node)]);
   } finally {

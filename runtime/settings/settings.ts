@@ -188,6 +188,9 @@ export function resolveSettings(
   return { settings, rest };
 }
 
+/** The variables that were looked for and may not be read, each with whether that was told. */
+const unread = new Map<string, { told: boolean }>();
+
 /**
  * Makes a reader of the environment that never prompts: a variable that may not be read is not there.
  *
@@ -196,8 +199,26 @@ export function resolveSettings(
 export function readEnvironment(): Environment {
   return (name) => {
     const { state } = Deno.permissions.querySync({ name: "env", variable: name });
-    return state === "granted" ? Deno.env.get(name) : undefined;
+    if (state === "granted") return Deno.env.get(name);
+    // One that is denied in so many words is to be left aside.
+    if (state === "prompt" && !unread.has(name)) unread.set(name, { told: false });
+    return undefined;
   };
+}
+
+/**
+ * The variables that would count, had they been permitted to be read: no option and no flag was in
+ * their place. Each is handed out once in a process.
+ *
+ * @returns Their names, whether they are set or not.
+ */
+export function takeUnread(): string[] {
+  const names: string[] = [];
+  for (const [name, state] of unread) {
+    if (!state.told) names.push(name);
+    state.told = true;
+  }
+  return names;
 }
 
 /** Checks that every option is a setting; a program in JavaScript can give what the types forbid. */

@@ -140,6 +140,9 @@ Deno.test("doctor: a port that is in use is told, and the flags that do not go t
   }
 });
 
+/** Starts a program on a terminal of its own: Python, which the launcher needs anyway, has those. */
+const ON_TERMINAL = ["python3", "-c", "import pty, sys; pty.spawn(sys.argv[1:])"];
+
 /** Starts a program that shows no help of its own. */
 function runHello(cluster: ProcessCluster, ...flags: string[]): Promise<Exit> {
   const args = ["run", "--no-prompt", "--allow-ffi", "--allow-net", "examples/hello.ts", ...flags];
@@ -167,6 +170,36 @@ Deno.test("run: a flag that is nearly right is refused, and no node is started",
       new RegExp(`Cannot use flag --${wrong}: did you mean --${right}\\? .*programFlags of run`),
     );
   }
+});
+
+Deno.test("run: a setting in the environment that may not be read is told, once, and does not count", async () => {
+  await using cluster = new ProcessCluster();
+  const env = { SIZE: "1MiB", PAGE_SIZE: "8KiB", COMPRESSION: "" };
+  const program = "tests/nodes/programs/joins_twice.ts";
+  const start = (...permissions: string[]) => {
+    const args = ["run", "--no-prompt", "--allow-ffi", "--allow-net", ...permissions, program];
+    return cluster.spawn(permissions.join(" "), { args, env }).exit();
+  };
+  const silent = await start();
+  assertMatch(silent.stdout, /^67108864 67108864\n$/);
+  assertMatch(
+    silent.stderr,
+    /^\S+Z tdsm: warning: SIZE and PAGE_SIZE are set and not read: run Deno with --allow-env=SIZE,PAGE_SIZE, or with --deny-env=SIZE,PAGE_SIZE to leave them aside\n$/,
+  );
+  const half = await start("--allow-env=SIZE", "--deny-env=PAGE_SIZE");
+  assertEquals([half.stdout, half.stderr], ["1048576 1048576\n", ""]);
+});
+
+Deno.test("run: a directory node that is alone for a while tells on a terminal how others join", async () => {
+  await using cluster = new ProcessCluster();
+  const args = ["run", "-A", "examples/hello.ts", "--port=0"];
+  const terminal = cluster.spawn("terminal", { args, prefix: ON_TERMINAL });
+  const told =
+    /info: No other node is here yet\. Others join with --directory-address 127\.0\.0\.1:\d+/;
+  await terminal.untilPrinted(told);
+  // Where nobody looks it is told to those who ask for it.
+  const logging = cluster.spawn("log", { args: [...args, "--log-level=3"] });
+  await logging.untilPrinted(told);
 });
 
 /** The time at which a line was logged. */
@@ -197,9 +230,6 @@ Deno.test("log: as much as its levels say, on stderr, by category, each line wit
   assert(!process.stdout.includes("tdsm:"), "on stdout");
   assert(!directory.process.stderr.includes("sync"), "more than was asked for");
 });
-
-/** Starts a program on a terminal of its own: Python, which the launcher needs anyway, has those. */
-const ON_TERMINAL = ["python3", "-c", "import pty, sys; pty.spawn(sys.argv[1:])"];
 
 Deno.test("log: the level has a colour on a terminal, unless NO_COLOR says otherwise", async () => {
   await using cluster = new ProcessCluster();
