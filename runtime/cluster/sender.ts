@@ -13,7 +13,7 @@ import {
 import { TdsmError } from "../errors.ts";
 import { encodeMessage, Encoding, MESSAGE_MAX_BYTES } from "../wire/page_frames.ts";
 import { encodeControl } from "../wire/control.ts";
-import { NO_BYTES, type PeerMessage } from "../wire/peer_message.ts";
+import { isPageMessage, NO_BYTES, type PeerMessage } from "../wire/peer_message.ts";
 import { encodeRpc, RPC_FRAME_MAX_BYTES } from "../wire/rpc_frames.ts";
 import { encodeSync, SYNC_MAX_BYTES } from "../wire/sync_frames.ts";
 
@@ -107,33 +107,22 @@ export class Sender {
   /** Puts the frame of a message into the batch: the one place that knows how each is encoded. */
   #frame(message: PeerMessage, payload: Uint8Array, encoding: Encoding): void {
     const { length } = payload;
-    let size: number;
+    if (isPageMessage(message)) {
+      this.#room(MESSAGE_MAX_BYTES);
+      this.#counters.messagesSent++;
+      const sum = this.#sumOf(payload);
+      return this.#count(encodeMessage(message, length, this.#batch, this.#used, encoding, sum));
+    }
     switch (message.kind) {
-      case "request":
-      case "forward":
-      case "invalidate":
-      case "acknowledge":
-      case "grant":
-      case "done":
-      case "peerLost":
-      case "peerLostSeen":
-      case "refused":
-      case "leave":
-      case "left": {
-        this.#room(MESSAGE_MAX_BYTES);
-        const sum = this.#sumOf(payload);
-        size = encodeMessage(message, length, this.#batch, this.#used, encoding, sum);
-        break;
-      }
       case "sync":
       case "syncReply":
         this.#room(SYNC_MAX_BYTES);
-        size = encodeSync(message, this.#batch, this.#used);
+        this.#count(encodeSync(message, this.#batch, this.#used));
         break;
       case "rpcCall":
       case "rpcAnswer":
         this.#room(RPC_FRAME_MAX_BYTES);
-        size = encodeRpc(message, length, this.#batch, this.#used, this.#sumOf(payload));
+        this.#count(encodeRpc(message, length, this.#batch, this.#used, this.#sumOf(payload)));
         break;
       default:
         this.#room(CONTROL_MAX_BYTES);
@@ -141,7 +130,6 @@ export class Sender {
         return this.#count(encodeControl(message, this.#batch, this.#used));
     }
     this.#counters.messagesSent++;
-    this.#count(size);
   }
 
   /** The checksum of what follows a frame, where something follows and is to be guarded. */

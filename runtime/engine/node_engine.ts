@@ -11,7 +11,7 @@ import { HOLD_LEAST_US } from "../limits.ts";
 import { Coherence } from "../protocol/coherence/coherence.ts";
 import type { GrantMessage, Message, NodeId } from "../protocol/coherence/messages.ts";
 import type { EngineEvent } from "../protocol/coherence/output.ts";
-import type { EngineMessage } from "../wire/peer_message.ts";
+import { type EngineMessage, isPageMessage } from "../wire/peer_message.ts";
 import type { Counters } from "../wire/status_control.ts";
 import type { RegionSettings } from "../wire/region_settings.ts";
 import type { Cluster } from "../cluster/cluster.ts";
@@ -125,25 +125,17 @@ export class NodeEngine implements AsyncDisposable {
    * @param payload What a remote call carries. The bytes of a grant are in the alias already.
    */
   received(from: NodeId, message: EngineMessage, payload: Uint8Array): void {
-    switch (message.kind) {
-      case "leave":
-        // Permits must not be granted to a node that is going.
+    if (isPageMessage(message)) {
+      // Permits must not be granted to a node that is going.
+      if (message.kind === "leave") {
         this.services.peerLost(from);
         this.leaving.add(from);
-      // falls through
-      case "request":
-      case "forward":
-      case "invalidate":
-      case "acknowledge":
-      case "grant":
-      case "done":
-      case "peerLost":
-      case "peerLostSeen":
-      case "refused":
-      case "left":
-        this.pageMessages++;
-        this.#trace("from", from, message);
-        return this.driver.input({ kind: "message", from, message });
+      }
+      this.pageMessages++;
+      this.#trace("from", from, message);
+      return this.driver.input({ kind: "message", from, message });
+    }
+    switch (message.kind) {
       case "sync":
       case "syncReply":
         this.driver.stayAwake();

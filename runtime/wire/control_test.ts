@@ -6,14 +6,7 @@ import { BOUNDS, CONTROLS, ofKind, readGoldenFrames } from "../../tests/support/
 import { TdsmError } from "../errors.ts";
 import { ADDRESS_MAX_BYTES, CONTROL_MAX_BYTES, CONTROL_TEXT_MAX, NODES_MAX } from "../limits.ts";
 import { decodeFrame, FRAME_HEADER_BYTES, type FrameReason } from "./page_frames.ts";
-import { PAGE_MESSAGES } from "./page_messages.ts";
-import {
-  type Control,
-  decodeControl,
-  encodeControl,
-  isControl,
-  type WelcomeControl,
-} from "./control.ts";
+import { type Control, decodeControl, encodeControl, type WelcomeControl } from "./control.ts";
 import { REGION_NAMES } from "./region_settings.ts";
 
 const golden = readGoldenFrames();
@@ -39,12 +32,6 @@ Deno.test("encodeControl: every control message has its golden bytes, both ways"
       assertEquals(roundTrip(control), control);
     });
   }
-});
-
-Deno.test("isControl tells control messages from every other family by their kind", () => {
-  assertEquals(CONTROLS.map(([, control]) => isControl(control)), CONTROLS.map(() => true));
-  const others = [...Object.keys(PAGE_MESSAGES), "sync", "syncReply", "rpcCall", "rpcAnswer"];
-  assertEquals(others.filter((kind) => isControl({ kind })), []);
 });
 
 Deno.test("encodeControl: a welcome lists as many nodes as a cluster can have", () => {

@@ -8,6 +8,7 @@ import type { AllocatorControl } from "../protocol/allocation/messages.ts";
 import type { Message } from "../protocol/coherence/messages.ts";
 import type { SyncMessage } from "../protocol/sync/messages.ts";
 import type { Control } from "./control.ts";
+import { PAGE_MESSAGES } from "./page_messages.ts";
 import type { RpcMessage } from "./rpc_frames.ts";
 import type { StatsControl, StatsRequestControl } from "./status_control.ts";
 
@@ -22,6 +23,16 @@ export type EngineMessage =
   | AllocatorControl
   | StatsRequestControl
   | StatsControl;
+
+/**
+ * Whether a message is about pages.
+ *
+ * @param message Any message between nodes.
+ * @returns Whether it is one that the coherence protocol takes.
+ */
+export function isPageMessage(message: PeerMessage): message is Message {
+  return message.kind in PAGE_MESSAGES;
+}
 
 /** What follows most messages. */
 export const NO_BYTES: Uint8Array = new Uint8Array(0);
