@@ -90,7 +90,7 @@ export class SyncLog {
     } else if (operation === SyncOperation.Unlock) this.#locks.delete(request.lock);
   }
 
-  /** The directory's node has answered. */
+  /** The directory node has answered. */
   answered({ ticket, status, parties, key }: SyncReply): void {
     const what = this.#asked.get(ticket);
     if (what === undefined) return;

@@ -1,5 +1,5 @@
 /**
- * Semaphores, barriers, mutexes and allocations: this node's requests to the directory's node, and,
+ * Semaphores, barriers, mutexes and allocations: this node's requests to the directory node, and,
  * where this is that node, what answers them.
  */
 
@@ -33,7 +33,7 @@ export interface ServicesOptions {
   send(to: NodeId, message: SyncMessage | AllocatorInput | AllocatorOutput): void;
   /** A node broke the protocol. */
   violation(node: NodeId, reason: string): void;
-  /** At the directory's node: nobody needs what was on these pages, as they are given out anew. */
+  /** At the directory node: what was on these pages is not needed, as they are given out anew. */
   renew?(first: number, count: number): void;
   /** The largest ticket, after which they begin anew; 2^32 - 1 where nothing is said. */
   readonly ticketMax?: number;
@@ -56,10 +56,10 @@ interface AskedSync {
 /** One node's part in the services of the directory. */
 export class Services {
   readonly #options: ServicesOptions;
-  /** Only at the directory's node. */
+  /** Only at the directory node. */
   readonly #synchronizer: Synchronizer | undefined;
   readonly #allocator: AllocatorServer | undefined;
-  /** At the directory's node: who may allocate. Memory given to others would be nobody's to zero. */
+  /** At the directory node: the nodes that may allocate. Any other could not zero what it is given. */
   readonly #members = new Set<NodeId>();
   /** The threads' requests that wait, by ticket. */
   readonly #calls = new Map<number, AskedSync>();
@@ -88,13 +88,13 @@ export class Services {
     });
   }
 
-  /** At the directory's node: a node has joined. */
+  /** At the directory node: a node has joined. */
   peerJoined(node: NodeId): void {
     this.#members.add(node);
     this.#synchronizer?.peerJoined(node);
   }
 
-  /** At the directory's node: a node is gone, or going. */
+  /** At the directory node: a node is gone, or going. */
   peerLost(node: NodeId): void {
     this.#members.delete(node);
     this.#synchronizer?.peerLost(node);
@@ -245,7 +245,7 @@ export class Services {
   }
 }
 
-/** What the directory's allocator says instead of what was hoped for. */
+/** What the directory node's allocator says instead of what was hoped for. */
 function unexpected(answer: AllocatorOutput, operation: string): TdsmError {
   if (answer.kind !== "allocationFailed") {
     const message = `Cannot ${operation}: unexpected ${answer.kind} of the allocator`;

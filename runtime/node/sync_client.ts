@@ -20,7 +20,7 @@ export class SyncClient {
    *
    * @param demand What is asked for.
    * @param what The same in words: "release semaphore 7". An answer that it was not done ends the
-   * program, as an error does that nobody awaits.
+   * program, as any error does that is not awaited.
    * @throws {TdsmError} `NodeClosed` when nothing can be asked any more.
    */
   post(demand: SyncDemand, what: string): void {

@@ -61,7 +61,7 @@ export interface ThreadCall {
    * Answers it.
    *
    * @param fields The answer.
-   * @param quiet Whether nobody waits for it: the thread finds it when it looks for something else.
+   * @param quiet Whether the thread does not wait for it, and finds it when it looks for something else.
    */
   respond(fields?: Partial<RecordBody>, quiet?: boolean): void;
   /** Answers it with an error. */

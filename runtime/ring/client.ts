@@ -253,7 +253,7 @@ export class EngineClient {
     this.#failure ??= why;
     this.#serve = undefined;
     this.#unserved = [];
-    // Whoever listens looks once more, and finds that there is nothing to wait for.
+    // A loop that listens looks once more, and finds that there is nothing to wait for.
     this.#answers.wakeReader();
     for (const { what, reject } of this.#waiters.values()) reject(refused(what, this.#failure));
     this.#waiters.clear();
@@ -307,7 +307,7 @@ export class EngineClient {
         const leftMs = giveUpAt - performance.now();
         if (record !== undefined) this.#take(record);
         else if (ended) this.#failIfEnded();
-        // It may end between the look and the wait, and then wake nobody.
+        // The engine may end between the look and the wait, too early to wake this thread.
         else if (leftMs > 0) this.#answers.waitForRecord(Math.min(leftMs, ENDED_LOOK_MS));
         else if (!cancels) throw silent(what);
         else {
@@ -328,7 +328,7 @@ export class EngineClient {
   /** Writes a call, at once or when there is room. */
   #send(body: RecordBody, id: number): void {
     try {
-      // Awaited by nobody: an engine that has failed makes no room, but `fail` ends the call.
+      // Not awaited: an engine that has failed makes no room, but `fail` ends the call.
       this.#calls.push(id, body)?.catch((error) => this.#unsent(id, error));
     } catch (error) {
       this.#unsent(id, error as Error);
@@ -336,7 +336,7 @@ export class EngineClient {
     this.#listen();
   }
 
-  /** A call could not be written: tells whoever waits for its answer. */
+  /** A call could not be written: ends the wait for its answer. */
   #unsent(id: number, error: Error): void {
     const waiter = this.#waiters.get(id);
     this.#waiters.delete(id);
@@ -373,7 +373,7 @@ export class EngineClient {
         else if (ended) this.#failIfEnded();
         else {
           const arrived = this.#answers.untilRecord();
-          // It may have ended before there was anybody to wake.
+          // The engine may have ended before this thread waited to be woken.
           if (arrived === undefined || this.#slots.ended) continue;
           arrived.then(this.#listenOn);
           return;
@@ -389,7 +389,7 @@ export class EngineClient {
   #take(record: RingRecord): void {
     const { kind, call } = record;
     if (kind === Answer.Serve) {
-      // Whoever blocks is in the middle of something: no other code of the program may run meanwhile.
+      // A thread that blocks is in the middle of something: no other code of it may run meanwhile.
       if (this.#blocking > 0 || this.#unserved.length > 0) this.#unserved.push(record);
       else this.#serve?.(record);
       return;

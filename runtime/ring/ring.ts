@@ -4,7 +4,7 @@
  * Each thread of the program has a slot with two rings, one for calls and one for answers, each with
  * a single writer and a single reader. Positions only grow (modulo 2^32); a reader waits on the
  * writer's position. The engine polls while there is work; when it sleeps it says so in a word of
- * its own, and whoever writes a call then kicks it.
+ * its own, and a thread that writes a call then kicks it.
  */
 
 import { TdsmError } from "../errors.ts";
@@ -22,7 +22,8 @@ const Control = {
 } as const;
 /**
  * Words of a ring, before its bytes. Each side has a cache line of its own, with its position in it,
- * and whether the other side has gone to sleep until that moves: waking nobody is a system call too.
+ * and whether the other side has gone to sleep until that moves: to wake a thread that does not sleep
+ * is a system call, too.
  */
 const RingWord = { Written: 0, ReaderWaits: 1, Read: 16, WriterWaits: 17, Words: 32 } as const;
 /** A record's header in words; the key has two of them, and is aligned as 64 bits must be. */
@@ -171,7 +172,7 @@ export class Ring {
     return payload;
   }
 
-  /** Blocks this thread until there is a record, or somebody wakes it, or the time is up. */
+  /** Blocks this thread until there is a record, or `wakeReader` is called, or the time is up. */
   waitForRecord(timeoutMs: number): void {
     const read = this.readPosition;
     this.#sleeps(RingWord.ReaderWaits);
@@ -195,7 +196,7 @@ export class Ring {
     return wait.async ? wait.value : undefined;
   }
 
-  /** Resolves when there is a record, or somebody wakes; `undefined` when there is one already. */
+  /** Resolves when there is a record, or by `wakeReader`; `undefined` when there is a record already. */
   untilRecord(): Promise<unknown> | undefined {
     const read = this.readPosition;
     this.#sleeps(RingWord.ReaderWaits);
@@ -217,15 +218,15 @@ export class Ring {
   }
 
   /**
-   * To be said before each wait, which then looks at the position once more. Whoever moves that looks
-   * here afterwards, so one of the two sees the other. Only who wakes takes it back: this thread may
-   * wait in two ways at one time.
+   * To be said before each wait, which then looks at the position once more. The other side moves the
+   * position and looks at this word afterwards, so one of the two sees the other. Only the side that
+   * wakes clears the word: this thread may wait in two ways at one time.
    */
   #sleeps(waits: number): void {
     Atomics.store(this.#words, waits, 1);
   }
 
-  /** Wakes whoever waits for a position that has moved. */
+  /** Wakes the other side, if it waits for the position that has moved. */
   #wake(position: number, waits: number): void {
     if (Atomics.load(this.#words, waits) === 0) return;
     if (Atomics.exchange(this.#words, waits, 0) !== 0) Atomics.notify(this.#words, position);
@@ -274,7 +275,7 @@ export class CallSlots {
     Atomics.store(this.#control, Control.Taken + slot, 0);
   }
 
-  /** The number of the first call of whoever has taken a slot. */
+  /** The number of the first call of the thread that has taken a slot. */
   nextCall(slot: number): number {
     return Atomics.load(this.#control, Control.NextCall + slot) >>> 0 || 1;
   }
@@ -314,7 +315,7 @@ export class CallSlots {
     Atomics.store(this.#control, Control.Asleep, asleep ? 1 : 0);
   }
 
-  /** Whether the engine slept; whoever is told so must kick it, and nobody else is. */
+  /** Whether the engine slept; one caller alone is told so, and must kick it. */
   takeAsleep(): boolean {
     return Atomics.exchange(this.#control, Control.Asleep, 0) === 1;
   }

@@ -23,7 +23,7 @@ export class RingWriter {
 
   /**
    * @param ring Where to write.
-   * @param written Called after each record, to wake whoever does not look at the ring by itself.
+   * @param written Called after each record, to wake a reader that does not look at the ring by itself.
    */
   constructor(ring: Ring, written: () => void = () => {}) {
     this.#ring = ring;
@@ -83,7 +83,7 @@ export class RingWriter {
       const { call, body, quiet } = first;
       const read = this.#ring.readPosition;
       this.#write(first, () => this.#ring.push(call, body, quiet));
-      // While this waits, whoever blocks may write what is here.
+      // While this waits, a call that blocks may write what is here.
       if (this.#unwritten[0] === first) await this.#ring.untilReadBeyond(read);
     }
     this.#waiting = false;

@@ -73,6 +73,13 @@ Deno.test("layers: every import points down", () => {
   assertEquals(wrong(arrows), []);
 });
 
+Deno.test("layers: frames are for other nodes: what threads of one program say is in no frame", () => {
+  const paths = [...sources("runtime/ring"), ...sources("runtime/node")];
+  assert(paths.length > 15, "the files were found");
+  const arrows = paths.flatMap((path) => arrowsOf(path, Deno.readTextFileSync(`${ROOT}/${path}`)));
+  assertEquals(arrows.filter(({ to }) => placeOf(to).box === "runtime/wire"), []);
+});
+
 Deno.test("layers: an arrow that runs back up, or across, is found", () => {
   const up = arrowsOf("runtime/wire/framer.ts", 'import { Link } from "../cluster/link.ts";');
   assertEquals(wrong(up), ["runtime/wire/framer.ts imports runtime/cluster/link.ts"]);
