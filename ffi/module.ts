@@ -8,7 +8,7 @@ import { reasonOf, TdsmError, type TdsmErrorCode } from "../runtime/errors.ts";
 import { MODULE_INFO, nameErrno, PROBLEMS, statusError, STATUSES } from "./abi.ts";
 import { requireFfiPermission, type TdsmLibrary } from "./library.ts";
 import type { NativeRegion } from "./native.ts";
-import { cString, viewMemory } from "./native_values.ts";
+import { cString, LITTLE_ENDIAN, viewMemory } from "./native_values.ts";
 
 /** What must be the same on every node that shares a module's variables. */
 export interface ModuleLayout {
@@ -28,8 +28,6 @@ export interface ModuleSection extends ModuleLayout {
   /** How many variables {@linkcode ModuleLayout.layoutHash} is about. */
   readonly variables: number;
 }
-
-const LITTLE_ENDIAN = true;
 
 /** What is wrong with a refused module, and what to do about it. */
 const PROBLEM_TEXTS: Readonly<Record<number, { code: TdsmErrorCode; text: string }>> = {

@@ -18,7 +18,7 @@ import {
   statusError,
 } from "./abi.ts";
 import type { TdsmLibrary } from "./library.ts";
-import { cString, viewMemory } from "./native_values.ts";
+import { cString, LITTLE_ENDIAN, viewMemory } from "./native_values.ts";
 
 /** How to open a region. */
 export interface NativeRegionOptions {
@@ -47,8 +47,6 @@ export interface RdmaSection {
   /** Its bytes. */
   readonly size: number;
 }
-
-const LITTLE_ENDIAN = true;
 
 /** One open region. All page numbers and counts are in logical pages. */
 export class NativeRegion implements Disposable {
@@ -100,16 +98,24 @@ export class NativeRegion implements Disposable {
     const asked = new DataView(new ArrayBuffer(OPEN_OPTIONS.size));
     const info = new DataView(new ArrayBuffer(REGION_INFO.size));
     const flags = options.requireKernelFaults ? OPEN_REQUIRE_KERNEL_FAULTS : 0;
-    asked.setBigUint64(OPEN_OPTIONS.fields.size.offset, toUnsigned("size", options.size), true);
+    asked.setBigUint64(
+      OPEN_OPTIONS.fields.size.offset,
+      toUnsigned("size", options.size),
+      LITTLE_ENDIAN,
+    );
     asked.setBigUint64(
       OPEN_OPTIONS.fields.required_features.offset,
       options.requiredFeatures ?? 0n,
-      true,
+      LITTLE_ENDIAN,
     );
     const pageSize = Number(toUnsigned("page size", options.pageSize));
     // A size beyond 32 bits must not become a valid one by losing its upper half.
-    asked.setUint32(OPEN_OPTIONS.fields.page_size.offset, Math.min(pageSize, 0xffff_ffff), true);
-    asked.setUint32(OPEN_OPTIONS.fields.flags.offset, flags, true);
+    asked.setUint32(
+      OPEN_OPTIONS.fields.page_size.offset,
+      Math.min(pageSize, 0xffff_ffff),
+      LITTLE_ENDIAN,
+    );
+    asked.setUint32(OPEN_OPTIONS.fields.flags.offset, flags, LITTLE_ENDIAN);
     const result = library.symbols.tdsm_open(asked.buffer, info.buffer);
     if (result === 0) return new NativeRegion(library, info, true);
     const { fields } = REGION_INFO;

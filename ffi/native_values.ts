@@ -2,6 +2,9 @@
 
 import { TdsmError } from "../runtime/errors.ts";
 
+/** The order of bytes in the library's structures: that of every machine that it is built for. */
+export const LITTLE_ENDIAN = true;
+
 /**
  * A text with the zero byte that C ends texts with.
  *
