@@ -51,6 +51,8 @@ export type TdsmErrorCode =
   | "FrameCorrupted"
   /** The directory's node went away. */
   | "DirectoryLost"
+  /** A node has failed, by its program or by `node.abort`, and the cluster ends with it. */
+  | "NodeFailed"
   /** A node went away that an operation needed. */
   | "PeerLost"
   /** A page was only on a node that went away. */
@@ -136,6 +138,68 @@ export class TdsmError extends Error {
     this.operation = init.operation;
     this.errno = init.errno;
   }
+}
+
+/** How a process ends, for the program that started it. */
+export const ExitCode = {
+  /** An error of a program: of this node's, or of another's (`NodeFailed`). */
+  Program: 1,
+  /** A flag, a setting or a permission is not as it must be. */
+  Usage: 2,
+  /** The node could not start, or cannot go on. */
+  Node: 70,
+} as const;
+
+/** The codes of errors by which a node itself cannot go on, rather than one operation of its program. */
+const NODE_CODES: ReadonlySet<TdsmErrorCode> = new Set<TdsmErrorCode>([
+  "DirectoryLost",
+  "EngineFailed",
+  "FrameCorrupted",
+  "PageLost",
+  "PeerUnreachable",
+  "ProtocolViolation",
+  "SystemCallFailed",
+]);
+
+/** The codes of errors that are put right where the program is started. */
+const USAGE_CODES: ReadonlySet<TdsmErrorCode> = new Set<TdsmErrorCode>([
+  "InvalidOption",
+  "PermissionMissing",
+]);
+
+/**
+ * The exit code of a process whose node did not start.
+ *
+ * @param error Why.
+ * @returns One of {@linkcode ExitCode}.
+ */
+export function exitCodeOfStart(error: unknown): number {
+  if (!(error instanceof TdsmError) || error.code === "NodeFailed") return ExitCode.Program;
+  return USAGE_CODES.has(error.code) ? ExitCode.Usage : ExitCode.Node;
+}
+
+/**
+ * The exit code of a process whose node had started.
+ *
+ * @param error What ended it.
+ * @returns One of {@linkcode ExitCode}.
+ */
+export function exitCodeOf(error: unknown): number {
+  return error instanceof TdsmError && NODE_CODES.has(error.code)
+    ? ExitCode.Node
+    : ExitCode.Program;
+}
+
+/**
+ * An operating error in one line for people, whatever characters of other nodes are in it.
+ *
+ * @param error The error.
+ * @returns The message and the code; of a fault of the runtime itself, with the stack behind it.
+ */
+export function errorText({ code, message }: Pick<TdsmError, "code" | "message">): string {
+  // Control characters of other nodes must not reach a terminal.
+  const hidden = code === "EngineFailed" ? /[^\P{Cc}\n]+/gu : /\p{Cc}+/gu;
+  return `${message.replace(hidden, " ")} (${code})`;
 }
 
 /**

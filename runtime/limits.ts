@@ -113,6 +113,11 @@ export const LONE_DIRECTORY_MS = 2_000;
 export const CLOSE_REMINDER_MS = 5_000;
 /** How long a program may take to end by itself once a thread of it can never go on, in milliseconds. */
 export const FAILURE_GRACE_MS = 500;
+/**
+ * How long a program under `run` may go on to compute or to block once its node cannot go on, in
+ * milliseconds.
+ */
+export const PROGRAM_GRACE_MS = 2_000;
 /** How long the message of a process that is ended may take to be written, in milliseconds. */
 export const DEATH_MESSAGE_MAX_MS = 1_000;
 /** How long a thread that blocks for the engine's answer waits for it, in milliseconds. */

@@ -46,6 +46,7 @@ type Write = (record: LogRecord) => void;
 let write: Write | undefined;
 /** What came before LogTape was loaded; `undefined` while nothing has come. */
 let waiting: LogRecord[] | undefined;
+let begun: Promise<void> | undefined;
 
 /**
  * Writes a line to the log, from the program's thread.
@@ -66,8 +67,17 @@ export function writeLog(level: number, text: string, topic: LogTopic = "runtime
   if (write !== undefined) return write(record);
   if (waiting === undefined) {
     waiting = [record];
-    void begin();
+    begun = begin();
   } else if (waiting.length < LOG_WAITING_MAX) waiting.push(record);
+}
+
+/**
+ * Waits for what writes the log, so that a process that ends now has written every line.
+ *
+ * @returns Resolves when every line so far is written; at once where there is none.
+ */
+export async function logWritten(): Promise<void> {
+  await begun;
 }
 
 async function begin(): Promise<void> {

@@ -7,7 +7,8 @@ import { formatAddress, isWildcard } from "../address.ts";
 import { readEnvironment, resolveSettings, type Settings } from "../settings/settings.ts";
 import { type ProgramFlags, refused } from "../settings/flags.ts";
 import { settingsHelp } from "../settings/help.ts";
-import { TdsmError } from "../errors.ts";
+import { errorText, exitCodeOf, exitCodeOfStart, TdsmError } from "../errors.ts";
+import { printError } from "../node/report.ts";
 import { startNode } from "../node/join.ts";
 import type { Node } from "../node/node.ts";
 import { PROTOCOL_VERSION } from "../wire/layout.ts";
@@ -54,13 +55,15 @@ export async function main(args: readonly string[]): Promise<void> {
       `tdsm ${VERSION} (protocol ${PROTOCOL_VERSION}, library ABI ${ABI_VERSION})`,
     );
   }
+  let exitCodeOfError = exitCodeOfStart;
   try {
     const { settings, rest } = resolveSettings({}, args, readEnvironment(), FLAGS);
     const { doctor, status, json } = readModes(rest);
     if (doctor) return await showDoctor(settings, json);
     if (status) return await showStatus(settings, json);
     // It has no work of its own, so the directory need not wait for it.
-    const node = await startNode({ ...settings, rpcServer: true });
+    const node = await startNode({ ...settings, rpcServer: true }, true);
+    exitCodeOfError = exitCodeOf;
     try {
       await serve(node, greet);
     } finally {
@@ -68,9 +71,8 @@ export async function main(args: readonly string[]): Promise<void> {
     }
   } catch (error) {
     if (!(error instanceof TdsmError)) throw error;
-    const word = paintOf(Deno.stderr)("error", "red");
-    console.error(`tdsm: ${word}: ${error.message} (${error.code})`);
-    Deno.exitCode = error.code === "InvalidOption" ? 2 : 1;
+    printError(errorText(error));
+    Deno.exitCode = exitCodeOfError(error);
   }
 }
 

@@ -90,7 +90,7 @@ Deno.test("objectionToHello has a code and a reason for each refusal", () => {
       "version",
       objectionToHello({ ...JOIN, protocolVersion: PROTOCOL_VERSION + 1 }, DIRECTORY),
       "VersionMismatch",
-      /^protocol version 3 \(release 1\.2\.3\) asked for, this is 2: run the same release/,
+      /^protocol version 4 \(release 1\.2\.3\) asked for, this is 3: run the same release/,
     ],
     ["not the directory", objectionToHello(JOIN, NODE), "JoinRefused", /at 10\.0\.0\.1:9634$/],
     ...OTHER_SETTINGS.map(([wanted, reason]) =>
@@ -167,7 +167,7 @@ Deno.test("objectionToStatus lets look who speaks this version, at the directory
   assertEquals(objectionToStatus(ask, DIRECTORY), undefined);
   const newer = objectionToStatus({ ...ask, protocolVersion: PROTOCOL_VERSION + 1 }, DIRECTORY);
   assertEquals(newer?.code, "VersionMismatch");
-  assertMatch(newer!.reason, /^protocol version 3 asked for, this is 2: /);
+  assertMatch(newer!.reason, /^protocol version 4 asked for, this is 3: /);
   assertMatch(objectionToStatus(ask, NODE)!.reason, /at 10\.0\.0\.1:9634$/);
 });
 

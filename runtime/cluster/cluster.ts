@@ -13,7 +13,7 @@ import {
   SILENCE_MAX_MS,
 } from "../limits.ts";
 import { type Encoding, PROTOCOL_VERSION } from "../wire/page_frames.ts";
-import type { HelloControl, WelcomeControl } from "../wire/control.ts";
+import type { AbortControl, HelloControl, WelcomeControl } from "../wire/control.ts";
 import type { RegionSettings } from "../wire/region_settings.ts";
 import type { EngineMessage, PeerMessage } from "../wire/peer_message.ts";
 import type { NodeStatusControl } from "../wire/status_control.ts";
@@ -251,6 +251,14 @@ export class Cluster<Node extends Member = Member> {
     await this.#end("draining");
   }
 
+  /** The same because a node has failed: the nodes that do not know yet are told, and nothing else. */
+  fail(abort: AbortControl): void {
+    if (this.#links.closed) return;
+    if (this.#members.isDirectory) this.#links.sayToAll(abort);
+    else if (abort.node === this.self) this.#links.get(DIRECTORY_NODE)?.say(abort);
+    void this.#end("draining");
+  }
+
   /** Ends every link at once, for a node that cannot go on: the others need not wait for it. */
   abort(): void {
     void this.#end("ended");
@@ -281,6 +289,11 @@ export class Cluster<Node extends Member = Member> {
       case "closing":
         if (!fromDirectory) break;
         return this.node.closing();
+      case "abort":
+        // A node speaks for itself, and the directory node for all.
+        if (!fromDirectory && !(this.#members.isDirectory && message.node === from)) break;
+        this.fail(message);
+        return this.node.fail(nodeFailed(message));
       case "refuse":
         // Only that node is lost to the directory, not the cluster.
         if (this.#members.isDirectory) break;
@@ -345,6 +358,18 @@ export class Cluster<Node extends Member = Member> {
       this.#lost(node, `it said nothing for ${SILENCE_MAX_MS} ms`);
     }
   }
+}
+
+/**
+ * That the cluster ends because a node has failed.
+ *
+ * @param abort Which node, and why.
+ * @returns The error, the same on every node.
+ */
+export function nodeFailed({ node, reason }: AbortControl): TdsmError {
+  const message = `Node ${node} has failed and ended the cluster: ${reason}. ` +
+    `See what node ${node} printed`;
+  return new TdsmError("NodeFailed", message);
 }
 
 /** A node's first word; it has no id and no session before it has joined. */

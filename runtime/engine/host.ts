@@ -5,20 +5,21 @@
 
 import { openLibrary, type TdsmLibrary } from "../../ffi/library.ts";
 import { die } from "../../ffi/native.ts";
-import { TdsmError } from "../errors.ts";
+import { errorText, ExitCode, TdsmError } from "../errors.ts";
 import { formatAddress, isLoopback } from "../address.ts";
 import {
   CLOSE_REMINDER_MS,
   DEATH_MESSAGE_MAX_MS,
   FAILURE_GRACE_MS,
   LEAVE_STALL_MS,
+  PROGRAM_GRACE_MS,
 } from "../limits.ts";
 import { DIRECTORY_NODE, type NodeId } from "../protocol/coherence/messages.ts";
 import type { EngineEvent } from "../protocol/coherence/output.ts";
 import type { Peer } from "../cluster/admission.ts";
 import { boundRun, type RegionSettings, regionSettings } from "../wire/region_settings.ts";
 import { packError, unpackError } from "../ring/calls.ts";
-import { Cluster, type Member } from "../cluster/cluster.ts";
+import { Cluster, type Member, nodeFailed } from "../cluster/cluster.ts";
 import { listen } from "../cluster/handshake.ts";
 import type { Settings } from "../settings/settings.ts";
 import type { NodeStatusControl } from "../wire/status_control.ts";
@@ -48,6 +49,8 @@ export class EngineHost implements Member {
   readonly #life = new LifeCycle();
   #doomed = false;
   #closed: Promise<void> | undefined;
+  /** Ends the process of a program that does not end by itself. */
+  #programEnd: ReturnType<typeof setTimeout> | undefined;
 
   /** Opens the region and begins to serve it. */
   private constructor({ start, post, library, cluster, region }: HostParts) {
@@ -66,6 +69,7 @@ export class EngineHost implements Member {
       fail: (error) => this.fail(error),
       doom: (error) => this.#doom(error),
       close: () => this.#closed ??= this.#close(),
+      abort: (reason) => this.#abort(reason),
       post,
     });
   }
@@ -192,7 +196,18 @@ export class EngineHost implements Member {
     if (!this.#life.enter("parted", refusal)) return;
     this.log(3, "The directory's node has closed the cluster");
     this.#post({ kind: "closing" });
-    this.#refuse(refusal, new TdsmError("DirectoryLost", `Cannot fetch a page: ${why}`));
+    const ofFaults = new TdsmError("DirectoryLost", `Cannot fetch a page: ${why}`);
+    this.#refuse(refusal, ofFaults);
+    // A node that serves ends well; what it serves now may be finished.
+    if (!this.#start.settings.rpcServer) this.#endProgram(ofFaults);
+  }
+
+  /** The program has failed, or wants the cluster to end: every node is told, and ends. */
+  #abort(reason: string): void {
+    if (this.#life.over || this.#life.failure !== undefined) return;
+    const abort = { kind: "abort", node: this.#cluster.self, reason } as const;
+    this.#cluster.fail(abort);
+    this.fail(nodeFailed(abort));
   }
 
   /**
@@ -208,6 +223,13 @@ export class EngineHost implements Member {
     this.#post({ kind: "failed", error: packed });
     this.#cluster.abort();
     this.#refuse(failure);
+    this.#endProgram(failure);
+  }
+
+  /** A program that owns its process is to end with its node, even where it computes or blocks. */
+  #endProgram(error: TdsmError): void {
+    if (!this.#start.ownsProcess || this.#closed !== undefined) return;
+    this.#programEnd ??= setTimeout(() => this.#die(error), PROGRAM_GRACE_MS);
   }
 
   /** Other nodes answer nothing any more: not what was asked, nor a fault that comes, or has come. */
@@ -224,9 +246,13 @@ export class EngineHost implements Member {
     if (this.#doomed) return;
     this.#doomed = true;
     this.fail(error);
-    const { code, message: what } = packError(error);
-    const message = `tdsm: error: ${what} (${code})\n`;
-    setTimeout(() => die(this.#library, message, 1, DEATH_MESSAGE_MAX_MS), FAILURE_GRACE_MS);
+    const failure = unpackError(packError(error));
+    setTimeout(() => this.#die(failure), FAILURE_GRACE_MS);
+  }
+
+  #die(error: TdsmError): never {
+    const exitCode = error.code === "NodeFailed" ? ExitCode.Program : ExitCode.Node;
+    die(this.#library, `tdsm: error: ${errorText(error)}\n`, exitCode, DEATH_MESSAGE_MAX_MS);
   }
 
   /** Something to log; 1 error, 2 warning, 3 information, 4 detail. */
@@ -237,6 +263,7 @@ export class EngineHost implements Member {
 
   /** Leaves the cluster, or ends it. */
   async #close(): Promise<void> {
+    clearTimeout(this.#programEnd);
     // What other threads of the program asked before, such as to release a semaphore, goes first.
     await Promise.resolve();
     if (this.#life.enter("leaving")) {

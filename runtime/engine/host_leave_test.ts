@@ -23,7 +23,13 @@ async function startEngine(options: NodeOptions): Promise<TestEngine> {
   const { settings } = resolveSettings({ ...options, port: 0 }, undefined, () => undefined);
   const slots = new CallSlots();
   const news: EngineNews[] = [];
-  const start = { settings, library: library.path, slots: slots.buffer, release: "test" };
+  const start = {
+    settings,
+    library: library.path,
+    slots: slots.buffer,
+    release: "test",
+    ownsProcess: false,
+  };
   await EngineHost.start(start, (some) => news.push(some));
   const [ready] = news;
   if (ready?.kind !== "ready") throw new Error(`The engine does not start: ${ready?.kind}`);

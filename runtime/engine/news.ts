@@ -16,6 +16,8 @@ export interface EngineStart {
   readonly slots: SharedArrayBuffer;
   /** The runtime's release. */
   readonly release: string;
+  /** Whether the process ends with its node, as under `run`, even if its program computes or blocks. */
+  readonly ownsProcess: boolean;
 }
 
 /**

@@ -42,6 +42,8 @@ export interface NodeEngineOptions {
   doom(error: unknown): void;
   /** Leaves the cluster, or ends it; asked again, it is the same end. */
   close(): Promise<void>;
+  /** The program has failed, or wants the cluster to end. */
+  abort(reason: string): void;
   post(news: EngineNews): void;
 }
 
@@ -94,10 +96,10 @@ export class NodeEngine implements AsyncDisposable {
       stats: () => this.#stats(),
       send: (to, control) => cluster.send(to, control),
     });
-    const { slots, life, close } = options;
+    const { slots, life, close, abort } = options;
     const { services, rpc } = this;
     const stats = () => this.#stats();
-    const calls = new ProgramCalls({ slots, life, cluster, services, rpc, stats, close });
+    const calls = new ProgramCalls({ slots, life, cluster, services, rpc, stats, close, abort });
     this.driver = new Driver({
       coherence: this.#coherence,
       region: this.region,

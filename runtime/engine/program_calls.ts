@@ -7,7 +7,14 @@ import { TdsmError } from "../errors.ts";
 import type { NodeId } from "../protocol/coherence/messages.ts";
 import type { Counters } from "../wire/status_control.ts";
 import type { NodeStats } from "./news.ts";
-import { answerWith, Call, CallServer, type ThreadCall } from "../ring/calls.ts";
+import {
+  answerWith,
+  Call,
+  CallServer,
+  packError,
+  type ThreadCall,
+  valueOf,
+} from "../ring/calls.ts";
 import type { Cluster } from "../cluster/cluster.ts";
 import type { LifeCycle } from "./life_cycle.ts";
 import type { CallSlots } from "../ring/ring.ts";
@@ -25,6 +32,8 @@ export interface ProgramCallsOptions {
   stats(): NodeStats & Counters;
   /** Leaves the cluster, or ends it; asked again, it is the same end. */
   close(): Promise<void>;
+  /** The program has failed, or wants the cluster to end. */
+  abort(reason: string): void;
 }
 
 /** Answers the calls of one node's program. */
@@ -44,13 +53,18 @@ export class ProgramCalls {
   }
 
   #take(call: ThreadCall): void {
-    const { life, cluster, services, rpc, stats, close } = this.#options;
+    const { life, cluster, services, rpc, stats, close, abort } = this.#options;
     const { failure, refusal } = life;
     const { kind, id, key } = call.record;
     const what = kind as Call;
     switch (what) {
       case Call.Close:
-        return void answerWith(call, () => close().then(() => null));
+        return void answerWith(call, async () => {
+          await close();
+          return life.failure === undefined ? null : { ...packError(life.failure) };
+        });
+      case Call.Abort:
+        return abort(valueOf(call.record) as string);
       case Call.Cancel:
         return this.#cancel(call.slot, id);
       case Call.Sync:

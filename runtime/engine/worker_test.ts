@@ -31,6 +31,7 @@ for (const how of ["throw", "reject"] as const) {
       library: library.path,
       slots: slots.buffer,
       release: "test",
+      ownsProcess: false,
     };
     worker.postMessage(start);
     const ready = await news.promise;

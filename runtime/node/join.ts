@@ -43,17 +43,18 @@ import { warnOfUnread } from "./unread_environment.ts";
  * ```
  */
 export function join(options: NodeOptions = {}): Promise<Node> {
-  return startNode(resolveSettings(options, undefined, readEnvironment()).settings);
+  return startNode(resolveSettings(options, undefined, readEnvironment()).settings, false);
 }
 
 /**
  * Starts a node.
  *
  * @param settings What it goes by.
+ * @param ownsProcess Whether the process ends with the node, even if its program computes or blocks.
  * @returns The node, once it is one of its cluster.
  * @throws {TdsmError} Why it cannot start.
  */
-export async function startNode(settings: Settings): Promise<Node> {
+export async function startNode(settings: Settings, ownsProcess: boolean): Promise<Node> {
   requireDeno();
   requirePermissions(settings);
   const engine = await loadEngineSource();
@@ -71,6 +72,7 @@ export async function startNode(settings: Settings): Promise<Node> {
     library: library.path,
     slots: slots.buffer,
     release: VERSION,
+    ownsProcess,
   };
   worker.postMessage(start);
   try {
@@ -110,13 +112,14 @@ function untilReady(worker: Worker, library: TdsmLibrary, slots: CallSlots): Pro
         const region = NativeRegion.attach(library, { handle: data.handle });
         client = new EngineClient(slots, region);
         const { id, address, port } = data;
-        const terminate = (orderly: boolean): void => {
+        const terminate = (orderly: boolean, failure: TdsmError | undefined): void => {
           worker.terminate();
           slots.end();
           unbind();
           // A thread of an engine that did not close may still be inside of the library.
           if (orderly) library[Symbol.dispose]();
-          closed.resolve();
+          if (failure === undefined) closed.resolve();
+          else closed.reject(failure);
         };
         const node = new Node({
           id,

@@ -4,6 +4,8 @@
 
 import type { TdsmLibrary } from "../../ffi/library.ts";
 
+import type { TdsmError } from "../errors.ts";
+import { logWritten } from "../log.ts";
 import { loadModule, type NodeModule } from "./module.ts";
 import { closedError } from "../ring/client.ts";
 import { NodeThread, type NodeThreadParts } from "./thread.ts";
@@ -16,8 +18,8 @@ export interface NodeParts extends NodeThreadParts {
   readonly slots: SharedArrayBuffer;
   /** Resolves when the cluster has ended well; rejects when this node cannot go on. */
   readonly closed: Promise<void>;
-  /** Ends the engine's Worker, which has closed in good order or not. */
-  readonly terminate: (orderly: boolean) => void;
+  /** Ends the engine's Worker, which has closed in good order or not, and says why the node failed. */
+  readonly terminate: (orderly: boolean, failure: TdsmError | undefined) => void;
 }
 
 /**
@@ -136,8 +138,11 @@ export class Node extends NodeThread implements AsyncDisposable {
     // The buffer goes to nobody: every view of it has no elements from here on.
     if (!this.memory.buffer.detached) this.memory.buffer.transfer();
     const orderly = await client.close();
+    const { failure } = client;
     // A call that still waits for an answer waits for one that is never given.
     client.end();
-    terminate(orderly);
+    terminate(orderly, failure);
+    // The program may end its process as soon as its node is closed.
+    await logWritten();
   }
 }

@@ -2,13 +2,19 @@
  * The life of a program on a node: join, run its main or serve, leave.
  */
 
-import { type NodeOptions, readEnvironment, resolveSettings } from "../settings/settings.ts";
+import { exitCodeOf, exitCodeOfStart, TdsmError } from "../errors.ts";
+import {
+  type NodeOptions,
+  readEnvironment,
+  resolveSettings,
+  type Settings,
+} from "../settings/settings.ts";
 import { settingsHelp } from "../settings/help.ts";
 import { VERSION } from "../version.ts";
-import { TdsmError } from "../errors.ts";
 import { startNode } from "./join.ts";
 import { tellWhileAlone } from "./lone_directory.ts";
 import type { Node } from "./node.ts";
+import { report } from "./report.ts";
 
 const HELP = `This program is a node of tDSM ${VERSION}. The settings of its node:
 
@@ -40,9 +46,13 @@ export interface RunOptions extends NodeOptions {
  * Settings come from `options`, then from the program's arguments, then from the environment as far
  * as it may be read, then from the defaults. An argument that is nearly a flag of the runtime is
  * refused; others are left for the program, and so is all behind `--`. `--help` shows the settings
- * and ends the process. With `rpcServer` the program is not executed: the node
- * serves until the directory's node ends the cluster, or until SIGINT or SIGTERM. With `nodes` the
- * program begins once so many nodes have joined.
+ * and ends the process. With `rpcServer` the program is not executed: the node serves until the
+ * directory node ends the cluster. With `nodes` the program begins once so many nodes have joined.
+ *
+ * An error is printed at once. One of `main` ends the cluster: every node ends with `NodeFailed`;
+ * with `onError: "leave"` this node only leaves. A program that catches the error decides how its
+ * process ends; otherwise the exit code is 1, 2 where a flag or setting is wrong, and 70 where the
+ * node could not start or go on.
  *
  * @param main The program; it is given the node.
  * @param options What the node goes by.
@@ -64,20 +74,52 @@ export async function run(
   main: (node: Node) => void | Promise<void>,
   { programFlags = [], ...options }: RunOptions = {},
 ): Promise<void> {
-  const program = { names: programFlags };
-  const { settings, rest } = resolveSettings(options, Deno.args, readEnvironment(), program);
-  if (asksForHelp(rest, programFlags)) {
-    console.log(HELP);
-    Deno.exit(0);
-  }
-  const node = await startNode(settings);
+  const { node, settings } = await start(options, programFlags);
   try {
     using _ = tellWhileAlone(node, settings);
     if (settings.rpcServer) await serve(node);
-    else await Promise.race([begin(node, settings.nodes, main), failureOf(node)]);
+    else await Promise.race([begin(node, settings.nodes, main), untilEnded(node)]);
+  } catch (error) {
+    // Before anything is waited for: closing takes its time.
+    report(error, exitCodeOf(error), `The main of node ${node.id} has failed`);
+    if (settings.onError === "abort" && !isClosed(node)) node.abort(error);
+    throw error;
   } finally {
     await node.close();
   }
+}
+
+async function start(
+  options: NodeOptions,
+  programFlags: readonly string[],
+): Promise<{ node: Node; settings: Settings }> {
+  try {
+    const program = { names: programFlags };
+    const { settings, rest } = resolveSettings(options, Deno.args, readEnvironment(), program);
+    if (asksForHelp(rest, programFlags)) {
+      console.log(HELP);
+      Deno.exit(0);
+    }
+    return { node: await startNode(settings, true), settings };
+  } catch (error) {
+    report(error, exitCodeOfStart(error), "The node cannot start");
+    throw error;
+  }
+}
+
+/** Never resolves; rejects when the node cannot go on, or has no cluster any more. */
+async function untilEnded(node: Node): Promise<never> {
+  await node.closed;
+  // The main that closes the node itself may still have something to do.
+  if (isClosed(node)) return await new Promise<never>(() => {});
+  const message =
+    "Cannot go on: the directory node has closed the cluster. See what node 1 printed";
+  throw new TdsmError("DirectoryLost", message);
+}
+
+/** Whether the program has closed its node. */
+function isClosed(node: Node): boolean {
+  return node.memory.buffer.detached;
 }
 
 /**
@@ -130,9 +172,4 @@ async function untilJoined(node: Node, id: number): Promise<void> {
   } catch (error) {
     if (!(error instanceof TdsmError && error.code === "PeerLost")) throw error;
   }
-}
-
-/** Never resolves; rejects when the node cannot go on. */
-function failureOf(node: Node): Promise<never> {
-  return new Promise((_, reject) => node.closed.catch(reject));
 }

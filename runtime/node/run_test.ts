@@ -28,7 +28,8 @@ Deno.test("run throws what its main throws, and closes the node all the same", a
       return main();
     }, DIRECTORY);
     await assertRejects(() => running, RangeError, "planted");
-    await node!.closed;
+    const { code } = await assertRejects(() => node!.closed, TdsmError);
+    assertEquals(code, "NodeFailed");
     assertEquals(node!.memory.length, 0);
   }
 });

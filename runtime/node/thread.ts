@@ -5,11 +5,16 @@
 import type { NativeRegion } from "../../ffi/native.ts";
 import { checkCount, checkName, semaphoreKey } from "./arguments.ts";
 import { type Barrier, newBarrier } from "./barrier.ts";
-import { Call } from "../ring/calls.ts";
+import { Call, valueFields } from "../ring/calls.ts";
 import type { EngineClient } from "../ring/client.ts";
 import { newBody } from "../ring/ring.ts";
 import { TdsmError } from "../errors.ts";
-import { BARRIER_PARTIES_MAX, NODE_ID_MAX, SEMAPHORE_COUNT_MAX } from "../limits.ts";
+import {
+  BARRIER_PARTIES_MAX,
+  CONTROL_TEXT_MAX,
+  NODE_ID_MAX,
+  SEMAPHORE_COUNT_MAX,
+} from "../limits.ts";
 import { type Mutex, newMutex } from "./mutex.ts";
 import type { NodeStats } from "../engine/news.ts";
 import type { PeerInfo, TypedArrayConstructor } from "./types.ts";
@@ -17,6 +22,7 @@ import { type AllocationRequest, invalidRequest } from "../protocol/allocation/m
 import { SyncOperation, SyncStatus } from "../protocol/sync/messages.ts";
 import { newSemaphore, type Semaphore } from "./semaphore.ts";
 import type { ValueMap } from "../std/msgpack_encode.d.ts";
+import { failureText } from "./report.ts";
 import { SyncClient, syncError } from "./sync_client.ts";
 import { waitFor, type WaitOptions } from "./waiting.ts";
 
@@ -373,6 +379,29 @@ export class NodeThread {
    */
   stats(): NodeStats {
     return this.#ask(Call.Stats, "read the node's counters") as unknown as NodeStats;
+  }
+
+  /**
+   * Ends the cluster because something is wrong that no node can put right: every node ends with
+   * `NodeFailed`. Under `run` their processes end; after `join` their `closed` rejects, and their
+   * calls throw.
+   *
+   * @param reason Why, for people: an error, or text. The first 1024 characters of it count.
+   * @throws {TdsmError} `NodeClosed` when this node is closed.
+   *
+   * @example End the cluster over a result that cannot be
+   * ```ts
+   * import { join } from "@tdsm/runtime";
+   *
+   * await using node = await join({ directory: true, port: 0 });
+   * node.abort("the totals differ");
+   * await node.closed.catch(({ code }) => console.log(code)); // NodeFailed
+   * ```
+   */
+  abort(reason: unknown): void {
+    this.#check("abort");
+    const text = failureText(reason).slice(0, CONTROL_TEXT_MAX);
+    this.client.post(newBody(Call.Abort, valueFields(text)));
   }
 
   #ask(call: Call, what: string): unknown {

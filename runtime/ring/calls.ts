@@ -19,7 +19,7 @@ export const Call = {
   WaitForPeer: 2,
   /** → {@linkcode NodeStats}. */
   Stats: 3,
-  /** → nothing, once the node has left and its links are closed. */
+  /** → nothing, once the node has left and its links are closed; where it has failed, why. */
   Close: 4,
   /** A request about a semaphore, barrier or mutex → its answer, both as `sync_records.ts` has them. */
   Sync: 5,
@@ -35,6 +35,8 @@ export const Call = {
   Rpc: 10,
   /** `id`: a remote call that this thread was to serve; and the answer to that. No answer to this. */
   RpcServed: 11,
+  /** Why this node has failed, as text: the cluster ends. No answer. */
+  Abort: 12,
 } as const;
 /** One of {@linkcode Call}. */
 export type Call = typeof Call[keyof typeof Call];

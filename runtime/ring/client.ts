@@ -70,6 +70,8 @@ export class EngineClient {
   readonly #waiters = new Map<number, Waiter>();
   #nextCall: number;
   #listening = false;
+  /** The call that closes the engine; 0 before there is one. */
+  #closeCall = 0;
   /** How many calls block this thread: one, or more where one is made from within another. */
   #blocking = 0;
   /** Remote calls that came while this thread was blocked. */
@@ -210,6 +212,11 @@ export class EngineClient {
     this.#listen();
   }
 
+  /** Why the node cannot go on, as far as this thread knows. */
+  get failure(): TdsmError | undefined {
+    return this.#failure;
+  }
+
   /**
    * Asks the engine to leave the cluster and to close, even if the node cannot go on.
    *
@@ -219,7 +226,11 @@ export class EngineClient {
     this.#slots.beginClosing();
     if (this.#failure?.code === "EngineFailed") return false;
     try {
-      await this.#ask(newBody(Call.Close), this.#newCall(), "close the node");
+      this.#closeCall = this.#newCall();
+      const answer = await this.#ask(newBody(Call.Close), this.#closeCall, "close the node");
+      // This may be here before the news of a failure that came first.
+      const failure = valueOf(answer) as unknown as PackedError | null;
+      if (failure !== null) this.fail(unpackError(failure));
       return true;
     } catch {
       // It has failed while it closed: `closed` of the node tells why.
@@ -255,8 +266,13 @@ export class EngineClient {
     this.#unserved = [];
     // A loop that listens looks once more, and finds that there is nothing to wait for.
     this.#answers.wakeReader();
-    for (const { what, reject } of this.#waiters.values()) reject(refused(what, this.#failure));
-    this.#waiters.clear();
+    // An engine that cannot go on still closes, and tells other nodes why it does.
+    const closes = why.code !== "EngineFailed" && !this.#slots.ended;
+    for (const [call, { what, reject }] of this.#waiters) {
+      if (closes && call === this.#closeCall) continue;
+      this.#waiters.delete(call);
+      reject(refused(what, this.#failure));
+    }
   }
 
   /** Threads beside the one that joined learn by this alone that the node is closed. */

@@ -234,6 +234,14 @@ Deno.test("EngineClient.close asks an engine that cannot go on, but none that ha
   assertEquals(failed.server.poll(), false);
 });
 
+Deno.test("EngineClient.close waits for an engine whose node fails while it closes", async () => {
+  using bench = new Bench(() => null);
+  const closed = bench.client.close();
+  bench.client.fail(new TdsmError("NodeFailed", "planted"));
+  assert(bench.server.poll());
+  assertEquals(await closed, true);
+});
+
 Deno.test("EngineClient.close is over when the engine fails while it closes", async () => {
   using bench = new Bench(() => null);
   const closed = bench.client.close();

@@ -32,6 +32,8 @@ const RULES: { readonly [Name in SettingName]: readonly string[] } = {
   runPages: ["must be a whole number of pages from 1 to 128"],
   migration: SWITCH,
   readAhead: SWITCH,
+  onError: ["must be a string", "must be abort or leave"],
+  signals: SWITCH,
   library: ["must be a string", "must be a path"],
 };
 

@@ -62,6 +62,16 @@ export interface NodeOptions {
   readonly migration?: boolean | undefined;
   /** Whether the node fetches what a walk through memory will need next, before it gets there. */
   readonly readAhead?: boolean | undefined;
+  /**
+   * What `run` does when its main fails: `"abort"` ends the whole cluster, `"leave"` only leaves it.
+   * Default: `"abort"`. `join` has no main: see `node.abort`.
+   */
+  readonly onError?: "abort" | "leave" | undefined;
+  /**
+   * Whether SIGINT, SIGTERM and SIGHUP have the node leave in good order before they end the process.
+   * Default: true under `run`, false under `join`, where signals are the program's own.
+   */
+  readonly signals?: boolean | undefined;
   /** The path of `libtdsm.so`, where it is not in its usual place. */
   readonly library?: string | undefined;
 }
@@ -108,6 +118,10 @@ export interface Settings {
   readonly migration: boolean | undefined;
   /** Whether the node fetches what a walk will need next. */
   readonly readAhead: boolean;
+  /** What `run` does when its main fails. */
+  readonly onError: "abort" | "leave";
+  /** Whether signals have the node leave; `undefined` is up to `run` and `join`. */
+  readonly signals: boolean | undefined;
   /** The path of `libtdsm.so`; `undefined` looks in the usual places. */
   readonly library: string | undefined;
 }

@@ -40,6 +40,8 @@ Deno.test("resolveSettings: a node that is told nothing hosts the directory", ()
     runPages: 128,
     migration: true,
     readAhead: true,
+    onError: "abort",
+    signals: undefined,
     library: undefined,
   });
 });
@@ -77,6 +79,8 @@ const SAMPLES: { [Name in keyof Settings]: [string, string, NodeOptions[Name], u
   runPages: ["2", "1", 3, [1, 2, 3]],
   migration: ["0", "1", true, [true, false, true]],
   readAhead: ["0", "1", true, [true, false, true]],
+  onError: ["abort", "leave", "leave", ["leave", "abort", "leave"]],
+  signals: ["0", "1", true, [true, false, true]],
   library: ["/b.so", "/a.so", "/c.so", ["/a.so", "/b.so", "/c.so"]],
 };
 

@@ -118,6 +118,18 @@ function text<Value>(placeholder: string, parse: (text: string) => Value): Kind<
   };
 }
 
+/** One of a few words. */
+function choice<Word extends string>(
+  placeholder: string,
+  ...words: readonly Word[]
+): Kind<Word> {
+  return text(placeholder, (given) => {
+    const word = words.find((known) => known === given);
+    if (word === undefined) throw new RangeError(`must be ${words.join(" or ")}`);
+    return word;
+  });
+}
+
 /** A path; whether there is anything is found when it is opened. */
 function parsePath(path: string): string {
   if (path === "" || path.includes("\0")) throw new RangeError("must be a path");
@@ -275,6 +287,21 @@ const TABLE = {
     kind: SWITCH,
     default: true,
     help: "Fetch what a walk through memory will need next, before it gets there",
+  },
+  onError: {
+    environment: ["ON_ERROR"],
+    flag: "on-error",
+    kind: choice("ACTION", "abort", "leave"),
+    default: "abort",
+    help: "When the program of run fails: end the cluster (abort), or only leave it (leave)",
+  },
+  signals: {
+    environment: ["SIGNALS"],
+    flag: "signals",
+    kind: SWITCH,
+    default: undefined,
+    defaultText: "on under run, off under join",
+    help: "Leave in good order at SIGINT, SIGTERM and SIGHUP, before they end the process",
   },
   library: {
     environment: ["TDSM_LIBRARY"],

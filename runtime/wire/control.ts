@@ -97,6 +97,15 @@ export interface ClosingControl {
   readonly kind: "closing";
 }
 
+/** Failed node → directory node → every node: the cluster ends, because a node has failed. */
+export interface AbortControl {
+  readonly kind: "abort";
+  /** The node that has failed. */
+  readonly node: NodeId;
+  /** Why, for people. */
+  readonly reason: string;
+}
+
 /** A message that is not about pages. */
 export type Control =
   | HelloControl
@@ -106,6 +115,7 @@ export type Control =
   | PeerJoinedControl
   | PingControl
   | ClosingControl
+  | AbortControl
   | AllocatorControl
   | StatusControl;
 
@@ -131,6 +141,7 @@ const SHAPES: Shapes<Control> = {
   peerJoined: { id: node, address, port },
   ping: {},
   closing: {},
+  abort: { node, reason: text },
   ...ALLOCATOR_SHAPES,
   ...STATUS_SHAPES,
 };

@@ -20,7 +20,7 @@ import {
   MESSAGE_MAX_BYTES,
 } from "./page_frames.ts";
 import { FRAME_REASONS } from "./reason.ts";
-import { Field, FrameType, Offset } from "./layout.ts";
+import { Field, FrameType, Offset, PROTOCOL_VERSION } from "./layout.ts";
 import { PAGE_MESSAGES } from "./page_messages.ts";
 
 const golden = readGoldenFrames();
@@ -100,7 +100,7 @@ const MALFORMED: MalformedCases = [
   ["BadVersion", [["leave", Offset.Version, [0]], ["ping", Offset.Version, [1]], [
     "ping",
     Offset.Version,
-    [3],
+    [PROTOCOL_VERSION + 1],
   ]]],
   ["UnknownType", [
     ["leave", Offset.Type, [0]],

@@ -28,6 +28,6 @@ Deno.test("failed engine: one that can do nothing ends its process, though a thr
   });
   asking.catch(() => {});
   const { code, stderr } = await node.process.exit();
-  assertEquals(code, 1, stderr);
+  assertEquals(code, 70, stderr);
   assertMatch(stderr, /^tdsm: error: Cannot .* \(\w+\)$/m);
 });

@@ -16,17 +16,19 @@ async function failing(cluster: ProcessCluster, ...flags: string[]): Promise<Exi
   return await cluster.spawnNode(flags).exit();
 }
 
-/** Checks that a node ended with status 1, said why in one line, and printed nothing else. */
-function assertFailed({ code, stdout, stderr }: Exit, message: RegExp): void {
-  assertMatch(stderr.trimEnd(), message);
-  assertEquals([code, stdout, stderr.trimEnd().split("\n").length], [1, "", 1], stderr);
+/** Checks that a node ended, said why in one line, and printed nothing else. */
+function assertFailed({ code, stdout, stderr }: Exit, why: RegExp, message: RegExp): void {
+  const [, text, word] = /^tdsm: error: (.*) \((\w+)\)$/.exec(stderr.trimEnd()) ?? [];
+  assertMatch(word ?? "", why, stderr);
+  assertMatch(text!, message);
+  assertEquals([code, stdout], [word === "InvalidOption" ? 2 : 70, ""], stderr);
 }
 
 Deno.test("join: no directory at the address", async () => {
   await using cluster = new ProcessCluster();
   const at = `127.0.0.1:${freePort()}`;
   const ended = await failing(cluster, `--directory-address=${at}`, "--join-timeout=300");
-  assertFailed(ended, /^NoDirectory: Cannot join: no directory at /);
+  assertFailed(ended, /^NoDirectory$/, /^Cannot join: no directory at /);
   for (
     const hint of [at, "within 300 ms", "--directory", "--directory-address", "--join-timeout"]
   ) {
@@ -49,21 +51,26 @@ Deno.test("join: the port is in use", async () => {
   const ended = await failing(cluster, "--directory", `--port=${port}`);
   assertFailed(
     ended,
+    /^ListenFailed$/,
     new RegExp(
-      `^ListenFailed: Cannot listen at 127.0.0.1:${port}: the port is in use. ` +
+      `^Cannot listen at 127.0.0.1:${port}: the port is in use. ` +
         `If a directory is there, join it with --directory-address 127.0.0.1:${port}. ` +
         "Otherwise stop what uses it, or name another with --port ",
     ),
   );
   const at = "--directory-address=127.0.0.1:1";
   const joining = await failing(cluster, at, `--port=${port}`);
-  assertFailed(joining, /the port is in use\. Stop what uses it, or name another with --port /);
+  assertFailed(
+    joining,
+    /^ListenFailed$/,
+    /the port is in use\. Stop what uses it, or name another with --port /,
+  );
 });
 
 Deno.test("join: the address is not of this machine", async () => {
   await using cluster = new ProcessCluster();
   const ended = await failing(cluster, "--directory", "--port=0", "--address=192.0.2.1");
-  assertFailed(ended, /^ListenFailed: .*192\.0\.2\.1:0.*--address/);
+  assertFailed(ended, /^ListenFailed$/, /192\.0\.2\.1:0.*--address/);
 });
 
 Deno.test("join: the directory's region has another size, or pages of another size", async () => {
@@ -72,11 +79,13 @@ Deno.test("join: the directory's region has another size, or pages of another si
   const to = `--directory-address=${directory.at}`;
   assertFailed(
     await failing(cluster, to, "--size=2MiB"),
-    /^RegionMismatch: .*: --size 2MiB asked for, the directory node has 1MiB\. Leave it out/,
+    /^RegionMismatch$/,
+    /: --size 2MiB asked for, the directory node has 1MiB\. Leave it out/,
   );
   assertFailed(
     await failing(cluster, to, "--page-size=64KiB"),
-    /^RegionMismatch: .*: --page-size 64KiB asked for, the directory node has 4KiB\. Leave/,
+    /^RegionMismatch$/,
+    /: --page-size 64KiB asked for, the directory node has 4KiB\. Leave/,
   );
   const same = await cluster.join(directory, "--size=1MiB", "--page-size=4KiB");
   assertEquals(await same.load(0), 0);
@@ -107,13 +116,14 @@ Deno.test("join: what the directory node decides is refused where a node asks fo
   for (const [flag, reason] of refused) {
     assertFailed(
       await failing(cluster, to, flag),
-      new RegExp(`^RegionMismatch: Cannot join: the node at .* refuses: ${reason}\\. Leave it out`),
+      /^RegionMismatch$/,
+      new RegExp(`^Cannot join: the node at .* refuses: ${reason}\\. Leave it out`),
     );
   }
   // Not a variable either is taken and left aside.
   const env = { COMPRESSION: "0" };
   const byVariable = await cluster.spawnNode([to], { env }).exit();
-  assertFailed(byVariable, /--compression off asked for/);
+  assertFailed(byVariable, /^RegionMismatch$/, /--compression off asked for/);
   const same = await cluster.join(directory, ...decided);
   // None of the refused has used up an id.
   assertEquals(same.info.id, 2);
@@ -134,8 +144,8 @@ Deno.test("join: sizes that no region can have", async () => {
   ];
   await Promise.all(refused.map(async ([flag, message]) => {
     const ended = await failing(cluster, "--directory", "--port=0", flag);
-    assertMatch(ended.stderr, /^InvalidOption: Cannot use /);
-    assertFailed(ended, message);
+    assertMatch(ended.stderr, /^tdsm: error: Cannot use /);
+    assertFailed(ended, /^InvalidOption$/, message);
   }));
 });
 
@@ -149,7 +159,7 @@ Deno.test("join: what listens there speaks another version of the protocol", asy
   const refusal = controlFrame({ kind: "refuse", code: "VersionMismatch", reason }, later);
   await connection.write(refusal);
   const ended = await node.exit();
-  assertFailed(ended, /^(VersionMismatch|JoinRefused): Cannot join: .*127\.0\.0\.1:\d+/);
+  assertFailed(ended, /^(?:VersionMismatch|JoinRefused)$/, /^Cannot join: .*127\.0\.0\.1:\d+/);
   assertMatch(ended.stderr, new RegExp(`version.* ${later}\\b`));
 });
 
@@ -164,7 +174,8 @@ Deno.test("join: what listens there is no directory", async () => {
   );
   assertFailed(
     await node.exit(),
-    new RegExp(`^\\w+: Cannot join: .*${at} does not answer like a directory`),
+    /^\w+$/,
+    new RegExp(`^Cannot join: .*${at} does not answer like a directory`),
   );
 });
 
@@ -174,7 +185,7 @@ Deno.test("join: what listens there says nothing", async () => {
   const at = `127.0.0.1:${listener.addr.port}`;
   const node = cluster.spawnNode([`--directory-address=${at}`]);
   using _connection = await listener.accept();
-  assertFailed(await node.exit(), new RegExp(`^\\w+: Cannot join: .*${at}`));
+  assertFailed(await node.exit(), /^\w+$/, new RegExp(`^Cannot join: .*${at}`));
 });
 
 Deno.test("join: the time-out holds for an answer that does not come, too", async () => {
@@ -184,7 +195,7 @@ Deno.test("join: the time-out holds for an answer that does not come, too", asyn
   const node = cluster.spawnNode([`--directory-address=${at}`, "--join-timeout=300"]);
   using _connection = await listener.accept();
   const ended = await node.exit();
-  assertFailed(ended, /^TimedOut: Cannot join: .* no answer within \d+ ms\. Name a directory/);
+  assertFailed(ended, /^TimedOut$/, /^Cannot join: .* no answer within \d+ ms\. Name a directory/);
   const [, waited] = /within (\d+) ms/.exec(ended.stderr)!;
   assert(Number(waited) <= 300, `${waited} ms`);
 });
@@ -195,17 +206,18 @@ Deno.test("join: a node that is not the directory says who is", async () => {
   const ended = await failing(cluster, `--directory-address=${other!.at}`);
   assertFailed(
     ended,
-    new RegExp(`^JoinRefused: .*not the directory, which is at ${directory!.at}`),
+    /^JoinRefused$/,
+    new RegExp(`not the directory, which is at ${directory!.at}`),
   );
 });
 
 Deno.test("join: the library was not built", async () => {
   await using cluster = new ProcessCluster();
   const byFlag = await failing(cluster, "--directory", "--port=0", "--library=/nonexistent.so");
-  assertFailed(byFlag, /^LibraryNotFound: .*\/nonexistent\.so.*/);
+  assertFailed(byFlag, /^LibraryNotFound$/, /\/nonexistent\.so.*/);
   const env = { TDSM_LIBRARY: "/nonexistent.so" };
   const byEnvironment = await cluster.spawnNode(["--directory", "--port=0"], { env }).exit();
-  assertFailed(byEnvironment, /^LibraryNotFound: .*\/nonexistent\.so.*/);
+  assertFailed(byEnvironment, /^LibraryNotFound$/, /\/nonexistent\.so.*/);
 });
 
 for (const [granted, missing] of [["ffi", "net"], ["net", "ffi"]]) {
@@ -213,7 +225,7 @@ for (const [granted, missing] of [["ffi", "net"], ["net", "ffi"]]) {
     await using cluster = new ProcessCluster();
     const args = ["run", "--no-prompt", `--allow-${granted}`, "mod.ts", "--port=0"];
     const { code, stdout, stderr } = await cluster.spawn("node", { args }).exit();
-    assertEquals([code, stdout], [1, ""]);
+    assertEquals([code, stdout], [2, ""]);
     assertMatch(
       stderr,
       new RegExp(`^tdsm: error: .*--allow-${missing}.* \\(PermissionMissing\\)\n$`),

@@ -25,7 +25,7 @@ function contend(node: RemoteNode): Promise<number> {
 /** Waits until a node has ended, and checks that it said what it lost. */
 async function assertEnded({ process }: RemoteNode): Promise<void> {
   const { code, stderr } = await process.exit();
-  assertEquals(code, 1, stderr);
+  assertEquals(code, 70, stderr);
   assertMatch(stderr, /Page 0 .* is lost: its only copy was on node \d|DirectoryLost/);
 }
 

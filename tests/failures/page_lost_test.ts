@@ -22,7 +22,7 @@ Deno.test("page lost: who needs it says that the bytes of its owner arrived chan
   });
   read.catch(() => {});
   const { code, stderr } = await directory.process.exit();
-  assertEquals([code, proxy.done], [1, true]);
+  assertEquals([code, proxy.done], [70, true]);
   assertMatch(
     stderr,
     /Page \d+ \(bytes \d+ to \d+\) is lost: its only copy was on node 2, which is gone \(Frame .+\)\. Node 1 needs it and cannot go on \(PageLost\)/,
@@ -39,7 +39,7 @@ Deno.test("page lost: who was not connected to its owner does not know why that 
   const read = asker!.load(PAGE);
   read.catch(() => {});
   const { code, stderr } = await asker!.process.exit();
-  assertEquals(code, 1);
+  assertEquals(code, 70);
   assertMatch(stderr, /its only copy was on node 3, which is gone\. Node 2 needs it/);
   directory!.load(PAGE).catch(() => {});
   const end = await directory!.process.exit();

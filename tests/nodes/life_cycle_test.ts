@@ -80,22 +80,6 @@ Deno.test("life cycle: one that serves ends by a signal, and its pages stay", as
   assertEquals([await directory!.load(0), await other!.load(0)], [3, 3]);
 });
 
-Deno.test("life cycle: what main throws is what run throws, and the node has left", async () => {
-  await using cluster = new ProcessCluster();
-  const directory = await cluster.host();
-  const code = `
-    import { run } from "./mod.ts";
-    await run((node) => {
-      node.memory[0] = 9;
-      throw new RangeError("of the program");
-    }, { directoryAddress: ${JSON.stringify(directory.at)} });`;
-  const node = cluster.spawn("thrower", { args: ["eval", "--no-lock", code] });
-  const { code: status, stderr } = await node.exit();
-  assertEquals(status, 1);
-  assertMatch(stderr, /RangeError: of the program/);
-  assertEquals(await directory.evaluate((node) => [node.memory[0]!, node.peers().length]), [9, 0]);
-});
-
 Deno.test("life cycle: a node that listens everywhere warns that anybody can join", async () => {
   await using cluster = new ProcessCluster();
   const directory = await cluster.host("--address=0.0.0.0");

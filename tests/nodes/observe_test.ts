@@ -84,14 +84,14 @@ Deno.test("status: where there is no directory it says so", async () => {
   const ask = (permission: string, address: string) =>
     runMain(cluster, [permission], "--status", `--directory-address=${address}`);
   const wrong = await ask("--allow-net", second!.at);
-  assertEquals([wrong.code, wrong.stdout], [1, ""]);
+  assertEquals([wrong.code, wrong.stdout], [70, ""]);
   assertMatch(wrong.stderr, new RegExp(`not the directory, which is at ${directory!.at} `));
   const denied = await ask("--allow-ffi", directory!.at);
   assertMatch(denied.stderr, /--allow-net=127\.0\.0\.1 \(PermissionMissing\)/);
   assertEquals((await second!.leave()).code, 0);
   assertEquals((await directory!.leave()).code, 0);
   const gone = await ask("--allow-net", directory!.at);
-  assertEquals(gone.code, 1);
+  assertEquals(gone.code, 70);
   assertMatch(gone.stderr, /no directory at .*--directory-address \(NoDirectory\)/);
 });
 

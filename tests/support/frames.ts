@@ -152,7 +152,7 @@ export const MESSAGES: readonly MessageExample[] = [
 export const CONTROLS: readonly (readonly [label: string, control: Control])[] = [
   ["hello of a node that joins", {
     kind: "hello",
-    protocolVersion: 2,
+    protocolVersion: 3,
     session: 0n,
     node: 0,
     address: "0.0.0.0",
@@ -164,7 +164,7 @@ export const CONTROLS: readonly (readonly [label: string, control: Control])[] =
   }],
   ["hello of a node that joins and asks for every setting", {
     kind: "hello",
-    protocolVersion: 2,
+    protocolVersion: 3,
     session: 0n,
     node: 0,
     address: "127.0.0.1",
@@ -181,7 +181,7 @@ export const CONTROLS: readonly (readonly [label: string, control: Control])[] =
   }],
   ["hello of a peer", {
     kind: "hello",
-    protocolVersion: 2,
+    protocolVersion: 3,
     session: 0xfedc_ba98_7654_3210n,
     node: 3,
     address: "10.0.0.3",
@@ -210,6 +210,7 @@ export const CONTROLS: readonly (readonly [label: string, control: Control])[] =
   ["peer joined", { kind: "peerJoined", id: 4, address: "node-4.example", port: 40_002 }],
   ["ping", { kind: "ping" }],
   ["closing", { kind: "closing" }],
+  ["abort", { kind: "abort", node: 2, reason: "RangeError: of the program" }],
   ["allocate", {
     kind: "allocate",
     ticket: 0xffff_ffff,
@@ -242,7 +243,7 @@ export const CONTROLS: readonly (readonly [label: string, control: Control])[] =
     code: "OutOfMemory",
     reason: "4 KiB are free",
   }],
-  ["status request", { kind: "statusRequest", protocolVersion: 2 }],
+  ["status request", { kind: "statusRequest", protocolVersion: 3 }],
   ["cluster status", {
     kind: "clusterStatus",
     size: 2 ** 40,

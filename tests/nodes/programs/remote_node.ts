@@ -27,26 +27,20 @@ async function execute(node: Node, { call, body, args }: Command): Promise<void>
 }
 
 const start = performance.now();
-try {
-  await run(async (node) => {
-    const joinMs = performance.now() - start;
-    const { id, address, port, size, pageSize, userModeOnly } = node;
-    print({ id, address, port, size, pageSize, userModeOnly, joinMs });
-    let rest = "";
-    for await (const text of Deno.stdin.readable.pipeThrough(new TextDecoderStream())) {
-      const lines = (rest + text).split("\n");
-      rest = lines.pop()!;
-      for (const line of lines) {
-        if (line === "leave") return;
-        // Not awaited: a function that waits must not keep the next from running.
-        void execute(node, JSON.parse(line) as Command);
-      }
+await run(async (node) => {
+  const joinMs = performance.now() - start;
+  const { id, address, port, size, pageSize, userModeOnly } = node;
+  print({ id, address, port, size, pageSize, userModeOnly, joinMs });
+  let rest = "";
+  for await (const text of Deno.stdin.readable.pipeThrough(new TextDecoderStream())) {
+    const lines = (rest + text).split("\n");
+    rest = lines.pop()!;
+    for (const line of lines) {
+      if (line === "leave") return;
+      // Not awaited: a function that waits must not keep the next from running.
+      void execute(node, JSON.parse(line) as Command);
     }
-  });
-  Deno.exit(0);
-} catch (error) {
-  if (!(error instanceof TdsmError)) throw error;
-  console.error(`${error.code}: ${error.message}`);
-  // stdin is still being read, which would keep the process.
-  Deno.exit(1);
-}
+  }
+});
+// stdin is still being read, which would keep the process.
+Deno.exit(0);

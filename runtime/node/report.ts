@@ -1,0 +1,67 @@
+/**
+ * What a person is told when a program of `run`, or `mod.ts`, fails: once, at once, and in one line
+ * where the runtime knows what is wrong.
+ */
+
+import { errorText, ExitCode, TdsmError } from "../errors.ts";
+
+/** What is reported already, and the exit code of a program that does not catch it. */
+const reported = new Map<unknown, number>();
+
+/** The folder of the runtime: its own frames of a stack tell a program's author nothing. */
+const RUNTIME = new URL("..", import.meta.url).href;
+
+/**
+ * Prints an error to stderr. A program that does not catch it afterwards ends with the exit code, and
+ * without printing it once more.
+ *
+ * @param error What was thrown.
+ * @param exitCode The exit code.
+ * @param where Where it was thrown, for an error that is not the runtime's.
+ */
+export function report(error: unknown, exitCode: number, where: string): void {
+  printError(describe(error, exitCode, where));
+  if (reported.size === 0) addEventListener("unhandledrejection", endIfReported);
+  reported.set(error, exitCode);
+}
+
+/**
+ * Prints what is wrong to stderr, in the form of every error of the runtime.
+ *
+ * @param text What is wrong.
+ */
+export function printError(text: string): void {
+  // `console` leaves the colour out where there is no terminal, and where NO_COLOR is set.
+  console.error("tdsm: %cerror%c: %s", "color: red", "", text);
+}
+
+/**
+ * Why a node has failed, as other nodes are told.
+ *
+ * @param error What was thrown.
+ * @returns Its name or code and its message.
+ */
+export function failureText(error: unknown): string {
+  return error instanceof TdsmError ? `${error.message} (${error.code})` : String(error);
+}
+
+function describe(error: unknown, exitCode: number, where: string): string {
+  if (!(error instanceof TdsmError)) {
+    const colors = !Deno.noColor && Deno.stderr.isTerminal();
+    return `${where}: ${Deno.inspect(error, { colors })}`;
+  }
+  const line = errorText(error);
+  if (exitCode !== ExitCode.Program) return line;
+  // Where in the program it was: nothing but that can tell one time-out from another.
+  const frames = (error.stack ?? "").split("\n")
+    .filter((frame) => /^ +at .*\b(?:file|https?):\/\//.test(frame) && !frame.includes(RUNTIME));
+  return [line, ...frames].join("\n");
+}
+
+/** Deno would print the error once more, with the stack of the runtime's own code. */
+function endIfReported(event: PromiseRejectionEvent): void {
+  const exitCode = reported.get(event.reason);
+  if (exitCode === undefined || event.defaultPrevented) return;
+  event.preventDefault();
+  Deno.exit(exitCode);
+}
