@@ -7,6 +7,7 @@
  * ```
  */
 
+import { fileURLToPath } from "node:url";
 import type { Node } from "../mod.ts";
 import { count, ExampleError, type Flags, printMoved, runExample } from "./example.ts";
 
@@ -19,7 +20,7 @@ Options:
   --module FILE  The module, built as examples/native/README.md says; else each node builds it,
                  by cc or zig cc
 `;
-const ROOT = new URL("..", import.meta.url).pathname;
+const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const STEP = 0.5;
 
 /** Builds the module with the first compiler that there is; returns its path. */

@@ -1,9 +1,10 @@
+import { fileURLToPath } from "node:url";
 import { assert, assertEquals, assertInstanceOf, assertMatch, assertThrows } from "@std/assert";
 import { TdsmError } from "../runtime/errors.ts";
 import { builtLibraryPath, openLibrary } from "./library.ts";
 
 const module = new URL("./library.ts", import.meta.url).href;
-const configuration = new URL("../deno.json", import.meta.url).pathname;
+const configuration = fileURLToPath(new URL("../deno.json", import.meta.url));
 
 /** Runs `code` in a Deno with exactly these permissions; answers what it printed. */
 async function run(code: string, permissions: string[], env: Record<string, string> = {}) {
@@ -61,7 +62,7 @@ Deno.test("openLibrary: TDSM_LIBRARY comes before the checkout, and every path t
   // A copy of the package that was never built.
   const copy = await Deno.makeTempDir();
   try {
-    const root = new URL("..", import.meta.url).pathname;
+    const root = fileURLToPath(new URL("..", import.meta.url));
     for (const directory of ["ffi", "runtime"]) await Deno.mkdir(`${copy}/${directory}`);
     for (
       const file of [

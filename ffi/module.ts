@@ -4,6 +4,7 @@
  * them faults and is served as any other access.
  */
 
+import { fileURLToPath } from "node:url";
 import { reasonOf, TdsmError, type TdsmErrorCode } from "../runtime/errors.ts";
 import { MODULE_INFO, nameErrno, PROBLEMS, statusError, STATUSES } from "./abi.ts";
 import { requireFfiPermission, type TdsmLibrary } from "./library.ts";
@@ -115,7 +116,7 @@ export class NativeModule<Symbols extends Deno.ForeignLibraryInterface> implemen
     path: string | URL,
     symbols: Symbols,
   ): NativeModule<Symbols> {
-    if (path instanceof URL) path = decodeURIComponent(path.pathname);
+    if (path instanceof URL) path = fileURLToPath(path);
     requireFfiPermission(path);
     let dynamic: Deno.DynamicLibrary<Symbols>;
     try {

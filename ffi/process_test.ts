@@ -2,11 +2,12 @@
  * What can be seen only from outside a process: exact permissions, another user, and the end.
  */
 
+import { fileURLToPath } from "node:url";
 import { assertEquals, assertMatch } from "@std/assert";
 import { builtLibraryPath } from "./library.ts";
 
 const here = new URL(".", import.meta.url);
-const configuration = new URL("../deno.json", here).pathname;
+const configuration = fileURLToPath(new URL("../deno.json", here));
 const libraryPath = builtLibraryPath()!;
 const isRoot = Deno.uid() === 0;
 
@@ -76,7 +77,7 @@ const imports = `
   const library = openLibrary({ path: ${JSON.stringify(libraryPath)} });`;
 
 Deno.test("process: a bundled engine in a Blob's Worker needs --allow-ffi --allow-net, no more", async () => {
-  const engine = await bundle(new URL("testdata/engine.ts", here).pathname);
+  const engine = await bundle(fileURLToPath(new URL("testdata/engine.ts", here)));
   const { code, stdout, stderr } = await run(
     `${imports}
     const region = NativeRegion.open(library, { size: 2 ** 24, pageSize: 4096 });

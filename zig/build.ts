@@ -11,7 +11,7 @@
  * The compiler's flags are in `libtdsm.rsp`, nowhere else but for the machine to build for.
  */
 
-import { resolve } from "node:path";
+import { relative, resolve } from "node:path";
 
 const root = resolve(import.meta.dirname!, "..");
 const zigDirectory = `${root}/zig`;
@@ -138,10 +138,13 @@ async function zigVersion(path: string): Promise<string | undefined> {
   }
 }
 
-/** Runs Zig in its directory, where the paths of `libtdsm.rsp` start; answers what it printed. */
+/**
+ * Runs Zig in its directory, with paths from there: its linker cannot open every folder by its whole
+ * name. Returns what it printed.
+ */
 async function runZig(args: readonly string[]): Promise<string> {
   const child = new Deno.Command(await findZig(), {
-    args: [...args, "--cache-dir", `${root}/.zig-cache`],
+    args: [...args, "--cache-dir", "../.zig-cache"],
     cwd: zigDirectory,
     stdout: "inherit",
     stderr: "piped",
@@ -179,7 +182,7 @@ async function build(machine: Machine): Promise<void> {
       targetOf(machine),
       "--name",
       "tdsm",
-      `-femit-bin=${temporary}`,
+      `-femit-bin=${relative(zigDirectory, temporary)}`,
       "src/c_api.zig",
     ]);
     const library = await Deno.readFile(temporary);

@@ -3,6 +3,7 @@
  * node finds by the module's file name.
  */
 
+import { fileURLToPath } from "node:url";
 import type { TdsmLibrary } from "../../ffi/library.ts";
 import { NativeModule } from "../../ffi/module.ts";
 import type { NativeRegion } from "../../ffi/native.ts";
@@ -52,7 +53,7 @@ export async function loadModule<const Symbols extends Deno.ForeignLibraryInterf
 ): Promise<NodeModule<Symbols>> {
   const module = NativeModule.open(library, path, symbols);
   try {
-    const file = (path instanceof URL ? path.pathname : path).split("/").at(-1)!;
+    const file = (path instanceof URL ? fileURLToPath(path) : path).split("/").at(-1)!;
     const { size, layoutHash } = module.section;
     using _lock = await node.mutex(`module ${file}`).lock();
     const card = await node.alloc(BigUint64Array, Card.Words, { name: `module ${file} card` });

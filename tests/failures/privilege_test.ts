@@ -1,10 +1,11 @@
 /** A node of a user whom the kernel lets serve only faults of user space. */
 
+import { fileURLToPath } from "node:url";
 import { assertEquals, assertMatch } from "@std/assert";
 import { builtLibraryPath } from "../../ffi/library.ts";
 import { ProcessCluster, RemoteNode } from "../support/process_cluster.ts";
 
-const ROOT = new URL("../..", import.meta.url).pathname;
+const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const AS_NOBODY = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
 
 /** Why the test cannot run here; empty when it can. */

@@ -1,11 +1,12 @@
 /** A native module on three nodes: its globals are the same cells on each. */
 
+import { fileURLToPath, pathToFileURL } from "node:url";
 import { assertEquals, assertMatch } from "@std/assert";
 import { ProcessCluster, type RemoteNode } from "../support/process_cluster.ts";
 import { failure } from "../support/heard.ts";
 import { findZig } from "../../zig/build.ts";
 
-const ROOT = new URL("../..", import.meta.url).pathname;
+const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 
 /** Builds a module with the Zig that the project is pinned to. */
 async function build(source: string, target: string): Promise<void> {
@@ -134,6 +135,27 @@ Deno.test("modules: native code sums numbers of the region that another node wro
     );
     assertEquals(total, length * (length - 1) / 2);
     assertEquals(received, Math.ceil(length * 8 / 4096));
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
+Deno.test("modules: a path and a URL name the same module, whatever is in its name", async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    await using cluster = new ProcessCluster();
+    const path = `${folder}/lib counter%41.so`;
+    await build("examples/native/counter.c", path);
+    const [first, second] = await cluster.start(2, "--size=256MiB");
+    await load(first!, path);
+    assertEquals(await first!.evaluate(() => loaded.symbols.bump()), 1);
+    const next = await second!.evaluate(async (node, url) => {
+      const { symbols } = await node.loadModule(new URL(url), {
+        bump: { parameters: [], result: "i32" },
+      });
+      return symbols.bump();
+    }, pathToFileURL(path).href);
+    assertEquals(next, 2);
   } finally {
     await Deno.remove(folder, { recursive: true });
   }

@@ -1,5 +1,6 @@
 /** Runs a soak: starts its nodes, follows their rounds, and watches how much memory they use. */
 
+import { fileURLToPath } from "node:url";
 import { ProcessCluster, type TestProcess } from "../support/process_cluster.ts";
 import type { RoundReport } from "./node.ts";
 import { NODES } from "./operations.ts";
@@ -39,7 +40,7 @@ export interface SoakResult {
   readonly memory: readonly MemoryUse[];
 }
 
-const NODE = new URL("node.ts", import.meta.url).pathname;
+const NODE = fileURLToPath(new URL("node.ts", import.meta.url));
 /**
  * Left to itself V8 lets the part of the heap for new objects grow, by steps of some 15 MiB and over many
  * minutes, as long as objects are made: beside that a leak of a few MiB would not be seen.

@@ -3,6 +3,7 @@
  * Every wait is bounded, says what every process printed when it fails, and no process outlives its test.
  */
 
+import { fileURLToPath } from "node:url";
 import { RemoteNode } from "./remote_node.ts";
 import { type SpawnOptions, TestProcess } from "./test_process.ts";
 
@@ -11,7 +12,7 @@ export type { Exit, TestProcess } from "./test_process.ts";
 
 /** How long any one wait may take, in milliseconds: far more than any needs, far less than a hang. */
 const WAIT_MAX_MS = 60_000;
-const REMOTE_NODE = new URL("../nodes/programs/remote_node.ts", import.meta.url).pathname;
+const REMOTE_NODE = fileURLToPath(new URL("../nodes/programs/remote_node.ts", import.meta.url));
 
 /** The processes of one test. */
 export class ProcessCluster implements AsyncDisposable {

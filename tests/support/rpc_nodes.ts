@@ -1,8 +1,9 @@
 /** Nodes whose programs have the remote procedures of `programs/procedures.ts`. */
 
+import { fileURLToPath } from "node:url";
 import { type ProcessCluster, RemoteNode, type TestProcess } from "./process_cluster.ts";
 
-const RPC_NODE = new URL("../nodes/programs/rpc_node.ts", import.meta.url).pathname;
+const RPC_NODE = fileURLToPath(new URL("../nodes/programs/rpc_node.ts", import.meta.url));
 
 /**
  * Starts the process of one.

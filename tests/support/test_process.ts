@@ -1,6 +1,8 @@
 /** A process of a test: what it prints, what it is told, and how it ends. */
 
-const ROOT = new URL("../..", import.meta.url).pathname;
+import { fileURLToPath } from "node:url";
+
+const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 /** What a process needs of the environment; settings of the runtime must come from the test alone. */
 const ENVIRONMENT = ["PATH", "HOME", "DENO_DIR", "XDG_CACHE_HOME", "TMPDIR"];
 

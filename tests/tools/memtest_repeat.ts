@@ -3,13 +3,14 @@
  * wrong exit code or a process left behind shows here before it shows anywhere else.
  */
 
+import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 
 /** How long one run may take, in milliseconds. */
 const RUN_MAX_MS = 60_000;
 /** The processes that keep the cores busy with `--load`. */
 const LOADS = 2;
-const ROOT = new URL("../..", import.meta.url).pathname;
+const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const PROGRAM = `${ROOT}examples/memtest.ts`;
 
 /** How often the test is run where nothing is said. */

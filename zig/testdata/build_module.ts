@@ -1,8 +1,9 @@
 /** Builds small native modules for tests, with the compilers that a user of the runtime may have. */
 
+import { fileURLToPath } from "node:url";
 import { findZig } from "../build.ts";
 
-const zigDirectory = new URL("..", import.meta.url).pathname.replace(/\/$/, "");
+const zigDirectory = fileURLToPath(new URL("..", import.meta.url)).replace(/\/$/, "");
 const cacheDirectory = `${zigDirectory.slice(0, zigDirectory.lastIndexOf("/"))}/.zig-cache`;
 
 /** A compiler, and how it makes a native module. */

@@ -1,0 +1,126 @@
+/** Checkouts that are not where, or how, the author's is. */
+
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { pathToFileURL } from "node:url";
+import { PERMISSIONS, ROOT, Scratch } from "./scratch.ts";
+
+/** What a path may have in it that a URL, a shell or an import map reads as something else. */
+const NAME = `tdsm "ümlaut" 100%41 #1 & $HOME;?`;
+
+/** What is needed to build, and to run a node. */
+const NEEDED = [
+  "tdsm",
+  ".tool-versions",
+  "deno.json",
+  "deno.lock",
+  "mod.ts",
+  "runtime",
+  "ffi",
+  "zig",
+];
+
+/** Copies the checkout, without what was built in it. */
+async function copyCheckout(scratch: Scratch): Promise<string> {
+  const folder = `${scratch.path}/${NAME}`;
+  await Deno.mkdir(folder);
+  const { code, stderr } = await scratch.run(
+    ["cp", "-r", ...NEEDED.map((name) => `${ROOT}/${name}`), folder],
+  );
+  assertEquals(code, 0, stderr);
+  await Deno.remove(`${folder}/runtime/engine/worker.bundle.js`);
+  await Deno.remove(`${folder}/ffi/embedded`, { recursive: true });
+  return folder;
+}
+
+/** Uses a checkout by an entry of an import map. */
+async function useCheckout(scratch: Scratch, folder: string): Promise<void> {
+  const imports = { "@tdsm/runtime": pathToFileURL(`${folder}/mod.ts`).href, "own/": "./own/" };
+  scratch.write("deno.json", { imports });
+  await scratch.runProgram();
+}
+
+let built: { scratch: Scratch; folder: string } | undefined;
+
+/** A checkout in a folder of an odd name, built there, once for all tests. */
+async function buildCheckout(): Promise<{ scratch: Scratch; folder: string }> {
+  if (built !== undefined) return built;
+  const scratch = new Scratch("own");
+  addEventListener("unload", () => scratch[Symbol.dispose]());
+  const folder = await copyCheckout(scratch);
+  const { code, stdout, stderr } = await scratch.run([`${folder}/tdsm`, "build"]);
+  assertEquals(code, 0, stdout + stderr);
+  return built = { scratch, folder };
+}
+
+Deno.test("checkout: one that is not built says what to do", async () => {
+  using scratch = new Scratch();
+  const folder = await copyCheckout(scratch);
+  const run = [Deno.execPath(), "run", ...PERMISSIONS];
+  const node = await scratch.run([...run, `${folder}/mod.ts`, "--port=0"]);
+  assert(node.code !== 0);
+  assertStringIncludes(node.stderr, "`./tdsm build`");
+  assertStringIncludes(node.stderr, folder);
+  assertEquals(node.stderr.trim().split("\n").length, 1, node.stderr);
+
+  const doctor = await scratch.run([...run, `${folder}/mod.ts`, "--doctor", "--json", "--port=0"]);
+  assertEquals(doctor.code, 1, doctor.stderr);
+  const { checks } = JSON.parse(doctor.stdout);
+  for (const name of ["library", "engine"]) {
+    const check = checks.find((check: { name: string }) => check.name === name);
+    assertEquals([check.verdict, check.remedy], ["failed", "./tdsm build"], name);
+  }
+});
+
+Deno.test("checkout: it builds, and is used, in a folder of any name", async () => {
+  const { scratch, folder } = await buildCheckout();
+  await useCheckout(scratch, folder);
+});
+
+Deno.test("checkout: it is used through a symbolic link", async () => {
+  const { scratch, folder } = await buildCheckout();
+  const link = `${scratch.path}/link to it`;
+  await Deno.symlink(folder, link);
+  await useCheckout(scratch, link);
+  const version = await scratch.deno(["run", ...PERMISSIONS, `${link}/mod.ts`, "--version"]);
+  assertStringIncludes(version, "tdsm ");
+});
+
+Deno.test("checkout: ./tdsm through a symbolic link on PATH builds and runs it", async () => {
+  const { scratch, folder } = await buildCheckout();
+  await Deno.mkdir(`${scratch.path}/bin`);
+  await Deno.symlink(`${folder}/tdsm`, `${scratch.path}/bin/tdsm`);
+  scratch.write("where.ts", "console.log(Deno.cwd());");
+  const PATH = `${scratch.path}/bin:${Deno.env.get("PATH")}`;
+  const { code, stdout, stderr } = await scratch.run([
+    "sh",
+    "-c",
+    "tdsm build && tdsm deno run -A where.ts",
+  ], {
+    env: { PATH },
+  });
+  assertEquals([code, stdout.trim()], [0, scratch.path], stderr);
+});
+
+Deno.test("checkout: once built it may be read-only", async (test) => {
+  const { scratch, folder } = await buildCheckout();
+  // A mount of its own: for root the bits of a file forbid nothing.
+  const script = `mount --bind "$1" "$1" && mount -o remount,ro,bind "$1" && ! touch "$1/written" &&
+    "$1/tdsm" build && cd / && exec "$2" run ${
+    PERMISSIONS.join(" ")
+  } "$1/mod.ts" --doctor --port=0`;
+  const command = ["unshare", "--mount", "sh", "-c", script, "sh", folder, Deno.execPath()];
+  const { code, stdout, stderr } = await scratch.run(command);
+  if (stderr.includes("unshare failed") || stderr.includes("mount: ")) {
+    return console.log(`${test.name}: skipped, no mount may be made: ${stderr.trim()}`);
+  }
+  assertEquals(code, 0, stderr);
+  assertStringIncludes(stdout, "A node can run here");
+});
+
+Deno.test("checkout: no file takes the pathname of a URL for a path", async () => {
+  using scratch = new Scratch();
+  const folders = ["runtime", "ffi", "zig", "package", "examples", "tests", "bench"];
+  const search = ["grep", "-rn", "--include=*.ts", "import\\.meta\\.url)\\.pathname", ...folders];
+  const { code, stdout } = await scratch.run(search, { cwd: ROOT });
+  assertEquals([code, stdout], [1, ""], "fileURLToPath of node:url decodes it");
+});
