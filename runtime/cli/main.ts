@@ -107,7 +107,7 @@ async function showDoctor(settings: Settings, json: boolean): Promise<void> {
 async function showStatus(settings: Settings, json: boolean): Promise<void> {
   const { fetchStatus, formatStatus } = await import("./status.ts");
   const { address: hostname, port, directoryAddress = { hostname, port } } = settings;
-  const status = await fetchStatus(directoryAddress);
+  const status = await fetchStatus(directoryAddress, settings.joinTimeoutMs);
   await print(json ? `${JSON.stringify(status)}\n` : formatStatus(status, paintOf(Deno.stdout)));
 }
 

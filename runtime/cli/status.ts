@@ -45,25 +45,32 @@ const OPERATION = "get the status";
  * Asks the directory's node for the state of its cluster.
  *
  * @param directory Where it listens.
+ * @param timeoutMs How long to try, in milliseconds; no longer than {@linkcode HANDSHAKE_MAX_MS}.
  * @returns The state.
  * @throws {TdsmError} `NoDirectory` when nothing listens there, or why there is no answer.
  */
-export async function fetchStatus(directory: Address): Promise<ClusterStatus> {
-  const connection = await connect(directory);
+export async function fetchStatus(
+  directory: Address,
+  timeoutMs: number = HANDSHAKE_MAX_MS,
+): Promise<ClusterStatus> {
+  const mostMs = Math.min(timeoutMs, HANDSHAKE_MAX_MS);
+  const giveUpAt = performance.now() + mostMs;
+  const connection = await connect(directory, mostMs);
   try {
-    return await receive(connection, directory);
+    return await receive(connection, directory, giveUpAt);
   } catch (error) {
     if (error instanceof TdsmError && error.operation !== undefined) throw error;
     const code = error instanceof TdsmError ? error.code : "ProtocolViolation";
     const message = `Cannot ${OPERATION}: what listens at ${formatAddress(directory)} does not ` +
-      `answer like a directory of this release: ${reasonOf(error)}`;
+      `answer like a directory of this release: ${reasonOf(error)}. ` +
+      "Name a directory with --directory-address";
     throw new TdsmError(code, message, { operation: OPERATION, cause: error });
   }
 }
 
-async function connect(directory: Address): Promise<Deno.TcpConn> {
+async function connect(directory: Address, timeoutMs: number): Promise<Deno.TcpConn> {
   try {
-    return await connectToPeer(directory);
+    return await connectToPeer(directory, timeoutMs);
   } catch (cause) {
     if (cause instanceof TdsmError && cause.code === "PermissionMissing") throw cause;
     const at = formatAddress(directory);
@@ -73,7 +80,12 @@ async function connect(directory: Address): Promise<Deno.TcpConn> {
   }
 }
 
-async function receive(connection: Deno.TcpConn, directory: Address): Promise<ClusterStatus> {
+async function receive(
+  connection: Deno.TcpConn,
+  directory: Address,
+  giveUpAt: number,
+): Promise<ClusterStatus> {
+  const leftMs = (): number => Math.max(1, Math.ceil(giveUpAt - performance.now()));
   const done = Promise.withResolvers<ClusterStatus>();
   // Whoever shakes hands is told first of what goes wrong until then.
   done.promise.catch(() => {});
@@ -88,10 +100,10 @@ async function receive(connection: Deno.TcpConn, directory: Address): Promise<Cl
       done.resolve({ size, pageSize, compression, nodes: statuses });
     }, done.reject));
     return link;
-  });
+  }, leftMs());
   const timer = setTimeout(() => {
-    done.reject(new TdsmError("TimedOut", `no whole answer within ${HANDSHAKE_MAX_MS} ms`));
-  }, HANDSHAKE_MAX_MS);
+    done.reject(new TdsmError("TimedOut", "the answer was not whole in time"));
+  }, leftMs());
   try {
     return await done.promise;
   } finally {

@@ -49,12 +49,16 @@ export function shakeHands<Result>(
  * Connects to another node than the directory's, which listens since it was announced.
  *
  * @param address Where it listens.
+ * @param timeoutMs How long to try, in milliseconds.
  * @returns The connection.
- * @throws {TdsmError} `PermissionMissing`, or `TimedOut` after {@linkcode HANDSHAKE_MAX_MS}.
+ * @throws {TdsmError} `PermissionMissing`, or `TimedOut`.
  */
-export async function connectToPeer(address: Address): Promise<Deno.TcpConn> {
+export async function connectToPeer(
+  address: Address,
+  timeoutMs: number = HANDSHAKE_MAX_MS,
+): Promise<Deno.TcpConn> {
   if (!mayUseNet(address)) throw netPermission(address);
-  return await connectWithin(address, HANDSHAKE_MAX_MS);
+  return await connectWithin(address, timeoutMs);
 }
 
 async function connectWithin(address: Address, timeoutMs: number): Promise<Deno.TcpConn> {

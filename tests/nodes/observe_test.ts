@@ -95,6 +95,27 @@ Deno.test("status: where there is no directory it says so", async () => {
   assertMatch(gone.stderr, /no directory at .*--directory-address \(NoDirectory\)/);
 });
 
+Deno.test("status: --join-timeout bounds it where something else listens", async () => {
+  await using cluster = new ProcessCluster();
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const at = `127.0.0.1:${listener.addr.port}`;
+  const asking = runMain(
+    cluster,
+    ["--allow-net"],
+    "--status",
+    `--directory-address=${at}`,
+    "--join-timeout=200",
+  );
+  using _connection = await listener.accept();
+  const { code, stdout, stderr } = await asking;
+  assert(code !== 0);
+  assertEquals(stdout, "");
+  const [, waited] = new RegExp(
+    `Cannot get the status: what listens at ${at} does not answer .*: no answer within (\\d+) ms`,
+  ).exec(stderr)!;
+  assert(Number(waited) <= 200, stderr);
+});
+
 Deno.test("doctor: with the permissions of a node it finds nothing, without them it says what to do", async () => {
   await using cluster = new ProcessCluster();
   const doctor = async (permissions: string[], ...flags: string[]) => {
