@@ -1,10 +1,10 @@
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import type { NativeRegion } from "../../ffi/native.ts";
 import type { EngineClient } from "../ring/client.ts";
-import { NodeThread } from "./thread.ts";
+import { BareThread } from "../../tests/support/bare_thread.ts";
 
 /** A node that asks its engine for nothing: whatever gets that far fails. */
-const node = new NodeThread({
+const node = new BareThread({
   id: 2,
   address: "127.0.0.1",
   port: 4000,

@@ -7,9 +7,12 @@ import { NativeRegion } from "../../ffi/native.ts";
 import { CallSlots } from "../ring/ring.ts";
 import { EngineClient } from "../ring/client.ts";
 import type { NodeHandle } from "./node.ts";
-import { NodeThread, type NodeThreadParts } from "./thread.ts";
+import { beginThread, NodeThread, type NodeThreadParts } from "./thread.ts";
 import { bindRpc } from "../rpc/define.ts";
 import { rpcTransport } from "./rpc_transport.ts";
+
+/** Makes a node of another thread, which has opened the library. Set by the class. */
+let newAttachedNode: (parts: NodeThreadParts, library: TdsmLibrary) => AttachedNode;
 
 /**
  * A node as a Worker of its program sees it. Made by `attach`.
@@ -26,28 +29,34 @@ import { rpcTransport } from "./rpc_transport.ts";
  * ```
  */
 export class AttachedNode extends NodeThread implements Disposable {
-  readonly #library: TdsmLibrary;
-  readonly #unbind: () => void;
+  #library!: TdsmLibrary;
+  #client!: EngineClient;
+  /** Takes the node from the calls of this thread; `undefined` once the node is detached. */
+  #unbind: (() => void) | undefined;
 
-  /**
-   * Made by `attach`.
-   *
-   * @param parts What it is made of.
-   * @param library The library, opened by this thread.
-   */
-  constructor(parts: NodeThreadParts, library: TdsmLibrary) {
-    super(parts);
-    this.#library = library;
-    this.#unbind = bindRpc(rpcTransport(this, parts.client));
+  static {
+    newAttachedNode = (parts, library) => {
+      const node = new AttachedNode();
+      beginThread(node, parts);
+      node.#library = library;
+      node.#client = parts.client;
+      node.#unbind = bindRpc(rpcTransport(node, parts.client));
+      return node;
+    };
+  }
+
+  /** `attach` makes nodes of other threads. */
+  private constructor() {
+    super();
   }
 
   /** Stops using the node in this thread: views are empty from here on. The node goes on. */
   detach(): void {
-    if (this.ended) return;
-    this.ended = true;
+    if (this.#unbind === undefined) return;
     this.#unbind();
+    this.#unbind = undefined;
     if (!this.memory.buffer.detached) this.memory.buffer.transfer();
-    this.client.detach();
+    this.#client.detach();
     this.#library[Symbol.dispose]();
   }
 
@@ -83,7 +92,7 @@ export function attach(handle: NodeHandle): AttachedNode {
     const region = NativeRegion.attach(library, { handle: handle.region });
     const client = new EngineClient(new CallSlots(handle.slots), region);
     const { id, address, port } = handle;
-    return new AttachedNode({ id, address, port, region, client }, library);
+    return newAttachedNode({ id, address, port, region, client }, library);
   } catch (error) {
     library[Symbol.dispose]();
     throw error;

@@ -18,7 +18,7 @@ import { loadEngineSource } from "../engine/source.ts";
 import { EngineClient } from "../ring/client.ts";
 import { TdsmError } from "../errors.ts";
 import { writeLog } from "../log.ts";
-import { Node } from "./node.ts";
+import { newNode, type Node } from "./node.ts";
 import { serveRpc } from "./rpc_transport.ts";
 import { requirePermissions } from "../settings/permissions.ts";
 import { requireDeno, VERSION } from "../version.ts";
@@ -121,7 +121,7 @@ function untilReady(worker: Worker, library: TdsmLibrary, slots: CallSlots): Pro
           if (failure === undefined) closed.resolve();
           else closed.reject(failure);
         };
-        const node = new Node({
+        const node = newNode({
           id,
           address,
           port,

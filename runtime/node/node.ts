@@ -8,7 +8,7 @@ import type { TdsmError } from "../errors.ts";
 import { logWritten } from "../log.ts";
 import { loadModule, type NodeModule } from "./module.ts";
 import { closedError } from "../ring/client.ts";
-import { NodeThread, type NodeThreadParts } from "./thread.ts";
+import { beginThread, NodeThread, type NodeThreadParts } from "./thread.ts";
 
 /** What a node is made of; made by `join` and `run`. */
 export interface NodeParts extends NodeThreadParts {
@@ -51,6 +51,14 @@ export interface NodeHandle {
 }
 
 /**
+ * Makes a node. Set by the class: programs have no constructor of it.
+ *
+ * @param parts What the node is made of.
+ * @returns The node.
+ */
+export let newNode: (parts: NodeParts) => Node;
+
+/**
  * One of the nodes that share a region of memory. Made by `join` or `run`.
  *
  * @example Write and read shared memory
@@ -64,23 +72,27 @@ export interface NodeHandle {
  */
 export class Node extends NodeThread implements AsyncDisposable {
   /**
-   * Resolves when this node is closed, or the directory's node has ended the cluster.
+   * Resolves when this node is closed, or the directory node has ended the cluster.
    * Rejects with a `TdsmError` when this node cannot go on.
    */
   readonly closed: Promise<void>;
-  readonly #parts: NodeParts;
+  #parts!: NodeParts;
   readonly #modules = new Set<Disposable>();
   #closing: Promise<void> | undefined;
 
-  /**
-   * Made by `join` and `run`.
-   *
-   * @param parts What the node is made of.
-   */
-  constructor(parts: NodeParts) {
-    super(parts);
-    this.#parts = parts;
-    this.closed = parts.closed;
+  static {
+    newNode = (parts) => {
+      const node = new Node(parts.closed);
+      beginThread(node, parts);
+      node.#parts = parts;
+      return node;
+    };
+  }
+
+  /** `join` and `run` make nodes. */
+  private constructor(closed: Promise<void>) {
+    super();
+    this.closed = closed;
   }
 
   /** What `attach` needs in a Worker of the program. Send it by `postMessage`. */
@@ -103,10 +115,10 @@ export class Node extends NodeThread implements AsyncDisposable {
     path: string | URL,
     symbols: Symbols,
   ): Promise<NodeModule<Symbols>> {
-    if (this.ended) throw closedError("load a module");
+    if (this.#closing !== undefined) throw closedError("load a module");
     const { library, region } = this.#parts;
     const module = await loadModule(this, library, region, path, symbols);
-    if (this.ended) {
+    if (this.#closing !== undefined) {
       module[Symbol.dispose]();
       throw closedError("load a module");
     }
@@ -115,7 +127,7 @@ export class Node extends NodeThread implements AsyncDisposable {
   }
 
   /**
-   * Leaves the cluster: other nodes take over what only this one has. At the directory's node, ends
+   * Leaves the cluster: other nodes take over what only this one has. At the directory node, ends
    * the cluster, once every node that does not only serve has left.
    *
    * From then on `memory` and every view are empty. Workers that use the node must have ended.
@@ -133,7 +145,6 @@ export class Node extends NodeThread implements AsyncDisposable {
 
   async #close(): Promise<void> {
     const { client, terminate } = this.#parts;
-    this.ended = true;
     for (const module of this.#modules) module[Symbol.dispose]();
     // The buffer goes to nobody: every view of it has no elements from here on.
     if (!this.memory.buffer.detached) this.memory.buffer.transfer();

@@ -5,7 +5,7 @@ import { Call } from "../ring/calls.ts";
 import { closedError, type EngineClient } from "../ring/client.ts";
 import type { RecordBody } from "../ring/ring.ts";
 import { TdsmError } from "../errors.ts";
-import { Node } from "./node.ts";
+import { newNode, type Node } from "./node.ts";
 
 const SIZE = 16 * 4096;
 
@@ -48,7 +48,7 @@ class Bench {
       userModeOnly: false,
       window: () => new Uint8Array(SIZE),
     };
-    this.node = new Node({
+    this.node = newNode({
       id: 2,
       address: "127.0.0.1",
       port: 4000,

@@ -86,6 +86,16 @@ export interface NodeThreadParts {
   readonly client: EngineClient;
 }
 
+type Writable<Type> = { -readonly [Key in keyof Type]: Type[Key] };
+
+/**
+ * Gives a thread's node what it is made of. Set by the class: programs have no constructor of it.
+ *
+ * @param node The node, which is blank.
+ * @param parts What it is made of.
+ */
+export let beginThread: (node: NodeThread, parts: NodeThreadParts) => void;
+
 /**
  * What every thread of a node can do. `Node` is the thread that joined, `attach` makes the others.
  *
@@ -101,51 +111,44 @@ export interface NodeThreadParts {
  * console.log(count(node)); // 1
  * ```
  */
-export class NodeThread {
+export abstract class NodeThread {
   /** The node's id: 1, 2, 3 … in order of joining. The node with id 1 hosts the directory. */
-  readonly id: number;
+  readonly id!: number;
   /** The region's size, in bytes. */
-  readonly size: number;
+  readonly size!: number;
   /** The size of a page, in bytes: what moves between nodes as one. */
-  readonly pageSize: number;
+  readonly pageSize!: number;
   /** The whole region. Reading or writing it fetches pages as needed; `Atomics` work across nodes. */
-  readonly memory: Uint8Array<ArrayBuffer>;
+  readonly memory!: Uint8Array<ArrayBuffer>;
   /** The host name or IP address on which the node listens. */
-  readonly address: string;
+  readonly address!: string;
   /** The TCP port on which the node listens. */
-  readonly port: number;
+  readonly port!: number;
   /**
    * Whether system calls cannot be given memory of the region that is not here: the kernel allows
    * this user to serve only faults of user space, so such a call fails with `EFAULT`.
    */
-  readonly userModeOnly: boolean;
-  /**
-   * This thread's way to the engine; not for programs.
-   *
-   * @internal
-   */
-  protected readonly client: EngineClient;
-  /** Whether this thread uses the node no more. */
-  protected ended = false;
-  readonly #sync: SyncClient;
+  readonly userModeOnly!: boolean;
+  #client!: EngineClient;
+  #sync!: SyncClient;
 
-  /**
-   * Made by `join`, `run` and `attach`.
-   *
-   * @param parts What it is made of.
-   */
-  constructor(parts: NodeThreadParts) {
-    const { region, client } = parts;
-    this.id = parts.id;
-    this.address = parts.address;
-    this.port = parts.port;
-    this.size = region.size;
-    this.pageSize = region.pageSize;
-    this.userModeOnly = region.userModeOnly;
-    this.memory = region.window();
-    this.client = client;
-    this.#sync = new SyncClient(client);
+  static {
+    beginThread = (node, { id, address, port, region, client }) => {
+      const blank: Writable<NodeThread> = node;
+      blank.id = id;
+      blank.address = address;
+      blank.port = port;
+      blank.size = region.size;
+      blank.pageSize = region.pageSize;
+      blank.userModeOnly = region.userModeOnly;
+      blank.memory = region.window();
+      node.#client = client;
+      node.#sync = new SyncClient(client);
+    };
   }
+
+  /** `join`, `run` and `attach` make nodes. */
+  protected constructor() {}
 
   /**
    * A typed array over part of the region.
@@ -170,7 +173,7 @@ export class NodeThread {
     checkArrayType(Type, "view");
     const size = Type.BYTES_PER_ELEMENT;
     const what = `${Type.name} of ${length} at byte ${byteOffset}`;
-    if (this.ended) this.#check(`view ${what}`);
+    if (this.memory.buffer.detached) this.#check(`view ${what}`);
     const whole = Number.isSafeInteger(byteOffset) && Number.isSafeInteger(length);
     if (!whole || byteOffset < 0 || length < 0 || byteOffset + length * size > this.size) {
       throw new RangeError(`Cannot view ${what}: the region has ${this.size} bytes`);
@@ -246,7 +249,7 @@ export class NodeThread {
     if (wrong !== undefined) throw new RangeError(wrong.message);
     this.#check("allocate");
     const argument = request as unknown as ValueMap;
-    const answer = await this.client.call(Call.Allocate, argument, "allocate");
+    const answer = await this.#client.call(Call.Allocate, argument, "allocate");
     // The node may have been closed since the engine answered.
     this.#check("allocate");
     const { offset, dirtyBytes } = answer as { offset: number; dirtyBytes: number };
@@ -255,7 +258,7 @@ export class NodeThread {
     // What was in use before holds what was left there.
     this.memory.fill(0, end - Number(dirtyBytes), end);
     if (name !== undefined && Number(dirtyBytes) > 0) {
-      this.client.post(newBody(Call.Zeroed, { key: BigInt(offset) }));
+      this.#client.post(newBody(Call.Zeroed, { key: BigInt(offset) }));
     }
     return this.view(Type, Number(offset), length);
   }
@@ -274,7 +277,7 @@ export class NodeThread {
       throw new TdsmError("NotAllocated", "Cannot free a view that is not over the region");
     }
     if (bytes === 0) throw new TdsmError("NotAllocated", "Cannot free a view that is empty");
-    await this.client.call(Call.Free, { offset, bytes }, "free");
+    await this.#client.call(Call.Free, { offset, bytes }, "free");
   }
 
   /**
@@ -368,7 +371,7 @@ export class NodeThread {
     checkCount(id, 1, NODE_ID_MAX, "the id of a node to wait for");
     const what = `wait for node ${id}`;
     this.#check(what);
-    await waitFor(this.client, newBody(Call.WaitForPeer, { id }), what, options);
+    await waitFor(this.#client, newBody(Call.WaitForPeer, { id }), what, options);
   }
 
   /**
@@ -401,16 +404,16 @@ export class NodeThread {
   abort(reason: unknown): void {
     this.#check("abort");
     const text = failureText(reason).slice(0, CONTROL_TEXT_MAX);
-    this.client.post(newBody(Call.Abort, valueFields(text)));
+    this.#client.post(newBody(Call.Abort, valueFields(text)));
   }
 
   #ask(call: Call, what: string): unknown {
     this.#check(what);
-    return this.client.callSync(call, null, what);
+    return this.#client.callSync(call, null, what);
   }
 
   #check(operation: string): void {
-    const closed = this.client.closedError(operation);
+    const closed = this.#client.closedError(operation);
     if (closed !== undefined) throw closed;
   }
 }

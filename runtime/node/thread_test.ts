@@ -4,14 +4,9 @@ import { Call } from "../ring/calls.ts";
 import { closedError, type EngineClient } from "../ring/client.ts";
 import type { RecordBody } from "../ring/ring.ts";
 import { TdsmError } from "../errors.ts";
-import { NodeThread } from "./thread.ts";
+import { BareThread } from "../../tests/support/bare_thread.ts";
 
 const SIZE = 4 * 4096;
-
-/** A thread's node that can be ended as `close` and `detach` do. */
-class TestThread extends NodeThread {
-  override ended = false;
-}
 
 /** A thread's node whose engine is the test. */
 class Bench {
@@ -19,11 +14,13 @@ class Bench {
   readonly posted: [call: number, key: bigint][] = [];
   /** What calls are answered with. */
   answer: () => unknown = () => null;
-  readonly node: TestThread;
+  readonly node: BareThread;
+  /** Whether the node was closed, as `close` and `detach` do. */
+  closed = false;
 
   constructor() {
     const client = {
-      closedError: (what: string) => this.node.ended ? closedError(what) : undefined,
+      closedError: (what: string) => this.closed ? closedError(what) : undefined,
       call: (call: Call, argument: unknown) => {
         this.asked.push([call, argument]);
         return Promise.try(this.answer);
@@ -32,7 +29,7 @@ class Bench {
     };
     const window = new Uint8Array(SIZE).fill(0xa5);
     const region = { size: SIZE, pageSize: 4096, userModeOnly: false, window: () => window };
-    this.node = new TestThread({
+    this.node = new BareThread({
       id: 2,
       address: "127.0.0.1",
       port: 4000,
@@ -92,7 +89,7 @@ Deno.test("NodeThread.alloc refuses what makes no sense before anybody is asked"
 Deno.test("NodeThread.alloc whose node is closed meanwhile touches no memory", async () => {
   const bench = new Bench();
   bench.answer = () => {
-    bench.node.ended = true;
+    bench.closed = true;
     return { offset: 0, dirtyBytes: 4, created: true };
   };
   const error = await assertRejects(() => bench.node.alloc(Int32Array, 1), TdsmError);

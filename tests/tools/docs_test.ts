@@ -1,5 +1,6 @@
 /** The pages of documentation say what there is. */
 
+import { fileURLToPath } from "node:url";
 import { assert, assertEquals } from "@std/assert";
 import { FrameType } from "../../runtime/wire/layout.ts";
 import { PAGE_MESSAGES } from "../../runtime/wire/page_messages.ts";
@@ -43,6 +44,20 @@ Deno.test("docs/protocol.md has every type of frame, every reason and every cont
   names.push(...messages.map((kind) => `| \`${kind}\` `));
   assert(names.length > 50, "the lists were found");
   assertEquals(names.filter((name) => !page.includes(name)), []);
+});
+
+Deno.test("deno doc of mod.ts shows no type of the runtime's own in constructors and protected members", async () => {
+  const args = ["doc", fileURLToPath(new URL("../../mod.ts", import.meta.url))];
+  const env = { NO_COLOR: "1" };
+  const { stdout } = await new Deno.Command(Deno.execPath(), { args, env, stderr: "null" })
+    .output();
+  const page = new TextDecoder().decode(stdout);
+  const exported = [...page.matchAll(/^(?:abstract )?(?:class|interface|type) (\w+)/gm)]
+    .map(([, name]) => name!);
+  assert(exported.length > 20, "the exports were found");
+  const shown = [...page.matchAll(/^ {2}(?:(?:private |protected )?constructor\(|protected ).*$/gm)]
+    .flatMap(([line]) => line.match(/\b[A-Z]\w+/g) ?? []);
+  assertEquals(shown.filter((name) => !exported.includes(name) && !(name in globalThis)), []);
 });
 
 Deno.test("CONTRIBUTING.md names files and tasks that are there", async () => {
