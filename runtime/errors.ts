@@ -148,6 +148,8 @@ export const ExitCode = {
   Usage: 2,
   /** The node could not start, or cannot go on. */
   Node: 70,
+  /** To this the number of the signal is added that ended the process. */
+  Signal: 128,
 } as const;
 
 /** The codes of errors by which a node itself cannot go on, rather than one operation of its program. */

@@ -118,6 +118,16 @@ export const FAILURE_GRACE_MS = 500;
  * milliseconds.
  */
 export const PROGRAM_GRACE_MS = 2_000;
+/**
+ * How long a node may take to leave at a signal or at `Deno.exit`, in milliseconds. A second signal
+ * ends the process at once.
+ */
+export const LEAVE_MAX_MS = 5_000;
+/**
+ * How long the directory node that is to end soon waits for others that leave at the same time, as at
+ * the Ctrl-C of a terminal, in milliseconds.
+ */
+export const SETTLE_MAX_MS = 1_000;
 /** How long the message of a process that is ended may take to be written, in milliseconds. */
 export const DEATH_MESSAGE_MAX_MS = 1_000;
 /** How long a thread that blocks for the engine's answer waits for it, in milliseconds. */

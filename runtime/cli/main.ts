@@ -12,7 +12,6 @@ import { printError } from "../node/report.ts";
 import { startNode } from "../node/join.ts";
 import type { Node } from "../node/node.ts";
 import { PROTOCOL_VERSION } from "../wire/layout.ts";
-import { serve } from "../node/run.ts";
 import { formatSize } from "../size.ts";
 import { VERSION } from "../version.ts";
 import { paintOf } from "./paint.ts";
@@ -65,7 +64,8 @@ export async function main(args: readonly string[]): Promise<void> {
     const node = await startNode({ ...settings, rpcServer: true }, true);
     exitCodeOfError = exitCodeOf;
     try {
-      await serve(node, greet);
+      greet(node);
+      await node.closed;
     } finally {
       await node.close();
     }

@@ -11,8 +11,10 @@ import {
   CLOSE_REMINDER_MS,
   DEATH_MESSAGE_MAX_MS,
   FAILURE_GRACE_MS,
+  LEAVE_MAX_MS,
   LEAVE_STALL_MS,
   PROGRAM_GRACE_MS,
+  SETTLE_MAX_MS,
 } from "../limits.ts";
 import { DIRECTORY_NODE, type NodeId } from "../protocol/coherence/messages.ts";
 import type { EngineEvent } from "../protocol/coherence/output.ts";
@@ -49,6 +51,15 @@ export class EngineHost implements Member {
   readonly #life = new LifeCycle();
   #doomed = false;
   #closed: Promise<void> | undefined;
+  #parted: Promise<void> | undefined;
+  /** Whether the program was told of the node. */
+  #announced = false;
+  /** Whether the process is about to end: then nothing that ends is news. */
+  #endsSoon = false;
+  /** Whether a signal ends the process. */
+  #exits = false;
+  /** Whether the directory node that is about to end has waited for the others long enough. */
+  #settled = false;
   /** Ends the process of a program that does not end by itself. */
   #programEnd: ReturnType<typeof setTimeout> | undefined;
 
@@ -69,6 +80,7 @@ export class EngineHost implements Member {
       fail: (error) => this.fail(error),
       doom: (error) => this.#doom(error),
       close: () => this.#closed ??= this.#close(),
+      leave: async () => void await this.#leaveSoon(),
       abort: (reason) => this.#abort(reason),
       post,
     });
@@ -102,12 +114,25 @@ export class EngineHost implements Member {
       listener.close();
       throw error;
     }
+    const { failure } = host.#life;
+    if (failure !== undefined) {
+      // It has failed as soon as it was one of the cluster: to the program, it never was.
+      await host.#close();
+      throw failure;
+    }
     host.#ready();
     return host;
   }
 
   /** Tells the program that the node is one of the cluster, and what to mind. */
   #ready(): void {
+    this.#announced = true;
+    // A signal may come as soon as the program knows of the node.
+    if (this.#start.settings.signals) {
+      for (const name of Object.keys(SIGNALS) as (keyof typeof SIGNALS)[]) {
+        Deno.addSignalListener(name, () => this.#signalled(name));
+      }
+    }
     const { hostname: address, port } = this.#cluster.address;
     const { handle, windowAddress, userModeOnly, size, pageSize } = this.engine.region;
     this.#post({
@@ -191,6 +216,7 @@ export class EngineHost implements Member {
 
   /** The directory node has closed the cluster. */
   closing(): void {
+    if (this.#endsSoon) return void this.#life.enter("parted");
     const why = "the directory node has closed the cluster";
     const refusal = new TdsmError("DirectoryLost", why);
     if (!this.#life.enter("parted", refusal)) return;
@@ -219,8 +245,10 @@ export class EngineHost implements Member {
     const packed = packError(error);
     // It is about the node: each call that it ends names an operation of its own.
     const failure = unpackError({ ...packed, operation: null });
+    // What it still asks for is not to fail: its process ends before anybody could be told.
+    if (this.#endsSoon) return void this.#life.enter("parted");
     if (!this.#life.enter("failed", failure)) return;
-    this.#post({ kind: "failed", error: packed });
+    if (this.#announced) this.#post({ kind: "failed", error: packed });
     this.#cluster.abort();
     this.#refuse(failure);
     this.#endProgram(failure);
@@ -243,7 +271,7 @@ export class EngineHost implements Member {
    * program does not end by itself, because it is that thread, it is ended from here.
    */
   #doom(error: unknown): void {
-    if (this.#doomed) return;
+    if (this.#doomed || this.#endsSoon) return;
     this.#doomed = true;
     this.fail(error);
     const failure = unpackError(packError(error));
@@ -261,20 +289,67 @@ export class EngineHost implements Member {
     this.#post({ kind: "log", level, text, topic: "runtime" });
   }
 
-  /** Leaves the cluster, or ends it. */
+  /** A signal came: the node leaves, and the process ends as by that signal. */
+  #signalled(name: keyof typeof SIGNALS): void {
+    const code = ExitCode.Signal + SIGNALS[name];
+    if (this.#exits) die(this.#library, "", code, 0);
+    this.#exits = true;
+    this.log(3, `${name}: leaving the cluster`);
+    void this.#leaveSoon().then((message) => {
+      // The program may have something to do at its end, which its own thread does.
+      this.#post({ kind: "exit", code });
+      const end = (): never => die(this.#library, message, code, DEATH_MESSAGE_MAX_MS);
+      setTimeout(end, FAILURE_GRACE_MS);
+    });
+  }
+
+  /**
+   * Leaves in a bounded time, while threads of the program may still run: they find no page any more.
+   *
+   * @returns What is to be said of it: nothing, when all went well.
+   */
+  async #leaveSoon(): Promise<string> {
+    this.#endsSoon = true;
+    clearTimeout(this.#programEnd);
+    const timers = [setTimeout(() => {
+      this.#settled = true;
+      this.#life.notify();
+    }, SETTLE_MAX_MS)];
+    const late = new Promise<string>((resolve) => {
+      timers.push(setTimeout(() => {
+        const { pagesExclusive } = this.engine.copies;
+        const lost = pagesExclusive === 0 ? "" : `: at least ${pagesExclusive} pages are lost`;
+        resolve(`tdsm: error: Could not leave the cluster within ${LEAVE_MAX_MS} ms${lost}\n`);
+      }, LEAVE_MAX_MS));
+    });
+    const message = await Promise.race([this.#part().then(() => ""), late]);
+    for (const timer of timers) clearTimeout(timer);
+    return message;
+  }
+
+  /** Leaves the cluster, or ends it, and goes on without one; asked again, it is the same end. */
+  #part(): Promise<void> {
+    return this.#parted ??= (async () => {
+      // What other threads of the program asked before, such as to release a semaphore, goes first.
+      await Promise.resolve();
+      if (this.#life.enter("leaving")) {
+        if (this.#cluster.self === DIRECTORY_NODE) await this.#untilOthersFinish();
+        else await this.#leave();
+      }
+      await this.#cluster.close();
+    })();
+  }
+
+  /** Leaves the cluster, or ends it, and closes the region. */
   async #close(): Promise<void> {
     clearTimeout(this.#programEnd);
-    // What other threads of the program asked before, such as to release a semaphore, goes first.
-    await Promise.resolve();
-    if (this.#life.enter("leaving")) {
-      if (this.#cluster.self === DIRECTORY_NODE) await this.#untilOthersFinish();
-      else await this.#leave();
-    }
+    await this.#part();
+    // The process ends by a signal; the program is not to come first, with an exit code of its own.
+    if (this.#exits) return await new Promise<never>(() => {});
     const closed = new TdsmError("NodeClosed", "the node is closed");
     this.#life.enter("ended", closed);
     this.engine.refuse(closed);
     this.engine.status.end();
-    await this.#cluster.close();
     await this.engine[Symbol.asyncDispose]();
   }
 
@@ -294,7 +369,8 @@ export class EngineHost implements Member {
       );
     };
     const reminder = setInterval(remind, CLOSE_REMINDER_MS);
-    while (this.#cluster.working.length > 0 && this.#life.state === "leaving") {
+    const settled = () => this.#endsSoon && this.#settled;
+    while (this.#cluster.working.length > 0 && this.#life.state === "leaving" && !settled()) {
       await this.#life.change();
     }
     clearInterval(reminder);
@@ -315,6 +391,9 @@ export class EngineHost implements Member {
     while (this.#life.state === "leaving") await this.#life.change();
   }
 }
+
+/** The signals at which a node leaves, and their numbers. */
+const SIGNALS = { SIGHUP: 1, SIGINT: 2, SIGTERM: 15 } as const;
 
 /** What the settings of a directory node decide for all nodes. */
 function regionOf(settings: Settings): RegionSettings {

@@ -42,6 +42,8 @@ export interface NodeEngineOptions {
   doom(error: unknown): void;
   /** Leaves the cluster, or ends it; asked again, it is the same end. */
   close(): Promise<void>;
+  /** Leaves the cluster, or ends it, in a bounded time: the process is about to end. */
+  leave(): Promise<void>;
   /** The program has failed, or wants the cluster to end. */
   abort(reason: string): void;
   post(news: EngineNews): void;
@@ -96,10 +98,20 @@ export class NodeEngine implements AsyncDisposable {
       stats: () => this.#stats(),
       send: (to, control) => cluster.send(to, control),
     });
-    const { slots, life, close, abort } = options;
+    const { slots, life, close, leave, abort } = options;
     const { services, rpc } = this;
     const stats = () => this.#stats();
-    const calls = new ProgramCalls({ slots, life, cluster, services, rpc, stats, close, abort });
+    const calls = new ProgramCalls({
+      slots,
+      life,
+      cluster,
+      services,
+      rpc,
+      stats,
+      close,
+      leave,
+      abort,
+    });
     this.driver = new Driver({
       coherence: this.#coherence,
       region: this.region,

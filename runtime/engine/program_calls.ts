@@ -32,6 +32,8 @@ export interface ProgramCallsOptions {
   stats(): NodeStats & Counters;
   /** Leaves the cluster, or ends it; asked again, it is the same end. */
   close(): Promise<void>;
+  /** Leaves the cluster, or ends it, in a bounded time: the process is about to end. */
+  leave(): Promise<void>;
   /** The program has failed, or wants the cluster to end. */
   abort(reason: string): void;
 }
@@ -53,7 +55,7 @@ export class ProgramCalls {
   }
 
   #take(call: ThreadCall): void {
-    const { life, cluster, services, rpc, stats, close, abort } = this.#options;
+    const { life, cluster, services, rpc, stats, close, leave, abort } = this.#options;
     const { failure, refusal } = life;
     const { kind, id, key } = call.record;
     const what = kind as Call;
@@ -63,6 +65,8 @@ export class ProgramCalls {
           await close();
           return life.failure === undefined ? null : { ...packError(life.failure) };
         });
+      case Call.Leave:
+        return void answerWith(call, () => leave().then(() => null));
       case Call.Abort:
         return abort(valueOf(call.record) as string);
       case Call.Cancel:

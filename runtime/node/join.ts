@@ -68,7 +68,7 @@ export async function startNode(settings: Settings, ownsProcess: boolean): Promi
   const url = URL.createObjectURL(new Blob([engine], { type: "text/javascript" }));
   const worker = new Worker(url, { type: "module", name: "tdsm engine" });
   const start: EngineStart = {
-    settings,
+    settings: { ...settings, signals: settings.signals ?? ownsProcess },
     library: library.path,
     slots: slots.buffer,
     release: VERSION,
@@ -96,6 +96,7 @@ function untilReady(worker: Worker, library: TdsmLibrary, slots: CallSlots): Pro
   closed.promise.catch(() => {});
   let client: EngineClient | undefined;
   let unbind = (): void => {};
+  const leave = (): void => client?.leaveSync();
   const fail = (error: TdsmError): void => {
     ready.reject(error);
     closed.reject(error);
@@ -113,6 +114,7 @@ function untilReady(worker: Worker, library: TdsmLibrary, slots: CallSlots): Pro
         client = new EngineClient(slots, region);
         const { id, address, port } = data;
         const terminate = (orderly: boolean, failure: TdsmError | undefined): void => {
+          removeEventListener("unload", leave);
           worker.terminate();
           slots.end();
           unbind();
@@ -133,12 +135,16 @@ function untilReady(worker: Worker, library: TdsmLibrary, slots: CallSlots): Pro
           terminate,
         });
         unbind = serveRpc(node, client);
+        // `Deno.exit` runs this, and would else take pages with it that only this node has.
+        addEventListener("unload", leave);
         return ready.resolve(node);
       }
       case "failed":
         return fail(unpackError(data.error));
       case "closing":
         return closed.resolve();
+      case "exit":
+        return Deno.exit(data.code);
       case "log":
         return writeLog(data.level, data.text, data.topic);
       default:

@@ -42,7 +42,9 @@ export function printError(text: string): void {
  * @returns Its name or code and its message.
  */
 export function failureText(error: unknown): string {
-  return error instanceof TdsmError ? `${error.message} (${error.code})` : String(error);
+  if (error instanceof TdsmError) return `${error.message} (${error.code})`;
+  if (error instanceof Error) return `${error.name}: ${error.message}`;
+  return typeof error === "string" ? error : Deno.inspect(error);
 }
 
 function describe(error: unknown, exitCode: number, where: string): string {
@@ -51,7 +53,7 @@ function describe(error: unknown, exitCode: number, where: string): string {
     return `${where}: ${Deno.inspect(error, { colors })}`;
   }
   const line = errorText(error);
-  if (exitCode !== ExitCode.Program) return line;
+  if (exitCode !== ExitCode.Program || error.code === "NodeFailed") return line;
   // Where in the program it was: nothing but that can tell one time-out from another.
   const frames = (error.stack ?? "").split("\n")
     .filter((frame) => /^ +at .*\b(?:file|https?):\/\//.test(frame) && !frame.includes(RUNTIME));

@@ -49,10 +49,13 @@ export interface RunOptions extends NodeOptions {
  * and ends the process. With `rpcServer` the program is not executed: the node serves until the
  * directory node ends the cluster. With `nodes` the program begins once so many nodes have joined.
  *
- * An error is printed at once. One of `main` ends the cluster: every node ends with `NodeFailed`;
- * with `onError: "leave"` this node only leaves. A program that catches the error decides how its
- * process ends; otherwise the exit code is 1, 2 where a flag or setting is wrong, and 70 where the
- * node could not start or go on.
+ * An error is printed at once. One of `main`, or one that nothing in the program catches, ends the
+ * cluster: every node ends with `NodeFailed`; with `onError: "leave"` this node only leaves. A program
+ * that catches what `run` throws decides how its process ends; otherwise the exit code is 1, 2 where a
+ * flag or setting is wrong, and 70 where the node could not start or go on.
+ *
+ * SIGINT, SIGTERM and SIGHUP have the node leave before they end the process, with 128 and the number
+ * of the signal, and so has `Deno.exit`; with `signals: false` signals are the program's own.
  *
  * @param main The program; it is given the node.
  * @param options What the node goes by.
@@ -75,17 +78,32 @@ export async function run(
   { programFlags = [], ...options }: RunOptions = {},
 ): Promise<void> {
   const { node, settings } = await start(options, programFlags);
+  const fail = (error: unknown): void => {
+    report(error, exitCodeOf(error), `The program of node ${node.id} has failed`);
+    if (settings.onError === "abort" && !isClosed(node)) node.abort(error);
+  };
+  const uncaught = (event: ErrorEvent | PromiseRejectionEvent): void => {
+    if (event.defaultPrevented) return;
+    event.preventDefault();
+    const error = "reason" in event ? event.reason : event.error;
+    fail(error);
+    // Its listeners hand over pages; Deno's own end would run none.
+    Deno.exit(exitCodeOf(error));
+  };
+  addEventListener("error", uncaught);
+  addEventListener("unhandledrejection", uncaught);
   try {
     using _ = tellWhileAlone(node, settings);
-    if (settings.rpcServer) await serve(node);
+    if (settings.rpcServer) await node.closed;
     else await Promise.race([begin(node, settings.nodes, main), untilEnded(node)]);
   } catch (error) {
     // Before anything is waited for: closing takes its time.
-    report(error, exitCodeOf(error), `The main of node ${node.id} has failed`);
-    if (settings.onError === "abort" && !isClosed(node)) node.abort(error);
+    fail(error);
     throw error;
   } finally {
     await node.close();
+    removeEventListener("error", uncaught);
+    removeEventListener("unhandledrejection", uncaught);
   }
 }
 
@@ -120,26 +138,6 @@ async function untilEnded(node: Node): Promise<never> {
 /** Whether the program has closed its node. */
 function isClosed(node: Node): boolean {
   return node.memory.buffer.detached;
-}
-
-/**
- * Keeps a node until its cluster ends, or a signal asks it to.
- *
- * @param node The node.
- * @param begun Called when signals are listened to: whoever is told by it may send one.
- * @returns Resolves when it may be closed.
- * @throws {TdsmError} Why the node cannot go on.
- */
-export async function serve(node: Node, begun: (node: Node) => void = () => {}): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<void>();
-  const signals: Deno.Signal[] = ["SIGINT", "SIGTERM"];
-  for (const signal of signals) Deno.addSignalListener(signal, resolve);
-  try {
-    begun(node);
-    await Promise.race([node.closed, promise]);
-  } finally {
-    for (const signal of signals) Deno.removeSignalListener(signal, resolve);
-  }
 }
 
 /** Whether the program was started to show how it is used, and does not do so itself. */

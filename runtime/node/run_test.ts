@@ -2,7 +2,7 @@ import { assertEquals, assertRejects } from "@std/assert";
 import { TdsmError } from "../errors.ts";
 import { join } from "./join.ts";
 import type { Node } from "./node.ts";
-import { run, serve } from "./run.ts";
+import { run } from "./run.ts";
 
 const LOCAL = { address: "127.0.0.1", port: 0, logLevel: 0, size: "1MiB" } as const;
 const DIRECTORY = { ...LOCAL, directory: true } as const;
@@ -72,21 +72,4 @@ Deno.test("run with nodes begins its main once so many have joined", async () =>
   assertEquals(await begun.promise, [1, 4]);
   await second;
   await directory.close();
-});
-
-Deno.test("serve ends with a signal, and lets go of it", async () => {
-  const node = { closed: new Promise<void>(() => {}) } as Node;
-  // Did `serve` not listen for it, this would end the process; SIGINT is the test runner's own.
-  // Listening for signals does not keep Deno's event loop; in a node the engine's Worker does.
-  const loop = setInterval(() => {}, 60_000);
-  const serving = serve(node);
-  Deno.kill(Deno.pid, "SIGTERM");
-  await serving;
-  clearInterval(loop);
-});
-
-Deno.test("serve throws why the node cannot go on", async () => {
-  const planted = new TdsmError("DirectoryLost", "planted");
-  const node = { closed: Promise.reject(planted) } as unknown as Node;
-  await assertRejects(() => serve(node), TdsmError, "planted");
 });

@@ -37,6 +37,8 @@ export const Call = {
   RpcServed: 11,
   /** Why this node has failed, as text: the cluster ends. No answer. */
   Abort: 12,
+  /** → nothing, once the node has left, or could not in time; its threads may use the region still. */
+  Leave: 13,
 } as const;
 /** One of {@linkcode Call}. */
 export type Call = typeof Call[keyof typeof Call];

@@ -13,6 +13,7 @@ import {
   CALL_SLOTS_MAX,
   CALL_SYNC_MAX_MS,
   ENDED_LOOK_MS,
+  LEAVE_MAX_MS,
   SILENCE_MAX_MS,
   TICKET_MAX,
 } from "../limits.ts";
@@ -239,6 +240,19 @@ export class EngineClient {
   }
 
   /**
+   * Asks the engine to leave the cluster, and blocks this thread until it has: the process is about to
+   * end. An engine that has failed itself is not waited for.
+   */
+  leaveSync(): void {
+    if (this.#failure?.code === "EngineFailed" || this.#slots.ended) return;
+    try {
+      this.#blockFor(newBody(Call.Leave), "leave the cluster", 2 * LEAVE_MAX_MS, false);
+    } catch {
+      // There is no one left to be told.
+    }
+  }
+
+  /**
    * This thread uses the node no more: ends its calls as {@linkcode EngineClient.fail} does. Another
    * thread can have its slot, unless calls of this one are still to be written.
    */
@@ -305,6 +319,10 @@ export class EngineClient {
   #block(body: RecordBody, what: string, timeoutMs: number, cancels: boolean): RingRecord {
     const refusal = this.#refusal(what);
     if (refusal !== undefined) throw refusal;
+    return this.#blockFor(body, what, timeoutMs, cancels);
+  }
+
+  #blockFor(body: RecordBody, what: string, timeoutMs: number, cancels: boolean): RingRecord {
     const id = this.#newCall();
     this.#sendSync(body, id, what);
     let answer: { record: RingRecord } | { error: Error } | undefined;

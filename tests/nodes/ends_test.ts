@@ -75,7 +75,7 @@ for (const [what, code] of OCCUPATIONS) {
     assertEquals([thrown.code, thrown.stdout], [1, ""]);
     assertMatch(
       thrown.stderr,
-      /^tdsm: error: The main of node 2 has failed: RangeError: planted\n +at /,
+      /^tdsm: error: The program of node 2 has failed: RangeError: planted\n +at /,
     );
     assertEquals(thrown.stderr.match(/planted/g)!.length, 1, thrown.stderr);
     for (const process of [other, directory.process]) {
@@ -108,7 +108,7 @@ Deno.test("ends: the main of the directory node that throws ends every node at o
   for (const process of [directory, working, serving]) {
     const { code, stderr } = await process.exit();
     assertEquals(code, 1, stderr);
-    assertMatch(stderr, process === directory ? /^tdsm: error: The main of node 1 has/ : failed);
+    assertMatch(stderr, process === directory ? /^tdsm: error: The program of node 1 has/ : failed);
   }
 });
 
@@ -140,7 +140,7 @@ Deno.test("ends: with --on-error leave the others go on, and have the pages of t
   );
   const { code, stderr } = await thrower.exit();
   assertEquals(code, 1);
-  assertMatch(stderr, /^tdsm: error: The main of node 3 has failed: RangeError: planted/);
+  assertMatch(stderr, /^tdsm: error: The program of node 3 has failed: RangeError: planted/);
   assertEquals(await other!.load(0), 7);
 });
 
@@ -157,7 +157,7 @@ Deno.test("ends: a program that catches what run throws decides how it ends", as
     "--port=0",
   ).exit();
   assertEquals([code, stdout], [0, "caught no error at all\n"]);
-  assertEquals(stderr, `tdsm: error: The main of node 1 has failed: "no error at all"\n`);
+  assertEquals(stderr, `tdsm: error: The program of node 1 has failed: "no error at all"\n`);
 });
 
 Deno.test("ends: abort ends every node, by whichever thread and of whichever node it is called", async () => {
@@ -201,4 +201,218 @@ Deno.test("ends: after join, abort is for the program to act on", async () => {
   directory.evaluate((node) => node.abort("enough")).catch(() => {});
   const { code, stdout, stderr } = await joined.exit();
   assertEquals([code, stdout, stderr], [0, "joined\nNodeFailed NodeFailed NodeFailed\n", ""]);
+});
+
+/** What a main does when a signal comes, and what its node is to have handed over by then. */
+const SIGNALLED: readonly (readonly [what: string, code: string])[] = [
+  ["awaits", `console.log("begun"); await new Promise(() => {});`],
+  ["computes", `console.log("begun"); for (;;);`],
+  ["blocks", `console.log("begun"); node.semaphore(9n).acquireSync();`],
+  [
+    "writes to the region",
+    `const cells = node.view(Int32Array, 4096, 1024);
+     console.log("begun");
+     for (let i = 0;; i++) Atomics.store(cells, i % 1024, i);`,
+  ],
+];
+const NUMBERS = { SIGHUP: 1, SIGINT: 2, SIGTERM: 15 } as const;
+
+for (const [index, [what, code]] of SIGNALLED.entries()) {
+  const signal = (["SIGINT", "SIGTERM", "SIGHUP", "SIGINT"] as const)[index]!;
+  Deno.test(`ends: ${signal} has a node leave whose main ${what}`, async () => {
+    await using cluster = new ProcessCluster();
+    const [directory, other] = await cluster.start(2);
+    const main = `await run(async (node) => { node.memory[0] = 7; ${code} });`;
+    const process = joining(cluster, directory!, "signalled", main);
+    await process.untilPrinted(/^begun$/m);
+    process.kill(signal);
+    const ended = await process.exit();
+    assertEquals([ended.code, ended.stderr], [128 + NUMBERS[signal], ""]);
+    assertEquals(await other!.load(0), 7);
+    await other!.load(4096);
+    const peers = await directory!.evaluate((node) => node.peers().map(({ id }) => id));
+    assertEquals(peers, [2]);
+    assertEquals((await other!.leave()).code, 0);
+    assertEquals((await directory!.leave()).code, 0);
+  });
+}
+
+Deno.test("ends: a signal to the directory node tells the others that the cluster is closed", async () => {
+  await using cluster = new ProcessCluster();
+  const directory = await cluster.host();
+  const working = joining(
+    cluster,
+    directory,
+    "working",
+    `await run((node) => { console.log("begun"); node.semaphore(9n).acquireSync(); });`,
+  );
+  const serving = joining(cluster, directory, "serving", `await run(() => {});`, "--rpc-server");
+  await working.untilPrinted(/^begun$/m);
+  await directory.evaluate((node) => node.waitForPeer(3));
+  directory.process.kill("SIGTERM");
+  const ends = [await directory.process.exit(), await serving.exit(), await working.exit()];
+  assertEquals(ends.map(({ code }) => code), [143, 0, 70]);
+  assertEquals([ends[0]!.stderr, ends[1]!.stderr], ["", ""]);
+  const closed =
+    /^tdsm: error: Cannot .*: the directory node has closed the cluster.*\(DirectoryLost\)\n$/;
+  assertMatch(ends[2]!.stderr, closed);
+});
+
+Deno.test("ends: one Ctrl-C for all nodes ends each by its signal, and none with an error", async () => {
+  await using cluster = new ProcessCluster();
+  const nodes = await cluster.start(4);
+  for (const [index, node] of nodes.entries()) await node.store(index * 4096, index);
+  for (const { process } of nodes) process.kill("SIGINT");
+  for (const { process } of nodes) {
+    const { code, stderr } = await process.exit();
+    assertEquals([code, stderr], [130, ""]);
+  }
+});
+
+Deno.test("ends: a second signal ends the process at once", async () => {
+  await using cluster = new ProcessCluster();
+  const [directory] = await cluster.start(1);
+  const process = joining(
+    cluster,
+    directory!,
+    "signalled",
+    `await run(async (node) => { node.memory[0] = 7; console.log("begun"); await new Promise(() => {}); });`,
+    "--log-level=3",
+  );
+  await process.untilPrinted(/^begun$/m);
+  // Stopped, it takes no page over, so that the first signal would take its time.
+  directory!.process.kill("SIGSTOP");
+  process.kill("SIGTERM");
+  await process.untilPrinted(/SIGTERM: leaving the cluster/);
+  process.kill("SIGINT");
+  assertEquals((await process.exit()).code, 130);
+  directory!.process.kill("SIGCONT");
+});
+
+Deno.test("ends: a node that cannot leave in time says what is lost, and ends all the same", async () => {
+  await using cluster = new ProcessCluster();
+  const [directory] = await cluster.start(1);
+  const process = joining(
+    cluster,
+    directory!,
+    "signalled",
+    `await run((node) => { node.memory[0] = 7; console.log("begun"); for (;;); });`,
+  );
+  await process.untilPrinted(/^begun$/m);
+  directory!.process.kill("SIGSTOP");
+  process.kill("SIGTERM");
+  const { code, stderr } = await process.exit();
+  assertEquals(code, 143);
+  assertMatch(
+    stderr,
+    /^tdsm: error: Could not leave the cluster within 5000 ms: at least 1 pages are lost\n$/,
+  );
+  directory!.process.kill("SIGCONT");
+});
+
+Deno.test("ends: signals are the program's own after join, and under run with signals off", async () => {
+  await using cluster = new ProcessCluster();
+  const directory = await cluster.host();
+  const listening =
+    `Deno.addSignalListener("SIGTERM", () => { console.log("mine"); node.close(); });
+    console.log("begun"); await node.closed;`;
+  const programs = [
+    joining(
+      cluster,
+      directory,
+      "joined",
+      `const node = await join({ directoryAddress: Deno.args[0].split("=")[1] }); ${listening}`,
+    ),
+    joining(
+      cluster,
+      directory,
+      "run",
+      `await run(async (node) => { ${listening} });`,
+      "--no-signals",
+    ),
+  ];
+  for (const process of programs) {
+    await process.untilPrinted(/^begun$/m);
+    process.kill("SIGTERM");
+    const { code, stdout } = await process.exit();
+    assertEquals([code, stdout], [0, "begun\nmine\n"]);
+  }
+});
+
+Deno.test("ends: after join with signals on, a signal has the node leave", async () => {
+  await using cluster = new ProcessCluster();
+  const directory = await cluster.host();
+  const process = joining(
+    cluster,
+    directory,
+    "joined",
+    `const node = await join({ directoryAddress: Deno.args[0].split("=")[1], signals: true });
+     node.memory[0] = 7;
+     addEventListener("unload", () => console.log("unload"));
+     console.log("begun");`,
+  );
+  await process.untilPrinted(/^begun$/m);
+  process.kill("SIGTERM");
+  const { code, stdout, stderr } = await process.exit();
+  assertEquals([code, stdout, stderr], [143, "begun\nunload\n", ""]);
+  assertEquals(await directory.load(0), 7);
+});
+
+for (const [how, start] of [["run", "await run((node) => {"], ["join", ""]] as const) {
+  Deno.test(`ends: Deno.exit after ${how} hands pages over`, async () => {
+    await using cluster = new ProcessCluster();
+    const directory = await cluster.host();
+    const joined = `const node = await join({ directoryAddress: Deno.args[0].split("=")[1] });`;
+    const code = `node.memory[0] = 7; Deno.exit(3);`;
+    const text = start === "" ? `${joined} ${code}` : `${start} ${code} });`;
+    const process = joining(cluster, directory, how, text);
+    const ended = await process.exit();
+    assertEquals([ended.code, ended.stderr], [3, ""]);
+    assertEquals(await directory.load(0), 7);
+    assertEquals(await directory.evaluate((node) => node.peers()), []);
+    assertEquals((await directory.leave()).code, 0);
+  });
+}
+
+Deno.test("ends: Deno.exit on the directory node closes the cluster", async () => {
+  await using cluster = new ProcessCluster();
+  const [directory, other] = await cluster.start(2);
+  directory!.evaluate(() => Deno.exit(0)).catch(() => {});
+  assertEquals((await directory!.process.exit()).code, 0);
+  const { code, stderr } = await other!.process.exit();
+  assertEquals(code, 70);
+  assertMatch(stderr, /the directory node has closed the cluster.*\(DirectoryLost\)$/m);
+});
+
+for (const how of ["throw", "reject"]) {
+  Deno.test(`ends: an error that nothing catches ends the cluster, too (${how})`, async () => {
+    await using cluster = new ProcessCluster();
+    const directory = await cluster.host();
+    const planted = how === "throw"
+      ? `setTimeout(() => { throw new RangeError("planted"); });`
+      : `Promise.reject(new RangeError("planted"));`;
+    const main = `await run(async (node) => { ${planted} await new Promise(() => {}); });`;
+    const { code, stderr } = await joining(cluster, directory, "thrower", main).exit();
+    assertEquals(code, 1);
+    assertMatch(
+      stderr,
+      /^tdsm: error: The program of node 2 has failed: RangeError: planted\n +at /,
+    );
+    assertEquals(stderr.match(/planted/g)!.length, 1, stderr);
+    const ended = await directory.process.exit();
+    assertEquals(ended.code, 1);
+    assertMatch(ended.stderr, FAILED_2);
+  });
+}
+
+Deno.test("ends: an error that the program catches by a listener of its own is none", async () => {
+  await using cluster = new ProcessCluster();
+  const { code, stdout, stderr } = await program(
+    cluster,
+    "catcher",
+    `addEventListener("unhandledrejection", (event) => { event.preventDefault(); console.log("mine"); });
+     await run(async () => { Promise.reject(1); await new Promise((go) => setTimeout(go)); });`,
+    "--port=0",
+  ).exit();
+  assertEquals([code, stdout, stderr], [0, "mine\n", ""]);
 });
