@@ -9,12 +9,13 @@ import {
   resolveSettings,
   type Settings,
 } from "../settings/settings.ts";
+import { refused } from "../settings/flags.ts";
 import { settingsHelp } from "../settings/help.ts";
 import { VERSION } from "../version.ts";
 import { startNode } from "./join.ts";
 import { tellWhileAlone } from "./lone_directory.ts";
 import type { Node } from "./node.ts";
-import { report } from "./report.ts";
+import { printError, report } from "./report.ts";
 
 const HELP = `This program is a node of tDSM ${VERSION}. The settings of its node:
 
@@ -34,7 +35,7 @@ Other flags, and all arguments behind --, are of the program.`;
  */
 export interface RunOptions extends NodeOptions {
   /**
-   * Flags of the program's own, without their dashes. Only those need be named that are nearly a
+   * Flags of the program's own, with or without their dashes. Only those need be named that are nearly a
    * setting, such as `sort` beside `port`, and `help` where the program shows its own.
    */
   readonly programFlags?: readonly string[] | undefined;
@@ -80,6 +81,7 @@ export async function run(
   const { node, settings } = await start(options, programFlags);
   const fail = (error: unknown): void => {
     report(error, exitCodeOf(error), `The program of node ${node.id} has failed`);
+    if (node.userModeOnly && isBadAddress(error)) printError(BAD_ADDRESS);
     if (settings.onError === "abort" && !isClosed(node)) node.abort(error);
   };
   const uncaught = (event: ErrorEvent | PromiseRejectionEvent): void => {
@@ -112,9 +114,13 @@ async function start(
   programFlags: readonly string[],
 ): Promise<{ node: Node; settings: Settings }> {
   try {
-    const program = { names: programFlags };
+    if (!Array.isArray(programFlags)) {
+      const given = Deno.inspect(programFlags);
+      throw refused(`Cannot use ${given} of option programFlags: it must be a list of flags`);
+    }
+    const program = { names: programFlags.map((name) => name.replace(/^--?/, "")) };
     const { settings, rest } = resolveSettings(options, Deno.args, readEnvironment(), program);
-    if (asksForHelp(rest, programFlags)) {
+    if (asksForHelp(rest, program.names)) {
       console.log(HELP);
       Deno.exit(0);
     }
@@ -123,6 +129,16 @@ async function start(
     report(error, exitCodeOfStart(error), "The node cannot start");
     throw error;
   }
+}
+
+/** What most likely lies behind EFAULT at a node of user mode only. */
+const BAD_ADDRESS =
+  "A system call has met memory of the region that is not here: this node serves page faults of user " +
+  "space only. Copy through an array of your own, or give the node its full right: see mod.ts --doctor";
+
+/** Whether a system call has failed with EFAULT. */
+function isBadAddress(error: unknown): boolean {
+  return error instanceof Error && error.message.includes("(os error 14)");
 }
 
 /** Never resolves; rejects when the node cannot go on, or has no cluster any more. */

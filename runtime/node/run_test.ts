@@ -2,7 +2,7 @@ import { assertEquals, assertRejects } from "@std/assert";
 import { TdsmError } from "../errors.ts";
 import { join } from "./join.ts";
 import type { Node } from "./node.ts";
-import { run } from "./run.ts";
+import { run, type RunOptions } from "./run.ts";
 
 const LOCAL = { address: "127.0.0.1", port: 0, logLevel: 0, size: "1MiB" } as const;
 const DIRECTORY = { ...LOCAL, directory: true } as const;
@@ -72,4 +72,21 @@ Deno.test("run with nodes begins its main once so many have joined", async () =>
   assertEquals(await begun.promise, [1, 4]);
   await second;
   await directory.close();
+});
+
+Deno.test("run refuses options that are none, and flags of the program that are no list", async () => {
+  const options: [given: unknown, message: string][] = [
+    [{ sise: 3 }, "Cannot use option sise: did you mean size?"],
+    [
+      { programFlags: "sort" },
+      'Cannot use "sort" of option programFlags: it must be a list of flags',
+    ],
+  ];
+  for (const [given, message] of options) {
+    const error = await assertRejects(
+      () => run(() => {}, { ...DIRECTORY, ...given as RunOptions }),
+      TdsmError,
+    );
+    assertEquals([error.code, error.message], ["InvalidOption", message]);
+  }
 });

@@ -82,6 +82,18 @@ Deno.test({
       await process.untilPrinted(
         /^\S+Z tdsm: warning: .*system calls.*chmod 0666 \/dev\/userfaultfd.*vm\.unprivileged_userfaultfd/m,
       );
+      // Where nothing catches that, its cause is told with it.
+      const unaware = `${folder}/bad_address.js`;
+      await bundle("tests/nodes/programs/bad_address.ts", unaware);
+      await Deno.chmod(unaware, 0o644);
+      const ended = await cluster.spawn("an unaware program", {
+        args: ["run", "--no-config", "-A", unaware, `--library=${builtLibraryPath()}`],
+        env: { DENO_DIR: folder, HOME: folder },
+        prefix: AS_NOBODY,
+      }).exit();
+      assertEquals(ended.code, 1);
+      assertMatch(ended.stderr, /^tdsm: error: The program of node 1 has failed: .*Bad address/m);
+      assertMatch(ended.stderr, /^tdsm: error: A system call has met memory .* --doctor$/m);
     } finally {
       await Deno.remove(folder, { recursive: true });
     }
