@@ -55,6 +55,8 @@ export const PROGRAM_PRINTS = "shared function\nAborted\n";
 export class Scratch implements Disposable {
   /** Its path. */
   readonly path: string = Deno.makeTempDirSync({ prefix: "tdsm package " });
+  /** The Deno that runs here. */
+  executable: string = Deno.execPath();
   readonly #cache: Readonly<Record<string, string>>;
 
   /**
@@ -119,7 +121,7 @@ export class Scratch implements Disposable {
    * @returns What it wrote to stdout.
    */
   async deno(args: readonly string[], options: RunOptions = {}): Promise<string> {
-    const { code, stdout, stderr } = await this.run([Deno.execPath(), ...args], options);
+    const { code, stdout, stderr } = await this.run([this.executable, ...args], options);
     assertEquals(code, 0, `deno ${args.join(" ")}\n${stdout}${stderr}`);
     return stdout;
   }
