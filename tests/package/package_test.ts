@@ -66,7 +66,12 @@ Deno.test("package: the tarball has what a program needs, and nothing else", asy
   assertEquals(others, []);
   assertEquals(files.filter((name) => /testdata|_test|_bench/.test(name)), []);
   const text = await Deno.readTextFile(single);
-  assertEquals(text.match(/^import .*$/gm) ?? [], [], "one file that imports nothing");
+  const imports = [...text.matchAll(/^import .*? from "(.*)";$/gm)].map(([, name]) => name!);
+  assertEquals(
+    imports.filter((name) => !name.startsWith("node:")),
+    [],
+    "all but Deno's own is in it",
+  );
 });
 
 Deno.test("package: npm install of the tarball, beside a package.json", async (test) => {
@@ -154,6 +159,8 @@ Deno.test("package: a checkout in links, with and without a package.json", async
 });
 
 Deno.test("package: deno link to a checkout", async () => {
+  const lines = "deno link path/to/tdsm\ndeno run --allow-ffi --allow-net program.ts\n";
+  assertStringIncludes(await Deno.readTextFile(`${ROOT}/README.md`), lines);
   // Deno fetches what the import map of the checkout names, though a program needs none of it.
   using scratch = new Scratch("own");
   scratch.write("deno.json", { imports: OWN });
