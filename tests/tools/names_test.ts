@@ -1,4 +1,4 @@
-/** Tests in `runtime/` carry the name of what they test, so that `--filter Directory` finds them. */
+/** Tests, and their files, carry the name of what they test, so that `--filter Directory` finds them. */
 
 import { assert, assertEquals } from "@std/assert";
 import { dirname, relative, resolve } from "node:path";
@@ -46,4 +46,17 @@ Deno.test("names: a test in runtime/ begins with the class, function or script t
   });
   assert(count > 400, "the tests were found");
   assertEquals(wrong, []);
+});
+
+Deno.test("names: a file of tests in runtime/ or ffi/ begins with the name of a file beside it", () => {
+  const paths = [...files(`${ROOT}/runtime`), ...files(`${ROOT}/ffi`)];
+  const all = new Set(paths);
+  const strays = paths.filter((path) => path.endsWith("_test.ts")).filter((path) => {
+    let tested = path.replace(/_test\.ts$/, "");
+    while (!all.has(`${tested}.ts`) && /_[^/_]+$/.test(tested)) {
+      tested = tested.replace(/_[^/_]+$/, "");
+    }
+    return !all.has(`${tested}.ts`);
+  });
+  assertEquals(strays.map((path) => relative(ROOT, path)), []);
 });

@@ -142,7 +142,7 @@ Deno.test("RpcProgram: calls begin in the order in which they are served", () =>
   assertEquals(begun, [1, 2, 3]);
 });
 
-Deno.test("RpcProgram: the face of a program defines, calls and serves", async () => {
+Deno.test("rpc: the face of a program defines, calls and serves", async () => {
   const network = new RpcNetwork(2);
   const other = network.node(2).program;
   other.define("testOfTheFace", () => "there");
