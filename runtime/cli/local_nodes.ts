@@ -39,8 +39,8 @@ const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 /** The exit code where a node has ended in the way of the others. */
 const FAILURE_CODE = 1;
 
-/** What a directory is asked that does not listen yet, or ends. */
-const NOT_YET: readonly TdsmErrorCode[] = ["NoDirectory", "PeerLost", "TimedOut"];
+/** What a directory answers that will not answer otherwise the next time. */
+const FINAL: readonly TdsmErrorCode[] = ["PermissionMissing", "VersionMismatch"];
 
 /** One node's process. */
 interface LocalNode {
@@ -213,8 +213,8 @@ class LocalNodes {
       const { nodes } = await fetchStatus(this.#directory);
       return nodes.some((node) => node.id === id);
     } catch (error) {
-      const ends = this.#end !== "none" || this.#started[0]!.code !== undefined;
-      if (ends || error instanceof TdsmError && NOT_YET.includes(error.code)) return false;
+      // It does not listen yet, or is about to end.
+      if (!(error instanceof TdsmError && FINAL.includes(error.code))) return false;
       throw error;
     }
   }
