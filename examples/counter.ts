@@ -9,7 +9,8 @@
 
 import { fileURLToPath } from "node:url";
 import type { Node } from "../mod.ts";
-import { count, ExampleError, type Flags, printMoved, runExample } from "./example.ts";
+import { formatSize } from "../runtime/size.ts";
+import { collect, count, ExampleError, type Flags, runExample } from "./example.ts";
 
 const HELP = `Shares the global variables of a native module between nodes.
 
@@ -43,10 +44,10 @@ function build(folder: string): string {
 }
 
 async function main(node: Node, nodes: number, flags: Flags): Promise<void> {
-  const bumps = count(flags, "bumps", 10_000, 1, 10_000_000);
+  const bumps = count(flags["bumps"], "bumps", 10_000, 1, 10_000_000);
   const folder = Deno.makeTempDirSync({ prefix: "tdsm-counter-" });
   try {
-    const path = flags["module"] === undefined ? build(folder) : String(flags["module"]);
+    const path = flags["module"] ?? build(folder);
     await useModule(node, nodes, bumps, path);
   } finally {
     Deno.removeSync(folder, { recursive: true });
@@ -81,10 +82,13 @@ async function useModule(node: Node, nodes: number, bumps: number, path: string)
   const index = 1000 * node.id;
   const found = lookUp(index);
   if (found !== index * STEP) throw new ExampleError(`table[${index}] is ${found} here`);
-  const bytes = counter.memory.length;
-  console.log(`Node ${node.id} got ${last} last, and reads ${found} in a table of ${bytes} bytes`);
-  printMoved(node);
-  await phase.wait();
+  const bytes = formatSize(counter.memory.length);
+  const lasts = await collect(node, nodes, "the last of each node", last);
+  const reads = await collect(node, nodes, "what each node reads", found);
+  if (node.id !== 1) return;
+  for (const [i, last] of lasts.entries()) {
+    console.log(`Node ${i + 1} got ${last} last, and reads ${reads[i]} in globals of ${bytes}`);
+  }
 }
 
 await runExample({

@@ -7,7 +7,8 @@
  */
 
 import { type Node, RemoteError, rpc } from "../mod.ts";
-import { ExampleError, printMoved, runExample } from "./example.ts";
+import { ExampleError, runExample } from "./example.ts";
+import { styled } from "./terminal.ts";
 
 const HELP = `Shows memory, synchronisation, allocation and remote calls, step by step.
 
@@ -158,11 +159,8 @@ async function main(node: Node, nodes: number): Promise<void> {
     await next.wait();
     if (node.id !== 1) continue;
     const ms = (performance.now() - since).toFixed(1);
-    console.log(`\n${index + 1}. ${title}\n   ${outcome} (${ms} ms)`);
+    console.log(`\n${styled("bold", `${index + 1}. ${title}`)}\n   ${outcome} (${ms} ms)`);
   }
-  if (node.id === 1) console.log("\nWhat it took:");
-  await next.wait();
-  printMoved(node);
 }
 
 await runExample({ program: import.meta.filename!, help: HELP, main });

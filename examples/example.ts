@@ -3,10 +3,14 @@
  * otherwise. With DIRECTORY, DIRECTORY_ADDRESS or RPC_SERVER, as variables or flags, it is one node.
  */
 
-// @ts-types="../runtime/std/parse_args.d.ts"
-import { parseArgs } from "@std/cli/parse-args";
 import { type Node, type NodeOptions, run, TdsmError } from "../mod.ts";
-import { endWithParent, runLocally } from "./local_nodes.ts";
+import { launch } from "../runtime/cli/local_nodes.ts";
+import { fetchStatus, formatTable } from "../runtime/cli/status.ts";
+import { formatSize } from "../runtime/size.ts";
+import { count, type Flags, NODES_DEFAULT, ownPermissions, readArguments } from "./arguments.ts";
+import { styled } from "./terminal.ts";
+
+export { count, type Flags } from "./arguments.ts";
 
 /** The most nodes that an example runs on. */
 const NODES_MAX = 64;
@@ -14,7 +18,8 @@ const NODES_MAX = 64;
 const READY = 0n;
 const MIB = 1 << 20;
 
-const COMMON_HELP = `  --nodes N      How many nodes take part, 2 to ${NODES_MAX} (default 3)
+const COMMON_HELP =
+  `  --nodes N      How many nodes take part, 2 to ${NODES_MAX} (default ${NODES_DEFAULT})
   --help         Show this
 
 Starts all nodes on this machine. To start each by itself, give them the same options and one of
@@ -23,26 +28,26 @@ Starts all nodes on this machine. To start each by itself, give them the same op
 or any other setting of the runtime, as a flag or in the environment.
 `;
 
-/** The value of each flag that was given, as text. */
-export type Flags = { readonly [flag: string]: unknown };
-
 /** An example. */
 export interface Example {
   /** The path of its program. */
   readonly program: string;
   /** What it does, and its options; those of every example are added. */
   readonly help: string;
-  /** The flags that take a value. */
+  /** Its flags; each takes a value. */
   readonly flags?: readonly string[];
   /** Whether only node 1 executes `main`, and all others serve its calls. */
   readonly serving?: boolean;
   /** Settings of every node. */
   readonly options?: NodeOptions;
-  /** What a node does, once all are there. Node 1 prints `OK` after it. */
+  /**
+   * What a node does, once all are there. Only node 1 prints, so that what is printed has an order;
+   * after it come a table of what each node has moved, and `OK`.
+   */
   readonly main: (node: Node, nodes: number, flags: Flags) => Promise<void>;
 }
 
-/** An example was used in a way that it cannot be, or found something wrong; the message says what. */
+/** An example found something wrong; the message says what. */
 export class ExampleError extends Error {
   override readonly name = "ExampleError";
 }
@@ -53,43 +58,40 @@ export class ExampleError extends Error {
  * @param example The example.
  */
 export async function runExample(example: Example): Promise<void> {
-  endWithParent();
   try {
     await start(example);
   } catch (error) {
     if (!(error instanceof ExampleError || error instanceof TdsmError)) throw error;
     console.error(`error: ${error.message}`);
-    Deno.exit(1);
+    Deno.exitCode = error instanceof TdsmError && error.code === "InvalidOption" ? 2 : 1;
   }
 }
 
 async function start(example: Example): Promise<void> {
-  const flags = parseArgs(Deno.args, {
-    string: ["nodes", "directory-address", ...example.flags ?? []],
-  });
-  if (flags["help"] || flags["h"]) return console.log(example.help + COMMON_HELP);
-  const nodes = count(flags, "nodes", 3, 2, NODES_MAX);
-  const { program, serving = false } = example;
-  if (!hasRole(flags)) {
-    const following = serving ? [...Deno.args, "--rpc-server"] : Deno.args;
-    const failure = await runLocally({ program, nodes, leading: Deno.args, following });
-    if (failure !== undefined) throw new ExampleError(failure);
+  const { program, serving = false, flags: own = [] } = example;
+  const told = readArguments(own);
+  const { flags, role } = told;
+  if (told.help) return console.log(example.help + COMMON_HELP);
+  const nodes = count(told.nodes, "nodes", NODES_DEFAULT, 2, NODES_MAX);
+  if (role === undefined) {
+    const what = { program, nodes, args: Deno.args, denoFlags: ownPermissions() };
+    Deno.exitCode = await launch({ ...what, rpcServers: serving });
     return;
   }
-  const directory = isOn(flags["directory"] ?? Deno.env.get("DIRECTORY"));
-  const known = flags["directory-address"] ?? Deno.env.get("DIRECTORY_ADDRESS") ??
-    Deno.env.get("DIRECOTRY_ADDRESS");
   let first = false;
   await run(async (node) => {
     first = node.id === 1;
     await take(node, nodes, example, flags);
   }, {
     ...example.options,
+    programFlags: [...own, "help", "h"],
+    // It waits for the others below, once it has said where it is.
+    nodes: 1,
     // Where every node executes main, RPC_SERVER says no more than that this is not the first node.
-    rpcServer: serving && !directory,
-    ...(directory || known ? {} : { directoryAddress: "127.0.0.1" }),
+    rpcServer: serving && role === "joins",
+    ...(role === "directory" || told.directoryAddress ? {} : { directoryAddress: "127.0.0.1" }),
   });
-  if (first) console.log("OK");
+  if (first) console.log(styled("green", "OK"));
 }
 
 /** One node's part, once all are there. */
@@ -97,7 +99,9 @@ async function take(node: Node, nodes: number, example: Example, flags: Flags): 
   const ready = node.semaphore(READY);
   if (node.id === 1) {
     const { size, pageSize, address, port } = node;
-    console.log(`Node 1 at ${address}:${port}: ${size / MIB} MiB in pages of ${pageSize} bytes`);
+    console.log(
+      `Node 1 at ${address}:${port}: ${formatSize(size)} in pages of ${formatSize(pageSize)}`,
+    );
     for (let id = 2; id <= nodes; id++) await node.waitForPeer(id);
     ready.release(NODES_MAX);
   } else {
@@ -106,53 +110,49 @@ async function take(node: Node, nodes: number, example: Example, flags: Flags): 
     if (node.id > nodes) return;
   }
   await example.main(node, nodes, flags);
+  if (example.serving) return await printMoved(node);
+  const end = node.barrier("end of the example", nodes);
+  await end.wait();
+  if (node.id === 1) await printMoved(node);
+  // Nobody leaves before node 1 has asked.
+  await end.wait();
 }
 
-function hasRole(flags: Flags): boolean {
-  const names = ["directory", "directory-address", "rpc-server"];
-  const variables = ["DIRECTORY", "DIRECTORY_ADDRESS", "DIRECOTRY_ADDRESS", "RPC_SERVER"];
-  return names.some((name) => flags[name]) || variables.some((name) => Deno.env.get(name));
-}
-
-function isOn(value: unknown): boolean {
-  return value === true || value === "1" || value === "true";
+/** Prints what each node has moved since it joined; at node 1, which knows of all. */
+async function printMoved({ address: hostname, port }: Node): Promise<void> {
+  const { nodes } = await fetchStatus({ hostname, port });
+  const mib = (bytes = 0): string => `${(bytes / MIB).toFixed(1)} MiB`;
+  const rows = nodes.map(({ id, stats }) => {
+    const { faults, pagesReceived, pagesSent, bytesReceived, bytesSent } = stats ?? {};
+    const counts = [id, faults ?? 0, pagesReceived ?? 0, pagesSent ?? 0].map(String);
+    return [...counts, mib(bytesReceived), mib(bytesSent)];
+  });
+  const [titles, ...lines] = formatTable([
+    ["NODE", "FAULTS", "PAGES IN", "PAGES OUT", "BYTES IN", "BYTES OUT"],
+    ...rows,
+  ]).split("\n");
+  console.log(`\n${styled("bold", titles!)}\n${lines.join("\n")}`);
 }
 
 /**
- * The whole number that a flag gives.
+ * Collects a number of every node, and keeps them in step: each has to call it.
  *
- * @param flags The flags.
- * @param name The flag's name.
- * @param otherwise The number where it was not given.
- * @param least The least that is allowed.
- * @param most The most that is allowed.
- * @returns The number.
- * @throws {ExampleError} When it is not allowed.
+ * @param node This node.
+ * @param nodes How many nodes take part.
+ * @param name What the numbers are called; used once.
+ * @param value This node's number.
+ * @returns The numbers, in order of the nodes.
  */
-export function count(
-  flags: Flags,
+export async function collect(
+  node: Node,
+  nodes: number,
   name: string,
-  otherwise: number,
-  least: number,
-  most: number,
-): number {
-  const value = Number(flags[name] ?? otherwise);
-  if (Number.isInteger(value) && value >= least && value <= most) return value;
-  throw new ExampleError(`--${name} must be a whole number from ${least} to ${most}`);
-}
-
-/**
- * Prints what a node has moved since it joined.
- *
- * @param node The node.
- */
-export function printMoved(node: Node): void {
-  const { faults, pagesReceived, pagesSent, bytesReceived, bytesSent } = node.stats();
-  const mib = (bytes: number): string => (bytes / MIB).toFixed(1);
-  console.log(
-    `Node ${node.id}: ${faults} faults; ${pagesReceived} pages (${mib(bytesReceived)} MiB) came, ` +
-      `${pagesSent} (${mib(bytesSent)} MiB) went`,
-  );
+  value: number,
+): Promise<number[]> {
+  const values = await node.alloc(Float64Array, nodes, { name });
+  values[node.id - 1] = value;
+  await node.barrier(name, nodes).wait();
+  return Array.from(values);
 }
 
 /**

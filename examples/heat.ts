@@ -8,7 +8,7 @@
  */
 
 import type { Node } from "../mod.ts";
-import { count, ExampleError, type Flags, printMoved, runExample, share } from "./example.ts";
+import { count, ExampleError, type Flags, runExample, share } from "./example.ts";
 import { writePicture } from "./picture.ts";
 
 const HELP = `Lets heat spread over a plate with cold edges, and checks it against one thread.
@@ -58,8 +58,8 @@ function relaxAlone(cells: number, steps: number): Float64Array {
 }
 
 async function main(node: Node, nodes: number, flags: Flags): Promise<void> {
-  const cells = count(flags, "cells", 512, 3, 1 << 14);
-  const steps = count(flags, "steps", 200, 1, 100_000);
+  const cells = count(flags["cells"], "cells", 512, 3, 1 << 14);
+  const steps = count(flags["steps"], "steps", 200, 1, 100_000);
   // By their names, every node gets the same grids. They start as zero.
   const even = await node.alloc(Float64Array, cells * cells, { name: "even steps" });
   const odd = await node.alloc(Float64Array, cells * cells, { name: "odd steps" });
@@ -78,7 +78,6 @@ async function main(node: Node, nodes: number, flags: Flags): Promise<void> {
   }
   const ms = performance.now() - since;
 
-  printMoved(node);
   if (node.id === 1) finish(steps % 2 === 0 ? even : odd, cells, steps, ms, flags);
 }
 
@@ -99,7 +98,7 @@ function finish(plate: Float64Array, cells: number, steps: number, ms: number, f
   );
   const path = flags["png"];
   if (path === undefined) return;
-  writePicture(String(path), cells, cells, (i) => {
+  writePicture(path, cells, cells, (i) => {
     const warmth = plate[i]! / HOT;
     return [255 * warmth, 255 * warmth ** 3, 80 * (1 - warmth)];
   });

@@ -8,7 +8,7 @@
  */
 
 import type { Node } from "../mod.ts";
-import { count, ExampleError, type Flags, printMoved, runExample } from "./example.ts";
+import { collect, count, ExampleError, type Flags, runExample } from "./example.ts";
 import { draw, type Job, type JobReport, STEPS_MAX } from "./mandelbrot_set.ts";
 import { writePicture } from "./picture.ts";
 import { showProgress } from "./progress.ts";
@@ -44,9 +44,9 @@ async function startWorker(job: Job): Promise<JobReport> {
 }
 
 async function main(node: Node, nodes: number, flags: Flags): Promise<void> {
-  const width = count(flags, "width", 1024, 1, 1 << 14);
-  const height = count(flags, "height", 768, 1, 1 << 14);
-  const workers = count(flags, "workers", 2, 1, 16);
+  const width = count(flags["width"], "width", 1024, 1, 1 << 14);
+  const height = count(flags["height"], "height", 768, 1, 1 << 14);
+  const workers = count(flags["workers"], "workers", 2, 1, 16);
   const picture = await node.alloc(Uint16Array, width * height, { name: "picture" });
   // A page for each counter: nobody pays for another node's until it steals from it.
   const taken = await node.alloc(Uint8Array, nodes * node.pageSize, { name: "taken" });
@@ -66,7 +66,11 @@ async function main(node: Node, nodes: number, flags: Flags): Promise<void> {
     drawn: node.offsetOf(drawn),
   };
   const progress = node.id === 1
-    ? showProgress("drawing", () => Atomics.load(drawn, 0) / tiles)
+    ? showProgress("drawing", {
+      total: tiles,
+      done: () => Atomics.load(drawn, 0),
+      format: (amount) => `${Math.round(amount)} tiles`,
+    })
     : undefined;
   const reports = await Promise.all(Array.from({ length: workers }, () => startWorker(job)));
   progress?.[Symbol.dispose]();
@@ -74,11 +78,12 @@ async function main(node: Node, nodes: number, flags: Flags): Promise<void> {
   const ms = performance.now() - since;
 
   const sum = (part: keyof JobReport) => reports.reduce((total, report) => total + report[part], 0);
-  console.log(
-    `Node ${node.id} drew ${sum("drawn")} tiles, ${sum("stolen")} of other nodes' shares`,
-  );
-  printMoved(node);
+  const drew = await collect(node, nodes, "tiles of each node", sum("drawn"));
+  const stole = await collect(node, nodes, "of other nodes' shares", sum("stolen"));
   if (node.id !== 1) return;
+  for (const [i, tiles] of drew.entries()) {
+    console.log(`Node ${i + 1} drew ${tiles} tiles, ${stole[i]} of other nodes' shares`);
+  }
   check(picture, width, height);
   if (drawn[0] !== tiles) throw new ExampleError(`${tiles} tiles were drawn ${drawn[0]} times`);
   const rate = width * height / ms / 1000;
@@ -87,7 +92,7 @@ async function main(node: Node, nodes: number, flags: Flags): Promise<void> {
       `${rate.toFixed(1)} million pixels/s`,
   );
   if (flags["png"] !== undefined) {
-    writePicture(String(flags["png"]), width, height, (i) => colourOf(picture[i]!));
+    writePicture(flags["png"], width, height, (i) => colourOf(picture[i]!));
   }
 }
 

@@ -9,10 +9,12 @@
  * ```
  */
 
-// @ts-types="../runtime/std/parse_args.d.ts"
-import { parseArgs } from "@std/cli/parse-args";
-import { join, type Node, type NodeOptions, run, TdsmError } from "../mod.ts";
-import { endWithParent, runLocally } from "./local_nodes.ts";
+import { type Node, run, TdsmError } from "../mod.ts";
+import { launch } from "../runtime/cli/local_nodes.ts";
+import { startNode } from "../runtime/node/join.ts";
+import { readEnvironment, resolveSettings } from "../runtime/settings/settings.ts";
+import { formatSize } from "../runtime/size.ts";
+import { count, NODES_DEFAULT, ownPermissions, readArguments } from "./arguments.ts";
 import {
   ADDITIONS,
   Memtest,
@@ -22,10 +24,15 @@ import {
   WORKER_ADDITIONS,
   WORKERS_MAX,
 } from "./memtest_steps.ts";
+import { type Measured, type Progress, showProgress } from "./progress.ts";
+import { styled } from "./terminal.ts";
 
 /** Where the nodes that only serve look for the directory, as long as nobody says otherwise. */
 const DIRECTORY_ADDRESS_DEFAULT = "127.0.0.1:7000";
+const PROGRAM_FLAGS = ["workers", "help", "h"];
 const MIB = 1 << 20;
+/** The width of the first column of the table. */
+const STEP_WIDTH = 48;
 
 const HELP = `Tests shared memory with several nodes.
 
@@ -37,41 +44,57 @@ With --rpc-server (RPC_SERVER=1), takes part in the test of the directory at
 With neither, starts N nodes on this machine.
 
 Options:
-  --nodes N                         How many nodes take part, 2 to ${NODES_MAX} (default 3)
+  --nodes N                         How many nodes take part, 2 to ${NODES_MAX} (default ${NODES_DEFAULT})
   --workers N                       Workers that count on each node, 0 to ${WORKERS_MAX} (default 0)
   --address HOST, --port PORT       Where this node listens (ADDRESS, PORT)
   --size SIZE, --page-size SIZE     The region, as the directory makes it (SIZE, PAGE_SIZE)
   --help                            Show this
 
-The directory's node takes every other setting of the runtime too. Others have them from the environment.
+Every other setting of the runtime is taken too, as a flag or from the environment.
 `;
 
+/** One line of the table of steps. */
+function row(step: string, time: string, rate: string): string {
+  return `${step.padEnd(STEP_WIDTH)}${time.padStart(12)}${rate.padStart(14)}`.trimEnd();
+}
+
 /** Prints what a step did and how long it took. */
-function report(what: string, since: number, bytes = 0): void {
-  const ms = performance.now() - since;
-  const speed = bytes === 0 ? "" : `${Math.round(bytes / MIB / (ms / 1000))} MiB/s`;
-  console.log(`${what.padEnd(52)}${ms.toFixed(1).padStart(8)} ms  ${speed}`.trimEnd());
+function report(step: string, ms: number, bytes = 0): void {
+  const rate = bytes === 0 ? "" : `${Math.round(bytes / MIB / (ms / 1000))} MiB/s`;
+  console.log(row(step, `${ms.toFixed(1)} ms`, rate));
 }
 
 /** Node 1: fills the region while it waits for the others, then leads them through the steps. */
 async function lead(node: Node, nodes: number, workers: number): Promise<void> {
-  const test = new Memtest(node);
+  let progress: Progress | undefined;
+  const test = new Memtest(node, () => progress?.update());
+  const { address, port, size, pageSize } = node;
+  const others = nodes - 1;
   console.log(
-    `Node 1 at ${node.address}:${node.port}: ${node.size} bytes in pages of ${node.pageSize}, ` +
-      `waiting for ${nodes - 1} nodes`,
+    `Node 1 at ${address}:${port}: ${formatSize(size)} in pages of ${formatSize(pageSize)}, ` +
+      `waiting for ${inWords(others)}`,
   );
-  const bytes = test.dataBytes;
-  let since = performance.now();
-  test.fill();
-  report("node 1 filled the region", since, bytes);
-  since = performance.now();
-  for (let peer = 2; peer <= nodes; peer++) await node.waitForPeer(peer);
-  report(`${nodes} nodes are here`, since);
-  const step = async (what: string, act: () => Promise<void>, bytes?: number): Promise<void> => {
+  console.log(styled("bold", row("STEP", "TIME", "RATE")));
+  const step = async (
+    what: string,
+    act: () => void | Promise<void>,
+    bytes?: number,
+  ): Promise<void> => {
     const since = performance.now();
-    await act();
-    report(what, since, bytes);
+    if (bytes !== undefined) progress = showProgress(what, measure(test, bytes));
+    try {
+      await act();
+    } finally {
+      progress?.[Symbol.dispose]();
+      progress = undefined;
+    }
+    report(what, performance.now() - since, bytes);
   };
+  const bytes = test.dataBytes;
+  await step("node 1 filled the region", () => test.fill(), bytes);
+  await step(`${nodes} nodes are here`, async () => {
+    for (let peer = 2; peer <= nodes; peer++) await node.waitForPeer(peer);
+  });
   test.announce(nodes, workers);
   await step(`${nodes} nodes added ${ADDITIONS} each to one word`, () => test.count());
   if (workers > 0) {
@@ -79,17 +102,24 @@ async function lead(node: Node, nodes: number, workers: number): Promise<void> {
     await step(what, () => test.countWithWorkers());
   }
   await step(`${nodes} nodes wrote stripes of one page`, () => test.writeStripes());
-  await step(
-    `${nodes - 1} nodes verified the region`,
-    () => test.verifyFilled(),
-    bytes * (nodes - 1),
-  );
-  await step(`${nodes - 1} nodes rewrote the region`, () => test.rewrite(), bytes);
+  await step(`${inWords(others)} verified the region`, () => test.verifyFilled(), bytes * others);
+  await step(`${inWords(others)} rewrote the region`, () => test.rewrite(), bytes);
   await step("node 1 verified the region", () => test.verifyRewritten(), bytes);
   await step(`node ${nodes} gave the region to system calls`, () => test.useSystemCalls());
   if (test.systemCalls === SystemCalls.Skipped) {
     console.log(`  skipped: the kernel lets node ${nodes} serve faults of user space only`);
   }
+}
+
+function inWords(nodes: number): string {
+  return nodes === 1 ? "1 node" : `${nodes} nodes`;
+}
+
+/** How far the nodes are with a step that handles so many bytes. */
+function measure(test: Memtest, total: number): Measured {
+  const before = test.doneBytes;
+  const format = (bytes: number): string => `${Math.round(bytes / MIB)} MiB`;
+  return { total, done: () => test.doneBytes - before, format };
 }
 
 /** Every other node: the same steps, in the same order. */
@@ -113,74 +143,49 @@ async function follow(node: Node): Promise<void> {
 /**
  * Takes part in the test of a directory, and stays until it ends.
  *
- * `run` executes no main on a node that serves, so this one uses `join`.
+ * `run` executes no main on a node that serves, so this one starts its node itself.
  */
-async function serve(options: NodeOptions): Promise<void> {
-  await using node = await join({ ...options, rpcServer: true });
+async function serve(directoryAddress: string): Promise<void> {
+  const options = { directoryAddress, rpcServer: true };
+  const flags = { names: PROGRAM_FLAGS };
+  const { settings } = resolveSettings(options, Deno.args, readEnvironment(), flags);
+  await using node = await startNode(settings);
   console.log(`Node ${node.id} at ${node.address}:${node.port} takes part`);
   await Promise.all([follow(node), node.closed]);
 }
 
-/** The text of a flag that was given, or else of the first of these environment variables that is set. */
-function setting(flag: unknown, ...variables: string[]): string | undefined {
-  if (flag !== undefined) return String(flag);
-  return variables.map((variable) => Deno.env.get(variable)).find((text) => text);
-}
-
-function isOn(text: string | undefined): boolean {
-  return text === "1" || text === "true";
-}
-
-async function main(args: string[]): Promise<number> {
-  const flags = parseArgs(args, {
-    string: ["nodes", "workers", "directory-address", "address", "port", "size", "page-size"],
-  });
-  if (flags["help"] || flags["h"]) {
+async function main(): Promise<number> {
+  const { help, flags, nodes: nodesText, role, directoryAddress } = readArguments(["workers"]);
+  if (help) {
     console.log(HELP);
     return 0;
   }
-  const nodes = Number(flags["nodes"] ?? 3);
-  if (!Number.isInteger(nodes) || nodes < 2 || nodes > NODES_MAX) {
-    console.error(`memtest: error: --nodes must be a whole number from 2 to ${NODES_MAX}`);
-    return 2;
+  const nodes = count(nodesText, "nodes", NODES_DEFAULT, 2, NODES_MAX);
+  const workers = count(flags["workers"], "workers", 0, 0, WORKERS_MAX);
+  switch (role) {
+    case "directory":
+      await run((node) => lead(node, nodes, workers), {
+        directory: true,
+        rpcServer: false,
+        // It waits for the others itself, once it has filled the region.
+        nodes: 1,
+        programFlags: PROGRAM_FLAGS,
+      });
+      console.log(styled("green", "OK"));
+      return 0;
+    case "joins":
+      await serve(directoryAddress ?? DIRECTORY_ADDRESS_DEFAULT);
+      return 0;
+    case undefined: {
+      const denoFlags = ownPermissions();
+      const program = import.meta.filename!;
+      return await launch({ program, nodes, args: Deno.args, denoFlags, rpcServers: true });
+    }
   }
-  const workers = Number(flags["workers"] ?? 0);
-  if (!Number.isInteger(workers) || workers < 0 || workers > WORKERS_MAX) {
-    console.error(`memtest: error: --workers must be a whole number from 0 to ${WORKERS_MAX}`);
-    return 2;
-  }
-  const directoryAddress = setting(
-    flags["directory-address"],
-    "DIRECTORY_ADDRESS",
-    "DIRECOTRY_ADDRESS",
-  );
-  if (isOn(setting(flags["directory"], "DIRECTORY"))) {
-    await run((node) => lead(node, nodes, workers), { directory: true, rpcServer: false });
-    console.log("OK");
-    return 0;
-  }
-  if (!isOn(setting(flags["rpc-server"], "RPC_SERVER")) && directoryAddress === undefined) {
-    const program = import.meta.filename!;
-    const failure = await runLocally({
-      program,
-      nodes,
-      leading: args,
-      following: ["--rpc-server"],
-    });
-    if (failure !== undefined) console.error(`memtest: error: ${failure}`);
-    return failure === undefined ? 0 : 1;
-  }
-  await serve({
-    directoryAddress: directoryAddress ?? DIRECTORY_ADDRESS_DEFAULT,
-    address: setting(flags["address"]),
-    port: flags["port"] === undefined ? undefined : Number(flags["port"]),
-  });
-  return 0;
 }
 
-endWithParent();
 try {
-  Deno.exitCode = await main(Deno.args);
+  Deno.exitCode = await main();
 } catch (error) {
   if (!(error instanceof MemtestError || error instanceof TdsmError)) throw error;
   console.error(`memtest: error: ${error.message}`);

@@ -6,7 +6,7 @@
 import type { Node } from "../mod.ts";
 import type { WorkerJob } from "./memtest_worker.ts";
 
-/** How long a node waits for another to get to the next step, in milliseconds. */
+/** How long a node waits for another that does not go on with its step, in milliseconds. */
 export const STEP_MAX_MS = 30_000;
 /** How often each node adds to the one word that all add to. */
 export const ADDITIONS = 65_535;
@@ -19,6 +19,8 @@ const GUN_SPIN_MS = 5;
 /** The first pause between two looks at a word of another node, in milliseconds; then twice as long. */
 const PAUSE_MIN_MS = 1;
 const PAUSE_MAX_MS = 8;
+/** After how many words of data a node says how far it is: so rarely that it costs nothing. */
+const ADVANCE_WORDS = 1 << 22;
 /** The most bytes that the system calls are given. */
 const SYSTEM_CALL_MAX_BYTES = 1 << 20;
 
@@ -42,6 +44,8 @@ const Control = {
   Workers: 4,
   /** The first of the words in which each node counts the steps that it has done. */
   Steps: 64,
+  /** The first of the words in which each node counts how often it has said that it is further. */
+  Advances: 128,
 } as const;
 
 /** What came of the step with the system calls. */
@@ -83,20 +87,23 @@ export class Memtest {
   readonly #counter: Int32Array;
   readonly #stripes: Int32Array;
   readonly #data: Int32Array;
+  readonly #advanced: () => void;
   #nodes = 0;
   #step = 0;
 
   /**
    * @param node The node; its region must have at least 8 pages.
+   * @param advanced Called when this node is further with all data.
    * @throws {MemtestError} When the region is smaller.
    */
-  constructor(node: Node) {
+  constructor(node: Node, advanced: () => void = () => {}) {
     const { pageSize, size } = node;
     if (size < 8 * pageSize) {
       throw new MemtestError(`The region has ${size / pageSize} pages; the test needs 8`);
     }
     const words = pageSize / Int32Array.BYTES_PER_ELEMENT;
     this.#node = node;
+    this.#advanced = advanced;
     this.#control = node.view(Int32Array, 0, words);
     this.#counter = node.view(Int32Array, pageSize, words);
     this.#stripes = node.view(Int32Array, 2 * pageSize, words);
@@ -107,6 +114,15 @@ export class Memtest {
   /** The bytes that are filled, rewritten and verified. */
   get dataBytes(): number {
     return this.#data.byteLength;
+  }
+
+  /** How many bytes all nodes together have filled, verified and rewritten so far, by and large. */
+  get doneBytes(): number {
+    let advances = 0;
+    for (let node = 1; node <= NODES_MAX; node++) {
+      advances += Atomics.load(this.#control, Control.Advances + node);
+    }
+    return advances * ADVANCE_WORDS * Int32Array.BYTES_PER_ELEMENT;
   }
 
   /** What came of the system calls, for node 1 to tell. */
@@ -138,11 +154,12 @@ export class Memtest {
    * Waits until every node has done as many steps as this one.
    *
    * @param name What the step did, for the message.
-   * @throws {MemtestError} When a node failed, or did not get there within {@linkcode STEP_MAX_MS}.
+   * @throws {MemtestError} When a node failed, or did nothing for it for {@linkcode STEP_MAX_MS}.
    */
   async sync(name: string): Promise<void> {
     const step = this.#arrive();
-    const giveUpAt = performance.now() + STEP_MAX_MS;
+    let doneBytes = this.doneBytes;
+    let giveUpAt = performance.now() + STEP_MAX_MS;
     let pauseMs = PAUSE_MIN_MS;
     for (let node = 1; node <= this.#nodes;) {
       const failed = Atomics.load(this.#control, Control.Failed);
@@ -150,6 +167,10 @@ export class Memtest {
       if (Atomics.load(this.#control, Control.Steps + node) >= step) {
         node += 1;
         continue;
+      }
+      if (performance.now() > giveUpAt && doneBytes !== this.doneBytes) {
+        doneBytes = this.doneBytes;
+        giveUpAt = performance.now() + STEP_MAX_MS;
       }
       if (performance.now() > giveUpAt) {
         throw new MemtestError(`Node ${node} did not finish ${name} within ${STEP_MAX_MS} ms`);
@@ -227,7 +248,7 @@ export class Memtest {
 
   /** At node 1: writes all data. */
   fill(): void {
-    fillWords(this.#data, 0, this.#data.length, 1);
+    this.#fill(0, this.#data.length, 1);
   }
 
   /** All nodes but node 1 verify what it wrote. */
@@ -236,8 +257,8 @@ export class Memtest {
     if (id !== 1) {
       // Each begins at another place, so that they do not wait for each other's pages.
       const [first] = shareOf(id, this.#nodes, this.#data.length);
-      this.#verify(this.#data, first, this.#data.length, 1);
-      this.#verify(this.#data, 0, first, 1);
+      this.#verifyData(first, this.#data.length, 1);
+      this.#verifyData(0, first, 1);
     }
     await this.sync("verifying");
   }
@@ -245,13 +266,13 @@ export class Memtest {
   /** All nodes but node 1 write new data, each a share of it. */
   async rewrite(): Promise<void> {
     const { id } = this.#node;
-    if (id !== 1) fillWords(this.#data, ...shareOf(id, this.#nodes, this.#data.length), 2);
+    if (id !== 1) this.#fill(...shareOf(id, this.#nodes, this.#data.length), 2);
     await this.sync("rewriting");
   }
 
   /** Node 1 verifies what the others wrote. */
   async verifyRewritten(): Promise<void> {
-    if (this.#node.id === 1) this.#verify(this.#data, 0, this.#data.length, 2);
+    if (this.#node.id === 1) this.#verifyData(0, this.#data.length, 2);
     await this.sync("verifying what was rewritten");
   }
 
@@ -281,6 +302,25 @@ export class Memtest {
     const target = this.#node.view(Uint8Array, this.#data.byteOffset + bytes, bytes);
     await copyThroughSocket(source, target);
     Atomics.store(this.#control, Control.SystemCalls, SystemCalls.Done);
+  }
+
+  /** Writes data, and says now and then how far it is. */
+  #fill(first: number, end: number, round: number): void {
+    this.#inParts(first, end, (from, to) => fillWords(this.#data, from, to, round));
+  }
+
+  /** Verifies data, and says now and then how far it is. */
+  #verifyData(first: number, end: number, round: number): void {
+    this.#inParts(first, end, (from, to) => this.#verify(this.#data, from, to, round));
+  }
+
+  #inParts(first: number, end: number, act: (from: number, to: number) => void): void {
+    for (let from = first; from < end; from += ADVANCE_WORDS) {
+      act(from, Math.min(from + ADVANCE_WORDS, end));
+      if (end - from < ADVANCE_WORDS) return;
+      Atomics.add(this.#control, Control.Advances + this.#node.id, 1);
+      this.#advanced();
+    }
   }
 
   #verify(words: Int32Array, first: number, end: number, round: number): void {

@@ -1,29 +1,83 @@
-/** A progress bar on the terminal. */
+/** A progress bar: on the terminal, or by the launcher on its. */
 
-const WIDTH = 40;
+import { showsProgress } from "./terminal.ts";
+
+/** The width of the bar; with what stands around it, it fits into 80 columns. */
+const WIDTH = 16;
+/** How often it is drawn again, in milliseconds. */
 const INTERVAL_MS = 100;
+/** What is done sooner needs no bar, in milliseconds. */
+const DELAY_MS = 500;
+
+/** Something that goes on. Dispose of it when it is done. */
+export interface Progress extends Disposable {
+  /** Draws the bar again, if it is time to: for what leaves no time to timers. */
+  update(): void;
+}
+
+/** How something is measured. */
+export interface Measured {
+  /** How much there is. */
+  readonly total: number;
+  /** How much is done. */
+  done(): number;
+  /** Writes what is done in a second for people, such as `350 MiB`. */
+  format(amount: number): string;
+}
 
 /**
- * Shows how far something is, as long as stderr is a terminal.
+ * Shows how far something is, how fast it goes on and how long it will take, as long as stderr ends on
+ * a terminal.
  *
  * @param what What goes on.
- * @param done Says how much of it is done, from 0 to 1.
- * @returns Dispose of it to end.
+ * @param measured How it is measured.
+ * @returns To be disposed of at its end.
  */
-export function showProgress(what: string, done: () => number): Disposable {
-  if (!Deno.stderr.isTerminal()) return { [Symbol.dispose]() {} };
-  const encoder = new TextEncoder();
-  const show = (): void => {
-    const part = Math.min(Math.max(done(), 0), 1);
-    const bar = "█".repeat(Math.round(part * WIDTH)).padEnd(WIDTH, "░");
-    Deno.stderr.writeSync(encoder.encode(`\r${what} ${bar} ${Math.round(part * 100)} %\x1b[K`));
+export function showProgress(what: string, measured: Measured): Progress {
+  if (!showsProgress) return { update() {}, [Symbol.dispose]() {} };
+  const since = performance.now();
+  let drawnAt = since + DELAY_MS - INTERVAL_MS;
+  let isDrawn = false;
+  const write = (text: string): void => {
+    Deno.stderr.writeSync(new TextEncoder().encode(`\r${text}\x1b[K`));
   };
-  const timer = setInterval(show, INTERVAL_MS);
-  show();
+  const update = (): void => {
+    const now = performance.now();
+    if (now < drawnAt + INTERVAL_MS) return;
+    drawnAt = now;
+    isDrawn = true;
+    write(describe(what, measured, now - since));
+  };
+  const timer = setInterval(update, INTERVAL_MS);
   return {
+    update,
     [Symbol.dispose]() {
       clearInterval(timer);
-      Deno.stderr.writeSync(encoder.encode("\r\x1b[K"));
+      if (isDrawn) write("");
     },
   };
+}
+
+/**
+ * The bar as text.
+ *
+ * @param what What goes on.
+ * @param measured How it is measured.
+ * @param ms How long it has gone on.
+ * @returns One line, without its end.
+ */
+export function describe(what: string, { total, done, format }: Measured, ms: number): string {
+  const amount = Math.min(Math.max(done(), 0), total);
+  const part = total === 0 ? 1 : amount / total;
+  const bar = "█".repeat(Math.round(part * WIDTH)).padEnd(WIDTH, "░");
+  const share = `${what} ${bar} ${String(Math.floor(part * 100)).padStart(3)} %`;
+  if (amount === 0) return share;
+  const rate = amount / (ms / 1000);
+  return `${share}, ${format(rate)}/s, ${duration((total - amount) / rate)} left`;
+}
+
+/** A time as people say it: `8 s`, `2 min 5 s`. */
+function duration(seconds: number): string {
+  const whole = Math.ceil(seconds);
+  return whole < 60 ? `${whole} s` : `${Math.floor(whole / 60)} min ${whole % 60} s`;
 }

@@ -8,7 +8,7 @@
  */
 
 import { type Node, rpc } from "../mod.ts";
-import { count, ExampleError, type Flags, printMoved, runExample, share } from "./example.ts";
+import { count, ExampleError, type Flags, runExample, share } from "./example.ts";
 
 const HELP = `Adds two vectors on all nodes, by calls with views of shared memory.
 
@@ -25,7 +25,7 @@ const add = rpc("add", (a: Float64Array, b: Float64Array, sum: Float64Array): vo
 });
 
 async function main(node: Node, nodes: number, flags: Flags): Promise<void> {
-  const length = count(flags, "length", 1_000_000, 1, 2_000_000);
+  const length = count(flags["length"], "length", 1_000_000, 1, 2_000_000);
   const a = await node.alloc(Float64Array, length);
   const b = await node.alloc(Float64Array, length);
   const sum = await node.alloc(Float64Array, length);
@@ -53,7 +53,6 @@ async function main(node: Node, nodes: number, flags: Flags): Promise<void> {
   console.log(
     `${servers} nodes added ${length} numbers in ${ms.toFixed(1)} ms, ${speed.toFixed(0)} MiB/s`,
   );
-  printMoved(node);
   for (const vector of [a, b, sum]) await node.free(vector);
 }
 

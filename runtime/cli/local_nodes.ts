@@ -263,9 +263,8 @@ class LocalNodes {
 /** Starts the process of a node. */
 function spawn(launch: Launch, id: number, directory: Address): Deno.ChildProcess {
   const { program, args, denoFlags } = launch;
-  const permissions = allowsAll(denoFlags) ? [] : neededPermissions();
   const command = new Deno.Command(Deno.execPath(), {
-    args: ["run", "--no-prompt", ...permissions, ...denoFlags, program, ...args],
+    args: ["run", "--no-prompt", ...neededPermissions(denoFlags), ...denoFlags, program, ...args],
     env: environmentOf(launch, id, directory),
     // A session of its own: a terminal's Ctrl-C comes to this process alone, which passes it on.
     detached: true,
@@ -312,19 +311,25 @@ function environmentOf(
   return variables;
 }
 
-/** The permissions that any node of this machine needs, with its settings. */
-function neededPermissions(): string[] {
+/** The permissions that any node of this machine needs, as far as `denoFlags` do not give all of a kind. */
+function neededPermissions(denoFlags: readonly string[]): string[] {
+  // With all permissions no single one may be named; and with a list, Deno takes no more than the list.
+  if (givesAll(denoFlags, "all", "A")) return [];
   const variables = Object.values(SETTINGS).flatMap(({ environment }) => environment);
+  const names = [...variables, TERMINAL_VARIABLE, COLOUR_VARIABLE].join();
   return [
-    "--allow-ffi",
-    `--allow-net=${HOSTNAME}`,
-    `--allow-env=${[...variables, TERMINAL_VARIABLE, COLOUR_VARIABLE].join()}`,
+    ...(givesAll(denoFlags, "ffi") ? [] : ["--allow-ffi"]),
+    ...(givesAll(denoFlags, "net", "N") ? [] : [`--allow-net=${HOSTNAME}`]),
+    ...(givesAll(denoFlags, "env", "E") ? [] : [`--allow-env=${names}`]),
   ];
 }
 
-/** Whether flags of `deno run` allow everything, with which no single permission may be named. */
-function allowsAll(denoFlags: readonly string[]): boolean {
-  return denoFlags.some((flag) => flag === "--allow-all" || /^-[qRWNESI]*A/.test(flag));
+/** Whether flags of `deno run` give all permissions of a kind: `--allow-net`, `-N`, or as in `-RN`. */
+function givesAll(denoFlags: readonly string[], kind: string, letter?: string): boolean {
+  return denoFlags.some((flag) =>
+    flag === `--allow-${kind}` ||
+    letter !== undefined && /^-[AEINRSWq]+$/.test(flag) && flag.includes(letter)
+  );
 }
 
 /** Sends a signal; nothing happens when the process has ended. */

@@ -2,31 +2,37 @@
 
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { decode } from "npm:fast-png@8.0.0";
-import { type Exit, ProcessCluster } from "../support/process_cluster.ts";
+import { ProcessCluster } from "../support/process_cluster.ts";
 
 /** The command line of an example. */
 function example(name: string, ...args: string[]): string[] {
   return ["run", "-A", "--no-prompt", `examples/${name}.ts`, ...args];
 }
 
-/** Runs an example that must end well; returns what it printed. */
+/** Runs an example that must end well; returns what its node 1 printed, which alone prints. */
 async function runWell(name: string, ...args: string[]): Promise<string> {
   await using cluster = new ProcessCluster();
-  const exit = await cluster.spawn(name, { args: example(name, ...args) }).exit();
-  assertWell(exit);
-  return exit.stdout;
-}
-
-function assertWell({ code, stdout, stderr }: Exit): void {
+  const { code, stdout, stderr } = await cluster.spawn(name, { args: example(name, ...args) })
+    .exit();
   assertEquals([code, stderr], [0, ""], stdout);
-  assertMatch(stdout, /^OK$/m);
+  const lines = stdout.trimEnd().split("\n");
+  assert(lines.every((line) => line.startsWith("[1] ")), stdout);
+  const printed = lines.map((line) => line.slice("[1] ".length));
+  assertEquals(printed.at(-1), "OK");
+  return printed.join("\n");
 }
 
-/** The nodes that have said what they moved, in order of their ids. */
-function movers(stdout: string): number[] {
-  const lines = stdout.matchAll(/^Node (\d): \d+ faults; \d+ pages .* came, \d+ .* went$/gm);
-  return [...lines].map(([, id]) => Number(id)).sort();
+/** What a table of what nodes have moved says of each, in its order. */
+function movedBy(stdout: string): { node: number; pagesIn: number; pagesOut: number }[] {
+  const [, table] = /^NODE +FAULTS +PAGES IN +PAGES OUT +BYTES IN +BYTES OUT\n((?: +\d.*\n)+)/m
+    .exec(stdout)!;
+  return table!.trimEnd().split("\n").map((row) => {
+    const [node, , pagesIn, pagesOut] = row.trim().split(/ +/).map(Number);
+    return { node: node!, pagesIn: pagesIn!, pagesOut: pagesOut! };
+  });
 }
+
+const nodesOf = (stdout: string): number[] => movedBy(stdout).map(({ node }) => node);
 
 /** Gives a path for a picture to `use`, and removes what is there after it. */
 async function withPicture(use: (path: string) => Promise<void>): Promise<void> {
@@ -52,15 +58,16 @@ Deno.test("demo: every step shows what it promises", async () => {
       "node 1 says 11, node 2 says 11, node 3 says 11",
     ]
   ) assertStringIncludes(stdout, outcome);
-  assertEquals(movers(stdout), [1, 2, 3]);
+  assertEquals(nodesOf(stdout), [1, 2, 3]);
 });
 
 Deno.test("vector_add: the sum is right, and the numbers travel as pages", async () => {
   const stdout = await runWell("vector_add", "--length=100000");
   assertMatch(stdout, /^2 nodes added 100000 numbers in .* MiB\/s$/m);
-  const [, came, went] = /^Node 1: \d+ faults; (\d+) pages .* came, (\d+) /m.exec(stdout)!;
   // 196 pages each: the two addends go to other nodes, and the sum comes from them.
-  assert(Number(came) >= 196 && Number(went) >= 392, stdout);
+  const [first, ...servers] = movedBy(stdout);
+  assert(first!.pagesIn >= 196 && first!.pagesOut >= 392, stdout);
+  assertEquals(servers.map(({ node }) => node), [2, 3]);
 });
 
 Deno.test("vector_add: three consoles, and nobody has to end the second and the third", async () => {
@@ -71,7 +78,8 @@ Deno.test("vector_add: three consoles, and nobody has to end the second and the 
   const [, at] = await first.untilPrinted(/^Node 1 at (\S+): /m);
   const server = { RPC_SERVER: "1", DIRECTORY_ADDRESS: at! };
   const servers = [start("console 2", server), start("console 3", server)];
-  assertWell(await first.exit());
+  const { code, stdout } = await first.exit();
+  assertEquals([code, stdout.trimEnd().split("\n").at(-1)], [0, "OK"]);
   const ends = await Promise.all(servers.map((process) => process.exit()));
   assertEquals(ends.map(({ code, stdout, stderr }) => [code, stdout + stderr]), [[0, ""], [0, ""]]);
 });
@@ -80,7 +88,7 @@ Deno.test("heat: the plate is that of one thread, and the picture is that of the
   await withPicture(async (path) => {
     const stdout = await runWell("heat", "--cells=128", "--steps=25", `--png=${path}`);
     assertMatch(stdout, /^25 steps of 128 × 128 cells in .* million cells\/s; one thread took/m);
-    assertEquals(movers(stdout), [1, 2, 3]);
+    assertEquals(nodesOf(stdout), [1, 2, 3]);
     const { width, height, data } = decode(await Deno.readFile(path));
     assertEquals([width, height], [128, 128]);
     const colour = (row: number, column: number) => {
@@ -102,12 +110,11 @@ Deno.test("heat: nodes that are started one by one, with a fourth that is too ma
     const role: Record<string, string> = node === 3 ? { RPC_SERVER: "1" } : {};
     return cluster.spawn(`process ${node}`, { args, env: { DIRECTORY_ADDRESS: at!, ...role } });
   });
-  assertWell(await first.exit());
+  const { code, stdout } = await first.exit();
+  assertEquals([code, stdout.trimEnd().split("\n").at(-1)], [0, "OK"], stdout);
   const ends = await Promise.all(others.map((process) => process.exit()));
   // The fourth may also find that all is over.
-  const well = ends.filter(({ code }) => code === 0);
-  assert(well.length >= 2);
-  assertEquals(well.flatMap(({ stdout }) => movers(stdout)).sort(), [2, 3]);
+  assert(ends.filter(({ code }) => code === 0).length >= 2);
 });
 
 Deno.test("mandelbrot: Workers of all nodes draw every tile once", async () => {
@@ -116,7 +123,7 @@ Deno.test("mandelbrot: Workers of all nodes draw every tile once", async () => {
     const drawn = [
       ...stdout.matchAll(/^Node (\d) drew (\d+) tiles, \d+ of other nodes' shares$/gm),
     ];
-    assertEquals(drawn.map(([, id]) => id).sort(), ["1", "2", "3"]);
+    assertEquals(drawn.map(([, id]) => id), ["1", "2", "3"]);
     // 38 pages of 2,048 pixels each.
     assertEquals(drawn.reduce((sum, [, , tiles]) => sum + Number(tiles), 0), 38);
     assertMatch(stdout, /^3 nodes with 2 Workers each drew 38 tiles in .* million pixels\/s$/m);
@@ -132,8 +139,8 @@ Deno.test("mandelbrot: Workers of all nodes draw every tile once", async () => {
 Deno.test("counter: a C variable is one variable on all nodes", async () => {
   const stdout = await runWell("counter", "--bumps=5000");
   assertMatch(stdout, /^3 nodes added 5000 each to one C variable in \d+ ms: 15000$/m);
-  const lasts = [...stdout.matchAll(/^Node (\d) got (\d+) last, and reads (\d+) in a table/gm)];
-  assertEquals(lasts.map(([, id, , read]) => `${id}: ${read}`).sort(), [
+  const lasts = [...stdout.matchAll(/^Node (\d) got (\d+) last, and reads (\d+) in globals of/gm)];
+  assertEquals(lasts.map(([, id, , read]) => `${id}: ${read}`), [
     "1: 500",
     "2: 1000",
     "3: 1500",
@@ -146,21 +153,45 @@ Deno.test("every example tells how it is used, and what it cannot use", async ()
   const names = ["demo", "vector_add", "heat", "mandelbrot", "counter"];
   await Promise.all(names.map(async (name) => {
     const run = (...args: string[]) => cluster.spawn(name, { args: example(name, ...args) }).exit();
-    const [help, wrong] = [await run("--help"), await run("--nodes=1")];
+    const [help, few, extra, unknown, near] = await Promise.all([
+      run("--help"),
+      run("--nodes=1"),
+      run("extra"),
+      run("--foo"),
+      run("--directory-adress=127.0.0.1"),
+    ]);
     assertEquals([help.code, help.stderr], [0, ""]);
     assertStringIncludes(help.stdout, `Usage: ${name}.ts [OPTIONS]`);
-    assertEquals([wrong.code, wrong.stdout], [1, ""]);
-    assertEquals(wrong.stderr, "error: --nodes must be a whole number from 2 to 64\n");
+    const refused = [few, extra, unknown, near];
+    assertEquals(refused.map(({ code, stdout }) => [code, stdout]), Array(4).fill([2, ""]));
+    assertEquals(
+      few.stderr,
+      'error: Cannot use "1" of --nodes: it must be a whole number from 2 to 64\n',
+    );
+    assertEquals(extra.stderr, "error: Cannot use extra: --help tells what there is\n");
+    assertEquals(unknown.stderr, "error: Cannot use --foo: --help tells what there is\n");
+    assertMatch(
+      near.stderr,
+      /^error: Cannot use flag --directory-adress: did you mean --directory-address\?/,
+    );
   }));
 });
 
-Deno.test("a node that fails is told, with what all have printed", async () => {
+Deno.test("a node of an example that fails is told, and ends the others", async () => {
   await using cluster = new ProcessCluster();
   const args = example("counter", "--module=/nowhere/libcounter.so");
   const { code, stdout, stderr } = await cluster.spawn("counter", { args }).exit();
-  assertEquals(code, 1);
-  assertEquals(stdout.includes("OK"), false);
-  assertMatch(stderr, /^error: (node 1|process \d) ended with exit code 1$/m);
-  assertMatch(stderr, /^error: Cannot load \/nowhere\/libcounter\.so/m);
-  assertEquals(stderr.match(/^--- .* ---$/gm)?.length, 3);
+  assertEquals([code, stdout.includes("OK")], [1, false]);
+  assertMatch(stderr, /^\[\d\] error: Cannot load \/nowhere\/libcounter\.so/m);
+  assertMatch(stderr, /^tdsm: node \d ended with exit code 1/m);
+});
+
+Deno.test("./tdsm launch runs an example as its nodes do by themselves", async () => {
+  await using cluster = new ProcessCluster();
+  const args = ["run", "-A", "--no-prompt", "runtime/cli/launch.ts", "-n", "2"];
+  const flags = ["--cells=64", "--steps=10"];
+  const run = cluster.spawn("launch", { args: [...args, "examples/heat.ts", ...flags] });
+  const { code, stdout, stderr } = await run.exit();
+  assertEquals([code, stderr], [0, ""], stdout);
+  assertMatch(stdout, /^\[1\] OK$/m);
 });

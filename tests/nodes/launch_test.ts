@@ -72,6 +72,24 @@ Deno.test("launch: nodes have their numbers, settings, arguments, permissions an
   }
 });
 
+Deno.test("launch: Deno's flags add to what nodes may do, and take nothing from it", async () => {
+  await using cluster = new ProcessCluster();
+  const grants = [
+    [["-RN"], ["ffi", "net", "read"]],
+    [["--allow-env", "--allow-net=example.com"], ["ffi", "env"]],
+    [["-A"], ["ffi", "net", "env", "read", "write", "run", "sys"]],
+  ] as const;
+  await Promise.all(grants.map(async ([flags, granted]) => {
+    const args = [...LAUNCHER, ...flags, "-n", "1", PROGRAM, "tell"];
+    const launcher = cluster.spawn(flags.join(" "), { args });
+    await launcher.endInput();
+    const { code, stdout, stderr } = await launcher.exit();
+    assertEquals(code, 0, stdout + stderr);
+    const told = JSON.parse(linesOf(1, stdout)[1]!);
+    assertEquals([told.granted, told.loopback], [granted, "granted"]);
+  }));
+});
+
 Deno.test("launch: settings are taken from the environment", async () => {
   await using cluster = new ProcessCluster();
   const launcher = cluster.spawn("launcher", { args: launched(2, "tell"), env: { SIZE: "1MiB" } });

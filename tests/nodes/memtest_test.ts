@@ -1,6 +1,7 @@
 /** The memory test as people run it: on three consoles, and all by itself. */
 
 import { assertEquals, assertMatch } from "@std/assert";
+import { untilEnded } from "../support/processes.ts";
 import { ProcessCluster, RemoteNode, type TestProcess } from "../support/process_cluster.ts";
 
 const PERMISSIONS = ["ffi", "net", "env", "read", "run"].map((name) => `--allow-${name}`);
@@ -9,18 +10,15 @@ const ARGS = ["run", "--no-prompt", ...PERMISSIONS, "examples/memtest.ts"];
 /** Waits until a test fills its region with three nodes; returns their processes. */
 async function nodesOf(test: TestProcess): Promise<number[]> {
   await test.untilPrinted(/ nodes are here /);
-  const children = await test.proc(`task/${test.pid}/children`);
-  return children.split(" ").filter((pid) => pid !== "").map(Number);
-}
-
-/** Waits until none of these processes is there any more, but as a status that nobody has asked for. */
-async function untilEnded(pids: readonly number[]): Promise<void> {
-  for (;;) {
-    const cat = new Deno.Command("cat", { args: pids.map((pid) => `/proc/${pid}/stat`) });
-    const states = new TextDecoder().decode((await cat.output()).stdout).matchAll(/\) (\w) /g);
-    if ([...states].every(([, state]) => state === "Z")) return;
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
+  const children = (await test.proc(`task/${test.pid}/children`)).split(" ");
+  const nodes = await Promise.all(
+    children.filter((pid) => pid !== "").map(async (pid) => {
+      const cat = new Deno.Command("cat", { args: [`/proc/${pid}/cmdline`] });
+      const words = new TextDecoder().decode((await cat.output()).stdout).split("\0");
+      return words.includes("run") ? [Number(pid)] : [];
+    }),
+  );
+  return nodes.flat();
 }
 
 Deno.test("memtest: three consoles, and nobody has to end the second and the third", async () => {
@@ -55,7 +53,7 @@ for (
     const test = cluster.spawn("memtest", { args: [...ARGS, ...flags] });
     const { code, stdout, stderr } = await test.exit();
     assertEquals([code, stderr], [0, ""]);
-    assertEquals(stdout.trimEnd().split("\n").at(-1), "OK");
+    assertEquals(stdout.trimEnd().split("\n").at(-1), "[1] OK");
   });
 }
 
@@ -84,33 +82,52 @@ Deno.test("memtest: a wrong word is found, and told with its place", async () =>
   assertEquals(stdout.includes("OK"), false);
 });
 
-Deno.test("memtest: a node that is killed fails the test, with what all have printed", async () => {
+Deno.test("memtest: a node that is killed fails the test, and ends it", async () => {
   await using cluster = new ProcessCluster();
   const test = cluster.spawn("memtest", { args: [...ARGS, "--size=1GiB"] });
-  const children = await nodesOf(test);
-  assertEquals(children.length, 3);
-  Deno.kill(children[2]!, "SIGKILL");
+  const nodes = await nodesOf(test);
+  assertEquals(nodes.length, 3);
+  Deno.kill(nodes[2]!, "SIGKILL");
   const { code, stdout, stderr } = await test.exit();
-  assertEquals(code, 1);
-  assertEquals(stdout.includes("OK"), false);
-  assertMatch(stderr, /^memtest: error: .* ended with exit code \d+$/m);
-  assertEquals(stderr.match(/^--- .* ---$/gm)?.length, 3);
-  await cluster.bounded("the end of all nodes", untilEnded(children));
+  assertEquals([code, stdout.includes("OK")], [128 + 9, false]);
+  assertMatch(stderr, /^tdsm: node 3 was ended by SIGKILL, so the others are ended$/m);
+  await cluster.bounded("the end of all nodes", untilEnded(nodes));
 });
 
 for (const signal of ["SIGINT", "SIGTERM", "SIGKILL"] as const) {
   Deno.test(`memtest: ends its nodes when it is ended by ${signal}`, async () => {
     await using cluster = new ProcessCluster();
     const test = cluster.spawn("memtest", { args: [...ARGS, "--size=1GiB"] });
-    const children = await nodesOf(test);
-    assertEquals(children.length, 3);
+    const nodes = await nodesOf(test);
+    assertEquals(nodes.length, 3);
     test.kill(signal);
-    const ended = cluster.bounded("the end of all nodes", untilEnded(children));
+    const ended = cluster.bounded("the end of all nodes", untilEnded(nodes));
     const { code } = await test.exit();
     await ended;
     assertEquals(code > 128, true);
   });
 }
+
+Deno.test("memtest: what takes long shows how far it is, how fast, and how long it will take", async () => {
+  await using cluster = new ProcessCluster();
+  const args = [...ARGS, "--directory", "--port=0", "--size=4GiB"];
+  const test = cluster.spawn("memtest", { args, env: { TDSM_TERMINAL: "1" } });
+  await test.untilPrinted(
+    /\rnode 1 filled the region █+░+ +\d+ %, \d+ MiB\/s, (?:\d+ min )?\d+ s left/,
+  );
+});
+
+Deno.test("memtest: its table has titles, and sizes are written as people do", async () => {
+  await using cluster = new ProcessCluster();
+  const { code, stdout } = await cluster.spawn("memtest", { args: [...ARGS, "--nodes=2"] }).exit();
+  assertEquals(code, 0);
+  const lines = stdout.split("\n").filter((line) => line.startsWith("[1] "));
+  assertMatch(lines[0]!, /^\[1\] Node 1 at \S+: 64MiB in pages of 4KiB, waiting for 1 node$/);
+  const [title, first] = lines.slice(1);
+  assertMatch(title!, /^\[1\] STEP +TIME +RATE$/);
+  assertMatch(first!, /^\[1\] node 1 filled the region +\d+\.\d ms +\d+ MiB\/s$/);
+  assertEquals(title!.length, first!.length);
+});
 
 Deno.test("memtest: what it cannot do, it says", async () => {
   await using cluster = new ProcessCluster();
@@ -123,10 +140,22 @@ Deno.test("memtest: what it cannot do, it says", async () => {
     run(["--size=16KiB"]),
     run(["--rpc-server", "--directory-address=127.0.0.1:1"], { JOIN_TIMEOUT_MS: "100" }),
   ]);
+  const [extra, unknown, near] = await Promise.all([
+    run(["extra"]),
+    run(["--foo"]),
+    run(["--worker=2"]),
+  ]);
   assertEquals([help, nodes, workers, small, lost].map(({ code }) => code), [0, 2, 2, 1, 1]);
+  assertEquals([extra, unknown, near].map(({ code }) => code), [2, 2, 2]);
+  assertMatch(extra.stderr, /Cannot use extra: --help tells what there is/);
+  assertMatch(unknown.stderr, /Cannot use --foo: --help tells what there is/);
+  assertMatch(near.stderr, /Cannot use --worker=2: did you mean --workers\?/);
   assertMatch(help.stdout, /--nodes N/);
-  assertMatch(nodes.stderr, /--nodes must be a whole number from 2/);
-  assertMatch(workers.stderr, /--workers must be a whole number from 0 to 16/);
+  assertMatch(nodes.stderr, /Cannot use "1" of --nodes: it must be a whole number from 2/);
+  assertMatch(
+    workers.stderr,
+    /Cannot use "17" of --workers: it must be a whole number from 0 to 16/,
+  );
   assertMatch(small.stderr, /The region has 4 pages; the test needs 8/);
   assertMatch(lost.stderr, /^memtest: error: Cannot join: no directory at 127\.0\.0\.1:1 /);
 });

@@ -85,7 +85,7 @@ async function runOnce(number: number): Promise<Run> {
     ? `not done within ${RUN_MAX_MS} ms`
     : code !== 0
     ? `exit code ${code}`
-    : printed.trimEnd().split("\n").at(-1) !== "OK"
+    : printed.trimEnd().split("\n").at(-1) !== "[1] OK"
     ? "exit code 0 without OK"
     : orphans > 0
     ? `${orphans} processes left behind`

@@ -1,0 +1,114 @@
+/** What an example is told by its arguments and the environment: its role, and flags of its own. */
+
+import { type Flags as SettingFlags, readFlags, refused } from "../runtime/settings/flags.ts";
+import { nearestName } from "../runtime/settings/near.ts";
+import { readEnvironment } from "../runtime/settings/settings.ts";
+import { type SettingName, SETTINGS } from "../runtime/settings/table.ts";
+
+/** How many nodes take part where nothing is said. */
+export const NODES_DEFAULT = 3;
+
+/** The text of each flag of the program's own that was given. */
+export type Flags = { readonly [flag: string]: string };
+
+/** What a program was told. */
+export interface Arguments {
+  /** Whether it is to say how it is used. */
+  readonly help: boolean;
+  /** The flags of its own. */
+  readonly flags: Flags;
+  /** How many nodes take part; not checked yet. */
+  readonly nodes: string;
+  /** Whether it is one node, and which; `undefined` where it is to start all of them. */
+  readonly role: "directory" | "joins" | undefined;
+  /** Whether it is one node that serves calls. */
+  readonly rpcServer: boolean;
+  /** The directory to join, where one was named. */
+  readonly directoryAddress: string | undefined;
+}
+
+/**
+ * Reads the arguments of this program. The runtime's settings are taken too, and nothing else.
+ *
+ * @param own The names of its own flags, each with a value.
+ * @returns What it was told.
+ * @throws {TdsmError} `InvalidOption`: what is unknown, nearly right, or lacks a value.
+ */
+export function readArguments(own: readonly string[]): Arguments {
+  const names = [...own, "help"];
+  const { flags: settings, rest } = readFlags(Deno.args, { names });
+  const help = rest.includes("--help") || rest.includes("-h");
+  const setting = (name: SettingName) => textOf(settings, name);
+  const isOn = (name: SettingName) => ["1", "true"].includes(setting(name) ?? "");
+  const directoryAddress = setting("directoryAddress");
+  const rpcServer = isOn("rpcServer");
+  const joins = directoryAddress !== undefined || rpcServer;
+  return {
+    help,
+    flags: help ? {} : readOwn(rest, own),
+    nodes: setting("nodes") ?? String(NODES_DEFAULT),
+    role: isOn("directory") ? "directory" : joins ? "joins" : undefined,
+    rpcServer,
+    directoryAddress,
+  };
+}
+
+/** What a setting was given, by a flag or else by a variable. */
+function textOf(flags: SettingFlags, name: SettingName): string | undefined {
+  const { flag, environment } = SETTINGS[name];
+  const given = flags[flag];
+  if (given !== undefined) return given === false ? "0" : String(given);
+  return environment.map(readEnvironment()).find((text) => text);
+}
+
+function readOwn(args: readonly string[], own: readonly string[]): Flags {
+  const flags: Record<string, string> = {};
+  for (let i = 0; i < args.length; i++) {
+    const arg = args[i]!;
+    const [, name = "", value = args[i + 1]] = /^--([^=]+)(?:=(.*))?$/s.exec(arg) ?? [];
+    if (!own.includes(name)) {
+      const near = nearestName(name, [...own, "help"]);
+      const remedy = near === undefined ? "--help tells what there is" : `did you mean --${near}?`;
+      throw refused(`Cannot use ${arg}: ${remedy}`);
+    }
+    if (value === undefined) throw refused(`Cannot use --${name} without a value`);
+    if (!arg.includes("=")) i += 1;
+    flags[name] = value;
+  }
+  return flags;
+}
+
+/**
+ * The whole number that a flag gives.
+ *
+ * @param text What was given, if anything.
+ * @param name The flag's name, for the message.
+ * @param otherwise The number where it was not given.
+ * @param least The least that is allowed.
+ * @param most The most that is allowed.
+ * @returns The number.
+ * @throws {TdsmError} `InvalidOption`, when it is not allowed.
+ */
+export function count(
+  text: string | undefined,
+  name: string,
+  otherwise: number,
+  least: number,
+  most: number,
+): number {
+  const value = text === undefined ? otherwise : /^\d+$/.test(text) ? Number(text) : NaN;
+  if (value >= least && value <= most) return value;
+  const rule = `it must be a whole number from ${least} to ${most}`;
+  throw refused(`Cannot use ${JSON.stringify(text)} of --${name}: ${rule}`);
+}
+
+/**
+ * This process's permissions as flags, for nodes that it starts.
+ *
+ * @returns The flags.
+ */
+export function ownPermissions(): string[] {
+  const names = ["ffi", "net", "env", "read", "write", "run", "sys"] as const;
+  return names.filter((name) => Deno.permissions.querySync({ name }).state === "granted")
+    .map((name) => `--allow-${name}`);
+}
