@@ -211,7 +211,7 @@ Deno.test("launch: when nobody reads its output any more, nodes end", async () =
   await using cluster = new ProcessCluster();
   const pipeline = cluster.spawn("pipeline", {
     prefix: ["bash", "-c", '"$@" | head -n 1', "bash"],
-    args: launched(2, "stay"),
+    args: launched(2, "chatter"),
   });
   await pipeline.exit();
 });

@@ -31,6 +31,12 @@ const ACTS: Readonly<Record<string, (node: Node) => void | Promise<void>>> = {
   /** Goes on until it is ended. */
   stay: forever,
 
+  /** Prints until it is ended. */
+  chatter(node) {
+    setInterval(() => console.log(`node ${node.id} chatters`), 10);
+    return forever();
+  },
+
   /** Ends well at the first signal, and says which it was. */
   async listen() {
     const { promise, resolve } = Promise.withResolvers<string>();
