@@ -1,5 +1,7 @@
 /** What an example is told by its arguments and the environment: its role, and flags of its own. */
 
+import { errorText, exitCodeOfStart, TdsmError } from "../runtime/errors.ts";
+import { printError } from "../runtime/node/report.ts";
 import { type Flags as SettingFlags, readFlags, refused } from "../runtime/settings/flags.ts";
 import { nearestName } from "../runtime/settings/near.ts";
 import { readEnvironment } from "../runtime/settings/settings.ts";
@@ -51,6 +53,22 @@ export function readArguments(own: readonly string[]): Arguments {
     rpcServer,
     directoryAddress,
   };
+}
+
+/**
+ * Reads what the program was told, or says why that cannot be and ends it.
+ *
+ * @param read Reads it.
+ * @returns What was read.
+ */
+export function readOrEnd<Told>(read: () => Told): Told {
+  try {
+    return read();
+  } catch (error) {
+    if (!(error instanceof TdsmError)) throw error;
+    printError(errorText(error));
+    Deno.exit(exitCodeOfStart(error));
+  }
 }
 
 /** What a setting was given, by a flag or else by a variable. */

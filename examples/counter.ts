@@ -10,7 +10,7 @@
 import { fileURLToPath } from "node:url";
 import type { Node } from "../mod.ts";
 import { formatSize } from "../runtime/size.ts";
-import { collect, count, ExampleError, type Flags, runExample } from "./example.ts";
+import { collect, count, ExampleError, runExample } from "./example.ts";
 
 const HELP = `Shares the global variables of a native module between nodes.
 
@@ -23,6 +23,13 @@ Options:
 `;
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const STEP = 0.5;
+
+/** What the flags say. */
+interface Told {
+  readonly bumps: number;
+  /** The module's path, where it is not to be built. */
+  readonly module: string | undefined;
+}
 
 /** Builds the module with the first compiler that there is; returns its path. */
 function build(folder: string): string {
@@ -43,12 +50,10 @@ function build(folder: string): string {
   throw new ExampleError("Neither cc nor zig is on PATH: build the module, and give --module");
 }
 
-async function main(node: Node, nodes: number, flags: Flags): Promise<void> {
-  const bumps = count(flags["bumps"], "bumps", 10_000, 1, 10_000_000);
+async function main(node: Node, nodes: number, { bumps, module }: Told): Promise<void> {
   const folder = Deno.makeTempDirSync({ prefix: "tdsm-counter-" });
   try {
-    const path = flags["module"] ?? build(folder);
-    await useModule(node, nodes, bumps, path);
+    await useModule(node, nodes, bumps, module ?? build(folder));
   } finally {
     Deno.removeSync(folder, { recursive: true });
   }
@@ -95,6 +100,7 @@ await runExample({
   program: import.meta.filename!,
   help: HELP,
   flags: ["bumps", "module"],
+  read: ({ bumps, module }) => ({ bumps: count(bumps, "bumps", 10_000, 1, 10_000_000), module }),
   // The module's table alone is as large as the default region.
   options: { size: "128MiB" },
   main,

@@ -163,4 +163,4 @@ async function main(node: Node, nodes: number): Promise<void> {
   }
 }
 
-await runExample({ program: import.meta.filename!, help: HELP, main });
+await runExample({ program: import.meta.filename!, help: HELP, read: () => {}, main });

@@ -3,14 +3,21 @@
  * otherwise. With DIRECTORY, DIRECTORY_ADDRESS or RPC_SERVER, as variables or flags, it is one node.
  */
 
-import { type Node, type NodeOptions, run, TdsmError } from "../mod.ts";
+import { type Node, type NodeOptions, run } from "../mod.ts";
 import { launch } from "../runtime/cli/local_nodes.ts";
 import { fetchStatus, formatTable } from "../runtime/cli/status.ts";
 import { formatSize } from "../runtime/size.ts";
-import { count, type Flags, NODES_DEFAULT, ownPermissions, readArguments } from "./arguments.ts";
+import {
+  count,
+  type Flags,
+  NODES_DEFAULT,
+  ownPermissions,
+  readArguments,
+  readOrEnd,
+} from "./arguments.ts";
 import { styled } from "./terminal.ts";
 
-export { count, type Flags } from "./arguments.ts";
+export { count } from "./arguments.ts";
 
 /** The most nodes that an example runs on. */
 const NODES_MAX = 64;
@@ -28,14 +35,16 @@ Starts all nodes on this machine. To start each by itself, give them the same op
 or any other setting of the runtime, as a flag or in the environment.
 `;
 
-/** An example. */
-export interface Example {
+/** An example, whose flags say what is of the type `Told`. */
+export interface Example<Told> {
   /** The path of its program. */
   readonly program: string;
   /** What it does, and its options; those of every example are added. */
   readonly help: string;
   /** Its flags; each takes a value. */
   readonly flags?: readonly string[];
+  /** Reads its flags; `count` refuses wrong numbers. */
+  readonly read: (flags: Flags) => Told;
   /** Whether only node 1 executes `main`, and all others serve its calls. */
   readonly serving?: boolean;
   /** Settings of every node. */
@@ -44,7 +53,7 @@ export interface Example {
    * What a node does, once all are there. Only node 1 prints, so that what is printed has an order;
    * after it come a table of what each node has moved, and `OK`.
    */
-  readonly main: (node: Node, nodes: number, flags: Flags) => Promise<void>;
+  readonly main: (node: Node, nodes: number, told: Told) => Promise<void>;
 }
 
 /** An example found something wrong; the message says what. */
@@ -57,45 +66,45 @@ export class ExampleError extends Error {
  *
  * @param example The example.
  */
-export async function runExample(example: Example): Promise<void> {
-  try {
-    await start(example);
-  } catch (error) {
-    if (!(error instanceof ExampleError || error instanceof TdsmError)) throw error;
-    console.error(`error: ${error.message}`);
-    Deno.exitCode = error instanceof TdsmError && error.code === "InvalidOption" ? 2 : 1;
-  }
-}
-
-async function start(example: Example): Promise<void> {
-  const { program, serving = false, flags: own = [] } = example;
-  const told = readArguments(own);
-  const { flags, role } = told;
-  if (told.help) return console.log(example.help + COMMON_HELP);
-  const nodes = count(told.nodes, "nodes", NODES_DEFAULT, 2, NODES_MAX);
+export async function runExample<Told>(example: Example<Told>): Promise<void> {
+  const { program, serving = false, flags = [] } = example;
+  const given = readOrEnd(() => {
+    const given = readArguments(flags);
+    if (given.help) return undefined;
+    const nodes = count(given.nodes, "nodes", NODES_DEFAULT, 2, NODES_MAX);
+    return { ...given, nodes, told: example.read(given.flags) };
+  });
+  if (given === undefined) return console.log(example.help + COMMON_HELP);
+  const { role, nodes, told, directoryAddress } = given;
   if (role === undefined) {
     const what = { program, nodes, args: Deno.args, denoFlags: ownPermissions() };
     Deno.exitCode = await launch({ ...what, rpcServers: serving });
     return;
   }
   let first = false;
+  // It says itself what goes wrong.
   await run(async (node) => {
     first = node.id === 1;
-    await take(node, nodes, example, flags);
+    await take(node, nodes, example, told);
   }, {
     ...example.options,
-    programFlags: [...own, "help", "h"],
-    // It waits for the others below, once it has said where it is.
+    programFlags: [...flags, "help", "h"],
+    // Node 1 waits for the others below, once it has said where it is.
     nodes: 1,
     // Where every node executes main, RPC_SERVER says no more than that this is not the first node.
     rpcServer: serving && role === "joins",
-    ...(role === "directory" || told.directoryAddress ? {} : { directoryAddress: "127.0.0.1" }),
+    ...(role === "directory" || directoryAddress ? {} : { directoryAddress: "127.0.0.1" }),
   });
   if (first) console.log(styled("green", "OK"));
 }
 
 /** One node's part, once all are there. */
-async function take(node: Node, nodes: number, example: Example, flags: Flags): Promise<void> {
+async function take<Told>(
+  node: Node,
+  nodes: number,
+  example: Example<Told>,
+  told: Told,
+): Promise<void> {
   const ready = node.semaphore(READY);
   if (node.id === 1) {
     const { size, pageSize, address, port } = node;
@@ -109,7 +118,7 @@ async function take(node: Node, nodes: number, example: Example, flags: Flags): 
     // One too many: the others count without it.
     if (node.id > nodes) return;
   }
-  await example.main(node, nodes, flags);
+  await example.main(node, nodes, told);
   if (example.serving) return await printMoved(node);
   const end = node.barrier("end of the example", nodes);
   await end.wait();

@@ -8,7 +8,7 @@
  */
 
 import type { Node } from "../mod.ts";
-import { count, ExampleError, type Flags, runExample, share } from "./example.ts";
+import { count, ExampleError, runExample, share } from "./example.ts";
 import { writePicture } from "./picture.ts";
 
 const HELP = `Lets heat spread over a plate with cold edges, and checks it against one thread.
@@ -21,6 +21,14 @@ Options:
   --png FILE     Write a picture of the plate
 `;
 const HOT = 100;
+
+/** What the flags say. */
+interface Told {
+  readonly cells: number;
+  readonly steps: number;
+  /** Where to write a picture, if anywhere. */
+  readonly png: string | undefined;
+}
 
 /** Heats rows from `first` to `end` of the plate: rings around its middle. */
 function heat(plate: Float64Array, cells: number, first: number, end: number): void {
@@ -57,9 +65,8 @@ function relaxAlone(cells: number, steps: number): Float64Array {
   return grids[steps % 2]!;
 }
 
-async function main(node: Node, nodes: number, flags: Flags): Promise<void> {
-  const cells = count(flags["cells"], "cells", 512, 3, 1 << 14);
-  const steps = count(flags["steps"], "steps", 200, 1, 100_000);
+async function main(node: Node, nodes: number, told: Told): Promise<void> {
+  const { cells, steps } = told;
   // By their names, every node gets the same grids. They start as zero.
   const even = await node.alloc(Float64Array, cells * cells, { name: "even steps" });
   const odd = await node.alloc(Float64Array, cells * cells, { name: "odd steps" });
@@ -78,11 +85,11 @@ async function main(node: Node, nodes: number, flags: Flags): Promise<void> {
   }
   const ms = performance.now() - since;
 
-  if (node.id === 1) finish(steps % 2 === 0 ? even : odd, cells, steps, ms, flags);
+  if (node.id === 1) finish(steps % 2 === 0 ? even : odd, ms, told);
 }
 
 /** At node 1: checks the plate, and shows it. */
-function finish(plate: Float64Array, cells: number, steps: number, ms: number, flags: Flags): void {
+function finish(plate: Float64Array, ms: number, { cells, steps, png }: Told): void {
   const since = performance.now();
   const expected = relaxAlone(cells, steps);
   const aloneMs = performance.now() - since;
@@ -96,9 +103,8 @@ function finish(plate: Float64Array, cells: number, steps: number, ms: number, f
     `${steps} steps of ${cells} × ${cells} cells in ${ms.toFixed(0)} ms, ` +
       `${rate.toFixed(0)} million cells/s; one thread took ${aloneMs.toFixed(0)} ms`,
   );
-  const path = flags["png"];
-  if (path === undefined) return;
-  writePicture(path, cells, cells, (i) => {
+  if (png === undefined) return;
+  writePicture(png, cells, cells, (i) => {
     const warmth = plate[i]! / HOT;
     return [255 * warmth, 255 * warmth ** 3, 80 * (1 - warmth)];
   });
@@ -108,5 +114,10 @@ await runExample({
   program: import.meta.filename!,
   help: HELP,
   flags: ["cells", "steps", "png"],
+  read: ({ cells, steps, png }) => ({
+    cells: count(cells, "cells", 512, 3, 1 << 14),
+    steps: count(steps, "steps", 200, 1, 100_000),
+    png,
+  }),
   main,
 });

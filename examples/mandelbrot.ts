@@ -8,7 +8,7 @@
  */
 
 import type { Node } from "../mod.ts";
-import { collect, count, ExampleError, type Flags, runExample } from "./example.ts";
+import { collect, count, ExampleError, runExample } from "./example.ts";
 import { draw, type Job, type JobReport, STEPS_MAX } from "./mandelbrot_set.ts";
 import { writePicture } from "./picture.ts";
 import { showProgress } from "./progress.ts";
@@ -25,6 +25,15 @@ Options:
 `;
 /** Which rows node 1 draws again, to check: each one of so many. */
 const CHECKED_ROWS = 16;
+
+/** What the flags say. */
+interface Told {
+  readonly width: number;
+  readonly height: number;
+  readonly workers: number;
+  /** Where to write the picture, if anywhere. */
+  readonly png: string | undefined;
+}
 
 /** Starts a Worker on a job; resolves with its report. */
 async function startWorker(job: Job): Promise<JobReport> {
@@ -43,10 +52,8 @@ async function startWorker(job: Job): Promise<JobReport> {
   }
 }
 
-async function main(node: Node, nodes: number, flags: Flags): Promise<void> {
-  const width = count(flags["width"], "width", 1024, 1, 1 << 14);
-  const height = count(flags["height"], "height", 768, 1, 1 << 14);
-  const workers = count(flags["workers"], "workers", 2, 1, 16);
+async function main(node: Node, nodes: number, told: Told): Promise<void> {
+  const { width, height, workers, png } = told;
   const picture = await node.alloc(Uint16Array, width * height, { name: "picture" });
   // A page for each counter: nobody pays for another node's until it steals from it.
   const taken = await node.alloc(Uint8Array, nodes * node.pageSize, { name: "taken" });
@@ -91,8 +98,8 @@ async function main(node: Node, nodes: number, flags: Flags): Promise<void> {
     `${nodes} nodes with ${workers} Workers each drew ${tiles} tiles in ${ms.toFixed(0)} ms, ` +
       `${rate.toFixed(1)} million pixels/s`,
   );
-  if (flags["png"] !== undefined) {
-    writePicture(flags["png"], width, height, (i) => colourOf(picture[i]!));
+  if (png !== undefined) {
+    writePicture(png, width, height, (i) => colourOf(picture[i]!));
   }
 }
 
@@ -121,5 +128,11 @@ await runExample({
   program: import.meta.filename!,
   help: HELP,
   flags: ["width", "height", "workers", "png"],
+  read: ({ width, height, workers, png }) => ({
+    width: count(width, "width", 1024, 1, 1 << 14),
+    height: count(height, "height", 768, 1, 1 << 14),
+    workers: count(workers, "workers", 2, 1, 16),
+    png,
+  }),
   main,
 });

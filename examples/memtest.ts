@@ -11,10 +11,12 @@
 
 import { type Node, run, TdsmError } from "../mod.ts";
 import { launch } from "../runtime/cli/local_nodes.ts";
+import { errorText, exitCodeOf } from "../runtime/errors.ts";
 import { startNode } from "../runtime/node/join.ts";
+import { printError } from "../runtime/node/report.ts";
 import { readEnvironment, resolveSettings } from "../runtime/settings/settings.ts";
 import { formatSize } from "../runtime/size.ts";
-import { count, NODES_DEFAULT, ownPermissions, readArguments } from "./arguments.ts";
+import { count, NODES_DEFAULT, ownPermissions, readArguments, readOrEnd } from "./arguments.ts";
 import {
   ADDITIONS,
   Memtest,
@@ -149,45 +151,53 @@ async function serve(directoryAddress: string): Promise<void> {
   const options = { directoryAddress, rpcServer: true };
   const flags = { names: PROGRAM_FLAGS };
   const { settings } = resolveSettings(options, Deno.args, readEnvironment(), flags);
-  await using node = await startNode(settings);
+  await using node = await startNode(settings, true);
   console.log(`Node ${node.id} at ${node.address}:${node.port} takes part`);
   await Promise.all([follow(node), node.closed]);
 }
 
-async function main(): Promise<number> {
-  const { help, flags, nodes: nodesText, role, directoryAddress } = readArguments(["workers"]);
-  if (help) {
-    console.log(HELP);
-    return 0;
+/** Serves, and says itself what goes wrong. */
+async function serveOrFail(directoryAddress: string): Promise<void> {
+  try {
+    await serve(directoryAddress);
+  } catch (error) {
+    if (!(error instanceof MemtestError || error instanceof TdsmError)) throw error;
+    printError(error instanceof TdsmError ? errorText(error) : error.message);
+    Deno.exitCode = exitCodeOf(error);
   }
-  const nodes = count(nodesText, "nodes", NODES_DEFAULT, 2, NODES_MAX);
-  const workers = count(flags["workers"], "workers", 0, 0, WORKERS_MAX);
+}
+
+async function main(): Promise<void> {
+  const given = readOrEnd(() => {
+    const given = readArguments(["workers"]);
+    if (given.help) return undefined;
+    return {
+      ...given,
+      nodes: count(given.nodes, "nodes", NODES_DEFAULT, 2, NODES_MAX),
+      workers: count(given.flags["workers"], "workers", 0, 0, WORKERS_MAX),
+    };
+  });
+  if (given === undefined) return console.log(HELP);
+  const { role, nodes, workers, directoryAddress } = given;
   switch (role) {
     case "directory":
+      // It says itself what goes wrong.
       await run((node) => lead(node, nodes, workers), {
         directory: true,
         rpcServer: false,
-        // It waits for the others itself, once it has filled the region.
+        // Node 1 waits for the others once it has filled the region.
         nodes: 1,
         programFlags: PROGRAM_FLAGS,
       });
-      console.log(styled("green", "OK"));
-      return 0;
+      return console.log(styled("green", "OK"));
     case "joins":
-      await serve(directoryAddress ?? DIRECTORY_ADDRESS_DEFAULT);
-      return 0;
+      return await serveOrFail(directoryAddress ?? DIRECTORY_ADDRESS_DEFAULT);
     case undefined: {
-      const denoFlags = ownPermissions();
       const program = import.meta.filename!;
-      return await launch({ program, nodes, args: Deno.args, denoFlags, rpcServers: true });
+      const what = { program, nodes, args: Deno.args, denoFlags: ownPermissions() };
+      Deno.exitCode = await launch({ ...what, rpcServers: true });
     }
   }
 }
 
-try {
-  Deno.exitCode = await main();
-} catch (error) {
-  if (!(error instanceof MemtestError || error instanceof TdsmError)) throw error;
-  console.error(`memtest: error: ${error.message}`);
-  Deno.exitCode = error instanceof TdsmError && error.code === "InvalidOption" ? 2 : 1;
-}
+await main();

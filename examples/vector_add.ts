@@ -8,7 +8,7 @@
  */
 
 import { type Node, rpc } from "../mod.ts";
-import { count, ExampleError, type Flags, runExample, share } from "./example.ts";
+import { count, ExampleError, runExample, share } from "./example.ts";
 
 const HELP = `Adds two vectors on all nodes, by calls with views of shared memory.
 
@@ -24,8 +24,7 @@ const add = rpc("add", (a: Float64Array, b: Float64Array, sum: Float64Array): vo
   for (let i = 0; i < sum.length; i++) sum[i] = a[i]! + b[i]!;
 });
 
-async function main(node: Node, nodes: number, flags: Flags): Promise<void> {
-  const length = count(flags["length"], "length", 1_000_000, 1, 2_000_000);
+async function main(node: Node, nodes: number, length: number): Promise<void> {
   const a = await node.alloc(Float64Array, length);
   const b = await node.alloc(Float64Array, length);
   const sum = await node.alloc(Float64Array, length);
@@ -60,6 +59,7 @@ await runExample({
   program: import.meta.filename!,
   help: HELP,
   flags: ["length"],
+  read: ({ length }) => count(length, "length", 1_000_000, 1, 2_000_000),
   serving: true,
   main,
 });

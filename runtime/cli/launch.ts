@@ -8,7 +8,8 @@
  * @module
  */
 
-import { TdsmError } from "../errors.ts";
+import { errorText, exitCodeOfStart, TdsmError } from "../errors.ts";
+import { printError } from "../node/report.ts";
 import { refused } from "../settings/flags.ts";
 import { readEnvironment } from "../settings/settings.ts";
 import { LAUNCH_HELP, parseLaunch } from "./launch_arguments.ts";
@@ -43,8 +44,8 @@ export async function main(args: readonly string[]): Promise<void> {
     Deno.exitCode = await launch(what);
   } catch (error) {
     if (!(error instanceof TdsmError)) throw error;
-    console.error(`tdsm: error: ${error.message} (${error.code})`);
-    Deno.exitCode = error.code === "InvalidOption" ? 2 : 1;
+    printError(errorText(error));
+    Deno.exitCode = exitCodeOfStart(error);
   }
 }
 

@@ -28,7 +28,8 @@ environment variables; other settings are set in the environment, as in
 Each line that a node prints is shown with the number of the node before it. Node 1 has the
 standard input, the others have none. SIGINT (Ctrl-C), SIGTERM and SIGHUP are passed on to
 every node; the second signal kills them all. The first node that fails ends the others, and
-its exit code is the launcher's; 0 says that all nodes have ended well.
+its exit code is the launcher's: 0 says that all nodes have ended well, 128 and more is for a
+signal.
 `;
 
 /** The launcher's own flags, without their dashes. */

@@ -34,8 +34,9 @@ const HOSTNAME = "127.0.0.1";
 export const TERMINAL_VARIABLE = "TDSM_TERMINAL";
 /** Set where it may have colours, too; Deno itself goes by this name. */
 export const COLOUR_VARIABLE = "FORCE_COLOR";
-/** The signals that are passed on. */
-const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+/** The signals that are passed on, by their numbers. */
+const SIGNALS = { SIGHUP: 1, SIGINT: 2, SIGTERM: 15 } as const;
+type PassedSignal = keyof typeof SIGNALS;
 /** The exit code where a node has ended in the way of the others. */
 const FAILURE_CODE = 1;
 
@@ -57,7 +58,8 @@ interface LocalNode {
  * gets, and ends all when the first fails.
  *
  * @param launch What to run.
- * @returns The exit code of the node that failed first; 0 when every node ended well.
+ * @returns 0 when every node ended well; else 128 and the signal that this process got, or the exit
+ * code of the node that failed first.
  * @throws {TdsmError} When nodes cannot be started.
  */
 export async function launch(launch: Launch): Promise<number> {
@@ -67,7 +69,8 @@ export async function launch(launch: Launch): Promise<number> {
     () => new Watchdog(),
   );
   const nodes = new LocalNodes(launch, directory, watchdog);
-  const listeners = SIGNALS.map((signal) => [signal, () => nodes.pass(signal)] as const);
+  const listeners = (Object.keys(SIGNALS) as PassedSignal[])
+    .map((signal) => [signal, () => nodes.pass(signal)] as const);
   for (const [signal, listener] of listeners) Deno.addSignalListener(signal, listener);
   const look = whenOrphaned(() => nodes.pass("SIGTERM"));
   try {
@@ -122,6 +125,8 @@ class LocalNodes {
    */
   #end: "none" | "signalled" | "failed" | "killed" = "none";
   #code: number | undefined;
+  /** The exit code where a signal came first, and not every node has ended well all the same. */
+  #signalCode: number | undefined;
   #patience: ReturnType<typeof setTimeout> | undefined;
 
   constructor(launch: Launch, directory: Address, watchdog: Watchdog) {
@@ -155,9 +160,10 @@ class LocalNodes {
   }
 
   /** Passes on a signal that this process got; the second one kills all nodes. */
-  pass(signal: Deno.Signal): void {
+  pass(signal: PassedSignal): void {
     if (this.#end !== "none") return this.#kill();
     this.#end = "signalled";
+    this.#signalCode = 128 + SIGNALS[signal];
     this.#signal(signal);
   }
 
@@ -226,7 +232,8 @@ class LocalNodes {
    * @returns Whether this is what ends them.
    */
   #fail(code: number): boolean {
-    this.#code ??= code;
+    // What else nodes end with after a signal is of how they lose each other then.
+    this.#code ??= this.#signalCode ?? code;
     // Where a signal came first every node has it, and a second one would end the node at once.
     const ends = this.#end === "none";
     if (ends) {

@@ -34,6 +34,9 @@ function movedBy(stdout: string): { node: number; pagesIn: number; pagesOut: num
 
 const nodesOf = (stdout: string): number[] => movedBy(stdout).map(({ node }) => node);
 
+/** What a program says of arguments that it does not know. */
+const HELP = "--help tells what there is (InvalidOption)";
+
 /** Gives a path for a picture to `use`, and removes what is there after it. */
 async function withPicture(use: (path: string) => Promise<void>): Promise<void> {
   const path = await Deno.makeTempFile({ suffix: ".png" });
@@ -166,13 +169,13 @@ Deno.test("every example tells how it is used, and what it cannot use", async ()
     assertEquals(refused.map(({ code, stdout }) => [code, stdout]), Array(4).fill([2, ""]));
     assertEquals(
       few.stderr,
-      'error: Cannot use "1" of --nodes: it must be a whole number from 2 to 64\n',
+      'tdsm: error: Cannot use "1" of --nodes: it must be a whole number from 2 to 64 (InvalidOption)\n',
     );
-    assertEquals(extra.stderr, "error: Cannot use extra: --help tells what there is\n");
-    assertEquals(unknown.stderr, "error: Cannot use --foo: --help tells what there is\n");
+    assertEquals(extra.stderr, `tdsm: error: Cannot use extra: ${HELP}\n`);
+    assertEquals(unknown.stderr, `tdsm: error: Cannot use --foo: ${HELP}\n`);
     assertMatch(
       near.stderr,
-      /^error: Cannot use flag --directory-adress: did you mean --directory-address\?/,
+      /^tdsm: error: Cannot use flag --directory-adress: did you mean --directory-address\?/,
     );
   }));
 });
@@ -182,7 +185,7 @@ Deno.test("a node of an example that fails is told, and ends the others", async 
   const args = example("counter", "--module=/nowhere/libcounter.so");
   const { code, stdout, stderr } = await cluster.spawn("counter", { args }).exit();
   assertEquals([code, stdout.includes("OK")], [1, false]);
-  assertMatch(stderr, /^\[\d\] error: Cannot load \/nowhere\/libcounter\.so/m);
+  assertMatch(stderr, /^\[\d\] tdsm: error: Cannot load \/nowhere\/libcounter\.so/m);
   assertMatch(stderr, /^tdsm: node \d ended with exit code 1/m);
 });
 

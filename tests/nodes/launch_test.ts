@@ -157,7 +157,7 @@ Deno.test("launch: the second signal kills nodes that do not end", async () => {
   await launcher.untilPrinted(/^\[2\] got SIGINT$/m);
   launcher.kill("SIGINT");
   const { code } = await launcher.exit();
-  assertEquals(code, 128 + 9);
+  assertEquals(code, 128 + 2);
   await cluster.bounded("the end of all nodes", untilEnded(pids));
 });
 
