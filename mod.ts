@@ -18,7 +18,11 @@ export { Mutex, MutexLock } from "./runtime/node/mutex.ts";
 export { Node, type NodeHandle } from "./runtime/node/node.ts";
 export { type NodeModule } from "./runtime/node/module.ts";
 export { type AllocOptions, NodeThread, type RegionView } from "./runtime/node/thread.ts";
-export { type PeerInfo, type TypedArrayConstructor } from "./runtime/node/types.ts";
+export {
+  type NodeSummary,
+  type PeerInfo,
+  type TypedArrayConstructor,
+} from "./runtime/node/types.ts";
 export { type NodeStats } from "./runtime/engine/news.ts";
 export { rpc } from "./runtime/rpc/define.ts";
 export { RemoteError, type RemoteErrorInit } from "./runtime/rpc/error.ts";

@@ -77,6 +77,8 @@ export type TdsmErrorCode =
   | "InvalidArgument"
   /** The program has no node, or has several where one is needed. */
   | "NotJoined"
+  /** The program has a node already, and a Worker of it asked for one of its own. */
+  | "AlreadyJoined"
   /** The called node has no procedure of that name. */
   | "UnknownProcedure"
   /** There is no node of that id. */

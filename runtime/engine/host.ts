@@ -48,6 +48,7 @@ export class EngineHost implements Member {
   readonly #post: (news: EngineNews) => void;
   readonly #library: TdsmLibrary;
   readonly #cluster: Cluster;
+  readonly #slots: CallSlots;
   readonly #life = new LifeCycle();
   #doomed = false;
   #closed: Promise<void> | undefined;
@@ -69,12 +70,13 @@ export class EngineHost implements Member {
     this.#post = post;
     this.#library = library;
     this.#cluster = cluster;
+    this.#slots = new CallSlots(start.slots);
     this.engine = new NodeEngine({
       settings: start.settings,
       region,
       library,
       cluster,
-      slots: new CallSlots(start.slots),
+      slots: this.#slots,
       life: this.#life,
       tell: (event) => this.#tell(event),
       fail: (error) => this.fail(error),
@@ -127,6 +129,7 @@ export class EngineHost implements Member {
   /** Tells the program that the node is one of the cluster, and what to mind. */
   #ready(): void {
     this.#announced = true;
+    this.changed();
     // A signal may come as soon as the program knows of the node.
     if (this.#start.settings.signals) {
       for (const name of Object.keys(SIGNALS) as (keyof typeof SIGNALS)[]) {
@@ -211,6 +214,7 @@ export class EngineHost implements Member {
 
   /** Peers came or went. */
   changed(): void {
+    this.#slots.setPeers(this.#cluster.peers.map(({ id }) => id));
     this.#life.notify();
   }
 

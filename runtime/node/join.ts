@@ -18,6 +18,7 @@ import { loadEngineSource } from "../engine/source.ts";
 import { EngineClient } from "../ring/client.ts";
 import { TdsmError } from "../errors.ts";
 import { writeLog } from "../log.ts";
+import { markNode, requireNoNode } from "./one_node.ts";
 import { newNode, type Node } from "./node.ts";
 import { serveRpc } from "./rpc_transport.ts";
 import { requirePermissions } from "../settings/permissions.ts";
@@ -63,6 +64,7 @@ export async function startNode(settings: Settings, ownsProcess: boolean): Promi
   // By default Deno looks at sockets only every 61 turns of a busy event loop. A Worker's runtime
   // reads this when it is made.
   setEnvironment(library, "DENO_TOKIO_EVENT_INTERVAL", "1");
+  requireNoNode();
   const slots = new CallSlots();
   // A Worker may start from a Blob where it may not from a file: without `--allow-read`.
   const url = URL.createObjectURL(new Blob([engine], { type: "text/javascript" }));
@@ -113,7 +115,9 @@ function untilReady(worker: Worker, library: TdsmLibrary, slots: CallSlots): Pro
         const region = NativeRegion.attach(library, { handle: data.handle });
         client = new EngineClient(slots, region);
         const { id, address, port } = data;
+        const unmark = markNode(library);
         const terminate = (orderly: boolean, failure: TdsmError | undefined): void => {
+          unmark();
           removeEventListener("unload", leave);
           worker.terminate();
           slots.end();

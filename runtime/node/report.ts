@@ -3,6 +3,7 @@
  * where the runtime knows what is wrong.
  */
 
+import { isWorker } from "./one_node.ts";
 import { errorText, ExitCode, TdsmError } from "../errors.ts";
 
 /** What is reported already, and the exit code of a program that does not catch it. */
@@ -20,6 +21,8 @@ const RUNTIME = new URL("..", import.meta.url).href;
  * @param where Where it was thrown, for an error that is not the runtime's.
  */
 export function report(error: unknown, exitCode: number, where: string): void {
+  // In a Worker, Deno tells the main thread, which ends the program.
+  if (isWorker()) return;
   printError(describe(error, exitCode, where));
   if (reported.size === 0) addEventListener("unhandledrejection", endIfReported);
   reported.set(error, exitCode);
@@ -50,7 +53,7 @@ export function failureText(error: unknown): string {
 function describe(error: unknown, exitCode: number, where: string): string {
   if (!(error instanceof TdsmError)) {
     const colors = !Deno.noColor && Deno.stderr.isTerminal();
-    return `${where}: ${Deno.inspect(error, { colors })}`;
+    return `${where}: ${typeof error === "string" ? error : Deno.inspect(error, { colors })}`;
   }
   const line = errorText(error);
   if (exitCode !== ExitCode.Program || error.code === "NodeFailed") return line;

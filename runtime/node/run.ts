@@ -87,7 +87,8 @@ export async function run(
   const uncaught = (event: ErrorEvent | PromiseRejectionEvent): void => {
     if (event.defaultPrevented) return;
     event.preventDefault();
-    const error = "reason" in event ? event.reason : event.error;
+    // Of an error in a Worker the main thread is given the message alone.
+    const error = "reason" in event ? event.reason : event.error ?? event.message;
     fail(error);
     // Its listeners hand over pages; Deno's own end would run none.
     Deno.exit(exitCodeOf(error));

@@ -53,6 +53,15 @@ export class Semaphore {
   }
 
   /**
+   * What the semaphore is, for logs.
+   *
+   * @returns Its key, as text: JSON has no numbers of 64 bits.
+   */
+  toJSON(): { key: string } {
+    return { key: String(this.key) };
+  }
+
+  /**
    * Takes a permit, once there is one.
    *
    * @param options A signal and a time-out, in milliseconds. A permit that comes in the same moment

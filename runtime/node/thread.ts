@@ -17,12 +17,13 @@ import {
 } from "../limits.ts";
 import { type Mutex, newMutex } from "./mutex.ts";
 import type { NodeStats } from "../engine/news.ts";
-import type { PeerInfo, TypedArrayConstructor } from "./types.ts";
+import type { NodeSummary, PeerInfo, TypedArrayConstructor } from "./types.ts";
 import { type AllocationRequest, invalidRequest } from "../protocol/allocation/messages.ts";
 import { SyncOperation, SyncStatus } from "../protocol/sync/messages.ts";
 import { newSemaphore, type Semaphore } from "./semaphore.ts";
 import type { ValueMap } from "../std/msgpack_encode.d.ts";
 import { failureText } from "./report.ts";
+import { inspectAsJson } from "./inspect.ts";
 import { SyncClient, syncError } from "./sync_client.ts";
 import { waitFor, type WaitOptions } from "./waiting.ts";
 
@@ -385,6 +386,25 @@ export abstract class NodeThread {
   }
 
   /**
+   * What the node is, for logs: `console.log(node)` shows the same. Nothing is asked of the engine, and
+   * no byte of the region is read.
+   *
+   * @returns Its id, address and port, the sizes of region and page in bytes, and the ids of its peers.
+   *
+   * @example Write a node to a log
+   * ```ts
+   * import { join } from "@tdsm/runtime";
+   *
+   * await using node = await join({ directory: true, port: 0 });
+   * console.log(JSON.stringify(node)); // {"id":1,"address":"127.0.0.1",…,"peers":[]}
+   * ```
+   */
+  toJSON(): NodeSummary {
+    const { id, address, port, size, pageSize } = this;
+    return { id, address, port, size, pageSize, peers: this.#client.peers };
+  }
+
+  /**
    * Ends the cluster because something is wrong that no node can put right: every node ends with
    * `NodeFailed`. Under `run` their processes end; after `join` their `closed` rejects, and their
    * calls throw.
@@ -417,6 +437,8 @@ export abstract class NodeThread {
     if (closed !== undefined) throw closed;
   }
 }
+
+inspectAsJson(NodeThread);
 
 /** Of arrays, only typed ones have memory to lie over. */
 function checkArrayType(Type: unknown, operation: string): void {

@@ -22,6 +22,33 @@ export interface PeerInfo {
 }
 
 /**
+ * What a node tells of itself in a log.
+ *
+ * @example Find a node's peers without asking its engine
+ * ```ts
+ * import { join, type NodeSummary } from "@tdsm/runtime";
+ *
+ * await using node = await join({ directory: true, port: 0 });
+ * const { id, peers }: NodeSummary = node.toJSON();
+ * console.log(id, peers); // 1 []
+ * ```
+ */
+export interface NodeSummary {
+  /** Its id. */
+  readonly id: number;
+  /** The host name or IP address on which it listens. */
+  readonly address: string;
+  /** The TCP port on which it listens. */
+  readonly port: number;
+  /** The region's size, in bytes. */
+  readonly size: number;
+  /** The size of a page, in bytes. */
+  readonly pageSize: number;
+  /** The ids of the other nodes, in order of joining. */
+  readonly peers: readonly number[];
+}
+
+/**
  * A constructor of typed arrays: `Int32Array`, `Float64Array`, …
  *
  * @example A function for every kind of array

@@ -213,6 +213,11 @@ export class EngineClient {
     this.#listen();
   }
 
+  /** The ids of the other nodes, as far as this is known without asking. */
+  get peers(): number[] {
+    return this.#slots.peers;
+  }
+
   /** Why the node cannot go on, as far as this thread knows. */
   get failure(): TdsmError | undefined {
     return this.#failure;

@@ -8,7 +8,12 @@
  */
 
 import { TdsmError } from "../errors.ts";
-import { CALL_RING_BYTES, CALL_SLOTS_MAX } from "../limits.ts";
+import { CALL_RING_BYTES, CALL_SLOTS_MAX, NODES_MAX } from "../limits.ts";
+
+/** Rings begin at a cache line. */
+function align(words: number): number {
+  return Math.ceil(words / 16) * 16;
+}
 
 /** Words at the start of the buffer. */
 const Control = {
@@ -18,7 +23,11 @@ const Control = {
   Closing: 3,
   Taken: 16,
   NextCall: 16 + CALL_SLOTS_MAX,
-  Words: 16 + 2 * CALL_SLOTS_MAX,
+  /** Odd while the list of peers is written. */
+  PeersVersion: 16 + 2 * CALL_SLOTS_MAX,
+  PeerCount: 17 + 2 * CALL_SLOTS_MAX,
+  Peers: 18 + 2 * CALL_SLOTS_MAX,
+  Words: align(18 + 2 * CALL_SLOTS_MAX + NODES_MAX),
 } as const;
 /**
  * Words of a ring, before its bytes. Each side has a cache line of its own, with its position in it,
@@ -33,6 +42,9 @@ const RECORD_HEADER_BYTES = 32;
 
 /** How much may wait for a reader that sleeps, in bytes, before it is woken for what is not urgent. */
 const QUIET_MAX_BYTES = 4096;
+
+/** How often a list that is being written is read anew. */
+const PEERS_LOOKS = 1_000;
 
 const RING_BYTES = RingWord.Words * 4 + CALL_RING_BYTES;
 
@@ -308,6 +320,29 @@ export class CallSlots {
   /** Whether the engine has ended. */
   get ended(): boolean {
     return Atomics.load(this.#control, Control.Ended) === 1;
+  }
+
+  /** The engine tells which other nodes there are, for threads that do not want to ask. */
+  setPeers(ids: readonly number[]): void {
+    Atomics.add(this.#control, Control.PeersVersion, 1);
+    Atomics.store(this.#control, Control.PeerCount, ids.length);
+    for (const [index, id] of ids.entries()) {
+      Atomics.store(this.#control, Control.Peers + index, id);
+    }
+    Atomics.add(this.#control, Control.PeersVersion, 1);
+  }
+
+  /** The other nodes, as far as the engine has told; never waits for it. */
+  get peers(): number[] {
+    let ids: number[] = [];
+    // An engine that writes is done at once; one that died meanwhile must not keep this thread.
+    for (let look = 0; look < PEERS_LOOKS; look++) {
+      const version = Atomics.load(this.#control, Control.PeersVersion);
+      const length = Atomics.load(this.#control, Control.PeerCount);
+      ids = Array.from({ length }, (_, at) => Atomics.load(this.#control, Control.Peers + at));
+      if (version % 2 === 0 && Atomics.load(this.#control, Control.PeersVersion) === version) break;
+    }
+    return ids;
   }
 
   /** The engine says whether it sleeps; afterwards it looks at the rings once more. */

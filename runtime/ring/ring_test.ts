@@ -360,3 +360,13 @@ Deno.test("CallSlots.closing is seen by every thread, and is not the end of the 
   slots.beginClosing();
   assertEquals([other.closing, other.ended], [true, false]);
 });
+
+Deno.test("CallSlots.peers are those that the engine has told last", () => {
+  const slots = new CallSlots();
+  const reader = new CallSlots(slots.buffer);
+  assertEquals(reader.peers, []);
+  slots.setPeers([2, 3, 65_534]);
+  assertEquals(reader.peers, [2, 3, 65_534]);
+  slots.setPeers([3]);
+  assertEquals(reader.peers, [3]);
+});

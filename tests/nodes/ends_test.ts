@@ -157,7 +157,7 @@ Deno.test("ends: a program that catches what run throws decides how it ends", as
     "--port=0",
   ).exit();
   assertEquals([code, stdout], [0, "caught no error at all\n"]);
-  assertEquals(stderr, `tdsm: error: The program of node 1 has failed: "no error at all"\n`);
+  assertEquals(stderr, `tdsm: error: The program of node 1 has failed: no error at all\n`);
 });
 
 Deno.test("ends: abort ends every node, by whichever thread and of whichever node it is called", async () => {

@@ -1,0 +1,49 @@
+/**
+ * One node for a program and its Workers: `import.meta.main` is true in a Worker that runs the
+ * program's own file, which would so start a second node and wait for itself.
+ */
+
+import type { TdsmLibrary } from "../../ffi/library.ts";
+import { setVariables } from "../../ffi/machine.ts";
+import { setEnvironment } from "../../ffi/native.ts";
+import { TdsmError } from "../errors.ts";
+
+/**
+ * Set while the main thread has a node. The environment is what all threads of a process share,
+ * whichever copy of the library each has; a process that this one starts has another id.
+ */
+const MARK = `TDSM_NODE_OF_PROCESS_${Deno.pid}`;
+
+/** The nodes of this thread. */
+let nodes = 0;
+
+/**
+ * Checks that this thread may start a node.
+ *
+ * @throws {TdsmError} `AlreadyJoined` in a Worker of a program whose main thread has one.
+ */
+export function requireNoNode(): void {
+  if (!isWorker() || setVariables([MARK]).length === 0) return;
+  const message = "Cannot join: this is a Worker of a program that has a node already. " +
+    "Send it node.handle by postMessage, and use attach(handle) here";
+  throw new TdsmError("AlreadyJoined", message, { operation: "join" });
+}
+
+/**
+ * Says that this thread has a node, if it is the main thread.
+ *
+ * @param library The library.
+ * @returns To be called when the node is closed.
+ */
+export function markNode(library: TdsmLibrary): () => void {
+  if (isWorker()) return () => {};
+  if (nodes++ === 0) setEnvironment(library, MARK, "1");
+  return () => {
+    if (--nodes === 0) setEnvironment(library, MARK, "");
+  };
+}
+
+/** Whether this thread is a Worker. */
+export function isWorker(): boolean {
+  return "WorkerGlobalScope" in globalThis;
+}
