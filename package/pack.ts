@@ -16,7 +16,14 @@ import { parseArgs } from "../runtime/std/parse_args.js";
 const ROOT = resolve(import.meta.dirname!, "..");
 
 /** What is shipped as it is. */
-const PAGES = ["README.md", "LICENSE", "CHANGELOG.md"];
+const FILES = [
+  "README.md",
+  "LICENSE",
+  "CHANGELOG.md",
+  // What a native module is built with.
+  "zig/include/tdsm.h",
+  "zig/rdma.ld",
+];
 
 /** What `deno.json` says of the package. */
 interface Manifest {
@@ -103,7 +110,10 @@ async function pack(manifest: Manifest, output: string, scratch: string): Promis
   }
 
   await Deno.writeTextFile(`${folder}/package.json`, describe(manifest));
-  for (const page of PAGES) await Deno.copyFile(`${ROOT}/${page}`, `${folder}/${page}`);
+  for (const file of FILES) {
+    await Deno.mkdir(dirname(`${folder}/${file}`), { recursive: true });
+    await Deno.copyFile(`${ROOT}/${file}`, `${folder}/${file}`);
+  }
   const path = `${output}/${
     manifest.name.replace("@", "").replace("/", "-")
   }-${manifest.version}.tgz`;

@@ -9,6 +9,7 @@ import type { TdsmLibrary } from "../../ffi/library.ts";
 import { inspectMachine, type Machine } from "../../ffi/machine.ts";
 import { NativeRegion, rdmaSection } from "../../ffi/native.ts";
 import { formatAddress } from "../address.ts";
+import { START_COMMAND } from "./start_command.ts";
 import { loadEngineSource } from "../engine/source.ts";
 import type { Settings } from "../settings/settings.ts";
 import { TdsmError } from "../errors.ts";
@@ -146,7 +147,7 @@ function checkFfi(): Check {
   // Pointers need the permission without a path.
   const granted = Deno.permissions.querySync({ name: "ffi" }).state === "granted";
   if (granted) return { name, verdict: "ok", found: "granted" };
-  const remedy = "deno run --allow-ffi --allow-net mod.ts --doctor";
+  const remedy = `${START_COMMAND} --doctor`;
   return { name, verdict: "failed", found: "not granted, or only for a path", remedy };
 }
 
@@ -160,7 +161,7 @@ function checkNet({ address, port }: Settings): Check {
     const remedy = "--allow-net, where other nodes are on other machines";
     return { name, verdict: "warning", found: `granted for ${host}, not for all`, remedy };
   }
-  const remedy = "deno run --allow-ffi --allow-net mod.ts --doctor";
+  const remedy = `${START_COMMAND} --doctor`;
   return { name, verdict: "failed", found: `not granted for ${host}`, remedy };
 }
 

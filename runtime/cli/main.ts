@@ -15,6 +15,7 @@ import { PROTOCOL_VERSION } from "../wire/layout.ts";
 import { formatSize } from "../size.ts";
 import { VERSION } from "../version.ts";
 import { paintOf } from "./paint.ts";
+import { START_COMMAND } from "./start_command.ts";
 
 /** What the program can do but be a node, and how it says so. */
 const MODES = ["doctor", "status", "json"] as const;
@@ -24,7 +25,7 @@ const FLAGS: ProgramFlags = { names: [...MODES, "help", "version"], only: true }
 
 const HELP = `tdsm ${VERSION}: distributed shared memory for Deno
 
-Usage: deno run --allow-ffi --allow-net mod.ts [OPTIONS]
+Usage: ${START_COMMAND} [OPTIONS]
 
 Without --directory-address, hosts a directory and says how other nodes join it.
 With it, joins that directory and serves until it ends.
@@ -124,7 +125,7 @@ function greet({ id, size, pageSize, address, port }: Node): void {
   const reached = wildcard ? `HOST:${port}` : at;
   console.log(`Directory of ${region} at ${at}. Others join with
 
-  deno run --allow-ffi --allow-net mod.ts --directory-address ${reached}
+  ${START_COMMAND} --directory-address ${reached}
 ${wildcard ? "\nwhere HOST is a name or address of this machine,\n" : ""}
 or with that flag on a program of their own. Ctrl-C ends the directory.`);
 }

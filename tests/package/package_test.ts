@@ -36,6 +36,15 @@ function zig(): Record<string, string> {
   return path === undefined ? {} : { TDSM_ZIG: path };
 }
 
+/** Puts a package where npm would. */
+async function unpack(scratch: Scratch, tarball: string): Promise<void> {
+  scratch.write("deno.json", { imports: OWN });
+  scratch.write("package.json", { dependencies: { "@tdsm/runtime": VERSION } });
+  const folder = `${scratch.path}/node_modules/@tdsm/runtime`;
+  await Deno.mkdir(folder, { recursive: true });
+  await scratch.run(["tar", "-xzf", tarball, "--strip-components=1", "-C", folder]);
+}
+
 /** Bundles the program of a folder, then runs the one file from another folder. */
 async function runBundled(scratch: Scratch): Promise<void> {
   await scratch.deno(["bundle", "--quiet", "--platform", "deno", "-o", "out.js", "program.ts"]);
@@ -53,13 +62,14 @@ Deno.test("package: the tarball has what a program needs, and nothing else", asy
   using scratch = new Scratch();
   const list = (await scratch.run(["tar", "-tzf", tarball])).stdout.trim().split("\n");
   const files = list.filter((name) => !name.endsWith("/")).map((name) => name.slice(8));
-  for (const page of ["README.md", "LICENSE", "CHANGELOG.md", "types/mod.d.ts"]) {
-    assert(files.includes(page), page);
+  const native = ["zig/include/tdsm.h", "zig/rdma.ld"];
+  for (const name of ["README.md", "LICENSE", "CHANGELOG.md", "types/mod.d.ts", ...native]) {
+    assert(files.includes(name), name);
   }
   for (const machine of ["x86_64", "aarch64"]) {
     assertEquals(files.filter((name) => name.startsWith(`${machine}-`)).length, 1, machine);
   }
-  const others = files.filter((name) =>
+  const others = files.filter((name) => !native.includes(name)).filter((name) =>
     !/^(?:[\w.-]+|runtime\/cli\/launch)\.js$|^types\/.+\.d\.ts$|^package\.json$|^[A-Z]+(?:\.md)?$/
       .test(name)
   );
@@ -120,10 +130,50 @@ Deno.test("package: without a project it is a program: a node, and what a machin
   using scratch = new Scratch(registry.url);
   const program = ["run", ...PERMISSIONS, "npm:@tdsm/runtime"];
   assertStringIncludes(await scratch.deno([...program, "--version"]), registry.version);
+  const usage = "Usage: deno run --allow-ffi --allow-net npm:@tdsm/runtime [OPTIONS]\n";
+  assertStringIncludes(await scratch.deno([...program, "--help"]), usage);
   const doctor = JSON.parse(await scratch.deno([...program, "--doctor", "--json", "--port=0"]));
   assertEquals(doctor.canRun, true);
   const { found } = doctor.checks.find(({ name }: { name: string }) => name === "library");
   assertMatch(found, /^\/proc\/self\/fd\//);
+});
+
+Deno.test("package: what deno pack makes by itself is used by a program, too", async () => {
+  await pack();
+  using scratch = new Scratch("own");
+  const tarball = `${scratch.path}/own.tgz`;
+  await scratch.deno(["pack", "--quiet", "--allow-dirty", "--output", tarball], { cwd: ROOT });
+  await unpack(scratch, tarball);
+  await scratch.runProgram();
+});
+
+Deno.test("package: a Worker of a program attaches to the library in memory", async () => {
+  const { tarball } = await pack();
+  using scratch = new Scratch();
+  await unpack(scratch, tarball);
+  scratch.write(
+    "worker.ts",
+    `import { attach, type NodeHandle } from "@tdsm/runtime";
+self.onmessage = ({ data }: MessageEvent<NodeHandle>) => {
+  using node = attach(data);
+  self.postMessage(Atomics.add(node.view(Int32Array, 0, 1), 0, 20) + 20);
+};
+`,
+  );
+  scratch.write(
+    "attached.ts",
+    `import { join } from "@tdsm/runtime";
+await using node = await join({ directory: true, port: 0 });
+Atomics.add(node.view(Int32Array, 0, 1), 0, 1);
+const worker = new Worker(import.meta.resolve("./worker.ts"), { type: "module" });
+const answer = new Promise((resolve) => worker.onmessage = ({ data }) => resolve(data));
+worker.postMessage(node.handle);
+console.log(await answer);
+worker.terminate();
+`,
+  );
+  const printed = await scratch.deno(["run", ...PERMISSIONS, "--allow-read", "attached.ts"]);
+  assertEquals(printed, "21\n");
 });
 
 Deno.test("package: the launcher starts a program of a project", async () => {
@@ -198,8 +248,10 @@ Deno.test("package: one file over the network, without an import map for it", as
   scratch.write("program.ts", program);
   const run = ["run", ...PERMISSIONS, `--allow-import=${host}`];
   assertEquals(await scratch.deno([...run, "program.ts"]), PROGRAM_PRINTS);
-  const version = await scratch.deno([...run, `http://${host}/tdsm.js`, "--version"]);
-  assertStringIncludes(version, "tdsm ");
+  const url = `http://${host}/tdsm.js`;
+  const help = await scratch.deno([...run, url, "--help"]);
+  const usage = `deno run --allow-ffi --allow-net --allow-import=${host} ${url} [OPTIONS]`;
+  assertStringIncludes(help, usage);
 });
 
 Deno.test("package: deno bundle of a program, from the checkout, run from /", async () => {
@@ -209,12 +261,8 @@ Deno.test("package: deno bundle of a program, from the checkout, run from /", as
 });
 
 Deno.test("package: deno bundle of a program, from node_modules, run from /", async () => {
-  const { tarball, manifest } = await pack();
+  const { tarball } = await pack();
   using scratch = new Scratch("own");
-  scratch.write("deno.json", { imports: OWN });
-  scratch.write("package.json", { dependencies: { "@tdsm/runtime": manifest["version"] } });
-  const folder = `${scratch.path}/node_modules/@tdsm/runtime`;
-  await Deno.mkdir(folder, { recursive: true });
-  await scratch.run(["tar", "-xzf", tarball, "--strip-components=1", "-C", folder]);
+  await unpack(scratch, tarball);
   await runBundled(scratch);
 });

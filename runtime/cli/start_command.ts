@@ -1,0 +1,20 @@
+/** How `mod.ts` is started as a program: in a package, and over the network, there is no `mod.ts`. */
+
+/** The name of this file in a checkout, which no bundle keeps. */
+const OWN_NAME = "/runtime/cli/start_command.ts";
+
+/**
+ * Says how the program is started.
+ *
+ * @param url Where this module, or the bundle that it is in, was loaded from.
+ * @returns A command to which flags of the program can be added.
+ */
+export function startCommandOf(url: string): string {
+  const { protocol, host } = new URL(url);
+  const deno = "deno run --allow-ffi --allow-net";
+  if (protocol.startsWith("http")) return `${deno} --allow-import=${host} ${url}`;
+  return `${deno} ${url.endsWith(OWN_NAME) ? "mod.ts" : "npm:@tdsm/runtime"}`;
+}
+
+/** How this program is started. */
+export const START_COMMAND: string = startCommandOf(import.meta.url);
