@@ -355,6 +355,7 @@ export class EngineHost implements Member {
     this.engine.refuse(closed);
     this.engine.status.end();
     await this.engine[Symbol.asyncDispose]();
+    this.#post({ kind: "closed" });
   }
 
   /** The directory's node ends last, but for those who only serve. */

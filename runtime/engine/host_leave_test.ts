@@ -75,6 +75,8 @@ Deno.test({
     assertEquals(logged(leaving, 1), [
       "Left without a word of the directory for 30000 ms",
     ]);
+    // What comes behind that would be lost: the Worker ends.
+    assertEquals(leaving.news.at(-1), { kind: "closed" });
   },
 });
 

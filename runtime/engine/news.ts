@@ -92,6 +92,8 @@ export type EngineNews =
   | { readonly kind: "failed"; readonly error: PackedError }
   /** The directory's node has closed the cluster. */
   | { readonly kind: "closing" }
+  /** The node is closed; nothing is told after that. */
+  | { readonly kind: "closed" }
   /** The process is to end now: a signal came, and the node has left. */
   | { readonly kind: "exit"; readonly code: number }
   /** Something to log. */

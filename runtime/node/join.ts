@@ -94,6 +94,8 @@ export async function startNode(settings: Settings, ownsProcess: boolean): Promi
 function untilReady(worker: Worker, library: TdsmLibrary, slots: CallSlots): Promise<Node> {
   const ready = Promise.withResolvers<Node>();
   const closed = Promise.withResolvers<void>();
+  /** Resolves when the engine has nothing more to tell. */
+  const told = Promise.withResolvers<void>();
   // Whoever does not ask is told by the next call, or the next fault.
   closed.promise.catch(() => {});
   let client: EngineClient | undefined;
@@ -108,6 +110,7 @@ function untilReady(worker: Worker, library: TdsmLibrary, slots: CallSlots): Pro
     event.preventDefault();
     fail(new TdsmError("EngineFailed", `The engine has failed: ${event.message}`));
     slots.end();
+    told.resolve();
   };
   worker.onmessage = ({ data }: MessageEvent<EngineNews>) => {
     switch (data.kind) {
@@ -116,9 +119,14 @@ function untilReady(worker: Worker, library: TdsmLibrary, slots: CallSlots): Pro
         client = new EngineClient(slots, region);
         const { id, address, port } = data;
         const unmark = markNode(library);
-        const terminate = (orderly: boolean, failure: TdsmError | undefined): void => {
-          unmark();
+        const terminate = async (
+          orderly: boolean,
+          failure: TdsmError | undefined,
+        ): Promise<void> => {
           removeEventListener("unload", leave);
+          // The answer to the call overtakes what was told before it, such as a line of the log.
+          if (orderly) await told.promise;
+          unmark();
           worker.terminate();
           slots.end();
           unbind();
@@ -149,6 +157,8 @@ function untilReady(worker: Worker, library: TdsmLibrary, slots: CallSlots): Pro
         return closed.resolve();
       case "exit":
         return Deno.exit(data.code);
+      case "closed":
+        return told.resolve();
       case "log":
         return writeLog(data.level, data.text, data.topic);
       default:

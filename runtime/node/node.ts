@@ -19,7 +19,7 @@ export interface NodeParts extends NodeThreadParts {
   /** Resolves when the cluster has ended well; rejects when this node cannot go on. */
   readonly closed: Promise<void>;
   /** Ends the engine's Worker, which has closed in good order or not, and says why the node failed. */
-  readonly terminate: (orderly: boolean, failure: TdsmError | undefined) => void;
+  readonly terminate: (orderly: boolean, failure: TdsmError | undefined) => Promise<void>;
 }
 
 /**
@@ -152,7 +152,7 @@ export class Node extends NodeThread implements AsyncDisposable {
     const { failure } = client;
     // A call that still waits for an answer waits for one that is never given.
     client.end();
-    terminate(orderly, failure);
+    await terminate(orderly, failure);
     // The program may end its process as soon as its node is closed.
     await logWritten();
   }

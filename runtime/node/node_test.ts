@@ -57,7 +57,10 @@ class Bench {
       library: { path: "libtdsm.so" } as TdsmLibrary,
       slots: new SharedArrayBuffer(0),
       closed: new Promise(() => {}),
-      terminate: (orderly: boolean) => void this.terminations.push(orderly),
+      terminate: (orderly: boolean) => {
+        this.terminations.push(orderly);
+        return Promise.resolve();
+      },
     });
   }
 }
