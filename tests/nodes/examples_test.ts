@@ -189,6 +189,16 @@ Deno.test("a node of an example that fails is told, and ends the others", async 
   assertMatch(stderr, /^tdsm: node \d ended with exit code 1/m);
 });
 
+Deno.test("an example has colours where they are wanted", async () => {
+  await using cluster = new ProcessCluster();
+  const run = (name: string, env: Record<string, string>) =>
+    cluster.spawn(name, { args: example("vector_add", "--nodes=2", "--length=1000"), env }).exit();
+  const coloured = await run("with colours", { NO_COLOR: "", FORCE_COLOR: "1" });
+  const plain = await run("without", {});
+  assertStringIncludes(coloured.stdout, "[1] \x1b[32mOK\x1b[39m\n");
+  assertStringIncludes(plain.stdout, "[1] OK\n");
+});
+
 Deno.test("./tdsm launch runs an example as its nodes do by themselves", async () => {
   await using cluster = new ProcessCluster();
   const args = ["run", "-A", "--no-prompt", "runtime/cli/launch.ts", "-n", "2"];
