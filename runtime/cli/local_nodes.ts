@@ -1,8 +1,9 @@
 /** Nodes of one program on this machine: each is a process that this one starts, watches and ends. */
 
 import { type Address, formatAddress } from "../address.ts";
-import { reasonOf, TdsmError, type TdsmErrorCode } from "../errors.ts";
+import { ExitCode, reasonOf, TdsmError, type TdsmErrorCode } from "../errors.ts";
 import {
+  LAUNCH_CAUSE_MAX_MS,
   LAUNCH_END_MAX_MS,
   LAUNCH_LOOK_MS,
   LAUNCH_ORPHAN_LOOK_MS,
@@ -37,9 +38,6 @@ export const COLOUR_VARIABLE = "FORCE_COLOR";
 /** The signals that are passed on, by their numbers. */
 const SIGNALS = { SIGHUP: 1, SIGINT: 2, SIGTERM: 15 } as const;
 type PassedSignal = keyof typeof SIGNALS;
-/** The exit code where a node has ended in the way of the others. */
-const FAILURE_CODE = 1;
-
 /** What a directory answers that will not answer otherwise the next time. */
 const FINAL: readonly TdsmErrorCode[] = ["PermissionMissing", "VersionMismatch"];
 
@@ -124,6 +122,8 @@ class LocalNodes {
    * the others were told to end; or every node was killed.
    */
   #end: "none" | "signalled" | "failed" | "killed" = "none";
+  /** Resolves when that is not "none" any more. */
+  readonly #ending = Promise.withResolvers<void>();
   #code: number | undefined;
   /** The exit code where a signal came first, and not every node has ended well all the same. */
   #signalCode: number | undefined;
@@ -135,7 +135,7 @@ class LocalNodes {
     this.#watchdog = watchdog;
     const { stdout, stderr } = Deno;
     const { nodes } = launch;
-    const broken = (): void => void this.#fail(FAILURE_CODE);
+    const broken = (): void => void this.#fail(ExitCode.Program);
     this.#output = new NodeOutput({ stdout, stderr }, { nodes, coloured: !Deno.noColor, broken });
   }
 
@@ -163,6 +163,7 @@ class LocalNodes {
   pass(signal: PassedSignal): void {
     if (this.#end !== "none") return this.#kill();
     this.#end = "signalled";
+    this.#ending.resolve();
     this.#signalCode = 128 + SIGNALS[signal];
     this.#signal(signal);
   }
@@ -178,6 +179,7 @@ class LocalNodes {
     const ended = async (): Promise<void> => {
       const { code, signal } = await process.status;
       node.code = code;
+      if (code === ExitCode.Node) await this.#untilCauseIsKnown();
       const others = this.#started.some(({ code }) => code === undefined);
       const told = code === 0 || !this.#fail(code);
       await Promise.all([this.#watchdog.remove(process.pid), ...passed]);
@@ -188,6 +190,17 @@ class LocalNodes {
     const node: LocalNode = { id, process, ended: ended(), code: undefined };
     this.#started.push(node);
     return node;
+  }
+
+  /**
+   * Waits for another failure. A node that cannot go on has mostly lost one that has failed, and can
+   * end before that one, whose exit code tells more.
+   */
+  async #untilCauseIsKnown(): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const timer = setTimeout(resolve, LAUNCH_CAUSE_MAX_MS);
+    await Promise.race([promise, this.#ending.promise]);
+    clearTimeout(timer);
   }
 
   /** Waits until a node has joined, or has ended, or all are to end. */
@@ -206,7 +219,7 @@ class LocalNodes {
       clearTimeout(reminder);
     }
     if (this.#end !== "none" || first!.code !== 0) return;
-    this.#fail(FAILURE_CODE);
+    this.#fail(ExitCode.Program);
     await this.#output.say(
       "node 1 has ended, and the cluster with it, before all nodes were started: " +
         "a program that uses join must wait for its nodes, with waitForPeer",
@@ -238,6 +251,7 @@ class LocalNodes {
     const ends = this.#end === "none";
     if (ends) {
       this.#end = "failed";
+      this.#ending.resolve();
       this.#signal("SIGTERM");
     }
     this.#patience ??= setTimeout(() => this.#endLate(), LAUNCH_END_MAX_MS);
@@ -254,6 +268,7 @@ class LocalNodes {
 
   #kill(): void {
     this.#end = "killed";
+    this.#ending.resolve();
     for (const { process, code } of this.#started) {
       // The node leads a process group: what it has started goes too.
       if (code === undefined) send(-process.pid, "SIGKILL");
