@@ -84,8 +84,14 @@ export const NO_BYTES: Uint8Array = new Uint8Array(0);
  * @returns The body.
  */
 export function newBody(kind: number, fields: Partial<RecordBody> = {}): RecordBody {
-  const { code = 0, count = 0, id = 0, key = 0n, payload = NO_BYTES } = fields;
-  return { kind, code, count, id, key, payload };
+  return {
+    kind,
+    code: fields.code ?? 0,
+    count: fields.count ?? 0,
+    id: fields.id ?? 0,
+    key: fields.key ?? 0n,
+    payload: fields.payload ?? NO_BYTES,
+  };
 }
 
 /** A ring of records between two threads. */
@@ -126,14 +132,15 @@ export class Ring {
     const used = ((written - Atomics.load(this.#words, RingWord.Read)) >>> 0) + size;
     if (used > CALL_RING_BYTES) return false;
     const start = (written >>> 0) % CALL_RING_BYTES;
-    const header = start / 4;
-    this.#header[header + RecordWord.Length] = length;
-    this.#header[header + RecordWord.Kind] = body.kind;
-    this.#header[header + RecordWord.Call] = call;
-    this.#header[header + RecordWord.Code] = body.code;
-    this.#header[header + RecordWord.Count] = body.count;
-    this.#header[header + RecordWord.Id] = body.id;
-    this.#keys[(header + RecordWord.Key) / 2] = body.key;
+    const header = this.#header;
+    const at = start / 4;
+    header[at + RecordWord.Length] = length;
+    header[at + RecordWord.Kind] = body.kind;
+    header[at + RecordWord.Call] = call;
+    header[at + RecordWord.Code] = body.code;
+    header[at + RecordWord.Count] = body.count;
+    header[at + RecordWord.Id] = body.id;
+    this.#keys[(at + RecordWord.Key) / 2] = body.key;
     const from = (start + RECORD_HEADER_BYTES) % CALL_RING_BYTES;
     const head = CALL_RING_BYTES - from;
     if (length <= head) this.#bytes.set(payload, from);
@@ -153,25 +160,23 @@ export class Ring {
     const read = Atomics.load(this.#words, RingWord.Read);
     if (Atomics.load(this.#words, RingWord.Written) === read) return undefined;
     const start = (read >>> 0) % CALL_RING_BYTES;
-    const header = start / 4;
-    const length = this.#header[header + RecordWord.Length]!;
+    const header = this.#header;
+    const at = start / 4;
+    const length = header[at + RecordWord.Length]!;
+    // Most records have no key: a constant costs no allocation.
+    const keyless = (header[at + RecordWord.Key]! | header[at + RecordWord.Key + 1]!) === 0;
     const record = {
-      kind: this.#header[header + RecordWord.Kind]!,
-      call: this.#header[header + RecordWord.Call]!,
-      code: this.#header[header + RecordWord.Code]!,
-      count: this.#header[header + RecordWord.Count]!,
-      id: this.#header[header + RecordWord.Id]!,
-      key: this.#key(header + RecordWord.Key),
+      kind: header[at + RecordWord.Kind]!,
+      call: header[at + RecordWord.Call]!,
+      code: header[at + RecordWord.Code]!,
+      count: header[at + RecordWord.Count]!,
+      id: header[at + RecordWord.Id]!,
+      key: keyless ? 0n : this.#keys[(at + RecordWord.Key) / 2]!,
       payload: length === 0 ? NO_BYTES : this.#payload(start + RECORD_HEADER_BYTES, length),
     };
     Atomics.store(this.#words, RingWord.Read, (read + recordBytes(length)) | 0);
     this.#wake(RingWord.Read, RingWord.WriterWaits);
     return record;
-  }
-
-  /** Most records have no key: a constant costs no allocation. */
-  #key(word: number): bigint {
-    return (this.#header[word]! | this.#header[word + 1]!) === 0 ? 0n : this.#keys[word / 2]!;
   }
 
   /** A copy of so many bytes of the ring, which may be in two parts. */
