@@ -129,7 +129,7 @@ export class BenchCluster implements AsyncDisposable {
   }
 
   /**
-   * @param id A node's id: 1 is the directory's node, the home of every page.
+   * @param id A node's id: 1 is the directory node, the home of every page.
    * @returns The node.
    */
   node(id: number): BenchNode {
@@ -141,7 +141,7 @@ export class BenchCluster implements AsyncDisposable {
     await Promise.all(this.#nodes.map((node) => node.kill()));
   }
 
-  /** Has all leave; the directory's node waits for the others. */
+  /** Has all leave; the directory node waits for the others. */
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all(this.#nodes.map((node) => node[Symbol.asyncDispose]()));
   }

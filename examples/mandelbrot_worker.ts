@@ -17,7 +17,7 @@ function work({ handle, nodes, width, height, ...at }: Job): JobReport {
     const [first, end] = share(tiles, nodes, victim);
     const taken = node.at(Int32Array, at.taken + victim * node.pageSize, 1);
     for (;;) {
-      // The same for a thread of this node and for one of another: whoever adds, has the tile.
+      // The same for a thread of this node and for one of another: the thread that adds has the tile.
       const index = first + Atomics.add(taken, 0, 1);
       if (index >= end) break;
       draw(picture.subarray(index * tile, (index + 1) * tile), index * tile, width, height);

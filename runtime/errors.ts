@@ -49,7 +49,7 @@ export type TdsmErrorCode =
   | "ProtocolViolation"
   /** Bytes arrived other than they were sent: something on the way, or memory, changes them. */
   | "FrameCorrupted"
-  /** The directory's node went away. */
+  /** The directory node went away. */
   | "DirectoryLost"
   /** A node has failed, by its program or by `node.abort`, and the cluster ends with it. */
   | "NodeFailed"

@@ -162,11 +162,11 @@ export const SYNC_OBJECTS_MAX = 1_048_576;
 export const SYNC_WAITING_MAX = 65_536;
 /** The most parties of a barrier: as many as can wait. */
 export const BARRIER_PARTIES_MAX: number = SYNC_WAITING_MAX;
-/** The allocations of one region that live at one time; bounds the memory of the directory's node. */
+/** The allocations of one region that live at one time; bounds the memory of the directory node. */
 export const ALLOCATIONS_MAX: number = 4 * MIB;
 /** The longest name of an allocation, in bytes of UTF-8. */
 export const ALLOCATION_NAME_MAX_BYTES = 255;
-/** How long the directory's node waits for what the others have counted, in milliseconds. */
+/** How long the directory node waits for what the others have counted, in milliseconds. */
 export const STATUS_MAX_MS = 2_000;
 /** The most counters that a node tells of itself. */
 export const COUNTERS_MAX = 64;

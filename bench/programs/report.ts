@@ -82,9 +82,9 @@ export interface Prediction extends Run {
   readonly nodes: number;
   /** How many times faster than on one core without shared memory. */
   readonly speedUp: number;
-  /** The share of the time in which the engine of the directory's node worked. */
+  /** The share of the time in which the engine of the directory node worked. */
   readonly homeEngineShare: number;
-  /** The share of the time in which the port of the directory's node sent. */
+  /** The share of the time in which the port of the directory node sent. */
   readonly homePortShare: number;
 }
 

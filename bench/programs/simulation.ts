@@ -47,9 +47,9 @@ export interface SimulatedRun {
   /** How long it took, in microseconds. */
   readonly us: number;
   readonly counts: Counts;
-  /** The share of that time in which the engine of the directory's node worked. */
+  /** The share of that time in which the engine of the directory node worked. */
   readonly homeEngineShare: number;
-  /** The share of that time in which the port of the directory's node sent. */
+  /** The share of that time in which the port of the directory node sent. */
   readonly homePortShare: number;
 }
 

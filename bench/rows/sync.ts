@@ -12,7 +12,7 @@ const CACHED_PAGES = 16_384;
 const NODES = 3;
 
 /**
- * Rounds in which two nodes hand a permit to each other; the semaphores are at the directory's node.
+ * Rounds in which two nodes hand a permit to each other; the semaphores are at the directory node.
  *
  * @param cluster Three nodes.
  * @param blocks Whether both block their thread to wait.

@@ -1,5 +1,5 @@
 /**
- * The state of a cluster, asked of its directory's node by somebody who is no node: `--status`.
+ * The state of a cluster, asked of its directory node by somebody who is no node: `--status`.
  * It needs the network alone, neither the library nor a right to userfaultfd.
  */
 
@@ -15,7 +15,7 @@ import { PROTOCOL_VERSION } from "../wire/layout.ts";
 import type { Counters, NodeStatusControl } from "../wire/status_control.ts";
 import { type Paint, plain } from "./paint.ts";
 
-/** One node, as the directory's node knows it. */
+/** One node, as the directory node knows it. */
 export interface NodeStatus {
   /** Its id. */
   readonly id: number;
@@ -42,7 +42,7 @@ export interface ClusterStatus {
 const OPERATION = "get the status";
 
 /**
- * Asks the directory's node for the state of its cluster.
+ * Asks the directory node for the state of its cluster.
  *
  * @param directory Where it listens.
  * @param timeoutMs How long to try, in milliseconds; no longer than {@linkcode HANDSHAKE_MAX_MS}.
@@ -87,7 +87,7 @@ async function receive(
 ): Promise<ClusterStatus> {
   const leftMs = (): number => Math.max(1, Math.ceil(giveUpAt - performance.now()));
   const done = Promise.withResolvers<ClusterStatus>();
-  // Whoever shakes hands is told first of what goes wrong until then.
+  // The handshake is told first of what goes wrong until then.
   done.promise.catch(() => {});
   const link = await shakeHands((handlers) => {
     const link = new Link(connection, () => undefined, newCounters(), handlers);

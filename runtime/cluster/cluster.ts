@@ -330,7 +330,7 @@ export class Cluster<Node extends Member = Member> {
     }
     const at = this.#members.at(node);
     if (node === DIRECTORY_NODE) {
-      const message = `Lost the directory's node at ${at}: ${reason}`;
+      const message = `Lost the directory node at ${at}: ${reason}`;
       return this.node.fail(new TdsmError("DirectoryLost", message));
     }
     if (this.#verdicts.has(node)) return;

@@ -47,7 +47,7 @@ Deno.test("Cluster: pages of a node that arrive changed are the loss of that nod
   assertEquals([code, message], ["FrameCorrupted", `Node 1 ended the connection: ${DAMAGED}`]);
 });
 
-Deno.test("Cluster: pages of the directory's node that arrive changed end a node, by the link's name", async () => {
+Deno.test("Cluster: pages of the directory node that arrive changed end a node, by the link's name", async () => {
   await using directory = ClusterMember.host();
   await using second = await new ClusterMember(false, wrongSum).join(directory);
   directory.cluster.send(2, grant(8, 20), PAYLOAD);
@@ -57,7 +57,7 @@ Deno.test("Cluster: pages of the directory's node that arrive changed end a node
   const at = `127.0.0.1:${directory.cluster.address.port}`;
   assertEquals([code, message], [
     "DirectoryLost",
-    `Lost the directory's node at ${at}: ${DAMAGED}`,
+    `Lost the directory node at ${at}: ${DAMAGED}`,
   ]);
   assertEquals(second.heard, []);
   await directory.until(() => directory.lost.length === 1);

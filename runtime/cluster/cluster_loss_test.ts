@@ -22,7 +22,7 @@ import {
 import { HELLO } from "../../tests/support/raw_peer.ts";
 import { ManualTimers } from "../../tests/support/manual_timers.ts";
 
-Deno.test("Cluster: the directory's node is told when a node's connection ends, and nobody else hears it", async () => {
+Deno.test("Cluster: the directory node is told when a node's connection ends, and nobody else hears it", async () => {
   await using directory = ClusterMember.host();
   await using second = await new ClusterMember().join(directory);
   await using third = await new ClusterMember().join(directory);
@@ -68,7 +68,7 @@ Deno.test("Cluster.release: the node has what was sent to it, even if the direct
   }
 });
 
-Deno.test("Cluster.expel tells the node why; the directory's node counts it as lost", async () => {
+Deno.test("Cluster.expel tells the node why; the directory node counts it as lost", async () => {
   await using directory = ClusterMember.host();
   await using second = await new ClusterMember().join(directory);
   directory.cluster.expel(2, "grant of what nobody asked for");
@@ -142,7 +142,7 @@ Deno.test("Cluster: a node that dialled before it was announced may be lost befo
   await second.cluster.close();
 });
 
-Deno.test("Cluster: a node that refuses the directory's node is lost to it, and the cluster goes on", async () => {
+Deno.test("Cluster: a node that refuses the directory node is lost to it, and the cluster goes on", async () => {
   await using directory = ClusterMember.host();
   const { hostname, port } = directory.cluster.address;
   using second = new ScriptedPeer(await Deno.connect({ hostname, port }));
@@ -175,7 +175,7 @@ Deno.test("Cluster: what only the directory may say is not taken from a peer", a
   assertMatch(second.failures[0]!.message, /closing from node 3/);
 });
 
-Deno.test("Cluster: who says nothing for long is lost to the directory's node; who beats is not", async () => {
+Deno.test("Cluster: who says nothing for long is lost to the directory node; who beats is not", async () => {
   using timers = new ManualTimers(HEARTBEAT_MS);
   await using directory = ClusterMember.host();
   await using second = await new ClusterMember().join(directory);

@@ -67,7 +67,7 @@ Deno.test("Link.drain: who talks all the while still reads the last word", async
   }
 });
 
-Deno.test("Link: whoever is refused over a bad frame reads why, whatever it sent behind it", async () => {
+Deno.test("Link: a node that is refused over a bad frame reads why, whatever it sent behind it", async () => {
   const [near, far] = await connected();
   const { ended } = openLink(near);
   const bad = controlFrame({ kind: "ping" });

@@ -159,7 +159,10 @@ export class EngineHost implements Member {
     }
     if (!isLoopback(address)) {
       const at = formatAddress({ hostname: address, port });
-      this.log(2, `Listening at ${at}: whoever reaches this port can join and read the region`);
+      this.log(
+        2,
+        `Listening at ${at}: any program that reaches this port can join and read the region`,
+      );
     }
   }
 
@@ -224,7 +227,7 @@ export class EngineHost implements Member {
     const why = "the directory node has closed the cluster";
     const refusal = new TdsmError("DirectoryLost", why);
     if (!this.#life.enter("parted", refusal)) return;
-    this.log(3, "The directory's node has closed the cluster");
+    this.log(3, "The directory node has closed the cluster");
     this.#post({ kind: "closing" });
     const ofFaults = new TdsmError("DirectoryLost", `Cannot fetch a page: ${why}`);
     this.#refuse(refusal, ofFaults);
@@ -358,7 +361,7 @@ export class EngineHost implements Member {
     this.#post({ kind: "closed" });
   }
 
-  /** The directory's node ends last, but for those who only serve. */
+  /** The directory node ends last, but for those who only serve. */
   async #untilOthersFinish(): Promise<void> {
     const remind = (): void => {
       const { working } = this.#cluster;

@@ -81,7 +81,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: "EngineHost: the directory's node says whom it waits for, and who only hands over",
+  name: "EngineHost: the directory node says whom it waits for, and who only hands over",
   sanitizeResources: false,
   async fn() {
     using timers = new ManualTimers(CLOSE_REMINDER_MS);
@@ -93,7 +93,7 @@ Deno.test({
     say(second, 1, { kind: "request", access: Access.Write, ...page });
     await second.until(() => second.heard.length === 1);
     say(second, 1, { kind: "leave" });
-    // The directory's node asks for the page that only this one has, and waits for it.
+    // The directory node asks for the page that only this one has, and waits for it.
     await second.until(() => second.heard.length === 2);
     assertEquals(second.heard.map(({ message: { kind } }) => kind), ["grant", "forward"]);
     const closing = directory.client.close();

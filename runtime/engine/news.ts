@@ -90,7 +90,7 @@ export type EngineNews =
   }
   /** The node cannot go on, or could not start. */
   | { readonly kind: "failed"; readonly error: PackedError }
-  /** The directory's node has closed the cluster. */
+  /** The directory node has closed the cluster. */
   | { readonly kind: "closing" }
   /** The node is closed; nothing is told after that. */
   | { readonly kind: "closed" }

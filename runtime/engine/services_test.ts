@@ -106,7 +106,7 @@ function statuses(answers: readonly Ended[]): (SyncStatus | string)[] {
   });
 }
 
-Deno.test("Services answers a thread of the directory's node without a message", () => {
+Deno.test("Services answers a thread of the directory node without a message", () => {
   const home = new Bench(1);
   assertEquals(statuses(home.ask({ operation: Release, key: 7n, count: 1 }).answers), [Done]);
   assertEquals(statuses(home.ask({ operation: Acquire, key: 7n }).answers), [Done]);
@@ -117,7 +117,7 @@ Deno.test("Services answers a thread of the directory's node without a message",
   assertEquals(home.sent, []);
 });
 
-Deno.test("Services carries requests to the directory's node, and answers back", () => {
+Deno.test("Services carries requests to the directory node, and answers back", () => {
   const { home, far } = pair();
   const waits = far.ask({ operation: Acquire, key: 7n });
   const made = far.ask({ operation: MakeSemaphore, count: 3 });
@@ -224,7 +224,7 @@ Deno.test("Services.fail ends what waits", async () => {
   await failed;
 });
 
-Deno.test("Services takes requests only at the directory's node, and answers only from there", () => {
+Deno.test("Services takes requests only at the directory node, and answers only from there", () => {
   const { home, far } = pair();
   const request: SyncRequest = { kind: "sync", operation: Acquire, ticket: 1, key: 1n };
   const reply: SyncReply = { kind: "syncReply", ticket: 99, status: Done, parties: 0, key: 0n };

@@ -36,7 +36,7 @@ function open(
   return [service, said];
 }
 
-Deno.test("StatusService: a node tells the directory's node what it has counted, and nobody else", () => {
+Deno.test("StatusService: a node tells the directory node what it has counted, and nobody else", () => {
   const [service, said] = open(3);
   assertEquals(service.receive(1, { kind: "statsRequest", ticket: 8 }), undefined);
   assertEquals(said, [[1, { kind: "stats", ticket: 8, counters: { faults: 30 } }]]);

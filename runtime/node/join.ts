@@ -96,7 +96,7 @@ function untilReady(worker: Worker, library: TdsmLibrary, slots: CallSlots): Pro
   const closed = Promise.withResolvers<void>();
   /** Resolves when the engine has nothing more to tell. */
   const told = Promise.withResolvers<void>();
-  // Whoever does not ask is told by the next call, or the next fault.
+  // A program that does not ask is told by its next call, or its next fault.
   closed.promise.catch(() => {});
   let client: EngineClient | undefined;
   let unbind = (): void => {};

@@ -115,14 +115,14 @@ Deno.test("join: a directory that closes serves those that have work until they 
   await closing;
 });
 
-Deno.test("join: whoever waits for a peer is told when the node closes", async () => {
+Deno.test("join: a call that waits for a peer is told when the node closes", async () => {
   const directory = await host();
   const waiting = assertRejects(() => directory.waitForPeer(9), TdsmError);
   await directory.close();
   assertEquals((await waiting).code, "NodeClosed");
 });
 
-Deno.test("join: whoever waits for a peer is told when the cluster ends", async () => {
+Deno.test("join: a call that waits for a peer is told when the cluster ends", async () => {
   const directory = await host();
   const serving = await joinTo(directory, true);
   const waiting = assertRejects(() => serving.waitForPeer(9), TdsmError);

@@ -153,7 +153,7 @@ Deno.test("Node.close leaves once, ends the engine, and empties every view", asy
   assertEquals([bench.closings, bench.terminations], [1, [true]]);
 });
 
-Deno.test("Node that is closed, or closes, says so to whoever uses it", async () => {
+Deno.test("Node that is closed, or closes, says so to each caller", async () => {
   const bench = new Bench();
   const { node } = bench;
   const gate = Promise.withResolvers<boolean>();

@@ -406,7 +406,7 @@ async function turns(): Promise<void> {
   for (let turn = 0; turn < 5; turn++) await new Promise((resolve) => setImmediate(resolve));
 }
 
-Deno.test("EngineClient: whoever waits is told when the engine ends, and so is who asks then", async () => {
+Deno.test("EngineClient: a caller that waits is told when the engine ends, and so is one that asks then", async () => {
   using bench = new Bench((call) => call === Call.Peers ? "answered" : new Promise(() => {}));
   const { client, slots, server } = bench;
   const waiting = client.call(Call.Stats, null, "test");

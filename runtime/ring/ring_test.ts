@@ -268,7 +268,7 @@ Deno.test("Ring: no record is slept through by a thread that awaits, nor by one 
   assertEquals(await echo.next(), "done");
 });
 
-Deno.test("CallSlots: whoever writes a call kicks an engine that sleeps, and no call is left", async () => {
+Deno.test("CallSlots: a thread that writes a call kicks an engine that sleeps, and no call is left", async () => {
   const slots = new CallSlots();
   const slot = slots.claim()!;
   const count = 20_000;

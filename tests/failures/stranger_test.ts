@@ -1,4 +1,4 @@
-/** Whoever reaches the port without being a node is dropped, and nobody else notices. */
+/** A program that reaches the port without being a node is dropped, and no node notices. */
 
 import { assertEquals, assertMatch } from "@std/assert";
 import { HANDSHAKES_MAX } from "../../runtime/limits.ts";

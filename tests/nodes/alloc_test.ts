@@ -38,7 +38,7 @@ Deno.test("allocation: all who ask for a name get the same cells, zero and creat
     node.evaluate(async (node) => {
       const grids = await Promise.all(Array.from({ length: 20 }, (_, index) =>
         node.alloc(Int32Array, 2_000, { name: `grid ${index}` })));
-      // Whoever has a grid may write to it at once: nobody may zero it any more.
+      // A node that has a grid may write to it at once: none may zero it any more.
       for (const grid of grids) {
         Atomics.add(grid, grid.length - 1, 1);
       }

@@ -1,4 +1,4 @@
-/** Checksums of pages, as the directory's node decides: told to all, and on the wire. */
+/** Checksums of pages, as the directory node decides: told to all, and on the wire. */
 
 import { assertEquals } from "@std/assert";
 import { crc32c } from "../../runtime/wire/crc32c.ts";
@@ -14,7 +14,7 @@ const PAGE = 4096;
 const BOUNDS = { pageCount: 16, pageSize: PAGE, runPages: 128 };
 const REQUEST: Message = { kind: "request", access: Access.Read, first: 0, count: 1, request: 1 };
 
-/** Joins without the runtime and asks for the first page; what the directory's node answers. */
+/** Joins without the runtime and asks for the first page; what the directory node answers. */
 async function askForPage(node: RemoteNode) {
   const { address: hostname, port } = node.info;
   using connection = await Deno.connect({ hostname, port });

@@ -68,7 +68,7 @@ Deno.test("life cycle: a node that listens everywhere warns that anybody can joi
   await using cluster = new ProcessCluster();
   const directory = await cluster.host("--address=0.0.0.0");
   await directory.process.untilPrinted(
-    /^\S+Z tdsm: warning: .*0\.0\.0\.0:\d+.*whoever reaches this port can join/m,
+    /^\S+Z tdsm: warning: .*0\.0\.0\.0:\d+.*any program that reaches this port can join/m,
   );
   const flag = `--directory-address=127.0.0.1:${directory.info.port}`;
   const other = await RemoteNode.ready(cluster.spawnNode([flag, "--address=0.0.0.0"]));

@@ -25,7 +25,7 @@ function isFree(node: RemoteNode): Promise<boolean> {
   });
 }
 
-/** Unlocks what {@linkcode lock} has locked, and waits until the directory's node knows. */
+/** Unlocks what {@linkcode lock} has locked, and waits until the directory node knows. */
 async function unlock(node: RemoteNode): Promise<void> {
   await (await heard(node, () => node.evaluate(() => held[0]!.unlock()))).call;
 }

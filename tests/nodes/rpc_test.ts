@@ -158,7 +158,7 @@ Deno.test("rpc: a call ends when the called node is killed, its time is up or it
   assertEquals(await second!.evaluate(() => procedures.add.on(1)(1, 2)), 3);
 });
 
-Deno.test("rpc: a call ends when the called node leaves, or the directory's node is killed", async () => {
+Deno.test("rpc: a call ends when the called node leaves, or the directory node is killed", async () => {
   await using cluster = new ProcessCluster();
   const [first, second, third, fourth] = await startRpcNodes(cluster, 4);
   const call = (node: number) =>

@@ -110,7 +110,7 @@ Deno.test("semaphores: a time that no timer can count is refused", async () => {
   }
 });
 
-Deno.test("semaphores: who waits is told when the directory's node is killed, also who blocks", async () => {
+Deno.test("semaphores: who waits is told when the directory node is killed, also who blocks", async () => {
   await using cluster = new ProcessCluster();
   const [directory, ...others] = await cluster.start(5);
   const waits = others.map((node) =>

@@ -10,7 +10,7 @@ import { Random } from "../simulator/coherence/random.ts";
 export const NODES = 3;
 /** Bytes of a block, which one node of a round writes; a page has many, of all nodes. */
 const BLOCK_BYTES = 64;
-/** 32-bit words of a record, which whoever holds its lock writes, and of the cells of a call. */
+/** 32-bit words of a record, which the holder of its lock writes, and of the cells of a call. */
 export const RECORD_WORDS = 16;
 
 const PAGE_BYTES = 4096;

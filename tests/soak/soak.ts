@@ -11,7 +11,7 @@ export interface SoakOptions {
   readonly seed: number;
   /** How long it takes, without its last round. */
   readonly durationMs: number;
-  /** More flags for the directory's node. */
+  /** More flags for the directory node. */
   readonly flags?: readonly string[];
   /** Is told of rounds that are done. */
   readonly progress?: (report: RoundReport) => void;
