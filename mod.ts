@@ -11,7 +11,7 @@
 
 export { attach, AttachedNode } from "./runtime/node/attach.ts";
 export { Barrier } from "./runtime/node/barrier.ts";
-export { type NodeOptions } from "./runtime/settings/settings.ts";
+export { type NodeOptions } from "./runtime/settings/types.ts";
 export { TdsmError, type TdsmErrorCode, type TdsmErrorInit } from "./runtime/errors.ts";
 export { join } from "./runtime/node/join.ts";
 export { Mutex, MutexLock } from "./runtime/node/mutex.ts";

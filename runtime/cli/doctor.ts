@@ -11,7 +11,7 @@ import { NativeRegion, rdmaSection } from "../../ffi/native.ts";
 import { formatAddress } from "../address.ts";
 import { START_COMMAND } from "./start_command.ts";
 import { loadEngineSource } from "../engine/source.ts";
-import type { Settings } from "../settings/settings.ts";
+import type { Settings } from "../settings/types.ts";
 import { TdsmError } from "../errors.ts";
 import { formatSize } from "../size.ts";
 import { type Paint, plain, type Style } from "./paint.ts";

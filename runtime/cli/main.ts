@@ -4,7 +4,8 @@
 
 import { ABI_VERSION } from "../../ffi/abi.ts";
 import { formatAddress, isWildcard } from "../address.ts";
-import { readEnvironment, resolveSettings, type Settings } from "../settings/settings.ts";
+import { readEnvironment, resolveSettings } from "../settings/settings.ts";
+import type { Settings } from "../settings/types.ts";
 import { type ProgramFlags, refused } from "../settings/flags.ts";
 import { settingsHelp } from "../settings/help.ts";
 import { errorText, exitCodeOf, exitCodeOfStart, TdsmError } from "../errors.ts";

@@ -23,7 +23,7 @@ import { boundRun, type RegionSettings, regionSettings } from "../wire/region_se
 import { packError, unpackError } from "../ring/calls.ts";
 import { Cluster, type Member, nodeFailed } from "../cluster/cluster.ts";
 import { listen } from "../cluster/handshake.ts";
-import type { Settings } from "../settings/settings.ts";
+import type { Settings } from "../settings/types.ts";
 import type { NodeStatusControl } from "../wire/status_control.ts";
 import { NodeEngine } from "./node_engine.ts";
 import { LifeCycle, StallClock } from "./life_cycle.ts";

@@ -1,7 +1,8 @@
 import { assert, assertEquals } from "@std/assert";
 import { openLibrary } from "../../ffi/library.ts";
 import { NativeRegion } from "../../ffi/native.ts";
-import { type NodeOptions, resolveSettings } from "../settings/settings.ts";
+import { resolveSettings } from "../settings/settings.ts";
+import type { NodeOptions } from "../settings/types.ts";
 import { EngineClient } from "../ring/client.ts";
 import { CLOSE_REMINDER_MS, LEAVE_STALL_MS } from "../limits.ts";
 import type { Message } from "../protocol/coherence/messages.ts";

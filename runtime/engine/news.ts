@@ -2,7 +2,7 @@
  * What crosses between the engine's Worker and the thread that started it, beside the rings.
  */
 
-import type { Settings } from "../settings/settings.ts";
+import type { Settings } from "../settings/types.ts";
 import type { LogTopic } from "../log.ts";
 import type { NodeId } from "../protocol/coherence/messages.ts";
 import type { PackedError } from "../ring/calls.ts";

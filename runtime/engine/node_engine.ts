@@ -5,7 +5,7 @@
 
 import type { TdsmLibrary } from "../../ffi/library.ts";
 import { NativeRegion } from "../../ffi/native.ts";
-import type { Settings } from "../settings/settings.ts";
+import type { Settings } from "../settings/types.ts";
 import type { TdsmError } from "../errors.ts";
 import { HOLD_LEAST_US } from "../limits.ts";
 import { Coherence } from "../protocol/coherence/coherence.ts";

@@ -5,12 +5,8 @@
 import { findLibrary } from "../../ffi/embedded.ts";
 import type { TdsmLibrary } from "../../ffi/library.ts";
 import { NativeRegion, setEnvironment } from "../../ffi/native.ts";
-import {
-  type NodeOptions,
-  readEnvironment,
-  resolveSettings,
-  type Settings,
-} from "../settings/settings.ts";
+import { readEnvironment, resolveSettings } from "../settings/settings.ts";
+import type { NodeOptions, Settings } from "../settings/types.ts";
 import { unpackError } from "../ring/calls.ts";
 import type { EngineNews, EngineStart } from "../engine/news.ts";
 import { CallSlots } from "../ring/ring.ts";

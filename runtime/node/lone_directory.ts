@@ -3,7 +3,7 @@
 import { formatAddress, isWildcard } from "../address.ts";
 import { LONE_DIRECTORY_MS } from "../limits.ts";
 import { writeLog } from "../log.ts";
-import type { Settings } from "../settings/settings.ts";
+import type { Settings } from "../settings/types.ts";
 import type { Node } from "./node.ts";
 
 /** The levels of the log at which it is told: where somebody looks, and where nobody may. */

@@ -3,12 +3,8 @@
  */
 
 import { exitCodeOf, exitCodeOfStart, TdsmError } from "../errors.ts";
-import {
-  type NodeOptions,
-  readEnvironment,
-  resolveSettings,
-  type Settings,
-} from "../settings/settings.ts";
+import { readEnvironment, resolveSettings } from "../settings/settings.ts";
+import type { NodeOptions, Settings } from "../settings/types.ts";
 import { refused } from "../settings/flags.ts";
 import { settingsHelp } from "../settings/help.ts";
 import { VERSION } from "../version.ts";

@@ -1,7 +1,7 @@
 /** Missing permissions are told with the flag that grants them, before Deno would ask for them. */
 
 import { type Address, formatAddress, isLoopback } from "../address.ts";
-import type { Settings } from "./settings.ts";
+import type { Settings } from "./types.ts";
 import { TdsmError } from "../errors.ts";
 
 /**

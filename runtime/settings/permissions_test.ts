@@ -1,5 +1,6 @@
 import { assertEquals, assertThrows } from "@std/assert";
-import { resolveSettings, type Settings } from "./settings.ts";
+import { resolveSettings } from "./settings.ts";
+import type { Settings } from "./types.ts";
 import { TdsmError } from "../errors.ts";
 import { requirePermissions } from "./permissions.ts";
 

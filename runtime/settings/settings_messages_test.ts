@@ -3,7 +3,8 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { TdsmError } from "../errors.ts";
 import type { ProgramFlags } from "./flags.ts";
-import { type NodeOptions, resolveSettings, type Settings } from "./settings.ts";
+import { resolveSettings } from "./settings.ts";
+import type { NodeOptions, Settings } from "./types.ts";
 import { type SettingName, SETTINGS } from "./table.ts";
 
 const SWITCH = ["must be true or false", "must be 1 or 0"];

@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
-import { type NodeOptions, readEnvironment, resolveSettings, type Settings } from "./settings.ts";
+import { readEnvironment, resolveSettings } from "./settings.ts";
+import type { NodeOptions, Settings } from "./types.ts";
 import { settingsHelp, settingsTable } from "./help.ts";
 import { SETTINGS } from "./table.ts";
 import { TdsmError } from "../errors.ts";

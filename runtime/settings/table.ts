@@ -4,7 +4,7 @@
  */
 
 import { parseAddress, parseHostname, PORT_MAX } from "../address.ts";
-import type { Settings } from "./settings.ts";
+import type { Settings } from "./types.ts";
 import {
   ADDRESS_MAX_BYTES,
   DIRECTORY_PORT_DEFAULT,

@@ -5,7 +5,7 @@
  */
 
 import { RUN_MAX_BYTES } from "../limits.ts";
-import type { Settings } from "../settings/settings.ts";
+import type { Settings } from "../settings/types.ts";
 import { type Kind, type RegionSettingName, SETTINGS } from "../settings/table.ts";
 import { type FieldCodec, integer, optional } from "./control_fields.ts";
 

@@ -73,6 +73,40 @@ Deno.test("layers: every import points down", () => {
   assertEquals(wrong(arrows), []);
 });
 
+/** The first circle of imports, from file to file; nothing where there is none. */
+function circle(arrows: readonly Arrow[]): string[] {
+  const targets = Map.groupBy(arrows, ({ from }) => from);
+  const done = new Set<string>();
+  const look = (path: string, trail: readonly string[]): string[] => {
+    if (trail.includes(path)) return [...trail.slice(trail.indexOf(path)), path];
+    if (done.has(path)) return [];
+    for (const { to } of targets.get(path) ?? []) {
+      const found = look(to, [...trail, path]);
+      if (found.length > 0) return found;
+    }
+    done.add(path);
+    return [];
+  };
+  for (const path of targets.keys()) {
+    const found = look(path, []);
+    if (found.length > 0) return found;
+  }
+  return [];
+}
+
+Deno.test("layers: no file imports itself in a roundabout way, not even for a type", () => {
+  const paths = ["mod.ts", ...sources("runtime"), ...sources("ffi")];
+  const arrows = paths.flatMap((path) => arrowsOf(path, Deno.readTextFileSync(`${ROOT}/${path}`)));
+  assertEquals(circle(arrows), []);
+  const back = arrowsOf(
+    "runtime/address.ts",
+    'import type { Settings } from "./settings/types.ts";',
+  );
+  const found = circle([...arrows, ...back]);
+  assertEquals(found.at(0), found.at(-1));
+  assertEquals(new Set(found), new Set(["runtime/address.ts", "runtime/settings/types.ts"]));
+});
+
 Deno.test("layers: frames are for other nodes: what threads of one program say is in no frame", () => {
   const paths = [...sources("runtime/ring"), ...sources("runtime/node")];
   assert(paths.length > 15, "the files were found");

@@ -1,0 +1,120 @@
+/**
+ * What a node can be told: as a program asks for it, and as every part of the runtime goes by it.
+ */
+
+import type { Address } from "../address.ts";
+
+/**
+ * What a program may ask of its node. What it leaves out comes from flags, environment or defaults.
+ * What is for all nodes the directory node decides: another node may ask for the same, and cannot join
+ * if it asks for anything else.
+ *
+ * @example Begin a cluster with a region of a gibibyte
+ * ```ts
+ * import { join, type NodeOptions } from "@tdsm/runtime";
+ *
+ * const options: NodeOptions = { directory: true, port: 0, size: "1GiB" };
+ * await using node = await join(options);
+ * console.log(node.size);
+ * ```
+ */
+export interface NodeOptions {
+  /** Whether this node hosts the directory; one node does. */
+  readonly directory?: boolean | undefined;
+  /** The directory to join: `host` or `host:port`, an IPv6 address with a port as `[::1]:9634`. */
+  readonly directoryAddress?: string | undefined;
+  /** The host name or IP address on which this node listens and by which others reach it. */
+  readonly address?: string | undefined;
+  /** The TCP port on which this node listens; 0 takes any free one. */
+  readonly port?: number | undefined;
+  /** Whether this node only serves calls of others: its `main` is not executed. */
+  readonly rpcServer?: boolean | undefined;
+  /** How many nodes take part: `run` executes its `main` once nodes 1 to this one have joined. */
+  readonly nodes?: number | undefined;
+  /** Whether page bytes are compressed on the wire. For all nodes. */
+  readonly compression?: boolean | undefined;
+  /** Whether page bytes have a checksum on the wire. For all nodes. */
+  readonly checksums?: boolean | undefined;
+  /** The size of the region: bytes, or text such as `"64MiB"`. For all nodes. */
+  readonly size?: number | string | undefined;
+  /** The size of a page: bytes, or text such as `"4KiB"`, a power of two. For all nodes. */
+  readonly pageSize?: number | string | undefined;
+  /** How much is logged: 0 nothing, 1 errors, 2 warnings, 3 joins and leaves, 4 pages, 5 messages. */
+  readonly logLevel?: number | undefined;
+  /** The same for semaphores and barriers. */
+  readonly semLogLevel?: number | undefined;
+  /** How long the node retries to reach the directory, in milliseconds. */
+  readonly joinTimeoutMs?: number | undefined;
+  /** How long the engine polls after the last event before it sleeps, in microseconds; 0 is never. */
+  readonly pollTimeUs?: number | undefined;
+  /** The longest that a node keeps a new page for a waiting thread, in microseconds. For all nodes. */
+  readonly holdTimeUs?: number | undefined;
+  /** The most pages that one miss fetches. For all nodes. */
+  readonly runPages?: number | undefined;
+  /** Whether pages that nodes read and write in turn are handed over at the read. For all nodes. */
+  readonly migration?: boolean | undefined;
+  /** Whether the node fetches what a walk through memory will need next, before it gets there. */
+  readonly readAhead?: boolean | undefined;
+  /**
+   * What `run` does when its main fails: `"abort"` ends the whole cluster, `"leave"` only leaves it.
+   * Default: `"abort"`. `join` has no main: see `node.abort`.
+   */
+  readonly onError?: "abort" | "leave" | undefined;
+  /**
+   * Whether SIGINT, SIGTERM and SIGHUP have the node leave in good order before they end the process.
+   * Default: true under `run`, false under `join`, where signals are the program's own.
+   */
+  readonly signals?: boolean | undefined;
+  /** The path of `libtdsm.so`, where it is not in its usual place. */
+  readonly library?: string | undefined;
+}
+
+/**
+ * What a node goes by: every setting, resolved and checked. The units are those of {@linkcode NodeOptions}.
+ * Of what the directory node decides, a joining node has what it asks for, as a rule nothing; the
+ * directory node has it all.
+ */
+export interface Settings {
+  /** Whether this node hosts the directory. */
+  readonly directory: boolean;
+  /** The directory to join; `undefined` on the node that hosts it. */
+  readonly directoryAddress: Address | undefined;
+  /** Where this node listens. */
+  readonly address: string;
+  /** The port on which it listens; 0 takes any free one. */
+  readonly port: number;
+  /** Whether this node only serves calls. */
+  readonly rpcServer: boolean;
+  /** How many nodes `run` waits for before it executes `main`, this one included. */
+  readonly nodes: number;
+  /** Whether page bytes are compressed. */
+  readonly compression: boolean | undefined;
+  /** Whether page bytes have a checksum on the wire. */
+  readonly checksums: boolean | undefined;
+  /** The region's size in bytes. */
+  readonly size: number | undefined;
+  /** The page size in bytes. */
+  readonly pageSize: number | undefined;
+  /** How much is logged, 0 to 5. */
+  readonly logLevel: number;
+  /** How much is logged of semaphores and barriers, 0 to 5. */
+  readonly semLogLevel: number;
+  /** How long the node retries to reach the directory, in milliseconds. */
+  readonly joinTimeoutMs: number;
+  /** How long the engine polls after the last event, in microseconds. */
+  readonly pollTimeUs: number;
+  /** The longest that the node keeps a new page for a thread that waited for it, in microseconds. */
+  readonly holdTimeUs: number | undefined;
+  /** The most pages that one miss fetches. */
+  readonly runPages: number | undefined;
+  /** Whether pages that nodes read and write in turn are handed over at the read. */
+  readonly migration: boolean | undefined;
+  /** Whether the node fetches what a walk will need next. */
+  readonly readAhead: boolean;
+  /** What `run` does when its main fails. */
+  readonly onError: "abort" | "leave";
+  /** Whether signals have the node leave; `undefined` is up to `run` and `join`. */
+  readonly signals: boolean | undefined;
+  /** The path of `libtdsm.so`; `undefined` looks in the usual places. */
+  readonly library: string | undefined;
+}
