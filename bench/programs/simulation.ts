@@ -22,7 +22,8 @@ import {
   SyncStatus,
 } from "../../runtime/protocol/sync/messages.ts";
 import { Synchronizer } from "../../runtime/protocol/sync/synchronizer.ts";
-import { encodeMessage, MESSAGE_MAX_BYTES } from "../../runtime/wire/page_frames.ts";
+import { encodeMessage } from "../../runtime/wire/page_frames.ts";
+import { MESSAGE_MAX_BYTES } from "../../runtime/wire/layout.ts";
 import { encodeSync, SYNC_MAX_BYTES } from "../../runtime/wire/sync_frames.ts";
 import { type Counts, difference, total } from "./report.ts";
 import type { Network } from "./network.ts";

@@ -5,7 +5,7 @@
 import { type Address, formatAddress, isLoopback } from "../address.ts";
 import { reasonOf, TdsmError, type TdsmErrorCode } from "../errors.ts";
 import { NODE_ID_MAX, NODES_MAX } from "../limits.ts";
-import { PROTOCOL_VERSION } from "../wire/page_frames.ts";
+import { PROTOCOL_VERSION } from "../wire/layout.ts";
 import type { Control, HelloControl, RefuseControl } from "../wire/control.ts";
 import type { StatusRequestControl } from "../wire/status_control.ts";
 import { DIRECTORY_NODE, type NodeId } from "../protocol/coherence/messages.ts";

@@ -1,6 +1,6 @@
 import { assertEquals, assertMatch } from "@std/assert";
 import { NODE_ID_MAX, NODES_MAX } from "../limits.ts";
-import { PROTOCOL_VERSION } from "../wire/page_frames.ts";
+import { PROTOCOL_VERSION } from "../wire/layout.ts";
 import type { HelloControl } from "../wire/control.ts";
 import type { RegionSettings } from "../wire/region_settings.ts";
 import {

@@ -3,7 +3,7 @@
 import { assertEquals, assertMatch } from "@std/assert";
 import { PEER_VERDICT_LAST_MS } from "../limits.ts";
 import { crc32c } from "../wire/crc32c.ts";
-import { describeFrameReason } from "../wire/page_frames.ts";
+import { describeFrameReason } from "../wire/reason.ts";
 import { ClusterMember, grant, PAGE, REGION } from "../../tests/support/cluster_members.ts";
 import { ManualTimers } from "../../tests/support/manual_timers.ts";
 

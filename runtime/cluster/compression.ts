@@ -15,7 +15,7 @@
  */
 
 import { getU32 } from "../wire/bytes.ts";
-import { PACKED_ENTRY_BYTES } from "../wire/page_frames.ts";
+import { PACKED_ENTRY_BYTES } from "../wire/layout.ts";
 import { type BlockReason, decodeBlock } from "./lz4_block.ts";
 
 /** What is wrong with packed pages, as a stable word. The list only grows. */

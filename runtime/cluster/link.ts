@@ -5,16 +5,12 @@
 
 import { TdsmError } from "../errors.ts";
 import { LINK_CLOSE_MAX_MS } from "../limits.ts";
-import {
-  Encoding,
-  type FrameBounds,
-  type Malformed,
-  PROTOCOL_VERSION,
-} from "../wire/page_frames.ts";
+import { Encoding, PROTOCOL_VERSION } from "../wire/layout.ts";
+import type { FrameBounds } from "../wire/check.ts";
 import type { Control } from "../wire/control.ts";
 import { crc32c } from "../wire/crc32c.ts";
-import { isDamage, malformed } from "../wire/reason.ts";
-import { describeFrameReason, type Frame, Framer } from "../wire/framer.ts";
+import { describeFrameReason, isDamage, type Malformed, malformed } from "../wire/reason.ts";
+import { type Frame, Framer } from "../wire/framer.ts";
 import { NO_BYTES, type PeerMessage } from "../wire/peer_message.ts";
 import type { GrantMessage } from "../protocol/coherence/messages.ts";
 import { describePackedReason, unpackPages } from "./compression.ts";

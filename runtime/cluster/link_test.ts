@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import type { TdsmError } from "../errors.ts";
-import { describeFrameReason, Encoding, type FrameReason } from "../wire/page_frames.ts";
+import { describeFrameReason, type FrameReason } from "../wire/reason.ts";
+import { Encoding } from "../wire/layout.ts";
 import type { PeerMessage } from "../wire/peer_message.ts";
 import { Content } from "../protocol/coherence/messages.ts";
 import { describePackedReason } from "./compression.ts";

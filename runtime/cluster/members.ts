@@ -4,7 +4,7 @@
  */
 
 import { formatAddress, isWildcard } from "../address.ts";
-import type { FrameBounds } from "../wire/page_frames.ts";
+import type { FrameBounds } from "../wire/check.ts";
 import type { HelloControl } from "../wire/control.ts";
 import { DIRECTORY_NODE, type NodeId } from "../protocol/coherence/messages.ts";
 import type { RegionSettings } from "../wire/region_settings.ts";

@@ -5,7 +5,7 @@
 
 import { compress } from "lz4";
 import { putU32 } from "../wire/bytes.ts";
-import { PACKED_ENTRY_BYTES } from "../wire/page_frames.ts";
+import { PACKED_ENTRY_BYTES } from "../wire/layout.ts";
 
 /** The package puts the size before a block; here every size is known. */
 const SIZE_PREFIX_BYTES = 4;

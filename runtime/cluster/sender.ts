@@ -11,7 +11,8 @@ import {
   SEND_COPY_MAX_BYTES,
 } from "../limits.ts";
 import { TdsmError } from "../errors.ts";
-import { encodeMessage, Encoding, MESSAGE_MAX_BYTES } from "../wire/page_frames.ts";
+import { encodeMessage } from "../wire/page_frames.ts";
+import { Encoding, MESSAGE_MAX_BYTES } from "../wire/layout.ts";
 import { encodeControl } from "../wire/control.ts";
 import { isPageMessage, NO_BYTES, type PeerMessage } from "../wire/peer_message.ts";
 import { encodeRpc, RPC_FRAME_MAX_BYTES } from "../wire/rpc_frames.ts";

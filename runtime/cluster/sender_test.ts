@@ -1,9 +1,9 @@
 import { assertEquals, assertStrictEquals } from "@std/assert";
 import type { TdsmError } from "../errors.ts";
 import { crc32c } from "../wire/crc32c.ts";
-import { FRAME_HEADER_BYTES } from "../wire/page_frames.ts";
+import { FRAME_HEADER_BYTES } from "../wire/layout.ts";
+import type { FrameBounds } from "../wire/check.ts";
 import { LINK_QUEUE_MAX_BYTES, SEND_BATCH_BYTES, SEND_COPY_MAX_BYTES } from "../limits.ts";
-import type { FrameBounds } from "../wire/page_frames.ts";
 import { Framer } from "../wire/framer.ts";
 import { Content, type GrantMessage, type Message } from "../protocol/coherence/messages.ts";
 import { Access } from "../protocol/coherence/page.ts";

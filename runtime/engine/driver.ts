@@ -11,7 +11,7 @@ import { FAULT_WORDS, FAULT_WRITE, FAULT_WRITE_PROTECT } from "../../ffi/abi.ts"
 import type { NativeRegion } from "../../ffi/native.ts";
 import { FAULT_BATCH, RUN_MAX_BYTES } from "../limits.ts";
 import { nowUs, Polling } from "./polling.ts";
-import { Encoding } from "../wire/page_frames.ts";
+import { Encoding } from "../wire/layout.ts";
 import type { Coherence, Input } from "../protocol/coherence/coherence.ts";
 import {
   Content,

@@ -10,7 +10,7 @@ import {
 } from "../protocol/coherence/messages.ts";
 import type { EngineEvent } from "../protocol/coherence/output.ts";
 import { Access } from "../protocol/coherence/page.ts";
-import { Encoding } from "../wire/page_frames.ts";
+import { Encoding } from "../wire/layout.ts";
 import { EngineClient } from "../ring/client.ts";
 import { answerWith, Call, CallServer } from "../ring/calls.ts";
 import { unpackPages } from "../cluster/compression.ts";

@@ -30,8 +30,6 @@ import { LifeCycle, StallClock } from "./life_cycle.ts";
 import type { EngineNews, EngineStart } from "./news.ts";
 import { CallSlots } from "../ring/ring.ts";
 
-export type { EngineNews, EngineStart } from "./news.ts";
-
 /** What an engine is made of, and what it tells. */
 interface HostParts {
   readonly start: EngineStart;

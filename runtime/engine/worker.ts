@@ -5,7 +5,8 @@
  */
 
 import { packError } from "../ring/calls.ts";
-import { EngineHost, type EngineNews, type EngineStart } from "./host.ts";
+import { EngineHost } from "./host.ts";
+import type { EngineNews, EngineStart } from "./news.ts";
 
 /** The part of a Worker's global scope that is used here. */
 interface WorkerScope {

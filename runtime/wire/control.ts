@@ -11,7 +11,8 @@ import { TdsmError } from "../errors.ts";
 import { CONTROL_MAX_BYTES, NODE_ID_MAX } from "../limits.ts";
 import { ALLOCATOR_SHAPES } from "./allocation_control.ts";
 import type { AllocatorControl } from "../protocol/allocation/messages.ts";
-import { encodeControlHeader, FRAME_HEADER_BYTES, type Malformed } from "./page_frames.ts";
+import { encodeControlHeader } from "./page_frames.ts";
+import { FRAME_HEADER_BYTES } from "./layout.ts";
 import {
   address,
   type FieldCodec,
@@ -26,12 +27,10 @@ import {
   u64,
   word,
 } from "./control_fields.ts";
-import { malformed } from "./reason.ts";
+import { type Malformed, malformed } from "./reason.ts";
 import { REGION_FIELDS, type RegionSettings, WANTED_FIELDS } from "./region_settings.ts";
 import type { NodeId } from "../protocol/coherence/messages.ts";
 import { STATUS_SHAPES, type StatusControl } from "./status_control.ts";
-
-export type { PeerAddress } from "./control_fields.ts";
 
 /**
  * First message of a node that connects: which node I am, and which cluster I am of or want to

@@ -5,7 +5,9 @@ import type { ValueType } from "../std/msgpack_encode.d.ts";
 import { BOUNDS, CONTROLS, ofKind, readGoldenFrames } from "../../tests/support/frames.ts";
 import { TdsmError } from "../errors.ts";
 import { ADDRESS_MAX_BYTES, CONTROL_MAX_BYTES, CONTROL_TEXT_MAX, NODES_MAX } from "../limits.ts";
-import { decodeFrame, FRAME_HEADER_BYTES, type FrameReason } from "./page_frames.ts";
+import { decodeFrame } from "./page_frames.ts";
+import { FRAME_HEADER_BYTES } from "./layout.ts";
+import type { FrameReason } from "./reason.ts";
 import { type Control, decodeControl, encodeControl, type WelcomeControl } from "./control.ts";
 import { REGION_NAMES } from "./region_settings.ts";
 

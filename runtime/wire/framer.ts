@@ -4,10 +4,10 @@
  */
 
 import { CONTROL_MAX_BYTES } from "../limits.ts";
-import { type Decoded, decodeFrame, type FrameBounds, type Malformed } from "./page_frames.ts";
+import { type Decoded, decodeFrame } from "./page_frames.ts";
+import type { FrameBounds } from "./check.ts";
+import type { Malformed } from "./reason.ts";
 import { type Control, decodeControl } from "./control.ts";
-
-export { describeFrameReason } from "./page_frames.ts";
 
 /** What {@linkcode Framer.next} found. */
 export type Frame =

@@ -8,7 +8,8 @@ import {
 } from "../../tests/support/frames.ts";
 import { RPC_MESSAGES } from "../../tests/support/rpc_frames.ts";
 import { CONTROL_MAX_BYTES } from "../limits.ts";
-import { encodeControlHeader, FRAME_HEADER_BYTES } from "./page_frames.ts";
+import { encodeControlHeader } from "./page_frames.ts";
+import { FRAME_HEADER_BYTES } from "./layout.ts";
 import type { Control } from "./control.ts";
 import { Framer } from "./framer.ts";
 import type { Message } from "../protocol/coherence/messages.ts";

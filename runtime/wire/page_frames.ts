@@ -39,16 +39,6 @@ import { decodeRpcFrame, type RpcDecoded } from "./rpc_frames.ts";
 import { decodeSyncFrame } from "./sync_frames.ts";
 import type { SyncMessage } from "../protocol/sync/messages.ts";
 
-export type { FrameBounds } from "./check.ts";
-export {
-  Encoding,
-  FRAME_HEADER_BYTES,
-  MESSAGE_MAX_BYTES,
-  PACKED_ENTRY_BYTES,
-  PROTOCOL_VERSION,
-} from "./layout.ts";
-export { describeFrameReason, type FrameReason, type Malformed } from "./reason.ts";
-
 /** What is at the head of a stream. */
 export type Decoded =
   /** Not a whole frame; at least this many more bytes are needed. */

@@ -1,5 +1,6 @@
 import { BOUNDS, MESSAGES } from "../../tests/support/frames.ts";
-import { decodeFrame, encodeMessage, MESSAGE_MAX_BYTES } from "./page_frames.ts";
+import { decodeFrame, encodeMessage } from "./page_frames.ts";
+import { MESSAGE_MAX_BYTES } from "./layout.ts";
 
 const target = new Uint8Array(MESSAGE_MAX_BYTES);
 

@@ -9,18 +9,18 @@ import {
 } from "../../tests/support/frame_checks.ts";
 import { BOUNDS, MESSAGES, ofKind, readGoldenFrames } from "../../tests/support/frames.ts";
 import { CONTROL_MAX_BYTES, NODES_MAX } from "../limits.ts";
-import {
-  type Decoded,
-  decodeFrame,
-  describeFrameReason,
-  encodeControlHeader,
-  encodeMessage,
-  Encoding,
-  FRAME_HEADER_BYTES,
-  MESSAGE_MAX_BYTES,
-} from "./page_frames.ts";
+import { type Decoded, decodeFrame, encodeControlHeader, encodeMessage } from "./page_frames.ts";
+import { describeFrameReason } from "./reason.ts";
 import { FRAME_REASONS } from "./reason.ts";
-import { Field, FrameType, Offset, PROTOCOL_VERSION } from "./layout.ts";
+import {
+  Encoding,
+  Field,
+  FRAME_HEADER_BYTES,
+  FrameType,
+  MESSAGE_MAX_BYTES,
+  Offset,
+  PROTOCOL_VERSION,
+} from "./layout.ts";
 import { PAGE_MESSAGES } from "./page_messages.ts";
 
 const golden = readGoldenFrames();

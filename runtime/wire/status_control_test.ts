@@ -2,7 +2,7 @@ import { encode } from "../std/msgpack_encode.js";
 import { assertEquals } from "@std/assert";
 import type { ValueMap, ValueType } from "../std/msgpack_encode.d.ts";
 import { CONTROL_MAX_BYTES, COUNTERS_MAX, NODES_MAX, REGION_MAX_BYTES } from "../limits.ts";
-import { FRAME_HEADER_BYTES } from "./page_frames.ts";
+import { FRAME_HEADER_BYTES } from "./layout.ts";
 import { type Control, decodeControl, encodeControl } from "./control.ts";
 import type { StatusControl } from "./status_control.ts";
 

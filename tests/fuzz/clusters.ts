@@ -24,12 +24,8 @@ import {
   SILENCE_MAX_MS,
 } from "../../runtime/limits.ts";
 import { crc32c } from "../../runtime/wire/crc32c.ts";
-import {
-  encodeMessage,
-  Encoding,
-  FRAME_HEADER_BYTES,
-  MESSAGE_MAX_BYTES,
-} from "../../runtime/wire/page_frames.ts";
+import { encodeMessage } from "../../runtime/wire/page_frames.ts";
+import { Encoding, FRAME_HEADER_BYTES, MESSAGE_MAX_BYTES } from "../../runtime/wire/layout.ts";
 import { type Control, encodeControl } from "../../runtime/wire/control.ts";
 import type { NodeStatusControl } from "../../runtime/wire/status_control.ts";
 import { Coherence } from "../../runtime/protocol/coherence/coherence.ts";

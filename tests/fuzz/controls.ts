@@ -5,7 +5,7 @@
 
 import { encode } from "../../runtime/std/msgpack_encode.js";
 import { CONTROL_MAX_BYTES } from "../../runtime/limits.ts";
-import { FRAME_HEADER_BYTES } from "../../runtime/wire/page_frames.ts";
+import { FRAME_HEADER_BYTES } from "../../runtime/wire/layout.ts";
 import type { ValueMap, ValueType } from "../../runtime/std/msgpack_encode.d.ts";
 import type { Random } from "../simulator/coherence/random.ts";
 import { CONTROLS } from "../support/frames.ts";

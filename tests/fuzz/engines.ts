@@ -5,12 +5,9 @@
  */
 
 import { assert } from "@std/assert";
-import {
-  decodeFrame,
-  encodeMessage,
-  type FrameBounds,
-  MESSAGE_MAX_BYTES,
-} from "../../runtime/wire/page_frames.ts";
+import { decodeFrame, encodeMessage } from "../../runtime/wire/page_frames.ts";
+import type { FrameBounds } from "../../runtime/wire/check.ts";
+import { MESSAGE_MAX_BYTES } from "../../runtime/wire/layout.ts";
 import { PAGE_MESSAGES } from "../../runtime/wire/page_messages.ts";
 import {
   Coherence,

@@ -4,18 +4,11 @@
 
 import { assert } from "@std/assert";
 import { CONTROL_MAX_BYTES, NODE_ID_MAX, NODES_MAX, RPC_MAX_BYTES } from "../../runtime/limits.ts";
-import {
-  type Decoded,
-  decodeFrame,
-  describeFrameReason,
-  encodeMessage,
-  FRAME_HEADER_BYTES,
-  type FrameBounds,
-  type Malformed,
-  MESSAGE_MAX_BYTES,
-} from "../../runtime/wire/page_frames.ts";
+import { type Decoded, decodeFrame, encodeMessage } from "../../runtime/wire/page_frames.ts";
+import { FRAME_HEADER_BYTES, MESSAGE_MAX_BYTES } from "../../runtime/wire/layout.ts";
+import type { FrameBounds } from "../../runtime/wire/check.ts";
 import { decodeControl, encodeControl } from "../../runtime/wire/control.ts";
-import { FRAME_REASONS } from "../../runtime/wire/reason.ts";
+import { describeFrameReason, FRAME_REASONS, type Malformed } from "../../runtime/wire/reason.ts";
 import type { Message } from "../../runtime/protocol/coherence/messages.ts";
 import { encodeRpc, RPC_FRAME_MAX_BYTES } from "../../runtime/wire/rpc_frames.ts";
 import { encodeSync, SYNC_MAX_BYTES } from "../../runtime/wire/sync_frames.ts";

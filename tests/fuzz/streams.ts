@@ -6,7 +6,8 @@
 
 import { assert } from "@std/assert";
 import { CONTROL_MAX_BYTES, RPC_MAX_BYTES } from "../../runtime/limits.ts";
-import { type Decoded, decodeFrame, type FrameBounds } from "../../runtime/wire/page_frames.ts";
+import { type Decoded, decodeFrame } from "../../runtime/wire/page_frames.ts";
+import type { FrameBounds } from "../../runtime/wire/check.ts";
 import { decodeControl } from "../../runtime/wire/control.ts";
 import { Framer } from "../../runtime/wire/framer.ts";
 import type { Random } from "../simulator/coherence/random.ts";

@@ -2,7 +2,8 @@
 
 import { assertEquals } from "@std/assert";
 import { crc32c } from "../../runtime/wire/crc32c.ts";
-import { encodeMessage, MESSAGE_MAX_BYTES } from "../../runtime/wire/page_frames.ts";
+import { encodeMessage } from "../../runtime/wire/page_frames.ts";
+import { MESSAGE_MAX_BYTES } from "../../runtime/wire/layout.ts";
 import type { Control } from "../../runtime/wire/control.ts";
 import { type Frame, Framer } from "../../runtime/wire/framer.ts";
 import type { Message } from "../../runtime/protocol/coherence/messages.ts";

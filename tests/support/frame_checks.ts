@@ -4,12 +4,9 @@
  */
 
 import { assert, assertEquals } from "@std/assert";
-import {
-  type Decoded,
-  decodeFrame,
-  type FrameReason,
-  MESSAGE_MAX_BYTES,
-} from "../../runtime/wire/page_frames.ts";
+import { type Decoded, decodeFrame } from "../../runtime/wire/page_frames.ts";
+import type { FrameReason } from "../../runtime/wire/reason.ts";
+import { MESSAGE_MAX_BYTES } from "../../runtime/wire/layout.ts";
 import { sealBroken } from "../fuzz/mutate.ts";
 import { BOUNDS, ofKind, readGoldenFrames } from "./frames.ts";
 

@@ -5,7 +5,8 @@
 import type { Control } from "../../runtime/wire/control.ts";
 import { Content, type Message } from "../../runtime/protocol/coherence/messages.ts";
 import { Access } from "../../runtime/protocol/coherence/page.ts";
-import { Encoding, type FrameBounds } from "../../runtime/wire/page_frames.ts";
+import { Encoding } from "../../runtime/wire/layout.ts";
+import type { FrameBounds } from "../../runtime/wire/check.ts";
 
 /** The region that the frames are about. */
 export const BOUNDS: FrameBounds = { pageCount: 1 << 24, pageSize: 4096, runPages: 128 };

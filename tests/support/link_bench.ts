@@ -1,12 +1,9 @@
 /** A link, and the other side of its connection in the test's hand. */
 
 import { assertEquals } from "@std/assert";
-import {
-  encodeMessage,
-  Encoding,
-  type FrameBounds,
-  MESSAGE_MAX_BYTES,
-} from "../../runtime/wire/page_frames.ts";
+import { encodeMessage } from "../../runtime/wire/page_frames.ts";
+import { Encoding, MESSAGE_MAX_BYTES } from "../../runtime/wire/layout.ts";
+import type { FrameBounds } from "../../runtime/wire/check.ts";
 import {
   Content,
   type GrantMessage,

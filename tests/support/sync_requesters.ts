@@ -4,11 +4,8 @@
 
 import type { NodeId } from "../../runtime/protocol/coherence/messages.ts";
 import { SyncOperation, type SyncReply, SyncStatus } from "../../runtime/protocol/sync/messages.ts";
-import {
-  SYNC_LIMITS,
-  Synchronizer,
-  type SyncLimits,
-} from "../../runtime/protocol/sync/synchronizer.ts";
+import { Synchronizer } from "../../runtime/protocol/sync/synchronizer.ts";
+import { SYNC_LIMITS, type SyncLimits } from "../../runtime/protocol/sync/desk.ts";
 
 const kind = "sync";
 const STATUS_NAMES = new Map(Object.entries(SyncStatus).map(([name, status]) => [status, name]));

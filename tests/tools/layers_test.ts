@@ -107,6 +107,16 @@ Deno.test("layers: no file imports itself in a roundabout way, not even for a ty
   assertEquals(new Set(found), new Set(["runtime/address.ts", "runtime/settings/types.ts"]));
 });
 
+Deno.test("layers: a name is imported from the file that makes it: mod.ts alone passes names on", () => {
+  const paths = [...sources("runtime"), ...sources("ffi")];
+  const passing = paths.filter((path) =>
+    /^export [^;]*? from "/m.test(
+      Deno.readTextFileSync(`${ROOT}/${path}`).replace(/\/\*[^]*?\*\//g, ""),
+    )
+  );
+  assertEquals(passing, []);
+});
+
 Deno.test("layers: frames are for other nodes: what threads of one program say is in no frame", () => {
   const paths = [...sources("runtime/ring"), ...sources("runtime/node")];
   assert(paths.length > 15, "the files were found");

@@ -12,8 +12,6 @@ import { Semaphores } from "./semaphores.ts";
 import { SYNC_LIMITS, SyncDesk, type SyncLimits, type SyncOutbox } from "./desk.ts";
 import { SyncOperation, type SyncRequest } from "./messages.ts";
 
-export { SYNC_LIMITS, type SyncLimits, type SyncOutbox } from "./desk.ts";
-
 /** The parts that a synchronizer is made of. Tests put faulty ones in. */
 export interface SyncParts {
   readonly SyncDesk: typeof SyncDesk;

@@ -12,11 +12,8 @@ import {
   type SyncRequest,
   SyncStatus,
 } from "../../../runtime/protocol/sync/messages.ts";
-import type {
-  Synchronizer,
-  SyncLimits,
-  SyncUsage,
-} from "../../../runtime/protocol/sync/synchronizer.ts";
+import type { Synchronizer, SyncUsage } from "../../../runtime/protocol/sync/synchronizer.ts";
+import type { SyncLimits } from "../../../runtime/protocol/sync/desk.ts";
 import type { SyncCoverage } from "./coverage.ts";
 
 /** An answer and who it is for. */

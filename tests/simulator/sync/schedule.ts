@@ -7,11 +7,11 @@ import { NODE_ID_MAX, SEMAPHORE_COUNT_MAX } from "../../../runtime/limits.ts";
 import { SEMAPHORE_KEY_MADE_MIN } from "../../../runtime/protocol/sync/semaphores.ts";
 import { SyncOperation, type SyncRequest } from "../../../runtime/protocol/sync/messages.ts";
 import {
-  SYNC_LIMITS,
   SYNC_PARTS,
   Synchronizer,
   type SyncParts,
 } from "../../../runtime/protocol/sync/synchronizer.ts";
+import { SYNC_LIMITS } from "../../../runtime/protocol/sync/desk.ts";
 import { Random } from "../coherence/random.ts";
 import { SyncCoverage } from "./coverage.ts";
 import { fromBytes, SyncNode, toBytes } from "./node.ts";
