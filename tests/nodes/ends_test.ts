@@ -1,38 +1,8 @@
 /** How programs end: a main that throws, `abort`, signals, `Deno.exit`, and the exit codes. */
 
 import { assertEquals, assertMatch } from "@std/assert";
-import { ProcessCluster, type RemoteNode, type TestProcess } from "../support/process_cluster.ts";
-
-/** Exactly the permissions that a node is documented to need. */
-const PERMISSIONS = ["--allow-ffi", "--allow-net", "--no-prompt"];
-
-/** The import map, which a program without a file of its own does not find. */
-const CONFIG = ["--config", "deno.json", "--no-lock"];
-
-/** Starts a program that is given the runtime's exports, and its own words as `Deno.args`. */
-function program(
-  cluster: ProcessCluster,
-  name: string,
-  code: string,
-  ...flags: string[]
-): TestProcess {
-  const text = `import { attach, join, run, TdsmError } from "./mod.ts";\n${code}`;
-  const url = `data:application/typescript;charset=utf-8,${
-    encodeURIComponent(text.replace("./mod.ts", import.meta.resolve("../../mod.ts")))
-  }`;
-  return cluster.spawn(name, { args: ["run", ...CONFIG, ...PERMISSIONS, url, ...flags] });
-}
-
-/** Starts a program that joins a directory. */
-function joining(
-  cluster: ProcessCluster,
-  { at }: RemoteNode,
-  name: string,
-  code: string,
-  ...flags: string[]
-): TestProcess {
-  return program(cluster, name, code, `--directory-address=${at}`, ...flags);
-}
+import { inlineProgram, joiningProgram } from "../support/inline_program.ts";
+import { ProcessCluster } from "../support/process_cluster.ts";
 
 const FAILED_2 =
   /^tdsm: error: (?:Cannot .*: )?Node 2 has failed and ended the cluster: RangeError: planted\. .*\(NodeFailed\)$/m;
@@ -54,7 +24,7 @@ for (const [what, code] of OCCUPATIONS) {
   Deno.test(`ends: a main that throws ends a node that ${what}`, async () => {
     await using cluster = new ProcessCluster();
     const directory = await cluster.host("--size=1MiB");
-    const thrower = joining(
+    const thrower = joiningProgram(
       cluster,
       directory,
       "thrower",
@@ -65,7 +35,7 @@ for (const [what, code] of OCCUPATIONS) {
        });`,
     );
     await directory.evaluate((node) => node.waitForPeer(2));
-    const other = joining(
+    const other = joiningProgram(
       cluster,
       directory,
       "other",
@@ -89,7 +59,7 @@ for (const [what, code] of OCCUPATIONS) {
 
 Deno.test("ends: the main of the directory node that throws ends every node at once", async () => {
   await using cluster = new ProcessCluster();
-  const directory = program(
+  const directory = inlineProgram(
     cluster,
     "directory",
     `await run(async (node) => {
@@ -97,13 +67,19 @@ Deno.test("ends: the main of the directory node that throws ends every node at o
        await node.waitForPeer(3);
        throw new RangeError("planted");
      });`,
-    "--directory",
-    "--port=0",
+    { flags: ["--directory", "--port=0"] },
   );
   const [port] = await directory.untilPrinted(/^\d+$/m);
   const flag = `--directory-address=127.0.0.1:${port}`;
-  const working = program(cluster, "working", `await run(() => new Promise(() => {}));`, flag);
-  const serving = program(cluster, "serving", `await run(() => {});`, flag, "--rpc-server");
+  const working = inlineProgram(
+    cluster,
+    "working",
+    `await run(() => new Promise(() => {}));`,
+    { flags: [flag] },
+  );
+  const serving = inlineProgram(cluster, "serving", `await run(() => {});`, {
+    flags: [flag, "--rpc-server"],
+  });
   const failed = /Node 1 has failed and ended the cluster: RangeError: planted/;
   for (const process of [directory, working, serving]) {
     const { code, stderr } = await process.exit();
@@ -131,7 +107,7 @@ Deno.test("ends: a thread that waits for a page of the node that fails ends, too
 Deno.test("ends: with --on-error leave the others go on, and have the pages of the node that failed", async () => {
   await using cluster = new ProcessCluster();
   const [directory, other] = await cluster.start(2);
-  const thrower = joining(
+  const thrower = joiningProgram(
     cluster,
     directory!,
     "thrower",
@@ -146,7 +122,7 @@ Deno.test("ends: with --on-error leave the others go on, and have the pages of t
 
 Deno.test("ends: a program that catches what run throws decides how it ends", async () => {
   await using cluster = new ProcessCluster();
-  const { code, stdout, stderr } = await program(
+  const { code, stdout, stderr } = await inlineProgram(
     cluster,
     "catcher",
     `try {
@@ -154,7 +130,7 @@ Deno.test("ends: a program that catches what run throws decides how it ends", as
      } catch (error) {
        console.log("caught", error);
      }`,
-    "--port=0",
+    { flags: ["--port=0"] },
   ).exit();
   assertEquals([code, stdout], [0, "caught no error at all\n"]);
   assertEquals(stderr, `tdsm: error: The program of node 1 has failed: no error at all\n`);
@@ -165,7 +141,7 @@ Deno.test("ends: abort ends every node, by whichever thread and of whichever nod
     await using cluster = new ProcessCluster();
     const [directory, other] = await cluster.start(2);
     const call = where === "attached thread" ? "attach(node.handle)" : "node";
-    const aborting = joining(
+    const aborting = joiningProgram(
       cluster,
       directory!,
       where,
@@ -185,7 +161,7 @@ Deno.test("ends: abort ends every node, by whichever thread and of whichever nod
 Deno.test("ends: after join, abort is for the program to act on", async () => {
   await using cluster = new ProcessCluster();
   const directory = await cluster.host();
-  const joined = joining(
+  const joined = joiningProgram(
     cluster,
     directory,
     "joined",
@@ -223,7 +199,7 @@ for (const [index, [what, code]] of SIGNALLED.entries()) {
     await using cluster = new ProcessCluster();
     const [directory, other] = await cluster.start(2);
     const main = `await run(async (node) => { node.memory[0] = 7; ${code} });`;
-    const process = joining(cluster, directory!, "signalled", main);
+    const process = joiningProgram(cluster, directory!, "signalled", main);
     await process.untilPrinted(/^begun$/m);
     process.kill(signal);
     const ended = await process.exit();
@@ -240,13 +216,19 @@ for (const [index, [what, code]] of SIGNALLED.entries()) {
 Deno.test("ends: a signal to the directory node tells the others that the cluster is closed", async () => {
   await using cluster = new ProcessCluster();
   const directory = await cluster.host();
-  const working = joining(
+  const working = joiningProgram(
     cluster,
     directory,
     "working",
     `await run((node) => { console.log("begun"); node.semaphore(9n).acquireSync(); });`,
   );
-  const serving = joining(cluster, directory, "serving", `await run(() => {});`, "--rpc-server");
+  const serving = joiningProgram(
+    cluster,
+    directory,
+    "serving",
+    `await run(() => {});`,
+    "--rpc-server",
+  );
   await working.untilPrinted(/^begun$/m);
   await directory.evaluate((node) => node.waitForPeer(3));
   directory.process.kill("SIGTERM");
@@ -272,7 +254,7 @@ Deno.test("ends: one Ctrl-C for all nodes ends each by its signal, and none with
 Deno.test("ends: a second signal ends the process at once", async () => {
   await using cluster = new ProcessCluster();
   const [directory] = await cluster.start(1);
-  const process = joining(
+  const process = joiningProgram(
     cluster,
     directory!,
     "signalled",
@@ -292,7 +274,7 @@ Deno.test("ends: a second signal ends the process at once", async () => {
 Deno.test("ends: a node that cannot leave in time says what is lost, and ends all the same", async () => {
   await using cluster = new ProcessCluster();
   const [directory] = await cluster.start(1);
-  const process = joining(
+  const process = joiningProgram(
     cluster,
     directory!,
     "signalled",
@@ -317,13 +299,13 @@ Deno.test("ends: signals are the program's own after join, and under run with si
     `Deno.addSignalListener("SIGTERM", () => { console.log("mine"); node.close(); });
     console.log("begun"); await node.closed;`;
   const programs = [
-    joining(
+    joiningProgram(
       cluster,
       directory,
       "joined",
       `const node = await join({ directoryAddress: Deno.args[0].split("=")[1] }); ${listening}`,
     ),
-    joining(
+    joiningProgram(
       cluster,
       directory,
       "run",
@@ -342,7 +324,7 @@ Deno.test("ends: signals are the program's own after join, and under run with si
 Deno.test("ends: after join with signals on, a signal has the node leave", async () => {
   await using cluster = new ProcessCluster();
   const directory = await cluster.host();
-  const process = joining(
+  const process = joiningProgram(
     cluster,
     directory,
     "joined",
@@ -365,7 +347,7 @@ for (const [how, start] of [["run", "await run((node) => {"], ["join", ""]] as c
     const joined = `const node = await join({ directoryAddress: Deno.args[0].split("=")[1] });`;
     const code = `node.memory[0] = 7; Deno.exit(3);`;
     const text = start === "" ? `${joined} ${code}` : `${start} ${code} });`;
-    const process = joining(cluster, directory, how, text);
+    const process = joiningProgram(cluster, directory, how, text);
     const ended = await process.exit();
     assertEquals([ended.code, ended.stderr], [3, ""]);
     assertEquals(await directory.load(0), 7);
@@ -392,7 +374,7 @@ for (const how of ["throw", "reject"]) {
       ? `setTimeout(() => { throw new RangeError("planted"); });`
       : `Promise.reject(new RangeError("planted"));`;
     const main = `await run(async (node) => { ${planted} await new Promise(() => {}); });`;
-    const { code, stderr } = await joining(cluster, directory, "thrower", main).exit();
+    const { code, stderr } = await joiningProgram(cluster, directory, "thrower", main).exit();
     assertEquals(code, 1);
     assertMatch(
       stderr,
@@ -407,12 +389,12 @@ for (const how of ["throw", "reject"]) {
 
 Deno.test("ends: an error that the program catches by a listener of its own is none", async () => {
   await using cluster = new ProcessCluster();
-  const { code, stdout, stderr } = await program(
+  const { code, stdout, stderr } = await inlineProgram(
     cluster,
     "catcher",
     `addEventListener("unhandledrejection", (event) => { event.preventDefault(); console.log("mine"); });
      await run(async () => { Promise.reject(1); await new Promise((go) => setTimeout(go)); });`,
-    "--port=0",
+    { flags: ["--port=0"] },
   ).exit();
   assertEquals([code, stdout, stderr], [0, "mine\n", ""]);
 });
