@@ -56,7 +56,7 @@ export function inspectMachine(): Machine | undefined {
 
 /**
  * Finds which environment variables are set, and not to nothing. Their values are not read: only that
- * they are there is told, to people who have set them.
+ * they are there is told.
  *
  * @param names Their names.
  * @returns Those that are set; none where the C library cannot be loaded, as without `--allow-ffi`.

@@ -30,7 +30,7 @@ Usage: ${START_COMMAND} [OPTIONS]
 
 Without --directory-address, hosts a directory and says how other nodes join it.
 With it, joins that directory and serves until it ends.
-Ctrl-C ends the node.
+Ctrl-C ends the node. What is for all nodes, the directory node decides.
 
 Options:
 ${
@@ -123,10 +123,10 @@ function greet({ id, size, pageSize, address, port }: Node): void {
   const at = formatAddress({ hostname: address, port });
   if (id !== 1) return console.log(`Node ${id} serves ${region} at ${at}. Ctrl-C ends it.`);
   const wildcard = isWildcard(address);
-  const reached = wildcard ? `HOST:${port}` : at;
+  const command = `${START_COMMAND} --directory-address ${wildcard ? `HOST:${port}` : at}`;
   console.log(`Directory of ${region} at ${at}. Others join with
 
-  ${START_COMMAND} --directory-address ${reached}
+  ${paintOf(Deno.stdout)(command, "bold")}
 ${wildcard ? "\nwhere HOST is a name or address of this machine,\n" : ""}
 or with that flag on a program of their own. Ctrl-C ends the directory.`);
 }

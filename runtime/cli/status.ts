@@ -1,5 +1,5 @@
 /**
- * The state of a cluster, asked of its directory node by somebody who is no node: `--status`.
+ * The state of a cluster, asked of its directory node from outside of it: `--status`.
  * It needs the network alone, neither the library nor a right to userfaultfd.
  */
 
@@ -87,7 +87,7 @@ async function receive(
 ): Promise<ClusterStatus> {
   const leftMs = (): number => Math.max(1, Math.ceil(giveUpAt - performance.now()));
   const done = Promise.withResolvers<ClusterStatus>();
-  // The handshake is told first of what goes wrong until then.
+  // Until the handshake is done, its own promise rejects with what goes wrong.
   done.promise.catch(() => {});
   const link = await shakeHands((handlers) => {
     const link = new Link(connection, () => undefined, newCounters(), handlers);

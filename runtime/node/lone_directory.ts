@@ -6,7 +6,7 @@ import { writeLog } from "../log.ts";
 import type { Settings } from "../settings/types.ts";
 import type { Node } from "./node.ts";
 
-/** The levels of the log at which it is told: where somebody looks, and where nobody may. */
+/** The level of the log from which on it is told: on a terminal, and elsewhere. */
 const WARNING = 2;
 const INFORMATION = 3;
 

@@ -16,7 +16,8 @@ import { printError, report } from "./report.ts";
 const HELP = `This program is a node of tDSM ${VERSION}. The settings of its node:
 
 ${settingsHelp()}
-Other flags, and all arguments behind --, are of the program.`;
+What is for all nodes, the directory node decides. Other flags, and all arguments behind --, are of
+the program.`;
 
 /**
  * What {@linkcode run} goes by: the settings of the node, and how the program's flags are read.

@@ -221,7 +221,7 @@ function chooseDirectory(
     const remedy = `Name the one to join with ${names.get(directory.rank)}`;
     throw invalid(directory, `it leaves the node without a directory. ${remedy}`);
   }
-  // A node that only serves others would wait for ever at a directory that nobody else knows of.
+  // A node that only serves others would wait for ever at a directory of its own, which no other node knows.
   return { hostname: parseHostname(SETTINGS.address.default), port: DIRECTORY_PORT_DEFAULT };
 }
 
