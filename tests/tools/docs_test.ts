@@ -87,6 +87,32 @@ Deno.test("docs/decisions/README.md lists every decision once, by its title, and
   assertEquals(dates, dates.toSorted());
 });
 
+/** Every page and source file of a folder, as paths from the root. */
+function* prose(folder: string): Generator<string> {
+  for (
+    const { name, isDirectory } of Deno.readDirSync(new URL(`../../${folder}`, import.meta.url))
+  ) {
+    const path = `${folder}/${name}`;
+    if (isDirectory) yield* prose(path);
+    else if (/\.(?:ts|zig|md)$/.test(name)) yield path;
+  }
+}
+
+Deno.test("pages, comments and messages name the node, thread or caller that is meant", async () => {
+  const folders = ["bench", "docs", "examples", "ffi", "package", "runtime", "tests", "zig"];
+  const paths = [
+    "README.md",
+    "CONTRIBUTING.md",
+    "SECURITY.md",
+    "mod.ts",
+    ...folders.flatMap((folder) => [...prose(folder)]),
+  ];
+  const vague = new RegExp(["who" + "ever", "directory" + "'s node"].join("|"), "i");
+  const wrong: string[] = [];
+  for (const path of paths) if (vague.test(await read(path))) wrong.push(path);
+  assertEquals(wrong, [], "say which node, thread or caller; and directory node");
+});
+
 Deno.test("links between the pages lead to files and headings that are there", async () => {
   const names = ["README.md", "CONTRIBUTING.md", "SECURITY.md"];
   for (const folder of ["docs", "docs/decisions"]) {
