@@ -87,9 +87,12 @@ function whenOrphaned(act: () => void): ReturnType<typeof setInterval> | undefin
   // Only a task has this variable. Another parent, such as a shell, may end and leave a launcher alone.
   if (!readEnvironment()("INIT_CWD")) return undefined;
   const parent = Deno.ppid;
-  return setInterval(() => {
-    if (Deno.ppid !== parent) act();
+  const look = setInterval(() => {
+    if (Deno.ppid === parent) return;
+    clearInterval(look);
+    act();
   }, LAUNCH_ORPHAN_LOOK_MS);
+  return look;
 }
 
 /**
@@ -149,7 +152,9 @@ class LocalNodes {
         if (id < nodes) await this.#untilJoined(node);
       }
       await Promise.all(this.#started.map(({ ended }) => ended));
-      return this.#code ?? 0;
+      // After a signal, nodes that were never started have not ended well.
+      const all = this.#started.length === nodes;
+      return this.#code ?? (all ? 0 : this.#signalCode ?? 0);
     } catch (error) {
       this.#kill();
       await Promise.all(this.#started.map(({ ended }) => ended));
@@ -245,7 +250,7 @@ class LocalNodes {
    * @returns Whether this is what ends them.
    */
   #fail(code: number): boolean {
-    // What else nodes end with after a signal is of how they lose each other then.
+    // After a signal nodes may lose each other: the signal tells more than what they end with.
     this.#code ??= this.#signalCode ?? code;
     // Where a signal came first every node has it, and a second one would end the node at once.
     const ends = this.#end === "none";
