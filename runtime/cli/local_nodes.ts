@@ -185,7 +185,8 @@ class LocalNodes {
       const { code, signal } = await process.status;
       node.code = code;
       if (code === ExitCode.Node) await this.#untilCauseIsKnown();
-      const others = this.#started.some(({ code }) => code === undefined);
+      // Those that have lost this one may have ended before it.
+      const others = this.#started.some((other) => other !== node && other.code !== 0);
       const told = code === 0 || !this.#fail(code);
       await Promise.all([this.#watchdog.remove(process.pid), ...passed]);
       if (told) return;
