@@ -13,7 +13,7 @@ const EMPTY = new Uint8Array(0);
 
 /** What the program says when it has served a call. */
 function served(id: number, payload: Uint8Array): RecordBody {
-  return newBody(0, { id, ...rpcAnswerFields({ ok: true, payload }) });
+  return newBody(0, rpcAnswerFields({ ok: true, payload }, id));
 }
 
 /** One node's remote calls; what it sends and what its program is to serve are kept. */

@@ -47,7 +47,7 @@ export function rpcTransport(node: NodeThread, client: EngineClient): RpcTranspo
 export function serveRpc(node: NodeThread, client: EngineClient): () => void {
   const context = { self: node.id, memory: node.memory.buffer };
   const answer = (id: number, reply: RpcAnswerRecord): void =>
-    client.post(newBody(Call.RpcServed, { id, ...rpcAnswerFields(reply) }));
+    client.post(newBody(Call.RpcServed, rpcAnswerFields(reply, id)));
   client.serveCalls((record: RingRecord) => {
     const { call: id } = record;
     const { procedure, payload } = rpcCall(record);

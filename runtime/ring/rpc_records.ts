@@ -52,13 +52,18 @@ export function rpcCall({ id, count, payload }: RecordBody): RpcCallRecord {
 }
 
 /**
- * Writes an answer into the fields of a record: `code` is whether it returned.
+ * Writes an answer into the fields of a record: `code` is whether the call returned, `id` which call
+ * it was where the thread that served it says so.
  *
  * @param answer The answer; its payload must not change until the record is written.
+ * @param id The number of the call that was served.
  * @returns The fields.
  */
-export function rpcAnswerFields({ ok, payload }: RpcAnswerRecord): Partial<RecordBody> {
-  return { code: ok ? 1 : 0, payload };
+export function rpcAnswerFields(
+  { ok, payload }: RpcAnswerRecord,
+  id = 0,
+): Partial<RecordBody> {
+  return { code: ok ? 1 : 0, id, payload };
 }
 
 /**
