@@ -26,7 +26,7 @@ import { listen } from "../cluster/handshake.ts";
 import type { Settings } from "../settings/types.ts";
 import type { NodeStatusControl } from "../wire/status_control.ts";
 import { NodeEngine } from "./node_engine.ts";
-import { LifeCycle, StallClock } from "./life_cycle.ts";
+import { LifeCycle, ProcessEnd, StallClock } from "./life_cycle.ts";
 import type { EngineNews, EngineStart } from "./news.ts";
 import { CallSlots } from "../ring/ring.ts";
 
@@ -48,17 +48,11 @@ export class EngineHost implements Member {
   readonly #cluster: Cluster;
   readonly #slots: CallSlots;
   readonly #life = new LifeCycle();
-  #doomed = false;
+  readonly #process = new ProcessEnd();
   #closed: Promise<void> | undefined;
   #parted: Promise<void> | undefined;
   /** Whether the program was told of the node. */
   #announced = false;
-  /** Whether the process is about to end: then nothing that ends is news. */
-  #endsSoon = false;
-  /** Whether a signal ends the process. */
-  #exits = false;
-  /** Whether the directory node that is about to end has waited for the others long enough. */
-  #settled = false;
   /** Ends the process of a program that does not end by itself. */
   #programEnd: ReturnType<typeof setTimeout> | undefined;
 
@@ -221,7 +215,7 @@ export class EngineHost implements Member {
 
   /** The directory node has closed the cluster. */
   closing(): void {
-    if (this.#endsSoon) return void this.#life.enter("parted");
+    if (this.#process.isNear) return void this.#life.enter("parted");
     const why = "the directory node has closed the cluster";
     const refusal = new TdsmError("DirectoryLost", why);
     if (!this.#life.enter("parted", refusal)) return;
@@ -251,7 +245,7 @@ export class EngineHost implements Member {
     // It is about the node: each call that it ends names an operation of its own.
     const failure = unpackError({ ...packed, operation: null });
     // What it still asks for is not to fail: its process ends before anybody could be told.
-    if (this.#endsSoon) return void this.#life.enter("parted");
+    if (this.#process.isNear) return void this.#life.enter("parted");
     if (!this.#life.enter("failed", failure)) return;
     if (this.#announced) this.#post({ kind: "failed", error: packed });
     this.#cluster.abort();
@@ -262,7 +256,8 @@ export class EngineHost implements Member {
   /** A program that owns its process is to end with its node, even where it computes or blocks. */
   #endProgram(error: TdsmError): void {
     if (!this.#start.ownsProcess || this.#closed !== undefined) return;
-    this.#programEnd ??= setTimeout(() => this.#die(error), PROGRAM_GRACE_MS);
+    if (!this.#process.enter("due")) return;
+    this.#programEnd = setTimeout(() => this.#die(error), PROGRAM_GRACE_MS);
   }
 
   /** Other nodes answer nothing any more: not what was asked, nor a fault that comes, or has come. */
@@ -276,8 +271,7 @@ export class EngineHost implements Member {
    * program does not end by itself, because it is that thread, it is ended from here.
    */
   #doom(error: unknown): void {
-    if (this.#doomed || this.#endsSoon) return;
-    this.#doomed = true;
+    if (!this.#process.enter("doomed")) return;
     this.fail(error);
     const failure = unpackError(packError(error));
     setTimeout(() => this.#die(failure), FAILURE_GRACE_MS);
@@ -297,8 +291,7 @@ export class EngineHost implements Member {
   /** A signal came: the node leaves, and the process ends as by that signal. */
   #signalled(name: keyof typeof SIGNALS): void {
     const code = ExitCode.Signal + SIGNALS[name];
-    if (this.#exits) die(this.#library, "", code, 0);
-    this.#exits = true;
+    if (!this.#process.enter("signalled")) die(this.#library, "", code, 0);
     this.log(3, `${name}: leaving the cluster`);
     void this.#leaveSoon().then((message) => {
       // The program may have something to do at its end, which its own thread does.
@@ -314,12 +307,13 @@ export class EngineHost implements Member {
    * @returns What is to be said of it: nothing, when all went well.
    */
   async #leaveSoon(): Promise<string> {
-    this.#endsSoon = true;
+    this.#process.enter("exiting");
     clearTimeout(this.#programEnd);
-    const timers = [setTimeout(() => {
-      this.#settled = true;
-      this.#life.notify();
-    }, SETTLE_MAX_MS)];
+    // The directory node waits for the others no longer than that.
+    const settled = (): void => {
+      if (this.#cluster.self === DIRECTORY_NODE) this.#life.enter("parted");
+    };
+    const timers = [setTimeout(settled, SETTLE_MAX_MS)];
     const late = new Promise<string>((resolve) => {
       timers.push(setTimeout(() => {
         const { pagesExclusive } = this.engine.copies;
@@ -348,9 +342,10 @@ export class EngineHost implements Member {
   /** Leaves the cluster, or ends it, and closes the region. */
   async #close(): Promise<void> {
     clearTimeout(this.#programEnd);
+    this.#process.enter("running");
     await this.#part();
     // The process ends by a signal; the program is not to come first, with an exit code of its own.
-    if (this.#exits) return await new Promise<never>(() => {});
+    if (this.#process.state === "signalled") return await new Promise<never>(() => {});
     const closed = new TdsmError("NodeClosed", "the node is closed");
     this.#life.enter("ended", closed);
     this.engine.refuse(closed);
@@ -375,8 +370,7 @@ export class EngineHost implements Member {
       );
     };
     const reminder = setInterval(remind, CLOSE_REMINDER_MS);
-    const settled = () => this.#endsSoon && this.#settled;
-    while (this.#cluster.working.length > 0 && this.#life.state === "leaving" && !settled()) {
+    while (this.#cluster.working.length > 0 && this.#life.state === "leaving") {
       await this.#life.change();
     }
     clearInterval(reminder);

@@ -87,6 +87,50 @@ export class LifeCycle {
   }
 }
 
+/** Whether the process of a node is to end, and by what. */
+export type ProcessState =
+  /** It goes on, as far as the node knows. */
+  | "running"
+  /** The node has ended, and the program is to end the process: it has a while for that. */
+  | "due"
+  /** A thread of the program waits for what never comes: the engine ends the process, after a while. */
+  | "doomed"
+  /** The program ends it, and the node leaves in time. */
+  | "exiting"
+  /** A signal ends it, once the node has left. */
+  | "signalled";
+
+/** The states that may follow each. */
+const PROCESS_MOVES: Readonly<Record<ProcessState, readonly ProcessState[]>> = {
+  running: ["due", "doomed", "exiting", "signalled"],
+  due: ["running", "doomed", "exiting", "signalled"],
+  doomed: ["exiting", "signalled"],
+  exiting: ["signalled"],
+  signalled: [],
+};
+
+/** What is to become of the process of one node. */
+export class ProcessEnd {
+  #state: ProcessState = "running";
+
+  /** What is to become of it. */
+  get state(): ProcessState {
+    return this.#state;
+  }
+
+  /** Whether the process ends before its program could be told of anything. */
+  get isNear(): boolean {
+    return this.#state === "exiting" || this.#state === "signalled";
+  }
+
+  /** The one way from a state to another; where that is no state to follow, nothing happens. */
+  enter(state: ProcessState): boolean {
+    const possible = PROCESS_MOVES[this.#state].includes(state);
+    if (possible) this.#state = state;
+    return possible;
+  }
+}
+
 /** Says when something has stood still for too long. */
 export class StallClock implements Disposable {
   readonly #timer: ReturnType<typeof setInterval>;

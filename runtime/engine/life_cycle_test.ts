@@ -1,6 +1,12 @@
 import { assertEquals } from "@std/assert";
 import { TdsmError } from "../errors.ts";
-import { LifeCycle, type NodeState, StallClock } from "./life_cycle.ts";
+import {
+  LifeCycle,
+  type NodeState,
+  ProcessEnd,
+  type ProcessState,
+  StallClock,
+} from "./life_cycle.ts";
 import { ManualTimers } from "../../tests/support/manual_timers.ts";
 
 const STALL_MS = 1234;
@@ -59,6 +65,27 @@ Deno.test("LifeCycle keeps the first reason to its end, and tells those who wait
   assertEquals(parted.refusal, undefined);
   parted.enter("ended", second);
   assertEquals([parted.failure, parted.refusal], [undefined, second]);
+});
+
+Deno.test("ProcessEnd: what ends the process sooner takes over, and nothing takes back a signal", () => {
+  const states: readonly ProcessState[] = ["running", "due", "doomed", "exiting", "signalled"];
+  const after: Readonly<Record<ProcessState, readonly ProcessState[]>> = {
+    running: ["due", "doomed", "exiting", "signalled"],
+    // A program that closes its node ends by itself.
+    due: ["running", "doomed", "exiting", "signalled"],
+    doomed: ["exiting", "signalled"],
+    exiting: ["signalled"],
+    signalled: [],
+  };
+  for (const state of states) {
+    for (const next of states) {
+      const process = new ProcessEnd();
+      process.enter(state);
+      assertEquals(process.state, state);
+      assertEquals(process.enter(next), after[state].includes(next), `${state} to ${next}`);
+      assertEquals(process.isNear, ["exiting", "signalled"].includes(process.state));
+    }
+  }
 });
 
 Deno.test("StallClock: what moves may take any time, what stands still is found out once", () => {
