@@ -60,6 +60,14 @@ Deno.test("deno doc of mod.ts shows no type of the runtime's own in constructors
   assertEquals(shown.filter((name) => !exported.includes(name) && !(name in globalThis)), []);
 });
 
+Deno.test("docs/guide.md says each thing under one heading", async () => {
+  const headings = [...(await read("docs/guide.md")).matchAll(/^## (.+)$/gm)].map(([, text]) =>
+    text!
+  );
+  assert(headings.length > 15, "the headings were found");
+  assertEquals(headings, [...new Set(headings)]);
+});
+
 Deno.test("CONTRIBUTING.md names files and tasks that are there", async () => {
   const page = await read("CONTRIBUTING.md");
   const paths = [...page.matchAll(/`((?:runtime|tests|docs|examples|ffi|zig)\/[\w/.]+|mod\.ts)`/g)];
