@@ -124,12 +124,13 @@ Deno.test("launch: a node that is killed ends all, with 128 and the signal", asy
 });
 
 for (const [signal, number] of [["SIGHUP", 1], ["SIGINT", 2], ["SIGTERM", 15]] as const) {
-  Deno.test(`launch: ${signal} comes to each node once`, async () => {
+  Deno.test(`launch: ${signal} comes to each node once, and all can end well`, async () => {
     await using cluster = new ProcessCluster();
     const launcher = cluster.spawn("launcher", { args: launched(3, "listen") });
     await untilAllPrinted(launcher, 3, "listening");
     launcher.kill(signal);
-    const { stdout, stderr } = await launcher.exit();
+    const { code, stdout, stderr } = await launcher.exit();
+    assertEquals(code, 0, stdout + stderr);
     for (const node of [1, 2, 3]) {
       const got = linesOf(node, stdout).filter((line) => line.startsWith("got "));
       assertEquals(got, [`got ${signal}`], stdout + stderr);
@@ -194,15 +195,15 @@ Deno.test("launch: no node outlives the task that started the launcher", async (
 Deno.test("launch: on a terminal Ctrl-C comes once, and lines have colours", async () => {
   await using cluster = new ProcessCluster();
   const launcher = cluster.spawn("terminal", {
-    prefix: ["sh", "-c", 'exec script -qefc "$*" /dev/null', "sh"],
+    prefix: ["sh", "-c", 'exec script -qefc "exec $*" /dev/null', "sh"],
     args: launched(2, "listen"),
     env: { NO_COLOR: "" },
   });
   await launcher.untilPrinted(/\[1\]\S* listening/);
   await launcher.untilPrinted(/\[2\]\S* listening/);
   await launcher.write("\x03");
-  const { stdout } = await launcher.exit();
-  assertEquals(stdout.match(/got SIGINT/g)?.length, 2, stdout);
+  const { code, stdout } = await launcher.exit();
+  assertEquals([code, stdout.match(/got SIGINT/g)?.length], [0, 2], stdout);
   assertStringIncludes(stdout, "\x1b[36m[1]\x1b[39m got SIGINT");
   assertStringIncludes(stdout, "\x1b[35m[2]\x1b[39m got SIGINT");
 });

@@ -62,5 +62,8 @@ if (what === "join") {
   await run(async (node) => {
     console.log(`node ${node.id} is process ${Deno.pid}`);
     await ACTS[what!]!(node);
-  }, { programFlags: ["help"] });
+  }, {
+    // The runtime would end the process, maybe before its own listener has run.
+    signals: what !== "listen",
+  });
 }
