@@ -1,7 +1,14 @@
 /** Nodes of one program on this machine: each is a process that this one starts, watches and ends. */
 
 import { type Address, formatAddress } from "../address.ts";
-import { ExitCode, reasonOf, TdsmError, type TdsmErrorCode } from "../errors.ts";
+import {
+  END_SIGNALS,
+  type EndSignal,
+  ExitCode,
+  reasonOf,
+  TdsmError,
+  type TdsmErrorCode,
+} from "../errors.ts";
 import {
   LAUNCH_CAUSE_MAX_MS,
   LAUNCH_END_MAX_MS,
@@ -35,9 +42,6 @@ const HOSTNAME = "127.0.0.1";
 export const TERMINAL_VARIABLE = "TDSM_TERMINAL";
 /** Set where it may have colours, too; Deno itself goes by this name. */
 export const COLOUR_VARIABLE = "FORCE_COLOR";
-/** The signals that are passed on, by their numbers. */
-const SIGNALS = { SIGHUP: 1, SIGINT: 2, SIGTERM: 15 } as const;
-type PassedSignal = keyof typeof SIGNALS;
 /** What a directory answers that will not answer otherwise the next time. */
 const FINAL: readonly TdsmErrorCode[] = ["PermissionMissing", "VersionMismatch"];
 
@@ -67,7 +71,7 @@ export async function launch(launch: Launch): Promise<number> {
     () => new Watchdog(),
   );
   const nodes = new LocalNodes(launch, directory, watchdog);
-  const listeners = (Object.keys(SIGNALS) as PassedSignal[])
+  const listeners = (Object.keys(END_SIGNALS) as EndSignal[])
     .map((signal) => [signal, () => nodes.pass(signal)] as const);
   for (const [signal, listener] of listeners) Deno.addSignalListener(signal, listener);
   const look = whenOrphaned(() => nodes.pass("SIGTERM"));
@@ -165,11 +169,11 @@ class LocalNodes {
   }
 
   /** Passes on a signal that this process got; the second one kills all nodes. */
-  pass(signal: PassedSignal): void {
+  pass(signal: EndSignal): void {
     if (this.#end !== "none") return this.#kill();
     this.#end = "signalled";
     this.#ending.resolve();
-    this.#signalCode = 128 + SIGNALS[signal];
+    this.#signalCode = ExitCode.Signal + END_SIGNALS[signal];
     this.#signal(signal);
   }
 

@@ -5,7 +5,7 @@
 
 import { openLibrary, type TdsmLibrary } from "../../ffi/library.ts";
 import { die } from "../../ffi/native.ts";
-import { errorText, ExitCode, TdsmError } from "../errors.ts";
+import { END_SIGNALS, type EndSignal, errorText, ExitCode, TdsmError } from "../errors.ts";
 import { formatAddress, isLoopback } from "../address.ts";
 import {
   CLOSE_REMINDER_MS,
@@ -124,23 +124,13 @@ export class EngineHost implements Member {
     this.changed();
     // A signal may come as soon as the program knows of the node.
     if (this.#start.settings.signals) {
-      for (const name of Object.keys(SIGNALS) as (keyof typeof SIGNALS)[]) {
+      for (const name of Object.keys(END_SIGNALS) as EndSignal[]) {
         Deno.addSignalListener(name, () => this.#signalled(name));
       }
     }
     const { hostname: address, port } = this.#cluster.address;
-    const { handle, windowAddress, userModeOnly, size, pageSize } = this.engine.region;
-    this.#post({
-      kind: "ready",
-      id: this.#cluster.self,
-      handle,
-      windowAddress,
-      size,
-      pageSize,
-      userModeOnly,
-      address,
-      port,
-    });
+    const { handle, userModeOnly } = this.engine.region;
+    this.#post({ kind: "ready", id: this.#cluster.self, handle, address, port });
     if (userModeOnly) {
       this.log(
         2,
@@ -289,8 +279,8 @@ export class EngineHost implements Member {
   }
 
   /** A signal came: the node leaves, and the process ends as by that signal. */
-  #signalled(name: keyof typeof SIGNALS): void {
-    const code = ExitCode.Signal + SIGNALS[name];
+  #signalled(name: EndSignal): void {
+    const code = ExitCode.Signal + END_SIGNALS[name];
     if (!this.#process.enter("signalled")) die(this.#library, "", code, 0);
     this.log(3, `${name}: leaving the cluster`);
     void this.#leaveSoon().then((message) => {
@@ -391,9 +381,6 @@ export class EngineHost implements Member {
     while (this.#life.state === "leaving") await this.#life.change();
   }
 }
-
-/** The signals at which a node leaves, and their numbers. */
-const SIGNALS = { SIGHUP: 1, SIGINT: 2, SIGTERM: 15 } as const;
 
 /** What the settings of a directory node decide for all nodes. */
 function regionOf(settings: Settings): RegionSettings {

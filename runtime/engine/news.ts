@@ -80,10 +80,6 @@ export type EngineNews =
     readonly id: NodeId;
     /** To attach other threads to the region. */
     readonly handle: number;
-    readonly windowAddress: bigint;
-    readonly size: number;
-    readonly pageSize: number;
-    readonly userModeOnly: boolean;
     /** Where the node listens. */
     readonly address: string;
     readonly port: number;
