@@ -14,7 +14,18 @@ import { LOG_WAITING_MAX } from "./limits.ts";
 /** What a line is about: the runtime, or semaphores, barriers and mutexes. */
 export type LogTopic = "runtime" | "sync";
 
-const LEVELS: readonly LogLevel[] = ["error", "warning", "info", "debug", "trace"];
+/** How much a line matters: the numbers of the settings `logLevel` and `semLogLevel`. */
+export const Level = { Error: 1, Warning: 2, Info: 3, Debug: 4, Trace: 5 } as const;
+/** One of {@linkcode Level}. */
+export type Level = typeof Level[keyof typeof Level];
+
+const NAMES: Readonly<Record<Level, LogLevel>> = {
+  [Level.Error]: "error",
+  [Level.Warning]: "warning",
+  [Level.Info]: "info",
+  [Level.Debug]: "debug",
+  [Level.Trace]: "trace",
+};
 const CATEGORIES: Readonly<Record<LogTopic, readonly [string, ...string[]]>> = {
   runtime: ["tdsm"],
   sync: ["tdsm", "sync"],
@@ -51,14 +62,14 @@ let begun: Promise<void> | undefined;
 /**
  * Writes a line to the log, from the program's thread.
  *
- * @param level 1 error, 2 warning, 3 information, 4 detail, 5 everything.
+ * @param level How much it matters.
  * @param text The line, without its end.
  * @param topic What it is about.
  */
-export function writeLog(level: number, text: string, topic: LogTopic = "runtime"): void {
+export function writeLog(level: Level, text: string, topic: LogTopic = "runtime"): void {
   const record: LogRecord = {
     category: CATEGORIES[topic],
-    level: LEVELS[Math.min(Math.max(level, 1), LEVELS.length) - 1]!,
+    level: NAMES[level],
     message: [text],
     rawMessage: text,
     timestamp: Date.now(),

@@ -12,6 +12,7 @@ import {
   PEER_VERDICT_MAX_MS,
   SILENCE_MAX_MS,
 } from "../limits.ts";
+import { Level } from "../log.ts";
 import { type Encoding, PROTOCOL_VERSION } from "../wire/layout.ts";
 import type { AbortControl, HelloControl, WelcomeControl } from "../wire/control.ts";
 import type { RegionSettings } from "../wire/region_settings.ts";
@@ -59,8 +60,8 @@ export interface Member {
   closing(): void;
   /** This node cannot go on. */
   fail(error: TdsmError): void;
-  /** Something to log; 1 error, 2 warning, 3 information, 4 detail. */
-  log(level: number, text: string): void;
+  /** Something to log. */
+  log(level: Level, text: string): void;
 }
 
 /** The cluster, as one node sees it. It exists once the node is one of it. */
@@ -284,7 +285,7 @@ export class Cluster<Node extends Member = Member> {
       case "peerJoined":
         if (!fromDirectory) break;
         this.#members.add(message);
-        this.node.log(3, `Node ${message.id} has joined`);
+        this.node.log(Level.Info, `Node ${message.id} has joined`);
         return this.node.changed();
       case "closing":
         if (!fromDirectory) break;

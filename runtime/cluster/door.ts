@@ -5,6 +5,7 @@
 import { formatAddress } from "../address.ts";
 import { reasonOf, TdsmError } from "../errors.ts";
 import { ACCEPT_RETRY_MS, HANDSHAKES_MAX } from "../limits.ts";
+import { Level } from "../log.ts";
 import type { Control, HelloControl, RefuseControl } from "../wire/control.ts";
 import { DIRECTORY_NODE, type NodeId } from "../protocol/coherence/messages.ts";
 import type { NodeStatusControl } from "../wire/status_control.ts";
@@ -19,8 +20,8 @@ export interface DoorHandlers {
   status(): Promise<NodeStatusControl[]>;
   /** At the directory node: a node has joined. */
   joined(peer: Peer): void;
-  /** Something to log; 1 error, 2 warning, 3 information, 4 detail. */
-  log(level: number, text: string): void;
+  /** Something to log. */
+  log(level: Level, text: string): void;
 }
 
 /** One node's door. */
@@ -71,7 +72,7 @@ export class Door {
         if (handshakes.size >= HANDSHAKES_MAX) await Promise.race(handshakes);
       } catch (error) {
         if (this.#links.closed) return;
-        this.#handlers.log(2, `Could not accept a connection: ${reasonOf(error)}`);
+        this.#handlers.log(Level.Warning, `Could not accept a connection: ${reasonOf(error)}`);
         await new Promise((resolve) => setTimeout(resolve, ACCEPT_RETRY_MS));
       }
     }
@@ -80,7 +81,7 @@ export class Door {
   /** Hears who it is that has connected; never throws. */
   async #accept(connection: Deno.TcpConn): Promise<void> {
     const { hostname, port } = connection.remoteAddr;
-    const dropped = (level: number, reason: string): void => {
+    const dropped = (level: Level, reason: string): void => {
       const from = formatAddress({ hostname, port });
       this.#handlers.log(level, `Dropped a connection from ${from}: ${reason}`);
     };
@@ -93,7 +94,7 @@ export class Door {
           // Two that dial each other refuse one of their connections, and nothing is wrong; nor is
           // it when `--status` asks the wrong node.
           const harmless = this.#isMember(control) || control.kind === "statusRequest";
-          return dropped(harmless ? 4 : 2, refused.reason);
+          return dropped(harmless ? Level.Debug : Level.Warning, refused.reason);
         }
         if (control.kind === "statusRequest") return this.#links.drain(link, this.#report(link));
         const hello = control as HelloControl;
@@ -103,7 +104,7 @@ export class Door {
       if (this.#links.closed) return;
       // Of two that dial each other, one may see before its first word that it is not needed.
       const silent = error instanceof TdsmError && error.code === "PeerLost";
-      dropped(silent ? 4 : 2, reasonOf(error));
+      dropped(silent ? Level.Debug : Level.Warning, reasonOf(error));
     }
   }
 
@@ -149,7 +150,10 @@ export class Door {
     link.say({ kind: "welcome", node: peer.id, session, ...region, peers });
     this.#links.sayToAll({ kind: "peerJoined", ...peer });
     const { id, address: hostname, port } = peer;
-    this.#handlers.log(3, `Node ${id} has joined from ${formatAddress({ hostname, port })}`);
+    this.#handlers.log(
+      Level.Info,
+      `Node ${id} has joined from ${formatAddress({ hostname, port })}`,
+    );
     this.#handlers.joined(peer);
     this.#links.carry(id, link);
   }

@@ -16,6 +16,7 @@ import {
   PROGRAM_GRACE_MS,
   SETTLE_MAX_MS,
 } from "../limits.ts";
+import { Level } from "../log.ts";
 import { DIRECTORY_NODE, type NodeId } from "../protocol/coherence/messages.ts";
 import type { EngineEvent } from "../protocol/coherence/output.ts";
 import type { Peer } from "../cluster/admission.ts";
@@ -133,7 +134,7 @@ export class EngineHost implements Member {
     this.#post({ kind: "ready", id: this.#cluster.self, handle, address, port });
     if (userModeOnly) {
       this.log(
-        2,
+        Level.Warning,
         "Serving page faults of user space only: system calls fail with EFAULT (Bad address) on pages " +
           "that are not here. To change that, run as root, or as root do one of " +
           "chmod 0666 /dev/userfaultfd and sysctl vm.unprivileged_userfaultfd=1",
@@ -142,7 +143,7 @@ export class EngineHost implements Member {
     if (!isLoopback(address)) {
       const at = formatAddress({ hostname: address, port });
       this.log(
-        2,
+        Level.Warning,
         `Listening at ${at}: any program that reaches this port can join and read the region`,
       );
     }
@@ -161,18 +162,18 @@ export class EngineHost implements Member {
         return this.#doom(new TdsmError("PageLost", message));
       }
       case "violation":
-        this.log(1, `Node ${event.node} broke the protocol: ${event.reason}`);
+        this.log(Level.Error, `Node ${event.node} broke the protocol: ${event.reason}`);
         return this.#cluster.expel(event.node, event.reason);
       case "peerGone":
-        this.log(3, `Node ${event.node} is gone`);
+        this.log(Level.Info, `Node ${event.node} is gone`);
         this.engine.peerGone(event.node);
         return this.#cluster.forget(event.node);
       case "nodeLeft":
-        this.log(3, `Node ${event.node} has left`);
+        this.log(Level.Info, `Node ${event.node} has left`);
         this.engine.peerGone(event.node);
         return this.#cluster.release(event.node);
       case "left":
-        this.log(3, "Left the cluster");
+        this.log(Level.Info, "Left the cluster");
         // The directory ends the connection now, and that is no failure.
         return void this.#life.enter("parted");
       default:
@@ -193,7 +194,10 @@ export class EngineHost implements Member {
   /** At the directory node: a node went away without leaving. */
   lost(node: NodeId, reason: string): void {
     if (this.#life.over) return;
-    this.log(2, `Node ${node} is lost: ${reason}. Pages that only it had are lost with it`);
+    this.log(
+      Level.Warning,
+      `Node ${node} is lost: ${reason}. Pages that only it had are lost with it`,
+    );
     this.engine.peerLost(node);
   }
 
@@ -209,7 +213,7 @@ export class EngineHost implements Member {
     const why = "the directory node has closed the cluster";
     const refusal = new TdsmError("DirectoryLost", why);
     if (!this.#life.enter("parted", refusal)) return;
-    this.log(3, "The directory node has closed the cluster");
+    this.log(Level.Info, "The directory node has closed the cluster");
     this.#post({ kind: "closing" });
     const ofFaults = new TdsmError("DirectoryLost", `Cannot fetch a page: ${why}`);
     this.#refuse(refusal, ofFaults);
@@ -272,8 +276,8 @@ export class EngineHost implements Member {
     die(this.#library, `tdsm: error: ${errorText(error)}\n`, exitCode, DEATH_MESSAGE_MAX_MS);
   }
 
-  /** Something to log; 1 error, 2 warning, 3 information, 4 detail. */
-  log(level: number, text: string): void {
+  /** Something to log. */
+  log(level: Level, text: string): void {
     if (level > this.#start.settings.logLevel) return;
     this.#post({ kind: "log", level, text, topic: "runtime" });
   }
@@ -282,7 +286,7 @@ export class EngineHost implements Member {
   #signalled(name: EndSignal): void {
     const code = ExitCode.Signal + END_SIGNALS[name];
     if (!this.#process.enter("signalled")) die(this.#library, "", code, 0);
-    this.log(3, `${name}: leaving the cluster`);
+    this.log(Level.Info, `${name}: leaving the cluster`);
     void this.#leaveSoon().then((message) => {
       // The program may have something to do at its end, which its own thread does.
       this.#post({ kind: "exit", code });
@@ -351,7 +355,7 @@ export class EngineHost implements Member {
       const { leaving } = this.engine;
       const tell = (what: string, nodes: NodeId[]): void => {
         if (nodes.length === 0) return;
-        this.log(2, `${what} before the directory closes: ${nodes.join(", ")}`);
+        this.log(Level.Warning, `${what} before the directory closes: ${nodes.join(", ")}`);
       };
       tell("Waiting for these nodes to finish", working.filter((node) => !leaving.has(node)));
       tell(
@@ -375,7 +379,7 @@ export class EngineHost implements Member {
     using _clock = new StallClock(LEAVE_STALL_MS, () => engine.pageMessages, () => {
       const { pagesExclusive } = engine.copies;
       const lost = pagesExclusive === 0 ? "" : `; at least ${pagesExclusive} pages are lost`;
-      this.log(1, `Left without a word of the directory for ${LEAVE_STALL_MS} ms${lost}`);
+      this.log(Level.Error, `Left without a word of the directory for ${LEAVE_STALL_MS} ms${lost}`);
       this.#life.enter("parted");
     });
     while (this.#life.state === "leaving") await this.#life.change();

@@ -1,7 +1,6 @@
-/**
- * What the log says of the messages about pages that a node sends and receives.
- */
+/** What the log says of messages about pages, and of semaphores, barriers and mutexes. */
 
+import { Level } from "../log.ts";
 import { Content, type Message } from "../protocol/coherence/messages.ts";
 import { Access } from "../protocol/coherence/page.ts";
 import {
@@ -11,19 +10,14 @@ import {
   SyncStatus,
 } from "../protocol/sync/messages.ts";
 
-/** The level at which pages that change hands are told. */
-export const PAGE_LEVEL = 4;
-/** The level at which every message is told. */
-export const MESSAGE_LEVEL = 5;
-
 /**
  * The level at which a message is told.
  *
  * @param message The message.
- * @returns `PAGE_LEVEL` where pages change hands by it, else `MESSAGE_LEVEL`.
+ * @returns `Debug` where pages change hands by it, else `Trace`.
  */
-export function levelOf({ kind }: Message): number {
-  return kind === "grant" || kind === "invalidate" ? PAGE_LEVEL : MESSAGE_LEVEL;
+export function levelOf({ kind }: Message): Level {
+  return kind === "grant" || kind === "invalidate" ? Level.Debug : Level.Trace;
 }
 
 /**
@@ -53,14 +47,10 @@ const CONTENTS: Readonly<Record<Content, string>> = {
   [Content.Lost]: "lost",
 };
 
-/** The levels of the log at which something is told. */
-const Level = { Wrong: 2, Notable: 3, Ended: 4, Asked: 5 } as const;
-type Level = typeof Level[keyof typeof Level];
-
 /** The log of one node's synchronisation. */
 export class SyncLog {
   readonly #level: number;
-  readonly #write: (level: number, text: string) => void;
+  readonly #write: (level: Level, text: string) => void;
   /** What was asked for and not answered, in words. */
   readonly #asked = new Map<number, string>();
   /** The mutex of each lock that is held. */
@@ -70,21 +60,21 @@ export class SyncLog {
    * @param level How much is told, 0 to 5.
    * @param write Takes a line.
    */
-  constructor(level: number, write: (level: number, text: string) => void) {
+  constructor(level: number, write: (level: Level, text: string) => void) {
     this.#level = level;
     this.#write = write;
   }
 
   /** A thread of this node asks for something. */
   asked(request: SyncRequest): void {
-    if (this.#level < Level.Wrong) return;
+    if (this.#level < Level.Warning) return;
     const { operation, ticket } = request;
     if (operation === SyncOperation.Cancel) {
-      return this.#tell(Level.Asked, `Request ${ticket}: cancel`);
+      return this.#tell(Level.Trace, `Request ${ticket}: cancel`);
     }
     const what = this.#describe(request);
     this.#asked.set(ticket, what);
-    this.#tell(Level.Asked, `Request ${ticket}: ${what}`);
+    this.#tell(Level.Trace, `Request ${ticket}: ${what}`);
     if (operation === SyncOperation.Lock || operation === SyncOperation.TryLock) {
       this.#locks.set(ticket, request.name);
     } else if (operation === SyncOperation.Unlock) this.#locks.delete(request.lock);
@@ -141,24 +131,24 @@ function describeOutcome(
 ): [level: Level, outcome: string] {
   switch (status) {
     case SyncStatus.Done:
-      return [Level.Ended, "done"];
+      return [Level.Debug, "done"];
     case SyncStatus.Made:
-      return [Level.Notable, `it has key ${key}`];
+      return [Level.Info, `it has key ${key}`];
     case SyncStatus.Last:
-      return [Level.Ended, "done, as the last to arrive"];
+      return [Level.Debug, "done, as the last to arrive"];
     case SyncStatus.Abandoned:
-      return [Level.Wrong, "done, but the node that held it is gone and did not unlock it"];
+      return [Level.Warning, "done, but the node that held it is gone and did not unlock it"];
     case SyncStatus.Unavailable:
-      return [Level.Ended, "it is not available"];
+      return [Level.Debug, "it is not available"];
     case SyncStatus.Cancelled:
-      return [Level.Notable, "given up while it waited"];
+      return [Level.Info, "given up while it waited"];
     case SyncStatus.Overflow:
-      return [Level.Wrong, "refused, it would have too many permits"];
+      return [Level.Warning, "refused, it would have too many permits"];
     case SyncStatus.PartiesMismatch:
-      return [Level.Wrong, `refused, others count ${parties} parties`];
+      return [Level.Warning, `refused, others count ${parties} parties`];
     case SyncStatus.NotHolder:
-      return [Level.Wrong, "refused, this lock does not hold it"];
+      return [Level.Warning, "refused, this lock does not hold it"];
     case SyncStatus.LimitExceeded:
-      return [Level.Wrong, "refused, too many are in use"];
+      return [Level.Warning, "refused, too many are in use"];
   }
 }

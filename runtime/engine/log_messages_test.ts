@@ -1,6 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { MESSAGES } from "../../tests/support/frames.ts";
-import { describeMessage, levelOf, MESSAGE_LEVEL, PAGE_LEVEL } from "./log.ts";
+import { Level } from "../log.ts";
+import { describeMessage, levelOf } from "./log.ts";
 
 Deno.test("describeMessage says what each kind of message is about", () => {
   const lines = new Map(MESSAGES.map(({ label, message }) => [label, describeMessage(message)]));
@@ -20,6 +21,6 @@ Deno.test("describeMessage says what each kind of message is about", () => {
 Deno.test("levelOf tells pages that change hands from all else", () => {
   for (const { label, message } of MESSAGES) {
     const moves = /^(?:grant|invalidate)/.test(label);
-    assertEquals(levelOf(message), moves ? PAGE_LEVEL : MESSAGE_LEVEL, label);
+    assertEquals(levelOf(message), moves ? Level.Debug : Level.Trace, label);
   }
 });

@@ -3,7 +3,7 @@
  */
 
 import type { Settings } from "../settings/types.ts";
-import type { LogTopic } from "../log.ts";
+import type { Level, LogTopic } from "../log.ts";
 import type { NodeId } from "../protocol/coherence/messages.ts";
 import type { PackedError } from "../ring/calls.ts";
 
@@ -95,7 +95,7 @@ export type EngineNews =
   /** Something to log. */
   | {
     readonly kind: "log";
-    readonly level: number;
+    readonly level: Level;
     readonly text: string;
     readonly topic: LogTopic;
   };

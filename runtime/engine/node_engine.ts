@@ -8,6 +8,7 @@ import { NativeRegion } from "../../ffi/native.ts";
 import type { Settings } from "../settings/types.ts";
 import type { TdsmError } from "../errors.ts";
 import { HOLD_LEAST_US } from "../limits.ts";
+import { Level } from "../log.ts";
 import { Coherence } from "../protocol/coherence/coherence.ts";
 import type { GrantMessage, Message, NodeId } from "../protocol/coherence/messages.ts";
 import type { EngineEvent } from "../protocol/coherence/output.ts";
@@ -17,7 +18,7 @@ import type { RegionSettings } from "../wire/region_settings.ts";
 import type { Cluster } from "../cluster/cluster.ts";
 import { Driver, type MessageSink } from "./driver.ts";
 import type { LifeCycle } from "./life_cycle.ts";
-import { describeMessage, levelOf, PAGE_LEVEL, SyncLog } from "./log.ts";
+import { describeMessage, levelOf, SyncLog } from "./log.ts";
 import type { EngineNews, NodeStats } from "./news.ts";
 import { ProgramCalls } from "./program_calls.ts";
 import type { CallSlots } from "../ring/ring.ts";
@@ -115,7 +116,7 @@ export class NodeEngine implements AsyncDisposable {
     this.driver = new Driver({
       coherence: this.#coherence,
       region: this.region,
-      sink: settings.logLevel < PAGE_LEVEL ? cluster : this.#traced(cluster),
+      sink: settings.logLevel < Level.Debug ? cluster : this.#traced(cluster),
       slots,
       calls: calls.server,
       pollTimeUs: settings.pollTimeUs,
@@ -248,7 +249,7 @@ export class NodeEngine implements AsyncDisposable {
 
   #trace(way: "from" | "to", node: NodeId, message: Message): void {
     const { settings: { logLevel }, post } = this.#options;
-    if (logLevel < PAGE_LEVEL) return;
+    if (logLevel < Level.Debug) return;
     const level = levelOf(message);
     if (level > logLevel) return;
     const text = `${describeMessage(message)}, ${way} node ${node}`;

@@ -2,13 +2,9 @@
 
 import { formatAddress, isWildcard } from "../address.ts";
 import { LONE_DIRECTORY_MS } from "../limits.ts";
-import { writeLog } from "../log.ts";
+import { Level, writeLog } from "../log.ts";
 import type { Settings } from "../settings/types.ts";
 import type { Node } from "./node.ts";
-
-/** The level of the log from which on it is told: on a terminal, and elsewhere. */
-const WARNING = 2;
-const INFORMATION = 3;
 
 /**
  * Tells how others join, once, when a directory node is still alone after a moment: its program may
@@ -20,13 +16,13 @@ const INFORMATION = 3;
  * @returns Ends the wait for that moment.
  */
 export function tellWhileAlone(node: Node, { directory, logLevel }: Settings): Disposable {
-  const level = Deno.stderr.isTerminal() ? WARNING : INFORMATION;
+  const level = Deno.stderr.isTerminal() ? Level.Warning : Level.Info;
   if (!directory || logLevel < level) return { [Symbol.dispose]() {} };
   const timer = setTimeout(() => {
     if (node.peers().length > 0) return;
     const { address, port } = node;
     const at = formatAddress({ hostname: isWildcard(address) ? "HOST" : address, port });
-    writeLog(INFORMATION, `No other node is here yet. Others join with --directory-address ${at}`);
+    writeLog(Level.Info, `No other node is here yet. Others join with --directory-address ${at}`);
   }, LONE_DIRECTORY_MS);
   Deno.unrefTimer(timer);
   return { [Symbol.dispose]: () => clearTimeout(timer) };

@@ -4,11 +4,8 @@
  */
 
 import { setVariables } from "../../ffi/machine.ts";
-import { writeLog } from "../log.ts";
+import { Level, writeLog } from "../log.ts";
 import { takeUnread } from "../settings/settings.ts";
-
-/** The level of the log at which they are told. */
-const WARNING = 2;
 
 /**
  * Warns of the variables that are set and were not read, each once in a process.
@@ -16,13 +13,13 @@ const WARNING = 2;
  * @param logLevel How much is logged.
  */
 export function warnOfUnread(logLevel: number): void {
-  if (logLevel < WARNING) return;
+  if (logLevel < Level.Warning) return;
   const names = setVariables(takeUnread());
   if (names.length === 0) return;
   const [are, them] = names.length === 1 ? ["is", "it"] : ["are", "them"];
   const list = names.join(",");
   writeLog(
-    WARNING,
+    Level.Warning,
     `${names.join(" and ")} ${are} set and not read: run Deno with --allow-env=${list}, ` +
       `or with --deny-env=${list} to leave ${them} aside`,
   );
