@@ -83,7 +83,7 @@ export function objectionToHello(control: Control, door: Doorkeeper): RefuseCont
  * @param region What the directory node has decided.
  * @returns The first setting with both values; `undefined` where they are alike.
  */
-export function objectionToSettings(
+function objectionToSettings(
   wanted: Partial<RegionSettings>,
   region: RegionSettings,
 ): string | undefined {

@@ -245,7 +245,10 @@ export class Link {
           if (there < target.length) return this.#finish(frame, target, there, wanted);
           const rejected = this.#arrived(frame, target, wanted);
           if (rejected !== undefined) return rejected;
+          break;
         }
+        default:
+          frame satisfies never;
       }
     }
     return undefined;

@@ -7,7 +7,13 @@
  * loop in either case.
  */
 
-import { FAULT_WORDS, FAULT_WRITE, FAULT_WRITE_PROTECT } from "../../ffi/abi.ts";
+import {
+  FAULT_FLAGS,
+  FAULT_PAGE,
+  FAULT_WORDS,
+  FAULT_WRITE,
+  FAULT_WRITE_PROTECT,
+} from "../../ffi/abi.ts";
 import type { NativeRegion } from "../../ffi/native.ts";
 import { FAULT_BATCH, RUN_MAX_BYTES } from "../limits.ts";
 import { nowUs, Polling } from "./polling.ts";
@@ -215,8 +221,8 @@ export class Driver {
     const count = this.#parts.region.readFaults(this.#faults);
     this.#unserved = count > 0;
     for (let index = 0; index < count; index++) {
-      const page = this.#faults[index * FAULT_WORDS]!;
-      const flags = this.#faults[index * FAULT_WORDS + 1]!;
+      const page = this.#faults[index * FAULT_WORDS + FAULT_PAGE]!;
+      const flags = this.#faults[index * FAULT_WORDS + FAULT_FLAGS]!;
       if (this.#faulted !== undefined) this.#faulted();
       const access = (flags & (FAULT_WRITE | FAULT_WRITE_PROTECT)) !== 0
         ? Access.Write

@@ -8,14 +8,8 @@ import { newBody, type RingRecord } from "../ring/ring.ts";
 import type { NodeThread } from "./thread.ts";
 import { bindRpc, serveCall } from "../rpc/define.ts";
 import { encodeFailure } from "../rpc/error.ts";
-import {
-  rpcAnswer,
-  rpcAnswerFields,
-  type RpcAnswerRecord,
-  rpcCall,
-  rpcCallFields,
-} from "../ring/rpc_records.ts";
-import type { RpcTransport } from "../rpc/types.ts";
+import { rpcAnswer, rpcAnswerFields, rpcCall, rpcCallFields } from "../ring/rpc_records.ts";
+import type { RpcReply, RpcTransport } from "../rpc/types.ts";
 
 /**
  * The way by which the calls of one thread go out.
@@ -46,7 +40,7 @@ export function rpcTransport(node: NodeThread, client: EngineClient): RpcTranspo
  */
 export function serveRpc(node: NodeThread, client: EngineClient): () => void {
   const context = { self: node.id, memory: node.memory.buffer };
-  const answer = (id: number, reply: RpcAnswerRecord): void =>
+  const answer = (id: number, reply: RpcReply): void =>
     client.post(newBody(Call.RpcServed, rpcAnswerFields(reply, id)));
   client.serveCalls((record: RingRecord) => {
     const { call: id } = record;

@@ -8,12 +8,12 @@ import { newBody, type RecordBody, type RingRecord } from "../ring/ring.ts";
 import {
   rpcAnswer,
   rpcAnswerFields,
-  type RpcAnswerRecord,
   rpcCall,
   rpcCallFields,
   type RpcCallRecord,
 } from "../ring/rpc_records.ts";
 import { serveRpc } from "./rpc_transport.ts";
+import type { RpcReply } from "../rpc/types.ts";
 import { decodeResult, encodeArguments } from "../rpc/value.ts";
 
 const double = rpc("double of rpc_transport_test", (value: number): number => 2 * value);
@@ -21,7 +21,7 @@ const double = rpc("double of rpc_transport_test", (value: number): number => 2 
 /** A node whose engine is the test. */
 class Bench {
   readonly memory = new Uint8Array(4096);
-  readonly served: (RpcAnswerRecord & { readonly id: number })[] = [];
+  readonly served: (RpcReply & { readonly id: number })[] = [];
   readonly called: (RpcCallRecord & { readonly what: string })[] = [];
   serve: (record: RingRecord) => void = () => {};
   readonly unbind: () => void;

@@ -219,7 +219,7 @@ export abstract class NodeThread {
    * @param options A name, by which all nodes get the same cells; an alignment; `packed`.
    * @returns The array.
    * @throws {RangeError} When the request makes no sense.
-   * @throws {TypeError} When `Type` is no constructor at all.
+   * @throws {TypeError} When `Type` is no constructor of typed arrays.
    * @throws {TdsmError} `OutOfMemory`, `NameConflict`, or why the node cannot go on.
    *
    * @example A grid that every node finds by its name

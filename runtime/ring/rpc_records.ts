@@ -1,5 +1,6 @@
 /** Remote calls as they cross the rings between a program's threads and the engine. */
 
+import type { RpcReply } from "../rpc/types.ts";
 import type { RecordBody } from "./ring.ts";
 
 const encoder = new TextEncoder();
@@ -9,12 +10,6 @@ const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 export interface RpcCallRecord {
   readonly node: number;
   readonly procedure: string;
-  readonly payload: Uint8Array;
-}
-
-/** The answer to a remote call: whether it returned, and its result or its failure. */
-export interface RpcAnswerRecord {
-  readonly ok: boolean;
   readonly payload: Uint8Array;
 }
 
@@ -60,7 +55,7 @@ export function rpcCall({ id, count, payload }: RecordBody): RpcCallRecord {
  * @returns The fields.
  */
 export function rpcAnswerFields(
-  { ok, payload }: RpcAnswerRecord,
+  { ok, payload }: RpcReply,
   id = 0,
 ): Partial<RecordBody> {
   return { code: ok ? 1 : 0, id, payload };
@@ -72,7 +67,7 @@ export function rpcAnswerFields(
  * @param body The record's body.
  * @returns The answer.
  */
-export function rpcAnswer({ code, payload }: RecordBody): RpcAnswerRecord {
+export function rpcAnswer({ code, payload }: RecordBody): RpcReply {
   return { ok: code === 1, payload };
 }
 

@@ -1,6 +1,6 @@
 /**
  * The short way for what most calls carry: no arguments or a few numbers, `true`, `false`, `null`, and
- * results like these or none. The bytes are those of `rpc_value.ts`, in MessagePack; only how they are
+ * results like these or none. The bytes are those of `value.ts`, in MessagePack; only how they are
  * made and read costs less here.
  */
 
