@@ -5,7 +5,8 @@
 
 import { type Node, type NodeOptions, run } from "../mod.ts";
 import { launch } from "../runtime/cli/local_nodes.ts";
-import { fetchStatus, formatTable } from "../runtime/cli/status.ts";
+import { fetchStatus } from "../runtime/cli/status.ts";
+import { formatTable } from "../runtime/cli/table.ts";
 import { formatSize } from "../runtime/size.ts";
 import {
   count,

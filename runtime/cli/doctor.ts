@@ -15,6 +15,7 @@ import type { Settings } from "../settings/types.ts";
 import { TdsmError } from "../errors.ts";
 import { formatSize } from "../size.ts";
 import { type Paint, plain, type Style } from "./paint.ts";
+import { formatTable } from "./table.ts";
 import { DENO_MIN_VERSION, isDenoSupported } from "../version.ts";
 import { KERNEL_MIN_MAJOR, KERNEL_MIN_MINOR, PAGE_SIZE_MIN_BYTES } from "../limits.ts";
 
@@ -75,24 +76,17 @@ export function canRun(checks: readonly Check[]): boolean {
  * @returns Lines, each with its end.
  */
 export function formatChecks(checks: readonly Check[], paint: Paint = plain): string {
-  const [verdictTitle, nameTitle, foundTitle] = TITLES;
-  const width = (title: string, cells: string[]): number =>
-    Math.max(...[title, ...cells].map(({ length }) => length));
-  const nameWidth = width(nameTitle, checks.map(({ name }) => name));
-  const verdictWidth = width(verdictTitle, checks.map(({ verdict }) => verdict));
-  const indent = " ".repeat(verdictWidth + nameWidth + 4);
-  const lines = checks.map(({ name, verdict, found, remedy }) => {
-    const cell = paint(verdict.padEnd(verdictWidth), STYLES[verdict]);
-    const mend = remedy === undefined ? "" : `\n${indent}${paint(`→ ${remedy}`, "bold")}`;
-    return `${cell}  ${name.padEnd(nameWidth)}  ${found}${mend}\n`;
+  const rows = checks.map(({ verdict, name, found }) => [verdict, name, found]);
+  const [titles, ...lines] = formatTable([TITLES, ...rows], [0, 1, 2]).trimEnd().split("\n");
+  const indent = " ".repeat(titles!.indexOf(TITLES[2]));
+  const body = checks.map(({ verdict, remedy }, row) => {
+    const line = `${paint(verdict, STYLES[verdict])}${lines[row]!.slice(verdict.length)}\n`;
+    return remedy === undefined ? line : `${line}${indent}${paint(`→ ${remedy}`, "bold")}\n`;
   });
-  const titles = `${verdictTitle.padEnd(verdictWidth)}  ${
-    nameTitle.padEnd(nameWidth)
-  }  ${foundTitle}`;
   const sum = canRun(checks)
     ? paint("A node can run here", "green")
     : paint("No node can run here", "red");
-  return `${paint(titles, "bold")}\n${lines.join("")}\n${sum}\n`;
+  return `${paint(titles!, "bold")}\n${body.join("")}\n${sum}\n`;
 }
 
 const TITLES = ["VERDICT", "CHECK", "FOUND"] as const;

@@ -11,7 +11,7 @@ Deno.test("formatChecks has titles, a colour for each verdict, and remedies bene
   assertEquals(
     text,
     `<bold>VERDICT  CHECK   FOUND</>
-<green>ok     </>  system  linux
+<green>ok</>       system  linux
 <yellow>warning</>  port    in use
                  <bold>→ name another</>
 

@@ -24,7 +24,9 @@ type Mode = typeof MODES[number];
 /** Every flag of the program but the settings. */
 const FLAGS: ProgramFlags = { names: [...MODES, "help", "version"], only: true };
 
-const HELP = `tdsm ${VERSION}: distributed shared memory for Deno
+/** What `--help` shows. */
+const help = (): string =>
+  `tdsm ${VERSION}: distributed shared memory for Deno
 
 Usage: ${START_COMMAND} [OPTIONS]
 
@@ -34,14 +36,14 @@ Ctrl-C ends the node. What is for all nodes, the directory node decides.
 
 Options:
 ${
-  settingsHelp([
-    ["--status", "Show what every node of the directory's cluster holds and has moved, and end"],
-    ["--doctor", "Show what this machine lacks for a node to run, and what mends it, and end"],
-    ["--json", "With --status or --doctor, as JSON"],
-    ["--help", "Show this"],
-    ["--version", "Show the versions"],
-  ])
-}`;
+    settingsHelp([
+      ["--status", "Show what every node of the directory's cluster holds and has moved, and end"],
+      ["--doctor", "Show what this machine lacks for a node to run, and what mends it, and end"],
+      ["--json", "With --status or --doctor, as JSON"],
+      ["--help", "Show this"],
+      ["--version", "Show the versions"],
+    ])
+  }`;
 
 /**
  * Runs the program.
@@ -50,7 +52,7 @@ ${
  * @returns Resolves when it has ended; the exit code is set.
  */
 export async function main(args: readonly string[]): Promise<void> {
-  if (args.includes("--help") || args.includes("-h")) return console.log(HELP);
+  if (args.includes("--help") || args.includes("-h")) return console.log(help());
   if (args.includes("--version")) {
     return console.log(
       `tdsm ${VERSION} (protocol ${PROTOCOL_VERSION}, library ABI ${ABI_VERSION})`,

@@ -1,13 +1,12 @@
 /** Colours of what the program prints, on terminals alone. */
 
+import { styleText } from "node:util";
+
 /** How a piece of text looks. */
 export type Style = "bold" | "dim" | "red" | "green" | "yellow";
 
 /** Gives a piece of text its looks. */
 export type Paint = (text: string, style: Style) => string;
-
-/** The numbers by which terminals know them (ECMA-48, Select Graphic Rendition). */
-const CODES: Readonly<Record<Style, number>> = { bold: 1, dim: 2, red: 31, green: 32, yellow: 33 };
 
 /** Leaves every text as it is. */
 export const plain: Paint = (text: string): string => text;
@@ -20,5 +19,6 @@ export const plain: Paint = (text: string): string => text;
  */
 export function paintOf(stream: { isTerminal(): boolean }): Paint {
   if (Deno.noColor || !stream.isTerminal()) return plain;
-  return (text, style) => `\x1b[${CODES[style]}m${text}\x1b[0m`;
+  // Whether there is a terminal was looked at here: to have it looked at needs --allow-env.
+  return (text, style) => styleText(style, text, { validateStream: false });
 }

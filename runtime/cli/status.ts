@@ -14,6 +14,7 @@ import { formatSize, roughSize } from "../size.ts";
 import { PROTOCOL_VERSION } from "../wire/layout.ts";
 import type { Counters, NodeStatusControl } from "../wire/status_control.ts";
 import { type Paint, plain } from "./paint.ts";
+import { formatTable } from "./table.ts";
 
 /** One node, as the directory node knows it. */
 export interface NodeStatus {
@@ -181,30 +182,4 @@ export function formatStatus(
   // Of a node that did not answer in time nothing is known.
   const body = lines.map((line, row) => nodes[row]!.stats === null ? paint(line, "dim") : line);
   return `${region}\n\n${[paint(heading!, "bold"), ...body].join("\n")}\n`;
-}
-
-/** What parts two columns. */
-const GAP = "  ";
-
-/**
- * Writes a table.
- *
- * @param rows Its rows, the titles first; all have as many cells.
- * @param left The columns whose cells begin at the left, by number; the others end at the right.
- * @returns Lines, each with its end.
- */
-export function formatTable(
-  rows: readonly (readonly string[])[],
-  left: readonly number[] = [],
-): string {
-  const widths = (rows[0] ?? []).map((_, column) =>
-    Math.max(...rows.map((row) => row[column]!.length))
-  );
-  const line = (row: readonly string[]): string => {
-    const cells = row.map((cell, column) =>
-      left.includes(column) ? cell.padEnd(widths[column]!) : cell.padStart(widths[column]!)
-    );
-    return `${cells.join(GAP).trimEnd()}\n`;
-  };
-  return rows.map(line).join("");
 }

@@ -1,14 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { type ClusterStatus, formatStatus, formatTable } from "./status.ts";
-
-Deno.test("formatTable lines up numbers at the right and names at the left", () => {
-  const rows = [["N", "NAME", "COUNT"], ["1", "a", "7"], ["20", "longer", "12345678"]];
-  assertEquals(
-    formatTable(rows, [1]),
-    [" N  NAME       COUNT", " 1  a              7", "20  longer  12345678", ""].join("\n"),
-  );
-  assertEquals(formatTable([["A", "B"], ["1", ""]], [0, 1]), "A  B\n1\n");
-});
+import { type ClusterStatus, formatStatus } from "./status.ts";
 
 Deno.test("formatStatus counts bytes as people do, and marks the titles and who said nothing", () => {
   const counters = {

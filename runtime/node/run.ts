@@ -13,7 +13,9 @@ import { tellWhileAlone } from "./lone_directory.ts";
 import type { Node } from "./node.ts";
 import { printError, report } from "./report.ts";
 
-const HELP = `This program is a node of tDSM ${VERSION}. The settings of its node:
+/** What `--help` shows. */
+const help = (): string =>
+  `This program is a node of tDSM ${VERSION}. The settings of its node:
 
 ${settingsHelp()}
 What is for all nodes, the directory node decides. Other flags, and all arguments behind --, are of
@@ -119,7 +121,7 @@ async function start(
     const program = { names: programFlags.map((name) => name.replace(/^--?/, "")) };
     const { settings, rest } = resolveSettings(options, Deno.args, readEnvironment(), program);
     if (asksForHelp(rest, program.names)) {
-      console.log(HELP);
+      console.log(help());
       Deno.exit(0);
     }
     return { node: await startNode(settings, true), settings };
