@@ -2,8 +2,12 @@
 
 import { errorText, exitCodeOfStart, TdsmError } from "../runtime/errors.ts";
 import { printError } from "../runtime/node/report.ts";
-import { type Flags as SettingFlags, readFlags, refused } from "../runtime/settings/flags.ts";
-import { nearestName } from "../runtime/settings/near.ts";
+import {
+  type Flags as SettingFlags,
+  readFlags,
+  refused,
+  unknownArgument,
+} from "../runtime/settings/flags.ts";
 import { readEnvironment } from "../runtime/settings/settings.ts";
 import { type SettingName, SETTINGS } from "../runtime/settings/table.ts";
 
@@ -84,11 +88,7 @@ function readOwn(args: readonly string[], own: readonly string[]): Flags {
   for (let i = 0; i < args.length; i++) {
     const arg = args[i]!;
     const [, name = "", value = args[i + 1]] = /^--([^=]+)(?:=(.*))?$/s.exec(arg) ?? [];
-    if (!own.includes(name)) {
-      const near = nearestName(name, [...own, "help"]);
-      const remedy = near === undefined ? "--help tells what there is" : `did you mean --${near}?`;
-      throw refused(`Cannot use ${arg}: ${remedy}`);
-    }
+    if (!own.includes(name)) throw unknownArgument(arg, [...own, "help"]);
     if (value === undefined) throw refused(`Cannot use --${name} without a value`);
     if (!arg.includes("=")) i += 1;
     flags[name] = value;

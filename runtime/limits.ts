@@ -48,6 +48,12 @@ export const HOLD_TIME_MAX_US = 100_000;
 export const CALL_SLOTS_MAX = 64;
 /** The bytes of calls, or of answers, under way between one thread and the engine. A power of two. */
 export const CALL_RING_BYTES: number = 2 * MIB;
+/** How much may wait for a thread that sleeps, in bytes, before it is woken for what is not urgent. */
+export const CALL_QUIET_MAX_BYTES: number = 4 * KIB;
+/** How many calls the engine takes before it sends what there is to say to them. */
+export const CALL_BATCH = 64;
+/** How often a list of peers that is being written is read anew. */
+export const PEERS_LOOKS_MAX = 1_000;
 /** The size of a batch of small frames, in bytes; the longest frame fits. */
 export const SEND_BATCH_BYTES: number = 128 * KIB;
 /** The longest bytes that are copied behind their frame, to be written and read in one go. */
@@ -152,6 +158,8 @@ export const RPC_LOAD_MAX = 65_536;
 export const RPC_LOAD_MAX_BYTES: number = 128 * MIB;
 /** The longest message, name or stack of an error that a call brings back, in UTF-16 code units; the rest is cut off. */
 export const RPC_ERROR_TEXT_MAX = 8_192;
+/** How many causes of an error a call brings back with it. */
+export const RPC_CAUSES_MAX = 8;
 /** The most permits that a semaphore counts. */
 export const SEMAPHORE_COUNT_MAX = 0x7fff_ffff;
 /** The longest name of a barrier or a mutex, in bytes of UTF-8. */

@@ -8,6 +8,7 @@ import { decode } from "../std/msgpack_decode.js";
 import { encode } from "../std/msgpack_encode.js";
 import type { ValueType } from "../std/msgpack_encode.d.ts";
 import { TdsmError, type TdsmErrorCode } from "../errors.ts";
+import { CALL_BATCH } from "../limits.ts";
 import { type CallSlots, newBody, type RecordBody, type Ring, type RingRecord } from "./ring.ts";
 import { RingWriter } from "./writer.ts";
 
@@ -111,9 +112,6 @@ export async function answerWith(
     call.reject(error);
   }
 }
-
-/** How many calls are taken before what there is to say to them is sent. */
-const CALL_BATCH = 64;
 
 /** The engine's side of the rings. */
 export class CallServer {

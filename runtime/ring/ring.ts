@@ -8,7 +8,13 @@
  */
 
 import { TdsmError } from "../errors.ts";
-import { CALL_RING_BYTES, CALL_SLOTS_MAX, NODES_MAX } from "../limits.ts";
+import {
+  CALL_QUIET_MAX_BYTES,
+  CALL_RING_BYTES,
+  CALL_SLOTS_MAX,
+  NODES_MAX,
+  PEERS_LOOKS_MAX,
+} from "../limits.ts";
 
 /** Rings begin at a cache line. */
 function align(words: number): number {
@@ -39,12 +45,6 @@ const RingWord = { Written: 0, ReaderWaits: 1, Read: 16, WriterWaits: 17, Words:
 const RecordWord = { Length: 0, Kind: 1, Call: 2, Code: 3, Count: 4, Id: 5, Key: 6 } as const;
 /** The bytes of a header. Records begin at multiples of this, so that no header wraps around. */
 const RECORD_HEADER_BYTES = 32;
-
-/** How much may wait for a reader that sleeps, in bytes, before it is woken for what is not urgent. */
-const QUIET_MAX_BYTES = 4096;
-
-/** How often a list that is being written is read anew. */
-const PEERS_LOOKS = 1_000;
 
 const RING_BYTES = RingWord.Words * 4 + CALL_RING_BYTES;
 
@@ -119,7 +119,7 @@ export class Ring {
    * @param call The caller's number for the call.
    * @param body What it says, with at most {@linkcode Ring.PAYLOAD_MAX_BYTES}.
    * @param quiet Whether the reader need not be woken for it; it is all the same once
-   * {@linkcode QUIET_MAX_BYTES} wait.
+   * {@linkcode CALL_QUIET_MAX_BYTES} wait.
    * @returns `false` when there is no room now.
    * @throws {TdsmError} `LimitExceeded` when there would never be room.
    */
@@ -149,7 +149,7 @@ export class Ring {
       this.#bytes.set(payload.subarray(head), 0);
     }
     Atomics.store(this.#words, RingWord.Written, (written + size) | 0);
-    if (!quiet || used > QUIET_MAX_BYTES) {
+    if (!quiet || used > CALL_QUIET_MAX_BYTES) {
       this.#wake(RingWord.Written, RingWord.ReaderWaits);
     }
     return true;
@@ -341,7 +341,7 @@ export class CallSlots {
   get peers(): number[] {
     let ids: number[] = [];
     // An engine that writes is done at once; one that died meanwhile must not keep this thread.
-    for (let look = 0; look < PEERS_LOOKS; look++) {
+    for (let look = 0; look < PEERS_LOOKS_MAX; look++) {
       const version = Atomics.load(this.#control, Control.PeersVersion);
       const length = Atomics.load(this.#control, Control.PeerCount);
       ids = Array.from({ length }, (_, at) => Atomics.load(this.#control, Control.Peers + at));

@@ -5,11 +5,8 @@
 import { decode } from "../std/msgpack_decode.js";
 import { encode } from "../std/msgpack_encode.js";
 import { TdsmError } from "../errors.ts";
-import { RPC_ERROR_TEXT_MAX, RPC_LOAD_MAX, RPC_LOAD_MAX_BYTES } from "../limits.ts";
+import { RPC_CAUSES_MAX, RPC_ERROR_TEXT_MAX, RPC_LOAD_MAX, RPC_LOAD_MAX_BYTES } from "../limits.ts";
 import type { ValueType } from "../std/msgpack_encode.d.ts";
-
-/** How many causes of an error are told to the caller. */
-const CAUSES_MAX = 8;
 
 /**
  * What {@linkcode RemoteError} is made of.
@@ -207,7 +204,7 @@ function describe(error: unknown): [string, string, string, string | null] {
 function stackOf(error: Error): string {
   const stacks: string[] = [];
   let current: unknown = error;
-  while (current instanceof Error && stacks.length <= CAUSES_MAX) {
+  while (current instanceof Error && stacks.length <= RPC_CAUSES_MAX) {
     const heading = stacks.length === 0 ? "" : "Caused by: ";
     stacks.push(heading + (current.stack ?? String(current)));
     if (current instanceof RemoteError) {

@@ -110,11 +110,21 @@ function nearlyRight(flag: string, right: string, { only = false }: ProgramFlags
 /** Refuses what is none of the program's own flags, where it takes nothing else. */
 function refuseOthers(rest: readonly string[], names: readonly string[]): void {
   const other = rest.find((arg) => !names.some((name) => arg === `--${name}`));
-  if (other === undefined) return;
-  const name = /^--?([^=]+)/.exec(other)?.[1];
+  if (other !== undefined) throw unknownArgument(other, names);
+}
+
+/**
+ * The error that a program takes no such argument.
+ *
+ * @param arg The argument.
+ * @param names The flags that it takes, without their dashes.
+ * @returns The error, with the flag that was meant, if one is near.
+ */
+export function unknownArgument(arg: string, names: readonly string[]): TdsmError {
+  const name = /^--?([^=]+)/.exec(arg)?.[1];
   const near = name === undefined ? undefined : nearestName(name, names);
   const remedy = near === undefined ? "--help tells what there is" : `did you mean --${near}?`;
-  throw refused(`Cannot use ${other}: ${remedy}`);
+  return refused(`Cannot use ${arg}: ${remedy}`);
 }
 
 /**
