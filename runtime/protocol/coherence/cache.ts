@@ -477,6 +477,10 @@ export class PageCache {
         break;
       case Content.Kept:
         if (rest.count > 0) this.outbox.operate({ kind: "unprotect", ...rest });
+        break;
+      default:
+        // Pages that are lost are not taken.
+        content satisfies typeof Content.Lost;
     }
     this.states.fill(first, count, writable ? PageState.Exclusive : PageState.Shared);
     this.#hold(pending, grant, now);
