@@ -2,7 +2,13 @@
 
 import { assertEquals, assertMatch } from "@std/assert";
 import { inlineProgram, joiningProgram } from "../support/inline_program.ts";
-import { ProcessCluster } from "../support/process_cluster.ts";
+import { ProcessCluster, type TestProcess } from "../support/process_cluster.ts";
+
+/** Stops a process; a signal alone may take its time. */
+async function stop(process: TestProcess): Promise<void> {
+  process.kill("SIGSTOP");
+  while (!/\) T /.test(await process.proc("stat")));
+}
 
 const FAILED_2 =
   /^tdsm: error: (?:Cannot .*: )?Node 2 has failed and ended the cluster: RangeError: planted\. .*\(NodeFailed\)$/m;
@@ -93,7 +99,7 @@ Deno.test("ends: a thread that waits for a page of the node that fails ends, too
   const [directory, owner, asker] = await cluster.start(3, "--size=1MiB");
   await owner!.store(4096, 1);
   // Stopped, it gives nothing away.
-  owner!.process.kill("SIGSTOP");
+  await stop(owner!.process);
   const heard = () => directory!.evaluate((node) => node.stats().messagesReceived);
   const before = await heard();
   asker!.load(4096).catch(() => {});
@@ -263,7 +269,7 @@ Deno.test("ends: a second signal ends the process at once", async () => {
   );
   await process.untilPrinted(/^begun$/m);
   // Stopped, it takes no page over, so that the first signal would take its time.
-  directory!.process.kill("SIGSTOP");
+  await stop(directory!.process);
   process.kill("SIGTERM");
   await process.untilPrinted(/SIGTERM: leaving the cluster/);
   process.kill("SIGINT");
@@ -281,7 +287,7 @@ Deno.test("ends: a node that cannot leave in time says what is lost, and ends al
     `await run((node) => { node.memory[0] = 7; console.log("begun"); for (;;); });`,
   );
   await process.untilPrinted(/^begun$/m);
-  directory!.process.kill("SIGSTOP");
+  await stop(directory!.process);
   process.kill("SIGTERM");
   const { code, stderr } = await process.exit();
   assertEquals(code, 143);
