@@ -3,6 +3,7 @@
 import { Level } from "../log.ts";
 import { Content, type Message } from "../protocol/coherence/messages.ts";
 import { Access } from "../protocol/coherence/page.ts";
+import type { AnsweredRequest } from "../ring/sync_records.ts";
 import {
   SyncOperation,
   type SyncReply,
@@ -51,8 +52,8 @@ const CONTENTS: Readonly<Record<Content, string>> = {
 export class SyncLog {
   readonly #level: number;
   readonly #write: (level: Level, text: string) => void;
-  /** What was asked for and not answered, in words. */
-  readonly #asked = new Map<number, string>();
+  /** What was asked for and not answered, by ticket; in words only where that is told. */
+  readonly #asked = new Map<number, AnsweredRequest>();
   /** The mutex of each lock that is held. */
   readonly #locks = new Map<number, string>();
 
@@ -70,24 +71,24 @@ export class SyncLog {
     if (this.#level < Level.Warning) return;
     const { operation, ticket } = request;
     if (operation === SyncOperation.Cancel) {
-      return this.#tell(Level.Trace, `Request ${ticket}: cancel`);
+      return this.#tell(Level.Trace, () => `Request ${ticket}: cancel`);
     }
-    const what = this.#describe(request);
-    this.#asked.set(ticket, what);
-    this.#tell(Level.Trace, `Request ${ticket}: ${what}`);
+    this.#asked.set(ticket, request);
+    this.#tell(Level.Trace, () => `Request ${ticket}: ${this.#describe(request)}`);
     if (operation === SyncOperation.Lock || operation === SyncOperation.TryLock) {
       this.#locks.set(ticket, request.name);
-    } else if (operation === SyncOperation.Unlock) this.#locks.delete(request.lock);
+    }
   }
 
   /** The directory node has answered. */
   answered({ ticket, status, parties, key }: SyncReply): void {
-    const what = this.#asked.get(ticket);
-    if (what === undefined) return;
+    const request = this.#asked.get(ticket);
+    if (request === undefined) return;
     this.#asked.delete(ticket);
-    if (status !== SyncStatus.Done && status !== SyncStatus.Abandoned) this.#locks.delete(ticket);
     const [level, outcome] = describeOutcome(status, parties, key);
-    this.#tell(level, `Request ${ticket}: ${what}: ${outcome}`);
+    this.#tell(level, () => `Request ${ticket}: ${this.#describe(request)}: ${outcome}`);
+    if (status !== SyncStatus.Done && status !== SyncStatus.Abandoned) this.#locks.delete(ticket);
+    else if (request.operation === SyncOperation.Unlock) this.#locks.delete(request.lock);
   }
 
   /** Nothing will be answered any more. */
@@ -96,11 +97,11 @@ export class SyncLog {
     this.#locks.clear();
   }
 
-  #tell(level: Level, text: string): void {
-    if (level <= this.#level) this.#write(level, text);
+  #tell(level: Level, text: () => string): void {
+    if (level <= this.#level) this.#write(level, text());
   }
 
-  #describe(request: Exclude<SyncRequest, { operation: typeof SyncOperation.Cancel }>): string {
+  #describe(request: AnsweredRequest): string {
     switch (request.operation) {
       case SyncOperation.Acquire:
         return `acquire semaphore ${request.key}`;
