@@ -30,6 +30,7 @@ import { NodeEngine } from "./node_engine.ts";
 import { LifeCycle, ProcessEnd, StallClock } from "./life_cycle.ts";
 import type { EngineNews, EngineStart } from "./news.ts";
 import { CallSlots } from "../ring/ring.ts";
+import { VERSION } from "../version.ts";
 
 /** What an engine is made of, and what it tells. */
 interface HostParts {
@@ -90,12 +91,12 @@ export class EngineHost implements Member {
    * @throws {TdsmError} Why it cannot start.
    */
   static async start(start: EngineStart, post: (news: EngineNews) => void): Promise<EngineHost> {
-    const { settings, release } = start;
+    const { settings } = start;
     const { address, port, rpcServer: serving, directoryAddress, joinTimeoutMs } = settings;
     const library = openLibrary({ path: start.library });
     const sum = (bytes: Uint8Array) => library.checksum(bytes);
     const listener = listen(address, port, directoryAddress === undefined);
-    const options = { listener, serving, release, sum };
+    const options = { listener, serving, release: VERSION, sum };
     const open = (cluster: Cluster, region: RegionSettings) =>
       new EngineHost({ start, post, library, cluster, region });
     let host: EngineHost;

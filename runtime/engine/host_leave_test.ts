@@ -29,7 +29,6 @@ async function startEngine(options: NodeOptions): Promise<TestEngine> {
     settings,
     library: library.path,
     slots: slots.buffer,
-    release: "test",
     ownsProcess: false,
   };
   await EngineHost.start(start, (some) => news.push(some));

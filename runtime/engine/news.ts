@@ -14,8 +14,6 @@ export interface EngineStart {
   readonly library: string;
   /** The rings. */
   readonly slots: SharedArrayBuffer;
-  /** The runtime's release. */
-  readonly release: string;
   /** Whether the process ends with its node, as under `run`, even if its program computes or blocks. */
   readonly ownsProcess: boolean;
 }

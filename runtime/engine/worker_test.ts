@@ -30,7 +30,6 @@ for (const how of ["throw", "reject"] as const) {
       settings,
       library: library.path,
       slots: slots.buffer,
-      release: "test",
       ownsProcess: false,
     };
     worker.postMessage(start);

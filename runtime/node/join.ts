@@ -18,7 +18,7 @@ import { markNode, requireNoNode } from "./one_node.ts";
 import { newNode, type Node } from "./node.ts";
 import { serveRpc } from "./rpc_transport.ts";
 import { requirePermissions } from "../settings/permissions.ts";
-import { requireDeno, VERSION } from "../version.ts";
+import { requireDeno } from "../version.ts";
 import { warnOfUnread } from "./unread_environment.ts";
 
 /**
@@ -69,7 +69,6 @@ export async function startNode(settings: Settings, ownsProcess: boolean): Promi
     settings: { ...settings, signals: settings.signals ?? ownsProcess },
     library: library.path,
     slots: slots.buffer,
-    release: VERSION,
     ownsProcess,
   };
   worker.postMessage(start);
