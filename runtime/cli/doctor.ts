@@ -11,6 +11,7 @@ import { NativeRegion, rdmaSection } from "../../ffi/native.ts";
 import { formatAddress } from "../address.ts";
 import { START_COMMAND } from "./start_command.ts";
 import { loadEngineSource } from "../engine/source.ts";
+import { mayUseNet } from "../settings/permissions.ts";
 import type { Settings } from "../settings/types.ts";
 import { TdsmError } from "../errors.ts";
 import { formatSize } from "../size.ts";
@@ -151,7 +152,7 @@ function checkNet({ address, port }: Settings): Check {
   if (Deno.permissions.querySync({ name: "net" }).state === "granted") {
     return { name, verdict: "ok", found: "granted" };
   }
-  if (Deno.permissions.querySync({ name: "net", host }).state === "granted") {
+  if (mayUseNet({ hostname: address, port })) {
     const remedy = "--allow-net, where other nodes are on other machines";
     return { name, verdict: "warning", found: `granted for ${host}, not for all`, remedy };
   }
@@ -273,7 +274,7 @@ function rightsRemedy(machine: Machine | undefined): string {
 function checkPort({ address, port }: Settings): Check {
   const name = "port";
   const host = formatAddress({ hostname: address, port });
-  if (Deno.permissions.querySync({ name: "net", host }).state !== "granted") {
+  if (!mayUseNet({ hostname: address, port })) {
     return { name, verdict: "unknown", found: "cannot be looked at without --allow-net" };
   }
   try {
