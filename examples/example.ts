@@ -7,7 +7,7 @@ import { type Node, type NodeOptions, run } from "../mod.ts";
 import { launch } from "../runtime/cli/local_nodes.ts";
 import { fetchStatus } from "../runtime/cli/status.ts";
 import { formatTable } from "../runtime/cli/table.ts";
-import { formatSize } from "../runtime/size.ts";
+import { formatSize, roughSize } from "../runtime/size.ts";
 import {
   count,
   type Flags,
@@ -24,7 +24,6 @@ export { count } from "./arguments.ts";
 const NODES_MAX = 64;
 /** The semaphore at which all nodes wait until the last of them is there. */
 const READY = 0n;
-const MIB = 1 << 20;
 
 const COMMON_HELP =
   `  --nodes N      How many nodes take part, 2 to ${NODES_MAX} (default ${NODES_DEFAULT})
@@ -131,11 +130,10 @@ async function take<Told>(
 /** Prints what each node has moved since it joined; at node 1, which knows of all. */
 async function printMoved({ address: hostname, port }: Node): Promise<void> {
   const { nodes } = await fetchStatus({ hostname, port });
-  const mib = (bytes = 0): string => `${(bytes / MIB).toFixed(1)} MiB`;
   const rows = nodes.map(({ id, stats }) => {
     const { faults, pagesReceived, pagesSent, bytesReceived, bytesSent } = stats ?? {};
     const counts = [id, faults ?? 0, pagesReceived ?? 0, pagesSent ?? 0].map(String);
-    return [...counts, mib(bytesReceived), mib(bytesSent)];
+    return [...counts, roughSize(bytesReceived ?? 0), roughSize(bytesSent ?? 0)];
   });
   const [titles, ...lines] = formatTable([
     ["NODE", "FAULTS", "PAGES IN", "PAGES OUT", "BYTES IN", "BYTES OUT"],
