@@ -113,8 +113,11 @@ export const POLL_PAUSE_MAX_US = 1_000_000;
  * has happened, in microseconds.
  */
 export const HOLD_LEAST_US = 100;
-/** How long a directory node may be alone until its user is told how others join, in milliseconds. */
-export const LONE_DIRECTORY_MS = 2_000;
+/**
+ * How long a directory node may be alone, or a directory silent, until the user of the node that waits
+ * is told, in milliseconds.
+ */
+export const WAIT_UNTOLD_MS = 2_000;
 /** How often a directory that waits for other nodes to finish says so, in milliseconds. */
 export const CLOSE_REMINDER_MS = 5_000;
 /** How long a program may take to end by itself once a thread of it can never go on, in milliseconds. */
@@ -129,6 +132,11 @@ export const PROGRAM_GRACE_MS = 2_000;
  * ends the process at once.
  */
 export const LEAVE_MAX_MS = 5_000;
+/**
+ * How soon after a signal the same one is its echo, in milliseconds: passed on by the process that runs
+ * this one, to which a terminal had sent it as well.
+ */
+export const SIGNAL_ECHO_MS = 500;
 /**
  * How long the directory node that is to end soon waits for others that leave at the same time, as at
  * the Ctrl-C of a terminal, in milliseconds.

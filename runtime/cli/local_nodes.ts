@@ -16,8 +16,10 @@ import {
   LAUNCH_ORPHAN_LOOK_MS,
   LAUNCH_REMINDER_MS,
 } from "../limits.ts";
+import { asksForHelp } from "../settings/help.ts";
 import { readEnvironment } from "../settings/settings.ts";
 import { SETTINGS } from "../settings/table.ts";
+import { SignalEcho } from "../signals.ts";
 import { NodeOutput } from "./node_output.ts";
 import { fetchStatus } from "./status.ts";
 import { Watchdog } from "./watchdog.ts";
@@ -71,8 +73,12 @@ export async function launch(launch: Launch): Promise<number> {
     () => new Watchdog(),
   );
   const nodes = new LocalNodes(launch, directory, watchdog);
-  const listeners = (Object.keys(END_SIGNALS) as EndSignal[])
-    .map((signal) => [signal, () => nodes.pass(signal)] as const);
+  const echo = new SignalEcho();
+  const listeners = (Object.keys(END_SIGNALS) as EndSignal[]).map((signal) =>
+    [signal, (): void => {
+      if (!echo.repeats(signal, performance.now())) nodes.pass(signal);
+    }] as const
+  );
   for (const [signal, listener] of listeners) Deno.addSignalListener(signal, listener);
   const look = whenOrphaned(() => nodes.pass("SIGTERM"));
   try {
@@ -153,7 +159,7 @@ class LocalNodes {
       for (let id = 1; id <= nodes && this.#end === "none"; id++) {
         const node = this.#start(id);
         // Ids are given in order of joining: so the number before a line is the id of its node.
-        if (id < nodes) await this.#untilJoined(node);
+        if (id < nodes && !await this.#untilJoined(node)) break;
       }
       await Promise.all(this.#started.map(({ ended }) => ended));
       // After a signal, nodes that were never started have not ended well.
@@ -213,8 +219,12 @@ class LocalNodes {
     clearTimeout(timer);
   }
 
-  /** Waits until a node has joined, or has ended, or all are to end. */
-  async #untilJoined(node: LocalNode): Promise<void> {
+  /**
+   * Waits until a node has joined, or has ended, or all are to end.
+   *
+   * @returns Whether the next node is to be started.
+   */
+  async #untilJoined(node: LocalNode): Promise<boolean> {
     const [first] = this.#started;
     const { port, directoryAddress } = SETTINGS;
     const [variable] = (node === first ? port : directoryAddress).environment;
@@ -228,12 +238,16 @@ class LocalNodes {
     } finally {
       clearTimeout(reminder);
     }
-    if (this.#end !== "none" || first!.code !== 0) return;
+    if (this.#end !== "none") return false;
+    if (first!.code !== 0) return true;
+    // It has shown its help, and that was all.
+    if (asksForHelp(this.#launch.args)) return false;
     this.#fail(ExitCode.Program);
     await this.#output.say(
       "node 1 has ended, and the cluster with it, before all nodes were started: " +
         "a program that uses join must wait for its nodes, with waitForPeer",
     );
+    return false;
   }
 
   /** Whether the directory knows of a node. */
@@ -340,6 +354,8 @@ function environmentOf(
   };
   const terminals = Deno.stdout.isTerminal() && Deno.stderr.isTerminal();
   if (terminals && !Deno.noColor) variables[COLOUR_VARIABLE] = "1";
+  // Deno's own errors have colours in a pipe too, unless told otherwise.
+  else if (!readEnvironment()(COLOUR_VARIABLE)) variables["NO_COLOR"] = "1";
   return variables;
 }
 

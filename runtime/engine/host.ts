@@ -7,6 +7,7 @@ import { openLibrary, type TdsmLibrary } from "../../ffi/library.ts";
 import { die } from "../../ffi/native.ts";
 import { END_SIGNALS, type EndSignal, errorText, ExitCode, TdsmError } from "../errors.ts";
 import { formatAddress, isLoopback } from "../address.ts";
+import { SignalEcho } from "../signals.ts";
 import {
   CLOSE_REMINDER_MS,
   DEATH_MESSAGE_MAX_MS,
@@ -51,6 +52,7 @@ export class EngineHost implements Member {
   readonly #slots: CallSlots;
   readonly #life = new LifeCycle();
   readonly #process = new ProcessEnd();
+  readonly #echo = new SignalEcho();
   #closed: Promise<void> | undefined;
   #parted: Promise<void> | undefined;
   /** Whether the program was told of the node. */
@@ -285,6 +287,7 @@ export class EngineHost implements Member {
 
   /** A signal came: the node leaves, and the process ends as by that signal. */
   #signalled(name: EndSignal): void {
+    if (this.#echo.repeats(name, performance.now())) return;
     const code = ExitCode.Signal + END_SIGNALS[name];
     if (!this.#process.enter("signalled")) die(this.#library, "", code, 0);
     this.log(Level.Info, `${name}: leaving the cluster`);

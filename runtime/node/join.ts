@@ -20,6 +20,7 @@ import { serveRpc } from "./rpc_transport.ts";
 import { requirePermissions } from "../settings/permissions.ts";
 import { requireDeno } from "../version.ts";
 import { warnOfUnread } from "./unread_environment.ts";
+import { tellWhileJoining } from "./waits_told.ts";
 
 /**
  * Joins a cluster, or begins one.
@@ -71,6 +72,7 @@ export async function startNode(settings: Settings, ownsProcess: boolean): Promi
     slots: slots.buffer,
     ownsProcess,
   };
+  using _telling = tellWhileJoining(settings);
   worker.postMessage(start);
   try {
     return await untilReady(worker, library, slots);

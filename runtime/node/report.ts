@@ -41,16 +41,26 @@ export function printError(text: string): void {
 /**
  * Why a node has failed, as other nodes are told.
  *
- * @param error What was thrown.
+ * @param thrown What was thrown.
  * @returns Its name or code and its message.
  */
-export function failureText(error: unknown): string {
+export function failureText(thrown: unknown): string {
+  const error = causeOf(thrown);
   if (error instanceof TdsmError) return `${error.message} (${error.code})`;
   if (error instanceof Error) return `${error.name}: ${error.message}`;
   return typeof error === "string" ? error : Deno.inspect(error);
 }
 
-function describe(error: unknown, exitCode: number, where: string): string {
+/**
+ * What is thrown, or what an event that is thrown is about, as by `worker.onerror = reject`: of an error
+ * in a Worker the main thread is given the message alone.
+ */
+function causeOf(thrown: unknown): unknown {
+  return thrown instanceof ErrorEvent ? thrown.error ?? thrown.message : thrown;
+}
+
+function describe(thrown: unknown, exitCode: number, where: string): string {
+  const error = causeOf(thrown);
   if (!(error instanceof TdsmError)) {
     const colors = !Deno.noColor && Deno.stderr.isTerminal();
     return `${where}: ${typeof error === "string" ? error : Deno.inspect(error, { colors })}`;

@@ -6,10 +6,10 @@ import { exitCodeOf, exitCodeOfStart, TdsmError } from "../errors.ts";
 import { readEnvironment, resolveSettings } from "../settings/settings.ts";
 import type { NodeOptions, Settings } from "../settings/types.ts";
 import { refused } from "../settings/flags.ts";
-import { settingsHelp } from "../settings/help.ts";
+import { asksForHelp, settingsHelp } from "../settings/help.ts";
 import { VERSION } from "../version.ts";
 import { startNode } from "./join.ts";
-import { tellWhileAlone } from "./lone_directory.ts";
+import { tellWhileAlone } from "./waits_told.ts";
 import type { Node } from "./node.ts";
 import { printError, report } from "./report.ts";
 
@@ -154,15 +154,6 @@ async function untilEnded(node: Node): Promise<never> {
 /** Whether the program has closed its node. */
 function isClosed(node: Node): boolean {
   return node.memory.buffer.detached;
-}
-
-/** Whether the program was started to show how it is used, and does not do so itself. */
-function asksForHelp(rest: readonly string[], programFlags: readonly string[]): boolean {
-  const end = rest.indexOf("--");
-  const flags = end === -1 ? rest : rest.slice(0, end);
-  return ["help", "h"].some((name) =>
-    !programFlags.includes(name) && flags.includes(name === "h" ? "-h" : `--${name}`)
-  );
 }
 
 /**

@@ -92,3 +92,21 @@ export function settingsTable(): string {
   );
   return `${lines.join("\n")}\n`;
 }
+
+/**
+ * Whether a program is asked to show how it is used.
+ *
+ * @param args Its arguments.
+ * @param programFlags The flags that mean something else to it, without their dashes.
+ * @returns Whether they have `--help` or `-h`, before a `--`.
+ */
+export function asksForHelp(
+  args: readonly string[],
+  programFlags: readonly string[] = [],
+): boolean {
+  const end = args.indexOf("--");
+  const flags = end === -1 ? args : args.slice(0, end);
+  return ["help", "h"].some((name) =>
+    !programFlags.includes(name) && flags.includes(name === "h" ? "-h" : `--${name}`)
+  );
+}

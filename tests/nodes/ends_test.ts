@@ -1,6 +1,6 @@
 /** How programs end: a main that throws, `abort`, signals, `Deno.exit`, and the exit codes. */
 
-import { assertEquals, assertMatch } from "@std/assert";
+import { assert, assertEquals, assertMatch } from "@std/assert";
 import { inlineProgram, joiningProgram } from "../support/inline_program.ts";
 import { ProcessCluster, type TestProcess } from "../support/process_cluster.ts";
 
@@ -62,6 +62,29 @@ for (const [what, code] of OCCUPATIONS) {
     assertEquals(other.stderr.trimEnd().split("\n").length, 1, other.stderr);
   });
 }
+
+Deno.test("ends: a main that throws the error event of a Worker tells the error", async () => {
+  await using cluster = new ProcessCluster();
+  const directory = await cluster.host();
+  const process = joiningProgram(
+    cluster,
+    directory,
+    "thrower",
+    `await run(() => new Promise((_, reject) => {
+       const code = URL.createObjectURL(new Blob(["throw new RangeError('planted')"]));
+       const worker = new Worker(code, { type: "module" });
+       worker.onerror = (event) => { event.preventDefault(); reject(event); };
+     }));`,
+  );
+  const { code, stderr } = await process.exit();
+  assertEquals(code, 1);
+  assertMatch(
+    stderr,
+    /^tdsm: error: The program of node 2 has failed: Uncaught.* RangeError: planted\n$/m,
+  );
+  assert(!stderr.includes("ErrorEvent"), stderr);
+  assertEquals((await directory.process.exit()).code, 1);
+});
 
 Deno.test("ends: the main of the directory node that throws ends every node at once", async () => {
   await using cluster = new ProcessCluster();
@@ -255,6 +278,31 @@ Deno.test("ends: one Ctrl-C for all nodes ends each by its signal, and none with
     const { code, stderr } = await process.exit();
     assertEquals([code, stderr], [130, ""]);
   }
+});
+
+Deno.test("ends: a Ctrl-C that is passed on as well is one: pages are handed over", async () => {
+  await using cluster = new ProcessCluster();
+  const [directory] = await cluster.start(1);
+  const process = joiningProgram(
+    cluster,
+    directory!,
+    "signalled",
+    `await run(async (node) => {
+       for (let at = 0; at < node.size; at += node.pageSize) node.memory[at] = 7;
+       console.log("begun");
+       await new Promise(() => {});
+     });`,
+    "--log-level=3",
+  );
+  await process.untilPrinted(/^begun$/m);
+  // As by a terminal, and by the `deno task` that it has sent the signal to as well.
+  directory!.process.kill("SIGSTOP");
+  process.kill("SIGINT");
+  await process.untilPrinted(/SIGINT: leaving the cluster/);
+  process.kill("SIGINT");
+  directory!.process.kill("SIGCONT");
+  assertEquals((await process.exit()).code, 130);
+  assertEquals(await directory!.load(0), 7);
 });
 
 Deno.test("ends: a second signal ends the process at once", async () => {

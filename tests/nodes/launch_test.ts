@@ -148,6 +148,19 @@ for (const [signal, number] of [["SIGHUP", 1], ["SIGINT", 2], ["SIGTERM", 15]] a
   });
 }
 
+Deno.test("launch: a Ctrl-C that is passed on as well is one", async () => {
+  await using cluster = new ProcessCluster();
+  const launcher = cluster.spawn("launcher", { args: launched(2, "listen") });
+  await untilAllPrinted(launcher, 2, "listening");
+  launcher.kill("SIGINT");
+  launcher.kill("SIGINT");
+  const { stdout, stderr } = await launcher.exit();
+  for (const node of [1, 2]) {
+    const got = linesOf(node, stdout).filter((line) => line.startsWith("got "));
+    assertEquals(got, ["got SIGINT"], stdout + stderr);
+  }
+});
+
 Deno.test("launch: the second signal kills nodes that do not end", async () => {
   await using cluster = new ProcessCluster();
   const launcher = cluster.spawn("launcher", { args: launched(2, "listen") });
@@ -156,7 +169,8 @@ Deno.test("launch: the second signal kills nodes that do not end", async () => {
   Deno.kill(pids[0]!, "SIGSTOP");
   launcher.kill("SIGINT");
   await launcher.untilPrinted(/^\[2\] got SIGINT$/m);
-  launcher.kill("SIGINT");
+  // Another one: the same could be an echo.
+  launcher.kill("SIGTERM");
   const { code } = await launcher.exit();
   assertEquals(code, 128 + 2);
   await cluster.bounded("the end of all nodes", untilEnded(pids));
@@ -222,6 +236,22 @@ Deno.test("launch: a program of join that does not wait for its nodes is told to
   const { code, stderr } = await cluster.spawn("launcher", { args: launched(3, "join") }).exit();
   assertEquals(code, 1);
   assertMatch(stderr, /^tdsm: node 1 has ended, .* must wait for its nodes, with waitForPeer$/m);
+});
+
+Deno.test("launch: a program that is asked for help shows it once, and that is no failure", async () => {
+  await using cluster = new ProcessCluster();
+  const args = [...LAUNCHER, "-n", "3", "examples/hello.ts", "--help"];
+  const { code, stdout, stderr } = await cluster.spawn("launcher", { args }).exit();
+  assertEquals([code, stderr], [0, ""]);
+  assertEquals(stdout.match(/^\[1\] This program is a node of tDSM/gm)?.length, 1, stdout);
+  assertEquals(stdout.match(/^(?!\[1\] ).+$/gm), null, stdout);
+});
+
+Deno.test("launch: Deno's own errors have no colour where it is not shown on a terminal", async () => {
+  await using cluster = new ProcessCluster();
+  const args = [...LAUNCHER, "--no-such-flag", "-n", "1", "examples/hello.ts"];
+  const { stderr } = await cluster.spawn("launcher", { args, env: { NO_COLOR: "" } }).exit();
+  assertStringIncludes(stderr, "[1] error: unexpected argument '--no-such-flag' found");
 });
 
 Deno.test("launch: what it cannot launch, it says, with exit code 2", async () => {

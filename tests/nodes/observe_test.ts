@@ -223,6 +223,19 @@ Deno.test("run: a directory node that is alone for a while tells on a terminal h
   await logging.untilPrinted(told);
 });
 
+Deno.test("run: a node whose directory does not answer tells after a while that it still tries", async () => {
+  await using cluster = new ProcessCluster();
+  using closed = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const { port } = closed.addr;
+  closed.close();
+  const args = ["run", "-A", "examples/hello.ts", `--directory-address=127.0.0.1:${port}`];
+  const told = new RegExp(
+    `info: No directory answers at 127\\.0\\.0\\.1:${port} yet; trying for 10000 ms`,
+  );
+  await cluster.spawn("terminal", { args, prefix: ON_TERMINAL }).untilPrinted(told);
+  await cluster.spawn("log", { args: [...args, "--log-level=3"] }).untilPrinted(told);
+});
+
 /** The time at which a line was logged. */
 const TIME = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z /;
 

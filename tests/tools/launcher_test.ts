@@ -177,6 +177,13 @@ Deno.test("Deno is to trust the machine's own store, where there is one and noth
   assertEquals(await asked({ ...store, DENO_CERT: "/own.pem" }), "");
 });
 
+Deno.test("Deno itself takes the place of the launcher: a task between would get signals as well", async () => {
+  using project = new Project();
+  const { code, stdout } = await project.run(["deno", "run", "two words", "--flag"]);
+  assertEquals(code, 0);
+  assertStringIncludes(stdout, "deno run two words --flag\nTDSM_ZIG=");
+});
+
 Deno.test("an unknown task is refused before anything is fetched", async () => {
   using project = new Project();
   const { code, stderr } = await project.run(["nothing"]);

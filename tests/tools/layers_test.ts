@@ -18,7 +18,13 @@ const LAYERS: readonly (readonly string[])[] = [
   ["runtime/wire"],
   ["runtime/protocol/sync", "runtime/protocol/allocation"],
   ["runtime/protocol/coherence", "runtime/rpc", "runtime/settings", "ffi", "runtime/log.ts"],
-  ["runtime/address.ts", "runtime/size.ts", "runtime/version.ts", "runtime/std"],
+  [
+    "runtime/address.ts",
+    "runtime/signals.ts",
+    "runtime/size.ts",
+    "runtime/version.ts",
+    "runtime/std",
+  ],
   ["runtime/errors.ts", "runtime/limits.ts"],
 ];
 
