@@ -19,7 +19,7 @@ function pack(): Promise<Package> {
     const folder = await Deno.makeTempDir({ prefix: "tdsm packed " });
     addEventListener("unload", () => Deno.removeSync(folder, { recursive: true }));
     using scratch = new Scratch("own");
-    const script = `${ROOT}/package/pack.ts`;
+    const script = `${ROOT}/tests/tools/pack.ts`;
     // The cache is needed where a part of the library's second machine is compiled anew.
     await scratch.deno(["run", "-A", script, "--output", folder], { cwd: ROOT, env: zig() });
     const names = [...Deno.readDirSync(folder)].map(({ name }) => `${folder}/${name}`);

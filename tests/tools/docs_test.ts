@@ -107,7 +107,7 @@ function* prose(folder: string): Generator<string> {
 }
 
 Deno.test("pages, comments and messages name the node, thread or caller that is meant", async () => {
-  const folders = ["bench", "docs", "examples", "ffi", "package", "runtime", "tests", "zig"];
+  const folders = ["bench", "docs", "examples", "ffi", "runtime", "tests", "zig"];
   const paths = [
     "README.md",
     "CONTRIBUTING.md",

@@ -2,7 +2,7 @@
  * Makes what a program depends on that has no checkout: a tarball for npm and Deno, and one file for
  * `import … from "https://…"`.
  *
- *   deno run -A package/pack.ts [--output FOLDER]     default: dist
+ *   deno run -A tests/tools/pack.ts [--output FOLDER]     default: dist
  *
  * Both are bundles: nothing of them is looked for under the name of another package, and Deno reads no
  * TypeScript in `node_modules`. In the tarball, what few programs need is in files of its own. The
@@ -10,10 +10,10 @@
  */
 
 import { dirname, normalize, resolve } from "node:path";
-import { DENO_MIN_VERSION } from "../runtime/version.ts";
-import { parseArgs } from "../runtime/std/parse_args.js";
+import { DENO_MIN_VERSION } from "../../runtime/version.ts";
+import { parseArgs } from "../../runtime/std/parse_args.js";
 
-const ROOT = resolve(import.meta.dirname!, "..");
+const ROOT = resolve(import.meta.dirname!, "../..");
 
 /** What is shipped as it is. */
 const FILES = [
