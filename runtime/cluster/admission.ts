@@ -1,5 +1,5 @@
 /**
- * Who is let into a cluster, and who is not and why.
+ * Which programs are let into a cluster, and the reason that a refused one is given.
  */
 
 import { type Address, formatAddress, isLoopback } from "../address.ts";
@@ -25,7 +25,7 @@ export interface Doorkeeper {
   readonly self: NodeId;
   readonly session: bigint;
   readonly region: RegionSettings;
-  /** The directory node, where that is another. */
+  /** The directory node; `undefined` at the directory node itself. */
   readonly directory: Peer | undefined;
   /** How many nodes there are. */
   readonly nodes: number;
@@ -51,9 +51,9 @@ const REFUSAL_CODES: readonly TdsmErrorCode[] = [
 /**
  * Why the program on the other side of a new connection is not let in.
  *
- * @param control Its first word.
+ * @param control The first message of that program.
  * @param door What there is to know of the cluster.
- * @returns The answer to give; `undefined` when it is let in.
+ * @returns The refusal to send; `undefined` when the program is let in.
  */
 export function objectionToHello(control: Control, door: Doorkeeper): RefuseControl | undefined {
   if (control.kind !== "hello") {
@@ -67,7 +67,7 @@ export function objectionToHello(control: Control, door: Doorkeeper): RefuseCont
   if (control.session !== door.session) return refuse("JoinRefused", "it is of another cluster");
   if (control.node === door.self) return refuse("JoinRefused", "it says that it is this node");
   if (door.isGone(control.node)) return refuse("JoinRefused", "the directory gave that node up");
-  // Two that dial each other at once agree without a word: the connection of the lower id counts.
+  // Two nodes that dial each other at once need no message to agree: the dial of the lower id counts.
   const crossed = door.isDialled(control.node) && control.node > door.self;
   if (crossed || door.isLinked(control.node)) return refuse("JoinRefused", "connected already");
   // A node that this directory node let in has been connected to it since then.
@@ -76,12 +76,12 @@ export function objectionToHello(control: Control, door: Doorkeeper): RefuseCont
 }
 
 /**
- * Why a node cannot join that asks for other settings than the directory node has decided: it would
+ * Why a node that asks for other settings than the directory node has decided cannot join: the node would
  * run by settings other than those that it was given.
  *
- * @param wanted What it asks for.
- * @param region What the directory node has decided.
- * @returns The first setting with both values; `undefined` where they are alike.
+ * @param wanted The settings that the joining node asks for.
+ * @param region The settings that the directory node has decided.
+ * @returns The first setting that differs, with both values; `undefined` where all are alike.
  */
 function objectionToSettings(
   wanted: Partial<RegionSettings>,
@@ -119,11 +119,11 @@ function objectionToJoin(
 }
 
 /**
- * Why a program that asks for the state of the cluster is not told.
+ * Why a program that asks for the state of the cluster is refused.
  *
  * @param request The request.
  * @param door What there is to know of the cluster.
- * @returns The answer to give; `undefined` when it is told.
+ * @returns The refusal to send; `undefined` when the program gets the state.
  */
 export function objectionToStatus(
   { protocolVersion }: StatusRequestControl,
@@ -134,13 +134,13 @@ export function objectionToStatus(
 }
 
 /**
- * Why a node cannot join from where it listens: the directory is on another machine, whose nodes
- * cannot reach a loopback address of this one.
+ * Why a node that listens at a loopback address cannot join a directory on another machine: the nodes
+ * there cannot reach that address.
  *
  * @param listening The IP address on which the node listens.
- * @param ends The IP addresses of both ends of its connection to the directory.
- * @param directory The directory, as it was named.
- * @returns The error; `undefined` when it can join.
+ * @param ends The IP addresses of both ends of the node's connection to the directory.
+ * @param directory The directory's address, as the user named it.
+ * @returns The error; `undefined` when the node can join.
  */
 export function objectionToLoopback(
   listening: string,
@@ -156,10 +156,10 @@ export function objectionToLoopback(
 }
 
 /**
- * That a node cannot join, because of what came of talking to what listens there.
+ * The error of a node that cannot join because the program at the directory's address is no directory.
  *
- * @param address Where it is.
- * @param cause What came of it.
+ * @param address The directory's address.
+ * @param cause How the handshake with that program failed.
  * @returns The error.
  */
 export function notADirectory(address: Address, cause: unknown): TdsmError {
@@ -186,11 +186,11 @@ function refuse(code: TdsmErrorCode, reason: string): RefuseControl {
 }
 
 /**
- * Why the other side did not let this node in.
+ * The error that a refusal of the other side stands for.
  *
- * @param control What it answered.
- * @param address Where it is.
- * @param operation What was wanted.
+ * @param control The answer of the other side.
+ * @param address The address of the other side.
+ * @param operation The operation that is refused: "join".
  * @returns The error.
  */
 export function refusal(control: Control, address: Address, operation = "join"): TdsmError {

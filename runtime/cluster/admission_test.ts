@@ -61,7 +61,7 @@ const OTHER_SETTINGS: readonly [wanted: Partial<RegionSettings>, reason: string]
   [{ migration: false }, "--migration off asked for, the directory node has on"],
 ];
 
-Deno.test("objectionToHello lets in who wants to join, and what it insists on is so", () => {
+Deno.test("objectionToHello lets a node join whose wanted settings are those of the region", () => {
   assertEquals(objectionToHello(JOIN, DIRECTORY), undefined);
   const { region } = DIRECTORY;
   assertEquals(objectionToHello({ ...JOIN, ...region }, DIRECTORY), undefined);

@@ -1,6 +1,6 @@
 /**
- * The nodes that share a region, as one of them sees them: joins, sends, and looks who is gone. Who
- * there is stands in `members.ts`, connections in `links.ts`, and who may come in is up to `door.ts`.
+ * The cluster, as one of its nodes sees it: joins, sends, and finds out which nodes are lost.
+ * `members.ts` has the list of nodes, `links.ts` their connections; `door.ts` admits new nodes.
  */
 
 import type { Address } from "../address.ts";
@@ -27,28 +27,28 @@ import { Links } from "./links.ts";
 import { Members } from "./members.ts";
 import { type LinkCounters, newCounters, type Sum } from "./sender.ts";
 
-/** What a cluster must know of its own node. */
+/** What {@linkcode Cluster} must know of its own node. */
 export interface ClusterOptions {
-  /** Where the node listens; the cluster closes it, once there is one. */
+  /** Where the node listens; once there is a cluster, the cluster closes this listener. */
   readonly listener: Deno.TcpListener;
   /** Whether the node only serves, so that the directory node need not wait for it to finish. */
   readonly serving: boolean;
   /** The runtime's release, for people. */
   readonly release: string;
-  /** Sums up what follows a frame; without it that is done in TypeScript. */
+  /** Computes checksums of the bytes behind frames; TypeScript does so where this is left out. */
   readonly sum?: Sum;
 }
 
-/** A node that is one of a cluster: it is told of all that happens there. */
+/** A member of a cluster; the cluster reports its events here. */
 export interface Member {
   /** What acts on messages that are not about the cluster itself. */
   readonly engine: {
-    /** Where a grant's bytes go; `undefined` to let them pass unseen. */
+    /** Where to write a grant's bytes; `undefined` to skip them. */
     target(from: NodeId, grant: GrantMessage): Uint8Array | undefined;
     /** A message; `payload` is what a remote call carries. */
     received(from: NodeId, message: EngineMessage, payload: Uint8Array): void;
   };
-  /** At the directory node: what all nodes have counted. */
+  /** At the directory node: collects the counters of all nodes. */
   status(): Promise<NodeStatusControl[]>;
   /** At the directory node: a node has joined. */
   joined(peer: Peer): void;
@@ -64,7 +64,7 @@ export interface Member {
   log(level: Level, text: string): void;
 }
 
-/** The cluster, as one node sees it. It exists once the node is one of it. */
+/** The cluster, as one node sees it. It exists once the node has joined. */
 export class Cluster<Node extends Member = Member> {
   /** This node, which is told of what happens. */
   readonly node: Node;
@@ -75,11 +75,11 @@ export class Cluster<Node extends Member = Member> {
   readonly #links: Links;
   readonly #door: Door;
   readonly #heartbeat: ReturnType<typeof setInterval>;
-  /** When to give up waiting for the directory's word on a node that cannot be reached. */
+  /** Timers: when to give up waiting for the directory node's verdict on a node that cannot be reached. */
   readonly #verdicts = new Map<NodeId, ReturnType<typeof setTimeout>>();
-  /** How the connection to each node ended that could not be reached. */
+  /** How the connection to each node that could not be reached has ended. */
   readonly #reasons = new Map<NodeId, string>();
-  /** Resolves when every link has ended, once that is wanted. */
+  /** Resolves when every link has ended, once this node leaves or closes. */
   #ended: Promise<void> | undefined;
 
   private constructor(
@@ -114,8 +114,8 @@ export class Cluster<Node extends Member = Member> {
    * Begins a cluster, as its directory node.
    *
    * @param options This node.
-   * @param region What it decides for all nodes.
-   * @param open Makes the node, which is one of the cluster from here on.
+   * @param region The settings that the directory node decides for all nodes.
+   * @param open Makes the node, which is a member of the cluster from here on.
    * @returns The node.
    */
   static host<Node extends Member>(
@@ -133,11 +133,11 @@ export class Cluster<Node extends Member = Member> {
    *
    * @param options This node.
    * @param directory Where the directory is.
-   * @param wanted What the directory node is to have decided; the node does not join otherwise.
-   * @param timeoutMs How long to try, until the directory node has answered.
-   * @param open Makes the node as soon as it is one of the cluster, before anything else arrives.
+   * @param wanted The settings that the directory node must have decided, or else the node does not join.
+   * @param timeoutMs How long to try to reach the directory node, in milliseconds.
+   * @param open Makes the node as soon as it has joined, before any other message arrives.
    * @returns The node.
-   * @throws {TdsmError} `NoDirectory`, or why it does not want this node; or what `open` throws.
+   * @throws {TdsmError} `NoDirectory`, or why the directory node refuses this node; or what `open` throws.
    */
   static async join<Node extends Member>(
     options: ClusterOptions,
@@ -191,17 +191,17 @@ export class Cluster<Node extends Member = Member> {
     return this.#members.working;
   }
 
-  /** Whether a node was here and is not any more. */
+  /** Whether a node has been a member and is no longer. */
   isGone(node: NodeId): boolean {
     return this.#members.isGone(node);
   }
 
-  /** Why a node could not be reached any more; `undefined` where this node does not know. */
+  /** Why a node could no longer be reached; `undefined` where this node does not know. */
   whyLost(node: NodeId): string | undefined {
     return this.#reasons.get(node);
   }
 
-  /** Whether a node is one of the cluster now. */
+  /** Whether a node is a member of the cluster now. */
   isPresent(node: NodeId): boolean {
     return this.#members.get(node) !== undefined;
   }
@@ -223,13 +223,13 @@ export class Cluster<Node extends Member = Member> {
     this.#links.flush();
   }
 
-  /** A node is gone: nothing that it still says counts, and nothing is sent to it. */
+  /** A node is gone: its messages no longer count, and nothing is sent to it. */
   forget(node: NodeId): void {
     this.#links.end(node, "ended", "forget");
     this.#remove(node);
   }
 
-  /** At the directory node: a node may go, once it has what was sent to it. */
+  /** At the directory node: lets a node go, once it has received every message that was sent to it. */
   release(node: NodeId): void {
     this.#links.end(node, "draining", "forget");
     this.#remove(node);
@@ -252,7 +252,7 @@ export class Cluster<Node extends Member = Member> {
     await this.#end("draining");
   }
 
-  /** The same because a node has failed: the nodes that do not know yet are told, and nothing else. */
+  /** Ends the cluster because a node has failed: tells only the nodes that do not know of it yet. */
   fail(abort: AbortControl): void {
     if (this.#links.closed) return;
     if (this.#members.isDirectory) this.#links.sayToAll(abort);
@@ -260,12 +260,12 @@ export class Cluster<Node extends Member = Member> {
     void this.#end("draining");
   }
 
-  /** Ends every link at once, for a node that cannot go on: the others need not wait for it. */
+  /** Ends every link at once, for a node that cannot go on: other nodes need not wait for that node. */
   abort(): void {
     void this.#end("ended");
   }
 
-  /** Neither takes part nor lets in from here on. */
+  /** From here on takes no part in the cluster, and admits no node. */
   #end(links: "draining" | "ended"): Promise<void> {
     if (this.#ended === undefined) {
       this.#ended = this.#links.close(links);
@@ -276,7 +276,7 @@ export class Cluster<Node extends Member = Member> {
     return this.#ended;
   }
 
-  /** Acts on what is about the cluster itself; the rest is the engine's. */
+  /** Acts on messages about the cluster itself, and passes the rest on to the engine. */
   readonly #received = (from: NodeId, message: PeerMessage, payload: Uint8Array): void => {
     const fromDirectory = from === DIRECTORY_NODE;
     switch (message.kind) {
@@ -291,7 +291,7 @@ export class Cluster<Node extends Member = Member> {
         if (!fromDirectory) break;
         return this.node.closing();
       case "abort":
-        // A node speaks for itself, and the directory node for all.
+        // Any node may announce its own failure; only the directory node may announce another's.
         if (!fromDirectory && !(this.#members.isDirectory && message.node === from)) break;
         this.fail(message);
         return this.node.fail(nodeFailed(message));
@@ -322,7 +322,7 @@ export class Cluster<Node extends Member = Member> {
   /** A link has ended, or could not be made. The directory decides what that means. */
   #lost(node: NodeId, reason: string): void {
     if (this.#links.closed || this.isGone(node)) return;
-    // What came first is the cause; that it cannot be connected to anew follows from it.
+    // The first reason is the cause. That a new connection fails too only follows from that cause.
     if (!this.#reasons.has(node)) this.#reasons.set(node, reason);
     if (this.#members.isDirectory) {
       this.forget(node);
@@ -340,7 +340,8 @@ export class Cluster<Node extends Member = Member> {
         `which the directory still counts on: ${reason}`;
       this.node.fail(new TdsmError("PeerUnreachable", message));
     };
-    // Where only the connection between two is broken, both wait. One of them is to survive.
+    // Where only the connection between two nodes is broken, both wait for the directory node's
+    // verdict. They wait for different times, so that one gives up first and the other survives.
     const waitMs = this.self > node ? PEER_VERDICT_MAX_MS : PEER_VERDICT_LAST_MS;
     this.#verdicts.set(node, setTimeout(giveUp, waitMs));
   }
@@ -351,7 +352,7 @@ export class Cluster<Node extends Member = Member> {
     if (this.#members.remove(node)) this.node.changed();
   }
 
-  /** Tells that this node is alive, and looks who does not. */
+  /** Tells other nodes that this one is alive, and gives up the nodes that have been silent too long. */
   #beat(): void {
     this.#links.sayAlive();
     for (const node of this.#links.silentSince(performance.now() - SILENCE_MAX_MS)) {
@@ -362,9 +363,9 @@ export class Cluster<Node extends Member = Member> {
 }
 
 /**
- * That the cluster ends because a node has failed.
+ * The error of a cluster that ends because a node has failed.
  *
- * @param abort Which node, and why.
+ * @param abort The node that failed, and why.
  * @returns The error, the same on every node.
  */
 export function nodeFailed({ node, reason }: AbortControl): TdsmError {
@@ -373,7 +374,7 @@ export function nodeFailed({ node, reason }: AbortControl): TdsmError {
   return new TdsmError("NodeFailed", message);
 }
 
-/** A node's first word; it has no id and no session before it has joined. */
+/** A node's first message, which has no id and no session before the node has joined. */
 function helloOf(
   { listener, serving, release }: ClusterOptions,
   { self: node, session }: Pick<Members, "self" | "session">,
@@ -383,7 +384,7 @@ function helloOf(
   return { kind: "hello", protocolVersion, session, node, address, port, serving, release };
 }
 
-/** The members of a cluster, as a node knows them that the directory node lets in. */
+/** The members of a cluster, as a node knows them once the directory node has let that node in. */
 function membersOf(welcome: WelcomeControl, { hostname: address, port }: Address): Members {
   const members = new Members(welcome.node, welcome.session, welcome);
   for (const peer of welcome.peers) members.add(peer);

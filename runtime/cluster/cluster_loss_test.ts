@@ -175,7 +175,7 @@ Deno.test("Cluster: what only the directory may say is not taken from a peer", a
   assertMatch(second.failures[0]!.message, /closing from node 3/);
 });
 
-Deno.test("Cluster: who says nothing for long is lost to the directory node; who beats is not", async () => {
+Deno.test("Cluster: the directory node gives up a node that is silent for long, and keeps one that beats", async () => {
   using timers = new ManualTimers(HEARTBEAT_MS);
   await using directory = ClusterMember.host();
   await using second = await new ClusterMember().join(directory);

@@ -110,7 +110,7 @@ Deno.test("Cluster: all of several talk to all at once", async () => {
   for (const node of nodes) await node.cluster.close();
 });
 
-Deno.test("Cluster: who is refused has the refusal, whole, before the connection ends", async () => {
+Deno.test("Cluster: a refused node receives the whole refusal before the connection ends", async () => {
   await using directory = ClusterMember.host();
   const { hostname, port } = directory.cluster.address;
   for (const node of [1, 7]) {

@@ -1,5 +1,5 @@
 /**
- * Where other programs connect: accepts connections, hears what each is, and lets it in or says why not.
+ * Accepts connections: hears what kind of program has connected, and admits it or tells it why not.
  */
 
 import { formatAddress } from "../address.ts";
@@ -14,9 +14,9 @@ import type { Link } from "./link.ts";
 import type { Links } from "./links.ts";
 import type { Members } from "./members.ts";
 
-/** What a door needs of its node, and tells it. */
+/** What the door asks of its node, and reports to it. */
 export interface DoorHandlers {
-  /** At the directory node: what all nodes have counted. */
+  /** At the directory node: collects the counters of all nodes. */
   status(): Promise<NodeStatusControl[]>;
   /** At the directory node: a node has joined. */
   joined(peer: Peer): void;
@@ -36,7 +36,7 @@ export class Door {
    *
    * @param listener Where others connect; the door closes it.
    * @param members The nodes of the cluster.
-   * @param links What becomes of connections.
+   * @param links Takes the connections of nodes that are let in.
    * @param handlers The node.
    */
   constructor(
@@ -56,7 +56,7 @@ export class Door {
     void this.#acceptAll();
   }
 
-  /** Accepts none from here on. To be called when the links are closed. */
+  /** Accepts no connection from here on. Called once the links are closed. */
   close(): void {
     this.#listener.close();
   }
@@ -68,7 +68,7 @@ export class Door {
         const connection = await this.#listener.accept();
         const handshake = this.#accept(connection).finally(() => handshakes.delete(handshake));
         handshakes.add(handshake);
-        // More than that wait in the backlog of the listener.
+        // Further connections wait in the listener's backlog.
         if (handshakes.size >= HANDSHAKES_MAX) await Promise.race(handshakes);
       } catch (error) {
         if (this.#links.closed) return;
@@ -78,7 +78,7 @@ export class Door {
     }
   }
 
-  /** Hears who it is that has connected; never throws. */
+  /** Waits for the first message on a connection and acts on it; never throws. */
   async #accept(connection: Deno.TcpConn): Promise<void> {
     const { hostname, port } = connection.remoteAddr;
     const dropped = (level: Level, reason: string): void => {
@@ -91,7 +91,7 @@ export class Door {
         if (refused !== undefined) {
           link.say(refused);
           this.#links.drain(link);
-          // Two that dial each other refuse one of their connections, and nothing is wrong; nor is
+          // Two nodes that dial each other refuse one of the two connections, which is no fault; nor is
           // it when `--status` asks the wrong node.
           const harmless = this.#isMember(control) || control.kind === "statusRequest";
           return dropped(harmless ? Level.Debug : Level.Warning, refused.reason);
@@ -102,7 +102,7 @@ export class Door {
       });
     } catch (error) {
       if (this.#links.closed) return;
-      // Of two that dial each other, one may see before its first word that it is not needed.
+      // Where two nodes dial each other, one may see before its first message that its own dial is not needed.
       const silent = error instanceof TdsmError && error.code === "PeerLost";
       dropped(silent ? Level.Debug : Level.Warning, reasonOf(error));
     }
@@ -113,7 +113,7 @@ export class Door {
       this.#members.get(control.node) !== undefined;
   }
 
-  /** Why the other side of a connection is not let in; `undefined` when it is. */
+  /** Why the other side of a connection is refused; `undefined` when it is let in. */
   #objection(control: Control): RefuseControl | undefined {
     const members = this.#members;
     const { self, session, region, nextId } = members;
@@ -132,7 +132,7 @@ export class Door {
     });
   }
 
-  /** At the directory node: tells a program that only looks what there is. */
+  /** At the directory node: answers `--status`. */
   async #report(link: Link): Promise<void> {
     const asked = this.#handlers.status();
     this.#links.flush();
@@ -158,7 +158,7 @@ export class Door {
     this.#links.carry(id, link);
   }
 
-  /** A peer has dialled. */
+  /** Accepts the connection of a peer that has dialled. */
   #meet(node: NodeId, link: Link): void {
     link.say({ kind: "accept", node: this.#members.self });
     this.#links.carry(node, link);

@@ -12,7 +12,7 @@ import type { Link, LinkHandlers } from "./link.ts";
 /**
  * Opens a link and waits for the other side's first word.
  *
- * @param greet Makes the link; says this side's first word if it is the one that speaks first.
+ * @param greet Makes the link, and sends this side's first message if this side has dialled.
  * @param receive Takes the first word; opens the link, drains it, or throws.
  * @param timeoutMs How long to wait for the first word, in milliseconds.
  * @returns What `receive` returns.
@@ -46,9 +46,10 @@ export function shakeHands<Result>(
 }
 
 /**
- * Connects to another node than the directory's, which listens since it was announced.
+ * Connects to a node that is not the directory node. Such a node listens before it is announced, so a
+ * refused connection is final.
  *
- * @param address Where it listens.
+ * @param address Where that node listens.
  * @param timeoutMs How long to try, in milliseconds.
  * @returns The connection.
  * @throws {TdsmError} `PermissionMissing`, or `TimedOut`.
@@ -74,10 +75,10 @@ async function connectWithin(address: Address, timeoutMs: number): Promise<Deno.
 }
 
 /**
- * Connects to a directory, and tries again while it is not there yet.
+ * Connects to a directory node, again and again until it is there or the time is up.
  *
- * @param address Where it should be.
- * @param timeoutMs How long to try.
+ * @param address Where the directory node should listen.
+ * @param timeoutMs How long to try, in milliseconds.
  * @returns The connection.
  * @throws {TdsmError} `NoDirectory` when the time is up.
  */
@@ -114,7 +115,7 @@ function noDirectory(address: Address, timeoutMs: number, cause: unknown): TdsmE
  *
  * @param hostname The address to bind to.
  * @param port The port; 0 for any free one.
- * @param hosting Whether that is to host a directory: where the port is taken, one is likely there.
+ * @param hosting Whether this node hosts a directory: a taken port then likely has another directory.
  * @returns The listener.
  * @throws {TdsmError} `ListenFailed` when the port is taken or the address not of this machine.
  */

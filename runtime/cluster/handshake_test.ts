@@ -25,7 +25,7 @@ function newLink(connection: Deno.TcpConn, handlers: LinkHandlers): Link {
   return new Link(connection, () => bounds, counters, handlers);
 }
 
-Deno.test("shakeHands hands what follows the first word to whom it names", async () => {
+Deno.test("shakeHands hands the messages behind the first word to the handlers that the receiver of it names", async () => {
   const [near, far] = await connectedPair();
   const second = Promise.withResolvers<string>();
   const other = newLink(far, DEAF);

@@ -1,6 +1,6 @@
 /**
  * One connection to a peer, as frames. Page bytes go from the socket straight to where the driver
- * wants them; what came in one read with its frame is copied from the receive buffer.
+ * wants them; only bytes that came in one read with their frame are copied from the receive buffer.
  */
 
 import { TdsmError } from "../errors.ts";
@@ -16,23 +16,23 @@ import type { GrantMessage } from "../protocol/coherence/messages.ts";
 import { describePackedReason, unpackPages } from "./compression.ts";
 import { type LinkCounters, Sender, type Sum } from "./sender.ts";
 
-/** What a link tells of what it receives. All are called in the order of the bytes. */
+/** A link's reports of what it receives, in the order of the bytes. */
 export interface LinkHandlers {
-  /** Where a grant's bytes go; `undefined` to let them pass unseen. */
+  /** Where to write a grant's bytes; `undefined` to skip them. */
   target(grant: GrantMessage): Uint8Array | undefined;
   /** A message; `payload` is what a remote call carries. The bytes of a grant are where `target` said. */
   received(message: PeerMessage, payload: Uint8Array): void;
-  /** The link has ended: by its peer (no error), by an error, or by this side. Called once. */
+  /** The link has ended: because its peer closed it (no error), by an error, or by this side. Called once. */
   ended(error: unknown): void;
 }
 
 /** How far a link has come. */
 type LinkState =
-  /** The first word of the other side is awaited, or being answered. */
+  /** The link awaits the first message of the other side, or is answering it. */
   | "greeting"
   /** The two nodes know each other, and talk. */
   | "open"
-  /** Nothing is heard any more; what was queued is still sent. */
+  /** The link ignores what arrives, and still sends what was queued. */
   | "draining"
   /** The connection is closed. */
   | "ended";
@@ -45,10 +45,10 @@ const MOVES: Readonly<Record<LinkState, readonly LinkState[]>> = {
   ended: [],
 };
 
-/** A frame that something may follow. */
+/** A frame, behind which bytes may follow. */
 type PayloadFrame = Extract<Frame, { kind: "message" | "rpc" }>;
 
-/** How much is read at once of what is not wanted. */
+/** How many unwanted bytes are read, and dropped, at once. */
 const DISCARD_BYTES = 16 * 1024;
 
 /** A connection to a peer. */
@@ -57,10 +57,10 @@ export class Link {
   readonly #counters: LinkCounters;
   readonly #connection: Deno.TcpConn;
   readonly #sum: Sum;
-  /** What sends: at first for the handshake alone, then what the peer's messages wait in. */
+  /** What sends: until the handshake is done the link's own queue, then the queue to the peer. */
   #sender: Sender;
   #handlers: LinkHandlers;
-  /** Resolves when `#sender` is the one that writes. */
+  /** Resolves when the handshake's queue is empty, and `#sender` writes. */
   #carries: Promise<void> = Promise.resolve();
   #state: LinkState = "greeting";
   /** Why this side refuses the other, whatever becomes of the connection after that. */
@@ -76,11 +76,11 @@ export class Link {
    * Begins to receive.
    *
    * @param connection The connection; the link closes it.
-   * @param bounds What frames are checked against, as it is when they arrive; control frames alone
-   * are taken while there is nothing.
+   * @param bounds Returns the bounds that an arriving frame is checked against; while it returns nothing,
+   * only control frames are accepted.
    * @param counters What to count in; may be shared by several links.
-   * @param handlers What is told of what arrives.
-   * @param sum Sums up what follows a frame, to compare it with what the frame says.
+   * @param handlers Gets what arrives.
+   * @param sum Computes the checksum of the bytes behind a frame, to compare it with the frame's.
    */
   constructor(
     connection: Deno.TcpConn,
@@ -100,7 +100,7 @@ export class Link {
     this.#receive().then(() => this.#end(undefined), (error) => this.#end(error));
   }
 
-  /** The other side's address, as the connection has it. */
+  /** The other side's address, according to the connection. */
   get remoteAddress(): string {
     return this.#connection.remoteAddr.hostname;
   }
@@ -112,11 +112,11 @@ export class Link {
   }
 
   /**
-   * The other side is known. A link that has ended meanwhile stays ended.
+   * Ends the handshake: the other side is known. A link that has ended meanwhile stays ended.
    *
-   * @param handlers What is told of what arrives from here on.
-   * @param sender What is sent from here on, behind what was said so far: the queue to the node. Without
-   * it there is nothing to send but what is said.
+   * @param handlers Gets what arrives from here on.
+   * @param sender The queue to the node, which is sent from here on, behind the messages so far. Without
+   * a queue the link sends only what {@linkcode Link.say} is given.
    * @returns Whether the link is open.
    */
   open(handlers: LinkHandlers, sender?: Sender): boolean {
@@ -127,10 +127,10 @@ export class Link {
   }
 
   /**
-   * Hears nothing from here on, and ends the link once the other side has everything that was queued
-   * and has ended the link too, or cannot, or takes too long.
+   * Ignores what arrives from here on. Ends the link once everything queued is sent and the other side
+   * has ended the link too; at the latest when the connection fails or the time for closing is up.
    *
-   * @param last What is still to be said, and settles when that is queued.
+   * @param last Settles when the last message is queued.
    * @returns Resolves when the link has ended.
    */
   async drain(last?: Promise<void>): Promise<void> {
@@ -152,12 +152,12 @@ export class Link {
     return possible;
   }
 
-  /** Whether what arrives is heard. */
+  /** Whether messages that arrive are acted on. */
   get #hears(): boolean {
     return this.#state === "greeting" || this.#state === "open";
   }
 
-  /** Sends what was said, and then what waits in another queue. */
+  /** Sends the rest of the handshake's queue, then goes on with another queue. */
   #carry(sender: Sender): void {
     const said = this.#sender;
     this.#sender = sender;
@@ -168,9 +168,9 @@ export class Link {
   }
 
   /**
-   * Sends what was queued, says that nothing follows, and waits for the other side to end; in time
-   * even if it does not. A socket that is closed while bytes of it are unread is reset, and a reset
-   * takes from the other side what it has not read yet: the last word, most likely.
+   * Sends the queue, shuts down this direction, and waits a bounded time for the other side to end. To
+   * close at once would be wrong: a socket that is closed with unread bytes sends a reset, and a reset
+   * destroys what the other side has not read yet, most likely the last message.
    */
   async #finishSending(otherEnds: () => Promise<void>): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
@@ -194,7 +194,7 @@ export class Link {
     try {
       this.#connection.close();
     } catch {
-      // It is closed already; that is what was wanted.
+      // The connection is closed already.
     }
     this.#over.resolve();
     this.#handlers.ended(this.#refusal ?? error);
@@ -254,7 +254,7 @@ export class Link {
     return undefined;
   }
 
-  /** Ends over a frame that is none. A peer that at least began like a node is told why. */
+  /** Ends the link over a malformed frame. A peer whose bytes began like a node's is told why. */
   #reject({ reason, detail }: Malformed): Promise<never> {
     const other = reason === "BadVersion";
     if (this.#known && (other || reason === "BadMagic")) {
@@ -271,7 +271,7 @@ export class Link {
     return reason === "BadMagic" ? Promise.reject(error) : this.#refuse(error);
   }
 
-  /** Ends over an error, and tells the other side. */
+  /** Ends the link over an error, and tells the other side. */
   async #refuse(error: TdsmError): Promise<never> {
     this.#refusal = error;
     this.#enter("draining");
@@ -280,7 +280,7 @@ export class Link {
     throw error;
   }
 
-  /** Reads until the other side ends, and takes nothing of it. */
+  /** Reads until the other side ends, and drops what it reads. */
   async #discard(): Promise<void> {
     const bytes = new Uint8Array(DISCARD_BYTES);
     while (this.#state !== "ended" && await this.#connection.read(bytes) !== null);
@@ -292,13 +292,13 @@ export class Link {
     return this.#reject(malformed("PayloadChecksumMismatch", expected));
   }
 
-  /** Where bytes go as they come: those of pages, unless they are packed. */
+  /** Where arriving bytes go directly: the alias, for pages that are not packed. */
   #wanted(frame: PayloadFrame): Uint8Array | undefined {
     const straight = frame.kind === "message" && frame.encoding === Encoding.Raw;
     return straight ? this.#handlers.target(frame.message as GrantMessage) : undefined;
   }
 
-  /** All that follows a frame is there; a promise when it is not what it should be. */
+  /** Acts on a frame whose following bytes are all there; a promise when those bytes are wrong. */
   #arrived(
     frame: PayloadFrame,
     bytes: Uint8Array,
@@ -312,7 +312,7 @@ export class Link {
     const grant = frame.message as GrantMessage;
     const packed = frame.encoding === Encoding.Lz4;
     const target = packed ? this.#handlers.target(grant) : wanted;
-    // What is not wanted may have changed while it was sent.
+    // Bytes of an unwanted grant may have changed while they were sent, so their checksum may be wrong.
     if (target !== undefined) {
       const damaged = this.#damaged(frame.payloadChecksum, bytes);
       if (damaged !== undefined) return damaged;
@@ -327,7 +327,7 @@ export class Link {
     return undefined;
   }
 
-  /** Reads the rest of what follows a frame to where it belongs. */
+  /** Reads the rest of the bytes behind a frame to where they belong. */
   async #finish(
     frame: PayloadFrame,
     target: Uint8Array,
@@ -338,8 +338,8 @@ export class Link {
   }
 
   /**
-   * Reads what is missing of the bytes behind a frame; `false` when the link is heard no more.
-   * All that was buffered behind the frame were its bytes, so there is nothing else to dispatch.
+   * Reads the missing bytes behind a frame; `false` when the link has ended meanwhile. The receive buffer
+   * held only bytes of this frame, so no other frame waits to be dispatched.
    */
   async #fill(target: Uint8Array, there: number): Promise<boolean> {
     while (there < target.length) {

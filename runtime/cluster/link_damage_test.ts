@@ -106,7 +106,7 @@ Deno.test("Link ends over what it refuses, even if the refused one resets the co
   assertEquals([code, message, bench.ends], ["FrameCorrupted", reason, 1]);
 });
 
-Deno.test("Link: from who has spoken, another mark or version is damage", async () => {
+Deno.test("Link: another mark or version is damage, if the peer has sent valid frames before", async () => {
   for (const offset of [Offset.Magic, Offset.Version]) {
     await using bench = await LinkBench.open();
     const damaged = frame(request(1)).slice();

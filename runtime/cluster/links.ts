@@ -14,9 +14,9 @@ import { Link } from "./link.ts";
 import type { Members } from "./members.ts";
 import { type LinkCounters, Sender, type Sum } from "./sender.ts";
 
-/** What is told of what other nodes say. The answers to a message are sent before the next is told. */
+/** Gets the messages of other nodes. The answers to one are sent before the next is delivered. */
 export interface PeerHandlers {
-  /** Where a grant's bytes go; `undefined` to let them pass unseen. */
+  /** Where to write a grant's bytes; `undefined` to skip them. */
   target(from: NodeId, grant: GrantMessage): Uint8Array | undefined;
   /** A message; `payload` is what a remote call carries. */
   received(from: NodeId, message: PeerMessage, payload: Uint8Array): void;
@@ -24,13 +24,13 @@ export interface PeerHandlers {
   lost(node: NodeId, reason: string): void;
 }
 
-/** What this node has to do with another: there as soon as there is something to say. */
+/** The way to another node: its queue and its link. It exists from the first message on. */
 interface Line {
-  /** What waits to be sent. */
+  /** The queue of messages to the node. */
   readonly sender: Sender;
   /**
-   * The connection, from its handshake on. Without it the other node is being dialled; or the
-   * connection has ended, and it is up to the directory node what becomes of the other node.
+   * The connection, from its handshake on. Without a connection the other node is being dialled, or
+   * the connection has ended and the directory node decides whether the other node is lost.
    */
   link: Link | undefined;
   /** Whether something was sent since the last {@linkcode Links.sayAlive}. */
@@ -46,9 +46,9 @@ export class Links {
   readonly #handlers: PeerHandlers;
   readonly #sum: Sum;
   readonly #lines = new Map<NodeId, Line>();
-  /** Links of which it is not known yet whose they are. */
+  /** Links whose other side has not said yet which node it is. */
   readonly #greeted = new Set<Link>();
-  /** The ends of the links that drain. */
+  /** For each link that drains, a promise of its end. */
   readonly #draining = new Set<Promise<void>>();
   /** The lines on which something was queued since the last flush. */
   readonly #touched = new Set<Line>();
@@ -57,9 +57,9 @@ export class Links {
   /**
    * @param members The nodes that can be connected to.
    * @param counters Where what is sent and received is counted.
-   * @param hello What this node says first where it connects.
-   * @param handlers What is told of what the other nodes say.
-   * @param sum Sums up what follows a frame.
+   * @param hello Returns this node's first message on a connection that it makes.
+   * @param handlers Gets the messages of other nodes.
+   * @param sum Computes the checksum of the bytes behind a frame.
    */
   constructor(
     members: Members,
@@ -75,7 +75,7 @@ export class Links {
     this.#sum = sum;
   }
 
-  /** Whether this node takes no part any more. */
+  /** Whether this node takes no part in the cluster any more. */
   get closed(): boolean {
     return this.#closed;
   }
@@ -90,7 +90,7 @@ export class Links {
     return this.#lines.has(node);
   }
 
-  /** The queue to a node, which is to be filled now; `undefined` when the node is not here. */
+  /** The queue to a node, to put a message in; `undefined` when the node is no member. */
   to(node: NodeId): Sender | undefined {
     let line = this.#lines.get(node);
     if (line === undefined) {
@@ -103,7 +103,7 @@ export class Links {
     return line.sender;
   }
 
-  /** A line, whose sender sums up what follows its frames if the directory node wants that. */
+  /** A new line, whose sender adds checksums if the directory node has decided so. */
   #newLine(): Line {
     const sum = this.#members.region.checksums ? this.#sum : undefined;
     return { sender: new Sender(this.counters, sum), link: undefined, active: false };
@@ -123,7 +123,7 @@ export class Links {
    * Opens a link on a connection, and waits for the other side's first word.
    *
    * @param connection The connection; it is closed when the node is.
-   * @param hello What this side says first, where it made the connection.
+   * @param hello This side's first message, where this side has dialled.
    * @param receive Takes the first word; opens the link, drains it, or throws.
    * @throws What `receive` throws, or a `TdsmError` that says why there was no first word.
    */
@@ -148,7 +148,7 @@ export class Links {
   }
 
   /**
-   * Makes a link the one to a node: what waits for the node is sent, and what the node says is heard.
+   * Makes a link the link to a node: the queue to the node is sent, and the node's messages are delivered.
    * A link that has ended meanwhile is not used.
    */
   carry(node: NodeId, link: Link): void {
@@ -161,7 +161,7 @@ export class Links {
         this.flush();
       },
       ended: (error) => {
-        // This node has ended it, and knows.
+        // This node has ended the link itself, so there is nothing to report.
         if (line.link !== link) return;
         line.link = undefined;
         handlers.lost(node, error === undefined ? "its connection ended" : reasonOf(error));
@@ -174,11 +174,11 @@ export class Links {
     line.link = link;
   }
 
-  /** Connects to a node that something waits for. */
+  /** Connects to a node for which messages wait. */
   async #dial({ id, address: hostname, port }: Peer): Promise<void> {
     try {
       const connection = await connectToPeer({ hostname, port });
-      // The peer may have dialled too, and have been faster; or it is gone by now.
+      // The peer may have dialled too, and faster; or the peer may be gone by now.
       const needless = (): boolean =>
         this.get(id) !== undefined || this.#members.get(id) === undefined;
       if (needless()) return connection.close();
@@ -195,12 +195,12 @@ export class Links {
   }
 
   /**
-   * Ends the connection to a node, if there is one. The node is not heard any more.
+   * Ends the connection to a node, if there is one. Messages of the node are ignored from here on.
    *
    * @param node The node.
-   * @param state What becomes of the link: `draining`, and the node has what was queued until now, or
-   * `ended` at once.
-   * @param queue Whether what waits for the node waits on, for a later connection.
+   * @param state What becomes of the link: `draining` still sends the node what was queued until now,
+   * `ended` sends nothing more.
+   * @param queue Whether the queue to the node is kept, for a later connection.
    */
   end(node: NodeId, state: "draining" | "ended", queue: "keep" | "forget"): void {
     const line = this.#lines.get(node);
@@ -216,7 +216,7 @@ export class Links {
     else link.close();
   }
 
-  /** Says something to the nodes that were told nothing since this was last called. */
+  /** Sends a sign of life to each node that was sent nothing since the last call. */
   sayAlive(): void {
     for (const line of this.#lines.values()) {
       if (!line.active) line.link?.say({ kind: "ping" });
@@ -224,18 +224,18 @@ export class Links {
     }
   }
 
-  /** The nodes that have said nothing since a time, by `performance.now()`. */
+  /** The nodes from which nothing has arrived since a time, by `performance.now()`, in milliseconds. */
   silentSince(time: number): NodeId[] {
     return [...this.#lines].filter(([, { link }]) => link !== undefined && link.heardAt < time)
       .map(([node]) => node);
   }
 
-  /** Tells every node to which there is a connection, at once. */
+  /** Sends a message at once to every node to which there is a connection. */
   sayToAll(control: Control): void {
     for (const { link } of this.#lines.values()) link?.say(control);
   }
 
-  /** Ends a link once `last` has settled and what was queued is sent; the end of all waits for that. */
+  /** Ends a link once `last` has settled and the queue is sent; {@linkcode Links.close} waits for that. */
   drain(link: Link, last?: Promise<void>): void {
     const draining = link.drain(last).finally(() => this.#draining.delete(draining));
     this.#draining.add(draining);

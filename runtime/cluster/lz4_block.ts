@@ -1,8 +1,8 @@
 /**
- * Decoding of LZ4 blocks that a peer made. The package that compresses has a decoder too, but one
- * that believes: it allocates whatever size a block claims, and a match offset of 0 makes it
- * repeat what is left in its memory from other pages. This one is as fast on a page, writes
- * straight to where the bytes belong, and allocates nothing.
+ * Decoding of LZ4 blocks that a peer made. The decoder of the package that compresses trusts its input:
+ * it allocates whatever size a block claims, and on a match offset of 0 it repeats bytes of other pages
+ * that are left in its memory. The decoder here is as fast on a page, writes straight to where the
+ * bytes belong, and allocates nothing.
  */
 
 /** What is wrong with a block, as a stable word. The list only grows. */
@@ -11,21 +11,21 @@ export type BlockReason =
   | "BlockTruncated"
   /** A match begins before the page, or is its own source. */
   | "BlockOffsetOutOfPage"
-  /** The block says more than a page. */
+  /** The block decodes to more than a page. */
   | "BlockTooLong"
-  /** The block says less than a page. */
+  /** The block decodes to less than a page. */
   | "BlockTooShort";
 
-/** The value of a length's four bits that says that more bytes of it follow. */
+/** A length of four bits with this value goes on in the following bytes. */
 const LENGTH_CONTINUES = 15;
-/** The shortest match; its length is written less this. */
+/** The shortest match, in bytes; a block has the length of each match less this. */
 const MATCH_MIN_BYTES = 4;
 /** From this length on a call that copies is cheaper than a loop. */
 const COPY_CALL_MIN_BYTES = 32;
 
 /**
- * Decodes a block that must yield exactly as many bytes as there are to fill. Nothing outside of
- * these is read as a match or written, whatever the block says.
+ * Decodes a block that must fill the target range exactly. Whatever the block says, no byte outside of
+ * that range is written, or read as part of a match.
  *
  * @param source Where the block is.
  * @param begin Where it begins in `source`, in bytes.
@@ -33,7 +33,7 @@ const COPY_CALL_MIN_BYTES = 32;
  * @param target Where to write; not the memory that `source` is in.
  * @param start Where to begin in `target`, in bytes.
  * @param stop Where to end.
- * @returns What is wrong, or `undefined`. Where something is, bytes may have been written before.
+ * @returns What is wrong with the block, after which the range may be partly written; or `undefined`.
  */
 export function decodeBlock(
   source: Uint8Array,
@@ -106,7 +106,7 @@ function copyMatch(target: Uint8Array, to: number, offset: number, length: numbe
     for (; to < stop; to++) target[to] = target[to - offset]!;
     return;
   }
-  // What is there to be repeated is a multiple of `offset`, and twice as long after each copy.
+  // The bytes that can be repeated are a multiple of `offset` long, and double with each copy.
   while (to < stop) {
     const copied = Math.min(to - from, stop - to);
     target.copyWithin(to, from, from + copied);

@@ -1,6 +1,5 @@
 /**
- * Who is in a cluster, as one of its nodes knows it. Whether there is a connection to a node is
- * another matter.
+ * The members of a cluster, as one of its nodes knows them, whether or not it is connected to them.
  */
 
 import { formatAddress, isWildcard } from "../address.ts";
@@ -14,7 +13,7 @@ import type { Peer } from "./admission.ts";
 export class Members {
   /** This node. */
   readonly self: NodeId;
-  /** What tells this cluster from others. */
+  /** The random number that distinguishes this cluster from others. */
   readonly session: bigint;
   /** What the directory node has decided. */
   readonly region: RegionSettings;
@@ -59,12 +58,12 @@ export class Members {
     return this.#nextId;
   }
 
-  /** Another node; `undefined` when it is not here, or not known to be. */
+  /** Another node; `undefined` when that node is no member, or this node has not heard of it yet. */
   get(node: NodeId): Peer | undefined {
     return this.#peers.get(node);
   }
 
-  /** Whether a node was here and is not any more. */
+  /** Whether a node has been a member and is no longer. */
   isGone(node: NodeId): boolean {
     return this.#gone.has(node);
   }
@@ -72,12 +71,12 @@ export class Members {
   /** Where a node listens, in words. */
   at(node: NodeId): string {
     const peer = this.#peers.get(node);
-    // A node that dialled may be lost before the directory's word that it has joined is here.
+    // A node may dial this one, and be lost, before the directory node's `peerJoined` arrives.
     if (peer === undefined) return "an address that the directory has not told";
     return formatAddress({ hostname: peer.address, port: peer.port });
   }
 
-  /** Another node is here. */
+  /** Adds another node. */
   add(peer: Peer): void {
     this.#peers.set(peer.id, peer);
   }
@@ -85,8 +84,8 @@ export class Members {
   /**
    * At the directory node: gives a new node its id.
    *
-   * @param hello What it says of itself.
-   * @param remoteAddress Where its connection comes from.
+   * @param hello The new node's first message.
+   * @param remoteAddress The address that the new node's connection comes from.
    * @returns The node.
    */
   admit({ address, port, serving }: HelloControl, remoteAddress: string): Peer {
@@ -97,7 +96,7 @@ export class Members {
     return peer;
   }
 
-  /** A node is gone for good; whether it was known to be here. */
+  /** Removes a node for good. Returns whether the node was known as a member. */
   remove(node: NodeId): boolean {
     this.#gone.add(node);
     this.#working.delete(node);

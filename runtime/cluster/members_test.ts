@@ -3,7 +3,7 @@ import { HOST, REGION } from "../../tests/support/cluster_members.ts";
 import { HELLO } from "../../tests/support/raw_peer.ts";
 import { Members } from "./members.ts";
 
-Deno.test("Members.admit gives each id once, and counts those who work", () => {
+Deno.test("Members.admit gives each id once, and counts the nodes that run a program", () => {
   const members = new Members(1, 5n, REGION);
   assertEquals([members.self, members.isDirectory, members.bounds.pageCount], [1, true, 64]);
   const admit = (serving: boolean) => members.admit({ ...HELLO, serving }, HOST).id;

@@ -58,13 +58,13 @@ function compressPage(bytes: Uint8Array): Uint8Array | undefined {
   return block.length < bytes.length ? block : undefined;
 }
 
-// Cheap looks at a page before it is compressed: most pages of a fresh region are all zeros, and most
-// pages of noise show it in a few bytes.
+// Cheap tests of a page before it is compressed: most pages of a fresh region are all zeros, and a few
+// bytes of a page of noise mostly suffice to recognise the noise.
 
 /** The bytes of a page that are looked at. */
 const SAMPLE_BYTES = 128;
 /**
- * So many different ones among them count as noise. Noise has 101 on average, and this many or more
+ * A sample with so many different bytes counts as noise. Noise has 101 on average, and this many or more
  * 11 times of 12; text has about 30.
  */
 const NOISE_MIN_DISTINCT = 96;
@@ -74,12 +74,12 @@ const seenIn = new Uint32Array(256);
 let sample = 0;
 
 /**
- * Tells whether there are only zeros, exactly.
+ * Tells whether a page has only zeros.
  *
  * @param words The page, or the pages it is one of.
- * @param start Where it begins, in words.
- * @param stop Where it ends; a multiple of 8 words later.
- * @returns Whether all of it is zero.
+ * @param start Where the page begins, in words.
+ * @param stop Where the page ends, in words; a multiple of 8 after `start`.
+ * @returns Whether every word of the page is zero.
  */
 export function isZero(words: Int32Array, start: number, stop: number): boolean {
   for (let at = start; at < stop; at += 8) {
@@ -92,14 +92,14 @@ export function isZero(words: Int32Array, start: number, stop: number): boolean 
 }
 
 /**
- * Guesses whether a page is noise: random, encrypted or compressed before. It is a guess because LZ4
+ * Guesses whether a page is noise: random, encrypted or already compressed. This is a guess because LZ4
  * gains by repetition, of which a few bytes tell little: noise that is repeated passes for noise,
- * and base64 and most measured numbers do not. Either mistake costs only time or bandwidth.
+ * but base64 and most measured numbers do not. Either mistake costs only time or bandwidth.
  *
  * @param bytes The page, or the pages it is one of.
  * @param start Where it begins, in bytes.
  * @param pageSize Its size in bytes, a power of two of at least 4096.
- * @returns Whether compressing it is likely to be in vain.
+ * @returns Whether compression is likely to gain nothing.
  */
 export function looksLikeNoise(bytes: Uint8Array, start: number, pageSize: number): boolean {
   // Odd, so that every byte of a word has its turn.

@@ -1,7 +1,7 @@
 /**
- * What waits to be sent to one peer: frames gathered in batches, page bytes straight from the
- * alias. One write is under way at a time, so the order is that of the calls. It can be
- * filled before there is a connection.
+ * The queue to one peer: frames gathered in batches, page bytes straight from the alias. One write is
+ * under way at a time, so messages leave in the order of the calls. The queue can be filled before
+ * there is a connection.
  */
 
 import {
@@ -33,11 +33,11 @@ export function newCounters(): LinkCounters {
 
 interface Segment {
   readonly bytes: Uint8Array;
-  /** The batch that the bytes are in, to be used again; page bytes have none. */
+  /** The batch that the bytes are in, to be reused; page bytes are in none. */
   readonly batch?: Uint8Array<ArrayBuffer>;
 }
 
-/** Sums up the bytes behind a frame, as `crc32c` does. */
+/** Computes the checksum of the bytes behind a frame, as `crc32c` does. */
 export type Sum = (bytes: Uint8Array) => number;
 
 /** The queue to one peer. */
@@ -46,7 +46,7 @@ export class Sender {
   readonly #sum: Sum | undefined;
   #failed: (error: unknown) => void = () => {};
   #connection: Deno.Conn | undefined;
-  /** What is to be written next, oldest first; `#batch` comes behind. */
+  /** The next writes, oldest first; `#batch` follows them. */
   #segments: Segment[] = [];
   #batch = new Uint8Array(SEND_BATCH_BYTES);
   #used = 0;
@@ -55,12 +55,12 @@ export class Sender {
   #writing = false;
   #drained: Promise<void> = Promise.resolve();
   #closed = false;
-  /** That the queue has outgrown its bound. */
+  /** Set once the queue has outgrown its bound. */
   #overflow: TdsmError | undefined;
 
   /**
    * @param counters Where what is sent is counted.
-   * @param sum Sums up page bytes and what remote calls carry; without it these go unguarded.
+   * @param sum Computes checksums of page bytes and the payloads of remote calls; without it these have none.
    */
   constructor(counters: LinkCounters, sum?: Sum) {
     this.#counters = counters;
@@ -127,18 +127,18 @@ export class Sender {
         break;
       default:
         this.#room(CONTROL_MAX_BYTES);
-        // Not among the messages that are counted, as it is about the cluster.
+        // The statistics count messages about pages, and this one is about the cluster.
         return this.#count(encodeControl(message, this.#batch, this.#used));
     }
     this.#counters.messagesSent++;
   }
 
-  /** The checksum of what follows a frame, where something follows and is to be guarded. */
+  /** The checksum of the bytes behind a frame, if there are any and the cluster uses checksums. */
   #sumOf(payload: Uint8Array): number | undefined {
     return payload.length === 0 ? undefined : this.#sum?.(payload);
   }
 
-  /** Resolves when everything that was queued is written, or cannot be. */
+  /** Resolves when everything that was queued is written, or the connection has failed. */
   async drained(): Promise<void> {
     this.flush();
     await this.#drained;
@@ -178,7 +178,8 @@ export class Sender {
       this.#queuedBytes -= bytes.length;
       this.#spare ??= batch;
     }
-    // In the same turn in which nothing was left, lest a frame comes between and is not written.
+    // In the same turn of the event loop that found the queue empty: a frame queued in between would
+    // never be written.
     this.#writing = false;
   }
 
@@ -211,7 +212,7 @@ export class Sender {
       "LimitExceeded",
       `it does not read: more than ${LINK_QUEUE_MAX_BYTES} bytes wait to be sent`,
     );
-    // Not at once: the caller is in the middle of what must be done in order.
+    // Not at once: the caller is in the middle of a step whose output must be done in order.
     if (this.#connection !== undefined) queueMicrotask(() => this.#failed(overflow));
   }
 }

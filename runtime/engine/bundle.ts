@@ -1,10 +1,10 @@
 /**
- * Makes one file of the engine, `worker.bundle.js`, a module that exports the engine as text: a Worker
- * may be started from a Blob without `--allow-read`, from a local file it may not. A module, since
- * every Deno, bundler and package can import one.
+ * Bundles the engine into one module, `worker.bundle.js`, that exports the engine's code as text. As
+ * text, since a Worker needs `--allow-read` to start from a local file, but not to start from a Blob.
+ * As a module, since Deno, every bundler and every package can import one.
  *
- * The first line of the bundle has a hash of all that it was made of, so that a second run
- * with nothing changed only reads. Text and hash travel in one rename: two runs at once do no harm.
+ * The first line of the bundle has a hash of all its sources, so that a second run with nothing changed
+ * only reads. One rename puts text and hash in place, so two runs at the same time do no harm.
  */
 
 const FOLDER = import.meta.dirname!;
@@ -53,7 +53,7 @@ function readStart(length: number): string {
   }
 }
 
-/** Bundles into a file of this process alone, then gives it its name; returns the exit code. */
+/** Bundles into a file of this process alone, then renames that file; returns the exit code. */
 function bundle(header: string): number {
   const scratch = `${OUTPUT}.${Deno.pid}.tmp`;
   const { code } = new Deno.Command(Deno.execPath(), {

@@ -1,10 +1,10 @@
 /**
  * Drives the protocol of a node: takes faults from the kernel, messages from peers and calls from the
- * program's threads, and does to pages and links what the protocol says.
+ * program's threads, and carries out the page operations and sends that the protocol asks for.
  *
- * It looks for faults and calls again and again for a while after each event, and only then sleeps in
- * the kernel until there is a fault or a kick (`polling.ts`). Sockets are looked at by Deno's event
- * loop in either case.
+ * After each event the driver polls for faults and calls for a while, and only then sleeps in the
+ * kernel until there is a fault or a kick (`polling.ts`). Deno's event loop looks at sockets in either
+ * case.
  */
 
 import {
@@ -50,9 +50,9 @@ export interface DriverParts {
   readonly pollTimeUs: number;
   /** Whether pages are packed where that makes them smaller. */
   readonly compression: boolean;
-  /** Told what the protocol has to say. */
+  /** Gets the protocol's events. */
   readonly tell: (event: EngineEvent) => void;
-  /** Told of what must not happen: the driver has stopped. */
+  /** Gets the error that has stopped the driver, such as a system call that failed. */
   readonly failed: (error: unknown) => void;
 }
 
@@ -60,7 +60,7 @@ export interface DriverParts {
 export interface DriverCounters {
   /** Turns of the polling loop. */
   turns: number;
-  /** Times that it went to sleep. */
+  /** How often the driver went to sleep. */
   sleeps: number;
 }
 
@@ -69,7 +69,7 @@ export class Driver {
   readonly counters: DriverCounters = { turns: 0, sleeps: 0 };
   readonly #parts: DriverParts;
   readonly #alias: Uint8Array;
-  /** Where pages are packed, if they are. */
+  /** The buffer for packed pages; only with compression. */
   readonly #packed: Uint8Array<ArrayBuffer> | undefined;
   readonly #faults = new Uint32Array(FAULT_BATCH * FAULT_WORDS);
   readonly #turn = (): void => {
@@ -77,21 +77,21 @@ export class Driver {
       this.#poll();
     } catch (error) {
       this.#fail(error);
-      // A turn that failed did not get to say when the next one is.
+      // A turn that failed has not scheduled the next one.
       if (!this.#stopped) setImmediate(this.#turn);
     }
   };
   readonly #polling: Polling;
   /** Whether no turn is scheduled. */
   #asleep = true;
-  /** Whether a thread of the pool waits in the kernel. It is left there while the driver polls. */
+  /** Whether a thread of the pool waits in the kernel. That thread stays there while the driver polls. */
   #waiting: Promise<void> | undefined;
   #stopped = false;
-  /** Whether no step can be done any more. Faults and calls are still taken, to refuse them. */
+  /** Whether the protocol can take no more steps. Faults and calls are still taken, to refuse them. */
   #failed = false;
-  /** Whether a fault was taken that no step has seen. */
+  /** Whether a fault was taken after the last step, and so will never be served. */
   #unserved = false;
-  /** What came from within a step, and waits for its end. */
+  /** Inputs that arose within a step, and wait for its end. */
   readonly #inputs: Input[] = [];
   #stepping = false;
   /** Whether the step under way may have woken a thread of the program. */
@@ -111,7 +111,7 @@ export class Driver {
     this.#wake();
   }
 
-  /** Ends; when it resolves no call into the region is under way. */
+  /** Ends the driver. Resolves when no call into the region is under way. */
   async stop(): Promise<void> {
     this.#stopped = true;
     this.#parts.region.kick();
@@ -124,14 +124,14 @@ export class Driver {
     if (this.#unserved || this.#parts.coherence.cache.isAwaited) faulted();
   }
 
-  /** Where the bytes of a grant go; `undefined` when it was not asked for. */
+  /** Where to write the bytes of a grant; `undefined` when this node has not requested them. */
   target(from: NodeId, grant: GrantMessage): Uint8Array | undefined {
     if (this.#stopped || this.#failed) return undefined;
     const { coherence } = this.#parts;
     return coherence.acceptsData(from, grant) ? this.#bytes(grant.first, grant.count) : undefined;
   }
 
-  /** Something happened. */
+  /** Steps the protocol with an input. */
   input(input: Input): void {
     if (this.#stopped) return;
     try {
@@ -142,19 +142,19 @@ export class Driver {
     this.#wake();
   }
 
-  /** What is left to do is to refuse faults and calls; if that fails too, there is nothing. */
+  /** After a first error the driver only refuses faults and calls; after a second it stops. */
   #fail(error: unknown): void {
     if (this.#failed) this.#stopped = true;
     this.#failed = true;
     this.#parts.failed(error);
   }
 
-  /** Something happened that is not the driver's, but from which calls or messages may follow soon. */
+  /** Keeps polling after an event elsewhere, such as a remote call, that calls or messages may follow. */
   stayAwake(): void {
     if (!this.#stopped) this.#wake();
   }
 
-  /** Makes sure that a turn comes soon, or is done at once. */
+  /** Schedules a turn, or takes it at once. */
   #wake(atOnce = false): void {
     this.#polling.event();
     if (!this.#asleep || this.#stopped) return;
@@ -185,7 +185,7 @@ export class Driver {
     setImmediate(this.#turn);
   }
 
-  /** A demand waits for accesses of this node: tells the protocol of those that have happened. */
+  /** Where a demand waits for threads of this node, tells the protocol which of them have run. */
   #lookForResumed(): void {
     const { coherence, region } = this.#parts;
     if (!region.countsRuns) return;
@@ -197,7 +197,7 @@ export class Driver {
   #sleep(): void {
     const { slots, calls, region } = this.#parts;
     slots.setAsleep(true);
-    // A call that came before the caller could see that it must kick would wait for ever.
+    // A call written just before the engine said that it sleeps brings no kick, and would wait for ever.
     if (calls.poll()) {
       slots.setAsleep(false);
       setImmediate(this.#turn);
@@ -216,7 +216,7 @@ export class Driver {
     });
   }
 
-  /** Takes what faults there are; whether there were any. */
+  /** Takes every fault that waits. Returns whether there were any. */
   #takeFaults(): boolean {
     const count = this.#parts.region.readFaults(this.#faults);
     this.#unserved = count > 0;
@@ -233,13 +233,13 @@ export class Driver {
     return count > 0;
   }
 
-  /** Lets the protocol take an input, and does what it says in the order that it must be done. */
+  /** Steps the protocol with an input, and carries out the output in the order that the contract says. */
   #step(input: Input): void {
     if (this.#stepping) return void this.#inputs.push(input);
     this.#stepping = true;
     try {
       let next: Input | undefined = input;
-      // A step's output is valid until the next step, and must be done in its order.
+      // A step's output is valid only until the next step, and must be carried out in order.
       for (; next !== undefined && !this.#failed; next = this.#inputs.shift()) this.#do(next);
     } finally {
       this.#stepping = false;
@@ -257,7 +257,8 @@ export class Driver {
     }
     if (output.messages.length > 0) sink.flush();
     for (const event of output.events) tell(event);
-    // Who was woken may have been given this very core, and would wait until this thread sleeps.
+    // The kernel may have placed the woken thread on this very core, where it would wait until this
+    // thread sleeps.
     if (this.#woke) this.#parts.region.yield();
   }
 
@@ -268,7 +269,7 @@ export class Driver {
     const pages = this.#bytes(grant.first, grant.count);
     const size = packed === undefined ? undefined : packPages(pages, pageSize, packed);
     if (size === undefined) sink.send(to, grant, pages);
-    // A copy, for others are packed before it is sent.
+    // A copy, because the buffer is packed again before the bytes of this grant are sent.
     else sink.send(to, grant, packed!.slice(0, size), Encoding.Lz4);
   }
 

@@ -1,6 +1,6 @@
 /**
- * One node's engine, from its start to its end: how it joins, goes on, fails and leaves.
- * Runs in the Worker; what is outside of it is `EngineStart` and `EngineNews`.
+ * One node's engine, from its start to its end: how the node joins, goes on, fails and leaves. It runs
+ * in the Worker; `EngineStart` and `EngineNews` are all that crosses to the program's thread.
  */
 
 import { openLibrary, type TdsmLibrary } from "../../ffi/library.ts";
@@ -42,7 +42,7 @@ interface HostParts {
   readonly region: RegionSettings;
 }
 
-/** One node's engine, from the moment on at which the node is one of a cluster. */
+/** One node's engine, from the moment at which the node has joined. */
 export class EngineHost implements Member {
   readonly engine: NodeEngine;
   readonly #start: EngineStart;
@@ -55,7 +55,7 @@ export class EngineHost implements Member {
   readonly #echo = new SignalEcho();
   #closed: Promise<void> | undefined;
   #parted: Promise<void> | undefined;
-  /** Whether the program was told of the node. */
+  /** Whether the program was told that the node has joined. */
   #announced = false;
   /** Ends the process of a program that does not end by itself. */
   #programEnd: ReturnType<typeof setTimeout> | undefined;
@@ -87,10 +87,10 @@ export class EngineHost implements Member {
   /**
    * Starts a node.
    *
-   * @param start What it goes by.
-   * @param post Takes what it has to tell.
-   * @returns The engine, once it is one of the cluster; `ready` was posted.
-   * @throws {TdsmError} Why it cannot start.
+   * @param start The node's settings, and the buffers that it shares with its program.
+   * @param post Sends news to the program's thread.
+   * @returns The engine, once the node has joined; `ready` was posted.
+   * @throws {TdsmError} Why the node cannot start.
    */
   static async start(start: EngineStart, post: (news: EngineNews) => void): Promise<EngineHost> {
     const { settings } = start;
@@ -114,7 +114,7 @@ export class EngineHost implements Member {
     }
     const { failure } = host.#life;
     if (failure !== undefined) {
-      // It has failed as soon as it was one of the cluster: to the program, it never was.
+      // The node failed right after it had joined. The program was not told that it had.
       await host.#close();
       throw failure;
     }
@@ -122,7 +122,7 @@ export class EngineHost implements Member {
     return host;
   }
 
-  /** Tells the program that the node is one of the cluster, and what to mind. */
+  /** Tells the program that the node has joined, and warns of limits of this node. */
   #ready(): void {
     this.#announced = true;
     this.changed();
@@ -184,7 +184,7 @@ export class EngineHost implements Member {
     }
   }
 
-  /** At the directory node: what all nodes have counted. */
+  /** At the directory node: collects the counters of all nodes. */
   status(): Promise<NodeStatusControl[]> {
     return this.engine.status.gather();
   }
@@ -220,11 +220,11 @@ export class EngineHost implements Member {
     this.#post({ kind: "closing" });
     const ofFaults = new TdsmError("DirectoryLost", `Cannot fetch a page: ${why}`);
     this.#refuse(refusal, ofFaults);
-    // A node that serves ends well; what it serves now may be finished.
+    // For a node that only serves this is the normal end; calls that it serves now may finish.
     if (!this.#start.settings.rpcServer) this.#endProgram(ofFaults);
   }
 
-  /** The program has failed, or wants the cluster to end: every node is told, and ends. */
+  /** Ends the cluster, because the program has failed or called `abort`: every node is told, and ends. */
   #abort(reason: string): void {
     if (this.#life.over || this.#life.failure !== undefined) return;
     const abort = { kind: "abort", node: this.#cluster.self, reason } as const;
@@ -233,15 +233,15 @@ export class EngineHost implements Member {
   }
 
   /**
-   * The node cannot go on: its program is told, and every thread that waits for the engine.
+   * Ends a node that cannot go on: tells its program, and every thread that waits for the engine.
    *
-   * @param error Why; what is no `TdsmError` is a fault of the engine.
+   * @param error Why the node cannot go on. An error other than a `TdsmError` is a fault of the engine.
    */
   fail(error: unknown): void {
     const packed = packError(error);
-    // It is about the node: each call that it ends names an operation of its own.
+    // The error is about the node, so it names no operation: each call that it ends names its own.
     const failure = unpackError({ ...packed, operation: null });
-    // What it still asks for is not to fail: its process ends before anybody could be told.
+    // The process ends before its program could see the error, so its last requests need not fail.
     if (this.#process.isNear) return void this.#life.enter("parted");
     if (!this.#life.enter("failed", failure)) return;
     if (this.#announced) this.#post({ kind: "failed", error: packed });
@@ -250,22 +250,22 @@ export class EngineHost implements Member {
     this.#endProgram(failure);
   }
 
-  /** A program that owns its process is to end with its node, even where it computes or blocks. */
+  /** Ends the process with its node, where `run` or `mod.ts` has said so, even if a thread blocks. */
   #endProgram(error: TdsmError): void {
     if (!this.#start.ownsProcess || this.#closed !== undefined) return;
     if (!this.#process.enter("due")) return;
     this.#programEnd = setTimeout(() => this.#die(error), PROGRAM_GRACE_MS);
   }
 
-  /** Other nodes answer nothing any more: not what was asked, nor a fault that comes, or has come. */
+  /** No other node answers any more: fails the requests that wait, and ends the node at its next fault. */
   #refuse(error: TdsmError, ofFaults = error): void {
     this.engine.refuse(error);
     this.engine.driver.refuseFaults(() => this.#doom(ofFaults));
   }
 
   /**
-   * The node cannot go on, and a thread of the program waits for something that never comes. If the
-   * program does not end by itself, because it is that thread, it is ended from here.
+   * Ends a node of which a thread waits in a fault that nothing will serve. If that thread is the main
+   * thread, the program cannot end by itself, and the engine ends the process.
    */
   #doom(error: unknown): void {
     if (!this.#process.enter("doomed")) return;
@@ -285,14 +285,14 @@ export class EngineHost implements Member {
     this.#post({ kind: "log", level, text, topic: "runtime" });
   }
 
-  /** A signal came: the node leaves, and the process ends as by that signal. */
+  /** Lets the node leave at a signal, and ends the process as that signal would. */
   #signalled(name: EndSignal): void {
     if (this.#echo.repeats(name, performance.now())) return;
     const code = ExitCode.Signal + END_SIGNALS[name];
     if (!this.#process.enter("signalled")) die(this.#library, "", code, 0);
     this.log(Level.Info, `${name}: leaving the cluster`);
     void this.#leaveSoon().then((message) => {
-      // The program may have something to do at its end, which its own thread does.
+      // The main thread ends the process if it is free, so that the program's `unload` listeners run.
       this.#post({ kind: "exit", code });
       const end = (): never => die(this.#library, message, code, DEATH_MESSAGE_MAX_MS);
       setTimeout(end, FAILURE_GRACE_MS);
@@ -300,14 +300,14 @@ export class EngineHost implements Member {
   }
 
   /**
-   * Leaves in a bounded time, while threads of the program may still run: they find no page any more.
+   * Leaves in a bounded time, though threads of the program may still run, which can fetch no page any more.
    *
-   * @returns What is to be said of it: nothing, when all went well.
+   * @returns The line to print when pages are lost, or else nothing.
    */
   async #leaveSoon(): Promise<string> {
     this.#process.enter("exiting");
     clearTimeout(this.#programEnd);
-    // The directory node waits for the others no longer than that.
+    // The directory node waits this long for other nodes that leave at the same time.
     const settled = (): void => {
       if (this.#cluster.self === DIRECTORY_NODE) this.#life.enter("parted");
     };
@@ -324,10 +324,10 @@ export class EngineHost implements Member {
     return message;
   }
 
-  /** Leaves the cluster, or ends it, and goes on without one; asked again, it is the same end. */
+  /** Leaves the cluster; at the directory node, ends it. A second caller gets the same promise. */
   #part(): Promise<void> {
     return this.#parted ??= (async () => {
-      // What other threads of the program asked before, such as to release a semaphore, goes first.
+      // Earlier requests of other threads, such as the release of a semaphore, go first.
       await Promise.resolve();
       if (this.#life.enter("leaving")) {
         if (this.#cluster.self === DIRECTORY_NODE) await this.#untilOthersFinish();
@@ -342,7 +342,8 @@ export class EngineHost implements Member {
     clearTimeout(this.#programEnd);
     this.#process.enter("running");
     await this.#part();
-    // The process ends by a signal; the program is not to come first, with an exit code of its own.
+    // A signal ends the process. A program that saw its node closed could end first, with another exit
+    // code.
     if (this.#process.state === "signalled") return await new Promise<never>(() => {});
     const closed = new TdsmError("NodeClosed", "the node is closed");
     this.#life.enter("ended", closed);
@@ -352,7 +353,7 @@ export class EngineHost implements Member {
     this.#post({ kind: "closed" });
   }
 
-  /** The directory node ends last, but for those who only serve. */
+  /** At the directory node: waits until every node has left, except those that only serve. */
   async #untilOthersFinish(): Promise<void> {
     const remind = (): void => {
       const { working } = this.#cluster;
@@ -374,12 +375,12 @@ export class EngineHost implements Member {
     clearInterval(reminder);
   }
 
-  /** Hands over what only this node has. */
+  /** Hands over the pages that only this node has. */
   async #leave(): Promise<void> {
     const { engine } = this;
     engine.driver.input({ kind: "leave" });
-    // This node asks for nothing any more: each message about pages takes of what it has, or answers
-    // what it had asked for, and they come to an end.
+    // This node makes no more requests: each message about pages takes a page from it, or answers an
+    // earlier request, so while messages come the leaving makes progress.
     using _clock = new StallClock(LEAVE_STALL_MS, () => engine.pageMessages, () => {
       const { pagesExclusive } = engine.copies;
       const lost = pagesExclusive === 0 ? "" : `; at least ${pagesExclusive} pages are lost`;
@@ -392,7 +393,7 @@ export class EngineHost implements Member {
 
 /** What the settings of a directory node decide for all nodes. */
 function regionOf(settings: Settings): RegionSettings {
-  // The settings of the node that hosts the directory have a value for each of them.
+  // At the directory node each of these settings has a value, at least its default.
   const asked = regionSettings(settings) as RegionSettings;
   return { ...asked, runPages: boundRun(asked.runPages, asked.pageSize) };
 }

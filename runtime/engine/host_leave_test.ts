@@ -82,7 +82,8 @@ Deno.test({
 });
 
 Deno.test({
-  name: "EngineHost: the directory node says whom it waits for, and who only hands over",
+  name:
+    "EngineHost: the directory node logs which nodes it waits for, and which only hand over pages",
   sanitizeResources: false,
   async fn() {
     using timers = new ManualTimers(CLOSE_REMINDER_MS);

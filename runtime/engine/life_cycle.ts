@@ -1,21 +1,21 @@
 /**
- * How far a node has come towards its end, and how threads of the program that wait see that change.
- * A node's life begins when it is one of a cluster: before that there is no engine.
+ * The states of a node's life, and how waiting threads of the program learn of a change. A node's life
+ * begins when it has joined: before that there is no engine.
  */
 
 import type { TdsmError } from "../errors.ts";
 
 /** Where a node is in its life. */
 export type NodeState =
-  /** It is one of the cluster. */
+  /** The node is a member of the cluster. */
   | "joined"
-  /** It hands over what only it has; the directory node waits for the others to finish. */
+  /** The node hands over the pages that only it has; the directory node waits for others to finish. */
   | "leaving"
-  /** It is one of the cluster no more: the directory node let it go, ended the cluster, or is silent. */
+  /** The node has left: the directory node let it go, ended the cluster, or is silent. */
   | "parted"
-  /** It cannot go on. */
+  /** The node cannot go on. */
   | "failed"
-  /** It is closed, or about to be: nothing can stop that any more. */
+  /** The node is closed, or closing, which nothing can stop any more. */
   | "ended";
 
 /** The states that may follow each. */
@@ -27,30 +27,30 @@ const MOVES: Readonly<Record<NodeState, readonly NodeState[]>> = {
   ended: [],
 };
 
-/** What has become of one node. */
+/** The state of one node's life. */
 export class LifeCycle {
   #state: NodeState = "joined";
   #failure: TdsmError | undefined;
   #refusal: TdsmError | undefined;
-  /** Called whenever peers came or went, or the node's state has changed. */
+  /** The listeners to the next change of peers or of the node's state. */
   readonly #watchers = new Set<() => void>();
 
-  /** Where the node is. */
+  /** The node's state. */
   get state(): NodeState {
     return this.#state;
   }
 
-  /** Why the node could not go on, once it has failed; to its end, and after that. */
+  /** Why the node could not go on: set once it has failed, and kept after its end. */
   get failure(): TdsmError | undefined {
     return this.#failure;
   }
 
-  /** Why nothing can be asked of other nodes any more. */
+  /** Why requests to other nodes are refused; `undefined` while they are not. */
   get refusal(): TdsmError | undefined {
     return this.#refusal;
   }
 
-  /** Whether the node takes part no more, as was wanted: what ends with that is no failure. */
+  /** Whether the node has left or closed as intended, so that a connection that ends is no failure. */
   get over(): boolean {
     return this.#state === "parted" || this.#state === "ended";
   }
@@ -58,10 +58,10 @@ export class LifeCycle {
   /**
    * The one way from a state to another.
    *
-   * @param state The state to come to.
-   * @param refusal Why nothing can be asked of other nodes from here on; of `failed`, why. The first
-   * of these counts to the end.
-   * @returns Whether the node has come to it; where that is no state to follow, nothing happens.
+   * @param state The state to enter.
+   * @param refusal Why requests to other nodes are refused from here on; with `failed`, why the node has
+   * failed. The first reason is kept to the end.
+   * @returns Whether the node has entered the state; `false`, and no change, where it may not follow.
    */
   enter(state: "leaving" | "parted"): boolean;
   enter(state: NodeState, refusal: TdsmError): boolean;
@@ -87,17 +87,17 @@ export class LifeCycle {
   }
 }
 
-/** Whether the process of a node is to end, and by what. */
+/** Whether the process of a node is to end, and what ends it. */
 export type ProcessState =
-  /** It goes on, as far as the node knows. */
+  /** The process goes on, as far as the node knows. */
   | "running"
-  /** The node has ended, and the program is to end the process: it has a while for that. */
+  /** The node has ended, and the program has a while to end the process. */
   | "due"
-  /** A thread of the program waits for what never comes: the engine ends the process, after a while. */
+  /** A thread of the program waits in a fault that nothing will serve: the engine ends the process soon. */
   | "doomed"
-  /** The program ends it, and the node leaves in time. */
+  /** The program ends the process, and the node leaves before that. */
   | "exiting"
-  /** A signal ends it, once the node has left. */
+  /** A signal ends the process, once the node has left. */
   | "signalled";
 
 /** The states that may follow each. */
@@ -109,11 +109,11 @@ const PROCESS_MOVES: Readonly<Record<ProcessState, readonly ProcessState[]>> = {
   signalled: [],
 };
 
-/** What is to become of the process of one node. */
+/** The state of one node's process. */
 export class ProcessEnd {
   #state: ProcessState = "running";
 
-  /** What is to become of it. */
+  /** The state. */
   get state(): ProcessState {
     return this.#state;
   }
@@ -123,7 +123,7 @@ export class ProcessEnd {
     return this.#state === "exiting" || this.#state === "signalled";
   }
 
-  /** The one way from a state to another; where that is no state to follow, nothing happens. */
+  /** The one way from a state to another. Returns `false`, and changes nothing, where it may not follow. */
   enter(state: ProcessState): boolean {
     const possible = PROCESS_MOVES[this.#state].includes(state);
     if (possible) this.#state = state;
@@ -131,17 +131,17 @@ export class ProcessEnd {
   }
 }
 
-/** Says when something has stood still for too long. */
+/** Calls back when a counter has not moved for too long. */
 export class StallClock implements Disposable {
   readonly #timer: ReturnType<typeof setInterval>;
 
   /**
    * Begins to watch.
    *
-   * @param stallMs How long it may stand still, in milliseconds; it is found out after twice as long
-   * at the latest.
-   * @param progress Says how far it has come: any number that changes whenever it moves.
-   * @param stalled Called once, unless it is disposed of before.
+   * @param stallMs How long the counter may stand still, in milliseconds. `stalled` is called after twice
+   * this time at the latest.
+   * @param progress Returns the counter: any number that changes with each bit of progress.
+   * @param stalled Called once, unless the clock is disposed of before.
    */
   constructor(stallMs: number, progress: () => number, stalled: () => void) {
     let seen = progress();

@@ -44,7 +44,7 @@ Deno.test("LifeCycle moves from each state to those that may follow, and to no o
   }
 });
 
-Deno.test("LifeCycle keeps the first reason to its end, and tells those who wait of each move", async () => {
+Deno.test("LifeCycle keeps the first reason to its end, and settles its waits at each change", async () => {
   const life = new LifeCycle();
   const [first, second] = [REASON, new TdsmError("NodeClosed", "another")];
   assertEquals([life.failure, life.refusal], [undefined, undefined]);

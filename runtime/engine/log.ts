@@ -12,20 +12,20 @@ import {
 } from "../protocol/sync/messages.ts";
 
 /**
- * The level at which a message is told.
+ * The level at which a message is logged.
  *
  * @param message The message.
- * @returns `Debug` where pages change hands by it, else `Trace`.
+ * @returns `Debug` for a message that moves pages, else `Trace`.
  */
 export function levelOf({ kind }: Message): Level {
   return kind === "grant" || kind === "invalidate" ? Level.Debug : Level.Trace;
 }
 
 /**
- * Says in a line what a message says.
+ * Describes a message in one line.
  *
  * @param message The message.
- * @returns Its kind, and what it is about.
+ * @returns Its kind, pages, nodes and request.
  */
 export function describeMessage(message: Message): string {
   const words: string[] = [message.kind];
@@ -52,13 +52,13 @@ const CONTENTS: Readonly<Record<Content, string>> = {
 export class SyncLog {
   readonly #level: number;
   readonly #write: (level: Level, text: string) => void;
-  /** What was asked for and not answered, by ticket; in words only where that is told. */
+  /** The requests that have no answer yet, by ticket; put into words only for a line that is logged. */
   readonly #asked = new Map<number, AnsweredRequest>();
   /** The mutex of each lock that is held. */
   readonly #locks = new Map<number, string>();
 
   /**
-   * @param level How much is told, 0 to 5.
+   * @param level How much is logged, 0 to 5.
    * @param write Takes a line.
    */
   constructor(level: number, write: (level: Level, text: string) => void) {
@@ -66,7 +66,7 @@ export class SyncLog {
     this.#write = write;
   }
 
-  /** A thread of this node asks for something. */
+  /** Logs a request of a thread of this node. */
   asked(request: SyncRequest): void {
     if (this.#level < Level.Warning) return;
     const { operation, ticket } = request;
@@ -80,7 +80,7 @@ export class SyncLog {
     }
   }
 
-  /** The directory node has answered. */
+  /** Logs the directory node's answer. */
   answered({ ticket, status, parties, key }: SyncReply): void {
     const request = this.#asked.get(ticket);
     if (request === undefined) return;
@@ -91,7 +91,7 @@ export class SyncLog {
     else if (request.operation === SyncOperation.Unlock) this.#locks.delete(request.lock);
   }
 
-  /** Nothing will be answered any more. */
+  /** Forgets every request: none will be answered. */
   end(): void {
     this.#asked.clear();
     this.#locks.clear();

@@ -1,5 +1,5 @@
 /**
- * What crosses between the engine's Worker and the thread that started it, beside the rings.
+ * Messages between the engine's Worker and the thread that started it; calls take the rings instead.
  */
 
 import type { Settings } from "../settings/types.ts";
@@ -7,21 +7,21 @@ import type { Level, LogTopic } from "../log.ts";
 import type { NodeId } from "../protocol/coherence/messages.ts";
 import type { PackedError } from "../ring/calls.ts";
 
-/** What the program's thread sends to begin with. */
+/** The message by which the program's thread starts the engine. */
 export interface EngineStart {
   readonly settings: Settings;
   /** The path of `libtdsm.so`. */
   readonly library: string;
   /** The rings. */
   readonly slots: SharedArrayBuffer;
-  /** Whether the process ends with its node, as under `run`, even if its program computes or blocks. */
+  /** Whether the process ends with its node, as under `run`, even if a thread of it computes or blocks. */
   readonly ownsProcess: boolean;
 }
 
 /**
- * What a node has counted since it joined, and what it holds now.
+ * The counters of a node since it joined, and how many pages it holds now.
  *
- * @example What a loop has moved
+ * @example Count the faults of a write
  * ```ts
  * import { join, type NodeStats } from "@tdsm/runtime";
  *
@@ -32,25 +32,25 @@ export interface EngineStart {
  * ```
  */
 export interface NodeStats {
-  /** Pages of which the node has a copy to read, and others may too. */
+  /** Pages of which the node has a read-only copy; other nodes may have copies too. */
   readonly pagesShared: number;
-  /** Pages of which the node has the only copy, to read and to write. */
+  /** Pages of which the node has the only copy, which it may read and write. */
   readonly pagesExclusive: number;
-  /** Page faults that were taken from the kernel. */
+  /** Page faults that the engine took from the kernel. */
   readonly faults: number;
-  /** Those that were served already when they were read. */
+  /** Page faults that had been served already when the engine took them. */
   readonly staleFaults: number;
-  /** Requests to read pages that were not here. */
+  /** Requests to read pages that the node had no copy of. */
   readonly readMisses: number;
-  /** Requests to write pages that were not here. */
+  /** Requests to write pages that the node had no copy of. */
   readonly writeMisses: number;
-  /** Requests to write pages that were here to read. */
+  /** Requests to write pages that the node had a read-only copy of. */
   readonly upgrades: number;
-  /** Pages asked for ahead of a walk through memory. */
+  /** Pages requested ahead of sequential accesses. */
   readonly pagesAhead: number;
   /** Pages whose bytes came from other nodes. */
   readonly pagesReceived: number;
-  /** Pages that nobody had written before. */
+  /** Pages that no node had written before, which need no transfer. */
   readonly pagesZero: number;
   /** Pages whose bytes went to other nodes. */
   readonly pagesSent: number;
@@ -72,11 +72,11 @@ export interface NodeStats {
 
 /** What the engine tells the program's thread. */
 export type EngineNews =
-  /** The node is one of the cluster. */
+  /** The node has joined. */
   | {
     readonly kind: "ready";
     readonly id: NodeId;
-    /** To attach other threads to the region. */
+    /** The library's handle by which other threads attach to the region. */
     readonly handle: number;
     /** Where the node listens. */
     readonly address: string;
@@ -86,11 +86,11 @@ export type EngineNews =
   | { readonly kind: "failed"; readonly error: PackedError }
   /** The directory node has closed the cluster. */
   | { readonly kind: "closing" }
-  /** The node is closed; nothing is told after that. */
+  /** The node is closed; no news follows. */
   | { readonly kind: "closed" }
-  /** The process is to end now: a signal came, and the node has left. */
+  /** The program is to end the process now: a signal came, and the node has left. */
   | { readonly kind: "exit"; readonly code: number }
-  /** Something to log. */
+  /** A line for the log. */
   | {
     readonly kind: "log";
     readonly level: Level;

@@ -26,26 +26,26 @@ import { RpcService } from "./rpc_service.ts";
 import { Services } from "./services.ts";
 import { StatusService } from "./status_service.ts";
 
-/** What an engine is made from, and what is told of what it cannot do itself. */
+/** What an engine is made of, and the callbacks for what its host must do. */
 export interface NodeEngineOptions {
   readonly settings: Settings;
   readonly region: RegionSettings;
   readonly library: TdsmLibrary;
-  /** The cluster that the node is one of. */
+  /** The cluster that the node has joined. */
   readonly cluster: Cluster;
   readonly slots: CallSlots;
   readonly life: LifeCycle;
-  /** The protocol has something to say. */
+  /** Called with each event of the protocol. */
   tell(event: EngineEvent): void;
-  /** The node cannot go on. */
+  /** Called when the node cannot go on. */
   fail(error: unknown): void;
-  /** Nor can anybody be told, or a fault be refused. */
+  /** Called when the engine cannot even refuse faults, or tell the program. */
   doom(error: unknown): void;
-  /** Leaves the cluster, or ends it; asked again, it is the same end. */
+  /** Leaves the cluster; at the directory node, ends it. A second call gets the same promise. */
   close(): Promise<void>;
-  /** Leaves the cluster, or ends it, in a bounded time: the process is about to end. */
+  /** The same in a bounded time, since the process is about to end. */
   leave(): Promise<void>;
-  /** The program has failed, or wants the cluster to end. */
+  /** Ends the cluster, because the program has failed or called `abort`. */
   abort(reason: string): void;
   post(news: EngineNews): void;
 }
@@ -59,16 +59,16 @@ export class NodeEngine implements AsyncDisposable {
   readonly driver: Driver;
   readonly #options: NodeEngineOptions;
   readonly #coherence: Coherence;
-  /** At the directory node: the nodes that said that they leave, and have not left yet. */
+  /** At the directory node: the nodes that have begun to leave, and have not left yet. */
   readonly leaving = new Set<NodeId>();
-  /** The messages about pages that came so far. */
+  /** How many messages about pages have arrived. */
   pageMessages = 0;
   #driverFailed = false;
 
   /**
    * Opens the region, and begins to serve it.
    *
-   * @param options What to make it from.
+   * @param options What the engine is made of.
    * @throws {TdsmError} As `NativeRegion.open`.
    */
   constructor(options: NodeEngineOptions) {
@@ -82,7 +82,8 @@ export class NodeEngine implements AsyncDisposable {
       self,
       pageCount: size / pageSize,
       runPages,
-      // Without any hold, threads that fight over a page may take it from each other unused, for ever.
+      // Without any hold, nodes that contend for a page could take it from each other before any access
+      // is done, for ever.
       holdTimeUs: this.region.countsRuns ? Math.max(holdTimeUs, HOLD_LEAST_US) : HOLD_LEAST_US,
       migration,
       readAhead: settings.readAhead,
@@ -133,11 +134,11 @@ export class NodeEngine implements AsyncDisposable {
   }
 
   /**
-   * Acts on a message of another node: the one place that tells what each is for.
+   * Acts on a message of another node: the one place that knows which part takes which kind.
    *
    * @param from The node.
-   * @param message What it says.
-   * @param payload What a remote call carries. The bytes of a grant are in the alias already.
+   * @param message The message.
+   * @param payload The payload of a remote call. The bytes of a grant are in the alias already.
    */
   received(from: NodeId, message: EngineMessage, payload: Uint8Array): void {
     if (isPageMessage(message)) {
@@ -178,7 +179,7 @@ export class NodeEngine implements AsyncDisposable {
     }
   }
 
-  /** Where the bytes of a grant go; `undefined` when it was not asked for. */
+  /** Where to write the bytes of a grant; `undefined` when this node has not requested them. */
   target(from: NodeId, grant: GrantMessage): Uint8Array | undefined {
     return this.driver.target(from, grant);
   }
@@ -197,20 +198,20 @@ export class NodeEngine implements AsyncDisposable {
     this.driver.input({ kind: "peerLost", node });
   }
 
-  /** A node is gone: it answers nothing any more. */
+  /** Ends the requests that wait for a node that is gone. */
   peerGone(node: NodeId): void {
     this.leaving.delete(node);
     this.rpc.peerLost(node);
     this.status.peerLost(node);
   }
 
-  /** Nothing that other nodes were asked for will be answered. */
+  /** Ends every request to other nodes: none will be answered. */
   refuse(error: TdsmError): void {
     this.services.fail(error);
     this.rpc.fail(error);
   }
 
-  /** Ends the serving, and closes the region. */
+  /** Stops serving, and closes the region. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.driver.stop();
     this.region[Symbol.dispose]();
@@ -240,7 +241,7 @@ export class NodeEngine implements AsyncDisposable {
     };
   }
 
-  /** A driver that has failed refuses what comes. One that fails at that, too, does nothing more. */
+  /** After its first error the driver refuses faults and calls; after a second it has stopped. */
   #failed(error: unknown): void {
     if (this.#driverFailed) this.#options.doom(error);
     this.#driverFailed = true;
@@ -256,7 +257,7 @@ export class NodeEngine implements AsyncDisposable {
     post({ kind: "log", level, text, topic: "runtime" });
   }
 
-  /** Sends by another sink, and logs it. */
+  /** Sends by another sink, and logs each message. */
   #traced(sink: MessageSink): MessageSink {
     return {
       send: (to, message, payload, encoding) => {

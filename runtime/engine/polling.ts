@@ -1,13 +1,12 @@
 /**
- * When the engine looks again, and when it sleeps.
+ * When the engine polls, and when it sleeps.
  *
- * Waking a sleeping thread costs more than everything else on the way of a page, so an engine that waits
- * looks again and again for a while after each event, and sleeps only then. Where all cores are in
- * use that takes a core from the very thread that is waited for. So each look in vain lets others
- * have the core first, which costs next to nothing where nobody wants it. And where the core came
- * back after a whole slice of time, or late nearly each time, somebody computes there: then it is
- * better to sleep, and be woken.
- * Polling pauses, 20 ms at first and twice as long each time in a row, up to 1 s.
+ * To wake a sleeping thread costs more than everything else on a page's way, so after each event the
+ * engine polls for a while before it sleeps. Where all cores are in use, polling takes a core from the
+ * very thread that the engine waits for. So after each look in vain the engine yields its core, which
+ * costs next to nothing where no other thread wants the core. If the core comes back only after a whole
+ * time slice, or late nearly each time, another thread computes there, and it is better to sleep and be
+ * woken: polling pauses, for 20 ms at first and twice as long each time in a row, up to 1 s.
  */
 
 import {
@@ -19,23 +18,23 @@ import {
   POLL_WINDOW_US,
 } from "../limits.ts";
 
-/** Decides whether to look again. */
+/** Decides whether to poll or to sleep. */
 export class Polling {
   readonly #timeUs: number;
   readonly #giveWay: () => void;
   readonly #clock: () => number;
   #lastEventUs = -Infinity;
   #lastLookUs = -Infinity;
-  /** Until when not to poll, and how long the last such pause was. */
+  /** Until when not to poll, and how long the last such pause was, in microseconds. */
   #pauseEndUs = -Infinity;
   #pauseUs = 0;
-  /** How long it polled since that was last judged, and how much of it others had the core. */
+  /** How long it polled since the last judgement, and for how much of that other threads had the core. */
   #polledUs = 0;
   #awayUs = 0;
 
   /**
-   * @param timeUs How long to look again after the last event, in microseconds; 0 for never.
-   * @param giveWay Lets another thread have this core, if one waits for it.
+   * @param timeUs How long to poll after the last event, in microseconds; 0 for never.
+   * @param giveWay Yields this core to another thread, if one waits for the core.
    * @param clock The time, in microseconds.
    */
   constructor(timeUs: number, giveWay: () => void, clock: () => number = nowUs) {
@@ -44,13 +43,13 @@ export class Polling {
     this.#clock = clock;
   }
 
-  /** There was something to do, so soon there may be more. Whether to look for it. */
+  /** Notes an event, which others may follow soon. Returns whether to poll for them. */
   event(): boolean {
     this.#lastEventUs = this.#lastLookUs = this.#clock();
     return this.#timeUs > 0 && this.#lastEventUs >= this.#pauseEndUs;
   }
 
-  /** Nothing was to do: lets others have the core. Whether to look again, rather than to sleep. */
+  /** Notes a look in vain: yields the core. Returns whether to poll on, rather than to sleep. */
   again(): boolean {
     if (this.#timeUs === 0) return false;
     const before = this.#clock();
@@ -59,7 +58,7 @@ export class Polling {
     const now = this.#clock();
     this.#polledUs += now - this.#lastLookUs;
     this.#lastLookUs = now;
-    // Other engines that poll, and threads that fault, are back at once.
+    // Other engines that poll, and threads that fault, give the core back at once.
     const awayUs = now - before;
     if (awayUs > POLL_AWAY_US) this.#awayUs += awayUs;
     const lost = awayUs >= POLL_LOST_US;

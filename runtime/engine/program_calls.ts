@@ -1,6 +1,6 @@
 /**
- * The answers to what the program's threads ask of the engine, and the refusal of what cannot be
- * asked any more.
+ * Answers the calls that the program's threads make to the engine, and refuses calls that are no longer
+ * possible.
  */
 
 import { TdsmError } from "../errors.ts";
@@ -21,7 +21,7 @@ import type { CallSlots } from "../ring/ring.ts";
 import type { RpcService } from "./rpc_service.ts";
 import type { Services } from "./services.ts";
 
-/** What the answers come from. */
+/** The parts of the engine that answer calls. */
 export interface ProgramCallsOptions {
   readonly slots: CallSlots;
   readonly life: LifeCycle;
@@ -30,11 +30,11 @@ export interface ProgramCallsOptions {
   readonly rpc: RpcService;
   /** What this node has counted. */
   stats(): NodeStats & Counters;
-  /** Leaves the cluster, or ends it; asked again, it is the same end. */
+  /** Leaves the cluster; at the directory node, ends it. A second call gets the same promise. */
   close(): Promise<void>;
-  /** Leaves the cluster, or ends it, in a bounded time: the process is about to end. */
+  /** The same in a bounded time, since the process is about to end. */
   leave(): Promise<void>;
-  /** The program has failed, or wants the cluster to end. */
+  /** Ends the cluster, because the program has failed or called `abort`. */
   abort(reason: string): void;
 }
 
@@ -47,7 +47,7 @@ export class ProgramCalls {
   readonly #waiting = new Set<ThreadCall>();
   #watching = false;
 
-  /** @param options What to answer from. */
+  /** @param options The parts that answer calls. */
   constructor(options: ProgramCallsOptions) {
     this.#options = options;
     const { slots, cluster } = options;
@@ -107,7 +107,7 @@ export class ProgramCalls {
     }
   }
 
-  /** A thread gives up a call, whatever it waits for. */
+  /** Gives up a call of a thread, of any kind. */
   #cancel(slot: number, id: number): void {
     for (const call of this.#waiting) {
       if (call.slot !== slot || call.record.call !== id) continue;
@@ -123,7 +123,7 @@ export class ProgramCalls {
     void this.#watch();
   }
 
-  /** Answers those that wait for a node, as nodes come and go, until none is left. */
+  /** Answers the calls that wait for a node, as nodes come and go, until no such call is left. */
   async #watch(): Promise<void> {
     if (this.#watching) return;
     this.#watching = true;
@@ -134,7 +134,7 @@ export class ProgramCalls {
     this.#watching = false;
   }
 
-  /** Answers a call that waits for a node; `false` when it is to wait on. */
+  /** Answers a call that waits for a node; `false` when the call has to wait on. */
   #settle(call: ThreadCall): boolean {
     const { life, cluster } = this.#options;
     const node: NodeId = call.record.id;
@@ -152,5 +152,5 @@ export class ProgramCalls {
   }
 }
 
-/** What an allocation is asked for with. */
+/** The arguments of an allocation. */
 type Allocate = Parameters<Services["allocate"]>[0];

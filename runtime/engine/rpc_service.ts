@@ -1,6 +1,6 @@
 /**
  * Remote calls on their way: from a thread of this node to another node, and from other nodes to the
- * thread that joined. What they carry is not looked at.
+ * thread that joined. The service forwards arguments and results without decoding them.
  */
 
 import type { TdsmError } from "../errors.ts";
@@ -12,7 +12,7 @@ import { rpcAnswer, rpcAnswerFields, rpcCall, rpcCallFields } from "../ring/rpc_
 import { encodeFailure, overloadedError, peerAbsentError, peerLostError } from "../rpc/error.ts";
 import type { RpcCallMessage, RpcMessage } from "../wire/rpc_frames.ts";
 
-/** What the service needs of its node. */
+/** What {@linkcode RpcService} needs of its node. */
 export interface RpcServiceOptions {
   /** Sends to another node. */
   send(to: NodeId, message: RpcMessage, payload: Uint8Array): void;
@@ -20,7 +20,7 @@ export interface RpcServiceOptions {
   isPresent(node: NodeId): boolean;
   /** Has the program serve a call. */
   serve(id: number, fields: Partial<RecordBody>): void;
-  /** The largest number of a call, after which they begin anew; 2^32 - 1 where nothing is said. */
+  /** The largest number of a call, behind which numbers begin anew; 2^32 - 1 by default. */
   readonly numberMax?: number;
 }
 
@@ -72,7 +72,7 @@ export class RpcService {
   /**
    * The program has served a call.
    *
-   * @param record The number of the call, as `serve` had it, and the answer.
+   * @param record The number that `serve` was given for the call, and the answer.
    */
   served(record: RecordBody): void {
     const { id } = record;
@@ -96,8 +96,8 @@ export class RpcService {
   }
 
   /**
-   * Has the program serve a call. Nodes of this version do not make more calls than they may; of one
-   * that does, no more are kept while the program is busy.
+   * Has the program serve a call. A node of this version keeps to the bound on calls; calls of another node
+   * beyond that bound are not kept.
    */
   #serve(from: NodeId, { ticket, procedure }: RpcCallMessage, payload: Uint8Array): void {
     const bytes = payload.length;
@@ -110,7 +110,7 @@ export class RpcService {
     this.#options.serve(id, rpcCallFields(from, procedure, payload));
   }
 
-  /** A node is gone: it answers nothing any more, and wants no answer. */
+  /** A node is gone: ends the calls to it, and forgets the calls from it. */
   peerLost(node: NodeId): void {
     for (const [ticket, { to, procedure, call }] of [...this.#calls]) {
       if (to !== node) continue;
@@ -122,13 +122,13 @@ export class RpcService {
     this.#callsFrom.forget(node);
   }
 
-  /** Nothing that is waited for will be answered. */
+  /** Ends every call: none will be answered. */
   fail(error: TdsmError): void {
     for (const { call } of this.#calls.values()) call.reject(error);
     this.#calls.clear();
   }
 
-  /** The number after the last one that is not in use. */
+  /** The next number that is not in use. */
   #newNumber(last: number, used: ReadonlyMap<number, unknown>): number {
     const { numberMax = TICKET_MAX } = this.#options;
     do last = last === numberMax ? 1 : last + 1; while (used.has(last));
@@ -136,16 +136,16 @@ export class RpcService {
   }
 }
 
-/** Calls that have no answer yet, by the node that they are to, or from. */
+/** The calls without an answer, and their bytes, by the node at the other end. */
 class RpcLoads {
   readonly #loads = new Map<NodeId, { calls: number; bytes: number }>();
 
   /**
-   * Takes a call on.
+   * Counts a call in.
    *
    * @param node The other node.
    * @param bytes Of the call's arguments.
-   * @returns `false`, and nothing is taken on, where that would be more than the bounds allow.
+   * @returns `false`, and nothing is counted, where the bounds would be exceeded.
    */
   add(node: NodeId, bytes: number): boolean {
     const load = this.#loads.get(node) ?? { calls: 0, bytes: 0 };
@@ -156,14 +156,14 @@ class RpcLoads {
     return true;
   }
 
-  /** A call that was taken on is answered. */
+  /** Counts a call out that is answered. */
   remove(node: NodeId, bytes: number): void {
     const load = this.#loads.get(node)!;
     load.bytes -= bytes;
     if (--load.calls === 0) this.#loads.delete(node);
   }
 
-  /** Nothing is under way with a node any more. */
+  /** Forgets a node: no call to or from it is under way. */
   forget(node: NodeId): void {
     this.#loads.delete(node);
   }

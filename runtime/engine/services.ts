@@ -31,13 +31,13 @@ export interface ServicesOptions {
   readonly pageSize: number;
   /** Sends to another node. */
   send(to: NodeId, message: SyncMessage | AllocatorInput | AllocatorOutput): void;
-  /** A node broke the protocol. */
+  /** Called when a node breaks the protocol. */
   violation(node: NodeId, reason: string): void;
-  /** At the directory node: what was on these pages is not needed, as they are given out anew. */
+  /** At the directory node: these pages are allocated anew, so no program needs their contents. */
   renew?(first: number, count: number): void;
-  /** The largest ticket, after which they begin anew; 2^32 - 1 where nothing is said. */
+  /** The largest ticket, behind which tickets begin anew; 2^32 - 1 by default. */
   readonly ticketMax?: number;
-  /** Is told what is asked for, and how that ended. */
+  /** Logs each request, and how it ended. */
   readonly log?: SyncLog;
 }
 
@@ -53,13 +53,13 @@ interface AskedSync {
   readonly operation: SyncOperation;
 }
 
-/** One node's part in the services of the directory. */
+/** One node's part in the services of the directory node. */
 export class Services {
   readonly #options: ServicesOptions;
   /** Only at the directory node. */
   readonly #synchronizer: Synchronizer | undefined;
   readonly #allocator: AllocatorServer | undefined;
-  /** At the directory node: the nodes that may allocate. Any other could not zero what it is given. */
+  /** At the directory node: the nodes that may allocate. A leaving node could not zero its allocation. */
   readonly #members = new Set<NodeId>();
   /** The threads' requests that wait, by ticket. */
   readonly #calls = new Map<number, AskedSync>();
@@ -116,7 +116,7 @@ export class Services {
       case "zeroed":
       case "free":
         if (this.#allocator === undefined) break;
-        // What a node still asks while it leaves is dropped, as the synchronizer does.
+        // A request of a node that leaves is dropped, as the synchronizer does.
         return this.#members.has(from) ? this.#allocator.receive(from, message) : undefined;
       default:
         if (from === DIRECTORY_NODE) return this.#answered(message);
@@ -133,7 +133,7 @@ export class Services {
     this.#ask(request);
   }
 
-  /** A thread gives up what it asked for under this number; that is answered all the same. */
+  /** Gives up a thread's request; the request is answered all the same. */
   cancel(slot: number, id: number): void {
     for (const [ticket, { call }] of this.#calls) {
       if (call.slot !== slot || call.record.call !== id) continue;
@@ -153,7 +153,7 @@ export class Services {
     return { offset, dirtyBytes, created };
   }
 
-  /** A named allocation that had to be zeroed is. */
+  /** Tells the directory node that a named allocation is zeroed now. */
   zeroed(offset: number): void {
     this.#tellAllocator({ kind: "zeroed", offset });
   }
@@ -164,7 +164,7 @@ export class Services {
     if (answer.kind !== "freed") throw unexpected(answer, "free");
   }
 
-  /** Nothing that is waited for will be answered. */
+  /** Ends every request: none will be answered. */
   fail(error: TdsmError): void {
     for (const { call } of this.#calls.values()) call.reject(error);
     for (const { reject } of this.#asked.values()) reject(error);
@@ -209,7 +209,7 @@ export class Services {
       const granted = reply.status === Done || reply.status === Abandoned;
       if (granted) this.#locks.add(reply.ticket);
     }
-    // That it worked is no news to a thread that gave something back: it does not wait.
+    // A thread that releases or unlocks does not wait for the answer, and need not be woken for success.
     const quiet = (operation === Release || operation === Unlock) && reply.status === Done;
     call.respond(syncAnswerFields(reply), quiet);
   }
@@ -245,7 +245,7 @@ export class Services {
   }
 }
 
-/** What the directory node's allocator says instead of what was hoped for. */
+/** The error for an answer of the allocator that is no success. */
 function unexpected(answer: AllocatorOutput, operation: string): TdsmError {
   if (answer.kind !== "allocationFailed") {
     const message = `Cannot ${operation}: unexpected ${answer.kind} of the allocator`;

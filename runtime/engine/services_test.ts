@@ -241,7 +241,7 @@ Deno.test("Services takes requests only at the directory node, and answers only 
   assertEquals(far.violations.length, 5);
 });
 
-Deno.test("Services expels who asks twice under one ticket, or zeroes what is not its to zero", () => {
+Deno.test("Services expels a node that uses a ticket twice, or zeroes what it did not allocate", () => {
   const { home } = pair();
   const request: SyncRequest = { kind: "sync", operation: Acquire, ticket: 1, key: 1n };
   home.services.sync(2, request);

@@ -5,10 +5,10 @@
 import { TdsmError } from "../errors.ts";
 
 /**
- * Loads the engine's code. It is imported on demand, so that in a checkout that is not built only what
- * needs the engine fails, and says what to do.
+ * Loads the engine's code. The import is dynamic, so that in a checkout that is not built only `run` and
+ * `join` fail, with an error that says what to do.
  *
- * @returns The text of one module, to start a Worker from.
+ * @returns The text of one module, from which a Worker is started.
  * @throws {TdsmError} `LibraryNotFound` in a checkout that is not built.
  */
 export async function loadEngineSource(): Promise<string> {

@@ -1,6 +1,6 @@
 /**
- * What the nodes of a cluster have counted: each tells the directory node when it is asked, and
- * that node tells the program that looks. The program's threads have no part in it.
+ * Collects the counters of a cluster for `--status`: the directory node asks every node, and passes the
+ * answers on. No thread of a program takes part, so a program that blocks does not hinder it.
  */
 
 import { STATUS_MAX_MS, TICKET_MAX } from "../limits.ts";
@@ -13,22 +13,22 @@ import type {
 } from "../wire/status_control.ts";
 import type { Peer } from "../cluster/admission.ts";
 
-/** What the service needs of its node. */
+/** What {@linkcode StatusService} needs of its node. */
 export interface StatusServiceOptions {
   /** This node. */
   readonly self: Peer;
   /** The other nodes. */
   peers(): readonly Peer[];
-  /** What this node has counted. */
+  /** Reads this node's counters. */
   stats(): Counters;
   /** Sends to another node. */
   send(to: NodeId, control: StatsRequestControl | StatsControl): void;
 }
 
-/** One node's part in it. */
+/** One node's part in `--status`. */
 export class StatusService {
   readonly #options: StatusServiceOptions;
-  /** The nodes that were asked and have not answered, each with what takes its answer. */
+  /** The nodes that were asked and have not answered, each with the function that takes its answer. */
   readonly #asked = new Map<NodeId, (counters: Counters | undefined) => void>();
   #ticket = 0;
   #gathering: Promise<NodeStatusControl[]> | undefined;
@@ -43,8 +43,8 @@ export class StatusService {
    * A message of another node.
    *
    * @param from The node.
-   * @param control What it says.
-   * @returns Why it may not say so; `undefined` when it may.
+   * @param control The message.
+   * @returns Why the node may not send this message; `undefined` when it may.
    */
   receive(from: NodeId, control: StatsRequestControl | StatsControl): string | undefined {
     const { kind, ticket } = control;
@@ -56,7 +56,7 @@ export class StatusService {
     if (kind === "statsRequest" || this.#options.self.id !== DIRECTORY_NODE) {
       return `${kind} from a node that may not send it`;
     }
-    // An answer that took too long is of an earlier ticket, and not waited for any more.
+    // An answer with an earlier ticket came too late, and the collection that it belongs to is over.
     if (ticket === this.#ticket) this.#asked.get(from)?.(control.counters);
     return undefined;
   }
@@ -67,9 +67,9 @@ export class StatusService {
   }
 
   /**
-   * At the directory node: asks every node. A caller that comes while that is under way gets the same.
+   * At the directory node: asks every node. A caller during a collection gets the result of that one.
    *
-   * @returns All nodes, in order of joining; without counters the nodes that did not answer in time.
+   * @returns All nodes, in order of joining; a node that did not answer in time has no counters.
    */
   gather(): Promise<NodeStatusControl[]> {
     return this.#gathering ??= this.#gather().finally(() => this.#gathering = undefined);

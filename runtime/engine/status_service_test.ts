@@ -65,7 +65,7 @@ Deno.test("StatusService gathers every node, once for all who ask meanwhile", as
   assertEquals(await Promise.all(both), [expected, expected]);
 });
 
-Deno.test("StatusService does without those who die, or are late", async () => {
+Deno.test("StatusService leaves out the counters of nodes that die or are late", async () => {
   using timers = new ManualTimers(STATUS_MAX_MS);
   const [service, said] = open(1, [2, 3]);
   const first = service.gather();

@@ -379,7 +379,7 @@ Deno.test("EngineClient.post has no answer, and says nothing once the client has
   assertEquals(bench.server.poll(), false);
 });
 
-Deno.test("EngineClient.detach gives its slot to another, who does not get its answers", async () => {
+Deno.test("EngineClient.detach frees the slot, and the next thread does not get the old answers", async () => {
   using bench = new Bench((_, argument) => argument);
   const second = new EngineClient(bench.slots, NO_KICK);
   second.detach();
@@ -483,7 +483,7 @@ Deno.test("EngineClient.tell: what is given back once the node closes is refused
   }
 });
 
-Deno.test("EngineClient.tell: a node that cannot go on says so to those who wait, and this does not", () => {
+Deno.test("EngineClient.tell does not wait, and so does not throw when the node cannot go on", () => {
   using bench = new Bench(() => null);
   bench.client.fail(new TdsmError("PageLost", "planted"));
   bench.client.tell(newBody(Call.Stats), "release it", () => {});

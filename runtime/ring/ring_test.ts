@@ -173,7 +173,7 @@ Deno.test("Ring.push wakes nobody for a quiet record; with the next that is none
   const { ring, words } = newRing();
   const waiting = ring.untilRecord();
   assert(ring.push(1, newBody(1, { payload: new Uint8Array(40) }), true));
-  // Whom it would have woken is still there to be counted, and is woken by that.
+  // The reader still sleeps, so this notify counts it, and wakes it.
   assertEquals(Atomics.notify(words, WRITTEN_WORD), 1);
   await bounded(waiting);
   assertEquals(ring.pop()!.call, 1);
