@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { type ClusterStatus, formatStatus } from "./status.ts";
 
-Deno.test("formatStatus counts bytes as people do, and marks the titles and who said nothing", () => {
+Deno.test("formatStatus writes bytes with units, and marks the titles and the nodes that did not answer", () => {
   const counters = {
     pagesShared: 1,
     pagesExclusive: 20_000,

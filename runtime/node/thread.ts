@@ -41,7 +41,7 @@ import { waitFor, type WaitOptions } from "./waiting.ts";
  * ```
  */
 export interface AllocOptions {
-  /** Under this name every node gets the same cells: who asks first creates them. */
+  /** The name under which every node gets the same cells; the first request for it creates them. */
   readonly name?: string;
   /** What the place in the region is a multiple of, in bytes: a power of two. */
   readonly align?: number;

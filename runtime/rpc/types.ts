@@ -23,7 +23,7 @@ export interface RpcOptions {
 /**
  * What one node answered to a call of all nodes.
  *
- * @example Who said what
+ * @example Find the largest of all answers
  * ```ts
  * import type { RpcAnswer } from "@tdsm/runtime";
  *

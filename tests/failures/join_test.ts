@@ -200,7 +200,7 @@ Deno.test("join: the time-out holds for an answer that does not come, too", asyn
   assert(Number(waited) <= 300, `${waited} ms`);
 });
 
-Deno.test("join: a node that is not the directory says who is", async () => {
+Deno.test("join: a node that is not the directory node names the directory node", async () => {
   await using cluster = new ProcessCluster();
   const [directory, other] = await cluster.start(2);
   const ended = await failing(cluster, `--directory-address=${other!.at}`);

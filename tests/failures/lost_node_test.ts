@@ -18,7 +18,7 @@ async function assertShared([a, b]: readonly RemoteNode[], offset: number): Prom
   }
 }
 
-Deno.test("lost node: who needs a page that only it had ends; others go on", async () => {
+Deno.test("lost node: a node that needs a page that only the lost node had ends; others go on", async () => {
   await using cluster = new ProcessCluster();
   const [directory, asker, owner, ...others] = await cluster.start(5, "--size=1MiB");
   const page = 7;

@@ -1,4 +1,4 @@
-/** What a node says that ends for want of a page: where the page was, and why that node is gone. */
+/** The error of a node that needs a lost page: where the page was, and why that node is gone. */
 
 import { assertEquals, assertMatch } from "@std/assert";
 import { ProcessCluster, RemoteNode } from "../support/process_cluster.ts";
@@ -6,7 +6,7 @@ import { DamagingProxy } from "./damaging_proxy.ts";
 
 const PAGE = 4096;
 
-Deno.test("page lost: who needs it says that the bytes of its owner arrived changed", async () => {
+Deno.test("page lost: the requester's error says that bytes of the owner arrived changed", async () => {
   await using cluster = new ProcessCluster();
   const directory = await cluster.host("--size=1MiB");
   const { address: hostname, port } = directory.info;
@@ -29,7 +29,7 @@ Deno.test("page lost: who needs it says that the bytes of its owner arrived chan
   );
 });
 
-Deno.test("page lost: who was not connected to its owner does not know why that is gone", async () => {
+Deno.test("page lost: a requester that was not connected to the owner cannot say why the owner is gone", async () => {
   await using cluster = new ProcessCluster();
   const [directory, asker, owner] = await cluster.start(3, "--size=64KiB");
   await owner!.store(PAGE, 1);

@@ -1,4 +1,4 @@
-/** A node of a user whom the kernel lets serve only faults of user space. */
+/** A node without privilege: the kernel lets it serve only faults of user space. */
 
 import { fileURLToPath } from "node:url";
 import { assertEquals, assertMatch } from "@std/assert";

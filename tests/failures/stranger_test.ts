@@ -33,7 +33,7 @@ function damaged(): Uint8Array {
   return bytes;
 }
 
-/** A message about pages, from somebody who has not said who it is. */
+/** A message about pages, on a connection that has sent no `hello`. */
 function requestFirst(): Uint8Array {
   const bytes = new Uint8Array(MESSAGE_MAX_BYTES);
   const size = encodeMessage({ kind: "peerLost", node: 2 }, 0, bytes, 0);

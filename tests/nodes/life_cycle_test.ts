@@ -45,14 +45,14 @@ Deno.test("life cycle: mod.ts tells its versions and options, and refuses what i
   assertMatch(unknown.stderr, /^tdsm: error: Cannot use --what: --help .* \(InvalidOption\)\n$/);
 });
 
-Deno.test("life cycle: the directory waits for those who work, and ends those who serve", async () => {
+Deno.test("life cycle: the directory node waits for nodes that run a program, and ends nodes that only serve", async () => {
   await using cluster = new ProcessCluster();
   const [directory, working] = await cluster.start(2);
   const serving = cluster.spawnNode([`--directory-address=${directory!.at}`, "--rpc-server"]);
   await directory!.evaluate((node) => node.waitForPeer(3));
   await working!.store(0, 7);
   await directory!.process.write("leave");
-  // Its program has returned, but the region is still there for those who work.
+  // The directory node's program has returned, but the region is still there for the other program.
   await directory!.process.untilPrinted(/Waiting for these nodes .*: 2$/m);
   await working!.store(8192, 8);
   assertEquals(await working!.load(0), 7);

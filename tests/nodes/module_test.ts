@@ -49,7 +49,7 @@ Deno.test("modules: examples/native/counter.c counts over three nodes, and anoth
     const path = `${folder}/libcounter.so`;
     await build("examples/native/counter.c", path);
     const nodes = await cluster.start(3, "--size=256MiB");
-    // All at once: who is first makes the cells, the others find them.
+    // All at once: the first node makes the cells, the others find them.
     const sizes = await Promise.all(nodes.map((node) => load(node, path)));
     assertEquals(new Set(sizes).size, 1);
     const last = await Promise.all(nodes.map((node) =>

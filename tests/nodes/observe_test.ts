@@ -218,7 +218,7 @@ Deno.test("run: a directory node that is alone for a while tells on a terminal h
   const told =
     /info: No other node is here yet\. Others join with --directory-address 127\.0\.0\.1:\d+/;
   await terminal.untilPrinted(told);
-  // Where nobody looks it is told to those who ask for it.
+  // Without a terminal the line is printed only at a log level that includes information.
   const logging = cluster.spawn("log", { args: [...args, "--log-level=3"] });
   await logging.untilPrinted(told);
 });

@@ -48,7 +48,7 @@ Deno.test("semaphores: any number of 64 bits is a key, the same on every node", 
   }
 });
 
-Deno.test("semaphores: who waits first is served first, over nodes", async () => {
+Deno.test("semaphores: waiting threads of all nodes are served in order of arrival", async () => {
   await using cluster = new ProcessCluster();
   const [first, ...others] = await cluster.start(3);
   const expected = [others[1]!, others[0]!, others[0]!, others[1]!, others[1]!, others[0]!];
@@ -110,7 +110,7 @@ Deno.test("semaphores: a time that no timer can count is refused", async () => {
   }
 });
 
-Deno.test("semaphores: who waits is told when the directory node is killed, also who blocks", async () => {
+Deno.test("semaphores: waiting threads, awaiting and blocking, get an error when the directory node is killed", async () => {
   await using cluster = new ProcessCluster();
   const [directory, ...others] = await cluster.start(5);
   const waits = others.map((node) =>
@@ -288,7 +288,7 @@ Deno.test("barriers: three nodes meet a thousand times, and one is the last each
         at[node.id] = round;
         // Two ways to wait at one barrier.
         if (node.id === 3 ? barrier.waitSync() : await barrier.wait()) last++;
-        // Who has gone on may have come to the next round, but not through it.
+        // A node that has passed this barrier may have reached the next one, but not passed it.
         for (const other of [1, 2, 3]) {
           if (at[other] !== round && at[other] !== round + 1) wrong++;
         }

@@ -18,7 +18,7 @@ async function findNewest(scratch: Scratch): Promise<string | undefined> {
   return /^deno \((\d[\w.]*)\)/m.exec(stdout)?.[1];
 }
 
-/** What pip is told by the environment: where PyPI is, and whom to trust. */
+/** The environment variables that configure pip: the address of PyPI, and the certificates to trust. */
 function pipSettings(): Record<string, string> {
   const all = Object.entries(Deno.env.toObject());
   const settings = all.filter(([name]) => /^(?:PIP_|SSL_|REQUESTS_|https?_proxy$)/i.test(name));
