@@ -154,11 +154,6 @@ export const ExitCode = {
   Signal: 128,
 } as const;
 
-/** The signals at which nodes leave, and launchers end theirs, with their numbers. */
-export const END_SIGNALS = { SIGHUP: 1, SIGINT: 2, SIGTERM: 15 } as const;
-/** One of {@linkcode END_SIGNALS}. */
-export type EndSignal = keyof typeof END_SIGNALS;
-
 /** The codes of errors by which a node itself cannot go on, rather than one operation of its program. */
 const NODE_CODES: ReadonlySet<TdsmErrorCode> = new Set<TdsmErrorCode>([
   "DirectoryLost",

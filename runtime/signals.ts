@@ -1,7 +1,11 @@
-/** How a signal is told from its echo. */
+/** The signals that end nodes, and how one is told from its echo. */
 
-import type { EndSignal } from "./errors.ts";
 import { SIGNAL_ECHO_MS } from "./limits.ts";
+
+/** The signals at which nodes leave, and launchers end theirs, with their numbers. */
+export const END_SIGNALS = { SIGHUP: 1, SIGINT: 2, SIGTERM: 15 } as const;
+/** One of {@linkcode END_SIGNALS}. */
+export type EndSignal = keyof typeof END_SIGNALS;
 
 /**
  * Tells a second signal from an echo of the first. A terminal sends Ctrl-C to all processes in its

@@ -9,7 +9,7 @@ import type { TdsmLibrary } from "../../ffi/library.ts";
 import { inspectMachine, type Machine } from "../../ffi/machine.ts";
 import { NativeRegion, rdmaSection } from "../../ffi/native.ts";
 import { formatAddress } from "../address.ts";
-import { START_COMMAND } from "./start_command.ts";
+import { START_COMMAND } from "../start_command.ts";
 import { loadEngineSource } from "../engine/source.ts";
 import { mayUseNet } from "../settings/permissions.ts";
 import type { Settings } from "../settings/types.ts";

@@ -1,14 +1,7 @@
 /** Nodes of one program on this machine: each is a process that this one starts, watches and ends. */
 
 import { type Address, formatAddress } from "../address.ts";
-import {
-  END_SIGNALS,
-  type EndSignal,
-  ExitCode,
-  reasonOf,
-  TdsmError,
-  type TdsmErrorCode,
-} from "../errors.ts";
+import { ExitCode, reasonOf, TdsmError, type TdsmErrorCode } from "../errors.ts";
 import {
   LAUNCH_CAUSE_MAX_MS,
   LAUNCH_END_MAX_MS,
@@ -19,7 +12,7 @@ import {
 import { asksForHelp } from "../settings/help.ts";
 import { readEnvironment } from "../settings/settings.ts";
 import { SETTINGS } from "../settings/table.ts";
-import { SignalEcho } from "../signals.ts";
+import { END_SIGNALS, type EndSignal, SignalEcho } from "../signals.ts";
 import { NodeOutput } from "./node_output.ts";
 import { fetchStatus } from "./status.ts";
 import { Watchdog } from "./watchdog.ts";

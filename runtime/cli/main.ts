@@ -16,7 +16,7 @@ import { PROTOCOL_VERSION } from "../wire/layout.ts";
 import { formatSize } from "../size.ts";
 import { VERSION } from "../version.ts";
 import { paintOf } from "./paint.ts";
-import { START_COMMAND } from "./start_command.ts";
+import { START_COMMAND } from "../start_command.ts";
 
 /** What the program can do but be a node, and how it says so. */
 const MODES = ["doctor", "status", "json"] as const;

@@ -5,9 +5,9 @@
 
 import { openLibrary, type TdsmLibrary } from "../../ffi/library.ts";
 import { die } from "../../ffi/native.ts";
-import { END_SIGNALS, type EndSignal, errorText, ExitCode, TdsmError } from "../errors.ts";
+import { errorText, ExitCode, TdsmError } from "../errors.ts";
 import { formatAddress, isLoopback } from "../address.ts";
-import { SignalEcho } from "../signals.ts";
+import { END_SIGNALS, type EndSignal, SignalEcho } from "../signals.ts";
 import {
   CLOSE_REMINDER_MS,
   DEATH_MESSAGE_MAX_MS,

@@ -7,6 +7,7 @@ import { readEnvironment, resolveSettings } from "../settings/settings.ts";
 import type { NodeOptions, Settings } from "../settings/types.ts";
 import { refused } from "../settings/flags.ts";
 import { asksForHelp, settingsHelp } from "../settings/help.ts";
+import { START_COMMAND } from "../start_command.ts";
 import { VERSION } from "../version.ts";
 import { startNode } from "./join.ts";
 import { tellWhileAlone } from "./waits_told.ts";
@@ -134,7 +135,8 @@ async function start(
 /** What most likely lies behind EFAULT at a node of user mode only. */
 const BAD_ADDRESS =
   "A system call has met memory of the region that is not here: this node serves page faults of user " +
-  "space only. Copy through an array of your own, or give the node its full right: see mod.ts --doctor";
+  "space only. Copy through an array of your own, or give the node its full right: " +
+  `see ${START_COMMAND} --doctor`;
 
 /** Whether a system call has failed with EFAULT. */
 function isBadAddress(error: unknown): boolean {

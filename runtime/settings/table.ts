@@ -22,6 +22,7 @@ import {
   REGION_MAX_BYTES,
   RUN_MAX_PAGES,
 } from "../limits.ts";
+import { Level } from "../log.ts";
 import { formatSize, parseSize } from "../size.ts";
 
 /** The name of a setting, as an option. */
@@ -143,8 +144,8 @@ function parseOwnAddress(text: string): string {
   throw new RangeError(`must have at most ${ADDRESS_MAX_BYTES} characters; an IP address has`);
 }
 
-const LOG_LEVEL = integer("LEVEL", 0, 5);
-const LOG_LEVEL_DEFAULT = 2;
+/** 0 is nothing at all. */
+const LOG_LEVEL = integer("LEVEL", 0, Level.Trace);
 
 type Table = { readonly [Name in SettingName]: Setting<Settings[Name]> };
 
@@ -233,14 +234,14 @@ const TABLE = {
     environment: ["LOGLEVEL"],
     flag: "log-level",
     kind: LOG_LEVEL,
-    default: LOG_LEVEL_DEFAULT,
+    default: Level.Warning,
     help: "Log 0 nothing, 1 errors, 2 warnings, 3 nodes, 4 pages, 5 all",
   },
   semLogLevel: {
     environment: ["SEMLOGLEVEL"],
     flag: "sem-log-level",
     kind: LOG_LEVEL,
-    default: LOG_LEVEL_DEFAULT,
+    default: Level.Warning,
     help: "The same for semaphores and barriers",
   },
   joinTimeoutMs: {

@@ -17,15 +17,16 @@ const LAYERS: readonly (readonly string[])[] = [
   ["runtime/cluster", "runtime/ring"],
   ["runtime/wire"],
   ["runtime/protocol/sync", "runtime/protocol/allocation"],
-  ["runtime/protocol/coherence", "runtime/rpc", "runtime/settings", "ffi", "runtime/log.ts"],
+  ["runtime/protocol/coherence", "runtime/rpc", "runtime/settings", "ffi"],
   [
     "runtime/address.ts",
+    "runtime/log.ts",
     "runtime/signals.ts",
     "runtime/size.ts",
     "runtime/version.ts",
     "runtime/std",
   ],
-  ["runtime/errors.ts", "runtime/limits.ts"],
+  ["runtime/errors.ts", "runtime/limits.ts", "runtime/start_command.ts"],
 ];
 
 /** What the protocol must not reach, since the simulator could not drive it. */

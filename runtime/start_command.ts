@@ -1,7 +1,7 @@
 /** How `mod.ts` is started as a program: in a package, and over the network, there is no `mod.ts`. */
 
 /** The name of this file in a checkout, which no bundle keeps. */
-const OWN_NAME = "/runtime/cli/start_command.ts";
+const OWN_NAME = "/runtime/start_command.ts";
 
 /**
  * Says how the program is started.
