@@ -1,4 +1,4 @@
-/** How `mod.ts` is started as a program: in a package, and over the network, there is no `mod.ts`. */
+/** How the programs of the runtime are started: in a package, and over the network, there is no `mod.ts`. */
 
 /** The name of this file in a checkout, which no bundle keeps. */
 const OWN_NAME = "/runtime/start_command.ts";
@@ -18,3 +18,16 @@ export function startCommandOf(url: string): string {
 
 /** How this program is started. */
 export const START_COMMAND: string = startCommandOf(import.meta.url);
+
+/**
+ * Says how the launcher is started.
+ *
+ * @param url Where this module, or the bundle that it is in, was loaded from.
+ * @returns A command to which arguments can be added.
+ */
+export function launchCommandOf(url: string): string {
+  return url.endsWith(OWN_NAME) ? "./tdsm launch" : "deno run -A npm:@tdsm/runtime/launch";
+}
+
+/** How the launcher of this program is started. */
+export const LAUNCH_COMMAND: string = launchCommandOf(import.meta.url);

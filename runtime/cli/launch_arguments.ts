@@ -6,30 +6,32 @@ import { nearestName } from "../settings/near.ts";
 import { type Environment, resolveSettings } from "../settings/settings.ts";
 import { SETTINGS } from "../settings/table.ts";
 import type { Launch } from "./local_nodes.ts";
+import { LAUNCH_COMMAND } from "./start_command.ts";
 
 /** What `--help` shows. */
 export const LAUNCH_HELP = `Starts nodes of one program on this machine.
 
-Usage: tdsm launch [DENO'S FLAGS] -n N PROGRAM [ARGUMENTS]
+Usage: ${LAUNCH_COMMAND} [DENO'S FLAGS] -n N PROGRAM [ARGUMENTS]
 
   -n N, --nodes N   How many nodes, 1 to ${NODES_MAX}
-  --rpc-server      Only node 1 executes the main of run; the others serve its calls
+  --rpc-server      Only node 1 executes the main of run; others serve its calls
   --help            Show this
 
-Other flags before PROGRAM are those of deno run: "deno run --help=full" lists them. Nodes have
-the permissions --allow-ffi, --allow-net=127.0.0.1 and --allow-env for the settings' variables;
-a program that needs more is given more, as by --allow-read. All after PROGRAM is the program's.
+Other flags before PROGRAM are those of deno run: "deno run --help=full" lists
+them. Nodes have the permissions --allow-ffi, --allow-net=127.0.0.1 and
+--allow-env for the settings' variables; a program that needs more is given
+more, as by --allow-read. All after PROGRAM is the program's.
 
-Node 1 hosts the directory, on a free port. Each node is told its role and its address by
-environment variables; other settings are set in the environment, as in
+Node 1 hosts the directory, on a free port. Each node is told its role and its
+address by environment variables; other settings are set in the environment:
 
-  SIZE=1GiB tdsm launch -n 4 program.ts
+  SIZE=1GiB ${LAUNCH_COMMAND} -n 4 program.ts
 
-Each line that a node prints is shown with the number of the node before it. Node 1 has the
-standard input, the others have none. SIGINT (Ctrl-C), SIGTERM and SIGHUP are passed on to
-every node; the second signal kills them all. The first node that fails ends the others, and
-its exit code is the launcher's: 0 says that all nodes have ended well, 128 and more is for a
-signal.
+Each line that a node prints is shown with the number of the node before it.
+Node 1 has the standard input, the others have none. SIGINT (Ctrl-C), SIGTERM
+and SIGHUP are passed on to every node; the second signal kills them all. The
+first node that fails ends the others, and its exit code is the launcher's: 0
+says that all nodes have ended well, 128 and more is for a signal.
 `;
 
 /** The launcher's own flags, without their dashes. */
@@ -94,7 +96,7 @@ export function parseLaunch(
   if (args[at] === "--") at += 1;
   const program = args[at];
   if (program === undefined || program === "") {
-    throw refused("Cannot launch: no program is named. Write tdsm launch -n 4 program.ts");
+    throw refused(`Cannot launch: no program is named. Write ${LAUNCH_COMMAND} -n 4 program.ts`);
   }
   if (nodes === undefined) {
     throw refused(`Cannot launch ${program}: the number of nodes is missing. Write -n 4 before it`);

@@ -80,7 +80,7 @@ Deno.test("launch: what is missing is told", () => {
   for (const line of ["", "-n 4", "-n 4 --", "-n 4 --config b.json"]) {
     assertEquals(
       refusal(line),
-      "Cannot launch: no program is named. Write tdsm launch -n 4 program.ts",
+      "Cannot launch: no program is named. Write ./tdsm launch -n 4 program.ts",
     );
   }
   assertEquals(

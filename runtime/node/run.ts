@@ -19,8 +19,8 @@ const help = (): string =>
   `This program is a node of tDSM ${VERSION}. The settings of its node:
 
 ${settingsHelp()}
-What is for all nodes, the directory node decides. Other flags, and all arguments behind --, are of
-the program.`;
+What is for all nodes, the directory node decides. Other flags, and all
+arguments behind --, are of the program.`;
 
 /**
  * What {@linkcode run} goes by: the settings of the node, and how the program's flags are read.

@@ -5,7 +5,7 @@ import { type Setting, SETTINGS } from "./table.ts";
 const ROWS: readonly (readonly [string, Setting<unknown>])[] = Object.entries(SETTINGS);
 
 /** The most columns of a line of `--help`. */
-const WIDTH_MAX = 100;
+const WIDTH_MAX = 80;
 const INDENT = "  ";
 
 /** A row of `--help`: the flag, and what it does, a line or more for each text. */
@@ -35,7 +35,7 @@ function sourceText(setting: Setting<unknown>): string {
  * The part of `--help` that tells of flags.
  *
  * @param more Rows behind those of the settings: each a flag, and what it does.
- * @returns Lines of at most 100 columns, each with its end: for each setting the flag with what it
+ * @returns Lines of at most 80 columns, each with its end: for each setting the flag with what it
  * does, its environment variable and its default.
  */
 export function settingsHelp(

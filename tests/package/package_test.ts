@@ -196,6 +196,8 @@ await run(async (node) => {
   const launch = ["run", "-A", "npm:@tdsm/runtime/launch", "-n", "2", "count.ts"];
   const printed = await scratch.deno(launch);
   assertEquals(printed.trim().split("\n").sort(), ["[1] reads 3", "[2] reads 3"]);
+  const help = await scratch.deno([...launch.slice(0, 3), "--help"]);
+  assertStringIncludes(help, `\nUsage: deno ${launch.slice(0, 3).join(" ")} [DENO'S FLAGS] -n N`);
 });
 
 Deno.test("package: a checkout in links, with and without a package.json", async () => {
