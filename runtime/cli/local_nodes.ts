@@ -222,7 +222,8 @@ class LocalNodes {
     const { port, directoryAddress } = SETTINGS;
     const [variable] = (node === first ? port : directoryAddress).environment;
     const slow = `node ${node.id} has not joined for ${LAUNCH_REMINDER_MS / 1000} s: ` +
-      `its program must take ${variable} from the environment`;
+      `its program must take ${variable} from the environment, and be given no flag such as ` +
+      `--${port.flag} or --${directoryAddress.flag}`;
     const reminder = setTimeout(() => this.#output.say(slow), LAUNCH_REMINDER_MS);
     const canJoin = (): boolean =>
       this.#end === "none" && node.code === undefined && first!.code === undefined;
@@ -238,7 +239,7 @@ class LocalNodes {
     this.#fail(ExitCode.Program);
     await this.#output.say(
       "node 1 has ended, and the cluster with it, before all nodes were started: " +
-        "a program that uses join must wait for its nodes, with waitForPeer",
+        "a program that does not use run must join, and wait for its nodes, with waitForPeer",
     );
     return false;
   }

@@ -179,9 +179,17 @@ Deno.test("Deno is to trust the machine's own store, where there is one and noth
 
 Deno.test("Deno itself takes the place of the launcher: a task between would get signals as well", async () => {
   using project = new Project();
-  const { code, stdout } = await project.run(["deno", "run", "two words", "--flag"]);
+  const { code, stdout } = await project.run(["deno", "check", "two words", "--flag"]);
   assertEquals(code, 0);
-  assertStringIncludes(stdout, "deno run two words --flag\nTDSM_ZIG=");
+  assertMatch(stdout, /^deno check two words --flag\nTDSM_ZIG=/);
+});
+
+Deno.test("a program is run on what is built of the sources that are there", async () => {
+  using project = new Project();
+  const { code, stdout } = await project.run(["deno", "run", "program.ts"]);
+  assertEquals(code, 0);
+  const build = `deno task --quiet --config ${project.root}/deno.json build`;
+  assertEquals(stdout.match(/^deno .*$/gm), [build, "deno run program.ts"]);
 });
 
 Deno.test("an unknown task is refused before anything is fetched", async () => {
