@@ -235,7 +235,10 @@ Deno.test("launch: a program of join that does not wait for its nodes is told to
   await using cluster = new ProcessCluster();
   const { code, stderr } = await cluster.spawn("launcher", { args: launched(3, "join") }).exit();
   assertEquals(code, 1);
-  assertMatch(stderr, /^tdsm: node 1 has ended, .* must wait for its nodes, with waitForPeer$/m);
+  assertMatch(
+    stderr,
+    /^tdsm: node 1 has ended, .* must join, and wait for its nodes, with waitForPeer$/m,
+  );
 });
 
 Deno.test("launch: a program that is asked for help shows it once, and that is no failure", async () => {
@@ -267,7 +270,7 @@ Deno.test("launch: what it cannot launch, it says, with exit code 2", async () =
     run("--alow-read", "-n", "2", PROGRAM),
   ]);
   assertEquals([help.code, help.stderr], [0, ""]);
-  assertMatch(help.stdout, /^Usage: tdsm launch /m);
+  assertMatch(help.stdout, /^Usage: \.\/tdsm launch /m);
   assertEquals([missing, folder, number, near].map(({ code }) => code), [2, 2, 2, 2]);
   assertMatch(missing.stderr, /^tdsm: error: Cannot launch nothing\.ts: there is no such file in /);
   assertMatch(folder.stderr, /^tdsm: error: Cannot launch tests: it is no file/);

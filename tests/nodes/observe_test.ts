@@ -176,7 +176,7 @@ Deno.test("run: --help shows the settings, and no node is started", async () => 
     const { code, stdout, stderr } = await runHello(cluster, "--port=0", flag);
     assertEquals([code, stderr], [0, ""]);
     assertMatch(stdout, /^This program is a node of tDSM .*:\n\n {2}--directory {2,}Host the/);
-    assertMatch(stdout, /off by --no-checksums; for all nodes\]\n/);
+    assertMatch(stdout, /off by\s+--no-checksums; for all nodes\]\n/);
   }
 });
 
