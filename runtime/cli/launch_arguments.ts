@@ -6,7 +6,7 @@ import { nearestName } from "../settings/near.ts";
 import { type Environment, resolveSettings } from "../settings/settings.ts";
 import { SETTINGS } from "../settings/table.ts";
 import type { Launch } from "./local_nodes.ts";
-import { LAUNCH_COMMAND } from "./start_command.ts";
+import { LAUNCH_COMMAND } from "../start_command.ts";
 
 /** What `--help` shows. */
 export const LAUNCH_HELP = `Starts nodes of one program on this machine.
