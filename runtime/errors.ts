@@ -178,7 +178,7 @@ const USAGE_CODES: ReadonlySet<TdsmErrorCode> = new Set<TdsmErrorCode>([
  * @returns One of {@linkcode ExitCode}.
  */
 export function exitCodeOfStart(error: unknown): number {
-  if (!(error instanceof TdsmError) || error.code === "NodeFailed") return ExitCode.Program;
+  if (!isTdsmError(error) || error.code === "NodeFailed") return ExitCode.Program;
   return USAGE_CODES.has(error.code) ? ExitCode.Usage : ExitCode.Node;
 }
 
@@ -189,9 +189,16 @@ export function exitCodeOfStart(error: unknown): number {
  * @returns One of {@linkcode ExitCode}.
  */
 export function exitCodeOf(error: unknown): number {
-  return error instanceof TdsmError && NODE_CODES.has(error.code)
-    ? ExitCode.Node
-    : ExitCode.Program;
+  return isTdsmError(error) && NODE_CODES.has(error.code) ? ExitCode.Node : ExitCode.Program;
+}
+
+/** Whether something thrown is an error of the runtime; a proxy may refuse to be looked at. */
+function isTdsmError(thrown: unknown): thrown is TdsmError {
+  try {
+    return thrown instanceof TdsmError;
+  } catch {
+    return false;
+  }
 }
 
 /**

@@ -23,9 +23,19 @@ const RUNTIME = new URL("..", import.meta.url).href;
 export function report(error: unknown, exitCode: number, where: string): void {
   // In a Worker, Deno tells the main thread, which ends the program.
   if (isWorker()) return;
-  printError(describe(error, exitCode, where));
+  printError(described(() => describe(error, exitCode, where), `${where}: `));
   if (reported.size === 0) addEventListener("unhandledrejection", endIfReported);
   reported.set(error, exitCode);
+}
+
+/**
+ * Says whether an error is reported already.
+ *
+ * @param error What was thrown.
+ * @returns The exit code that it was reported with; `undefined` where it was not.
+ */
+export function reportedExitCode(error: unknown): number | undefined {
+  return reported.get(error);
 }
 
 /**
@@ -45,10 +55,24 @@ export function printError(text: string): void {
  * @returns Its name or code and its message.
  */
 export function failureText(thrown: unknown): string {
-  const error = causeOf(thrown);
-  if (error instanceof TdsmError) return `${error.message} (${error.code})`;
-  if (error instanceof Error) return `${error.name}: ${error.message}`;
-  return typeof error === "string" ? error : Deno.inspect(error);
+  return described(() => {
+    const error = causeOf(thrown);
+    if (error instanceof TdsmError) return `${error.message} (${error.code})`;
+    if (error instanceof Error) return `${error.name}: ${error.message}`;
+    return typeof error === "string" ? error : Deno.inspect(error);
+  });
+}
+
+/**
+ * Nothing about what was thrown can be relied upon: its message may be a getter that throws, or its name
+ * a symbol. That must not keep a node from telling others that it has failed.
+ */
+function described(describe: () => string, before = ""): string {
+  try {
+    return describe();
+  } catch {
+    return `${before}what was thrown cannot be described`;
+  }
 }
 
 /**

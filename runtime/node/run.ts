@@ -12,7 +12,8 @@ import { VERSION } from "../version.ts";
 import { startNode } from "./join.ts";
 import { tellWhileAlone } from "./waits_told.ts";
 import type { Node } from "./node.ts";
-import { printError, report } from "./report.ts";
+import { isWorker } from "./one_node.ts";
+import { failureText, printError, report, reportedExitCode } from "./report.ts";
 
 /** What `--help` shows. */
 const help = (): string =>
@@ -82,6 +83,9 @@ export async function run(
   const fail = (error: unknown): void => {
     report(error, exitCodeOf(error), `The program of node ${node.id} has failed`);
     if (node.userModeOnly && isBadAddress(error)) printError(BAD_ADDRESS);
+    abort(error);
+  };
+  const abort = (error: unknown): void => {
     if (settings.onError === "abort" && !isClosed(node)) node.abort(error);
   };
   const uncaught = (event: ErrorEvent | PromiseRejectionEvent): void => {
@@ -89,9 +93,20 @@ export async function run(
     event.preventDefault();
     // Of an error in a Worker the main thread is given the message alone.
     const error = "reason" in event ? event.reason : event.error ?? event.message;
-    fail(error);
+    // Another `run` of this program may have told it.
+    const exitCode = reportedExitCode(error);
+    if (exitCode === undefined) fail(error);
+    else abort(error);
+    if (isWorker()) return void failWorker(error);
     // Its listeners hand over pages; Deno's own end would run none.
-    Deno.exit(exitCodeOf(error));
+    Deno.exit(exitCode ?? exitCodeOf(error));
+  };
+  /** A Worker ends by the error, which the main thread is given: `Deno.exit` would end it without a word. */
+  const failWorker = async (error: unknown): Promise<void> => {
+    await node.close();
+    removeEventListener("error", uncaught);
+    removeEventListener("unhandledrejection", uncaught);
+    reportError(error);
   };
   addEventListener("error", uncaught);
   addEventListener("unhandledrejection", uncaught);
@@ -140,7 +155,7 @@ const BAD_ADDRESS =
 
 /** Whether a system call has failed with EFAULT. */
 function isBadAddress(error: unknown): boolean {
-  return error instanceof Error && error.message.includes("(os error 14)");
+  return failureText(error).includes("(os error 14)");
 }
 
 /** Never resolves; rejects when the node cannot go on, or has no cluster any more. */

@@ -452,3 +452,71 @@ Deno.test("ends: an error that the program catches by a listener of its own is n
   ).exit();
   assertEquals([code, stdout, stderr], [0, "mine\n", ""]);
 });
+
+/** What cannot be described, and is thrown all the same. */
+const INDESCRIBABLE: readonly (readonly [what: string, code: string])[] = [
+  [
+    "an error without a message",
+    `Object.defineProperty(new Error(), "message", { get() { throw 1; } })`,
+  ],
+  ["an error whose name is a symbol", `Object.assign(new Error("x"), { name: Symbol("name") })`],
+  ["an object that does not show itself", `{ [Symbol.for("Deno.customInspect")]() { throw 1; } }`],
+  [
+    "a proxy that is revoked",
+    `(({ proxy, revoke }) => (revoke(), proxy))(Proxy.revocable({}, {}))`,
+  ],
+];
+
+for (const [what, code] of INDESCRIBABLE) {
+  Deno.test(`ends: a main that throws ${what} ends the cluster all the same`, async () => {
+    await using cluster = new ProcessCluster();
+    const directory = await cluster.host();
+    const main = `await run(() => { throw ${code}; });`;
+    const thrown = await joiningProgram(cluster, directory, "thrower", main).exit();
+    assertEquals(thrown.code, 1, thrown.stderr);
+    assertMatch(thrown.stderr, /^tdsm: error: The program of node 2 has failed: /);
+    const ended = await directory.process.exit();
+    assertEquals(ended.code, 1);
+    assertMatch(
+      ended.stderr,
+      /^tdsm: error: Node 2 .* ended the cluster: what was thrown cannot be described\. /m,
+    );
+  });
+}
+
+for (const how of ["throw", "reject"]) {
+  Deno.test(`ends: an error that nothing catches in a Worker that runs a node ends the program (${how})`, async () => {
+    await using cluster = new ProcessCluster();
+    const directory = await cluster.host();
+    const planted = how === "throw"
+      ? `setTimeout(() => { throw new RangeError("planted"); });`
+      : `Promise.reject(new RangeError("planted"));`;
+    const worker = `import { run } from ${JSON.stringify(import.meta.resolve("../../mod.ts"))};
+      const main = async () => { ${planted} await new Promise(() => {}); };
+      await run(main, { directoryAddress: "${directory.at}" });`;
+    const url = JSON.stringify(`data:text/javascript,${encodeURIComponent(worker)}`);
+    const program = `new Worker(${url}, { type: "module" });`;
+    const permissions = ["--no-prompt", "-A"];
+    const { code, stderr } = await inlineProgram(cluster, "program", program, {
+      flags: [],
+      permissions,
+    }).exit();
+    assertEquals(code, 1, stderr);
+    assertMatch(stderr, /Uncaught \(in worker "[^"]*"\).* RangeError: planted/);
+    const ended = await directory.process.exit();
+    assertEquals(ended.code, 1);
+    assertMatch(ended.stderr, FAILED_2);
+  });
+}
+
+Deno.test("ends: a second run that fails is told once, with its own exit code, and ends the first", async () => {
+  await using cluster = new ProcessCluster();
+  const { code, stderr } = await inlineProgram(
+    cluster,
+    "program",
+    `run(() => { run(() => {}, { size: 3 }); return new Promise(() => {}); });`,
+    { flags: ["--port=0"] },
+  ).exit();
+  assertEquals(code, 2, stderr);
+  assertMatch(stderr, /^tdsm: error: Cannot use 3 of option size: .*\n$/);
+});
