@@ -205,6 +205,8 @@ export const U64_MAX = 0xffff_ffff_ffff_ffffn;
 export const LAUNCH_END_MAX_MS = 6_000;
 /** How long a launcher waits for the cause, where a node has ended since it could not go on. In milliseconds. */
 export const LAUNCH_CAUSE_MAX_MS = 2_000;
+/** How long a launcher waits for the last output of nodes that a signal has ended, in milliseconds. */
+export const LAUNCH_OUTPUT_MAX_MS = 2_000;
 /** How often a launcher looks whether a node that it has started has joined, in milliseconds. */
 export const LAUNCH_LOOK_MS = 10;
 /** How often a launcher looks whether what started it is still there, in milliseconds. */

@@ -7,6 +7,7 @@ import {
   LAUNCH_END_MAX_MS,
   LAUNCH_LOOK_MS,
   LAUNCH_ORPHAN_LOOK_MS,
+  LAUNCH_OUTPUT_MAX_MS,
   LAUNCH_REMINDER_MS,
 } from "../limits.ts";
 import { asksForHelp } from "../settings/help.ts";
@@ -134,6 +135,9 @@ class LocalNodes {
   /** The exit code where a signal came first, and not every node has ended well all the same. */
   #signalCode: number | undefined;
   #patience: ReturnType<typeof setTimeout> | undefined;
+  /** Ends the wait for output: a process that a node has started may hold it open after the node's end. */
+  readonly #letGo = new AbortController();
+  #lettingGo: ReturnType<typeof setTimeout> | undefined;
 
   constructor(launch: Launch, directory: Address, watchdog: Watchdog) {
     this.#launch = launch;
@@ -164,6 +168,7 @@ class LocalNodes {
       throw error;
     } finally {
       clearTimeout(this.#patience);
+      clearTimeout(this.#lettingGo);
     }
   }
 
@@ -174,6 +179,17 @@ class LocalNodes {
     this.#ending.resolve();
     this.#signalCode = ExitCode.Signal + END_SIGNALS[signal];
     this.#signal(signal);
+    this.#endIfAllHave();
+  }
+
+  /** Where no node is left to end by a signal, only what nodes have started holds this process up. */
+  #endIfAllHave(): void {
+    if (this.#end === "signalled" && this.#running.length === 0) this.#kill();
+  }
+
+  /** The nodes that have not ended. */
+  get #running(): LocalNode[] {
+    return this.#started.filter(({ code }) => code === undefined);
   }
 
   #start(id: number): LocalNode {
@@ -181,8 +197,8 @@ class LocalNodes {
     const { stdout, stderr } = process;
     const passed = [
       this.#watchdog.add(process.pid),
-      this.#output.pass(id, stdout, "stdout"),
-      this.#output.pass(id, stderr, "stderr"),
+      this.#output.pass(id, stdout, "stdout", this.#letGo.signal),
+      this.#output.pass(id, stderr, "stderr", this.#letGo.signal),
     ];
     const ended = async (): Promise<void> => {
       const { code, signal } = await process.status;
@@ -191,7 +207,11 @@ class LocalNodes {
       // Those that have lost this one may have ended before it.
       const others = this.#started.some((other) => other !== node && other.code !== 0);
       const told = code === 0 || !this.#fail(code);
+      this.#endIfAllHave();
+      const held = `node ${id} has ended, but a process that it has started holds its output open`;
+      const reminder = setTimeout(() => this.#output.say(held), LAUNCH_REMINDER_MS);
       await Promise.all([this.#watchdog.remove(process.pid), ...passed]);
+      clearTimeout(reminder);
       if (told) return;
       const how = signal === null ? `ended with exit code ${code}` : `was ended by ${signal}`;
       await this.#output.say(`node ${id} ${how}${others ? ", so the others are ended" : ""}`);
@@ -277,26 +297,23 @@ class LocalNodes {
   }
 
   #endLate(): void {
-    const late = this.#started.filter(({ code }) => code === undefined);
-    if (late.length === 0) return;
-    const names = late.map(({ id }) => `node ${id}`).join(", ");
-    this.#output.say(`killed, since not ended within ${LAUNCH_END_MAX_MS / 1000} s: ${names}`);
+    if (this.#running.length > 0) {
+      const names = this.#running.map(({ id }) => `node ${id}`).join(", ");
+      this.#output.say(`killed, since not ended within ${LAUNCH_END_MAX_MS / 1000} s: ${names}`);
+    }
     this.#kill();
   }
 
   #kill(): void {
     this.#end = "killed";
     this.#ending.resolve();
-    for (const { process, code } of this.#started) {
-      // The node leads a process group: what it has started goes too.
-      if (code === undefined) send(-process.pid, "SIGKILL");
-    }
+    // The node leads a process group: what it has started goes too.
+    for (const { process } of this.#running) send(-process.pid, "SIGKILL");
+    this.#lettingGo ??= setTimeout(() => this.#letGo.abort(), LAUNCH_OUTPUT_MAX_MS);
   }
 
   #signal(signal: Deno.Signal): void {
-    for (const { process, code } of this.#started) {
-      if (code === undefined) send(process.pid, signal);
-    }
+    for (const { process } of this.#running) send(process.pid, signal);
   }
 }
 

@@ -54,14 +54,21 @@ export class NodeOutput {
    * @param node The number of the node.
    * @param stream What it prints.
    * @param to Where it prints that.
+   * @param letGo Ends the wait for more.
    */
   async pass(
     node: number,
     stream: ReadableStream<Uint8Array>,
     to: "stdout" | "stderr",
+    letGo?: AbortSignal,
   ): Promise<void> {
+    const reader = stream.getReader();
+    // A stream that is cancelled ends.
+    letGo?.addEventListener("abort", () => reader.cancel());
     let rest = new Uint8Array();
-    for await (const bytes of stream) {
+    for (;;) {
+      const { value: bytes } = await reader.read();
+      if (bytes === undefined) break;
       const all = concatenate([rest, bytes]);
       // Waiting for each write holds up a node that prints faster than can be shown.
       const end = all.lastIndexOf(NEWLINE) + 1;

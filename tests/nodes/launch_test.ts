@@ -188,6 +188,26 @@ Deno.test("launch: a node that does not end when another has failed is killed", 
   await cluster.bounded("the end of all nodes", untilEnded(pids));
 });
 
+for (const code of [0, 3]) {
+  Deno.test(`launch: a process that a node leaves behind does not hold the launcher up (exit code ${code})`, async () => {
+    await using cluster = new ProcessCluster();
+    const launcher = cluster.spawn("launcher", {
+      args: [...LAUNCHER, "--allow-run", "-n", "2", PROGRAM, "hold", "2", String(code)],
+    });
+    const [, left] = await launcher.untilPrinted(/^\[2\] started process (\d+)$/m);
+    try {
+      const pids = await untilAllPrinted(launcher, 2, "node ");
+      await cluster.bounded("the end of all nodes", untilEnded(pids));
+      // After a failure the launcher ends by itself; else it passes on what may still be printed.
+      if (code === 0) launcher.kill("SIGINT");
+      const ended = await launcher.exit();
+      assertEquals(ended.code, code, ended.stderr);
+    } finally {
+      Deno.kill(Number(left), "SIGKILL");
+    }
+  });
+}
+
 Deno.test("launch: no node outlives a launcher that is killed, not even one that is stopped", async () => {
   await using cluster = new ProcessCluster();
   const launcher = cluster.spawn("launcher", { args: launched(3, "stay") });

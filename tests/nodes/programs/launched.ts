@@ -2,7 +2,7 @@
 
 import { join, type Node, run } from "../../../mod.ts";
 
-const [what, whose = "0"] = Deno.args;
+const [what, whose = "0", code = "0"] = Deno.args;
 
 /** Waits until the process is ended from outside. */
 function forever(): Promise<never> {
@@ -26,6 +26,20 @@ const ACTS: Readonly<Record<string, (node: Node) => void | Promise<void>>> = {
   fail(node) {
     if (node.id === Number(whose)) Deno.exit(3);
     return forever();
+  },
+
+  /** One node starts a process that has its output and outlives it; then it ends, with the code named. */
+  hold(node) {
+    if (node.id !== Number(whose)) return;
+    const sleep = new Deno.Command("sleep", {
+      args: ["3600"],
+      detached: true,
+      stdout: "inherit",
+      stderr: "inherit",
+    }).spawn();
+    sleep.unref();
+    console.log(`started process ${sleep.pid}`);
+    Deno.exit(Number(code));
   },
 
   /** Goes on until it is ended. */
