@@ -14,7 +14,7 @@ import { loadEngineSource } from "../engine/source.ts";
 import { EngineClient } from "../ring/client.ts";
 import { TdsmError } from "../errors.ts";
 import { writeLog } from "../log.ts";
-import { markNode, requireNoNode } from "./one_node.ts";
+import { isWorker, markNode, requireNoNode } from "./one_node.ts";
 import { newNode, type Node } from "./node.ts";
 import { serveRpc } from "./rpc_transport.ts";
 import { requirePermissions } from "../settings/permissions.ts";
@@ -153,7 +153,8 @@ function untilReady(worker: Worker, library: TdsmLibrary, slots: CallSlots): Pro
       case "closing":
         return closed.resolve();
       case "exit":
-        return Deno.exit(data.code);
+        // In a Worker that would end nothing but the Worker: the engine ends the process a little later.
+        return isWorker() ? undefined : Deno.exit(data.code);
       case "closed":
         return told.resolve();
       case "log":
