@@ -36,7 +36,8 @@ export interface RemoteErrorInit {
 }
 
 /**
- * What a procedure threw on the node where it ran. Name and message are those of the error there.
+ * What a procedure threw on the node where it ran. Name and message are those of the error there, but for
+ * control characters that have no place on a terminal.
  *
  * @example Tell it from a call that did not get through
  * ```ts
@@ -120,7 +121,7 @@ export function failureOf(payload: Uint8Array, procedure: string, node: number):
   }
   const [kind, ...texts] = Array.isArray(fields) ? fields as ValueType[] : [];
   const [first, second, remoteStack = "", remoteCode] = texts.map((text) =>
-    typeof text === "string" ? text : undefined
+    typeof text === "string" ? printable(text) : undefined
   );
   if (kind === "exception" && first !== undefined && second !== undefined) {
     return new RemoteError({ node, name: first, message: second, remoteStack, remoteCode });
@@ -213,6 +214,11 @@ function stackOf(error: Error): string {
     current = current.cause;
   }
   return stacks.join("\n");
+}
+
+/** Text of another node, which may end on a terminal: without control characters but for line ends and tabs. */
+function printable(text: string): string {
+  return text.replace(/[^\P{Cc}\n\t]+/gu, " ");
 }
 
 function cut(text: string): string {

@@ -52,6 +52,17 @@ Deno.test("RpcProgram: an exception arrives with its name, message, code, stack 
   );
 });
 
+Deno.test("RpcProgram: an exception arrives without characters that control a terminal", async () => {
+  const { name, message, remoteStack, remoteCode } = await throwsThere(() =>
+    Object.assign(new Error("\x1b]0;title\x07first\n\tsecond\x9b2J"), {
+      name: "Na\x1b[2Jme",
+      code: "\x1bCODE",
+    })
+  );
+  assertEquals([name, message], ["Na [2Jme", " ]0;title first\n\tsecond 2J"]);
+  assertEquals([remoteCode, /[^\P{Cc}\n\t]/u.test(remoteStack)], [" CODE", false]);
+});
+
 Deno.test("RpcProgram: whatever can be thrown arrives as an error", async () => {
   const revoked = Proxy.revocable(new Error(), {});
   revoked.revoke();

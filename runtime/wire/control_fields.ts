@@ -89,10 +89,15 @@ export const flag: FieldCodec<boolean> = {
   optional: false,
 };
 
-/** Text for people; what is too long is cut off, since a long reason is better than none. */
+/**
+ * Text for people; what is too long is cut off, since a long reason is better than none. Control
+ * characters become spaces where it arrives: programs and Deno print errors with it to terminals.
+ */
 export const text: FieldCodec<string> = {
   read: (value) =>
-    typeof value === "string" && value.length <= CONTROL_TEXT_MAX ? value : undefined,
+    typeof value === "string" && value.length <= CONTROL_TEXT_MAX
+      ? value.replace(/\p{Cc}+/gu, " ")
+      : undefined,
   write: (value) => value.slice(0, CONTROL_TEXT_MAX),
   optional: false,
 };

@@ -63,6 +63,15 @@ Deno.test("encodeControl: a reason that is too long arrives cut", () => {
   assertEquals(roundTrip({ ...refuse, reason: reason + "!" }), refuse);
 });
 
+Deno.test("decodeControl: control characters of a text arrive as spaces", () => {
+  const reason = "\x1b]0;title\x07 first\r\nsecond\x9b2J";
+  const arrived = " ]0;title  first second 2J";
+  const abort = { kind: "abort", node: 2, reason } as const;
+  assertEquals(roundTrip(abort), { ...abort, reason: arrived });
+  const refuse = { kind: "refuse", code: "JoinRefused", reason } as const;
+  assertEquals(roundTrip(refuse), { ...refuse, reason: arrived });
+});
+
 Deno.test("encodeControl: a target without room is refused", () => {
   assertThrows(() => encodeControl({ kind: "closing" }, new Uint8Array(40), 0), RangeError);
 });

@@ -520,3 +520,42 @@ Deno.test("ends: a second run that fails is told once, with its own exit code, a
   assertEquals(code, 2, stderr);
   assertMatch(stderr, /^tdsm: error: Cannot use 3 of option size: .*\n$/);
 });
+
+Deno.test("ends: a signal has a node leave that a Worker runs, and ends the program by it", async () => {
+  await using cluster = new ProcessCluster();
+  const directory = await cluster.host();
+  const worker = `import { run } from ${JSON.stringify(import.meta.resolve("../../mod.ts"))};
+    const main = async (node) => {
+      node.memory[0] = 7;
+      console.log("begun");
+      await new Promise(() => {});
+    };
+    await run(main, { directoryAddress: "${directory.at}" });`;
+  const url = JSON.stringify(`data:text/javascript,${encodeURIComponent(worker)}`);
+  const program = `new Worker(${url}, { type: "module" });`;
+  const permissions = ["--no-prompt", "-A"];
+  const process = inlineProgram(cluster, "program", program, { flags: [], permissions });
+  await process.untilPrinted(/^begun$/m);
+  process.kill("SIGTERM");
+  const { code, stderr } = await process.exit();
+  assertEquals([code, stderr], [143, ""]);
+  assertEquals(await directory.load(0), 7);
+});
+
+Deno.test("ends: control characters of the node that fails reach no terminal of another", async () => {
+  await using cluster = new ProcessCluster();
+  const directory = await cluster.host();
+  const joined = joiningProgram(
+    cluster,
+    directory,
+    "joined",
+    `const node = await join({ directoryAddress: Deno.args[0].split("=")[1] });
+     console.log("joined");
+     await node.closed;`,
+  );
+  await joined.untilPrinted(/^joined$/m);
+  directory.evaluate((node) => node.abort("\x1b]0;title\x07 and\n\x1b[2J more")).catch(() => {});
+  const { code, stderr } = await joined.exit();
+  assertEquals(code, 1);
+  assertMatch(stderr, /Node 1 has failed and ended the cluster:  \]0;title  and \[2J more\. /);
+});
