@@ -557,5 +557,5 @@ Deno.test("ends: control characters of the node that fails reach no terminal of 
   directory.evaluate((node) => node.abort("\x1b]0;title\x07 and\n\x1b[2J more")).catch(() => {});
   const { code, stderr } = await joined.exit();
   assertEquals(code, 1);
-  assertMatch(stderr, /Node 1 has failed and ended the cluster:  \]0;title  and \[2J more\. /);
+  assertMatch(stderr, /Node 1 has failed and ended the cluster: {2}\]0;title {2}and \[2J more\. /);
 });
