@@ -48,11 +48,11 @@ export const HOLD_TIME_MAX_US = 100_000;
 export const CALL_SLOTS_MAX = 64;
 /** The bytes of calls, or of answers, under way between one thread and the engine. A power of two. */
 export const CALL_RING_BYTES: number = 2 * MIB;
-/** How much may wait for a thread that sleeps, in bytes, before it is woken for what is not urgent. */
+/** How many bytes of records that are not urgent may wait before they wake a sleeping thread. */
 export const CALL_QUIET_MAX_BYTES: number = 4 * KIB;
-/** How many calls the engine takes before it sends what there is to say to them. */
+/** How many calls the engine takes before it sends the messages that they led to. */
 export const CALL_BATCH = 64;
-/** How often a list of peers that is being written is read anew. */
+/** How many times a thread reads the list of peers anew while the engine is writing it. */
 export const PEERS_LOOKS_MAX = 1_000;
 /** The size of a batch of small frames, in bytes; the longest frame fits. */
 export const SEND_BATCH_BYTES: number = 128 * KIB;

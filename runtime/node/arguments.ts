@@ -1,7 +1,7 @@
 /**
- * Checks of what a program gives to semaphores, barriers, mutexes and waits, before anything is asked
- * of the engine: the wrong type is a `TypeError`, a value out of its bounds a `RangeError`, and both
- * name the value and what is wanted.
+ * Checks of the arguments of semaphores, barriers, mutexes and waits, before the engine is asked. A
+ * wrong type is a `TypeError`, a value out of its bounds a `RangeError`; both messages name the value
+ * and say which values are allowed.
  */
 
 import { SYNC_NAME_MAX_BYTES, TIMEOUT_MAX_MS, U64_MAX } from "../limits.ts";
@@ -13,7 +13,7 @@ const SHOWN_MAX = 64;
  * Writes a value for a message.
  *
  * @param value The value, of any type.
- * @returns It, as a program would write it; the kind of what has no short form.
+ * @returns The value as a program would write it, or its kind where it has no short form.
  */
 export function show(value: unknown): string {
   switch (typeof value) {
@@ -118,7 +118,7 @@ export function checkWait(options: unknown, names: readonly string[], what: stri
   }
   if (timeoutMs === undefined) return;
   if (typeof timeoutMs === "number" && timeoutMs >= 0 && timeoutMs <= TIMEOUT_MAX_MS) return;
-  // Timers take what is longer for a millisecond.
+  // A timer treats a longer time as 1 ms.
   const bounds = `timeoutMs is a number from 0 to ${TIMEOUT_MAX_MS}; leave it out to wait for ever`;
   const Wrong = typeof timeoutMs === "number" ? RangeError : TypeError;
   throw new Wrong(`Cannot ${what} within ${show(timeoutMs)} ms: ${bounds}`);

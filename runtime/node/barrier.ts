@@ -10,14 +10,14 @@ import type { SyncAnswer } from "../ring/sync_records.ts";
  *
  * @param client The thread's way to the directory node.
  * @param name The name.
- * @param parties How many must arrive.
+ * @param parties How many arrivals complete a round.
  * @returns The barrier.
  */
 export let newBarrier: (client: SyncClient, name: string, parties: number) => Barrier;
 
 /**
- * A barrier, the same for every thread that names it. It can be used again and again: each time, all
- * wait until the last has arrived.
+ * A barrier, the same for every thread that uses its name, on any node. In each round all parties wait
+ * until the last one has arrived; then the barrier can be used again.
  *
  * @example Two threads wait for each other
  * ```ts
@@ -32,7 +32,7 @@ export let newBarrier: (client: SyncClient, name: string, parties: number) => Ba
 export class Barrier {
   /** Its name. */
   readonly name: string;
-  /** How many must arrive. */
+  /** How many arrivals complete a round. */
   readonly parties: number;
   #client!: SyncClient;
   readonly #what: string;
@@ -53,11 +53,11 @@ export class Barrier {
   }
 
   /**
-   * Arrives, and waits for the others.
+   * Arrives at the barrier, and waits for the other parties.
    *
    * @param options A signal and a time-out, in milliseconds; a thread that gives up has not arrived.
-   * @returns Resolves when all have arrived, to whether this was the last.
-   * @throws {TdsmError} `InvalidOption` when others count another number of parties, `TimedOut`, or
+   * @returns Resolves when all parties have arrived: to `true` for the last one, `false` for the others.
+   * @throws {TdsmError} `InvalidOption` when another party gives another number of parties, `TimedOut`, or
    * why the node cannot go on; or the signal's reason.
    */
   async wait(options: WaitOptions = {}): Promise<boolean> {
@@ -67,10 +67,10 @@ export class Barrier {
   }
 
   /**
-   * Arrives, and blocks this thread until the others have.
+   * Arrives at the barrier, and blocks this thread until the other parties have arrived.
    *
    * @param options A time-out, in milliseconds.
-   * @returns Whether this was the last.
+   * @returns Whether this party was the last to arrive.
    * @throws {TdsmError} As {@linkcode Barrier.wait}.
    */
   waitSync(options: BlockOptions = {}): boolean {

@@ -1,6 +1,6 @@
 /**
- * How nodes look in a log: by what they are, and never by the bytes of the region, which would have to
- * be fetched for it.
+ * How nodes look in a log: their ids, addresses and sizes, but no bytes of the region, since to show
+ * these would fetch pages.
  */
 
 /** Prints values as `Deno.inspect` does. */

@@ -1,5 +1,5 @@
 /**
- * Joining a cluster: starts the engine's Worker and makes the node of what it reports.
+ * Joining a cluster: starts the engine's Worker, and makes the node from the Worker's report.
  */
 
 import { findLibrary } from "../../ffi/embedded.ts";
@@ -28,9 +28,9 @@ import { tellWhileJoining } from "./waits_told.ts";
  * Settings come from `options`, then from the environment as far as it may be read, then from the
  * defaults; the program's arguments are not looked at.
  *
- * @param options What the node goes by.
- * @returns The node. Dispose of it, or close it, to leave.
- * @throws {TdsmError} Why it cannot join; the message says what to do.
+ * @param options The node's settings.
+ * @returns The node. Dispose of the node, or close it, to leave the cluster.
+ * @throws {TdsmError} Why the node cannot join; the message says what to do.
  *
  * @example Begin a cluster on any free port
  * ```ts
@@ -49,8 +49,8 @@ export function join(options: NodeOptions = {}): Promise<Node> {
  *
  * @param settings What it goes by.
  * @param ownsProcess Whether the process ends with the node, even if its program computes or blocks.
- * @returns The node, once it is one of its cluster.
- * @throws {TdsmError} Why it cannot start.
+ * @returns The node, once it has joined.
+ * @throws {TdsmError} Why the node cannot start.
  */
 export async function startNode(settings: Settings, ownsProcess: boolean): Promise<Node> {
   requireDeno();
@@ -78,11 +78,11 @@ export async function startNode(settings: Settings, ownsProcess: boolean): Promi
     return await untilReady(worker, library, slots);
   } catch (error) {
     worker.terminate();
-    // An engine that said why it cannot start has left the library; one that crashed may be inside.
+    // An engine that reported why it cannot start has left the library; a crashed one may still be inside.
     if (error instanceof TdsmError && error.code !== "EngineFailed") library[Symbol.dispose]();
     throw error;
   } finally {
-    // Not before: the Worker reads it when its thread has begun.
+    // Not earlier, because the Worker reads the variable only once its thread has begun.
     URL.revokeObjectURL(url);
   }
 }
@@ -91,9 +91,9 @@ export async function startNode(settings: Settings, ownsProcess: boolean): Promi
 function untilReady(worker: Worker, library: TdsmLibrary, slots: CallSlots): Promise<Node> {
   const ready = Promise.withResolvers<Node>();
   const closed = Promise.withResolvers<void>();
-  /** Resolves when the engine has nothing more to tell. */
+  /** Resolves when the engine has sent its last news. */
   const told = Promise.withResolvers<void>();
-  // A program that does not ask is told by its next call, or its next fault.
+  // A program that does not await `closed` learns of the failure by its next call or fault.
   closed.promise.catch(() => {});
   let client: EngineClient | undefined;
   let unbind = (): void => {};
@@ -121,7 +121,7 @@ function untilReady(worker: Worker, library: TdsmLibrary, slots: CallSlots): Pro
           failure: TdsmError | undefined,
         ): Promise<void> => {
           removeEventListener("unload", leave);
-          // The answer to the call overtakes what was told before it, such as a line of the log.
+          // The answer to the call can overtake earlier news, such as a line of the log.
           if (orderly) await told.promise;
           unmark();
           worker.terminate();
@@ -144,7 +144,7 @@ function untilReady(worker: Worker, library: TdsmLibrary, slots: CallSlots): Pro
           terminate,
         });
         unbind = serveRpc(node, client);
-        // `Deno.exit` runs this, and would else take pages with it that only this node has.
+        // `Deno.exit` runs this listener; otherwise the pages that only this node has would be lost.
         addEventListener("unload", leave);
         return ready.resolve(node);
       }

@@ -30,7 +30,7 @@ export interface NodeModule<Symbols extends Deno.ForeignLibraryInterface> extend
   readonly memory: Uint8Array<ArrayBuffer>;
 }
 
-/** Words of the card by which nodes compare what they have loaded. */
+/** Words of the record in the region by which nodes check that they have loaded the same module. */
 const Card = { Size: 0, LayoutHash: 1, Words: 2 } as const;
 
 /**
@@ -42,7 +42,7 @@ const Card = { Size: 0, LayoutHash: 1, Words: 2 } as const;
  * @param path The module's file.
  * @param symbols Its functions.
  * @returns The module.
- * @throws {TdsmError} `LibraryMismatch` when another node has loaded another version of it.
+ * @throws {TdsmError} `LibraryMismatch` when another node has loaded another version of the module.
  */
 export async function loadModule<const Symbols extends Deno.ForeignLibraryInterface>(
   node: NodeThread,

@@ -10,7 +10,7 @@ import type { SyncAnswer } from "../ring/sync_records.ts";
 let newLock: (abandoned: boolean, unlock: () => void) => MutexLock;
 
 /**
- * A mutex that is held. Dispose of it to unlock.
+ * A mutex that is held. Dispose of the lock to unlock the mutex.
  *
  * @example Unlock before the block ends
  * ```ts
@@ -18,12 +18,12 @@ let newLock: (abandoned: boolean, unlock: () => void) => MutexLock;
  *
  * await using node = await join({ directory: true, port: 0 });
  * const lock = await node.mutex("totals").lock();
- * if (lock.abandoned) console.log("look what the last holder left");
+ * if (lock.abandoned) console.log("the last holder died: check the data");
  * lock.unlock();
  * ```
  */
 export class MutexLock implements Disposable {
-  /** Whether the node that held the mutex before is gone and did not unlock it: look what it left. */
+  /** Whether the last holder's node is gone without unlocking: the protected data may be half written. */
   readonly abandoned: boolean;
   #unlock!: () => void;
   #held = true;
@@ -42,10 +42,10 @@ export class MutexLock implements Disposable {
   }
 
   /**
-   * Unlocks the mutex; once is enough.
+   * Unlocks the mutex. Further calls do nothing.
    *
-   * @throws {TdsmError} `NodeClosed` when the node closes, or is closed: it gives the mutex back itself,
-   * and the next holder finds it abandoned.
+   * @throws {TdsmError} `NodeClosed` when the node closes, or is closed: then the directory node unlocks
+   * the mutex, and the next holder finds it abandoned.
    */
   unlock(): void {
     if (!this.#held) return;
@@ -54,8 +54,8 @@ export class MutexLock implements Disposable {
   }
 
   /**
-   * The same as {@linkcode MutexLock.unlock}, but for a node that closes: there is nothing left to
-   * unlock, and an error from here would hide the one that ended the block.
+   * Unlocks the mutex as {@linkcode MutexLock.unlock} does, but does not throw when the node is closed:
+   * such an error would hide the error that ended the block.
    */
   [Symbol.dispose](): void {
     try {
@@ -76,8 +76,8 @@ export class MutexLock implements Disposable {
 export let newMutex: (client: SyncClient, name: string) => Mutex;
 
 /**
- * A mutex, the same for every thread that names it. Requests are served in their order. When its
- * holder's node dies it is unlocked, and the next holder is told.
+ * A mutex, the same for every thread that uses its name, on any node. Requests are served in order.
+ * When the holder's node dies the mutex is unlocked, and the next holder finds it abandoned.
  *
  * @example A critical section
  * ```ts
@@ -112,10 +112,10 @@ export class Mutex {
   }
 
   /**
-   * Locks the mutex, once it is free. Its holder must not lock it again: that would wait for ever.
+   * Waits until the mutex is free, and locks it. A holder that locks the mutex again waits for ever.
    *
    * @param options A signal and a time-out, in milliseconds.
-   * @returns Resolves to what unlocks it.
+   * @returns Resolves to the lock, which unlocks the mutex.
    * @throws {TdsmError} `TimedOut`, or why the node cannot go on; or the signal's reason.
    */
   async lock(options: WaitOptions = {}): Promise<MutexLock> {
@@ -125,10 +125,10 @@ export class Mutex {
   }
 
   /**
-   * Locks the mutex; blocks this thread until it is free.
+   * Blocks this thread until the mutex is free, and locks it.
    *
    * @param options A time-out, in milliseconds.
-   * @returns What unlocks it.
+   * @returns The lock, which unlocks the mutex.
    * @throws {TdsmError} `TimedOut`, or why the node cannot go on.
    */
   lockSync(options: BlockOptions = {}): MutexLock {
@@ -137,9 +137,9 @@ export class Mutex {
   }
 
   /**
-   * Locks the mutex if it is free now.
+   * Locks the mutex if it is free at this moment.
    *
-   * @returns What unlocks it, or `undefined`.
+   * @returns The lock, which unlocks the mutex; `undefined` if another thread holds the mutex.
    * @throws {TdsmError} Why the node cannot go on.
    */
   tryLock(): MutexLock | undefined {

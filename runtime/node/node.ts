@@ -18,14 +18,14 @@ export interface NodeParts extends NodeThreadParts {
   readonly slots: SharedArrayBuffer;
   /** Resolves when the cluster has ended well; rejects when this node cannot go on. */
   readonly closed: Promise<void>;
-  /** Ends the engine's Worker, which has closed in good order or not, and says why the node failed. */
+  /** Ends the engine's Worker, whether it has closed in good order or not. Returns why the node failed. */
   readonly terminate: (orderly: boolean, failure: TdsmError | undefined) => Promise<void>;
 }
 
 /**
- * What `attach` needs in another thread of the program; can be posted to it.
+ * What `attach` needs in another thread of the program. Send it there by `postMessage`.
  *
- * @example What a Worker is sent
+ * @example Send a node to a Worker
  * ```ts
  * import { attach, join, type NodeHandle } from "@tdsm/runtime";
  *
@@ -38,13 +38,13 @@ export interface NodeParts extends NodeThreadParts {
 export interface NodeHandle {
   /** The node's id. */
   readonly id: number;
-  /** Where it listens. */
+  /** The host name or IP address on which the node listens. */
   readonly address: string;
-  /** The port on which it listens. */
+  /** The TCP port on which the node listens. */
   readonly port: number;
   /** The path of `libtdsm.so`. */
   readonly library: string;
-  /** The region, as the library knows it. */
+  /** The library's number for the region. */
   readonly region: number;
   /** The rings. */
   readonly slots: SharedArrayBuffer;
@@ -107,9 +107,9 @@ export class Node extends NodeThread implements AsyncDisposable {
    *
    * @param path The shared library.
    * @param symbols Its functions, as `Deno.dlopen` takes them.
-   * @returns The module. It ends with the node, or when it is disposed of.
+   * @returns The module. It is unloaded with the node, or when it is disposed of.
    * @throws {TdsmError} `LibraryNotFound`, or `LibraryMismatch` when another node has loaded another
-   * version of it: the section has another size or layout.
+   * version of the module, whose section has another size or layout.
    */
   async loadModule<const Symbols extends Deno.ForeignLibraryInterface>(
     path: string | URL,
@@ -127,10 +127,10 @@ export class Node extends NodeThread implements AsyncDisposable {
   }
 
   /**
-   * Leaves the cluster: other nodes take over what only this one has. At the directory node, ends
-   * the cluster, once every node that does not only serve has left.
+   * Leaves the cluster: other nodes take over the pages that only this node has. The directory node
+   * waits until every node with a program has left, and then ends the cluster.
    *
-   * From then on `memory` and every view are empty. Workers that use the node must have ended.
+   * From then on `memory` and every view are empty. Workers must have stopped using the node before.
    *
    * @returns Resolves when the node is closed.
    */
@@ -146,14 +146,14 @@ export class Node extends NodeThread implements AsyncDisposable {
   async #close(): Promise<void> {
     const { client, terminate } = this.#parts;
     for (const module of this.#modules) module[Symbol.dispose]();
-    // The buffer goes to nobody: every view of it has no elements from here on.
+    // A transfer to no thread detaches the buffer, so that views are empty and no longer reach the memory.
     if (!this.memory.buffer.detached) this.memory.buffer.transfer();
     const orderly = await client.close();
     const { failure } = client;
-    // A call that still waits for an answer waits for one that is never given.
+    // Calls that still wait will get no answer, so they end here.
     client.end();
     await terminate(orderly, failure);
-    // The program may end its process as soon as its node is closed.
+    // The program may end its process as soon as this resolves.
     await logWritten();
   }
 }

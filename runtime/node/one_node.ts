@@ -1,6 +1,6 @@
 /**
- * One node for a program and its Workers: `import.meta.main` is true in a Worker that runs the
- * program's own file, which would so start a second node and wait for itself.
+ * One node for a program and its Workers. `import.meta.main` is true also in a Worker that runs the
+ * program's own file; without this check the Worker would start a second node, and wait for itself.
  */
 
 import type { TdsmLibrary } from "../../ffi/library.ts";
@@ -9,8 +9,8 @@ import { setEnvironment } from "../../ffi/native.ts";
 import { TdsmError } from "../errors.ts";
 
 /**
- * Set while the main thread has a node. The environment is what all threads of a process share,
- * whichever copy of the library each has; a process that this one starts has another id.
+ * Set while the main thread has a node. All threads of a process share its environment, even if each has
+ * loaded another copy of the runtime. The value has the process id, so a child process is not affected.
  */
 const MARK = `TDSM_NODE_OF_PROCESS_${Deno.pid}`;
 
@@ -20,7 +20,7 @@ let nodes = 0;
 /**
  * Checks that this thread may start a node.
  *
- * @throws {TdsmError} `AlreadyJoined` in a Worker of a program whose main thread has one.
+ * @throws {TdsmError} `AlreadyJoined` in a Worker of a program whose main thread has a node.
  */
 export function requireNoNode(): void {
   if (!isWorker() || setVariables([MARK]).length === 0) return;
@@ -30,7 +30,7 @@ export function requireNoNode(): void {
 }
 
 /**
- * Says that this thread has a node, if it is the main thread.
+ * Marks the process: its main thread has a node. Does nothing in a Worker.
  *
  * @param library The library.
  * @returns To be called when the node is closed.

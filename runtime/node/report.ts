@@ -1,15 +1,15 @@
 /**
- * What a person is told when a program of `run`, or `mod.ts`, fails: once, at once, and in one line
- * where the runtime knows what is wrong.
+ * Reports to a person why a program of `run`, or `mod.ts`, has failed: once, at once, and in one line
+ * where the runtime knows the cause.
  */
 
 import { isWorker } from "./one_node.ts";
 import { errorText, ExitCode, TdsmError } from "../errors.ts";
 
-/** What is reported already, and the exit code of a program that does not catch it. */
+/** The errors that are printed already, with the exit code of a program that does not catch them. */
 const reported = new Map<unknown, number>();
 
-/** The folder of the runtime: its own frames of a stack tell a program's author nothing. */
+/** The runtime's folder: stack frames in it do not help the author of a program. */
 const RUNTIME = new URL("..", import.meta.url).href;
 
 /**
@@ -29,19 +29,19 @@ export function report(error: unknown, exitCode: number, where: string): void {
 }
 
 /**
- * Says whether an error is reported already.
+ * Tells whether an error is printed already.
  *
- * @param error What was thrown.
- * @returns The exit code that it was reported with; `undefined` where it was not.
+ * @param error The error.
+ * @returns The exit code that was reported for the error; `undefined` if it was not printed.
  */
 export function reportedExitCode(error: unknown): number | undefined {
   return reported.get(error);
 }
 
 /**
- * Prints what is wrong to stderr, in the form of every error of the runtime.
+ * Prints a message to stderr, in the form of every error of the runtime.
  *
- * @param text What is wrong.
+ * @param text The message.
  */
 export function printError(text: string): void {
   // `console` leaves the colour out where there is no terminal, and where NO_COLOR is set.
@@ -49,7 +49,7 @@ export function printError(text: string): void {
 }
 
 /**
- * Why a node has failed, as other nodes are told.
+ * The reason of a failure, as other nodes print it.
  *
  * @param thrown What was thrown.
  * @returns Its name or code and its message.
@@ -91,7 +91,7 @@ function describe(thrown: unknown, exitCode: number, where: string): string {
   }
   const line = errorText(error);
   if (exitCode !== ExitCode.Program || error.code === "NodeFailed") return line;
-  // Where in the program it was: nothing but that can tell one time-out from another.
+  // The program's frames: only these distinguish one time-out from another.
   const frames = (error.stack ?? "").split("\n")
     .filter((frame) => /^ +at .*\b(?:file|https?):\/\//.test(frame) && !frame.includes(RUNTIME));
   return [line, ...frames].join("\n");

@@ -12,7 +12,7 @@ import { rpcAnswer, rpcAnswerFields, rpcCall, rpcCallFields } from "../ring/rpc_
 import type { RpcReply, RpcTransport } from "../rpc/types.ts";
 
 /**
- * The way by which the calls of one thread go out.
+ * Makes the transport for remote calls of one thread.
  *
  * @param node The node, as the thread sees it.
  * @param client The thread's way to the engine.
@@ -32,7 +32,7 @@ export function rpcTransport(node: NodeThread, client: EngineClient): RpcTranspo
 }
 
 /**
- * Lets the program's stubs call by this node, and has the calling thread serve what others call.
+ * Lets the program's stubs call through this node, and has the calling thread serve calls of other nodes.
  *
  * @param node The node.
  * @param client This thread's way to the engine.
@@ -45,7 +45,7 @@ export function serveRpc(node: NodeThread, client: EngineClient): () => void {
   client.serveCalls((record: RingRecord) => {
     const { call: id } = record;
     const { procedure, payload } = rpcCall(record);
-    // A node that closes waits for others, but has no region any more to serve them with.
+    // A closing node may wait for others, but its region is gone, so it can serve no call.
     if (context.memory.detached) {
       const error = closedError(`serve ${procedure}`);
       return answer(id, { ok: false, payload: encodeFailure({ kind: "exception", error }) });

@@ -24,7 +24,7 @@ What is for all nodes, the directory node decides. Other flags, and all
 arguments behind --, are of the program.`;
 
 /**
- * What {@linkcode run} goes by: the settings of the node, and how the program's flags are read.
+ * The options of {@linkcode run}: the settings of the node, and how the program's flags are read.
  *
  * @example A program with a flag that is nearly one of the runtime
  * ```ts ignore
@@ -36,8 +36,8 @@ arguments behind --, are of the program.`;
  */
 export interface RunOptions extends NodeOptions {
   /**
-   * Flags of the program's own, with or without their dashes. Only those need be named that are nearly a
-   * setting, such as `sort` beside `port`, and `help` where the program shows its own.
+   * Flags of the program's own, with or without dashes. Name only those that resemble a setting, such as
+   * `sort` beside `port`, and `help` where the program prints a help text of its own.
    */
   readonly programFlags?: readonly string[] | undefined;
 }
@@ -51,16 +51,16 @@ export interface RunOptions extends NodeOptions {
  * and ends the process. With `rpcServer` the program is not executed: the node serves until the
  * directory node ends the cluster. With `nodes` the program begins once so many nodes have joined.
  *
- * An error is printed at once. One of `main`, or one that nothing in the program catches, ends the
- * cluster: every node ends with `NodeFailed`; with `onError: "leave"` this node only leaves. A program
+ * An error is printed at once. An error that `main` throws, or that nothing in the program catches, ends
+ * the cluster: every node ends with `NodeFailed`; with `onError: "leave"` this node only leaves. A program
  * that catches what `run` throws decides how its process ends; otherwise the exit code is 1, 2 where a
  * flag or setting is wrong, and 70 where the node could not start or go on.
  *
- * SIGINT, SIGTERM and SIGHUP have the node leave before they end the process, with 128 and the number
- * of the signal, and so has `Deno.exit`; with `signals: false` signals are the program's own.
+ * On SIGINT, SIGTERM and SIGHUP the node leaves before the process ends, with exit code 128 plus the
+ * signal's number; on `Deno.exit` it leaves too. With `signals: false` the program handles signals.
  *
- * @param main The program; it is given the node.
- * @param options What the node goes by.
+ * @param main The program, which is called with the node.
+ * @param options The node's settings, and how flags are read.
  * @returns Resolves when the program has ended and the node is closed.
  * @throws {TdsmError} Why the node could not join, or could not go on.
  * @throws Whatever `main` throws.
@@ -91,17 +91,17 @@ export async function run(
   const uncaught = (event: ErrorEvent | PromiseRejectionEvent): void => {
     if (event.defaultPrevented) return;
     event.preventDefault();
-    // Of an error in a Worker the main thread is given the message alone.
+    // Of an error in a Worker the main thread gets only the message.
     const error = "reason" in event ? event.reason : event.error ?? event.message;
-    // Another `run` of this program may have told it.
+    // Another `run` of this program may have printed the error.
     const exitCode = reportedExitCode(error);
     if (exitCode === undefined) fail(error);
     else abort(error);
     if (isWorker()) return void failWorker(error);
-    // Its listeners hand over pages; Deno's own end would run none.
+    // `Deno.exit` runs the listeners that hand over pages; Deno's end after an uncaught error runs none.
     Deno.exit(exitCode ?? exitCodeOf(error));
   };
-  /** A Worker ends by the error, which the main thread is given: `Deno.exit` would end it without a word. */
+  /** Ends a Worker by the error, so that the main thread gets it: `Deno.exit` would end the Worker silently. */
   const failWorker = async (error: unknown): Promise<void> => {
     await node.close();
     removeEventListener("error", uncaught);
@@ -115,7 +115,7 @@ export async function run(
     if (settings.rpcServer) await node.closed;
     else await Promise.race([begin(node, settings.nodes, main), untilEnded(node)]);
   } catch (error) {
-    // Before anything is waited for: closing takes its time.
+    // Printed before the node closes, which can take a while.
     fail(error);
     throw error;
   } finally {
@@ -147,7 +147,7 @@ async function start(
   }
 }
 
-/** What most likely lies behind EFAULT at a node of user mode only. */
+/** The most likely cause of EFAULT at a node in user mode only. */
 const BAD_ADDRESS =
   "A system call has met memory of the region that is not here: this node serves page faults of user " +
   "space only. Copy through an array of your own, or give the node its full right: " +
@@ -158,10 +158,10 @@ function isBadAddress(error: unknown): boolean {
   return failureText(error).includes("(os error 14)");
 }
 
-/** Never resolves; rejects when the node cannot go on, or has no cluster any more. */
+/** Rejects when the node cannot go on, or its cluster has ended; never resolves. */
 async function untilEnded(node: Node): Promise<never> {
   await node.closed;
-  // The main that closes the node itself may still have something to do.
+  // A `main` that has closed the node itself may still have work to do.
   if (isClosed(node)) return await new Promise<never>(() => {});
   const message =
     "Cannot go on: the directory node has closed the cluster. See what node 1 printed";
@@ -174,20 +174,20 @@ function isClosed(node: Node): boolean {
 }
 
 /**
- * Executes a program once so many nodes have joined: one that is short would else end, and the cluster
- * with it where this is the directory node, before the others are there.
+ * Executes a program once so many nodes have joined. Otherwise a short program of the directory node
+ * would end, and the cluster with it, before the other nodes have joined.
  */
 async function begin(
   node: Node,
   nodes: number,
   main: (node: Node) => void | Promise<void>,
 ): Promise<void> {
-  // Ids are given in order of joining, so those below this node's own have joined.
+  // Ids are given in order of joining, so every node with a lower id has joined.
   for (let id = node.id + 1; id <= nodes; id++) await untilJoined(node, id);
   await main(node);
 }
 
-/** Waits until a node has joined; it may have left since. */
+/** Waits until a node has joined, even if that node has left since. */
 async function untilJoined(node: Node, id: number): Promise<void> {
   try {
     await node.waitForPeer(id);

@@ -16,9 +16,9 @@ import { SyncOperation, SyncStatus } from "../protocol/sync/messages.ts";
 export let newSemaphore: (client: SyncClient, key: bigint) => Semaphore;
 
 /**
- * A counting semaphore, the same on every node. Requests are served in their order. What was written
- * before a {@linkcode Semaphore.release} is seen after the matching acquire. No page moves because
- * of a semaphore.
+ * A counting semaphore, the same on every node. Requests are served in order. A thread that has acquired
+ * sees everything that was written before the matching {@linkcode Semaphore.release}. To use a semaphore
+ * moves no page.
  *
  * @example Let another thread go on
  * ```ts
@@ -53,7 +53,7 @@ export class Semaphore {
   }
 
   /**
-   * What the semaphore is, for logs.
+   * Describes the semaphore for a log.
    *
    * @returns Its key, as text: JSON has no numbers of 64 bits.
    */
@@ -62,11 +62,11 @@ export class Semaphore {
   }
 
   /**
-   * Takes a permit, once there is one.
+   * Waits until there is a permit, and takes it.
    *
-   * @param options A signal and a time-out, in milliseconds. A permit that comes in the same moment
-   * in which the wait is given up is taken all the same.
-   * @returns Resolves when it is taken.
+   * @param options A signal and a time-out, in milliseconds. If a permit comes at the same moment as the
+   * time-out or signal, the permit is taken, and nothing is thrown.
+   * @returns Resolves when the permit is taken.
    * @throws {TdsmError} `TimedOut`, or why the node cannot go on; or the signal's reason.
    */
   async acquire(options: WaitOptions = {}): Promise<void> {
@@ -76,7 +76,7 @@ export class Semaphore {
   }
 
   /**
-   * Takes a permit; blocks this thread, without spinning, until there is one.
+   * Blocks this thread, without spinning, until there is a permit, and takes it.
    *
    * @param options A time-out, in milliseconds.
    * @throws {TdsmError} `TimedOut`, or why the node cannot go on.
@@ -88,9 +88,9 @@ export class Semaphore {
   }
 
   /**
-   * Takes a permit if there is one now.
+   * Takes a permit if there is one at this moment.
    *
-   * @returns Whether there was.
+   * @returns Whether a permit was taken.
    * @throws {TdsmError} Why the node cannot go on.
    */
   tryAcquire(): boolean {
@@ -102,17 +102,17 @@ export class Semaphore {
   }
 
   /**
-   * Gives permits. Does not wait until the directory node has them.
+   * Adds permits. Does not wait until the directory node has received them.
    *
    * @param count How many, from 1 to 2^31 - 1.
    * @throws {TypeError} When the count is no number.
-   * @throws {RangeError} When it is another number.
+   * @throws {RangeError} When the count is another number.
    * @throws {TdsmError} `NodeClosed` when the node closes, or is closed: nothing was released.
    */
   release(count = 1): void {
     checkCount(count, 1, SEMAPHORE_COUNT_MAX, `the count of permits to ${this.#releases}`);
     const { Release: operation } = SyncOperation;
-    // Permits that vanish hang another thread.
+    // To drop the permits silently would leave another thread waiting for ever.
     this.#client.post({ operation, key: this.key, count }, this.#releases);
   }
 }

@@ -16,15 +16,15 @@ export class SyncClient {
   }
 
   /**
-   * Asks for what is not waited for.
+   * Makes a request whose answer the caller does not wait for.
    *
    * @param demand What is asked for.
-   * @param what The same in words: "release semaphore 7". An answer that it was not done ends the
-   * program, as any error does that is not awaited.
+   * @param what The request in words: "release semaphore 7". If the request fails, the error is uncaught
+   * and ends the program.
    * @throws {TdsmError} `NodeClosed` when nothing can be asked any more.
    */
   post(demand: SyncDemand, what: string): void {
-    // When the node cannot go on, everything that waits is told so; this does not wait.
+    // When the node cannot go on, calls that wait throw. This caller does not wait, so nothing is thrown.
     this.#client.tell(syncBody(demand), what, (record) => {
       const answer = syncAnswer(record);
       if (answer.status !== SyncStatus.Done) void Promise.reject(syncError(answer, what));

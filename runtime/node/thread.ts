@@ -1,5 +1,5 @@
 /**
- * A node as any thread of its program sees it: the region, and what all nodes share beside it.
+ * A node as any thread of its program sees it: the region, and the objects that all nodes share.
  */
 
 import type { NativeRegion } from "../../ffi/native.ts";
@@ -43,19 +43,19 @@ import { waitFor, type WaitOptions } from "./waiting.ts";
 export interface AllocOptions {
   /** The name under which every node gets the same cells; the first request for it creates them. */
   readonly name?: string;
-  /** What the place in the region is a multiple of, in bytes: a power of two. */
+  /** The alignment of the offset in the region, in bytes: a power of two. */
   readonly align?: number;
   /**
-   * Whether it may share pages with other packed allocations of this node. Else it has its pages
-   * for itself, so that nobody pays for false sharing.
+   * Whether the allocation may share pages with other packed allocations of this node. By default it has
+   * its pages to itself, so that there is no false sharing.
    */
   readonly packed?: boolean;
 }
 
 /**
- * A typed array over the region, as far as it matters here.
+ * A typed array over the region: the properties that `offsetOf` and `free` need.
  *
- * @example Any view will do
+ * @example Keep any view of the region
  * ```ts
  * import { join, type RegionView } from "@tdsm/runtime";
  *
@@ -65,11 +65,11 @@ export interface AllocOptions {
  * ```
  */
 export interface RegionView {
-  /** The memory that it looks at. */
+  /** The memory below the view. */
   readonly buffer: ArrayBufferLike;
-  /** Where in that memory it begins, in bytes. */
+  /** Where the view begins in that memory, in bytes. */
   readonly byteOffset: number;
-  /** How many bytes it has. */
+  /** The view's length, in bytes. */
   readonly byteLength: number;
 }
 
@@ -98,7 +98,8 @@ type Writable<Type> = { -readonly [Key in keyof Type]: Type[Key] };
 export let beginThread: (node: NodeThread, parts: NodeThreadParts) => void;
 
 /**
- * What every thread of a node can do. `Node` is the thread that joined, `attach` makes the others.
+ * A node as every thread of its program can use it. The thread that joined has a `Node`, which can do
+ * more; other threads get their node from `attach`.
  *
  * @example A function for either kind of thread
  * ```ts
@@ -117,7 +118,7 @@ export abstract class NodeThread {
   readonly id!: number;
   /** The region's size, in bytes. */
   readonly size!: number;
-  /** The size of a page, in bytes: what moves between nodes as one. */
+  /** The size of a page, in bytes. Pages move between nodes as a whole. */
   readonly pageSize!: number;
   /** The whole region. Reading or writing it fetches pages as needed; `Atomics` work across nodes. */
   readonly memory!: Uint8Array<ArrayBuffer>;
@@ -126,8 +127,8 @@ export abstract class NodeThread {
   /** The TCP port on which the node listens. */
   readonly port!: number;
   /**
-   * Whether system calls cannot be given memory of the region that is not here: the kernel allows
-   * this user to serve only faults of user space, so such a call fails with `EFAULT`.
+   * Whether system calls fail with `EFAULT` on pages of the region that this node has no copy of, because
+   * the kernel lets this user serve only faults of user space.
    */
   readonly userModeOnly!: boolean;
   #client!: EngineClient;
@@ -155,10 +156,10 @@ export abstract class NodeThread {
    * A typed array over part of the region.
    *
    * @param Type The kind of array: `Int32Array`, `Float64Array`, …
-   * @param byteOffset Where it begins in the region, in bytes; a multiple of the element's size.
-   * @param length How many elements it has.
+   * @param byteOffset Where the array begins in the region, in bytes; a multiple of the element's size.
+   * @param length The length of the array, in elements.
    * @returns The array; nothing is copied.
-   * @throws {RangeError} When it is not inside of the region, or not aligned.
+   * @throws {RangeError} When the array is not inside of the region, or not aligned.
    * @throws {TypeError} When `Type` is no constructor of typed arrays.
    *
    * @example Sixteen integers on the second page
@@ -186,14 +187,14 @@ export abstract class NodeThread {
   }
 
   /**
-   * The same as {@linkcode NodeThread.view}, in the terms of structures with links: what
-   * {@linkcode NodeThread.offsetOf} told of a view leads back to it.
+   * A typed array at an offset that {@linkcode NodeThread.offsetOf} returned: follows a link of a
+   * structure in the region. The same as {@linkcode NodeThread.view}.
    *
    * @param Type The kind of array.
-   * @param byteOffset Where it begins in the region, in bytes.
-   * @param length How many elements it has.
+   * @param byteOffset Where the array begins in the region, in bytes.
+   * @param length The length of the array, in elements.
    * @returns The array.
-   * @throws {RangeError} When it is not inside of the region, or not aligned.
+   * @throws {RangeError} When the array is not inside of the region, or not aligned.
    */
   at<View>(Type: TypedArrayConstructor<View>, byteOffset: number, length: number): View {
     return this.view(Type, byteOffset, length);
@@ -204,7 +205,7 @@ export abstract class NodeThread {
    *
    * @param view A typed array over the region.
    * @returns The offset, in bytes.
-   * @throws {RangeError} When it is not over the region.
+   * @throws {RangeError} When the view is not over the region.
    */
   offsetOf(view: RegionView): number {
     if (view.buffer === this.memory.buffer) return view.byteOffset;
@@ -215,7 +216,7 @@ export abstract class NodeThread {
    * Allocates cells in the region, all zero.
    *
    * @param Type The kind of array.
-   * @param length How many elements; at least 1.
+   * @param length The length of the array, in elements; at least 1.
    * @param options A name, by which all nodes get the same cells; an alignment; `packed`.
    * @returns The array.
    * @throws {RangeError} When the request makes no sense.
@@ -256,7 +257,7 @@ export abstract class NodeThread {
     const { offset, dirtyBytes } = answer as { offset: number; dirtyBytes: number };
     const bytes = length * Type.BYTES_PER_ELEMENT;
     const end = Number(offset) + bytes;
-    // What was in use before holds what was left there.
+    // Cells that were in use before still hold old values.
     this.memory.fill(0, end - Number(dirtyBytes), end);
     if (name !== undefined && Number(dirtyBytes) > 0) {
       this.#client.post(newBody(Call.Zeroed, { key: BigInt(offset) }));
@@ -265,11 +266,11 @@ export abstract class NodeThread {
   }
 
   /**
-   * Frees what {@linkcode NodeThread.alloc} gave, on whichever node.
+   * Frees an array that {@linkcode NodeThread.alloc} returned on this node or any other.
    *
    * @param view The whole array.
-   * @returns Resolves when it is free.
-   * @throws {TdsmError} `NotAllocated` when it is not what was allocated, or is free already.
+   * @returns Resolves when the cells are free.
+   * @throws {TdsmError} `NotAllocated` when the view is not a whole allocation, or is free already.
    */
   async free(view: RegionView): Promise<void> {
     this.#check("free");
@@ -284,8 +285,8 @@ export abstract class NodeThread {
   /**
    * A semaphore, the same on every node. It starts without permits.
    *
-   * @param key Any 64-bit number. Those from 2^63 on are for {@linkcode NodeThread.makeSemaphore}.
-   * @returns The semaphore; nothing is asked of anybody yet.
+   * @param key Any 64-bit number. Keys from 2^63 on are for {@linkcode NodeThread.makeSemaphore}.
+   * @returns The semaphore. No message is sent yet.
    * @throws {TypeError} When the key is neither a bigint nor a number.
    * @throws {RangeError} When the key has more than 64 bits, or is no whole number.
    */
@@ -294,12 +295,12 @@ export abstract class NodeThread {
   }
 
   /**
-   * Makes a semaphore that nobody else has.
+   * Makes a semaphore with a key that is not in use.
    *
-   * @param count The permits that it starts with.
-   * @returns The semaphore. Its `key`, told to other nodes, leads there to the same.
+   * @param count The permits that the semaphore starts with.
+   * @returns The semaphore. Other nodes get the same one by its `key`.
    * @throws {TypeError} When the count is no number.
-   * @throws {RangeError} When it is another number than 0 to 2^31 - 1.
+   * @throws {RangeError} When the count is not from 0 to 2^31 - 1.
    * @throws {TdsmError} Why the node cannot go on.
    */
   async makeSemaphore(count: number): Promise<Semaphore> {
@@ -311,13 +312,13 @@ export abstract class NodeThread {
   }
 
   /**
-   * A barrier, the same for everyone who names it.
+   * A barrier, the same for every thread that uses its name, on any node.
    *
    * @param name Its name, 1 to 255 bytes of UTF-8.
-   * @param parties How many must arrive; everyone has to give the same number.
-   * @returns The barrier; nothing is asked of anybody yet.
-   * @throws {TypeError} When the name is no string, or the parties no number.
-   * @throws {RangeError} When the name is empty or too long, or the number out of its bounds.
+   * @param parties How many arrivals complete a round; every thread has to give the same number.
+   * @returns The barrier. No message is sent yet.
+   * @throws {TypeError} When the name is no string, or `parties` no number.
+   * @throws {RangeError} When the name is empty or too long, or `parties` out of its bounds.
    */
   barrier(name: string, parties: number): Barrier {
     checkName(name, "barrier");
@@ -326,10 +327,10 @@ export abstract class NodeThread {
   }
 
   /**
-   * A mutex, the same for everyone who names it.
+   * A mutex, the same for every thread that uses its name, on any node.
    *
    * @param name Its name, 1 to 255 bytes of UTF-8.
-   * @returns The mutex; nothing is asked of anybody yet.
+   * @returns The mutex. No message is sent yet.
    * @throws {TypeError} When the name is no string.
    * @throws {RangeError} When the name is empty or too long.
    */
@@ -352,11 +353,11 @@ export abstract class NodeThread {
    *
    * @param id The node's id.
    * @param options A signal and a time-out, in milliseconds.
-   * @returns Resolves when it has; at once, when it had.
+   * @returns Resolves when the node has joined; at once, if it had joined before.
    * @throws {TypeError} When the id is no number, or the options are none.
    * @throws {RangeError} When no node can have that id, or the time-out cannot be used.
-   * @throws {TdsmError} `PeerLost` when it has come and gone, `TimedOut`, or why this node cannot go
-   * on; or the signal's reason.
+   * @throws {TdsmError} `PeerLost` when that node has joined and is gone again, `TimedOut`, or why this
+   * node cannot go on; or the signal's reason.
    *
    * @example Wait for the second node
    * ```ts
@@ -376,7 +377,7 @@ export abstract class NodeThread {
   }
 
   /**
-   * What this node has counted since it joined.
+   * The counters of this node since it joined.
    *
    * @returns Faults, misses, pages, messages and bytes.
    * @throws {TdsmError} When this node is closed or cannot go on.
@@ -386,8 +387,8 @@ export abstract class NodeThread {
   }
 
   /**
-   * What the node is, for logs: `console.log(node)` shows the same. Nothing is asked of the engine, and
-   * no byte of the region is read.
+   * Describes the node for a log; `console.log(node)` shows the same. Makes no call to the engine, and
+   * reads no byte of the region.
    *
    * @returns Its id, address and port, the sizes of region and page in bytes, and the ids of its peers.
    *
@@ -409,10 +410,10 @@ export abstract class NodeThread {
    * `NodeFailed`. Under `run` their processes end; after `join` their `closed` rejects, and their
    * calls throw.
    *
-   * @param reason Why, for people: an error, or text. The first 1024 characters of it count.
+   * @param reason Why, for people: an error, or text, of which the first 1024 characters are kept.
    * @throws {TdsmError} `NodeClosed` when this node is closed.
    *
-   * @example End the cluster over a result that cannot be
+   * @example End the cluster over a wrong result
    * ```ts
    * import { join } from "@tdsm/runtime";
    *
@@ -440,7 +441,7 @@ export abstract class NodeThread {
 
 inspectAsJson(NodeThread);
 
-/** Of arrays, only typed ones have memory to lie over. */
+/** Checks that a type is a typed array's, since only these can lie over the region. */
 function checkArrayType(Type: unknown, operation: string): void {
   const size = typeof Type === "function" &&
     (Type as Partial<TypedArrayConstructor<unknown>>).BYTES_PER_ELEMENT;

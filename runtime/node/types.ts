@@ -1,9 +1,9 @@
-/** What a node tells its program, as plain values. */
+/** Plain values that a node returns to its program. */
 
 /**
  * Another node of the cluster.
  *
- * @example Where the others are
+ * @example List the addresses of other nodes
  * ```ts
  * import { join, type PeerInfo } from "@tdsm/runtime";
  *
@@ -15,14 +15,14 @@
 export interface PeerInfo {
   /** Its id: 1, 2, 3 … in order of joining. */
   readonly id: number;
-  /** The host name or IP address by which it is reached. */
+  /** The host name or IP address by which this node reaches the other. */
   readonly address: string;
   /** The TCP port on which it listens. */
   readonly port: number;
 }
 
 /**
- * What a node tells of itself in a log.
+ * The summary of a node for a log.
  *
  * @example Find a node's peers without asking its engine
  * ```ts

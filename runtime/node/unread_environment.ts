@@ -1,6 +1,6 @@
 /**
- * Settings that stand in the environment and do not count, since the program may not read it: without
- * a word a node would start other than its user has asked for.
+ * Warns of settings in the environment that the program has no permission to read: otherwise a node
+ * would silently start with other settings than its user has asked for.
  */
 
 import { setVariables } from "../../ffi/machine.ts";
@@ -8,9 +8,9 @@ import { Level, writeLog } from "../log.ts";
 import { takeUnread } from "../settings/settings.ts";
 
 /**
- * Warns of the variables that are set and were not read, each once in a process.
+ * Warns of variables that are set and were not read, once for each variable of a process.
  *
- * @param logLevel How much is logged.
+ * @param logLevel The log level, 0 to 5.
  */
 export function warnOfUnread(logLevel: number): void {
   if (logLevel < Level.Warning) return;

@@ -1,6 +1,6 @@
 /**
- * Waiting for the engine's answer, until it is there or the program gives up: by a time-out, or, where
- * the thread does not block, by a signal.
+ * Waiting for the engine's answer until it comes, or the program gives up: by a time-out or, where the
+ * thread does not block, by a signal.
  */
 
 import { TdsmError } from "../errors.ts";
@@ -10,9 +10,9 @@ import type { RecordBody, RingRecord } from "../ring/ring.ts";
 import { checkWait } from "./arguments.ts";
 
 /**
- * How long, and until what, to wait.
+ * The bounds of a wait: a time-out, a signal, or both.
  *
- * @example Wait until a signal says otherwise
+ * @example End a wait by a signal
  * ```ts
  * import { join, type WaitOptions } from "@tdsm/runtime";
  *
@@ -32,9 +32,9 @@ export interface WaitOptions {
 }
 
 /**
- * How long to wait, where the thread blocks.
+ * The bound of a wait that blocks the thread.
  *
- * @example Block for a tenth of a second at most
+ * @example Block for at most 100 ms
  * ```ts
  * import { type BlockOptions, join, TdsmError } from "@tdsm/runtime";
  *
@@ -80,7 +80,7 @@ export async function waitFor(
   return ends ? await within(client, started, what, options) : await started.answer;
 }
 
-/** Waits for an answer until a signal or the time ends that. */
+/** Waits for an answer until a signal or the time-out ends the wait. */
 async function within(
   client: EngineClient,
   { id, answer }: StartedCall,

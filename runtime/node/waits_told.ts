@@ -1,4 +1,4 @@
-/** What the user of a node is told while it waits for others: a lone directory, or a node that joins. */
+/** Hints for the user of a node that waits: for a directory to answer, or for other nodes to join. */
 
 import { formatAddress, isWildcard } from "../address.ts";
 import { WAIT_UNTOLD_MS } from "../limits.ts";
@@ -7,12 +7,11 @@ import type { Settings } from "../settings/types.ts";
 import type { Node } from "./node.ts";
 
 /**
- * Tells of a directory that does not answer, once, when a node has tried for a moment to join it: it
- * goes on to try, and would do so without a word. As what {@linkcode tellWhileAlone} tells, it is for
- * people.
+ * Prints once that no directory answers, if a node has tried to join for a moment: the node would
+ * otherwise go on trying silently. This hint is for people, as that of {@linkcode tellWhileAlone} is.
  *
- * @param settings What the node goes by.
- * @returns Ends the wait for that moment.
+ * @param settings The node's settings.
+ * @returns Cancels the hint.
  */
 export function tellWhileJoining(
   { directoryAddress, joinTimeoutMs, logLevel }: Settings,
@@ -26,13 +25,13 @@ export function tellWhileJoining(
 }
 
 /**
- * Tells how others join, once, when a directory node is still alone after a moment: its program may
- * wait for them, and would do so without a word. That is for people, so it is told on a terminal, or
- * where information is logged; a program that needs no other node is not disturbed elsewhere.
+ * Prints once how other nodes join, if a directory node is still alone after a moment: its program may
+ * silently wait for them. The hint is for people, so it is printed on a terminal, or where the log level
+ * includes information; the output of a program that needs no other node stays as it is elsewhere.
  *
  * @param node The node.
- * @param settings What it goes by.
- * @returns Ends the wait for that moment.
+ * @param settings The node's settings.
+ * @returns Cancels the hint.
  */
 export function tellWhileAlone(node: Node, { directory, logLevel }: Settings): Disposable {
   if (!directory) return NOTHING;
@@ -46,7 +45,7 @@ export function tellWhileAlone(node: Node, { directory, logLevel }: Settings): D
 
 const NOTHING: Disposable = { [Symbol.dispose]() {} };
 
-/** Says after a moment what there is to say then, if anything. */
+/** Prints a text after a moment, if there still is one to print. */
 function tellLater(logLevel: number, text: () => string | undefined): Disposable {
   const level = Deno.stderr.isTerminal() ? Level.Warning : Level.Info;
   if (logLevel < level) return NOTHING;

@@ -1,27 +1,27 @@
 /**
- * Calling procedures of the program on other nodes: what a program and its node see of it.
+ * Remote calls: the functions that a program and its node use.
  */
 
 import { RpcProgram } from "./program.ts";
 import type { RpcContext, RpcOf, RpcReply, RpcTransport } from "./types.ts";
 
-/** Procedures are defined while modules are loaded, before there is a node: this outlives any node. */
+/** Outlives any node, since procedures are defined while modules load, before there is a node. */
 const program = new RpcProgram();
 
 /**
- * Defines a procedure that nodes can call on each other. To be done at the top level of a module
- * that every node loads, so that each of them knows it.
+ * Defines a procedure that nodes can call on each other. Call `rpc` at the top level of a module that
+ * every node loads, so that every node knows the procedure.
  *
  * Arguments and results are copied: numbers, bigints of 64 bits, strings, booleans, `null`,
  * `undefined`, `Date`s, typed arrays, and lists and plain objects of these. Views of the region
- * (typed arrays over the buffer of `node.memory`) are not copied: the other node gets a view of the
+ * (typed arrays over the buffer of `node.memory`) are not copied: the called node gets a view of the
  * same part of the region.
  *
  * @param name The name by which all nodes know the procedure.
- * @param procedure What runs on the called node; may be async, and may call other nodes.
- * @returns What calls it: set `remote`, or use `on` or `onAll`. What it throws there is thrown here
- * as a `RemoteError`.
- * @throws {TdsmError} `InvalidArgument` when there is a procedure of that name, or it is no name.
+ * @param procedure The function that runs on the called node; may be async, and may call other nodes.
+ * @returns A stub that calls the procedure: set `remote`, or use `on` or `onAll`. An error that the
+ * procedure throws on the called node is thrown at the caller as a `RemoteError`.
+ * @throws {TdsmError} `InvalidArgument` when the name is taken, or is not a valid name.
  *
  * @example Call the second node
  * ```ts
@@ -49,24 +49,24 @@ export function rpc<Procedure extends CallableFunction>(
 }
 
 /**
- * Lets the calls of this program go out by a node. A program with two nodes at one time can serve
+ * Sends the calls of this program through a node. A program with two nodes at one time can serve
  * calls on both, but make none.
  *
- * @param transport The node's.
- * @returns Ends that; to be called when the node is closed.
+ * @param transport The node's transport.
+ * @returns A function that stops the sending; call it when the node is closed.
  */
 export function bindRpc(transport: RpcTransport): () => void {
   return program.bind(transport);
 }
 
 /**
- * Runs a procedure of this program for another node. Until the procedure first awaits, it runs before
- * this returns: calls that are served in order begin in order.
+ * Runs a procedure of this program for another node. The procedure runs up to its first `await` before
+ * this function returns, so that calls begin in the order in which they are served.
  *
  * @param context The node that was called.
  * @param procedure The procedure's name.
- * @param payload Its arguments; not referred to once this has returned.
- * @returns Its result, or why there is none. Never rejects.
+ * @param payload The encoded arguments; not used once this function has returned.
+ * @returns The encoded result, or failure. Never rejects.
  */
 export function serveCall(
   context: RpcContext,

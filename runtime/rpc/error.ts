@@ -1,5 +1,5 @@
 /**
- * How calls fail: what the called node says instead of a result, and the errors that callers get.
+ * How calls fail: the failure that a called node sends instead of a result, and the callers' errors.
  */
 
 import { decode } from "../std/msgpack_decode.js";
@@ -9,9 +9,9 @@ import { RPC_CAUSES_MAX, RPC_ERROR_TEXT_MAX, RPC_LOAD_MAX, RPC_LOAD_MAX_BYTES } 
 import type { ValueType } from "../std/msgpack_encode.d.ts";
 
 /**
- * What {@linkcode RemoteError} is made of.
+ * The data of a {@linkcode RemoteError}.
  *
- * @example Where an error came from
+ * @example Find the node that threw an error
  * ```ts
  * import { RemoteError, type RemoteErrorInit } from "@tdsm/runtime";
  *
@@ -23,7 +23,7 @@ import type { ValueType } from "../std/msgpack_encode.d.ts";
  * ```
  */
 export interface RemoteErrorInit {
-  /** The node where it was thrown. */
+  /** The id of the node where the error was thrown. */
   readonly node: number;
   /** The name of what was thrown there, such as `RangeError`. */
   readonly name: string;
@@ -36,10 +36,10 @@ export interface RemoteErrorInit {
 }
 
 /**
- * What a procedure threw on the node where it ran. Name and message are those of the error there, but for
- * control characters that have no place on a terminal.
+ * An error that a procedure threw on the called node, with the name and message that it had there, but
+ * without control characters, which could harm a terminal.
  *
- * @example Tell it from a call that did not get through
+ * @example Tell an error of the procedure from a call that did not get through
  * ```ts
  * import { RemoteError, TdsmError } from "@tdsm/runtime";
  *
@@ -56,17 +56,17 @@ export class RemoteError extends Error {
   override readonly name: string;
   /** Always `"RemoteException"`. */
   readonly code = "RemoteException";
-  /** The node where it was thrown. */
+  /** The id of the node where the error was thrown. */
   readonly node: number;
-  /** The stack there, with those of its causes. */
+  /** The error's stack on the called node, followed by the stacks of its causes. */
   readonly remoteStack: string;
-  /** The `code` of what was thrown there, if it was a string: that of a `TdsmError`, or `ENOENT`. */
+  /** The error's `code`, if it was a string: that of a `TdsmError`, or such as `ENOENT`. */
   readonly remoteCode: string | undefined;
 
   /**
-   * Made by the call that it ends.
+   * Made by the runtime, for the call that fails.
    *
-   * @param init What was thrown, and where.
+   * @param init The error, and the node where it was thrown.
    */
   constructor(init: RemoteErrorInit) {
     super(init.message);
@@ -77,7 +77,7 @@ export class RemoteError extends Error {
   }
 }
 
-/** Why there is no result. */
+/** The kinds of failures. */
 export type RpcFailure =
   | { readonly kind: "exception"; readonly error: unknown }
   | { readonly kind: "unknown" }
@@ -86,10 +86,10 @@ export type RpcFailure =
   | { readonly kind: "malformed"; readonly reason: string };
 
 /**
- * Encodes why there is no result.
+ * Encodes a failure.
  *
- * @param failure Why; an error may be anything that can be thrown.
- * @returns What {@linkcode failureOf} takes.
+ * @param failure The failure; its error may be any value that can be thrown.
+ * @returns Bytes for {@linkcode failureOf}.
  */
 export function encodeFailure(failure: RpcFailure): Uint8Array<ArrayBuffer> {
   switch (failure.kind) {
@@ -106,10 +106,10 @@ export function encodeFailure(failure: RpcFailure): Uint8Array<ArrayBuffer> {
 /**
  * The error of a call that has no result.
  *
- * @param payload What {@linkcode encodeFailure} encoded.
+ * @param payload The bytes that {@linkcode encodeFailure} returned.
  * @param procedure The name of the procedure.
  * @param node The node that was called.
- * @returns What the caller is to be thrown.
+ * @returns The error to throw at the caller.
  */
 export function failureOf(payload: Uint8Array, procedure: string, node: number): Error {
   const call = `Cannot call ${procedure} on node ${node}`;
@@ -138,7 +138,7 @@ export function failureOf(payload: Uint8Array, procedure: string, node: number):
 }
 
 /**
- * What a call ends with when the node is not there: it has not joined yet, or is gone.
+ * The error of a call to a node that has not joined yet, or is gone.
  *
  * @param procedure The name of the procedure.
  * @param node The node's id.
@@ -151,7 +151,7 @@ export function peerAbsentError(procedure: string, node: number): TdsmError {
 }
 
 /**
- * What a call ends with when the called node goes away before it has answered.
+ * The error of a call whose called node goes away before it has answered.
  *
  * @param procedure The name of the procedure.
  * @param node The node's id.
@@ -164,7 +164,7 @@ export function peerLostError(procedure: string, node: number): TdsmError {
 }
 
 /**
- * What a call ends with while the called node has too much to answer already.
+ * The error of a call to a node that has too many calls of this node to answer already.
  *
  * @param procedure The name of the procedure.
  * @param node The node's id.
@@ -179,7 +179,7 @@ export function overloadedError(procedure: string, node: number): TdsmError {
 }
 
 /**
- * Bytes that are not what the other side should have sent.
+ * The error of malformed bytes from another node.
  *
  * @param message What happened.
  * @param cause What the decoder said.
@@ -189,7 +189,7 @@ export function violation(message: string, cause?: unknown): TdsmError {
   return new TdsmError("ProtocolViolation", message, { operation: "call", cause });
 }
 
-/** Name, message, stack and code of what was thrown; nothing about it can be relied upon. */
+/** Name, message, stack and code of a thrown value, which may be of any type and may throw itself. */
 function describe(error: unknown): [string, string, string, string | null] {
   try {
     if (!(error instanceof Error)) return ["Error", cut(String(error)), "", null];
@@ -201,7 +201,7 @@ function describe(error: unknown): [string, string, string, string | null] {
   }
 }
 
-/** The stack of an error, those of its causes, and those of the nodes where it came from. */
+/** The stack of an error, the stacks of its causes, and the stacks on the nodes that it came from. */
 function stackOf(error: Error): string {
   const stacks: string[] = [];
   let current: unknown = error;

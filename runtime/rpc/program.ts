@@ -1,5 +1,5 @@
 /**
- * The procedures of one program and the calls that it makes and serves, over whatever carries them.
+ * The procedures of one program, and the calls that the program makes and serves, over any transport.
  */
 
 import { reasonOf, TdsmError } from "../errors.ts";
@@ -35,10 +35,10 @@ export class RpcProgram {
   /**
    * Defines a procedure.
    *
-   * @param name The name by which all nodes know it.
-   * @param procedure What runs on the called node.
-   * @returns What calls it.
-   * @throws {TdsmError} `InvalidArgument` when there is one of that name, or it is no name.
+   * @param name The name by which all nodes know the procedure.
+   * @param procedure The function that runs on the called node.
+   * @returns The stub that calls the procedure.
+   * @throws {TdsmError} `InvalidArgument` when the name is taken, or is not a valid name.
    */
   define<Procedure extends CallableFunction>(
     name: string,
@@ -54,10 +54,10 @@ export class RpcProgram {
   }
 
   /**
-   * Lets calls go out by a node.
+   * Sends calls through a node.
    *
-   * @param transport The node's.
-   * @returns Ends that. Calls under way end as the transport ends them.
+   * @param transport The node's transport.
+   * @returns A function that stops the sending. Calls under way end as the transport ends them.
    */
   bind(transport: RpcTransport): () => void {
     this.#transports.add(transport);
@@ -65,13 +65,13 @@ export class RpcProgram {
   }
 
   /**
-   * Runs a procedure for another node, or for this one. Until the procedure first awaits, it runs
-   * before this returns: calls that are served in order begin in order.
+   * Runs a procedure for another node, or for this one. The procedure runs up to its first `await` before
+   * this method returns, so that calls begin in the order in which they are served.
    *
    * @param context The node that was called.
    * @param name The procedure.
-   * @param payload Its arguments; not referred to once this has returned.
-   * @returns Its result, or why there is none. Never rejects.
+   * @param payload The encoded arguments; not used once this method has returned.
+   * @returns The encoded result, or failure. Never rejects.
    */
   async serve(context: RpcContext, name: string, payload: Uint8Array): Promise<RpcReply> {
     const procedure = this.#procedures.get(name);
