@@ -1,7 +1,7 @@
 /**
- * Checks of a frame's fields before anything is made of them. Each field of each type of message is
- * either used, and within its bounds, or zero: so there is one way to write a message, and room to
- * give the unused fields a meaning in a later version.
+ * Checks of a frame's fields, before they are used. In each type of message a field is either used, and
+ * within its bounds, or zero: so there is only one encoding of a message, and a later version can give
+ * the unused fields a meaning.
  */
 
 import { NODE_ID_MAX, NODES_MAX } from "../limits.ts";
@@ -68,7 +68,7 @@ export function checkList(bytes: Uint8Array, start: number, length: number): Mal
 }
 
 /**
- * Checks that a header is as it was sent. Nothing else of it is believed before.
+ * Checks the checksum of a header. No other field of the header is trusted before this check.
  *
  * @param bytes Where the header is.
  * @param start Where the frame begins, in bytes.
@@ -82,7 +82,7 @@ export function checkHeaderSum(bytes: Uint8Array, start: number): Malformed | un
 }
 
 /**
- * Checks that what stands behind a header is as it was sent.
+ * Checks the checksum of the list, name or body behind a header.
  *
  * @param bytes Where the whole frame is.
  * @param start Where the frame begins, in bytes.
@@ -148,7 +148,7 @@ export function checkControlHeader(bytes: Uint8Array, start: number): Malformed 
   return undefined;
 }
 
-/** Checks the bytes that say how: access, content, encoding, flags. */
+/** Checks access, content, encoding and flags. */
 function checkMode(bytes: Uint8Array, start: number, fields: number): Malformed | undefined {
   const access = bytes[start + Offset.Access]!;
   if ((fields & Field.Access) === 0) {
@@ -171,7 +171,7 @@ function checkMode(bytes: Uint8Array, start: number, fields: number): Malformed 
   return checkFlags(bytes, start, hasData(bytes, start, fields));
 }
 
-/** Checks which pages, and for which request. */
+/** Checks the run of pages and the request number. */
 function checkRun(
   bytes: Uint8Array,
   start: number,
@@ -222,8 +222,8 @@ function hasData(bytes: Uint8Array, start: number, fields: number): boolean {
 }
 
 /**
- * Checks that exactly the run's bytes follow a grant of data, or fewer where they are packed, and
- * none anything else.
+ * Checks that the run's bytes follow a grant of data, or fewer where they are packed, and that no bytes
+ * follow any other message.
  */
 function checkPayload(
   bytes: Uint8Array,

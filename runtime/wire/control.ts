@@ -1,7 +1,7 @@
 /**
- * Control messages: all that nodes say to each other that is not about pages. They are rare, so
- * they travel as maps of MessagePack, which can grow; but what arrives is checked as strictly as a
- * frame of pages. A new kind is an interface, its place in {@linkcode Control}, and a line in `SHAPES`.
+ * Control messages: those about the cluster itself. They are rare, so they travel as maps of MessagePack,
+ * which can grow; but they are checked as strictly as a frame of pages. A new kind is an interface, its
+ * place in {@linkcode Control}, and a line in `SHAPES`.
  */
 
 import { decode } from "../std/msgpack_decode.js";
@@ -33,8 +33,8 @@ import type { NodeId } from "../protocol/coherence/messages.ts";
 import { STATUS_SHAPES, type StatusControl } from "./status_control.ts";
 
 /**
- * First message of a node that connects: which node I am, and which cluster I am of or want to
- * join; and in the latter case, what the directory node is to have decided.
+ * First message of a node that connects: its id, and the cluster that it is a member of or wants to join.
+ * A joining node also says which settings it expects the directory node to have decided.
  */
 export interface HelloControl extends Partial<RegionSettings> {
   readonly kind: "hello";
@@ -50,7 +50,7 @@ export interface HelloControl extends Partial<RegionSettings> {
   readonly port: number;
   /** Whether it only serves, so that the directory need not wait for it to finish. */
   readonly serving: boolean;
-  /** Its release, for people. */
+  /** The node's release, for people. */
   readonly release: string;
 }
 
@@ -179,7 +179,7 @@ export function encodeControl(control: Control, target: Uint8Array, offset: numb
     const value = (control as unknown as Record<string, unknown>)[name];
     if (value === undefined && field.optional) continue;
     const written = field.write(value);
-    // The receiver would end the connection; here it can still be said what was wrong.
+    // The receiver would only end the connection; an error here says which field is wrong.
     if (field.read(written) === undefined) throw outOfBounds(control.kind, name);
     map[name] = written;
   }
@@ -199,7 +199,7 @@ export function encodeControl(control: Control, target: Uint8Array, offset: numb
 /**
  * Reads the body of a control frame.
  *
- * @param body Its bytes; nothing of the result refers to them.
+ * @param body Its bytes, which the result does not refer to.
  * @returns The message, or what is wrong.
  */
 export function decodeControl(

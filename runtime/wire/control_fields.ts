@@ -44,9 +44,9 @@ export interface PeerAddress {
 
 const U32_MAX = 0xffff_ffff;
 
-/** What host names and IP addresses, with a zone or without, are made of. */
+/** The characters of host names and IP addresses, with a zone or without. */
 const ADDRESS_PATTERN = /^[\w.:%-]+$/;
-/** What the codes of errors are made of. */
+/** The characters of error codes. */
 const WORD_PATTERN = /^[A-Za-z]{1,64}$/;
 
 /** A field that may be left out. */
@@ -90,8 +90,9 @@ export const flag: FieldCodec<boolean> = {
 };
 
 /**
- * Text for people; what is too long is cut off, since a long reason is better than none. Control
- * characters become spaces where it arrives: programs and Deno print errors with it to terminals.
+ * Text for people. A long text is cut off rather than refused, since part of a reason is better than
+ * none. The receiver replaces control characters by spaces, because errors with the text are printed to
+ * terminals.
  */
 export const text: FieldCodec<string> = {
   read: (value) =>
@@ -125,7 +126,7 @@ export const node: FieldCodec<number> = integer(1, NODE_ID_MAX);
 /** A TCP port that a node listens on. */
 export const port: FieldCodec<number> = integer(1, PORT_MAX);
 
-/** What was counted, by name. The names are a matter of the release: a reader shows what there is. */
+/** Counters by name. The names depend on the sender's release, so any name is accepted. */
 export const counters: FieldCodec<Readonly<Record<string, number>>> = {
   read(value) {
     if (typeof value !== "object" || value === null) return undefined;

@@ -1,8 +1,8 @@
 /**
- * CRC-32C (Castagnoli), which guards frames. TCP's own checksum is of 16 bits, and what changes bytes
- * above it, in a middlebox or in memory, it does not see.
+ * CRC-32C (Castagnoli), which guards frames. TCP's own checksum has only 16 bits, and does not cover
+ * bytes that a middlebox or a machine's memory changes.
  *
- * This is for the few bytes of a frame; page bytes are summed by the library (`tdsm_crc32c`).
+ * This code is for the few bytes of a frame; the library (`tdsm_crc32c`) computes the checksums of pages.
  */
 
 /** The polynomial, lowest power last. */
@@ -26,7 +26,7 @@ function makeTables(): Int32Array {
 }
 
 /**
- * Sums up bytes.
+ * Computes the checksum of bytes.
  *
  * @param bytes Where they are.
  * @param start The first of them.

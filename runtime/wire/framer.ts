@@ -1,6 +1,6 @@
 /**
- * The receive buffer of one connection: bytes go in as they arrive, frames come out. It never grows,
- * for it holds the longest frame and page bytes need not pass through it.
+ * The receive buffer of one connection: bytes go in as they arrive, frames come out. The buffer never
+ * grows, because the longest frame fits, and page bytes need not pass through it.
  */
 
 import { CONTROL_MAX_BYTES } from "../limits.ts";
@@ -19,13 +19,13 @@ export type Frame =
   | Extract<Decoded, { kind: "sync" | "rpc" }>
   /** A control message. */
   | { readonly kind: "control"; readonly control: Control }
-  /** Not of the protocol; nothing else will come out of this framer. */
+  /** Bytes that are not of the protocol, after which this framer yields no frame. */
   | Malformed;
 
 /** Cuts what arrives on one connection into frames. */
 export class Framer {
   readonly #buffer = new Uint8Array(CONTROL_MAX_BYTES);
-  /** What has arrived and was not taken is from `#start` to `#end`. */
+  /** The bytes that have arrived and were not taken are those from `#start` to `#end`. */
   #start = 0;
   #end = 0;
   /** The bytes of the frame at `#start`, as far as they are known. */
@@ -34,8 +34,8 @@ export class Framer {
   #payloadBytes = 0;
 
   /**
-   * Where to read into: at least one byte, once {@linkcode next} has said that it needs more. Asking
-   * may move what is buffered, so ask for each read, and not while one is under way.
+   * Returns where to read into: at least one byte, once {@linkcode next} has said that it needs more. A
+   * call may move the buffered bytes, so call it before each read, and not while a read is under way.
    */
   get space(): Uint8Array {
     if (this.#start === this.#end) {
@@ -49,10 +49,10 @@ export class Framer {
   }
 
   /**
-   * Takes note of bytes that were read into {@linkcode space}.
+   * Notes bytes that were read into {@linkcode space}.
    *
    * @param bytes How many.
-   * @throws {RangeError} Where they are more than there was space for.
+   * @throws {RangeError} When that is more than there was space for.
    */
   filled(bytes: number): void {
     if (this.#end + bytes > this.#buffer.length) {

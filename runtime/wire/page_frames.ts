@@ -1,6 +1,6 @@
 /**
- * The bytes of messages. This is on the path of every miss, so encoding allocates nothing and
- * decoding only what it returns; and every field is checked before anything is made of it.
+ * Encoding and decoding of messages. Both are on the path of every miss, so encoding allocates nothing,
+ * and decoding allocates only its result. Every field is checked before it is used.
  */
 
 import { CONTROL_MAX_BYTES } from "../limits.ts";
@@ -39,7 +39,7 @@ import { decodeRpcFrame, type RpcDecoded } from "./rpc_frames.ts";
 import { decodeSyncFrame } from "./sync_frames.ts";
 import type { SyncMessage } from "../protocol/sync/messages.ts";
 
-/** What is at the head of a stream. */
+/** What a decoder finds at the head of a stream. */
 export type Decoded =
   /** Not a whole frame; at least this many more bytes are needed. */
   | { readonly kind: "need"; readonly bytes: number }
@@ -60,7 +60,7 @@ export type Decoded =
   | Extract<RpcDecoded, { kind: "rpc" }>
   /** A control message of `size` bytes; `body` is a view of the bytes that were decoded. */
   | { readonly kind: "control"; readonly body: Uint8Array; readonly size: number }
-  /** No frame, and nothing after it can be believed. */
+  /** No frame; the bytes behind it cannot be trusted either. */
   | Malformed;
 
 /**
@@ -121,9 +121,9 @@ export function encodeControlHeader(bodyBytes: number, target: Uint8Array, offse
 /**
  * Decodes what is at the head of a stream.
  *
- * Nothing is believed before it is checked: magic and version as soon as 8 bytes are there, so that a
- * stranger is told as one; the header's checksum, then the length and the other fields, when the
- * header is whole, so that no more than a frame's bound ever has to be buffered.
+ * Everything is checked before it is used. Magic and version are checked as soon as 8 bytes are there, to
+ * recognise a peer that is no node. When the header is whole its checksum is checked, then the length and
+ * the other fields, so that no more than one frame's bound ever has to be buffered.
  *
  * @param bytes Where the stream's bytes are.
  * @param start Where the frame begins, in bytes.

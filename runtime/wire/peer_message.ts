@@ -1,7 +1,7 @@
 /**
- * All that one node says to another, as one union: a message travels as it is from the part that makes
- * it to the part that acts on it, and its `kind` says what it is about. The kinds of the four families
- * are told apart by name, so none of them may use a name of another.
+ * All messages between nodes, as one union: a message passes unchanged from the part that makes it to the
+ * part that acts on it. Its `kind` identifies the family as well, so the four families must not have a
+ * kind in common.
  */
 
 import type { AllocatorControl } from "../protocol/allocation/messages.ts";

@@ -1,7 +1,7 @@
 /**
- * What the directory node decides for every node of its cluster. These are the rows of the table of
- * settings that say so; from them follow the fields of `hello`, in which a joining node may ask for a
- * value, and of `welcome`, in which it is told.
+ * The settings that the directory node decides for every node of its cluster: the rows of the table of
+ * settings with `ofCluster`. From these rows follow the fields of `hello`, in which a joining node may
+ * ask for a value, and of `welcome`, in which the directory node states its values.
  */
 
 import { RUN_MAX_BYTES } from "../limits.ts";
@@ -18,7 +18,7 @@ type RegionFields = {
   readonly [Name in RegionSettingName]: FieldCodec<RegionSettings[Name]>;
 };
 
-/** The names of the settings that the directory node decides, in an order that `--help` has no part in. */
+/** The names of these settings, in an order that does not depend on the order of `--help`. */
 export const REGION_NAMES: readonly RegionSettingName[] = Object.entries(SETTINGS)
   .filter(([, { ofCluster }]) => ofCluster === true)
   .map(([name]) => name as RegionSettingName)
@@ -27,7 +27,7 @@ export const REGION_NAMES: readonly RegionSettingName[] = Object.entries(SETTING
 /** How each of them travels. */
 export const REGION_FIELDS: RegionFields = regionFields(settingField);
 
-/** The same, where a node may leave out what it does not ask for. */
+/** The same for `hello`, where a node may leave out a value that it does not ask for. */
 export const WANTED_FIELDS: RegionFields = regionFields((kind) => optional(settingField(kind)));
 
 type RegionKind = Kind<number> | Kind<boolean>;
@@ -38,7 +38,7 @@ function regionFields(field: (kind: RegionKind) => FieldCodec<number | boolean>)
   return Object.fromEntries(entries) as unknown as RegionFields;
 }
 
-/** A field for the values of a setting. What the setting does not take is refused on the wire too. */
+/** A field for the values of a setting, which refuses the values that the setting refuses. */
 function settingField(kind: RegionKind): FieldCodec<number | boolean> {
   const number = integer(0, Number.MAX_SAFE_INTEGER);
   return {
@@ -71,7 +71,7 @@ export function regionSettings(
 }
 
 /**
- * The most pages of a run: less where so many large pages are too many bytes for one grant.
+ * The longest run: shorter than the setting where so many large pages are too many bytes for one grant.
  *
  * @param runPages How many are asked for.
  * @param pageSize The page size, in bytes.

@@ -1,6 +1,6 @@
 /**
  * Control messages about the state of a cluster. A program that connects to the directory node and asks
- * for it is told, and is no node for that: no id is used up, and no node is told of it.
+ * for the state does not become a node: it gets no id, and other nodes do not learn of it.
  */
 
 import {
@@ -51,7 +51,7 @@ export interface ClusterStatusControl {
 /** Directory node → the program that looks: this is one of the nodes. */
 export interface NodeStatusControl extends PeerAddress {
   readonly kind: "nodeStatus";
-  /** What it has counted; left out where it did not say in time. */
+  /** The node's counters; left out if the node did not answer in time. */
   readonly counters?: Counters;
 }
 

@@ -1,7 +1,7 @@
 /**
- * The bytes of messages about semaphores, barriers and mutexes. A permit that goes from one node to
- * another is two frames of 44 bytes, and waits for nothing here: as with pages, encoding allocates
- * nothing (but for a name), and every field is checked before anything is made of it.
+ * Encoding and decoding of messages about semaphores, barriers and mutexes. A permit that goes from one
+ * node to another takes two frames of 44 bytes. As with pages, encoding allocates nothing except for a
+ * name, and every field is checked before it is used.
  */
 
 import { BARRIER_PARTIES_MAX, SEMAPHORE_COUNT_MAX, SYNC_NAME_MAX_BYTES } from "../limits.ts";
@@ -93,7 +93,7 @@ export type SyncDecoded =
   | Malformed;
 
 const encoder = new TextEncoder();
-/** A mark at the beginning of a name is part of it: there is one way to write each name. */
+/** Keeps a byte order mark, since a mark at the beginning of a name is part of the name. */
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 const keyView = new DataView(new ArrayBuffer(8));
 
@@ -164,7 +164,7 @@ export function decodeSyncFrame(
   return message.kind === "malformed" ? message : { kind: "sync", message, size: length };
 }
 
-/** Checks that what is used is within its bounds, and that the rest is zero. */
+/** Checks that used fields are within their bounds, and all others zero. */
 function checkFields(
   bytes: Uint8Array,
   start: number,
@@ -230,7 +230,7 @@ function putRequest(request: SyncRequest, target: Uint8Array, offset: number): n
   return length;
 }
 
-/** Makes a request of fields that were checked; only its name was not. */
+/** Makes a request from fields that were checked, all but the name. */
 function getRequest(
   operation: SyncOperation,
   bytes: Uint8Array,

@@ -1,10 +1,9 @@
 /**
- * A node's side of the protocol: what it may do with each page, what it has asked for, and how it
- * gives pages up.
+ * A node's side of the protocol: its rights to each page, its requests, and how it gives pages up.
  *
  * A page moves between three states (see {@linkcode PageState}). A miss makes one request to the
- * page's home; the grant comes from the node that has the bytes. A page that was just granted, and that a
- * thread waited for, is held for a while before it is given up, so that the thread gets to its access.
+ * page's home; the grant comes from the node that has the bytes. A page that was granted while a thread
+ * waited for it is held for a while before it is given up, so that the thread can finish its access.
  */
 
 import { TICKET_MAX } from "../../limits.ts";
@@ -25,17 +24,17 @@ import { SequenceDetector } from "./sequence_detector.ts";
 
 /** What a cache has counted since it was made. */
 export interface CacheCounters {
-  /** Faults that were told, old ones among them. */
+  /** Faults that were reported, including old ones. */
   faults: number;
-  /** Faults on pages that were here already. */
+  /** Faults on pages that this node had already. */
   staleFaults: number;
   /** Requests to read. */
   readMisses: number;
-  /** Requests to write pages that were not here. */
+  /** Requests to write pages that this node had no copy of. */
   writeMisses: number;
-  /** Requests to write pages that were here to read. */
+  /** Requests to write pages that this node had a read-only copy of. */
   upgrades: number;
-  /** Pages asked for ahead of a walk, whose requests are not counted above. */
+  /** Pages requested ahead of a walk; their requests are not counted above. */
   pagesAhead: number;
   /** Pages whose bytes came from another node. */
   pagesReceived: number;
@@ -63,28 +62,28 @@ function noCounts(): CacheCounters {
   };
 }
 
-/** A request that was sent and is not done. */
+/** A request that was sent and is not finished. */
 interface Pending extends PageRun {
   readonly request: number;
   readonly access: Access;
-  /** Whether it was asked for ahead of a walk. */
+  /** Whether the request was made ahead of a walk. */
   readonly ahead: boolean;
   grant: GrantMessage | undefined;
   /** The node that sent the grant; 0 before there is one. */
   granter: NodeId;
-  /** The nodes that have acknowledged; their words may come before the grant that names them. */
+  /** The nodes that have acknowledged. Acknowledgements may come before the grant that names the nodes. */
   readonly acknowledged: NodeId[];
-  /** The accesses here that wait for it, at most one a page. */
+  /** The accesses of this node that wait for the request, at most one a page. */
   readonly waiting: { readonly page: number; access: Access }[];
 }
 
 /**
  * Checks a grant.
  *
- * @param pending The request that it says it answers.
+ * @param pending The request that the grant names.
  * @param grant The grant.
  * @param states The {@linkcode PageState} of every page.
- * @returns Why it cannot answer the request, or `undefined` when it can.
+ * @returns Why the grant cannot answer the request, or `undefined` when it can.
  */
 function mismatchOf(
   pending: Pending,
@@ -119,13 +118,13 @@ export interface CacheOptions {
    * microseconds.
    */
   readonly holdTimeUs: number;
-  /** Whether the next run of a walk is asked for before the walk gets there; off unless said. */
+  /** Whether the next run of a walk is requested before the walk reaches it; off by default. */
   readonly readAhead?: boolean;
-  /** The shortest run behind which the next one is asked for ahead, in pages; 8 unless said. */
+  /** The shortest run behind which the next run is requested ahead, in pages; 8 by default. */
   readonly readAheadMinPages?: number;
 }
 
-/** Shorter runs are those of walks that may end soon. */
+/** A walk with shorter runs may end soon, so nothing is requested ahead of it. */
 const READ_AHEAD_MIN_PAGES = 8;
 
 /** The pages of one node. */
@@ -147,7 +146,7 @@ export class PageCache {
   /**
    * @param options The node and its region.
    * @param outbox Where operations, messages and events go.
-   * @param granted Tells the home, if it is at this node, of a grant of its own that is final.
+   * @param granted Tells the home, if this node is the home, that a grant of this node is final.
    */
   constructor(
     options: CacheOptions,
@@ -184,23 +183,23 @@ export class PageCache {
     return this.pending.some(({ waiting }) => waiting.length > 0);
   }
 
-  /** When {@linkcode tick} may have something to do, in microseconds; `Infinity` for never. */
+  /** When to call {@linkcode tick} next, in microseconds; `Infinity` for never. */
   get deadline(): number {
     return this.demands.deadline;
   }
 
-  /** The held pages that are demanded: {@linkcode resumed} is awaited for each. */
+  /** The held pages that are demanded; {@linkcode resumed} ends the hold of each. */
   get awaitedPages(): readonly number[] {
     return this.demands.awaitedPages;
   }
 
-  /** A thread of this node faulted. The news may be old, and may come twice. */
+  /** Takes a fault of a thread of this node. The fault may be old, and may be reported twice. */
   fault(page: number, access: Access): void {
     this.counters.faults++;
     this.#want(page, access);
   }
 
-  /** Asks for pages before a thread faults on them. Pages that are here or on their way are left out. */
+  /** Requests pages before a thread faults on them, except those that are here or requested already. */
   fetch(first: number, count: number, access: Access): void {
     if (this.leaving) return;
     for (let page = first; page < first + count;) {
@@ -221,12 +220,12 @@ export class PageCache {
       mismatchOf(pending, grant, this.states) === undefined;
   }
 
-  /** The pages, or the right to write them. */
+  /** Takes a grant: of pages, or of the right to write them. */
   grant(from: NodeId, message: GrantMessage, now: number): void {
     const pending = this.pending.find(({ request }) => request === message.request);
-    // A second grant for one request comes after its first source died; the first one counts.
+    // A second grant for one request comes only if the first source died; the first grant counts.
     if (pending === undefined || pending.grant !== undefined) return;
-    // The home has been told that nothing of what this node said will be used.
+    // This node has told the home, by `peerLostSeen`, that it depends on the lost node no longer.
     if (this.gone.has(from)) return;
     const mismatch = mismatchOf(pending, message, this.states);
     if (mismatch !== undefined) {
@@ -238,7 +237,7 @@ export class PageCache {
     this.#settle(pending, now);
   }
 
-  /** A sharer has dropped its copies for a request of this node. */
+  /** Takes an acknowledgement: a sharer has dropped its copies for a request of this node. */
   acknowledge(from: NodeId, message: AcknowledgeMessage, now: number): void {
     const pending = this.pending.find(({ request }) => request === message.request);
     if (pending === undefined || pending.acknowledged.includes(from)) return;
@@ -246,22 +245,22 @@ export class PageCache {
     this.#settle(pending, now);
   }
 
-  /** The home demands pages for another node. */
+  /** Takes a demand of the home for pages that another node requests. */
   demand(demand: Demand, now: number): void {
     this.demands.add(demand, now);
   }
 
-  /** Every thread of this node that waited for the page has run since: nothing needs to be held. */
+  /** Ends the hold of a page: every thread of this node that waited for it has run since. */
   resumed(page: number, now: number): void {
     this.demands.release(page, now);
   }
 
-  /** Time has passed: holds end. */
+  /** Ends the holds whose time is up. */
   tick(now: number): void {
     this.demands.meetDue(now);
   }
 
-  /** The home tells that a node is gone. */
+  /** Takes the home's news that a node is gone. */
   peerLost(node: NodeId, now: number): void {
     this.gone.add(node);
     for (const { first, count, requester, request } of this.demands.drop(node)) {
@@ -272,8 +271,8 @@ export class PageCache {
   }
 
   /**
-   * Stops asking and holding, and says so once everything that was asked for is there: then no bytes
-   * are on their way here any more. What only this node has will be fetched by its home.
+   * Leaves: makes no more requests and ends all holds. Tells the home once every request is answered, so
+   * that no bytes are on their way to this node. The home then fetches the pages that only this node has.
    */
   leave(): void {
     this.leaving = true;
@@ -287,7 +286,7 @@ export class PageCache {
     }
   }
 
-  /** Gives up pages, or the right to write them, as the home demands. */
+  /** Meets a demand of the home: gives up pages, or the right to write them. */
   protected surrender(message: Demand): void {
     const { first, count, request, requester } = message;
     if (message.kind === "invalidate") {
@@ -296,8 +295,8 @@ export class PageCache {
       this.outbox.send(requester, { kind: "acknowledge", first, count, request });
       return;
     }
-    // What was dropped for this very request has not changed since: its bytes can still be sent.
-    // But if any is here again, then the requester had the bytes after all, and is done.
+    // The copies that this node dropped for this very request have not changed since, so their bytes can
+    // still be sent. But if this node has one of the pages again, the requester got the bytes after all.
     const dropped = message.invalidated.includes(this.options.self);
     for (let page = first; page < first + count; page++) {
       if ((this.state(page) === PageState.Invalid) === dropped) continue;
@@ -340,11 +339,12 @@ export class PageCache {
     this.states.fill(first, count, PageState.Shared);
   }
 
-  /** Makes sure that an access will succeed some time. */
+  /** Lets a faulting access succeed: at once, or by a request. */
   #want(page: number, access: Access): void {
     const state = this.state(page);
     if (permits(state, access)) {
-      // Old news, or a window where the page was never mapped: either way, mapping it is the answer.
+      // The fault is old, or happened in a window where the page was never mapped. Mapping the page is right
+      // in both cases.
       this.counters.staleFaults++;
       const writable = state === PageState.Exclusive;
       this.outbox.operate({ kind: "install", first: page, count: 1, writable });
@@ -368,7 +368,7 @@ export class PageCache {
     else if (access === Access.Write) waiting.access = access;
   }
 
-  /** Asks for what the walk that moved last will need next. */
+  /** Requests the next run of the walk that moved last. */
   #readAhead(access: Access): void {
     const run = this.sequences.ahead();
     if (run === undefined || this.leaving) return;
@@ -379,7 +379,7 @@ export class PageCache {
     this.sequences.asked(first, count);
   }
 
-  /** Whether a page is neither here, for such an access, nor asked for. */
+  /** Whether a page has to be requested for an access: it is neither here nor requested already. */
   #isMissing(page: number, access: Access): boolean {
     return !permits(this.state(page), access) && this.#pendingAt(page) === undefined;
   }
@@ -388,7 +388,7 @@ export class PageCache {
     return this.pending.find((pending) => contains(pending, page));
   }
 
-  /** How many of `limit` pages from `first` on can be asked for in one request. */
+  /** How many of `limit` pages from `first` on one request can ask for. */
   #extent(first: number, limit: number): number {
     const { pageCount, runPages } = this.options;
     limit = Math.min(limit, runPages, pageCount - first);
@@ -428,7 +428,7 @@ export class PageCache {
     return pending;
   }
 
-  /** Lets a grant take effect once every node that has to has acknowledged. */
+  /** Lets a grant take effect, once every node that it names has acknowledged. */
   #settle(pending: Pending, now: number): void {
     const { grant } = pending;
     if (grant === undefined) return;
@@ -443,8 +443,8 @@ export class PageCache {
       this.outbox.send(home, { kind: "done", first, count, request, lost });
     }
     this.sequences.granted(first, pending.count, count);
-    // What was asked for and not granted, or was granted for reading and is to be written, is
-    // wanted still.
+    // Accesses outside of the granted run, and writes to pages that were granted for reading, still wait
+    // and need a request of their own.
     for (const { page, access } of pending.waiting) {
       const served = contains(grant, page) && (lost || permits(this.state(page), access));
       if (!served) this.#want(page, access);
@@ -452,7 +452,7 @@ export class PageCache {
     this.#leaveWhenAnswered();
   }
 
-  /** Whether no copy is left that the grant says must go first. */
+  /** Whether every node that the grant names has dropped its copy. */
   protected acknowledged(acknowledged: readonly NodeId[], grant: GrantMessage): boolean {
     return grant.invalidated.every((node) => acknowledged.includes(node) || this.gone.has(node));
   }
@@ -460,8 +460,7 @@ export class PageCache {
   #take(pending: Pending, grant: GrantMessage, now: number): void {
     const { first, count, content } = grant;
     const writable = grant.access === Access.Write;
-    // The first page of what was asked for ahead is not mapped: the fault there tells that the walk
-    // goes on.
+    // The first page that was requested ahead stays unmapped: the fault on it shows that the walk goes on.
     const trap = pending.ahead && !pending.waiting.some(({ page }) => page === first);
     const rest = trap ? { first: first + 1, count: count - 1 } : { first, count };
     switch (content) {
@@ -472,7 +471,7 @@ export class PageCache {
       case Content.Zero:
         this.counters.pagesZero += count;
         this.outbox.operate({ kind: "installZero", first, count });
-        // Its bytes had to become zeros as well.
+        // The page's bytes had to become zeros as well.
         if (trap) this.outbox.operate({ kind: "evict", first, count: 1 });
         break;
       case Content.Kept:
@@ -486,7 +485,7 @@ export class PageCache {
     this.#hold(pending, grant, now);
   }
 
-  /** Keeps the pages that a thread waits for until it has run. */
+  /** Holds the pages that a thread waits for until the thread has run. */
   #hold({ waiting }: Pending, grant: GrantMessage, now: number): void {
     const { holdTimeUs } = this.options;
     if (holdTimeUs === 0 || this.leaving) return;
@@ -500,7 +499,7 @@ export class PageCache {
     const { lostNode } = grant;
     for (const { page } of pending.waiting) {
       if (!contains(grant, page)) continue;
-      // Of pages that no thread waits for nothing is remembered: they may be given out anew.
+      // Pages that no thread waits for are forgotten, so that they may be allocated anew.
       this.lost.set(page, lostNode);
       this.outbox.tell({ kind: "pageLost", page, node: lostNode });
     }

@@ -1,6 +1,6 @@
 /**
- * The coherence protocol of one node, as a pure state machine: an input goes in, and what is to be
- * done comes out. No I/O, no clock, no randomness. The simulator, the exhaustive checker and the
+ * The coherence protocol of one node, as a pure state machine: each step takes an input and returns the
+ * actions to carry out. No I/O, no clock, no randomness. The simulator, the exhaustive checker and the
  * real driver run this same class.
  */
 
@@ -16,7 +16,7 @@ import {
 import { Outbox, type Output } from "./output.ts";
 import { Access, type PageRun, type PageState } from "./page.ts";
 
-/** Something that happened, for {@linkcode Engine.step}. */
+/** An input of {@linkcode Coherence.step}. */
 export type Input =
   /** A thread of this node faulted. */
   | { readonly kind: "fault"; readonly page: number; readonly access: Access }
@@ -33,16 +33,16 @@ export type Input =
   | { readonly kind: "peerJoined"; readonly node: NodeId }
   /** At the directory node: the connection to a node has ended. */
   | { readonly kind: "peerLost"; readonly node: NodeId }
-  /** At the directory node: no program needs what was on these pages. */
+  /** At the directory node: no program needs the contents of these pages. */
   | { readonly kind: "renew"; readonly first: number; readonly count: number }
-  /** This node wants to leave. Its threads touch the region no more. */
+  /** This node wants to leave. Its threads no longer touch the region. */
   | { readonly kind: "leave" }
   /** Every thread of this node that waited for this page has run since it was installed. */
   | { readonly kind: "resumed"; readonly page: number }
   /** The deadline has passed. */
   | { readonly kind: "tick" };
 
-/** What an engine must know about its node and region. */
+/** What {@linkcode Coherence} must know about its node and region. */
 export interface CoherenceOptions {
   /** This node; {@linkcode DIRECTORY_NODE} is the directory node. */
   readonly self: NodeId;
@@ -56,17 +56,17 @@ export interface CoherenceOptions {
    */
   readonly holdTimeUs: number;
   /**
-   * Whether a page that each node in turn reads and writes is handed over, with the right to write, to
-   * the node that reads it; counts at pages' home. Off unless said.
+   * Whether a page that nodes read and write in turn is granted for writing to the node that reads it;
+   * only the home looks at this. Off by default.
    */
   readonly migration?: boolean;
-  /** Whether the next run of a walk is asked for before the walk gets there; off unless said. */
+  /** Whether the next run of a walk is requested before the walk reaches it; off by default. */
   readonly readAhead?: boolean;
-  /** The shortest run behind which the next one is asked for ahead, in pages; 8 unless said. */
+  /** The shortest run behind which the next run is requested ahead, in pages; 8 by default. */
   readonly readAheadMinPages?: number;
 }
 
-/** The parts that an engine is made of. Tests put faulty ones in. */
+/** The classes that {@linkcode Coherence} is made of. Tests put faulty ones in. */
 export interface CoherenceParts {
   readonly PageCache: typeof PageCache;
   readonly Directory: typeof Directory;
@@ -75,14 +75,14 @@ export interface CoherenceParts {
 /** The protocol of one node. */
 export class Coherence {
   readonly cache: PageCache;
-  /** Only where pages have their home. */
+  /** The directory; only at the home of pages. */
   readonly directory: Directory | undefined;
   readonly #self: NodeId;
   readonly #outbox = new Outbox();
 
   /**
    * @param options The node and its region.
-   * @param parts What to make the engine of.
+   * @param parts The classes to use.
    */
   constructor(options: CoherenceOptions, parts: CoherenceParts = { PageCache, Directory }) {
     this.#self = options.self;
@@ -95,14 +95,14 @@ export class Coherence {
     this.directory.peerJoined(options.self);
   }
 
-  /** When to step with a tick, in microseconds of the same clock as `now`; `Infinity` for never. */
+  /** When to step with a `tick`, in microseconds of the same clock as `now`; `Infinity` for never. */
   get deadline(): number {
     return this.cache.deadline;
   }
 
   /**
-   * The pages of which a demand waits for threads of this node to run. The driver says
-   * by `resumed` that they have; where it does not, the deadline ends the wait.
+   * The pages for which a demand waits until threads of this node have run. The driver steps with
+   * `resumed` once they have; otherwise the deadline ends the wait.
    */
   get awaitedPages(): readonly number[] {
     return this.cache.awaitedPages;
@@ -126,9 +126,9 @@ export class Coherence {
   /**
    * Takes one input.
    *
-   * @param input What happened.
+   * @param input The input.
    * @param now The time, in microseconds of any clock that does not go back.
-   * @returns What to do, in the order that {@linkcode Output} says.
+   * @returns The actions to carry out, in the order that {@linkcode Output} says.
    */
   step(input: Input, now: number): Output {
     const outbox = this.#outbox;
@@ -165,7 +165,7 @@ export class Coherence {
     }
   }
 
-  /** What a node says to itself never leaves it. */
+  /** Messages of this node to itself are delivered here, and never sent. */
   #deliverLocally(now: number): void {
     const outbox = this.#outbox;
     for (let index = 0; index < outbox.messages.length;) {
@@ -189,7 +189,7 @@ export class Coherence {
         return this.#receiveAsHome(this.directory, from, message);
       case "grant":
         this.cache.grant(from, message, now);
-        // A grant that is final is followed by no `done` at which the home would look for what is next.
+        // A final grant has no `done`, so the home must look for the next request here.
         if (from === this.#self) this.directory?.advanceLeaving();
         return;
       case "acknowledge":

@@ -1,6 +1,6 @@
 /**
- * What a node was told to give up and has not yet. Pages that a thread waited for are held for a
- * while after they came, so that its access gets to happen; demands for them wait until then.
+ * The demands that a node has not met yet. Pages that a thread waited for are held for a while after
+ * they came, so that the thread's access can happen; demands for these pages wait until then.
  */
 
 import type { ForwardMessage, InvalidateMessage, NodeId } from "./messages.ts";
@@ -29,7 +29,7 @@ export class DemandQueue {
     let deadline = Infinity;
     for (const demand of this.deferred) {
       const until = this.#heldUntil(demand);
-      // What is not held waits for an earlier demand, which is.
+      // A demand for pages that are not held waits only behind an earlier demand for pages that are.
       if (until !== undefined) deadline = Math.min(deadline, until);
     }
     return deadline;
@@ -51,14 +51,14 @@ export class DemandQueue {
    * @param until When the hold ends at the latest; no earlier than that of an earlier call.
    */
   hold(page: number, now: number, until: number): void {
-    // While a demand waits, only what meets those that are due may forget a hold.
+    // While a demand waits, only the code that meets due demands may end a hold.
     if (this.deferred.length === 0) this.#endHolds(now);
-    // The earliest comes first, so one that begins anew goes to the end.
+    // The map is ordered by time, so a hold that begins anew goes to the end.
     this.holds.delete(page);
     this.holds.set(page, until);
   }
 
-  /** Ends the hold of a page, if there is one, and meets the demands that waited for nothing else. */
+  /** Ends the hold of a page, if there is one, and meets the demands that waited only for that hold. */
   release(page: number, now: number): void {
     if (this.holds.delete(page)) this.meetDue(now);
   }
@@ -71,7 +71,7 @@ export class DemandQueue {
     for (const demand of deferred) this.#surrender(demand);
   }
 
-  /** Takes a demand, and meets it at once if it need not wait. */
+  /** Takes a demand, and meets it at once unless it has to wait. */
   add(demand: Demand, now: number): void {
     this.deferred.push(demand);
     this.meetDue(now);
@@ -91,7 +91,7 @@ export class DemandQueue {
     this.deferred = waiting;
   }
 
-  /** Forgets the demands on behalf of a node, and returns them. What waited for them may be due now. */
+  /** Removes and returns the demands on behalf of a node. Demands behind these may be due now. */
   drop(requester: NodeId): Demand[] {
     const dropped = this.deferred.filter((demand) => demand.requester === requester);
     this.deferred = this.deferred.filter((demand) => demand.requester !== requester);

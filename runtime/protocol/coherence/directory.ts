@@ -43,9 +43,9 @@ type Phase =
   | { readonly kind: "granted"; readonly content: typeof Content.Zero | typeof Content.Kept }
   /** The requester was told that the pages are lost, and with which node. */
   | { readonly kind: "lost"; readonly lostNode: NodeId }
-  /** The source died; the requester has yet to tell whether the bytes came in time. */
+  /** The source died; the requester has not reported yet whether the bytes came in time. */
   | { readonly kind: "sourceLost"; readonly source: NodeId }
-  /** The requester died; other parties have yet to tell whether they kept their copies. */
+  /** The requester died; other parties have not reported yet whether they kept their copies. */
   | AbortingPhase;
 
 /** What is known of a transaction whose requester died. */
@@ -57,17 +57,17 @@ interface AbortingPhase {
   readonly source: NodeId;
   /** The node whose loss makes the pages lost, if it comes to that. */
   readonly lostNode: NodeId;
-  /** The parties that have yet to tell. */
+  /** The parties that have not reported yet. */
   readonly awaited: readonly NodeId[];
   /** The nodes that kept their copies. */
   readonly refused: readonly NodeId[];
 }
 
-/** What moves a transaction from one phase to another. */
+/** The events that move a transaction from one phase to another. */
 type TransactionEvent =
   /** A node died. */
   | { readonly kind: "peerLost"; readonly node: NodeId }
-  /** Whatever a node had to say about transactions with a lost node, it has said. */
+  /** A node has sent its last message about transactions with a lost node. */
   | { readonly kind: "peerLostSeen"; readonly from: NodeId; readonly node: NodeId }
   /** A node kept its copies. */
   | { readonly kind: "refused"; readonly from: NodeId };
@@ -76,11 +76,11 @@ type TransactionEvent =
 interface Transaction extends PageRun {
   readonly requester: NodeId;
   readonly request: number;
-  /** What the requester will have; on first touch, and of a page that migrates, more than it asked for. */
+  /** The right that the requester gets: on first touch, and of a page that migrates, more than it asked for. */
   readonly access: Access;
   /** The nodes that drop their copies. */
   invalidated: readonly NodeId[];
-  /** A node died since the start: the holders of the pages must be checked at the end. */
+  /** Whether a node died since the start, so that the holders of the pages must be checked at the end. */
   disturbed: boolean;
   phase: Phase;
 }
@@ -88,7 +88,7 @@ interface Transaction extends PageRun {
 const ZERO: Phase = Object.freeze({ kind: "granted", content: Content.Zero });
 const KEPT: Phase = Object.freeze({ kind: "granted", content: Content.Kept });
 
-/** What the requester has in the pages once it is served. */
+/** The requester's state of the pages once it is served. */
 function contentOf(phase: Phase): Content {
   switch (phase.kind) {
     case "forwarded":
@@ -109,13 +109,13 @@ function sourceOf(phase: Phase): NodeId {
   return "source" in phase ? phase.source : 0;
 }
 
-/** What the source is told. */
+/** The message to the source. */
 function forwardOf(transaction: Transaction): ForwardMessage {
   const { access, first, count, requester, request, invalidated } = transaction;
   return { kind: "forward", access, first, count, requester, request, invalidated };
 }
 
-/** What the requester is told where it needs no bytes. */
+/** The message to the requester, where it needs no bytes. */
 function grantOf(transaction: Transaction): GrantMessage {
   const { access, first, count, request, invalidated, phase } = transaction;
   const content = contentOf(phase);
@@ -123,7 +123,7 @@ function grantOf(transaction: Transaction): GrantMessage {
   return { kind: "grant", access, content, first, count, request, invalidated, lostNode };
 }
 
-/** Whether a transaction is to give something to a node, or to take it. */
+/** Whether a transaction gives a node a copy, or takes one from it. */
 function involves({ requester, phase, invalidated }: Transaction, node: NodeId): boolean {
   return requester === node || sourceOf(phase) === node || invalidated.includes(node);
 }
@@ -162,7 +162,7 @@ export interface DirectoryOptions {
   readonly pageCount: number;
   /** The most pages that one grant carries. */
   readonly runPages: number;
-  /** Whether a page that each node in turn reads and writes is handed over at the read; off unless said. */
+  /** Whether a page that nodes read and write in turn is handed over at the read; off by default. */
   readonly migration?: boolean;
 }
 
@@ -179,7 +179,7 @@ export class Directory {
   protected readonly holders = new HolderTable();
   protected readonly members = new Set<NodeId>();
   protected readonly lost = new Map<number, NodeId>();
-  /** Nodes that leave, and the page up to which nothing depends on them. */
+  /** For each node that leaves, the page up to which no copy depends on that node. */
   protected readonly leaving = new Map<NodeId, number>();
   protected active: Transaction[] = [];
   protected waiting: Waiting[] = [];
@@ -196,7 +196,7 @@ export class Directory {
     this.#takeOver = takeOver;
   }
 
-  /** The nodes that a page's copies are on; for checks and statistics. */
+  /** The nodes that have a copy of a page; for checks and statistics. */
   copies(page: number): { owner: NodeId; nodes: NodeId[] } {
     return { owner: this.holders.owner(page), nodes: this.holders.list(page) };
   }
@@ -211,7 +211,7 @@ export class Directory {
     this.members.add(node);
   }
 
-  /** A node wants pages. */
+  /** Takes a request for pages. */
   request(from: NodeId, message: RequestMessage): void {
     const { first, count } = message;
     if (!this.members.has(from) || this.leaving.has(from)) return;
@@ -225,7 +225,7 @@ export class Directory {
     this.waiting.push({ from, message });
   }
 
-  /** A requester has what it was granted. */
+  /** Takes a `done`: the requester's grant has taken effect. */
   done(from: NodeId, message: DoneMessage): void {
     const { first, count, request } = message;
     const transaction = this.#find(from, request);
@@ -239,7 +239,7 @@ export class Directory {
     this.#end(transaction);
   }
 
-  /** This node has sent a grant that no node needs to acknowledge: it is final, and has no `done`. */
+  /** Ends a transaction whose grant this node has sent as final, so that there is no `done`. */
   granted(grant: GrantMessage, requester: NodeId): void {
     const transaction = this.#find(requester, grant.request);
     if (transaction === undefined) return;
@@ -247,13 +247,13 @@ export class Directory {
     this.#end(transaction);
   }
 
-  /** A node kept its copies, since the requester died before it had given them up. */
+  /** Takes a `refused`: a node kept its copies, because the requester died before that node gave them up. */
   refused(from: NodeId, message: RefusedMessage): void {
     const transaction = this.#find(message.requester, message.request);
     if (transaction !== undefined) this.#advance(transaction, { kind: "refused", from });
   }
 
-  /** A node is gone without a word. */
+  /** Takes the loss of a node. */
   peerLost(node: NodeId): void {
     if (!this.members.delete(node)) return;
     this.leaving.delete(node);
@@ -267,7 +267,7 @@ export class Directory {
     this.#reconsiderLeaving();
   }
 
-  /** A node knows of a loss: whatever it had to say about transactions with the lost node, it has said. */
+  /** Takes a `peerLostSeen`: the node has sent its last message about transactions with the lost node. */
   peerLostSeen(from: NodeId, node: NodeId): void {
     const event = { kind: "peerLostSeen", from, node } as const;
     for (const transaction of [...this.active]) {
@@ -276,12 +276,12 @@ export class Directory {
     }
   }
 
-  /** No program needs what was on these pages: those that are lost are as if no node had ever had them. */
+  /** Forgets the contents of pages: lost ones count as never written, because no program needs them. */
   renew(run: PageRun): void {
     for (const page of this.lost.keys()) if (contains(run, page)) this.lost.delete(page);
   }
 
-  /** A node wants to leave: whatever only it has must be taken over first. */
+  /** Lets a node leave, once this node has taken over the pages that only that node has. */
   leave(node: NodeId): void {
     if (!this.members.has(node)) return;
     this.leaving.set(node, 0);
@@ -289,7 +289,7 @@ export class Directory {
     this.#advanceLeaving(node);
   }
 
-  /** Goes on with what leaving nodes wait for. */
+  /** Goes on taking over pages of nodes that leave. */
   advanceLeaving(): void {
     for (const node of [...this.leaving.keys()]) {
       if (this.leaving.has(node)) this.#advanceLeaving(node);
@@ -301,7 +301,7 @@ export class Directory {
     this.holders.add(page, node);
   }
 
-  /** What is known of a page's migration once a node that has a copy asks to write it. */
+  /** The migration record of a page after a node that has a copy asks to write it. */
   protected afterUpgrade(record: number, copies: number, owns: boolean): number {
     return afterUpgrade(record, copies, owns);
   }
@@ -349,24 +349,23 @@ export class Directory {
     for (const node of invalidated) {
       this.outbox.send(node, { kind: "invalidate", first, count, requester: from, request });
     }
-    // Where the home grants at once, nothing is left to wait for; where its cache does, `granted`
-    // ends it.
+    // A transaction that the home grants at once is over; one that its cache grants is ended by `granted`.
     if (phase.kind === "granted" && invalidated.length === 0) this.#settle(transaction);
     else this.active.push(transaction);
   }
 
-  /** Tells the node on which a transaction depends now: its source, or its requester. */
+  /** Sends the message that the transaction waits on now, to its source or its requester. */
   #tell(transaction: Transaction): void {
     const { phase, requester } = transaction;
     if (phase.kind === "forwarded") this.outbox.send(phase.source, forwardOf(transaction));
     else this.outbox.send(requester, grantOf(transaction));
   }
 
-  /** The requester has what it was granted, or will have before anything else that it is told. */
+  /** Ends a transaction: the grant has taken effect, or will before the requester's next message. */
   #settle({ first, count, access, phase, requester }: Transaction): void {
     const wasLost = contentOf(phase) === Content.Lost;
     for (let page = first; page < first + count; page++) {
-      // Lost as far as the home could tell, but the bytes had come in time.
+      // The home took the pages for lost, but the bytes had come in time.
       if (wasLost) this.lost.delete(page);
       if (access === Access.Write) this.holders.set(page, [requester]);
       else this.addSharer(page, requester);

@@ -1,9 +1,9 @@
 /**
- * What nodes say to each other about pages. These are the messages as the state machines see them;
- * `page_messages.ts` gives them their bytes, `docs/protocol.md` their meaning.
+ * The messages of nodes about pages, as the state machines see them. `page_messages.ts` encodes them;
+ * `docs/protocol.md` defines their meaning.
  *
  * Every message of a transaction carries the number that its requester gave the request, so that
- * whatever arrives late is recognised and dropped.
+ * a message that arrives late is recognised and dropped.
  */
 
 import type { Access } from "./page.ts";
@@ -11,10 +11,10 @@ import type { Access } from "./page.ts";
 /** A node's number in its cluster, from 1 on in order of joining, never given twice. */
 export type NodeId = number;
 
-/** A list of no nodes, for all that have none. */
+/** The empty list of nodes, shared because most messages have no nodes. */
 export const NO_NODES: readonly NodeId[] = Object.freeze([]);
 
-/** Requester → home: give me the run's first page, and what follows it as far as that is no detour. */
+/** Requester → home: give me the first page, and as many of the run's next pages as can be treated alike. */
 export interface RequestMessage {
   readonly kind: "request";
   readonly access: Access;
@@ -58,25 +58,25 @@ export interface AcknowledgeMessage {
 
 /** Where a grant's bytes come from. */
 export const Content = {
-  /** They follow the message. */
+  /** The bytes follow the message. */
   Data: 1,
   /** No node ever wrote these pages: they are all zeros, and no bytes follow. */
   Zero: 2,
-  /** The requester has them: only the right to write was missing. */
+  /** The requester has the bytes, and only lacked the right to write. */
   Kept: 3,
-  /** They were only on a node that is gone. Nothing is granted. */
+  /** The only copy was on a node that is gone. Nothing is granted. */
   Lost: 4,
 } as const;
 /** One of {@linkcode Content}. */
 export type Content = typeof Content[keyof typeof Content];
 
 /**
- * Source or home → requester: the pages, or the right to write them. May be a shorter run than was
- * asked for.
+ * Source or home → requester: the pages, or the right to write them. The run may be shorter than the
+ * requested one.
  */
 export interface GrantMessage {
   readonly kind: "grant";
-  /** What the requester may do from now on; can be more than it asked for. */
+  /** The right that the requester has from now on; can be more than it asked for. */
   readonly access: Access;
   readonly content: Content;
   readonly first: number;
@@ -89,8 +89,8 @@ export interface GrantMessage {
 }
 
 /**
- * Whether a grant, if the home itself sends it, is the end of its transaction: what the home tells the
- * requester next comes behind it, and no other node has anything to do with it. Any other has a `done`.
+ * Whether a grant that the home itself sends ends its transaction, without a `done`. It does if no other
+ * node takes part, because the home's next message to the requester arrives behind the grant.
  */
 export function isFinal(
   { content, invalidated }: Pick<GrantMessage, "content" | "invalidated">,
@@ -114,7 +114,7 @@ export interface PeerLostMessage {
   readonly node: NodeId;
 }
 
-/** Every node → home: from here on nothing of what I say depends on the lost node. */
+/** Every node → home: from here on no message of mine depends on the lost node. */
 export interface PeerLostSeenMessage {
   readonly kind: "peerLostSeen";
   readonly node: NodeId;
@@ -129,7 +129,7 @@ export interface RefusedMessage {
   readonly request: number;
 }
 
-/** Leaving node → home: I make no more requests; take what only I have. */
+/** Leaving node → home: I make no more requests; take the pages that only I have. */
 export interface LeaveMessage {
   readonly kind: "leave";
 }
@@ -157,7 +157,7 @@ export type Message =
 export const DIRECTORY_NODE: NodeId = 1;
 
 /**
- * The home of a page.
+ * Returns the home of a page.
  *
  * @param _page The page's number.
  * @returns The node's id: the directory node for every page, until homes are spread.

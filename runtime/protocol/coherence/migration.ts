@@ -1,10 +1,10 @@
 /**
- * Which pages migrate: each node in turn reads such a page, then writes it, as with a counter or with
- * what a lock protects. A node that reads such a page is best handed it over to write at once.
+ * Finds pages that migrate: nodes in turn read such a page and then write it, as with a counter, or data
+ * that a lock protects. A node that reads such a page is best granted the right to write at once.
  *
- * That a reader goes on to write is seen only where it has to ask again. So a page that was seen to
- * migrate is handed over a number of times unseen, and then has to prove itself anew; each proof in
- * a row is good for about twice as many.
+ * The home sees that a reader goes on to write only if the reader has to ask again. So a page that was
+ * seen to migrate is handed over a number of times unseen, and then has to prove again that it migrates;
+ * each proof in a row allows about twice as many hand-overs.
  *
  * The record of a page is one byte: 0 where it is not known to migrate, otherwise 2^n plus the
  * hand-overs that are left of the 2^n - 1 which the last proof gave.
@@ -15,7 +15,7 @@ export const UNPROVEN = 0;
 
 /** The first proof gives 2^2 - 1 = 3 hand-overs. */
 const FIRST_EXPONENT = 2;
-/** No proof gives more than 2^6 - 1 = 63: as often is a page handed over in vain at most. */
+/** No proof gives more than 2^6 - 1 = 63, which bounds the hand-overs in vain. */
 const LAST_EXPONENT = 6;
 
 function exponentOf(record: number): number {
@@ -38,26 +38,26 @@ export function handOversLeft(record: number): number {
 }
 
 /**
- * A page is read by a node that has no copy. Where hand-overs are left and there is one copy, that is
- * a hand-over.
+ * Updates the record when a node without a copy reads the page. This read is a hand-over where hand-overs
+ * are left and only one node has a copy.
  *
- * @param record What was known of the page.
- * @param copies The nodes that have a copy, before the read.
- * @returns What is known of it now.
+ * @param record The page's record.
+ * @param copies How many nodes had a copy before the read.
+ * @returns The new record.
  */
 export function afterRead(record: number, copies: number): number {
-  // Two share it and a third reads it too.
+  // A third node reads the page while two share it, so it does not migrate.
   if (copies > 1) return UNPROVEN;
   return handOversLeft(record) > 0 ? record - 1 : record;
 }
 
 /**
- * A node that has a copy asks to write it.
+ * Updates the record when a node that has a copy asks to write the page.
  *
- * @param record What was known of the page.
- * @param copies The nodes that have a copy, that one among them.
- * @param owns Whether it wrote the page last: then what the other has done is read, not read and write.
- * @returns What is known of the page now.
+ * @param record The page's record.
+ * @param copies How many nodes have a copy, including the one that asks.
+ * @param owns Whether that node wrote the page last: then the other node has only read it.
+ * @returns The new record.
  */
 export function afterUpgrade(record: number, copies: number, owns: boolean): number {
   return copies === 2 && !owns ? proven(record) : UNPROVEN;

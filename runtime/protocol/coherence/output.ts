@@ -1,5 +1,5 @@
 /**
- * What a step of the protocol asks its driver to do.
+ * The actions that a step of the protocol asks its driver to carry out.
  *
  * The contract, which every driver keeps:
  * 1. all `operations`, in order;
@@ -29,11 +29,11 @@ export interface Envelope {
   readonly message: Message;
 }
 
-/** Something that the driver, or the program, must be told. */
+/** An event for the driver, or the program. */
 export type EngineEvent =
   /** A thread here waits for a page whose only copy was on a node that is gone. */
   | { readonly kind: "pageLost"; readonly page: number; readonly node: NodeId }
-  /** A peer broke the protocol: nothing that it says can be believed. */
+  /** A peer broke the protocol, so no message of it can be trusted. */
   | { readonly kind: "violation"; readonly node: NodeId; readonly reason: string }
   /** The home tells that a node is gone: close its connection, drop what is queued for it. */
   | { readonly kind: "peerGone"; readonly node: NodeId }
@@ -49,7 +49,7 @@ export interface Output {
   readonly events: readonly EngineEvent[];
 }
 
-/** Where the parts of an engine put what they want done. */
+/** Collects the actions of the cache and the directory during a step. */
 export class Outbox {
   operations: PageOperation[] = [];
   messages: Envelope[] = [];

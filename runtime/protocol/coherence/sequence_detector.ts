@@ -1,11 +1,11 @@
 /**
- * Notices that misses walk through memory, and says how many pages the next request should ask for,
- * and which to ask for ahead of the walk.
+ * Detects walks: misses that follow each other through memory. Says how many pages the next request
+ * should ask for, and which pages to request ahead of the walk.
  *
  * A miss just behind the pages that an earlier miss brought doubles the run; any other miss starts
  * a new sequence with a single page. Several threads may walk at once. Once the runs of a walk are
- * long enough, one more is asked for ahead: behind what was missed, and then each time that the walk
- * enters the one that was asked ahead before.
+ * long enough, one more run is requested ahead: first behind the run that was missed, then each time that
+ * the walk enters the run that was requested ahead.
  */
 
 import type { PageRun } from "./page.ts";
@@ -16,9 +16,9 @@ const SEQUENCES_MAX = 16;
 interface Sequence {
   /** The page where the walk will fault next, if it goes on. */
   next: number;
-  /** The end of the run that was asked for ahead; no more than `next` if there is none. */
+  /** The end of the run that was requested ahead; no more than `next` if there is none. */
   end: number;
-  /** The pages of its last run. */
+  /** The length of the walk's last run, in pages. */
   length: number;
 }
 
@@ -30,8 +30,8 @@ export class SequenceDetector {
   readonly #sequences: Sequence[] = [];
 
   /**
-   * @param maxPages The longest run to ask for, in pages; 1 turns detection off.
-   * @param aheadMinPages The shortest run behind which the next one is asked for ahead, in pages;
+   * @param maxPages The longest run to request, in pages; 1 turns detection off.
+   * @param aheadMinPages The shortest run behind which the next run is requested ahead, in pages;
    * `Infinity` turns that off.
    */
   constructor(maxPages: number, aheadMinPages = Infinity) {
@@ -40,10 +40,10 @@ export class SequenceDetector {
   }
 
   /**
-   * Takes note of a miss.
+   * Notes a miss.
    *
-   * @param page Where it was.
-   * @returns The pages to ask for from there on, at least 1.
+   * @param page The page that was missed.
+   * @returns How many pages to request from there on, at least 1.
    */
   miss(page: number): number {
     let sequence = this.#follow((other) => other.next === page);
@@ -59,10 +59,10 @@ export class SequenceDetector {
   }
 
   /**
-   * Takes note of a fault that was no miss.
+   * Notes a fault that was no miss.
    *
-   * @param page Where it was.
-   * @returns Whether a walk enters there what was asked for ahead of it.
+   * @param page The page of the fault.
+   * @returns Whether a walk enters, by this fault, the run that was requested ahead of it.
    */
   enters(page: number): boolean {
     const sequence = this.#follow(({ next, end }) => next === page && end > next);
@@ -72,9 +72,9 @@ export class SequenceDetector {
   }
 
   /**
-   * What to ask for ahead of the walk that moved last.
+   * Returns the run to request ahead of the walk that moved last.
    *
-   * @returns The run, or `undefined` when its runs are short, or a run ahead of it was asked for already.
+   * @returns The run; `undefined` when the walk's runs are short, or a run ahead was requested already.
    */
   ahead(): PageRun | undefined {
     const sequence = this.#sequences.at(-1);
@@ -85,10 +85,10 @@ export class SequenceDetector {
   }
 
   /**
-   * Takes note of how much was asked for, which can be less than this said.
+   * Notes how many pages were requested, which can be fewer than this detector proposed.
    *
-   * @param first The page where the last walk missed, or from where on to ask ahead of it.
-   * @param count The pages asked for.
+   * @param first The first page of the request: where the last walk missed, or the start of the run ahead.
+   * @param count The pages requested.
    */
   asked(first: number, count: number): void {
     const sequence = this.#sequences.at(-1);
@@ -98,11 +98,11 @@ export class SequenceDetector {
   }
 
   /**
-   * Takes note of how much of a request was granted.
+   * Notes how many pages of a request were granted.
    *
    * @param first The request's first page.
-   * @param asked The pages asked for.
-   * @param granted The pages that came.
+   * @param asked The pages requested.
+   * @param granted The pages granted.
    */
   granted(first: number, asked: number, granted: number): void {
     if (asked === granted) return;
@@ -111,7 +111,7 @@ export class SequenceDetector {
       if (next === first && end === first + asked) {
         sequence.end = first + granted;
       } else if (next === first + asked) {
-        // The walk will miss in the gap; what was asked for ahead begins behind that.
+        // The walk will miss in the gap, and the run that was requested ahead begins behind the gap.
         if (end <= next) sequence.end = 0;
         sequence.next = first + granted;
       }
@@ -119,8 +119,9 @@ export class SequenceDetector {
   }
 
   /**
-   * Takes note of pages that another node took to write. A walk that has not come to what was asked
-   * ahead of it, and finds it taken, was none, or has ended: it would only take from others again.
+   * Notes pages that another node took to write. If a walk has not reached the run that was requested ahead
+   * of it when that run is taken, the walk has ended, or was none. It is forgotten, because requests ahead
+   * of it would only take pages from other nodes again.
    *
    * @param first The first of the pages.
    * @param count How many.
@@ -132,7 +133,7 @@ export class SequenceDetector {
     if (index >= 0) this.#sequences.splice(index, 1);
   }
 
-  /** The first walk of a kind, which becomes the one that moved last. */
+  /** Finds a walk, and marks it as the one that moved last. */
   #follow(fits: (sequence: Sequence) => boolean): Sequence | undefined {
     const index = this.#sequences.findIndex(fits);
     if (index < 0) return undefined;
