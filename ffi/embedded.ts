@@ -1,18 +1,18 @@
 /**
- * The copy of `libtdsm.so` that a package has inside of its modules, for programs that have no file
- * of it: imported over the network, bundled, or without the right to read. It is loaded from memory
- * that has a path, and nothing of it is read before it is needed.
+ * The copy of `libtdsm.so` inside of a package's modules, for programs that have no library file because
+ * they import the package over the network, are bundled, or may not read files. The copy is imported only
+ * when it is needed, and loaded through a memory file, which has a path.
  */
 
 import { TdsmError } from "../runtime/errors.ts";
 import { openLibrary, type OpenLibraryOptions, type TdsmLibrary } from "./library.ts";
 
-/** What `zig/build.ts` makes: for each machine that there is a library for, how to import it. */
+/** The output of `zig/build.ts`: for each machine, a function that imports its library. */
 type Libraries = Readonly<Record<string, () => Promise<{ readonly library: string }>>>;
 
-/** Of `sys/mman.h`: a program that this one starts does not inherit the file. */
+/** Of `sys/mman.h`: child processes do not inherit the file. */
 const MFD_CLOEXEC = 1;
-/** Of `sys/mman.h`, since Linux 6.3: code may be loaded from it, whatever the system's default is. */
+/** Of `sys/mman.h`, since Linux 6.3: code may be loaded from the file, whatever the system's default is. */
 const MFD_EXEC = 0x10;
 
 const libc = {
@@ -49,7 +49,7 @@ export async function findLibrary(options: OpenLibraryOptions = {}): Promise<Tds
   }
 }
 
-/** What this package has embedded; nothing in a checkout that is not built. */
+/** The libraries that this package has embedded; none in a checkout that is not built. */
 async function importLibraries(): Promise<Libraries | undefined> {
   try {
     return (await import("./embedded/mod.js")).libraries;
@@ -71,7 +71,7 @@ async function unpack(libraries: Libraries): Promise<string> {
   const { library } = await load();
   const packed = new Blob([Uint8Array.fromBase64(library)]).stream();
   const bytes = await new Response(packed.pipeThrough(new DecompressionStream("gzip"))).bytes();
-  // Open as long as the process is: other threads load the library by this path.
+  // Never closed, because other threads load the library by this path.
   return `/proc/self/fd/${writeToMemory(bytes)}`;
 }
 
@@ -82,7 +82,7 @@ function writeToMemory(bytes: Uint8Array<ArrayBuffer>): number {
     const { memfd_create, write, close } = library.symbols;
     const name = new TextEncoder().encode("libtdsm.so\0");
     let file = memfd_create(name, MFD_CLOEXEC | MFD_EXEC);
-    // Older kernels refuse a flag that they do not know, and need none.
+    // Kernels before 6.3 refuse the flag, and do not need it.
     if (file < 0) file = memfd_create(name, MFD_CLOEXEC);
     for (let at = 0; file >= 0 && at < bytes.length;) {
       const written = Number(write(file, bytes.subarray(at), BigInt(bytes.length - at)));

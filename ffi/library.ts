@@ -1,6 +1,6 @@
 /**
- * Finding and opening a file of `libtdsm.so`. Nothing happens at import, nothing depends on where this
- * file lies unless it lies in a checkout, and no question is put to the user.
+ * Finding and opening a file of `libtdsm.so`. Nothing happens at import, only in a checkout does the
+ * place of this file matter, and Deno never prompts the user.
  */
 
 import { reasonOf, TdsmError } from "../runtime/errors.ts";
@@ -9,7 +9,7 @@ import { symbols, type TdsmDynamicLibrary } from "./symbols.ts";
 
 /** Where to look for the library. */
 export interface OpenLibraryOptions {
-  /** Path of `libtdsm.so`; nowhere else is looked then. */
+  /** Path of `libtdsm.so`; if given, no other path is tried. */
   path?: string | undefined;
 }
 
@@ -22,7 +22,7 @@ export class TdsmLibrary implements Disposable {
   readonly #library: TdsmDynamicLibrary;
 
   /**
-   * Takes over an open library; {@linkcode openLibrary} is the way to come by one.
+   * Takes over an open library; programs use {@linkcode openLibrary}.
    *
    * @param library What {@linkcode Deno.dlopen} answered.
    * @param path The path that it was given.
@@ -34,7 +34,7 @@ export class TdsmLibrary implements Disposable {
   }
 
   /**
-   * Sums up bytes by CRC-32C, as `runtime/wire/crc32c.ts` does, but faster where they are many.
+   * Computes the CRC-32C of bytes, as `runtime/wire/crc32c.ts` does, but faster for many bytes.
    *
    * @param bytes The bytes.
    * @returns The checksum, in 32 bits.
@@ -49,7 +49,7 @@ export class TdsmLibrary implements Disposable {
   }
 }
 
-/** A path that was tried, why it was, and what came of it. */
+/** A path that was tried, where the path comes from, and why it failed. */
 interface Attempt {
   readonly path: string;
   readonly origin: string;
@@ -98,7 +98,7 @@ function* candidates(options: OpenLibraryOptions): Generator<{ path: string; ori
     return;
   }
   const name = "TDSM_LIBRARY";
-  // Asked, never requested: without the permission there is no such setting.
+  // Queried, never requested: without the permission the variable counts as not set.
   if (Deno.permissions.querySync({ name: "env", variable: name }).state === "granted") {
     const path = Deno.env.get(name);
     if (path !== undefined && path !== "") yield { path, origin: name };

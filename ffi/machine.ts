@@ -1,11 +1,11 @@
 /**
- * What the C library tells of this machine. With `--allow-ffi` alone there is no other way: Deno
- * gives the kernel's version and files in `/proc` and `/dev` only for permissions of their own.
+ * Facts about this machine, from the C library. With `--allow-ffi` alone there is no other source: Deno
+ * needs further permissions for the kernel's version and for files in `/proc` and `/dev`.
  */
 
 import { cString } from "./native_values.ts";
 
-/** What is known of this machine; nothing of it changes while a program runs. */
+/** Facts about this machine, which do not change while a program runs. */
 export interface Machine {
   /** The kernel's version, as `uname -r` has it. */
   readonly kernelRelease: string;
@@ -48,15 +48,14 @@ const SYSCTL_MAX_BYTES = 32;
 /**
  * Asks the C library about this machine.
  *
- * @returns What it tells; nothing where it cannot be loaded, as without `--allow-ffi`.
+ * @returns The facts; `undefined` where the C library cannot be loaded, as without `--allow-ffi`.
  */
 export function inspectMachine(): Machine | undefined {
   return withC(inspect);
 }
 
 /**
- * Finds which environment variables are set, and not to nothing. Their values are not read: only that
- * they are there is told.
+ * Finds which environment variables are set, and not empty. Their values are not returned.
  *
  * @param names Their names.
  * @returns Those that are set; none where the C library cannot be loaded, as without `--allow-ffi`.
@@ -71,10 +70,10 @@ export function setVariables(names: readonly string[]): string[] {
   ) ?? [];
 }
 
-/** Does something by the C library; nothing where it cannot be loaded. */
+/** Calls a function with the C library; `undefined` where the library cannot be loaded. */
 function withC<Value>(use: (c: C) => Value): Value | undefined {
   const path = "libc.so.6";
-  // Asked, never requested: on a terminal Deno would prompt.
+  // Queried, never requested: on a terminal Deno would prompt.
   if (Deno.permissions.querySync({ name: "ffi", path }).state !== "granted") return undefined;
   let library: Deno.DynamicLibrary<typeof SYMBOLS>;
   try {

@@ -22,7 +22,7 @@ export interface ModuleLayout {
   readonly layoutHash: bigint;
 }
 
-/** Where the `.rdma` section of a module is, and what is in it. */
+/** The place and contents of a module's `.rdma` section. */
 export interface ModuleSection extends ModuleLayout {
   /** Address of its first byte, the start of a page of the kernel. */
   readonly address: bigint;
@@ -69,8 +69,8 @@ const PROBLEM_TEXTS: Readonly<Record<number, { code: TdsmErrorCode; text: string
  * A shared library in use, and the window of a region over its `.rdma` section.
  *
  * Its life: {@linkcode NativeModule.open}, {@linkcode NativeModule.mapOnto}, calls, dispose. Dispose
- * of it before the region; the other way round is safe too, but then its variables are blank memory
- * of this process in between.
+ * of the module before the region. The other order is safe too, but leaves the module's variables on
+ * blank memory of this process in between.
  */
 export class NativeModule<Symbols extends Deno.ForeignLibraryInterface> implements Disposable {
   /** The path that it was loaded from. */
@@ -135,11 +135,11 @@ export class NativeModule<Symbols extends Deno.ForeignLibraryInterface> implemen
   }
 
   /**
-   * Says where the shared variables of a library are that is loaded already.
+   * Finds the shared variables of a library that is loaded already.
    *
    * @param library The native library.
    * @param path The path that it was loaded from.
-   * @returns Its `.rdma` section, which stays as long as the library does.
+   * @returns The `.rdma` section, valid while the library is loaded.
    * @throws {TdsmError} `LibraryNotFound` if it is not loaded, else as {@linkcode NativeModule.open}.
    */
   static find(library: TdsmLibrary, path: string): ModuleSection {
@@ -160,7 +160,7 @@ export class NativeModule<Symbols extends Deno.ForeignLibraryInterface> implemen
   }
 
   /**
-   * Compares the module with the one that other nodes have.
+   * Checks that the module is the one that other nodes have loaded.
    *
    * @param other The {@linkcode NativeModule.section} of another node.
    * @throws {TdsmError} `LibraryMismatch` if its variables lie elsewhere.
@@ -181,7 +181,7 @@ export class NativeModule<Symbols extends Deno.ForeignLibraryInterface> implemen
   }
 
   /**
-   * How much of a region the variables take.
+   * The bytes of a region that the variables take.
    *
    * @param pageSize Bytes of the region's logical page.
    * @returns Bytes, whole logical pages.
@@ -191,8 +191,8 @@ export class NativeModule<Symbols extends Deno.ForeignLibraryInterface> implemen
   }
 
   /**
-   * Puts the shared variables on pages of a region: from here on they are what the region has there.
-   * A module that several threads of a process opened may be mapped by each of them, at one place.
+   * Maps the shared variables onto pages of a region: from here on they have the region's contents.
+   * If several threads of a process have opened the module, each may map it, onto the same place.
    *
    * @param region The region.
    * @param regionByte The first byte that the variables take, the start of a logical page. The
@@ -233,7 +233,7 @@ export class NativeModule<Symbols extends Deno.ForeignLibraryInterface> implemen
   [Symbol.dispose](): void {
     if (this.#disposed) return;
     this.#disposed = true;
-    // The buffer goes nowhere: every view of it has no elements from here on.
+    // A transfer to no thread detaches the buffer, so that views are empty and no longer reach the memory.
     this.#memory?.buffer.transfer();
     if (this.#region !== undefined) {
       const result = this.#library.symbols.tdsm_module_unmap(this.#module, this.#region.handle);

@@ -32,7 +32,7 @@ export interface NativeRegionOptions {
   requiredFeatures?: bigint;
 }
 
-/** What another thread of the process needs to {@linkcode NativeRegion.attach}; can be posted to it. */
+/** The data for {@linkcode NativeRegion.attach} in another thread; can be sent there by `postMessage`. */
 export interface NativeRegionHandle {
   /** The region, as the library knows it. */
   readonly handle: number;
@@ -131,7 +131,7 @@ export class NativeRegion implements Disposable {
    * Uses a region that another thread of this process opened.
    *
    * @param library The library, opened by this thread.
-   * @param handle What the other thread's region says of itself.
+   * @param handle The other thread's region.
    * @returns The region; disposing of it does not close it.
    * @throws {TdsmError} `NodeClosed` if the region is closed by now.
    */
@@ -231,11 +231,11 @@ export class NativeRegion implements Disposable {
   }
 
   /**
-   * Whether every thread that was woken when a page was installed was given a core since, and so has
-   * done its access, or is about to. Means nothing unless {@linkcode countsRuns}.
+   * Whether every thread that was woken when a page was installed has run since, and so has done its
+   * access or is about to. Meaningless unless {@linkcode countsRuns}.
    *
    * @param page The page.
-   * @returns `true` also where no thread is known.
+   * @returns `true` also if no thread is known to have waited.
    * @throws {TdsmError} If the region is closed.
    */
   resumed(page: number): boolean {
@@ -250,8 +250,8 @@ export class NativeRegion implements Disposable {
   }
 
   /**
-   * Sleeps until faults can be read, {@linkcode kick} is called, or the time is over. It occupies a
-   * thread of Deno's pool, not this one.
+   * Sleeps until faults can be read, {@linkcode kick} is called, or the time is over. The sleep occupies
+   * a thread of Deno's pool, not this thread.
    *
    * @param timeoutUs The longest wait in microseconds; negative waits without end.
    * @returns Bits of `WAIT_FAULTS`, `WAIT_KICKED`, `WAIT_CLOSING`; 0 after the time, or a signal.
@@ -259,7 +259,7 @@ export class NativeRegion implements Disposable {
    */
   async wait(timeoutUs: number): Promise<number> {
     const result = await this.#symbols.tdsm_wait(this.handle, BigInt(Math.round(timeoutUs)));
-    // The errno stayed on the thread that waited.
+    // The errno is lost: it is the waiting thread's.
     if (result < 0) throw statusError("wait for faults", result, 0);
     return result;
   }
@@ -275,12 +275,12 @@ export class NativeRegion implements Disposable {
   }
 
   /**
-   * Shows part of the region at one more place. Pages that are valid elsewhere are absent there
-   * until they fault (with `FAULT_MINOR`); the engine answers by installing them again.
+   * Maps part of the region at one more address. Pages that are valid in other windows are absent in this
+   * one until they fault (with `FAULT_MINOR`), and the engine installs them again.
    *
-   * @param regionByte The first byte shown, a multiple of the kernel's page size.
+   * @param regionByte The first byte of the part, a multiple of the kernel's page size.
    * @param length Bytes, a multiple of the kernel's page size.
-   * @param address Where; what is mapped there is replaced. Default: anywhere.
+   * @param address The address, where any other mapping is replaced. Default: chosen by the kernel.
    * @returns The address.
    * @throws {TdsmError} `InvalidOption` for a range outside the region or over another window,
    * `LimitExceeded` if the region has its most windows, `SystemCallFailed`.
@@ -299,7 +299,7 @@ export class NativeRegion implements Disposable {
   }
 
   /**
-   * Takes a window away again. Where its address was the caller's choice blank memory remains.
+   * Removes a window. If the caller chose its address, blank memory takes its place.
    *
    * @param address What {@linkcode addWindow} answered.
    * @throws {TdsmError} `InvalidOption` if no added window starts there.
@@ -309,7 +309,7 @@ export class NativeRegion implements Disposable {
     if (result < 0) throw statusError("remove a window", result, this.#symbols.tdsm_last_errno());
   }
 
-  /** Closes the region if this thread opened it: waiters are sent out, then it is unmapped. */
+  /** Closes the region if this thread opened it: ends all waits, then unmaps the region. */
   [Symbol.dispose](): void {
     if (this.#closed) return;
     this.#closed = true;
@@ -357,7 +357,7 @@ export function setEnvironment(library: TdsmLibrary, name: string, value: string
 }
 
 /**
- * Says where the `.rdma` section of `libtdsm.so` itself lies.
+ * Finds the `.rdma` section of `libtdsm.so` itself.
  *
  * @param library The library.
  * @returns Its addresses and size.

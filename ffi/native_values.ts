@@ -6,10 +6,10 @@ import { TdsmError } from "../runtime/errors.ts";
 export const LITTLE_ENDIAN = true;
 
 /**
- * A text with the zero byte that C ends texts with.
+ * Encodes a text as a C string.
  *
  * @param text The text, without a zero byte.
- * @returns Its bytes in UTF-8.
+ * @returns Its bytes in UTF-8, with a zero byte at the end.
  * @throws {TdsmError} `InvalidOption` if it has a zero byte in it.
  */
 export function cString(text: string): Uint8Array<ArrayBuffer> {

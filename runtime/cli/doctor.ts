@@ -1,6 +1,6 @@
 /**
- * What this machine and this start of Deno lack for a node to run, and what mends it: `--doctor`.
- * Nothing here prompts, and what may not be looked at is said to be unknown.
+ * `--doctor`: what this machine and this process lack for a node to run, and how to mend that. No check
+ * prompts for a permission; a check without its permission is reported as unknown.
  */
 
 import { ABI_VERSION, nameFeatures } from "../../ffi/abi.ts";
@@ -22,32 +22,32 @@ import { KERNEL_MIN_MAJOR, KERNEL_MIN_MINOR, PAGE_SIZE_MIN_BYTES } from "../limi
 
 /** How a check ended. */
 export type Verdict =
-  /** As it should. */
+  /** Nothing is missing. */
   | "ok"
   /** A node runs, but not as well as it could. */
   | "warning"
   /** No node can run. */
   | "failed"
-  /** It may not be looked at. */
+  /** The check lacks a permission. */
   | "unknown";
 
-/** One thing that was looked at. */
+/** The result of one check. */
 export interface Check {
-  /** What, in a word or two. */
+  /** The check's name, in a word or two. */
   readonly name: string;
   /** How it ended. */
   readonly verdict: Verdict;
-  /** What was found. */
+  /** The finding, for people. */
   readonly found: string;
-  /** What mends it: a command, or what else to do. */
+  /** The remedy: a command, or another thing to do. */
   readonly remedy?: string;
 }
 
 /**
- * Looks at everything that a node needs.
+ * Checks everything that a node needs.
  *
- * @param settings What the node would go by.
- * @returns What was found, in the order in which a node needs it.
+ * @param settings The settings of the node that would run.
+ * @returns The results, in the order in which a node needs the things checked.
  */
 export async function examine(settings: Settings): Promise<Check[]> {
   const machine = inspectMachine();
@@ -70,11 +70,11 @@ export function canRun(checks: readonly Check[]): boolean {
 }
 
 /**
- * Writes what was found for people.
+ * Formats the results for people.
  *
  * @param checks What was found.
- * @param paint How pieces of it look.
- * @returns Lines, each with its end.
+ * @param paint Colours pieces of text.
+ * @returns Lines, each with a line end.
  */
 export function formatChecks(checks: readonly Check[], paint: Paint = plain): string {
   const rows = checks.map(({ verdict, name, found }) => [verdict, name, found]);
@@ -130,7 +130,8 @@ function checkKernel(machine: Machine | undefined): Check {
   const found = `Linux ${kernelRelease}, pages of ${formatSize(pageSize)}`;
   const least = `${KERNEL_MIN_MAJOR}.${KERNEL_MIN_MINOR}`;
   if (major < KERNEL_MIN_MAJOR || (major === KERNEL_MIN_MAJOR && minor < KERNEL_MIN_MINOR)) {
-    // What the region needs is tried below: a distribution may have brought it to an older kernel.
+    // Only a warning, because a distribution may have backported the features; the check of userfaultfd
+    // below tries them.
     const remedy = `install Linux ${least} or newer, unless userfaultfd below is ok`;
     return { name, verdict: "warning", found, remedy };
   }
@@ -139,7 +140,7 @@ function checkKernel(machine: Machine | undefined): Check {
 
 function checkFfi(): Check {
   const name = "--allow-ffi";
-  // Pointers need the permission without a path.
+  // To use pointers needs the permission without a path.
   const granted = Deno.permissions.querySync({ name: "ffi" }).state === "granted";
   if (granted) return { name, verdict: "ok", found: "granted" };
   const remedy = `${START_COMMAND} --doctor`;
@@ -234,8 +235,8 @@ function checkUserfaultfd(library: TdsmLibrary, machine: Machine | undefined): C
 }
 
 /**
- * Looks where `rdma.ld` has put the shared section of the library itself: a module's section can be
- * mapped onto the region only where it begins and ends with a page of this kernel.
+ * Checks where `rdma.ld` has put the shared section of the library itself. A module's section can be
+ * mapped onto the region only if it begins and ends at a page boundary of this kernel.
  */
 function checkModules(library: TdsmLibrary, machine: Machine | undefined): Check {
   const name = "native modules";
@@ -254,7 +255,7 @@ function checkModules(library: TdsmLibrary, machine: Machine | undefined): Check
   return { name, verdict: "warning", found, remedy };
 }
 
-/** By which way this process has come to its right. */
+/** Why this process may use userfaultfd. */
 function wayOf(machine: Machine | undefined): string {
   if (machine === undefined) return "one of its ways";
   if (machine.mayUseDevice) return "/dev/userfaultfd";

@@ -17,13 +17,13 @@ import { type Launch, launch } from "./local_nodes.ts";
 
 const URL_PATTERN = /^[a-z][a-z0-9+.-]+:/i;
 
-/** Looks whether the program is there, before each node does. */
+/** Checks that the program exists, so that one message says so instead of one for each node. */
 async function requireProgram({ program }: Launch): Promise<void> {
   if (URL_PATTERN.test(program)) return;
   try {
     if ((await Deno.stat(program)).isFile) return;
   } catch (cause) {
-    // What else is wrong with it, Deno says.
+    // Deno itself reports any other problem of the file.
     if (!(cause instanceof Deno.errors.NotFound)) return;
     throw refused(`Cannot launch ${program}: there is no such file in ${Deno.cwd()}`, cause);
   }

@@ -1,4 +1,4 @@
-/** What people type to launch nodes, and what they are told of it. */
+/** The launcher's arguments, and its help text. */
 
 import { NODES_MAX } from "../limits.ts";
 import { refused } from "../settings/flags.ts";
@@ -8,7 +8,7 @@ import { SETTINGS } from "../settings/table.ts";
 import type { Launch } from "./local_nodes.ts";
 import { LAUNCH_COMMAND } from "../start_command.ts";
 
-/** What `--help` shows. */
+/** The text of `--help`. */
 export const LAUNCH_HELP = `Starts nodes of one program on this machine.
 
 Usage: ${LAUNCH_COMMAND} [DENO'S FLAGS] -n N PROGRAM [ARGUMENTS]
@@ -36,7 +36,7 @@ says that all nodes have ended well, 128 and more is for a signal.
 
 /** The launcher's own flags, without their dashes. */
 const OWN_FLAGS = ["nodes", "rpc-server", "help"] as const;
-/** The flags of `deno run` whose value may be the next word. Only so is it known which word is the program. */
+/** The flags of `deno run` whose value may be the next word, needed to find the program among the words. */
 const DENO_FLAGS_WITH_VALUE: ReadonlySet<string> = new Set([
   "--cert",
   "--conditions",
@@ -59,7 +59,7 @@ const DENO_FLAGS_WITH_VALUE: ReadonlySet<string> = new Set([
 /**
  * Reads the launcher's arguments.
  *
- * @param args The arguments: flags, the program, and what is for the program.
+ * @param args The arguments: flags, the program, and the program's own arguments.
  * @param environment Reads an environment variable.
  * @returns What to run; `undefined` where the arguments ask for help.
  * @throws {TdsmError} `InvalidOption`: what is missing, wrong or nearly right.
@@ -69,7 +69,7 @@ export function parseLaunch(
   environment: Environment,
 ): Launch | undefined {
   const denoFlags: string[] = [];
-  // Of the settings, this one alone is not the same for every node.
+  // The only setting that differs from node to node.
   let { rpcServer: rpcServers } = resolveSettings({}, [], onlyRpcServer(environment)).settings;
   let nodes: number | undefined;
   let at = 0;
@@ -107,7 +107,7 @@ export function parseLaunch(
   return { program, nodes, args: args.slice(at + 1), denoFlags, rpcServers };
 }
 
-/** The environment without what the launcher sets itself, or nodes read. */
+/** The environment without the variables that the launcher sets for each node. */
 function onlyRpcServer(environment: Environment): Environment {
   const { environment: names } = SETTINGS.rpcServer;
   return (name) => names.includes(name) ? environment(name) : undefined;
@@ -121,7 +121,7 @@ function countOf(text: string | undefined): number {
   throw refused(`Cannot use ${what}: it must be a whole number of nodes from 1 to ${NODES_MAX}`);
 }
 
-/** Refuses what is nearly a flag of the launcher: `deno run` would not know it either. */
+/** Refuses a flag that resembles one of the launcher's: `deno run` would not know the flag either. */
 function refuseNearlyRight(arg: string): void {
   const [, name] = /^--([^=]+)/.exec(arg) ?? [];
   const near = name === undefined ? undefined : nearestName(name, OWN_FLAGS);

@@ -18,7 +18,7 @@ import { NodeOutput } from "./node_output.ts";
 import { fetchStatus } from "./status.ts";
 import { Watchdog } from "./watchdog.ts";
 
-/** What nodes are to run. */
+/** The program to launch, and its nodes. */
 export interface Launch {
   /** The program that each node runs: a path or a URL. */
   readonly program: string;
@@ -34,28 +34,28 @@ export interface Launch {
 
 /** Where nodes of a launcher listen: only this machine reaches them. */
 const HOSTNAME = "127.0.0.1";
-/** Set where what a node writes to stderr ends on a terminal, though the node writes into a pipe. */
+/** Set where the launcher shows a node's stderr on a terminal, though the node writes into a pipe. */
 export const TERMINAL_VARIABLE = "TDSM_TERMINAL";
-/** Set where it may have colours, too; Deno itself goes by this name. */
+/** Set where that terminal shows colours; the name is Deno's own. */
 export const COLOUR_VARIABLE = "FORCE_COLOR";
-/** What a directory answers that will not answer otherwise the next time. */
+/** The refusals of a directory that it would repeat, so that asking again is in vain. */
 const FINAL: readonly TdsmErrorCode[] = ["PermissionMissing", "VersionMismatch"];
 
 /** One node's process. */
 interface LocalNode {
   readonly id: number;
   readonly process: Deno.ChildProcess;
-  /** Resolves when it has ended and all that it printed is passed on. */
+  /** Resolves when the node has ended and all its output is passed on. */
   readonly ended: Promise<void>;
-  /** Its exit code, once it has ended. */
+  /** The node's exit code, once it has ended. */
   code: number | undefined;
 }
 
 /**
- * Runs a program on nodes of this machine, passes on what they print and the signals that this process
- * gets, and ends all when the first fails.
+ * Runs a program on nodes of this machine: passes on their output, and to them the signals that this
+ * process gets. Ends all nodes when the first one fails.
  *
- * @param launch What to run.
+ * @param launch The program and its nodes.
  * @returns 0 when every node ended well; else 128 and the signal that this process got, or the exit
  * code of the node that failed first.
  * @throws {TdsmError} When nodes cannot be started.
@@ -84,8 +84,8 @@ export async function launch(launch: Launch): Promise<number> {
 }
 
 /**
- * Looks whether the `deno task` that started this process is still there. It passes on every signal but
- * SIGKILL, and to its user it is the launcher.
+ * Calls back when the `deno task` that started this process was killed. To its user that task is the
+ * launcher, and SIGKILL is the one signal that the task cannot pass on.
  */
 function whenOrphaned(act: () => void): ReturnType<typeof setInterval> | undefined {
   // Only a task has this variable. Another parent, such as a shell, may end and leave a launcher alone.
@@ -100,9 +100,9 @@ function whenOrphaned(act: () => void): ReturnType<typeof setInterval> | undefin
 }
 
 /**
- * Finds a port for the directory that nobody else is given meanwhile. A connection is made there, and
- * closed from the listening side: as long as the kernel remembers it (60 s, TIME_WAIT), it gives the
- * port to no socket that asks for any free one, and to one that asks for this port.
+ * Finds a free port for the directory, and keeps it free until node 1 listens. A connection to the port
+ * is made and closed from the listening side. While the kernel remembers that connection (TIME_WAIT, 60
+ * s), it gives the port only to a socket that asks for this very port, not to one that asks for any.
  */
 async function reservePort(): Promise<Address> {
   using listener = Deno.listen({ hostname: HOSTNAME, port: 0 });
@@ -112,7 +112,7 @@ async function reservePort(): Promise<Address> {
     listener.accept(),
   ]);
   far.close();
-  // The end of the connection is here: so the other side closed first, and remembers it.
+  // The other side closed first: its end of the connection is the one in TIME_WAIT.
   await near.read(new Uint8Array(1));
   near.close();
   return { hostname: HOSTNAME, port };
@@ -125,14 +125,14 @@ class LocalNodes {
   readonly #output: NodeOutput;
   readonly #started: LocalNode[] = [];
   /**
-   * How the end came: not yet; by a signal, which every node has got; by a node that failed, so that
-   * the others were told to end; or every node was killed.
+   * The cause of the end: none yet; a signal, which every node has got; a node that failed, so that the
+   * others were told to end; or every node was killed.
    */
   #end: "none" | "signalled" | "failed" | "killed" = "none";
-  /** Resolves when that is not "none" any more. */
+  /** Resolves when the cause is no longer "none". */
   readonly #ending = Promise.withResolvers<void>();
   #code: number | undefined;
-  /** The exit code where a signal came first, and not every node has ended well all the same. */
+  /** The exit code where a signal came first, unless every node has ended with 0 all the same. */
   #signalCode: number | undefined;
   #patience: ReturnType<typeof setTimeout> | undefined;
   /** Ends the wait for output: a process that a node has started may hold it open after the node's end. */
@@ -155,7 +155,8 @@ class LocalNodes {
     try {
       for (let id = 1; id <= nodes && this.#end === "none"; id++) {
         const node = this.#start(id);
-        // Ids are given in order of joining: so the number before a line is the id of its node.
+        // Ids are given in order of joining, so each node must join before the next one starts. Then the
+        // number before a line is the id of its node.
         if (id < nodes && !await this.#untilJoined(node)) break;
       }
       await Promise.all(this.#started.map(({ ended }) => ended));
@@ -204,7 +205,7 @@ class LocalNodes {
       const { code, signal } = await process.status;
       node.code = code;
       if (code === ExitCode.Node) await this.#untilCauseIsKnown();
-      // Those that have lost this one may have ended before it.
+      // Nodes that have lost this one may have ended before it.
       const others = this.#started.some((other) => other !== node && other.code !== 0);
       const told = code === 0 || !this.#fail(code);
       this.#endIfAllHave();
@@ -222,8 +223,8 @@ class LocalNodes {
   }
 
   /**
-   * Waits for another failure. A node that cannot go on has mostly lost one that has failed, and can
-   * end before that one, whose exit code tells more.
+   * Waits a while for another failure. A node that cannot go on has mostly lost a node that failed, whose
+   * exit code tells more; but the failed node can be the later one to end.
    */
   async #untilCauseIsKnown(): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
@@ -264,28 +265,28 @@ class LocalNodes {
     return false;
   }
 
-  /** Whether the directory knows of a node. */
+  /** Whether a node has joined, according to the directory node. */
   async #hasJoined(id: number): Promise<boolean> {
     try {
       const { nodes } = await fetchStatus(this.#directory);
       return nodes.some((node) => node.id === id);
     } catch (error) {
-      // It does not listen yet, or is about to end.
+      // The directory node does not listen yet, or is about to end.
       if (!(error instanceof TdsmError && FINAL.includes(error.code))) return false;
       throw error;
     }
   }
 
   /**
-   * Something has failed: the first failure decides the exit code, and ends all nodes.
+   * Ends all nodes because of a failure. The first failure decides the exit code.
    *
    * @param code The exit code.
-   * @returns Whether this is what ends them.
+   * @returns Whether this was the first failure.
    */
   #fail(code: number): boolean {
-    // After a signal nodes may lose each other: the signal tells more than what they end with.
+    // After a signal nodes may lose each other, so their exit codes tell less than the signal.
     this.#code ??= this.#signalCode ?? code;
-    // Where a signal came first every node has it, and a second one would end the node at once.
+    // After a signal every node is leaving already, and a second one would end it at once.
     const ends = this.#end === "none";
     if (ends) {
       this.#end = "failed";
@@ -307,7 +308,7 @@ class LocalNodes {
   #kill(): void {
     this.#end = "killed";
     this.#ending.resolve();
-    // The node leads a process group: what it has started goes too.
+    // The node leads a process group, so that its child processes are killed too.
     for (const { process } of this.#running) send(-process.pid, "SIGKILL");
     this.#lettingGo ??= setTimeout(() => this.#letGo.abort(), LAUNCH_OUTPUT_MAX_MS);
   }
@@ -325,7 +326,7 @@ function spawn(launch: Launch, id: number, directory: Address): Deno.ChildProces
     env: environmentOf(launch, id, directory),
     // A session of its own: a terminal's Ctrl-C comes to this process alone, which passes it on.
     detached: true,
-    // The first node reads what this process would; others would only take it from each other.
+    // Only node 1 gets standard input: several readers would take the input from each other.
     stdin: id === 1 ? "inherit" : "null",
     stdout: "piped",
     stderr: "piped",
@@ -345,7 +346,7 @@ function startProcess<Process>(what: string, start: () => Process): Process {
   }
 }
 
-/** The settings of a node. An empty variable is one that is not set. */
+/** The settings of a node, as environment variables. An empty variable counts as not set. */
 function environmentOf(
   { nodes, rpcServers }: Launch,
   id: number,

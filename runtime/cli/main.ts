@@ -18,13 +18,13 @@ import { VERSION } from "../version.ts";
 import { paintOf } from "./paint.ts";
 import { START_COMMAND } from "../start_command.ts";
 
-/** What the program can do but be a node, and how it says so. */
+/** The actions of the program other than to be a node. */
 const MODES = ["doctor", "status", "json"] as const;
 type Mode = typeof MODES[number];
 /** Every flag of the program but the settings. */
 const FLAGS: ProgramFlags = { names: [...MODES, "help", "version"], only: true };
 
-/** What `--help` shows. */
+/** The text of `--help`. */
 const help = (): string =>
   `tdsm ${VERSION}: distributed shared memory for Deno
 
@@ -64,7 +64,7 @@ export async function main(args: readonly string[]): Promise<void> {
     const { doctor, status, json } = readModes(rest);
     if (doctor) return await showDoctor(settings, json);
     if (status) return await showStatus(settings, json);
-    // It has no work of its own, so the directory need not wait for it.
+    // This node has no program, so the directory node need not wait for it.
     const node = await startNode({ ...settings, rpcServer: true }, true);
     exitCodeOfError = exitCodeOf;
     try {
@@ -80,7 +80,7 @@ export async function main(args: readonly string[]): Promise<void> {
   }
 }
 
-/** What the program is to do, by the arguments that are none of the settings. */
+/** The action that the arguments ask for, other than settings. */
 function readModes(rest: readonly string[]): Readonly<Record<Mode, boolean>> {
   const [doctor, status, json] = MODES.map((mode) => rest.includes(`--${mode}`)) as [
     boolean,
@@ -97,7 +97,7 @@ function readModes(rest: readonly string[]): Readonly<Record<Mode, boolean>> {
 }
 
 async function showDoctor(settings: Settings, json: boolean): Promise<void> {
-  // What only few starts need is not loaded by the others.
+  // Imported on demand, since most starts do not need these modules.
   const { canRun, examine, formatChecks } = await import("./doctor.ts");
   const checks = await examine(settings);
   const healthy = canRun(checks);
@@ -115,7 +115,7 @@ async function showStatus(settings: Settings, json: boolean): Promise<void> {
   await print(json ? `${JSON.stringify(status)}\n` : formatStatus(status, paintOf(Deno.stdout)));
 }
 
-/** Writes to stdout, all of it: this is the program, and not the library. */
+/** Writes a whole text to stdout. */
 function print(text: string): Promise<void> {
   return new Blob([text]).stream().pipeTo(Deno.stdout.writable, { preventClose: true });
 }

@@ -1,6 +1,6 @@
 /**
- * What nodes of one machine print, on one terminal or into one file: whole lines, each with the number
- * of its node, and on a terminal one line below them that a node overwrites to show its progress.
+ * The output of the nodes of one machine, on one terminal or into one file: whole lines, each with the
+ * number of its node, and on a terminal a last line that a node overwrites to show its progress.
  */
 
 import { styleText } from "node:util";
@@ -10,13 +10,13 @@ import { LAUNCH_LINE_MAX_BYTES } from "../limits.ts";
 export interface Outlet {
   /** Writes some of the bytes; returns how many. */
   write(bytes: Uint8Array): Promise<number>;
-  /** Whether somebody looks at it now. */
+  /** Whether it is a terminal. */
   isTerminal(): boolean;
 }
 
 const NEWLINE = 10;
 const RETURN = 13;
-/** Has a terminal show nothing from here to the end of its line. */
+/** Clears a terminal's line from the cursor on. */
 const ERASE_REST = new TextEncoder().encode("\x1b[K");
 const ERASE = Uint8Array.of(RETURN, ...ERASE_REST);
 /** The colours of nodes, in turn. */
@@ -28,7 +28,7 @@ export class NodeOutput {
   readonly #nodes: number;
   readonly #coloured: boolean;
   readonly #broken: () => void;
-  /** Resolves when all that was handed over so far is written. */
+  /** Resolves when all output so far is written. */
   #written: Promise<void> = Promise.resolve();
   /** Whether a line of progress is shown, below all others. */
   #showsProgress = false;
@@ -36,7 +36,7 @@ export class NodeOutput {
   /**
    * @param outlets Where lines go.
    * @param options How many nodes there are, whether colours are wanted where a terminal shows the
-   * lines, and what to call when nobody reads the output any more.
+   * lines, and what to call when the reader of the output has closed it.
    */
   constructor(
     outlets: { readonly stdout: Outlet; readonly stderr: Outlet },
@@ -49,12 +49,12 @@ export class NodeOutput {
   }
 
   /**
-   * Passes on what a node prints, until it prints no more.
+   * Passes on the output of a node, until the stream ends.
    *
    * @param node The number of the node.
-   * @param stream What it prints.
-   * @param to Where it prints that.
-   * @param letGo Ends the wait for more.
+   * @param stream The output.
+   * @param to Whether it is the node's stdout or stderr.
+   * @param letGo Ends the pass before the stream ends.
    */
   async pass(
     node: number,
@@ -104,7 +104,7 @@ export class NodeOutput {
     return this.#write(concatenate(parts), to);
   }
 
-  /** Shows what a node has last written over its line, where there is a terminal. */
+  /** Shows the text that a node has last written over its line, where there is a terminal. */
   async #progress(node: number, line: Uint8Array): Promise<void> {
     const { stderr } = this.#outlets;
     if (!stderr.isTerminal()) return;
@@ -130,7 +130,7 @@ export class NodeOutput {
   /** One after the other, so that no two writes mix. */
   #queue(write: () => Promise<void>): Promise<void> {
     this.#written = this.#written.then(write).catch(() => {
-      // Nodes go on to print until they have ended; that must not hold them up.
+      // Nodes that print until they have ended must not be held up by the closed output.
       this.#broken();
     });
     return this.#written;
@@ -140,7 +140,7 @@ export class NodeOutput {
     const text = `[${String(node).padStart(String(this.#nodes).length)}]`;
     const coloured = this.#coloured && this.#outlets[to].isTerminal();
     const colour = COLOURS[(node - 1) % COLOURS.length]!;
-    // Whether there is a terminal was looked at here: to have it looked at needs --allow-env.
+    // The terminal is checked above, because `styleText` would need --allow-env to check it.
     const prefix = coloured ? styleText(colour, text, { validateStream: false }) : text;
     return new TextEncoder().encode(`${prefix} `);
   }

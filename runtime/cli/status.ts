@@ -1,6 +1,6 @@
 /**
- * The state of a cluster, asked of its directory node from outside of it: `--status`.
- * It needs the network alone, neither the library nor a right to userfaultfd.
+ * `--status`: asks the directory node for the state of its cluster, without joining. This needs only the
+ * network, neither the library nor a right to userfaultfd.
  */
 
 import { type Address, formatAddress, isWildcard } from "../address.ts";
@@ -24,7 +24,7 @@ export interface NodeStatus {
   readonly address: string;
   /** The TCP port on which it listens. */
   readonly port: number;
-  /** What it has counted, as `node.stats()` has it; `null` where it did not say in time. */
+  /** The node's counters, as in `node.stats()`; `null` if the node did not answer in time. */
   readonly stats: Counters | null;
 }
 
@@ -88,7 +88,7 @@ async function receive(
 ): Promise<ClusterStatus> {
   const leftMs = (): number => Math.max(1, Math.ceil(giveUpAt - performance.now()));
   const done = Promise.withResolvers<ClusterStatus>();
-  // Until the handshake is done, its own promise rejects with what goes wrong.
+  // Until the handshake is done, errors reject the promise of the handshake instead.
   done.promise.catch(() => {});
   const link = await shakeHands((handlers) => {
     const link = new Link(connection, () => undefined, newCounters(), handlers);
@@ -113,7 +113,7 @@ async function receive(
   }
 }
 
-/** Takes the status of each of so many nodes. */
+/** Receives the status of each node. */
 function listen(
   nodes: number,
   directory: Address,
@@ -137,8 +137,8 @@ function statusOf(
   { id, address, port, counters }: NodeStatusControl,
   directory: Address,
 ): NodeStatus {
-  // The directory node knows of the others where their connections come from, and of itself only that
-  // it listens everywhere; but it has just been reached.
+  // A directory node that listens on every interface knows no address of its own; the address by which it
+  // has just been reached is one.
   const reached = isWildcard(address) ? directory.hostname : address;
   return { id, address: reached, port, stats: counters ?? null };
 }
@@ -157,11 +157,11 @@ const COLUMNS: readonly (readonly [title: string, counter: string, bytes?: true]
 ];
 
 /**
- * Writes the state of a cluster for people.
+ * Formats the state of a cluster for people.
  *
  * @param status The state.
- * @param paint How pieces of it look.
- * @returns Lines, each with its end.
+ * @param paint Colours pieces of text.
+ * @returns Lines, each with a line end.
  */
 export function formatStatus(
   { size, pageSize, compression, nodes }: ClusterStatus,
@@ -179,7 +179,7 @@ export function formatStatus(
   ]);
   const titles = ["NODE", "ADDRESS", ...COLUMNS.map(([title]) => title)];
   const [heading, ...lines] = formatTable([titles, ...rows], [1]).trimEnd().split("\n");
-  // Of a node that did not answer in time nothing is known.
+  // A node that did not answer in time has no counters to show.
   const body = lines.map((line, row) => nodes[row]!.stats === null ? paint(line, "dim") : line);
   return `${region}\n\n${[paint(heading!, "bold"), ...body].join("\n")}\n`;
 }

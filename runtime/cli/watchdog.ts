@@ -1,16 +1,16 @@
 /**
- * Ends the nodes of a launcher that was killed: a process of its own, which hears of each node, and
- * knows that the launcher is gone when the pipe between them ends.
+ * Ends the nodes of a launcher that was killed: a process of its own, which the launcher tells of each
+ * node. The end of the pipe between the two shows that the launcher is gone.
  *
- * A node could watch for that itself only from its `join` on, and not while it computes; the kernel's
- * own way (PR_SET_PDEATHSIG) needs a native call in each node before anything else.
+ * Nodes cannot watch the launcher themselves: they could begin only at `join`, and not while they
+ * compute; and PR_SET_PDEATHSIG of the kernel needs a native call in each node before anything else.
  */
 
 import { LAUNCH_END_MAX_MS } from "../limits.ts";
 
 /**
- * Reads `+PID` and `-PID`, a line each. At the end of its input it asks the nodes that are left to end,
- * and kills the process group of each that does not.
+ * The script of the process. It reads lines `+PID` and `-PID`. At the end of its input it sends SIGTERM
+ * to the nodes that are left, and kills the process group of each node that does not end.
  */
 const SCRIPT = `
 nodes=' '
@@ -41,7 +41,7 @@ export class Watchdog implements AsyncDisposable {
   constructor() {
     this.#process = new Deno.Command("sh", {
       args: ["-c", SCRIPT],
-      // What ends the launcher, such as a terminal that is closed, is not to end this one too.
+      // An event that ends the launcher, such as the closing of its terminal, must not end this process too.
       detached: true,
       stdin: "piped",
       stdout: "null",
@@ -51,18 +51,18 @@ export class Watchdog implements AsyncDisposable {
   }
 
   /**
-   * Hears of a node that has started.
+   * Adds a node that has started.
    *
-   * @param pid Its process.
+   * @param pid The id of the node's process.
    */
   async add(pid: number): Promise<void> {
     await this.#say(`+${pid}`);
   }
 
   /**
-   * Hears of a node that has ended.
+   * Removes a node that has ended.
    *
-   * @param pid Its process.
+   * @param pid The id of the node's process.
    */
   async remove(pid: number): Promise<void> {
     await this.#say(`-${pid}`);
@@ -72,11 +72,11 @@ export class Watchdog implements AsyncDisposable {
     try {
       await this.#input.write(new TextEncoder().encode(`${line}\n`));
     } catch {
-      // Somebody has killed it: there is no more than this launcher to look after its nodes.
+      // The watchdog was killed: from now on only this launcher looks after its nodes.
     }
   }
 
-  /** Lets go of it: it ends the nodes that it knows of, which should be none. */
+  /** Ends the watchdog, which ends the nodes that it still knows of; there should be none. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#input.close().catch(() => {});
     await this.#process.status;

@@ -162,7 +162,7 @@ Deno.test("refusal says who refused and why, with no code that a peer made up", 
   ]);
 });
 
-Deno.test("objectionToStatus lets look who speaks this version, at the directory node", () => {
+Deno.test("objectionToStatus lets a program of this version look, at the directory node", () => {
   const ask = { kind: "statusRequest", protocolVersion: PROTOCOL_VERSION } as const;
   assertEquals(objectionToStatus(ask, DIRECTORY), undefined);
   const newer = objectionToStatus({ ...ask, protocolVersion: PROTOCOL_VERSION + 1 }, DIRECTORY);

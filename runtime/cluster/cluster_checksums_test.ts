@@ -1,4 +1,4 @@
-/** Who sums up page bytes in a cluster, and what becomes of a connection that changes them. */
+/** Which pages have checksums in a cluster, and how a connection that changes pages ends. */
 
 import { assertEquals, assertMatch } from "@std/assert";
 import { PEER_VERDICT_LAST_MS } from "../limits.ts";

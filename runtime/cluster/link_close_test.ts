@@ -40,7 +40,7 @@ async function talk(connection: Deno.TcpConn, word: Uint8Array, goOn: () => bool
   while (goOn()) await writeAll(connection, words);
 }
 
-Deno.test("Link.drain: who talks all the while still reads the last word", async () => {
+Deno.test("Link.drain: a peer that sends all the while still reads the last word", async () => {
   for (let round = 0; round < 5; round++) {
     const [near, far] = await connected();
     const { link, ended } = openLink(near);

@@ -49,7 +49,8 @@ function say(from: ClusterMember, to: number, ...messages: Message[]): void {
 }
 
 Deno.test({
-  name: "EngineHost: who leaves waits as long as pages are taken over, and not when nothing moves",
+  name:
+    "EngineHost: a leaving node waits as long as pages are taken over, and not when nothing moves",
   // An engine does not unload its library: its Worker ends with it.
   sanitizeResources: false,
   async fn() {

@@ -49,7 +49,7 @@ Deno.test("StatusService: a node tells the directory node what it has counted, a
   assertEquals(said.length, 1);
 });
 
-Deno.test("StatusService gathers every node, once for all who ask meanwhile", async () => {
+Deno.test("StatusService asks every node once, for all callers that come meanwhile", async () => {
   const [service, said] = open(1, [2, 5]);
   const both = [service.gather(), service.gather()];
   assertEquals(said, [[2, { kind: "statsRequest", ticket: 1 }], [5, {

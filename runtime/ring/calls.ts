@@ -1,7 +1,7 @@
 /**
- * What the program's threads ask of the engine, and how it answers. Each call and each answer is one
- * record of a ring: what has fields of fixed width stands in the record's fields; lists and maps are
- * in MessagePack, in its payload. No call is on the path of a page.
+ * Calls of the program's threads to the engine, and the engine's answers. Each call and each answer is
+ * one record of a ring: values of fixed width are fields of the record; lists and maps are MessagePack
+ * in its payload. No call is on the path of a page, so MessagePack is fast enough.
  */
 
 import { decode } from "../std/msgpack_decode.js";
@@ -12,7 +12,7 @@ import { CALL_BATCH } from "../limits.ts";
 import { type CallSlots, newBody, type RecordBody, type Ring, type RingRecord } from "./ring.ts";
 import { RingWriter } from "./writer.ts";
 
-/** What can be asked. */
+/** The kinds of calls; each arrow stands before the answer. */
 export const Call = {
   /** → the other nodes, as a list of `{ id, address, port }`. */
   Peers: 1,
@@ -20,11 +20,11 @@ export const Call = {
   WaitForPeer: 2,
   /** → {@linkcode NodeStats}. */
   Stats: 3,
-  /** → nothing, once the node has left and its links are closed; where it has failed, why. */
+  /** → nothing, once the node has left and its links are closed; of a node that has failed, why. */
   Close: 4,
   /** A request about a semaphore, barrier or mutex → its answer, both as `sync_records.ts` has them. */
   Sync: 5,
-  /** `id`: a call of this thread that is given up; that call is answered, and this one is not. */
+  /** `id`: a call of this thread that is given up. The call named is answered, the cancel is not. */
   Cancel: 6,
   /** `AllocationRequest` → `{ offset, dirtyBytes, created }`. */
   Allocate: 7,
@@ -34,11 +34,11 @@ export const Call = {
   Free: 9,
   /** A remote call → its answer, both as `rpc_records.ts` has them. */
   Rpc: 10,
-  /** `id`: a remote call that this thread was to serve; and the answer to that. No answer to this. */
+  /** `id`: a remote call that this thread has served, with the answer to the remote caller. No answer. */
   RpcServed: 11,
   /** Why this node has failed, as text: the cluster ends. No answer. */
   Abort: 12,
-  /** → nothing, once the node has left, or could not in time; its threads may use the region still. */
+  /** → nothing, once the node has left or the time is up; its threads may still use the region. */
   Leave: 13,
 } as const;
 /** One of {@linkcode Call}. */
@@ -46,32 +46,32 @@ export type Call = typeof Call[keyof typeof Call];
 
 /** How a call ended. */
 export const Answer = {
-  /** As it should. */
+  /** The call succeeded. */
   Value: 0,
-  /** With an error; one that names no operation is about the node, and ends whatever was asked. */
+  /** The call failed. An error that names no operation is about the node as a whole. */
   Error: 1,
-  /** It was given up before it was done. */
+  /** The call was given up before it was done. */
   Cancelled: 2,
   /** No answer: a remote call that this thread is to serve, as `rpc_records.ts` has it. */
   Serve: 3,
 } as const;
 
-/** A call as the engine takes it, and how to answer it. */
+/** A call as the engine takes it, with the functions that answer the call. */
 export interface ThreadCall {
-  /** The thread that calls; together with its number for the call, which call it is. */
+  /** The calling thread's slot; with the thread's number for the call, it identifies the call. */
   readonly slot: number;
-  /** What is asked. */
+  /** The call's kind and arguments. */
   readonly record: RingRecord;
   /**
-   * Answers it.
+   * Answers the call.
    *
    * @param fields The answer.
-   * @param quiet Whether the thread does not wait for it, and finds it when it looks for something else.
+   * @param quiet Whether the thread need not be woken, because it does not wait for this answer.
    */
   respond(fields?: Partial<RecordBody>, quiet?: boolean): void;
-  /** Answers it with an error. */
+  /** Answers the call with an error. */
   reject(error: unknown): void;
-  /** Answers that it was given up. */
+  /** Answers that the call was given up. */
   cancelled(): void;
 }
 
@@ -96,10 +96,10 @@ export function valueOf({ payload }: RecordBody): ValueType {
 }
 
 /**
- * Answers a call with a value, in MessagePack, or with the error that comes of making it.
+ * Answers a call with a value, in MessagePack, or with the error that was thrown instead of a value.
  *
  * @param call The call.
- * @param make Makes the value of what was asked with; may take its time.
+ * @param make Makes the value from the call's argument; may be async.
  */
 export async function answerWith(
   call: ThreadCall,
@@ -122,7 +122,7 @@ export class CallServer {
 
   /**
    * @param slots The rings.
-   * @param take Takes a call, to answer it at once or later.
+   * @param take Takes a call, which may be answered at once or later.
    * @param taken Called after each batch of calls, to send to other nodes what they have led to.
    */
   constructor(
@@ -135,7 +135,7 @@ export class CallServer {
     this.#taken = taken;
   }
 
-  /** Takes every call that waits; whether there was one. */
+  /** Takes every call that waits. Returns whether there was one. */
   poll(): boolean {
     const { count } = this.#slots;
     while (this.#rings.length < count) this.#open();
@@ -157,7 +157,7 @@ export class CallServer {
     void this.#rings[0]!.answers.push(id, newBody(Answer.Serve, fields));
   }
 
-  /** Takes note of one more slot. */
+  /** Adds the rings of one more slot. */
   #open(): void {
     const { calls, answers } = this.#slots.rings(this.#rings.length);
     this.#rings.push({ calls, answers: new RingWriter(answers) });
@@ -198,7 +198,7 @@ export interface PackedError {
   readonly errno: number | null;
 }
 
-/** Makes an error fit to cross threads. What is no `TdsmError` is a fault of the engine. */
+/** Makes an error fit to cross threads. An error other than a `TdsmError` is a fault of the engine. */
 export function packError(error: unknown): PackedError {
   if (error instanceof TdsmError) {
     const { code, message, operation, errno } = error;

@@ -20,7 +20,7 @@ import {
 
 /** A call that has no answer yet. */
 interface Waiter {
-  /** What it is for, as the program would say it: "acquire semaphore 7". */
+  /** The purpose of the call, in the program's words: "acquire semaphore 7". */
   readonly what: string;
   resolve(answer: RingRecord): void;
   reject(error: Error): void;
@@ -28,19 +28,19 @@ interface Waiter {
 
 /** A call that was made. */
 export interface StartedCall {
-  /** Its number, to refer to it in another call. */
+  /** Its number, by which another call can refer to it. */
   readonly id: number;
   /** Resolves to the answer, which says `Cancelled` where the call was given up. */
   readonly answer: Promise<RingRecord>;
 }
 
-/** Why the calls of a thread end that closes the node, or comes too late: see {@linkcode refused}. */
+/** The reason for {@linkcode refused} where this program has closed the node. */
 const CLOSED = new TdsmError("NodeClosed", "the node is closed");
 
 /**
  * The error that a node is closed.
  *
- * @param what What was wanted of it: "acquire semaphore 7".
+ * @param what What the program wanted: "acquire semaphore 7".
  * @returns The error.
  */
 export function closedError(what: string): TdsmError {
@@ -108,11 +108,10 @@ export class EngineClient {
   }
 
   /**
-   * Why this thread cannot ask for something because the node closes, or is closed, or the thread has
-   * detached from it.
+   * The error of a call by a thread that has detached, or whose node closes or is closed.
    *
-   * @param what What it would ask for.
-   * @returns The error; `undefined` where none of that is so.
+   * @param what What the thread would ask for.
+   * @returns The error; `undefined` when the thread may call.
    */
   closedError(what: string): TdsmError | undefined {
     const refusal = this.#refusal(what);
@@ -167,7 +166,7 @@ export class EngineClient {
    *
    * @param body What is asked.
    * @param what The same as the program would say it.
-   * @param answered Takes the answer, sometime; nothing where the node cannot go on.
+   * @param answered Takes the answer when it comes; is not called where the node cannot go on.
    * @throws {TdsmError} `NodeClosed` when the node closes, or is closed: nothing was asked.
    */
   tell(body: RecordBody, what: string, answered: (answer: RingRecord) => void): void {
@@ -192,14 +191,14 @@ export class EngineClient {
     return this.#block(body, what, timeoutMs ?? Infinity, timeoutMs !== undefined);
   }
 
-  /** Tells the engine something that has no answer. */
+  /** Makes a call that has no answer. */
   post(body: RecordBody): void {
     this.#failIfEnded();
     if (this.#failure === undefined) this.#send(body, 0);
   }
 
   /**
-   * Gives up a call; it is answered all the same: with `Cancelled`, or with what came before.
+   * Gives up a call. The call is answered all the same: with `Cancelled`, or with an earlier answer.
    *
    * @param id The number of the call.
    */
@@ -213,7 +212,7 @@ export class EngineClient {
     this.#listen();
   }
 
-  /** The ids of the other nodes, as far as this is known without asking. */
+  /** The ids of the other nodes, as far as the engine has told without being asked. */
   get peers(): number[] {
     return this.#slots.peers;
   }
@@ -226,7 +225,7 @@ export class EngineClient {
   /**
    * Asks the engine to leave the cluster and to close, even if the node cannot go on.
    *
-   * @returns Whether it has; `false` when the engine itself has failed.
+   * @returns Whether the engine has closed; `false` when the engine itself has failed.
    */
   async close(): Promise<boolean> {
     this.#slots.beginClosing();
@@ -234,12 +233,12 @@ export class EngineClient {
     try {
       this.#closeCall = this.#newCall();
       const answer = await this.#ask(newBody(Call.Close), this.#closeCall, "close the node");
-      // This may be here before the news of a failure that came first.
+      // The answer may overtake the news of a failure that happened before.
       const failure = valueOf(answer) as unknown as PackedError | null;
       if (failure !== null) this.fail(unpackError(failure));
       return true;
     } catch {
-      // It has failed while it closed: `closed` of the node tells why.
+      // The engine has failed while it closed; the node's `closed` rejects with the reason.
       return false;
     }
   }
@@ -253,16 +252,16 @@ export class EngineClient {
     try {
       this.#blockFor(newBody(Call.Leave), "leave the cluster", 2 * LEAVE_MAX_MS, false);
     } catch {
-      // There is no one left to be told.
+      // The process is about to end, so no part of the program could act on the error.
     }
   }
 
   /**
-   * This thread uses the node no more: ends its calls as {@linkcode EngineClient.fail} does. Another
-   * thread can have its slot, unless calls of this one are still to be written.
+   * Detaches this thread: ends its calls as {@linkcode EngineClient.fail} does, and frees its slot for
+   * another thread, unless calls of this thread still wait for room in the ring.
    */
   detach(): void {
-    // What was answered without waking this thread is answered.
+    // Answers may have come without waking this thread; they still count.
     if (this.#serve === undefined) this.#takeAll();
     this.fail(new TdsmError("NodeClosed", "this thread has detached from the node"));
     if (this.#calls.isIdle) this.#slots.release(this.#slot, this.#nextCall);
@@ -274,7 +273,7 @@ export class EngineClient {
   }
 
   /**
-   * Ends every call, and all that come.
+   * Ends every call, and every later one.
    *
    * @param why Why the node cannot go on; each call ends with an error of this code that names what
    * the call was for.
@@ -283,9 +282,9 @@ export class EngineClient {
     this.#failure ??= why;
     this.#serve = undefined;
     this.#unserved = [];
-    // A loop that listens looks once more, and finds that there is nothing to wait for.
+    // The listening loop looks once more, and ends because no call waits.
     this.#answers.wakeReader();
-    // An engine that cannot go on still closes, and tells other nodes why it does.
+    // An engine that cannot go on still answers the call to close, and tells other nodes the reason.
     const closes = why.code !== "EngineFailed" && !this.#slots.ended;
     for (const [call, { what, reject }] of this.#waiters) {
       if (closes && call === this.#closeCall) continue;
@@ -294,12 +293,12 @@ export class EngineClient {
     }
   }
 
-  /** Threads beside the one that joined learn by this alone that the node is closed. */
+  /** Only here do threads other than the one that joined learn that the node is closed. */
   #failIfEnded(): void {
     if (this.#slots.ended) this.end();
   }
 
-  /** Why this thread cannot ask for something now; `undefined` when it can. */
+  /** Why this thread cannot make a call now; `undefined` when it can. */
   #refusal(what: string): TdsmError | undefined {
     this.#failIfEnded();
     if (this.#failure?.code === "NodeClosed") return refused(what, this.#failure);
@@ -320,7 +319,7 @@ export class EngineClient {
     return promise;
   }
 
-  /** Blocks until the answer is there; a call that is cancelled when the time is up is answered too. */
+  /** Blocks until the answer is there, which is `Cancelled` for a call whose time is up. */
   #block(body: RecordBody, what: string, timeoutMs: number, cancels: boolean): RingRecord {
     const refusal = this.#refusal(what);
     if (refusal !== undefined) throw refusal;
@@ -340,7 +339,7 @@ export class EngineClient {
     this.#blocking++;
     try {
       while (answer === undefined) {
-        // Before the ring is looked at: what the engine has answered before its end counts.
+        // Read before the ring, so that answers from before the engine's end are not lost.
         const { ended } = this.#slots;
         const record = this.#answers.pop();
         const leftMs = giveUpAt - performance.now();
@@ -351,7 +350,7 @@ export class EngineClient {
         else if (!cancels) throw silent(what);
         else {
           this.#sendSync(newBody(Call.Cancel, { id }), 0, what);
-          // The answer is on its way now, whichever it is, or the directory is found to be gone.
+          // From here an answer comes in any case: the real one, `Cancelled`, or that the directory node is lost.
           cancels = false;
           giveUpAt = performance.now() + SILENCE_MAX_MS + CALL_SYNC_MAX_MS;
         }
@@ -367,7 +366,7 @@ export class EngineClient {
   /** Writes a call, at once or when there is room. */
   #send(body: RecordBody, id: number): void {
     try {
-      // Not awaited: an engine that has failed makes no room, but `fail` ends the call.
+      // Not awaited: an engine that has failed makes no room in the ring, but `fail` ends the call.
       this.#calls.push(id, body)?.catch((error) => this.#unsent(id, error));
     } catch (error) {
       this.#unsent(id, error as Error);
@@ -398,8 +397,8 @@ export class EngineClient {
   }
 
   /**
-   * Takes answers while any is awaited. A thread that serves is always at it, so none of its calls
-   * begins another's procedure here.
+   * Takes answers while a call of this thread waits for one. A thread that serves remote calls listens
+   * all the time, so a call that it makes never starts another node's procedure from here.
    */
   #listen(): void {
     if (this.#listening) return;
@@ -428,7 +427,7 @@ export class EngineClient {
   #take(record: RingRecord): void {
     const { kind, call } = record;
     if (kind === Answer.Serve) {
-      // A thread that blocks is in the middle of something: no other code of it may run meanwhile.
+      // A blocking call stands in the middle of the program's code: no procedure may run inside of it.
       if (this.#blocking > 0 || this.#unserved.length > 0) this.#unserved.push(record);
       else this.#serve?.(record);
       return;
@@ -438,11 +437,11 @@ export class EngineClient {
     this.#waiters.delete(call);
     if (kind !== Answer.Error) return waiter.resolve(record);
     const error = unpackError(valueOf(record) as unknown as PackedError);
-    // One that names no operation is about the node: whatever was asked ends with it.
+    // An error that names no operation is about the node, and gets the operation of each call it ends.
     waiter.reject(error.operation === undefined ? refused(waiter.what, error) : error);
   }
 
-  /** Serves what came while this thread was blocked, once the code that blocked it has run on. */
+  /** Serves the remote calls that came while this thread blocked, once the blocking call has returned. */
   #serveLater(): void {
     if (this.#unserved.length === 0) return;
     queueMicrotask(() => {

@@ -1,10 +1,10 @@
 /**
- * The way between a program's threads and the engine: byte rings in one SharedArrayBuffer.
+ * The channel between a program's threads and the engine: byte rings in one SharedArrayBuffer.
  *
  * Each thread of the program has a slot with two rings, one for calls and one for answers, each with
  * a single writer and a single reader. Positions only grow (modulo 2^32); a reader waits on the
- * writer's position. The engine polls while there is work; when it sleeps it says so in a word of
- * its own, and a thread that writes a call then kicks it.
+ * writer's position. The engine polls while there is work. Before it sleeps it sets a word in the
+ * buffer, and a thread that then writes a call kicks the engine awake.
  */
 
 import { TdsmError } from "../errors.ts";
@@ -49,21 +49,21 @@ const RECORD_HEADER_BYTES = 32;
 const RING_BYTES = RingWord.Words * 4 + CALL_RING_BYTES;
 
 /**
- * What a record says: fields of fixed width, which go into the ring as they are, and bytes. Both
- * threads are of one program, so nothing is encoded or checked; what a field means is the kind's affair.
+ * The contents of a record: fields of fixed width, and a payload of bytes. Both threads belong to one
+ * program, so nothing is encoded or checked. What a field means depends on the record's kind.
  */
 export interface RecordBody {
-  /** What the record is. */
+  /** The record's kind. */
   readonly kind: number;
-  /** 32 bits: an operation, or how it ended. */
+  /** 32 bits: an operation, or the status of one. */
   readonly code: number;
-  /** 32 bits: how many of something. */
+  /** 32 bits: a count. */
   readonly count: number;
-  /** 32 bits: which one, where a small number names it. */
+  /** 32 bits: a small number that names something, such as a node or a lock. */
   readonly id: number;
-  /** 64 bits: which one, where only a large number does. */
+  /** 64 bits: a large number that names something, such as a semaphore. */
   readonly key: bigint;
-  /** A name, or what the program sends. */
+  /** A name, or bytes of the program. */
   readonly payload: Uint8Array;
 }
 
@@ -80,7 +80,7 @@ export const NO_BYTES: Uint8Array = new Uint8Array(0);
  * Makes a record's body.
  *
  * @param kind What the record is.
- * @param fields What it says; what is left out is zero.
+ * @param fields Its fields; a field that is left out is zero.
  * @returns The body.
  */
 export function newBody(kind: number, fields: Partial<RecordBody> = {}): RecordBody {
@@ -117,9 +117,9 @@ export class Ring {
    * Writes a record and wakes the reader.
    *
    * @param call The caller's number for the call.
-   * @param body What it says, with at most {@linkcode Ring.PAYLOAD_MAX_BYTES}.
-   * @param quiet Whether the reader need not be woken for it; it is all the same once
-   * {@linkcode CALL_QUIET_MAX_BYTES} wait.
+   * @param body Its contents, with a payload of at most {@linkcode Ring.PAYLOAD_MAX_BYTES} bytes.
+   * @param quiet Whether the reader need not be woken for this record, unless
+   * {@linkcode CALL_QUIET_MAX_BYTES} wait already.
    * @returns `false` when there is no room now.
    * @throws {TdsmError} `LimitExceeded` when there would never be room.
    */
@@ -179,7 +179,7 @@ export class Ring {
     return record;
   }
 
-  /** A copy of so many bytes of the ring, which may be in two parts. */
+  /** Copies bytes out of the ring, where they may be in two parts. */
   #payload(start: number, length: number): Uint8Array {
     const payload = new Uint8Array(length);
     const from = start % CALL_RING_BYTES;
@@ -189,19 +189,19 @@ export class Ring {
     return payload;
   }
 
-  /** Blocks this thread until there is a record, or `wakeReader` is called, or the time is up. */
+  /** Blocks this thread until there is a record, `wakeReader` is called, or the time is up. */
   waitForRecord(timeoutMs: number): void {
     const read = this.readPosition;
     this.#sleeps(RingWord.ReaderWaits);
     Atomics.wait(this.#words, RingWord.Written, read, timeoutMs);
   }
 
-  /** Ends the waits for a record, without one. */
+  /** Ends the waits for a record, though there is none. */
   wakeReader(): void {
     Atomics.notify(this.#words, RingWord.Written);
   }
 
-  /** How far the reader has come. */
+  /** The reader's position, in bytes. */
   get readPosition(): number {
     return Atomics.load(this.#words, RingWord.Read);
   }
@@ -235,15 +235,15 @@ export class Ring {
   }
 
   /**
-   * To be said before each wait, which then looks at the position once more. The other side moves the
-   * position and looks at this word afterwards, so one of the two sees the other. Only the side that
-   * wakes clears the word: this thread may wait in two ways at one time.
+   * Announces a wait. The caller looks at the position once more afterwards; the other side moves the
+   * position first and reads this word afterwards, so at least one side notices the other. Only the side
+   * that wakes clears the word, because this thread may have two waits at the same time.
    */
   #sleeps(waits: number): void {
     Atomics.store(this.#words, waits, 1);
   }
 
-  /** Wakes the other side, if it waits for the position that has moved. */
+  /** Wakes the other side, if it waits for a position that has moved. */
   #wake(position: number, waits: number): void {
     if (Atomics.load(this.#words, waits) === 0) return;
     if (Atomics.exchange(this.#words, waits, 0) !== 0) Atomics.notify(this.#words, position);
@@ -255,7 +255,7 @@ export class CallSlots {
   readonly buffer: SharedArrayBuffer;
   readonly #control: Int32Array;
 
-  /** @param buffer What another thread made; a new one where there is none. */
+  /** @param buffer The buffer that another thread made; left out, a new one is made. */
   constructor(buffer?: SharedArrayBuffer) {
     this.buffer = buffer ??
       new SharedArrayBuffer(Control.Words * 4 + CALL_SLOTS_MAX * 2 * RING_BYTES);
@@ -271,7 +271,7 @@ export class CallSlots {
   claim(): number | undefined {
     for (let slot = 0; slot < CALL_SLOTS_MAX; slot++) {
       if (Atomics.compareExchange(this.#control, Control.Taken + slot, 0, 1) !== 0) continue;
-      // Those before it were taken at this moment, each by a thread that does the same.
+      // All lower slots were taken at this moment, each by a thread that raises the count as this one does.
       for (let count = this.count; count <= slot; count = this.count) {
         Atomics.compareExchange(this.#control, Control.Slots, count, slot + 1);
       }
@@ -284,8 +284,8 @@ export class CallSlots {
    * Lets another thread take a slot.
    *
    * @param slot The slot.
-   * @param nextCall The first number of a call that was not used in it. Answers to earlier calls may
-   * still come, and are not to be taken for those of the next thread.
+   * @param nextCall The first call number that was not used in the slot. Answers to earlier calls may
+   * still come, and must not be taken for answers to calls of the next thread.
    */
   release(slot: number, nextCall: number): void {
     Atomics.store(this.#control, Control.NextCall + slot, nextCall | 0);
@@ -306,13 +306,13 @@ export class CallSlots {
     };
   }
 
-  /** The engine takes no call from here on, and gives no answer: ends the waits for one. */
+  /** Marks the engine as ended, after which no call is answered, and ends the waits for answers. */
   end(): void {
     Atomics.store(this.#control, Control.Ended, 1);
     for (let slot = 0; slot < this.count; slot++) this.rings(slot).answers.wakeReader();
   }
 
-  /** The thread that joined closes the node: no thread can ask for anything from here on. */
+  /** Marks the node as closing: no thread can make a call from here on. */
   beginClosing(): void {
     Atomics.store(this.#control, Control.Closing, 1);
   }
@@ -327,7 +327,7 @@ export class CallSlots {
     return Atomics.load(this.#control, Control.Ended) === 1;
   }
 
-  /** The engine tells which other nodes there are, for threads that do not want to ask. */
+  /** Publishes the ids of the other nodes, so that threads can read them without a call. */
   setPeers(ids: readonly number[]): void {
     Atomics.add(this.#control, Control.PeersVersion, 1);
     Atomics.store(this.#control, Control.PeerCount, ids.length);
@@ -337,10 +337,11 @@ export class CallSlots {
     Atomics.add(this.#control, Control.PeersVersion, 1);
   }
 
-  /** The other nodes, as far as the engine has told; never waits for it. */
+  /** The ids of the other nodes that the engine has published; never blocks. */
   get peers(): number[] {
     let ids: number[] = [];
-    // An engine that writes is done at once; one that died meanwhile must not keep this thread.
+    // An engine that is writing will be done at once, but one that died while writing must not keep this
+    // thread for ever.
     for (let look = 0; look < PEERS_LOOKS_MAX; look++) {
       const version = Atomics.load(this.#control, Control.PeersVersion);
       const length = Atomics.load(this.#control, Control.PeerCount);
@@ -350,12 +351,12 @@ export class CallSlots {
     return ids;
   }
 
-  /** The engine says whether it sleeps; afterwards it looks at the rings once more. */
+  /** Tells threads whether the engine sleeps. After that the engine looks at the rings once more. */
   setAsleep(asleep: boolean): void {
     Atomics.store(this.#control, Control.Asleep, asleep ? 1 : 0);
   }
 
-  /** Whether the engine slept; one caller alone is told so, and must kick it. */
+  /** Whether the engine slept. Only one caller gets `true`, and must kick the engine. */
   takeAsleep(): boolean {
     return Atomics.exchange(this.#control, Control.Asleep, 0) === 1;
   }

@@ -1,7 +1,6 @@
 /**
  * Requests about semaphores, barriers and mutexes as they cross the rings between a program's threads
- * and the engine: in the fields of a record. They get the bytes of a frame, and a ticket, only where
- * they go to another node.
+ * and the engine: in the fields of a record. Only a request that goes to another node becomes a frame.
  */
 
 import {
@@ -15,7 +14,7 @@ import { Call } from "./calls.ts";
 import { newBody, NO_BYTES, type RecordBody } from "./ring.ts";
 
 const encoder = new TextEncoder();
-/** A mark at the beginning of a name is part of it. */
+/** Keeps a byte order mark, since a mark at the beginning of a name is part of the name. */
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
 /** A request that has an answer: all but a cancel. */

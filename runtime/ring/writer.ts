@@ -1,5 +1,5 @@
 /**
- * Writes to a ring in order: what finds no room waits for some, and what comes later waits behind it.
+ * Writes to a ring in order: a record that finds no room waits for it, and later records wait behind.
  */
 
 import type { RecordBody, Ring } from "./ring.ts";
@@ -39,10 +39,10 @@ export class RingWriter {
    * Writes a record, at once if there is room.
    *
    * @param call The caller's number for the call.
-   * @param body What it says; its payload must not change until it is written.
+   * @param body Its contents; the payload must not change until the record is written.
    * @param quiet As for {@linkcode Ring.push}.
-   * @returns Nothing when it is written; where it must wait for room, what resolves when it is, and
-   * rejects with what would be thrown.
+   * @returns `undefined` when the record is written; where it must wait for room, a promise that resolves
+   * when it is written, or rejects with the error that would be thrown.
    * @throws {TdsmError} `LimitExceeded` when there would never be room; whatever `written` throws.
    */
   push(call: number, body: RecordBody, quiet = false): Promise<void> | undefined {
@@ -60,7 +60,7 @@ export class RingWriter {
    * Writes a record, and before it those that wait; blocks this thread until there is room.
    *
    * @param call The caller's number for the call.
-   * @param body What it says.
+   * @param body Its contents.
    * @param timeoutMs How long to wait for room for each of them, in milliseconds.
    * @returns `false` when there was none in time.
    * @throws {TdsmError} As {@linkcode RingWriter.push}.
@@ -83,7 +83,7 @@ export class RingWriter {
       const { call, body, quiet } = first;
       const read = this.#ring.readPosition;
       this.#write(first, () => this.#ring.push(call, body, quiet));
-      // While this waits, a call that blocks may write what is here.
+      // A blocking call may write this record while this loop waits for room.
       if (this.#unwritten[0] === first) await this.#ring.untilReadBeyond(read);
     }
     this.#waiting = false;

@@ -23,7 +23,7 @@ async function free(node: RemoteNode, offset: number, length: number): Promise<v
   );
 }
 
-Deno.test("allocation: all who ask for a name get the same cells, zero and created once", async () => {
+Deno.test("allocation: every request for one name gets the same cells, zero and created once", async () => {
   await using cluster = new ProcessCluster();
   const nodes = await cluster.start(3, "--size=1MiB");
   // All of the region has been in use, so that cells must be zeroed before they are given out.

@@ -97,7 +97,7 @@ Deno.test("mutexes: trying does not wait, and time ends a wait", async () => {
   assertEquals(await isFree(third!), true, "a wait that was given up holds nothing");
 });
 
-Deno.test("mutexes: unlocking twice takes nothing from who holds it now", async () => {
+Deno.test("mutexes: unlocking twice takes nothing from the present holder", async () => {
   await using cluster = new ProcessCluster();
   const [, second, third] = await cluster.start(3);
   await lock(second!);

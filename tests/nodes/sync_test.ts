@@ -234,7 +234,7 @@ Deno.test("semaphores: no page moves because of them", async () => {
 });
 
 for (const [how, sync] of [["awaits", false], ["blocks", true]] as const) {
-  Deno.test(`semaphores: what is written before a release is read after, by who ${how}`, async () => {
+  Deno.test(`semaphores: what is written before a release is read by a thread that ${how}`, async () => {
     await using cluster = new ProcessCluster();
     const [, writer, reader] = await cluster.start(3);
     const rounds = 1_000;
@@ -326,7 +326,7 @@ Deno.test("barriers: different numbers of parties are an error for each of them"
   ]);
 });
 
-Deno.test("barriers: who gives up, or is killed, has not arrived", async () => {
+Deno.test("barriers: a party that gives up, or is killed, has not arrived", async () => {
   await using cluster = new ProcessCluster();
   const [first, second, third, fourth] = await cluster.start(4);
   assertEquals(await failure(arrive(second!, 3, 20)), [

@@ -32,7 +32,7 @@ const CORNERS = [
   "migrationProven",
   /** A page of which no hand-overs were left was seen to migrate still. */
   "migrationProvenAgain",
-  /** A page that was known to migrate was not written by who read it. */
+  /** A page that was known to migrate was not written by the node that read it. */
   "migrationDisproved",
   /** A page that migrates was granted to read, since no hand-overs were left. */
   "handOversSpent",

@@ -16,7 +16,7 @@ import type { Synchronizer, SyncUsage } from "../../../runtime/protocol/sync/syn
 import type { SyncLimits } from "../../../runtime/protocol/sync/desk.ts";
 import type { SyncCoverage } from "./coverage.ts";
 
-/** An answer and who it is for. */
+/** An answer, and the node and request that it is for. */
 export interface Answer {
   readonly to: NodeId;
   readonly reply: SyncReply;
