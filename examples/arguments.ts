@@ -1,4 +1,4 @@
-/** What an example is told by its arguments and the environment: its role, and flags of its own. */
+/** Reads an example's arguments and environment: its role, and flags of its own. */
 
 import { errorText, exitCodeOfStart, TdsmError } from "../runtime/errors.ts";
 import { printError } from "../runtime/node/report.ts";
@@ -11,25 +11,25 @@ import {
 import { readEnvironment } from "../runtime/settings/settings.ts";
 import { type SettingName, SETTINGS } from "../runtime/settings/table.ts";
 
-/** How many nodes take part where nothing is said. */
+/** How many nodes take part by default. */
 export const NODES_DEFAULT = 3;
 
 /** The text of each flag of the program's own that was given. */
 export type Flags = { readonly [flag: string]: string };
 
-/** What a program was told. */
+/** The arguments of a program. */
 export interface Arguments {
-  /** Whether it is to say how it is used. */
+  /** Whether to print the help text. */
   readonly help: boolean;
   /** The flags of its own. */
   readonly flags: Flags;
   /** How many nodes take part; not checked yet. */
   readonly nodes: string;
-  /** Whether it is one node, and which; `undefined` where it is to start all of them. */
+  /** The role of the program as one node; `undefined` where it starts all nodes. */
   readonly role: "directory" | "joins" | undefined;
-  /** Whether it is one node that serves calls. */
+  /** Whether the program is a node that only serves calls. */
   readonly rpcServer: boolean;
-  /** The directory to join, where one was named. */
+  /** The address of the directory to join, where one was given. */
   readonly directoryAddress: string | undefined;
 }
 
@@ -60,7 +60,7 @@ export function readArguments(own: readonly string[]): Arguments {
 }
 
 /**
- * Reads what the program was told, or says why that cannot be and ends it.
+ * Reads the arguments; if they are wrong, prints why and ends the program.
  *
  * @param read Reads it.
  * @returns What was read.
@@ -75,7 +75,7 @@ export function readOrEnd<Told>(read: () => Told): Told {
   }
 }
 
-/** What a setting was given, by a flag or else by a variable. */
+/** The value of a setting, from a flag or else from a variable. */
 function textOf(flags: SettingFlags, name: SettingName): string | undefined {
   const { flag, environment } = SETTINGS[name];
   const given = flags[flag];

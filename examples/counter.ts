@@ -24,7 +24,7 @@ Options:
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const STEP = 0.5;
 
-/** What the flags say. */
+/** The values of the flags. */
 interface Told {
   readonly bumps: number;
   /** The module's path, where it is not to be built. */

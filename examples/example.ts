@@ -1,6 +1,6 @@
 /**
- * What the examples have in common: `--help`, roles, and three nodes on this machine where nobody says
- * otherwise. With DIRECTORY, DIRECTORY_ADDRESS or RPC_SERVER, as variables or flags, it is one node.
+ * Code that all examples share: `--help`, roles, and by default three nodes on this machine. With
+ * DIRECTORY, DIRECTORY_ADDRESS or RPC_SERVER, as a variable or a flag, the program is one node.
  */
 
 import { type Node, type NodeOptions, run } from "../mod.ts";
@@ -35,7 +35,7 @@ Starts all nodes on this machine. To start each by itself, give them the same op
 or any other setting of the runtime, as a flag or in the environment.
 `;
 
-/** An example, whose flags say what is of the type `Told`. */
+/** An example; `Told` is the type of its flags' values. */
 export interface Example<Told> {
   /** The path of its program. */
   readonly program: string;
@@ -50,8 +50,8 @@ export interface Example<Told> {
   /** Settings of every node. */
   readonly options?: NodeOptions;
   /**
-   * What a node does, once all are there. Only node 1 prints, so that what is printed has an order;
-   * after it come a table of what each node has moved, and `OK`.
+   * A node's part, once all nodes have joined. Only node 1 prints, so that the output has an order; a table
+   * of the pages and bytes that each node has moved, and `OK`, follow that output.
    */
   readonly main: (node: Node, nodes: number, told: Told) => Promise<void>;
 }
@@ -123,7 +123,7 @@ async function take<Told>(
   const end = node.barrier("end of the example", nodes);
   await end.wait();
   if (node.id === 1) await printMoved(node);
-  // Nobody leaves before node 1 has asked.
+  // No node leaves before node 1 has asked for its counters.
   await end.wait();
 }
 

@@ -22,7 +22,7 @@ Options:
 `;
 const HOT = 100;
 
-/** What the flags say. */
+/** The values of the flags. */
 interface Told {
   readonly cells: number;
   readonly steps: number;
@@ -71,7 +71,7 @@ async function main(node: Node, nodes: number, told: Told): Promise<void> {
   const even = await node.alloc(Float64Array, cells * cells, { name: "even steps" });
   const odd = await node.alloc(Float64Array, cells * cells, { name: "odd steps" });
   const step = node.barrier("step", nodes);
-  // The edges stay cold. What a node writes first is at that node, and stays until another wants it.
+  // The edges stay cold. A page stays at the node that writes it first, until another node needs it.
   const [above, last] = share(cells - 2, nodes, node.id - 1);
   const [first, end] = [above + 1, last + 1];
   heat(even, cells, first, end);

@@ -26,7 +26,7 @@ Options:
 /** Which rows node 1 draws again, to check: each one of so many. */
 const CHECKED_ROWS = 16;
 
-/** What the flags say. */
+/** The values of the flags. */
 interface Told {
   readonly width: number;
   readonly height: number;
@@ -55,7 +55,7 @@ async function startWorker(job: Job): Promise<JobReport> {
 async function main(node: Node, nodes: number, told: Told): Promise<void> {
   const { width, height, workers, png } = told;
   const picture = await node.alloc(Uint16Array, width * height, { name: "picture" });
-  // A page for each counter: nobody pays for another node's until it steals from it.
+  // A page for each counter, so that a node transfers another's counter only to steal from that node.
   const taken = await node.alloc(Uint8Array, nodes * node.pageSize, { name: "taken" });
   const drawn = await node.alloc(Int32Array, 1, { name: "drawn" });
   const tiles = Math.ceil(picture.byteLength / node.pageSize);

@@ -8,7 +8,7 @@ export const STEPS_MAX = 1000;
 const LEFT = -2.2;
 const WIDTH = 3;
 
-/** What a Worker is told. All offsets are the same on every node. */
+/** The job of a Worker. All offsets are the same on every node. */
 export interface Job {
   /** The node, as it goes from thread to thread. */
   readonly handle: NodeHandle;
@@ -26,7 +26,7 @@ export interface Job {
   readonly drawn: number;
 }
 
-/** What a Worker has done. */
+/** The report of a Worker. */
 export interface JobReport {
   /** How many tiles it drew. */
   readonly drawn: number;

@@ -1,6 +1,6 @@
 /**
- * What the nodes of the memory test do to the region, and how they keep in step: through words of the
- * region itself, because memory is all that they have in common.
+ * The steps of the memory test, and how its nodes keep in step: through words of the region itself,
+ * because the test relies on shared memory alone.
  */
 
 import type { Node } from "../mod.ts";
@@ -51,7 +51,7 @@ const Control = {
 /** What came of the step with the system calls. */
 export const SystemCalls = { Done: 1, Skipped: 2 } as const;
 
-/** A node read what was not written, or another did not get there. */
+/** A node read a wrong word, or another node did not finish its step. */
 export class MemtestError extends Error {
   override readonly name = "MemtestError";
 }
@@ -188,8 +188,8 @@ export class Memtest {
   }
 
   /**
-   * Lets all nodes begin at almost the same time: each looks at one word without a pause, which costs
-   * nobody anything until node 1 writes it.
+   * Lets all nodes begin at almost the same time: each polls one word without a pause, which causes no
+   * traffic until node 1 writes the word.
    *
    * @param name What begins, for the message.
    */
@@ -287,7 +287,7 @@ export class Memtest {
     if (this.#node.id === 1) fillWords(data, 0, 2 * length, 3);
     await this.sync("preparing for system calls");
     if (this.#node.id === this.#nodes) await this.#copyThroughSocket(bytes);
-    // Node 1 may end the cluster from here on, so nobody else looks at the region again.
+    // Node 1 may end the cluster from here on, so no other node touches the region again.
     if (this.#node.id !== 1) return void this.#arrive();
     await this.sync("system calls");
     if (this.systemCalls === SystemCalls.Skipped) return;

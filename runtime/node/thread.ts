@@ -219,7 +219,7 @@ export abstract class NodeThread {
    * @param length The length of the array, in elements; at least 1.
    * @param options A name, by which all nodes get the same cells; an alignment; `packed`.
    * @returns The array.
-   * @throws {RangeError} When the request makes no sense.
+   * @throws {RangeError} When the length, the name or the alignment is out of its bounds.
    * @throws {TypeError} When `Type` is no constructor of typed arrays.
    * @throws {TdsmError} `OutOfMemory`, `NameConflict`, or why the node cannot go on.
    *

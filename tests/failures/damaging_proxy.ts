@@ -6,9 +6,9 @@ export type DamageKind = "flip" | "drop" | "repeat" | "cut";
 /** One damage to one connection. */
 export interface Damage {
   readonly kind: DamageKind;
-  /** Whether to what the one that connects sends, or to what it is answered. */
+  /** The damaged direction: the bytes of the side that connects, or the answers to it. */
   readonly way: "there" | "back";
-  /** How many bytes pass unharmed before. */
+  /** How many bytes pass unharmed before the damage. */
   readonly after: number;
   /** Of a flip the bit, from 0 to 7; otherwise how many bytes, at least 1. */
   readonly amount: number;
@@ -16,7 +16,7 @@ export interface Damage {
 
 const CHUNK_BYTES = 64 * 1024;
 
-/** Listens, and passes on to a node all that comes; what is damaged is damaged once. */
+/** Listens, and passes every byte on to a node; damages only the first connection that gets so far. */
 export class DamagingProxy implements AsyncDisposable {
   /** Whether the damage is done. */
   done = false;
@@ -42,7 +42,7 @@ export class DamagingProxy implements AsyncDisposable {
     return `${hostname}:${port}`;
   }
 
-  /** Whatever ends a connection, of which there are many ways here, ends its part of the work. */
+  /** Ends the work on a connection, however the connection has ended. */
   #run(work: Promise<void>): void {
     const running = work.catch(() => {}).finally(() => this.#running.delete(running));
     this.#running.add(running);

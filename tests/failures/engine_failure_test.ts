@@ -1,9 +1,9 @@
-/** What becomes of a node whose engine fails itself. */
+/** How a node ends whose engine itself has failed. */
 
 import { assertEquals, assertMatch } from "@std/assert";
 import { ProcessCluster } from "../support/process_cluster.ts";
 
-Deno.test("failed engine: one that can do nothing ends its process, though a thread of it asks again and again", async () => {
+Deno.test("failed engine: an engine that can do nothing ends its process, though a thread keeps calling it", async () => {
   await using cluster = new ProcessCluster();
   const node = await cluster.host("--size=1MiB");
   const asking = node.evaluate((node) => {

@@ -1,6 +1,6 @@
 /**
- * Each code of an error, by a program of `run` and by `mod.ts`: what a person reads is one line with the
- * code, and no stack of the runtime's own.
+ * Each error code, in a program of `run` and in `mod.ts`: a person reads one line with the code, and no
+ * stack of the runtime's own code.
  */
 
 import { assertEquals, assertMatch } from "@std/assert";
@@ -13,9 +13,9 @@ import { controlFrame } from "../support/raw_peer.ts";
 
 /** Starts the program under test. Its permissions can be others than those that a node needs. */
 type Start = (flags: readonly string[], main?: string) => TestProcess;
-/** Has the error come up; returns the process that is to say so. */
+/** Provokes the error; returns the process that must print it. */
 type Provoke = (cluster: ProcessCluster, start: Start) => Promise<TestProcess> | TestProcess;
-/** How the error comes up and with what exit code, or why it cannot come up here. */
+/** How to provoke the error, and its exit code; or why the error cannot happen here. */
 type Case = { readonly exitCode: number; readonly provoke: Provoke } | string;
 
 const NO_MAIN = "a node without a main asks for nothing";
@@ -217,7 +217,7 @@ for (const [code, cases] of Object.entries(CASES)) {
       const ended = await process.exit();
       const [line, ...rest] = ended.stderr.trimEnd().split("\n");
       assertMatch(line!, new RegExp(`^tdsm: error: [A-Z].*[^.] \\(${code}\\)$`), ended.stderr);
-      // Where in the program it was is told too, but nothing of the runtime.
+      // The program's own frames may be printed too, but none of the runtime's.
       assertEquals(rest.filter((text) => !/^ {4}at /.test(text) || text.includes("/runtime/")), []);
       assertEquals(ended.code, it.exitCode, ended.stderr);
     });

@@ -5,7 +5,7 @@ import { PROTOCOL_VERSION } from "../../runtime/wire/layout.ts";
 import { type Exit, ProcessCluster } from "../support/process_cluster.ts";
 import { controlFrame } from "../support/raw_peer.ts";
 
-/** A port at which nobody listens: it was free a moment ago. */
+/** A port at which no program listens: it was free a moment ago. */
 function freePort(): number {
   using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   return listener.addr.port;
@@ -120,12 +120,12 @@ Deno.test("join: what the directory node decides is refused where a node asks fo
       new RegExp(`^Cannot join: the node at .* refuses: ${reason}\\. Leave it out`),
     );
   }
-  // Not a variable either is taken and left aside.
+  // A value in a variable is refused as well, not ignored.
   const env = { COMPRESSION: "0" };
   const byVariable = await cluster.spawnNode([to], { env }).exit();
   assertFailed(byVariable, /^RegionMismatch$/, /--compression off asked for/);
   const same = await cluster.join(directory, ...decided);
-  // None of the refused has used up an id.
+  // No refused node has used up an id.
   assertEquals(same.info.id, 2);
 });
 

@@ -1,6 +1,6 @@
 /**
- * A node is killed while all nodes contend for one page, at whatever moment that hits. Where the page is
- * then nobody can foretell; but each of the others must either go on or say what it lost: none may hang.
+ * A node is killed at a random moment while all nodes contend for one page. Any node may have the page
+ * then; but each of the others must either go on, or end and say what is lost: none may hang.
  */
 
 import { assertEquals, assertMatch } from "@std/assert";
@@ -8,7 +8,7 @@ import { ProcessCluster, type RemoteNode } from "../support/process_cluster.ts";
 
 const ROUNDS = 6;
 
-/** Adds to one word until somebody sets the word beside it; returns how often. */
+/** Adds to one word until another node sets the word beside it; returns how often. */
 function contend(node: RemoteNode): Promise<number> {
   return node.evaluate(async (node) => {
     const words = node.view(Int32Array, 0, 2);
@@ -51,7 +51,7 @@ for (const victim of [1, 4]) {
       await Promise.all(others.map(async (node, index) => {
         const outcome = await Promise.allSettled([stops[index]!, calls[node.info.id - 1]!]);
         const failed = outcome.some(({ status }) => status === "rejected");
-        // Without a directory nobody stays, not even one that had the page and could go on for a while.
+        // Without a directory node every node ends, even one that had the page and could go on for a while.
         if (failed || victim === 1) await assertEnded(node);
       }));
     }

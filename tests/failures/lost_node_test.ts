@@ -1,9 +1,9 @@
-/** What becomes of the others when a node is gone without leaving. */
+/** How other nodes go on, or end, when a node is gone without leaving. */
 
 import { assertEquals, assertMatch } from "@std/assert";
 import { ProcessCluster, type RemoteNode } from "../support/process_cluster.ts";
 
-/** A call that never comes back, because its node ends: so nobody waits for it. */
+/** Ignores a call that never returns, because its node ends. */
 function never(call: Promise<unknown>): void {
   call.catch(() => {});
 }
@@ -42,7 +42,7 @@ Deno.test("lost node: a node that needs a page that only the lost node had ends;
   assertEquals(peers, [1, 4, 5]);
 });
 
-Deno.test("lost node: a write to a page that it alone had ends the writer too", async () => {
+Deno.test("lost node: a write to a page that only the lost node had ends the writer too", async () => {
   await using cluster = new ProcessCluster();
   const [, writer, owner] = await cluster.start(3, "--size=1MiB");
   await owner!.store(0, 1);
@@ -100,16 +100,16 @@ async function readBesideKilledWriter(writerFirst: boolean): Promise<number | "l
   }
 }
 
-Deno.test("lost node: one that is killed while it waits in line for a page is passed over", async () => {
+Deno.test("lost node: a node that is killed while its request is queued is passed over", async () => {
   assertEquals(await readBesideKilledWriter(false), 5);
 });
 
-Deno.test("lost node: one that is killed while a page is on its way to it may take it along", async () => {
+Deno.test("lost node: a node that is killed while a page is on its way to it may take the page along", async () => {
   const found = await readBesideKilledWriter(true);
   if (found !== "lost") assertEquals(found, 5);
 });
 
-Deno.test("lost node: waiting for it ends with an error", async () => {
+Deno.test("lost node: waitForPeer for it ends with an error", async () => {
   await using cluster = new ProcessCluster();
   const [directory, other] = await cluster.start(2);
   other!.process.kill();
@@ -151,7 +151,7 @@ Deno.test("lost directory: a node that waits for a page says so and ends", async
   assertMatch(stderr, /DirectoryLost/);
 });
 
-Deno.test("lost directory: one that says nothing any more is lost too", async () => {
+Deno.test("lost directory: a directory node that has fallen silent is lost too", async () => {
   await using cluster = new ProcessCluster();
   const [directory, other] = await cluster.start(2);
   directory!.process.kill("SIGSTOP");

@@ -25,7 +25,7 @@ for (const kind of DAMAGE_KINDS) {
   });
 }
 
-Deno.test("proxy: what is not reached is not damaged", async () => {
+Deno.test("proxy: a damage behind the last byte changes nothing", async () => {
   const damage = { kind: "flip", way: "back", after: 2 ** 40, amount: 1 } as const;
   assertEquals(await runDamaged(damage), { end: "right values", done: false });
 });
@@ -49,7 +49,7 @@ async function passed(sent: Uint8Array, kind: DamageKind, amount: number): Promi
   return [...new Uint8Array(await new Response(far.readable).arrayBuffer())];
 }
 
-Deno.test("proxy: each damage is what it says", async () => {
+Deno.test("proxy: each kind of damage changes the bytes as its name says", async () => {
   const sent = Uint8Array.of(1, 2, 3, 4, 5);
   assertEquals(await passed(sent, "flip", 7), [1, 2, 0x83, 4, 5]);
   assertEquals(await passed(sent, "drop", 2), [1, 2, 5]);

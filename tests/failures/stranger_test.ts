@@ -18,7 +18,7 @@ function noise(bytes: number): Uint8Array {
   });
 }
 
-/** A frame with the length of none. */
+/** A frame with a length that no frame has. */
 function oversized(): Uint8Array {
   const bytes = controlFrame(HELLO);
   new DataView(bytes.buffer).setUint32(Offset.Length, 0x7fff_ffff, true);
@@ -108,7 +108,7 @@ for (const [name, bytes] of Object.entries(STRANGERS)) {
   });
 }
 
-Deno.test("stranger: a node of another version is told which this is", async () => {
+Deno.test("stranger: a node of another version is told the version of this one", async () => {
   await using cluster = new ProcessCluster();
   const directory = await cluster.host();
   const later = PROTOCOL_VERSION + 1;

@@ -1,7 +1,7 @@
 /**
- * Throws broken conversations at a whole node but for its socket and its region: handshake, admission,
- * link, engine and services. Whatever a peer says, and however it ends, the node takes it or says
- * why not, keeps to its bounds, and lets go of the connection.
+ * Throws broken conversations at a whole node, without its socket and region: handshake, admission, link,
+ * engine and services. Whatever a peer sends, and however it ends, the node accepts the message or
+ * refuses it with a reason, keeps to its bounds, and releases the connection.
  */
 
 import { assert } from "@std/assert";
@@ -158,7 +158,7 @@ class FuzzedNode {
     );
   }
 
-  /** Joins, and says what came of it. */
+  /** Joins, and returns the outcome. */
   async join(): Promise<string> {
     const timeoutMs = JOIN_TIMEOUT_DEFAULT_MS;
     try {

@@ -1,7 +1,7 @@
 /**
- * Throws messages at a live engine that were decoded, so that each is possible, but come from peers
- * that say what they like. It never throws: a peer that breaks the protocol is named by an event. What
- * it wants done stays within the region, and what it says can be said on the wire.
+ * Throws decoded messages at a live engine: each is well-formed, but the peers that send them keep to no
+ * protocol. The engine must never throw: it names a peer that breaks the protocol by an event. Its page
+ * operations must stay within the region, and its messages must be encodable.
  */
 
 import { assert } from "@std/assert";

@@ -1,4 +1,4 @@
-/** A peer that says the same for ever: what an engine remembers of it has a bound. */
+/** A peer that repeats a message for ever: the memory that an engine keeps for the peer is bounded. */
 
 import { assert } from "@std/assert";
 import { REQUESTS_WAITING_MAX } from "../../runtime/limits.ts";

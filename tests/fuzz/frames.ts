@@ -1,5 +1,5 @@
 /**
- * Throws broken frames at the decoders: whatever arrives, they say something that holds.
+ * Throws broken frames at the decoders, which must return a sound message or a reason for every input.
  */
 
 import { assert } from "@std/assert";

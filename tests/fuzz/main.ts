@@ -1,6 +1,6 @@
 /**
- * Throws broken inputs at whatever reads what comes from other nodes, on all cores, and counts what
- * came out: `deno run -A tests/fuzz/main.ts [--inputs 10000000] [--seed S] [--target NAME]`.
+ * Throws broken inputs, on all cores, at all code that reads bytes of other nodes, and counts the
+ * outcomes: `deno run -A tests/fuzz/main.ts [--inputs 10000000] [--seed S] [--target NAME]`.
  *
  * Inputs are numbered from the seed on; a failure names its number, and `--inputs 1 --seed NUMBER`
  * tries that one alone. It ends the program with exit code 1, and so does an input without an end.

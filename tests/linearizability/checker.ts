@@ -27,7 +27,7 @@ export interface Violation {
   readonly since: readonly Operation[];
 }
 
-/** What became of a history. */
+/** The result of checking a history. */
 export interface Verdict {
   /** How many operations were looked at. */
   readonly operations: number;
@@ -37,7 +37,7 @@ export interface Verdict {
   readonly overlapping: number;
   /** The most configurations that were possible at one time. */
   readonly configurationsMax: number;
-  /** What is wrong; `undefined` for a linearizable history. */
+  /** The violation; `undefined` for a linearizable history. */
   readonly violation: Violation | undefined;
 }
 

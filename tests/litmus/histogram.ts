@@ -1,4 +1,4 @@
-/** How often each outcome of a test was seen, and which of them must not have been. */
+/** How often each outcome of a test was seen, and which outcomes the memory model forbids. */
 
 import { type MemoryModel, outcomesOf } from "./models.ts";
 import { isRelaxed, type LitmusTest, type Outcome, printOutcome } from "./program.ts";

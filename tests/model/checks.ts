@@ -1,5 +1,5 @@
 /**
- * What must hold in every state of the model, and in those in which nothing is left to do.
+ * The invariants of every state of the model, and of the states in which nothing is left to do.
  */
 
 import type { NodeId } from "../../runtime/protocol/coherence/messages.ts";
@@ -23,7 +23,7 @@ function present({ status }: NodeState): boolean {
  * @param state The cluster.
  * @param id The node.
  * @param page The page.
- * @returns Whether it counts.
+ * @returns Whether the copy must be up to date.
  */
 export function counts(state: ModelState, id: NodeId, page: number): boolean {
   const { status } = state.nodes[id - 1]!;

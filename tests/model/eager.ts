@@ -1,6 +1,6 @@
 /**
- * Parts of the engine that do not learn: what happened before the present state does not matter, so
- * that there are no more states than need be. They do whatever the real ones can come to do.
+ * Parts of the engine that do not learn. Their choices do not depend on the past, which keeps the number
+ * of states small, and include every choice that the real parts can make.
  */
 
 import { UNPROVEN } from "../../runtime/protocol/coherence/migration.ts";
@@ -12,7 +12,7 @@ import type { ModelOptions } from "./model.ts";
 /** What is known of a page that may be handed over once more. */
 const ONE_HAND_OVER = 0b11;
 
-/** Asks for the longest run each time, so that what was missed before does not matter. */
+/** Requests the longest run each time, so that earlier misses do not matter. */
 class EagerSequences extends SequenceDetector {
   readonly #pages: number;
   readonly #readAhead: boolean;

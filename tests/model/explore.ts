@@ -22,7 +22,7 @@ export interface Limits {
   readonly proceed: () => boolean;
 }
 
-/** What became of an exploration. */
+/** The result of an exploration. */
 export interface Exploration {
   /** How many states were reached. */
   readonly states: number;
@@ -40,7 +40,7 @@ export interface Exploration {
 const PROCEED_STATES = 4096;
 /** In place of the number of a state. */
 const NONE = -1;
-/** The state was not visited: how things end from there is not known. */
+/** The state was not visited, so it is not known whether everything gets done from there. */
 const UNVISITED = -2;
 
 /** Numbers that grow in number. */
@@ -82,7 +82,7 @@ class Search {
     return this.#seen.size;
   }
 
-  /** Takes note of a state; returns its number if it is new. */
+  /** Adds a state; returns its number if it is new. */
   enter(state: ModelState, parent: number, action: number): { id: number; added: boolean } {
     const entry = this.#seen.add(this.#fingerprint.of(state));
     if (entry.added) {

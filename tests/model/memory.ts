@@ -1,5 +1,5 @@
 /**
- * What page operations and writes do to the memory of a model.
+ * How page operations and writes change the memory of a model.
  */
 
 import type { PageOperation } from "../../runtime/protocol/coherence/output.ts";

@@ -1,5 +1,5 @@
 /**
- * One state of a small cluster, as a value: what is stepped is copied, all else is shared.
+ * One state of a small cluster, as a value: a step copies the parts that it changes, and shares the rest.
  */
 
 import type { Message, NodeId } from "../../runtime/protocol/coherence/messages.ts";
@@ -13,7 +13,7 @@ export interface BlockedAccess {
   readonly access: Access;
 }
 
-/** What became of a node. */
+/** Whether a node takes part, leaves, has left or is dead. */
 export type Status = "live" | "leaving" | "left" | "dead";
 
 /** One node. */

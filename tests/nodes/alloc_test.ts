@@ -96,7 +96,7 @@ Deno.test("allocation: a full region says what is free, and room that is given b
   assertEquals(again.sort(), [offsets[3]!, offsets[9]!].sort());
 });
 
-Deno.test("allocation: what is no allocation, or none any more, is not freed", async () => {
+Deno.test("allocation: a view that is no allocation, or is free already, is not freed", async () => {
   await using cluster = new ProcessCluster();
   const [first, second] = await cluster.start(2, "--size=1MiB");
   const offset = await alloc(first!, 10_000);
@@ -113,7 +113,7 @@ Deno.test("allocation: what is no allocation, or none any more, is not freed", a
   }
 });
 
-Deno.test("allocation: what was written before it was freed is zero for the next", async () => {
+Deno.test("allocation: cells that were written and freed are zero for the next allocation", async () => {
   await using cluster = new ProcessCluster();
   const nodes = await cluster.start(3, "--size=1MiB");
   for (let round = 0; round < 6; round++) {
@@ -176,7 +176,7 @@ Deno.test("allocation: room that only a killed node had written is given out ane
   }
 });
 
-Deno.test("allocation: what a killed node has allocated stays", async () => {
+Deno.test("allocation: allocations of a killed node stay", async () => {
   await using cluster = new ProcessCluster();
   const [first, second, third] = await cluster.start(3, "--size=1MiB");
   const offset = await alloc(second!, 4096, "kept");

@@ -84,7 +84,7 @@ Deno.test("attached: threads of several nodes allocate cells of their own, and f
   }
 });
 
-Deno.test("attached: a thread that waits, or asks, is told that its node is closed", async () => {
+Deno.test("attached: calls of a thread that wait, or come later, say that the node is closed", async () => {
   await using cluster = new ProcessCluster();
   const node = await cluster.host();
   const told = await node.evaluate(async (node, url) => {

@@ -1,4 +1,4 @@
-/** Checksums of pages, as the directory node decides: told to all, and on the wire. */
+/** Checksums of pages, which the directory node decides for all: in `welcome`, and on the wire. */
 
 import { assertEquals } from "@std/assert";
 import { crc32c } from "../../runtime/wire/crc32c.ts";

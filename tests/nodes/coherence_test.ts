@@ -84,7 +84,7 @@ Deno.test("coherence: what was written before a flag is there after it", async (
   assertEquals(stale, []);
 });
 
-Deno.test("coherence: two that each write a word and read the other's do not both read nothing", async () => {
+Deno.test("coherence: of two nodes that each write a word and read the other's, at least one reads the write", async () => {
   await using cluster = new ProcessCluster();
   const pair = await cluster.start(2, "--size=1MiB");
   const rounds = 300;

@@ -81,7 +81,7 @@ async function share(from: RemoteNode, to: RemoteNode, at: number): Promise<Reco
   return { text: text!, zeros: zeros!, noise: noise! };
 }
 
-Deno.test("compression: asked for at the directory, every pair of nodes sends less for the same pages", async () => {
+Deno.test("compression: turned on at the directory node, every pair of nodes sends less for the same pages", async () => {
   await using cluster = new ProcessCluster();
   const [first, second, third] = await start(cluster, 3, true);
   const pairs = [[first!, second!], [second!, third!], [third!, first!]] as const;
@@ -97,7 +97,7 @@ Deno.test("compression: asked for at the directory, every pair of nodes sends le
   }
 });
 
-Deno.test("compression: not asked for, pages travel as they are", async () => {
+Deno.test("compression: turned off, pages travel as they are", async () => {
   await using cluster = new ProcessCluster();
   const [first, second] = await start(cluster, 2, false);
   const { text, zeros, noise } = await share(second!, first!, 0);

@@ -1,4 +1,4 @@
-/** The examples as people run them: by themselves with three local nodes, and each node on a console. */
+/** The examples as people run them: with three local nodes by one command, and each node on a console. */
 
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { decode } from "npm:fast-png@8.0.0";
@@ -73,7 +73,7 @@ Deno.test("vector_add: the sum is right, and the numbers travel as pages", async
   assertEquals(servers.map(({ node }) => node), [2, 3]);
 });
 
-Deno.test("vector_add: three consoles, and nobody has to end the second and the third", async () => {
+Deno.test("vector_add: three consoles, of which the second and the third end by themselves", async () => {
   await using cluster = new ProcessCluster();
   const start = (name: string, env: Record<string, string>) =>
     cluster.spawn(name, { args: example("vector_add"), env });

@@ -21,7 +21,7 @@ async function nodesOf(test: TestProcess): Promise<number[]> {
   return nodes.flat();
 }
 
-Deno.test("memtest: three consoles, and nobody has to end the second and the third", async () => {
+Deno.test("memtest: three consoles, of which the second and the third end by themselves", async () => {
   await using cluster = new ProcessCluster();
   const consoles = [
     cluster.spawn("console 1", { args: ARGS, env: { DIRECTORY: "1", PORT: "7000" } }),
@@ -57,7 +57,7 @@ for (
   });
 }
 
-Deno.test("memtest: a wrong word is found, and told with its place", async () => {
+Deno.test("memtest: a wrong word is found, and reported with its offset", async () => {
   await using cluster = new ProcessCluster();
   const test = cluster.spawn("memtest", {
     args: [...ARGS, "--directory", "--port=0", "--nodes=2", "--size=1MiB"],
@@ -109,7 +109,7 @@ for (const [signal, number] of [["SIGINT", 2], ["SIGKILL", 9], ["SIGTERM", 15]] 
   });
 }
 
-Deno.test("memtest: what takes long shows how far it is, how fast, and how long it will take", async () => {
+Deno.test("memtest: a long step shows its progress, its rate and the time that is left", async () => {
   await using cluster = new ProcessCluster();
   const args = [...ARGS, "--directory", "--port=0", "--size=4GiB"];
   const test = cluster.spawn("memtest", { args, env: { TDSM_TERMINAL: "1" } });

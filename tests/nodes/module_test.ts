@@ -97,7 +97,7 @@ Deno.test("modules: examples/native/counter.c counts over three nodes, and anoth
     const [code, message] = await failure(load(late, `${other}/libcounter.so`));
     assertEquals(code, "LibraryMismatch", message);
     assertMatch(message, /libcounter\.so/);
-    // Nothing stays locked, and the right build can be loaded there.
+    // The refusal leaves nothing locked, so the right build can be loaded on that node.
     await load(late, path);
     assertEquals(await late.evaluate(() => loaded.symbols.bump()), 6_001);
     assertEquals((await late.leave()).code, 0);

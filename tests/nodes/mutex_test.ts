@@ -52,7 +52,7 @@ Deno.test("mutexes: a plain counter that three nodes count up under one is right
   assertEquals(await nodes[0]!.load(0), 3 * rounds);
 });
 
-Deno.test("mutexes: when the holder's node is killed the next is told, and only that one", async () => {
+Deno.test("mutexes: when the holder's node is killed the next holder, and only that one, finds the mutex abandoned", async () => {
   await using cluster = new ProcessCluster();
   const [first, second, third, fourth] = await cluster.start(4);
   assertEquals(await lock(second!), false);
@@ -62,7 +62,7 @@ Deno.test("mutexes: when the holder's node is killed the next is told, and only 
   assertEquals(await next, true);
   await unlock(third!);
   assertEquals(await afterNext, false);
-  // Nobody waits, and nobody came in between: the next is told all the same.
+  // No thread waits when the node dies: the next holder finds the mutex abandoned all the same.
   fourth!.process.kill();
   await first!.process.untilPrinted(/Node 4 is lost/);
   assertEquals(await lock(third!), true);

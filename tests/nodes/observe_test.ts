@@ -15,7 +15,7 @@ function runMain(
   return cluster.spawn(flags.join(" "), { args }).exit();
 }
 
-Deno.test("status: every node with its pages, by the network alone, and nobody notices", async () => {
+Deno.test("status: shows every node with its pages, by the network alone, and takes no id", async () => {
   await using cluster = new ProcessCluster();
   const [directory, second] = await cluster.start(2);
   await second!.evaluate((node) => void node.memory.fill(1, 0, 3 * node.pageSize));
@@ -42,7 +42,7 @@ Deno.test("status: every node with its pages, by the network alone, and nobody n
   }
   assert(status.nodes[1]!.stats!.pagesShared! >= 1, "page 0 is on both");
   assert(status.nodes[1]!.stats!.pagesExclusive! >= 1, "page 2 is on one");
-  // No id was used up, and nobody was told of a node.
+  // No id was used up, and no node has learned of another one.
   assertEquals((await cluster.join(directory!)).info.id, 3);
   const table = await runMain(cluster, ["--allow-net"], "--status", at);
   assertMatch(table.stdout, /^NODE +ADDRESS +SHARED +EXCLUSIVE +FAULTS .*\n +1 .*\n +2 .*\n +3 /m);
@@ -78,7 +78,7 @@ Deno.test("status: a node that says nothing is shown without its counters", asyn
   assert(nodes[0]!.stats !== null);
 });
 
-Deno.test("status: where there is no directory it says so", async () => {
+Deno.test("status: says that no directory listens at the address", async () => {
   await using cluster = new ProcessCluster();
   const [directory, second] = await cluster.start(2);
   const ask = (permission: string, address: string) =>
@@ -95,7 +95,7 @@ Deno.test("status: where there is no directory it says so", async () => {
   assertMatch(gone.stderr, /no directory at .*--directory-address \(NoDirectory\)/);
 });
 
-Deno.test("status: --join-timeout bounds it where something else listens", async () => {
+Deno.test("status: --join-timeout bounds the wait for a program that is no directory", async () => {
   await using cluster = new ProcessCluster();
   using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const at = `127.0.0.1:${listener.addr.port}`;

@@ -83,7 +83,7 @@ Deno.test("inspect: a node is shown by what it is, in every way, and no byte of 
   assertEquals(directory!.info.id, 1);
 });
 
-Deno.test("inspect: what a node makes is shown by what it is", async () => {
+Deno.test("inspect: semaphores, barriers and mutexes are shown by key or name", async () => {
   await using cluster = new ProcessCluster();
   const node = await cluster.host();
   const shown = await node.evaluate(async (node) => {

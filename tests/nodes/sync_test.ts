@@ -234,7 +234,7 @@ Deno.test("semaphores: no page moves because of them", async () => {
 });
 
 for (const [how, sync] of [["awaits", false], ["blocks", true]] as const) {
-  Deno.test(`semaphores: what is written before a release is read by a thread that ${how}`, async () => {
+  Deno.test(`semaphores: a thread that ${how} reads what was written before the release`, async () => {
     await using cluster = new ProcessCluster();
     const [, writer, reader] = await cluster.start(3);
     const rounds = 1_000;

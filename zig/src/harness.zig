@@ -6,7 +6,7 @@ const linux = std.os.linux;
 const abi = @import("abi.zig");
 pub const c = @import("c_api.zig");
 
-/// No test waits longer than this for what must come: a hang becomes a failure.
+/// The longest that a test waits for an event, so that a hang becomes a failure.
 pub const patience_us: i64 = 60 * std.time.us_per_s;
 
 pub const Harness = struct {

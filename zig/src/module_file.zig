@@ -1,5 +1,5 @@
-//! What a shared library's file says of its `.rdma` section: where it is, and which variables lie
-//! where in it. Every offset and length in the file is taken as a stranger's word.
+//! Reads the `.rdma` section of a shared library from the library's file: its place, and the places of
+//! its variables. No offset or length in the file is trusted before it is checked.
 
 const std = @import("std");
 const elf = std.elf;

@@ -164,8 +164,8 @@ fn read(reader: *module_file.Reader, library: *LinkMap) module_file.Error!module
     return reader.section();
 }
 
-/// Where the first byte is that is not zero: an initial value, or one that a constructor wrote.
-/// Mapping the region would lose it without a word. Memory that no thread touched is not looked at.
+/// Finds the first byte that is not zero, because of an initial value or a constructor: mapping the
+/// region would silently lose that value. Memory that no thread has touched is skipped.
 fn firstValue(address: u64, size: u64, has_contents: bool) ?u64 {
     const unit = std.heap.pageSize();
     const opened = linux.open("/proc/self/pagemap", .{ .ACCMODE = .RDONLY, .CLOEXEC = true }, 0);
@@ -194,7 +194,7 @@ fn firstValue(address: u64, size: u64, has_contents: bool) ?u64 {
 /// Bits of /proc/PID/pagemap: the page is in memory, or swapped out.
 const touched: u64 = 1 << 63 | 1 << 62;
 
-/// The kernel's word on pages from number `first`; where there is none, that all were touched.
+/// The kernel's pagemap from page `first` on; without a pagemap, every page counts as touched.
 fn readTouched(pagemap: ?i32, first: u64, out: []u64) void {
     const bytes = std.mem.sliceAsBytes(out);
     if (pagemap) |fd| {

@@ -105,8 +105,8 @@ pub fn release(region: *Region, range: ByteRange) Error!void {
     _ = try status.check(linux.fallocate(region.memory_file, mode, @intCast(range.start), @intCast(range.length)));
 }
 
-/// Tries, on the first page, the one thing that no feature bit tells: UFFDIO_CONTINUE that maps
-/// write-protected. Leaves no trace of it.
+/// Tries on the first page, and undoes, the one feature without a feature bit: UFFDIO_CONTINUE that
+/// maps write-protected.
 pub fn probe(region: *Region) Error!void {
     const range: ByteRange = .{ .start = 0, .length = region.page_size };
     try install(region, range, 0);
@@ -139,7 +139,7 @@ fn setProtection(region: *Region, view: View, protection: userfaultfd.Protection
     }
 }
 
-/// How far an operation is that the kernel may do in parts.
+/// The progress of an operation that the kernel may do in parts.
 const Progress = struct {
     view: View,
     done: u64 = 0,

@@ -1,4 +1,4 @@
-//! What the runtime needs of the process itself: its environment, and an end that always comes.
+//! Services of the process itself: its environment, and an exit that nothing can delay for ever.
 
 const std = @import("std");
 const linux = std.os.linux;

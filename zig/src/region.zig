@@ -183,9 +183,8 @@ pub const Region = struct {
         return status.check(result);
     }
 
-    /// Takes a window away. Where the caller chose the address, blank private memory takes its
-    /// place: a hole there could be filled by a stranger's mapping while the caller's pointers
-    /// into it live on.
+    /// Removes a window. Where the caller chose the address, blank private memory takes its place:
+    /// an unrelated mapping could fill a hole there, while the caller still has pointers into it.
     fn unmap(region: *Region, slot: u32) void {
         const old = region.windows.slots[slot];
         if (region.uffd >= 0) userfaultfd.unregister(region.uffd, old.address, old.length) catch {};

@@ -77,7 +77,7 @@ pub fn enter(handle: u32) status.Error!Lease {
     return status.reject(error.BadHandle);
 }
 
-/// Closes the region of `handle` once every other call has left it; waiters are sent out.
+/// Closes the region of `handle` once every other call has left it; ends all waits first.
 pub fn close(handle: u32) status.Error!void {
     const lease = try enter(handle);
     const slot = lease.slot;

@@ -1,4 +1,4 @@
-//! Sleeping until a fault or a kick comes. Other threads end the sleep through an eventfd.
+//! Sleeps until a fault or a kick comes. Other threads end the sleep through an eventfd.
 
 const std = @import("std");
 const linux = std.os.linux;

@@ -1,5 +1,5 @@
 /**
- * A Worker of a node's program. Told the node's handle and what to do, it answers with what came of it.
+ * A Worker of a node's program. It is sent the node's handle and a task, and answers with the result.
  */
 
 import { attach, type NodeHandle } from "../../../mod.ts";

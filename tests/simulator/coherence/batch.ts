@@ -7,7 +7,7 @@ import { NO_BUG, type PlantedBug } from "./planted_bugs.ts";
 import { ProtocolCoverage } from "./protocol_coverage.ts";
 import { runSchedule } from "./schedule.ts";
 
-/** What became of many schedules. */
+/** The result of many schedules. */
 export interface BatchResult {
   /** How many were run; fewer than asked for after a failure. */
   readonly schedules: number;
@@ -30,7 +30,7 @@ export interface BatchResult {
 export function runBatch(seed: number, count: number, bug: PlantedBug = NO_BUG): BatchResult {
   const coverage = new ProtocolCoverage();
   const counts = countsOf({ ...coverage });
-  // A bug is to be found by the promise that it breaks, not by getting where nothing should.
+  // A planted bug must be found by the promise that it breaks, not by an impossible cell of coverage.
   const watching = bug === NO_BUG ? coverage : undefined;
   let steps = 0;
   for (let current = seed; current < seed + count; current++) {

@@ -1,5 +1,5 @@
 /**
- * What can happen next, and how likely each of it is. One object serves a whole schedule, so that no
+ * The events that can happen next, with their weights. One object serves a whole schedule, so that no
  * step leaves garbage behind.
  */
 
@@ -43,7 +43,7 @@ export class Choices {
   }
 
   /**
-   * Does one of what was offered.
+   * Draws one of the choices, and acts on it.
    *
    * @param random Says which.
    * @returns Whether there was any.

@@ -1,6 +1,5 @@
 /**
- * Corners that a schedule can get into: things that more than one step has to do with, so that no
- * single input tells of them.
+ * Corner cases of schedules that span more than one step, so that no table of single inputs shows them.
  */
 
 import type { TableShape } from "./coverage.ts";

@@ -1,8 +1,8 @@
 /**
- * What must sometimes happen, counted: a simulator that never gets into a corner proves nothing about
- * it. A table has a cell for each pair of a row and a column, as of an input and the state that it
- * meets. Every cell is visited in a large run, or is listed as one that cannot be, with the reason;
- * one that is visited all the same ends the schedule.
+ * Counts of the things that must sometimes happen: a simulator that never reaches a case proves nothing
+ * about it. A table has a cell for each pair of a row and a column, such as an input and the state that
+ * it meets. A large run visits every cell, except those listed as impossible, with the reason; a visit to
+ * an impossible cell ends the schedule.
  */
 
 import { fail } from "./oracle.ts";

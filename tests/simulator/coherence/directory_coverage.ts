@@ -258,7 +258,7 @@ export class WatchedDirectory extends ProbeDirectory {
     }
   }
 
-  /** Why a transaction ended whose requester died. */
+  /** How a transaction whose requester died has ended. */
   #abort({ access, phase }: ActiveTransaction): TransactionEvent {
     if (phase.kind !== "aborting") return fail(`a transaction ended that was ${phase.kind}`);
     if (access === Access.Read || phase.content === Content.Lost) return "aborted, nothing taken";

@@ -1,5 +1,5 @@
 /**
- * What must hold after every step of every node, and what must hold when nothing is left to do.
+ * The invariants after every step of every node, and those of the end, when nothing is left to do.
  */
 
 import { DIRECTORY_NODE } from "../../../runtime/protocol/coherence/messages.ts";

@@ -1,5 +1,5 @@
 /**
- * Which messages travel, and what becomes of them.
+ * Counts messages by kind, and by whether they arrive.
  */
 
 import {
@@ -73,7 +73,7 @@ export const MESSAGE_SHAPE: TableShape<MessageName, MessageFate> = {
 
 /**
  * @param message A message.
- * @param to Who it is for.
+ * @param to The receiving node.
  * @returns The name of its row.
  */
 export function messageName(message: Message, to: NodeId): MessageName {

@@ -53,7 +53,7 @@ export interface Link {
   accepted: boolean;
 }
 
-/** What became of a node. */
+/** Whether a node has joined, leaves, has left or is dead. */
 export type NodeStatus = "absent" | "live" | "leaving" | "left" | "dead";
 
 /** One node. */

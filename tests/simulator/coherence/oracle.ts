@@ -1,5 +1,5 @@
 /**
- * What the simulated memory has to look like: one copy of every page, changed by each write at the
+ * The expected contents of the simulated memory: one copy of every page, which each write changes at the
  * moment of that write.
  */
 

@@ -1,5 +1,5 @@
 /**
- * What a seed decides before anything happens: a cluster, its programs, and which nodes come and go when.
+ * The decisions that a seed makes in advance: a cluster, its programs, and when nodes join, leave and die.
  */
 
 import { PAGE_WORDS } from "./mmu.ts";

@@ -1,6 +1,6 @@
 /**
- * Faults put into the protocol or its driver on purpose. A simulator or a checker that does not find
- * each of them would not find the like either.
+ * Faults put into the protocol or its driver on purpose. A simulator or checker that misses one of them
+ * would miss real faults of that kind too.
  */
 
 import type {

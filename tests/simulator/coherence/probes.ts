@@ -1,6 +1,6 @@
 /**
- * The protocol's own classes, opened for inspection: what they keep can be looked at, saved and put
- * back. Nothing here changes what they do.
+ * The protocol's own classes, opened for inspection: their state can be read, saved and restored. Nothing
+ * here changes their behaviour.
  */
 
 import { PageCache } from "../../../runtime/protocol/coherence/cache.ts";
