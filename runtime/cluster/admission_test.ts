@@ -148,7 +148,7 @@ Deno.test("objectionToHello: of two that dial each other the connection of the l
   assertEquals(higher?.reason, "connected already");
 });
 
-Deno.test("refusal says who refused and why, with no code that a peer made up", () => {
+Deno.test("refusal names the node that refused and its reason, with no code that a peer made up", () => {
   const at = { hostname: "10.0.0.1", port: 9634 };
   const known = refusal({ kind: "refuse", code: "RegionMismatch", reason: "too large" }, at);
   assertEquals(known.code, "RegionMismatch");

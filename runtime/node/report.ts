@@ -76,8 +76,8 @@ function described(describe: () => string, before = ""): string {
 }
 
 /**
- * What is thrown, or what an event that is thrown is about, as by `worker.onerror = reject`: of an error
- * in a Worker the main thread is given the message alone.
+ * The error that was thrown. Where an `ErrorEvent` was thrown, as by `worker.onerror = reject`, that is
+ * the event's error; of an error in a Worker the main thread gets only the message.
  */
 function causeOf(thrown: unknown): unknown {
   return thrown instanceof ErrorEvent ? thrown.error ?? thrown.message : thrown;

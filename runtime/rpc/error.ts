@@ -25,13 +25,13 @@ import type { ValueType } from "../std/msgpack_encode.d.ts";
 export interface RemoteErrorInit {
   /** The id of the node where the error was thrown. */
   readonly node: number;
-  /** The name of what was thrown there, such as `RangeError`. */
+  /** The name of the error, such as `RangeError`. */
   readonly name: string;
   /** Its message. */
   readonly message: string;
-  /** Its stack there. */
+  /** The error's stack on that node. */
   readonly remoteStack: string;
-  /** Its `code`, if it was a string. */
+  /** The error's `code`, if it was a string. */
   readonly remoteCode: string | undefined;
 }
 
@@ -52,7 +52,7 @@ export interface RemoteErrorInit {
  * ```
  */
 export class RemoteError extends Error {
-  /** The name of what was thrown there, such as `RangeError`. */
+  /** The name of the error, such as `RangeError`. */
   override readonly name: string;
   /** Always `"RemoteException"`. */
   readonly code = "RemoteException";

@@ -21,7 +21,7 @@ export interface RpcOptions {
 }
 
 /**
- * What one node answered to a call of all nodes.
+ * The answer of one node to a call of all nodes.
  *
  * @example Find the largest of all answers
  * ```ts
@@ -37,18 +37,18 @@ export interface RpcOptions {
 export interface RpcAnswer<Result> {
   /** The node's id. */
   readonly node: number;
-  /** The result there. */
+  /** The result of the procedure on that node. */
   readonly value: Result;
 }
 
 /**
- * A procedure that every node defines, and that any node can call on any other. Made by `rpc`.
+ * The stub of a procedure that every node defines, and that any node can call on any other. Made by `rpc`.
  *
- * Called as a function, it runs on the node {@linkcode Rpc.remote}. A call runs at most once: what
- * fails is never tried again. Calls from one node to another begin there in the order in which they
- * were made; each may take its time.
+ * Called as a function, the stub runs the procedure on the node {@linkcode Rpc.remote}. Each call runs
+ * the procedure at most once: a failed call is never repeated. Calls from one node to another begin in
+ * the order in which they were made; several may run at the same time.
  *
- * @example A stub that is handed over
+ * @example Name the type of a stub
  * ```ts
  * import { rpc, type Rpc } from "@tdsm/runtime";
  *
@@ -61,42 +61,43 @@ export interface Rpc<Args extends unknown[], Result> {
    * Runs the procedure on the node {@linkcode Rpc.remote}.
    *
    * @param args Its arguments; they are copied before the call returns, views of the region are not.
-   * @returns Its result, once it has run.
+   * @returns The procedure's result, once the procedure has run.
    */
   (...args: Args): Promise<Result>;
   /** The name by which the nodes know the procedure. */
   readonly name: string;
-  /** The id of the node on which it runs when it is called as a function; `undefined` at first. */
+  /** The id of the node on which the stub, called as a function, runs the procedure; `undefined` at first. */
   remote: number | undefined;
   /**
-   * The procedure on one node.
+   * Selects one node to run the procedure.
    *
-   * @param node The node's id; this node's own runs it here, with arguments and result copied alike.
+   * @param node The node's id. With this node's own id the procedure runs on this node, with arguments
+   * and result copied all the same.
    * @param options How the calls may end early.
-   * @returns What to call.
-   * @throws {RangeError} When that is no id, or no time.
+   * @returns The function that calls the procedure on that node.
+   * @throws {RangeError} When the id or the time-out is out of its bounds.
    */
   on(node: number, options?: RpcOptions): (...args: Args) => Promise<Result>;
   /**
-   * The procedure on every node: the others and this one.
+   * Selects every node, including this one, to run the procedure.
    *
-   * What it returns gives the results in the order of the nodes' ids. It waits for all of them; if
-   * any call failed it throws an `AggregateError` with the error of each that did.
+   * The returned function waits for all nodes and gives the results in order of the nodes' ids. If any
+   * call failed it throws an `AggregateError` with the errors of the calls that failed.
    *
    * @param options How the calls may end early.
-   * @returns What to call.
-   * @throws {RangeError} When that is no time.
+   * @returns The function that calls the procedure on every node.
+   * @throws {RangeError} When the time-out is out of its bounds.
    */
   onAll(options?: RpcOptions): (...args: Args) => Promise<RpcAnswer<Result>[]>;
 }
 
 /**
- * What calls a procedure, by the type of the procedure.
+ * The type of a procedure's stub, by the type of the procedure.
  *
  * `Procedure` is no more than a `CallableFunction` where it is given, so that its parameters keep the
  * types that they have by themselves; `(from = 0) => …` takes a number.
  *
- * @example The stub of a function that is there already
+ * @example Name the stub type of an existing function
  * ```ts
  * import type { RpcOf } from "@tdsm/runtime";
  *
@@ -112,7 +113,7 @@ export type RpcOf<Procedure> = Procedure extends (...args: infer Args) => infer 
   ? Rpc<Args, Awaited<Result>>
   : never;
 
-/** What serving a call needs to know of its node. */
+/** The properties of its node that serving a call needs. */
 export interface RpcContext {
   /** The node's id. */
   readonly self: number;
@@ -122,9 +123,9 @@ export interface RpcContext {
 
 /** How a call ended on the node where it ran. */
 export interface RpcReply {
-  /** Whether it has a result. */
+  /** Whether the procedure returned a result. */
   readonly ok: boolean;
-  /** The result, or why there is none. */
+  /** The encoded result, or failure. */
   readonly payload: Uint8Array;
 }
 
@@ -142,8 +143,8 @@ export interface RpcTransport extends RpcContext {
    * @param node The other node's id.
    * @param procedure The name of the procedure, at most `RPC_NAME_MAX_BYTES` of UTF-8.
    * @param payload Its arguments, at most `RPC_MAX_BYTES`.
-   * @param signal Fires when nobody waits for the reply any more; the promise may then end anyhow.
-   * @returns What `serveCall` returned there.
+   * @param signal Fires when the caller no longer waits for the reply; the promise may then settle in any way.
+   * @returns The result of `serveCall` on that node.
    * @throws {TdsmError} `PeerAbsent`, `PeerLost`, `NodeClosed` or whatever else kept the reply away.
    */
   call(
