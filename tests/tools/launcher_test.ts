@@ -10,6 +10,7 @@ const BASICS = [
   "sh",
   "awk",
   "dirname",
+  "find",
   "flock",
   "grep",
   "mkdir",
@@ -186,10 +187,22 @@ Deno.test("Deno itself takes the place of the launcher: a task between would get
 
 Deno.test("a program is run on what is built of the sources that are there", async () => {
   using project = new Project();
-  const { code, stdout } = await project.run(["deno", "run", "program.ts"]);
-  assertEquals(code, 0);
+  const started = async (): Promise<readonly string[] | null> => {
+    const { code, stdout, stderr } = await project.run(["deno", "run", "program.ts"]);
+    assertEquals(code, 0, stderr);
+    return stdout.match(/^deno .*$/gm);
+  };
   const build = `deno task --quiet --config ${project.root}/deno.json build`;
-  assertEquals(stdout.match(/^deno .*$/gm), [build, "deno run program.ts"]);
+  assertEquals(await started(), [build, "deno run program.ts"]);
+  const source = `${project.root}/runtime/engine/host.ts`;
+  const bundle = `${project.root}/runtime/engine/worker.bundle.js`;
+  Deno.mkdirSync(`${project.root}/runtime/engine`, { recursive: true });
+  for (const path of [source, bundle]) Deno.writeTextFileSync(path, "");
+  Deno.utimeSync(source, 1000, 1000);
+  Deno.utimeSync(bundle, 2000, 2000);
+  assertEquals(await started(), ["deno run program.ts"]);
+  Deno.utimeSync(source, 3000, 3000);
+  assertEquals(await started(), [build, "deno run program.ts"]);
 });
 
 Deno.test("an unknown task is refused before anything is fetched", async () => {
