@@ -9,8 +9,12 @@ import { errorText, ExitCode, TdsmError } from "../errors.ts";
 /** The errors that are printed already, with the exit code of a program that does not catch them. */
 const reported = new Map<unknown, number>();
 
-/** The runtime's folder: stack frames in it do not help the author of a program. */
-const RUNTIME = new URL("..", import.meta.url).href;
+/**
+ * The runtime's folder: stack frames in it do not help the author of a program. It is taken from a stack,
+ * since there Deno decodes parts of a path that has a space, or letters that are not ASCII.
+ */
+const RUNTIME = /\w+:\/\/.*\/(?=[^/]*\/[^/]*:\d+:\d+)/.exec(new Error().stack ?? "")?.[0] ??
+  new URL("..", import.meta.url).href;
 
 /**
  * Prints an error to stderr. A program that does not catch it afterwards ends with the exit code, and

@@ -85,6 +85,27 @@ Deno.test("checkout: it is used through a symbolic link", async () => {
   assertStringIncludes(version, "tdsm ");
 });
 
+Deno.test("checkout: an error of the runtime shows the program's frames alone, whatever the folder's name", async () => {
+  const { scratch, folder } = await buildCheckout();
+  const imports = { "@tdsm/runtime": pathToFileURL(`${folder}/mod.ts`).href };
+  scratch.write("late/deno.json", { imports });
+  scratch.write(
+    "late/late.ts",
+    `import { run } from "@tdsm/runtime";
+await run(async (node) => {
+  await node.semaphore(1n).acquire({ timeoutMs: 1 });
+}, { port: 0 });
+`,
+  );
+  const program = `${scratch.path}/late/late.ts`;
+  const { code, stderr } = await scratch.run([Deno.execPath(), "run", ...PERMISSIONS, program]);
+  assertEquals(code, 1, stderr);
+  const [told, ...frames] = stderr.trimEnd().split("\n");
+  assertStringIncludes(told!, "(TimedOut)");
+  assertEquals(frames.filter((frame) => !frame.includes("/late/late.ts:")), []);
+  assert(frames.length > 0, stderr);
+});
+
 Deno.test("checkout: ./tdsm through a symbolic link on PATH builds and runs it", async () => {
   const { scratch, folder } = await buildCheckout();
   await Deno.mkdir(`${scratch.path}/bin`);
