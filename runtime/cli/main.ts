@@ -32,7 +32,7 @@ Usage: ${START_COMMAND} [OPTIONS]
 
 Without --directory-address, hosts a directory and says how other nodes join it.
 With it, joins that directory and serves until it ends.
-Ctrl-C ends the node. What is for all nodes, the directory node decides.
+Ctrl-C ends the node. The directory node decides the settings for all nodes.
 
 Options:
 ${

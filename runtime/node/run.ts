@@ -20,8 +20,8 @@ const help = (): string =>
   `This program is a node of tDSM ${VERSION}. The settings of its node:
 
 ${settingsHelp()}
-What is for all nodes, the directory node decides. Other flags, and all
-arguments behind --, are of the program.`;
+The directory node decides the settings for all nodes. Other flags, and all
+arguments behind --, are those of the program.`;
 
 /**
  * The options of {@linkcode run}: the settings of the node, and how the program's flags are read.

@@ -1,13 +1,13 @@
 /**
- * What a node can be told: as a program asks for it, and as every part of the runtime goes by it.
+ * The settings of a node: as a program gives them, and as the runtime uses them once they are checked.
  */
 
 import type { Address } from "../address.ts";
 
 /**
- * What a program may ask of its node. What it leaves out comes from flags, environment or defaults.
- * What is for all nodes the directory node decides: another node may ask for the same, and cannot join
- * if it asks for anything else.
+ * The settings that a program gives its node. Settings that the program leaves out come from flags, the
+ * environment or the defaults. The directory node decides the settings marked "For all nodes": another
+ * node may give the same value, and cannot join with a different one.
  *
  * @example Begin a cluster with a region of a gibibyte
  * ```ts
@@ -70,9 +70,8 @@ export interface NodeOptions {
 }
 
 /**
- * What a node goes by: every setting, resolved and checked. The units are those of {@linkcode NodeOptions}.
- * Of what the directory node decides, a joining node has what it asks for, as a rule nothing; the
- * directory node has it all.
+ * Every setting of a node, resolved and checked, in the units of {@linkcode NodeOptions}. A setting that
+ * the directory node decides is `undefined` on a joining node that did not ask for a value.
  */
 export interface Settings {
   /** Whether this node hosts the directory. */
