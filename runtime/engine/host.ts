@@ -80,6 +80,7 @@ export class EngineHost implements Member {
       close: () => this.#closed ??= this.#close(),
       leave: async () => void await this.#leaveSoon(),
       abort: (reason) => this.#abort(reason),
+      isNearEnd: () => this.#process.isNear,
       post,
     });
   }

@@ -47,6 +47,8 @@ export interface NodeEngineOptions {
   leave(): Promise<void>;
   /** Ends the cluster, because the program has failed or called `abort`. */
   abort(reason: string): void;
+  /** Whether the process ends before its program could be told of anything. */
+  isNearEnd(): boolean;
   post(news: EngineNews): void;
 }
 
@@ -100,7 +102,7 @@ export class NodeEngine implements AsyncDisposable {
       stats: () => this.#stats(),
       send: (to, control) => cluster.send(to, control),
     });
-    const { slots, life, close, leave, abort } = options;
+    const { slots, life, close, leave, abort, isNearEnd } = options;
     const { services, rpc } = this;
     const stats = () => this.#stats();
     const calls = new ProgramCalls({
@@ -113,6 +115,7 @@ export class NodeEngine implements AsyncDisposable {
       close,
       leave,
       abort,
+      isNearEnd,
     });
     this.driver = new Driver({
       coherence: this.#coherence,

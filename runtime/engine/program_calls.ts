@@ -36,6 +36,8 @@ export interface ProgramCallsOptions {
   leave(): Promise<void>;
   /** Ends the cluster, because the program has failed or called `abort`. */
   abort(reason: string): void;
+  /** Whether the process ends before its program could be told of anything. */
+  isNearEnd(): boolean;
 }
 
 /** Answers the calls of one node's program. */
@@ -136,7 +138,7 @@ export class ProgramCalls {
 
   /** Answers a call that waits for a node; `false` when the call has to wait on. */
   #settle(call: ThreadCall): boolean {
-    const { life, cluster } = this.#options;
+    const { life, cluster, isNearEnd } = this.#options;
     const node: NodeId = call.record.id;
     const operation = `wait for node ${node}`;
     if (life.failure !== undefined) call.reject(life.failure);
@@ -144,7 +146,7 @@ export class ProgramCalls {
     else if (cluster.isGone(node)) {
       const message = `Cannot ${operation}: it is gone`;
       call.reject(new TdsmError("PeerLost", message, { operation }));
-    } else if (life.over) {
+    } else if (life.over && !isNearEnd()) {
       const message = `Cannot ${operation}: the cluster ends`;
       call.reject(new TdsmError("NodeClosed", message, { operation }));
     } else return false;

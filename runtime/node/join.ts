@@ -97,7 +97,11 @@ function untilReady(worker: Worker, library: TdsmLibrary, slots: CallSlots): Pro
   closed.promise.catch(() => {});
   let client: EngineClient | undefined;
   let unbind = (): void => {};
-  const leave = (): void => client?.leaveSync();
+  let detach = (): void => {};
+  const leave = (): void => {
+    client?.leaveSync();
+    detach();
+  };
   const fail = (error: TdsmError): void => {
     ready.reject(error);
     closed.reject(error);
@@ -144,6 +148,10 @@ function untilReady(worker: Worker, library: TdsmLibrary, slots: CallSlots): Pro
           terminate,
         });
         unbind = serveRpc(node, client);
+        // No node gives the pages any more that later listeners for the end of the process would read.
+        detach = () => {
+          if (!node.memory.buffer.detached) node.memory.buffer.transfer();
+        };
         // `Deno.exit` runs this listener; otherwise the pages that only this node has would be lost.
         addEventListener("unload", leave);
         return ready.resolve(node);

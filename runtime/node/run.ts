@@ -80,7 +80,13 @@ export async function run(
   { programFlags = [], ...options }: RunOptions = {},
 ): Promise<void> {
   const { node, settings } = await start(options, programFlags);
+  let failed = false;
+  const ended = (): void => {
+    if (!isClosed(node)) failed = true;
+  };
+  node.closed.then(ended, ended);
   const fail = (error: unknown): void => {
+    failed = true;
     report(error, exitCodeOf(error), `The program of node ${node.id} has failed`);
     if (node.userModeOnly && isBadAddress(error)) printError(BAD_ADDRESS);
     abort(error);
@@ -91,6 +97,8 @@ export async function run(
   const uncaught = (event: ErrorEvent | PromiseRejectionEvent): void => {
     if (event.defaultPrevented) return;
     event.preventDefault();
+    // It follows from what ends this program already, as where a Worker waits for what never comes.
+    if (failed) return;
     // Of an error in a Worker the main thread gets only the message.
     const error = "reason" in event ? event.reason : event.error ?? event.message;
     // Another `run` of this program may have printed the error.

@@ -254,6 +254,8 @@ export class EngineClient {
     } catch {
       // The process is about to end, so no part of the program could act on the error.
     }
+    // What listeners for the end of the process still ask for would never be answered.
+    this.end();
   }
 
   /**

@@ -559,3 +559,62 @@ Deno.test("ends: control characters of the node that fails reach no terminal of 
   assertEquals(code, 1);
   assertMatch(stderr, /Node 1 has failed and ended the cluster: {2}\]0;title {2}and \[2J more\. /);
 });
+
+Deno.test("ends: what fails after the node has failed is not told, and leaves the exit code", async () => {
+  await using cluster = new ProcessCluster();
+  const directory = await cluster.host();
+  const process = joiningProgram(
+    cluster,
+    directory,
+    "program",
+    `await run(async (node) => {
+       node.closed.catch(() => queueMicrotask(() => { throw new RangeError("later"); }));
+       console.log("begun");
+       await new Promise(() => {});
+     });`,
+  );
+  await process.untilPrinted(/^begun$/m);
+  directory.process.kill();
+  const { code, stderr } = await process.exit();
+  assertEquals(code, 70, stderr);
+  assertMatch(stderr, /^tdsm: error: Lost the directory node at .* \(DirectoryLost\)\n$/);
+});
+
+Deno.test("ends: after Deno.exit, listeners for the end use a node that is closed, and do not hang", async () => {
+  await using cluster = new ProcessCluster();
+  const directory = await cluster.host();
+  await directory.store(4096, 1);
+  const process = joiningProgram(
+    cluster,
+    directory,
+    "program",
+    `await run((node) => {
+       addEventListener("unload", () => {
+         console.log(node.memory[4096]);
+         try { node.semaphore(9n).acquireSync(); } catch ({ code }) { console.log(code); }
+       });
+       Deno.exit(3);
+     });`,
+  );
+  const { code, stdout, stderr } = await process.exit();
+  assertEquals([code, stdout, stderr], [3, "undefined\nNodeClosed\n", ""]);
+});
+
+Deno.test("ends: a signal to a node that waits for another to join ends it without an error", async () => {
+  await using cluster = new ProcessCluster();
+  const directory = await cluster.host();
+  const process = joiningProgram(
+    cluster,
+    directory,
+    "waiting",
+    `await run(async (node) => {
+       const joined = node.waitForPeer(9);
+       console.log("begun");
+       await joined;
+     });`,
+  );
+  await process.untilPrinted(/^begun$/m);
+  process.kill("SIGTERM");
+  const { code, stderr } = await process.exit();
+  assertEquals([code, stderr], [143, ""]);
+});
