@@ -5,7 +5,8 @@ import { assert, assertEquals, assertMatch, assertRejects, assertThrows } from "
 import { atLeast, atMost, Context, type Family } from "./family.ts";
 import { BenchCluster } from "./nodes.ts";
 import { readOptions } from "./main.ts";
-import { Progress, type Report, table } from "./report.ts";
+import { Progress } from "./progress.ts";
+import { type Report, table } from "./report.ts";
 import { choose, distribution, failedRows, type RowResult, runFamily } from "./runner.ts";
 
 const MAIN = fileURLToPath(new URL("main.ts", import.meta.url));

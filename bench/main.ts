@@ -7,11 +7,11 @@ import { parseArgs } from "node:util";
 import { Context } from "./family.ts";
 import { BusyWatch, machine } from "./machine.ts";
 import type { ProgramsOptions } from "./programs/mod.ts";
+import { Progress } from "./progress.ts";
 import {
   ablationTable,
   listing,
   programsText,
-  Progress,
   type Report,
   rowLine,
   table,

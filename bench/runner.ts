@@ -8,7 +8,7 @@ import {
   type OpenFamily,
   type Row,
 } from "./family.ts";
-import type { Progress } from "./report.ts";
+import type { Progress } from "./progress.ts";
 
 /** What came of a comparison. */
 export interface ComparisonResult {
