@@ -5,13 +5,13 @@
 const std = @import("std");
 
 pub fn build(b: *std.Build) void {
-    const library = b.addSystemCommand(&.{ b.graph.zig_exe, "build-lib", "@libtdsm.rsp", "--name", "tdsm", "src/c_api.zig" });
+    const library = b.addSystemCommand(&.{ b.graph.zig_exe, "build-lib", "@libtdsm.rsp", "-fstrip", "--name", "tdsm", "src/c_api.zig" });
     library.setCwd(b.path("."));
     library.has_side_effects = true;
     const binary = library.addPrefixedOutputFileArg("-femit-bin=", "libtdsm.so");
     b.getInstallStep().dependOn(&b.addInstallLibFile(binary, "libtdsm.so").step);
 
-    const unit_tests = b.addSystemCommand(&.{ b.graph.zig_exe, "test", "@libtdsm.rsp", "-ODebug", "-fno-strip", "src/tests.zig" });
+    const unit_tests = b.addSystemCommand(&.{ b.graph.zig_exe, "test", "@libtdsm.rsp", "-ODebug", "src/tests.zig" });
     unit_tests.setCwd(b.path("."));
     unit_tests.has_side_effects = true;
     b.step("test", "Run the unit tests").dependOn(&unit_tests.step);

@@ -144,7 +144,7 @@ Deno.test("checkout: once built it may be read-only", async (test) => {
 
 Deno.test("checkout: no file takes the pathname of a URL for a path", async () => {
   using scratch = new Scratch();
-  const folders = ["runtime", "ffi", "zig", "package", "examples", "tests", "bench"];
+  const folders = ["runtime", "ffi", "zig", "examples", "tests", "bench"];
   const search = ["grep", "-rn", "--include=*.ts", "import\\.meta\\.url)\\.pathname", ...folders];
   const { code, stdout } = await scratch.run(search, { cwd: ROOT });
   assertEquals([code, stdout], [1, ""], "fileURLToPath of node:url decodes it");
