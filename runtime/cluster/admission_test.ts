@@ -10,6 +10,7 @@ import {
   objectionToStatus,
   refusal,
 } from "./admission.ts";
+import { PING } from "../../tests/support/raw_peer.ts";
 
 const MIB = 1024 * 1024;
 
@@ -82,7 +83,7 @@ Deno.test("objectionToHello has a code and a reason for each refusal", () => {
   const refusals: [name: string, answer: unknown, code: string, reason: RegExp][] = [
     [
       "no hello",
-      objectionToHello({ kind: "ping" }, DIRECTORY),
+      objectionToHello(PING, DIRECTORY),
       "ProtocolViolation",
       /^ping instead of hello$/,
     ],
@@ -90,7 +91,7 @@ Deno.test("objectionToHello has a code and a reason for each refusal", () => {
       "version",
       objectionToHello({ ...JOIN, protocolVersion: PROTOCOL_VERSION + 1 }, DIRECTORY),
       "VersionMismatch",
-      /^protocol version 4 \(release 1\.2\.3\) asked for, this is 3: run the same release/,
+      /^protocol version 5 \(release 1\.2\.3\) asked for, this is 4: run the same release/,
     ],
     ["not the directory", objectionToHello(JOIN, NODE), "JoinRefused", /at 10\.0\.0\.1:9634$/],
     ...OTHER_SETTINGS.map(([wanted, reason]) =>
@@ -167,7 +168,7 @@ Deno.test("objectionToStatus lets a program of this version look, at the directo
   assertEquals(objectionToStatus(ask, DIRECTORY), undefined);
   const newer = objectionToStatus({ ...ask, protocolVersion: PROTOCOL_VERSION + 1 }, DIRECTORY);
   assertEquals(newer?.code, "VersionMismatch");
-  assertMatch(newer!.reason, /^protocol version 4 asked for, this is 3: /);
+  assertMatch(newer!.reason, /^protocol version 5 asked for, this is 4: /);
   assertMatch(objectionToStatus(ask, NODE)!.reason, /at 10\.0\.0\.1:9634$/);
 });
 

@@ -281,7 +281,7 @@ export class Cluster<Node extends Member = Member> {
     const fromDirectory = from === DIRECTORY_NODE;
     switch (message.kind) {
       case "ping":
-        return;
+        return this.#links.pinged(from, message);
       case "peerJoined":
         if (!fromDirectory) break;
         this.#members.add(message);

@@ -19,7 +19,7 @@ import {
   ScriptedPeer,
   turns,
 } from "../../tests/support/cluster_members.ts";
-import { HELLO } from "../../tests/support/raw_peer.ts";
+import { HELLO, PING } from "../../tests/support/raw_peer.ts";
 import { ManualTimers } from "../../tests/support/manual_timers.ts";
 
 Deno.test("Cluster: the directory node is told when a node's connection ends, and nobody else hears it", async () => {
@@ -180,12 +180,7 @@ Deno.test("Cluster: the directory node gives up a node that is silent for long, 
   await using directory = ClusterMember.host();
   await using second = await new ClusterMember().join(directory);
   const { hostname, port } = directory.cluster.address;
-  const beats = [directory, second].map(({ cluster: { counters } }) => {
-    const { bytesReceived } = counters;
-    return () => counters.bytesReceived > bytesReceived;
-  });
-  timers.fire(HEARTBEAT_MS);
-  while (!beats.every((arrived) => arrived())) await turns(1);
+  await beat([directory, second], timers);
   timers.skip(SILENCE_MAX_MS + 1);
   second.cluster.send(1, request(1));
   second.cluster.flush();
@@ -197,6 +192,14 @@ Deno.test("Cluster: the directory node gives up a node that is silent for long, 
   assertMatch(second.failures[0]!.message, new RegExp(`at ${hostname}:${port}: it said nothing`));
   await directory.until(() => directory.lost.length === 1);
 });
+
+/** Has nodes beat, and waits until all that they have sent has arrived, answers too. */
+async function beat(nodes: readonly ClusterMember[], timers: ManualTimers): Promise<void> {
+  const total = (which: "bytesSent" | "bytesReceived") =>
+    nodes.reduce((sum, { cluster: { counters } }) => sum + counters[which], 0);
+  timers.fire(HEARTBEAT_MS);
+  while (total("bytesReceived") < total("bytesSent")) await turns(1);
+}
 
 /** Three nodes, of which the second and the third have talked. */
 async function startThree(): Promise<
@@ -247,32 +250,33 @@ Deno.test("Cluster: of two nodes that hear nothing of each other any more one en
   assertMatch(second.cluster.whyLost(3)!, /^it said nothing for \d+ ms$/);
 });
 
-Deno.test("Cluster: every link that nothing was sent over is kept alive, and no other", async () => {
+Deno.test("Cluster: every link that nothing was sent over is kept alive, and that to the directory node is always", async () => {
   using timers = new ManualTimers(HEARTBEAT_MS, HANDSHAKE_MAX_MS);
   await using three = await startThree();
   const { nodes } = three;
-  const [, second, third] = nodes;
-  const pingBytes = encodeControl({ kind: "ping" }, new Uint8Array(CONTROL_MAX_BYTES), 0);
-  /** Has all of them beat; how many pings each has sent. */
-  const beat = async (): Promise<number[]> => {
-    const all = nodes.map(({ cluster: { counters } }) => counters);
-    const before = all.map(({ bytesSent }) => bytesSent);
-    const sum = (count: (of: (typeof all)[number]) => number) =>
-      all.map(count).reduce((a, b) => a + b);
-    timers.fire(HEARTBEAT_MS);
-    while (sum(({ bytesReceived }) => bytesReceived) < sum(({ bytesSent }) => bytesSent)) {
-      await turns(1);
-    }
-    return all.map(({ bytesSent }, index) => (bytesSent - before[index]!) / pingBytes);
+  const [directory, second, third] = nodes;
+  const pingBytes = encodeControl(PING, new Uint8Array(CONTROL_MAX_BYTES), 0);
+  /** How many pings each sends when all of them beat. */
+  const pings = async (): Promise<number[]> => {
+    const before = nodes.map(({ cluster: { counters } }) => counters.bytesSent);
+    await beat(nodes, timers);
+    return nodes.map(({ cluster: { counters } }, index) =>
+      (counters.bytesSent - before[index]!) / pingBytes
+    );
   };
-  await beat();
-  assertEquals(await beat(), [2, 2, 2]);
+  await pings();
+  assertEquals(await pings(), [2, 2, 2]);
   for (let time = 0; time < 3; time++) {
     timers.skip(SILENCE_MAX_MS / 2);
-    assertEquals(await beat(), [2, 2, 2]);
+    assertEquals(await pings(), [2, 2, 2]);
   }
   second.sendNumbered(third, 2, 1);
-  assertEquals(await beat(), [2, 1, 2]);
+  assertEquals(await pings(), [2, 1, 2]);
+  // The directory node is told even by a node that says something else to it.
+  second.cluster.send(1, request(1));
+  second.cluster.flush();
+  await directory.until(() => directory.heard.length === 1);
+  assertEquals(await pings(), [2, 2, 2]);
   assertEquals(nodes.map(({ lost, failures }) => [lost, failures]), [[[], []], [[], []], [[], []]]);
 });
 

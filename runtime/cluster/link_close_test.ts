@@ -9,7 +9,7 @@ import { newCounters } from "./sender.ts";
 import { ScriptedPeer } from "../../tests/support/cluster_members.ts";
 import { writeAll } from "../../tests/support/link_bench.ts";
 import { ManualTimers } from "../../tests/support/manual_timers.ts";
-import { controlFrame } from "../../tests/support/raw_peer.ts";
+import { controlFrame, PING } from "../../tests/support/raw_peer.ts";
 
 const BOUNDS = { pageCount: 64, pageSize: 4096, runPages: 32 };
 
@@ -45,7 +45,7 @@ Deno.test("Link.drain: a peer that sends all the while still reads the last word
     const [near, far] = await connected();
     const { link, ended } = openLink(near);
     let talking = true;
-    const talks = talk(far, controlFrame({ kind: "ping" }), () => talking);
+    const talks = talk(far, controlFrame(PING), () => talking);
     const closed = link.drain();
     link.say({ kind: "closing" });
     // A reset would end this with an error, or with less than was said.
@@ -70,7 +70,7 @@ Deno.test("Link.drain: a peer that sends all the while still reads the last word
 Deno.test("Link: a node that is refused over a bad frame reads why, whatever it sent behind it", async () => {
   const [near, far] = await connected();
   const { ended } = openLink(near);
-  const bad = controlFrame({ kind: "ping" });
+  const bad = controlFrame(PING);
   bad[Offset.Version] = PROTOCOL_VERSION + 1;
   const much = new Uint8Array(200_000);
   much.set(bad);

@@ -20,7 +20,7 @@ import {
   request,
   writeAll,
 } from "../../tests/support/link_bench.ts";
-import { controlFrame } from "../../tests/support/raw_peer.ts";
+import { controlFrame, PING } from "../../tests/support/raw_peer.ts";
 
 const CALL: RpcMessage = { kind: "rpcCall", ticket: 1, procedure: "add" };
 
@@ -79,7 +79,7 @@ Deno.test("Link ends over a frame that was changed, and does not blame its peer"
   header[Offset.First]! ^= 1;
   await assertRefused(header, 0, describeFrameReason("HeaderChecksumMismatch"));
   // As it was sent, there is much to wait for.
-  const longer = controlFrame({ kind: "ping" }).slice();
+  const longer = controlFrame(PING).slice();
   longer[Offset.Length + 1]! ^= 1;
   await assertRefused(longer, 0, describeFrameReason("HeaderChecksumMismatch"));
   const body = controlFrame({ kind: "accept", node: 2 }).slice();
@@ -111,7 +111,7 @@ Deno.test("Link: another mark or version is damage, if the peer has sent valid f
     await using bench = await LinkBench.open();
     const damaged = frame(request(1)).slice();
     damaged[offset]! ^= 4;
-    await writeAll(bench.raw, concat(controlFrame({ kind: "ping" }), damaged));
+    await writeAll(bench.raw, concat(controlFrame(PING), damaged));
     await readAndEnd(bench.raw);
     const { code, message } = await bench.ended.promise as TdsmError;
     assertEquals([code, message], [

@@ -18,14 +18,14 @@ import {
   request,
   writeAll,
 } from "../../tests/support/link_bench.ts";
-import { controlFrame } from "../../tests/support/raw_peer.ts";
+import { controlFrame, PING } from "../../tests/support/raw_peer.ts";
 
 Deno.test("Link hears what arrives byte by byte as it hears it in one piece", async () => {
   await using bench = await LinkBench.open();
   const payload = pattern(PAGE, 5);
   const bytes = concat(
     frame(request(1)),
-    controlFrame({ kind: "ping" }),
+    controlFrame(PING),
     frame(grant(2, 1), payload.subarray(0, PAGE)),
     controlFrame({ kind: "closing" }),
     frame({ kind: "leave" }),
@@ -34,7 +34,7 @@ Deno.test("Link hears what arrives byte by byte as it hears it in one piece", as
   await bench.hears(5);
   assertEquals(bench.heard, [
     request(1),
-    { kind: "ping" },
+    PING,
     grant(2, 1),
     { kind: "closing" },
     { kind: "leave" },

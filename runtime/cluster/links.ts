@@ -5,9 +5,14 @@
 
 import { reasonOf, TdsmError } from "../errors.ts";
 import { crc32c } from "../wire/crc32c.ts";
-import type { Control, HelloControl } from "../wire/control.ts";
+import {
+  type Control,
+  type HelloControl,
+  type PingControl,
+  ROOM_UNLIMITED,
+} from "../wire/control.ts";
 import type { PeerMessage } from "../wire/peer_message.ts";
-import type { GrantMessage, NodeId } from "../protocol/coherence/messages.ts";
+import { DIRECTORY_NODE, type GrantMessage, type NodeId } from "../protocol/coherence/messages.ts";
 import { type Peer, refusal } from "./admission.ts";
 import { connectToPeer, shakeHands } from "./handshake.ts";
 import { Link } from "./link.ts";
@@ -35,6 +40,10 @@ interface Line {
   link: Link | undefined;
   /** Whether something was sent since the last {@linkcode Links.sayAlive}. */
   active: boolean;
+  /** The number of the last ping to the node; 0 before the first. */
+  pingSent: number;
+  /** The number of the last ping from the node; 0 before the first. */
+  pingReceived: number;
 }
 
 /** One node's connections. */
@@ -106,7 +115,13 @@ export class Links {
   /** A new line, whose sender adds checksums if the directory node has decided so. */
   #newLine(): Line {
     const sum = this.#members.region.checksums ? this.#sum : undefined;
-    return { sender: new Sender(this.counters, sum), link: undefined, active: false };
+    return {
+      sender: new Sender(this.counters, sum),
+      link: undefined,
+      active: false,
+      pingSent: 0,
+      pingReceived: 0,
+    };
   }
 
   /** Sends what is queued. */
@@ -216,12 +231,28 @@ export class Links {
     else link.close();
   }
 
-  /** Sends a sign of life to each node that was sent nothing since the last call. */
+  /** Sends a ping to the directory node, and to each other node that was sent nothing since the last call. */
   sayAlive(): void {
-    for (const line of this.#lines.values()) {
-      if (!line.active) line.link?.say({ kind: "ping" });
+    for (const [node, line] of this.#lines) {
+      if (!line.active || node === DIRECTORY_NODE) this.#ping(line);
       line.active = false;
     }
+  }
+
+  /** A ping has arrived: the next ping to its sender echoes it. That is sent at once by the directory node. */
+  pinged(node: NodeId, { sent }: PingControl): void {
+    const line = this.#lines.get(node);
+    if (line === undefined) return;
+    line.pingReceived = sent;
+    if (!this.#members.isDirectory) return;
+    this.#ping(line);
+    line.active = true;
+  }
+
+  #ping(line: Line): void {
+    if (line.link === undefined) return;
+    const sent = ++line.pingSent;
+    line.link.say({ kind: "ping", sent, echo: line.pingReceived, room: ROOM_UNLIMITED });
   }
 
   /** The nodes from which nothing has arrived since a time, by `performance.now()`, in milliseconds. */

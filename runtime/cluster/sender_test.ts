@@ -8,6 +8,7 @@ import { Framer } from "../wire/framer.ts";
 import { Content, type GrantMessage, type Message } from "../protocol/coherence/messages.ts";
 import { Access } from "../protocol/coherence/page.ts";
 import { type LinkCounters, newCounters, Sender } from "./sender.ts";
+import { PING } from "../../tests/support/raw_peer.ts";
 
 const BOUNDS: FrameBounds = { pageCount: 1 << 16, pageSize: 4096, runPages: 128 };
 
@@ -117,7 +118,7 @@ Deno.test("Sender writes what was queued before and after it was opened, in orde
   const { sender, counters, failures } = newSender();
   const connection = new FakeConnection();
   sender.send(request(1));
-  sender.send({ kind: "ping" });
+  sender.send(PING);
   sender.flush();
   await sender.drained();
   assertEquals(connection.written, []);

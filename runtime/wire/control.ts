@@ -24,6 +24,7 @@ import {
   port,
   type Shapes,
   text,
+  U32_MAX,
   u64,
   word,
 } from "./control_fields.ts";
@@ -86,10 +87,19 @@ export interface PeerJoinedControl extends PeerAddress {
   readonly kind: "peerJoined";
 }
 
-/** Between the directory node and another: I am here. */
+/** Node → node: I am here, and so much of what you said has arrived. */
 export interface PingControl {
   readonly kind: "ping";
+  /** The number of this ping among those of its sender to this node, from 1 on. */
+  readonly sent: number;
+  /** The number of the latest ping that the sender has had from this node; 0 for none. */
+  readonly echo: number;
+  /** How many more pages the sender has memory for; {@linkcode ROOM_UNLIMITED} where it has no limit. */
+  readonly room: number;
 }
+
+/** The room of a node whose memory is not limited. */
+export const ROOM_UNLIMITED = 0xffff_ffff;
 
 /** Directory → every node: the cluster ends, and all is well. */
 export interface ClosingControl {
@@ -138,7 +148,7 @@ const SHAPES: Shapes<Control> = {
   refuse: { code: word, reason: text },
   accept: { node },
   peerJoined: { id: node, address, port },
-  ping: {},
+  ping: { sent: integer(1, U32_MAX), echo: integer(0, U32_MAX), room: integer(0, U32_MAX) },
   closing: {},
   abort: { node, reason: text },
   ...ALLOCATOR_SHAPES,

@@ -42,7 +42,8 @@ export interface PeerAddress {
   readonly port: number;
 }
 
-const U32_MAX = 0xffff_ffff;
+/** The largest number of 32 bits. */
+export const U32_MAX = 0xffff_ffff;
 
 /** The characters of host names and IP addresses, with a zone or without. */
 const ADDRESS_PATTERN = /^[\w.:%-]+$/;

@@ -8,7 +8,7 @@ import { crc32c } from "./crc32c.ts";
 import { putU16, putU32 } from "./bytes.ts";
 
 /** The version of every frame that this code writes, and the only one that it reads. */
-export const PROTOCOL_VERSION = 3;
+export const PROTOCOL_VERSION = 4;
 /** "DS" as the bytes stand on the wire. */
 export const FRAME_MAGIC = 0x5344;
 

@@ -153,7 +153,7 @@ export const MESSAGES: readonly MessageExample[] = [
 export const CONTROLS: readonly (readonly [label: string, control: Control])[] = [
   ["hello of a node that joins", {
     kind: "hello",
-    protocolVersion: 3,
+    protocolVersion: 4,
     session: 0n,
     node: 0,
     address: "0.0.0.0",
@@ -165,7 +165,7 @@ export const CONTROLS: readonly (readonly [label: string, control: Control])[] =
   }],
   ["hello of a node that joins and asks for every setting", {
     kind: "hello",
-    protocolVersion: 3,
+    protocolVersion: 4,
     session: 0n,
     node: 0,
     address: "127.0.0.1",
@@ -182,7 +182,7 @@ export const CONTROLS: readonly (readonly [label: string, control: Control])[] =
   }],
   ["hello of a peer", {
     kind: "hello",
-    protocolVersion: 3,
+    protocolVersion: 4,
     session: 0xfedc_ba98_7654_3210n,
     node: 3,
     address: "10.0.0.3",
@@ -209,7 +209,7 @@ export const CONTROLS: readonly (readonly [label: string, control: Control])[] =
   ["refuse", { kind: "refuse", code: "RegionMismatch", reason: "the region has 64 MiB" }],
   ["accept", { kind: "accept", node: 2 }],
   ["peer joined", { kind: "peerJoined", id: 4, address: "node-4.example", port: 40_002 }],
-  ["ping", { kind: "ping" }],
+  ["ping", { kind: "ping", sent: 70_000, echo: 300, room: 0xffff_ffff }],
   ["closing", { kind: "closing" }],
   ["abort", { kind: "abort", node: 2, reason: "RangeError: of the program" }],
   ["allocate", {
@@ -244,7 +244,7 @@ export const CONTROLS: readonly (readonly [label: string, control: Control])[] =
     code: "OutOfMemory",
     reason: "4 KiB are free",
   }],
-  ["status request", { kind: "statusRequest", protocolVersion: 3 }],
+  ["status request", { kind: "statusRequest", protocolVersion: 4 }],
   ["cluster status", {
     kind: "clusterStatus",
     size: 2 ** 40,

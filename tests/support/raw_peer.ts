@@ -6,6 +6,8 @@ import {
   decodeControl,
   encodeControl,
   type HelloControl,
+  type PingControl,
+  ROOM_UNLIMITED,
 } from "../../runtime/wire/control.ts";
 import { FRAME_HEADER_BYTES, Offset, PROTOCOL_VERSION } from "../../runtime/wire/layout.ts";
 
@@ -34,6 +36,9 @@ export const HELLO: HelloControl = {
   serving: true,
   release: "test",
 };
+
+/** The first ping of a node that has had none. */
+export const PING: PingControl = { kind: "ping", sent: 1, echo: 0, room: ROOM_UNLIMITED };
 
 /**
  * Reads a connection until its other side ends it.
