@@ -7,7 +7,7 @@ import { TdsmError, type TdsmErrorCode } from "../runtime/errors.ts";
 import { PAGE_SIZE_MAX_BYTES, PAGE_SIZE_MIN_BYTES, REGION_MAX_BYTES } from "../runtime/limits.ts";
 
 /** The ABI version that this code is written for. */
-export const ABI_VERSION = 2;
+export const ABI_VERSION = 3;
 
 /** Layout of `tdsm_open_options`, in bytes. */
 export const OPEN_OPTIONS = {
@@ -147,6 +147,7 @@ export const STATUSES = {
   window_gone: 9,
   module_unusable: 10,
   module_in_use: 11,
+  memory_exhausted: 12,
 } as const;
 
 /** Why a module is refused, by name. */
@@ -290,6 +291,12 @@ const FAILURES: Readonly<Record<number, { code: TdsmErrorCode; text: string }>> 
     code: "InvalidOption",
     text: "this process shares the native module's variables with another node already; " +
       "start a process for each node",
+  },
+  [STATUSES.memory_exhausted]: {
+    code: "MemoryExhausted",
+    text:
+      "there is no memory left for the region's pages; set --memory-limit to what this process " +
+      "may use, or end what else uses the memory",
   },
 };
 

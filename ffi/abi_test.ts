@@ -71,6 +71,7 @@ Deno.test("abi: every status has an error of its own kind, with operation and er
     window_gone: "SystemCallFailed",
     module_unusable: "LibraryMismatch",
     module_in_use: "InvalidOption",
+    memory_exhausted: "MemoryExhausted",
   });
   assertMatch(statusError("x", -99, 0).message, /unknown status 99$/);
 });

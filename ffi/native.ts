@@ -217,6 +217,30 @@ export class NativeRegion implements Disposable {
   }
 
   /**
+   * Gives pages memory where they have none, so that their bytes can be written to the alias.
+   *
+   * @param first The first page.
+   * @param count How many pages.
+   * @throws {TdsmError} `MemoryExhausted` if there is none left, or that the range is not in the region.
+   */
+  populate(first: number, count: number): void {
+    const result = this.#symbols.tdsm_populate(this.handle, first, count);
+    if (result < 0) this.#fail("find memory for", first, count, result);
+  }
+
+  /**
+   * How much memory the region's pages take.
+   *
+   * @returns Bytes.
+   * @throws {TdsmError} If the region is closed.
+   */
+  memoryBytes(): number {
+    const result = Number(this.#symbols.tdsm_memory_bytes(this.handle));
+    if (result >= 0) return result;
+    throw statusError("count the region's memory", result, this.#symbols.tdsm_last_errno());
+  }
+
+  /**
    * Reads faults that wait to be served, without blocking.
    *
    * @param out Filled with records of {@linkcode FAULT_WORDS} words each.

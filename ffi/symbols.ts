@@ -31,6 +31,10 @@ export const symbols = {
   tdsm_evict: { parameters: ["u32", "u32", "u32"], result: "i32" },
   /** `int32_t tdsm_release(uint32_t handle, uint32_t first, uint32_t count)` */
   tdsm_release: { parameters: ["u32", "u32", "u32"], result: "i32" },
+  /** `int32_t tdsm_populate(uint32_t handle, uint32_t first, uint32_t count)` */
+  tdsm_populate: { parameters: ["u32", "u32", "u32"], result: "i32" },
+  /** `int64_t tdsm_memory_bytes(uint32_t handle)` */
+  tdsm_memory_bytes: { parameters: ["u32"], result: "i64" },
   /** `int32_t tdsm_faults_read(uint32_t handle, tdsm_fault *out, uint32_t capacity)` */
   tdsm_faults_read: { parameters: ["u32", "buffer", "u32"], result: "i32" },
   /** `int32_t tdsm_resumed(uint32_t handle, uint32_t page)` */

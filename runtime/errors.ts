@@ -61,6 +61,8 @@ export type TdsmErrorCode =
   | "PeerUnreachable"
   /** The node was closed while, or before, the operation ran. */
   | "NodeClosed"
+  /** No memory is left for pages: not here, within the limit of this node, nor on another node. */
+  | "MemoryExhausted"
   /** The region has no room for an allocation; the message says what is free. */
   | "OutOfMemory"
   /** An allocation of this name is of another type or length. */
@@ -159,6 +161,7 @@ const NODE_CODES: ReadonlySet<TdsmErrorCode> = new Set<TdsmErrorCode>([
   "DirectoryLost",
   "EngineFailed",
   "FrameCorrupted",
+  "MemoryExhausted",
   "PageLost",
   "PeerUnreachable",
   "ProtocolViolation",

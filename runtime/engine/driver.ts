@@ -128,7 +128,16 @@ export class Driver {
   target(from: NodeId, grant: GrantMessage): Uint8Array | undefined {
     if (this.#stopped || this.#failed) return undefined;
     const { coherence } = this.#parts;
-    return coherence.acceptsData(from, grant) ? this.#bytes(grant.first, grant.count) : undefined;
+    if (!coherence.acceptsData(from, grant)) return undefined;
+    const { first, count } = grant;
+    try {
+      this.#parts.region.populate(first, count);
+    } catch (error) {
+      this.#fail(error);
+      this.#wake();
+      return undefined;
+    }
+    return this.#bytes(first, count);
   }
 
   /** Steps the protocol with an input. */

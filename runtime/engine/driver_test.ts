@@ -98,6 +98,10 @@ class FakeRegion {
     this.#operate(`protect ${first}+${count}`);
   }
 
+  populate(first: number, count: number): void {
+    this.#operate(`populate ${first}+${count}`);
+  }
+
   evict(first: number, count: number): void {
     this.#operate(`evict ${first}+${count}`);
   }
@@ -371,6 +375,18 @@ Deno.test("Driver gives no place to bytes that were not asked for", async () => 
   assertEquals([place.byteOffset, place.length], [5 * PAGE, PAGE]);
   bench.driver.input({ kind: "message", from: 1, message: grant(5, 1, Content.Data) });
   assertEquals(bench.driver.target(1, grant(5, 1, Content.Data)), undefined);
+});
+
+Deno.test("Driver that finds no memory for bytes fails, and has them skipped", async () => {
+  await using bench = new Bench();
+  bench.driver.start();
+  bench.region.fault(5);
+  await bench.until(() => bench.log.includes("flush"));
+  bench.region.failure = new Error("planted");
+  assertEquals(bench.driver.target(1, grant(5, 1, Content.Data)), undefined);
+  assertEquals(bench.failures.map(String), ["Error: planted"]);
+  bench.driver.input({ kind: "message", from: 1, message: grant(5, 1, Content.Data) });
+  assertEquals(bench.log.filter((line) => line.startsWith("install")), []);
 });
 
 Deno.test("Driver that has stopped touches nothing any more", async () => {

@@ -19,6 +19,7 @@ type Provoke = (cluster: ProcessCluster, start: Start) => Promise<TestProcess> |
 type Case = { readonly exitCode: number; readonly provoke: Provoke } | string;
 
 const NO_MAIN = "a node without a main asks for nothing";
+const NO_MEMORY = "needs a machine without memory; zig/src/memory_test.zig has the library say so";
 const KERNEL = "needs a kernel that lacks something; zig/src/open_test.zig has the library say so";
 
 /** An error of the start, which is the same for any program. */
@@ -148,6 +149,7 @@ const CASES: Readonly<Record<TdsmErrorCode, { readonly run: Case; readonly main:
     main: NO_MAIN,
   },
   NodeClosed: inMain(1, "await node.close(); node.semaphore(1n).release();"),
+  MemoryExhausted: { run: NO_MEMORY, main: NO_MEMORY },
   OutOfMemory: inMain(1, "await node.alloc(Uint8Array, 2 ** 21);"),
   NameConflict: inMain(
     1,

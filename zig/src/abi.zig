@@ -5,7 +5,7 @@ const std = @import("std");
 const Status = @import("status.zig").Status;
 
 /// Raised when a layout, a constant or the meaning of a call changes.
-pub const version: u32 = 2;
+pub const version: u32 = 3;
 
 pub const page_size_min: u32 = 4 << 10;
 pub const page_size_max: u32 = 2 << 20;

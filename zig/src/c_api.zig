@@ -110,6 +110,21 @@ pub export fn tdsm_release(handle: u32, first: u32, count: u32) i32 {
     return onPages(handle, first, count, pages.release, .{});
 }
 
+/// int32_t tdsm_populate(uint32_t handle, uint32_t first, uint32_t count)
+/// Gives the pages memory, so that bytes can be written to the alias.
+pub export fn tdsm_populate(handle: u32, first: u32, count: u32) i32 {
+    return onPages(handle, first, count, pages.populate, .{});
+}
+
+/// int64_t tdsm_memory_bytes(uint32_t handle)
+/// Answers how many bytes of memory the region takes.
+pub export fn tdsm_memory_bytes(handle: u32) i64 {
+    const lease = registry.enter(handle) catch |failure| return status.code(failure);
+    defer lease.end();
+    const bytes = lease.region.memoryBytes() catch |failure| return status.code(failure);
+    return @intCast(bytes);
+}
+
 /// int32_t tdsm_faults_read(uint32_t handle, tdsm_fault *out, uint32_t capacity)
 /// Answers how many faults were written to `out`; never blocks.
 pub export fn tdsm_faults_read(handle: u32, out: ?[*]abi.Fault, capacity: u32) i32 {

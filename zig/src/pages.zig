@@ -30,10 +30,10 @@ pub fn byteRange(region: *const Region, first: u32, count: u32) Error!ByteRange 
 pub fn install(region: *Region, range: ByteRange, flags: u32) Error!void {
     if (flags & ~(abi.install_writable | abi.install_zero) != 0) return status.reject(error.BadArgument);
     if (flags & abi.install_zero != 0) {
-        if (isHole(region, range)) {
-            // The kernel clears what it allocates as it maps it: one pass over the memory, not two.
-            try allocate(region, range);
-        } else {
+        // The kernel clears what it allocates as it maps it: one pass over the memory, not two.
+        const cleared = isHole(region, range);
+        try allocate(region, range);
+        if (!cleared) {
             const alias: [*]u8 = @ptrFromInt(region.alias + range.start);
             @memset(alias[0..range.length], 0);
         }
@@ -98,6 +98,36 @@ fn evictView(view: View) Error!void {
     }
 }
 
+/// Gives the pages memory where they have none, mapped in the alias: then bytes can be written there,
+/// which without memory would end the process by SIGBUS.
+pub fn populate(region: *Region, range: ByteRange) Error!void {
+    const unit = std.heap.pageSize();
+    var resident: [populate_pages]u8 = undefined;
+    var done: u64 = 0;
+    while (done < range.length) {
+        const part = @min(range.length - done, populate_pages * unit);
+        const alias: [*]u8 = @ptrFromInt(region.alias + range.start + done);
+        const pages = resident[0 .. part / unit];
+        _ = try status.check(linux.mincore(alias, part, pages.ptr));
+        done += part;
+        // To populate what is there already costs more than to look.
+        const first = std.mem.findScalar(u8, pages, 0) orelse continue;
+        const last = std.mem.findScalarLast(u8, pages, 0).?;
+        const missing = alias + first * unit;
+        switch (linux.errno(linux.madvise(missing, (last + 1 - first) * unit, madv_populate_write))) {
+            .SUCCESS => {},
+            // FAULT: a write would have been SIGBUS.
+            .NOMEM, .FAULT => |errno| return status.refuse(error.MemoryExhausted, errno),
+            else => |errno| return status.fromErrno(errno),
+        }
+    }
+}
+
+/// MADV_POPULATE_WRITE of madvise(2).
+const madv_populate_write = 23;
+/// The kernel's pages that `populate` looks at in one go: as many as the longest run has.
+const populate_pages = 512;
+
 /// Evicts the pages and gives their memory back; they read as zero when installed again.
 pub fn release(region: *Region, range: ByteRange) Error!void {
     try evict(region, range);
@@ -129,7 +159,12 @@ fn isHole(region: *const Region, range: ByteRange) bool {
 }
 
 fn allocate(region: *Region, range: ByteRange) Error!void {
-    _ = try status.check(linux.fallocate(region.memory_file, 0, @intCast(range.start), @intCast(range.length)));
+    const result = linux.fallocate(region.memory_file, 0, @intCast(range.start), @intCast(range.length));
+    switch (linux.errno(result)) {
+        .SUCCESS => {},
+        .NOMEM, .NOSPC => |errno| return status.refuse(error.MemoryExhausted, errno),
+        else => |errno| return status.fromErrno(errno),
+    }
 }
 
 fn setProtection(region: *Region, view: View, protection: userfaultfd.Protection) Error!void {

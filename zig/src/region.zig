@@ -134,6 +134,17 @@ pub const Region = struct {
         info.flags = region.flags;
     }
 
+    /// The bytes of memory that the memory file takes.
+    pub fn memoryBytes(region: *const Region) Error!u64 {
+        var stat: linux.Statx = undefined;
+        const mask: linux.STATX = .{ .BLOCKS = true };
+        _ = try status.check(linux.statx(region.memory_file, "", linux.AT.EMPTY_PATH, mask, &stat));
+        return stat.blocks * bytes_per_block;
+    }
+
+    /// statx(2) counts in these, whatever the file system.
+    const bytes_per_block = 512;
+
     /// Shows `length` bytes from `region_byte` at `address`, or anywhere if that is 0.
     pub fn addWindow(region: *Region, address: u64, region_byte: u64, length: u64) Error!u64 {
         const unit = std.heap.pageSize();

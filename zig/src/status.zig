@@ -29,6 +29,8 @@ pub const Status = enum(i32) {
     module_unusable = 10,
     /// A native module's variables show another region, or another part of it.
     module_in_use = 11,
+    /// The machine, or what bounds this process, has no memory left for the region's pages.
+    memory_exhausted = 12,
 };
 
 /// The same failures inside the library.
@@ -44,6 +46,7 @@ pub const Error = error{
     WindowGone,
     ModuleUnusable,
     ModuleInUse,
+    MemoryExhausted,
 };
 
 /// The errno of the last failure on this thread; 0 where the failure was not the kernel's.
@@ -67,6 +70,7 @@ pub fn code(failure: Error) i32 {
         error.WindowGone => .window_gone,
         error.ModuleUnusable => .module_unusable,
         error.ModuleInUse => .module_in_use,
+        error.MemoryExhausted => .memory_exhausted,
     };
     return -@backingInt(status);
 }
@@ -121,7 +125,7 @@ test "status: every error has a code of its own, and the codes never move" {
         .{ error.OutOfMemory, -5 },      .{ error.TooManyFiles, -6 },
         .{ error.SystemCallFailed, -7 }, .{ error.LimitExceeded, -8 },
         .{ error.WindowGone, -9 },       .{ error.ModuleUnusable, -10 },
-        .{ error.ModuleInUse, -11 },
+        .{ error.ModuleInUse, -11 },     .{ error.MemoryExhausted, -12 },
     };
     for (expected) |pair| try std.testing.expectEqual(pair[1], code(pair[0]));
     try std.testing.expectEqual(expected.len + 1, std.meta.fieldNames(Status).len);

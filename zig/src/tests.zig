@@ -10,6 +10,7 @@ comptime {
     _ = @import("modules_test.zig");
     _ = @import("open_test.zig");
     _ = @import("pages_test.zig");
+    _ = @import("memory_test.zig");
     _ = @import("windows_test.zig");
     _ = @import("wait_test.zig");
     _ = @import("waiters_test.zig");

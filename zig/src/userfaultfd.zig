@@ -204,7 +204,9 @@ pub fn mapContinue(fd: i32, start: u64, length: u64, write_protected: bool) Erro
         .INVAL, .NOTTY => |errno| status.refuse(error.KernelUnsupported, errno),
         // No registered mapping covers the range.
         .NOENT => |errno| status.refuse(error.WindowGone, errno),
-        // NOMEM: no page table could be allocated. SRCH: the process is ending.
+        // No page table could be allocated.
+        .NOMEM => |errno| status.refuse(error.MemoryExhausted, errno),
+        // SRCH: the process is ending.
         else => |errno| status.fromErrno(errno),
     };
 }
@@ -223,7 +225,8 @@ pub fn writeProtect(fd: i32, start: u64, length: u64, protection: Protection) Er
         .AGAIN => false,
         // No registered mapping covers the range.
         .NOENT => |errno| status.refuse(error.WindowGone, errno),
-        // NOMEM: no page table could be allocated for an absent page's marker.
+        // No page table could be allocated for an absent page's marker.
+        .NOMEM => |errno| status.refuse(error.MemoryExhausted, errno),
         else => |errno| status.fromErrno(errno),
     };
 }
