@@ -3,6 +3,7 @@
  * needs further permissions for the kernel's version and for files in `/proc` and `/dev`.
  */
 
+import { SYSTEM_FILE_MAX_BYTES } from "../runtime/limits.ts";
 import { cString } from "./native_values.ts";
 
 /** Facts about this machine, which do not change while a program runs. */
@@ -42,8 +43,8 @@ const UTSNAME_FIELD_BYTES = 65;
 const UTSNAME_FIELDS = 6;
 const DEVICE = "/dev/userfaultfd";
 const SYSCTL = "/proc/sys/vm/unprivileged_userfaultfd";
-/** More than a sysctl of one number has. */
-const SYSCTL_MAX_BYTES = 32;
+/** How many bytes of a file are read at once. */
+const READ_BYTES = 4096;
 
 /**
  * Asks the C library about this machine.
@@ -68,6 +69,19 @@ export function setVariables(names: readonly string[]): string[] {
       return value !== null && new Deno.UnsafePointerView(value).getUint8() !== 0;
     })
   ) ?? [];
+}
+
+/**
+ * Calls a function that reads files of `/proc` and `/sys`, which needs no permission but `--allow-ffi`.
+ *
+ * @param use Gets a function that returns the text of the file at a path; `undefined` where that cannot
+ * be read, or is longer than any such file should be.
+ * @returns What `use` returns; `undefined` where the C library cannot be loaded.
+ */
+export function withFiles<Value>(
+  use: (read: (path: string) => string | undefined) => Value,
+): Value | undefined {
+  return withC((c) => use((path) => readText(c, path)));
 }
 
 /** Calls a function with the C library; `undefined` where the library cannot be loaded. */
@@ -105,10 +119,18 @@ function inspect(c: C): Machine {
 function readText(c: C, path: string): string | undefined {
   const file = c.open(cString(path), O_RDONLY_CLOEXEC);
   if (file < 0) return undefined;
-  const bytes = new Uint8Array(SYSCTL_MAX_BYTES);
-  const length = Number(c.read(file, bytes, BigInt(bytes.length)));
+  const decoder = new TextDecoder();
+  const part = new Uint8Array(READ_BYTES);
+  let text = "";
+  let length = 0;
+  let all = 0;
+  do {
+    length = Number(c.read(file, part, BigInt(part.length)));
+    all += length;
+    if (length > 0) text += decoder.decode(part.subarray(0, length), { stream: true });
+  } while (length > 0 && all <= SYSTEM_FILE_MAX_BYTES);
   c.close(file);
-  return length < 0 ? undefined : textOf(bytes.subarray(0, length));
+  return length === 0 ? text : undefined;
 }
 
 function textOf(bytes: Uint8Array): string {

@@ -32,6 +32,21 @@ export const RUN_MAX_BYTES: number = 2 * MIB;
 /** The most requests that wait at one home, over all nodes and pages. */
 export const REQUESTS_WAITING_MAX = 65_536;
 
+/**
+ * The memory that is left to the process of a node, where no limit of its pages is given: Deno, the
+ * program and the kernel need it.
+ */
+export const MEMORY_RESERVE_BYTES: number = 128 * MIB;
+/** The most of the memory that a node takes for pages, where no limit is given, in percent. */
+export const MEMORY_SHARE_DEFAULT_PERCENT = 80;
+/**
+ * The room for pages that a node needs beside two runs, the one under way and the one behind it: one
+ * instruction, or one system call, may need several pages at the same time.
+ */
+export const MEMORY_SPARE_PAGES = 16;
+/** The longest file of the kernel's that is read to find out how much memory there is. */
+export const SYSTEM_FILE_MAX_BYTES: number = 4 * MIB;
+
 /** How long a node retries to reach the directory, where nothing else is asked for. */
 export const JOIN_TIMEOUT_DEFAULT_MS = 10_000;
 /** The longest that a node may be told to retry. */

@@ -36,6 +36,10 @@ export interface NodeStats {
   readonly pagesShared: number;
   /** Pages of which the node has the only copy, which it may read and write. */
   readonly pagesExclusive: number;
+  /** The memory that the pages take, in bytes; beside them the process needs some for itself. */
+  readonly memoryBytes: number;
+  /** The most that they may take, in bytes: the region's size where that is less than the limit. */
+  readonly memoryLimitBytes: number;
   /** Page faults that the engine took from the kernel. */
   readonly faults: number;
   /** Page faults that had been served already when the engine took them. */

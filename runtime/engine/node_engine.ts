@@ -4,6 +4,7 @@
  */
 
 import type { TdsmLibrary } from "../../ffi/library.ts";
+import { availableMemory } from "../../ffi/memory_available.ts";
 import { NativeRegion } from "../../ffi/native.ts";
 import type { Settings } from "../settings/types.ts";
 import type { TdsmError } from "../errors.ts";
@@ -18,6 +19,7 @@ import type { RegionSettings } from "../wire/region_settings.ts";
 import type { Cluster } from "../cluster/cluster.ts";
 import { Driver, type MessageSink } from "./driver.ts";
 import type { LifeCycle } from "./life_cycle.ts";
+import { memoryPages } from "./memory_limit.ts";
 import { describeMessage, levelOf, SyncLog } from "./log.ts";
 import type { EngineNews, NodeStats } from "./news.ts";
 import { ProgramCalls } from "./program_calls.ts";
@@ -61,6 +63,8 @@ export class NodeEngine implements AsyncDisposable {
   readonly driver: Driver;
   readonly #options: NodeEngineOptions;
   readonly #coherence: Coherence;
+  /** The most pages that this node keeps. */
+  readonly memoryPages: number;
   /** At the directory node: the nodes that have begun to leave, and have not left yet. */
   readonly leaving = new Set<NodeId>();
   /** How many messages about pages have arrived. */
@@ -71,7 +75,7 @@ export class NodeEngine implements AsyncDisposable {
    * Opens the region, and begins to serve it.
    *
    * @param options What the engine is made of.
-   * @throws {TdsmError} As `NativeRegion.open`.
+   * @throws {TdsmError} As `NativeRegion.open`, or `InvalidOption` when the memory's limit is too low.
    */
   constructor(options: NodeEngineOptions) {
     this.#options = options;
@@ -79,6 +83,11 @@ export class NodeEngine implements AsyncDisposable {
     const { size, pageSize, runPages, holdTimeUs, compression, migration } = options.region;
     const { self } = cluster;
     const { hostname: address, port } = cluster.address;
+    this.memoryPages = memoryPages({
+      asked: settings.memoryLimit,
+      available: availableMemory(),
+      region: options.region,
+    });
     this.region = NativeRegion.open(library, { size, pageSize });
     this.#coherence = new Coherence({
       self,
@@ -241,6 +250,8 @@ export class NodeEngine implements AsyncDisposable {
       ...this.#coherence.counters,
       ...this.#options.cluster.counters,
       ...this.driver.counters,
+      memoryBytes: this.region.memoryBytes(),
+      memoryLimitBytes: this.memoryPages * this.region.pageSize,
     };
   }
 

@@ -59,6 +59,8 @@ Deno.test("join: stats have every field, and they are numbers", async () => {
     "bytesReceived",
     "turns",
     "sleeps",
+    "memoryBytes",
+    "memoryLimitBytes",
   ];
   const stats = second.stats();
   assertEquals(Object.keys(stats).sort(), fields.sort());

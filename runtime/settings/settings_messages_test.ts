@@ -25,6 +25,10 @@ const RULES: { readonly [Name in SettingName]: readonly string[] } = {
   checksums: SWITCH,
   size: ["must be a multiple of 4KiB from 4KiB to 1TiB", SIZE],
   pageSize: ["must be a power of two from 4KiB to 2MiB", SIZE],
+  memoryLimit: [
+    "must be a whole number of bytes, or text such as 2GiB or 80%",
+    "must be a size such as 2GiB, or a share such as 80%",
+  ],
   logLevel: ["must be a whole number from 0 to 5"],
   semLogLevel: ["must be a whole number from 0 to 5"],
   joinTimeoutMs: ["must be a whole number of milliseconds from 0 to 3600000"],

@@ -4,7 +4,7 @@
  */
 
 import { parseAddress, parseHostname, PORT_MAX } from "../address.ts";
-import type { Settings } from "./types.ts";
+import type { MemoryLimit, Settings } from "./types.ts";
 import {
   ADDRESS_MAX_BYTES,
   DIRECTORY_PORT_DEFAULT,
@@ -12,6 +12,8 @@ import {
   HOLD_TIME_MAX_US,
   JOIN_TIMEOUT_DEFAULT_MS,
   JOIN_TIMEOUT_MAX_MS,
+  MEMORY_RESERVE_BYTES,
+  MEMORY_SHARE_DEFAULT_PERCENT,
   NODES_MAX,
   PAGE_SIZE_DEFAULT_BYTES,
   PAGE_SIZE_MAX_BYTES,
@@ -106,6 +108,30 @@ function size(min: number, max: number, powerOfTwo: boolean): Kind<number> {
     },
   };
 }
+
+/** Reads a bound of memory, such as `2GiB` or `80%`. */
+function parseMemoryLimit(text: string): MemoryLimit {
+  const share = /^(\d+(?:\.\d+)?)\s*%$/.exec(text.trim());
+  if (share === null && !/^\s*\d+\s*[A-Za-z]*\s*$/.test(text)) {
+    throw new RangeError("must be a size such as 2GiB, or a share such as 80%");
+  }
+  if (share === null) return checkedBytes(parseSize(text));
+  const percent = Number(share[1]);
+  if (percent > 0 && percent <= 100) return { percent };
+  throw new RangeError("must be a share of more than 0% and at most 100%");
+}
+
+function checkedBytes(bytes: unknown): MemoryLimit {
+  if (Number.isSafeInteger(bytes) && Number(bytes) > 0) return { bytes: Number(bytes) };
+  throw new RangeError("must be a whole number of bytes, or text such as 2GiB or 80%");
+}
+
+/** A bound of memory. The least that a node can do with depends on its region: the engine knows it. */
+const MEMORY: Kind<MemoryLimit> = {
+  placeholder: "SIZE",
+  fromText: parseMemoryLimit,
+  fromOption: (value) => typeof value === "string" ? parseMemoryLimit(value) : checkedBytes(value),
+};
 
 /** Text that `parse` reads. */
 function text<Value>(placeholder: string, parse: (text: string) => Value): Kind<Value> {
@@ -229,6 +255,15 @@ const TABLE = {
     defaultText: formatSize(PAGE_SIZE_DEFAULT_BYTES),
     help: "Size of a page",
     ofCluster: true,
+  },
+  memoryLimit: {
+    environment: ["MEMORY_LIMIT"],
+    flag: "memory-limit",
+    kind: MEMORY,
+    default: undefined,
+    defaultText: `${MEMORY_SHARE_DEFAULT_PERCENT}%, or all but ` +
+      `${formatSize(MEMORY_RESERVE_BYTES)} where that is less`,
+    help: "The most memory for pages: a size, or a share of what the machine has, as 80%",
   },
   logLevel: {
     environment: ["LOGLEVEL"],

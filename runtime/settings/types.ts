@@ -39,6 +39,11 @@ export interface NodeOptions {
   readonly size?: number | string | undefined;
   /** The size of a page: bytes, or text such as `"4KiB"`, a power of two. For all nodes. */
   readonly pageSize?: number | string | undefined;
+  /**
+   * The most memory that the node takes for pages: bytes, text such as `"2GiB"`, or a share of what the
+   * machine and the process's cgroup have, `"80%"`. Default: 80 %, and no more than all but 128 MiB.
+   */
+  readonly memoryLimit?: number | string | undefined;
   /** How much is logged: 0 nothing, 1 errors, 2 warnings, 3 joins and leaves, 4 pages, 5 messages. */
   readonly logLevel?: number | undefined;
   /** The same for semaphores and barriers. */
@@ -69,6 +74,9 @@ export interface NodeOptions {
   readonly library?: string | undefined;
 }
 
+/** A bound of memory: bytes, or a share in percent of the memory that the process may use. */
+export type MemoryLimit = { readonly bytes: number } | { readonly percent: number };
+
 /**
  * Every setting of a node, resolved and checked, in the units of {@linkcode NodeOptions}. A setting that
  * the directory node decides is `undefined` on a joining node that did not ask for a value.
@@ -94,6 +102,8 @@ export interface Settings {
   readonly size: number | undefined;
   /** The page size in bytes. */
   readonly pageSize: number | undefined;
+  /** The most memory that the node takes for pages; `undefined` is up to what the machine has. */
+  readonly memoryLimit: MemoryLimit | undefined;
   /** How much is logged, 0 to 5. */
   readonly logLevel: number;
   /** How much is logged of semaphores and barriers, 0 to 5. */
