@@ -4,11 +4,11 @@
 
 import type { NodeId } from "../../runtime/protocol/coherence/messages.ts";
 import { Access, contains, PageState } from "../../runtime/protocol/coherence/page.ts";
+import type { Transaction } from "../../runtime/protocol/coherence/transactions.ts";
 import { fail } from "../simulator/coherence/oracle.ts";
-import type { ActiveTransaction } from "../simulator/coherence/probes.ts";
 import type { ModelState, NodeState } from "./state.ts";
 
-function transactionOn(state: ModelState, page: number): ActiveTransaction | undefined {
+function transactionOn(state: ModelState, page: number): Transaction | undefined {
   return state.directory.active.find((transaction) => contains(transaction, page));
 }
 

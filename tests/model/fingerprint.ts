@@ -4,12 +4,12 @@
  */
 
 import { Content, type Message, type NodeId } from "../../runtime/protocol/coherence/messages.ts";
+import type { Transaction } from "../../runtime/protocol/coherence/transactions.ts";
 import { PAGE_MESSAGES } from "../../runtime/wire/page_messages.ts";
-import type { ActiveTransaction } from "../simulator/coherence/probes.ts";
 import type { FrameState, ModelState, NodeState, Status } from "./state.ts";
 
 const STATUSES: readonly Status[] = ["live", "leaving", "left", "dead"];
-const PHASES: readonly ActiveTransaction["phase"]["kind"][] = [
+const PHASES: readonly Transaction["phase"]["kind"][] = [
   "forwarded",
   "granted",
   "lost",
@@ -139,7 +139,7 @@ export class Fingerprint {
     for (const transaction of directory.active) this.#putTransaction(transaction);
   }
 
-  #putTransaction(transaction: ActiveTransaction): void {
+  #putTransaction(transaction: Transaction): void {
     this.#put(transaction.first);
     this.#put(transaction.count);
     this.#put(transaction.requester);

@@ -20,6 +20,7 @@ import {
 import type { Outbox } from "./output.ts";
 import { Access, contains, type PageRun, PageState, permits } from "./page.ts";
 import { PageTable } from "./page_table.ts";
+import { RunTable } from "./run_table.ts";
 import { SequenceDetector } from "./sequence_detector.ts";
 
 /** What a cache has counted since it was made. */
@@ -105,6 +106,38 @@ function mismatchOf(
   return undefined;
 }
 
+/** The requests under way, in the order in which they were made; found by page, and by number. */
+class PendingTable extends RunTable<Pending> {
+  readonly #requests = new Map<number, Pending>();
+  /** How many of them a thread waits for. */
+  awaited = 0;
+
+  find(request: number): Pending | undefined {
+    return this.#requests.get(request);
+  }
+
+  override add(pending: Pending): void {
+    super.add(pending);
+    this.#requests.set(pending.request, pending);
+    if (pending.waiting.length > 0) this.awaited++;
+  }
+
+  override delete(pending: Pending): void {
+    super.delete(pending);
+    this.#requests.delete(pending.request);
+    if (pending.waiting.length > 0) this.awaited--;
+  }
+
+  /** A thread waits for an access to a page that is requested. */
+  addWaiting(pending: Pending, page: number, access: Access): void {
+    const { waiting } = pending;
+    if (waiting.length === 0) this.awaited++;
+    const entry = waiting.find((other) => other.page === page);
+    if (entry === undefined) waiting.push({ page, access });
+    else if (access === Access.Write) entry.access = access;
+  }
+}
+
 /** What a cache must know about its node and region. */
 export interface CacheOptions {
   /** This node. */
@@ -136,7 +169,7 @@ export class PageCache {
   protected readonly sequences: SequenceDetector;
   protected readonly gone = new Set<NodeId>();
   protected readonly lost = new Map<number, NodeId>();
-  protected pending: Pending[] = [];
+  protected readonly pending = new PendingTable();
   protected readonly demands: DemandQueue = new DemandQueue((demand) => this.surrender(demand));
   protected nextRequest = 1;
   protected leaving = false;
@@ -180,7 +213,7 @@ export class PageCache {
 
   /** Whether a thread of this node waits for a page. */
   get isAwaited(): boolean {
-    return this.pending.some(({ waiting }) => waiting.length > 0);
+    return this.pending.awaited > 0;
   }
 
   /** When to call {@linkcode tick} next, in microseconds; `Infinity` for never. */
@@ -215,14 +248,14 @@ export class PageCache {
    * node, and no window maps any of its pages.
    */
   acceptsData(from: NodeId, grant: GrantMessage): boolean {
-    const pending = this.pending.find(({ request }) => request === grant.request);
+    const pending = this.pending.find(grant.request);
     return pending !== undefined && pending.grant === undefined && !this.gone.has(from) &&
       mismatchOf(pending, grant, this.states) === undefined;
   }
 
   /** Takes a grant: of pages, or of the right to write them. */
   grant(from: NodeId, message: GrantMessage, now: number): void {
-    const pending = this.pending.find(({ request }) => request === message.request);
+    const pending = this.pending.find(message.request);
     // A second grant for one request comes only if the first source died; the first grant counts.
     if (pending === undefined || pending.grant !== undefined) return;
     // This node has told the home, by `peerLostSeen`, that it depends on the lost node no longer.
@@ -239,7 +272,7 @@ export class PageCache {
 
   /** Takes an acknowledgement: a sharer has dropped its copies for a request of this node. */
   acknowledge(from: NodeId, message: AcknowledgeMessage, now: number): void {
-    const pending = this.pending.find(({ request }) => request === message.request);
+    const pending = this.pending.find(message.request);
     if (pending === undefined || pending.acknowledged.includes(from)) return;
     pending.acknowledged.push(from);
     this.#settle(pending, now);
@@ -267,7 +300,7 @@ export class PageCache {
       this.outbox.send(homeOf(first), { kind: "refused", first, count, requester, request });
     }
     this.demands.meetDue(now);
-    for (const pending of [...this.pending]) this.#settle(pending, now);
+    for (const pending of this.pending.values()) this.#settle(pending, now);
   }
 
   /**
@@ -281,7 +314,7 @@ export class PageCache {
   }
 
   #leaveWhenAnswered(): void {
-    if (this.leaving && this.pending.length === 0) {
+    if (this.leaving && this.pending.size === 0) {
       this.outbox.send(DIRECTORY_NODE, { kind: "leave" });
     }
   }
@@ -356,16 +389,14 @@ export class PageCache {
       this.outbox.tell({ kind: "pageLost", page, node: lostNode });
       return;
     }
-    let pending = this.#pendingAt(page);
+    let pending = this.pending.at(page);
     if (pending === undefined) {
       if (this.leaving) return;
       pending = this.#request(page, this.#extent(page, this.sequences.miss(page)), access);
       this.sequences.asked(page, pending.count);
       this.#readAhead(access);
     } else if (this.sequences.enters(page)) this.#readAhead(access);
-    const waiting = pending.waiting.find((entry) => entry.page === page);
-    if (waiting === undefined) pending.waiting.push({ page, access });
-    else if (access === Access.Write) waiting.access = access;
+    this.pending.addWaiting(pending, page, access);
   }
 
   /** Requests the next run of the walk that moved last. */
@@ -381,20 +412,14 @@ export class PageCache {
 
   /** Whether a page has to be requested for an access: it is neither here nor requested already. */
   #isMissing(page: number, access: Access): boolean {
-    return !permits(this.state(page), access) && this.#pendingAt(page) === undefined;
-  }
-
-  #pendingAt(page: number): Pending | undefined {
-    return this.pending.find((pending) => contains(pending, page));
+    return !permits(this.state(page), access) && this.pending.at(page) === undefined;
   }
 
   /** How many of `limit` pages from `first` on one request can ask for. */
   #extent(first: number, limit: number): number {
     const { pageCount, runPages } = this.options;
-    limit = Math.min(limit, runPages, pageCount - first);
-    for (const pending of this.pending) {
-      if (pending.first > first) limit = Math.min(limit, pending.first - first);
-    }
+    const end = first + Math.min(limit, runPages, pageCount - first);
+    limit = this.pending.next(first + 1, end) - first;
     const state = this.state(first);
     const home = homeOf(first);
     let count = 1;
@@ -423,7 +448,7 @@ export class PageCache {
       acknowledged: [],
       waiting: [],
     };
-    this.pending.push(pending);
+    this.pending.add(pending);
     this.outbox.send(homeOf(first), { kind: "request", access, first, count, request });
     return pending;
   }
@@ -433,7 +458,7 @@ export class PageCache {
     const { grant } = pending;
     if (grant === undefined) return;
     if (!this.acknowledged(pending.acknowledged, grant)) return;
-    this.pending = this.pending.filter((other) => other !== pending);
+    this.pending.delete(pending);
     const { first, count, request } = grant;
     const lost = grant.content === Content.Lost;
     if (lost) this.#lose(pending, grant);

@@ -13,7 +13,6 @@ import {
   Content,
   DIRECTORY_NODE,
   type DoneMessage,
-  type ForwardMessage,
   type GrantMessage,
   NO_NODES,
   type NodeId,
@@ -23,138 +22,22 @@ import {
 import { afterRead, afterUpgrade, handOversLeft } from "./migration.ts";
 import type { Outbox } from "./output.ts";
 import { Access, contains, type PageRun } from "./page.ts";
-
-/**
- * How a request is being served. A transaction is in one of these from its start until its requester's
- * `done`; {@linkcode Directory} has one function that moves it from one to the next.
- *
- * ```text
- * forwarded ── the source dies ──▶ sourceLost ── no other node has the bytes ──▶ lost
- *     ▲                                │
- *     └─── another node has them ──────┘
- *
- * any of them, and granted ── the requester dies ──▶ aborting
- * ```
- */
-type Phase =
-  /** The source was told to send the bytes. */
-  | { readonly kind: "forwarded"; readonly source: NodeId }
-  /** The requester was told that it needs no bytes. */
-  | { readonly kind: "granted"; readonly content: typeof Content.Zero | typeof Content.Kept }
-  /** The requester was told that the pages are lost, and with which node. */
-  | { readonly kind: "lost"; readonly lostNode: NodeId }
-  /** The source died; the requester has not reported yet whether the bytes came in time. */
-  | { readonly kind: "sourceLost"; readonly source: NodeId }
-  /** The requester died; other parties have not reported yet whether they kept their copies. */
-  | AbortingPhase;
-
-/** What is known of a transaction whose requester died. */
-interface AbortingPhase {
-  readonly kind: "aborting";
-  /** What the requester was granted, if the grant reached it. */
-  readonly content: Content;
-  /** The node that was to send the bytes; 0 when none were sent. */
-  readonly source: NodeId;
-  /** The node whose loss makes the pages lost, if it comes to that. */
-  readonly lostNode: NodeId;
-  /** The parties that have not reported yet. */
-  readonly awaited: readonly NodeId[];
-  /** The nodes that kept their copies. */
-  readonly refused: readonly NodeId[];
-}
-
-/** The events that move a transaction from one phase to another. */
-type TransactionEvent =
-  /** A node died. */
-  | { readonly kind: "peerLost"; readonly node: NodeId }
-  /** A node has sent its last message about transactions with a lost node. */
-  | { readonly kind: "peerLostSeen"; readonly from: NodeId; readonly node: NodeId }
-  /** A node kept its copies. */
-  | { readonly kind: "refused"; readonly from: NodeId };
-
-/** A request that is being served: from its start at the home until its requester's `done`. */
-interface Transaction extends PageRun {
-  readonly requester: NodeId;
-  readonly request: number;
-  /** The right that the requester gets: on first touch, and of a page that migrates, more than it asked for. */
-  readonly access: Access;
-  /** The nodes that drop their copies. */
-  invalidated: readonly NodeId[];
-  /** Whether a node died since the start, so that the holders of the pages must be checked at the end. */
-  disturbed: boolean;
-  phase: Phase;
-}
-
-const ZERO: Phase = Object.freeze({ kind: "granted", content: Content.Zero });
-const KEPT: Phase = Object.freeze({ kind: "granted", content: Content.Kept });
-
-/** The requester's state of the pages once it is served. */
-function contentOf(phase: Phase): Content {
-  switch (phase.kind) {
-    case "forwarded":
-    case "sourceLost":
-      return Content.Data;
-    case "granted":
-    case "aborting":
-      return phase.content;
-    case "lost":
-      return Content.Lost;
-    default:
-      return phase satisfies never;
-  }
-}
-
-/** The node that sends the bytes; 0 when none are sent. */
-function sourceOf(phase: Phase): NodeId {
-  return "source" in phase ? phase.source : 0;
-}
-
-/** The message to the source. */
-function forwardOf(transaction: Transaction): ForwardMessage {
-  const { access, first, count, requester, request, invalidated } = transaction;
-  return { kind: "forward", access, first, count, requester, request, invalidated };
-}
-
-/** The message to the requester, where it needs no bytes. */
-function grantOf(transaction: Transaction): GrantMessage {
-  const { access, first, count, request, invalidated, phase } = transaction;
-  const content = contentOf(phase);
-  const lostNode = phase.kind === "lost" ? phase.lostNode : 0;
-  return { kind: "grant", access, content, first, count, request, invalidated, lostNode };
-}
-
-/** Whether a transaction gives a node a copy, or takes one from it. */
-function involves({ requester, phase, invalidated }: Transaction, node: NodeId): boolean {
-  return requester === node || sourceOf(phase) === node || invalidated.includes(node);
-}
-
-/** A list as it is, or without a node that is in it. */
-function without(nodes: readonly NodeId[], node: NodeId): readonly NodeId[] {
-  return nodes.includes(node) ? nodes.filter((other) => other !== node) : nodes;
-}
-
-/** What is known of a transaction whose requester died, after one more event. */
-function aborted(
-  phase: AbortingPhase,
-  requester: NodeId,
-  event: TransactionEvent,
-): AbortingPhase {
-  const { awaited, refused, source } = phase;
-  switch (event.kind) {
-    case "peerLost":
-      return {
-        ...phase,
-        awaited: without(awaited, event.node),
-        lostNode: event.node === source ? source : phase.lostNode,
-      };
-    case "peerLostSeen":
-      return event.node === requester ? { ...phase, awaited: without(awaited, event.from) } : phase;
-    case "refused":
-      return refused.includes(event.from) ? phase : { ...phase, refused: [...refused, event.from] };
-    default:
-      return event satisfies never;
-  }
-}
+import { RequestQueue, type WaitingRequest } from "./request_queue.ts";
+import { RunTable } from "./run_table.ts";
+import {
+  aborted,
+  contentOf,
+  forwardOf,
+  grantOf,
+  involves,
+  KEPT,
+  type Phase,
+  sourceOf,
+  type Transaction,
+  type TransactionEvent,
+  without,
+  ZERO,
+} from "./transactions.ts";
 
 /** What a directory must know. */
 export interface DirectoryOptions {
@@ -166,12 +49,6 @@ export interface DirectoryOptions {
   readonly migration?: boolean;
 }
 
-/** A request that waits for its first page to be free. */
-interface Waiting {
-  readonly from: NodeId;
-  readonly message: RequestMessage;
-}
-
 /** The pages that this node is the home of. */
 export class Directory {
   protected readonly options: DirectoryOptions;
@@ -181,8 +58,8 @@ export class Directory {
   protected readonly lost = new Map<number, NodeId>();
   /** For each node that leaves, the page up to which no copy depends on that node. */
   protected readonly leaving = new Map<NodeId, number>();
-  protected active: Transaction[] = [];
-  protected waiting: Waiting[] = [];
+  protected readonly active = new RunTable<Transaction>();
+  protected readonly waiting = new RequestQueue();
   readonly #takeOver: (run: PageRun) => void;
 
   /**
@@ -203,7 +80,7 @@ export class Directory {
 
   /** Whether a transaction on the page is under way. */
   busy(page: number): boolean {
-    return this.active.some((transaction) => contains(transaction, page));
+    return this.active.at(page) !== undefined;
   }
 
   /** A node has joined. */
@@ -219,16 +96,16 @@ export class Directory {
       return this.#violation(from, `request for pages ${first}+${count}, outside of the region`);
     }
     if (!this.busy(first)) return this.#start({ from, message });
-    if (this.waiting.length === REQUESTS_WAITING_MAX) {
+    if (this.waiting.size === REQUESTS_WAITING_MAX) {
       return this.#violation(from, `more than ${REQUESTS_WAITING_MAX} requests wait`);
     }
-    this.waiting.push({ from, message });
+    this.waiting.add({ from, message });
   }
 
   /** Takes a `done`: the requester's grant has taken effect. */
   done(from: NodeId, message: DoneMessage): void {
     const { first, count, request } = message;
-    const transaction = this.#find(from, request);
+    const transaction = this.#find(first, from, request);
     if (transaction?.first !== first || transaction.count !== count) {
       return this.#violation(from, `request ${request} done, which is not under way`);
     }
@@ -241,7 +118,7 @@ export class Directory {
 
   /** Ends a transaction whose grant this node has sent as final, so that there is no `done`. */
   granted(grant: GrantMessage, requester: NodeId): void {
-    const transaction = this.#find(requester, grant.request);
+    const transaction = this.#find(grant.first, requester, grant.request);
     if (transaction === undefined) return;
     this.#settle(transaction);
     this.#end(transaction);
@@ -249,7 +126,7 @@ export class Directory {
 
   /** Takes a `refused`: a node kept its copies, because the requester died before that node gave them up. */
   refused(from: NodeId, message: RefusedMessage): void {
-    const transaction = this.#find(message.requester, message.request);
+    const transaction = this.#find(message.first, message.requester, message.request);
     if (transaction !== undefined) this.#advance(transaction, { kind: "refused", from });
   }
 
@@ -257,20 +134,22 @@ export class Directory {
   peerLost(node: NodeId): void {
     if (!this.members.delete(node)) return;
     this.leaving.delete(node);
-    this.waiting = this.waiting.filter(({ from }) => from !== node);
-    for (const transaction of this.active) this.#advance(transaction, { kind: "peerLost", node });
+    this.waiting.drop(node);
+    for (const transaction of this.active.values()) {
+      this.#advance(transaction, { kind: "peerLost", node });
+    }
     for (const page of [...this.holders.pages()]) {
       if (!this.busy(page)) this.#repair(page);
     }
     for (const member of this.members) this.outbox.send(member, { kind: "peerLost", node });
-    for (const transaction of [...this.active]) this.#abortOnceTold(transaction);
+    for (const transaction of this.active.values()) this.#abortOnceTold(transaction);
     this.#reconsiderLeaving();
   }
 
   /** Takes a `peerLostSeen`: the node has sent its last message about transactions with the lost node. */
   peerLostSeen(from: NodeId, node: NodeId): void {
     const event = { kind: "peerLostSeen", from, node } as const;
-    for (const transaction of [...this.active]) {
+    for (const transaction of this.active.values()) {
       this.#advance(transaction, event);
       this.#abortOnceTold(transaction);
     }
@@ -285,7 +164,7 @@ export class Directory {
   leave(node: NodeId): void {
     if (!this.members.has(node)) return;
     this.leaving.set(node, 0);
-    this.waiting = this.waiting.filter(({ from }) => from !== node);
+    this.waiting.drop(node);
     this.#advanceLeaving(node);
   }
 
@@ -306,8 +185,11 @@ export class Directory {
     return afterUpgrade(record, copies, owns);
   }
 
-  #find(requester: NodeId, request: number): Transaction | undefined {
-    return this.active.find((other) => other.requester === requester && other.request === request);
+  /** The transaction of a request, by the first of its pages. */
+  #find(first: number, requester: NodeId, request: number): Transaction | undefined {
+    const transaction = this.active.at(first);
+    const isMeant = transaction?.requester === requester && transaction.request === request;
+    return isMeant ? transaction : undefined;
   }
 
   #violation(node: NodeId, reason: string): void {
@@ -315,7 +197,7 @@ export class Directory {
   }
 
   /** Starts the transaction that a request asks for. Its first page is free. */
-  #start({ from, message }: Waiting): void {
+  #start({ from, message }: WaitingRequest): void {
     const { first, request } = message;
     const has = this.holders.has(first, from);
     const reads = message.access === Access.Read && !has;
@@ -351,7 +233,7 @@ export class Directory {
     }
     // A transaction that the home grants at once is over; one that its cache grants is ended by `granted`.
     if (phase.kind === "granted" && invalidated.length === 0) this.#settle(transaction);
-    else this.active.push(transaction);
+    else this.active.add(transaction);
   }
 
   /** Sends the message that the transaction waits on now, to its source or its requester. */
@@ -395,10 +277,8 @@ export class Directory {
 
   /** How many of `limit` pages from `first` on can be treated like the first, as for a read or a write. */
   #extent(first: number, limit: number, reads: boolean): number {
-    limit = Math.min(limit, this.options.runPages);
-    for (const other of this.active) {
-      if (other.first > first) limit = Math.min(limit, other.first - first);
-    }
+    const end = first + Math.min(limit, this.options.runPages);
+    limit = this.active.next(first + 1, end) - first;
     const lost = this.lost.get(first);
     const migrates = reads && this.#migrates(first);
     let count = 1;
@@ -416,17 +296,13 @@ export class Directory {
   }
 
   #end(transaction: Transaction): void {
-    this.active = this.active.filter((other) => other !== transaction);
+    this.active.delete(transaction);
     if (transaction.disturbed) {
       const { first, count } = transaction;
       for (let page = first; page < first + count; page++) this.#repair(page);
     }
-    const candidates = this.waiting.filter(({ message }) => contains(transaction, message.first));
-    for (const candidate of candidates) {
-      if (this.busy(candidate.message.first)) continue;
-      this.waiting = this.waiting.filter((other) => other !== candidate);
-      this.#start(candidate);
-    }
+    let next: WaitingRequest | undefined;
+    while ((next = this.waiting.take(transaction, this.active)) !== undefined) this.#start(next);
     this.advanceLeaving();
   }
 
@@ -524,7 +400,7 @@ export class Directory {
 
   /** Takes over what only a leaving node has, one run after the other, and lets it go at the end. */
   #advanceLeaving(node: NodeId): void {
-    if (this.active.some((transaction) => involves(transaction, node))) return;
+    if (this.active.values().some((transaction) => involves(transaction, node))) return;
     let page = this.holders.next(this.leaving.get(node)!, node);
     while (page !== undefined) {
       this.leaving.set(node, page);

@@ -172,16 +172,15 @@ export class WatchedCache extends ProbeCache {
 
   override grant(from: NodeId, message: GrantMessage, now: number): void {
     const { request } = message;
-    const isAwaited = this.pending.some((other) =>
-      other.request === request && other.grant === undefined && !this.gone.has(from)
-    );
+    const pending = this.pending.find(request);
+    const isAwaited = pending !== undefined && pending.grant === undefined && !this.gone.has(from);
     if (isAwaited) this.#count(grantName(message), message);
     else this.tables?.corners.count("lateGrant", TIMES);
     super.grant(from, message, now);
   }
 
   override acknowledge(from: NodeId, message: AcknowledgeMessage, now: number): void {
-    const isAwaited = this.pending.some(({ request }) => request === message.request);
+    const isAwaited = this.pending.find(message.request) !== undefined;
     if (isAwaited) this.#count("acknowledge", message);
     else this.tables?.corners.count("lateAcknowledge", TIMES);
     super.acknowledge(from, message, now);
@@ -252,7 +251,7 @@ export class WatchedCache extends ProbeCache {
   #situation(page: number): Situation {
     const state = this.state(page);
     if (state === PageState.Exclusive) return "E";
-    const pending = this.pending.find((other) => contains(other, page));
+    const pending = this.pending.at(page);
     const isShared = state === PageState.Shared;
     if (pending === undefined) return isShared ? "S" : this.lost.has(page) ? "lost" : "I";
     const { grant, access } = pending;

@@ -14,10 +14,11 @@ import {
 } from "../../../runtime/protocol/coherence/messages.ts";
 import { Access, overlaps, type PageRun } from "../../../runtime/protocol/coherence/page.ts";
 import { handOversLeft, UNPROVEN } from "../../../runtime/protocol/coherence/migration.ts";
+import { sourceOf, type Transaction } from "../../../runtime/protocol/coherence/transactions.ts";
 import { type Corner, TIMES } from "./corners.ts";
 import type { CoverageTable, TableShape } from "./coverage.ts";
 import { fail } from "./oracle.ts";
-import { type ActiveTransaction, ProbeDirectory, sourceOf } from "./probes.ts";
+import { ProbeDirectory } from "./probes.ts";
 
 const EVENTS = [
   "starts at once",
@@ -166,15 +167,15 @@ type Fate = "dies" | "leaves";
 export class WatchedDirectory extends ProbeDirectory {
   /** Where to count. */
   tables: DirectoryTables | undefined;
-  readonly #sorts = new WeakMap<ActiveTransaction, Sort>();
+  readonly #sorts = new WeakMap<Transaction, Sort>();
   /** What was asked for by the requests that wait or are served, by their names. */
   readonly #asked = new Map<number, Access>();
 
   override request(from: NodeId, message: RequestMessage): void {
-    const waiting = this.waiting.length;
+    const waiting = this.waiting.size;
     if (this.tables !== undefined) this.#asked.set(key(from, message.request), message.access);
     this.#watch("starts at once", () => super.request(from, message));
-    if (this.waiting.length === waiting) return;
+    if (this.waiting.size === waiting) return;
     const transaction = this.transactionOn(message.first);
     if (transaction !== undefined) this.#count("another waits for it", transaction);
   }
@@ -193,11 +194,10 @@ export class WatchedDirectory extends ProbeDirectory {
   }
 
   override refused(from: NodeId, message: RefusedMessage): void {
-    const { requester, request } = message;
-    const transaction = this.active.find((other) =>
-      other.requester === requester && other.request === request
-    );
-    if (transaction !== undefined) this.#count("refused", transaction);
+    const { first, requester, request } = message;
+    const transaction = this.active.at(first);
+    const isMeant = transaction?.requester === requester && transaction.request === request;
+    if (isMeant) this.#count("refused", transaction);
     super.refused(from, message);
   }
 
@@ -207,7 +207,8 @@ export class WatchedDirectory extends ProbeDirectory {
   }
 
   override peerLostSeen(from: NodeId, node: NodeId): void {
-    const orphans = this.active.filter(({ phase }) => phase.kind === "sourceLost");
+    const orphans = this.active.values().filter(({ phase }) => phase.kind === "sourceLost")
+      .toArray();
     this.#watch(
       "starts from the queue",
       () => super.peerLostSeen(from, node),
@@ -226,7 +227,7 @@ export class WatchedDirectory extends ProbeDirectory {
   }
 
   override renew(run: PageRun): void {
-    for (const transaction of this.active) {
+    for (const transaction of this.active.values()) {
       if (overlaps(transaction, run)) this.#count("renewed", transaction);
     }
     super.renew(run);
@@ -245,11 +246,11 @@ export class WatchedDirectory extends ProbeDirectory {
   }
 
   #countFate(node: NodeId, fate: Fate): void {
-    for (const transaction of this.active) {
+    for (const transaction of this.active.values()) {
       const { requester, invalidated } = transaction;
       const role = requester === node
         ? "requester"
-        : sourceOf(transaction) === node
+        : sourceOf(transaction.phase) === node
         ? "source"
         : invalidated.includes(node)
         ? "sharer"
@@ -259,7 +260,7 @@ export class WatchedDirectory extends ProbeDirectory {
   }
 
   /** How a transaction whose requester died has ended. */
-  #abort({ access, phase }: ActiveTransaction): TransactionEvent {
+  #abort({ access, phase }: Transaction): TransactionEvent {
     if (phase.kind !== "aborting") return fail(`a transaction ended that was ${phase.kind}`);
     if (access === Access.Read || phase.content === Content.Lost) return "aborted, nothing taken";
     const isKept = phase.refused.some((node) => this.members.has(node));
@@ -270,23 +271,23 @@ export class WatchedDirectory extends ProbeDirectory {
   #watch(
     start: TransactionEvent,
     step: () => void,
-    end?: (ended: ActiveTransaction) => TransactionEvent,
+    end?: (ended: Transaction) => TransactionEvent,
   ): void {
     if (this.tables === undefined) return step();
-    const before = this.active.slice();
+    const before = [...this.active.values()];
     const sent = this.outbox.messages.length;
     step();
     for (const transaction of before) {
-      if (this.active.includes(transaction) || end === undefined) continue;
+      if (this.active.has(transaction) || end === undefined) continue;
       this.#count(end(transaction), transaction);
     }
     this.#countFinal(start, sent);
-    for (const transaction of this.active) {
+    for (const transaction of this.active.values()) {
       if (before.includes(transaction)) continue;
       this.#sorts.set(transaction, this.#sort(transaction));
       this.#count(start, transaction);
       this.#countSpent(transaction);
-      const source = sourceOf(transaction);
+      const source = sourceOf(transaction.phase);
       if (source === 0) continue;
       this.#count(source === DIRECTORY_NODE ? "home sends" : "owner sends", transaction);
     }
@@ -302,21 +303,23 @@ export class WatchedDirectory extends ProbeDirectory {
     }
   }
 
-  #countSpent(transaction: ActiveTransaction): void {
+  #countSpent(transaction: Transaction): void {
     if (this.#sorts.get(transaction) !== "read") return;
     const record = this.holders.migration(transaction.first);
     if (record !== UNPROVEN && handOversLeft(record) === 0) this.#reach("handOversSpent");
   }
 
-  #count(event: TransactionEvent, transaction: ActiveTransaction): void {
+  #count(event: TransactionEvent, transaction: Transaction): void {
     this.tables?.transactions.count(event, this.#sorts.get(transaction)!);
   }
 
-  #sort(transaction: ActiveTransaction): Sort {
+  #sort(transaction: Transaction): Sort {
     const { phase, access, requester, request, invalidated } = transaction;
     if (phase.kind === "lost") return "lost";
     if (access === Access.Read) return "read";
-    if (requester === DIRECTORY_NODE && this.leaving.has(sourceOf(transaction))) return "take-over";
+    if (requester === DIRECTORY_NODE && this.leaving.has(sourceOf(transaction.phase))) {
+      return "take-over";
+    }
     if (this.#asked.get(key(requester, request)) === Access.Read) return "hand-over";
     const isShared = invalidated.length > 0;
     if (phase.kind === "granted") return isShared ? "upgrade+" : "upgrade";

@@ -71,7 +71,7 @@ class GenerousDirectory extends ProbeDirectory {
   }
 
   override done(from: NodeId, message: DoneMessage): void {
-    const { waiting } = this;
+    const waiting = this.waiting.list();
     super.done(from, message);
     this.#spoil(waiting);
   }
@@ -93,7 +93,7 @@ class GenerousDirectory extends ProbeDirectory {
 
 class HastyWalker extends ProbeCache {
   protected override acknowledged(acknowledged: readonly NodeId[], grant: GrantMessage): boolean {
-    const isAhead = this.pending.some((other) => other.request === grant.request && other.ahead);
+    const isAhead = this.pending.find(grant.request)?.ahead === true;
     return isAhead || super.acknowledged(acknowledged, grant);
   }
 }

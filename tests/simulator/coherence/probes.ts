@@ -12,15 +12,13 @@ import {
   type NodeId,
 } from "../../../runtime/protocol/coherence/messages.ts";
 import type { PageState } from "../../../runtime/protocol/coherence/page.ts";
+import type { WaitingRequest } from "../../../runtime/protocol/coherence/request_queue.ts";
+import { sourceOf, type Transaction } from "../../../runtime/protocol/coherence/transactions.ts";
 
 /** A request under way, at its requester. */
-export type PendingRequest = PageCache["pending"][number];
+export type PendingRequest = NonNullable<ReturnType<PageCache["pending"]["find"]>>;
 /** A demand that waits at the node that it was made to. */
 export type DeferredDemand = PageCache["demands"]["deferred"][number];
-/** A transaction under way, at its home. */
-export type ActiveTransaction = Directory["active"][number];
-/** A request that waits, at its home. */
-export type WaitingRequest = Directory["waiting"][number];
 
 /** All that a cache keeps, but for its counters and the walks that it follows. */
 export interface CacheState {
@@ -44,7 +42,7 @@ export interface DirectoryState {
   readonly members: readonly NodeId[];
   readonly lost: readonly (readonly [page: number, node: NodeId])[];
   readonly leaving: readonly (readonly [node: NodeId, page: number])[];
-  readonly active: readonly ActiveTransaction[];
+  readonly active: readonly Transaction[];
   readonly waiting: readonly WaitingRequest[];
 }
 
@@ -53,16 +51,8 @@ function copyPending(pending: PendingRequest): PendingRequest {
   return { ...pending, acknowledged: [...pending.acknowledged], waiting };
 }
 
-/**
- * @param transaction A transaction under way.
- * @returns The node that sends, or was to send, its bytes; 0 where none are sent.
- */
-export function sourceOf({ phase }: ActiveTransaction): NodeId {
-  return "source" in phase ? phase.source : 0;
-}
-
 /** Phases and lists of a transaction are replaced, never changed. */
-function copyTransaction(transaction: ActiveTransaction): ActiveTransaction {
+function copyTransaction(transaction: Transaction): Transaction {
   return { ...transaction };
 }
 
@@ -78,7 +68,7 @@ function refill<Key, Value>(
 export class ProbeCache extends PageCache {
   /** Whether nothing is asked for and no demand waits at this node. */
   get idle(): boolean {
-    return this.pending.length === 0 && this.demands.deferred.length === 0;
+    return this.pending.size === 0 && this.demands.deferred.length === 0;
   }
 
   /** @returns Whether the message is a demand that waits here. */
@@ -88,7 +78,7 @@ export class ProbeCache extends PageCache {
 
   /** The requests under way. */
   get requests(): readonly PendingRequest[] {
-    return this.pending;
+    return [...this.pending.values()];
   }
 
   /** @returns What the cache keeps, which later steps do not change. */
@@ -100,7 +90,7 @@ export class ProbeCache extends PageCache {
       states,
       gone: [...this.gone],
       lost: [...this.lost],
-      pending: this.pending.map(copyPending),
+      pending: [...this.pending.values().map(copyPending)],
       deferred: this.demands.deferred.slice(),
       holds: [...this.demands.holds],
       nextRequest: this.nextRequest,
@@ -114,7 +104,8 @@ export class ProbeCache extends PageCache {
     this.gone.clear();
     for (const node of state.gone) this.gone.add(node);
     refill(this.lost, state.lost);
-    this.pending = state.pending.map(copyPending);
+    this.pending.clear();
+    for (const pending of state.pending) this.pending.add(copyPending(pending));
     this.demands.deferred = [...state.deferred];
     refill(this.demands.holds, state.holds);
     this.nextRequest = state.nextRequest;
@@ -126,12 +117,12 @@ export class ProbeCache extends PageCache {
 export class ProbeDirectory extends Directory {
   /** Whether no transaction is under way, no request waits and no node is leaving. */
   get idle(): boolean {
-    return this.active.length === 0 && this.waiting.length === 0 && this.leaving.size === 0;
+    return this.active.size === 0 && this.waiting.size === 0 && this.leaving.size === 0;
   }
 
   /** @returns The transaction under way on a page, if there is one. */
-  transactionOn(page: number): ActiveTransaction | undefined {
-    return this.active.find(({ first, count }) => first <= page && page < first + count);
+  transactionOn(page: number): Transaction | undefined {
+    return this.active.at(page);
   }
 
   /**
@@ -139,10 +130,11 @@ export class ProbeDirectory extends Directory {
    * @returns The nodes that are to send bytes.
    */
   sources(shared: boolean): NodeId[] {
-    return this.active
+    return this.active.values()
       .filter(({ invalidated }) => !shared || invalidated.length > 0)
-      .map(sourceOf)
-      .filter((source) => source > DIRECTORY_NODE);
+      .map(({ phase }) => sourceOf(phase))
+      .filter((source) => source > DIRECTORY_NODE)
+      .toArray();
   }
 
   /** @returns Whether the home counts the node among those that have a copy. */
@@ -171,8 +163,8 @@ export class ProbeDirectory extends Directory {
       members: [...this.members],
       lost: [...this.lost],
       leaving: [...this.leaving],
-      active: this.active.map(copyTransaction),
-      waiting: this.waiting.slice(),
+      active: [...this.active.values().map(copyTransaction)],
+      waiting: this.waiting.list(),
     };
   }
 
@@ -187,8 +179,10 @@ export class ProbeDirectory extends Directory {
     for (const node of state.members) this.members.add(node);
     refill(this.lost, state.lost);
     refill(this.leaving, state.leaving);
-    this.active = state.active.map(copyTransaction);
-    this.waiting = [...state.waiting];
+    this.active.clear();
+    for (const transaction of state.active) this.active.add(copyTransaction(transaction));
+    this.waiting.clear();
+    for (const request of state.waiting) this.waiting.add(request);
   }
 }
 

@@ -6,6 +6,7 @@
 import type { Input } from "../../../runtime/protocol/coherence/coherence.ts";
 import type { EngineEvent, Envelope, Output } from "../../../runtime/protocol/coherence/output.ts";
 import { Access, contains, PageState, permits } from "../../../runtime/protocol/coherence/page.ts";
+import type { Transaction } from "../../../runtime/protocol/coherence/transactions.ts";
 import { WatchedCache } from "./cache_coverage.ts";
 import { type Corner, TIMES } from "./corners.ts";
 import { WatchedDirectory } from "./directory_coverage.ts";
@@ -15,7 +16,6 @@ import { isData, type Link, SimulatedNode, type Thread } from "./node.ts";
 import { type AccessOperation, neededAccess, perform } from "./operation.ts";
 import { fail, Oracle } from "./oracle.ts";
 import type { PlantedBug } from "./planted_bugs.ts";
-import type { ActiveTransaction } from "./probes.ts";
 import type { ProtocolCoverage } from "./protocol_coverage.ts";
 import type { Random } from "./random.ts";
 import { Watcher } from "./watcher.ts";
@@ -53,7 +53,7 @@ export class World {
   readonly #trace: ((line: string) => void) | undefined;
   readonly #oracle: Oracle;
   /** Renewed pages that a requester may have had in time, with the transaction that will tell. */
-  readonly #undecided = new Map<number, ActiveTransaction>();
+  readonly #undecided = new Map<number, Transaction>();
   readonly #coverage: ProtocolCoverage | undefined;
   readonly #watcher: Watcher | undefined;
 

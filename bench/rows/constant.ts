@@ -1,0 +1,171 @@
+/**
+ * What the protocol costs when much is under way: transactions of others, requests that wait, requests
+ * of the same node. Measured on the state machines alone, without messages and memory.
+ */
+
+import { PageCache } from "../../runtime/protocol/coherence/cache.ts";
+import { Directory } from "../../runtime/protocol/coherence/directory.ts";
+import { Content, type NodeId } from "../../runtime/protocol/coherence/messages.ts";
+import { Outbox } from "../../runtime/protocol/coherence/output.ts";
+import { Access } from "../../runtime/protocol/coherence/page.ts";
+import { atMost, type Family } from "../family.ts";
+
+const PAGES = 2 ** 24;
+const RUN_PAGES = 128;
+const NODES = 40;
+/** How many operations make one sample: many, since the kernel counts time by the tick. */
+const OPERATIONS = 40_000;
+/** How many queues are drained for one sample. */
+const DRAINS = 8;
+/** The two pages between the pages that are used: so no run grows. */
+const STRIDE = 2;
+
+/** A home with its members, and nothing to tell it. */
+class Home {
+  readonly directory: Directory;
+  readonly #outbox = new Outbox();
+  #request = 0;
+
+  constructor() {
+    const options = { pageCount: PAGES, runPages: RUN_PAGES, migration: true };
+    this.directory = new Directory(options, this.#outbox, () => {});
+    for (let node = 1; node <= NODES; node++) this.directory.peerJoined(node);
+  }
+
+  /** A node asks to write a page; returns the number of its request. */
+  ask(node: NodeId, first: number): number {
+    const request = ++this.#request;
+    const message = { kind: "request", access: Access.Write, first, count: 1, request } as const;
+    this.directory.request(node, message);
+    this.#outbox.messages.length = 0;
+    return request;
+  }
+
+  /** That node has the page. */
+  end(node: NodeId, first: number, request: number): void {
+    this.directory.done(node, { kind: "done", first, count: 1, request, lost: false });
+    this.#outbox.messages.length = 0;
+  }
+}
+
+/** How long this thread has had a core, in microseconds: what others compute meanwhile is not in it. */
+function cpuUs(): number {
+  return Number(Deno.readTextFileSync("/proc/thread-self/schedstat").split(" ", 1)[0]) / 1_000;
+}
+
+/** The time of one of some operations that are made in a row, in microseconds. */
+function timed(times: number, operate: (index: number) => void): number {
+  const begun = cpuUs();
+  for (let index = 0; index < times; index++) operate(index);
+  return (cpuUs() - begun) / times;
+}
+
+/** Two nodes take pages from each other while transactions on other pages are under way. */
+function requests(underWay: number): () => number {
+  const home = new Home();
+  const page = (index: number) => index * STRIDE;
+  for (let index = 0; index < underWay + 100; index++) home.ask(3, page(index));
+  for (let index = 0; index < underWay; index++) home.ask(2, page(index));
+  let turn = 0;
+  return () => {
+    return timed(OPERATIONS, (index) => {
+      const first = page(underWay + index % 100);
+      if (index % 100 === 0) turn++;
+      const node = 4 + turn % 2;
+      home.end(node, first, home.ask(node, first));
+    });
+  };
+}
+
+/** Requests to write one page wait, and are served one after the other; in milliseconds for all. */
+function drain(waiting: number): number {
+  const homes = Array.from({ length: DRAINS }, () => {
+    const home = new Home();
+    home.ask(3, 0);
+    const asked: [NodeId, number][] = [[2, home.ask(2, 0)]];
+    for (let index = 0; index < waiting; index++) {
+      const node = 4 + index % (NODES - 4);
+      asked.push([node, home.ask(node, 0)]);
+    }
+    return { home, asked };
+  });
+  const begun = cpuUs();
+  for (const { home, asked } of homes) {
+    for (const [node, request] of asked) home.end(node, 0, request);
+  }
+  return (cpuUs() - begun) / 1_000 / DRAINS;
+}
+
+/** A node misses a page and gives it up while other requests of it are under way. */
+function misses(underWay: number): () => number {
+  const outbox = new Outbox();
+  const options = { self: 2, pageCount: PAGES, runPages: RUN_PAGES, holdTimeUs: 0 };
+  const cache = new PageCache(options, outbox);
+  const page = (index: number) => index * 1_000;
+  for (let index = 0; index < underWay; index++) cache.fault(page(index), Access.Read);
+  outbox.messages.length = 0;
+  return () => {
+    return timed(OPERATIONS, (index) => {
+      const first = page(index % 1_000) + 500;
+      cache.fault(first, Access.Read);
+      const asked = outbox.messages[0]!.message;
+      if (asked.kind !== "request") throw new Error(`a fault led to ${asked.kind}`);
+      const { request } = asked;
+      const run = { first, count: 1, request };
+      const content = Content.Data;
+      const access = Access.Read;
+      cache.grant(1, { kind: "grant", access, content, invalidated: [], lostNode: 0, ...run }, 0);
+      cache.demand({ kind: "invalidate", first, count: 1, requester: 3, request: 1 }, 0);
+      outbox.messages.length = 0;
+      outbox.operations.length = 0;
+    });
+  };
+}
+
+/** The state machines under load. */
+export const constant: Family = {
+  name: "constant",
+  rows: [
+    { id: "request-10", title: "a request, 10 transactions under way", unit: "us" },
+    {
+      id: "request-10000",
+      title: "a request, 10,000 transactions under way",
+      unit: "us",
+      against: [{ row: "request-10", goal: atMost(1.5) }],
+    },
+    { id: "drain-4000", title: "4,000 requests that wait for one page are served", unit: "ms" },
+    {
+      id: "drain-16000",
+      title: "16,000 requests that wait for one page are served",
+      unit: "ms",
+      against: [{ row: "drain-4000", goal: atMost(6) }],
+    },
+    { id: "pending-1", title: "a miss, one other request of the node under way", unit: "us" },
+    {
+      id: "pending-1000",
+      title: "a miss, 1,000 other requests of the node under way",
+      unit: "us",
+      against: [{ row: "pending-1", goal: atMost(1.5) }],
+    },
+  ],
+  rounds: { full: 15, quick: 5, warmUp: true },
+  // deno-lint-ignore require-await
+  async open() {
+    const few = requests(10);
+    const many = requests(10_000);
+    const alone = misses(1);
+    const crowded = misses(1_000);
+    // deno-lint-ignore require-await
+    const sample = (take: () => number) => async () => [take()];
+    return {
+      take: {
+        "request-10": sample(few),
+        "request-10000": sample(many),
+        "drain-4000": sample(() => drain(4_000)),
+        "drain-16000": sample(() => drain(16_000)),
+        "pending-1": sample(alone),
+        "pending-1000": sample(crowded),
+      },
+    };
+  },
+};
