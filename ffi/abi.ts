@@ -110,6 +110,8 @@ export const WAIT_FAULTS = 1;
 export const WAIT_KICKED = 2;
 /** Bit that `tdsm_wait` answers: the region is being closed, so there is nothing more to wait for. */
 export const WAIT_CLOSING = 4;
+/** The longest message with which {@linkcode NativeRegion.fence} ends the process, in bytes of UTF-8. */
+export const FENCE_MESSAGE_MAX_BYTES = 4096;
 
 /** The constants above and the bounds of the library, by their names in the layout manifest. */
 export const CONSTANTS = {
@@ -131,6 +133,7 @@ export const CONSTANTS = {
   wait_kicked: WAIT_KICKED,
   wait_closing: WAIT_CLOSING,
   modules_max: 64,
+  fence_message_max: FENCE_MESSAGE_MAX_BYTES,
 } as const;
 
 /** Status codes by name; a call answers them negated. */
@@ -148,6 +151,7 @@ export const STATUSES = {
   module_unusable: 10,
   module_in_use: 11,
   memory_exhausted: 12,
+  fenced: 13,
 } as const;
 
 /** Why a module is refused, by name. */
@@ -297,6 +301,10 @@ const FAILURES: Readonly<Record<number, { code: TdsmErrorCode; text: string }>> 
     text:
       "there is no memory left for the region's pages; set --memory-limit to what this process " +
       "may use, or end what else uses the memory",
+  },
+  [STATUSES.fenced]: {
+    code: "NodeClosed",
+    text: "the region is fenced, because its node cannot go on",
   },
 };
 

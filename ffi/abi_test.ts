@@ -72,6 +72,7 @@ Deno.test("abi: every status has an error of its own kind, with operation and er
     module_unusable: "LibraryMismatch",
     module_in_use: "InvalidOption",
     memory_exhausted: "MemoryExhausted",
+    fenced: "NodeClosed",
   });
   assertMatch(statusError("x", -99, 0).message, /unknown status 99$/);
 });

@@ -6,6 +6,7 @@
 import { TdsmError } from "../runtime/errors.ts";
 import {
   FAULT_WORDS,
+  FENCE_MESSAGE_MAX_BYTES,
   INSTALL_WRITABLE,
   INSTALL_ZERO,
   OPEN_OPTIONS,
@@ -323,7 +324,7 @@ export class NativeRegion implements Disposable {
   }
 
   /**
-   * Removes a window. If the caller chose its address, blank memory takes its place.
+   * Removes a window. Blank memory of the process takes its place.
    *
    * @param address What {@linkcode addWindow} answered.
    * @throws {TdsmError} `InvalidOption` if no added window starts there.
@@ -333,7 +334,29 @@ export class NativeRegion implements Disposable {
     if (result < 0) throw statusError("remove a window", result, this.#symbols.tdsm_last_errno());
   }
 
-  /** Closes the region if this thread opened it: ends all waits, then unmaps the region. */
+  /**
+   * Takes every page from every window, for good. The next access by any thread ends the process, even
+   * if no engine runs any more, and even if the region is closed. Only the first fence counts.
+   *
+   * @param message What the process then writes to stderr, with its line end; what is beyond
+   * `FENCE_MESSAGE_MAX_BYTES` is cut off.
+   * @param status The process's exit status.
+   * @param graceMs How long the process goes on after the access, in milliseconds, so that the program
+   * can end it in a way of its own.
+   * @throws {TdsmError} If the kernel fails: then windows may still show pages, and the caller has to
+   * end the process.
+   */
+  fence(message: string, status: number, graceMs: number): void {
+    const bytes = new Uint8Array(FENCE_MESSAGE_MAX_BYTES);
+    const { written } = new TextEncoder().encodeInto(message, bytes);
+    const result = this.#symbols.tdsm_fence(this.handle, bytes, BigInt(written), status, graceMs);
+    if (result < 0) throw statusError("fence the region", result, this.#symbols.tdsm_last_errno());
+  }
+
+  /**
+   * Closes the region if this thread opened it: ends all waits, and gives its memory back. Where windows
+   * were there is blank memory of the process from then on; those of a fenced region stay closed.
+   */
   [Symbol.dispose](): void {
     if (this.#closed) return;
     this.#closed = true;
@@ -365,6 +388,16 @@ export function die(
   const bytes = new TextEncoder().encode(message);
   library.symbols.tdsm_die(bytes, BigInt(bytes.length), status, timeoutMs);
   throw new Error("tdsm_die returned");
+}
+
+/**
+ * Reads a clock that does not go back, and goes on while the machine is suspended.
+ *
+ * @param library The library.
+ * @returns The time since the machine was started, in milliseconds.
+ */
+export function boottimeMs(library: TdsmLibrary): number {
+  return library.symbols.tdsm_boottime_ms();
 }
 
 /**

@@ -176,6 +176,58 @@ Deno.test("process: die writes its message and ends, while another thread waits 
   assertEquals({ code, stdout, stderr }, { code: 7, stdout: "", stderr: "the engine failed\n" });
 });
 
+/** A Worker that reads a page in a loop, and says that it has begun. */
+const SPINNING = `
+  const source = new Blob([\`
+    self.onmessage = ({ data }) => {
+      const pointer = Deno.UnsafePointer.create(data);
+      const bytes = new Uint8Array(Deno.UnsafePointerView.getArrayBuffer(pointer, 1));
+      for (let round = 0;; round++) {
+        Atomics.load(bytes, 0);
+        if (round === 1000) postMessage("spinning");
+      }
+    };\`], { type: "text/javascript" });
+  const worker = new Worker(URL.createObjectURL(source), { type: "module" });
+  const spinning = new Promise((resolve) => worker.onmessage = resolve);
+  region.install(0, 1, true);
+  worker.postMessage(region.windowAddress);
+  await spinning;`;
+
+/** What a program does with its fenced region, and how its process then ends. */
+const FENCED = [
+  ["a thread spins on a page that it had", `${SPINNING} FENCE; await new Promise(() => {});`, 70],
+  ["the region is closed, and then read", `FENCE; region[Symbol.dispose](); bytes[5 * 4096];`, 70],
+  [
+    "a thread waits in a fault that was read",
+    `
+    const touch = new Blob([\`self.onmessage = ({ data }) => new Uint8Array(
+      Deno.UnsafePointerView.getArrayBuffer(Deno.UnsafePointer.create(data), 1))[0];\`]);
+    const worker = new Worker(URL.createObjectURL(touch), { type: "module" });
+    worker.postMessage(region.windowAddress);
+    await region.wait(-1);
+    if (region.readFaults(new Uint32Array(4)) !== 1) throw new Error("no fault");
+    FENCE;
+    await new Promise(() => {});`,
+    70,
+  ],
+  ["nothing touches it, and the program ends by itself", `FENCE; Deno.exit(3);`, 3],
+] as const;
+
+for (const [what, code, exitCode] of FENCED) {
+  Deno.test(`process: behind a fence, when ${what}, the exit code is ${exitCode}`, async () => {
+    const fence = `region.fence("tdsm: error: planted\\n", 70, 100)`;
+    const ended = await run(
+      `${imports}
+      const region = NativeRegion.open(library, { size: 2 ** 20, pageSize: 4096 });
+      const bytes = region.window();
+      ${code.replace("FENCE", fence)}`,
+      { permissions: ["--allow-ffi"] },
+    );
+    const stderr = exitCode === 70 ? "tdsm: error: planted\n" : "";
+    assertEquals(ended, { code: exitCode, stdout: "", stderr });
+  });
+}
+
 Deno.test("process: die ends the process even if stderr has no reader", async () => {
   // More than a pipe holds, so that the write blocks for ever.
   const code = `${imports} die(library, "x".repeat(2 ** 20), 9, 50);`;

@@ -15,6 +15,10 @@ export const symbols = {
   tdsm_open: { parameters: ["buffer", "buffer"], result: "i32" },
   /** `int32_t tdsm_describe(uint32_t handle, tdsm_region_info *out)` */
   tdsm_describe: { parameters: ["u32", "buffer"], result: "i32" },
+  /** `int32_t tdsm_fence(uint32_t handle, const uint8_t *message, uint64_t length, int32_t status, uint32_t grace_ms)` */
+  tdsm_fence: { parameters: ["u32", "buffer", "u64", "i32", "u32"], result: "i32" },
+  /** `double tdsm_boottime_ms(void)` */
+  tdsm_boottime_ms: { parameters: [], result: "f64" },
   /** `int32_t tdsm_close(uint32_t handle)` */
   tdsm_close: { parameters: ["u32"], result: "i32" },
   /** `int32_t tdsm_window_add(uint32_t handle, uint64_t address, uint64_t region_byte, uint64_t length, uint64_t *out_address)` */

@@ -16,6 +16,8 @@ pub const regions_max = 64;
 pub const windows_max = 64;
 /// Native modules that one process may have open at a time.
 pub const modules_max = 64;
+/// Bytes of the message with which a fence ends the process.
+pub const fence_message_max = 4096;
 
 /// `tdsm_open_options.flags`: refuse where faults inside system calls cannot be served.
 pub const open_require_kernel_faults: u32 = 1;
@@ -229,6 +231,7 @@ pub const manifest: [:0]const u8 = made: {
         "fault_minor",           "wait_faults",
         "wait_kicked",           "wait_closing",
         "modules_max",           "region_counts_runs",
+        "fence_message_max",
     }) ++ "}}";
 };
 

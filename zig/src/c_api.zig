@@ -9,6 +9,7 @@ const linux = std.os.linux;
 const abi = @import("abi.zig");
 const crc32c = @import("crc32c.zig");
 const faults = @import("faults.zig");
+const fence = @import("fence.zig");
 const modules = @import("modules.zig");
 const pages = @import("pages.zig");
 const process = @import("process.zig");
@@ -56,8 +57,28 @@ pub export fn tdsm_describe(handle: u32, out: ?*abi.RegionInfo) i32 {
     return 0;
 }
 
+/// int32_t tdsm_fence(uint32_t handle, const uint8_t *message, uint64_t length, int32_t status,
+///                    uint32_t grace_ms)
+/// Takes every page from every window, for good: the next access, by any thread, ends the process
+/// `grace_ms` later, with the message on stderr and the exit status. The first fence counts. It
+/// outlives the region. After a failure the caller has to end the process.
+pub export fn tdsm_fence(handle: u32, message: ?[*]const u8, length: u64, exit_status: i32, grace_ms: u32) i32 {
+    const lease = registry.enter(handle) catch |failure| return status.code(failure);
+    defer lease.end();
+    const bytes: []const u8 = if (message) |first| first[0..length] else &.{};
+    fence.raise(lease.region, bytes, exit_status, grace_ms) catch |failure| return status.code(failure);
+    return 0;
+}
+
+/// double tdsm_boottime_ms(void)
+/// Milliseconds of a clock that does not go back, and goes on while the machine is suspended.
+pub export fn tdsm_boottime_ms() f64 {
+    return process.boottimeMs();
+}
+
 /// int32_t tdsm_close(uint32_t handle)
-/// Returns when no other call is inside; memory of the region must not be touched after.
+/// Returns when no other call is inside. Leaves blank private memory where windows were; those of a
+/// fenced region stay closed.
 pub export fn tdsm_close(handle: u32) i32 {
     registry.close(handle) catch |failure| return status.code(failure);
     return 0;
@@ -77,7 +98,7 @@ pub export fn tdsm_window_add(handle: u32, address: u64, region_byte: u64, lengt
 }
 
 /// int32_t tdsm_window_remove(uint32_t handle, uint64_t address)
-/// Leaves zeroed private memory where the address was the caller's choice, else nothing.
+/// Leaves blank private memory there.
 pub export fn tdsm_window_remove(handle: u32, address: u64) i32 {
     const lease = registry.enter(handle) catch |failure| return status.code(failure);
     defer lease.end();

@@ -9,7 +9,7 @@ const status = @import("status.zig");
 const userfaultfd = @import("userfaultfd.zig");
 const window = @import("window.zig");
 const Region = @import("region.zig").Region;
-const ByteRange = window.ByteRange;
+pub const ByteRange = window.ByteRange;
 const View = window.View;
 const Error = status.Error;
 
@@ -29,6 +29,7 @@ pub fn byteRange(region: *const Region, first: u32, count: u32) Error!ByteRange 
 /// Pages that have entries already get the asked protection. Bytes never written are zero.
 pub fn install(region: *Region, range: ByteRange, flags: u32) Error!void {
     if (flags & ~(abi.install_writable | abi.install_zero) != 0) return status.reject(error.BadArgument);
+    if (region.fence.raised) return status.reject(error.Fenced);
     if (flags & abi.install_zero != 0) {
         // The kernel clears what it allocates as it maps it: one pass over the memory, not two.
         const cleared = isHole(region, range);
@@ -74,6 +75,7 @@ pub fn protect(region: *Region, range: ByteRange) Error!void {
 
 /// Makes pages that have entries writable, and wakes the threads that wait for them.
 pub fn unprotect(region: *Region, range: ByteRange) Error!void {
+    if (region.fence.raised) return status.reject(error.Fenced);
     region.waiters.serve(@intCast(range.start / region.page_size), @intCast(range.length / region.page_size));
     var views = region.windows.views(range);
     while (views.next()) |view| try setProtection(region, view, .off);
@@ -131,6 +133,11 @@ const populate_pages = 512;
 /// Evicts the pages and gives their memory back; they read as zero when installed again.
 pub fn release(region: *Region, range: ByteRange) Error!void {
     try evict(region, range);
+    try punch(region, range);
+}
+
+/// Gives the memory of the pages back.
+pub fn punch(region: *const Region, range: ByteRange) Error!void {
     const mode = linux.FALLOC.FL_PUNCH_HOLE | linux.FALLOC.FL_KEEP_SIZE;
     _ = try status.check(linux.fallocate(region.memory_file, mode, @intCast(range.start), @intCast(range.length)));
 }

@@ -1,4 +1,4 @@
-//! Services of the process itself: its environment, and an exit that nothing can delay for ever.
+//! Services of the process itself: its environment, its clock, and an exit that nothing can delay for ever.
 
 const std = @import("std");
 const linux = std.os.linux;
@@ -8,6 +8,13 @@ extern "c" fn setenv(name: [*:0]const u8, value: [*:0]const u8, overwrite: c_int
 /// Sets an environment variable of the process; false if the name is empty or has a `=`.
 pub fn setEnvironment(name: [*:0]const u8, value: [*:0]const u8) bool {
     return setenv(name, value, 1) == 0;
+}
+
+/// Milliseconds since the machine started, suspended or not.
+pub fn boottimeMs() f64 {
+    var now: std.c.timespec = undefined;
+    _ = std.c.clock_gettime(.BOOTTIME, &now);
+    return @as(f64, @floatFromInt(now.sec)) * std.time.ms_per_s + @as(f64, @floatFromInt(now.nsec)) / std.time.ns_per_ms;
 }
 
 const Farewell = struct {

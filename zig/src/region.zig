@@ -9,6 +9,7 @@ const userfaultfd = @import("userfaultfd.zig");
 const window = @import("window.zig");
 const pages = @import("pages.zig");
 const waiters = @import("waiters.zig");
+const fences = @import("fence.zig");
 const Error = status.Error;
 
 pub const Region = struct {
@@ -23,6 +24,7 @@ pub const Region = struct {
     features: u64 = 0,
     windows: window.Table = .{},
     waiters: waiters.Table = .{},
+    fence: fences.Fence = .{},
     /// Held while `windows` or `waiters` is read or changed: any thread may add a window while the
     /// engine works.
     lock: std.c.pthread_mutex_t = .{},
@@ -35,7 +37,7 @@ pub const Region = struct {
         try checkOptions(options);
         region.size = options.size;
         region.page_size = options.page_size;
-        errdefer region.close();
+        errdefer region.abandon();
 
         try region.openMemory(info);
         try region.openUserfaultfd(options, info);
@@ -68,7 +70,6 @@ pub const Region = struct {
             .address = address,
             .region_byte = 0,
             .length = region.size,
-            .fixed = false,
         }) catch unreachable; // The table is empty.
 
         info.failed_step = .map_alias;
@@ -110,14 +111,29 @@ pub const Region = struct {
         try pages.probe(region);
     }
 
-    /// Unmaps everything and closes every descriptor. No thread may be inside a call on the region.
+    /// Gives back what was opened, before anything of it was handed out.
+    fn abandon(region: *Region) void {
+        const main = region.windows.slots[0];
+        if (main.length != 0) _ = linux.munmap(@ptrFromInt(main.address), main.length);
+        region.windows = .{};
+        region.close();
+    }
+
+    /// Gives the memory back and closes every descriptor. No thread may be inside a call on the
+    /// region. Blank memory takes the place of each window; those of a fenced region stay closed.
     pub fn close(region: *Region) void {
-        for (0..region.windows.used) |index| {
-            const slot: u32 = @intCast(index);
-            if (region.windows.slots[slot].length != 0) region.unmap(slot);
-        }
         if (region.alias != 0) _ = linux.munmap(@ptrFromInt(region.alias), region.size);
         region.waiters.deinit();
+        if (region.fence.raised) {
+            // Its windows keep the memory file, so only this gives the memory back.
+            _ = pages.punch(region, .{ .start = 0, .length = region.size }) catch {};
+            inline for (.{ "memory_file", "event" }) |name| _ = linux.close(@field(region, name));
+            return;
+        }
+        for (0..region.windows.used) |index| {
+            const slot: u32 = @intCast(index);
+            if (region.windows.slots[slot].length != 0) region.blank(slot);
+        }
         inline for (.{ "uffd", "memory_file", "event" }) |name| {
             if (@field(region, name) >= 0) _ = linux.close(@field(region, name));
         }
@@ -165,9 +181,8 @@ pub const Region = struct {
             .address = mapped,
             .region_byte = region_byte,
             .length = length,
-            .fixed = address != 0,
         }) catch unreachable; // Checked above, under the same lock.
-        errdefer region.unmap(slot);
+        errdefer region.blank(slot);
         try adviseMapping(mapped, length);
         try userfaultfd.register(region.uffd, mapped, length);
         return mapped;
@@ -179,7 +194,9 @@ pub const Region = struct {
         const slot = region.windows.findStart(address) orelse return status.reject(error.BadArgument);
         // The main window lives as long as the region.
         if (slot == 0) return status.reject(error.BadArgument);
-        region.unmap(slot);
+        // To blank it would open the fence there.
+        if (region.fence.raised) return;
+        region.blank(slot);
     }
 
     fn map(region: *const Region, address: ?[*]u8, region_byte: u64, length: u64) Error!u64 {
@@ -194,21 +211,21 @@ pub const Region = struct {
         return status.check(result);
     }
 
-    /// Removes a window. Where the caller chose the address, blank private memory takes its place:
-    /// an unrelated mapping could fill a hole there, while the caller still has pointers into it.
-    fn unmap(region: *Region, slot: u32) void {
+    /// Removes a window, and puts blank private memory in its place: threads may still have pointers
+    /// into it, and an unrelated mapping could fill a hole. Those that wait there go on, with zeros.
+    fn blank(region: *Region, slot: u32) void {
         const old = region.windows.slots[slot];
-        if (region.uffd >= 0) userfaultfd.unregister(region.uffd, old.address, old.length) catch {};
         const memory: [*]u8 = @ptrFromInt(old.address);
-        if (old.fixed) {
-            _ = linux.mmap(memory, old.length, .{ .READ = true, .WRITE = true }, .{
-                .TYPE = .PRIVATE,
-                .ANONYMOUS = true,
-                .NORESERVE = true,
-                .FIXED = true,
-            }, -1, 0);
-        } else {
-            _ = linux.munmap(memory, old.length);
+        const mapped = linux.mmap(memory, old.length, .{ .READ = true, .WRITE = true }, .{
+            .TYPE = .PRIVATE,
+            .ANONYMOUS = true,
+            .NORESERVE = true,
+            .FIXED = true,
+        }, -1, 0);
+        switch (linux.errno(mapped)) {
+            .SUCCESS => userfaultfd.wake(region.uffd, old.address, old.length) catch {},
+            // The kernel can map no more: the region's memory stays there, no longer watched.
+            else => userfaultfd.unregister(region.uffd, old.address, old.length) catch {},
         }
         region.windows.remove(slot);
     }

@@ -97,6 +97,8 @@ pub fn close(handle: u32) status.Error!void {
         futexWait(&slot.state, left);
     }
     slot.region.close();
+    // Its windows, and what watches them, stay for as long as the process.
+    if (slot.region.fence.raised) return;
     slot.generation = if (slot.generation == generation_max) 1 else slot.generation + 1;
     slot.state.store(free, .release);
 }

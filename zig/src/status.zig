@@ -31,6 +31,8 @@ pub const Status = enum(i32) {
     module_in_use = 11,
     /// The machine, or what bounds this process, has no memory left for the region's pages.
     memory_exhausted = 12,
+    /// The region is fenced: no page can be given to a window any more.
+    fenced = 13,
 };
 
 /// The same failures inside the library.
@@ -47,6 +49,7 @@ pub const Error = error{
     ModuleUnusable,
     ModuleInUse,
     MemoryExhausted,
+    Fenced,
 };
 
 /// The errno of the last failure on this thread; 0 where the failure was not the kernel's.
@@ -71,6 +74,7 @@ pub fn code(failure: Error) i32 {
         error.ModuleUnusable => .module_unusable,
         error.ModuleInUse => .module_in_use,
         error.MemoryExhausted => .memory_exhausted,
+        error.Fenced => .fenced,
     };
     return -@backingInt(status);
 }
@@ -126,6 +130,7 @@ test "status: every error has a code of its own, and the codes never move" {
         .{ error.SystemCallFailed, -7 }, .{ error.LimitExceeded, -8 },
         .{ error.WindowGone, -9 },       .{ error.ModuleUnusable, -10 },
         .{ error.ModuleInUse, -11 },     .{ error.MemoryExhausted, -12 },
+        .{ error.Fenced, -13 },
     };
     for (expected) |pair| try std.testing.expectEqual(pair[1], code(pair[0]));
     try std.testing.expectEqual(expected.len + 1, std.meta.fieldNames(Status).len);

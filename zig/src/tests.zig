@@ -15,4 +15,6 @@ comptime {
     _ = @import("wait_test.zig");
     _ = @import("waiters_test.zig");
     _ = @import("race_test.zig");
+    // The last, since a fenced region keeps its slot, and another test needs all of them.
+    _ = @import("fence_test.zig");
 }

@@ -11,10 +11,8 @@ pub const Window = struct {
     region_byte: u64,
     /// Bytes; 0 marks a free slot.
     length: u64,
-    /// The address was the caller's choice, so something of the caller's was there before.
-    fixed: bool,
 
-    pub const none: Window = .{ .address = 0, .region_byte = 0, .length = 0, .fixed = false };
+    pub const none: Window = .{ .address = 0, .region_byte = 0, .length = 0 };
 
     fn overlaps(window: Window, address: u64, length: u64) bool {
         return address < window.address + window.length and window.address < address + length;
@@ -104,9 +102,9 @@ const expectEqual = std.testing.expectEqual;
 
 test "window: views clip a range to each window that intersects it" {
     var table: Table = .{};
-    try expectEqual(0, try table.add(.{ .address = 0x10000, .region_byte = 0, .length = 0x8000, .fixed = false }));
-    try expectEqual(1, try table.add(.{ .address = 0x90000, .region_byte = 0x3000, .length = 0x1000, .fixed = true }));
-    try expectEqual(2, try table.add(.{ .address = 0xa0000, .region_byte = 0x5000, .length = 0x3000, .fixed = true }));
+    try expectEqual(0, try table.add(.{ .address = 0x10000, .region_byte = 0, .length = 0x8000 }));
+    try expectEqual(1, try table.add(.{ .address = 0x90000, .region_byte = 0x3000, .length = 0x1000 }));
+    try expectEqual(2, try table.add(.{ .address = 0xa0000, .region_byte = 0x5000, .length = 0x3000 }));
 
     var views = table.views(.{ .start = 0x2000, .length = 0x4000 });
     try expectEqual(View{ .address = 0x12000, .length = 0x4000 }, views.next().?);
@@ -118,13 +116,13 @@ test "window: views clip a range to each window that intersects it" {
 test "window: a removed slot is skipped, then used again" {
     var table: Table = .{};
     for (0..3) |i| {
-        _ = try table.add(.{ .address = 0x10000 * (i + 1), .region_byte = 0, .length = 0x1000, .fixed = false });
+        _ = try table.add(.{ .address = 0x10000 * (i + 1), .region_byte = 0, .length = 0x1000 });
     }
     table.remove(1);
     try expectEqual(null, table.findStart(0x20000));
     try expectEqual(2, table.findAddress(0x30fff).?);
     try expectEqual(3, table.used);
-    try expectEqual(1, try table.add(.{ .address = 0x50000, .region_byte = 0, .length = 0x1000, .fixed = false }));
+    try expectEqual(1, try table.add(.{ .address = 0x50000, .region_byte = 0, .length = 0x1000 }));
     table.remove(2);
     table.remove(1);
     try expectEqual(1, table.used);
@@ -134,14 +132,13 @@ test "window: a full table refuses" {
     var table: Table = .{};
     for (0..abi.windows_max) |i| {
         try std.testing.expect(!table.isFull());
-        _ = try table.add(.{ .address = 0x10000 * (i + 1), .region_byte = 0, .length = 0x1000, .fixed = false });
+        _ = try table.add(.{ .address = 0x10000 * (i + 1), .region_byte = 0, .length = 0x1000 });
     }
     try std.testing.expect(table.isFull());
     try std.testing.expectError(error.LimitExceeded, table.add(.{
         .address = 0x1000,
         .region_byte = 0,
         .length = 0x1000,
-        .fixed = false,
     }));
     try std.testing.expect(table.overlaps(0x10fff, 2));
     try std.testing.expect(!table.overlaps(0x11000, 0x1000));
