@@ -5,7 +5,7 @@
 
 import { type Address, formatAddress, isWildcard } from "../address.ts";
 import { refusal } from "../cluster/admission.ts";
-import { connectToPeer, shakeHands } from "../cluster/handshake.ts";
+import { connectToPeer, shakeHands, tryMaxMs } from "../cluster/handshake.ts";
 import { Link, type LinkHandlers } from "../cluster/link.ts";
 import { newCounters } from "../cluster/sender.ts";
 import { reasonOf, TdsmError } from "../errors.ts";
@@ -54,7 +54,7 @@ export async function fetchStatus(
   directory: Address,
   timeoutMs: number = HANDSHAKE_MAX_MS,
 ): Promise<ClusterStatus> {
-  const mostMs = Math.min(timeoutMs, HANDSHAKE_MAX_MS);
+  const mostMs = Math.min(tryMaxMs(timeoutMs), HANDSHAKE_MAX_MS);
   const giveUpAt = performance.now() + mostMs;
   const connection = await connect(directory, mostMs);
   try {

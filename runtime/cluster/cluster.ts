@@ -21,7 +21,7 @@ import type { NodeStatusControl } from "../wire/status_control.ts";
 import { DIRECTORY_NODE, type GrantMessage, type NodeId } from "../protocol/coherence/messages.ts";
 import { notADirectory, objectionToLoopback, type Peer, refusal } from "./admission.ts";
 import { Door } from "./door.ts";
-import { connectToDirectory, shakeHands } from "./handshake.ts";
+import { connectToDirectory, shakeHands, tryMaxMs } from "./handshake.ts";
 import { Link } from "./link.ts";
 import { Links } from "./links.ts";
 import { Members } from "./members.ts";
@@ -134,7 +134,7 @@ export class Cluster<Node extends Member = Member> {
    * @param options This node.
    * @param directory Where the directory is.
    * @param wanted The settings that the directory node must have decided, or else the node does not join.
-   * @param timeoutMs How long to try to reach the directory node, in milliseconds.
+   * @param timeoutMs How long to try to reach the directory node, in milliseconds; 0 is one try.
    * @param open Makes the node as soon as it has joined, before any other message arrives.
    * @returns The node.
    * @throws {TdsmError} `NoDirectory`, or why the directory node refuses this node; or what `open` throws.
@@ -146,7 +146,7 @@ export class Cluster<Node extends Member = Member> {
     timeoutMs: number,
     open: (cluster: Cluster, region: RegionSettings) => Node,
   ): Promise<Node> {
-    const giveUpAt = performance.now() + timeoutMs;
+    const giveUpAt = performance.now() + tryMaxMs(timeoutMs);
     const connection = await connectToDirectory(directory, timeoutMs);
     requireReachable(connection, options.listener, directory);
     const leftMs = Math.max(1, Math.ceil(giveUpAt - performance.now()));

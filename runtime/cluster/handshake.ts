@@ -75,10 +75,21 @@ async function connectWithin(address: Address, timeoutMs: number): Promise<Deno.
 }
 
 /**
+ * How long one try to reach a directory node may take. A time-out of 0 is for one try, and that try takes
+ * the time that it needs.
+ *
+ * @param timeoutMs How long to try, in milliseconds.
+ * @returns The bound of a try that begins now, in milliseconds.
+ */
+export function tryMaxMs(timeoutMs: number): number {
+  return timeoutMs === 0 ? HANDSHAKE_MAX_MS : timeoutMs;
+}
+
+/**
  * Connects to a directory node, again and again until it is there or the time is up.
  *
  * @param address Where the directory node should listen.
- * @param timeoutMs How long to try, in milliseconds.
+ * @param timeoutMs How long to try, in milliseconds; 0 is one try.
  * @returns The connection.
  * @throws {TdsmError} `NoDirectory` when the time is up.
  */
@@ -87,8 +98,8 @@ export async function connectToDirectory(
   timeoutMs: number,
 ): Promise<Deno.TcpConn> {
   const giveUpAt = performance.now() + timeoutMs;
+  let leftMs = tryMaxMs(timeoutMs);
   for (let pauseMs = JOIN_RETRY_MIN_MS;; pauseMs = Math.min(2 * pauseMs, JOIN_RETRY_MAX_MS)) {
-    const leftMs = giveUpAt - performance.now();
     try {
       return await connectWithin(address, Math.max(Math.ceil(leftMs), 1));
     } catch (cause) {
@@ -96,14 +107,16 @@ export async function connectToDirectory(
       if (performance.now() + pauseMs >= giveUpAt) throw noDirectory(address, timeoutMs, cause);
     }
     await new Promise((resolve) => setTimeout(resolve, pauseMs));
+    leftMs = giveUpAt - performance.now();
   }
 }
 
 function noDirectory(address: Address, timeoutMs: number, cause: unknown): TdsmError {
   const reason = reasonOf(cause);
+  const tried = timeoutMs === 0 ? "at the first try" : `within ${timeoutMs} ms`;
   return new TdsmError(
     "NoDirectory",
-    `Cannot join: no directory at ${formatAddress(address)} within ${timeoutMs} ms (${reason}). ` +
+    `Cannot join: no directory at ${formatAddress(address)} ${tried} (${reason}). ` +
       `Start one there with --directory, name another with --directory-address, ` +
       `or wait longer with --join-timeout`,
     { operation: "join", cause },

@@ -96,23 +96,55 @@ Deno.test("shakeHands leaves no timer when there is no link", () => {
   );
 });
 
+type Connect = (options: Deno.ConnectOptions) => Promise<Deno.TcpConn>;
+
+/** Has the runtime connect by another function while something is done. */
+async function connectingBy(connect: Connect, act: () => Promise<void>): Promise<void> {
+  const own = Deno.connect;
+  try {
+    Object.assign(Deno, { connect });
+    await act();
+  } finally {
+    Object.assign(Deno, { connect: own });
+  }
+}
+
 Deno.test("connectToDirectory tries again until somebody listens", async () => {
   using listener = listen(HOST, 0);
   const { connect } = Deno;
   let tries = 0;
-  try {
-    Object.assign(Deno, {
-      connect: (options: Deno.ConnectOptions) => {
-        if (++tries < 3) return Promise.reject(new Deno.errors.ConnectionRefused("planted"));
-        return connect(options);
-      },
-    });
+  const refusing: Connect = (options) => {
+    if (++tries < 3) return Promise.reject(new Deno.errors.ConnectionRefused("planted"));
+    return connect(options);
+  };
+  await connectingBy(refusing, async () => {
     const { hostname, port } = listener.addr;
     (await connectToDirectory({ hostname, port }, 60_000)).close();
-  } finally {
-    Object.assign(Deno, { connect });
-  }
+  });
   assertEquals(tries, 3);
+});
+
+Deno.test("connectToDirectory with a time of 0 tries once, and lets that try take its time", async () => {
+  using listener = listen(HOST, 0);
+  const { hostname, port } = listener.addr;
+  const { connect } = Deno;
+  const slow: Connect = async (options) => {
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    return await connect(options);
+  };
+  await connectingBy(slow, async () => {
+    (await connectToDirectory({ hostname, port }, 0)).close();
+  });
+  let tries = 0;
+  const refusing: Connect = () => {
+    tries++;
+    return Promise.reject(new Deno.errors.ConnectionRefused("planted"));
+  };
+  await connectingBy(refusing, async () => {
+    const message = `Cannot join: no directory at ${HOST}:${port} at the first try (planted).`;
+    await assertRejects(() => connectToDirectory({ hostname, port }, 0), TdsmError, message);
+  });
+  assertEquals(tries, 1);
 });
 
 Deno.test("connectToDirectory says what to do when nobody is there", async () => {

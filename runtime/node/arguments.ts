@@ -1,36 +1,11 @@
 /**
- * Checks of the arguments of semaphores, barriers, mutexes and waits, before the engine is asked. A
+ * Checks of the arguments of semaphores, barriers and mutexes, before the engine is asked. A
  * wrong type is a `TypeError`, a value out of its bounds a `RangeError`; both messages name the value
  * and say which values are allowed.
  */
 
-import { SYNC_NAME_MAX_BYTES, TIMEOUT_MAX_MS, U64_MAX } from "../limits.ts";
-
-/** The longest text that a message repeats, in UTF-16 code units. */
-const SHOWN_MAX = 64;
-
-/**
- * Writes a value for a message.
- *
- * @param value The value, of any type.
- * @returns The value as a program would write it, or its kind where it has no short form.
- */
-export function show(value: unknown): string {
-  switch (typeof value) {
-    case "string":
-      if (value.length <= SHOWN_MAX) return JSON.stringify(value);
-      return `${JSON.stringify(value.slice(0, SHOWN_MAX))}… of ${value.length} characters`;
-    case "bigint":
-      return `${value}n`;
-    case "function":
-      return "a function";
-    case "object":
-      if (value === null) return "null";
-      return Array.isArray(value) ? "an array" : "an object";
-    default:
-      return String(value);
-  }
-}
+import { SYNC_NAME_MAX_BYTES, U64_MAX } from "../limits.ts";
+import { show } from "../show.ts";
 
 /**
  * Checks a whole number.
@@ -86,40 +61,4 @@ export function semaphoreKey(key: unknown): bigint {
   const wide = BigInt(key);
   if (wide > U64_MAX || wide < -(2n ** 63n)) throw new RangeError(message);
   return BigInt.asUintN(64, wide);
-}
-
-/**
- * Checks the options of a wait.
- *
- * @param options What was given.
- * @param names The options that there are.
- * @param what What is waited for: "acquire semaphore 7".
- * @throws {TypeError} When it is no such object, or one with another option, or an option is of another
- * type.
- * @throws {RangeError} When the time cannot be counted.
- */
-export function checkWait(options: unknown, names: readonly string[], what: string): void {
-  if (options instanceof AbortSignal && names.includes("signal")) {
-    throw new TypeError(`Cannot ${what} with an AbortSignal alone: give it as { signal }`);
-  }
-  if (typeof options !== "object" || options === null) {
-    const wanted = "give options as an object, such as { timeoutMs: 1000 }";
-    throw new TypeError(`Cannot ${what} with ${show(options)}: ${wanted}`);
-  }
-  const given = options as Record<string, unknown>;
-  for (const name of Object.keys(given)) {
-    if (names.includes(name) || given[name] === undefined) continue;
-    const known = names.length === 1 ? `the only one is ${names[0]}` : `use ${names.join(" or ")}`;
-    throw new TypeError(`Cannot ${what} with the option ${name}: ${known}`);
-  }
-  const { timeoutMs, signal } = given;
-  if (signal !== undefined && !(signal instanceof AbortSignal)) {
-    throw new TypeError(`Cannot ${what} with ${show(signal)} as signal: give an AbortSignal`);
-  }
-  if (timeoutMs === undefined) return;
-  if (typeof timeoutMs === "number" && timeoutMs >= 0 && timeoutMs <= TIMEOUT_MAX_MS) return;
-  // A timer treats a longer time as 1 ms.
-  const bounds = `timeoutMs is a number from 0 to ${TIMEOUT_MAX_MS}; leave it out to wait for ever`;
-  const Wrong = typeof timeoutMs === "number" ? RangeError : TypeError;
-  throw new Wrong(`Cannot ${what} within ${show(timeoutMs)} ms: ${bounds}`);
 }

@@ -1,6 +1,7 @@
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import type { NativeRegion } from "../../ffi/native.ts";
 import type { EngineClient } from "../ring/client.ts";
+import { RpcProgram } from "../rpc/program.ts";
 import { BareThread } from "../../tests/support/bare_thread.ts";
 
 /** A node that asks its engine for nothing: whatever gets that far fails. */
@@ -19,6 +20,7 @@ const untyped: any = node;
 const SEMAPHORE = node.semaphore(7);
 const BARRIER = node.barrier("b", 2);
 const MUTEX = node.mutex("m");
+const JOB = new RpcProgram().define("job", () => {});
 const KEY = "give a bigint of at most 64 bits, or a whole number within ±(2^53 - 1)";
 const NAME = "give a string of 1 to 255 bytes of UTF-8";
 const TIME = "timeoutMs is a number from 0 to 2147483647; leave it out to wait for ever";
@@ -147,6 +149,8 @@ const WAITS: readonly (readonly [
     (options) => MUTEX.lockSync(options as never),
   ],
   ["wait for node 3", (options) => node.waitForPeer(3, options as never)],
+  ["call job", (options) => JOB.on(3, options as never)],
+  ["call job", (options) => JOB.onAll(options as never)],
 ];
 
 /** What every wait refuses, in the words behind what it is for. */

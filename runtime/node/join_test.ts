@@ -147,6 +147,7 @@ Deno.test("join says what it cannot do, and leaves nothing behind", async () => 
   assertEquals([size.code, size.operation], ["RegionMismatch", "join"]);
   // Of TCPMUX, which nothing offers any more.
   const nobody = { ...LOCAL, directoryAddress: `${HOST}:1`, joinTimeoutMs: 30 };
+  await (await join({ ...at, joinTimeoutMs: 0 })).close();
   const none = await assertRejects(() => join(nobody), TdsmError);
   assertEquals(none.code, "NoDirectory");
   assertMatch(none.message, /^Cannot join: no directory at 127\.0\.0\.1:1 /);
@@ -242,6 +243,8 @@ Deno.test("join: the wait for a peer ends by its time or its signal, and leaves 
   await using directory = await host();
   const late = await assertRejects(() => directory.waitForPeer(2, { timeoutMs: 10 }), TdsmError);
   assertEquals([late.code, late.message], ["TimedOut", "Could not wait for node 2 within 10 ms"]);
+  const absent = await assertRejects(() => directory.waitForPeer(2, { timeoutMs: 0 }), TdsmError);
+  assertEquals(absent.code, "TimedOut");
   const given = new AbortController();
   const aborted = directory.waitForPeer(2, { signal: given.signal }).catch((reason) => reason);
   const patient = [directory.waitForPeer(2, { timeoutMs: 60_000 }), directory.waitForPeer(2)];

@@ -5,9 +5,9 @@
 
 import { TdsmError } from "../errors.ts";
 import { Answer } from "../ring/calls.ts";
-import type { EngineClient, StartedCall } from "../ring/client.ts";
+import type { EngineClient } from "../ring/client.ts";
 import type { RecordBody, RingRecord } from "../ring/ring.ts";
-import { checkWait } from "./arguments.ts";
+import { BLOCK_NAMES, checkWait, WAIT_NAMES, watchBounds } from "../wait_bounds.ts";
 
 /**
  * The bounds of a wait: a time-out, a signal, or both.
@@ -27,7 +27,10 @@ import { checkWait } from "./arguments.ts";
 export interface WaitOptions {
   /** Ends the wait with its reason. */
   readonly signal?: AbortSignal;
-  /** Ends the wait with a `TimedOut` error, in milliseconds. */
+  /**
+   * Ends the wait with a `TimedOut` error, in milliseconds. 0 is not to wait: what is there at once is
+   * taken.
+   */
   readonly timeoutMs?: number;
 }
 
@@ -48,12 +51,12 @@ export interface WaitOptions {
  * ```
  */
 export interface BlockOptions {
-  /** Ends the wait with a `TimedOut` error, in milliseconds. */
+  /**
+   * Ends the wait with a `TimedOut` error, in milliseconds. 0 is not to wait: what is there at once is
+   * taken.
+   */
   readonly timeoutMs?: number;
 }
-
-const WAIT_NAMES = ["timeoutMs", "signal"] as const satisfies (keyof WaitOptions)[];
-const BLOCK_NAMES = ["timeoutMs"] as const satisfies (keyof BlockOptions)[];
 
 /**
  * Asks the engine, and waits for the answer without blocking.
@@ -75,36 +78,16 @@ export async function waitFor(
 ): Promise<RingRecord> {
   checkWait(options, WAIT_NAMES, what);
   options.signal?.throwIfAborted();
-  const started = client.start(body, what);
-  const ends = options.signal !== undefined || options.timeoutMs !== undefined;
-  return ends ? await within(client, started, what, options) : await started.answer;
-}
-
-/** Waits for an answer until a signal or the time-out ends the wait. */
-async function within(
-  client: EngineClient,
-  { id, answer }: StartedCall,
-  what: string,
-  { signal, timeoutMs }: WaitOptions,
-): Promise<RingRecord> {
-  let why: (() => unknown) | undefined;
-  const cancel = (reason: () => unknown): void => {
-    why ??= reason;
+  const { id, answer } = client.start(body, what);
+  // The answer is awaited even where the wait has ended: a permit may have come at the same moment.
+  let ended: "signal" | "timeoutMs" | undefined;
+  using _bounds = watchBounds(options, (reached) => {
+    ended = reached;
     client.cancel(id);
-  };
-  const abort = (): void => cancel(() => signal!.reason);
-  signal?.addEventListener("abort", abort, { once: true });
-  const timer = timeoutMs === undefined
-    ? undefined
-    : setTimeout(() => cancel(() => timedOut(what, timeoutMs)), timeoutMs);
-  try {
-    const record = await answer;
-    if (record.kind === Answer.Cancelled) throw why!();
-    return record;
-  } finally {
-    clearTimeout(timer);
-    signal?.removeEventListener("abort", abort);
-  }
+  });
+  const record = await answer;
+  if (record.kind !== Answer.Cancelled) return record;
+  throw ended === "signal" ? options.signal!.reason : timedOut(what, options.timeoutMs!);
 }
 
 /**

@@ -3,7 +3,8 @@
  */
 
 import { reasonOf, TdsmError } from "../errors.ts";
-import { NODE_ID_MAX, RPC_CALLS_MAX, RPC_NAME_MAX_BYTES, TIMEOUT_MAX_MS } from "../limits.ts";
+import { NODE_ID_MAX, RPC_CALLS_MAX, RPC_NAME_MAX_BYTES } from "../limits.ts";
+import { checkWait, WAIT_NAMES, watchBounds } from "../wait_bounds.ts";
 import { encodeFailure, failureOf, violation } from "./error.ts";
 import type {
   Rpc,
@@ -108,11 +109,11 @@ export class RpcProgram {
     return Object.assign(stub as Rpc<unknown[], unknown>, {
       on: (node: number, options: RpcOptions = {}) => {
         requireNode(name, node);
-        requireTimeout(name, options.timeoutMs);
+        checkWait(options, WAIT_NAMES, `call ${name}`);
         return (...args: unknown[]): Promise<unknown> => this.#call(name, node, args, options);
       },
       onAll: (options: RpcOptions = {}) => {
-        requireTimeout(name, options.timeoutMs);
+        checkWait(options, WAIT_NAMES, `call ${name}`);
         return (...args: unknown[]): Promise<RpcAnswer<unknown>[]> =>
           this.#callAll(name, args, options);
       },
@@ -178,13 +179,13 @@ export class RpcProgram {
     }
     this.#callsUnderWay++;
     try {
-      const reply = await endEarly(
-        `Cannot call ${procedure} on node ${node}`,
+      const reply = await within(
         options,
-        (signal) =>
+        `Cannot call ${procedure} on node ${node}`,
+        () =>
           node === transport.self
             ? this.serve(transport, procedure, payload)
-            : transport.call(node, procedure, payload, signal),
+            : transport.call(node, procedure, payload),
       );
       return readReply(reply, transport, procedure, node);
     } finally {
@@ -222,56 +223,32 @@ function requireNode(procedure: string, node: number): void {
 }
 
 /**
- * Refuses what is no time to wait for an answer.
+ * Waits for the answer of a call, unless the call ends early.
  *
- * @param procedure The procedure, for the message.
- * @param timeoutMs The time, if there is one.
- * @throws {RangeError} When it is none.
- */
-function requireTimeout(procedure: string, timeoutMs: number | undefined): void {
-  if (timeoutMs === undefined || (timeoutMs > 0 && timeoutMs <= TIMEOUT_MAX_MS)) return;
-  const bounds = `timeoutMs must be above 0 and at most ${TIMEOUT_MAX_MS}`;
-  throw new RangeError(`Cannot call ${procedure} within ${timeoutMs} ms: ${bounds}`);
-}
-
-/**
- * Does something that may end early.
- *
- * @param what What could not be done if it ends early, for the message.
  * @param options When it ends early.
- * @param start Begins it; is given a signal, where it may end early, that fires when it does.
- * @returns Its result.
- * @throws {TdsmError} `Aborted` or `TimedOut` when it ended early.
+ * @param what What could not be done in that case, for the message.
+ * @param call Sends the call, or serves it here. What is aborted already is not sent at all.
+ * @returns The answer.
+ * @throws {TdsmError} `Aborted` or `TimedOut` when the call ended early.
  */
-async function endEarly<T>(
+async function within(
+  options: RpcOptions,
   what: string,
-  { signal, timeoutMs }: RpcOptions,
-  start: (signal: AbortSignal | undefined) => Promise<T>,
-): Promise<T> {
-  if (signal === undefined && timeoutMs === undefined) return await start(undefined);
-  const ended = new AbortController();
+  call: () => Promise<RpcReply>,
+): Promise<RpcReply> {
+  const { signal, timeoutMs } = options;
+  const aborted = (): TdsmError =>
+    new TdsmError("Aborted", `${what}: its signal fired`, {
+      operation: "call",
+      cause: signal?.reason,
+    });
+  if (signal?.aborted) throw aborted();
+  const late = `${what}: no answer within ${timeoutMs} ms; it may still run there`;
+  const timedOut = (): TdsmError => new TdsmError("TimedOut", late, { operation: "call" });
   const early = Promise.withResolvers<never>();
-  const end = (error: TdsmError): void => {
-    early.reject(error);
-    ended.abort(error);
-  };
-  const abort = (): void => {
-    const init = { operation: "call", cause: signal?.reason };
-    end(new TdsmError("Aborted", `${what}: its signal fired`, init));
-  };
-  const expire = (): void => {
-    const message = `${what}: no answer within ${timeoutMs} ms; it may still run there`;
-    end(new TdsmError("TimedOut", message, { operation: "call" }));
-  };
-  // Thrown once `start` has begun nothing: what is aborted already is not done at all.
-  if (signal?.aborted) abort();
-  signal?.addEventListener("abort", abort, { once: true });
-  const timer = timeoutMs === undefined ? undefined : setTimeout(expire, timeoutMs);
-  try {
-    if (ended.signal.aborted) return await early.promise;
-    return await Promise.race([start(ended.signal), early.promise]);
-  } finally {
-    clearTimeout(timer);
-    signal?.removeEventListener("abort", abort);
-  }
+  using _bounds = watchBounds(
+    options,
+    (reached) => early.reject(reached === "signal" ? aborted() : timedOut()),
+  );
+  return await Promise.race([call(), early.promise]);
 }

@@ -16,7 +16,10 @@
 export interface RpcOptions {
   /** Ends the call with `Aborted` when it fires. What runs on the other node goes on there. */
   readonly signal?: AbortSignal | undefined;
-  /** Ends the call with `TimedOut` after so many milliseconds. What runs on the other node goes on there. */
+  /**
+   * Ends the call with `TimedOut` after so many milliseconds. What runs on the other node goes on there. 0
+   * is not to wait: the call is sent, and only an answer that is there at once counts, as of this node.
+   */
   readonly timeoutMs?: number | undefined;
 }
 
@@ -75,6 +78,7 @@ export interface Rpc<Args extends unknown[], Result> {
    * and result copied all the same.
    * @param options How the calls may end early.
    * @returns The function that calls the procedure on that node.
+   * @throws {TypeError} When the options are none.
    * @throws {RangeError} When the id or the time-out is out of its bounds.
    */
   on(node: number, options?: RpcOptions): (...args: Args) => Promise<Result>;
@@ -86,6 +90,7 @@ export interface Rpc<Args extends unknown[], Result> {
    *
    * @param options How the calls may end early.
    * @returns The function that calls the procedure on every node.
+   * @throws {TypeError} When the options are none.
    * @throws {RangeError} When the time-out is out of its bounds.
    */
   onAll(options?: RpcOptions): (...args: Args) => Promise<RpcAnswer<Result>[]>;
@@ -143,14 +148,8 @@ export interface RpcTransport extends RpcContext {
    * @param node The other node's id.
    * @param procedure The name of the procedure, at most `RPC_NAME_MAX_BYTES` of UTF-8.
    * @param payload Its arguments, at most `RPC_MAX_BYTES`.
-   * @param signal Fires when the caller no longer waits for the reply; the promise may then settle in any way.
    * @returns The result of `serveCall` on that node.
    * @throws {TdsmError} `PeerAbsent`, `PeerLost`, `NodeClosed` or whatever else kept the reply away.
    */
-  call(
-    node: number,
-    procedure: string,
-    payload: Uint8Array,
-    signal: AbortSignal | undefined,
-  ): Promise<RpcReply>;
+  call(node: number, procedure: string, payload: Uint8Array): Promise<RpcReply>;
 }

@@ -284,7 +284,7 @@ const TABLE = {
     flag: "join-timeout",
     kind: integer("MS", 0, JOIN_TIMEOUT_MAX_MS),
     default: JOIN_TIMEOUT_DEFAULT_MS,
-    help: "How long to try to join the directory, in milliseconds",
+    help: "How long to try to join the directory, in milliseconds; 0 is one try",
   },
   pollTimeUs: {
     environment: ["POLL_TIME_US"],

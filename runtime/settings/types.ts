@@ -48,7 +48,7 @@ export interface NodeOptions {
   readonly logLevel?: number | undefined;
   /** The same for semaphores and barriers. */
   readonly semLogLevel?: number | undefined;
-  /** How long the node retries to reach the directory, in milliseconds. */
+  /** How long the node tries to reach the directory, in milliseconds; 0 is one try. */
   readonly joinTimeoutMs?: number | undefined;
   /** How long the engine polls after the last event before it sleeps, in microseconds; 0 is never. */
   readonly pollTimeUs?: number | undefined;
@@ -108,7 +108,7 @@ export interface Settings {
   readonly logLevel: number;
   /** How much is logged of semaphores and barriers, 0 to 5. */
   readonly semLogLevel: number;
-  /** How long the node retries to reach the directory, in milliseconds. */
+  /** How long the node tries to reach the directory, in milliseconds; 0 is one try. */
   readonly joinTimeoutMs: number;
   /** How long the engine polls after the last event, in microseconds. */
   readonly pollTimeUs: number;

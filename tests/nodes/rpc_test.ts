@@ -136,13 +136,22 @@ Deno.test("rpc: a node without the procedure, and one that is not there, are tol
 
 Deno.test("rpc: a call ends when the called node is killed, its time is up or its signal fires", async () => {
   await using cluster = new ProcessCluster();
-  const [, second, third] = await startRpcNodes(cluster, 3);
+  const [first, second, third] = await startRpcNodes(cluster, 3);
   const calling = failure(second!.evaluate(() => procedures.wait.on(3)()));
   await third!.process.untilPrinted(/waiting for ever/);
   const [late, message] = await failure(
     second!.evaluate(() => procedures.wait.on(1, { timeoutMs: 20 })()),
   );
   assertEquals(late, "TimedOut", message);
+  // A call that does not wait for its answer is served all the same.
+  const [unawaited] = await failure(
+    second!.evaluate(() => procedures.wait.on(1, { timeoutMs: 0 })()),
+  );
+  assertEquals(unawaited, "TimedOut");
+  await first!.process.until("two calls to wait", () => {
+    const served = first!.process.stderr.match(/waiting for ever/g)?.length;
+    return served === 2 || undefined;
+  });
   const aborted = second!.evaluate(() => {
     const aborting = new AbortController();
     const call = procedures.wait.on(1, { signal: aborting.signal })();

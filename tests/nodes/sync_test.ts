@@ -341,3 +341,57 @@ Deno.test("barriers: a party that gives up, or is killed, has not arrived", asyn
   assertEquals(await arrive(first!, 3), true, "the third that is there is the last");
   assertEquals(await Promise.all([earlier, later]), [false, false]);
 });
+
+Deno.test("synchronisation: a time-out of 0 takes what is there at once, and else waits for nothing", async () => {
+  await using cluster = new ProcessCluster();
+  for (const node of await cluster.start(2)) {
+    const ends = await node.evaluate(async (node) => {
+      const now = { timeoutMs: 0 };
+      const semaphore = node.semaphore(7n);
+      const alone = node.barrier("alone", 1);
+      const pair = node.barrier("pair", 2);
+      const mutex = node.mutex("m");
+      const locked = async (lock: () => Disposable | Promise<Disposable>) =>
+        (await lock())[Symbol.dispose]();
+      // What each does where there is something to take, and where there is nothing.
+      const calls: (() => unknown)[] = [
+        () => semaphore.acquire(now),
+        () => semaphore.acquireSync(now),
+        () => alone.wait(now),
+        () => alone.waitSync(now),
+        () => locked(() => mutex.lock(now)),
+        () => locked(() => mutex.lockSync(now)),
+        () => pair.wait(now),
+        () => pair.waitSync(now),
+        () => node.waitForPeer(9, now),
+      ];
+      const end = async (call: () => unknown) => {
+        try {
+          await call();
+          return "taken";
+        } catch (error) {
+          return (error as { code?: string }).code;
+        }
+      };
+      semaphore.release(2);
+      const first: unknown[] = [];
+      for (const call of calls) first.push(await end(call));
+      using _held = await mutex.lock();
+      const second: unknown[] = [];
+      for (const call of calls) second.push(await end(call));
+      return { first, second };
+    });
+    const taken = Array(6).fill("taken");
+    const late = Array(3).fill("TimedOut");
+    assertEquals(ends.first, [...taken, ...late]);
+    assertEquals(ends.second, [
+      "TimedOut",
+      "TimedOut",
+      "taken",
+      "taken",
+      "TimedOut",
+      "TimedOut",
+      ...late,
+    ]);
+  }
+});

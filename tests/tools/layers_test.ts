@@ -24,9 +24,11 @@ const LAYERS: readonly (readonly string[])[] = [
     "runtime/signals.ts",
     "runtime/size.ts",
     "runtime/version.ts",
+    "runtime/wait_bounds.ts",
     "runtime/std",
   ],
-  ["runtime/errors.ts", "runtime/limits.ts", "runtime/start_command.ts"],
+  ["runtime/show.ts"],
+  ["runtime/errors.ts", "runtime/limits.ts", "runtime/show.ts", "runtime/start_command.ts"],
 ];
 
 /** What the protocol must not reach, since the simulator could not drive it. */
