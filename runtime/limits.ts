@@ -187,10 +187,20 @@ export const RPC_CAUSES_MAX = 8;
 export const SEMAPHORE_COUNT_MAX = 0x7fff_ffff;
 /** The longest name of a barrier or a mutex, in bytes of UTF-8. */
 export const SYNC_NAME_MAX_BYTES = 255;
-/** The semaphores, the barriers and the mutexes, of each sort, that the directory remembers at one time. */
+/** The semaphores, barriers and mutexes together that the directory remembers at one time. */
 export const SYNC_OBJECTS_MAX = 1_048_576;
+/** How many of them one node may have made. */
+export const SYNC_OBJECTS_NODE_MAX = 65_536;
+/** How many of them a node may make though all nodes together have made {@linkcode SYNC_OBJECTS_MAX}. */
+export const SYNC_OBJECTS_ASSURED = 1_024;
+/** The semaphores and mutexes whose makers are gone that the directory remembers at one time. */
+export const SYNC_ORPHANS_MAX = 65_536;
+/** The barriers of which the directory remembers who took part in their last round. */
+export const SYNC_ROUNDS_MAX = 4_096;
 /** The requests that wait at semaphores, barriers and mutexes at one time, over all nodes. */
 export const SYNC_WAITING_MAX = 65_536;
+/** How many of a node's requests may wait though {@linkcode SYNC_WAITING_MAX} of all nodes do. */
+export const SYNC_WAITING_ASSURED: number = CALL_SLOTS_MAX;
 /** The most parties of a barrier: as many as can wait. */
 export const BARRIER_PARTIES_MAX: number = SYNC_WAITING_MAX;
 /** The allocations of one region that live at one time; bounds the memory of the directory node. */

@@ -23,7 +23,7 @@ import { notADirectory, objectionToLoopback, type Peer, refusal } from "./admiss
 import { Door } from "./door.ts";
 import { connectToDirectory, shakeHands, tryMaxMs } from "./handshake.ts";
 import { Link } from "./link.ts";
-import { Links } from "./links.ts";
+import { Links, type Vitals } from "./links.ts";
 import { Members } from "./members.ts";
 import { type LinkCounters, newCounters, type Sum } from "./sender.ts";
 
@@ -54,6 +54,12 @@ export interface Member {
   joined(peer: Peer): void;
   /** At the directory node: a node went away without leaving. */
   lost(node: NodeId, reason: string): void;
+  /** What pings say of this node. */
+  vitals(): Vitals;
+  /** Another node has said how it is. */
+  pinged(from: NodeId, vitals: Vitals): void;
+  /** A second has passed. */
+  beat(): void;
   /** Peers came or went. */
   changed(): void;
   /** The directory node closes the cluster. */
@@ -95,6 +101,7 @@ export class Cluster<Node extends Member = Member> {
     this.#links = new Links(members, counters, () => helloOf(options, members), {
       target: (from, grant) => this.node.engine.target(from, grant),
       received: this.#received,
+      vitals: () => this.node.vitals(),
       lost: (node, reason) => this.#lost(node, reason),
     }, sum);
     this.#door = new Door(listener, members, this.#links, {
@@ -281,7 +288,8 @@ export class Cluster<Node extends Member = Member> {
     const fromDirectory = from === DIRECTORY_NODE;
     switch (message.kind) {
       case "ping":
-        return this.#links.pinged(from, message);
+        this.#links.pinged(from, message);
+        return this.node.pinged(from, message);
       case "peerJoined":
         if (!fromDirectory) break;
         this.#members.add(message);
@@ -355,6 +363,7 @@ export class Cluster<Node extends Member = Member> {
   /** Tells other nodes that this one is alive, and gives up the nodes that have been silent too long. */
   #beat(): void {
     this.#links.sayAlive();
+    this.node.beat();
     for (const node of this.#links.silentSince(performance.now() - SILENCE_MAX_MS)) {
       this.#links.end(node, "ended", "keep");
       this.#lost(node, `it said nothing for ${SILENCE_MAX_MS} ms`);

@@ -5,12 +5,7 @@
 
 import { reasonOf, TdsmError } from "../errors.ts";
 import { crc32c } from "../wire/crc32c.ts";
-import {
-  type Control,
-  type HelloControl,
-  type PingControl,
-  ROOM_UNLIMITED,
-} from "../wire/control.ts";
+import type { Control, HelloControl, PingControl } from "../wire/control.ts";
 import type { PeerMessage } from "../wire/peer_message.ts";
 import { DIRECTORY_NODE, type GrantMessage, type NodeId } from "../protocol/coherence/messages.ts";
 import { type Peer, refusal } from "./admission.ts";
@@ -19,12 +14,17 @@ import { Link } from "./link.ts";
 import type { Members } from "./members.ts";
 import { type LinkCounters, Sender, type Sum } from "./sender.ts";
 
+/** What a ping says of its sender. */
+export type Vitals = Pick<PingControl, "room" | "threads">;
+
 /** Gets the messages of other nodes. The answers to one are sent before the next is delivered. */
 export interface PeerHandlers {
   /** Where to write a grant's bytes; `undefined` to skip them. */
   target(from: NodeId, grant: GrantMessage): Uint8Array | undefined;
   /** A message; `payload` is what a remote call carries. */
   received(from: NodeId, message: PeerMessage, payload: Uint8Array): void;
+  /** What pings say of this node. */
+  vitals(): Vitals;
   /** The connection to a node has ended, or could not be made. */
   lost(node: NodeId, reason: string): void;
 }
@@ -252,7 +252,7 @@ export class Links {
   #ping(line: Line): void {
     if (line.link === undefined) return;
     const sent = ++line.pingSent;
-    line.link.say({ kind: "ping", sent, echo: line.pingReceived, room: ROOM_UNLIMITED });
+    line.link.say({ kind: "ping", sent, echo: line.pingReceived, ...this.#handlers.vitals() });
   }
 
   /** The nodes from which nothing has arrived since a time, by `performance.now()`, in milliseconds. */

@@ -25,6 +25,8 @@ import { boundRun, type RegionSettings, regionSettings } from "../wire/region_se
 import { packError, unpackError } from "../ring/calls.ts";
 import { Cluster, type Member, nodeFailed } from "../cluster/cluster.ts";
 import { listen } from "../cluster/handshake.ts";
+import type { Vitals } from "../cluster/links.ts";
+import { ROOM_UNLIMITED } from "../wire/control.ts";
 import type { Settings } from "../settings/types.ts";
 import type { NodeStatusControl } from "../wire/status_control.ts";
 import { NodeEngine } from "./node_engine.ts";
@@ -192,7 +194,23 @@ export class EngineHost implements Member {
 
   /** At the directory node: a node has joined. */
   joined({ id }: Peer): void {
-    this.engine.peerJoined(id);
+    this.engine.peerJoined(id, this.#cluster.working.includes(id));
+  }
+
+  /** What pings say of this node. */
+  vitals(): Vitals {
+    return { room: ROOM_UNLIMITED, threads: this.#slots.threads };
+  }
+
+  /** Another node has said how it is. */
+  pinged(from: NodeId, { threads }: Vitals): void {
+    this.engine.services.setThreads(from, threads);
+  }
+
+  /** A second has passed. */
+  beat(): void {
+    this.engine.services.setThreads(this.#cluster.self, this.#slots.threads);
+    this.engine.services.beat();
   }
 
   /** At the directory node: a node went away without leaving. */

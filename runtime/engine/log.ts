@@ -81,11 +81,11 @@ export class SyncLog {
   }
 
   /** Logs the directory node's answer. */
-  answered({ ticket, status, parties, key }: SyncReply): void {
+  answered({ ticket, status, count, key }: SyncReply): void {
     const request = this.#asked.get(ticket);
     if (request === undefined) return;
     this.#asked.delete(ticket);
-    const [level, outcome] = describeOutcome(status, parties, key);
+    const [level, outcome] = describeOutcome(status, count, key);
     this.#tell(level, () => `Request ${ticket}: ${this.#describe(request)}: ${outcome}`);
     if (status !== SyncStatus.Done && status !== SyncStatus.Abandoned) this.#locks.delete(ticket);
     else if (request.operation === SyncOperation.Unlock) this.#locks.delete(request.lock);
@@ -127,7 +127,7 @@ export class SyncLog {
 
 function describeOutcome(
   status: SyncStatus,
-  parties: number,
+  count: number,
   key: bigint,
 ): [level: Level, outcome: string] {
   switch (status) {
@@ -146,10 +146,12 @@ function describeOutcome(
     case SyncStatus.Overflow:
       return [Level.Warning, "refused, it would have too many permits"];
     case SyncStatus.PartiesMismatch:
-      return [Level.Warning, `refused, others count ${parties} parties`];
+      return [Level.Warning, `refused, others count ${count} parties`];
     case SyncStatus.NotHolder:
       return [Level.Warning, "refused, this lock does not hold it"];
     case SyncStatus.LimitExceeded:
       return [Level.Warning, "refused, too many are in use"];
+    case SyncStatus.PeerLost:
+      return [Level.Warning, `refused, node ${count} takes part in it and is gone`];
   }
 }

@@ -8,7 +8,7 @@ function open(level: number): [log: SyncLog, lines: string[]] {
 }
 
 function reply(ticket: number, status: SyncStatus, rest: Partial<SyncReply> = {}): SyncReply {
-  return { kind: "syncReply", ticket, status, parties: 0, key: 0n, ...rest };
+  return { kind: "syncReply", ticket, status, count: 0, key: 0n, ...rest };
 }
 
 /** Something of every level. */
@@ -21,7 +21,7 @@ function live(log: SyncLog): void {
   log.asked({ kind: "sync", operation: Unlock, ticket: 3, lock: 2 });
   log.answered(reply(3, SyncStatus.Done));
   log.asked({ kind: "sync", operation: Arrive, ticket: 4, name: "phase", count: 3 });
-  log.answered(reply(4, SyncStatus.PartiesMismatch, { parties: 5 }));
+  log.answered(reply(4, SyncStatus.PartiesMismatch, { count: 5 }));
   log.asked({ kind: "sync", operation: MakeSemaphore, ticket: 5, count: 2 });
   log.answered(reply(5, SyncStatus.Made, { key: 9n }));
 }

@@ -156,7 +156,7 @@ export class NodeEngine implements AsyncDisposable {
     if (isPageMessage(message)) {
       // Permits must not be granted to a node that is going.
       if (message.kind === "leave") {
-        this.services.peerLost(from);
+        this.services.peerLeft(from);
         this.leaving.add(from);
       }
       this.pageMessages++;
@@ -196,9 +196,9 @@ export class NodeEngine implements AsyncDisposable {
     return this.driver.target(from, grant);
   }
 
-  /** At the directory node: a node has joined. */
-  peerJoined(node: NodeId): void {
-    this.services.peerJoined(node);
+  /** At the directory node: a node has joined; `works` says whether it has work of its own. */
+  peerJoined(node: NodeId, works: boolean): void {
+    this.services.peerJoined(node, works);
     this.driver.input({ kind: "peerJoined", node });
   }
 
@@ -233,6 +233,7 @@ export class NodeEngine implements AsyncDisposable {
     const { cluster, region, settings, tell, post } = this.#options;
     return new Services({
       self: cluster.self,
+      works: !settings.rpcServer,
       size: region.size,
       pageSize: region.pageSize,
       send: (to, message) => cluster.send(to, message),

@@ -25,6 +25,8 @@ import type { SyncLog } from "./log.ts";
 /** What the services need of their node. */
 export interface ServicesOptions {
   readonly self: NodeId;
+  /** Whether this node has work of its own, and does not only serve. */
+  readonly works: boolean;
   /** The region's size, in bytes. */
   readonly size: number;
   /** The page size, in bytes. */
@@ -78,7 +80,7 @@ export class Services {
       reply: (to, reply) => this.#reply(to, reply),
       violation,
     });
-    this.peerJoined(options.self);
+    this.peerJoined(options.self, options.works);
     const renew = (offset: number, bytes: number): void =>
       options.renew?.(offset / pageSize, bytes / pageSize);
     const allocator = new Allocator({ size, pageSize, reservedBytes: 0, renew });
@@ -88,17 +90,37 @@ export class Services {
     });
   }
 
-  /** At the directory node: a node has joined. */
-  peerJoined(node: NodeId): void {
+  /** At the directory node: a node has joined; `works` says whether it has work of its own. */
+  peerJoined(node: NodeId, works: boolean): void {
     this.#members.add(node);
-    this.#synchronizer?.peerJoined(node);
+    this.#synchronizer?.peerJoined(node, works);
   }
 
-  /** At the directory node: a node is gone, or going. */
+  /** At the directory node: a node has died. */
   peerLost(node: NodeId): void {
-    this.#members.delete(node);
     this.#synchronizer?.peerLost(node);
+    this.#forget(node);
+  }
+
+  /** At the directory node: a node leaves, and asks for nothing from here on. */
+  peerLeft(node: NodeId): void {
+    this.#synchronizer?.peerLeft(node);
+    this.#forget(node);
+  }
+
+  #forget(node: NodeId): void {
+    this.#members.delete(node);
     this.#allocator?.peerLost(node);
+  }
+
+  /** At the directory node: takes note of how many threads of a node can ask. */
+  setThreads(node: NodeId, threads: number): void {
+    this.#synchronizer?.setThreads(node, threads);
+  }
+
+  /** At the directory node: a second has passed. */
+  beat(): void {
+    this.#synchronizer?.beat();
   }
 
   /** A message about a semaphore, a barrier or a mutex. */

@@ -44,6 +44,7 @@ class Bench {
     };
     this.services = new Services({
       self,
+      works: true,
       size,
       pageSize: PAGE,
       ticketMax,
@@ -95,7 +96,7 @@ function exchange(...benches: Bench[]): void {
 
 function pair(size?: number): { home: Bench; far: Bench } {
   const home = new Bench(1, size);
-  home.services.peerJoined(2);
+  home.services.peerJoined(2, true);
   return { home, far: new Bench(2) };
 }
 
@@ -178,7 +179,7 @@ Deno.test("Services never gives the ticket of a lock that is held to another req
   const far = new Bench(2, PAGE, 4);
   const ticketOf = (): number => (far.take()[0]!.message as { ticket: number }).ticket;
   const answer = (ticket: number, status: SyncStatus): void =>
-    far.services.sync(1, { kind: "syncReply", ticket, status, parties: 0, key: 0n });
+    far.services.sync(1, { kind: "syncReply", ticket, status, count: 0, key: 0n });
   far.ask({ operation: Lock, name: "held" });
   answer(ticketOf(), Abandoned);
   far.ask({ operation: TryLock, name: "not held" });
@@ -227,7 +228,7 @@ Deno.test("Services.fail ends what waits", async () => {
 Deno.test("Services takes requests only at the directory node, and answers only from there", () => {
   const { home, far } = pair();
   const request: SyncRequest = { kind: "sync", operation: Acquire, ticket: 1, key: 1n };
-  const reply: SyncReply = { kind: "syncReply", ticket: 99, status: Done, parties: 0, key: 0n };
+  const reply: SyncReply = { kind: "syncReply", ticket: 99, status: Done, count: 0, key: 0n };
   far.services.sync(3, request);
   far.services.sync(3, reply);
   far.services.sync(1, reply);
@@ -306,6 +307,7 @@ Deno.test("Services gives nothing to a node that is going: nobody would zero it"
 Deno.test("Services whose request cannot be sent says so, and waits for nothing", async () => {
   const services = new Services({
     self: 2,
+    works: true,
     size: PAGE,
     pageSize: PAGE,
     send() {

@@ -57,8 +57,8 @@ export class Barrier {
    *
    * @param options A signal and a time-out, in milliseconds; a thread that gives up has not arrived.
    * @returns Resolves when all parties have arrived: to `true` for the last one, `false` for the others.
-   * @throws {TdsmError} `InvalidOption` when another party gives another number of parties, `TimedOut`, or
-   * why the node cannot go on; or the signal's reason.
+   * @throws {TdsmError} `InvalidOption` when another party gives another number of parties, `PeerLost` when
+   * a node that takes part is gone, `TimedOut`, or why the node cannot go on; or the signal's reason.
    */
   async wait(options: WaitOptions = {}): Promise<boolean> {
     const { Arrive: operation } = SyncOperation;

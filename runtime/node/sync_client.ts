@@ -69,18 +69,30 @@ export class SyncClient {
  * @param what What was asked for, in words.
  * @returns The error.
  */
-export function syncError({ status, parties }: SyncAnswer, what: string): TdsmError {
-  const error = (code: "LimitExceeded" | "InvalidOption" | "EngineFailed", why: string) =>
-    new TdsmError(code, `Cannot ${what}: ${why}`, { operation: what });
+export function syncError({ status, count }: SyncAnswer, what: string): TdsmError {
+  const error = (
+    code: "LimitExceeded" | "InvalidOption" | "PeerLost" | "EngineFailed",
+    why: string,
+  ): TdsmError => new TdsmError(code, `Cannot ${what}: ${why}`, { operation: what });
   switch (status) {
     case SyncStatus.Overflow:
       return error("LimitExceeded", "it would have more than 2^31 - 1");
     case SyncStatus.PartiesMismatch:
-      return error("InvalidOption", `another thread counts ${parties} parties`);
+      return error("InvalidOption", `another thread counts ${count} parties`);
     case SyncStatus.NotHolder:
       return error("InvalidOption", "this lock does not hold it");
     case SyncStatus.LimitExceeded:
-      return error("LimitExceeded", "too many are in use");
+      return error(
+        "LimitExceeded",
+        "too many semaphores, barriers and mutexes are in use, or too many requests wait. " +
+          "A semaphore with permits counts as one in use",
+      );
+    case SyncStatus.PeerLost:
+      return error(
+        "PeerLost",
+        `node ${count} takes part in it and is gone. To go on without that node, ` +
+          "use another number of parties or another name",
+      );
     default:
       return error("EngineFailed", `unexpected status ${status}`);
   }

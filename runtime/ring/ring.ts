@@ -267,6 +267,15 @@ export class CallSlots {
     return Atomics.load(this.#control, Control.Slots);
   }
 
+  /** How many slots are in use: one for each thread that uses the node. */
+  get threads(): number {
+    let taken = 0;
+    for (let slot = 0; slot < this.count; slot++) {
+      if (Atomics.load(this.#control, Control.Taken + slot) !== 0) taken++;
+    }
+    return taken;
+  }
+
   /** Takes a slot for this thread; `undefined` when all are taken. */
   claim(): number | undefined {
     for (let slot = 0; slot < CALL_SLOTS_MAX; slot++) {

@@ -81,14 +81,14 @@ export function syncRequest(
 }
 
 /**
- * Writes an answer into the fields of a record: `code` is the status, `count` parties, `id` the
+ * Writes an answer into the fields of a record: `code` is the status, `count` parties or a node, `id` the
  * ticket, `key` a semaphore.
  *
  * @param reply The answer.
  * @returns The fields.
  */
-export function syncAnswerFields({ status, parties, ticket, key }: SyncReply): Partial<RecordBody> {
-  return { code: status, count: parties, id: ticket, key };
+export function syncAnswerFields({ status, count, ticket, key }: SyncReply): Partial<RecordBody> {
+  return { code: status, count, id: ticket, key };
 }
 
 /**
@@ -98,5 +98,5 @@ export function syncAnswerFields({ status, parties, ticket, key }: SyncReply): P
  * @returns The answer.
  */
 export function syncAnswer({ code, count, id, key }: RecordBody): SyncAnswer {
-  return { status: code as SyncStatus, parties: count, ticket: id, key };
+  return { status: code as SyncStatus, count, ticket: id, key };
 }

@@ -67,7 +67,7 @@ Deno.test("syncRequest: an operation that a thread cannot ask for is a fault of 
 Deno.test("syncAnswer: an answer of each status crosses the ring as it was", () => {
   for (const status of Object.values(SyncStatus)) {
     for (const key of KEYS) {
-      const answer = { status, parties: BARRIER_PARTIES_MAX, ticket: 0xffff_ffff, key };
+      const answer = { status, count: BARRIER_PARTIES_MAX, ticket: 0xffff_ffff, key };
       const reply: SyncReply = { kind: "syncReply", ...answer };
       assertEquals(syncAnswer(cross(newBody(0, syncAnswerFields(reply)))), answer);
     }

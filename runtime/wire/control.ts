@@ -8,7 +8,7 @@ import { decode } from "../std/msgpack_decode.js";
 import { encode } from "../std/msgpack_encode.js";
 import type { ValueMap, ValueType } from "../std/msgpack_encode.d.ts";
 import { TdsmError } from "../errors.ts";
-import { CONTROL_MAX_BYTES, NODE_ID_MAX } from "../limits.ts";
+import { CALL_SLOTS_MAX, CONTROL_MAX_BYTES, NODE_ID_MAX } from "../limits.ts";
 import { ALLOCATOR_SHAPES } from "./allocation_control.ts";
 import type { AllocatorControl } from "../protocol/allocation/messages.ts";
 import { encodeControlHeader } from "./page_frames.ts";
@@ -96,6 +96,8 @@ export interface PingControl {
   readonly echo: number;
   /** How many more pages the sender has memory for; {@linkcode ROOM_UNLIMITED} where it has no limit. */
   readonly room: number;
+  /** How many threads of the sender's program use its node. */
+  readonly threads: number;
 }
 
 /** The room of a node whose memory is not limited. */
@@ -148,7 +150,12 @@ const SHAPES: Shapes<Control> = {
   refuse: { code: word, reason: text },
   accept: { node },
   peerJoined: { id: node, address, port },
-  ping: { sent: integer(1, U32_MAX), echo: integer(0, U32_MAX), room: integer(0, U32_MAX) },
+  ping: {
+    sent: integer(1, U32_MAX),
+    echo: integer(0, U32_MAX),
+    room: integer(0, U32_MAX),
+    threads: integer(0, CALL_SLOTS_MAX),
+  },
   closing: {},
   abort: { node, reason: text },
   ...ALLOCATOR_SHAPES,

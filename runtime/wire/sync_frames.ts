@@ -4,7 +4,12 @@
  * name, and every field is checked before it is used.
  */
 
-import { BARRIER_PARTIES_MAX, SEMAPHORE_COUNT_MAX, SYNC_NAME_MAX_BYTES } from "../limits.ts";
+import {
+  BARRIER_PARTIES_MAX,
+  NODE_ID_MAX,
+  SEMAPHORE_COUNT_MAX,
+  SYNC_NAME_MAX_BYTES,
+} from "../limits.ts";
 import {
   type SyncMessage,
   SyncOperation,
@@ -35,7 +40,7 @@ export const SyncOffset = {
   Reserved: 9,
   /** u32, the requester's number of the request. */
   Ticket: 12,
-  /** u32, permits or parties. */
+  /** u32, permits, parties or a node. */
   Count: 16,
   /** u32, of an unlock the ticket of its lock. */
   Lock: 20,
@@ -84,6 +89,7 @@ export const SHAPES_BY_STATUS: Readonly<Record<SyncStatus, SyncShape>> = {
   [SyncStatus.PartiesMismatch]: { ...NOTHING, countMin: 1, countMax: BARRIER_PARTIES_MAX },
   [SyncStatus.NotHolder]: NOTHING,
   [SyncStatus.LimitExceeded]: NOTHING,
+  [SyncStatus.PeerLost]: { ...NOTHING, countMin: 1, countMax: NODE_ID_MAX },
 };
 
 /** What {@linkcode decodeSyncFrame} found. */
@@ -118,7 +124,7 @@ export function encodeSync(message: SyncMessage, target: Uint8Array, offset: num
     return size;
   }
   target[offset + SyncOffset.Code] = message.status;
-  putU32(target, offset + SyncOffset.Count, message.parties);
+  putU32(target, offset + SyncOffset.Count, message.count);
   if (message.key !== 0n) putKey(target, offset, message.key);
   putPrefix(target, offset, FRAME_HEADER_BYTES, FrameType.SyncReply);
   sealFrame(target, offset, FRAME_HEADER_BYTES);
@@ -269,7 +275,7 @@ function getReply(status: SyncStatus, bytes: Uint8Array, start: number): SyncRep
     kind: "syncReply",
     ticket: getU32(bytes, start + SyncOffset.Ticket),
     status,
-    parties: getU32(bytes, start + SyncOffset.Count),
+    count: getU32(bytes, start + SyncOffset.Count),
     key: getKey(bytes, start),
   };
 }

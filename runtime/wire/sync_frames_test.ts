@@ -52,7 +52,8 @@ const WITHOUT_KEY = LABELS.filter((label) =>
   !["acquire", "try to acquire", "release", "reply: made"].includes(label)
 );
 const WITHOUT_COUNT = LABELS.filter((label) =>
-  !["release", "make a semaphore", "arrive", "reply: parties mismatch"].includes(label)
+  !["release", "make a semaphore", "arrive", "reply: parties mismatch", "reply: peer lost"]
+    .includes(label)
 );
 
 const MALFORMED: MalformedCases = [
@@ -76,7 +77,7 @@ const MALFORMED: MalformedCases = [
   ]],
   ["SyncStatusUnknown", [
     ["reply: done", SyncOffset.Code, [0]],
-    ["reply: done", SyncOffset.Code, [11]],
+    ["reply: done", SyncOffset.Code, [12]],
     ["reply: made", SyncOffset.Code, [255]],
   ]],
   [
@@ -101,6 +102,7 @@ const MALFORMED: MalformedCases = [
     ["arrive", SyncOffset.Count, [0]],
     ["arrive", SyncOffset.Count, [1, 0, 1]],
     ["reply: parties mismatch", SyncOffset.Count, [0]],
+    ["reply: peer lost", SyncOffset.Count, [0]],
   ]],
   ["SyncNameInvalid", [
     ["arrive", SyncOffset.Name, [0xff]],

@@ -10,6 +10,7 @@ import { Cluster, type ClusterOptions, type Member } from "../../runtime/cluster
 import type { Peer } from "../../runtime/cluster/admission.ts";
 import type { RegionSettings } from "../../runtime/wire/region_settings.ts";
 import { listen } from "../../runtime/cluster/handshake.ts";
+import type { Vitals } from "../../runtime/cluster/links.ts";
 import { Services } from "../../runtime/engine/services.ts";
 import { ManualTimers } from "../support/manual_timers.ts";
 import {
@@ -26,7 +27,7 @@ import {
 import { crc32c } from "../../runtime/wire/crc32c.ts";
 import { encodeMessage } from "../../runtime/wire/page_frames.ts";
 import { Encoding, FRAME_HEADER_BYTES, MESSAGE_MAX_BYTES } from "../../runtime/wire/layout.ts";
-import { type Control, encodeControl } from "../../runtime/wire/control.ts";
+import { type Control, encodeControl, ROOM_UNLIMITED } from "../../runtime/wire/control.ts";
 import type { NodeStatusControl } from "../../runtime/wire/status_control.ts";
 import { Coherence } from "../../runtime/protocol/coherence/coherence.ts";
 import type { EngineMessage } from "../../runtime/wire/peer_message.ts";
@@ -209,6 +210,7 @@ class FuzzedMember implements Member {
     this.#coherence = new Coherence({ self, pageCount: size / pageSize, runPages, holdTimeUs });
     this.#services = new Services({
       self,
+      works: true,
       size,
       pageSize,
       send: (to, message) => cluster.send(to, message),
@@ -230,7 +232,7 @@ class FuzzedMember implements Member {
 
   joined({ id }: Peer): void {
     this.#step(() => {
-      this.#services.peerJoined(id);
+      this.#services.peerJoined(id, true);
       this.run({ kind: "peerJoined", node: id });
       this.#node.admitted = true;
     });
@@ -241,6 +243,18 @@ class FuzzedMember implements Member {
       this.#services.peerLost(node);
       this.run({ kind: "peerLost", node });
     });
+  }
+
+  vitals(): Vitals {
+    return { room: ROOM_UNLIMITED, threads: 1 };
+  }
+
+  pinged(from: NodeId, { threads }: Vitals): void {
+    this.#services.setThreads(from, threads);
+  }
+
+  beat(): void {
+    this.#step(() => this.#services.beat());
   }
 
   changed(): void {}
@@ -277,7 +291,7 @@ class FuzzedMember implements Member {
       case "stats":
         return;
       default:
-        if (message.kind === "leave") this.#services.peerLost(from);
+        if (message.kind === "leave") this.#services.peerLeft(from);
         this.run({ kind: "message", from, message });
     }
   }

@@ -3,7 +3,7 @@
 import type { Address } from "../../runtime/address.ts";
 import type { TdsmError } from "../../runtime/errors.ts";
 import { crc32c } from "../../runtime/wire/crc32c.ts";
-import { type Control, isControl } from "../../runtime/wire/control.ts";
+import { type Control, isControl, ROOM_UNLIMITED } from "../../runtime/wire/control.ts";
 import type { EngineMessage } from "../../runtime/wire/peer_message.ts";
 import type { GrantMessage, NodeId } from "../../runtime/protocol/coherence/messages.ts";
 import type { RegionSettings } from "../../runtime/wire/region_settings.ts";
@@ -105,6 +105,9 @@ export class ClusterMember implements AsyncDisposable {
           this.reasons.push(reason);
         }),
       changed: () => this.#note(() => {}),
+      vitals: () => ({ room: ROOM_UNLIMITED, threads: 1 }),
+      pinged: () => {},
+      beat: () => {},
       closing: () => this.#note(() => this.closings++),
       fail: (error) => this.#note(() => this.failures.push(error)),
       log: (level, text) => this.#note(() => this.logged.push(`${level} ${text}`)),

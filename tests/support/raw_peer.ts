@@ -38,7 +38,13 @@ export const HELLO: HelloControl = {
 };
 
 /** The first ping of a node that has had none. */
-export const PING: PingControl = { kind: "ping", sent: 1, echo: 0, room: ROOM_UNLIMITED };
+export const PING: PingControl = {
+  kind: "ping",
+  sent: 1,
+  echo: 0,
+  room: ROOM_UNLIMITED,
+  threads: 1,
+};
 
 /**
  * Reads a connection until its other side ends it.

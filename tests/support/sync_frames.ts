@@ -11,8 +11,8 @@ import {
 
 const kind = "sync";
 
-function reply(ticket: number, status: SyncStatus, parties = 0, key = 0n): SyncReply {
-  return { kind: "syncReply", ticket, status, parties, key };
+function reply(ticket: number, status: SyncStatus, count = 0, key = 0n): SyncReply {
+  return { kind: "syncReply", ticket, status, count, key };
 }
 
 /** Every operation and every status. */
@@ -41,4 +41,5 @@ export const SYNC_MESSAGES: readonly (readonly [label: string, message: SyncMess
   ["reply: parties mismatch", reply(8, SyncStatus.PartiesMismatch, 4)],
   ["reply: not holder", reply(9, SyncStatus.NotHolder)],
   ["reply: limit exceeded", reply(10, SyncStatus.LimitExceeded)],
+  ["reply: peer lost", reply(11, SyncStatus.PeerLost, 3)],
 ];

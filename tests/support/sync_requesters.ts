@@ -17,12 +17,15 @@ export class SyncRequesters {
   #replies: { to: NodeId; reply: SyncReply }[] = [];
   #violations: string[] = [];
 
-  /** @param nodes How many there are. @param limits How much is remembered. */
-  constructor(nodes = 3, limits: SyncLimits = SYNC_LIMITS) {
+  /** @param nodes How many there are. @param limits How much is remembered; by default as usual. */
+  constructor(nodes = 3, limits: Partial<SyncLimits> = {}) {
+    const assured = Object.keys(limits).length === 0
+      ? {}
+      : { objectsAssured: 0, waitingAssured: 0 };
     this.synchronizer = new Synchronizer({
       reply: (to, reply) => this.#replies.push({ to, reply }),
       violation: (node, reason) => this.#violations.push(`${node}: ${reason}`),
-    }, limits);
+    }, { ...SYNC_LIMITS, ...assured, ...limits });
     for (let node = 1; node <= nodes; node++) this.synchronizer.peerJoined(node);
   }
 
@@ -81,12 +84,23 @@ export class SyncRequesters {
     return this;
   }
 
+  leave(node: NodeId): this {
+    this.synchronizer.peerLeft(node);
+    return this;
+  }
+
+  /** Lets time pass. */
+  beat(times = 1): this {
+    for (let time = 0; time < times; time++) this.synchronizer.beat();
+    return this;
+  }
+
   /** What was answered since this was last asked, as "node.ticket status", with the value if any. */
   answers(): string[] {
     const replies = this.#replies;
     this.#replies = [];
-    return replies.map(({ to, reply: { ticket, status, parties, key } }) => {
-      const value = parties > 0 ? ` ${parties}` : key > 0n ? ` ${key.toString(16)}` : "";
+    return replies.map(({ to, reply: { ticket, status, count, key } }) => {
+      const value = count > 0 ? ` ${count}` : key > 0n ? ` ${key.toString(16)}` : "";
       return `${to}.${ticket} ${STATUS_NAMES.get(status)}${value}`;
     });
   }

@@ -46,12 +46,102 @@ Deno.test("Barriers: barriers with other names do not know of each other", () =>
   assertEquals(cluster.synchronizer.usage.barriers, 1);
 });
 
-Deno.test("Barriers: a node that dies or a thread that cancels has not arrived", () => {
-  const cluster = new SyncRequesters().arrive(1, 1, 3).arrive(2, 1, 3).lose(2).cancel(1, 1);
+Deno.test("Barriers: a thread that cancels has not arrived", () => {
+  const cluster = new SyncRequesters().arrive(1, 1, 3).arrive(2, 1, 3).cancel(1, 1);
   assertEquals(cluster.answers(), ["1.1 Cancelled"]);
-  assert(cluster.isEmpty);
-  cluster.arrive(1, 2, 2).arrive(3, 1, 2);
-  assertEquals(cluster.answers(), ["1.2 Done", "3.1 Last"]);
+  cluster.arrive(3, 1, 3).arrive(1, 2, 3);
+  assertEquals(cluster.answers(), ["2.1 Done", "3.1 Done", "1.2 Last"]);
+});
+
+Deno.test("Barriers: a node that dies while it waits has not arrived, and others may take its place", () => {
+  const cluster = new SyncRequesters(4).arrive(1, 1, 3).arrive(2, 1, 3).lose(2);
+  cluster.arrive(3, 1, 3).beat(9).arrive(4, 1, 3);
+  assertEquals(cluster.answers(), ["1.1 Done", "3.1 Done", "4.1 Last"]);
+});
+
+Deno.test("Barriers: where a node dies while it waits and no other can take its place, none waits on", () => {
+  const cluster = new SyncRequesters().arrive(1, 1, 3).arrive(2, 1, 3).lose(2).beat(9);
+  assertEquals(cluster.answers(), []);
+  cluster.arrive(3, 1, 3).beat(2);
+  assertEquals(cluster.answers(), ["1.1 PeerLost 2", "3.1 PeerLost 2"]);
+  cluster.arrive(1, 2, 3);
+  assertEquals(cluster.answers(), ["1.2 PeerLost 2"]);
+});
+
+Deno.test("Barriers: where a node dies or leaves that took part in the last round, the next is not waited for", () => {
+  for (const go of ["lose", "leave"] as const) {
+    const cluster = new SyncRequesters().arrive(1, 1, 3).arrive(2, 1, 3).arrive(3, 1, 3);
+    cluster.arrive(1, 2, 3).answers();
+    cluster[go](3);
+    assertEquals(cluster.answers(), ["1.2 PeerLost 3"]);
+    cluster.arrive(2, 2, 3);
+    assertEquals(cluster.answers(), ["2.2 PeerLost 3"]);
+  }
+});
+
+Deno.test("Barriers: those that are left go on with another number of parties", () => {
+  const cluster = new SyncRequesters().arrive(1, 1, 3).arrive(2, 1, 3).arrive(3, 1, 3).lose(3);
+  cluster.arrive(1, 2, 3).answers();
+  cluster.arrive(1, 3, 2).arrive(2, 2, 2);
+  assertEquals(cluster.answers(), ["1.3 Done", "2.2 Last"]);
+  // They have agreed on it before a party of that round goes.
+  cluster.arrive(1, 4, 3).lose(2);
+  assertEquals(cluster.answers(), []);
+  cluster.beat(2);
+  assertEquals(cluster.answers(), ["1.4 PeerLost 2"]);
+});
+
+Deno.test("Barriers: a node that took no part in a barrier goes, and nobody there notices", () => {
+  for (const go of ["lose", "leave"] as const) {
+    const cluster = new SyncRequesters(4).arrive(4, 1, 1).arrive(1, 1, 2).arrive(2, 1, 2);
+    cluster.arrive(3, 1, 2, "other").arrive(4, 2, 2, "other").arrive(1, 2, 2).answers();
+    cluster[go](4);
+    assertEquals(cluster.answers(), []);
+    cluster.beat(9).arrive(2, 2, 2);
+    assertEquals(cluster.answers(), ["1.2 Done", "2.2 Last"]);
+  }
+});
+
+Deno.test("Barriers: where all that are left wait with every thread, and a node has died, none waits on", () => {
+  const cluster = new SyncRequesters().arrive(1, 1, 3).lose(3).beat(9).arrive(2, 1, 3);
+  assertEquals(cluster.answers(), []);
+  cluster.beat().arrive(2, 2, 4, "other").beat();
+  assertEquals(cluster.answers(), ["1.1 PeerLost 3", "2.1 PeerLost 3"]);
+  cluster.arrive(1, 2, 3);
+  assertEquals(cluster.answers(), ["1.2 PeerLost 3"]);
+});
+
+Deno.test("Barriers: a node with a thread that may yet arrive is waited for", () => {
+  const cluster = new SyncRequesters().lose(3).arrive(1, 1, 3).arrive(2, 1, 3);
+  cluster.synchronizer.setThreads(1, 2);
+  cluster.beat(9);
+  assertEquals(cluster.answers(), []);
+  cluster.arrive(1, 2, 3);
+  assertEquals(cluster.answers(), ["1.1 Done", "2.1 Done", "1.2 Last"]);
+});
+
+Deno.test("Barriers: a thread that arrives twice at once is not taken for one that waits in vain", () => {
+  const cluster = new SyncRequesters(2).lose(2).arrive(1, 1, 2).beat().arrive(1, 2, 2).beat();
+  assertEquals(cluster.answers(), ["1.1 Done", "1.2 Last"]);
+});
+
+Deno.test("Barriers: nodes that only serve are waited for by none; where none has died, all that join may come", () => {
+  const cluster = new SyncRequesters(2);
+  cluster.synchronizer.peerJoined(3, false);
+  cluster.arrive(1, 1, 2).arrive(2, 1, 3, "other").beat(9).lose(3).beat(9).leave(2).beat(9);
+  assertEquals(cluster.answers(), []);
+  cluster.synchronizer.peerJoined(4, true);
+  cluster.synchronizer.peerJoined(5, false);
+  cluster.lose(4).beat(2);
+  assertEquals(cluster.answers(), ["1.1 PeerLost 4"]);
+});
+
+Deno.test("Barriers: of no more barriers than the limit says it is known who took part", () => {
+  const cluster = new SyncRequesters(3, { rounds: 1 });
+  for (const name of ["a", "b"]) cluster.arrive(1, 1, 2, name).arrive(2, 1, 2, name);
+  cluster.arrive(1, 1, 2, "a").arrive(3, 1, 2, "b").answers();
+  cluster.lose(2);
+  assertEquals(cluster.answers(), ["3.1 PeerLost 2"]);
 });
 
 Deno.test("Barriers: a barrier for which there is no room is refused", () => {

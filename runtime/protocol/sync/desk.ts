@@ -3,7 +3,15 @@
  * where under which ticket, which hold what, and the answers.
  */
 
-import { SYNC_OBJECTS_MAX, SYNC_WAITING_MAX } from "../../limits.ts";
+import {
+  SYNC_OBJECTS_ASSURED,
+  SYNC_OBJECTS_MAX,
+  SYNC_OBJECTS_NODE_MAX,
+  SYNC_ORPHANS_MAX,
+  SYNC_ROUNDS_MAX,
+  SYNC_WAITING_ASSURED,
+  SYNC_WAITING_MAX,
+} from "../../limits.ts";
 import type { NodeId } from "../coherence/messages.ts";
 import { type SyncReply, SyncStatus } from "./messages.ts";
 
@@ -17,14 +25,32 @@ export interface SyncOutbox {
 
 /** How much is remembered at one time. */
 export interface SyncLimits {
-  /** The semaphores, the barriers and the mutexes, of each sort. */
+  /** The semaphores, barriers and mutexes together. */
   readonly objects: number;
+  /** How many of them one node may have made. */
+  readonly objectsOfNode: number;
+  /** How many a node may make though there are as many as `objects`. */
+  readonly objectsAssured: number;
+  /** Those whose makers are gone. */
+  readonly orphans: number;
+  /** The barriers of which it is known who took part in the last round. */
+  readonly rounds: number;
   /** The requests that wait. */
   readonly waiting: number;
+  /** How many requests of a node may wait though there are as many as `waiting`. */
+  readonly waitingAssured: number;
 }
 
 /** The limits of a real cluster. */
-export const SYNC_LIMITS: SyncLimits = { objects: SYNC_OBJECTS_MAX, waiting: SYNC_WAITING_MAX };
+export const SYNC_LIMITS: SyncLimits = {
+  objects: SYNC_OBJECTS_MAX,
+  objectsOfNode: SYNC_OBJECTS_NODE_MAX,
+  objectsAssured: SYNC_OBJECTS_ASSURED,
+  orphans: SYNC_ORPHANS_MAX,
+  rounds: SYNC_ROUNDS_MAX,
+  waiting: SYNC_WAITING_MAX,
+  waitingAssured: SYNC_WAITING_ASSURED,
+};
 
 /** What is held under a ticket until it is given back. */
 export interface Holding {
@@ -36,13 +62,22 @@ export interface Holding {
 interface Member {
   readonly waiting: Map<number, Waiter>;
   readonly held: Map<number, Holding>;
+  /** The places that it has made and that are remembered. */
+  readonly made: Set<WaitPlace>;
+  /** Whether it has work of its own; a node that only serves waits for nobody by itself. */
+  readonly works: boolean;
+  /** How many threads of its program can ask. */
+  threads: number;
 }
 
 /** Where nodes ask and are answered. */
 export class SyncDesk {
   readonly limits: SyncLimits;
   protected readonly members = new Map<NodeId, Member>();
+  /** The places whose makers are gone and that no node has used since, longest first. */
+  protected readonly orphans = new Set<WaitPlace>();
   readonly #outbox: SyncOutbox;
+  #objects = 0;
   #waiting = 0;
   #held = 0;
 
@@ -65,9 +100,31 @@ export class SyncDesk {
     return this.#held;
   }
 
+  /** How many places are remembered whose makers are gone. */
+  get orphaned(): number {
+    return this.orphans.size;
+  }
+
+  /** How many places are remembered that a node has made, or has taken over. */
+  madeBy(node: NodeId): number {
+    return this.members.get(node)?.made.size ?? 0;
+  }
+
   /** Lets a node ask. */
-  admit(node: NodeId): void {
-    this.members.set(node, { waiting: new Map(), held: new Map() });
+  admit(node: NodeId, works: boolean): void {
+    const [waiting, held, made] = [new Map(), new Map(), new Set<WaitPlace>()];
+    this.members.set(node, { waiting, held, made, works, threads: 1 });
+  }
+
+  /** Whether a node may ask, and has work of its own. */
+  works(node: NodeId): boolean {
+    return this.members.get(node)?.works === true;
+  }
+
+  /** Takes note of how many threads of a node can ask. */
+  setThreads(node: NodeId, threads: number): void {
+    const member = this.members.get(node);
+    if (member !== undefined) member.threads = threads;
   }
 
   /** Whether a node may ask. */
@@ -87,19 +144,22 @@ export class SyncDesk {
   }
 
   /** Answers a request that does not wait. */
-  reply(to: NodeId, ticket: number, status: SyncStatus, parties = 0, key = 0n): void {
-    this.#outbox.reply(to, { kind: "syncReply", ticket, status, parties, key });
+  reply(to: NodeId, ticket: number, status: SyncStatus, count = 0, key = 0n): void {
+    this.#outbox.reply(to, { kind: "syncReply", ticket, status, count, key });
   }
 
   /** Lets a request wait, or answers that there is no room: `place` is undefined where it found none. */
   wait(node: NodeId, ticket: number, place: WaitPlace | undefined): void {
-    if (place === undefined || this.#waiting === this.limits.waiting) {
+    const member = this.members.get(node)!;
+    const { waiting, waitingAssured } = this.limits;
+    const full = this.#waiting >= waiting && member.waiting.size >= waitingAssured;
+    if (place === undefined || full) {
       this.reply(node, ticket, SyncStatus.LimitExceeded);
       place?.settle();
       return;
     }
     const waiter = new Waiter(node, ticket, place);
-    this.members.get(node)!.waiting.set(ticket, waiter);
+    member.waiting.set(ticket, waiter);
     place.waiting.push(waiter);
     this.#waiting++;
   }
@@ -112,9 +172,9 @@ export class SyncDesk {
   }
 
   /** Answers a request that waited, and still waits. */
-  serve(waiter: Waiter, status: SyncStatus, parties = 0): void {
+  serve(waiter: Waiter, status: SyncStatus, count = 0): void {
     this.release(waiter);
-    this.reply(waiter.node, waiter.ticket, status, parties);
+    this.reply(waiter.node, waiter.ticket, status, count);
   }
 
   /** Notes what a node holds under a ticket. */
@@ -139,7 +199,48 @@ export class SyncDesk {
     waiter.place.settle();
   }
 
-  /** A node is gone: it loses its places, and what it held goes to others. */
+  /** Whether a node may make another place. */
+  hasRoom(node: NodeId): boolean {
+    const { made } = this.members.get(node)!;
+    const { objects, objectsOfNode, objectsAssured } = this.limits;
+    if (made.size < objectsAssured) return true;
+    return made.size < objectsOfNode && this.#objects < objects;
+  }
+
+  /**
+   * A place is remembered from here on.
+   *
+   * @param place The place.
+   * @param maker The node that has made it.
+   * @returns All that the node has made.
+   */
+  remember(place: WaitPlace, maker: NodeId): Set<WaitPlace> {
+    this.#objects++;
+    return this.members.get(maker)!.made.add(place);
+  }
+
+  /** A place is remembered no longer. */
+  forget(): void {
+    this.#objects--;
+  }
+
+  /** A node uses a place: where the place's maker is gone, the place is that node's from here on. */
+  use(place: WaitPlace, node: NodeId): void {
+    if (place.account === this.orphans) place.charge(this.members.get(node)!.made);
+  }
+
+  /** Whether every node that has work of its own waits at a place, with each of its threads. */
+  isEverybodyAt(place: WaitPlace): boolean {
+    const counts = new Map<NodeId, number>();
+    for (let waiter = place.waiting.first; waiter !== undefined; waiter = waiter.next) {
+      counts.set(waiter.node, (counts.get(waiter.node) ?? 0) + 1);
+    }
+    const working = [...this.members].filter(([, { works }]) => works);
+    return working.length > 0 &&
+      working.every(([node, { threads }]) => (counts.get(node) ?? 0) >= threads);
+  }
+
+  /** A node is gone: it loses its places, and what it held or had made goes to others. */
   dismiss(node: NodeId): void {
     const member = this.members.get(node);
     if (member === undefined) return;
@@ -151,6 +252,15 @@ export class SyncDesk {
     this.members.delete(node);
     this.#held -= member.held.size;
     for (const holding of member.held.values()) holding.giveBack(true);
+    for (const place of member.made) this.bequeath(place);
+  }
+
+  /** Gives a place whose maker is gone to a node that waits there or holds it, if there is one. */
+  protected bequeath(place: WaitPlace): void {
+    const { user } = place;
+    place.charge(user === undefined ? this.orphans : this.members.get(user)!.made);
+    const [oldest] = this.orphans;
+    if (this.orphans.size > this.limits.orphans) oldest!.forget();
   }
 }
 
@@ -158,25 +268,55 @@ export class SyncDesk {
 export abstract class WaitPlace<Key = unknown> {
   /** The requests that wait here. */
   readonly waiting = new WaitQueue();
-  readonly #key: Key;
+  /** What it is called. */
+  readonly key: Key;
   readonly #places: Map<Key, WaitPlace<Key>>;
+  readonly #desk: SyncDesk;
+  #account: Set<WaitPlace>;
 
   /**
    * @param key What it is called.
    * @param places Where it is remembered.
+   * @param desk The desk, which has room for it.
+   * @param maker The node whose request makes it.
    */
-  constructor(key: Key, places: Map<Key, WaitPlace<Key>>) {
-    this.#key = key;
+  constructor(key: Key, places: Map<Key, WaitPlace<Key>>, desk: SyncDesk, maker: NodeId) {
+    this.key = key;
     this.#places = places;
+    this.#desk = desk;
+    this.#account = desk.remember(this, maker);
     places.set(key, this);
   }
 
   /** Whether it is as good as new while no request waits. */
   protected abstract get isIdle(): boolean;
 
+  /** A node that waits here or holds it; `undefined` where there is none. */
+  get user(): NodeId | undefined {
+    return this.waiting.first?.node;
+  }
+
+  /** Where it is counted: what its maker has made, or what has no maker any more. */
+  get account(): ReadonlySet<WaitPlace> {
+    return this.#account;
+  }
+
+  /** Is counted somewhere else from here on. */
+  charge(account: Set<WaitPlace>): void {
+    this.#account.delete(this);
+    this.#account = account.add(this);
+  }
+
   /** Is forgotten once there is nothing to remember. */
   settle(): void {
-    if (this.waiting.length === 0 && this.isIdle) this.#places.delete(this.#key);
+    if (this.waiting.length === 0 && this.isIdle) this.forget();
+  }
+
+  /** Is forgotten, and as good as new for the next request; it is remembered, and none waits here. */
+  forget(): void {
+    if (!this.#account.delete(this)) return;
+    this.#places.delete(this.key);
+    this.#desk.forget();
   }
 }
 

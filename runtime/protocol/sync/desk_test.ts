@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { Waiter, WaitPlace } from "./desk.ts";
+import { SYNC_LIMITS, SyncDesk, Waiter, WaitPlace } from "./desk.ts";
 
 class Place extends WaitPlace<string> {
   busy = true;
@@ -7,6 +7,12 @@ class Place extends WaitPlace<string> {
   protected override get isIdle(): boolean {
     return !this.busy;
   }
+}
+
+function newPlace(places = new Map<string, Place>()): Place {
+  const desk = new SyncDesk({ reply() {}, violation() {} }, SYNC_LIMITS);
+  desk.admit(1, true);
+  return new Place("a", places, desk, 1);
 }
 
 function tickets(place: Place): number[] {
@@ -17,7 +23,7 @@ function tickets(place: Place): number[] {
 
 Deno.test("Waiter: when one leaves a queue, the others stay in order", () => {
   for (const left of [[1, 2, 3, 4], [4, 3, 2, 1], [2, 3, 1, 4], [3, 1, 4, 2]]) {
-    const place = new Place("a", new Map());
+    const place = newPlace();
     const waiters = [1, 2, 3, 4].map((ticket) => new Waiter(1, ticket, place));
     for (const waiter of waiters) place.waiting.push(waiter);
     let expected = [1, 2, 3, 4];
@@ -34,7 +40,7 @@ Deno.test("Waiter: when one leaves a queue, the others stay in order", () => {
 
 Deno.test("SyncDesk: a place is forgotten when no request waits and it is idle, and not before", () => {
   const places = new Map<string, Place>();
-  const place = new Place("a", places);
+  const place = newPlace(places);
   const waiter = new Waiter(1, 1, place);
   place.waiting.push(waiter);
   place.settle();

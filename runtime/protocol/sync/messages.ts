@@ -131,6 +131,8 @@ export const SyncStatus = {
   NotHolder: 9,
   /** The directory has no room for it. */
   LimitExceeded: 10,
+  /** The barrier cannot be completed: a node is gone that takes part in it, which the answer names. */
+  PeerLost: 11,
 } as const;
 /** One of {@linkcode SyncStatus}. */
 export type SyncStatus = typeof SyncStatus[keyof typeof SyncStatus];
@@ -140,8 +142,8 @@ export interface SyncReply {
   readonly kind: "syncReply";
   readonly ticket: number;
   readonly status: SyncStatus;
-  /** With `PartiesMismatch`, the parties that others count; otherwise 0. */
-  readonly parties: number;
+  /** With `PartiesMismatch`, the parties that others count; with `PeerLost`, the node; otherwise 0. */
+  readonly count: number;
   /** With `Made`, the key; otherwise 0. */
   readonly key: bigint;
 }

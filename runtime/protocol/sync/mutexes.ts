@@ -9,14 +9,29 @@ import { type Holding, type SyncDesk, WaitPlace } from "./desk.ts";
 import { SyncStatus } from "./messages.ts";
 
 class Mutex extends WaitPlace<string> implements Holding {
-  isLocked = false;
+  /** The node that has it locked. */
+  holder: NodeId | undefined;
   /** Its last holder is gone, and no thread was told of it. */
   isAbandoned = false;
   readonly #release: (mutex: Mutex) => void;
 
-  constructor(name: string, mutexes: Map<string, Mutex>, release: (mutex: Mutex) => void) {
-    super(name, mutexes);
+  constructor(
+    name: string,
+    mutexes: Map<string, Mutex>,
+    release: (mutex: Mutex) => void,
+    desk: SyncDesk,
+    maker: NodeId,
+  ) {
+    super(name, mutexes, desk, maker);
     this.#release = release;
+  }
+
+  get isLocked(): boolean {
+    return this.holder !== undefined;
+  }
+
+  override get user(): NodeId | undefined {
+    return this.holder ?? super.user;
   }
 
   giveBack(abandoned: boolean): void {
@@ -47,14 +62,14 @@ export class Mutexes {
 
   /** Locks a mutex, or waits for it. */
   lock(from: NodeId, ticket: number, name: string): void {
-    const mutex = this.#touch(name);
+    const mutex = this.#touch(from, name);
     if (mutex === undefined || !this.isFree(mutex)) return this.desk.wait(from, ticket, mutex);
     this.#grant(mutex, from, ticket);
   }
 
   /** Locks a mutex if it is free. */
   tryLock(from: NodeId, ticket: number, name: string): void {
-    const mutex = this.#touch(name);
+    const mutex = this.#touch(from, name);
     if (mutex === undefined) return this.desk.reply(from, ticket, SyncStatus.LimitExceeded);
     if (!this.isFree(mutex)) return this.desk.reply(from, ticket, SyncStatus.Unavailable);
     this.#grant(mutex, from, ticket);
@@ -79,7 +94,7 @@ export class Mutexes {
 
   #grant(mutex: Mutex, node: NodeId, ticket: number): void {
     const status = this.status(mutex);
-    mutex.isLocked = true;
+    mutex.holder = node;
     mutex.isAbandoned = false;
     this.desk.hold(node, ticket, mutex);
     this.desk.reply(node, ticket, status);
@@ -87,7 +102,7 @@ export class Mutexes {
 
   /** Gives a mutex that was held to the request that waits longest. */
   #passOn(mutex: Mutex): void {
-    mutex.isLocked = false;
+    mutex.holder = undefined;
     const next = mutex.waiting.first;
     if (next === undefined) return mutex.settle();
     this.desk.release(next);
@@ -95,10 +110,14 @@ export class Mutexes {
   }
 
   /** The mutex, remembered from now on; `undefined` where there is no room for another. */
-  #touch(name: string): Mutex | undefined {
+  #touch(from: NodeId, name: string): Mutex | undefined {
     const mutex = this.#mutexes.get(name);
-    if (mutex !== undefined) return mutex;
-    if (this.#mutexes.size === this.desk.limits.objects) return undefined;
-    return new Mutex(name, this.#mutexes, this.#release);
+    if (mutex === undefined) {
+      return this.desk.hasRoom(from)
+        ? new Mutex(name, this.#mutexes, this.#release, this.desk, from)
+        : undefined;
+    }
+    this.desk.use(mutex, from);
+    return mutex;
   }
 }

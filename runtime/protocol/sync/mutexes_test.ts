@@ -53,6 +53,7 @@ Deno.test("Mutexes: a node that dies does not inherit what it held itself", () =
     mutexes: 2,
     waiting: 0,
     held: 1,
+    orphans: 1,
   });
 });
 

@@ -43,18 +43,18 @@ export class Semaphores {
 
   /** Takes a permit, or waits for one. */
   acquire(from: NodeId, ticket: number, key: bigint): void {
-    if (this.#take(key)) this.desk.reply(from, ticket, SyncStatus.Done);
-    else this.desk.wait(from, ticket, this.#touch(key));
+    if (this.#take(from, key)) this.desk.reply(from, ticket, SyncStatus.Done);
+    else this.desk.wait(from, ticket, this.#touch(from, key));
   }
 
   /** Takes a permit if there is one. */
   tryAcquire(from: NodeId, ticket: number, key: bigint): void {
-    this.desk.reply(from, ticket, this.#take(key) ? SyncStatus.Done : SyncStatus.Unavailable);
+    this.desk.reply(from, ticket, this.#take(from, key) ? SyncStatus.Done : SyncStatus.Unavailable);
   }
 
   /** Gives permits, first to the requests that wait. All of them, or none and an error. */
   release(from: NodeId, ticket: number, key: bigint, count: number): void {
-    const semaphore = this.#touch(key);
+    const semaphore = this.#touch(from, key);
     if (semaphore === undefined) return this.desk.reply(from, ticket, SyncStatus.LimitExceeded);
     const left = Math.max(0, count - semaphore.waiting.length);
     if (semaphore.count + left > SEMAPHORE_COUNT_MAX) {
@@ -73,7 +73,7 @@ export class Semaphores {
     while (this.#semaphores.has(this.#nextMade)) this.#nextMade++;
     const key = this.#nextMade;
     if (count > 0) {
-      const semaphore = this.#touch(key);
+      const semaphore = this.#touch(from, key);
       if (semaphore === undefined) return this.desk.reply(from, ticket, SyncStatus.LimitExceeded);
       semaphore.count = count;
     }
@@ -86,19 +86,24 @@ export class Semaphores {
     return semaphore.waiting.first!;
   }
 
-  #take(key: bigint): boolean {
+  #take(from: NodeId, key: bigint): boolean {
     const semaphore = this.#semaphores.get(key);
     if (semaphore === undefined || semaphore.count === 0) return false;
+    this.desk.use(semaphore, from);
     semaphore.count--;
     semaphore.settle();
     return true;
   }
 
   /** The semaphore, remembered from now on; `undefined` where there is no room for another. */
-  #touch(key: bigint): Semaphore | undefined {
+  #touch(from: NodeId, key: bigint): Semaphore | undefined {
     const semaphore = this.#semaphores.get(key);
-    if (semaphore !== undefined) return semaphore;
-    if (this.#semaphores.size === this.desk.limits.objects) return undefined;
-    return new Semaphore(key, this.#semaphores);
+    if (semaphore === undefined) {
+      return this.desk.hasRoom(from)
+        ? new Semaphore(key, this.#semaphores, this.desk, from)
+        : undefined;
+    }
+    this.desk.use(semaphore, from);
+    return semaphore;
   }
 }

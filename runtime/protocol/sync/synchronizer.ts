@@ -35,6 +35,8 @@ export interface SyncUsage {
   readonly waiting: number;
   /** Mutexes that are locked. */
   readonly held: number;
+  /** Semaphores and mutexes whose makers are gone, and that no node has used since. */
+  readonly orphans: number;
 }
 
 /** The semaphores, barriers and mutexes of a cluster. */
@@ -43,6 +45,8 @@ export class Synchronizer {
   readonly #semaphores: Semaphores;
   readonly #barriers: Barriers;
   readonly #mutexes: Mutexes;
+  /** The last node with work of its own that has died. */
+  #died: NodeId | undefined;
 
   /**
    * @param outbox Where answers go.
@@ -64,6 +68,7 @@ export class Synchronizer {
       mutexes: this.#mutexes.size,
       waiting: this.#desk.waiting,
       held: this.#desk.held,
+      orphans: this.#desk.orphaned,
     };
   }
 
@@ -72,17 +77,45 @@ export class Synchronizer {
     return this.#semaphores.count(key);
   }
 
-  /** A node has joined; the directory's own too. */
-  peerJoined(node: NodeId): void {
-    this.#desk.admit(node);
+  /** How many semaphores, barriers and mutexes are remembered that a node has made; for checks. */
+  madeBy(node: NodeId): number {
+    return this.#desk.madeBy(node);
   }
 
   /**
-   * A node is gone, or asks for nothing from here on since it leaves. It loses its places in every
-   * queue and the mutexes that it holds; permits that it has acquired are not given back.
+   * A node has joined; the directory's own too.
+   *
+   * @param node The node.
+   * @param works Whether it has work of its own; `false` for a node that only serves.
+   */
+  peerJoined(node: NodeId, works = true): void {
+    this.#desk.admit(node, works);
+  }
+
+  /**
+   * A node has died. It loses its places in every queue and the mutexes that it holds; permits that it
+   * has acquired are not given back. Who waits for it at a barrier is told.
    */
   peerLost(node: NodeId): void {
+    if (this.#desk.works(node)) this.#died = node;
+    this.peerLeft(node);
+  }
+
+  /** The same for a node that leaves, and so asks for nothing from here on. */
+  peerLeft(node: NodeId): void {
+    if (!this.#desk.serves(node)) return;
     this.#desk.dismiss(node);
+    this.#barriers.peerGone(node);
+  }
+
+  /** Takes note of how many threads of a node can ask. */
+  setThreads(node: NodeId, threads: number): void {
+    this.#desk.setThreads(node, threads);
+  }
+
+  /** Time passes; to be called at intervals in which each node tells how many threads it has. */
+  beat(): void {
+    if (this.#died !== undefined) this.#barriers.doubt(this.#died);
   }
 
   /**

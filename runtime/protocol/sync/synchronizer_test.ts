@@ -65,6 +65,7 @@ Deno.test("Synchronizer: one request too many does not wait, and leaves nothing 
     mutexes: 1,
     waiting: 2,
     held: 1,
+    orphans: 0,
   });
   cluster.arrive(3, 4, 2).acquire(3, 5, 8n);
   assertEquals(cluster.answers(), ["2.1 Done", "3.4 Last"]);
@@ -76,5 +77,61 @@ Deno.test("Synchronizer: as many wait as the limit says, and no more", () => {
   assertEquals(cluster.answers(), [`2.${SYNC_WAITING_MAX + 1} LimitExceeded`]);
   cluster.release(1, 1, SYNC_WAITING_MAX);
   assertEquals(cluster.answers().length, SYNC_WAITING_MAX + 1);
+  assert(cluster.isEmpty);
+});
+
+Deno.test("Synchronizer: a node makes no more than its share, and others as much as they need", () => {
+  const cluster = new SyncRequesters(3, { objectsOfNode: 3 });
+  cluster.release(2, 1, 1, 1n).lock(2, 2).arrive(2, 3, 2).answers();
+  cluster.release(2, 4, 1, 2n).lock(2, 5, "b").arrive(2, 6, 2, "b").makeSemaphore(2, 7, 1);
+  const refused = [4, 5, 6, 7].map((ticket) => `2.${ticket} LimitExceeded`);
+  assertEquals(cluster.answers(), refused);
+  cluster.release(2, 8, 1, 1n).release(3, 1, 1, 2n).lock(3, 2, "b").arrive(3, 3, 2);
+  assertEquals(cluster.answers(), ["2.8 Done", "3.1 Done", "3.2 Done", "2.3 Done", "3.3 Last"]);
+});
+
+Deno.test("Synchronizer: nodes that make all there may be leave others what they are assured of", () => {
+  const cluster = new SyncRequesters(3, { objects: 2, objectsAssured: 1 });
+  cluster.release(1, 1, 1, 1n).release(1, 2, 1, 2n).release(1, 3, 1, 3n).release(2, 1, 1, 4n);
+  cluster.release(2, 2, 1, 5n);
+  assertEquals(cluster.answers(), [
+    "1.1 Done",
+    "1.2 Done",
+    "1.3 LimitExceeded",
+    "2.1 Done",
+    "2.2 LimitExceeded",
+  ]);
+});
+
+Deno.test("Synchronizer: a node that has all places in the queues leaves others those that they are assured of", () => {
+  const cluster = new SyncRequesters(2, { waiting: 2, waitingAssured: 1 });
+  cluster.acquire(1, 1).acquire(1, 2).acquire(1, 3).acquire(2, 1).acquire(2, 2);
+  assertEquals(cluster.answers(), ["1.3 LimitExceeded", "2.2 LimitExceeded"]);
+});
+
+Deno.test("Synchronizer: what a node has made is given back when it is gone, to those that use it first of all", () => {
+  const cluster = new SyncRequesters(4);
+  // A semaphore and a mutex that others wait for; one of each that none uses.
+  cluster.acquire(2, 1, 1n).acquire(3, 1, 1n).lock(2, 2, "a").lock(3, 2, "a");
+  cluster.release(2, 3, 2, 2n).lock(2, 4, "b").answers();
+  assertEquals([2, 3].map((node) => cluster.synchronizer.madeBy(node)), [4, 0]);
+  cluster.lose(2);
+  assertEquals(cluster.answers(), ["3.2 Abandoned"]);
+  assertEquals([2, 3].map((node) => cluster.synchronizer.madeBy(node)), [0, 2]);
+  assertEquals(cluster.synchronizer.usage.orphans, 2);
+  // Permits that a node gave before it went are there still, and what is used belongs to its user.
+  cluster.tryAcquire(4, 1, 2n).lock(4, 2, "b");
+  assertEquals(cluster.answers(), ["4.1 Done", "4.2 Abandoned"]);
+  assertEquals(cluster.synchronizer.madeBy(4), 2);
+  assertEquals(cluster.synchronizer.usage.orphans, 0);
+});
+
+Deno.test("Synchronizer: of what nobody uses since its maker went, the oldest is forgotten where there is too much", () => {
+  const cluster = new SyncRequesters(3, { orphans: 2 });
+  cluster.release(2, 1, 1, 1n).release(3, 1, 1, 2n).lose(2).release(3, 2, 1, 3n).lose(3);
+  assertEquals(cluster.synchronizer.usage.orphans, 2);
+  cluster.answers();
+  cluster.tryAcquire(1, 1, 1n).tryAcquire(1, 2, 2n).tryAcquire(1, 3, 3n);
+  assertEquals(cluster.answers(), ["1.1 Unavailable", "1.2 Done", "1.3 Done"]);
   assert(cluster.isEmpty);
 });

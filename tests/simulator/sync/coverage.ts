@@ -38,6 +38,20 @@ const CORNERS = [
   "unavailable",
   /** There was no room. */
   "limitExceeded",
+  /** Arrivals that waited were told that a node is gone that takes part. */
+  "peerLost",
+  /** An arrival was told of a node that had gone before. */
+  "peerLostBefore",
+  /** All waited at a barrier that could not be complete any more. */
+  "doubted",
+  /** What a node had made was left without a maker. */
+  "orphaned",
+  /** What a node had made went to one that waits there or holds it. */
+  "inherited",
+  /** What was without a maker went to a node that used it. */
+  "adopted",
+  /** Something without a maker was forgotten, since there were too many. */
+  "orphanDropped",
 ] as const;
 
 type SyncCorner = typeof CORNERS[number];
@@ -68,7 +82,7 @@ const ANSWERS_SHAPE: TableShape<AnsweredOperation, Answer> = {
     {
       why: "only arrivals have others to agree with",
       rows: allBut("Arrive"),
-      columns: ["Last", "PartiesMismatch"],
+      columns: ["Last", "PartiesMismatch", "PeerLost"],
     },
     { why: "only mutexes have a holder", rows: allBut("Lock", "TryLock"), columns: ["Abandoned"] },
     {

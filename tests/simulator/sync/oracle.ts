@@ -28,6 +28,22 @@ interface Open {
   readonly request: Exclude<SyncRequest, { operation: typeof SyncOperation.Cancel }>;
 }
 
+/** What is known of a barrier's last round. */
+interface Round {
+  readonly parties: number;
+  readonly nodes: ReadonlySet<NodeId>;
+  readonly lost?: NodeId;
+}
+
+/** A node, as far as it may be waited for. */
+interface Member {
+  readonly works: boolean;
+  threads: number;
+}
+
+/** Stands for the maker of what has none any more. */
+const NOBODY = 0;
+
 interface Lock {
   readonly holder: NodeId;
   readonly ticket: number;
@@ -49,6 +65,12 @@ export class SyncOracle {
   readonly #locks = new Map<string, Lock>();
   readonly #abandoned = new Set<string>();
   readonly #made = new Set<bigint>();
+  readonly #members = new Map<NodeId, Member>();
+  readonly #rounds = new Map<string, Round>();
+  readonly #doubted = new Set<string>();
+  /** Who has made what is remembered, by {@linkcode objectOf}; what is without a maker longest comes first. */
+  readonly #makers = new Map<string, NodeId>();
+  #died: NodeId | undefined;
   #open: Open[] = [];
   #before: SyncUsage;
 
@@ -58,6 +80,40 @@ export class SyncOracle {
     this.#limits = limits;
     this.#coverage = coverage;
     this.#before = synchronizer.usage;
+  }
+
+  /** The synchronizer was told of a node. */
+  joined(node: NodeId, works: boolean): void {
+    this.#members.set(node, { works, threads: 1 });
+  }
+
+  /** The synchronizer was told how many threads of a node can ask. */
+  hasThreads(node: NodeId, threads: number): void {
+    const member = this.#members.get(node);
+    if (member !== undefined) member.threads = threads;
+  }
+
+  /** Time has passed, and these answers came out. */
+  beaten(answers: readonly Answer[]): void {
+    const expected: string[] = [];
+    for (const name of this.#barriers()) {
+      const stuck = this.#died !== undefined && this.#isEverybodyAt(name);
+      if (stuck && this.#doubted.has(name)) {
+        this.#coverage.reach("doubted");
+        expected.push(...this.#break(name, this.#arrivals(name)[0]!.request.count, this.#died!));
+      }
+      if (stuck) this.#doubted.add(name);
+      else this.#doubted.delete(name);
+    }
+    const actual = answers.map(({ to, reply }) =>
+      expectation(to, reply.ticket, reply.status, reply.count)
+    );
+    // Which of two barriers is looked at first is nobody's business.
+    if (actual.sort().join() !== expected.sort().join()) {
+      fail(`as time passes it answers [${actual}], not [${expected}]`);
+    }
+    for (const answer of answers) this.#answered(answer);
+    this.#checkState(NOBODY);
   }
 
   /** A request went in, and these answers came out. */
@@ -80,20 +136,99 @@ export class SyncOracle {
         answers[0]!.reply.status === SyncStatus.LimitExceeded;
       if (expected !== undefined && !isRefused) checkSame(expected, answers);
     }
-    this.#checkState();
+    this.#checkState(from, this.#gone.has(from) ? undefined : request);
   }
 
-  /** The synchronizer was told that a node is gone, and these answers came out. */
-  lost(node: NodeId, answers: readonly Answer[]): void {
+  /** The synchronizer was told that a node has died, or has left, and these answers came out. */
+  lost(node: NodeId, answers: readonly Answer[], died: boolean): void {
     this.#gone.add(node);
+    if (died && this.#members.get(node)!.works) this.#died = node;
+    this.#members.delete(node);
     this.#open = this.#open.filter(({ from }) => from !== node);
+    const expected: string[] = [];
+    for (const [name, { parties, nodes }] of [...this.#rounds]) {
+      if (nodes.has(node)) expected.push(...this.#break(name, parties, node));
+    }
+    const told = answers.filter(({ reply }) => reply.status === SyncStatus.PeerLost);
+    if (told.length > 0) this.#coverage.reach("peerLost");
+    checkSame(expected, told);
     for (const [name, { holder }] of [...this.#locks]) {
       if (holder !== node) continue;
       this.#locks.delete(name);
       this.#abandoned.add(name);
     }
     for (const answer of answers) this.#answered(answer);
-    this.#checkState();
+    this.#inherit(node);
+    this.#checkState(NOBODY);
+  }
+
+  /** What a node has made goes to a node that uses it, or is without a maker. */
+  #inherit(gone: NodeId): void {
+    const exists = this.#objects();
+    for (const [object, maker] of [...this.#makers]) {
+      if (maker !== gone) continue;
+      this.#makers.delete(object);
+      if (!exists.has(object)) continue;
+      const holder = [...this.#locks].find(([name]) => object === `mutex ${name}`)?.[1].holder;
+      const heir = holder ?? this.#open.find(({ request }) => objectOf(request) === object)?.from;
+      this.#coverage.reach(heir === undefined ? "orphaned" : "inherited");
+      this.#makers.set(object, heir ?? NOBODY);
+      const orphans = [...this.#makers].filter(([, of]) => of === NOBODY);
+      if (orphans.length <= this.#limits.orphans) continue;
+      this.#coverage.reach("orphanDropped");
+      this.#drop(orphans[0]![0]);
+    }
+  }
+
+  /** What was given up for want of room is as good as new. */
+  #drop(object: string): void {
+    this.#makers.delete(object);
+    for (const key of this.#permits.keys()) {
+      if (object === `semaphore ${key}`) this.#permits.set(key, 0);
+    }
+    for (const name of this.#abandoned) {
+      if (object === `mutex ${name}`) this.#abandoned.delete(name);
+    }
+  }
+
+  /** The barriers at which a thread waits. */
+  #barriers(): string[] {
+    const { Arrive } = SyncOperation;
+    const names = this.#open.map(({ request }) => request.operation === Arrive ? request.name : "");
+    return [...new Set(names)].filter((name) => name !== "");
+  }
+
+  /** The arrivals that wait at a barrier. */
+  #arrivals(name: string): (Open & { readonly request: ArriveRequest })[] {
+    return this.#open.filter((open): open is Open & { request: ArriveRequest } =>
+      open.request.operation === SyncOperation.Arrive && open.request.name === name
+    );
+  }
+
+  #isEverybodyAt(name: string): boolean {
+    const working = [...this.#members].filter(([, { works }]) => works);
+    const arrivals = this.#arrivals(name);
+    return working.length > 0 &&
+      working.every(([node, { threads }]) =>
+        arrivals.filter(({ from }) => from === node).length >= threads
+      );
+  }
+
+  /** A barrier cannot be completed without a node. Returns what those are told that wait. */
+  #break(name: string, parties: number, lost: NodeId): string[] {
+    const waiting = this.#arrivals(name);
+    if (waiting.some(({ request }) => request.count !== parties)) {
+      this.#rounds.delete(name);
+      return [];
+    }
+    this.#keep(name, { parties, nodes: new Set(), lost });
+    const { PeerLost } = SyncStatus;
+    return waiting.map(({ from, request }) => expectation(from, request.ticket, PeerLost, lost));
+  }
+
+  #keep(name: string, round: Round): void {
+    this.#rounds.delete(name);
+    this.#rounds.set(name, round);
   }
 
   /** Whether a node waits for something, or holds a mutex. */
@@ -118,9 +253,15 @@ export class SyncOracle {
 
   /** All answers that an arrival must lead to, where there is room for it. */
   #expectArrival(from: NodeId, request: ArriveRequest): string[] {
-    const others = this.#open.filter((open): open is Open & { request: ArriveRequest } =>
-      open.request.operation === SyncOperation.Arrive && open.request.name === request.name
-    );
+    const round = this.#rounds.get(request.name);
+    if (round?.lost !== undefined) {
+      if (round.parties === request.count) {
+        this.#coverage.reach("peerLostBefore");
+        return [expectation(from, request.ticket, SyncStatus.PeerLost, round.lost)];
+      }
+      this.#rounds.delete(request.name);
+    }
+    const others = this.#arrivals(request.name);
     const parties = others[0]?.request.count ?? request.count;
     if (parties !== request.count) {
       this.#coverage.reach("partiesMismatch");
@@ -134,6 +275,9 @@ export class SyncOracle {
     }
     if (others.length + 1 === parties) {
       if (parties > 1) this.#coverage.reach("barrierPassed");
+      const nodes = new Set([from, ...others.map((open) => open.from)]);
+      if (nodes.size > 1) this.#keep(request.name, { parties, nodes });
+      else this.#rounds.delete(request.name);
       return [
         ...others.map((open) => expectation(open.from, open.request.ticket, SyncStatus.Done)),
         expectation(from, request.ticket, SyncStatus.Last),
@@ -184,15 +328,48 @@ export class SyncOracle {
     }
   }
 
-  #refused({ request: { operation } }: Open): void {
+  #refused({ from, request: { operation } }: Open): void {
     this.#coverage.reach("limitExceeded");
-    if (!this.#mayBeFull) fail(`operation ${operation} is refused, and there is room`);
+    const waits = this.#open.filter((open) => open.from === from).length;
+    const crowded = this.#before.waiting >= this.#limits.waiting &&
+      waits >= this.#limits.waitingAssured;
+    if (!crowded && this.#mayMake(from)) fail(`operation ${operation} is refused, with room`);
   }
 
-  get #mayBeFull(): boolean {
-    const { objects, waiting } = this.#limits;
-    const { semaphores, barriers, mutexes } = this.#before;
-    return this.#before.waiting === waiting || [semaphores, barriers, mutexes].includes(objects);
+  /** Whether a node could make something before this step. */
+  #mayMake(node: NodeId): boolean {
+    const { objects, objectsOfNode, objectsAssured } = this.#limits;
+    const made = [...this.#makers.values()].filter((maker) => maker === node).length;
+    return made < objectsAssured || (made < objectsOfNode && this.#makers.size < objects);
+  }
+
+  /** Everything that has to be remembered. */
+  #objects(): Set<string> {
+    const objects = new Set(this.#open.map(({ request }) => objectOf(request)!));
+    for (const [key, permits] of this.#permits) if (permits > 0) objects.add(`semaphore ${key}`);
+    for (const name of [...this.#locks.keys(), ...this.#abandoned]) objects.add(`mutex ${name}`);
+    return objects;
+  }
+
+  /** Works out who has made what is remembered, after a step of a node. */
+  #account(from: NodeId, request: SyncRequest | undefined): void {
+    const objects = this.#objects();
+    for (const object of objects) {
+      const maker = this.#makers.get(object);
+      const isUsed = request !== undefined && objectOf(request) === object;
+      if (maker === undefined && !this.#mayMake(from)) fail(`${from} makes more than it may`);
+      if (maker === NOBODY && isUsed) {
+        this.#coverage.reach("adopted");
+        this.#makers.delete(object);
+      }
+      if (!this.#makers.has(object)) this.#makers.set(object, from);
+    }
+    for (const object of this.#makers.keys()) if (!objects.has(object)) this.#makers.delete(object);
+    for (const node of this.#members.keys()) {
+      const made = [...this.#makers.values()].filter((maker) => maker === node).length;
+      const counted = this.#synchronizer.madeBy(node);
+      if (made !== counted) fail(`${counted} are counted as made by ${node}, not ${made}`);
+    }
   }
 
   #acquired(operation: SyncOperation, key: bigint, status: SyncStatus, index: number): void {
@@ -259,7 +436,10 @@ export class SyncOracle {
   }
 
   /** What must hold between any two steps. */
-  #checkState(): void {
+  #checkState(from: NodeId, request?: SyncRequest): void {
+    this.#account(from, request);
+    const waitedAt = this.#barriers();
+    for (const name of this.#doubted) if (!waitedAt.includes(name)) this.#doubted.delete(name);
     for (const [key, permits] of this.#permits) {
       const counted = this.#synchronizer.permits(key);
       if (counted !== permits) fail(`semaphore ${key} counts ${counted} permits of ${permits}`);
@@ -276,7 +456,9 @@ export class SyncOracle {
       if (inVain) fail(`${from}.${ticket} waits for ${place}, and need not`);
     }
     this.#before = this.#synchronizer.usage;
-    const { waiting, held } = this.#before;
+    const { waiting, held, orphans } = this.#before;
+    const unmade = [...this.#makers.values()].filter((maker) => maker === NOBODY).length;
+    if (orphans !== unmade) fail(`${orphans} have no maker any more, not ${unmade}`);
     if (waiting !== this.#open.length) fail(`${waiting} wait, not ${this.#open.length}`);
     if (held !== this.#locks.size) fail(`${held} mutexes are held, not ${this.#locks.size}`);
   }
@@ -287,13 +469,20 @@ function placeOf(request: SyncRequest): bigint | string | undefined {
   return "key" in request ? request.key : "name" in request ? request.name : undefined;
 }
 
-function expectation(to: NodeId, ticket: number, status: SyncStatus, parties = 0): string {
-  return `${to}.${ticket} status ${status} parties ${parties}`;
+/** The semaphore, barrier or mutex that a request is about, and that is remembered while it waits. */
+function objectOf(request: SyncRequest): string | undefined {
+  if ("key" in request) return `semaphore ${request.key}`;
+  if (!("name" in request)) return undefined;
+  return `${request.operation === SyncOperation.Arrive ? "barrier" : "mutex"} ${request.name}`;
+}
+
+function expectation(to: NodeId, ticket: number, status: SyncStatus, count = 0): string {
+  return `${to}.${ticket} status ${status} count ${count}`;
 }
 
 function checkSame(expected: readonly string[], answers: readonly Answer[]): void {
   const actual = answers.map(({ to, reply }) =>
-    expectation(to, reply.ticket, reply.status, reply.parties)
+    expectation(to, reply.ticket, reply.status, reply.count)
   );
   if (actual.join() !== expected.join()) fail(`answered [${actual}], not [${expected}]`);
 }

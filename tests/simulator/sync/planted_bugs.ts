@@ -71,6 +71,32 @@ class DeafDesk extends SyncDesk {
   }
 }
 
+class PatientBarriers extends Barriers {
+  protected override break(): void {}
+}
+
+class ForgetfulBarriers extends Barriers {
+  protected override remember(): void {}
+}
+
+class CredulousDesk extends SyncDesk {
+  override isEverybodyAt(): boolean {
+    return true;
+  }
+}
+
+class GenerousDesk extends SyncDesk {
+  override hasRoom(): boolean {
+    return true;
+  }
+}
+
+class HeirlessDesk extends SyncDesk {
+  protected override bequeath(place: WaitPlace): void {
+    place.charge(this.orphans);
+  }
+}
+
 /** Every planted bug. */
 export const PLANTED_SYNC_BUGS: readonly PlantedSyncBug[] = [
   {
@@ -106,11 +132,36 @@ export const PLANTED_SYNC_BUGS: readonly PlantedSyncBug[] = [
   {
     name: "remembers what is idle",
     parts: { ...SYNC_PARTS, SyncDesk: HoardingDesk },
-    finding: /left in memory/,
+    finding: /are counted as made by|left in memory/,
   },
   {
     name: "does not hear a cancel",
     parts: { ...SYNC_PARTS, SyncDesk: DeafDesk },
     finding: /answered \[\], not \[.* status 6/,
+  },
+  {
+    name: "lets those wait whose party is gone",
+    parts: { ...SYNC_PARTS, Barriers: PatientBarriers },
+    finding: /answer(ed|s) \[\], not \[.* status 11/,
+  },
+  {
+    name: "forgets who took part in a barrier's last round",
+    parts: { ...SYNC_PARTS, Barriers: ForgetfulBarriers },
+    finding: /answered \[.*\], not \[.* status 11/,
+  },
+  {
+    name: "takes a barrier for stuck at which not all wait",
+    parts: { ...SYNC_PARTS, SyncDesk: CredulousDesk },
+    finding: /as time passes it answers \[.* status 11.*\], not \[\]/,
+  },
+  {
+    name: "lets a node make more than its share",
+    parts: { ...SYNC_PARTS, SyncDesk: GenerousDesk },
+    finding: /makes more than it may/,
+  },
+  {
+    name: "gives what a node had made to none of those that use it",
+    parts: { ...SYNC_PARTS, SyncDesk: HeirlessDesk },
+    finding: /are counted as made by|have no maker any more/,
   },
 ];

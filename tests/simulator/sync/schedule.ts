@@ -58,7 +58,15 @@ export class SyncSchedule {
     this.coverage = coverage;
     this.#trace = trace;
     const limits = random.chance(20)
-      ? { objects: random.between(1, 4), waiting: random.between(1, 6) }
+      ? {
+        ...SYNC_LIMITS,
+        objects: random.between(1, 4),
+        objectsOfNode: random.between(1, 4),
+        objectsAssured: random.below(2),
+        orphans: random.below(3),
+        waiting: random.between(1, 6),
+        waitingAssured: random.below(2),
+      }
       : SYNC_LIMITS;
     this.#synchronizer = new Synchronizer(
       {
@@ -74,7 +82,11 @@ export class SyncSchedule {
       const id = index === 4 ? NODE_ID_MAX : index + 1;
       return new SyncNode(id, index === 4 ? 0xffff_fff0 : 0);
     });
-    for (const { id } of this.#nodes) this.#synchronizer.peerJoined(id);
+    for (const { id } of this.#nodes) {
+      const works = random.chance(80);
+      this.#synchronizer.peerJoined(id, works);
+      this.#oracle.joined(id, works);
+    }
   }
 
   /** Runs it to its end, and checks that nothing is left. */
@@ -83,21 +95,39 @@ export class SyncSchedule {
     for (let step = 0; step < steps; step++) this.#step();
     this.#drain();
     this.#sweep();
-    const { semaphores, ...others } = this.#synchronizer.usage;
+    const { semaphores, orphans, ...others } = this.#synchronizer.usage;
     const expected = this.#synchronizer.permits(FULL_KEY) > 0 ? 1 : 0;
-    if (semaphores === expected && Object.values(others).every((count) => count === 0)) return;
-    fail(`left in memory: ${Deno.inspect({ semaphores, ...others })}`);
+    const isLeft = semaphores !== expected || orphans > expected ||
+      Object.values(others).some((count) => count > 0);
+    if (isLeft) fail(`left in memory: ${Deno.inspect({ semaphores, orphans, ...others })}`);
   }
 
   #step(): void {
     const node = this.#pick(this.#nodes);
     const dice = this.#random.below(100);
     if (dice < 35) this.#deliverRequest(node);
-    else if (dice < 65) this.#deliverReply(node);
-    else if (dice < 92) this.#ask(node);
-    else if (dice < 97) this.#cancel(node);
+    else if (dice < 62) this.#deliverReply(node);
+    else if (dice < 88) this.#ask(node);
+    else if (dice < 93) this.#cancel(node);
+    else if (dice < 94) this.#setThreads(node);
+    else if (dice < 97) this.#beat();
     else if (dice < 99) this.#die(node);
     else this.#leave(node);
+  }
+
+  /** The directory hears how many threads of a node there are. */
+  #setThreads({ id }: SyncNode): void {
+    const threads = this.#random.between(1, 2);
+    this.#synchronizer.setThreads(id, threads);
+    this.#oracle.hasThreads(id, threads);
+  }
+
+  #beat(): void {
+    this.#trace("directory: time passes");
+    this.#answers = [];
+    this.#synchronizer.beat();
+    this.#oracle.beaten(this.#answers);
+    this.#sendAnswers();
   }
 
   #pick<T>(of: readonly T[]): T {
@@ -208,8 +238,10 @@ export class SyncSchedule {
     // No thread of a node that leaves uses what it held.
     node.locks.clear();
     this.#answers = [];
-    this.#synchronizer.peerLost(node.id);
-    this.#oracle.lost(node.id, this.#answers);
+    const died = node.life === "dead";
+    if (died) this.#synchronizer.peerLost(node.id);
+    else this.#synchronizer.peerLeft(node.id);
+    this.#oracle.lost(node.id, this.#answers, died);
     this.#sendAnswers();
   }
 
