@@ -143,17 +143,27 @@ function statusOf(
   return { id, address: reached, port, stats: counters ?? null };
 }
 
-/** The columns of the table: their names, which counter each shows, and whether it counts bytes. */
-const COLUMNS: readonly (readonly [title: string, counter: string, bytes?: true])[] = [
+/** A column: its name, which counter it shows, and whether that counts bytes. */
+type Column = readonly [title: string, counter: string, bytes?: true];
+
+/** What each node keeps. */
+const HELD_COLUMNS: readonly Column[] = [
   ["SHARED", "pagesShared"],
   ["EXCLUSIVE", "pagesExclusive"],
+  ["DEAD", "pagesDead"],
+  ["OFFLOADED", "pagesOffloaded"],
+  ["MEMORY", "memoryBytes", true],
+  ["LIMIT", "memoryLimitBytes", true],
+];
+/** What each node has done. One table of both would be too wide for most terminals. */
+const MOVED_COLUMNS: readonly Column[] = [
   ["FAULTS", "faults"],
   ["PAGES IN", "pagesReceived"],
   ["PAGES OUT", "pagesSent"],
-  ["MESSAGES IN", "messagesReceived"],
-  ["MESSAGES OUT", "messagesSent"],
   ["BYTES IN", "bytesReceived", true],
   ["BYTES OUT", "bytesSent", true],
+  ["MESSAGES IN", "messagesReceived"],
+  ["OUT", "messagesSent"],
 ];
 
 /**
@@ -169,17 +179,35 @@ export function formatStatus(
 ): string {
   const region = `Region of ${formatSize(size)} in pages of ${formatSize(pageSize)}, ` +
     `${compression ? "" : "not "}compressed on the wire`;
-  const rows = nodes.map(({ id, address, port, stats }) => [
-    String(id),
-    formatAddress({ hostname: address, port }),
-    ...COLUMNS.map(([, counter, bytes]) => {
-      const count = stats?.[counter];
+  const held = tableOf(
+    nodes,
+    HELD_COLUMNS,
+    paint,
+    ({ address, port }) => formatAddress({ hostname: address, port }),
+  );
+  return `${region}\n\n${held}\n${tableOf(nodes, MOVED_COLUMNS, paint)}`;
+}
+
+/** A row of counters for each node, with its address where that is asked for. */
+function tableOf(
+  nodes: readonly NodeStatus[],
+  columns: readonly Column[],
+  paint: Paint,
+  addressOf?: (node: NodeStatus) => string,
+): string {
+  const rows = nodes.map((node) => [
+    String(node.id),
+    ...(addressOf === undefined ? [] : [addressOf(node)]),
+    ...columns.map(([, counter, bytes]) => {
+      const count = node.stats?.[counter];
       return count === undefined ? "-" : bytes ? roughSize(count) : String(count);
     }),
   ]);
-  const titles = ["NODE", "ADDRESS", ...COLUMNS.map(([title]) => title)];
-  const [heading, ...lines] = formatTable([titles, ...rows], [1]).trimEnd().split("\n");
+  const addresses = addressOf === undefined ? [] : ["ADDRESS"];
+  const titles = ["NODE", ...addresses, ...columns.map(([title]) => title)];
+  const left = addressOf === undefined ? [] : [1];
+  const [heading, ...lines] = formatTable([titles, ...rows], left).trimEnd().split("\n");
   // A node that did not answer in time has no counters to show.
   const body = lines.map((line, row) => nodes[row]!.stats === null ? paint(line, "dim") : line);
-  return `${region}\n\n${[paint(heading!, "bold"), ...body].join("\n")}\n`;
+  return `${[paint(heading!, "bold"), ...body].join("\n")}\n`;
 }

@@ -1,10 +1,14 @@
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { type ClusterStatus, formatStatus } from "./status.ts";
 
 Deno.test("formatStatus writes bytes with units, and marks the titles and the nodes that did not answer", () => {
   const counters = {
     pagesShared: 1,
     pagesExclusive: 20_000,
+    pagesDead: 12,
+    pagesOffloaded: 0,
+    memoryBytes: 20_013 * 4096,
+    memoryLimitBytes: 200 * 2 ** 20,
     faults: 3,
     pagesReceived: 4,
     pagesSent: 5,
@@ -27,10 +31,43 @@ Deno.test("formatStatus writes bytes with units, and marks the titles and the no
     text,
     `Region of 64MiB in pages of 4KiB, not compressed on the wire
 
-<bold>NODE  ADDRESS        SHARED  EXCLUSIVE  FAULTS  PAGES IN  PAGES OUT  MESSAGES IN  MESSAGES OUT  BYTES IN  BYTES OUT</>
-   1  10.0.0.1:9634       1      20000       3         4          5            6             7    1.4GiB       999B
-<dim>   2  [::1]:40001         -          -       -         -          -            -             -         -          -</>
+<bold>NODE  ADDRESS        SHARED  EXCLUSIVE  DEAD  OFFLOADED   MEMORY   LIMIT</>
+   1  10.0.0.1:9634       1      20000    12          0  78.2MiB  200MiB
+<dim>   2  [::1]:40001         -          -     -          -        -       -</>
+
+<bold>NODE  FAULTS  PAGES IN  PAGES OUT  BYTES IN  BYTES OUT  MESSAGES IN  OUT</>
+   1       3         4          5    1.4GiB       999B            6    7
+<dim>   2       -         -          -         -          -            -    -</>
 `,
   );
   assertEquals(formatStatus(status), text.replaceAll(/<.*?>/g, ""));
+});
+
+Deno.test("formatStatus keeps to the width of a terminal, in large clusters too", () => {
+  const many = 99_999_999;
+  const counts = Object.fromEntries(
+    ["faults", "pagesReceived", "pagesSent"].map((name) => [name, many] as const),
+  );
+  const messages = { messagesReceived: 99_999_999, messagesSent: 99_999_999 };
+  const held = { pagesShared: 262_144, pagesExclusive: 262_144, pagesDead: 51_200 };
+  const bytes = { bytesReceived: 2 ** 40 - 1, bytesSent: 2 ** 40 - 1, memoryBytes: 2 ** 37 };
+  const status: ClusterStatus = {
+    size: 2 ** 40,
+    pageSize: 4096,
+    compression: false,
+    nodes: [{
+      id: 1024,
+      address: "192.168.100.100",
+      port: 34_567,
+      stats: {
+        ...counts,
+        ...messages,
+        ...held,
+        ...bytes,
+        pagesOffloaded: many,
+        memoryLimitBytes: 2 ** 38,
+      },
+    }],
+  };
+  for (const line of formatStatus(status).split("\n")) assert(line.length <= 80, line);
 });

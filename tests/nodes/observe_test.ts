@@ -45,7 +45,10 @@ Deno.test("status: shows every node with its pages, by the network alone, and ta
   // No id was used up, and no node has learned of another one.
   assertEquals((await cluster.join(directory!)).info.id, 3);
   const table = await runMain(cluster, ["--allow-net"], "--status", at);
-  assertMatch(table.stdout, /^NODE +ADDRESS +SHARED +EXCLUSIVE +FAULTS .*\n +1 .*\n +2 .*\n +3 /m);
+  assertMatch(
+    table.stdout,
+    /^NODE +ADDRESS +SHARED +EXCLUSIVE +DEAD .*\n +1 .*\n +2 .*\n +3 .*\n\nNODE +FAULTS .*\n +1 /m,
+  );
 });
 
 Deno.test("status: a directory node that listens everywhere is shown where it was reached", async () => {
