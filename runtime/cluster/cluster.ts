@@ -225,6 +225,11 @@ export class Cluster<Node extends Member = Member> {
     this.#links.to(to)?.send(message, payload, encoding);
   }
 
+  /** The page bytes that wait to be sent, or are being sent, straight from where they lie. */
+  unsent(): IterableIterator<Uint8Array> {
+    return this.#links.unsent();
+  }
+
   /** Sends what is queued. What is queued while a handler runs is sent behind it. */
   flush(): void {
     this.#links.flush();

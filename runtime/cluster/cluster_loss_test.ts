@@ -8,7 +8,7 @@ import {
   PEER_VERDICT_MAX_MS,
   SILENCE_MAX_MS,
 } from "../limits.ts";
-import { encodeControl, type WelcomeControl } from "../wire/control.ts";
+import { encodeControl, ROOM_UNLIMITED, type WelcomeControl } from "../wire/control.ts";
 import {
   ClusterMember,
   grant,
@@ -278,6 +278,20 @@ Deno.test("Cluster: every link that nothing was sent over is kept alive, and tha
   await directory.until(() => directory.heard.length === 1);
   assertEquals(await pings(), [2, 2, 2]);
   assertEquals(nodes.map(({ lost, failures }) => [lost, failures]), [[[], []], [[], []], [[], []]]);
+});
+
+Deno.test("Cluster: the directory node hears how much room each node has", async () => {
+  using timers = new ManualTimers(HEARTBEAT_MS, HANDSHAKE_MAX_MS);
+  await using three = await startThree();
+  const { nodes } = three;
+  const [directory, second, third] = nodes;
+  second.room = 7;
+  await beat(nodes, timers);
+  await directory.until(() => directory.rooms.size === 2);
+  assertEquals([...directory.rooms].sort(), [[2, 7], [3, ROOM_UNLIMITED]]);
+  third.room = 0;
+  await beat(nodes, timers);
+  await directory.until(() => directory.rooms.get(3) === 0);
 });
 
 Deno.test("Cluster.close ends connections that are still in their handshake", async () => {

@@ -124,6 +124,11 @@ export class Links {
     };
   }
 
+  /** The bytes of other memory than the queues' own that wait to be sent, or are being sent. */
+  *unsent(): IterableIterator<Uint8Array> {
+    for (const { sender } of this.#lines.values()) yield* sender.unsent();
+  }
+
   /** Sends what is queued. */
   flush(): void {
     if (this.#touched.size === 0) return;

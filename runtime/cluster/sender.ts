@@ -46,6 +46,8 @@ export class Sender {
   readonly #sum: Sum | undefined;
   #failed: (error: unknown) => void = () => {};
   #connection: Deno.Conn | undefined;
+  /** The write that is under way. */
+  #current: Segment | undefined;
   /** The next writes, oldest first; `#batch` follows them. */
   #segments: Segment[] = [];
   #batch = new Uint8Array(SEND_BATCH_BYTES);
@@ -83,6 +85,7 @@ export class Sender {
   /** Forgets everything; nothing is written from here on. */
   close(): void {
     this.#closed = true;
+    this.#current = undefined;
     this.#segments = [];
     this.#used = 0;
   }
@@ -144,6 +147,12 @@ export class Sender {
     await this.#drained;
   }
 
+  /** The payloads that wait to be sent, or are being sent, straight from where they lie. */
+  *unsent(): IterableIterator<Uint8Array> {
+    if (this.#current !== undefined && this.#current.batch === undefined) yield this.#current.bytes;
+    for (const { bytes, batch } of this.#segments) if (batch === undefined) yield bytes;
+  }
+
   /** Starts to write what is queued, unless that is under way. */
   flush(): void {
     if (this.#writing || this.#connection === undefined || this.#closed) return;
@@ -169,7 +178,7 @@ export class Sender {
   async #drain(connection: Deno.Conn): Promise<void> {
     while (!this.#closed) {
       if (this.#segments.length === 0) this.#seal();
-      const segment = this.#segments.shift();
+      const segment = this.#current = this.#segments.shift();
       if (segment === undefined) break;
       const { bytes, batch } = segment;
       for (let sent = 0; sent < bytes.length;) {

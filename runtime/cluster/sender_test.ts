@@ -242,6 +242,30 @@ Deno.test("Sender.drained waits for what is queued while it waits", async () => 
   assertEquals(receive(connection.written).map(({ request }) => request), [1, 2]);
 });
 
+Deno.test("Sender.unsent has the payloads that are not copied, until each is written", async () => {
+  const { sender } = newSender();
+  const connection = new FakeConnection();
+  connection.hold();
+  const payloads = [pages(128, 1), pages(1, 2), pages(8, 3)];
+  const unsent = (): number[] =>
+    [...sender.unsent()].map((bytes) => payloads.indexOf(bytes as never));
+  for (const [index, payload] of payloads.entries()) {
+    sender.send(grant(index, payload.length / 4096), payload);
+  }
+  assertEquals(unsent(), [0, 2], "a page is copied into the batch");
+  sender.open(connection.asConn(), () => {});
+  assertEquals(connection.handed.length, 1);
+  assertEquals(unsent(), [0, 2], "the frame is being written");
+  connection.release();
+  connection.hold();
+  // The frame is written, and the first payload is under way.
+  while (connection.handed.length < 2) await Promise.resolve();
+  assertEquals([connection.handed.at(-1), unsent()], [payloads[0], [0, 2]]);
+  connection.release();
+  await sender.drained();
+  assertEquals(unsent(), []);
+});
+
 Deno.test("Sender tells once that a write has failed, and drained resolves", async () => {
   const { sender, failures } = newSender();
   const connection = new FakeConnection();

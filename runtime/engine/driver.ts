@@ -37,6 +37,8 @@ export interface MessageSink {
   send(to: NodeId, message: Message, payload?: Uint8Array, encoding?: Encoding): void;
   /** Sends what is queued. */
   flush(): void;
+  /** The page bytes that wait to be sent, or are being sent, straight from the alias. */
+  unsent(): Iterable<Uint8Array>;
 }
 
 /** What a driver is made of. */

@@ -126,6 +126,8 @@ class Bench implements AsyncDisposable {
   onSend: (to: NodeId, message: Message, payload?: Uint8Array) => void = () => {};
   onEvent: (event: EngineEvent) => void = () => {};
   onFailure: () => void = () => {};
+  /** The bytes that wait to be sent. */
+  unsent: Uint8Array[] = [];
   #watchers: (() => void)[] = [];
 
   constructor(
@@ -154,6 +156,7 @@ class Bench implements AsyncDisposable {
           this.onSend(to, message, payload);
         },
         flush: () => this.#note("flush"),
+        unsent: () => this.unsent,
       },
       tell: (event) => {
         this.#note(event.kind);

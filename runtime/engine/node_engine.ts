@@ -280,6 +280,7 @@ export class NodeEngine implements AsyncDisposable {
         sink.send(to, message, payload, encoding);
       },
       flush: () => sink.flush(),
+      unsent: () => sink.unsent(),
     };
   }
 }

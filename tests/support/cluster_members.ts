@@ -45,6 +45,10 @@ export class ClusterMember implements AsyncDisposable {
   readonly failures: TdsmError[] = [];
   readonly logged: string[] = [];
   readonly alias = new Uint8Array(REGION.size);
+  /** How many more pages the node says that it has memory for. */
+  room = ROOM_UNLIMITED;
+  /** What each other node has last said of its own. */
+  readonly rooms = new Map<NodeId, number>();
   closings = 0;
   welcomed: RegionSettings | undefined;
   readonly #options: ClusterOptions;
@@ -105,8 +109,8 @@ export class ClusterMember implements AsyncDisposable {
           this.reasons.push(reason);
         }),
       changed: () => this.#note(() => {}),
-      vitals: () => ({ room: ROOM_UNLIMITED, threads: 1 }),
-      pinged: () => {},
+      vitals: () => ({ room: this.room, threads: 1 }),
+      pinged: (from, { room }) => this.#note(() => this.rooms.set(from, room)),
       beat: () => {},
       closing: () => this.#note(() => this.closings++),
       fail: (error) => this.#note(() => this.failures.push(error)),
