@@ -7,7 +7,9 @@ import { isWorker } from "./one_node.ts";
 import { errorText, ExitCode, TdsmError } from "../errors.ts";
 
 /** The errors that are printed already, with the exit code of a program that does not catch them. */
-const reported = new Map<unknown, number>();
+const reported = new WeakMap<object, number>();
+/** The last of them that is no object, such as a string: no map can hold such a value weakly. */
+let lastValue: { readonly thrown: unknown; readonly exitCode: number } | undefined;
 
 /**
  * The runtime's folder: stack frames in it do not help the author of a program. It is taken from a stack,
@@ -28,8 +30,10 @@ export function report(error: unknown, exitCode: number, where: string): void {
   // In a Worker, Deno tells the main thread, which ends the program.
   if (isWorker()) return;
   printError(described(() => describe(error, exitCode, where), `${where}: `));
-  if (reported.size === 0) addEventListener("unhandledrejection", endIfReported);
-  reported.set(error, exitCode);
+  // A listener that is there already is not added again.
+  addEventListener("unhandledrejection", endIfReported);
+  if (isObject(error)) reported.set(error, exitCode);
+  else lastValue = { thrown: error, exitCode };
 }
 
 /**
@@ -39,7 +43,14 @@ export function report(error: unknown, exitCode: number, where: string): void {
  * @returns The exit code that was reported for the error; `undefined` if it was not printed.
  */
 export function reportedExitCode(error: unknown): number | undefined {
-  return reported.get(error);
+  if (isObject(error)) return reported.get(error);
+  return lastValue !== undefined && Object.is(lastValue.thrown, error)
+    ? lastValue.exitCode
+    : undefined;
+}
+
+function isObject(thrown: unknown): thrown is object {
+  return typeof thrown === "object" && thrown !== null || typeof thrown === "function";
 }
 
 /**
@@ -91,19 +102,36 @@ function describe(thrown: unknown, exitCode: number, where: string): string {
   const error = causeOf(thrown);
   if (!(error instanceof TdsmError)) {
     const colors = !Deno.noColor && Deno.stderr.isTerminal();
-    return `${where}: ${typeof error === "string" ? error : Deno.inspect(error, { colors })}`;
+    if (typeof error === "string") return `${where}: ${error}`;
+    return `${where}: ${withoutCallers(Deno.inspect(error, { colors }))}`;
   }
   const line = errorText(error);
   if (exitCode !== ExitCode.Program || error.code === "NodeFailed") return line;
   // The program's frames: only these distinguish one time-out from another.
-  const frames = (error.stack ?? "").split("\n")
-    .filter((frame) => /^ +at .*\b(?:file|https?):\/\//.test(frame) && !frame.includes(RUNTIME));
+  const frames = (error.stack ?? "").split("\n").filter(isFrameOfProgram);
   return [line, ...frames].join("\n");
+}
+
+function isFrameOfProgram(line: string): boolean {
+  return /^ +at .*\b(?:(?:file|https?):\/\/|data:)/.test(line) && !line.includes(RUNTIME);
+}
+
+/**
+ * Leaves out the runtime's frames below the program's: they say only that `run` has called its main. What
+ * stands above the program's frames stays, since the error was thrown there.
+ */
+function withoutCallers(text: string): string {
+  let isBelow = false;
+  return text.split("\n").filter((line) => {
+    const isFrame = /^ +at /.test(line);
+    isBelow = isFrame && (isBelow || isFrameOfProgram(line));
+    return !isBelow || !line.includes(RUNTIME);
+  }).join("\n");
 }
 
 /** Deno would print the error once more, with the stack of the runtime's own code. */
 function endIfReported(event: PromiseRejectionEvent): void {
-  const exitCode = reported.get(event.reason);
+  const exitCode = reportedExitCode(event.reason);
   if (exitCode === undefined || event.defaultPrevented) return;
   event.preventDefault();
   Deno.exit(exitCode);

@@ -80,56 +80,83 @@ export async function run(
   { programFlags = [], ...options }: RunOptions = {},
 ): Promise<void> {
   const { node, settings } = await start(options, programFlags);
-  let failed = false;
-  const ended = (): void => {
-    if (!isClosed(node)) failed = true;
-  };
-  node.closed.then(ended, ended);
-  const fail = (error: unknown): void => {
-    failed = true;
-    report(error, exitCodeOf(error), `The program of node ${node.id} has failed`);
-    if (node.userModeOnly && isBadAddress(error)) printError(BAD_ADDRESS);
-    abort(error);
-  };
-  const abort = (error: unknown): void => {
-    if (settings.onError === "abort" && !isClosed(node)) node.abort(error);
-  };
-  const uncaught = (event: ErrorEvent | PromiseRejectionEvent): void => {
-    if (event.defaultPrevented) return;
-    event.preventDefault();
-    // It follows from what ends this program already, as where a Worker waits for what never comes.
-    if (failed) return;
-    // Of an error in a Worker the main thread gets only the message.
-    const error = "reason" in event ? event.reason : event.error ?? event.message;
-    // Another `run` of this program may have printed the error.
-    const exitCode = reportedExitCode(error);
-    if (exitCode === undefined) fail(error);
-    else abort(error);
-    if (isWorker()) return void failWorker(error);
-    // `Deno.exit` runs the listeners that hand over pages; Deno's end after an uncaught error runs none.
-    Deno.exit(exitCode ?? exitCodeOf(error));
-  };
-  /** Ends a Worker by the error, so that the main thread gets it: `Deno.exit` would end the Worker silently. */
-  const failWorker = async (error: unknown): Promise<void> => {
-    await node.close();
-    removeEventListener("error", uncaught);
-    removeEventListener("unhandledrejection", uncaught);
-    reportError(error);
-  };
-  addEventListener("error", uncaught);
-  addEventListener("unhandledrejection", uncaught);
+  using program = new RunningProgram(node, settings);
   try {
-    using _ = tellWhileAlone(node, settings);
+    using _hint = tellWhileAlone(node, settings);
     if (settings.rpcServer) await node.closed;
     else await Promise.race([begin(node, settings.nodes, main), untilEnded(node)]);
   } catch (error) {
     // Printed before the node closes, which can take a while.
-    fail(error);
+    program.fail(error);
     throw error;
   } finally {
     await node.close();
-    removeEventListener("error", uncaught);
-    removeEventListener("unhandledrejection", uncaught);
+  }
+}
+
+/** The events by which errors come that nothing in the program catches. */
+const UNCAUGHT = ["error", "unhandledrejection"] as const;
+
+/**
+ * A program while `run` has a node for it. Its first failure is told, and ends the cluster unless the
+ * settings say otherwise. An error that nothing catches is a failure, too.
+ */
+class RunningProgram implements EventListenerObject, Disposable {
+  readonly #node: Node;
+  readonly #settings: Settings;
+  /**
+   * What ends the program, once something does: its own failure, or its node, which could not go on or
+   * whose cluster has ended. A program that has closed its node itself goes on without one.
+   */
+  #endedBy: "failure" | "node" | undefined;
+
+  constructor(node: Node, settings: Settings) {
+    this.#node = node;
+    this.#settings = settings;
+    const ended = (): void => {
+      if (!isClosed(node)) this.#endedBy ??= "node";
+    };
+    node.closed.then(ended, ended);
+    for (const type of UNCAUGHT) addEventListener(type, this);
+  }
+
+  [Symbol.dispose](): void {
+    for (const type of UNCAUGHT) removeEventListener(type, this);
+  }
+
+  /** The program fails: prints why, and tells the other nodes. */
+  fail(error: unknown): void {
+    this.#endedBy ??= "failure";
+    report(error, exitCodeOf(error), `The program of node ${this.#node.id} has failed`);
+    if (this.#node.userModeOnly && isBadAddress(error)) printError(BAD_ADDRESS);
+    this.#abort(error);
+  }
+
+  #abort(error: unknown): void {
+    if (this.#settings.onError === "abort" && !isClosed(this.#node)) this.#node.abort(error);
+  }
+
+  handleEvent(event: ErrorEvent | PromiseRejectionEvent): void {
+    if (event.defaultPrevented) return;
+    event.preventDefault();
+    // What fails now follows from what ends the program, as where a Worker waits for what never comes.
+    if (this.#endedBy !== undefined) return;
+    // Of an error in a Worker the main thread gets only the message.
+    const error = "reason" in event ? event.reason : event.error ?? event.message;
+    // Another `run` of this program may have printed the error.
+    const exitCode = reportedExitCode(error);
+    if (exitCode === undefined) this.fail(error);
+    else this.#abort(error);
+    if (isWorker()) return void this.#failWorker(error);
+    // `Deno.exit` runs the listeners that hand over pages; Deno's end after an uncaught error runs none.
+    Deno.exit(exitCode ?? exitCodeOf(error));
+  }
+
+  /** Ends a Worker by the error, so that the main thread gets it: `Deno.exit` would end the Worker silently. */
+  async #failWorker(error: unknown): Promise<void> {
+    await this.#node.close();
+    this[Symbol.dispose]();
+    reportError(error);
   }
 }
 

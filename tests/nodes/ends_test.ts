@@ -54,6 +54,7 @@ for (const [what, code] of OCCUPATIONS) {
       /^tdsm: error: The program of node 2 has failed: RangeError: planted\n +at /,
     );
     assertEquals(thrown.stderr.match(/planted/g)!.length, 1, thrown.stderr);
+    assert(!thrown.stderr.includes("/runtime/node/"), thrown.stderr);
     for (const process of [other, directory.process]) {
       const { code, stderr } = await process.exit();
       assertEquals(code, 1, stderr);

@@ -1,0 +1,54 @@
+import { assertEquals, assertMatch } from "@std/assert";
+import { report, reportedExitCode } from "./report.ts";
+
+/** Reports what was thrown; returns the line or lines that are printed. */
+function printedOf(thrown: unknown, exitCode: number): string {
+  const { error } = console;
+  let printed = "";
+  console.error = (_format: string, _red: string, _plain: string, text: string) => printed = text;
+  try {
+    report(thrown, exitCode, "Here");
+  } finally {
+    console.error = error;
+  }
+  return printed;
+}
+
+Deno.test("report leaves out what has called the program, and not what the program has called", () => {
+  const error = new Error("planted", { cause: new Error("deep") });
+  const runtime = new URL("..", import.meta.url).href;
+  const stack = (message: string, ...frames: string[]): string =>
+    [`Error: ${message}`, ...frames.map((frame) => `    at ${frame}`)].join("\n");
+  const [inner, own, caller] = [
+    `checkCount (${runtime}node/arguments.ts:25:9)`,
+    "main (file:///somewhere/program.ts:2:1)",
+    `begin (${runtime}node/run.ts:195:9)`,
+  ];
+  error.stack = stack("planted", inner, own, caller, own);
+  (error.cause as Error).stack = stack("deep", inner, caller);
+  const printed = printedOf(error, 1);
+  const lines = printed.split("\n").map((line) => line.trim());
+  assertEquals(lines.slice(0, 4), [
+    "Here: Error: planted",
+    `at ${inner}`,
+    `at ${own}`,
+    `at ${own} {`,
+  ]);
+  // Without a frame of the program the error is one of the runtime, whose frames say where.
+  assertMatch(printed, /deep\n +at checkCount .*\n +at begin /);
+});
+
+Deno.test("reportedExitCode knows each error, and of values that are no objects the last", () => {
+  const errors = [new Error("planted"), () => {}];
+  for (const [index, error] of errors.entries()) {
+    assertEquals(reportedExitCode(error), undefined);
+    printedOf(error, index + 2);
+  }
+  assertEquals(errors.map(reportedExitCode), [2, 3]);
+  for (const value of ["first", NaN]) {
+    assertEquals(reportedExitCode(value), undefined);
+    printedOf(value, 70);
+    assertEquals(reportedExitCode(value), 70);
+  }
+  assertEquals(["first", undefined, ...errors].map(reportedExitCode), [undefined, undefined, 2, 3]);
+});
