@@ -1,4 +1,4 @@
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { TdsmError } from "../errors.ts";
 import {
   LifeCycle,
@@ -12,34 +12,48 @@ import { ManualTimers } from "../../tests/support/manual_timers.ts";
 const STALL_MS = 1234;
 
 const REASON = new TdsmError("NodeClosed", "planted");
-/** The ways to each state. */
-const WAYS: Readonly<Record<NodeState, readonly (readonly NodeState[])[]>> = {
-  joined: [[]],
-  leaving: [["leaving"]],
-  parted: [["parted"], ["leaving", "parted"]],
-  failed: [["failed"], ["leaving", "failed"]],
-  ended: [["leaving", "ended"], ["parted", "ended"], ["failed", "ended"]],
-};
-const AFTER: Readonly<Record<NodeState, readonly NodeState[]>> = {
-  joined: ["leaving", "parted", "failed"],
-  leaving: ["parted", "failed", "ended"],
-  parted: ["ended"],
-  failed: ["ended"],
-  ended: [],
-};
+/** Every life that a node can have, state by state. */
+const LIVES = [
+  // Closed while the directory node still let it wait, or let go, or ended by the directory node.
+  "joined leaving ended",
+  "joined leaving parted ended",
+  "joined parted ended",
+  // Failed at work, or while it left.
+  "joined failed ended",
+  "joined leaving failed ended",
+];
+const STATES: readonly NodeState[] = ["joined", "leaving", "parted", "failed", "ended"];
 
-Deno.test("LifeCycle moves from each state to those that may follow, and to no other", () => {
-  for (const [state, ways] of Object.entries(WAYS) as [NodeState, NodeState[][]][]) {
-    for (const way of ways) {
-      for (const next of Object.keys(WAYS) as NodeState[]) {
-        const life = new LifeCycle();
-        assertEquals(way.map((step) => life.enter(step, REASON)), way.map(() => true));
-        assertEquals(life.state, state);
-        const possible = AFTER[state].includes(next);
-        assertEquals(life.enter(next, REASON), possible, `${state} to ${next}`);
-        assertEquals(life.state, possible ? next : state);
-        assertEquals(life.over, life.state === "parted" || life.state === "ended");
+/** A node that has come to the last of some states. */
+function lifeOf(states: readonly NodeState[]): LifeCycle {
+  const life = new LifeCycle();
+  for (const state of states.slice(1)) assert(life.enter(state, REASON), states.join(" "));
+  return life;
+}
+
+/** Every life that begins with some states. */
+function livesFrom(states: readonly NodeState[]): string[] {
+  const next = STATES.filter((state) => lifeOf(states).enter(state, REASON));
+  return next.length === 0
+    ? [states.join(" ")]
+    : next.flatMap((state) => livesFrom([...states, state]));
+}
+
+Deno.test("LifeCycle: a node has one of five lives, and each ends", () => {
+  assertEquals(livesFrom(["joined"]).sort(), LIVES.toSorted());
+});
+
+Deno.test("LifeCycle: a state that may not follow changes nothing", () => {
+  for (const life of LIVES) {
+    const states = life.split(" ") as NodeState[];
+    for (let count = 1; count <= states.length; count++) {
+      const state = states[count - 1]!;
+      for (const next of STATES) {
+        const node = lifeOf(states.slice(0, count));
+        assertEquals(node.over, state === "parted" || state === "ended");
+        if (!node.enter(next, REASON)) assertEquals(node.state, state, `${state} to ${next}`);
       }
+      assertEquals(lifeOf(states.slice(0, count)).enter(state, REASON), false, "to itself");
     }
   }
 });
@@ -68,21 +82,16 @@ Deno.test("LifeCycle keeps the first reason to its end, and settles its waits at
 });
 
 Deno.test("ProcessEnd: what ends the process sooner takes over, and nothing takes back a signal", () => {
+  // From what leaves the process the most time to what leaves it the least.
   const states: readonly ProcessState[] = ["running", "due", "doomed", "exiting", "signalled"];
-  const after: Readonly<Record<ProcessState, readonly ProcessState[]>> = {
-    running: ["due", "doomed", "exiting", "signalled"],
-    // A program that closes its node ends by itself.
-    due: ["running", "doomed", "exiting", "signalled"],
-    doomed: ["exiting", "signalled"],
-    exiting: ["signalled"],
-    signalled: [],
-  };
-  for (const state of states) {
-    for (const next of states) {
+  for (const [rank, state] of states.entries()) {
+    for (const [nextRank, next] of states.entries()) {
       const process = new ProcessEnd();
       process.enter(state);
       assertEquals(process.state, state);
-      assertEquals(process.enter(next), after[state].includes(next), `${state} to ${next}`);
+      // A program that closes its node ends by itself, and is no longer due.
+      const expected = nextRank > rank || state === "due" && next === "running";
+      assertEquals(process.enter(next), expected, `${state} to ${next}`);
       assertEquals(process.isNear, ["exiting", "signalled"].includes(process.state));
     }
   }

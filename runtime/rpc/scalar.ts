@@ -1,10 +1,10 @@
 /**
- * The short way for what most calls carry: no arguments or a few numbers, `true`, `false`, `null`, and
- * results like these or none. The bytes are those of `value.ts`, in MessagePack; only how they are
- * made and read costs less here.
+ * A fast path for the arguments and results that most calls have: a few scalars, which are numbers,
+ * `true`, `false` and `null`, or nothing at all. The bytes are the same MessagePack that `value.ts`
+ * writes and reads; this file only takes less time for them.
  */
 
-/** MessagePack's first bytes of the values that are known here. */
+/** The first byte of each kind of scalar in MessagePack. */
 const Format = {
   FixedInt: 0x00,
   FixedIntEnd: 0x80,
@@ -17,21 +17,21 @@ const Format = {
   Int32: 0xd2,
 } as const;
 
-/** `undefined`, as it is tagged: a map with the key `""` and the list `[0]`. */
+/** `undefined` as `value.ts` writes it: a map with the key `""` and the list `[0]`. */
 const UNDEFINED = [0x81, 0xa0, 0x91, 0x00] as const;
-/** The arguments that are looked at. */
+/** A call with more arguments is left to `value.ts`. */
 const ARGUMENTS_MAX = 8;
-/** A number takes most: its format and 8 bytes. */
+/** The longest scalar is a float: a byte for its kind, and 8 bytes. */
 const SCALAR_MAX_BYTES = 9;
 
 const scratch = new Uint8Array(1 + ARGUMENTS_MAX * SCALAR_MAX_BYTES);
 const view = new DataView(scratch.buffer);
 
 /**
- * Encodes arguments, if they are as simple as that.
+ * Encodes arguments, if all of them are scalars.
  *
  * @param args The arguments.
- * @returns Their bytes; `undefined` where others must do it.
+ * @returns Their bytes; `undefined` where `value.ts` must encode them.
  */
 export function encodeScalars(args: readonly unknown[]): Uint8Array<ArrayBuffer> | undefined {
   if (args.length > ARGUMENTS_MAX) return undefined;
@@ -46,10 +46,10 @@ export function encodeScalars(args: readonly unknown[]): Uint8Array<ArrayBuffer>
 }
 
 /**
- * Encodes a result, if it is as simple as that.
+ * Encodes a result, if it is a scalar or `undefined`.
  *
  * @param value The result.
- * @returns Its bytes; `undefined` where others must do it.
+ * @returns Its bytes; `undefined` where `value.ts` must encode it.
  */
 export function encodeScalar(value: unknown): Uint8Array<ArrayBuffer> | undefined {
   if (value === undefined) return Uint8Array.from(UNDEFINED);
@@ -58,10 +58,10 @@ export function encodeScalar(value: unknown): Uint8Array<ArrayBuffer> | undefine
 }
 
 /**
- * Decodes arguments, if they are as simple as that.
+ * Decodes arguments, if all of them are scalars.
  *
  * @param payload Their bytes.
- * @returns The arguments; `undefined` where others must do it, or say what is wrong.
+ * @returns The arguments; `undefined` where `value.ts` must decode them, or say what is wrong.
  */
 export function decodeScalars(payload: Uint8Array): unknown[] | undefined {
   const count = payload[0]! - Format.FixedArray;
@@ -78,10 +78,11 @@ export function decodeScalars(payload: Uint8Array): unknown[] | undefined {
 }
 
 /**
- * Decodes a result, if it is as simple as that.
+ * Decodes a result, if it is a scalar or `undefined`.
  *
  * @param payload Its bytes.
- * @returns The result in a list, for it may be `undefined`; `undefined` where others must do it.
+ * @returns The result in a list, because it may be `undefined`; `undefined` itself where `value.ts` must
+ * decode it.
  */
 export function decodeScalar(payload: Uint8Array): [unknown] | undefined {
   if (payload.length === UNDEFINED.length && UNDEFINED.every((byte, at) => payload[at] === byte)) {
@@ -90,7 +91,7 @@ export function decodeScalar(payload: Uint8Array): [unknown] | undefined {
   return sizeAt(payload, 0) === payload.length ? [take(payload, 0)] : undefined;
 }
 
-/** Writes a value; where it ends, or `undefined` where it is another kind. */
+/** Writes a value into `scratch`; returns the offset behind it, or `undefined` where it is no scalar. */
 function put(value: unknown, at: number): number | undefined {
   switch (typeof value) {
     case "number":
@@ -120,7 +121,7 @@ function putNumber(value: number, at: number): number {
   return at + 9;
 }
 
-/** The bytes of the value that begins here; `undefined` where it is another kind, or cut short. */
+/** The size in bytes of the value at an offset; `undefined` where it is no scalar, or cut short. */
 function sizeAt(payload: Uint8Array, at: number): number | undefined {
   const format = payload[at];
   if (format === undefined) return undefined;
@@ -139,7 +140,7 @@ function sizeAt(payload: Uint8Array, at: number): number | undefined {
   }
 }
 
-/** The value that begins here, of which {@linkcode sizeAt} knows the size. */
+/** The value at an offset, for which {@linkcode sizeAt} has returned a size. */
 function take(payload: Uint8Array, at: number): unknown {
   const format = payload[at]!;
   switch (format) {

@@ -3,7 +3,7 @@
  *
  * What MessagePack lacks, or `@std/msgpack` does not keep as it is, travels as a map whose one key is
  * the empty string: `{ "": [tag, …] }`. A map of the program with such a key, or another that would
- * not arrive as it left, is itself written with a tag, so nothing of the program is taken for one.
+ * not arrive as it left, is itself written with a tag, so no value of the program is mistaken for one.
  *
  * | tag | fields                      | value                                                      |
  * | --- | --------------------------- | ---------------------------------------------------------- |
@@ -90,7 +90,7 @@ export function encodeResult(
  * @param payload What {@linkcode encodeArguments} encoded; it is not referred to afterwards.
  * @param memory The buffer of the region, for views of it.
  * @returns The arguments.
- * @throws {Error} When it is something else.
+ * @throws {Error} When the payload is malformed.
  */
 export function decodeArguments(payload: Uint8Array, memory: ArrayBuffer): unknown[] {
   const scalars = decodeScalars(payload);
@@ -106,7 +106,7 @@ export function decodeArguments(payload: Uint8Array, memory: ArrayBuffer): unkno
  * @param payload What {@linkcode encodeResult} encoded; it is not referred to afterwards.
  * @param memory The buffer of the region, for views of it.
  * @returns The result.
- * @throws {Error} When it is something else.
+ * @throws {Error} When the payload is malformed.
  */
 export function decodeResult(payload: Uint8Array, memory: ArrayBuffer): unknown {
   const scalar = decodeScalar(payload);
@@ -136,15 +136,18 @@ const REMEDIES: { readonly [className: string]: string } = {
   RegExp: "send its source",
 };
 
-/** Makes values of MessagePack of those of a program, and knows where in them it is. */
+/** Turns values of a program into values of MessagePack. Its messages say where in a value a problem is. */
 class ValueWriter {
   readonly #what: string;
   readonly #memory: ArrayBuffer;
-  /** What contains the value that is being written, with its depth. */
+  /** The lists and maps that contain the value being written, each with its depth. */
   readonly #containers = new Map<object, number>();
   readonly #path: (string | number)[] = [];
   #root = "";
-  /** A lower bound of the bytes that it takes is enough to refuse in time what shares parts manifold. */
+  /**
+   * How many bytes may still be written. Each value counts with the least that it can take: enough to stop
+   * early at a value that names one part so often that writing all of it would take for ever.
+   */
   #bytesLeft = RPC_MAX_BYTES;
 
   constructor(what: string, memory: ArrayBuffer) {
@@ -221,7 +224,7 @@ class ValueWriter {
 
   #writeList(list: readonly unknown[]): ValueType[] {
     const written: ValueType[] = [];
-    // Not `map`: it leaves out holes, and counts a long list of them for nothing.
+    // Not `map`, which skips holes: a list of a billion holes would count as no bytes.
     for (let index = 0; index < list.length; index++) {
       written.push(this.#writeAt(index, list[index]));
     }
@@ -294,7 +297,7 @@ function isPlainText(text: string): boolean {
   return text.isWellFormed() && !text.startsWith(BYTE_ORDER_MARK);
 }
 
-/** Whether a key arrives as it left: assigning some of them sets the prototype. */
+/** Whether a key arrives as it left: assigning to `__proto__` would set the prototype. */
 function isPlainKey(key: string): boolean {
   return key !== TAG_KEY && key !== "__proto__" && isPlainText(key);
 }
@@ -318,7 +321,7 @@ function textOf(codeUnits: Uint8Array): string {
 
 function readValue(value: ValueType, memory: ArrayBuffer): unknown {
   if (typeof value !== "object" || value === null) return value;
-  // The decoder's arrays are parts of the payload, which belongs to the transport.
+  // The decoder's arrays are views of the payload, which belongs to the transport.
   if (value instanceof Uint8Array) return value.slice();
   if (Array.isArray(value)) return value.map((item) => readValue(item, memory));
   const map = value as ValueMap;
@@ -380,7 +383,7 @@ function readEntries(fields: readonly ValueType[], memory: ArrayBuffer): object 
 
 interface ViewType {
   readonly name: string;
-  /** A `DataView` has none: it counts bytes. */
+  /** `DataView` has none: its length is in bytes. */
   readonly BYTES_PER_ELEMENT?: number;
   new (buffer: ArrayBuffer, byteOffset: number, length: number): ArrayBufferView;
 }
@@ -419,10 +422,10 @@ function viewTypeOf(view: ArrayBufferView): string {
 }
 
 /**
- * What the length of a kind of view counts.
+ * The size of one element of a kind of view.
  *
  * @param type The name of the kind.
- * @returns The bytes of an element, or `undefined` where there is no such kind.
+ * @returns The size in bytes, or `undefined` where there is no such kind.
  */
 function elementBytes(type: string): number | undefined {
   const Type = BY_NAME.get(type);
@@ -432,10 +435,10 @@ function elementBytes(type: string): number | undefined {
 /**
  * Makes a view.
  *
- * @param type The name of its kind.
- * @param buffer What it is a view of.
- * @param byteOffset Where it begins, in bytes.
- * @param length How many elements it has.
+ * @param type The name of the view's kind.
+ * @param buffer The memory that the view is of.
+ * @param byteOffset Where the view begins, in bytes.
+ * @param length How many elements the view has.
  * @returns The view; nothing is copied.
  * @throws {Error} When there is no such kind, or no such part of the buffer.
  */
@@ -446,7 +449,7 @@ function makeView(
   length: number,
 ): ArrayBufferView {
   const Type = BY_NAME.get(type);
-  // The constructors would round or convert what is no whole number.
+  // The constructors would round or convert a number that is not whole.
   if (Type === undefined || !Number.isSafeInteger(byteOffset) || !Number.isSafeInteger(length)) {
     throw new Error("a view is malformed");
   }

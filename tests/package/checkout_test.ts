@@ -1,13 +1,13 @@
-/** Checkouts that are not where, or how, the author's is. */
+/** Checkouts in folders with odd names, not built yet, or not to be written to. */
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { pathToFileURL } from "node:url";
 import { PERMISSIONS, ROOT, Scratch } from "./scratch.ts";
 
-/** What a path may have in it that a URL, a shell or an import map reads as something else. */
+/** A name with the characters that mean something else in a URL, a shell or an import map. */
 const NAME = `tdsm "ümlaut" 100%41 #1 & $HOME;?`;
 
-/** What is needed to build, and to run a node. */
+/** The files and folders that are needed to build and to run a node. */
 const NEEDED = [
   "tdsm",
   ".tool-versions",
@@ -19,7 +19,7 @@ const NEEDED = [
   "zig",
 ];
 
-/** Copies the checkout, without what was built in it. */
+/** Copies the checkout, without the files that were built in it. */
 async function copyCheckout(scratch: Scratch): Promise<string> {
   const folder = `${scratch.path}/${NAME}`;
   await Deno.mkdir(folder);
@@ -125,7 +125,7 @@ Deno.test("checkout: ./tdsm through a symbolic link on PATH builds and runs it",
 Deno.test("checkout: once built it may be read-only", async (test) => {
   const { scratch, folder } = await buildCheckout();
   const root = Deno.uid() === 0;
-  // A mount of its own: for root the bits of a file forbid nothing.
+  // For root only a mount of its own is read-only: the permission bits of a file do not bind root.
   const close = root
     ? 'mount --bind "$1" "$1" && mount -o remount,ro,bind "$1"'
     : `trap 'chmod -R u+w "$1"' EXIT && chmod -R a-w "$1"`;

@@ -1,11 +1,11 @@
-/** The library for a machine that is not this one: it is loaded by an emulator of that one. */
+/** The library for another kind of machine, loaded under an emulator of that machine. */
 
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { openLibrary } from "../../ffi/library.ts";
 import { findZig } from "../../zig/build.ts";
 import { ROOT, Scratch } from "./scratch.ts";
 
-/** Loads a library, and prints what it says of itself and the checksum of "123456789". */
+/** Loads a library, and prints its layout manifest and its checksum of "123456789". */
 const LOADER = `#include <dlfcn.h>
 #include <stdint.h>
 #include <stdio.h>

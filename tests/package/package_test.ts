@@ -1,6 +1,6 @@
 /**
  * Each way to depend on the package, outside of the checkout, under exactly the permissions of a node:
- * with an import map of the program's own, and no registry that could help out.
+ * with an import map of the program's own, and without a registry from which something missing could come.
  */
 
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
@@ -8,7 +8,7 @@ import { VERSION } from "../../mod.ts";
 import { PERMISSIONS, PROGRAM_PRINTS, ROOT, Scratch } from "./scratch.ts";
 import { type Package, Registry } from "./registry.ts";
 
-/** The import map that a program has, and must keep. */
+/** The import map of the program, which no way of adding the package may change. */
 const OWN = { "own/": "./own/" };
 
 let packed: Promise<Package> | undefined;
@@ -20,7 +20,7 @@ function pack(): Promise<Package> {
     addEventListener("unload", () => Deno.removeSync(folder, { recursive: true }));
     using scratch = new Scratch("own");
     const script = `${ROOT}/tests/tools/pack.ts`;
-    // The cache is needed where a part of the library's second machine is compiled anew.
+    // Compiling a part of the library for the second machine that is not built yet needs the user's cache.
     await scratch.deno(["run", "-A", script, "--output", folder], { cwd: ROOT, env: zig() });
     const names = [...Deno.readDirSync(folder)].map(({ name }) => `${folder}/${name}`);
     const tarball = names.find((name) => name.endsWith(".tgz"))!;
@@ -30,13 +30,13 @@ function pack(): Promise<Package> {
   })();
 }
 
-/** The Zig that `./tdsm` found, where it ran this. */
+/** The variable that names the Zig of `./tdsm`, where `./tdsm` runs this test. */
 function zig(): Record<string, string> {
   const path = Deno.env.get("TDSM_ZIG");
   return path === undefined ? {} : { TDSM_ZIG: path };
 }
 
-/** Puts a package where npm would. */
+/** Unpacks a package where npm would install it. */
 async function unpack(scratch: Scratch, tarball: string): Promise<void> {
   scratch.write("deno.json", { imports: OWN });
   scratch.write("package.json", { dependencies: { "@tdsm/runtime": VERSION } });
@@ -57,7 +57,7 @@ Deno.test("package: the tarball has what a program needs, and nothing else", asy
   const { tarball, single, manifest } = await pack();
   assertEquals(manifest["dependencies"], undefined);
   assertEquals(manifest["bin"], { tdsm: "./mod.js" });
-  // The modules have it too, since a bundle and a tarball have no deno.json.
+  // The modules contain the version too, since neither a bundle nor a tarball has a deno.json.
   assertEquals(manifest["version"], VERSION);
   using scratch = new Scratch();
   const list = (await scratch.run(["tar", "-tzf", tarball])).stdout.trim().split("\n");
@@ -244,7 +244,7 @@ Deno.test("package: one file over the network, without an import map for it", as
   using scratch = new Scratch();
   const program = Deno.readTextFileSync(`${scratch.path}/program.ts`)
     .replace("@tdsm/runtime", `http://${host}/tdsm.js`)
-    // JavaScript has no types to import.
+    // A file of JavaScript cannot import types.
     .replace("type Node, ", "").replace(": Node", "")
     .replace("own/double.ts", "./own/double.ts");
   scratch.write("program.ts", program);

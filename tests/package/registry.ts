@@ -1,20 +1,20 @@
 /** An npm registry on this machine that has one package, in the one version that was just packed. */
 
-/** What `./tdsm pack` makes. */
+/** The files that `./tdsm pack` makes. */
 export interface Package {
-  /** Path of the tarball. */
+  /** The path of the tarball. */
   readonly tarball: string;
-  /** Path of the one file. */
+  /** The path of the single file. */
   readonly single: string;
-  /** What is in the tarball's `package.json`. */
+  /** The content of the tarball's `package.json`. */
   readonly manifest: Readonly<Record<string, unknown>>;
 }
 
 /** The registry, while it runs. */
 export class Registry implements AsyncDisposable {
-  /** Where it is. */
+  /** The URL of the registry. */
   readonly url: string;
-  /** The version that it has. */
+  /** The version of the package. */
   readonly version: string;
   readonly #server: Deno.HttpServer<Deno.NetAddr>;
 
@@ -27,7 +27,7 @@ export class Registry implements AsyncDisposable {
   /**
    * Starts a registry.
    *
-   * @param packed The package that it has.
+   * @param packed The package that the registry offers.
    * @returns The registry.
    */
   static async of({ tarball, manifest }: Package): Promise<Registry> {
@@ -49,7 +49,7 @@ export class Registry implements AsyncDisposable {
     return new Registry(version, server);
   }
 
-  /** Ends it. */
+  /** Ends the registry. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#server.shutdown();
   }

@@ -6,35 +6,35 @@ import { assertEquals } from "@std/assert";
 /** The checkout. */
 export const ROOT: string = resolve(import.meta.dirname!, "../..");
 
-/** All that a node needs, and all that the programs here are given. */
+/** The permissions that a node needs: programs in a scratch folder get no others. */
 export const PERMISSIONS: readonly string[] = ["--no-prompt", "--allow-ffi", "--allow-net"];
 
-/** How long anything here may take, in milliseconds: far more than it needs, far less than a hang. */
+/** How long a command may take, in milliseconds: far more than any needs, far less than a hang. */
 const WAIT_MAX_MS = 120_000;
 
-/** A port where no registry answers: what fetches a package fails. */
+/** The address of no registry: a command that fetches a package fails. */
 const NO_REGISTRY = "http://127.0.0.1:9";
 
 /** How a command ended. */
 export interface Ended {
   /** The exit code. */
   readonly code: number;
-  /** What it wrote to stdout. */
+  /** The text that it wrote to stdout. */
   readonly stdout: string;
-  /** What it wrote to stderr. */
+  /** The text that it wrote to stderr. */
   readonly stderr: string;
 }
 
 /** How a command is started. */
 export interface RunOptions {
-  /** Where, if not in the folder. */
+  /** The current folder, if not the scratch folder. */
   readonly cwd?: string;
   /** Environment variables, beside PATH and HOME. */
   readonly env?: Readonly<Record<string, string>>;
 }
 
 /**
- * A program that uses two nodes, the package's types, and something that only its own import map has.
+ * A program that uses two nodes, the package's types, and a module that only its own import map names.
  * It prints {@linkcode PROGRAM_PRINTS}.
  */
 const PROGRAM = `import { join, type Node, rpc, TdsmError } from "@tdsm/runtime";
@@ -48,20 +48,20 @@ console.log(new TextDecoder().decode(two.memory.slice(4096, 4102)), typeof twice
 console.log(new TdsmError("Aborted", "as a class").code);
 `;
 
-/** What the program prints. */
+/** The output of the program. */
 export const PROGRAM_PRINTS = "shared function\nAborted\n";
 
-/** A folder that nothing of the checkout is in. */
+/** A folder outside of the checkout. */
 export class Scratch implements Disposable {
-  /** Its path. */
+  /** The path of the folder. */
   readonly path: string = Deno.makeTempDirSync({ prefix: "tdsm package " });
-  /** The Deno that runs here. */
+  /** The path of the Deno that runs programs. */
   executable: string = Deno.execPath();
   readonly #cache: Readonly<Record<string, string>>;
 
   /**
-   * @param registry The npm registry that Deno is to ask; by default none, and an empty cache. "own" is
-   * the one, and the cache, of the user who runs the test.
+   * @param registry The npm registry that Deno asks; by default none, and Deno's cache is empty. With "own",
+   * registry and cache are those of the user who runs the test.
    */
   constructor(registry: string = NO_REGISTRY) {
     const cache = { DENO_DIR: `${this.path}/.deno`, NPM_CONFIG_REGISTRY: registry };
@@ -74,7 +74,7 @@ export class Scratch implements Disposable {
    * Writes a file.
    *
    * @param path Its path from the folder.
-   * @param content Its text, or what becomes its JSON.
+   * @param content Its text, or a value to write as JSON.
    */
   write(path: string, content: string | object): void {
     const file = `${this.path}/${path}`;
@@ -86,7 +86,7 @@ export class Scratch implements Disposable {
    * Reads a file of JSON.
    *
    * @param path Its path from the folder.
-   * @returns What is in it.
+   * @returns The value in it.
    */
   read(path: string): Record<string, unknown> {
     return JSON.parse(Deno.readTextFileSync(`${this.path}/${path}`));
@@ -143,7 +143,7 @@ export class Scratch implements Disposable {
   }
 }
 
-/** Where Deno has its cache, for what has to be fetched from npm. */
+/** The variables that say where the user's Deno keeps its cache, and from where it fetches packages. */
 function ownCache(): Record<string, string> {
   const variables = ["DENO_DIR", "XDG_CACHE_HOME", "NPM_CONFIG_REGISTRY", "DENO_TLS_CA_STORE"];
   const set = variables.map((name) => [name, Deno.env.get(name)] as const);

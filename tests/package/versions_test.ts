@@ -1,16 +1,16 @@
-/** The Denos that PyPI has: the oldest and the newest that nodes run on, and one that is too old. */
+/** Nodes on the oldest and the newest Deno that the runtime supports, and on one that is too old. */
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { DENO_MIN_VERSION } from "../../runtime/version.ts";
 import { PERMISSIONS, ROOT, Scratch } from "./scratch.ts";
 
-/** The last one before {@linkcode DENO_MIN_VERSION}. */
+/** The last version of Deno before {@linkcode DENO_MIN_VERSION}. */
 const TOO_OLD = "2.7.14";
 
 /**
  * The newest Deno that PyPI has.
  *
- * @returns Its version; nothing where PyPI, or pip, is not to be had.
+ * @returns Its version; `undefined` where PyPI cannot be reached, or pip is missing.
  */
 async function findNewest(scratch: Scratch): Promise<string | undefined> {
   const pip = ["python3", "-m", "pip", "index", "versions", "deno"];
@@ -38,7 +38,7 @@ async function fetchDeno(scratch: Scratch, version: string): Promise<string> {
     env: pipSettings(),
   });
   assertEquals(code, 0, stderr);
-  // Some of these packages leave that to their installer.
+  // Some of these packages leave it to their installer to make the file executable.
   await Deno.chmod(`${fresh}/bin/deno`, 0o755);
   await Deno.rename(fresh, folder);
   return program;

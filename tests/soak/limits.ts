@@ -1,4 +1,4 @@
-/** What a soak may differ from what it should be. */
+/** The bounds of what a soak lets pass. */
 
-/** How much a node's memory may grow between its warm-up and its end: what the collector leaves. */
+/** The most that a node's memory may grow from its warm-up to its end: garbage not yet collected. */
 export const GROWTH_MAX_BYTES: number = 32 * 1024 * 1024;

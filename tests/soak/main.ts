@@ -1,5 +1,6 @@
 /**
- * Three nodes that do what a seed says for as long as they are told, and find what they should:
+ * Three nodes perform operations that are drawn from a seed, for as many minutes as asked for, and
+ * compare the region with what one node alone would have:
  * `deno run -A tests/soak/main.ts [--minutes 10] [--seed S] [-- FLAG …]`. The flags are the
  * directory's, as `--compression`. Ends with exit code 1 where a value is wrong, a node does not end
  * well, or the memory of one has grown.

@@ -1,6 +1,6 @@
 /**
  * One of the three nodes of a soak. Prints where it listens, then a line for each round, and a last
- * one when it ends; throws where the region is not what the operations say.
+ * line when it ends; throws where the region is not what the operations make of it.
  */
 
 import { type Node, rpc, run } from "../../mod.ts";
@@ -17,12 +17,12 @@ import {
   RECORD_WORDS,
 } from "./operations.ts";
 
-/** What a node says of a round. */
+/** A node's report of a round. */
 export interface RoundReport {
   readonly round: number;
-  /** The operations that this node has done since it began. */
+  /** The operations that the node has performed since it began. */
   readonly operations: number;
-  /** The pages that it has got from others since then. */
+  /** The pages that the node has received from other nodes since it began. */
   readonly pagesReceived: number;
 }
 
@@ -34,10 +34,10 @@ const addCells = rpc("add to cells", addToCells);
 
 const seed = Number(Deno.env.get("SOAK_SEED"));
 const durationMs = Number(Deno.env.get("SOAK_MS"));
-/** The round in which node 2 does what nobody drew, to see that it is found. */
+/** The round in which node 2 changes a byte that no operation changes: a test plants that error. */
 const plantedRound = Number(Deno.env.get("SOAK_PLANTED_ROUND") ?? NaN);
 
-/** A node, and what its memory should be. */
+/** A node, and a model of what the region should contain. */
 class Soak {
   readonly #node: Node;
   readonly #region: Memory;
@@ -69,7 +69,7 @@ class Soak {
   async #round(round: number): Promise<void> {
     await this.#meet();
     const { id } = this.#node;
-    // What is released at the beginning of a round is acquired at its end, by another node.
+    // The permits that a node releases at the beginning of a round, another node acquires at its end.
     this.#node.semaphore((id + round) % NODES).release(PERMITS);
     for (const operation of drawOperations(seed, round, id, OPERATIONS)) await this.#do(operation);
     if (round === plantedRound && id === 2) this.#region.bytes[Offset.End - 1]! ^= 1;
@@ -85,7 +85,7 @@ class Soak {
     this.#compare(round);
   }
 
-  /** Tells of the round; whether there is another. */
+  /** Prints the report of a round; returns whether another round follows. */
   async #goesOn(round: number): Promise<boolean> {
     const { pagesReceived } = this.#node.stats();
     const operations = OPERATIONS * (round + 1);
@@ -117,7 +117,7 @@ class Soak {
     }
   }
 
-  /** Memory that only this node has, and memory that all have by its name. */
+  /** Allocates cells of this node alone, and cells that all nodes find by a name; checks both. */
   async #allocate(round: number): Promise<void> {
     const node = this.#node;
     const random = new Random(seed ^ round);

@@ -1,14 +1,14 @@
 /**
- * What the nodes of a soak do in one round, drawn from a seed so that every node knows what all of
- * them do. Operations of one round on the same cells commute, so any order of them has one result,
- * which a node finds by doing all of them alone, on memory of its own.
+ * The operations of a soak, drawn from a seed, so that every node knows the operations of all nodes.
+ * Operations of one round on the same cells commute: in any order they have the same result. A node
+ * computes that result by performing all of them on memory of its own.
  */
 
 import { Random } from "../simulator/coherence/random.ts";
 
 /** How many nodes take part; their ids are 1, 2, 3. */
 export const NODES = 3;
-/** Bytes of a block, which one node of a round writes; a page has many, of all nodes. */
+/** Bytes of a block. In a round, one node at most writes a block; a page has blocks of all nodes. */
 const BLOCK_BYTES = 64;
 /** 32-bit words of a record, which the holder of its lock writes, and of the cells of a call. */
 export const RECORD_WORDS = 16;
@@ -19,7 +19,7 @@ const BLOCKS = 4096;
 const RECORDS = 32;
 const CALLED = 32;
 
-/** Where things are, in bytes. What is before is not part of the data. */
+/** Where each part of the region begins, in bytes. */
 export const Offset = {
   /** The word that ends the soak. */
   Stop: 0,
@@ -31,13 +31,13 @@ export const Offset = {
   End: PAGE_BYTES + 4 * WORDS + BLOCK_BYTES * BLOCKS + 4 * RECORD_WORDS * (RECORDS + CALLED),
 } as const;
 
-/** One thing that a node does. Offsets are in bytes. */
+/** One operation of a node. Offsets are in bytes. */
 export type Operation =
-  /** Writes a block of its own. */
+  /** Writes a block of the node's own. */
   | { readonly kind: "fill"; readonly block: number; readonly value: number }
-  /** Reads a block of its own and writes something that depends on it. */
+  /** Replaces each word of a block of the node's own by a value that depends on the word. */
   | { readonly kind: "mix"; readonly block: number; readonly value: number }
-  /** Writes into a block of its own what a block has that nobody writes in this round. */
+  /** Copies a block that no node writes in this round into a block of the node's own. */
   | { readonly kind: "copy"; readonly block: number; readonly from: number }
   /** Adds to a word atomically. */
   | { readonly kind: "add"; readonly offset: number; readonly value: number }
@@ -48,20 +48,20 @@ export type Operation =
   /** Has another node add to cells. */
   | { readonly kind: "call"; readonly on: number; readonly offset: number; readonly value: number };
 
-/** Memory that operations are done on: the region, or a node's own. */
+/** Memory that operations are performed on: the region, or a node's own. */
 export interface Memory {
   readonly bytes: Uint8Array;
   readonly words: Int32Array;
 }
 
 /**
- * Draws what a node does.
+ * Draws the operations of a node.
  *
- * @param seed The soak's.
+ * @param seed The seed of the soak.
  * @param round The round, from 0 on.
  * @param node The node.
  * @param count How many operations.
- * @returns The operations, in the order in which the node does them.
+ * @returns The operations, in the order in which the node performs them.
  */
 export function drawOperations(
   seed: number,
@@ -74,10 +74,10 @@ export function drawOperations(
 }
 
 /**
- * Does an operation as if there were one node.
+ * Performs an operation as the only node would.
  *
  * @param operation The operation.
- * @param memory What to do it on.
+ * @param memory The memory to perform it on.
  */
 export function applyAlone(operation: Operation, memory: Memory): void {
   const { bytes, words } = memory;
@@ -114,14 +114,14 @@ export function applyAlone(operation: Operation, memory: Memory): void {
   }
 }
 
-/** Adds to each word of a record, with plain reads and writes: somebody else's at the same time would be lost. */
+/** Adds to each word of a record, by plain reads and writes: only the lock keeps another node's additions. */
 export function addToRecord(record: number, value: number, { words }: Memory): void {
   for (let at = 0; at < RECORD_WORDS; at++) {
     words[record / 4 + at] = words[record / 4 + at]! + Math.imul(value, at + 1);
   }
 }
 
-/** Adds to each cell atomically, the first least. */
+/** Adds a multiple of a value to each cell, atomically. */
 export function addToCells(cells: Int32Array, value: number): void {
   for (let at = 0; at < cells.length; at++) Atomics.add(cells, at, Math.imul(value, at + 1));
 }
@@ -153,7 +153,7 @@ function drawOperation(random: Random, round: number, node: number): Operation {
   return { kind: "call", on, offset, value };
 }
 
-/** A block that a node, or nobody where the node is 0, writes in a round. */
+/** Draws a block that no other node writes in a round; for node 0, a block that no node writes. */
 function drawBlock(random: Random, round: number, node: number): number {
   for (;;) {
     const block = random.below(BLOCKS);

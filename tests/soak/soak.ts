@@ -7,36 +7,36 @@ import { NODES } from "./operations.ts";
 
 /** How a soak is run. */
 export interface SoakOptions {
-  /** What its operations depend on. */
+  /** The seed from which all operations are drawn. */
   readonly seed: number;
-  /** How long it takes, without its last round. */
+  /** For how long new rounds are begun, in milliseconds. */
   readonly durationMs: number;
   /** More flags for the directory node. */
   readonly flags?: readonly string[];
-  /** Is told of rounds that are done. */
+  /** Called with the report of a round that is done. */
   readonly progress?: (report: RoundReport) => void;
-  /** The round in which a byte is changed that must not be, to see that it is found. */
+  /** The round in which node 2 changes a byte that no operation changes, for a test that plants an error. */
   readonly plantedRound?: number;
 }
 
 /** How much memory a node used, in bytes. */
 export interface MemoryUse {
-  /** After warming up. */
+  /** The use after the warm-up: a median. */
   readonly first: number;
-  /** At the end. */
+  /** The use at the end: a median. */
   readonly last: number;
-  /** All that was seen, one after the other. */
+  /** Every sample, in the order in which they were taken. */
   readonly samples: readonly number[];
 }
 
-/** What came of a soak. */
+/** The outcome of a soak. */
 export interface SoakResult {
   readonly rounds: number;
-  /** Over all nodes. */
+  /** The operations of all nodes. */
   readonly operations: number;
-  /** Over all nodes. */
+  /** The pages that all nodes have received. */
   readonly pagesReceived: number;
-  /** Of each node the memory of its own, without the region, in bytes. */
+  /** The memory that each node used for itself, without the region. */
   readonly memory: readonly MemoryUse[];
 }
 
@@ -46,18 +46,18 @@ const NODE = fileURLToPath(new URL("node.ts", import.meta.url));
  * minutes, as long as objects are made: beside that a leak of a few MiB would not be seen.
  */
 const YOUNG = "--v8-flags=--max-semi-space-size=2";
-/** The samples of memory of a soak. */
+/** How many samples of memory are taken in a soak. */
 const SAMPLES = 40;
-/** The samples that one median is of. */
+/** How many samples a median is taken of. */
 const MEDIAN_SAMPLES = 8;
 
 /**
  * Runs a soak.
  *
- * @param options How.
- * @returns What came of it.
- * @throws {Error} Where the region was not what it should be, or a node did not end well; with all
- * that was printed.
+ * @param options How the soak is run.
+ * @returns The outcome.
+ * @throws {Error} Where the region was not what it should be, or a node did not end well; with what the
+ * nodes have printed.
  */
 export async function runSoak(options: SoakOptions): Promise<SoakResult> {
   const { seed, durationMs, flags = [], progress, plantedRound } = options;
@@ -113,7 +113,7 @@ function reportsOf({ stdout }: TestProcess): RoundReport[] {
     .map((line) => JSON.parse(line));
 }
 
-/** What a node said last, once it has done a round. */
+/** The last report of a node, once that is of the given round or of a later one. */
 function lastReport(node: TestProcess, round: number): RoundReport | "end" | undefined {
   if (hasEnded(node)) return "end";
   const at = node.stdout.lastIndexOf(`{"round"`);
@@ -123,7 +123,7 @@ function lastReport(node: TestProcess, round: number): RoundReport | "end" | und
   return report.round >= round ? report : undefined;
 }
 
-/** The memory of a process that is neither a file's nor shared, as the region is. */
+/** The anonymous memory of a process, in bytes; the region is shared memory, and does not count. */
 async function privateBytes(process: TestProcess): Promise<number> {
   const status = await process.proc("status");
   return 1024 * Number(/^RssAnon:\s+(\d+) kB$/m.exec(status)?.[1] ?? NaN);

@@ -2,7 +2,7 @@
 
 import { beginThread, NodeThread, type NodeThreadParts } from "../../runtime/node/thread.ts";
 
-/** What all threads of a node have, with an engine that is the test's. */
+/** A thread of a node, with an engine that the test plays. */
 export class BareThread extends NodeThread {
   /** @param parts What it is made of. */
   constructor(parts: NodeThreadParts) {

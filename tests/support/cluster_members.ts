@@ -1,4 +1,4 @@
-/** Members of a cluster that have no engine, and peers that say what the test wants. */
+/** Members of a cluster without an engine, and peers that send what the test says. */
 
 import type { Address } from "../../runtime/address.ts";
 import type { TdsmError } from "../../runtime/errors.ts";
@@ -17,7 +17,7 @@ export { request };
 
 /** Bytes of a page. */
 export const PAGE = 4096;
-/** What the directories of tests decide. */
+/** The settings of the region that the directory nodes of tests decide. */
 export const REGION: RegionSettings = {
   size: 64 * PAGE,
   pageSize: PAGE,
@@ -69,7 +69,7 @@ export class ClusterMember implements AsyncDisposable {
     return await this.joinAt(directory.cluster.address, 10_000);
   }
 
-  /** Joins what listens somewhere; `opened` does what the node's own region would. */
+  /** Joins the directory at an address; `opened` stands for the opening of the node's region. */
   async joinAt(
     directory: Address,
     timeoutMs: number,
@@ -118,7 +118,7 @@ export class ClusterMember implements AsyncDisposable {
     };
   }
 
-  /** Resolves when `condition` holds; it is looked at whenever the node hears something. */
+  /** Resolves when `condition` holds, which is looked at whenever the node receives something. */
   async until(condition: () => boolean): Promise<void> {
     while (!condition()) await new Promise<void>((resolve) => this.#watchers.add(resolve));
   }
@@ -150,7 +150,7 @@ export class ClusterMember implements AsyncDisposable {
   }
 }
 
-/** The other side of a connection, which says what the test wants. */
+/** The other side of a connection, which sends what the test says. */
 export class ScriptedPeer implements Disposable {
   readonly link: Link;
   readonly #heard: Control[] = [];

@@ -1,6 +1,6 @@
 /**
- * What every kind of frame is tested for: that it has its golden bytes, both ways, and that what is
- * wrong with it has its reason.
+ * The checks for every kind of frame: it is encoded to its golden bytes and decoded from them, and each
+ * error in it is refused for the right reason.
  */
 
 import { assert, assertEquals } from "@std/assert";
@@ -11,7 +11,7 @@ import { sealBroken } from "../fuzz/mutate.ts";
 import { BOUNDS, ofKind, readGoldenFrames } from "./frames.ts";
 
 const golden = readGoldenFrames();
-/** Where a frame is put, so that it is not at the beginning of its bytes. */
+/** The offset at which frames are written, so that they do not stand at the beginning of a buffer. */
 const OFFSET = 3;
 
 /** A message that has a golden frame. */
@@ -20,14 +20,14 @@ export interface GoldenCase {
   readonly label: string;
   /** Writes the frame, and returns its bytes. */
   encode(target: Uint8Array, offset: number): number;
-  /** What the frame is decoded to, but for its size. */
+  /** The frame as it is decoded, without its size. */
   readonly expected: Readonly<Record<string, unknown>>;
 }
 
 /** A golden frame with some of its bytes changed, and its checksums to match. */
 export type Change = readonly [label: string, offset: number, bytes: readonly number[]];
 
-/** Changes, by the reason that they are refused for. */
+/** Changes, by the reason for which they are refused. */
 export type MalformedCases =
   readonly (readonly [reason: FrameReason, changes: readonly Change[]])[];
 
@@ -35,20 +35,20 @@ export type MalformedCases =
 export const HUGE: readonly number[] = [0xff, 0xff, 0xff, 0xff];
 
 /**
- * Decodes what is at the head of some bytes.
+ * Decodes the frame at the head of some bytes.
  *
  * @param bytes The bytes.
  * @param length How many of them have arrived.
- * @returns The frame, or what is missing, or what is wrong.
+ * @returns The frame, or how many bytes are missing, or what is wrong.
  */
 export function decodeAll(bytes: Uint8Array, length: number = bytes.length): Decoded {
   return decodeFrame(bytes, 0, length, BOUNDS);
 }
 
 /**
- * Makes a frame that its sender has got wrong: its checksums are right.
+ * Makes a frame with an error by its sender, not by the network: the checksums fit the error.
  *
- * @param change The golden frame, and what is changed of it.
+ * @param change The golden frame, and the bytes to change.
  * @returns The frame.
  */
 export function changed([label, offset, bytes]: Change): Uint8Array<ArrayBuffer> {

@@ -1,5 +1,5 @@
 /**
- * The frames of `frames.txt`: what they say, and the bytes that are checked in for it.
+ * The frames of `frames.txt`: their messages, and the bytes that are checked in.
  */
 
 import type { Control } from "../../runtime/wire/control.ts";
@@ -17,9 +17,9 @@ export interface MessageExample {
   readonly label: string;
   readonly message: Message;
   readonly payloadBytes: number;
-  /** How the page bytes are packed; as they are where it is not said. */
+  /** How the page bytes are packed; where it is left out, not at all. */
   readonly encoding?: Encoding;
-  /** The checksum of the page bytes; they have none where it is not said. */
+  /** The checksum of the page bytes; where it is left out, they have none. */
   readonly payloadChecksum?: number;
 }
 

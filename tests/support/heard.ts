@@ -1,31 +1,31 @@
-/** Starting things on a node in such a way that the directory node knows of them. */
+/** Starting requests of a node so that the directory node has received them before the test goes on. */
 
 import type { RemoteNode } from "./remote_node.ts";
 
 /**
- * Starts something by which a node asks the directory node, and waits until that has heard of it.
+ * Starts a request of a node to the directory node, and waits until the directory node has received it.
  *
  * @param node The node, whose thread must not block.
- * @param start Starts it.
- * @returns What was started, which may still be under way.
+ * @param start Starts the request.
+ * @returns The request, which may still be under way.
  */
 export async function heard<Value>(
   node: RemoteNode,
   start: () => Promise<Value>,
 ): Promise<{ readonly call: Promise<Value> }> {
   const call = start();
-  // Whether it fails is for the test that awaits it, if it does: its node may be ended before.
+  // The test awaits the request, or ends the node before: then the failure is of no interest.
   call.catch(() => {});
-  // Asked behind it on the same way, so this is answered after it was heard.
+  // Sent after the request on the same connection: an answer says that the request was received.
   await node.evaluate((node) => void node.semaphore(-1n).tryAcquire());
   return { call };
 }
 
 /**
- * The code of the error that something ends with.
+ * The code of the error with which a call fails.
  *
- * @param call What is to fail.
- * @returns The error's code, and its message; what it resolves to, where it does not fail.
+ * @param call The call.
+ * @returns The error's code and message; the result, where the call does not fail.
  */
 export async function failure(call: Promise<unknown>): Promise<[code: string, message: string]> {
   try {

@@ -1,4 +1,4 @@
-/** A link, and the other side of its connection in the test's hand. */
+/** A link, and the other side of its connection, which is the test's. */
 
 import { assertEquals } from "@std/assert";
 import { encodeMessage } from "../../runtime/wire/page_frames.ts";
@@ -17,7 +17,7 @@ import { newCounters } from "../../runtime/cluster/sender.ts";
 
 /** Bytes of a page. */
 export const PAGE = 4096;
-/** What frames are checked against. */
+/** The bounds that frames are checked against. */
 export const BOUNDS: FrameBounds = { pageCount: 64, pageSize: PAGE, runPages: 32 };
 
 /** A link, and the raw connection of its other side. */
@@ -30,7 +30,7 @@ export class LinkBench implements AsyncDisposable {
   readonly raw: Deno.TcpConn;
   /** Whether the bytes of a grant are wanted. */
   wants: (grant: GrantMessage) => boolean = () => true;
-  /** What the next message does when it is heard. */
+  /** Called with each message, before it counts as heard. */
   onMessage: (message: PeerMessage) => void = () => {};
   ends = 0;
   #wake: () => void = () => {};
@@ -67,7 +67,7 @@ export class LinkBench implements AsyncDisposable {
     };
   }
 
-  /** Resolves when so much was heard; fails when the link ended before. */
+  /** Resolves when so many messages were heard; fails when the link ended before. */
   async hears(count: number): Promise<void> {
     while (this.heard.length < count) {
       assertEquals(this.ends, 0, "the link ended");
@@ -89,7 +89,7 @@ export async function writeAll(connection: Deno.Conn, bytes: Uint8Array): Promis
   }
 }
 
-/** Reads until the link says no more, and then ends this side too, which the link waits for. */
+/** Reads until the link ends its side, and then ends this side too, which the link waits for. */
 export async function readAndEnd(connection: Deno.Conn): Promise<Uint8Array> {
   const chunks: number[] = [];
   const buffer = new Uint8Array(65_536);
@@ -103,7 +103,7 @@ export async function readAndEnd(connection: Deno.Conn): Promise<Uint8Array> {
   }
 }
 
-/** A message that is told from others by its number. */
+/** A message with a number, by which it is told from others. */
 export function request(number: number): Message {
   return { kind: "request", access: Access.Read, first: 1, count: 1, request: number };
 }
@@ -122,7 +122,7 @@ export function grant(first: number, count: number): GrantMessage {
   };
 }
 
-/** Bytes of which no page is like another. */
+/** Bytes in which no page is like another. */
 export function pattern(length: number, seed: number): Uint8Array {
   return Uint8Array.from({ length }, (_, index) => (index * 13 + seed + (index >> 8)) & 0xff);
 }
@@ -130,10 +130,10 @@ export function pattern(length: number, seed: number): Uint8Array {
 /**
  * Makes a frame with the bytes that follow it.
  *
- * @param message What it says.
+ * @param message The message.
  * @param payload The bytes behind it.
- * @param encoding How they are packed.
- * @param payloadChecksum Their checksum; they have none where it is not said.
+ * @param encoding How these bytes are packed.
+ * @param payloadChecksum The checksum of these bytes; where it is left out, they have none.
  * @returns The bytes.
  */
 export function frame(

@@ -1,6 +1,6 @@
-/** Timers in the hand of a test. */
+/** Timers that a test fires. */
 
-/** Timers of the runtime that fire when the test says so. All others run as ever. */
+/** Holds timers of given lengths until the test fires them. All other timers run as usual. */
 export class ManualTimers implements Disposable {
   readonly #held: ReadonlySet<number>;
   readonly #timers = new Map<number, { callback: () => void; ms: number }>();

@@ -1,5 +1,5 @@
 /**
- * Nodes as processes of their own, for tests of what only real processes, sockets and faults show.
+ * Nodes as processes of their own, for behaviour that only real processes, sockets and faults show.
  * Every wait is bounded, says what every process printed when it fails, and no process outlives its test.
  */
 

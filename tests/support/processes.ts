@@ -1,7 +1,7 @@
-/** Processes that a test has not started itself: whether they are still there. */
+/** Waiting for processes that a test has not started itself. */
 
 /**
- * Waits until none of these processes is there any more, but as a status that no process has asked for.
+ * Waits until all of these processes have ended; a zombie, whose status nobody has asked for, has ended.
  *
  * @param pids The processes.
  */

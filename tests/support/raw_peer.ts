@@ -1,4 +1,4 @@
-/** The other side of a connection, without the runtime: it says what no node of this version would. */
+/** The other side of a connection, without the runtime: it sends what no node of this version would. */
 
 import { CONTROL_MAX_BYTES } from "../../runtime/limits.ts";
 import {
@@ -15,7 +15,7 @@ import { FRAME_HEADER_BYTES, Offset, PROTOCOL_VERSION } from "../../runtime/wire
  * Makes the frame of a control message.
  *
  * @param control The message.
- * @param version The version that its header has.
+ * @param version The version in its header.
  * @returns The frame.
  */
 export function controlFrame(control: Control, version: number = PROTOCOL_VERSION): Uint8Array {
@@ -37,7 +37,7 @@ export const HELLO: HelloControl = {
   release: "test",
 };
 
-/** The first ping of a node that has had none. */
+/** The first ping of a node that has received none. */
 export const PING: PingControl = {
   kind: "ping",
   sent: 1,
@@ -50,7 +50,7 @@ export const PING: PingControl = {
  * Reads a connection until its other side ends it.
  *
  * @param connection The connection.
- * @returns All that came; it may also have been reset.
+ * @returns All bytes that came, also where the connection was reset at last.
  */
 export async function readAll(connection: Deno.Conn): Promise<Uint8Array> {
   const all: number[] = [];

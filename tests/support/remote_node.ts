@@ -3,7 +3,7 @@
 import type { Node } from "../../mod.ts";
 import type { Exit, TestProcess } from "./test_process.ts";
 
-/** What a {@linkcode RemoteNode} says of itself when it has joined. */
+/** The report of a {@linkcode RemoteNode} when it has joined. */
 export interface RemoteInfo {
   readonly id: number;
   readonly address: string;
@@ -15,7 +15,7 @@ export interface RemoteInfo {
   readonly joinMs: number;
 }
 
-/** What a function of {@linkcode RemoteNode.evaluate} threw. */
+/** An error that a function of {@linkcode RemoteNode.evaluate} threw. */
 export class RemoteError extends Error {
   /** The name of its class, or its `code` where it has one. */
   readonly code: string;
@@ -30,7 +30,7 @@ export class RemoteError extends Error {
   }
 }
 
-/** A function that runs in another process: it sees its arguments and globals, nothing around it. */
+/** A function that runs in another process: it sees its arguments and globals, and no other variable. */
 // deno-lint-ignore no-explicit-any -- the arguments of any function
 type Remote<Args extends any[], Value> = (
   node: Node,
@@ -43,11 +43,11 @@ interface Reply {
   readonly error?: { readonly code: string; readonly message: string };
 }
 
-/** A node in a process of its own that does what the test tells it to. */
+/** A node in a process of its own, which runs functions of the test. */
 export class RemoteNode {
   /** Its process. */
   readonly process: TestProcess;
-  /** What it says of itself. */
+  /** Its report. */
   readonly info: RemoteInfo;
   #calls = 0;
 

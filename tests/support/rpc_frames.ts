@@ -1,5 +1,5 @@
 /**
- * The frames of remote calls in `frames.txt`: what they say.
+ * The messages of the frames of remote calls in `frames.txt`.
  */
 
 import { RPC_MAX_BYTES } from "../../runtime/limits.ts";
@@ -12,7 +12,7 @@ export interface RpcExample {
   readonly message: RpcMessage;
   /** The bytes of arguments or of a result that follow the frame. */
   readonly payloadBytes: number;
-  /** The checksum of these; they have none where it is not said. */
+  /** The checksum of these bytes; where it is left out, they have none. */
   readonly payloadChecksum?: number;
 }
 

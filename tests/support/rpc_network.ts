@@ -1,6 +1,6 @@
 /**
- * Nodes of one process that call each other over a network in memory, which delays, reorders, holds
- * and loses as its test says.
+ * Nodes of one process that call each other over a network in memory. The network delays and reorders
+ * messages, and holds or loses them where the test says so.
  */
 
 import { peerAbsentError, peerLostError } from "../../runtime/rpc/error.ts";
@@ -41,7 +41,7 @@ export class RpcNetworkNode implements RpcTransport {
   }
 }
 
-/** What lies between the nodes. */
+/** The network between the nodes. */
 export class RpcNetwork {
   /** The calls that were given to nodes to serve. */
   served = 0;
@@ -54,7 +54,7 @@ export class RpcNetwork {
 
   constructor(size: number, seed = 1) {
     this.#random = new Random(seed);
-    // Not in order: a node's peers come in any.
+    // From the last to the first, since the peers of a node come in any order.
     for (let id = size; id >= 1; id--) this.#nodes.set(id, new RpcNetworkNode(id, this));
   }
 
@@ -66,18 +66,18 @@ export class RpcNetwork {
     return this.#nodes.get(id)!;
   }
 
-  /** Keeps what is sent from now on. */
+  /** Holds all messages that are sent from now on. */
   hold(): void {
     this.#held = true;
   }
 
-  /** Delivers what was kept. */
+  /** Delivers the messages that were held. */
   release(): void {
     this.#held = false;
     for (let count = this.#underWay.length; count > 0; count--) this.#schedule();
   }
 
-  /** Has a node die: the calls that wait for it are told, and what is under way to or from it is lost. */
+  /** Has a node die: calls that wait for it fail, and messages under way to it or from it are lost. */
   kill(node: number): void {
     this.#gone.add(node);
     for (const waiter of this.#waiters) {
@@ -92,7 +92,7 @@ export class RpcNetwork {
     return new Promise((resolve, reject) => {
       const waiter = { node, reject };
       this.#waiters.add(waiter);
-      // The bytes that arrive are the network's own, and are not there for long.
+      // The network owns the bytes that arrive, and overwrites them after use.
       const frame = payload.slice();
       this.#send(node, () => {
         this.served++;

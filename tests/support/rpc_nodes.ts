@@ -6,11 +6,11 @@ import { type ProcessCluster, RemoteNode, type TestProcess } from "./process_clu
 const RPC_NODE = fileURLToPath(new URL("../nodes/programs/rpc_node.ts", import.meta.url));
 
 /**
- * Starts the process of one.
+ * Starts the process of a node with these procedures.
  *
- * @param cluster Whose process it is to be.
+ * @param cluster The processes of the test.
  * @param flag `--directory`, or the node to join.
- * @param env More of its environment.
+ * @param env More environment variables.
  * @returns The process.
  */
 export function spawnRpcNode(
@@ -25,9 +25,9 @@ export function spawnRpcNode(
 }
 
 /**
- * Starts several, with ids in order; the first hosts the directory.
+ * Starts several such nodes, with ids in order; the first hosts the directory.
  *
- * @param cluster Whose processes they are to be.
+ * @param cluster The processes of the test.
  * @param nodes How many.
  * @returns The nodes.
  */
@@ -37,7 +37,7 @@ export async function startRpcNodes(cluster: ProcessCluster, nodes: number): Pro
     const joining = spawnRpcNode(cluster, `--directory-address=${all[0]!.at}`);
     all.push(await RemoteNode.ready(joining));
   }
-  // The first is the only one that knows of a newcomer when that has joined.
+  // When a node has joined, only the directory node is sure to know of it.
   for (const [index, node] of all.entries()) {
     if (index < nodes - 1) await node.evaluate((self, last) => self.waitForPeer(last), nodes);
   }

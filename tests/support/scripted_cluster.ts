@@ -1,5 +1,5 @@
 /**
- * Engines that are driven by hand, message by message: for tests that tell one exact story.
+ * Engines that a test drives message by message: for tests of one exact sequence.
  */
 
 import {
@@ -11,7 +11,7 @@ import type { Message, NodeId } from "../../runtime/protocol/coherence/messages.
 import type { Output } from "../../runtime/protocol/coherence/output.ts";
 import type { Access, PageState } from "../../runtime/protocol/coherence/page.ts";
 
-/** Engines with links between them, driven by hand. */
+/** Engines with links between them, which the test drives. */
 export class ScriptedCluster {
   /** The engines, in order of their nodes. */
   readonly engines: Coherence[] = [];

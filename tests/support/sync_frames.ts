@@ -1,5 +1,5 @@
 /**
- * The frames of synchronisation in `frames.txt`: what they say.
+ * The messages of the frames of synchronisation in `frames.txt`.
  */
 
 import {

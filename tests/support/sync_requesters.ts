@@ -1,5 +1,5 @@
 /**
- * A synchronizer with nodes that ask it one thing after the other, for tests that tell what follows.
+ * A synchronizer, and nodes that send it one request after the other: for tests of exact sequences.
  */
 
 import type { NodeId } from "../../runtime/protocol/coherence/messages.ts";
