@@ -152,6 +152,7 @@ export const STATUSES = {
   module_in_use: 11,
   memory_exhausted: 12,
   fenced: 13,
+  file_limited: 14,
 } as const;
 
 /** Why a module is refused, by name. */
@@ -266,7 +267,9 @@ const FAILURES: Readonly<Record<number, { code: TdsmErrorCode; text: string }>> 
   },
   [STATUSES.out_of_memory]: {
     code: "SystemCallFailed",
-    text: "no memory or address space is left; ask for a smaller region, or raise `ulimit -v`",
+    text:
+      "no memory or address space is left; ask for a smaller region, or raise `ulimit -v`, or, " +
+      "in a program that locks its memory (mlockall), `ulimit -l`",
   },
   [STATUSES.too_many_files]: {
     code: "SystemCallFailed",
@@ -285,7 +288,14 @@ const FAILURES: Readonly<Record<number, { code: TdsmErrorCode; text: string }>> 
   },
   [STATUSES.window_gone]: {
     code: "SystemCallFailed",
-    text: "memory of a window was unmapped behind the runtime's back",
+    text:
+      "native code has unmapped or moved memory of the region, or has mapped other memory there " +
+      "(munmap, mremap, mmap); leave the region where it is",
+  },
+  [STATUSES.file_limited]: {
+    code: "SystemCallFailed",
+    text: "the region is larger than a file of this process may be; ask for a smaller region, or " +
+      "raise `ulimit -f`",
   },
   [STATUSES.module_unusable]: {
     code: "LibraryMismatch",

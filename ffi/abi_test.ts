@@ -73,6 +73,7 @@ Deno.test("abi: every status has an error of its own kind, with operation and er
     module_in_use: "InvalidOption",
     memory_exhausted: "MemoryExhausted",
     fenced: "NodeClosed",
+    file_limited: "SystemCallFailed",
   });
   assertMatch(statusError("x", -99, 0).message, /unknown status 99$/);
 });

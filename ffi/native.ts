@@ -242,6 +242,17 @@ export class NativeRegion implements Disposable {
   }
 
   /**
+   * Lets every thread that stands in a fault try its access again; where that faults, the fault can be
+   * read once more.
+   *
+   * @throws {TdsmError} If the region is closed, or the kernel fails.
+   */
+  wake(): void {
+    const result = this.#symbols.tdsm_wake(this.handle);
+    if (result < 0) throw statusError("wake threads", result, this.#symbols.tdsm_last_errno());
+  }
+
+  /**
    * Reads faults that wait to be served, without blocking.
    *
    * @param out Filled with records of {@linkcode FAULT_WORDS} words each.

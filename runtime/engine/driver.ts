@@ -123,7 +123,14 @@ export class Driver {
   /** From here on no fault can be served; `faulted` is called when one comes, or has come. */
   refuseFaults(faulted: () => void): void {
     this.#faulted = faulted;
-    if (this.#unserved || this.#parts.coherence.cache.isAwaited) faulted();
+    if (this.#unserved || this.#parts.coherence.cache.isAwaited) return faulted();
+    // A fault may have been granted, but not served: the page operation failed. Its thread faults again.
+    try {
+      this.#parts.region.wake();
+    } catch (error) {
+      this.#fail(error);
+    }
+    this.#wake();
   }
 
   /** Where to write the bytes of a grant; `undefined` when this node has not requested them. */

@@ -29,6 +29,8 @@ class FakeRegion {
   readonly bytes = new Uint8Array(PAGES * PAGE);
   /** The faults to be read, as page and flags. */
   readonly faults: [page: number, flags: number][] = [];
+  /** The faults that were read, and that no page operation has ended: their threads stand there. */
+  readonly standing: [page: number, flags: number][] = [];
   readonly #log: string[];
   /** What the next page operation, or read of faults, fails with. */
   failure: Error | undefined;
@@ -53,6 +55,7 @@ class FakeRegion {
   readFaults(out: Uint32Array): number {
     assert(!this.closed, "the region is closed");
     const taken = this.faults.splice(0, out.length / FAULT_WORDS);
+    this.standing.push(...taken);
     for (const [index, [page, flags]] of taken.entries()) {
       out[index * FAULT_WORDS] = page;
       out[index * FAULT_WORDS + 1] = flags;
@@ -82,12 +85,18 @@ class FakeRegion {
 
   yield(): void {}
 
+  wake(): void {
+    for (const fault of this.standing.splice(0)) this.fault(...fault);
+  }
+
   resumed(page: number): boolean {
     return this.ran.has(page);
   }
 
   install(first: number, count: number, writable: boolean, zero = false): void {
     this.#operate(`install ${first}+${count}${writable ? " writable" : ""}${zero ? " zero" : ""}`);
+    const served = this.standing.filter(([page]) => page >= first && page < first + count);
+    for (const fault of served) this.standing.splice(this.standing.indexOf(fault), 1);
   }
 
   unprotect(first: number, count: number): void {
@@ -439,6 +448,19 @@ Deno.test("Driver whose step fails over a fault refuses that very fault", async 
   bench.region.failure = new Error("planted");
   bench.driver.start();
   bench.region.fault(5);
+  await refused.promise;
+  assertEquals(bench.failures.map(String), ["Error: planted"]);
+});
+
+Deno.test("Driver whose step fails tells of a thread that was granted the page, and never got it", async () => {
+  await using bench = new Bench();
+  const refused = Promise.withResolvers<void>();
+  bench.onFailure = () => bench.driver.refuseFaults(refused.resolve);
+  bench.driver.start();
+  bench.region.fault(5);
+  await bench.until(() => bench.log.includes("flush"));
+  bench.region.failure = new Error("planted");
+  bench.driver.input({ kind: "message", from: 1, message: grant(5, 1, Content.Data) });
   await refused.promise;
   assertEquals(bench.failures.map(String), ["Error: planted"]);
 });

@@ -146,6 +146,18 @@ pub export fn tdsm_memory_bytes(handle: u32) i64 {
     return @intCast(bytes);
 }
 
+/// int32_t tdsm_wake(uint32_t handle)
+/// Every thread that stands in a fault tries its access again; where that faults, the fault is
+/// reported anew.
+pub export fn tdsm_wake(handle: u32) i32 {
+    const lease = registry.enter(handle) catch |failure| return status.code(failure);
+    defer lease.end();
+    lease.region.acquire();
+    defer lease.region.release();
+    pages.wake(lease.region) catch |failure| return status.code(failure);
+    return 0;
+}
+
 /// int32_t tdsm_faults_read(uint32_t handle, tdsm_fault *out, uint32_t capacity)
 /// Answers how many faults were written to `out`; never blocks.
 pub export fn tdsm_faults_read(handle: u32, out: ?[*]abi.Fault, capacity: u32) i32 {

@@ -98,6 +98,22 @@ test "open: without address space it is out of memory" {
     try expectRefused(options, .out_of_memory, .map_alias);
 }
 
+test "open: a region larger than a file may be is refused, and no signal ends the process" {
+    var limit: linux.rlimit = undefined;
+    try expectEqual(.SUCCESS, linux.errno(linux.getrlimit(.FSIZE, &limit)));
+    defer _ = linux.setrlimit(.FSIZE, &limit);
+    const lowered: linux.rlimit = .{ .cur = good.size - 1, .max = limit.max };
+    try expectEqual(.SUCCESS, linux.errno(linux.setrlimit(.FSIZE, &lowered)));
+    try expectRefused(good, .file_limited, .memory_file);
+    // A region that is open already is not limited any more, though it grows page by page.
+    try expectEqual(.SUCCESS, linux.errno(linux.setrlimit(.FSIZE, &limit)));
+    const harness = try Harness.open(4096, 256);
+    defer harness.close();
+    try expectEqual(.SUCCESS, linux.errno(linux.setrlimit(.FSIZE, &.{ .cur = 4096, .max = limit.max })));
+    try harness.install(0, 256, abi.install_writable);
+    @memset(harness.window[0 .. 256 * 4096], 1);
+}
+
 test "open: the table of regions is bounded, and a closed slot serves again" {
     var infos: [abi.regions_max]abi.RegionInfo = undefined;
     for (&infos) |*info| try succeed(c.tdsm_open(&good, info));

@@ -53,6 +53,7 @@ fn installView(region: *Region, range: ByteRange, view: View, write_protected: b
             .bytes => |bytes| progress.advance(bytes),
             .exists => progress.skipExisting(),
             .busy => try progress.retry(),
+            .not_covered => try progress.narrow(),
             .hole => {
                 // No thread ever wrote here. Once allocated the file has every page of the range.
                 if (allocated) return status.refuse(error.SystemCallFailed, .FAULT);
@@ -70,7 +71,29 @@ fn installView(region: *Region, range: ByteRange, view: View, write_protected: b
 /// Makes the pages read-only: later writes fault. When it returns, no earlier write is under way.
 pub fn protect(region: *Region, range: ByteRange) Error!void {
     var views = region.windows.views(range);
-    while (views.next()) |view| try setProtection(region, view, .on);
+    while (views.next()) |view| {
+        try requireMapped(view);
+        try setProtection(region, view, .on);
+    }
+}
+
+/// Write protection skips what is not mapped. But memory that was moved elsewhere (mremap) can still
+/// be written there, and no answer of the kernel would say so.
+fn requireMapped(view: View) Error!void {
+    // Of asynchronous writing back nothing is left but a look at the mappings.
+    switch (linux.errno(linux.msync(@ptrFromInt(view.address), view.length, linux.MSF.ASYNC))) {
+        .SUCCESS => {},
+        .NOMEM => |errno| return status.refuse(error.WindowGone, errno),
+        else => |errno| return status.fromErrno(errno),
+    }
+}
+
+/// Lets every thread that stands in a fault try its access again. Where that fails once more it is
+/// a new fault, to be read: so every thread that still waits becomes known, whatever was read before.
+pub fn wake(region: *Region) Error!void {
+    for (region.windows.slots[0..region.windows.used]) |slot| {
+        if (slot.length != 0) try userfaultfd.wake(region.uffd, slot.address, slot.length);
+    }
 }
 
 /// Makes pages that have entries writable, and wakes the threads that wait for them.
@@ -82,23 +105,25 @@ pub fn unprotect(region: *Region, range: ByteRange) Error!void {
 }
 
 /// Takes the entries away: when it returns no access through any window is under way, every later
-/// one faults, and the alias has the last bytes written. (MADV_DONTNEED alone does this: it takes
-/// the entries and flushes every core's TLB before it returns, so there is no need to
-/// write-protect first.)
+/// one faults, and the alias has the last bytes written. (MADV_DONTNEED_LOCKED alone does this, also
+/// where the program has locked its memory: it takes the entries and flushes every core's TLB before
+/// it returns, so there is no need to write-protect first.)
 pub fn evict(region: *Region, range: ByteRange) Error!void {
     var views = region.windows.views(range);
     while (views.next()) |view| try evictView(view);
 }
 
 fn evictView(view: View) Error!void {
-    switch (linux.errno(linux.madvise(@ptrFromInt(view.address), view.length, linux.MADV.DONTNEED))) {
+    switch (linux.errno(linux.madvise(@ptrFromInt(view.address), view.length, dont_need_locked))) {
         .SUCCESS => {},
-        // Part of the range is not mapped.
-        .NOMEM => |errno| return status.refuse(error.WindowGone, errno),
-        // INVAL: the range is locked in memory (mlock).
+        // Part of the range is not mapped, or is a mapping of the program's that has no pages to take.
+        .NOMEM, .INVAL => |errno| return status.refuse(error.WindowGone, errno),
         else => |errno| return status.fromErrno(errno),
     }
 }
+
+/// MADV_DONTNEED_LOCKED of madvise(2), since Linux 5.18.
+const dont_need_locked = 24;
 
 /// Gives the pages memory where they have none, mapped in the alias: then bytes can be written there,
 /// which without memory would end the process by SIGBUS.
@@ -166,25 +191,48 @@ fn isHole(region: *const Region, range: ByteRange) bool {
 }
 
 fn allocate(region: *Region, range: ByteRange) Error!void {
-    const result = linux.fallocate(region.memory_file, 0, @intCast(range.start), @intCast(range.length));
-    switch (linux.errno(result)) {
-        .SUCCESS => {},
-        .NOMEM, .NOSPC => |errno| return status.refuse(error.MemoryExhausted, errno),
-        else => |errno| return status.fromErrno(errno),
+    var start = range.start;
+    const end = range.start + range.length;
+    var part = range.length;
+    while (start < end) {
+        const length = @min(part, end - start);
+        switch (linux.errno(linux.fallocate(region.memory_file, 0, @intCast(start), @intCast(length)))) {
+            .SUCCESS => start += length,
+            // A signal came, and the kernel, an older one, has taken back what it had allocated. Signals
+            // may come faster than a long range is done, but not than a single page.
+            .INTR => part = half(length),
+            .NOMEM, .NOSPC => |errno| return status.refuse(error.MemoryExhausted, errno),
+            else => |errno| return status.fromErrno(errno),
+        }
     }
+}
+
+/// About half of a length, in whole pages of the kernel and at least one.
+fn half(length: u64) u64 {
+    return std.mem.alignForward(u64, length / 2, std.heap.pageSize());
 }
 
 fn setProtection(region: *Region, view: View, protection: userfaultfd.Protection) Error!void {
     var progress: Progress = .{ .view = view };
-    while (!try userfaultfd.writeProtect(region.uffd, view.address, view.length, protection)) {
-        try progress.retry();
+    while (progress.rest()) |rest| {
+        switch (try userfaultfd.writeProtect(region.uffd, rest.address, rest.length, protection)) {
+            .done => progress.advance(rest.length),
+            .busy => try progress.retry(),
+            .not_covered => try progress.narrow(),
+        }
     }
 }
 
 /// The progress of an operation that the kernel may do in parts.
+///
+/// The kernel refuses a range that crosses a border of mappings. A window is one mapping until the
+/// program calls madvise, mprotect or mlock on a part of it; where the borders are then, only trying
+/// tells.
 const Progress = struct {
     view: View,
     done: u64 = 0,
+    /// The most bytes to try at once, while a border is near.
+    part: u64 = std.math.maxInt(u64),
     found_existing: bool = false,
     busy_in_a_row: u32 = 0,
 
@@ -192,7 +240,7 @@ const Progress = struct {
         if (progress.done >= progress.view.length) return null;
         return .{
             .address = progress.view.address + progress.done,
-            .length = progress.view.length - progress.done,
+            .length = @min(progress.part, progress.view.length - progress.done),
         };
     }
 
@@ -200,6 +248,14 @@ const Progress = struct {
         std.debug.assert(bytes > 0);
         progress.done += bytes;
         progress.busy_in_a_row = 0;
+        progress.part = std.math.maxInt(u64);
+    }
+
+    /// No one mapping covers what was tried: half of it next, until a page has none at all.
+    fn narrow(progress: *Progress) Error!void {
+        const tried = progress.rest().?.length;
+        if (tried <= std.heap.pageSize()) return status.refuse(error.WindowGone, .NOENT);
+        progress.part = half(tried);
     }
 
     /// The kernel stops at an entry that is there; how many follow it, only trying tells.

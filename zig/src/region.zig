@@ -62,6 +62,7 @@ pub const Region = struct {
     fn openMemory(region: *Region, info: *abi.RegionInfo) Error!void {
         info.failed_step = .memory_file;
         region.memory_file = @intCast(try status.check(linux.memfd_create("tdsm-region", linux.MFD.CLOEXEC)));
+        try checkFileLimit(region.size);
         _ = try status.check(linux.ftruncate(region.memory_file, @intCast(region.size)));
 
         info.failed_step = .map_window;
@@ -74,6 +75,7 @@ pub const Region = struct {
 
         info.failed_step = .map_alias;
         region.alias = try region.map(null, 0, region.size);
+        try openMapping(region.alias, region.size);
         info.failed_step = .advise;
         try adviseMapping(address, region.size);
         try adviseMapping(region.alias, region.size);
@@ -107,6 +109,7 @@ pub const Region = struct {
         info.failed_step = .register;
         const main = region.windows.slots[0];
         try userfaultfd.register(region.uffd, main.address, main.length);
+        try openMapping(main.address, main.length);
         info.failed_step = .probe_continue;
         try pages.probe(region);
     }
@@ -185,6 +188,7 @@ pub const Region = struct {
         errdefer region.blank(slot);
         try adviseMapping(mapped, length);
         try userfaultfd.register(region.uffd, mapped, length);
+        try openMapping(mapped, length);
         return mapped;
     }
 
@@ -199,16 +203,24 @@ pub const Region = struct {
         region.blank(slot);
     }
 
+    /// Maps a part of the memory file that nothing can touch before `openMapping`: where the program
+    /// locks all of its memory (mlockall with MCL_FUTURE), the kernel would fill a mapping that can be
+    /// touched, and accesses to the pages in it would never fault.
     fn map(region: *const Region, address: ?[*]u8, region_byte: u64, length: u64) Error!u64 {
         const result = linux.mmap(
             address,
             length,
-            .{ .READ = true, .WRITE = true },
+            .{},
             .{ .TYPE = .SHARED, .NORESERVE = true, .FIXED = address != null },
             region.memory_file,
             @intCast(region_byte),
         );
-        return status.check(result);
+        return switch (linux.errno(result)) {
+            .SUCCESS => result,
+            // RLIMIT_MEMLOCK, where the program locks all of its memory.
+            .AGAIN => |errno| status.refuse(error.OutOfMemory, errno),
+            else => |errno| status.fromErrno(errno),
+        };
     }
 
     /// Removes a window, and puts blank private memory in its place: threads may still have pointers
@@ -238,6 +250,21 @@ pub const Region = struct {
         _ = std.c.pthread_mutex_unlock(&region.lock);
     }
 };
+
+/// Lets a mapping be touched, and keeps the kernel from filling it by itself.
+fn openMapping(address: u64, length: u64) Error!void {
+    const memory: [*]u8 = @ptrFromInt(address);
+    _ = try status.check(linux.munlock(memory, length));
+    _ = try status.check(linux.mprotect(memory, length, .{ .READ = true, .WRITE = true }));
+}
+
+/// Refuses a size that a file of this process may not have (RLIMIT_FSIZE): the kernel would end the
+/// process by SIGXFSZ.
+fn checkFileLimit(size: u64) Error!void {
+    var limit: linux.rlimit = undefined;
+    _ = try status.check(linux.getrlimit(.FSIZE, &limit));
+    if (size > limit.cur) return status.refuse(error.FileLimited, .FBIG);
+}
 
 /// Huge pages would give a fault more than its page; a forked child must not touch the region; and
 /// a core dump that reads it would wait for an engine that no longer runs.

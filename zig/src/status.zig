@@ -33,6 +33,8 @@ pub const Status = enum(i32) {
     memory_exhausted = 12,
     /// The region is fenced: no page can be given to a window any more.
     fenced = 13,
+    /// No file of this process may be as large as the region (RLIMIT_FSIZE).
+    file_limited = 14,
 };
 
 /// The same failures inside the library.
@@ -50,6 +52,7 @@ pub const Error = error{
     ModuleInUse,
     MemoryExhausted,
     Fenced,
+    FileLimited,
 };
 
 /// The errno of the last failure on this thread; 0 where the failure was not the kernel's.
@@ -75,6 +78,7 @@ pub fn code(failure: Error) i32 {
         error.ModuleInUse => .module_in_use,
         error.MemoryExhausted => .memory_exhausted,
         error.Fenced => .fenced,
+        error.FileLimited => .file_limited,
     };
     return -@backingInt(status);
 }
@@ -104,8 +108,6 @@ pub fn fromErrno(errno: linux.E) Error {
         .NOMEM => error.OutOfMemory,
         // The shared-memory file system is at its limit.
         .NOSPC => error.OutOfMemory,
-        // The memory file may not be that large (RLIMIT_FSIZE).
-        .FBIG => error.OutOfMemory,
         // RLIMIT_NOFILE reached.
         .MFILE => error.TooManyFiles,
         // The machine's table of open files is full.
@@ -130,7 +132,7 @@ test "status: every error has a code of its own, and the codes never move" {
         .{ error.SystemCallFailed, -7 }, .{ error.LimitExceeded, -8 },
         .{ error.WindowGone, -9 },       .{ error.ModuleUnusable, -10 },
         .{ error.ModuleInUse, -11 },     .{ error.MemoryExhausted, -12 },
-        .{ error.Fenced, -13 },
+        .{ error.Fenced, -13 },          .{ error.FileLimited, -14 },
     };
     for (expected) |pair| try std.testing.expectEqual(pair[1], code(pair[0]));
     try std.testing.expectEqual(expected.len + 1, std.meta.fieldNames(Status).len);

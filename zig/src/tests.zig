@@ -11,6 +11,7 @@ comptime {
     _ = @import("open_test.zig");
     _ = @import("pages_test.zig");
     _ = @import("memory_test.zig");
+    _ = @import("mappings_test.zig");
     _ = @import("windows_test.zig");
     _ = @import("wait_test.zig");
     _ = @import("waiters_test.zig");

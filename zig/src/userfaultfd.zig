@@ -184,6 +184,8 @@ pub const Filled = union(enum) {
     hole,
     /// The address space is being changed; try again.
     busy,
+    /// No one registered mapping covers the range; several may.
+    not_covered,
 };
 
 /// Maps pages that the memory file has, and wakes the threads that wait for them.
@@ -202,8 +204,7 @@ pub fn mapContinue(fd: i32, start: u64, length: u64, write_protected: bool) Erro
         .FAULT => .hole,
         // A mode bit, or the ioctl, is unknown to the kernel.
         .INVAL, .NOTTY => |errno| status.refuse(error.KernelUnsupported, errno),
-        // No registered mapping covers the range.
-        .NOENT => |errno| status.refuse(error.WindowGone, errno),
+        .NOENT => .not_covered,
         // No page table could be allocated.
         .NOMEM => |errno| status.refuse(error.MemoryExhausted, errno),
         // SRCH: the process is ending.
@@ -214,17 +215,24 @@ pub fn mapContinue(fd: i32, start: u64, length: u64, write_protected: bool) Erro
 /// What write protection is to become. Taking it off wakes the threads that wait.
 pub const Protection = enum(u64) { off = 0, on = 1 };
 
-/// Answers false if the address space is being changed and the call must be tried again.
-pub fn writeProtect(fd: i32, start: u64, length: u64, protection: Protection) Error!bool {
+/// What one UFFDIO_WRITEPROTECT came to.
+pub const Protected = enum {
+    done,
+    /// The address space is being changed; try again.
+    busy,
+    /// A mapping in the range is not registered; or, before Linux 6.4, there are several.
+    not_covered,
+};
+
+pub fn writeProtect(fd: i32, start: u64, length: u64, protection: Protection) Error!Protected {
     var argument: WriteProtect = .{
         .range = .{ .start = start, .length = length },
         .mode = @backingInt(protection),
     };
     return switch (linux.errno(linux.ioctl(fd, ioctl_write_protect, @intFromPtr(&argument)))) {
-        .SUCCESS => true,
-        .AGAIN => false,
-        // No registered mapping covers the range.
-        .NOENT => |errno| status.refuse(error.WindowGone, errno),
+        .SUCCESS => .done,
+        .AGAIN => .busy,
+        .NOENT => .not_covered,
         // No page table could be allocated for an absent page's marker.
         .NOMEM => |errno| status.refuse(error.MemoryExhausted, errno),
         else => |errno| status.fromErrno(errno),
