@@ -240,3 +240,13 @@ export const LAUNCH_ORPHAN_LOOK_MS = 1_000;
 export const LAUNCH_REMINDER_MS = 10_000;
 /** The longest line of a node that its launcher keeps whole, in bytes. */
 export const LAUNCH_LINE_MAX_BYTES: number = MIB;
+/** How long a thread waits for room in its node's memory before the node ends, in milliseconds. */
+export const MEMORY_WAIT_MAX_MS = 10_000;
+/** How long after a node has asked for its pages to be taken elsewhere it asks again, in milliseconds. */
+export const MEMORY_ASK_AGAIN_MS = 500;
+/** The most runs of pages that a node asks its home to forget, or to have taken elsewhere, at one time. */
+export const RELIEF_RUNS_MAX = 16;
+/** The most runs that wait at a node until there is room to take them from others. */
+export const ADOPTIONS_MAX = 16;
+/** The most pages whose dead bytes a node gives back in one step. */
+export const DISCARD_STEP_PAGES = 4096;

@@ -28,7 +28,7 @@ class Home {
 
   constructor() {
     const options = { pageCount: PAGES, runPages: RUN_PAGES, migration: true };
-    this.directory = new Directory(options, this.#outbox, () => {});
+    this.directory = new Directory(options, this.#outbox, { room: Infinity, adopt() {} });
     for (let node = 1; node <= NODES; node++) this.directory.peerJoined(node);
   }
 
@@ -102,12 +102,12 @@ function misses(underWay: number): () => number {
   const options = { self: 2, pageCount: PAGES, runPages: RUN_PAGES, holdTimeUs: 0 };
   const cache = new PageCache(options, outbox);
   const page = (index: number) => index * 1_000;
-  for (let index = 0; index < underWay; index++) cache.fault(page(index), Access.Read);
+  for (let index = 0; index < underWay; index++) cache.fault(page(index), Access.Read, 0);
   outbox.messages.length = 0;
   return () => {
     return timed(OPERATIONS, (index) => {
       const first = page(index % 1_000) + 500;
-      cache.fault(first, Access.Read);
+      cache.fault(first, Access.Read, 0);
       const asked = outbox.messages[0]!.message;
       if (asked.kind !== "request") throw new Error(`a fault led to ${asked.kind}`);
       const { request } = asked;

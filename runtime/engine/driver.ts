@@ -306,6 +306,8 @@ export class Driver {
         return region.protect(first, count);
       case "evict":
         return region.evict(first, count);
+      case "discard":
+        return region.release(first, count);
       default:
         kind satisfies never;
     }

@@ -167,6 +167,12 @@ export class EngineHost implements Member {
           `which is ${gone}. Node ${this.#cluster.self} needs it and cannot go on`;
         return this.#doom(new TdsmError("PageLost", message));
       }
+      case "memoryExhausted": {
+        const { page } = event;
+        const need = page === undefined ? "wants to leave" : `needs page ${page}`;
+        const message = `Node ${this.#cluster.self} ${need}, and no node has room for its pages`;
+        return this.#doom(new TdsmError("MemoryExhausted", message));
+      }
       case "violation":
         this.log(Level.Error, `Node ${event.node} broke the protocol: ${event.reason}`);
         return this.#cluster.expel(event.node, event.reason);

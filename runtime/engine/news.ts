@@ -36,6 +36,8 @@ export interface NodeStats {
   readonly pagesShared: number;
   /** Pages of which the node has the only copy, which it may read and write. */
   readonly pagesExclusive: number;
+  /** Pages that the node may not read any more, and whose bytes it has not given back yet. */
+  readonly pagesDead: number;
   /** The memory that the pages take, in bytes; beside them the process needs some for itself. */
   readonly memoryBytes: number;
   /** The most that they may take, in bytes: the region's size where that is less than the limit. */
@@ -60,6 +62,12 @@ export interface NodeStats {
   readonly pagesSent: number;
   /** Copies that were dropped because another node wrote. */
   readonly pagesInvalidated: number;
+  /** Copies that the node gave back for want of room, while other nodes had them too. */
+  readonly pagesDropped: number;
+  /** Only copies that another node took since this one had no room. */
+  readonly pagesOffloaded: number;
+  /** Pages whose bytes were given back to the system once no node needed them here. */
+  readonly pagesDiscarded: number;
   /** Messages sent to other nodes about pages. */
   readonly messagesSent: number;
   /** Messages received from other nodes about pages. */

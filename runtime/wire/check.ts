@@ -171,7 +171,7 @@ function checkMode(bytes: Uint8Array, start: number, fields: number): Malformed 
   return checkFlags(bytes, start, hasData(bytes, start, fields));
 }
 
-/** Checks the run of pages and the request number. */
+/** Checks the run of pages, and the request number that it may have. */
 function checkRun(
   bytes: Uint8Array,
   start: number,
@@ -180,9 +180,12 @@ function checkRun(
 ): Malformed | undefined {
   const first = getU32(bytes, start + Offset.First);
   const count = getU32(bytes, start + Offset.Count);
+  const request = getU32(bytes, start + Offset.Request);
+  if ((fields & Field.Request) === 0 && request !== 0) {
+    return malformed("UnusedFieldNotZero", request);
+  }
   if ((fields & Field.Run) === 0) {
-    const request = getU32(bytes, start + Offset.Request);
-    const value = first || count || request;
+    const value = first || count;
     return value === 0 ? undefined : malformed("UnusedFieldNotZero", value);
   }
   if (count === 0) return malformed("RunEmpty", count);

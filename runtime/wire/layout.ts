@@ -91,10 +91,11 @@ export const PACKED_ENTRY_BYTES = 4;
 export const Field = {
   Access: 1,
   Content: 2,
-  /** The run, and the number of its request. */
   Run: 4,
   Node: 8,
   List: 16,
+  /** The number of the request that a run belongs to. */
+  Request: 32,
 } as const;
 
 /**

@@ -47,7 +47,8 @@ Deno.test("PAGE_MESSAGES: every type of frame is one kind's, and has a golden fr
     ...Object.values(PAGE_MESSAGES).map(({ type }) => type),
     ...Object.values(FrameType),
   ];
-  assertEquals([...types].sort((a, b) => a - b), known);
+  const ascending = (a: number, b: number) => a - b;
+  assertEquals([...types].sort(ascending), known.sort(ascending));
 });
 
 Deno.test("PAGE_MESSAGES: the fields of a kind are those of its message", () => {
@@ -58,7 +59,7 @@ Deno.test("PAGE_MESSAGES: the fields of a kind are those of its message", () => 
     lost: Field.Content,
     first: Field.Run,
     count: Field.Run,
-    request: Field.Run,
+    request: Field.Request,
     requester: Field.Node,
     node: Field.Node,
     lostNode: Field.Node,

@@ -24,7 +24,7 @@ export interface PageMessageRow<M extends Message> {
 /** A message that ends with a list of nodes. */
 export type ListingMessage = Extract<Message, { readonly invalidated: readonly NodeId[] }>;
 
-const { Access: AccessField, Content: ContentField, Run, Node, List } = Field;
+const { Access: AccessField, Content: ContentField, Run, Request, Node, List } = Field;
 
 /** Every kind of message about pages. */
 export const PAGE_MESSAGES: {
@@ -32,7 +32,7 @@ export const PAGE_MESSAGES: {
 } = {
   request: {
     type: 1,
-    fields: AccessField | Run,
+    fields: AccessField | Run | Request,
     put(message, header, start) {
       header[start + Offset.Access] = message.access;
       putRun(header, start, message.first, message.count, message.request);
@@ -47,7 +47,7 @@ export const PAGE_MESSAGES: {
   },
   forward: {
     type: 2,
-    fields: AccessField | Run | Node | List,
+    fields: AccessField | Run | Request | Node | List,
     put(message, header, start) {
       header[start + Offset.Access] = message.access;
       putRun(header, start, message.first, message.count, message.request);
@@ -65,7 +65,7 @@ export const PAGE_MESSAGES: {
   },
   invalidate: {
     type: 3,
-    fields: Run | Node,
+    fields: Run | Request | Node,
     put(message, header, start) {
       putRun(header, start, message.first, message.count, message.request);
       putU16(header, start + Offset.Node, message.requester);
@@ -80,7 +80,7 @@ export const PAGE_MESSAGES: {
   },
   acknowledge: {
     type: 4,
-    fields: Run,
+    fields: Run | Request,
     put: (message, header, start) =>
       putRun(header, start, message.first, message.count, message.request),
     get: (header, start) => ({
@@ -93,7 +93,7 @@ export const PAGE_MESSAGES: {
   grant: {
     type: 5,
     // Its node is checked with its content: it has one where the pages are lost.
-    fields: AccessField | ContentField | Run | Node | List,
+    fields: AccessField | ContentField | Run | Request | Node | List,
     put(message, header, start) {
       header[start + Offset.Access] = message.access;
       header[start + Offset.Content] = message.content;
@@ -113,7 +113,7 @@ export const PAGE_MESSAGES: {
   },
   done: {
     type: 6,
-    fields: ContentField | Run,
+    fields: ContentField | Run | Request,
     put(message, header, start) {
       header[start + Offset.Content] = message.lost ? Content.Lost : 0;
       putRun(header, start, message.first, message.count, message.request);
@@ -140,7 +140,7 @@ export const PAGE_MESSAGES: {
   },
   refused: {
     type: 9,
-    fields: Run | Node,
+    fields: Run | Request | Node,
     put(message, header, start) {
       putRun(header, start, message.first, message.count, message.request);
       putU16(header, start + Offset.Node, message.requester);
@@ -165,6 +165,56 @@ export const PAGE_MESSAGES: {
     put() {},
     get: () => ({ kind: "left" }),
   },
+  drop: {
+    type: 20,
+    fields: Run,
+    put: (message, header, start) => putPages(header, start, message.first, message.count),
+    get: (header, start) => ({
+      kind: "drop",
+      first: getFirst(header, start),
+      count: getCount(header, start),
+    }),
+  },
+  dropped: {
+    type: 21,
+    fields: Run,
+    put: (message, header, start) => putPages(header, start, message.first, message.count),
+    get: (header, start) => ({
+      kind: "dropped",
+      first: getFirst(header, start),
+      count: getCount(header, start),
+    }),
+  },
+  keep: {
+    type: 22,
+    fields: Run,
+    put: (message, header, start) => putPages(header, start, message.first, message.count),
+    get: (header, start) => ({
+      kind: "keep",
+      first: getFirst(header, start),
+      count: getCount(header, start),
+    }),
+  },
+  offload: {
+    type: 23,
+    fields: Run,
+    put: (message, header, start) => putPages(header, start, message.first, message.count),
+    get: (header, start) => ({
+      kind: "offload",
+      first: getFirst(header, start),
+      count: getCount(header, start),
+    }),
+  },
+  adopt: {
+    type: 24,
+    fields: Run,
+    put: (message, header, start) => putPages(header, start, message.first, message.count),
+    get: (header, start) => ({
+      kind: "adopt",
+      first: getFirst(header, start),
+      count: getCount(header, start),
+    }),
+  },
 };
 
 /** The rows by type; nothing where a type is none of a message about pages. */
@@ -183,9 +233,13 @@ function putRun(
   count: number,
   request: number,
 ): void {
+  putPages(header, start, first, count);
+  putU32(header, start + Offset.Request, request);
+}
+
+function putPages(header: Uint8Array, start: number, first: number, count: number): void {
   putU32(header, start + Offset.First, first);
   putU32(header, start + Offset.Count, count);
-  putU32(header, start + Offset.Request, request);
 }
 
 function getAccess(header: Uint8Array, start: number): Access {

@@ -76,6 +76,7 @@ class LiveEngine {
       migration: random.chance(50),
       readAhead: random.chance(50),
       readAheadMinPages: 2,
+      memoryPages: pick([Infinity, 1, 8], random),
     }, parts);
     for (const node of NODES) {
       if (this.#self === DIRECTORY_NODE && node !== this.#self) this.#join(node);
@@ -110,9 +111,12 @@ class LiveEngine {
       // no harm.
       return { kind: "resumed", page: awaited.length > 0 ? pick(awaited, random) : page };
     }
-    if (roll < 31) return { kind: "leave" };
+    if (roll < 31) return random.chance(50) ? { kind: "leave" } : { kind: "idle" };
     if (roll < 33 && this.#self === DIRECTORY_NODE) {
       return { kind: "renew", first: page, count: BOUNDS.pageCount - page };
+    }
+    if (roll < 34 && this.#self === DIRECTORY_NODE && random.chance(50)) {
+      return { kind: "room", node: pick(NODES, random), pages: random.below(BOUNDS.pageCount) };
     }
     if (roll < 35 && this.#self === DIRECTORY_NODE) {
       const node = pick(NODES.slice(1), random);
@@ -146,6 +150,13 @@ class LiveEngine {
         const lost = random.chance(5);
         return this.#from(from, { kind: "done", first, count: run.count, request, lost });
       }
+      case "drop":
+      case "offload": {
+        const kind = pick(["dropped", "keep"] as const, random);
+        return this.#from(from, { kind, first, count });
+      }
+      case "adopt":
+        return this.#from(from, { kind: "request", access: Access.Write, first, count, request });
       case "peerLost":
         return this.#from(from, { kind: "peerLostSeen", node: message.node });
       default:
@@ -182,6 +193,12 @@ class LiveEngine {
         case "peerLost":
         case "peerLostSeen":
           return { kind, node };
+        case "drop":
+        case "dropped":
+        case "keep":
+        case "offload":
+        case "adopt":
+          return { kind, first, count };
         case "leave":
         case "left":
           return { kind };

@@ -73,6 +73,12 @@ const FLOOD: readonly Message[] = [
   { kind: "peerLostSeen", node: OTHER },
   { kind: "refused", first: 9, count: 1, request: 1, requester: 2 },
   { kind: "refused", first: 9, count: 1, request: 1, requester: OTHER },
+  { kind: "drop", ...RUN },
+  { kind: "drop", first: 9, count: 1 },
+  { kind: "dropped", ...RUN },
+  { kind: "keep", ...RUN },
+  { kind: "offload", ...RUN },
+  { kind: "adopt", ...RUN },
   { kind: "leave" },
   { kind: "left" },
 ];

@@ -56,7 +56,9 @@ export class Fingerprint {
       for (const { requester, request } of cache.deferred) note(requester, request);
     }
     for (const { requester, request } of state.directory.active) note(requester, request);
-    for (const { from, message } of state.directory.waiting) note(from, message.request);
+    for (const { from, message } of state.directory.waiting) {
+      if (message.kind === "request") note(from, message.request);
+    }
     for (const [index, frames] of state.links.entries()) {
       const to = index % state.nodes.length + 1;
       const from = (index - to + 1) / state.nodes.length + 1;

@@ -34,6 +34,8 @@ export function mappedAfter(before: number, operation: PageOperation): number {
       return before === PageState.Exclusive ? PageState.Shared : before;
     case "evict":
       return PageState.Invalid;
+    case "discard":
+      return before;
     default:
       return operation satisfies never;
   }

@@ -346,6 +346,8 @@ export class Model {
         });
         return;
       }
+      case "memoryExhausted":
+        return fail(`node ${id} has no room for page ${event.page}`);
       case "left":
         this.#setNode(draft, id, { status: "left" });
         for (let from = 1; from <= draft.nodes.length; from++) this.#setLink(draft, from, id, []);

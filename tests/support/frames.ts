@@ -95,6 +95,11 @@ const WITHOUT_PAYLOAD: readonly (readonly [label: string, message: Message])[] =
   ["peer lost", { kind: "peerLost", node: 6 }],
   ["peer lost seen", { kind: "peerLostSeen", node: 6 }],
   ["refused", { kind: "refused", first: 300, count: 4, requester: 3, request: 7 }],
+  ["drop", { kind: "drop", first: 16, count: 128 }],
+  ["dropped", { kind: "dropped", first: 16, count: 127 }],
+  ["keep", { kind: "keep", first: 143, count: 1 }],
+  ["offload", { kind: "offload", first: 300, count: 4 }],
+  ["adopt", { kind: "adopt", first: 300, count: 3 }],
   ["leave", { kind: "leave" }],
   ["left", { kind: "left" }],
 ];

@@ -6,7 +6,7 @@
  * waited for it is held for a while before it is given up, so that the thread can finish its access.
  */
 
-import { TICKET_MAX } from "../../limits.ts";
+import { ADOPTIONS_MAX, MEMORY_WAIT_MAX_MS, TICKET_MAX } from "../../limits.ts";
 import { type Demand, DemandQueue } from "./demand_queue.ts";
 import {
   type AcknowledgeMessage,
@@ -17,6 +17,7 @@ import {
   isFinal,
   type NodeId,
 } from "./messages.ts";
+import { type MemoryCounters, type MemoryOptions, PageMemory } from "./memory.ts";
 import type { Outbox } from "./output.ts";
 import { Access, contains, type PageRun, PageState, permits } from "./page.ts";
 import { PageTable } from "./page_table.ts";
@@ -24,7 +25,7 @@ import { RunTable } from "./run_table.ts";
 import { SequenceDetector } from "./sequence_detector.ts";
 
 /** What a cache has counted since it was made. */
-export interface CacheCounters {
+export interface CacheCounters extends MemoryCounters {
   /** Faults that were reported, including old ones. */
   faults: number;
   /** Faults on pages that this node had already. */
@@ -60,7 +61,16 @@ function noCounts(): CacheCounters {
     pagesZero: 0,
     pagesSent: 0,
     pagesInvalidated: 0,
+    pagesDropped: 0,
+    pagesOffloaded: 0,
+    pagesDiscarded: 0,
   };
+}
+
+/** An access of this node, and the page that it is for. */
+interface Wanted {
+  readonly page: number;
+  access: Access;
 }
 
 /** A request that was sent and is not finished. */
@@ -75,7 +85,7 @@ interface Pending extends PageRun {
   /** The nodes that have acknowledged. Acknowledgements may come before the grant that names the nodes. */
   readonly acknowledged: NodeId[];
   /** The accesses of this node that wait for the request, at most one a page. */
-  readonly waiting: { readonly page: number; access: Access }[];
+  readonly waiting: Wanted[];
 }
 
 /**
@@ -139,7 +149,7 @@ class PendingTable extends RunTable<Pending> {
 }
 
 /** What a cache must know about its node and region. */
-export interface CacheOptions {
+export interface CacheOptions extends MemoryOptions {
   /** This node. */
   readonly self: NodeId;
   /** The pages of the region. */
@@ -160,17 +170,33 @@ export interface CacheOptions {
 /** A walk with shorter runs may end soon, so nothing is requested ahead of it. */
 const READ_AHEAD_MIN_PAGES = 8;
 
+const MS_US = 1000;
+
 /** The pages of one node. */
 export class PageCache {
   readonly counters: CacheCounters = noCounts();
   protected readonly options: CacheOptions;
   protected readonly outbox: Outbox;
   protected readonly states = new PageTable();
+  protected readonly memory: PageMemory;
   protected readonly sequences: SequenceDetector;
   protected readonly gone = new Set<NodeId>();
   protected readonly lost = new Map<number, NodeId>();
   protected readonly pending = new PendingTable();
   protected readonly demands: DemandQueue = new DemandQueue((demand) => this.surrender(demand));
+  /** The accesses that wait until there is room for their pages, in order; at most one a page. */
+  protected roomless: Wanted[] = [];
+  /** Since when there was no room for any of them, in microseconds. */
+  protected roomlessSince = 0;
+  /** Since when no node has room for the pages of this one, which leaves; `Infinity` where one has. */
+  protected strandedSince = Infinity;
+  /**
+   * The pages that were mapped for a thread of this node, each with the time until which they are not
+   * given back for want of room, in microseconds; the earliest first.
+   */
+  protected readonly mapped = new Map<number, number>();
+  /** The pages of others that this node will request once there is room for them. */
+  protected adoptions: PageRun[] = [];
   protected nextRequest = 1;
   protected leaving = false;
 
@@ -189,6 +215,7 @@ export class PageCache {
     this.options = options;
     this.outbox = outbox;
     this.#granted = granted;
+    this.memory = new PageMemory(options, outbox, this.states, this.counters);
     const { runPages, readAhead, readAheadMinPages = READ_AHEAD_MIN_PAGES } = options;
     this.sequences = new SequenceDetector(runPages, readAhead ? readAheadMinPages : undefined);
   }
@@ -203,44 +230,180 @@ export class PageCache {
     for (const [page, state] of this.states.entries()) yield [page, state as PageState];
   }
 
-  /** How many pages this node has copies of, to read and to write. */
-  get copies(): { readonly pagesShared: number; readonly pagesExclusive: number } {
+  /**
+   * How many pages this node has copies of, to read and to write, and of how many it has dead bytes only,
+   * which it may not read any more and has not given back.
+   */
+  get copies(): {
+    readonly pagesShared: number;
+    readonly pagesExclusive: number;
+    readonly pagesDead: number;
+  } {
     return {
       pagesShared: this.states.count(PageState.Shared),
       pagesExclusive: this.states.count(PageState.Exclusive),
+      pagesDead: this.memory.dead,
     };
+  }
+
+  /** How many pages of others this node has room for, in pages; `Infinity` without a limit. */
+  get room(): number {
+    return Math.max(0, this.memory.room - this.roomless.length);
   }
 
   /** Whether a thread of this node waits for a page. */
   get isAwaited(): boolean {
-    return this.pending.awaited > 0;
+    return this.roomless.length > 0 || this.pending.awaited > 0;
   }
 
   /** When to call {@linkcode tick} next, in microseconds; `Infinity` for never. */
   get deadline(): number {
-    return this.demands.deadline;
+    const { deadline } = this.demands;
+    if (this.leaving) return Math.min(deadline, this.strandedSince + MEMORY_WAIT_MAX_MS * MS_US);
+    const isWaiting = this.roomless.length > 0;
+    if (!isWaiting && this.adoptions.length === 0) return deadline;
+    const exhausted = isWaiting ? this.roomlessSince + MEMORY_WAIT_MAX_MS * MS_US : Infinity;
+    const again = this.memory.offloads.length > 0 ? this.memory.askAgainAt : Infinity;
+    const [kept = Infinity] = this.mapped.values();
+    return Math.min(deadline, exhausted, again, kept);
   }
 
-  /** The held pages that are demanded; {@linkcode resumed} ends the hold of each. */
+  /**
+   * The held pages that are demanded, or all that were mapped for threads just now while there is no room
+   * for other pages; {@linkcode resumed} ends the hold of each.
+   */
   get awaitedPages(): readonly number[] {
-    return this.demands.awaitedPages;
+    return this.roomless.length > 0 ? [...this.mapped.keys()] : this.demands.awaitedPages;
   }
 
   /** Takes a fault of a thread of this node. The fault may be old, and may be reported twice. */
-  fault(page: number, access: Access): void {
+  fault(page: number, access: Access, now: number): void {
     this.counters.faults++;
-    this.#want(page, access);
+    this.#want(page, access, now);
   }
 
   /** Requests pages before a thread faults on them, except those that are here or requested already. */
   fetch(first: number, count: number, access: Access): void {
-    if (this.leaving) return;
-    for (let page = first; page < first + count;) {
+    if (!this.leaving) this.#fetch({ first, count }, access, this.#spare);
+  }
+
+  /** Requests what is missing of a run, as far as there is room; returns how many pages it came to. */
+  #fetch({ first, count }: PageRun, access: Access, room: number): number {
+    let page = first;
+    while (page < first + count) {
       const missing = this.#isMissing(page, access);
-      const extent = missing ? this.#extent(page, first + count - page) : 1;
-      if (missing) this.#request(page, extent, access);
+      const extent = missing ? this.#extent(page, first + count - page, room) : 1;
+      if (extent === 0) break;
+      if (missing) {
+        const { free } = this.memory;
+        this.#request(page, extent, access);
+        if (room !== Infinity) room -= free - this.memory.free;
+      }
       page += extent;
     }
+    return page - first;
+  }
+
+  /**
+   * Takes the home's wish that this node takes pages from another one, which needs its room. They are
+   * requested once there is room, and forgotten if none can be made.
+   */
+  adopt({ first, count }: PageRun): void {
+    if (this.leaving || this.adoptions.length === ADOPTIONS_MAX) return;
+    if (this.adoptions.some((run) => contains(run, first))) return;
+    this.adoptions.push({ first, count });
+    this.#adoptAll();
+  }
+
+  /** Takes the home's word that it has forgotten copies, and that no node will ask for their bytes. */
+  dropped(run: PageRun): void {
+    this.memory.dropped(run);
+  }
+
+  /** Takes the home's word that it has not, since no other node has the pages, or has room for them. */
+  kept(run: PageRun, now: number): void {
+    if (this.leaving) this.strandedSince = Math.min(this.strandedSince, now);
+    this.memory.kept(run);
+  }
+
+  /** Gives dead bytes back: there is nothing else to do. */
+  giveBack(): void {
+    this.memory.giveBack();
+  }
+
+  /** A step begins. What was mapped for threads in an earlier one they could touch, for some time at least. */
+  begin(now: number): void {
+    for (const [page, until] of this.mapped) {
+      if (until > now) break;
+      this.mapped.delete(page);
+    }
+  }
+
+  /**
+   * Uses what room there is, and makes more where it is needed. Called when everything else of a step
+   * is done.
+   *
+   * @param now The time, in microseconds.
+   */
+  useRoom(now: number): void {
+    this.#serveRoomless(now);
+    this.#adoptAll();
+    if (this.leaving || this.memory.limit === Infinity) return;
+    const { free, reserve } = this.memory;
+    const kept = free < reserve ? 2 * reserve : 0;
+    const any = this.roomless.length + kept - free;
+    const adopted = this.adoptions[0]?.count ?? 0;
+    const isNeeded = (page: number) => this.mapped.has(page) || this.pending.at(page) !== undefined;
+    if (any + adopted > 0) this.memory.makeRoom(any + adopted, Math.max(0, any), isNeeded, now);
+    // What no node had to be asked for is free at once.
+    this.#serveRoomless(now);
+    this.#adoptAll();
+  }
+
+  /** Tells of what has waited for room for too long, and waits for it no longer. */
+  #endWaits(now: number): void {
+    const since = now - MEMORY_WAIT_MAX_MS * MS_US;
+    if (this.strandedSince <= since) {
+      this.strandedSince = Infinity;
+      this.outbox.tell({ kind: "memoryExhausted", page: undefined });
+    }
+    if (this.roomless.length === 0 || this.roomlessSince > since) return;
+    for (const { page } of this.roomless) this.outbox.tell({ kind: "memoryExhausted", page });
+    this.roomless = [];
+  }
+
+  /** Lets the accesses go on for which there is room now, or which need none any more. */
+  #serveRoomless(now: number): void {
+    const { roomless, roomlessSince } = this;
+    if (roomless.length === 0) return;
+    this.roomless = [];
+    for (const { page, access } of roomless) this.#want(page, access, now);
+    this.roomlessSince = this.roomless.length < roomless.length ? now : roomlessSince;
+  }
+
+  /** Requests the pages of others that there is room for. */
+  #adoptAll(): void {
+    while (this.adoptions.length > 0) {
+      const { first, count } = this.adoptions[0]!;
+      const { free, reserve } = this.memory;
+      const room = free - reserve - this.roomless.length;
+      // What the home is asked to forget can be requested once the home has answered.
+      let ready = 0;
+      while (ready < count && !this.memory.isAsked(first + ready)) ready++;
+      const taken = this.#fetch({ first, count: ready }, Access.Write, room);
+      if (taken === count) this.adoptions.shift();
+      else {
+        this.adoptions[0] = { first: first + taken, count: count - taken };
+        if (this.room > 0) return;
+        this.adoptions = [];
+      }
+    }
+  }
+
+  /** How many pages may be requested that no thread waits for: such a request never takes the last room. */
+  get #spare(): number {
+    const { free, reserve } = this.memory;
+    return free - Math.max(1, reserve) - this.roomless.length;
   }
 
   /**
@@ -280,17 +443,21 @@ export class PageCache {
 
   /** Takes a demand of the home for pages that another node requests. */
   demand(demand: Demand, now: number): void {
+    // A page of a node that leaves goes elsewhere: there is room again.
+    if (this.strandedSince !== Infinity) this.strandedSince = now;
     this.demands.add(demand, now);
   }
 
   /** Ends the hold of a page: every thread of this node that waited for it has run since. */
   resumed(page: number, now: number): void {
+    this.mapped.delete(page);
     this.demands.release(page, now);
   }
 
   /** Ends the holds whose time is up. */
   tick(now: number): void {
     this.demands.meetDue(now);
+    this.#endWaits(now);
   }
 
   /** Takes the home's news that a node is gone. */
@@ -309,6 +476,8 @@ export class PageCache {
    */
   leave(): void {
     this.leaving = true;
+    this.roomless = [];
+    this.adoptions = [];
     this.demands.releaseAll();
     this.#leaveWhenAnswered();
   }
@@ -322,24 +491,33 @@ export class PageCache {
   /** Meets a demand of the home: gives up pages, or the right to write them. */
   protected surrender(message: Demand): void {
     const { first, count, request, requester } = message;
+    const isRequested = (page: number) => this.pending.at(page) !== undefined;
     if (message.kind === "invalidate") {
       this.drop(first, count);
+      this.memory.invalidated(message, isRequested);
       this.counters.pagesInvalidated += count;
       this.outbox.send(requester, { kind: "acknowledge", first, count, request });
       return;
     }
     // The copies that this node dropped for this very request have not changed since, so their bytes can
-    // still be sent. But if this node has one of the pages again, the requester got the bytes after all.
+    // still be sent. But if this node has one of the pages again, or has given its bytes back, the requester
+    // got the bytes after all.
     const dropped = message.invalidated.includes(this.options.self);
     for (let page = first; page < first + count; page++) {
-      if ((this.state(page) === PageState.Invalid) === dropped) continue;
-      if (dropped) return;
+      const isHere = this.memory.hasCopy(page);
+      if (dropped && (isHere || !this.memory.hasOldBytes(page))) return;
+      if (dropped || isHere) continue;
       const reason = `forward of page ${page}, which is not here`;
       this.outbox.tell({ kind: "violation", node: homeOf(first), reason });
       return;
     }
-    if (message.access === Access.Write) this.drop(first, count);
-    else this.downgrade(first, count);
+    if (message.access === Access.Write) {
+      this.drop(first, count);
+      this.memory.surrendered(message, isRequested);
+    } else {
+      this.downgrade(first, count);
+      this.memory.shared(message);
+    }
     this.counters.pagesSent += count;
     const grant: GrantMessage = {
       kind: "grant",
@@ -368,17 +546,20 @@ export class PageCache {
     for (let page = first; page < first + count; page++) {
       writable ||= this.state(page) === PageState.Exclusive;
     }
-    if (writable) this.outbox.operate({ kind: "protect", first, count });
-    this.states.fill(first, count, PageState.Shared);
+    if (!writable) return;
+    this.outbox.operate({ kind: "protect", first, count });
+    this.states.replace(first, count, PageState.Exclusive, PageState.Shared);
   }
 
   /** Lets a faulting access succeed: at once, or by a request. */
-  #want(page: number, access: Access): void {
+  #want(page: number, access: Access, now: number): void {
     const state = this.state(page);
     if (permits(state, access)) {
       // The fault is old, or happened in a window where the page was never mapped. Mapping the page is right
       // in both cases.
       this.counters.staleFaults++;
+      this.memory.touched(page);
+      this.#keep(page, now);
       const writable = state === PageState.Exclusive;
       this.outbox.operate({ kind: "install", first: page, count: 1, writable });
       if (this.sequences.enters(page)) this.#readAhead(access);
@@ -392,11 +573,29 @@ export class PageCache {
     let pending = this.pending.at(page);
     if (pending === undefined) {
       if (this.leaving) return;
-      pending = this.#request(page, this.#extent(page, this.sequences.miss(page)), access);
+      if (this.#lacksRoom(page)) return this.#waitForRoom(page, access, now);
+      const { free } = this.memory;
+      const extent = this.#extent(page, this.sequences.miss(page), free);
+      pending = this.#request(page, extent, access);
       this.sequences.asked(page, pending.count);
       this.#readAhead(access);
     } else if (this.sequences.enters(page)) this.#readAhead(access);
     this.pending.addWaiting(pending, page, access);
+  }
+
+  /** Whether a page cannot be requested yet. */
+  #lacksRoom(page: number): boolean {
+    const { memory } = this;
+    if (memory.isAsked(page)) return true;
+    return memory.needsRoom(page) && memory.free <= this.roomless.length;
+  }
+
+  #waitForRoom(page: number, access: Access, now: number): void {
+    const entry = this.roomless.find((other) => other.page === page);
+    if (entry === undefined) {
+      if (this.roomless.length === 0) this.roomlessSince = now;
+      this.roomless.push({ page, access });
+    } else if (access === Access.Write) entry.access = access;
   }
 
   /** Requests the next run of the walk that moved last. */
@@ -406,27 +605,36 @@ export class PageCache {
     const { first } = run;
     if (first >= this.options.pageCount || !this.#isMissing(first, access)) return;
     if (this.lost.has(first)) return;
-    const { count } = this.#request(first, this.#extent(first, run.count), access, true);
-    this.sequences.asked(first, count);
+    const extent = this.#extent(first, run.count, this.#spare);
+    if (extent === 0) return;
+    this.#request(first, extent, access, true);
+    this.sequences.asked(first, extent);
   }
 
-  /** Whether a page has to be requested for an access: it is neither here nor requested already. */
+  /**
+   * Whether a page has to be requested for an access, and can be: it is neither here nor requested
+   * already, and the home is not just asked to forget it.
+   */
   #isMissing(page: number, access: Access): boolean {
-    return !permits(this.state(page), access) && this.pending.at(page) === undefined;
+    return !permits(this.state(page), access) && !this.memory.isAsked(page) &&
+      this.pending.at(page) === undefined;
   }
 
-  /** How many of `limit` pages from `first` on one request can ask for. */
-  #extent(first: number, limit: number): number {
+  /** How many of `limit` pages from `first` on one request can ask for, with room for so many more. */
+  #extent(first: number, limit: number, room: number): number {
     const { pageCount, runPages } = this.options;
     const end = first + Math.min(limit, runPages, pageCount - first);
     limit = this.pending.next(first + 1, end) - first;
     const state = this.state(first);
     const home = homeOf(first);
-    let count = 1;
-    while (
-      count < limit && this.state(first + count) === state && homeOf(first + count) === home &&
-      !this.lost.has(first + count)
-    ) count++;
+    let count = 0;
+    for (; count < limit; count++) {
+      const page = first + count;
+      if (this.memory.needsRoom(page) && --room < 0) break;
+      if (count === 0) continue;
+      if (this.state(page) !== state || homeOf(page) !== home) break;
+      if (this.lost.has(page) || this.memory.isAsked(page)) break;
+    }
     return count;
   }
 
@@ -449,6 +657,7 @@ export class PageCache {
       waiting: [],
     };
     this.pending.add(pending);
+    this.memory.requested(pending);
     this.outbox.send(homeOf(first), { kind: "request", access, first, count, request });
     return pending;
   }
@@ -461,6 +670,10 @@ export class PageCache {
     this.pending.delete(pending);
     const { first, count, request } = grant;
     const lost = grant.content === Content.Lost;
+    const granted = lost ? 0 : count;
+    if (granted < pending.count) {
+      this.memory.refused({ first: first + granted, count: pending.count - granted }, lost);
+    }
     if (lost) this.#lose(pending, grant);
     else this.#take(pending, grant, now);
     const home = homeOf(first);
@@ -472,7 +685,7 @@ export class PageCache {
     // and need a request of their own.
     for (const { page, access } of pending.waiting) {
       const served = contains(grant, page) && (lost || permits(this.state(page), access));
-      if (!served) this.#want(page, access);
+      if (!served) this.#want(page, access, now);
     }
     this.#leaveWhenAnswered();
   }
@@ -507,17 +720,26 @@ export class PageCache {
         content satisfies typeof Content.Lost;
     }
     this.states.fill(first, count, writable ? PageState.Exclusive : PageState.Shared);
+    this.memory.granted(grant, writable);
     this.#hold(pending, grant, now);
   }
 
   /** Holds the pages that a thread waits for until the thread has run. */
   #hold({ waiting }: Pending, grant: GrantMessage, now: number): void {
     const { holdTimeUs } = this.options;
-    if (holdTimeUs === 0 || this.leaving) return;
+    if (this.leaving) return;
     for (const { page, access } of waiting) {
-      const served = contains(grant, page) && permits(this.state(page), access);
-      if (served) this.demands.hold(page, now, now + holdTimeUs);
+      if (!contains(grant, page) || !permits(this.state(page), access)) continue;
+      this.#keep(page, now);
+      if (holdTimeUs > 0) this.demands.hold(page, now, now + holdTimeUs);
     }
+  }
+
+  /** Keeps a page that was mapped for a thread, whatever room is needed, until the thread has run. */
+  #keep(page: number, now: number): void {
+    if (this.memory.limit === Infinity) return;
+    this.mapped.delete(page);
+    this.mapped.set(page, now + this.options.holdTimeUs);
   }
 
   #lose(pending: Pending, grant: GrantMessage): void {

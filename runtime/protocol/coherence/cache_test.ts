@@ -46,16 +46,16 @@ function requestOf(access: Access, first: number, count: number, request: number
 
 Deno.test("PageCache: a fault asks for its page once, however often it is told", () => {
   const { cache, take } = setUp();
-  for (let time = 0; time < 3; time++) cache.fault(7, Access.Read);
+  for (let time = 0; time < 3; time++) cache.fault(7, Access.Read, 0);
   assertEquals(take().messages, [requestOf(Access.Read, 7, 1, 1)]);
 });
 
 Deno.test("PageCache: a fault on a page that is here maps it again, as far as it is allowed", () => {
   const { cache, take } = setUp();
-  cache.fault(7, Access.Read);
+  cache.fault(7, Access.Read, 0);
   cache.grant(3, grantOf(7, 1, 1), 0);
   take();
-  cache.fault(7, Access.Read);
+  cache.fault(7, Access.Read, 0);
   assertEquals(take(), {
     operations: [{ kind: "install", first: 7, count: 1, writable: false }],
     messages: [],
@@ -66,8 +66,8 @@ Deno.test("PageCache: a fault on a page that is here maps it again, as far as it
 
 Deno.test("PageCache: a write that waits for a read asks again when only the read is granted", () => {
   const { cache, take } = setUp();
-  cache.fault(7, Access.Read);
-  cache.fault(7, Access.Write);
+  cache.fault(7, Access.Read, 0);
+  cache.fault(7, Access.Write, 0);
   cache.grant(3, grantOf(7, 1, 1), 0);
   const done = { kind: "done", first: 7, count: 1, request: 1, lost: false };
   assertEquals(take().messages.slice(1), [
@@ -78,7 +78,7 @@ Deno.test("PageCache: a write that waits for a read asks again when only the rea
 
 Deno.test("PageCache: pages that are fetched are asked for in runs, without those that are here", () => {
   const { cache, take } = setUp();
-  cache.fault(3, Access.Read);
+  cache.fault(3, Access.Read, 0);
   cache.grant(3, grantOf(3, 1, 1), 0);
   take();
   cache.fetch(0, 10, Access.Read);
@@ -91,7 +91,7 @@ Deno.test("PageCache: pages that are fetched are asked for in runs, without thos
 
 Deno.test("PageCache: a run ends where the region ends", () => {
   const { cache, take } = setUp();
-  for (const page of [PAGES - 2, PAGES - 1]) cache.fault(page, Access.Write);
+  for (const page of [PAGES - 2, PAGES - 1]) cache.fault(page, Access.Write, 0);
   assertEquals(take().messages, [
     requestOf(Access.Write, PAGES - 2, 1, 1),
     requestOf(Access.Write, PAGES - 1, 1, 2),
@@ -101,7 +101,7 @@ Deno.test("PageCache: a run ends where the region ends", () => {
 Deno.test("PageCache: a grant takes effect when the last acknowledgement is here, in any order", () => {
   for (const early of [true, false]) {
     const { cache, take } = setUp();
-    cache.fault(7, Access.Write);
+    cache.fault(7, Access.Write, 0);
     const grant = grantOf(7, 1, 1, { access: Access.Write, invalidated: [3, 4] });
     const acknowledge = (from: NodeId) =>
       cache.acknowledge(from, { kind: "acknowledge", first: 7, count: 1, request: 1 }, 0);
@@ -119,7 +119,7 @@ Deno.test("PageCache: a grant takes effect when the last acknowledgement is here
 
 Deno.test("PageCache: no grant waits for the acknowledgement of a node that is gone", () => {
   const { cache } = setUp();
-  cache.fault(7, Access.Write);
+  cache.fault(7, Access.Write, 0);
   cache.grant(5, grantOf(7, 1, 1, { access: Access.Write, invalidated: [3] }), 0);
   assertEquals(cache.state(7), PageState.Invalid);
   cache.peerLost(3, 0);
@@ -128,7 +128,7 @@ Deno.test("PageCache: no grant waits for the acknowledgement of a node that is g
 
 Deno.test("PageCache: bytes are accepted only for a request of this node that has none yet", () => {
   const { cache } = setUp();
-  cache.fault(7, Access.Write);
+  cache.fault(7, Access.Write, 0);
   const grant = grantOf(7, 1, 1, { access: Access.Write, invalidated: [3] });
   assert(cache.acceptsData(5, grant));
   assertFalse(cache.acceptsData(5, { ...grant, request: 2 }));
@@ -149,7 +149,7 @@ Deno.test("PageCache: a grant that does not fit its request is a violation", () 
   ];
   for (const [change, reason] of cases) {
     const { cache, take } = setUp();
-    cache.fault(7, Access.Write);
+    cache.fault(7, Access.Write, 0);
     take();
     cache.grant(5, grantOf(7, 1, 1, { access: Access.Write, ...change }), 0);
     const { events, operations } = take();
@@ -172,7 +172,7 @@ Deno.test("PageCache: tells whether a thread waits, not whether pages were fetch
   const { cache } = setUp();
   cache.fetch(0, 4, Access.Read);
   assertFalse(cache.isAwaited);
-  cache.fault(1, Access.Read);
+  cache.fault(1, Access.Read, 0);
   assert(cache.isAwaited);
   cache.grant(3, grantOf(0, 4, 1), 0);
   assertFalse(cache.isAwaited);
@@ -187,7 +187,7 @@ Deno.test("PageCache: what a thread waited for is held until it has run, and not
     return take().messages.length;
   };
   cache.fetch(0, 4, Access.Read);
-  cache.fault(2, Access.Read);
+  cache.fault(2, Access.Read, 0);
   cache.grant(3, grantOf(0, 4, 1), 0);
   take();
   assertEquals(demandAll(8), 3);
@@ -203,8 +203,8 @@ Deno.test("PageCache: what a thread waited for is held until it has run, and not
 
 Deno.test("PageCache: a copy to read is not held for a thread that waits to write", () => {
   const { cache, take } = setUp({ holdTimeUs: 50 });
-  cache.fault(7, Access.Read);
-  cache.fault(7, Access.Write);
+  cache.fault(7, Access.Read, 0);
+  cache.fault(7, Access.Write, 0);
   cache.grant(3, grantOf(7, 1, 1), 0);
   take();
   cache.demand({ kind: "invalidate", first: 7, count: 1, requester: 4, request: 9 }, 0);
@@ -213,7 +213,7 @@ Deno.test("PageCache: a copy to read is not held for a thread that waits to writ
 
 Deno.test("PageCache: a node that leaves asks for nothing more, and gives up what it holds at once", () => {
   const { cache, take } = setUp({ holdTimeUs: 50 });
-  cache.fault(7, Access.Read);
+  cache.fault(7, Access.Read, 0);
   cache.grant(3, grantOf(7, 1, 1), 0);
   const demand = { first: 7, count: 1, requester: 3, request: 9 };
   cache.demand({ kind: "invalidate", ...demand }, 0);
@@ -221,7 +221,7 @@ Deno.test("PageCache: a node that leaves asks for nothing more, and gives up wha
   take();
   cache.leave();
   assertEquals(take().messages.map(({ message }) => message.kind), ["acknowledge", "leave"]);
-  cache.fault(8, Access.Read);
+  cache.fault(8, Access.Read, 0);
   cache.fetch(8, 4, Access.Read);
   assertEquals(take().messages, []);
 });
@@ -232,7 +232,7 @@ Deno.test("PageCache: request numbers begin anew at the end of 32 bits", () => {
   }
   const outbox = new Outbox();
   const cache = new Late({ self: 2, pageCount: PAGES, runPages: 1, holdTimeUs: 0 }, outbox);
-  for (const page of [3, 9]) cache.fault(page, Access.Read);
+  for (const page of [3, 9]) cache.fault(page, Access.Read, 0);
   assertEquals(
     outbox.messages,
     [
@@ -242,12 +242,12 @@ Deno.test("PageCache: request numbers begin anew at the end of 32 bits", () => {
   );
 });
 
-Deno.test("PageCache: knows how many pages it has to read and to write", () => {
+Deno.test("PageCache: knows how many pages it has to read and to write, and dead ones", () => {
   const { cache } = setUp();
-  for (const page of [7, 20]) cache.fault(page, Access.Read);
+  for (const page of [7, 20]) cache.fault(page, Access.Read, 0);
   cache.grant(3, grantOf(7, 1, 1), 0);
   cache.grant(3, grantOf(20, 1, 2, { access: Access.Write }), 0);
-  assertEquals(cache.copies, { pagesShared: 1, pagesExclusive: 1 });
+  assertEquals(cache.copies, { pagesShared: 1, pagesExclusive: 1, pagesDead: 0 });
   cache.demand({
     kind: "forward",
     access: Access.Read,
@@ -257,14 +257,14 @@ Deno.test("PageCache: knows how many pages it has to read and to write", () => {
     request: 9,
     invalidated: [],
   }, 0);
-  assertEquals(cache.copies, { pagesShared: 2, pagesExclusive: 0 });
+  assertEquals(cache.copies, { pagesShared: 2, pagesExclusive: 0, pagesDead: 0 });
   cache.demand({ kind: "invalidate", first: 7, count: 1, requester: 4, request: 10 }, 0);
-  assertEquals(cache.copies, { pagesShared: 1, pagesExclusive: 0 });
+  assertEquals(cache.copies, { pagesShared: 1, pagesExclusive: 0, pagesDead: 1 });
 });
 
 Deno.test("PageCache: a node that leaves says so once what it asked for is there", () => {
   const { cache, take } = setUp({});
-  cache.fault(7, Access.Read);
+  cache.fault(7, Access.Read, 0);
   take();
   cache.leave();
   assertEquals(take().messages, []);

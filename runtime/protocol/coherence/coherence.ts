@@ -14,7 +14,7 @@ import {
   type NodeId,
 } from "./messages.ts";
 import { Outbox, type Output } from "./output.ts";
-import { Access, type PageRun, type PageState } from "./page.ts";
+import type { Access, PageState } from "./page.ts";
 
 /** An input of {@linkcode Coherence.step}. */
 export type Input =
@@ -35,7 +35,11 @@ export type Input =
   | { readonly kind: "peerLost"; readonly node: NodeId }
   /** At the directory node: no program needs the contents of these pages. */
   | { readonly kind: "renew"; readonly first: number; readonly count: number }
-  /** This node wants to leave. Its threads no longer touch the region. */
+  /** At the directory node: a node has told how many pages of others it has room for. */
+  | { readonly kind: "room"; readonly node: NodeId; readonly pages: number }
+  /** There is nothing else to do: bytes that nobody needs are given back, some at a time. */
+  | { readonly kind: "idle" }
+  /** This node wants to leave. Its threads no longer touch the region. The directory node goes last. */
   | { readonly kind: "leave" }
   /** Every thread of this node that waited for this page has run since it was installed. */
   | { readonly kind: "resumed"; readonly page: number }
@@ -60,6 +64,11 @@ export interface CoherenceOptions {
    * only the home looks at this. Off by default.
    */
   readonly migration?: boolean;
+  /**
+   * The most pages of which this node keeps bytes, at least 1: copies, pages that are to come, and dead
+   * ones whose bytes were not given back yet. No limit by default.
+   */
+  readonly memoryPages?: number;
   /** Whether the next run of a walk is requested before the walk reaches it; off by default. */
   readonly readAhead?: boolean;
   /** The shortest run behind which the next run is requested ahead, in pages; 8 by default. */
@@ -90,8 +99,7 @@ export class Coherence {
       this.directory?.granted(grant, requester);
     });
     if (options.self !== DIRECTORY_NODE) return;
-    const takeOver = ({ first, count }: PageRun) => this.cache.fetch(first, count, Access.Write);
-    this.directory = new parts.Directory(options, this.#outbox, takeOver);
+    this.directory = new parts.Directory(options, this.#outbox, this.cache);
     this.directory.peerJoined(options.self);
   }
 
@@ -106,6 +114,11 @@ export class Coherence {
    */
   get awaitedPages(): readonly number[] {
     return this.cache.awaitedPages;
+  }
+
+  /** How many pages of others this node has room for; `Infinity` without a limit. For heartbeats. */
+  get room(): number {
+    return this.cache.room;
   }
 
   /** What this node may do with a page. */
@@ -135,15 +148,20 @@ export class Coherence {
     outbox.operations = [];
     outbox.messages = [];
     outbox.events = [];
+    this.cache.begin(now);
     this.#take(input, now);
     this.#deliverLocally(now);
+    do {
+      this.cache.useRoom(now);
+      this.directory?.lookForRoom();
+    } while (this.#deliverLocally(now));
     return outbox;
   }
 
   #take(input: Input, now: number): void {
     switch (input.kind) {
       case "fault":
-        return this.cache.fault(input.page, input.access);
+        return this.cache.fault(input.page, input.access, now);
       case "fetch":
         return this.cache.fetch(input.first, input.count, input.access);
       case "message":
@@ -154,8 +172,12 @@ export class Coherence {
         return this.directory?.peerLost(input.node);
       case "renew":
         return this.directory?.renew(input);
+      case "room":
+        return this.directory?.room(input.node, input.pages);
+      case "idle":
+        return this.cache.giveBack();
       case "leave":
-        return this.cache.leave();
+        return this.directory === undefined ? this.cache.leave() : this.directory.close();
       case "resumed":
         return this.cache.resumed(input.page, now);
       case "tick":
@@ -165,17 +187,20 @@ export class Coherence {
     }
   }
 
-  /** Messages of this node to itself are delivered here, and never sent. */
-  #deliverLocally(now: number): void {
+  /** Delivers messages of this node to itself, which are never sent; returns whether there were any. */
+  #deliverLocally(now: number): boolean {
     const outbox = this.#outbox;
+    let delivered = false;
     for (let index = 0; index < outbox.messages.length;) {
       const { to, message } = outbox.messages[index]!;
       if (to !== this.#self) index++;
       else {
         outbox.messages.splice(index, 1);
         this.#receive(to, message, now);
+        delivered = true;
       }
     }
+    return delivered;
   }
 
   #receive(from: NodeId, message: Message, now: number): void {
@@ -183,6 +208,8 @@ export class Coherence {
       case "request":
       case "done":
       case "refused":
+      case "drop":
+      case "offload":
       case "peerLostSeen":
       case "leave":
         if (this.directory === undefined) return this.#violation(from, message);
@@ -198,6 +225,11 @@ export class Coherence {
       case "invalidate":
         if (from !== homeOf(message.first)) return this.#violation(from, message);
         return this.cache.demand(message, now);
+      case "dropped":
+      case "keep":
+      case "adopt":
+        if (from !== homeOf(message.first)) return this.#violation(from, message);
+        return this.#receiveFromHome(message, now);
       case "peerLost":
         if (from !== DIRECTORY_NODE) return this.#violation(from, message);
         this.cache.peerLost(message.node, now);
@@ -211,10 +243,30 @@ export class Coherence {
     }
   }
 
+  #receiveFromHome(
+    message: Message & { kind: "dropped" | "keep" | "adopt" },
+    now: number,
+  ): void {
+    switch (message.kind) {
+      case "dropped":
+        return this.cache.dropped(message);
+      case "keep":
+        return this.cache.kept(message, now);
+      case "adopt":
+        return this.cache.adopt(message);
+      default:
+        message satisfies never;
+    }
+  }
+
   #receiveAsHome(
     directory: Directory,
     from: NodeId,
-    message: Message & { kind: "request" | "done" | "refused" | "peerLostSeen" | "leave" },
+    message:
+      & Message
+      & {
+        kind: "request" | "done" | "refused" | "drop" | "offload" | "peerLostSeen" | "leave";
+      },
   ): void {
     switch (message.kind) {
       case "request":
@@ -223,6 +275,10 @@ export class Coherence {
         return directory.done(from, message);
       case "refused":
         return directory.refused(from, message);
+      case "drop":
+        return directory.drop(from, message);
+      case "offload":
+        return directory.offload(from, message);
       case "peerLostSeen":
         return directory.peerLostSeen(from, message.node);
       case "leave":

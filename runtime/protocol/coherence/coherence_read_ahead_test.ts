@@ -43,9 +43,9 @@ function setUp(options: { pageCount?: number; runPages?: number; holdTimeUs?: nu
   };
   /** Walks over pages 0 to 2, so that 3 to 6 are asked for ahead. */
   const walk = (access: Access, rest: Partial<GrantMessage> = {}) => {
-    cache.fault(0, access);
+    cache.fault(0, access, 0);
     grant(0, 1, rest);
-    cache.fault(1, access);
+    cache.fault(1, access, 0);
     grant(1, 2, rest);
     return take();
   };
@@ -64,24 +64,24 @@ Deno.test("Coherence: the first page of what came ahead is not mapped: the fault
   grant(3, 4);
   assertEquals(take().operations, [{ kind: "install", first: 4, count: 3, writable: false }]);
   assertEquals([3, 4, 6, 7].map((page) => cache.state(page)), [Shared, Shared, Shared, Invalid]);
-  cache.fault(3, Access.Read);
+  cache.fault(3, Access.Read, 0);
   assertEquals(take(), {
     operations: [{ kind: "install", first: 3, count: 1, writable: false }],
     asked: [[7, 8]],
   });
   // The same fault once more tells nothing.
-  cache.fault(3, Access.Read);
+  cache.fault(3, Access.Read, 0);
   assertEquals(take().asked, []);
   grant(7, 8);
   take();
-  cache.fault(7, Access.Read);
+  cache.fault(7, Access.Read, 0);
   assertEquals(take().asked, [[15, 8]]);
 });
 
 Deno.test("Coherence: a walk that comes to what is still on its way has the next run asked for, and waits", () => {
   const { cache, take, grant, walk } = setUp();
   walk(Access.Read);
-  cache.fault(3, Access.Read);
+  cache.fault(3, Access.Read, 0);
   assertEquals(take().asked, [[7, 8]]);
   grant(3, 4);
   assertEquals(take().operations, [{ kind: "install", first: 3, count: 4, writable: false }]);
@@ -107,7 +107,7 @@ Deno.test("Coherence: a walk that writes what is here to read is given the right
   assertEquals(walk(Access.Write, kept).asked, [[0, 1], [1, 2], [3, 4]]);
   grant(3, 4, kept);
   assertEquals(take().operations, [{ kind: "unprotect", first: 4, count: 3 }]);
-  cache.fault(3, Access.Write);
+  cache.fault(3, Access.Write, 0);
   assertEquals(take(), {
     operations: [{ kind: "install", first: 3, count: 1, writable: true }],
     asked: [[7, 1]],
@@ -120,7 +120,7 @@ Deno.test("Coherence: a run of one page that came ahead is not mapped at all", (
   walk(Access.Read);
   grant(3, 1);
   assertEquals(take().operations, []);
-  cache.fault(3, Access.Read);
+  cache.fault(3, Access.Read, 0);
   assertEquals(take(), {
     operations: [{ kind: "install", first: 3, count: 1, writable: false }],
     asked: [[4, 8]],
@@ -129,18 +129,18 @@ Deno.test("Coherence: a run of one page that came ahead is not mapped at all", (
 
 Deno.test("Coherence: where less was granted than asked for the walk misses, and then enters what came ahead", () => {
   const { cache, take, grant } = setUp();
-  cache.fault(0, Access.Read);
+  cache.fault(0, Access.Read, 0);
   grant(0, 1);
-  cache.fault(1, Access.Read);
+  cache.fault(1, Access.Read, 0);
   // Of pages 1 and 2 only 1 comes; 3 to 6 were asked for ahead.
   grant(1, 1);
   grant(3, 4);
   take();
-  cache.fault(2, Access.Read);
+  cache.fault(2, Access.Read, 0);
   assertEquals(take().asked, [[2, 1]]);
   grant(2, 1);
   take();
-  cache.fault(3, Access.Read);
+  cache.fault(3, Access.Read, 0);
   assertEquals(take().asked, [[7, 8]]);
 });
 
@@ -161,14 +161,14 @@ Deno.test("Coherence: a node that leaves asks for nothing ahead", () => {
   grant(3, 4);
   take();
   cache.leave();
-  cache.fault(3, Access.Read);
+  cache.fault(3, Access.Read, 0);
   assertEquals(take().asked, []);
 });
 
 Deno.test("Coherence: what came ahead is not held, nor is what a thread waits for behind its first page mapped late", () => {
   const { cache, take, grant, walk } = setUp({ holdTimeUs: 50 });
   walk(Access.Read);
-  cache.fault(5, Access.Read);
+  cache.fault(5, Access.Read, 0);
   grant(3, 4);
   assertEquals(take().operations, [{ kind: "install", first: 4, count: 3, writable: false }]);
   const demand = { kind: "invalidate", requester: 3, request: 9, count: 1 } as const;
@@ -181,6 +181,6 @@ Deno.test("Coherence: without the setting nothing is asked for ahead", () => {
     { self: 2, pageCount: 100, runPages: 8, holdTimeUs: 0 },
     new Outbox(),
   );
-  for (const page of [0, 1, 3, 7]) cache.fault(page, Access.Read);
+  for (const page of [0, 1, 3, 7]) cache.fault(page, Access.Read, 0);
   assertEquals(cache.counters.pagesAhead, 0);
 });

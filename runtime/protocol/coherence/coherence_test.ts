@@ -136,9 +136,9 @@ Deno.test("Coherence: nodes may only say what their part in the protocol lets th
 Deno.test("Coherence: is made of the parts it is given", () => {
   class Counting extends PageCache {
     faultsSeen = 0;
-    override fault(page: number, access: Access): void {
+    override fault(page: number, access: Access, now: number): void {
       this.faultsSeen++;
-      super.fault(page, access);
+      super.fault(page, access, now);
     }
   }
   const options = { self: 1, pageCount: 1, runPages: 1, holdTimeUs: 0 };

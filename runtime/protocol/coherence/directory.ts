@@ -13,9 +13,11 @@ import {
   Content,
   DIRECTORY_NODE,
   type DoneMessage,
+  type DropMessage,
   type GrantMessage,
   NO_NODES,
   type NodeId,
+  type OffloadMessage,
   type RefusedMessage,
   type RequestMessage,
 } from "./messages.ts";
@@ -49,6 +51,34 @@ export interface DirectoryOptions {
   readonly migration?: boolean;
 }
 
+/** The memory of the home itself, as far as the directory uses it. */
+export interface OwnMemory {
+  /** How many pages of others there is room for. */
+  readonly room: number;
+  /** Makes this node ask for pages of others, to write them. */
+  adopt(run: PageRun): void;
+}
+
+/** Pages of a node that leaves, and the node that was asked to take them; 0 where none has room. */
+interface Adoption {
+  readonly page: number;
+  readonly taker: NodeId;
+}
+
+/** The pieces of a run whose pages are alike, in order. */
+function pieces({ first, count }: PageRun, alike: (page: number) => unknown): PageRun[] {
+  const runs: PageRun[] = [];
+  const end = first + count;
+  for (let start = first; start < end;) {
+    const like = alike(start);
+    let next = start + 1;
+    while (next < end && alike(next) === like) next++;
+    runs.push({ first: start, count: next - start });
+    start = next;
+  }
+  return runs;
+}
+
 /** The pages that this node is the home of. */
 export class Directory {
   protected readonly options: DirectoryOptions;
@@ -60,17 +90,23 @@ export class Directory {
   protected readonly leaving = new Map<NodeId, number>();
   protected readonly active = new RunTable<Transaction>();
   protected readonly waiting = new RequestQueue();
-  readonly #takeOver: (run: PageRun) => void;
+  /** How many pages of others each node had room for when it last told, less what it was given since. */
+  protected readonly rooms = new Map<NodeId, number>();
+  /** For each node that leaves, what another node was asked to take last. */
+  protected readonly adoptions = new Map<NodeId, Adoption>();
+  /** Whether this node wants to leave: it goes last. */
+  protected closing = false;
+  readonly #own: OwnMemory;
 
   /**
    * @param options The region.
    * @param outbox Where messages go.
-   * @param takeOver Makes this node ask for pages that no other node will keep.
+   * @param own The memory of this node.
    */
-  constructor(options: DirectoryOptions, outbox: Outbox, takeOver: (run: PageRun) => void) {
+  constructor(options: DirectoryOptions, outbox: Outbox, own: OwnMemory) {
     this.options = options;
     this.outbox = outbox;
-    this.#takeOver = takeOver;
+    this.#own = own;
   }
 
   /** The nodes that have a copy of a page; for checks and statistics. */
@@ -90,16 +126,80 @@ export class Directory {
 
   /** Takes a request for pages. */
   request(from: NodeId, message: RequestMessage): void {
-    const { first, count } = message;
+    const { first } = message;
     if (!this.members.has(from) || this.leaving.has(from)) return;
-    if (count < 1 || first + count > this.options.pageCount) {
-      return this.#violation(from, `request for pages ${first}+${count}, outside of the region`);
-    }
+    if (this.#isOutside(message)) return this.#outside(from, message);
     if (!this.busy(first)) return this.#start({ from, message });
     if (this.waiting.size === REQUESTS_WAITING_MAX) {
       return this.#violation(from, `more than ${REQUESTS_WAITING_MAX} requests wait`);
     }
     this.waiting.add({ from, message });
+  }
+
+  /**
+   * Takes a `drop`: a node has unmapped its copies. They are forgotten once no transaction is under way
+   * on their pages, unless the node has the only ones.
+   */
+  drop(from: NodeId, message: DropMessage): void {
+    if (!this.members.has(from)) return;
+    if (this.#isOutside(message)) return this.#outside(from, message);
+    const alike = (page: number) => this.busy(page) ? undefined : this.#isAlone(page, from);
+    for (const run of pieces(message, alike)) {
+      const isAlone = alike(run.first);
+      if (isAlone === undefined && this.waiting.asksToDrop(from, run.first)) {
+        this.#violation(from, `drop of page ${run.first}, which it has asked to drop before`);
+      } else if (isAlone === undefined && this.waiting.size < REQUESTS_WAITING_MAX) {
+        this.waiting.add({ from, message: { kind: "drop", ...run } });
+      } else if (isAlone === false) this.#forget(from, run);
+      else this.outbox.send(from, { kind: "keep", ...run });
+    }
+  }
+
+  /** Takes an `offload`: a node needs the room of pages that it has the only copies of. */
+  offload(from: NodeId, message: OffloadMessage): void {
+    if (!this.members.has(from) || this.leaving.has(from)) return;
+    if (this.#isOutside(message)) return this.#outside(from, message);
+    const isMovable = (page: number) => !this.busy(page) && this.#isAlone(page, from);
+    for (const run of pieces(message, isMovable)) {
+      if (!isMovable(run.first)) continue;
+      for (let { first, count } = run; count > 0;) {
+        const taker = this.#taker(from);
+        if (taker === undefined) return;
+        const taken = this.#place({ first, count }, taker);
+        first += taken;
+        count -= taken;
+      }
+    }
+  }
+
+  /** A node has told how many pages of others it has room for. */
+  room(node: NodeId, pages: number): void {
+    if (!this.members.has(node)) return;
+    this.rooms.set(node, pages);
+    this.#askAgain(node);
+    this.#askAgain(0);
+    this.advanceLeaving();
+  }
+
+  /** Forgets that a node was asked to take over pages. */
+  #askAgain(node: NodeId): void {
+    for (const [leaver, { taker }] of this.adoptions) {
+      if (taker === node) this.adoptions.delete(leaver);
+    }
+  }
+
+  /** Looks again at nodes that leave, where this node itself has room again for pages of others, or none. */
+  lookForRoom(): void {
+    const room = Math.min(1, this.#own.room);
+    if (room === this.rooms.get(DIRECTORY_NODE)) return;
+    this.rooms.set(DIRECTORY_NODE, room);
+    if (this.leaving.size > 0) this.room(DIRECTORY_NODE, room);
+  }
+
+  /** This node wants to leave, as soon as no other one needs it. */
+  close(): void {
+    this.closing = true;
+    this.advanceLeaving();
   }
 
   /** Takes a `done`: the requester's grant has taken effect. */
@@ -134,6 +234,7 @@ export class Directory {
   peerLost(node: NodeId): void {
     if (!this.members.delete(node)) return;
     this.leaving.delete(node);
+    this.rooms.delete(node);
     this.waiting.drop(node);
     for (const transaction of this.active.values()) {
       this.#advance(transaction, { kind: "peerLost", node });
@@ -192,12 +293,24 @@ export class Directory {
     return isMeant ? transaction : undefined;
   }
 
+  #isOutside({ first, count }: PageRun): boolean {
+    return count < 1 || first + count > this.options.pageCount;
+  }
+
+  #outside(
+    from: NodeId,
+    { kind, first, count }: RequestMessage | DropMessage | OffloadMessage,
+  ): void {
+    this.#violation(from, `${kind} of pages ${first}+${count}, outside of the region`);
+  }
+
   #violation(node: NodeId, reason: string): void {
     this.outbox.tell({ kind: "violation", node, reason });
   }
 
-  /** Starts the transaction that a request asks for. Its first page is free. */
+  /** Starts the transaction that a request asks for, or does what else has waited. Its first page is free. */
   #start({ from, message }: WaitingRequest): void {
+    if (message.kind === "drop") return this.drop(from, message);
     const { first, request } = message;
     const has = this.holders.has(first, from);
     const reads = message.access === Access.Read && !has;
@@ -297,6 +410,8 @@ export class Directory {
 
   #end(transaction: Transaction): void {
     this.active.delete(transaction);
+    // Of the pages that it was to take over it may have asked for some, and been granted fewer.
+    this.#askAgain(transaction.requester);
     if (transaction.disturbed) {
       const { first, count } = transaction;
       for (let page = first; page < first + count; page++) this.#repair(page);
@@ -398,16 +513,75 @@ export class Directory {
     }
   }
 
+  /** Whether a node is the only one that has the page, but for nodes that leave. */
+  #isAlone(page: number, node: NodeId): boolean {
+    return this.holders.has(page, node) &&
+      this.holders.list(page).every((other) => other === node || this.leaving.has(other));
+  }
+
+  /** Forgets a node's copies, which others have too, or which are none. */
+  #forget(node: NodeId, { first, count }: PageRun): void {
+    for (let page = first; page < first + count; page++) {
+      if (this.holders.has(page, node)) this.holders.remove(page, node);
+    }
+    this.outbox.send(node, { kind: "dropped", first, count });
+  }
+
+  /** The node with the most room for pages of another; this one if it has as much. */
+  #taker(from: NodeId): NodeId | undefined {
+    let taker: NodeId | undefined;
+    let most = 0;
+    for (const node of this.members) {
+      const room = this.#roomOf(node);
+      if (node === from || this.leaving.has(node) || room <= most) continue;
+      taker = node;
+      most = room;
+    }
+    return taker;
+  }
+
+  #roomOf(node: NodeId): number {
+    return node === DIRECTORY_NODE ? this.#own.room : this.rooms.get(node) ?? 0;
+  }
+
+  /** Lets a node take over pages; returns how many of them it has room for. */
+  #place({ first, count }: PageRun, taker: NodeId): number {
+    const room = this.#roomOf(taker);
+    const taken = Math.min(count, room);
+    const run = { first, count: taken };
+    if (taker === DIRECTORY_NODE) this.#own.adopt(run);
+    else {
+      this.rooms.set(taker, room - taken);
+      this.outbox.send(taker, { kind: "adopt", ...run });
+    }
+    return taken;
+  }
+
+  /** Lets another node take over what only a leaving node has. */
+  #evacuate(node: NodeId, run: PageRun): void {
+    const asked = this.adoptions.get(node);
+    if (asked?.page === run.first) return;
+    const taker = this.#taker(node);
+    // This node's own requests are answered, or looked at again, without being asked for twice.
+    if (taker === DIRECTORY_NODE) this.adoptions.delete(node);
+    else this.adoptions.set(node, { page: run.first, taker: taker ?? 0 });
+    if (taker !== undefined) this.#place(run, taker);
+    else this.outbox.send(node, { kind: "keep", ...run });
+  }
+
   /** Takes over what only a leaving node has, one run after the other, and lets it go at the end. */
   #advanceLeaving(node: NodeId): void {
     if (this.active.values().some((transaction) => involves(transaction, node))) return;
+    const allGo = this.closing &&
+      this.members.values().every((other) => other === DIRECTORY_NODE || this.leaving.has(other));
+    if (allGo) return this.#letGo(node);
     let page = this.holders.next(this.leaving.get(node)!, node);
     while (page !== undefined) {
       this.leaving.set(node, page);
       if (this.busy(page)) return;
       if (this.holders.list(page).length === 1) {
         const count = this.#extent(page, this.options.runPages, false);
-        return this.#takeOver({ first: page, count });
+        return this.#evacuate(node, { first: page, count });
       }
       page = this.holders.next(page + 1, node);
     }
@@ -417,8 +591,14 @@ export class Directory {
   /** A leaving node has nothing that others have not. Until now its copies counted, in case they die. */
   #letGo(node: NodeId): void {
     this.leaving.delete(node);
+    this.adoptions.delete(node);
+    this.rooms.delete(node);
     this.members.delete(node);
-    for (const page of this.holders.pages()) this.holders.remove(page, node);
+    for (const page of this.holders.pages()) {
+      this.holders.remove(page, node);
+      // Only where every node goes has a node anything that others have not.
+      if (this.holders.owner(page) === 0) this.lost.set(page, node);
+    }
     this.outbox.send(node, { kind: "left" });
     this.outbox.tell({ kind: "nodeLeft", node });
     for (const member of this.members) this.outbox.send(member, { kind: "peerLost", node });
@@ -427,6 +607,7 @@ export class Directory {
 
   /** A node is gone: others that want to leave may be the only ones now to have a page. */
   #reconsiderLeaving(): void {
+    this.adoptions.clear();
     for (const node of [...this.leaving.keys()]) this.leaving.set(node, 0);
     this.advanceLeaving();
   }

@@ -9,8 +9,9 @@ const PAGES = 2 ** 28;
 function setUp(nodes: number, runPages = 8) {
   const outbox = new Outbox();
   const takenOver: PageRun[] = [];
-  const directory = new Directory({ pageCount: PAGES, runPages }, outbox, (run) => {
-    takenOver.push(run);
+  const directory = new Directory({ pageCount: PAGES, runPages }, outbox, {
+    room: Infinity,
+    adopt: (run) => takenOver.push(run),
   });
   for (let node = 1; node <= nodes; node++) directory.peerJoined(node);
   const take = () => outbox.messages.splice(0).map(({ to, message }) => ({ to, ...message }));

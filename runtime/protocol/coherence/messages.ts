@@ -129,6 +129,41 @@ export interface RefusedMessage {
   readonly request: number;
 }
 
+/** Node → home: forget my copies of these pages, which no thread here reads any more. */
+export interface DropMessage {
+  readonly kind: "drop";
+  readonly first: number;
+  readonly count: number;
+}
+
+/** Home → node: your copies are forgotten, and no node will ask for their bytes. */
+export interface DroppedMessage {
+  readonly kind: "dropped";
+  readonly first: number;
+  readonly count: number;
+}
+
+/** Home → node: no other node has these pages, so you keep them. */
+export interface KeepMessage {
+  readonly kind: "keep";
+  readonly first: number;
+  readonly count: number;
+}
+
+/** Node → home: I have the only copies of these pages, and need their room; find another node for them. */
+export interface OffloadMessage {
+  readonly kind: "offload";
+  readonly first: number;
+  readonly count: number;
+}
+
+/** Home → node: request these pages to write, if you have room for them; another node needs its room. */
+export interface AdoptMessage {
+  readonly kind: "adopt";
+  readonly first: number;
+  readonly count: number;
+}
+
 /** Leaving node → home: I make no more requests; take the pages that only I have. */
 export interface LeaveMessage {
   readonly kind: "leave";
@@ -150,6 +185,11 @@ export type Message =
   | PeerLostMessage
   | PeerLostSeenMessage
   | RefusedMessage
+  | DropMessage
+  | DroppedMessage
+  | KeepMessage
+  | OffloadMessage
+  | AdoptMessage
   | LeaveMessage
   | LeftMessage;
 

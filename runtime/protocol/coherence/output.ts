@@ -5,7 +5,9 @@
  * 1. all `operations`, in order;
  * 2. then all `messages`, in order for each destination. The bytes of a grant with `Content.Data` are
  *    read from the alias then, not before, and stay unchanged until the requester has them;
- * 3. then the `events`.
+ * 3. then what is discarded, each page once the bytes of every grant of it that was sent before have
+ *    left this node, and not at all if the page is installed, or bytes arrive for it, before that;
+ * 4. then the `events`.
  */
 
 import type { Message, NodeId } from "./messages.ts";
@@ -21,7 +23,9 @@ export type PageOperation =
   /** Forbid writing; when it returns no more write gets through. */
   | { readonly kind: "protect"; first: number; count: number }
   /** Unmap; when it returns no more access gets through. The alias keeps its bytes. */
-  | { readonly kind: "evict"; first: number; count: number };
+  | { readonly kind: "evict"; first: number; count: number }
+  /** Give the memory of the alias back, when the contract says; no window maps it. */
+  | { readonly kind: "discard"; first: number; count: number };
 
 /** A message and the node that it is for. */
 export interface Envelope {
@@ -33,6 +37,11 @@ export interface Envelope {
 export type EngineEvent =
   /** A thread here waits for a page whose only copy was on a node that is gone. */
   | { readonly kind: "pageLost"; readonly page: number; readonly node: NodeId }
+  /**
+   * There is a page that a thread here waits for, and no room for it; or, without a page, there is no
+   * room elsewhere for the pages of this node, which wants to leave. Either has been so for long.
+   */
+  | { readonly kind: "memoryExhausted"; readonly page: number | undefined }
   /** A peer broke the protocol, so no message of it can be trusted. */
   | { readonly kind: "violation"; readonly node: NodeId; readonly reason: string }
   /** The home tells that a node is gone: close its connection, drop what is queued for it. */

@@ -7,6 +7,8 @@ const CHUNK_PAGES = 4096;
 /** A sparse array of bytes, indexed by page number; zero where nothing was set. */
 export class PageTable {
   readonly #chunks = new Map<number, Uint8Array>();
+  /** The numbers of the chunks, in ascending order. */
+  readonly #order: number[] = [];
   /** How many pages have each byte but zero. */
   readonly #counts = new Uint32Array(256);
 
@@ -32,9 +34,17 @@ export class PageTable {
       if (chunk === undefined && value !== 0) {
         chunk = new Uint8Array(CHUNK_PAGES);
         this.#chunks.set(index, chunk);
+        this.#order.splice(firstAtLeast(this.#order, index), 0, index);
       }
       if (chunk !== undefined) this.#set(chunk, page - start, stop - start, value);
       page = stop;
+    }
+  }
+
+  /** Gives those pages of a run that have one byte another one. */
+  replace(first: number, count: number, from: number, to: number): void {
+    for (let page = first; page < first + count; page++) {
+      if (this.get(page) === from) this.fill(page, 1, to);
     }
   }
 
@@ -47,6 +57,28 @@ export class PageTable {
     if (value !== 0) this.#counts[value]! += to - from;
   }
 
+  /**
+   * The next page with one of these bytes, which are not zero.
+   *
+   * @param values The bytes.
+   * @param start Where to begin; behind the last page the search goes on from the first one.
+   * @returns The page; `undefined` when no page has one of the bytes.
+   */
+  next(values: readonly number[], start: number): number | undefined {
+    if (values.every((value) => this.#counts[value] === 0)) return undefined;
+    const order = this.#order;
+    const own = Math.floor(start / CHUNK_PAGES);
+    const at = firstAtLeast(order, own);
+    // The chunk where the search begins is looked at once more at the end, for what is before `start`.
+    for (let step = 0; step <= order.length; step++) {
+      const index = order[(at + step) % order.length]!;
+      const from = step === 0 && index === own ? start % CHUNK_PAGES : 0;
+      const offset = nextIn(this.#chunks.get(index)!, values, from);
+      if (offset !== undefined) return index * CHUNK_PAGES + offset;
+    }
+    return undefined;
+  }
+
   /** Each page whose byte is not zero, with it, in ascending order within a chunk. */
   *entries(): IterableIterator<[page: number, value: number]> {
     for (const [index, chunk] of this.#chunks) {
@@ -56,4 +88,25 @@ export class PageTable {
       }
     }
   }
+}
+
+/** Where a number is, or belongs, in numbers that ascend. */
+function firstAtLeast(numbers: readonly number[], value: number): number {
+  let low = 0;
+  for (let high = numbers.length; low < high;) {
+    const middle = (low + high) >>> 1;
+    if (numbers[middle]! < value) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+/** The first offset from `from` on with one of the bytes. */
+function nextIn(chunk: Uint8Array, values: readonly number[], from: number): number | undefined {
+  let found: number | undefined;
+  for (const value of values) {
+    const offset = chunk.indexOf(value, from);
+    if (offset >= 0 && (found === undefined || offset < found)) found = offset;
+  }
+  return found;
 }

@@ -43,3 +43,23 @@ Deno.test("PageTable: pages are counted by what they have, whatever they had bef
   table.fill(0, LAST_PAGE + 1, 0);
   assertEquals(counts(), [0, 0]);
 });
+
+Deno.test("PageTable: the next page with one of some bytes is found in ascending order, and around", () => {
+  const table = new PageTable();
+  assertEquals(table.next([1, 2], 0), undefined);
+  for (const [page, value] of [[9_000, 1], [5, 2], [2 ** 28 - 1, 1], [6, 3]] as const) {
+    table.fill(page, 1, value);
+  }
+  const walk = [0];
+  for (let turn = 0; turn < 4; turn++) walk.push(table.next([1, 2], walk.at(-1)! + 1)!);
+  assertEquals(walk, [0, 5, 9_000, 2 ** 28 - 1, 5]);
+  assertEquals([table.next([3], 7), table.next([3], 6), table.next([4], 0)], [6, 6, undefined]);
+});
+
+Deno.test("PageTable: one byte of a run is replaced, and no other", () => {
+  const table = new PageTable();
+  table.fill(1, 3, 2);
+  table.fill(2, 1, 1);
+  table.replace(0, 9, 2, 3);
+  assertEquals([...table.entries()], [[1, 3], [2, 1], [3, 3]]);
+});

@@ -1,16 +1,16 @@
 /**
- * The requests that wait at a home until their first page is free. Each page has a queue of its own, so
+ * The requests, and wishes to drop copies, that wait at a home until their first page is free. Each page has a queue of its own, so
  * that neither a request nor the end of a transaction depends on how many wait for other pages.
  */
 
-import type { NodeId, RequestMessage } from "./messages.ts";
+import type { DropMessage, NodeId, RequestMessage } from "./messages.ts";
 import type { PageRun } from "./page.ts";
 import type { RunTable } from "./run_table.ts";
 
-/** A request that waits. */
+/** A request that waits, or a wish to drop copies. */
 export interface WaitingRequest {
   readonly from: NodeId;
-  readonly message: RequestMessage;
+  readonly message: RequestMessage | DropMessage;
 }
 
 /** A request in the queue of its first page. */
@@ -63,6 +63,14 @@ export class RequestQueue {
     else longest.first = request.next;
     this.#size--;
     return request;
+  }
+
+  /** Whether a node waits to drop copies from this page on. */
+  asksToDrop(node: NodeId, page: number): boolean {
+    for (let link = this.#queues.get(page)?.first; link !== undefined; link = link.next) {
+      if (link.from === node && link.message.kind === "drop") return true;
+    }
+    return false;
   }
 
   /** Removes the requests of a node. */

@@ -18,7 +18,7 @@ function setUp(...asked: (readonly [from: NodeId, first: number])[]) {
   const takeAll = (run: PageRun) => {
     const taken: number[] = [];
     for (let next = queue.take(run, busy); next !== undefined; next = queue.take(run, busy)) {
-      taken.push(next.message.request);
+      if (next.message.kind === "request") taken.push(next.message.request);
     }
     return taken;
   };

@@ -14,6 +14,7 @@ import {
   type PageRun,
   PageState,
 } from "../../../runtime/protocol/coherence/page.ts";
+import { Residence } from "../../../runtime/protocol/coherence/residence.ts";
 import type { Demand } from "../../../runtime/protocol/coherence/demand_queue.ts";
 import { type Corner, TIMES } from "./corners.ts";
 import type { CoverageTable, TableShape } from "./coverage.ts";
@@ -34,18 +35,26 @@ const INPUTS = [
   "zero",
   "kept",
   "lost",
+  "dropped",
+  "keep",
+  "adopt",
   "peerLost",
   "leave",
   "resumed",
   "tick",
+  "idle",
 ] as const;
 
 /**
  * I, S and E are the states of a page; "asks" while a request is under way, "granted" while the
- * grant is here and acknowledgements are missing, "lost" when the cache was told so.
+ * grant is here and acknowledgements are missing, "lost" when the cache was told so. What is invalid can
+ * have dead bytes; "dropping" and "forgone" while the home is asked about a copy, or about dead bytes.
  */
 const SITUATIONS = [
   "I",
+  "dead",
+  "dropping",
+  "forgone",
   "I asks R",
   "I asks W",
   "I granted",
@@ -55,6 +64,15 @@ const SITUATIONS = [
   "E",
   "lost",
 ] as const;
+
+/** The situations of pages that are invalid and not asked for, by what there is of their bytes. */
+const SITUATIONS_OF_BYTES: Partial<Record<Residence, Situation>> = {
+  [Residence.None]: "I",
+  [Residence.Spent]: "dead",
+  [Residence.Dead]: "dead",
+  [Residence.Dropping]: "dropping",
+  [Residence.Forgone]: "forgone",
+};
 
 type CacheInput = typeof INPUTS[number];
 type Situation = typeof SITUATIONS[number];
@@ -68,7 +86,7 @@ export const CACHE_SHAPE: TableShape<CacheInput, Situation> = {
     {
       why: "the home names only nodes that have the page",
       rows: ["forward R", "forward W", "invalidate"],
-      columns: ["I", "I asks R", "I asks W", "lost"],
+      columns: ["I", "dead", "forgone", "I asks R", "I asks W", "lost"],
     },
     {
       why: "the transaction under way on the page is this node's own",
@@ -93,12 +111,33 @@ export const CACHE_SHAPE: TableShape<CacheInput, Situation> = {
     {
       why: "copies are dropped only for a request to write that is under way",
       rows: ["acknowledge"],
-      columns: ["I", "I asks R", "S", "E", "lost"],
+      columns: ["I", "dead", "dropping", "forgone", "I asks R", "S", "E", "lost"],
     },
     {
       why: "a grant that counts answers a request to which there was no answer yet",
       rows: ["data R", "data W", "zero", "kept", "lost"],
-      columns: ["I", "I granted", "S", "S granted", "E", "lost"],
+      columns: ["I", "dead", "dropping", "forgone", "I granted", "S", "S granted", "E", "lost"],
+    },
+    {
+      why: "the home answers what it was asked",
+      rows: ["dropped"],
+      columns: [
+        "I",
+        "dead",
+        "I asks R",
+        "I asks W",
+        "I granted",
+        "S",
+        "S asks W",
+        "S granted",
+        "E",
+        "lost",
+      ],
+    },
+    {
+      why: "the node has the only copy",
+      rows: ["keep"],
+      columns: ["I", "dead", "forgone", "I asks R", "I asks W", "I granted", "S granted", "lost"],
     },
     { why: "a node that asks to write gets no less", rows: ["data R"], columns: ["I asks W"] },
     {
@@ -160,9 +199,9 @@ export class WatchedCache extends ProbeCache {
   /** The demand that is just being made. */
   #made: Demand | undefined;
 
-  override fault(page: number, access: Access): void {
+  override fault(page: number, access: Access, now: number): void {
     this.tables?.cache.count(access === Access.Read ? "fault R" : "fault W", this.#situation(page));
-    super.fault(page, access);
+    super.fault(page, access, now);
   }
 
   override fetch(first: number, count: number, access: Access): void {
@@ -205,6 +244,26 @@ export class WatchedCache extends ProbeCache {
     this.#countAll("tick");
     this.#moment = "at a tick";
     super.tick(now);
+  }
+
+  override dropped(run: PageRun): void {
+    this.#count("dropped", run);
+    super.dropped(run);
+  }
+
+  override kept(run: PageRun, now: number): void {
+    this.#count("keep", run);
+    super.kept(run, now);
+  }
+
+  override adopt(run: PageRun): void {
+    this.#count("adopt", run);
+    super.adopt(run);
+  }
+
+  override giveBack(): void {
+    this.#countAll("idle");
+    super.giveBack();
   }
 
   override peerLost(node: NodeId, now: number): void {
@@ -253,7 +312,11 @@ export class WatchedCache extends ProbeCache {
     if (state === PageState.Exclusive) return "E";
     const pending = this.pending.at(page);
     const isShared = state === PageState.Shared;
-    if (pending === undefined) return isShared ? "S" : this.lost.has(page) ? "lost" : "I";
+    if (pending === undefined) {
+      if (isShared) return "S";
+      const situation = SITUATIONS_OF_BYTES[this.memory.residence.get(page)]!;
+      return this.lost.has(page) && !this.memory.isAsked(page) ? "lost" : situation;
+    }
     const { grant, access } = pending;
     if (grant !== undefined && contains(grant, page)) return isShared ? "S granted" : "I granted";
     if (isShared) return "S asks W";

@@ -51,6 +51,8 @@ const CORNERS = [
   "resourcedWrite",
   /** A thread's page was lost with the node that had its only copy. */
   "lostPage",
+  /** No node had room for a page that a thread waited for, or for those of a node that left. */
+  "memoryExhausted",
   /** Pages that were lost were given out again, as zeros. */
   "renewed",
 ] as const;

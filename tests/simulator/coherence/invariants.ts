@@ -25,6 +25,7 @@ export function checkStep(
     let readers = 0;
     let writers = 0;
     for (const node of nodes) {
+      if (page === 0) checkMemory(node);
       if (!touches(nodes[0]!, node, page)) continue;
       const mapped = node.mmu.state(page);
       const state = node.engine.state(page);
@@ -33,7 +34,8 @@ export function checkStep(
       }
       if (mapped === PageState.Exclusive) writers++;
       else if (mapped === PageState.Shared) readers++;
-      if (state === PageState.Invalid) continue;
+      const isGivenUp = state === PageState.Invalid && !nodes[0]!.directory.has(page, node.id);
+      if (isGivenUp || !node.cache.hasCopy(page)) continue;
       if (!oracle.matches(node.mmu.alias, page)) {
         fail(`node ${node.id} has an old copy of page ${page}`);
       }
@@ -42,6 +44,17 @@ export function checkStep(
     if (writers > 1 || (writers === 1 && readers > 0)) {
       fail(`page ${page} has ${writers} writers and ${readers} readers`);
     }
+  }
+}
+
+/** No more pages have memory at a node than it may keep. */
+function checkMemory(node: SimulatedNode): void {
+  if (!node.present) return;
+  const { held, limit } = node.cache;
+  const { residents } = node.mmu;
+  if (held > limit) fail(`node ${node.id} counts ${held} pages, of ${limit} that it may keep`);
+  if (residents > held) {
+    fail(`node ${node.id} has memory for ${residents} pages, and counts ${held}`);
   }
 }
 
@@ -147,7 +160,7 @@ export function allowLosses(
       from === victim &&
       frames.some(({ message }) => message.kind === "grant" && covers(message))
     );
-    const had = victim.engine.state(page) !== PageState.Invalid ||
+    const had = victim.cache.hasCopy(page) ||
       transaction?.invalidated.includes(victim.id);
     const kept = nodes.some((node) =>
       node !== victim && touches(nodes[0]!, node, page) &&
@@ -161,7 +174,7 @@ export function allowLosses(
 }
 
 /**
- * Notes which pages may be lost since the home let a node go: those that the home believes to be on
+ * Notes which pages may be lost since the home let a node go, or has forgotten copies of it: those that the home believes to be on
  * nodes of whose death it has not heard yet.
  *
  * @param nodes All nodes; the home first.

@@ -28,6 +28,11 @@ const MESSAGES = [
   "peerLost",
   "peerLostSeen",
   "refused",
+  "drop",
+  "dropped",
+  "keep",
+  "offload",
+  "adopt",
   "leave",
   "left",
 ] as const;
@@ -50,7 +55,17 @@ export const MESSAGE_SHAPE: TableShape<MessageName, MessageFate> = {
   never: [
     {
       why: "it is for the home, which is the last to go",
-      rows: ["request R", "request W", "done", "done, lost", "peerLostSeen", "refused", "leave"],
+      rows: [
+        "request R",
+        "request W",
+        "done",
+        "done, lost",
+        "peerLostSeen",
+        "refused",
+        "drop",
+        "offload",
+        "leave",
+      ],
       columns: ["at a leaver", "to the gone"],
     },
     {
@@ -64,6 +79,9 @@ export const MESSAGE_SHAPE: TableShape<MessageName, MessageFate> = {
         "grant kept",
         "grant lost",
         "peerLost",
+        "dropped",
+        "keep",
+        "adopt",
         "left",
       ],
       columns: ["of the gone"],

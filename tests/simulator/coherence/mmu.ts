@@ -15,12 +15,17 @@ export class Mmu {
   readonly alias: Int32Array;
   /** For each window the state of each page's entry. */
   readonly windows: Uint8Array[] = [];
+  /** For each page whether the alias has memory for it. */
+  readonly resident: Uint8Array;
+  /** The pages whose memory is given back as soon as their bytes have left. */
+  readonly leaving = new Set<number>();
   readonly #pageCount: number;
 
   /** @param pageCount The pages of the region. */
   constructor(pageCount: number) {
     this.#pageCount = pageCount;
     this.alias = new Int32Array(pageCount * PAGE_WORDS);
+    this.resident = new Uint8Array(pageCount);
     this.openWindow();
   }
 
@@ -36,6 +41,33 @@ export class Mmu {
     return most as PageState;
   }
 
+  /** How many pages have memory, but for those that are about to give it back. */
+  get residents(): number {
+    let count = 0;
+    for (const [page, is] of this.resident.entries()) if (is && !this.leaving.has(page)) count++;
+    return count;
+  }
+
+  /** Bytes arrive for a page. */
+  fill(page: number): void {
+    this.resident[page] = 1;
+    this.leaving.delete(page);
+  }
+
+  /**
+   * Gives back the memory of pages that were discarded.
+   *
+   * @param isSending Whether bytes of the page have yet to leave.
+   */
+  giveBack(isSending: (page: number) => boolean): void {
+    for (const page of this.leaving) {
+      if (isSending(page)) continue;
+      this.leaving.delete(page);
+      this.resident[page] = 0;
+      this.alias.fill(0, page * PAGE_WORDS, (page + 1) * PAGE_WORDS);
+    }
+  }
+
   /**
    * Does what the protocol asks for.
    *
@@ -45,6 +77,10 @@ export class Mmu {
   operate(operation: PageOperation): boolean {
     const { kind, first, count } = operation;
     const end = first + count;
+    for (let page = first; page < end; page++) {
+      if (kind === "discard") this.leaving.add(page);
+      else if (kind === "install" || kind === "installZero") this.fill(page);
+    }
     if (kind === "installZero") this.alias.fill(0, first * PAGE_WORDS, end * PAGE_WORDS);
     for (const window of this.windows) {
       switch (kind) {
@@ -63,11 +99,14 @@ export class Mmu {
         case "unprotect":
           replace(window, first, end, PageState.Shared, PageState.Exclusive);
           break;
+        case "discard":
+          // Whatever maps a page then maps what is no page any more.
+          break;
         default:
           kind satisfies never;
       }
     }
-    return kind !== "evict" && kind !== "protect";
+    return kind !== "evict" && kind !== "protect" && kind !== "discard";
   }
 }
 

@@ -68,6 +68,11 @@ export class SimulatedNode {
   /** The pages of which it knows, or may be told yet, that they are lost, whatever came after. */
   readonly toldLost = new Set<number>();
   status: NodeStatus = "absent";
+  /** How much room it last told of, and what of that the home has not heard yet, the first first. */
+  toldRoom = 0;
+  readonly rooms: number[] = [];
+  /** Since when it has had room, and the home has known, in microseconds; `Infinity` if it is not so. */
+  roomySince = Infinity;
   /** Whether the home has yet to notice that the connection ended. */
   endUnnoticed = false;
 

@@ -13,6 +13,7 @@ export type Incident =
   & { readonly step: number }
   & (
     | { readonly kind: "join" | "leave" | "kill" | "openWindow"; readonly node: SimulatedNode }
+    | { readonly kind: "close" }
     | { readonly kind: "renew"; readonly first: number; readonly count: number }
     /**
      * A node dies that is to send bytes, as soon as there is one; for a write that others drop
@@ -24,7 +25,7 @@ export type Incident =
 /** @returns The protocol's settings, drawn at random. */
 export function makeSettings(
   random: Random,
-): Omit<WorldOptions, "pageCount" | "threads" | "checked"> {
+): Omit<WorldOptions, "pageCount" | "threads" | "checked" | "memoryPages"> {
   return {
     runPages: random.between(1, 8),
     // None, about as long as a message takes, or longer than most else.
@@ -59,6 +60,16 @@ function makeProgram(random: Random, pageCount: number, length: number): Operati
   return program;
 }
 
+/** Few limits, many, or one page for each node. */
+function makeLimits(random: Random, nodes: number, pageCount: number): number[] {
+  const limited = [0, 0, random.between(1, 100), 100][random.below(4)]!;
+  const most = random.chance(30) ? 1 : pageCount + 1;
+  return Array.from(
+    { length: nodes },
+    () => random.chance(limited) ? random.between(1, most) : Infinity,
+  );
+}
+
 /** @returns A cluster, drawn at random. */
 export function makeOptions(random: Random): WorldOptions {
   const pageCount = random.between(1, 6);
@@ -71,7 +82,9 @@ export function makeOptions(random: Random): WorldOptions {
     }
     threads.push(own);
   }
-  return { pageCount, threads, checked: true, ...makeSettings(random) };
+  const settings = makeSettings(random);
+  const memoryPages = makeLimits(random, threads.length, pageCount);
+  return { pageCount, threads, checked: true, memoryPages, ...settings };
 }
 
 /** @returns What happens to the nodes of a cluster, the last first. */
@@ -88,6 +101,7 @@ export function makeIncidents(random: Random, { nodes, pageCount }: World): Inci
     }
     if (random.chance(30)) incidents.push({ step: step + random.below(100), kind: "leave", node });
   }
+  if (random.chance(20)) incidents.push({ step: random.below(200), kind: "close" });
   for (let kills = deaths ? random.below(3) : 0; kills > 0; kills--) {
     incidents.push({ step: random.below(150), kind: "killSource", shared: random.chance(60) });
   }

@@ -12,6 +12,7 @@ import type {
 import { Access, PageState } from "../../../runtime/protocol/coherence/page.ts";
 import { WatchedCache } from "./cache_coverage.ts";
 import { WatchedDirectory } from "./directory_coverage.ts";
+import type { WaitingRequest } from "../../../runtime/protocol/coherence/request_queue.ts";
 import { ProbeCache, ProbeDirectory, type ProbeParts } from "./probes.ts";
 
 /** The parts as they are. */
@@ -77,15 +78,16 @@ class GenerousDirectory extends ProbeDirectory {
   }
 
   /** What a read is forwarded for is demanded to read, in place of to write. */
-  #spoil(requests: readonly { readonly from: NodeId; readonly message: RequestMessage }[]): void {
+  #spoil(requests: readonly WaitingRequest[]): void {
     const { messages } = this.outbox;
     for (const [index, { to, message }] of messages.entries()) {
       if (message.kind !== "forward") continue;
       const { requester, request } = message;
-      const asked = requests.find((other) =>
-        other.from === requester && other.message.request === request
+      const reads = requests.some(({ from, message: asked }) =>
+        from === requester && asked.kind === "request" && asked.request === request &&
+        asked.access === Access.Read
       );
-      if (asked?.message.access !== Access.Read) continue;
+      if (!reads) continue;
       messages[index] = { to, message: { ...message, access: Access.Read } };
     }
   }

@@ -11,7 +11,8 @@ import {
   type Message,
   type NodeId,
 } from "../../../runtime/protocol/coherence/messages.ts";
-import type { PageState } from "../../../runtime/protocol/coherence/page.ts";
+import { Residence } from "../../../runtime/protocol/coherence/residence.ts";
+import type { PageRun, PageState } from "../../../runtime/protocol/coherence/page.ts";
 import type { WaitingRequest } from "../../../runtime/protocol/coherence/request_queue.ts";
 import { sourceOf, type Transaction } from "../../../runtime/protocol/coherence/transactions.ts";
 
@@ -19,6 +20,8 @@ import { sourceOf, type Transaction } from "../../../runtime/protocol/coherence/
 export type PendingRequest = NonNullable<ReturnType<PageCache["pending"]["find"]>>;
 /** A demand that waits at the node that it was made to. */
 export type DeferredDemand = PageCache["demands"]["deferred"][number];
+/** What another node was asked to take of one that leaves, at their home. */
+export type AskedAdoption = NonNullable<ReturnType<Directory["adoptions"]["get"]>>;
 
 /** All that a cache keeps, but for its counters and the walks that it follows. */
 export interface CacheState {
@@ -30,6 +33,15 @@ export interface CacheState {
   readonly holds: readonly (readonly [page: number, until: number])[];
   readonly nextRequest: number;
   readonly leaving: boolean;
+  readonly residence: readonly Residence[];
+  readonly offloads: readonly PageRun[];
+  readonly askAgainAt: number;
+  readonly mapped: readonly (readonly [page: number, until: number])[];
+  readonly hands: PageCache["memory"]["hands"];
+  readonly roomless: readonly Readonly<PageCache["roomless"][number]>[];
+  readonly roomlessSince: number;
+  readonly strandedSince: number;
+  readonly adoptions: readonly PageRun[];
 }
 
 /** All that a directory keeps. */
@@ -44,6 +56,9 @@ export interface DirectoryState {
   readonly leaving: readonly (readonly [node: NodeId, page: number])[];
   readonly active: readonly Transaction[];
   readonly waiting: readonly WaitingRequest[];
+  readonly rooms: readonly (readonly [node: NodeId, pages: number])[];
+  readonly adoptions: readonly (readonly [node: NodeId, asked: AskedAdoption])[];
+  readonly closing: boolean;
 }
 
 function copyPending(pending: PendingRequest): PendingRequest {
@@ -66,9 +81,37 @@ function refill<Key, Value>(
 
 /** A cache that can be looked into. */
 export class ProbeCache extends PageCache {
-  /** Whether nothing is asked for and no demand waits at this node. */
+  /** Whether nothing is asked for or waits at this node. */
   get idle(): boolean {
-    return this.pending.size === 0 && this.demands.deferred.length === 0;
+    const { residence } = this.memory;
+    return this.pending.size === 0 && this.demands.deferred.length === 0 &&
+      this.roomless.length === 0 && this.adoptions.length === 0 &&
+      residence.count(Residence.Dropping, Residence.Forgone) === 0;
+  }
+
+  /** @returns Whether the node has a copy, be it that it has asked the home to forget it. */
+  hasCopy(page: number): boolean {
+    return this.memory.hasCopy(page);
+  }
+
+  /** How many pages count against the limit. */
+  get held(): number {
+    return this.memory.held;
+  }
+
+  /** Whether there are dead bytes that nothing was done about yet. */
+  get hasDeadBytes(): boolean {
+    return this.memory.residence.count(Residence.Spent, Residence.Dead) > 0;
+  }
+
+  /** The most that may count. */
+  get limit(): number {
+    return this.memory.limit;
+  }
+
+  /** Whether an access waits for room. */
+  get isRoomless(): boolean {
+    return this.roomless.length > 0;
   }
 
   /** @returns Whether the message is a demand that waits here. */
@@ -95,6 +138,15 @@ export class ProbeCache extends PageCache {
       holds: [...this.demands.holds],
       nextRequest: this.nextRequest,
       leaving: this.leaving,
+      residence: states.map((_, page) => this.memory.residence.get(page)),
+      offloads: [...this.memory.offloads],
+      askAgainAt: this.memory.askAgainAt,
+      mapped: [...this.mapped],
+      hands: structuredClone(this.memory.hands),
+      roomless: this.roomless.map((entry) => ({ ...entry })),
+      roomlessSince: this.roomlessSince,
+      strandedSince: this.strandedSince,
+      adoptions: [...this.adoptions],
     };
   }
 
@@ -110,6 +162,16 @@ export class ProbeCache extends PageCache {
     refill(this.demands.holds, state.holds);
     this.nextRequest = state.nextRequest;
     this.leaving = state.leaving;
+    const { memory } = this;
+    for (const [page, value] of state.residence.entries()) memory.residence.fill(page, 1, value);
+    memory.offloads = [...state.offloads];
+    memory.askAgainAt = state.askAgainAt;
+    refill(this.mapped, state.mapped);
+    memory.hands = structuredClone(state.hands);
+    this.roomless = state.roomless.map((entry) => ({ ...entry }));
+    this.roomlessSince = state.roomlessSince;
+    this.strandedSince = state.strandedSince;
+    this.adoptions = [...state.adoptions];
   }
 }
 
@@ -147,6 +209,16 @@ export class ProbeDirectory extends Directory {
     return this.lost.has(page);
   }
 
+  /** @returns How much room the home believes that a node has; undefined before it was told. */
+  roomOf(node: NodeId): number | undefined {
+    return this.rooms.get(node);
+  }
+
+  /** Whether the home itself wants to leave. */
+  get isClosing(): boolean {
+    return this.closing;
+  }
+
   /** @returns Whether the node wants to leave and may not yet. */
   isLeaving(node: NodeId): boolean {
     return this.leaving.has(node);
@@ -165,6 +237,9 @@ export class ProbeDirectory extends Directory {
       leaving: [...this.leaving],
       active: [...this.active.values().map(copyTransaction)],
       waiting: this.waiting.list(),
+      rooms: [...this.rooms],
+      adoptions: [...this.adoptions],
+      closing: this.closing,
     };
   }
 
@@ -183,6 +258,9 @@ export class ProbeDirectory extends Directory {
     for (const transaction of state.active) this.active.add(copyTransaction(transaction));
     this.waiting.clear();
     for (const request of state.waiting) this.waiting.add(request);
+    refill(this.rooms, state.rooms);
+    refill(this.adoptions, state.adoptions);
+    this.closing = state.closing;
   }
 }
 

@@ -134,6 +134,7 @@ export function runPrograms(set: ProgramSet, seed: number): ProgramResult {
     pageCount: pages,
     threads,
     checked,
+    memoryPages: [],
     ...makeSettings(random),
     ...settings,
   };

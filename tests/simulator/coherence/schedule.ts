@@ -31,6 +31,8 @@ export class Schedule {
   readonly #leavers = new Set<SimulatedNode>();
   /** The sources that are to die: whether other nodes must be dropping copies for the same write. */
   readonly #kills: boolean[] = [];
+  /** Whether the home closes once its program has come to its end. */
+  #closes = false;
   readonly #weights: Record<"deliver" | "run" | "fault" | "tick" | "resume", number>;
   /** How slow each link is, the slowest 1. */
   readonly #paces: number[];
@@ -105,6 +107,9 @@ export class Schedule {
         return this.world.openWindow(incident.node);
       case "renew":
         return this.world.renew(incident.first, incident.count);
+      case "close":
+        this.#closes = true;
+        return;
       case "killSource":
         this.#kills.push(incident.shared);
         return;
@@ -149,7 +154,17 @@ export class Schedule {
     if (node.endUnnoticed && this.world.link(node.id, 1).frames.length === 0) {
       choices.offer(4, acts.noticeEnd, node, undefined);
     }
+    if (node.rooms.length > 0 && this.world.nodes[0]!.present) {
+      choices.offer(4, acts.hearRoom, node, undefined);
+    }
     if (!node.present) return;
+    if (node.id !== 1 && node.rooms.length === 0 && this.world.hasRoomNews(node)) {
+      choices.offer(2, acts.tellRoom, node, undefined);
+    }
+    if (node.cache.hasDeadBytes) choices.offer(1, acts.idle, node, undefined);
+    if (node.id === 1 && this.#closes && node.finished && !node.directory.isClosing) {
+      choices.offer(8, acts.close, node, undefined);
+    }
     const { run, fault, tick, resume } = this.#weights;
     for (const thread of node.threads) {
       if (thread.blocked || thread.next === thread.program.length) continue;
@@ -174,6 +189,10 @@ function actsOf(world: World) {
     repeatFault: (node: SimulatedNode) => world.repeatFault(node),
     resumed: (node: SimulatedNode, page: number) => world.resumed(node, page),
     tick: (node: SimulatedNode) => world.tick(node),
+    tellRoom: (node: SimulatedNode) => world.tellRoom(node),
+    hearRoom: (node: SimulatedNode) => world.hearRoom(node),
+    idle: (node: SimulatedNode) => world.idle(node),
+    close: () => world.close(),
     leave: (node: SimulatedNode) => world.leave(node),
   };
 }

@@ -3,6 +3,7 @@
  * and every step is checked.
  */
 
+import { MEMORY_ASK_AGAIN_MS } from "../../../runtime/limits.ts";
 import type { Input } from "../../../runtime/protocol/coherence/coherence.ts";
 import type { EngineEvent, Envelope, Output } from "../../../runtime/protocol/coherence/output.ts";
 import { Access, contains, PageState, permits } from "../../../runtime/protocol/coherence/page.ts";
@@ -33,6 +34,8 @@ export interface WorldOptions {
   /** Whether pages are asked for ahead of walks, behind runs of how many at least. */
   readonly readAhead: boolean;
   readonly readAheadMinPages: number;
+  /** For each node the most pages that it may keep; `Infinity` for no limit. */
+  readonly memoryPages: readonly number[];
   /** The threads of each node; as many nodes as there are entries. */
   readonly threads: readonly Thread[][];
   /** How often, of a hundred times, threads run between two operations of one step. */
@@ -40,6 +43,9 @@ export interface WorldOptions {
   /** Whether every step and access is checked; without it only what threads read tells of faults. */
   readonly checked: boolean;
 }
+
+/** How long a node may have room while another one finds none: until that has asked twice. */
+const ROOMY_MAX_US = 2 * MEMORY_ASK_AGAIN_MS * 1000;
 
 /** A simulated cluster. */
 export class World {
@@ -79,7 +85,12 @@ export class World {
     this.#coverage = coverage;
     this.#watcher = coverage === undefined ? undefined : new Watcher(coverage);
     this.nodes = options.threads.map((threads, index) =>
-      new SimulatedNode(index + 1, options, bug.parts, threads)
+      new SimulatedNode(
+        index + 1,
+        { ...options, memoryPages: options.memoryPages[index] ?? Infinity },
+        bug.parts,
+        threads,
+      )
     );
     for (const from of this.nodes) {
       for (const to of this.nodes) {
@@ -96,6 +107,10 @@ export class World {
   /** The pages of the region. */
   get pageCount(): number {
     return this.#options.pageCount;
+  }
+
+  get #isLimited(): boolean {
+    return this.#options.memoryPages.some((pages) => pages !== Infinity);
   }
 
   /** What memory has to look like. */
@@ -169,6 +184,33 @@ export class World {
       }
     }
     this.#step(home, { kind: "renew", first, count });
+  }
+
+  /** Whether the home does not know how much room a node has. */
+  hasRoomNews(node: SimulatedNode): boolean {
+    const { room } = node.engine;
+    return room !== node.toldRoom || room !== (this.nodes[0]!.directory.roomOf(node.id) ?? 0);
+  }
+
+  /** A node tells how much room it has; the home hears of it later. */
+  tellRoom(node: SimulatedNode): void {
+    node.toldRoom = node.engine.room;
+    node.rooms.push(node.toldRoom);
+  }
+
+  /** The home hears how much room a node had. */
+  hearRoom(node: SimulatedNode): void {
+    this.#step(this.nodes[0]!, { kind: "room", node: node.id, pages: node.rooms.shift()! });
+  }
+
+  /** A node's driver has nothing else to do. */
+  idle(node: SimulatedNode): void {
+    this.#step(node, { kind: "idle" });
+  }
+
+  /** The home's program has come to its end: the home waits for the others. */
+  close(): void {
+    this.#step(this.nodes[0]!, { kind: "leave" });
   }
 
   /** The time has come that a node's engine waits for. */
@@ -246,6 +288,18 @@ export class World {
       if (isHere && to.mmu.state(first) === PageState.Invalid) this.reach("tripwireDemanded");
     }
     this.#step(to, { kind: "message", from: from.id, message });
+    this.#giveBack(from);
+  }
+
+  /** Pages that a node has discarded lose their bytes once these have left. */
+  #giveBack(node: SimulatedNode): void {
+    if (node.mmu.leaving.size === 0) return;
+    const sends = (page: number) =>
+      this.links.some((link) =>
+        link.from === node &&
+        link.frames.some(({ message }) => isData(message) && contains(message, page))
+      );
+    node.mmu.giveBack(sends);
   }
 
   /** Writes some of the bytes into the alias; returns whether all are there. */
@@ -259,6 +313,7 @@ export class World {
         fail(`bytes arrive at node ${link.to.id} for page ${page}, which is mapped there`);
       }
       alias[first * PAGE_WORDS + index] = bytes[index]!;
+      link.to.mmu.fill(page);
     }
     link.received += count;
     return link.received === bytes.length;
@@ -293,6 +348,7 @@ export class World {
 
   #step(node: SimulatedNode, input: Input): void {
     this.#trace?.(`${this.now} node ${node.id} takes ${JSON.stringify(input)}`);
+    const { pagesDropped } = node.engine.counters;
     const output = node.engine.step(input, this.now);
     if (this.#undecided.size > 0) this.#decideRenewals();
     if (this.#bug.messagesFirst) {
@@ -301,6 +357,12 @@ export class World {
     } else {
       this.#operate(node, output);
       this.#send(node, output.messages);
+    }
+    this.#giveBack(node);
+    if (this.#isLimited) this.#watchRoom();
+    const forgets = output.messages.some(({ message }) => message.kind === "dropped");
+    if (forgets || (node.id === 1 && node.engine.counters.pagesDropped > pagesDropped)) {
+      allowStranded(this.nodes, this.#options.pageCount, this.#oracle);
     }
     for (const event of output.events) this.#handle(node, event);
     if (this.#options.checked) checkStep(this.nodes, this.#options.pageCount, this.#oracle);
@@ -366,16 +428,48 @@ export class World {
         if (!node.toldLost.has(event.page)) checkLoss(this.nodes, event.page, this.#oracle);
         node.toldLost.add(event.page);
         return this.#giveUp(node, event.page);
+      case "memoryExhausted":
+        return this.#exhausted(node, event.page);
       case "violation":
         return fail(`node ${node.id} blames node ${event.node}: ${event.reason}`);
       case "peerGone":
         return this.#close(this.link(event.node, node.id));
       case "nodeLeft":
+        if (this.nodes[0]!.directory.isClosing) this.#allowAbandoned();
         return allowStranded(this.nodes, this.#options.pageCount, this.#oracle);
       case "left":
         return this.#end(node);
       default:
         event satisfies never;
+    }
+  }
+
+  /** Notes since when nodes have had room that the home knows of. */
+  #watchRoom(): void {
+    for (const node of this.nodes) {
+      const known = node.id === 1 || (this.nodes[0]!.directory.roomOf(node.id) ?? 0) > 0;
+      const isRoomy = node.status === "live" && known && node.engine.room > 0;
+      node.roomySince = isRoomy ? Math.min(node.roomySince, this.now) : Infinity;
+    }
+  }
+
+  /** A node has waited for room in vain: no node may have had any for long. */
+  #exhausted(node: SimulatedNode, page: number | undefined): void {
+    this.reach("memoryExhausted");
+    for (const other of this.nodes) {
+      const { room } = other.engine;
+      if (other === node || this.now - other.roomySince < ROOMY_MAX_US) continue;
+      fail(`node ${node.id} found no room, and node ${other.id} had room for ${room} pages`);
+    }
+    if (page === undefined) this.kill(node);
+    else this.#giveUp(node, page);
+  }
+
+  /** Where every node goes, what only one of them has goes as well. */
+  #allowAbandoned(): void {
+    if (this.nodes.some(({ id, status }) => id !== 1 && status === "live")) return;
+    for (let page = 0; page < this.pageCount; page++) {
+      if (this.nodes[0]!.directory.isLost(page)) this.#oracle.allowLoss(page);
     }
   }
 

@@ -1,0 +1,388 @@
+/**
+ * The memory of one node, under its limit: what counts, what is given back, and in which order.
+ *
+ * Dead bytes go first, then copies that other nodes have too, then the only copies, which another node
+ * must take. Which copies: a hand goes round the pages and unmaps them; a thread that touches one faults,
+ * is served here, and has shown that the page is used. A second hand, some way behind, takes what was
+ * not touched since.
+ */
+
+import { DISCARD_STEP_PAGES, MEMORY_ASK_AGAIN_MS, RELIEF_RUNS_MAX } from "../../limits.ts";
+import { homeOf } from "./messages.ts";
+import type { Outbox } from "./output.ts";
+import { contains, overlaps, type PageRun, PageState } from "./page.ts";
+import type { PageTable } from "./page_table.ts";
+import { Residence, ResidenceTable } from "./residence.ts";
+
+const { Expected, Replaced, Used, Idle, UsedAlone, IdleAlone, Spent, Dead, Dropping, Forgone } =
+  Residence;
+
+/** The runs that are kept free are a half of those that are made free at one time. */
+const RESERVE_RUNS = 2;
+/** Of a small memory no more than this share is kept free. */
+const RESERVE_SHARE = 1 / 8;
+/** How far the hand that unmaps is ahead of the one that takes, as a share of the memory. */
+const LEAD_SHARE = 1 / 16;
+const MS_US = 1000;
+
+/** A sort of copies, of which each has a hand that unmaps and one that takes. */
+interface Copies {
+  readonly name: "shared" | "alone";
+  readonly used: Residence;
+  readonly idle: Residence;
+}
+
+const SHARED: Copies = { name: "shared", used: Used, idle: Idle };
+const ALONE: Copies = { name: "alone", used: UsedAlone, idle: IdleAlone };
+
+/** What a memory must know about its node. */
+export interface MemoryOptions {
+  /** The most pages that one message is about. */
+  readonly runPages: number;
+  /** The most pages of which this node keeps bytes; no limit by default. */
+  readonly memoryPages?: number;
+}
+
+/** What a memory has counted since it was made. */
+export interface MemoryCounters {
+  /** Copies that this node gave back though it was not asked to, since others had them too. */
+  pagesDropped: number;
+  /** Only copies that another node took so that this one had room. */
+  pagesOffloaded: number;
+  /** Pages whose dead bytes were given back. */
+  pagesDiscarded: number;
+}
+
+/** The bytes that one node keeps. */
+export class PageMemory {
+  readonly residence = new ResidenceTable();
+  /** The most pages that may count. */
+  readonly limit: number;
+  /** How many pages are kept free, so that faults need not wait. */
+  readonly reserve: number;
+  /** The only copies that the home was asked to find another place for, since it was last asked anew. */
+  offloads: PageRun[] = [];
+  /** When the home may be asked anew, in microseconds. */
+  askAgainAt = 0;
+  /** Where each hand is. */
+  hands = { shared: { unmap: 0, take: 0 }, alone: { unmap: 0, take: 0 } };
+  readonly #options: MemoryOptions;
+  readonly #outbox: Outbox;
+  readonly #states: PageTable;
+  readonly #counters: MemoryCounters;
+
+  /**
+   * @param options The node and its limit.
+   * @param outbox Where operations and messages go.
+   * @param states What this node may do with each page.
+   * @param counters Where to count.
+   */
+  constructor(
+    options: MemoryOptions,
+    outbox: Outbox,
+    states: PageTable,
+    counters: MemoryCounters,
+  ) {
+    const { memoryPages = Infinity, runPages } = options;
+    this.#options = options;
+    this.#outbox = outbox;
+    this.#states = states;
+    this.#counters = counters;
+    this.limit = memoryPages;
+    this.reserve = memoryPages === Infinity
+      ? 0
+      : Math.min(RESERVE_RUNS * runPages, Math.floor(memoryPages * RESERVE_SHARE));
+  }
+
+  /** The pages that count: copies, dead ones, and those that are to come. */
+  get held(): number {
+    return this.residence.total;
+  }
+
+  /** How many more pages may count. */
+  get free(): number {
+    return this.limit === Infinity ? Infinity : this.limit - this.residence.total;
+  }
+
+  /** The pages of which only dead bytes are here. */
+  get dead(): number {
+    return this.residence.count(Spent, Dead, Forgone);
+  }
+
+  /** The pages that could come here if all was given back that others have too, or nobody needs. */
+  get room(): number {
+    if (this.limit === Infinity) return Infinity;
+    return Math.max(
+      0,
+      this.limit - this.residence.count(UsedAlone, IdleAlone, Expected, Replaced),
+    );
+  }
+
+  /** Whether the home has a question of this node about the page that it has not answered. */
+  isAsked(page: number): boolean {
+    const value = this.residence.get(page);
+    return value === Dropping || value === Forgone;
+  }
+
+  /** Whether a copy of the page is here, be it that no thread may read it any more. */
+  hasCopy(page: number): boolean {
+    return this.#states.get(page) !== PageState.Invalid || this.residence.get(page) === Dropping;
+  }
+
+  /** Whether the bytes of an earlier copy may be here. */
+  hasOldBytes(page: number): boolean {
+    const value = this.residence.get(page);
+    return value !== Residence.None && value !== Expected;
+  }
+
+  /** Whether a request for the page needs room. */
+  needsRoom(page: number): boolean {
+    return this.residence.get(page) === Residence.None;
+  }
+
+  /** Pages were requested. */
+  requested(run: PageRun): void {
+    this.residence.change(run, (value) => {
+      if (value === Residence.None) return Expected;
+      return value === Spent || value === Dead ? Replaced : value;
+    });
+  }
+
+  /** Pages were granted, and are here: to write if they are the only copies. */
+  granted({ first, count }: PageRun, alone: boolean): void {
+    this.residence.fill(first, count, alone ? UsedAlone : Used);
+  }
+
+  /** Pages that were requested will not come; some of their bytes may have, if they are lost. */
+  refused(run: PageRun, lost: boolean): void {
+    this.residence.change(run, (value) => {
+      if (value === Expected) return lost ? Spent : Residence.None;
+      return value === Replaced ? Dead : value;
+    });
+  }
+
+  /** A thread touched a page that is here. */
+  touched(page: number): void {
+    const value = this.residence.get(page);
+    if (value === Idle) this.residence.fill(page, 1, Used);
+    else if (value === IdleAlone) this.residence.fill(page, 1, UsedAlone);
+  }
+
+  /** Another node has the pages too, from now on. */
+  shared(run: PageRun): void {
+    this.residence.change(run, (value) => {
+      if (value === UsedAlone) return Used;
+      return value === IdleAlone ? Idle : value;
+    });
+  }
+
+  /** Copies were dropped for another node's write; their bytes may be asked for as long as it runs. */
+  invalidated(run: PageRun, isRequested: (page: number) => boolean): void {
+    this.#died(run, Dead, isRequested);
+  }
+
+  /** Copies went to another node. That one has the bytes, or nobody will. */
+  surrendered(run: PageRun, isRequested: (page: number) => boolean): void {
+    if (this.offloads.length > 0) this.#countOffloaded(run);
+    this.#died(run, Spent, isRequested);
+  }
+
+  #died(run: PageRun, left: Residence, isRequested: (page: number) => boolean): void {
+    this.residence.change(run, (value, page) => {
+      switch (value) {
+        case Used:
+        case Idle:
+        case UsedAlone:
+        case IdleAlone:
+          return isRequested(page) ? Replaced : left;
+        case Dropping:
+          return Forgone;
+        default:
+          return value;
+      }
+    });
+  }
+
+  #countOffloaded({ first, count }: PageRun): void {
+    for (let page = first; page < first + count; page++) {
+      if (this.offloads.some((run) => contains(run, page))) this.#counters.pagesOffloaded++;
+    }
+    // What was asked for is under way: the rest may be asked for at once.
+    this.offloads = this.offloads.filter((run) => !overlaps(run, { first, count }));
+  }
+
+  /** The home has forgotten the copies. */
+  dropped({ first, count }: PageRun): void {
+    for (let page = first; page < first + count;) {
+      const value = this.residence.get(page);
+      const extent = this.residence.extent(page, first + count - page);
+      if (value === Dropping) this.#counters.pagesDropped += extent;
+      if (value === Dropping || value === Forgone) this.#discard(page, extent);
+      page += extent;
+    }
+  }
+
+  /** The home has not forgotten the copies: no other node has the pages. */
+  kept({ first, count }: PageRun): void {
+    for (let page = first; page < first + count; page++) {
+      const value = this.residence.get(page);
+      if (value === Forgone) this.residence.fill(page, 1, Dead);
+      if (value !== Dropping) continue;
+      this.residence.fill(page, 1, IdleAlone);
+      this.#states.fill(page, 1, PageState.Shared);
+    }
+  }
+
+  /**
+   * Begins to make room.
+   *
+   * @param dispensable How many pages may be made free of dead bytes and copies that others have too.
+   * @param any How many may be made free at all.
+   * @param isNeeded Whether a copy must stay for the time being.
+   * @param now The time, in microseconds.
+   */
+  makeRoom(
+    dispensable: number,
+    any: number,
+    isNeeded: (page: number) => boolean,
+    now: number,
+  ): void {
+    if (this.offloads.length > 0 && now >= this.askAgainAt) this.#forgetOffloads();
+    let lacking = dispensable - this.#discardSpent(dispensable);
+    lacking -= this.residence.count(Dropping, Forgone);
+    lacking -= this.#forgo(Math.min(lacking, this.#askable()));
+    if (lacking <= 0) return;
+    this.#unmap(SHARED, lacking, isNeeded);
+    lacking -= this.#drop(Math.min(lacking, this.#askable()), isNeeded);
+    lacking -= dispensable - any;
+    if (lacking <= 0) return;
+    this.#unmap(ALONE, lacking, isNeeded);
+    this.#offload(lacking, isNeeded, now);
+  }
+
+  /** Gives dead bytes back, some at a time. */
+  giveBack(): void {
+    this.#discardSpent(DISCARD_STEP_PAGES);
+    this.#forgo(this.#askable());
+  }
+
+  /** How many pages more the home may be asked about now. */
+  #askable(): number {
+    return RELIEF_RUNS_MAX * this.#options.runPages - this.residence.count(Dropping, Forgone);
+  }
+
+  /** Gives dead bytes back that nobody will ask for. */
+  #discardSpent(pages: number): number {
+    let done = 0;
+    while (done < pages) {
+      const first = this.residence.next([Spent], 0);
+      if (first === undefined) break;
+      const count = this.residence.extent(first, DISCARD_STEP_PAGES);
+      this.#discard(first, count);
+      done += count;
+    }
+    return done;
+  }
+
+  #discard(first: number, count: number): void {
+    this.residence.fill(first, count, Residence.None);
+    this.#counters.pagesDiscarded += count;
+    this.#outbox.operate({ kind: "discard", first, count });
+  }
+
+  /** Asks the home for its word that nobody needs dead bytes. */
+  #forgo(pages: number): number {
+    let done = 0;
+    while (done < pages) {
+      const first = this.residence.next([Dead], 0);
+      if (first === undefined) break;
+      const count = this.residence.extent(first, this.#options.runPages);
+      this.residence.fill(first, count, Forgone);
+      this.#outbox.send(homeOf(first), { kind: "drop", first, count });
+      done += count;
+    }
+    return done;
+  }
+
+  /** Unmaps copies, so that enough are found which no thread touches. */
+  #unmap(copies: Copies, lacking: number, isNeeded: (page: number) => boolean): void {
+    const { used, idle, name } = copies;
+    const lead = lacking + Math.floor(this.limit * LEAD_SHARE);
+    let missing = lead - this.residence.count(idle);
+    let left = this.residence.count(used);
+    while (missing > 0 && left > 0) {
+      const first = this.residence.next([used], this.hands[name].unmap)!;
+      const count = isNeeded(first) ? 0 : this.#stretch(first, this.#options.runPages, isNeeded);
+      this.hands[name].unmap = first + Math.max(1, count);
+      left -= Math.max(1, count);
+      if (count === 0) continue;
+      this.residence.fill(first, count, idle);
+      this.#outbox.operate({ kind: "evict", first, count });
+      missing -= count;
+    }
+  }
+
+  /** Asks the home to forget copies that no thread has touched since they were unmapped. */
+  #drop(pages: number, isNeeded: (page: number) => boolean): number {
+    return this.#take(SHARED, pages, isNeeded, (first, count) => {
+      this.#states.fill(first, count, PageState.Invalid);
+      this.residence.fill(first, count, Dropping);
+      this.#outbox.send(homeOf(first), { kind: "drop", first, count });
+    });
+  }
+
+  /** Asks the home to find another place for only copies that no thread has touched. */
+  #offload(pages: number, isNeeded: (page: number) => boolean, now: number): void {
+    if (this.offloads.length === 0) this.askAgainAt = now + MEMORY_ASK_AGAIN_MS * MS_US;
+    let asked = 0;
+    for (const { count } of this.offloads) asked += count;
+    const runs = RELIEF_RUNS_MAX - this.offloads.length;
+    pages = Math.min(pages - asked, runs * this.#options.runPages);
+    const isAsked = (page: number) => this.offloads.some((run) => contains(run, page));
+    const stays = (page: number) => isNeeded(page) || isAsked(page);
+    this.#take(ALONE, pages, stays, (first, count) => {
+      this.offloads.push({ first, count });
+      this.#outbox.send(homeOf(first), { kind: "offload", first, count });
+    });
+  }
+
+  /** Lets the home be asked anew. What it did not move may have been no only copy. */
+  #forgetOffloads(): void {
+    for (const { first, count } of this.offloads) {
+      for (let page = first; page < first + count; page++) {
+        if (this.#states.get(page) === PageState.Shared) this.shared({ first: page, count: 1 });
+      }
+    }
+    this.offloads = [];
+  }
+
+  /** Goes on with the hand that takes; returns how many pages it has found. */
+  #take(
+    { idle, name }: Copies,
+    pages: number,
+    isNeeded: (page: number) => boolean,
+    found: (first: number, count: number) => void,
+  ): number {
+    let done = 0;
+    let left = this.residence.count(idle);
+    while (done < pages && left > 0) {
+      const first = this.residence.next([idle], this.hands[name].take)!;
+      const limit = Math.min(pages - done, this.#options.runPages);
+      const count = isNeeded(first) ? 0 : this.#stretch(first, limit, isNeeded);
+      this.hands[name].take = first + Math.max(1, count);
+      left -= Math.max(1, count);
+      if (count > 0) found(first, count);
+      done += count;
+    }
+    return done;
+  }
+
+  /** How many pages from the first on are alike, of one home, and need not stay. */
+  #stretch(first: number, limit: number, isNeeded: (page: number) => boolean): number {
+    limit = this.residence.extent(first, limit);
+    const home = homeOf(first);
+    let count = 1;
+    while (count < limit && homeOf(first + count) === home && !isNeeded(first + count)) count++;
+    return count;
+  }
+}
