@@ -48,9 +48,7 @@ async function assertRefused(bytes: Uint8Array, apart: number, reason: string): 
   await using bench = await LinkBench.open();
   const split = bytes.length - apart;
   await writeAll(bench.raw, bytes.subarray(0, split));
-  while (apart > 0 && bench.counters.bytesReceived < split) {
-    await new Promise((resolve) => setTimeout(resolve, 0));
-  }
+  if (apart > 0) await bench.receives(split);
   await writeAll(bench.raw, bytes.subarray(split));
   const answer = await readAndEnd(bench.raw);
   const { code, message } = await bench.ended.promise as TdsmError;
@@ -97,9 +95,7 @@ Deno.test("Link ends over what it refuses, even if the refused one resets the co
   const damaged = grantFrame(2, pattern(2 * PAGE, 1)).slice();
   damaged[damaged.length - 1]! ^= 1;
   await writeAll(bench.raw, damaged);
-  while (bench.counters.bytesReceived < damaged.length) {
-    await new Promise((resolve) => setTimeout(resolve, 0));
-  }
+  await bench.receives(damaged.length);
   bench.raw.close();
   const { code, message } = await bench.ended.promise as TdsmError;
   const reason = describeFrameReason("PayloadChecksumMismatch");

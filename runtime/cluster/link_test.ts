@@ -61,11 +61,7 @@ Deno.test("Link puts page bytes where they belong wherever they are split", asyn
     // The next frame is in the same write as the payload's end.
     const bytes = concat(frame(grant(1, 1), payload), frame(request(index)));
     await writeAll(bench.raw, bytes.subarray(0, split));
-    if (split > header) {
-      while (bench.counters.bytesReceived < expected + split) {
-        await new Promise((resolve) => setTimeout(resolve, 0));
-      }
-    }
+    if (split > header) await bench.receives(expected + split);
     await writeAll(bench.raw, bytes.subarray(split));
     await bench.hears(2 * (index + 1));
     expected += bytes.length;
@@ -102,9 +98,7 @@ Deno.test("Link unpacks packed pages wherever they are split, and knows which ar
     bench.alias.fill(0xee);
     const [heard, expected] = [bench.heard.length, bench.counters.bytesReceived + split];
     await writeAll(bench.raw, bytes.subarray(0, split));
-    while (bench.counters.bytesReceived < expected) {
-      await new Promise((resolve) => setTimeout(resolve, 0));
-    }
+    await bench.receives(expected);
     await writeAll(bench.raw, concat(bytes.subarray(split), frame(request(split))));
     await bench.hears(heard + 2);
     assertEquals(bench.heard.slice(-2), [grant(1, 8), request(split)]);
@@ -127,9 +121,7 @@ Deno.test("Link ends over packed pages that are broken, and says why", async () 
     const bytes = frame(grant(1, 3), payload, Encoding.Lz4);
     const split = pieces === 1 ? bytes.length : bytes.length - 10;
     await writeAll(bench.raw, bytes.subarray(0, split));
-    while (bench.counters.bytesReceived < split) {
-      await new Promise((resolve) => setTimeout(resolve, 0));
-    }
+    await bench.receives(split);
     await writeAll(bench.raw, bytes.subarray(split));
     const answer = await readAndEnd(bench.raw);
     const error = await bench.ended.promise as TdsmError;
@@ -245,9 +237,7 @@ Deno.test("Link.drain hears nothing more, not even the rest of a page, and says 
   const split = bytes.length - PAGE;
   await writeAll(bench.raw, concat(frame(request(1)), bytes.subarray(0, split)));
   await bench.hears(1);
-  while (bench.counters.bytesReceived < frame(request(1)).length + split) {
-    await new Promise((resolve) => setTimeout(resolve, 0));
-  }
+  await bench.receives(frame(request(1)).length + split);
   const last = Promise.withResolvers<void>();
   const drained = bench.link.drain(last.promise);
   await writeAll(bench.raw, concat(bytes.subarray(split), frame(request(2)), new Uint8Array(999)));

@@ -2,12 +2,28 @@
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { inlineProgram, joiningProgram } from "../support/inline_program.ts";
-import { ProcessCluster, type TestProcess } from "../support/process_cluster.ts";
+import { ProcessCluster, type RemoteNode, type TestProcess } from "../support/process_cluster.ts";
 
 /** Stops a process; a signal alone may take its time. */
 async function stop(process: TestProcess): Promise<void> {
   process.kill("SIGSTOP");
   while (!/\) T /.test(await process.proc("stat")));
+}
+
+/** A directory node, and the program of another node. */
+interface Pair extends AsyncDisposable {
+  readonly directory: RemoteNode;
+  readonly process: TestProcess;
+}
+
+/** Starts a directory node, and a program that joins it. */
+async function startPair(code: string, ...flags: string[]): Promise<Pair> {
+  await using stack = new AsyncDisposableStack();
+  const cluster = stack.use(new ProcessCluster());
+  const directory = await cluster.host();
+  const process = joiningProgram(cluster, directory, "program", code, ...flags);
+  const all = stack.move();
+  return { directory, process, [Symbol.asyncDispose]: () => all[Symbol.asyncDispose]() };
 }
 
 const FAILED_2 =
@@ -65,18 +81,14 @@ for (const [what, code] of OCCUPATIONS) {
 }
 
 Deno.test("ends: a main that throws the error event of a Worker tells the error", async () => {
-  await using cluster = new ProcessCluster();
-  const directory = await cluster.host();
-  const process = joiningProgram(
-    cluster,
-    directory,
-    "thrower",
+  await using pair = await startPair(
     `await run(() => new Promise((_, reject) => {
        const code = URL.createObjectURL(new Blob(["throw new RangeError('planted')"]));
        const worker = new Worker(code, { type: "module" });
        worker.onerror = (event) => { event.preventDefault(); reject(event); };
      }));`,
   );
+  const { directory, process } = pair;
   const { code, stderr } = await process.exit();
   assertEquals(code, 1);
   assertMatch(
@@ -189,12 +201,7 @@ Deno.test("ends: abort ends every node, by whichever thread and of whichever nod
 });
 
 Deno.test("ends: after join, abort is for the program to act on", async () => {
-  await using cluster = new ProcessCluster();
-  const directory = await cluster.host();
-  const joined = joiningProgram(
-    cluster,
-    directory,
-    "joined",
+  await using pair = await startPair(
     `const node = await join({ directoryAddress: Deno.args[0].split("=")[1] });
      console.log("joined");
      const waiting = node.semaphore(1n).acquire();
@@ -203,6 +210,7 @@ Deno.test("ends: after join, abort is for the program to act on", async () => {
      console.log(codes.join(" "));
      await node.close();`,
   );
+  const { directory, process: joined } = pair;
   await joined.untilPrinted(/^joined$/m);
   directory.evaluate((node) => node.abort("enough")).catch(() => {});
   const { code, stdout, stderr } = await joined.exit();
@@ -282,12 +290,7 @@ Deno.test("ends: one Ctrl-C for all nodes ends each by its signal, and none with
 });
 
 Deno.test("ends: a Ctrl-C that is passed on as well is one: pages are handed over", async () => {
-  await using cluster = new ProcessCluster();
-  const [directory] = await cluster.start(1);
-  const process = joiningProgram(
-    cluster,
-    directory!,
-    "signalled",
+  await using pair = await startPair(
     `await run(async (node) => {
        for (let at = 0; at < node.size; at += node.pageSize) node.memory[at] = 7;
        console.log("begun");
@@ -295,48 +298,41 @@ Deno.test("ends: a Ctrl-C that is passed on as well is one: pages are handed ove
      });`,
     "--log-level=3",
   );
+  const { directory, process } = pair;
   await process.untilPrinted(/^begun$/m);
   // As by a terminal, and by the `deno task` that it has sent the signal to as well.
-  directory!.process.kill("SIGSTOP");
+  directory.process.kill("SIGSTOP");
   process.kill("SIGINT");
   await process.untilPrinted(/SIGINT: leaving the cluster/);
   process.kill("SIGINT");
-  directory!.process.kill("SIGCONT");
+  directory.process.kill("SIGCONT");
   assertEquals((await process.exit()).code, 130);
-  assertEquals(await directory!.load(0), 7);
+  assertEquals(await directory.load(0), 7);
 });
 
 Deno.test("ends: a second signal ends the process at once", async () => {
-  await using cluster = new ProcessCluster();
-  const [directory] = await cluster.start(1);
-  const process = joiningProgram(
-    cluster,
-    directory!,
-    "signalled",
+  await using pair = await startPair(
     `await run(async (node) => { node.memory[0] = 7; console.log("begun"); await new Promise(() => {}); });`,
     "--log-level=3",
   );
+  const { directory, process } = pair;
   await process.untilPrinted(/^begun$/m);
   // Stopped, it takes no page over, so that the first signal would take its time.
-  await stop(directory!.process);
+  await stop(directory.process);
   process.kill("SIGTERM");
   await process.untilPrinted(/SIGTERM: leaving the cluster/);
   process.kill("SIGINT");
   assertEquals((await process.exit()).code, 130);
-  directory!.process.kill("SIGCONT");
+  directory.process.kill("SIGCONT");
 });
 
 Deno.test("ends: a node that cannot leave in time says what is lost, and ends all the same", async () => {
-  await using cluster = new ProcessCluster();
-  const [directory] = await cluster.start(1);
-  const process = joiningProgram(
-    cluster,
-    directory!,
-    "signalled",
+  await using pair = await startPair(
     `await run((node) => { node.memory[0] = 7; console.log("begun"); for (;;); });`,
   );
+  const { directory, process } = pair;
   await process.untilPrinted(/^begun$/m);
-  await stop(directory!.process);
+  await stop(directory.process);
   process.kill("SIGTERM");
   const { code, stderr } = await process.exit();
   assertEquals(code, 143);
@@ -344,7 +340,7 @@ Deno.test("ends: a node that cannot leave in time says what is lost, and ends al
     stderr,
     /^tdsm: error: Could not leave the cluster within 5000 ms: at least 1 pages are lost\n$/,
   );
-  directory!.process.kill("SIGCONT");
+  directory.process.kill("SIGCONT");
 });
 
 Deno.test("ends: signals are the program's own after join, and under run with signals off", async () => {
@@ -377,17 +373,13 @@ Deno.test("ends: signals are the program's own after join, and under run with si
 });
 
 Deno.test("ends: after join with signals on, a signal has the node leave", async () => {
-  await using cluster = new ProcessCluster();
-  const directory = await cluster.host();
-  const process = joiningProgram(
-    cluster,
-    directory,
-    "joined",
+  await using pair = await startPair(
     `const node = await join({ directoryAddress: Deno.args[0].split("=")[1], signals: true });
      node.memory[0] = 7;
      addEventListener("unload", () => console.log("unload"));
      console.log("begun");`,
   );
+  const { directory, process } = pair;
   await process.untilPrinted(/^begun$/m);
   process.kill("SIGTERM");
   const { code, stdout, stderr } = await process.exit();
@@ -397,12 +389,11 @@ Deno.test("ends: after join with signals on, a signal has the node leave", async
 
 for (const [how, start] of [["run", "await run((node) => {"], ["join", ""]] as const) {
   Deno.test(`ends: Deno.exit after ${how} hands pages over`, async () => {
-    await using cluster = new ProcessCluster();
-    const directory = await cluster.host();
     const joined = `const node = await join({ directoryAddress: Deno.args[0].split("=")[1] });`;
     const code = `node.memory[0] = 7; Deno.exit(3);`;
     const text = start === "" ? `${joined} ${code}` : `${start} ${code} });`;
-    const process = joiningProgram(cluster, directory, how, text);
+    await using pair = await startPair(text);
+    const { directory, process } = pair;
     const ended = await process.exit();
     assertEquals([ended.code, ended.stderr], [3, ""]);
     assertEquals(await directory.load(0), 7);
@@ -421,15 +412,18 @@ Deno.test("ends: Deno.exit on the directory node closes the cluster", async () =
   assertMatch(stderr, /the directory node has closed the cluster.*\(DirectoryLost\)$/m);
 });
 
-for (const how of ["throw", "reject"]) {
+/** Errors that nothing catches. */
+const UNCAUGHT: readonly (readonly [how: string, code: string])[] = [
+  ["throw", `setTimeout(() => { throw new RangeError("planted"); });`],
+  ["reject", `Promise.reject(new RangeError("planted"));`],
+];
+
+for (const [how, planted] of UNCAUGHT) {
   Deno.test(`ends: an error that nothing catches ends the cluster, too (${how})`, async () => {
-    await using cluster = new ProcessCluster();
-    const directory = await cluster.host();
-    const planted = how === "throw"
-      ? `setTimeout(() => { throw new RangeError("planted"); });`
-      : `Promise.reject(new RangeError("planted"));`;
     const main = `await run(async (node) => { ${planted} await new Promise(() => {}); });`;
-    const { code, stderr } = await joiningProgram(cluster, directory, "thrower", main).exit();
+    await using pair = await startPair(main);
+    const { directory, process } = pair;
+    const { code, stderr } = await process.exit();
     assertEquals(code, 1);
     assertMatch(
       stderr,
@@ -470,10 +464,9 @@ const INDESCRIBABLE: readonly (readonly [what: string, code: string])[] = [
 
 for (const [what, code] of INDESCRIBABLE) {
   Deno.test(`ends: a main that throws ${what} ends the cluster all the same`, async () => {
-    await using cluster = new ProcessCluster();
-    const directory = await cluster.host();
-    const main = `await run(() => { throw ${code}; });`;
-    const thrown = await joiningProgram(cluster, directory, "thrower", main).exit();
+    await using pair = await startPair(`await run(() => { throw ${code}; });`);
+    const { directory, process } = pair;
+    const thrown = await process.exit();
     assertEquals(thrown.code, 1, thrown.stderr);
     assertMatch(thrown.stderr, /^tdsm: error: The program of node 2 has failed: /);
     const ended = await directory.process.exit();
@@ -485,23 +478,22 @@ for (const [what, code] of INDESCRIBABLE) {
   });
 }
 
-for (const how of ["throw", "reject"]) {
+/** A program whose Worker runs a node; `body` is that of the node's main. */
+function runInWorker(cluster: ProcessCluster, { at }: RemoteNode, body: string): TestProcess {
+  const worker = `import { run } from ${JSON.stringify(import.meta.resolve("../../mod.ts"))};
+    await run(async (node) => { ${body} }, { directoryAddress: "${at}" });`;
+  const url = JSON.stringify(`data:text/javascript,${encodeURIComponent(worker)}`);
+  const code = `new Worker(${url}, { type: "module" });`;
+  const permissions = ["--no-prompt", "-A"];
+  return inlineProgram(cluster, "program", code, { flags: [], permissions });
+}
+
+for (const [how, planted] of UNCAUGHT) {
   Deno.test(`ends: an error that nothing catches in a Worker that runs a node ends the program (${how})`, async () => {
     await using cluster = new ProcessCluster();
     const directory = await cluster.host();
-    const planted = how === "throw"
-      ? `setTimeout(() => { throw new RangeError("planted"); });`
-      : `Promise.reject(new RangeError("planted"));`;
-    const worker = `import { run } from ${JSON.stringify(import.meta.resolve("../../mod.ts"))};
-      const main = async () => { ${planted} await new Promise(() => {}); };
-      await run(main, { directoryAddress: "${directory.at}" });`;
-    const url = JSON.stringify(`data:text/javascript,${encodeURIComponent(worker)}`);
-    const program = `new Worker(${url}, { type: "module" });`;
-    const permissions = ["--no-prompt", "-A"];
-    const { code, stderr } = await inlineProgram(cluster, "program", program, {
-      flags: [],
-      permissions,
-    }).exit();
+    const body = `${planted} await new Promise(() => {});`;
+    const { code, stderr } = await runInWorker(cluster, directory, body).exit();
     assertEquals(code, 1, stderr);
     assertMatch(stderr, /Uncaught \(in worker "[^"]*"\).* RangeError: planted/);
     const ended = await directory.process.exit();
@@ -525,17 +517,8 @@ Deno.test("ends: a second run that fails is told once, with its own exit code, a
 Deno.test("ends: a signal has a node leave that a Worker runs, and ends the program by it", async () => {
   await using cluster = new ProcessCluster();
   const directory = await cluster.host();
-  const worker = `import { run } from ${JSON.stringify(import.meta.resolve("../../mod.ts"))};
-    const main = async (node) => {
-      node.memory[0] = 7;
-      console.log("begun");
-      await new Promise(() => {});
-    };
-    await run(main, { directoryAddress: "${directory.at}" });`;
-  const url = JSON.stringify(`data:text/javascript,${encodeURIComponent(worker)}`);
-  const program = `new Worker(${url}, { type: "module" });`;
-  const permissions = ["--no-prompt", "-A"];
-  const process = inlineProgram(cluster, "program", program, { flags: [], permissions });
+  const body = `node.memory[0] = 7; console.log("begun"); await new Promise(() => {});`;
+  const process = runInWorker(cluster, directory, body);
   await process.untilPrinted(/^begun$/m);
   process.kill("SIGTERM");
   const { code, stderr } = await process.exit();
@@ -544,16 +527,12 @@ Deno.test("ends: a signal has a node leave that a Worker runs, and ends the prog
 });
 
 Deno.test("ends: control characters of the node that fails reach no terminal of another", async () => {
-  await using cluster = new ProcessCluster();
-  const directory = await cluster.host();
-  const joined = joiningProgram(
-    cluster,
-    directory,
-    "joined",
+  await using pair = await startPair(
     `const node = await join({ directoryAddress: Deno.args[0].split("=")[1] });
      console.log("joined");
      await node.closed;`,
   );
+  const { directory, process: joined } = pair;
   await joined.untilPrinted(/^joined$/m);
   directory.evaluate((node) => node.abort("\x1b]0;title\x07 and\n\x1b[2J more")).catch(() => {});
   const { code, stderr } = await joined.exit();
@@ -562,18 +541,14 @@ Deno.test("ends: control characters of the node that fails reach no terminal of 
 });
 
 Deno.test("ends: what fails after the node has failed is not told, and leaves the exit code", async () => {
-  await using cluster = new ProcessCluster();
-  const directory = await cluster.host();
-  const process = joiningProgram(
-    cluster,
-    directory,
-    "program",
+  await using pair = await startPair(
     `await run(async (node) => {
        node.closed.catch(() => queueMicrotask(() => { throw new RangeError("later"); }));
        console.log("begun");
        await new Promise(() => {});
      });`,
   );
+  const { directory, process } = pair;
   await process.untilPrinted(/^begun$/m);
   directory.process.kill();
   const { code, stderr } = await process.exit();
@@ -602,18 +577,14 @@ Deno.test("ends: after Deno.exit, listeners for the end use a node that is close
 });
 
 Deno.test("ends: a signal to a node that waits for another to join ends it without an error", async () => {
-  await using cluster = new ProcessCluster();
-  const directory = await cluster.host();
-  const process = joiningProgram(
-    cluster,
-    directory,
-    "waiting",
+  await using pair = await startPair(
     `await run(async (node) => {
        const joined = node.waitForPeer(9);
        console.log("begun");
        await joined;
      });`,
   );
+  const { process } = pair;
   await process.untilPrinted(/^begun$/m);
   process.kill("SIGTERM");
   const { code, stderr } = await process.exit();

@@ -75,6 +75,11 @@ export class LinkBench implements AsyncDisposable {
     }
   }
 
+  /** Resolves when so many bytes have arrived, be they whole messages or not. */
+  async receives(bytes: number): Promise<void> {
+    while (this.counters.bytesReceived < bytes) await new Promise((go) => setTimeout(go, 0));
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     this.link.close();
     await this.ended.promise;
