@@ -232,8 +232,10 @@ export const LAUNCH_END_MAX_MS = 6_000;
 export const LAUNCH_CAUSE_MAX_MS = 2_000;
 /** How long a launcher waits for the last output of nodes that a signal has ended, in milliseconds. */
 export const LAUNCH_OUTPUT_MAX_MS = 2_000;
-/** How often a launcher looks whether a node that it has started has joined, in milliseconds. */
-export const LAUNCH_LOOK_MS = 10;
+/** The longest line by which a node of a launcher says which it is, in bytes. */
+export const LAUNCH_TICKET_MAX_BYTES = 256;
+/** The connections of nodes that a launcher serves at one time. */
+export const LAUNCH_CONNECTIONS_MAX: number = 2 * NODES_MAX;
 /** How often a launcher looks whether what started it is still there, in milliseconds. */
 export const LAUNCH_ORPHAN_LOOK_MS = 1_000;
 /** After how long a launcher says which node it waits for, in milliseconds. */

@@ -1,11 +1,10 @@
 /** Nodes of one program on this machine: each is a process that this one starts, watches and ends. */
 
 import { type Address, formatAddress } from "../address.ts";
-import { ExitCode, reasonOf, TdsmError, type TdsmErrorCode } from "../errors.ts";
+import { ExitCode, reasonOf, TdsmError } from "../errors.ts";
 import {
   LAUNCH_CAUSE_MAX_MS,
   LAUNCH_END_MAX_MS,
-  LAUNCH_LOOK_MS,
   LAUNCH_ORPHAN_LOOK_MS,
   LAUNCH_OUTPUT_MAX_MS,
   LAUNCH_REMINDER_MS,
@@ -15,7 +14,8 @@ import { readEnvironment } from "../settings/settings.ts";
 import { SETTINGS } from "../settings/table.ts";
 import { END_SIGNALS, type EndSignal, SignalEcho } from "../signals.ts";
 import { NodeOutput } from "./node_output.ts";
-import { fetchStatus } from "./status.ts";
+import { TURN_VARIABLE } from "../node/turn.ts";
+import { Turns } from "./turns.ts";
 import { Watchdog } from "./watchdog.ts";
 
 /** The program to launch, and its nodes. */
@@ -38,15 +38,18 @@ const HOSTNAME = "127.0.0.1";
 export const TERMINAL_VARIABLE = "TDSM_TERMINAL";
 /** Set where that terminal shows colours; the name is Deno's own. */
 export const COLOUR_VARIABLE = "FORCE_COLOR";
-/** The refusals of a directory that it would repeat, so that asking again is in vain. */
-const FINAL: readonly TdsmErrorCode[] = ["PermissionMissing", "VersionMismatch"];
-
 /** One node's process. */
 interface LocalNode {
   readonly id: number;
   readonly process: Deno.ChildProcess;
+  /** Resolves when it is the node's turn to join: what it prints, and how it ends, counts from then on. */
+  readonly turn: PromiseWithResolvers<void>;
   /** Resolves when the node has ended and all its output is passed on. */
-  readonly ended: Promise<void>;
+  ended: Promise<void>;
+  /** Resolves when the process has ended. */
+  readonly exited: PromiseWithResolvers<void>;
+  /** Whether the node's turn has come. */
+  begun: boolean;
   /** The node's exit code, once it has ended. */
   code: number | undefined;
 }
@@ -62,11 +65,13 @@ interface LocalNode {
  */
 export async function launch(launch: Launch): Promise<number> {
   const directory = await reservePort();
+  using turns = new Turns(launch.nodes, directory);
   await using watchdog = startProcess(
     "sh, which ends the nodes of a launcher that is killed",
     () => new Watchdog(),
   );
-  const nodes = new LocalNodes(launch, directory, watchdog);
+  await watchdog.watch(turns.secret);
+  const nodes = new LocalNodes(launch, directory, turns);
   const echo = new SignalEcho();
   const listeners = (Object.keys(END_SIGNALS) as EndSignal[]).map((signal) =>
     [signal, (): void => {
@@ -121,7 +126,7 @@ async function reservePort(): Promise<Address> {
 class LocalNodes {
   readonly #launch: Launch;
   readonly #directory: Address;
-  readonly #watchdog: Watchdog;
+  readonly #turns: Turns;
   readonly #output: NodeOutput;
   readonly #started: LocalNode[] = [];
   /**
@@ -139,10 +144,10 @@ class LocalNodes {
   readonly #letGo = new AbortController();
   #lettingGo: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(launch: Launch, directory: Address, watchdog: Watchdog) {
+  constructor(launch: Launch, directory: Address, turns: Turns) {
     this.#launch = launch;
     this.#directory = directory;
-    this.#watchdog = watchdog;
+    this.#turns = turns;
     const { stdout, stderr } = Deno;
     const { nodes } = launch;
     const broken = (): void => void this.#fail(ExitCode.Program);
@@ -153,15 +158,19 @@ class LocalNodes {
   async run(): Promise<number> {
     const { nodes } = this.#launch;
     try {
-      for (let id = 1; id <= nodes && this.#end === "none"; id++) {
-        const node = this.#start(id);
-        // Ids are given in order of joining, so each node must join before the next one starts. Then the
+      // Every node would show the help of the program.
+      const together = asksForHelp(this.#launch.args) ? 1 : nodes;
+      for (let id = 1; id <= together; id++) this.#start(id);
+      for (let id = 1; id <= nodes; id++) {
+        const node = this.#started[id - 1] ?? this.#start(id);
+        const joined = this.#begin(node);
+        // Ids are given in order of joining, so each node must join before the next one does. Then the
         // number before a line is the id of its node.
-        if (id < nodes && !await this.#untilJoined(node)) break;
+        if (id < nodes && !await this.#untilJoined(node, joined)) break;
       }
       await Promise.all(this.#started.map(({ ended }) => ended));
-      // After a signal, nodes that were never started have not ended well.
-      const all = this.#started.length === nodes;
+      // After a signal, nodes whose turn has never come have not ended well.
+      const all = this.#begun.length === nodes;
       return this.#code ?? (all ? 0 : this.#signalCode ?? 0);
     } catch (error) {
       this.#kill();
@@ -193,88 +202,116 @@ class LocalNodes {
     return this.#started.filter(({ code }) => code === undefined);
   }
 
+  /** The nodes whose turn has come. */
+  get #begun(): LocalNode[] {
+    return this.#started.filter(({ begun }) => begun);
+  }
+
   #start(id: number): LocalNode {
-    const process = spawn(this.#launch, id, this.#directory);
-    const { stdout, stderr } = process;
-    const passed = [
-      this.#watchdog.add(process.pid),
-      this.#output.pass(id, stdout, "stdout", this.#letGo.signal),
-      this.#output.pass(id, stderr, "stderr", this.#letGo.signal),
-    ];
-    const ended = async (): Promise<void> => {
-      const { code, signal } = await process.status;
-      node.code = code;
-      if (code === ExitCode.Node) await this.#untilCauseIsKnown();
-      // Nodes that have lost this one may have ended before it.
-      const others = this.#started.some((other) => other !== node && other.code !== 0);
-      const told = code === 0 || !this.#fail(code);
-      this.#endIfAllHave();
-      const held = `node ${id} has ended, but a process that it has started holds its output open`;
-      const reminder = setTimeout(() => this.#output.say(held), LAUNCH_REMINDER_MS);
-      await Promise.all([this.#watchdog.remove(process.pid), ...passed]);
-      clearTimeout(reminder);
-      if (told) return;
-      const how = signal === null ? `ended with exit code ${code}` : `was ended by ${signal}`;
-      await this.#output.say(`node ${id} ${how}${others ? ", so the others are ended" : ""}`);
+    const node: LocalNode = {
+      id,
+      process: spawn(this.#launch, id, this.#directory, this.#turns.ticket(id)),
+      turn: Promise.withResolvers(),
+      exited: Promise.withResolvers(),
+      begun: false,
+      code: undefined,
+      ended: Promise.resolve(),
     };
-    const node: LocalNode = { id, process, ended: ended(), code: undefined };
     this.#started.push(node);
+    node.ended = this.#follow(node);
     return node;
   }
 
+  /** Passes on the output of a node, and acts on its end; all of that once its turn has come. */
+  async #follow(node: LocalNode): Promise<void> {
+    const { id, process } = node;
+    const turn = Promise.race([node.turn.promise, this.#ending.promise]);
+    const passed = turn.then(() => this.#pass(node));
+    const { code, signal } = await process.status;
+    node.code = code;
+    node.exited.resolve();
+    await turn;
+    if (!node.begun) {
+      // As if it had never been started.
+      this.#endIfAllHave();
+      return await passed;
+    }
+    if (code !== 0) await this.#untilCauseIsKnown(node);
+    // Nodes that have lost this one may have ended before it.
+    const others = this.#begun.some((other) => other !== node && other.code !== 0);
+    const told = code === 0 || !this.#fail(code);
+    this.#endIfAllHave();
+    const held = `node ${id} has ended, but a process that it has started holds its output open`;
+    const reminder = setTimeout(() => this.#output.say(held), LAUNCH_REMINDER_MS);
+    await passed;
+    clearTimeout(reminder);
+    if (told) return;
+    const how = signal === null ? `ended with exit code ${code}` : `was ended by ${signal}`;
+    await this.#output.say(`node ${id} ${how}${others ? ", so the others are ended" : ""}`);
+  }
+
+  /** Passes on the output of a node, until both of its streams end. */
+  async #pass({ id, begun, process: { stdout, stderr } }: LocalNode): Promise<void> {
+    await Promise.all(
+      begun
+        ? [
+          this.#output.pass(id, stdout, "stdout", this.#letGo.signal),
+          this.#output.pass(id, stderr, "stderr", this.#letGo.signal),
+        ]
+        : [stdout.cancel(), stderr.cancel()],
+    );
+  }
+
   /**
-   * Waits a while for another failure. A node that cannot go on has mostly lost a node that failed, whose
-   * exit code tells more; but the failed node can be the later one to end.
+   * Waits a while for another failure, if a node has ended because of one. A node that cannot go on has
+   * mostly lost a node that failed, whose exit code tells more; but the failed node can be the later one
+   * to end.
    */
-  async #untilCauseIsKnown(): Promise<void> {
+  async #untilCauseIsKnown({ id, code }: LocalNode): Promise<void> {
+    if (this.#begun.length === 1) return;
     const { promise, resolve } = Promise.withResolvers<void>();
     const timer = setTimeout(resolve, LAUNCH_CAUSE_MAX_MS);
-    await Promise.race([promise, this.#ending.promise]);
+    const known = Promise.race([promise, this.#ending.promise]);
+    const byOther = code === ExitCode.Node ||
+      await Promise.race([this.#turns.endedByOther(id), known]);
+    if (byOther) await known;
     clearTimeout(timer);
+  }
+
+  /** Lets a node join; what it has printed so far is passed on. Resolves once the node has joined. */
+  #begin(node: LocalNode): Promise<void> {
+    node.begun = true;
+    node.turn.resolve();
+    return this.#turns.let(node.id);
   }
 
   /**
    * Waits until a node has joined, or has ended, or all are to end.
    *
-   * @returns Whether the next node is to be started.
+   * @returns Whether it is the next node's turn.
    */
-  async #untilJoined(node: LocalNode): Promise<boolean> {
-    const [first] = this.#started;
+  async #untilJoined(node: LocalNode, joined: Promise<void>): Promise<boolean> {
+    const first = this.#started[0]!;
     const { port, directoryAddress } = SETTINGS;
     const [variable] = (node === first ? port : directoryAddress).environment;
     const slow = `node ${node.id} has not joined for ${LAUNCH_REMINDER_MS / 1000} s: ` +
       `its program must take ${variable} from the environment, and be given no flag such as ` +
       `--${port.flag} or --${directoryAddress.flag}`;
     const reminder = setTimeout(() => this.#output.say(slow), LAUNCH_REMINDER_MS);
-    const canJoin = (): boolean =>
-      this.#end === "none" && node.code === undefined && first!.code === undefined;
-    try {
-      while (canJoin() && !await this.#hasJoined(node.id)) await pause(LAUNCH_LOOK_MS);
-    } finally {
-      clearTimeout(reminder);
-    }
+    await Promise.race([joined, node.exited.promise, first.exited.promise, this.#ending.promise]);
+    clearTimeout(reminder);
+    // A failure ends all nodes, as soon as its cause is known.
+    if ([node, first].some(({ code = 0 }) => code !== 0)) await this.#ending.promise;
     if (this.#end !== "none") return false;
-    if (first!.code !== 0) return true;
+    if (first.code === undefined) return true;
     // It has shown its help, and that was all.
     if (asksForHelp(this.#launch.args)) return false;
     this.#fail(ExitCode.Program);
     await this.#output.say(
-      "node 1 has ended, and the cluster with it, before all nodes were started: " +
+      "node 1 has ended, and the cluster with it, before all nodes had joined: " +
         "a program that does not use run must join, and wait for its nodes, with waitForPeer",
     );
     return false;
-  }
-
-  /** Whether a node has joined, according to the directory node. */
-  async #hasJoined(id: number): Promise<boolean> {
-    try {
-      const { nodes } = await fetchStatus(this.#directory);
-      return nodes.some((node) => node.id === id);
-    } catch (error) {
-      // The directory node does not listen yet, or is about to end.
-      if (!(error instanceof TdsmError && FINAL.includes(error.code))) return false;
-      throw error;
-    }
   }
 
   /**
@@ -319,11 +356,16 @@ class LocalNodes {
 }
 
 /** Starts the process of a node. */
-function spawn(launch: Launch, id: number, directory: Address): Deno.ChildProcess {
+function spawn(
+  launch: Launch,
+  id: number,
+  directory: Address,
+  ticket: string,
+): Deno.ChildProcess {
   const { program, args, denoFlags } = launch;
   const command = new Deno.Command(Deno.execPath(), {
     args: ["run", "--no-prompt", ...neededPermissions(denoFlags), ...denoFlags, program, ...args],
-    env: environmentOf(launch, id, directory),
+    env: { ...environmentOf(launch, id, directory), [TURN_VARIABLE]: ticket },
     // A session of its own: a terminal's Ctrl-C comes to this process alone, which passes it on.
     detached: true,
     // Only node 1 gets standard input: several readers would take the input from each other.
@@ -376,7 +418,7 @@ function neededPermissions(denoFlags: readonly string[]): string[] {
   // With all permissions no single one may be named; and with a list, Deno takes no more than the list.
   if (givesAll(denoFlags, "all", "A")) return [];
   const variables = Object.values(SETTINGS).flatMap(({ environment }) => environment);
-  const names = [...variables, TERMINAL_VARIABLE, COLOUR_VARIABLE].join();
+  const names = [...variables, TURN_VARIABLE, TERMINAL_VARIABLE, COLOUR_VARIABLE].join();
   return [
     ...(givesAll(denoFlags, "ffi") ? [] : ["--allow-ffi"]),
     ...(givesAll(denoFlags, "net", "N") ? [] : [`--allow-net=${HOSTNAME}`]),
@@ -399,8 +441,4 @@ function send(pid: number, signal: Deno.Signal): void {
   } catch (error) {
     if (!(error instanceof Deno.errors.NotFound)) throw error;
   }
-}
-
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }

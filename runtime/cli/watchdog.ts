@@ -1,6 +1,6 @@
 /**
- * Ends the nodes of a launcher that was killed: a process of its own, which the launcher tells of each
- * node. The end of the pipe between the two shows that the launcher is gone.
+ * Ends the nodes of a launcher that was killed: a process of its own. The end of the pipe between the two
+ * shows that the launcher is gone.
  *
  * Nodes cannot watch the launcher themselves: they could begin only at `join`, and not while they
  * compute; and PR_SET_PDEATHSIG of the kernel needs a native call in each node before anything else.
@@ -9,28 +9,35 @@
 import { LAUNCH_END_MAX_MS } from "../limits.ts";
 
 /**
- * The script of the process. It reads lines `+PID` and `-PID`. At the end of its input it sends SIGTERM
- * to the nodes that are left, and kills the process group of each node that does not end.
+ * The script of the process. The first line of its input is the secret of the launcher; a second one says
+ * that all nodes have ended. At the end of its input it sends SIGTERM to each process whose environment
+ * has the secret, and later kills those that are left, with their process groups.
+ *
+ * A node that the launcher was starting when it was killed is found as well: the kernel ends the input
+ * only once that process, too, has closed the other end of the pipe. It does so when it is given its
+ * environment, maybe a moment earlier; the second look finds the process then.
  */
 const SCRIPT = `
-nodes=' '
-while read -r line; do
-  pid=\${line#?}
-  case $line in
-    +*) nodes="$nodes$pid " ;;
-    -*) nodes="\${nodes%% $pid *} \${nodes#* $pid }" ;;
-  esac
-done
-for pid in $nodes; do kill -s TERM "$pid"; done
-seconds=0
-while [ $seconds -lt ${Math.ceil(LAUNCH_END_MAX_MS / 1000)} ]; do
+read -r secret || exit
+if read -r _; then exit; fi
+told=' '
+looks=0
+while [ $looks -le ${Math.ceil(LAUNCH_END_MAX_MS / 1000)} ]; do
+  [ $looks -eq 0 ] || sleep 1
   left=
-  for pid in $nodes; do if kill -s 0 "$pid"; then left="$left $pid"; fi; done
-  [ -n "$left" ] || exit
-  sleep 1
-  seconds=$((seconds + 1))
+  for path in $(grep -lF -e "$secret" /proc/[0-9]*/environ); do
+    pid=\${path#/proc/}
+    pid=\${pid%/environ}
+    left="$left $pid"
+    case $told in
+      *" $pid "*) ;;
+      *) kill -s TERM "$pid"; told="$told$pid " ;;
+    esac
+  done
+  [ -n "$left" ] || [ $looks -eq 0 ] || exit
+  looks=$((looks + 1))
 done
-for pid in $left; do kill -s KILL -- "-$pid"; done
+for pid in $left; do kill -s KILL "$pid" "-$pid"; done
 `;
 
 /** The process that outlives its launcher by as long as nodes take to end. */
@@ -51,33 +58,26 @@ export class Watchdog implements AsyncDisposable {
   }
 
   /**
-   * Adds a node that has started.
+   * Begins to watch.
    *
-   * @param pid The id of the node's process.
+   * @param secret A text that the environment of every node will have, and of no other process.
    */
-  async add(pid: number): Promise<void> {
-    await this.#say(`+${pid}`);
-  }
-
-  /**
-   * Removes a node that has ended.
-   *
-   * @param pid The id of the node's process.
-   */
-  async remove(pid: number): Promise<void> {
-    await this.#say(`-${pid}`);
+  async watch(secret: string): Promise<void> {
+    // Not as an argument, which any user of the machine can read.
+    await this.#say(secret);
   }
 
   async #say(line: string): Promise<void> {
     try {
       await this.#input.write(new TextEncoder().encode(`${line}\n`));
     } catch {
-      // The watchdog was killed: from now on only this launcher looks after its nodes.
+      // The watchdog was killed: from now on only the launcher looks after its nodes.
     }
   }
 
-  /** Ends the watchdog, which ends the nodes that it still knows of; there should be none. */
+  /** Ends the watchdog: all nodes have ended. */
   async [Symbol.asyncDispose](): Promise<void> {
+    await this.#say("ended");
     await this.#input.close().catch(() => {});
     await this.#process.status;
   }

@@ -64,8 +64,8 @@ export interface Member {
   changed(): void;
   /** The directory node closes the cluster. */
   closing(): void;
-  /** This node cannot go on. */
-  fail(error: TdsmError): void;
+  /** This node cannot go on; `byOther` says that another one has failed, and ended the cluster. */
+  fail(error: TdsmError, byOther?: boolean): void;
   /** Something to log. */
   log(level: Level, text: string): void;
 }
@@ -307,7 +307,7 @@ export class Cluster<Node extends Member = Member> {
         // Any node may announce its own failure; only the directory node may announce another's.
         if (!fromDirectory && !(this.#members.isDirectory && message.node === from)) break;
         this.fail(message);
-        return this.node.fail(nodeFailed(message));
+        return this.node.fail(nodeFailed(message), true);
       case "refuse":
         // Only that node is lost to the directory, not the cluster.
         if (this.#members.isDirectory) break;

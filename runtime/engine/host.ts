@@ -261,15 +261,16 @@ export class EngineHost implements Member {
    * Ends a node that cannot go on: tells its program, and every thread that waits for the engine.
    *
    * @param error Why the node cannot go on. An error other than a `TdsmError` is a fault of the engine.
+   * @param byOther Whether another node has failed, and ended the cluster.
    */
-  fail(error: unknown): void {
+  fail(error: unknown, byOther = false): void {
     const packed = packError(error);
     // The error is about the node, so it names no operation: each call that it ends names its own.
     const failure = unpackError({ ...packed, operation: null });
     // The process ends before its program could see the error, so its last requests need not fail.
     if (this.#process.isNear) return void this.#life.enter("parted");
     if (!this.#life.enter("failed", failure)) return;
-    if (this.#announced) this.#post({ kind: "failed", error: packed });
+    if (this.#announced) this.#post({ kind: "failed", error: packed, byOther });
     this.#cluster.abort();
     this.#refuse(failure);
     this.#endProgram(failure);

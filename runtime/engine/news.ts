@@ -95,7 +95,12 @@ export type EngineNews =
     readonly port: number;
   }
   /** The node cannot go on, or could not start. */
-  | { readonly kind: "failed"; readonly error: PackedError }
+  | {
+    readonly kind: "failed";
+    readonly error: PackedError;
+    /** Whether another node has failed, and ended the cluster. */
+    readonly byOther?: boolean;
+  }
   /** The directory node has closed the cluster. */
   | { readonly kind: "closing" }
   /** The node is closed; no news follows. */

@@ -20,6 +20,7 @@ import { serveRpc } from "./rpc_transport.ts";
 import { requirePermissions } from "../settings/permissions.ts";
 import { requireDeno } from "../version.ts";
 import { warnOfUnread } from "./unread_environment.ts";
+import { Turn, TurnWord } from "./turn.ts";
 import { tellWhileJoining } from "./waits_told.ts";
 
 /**
@@ -72,11 +73,18 @@ export async function startNode(settings: Settings, ownsProcess: boolean): Promi
     slots: slots.buffer,
     ownsProcess,
   };
-  using _telling = tellWhileJoining(settings);
-  worker.postMessage(start);
+  const turn = new Turn();
+  const ready = untilReady(worker, library, slots, turn);
+  const begin = async (): Promise<Node> => {
+    await turn.come(settings, readEnvironment());
+    using _telling = tellWhileJoining(settings);
+    worker.postMessage(start);
+    return await ready;
+  };
   try {
-    return await untilReady(worker, library, slots);
+    return await Promise.race([begin(), ready]);
   } catch (error) {
+    turn[Symbol.dispose]();
     worker.terminate();
     // An engine that reported why it cannot start has left the library; a crashed one may still be inside.
     if (error instanceof TdsmError && error.code !== "EngineFailed") library[Symbol.dispose]();
@@ -88,7 +96,12 @@ export async function startNode(settings: Settings, ownsProcess: boolean): Promi
 }
 
 /** Listens to the engine, at first until it is ready, then for as long as it runs. */
-function untilReady(worker: Worker, library: TdsmLibrary, slots: CallSlots): Promise<Node> {
+function untilReady(
+  worker: Worker,
+  library: TdsmLibrary,
+  slots: CallSlots,
+  turn: Turn,
+): Promise<Node> {
   const ready = Promise.withResolvers<Node>();
   const closed = Promise.withResolvers<void>();
   /** Resolves when the engine has sent its last news. */
@@ -125,6 +138,7 @@ function untilReady(worker: Worker, library: TdsmLibrary, slots: CallSlots): Pro
           failure: TdsmError | undefined,
         ): Promise<void> => {
           removeEventListener("unload", leave);
+          turn[Symbol.dispose]();
           // The answer to the call can overtake earlier news, such as a line of the log.
           if (orderly) await told.promise;
           unmark();
@@ -154,9 +168,11 @@ function untilReady(worker: Worker, library: TdsmLibrary, slots: CallSlots): Pro
         };
         // `Deno.exit` runs this listener; otherwise the pages that only this node has would be lost.
         addEventListener("unload", leave);
+        turn.tell(TurnWord.Joined);
         return ready.resolve(node);
       }
       case "failed":
+        if (data.byOther) turn.tell(TurnWord.EndedByOther);
         return fail(unpackError(data.error));
       case "closing":
         return closed.resolve();

@@ -112,6 +112,42 @@ for (const failing of [1, 3]) {
   });
 }
 
+Deno.test("launch: the number before a line is the id of its node, whichever is ready first", async () => {
+  await using cluster = new ProcessCluster();
+  const folder = await Deno.makeTempDir();
+  try {
+    const args = [...LAUNCHER, "-A", "-n", "4", PROGRAM, "backwards", folder, "4"];
+    const { code, stdout, stderr } = await cluster.spawn("launcher", { args }).exit();
+    assertEquals(code, 0, stdout + stderr);
+    for (const node of [1, 2, 3, 4]) {
+      assertMatch(linesOf(node, stdout).join(), new RegExp(`^node ${node} is process \\d+$`));
+    }
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
+for (const failing of [1, 3]) {
+  Deno.test(`launch: node ${failing}, which ends the others, is the one named, though it ends last`, async () => {
+    await using cluster = new ProcessCluster();
+    const args = [...LAUNCHER, "-A", "-n", "3", PROGRAM, "abort", String(failing), "5"];
+    const { code, stdout, stderr } = await cluster.spawn("launcher", { args }).exit();
+    const why = `tdsm: node ${failing} ended with exit code 5, so the others are ended`;
+    const told = stderr.split("\n").filter((line) => line.startsWith("tdsm: "));
+    assertEquals([code, told], [5, [why]], stdout + stderr);
+  });
+}
+
+Deno.test("launch: a failure that all nodes share is shown once", async () => {
+  await using cluster = new ProcessCluster();
+  const args = [...LAUNCHER, "-n", "3", PROGRAM, "tell", "--size=1"];
+  const { code, stderr } = await cluster.spawn("launcher", { args }).exit();
+  assertEquals(code, 2, stderr);
+  const [first, ...more] = stderr.trimEnd().split("\n");
+  assertMatch(first!, /^\[1\] tdsm: error: Cannot use "1" of flag --size: /);
+  assertEquals(more, ["tdsm: node 1 ended with exit code 2"]);
+});
+
 Deno.test("launch: a node that is killed ends all, with 128 and the signal", async () => {
   await using cluster = new ProcessCluster();
   const launcher = cluster.spawn("launcher", { args: launched(3, "stay") });

@@ -45,6 +45,25 @@ const ACTS: Readonly<Record<string, (node: Node) => void | Promise<void>>> = {
   /** Goes on until it is ended. */
   stay: forever,
 
+  /** Goes on until another node has ended the cluster. */
+  async abort(node) {
+    const nodes = Number(Deno.env.get("NODES"));
+    node.view(Int32Array, 0, nodes)[node.id - 1] = Deno.pid;
+    await node.barrier("all are there", nodes).wait();
+    await forever();
+  },
+
+  /** Ends well. */
+  backwards() {},
+
+  /** Goes on until it is killed. */
+  deaf() {
+    for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+      Deno.addSignalListener(signal, () => {});
+    }
+    return forever();
+  },
+
   /** Prints until it is ended. */
   chatter(node) {
     setInterval(() => console.log(`node ${node.id} chatters`), 10);
@@ -67,6 +86,33 @@ const ACTS: Readonly<Record<string, (node: Node) => void | Promise<void>>> = {
   },
 };
 
+/** The number that the launcher has given to this process; programs have no need of it. */
+const number = Number(Deno.env.get("TDSM_LAUNCHER")?.split("/")[2]);
+
+/** Waits until there is such a file, or until there is none. */
+async function untilFile(path: string, there: boolean): Promise<void> {
+  const isThere = (): Promise<boolean> => Deno.stat(path).then(() => true, () => false);
+  while (await isThere() !== there) await new Promise((resolve) => setTimeout(resolve, 5));
+}
+
+// The last node is the first that wants to join; `whose` is a folder, `code` the number of nodes.
+if (what === "backwards") {
+  if (number < Number(code)) await untilFile(`${whose}/${number + 1}`, true);
+  await Deno.writeTextFile(`${whose}/${number}`, "");
+}
+
+// One node ends the cluster, but is the last to end itself, with the code named.
+if (what === "abort" && number === Number(whose)) {
+  const node = await join();
+  const ended = node.barrier("all are there", Number(Deno.env.get("NODES")));
+  const pids = node.view(Int32Array, 0, Number(Deno.env.get("NODES")));
+  await ended.wait();
+  const others = [...pids].filter((pid) => pid !== 0);
+  node.abort("enough");
+  for (const pid of others) await untilFile(`/proc/${pid}`, false);
+  Deno.exit(Number(code));
+}
+
 if (what === "join") {
   // Node 1 shall not find the others there.
   if (Deno.env.get("DIRECTORY_ADDRESS")) await forever();
@@ -78,6 +124,6 @@ if (what === "join") {
     await ACTS[what!]!(node);
   }, {
     // The runtime would end the process, maybe before its own listener has run.
-    signals: what !== "listen",
+    signals: what !== "listen" && what !== "deaf",
   });
 }

@@ -1,0 +1,104 @@
+/**
+ * A node's turn to join, where a launcher has started all nodes of a program at once. Ids are given in
+ * order of joining, and the launcher puts the id of a node before each of its lines: so each node waits,
+ * ready to join, until the node before it has joined.
+ */
+
+import { type Address, formatAddress, parseAddress } from "../address.ts";
+import { TdsmError } from "../errors.ts";
+import { refused } from "../settings/flags.ts";
+import type { Environment } from "../settings/settings.ts";
+import type { Settings } from "../settings/types.ts";
+
+/** Tells a node of its launcher. Only a launcher sets this variable. */
+export const TURN_VARIABLE = "TDSM_LAUNCHER";
+/** What a node says to its launcher, a byte each. */
+export const TurnWord = {
+  /** The node has joined. */
+  Joined: 1,
+  /** The node cannot go on, because another one has failed. */
+  EndedByOther: 2,
+} as const;
+
+/** What a launcher tells a node. */
+export interface TurnTicket {
+  /** Where the launcher listens. */
+  readonly launcher: Address;
+  /** The port of the directory, on this machine: a node that joins another one does not wait. */
+  readonly directoryPort: number;
+  /** The id that the node will have. */
+  readonly node: number;
+  /** What nobody knows but the launcher and its nodes. */
+  readonly secret: string;
+}
+
+/**
+ * Writes what a launcher tells a node into one word: the value of {@linkcode TURN_VARIABLE}, and the
+ * first line that the node says to the launcher.
+ *
+ * @param ticket What the launcher tells.
+ * @returns The word.
+ */
+export function formatTicket({ launcher, directoryPort, node, secret }: TurnTicket): string {
+  return [formatAddress(launcher), directoryPort, node, secret].join("/");
+}
+
+/** A node's turn to join. Where no launcher has started the node, its turn is at once. */
+export class Turn implements Disposable {
+  #connection: Deno.TcpConn | undefined;
+
+  /**
+   * Waits until it is the node's turn: for as long as its launcher lives.
+   *
+   * @param settings The node's settings. A node that does not join the launcher's directory does not wait.
+   * @param environment Reads an environment variable.
+   * @throws {TdsmError} `NoDirectory` when the launcher has ended.
+   */
+  async come(settings: Settings, environment: Environment): Promise<void> {
+    const ticket = environment(TURN_VARIABLE);
+    if (ticket === undefined || ticket === "") return;
+    const [at, directoryPort] = ticket.split("/");
+    const { port } = settings.directoryAddress ?? settings;
+    const launcher = launcherOf(at!);
+    if (port !== Number(directoryPort)) return;
+    try {
+      const connection = this.#connection = await Deno.connect(launcher);
+      await connection.write(new TextEncoder().encode(`${ticket}\n`));
+      if (await connection.read(new Uint8Array(1)) === 1) return;
+    } catch (cause) {
+      throw ended(launcher, cause);
+    }
+    throw ended(launcher);
+  }
+
+  /**
+   * Tells the launcher something.
+   *
+   * @param word One of {@linkcode TurnWord}.
+   */
+  tell(word: typeof TurnWord[keyof typeof TurnWord]): void {
+    // A launcher that has ended needs to know nothing.
+    this.#connection?.write(Uint8Array.of(word)).catch(() => {});
+  }
+
+  /** Ends the connection to the launcher. */
+  [Symbol.dispose](): void {
+    this.#connection?.close();
+    this.#connection = undefined;
+  }
+}
+
+function launcherOf(at: string): Address {
+  try {
+    return parseAddress(at, 0);
+  } catch (cause) {
+    const what = `Cannot use environment variable ${TURN_VARIABLE}`;
+    throw refused(`${what}: only the launcher sets it. Unset it`, cause);
+  }
+}
+
+function ended(launcher: Address, cause?: unknown): TdsmError {
+  const message = `Cannot join: the launcher at ${formatAddress(launcher)} that has started this ` +
+    "node has ended. Start the program again";
+  return new TdsmError("NoDirectory", message, { operation: "join", cause });
+}
