@@ -71,6 +71,7 @@ Deno.test("openLibrary: TDSM_LIBRARY comes before the checkout, and every path t
         "ffi/symbols.ts",
         "runtime/errors.ts",
         "runtime/limits.ts",
+        "runtime/printable.ts",
       ]
     ) {
       await Deno.copyFile(`${root}${file}`, `${copy}/${file}`);

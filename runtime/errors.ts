@@ -3,6 +3,8 @@
  * Bugs of the runtime itself are assertions, not `TdsmError`s.
  */
 
+import { printable } from "./printable.ts";
+
 /**
  * What went wrong, as a stable word that a program may switch on. The list only grows.
  *
@@ -211,9 +213,7 @@ function isTdsmError(thrown: unknown): thrown is TdsmError {
  * @returns The message and the code; of a fault of the runtime itself, with the stack behind it.
  */
 export function errorText({ code, message }: Pick<TdsmError, "code" | "message">): string {
-  // Control characters of other nodes must not reach a terminal.
-  const hidden = code === "EngineFailed" ? /[^\P{Cc}\n]+/gu : /\p{Cc}+/gu;
-  return `${message.replace(hidden, " ")} (${code})`;
+  return `${printable(message, code === "EngineFailed")} (${code})`;
 }
 
 /**

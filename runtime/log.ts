@@ -10,6 +10,7 @@
  */
 
 import { LOG_WAITING_MAX } from "./limits.ts";
+import { UNPRINTABLE } from "./printable.ts";
 
 /** What a line is about: the runtime, or semaphores, barriers and mutexes. */
 export type LogTopic = "runtime" | "sync";
@@ -118,7 +119,7 @@ const STYLES: Readonly<Record<LogLevel, string>> = {
 /** Writes a line to stderr: where the program has no LogTape, or has not configured it. */
 function writePlain({ category, level, rawMessage, timestamp }: LogRecord): void {
   // Some of the text comes from other nodes.
-  const text = rawMessage.replace(/\p{Cc}/gu, (character) => encodeURIComponent(character));
+  const text = rawMessage.replace(UNPRINTABLE, encodeURIComponent);
   // Nodes may be in different time zones, and their lines in one file: UTC, with the date.
   const time = new Date(timestamp).toISOString();
   console.error(

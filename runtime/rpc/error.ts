@@ -6,6 +6,7 @@ import { decode } from "../std/msgpack_decode.js";
 import { encode } from "../std/msgpack_encode.js";
 import { TdsmError } from "../errors.ts";
 import { RPC_CAUSES_MAX, RPC_ERROR_TEXT_MAX, RPC_LOAD_MAX, RPC_LOAD_MAX_BYTES } from "../limits.ts";
+import { printable } from "../printable.ts";
 import type { ValueType } from "../std/msgpack_encode.d.ts";
 
 /**
@@ -37,7 +38,7 @@ export interface RemoteErrorInit {
 
 /**
  * An error that a procedure threw on the called node, with the name and message that it had there, but
- * without control characters, which could harm a terminal.
+ * without characters that act on a terminal, or reorder what it shows.
  *
  * @example Tell an error of the procedure from a call that did not get through
  * ```ts
@@ -121,7 +122,7 @@ export function failureOf(payload: Uint8Array, procedure: string, node: number):
   }
   const [kind, ...texts] = Array.isArray(fields) ? fields as ValueType[] : [];
   const [first, second, remoteStack = "", remoteCode] = texts.map((text) =>
-    typeof text === "string" ? printable(text) : undefined
+    typeof text === "string" ? printable(text, true) : undefined
   );
   if (kind === "exception" && first !== undefined && second !== undefined) {
     return new RemoteError({ node, name: first, message: second, remoteStack, remoteCode });
@@ -214,11 +215,6 @@ function stackOf(error: Error): string {
     current = current.cause;
   }
   return stacks.join("\n");
-}
-
-/** Text of another node, which may end on a terminal: without control characters but for line ends and tabs. */
-function printable(text: string): string {
-  return text.replace(/[^\P{Cc}\n\t]+/gu, " ");
 }
 
 function cut(text: string): string {

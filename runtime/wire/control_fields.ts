@@ -12,6 +12,7 @@ import {
   U64_MAX,
 } from "../limits.ts";
 import { PORT_MAX } from "../address.ts";
+import { printable } from "../printable.ts";
 
 /** How one field is read and written. */
 export interface FieldCodec<T> {
@@ -92,14 +93,12 @@ export const flag: FieldCodec<boolean> = {
 
 /**
  * Text for people. A long text is cut off rather than refused, since part of a reason is better than
- * none. The receiver replaces control characters by spaces, because errors with the text are printed to
+ * none. The receiver replaces by spaces what must not be printed, because errors with the text are shown on
  * terminals.
  */
 export const text: FieldCodec<string> = {
   read: (value) =>
-    typeof value === "string" && value.length <= CONTROL_TEXT_MAX
-      ? value.replace(/\p{Cc}+/gu, " ")
-      : undefined,
+    typeof value === "string" && value.length <= CONTROL_TEXT_MAX ? printable(value) : undefined,
   write: (value) => value.slice(0, CONTROL_TEXT_MAX),
   optional: false,
 };

@@ -534,10 +534,15 @@ Deno.test("ends: control characters of the node that fails reach no terminal of 
   );
   const { directory, process: joined } = pair;
   await joined.untilPrinted(/^joined$/m);
-  directory.evaluate((node) => node.abort("\x1b]0;title\x07 and\n\x1b[2J more")).catch(() => {});
+  directory.evaluate((node) => node.abort("\x1b]0;title\x07 and\n\x1b[2J \u202emore")).catch(
+    () => {},
+  );
   const { code, stderr } = await joined.exit();
   assertEquals(code, 1);
-  assertMatch(stderr, /Node 1 has failed and ended the cluster: {2}\]0;title {2}and \[2J more\. /);
+  assertMatch(
+    stderr,
+    /Node 1 has failed and ended the cluster: {2}\]0;title {2}and \[2J {2}more\. /,
+  );
 });
 
 Deno.test("ends: what fails after the node has failed is not told, and leaves the exit code", async () => {

@@ -27,8 +27,8 @@ const LAYERS: readonly (readonly string[])[] = [
     "runtime/wait_bounds.ts",
     "runtime/std",
   ],
-  ["runtime/show.ts"],
-  ["runtime/errors.ts", "runtime/limits.ts", "runtime/show.ts", "runtime/start_command.ts"],
+  ["runtime/errors.ts", "runtime/limits.ts", "runtime/start_command.ts"],
+  ["runtime/printable.ts", "runtime/show.ts"],
 ];
 
 /** What the protocol must not reach, since the simulator could not drive it. */
