@@ -12,6 +12,7 @@ import { formatAddress } from "../address.ts";
 import { START_COMMAND } from "../start_command.ts";
 import { loadEngineSource } from "../engine/source.ts";
 import { mayUseNet } from "../settings/permissions.ts";
+import { WIDTH_MAX, wrap } from "../settings/help.ts";
 import type { Settings } from "../settings/types.ts";
 import { TdsmError } from "../errors.ts";
 import { formatSize } from "../size.ts";
@@ -77,12 +78,18 @@ export function canRun(checks: readonly Check[]): boolean {
  * @returns Lines, each with a line end.
  */
 export function formatChecks(checks: readonly Check[], paint: Paint = plain): string {
-  const rows = checks.map(({ verdict, name, found }) => [verdict, name, found]);
-  const [titles, ...lines] = formatTable([TITLES, ...rows], [0, 1, 2]).trimEnd().split("\n");
-  const indent = " ".repeat(titles!.indexOf(TITLES[2]));
-  const body = checks.map(({ verdict, remedy }, row) => {
-    const line = `${paint(verdict, STYLES[verdict])}${lines[row]!.slice(verdict.length)}\n`;
-    return remedy === undefined ? line : `${line}${indent}${paint(`→ ${remedy}`, "bold")}\n`;
+  const rows = checks.map(({ verdict, name }) => [verdict, name, ""]);
+  const [titles, ...lines] = formatTable([TITLES, ...rows], { left: [0, 1] }).split("\n");
+  const indent = titles!.indexOf(TITLES[2]);
+  const body = checks.map(({ verdict, found, remedy = "" }, row) => {
+    const begin = `${paint(verdict, STYLES[verdict])}${lines[row]!.slice(verdict.length)}`;
+    const gap = " ".repeat(indent - lines[row]!.length);
+    const remedies = remedy === "" ? [] : wrap(`→ ${remedy}`, WIDTH_MAX - indent);
+    const texts = [
+      ...wrap(found, WIDTH_MAX - indent),
+      ...remedies.map((line) => paint(line, "bold")),
+    ];
+    return `${begin}${gap}${texts.join(`\n${" ".repeat(indent)}`)}\n`;
   });
   const sum = canRun(checks)
     ? paint("A node can run here", "green")

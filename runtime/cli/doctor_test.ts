@@ -1,4 +1,4 @@
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertStringIncludes } from "@std/assert";
 import { type Check, formatChecks } from "./doctor.ts";
 
 const CHECKS: readonly Check[] = [
@@ -26,4 +26,13 @@ Deno.test("formatChecks says when no node can run", () => {
   const last = formatChecks([...CHECKS, failed], (piece, style) => `<${style}>${piece}</>`)
     .trimEnd().split("\n").at(-1);
   assertEquals(last, "<red>No node can run here</>");
+});
+
+Deno.test("formatChecks breaks what does not fit into 80 columns", () => {
+  const words = "a text of many words ".repeat(8).trim();
+  const long: Check = { name: "native modules", verdict: "warning", found: words, remedy: words };
+  const lines = formatChecks([...CHECKS, long]).split("\n");
+  assertEquals(lines.filter((line) => line.length > 80), []);
+  const shown = lines.map((line) => line.slice(25)).join(" ");
+  assertStringIncludes(shown, `${words} → ${words}`);
 });

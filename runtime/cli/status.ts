@@ -10,6 +10,7 @@ import { Link, type LinkHandlers } from "../cluster/link.ts";
 import { newCounters } from "../cluster/sender.ts";
 import { reasonOf, TdsmError } from "../errors.ts";
 import { HANDSHAKE_MAX_MS } from "../limits.ts";
+import { WIDTH_MAX } from "../settings/help.ts";
 import { formatSize, roughSize } from "../size.ts";
 import { PROTOCOL_VERSION } from "../wire/layout.ts";
 import type { Counters, NodeStatusControl } from "../wire/status_control.ts";
@@ -155,7 +156,7 @@ const HELD_COLUMNS: readonly Column[] = [
   ["MEMORY", "memoryBytes", true],
   ["LIMIT", "memoryLimitBytes", true],
 ];
-/** What each node has done. One table of both would be too wide for most terminals. */
+/** What each node has done, in a table of its own. */
 const MOVED_COLUMNS: readonly Column[] = [
   ["FAULTS", "faults"],
   ["PAGES IN", "pagesReceived"],
@@ -205,9 +206,13 @@ function tableOf(
   ]);
   const addresses = addressOf === undefined ? [] : ["ADDRESS"];
   const titles = ["NODE", ...addresses, ...columns.map(([title]) => title)];
-  const left = addressOf === undefined ? [] : [1];
-  const [heading, ...lines] = formatTable([titles, ...rows], left).trimEnd().split("\n");
-  // A node that did not answer in time has no counters to show.
-  const body = lines.map((line, row) => nodes[row]!.stats === null ? paint(line, "dim") : line);
-  return `${[paint(heading!, "bold"), ...body].join("\n")}\n`;
+  return formatTable([titles, ...rows], {
+    left: addressOf === undefined ? [] : [1],
+    width: WIDTH_MAX,
+    paint(line, row) {
+      if (row === 0) return paint(line, "bold");
+      // A node that did not answer in time has no counters to show.
+      return nodes[row - 1]!.stats === null ? paint(line, "dim") : line;
+    },
+  });
 }

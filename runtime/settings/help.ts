@@ -4,8 +4,8 @@ import { type Setting, SETTINGS } from "./table.ts";
 
 const ROWS: readonly (readonly [string, Setting<unknown>])[] = Object.entries(SETTINGS);
 
-/** The most columns of a line of `--help`. */
-const WIDTH_MAX = 80;
+/** The most columns of a line of `--help`, and of other texts for a terminal. */
+export const WIDTH_MAX = 80;
 const INDENT = "  ";
 
 /** A row of `--help`: the flag, and what it does, a line or more for each text. */
@@ -23,10 +23,10 @@ function defaultText(setting: Setting<unknown>): string {
   return String(setting.default);
 }
 
-/** The environment variable, the default, how to switch off what is on, and whether all have it. */
+/** The environment variable, the default, how to switch off what is on at times, and whether all have it. */
 function sourceText(setting: Setting<unknown>): string {
-  const { environment, flag, default: byDefault, ofCluster } = setting;
-  const off = byDefault === true ? `; off by --no-${flag}` : "";
+  const { environment, flag, kind, default: byDefault, ofCluster } = setting;
+  const off = byDefault === false || kind.placeholder !== undefined ? "" : `; off by --no-${flag}`;
   const decided = ofCluster ? "; for all nodes" : "";
   return `[${environment[0]}; default: ${defaultText(setting)}${off}${decided}]`;
 }
@@ -57,8 +57,14 @@ export function settingsHelp(
   ).join("");
 }
 
-/** Breaks a text between its words into lines of at most so many columns. */
-function wrap(text: string, width: number): string[] {
+/**
+ * Breaks a text between its words.
+ *
+ * @param text The text.
+ * @param width The most columns of a line; a longer word has a line of its own.
+ * @returns The lines.
+ */
+export function wrap(text: string, width: number): string[] {
   const lines: string[] = [""];
   for (const word of text.split(" ")) {
     const last = lines.at(-1)!;

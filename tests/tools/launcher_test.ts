@@ -133,14 +133,18 @@ Deno.test("without a task it lists every task with its description, and fetches 
   for (const args of [[], ["--help"]]) {
     const { code, stdout } = await project.run(args);
     assertEquals(code, 0);
-    for (const [name, { description }] of Object.entries<{ description: string }>(tasks)) {
-      assertMatch(stdout, new RegExp(`^  ${name} +${RegExp.escape(description)}$`, "m"));
-    }
-    assertEquals(stdout.match(/^ {2}\S/gm)?.length, Object.keys(tasks).length);
+    const [, listed] = stdout.split("\n\n");
+    // A name, and its description behind it and below.
+    const rows = [...listed!.matchAll(/^ {2}(\S+) +(\S.*(?:\n {3,}\S.*)*)$/gm)]
+      .map(([, name, text]) => [name, text!.replaceAll(/\n +/g, " ")]);
+    const descriptions = Object.entries<{ description: string }>(tasks)
+      .map(([name, { description }]) => [name, description]);
+    assertEquals(rows, descriptions);
     const columns = new Set(
-      [...stdout.matchAll(/^( {2}\S+ +)\S/gm)].map(([, start]) => start!.length),
+      [...listed!.matchAll(/^( {2}\S* +)\S/gm)].map(([, start]) => start!.length),
     );
     assertEquals(columns.size, 1, "the descriptions stand below each other");
+    assertEquals(stdout.split("\n").filter((line) => line.length > 80), []);
   }
   assertEquals(project.fetched(), []);
 });
@@ -183,6 +187,10 @@ Deno.test("Deno itself takes the place of the launcher: a task between would get
   const { code, stdout } = await project.run(["deno", "check", "two words", "--flag"]);
   assertEquals(code, 0);
   assertMatch(stdout, /^deno check two words --flag\nTDSM_ZIG=/);
+  const launch = await project.run(["launch", "-n", "2", "two words.ts"]);
+  assertEquals(launch.code, 0);
+  const launcher = `${project.root}/runtime/cli/launch.ts`;
+  assertStringIncludes(launch.stdout, `deno run -A ${launcher} -n 2 two words.ts\nTDSM_ZIG=`);
 });
 
 Deno.test("a program is run on what is built of the sources that are there", async () => {
