@@ -104,7 +104,19 @@ export function parseLaunch(
   if (program === "-") {
     throw refused("Cannot launch what stands on standard input: write it to a file");
   }
-  return { program, nodes, args: args.slice(at + 1), denoFlags, rpcServers };
+  const own = args.slice(at + 1);
+  if (own.some((arg, index) => isRpcServer(arg) && !own.slice(0, index).includes("--"))) {
+    throw refused(
+      `Cannot launch ${program} with --rpc-server behind it: node 1, too, would only serve calls. ` +
+        `Write ${LAUNCH_COMMAND} --rpc-server -n ${nodes} ${program}`,
+    );
+  }
+  return { program, nodes, args: own, denoFlags, rpcServers };
+}
+
+/** Whether an argument of the program would have its node only serve calls. */
+function isRpcServer(arg: string): boolean {
+  return /^--rpc-server(?:=(?:1|true))?$/.test(arg);
 }
 
 /** The environment without the variables that the launcher sets for each node. */

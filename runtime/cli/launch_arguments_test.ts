@@ -52,6 +52,19 @@ Deno.test("launch: other flags before the program are Deno's, with their values"
   }
 });
 
+Deno.test("launch: a flag that would have every node only serve calls is refused", () => {
+  for (const flag of ["--rpc-server", "--rpc-server=1", "--size=1MiB --rpc-server=true"]) {
+    assertEquals(
+      refusal(`-n 4 a.ts ${flag}`),
+      "Cannot launch a.ts with --rpc-server behind it: node 1, too, would only serve calls. " +
+        "Write ./tdsm launch --rpc-server -n 4 a.ts",
+    );
+  }
+  for (const flag of ["--no-rpc-server", "--rpc-server=0", "-- --rpc-server"]) {
+    assertEquals(parse(`-n 4 a.ts ${flag}`), { ...PLAIN, args: flag.split(" ") });
+  }
+});
+
 Deno.test("launch: nodes 2 and on serve calls by the flag or the variable", () => {
   assertEquals(parse("--rpc-server -n 4 a.ts"), { ...PLAIN, rpcServers: true });
   assertEquals(parse("-n 4 a.ts", { RPC_SERVER: "1" }), { ...PLAIN, rpcServers: true });

@@ -70,6 +70,7 @@ export async function main(args: readonly string[]): Promise<void> {
     try {
       greet(node);
       await node.closed;
+      console.log(`The directory has closed the cluster, and node ${node.id} has ended with it.`);
     } finally {
       await node.close();
     }

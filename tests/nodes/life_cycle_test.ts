@@ -1,6 +1,6 @@
 /** How nodes start, serve and end as processes: the commands that people type. */
 
-import { assertEquals, assertMatch } from "@std/assert";
+import { assert, assertEquals, assertMatch } from "@std/assert";
 import { ProcessCluster, RemoteNode } from "../support/process_cluster.ts";
 
 /** Exactly the permissions that a node is documented to need. */
@@ -27,6 +27,9 @@ for (const [signal, number] of [["SIGHUP", 1], ["SIGINT", 2], ["SIGTERM", 15]] a
     assertEquals([ended.code, ended.stderr], [128 + number, ""]);
     const served = await other.exit();
     assertEquals([served.code, served.stderr], [0, ""]);
+    const last = "The directory has closed the cluster, and node 2 has ended with it.\n";
+    assert(served.stdout.endsWith(`\n${last}`), served.stdout);
+    assert(!left.stdout.includes("closed"), left.stdout);
   });
 }
 
