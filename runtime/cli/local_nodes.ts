@@ -96,12 +96,35 @@ function whenOrphaned(act: () => void): ReturnType<typeof setInterval> | undefin
   // Only a task has this variable. Another parent, such as a shell, may end and leave a launcher alone.
   if (!readEnvironment()("INIT_CWD")) return undefined;
   const parent = Deno.ppid;
+  if (isStranger(parent)) act();
   const look = setInterval(() => {
     if (Deno.ppid === parent) return;
     clearInterval(look);
     act();
   }, LAUNCH_ORPHAN_LOOK_MS);
   return look;
+}
+
+/**
+ * Whether a parent process has only adopted this one: its task was killed before this process could look.
+ * Then it is of another session; a process that leads its own session was started so.
+ */
+function isStranger(parent: number): boolean {
+  const [own, theirs] = [sessionOf(Deno.pid), sessionOf(parent)];
+  return own !== undefined && theirs !== undefined && own !== theirs && own !== Deno.pid;
+}
+
+/** The session of a process; `undefined` where that cannot be read. */
+function sessionOf(pid: number): number | undefined {
+  try {
+    // Behind the name of the program, which may have any character: state, parent, group, session.
+    const [, session] = /.*\) \S+ \d+ \d+ (\d+) /s.exec(
+      Deno.readTextFileSync(`/proc/${pid}/stat`),
+    )!;
+    return Number(session);
+  } catch {
+    return undefined;
+  }
 }
 
 /**
@@ -160,8 +183,8 @@ class LocalNodes {
     try {
       // Every node would show the help of the program.
       const together = asksForHelp(this.#launch.args) ? 1 : nodes;
-      for (let id = 1; id <= together; id++) this.#start(id);
-      for (let id = 1; id <= nodes; id++) {
+      for (let id = 1; id <= together && this.#end === "none"; id++) this.#start(id);
+      for (let id = 1; id <= nodes && this.#end === "none"; id++) {
         const node = this.#started[id - 1] ?? this.#start(id);
         const joined = this.#begin(node);
         // Ids are given in order of joining, so each node must join before the next one does. Then the

@@ -2,7 +2,7 @@
 
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { ProcessCluster, type TestProcess } from "../support/process_cluster.ts";
-import { untilEnded } from "../support/processes.ts";
+import { untilEnded, untilProcesses } from "../support/processes.ts";
 
 const LAUNCHER = ["run", "-A", "--no-prompt", "runtime/cli/launch.ts"];
 const PROGRAM = "tests/nodes/programs/launched.ts";
@@ -253,6 +253,27 @@ Deno.test("launch: no node outlives a launcher that is killed, not even one that
   await cluster.bounded("the end of all nodes", untilEnded(pids));
 });
 
+for (
+  const [how, signals] of [["killed", ["SIGKILL"]], ["ended", ["SIGINT", "SIGTERM"]]] as const
+) {
+  Deno.test(`launch: a launcher that is ${how} leaves no process, at whatever moment`, async () => {
+    await using cluster = new ProcessCluster();
+    // The launcher, the shell beside it, and its nodes: how many are there makes the moment.
+    await Promise.all([1, 2, 3, 4, 5].map(async (count) => {
+      const mark = crypto.randomUUID();
+      const launcher = cluster.spawn(`launcher ${count}`, {
+        args: launched(3, "stay"),
+        env: { MARK: mark },
+      });
+      const processes = (what: string, enough: (found: number) => boolean) =>
+        cluster.bounded(what, untilProcesses(`MARK=${mark}`, enough));
+      await processes(`${count} processes`, (found) => found >= count);
+      for (const signal of signals) launcher.kill(signal);
+      await processes("the end of all processes", (found) => found === 0);
+    }));
+  });
+}
+
 Deno.test("launch: no node outlives the task that started the launcher", async () => {
   await using cluster = new ProcessCluster();
   const args = ["task", "--quiet", "launch", "-n", "2", PROGRAM, "stay"];
@@ -260,6 +281,25 @@ Deno.test("launch: no node outlives the task that started the launcher", async (
   const pids = await untilAllPrinted(task, 2, "node ");
   task.kill("SIGKILL");
   await cluster.bounded("the end of all nodes", untilEnded(pids));
+});
+
+Deno.test("launch: a launcher whose task was killed before it could look starts no node", async () => {
+  await using cluster = new ProcessCluster();
+  const orphan = cluster.spawn("orphan", {
+    // It ends at once, long before the launcher runs.
+    prefix: ["sh", "-c", '"$@" & echo "launcher $!"', "sh"],
+    args: launched(2, "stay"),
+    env: { INIT_CWD: Deno.cwd() },
+  });
+  const [, launcher] = await orphan.untilPrinted(/^launcher (\d+)$/m);
+  try {
+    await cluster.bounded("the end of the launcher", untilEnded([Number(launcher)]));
+    const { stdout, stderr } = await orphan.exit();
+    assertEquals([stdout, stderr], [`launcher ${launcher}\n`, ""]);
+  } catch (error) {
+    Deno.kill(Number(launcher), "SIGKILL");
+    throw error;
+  }
 });
 
 Deno.test("launch: on a terminal Ctrl-C comes once, and lines have colours", async () => {
