@@ -17,6 +17,7 @@ import {
   REGION,
   request,
   ScriptedPeer,
+  startThree,
   turns,
 } from "../../tests/support/cluster_members.ts";
 import { HELLO, PING } from "../../tests/support/raw_peer.ts";
@@ -84,10 +85,8 @@ Deno.test("Cluster.expel tells the node why; the directory node counts it as los
 
 Deno.test("Cluster: a peer that cannot be reached and that the directory keeps ends this node", async () => {
   using timers = new ManualTimers(PEER_VERDICT_LAST_MS);
-  await using directory = ClusterMember.host();
-  await using second = await new ClusterMember().join(directory);
-  await using third = await new ClusterMember().join(directory);
-  await second.until(() => second.cluster.peers.length === 2);
+  await using three = await startThree();
+  const [, second, third] = three.nodes;
   second.sendNumbered(third, 1, 1);
   await third.until(() => third.heard.length === 1);
   // The connection between the two breaks: node 3 takes node 2 for gone, the directory does not.
@@ -102,10 +101,8 @@ Deno.test("Cluster: a peer that cannot be reached and that the directory keeps e
 
 Deno.test("Cluster: the directory's word that a peer is gone ends the wait for it", async () => {
   using timers = new ManualTimers(PEER_VERDICT_LAST_MS);
-  await using directory = ClusterMember.host();
-  await using second = await new ClusterMember().join(directory);
-  await using third = await new ClusterMember().join(directory);
-  await second.until(() => second.cluster.peers.length === 2);
+  await using three = await startThree();
+  const [, second, third] = three.nodes;
   second.sendNumbered(third, 1, 1);
   await third.until(() => third.heard.length === 1);
   third.cluster.abort();
@@ -201,30 +198,19 @@ async function beat(nodes: readonly ClusterMember[], timers: ManualTimers): Prom
   while (total("bytesReceived") < total("bytesSent")) await turns(1);
 }
 
-/** Three nodes, of which the second and the third have talked. */
-async function startThree(): Promise<
-  AsyncDisposable & { nodes: [ClusterMember, ClusterMember, ClusterMember] }
-> {
-  const directory = ClusterMember.host();
-  const second = await new ClusterMember().join(directory);
-  const third = await new ClusterMember().join(directory);
-  await second.until(() => second.cluster.peers.length === 2);
-  second.sendNumbered(third, 1, 1);
-  await third.until(() => third.heard.length === 1);
-  third.sendNumbered(second, 1, 1);
-  await second.until(() => second.heard.length === 1);
-  return {
-    nodes: [directory, second, third],
-    async [Symbol.asyncDispose]() {
-      for (const node of [third, second, directory]) await node.cluster.close();
-    },
-  };
+/** Has two nodes send each other a message, so that there is a connection between them. */
+async function talk(one: ClusterMember, other: ClusterMember): Promise<void> {
+  for (const [from, to] of [[one, other], [other, one]] as const) {
+    from.sendNumbered(to, 1, 1);
+    await to.until(() => to.heard.length === 1);
+  }
 }
 
 Deno.test("Cluster: of two nodes that hear nothing of each other any more one ends and one survives", async () => {
   using timers = new ManualTimers(HEARTBEAT_MS, PEER_VERDICT_MAX_MS, PEER_VERDICT_LAST_MS);
   await using three = await startThree();
-  const { nodes: [directory, second, third] } = three;
+  const [directory, second, third] = three.nodes;
+  await talk(second, third);
   while (timers.count(PEER_VERDICT_MAX_MS) > 0) await turns(1);
   timers.skip(SILENCE_MAX_MS + 1);
   for (const node of [second, third]) {
@@ -255,6 +241,7 @@ Deno.test("Cluster: every link that nothing was sent over is kept alive, and tha
   await using three = await startThree();
   const { nodes } = three;
   const [directory, second, third] = nodes;
+  await talk(second, third);
   const pingBytes = encodeControl(PING, new Uint8Array(CONTROL_MAX_BYTES), 0);
   /** How many pings each sends when all of them beat. */
   const pings = async (): Promise<number[]> => {
@@ -285,6 +272,7 @@ Deno.test("Cluster: the directory node hears how much room each node has", async
   await using three = await startThree();
   const { nodes } = three;
   const [directory, second, third] = nodes;
+  await talk(second, third);
   second.room = 7;
   await beat(nodes, timers);
   await directory.until(() => directory.rooms.size === 2);

@@ -9,6 +9,7 @@ import {
   PAGE,
   REGION,
   ScriptedPeer,
+  startThree,
   turns,
   upTo,
 } from "../../tests/support/cluster_members.ts";
@@ -43,10 +44,8 @@ Deno.test("Cluster: many that join at once all get in", async () => {
 });
 
 Deno.test("Cluster connects nodes when they have something to say, and carries page bytes", async () => {
-  await using directory = ClusterMember.host();
-  await using second = await new ClusterMember().join(directory);
-  await using third = await new ClusterMember().join(directory);
-  await second.until(() => second.cluster.peers.length === 2);
+  await using three = await startThree();
+  const [, second, third] = three.nodes;
   const payload = Uint8Array.from({ length: 20 * PAGE }, (_, index) => index * 7 & 0xff);
   second.sendNumbered(third, 1, 5);
   second.cluster.send(3, grant(8, 20), payload);

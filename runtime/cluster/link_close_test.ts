@@ -2,8 +2,7 @@
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { LINK_CLOSE_MAX_MS } from "../limits.ts";
-import { PROTOCOL_VERSION } from "../wire/layout.ts";
-import { Offset } from "../wire/layout.ts";
+import { Offset, PROTOCOL_VERSION } from "../wire/layout.ts";
 import { Link, type LinkHandlers } from "./link.ts";
 import { newCounters } from "./sender.ts";
 import { ScriptedPeer } from "../../tests/support/cluster_members.ts";

@@ -4,8 +4,7 @@ import { assertEquals, assertMatch } from "@std/assert";
 import type { TdsmError } from "../errors.ts";
 import { crc32c } from "../wire/crc32c.ts";
 import { describeFrameReason } from "../wire/reason.ts";
-import { Encoding } from "../wire/layout.ts";
-import { Offset } from "../wire/layout.ts";
+import { Encoding, Offset } from "../wire/layout.ts";
 import { encodeRpc, type RpcMessage } from "../wire/rpc_frames.ts";
 import { Sender } from "./sender.ts";
 import {

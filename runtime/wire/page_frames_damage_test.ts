@@ -3,8 +3,7 @@
 import { assertEquals } from "@std/assert";
 import { decodeAll } from "../../tests/support/frame_checks.ts";
 import { ofKind, readGoldenFrames } from "../../tests/support/frames.ts";
-import { FRAME_HEADER_BYTES } from "./layout.ts";
-import { Offset } from "./layout.ts";
+import { FRAME_HEADER_BYTES, Offset } from "./layout.ts";
 import { FRAME_REASONS, type FrameReason, isDamage } from "./reason.ts";
 
 const golden = readGoldenFrames();

@@ -10,8 +10,7 @@ import {
 import { BOUNDS, MESSAGES, ofKind, readGoldenFrames } from "../../tests/support/frames.ts";
 import { CONTROL_MAX_BYTES, NODES_MAX } from "../limits.ts";
 import { type Decoded, decodeFrame, encodeControlHeader, encodeMessage } from "./page_frames.ts";
-import { describeFrameReason } from "./reason.ts";
-import { FRAME_REASONS } from "./reason.ts";
+import { describeFrameReason, FRAME_REASONS } from "./reason.ts";
 import {
   Encoding,
   Field,

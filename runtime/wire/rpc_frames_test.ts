@@ -9,8 +9,7 @@ import { BOUNDS, ofKind, readGoldenFrames } from "../../tests/support/frames.ts"
 import { RPC_MESSAGES } from "../../tests/support/rpc_frames.ts";
 import { RPC_MAX_BYTES, RPC_NAME_MAX_BYTES } from "../limits.ts";
 import { decodeFrame } from "./page_frames.ts";
-import { FRAME_HEADER_BYTES } from "./layout.ts";
-import { Offset } from "./layout.ts";
+import { FRAME_HEADER_BYTES, Offset } from "./layout.ts";
 import { FRAME_REASONS } from "./reason.ts";
 import { Framer } from "./framer.ts";
 import { encodeRpc, RPC_FRAME_MAX_BYTES, type RpcCallMessage } from "./rpc_frames.ts";

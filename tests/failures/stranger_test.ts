@@ -3,8 +3,7 @@
 import { assertEquals, assertMatch } from "@std/assert";
 import { HANDSHAKES_MAX } from "../../runtime/limits.ts";
 import { encodeMessage } from "../../runtime/wire/page_frames.ts";
-import { MESSAGE_MAX_BYTES } from "../../runtime/wire/layout.ts";
-import { Offset, PROTOCOL_VERSION } from "../../runtime/wire/layout.ts";
+import { MESSAGE_MAX_BYTES, Offset, PROTOCOL_VERSION } from "../../runtime/wire/layout.ts";
 import { ProcessCluster, type RemoteNode } from "../support/process_cluster.ts";
 import { sealBroken } from "../fuzz/mutate.ts";
 import { controlFrame, firstControl, HELLO, readAll } from "../support/raw_peer.ts";

@@ -150,6 +150,29 @@ export class ClusterMember implements AsyncDisposable {
   }
 }
 
+/** A directory node and two nodes that have joined it, which all know each other. */
+export interface ThreeMembers extends AsyncDisposable {
+  readonly nodes: readonly [
+    directory: ClusterMember,
+    second: ClusterMember,
+    third: ClusterMember,
+  ];
+}
+
+/** Starts a directory node, and two nodes that join it. */
+export async function startThree(): Promise<ThreeMembers> {
+  await using stack = new AsyncDisposableStack();
+  const directory = stack.use(ClusterMember.host());
+  const second = stack.use(await new ClusterMember().join(directory));
+  const third = stack.use(await new ClusterMember().join(directory));
+  await second.until(() => second.cluster.peers.length === 2);
+  const all = stack.move();
+  return {
+    nodes: [directory, second, third],
+    [Symbol.asyncDispose]: () => all[Symbol.asyncDispose](),
+  };
+}
+
 /** The other side of a connection, which sends what the test says. */
 export class ScriptedPeer implements Disposable {
   readonly link: Link;
