@@ -7,7 +7,7 @@ import { NativeRegion } from "../../ffi/native.ts";
 import { CallSlots } from "../ring/ring.ts";
 import { EngineClient } from "../ring/client.ts";
 import type { NodeHandle } from "./node.ts";
-import { beginThread, NodeThread, type NodeThreadParts } from "./thread.ts";
+import { beginThread, memoryOf, NodeThread, type NodeThreadParts } from "./thread.ts";
 import { bindRpc } from "../rpc/define.ts";
 import { rpcTransport } from "./rpc_transport.ts";
 
@@ -55,7 +55,7 @@ export class AttachedNode extends NodeThread implements Disposable {
     if (this.#unbind === undefined) return;
     this.#unbind();
     this.#unbind = undefined;
-    if (!this.memory.buffer.detached) this.memory.buffer.transfer();
+    memoryOf(this).end();
     this.#client.detach();
     this.#library[Symbol.dispose]();
   }

@@ -16,6 +16,7 @@ import { TdsmError } from "../errors.ts";
 import { writeLog } from "../log.ts";
 import { isWorker, markNode, requireNoNode } from "./one_node.ts";
 import { newNode, type Node } from "./node.ts";
+import { memoryOf } from "./thread.ts";
 import { serveRpc } from "./rpc_transport.ts";
 import { requirePermissions } from "../settings/permissions.ts";
 import { requireDeno } from "../version.ts";
@@ -163,9 +164,7 @@ function untilReady(
         });
         unbind = serveRpc(node, client);
         // No node gives the pages any more that later listeners for the end of the process would read.
-        detach = () => {
-          if (!node.memory.buffer.detached) node.memory.buffer.transfer();
-        };
+        detach = () => memoryOf(node).end();
         // `Deno.exit` runs this listener; otherwise the pages that only this node has would be lost.
         addEventListener("unload", leave);
         turn.tell(TurnWord.Joined);

@@ -8,7 +8,7 @@ import type { TdsmError } from "../errors.ts";
 import { logWritten } from "../log.ts";
 import { loadModule, type NodeModule } from "./module.ts";
 import { closedError } from "../ring/client.ts";
-import { beginThread, NodeThread, type NodeThreadParts } from "./thread.ts";
+import { beginThread, memoryOf, NodeThread, type NodeThreadParts } from "./thread.ts";
 
 /** What a node is made of; made by `join` and `run`. */
 export interface NodeParts extends NodeThreadParts {
@@ -146,8 +146,7 @@ export class Node extends NodeThread implements AsyncDisposable {
   async #close(): Promise<void> {
     const { client, terminate } = this.#parts;
     for (const module of this.#modules) module[Symbol.dispose]();
-    // A transfer to no thread detaches the buffer, so that views are empty and no longer reach the memory.
-    if (!this.memory.buffer.detached) this.memory.buffer.transfer();
+    memoryOf(this).end();
     const orderly = await client.close();
     const { failure } = client;
     // Calls that still wait will get no answer, so they end here.

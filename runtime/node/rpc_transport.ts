@@ -5,11 +5,11 @@
 import { Call } from "../ring/calls.ts";
 import { closedError, type EngineClient } from "../ring/client.ts";
 import { newBody, type RingRecord } from "../ring/ring.ts";
-import type { NodeThread } from "./thread.ts";
+import { memoryOf, type NodeThread } from "./thread.ts";
 import { bindRpc, serveCall } from "../rpc/define.ts";
 import { encodeFailure } from "../rpc/error.ts";
 import { rpcAnswer, rpcAnswerFields, rpcCall, rpcCallFields } from "../ring/rpc_records.ts";
-import type { RpcReply, RpcTransport } from "../rpc/types.ts";
+import type { RpcContext, RpcReply, RpcTransport } from "../rpc/types.ts";
 
 /**
  * Makes the transport for remote calls of one thread.
@@ -19,16 +19,14 @@ import type { RpcReply, RpcTransport } from "../rpc/types.ts";
  * @returns The transport.
  */
 export function rpcTransport(node: NodeThread, client: EngineClient): RpcTransport {
-  return {
-    self: node.id,
-    memory: node.memory.buffer,
+  return Object.assign(rpcContext(node), {
     peers: () => node.peers().map(({ id }) => id),
-    async call(to, procedure, payload) {
+    async call(to: number, procedure: string, payload: Uint8Array): Promise<RpcReply> {
       const body = newBody(Call.Rpc, rpcCallFields(to, procedure, payload));
       const { answer } = client.start(body, `call ${procedure} on node ${to}`);
       return rpcAnswer(await answer);
     },
-  };
+  });
 }
 
 /**
@@ -39,7 +37,7 @@ export function rpcTransport(node: NodeThread, client: EngineClient): RpcTranspo
  * @returns Ends the calling; the serving ends with the node.
  */
 export function serveRpc(node: NodeThread, client: EngineClient): () => void {
-  const context = { self: node.id, memory: node.memory.buffer };
+  const context = rpcContext(node);
   const answer = (id: number, reply: RpcReply): void =>
     client.post(newBody(Call.RpcServed, rpcAnswerFields(reply, id)));
   client.serveCalls((record: RingRecord) => {
@@ -53,4 +51,15 @@ export function serveRpc(node: NodeThread, client: EngineClient): () => void {
     void serveCall(context, procedure, payload).then((reply) => answer(id, reply));
   });
   return bindRpc(rpcTransport(node, client));
+}
+
+function rpcContext(node: NodeThread): RpcContext {
+  return {
+    self: node.id,
+    // Another one where the program has lost the last.
+    get memory() {
+      return node.memory.buffer;
+    },
+    offsetOf: (view) => memoryOf(node).offsetOf(view),
+  };
 }

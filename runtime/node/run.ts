@@ -14,6 +14,7 @@ import { tellWhileAlone } from "./waits_told.ts";
 import type { Node } from "./node.ts";
 import { isWorker } from "./one_node.ts";
 import { failureText, printError, report, reportedExitCode } from "./report.ts";
+import { memoryOf } from "./thread.ts";
 
 /** What `--help` shows. */
 const help = (): string =>
@@ -205,7 +206,7 @@ async function untilEnded(node: Node): Promise<never> {
 
 /** Whether the program has closed its node. */
 function isClosed(node: Node): boolean {
-  return node.memory.buffer.detached;
+  return memoryOf(node).ended;
 }
 
 /**

@@ -15,6 +15,7 @@ import {
   NODE_ID_MAX,
   SEMAPHORE_COUNT_MAX,
 } from "../limits.ts";
+import { RegionMemory } from "./memory.ts";
 import { type Mutex, newMutex } from "./mutex.ts";
 import type { NodeStats } from "../engine/news.ts";
 import type { NodeSummary, PeerInfo, TypedArrayConstructor } from "./types.ts";
@@ -98,6 +99,14 @@ type Writable<Type> = { -readonly [Key in keyof Type]: Type[Key] };
 export let beginThread: (node: NodeThread, parts: NodeThreadParts) => void;
 
 /**
+ * The memory of a thread's node. Set by the class: programs have the bytes, and no more.
+ *
+ * @param node The node.
+ * @returns Its memory.
+ */
+export let memoryOf: (node: NodeThread) => RegionMemory;
+
+/**
  * A node as every thread of its program can use it. The thread that joined has a `Node`, which can do
  * more; other threads get their node from `attach`.
  *
@@ -120,8 +129,6 @@ export abstract class NodeThread {
   readonly size!: number;
   /** The size of a page, in bytes. Pages move between nodes as a whole. */
   readonly pageSize!: number;
-  /** The whole region. Reading or writing it fetches pages as needed; `Atomics` work across nodes. */
-  readonly memory!: Uint8Array<ArrayBuffer>;
   /** The host name or IP address on which the node listens. */
   readonly address!: string;
   /** The TCP port on which the node listens. */
@@ -133,8 +140,10 @@ export abstract class NodeThread {
   readonly userModeOnly!: boolean;
   #client!: EngineClient;
   #sync!: SyncClient;
+  #memory!: RegionMemory;
 
   static {
+    memoryOf = (node) => node.#memory;
     beginThread = (node, { id, address, port, region, client }) => {
       const blank: Writable<NodeThread> = node;
       blank.id = id;
@@ -143,7 +152,7 @@ export abstract class NodeThread {
       blank.size = region.size;
       blank.pageSize = region.pageSize;
       blank.userModeOnly = region.userModeOnly;
-      blank.memory = region.window();
+      node.#memory = new RegionMemory(region);
       node.#client = client;
       node.#sync = new SyncClient(client);
     };
@@ -151,6 +160,16 @@ export abstract class NodeThread {
 
   /** `join`, `run` and `attach` make nodes. */
   protected constructor() {}
+
+  /**
+   * The whole region. Reading or writing it fetches pages as needed; `Atomics` work across nodes.
+   *
+   * Where something has taken its buffer away from the program, as a byte stream's reader or a transfer
+   * does, the views of that buffer are empty, and this is a new array over the same cells.
+   */
+  get memory(): Uint8Array<ArrayBuffer> {
+    return this.#memory.bytes;
+  }
 
   /**
    * A typed array over part of the region.
@@ -175,7 +194,7 @@ export abstract class NodeThread {
     checkArrayType(Type, "view");
     const size = Type.BYTES_PER_ELEMENT;
     const what = `${Type.name} of ${length} at byte ${byteOffset}`;
-    if (this.memory.buffer.detached) this.#check(`view ${what}`);
+    if (this.#memory.ended) this.#check(`view ${what}`);
     const whole = Number.isSafeInteger(byteOffset) && Number.isSafeInteger(length);
     if (!whole || byteOffset < 0 || length < 0 || byteOffset + length * size > this.size) {
       throw new RangeError(`Cannot view ${what}: the region has ${this.size} bytes`);
@@ -203,12 +222,13 @@ export abstract class NodeThread {
   /**
    * Where a view begins in the region: the same number on every node.
    *
-   * @param view A typed array over the region.
+   * @param view A typed array over the region, or over the shared variables of a native module.
    * @returns The offset, in bytes.
    * @throws {RangeError} When the view is not over the region.
    */
   offsetOf(view: RegionView): number {
-    if (view.buffer === this.memory.buffer) return view.byteOffset;
+    const offset = this.#memory.offsetOf(view as ArrayBufferView);
+    if (offset !== undefined) return offset;
     throw new RangeError("Cannot tell the offset of a view that is not over the region");
   }
 
@@ -274,11 +294,12 @@ export abstract class NodeThread {
    */
   async free(view: RegionView): Promise<void> {
     this.#check("free");
-    const { byteOffset: offset, byteLength: bytes } = view;
-    if (view.buffer !== this.memory.buffer) {
+    const bytes = view.byteLength;
+    if (bytes === 0) throw new TdsmError("NotAllocated", "Cannot free a view that is empty");
+    const offset = this.#memory.offsetOf(view as ArrayBufferView);
+    if (offset === undefined) {
       throw new TdsmError("NotAllocated", "Cannot free a view that is not over the region");
     }
-    if (bytes === 0) throw new TdsmError("NotAllocated", "Cannot free a view that is empty");
     await this.#client.call(Call.Free, { offset, bytes }, "free");
   }
 

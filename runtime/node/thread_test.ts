@@ -28,7 +28,13 @@ class Bench {
       post: ({ kind, key }: RecordBody) => void this.posted.push([kind, key]),
     };
     const window = new Uint8Array(SIZE).fill(0xa5);
-    const region = { size: SIZE, pageSize: 4096, userModeOnly: false, window: () => window };
+    const region = {
+      size: SIZE,
+      pageSize: 4096,
+      userModeOnly: false,
+      window: () => window,
+      windowAddress: Deno.UnsafePointer.value(Deno.UnsafePointer.of(window)),
+    };
     this.node = new BareThread({
       id: 2,
       address: "127.0.0.1",

@@ -86,7 +86,7 @@ export class RpcProgram {
     }
     try {
       const result = await procedure(...args);
-      return { ok: true, payload: encodeResult(name, result, context.memory) };
+      return { ok: true, payload: encodeResult(name, result, context) };
     } catch (error) {
       return { ok: false, payload: encodeFailure({ kind: "exception", error }) };
     }
@@ -166,7 +166,7 @@ export class RpcProgram {
       const message = `Cannot call ${procedure}: ${problem}`;
       throw new TdsmError("NotJoined", message, { operation: "call" });
     }
-    const payload = encodeArguments(procedure, args, transport.memory);
+    const payload = encodeArguments(procedure, args, transport);
     return { transport, procedure, payload, options };
   }
 
@@ -196,13 +196,13 @@ export class RpcProgram {
 
 function readReply(
   { ok, payload }: RpcReply,
-  { memory }: RpcContext,
+  context: RpcContext,
   procedure: string,
   node: number,
 ): unknown {
   if (!ok) throw failureOf(payload, procedure, node);
   try {
-    return decodeResult(payload, memory);
+    return decodeResult(payload, context.memory);
   } catch (cause) {
     throw violation(`Cannot call ${procedure} on node ${node}: its answer is malformed`, cause);
   }

@@ -4,6 +4,7 @@ import { Random } from "../../tests/simulator/coherence/random.ts";
 import { TdsmError, type TdsmErrorCode } from "../errors.ts";
 import { RPC_CALLS_MAX, RPC_ERROR_TEXT_MAX } from "../limits.ts";
 import { RemoteError } from "./error.ts";
+import { offsetsIn } from "../../tests/support/rpc_offsets.ts";
 import { RpcProgram } from "./program.ts";
 import type { RpcOf, RpcReply } from "./types.ts";
 import { encodeArguments } from "./value.ts";
@@ -256,7 +257,8 @@ Deno.test("RpcProgram: arguments that are none are refused there, and the proced
   let ran = false;
   const program = new RpcProgram();
   program.define("job", () => ran = true);
-  const context = { self: 2, memory: new ArrayBuffer(8) };
+  const memory = new ArrayBuffer(8);
+  const context = { self: 2, memory, ...offsetsIn(memory) };
   const random = new Random(1);
   for (let count = 0; count < 300; count++) {
     // The first byte says that a list begins whose end is not there.
@@ -275,8 +277,10 @@ Deno.test("RpcProgram: what is no answer, or says that the arguments were none, 
   const program = new RpcProgram();
   const job = program.define("job", () => {});
   const memory = new ArrayBuffer(8);
+  const offsets = offsetsIn(memory);
   let reply: RpcReply = { ok: true, payload: Uint8Array.of(0xc1) };
-  program.bind({ self: 1, memory, peers: () => [2], call: () => Promise.resolve(reply) });
+  const call = () => Promise.resolve(reply);
+  program.bind({ self: 1, memory, ...offsets, peers: () => [2], call });
   await fails(
     job.on(2)(),
     "ProtocolViolation",
@@ -284,12 +288,12 @@ Deno.test("RpcProgram: what is no answer, or says that the arguments were none, 
   );
   const lists = [[], ["other"], ["exception", "Error"], ["exception", 1, 2], ["malformed"]];
   const payloads = [Uint8Array.of(0xc1), Uint8Array.of(0xc0), new Uint8Array()];
-  for (const list of lists) payloads.push(encodeArguments("job", list, memory));
+  for (const list of lists) payloads.push(encodeArguments("job", list, offsets));
   for (const payload of payloads) {
     reply = { ok: false, payload };
     await fails(job.on(2)(), "ProtocolViolation");
   }
-  reply = await program.serve({ self: 2, memory }, "job", Uint8Array.of(0xc0));
+  reply = await program.serve({ self: 2, memory, ...offsets }, "job", Uint8Array.of(0xc0));
   const message =
     "Cannot call job on node 2: it cannot read the arguments: the arguments are no list";
   await fails(job.on(2)(), "ProtocolViolation", message);

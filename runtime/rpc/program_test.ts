@@ -158,7 +158,7 @@ Deno.test("rpc: the face of a program defines, calls and serves", async () => {
       memory: node.memory,
       call(_node: number, procedure: string, bytes: Uint8Array) {
         payload = bytes;
-        return serveCall({ self: 2, memory: node.memory }, procedure, bytes);
+        return serveCall(Object.assign(Object.create(node), { self: 2 }), procedure, bytes);
       },
     });
     unbind();

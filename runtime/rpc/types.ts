@@ -122,8 +122,10 @@ export type RpcOf<Procedure> = Procedure extends (...args: infer Args) => infer 
 export interface RpcContext {
   /** The node's id. */
   readonly self: number;
-  /** The buffer of `node.memory`: views of it travel by reference. */
+  /** The buffer of `node.memory`, over which views that arrive by reference are made. */
   readonly memory: ArrayBuffer;
+  /** Where a view begins in the region; such views travel by reference, all others by value. */
+  offsetOf(view: ArrayBufferView): number | undefined;
 }
 
 /** How a call ended on the node where it ran. */

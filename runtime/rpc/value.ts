@@ -22,6 +22,7 @@ import { TdsmError, type TdsmErrorCode } from "../errors.ts";
 import { RPC_DEPTH_MAX, RPC_MAX_BYTES, U64_MAX } from "../limits.ts";
 import type { ValueMap, ValueType } from "../std/msgpack_encode.d.ts";
 import { decodeScalar, decodeScalars, encodeScalar, encodeScalars } from "./scalar.ts";
+import type { RpcContext } from "./types.ts";
 
 const Tag = {
   Undefined: 0,
@@ -33,6 +34,9 @@ const Tag = {
   Reference: 6,
 } as const;
 
+/** Knows the views of the region. */
+export type RegionOffsets = Pick<RpcContext, "offsetOf">;
+
 /** The key of a map that stands for a value which MessagePack lacks. */
 const TAG_KEY = "";
 const I64_MIN = -(2n ** 63n);
@@ -43,7 +47,7 @@ const BYTE_ORDER_MARK = "\ufeff";
  *
  * @param procedure The name of the procedure, for messages.
  * @param args The arguments.
- * @param memory The buffer of the region: views of it are sent by reference.
+ * @param region Says which views are of the region: those are sent by reference.
  * @returns What {@linkcode decodeArguments} decodes, at most `RPC_MAX_BYTES`.
  * @throws {TdsmError} `InvalidArgument` for what cannot be sent, `LimitExceeded` for what is too long
  * or too deep.
@@ -51,7 +55,7 @@ const BYTE_ORDER_MARK = "\ufeff";
 export function encodeArguments(
   procedure: string,
   args: readonly unknown[],
-  memory: ArrayBuffer,
+  region: RegionOffsets,
 ): Uint8Array<ArrayBuffer> {
   return encodeScalars(args) ?? encodeWith(
     `the arguments of rpc ${procedure}`,
@@ -59,7 +63,7 @@ export function encodeArguments(
       args.map((argument, index) =>
         writer.writeRoot(`argument ${index} of rpc ${procedure}`, argument)
       ),
-    memory,
+    region,
   );
 }
 
@@ -68,7 +72,7 @@ export function encodeArguments(
  *
  * @param procedure The name of the procedure, for messages.
  * @param result The result.
- * @param memory The buffer of the region: views of it are sent by reference.
+ * @param region Says which views are of the region: those are sent by reference.
  * @returns What {@linkcode decodeResult} decodes, at most `RPC_MAX_BYTES`.
  * @throws {TdsmError} `InvalidArgument` for what cannot be sent, `LimitExceeded` for what is too long
  * or too deep.
@@ -76,12 +80,12 @@ export function encodeArguments(
 export function encodeResult(
   procedure: string,
   result: unknown,
-  memory: ArrayBuffer,
+  region: RegionOffsets,
 ): Uint8Array<ArrayBuffer> {
   const scalar = encodeScalar(result);
   if (scalar !== undefined) return scalar;
   const what = `the result of rpc ${procedure}`;
-  return encodeWith(what, (writer) => writer.writeRoot(what, result), memory);
+  return encodeWith(what, (writer) => writer.writeRoot(what, result), region);
 }
 
 /**
@@ -116,9 +120,9 @@ export function decodeResult(payload: Uint8Array, memory: ArrayBuffer): unknown 
 function encodeWith(
   what: string,
   write: (writer: ValueWriter) => ValueType,
-  memory: ArrayBuffer,
+  region: RegionOffsets,
 ): Uint8Array<ArrayBuffer> {
-  const writer = new ValueWriter(what, memory);
+  const writer = new ValueWriter(what, region);
   const payload = encode(write(writer));
   if (payload.length > RPC_MAX_BYTES) throw writer.tooLong();
   return payload;
@@ -139,7 +143,7 @@ const REMEDIES: { readonly [className: string]: string } = {
 /** Turns values of a program into values of MessagePack. Its messages say where in a value a problem is. */
 class ValueWriter {
   readonly #what: string;
-  readonly #memory: ArrayBuffer;
+  readonly #region: RegionOffsets;
   /** The lists and maps that contain the value being written, each with its depth. */
   readonly #containers = new Map<object, number>();
   readonly #path: (string | number)[] = [];
@@ -150,9 +154,9 @@ class ValueWriter {
    */
   #bytesLeft = RPC_MAX_BYTES;
 
-  constructor(what: string, memory: ArrayBuffer) {
+  constructor(what: string, region: RegionOffsets) {
     this.#what = what;
-    this.#memory = memory;
+    this.#region = region;
   }
 
   writeRoot(root: string, value: unknown): ValueType {
@@ -257,8 +261,9 @@ class ValueWriter {
       throw this.#refusal("is a view of memory that is gone");
     }
     const type = viewTypeOf(view);
-    if (buffer === this.#memory) {
-      return tagged(Tag.Reference, type, byteOffset, byteLength / elementBytes(type)!);
+    const offset = this.#region.offsetOf(view);
+    if (offset !== undefined) {
+      return tagged(Tag.Reference, type, offset, byteLength / elementBytes(type)!);
     }
     this.#spend(byteLength);
     const bytes = new Uint8Array(buffer, byteOffset, byteLength);

@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertStrictEquals, assertThrows } from "@std/assert";
 import { encode } from "../std/msgpack_encode.js";
+import { offsetsIn } from "../../tests/support/rpc_offsets.ts";
 import { Random } from "../../tests/simulator/coherence/random.ts";
 import { TdsmError } from "../errors.ts";
 import { RPC_DEPTH_MAX, RPC_MAX_BYTES } from "../limits.ts";
@@ -7,10 +8,11 @@ import { decodeArguments, decodeResult, encodeArguments, encodeResult } from "./
 import type { ValueType } from "../std/msgpack_encode.d.ts";
 
 const here = new ArrayBuffer(4096);
+const offsets = offsetsIn(here);
 const there = new ArrayBuffer(4096);
 
 function roundTrip(value: unknown): unknown {
-  return decodeResult(encodeResult("add", value, here), there);
+  return decodeResult(encodeResult("add", value, offsets), there);
 }
 
 /** How deep a value is nested: a list in a list is two deep. */
@@ -75,7 +77,7 @@ Deno.test("encodeArguments: -0 arrives as -0, and a hole in a list as undefined"
 
 Deno.test("decodeArguments: what arrives shares no memory with what left, nor with the payload", () => {
   const bytes = Uint8Array.of(1, 2, 3);
-  const payload = encodeArguments("add", [bytes, Int16Array.of(4)], here);
+  const payload = encodeArguments("add", [bytes, Int16Array.of(4)], offsets);
   bytes.fill(9);
   const args = decodeArguments(payload, there);
   payload.fill(0);
@@ -113,7 +115,7 @@ Deno.test("encodeArguments: views of the region travel by reference, wherever th
       views[index]!.byteLength,
     ]);
   }
-  assert(encodeResult("add", views, here).length < 200);
+  assert(encodeResult("add", views, offsets).length < 200);
 });
 
 Deno.test("encodeArguments: what cannot be sent is named with its place", async (t) => {
@@ -149,7 +151,7 @@ Deno.test("encodeArguments: what cannot be sent is named with its place", async 
   cases.push([self, "[0] refers back to the whole; send each part once"]);
   for (const [value, problem] of cases) {
     await t.step(problem, () => {
-      const error = assertThrows(() => encodeArguments("add", [1, value], here), TdsmError);
+      const error = assertThrows(() => encodeArguments("add", [1, value], offsets), TdsmError);
       assertEquals((error as TdsmError).code, "InvalidArgument");
       assertEquals((error as TdsmError).message, `Cannot send argument 1 of rpc add: ${problem}`);
     });
@@ -157,7 +159,7 @@ Deno.test("encodeArguments: what cannot be sent is named with its place", async 
 });
 
 Deno.test("encodeResult: a result that cannot be sent says so", () => {
-  const error = assertThrows(() => encodeResult("add", [() => 1], here), TdsmError);
+  const error = assertThrows(() => encodeResult("add", [() => 1], offsets), TdsmError);
   assertEquals(
     (error as TdsmError).message,
     "Cannot send the result of rpc add: [0] is a function; make it an rpc and send its name",
@@ -176,7 +178,7 @@ Deno.test("encodeArguments: values may be as deep and as long as the bounds say,
   const longest = new Uint8Array(RPC_MAX_BYTES - 5);
   assertEquals((roundTrip(longest) as Uint8Array).length, longest.length);
   const long = assertThrows(
-    () => encodeArguments("add", [new Uint8Array(RPC_MAX_BYTES - 5)], here),
+    () => encodeArguments("add", [new Uint8Array(RPC_MAX_BYTES - 5)], offsets),
     TdsmError,
   ) as TdsmError;
   assertEquals(long.code, "LimitExceeded");
@@ -283,7 +285,7 @@ Deno.test("decodeArguments: spoiled bytes are refused or are some other value, w
   let refused = 0;
   for (let seed = 0; seed < 500; seed++) {
     const random = new Random(seed);
-    const payload = encodeArguments("add", [anyValue(random)], here);
+    const payload = encodeArguments("add", [anyValue(random)], offsets);
     payload[random.below(payload.length)] = random.below(256);
     try {
       assert(Array.isArray(decodeArguments(payload, there)));

@@ -3,6 +3,7 @@
  * messages, and holds or loses them where the test says so.
  */
 
+import { offsetsIn } from "./rpc_offsets.ts";
 import { peerAbsentError, peerLostError } from "../../runtime/rpc/error.ts";
 import { RpcProgram } from "../../runtime/rpc/program.ts";
 import type { RpcReply, RpcTransport } from "../../runtime/rpc/types.ts";
@@ -20,6 +21,7 @@ interface Waiter {
 export class RpcNetworkNode implements RpcTransport {
   readonly program: RpcProgram = new RpcProgram();
   readonly memory: ArrayBuffer = new ArrayBuffer(MEMORY_BYTES);
+  readonly offsetOf = offsetsIn(this.memory).offsetOf;
   readonly self: number;
   /** The calls that it has sent. */
   sent = 0;
