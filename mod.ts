@@ -16,7 +16,7 @@ export { TdsmError, type TdsmErrorCode, type TdsmErrorInit } from "./runtime/err
 export { join } from "./runtime/node/join.ts";
 export { Mutex, MutexLock } from "./runtime/node/mutex.ts";
 export { Node, type NodeHandle } from "./runtime/node/node.ts";
-export { type NodeModule } from "./runtime/node/module.ts";
+export { type LoadModuleOptions, type NodeModule } from "./runtime/node/module.ts";
 export { type AllocOptions, NodeThread, type RegionView } from "./runtime/node/thread.ts";
 export {
   type NodeSummary,

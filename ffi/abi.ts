@@ -61,7 +61,7 @@ export const RDMA_SECTION_INFO = {
 
 /** Layout of `tdsm_module_info`, in bytes. */
 export const MODULE_INFO = {
-  size: 48,
+  size: 256,
   fields: {
     address: { offset: 0, size: 8 },
     size: { offset: 8, size: 8 },
@@ -71,6 +71,7 @@ export const MODULE_INFO = {
     variables: { offset: 36, size: 4 },
     problem: { offset: 40, size: 4 },
     errno: { offset: 44, size: 4 },
+    variable: { offset: 48, size: 208 },
   },
 } as const;
 
@@ -104,6 +105,8 @@ export const REGION_COUNTS_RUNS = 4;
 export const INSTALL_WRITABLE = 1;
 /** `tdsm_install` flag: make the bytes zero first. */
 export const INSTALL_ZERO = 2;
+/** The bytes that `tdsm_module_path` may write. */
+export const PATH_MAX_BYTES = 4096;
 /** Bit that `tdsm_wait` answers: faults can be read. */
 export const WAIT_FAULTS = 1;
 /** Bit that `tdsm_wait` answers: a thread called `tdsm_kick`. */
@@ -133,6 +136,7 @@ export const CONSTANTS = {
   wait_kicked: WAIT_KICKED,
   wait_closing: WAIT_CLOSING,
   modules_max: 64,
+  path_max: PATH_MAX_BYTES,
   fence_message_max: FENCE_MESSAGE_MAX_BYTES,
 } as const;
 
@@ -166,6 +170,7 @@ export const PROBLEMS = {
   section_empty: 6,
   section_misaligned: 7,
   has_values: 8,
+  variable_elsewhere: 9,
 } as const;
 
 /** Steps of `tdsm_open` by name. */
@@ -303,8 +308,8 @@ const FAILURES: Readonly<Record<number, { code: TdsmErrorCode; text: string }>> 
   },
   [STATUSES.module_in_use]: {
     code: "InvalidOption",
-    text: "this process shares the native module's variables with another node already; " +
-      "start a process for each node",
+    text: "this process shares the native module's variables already, with another node or under " +
+      "another name; start a process for each node, and use one name",
   },
   [STATUSES.memory_exhausted]: {
     code: "MemoryExhausted",

@@ -6,7 +6,7 @@
 
 import { fileURLToPath } from "node:url";
 import { reasonOf, TdsmError, type TdsmErrorCode } from "../runtime/errors.ts";
-import { MODULE_INFO, nameErrno, PROBLEMS, statusError, STATUSES } from "./abi.ts";
+import { MODULE_INFO, nameErrno, PATH_MAX_BYTES, PROBLEMS, statusError, STATUSES } from "./abi.ts";
 import { requireFfiPermission, type TdsmLibrary } from "./library.ts";
 import type { NativeRegion } from "./native.ts";
 import { cString, LITTLE_ENDIAN, viewMemory } from "./native_values.ts";
@@ -58,12 +58,45 @@ const PROBLEM_TEXTS: Readonly<Record<number, { code: TdsmErrorCode; text: string
     code: "LibraryMismatch",
     text: "its .rdma section is not on pages of its own; link it with `-T rdma.ld`",
   },
+  [PROBLEMS.variable_elsewhere]: {
+    code: "LibraryMismatch",
+    text: "the compiler has put a shared variable of a template outside of .rdma; " +
+      "share a variable that is of no template, or build the module with Clang",
+  },
   [PROBLEMS.has_values]: {
     code: "LibraryMismatch",
     text: "a shared variable has a value before it is shared; shared variables start as zero, so " +
       "give them no initial value and no constructor, and set them once the module is loaded",
   },
 };
+
+/**
+ * The path of a native module.
+ *
+ * @param file A path, or a `file:` URL.
+ * @returns The path, decoded.
+ * @throws {TdsmError} `InvalidOption` for anything else; the message says what to give.
+ */
+function modulePath(file: string | URL): string {
+  const refusal = (why: string, cause?: unknown): TdsmError =>
+    new TdsmError("InvalidOption", `Cannot load ${JSON.stringify(String(file))}: ${why}`, {
+      operation: "load",
+      ...(cause === undefined ? {} : { cause }),
+    });
+  if (typeof file === "string" && /^[a-z][a-z0-9+.-]*:/i.test(file)) {
+    throw refusal("a string is a path; give a URL as new URL(…), or ./ before the path");
+  }
+  let path: string;
+  try {
+    path = file instanceof URL ? fileURLToPath(file) : file;
+  } catch (cause) {
+    throw refusal(`a native module is a path or a file: URL (${reasonOf(cause)})`, cause);
+  }
+  if (typeof path !== "string" || path === "" || path.includes("\0")) {
+    throw refusal("a native module is a path or a file: URL, without a zero byte");
+  }
+  return path;
+}
 
 /**
  * A shared library in use, and the window of a region over its `.rdma` section.
@@ -75,6 +108,8 @@ const PROBLEM_TEXTS: Readonly<Record<number, { code: TdsmErrorCode; text: string
 export class NativeModule<Symbols extends Deno.ForeignLibraryInterface> implements Disposable {
   /** The path that it was loaded from. */
   readonly path: string;
+  /** Its file: an absolute path without symbolic links. */
+  readonly file: string;
   /** Its shared variables. */
   readonly section: ModuleSection;
   readonly #library: TdsmLibrary;
@@ -95,6 +130,7 @@ export class NativeModule<Symbols extends Deno.ForeignLibraryInterface> implemen
     this.#dynamic = dynamic;
     this.#module = found.module;
     this.section = found.section;
+    this.file = pathOf(library, found.module, path);
   }
 
   /**
@@ -107,7 +143,7 @@ export class NativeModule<Symbols extends Deno.ForeignLibraryInterface> implemen
    * @param symbols The functions and variables that the program uses, as {@linkcode Deno.dlopen}
    * takes them.
    * @returns The module, not mapped yet.
-   * @throws {TdsmError} `PermissionMissing`, `LibraryNotFound` if it cannot be loaded or lacks a
+   * @throws {TdsmError} `InvalidOption` for what is neither, `PermissionMissing`, `LibraryNotFound` if it cannot be loaded or lacks a
    * symbol, `LibraryMismatch` if it cannot share its variables, `LimitExceeded`; the message says
    * what to do.
    */
@@ -116,7 +152,7 @@ export class NativeModule<Symbols extends Deno.ForeignLibraryInterface> implemen
     path: string | URL,
     symbols: Symbols,
   ): NativeModule<Symbols> {
-    if (path instanceof URL) path = fileURLToPath(path);
+    path = modulePath(path);
     requireFfiPermission(path);
     let dynamic: Deno.DynamicLibrary<Symbols>;
     try {
@@ -126,9 +162,12 @@ export class NativeModule<Symbols extends Deno.ForeignLibraryInterface> implemen
       const message = `Cannot load ${path}: ${reason}`;
       throw new TdsmError("LibraryNotFound", message, { operation: "load", cause });
     }
+    let found: { module: number; section: ModuleSection } | undefined;
     try {
-      return new NativeModule(library, path, dynamic, openSection(library, path));
+      found = openSection(library, path);
+      return new NativeModule(library, path, dynamic, found);
     } catch (error) {
+      if (found !== undefined) closeSection(library, found.module);
       dynamic.close();
       throw error;
     }
@@ -154,9 +193,19 @@ export class NativeModule<Symbols extends Deno.ForeignLibraryInterface> implemen
     return this.#dynamic.symbols;
   }
 
-  /** The bytes of its shared variables; without elements once the module is disposed of. */
+  /**
+   * The bytes of its shared variables; without elements once the module is disposed of. Where something
+   * has taken the buffer away from the program, this is a new array over the same cells.
+   */
   get memory(): Uint8Array<ArrayBuffer> {
-    return this.#requireMapped();
+    const memory = this.#requireMapped();
+    if (!memory.buffer.detached) return memory;
+    return this.#memory = viewMemory(this.section.address, this.section.size);
+  }
+
+  /** Names the library within this process: two modules of one library have the same number. */
+  get library(): number {
+    return this.#module;
   }
 
   /**
@@ -234,7 +283,7 @@ export class NativeModule<Symbols extends Deno.ForeignLibraryInterface> implemen
     if (this.#disposed) return;
     this.#disposed = true;
     // A transfer to no thread detaches the buffer, so that views are empty and no longer reach the memory.
-    this.#memory?.buffer.transfer();
+    if (this.#memory?.buffer.detached === false) this.#memory.buffer.transfer();
     if (this.#region !== undefined) {
       const result = this.#library.symbols.tdsm_module_unmap(this.#module, this.#region.handle);
       if (result < 0) throw statusError(`unmap ${this.path}`, result, 0);
@@ -275,6 +324,14 @@ function openSection(
   };
 }
 
+/** The file of a module. */
+function pathOf(library: TdsmLibrary, module: number, path: string): string {
+  const name = new Uint8Array(PATH_MAX_BYTES);
+  const length = library.symbols.tdsm_module_path(module, name);
+  if (length >= 0) return new TextDecoder().decode(name.subarray(0, length));
+  throw statusError(`find the file of ${path}`, length, library.symbols.tdsm_last_errno());
+}
+
 function closeSection(library: TdsmLibrary, module: number): void {
   const result = library.symbols.tdsm_module_close(module);
   if (result < 0) throw statusError("close the native module", result, 0);
@@ -286,9 +343,13 @@ function problemError(path: string, info: DataView): TdsmError {
   const errno = info.getInt32(fields.errno.offset, LITTLE_ENDIAN);
   const { code, text } = PROBLEM_TEXTS[problem] ??
     { code: "LibraryMismatch" as const, text: `unknown problem ${problem}` };
-  const place = problem === PROBLEMS.has_values
-    ? ` (byte ${info.getBigUint64(fields.value_offset.offset, LITTLE_ENDIAN)} of .rdma)`
-    : "";
+  let place = "";
+  if (problem === PROBLEMS.has_values) {
+    place = ` (byte ${info.getBigUint64(fields.value_offset.offset, LITTLE_ENDIAN)} of .rdma)`;
+  } else if (problem === PROBLEMS.variable_elsewhere) {
+    const name = new Uint8Array(info.buffer, fields.variable.offset, fields.variable.size);
+    place = ` (${new TextDecoder().decode(name.subarray(0, name.indexOf(0)))})`;
+  }
   return new TdsmError(
     code,
     `Cannot share the variables of ${path}: ${text}${place}${nameErrno(errno)}`,

@@ -140,3 +140,119 @@ Deno.test("NativeModule: the bound on open modules is kept, and given back", asy
   assertEquals(full.code, "LimitExceeded");
   for (const module of open) module[Symbol.dispose]();
 });
+
+/** Shared variables of templates, which GCC puts elsewhere without a word. */
+const TEMPLATES: Record<string, string> = {
+  "a static member of a class template":
+    `template <class T> struct Cell { TDSM_SHARED static T value; };
+    template <class T> T Cell<T>::value;
+    TDSM_SHARED int plain;
+    extern "C" int use() { return ++Cell<int>::value + ++plain; }`,
+  "an inline one": `template <class T> struct Cell { TDSM_SHARED inline static T value; };
+    extern "C" int use() { return ++Cell<int>::value; }`,
+  "a variable template": `template <class T> TDSM_SHARED T value;
+    extern "C" int use() { return ++value<int>; }`,
+};
+
+/** Whether this GCC is one that has learnt to share the variables of templates. */
+async function keepsSections(bench: Bench): Promise<boolean> {
+  const path = bench.path("template.s");
+  const source =
+    `template <class T> __attribute__((section("own"))) T value; template int value<int>;`;
+  const errors = await tryBuildModule(path, source, {
+    compiler: "g++",
+    args: ["-S", "-std=c++17"],
+    script: "",
+  });
+  assertEquals(errors, undefined);
+  return /^\s*\.section\s+own/m.test(await Deno.readTextFile(path));
+}
+
+for (const [what, source] of Object.entries(TEMPLATES)) {
+  const missing = !hasCompiler("g++");
+  Deno.test({
+    name: `NativeModule: ${what} that GCC does not share is refused by its name${
+      missing ? " (skipped: no g++ here)" : ""
+    }`,
+    ignore: missing,
+    fn: async () => {
+      await using bench = await Bench.open();
+      const path = await buildModule(bench.path("libtemplate.so"), `#include "tdsm.h"\n${source}`, {
+        compiler: "g++",
+        args: ["-std=c++17"],
+      });
+      if (await keepsSections(bench)) return;
+      const error = assertThrows(() => NativeModule.open(bench.library, path, {}), TdsmError);
+      assertEquals(error.code, "LibraryMismatch");
+      assertMatch(error.message, /template outside of \.rdma; .* \(_Z\w*value\w*\)$/);
+      assertEquals(isLoaded(bench, path), false);
+    },
+  });
+}
+
+Deno.test("NativeModule: what is marked in C++ is shared, and warns of nothing, static or not", async () => {
+  await using bench = await Bench.open();
+  const source = `#include "tdsm.h"
+    TDSM_SHARED int plain;
+    TDSM_SHARED static int one;
+    static TDSM_SHARED int two;
+    namespace { TDSM_SHARED int three; }
+    struct Class { TDSM_SHARED static int four; };
+    int Class::four;
+    extern "C" int use() {
+      TDSM_SHARED static int five;
+      return ++plain + ++one + ++two + ++three + ++Class::four + ++five;
+    }`;
+  for (const compiler of ["g++", "zig c++"] as const) {
+    if (!hasCompiler(compiler)) continue;
+    const path = await buildModule(bench.path("libplain.so"), source, { compiler });
+    using module = NativeModule.open(bench.library, path, {});
+    assertEquals(module.section.variables, 6, compiler);
+  }
+});
+
+Deno.test("NativeModule: Clang shares the variables of templates as any others", async () => {
+  await using bench = await Bench.open();
+  for (const [what, source] of Object.entries(TEMPLATES)) {
+    const path = await buildModule(bench.path("libtemplate.so"), `#include "tdsm.h"\n${source}`, {
+      compiler: "zig c++",
+      args: ["-std=c++17"],
+    });
+    using module = NativeModule.open(bench.library, path, {});
+    assertEquals(module.section.variables, source.includes("plain") ? 2 : 1, what);
+  }
+});
+
+Deno.test("NativeModule: a module is named by a path or a file: URL, and has one file whatever its name", async () => {
+  await using bench = await Bench.open();
+  const path = await buildModule(bench.path("lib counter%41ä.so"), COUNTER_C);
+  await Deno.symlink(path, bench.path("liblink.so"));
+  const file = await Deno.realPath(path);
+  using module = NativeModule.open(bench.library, path, {});
+  const names = [
+    `${bench.directory}/./x/../lib counter%41ä.so`,
+    bench.path("liblink.so"),
+    new URL(`file://${bench.directory}/lib%20counter%2541%C3%A4.so`),
+    new URL(`file://${bench.directory}/liblink.so`),
+  ];
+  await Deno.mkdir(bench.path("x"));
+  for (const name of names) {
+    using same = NativeModule.open(bench.library, name, {});
+    assertEquals([same.file, same.library], [file, module.library], String(name));
+  }
+  const wrong: (string | URL)[] = [
+    `file://${path}`,
+    "http://127.0.0.1/libcounter.so",
+    new URL("http://127.0.0.1/libcounter.so"),
+    new URL(`file://elsewhere${path}`),
+    new URL(`file://${bench.directory}/100%.so`),
+    new URL(`file://${bench.directory}/libcounter.so%00x`),
+    `${path}\0x`,
+    "",
+  ];
+  for (const name of wrong) {
+    const error = assertThrows(() => NativeModule.open(bench.library, name, {}), TdsmError);
+    assertEquals(error.code, "InvalidOption", String(name));
+    assertMatch(error.message, /^Cannot load ".*": .*[^.]$/);
+  }
+});

@@ -59,6 +59,8 @@ export const symbols = {
   tdsm_rdma_section: { parameters: ["buffer"], result: "i32" },
   /** `int32_t tdsm_module_open(const char *path, tdsm_module_info *out)` */
   tdsm_module_open: { parameters: ["buffer", "buffer"], result: "i32" },
+  /** `int32_t tdsm_module_path(uint32_t module, char out[4096])` */
+  tdsm_module_path: { parameters: ["u32", "buffer"], result: "i32" },
   /** `int32_t tdsm_module_map(uint32_t module, uint32_t handle, uint64_t region_byte)` */
   tdsm_module_map: { parameters: ["u32", "u32", "u64"], result: "i32" },
   /** `int32_t tdsm_module_unmap(uint32_t module, uint32_t handle)` */

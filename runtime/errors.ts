@@ -67,7 +67,7 @@ export type TdsmErrorCode =
   | "MemoryExhausted"
   /** The region has no room for an allocation; the message says what is free. */
   | "OutOfMemory"
-  /** An allocation of this name is of another type or length. */
+  /** An allocation of this name is of another type or length; or another library has the name. */
   | "NameConflict"
   /** What is to be freed is no allocation, or is free already. */
   | "NotAllocated"

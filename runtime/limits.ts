@@ -187,6 +187,8 @@ export const RPC_CAUSES_MAX = 8;
 export const SEMAPHORE_COUNT_MAX = 0x7fff_ffff;
 /** The longest name of a barrier or a mutex, in bytes of UTF-8. */
 export const SYNC_NAME_MAX_BYTES = 255;
+/** The longest name of a native module in UTF-8: names of its cells and of its mutex are made of it. */
+export const MODULE_NAME_MAX_BYTES = 240;
 /** The semaphores, barriers and mutexes together that the directory remembers at one time. */
 export const SYNC_OBJECTS_MAX = 1_048_576;
 /** How many of them one node may have made. */

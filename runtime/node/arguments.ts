@@ -28,20 +28,25 @@ export function checkCount(value: unknown, least: number, most: number, what: st
 }
 
 /**
- * Checks the name of a barrier or a mutex.
+ * Checks the name of a barrier, a mutex or a native module.
  *
  * @param name What was given.
  * @param what What it is to name: "barrier".
+ * @param mostBytes The longest that it may be, in UTF-8.
  * @returns The name.
  * @throws {TypeError} When it is no string.
  * @throws {RangeError} When it is too short or too long, or no text.
  */
-export function checkName(name: unknown, what: string): string {
-  const wanted = `a string of 1 to ${SYNC_NAME_MAX_BYTES} bytes of UTF-8`;
+export function checkName(
+  name: unknown,
+  what: string,
+  mostBytes: number = SYNC_NAME_MAX_BYTES,
+): string {
+  const wanted = `a string of 1 to ${mostBytes} bytes of UTF-8`;
   const message = `Cannot use ${show(name)} as the name of a ${what}: give ${wanted}`;
   if (typeof name !== "string") throw new TypeError(message);
   const bytes = new TextEncoder().encode(name).length;
-  if (bytes >= 1 && bytes <= SYNC_NAME_MAX_BYTES && name.isWellFormed()) return name;
+  if (bytes >= 1 && bytes <= mostBytes && name.isWellFormed()) return name;
   throw new RangeError(message);
 }
 

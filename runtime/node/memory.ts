@@ -73,7 +73,9 @@ export class RegionMemory {
     if (buffer === this.#bytes.buffer) return byteOffset;
     // Without bytes a view has no place, as one of a buffer that is detached.
     if (byteLength === 0 || !(buffer instanceof ArrayBuffer)) return undefined;
-    const address = Deno.UnsafePointer.value(Deno.UnsafePointer.of(view as Uint8Array<ArrayBuffer>));
+    const address = Deno.UnsafePointer.value(
+      Deno.UnsafePointer.of(view as Uint8Array<ArrayBuffer>),
+    );
     for (const { address: start, size, regionByte } of [this.#main, ...this.#windows]) {
       const offset = Number(address - start);
       if (offset >= 0 && offset + byteLength <= size) return regionByte + offset;

@@ -6,7 +6,7 @@ import type { TdsmLibrary } from "../../ffi/library.ts";
 
 import type { TdsmError } from "../errors.ts";
 import { logWritten } from "../log.ts";
-import { loadModule, type NodeModule } from "./module.ts";
+import { loadModule, type LoadModuleOptions, type NodeModule } from "./module.ts";
 import { closedError } from "../ring/client.ts";
 import { beginThread, memoryOf, NodeThread, type NodeThreadParts } from "./thread.ts";
 
@@ -105,19 +105,26 @@ export class Node extends NodeThread implements AsyncDisposable {
    * Loads native code whose global variables in `.rdma` are the same cells on every node that loads
    * the same module. It must be linked with the package's `rdma.ld`.
    *
-   * @param path The shared library.
+   * Nodes share the variables of modules of one name, whatever their folders: that of the file, unless
+   * `options` have another.
+   *
+   * @param path The shared library: a path, or a `file:` URL.
    * @param symbols Its functions, as `Deno.dlopen` takes them.
+   * @param options Its name.
    * @returns The module. It is unloaded with the node, or when it is disposed of.
-   * @throws {TdsmError} `LibraryNotFound`, or `LibraryMismatch` when another node has loaded another
-   * version of the module, whose section has another size or layout.
+   * @throws {TdsmError} `LibraryNotFound`; `LibraryMismatch` when another node has loaded another version
+   * of the module, whose section has another size or layout; `NameConflict` when this node has loaded
+   * another library of that name; `InvalidOption` when the path is neither a path nor a `file:` URL.
+   * @throws {RangeError} When the name is too short or too long.
    */
   async loadModule<const Symbols extends Deno.ForeignLibraryInterface>(
     path: string | URL,
     symbols: Symbols,
+    options: LoadModuleOptions = {},
   ): Promise<NodeModule<Symbols>> {
     if (this.#closing !== undefined) throw closedError("load a module");
     const { library, region } = this.#parts;
-    const module = await loadModule(this, library, region, path, symbols);
+    const module = await loadModule(this, library, region, path, symbols, options);
     if (this.#closing !== undefined) {
       module[Symbol.dispose]();
       throw closedError("load a module");

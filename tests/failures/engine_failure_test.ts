@@ -56,7 +56,7 @@ Deno.test("failed engine: one that fails over the very page that the main thread
       const { memory, symbols } = await node.loadModule(module, {
         read_cell: { parameters: ["i32"], result: "i32" },
       });
-      const cells = await node.alloc(Uint8Array, memory.length, { name: "module libcells.so" });
+      const cells = node.view(Uint8Array, node.offsetOf(memory), memory.length);
       const { munmap } = Deno.dlopen("libc.so.6", {
         munmap: { parameters: ["buffer", "usize"], result: "i32" },
       }).symbols;

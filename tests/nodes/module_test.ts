@@ -4,7 +4,23 @@ import { fileURLToPath, pathToFileURL } from "node:url";
 import { assertEquals, assertMatch } from "@std/assert";
 import { ProcessCluster, type RemoteNode } from "../support/process_cluster.ts";
 import { failure } from "../support/heard.ts";
+import { startRpcNodes } from "../support/rpc_nodes.ts";
 import { findZig } from "../../zig/build.ts";
+import { buildModule } from "../../zig/testdata/build_module.ts";
+import type { LoadModuleOptions } from "../../mod.ts";
+import type { Procedures } from "./programs/procedures.ts";
+
+declare const procedures: Procedures;
+/** What the last test keeps in the nodes' processes. */
+declare const cells: {
+  readonly ints: Int32Array<ArrayBuffer>;
+  readonly symbols: { cell(index: number): number };
+};
+
+/** A module with one counter. */
+const COUNTER_C = `#include "tdsm.h"
+  TDSM_SHARED _Atomic int counter;
+  int bump(void) { return ++counter; }`;
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 
@@ -156,6 +172,137 @@ Deno.test("modules: a path and a URL name the same module, whatever is in its na
       return symbols.bump();
     }, pathToFileURL(path).href);
     assertEquals(next, 2);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
+/** What a node says of loading a module: its counter after one more, or why it cannot be loaded. */
+function tryLoad(
+  node: RemoteNode,
+  path: string,
+  options: LoadModuleOptions = {},
+): Promise<[name: string, last: number | string]> {
+  return node.evaluate(
+    async (node, path, options) => {
+      try {
+        const { name, symbols } = await node.loadModule(path, {
+          bump: { parameters: [], result: "i32" },
+        }, options);
+        return [name, symbols.bump()];
+      } catch (error) {
+        const { code, name, message } = error as Error & { code?: string };
+        return [code ?? name, message];
+      }
+    },
+    path,
+    options,
+  );
+}
+
+Deno.test("modules: a file is one module by any of its names, and no other library of its name is taken for it", async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    await using cluster = new ProcessCluster();
+    for (const part of ["a", "b"]) await Deno.mkdir(`${folder}/${part}`);
+    const path = await buildModule(`${folder}/a/libcounter.so`, COUNTER_C);
+    await Deno.copyFile(path, `${folder}/b/libcounter.so`);
+    await Deno.symlink("libcounter.so", `${folder}/a/liblink.so`);
+    const [first, second] = await cluster.start(2, "--size=1MiB");
+    assertEquals(await tryLoad(first!, path), ["libcounter.so", 1]);
+    // Another folder on another node, such as another machine's.
+    assertEquals(await tryLoad(second!, `${folder}/b/libcounter.so`), ["libcounter.so", 2]);
+    assertEquals(await tryLoad(first!, `${folder}/a/liblink.so`), ["libcounter.so", 3]);
+    assertEquals(await tryLoad(first!, `${folder}/a/../a/libcounter.so`), ["libcounter.so", 4]);
+    const [code, message] = await tryLoad(first!, `${folder}/b/libcounter.so`);
+    assertEquals(code, "NameConflict", String(message));
+    assertMatch(String(message), /b\/libcounter\.so.*a\/libcounter\.so.*\{ name \}/);
+    // By a name of its own it has cells of its own, which other nodes find by that name.
+    const other = { name: "the other counter" };
+    assertEquals(await tryLoad(first!, `${folder}/b/libcounter.so`, other), [other.name, 1]);
+    const copy = `${folder}/a/libcopy.so`;
+    await Deno.copyFile(path, copy);
+    assertEquals(await tryLoad(second!, copy, other), [other.name, 2]);
+    assertEquals(await tryLoad(second!, copy), [
+      "InvalidOption",
+      `Cannot map ${copy}: this process shares the native module's variables already, with another ` +
+      "node or under another name; start a process for each node, and use one name",
+    ]);
+    for (const name of ["", "x".repeat(241)]) {
+      assertEquals((await tryLoad(second!, copy, { name }))[0], "RangeError");
+    }
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
+Deno.test("modules: a name is free again once the last module of it is disposed of", async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    await using cluster = new ProcessCluster();
+    const node = await cluster.host("--size=1MiB");
+    for (const part of ["a", "b"]) await Deno.mkdir(`${folder}/${part}`);
+    await buildModule(`${folder}/a/libcounter.so`, COUNTER_C);
+    await Deno.copyFile(`${folder}/a/libcounter.so`, `${folder}/b/libcounter.so`);
+    const counts = await node.evaluate(async (node, folder) => {
+      const symbols = { bump: { parameters: [], result: "i32" } } as const;
+      const one = await node.loadModule(`${folder}/a/libcounter.so`, symbols);
+      const again = await node.loadModule(`${folder}/a/libcounter.so`, symbols);
+      const counts = [one.symbols.bump(), again.symbols.bump()];
+      for (const module of [one, one, again]) module[Symbol.dispose]();
+      using other = await node.loadModule(`${folder}/b/libcounter.so`, symbols);
+      return [...counts, other.symbols.bump()];
+    }, folder);
+    assertEquals(counts, [1, 2, 3]);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
+Deno.test("modules: views of a module's variables are views of the region, also as arguments", async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    await using cluster = new ProcessCluster();
+    const path = await buildModule(
+      `${folder}/libcells.so`,
+      `#include "tdsm.h"
+      TDSM_SHARED int cells[4096];
+      int cell(int index) { return cells[index]; }`,
+    );
+    const nodes = await startRpcNodes(cluster, 2);
+    const [first, second] = await Promise.all(
+      nodes.map((node) =>
+        node.evaluate(async (node, path) => {
+          const { memory, symbols } = await node.loadModule(path, {
+            cell: { parameters: ["i32"], result: "i32" },
+          });
+          const ints = new Int32Array(memory.buffer);
+          Object.assign(globalThis, { cells: { ints, symbols } });
+          return [node.offsetOf(ints), node.offsetOf(ints.subarray(1024))];
+        }, path)
+      ),
+    );
+    assertEquals(first, second);
+    assertEquals(first![1], first![0]! + 4096);
+    // Node 2 adds to the cells, and gives back views of the same.
+    const [cell, offset] = await nodes[0]!.evaluate(async (node) => {
+      const { ints, symbols } = cells;
+      const rows = [ints.subarray(1024, 1028), ints.subarray(2048, 2050)];
+      const answer = await procedures.bumpRows.on(2)({ name: "cells", rows });
+      answer.rows[0]![0] = 70;
+      return [symbols.cell(1027), node.offsetOf(answer.rows[0]!)];
+    });
+    assertEquals([cell, offset], [1, first![0]! + 2049 * 4]);
+    const seen = await nodes[1]!.evaluate(() => [1024, 2048, 2049].map(cells.symbols.cell));
+    assertEquals(seen, [1, 1, 70]);
+    // The buffer of a module can be taken away as the region's can.
+    const taken = await nodes[0]!.evaluate(async (node, path) => {
+      using module = await node.loadModule(path, {});
+      const { length } = module.memory;
+      module.memory.buffer.transfer();
+      return [module.memory.length - length, node.offsetOf(module.memory)];
+    }, path);
+    assertEquals(taken, [0, first![0]!]);
   } finally {
     await Deno.remove(folder, { recursive: true });
   }

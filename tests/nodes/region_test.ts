@@ -121,6 +121,52 @@ Deno.test("region: views are checked, and empty once the node is closed", async 
   assertEquals((await node.leave()).code, 0);
 });
 
+Deno.test("region: a buffer that a stream, a clone or a transfer takes away is made anew", async () => {
+  await using cluster = new ProcessCluster();
+  const [first, second] = await cluster.start(2, "--size=4MiB");
+  await first!.evaluate((node) => void node.memory.fill(7, 0, 4096));
+  const found = await second!.evaluate(async (node) => {
+    const takings: ((view: Uint8Array<ArrayBuffer>) => unknown)[] = [
+      (view) =>
+        new Blob([new Uint8Array(100).fill(9)]).stream().getReader({ mode: "byob" }).read(view),
+      (view) => structuredClone(0, { transfer: [view.buffer] }),
+      (view) =>
+        new Response(
+          new ReadableStream({
+            type: "bytes",
+            start(controller) {
+              controller.enqueue(view);
+              controller.close();
+            },
+          }),
+        ).bytes(),
+      (view) => {
+        const channel = new MessageChannel();
+        channel.port1.postMessage(view, [view.buffer]);
+        channel.port1.close();
+        channel.port2.close();
+      },
+    ];
+    const found: unknown[] = [];
+    for (const take of takings) {
+      const view = node.view(Uint8Array, 0, 4096);
+      await take(view);
+      const cells = await node.alloc(Int32Array, 4);
+      const named = await node.alloc(Int32Array, 4, { name: `cells ${found.length}` });
+      named[0] = 42;
+      const offset = node.offsetOf(cells);
+      await node.free(cells);
+      found.push([view.length, node.memory.length, offset % 4096, named[0]]);
+    }
+    found.push([...node.view(Uint8Array, 98, 4)]);
+    return found;
+  });
+  assertEquals(found, [...Array(4).fill([0, 4 * 2 ** 20, 0, 42]), [9, 9, 7, 7]]);
+  assertEquals(await first!.evaluate((node) => [...node.memory.subarray(98, 102)]), [9, 9, 7, 7]);
+  assertEquals((await second!.leave()).code, 0);
+  assertEquals((await first!.leave()).code, 0);
+});
+
 Deno.test("region: `await using` leaves when its block ends", async () => {
   await using cluster = new ProcessCluster();
   const [first, second] = await cluster.start(2);

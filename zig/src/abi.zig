@@ -16,6 +16,8 @@ pub const regions_max = 64;
 pub const windows_max = 64;
 /// Native modules that one process may have open at a time.
 pub const modules_max = 64;
+/// Bytes of a file's name with its end (PATH_MAX).
+pub const path_max = 4096;
 /// Bytes of the message with which a fence ends the process.
 pub const fence_message_max = 4096;
 
@@ -175,6 +177,8 @@ pub const Problem = enum(u32) {
     section_misaligned = 7,
     /// A variable of the section is not zero.
     has_values = 8,
+    /// The compiler has put a variable that is marked as shared elsewhere.
+    variable_elsewhere = 9,
 };
 
 pub const ModuleInfo = extern struct {
@@ -194,9 +198,13 @@ pub const ModuleInfo = extern struct {
     problem: Problem = .none,
     /// The errno of that, 0 if it was not the kernel's.
     errno: i32 = 0,
+    /// With `variable_elsewhere`: the name of the variable as the linker knows it, ended by a zero, or
+    /// as much of it as there is room for.
+    variable: [208]u8 = @splat(0),
 
     comptime {
-        std.debug.assert(@sizeOf(ModuleInfo) == 48);
+        std.debug.assert(@sizeOf(ModuleInfo) == 256);
+        std.debug.assert(@offsetOf(ModuleInfo, "variable") == 48);
         std.debug.assert(@offsetOf(ModuleInfo, "address") == 0);
         std.debug.assert(@offsetOf(ModuleInfo, "size") == 8);
         std.debug.assert(@offsetOf(ModuleInfo, "layout_hash") == 16);
@@ -231,7 +239,7 @@ pub const manifest: [:0]const u8 = made: {
         "fault_minor",           "wait_faults",
         "wait_kicked",           "wait_closing",
         "modules_max",           "region_counts_runs",
-        "fence_message_max",
+        "path_max",              "fence_message_max",
     }) ++ "}}";
 };
 

@@ -234,6 +234,14 @@ pub export fn tdsm_module_open(path: ?[*:0]const u8, out: ?*abi.ModuleInfo) i32 
     return 0;
 }
 
+/// int32_t tdsm_module_path(uint32_t module, char out[4096])
+/// Answers the length of the module's file name: an absolute path without symbolic links.
+pub export fn tdsm_module_path(module: u32, out: ?*[abi.path_max]u8) i32 {
+    const bad = status.code(status.reject(error.BadArgument));
+    const length = modules.fileName(module, out orelse return bad) catch |failure| return status.code(failure);
+    return @intCast(length);
+}
+
 /// int32_t tdsm_module_map(uint32_t module, uint32_t handle, uint64_t region_byte)
 /// Shows the region's bytes from `region_byte`, a multiple of the kernel's page, in the section.
 /// May be repeated with the same arguments; each call is to be taken back with `tdsm_module_unmap`.

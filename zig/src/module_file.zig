@@ -50,6 +50,8 @@ pub const Reader = struct {
     /// What is wrong, once a call has failed.
     problem: abi.Problem = .none,
     errno: i32 = 0,
+    /// With `variable_elsewhere`: its name.
+    variable: @FieldType(abi.ModuleInfo, "variable") = @splat(0),
 
     pub fn open(reader: *Reader, path: [*:0]const u8) Error!void {
         const result = linux.open(path, .{ .ACCMODE = .RDONLY, .CLOEXEC = true }, 0);
@@ -77,14 +79,16 @@ pub const Reader = struct {
             if (kind == .SYMTAB or (kind == .DYNSYM and symbols == null)) symbols = entry;
             if (try reader.isNamed(names, entry.sh_name, ".rdma")) found = .{ .index = index, .header = entry };
         }
-        const rdma = found orelse return reader.fail(.section_missing);
-        if (rdma.header.sh_size == 0) return reader.fail(.section_empty);
+        const none: elf.Elf64_Shdr = std.mem.zeroes(elf.Elf64_Shdr);
         var layout: Layout = .{};
         if (symbols) |table| {
             const strings = try reader.sectionHeader(header, std.math.cast(u16, table.sh_link) orelse
                 return reader.fail(.not_elf));
-            try reader.addVariables(&layout, table, strings, rdma.index, rdma.header.sh_addr);
+            const index, const place = if (found) |rdma| .{ rdma.index, rdma.header } else .{ 0, none };
+            try reader.addVariables(&layout, table, strings, index, place.sh_addr);
         }
+        const rdma = found orelse return reader.fail(.section_missing);
+        if (rdma.header.sh_size == 0) return reader.fail(.section_empty);
         return .{
             .address = rdma.header.sh_addr,
             .size = rdma.header.sh_size,
@@ -132,13 +136,28 @@ pub const Reader = struct {
             const bytes = std.mem.sliceAsBytes(part);
             try reader.readExactly(bytes, at);
             for (part) |symbol| {
-                if (symbol.st_shndx != section_index or symbol.st_size == 0) continue;
+                if (symbol.st_shndx == 0 or symbol.st_size == 0) continue;
+                if (symbol.st_shndx != section_index) {
+                    if (!isMarked(symbol)) continue;
+                    try reader.copyName(strings, symbol.st_name);
+                    return reader.fail(.variable_elsewhere);
+                }
                 const name_hash = try reader.hashName(strings, symbol.st_name);
                 layout.add(symbol.st_value -% section_address, symbol.st_size, name_hash);
             }
             left -= part.len;
             at +|= bytes.len;
         }
+    }
+
+    /// Keeps the beginning of a name.
+    fn copyName(reader: *Reader, strings: elf.Elf64_Shdr, start: u32) Error!void {
+        const room = reader.variable.len - 1;
+        if (start >= strings.sh_size) return reader.fail(.not_elf);
+        const part = reader.variable[0..@min(room, strings.sh_size - start)];
+        try reader.readExactly(part, strings.sh_offset +| start);
+        const end = std.mem.findScalar(u8, part, 0) orelse part.len;
+        @memset(reader.variable[end..], 0);
     }
 
     /// A name's hash. The full table has `name@@VERSION` where the dynamic one has `name`.
@@ -217,6 +236,18 @@ pub const Reader = struct {
         return error.ModuleUnusable;
     }
 };
+
+/// Whether a variable has the mark that `TDSM_SHARED` of tdsm.h gives in C++: protected visibility, on
+/// a symbol that several object files may define, which is what compilers make of a template's.
+fn isMarked(symbol: elf.Elf64_Sym) bool {
+    const object = 1;
+    const weak = 2;
+    const unique = 10; // Of GNU.
+    const protected = 3;
+    const binding = symbol.st_info >> 4;
+    return symbol.st_info & 0xf == object and symbol.st_other & 3 == protected and
+        (binding == weak or binding == unique);
+}
 
 /// FNV-1a: nodes of different builds compare these numbers, so they must not depend on a library.
 const hash_start: u64 = 0xcbf29ce484222325;

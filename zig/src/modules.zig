@@ -19,6 +19,7 @@ const LinkMap = extern struct {
 };
 
 const dlinfo_link_map: c_int = 2;
+extern "c" fn realpath(path: [*:0]const u8, resolved: [*]u8) ?[*:0]u8;
 extern "c" fn dlinfo(library: *anyopaque, request: c_int, out: *?*LinkMap) c_int;
 
 const slot_bits = 8;
@@ -91,6 +92,18 @@ pub fn open(path: [*:0]const u8, info: *abi.ModuleInfo) status.Error!void {
     };
 }
 
+/// Writes the file that the module is, as an absolute path without symbolic links, to `out`; answers
+/// its length in bytes.
+pub fn fileName(handle: u32, out: *[abi.path_max]u8) status.Error!u32 {
+    acquire();
+    defer release();
+    const module = try enter(handle);
+    const resolved = realpath(module.library.?.path, out) orelse {
+        return status.fromErrno(@fromBackingInt(@as(u16, @intCast(std.c._errno().*))));
+    };
+    return @intCast(std.mem.len(resolved));
+}
+
 /// Takes one `open` back. After the last one the section shows no region and the library may be
 /// unloaded: no native code that uses the section may run then.
 pub fn close(handle: u32) status.Error!void {
@@ -145,7 +158,10 @@ fn hide(module: *Module) void {
 fn describe(library: *LinkMap, info: *abi.ModuleInfo) status.Error!void {
     var reader: module_file.Reader = .{ .fd = -1 };
     defer reader.close();
-    const section = read(&reader, library) catch return refuse(info, reader.problem, reader.errno);
+    const section = read(&reader, library) catch {
+        info.variable = reader.variable;
+        return refuse(info, reader.problem, reader.errno);
+    };
     info.address = library.base +% section.address;
     info.size = section.size;
     info.layout_hash = section.layout.finish(section.size);

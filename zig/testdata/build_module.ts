@@ -7,7 +7,7 @@ const zigDirectory = fileURLToPath(new URL("..", import.meta.url)).replace(/\/$/
 const cacheDirectory = `${zigDirectory.slice(0, zigDirectory.lastIndexOf("/"))}/.zig-cache`;
 
 /** A compiler, and how it makes a native module. */
-export type Compiler = "zig" | "zig cc" | "gcc" | "g++";
+export type Compiler = "zig" | "zig cc" | "zig c++" | "gcc" | "g++";
 
 /** How to build a module beside its usual flags. */
 export interface BuildOptions {
@@ -33,7 +33,8 @@ export async function tryBuildModule(
   options: BuildOptions = {},
 ): Promise<string | undefined> {
   const { compiler = "zig cc", script = `${zigDirectory}/rdma.ld`, args = [] } = options;
-  const suffix = { "zig": "zig", "zig cc": "c", "gcc": "c", "g++": "cc" }[compiler];
+  const suffix =
+    { "zig": "zig", "zig cc": "c", "zig c++": "cc", "gcc": "c", "g++": "cc" }[compiler];
   const sourcePath = `${library}.${suffix}`;
   await Deno.writeTextFile(sourcePath, source);
   const words = compiler === "zig"
@@ -52,7 +53,7 @@ export async function tryBuildModule(
       ...(script === "" ? [] : ["-T", script]),
     ]
     : [
-      ...(compiler === "zig cc" ? [await findZig(), "cc"] : [compiler]),
+      ...(compiler.startsWith("zig ") ? [await findZig(), compiler.slice(4)] : [compiler]),
       ...["-shared", "-fPIC", "-O2", "-Wall", "-Wextra", "-Werror"],
       ...[`-I${zigDirectory}/include`, "-o", library],
       ...(script === "" ? [] : [`-Wl,-T,${script}`]),
