@@ -47,6 +47,12 @@ export const MEMORY_SPARE_PAGES = 16;
 /** The longest file of the kernel's that is read to find out how much memory there is. */
 export const SYSTEM_FILE_MAX_BYTES: number = 4 * MIB;
 
+/**
+ * The pages that a home looks at in one go for a node that is gone or leaves. It serves requests in
+ * between, and looking at so many takes far less than the time of a fault.
+ */
+export const WORK_PAGES = 8_192;
+
 /** How long a node retries to reach the directory, where nothing else is asked for. */
 export const JOIN_TIMEOUT_DEFAULT_MS = 10_000;
 /** The longest that a node may be told to retry. */

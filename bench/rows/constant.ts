@@ -53,6 +53,11 @@ function cpuUs(): number {
   return Number(Deno.readTextFileSync("/proc/thread-self/schedstat").split(" ", 1)[0]) / 1_000;
 }
 
+/** How long this thread has waited for a core that another one had, in milliseconds. */
+function delayMs(): number {
+  return Number(Deno.readTextFileSync("/proc/thread-self/schedstat").split(" ", 2)[1]) / 1e6;
+}
+
 /** The time of one of some operations that are made in a row, in microseconds. */
 function timed(times: number, operate: (index: number) => void): number {
   const begun = cpuUs();
@@ -121,6 +126,56 @@ function misses(underWay: number): () => number {
     });
   };
 }
+
+/** The longest that a home is occupied in one go with the death of a node that has many pages; in ms. */
+function death(pages: number): number {
+  const outbox = new Outbox();
+  const directory = new Directory({ pageCount: 2 ** 28, runPages: RUN_PAGES }, outbox, {
+    room: Infinity,
+    adopt() {},
+  });
+  for (let node = 1; node <= 3; node++) directory.peerJoined(node);
+  for (let first = 0; first < pages; first += RUN_PAGES) {
+    const run = { first, count: RUN_PAGES, request: first };
+    directory.request(3, { kind: "request", access: Access.Write, ...run });
+    outbox.messages.length = 0;
+  }
+  const parts: number[] = [];
+  const part = (act: () => void) => {
+    const begun = [performance.now(), delayMs()] as const;
+    act();
+    parts.push(performance.now() - begun[0] - (delayMs() - begun[1]));
+  };
+  part(() => directory.peerLost(3));
+  while (directory.hasWork) part(() => directory.work());
+  return Math.max(...parts);
+}
+
+/** The longest parts of what is done in many. */
+export const departures: Family = {
+  name: "departures",
+  rows: [
+    {
+      id: "death-10m",
+      title: "a death with 10 million pages: the longest of its parts",
+      unit: "ms",
+      goal: atMost(10),
+    },
+    {
+      id: "death-33m",
+      title: "a death with 33 million pages, the same",
+      unit: "ms",
+      goal: atMost(10),
+    },
+  ],
+  rounds: { full: 3, quick: 1, warmUp: false },
+  // deno-lint-ignore require-await
+  async open() {
+    // deno-lint-ignore require-await
+    const sample = (pages: number) => async () => [death(pages)];
+    return { take: { "death-10m": sample(10_000_000), "death-33m": sample(2 ** 25) } };
+  },
+};
 
 /** The state machines under load. */
 export const constant: Family = {

@@ -1,7 +1,7 @@
 /** Every family of the benchmark, in the order in which they are measured. */
 
 import type { Family } from "../family.ts";
-import { constant } from "./constant.ts";
+import { constant, departures } from "./constant.ts";
 import { contention } from "./contention.ts";
 import { busy, cached } from "./local.ts";
 import { misses, silence, upgrades } from "./misses.ts";
@@ -28,6 +28,7 @@ export const FAMILIES: readonly Family[] = [
   memory,
   memtest,
   constant,
+  departures,
   growth,
   redis,
 ];

@@ -195,10 +195,16 @@ export class Driver {
       active = true;
     }
     if (deadline !== Infinity) this.#lookForResumed();
+    if (!this.#failed && coherence.hasWork) {
+      this.#step({ kind: "work" });
+      active = true;
+    }
     if (active ? this.#polling.event() : this.#polling.again()) {
       return void setImmediate(this.#turn);
     }
-    if (this.#failed || coherence.deadline === Infinity) return this.#sleep();
+    if (this.#failed || (coherence.deadline === Infinity && !coherence.hasWork)) {
+      return this.#sleep();
+    }
     this.#parts.region.yield();
     setImmediate(this.#turn);
   }

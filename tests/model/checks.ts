@@ -12,6 +12,17 @@ function transactionOn(state: ModelState, page: number): Transaction | undefined
   return state.directory.active.find((transaction) => contains(transaction, page));
 }
 
+/**
+ * The nodes that the home relies on for a page. It may have yet to cross out those that are gone.
+ *
+ * @param state The cluster.
+ * @param page The page.
+ * @returns The nodes.
+ */
+export function holdersOf({ directory }: ModelState, page: number): NodeId[] {
+  return directory.holders[page]!.nodes.filter((node) => directory.members.includes(node));
+}
+
 function present({ status }: NodeState): boolean {
   return status === "live" || status === "leaving";
 }
@@ -28,7 +39,7 @@ function present({ status }: NodeState): boolean {
 export function counts(state: ModelState, id: NodeId, page: number): boolean {
   const { status } = state.nodes[id - 1]!;
   if (status !== "leaving") return status === "live";
-  return state.directory.holders[page]!.nodes.includes(id) ||
+  return holdersOf(state, page).includes(id) ||
     transactionOn(state, page)?.requester === id;
 }
 
@@ -56,7 +67,7 @@ export function checkState(state: ModelState): void {
         fail(`node ${id} has an old copy of page ${page}`);
       }
       if (known === PageState.Invalid || transactionOn(state, page)?.requester === id) continue;
-      if (!state.directory.holders[page]!.nodes.includes(id)) {
+      if (!holdersOf(state, page).includes(id)) {
         fail(`the home does not know that node ${id} has page ${page}`);
       }
     }
@@ -114,7 +125,7 @@ export function allowLosses(state: ModelState, victim: NodeId, migration: boolea
     if (allowed) return true;
     const transaction = transactionOn(state, page);
     // No node has touched it, or the victim's first touch, or hand-over, has been granted by the home.
-    const untouched = state.directory.holders[page]!.nodes.every((id) => id === victim);
+    const untouched = holdersOf(state, page).every((id) => id === victim);
     // Until a request to read is begun it can turn out to be given the right to write.
     const reads = transaction?.requester === victim && transaction.access === Access.Read;
     const granted = untouched || (migration && !reads);

@@ -131,7 +131,16 @@ export class Fingerprint {
     }
     this.#putMask(directory.members);
     this.#putPairs(directory.lost);
-    this.#putPairs(directory.leaving);
+    this.#put(directory.leaving.length);
+    for (const [node, page, paused] of directory.leaving) {
+      this.#put(node);
+      this.#put(page);
+      this.#put(paused ? 1 : 0);
+    }
+    this.#put(directory.departed.length);
+    for (const node of directory.departed) this.#put(node);
+    this.#put(directory.sweep.page);
+    this.#put(directory.sweep.nodes);
     this.#put(directory.waiting.length);
     for (const { from, message } of directory.waiting) {
       this.#put(from);
@@ -148,7 +157,7 @@ export class Fingerprint {
     this.#put(this.#rank(transaction.requester, transaction.request));
     this.#put(transaction.access);
     this.#putMask(transaction.invalidated);
-    this.#put(transaction.disturbed ? 1 : 0);
+    this.#put(transaction.lostWith);
     const { phase } = transaction;
     this.#put(PHASES.indexOf(phase.kind));
     if ("content" in phase) this.#put(phase.content);

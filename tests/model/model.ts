@@ -11,7 +11,7 @@ import { type CacheTables, WatchedCache } from "../simulator/coherence/cache_cov
 import { fail } from "../simulator/coherence/oracle.ts";
 import type { PlantedBug } from "../simulator/coherence/planted_bugs.ts";
 import type { ProbeCache, ProbeDirectory } from "../simulator/coherence/probes.ts";
-import { allowLosses, checkQuiescence, checkState, counts } from "./checks.ts";
+import { allowLosses, checkQuiescence, checkState, counts, holdersOf } from "./checks.ts";
 import { eager } from "./eager.ts";
 import { mappedAfter, outdated } from "./memory.ts";
 import {
@@ -66,7 +66,7 @@ export class Model {
     this.#bug = bug;
     const { pages: pageCount, runPages, migration, readAhead } = options;
     const holdTimeUs = options.holds ? HOLDS_END_US : 0;
-    const settings = { pageCount, runPages, holdTimeUs, migration, readAhead };
+    const settings = { pageCount, runPages, holdTimeUs, migration, readAhead, workPages: 1 };
     const parts = eager(bug.parts, options);
     this.#engines = Array.from({ length: options.nodes }, (_, index) => {
       return new Coherence({ self: index + 1, ...settings }, parts);
@@ -120,6 +120,10 @@ export class Model {
       if (cache.holds.length === 0 || !present(state.nodes[index]!)) continue;
       actions.push({ kind: "tick", node: index + 1 });
       for (const [page] of cache.holds) actions.push({ kind: "resumed", node: index + 1, page });
+    }
+    const { departed, leaving } = state.directory;
+    if (departed.length > 0 || leaving.some(([, , paused]) => paused)) {
+      actions.push({ kind: "work", node: 1 });
     }
     for (const node of state.unnoticed) {
       if (this.#link(state, node, 1).length === 0) actions.push({ kind: "notice", node });
@@ -193,6 +197,8 @@ export class Model {
         return this.#access(draft, action.node, action.page, action.access);
       case "tick":
         return this.#step(draft, action.node, { kind: "tick" }, HOLDS_END_US);
+      case "work":
+        return this.#step(draft, action.node, { kind: "work" });
       case "renew":
         return this.#renew(draft, action.page);
       case "resumed":
@@ -354,7 +360,7 @@ export class Model {
         return;
       case "nodeLeft":
         draft.mayBeLost = draft.mayBeLost.map((allowed, page) => {
-          const { nodes } = draft.directory.holders[page]!;
+          const nodes = holdersOf(draft, page);
           return allowed ||
             (nodes.length > 0 && nodes.every((holder) => !present(draft.nodes[holder - 1]!)));
         });

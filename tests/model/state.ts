@@ -69,7 +69,10 @@ export type Action =
   }
   | { readonly kind: "renew"; readonly page: number }
   | { readonly kind: "resumed"; readonly node: NodeId; readonly page: number }
-  | { readonly kind: "tick" | "operate" | "die" | "leave" | "notice"; readonly node: NodeId };
+  | {
+    readonly kind: "tick" | "work" | "operate" | "die" | "leave" | "notice";
+    readonly node: NodeId;
+  };
 
 /** Replaces one element of a copy. */
 export function replaced<Item>(items: readonly Item[], index: number, item: Item): Item[] {

@@ -71,6 +71,12 @@ export class ScriptedCluster {
     const nodes = this.engines.map((_, index) => index + 1);
     for (let busy = true; busy;) {
       busy = false;
+      for (const id of nodes) {
+        while (this.node(id).hasWork) {
+          this.step(id, { kind: "work" });
+          busy = true;
+        }
+      }
       for (const from of nodes) {
         for (const to of nodes) {
           while (this.link(from, to).length > 0) {

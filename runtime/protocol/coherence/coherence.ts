@@ -44,7 +44,9 @@ export type Input =
   /** Every thread of this node that waited for this page has run since it was installed. */
   | { readonly kind: "resumed"; readonly page: number }
   /** The deadline has passed. */
-  | { readonly kind: "tick" };
+  | { readonly kind: "tick" }
+  /** There is work that was put off; see {@linkcode Coherence.hasWork}. */
+  | { readonly kind: "work" };
 
 /** What {@linkcode Coherence} must know about its node and region. */
 export interface CoherenceOptions {
@@ -69,6 +71,8 @@ export interface CoherenceOptions {
    * ones whose bytes were not given back yet. No limit by default.
    */
   readonly memoryPages?: number;
+  /** How many pages one `work` looks at; `WORK_PAGES` of the limits by default. */
+  readonly workPages?: number;
   /** Whether the next run of a walk is requested before the walk reaches it; off by default. */
   readonly readAhead?: boolean;
   /** The shortest run behind which the next run is requested ahead, in pages; 8 by default. */
@@ -106,6 +110,14 @@ export class Coherence {
   /** When to step with a `tick`, in microseconds of the same clock as `now`; `Infinity` for never. */
   get deadline(): number {
     return this.cache.deadline;
+  }
+
+  /**
+   * Whether work was put off, so that one step does not take long. The driver steps with `work` then,
+   * again and again, and takes in between what comes.
+   */
+  get hasWork(): boolean {
+    return this.directory?.hasWork ?? false;
   }
 
   /**
@@ -182,6 +194,8 @@ export class Coherence {
         return this.cache.resumed(input.page, now);
       case "tick":
         return this.cache.tick(now);
+      case "work":
+        return this.directory?.work();
       default:
         input satisfies never;
     }

@@ -7,8 +7,8 @@
  * here.
  */
 
-import { REQUESTS_WAITING_MAX } from "../../limits.ts";
-import { HolderTable } from "./holders.ts";
+import { REQUESTS_WAITING_MAX, WORK_PAGES } from "../../limits.ts";
+import { CHUNK_PAGES, HolderTable } from "./holders.ts";
 import {
   Content,
   DIRECTORY_NODE,
@@ -23,7 +23,7 @@ import {
 } from "./messages.ts";
 import { afterRead, afterUpgrade, handOversLeft } from "./migration.ts";
 import type { Outbox } from "./output.ts";
-import { Access, contains, type PageRun } from "./page.ts";
+import { Access, type PageRun } from "./page.ts";
 import { RequestQueue, type WaitingRequest } from "./request_queue.ts";
 import { RunTable } from "./run_table.ts";
 import {
@@ -49,6 +49,18 @@ export interface DirectoryOptions {
   readonly runPages: number;
   /** Whether a page that nodes read and write in turn is handed over at the read; off by default. */
   readonly migration?: boolean;
+  /** How many pages one {@linkcode Directory.work} looks at; {@linkcode WORK_PAGES} by default. */
+  readonly workPages?: number;
+}
+
+/** A node that leaves. */
+export interface Leaver {
+  /** The page up to which no copy depends on the node. */
+  page: number;
+  /** The transactions under way that the node has a part in. */
+  transactions: number;
+  /** Whether {@linkcode Directory.work} is to go on with the node. */
+  paused: boolean;
 }
 
 /** The memory of the home itself, as far as the directory uses it. */
@@ -85,9 +97,13 @@ export class Directory {
   protected readonly outbox: Outbox;
   protected readonly holders = new HolderTable();
   protected readonly members = new Set<NodeId>();
-  protected readonly lost = new Map<number, NodeId>();
-  /** For each node that leaves, the page up to which no copy depends on that node. */
-  protected readonly leaving = new Map<NodeId, number>();
+  protected readonly leaving = new Map<NodeId, Leaver>();
+  /** The nodes that are gone while pages may still refer to them, in the order in which they went. */
+  protected readonly departed: NodeId[] = [];
+  /** A walk over all pages takes the first `nodes` of {@linkcode departed} from them; it is at `page`. */
+  protected sweep = { page: 0, nodes: 0 };
+  /** The transactions that wait to hear what other nodes have, since a party of theirs died. */
+  protected readonly orphans = new Set<Transaction>();
   protected readonly active = new RunTable<Transaction>();
   protected readonly waiting = new RequestQueue();
   /** How many pages of others each node had room for when it last told, less what it was given since. */
@@ -109,9 +125,32 @@ export class Directory {
     this.#own = own;
   }
 
-  /** The nodes that have a copy of a page; for checks and statistics. */
+  /** The nodes that have a copy of a page; for checks. */
   copies(page: number): { owner: NodeId; nodes: NodeId[] } {
-    return { owner: this.holders.owner(page), nodes: this.holders.list(page) };
+    const nodes = this.holders.list(page).filter((node) => this.members.has(node)).sort((a, b) =>
+      a - b
+    );
+    const owner = this.holders.owner(page);
+    return { owner: this.members.has(owner) ? owner : nodes[0] ?? 0, nodes };
+  }
+
+  /** How many nodes its memory has room for; for checks. */
+  get slots(): number {
+    return this.holders.slots;
+  }
+
+  /** Whether to call {@linkcode work} soon: some of what departures ask for was put off. */
+  get hasWork(): boolean {
+    if (this.departed.length > 0) return true;
+    return this.leaving.size > 0 && this.leaving.values().some(({ paused }) => paused);
+  }
+
+  /** Does a part of what was put off, and no more, so that requests are served in between. */
+  work(): void {
+    let budget = this.#sweep(this.options.workPages ?? WORK_PAGES);
+    for (const [node, leaver] of this.leaving) {
+      if (leaver.paused && budget > 0) budget = this.#advanceLeaving(node, leaver, budget);
+    }
   }
 
   /** Whether a transaction on the page is under way. */
@@ -143,6 +182,7 @@ export class Directory {
   drop(from: NodeId, message: DropMessage): void {
     if (!this.members.has(from)) return;
     if (this.#isOutside(message)) return this.#outside(from, message);
+    this.repair(message);
     const alike = (page: number) => this.busy(page) ? undefined : this.#isAlone(page, from);
     for (const run of pieces(message, alike)) {
       const isAlone = alike(run.first);
@@ -159,6 +199,7 @@ export class Directory {
   offload(from: NodeId, message: OffloadMessage): void {
     if (!this.members.has(from) || this.leaving.has(from)) return;
     if (this.#isOutside(message)) return this.#outside(from, message);
+    this.repair(message);
     const isMovable = (page: number) => !this.busy(page) && this.#isAlone(page, from);
     for (const run of pieces(message, isMovable)) {
       if (!isMovable(run.first)) continue;
@@ -205,6 +246,7 @@ export class Directory {
   /** Takes a `done`: the requester's grant has taken effect. */
   done(from: NodeId, message: DoneMessage): void {
     const { first, count, request } = message;
+    if (!this.members.has(from)) return;
     const transaction = this.#find(first, from, request);
     if (transaction?.first !== first || transaction.count !== count) {
       return this.#violation(from, `request ${request} done, which is not under way`);
@@ -236,21 +278,17 @@ export class Directory {
     this.leaving.delete(node);
     this.rooms.delete(node);
     this.waiting.drop(node);
-    for (const transaction of this.active.values()) {
-      this.#advance(transaction, { kind: "peerLost", node });
-    }
-    for (const page of [...this.holders.pages()]) {
-      if (!this.busy(page)) this.#repair(page);
-    }
-    for (const member of this.members) this.outbox.send(member, { kind: "peerLost", node });
-    for (const transaction of this.active.values()) this.#abortOnceTold(transaction);
-    this.#reconsiderLeaving();
+    this.#depart(node);
+    const event = { kind: "peerLost", node } as const;
+    for (const transaction of this.active.values()) this.#advance(transaction, event);
+    for (const member of this.members) this.outbox.send(member, event);
+    for (const transaction of this.orphans) this.#abortOnceTold(transaction);
   }
 
   /** Takes a `peerLostSeen`: the node has sent its last message about transactions with the lost node. */
   peerLostSeen(from: NodeId, node: NodeId): void {
     const event = { kind: "peerLostSeen", from, node } as const;
-    for (const transaction of this.active.values()) {
+    for (const transaction of this.orphans) {
       this.#advance(transaction, event);
       this.#abortOnceTold(transaction);
     }
@@ -258,21 +296,47 @@ export class Directory {
 
   /** Forgets the contents of pages: lost ones count as never written, because no program needs them. */
   renew(run: PageRun): void {
-    for (const page of this.lost.keys()) if (contains(run, page)) this.lost.delete(page);
+    this.repair(run);
+    this.holders.forgetLoss(run);
   }
 
   /** Lets a node leave, once this node has taken over the pages that only that node has. */
   leave(node: NodeId): void {
     if (!this.members.has(node)) return;
-    this.leaving.set(node, 0);
     this.waiting.drop(node);
-    this.#advanceLeaving(node);
+    this.leaving.set(node, this.leaver(node, 0));
+    this.advanceLeaving();
   }
 
   /** Goes on taking over pages of nodes that leave. */
   advanceLeaving(): void {
-    for (const node of [...this.leaving.keys()]) {
-      if (this.leaving.has(node)) this.#advanceLeaving(node);
+    for (const [node, leaver] of this.leaving) {
+      // The work that was put off has its turn, and a transaction its end.
+      if (!leaver.paused && leaver.transactions === 0) {
+        this.#advanceLeaving(node, leaver, this.options.workPages ?? WORK_PAGES);
+      }
+    }
+  }
+
+  /** A node that has begun to leave. */
+  protected leaver(node: NodeId, page: number): Leaver {
+    const part = this.active.values().filter((transaction) => involves(transaction, node));
+    return { page, transactions: part.reduce((count) => count + 1, 0), paused: false };
+  }
+
+  /**
+   * Takes the nodes that are gone from the holders of pages that are needed now, though the walk over all
+   * pages has not come there yet.
+   */
+  protected repair({ first, count }: PageRun): void {
+    const { departed, holders } = this;
+    if (departed.length === 0) return;
+    const end = Math.min(first + count, this.options.pageCount);
+    let page = holders.nextChunk(first, end, departed);
+    for (; page !== undefined; page = holders.nextChunk(page, end, departed)) {
+      for (const stop = Math.min(end, this.#chunkEnd(page)); page < stop; page++) {
+        this.#repair(page);
+      }
     }
   }
 
@@ -312,17 +376,18 @@ export class Directory {
   #start({ from, message }: WaitingRequest): void {
     if (message.kind === "drop") return this.drop(from, message);
     const { first, request } = message;
+    this.repair({ first, count: Math.min(message.count, this.options.runPages) });
     const has = this.holders.has(first, from);
     const reads = message.access === Access.Read && !has;
     const handOver = reads && this.#migrates(first);
     const count = this.#extent(first, message.count, reads);
     this.#learn(from, { ...message, count });
-    const lostNode = this.lost.get(first);
-    const untouched = lostNode === undefined && this.holders.owner(first) === 0;
+    const lostNode = this.holders.lostWith(first);
+    const untouched = lostNode === 0 && this.holders.owner(first) === 0;
     const access = handOver || untouched ? Access.Write : message.access;
     let phase: Phase;
     let invalidated = NO_NODES;
-    if (lostNode !== undefined) phase = { kind: "lost", lostNode };
+    if (lostNode !== 0) phase = { kind: "lost", lostNode };
     else if (untouched) phase = ZERO;
     else if (access === Access.Write) {
       const source = has ? 0 : this.#source(first);
@@ -337,7 +402,7 @@ export class Directory {
       first,
       count,
       invalidated,
-      disturbed: false,
+      lostWith: 0,
       phase,
     };
     this.#tell(transaction);
@@ -346,7 +411,10 @@ export class Directory {
     }
     // A transaction that the home grants at once is over; one that its cache grants is ended by `granted`.
     if (phase.kind === "granted" && invalidated.length === 0) this.#settle(transaction);
-    else this.active.add(transaction);
+    else {
+      this.active.add(transaction);
+      this.#countLeavers(transaction, 1);
+    }
   }
 
   /** Sends the message that the transaction waits on now, to its source or its requester. */
@@ -357,11 +425,9 @@ export class Directory {
   }
 
   /** Ends a transaction: the grant has taken effect, or will before the requester's next message. */
-  #settle({ first, count, access, phase, requester }: Transaction): void {
-    const wasLost = contentOf(phase) === Content.Lost;
+  #settle({ first, count, access, requester }: Transaction): void {
     for (let page = first; page < first + count; page++) {
-      // The home took the pages for lost, but the bytes had come in time.
-      if (wasLost) this.lost.delete(page);
+      // Where the home took the pages for lost, the bytes had come in time.
       if (access === Access.Write) this.holders.set(page, [requester]);
       else this.addSharer(page, requester);
     }
@@ -369,7 +435,7 @@ export class Directory {
 
   /** Whether a page has one copy and is handed over, with the right to write, to its reader. */
   #migrates(page: number): boolean {
-    return handOversLeft(this.holders.migration(page)) > 0 && this.holders.list(page).length === 1;
+    return handOversLeft(this.holders.migration(page)) > 0 && this.holders.count(page) === 1;
   }
 
   /** Learns from a request that begins whether its pages migrate. They have the same copies. */
@@ -392,12 +458,10 @@ export class Directory {
   #extent(first: number, limit: number, reads: boolean): number {
     const end = first + Math.min(limit, this.options.runPages);
     limit = this.active.next(first + 1, end) - first;
-    const lost = this.lost.get(first);
     const migrates = reads && this.#migrates(first);
     let count = 1;
     while (
       count < limit && this.holders.same(first, first + count) &&
-      this.lost.get(first + count) === lost &&
       (!reads || this.#migrates(first + count) === migrates)
     ) count++;
     return count;
@@ -410,11 +474,15 @@ export class Directory {
 
   #end(transaction: Transaction): void {
     this.active.delete(transaction);
+    this.orphans.delete(transaction);
+    this.#countLeavers(transaction, -1);
     // Of the pages that it was to take over it may have asked for some, and been granted fewer.
     this.#askAgain(transaction.requester);
-    if (transaction.disturbed) {
-      const { first, count } = transaction;
-      for (let page = first; page < first + count; page++) this.#repair(page);
+    const { first, count, lostWith } = transaction;
+    for (let page = first; page < first + count; page++) {
+      const isLost = lostWith !== 0 && this.holders.owner(page) === 0;
+      if (isLost && this.holders.lostWith(page) === 0) this.holders.lose(page, lostWith);
+      this.#noteLeaver(page);
     }
     let next: WaitingRequest | undefined;
     while ((next = this.waiting.take(transaction, this.active)) !== undefined) this.#start(next);
@@ -424,7 +492,6 @@ export class Directory {
   /** Moves a transaction from one phase to the next. */
   #advance(transaction: Transaction, event: TransactionEvent): void {
     if (event.kind === "peerLost") {
-      transaction.disturbed = true;
       transaction.invalidated = without(transaction.invalidated, event.node);
     }
     const { phase, requester } = transaction;
@@ -438,6 +505,7 @@ export class Directory {
         if (event.node === requester) this.#beginAbort(transaction);
         else if (event.node === phase.source) {
           transaction.phase = { kind: "sourceLost", source: phase.source };
+          this.orphans.add(transaction);
         }
         return;
       case "sourceLost":
@@ -458,6 +526,7 @@ export class Directory {
   #beginAbort(transaction: Transaction): void {
     const { phase, requester, invalidated } = transaction;
     const source = sourceOf(phase);
+    this.orphans.add(transaction);
     transaction.phase = {
       kind: "aborting",
       content: contentOf(phase),
@@ -489,28 +558,23 @@ export class Directory {
       ? transaction.invalidated
       : this.holders.list(transaction.first);
     const source = others.find((node) => this.members.has(node));
+    this.orphans.delete(transaction);
+    this.#countLeavers(transaction, -1);
     if (source !== undefined) transaction.phase = { kind: "forwarded", source };
     else {
       transaction.phase = { kind: "lost", lostNode };
       this.#lose(transaction, lostNode);
     }
+    this.#countLeavers(transaction, 1);
     this.#tell(transaction);
   }
 
-  /** Takes the dead from a page's holders. */
-  #repair(page: number): void {
-    for (const node of this.holders.list(page)) {
-      if (this.members.has(node)) continue;
-      this.holders.remove(page, node);
-      if (this.holders.owner(page) === 0) this.lost.set(page, node);
-    }
-  }
-
-  #lose({ first, count }: PageRun, node: NodeId): void {
-    for (let page = first; page < first + count; page++) {
-      this.holders.set(page, []);
-      this.lost.set(page, node);
-    }
+  /** A node is gone for good: the walk over all pages is to take it from them. */
+  #depart(node: NodeId): void {
+    if (this.holders.knows(node)) this.departed.push(node);
+    // What it was to take over from nodes that leave is for another.
+    this.adoptions.clear();
+    for (const leaver of this.leaving.values()) leaver.paused = true;
   }
 
   /** Whether a node is the only one that has the page, but for nodes that leave. */
@@ -522,7 +586,9 @@ export class Directory {
   /** Forgets a node's copies, which others have too, or which are none. */
   #forget(node: NodeId, { first, count }: PageRun): void {
     for (let page = first; page < first + count; page++) {
-      if (this.holders.has(page, node)) this.holders.remove(page, node);
+      if (!this.holders.has(page, node)) continue;
+      this.holders.remove(page, node);
+      this.#noteLeaver(page);
     }
     this.outbox.send(node, { kind: "dropped", first, count });
   }
@@ -569,23 +635,115 @@ export class Directory {
     else this.outbox.send(node, { kind: "keep", ...run });
   }
 
-  /** Takes over what only a leaving node has, one run after the other, and lets it go at the end. */
-  #advanceLeaving(node: NodeId): void {
-    if (this.active.values().some((transaction) => involves(transaction, node))) return;
+  /** Goes on with the walk that takes the nodes which are gone from the holders of all pages. */
+  #sweep(budget: number): number {
+    const { departed } = this;
+    while (departed.length > 0 && budget > 0) {
+      if (this.sweep.nodes === 0) this.sweep = { page: 0, nodes: departed.length };
+      const swept = departed.slice(0, this.sweep.nodes);
+      const next = this.#nextChunk(this.sweep.page, swept);
+      if (next === undefined) {
+        for (const node of swept) this.holders.forget(node);
+        departed.splice(0, swept.length);
+        this.sweep = { page: 0, nodes: 0 };
+        continue;
+      }
+      const end = this.#chunkEnd(next);
+      let page = next;
+      for (; page < end && budget > 0; page++, budget--) this.#repair(page);
+      if (page === end) { for (const node of swept) this.holders.leaveChunk(next, node); }
+      this.sweep = { page, nodes: swept.length };
+    }
+    return budget;
+  }
+
+  /** Takes the nodes that are gone from a page's holders. The page is lost with the last of them. */
+  #repair(page: number): void {
+    for (const node of this.departed) {
+      if (!this.holders.has(page, node)) continue;
+      this.holders.remove(page, node);
+      if (this.holders.owner(page) !== 0) continue;
+      // Whether a transaction that is under way has brought the bytes to another node, its end will show.
+      const transaction = this.active.at(page);
+      if (transaction === undefined) this.holders.lose(page, node);
+      else transaction.lostWith = node;
+    }
+    this.#noteLeaver(page);
+  }
+
+  /** The pages of a transaction are lost with a node. */
+  #lose(transaction: Transaction, node: NodeId): void {
+    const { first, count } = transaction;
+    for (let page = first; page < first + count; page++) this.holders.lose(page, node);
+    transaction.lostWith = 0;
+  }
+
+  /** Notes that a transaction of which leaving nodes are parties has begun, or ended. */
+  #countLeavers(transaction: Transaction, change: number): void {
+    for (const [node, leaver] of this.leaving) {
+      if (involves(transaction, node)) leaver.transactions += change;
+    }
+  }
+
+  /** Where only a leaving node has a page now, that page is yet to be taken over. */
+  #noteLeaver(page: number): void {
+    if (this.leaving.size === 0 || this.holders.count(page) !== 1) return;
+    const leaver = this.leaving.get(this.holders.owner(page));
+    if (leaver === undefined || leaver.page <= page) return;
+    leaver.page = page;
+    leaver.paused = true;
+  }
+
+  /**
+   * Takes over what only a leaving node has, one run after the other, and lets the node go at the end.
+   *
+   * @param node The node.
+   * @param leaver What is known of its leaving.
+   * @param budget How many pages to look at.
+   * @returns How many more pages can be looked at.
+   */
+  #advanceLeaving(node: NodeId, leaver: Leaver, budget: number): number {
+    leaver.paused = false;
+    if (leaver.transactions > 0) return budget;
     const allGo = this.closing &&
       this.members.values().every((other) => other === DIRECTORY_NODE || this.leaving.has(other));
-    if (allGo) return this.#letGo(node);
-    let page = this.holders.next(this.leaving.get(node)!, node);
-    while (page !== undefined) {
-      this.leaving.set(node, page);
-      if (this.busy(page)) return;
-      if (this.holders.list(page).length === 1) {
-        const count = this.#extent(page, this.options.runPages, false);
-        return this.#evacuate(node, { first: page, count });
-      }
-      page = this.holders.next(page + 1, node);
+    if (allGo) {
+      this.#letGo(node);
+      return budget;
     }
-    this.#letGo(node);
+    for (;;) {
+      const next = this.#nextChunk(leaver.page, [node]);
+      // Another node that is gone may have been the only other one with a page: see `#noteLeaver`.
+      if (next === undefined && this.departed.length === 0) {
+        this.#letGo(node);
+        return budget;
+      }
+      if (next === undefined || budget === 0) {
+        leaver.paused = true;
+        return budget;
+      }
+      const end = this.#chunkEnd(next);
+      for (leaver.page = next; leaver.page < end && budget > 0; leaver.page++, budget--) {
+        const { page } = leaver;
+        if (!this.holders.has(page, node)) continue;
+        if (this.busy(page)) return budget;
+        const run = { first: page, count: this.options.runPages };
+        this.repair(run);
+        if (this.holders.count(page) > 1) continue;
+        this.#evacuate(node, { first: page, count: this.#extent(page, run.count, false) });
+        return budget;
+      }
+    }
+  }
+
+  /** The first page from `start` on in a chunk of which one of the nodes may have a page. */
+  #nextChunk(start: number, nodes: readonly NodeId[]): number | undefined {
+    return this.holders.nextChunk(start, this.options.pageCount, nodes);
+  }
+
+  /** The end of a page's chunk. */
+  #chunkEnd(page: number): number {
+    return Math.min(this.options.pageCount, page - page % CHUNK_PAGES + CHUNK_PAGES);
   }
 
   /** A leaving node has nothing that others have not. Until now its copies counted, in case they die. */
@@ -594,21 +752,9 @@ export class Directory {
     this.adoptions.delete(node);
     this.rooms.delete(node);
     this.members.delete(node);
-    for (const page of this.holders.pages()) {
-      this.holders.remove(page, node);
-      // Only where every node goes has a node anything that others have not.
-      if (this.holders.owner(page) === 0) this.lost.set(page, node);
-    }
+    this.#depart(node);
     this.outbox.send(node, { kind: "left" });
     this.outbox.tell({ kind: "nodeLeft", node });
     for (const member of this.members) this.outbox.send(member, { kind: "peerLost", node });
-    this.#reconsiderLeaving();
-  }
-
-  /** A node is gone: others that want to leave may be the only ones now to have a page. */
-  #reconsiderLeaving(): void {
-    this.adoptions.clear();
-    for (const node of [...this.leaving.keys()]) this.leaving.set(node, 0);
-    this.advanceLeaving();
   }
 }

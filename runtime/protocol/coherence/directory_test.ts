@@ -6,10 +6,10 @@ import { Access, type PageRun } from "./page.ts";
 
 const PAGES = 2 ** 28;
 
-function setUp(nodes: number, runPages = 8) {
+function setUp(nodes: number, runPages = 8, workPages = 8_192) {
   const outbox = new Outbox();
   const takenOver: PageRun[] = [];
-  const directory = new Directory({ pageCount: PAGES, runPages }, outbox, {
+  const directory = new Directory({ pageCount: PAGES, runPages, workPages }, outbox, {
     room: Infinity,
     adopt: (run) => takenOver.push(run),
   });
@@ -51,6 +51,56 @@ Deno.test("Directory: pages that were lost are zero again once no program needs 
     return message?.kind === "grant" ? message.content : message?.kind;
   });
   assertEquals(contents, [Content.Lost, Content.Zero, Content.Lost]);
+});
+
+Deno.test("Directory: a death is worked off in parts, and what is needed meanwhile is looked at first", () => {
+  const { directory, take, transact } = setUp(3, 128, 1_000);
+  for (let first = 0; first < 4_096; first += 128) transact(2, Access.Write, first, 128);
+  directory.peerLost(2);
+  take();
+  const contentAt = (page: number) => {
+    const [message] = transact(3, Access.Read, page);
+    return message?.kind === "grant" ? message.content : message?.kind;
+  };
+  assertEquals([contentAt(4_000), contentAt(5_000)], [Content.Lost, Content.Zero]);
+  let parts = 0;
+  for (; directory.hasWork; parts++) directory.work();
+  assertEquals(parts, 5);
+  assertEquals([contentAt(17), contentAt(4_095)], [Content.Lost, Content.Lost]);
+});
+
+Deno.test("Directory: a node lets go of pages whose other holder dies while that death is worked off", () => {
+  const { directory, outbox, take, takenOver, transact } = setUp(3, 8, 512);
+  for (const page of [0, 2_000]) {
+    transact(2, Access.Write, page);
+    transact(3, Access.Read, page);
+  }
+  directory.peerLost(3);
+  directory.leave(2);
+  for (let round = 0; directory.hasWork || takenOver.length > 0; round++) {
+    directory.work();
+    for (const { first, count } of takenOver.splice(0)) transact(1, Access.Write, first, count);
+    if (round > 100) throw new Error("there is always work left");
+  }
+  assertEquals(outbox.events, [{ kind: "nodeLeft", node: 2 }]);
+  take();
+  assertEquals([0, 2_000].map((page) => directory.copies(page).nodes), [[1], [1]]);
+});
+
+Deno.test("Directory: nodes that come and go for ever leave nothing behind", () => {
+  const { directory, outbox, take, transact } = setUp(1);
+  transact(1, Access.Write, 0);
+  for (let node = 2; node <= 2_000; node++) {
+    directory.peerJoined(node);
+    transact(node, Access.Read, 0);
+    if (node % 2 === 0) directory.peerLost(node);
+    else directory.leave(node);
+    while (directory.hasWork) directory.work();
+    take();
+    outbox.events.length = 0;
+  }
+  assertEquals(directory.copies(0), { owner: 1, nodes: [1] });
+  assertEquals(directory.slots, 2);
 });
 
 Deno.test("Directory: requests outside of the region are violations", () => {

@@ -62,8 +62,8 @@ export interface Transaction extends PageRun {
   readonly access: Access;
   /** The nodes that drop their copies. */
   invalidated: readonly NodeId[];
-  /** Whether a node died since the start, so that the holders of the pages must be checked at the end. */
-  disturbed: boolean;
+  /** The node with which the last copy of its pages went while it was under way; 0 for none. */
+  lostWith: NodeId;
   phase: Phase;
 }
 

@@ -34,6 +34,8 @@ export function makeSettings(
     readAhead: random.chance(50),
     readAheadMinPages: random.between(1, 4),
     preemptPercent: random.chance(50) ? 0 : 20,
+    // As little as there is, so that requests come in between as often as they can.
+    workPages: 1,
   };
 }
 

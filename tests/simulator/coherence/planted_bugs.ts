@@ -120,6 +120,11 @@ class EternalHold extends ProbeCache {
   override resumed(): void {}
 }
 
+/** Looks at a page that is asked for only when the walk over all pages comes to it. */
+class LateDirectory extends ProbeDirectory {
+  protected override repair(): void {}
+}
+
 class UnforgivingDirectory extends ProbeDirectory {
   override renew(): void {}
 }
@@ -181,6 +186,12 @@ export const PLANTED_BUGS: readonly FindableBug[] = [
     { PageCache: SkippingWalker },
     "2x2 reading ahead, a death and a renewal",
     BROKEN_PAGE,
+  ),
+  planted(
+    "serves a page from a node that died before the page was looked at",
+    { Directory: LateDirectory },
+    "3x1 and a death",
+    ENDLESS,
   ),
   planted("holds pages for ever", { PageCache: EternalHold }, "2x1", ENDLESS),
   planted(

@@ -53,7 +53,9 @@ export interface DirectoryState {
   }[];
   readonly members: readonly NodeId[];
   readonly lost: readonly (readonly [page: number, node: NodeId])[];
-  readonly leaving: readonly (readonly [node: NodeId, page: number])[];
+  readonly leaving: readonly (readonly [node: NodeId, page: number, paused: boolean])[];
+  readonly departed: readonly NodeId[];
+  readonly sweep: { readonly page: number; readonly nodes: number };
   readonly active: readonly Transaction[];
   readonly waiting: readonly WaitingRequest[];
   readonly rooms: readonly (readonly [node: NodeId, pages: number])[];
@@ -179,7 +181,8 @@ export class ProbeCache extends PageCache {
 export class ProbeDirectory extends Directory {
   /** Whether no transaction is under way, no request waits and no node is leaving. */
   get idle(): boolean {
-    return this.active.size === 0 && this.waiting.size === 0 && this.leaving.size === 0;
+    return this.active.size === 0 && this.waiting.size === 0 && this.leaving.size === 0 &&
+      !this.hasWork;
   }
 
   /** @returns The transaction under way on a page, if there is one. */
@@ -201,12 +204,14 @@ export class ProbeDirectory extends Directory {
 
   /** @returns Whether the home counts the node among those that have a copy. */
   has(page: number, node: NodeId): boolean {
-    return this.holders.has(page, node);
+    return this.members.has(node) && this.holders.has(page, node);
   }
 
   /** @returns Whether the page's only copy went with a node. */
   isLost(page: number): boolean {
-    return this.lost.has(page);
+    if (this.holders.lostWith(page) !== 0) return true;
+    const isOrphan = this.holders.count(page) > 0 && this.copies(page).nodes.length === 0;
+    return isOrphan && !this.busy(page);
   }
 
   /** @returns How much room the home believes that a node has; undefined before it was told. */
@@ -227,14 +232,24 @@ export class ProbeDirectory extends Directory {
   /** @returns What the directory keeps, which later steps do not change. */
   save(): DirectoryState {
     const holders: DirectoryState["holders"][number][] = [];
+    const lost: (readonly [number, NodeId])[] = [];
     for (let page = 0; page < this.options.pageCount; page++) {
-      holders.push({ ...this.copies(page), migration: this.holders.migration(page) });
+      const owner = this.holders.owner(page);
+      const nodes = this.holders.list(page).sort((a, b) => a - b);
+      holders.push({ owner, nodes, migration: this.holders.migration(page) });
+      const lostWith = this.holders.lostWith(page);
+      if (lostWith !== 0) lost.push([page, lostWith]);
     }
+    const leaving = this.leaving.entries().map(([node, { page, paused }]) =>
+      [node, page, paused] as const
+    );
     return {
       holders,
       members: [...this.members],
-      lost: [...this.lost],
-      leaving: [...this.leaving],
+      lost,
+      leaving: [...leaving],
+      departed: [...this.departed],
+      sweep: this.sweep,
       active: [...this.active.values().map(copyTransaction)],
       waiting: this.waiting.list(),
       rooms: [...this.rooms],
@@ -252,10 +267,21 @@ export class ProbeDirectory extends Directory {
     }
     this.members.clear();
     for (const node of state.members) this.members.add(node);
-    refill(this.lost, state.lost);
-    refill(this.leaving, state.leaving);
+    for (const [page, node] of state.lost) this.holders.lose(page, node);
+    this.departed.splice(0, Infinity, ...state.departed);
+    this.sweep = state.sweep;
     this.active.clear();
-    for (const transaction of state.active) this.active.add(copyTransaction(transaction));
+    this.orphans.clear();
+    for (const saved of state.active) {
+      const transaction = copyTransaction(saved);
+      this.active.add(transaction);
+      const { kind } = transaction.phase;
+      if (kind === "sourceLost" || kind === "aborting") this.orphans.add(transaction);
+    }
+    this.leaving.clear();
+    for (const [node, page, paused] of state.leaving) {
+      this.leaving.set(node, { ...this.leaver(node, page), paused });
+    }
     this.waiting.clear();
     for (const request of state.waiting) this.waiting.add(request);
     refill(this.rooms, state.rooms);

@@ -174,6 +174,7 @@ export class Schedule {
     else if (node.lastFault !== undefined) choices.offer(1, acts.repeatFault, node, undefined);
     for (const page of node.engine.awaitedPages) choices.offer(resume, acts.resumed, node, page);
     if (node.engine.deadline <= this.world.now) choices.offer(tick * 8, acts.tick, node, undefined);
+    if (node.engine.hasWork) choices.offer(run, acts.work, node, undefined);
     if (node.status === "live" && this.#leavers.has(node) && node.finished) {
       choices.offer(8, acts.leave, node, undefined);
     }
@@ -193,6 +194,7 @@ function actsOf(world: World) {
     hearRoom: (node: SimulatedNode) => world.hearRoom(node),
     idle: (node: SimulatedNode) => world.idle(node),
     close: () => world.close(),
+    work: (node: SimulatedNode) => world.work(node),
     leave: (node: SimulatedNode) => world.leave(node),
   };
 }

@@ -36,6 +36,8 @@ export interface WorldOptions {
   readonly readAheadMinPages: number;
   /** For each node the most pages that it may keep; `Infinity` for no limit. */
   readonly memoryPages: readonly number[];
+  /** How many pages the home looks at in one go, when a node is gone or leaves. */
+  readonly workPages: number;
   /** The threads of each node; as many nodes as there are entries. */
   readonly threads: readonly Thread[][];
   /** How often, of a hundred times, threads run between two operations of one step. */
@@ -216,6 +218,11 @@ export class World {
   /** The time has come that a node's engine waits for. */
   tick(node: SimulatedNode): void {
     this.#step(node, { kind: "tick" });
+  }
+
+  /** A node's engine goes on with what it has put off. */
+  work(node: SimulatedNode): void {
+    this.#step(node, { kind: "work" });
   }
 
   /** A node's driver finds, rightly or not, that the threads which waited for a page have run. */
