@@ -1,21 +1,9 @@
-/**
- * A tour of what nodes can do together. Every node executes the same steps; node 1 prints.
- *
- * ```sh
- * deno run -A examples/demo.ts
- * ```
- */
+// A tour of what nodes can do together: memory, synchronisation, allocation and remote calls. Every node
+// executes the same steps; node 1 prints.
+//
+//   ./tdsm launch -n 3 examples/demo.ts
+import { type Node, RemoteError, rpc, run } from "@tdsm/runtime";
 
-import { type Node, RemoteError, rpc } from "../mod.ts";
-import { ExampleError, runExample } from "./example.ts";
-import { styled } from "./terminal.ts";
-
-const HELP = `Shows memory, synchronisation, allocation and remote calls, step by step.
-
-Usage: demo.ts [OPTIONS]
-
-Options:
-`;
 const ADDITIONS = 10_000;
 const LOCKED_ADDITIONS = 100;
 
@@ -37,7 +25,7 @@ interface Step {
 
 function expect<Value>(found: Value, expected: Value): Value {
   if (Object.is(found, expected)) return found;
-  throw new ExampleError(`Found ${found} where ${expected} was expected`);
+  throw new Error(`Found ${found} where ${expected} was expected`);
 }
 
 const STEPS: readonly Step[] = [
@@ -138,7 +126,7 @@ const STEPS: readonly Step[] = [
         }
         throw error;
       }
-      throw new ExampleError("The call did not fail");
+      throw new Error("The call did not fail");
     },
   },
   {
@@ -151,16 +139,16 @@ const STEPS: readonly Step[] = [
   },
 ];
 
-async function main(node: Node, nodes: number): Promise<void> {
+async function main(node: Node): Promise<void> {
+  const nodes = node.peers().length + 1;
+  if (nodes === 1) throw new Error("Start several nodes: one has nobody to share memory with");
   const next = node.barrier("next step", nodes);
   for (const [index, { title, act }] of STEPS.entries()) {
-    const since = performance.now();
     const outcome = await act(node, nodes);
     await next.wait();
-    if (node.id !== 1) continue;
-    const ms = (performance.now() - since).toFixed(1);
-    console.log(`\n${styled("bold", `${index + 1}. ${title}`)}\n   ${outcome} (${ms} ms)`);
+    if (node.id === 1) console.log(`${index + 1}. ${title}\n   ${outcome}\n`);
   }
+  if (node.id === 1) console.log("OK");
 }
 
-await runExample({ program: import.meta.filename!, help: HELP, read: () => {}, main });
+await run(main);

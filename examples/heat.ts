@@ -1,123 +1,83 @@
-/**
- * Heat that spreads over a plate (Jacobi's method): the nodes share two grids, each computes the rows of
- * its share, and all wait at a barrier after each step. Only rows at the edges of shares move.
- *
- * ```sh
- * deno run -A examples/heat.ts --png heat.png
- * ```
- */
+// Heat spreads over a plate (Jacobi's method). The nodes share two grids; each node computes the rows of
+// its share, and all nodes wait at a barrier after each step. Only rows at the edges of shares move.
+//
+//   ./tdsm launch -n 3 examples/heat.ts
+import { type Node, run } from "@tdsm/runtime";
 
-import type { Node } from "../mod.ts";
-import { count, ExampleError, runExample, share } from "./example.ts";
-import { writePicture } from "./picture.ts";
-
-const HELP = `Lets heat spread over a plate with cold edges, and checks it against one thread.
-
-Usage: heat.ts [OPTIONS]
-
-Options:
-  --cells N      Width and height of the plate (default 512: then a row is a page)
-  --steps N      How many steps (default 200)
-  --png FILE     Write a picture of the plate
-`;
+/** Width and height of the plate; a row of 512 cells is one page of 4 KiB. */
+const CELLS = 512;
+const STEPS = 200;
 const HOT = 100;
 
-/** The values of the flags. */
-interface Told {
-  readonly cells: number;
-  readonly steps: number;
-  /** Where to write a picture, if anywhere. */
-  readonly png: string | undefined;
-}
-
 /** Heats rows from `first` to `end` of the plate: rings around its middle. */
-function heat(plate: Float64Array, cells: number, first: number, end: number): void {
+function heat(plate: Float64Array, first: number, end: number): void {
   for (let row = first; row < end; row++) {
-    for (let column = 1; column < cells - 1; column++) {
-      const distance = Math.hypot(row - cells / 2, column - cells / 2) / cells;
-      plate[row * cells + column] = Math.sin(40 * distance) > 0 ? HOT : 0;
+    for (let column = 1; column < CELLS - 1; column++) {
+      const distance = Math.hypot(row - CELLS / 2, column - CELLS / 2) / CELLS;
+      plate[row * CELLS + column] = Math.sin(40 * distance) > 0 ? HOT : 0;
     }
   }
 }
 
 /** Computes rows from `first` to `end` of the next step: each cell is the mean of its neighbours. */
-function relax(
-  from: Float64Array,
-  to: Float64Array,
-  cells: number,
-  first: number,
-  end: number,
-): void {
+function relax(from: Float64Array, to: Float64Array, first: number, end: number): void {
   for (let row = first; row < end; row++) {
-    for (let i = row * cells + 1; i < (row + 1) * cells - 1; i++) {
-      to[i] = 0.25 * (from[i - cells]! + from[i + cells]! + from[i - 1]! + from[i + 1]!);
+    for (let i = row * CELLS + 1; i < (row + 1) * CELLS - 1; i++) {
+      to[i] = 0.25 * (from[i - CELLS]! + from[i + CELLS]! + from[i - 1]! + from[i + 1]!);
     }
   }
 }
 
-/** The same by one thread, in memory of its own; returns the last step's grid. */
-function relaxAlone(cells: number, steps: number): Float64Array {
-  const grids = [new Float64Array(cells * cells), new Float64Array(cells * cells)];
-  heat(grids[0]!, cells, 1, cells - 1);
-  for (let step = 0; step < steps; step++) {
-    relax(grids[step % 2]!, grids[(step + 1) % 2]!, cells, 1, cells - 1);
+/** All steps by one thread, in memory of its own; returns the last step's grid. */
+function relaxAlone(): Float64Array {
+  let [from, to] = [new Float64Array(CELLS * CELLS), new Float64Array(CELLS * CELLS)];
+  heat(from, 1, CELLS - 1);
+  for (let step = 0; step < STEPS; step++) {
+    relax(from, to, 1, CELLS - 1);
+    [from, to] = [to, from];
   }
-  return grids[steps % 2]!;
+  return from;
 }
 
-async function main(node: Node, nodes: number, told: Told): Promise<void> {
-  const { cells, steps } = told;
+async function main(node: Node): Promise<void> {
+  const nodes = node.peers().length + 1;
   // By their names, every node gets the same grids. They start as zero.
-  const even = await node.alloc(Float64Array, cells * cells, { name: "even steps" });
-  const odd = await node.alloc(Float64Array, cells * cells, { name: "odd steps" });
+  let from = await node.alloc(Float64Array, CELLS * CELLS, { name: "even steps" });
+  let to = await node.alloc(Float64Array, CELLS * CELLS, { name: "odd steps" });
   const step = node.barrier("step", nodes);
-  // The edges stay cold. A page stays at the node that writes it first, until another node needs it.
-  const [above, last] = share(cells - 2, nodes, node.id - 1);
-  const [first, end] = [above + 1, last + 1];
-  heat(even, cells, first, end);
+  // The edges stay cold, so there are two rows fewer to share.
+  const first = 1 + Math.floor((CELLS - 2) * (node.id - 1) / nodes);
+  const end = 1 + Math.floor((CELLS - 2) * node.id / nodes);
+  heat(from, first, end);
   await step.wait();
 
   const since = performance.now();
-  for (let done = 0; done < steps; done++) {
-    const [from, to] = done % 2 === 0 ? [even, odd] : [odd, even];
-    relax(from, to, cells, first, end);
+  for (let done = 0; done < STEPS; done++) {
+    relax(from, to, first, end);
     await step.wait();
+    [from, to] = [to, from];
   }
   const ms = performance.now() - since;
-
-  if (node.id === 1) finish(steps % 2 === 0 ? even : odd, ms, told);
+  const { faults, pagesReceived, pagesSent } = node.stats();
+  console.log(`${faults} faults; ${pagesReceived} pages came in, ${pagesSent} went out`);
+  if (node.id === 1) check(from, ms);
 }
 
-/** At node 1: checks the plate, and shows it. */
-function finish(plate: Float64Array, ms: number, { cells, steps, png }: Told): void {
+/** Compares the plate with that of one thread. */
+function check(plate: Float64Array, ms: number): void {
   const since = performance.now();
-  const expected = relaxAlone(cells, steps);
+  const expected = relaxAlone();
   const aloneMs = performance.now() - since;
   // The same operations in the same order, so not a bit may differ.
   const wrong = plate.findIndex((heat, i) => heat !== expected[i]);
   if (wrong !== -1) {
-    throw new ExampleError(`Cell ${wrong} has ${plate[wrong]}; one thread has ${expected[wrong]}`);
+    throw new Error(`Cell ${wrong} has ${plate[wrong]}; one thread has ${expected[wrong]}`);
   }
-  const rate = (cells - 2) ** 2 * steps / ms / 1000;
   console.log(
-    `${steps} steps of ${cells} × ${cells} cells in ${ms.toFixed(0)} ms, ` +
-      `${rate.toFixed(0)} million cells/s; one thread took ${aloneMs.toFixed(0)} ms`,
+    `${STEPS} steps of ${CELLS} × ${CELLS} cells in ${ms.toFixed(0)} ms; ` +
+      `one thread took ${aloneMs.toFixed(0)} ms`,
   );
-  if (png === undefined) return;
-  writePicture(png, cells, cells, (i) => {
-    const warmth = plate[i]! / HOT;
-    return [255 * warmth, 255 * warmth ** 3, 80 * (1 - warmth)];
-  });
+  console.log("OK");
 }
 
-await runExample({
-  program: import.meta.filename!,
-  help: HELP,
-  flags: ["cells", "steps", "png"],
-  read: ({ cells, steps, png }) => ({
-    cells: count(cells, "cells", 512, 3, 1 << 14),
-    steps: count(steps, "steps", 200, 1, 100_000),
-    png,
-  }),
-  main,
-});
+await run(main);

@@ -1,22 +1,16 @@
 /**
  * The memory test: several nodes count, share pages, fill, verify and rewrite the region, and hand it to
- * system calls. Ends with `OK`, or with what was found where, and exit code 1.
+ * system calls. Ends with `OK`, or with what was found where, and exit code 1. `./tdsm memtest` starts
+ * three nodes of it; with `--nodes N --workers N` it is N nodes, and Workers count on each of them. In a
+ * project of your own, copy the files beside it too, and `deno add jsr:@std/cli` first.
  *
  * ```sh
- * DIRECTORY=1  PORT=7000 deno run -A examples/memtest.ts    # console 1
- * RPC_SERVER=1 PORT=7001 deno run -A examples/memtest.ts    # console 2
- * RPC_SERVER=1 PORT=7002 deno run -A examples/memtest.ts    # console 3
+ * ./tdsm launch -n 3 --allow-read examples/memtest.ts
  * ```
  */
 
-import { type Node, run, TdsmError } from "../mod.ts";
-import { launch } from "../runtime/cli/local_nodes.ts";
-import { errorText, exitCodeOf } from "../runtime/errors.ts";
-import { startNode } from "../runtime/node/join.ts";
-import { printError } from "../runtime/node/report.ts";
-import { readEnvironment, resolveSettings } from "../runtime/settings/settings.ts";
-import { formatSize } from "../runtime/size.ts";
-import { count, NODES_DEFAULT, ownPermissions, readArguments, readOrEnd } from "./arguments.ts";
+import { parseArgs } from "@std/cli/parse-args";
+import { type Node, run } from "@tdsm/runtime";
 import {
   ADDITIONS,
   Memtest,
@@ -27,33 +21,13 @@ import {
   WORKERS_MAX,
 } from "./memtest_steps.ts";
 import { type Measured, type Progress, showProgress } from "./progress.ts";
-import { styled } from "./terminal.ts";
 
-/** Where the nodes that only serve look for the directory, as long as nobody says otherwise. */
-const DIRECTORY_ADDRESS_DEFAULT = "127.0.0.1:7000";
-const PROGRAM_FLAGS = ["workers", "help", "h"];
+/** How many nodes take part where neither `--nodes` nor NODES says so. */
+const NODES_DEFAULT = "3";
+const KIB = 1 << 10;
 const MIB = 1 << 20;
 /** The width of the first column of the table. */
 const STEP_WIDTH = 48;
-
-const HELP = `Tests shared memory with several nodes.
-
-Usage: memtest.ts [--nodes N] [OPTIONS]
-
-With --directory (DIRECTORY=1), waits for N - 1 nodes, then tests.
-With --rpc-server (RPC_SERVER=1), takes part in the test of the directory at
---directory-address (DIRECTORY_ADDRESS; default ${DIRECTORY_ADDRESS_DEFAULT}), and ends with it.
-With neither, starts N nodes on this machine.
-
-Options:
-  --nodes N                         How many nodes take part, 2 to ${NODES_MAX} (default ${NODES_DEFAULT})
-  --workers N                       Workers that count on each node, 0 to ${WORKERS_MAX} (default 0)
-  --address HOST, --port PORT       Where this node listens (ADDRESS, PORT)
-  --size SIZE, --page-size SIZE     The region, as the directory makes it (SIZE, PAGE_SIZE)
-  --help                            Show this
-
-Every other setting of the runtime is taken too, as a flag or from the environment.
-`;
 
 /** One line of the table of steps. */
 function row(step: string, time: string, rate: string): string {
@@ -66,8 +40,17 @@ function report(step: string, ms: number, bytes = 0): void {
   console.log(row(step, `${ms.toFixed(1)} ms`, rate));
 }
 
+/** Writes a size for people, such as `64MiB`. */
+function formatSize(bytes: number): string {
+  return bytes % MIB === 0 ? `${bytes / MIB}MiB` : `${bytes / KIB}KiB`;
+}
+
 /** Node 1: fills the region while it waits for the others, then leads them through the steps. */
 async function lead(node: Node, nodes: number, workers: number): Promise<void> {
+  if (!isWhole(nodes, 2, NODES_MAX) || !isWhole(workers, 0, WORKERS_MAX)) {
+    const bounds = `2 to ${NODES_MAX} nodes, with 0 to ${WORKERS_MAX} Workers on each`;
+    throw new MemtestError(`The test is for ${bounds}`);
+  }
   let progress: Progress | undefined;
   const test = new Memtest(node, () => progress?.update());
   const { address, port, size, pageSize } = node;
@@ -76,7 +59,7 @@ async function lead(node: Node, nodes: number, workers: number): Promise<void> {
     `Node 1 at ${address}:${port}: ${formatSize(size)} in pages of ${formatSize(pageSize)}, ` +
       `waiting for ${inWords(others)}`,
   );
-  console.log(styled("bold", row("STEP", "TIME", "RATE")));
+  console.log("%c%s", "font-weight: bold", row("STEP", "TIME", "RATE"));
   const step = async (
     what: string,
     act: () => void | Promise<void>,
@@ -113,6 +96,10 @@ async function lead(node: Node, nodes: number, workers: number): Promise<void> {
   }
 }
 
+function isWhole(count: number, least: number, most: number): boolean {
+  return Number.isInteger(count) && count >= least && count <= most;
+}
+
 function inWords(nodes: number): string {
   return nodes === 1 ? "1 node" : `${nodes} nodes`;
 }
@@ -126,78 +113,29 @@ function measure(test: Memtest, total: number): Measured {
 
 /** Every other node: the same steps, in the same order. */
 async function follow(node: Node): Promise<void> {
+  console.log(`Node ${node.id} at ${node.address}:${node.port} takes part`);
   const test = new Memtest(node);
   if (!await test.attend()) return;
-  try {
-    await test.count();
-    await test.countWithWorkers();
-    await test.writeStripes();
-    await test.verifyFilled();
-    await test.rewrite();
-    await test.verifyRewritten();
-    await test.useSystemCalls();
-  } catch (error) {
-    if (error instanceof MemtestError) test.fail();
-    throw error;
-  }
+  await test.count();
+  await test.countWithWorkers();
+  await test.writeStripes();
+  await test.verifyFilled();
+  await test.rewrite();
+  await test.verifyRewritten();
+  await test.useSystemCalls();
 }
 
-/**
- * Takes part in the test of a directory, and stays until it ends.
- *
- * `run` executes no main on a node that serves, so this one starts its node itself.
- */
-async function serve(directoryAddress: string): Promise<void> {
-  const options = { directoryAddress, rpcServer: true };
-  const flags = { names: PROGRAM_FLAGS };
-  const { settings } = resolveSettings(options, Deno.args, readEnvironment(), flags);
-  await using node = await startNode(settings, true);
-  console.log(`Node ${node.id} at ${node.address}:${node.port} takes part`);
-  await Promise.all([follow(node), node.closed]);
-}
-
-/** Serves, and says itself what goes wrong. */
-async function serveOrFail(directoryAddress: string): Promise<void> {
-  try {
-    await serve(directoryAddress);
-  } catch (error) {
-    if (!(error instanceof MemtestError || error instanceof TdsmError)) throw error;
-    printError(error instanceof TdsmError ? errorText(error) : error.message);
-    Deno.exitCode = exitCodeOf(error);
-  }
-}
-
-async function main(): Promise<void> {
-  const given = readOrEnd(() => {
-    const given = readArguments(["workers"]);
-    if (given.help) return undefined;
-    return {
-      ...given,
-      nodes: count(given.nodes, "nodes", NODES_DEFAULT, 2, NODES_MAX),
-      workers: count(given.flags["workers"], "workers", 0, 0, WORKERS_MAX),
-    };
-  });
-  if (given === undefined) return console.log(HELP);
-  const { role, nodes, workers, directoryAddress } = given;
-  switch (role) {
-    case "directory":
-      // It says itself what goes wrong.
-      await run((node) => lead(node, nodes, workers), {
-        directory: true,
-        rpcServer: false,
-        // Node 1 waits for the others once it has filled the region.
-        nodes: 1,
-        programFlags: PROGRAM_FLAGS,
-      });
-      return console.log(styled("green", "OK"));
-    case "joins":
-      return await serveOrFail(directoryAddress ?? DIRECTORY_ADDRESS_DEFAULT);
-    case undefined: {
-      const program = import.meta.filename!;
-      const what = { program, nodes, args: Deno.args, denoFlags: ownPermissions() };
-      Deno.exitCode = await launch({ ...what, rpcServers: true });
-    }
-  }
-}
-
-await main();
+let leads = false;
+await run(async (node) => {
+  const flags = parseArgs(Deno.args, { string: ["nodes", "workers"] });
+  const nodes = Number(flags.nodes ?? (Deno.env.get("NODES") || NODES_DEFAULT));
+  leads = node.id === 1;
+  await (leads ? lead(node, nodes, Number(flags.workers ?? 0)) : follow(node));
+}, {
+  // Node 1 waits for the others once it has filled the region.
+  nodes: 1,
+  // A node that only serves calls would have no part in the test, which consists of none.
+  rpcServer: false,
+  programFlags: ["workers"],
+});
+if (leads) console.log("%cOK", "color: green");

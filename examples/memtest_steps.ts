@@ -3,7 +3,7 @@
  * because the test relies on shared memory alone.
  */
 
-import type { Node } from "../mod.ts";
+import type { Node } from "@tdsm/runtime";
 import type { WorkerJob } from "./memtest_worker.ts";
 
 /** How long a node waits for another that does not go on with its step, in milliseconds. */
@@ -34,8 +34,6 @@ export const WORKERS_MAX = 16;
 const Control = {
   /** How many nodes take part; 0 until node 1 says so. */
   Nodes: 0,
-  /** The first node that found a mismatch; 0 for none. */
-  Failed: 1,
   /** What came of the system calls; one of {@linkcode SystemCalls}. */
   SystemCalls: 2,
   /** Set by node 1 to start all others at once. */
@@ -154,7 +152,7 @@ export class Memtest {
    * Waits until every node has done as many steps as this one.
    *
    * @param name What the step did, for the message.
-   * @throws {MemtestError} When a node failed, or did nothing for it for {@linkcode STEP_MAX_MS}.
+   * @throws {MemtestError} When a node did nothing for it for {@linkcode STEP_MAX_MS}.
    */
   async sync(name: string): Promise<void> {
     const step = this.#arrive();
@@ -162,8 +160,6 @@ export class Memtest {
     let giveUpAt = performance.now() + STEP_MAX_MS;
     let pauseMs = PAUSE_MIN_MS;
     for (let node = 1; node <= this.#nodes;) {
-      const failed = Atomics.load(this.#control, Control.Failed);
-      if (failed !== 0) throw new MemtestError(`Stopped at ${name}: node ${failed} failed`);
       if (Atomics.load(this.#control, Control.Steps + node) >= step) {
         node += 1;
         continue;
@@ -200,11 +196,6 @@ export class Memtest {
     while (Atomics.load(this.#control, Control.Gun) !== this.#step) {
       if (performance.now() > spinUntil) await pause(PAUSE_MIN_MS);
     }
-  }
-
-  /** Tells all nodes that this one failed. */
-  fail(): void {
-    Atomics.compareExchange(this.#control, Control.Failed, 0, this.#node.id);
   }
 
   /** Every node adds to one word, and none of the additions may be lost. */

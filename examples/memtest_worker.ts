@@ -1,8 +1,6 @@
 /** A Worker of the memory test: adds to a word that Workers of all nodes add to. */
 
-import type { NodeHandle } from "../mod.ts";
-// Twelve Workers load it at once, so no more than they need.
-import { attach } from "../runtime/node/attach.ts";
+import { attach, type NodeHandle } from "@tdsm/runtime";
 
 /** What a Worker is told. */
 export interface WorkerJob {

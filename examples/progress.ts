@@ -1,6 +1,4 @@
-/** A progress bar: on the terminal, or by the launcher on its. */
-
-import { showsProgress } from "./terminal.ts";
+/** A progress bar on the terminal, also where it is the launcher that shows stderr there. */
 
 /** The width of the bar; with what stands around it, it fits into 80 columns. */
 const WIDTH = 16;
@@ -8,6 +6,9 @@ const WIDTH = 16;
 const INTERVAL_MS = 100;
 /** What is done sooner needs no bar, in milliseconds. */
 const DELAY_MS = 500;
+
+/** Whether stderr ends on a terminal: the launcher, which passes it on, says so by the variable. */
+const showsProgress = Deno.stderr.isTerminal() || !!Deno.env.get("TDSM_TERMINAL");
 
 /** Something that goes on. Dispose of it when it is done. */
 export interface Progress extends Disposable {

@@ -1,65 +1,46 @@
-/**
- * Adds two vectors on all nodes: node 1 calls a procedure of each other node with views of the region.
- * The views travel by reference, so no number is in a message: pages come when they are touched.
- *
- * ```sh
- * deno run -A examples/vector_add.ts
- * ```
- */
+// Node 1 adds two vectors with the help of all other nodes: it calls a procedure on each of them, with
+// views of the region. Views travel by reference, so no number is in a message: pages come when they
+// are touched.
+//
+//   ./tdsm launch -n 3 --rpc-server examples/vector_add.ts
+import { type Node, rpc, run } from "@tdsm/runtime";
 
-import { type Node, rpc } from "../mod.ts";
-import { count, ExampleError, runExample, share } from "./example.ts";
+const LENGTH = 1_000_000;
 
-const HELP = `Adds two vectors on all nodes, by calls with views of shared memory.
-
-Usage: vector_add.ts [OPTIONS]
-
-Options:
-  --length N     Numbers in a vector (default 1000000)
-`;
-const MIB = 1 << 20;
-
-// At the top level: every node knows the procedure before it joins.
+// At the top level of the program, so that every node has the procedure before it joins.
 const add = rpc("add", (a: Float64Array, b: Float64Array, sum: Float64Array): void => {
   for (let i = 0; i < sum.length; i++) sum[i] = a[i]! + b[i]!;
 });
 
-async function main(node: Node, nodes: number, length: number): Promise<void> {
-  const a = await node.alloc(Float64Array, length);
-  const b = await node.alloc(Float64Array, length);
-  const sum = await node.alloc(Float64Array, length);
-  for (let i = 0; i < length; i++) {
+async function main(node: Node): Promise<void> {
+  const servers = node.peers();
+  if (node.id !== 1 || servers.length === 0) {
+    throw new Error("Start node 1, and beside it nodes with --rpc-server, which only serve calls");
+  }
+  const a = await node.alloc(Float64Array, LENGTH);
+  const b = await node.alloc(Float64Array, LENGTH);
+  const sum = await node.alloc(Float64Array, LENGTH);
+  for (let i = 0; i < LENGTH; i++) {
     a[i] = i;
     b[i] = 2 * i;
   }
 
   const since = performance.now();
-  const servers = nodes - 1;
+  // Each share is whole pages, so that no two nodes write to one page.
   const page = node.pageSize / Float64Array.BYTES_PER_ELEMENT;
-  const pages = Math.ceil(length / page);
-  await Promise.all(Array.from({ length: servers }, (_, index) => {
-    // Whole pages, so that no two nodes write to one.
-    const [first, end] = share(pages, servers, index).map((at) => at * page);
-    const part = (whole: Float64Array) => whole.subarray(first, end);
-    return add.on(2 + index)(part(a), part(b), part(sum));
+  const share = Math.ceil(LENGTH / page / servers.length) * page;
+  await Promise.all(servers.map(({ id }, index) => {
+    const part = (whole: Float64Array) => whole.subarray(index * share, (index + 1) * share);
+    return add.on(id)(part(a), part(b), part(sum));
   }));
   const ms = performance.now() - since;
 
-  for (let i = 0; i < length; i++) {
-    if (sum[i] !== 3 * i) throw new ExampleError(`${i} + ${2 * i} is ${sum[i]} in the region`);
-  }
-  const speed = a.byteLength * 3 / MIB / (ms / 1000);
-  console.log(
-    `${servers} nodes added ${length} numbers in ${ms.toFixed(1)} ms, ${speed.toFixed(0)} MiB/s`,
-  );
-  for (const vector of [a, b, sum]) await node.free(vector);
+  const wrong = sum.findIndex((value, i) => value !== 3 * i);
+  if (wrong !== -1) throw new Error(`${wrong} + ${2 * wrong} is ${sum[wrong]} in the region`);
+  const { pagesSent, pagesReceived } = node.stats();
+  console.log(`${servers.length} nodes added ${LENGTH} numbers in ${ms.toFixed(0)} ms`);
+  console.log(`Node 1 sent ${pagesSent} pages and received ${pagesReceived}`);
+  console.log("OK");
 }
 
-await runExample({
-  program: import.meta.filename!,
-  help: HELP,
-  flags: ["length"],
-  read: ({ length }) => count(length, "length", 1_000_000, 1, 2_000_000),
-  serving: true,
-  main,
-});
+await run(main);

@@ -133,7 +133,7 @@ export const memtest: Family = {
   rows: [{ id: "memtest", title: "memory test of three nodes, from start to end", unit: "ms" }],
   rounds: { full: 3, quick: 1, warmUp: false },
   open() {
-    const program = fileURLToPath(new URL("../../examples/memtest.ts", import.meta.url));
+    const program = fileURLToPath(new URL("../../tests/tools/memtest.ts", import.meta.url));
     const take = async (): Promise<number[]> => {
       const begin = performance.now();
       const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {

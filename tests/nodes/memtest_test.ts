@@ -1,11 +1,11 @@
 /** The memory test as people run it: on three consoles, and all by itself. */
 
-import { assertEquals, assertMatch } from "@std/assert";
+import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { untilEnded } from "../support/processes.ts";
 import { ProcessCluster, RemoteNode, type TestProcess } from "../support/process_cluster.ts";
 
 const PERMISSIONS = ["ffi", "net", "env", "read", "run"].map((name) => `--allow-${name}`);
-const ARGS = ["run", "--no-prompt", ...PERMISSIONS, "examples/memtest.ts"];
+const ARGS = ["run", "--no-prompt", ...PERMISSIONS, "tests/tools/memtest.ts"];
 
 /** Waits until a test fills its region with three nodes; returns their processes. */
 async function nodesOf(test: TestProcess): Promise<number[]> {
@@ -130,6 +130,16 @@ Deno.test("memtest: its table has titles, and sizes are written as people do", a
   assertEquals(title!.length, first!.length);
 });
 
+Deno.test("memtest: it has colours where they are wanted", async () => {
+  await using cluster = new ProcessCluster();
+  const run = (name: string, env: Record<string, string>) =>
+    cluster.spawn(name, { args: [...ARGS, "--nodes=2", "--size=1MiB"], env }).exit();
+  const coloured = await run("with colours", { NO_COLOR: "", FORCE_COLOR: "1" });
+  const plain = await run("without", {});
+  assertStringIncludes(coloured.stdout, "[1] \x1b[32mOK\x1b[0m\n");
+  assertStringIncludes(plain.stdout, "[1] OK\n");
+});
+
 Deno.test("memtest: what it cannot do, it says", async () => {
   await using cluster = new ProcessCluster();
   const run = (args: string[], env = {}) =>
@@ -146,7 +156,7 @@ Deno.test("memtest: what it cannot do, it says", async () => {
     run(["--foo"]),
     run(["--worker=2"]),
   ]);
-  assertEquals([help, nodes, workers, small, lost].map(({ code }) => code), [0, 2, 2, 1, 1]);
+  assertEquals([help, nodes, workers, small, lost].map(({ code }) => code), [0, 2, 2, 1, 70]);
   assertEquals([extra, unknown, near].map(({ code }) => code), [2, 2, 2]);
   assertMatch(extra.stderr, /Cannot use extra: --help tells what there is/);
   assertMatch(unknown.stderr, /Cannot use --foo: --help tells what there is/);

@@ -176,26 +176,19 @@ worker.terminate();
   assertEquals(printed, "21\n");
 });
 
-Deno.test("package: the launcher starts a program of a project", async () => {
+Deno.test("package: the launcher starts examples that are copied into a project", async () => {
   await using registry = await Registry.of(await pack());
   using scratch = new Scratch(registry.url);
   scratch.write("deno.json", { imports: OWN });
   await scratch.deno(["add", "npm:@tdsm/runtime"]);
-  scratch.write(
-    "count.ts",
-    `import { run } from "@tdsm/runtime";
-await run(async (node) => {
-  const both = node.barrier("both", 2);
-  await both.wait();
-  Atomics.add(node.view(Int32Array, 0, 1), 0, node.id);
-  await both.wait();
-  console.log("reads", node.view(Int32Array, 0, 1)[0]);
-});
-`,
-  );
-  const launch = ["run", "-A", "npm:@tdsm/runtime/launch", "-n", "2", "count.ts"];
-  const printed = await scratch.deno(launch);
-  assertEquals(printed.trim().split("\n").sort(), ["[1] reads 3", "[2] reads 3"]);
+  const launch = ["run", "-A", "npm:@tdsm/runtime/launch", "-n", "2"];
+  const printed: string[][] = [];
+  for (const name of ["hello.ts", "demo.ts"]) {
+    scratch.write(name, await Deno.readTextFile(`${ROOT}/examples/${name}`));
+    printed.push((await scratch.deno([...launch, name])).trim().split("\n"));
+  }
+  assertEquals(printed[0]!.sort(), [1, 2].map((id) => `[${id}] Node ${id} of 2 reads 200000`));
+  assertEquals(printed[1]!.at(-1), "[1] OK");
   const help = await scratch.deno([...launch.slice(0, 3), "--help"]);
   assertStringIncludes(help, `\nUsage: deno ${launch.slice(0, 3).join(" ")} [DENO'S FLAGS] -n N`);
 });

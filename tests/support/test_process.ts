@@ -15,6 +15,8 @@ export interface SpawnOptions {
   readonly args: readonly string[];
   /** Environment variables, beside those that any program has. */
   readonly env?: Readonly<Record<string, string>>;
+  /** The current folder; the project, where none is given. */
+  readonly cwd?: string;
   /** Words before `deno`: another user, another limit. */
   readonly prefix?: readonly string[];
 }
@@ -50,14 +52,18 @@ export class TestProcess {
    * @param options How to start it.
    * @param bounded Bounds what it waits for.
    */
-  constructor(name: string, { args, env = {}, prefix = [] }: SpawnOptions, bounded: Bounded) {
+  constructor(
+    name: string,
+    { args, cwd = ROOT, env = {}, prefix = [] }: SpawnOptions,
+    bounded: Bounded,
+  ) {
     this.name = name;
     this.#bounded = bounded;
     const [program, ...words] = [...prefix, Deno.execPath(), ...args];
     const inherited = ENVIRONMENT.map((key) => [key, Deno.env.get(key)] as const);
     this.#child = new Deno.Command(program!, {
       args: words,
-      cwd: ROOT,
+      cwd,
       clearEnv: true,
       env: {
         ...Object.fromEntries(inherited.filter(([, value]) => value !== undefined)),

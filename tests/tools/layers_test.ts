@@ -165,6 +165,20 @@ Deno.test("layers: what a program imports needs no import map", () => {
   assertEquals(bare, []);
 });
 
+Deno.test("layers: an example can be copied: it imports packages, and files beside it", () => {
+  const { imports } = JSON.parse(Deno.readTextFileSync(`${ROOT}/deno.json`));
+  const packages = ["@tdsm/runtime", ...Object.keys(imports)];
+  const paths = sources("examples");
+  assert(paths.includes("examples/heat.ts"), "the examples were found");
+  const others = paths.flatMap((path) => {
+    const text = Deno.readTextFileSync(`${ROOT}/${path}`);
+    const names = [...text.matchAll(/(?:\bfrom|\bimport\(?) ?"([^"]+)"/g)].map(([, name]) => name!);
+    return names.filter((name) => !packages.includes(name) && !/^(?:node:|\.\/\w+\.ts$)/.test(name))
+      .map((name) => `${path}: ${name}`);
+  });
+  assertEquals(others, []);
+});
+
 Deno.test("layers: what is bundled of Deno's std is what deno.json names", async () => {
   const { success, stderr } = await new Deno.Command(Deno.execPath(), {
     args: ["run", "-A", "runtime/std/bundle.ts", "--check"],

@@ -11,7 +11,7 @@ const RUN_MAX_MS = 60_000;
 /** The processes that keep the cores busy with `--load`. */
 const LOADS = 2;
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
-const PROGRAM = `${ROOT}examples/memtest.ts`;
+const PROGRAM = `${ROOT}tests/tools/memtest.ts`;
 
 /** How often the test is run where nothing is said. */
 const RUNS_DEFAULT = 100;
