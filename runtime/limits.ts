@@ -79,7 +79,10 @@ export const PEERS_LOOKS_MAX = 1_000;
 export const SEND_BATCH_BYTES: number = 128 * KIB;
 /** The longest bytes that are copied behind their frame, to be written and read in one go. */
 export const SEND_COPY_MAX_BYTES: number = 16 * KIB;
-/** The most bytes that wait to be sent to one peer before it counts as one that does not read. */
+/**
+ * The most bytes that wait to be sent to all peers together; beyond it the longest queue, of those that
+ * stand still if there are any, is that of a peer that does not read.
+ */
 export const LINK_QUEUE_MAX_BYTES: number = 256 * MIB;
 /** How often nodes that are connected tell each other that they are alive, in milliseconds. */
 export const HEARTBEAT_MS = 1_000;
@@ -97,8 +100,14 @@ export const PEER_VERDICT_MAX_MS = 5_000;
  * than the directory needs to hear of that and to pass it on.
  */
 export const PEER_VERDICT_LAST_MS: number = 2 * PEER_VERDICT_MAX_MS;
-/** The connections that may be in their handshake at one time. */
+/** The connections that may be in their handshake at one time; for another one is dropped. */
 export const HANDSHAKES_MAX = 256;
+/** How many of them may come from one address. */
+export const HANDSHAKES_ADDRESS_MAX = 64;
+/** How many dropped connections a node tells of in one second. */
+export const DROPS_TOLD_MAX = 10;
+/** How long no connection has failed to be accepted, in milliseconds, before the next that does is told of. */
+export const ACCEPT_QUIET_MS = 60_000;
 /**
  * How long a closing node waits for the next of its pages to be taken over, in milliseconds. Longer
  * than {@linkcode SILENCE_MAX_MS}: a node that holds others up by its silence is found out first.

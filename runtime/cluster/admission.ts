@@ -69,7 +69,7 @@ export function objectionToHello(control: Control, door: Doorkeeper): RefuseCont
   if (door.isGone(control.node)) return refuse("JoinRefused", "the directory gave that node up");
   // Two nodes that dial each other at once need no message to agree: the dial of the lower id counts.
   const crossed = door.isDialled(control.node) && control.node > door.self;
-  if (crossed || door.isLinked(control.node)) return refuse("JoinRefused", "connected already");
+  if (crossed || door.isLinked(control.node)) return connectedAlready();
   // A node that this directory node let in has been connected to it since then.
   if (door.self === DIRECTORY_NODE) return refuse("JoinRefused", `no node ${control.node} joined`);
   return undefined;
@@ -113,7 +113,7 @@ function objectionToJoin(
   const reason = objectionToSettings(hello, region);
   if (reason !== undefined) return refuse("RegionMismatch", reason);
   if (nodes >= NODES_MAX || nextId > NODE_ID_MAX) {
-    return refuse("LimitExceeded", `the cluster is full: ${nodes} nodes`);
+    return clusterFull(nodes);
   }
   return undefined;
 }
@@ -159,14 +159,17 @@ export function objectionToLoopback(
  * The error of a node that cannot join because the program at the directory's address is no directory.
  *
  * @param address The directory's address.
- * @param cause How the handshake with that program failed.
+ * @param cause How the handshake with that program failed, the last time.
+ * @param tries How often it was tried.
  * @returns The error.
  */
-export function notADirectory(address: Address, cause: unknown): TdsmError {
+export function notADirectory(address: Address, cause: unknown, tries: number): TdsmError {
   const code = cause instanceof TdsmError ? cause.code : "JoinRefused";
+  const often = tries === 1 ? "" : `, tried ${tries} times`;
+  const longer = tries === 1 ? "" : ", or wait longer with --join-timeout";
   const message = `Cannot join: what listens at ${formatAddress(address)} does not answer ` +
-    `like a directory of this release: ${reasonOf(cause)}. ` +
-    "Name a directory with --directory-address";
+    `like a directory of this release${often}: ${reasonOf(cause)}. ` +
+    `Name a directory with --directory-address${longer}`;
   return new TdsmError(code, message, { operation: "join", cause });
 }
 
@@ -179,6 +182,25 @@ function otherVersion(theirs: string): RefuseControl {
 function notDirectory({ address: hostname, port }: Peer): RefuseControl {
   const at = formatAddress({ hostname, port });
   return refuse("JoinRefused", `it is not the directory, which is at ${at}`);
+}
+
+/**
+ * The refusal where the cluster takes no more nodes.
+ *
+ * @param nodes How many it has.
+ * @returns The refusal to send.
+ */
+export function clusterFull(nodes: number): RefuseControl {
+  return refuse("LimitExceeded", `the cluster is full: ${nodes} nodes`);
+}
+
+/**
+ * The refusal of a node with which this node has a connection, or is about to have one.
+ *
+ * @returns The refusal to send.
+ */
+export function connectedAlready(): RefuseControl {
+  return refuse("JoinRefused", "connected already");
 }
 
 function refuse(code: TdsmErrorCode, reason: string): RefuseControl {

@@ -8,6 +8,8 @@ import { TdsmError } from "../errors.ts";
 import {
   HANDSHAKE_MAX_MS,
   HEARTBEAT_MS,
+  JOIN_RETRY_MAX_MS,
+  JOIN_RETRY_MIN_MS,
   PEER_VERDICT_LAST_MS,
   PEER_VERDICT_MAX_MS,
   SILENCE_MAX_MS,
@@ -21,7 +23,7 @@ import type { NodeStatusControl } from "../wire/status_control.ts";
 import { DIRECTORY_NODE, type GrantMessage, type NodeId } from "../protocol/coherence/messages.ts";
 import { notADirectory, objectionToLoopback, type Peer, refusal } from "./admission.ts";
 import { Door } from "./door.ts";
-import { connectToDirectory, shakeHands, tryMaxMs } from "./handshake.ts";
+import { connectToDirectory, isDropped, shakeHands, tryMaxMs } from "./handshake.ts";
 import { Link } from "./link.ts";
 import { Links, type Vitals } from "./links.ts";
 import { Members } from "./members.ts";
@@ -85,6 +87,8 @@ export class Cluster<Node extends Member = Member> {
   readonly #verdicts = new Map<NodeId, ReturnType<typeof setTimeout>>();
   /** How the connection to each node that could not be reached has ended. */
   readonly #reasons = new Map<NodeId, string>();
+  /** Resolves when the directory node has admitted this one, or this node has failed before that. */
+  readonly #admitted: PromiseWithResolvers<void> = Promise.withResolvers();
   /** Resolves when every link has ended, once this node leaves or closes. */
   #ended: Promise<void> | undefined;
 
@@ -154,27 +158,43 @@ export class Cluster<Node extends Member = Member> {
     open: (cluster: Cluster, region: RegionSettings) => Node,
   ): Promise<Node> {
     const giveUpAt = performance.now() + tryMaxMs(timeoutMs);
-    const connection = await connectToDirectory(directory, timeoutMs);
-    requireReachable(connection, options.listener, directory);
-    const leftMs = Math.max(1, Math.ceil(giveUpAt - performance.now()));
-    const counters = newCounters();
-    let members: Members | undefined;
-    try {
-      return await shakeHands((handlers) => {
-        const bounds = () => members?.bounds;
-        const link = new Link(connection, bounds, counters, handlers, options.sum);
-        link.say({ ...helloOf(options, { self: 0, session: 0n }), ...wanted });
-        return link;
-      }, (control, link) => {
-        if (control.kind !== "welcome") throw refusal(control, directory);
-        members = membersOf(control, directory);
-        const cluster = new Cluster(options, members, counters, (it) => open(it, control));
-        cluster.#links.carry(DIRECTORY_NODE, link);
-        return cluster.node;
-      }, Math.min(leftMs, HANDSHAKE_MAX_MS));
-    } catch (error) {
-      if (error instanceof TdsmError && error.operation !== undefined) throw error;
-      throw notADirectory(directory, error);
+    const leftMs = (): number => Math.max(1, Math.ceil(giveUpAt - performance.now()));
+    /** How the last handshake failed that another try may do better than. */
+    let met: unknown;
+    for (let tries = 1;; tries++) {
+      let connection: Deno.TcpConn;
+      try {
+        connection = await connectToDirectory(directory, tries === 1 ? timeoutMs : leftMs());
+      } catch (error) {
+        throw met === undefined ? error : notLetIn(directory, met, tries - 1);
+      }
+      requireReachable(connection, options.listener, directory);
+      const counters = newCounters();
+      let members: Members | undefined;
+      try {
+        const cluster = await shakeHands((handlers) => {
+          const bounds = () => members?.bounds;
+          const link = new Link(connection, bounds, counters, handlers, options.sum);
+          link.say({ ...helloOf(options, { self: 0, session: 0n }), ...wanted });
+          return link;
+        }, (control, link) => {
+          if (control.kind !== "welcome") throw refusal(control, directory);
+          members = membersOf(control, directory);
+          const cluster = new Cluster(options, members, counters, (it) => open(it, control));
+          cluster.#links.carry(DIRECTORY_NODE, link);
+          // The directory node admits this one when it hears it, and echoes the ping.
+          cluster.#links.sayAlive();
+          return cluster;
+        }, timeoutMs === 0 ? HANDSHAKE_MAX_MS : Math.min(leftMs(), HANDSHAKE_MAX_MS));
+        await cluster.#admitted.promise;
+        return cluster.node as Node;
+      } catch (error) {
+        const pauseMs = Math.min(JOIN_RETRY_MIN_MS * 2 ** (tries - 1), JOIN_RETRY_MAX_MS);
+        const mayGoBetter = timeoutMs > 0 && members === undefined && isPassing(error);
+        if (!mayGoBetter || leftMs() <= pauseMs) throw notLetIn(directory, error, tries);
+        met = error;
+        await new Promise((resolve) => setTimeout(resolve, pauseMs));
+      }
     }
   }
 
@@ -279,6 +299,7 @@ export class Cluster<Node extends Member = Member> {
 
   /** From here on takes no part in the cluster, and admits no node. */
   #end(links: "draining" | "ended"): Promise<void> {
+    this.#admitted.resolve();
     if (this.#ended === undefined) {
       this.#ended = this.#links.close(links);
       this.#door.close();
@@ -294,10 +315,12 @@ export class Cluster<Node extends Member = Member> {
     switch (message.kind) {
       case "ping":
         this.#links.pinged(from, message);
+        if (fromDirectory) this.#admitted.resolve();
         return this.node.pinged(from, message);
       case "peerJoined":
         if (!fromDirectory) break;
         this.#members.add(message);
+        this.#door.announced(message.id);
         this.node.log(Level.Info, `Node ${message.id} has joined`);
         return this.node.changed();
       case "closing":
@@ -334,6 +357,7 @@ export class Cluster<Node extends Member = Member> {
 
   /** A link has ended, or could not be made. The directory decides what that means. */
   #lost(node: NodeId, reason: string): void {
+    if (node === DIRECTORY_NODE) this.#admitted.resolve();
     if (this.#links.closed || this.isGone(node)) return;
     // The first reason is the cause. That a new connection fails too only follows from that cause.
     if (!this.#reasons.has(node)) this.#reasons.set(node, reason);
@@ -362,6 +386,7 @@ export class Cluster<Node extends Member = Member> {
   #remove(node: NodeId): void {
     clearTimeout(this.#verdicts.get(node));
     this.#verdicts.delete(node);
+    if (node === DIRECTORY_NODE) this.#admitted.resolve();
     if (this.#members.remove(node)) this.node.changed();
   }
 
@@ -369,10 +394,14 @@ export class Cluster<Node extends Member = Member> {
   #beat(): void {
     this.#links.sayAlive();
     this.node.beat();
-    for (const node of this.#links.silentSince(performance.now() - SILENCE_MAX_MS)) {
-      this.#links.end(node, "ended", "keep");
-      this.#lost(node, `it said nothing for ${SILENCE_MAX_MS} ms`);
-    }
+    const giveUp = (nodes: NodeId[], does: string): void => {
+      for (const node of nodes) {
+        this.#links.end(node, "ended", "keep");
+        this.#lost(node, `it ${does} nothing for ${SILENCE_MAX_MS} ms`);
+      }
+    };
+    giveUp(this.#links.silentSince(performance.now() - SILENCE_MAX_MS), "said");
+    giveUp(this.#links.standingStill(), "read");
   }
 }
 
@@ -386,6 +415,22 @@ export function nodeFailed({ node, reason }: AbortControl): TdsmError {
   const message = `Node ${node} has failed and ended the cluster: ${reason}. ` +
     `See what node ${node} printed`;
   return new TdsmError("NodeFailed", message);
+}
+
+/** Whether a handshake with the directory node failed since too many stand at its door, or are in. */
+function isPassing(error: unknown): boolean {
+  return isDropped(error) ||
+    error instanceof TdsmError && (error.code === "TimedOut" || error.code === "LimitExceeded");
+}
+
+/** The error of a node that the directory node has not let in, after so many tries. */
+function notLetIn(directory: Address, error: unknown, tries: number): TdsmError {
+  if (!(error instanceof TdsmError) || error.operation === undefined) {
+    return notADirectory(directory, error, tries);
+  }
+  if (tries === 1) return error;
+  const { code, message, operation, cause } = error;
+  return new TdsmError(code, `${message}, tried ${tries} times`, { operation, cause });
 }
 
 /** A node's first message, which has no id and no session before the node has joined. */

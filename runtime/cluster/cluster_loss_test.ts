@@ -20,7 +20,8 @@ import {
   startThree,
   turns,
 } from "../../tests/support/cluster_members.ts";
-import { HELLO, PING } from "../../tests/support/raw_peer.ts";
+import { writeAll } from "../../tests/support/link_bench.ts";
+import { controlFrame, HELLO, PING } from "../../tests/support/raw_peer.ts";
 import { ManualTimers } from "../../tests/support/manual_timers.ts";
 
 Deno.test("Cluster: the directory node is told when a node's connection ends, and nobody else hears it", async () => {
@@ -115,28 +116,66 @@ Deno.test("Cluster: the directory's word that a peer is gone ends the wait for i
   assertEquals(second.cluster.peers.map(({ id }) => id), [1]);
 });
 
-Deno.test("Cluster: a node that dialled before it was announced may be lost before that, too", async () => {
-  using timers = new ManualTimers(PEER_VERDICT_LAST_MS);
+/** A node of a scripted directory, to which another says that it is of an id that is not known yet. */
+async function startKnocked(id: number, unknown: number): Promise<
+  AsyncDisposable & { node: ClusterMember; directory: ScriptedPeer; early: ScriptedPeer }
+> {
   using listener = Deno.listen({ hostname: HOST, port: 0 });
-  const { port } = listener.addr;
-  const accepted = listener.accept();
-  const second = new ClusterMember();
-  const joined = second.joinAt({ hostname: HOST, port }, 1000);
-  using directory = new ScriptedPeer(await accepted);
+  const node = new ClusterMember();
+  const joined = node.joinAt(listener.addr, 1000);
+  const directory = new ScriptedPeer(await listener.accept());
   assertEquals((await directory.next())?.kind, "hello");
-  directory.link.say({ kind: "welcome", node: 2, session: 5n, ...REGION, peers: [] });
+  directory.link.say({ kind: "welcome", node: id, session: 5n, ...REGION, peers: [] });
+  directory.link.say(PING);
   await joined;
-  using third = new ScriptedPeer(
-    await Deno.connect({ hostname: HOST, port: second.cluster.address.port }),
-  );
-  third.link.say({ ...HELLO, session: 5n, node: 3 });
-  assertEquals(await third.next(), { kind: "accept", node: 2 });
-  const before = timers.count(PEER_VERDICT_LAST_MS);
-  third.link.close();
-  while (timers.count(PEER_VERDICT_LAST_MS) === before) await turns(1);
-  timers.fire(PEER_VERDICT_LAST_MS);
-  assertEquals(second.failures.map(({ code }) => code), ["PeerUnreachable"]);
-  await second.cluster.close();
+  const { port } = node.cluster.address;
+  const early = new ScriptedPeer(await Deno.connect({ hostname: HOST, port }));
+  early.link.say({ ...HELLO, session: 5n, node: unknown });
+  await node.until(() => node.logged.length > 0);
+  return {
+    node,
+    directory,
+    early,
+    async [Symbol.asyncDispose]() {
+      early.link.close();
+      directory.link.close();
+      await node.cluster.close();
+    },
+  };
+}
+
+Deno.test("Cluster: a node that dials before it is announced is dialled back, at the address that the directory tells", async () => {
+  await using knocked = await startKnocked(2, 3);
+  const { directory, early } = knocked;
+  assertEquals(await early.next(), {
+    kind: "refuse",
+    code: "JoinRefused",
+    reason: "the directory has not told of node 3 yet",
+  });
+  using listener = Deno.listen({ hostname: HOST, port: 0 });
+  directory.link.say({ kind: "peerJoined", id: 3, address: HOST, port: listener.addr.port });
+  using real = new ScriptedPeer(await listener.accept());
+  const hello = await real.next();
+  assertEquals(hello?.kind === "hello" && hello.node, 2);
+});
+
+Deno.test("Cluster: a node of a lower id that dials before it is announced is accepted when it is", async () => {
+  await using knocked = await startKnocked(3, 2);
+  const { directory, early } = knocked;
+  directory.link.say({ kind: "peerJoined", id: 2, address: HOST, port: 9 });
+  assertEquals(await early.next(), { kind: "accept", node: 3 });
+});
+
+Deno.test("Cluster: a node of which the directory does not tell is not let in", async () => {
+  using timers = new ManualTimers(HANDSHAKE_MAX_MS);
+  await using knocked = await startKnocked(3, 2);
+  const { node, early } = knocked;
+  await node.until(() => node.logged.length > 0);
+  timers.fire(HANDSHAKE_MAX_MS);
+  assertEquals(await early.next(), undefined);
+  await node.until(() => node.logged.length > 1);
+  assertMatch(node.logged[1]!, /Dropped .*: the directory has not told of node 2 yet$/);
+  assertEquals([node.cluster.peers.map(({ id }) => id), node.failures], [[1], []]);
 });
 
 Deno.test("Cluster: a node that refuses the directory node is lost to it, and the cluster goes on", async () => {
@@ -145,6 +184,7 @@ Deno.test("Cluster: a node that refuses the directory node is lost to it, and th
   using second = new ScriptedPeer(await Deno.connect({ hostname, port }));
   second.link.say(HELLO);
   assertEquals((await second.next())?.kind, "welcome");
+  second.link.say(PING);
   second.link.say({ kind: "refuse", code: "ProtocolViolation", reason: "planted" });
   await directory.until(() => directory.lost.length === 1);
   assertEquals([directory.lost, directory.failures], [[2], []]);
@@ -159,6 +199,7 @@ Deno.test("Cluster: what only the directory may say is not taken from a peer", a
   third.link.say(HELLO);
   const welcome = await third.next() as WelcomeControl;
   assertEquals(welcome.node, 3);
+  third.link.say(PING);
   await second.until(() => second.cluster.peers.length === 2);
   using peer = new ScriptedPeer(
     await Deno.connect({ hostname, port: second.cluster.address.port }),
@@ -290,6 +331,33 @@ Deno.test("Cluster.close ends connections that are still in their handshake", as
   await using _second = await new ClusterMember().join(directory);
   await directory.cluster.close();
   assertEquals(await silent.read(new Uint8Array(1)).catch(() => null), null);
+});
+
+Deno.test("Cluster: a peer that says that it lives, and reads nothing, is given up", async () => {
+  using timers = new ManualTimers(HEARTBEAT_MS);
+  await using directory = ClusterMember.host();
+  const { hostname, port } = directory.cluster.address;
+  using deaf = await Deno.connect({ hostname, port });
+  await writeAll(deaf, controlFrame(HELLO));
+  await writeAll(deaf, controlFrame(PING));
+  await directory.until(() => directory.joined.length === 1);
+  const payload = new Uint8Array(32 * PAGE);
+  for (let sent = 0; sent < 256; sent++) directory.cluster.send(2, grant(0, 32), payload);
+  directory.cluster.flush();
+  const beats = SILENCE_MAX_MS / HEARTBEAT_MS;
+  let beaten = 0;
+  for (; directory.lost.length === 0 && beaten <= 2 * beats; beaten++) {
+    timers.skip(HEARTBEAT_MS + 1);
+    const { bytesReceived } = directory.cluster.counters;
+    await writeAll(deaf, controlFrame(PING));
+    while (directory.cluster.counters.bytesReceived === bytesReceived) await turns(1);
+    timers.fire(HEARTBEAT_MS);
+  }
+  assertEquals([directory.lost, directory.reasons], [[2], [
+    `it read nothing for ${SILENCE_MAX_MS} ms`,
+  ]]);
+  // What the kernel still took for it counts as read.
+  assert(beaten >= beats, `${beaten} beats`);
 });
 
 Deno.test({

@@ -1,7 +1,13 @@
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { TdsmError } from "../errors.ts";
 import { regionSettings } from "../wire/region_settings.ts";
-import { HANDSHAKE_MAX_MS, PEER_VERDICT_LAST_MS, PEER_VERDICT_MAX_MS } from "../limits.ts";
+import type { WelcomeControl } from "../wire/control.ts";
+import {
+  HANDSHAKE_MAX_MS,
+  HANDSHAKES_ADDRESS_MAX,
+  PEER_VERDICT_LAST_MS,
+  PEER_VERDICT_MAX_MS,
+} from "../limits.ts";
 import {
   ClusterMember,
   grant,
@@ -13,7 +19,7 @@ import {
   turns,
   upTo,
 } from "../../tests/support/cluster_members.ts";
-import { HELLO } from "../../tests/support/raw_peer.ts";
+import { HELLO, PING } from "../../tests/support/raw_peer.ts";
 import { ManualTimers } from "../../tests/support/manual_timers.ts";
 
 Deno.test("Cluster: nodes join, get ids in order, and know each other", async () => {
@@ -201,5 +207,104 @@ Deno.test("Cluster.join passes on what the node's own region is refused with", a
   const { address } = directory.cluster;
   const error = await assertRejects(() => node.joinAt(address, 1000, { opened }));
   assertEquals(error, planted);
+  await using next = await new ClusterMember().join(directory);
+  assertEquals([next.id, directory.joined, directory.lost], [2, [2], []]);
+});
+
+Deno.test("Cluster: a join that is not finished costs no id, and no node hears of it", async () => {
+  await using directory = ClusterMember.host();
+  await using second = await new ClusterMember().join(directory);
+  const { hostname, port } = directory.cluster.address;
+  for (const time of [1, 2, 3]) {
+    using stranger = new ScriptedPeer(await Deno.connect({ hostname, port }));
+    stranger.link.say(HELLO);
+    const welcome = await stranger.next();
+    assertEquals(welcome?.kind === "welcome" && welcome.node, 3);
+    stranger.link.close();
+    await directory.until(() =>
+      directory.logged.filter((it) => /Dropped/.test(it)).length === time
+    );
+  }
+  await using third = await new ClusterMember().join(directory);
+  await second.until(() => second.cluster.peers.length === 2);
+  assertEquals([third.id, directory.joined, directory.lost], [3, [2, 3], []]);
+});
+
+Deno.test("Cluster: a node whose join takes long learns who came and went meanwhile", async () => {
+  await using directory = ClusterMember.host();
+  const second = await new ClusterMember().join(directory);
+  const { hostname, port } = directory.cluster.address;
+  using slow = new ScriptedPeer(await Deno.connect({ hostname, port }));
+  slow.link.say(HELLO);
+  const welcome = await slow.next() as WelcomeControl;
+  assertEquals([welcome.node, welcome.peers.map(({ id }) => id)], [3, [2]]);
+  await using fourth = await new ClusterMember().join(directory);
+  await second.cluster.close();
   await directory.until(() => directory.lost.length === 1);
+  slow.link.say(PING);
+  const joined = await slow.next();
+  assertEquals(joined?.kind === "peerJoined" && joined.id, fourth.id);
+  assertEquals(await slow.nextMessage(), { kind: "peerLost", node: 2 });
+  await fourth.until(() => fourth.cluster.peers.some(({ id }) => id === 3));
+});
+
+Deno.test("Cluster: a door at which strangers stand silently lets nodes in, the oldest stranger goes", async () => {
+  await using directory = ClusterMember.host();
+  const { hostname, port } = directory.cluster.address;
+  const strangers = await Promise.all(
+    upTo(HANDSHAKES_ADDRESS_MAX).map(() => Deno.connect({ hostname, port })),
+  );
+  await using second = await new ClusterMember().join(directory);
+  assertEquals(second.id, 2);
+  const ended = await Promise.race(
+    strangers.map(async (stranger, index) => [index, await stranger.read(new Uint8Array(1))]),
+  );
+  assertEquals(ended[1], null);
+  await directory.until(() => directory.logged.length > 0);
+  assertMatch(
+    directory.logged[0]!,
+    /Dropped a connection from .*: it said nothing, and others came$/,
+  );
+  for (const stranger of strangers) stranger.close();
+});
+
+Deno.test("Cluster.join tries again where it is dropped at the door, and says what it met when the time is up", async () => {
+  using listener = Deno.listen({ hostname: HOST, port: 0 });
+  const { hostname, port } = listener.addr;
+  const serve = async (): Promise<number> => {
+    let dropped = 0;
+    for await (const connection of listener) {
+      connection.close();
+      dropped++;
+    }
+    return dropped;
+  };
+  const served = serve();
+  await using node = new ClusterMember();
+  const error = await assertRejects(() => node.joinAt({ hostname, port }, 300), TdsmError);
+  listener.close();
+  const dropped = await served;
+  assert(dropped > 1);
+  assertMatch(
+    error.message,
+    new RegExp(`^Cannot join: .* of this release, tried ${dropped} times: .*--join-timeout$`),
+  );
+});
+
+Deno.test("Cluster.join waits for a place in a cluster that is full", async () => {
+  using listener = Deno.listen({ hostname: HOST, port: 0 });
+  await using node = new ClusterMember();
+  const joining = node.joinAt(listener.addr, 10_000);
+  {
+    using full = new ScriptedPeer(await listener.accept());
+    await full.next();
+    full.link.say({ kind: "refuse", code: "LimitExceeded", reason: "the cluster is full" });
+  }
+  using directory = new ScriptedPeer(await listener.accept());
+  await directory.next();
+  directory.link.say({ kind: "welcome", node: 7, session: 5n, ...REGION, peers: [] });
+  assertEquals((await directory.next())?.kind, "ping");
+  directory.link.say(PING);
+  await joining;
+  assertEquals(node.id, 7);
 });

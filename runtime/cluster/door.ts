@@ -4,13 +4,27 @@
 
 import { formatAddress } from "../address.ts";
 import { reasonOf, TdsmError } from "../errors.ts";
-import { ACCEPT_RETRY_MS, HANDSHAKES_MAX } from "../limits.ts";
+import {
+  ACCEPT_QUIET_MS,
+  ACCEPT_RETRY_MS,
+  DROPS_TOLD_MAX,
+  HANDSHAKE_MAX_MS,
+  HANDSHAKES_ADDRESS_MAX,
+  HANDSHAKES_MAX,
+  NODES_MAX,
+} from "../limits.ts";
 import { Level } from "../log.ts";
 import type { Control, HelloControl, RefuseControl } from "../wire/control.ts";
 import { DIRECTORY_NODE, type NodeId } from "../protocol/coherence/messages.ts";
 import type { NodeStatusControl } from "../wire/status_control.ts";
-import { objectionToHello, objectionToStatus, type Peer } from "./admission.ts";
-import type { Link } from "./link.ts";
+import {
+  clusterFull,
+  connectedAlready,
+  objectionToHello,
+  objectionToStatus,
+  type Peer,
+} from "./admission.ts";
+import type { Link, LinkHandlers } from "./link.ts";
 import type { Links } from "./links.ts";
 import type { Members } from "./members.ts";
 
@@ -24,12 +38,36 @@ export interface DoorHandlers {
   log(level: Level, text: string): void;
 }
 
+/** The other side of a connection that is not a node's yet. */
+interface Visitor {
+  readonly hostname: string;
+  readonly port: number;
+  /** When it was accepted, by `performance.now()`. */
+  readonly arrivedAt: number;
+  /** Whether it has said what it wants. */
+  hasSpoken: boolean;
+  /** Why this node has ended the connection, if it has. */
+  dropped: string | undefined;
+  /** Ends the connection. */
+  close(): void;
+}
+
 /** One node's door. */
 export class Door {
   readonly #listener: Deno.TcpListener;
   readonly #members: Members;
   readonly #links: Links;
   readonly #handlers: DoorHandlers;
+  /** Those whose handshake goes on, the longest first. */
+  readonly #visitors = new Set<Visitor>();
+  /** What is done when the directory node tells of a node that has connected before that. */
+  readonly #early = new Map<NodeId, () => void>();
+  /** When this node last failed to accept a connection, by `performance.now()`. */
+  #failedAt = -Infinity;
+  /** Dropped connections that were told of since `#tellingSince`, and those that were not told of. */
+  #told = 0;
+  #untold = 0;
+  #tellingSince = -Infinity;
 
   /**
    * No connection is accepted before {@linkcode Door.open}.
@@ -56,56 +94,141 @@ export class Door {
     void this.#acceptAll();
   }
 
-  /** Accepts no connection from here on. Called once the links are closed. */
+  /** Accepts no connection from here on, and ends those that are no node's yet. */
   close(): void {
     this.#listener.close();
+    for (const visitor of this.#visitors) visitor.close();
+  }
+
+  /** The directory node has told of a node, which may have connected before. */
+  announced(node: NodeId): void {
+    const met = this.#early.get(node);
+    this.#early.delete(node);
+    met?.();
   }
 
   async #acceptAll(): Promise<void> {
-    const handshakes = new Set<Promise<void>>();
     while (!this.#links.closed) {
       try {
         const connection = await this.#listener.accept();
-        const handshake = this.#accept(connection).finally(() => handshakes.delete(handshake));
-        handshakes.add(handshake);
-        // Further connections wait in the listener's backlog.
-        if (handshakes.size >= HANDSHAKES_MAX) await Promise.race(handshakes);
+        this.#makeRoom(connection.remoteAddr.hostname);
+        void this.#accept(connection);
       } catch (error) {
         if (this.#links.closed) return;
-        this.#handlers.log(Level.Warning, `Could not accept a connection: ${reasonOf(error)}`);
+        this.#notAccepted(error);
+        // A connection whose other side is silent holds what a node at the door could have.
+        const since = performance.now() - ACCEPT_RETRY_MS;
+        const silent = [...this.#visitors].filter((it) => !it.hasSpoken && it.arrivedAt < since);
+        this.#drop(silent, "it said nothing, and others wait");
         await new Promise((resolve) => setTimeout(resolve, ACCEPT_RETRY_MS));
       }
     }
   }
 
+  /** Tells, once for a long while, that no connection can be accepted, as for want of file descriptors. */
+  #notAccepted(error: unknown): void {
+    const now = performance.now();
+    const isNews = now - this.#failedAt > ACCEPT_QUIET_MS;
+    this.#failedAt = now;
+    if (!isNews) return;
+    this.#handlers.log(
+      Level.Warning,
+      `Could not accept a connection: ${
+        reasonOf(error)
+      }. The members of the cluster are served on. ` +
+        "If files are short, let this process have more (ulimit -n)",
+    );
+  }
+
+  /** Makes room for another connection: drops the oldest of the same address, or of all. */
+  #makeRoom(hostname: string): void {
+    const all = [...this.#visitors];
+    const neighbours = all.filter((visitor) => visitor.hostname === hostname);
+    const reason = "it said nothing, and others came";
+    if (neighbours.length >= HANDSHAKES_ADDRESS_MAX) this.#drop(neighbours, reason);
+    else if (all.length >= HANDSHAKES_MAX) this.#drop(all, reason);
+  }
+
+  /** Ends the oldest connection over which nothing was said, or else the oldest, if there is one. */
+  #drop(visitors: readonly Visitor[], reason: string): void {
+    const visitor = visitors.find(({ hasSpoken }) => !hasSpoken) ?? visitors[0];
+    if (visitor === undefined) return;
+    visitor.dropped = visitor.hasSpoken ? "others came" : reason;
+    this.#visitors.delete(visitor);
+    visitor.close();
+  }
+
   /** Waits for the first message on a connection and acts on it; never throws. */
   async #accept(connection: Deno.TcpConn): Promise<void> {
     const { hostname, port } = connection.remoteAddr;
-    const dropped = (level: Level, reason: string): void => {
-      const from = formatAddress({ hostname, port });
-      this.#handlers.log(level, `Dropped a connection from ${from}: ${reason}`);
+    const visitor: Visitor = {
+      hostname,
+      port,
+      arrivedAt: performance.now(),
+      hasSpoken: false,
+      dropped: undefined,
+      close() {},
     };
+    this.#visitors.add(visitor);
     try {
+      let next: Promise<void> | undefined;
       await this.#links.greet(connection, undefined, (control, link) => {
-        const refused = this.#objection(control);
-        if (refused !== undefined) {
-          link.say(refused);
-          this.#links.drain(link);
-          // Two nodes that dial each other refuse one of the two connections, which is no fault; nor is
-          // it when `--status` asks the wrong node.
-          const harmless = this.#isMember(control) || control.kind === "statusRequest";
-          return dropped(harmless ? Level.Debug : Level.Warning, refused.reason);
-        }
-        if (control.kind === "statusRequest") return this.#links.drain(link, this.#report(link));
-        const hello = control as HelloControl;
-        return hello.node === 0 ? this.#admit(hello, link) : this.#meet(hello.node, link);
-      });
+        visitor.hasSpoken = true;
+        next = this.#receive(control, link, visitor);
+        // It may fail before it is awaited, a moment later.
+        next?.catch(() => {});
+      }, (link) => visitor.close = () => link.close());
+      await next;
     } catch (error) {
       if (this.#links.closed) return;
       // Where two nodes dial each other, one may see before its first message that its own dial is not needed.
       const silent = error instanceof TdsmError && error.code === "PeerLost";
-      dropped(silent ? Level.Debug : Level.Warning, reasonOf(error));
+      const level = silent && visitor.dropped === undefined ? Level.Debug : Level.Warning;
+      this.#tell(level, visitor, visitor.dropped ?? reasonOf(error));
+    } finally {
+      this.#visitors.delete(visitor);
     }
+  }
+
+  /** Acts on the first message; the promise, if there is one, resolves when the handshake is over. */
+  #receive(control: Control, link: Link, visitor: Visitor): Promise<void> | undefined {
+    const refused = this.#objection(control);
+    if (refused !== undefined) {
+      const ended = this.#refuse(link, refused);
+      // Two nodes that dial each other refuse one of the two connections, which is no fault; nor is
+      // it when `--status` asks the wrong node.
+      const harmless = this.#isMember(control) || control.kind === "statusRequest";
+      this.#tell(harmless ? Level.Debug : Level.Warning, visitor, refused.reason);
+      return ended;
+    }
+    if (control.kind === "statusRequest") return this.#links.drain(link, this.#report(link));
+    const hello = control as HelloControl;
+    if (hello.node === 0) return this.#admit(hello, link);
+    if (this.#members.get(hello.node) === undefined) {
+      return this.#remember(hello.node, link, visitor);
+    }
+    this.#meet(hello.node, link);
+    return undefined;
+  }
+
+  /** Refuses a visitor; resolves when the link has ended. */
+  #refuse(link: Link, refused: RefuseControl): Promise<void> {
+    link.say(refused);
+    return this.#links.drain(link);
+  }
+
+  /** Tells of a connection that was dropped; of many in one second only the first. */
+  #tell(level: Level, { hostname, port }: Visitor, reason: string): void {
+    const now = performance.now();
+    if (now - this.#tellingSince >= 1_000) {
+      this.#tellingSince = now;
+      this.#told = 0;
+    }
+    if (++this.#told > DROPS_TOLD_MAX) return void this.#untold++;
+    const others = this.#untold === 0 ? "" : ` (and ${this.#untold} others before)`;
+    this.#untold = 0;
+    const from = formatAddress({ hostname, port });
+    this.#handlers.log(level, `Dropped a connection from ${from}: ${reason}${others}`);
   }
 
   #isMember(control: Control): boolean {
@@ -143,24 +266,96 @@ export class Door {
     for (const status of statuses) link.say(status);
   }
 
-  /** At the directory node: takes a new node in. */
-  #admit(hello: HelloControl, link: Link): void {
-    const { session, region, peers } = this.#members;
-    const peer = this.#members.admit(hello, link.remoteAddress);
+  /**
+   * At the directory node: takes a new node in, once it has said something behind the `welcome`. So a
+   * connection that ends before costs no id, and no other node hears of it.
+   */
+  async #admit(hello: HelloControl, link: Link): Promise<void> {
+    const members = this.#members;
+    const { session, region, peers } = members;
+    const peer = members.offer(hello, link.remoteAddress);
     link.say({ kind: "welcome", node: peer.id, session, ...region, peers });
-    this.#links.sayToAll({ kind: "peerJoined", ...peer });
+    let admitted = false;
+    try {
+      await this.#links.hear(link, (message, payload) => {
+        const nodes = members.peers.length + 1;
+        if (nodes >= NODES_MAX) return void this.#refuse(link, clusterFull(nodes));
+        admitted = true;
+        this.#join(peer, hello, link, peers)?.received(message, payload);
+      });
+    } finally {
+      if (!admitted) members.withdraw(peer);
+    }
+  }
+
+  /** At the directory node: a new node has joined. Returns what takes its messages. */
+  #join(
+    peer: Peer,
+    hello: HelloControl,
+    link: Link,
+    welcomed: readonly Peer[],
+  ): LinkHandlers | undefined {
+    const members = this.#members;
     const { id, address: hostname, port } = peer;
-    this.#handlers.log(
-      Level.Info,
-      `Node ${id} has joined from ${formatAddress({ hostname, port })}`,
-    );
+    for (const other of members.peers) {
+      if (!welcomed.some((known) => known.id === other.id)) {
+        link.say({ kind: "peerJoined", ...other });
+      }
+    }
+    members.admit(peer, hello);
+    this.#links.sayToAll({ kind: "peerJoined", ...peer });
+    const at = formatAddress({ hostname, port });
+    this.#handlers.log(Level.Info, `Node ${id} has joined from ${at}`);
     this.#handlers.joined(peer);
-    this.#links.carry(id, link);
+    const handlers = this.#links.carry(id, link);
+    for (const { id: node } of welcomed) {
+      if (members.isGone(node)) this.#links.to(id)?.send({ kind: "peerLost", node });
+    }
+    return handlers;
   }
 
   /** Accepts the connection of a peer that has dialled. */
   #meet(node: NodeId, link: Link): void {
     link.say({ kind: "accept", node: this.#members.self });
     this.#links.carry(node, link);
+  }
+
+  /**
+   * The directory node has not told of a node that wants to meet this one, which may be another than it
+   * says. So once the word is there, this node connects to the address that the directory node has told,
+   * and the other knows that it will, as where two nodes dial each other at once.
+   */
+  #remember(node: NodeId, link: Link, visitor: Visitor): Promise<void> | undefined {
+    const { latest, self } = this.#members;
+    const reason = `the directory has not told of node ${node} yet`;
+    this.#tell(Level.Debug, visitor, reason);
+    // Of a node whose id is the lower one the connection counts, so its word is waited for.
+    if (node < self) return this.#wait(node, link, reason);
+    // Only so many nodes can have joined that this one has not heard of.
+    if (node <= latest + NODES_MAX) this.#early.set(node, () => this.#links.to(node));
+    return this.#refuse(link, { kind: "refuse", code: "JoinRefused", reason });
+  }
+
+  /** Waits for the directory's word on a node, and meets it then. */
+  async #wait(node: NodeId, link: Link, reason: string): Promise<void> {
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const timer = setTimeout(() => reject(new TdsmError("JoinRefused", reason)), HANDSHAKE_MAX_MS);
+    this.#early.set(node, resolve);
+    link.hear({
+      target: () => undefined,
+      received({ kind }) {
+        throw new TdsmError("ProtocolViolation", `${kind} before the handshake`);
+      },
+      ended: (error) => reject(error ?? new TdsmError("PeerLost", "it did not wait to be known")),
+    });
+    try {
+      await promise;
+      if (this.#links.get(node) === undefined) return this.#meet(node, link);
+      await this.#refuse(link, connectedAlready());
+    } finally {
+      clearTimeout(timer);
+      if (this.#early.get(node) === resolve) this.#early.delete(node);
+      if (this.#links.get(node) !== link) link.close();
+    }
   }
 }

@@ -7,6 +7,7 @@ import { mayUseNet, netPermission } from "../settings/permissions.ts";
 import { reasonOf, TdsmError } from "../errors.ts";
 import { HANDSHAKE_MAX_MS, JOIN_RETRY_MAX_MS, JOIN_RETRY_MIN_MS } from "../limits.ts";
 import { type Control, isControl } from "../wire/control.ts";
+import type { PeerMessage } from "../wire/peer_message.ts";
 import type { Link, LinkHandlers } from "./link.ts";
 
 /**
@@ -23,15 +24,38 @@ export function shakeHands<Result>(
   receive: (control: Control, link: Link) => Result,
   timeoutMs: number = HANDSHAKE_MAX_MS,
 ): Promise<Result> {
+  return nextWord(greet, (message, _, link) => {
+    if (isControl(message)) return receive(message, link);
+    throw new TdsmError("ProtocolViolation", `${message.kind} before the handshake`);
+  }, timeoutMs);
+}
+
+/**
+ * The same for a word that may be any message.
+ *
+ * @param greet Makes the link, or has one that there is hand over what it receives.
+ * @param receive Takes the message, and the bytes that a remote call carries.
+ * @param timeoutMs How long to wait for it, in milliseconds.
+ * @returns What `receive` returns.
+ * @throws As {@linkcode shakeHands}.
+ */
+export function nextWord<Result>(
+  greet: (handlers: LinkHandlers) => Link,
+  receive: (message: PeerMessage, payload: Uint8Array, link: Link) => Result,
+  timeoutMs: number = HANDSHAKE_MAX_MS,
+): Promise<Result> {
   const { promise, resolve, reject } = Promise.withResolvers<Result>();
   const link: Link = greet({
     target: () => undefined,
-    received(message) {
-      if (!isControl(message)) {
-        throw new TdsmError("ProtocolViolation", `${message.kind} before the handshake`);
-      }
+    received(message, payload) {
       clearTimeout(timer);
-      resolve(receive(message, link));
+      try {
+        resolve(receive(message, payload, link));
+      } catch (error) {
+        // The link ends by it, and may have other handlers by now.
+        reject(error);
+        throw error;
+      }
     },
     ended(error) {
       clearTimeout(timer);
@@ -43,6 +67,19 @@ export function shakeHands<Result>(
     link.close();
   }, timeoutMs);
   return promise;
+}
+
+/**
+ * Whether a handshake failed since the other side ended the connection without a word, as a node does
+ * at whose door too many stand.
+ *
+ * @param error How it failed.
+ * @returns Whether another try may go better.
+ */
+export function isDropped(error: unknown): boolean {
+  if (error instanceof TdsmError) return error.code === "PeerLost";
+  return error instanceof Deno.errors.ConnectionReset ||
+    error instanceof Deno.errors.ConnectionAborted || error instanceof Deno.errors.BrokenPipe;
 }
 
 /**

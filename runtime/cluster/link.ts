@@ -111,6 +111,11 @@ export class Link {
     this.#sender.flush();
   }
 
+  /** While the handshake goes on: hands what arrives from here on to others. */
+  hear(handlers: LinkHandlers): void {
+    this.#handlers = handlers;
+  }
+
   /**
    * Ends the handshake: the other side is known. A link that has ended meanwhile stays ended.
    *

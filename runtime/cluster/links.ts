@@ -4,15 +4,22 @@
  */
 
 import { reasonOf, TdsmError } from "../errors.ts";
+import {
+  HANDSHAKE_MAX_MS,
+  HEARTBEAT_MS,
+  JOIN_RETRY_MAX_MS,
+  JOIN_RETRY_MIN_MS,
+  SILENCE_MAX_MS,
+} from "../limits.ts";
 import { crc32c } from "../wire/crc32c.ts";
 import type { Control, HelloControl, PingControl } from "../wire/control.ts";
 import type { PeerMessage } from "../wire/peer_message.ts";
 import { DIRECTORY_NODE, type GrantMessage, type NodeId } from "../protocol/coherence/messages.ts";
 import { type Peer, refusal } from "./admission.ts";
-import { connectToPeer, shakeHands } from "./handshake.ts";
-import { Link } from "./link.ts";
+import { connectToPeer, isDropped, nextWord, shakeHands } from "./handshake.ts";
+import { Link, type LinkHandlers } from "./link.ts";
 import type { Members } from "./members.ts";
-import { type LinkCounters, Sender, type Sum } from "./sender.ts";
+import { type LinkCounters, Sender, SendQueues, type Sum } from "./sender.ts";
 
 /** What a ping says of its sender. */
 export type Vitals = Pick<PingControl, "room" | "threads">;
@@ -40,6 +47,8 @@ interface Line {
   link: Link | undefined;
   /** Whether something was sent since the last {@linkcode Links.sayAlive}. */
   active: boolean;
+  /** For how many beats in a row the node has taken nothing of what waits for it. */
+  stillBeats: number;
   /** The number of the last ping to the node; 0 before the first. */
   pingSent: number;
   /** The number of the last ping from the node; 0 before the first. */
@@ -55,12 +64,15 @@ export class Links {
   readonly #handlers: PeerHandlers;
   readonly #sum: Sum;
   readonly #lines = new Map<NodeId, Line>();
+  readonly #queues = new SendQueues();
   /** Links whose other side has not said yet which node it is. */
   readonly #greeted = new Set<Link>();
   /** For each link that drains, a promise of its end. */
   readonly #draining = new Set<Promise<void>>();
   /** The lines on which something was queued since the last flush. */
   readonly #touched = new Set<Line>();
+  /** What ends each pause before a node is dialled again. */
+  readonly #pauses = new Set<() => void>();
   #closed = false;
 
   /**
@@ -116,9 +128,10 @@ export class Links {
   #newLine(): Line {
     const sum = this.#members.region.checksums ? this.#sum : undefined;
     return {
-      sender: new Sender(this.counters, sum),
+      sender: new Sender(this.counters, sum, this.#queues),
       link: undefined,
       active: false,
+      stillBeats: 0,
       pingSent: 0,
       pingReceived: 0,
     };
@@ -145,36 +158,71 @@ export class Links {
    * @param connection The connection; it is closed when the node is.
    * @param hello This side's first message, where this side has dialled.
    * @param receive Takes the first word; opens the link, drains it, or throws.
+   * @param opened Is told the link at once.
    * @throws What `receive` throws, or a `TdsmError` that says why there was no first word.
    */
   async greet(
     connection: Deno.TcpConn,
     hello: HelloControl | undefined,
     receive: (control: Control, link: Link) => void,
+    opened: (link: Link) => void = () => {},
   ): Promise<void> {
     if (this.#closed) return connection.close();
-    let link: Link | undefined;
-    try {
-      await shakeHands((handlers) => {
+    await this.#greeting((add) =>
+      shakeHands((handlers) => {
         const bounds = () => this.#members.bounds;
-        link = new Link(connection, bounds, this.counters, handlers, this.#sum);
-        this.#greeted.add(link);
+        const link = new Link(connection, bounds, this.counters, handlers, this.#sum);
+        add(link);
+        opened(link);
         if (hello !== undefined) link.say(hello);
         return link;
-      }, receive);
+      }, receive)
+    );
+  }
+
+  /**
+   * Waits for the next word on a link whose other side is not a node of the cluster yet.
+   *
+   * @param link The link.
+   * @param receive Takes the word: any message, and the bytes that a remote call carries.
+   * @throws What `receive` throws, or a `TdsmError` that says why there was no word.
+   */
+  async hear(
+    link: Link,
+    receive: (message: PeerMessage, payload: Uint8Array) => void,
+  ): Promise<void> {
+    await this.#greeting((add) =>
+      nextWord((handlers) => {
+        add(link);
+        link.hear(handlers);
+        return link;
+      }, receive)
+    );
+  }
+
+  /** While a greeting goes on, {@linkcode Links.close} ends the links that it adds. */
+  async #greeting(greet: (add: (link: Link) => void) => Promise<void>): Promise<void> {
+    const links: Link[] = [];
+    try {
+      await greet((link) => {
+        links.push(link);
+        this.#greeted.add(link);
+      });
     } finally {
-      if (link !== undefined) this.#greeted.delete(link);
+      for (const link of links) this.#greeted.delete(link);
     }
   }
 
   /**
    * Makes a link the link to a node: the queue to the node is sent, and the node's messages are delivered.
    * A link that has ended meanwhile is not used.
+   *
+   * @returns Takes the messages of the node; `undefined` where the link has ended.
    */
-  carry(node: NodeId, link: Link): void {
+  carry(node: NodeId, link: Link): LinkHandlers | undefined {
     const handlers = this.#handlers;
     const line = this.#lines.get(node) ?? this.#newLine();
-    const opened = link.open({
+    const ofNode: LinkHandlers = {
       target: (grant) => handlers.target(node, grant),
       received: (message, payload) => {
         handlers.received(node, message, payload);
@@ -187,31 +235,65 @@ export class Links {
         handlers.lost(node, error === undefined ? "its connection ended" : reasonOf(error));
         this.flush();
       },
-    }, line.sender);
-    if (!opened) return;
+    };
+    if (!link.open(ofNode, line.sender)) return undefined;
     this.#greeted.delete(link);
     this.#lines.set(node, line);
     line.link = link;
+    return ofNode;
   }
 
-  /** Connects to a node for which messages wait. */
-  async #dial({ id, address: hostname, port }: Peer): Promise<void> {
+  /** Connects to a node for which messages wait; again, where a node at whose door many stand drops it. */
+  async #dial(peer: Peer): Promise<void> {
+    const { id } = peer;
+    const giveUpAt = performance.now() + HANDSHAKE_MAX_MS;
     try {
-      const connection = await connectToPeer({ hostname, port });
-      // The peer may have dialled too, and faster; or the peer may be gone by now.
-      const needless = (): boolean =>
-        this.get(id) !== undefined || this.#members.get(id) === undefined;
-      if (needless()) return connection.close();
-      await this.greet(connection, this.#hello(), (control, link) => {
-        if (control.kind !== "accept") throw refusal(control, { hostname, port });
-        if (needless()) throw new TdsmError("JoinRefused", `node ${id} is not waited for any more`);
-        this.carry(id, link);
-      });
+      for (let pauseMs = JOIN_RETRY_MIN_MS;; pauseMs = Math.min(2 * pauseMs, JOIN_RETRY_MAX_MS)) {
+        const dropped = await this.#tryToDial(peer);
+        if (dropped === undefined || this.#closed) return;
+        if (performance.now() + pauseMs >= giveUpAt) throw dropped;
+        await this.#pause(pauseMs);
+        if (this.#isNeedless(id)) return;
+      }
     } catch (error) {
       const crossed = error instanceof TdsmError && error.code === "JoinRefused" &&
         id < this.#members.self;
       if (!crossed && this.get(id) === undefined) this.#handlers.lost(id, reasonOf(error));
     }
+  }
+
+  /** Waits for some milliseconds, or until this node takes no part in the cluster any more. */
+  async #pause(pauseMs: number): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const timer = setTimeout(resolve, pauseMs);
+    this.#pauses.add(resolve);
+    await promise;
+    clearTimeout(timer);
+    this.#pauses.delete(resolve);
+  }
+
+  /** Returns why the connection was ended by the other side before there was an answer, if it was. */
+  async #tryToDial({ id, address: hostname, port }: Peer): Promise<unknown> {
+    const connection = await connectToPeer({ hostname, port });
+    if (this.#isNeedless(id)) return connection.close();
+    try {
+      await this.greet(connection, this.#hello(), (control, link) => {
+        if (control.kind !== "accept") throw refusal(control, { hostname, port });
+        if (this.#isNeedless(id)) {
+          throw new TdsmError("JoinRefused", `node ${id} is not waited for any more`);
+        }
+        this.carry(id, link);
+      });
+      return undefined;
+    } catch (error) {
+      if (isDropped(error)) return error;
+      throw error;
+    }
+  }
+
+  /** Whether a node need not be dialled any more: it has dialled too, and faster; or it is gone. */
+  #isNeedless(node: NodeId): boolean {
+    return this.get(node) !== undefined || this.#members.get(node) === undefined || this.#closed;
   }
 
   /**
@@ -232,7 +314,7 @@ export class Links {
     const { link } = line;
     line.link = undefined;
     if (link === undefined) return;
-    if (state === "draining") this.drain(link);
+    if (state === "draining") void this.drain(link);
     else link.close();
   }
 
@@ -266,15 +348,33 @@ export class Links {
       .map(([node]) => node);
   }
 
+  /**
+   * The nodes that have taken nothing of what waits for them for too long. It is counted in beats: time
+   * in which this node itself stood still is not theirs.
+   *
+   * @returns Those that have taken nothing in so many calls in a row; to be called at each beat.
+   */
+  standingStill(): NodeId[] {
+    const since = performance.now() - HEARTBEAT_MS;
+    const still: NodeId[] = [];
+    for (const [node, line] of this.#lines) {
+      const isStill = line.link !== undefined && line.sender.standsStillSince(since);
+      line.stillBeats = isStill ? line.stillBeats + 1 : 0;
+      if (line.stillBeats * HEARTBEAT_MS >= SILENCE_MAX_MS) still.push(node);
+    }
+    return still;
+  }
+
   /** Sends a message at once to every node to which there is a connection. */
   sayToAll(control: Control): void {
     for (const { link } of this.#lines.values()) link?.say(control);
   }
 
-  /** Ends a link once `last` has settled and the queue is sent; {@linkcode Links.close} waits for that. */
-  drain(link: Link, last?: Promise<void>): void {
+  /** Ends a link once `last` has settled and the queue is sent; {@linkcode Links.close} waits for that. Resolves at its end. */
+  drain(link: Link, last?: Promise<void>): Promise<void> {
     const draining = link.drain(last).finally(() => this.#draining.delete(draining));
     this.#draining.add(draining);
+    return draining;
   }
 
   /**
@@ -285,6 +385,7 @@ export class Links {
    */
   async close(state: "draining" | "ended"): Promise<void> {
     this.#closed = true;
+    for (const end of this.#pauses) end();
     for (const link of this.#greeted) link.close();
     for (const node of this.#lines.keys()) this.end(node, state, "keep");
     await Promise.all(this.#draining);

@@ -23,7 +23,10 @@ export class Members {
   /** At the directory node: the nodes that do more than serve. */
   readonly #working = new Set<NodeId>();
   readonly #gone = new Set<NodeId>();
+  #latest: NodeId;
   #nextId = DIRECTORY_NODE + 1;
+  /** Ids that were offered to nodes that have not joined then; no other node has heard of them. */
+  readonly #unused: NodeId[] = [];
 
   /**
    * @param self This node.
@@ -33,6 +36,7 @@ export class Members {
   constructor(self: NodeId, session: bigint, region: RegionSettings) {
     const { size, pageSize, runPages } = region;
     this.self = self;
+    this.#latest = self;
     this.session = session;
     this.region = region;
     this.bounds = { pageCount: size / pageSize, pageSize, runPages };
@@ -53,9 +57,14 @@ export class Members {
     return [...this.#working];
   }
 
-  /** The id that the next node will have. */
+  /** The highest id that this node has heard of. */
+  get latest(): NodeId {
+    return this.#latest;
+  }
+
+  /** The id that the next node will be offered. */
   get nextId(): NodeId {
-    return this.#nextId;
+    return this.#unused[0] ?? this.#nextId;
   }
 
   /** Another node; `undefined` when that node is no member, or this node has not heard of it yet. */
@@ -79,21 +88,31 @@ export class Members {
   /** Adds another node. */
   add(peer: Peer): void {
     this.#peers.set(peer.id, peer);
+    this.#latest = Math.max(this.#latest, peer.id);
   }
 
   /**
-   * At the directory node: gives a new node its id.
+   * At the directory node: offers an id to a new node, which is no member before it is admitted.
    *
    * @param hello The new node's first message.
    * @param remoteAddress The address that the new node's connection comes from.
    * @returns The node.
    */
-  admit({ address, port, serving }: HelloControl, remoteAddress: string): Peer {
-    const id = this.#nextId++;
-    const peer: Peer = { id, address: isWildcard(address) ? remoteAddress : address, port };
+  offer({ address, port }: HelloControl, remoteAddress: string): Peer {
+    const id = this.#unused.shift() ?? this.#nextId++;
+    return { id, address: isWildcard(address) ? remoteAddress : address, port };
+  }
+
+  /** At the directory node: a node that was offered an id does not join. The next one gets that id. */
+  withdraw({ id }: Peer): void {
+    this.#unused.push(id);
+    this.#unused.sort((a, b) => a - b);
+  }
+
+  /** At the directory node: a node that was offered its id has joined. */
+  admit(peer: Peer, { serving }: Pick<HelloControl, "serving">): void {
     this.add(peer);
-    if (!serving) this.#working.add(id);
-    return peer;
+    if (!serving) this.#working.add(peer.id);
   }
 
   /** Removes a node for good. Returns whether the node was known as a member. */

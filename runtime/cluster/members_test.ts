@@ -6,7 +6,11 @@ import { Members } from "./members.ts";
 Deno.test("Members.admit gives each id once, and counts the nodes that run a program", () => {
   const members = new Members(1, 5n, REGION);
   assertEquals([members.self, members.isDirectory, members.bounds.pageCount], [1, true, 64]);
-  const admit = (serving: boolean) => members.admit({ ...HELLO, serving }, HOST).id;
+  const admit = (serving: boolean): number => {
+    const peer = members.offer(HELLO, HOST);
+    members.admit(peer, { serving });
+    return peer.id;
+  };
   assertEquals([admit(false), admit(true), admit(false)], [2, 3, 4]);
   assertEquals(members.working, [2, 4]);
   assertEquals([members.remove(2), members.remove(2)], [true, false]);
@@ -15,10 +19,22 @@ Deno.test("Members.admit gives each id once, and counts the nodes that run a pro
   assertEquals(members.peers.map(({ id }) => id), [3, 4, 5]);
 });
 
+Deno.test("Members.offer gives the id of a node that did not join to the next", () => {
+  const members = new Members(1, 5n, REGION);
+  const [second, third, fourth] = [2, 3, 4].map(() => members.offer(HELLO, HOST));
+  members.admit(third!, HELLO);
+  members.withdraw(fourth!);
+  members.withdraw(second!);
+  assertEquals(members.peers.map(({ id }) => id), [3]);
+  assertEquals(members.isGone(2), false);
+  assertEquals(members.nextId, 2);
+  assertEquals([2, 4, 5].map(() => members.offer(HELLO, HOST).id), [2, 4, 5]);
+});
+
 Deno.test("Members.admit takes the connection's address for a node that listens everywhere", () => {
   const members = new Members(1, 5n, REGION);
   for (const address of ["0.0.0.0", "::", "10.0.0.7"]) {
-    members.admit({ ...HELLO, address, port: 4 }, "10.0.0.9");
+    members.admit(members.offer({ ...HELLO, address, port: 4 }, "10.0.0.9"), HELLO);
   }
   const expected = ["10.0.0.9", "10.0.0.9", "10.0.0.7"];
   assertEquals(members.peers.map(({ address }) => address), expected);

@@ -6,6 +6,7 @@
 
 import {
   CONTROL_MAX_BYTES,
+  HEARTBEAT_MS,
   LINK_QUEUE_MAX_BYTES,
   SEND_BATCH_BYTES,
   SEND_COPY_MAX_BYTES,
@@ -40,6 +41,34 @@ interface Segment {
 /** Computes the checksum of the bytes behind a frame, as `crc32c` does. */
 export type Sum = (bytes: Uint8Array) => number;
 
+/** The queues to all peers of a node: what waits in them together is bounded. */
+export class SendQueues {
+  /** The queues in which something waits. */
+  readonly #filled = new Set<Sender>();
+  #bytes = 0;
+
+  /** So many bytes more wait in a queue. */
+  add(sender: Sender, bytes: number): void {
+    this.#filled.add(sender);
+    this.#bytes += bytes;
+    if (this.#bytes > LINK_QUEUE_MAX_BYTES) this.#worst().overflow();
+  }
+
+  /** So many bytes wait no longer, after which a queue may be empty. */
+  remove(sender: Sender, bytes: number): void {
+    this.#bytes -= bytes;
+    if (sender.queuedBytes === 0) this.#filled.delete(sender);
+  }
+
+  /** The longest queue of those that stand still, or else of all. */
+  #worst(): Sender {
+    const since = performance.now() - HEARTBEAT_MS;
+    const still = [...this.#filled].filter((sender) => sender.standsStillSince(since));
+    const worst = still.length === 0 ? [...this.#filled] : still;
+    return worst.reduce((a, b) => b.queuedBytes > a.queuedBytes ? b : a);
+  }
+}
+
 /** The queue to one peer. */
 export class Sender {
   readonly #counters: LinkCounters;
@@ -53,7 +82,10 @@ export class Sender {
   #batch = new Uint8Array(SEND_BATCH_BYTES);
   #used = 0;
   #spare: Uint8Array<ArrayBuffer> | undefined = new Uint8Array(SEND_BATCH_BYTES);
+  readonly #queues: SendQueues;
   #queuedBytes = 0;
+  /** When something was last written, or began to wait for that, by `performance.now()`. */
+  #sentAt = 0;
   #writing = false;
   #drained: Promise<void> = Promise.resolve();
   #closed = false;
@@ -63,10 +95,22 @@ export class Sender {
   /**
    * @param counters Where what is sent is counted.
    * @param sum Computes checksums of page bytes and the payloads of remote calls; without it these have none.
+   * @param queues The queues that are bounded together with this one.
    */
-  constructor(counters: LinkCounters, sum?: Sum) {
+  constructor(counters: LinkCounters, sum?: Sum, queues: SendQueues = new SendQueues()) {
     this.#counters = counters;
     this.#sum = sum;
+    this.#queues = queues;
+  }
+
+  /** How many bytes wait. */
+  get queuedBytes(): number {
+    return this.#queuedBytes;
+  }
+
+  /** Whether something waits to be written, and nothing was since a time, by `performance.now()`. */
+  standsStillSince(time: number): boolean {
+    return this.#writing && this.#sentAt < time;
   }
 
   /**
@@ -85,6 +129,9 @@ export class Sender {
   /** Forgets everything; nothing is written from here on. */
   close(): void {
     this.#closed = true;
+    const waited = this.#queuedBytes;
+    this.#queuedBytes = 0;
+    if (waited > 0) this.#queues.remove(this, waited);
     this.#current = undefined;
     this.#segments = [];
     this.#used = 0;
@@ -158,6 +205,7 @@ export class Sender {
     if (this.#writing || this.#connection === undefined || this.#closed) return;
     if (this.#segments.length === 0 && this.#used === 0) return;
     this.#writing = true;
+    this.#sentAt = performance.now();
     this.#drained = this.#drain(this.#connection).catch((error) => {
       if (!this.#closed) this.#failed(error);
     });
@@ -183,8 +231,11 @@ export class Sender {
       const { bytes, batch } = segment;
       for (let sent = 0; sent < bytes.length;) {
         sent += await connection.write(sent === 0 ? bytes : bytes.subarray(sent));
+        this.#sentAt = performance.now();
       }
+      if (this.#closed) break;
       this.#queuedBytes -= bytes.length;
+      this.#queues.remove(this, bytes.length);
       this.#spare ??= batch;
     }
     // In the same turn of the event loop that found the queue empty: a frame queued in between would
@@ -214,13 +265,19 @@ export class Sender {
 
   #queued(bytes: number): void {
     this.#counters.bytesSent += bytes;
+    if (this.#closed) return;
     this.#queuedBytes += bytes;
-    if (this.#closed || this.#queuedBytes <= LINK_QUEUE_MAX_BYTES) return;
-    this.close();
+    this.#queues.add(this, bytes);
+  }
+
+  /** Ends the queue: of all queues, which have outgrown their bound, this is the worst. */
+  overflow(): void {
     const overflow = this.#overflow = new TdsmError(
       "LimitExceeded",
-      `it does not read: more than ${LINK_QUEUE_MAX_BYTES} bytes wait to be sent`,
+      `it does not read: more than ${LINK_QUEUE_MAX_BYTES} bytes wait to be sent, ` +
+        `${this.#queuedBytes} of them to this node`,
     );
+    this.close();
     // Not at once: the caller is in the middle of a step whose output must be done in order.
     if (this.#connection !== undefined) queueMicrotask(() => this.#failed(overflow));
   }

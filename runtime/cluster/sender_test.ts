@@ -3,11 +3,17 @@ import type { TdsmError } from "../errors.ts";
 import { crc32c } from "../wire/crc32c.ts";
 import { FRAME_HEADER_BYTES } from "../wire/layout.ts";
 import type { FrameBounds } from "../wire/check.ts";
-import { LINK_QUEUE_MAX_BYTES, SEND_BATCH_BYTES, SEND_COPY_MAX_BYTES } from "../limits.ts";
+import {
+  HEARTBEAT_MS,
+  LINK_QUEUE_MAX_BYTES,
+  SEND_BATCH_BYTES,
+  SEND_COPY_MAX_BYTES,
+} from "../limits.ts";
 import { Framer } from "../wire/framer.ts";
 import { Content, type GrantMessage, type Message } from "../protocol/coherence/messages.ts";
 import { Access } from "../protocol/coherence/page.ts";
-import { type LinkCounters, newCounters, Sender } from "./sender.ts";
+import { type LinkCounters, newCounters, Sender, SendQueues } from "./sender.ts";
+import { ManualTimers } from "../../tests/support/manual_timers.ts";
 import { PING } from "../../tests/support/raw_peer.ts";
 
 const BOUNDS: FrameBounds = { pageCount: 1 << 16, pageSize: 4096, runPages: 128 };
@@ -323,4 +329,46 @@ Deno.test("Sender that outgrew its bound before there was a connection says so w
   sender.open(connection.asConn(), (error) => failures.push(error));
   const codes = failures.map((error) => (error as TdsmError).code);
   assertEquals([codes, connection.handed], [["LimitExceeded"], []]);
+});
+
+Deno.test("Sender: of queues that have outgrown their bound together, the longest that stands still ends", async () => {
+  using timers = new ManualTimers();
+  const queues = new SendQueues();
+  const large = pages(128, 1);
+  const failures = new Map<string, unknown[]>();
+  const open = (name: string): { sender: Sender; connection: FakeConnection } => {
+    const sender = new Sender(newCounters(), undefined, queues);
+    const connection = new FakeConnection();
+    connection.hold();
+    failures.set(name, []);
+    sender.open(connection.asConn(), (error) => failures.get(name)!.push(error));
+    return { sender, connection };
+  };
+  const [short, long, moving] = ["short", "long", "moving"].map(open);
+  for (let count = 0; count < 30; count++) long!.sender.send(grant(1, 128), large);
+  short!.sender.send(grant(1, 128), large);
+  for (const { sender } of [short!, long!]) sender.flush();
+  timers.skip(HEARTBEAT_MS + 1);
+  moving!.sender.flush();
+  while ([...failures.values()].flat().length === 0) {
+    moving!.sender.send(grant(1, 128), large);
+    moving!.sender.flush();
+    await Promise.resolve();
+  }
+  assertEquals([...failures].map(([name, { length }]) => [name, length]), [
+    ["short", 0],
+    ["long", 1],
+    ["moving", 0],
+  ]);
+  // What the one that ended had queued is room again.
+  const before = moving!.sender.queuedBytes;
+  for (let count = 0; count < 29; count++) moving!.sender.send(grant(1, 128), large);
+  await Promise.resolve();
+  assertEquals(moving!.sender.queuedBytes > before, true);
+  assertEquals(failures.get("moving"), []);
+  for (const { sender, connection } of [short!, moving!]) {
+    sender.close();
+    connection.release();
+  }
+  long!.connection.release();
 });

@@ -1,12 +1,12 @@
 /** A program that reaches the port without being a node is dropped, and no node notices. */
 
-import { assertEquals, assertMatch } from "@std/assert";
-import { HANDSHAKES_MAX } from "../../runtime/limits.ts";
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { HANDSHAKE_MAX_MS, HANDSHAKES_MAX } from "../../runtime/limits.ts";
 import { encodeMessage } from "../../runtime/wire/page_frames.ts";
 import { MESSAGE_MAX_BYTES, Offset, PROTOCOL_VERSION } from "../../runtime/wire/layout.ts";
-import { ProcessCluster, type RemoteNode } from "../support/process_cluster.ts";
+import { ProcessCluster, RemoteNode } from "../support/process_cluster.ts";
 import { sealBroken } from "../fuzz/mutate.ts";
-import { controlFrame, firstControl, HELLO, readAll } from "../support/raw_peer.ts";
+import { controlFrame, firstControl, HELLO, PING, readAll } from "../support/raw_peer.ts";
 
 /** Bytes that follow from a seed, without a meaning. */
 function noise(bytes: number): Uint8Array {
@@ -117,17 +117,47 @@ Deno.test("stranger: a node of another version is told the version of this one",
   assertMatch(answer.reason, new RegExp(`protocol version.*\\b${later}\\b`));
 });
 
-Deno.test("stranger: more silent connections than handshakes do not keep nodes out for ever", async () => {
+Deno.test("stranger: silent connections keep nobody out, and of all that are dropped only some are told of", async () => {
   await using cluster = new ProcessCluster();
   const directory = await cluster.host();
   const { address: hostname, port } = directory.info;
   const silent = await Promise.all(
-    Array.from({ length: HANDSHAKES_MAX + 8 }, () => Deno.connect({ hostname, port })),
+    Array.from({ length: 2 * HANDSHAKES_MAX }, () => Deno.connect({ hostname, port })),
   );
   try {
-    const node = await cluster.join(directory, "--join-timeout=30000");
+    // Less than any of them is waited for.
+    const node = await cluster.join(directory, `--join-timeout=${HANDSHAKE_MAX_MS - 1_000}`);
     assertEquals(node.info.id, 2);
   } finally {
     for (const connection of silent) connection.close();
   }
+  const told = directory.process.stderr.match(/Dropped a connection/g)?.length ?? 0;
+  assert(told > 0 && told < HANDSHAKES_MAX, `${told} lines`);
+});
+
+Deno.test("stranger: a directory that is out of file descriptors serves its members, and says so once", async () => {
+  await using cluster = new ProcessCluster();
+  const prefix = ["sh", "-c", 'ulimit -n 48; exec "$0" "$@"'];
+  const directory = await RemoteNode.ready(
+    cluster.spawnNode(["--directory", "--port=0", "--size=64KiB"], { prefix }),
+  );
+  const second = await cluster.join(directory);
+  const { address: hostname, port } = directory.info;
+  const held: Deno.Conn[] = [];
+  try {
+    while (!/Could not accept/.test(directory.process.stderr)) {
+      const stranger = await Deno.connect({ hostname, port });
+      held.push(stranger);
+      await stranger.write(controlFrame(HELLO));
+      await stranger.write(controlFrame(PING));
+      await directory.load(0);
+    }
+    await second.store(0, 7);
+    assertEquals(await directory.load(0), 7);
+  } finally {
+    for (const connection of held) connection.close();
+  }
+  const late = await cluster.join(directory);
+  assertEquals(await late.load(0), 7);
+  assertEquals(directory.process.stderr.match(/Could not accept/g)?.length, 1);
 });

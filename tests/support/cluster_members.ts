@@ -4,7 +4,7 @@ import type { Address } from "../../runtime/address.ts";
 import type { TdsmError } from "../../runtime/errors.ts";
 import { crc32c } from "../../runtime/wire/crc32c.ts";
 import { type Control, isControl, ROOM_UNLIMITED } from "../../runtime/wire/control.ts";
-import type { EngineMessage } from "../../runtime/wire/peer_message.ts";
+import type { EngineMessage, PeerMessage } from "../../runtime/wire/peer_message.ts";
 import type { GrantMessage, NodeId } from "../../runtime/protocol/coherence/messages.ts";
 import type { RegionSettings } from "../../runtime/wire/region_settings.ts";
 import { Cluster, type ClusterOptions, type Member } from "../../runtime/cluster/cluster.ts";
@@ -177,6 +177,7 @@ export async function startThree(): Promise<ThreeMembers> {
 export class ScriptedPeer implements Disposable {
   readonly link: Link;
   readonly #heard: Control[] = [];
+  readonly #messages: PeerMessage[] = [];
   #ended = false;
   #wake: () => void = () => {};
 
@@ -186,6 +187,7 @@ export class ScriptedPeer implements Disposable {
       target: () => undefined,
       received: (message) => {
         if (isControl(message)) this.#heard.push(message);
+        else this.#messages.push(message);
         this.#wake();
       },
       ended: () => {
@@ -201,6 +203,14 @@ export class ScriptedPeer implements Disposable {
       await new Promise<void>((resolve) => this.#wake = resolve);
     }
     return this.#heard.shift();
+  }
+
+  /** The next other message; `undefined` after the end. */
+  async nextMessage(): Promise<PeerMessage | undefined> {
+    while (this.#messages.length === 0 && !this.#ended) {
+      await new Promise<void>((resolve) => this.#wake = resolve);
+    }
+    return this.#messages.shift();
   }
 
   [Symbol.dispose](): void {
