@@ -88,6 +88,17 @@ export const LINK_QUEUE_MAX_BYTES: number = 256 * MIB;
 export const HEARTBEAT_MS = 1_000;
 /** After how long a silence a connection counts as broken, in milliseconds. */
 export const SILENCE_MAX_MS = 15_000;
+/**
+ * How late a node's own beat may be before the node counts as one that was stopped itself, and blames
+ * nobody for having been silent meanwhile, in milliseconds.
+ */
+export const BEAT_LATE_MS = 3_000;
+/**
+ * How long a node uses its pages without an answer of the directory node, counted from the ping that was
+ * answered, in milliseconds. So much shorter than {@linkcode SILENCE_MAX_MS} that the node has closed its
+ * windows before the directory node gives it up, whatever the beats and clocks of the two do.
+ */
+export const LEASE_MS = 10_000;
 /** How long a connection may take to say who it is, in milliseconds. */
 export const HANDSHAKE_MAX_MS = 5_000;
 /**
@@ -156,7 +167,7 @@ export const FAILURE_GRACE_MS = 500;
  * How long a program under `run` may go on to compute or to block once its node cannot go on, in
  * milliseconds.
  */
-export const PROGRAM_GRACE_MS = 2_000;
+export const PROGRAM_GRACE_MS = 750;
 /**
  * How long a node may take to leave at a signal or at `Deno.exit`, in milliseconds. A second signal
  * ends the process at once.
@@ -176,6 +187,8 @@ export const SETTLE_MAX_MS = 1_000;
 export const DEATH_MESSAGE_MAX_MS = 1_000;
 /** How long a thread that blocks for the engine's answer waits for it, in milliseconds. */
 export const CALL_SYNC_MAX_MS = 10_000;
+/** The longest reason why a node cannot go on that its threads are told, in UTF-16 code units. */
+export const FAILURE_TEXT_MAX = 8_192;
 /** How often a thread that blocks looks whether its engine has ended meanwhile, in milliseconds. */
 export const ENDED_LOOK_MS = 1_000;
 /** How long a link that is closed goes on sending what was queued, in milliseconds. */

@@ -72,7 +72,8 @@ export async function main(args: readonly string[]): Promise<void> {
       await node.closed;
       console.log(`The directory has closed the cluster, and node ${node.id} has ended with it.`);
     } finally {
-      await node.close();
+      // `closed` says why a node cannot go on.
+      await node.close().catch(() => {});
     }
   } catch (error) {
     if (!(error instanceof TdsmError)) throw error;

@@ -6,10 +6,12 @@
 import type { Address } from "../address.ts";
 import { TdsmError } from "../errors.ts";
 import {
+  BEAT_LATE_MS,
   HANDSHAKE_MAX_MS,
   HEARTBEAT_MS,
   JOIN_RETRY_MAX_MS,
   JOIN_RETRY_MIN_MS,
+  LEASE_MS,
   PEER_VERDICT_LAST_MS,
   PEER_VERDICT_MAX_MS,
   SILENCE_MAX_MS,
@@ -20,6 +22,7 @@ import type { AbortControl, HelloControl, WelcomeControl } from "../wire/control
 import type { RegionSettings } from "../wire/region_settings.ts";
 import type { EngineMessage, PeerMessage } from "../wire/peer_message.ts";
 import type { NodeStatusControl } from "../wire/status_control.ts";
+import { Lease } from "../protocol/coherence/lease.ts";
 import { DIRECTORY_NODE, type GrantMessage, type NodeId } from "../protocol/coherence/messages.ts";
 import { notADirectory, objectionToLoopback, type Peer, refusal } from "./admission.ts";
 import { Door } from "./door.ts";
@@ -39,6 +42,8 @@ export interface ClusterOptions {
   readonly release: string;
   /** Computes checksums of the bytes behind frames; TypeScript does so where this is left out. */
   readonly sum?: Sum;
+  /** A clock that counts suspension too, in milliseconds; left out, one that need not. */
+  readonly clock?: () => number;
 }
 
 /** A member of a cluster; the cluster reports its events here. */
@@ -83,6 +88,11 @@ export class Cluster<Node extends Member = Member> {
   readonly #links: Links;
   readonly #door: Door;
   readonly #heartbeat: ReturnType<typeof setInterval>;
+  readonly #clock: () => number;
+  /** How long this node may go on; the directory node needs no lease. */
+  readonly #lease: Lease | undefined;
+  /** When this node last had its beat, by `performance.now()`. */
+  #beatAt = performance.now();
   /** Timers: when to give up waiting for the directory node's verdict on a node that cannot be reached. */
   readonly #verdicts = new Map<NodeId, ReturnType<typeof setTimeout>>();
   /** How the connection to each node that could not be reached has ended. */
@@ -96,16 +106,22 @@ export class Cluster<Node extends Member = Member> {
     options: ClusterOptions,
     members: Members,
     counters: LinkCounters,
+    lease: Lease | undefined,
     open: (cluster: Cluster) => Node,
   ) {
-    const { listener, sum } = options;
+    const { listener, sum, clock = () => performance.now() } = options;
     this.#options = options;
+    this.#clock = clock;
+    this.#lease = lease;
     this.#members = members;
     this.address = listener.addr;
     this.#links = new Links(members, counters, () => helloOf(options, members), {
       target: (from, grant) => this.node.engine.target(from, grant),
       received: this.#received,
       vitals: () => this.node.vitals(),
+      pinging: (node, number) => {
+        if (node === DIRECTORY_NODE) this.#lease?.pinged(number, clock());
+      },
       lost: (node, reason) => this.#lost(node, reason),
     }, sum);
     this.#door = new Door(listener, members, this.#links, {
@@ -136,7 +152,14 @@ export class Cluster<Node extends Member = Member> {
   ): Node {
     const random = crypto.getRandomValues(new BigUint64Array(1));
     const members = new Members(DIRECTORY_NODE, random[0]! || 1n, region);
-    return new Cluster(options, members, newCounters(), (cluster) => open(cluster, region)).node;
+    return new Cluster(
+      options,
+      members,
+      newCounters(),
+      undefined,
+      (cluster) => open(cluster, region),
+    )
+      .node;
   }
 
   /**
@@ -159,6 +182,7 @@ export class Cluster<Node extends Member = Member> {
   ): Promise<Node> {
     const giveUpAt = performance.now() + tryMaxMs(timeoutMs);
     const leftMs = (): number => Math.max(1, Math.ceil(giveUpAt - performance.now()));
+    const { clock = () => performance.now() } = options;
     /** How the last handshake failed that another try may do better than. */
     let met: unknown;
     for (let tries = 1;; tries++) {
@@ -170,6 +194,8 @@ export class Cluster<Node extends Member = Member> {
       }
       requireReachable(connection, options.listener, directory);
       const counters = newCounters();
+      // The directory node hears from this node at the earliest now.
+      const lease = new Lease(LEASE_MS, clock());
       let members: Members | undefined;
       try {
         const cluster = await shakeHands((handlers) => {
@@ -180,7 +206,7 @@ export class Cluster<Node extends Member = Member> {
         }, (control, link) => {
           if (control.kind !== "welcome") throw refusal(control, directory);
           members = membersOf(control, directory);
-          const cluster = new Cluster(options, members, counters, (it) => open(it, control));
+          const cluster = new Cluster(options, members, counters, lease, (it) => open(it, control));
           cluster.#links.carry(DIRECTORY_NODE, link);
           // The directory node admits this one when it hears it, and echoes the ping.
           cluster.#links.sayAlive();
@@ -309,13 +335,34 @@ export class Cluster<Node extends Member = Member> {
     return this.#ended;
   }
 
+  /**
+   * Looks at the clock, to be done before anything else is done after a wait: this node may have been
+   * stopped meanwhile, and been given up. Then the node is told to fail, and must do nothing else.
+   *
+   * @returns Whether this node may go on.
+   */
+  checkLease(): boolean {
+    if (this.#lease === undefined || this.#links.closed) return true;
+    if (!this.#lease.isOver(this.#clock())) return true;
+    const at = this.#members.at(DIRECTORY_NODE);
+    const message =
+      `Lost the directory node at ${at}: it has answered nothing that was sent in the ` +
+      `last ${LEASE_MS} ms. This node was stopped, or is cut off, and may have been given up`;
+    this.node.fail(new TdsmError("DirectoryLost", message));
+    return false;
+  }
+
   /** Acts on messages about the cluster itself, and passes the rest on to the engine. */
   readonly #received = (from: NodeId, message: PeerMessage, payload: Uint8Array): void => {
+    if (!this.checkLease()) return;
     const fromDirectory = from === DIRECTORY_NODE;
     switch (message.kind) {
       case "ping":
-        this.#links.pinged(from, message);
-        if (fromDirectory) this.#admitted.resolve();
+        if (!this.#links.pinged(from, message)) break;
+        if (fromDirectory) {
+          this.#admitted.resolve();
+          this.#lease?.answered(message.echo);
+        }
         return this.node.pinged(from, message);
       case "peerJoined":
         if (!fromDirectory) break;
@@ -392,15 +439,21 @@ export class Cluster<Node extends Member = Member> {
 
   /** Tells other nodes that this one is alive, and gives up the nodes that have been silent too long. */
   #beat(): void {
+    const now = performance.now();
+    const stopped = now - this.#beatAt > BEAT_LATE_MS;
+    this.#beatAt = now;
+    if (!this.checkLease()) return;
     this.#links.sayAlive();
     this.node.beat();
+    // What arrived while this node was stopped itself is read only after this.
+    if (stopped) this.#links.hearAnew(now);
     const giveUp = (nodes: NodeId[], does: string): void => {
       for (const node of nodes) {
         this.#links.end(node, "ended", "keep");
         this.#lost(node, `it ${does} nothing for ${SILENCE_MAX_MS} ms`);
       }
     };
-    giveUp(this.#links.silentSince(performance.now() - SILENCE_MAX_MS), "said");
+    giveUp(this.#links.silentSince(now - SILENCE_MAX_MS), "said");
     giveUp(this.#links.standingStill(), "read");
   }
 }

@@ -3,6 +3,7 @@ import {
   CONTROL_MAX_BYTES,
   HANDSHAKE_MAX_MS,
   HEARTBEAT_MS,
+  LEASE_MS,
   LINK_QUEUE_MAX_BYTES,
   PEER_VERDICT_LAST_MS,
   PEER_VERDICT_MAX_MS,
@@ -213,22 +214,136 @@ Deno.test("Cluster: what only the directory may say is not taken from a peer", a
   assertMatch(second.failures[0]!.message, /closing from node 3/);
 });
 
+/** How far the clock goes between two beats, in milliseconds: less than a node that was stopped. */
+const STEP_MS = 2_000;
+
+/** Has the clock go on, with a beat of a node that the directory node answers each time. */
+async function passTime(ms: number, node: ClusterMember, timers: ManualTimers): Promise<void> {
+  for (let passed = 0; passed < ms; passed += STEP_MS) {
+    timers.skip(STEP_MS);
+    const { counters } = node.cluster;
+    const { bytesReceived } = counters;
+    timers.fire(HEARTBEAT_MS);
+    while (counters.bytesReceived === bytesReceived && node.failures.length === 0) await turns(1);
+  }
+}
+
 Deno.test("Cluster: the directory node gives up a node that is silent for long, and keeps one that beats", async () => {
   using timers = new ManualTimers(HEARTBEAT_MS);
   await using directory = ClusterMember.host();
   await using second = await new ClusterMember().join(directory);
   const { hostname, port } = directory.cluster.address;
-  await beat([directory, second], timers);
-  timers.skip(SILENCE_MAX_MS + 1);
-  second.cluster.send(1, request(1));
-  second.cluster.flush();
-  await directory.until(() => directory.heard.length === 1);
-  // The directory has heard node 2 since then; node 2 has heard nothing of the directory.
+  using third = new ScriptedPeer(await Deno.connect({ hostname, port }));
+  third.link.say(HELLO);
+  assertEquals((await third.next())?.kind, "welcome");
+  third.link.say(PING);
+  await directory.until(() => directory.joined.includes(3));
+  await passTime(SILENCE_MAX_MS - 2 * STEP_MS, second, timers);
+  assertEquals(directory.lost, []);
+  await passTime(4 * STEP_MS, second, timers);
+  assertEquals([directory.lost, second.failures], [[3], []]);
+  assertEquals(directory.reasons, [`it said nothing for ${SILENCE_MAX_MS} ms`]);
+});
+
+Deno.test("Cluster: a directory node that was stopped itself blames nobody for that time", async () => {
+  using timers = new ManualTimers(HEARTBEAT_MS);
+  await using directory = ClusterMember.host();
+  const { hostname, port } = directory.cluster.address;
+  using second = new ScriptedPeer(await Deno.connect({ hostname, port }));
+  second.link.say(HELLO);
+  assertEquals((await second.next())?.kind, "welcome");
+  second.link.say(PING);
+  await directory.until(() => directory.joined.includes(2));
+  timers.skip(2 * SILENCE_MAX_MS);
   timers.fire(HEARTBEAT_MS);
   assertEquals(directory.lost, []);
-  assertEquals(second.failures.map(({ code }) => code), ["DirectoryLost"]);
-  assertMatch(second.failures[0]!.message, new RegExp(`at ${hostname}:${port}: it said nothing`));
-  await directory.until(() => directory.lost.length === 1);
+});
+
+/** A directory node that says what the test wants, and a node that has joined it. */
+async function startScripted(): Promise<
+  { directory: ScriptedPeer; second: ClusterMember } & Disposable
+> {
+  using listener = Deno.listen({ hostname: HOST, port: 0 });
+  const accepted = listener.accept();
+  const second = new ClusterMember();
+  const joined = second.joinAt({ hostname: HOST, port: listener.addr.port }, 1000);
+  const directory = new ScriptedPeer(await accepted);
+  assertEquals((await directory.next())?.kind, "hello");
+  directory.link.say({ kind: "welcome", node: 2, session: 5n, ...REGION, peers: [] });
+  assertEquals(await directory.next(), PING);
+  directory.link.say(PING);
+  await joined;
+  return {
+    directory,
+    second,
+    [Symbol.dispose]() {
+      directory[Symbol.dispose]();
+      second.cluster.abort();
+    },
+  };
+}
+
+/** How a node may be told that its directory node hears it, and for how long it then goes on. */
+const LAST_WORDS = [
+  ["it was let in", 0],
+  ["its ping was answered", 2],
+] as const;
+
+for (const [what, echo] of LAST_WORDS) {
+  Deno.test(`Cluster: a node that wakes ${LEASE_MS} ms after ${what} ends before it hears anything`, async () => {
+    using timers = new ManualTimers(HEARTBEAT_MS);
+    using scripted = await startScripted();
+    const { directory, second } = scripted;
+    if (echo > 0) {
+      timers.skip(2 * STEP_MS);
+      timers.fire(HEARTBEAT_MS);
+      assertEquals(await directory.next(), { ...PING, sent: 2, echo: 1 });
+    }
+    // An answer gives time from when its ping was sent, however late it comes.
+    timers.skip(2 * STEP_MS);
+    directory.link.say({ ...PING, sent: 2, echo });
+    directory.link.say({ kind: "peerJoined", id: 3, address: HOST, port: 1 });
+    await second.until(() => second.cluster.peers.length === 2);
+    assertEquals(second.failures, []);
+    directory.link.say({ kind: "peerJoined", id: 4, address: HOST, port: 1 });
+    timers.skip(LEASE_MS - 2 * STEP_MS);
+    await second.until(() => second.failures.length > 0 || second.cluster.peers.length === 3);
+    assertEquals(second.failures[0]?.code, "DirectoryLost");
+    assertMatch(second.failures[0]!.message, /answered nothing that was sent in the last 10000 ms/);
+    assertEquals(second.cluster.peers.length, 2, "what came meanwhile does not count");
+  });
+}
+
+Deno.test("Cluster: a node whose pings are answered goes on; one whose are not ends by its own beat", async () => {
+  using timers = new ManualTimers(HEARTBEAT_MS);
+  using scripted = await startScripted();
+  const { directory, second } = scripted;
+  let answers = 0;
+  for (let beat = 1; beat <= 2 * LEASE_MS / STEP_MS; beat++) {
+    timers.skip(STEP_MS);
+    timers.fire(HEARTBEAT_MS);
+    const ping = await directory.next();
+    assertEquals(ping, { ...PING, sent: beat + 1, echo: beat });
+    const { bytesReceived } = second.cluster.counters;
+    directory.link.say({ ...PING, sent: beat + 1, echo: beat + 1 });
+    while (second.cluster.counters.bytesReceived === bytesReceived) await turns(1);
+    answers++;
+  }
+  assertEquals([answers, second.failures], [10, []]);
+  let beats = 0;
+  for (; second.failures.length === 0; beats++) {
+    timers.skip(STEP_MS);
+    timers.fire(HEARTBEAT_MS);
+  }
+  assertEquals(beats, LEASE_MS / STEP_MS);
+});
+
+Deno.test("Cluster: an answer to a ping that was never sent is a breach", async () => {
+  using scripted = await startScripted();
+  const { directory, second } = scripted;
+  directory.link.say({ ...PING, echo: 2 });
+  await second.until(() => second.failures.length > 0);
+  assertMatch(second.failures[0]!.message, /ping from node 1/);
 });
 
 /** Has nodes beat, and waits until all that they have sent has arrived, answers too. */
@@ -247,35 +362,49 @@ async function talk(one: ClusterMember, other: ClusterMember): Promise<void> {
   }
 }
 
-Deno.test("Cluster: of two nodes that hear nothing of each other any more one ends and one survives", async () => {
-  using timers = new ManualTimers(HEARTBEAT_MS, PEER_VERDICT_MAX_MS, PEER_VERDICT_LAST_MS);
-  await using three = await startThree();
-  const [directory, second, third] = three.nodes;
-  await talk(second, third);
-  while (timers.count(PEER_VERDICT_MAX_MS) > 0) await turns(1);
-  timers.skip(SILENCE_MAX_MS + 1);
-  for (const node of [second, third]) {
-    const heard = [directory, node].map((end) => end.heard.length + 1);
-    node.sendNumbered(directory, 1, 1);
-    directory.sendNumbered(node, 1, 1);
-    for (const [index, end] of [directory, node].entries()) {
-      await end.until(() => end.heard.length === heard[index]);
+for (const [self, waitMs] of [[2, PEER_VERDICT_LAST_MS], [3, PEER_VERDICT_MAX_MS]] as const) {
+  Deno.test(`Cluster: node ${self} waits ${waitMs} ms for word of a peer that it does not hear any more`, async () => {
+    using timers = new ManualTimers(HEARTBEAT_MS, PEER_VERDICT_MAX_MS, PEER_VERDICT_LAST_MS);
+    await using directory = ClusterMember.host();
+    const { hostname, port } = directory.cluster.address;
+    const node = new ClusterMember();
+    if (self === 2) await node.join(directory);
+    using other = new ScriptedPeer(await Deno.connect({ hostname, port }));
+    other.link.say(HELLO);
+    const welcome = await other.next() as WelcomeControl;
+    other.link.say(PING);
+    await directory.until(() => directory.joined.includes(welcome.node));
+    if (self === 3) await node.join(directory);
+    using peer = new ScriptedPeer(
+      await Deno.connect({ hostname, port: node.cluster.address.port }),
+    );
+    peer.link.say({ ...HELLO, session: welcome.session, node: welcome.node });
+    assertEquals((await peer.next())?.kind, "accept");
+    while (timers.count(PEER_VERDICT_MAX_MS) > 0) await turns(1);
+    for (let passed = 0; passed <= SILENCE_MAX_MS + STEP_MS; passed += STEP_MS) {
+      // The directory node does hear it.
+      const { counters } = directory.cluster;
+      const { bytesReceived } = counters;
+      other.link.say(PING);
+      while (counters.bytesReceived === bytesReceived) await turns(1);
+      await passTime(STEP_MS, node, timers);
     }
-  }
-  timers.fire(HEARTBEAT_MS);
-  assertEquals([directory.lost, second.failures, third.failures], [[], [], []]);
-  assertEquals([PEER_VERDICT_MAX_MS, PEER_VERDICT_LAST_MS].map((ms) => timers.count(ms)), [1, 1]);
-  timers.fire(PEER_VERDICT_MAX_MS);
-  assertEquals(third.failures.map(({ code }) => code), ["PeerUnreachable"]);
-  assertMatch(third.failures[0]!.message, /Node 3 cannot reach node 2 .* it said nothing for/);
-  third.cluster.abort();
-  await directory.until(() => directory.lost.length > 0);
-  assertEquals(directory.lost, [3]);
-  // The directory's word, which an engine would pass on.
-  second.cluster.forget(3);
-  assertEquals([timers.count(PEER_VERDICT_LAST_MS), second.failures], [0, []]);
-  assertMatch(second.cluster.whyLost(3)!, /^it said nothing for \d+ ms$/);
-});
+    assertEquals([directory.lost, node.failures], [[], []]);
+    assertEquals(timers.count(waitMs), 1);
+    assertEquals(timers.count(PEER_VERDICT_MAX_MS) + timers.count(PEER_VERDICT_LAST_MS), 1);
+    if (self === 3) {
+      timers.fire(waitMs);
+      assertEquals(node.failures.map(({ code }) => code), ["PeerUnreachable"]);
+      assertMatch(node.failures[0]!.message, /Node 3 cannot reach node 2 .* it said nothing for/);
+    } else {
+      // The directory's word, which an engine would pass on.
+      node.cluster.forget(3);
+      assertEquals([timers.count(waitMs), node.failures], [0, []]);
+      assertMatch(node.cluster.whyLost(3)!, /^it said nothing for \d+ ms$/);
+    }
+    await node.cluster.close();
+  });
+}
 
 Deno.test("Cluster: every link that nothing was sent over is kept alive, and that to the directory node is always", async () => {
   using timers = new ManualTimers(HEARTBEAT_MS, HANDSHAKE_MAX_MS);
@@ -294,8 +423,8 @@ Deno.test("Cluster: every link that nothing was sent over is kept alive, and tha
   };
   await pings();
   assertEquals(await pings(), [2, 2, 2]);
-  for (let time = 0; time < 3; time++) {
-    timers.skip(SILENCE_MAX_MS / 2);
+  for (let passed = 0; passed < 2 * SILENCE_MAX_MS; passed += STEP_MS) {
+    timers.skip(STEP_MS);
     assertEquals(await pings(), [2, 2, 2]);
   }
   second.sendNumbered(third, 2, 1);

@@ -32,6 +32,8 @@ export interface PeerHandlers {
   received(from: NodeId, message: PeerMessage, payload: Uint8Array): void;
   /** What pings say of this node. */
   vitals(): Vitals;
+  /** A ping of that number is about to be sent to a node. */
+  pinging(node: NodeId, number: number): void;
   /** The connection to a node has ended, or could not be made. */
   lost(node: NodeId, reason: string): void;
 }
@@ -321,25 +323,39 @@ export class Links {
   /** Sends a ping to the directory node, and to each other node that was sent nothing since the last call. */
   sayAlive(): void {
     for (const [node, line] of this.#lines) {
-      if (!line.active || node === DIRECTORY_NODE) this.#ping(line);
+      if (!line.active || node === DIRECTORY_NODE) this.#ping(node, line);
       line.active = false;
     }
   }
 
-  /** A ping has arrived: the next ping to its sender echoes it. That is sent at once by the directory node. */
-  pinged(node: NodeId, { sent }: PingControl): void {
+  /**
+   * A ping has arrived: the next ping to its sender echoes it. The directory node sends that at once.
+   *
+   * @param node The sender.
+   * @param ping The ping.
+   * @returns Whether it echoes a ping that was sent, or none.
+   */
+  pinged(node: NodeId, { sent, echo }: PingControl): boolean {
     const line = this.#lines.get(node);
-    if (line === undefined) return;
+    if (line === undefined) return true;
+    if (echo > line.pingSent) return false;
     line.pingReceived = sent;
-    if (!this.#members.isDirectory) return;
-    this.#ping(line);
+    if (!this.#members.isDirectory) return true;
+    this.#ping(node, line);
     line.active = true;
+    return true;
   }
 
-  #ping(line: Line): void {
+  #ping(node: NodeId, line: Line): void {
     if (line.link === undefined) return;
     const sent = ++line.pingSent;
+    this.#handlers.pinging(node, sent);
     line.link.say({ kind: "ping", sent, echo: line.pingReceived, ...this.#handlers.vitals() });
+  }
+
+  /** Counts every node as heard at a time, by `performance.now()`, in milliseconds. */
+  hearAnew(time: number): void {
+    for (const { link } of this.#lines.values()) if (link !== undefined) link.heardAt = time;
   }
 
   /** The nodes from which nothing has arrived since a time, by `performance.now()`, in milliseconds. */

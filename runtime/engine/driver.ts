@@ -54,6 +54,8 @@ export interface DriverParts {
   readonly compression: boolean;
   /** Gets the protocol's events. */
   readonly tell: (event: EngineEvent) => void;
+  /** Called before anything is done after a wait: fences the region if the node was stopped for long. */
+  readonly lookAtClock: () => void;
   /** Gets the error that has stopped the driver, such as a system call that failed. */
   readonly failed: (error: unknown) => void;
 }
@@ -91,6 +93,8 @@ export class Driver {
   #stopped = false;
   /** Whether the protocol can take no more steps. Faults and calls are still taken, to refuse them. */
   #failed = false;
+  /** Whether faults are the library's, which ends the process at the first. */
+  #fenced = false;
   /** Whether a fault was taken after the last step, and so will never be served. */
   #unserved = false;
   /** Inputs that arose within a step, and wait for its end. */
@@ -131,6 +135,19 @@ export class Driver {
       this.#fail(error);
     }
     this.#wake();
+  }
+
+  /**
+   * The node cannot go on: closes the region to every thread, for good. Only calls are taken from here on.
+   *
+   * @param message What to print when a thread touches the region, which ends the process.
+   * @param exitCode How the process then ends.
+   * @param graceMs How long the program may take to end it itself, in milliseconds.
+   * @throws {TdsmError} When threads may still see pages: the process must end.
+   */
+  fence(message: string, exitCode: number, graceMs: number): void {
+    this.#failed = this.#fenced = true;
+    this.#parts.region.fence(message, exitCode, graceMs);
   }
 
   /** Where to write the bytes of a grant; `undefined` when this node has not requested them. */
@@ -186,7 +203,8 @@ export class Driver {
   #poll(): void {
     if (this.#stopped) return;
     this.counters.turns++;
-    const { coherence, calls } = this.#parts;
+    const { coherence, calls, lookAtClock } = this.#parts;
+    if (!this.#failed) lookAtClock();
     let active = this.#takeFaults();
     active = calls.poll() || active;
     const deadline = this.#failed ? Infinity : coherence.deadline;
@@ -242,6 +260,7 @@ export class Driver {
 
   /** Takes every fault that waits. Returns whether there were any. */
   #takeFaults(): boolean {
+    if (this.#fenced) return false;
     const count = this.#parts.region.readFaults(this.#faults);
     this.#unserved = count > 0;
     for (let index = 0; index < count; index++) {

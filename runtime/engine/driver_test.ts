@@ -115,6 +115,10 @@ class FakeRegion {
     this.#operate(`evict ${first}+${count}`);
   }
 
+  fence(message: string, exitCode: number, graceMs: number): void {
+    this.#operate(`fence ${exitCode} ${graceMs} ${message}`);
+  }
+
   #operate(text: string): void {
     const { failure } = this;
     this.failure = undefined;
@@ -137,6 +141,7 @@ class Bench implements AsyncDisposable {
   onFailure: () => void = () => {};
   /** The bytes that wait to be sent. */
   unsent: Uint8Array[] = [];
+  onTurn: () => void = () => {};
   #watchers: (() => void)[] = [];
 
   constructor(
@@ -157,6 +162,7 @@ class Bench implements AsyncDisposable {
       calls: new CallServer(this.slots, (call) => void answerWith(call, (argument) => argument)),
       pollTimeUs,
       compression,
+      lookAtClock: () => this.onTurn(),
       sink: {
         send: (to, message, payload, encoding) => {
           const packed = encoding === Encoding.Lz4 ? " packed" : "";

@@ -4,8 +4,8 @@
  */
 
 import { openLibrary, type TdsmLibrary } from "../../ffi/library.ts";
-import { die } from "../../ffi/native.ts";
-import { errorText, ExitCode, TdsmError } from "../errors.ts";
+import { boottimeMs, die } from "../../ffi/native.ts";
+import { errorText, ExitCode, reasonOf, TdsmError } from "../errors.ts";
 import { formatAddress, isLoopback } from "../address.ts";
 import { END_SIGNALS, type EndSignal, SignalEcho } from "../signals.ts";
 import {
@@ -101,7 +101,8 @@ export class EngineHost implements Member {
     const library = openLibrary({ path: start.library });
     const sum = (bytes: Uint8Array) => library.checksum(bytes);
     const listener = listen(address, port, directoryAddress === undefined);
-    const options = { listener, serving, release: VERSION, sum };
+    const clock = () => boottimeMs(library);
+    const options = { listener, serving, release: VERSION, sum, clock };
     const open = (cluster: Cluster, region: RegionSettings) =>
       new EngineHost({ start, post, library, cluster, region });
     let host: EngineHost;
@@ -165,7 +166,7 @@ export class EngineHost implements Member {
         const gone = reason === undefined ? "gone" : `gone (${reason})`;
         const message = `Page ${page} (${bytes}) is lost: its only copy was on node ${node}, ` +
           `which is ${gone}. Node ${this.#cluster.self} needs it and cannot go on`;
-        return this.#doom(new TdsmError("PageLost", message));
+        return this.fail(new TdsmError("PageLost", message));
       }
       case "memoryExhausted": {
         const { page } = event;
@@ -244,7 +245,9 @@ export class EngineHost implements Member {
     this.log(Level.Info, "The directory node has closed the cluster");
     this.#post({ kind: "closing" });
     const ofFaults = new TdsmError("DirectoryLost", `Cannot fetch a page: ${why}`);
-    this.#refuse(refusal, ofFaults);
+    this.engine.refuse(refusal);
+    // The pages that are here stay what they are, since no node writes any more; others cannot be fetched.
+    this.engine.driver.refuseFaults(() => this.#fence(ofFaults));
     // For a node that only serves this is the normal end; calls that it serves now may finish.
     if (!this.#start.settings.rpcServer) this.#endProgram(ofFaults);
   }
@@ -267,13 +270,29 @@ export class EngineHost implements Member {
     const packed = packError(error);
     // The error is about the node, so it names no operation: each call that it ends names its own.
     const failure = unpackError({ ...packed, operation: null });
-    // The process ends before its program could see the error, so its last requests need not fail.
-    if (this.#process.isNear) return void this.#life.enter("parted");
+    if (this.#process.isNear) {
+      // The process ends before its program could see the error, so its last requests need not fail.
+      if (this.#life.enter("parted")) this.#fence(failure, LEAVE_MAX_MS);
+      return;
+    }
     if (!this.#life.enter("failed", failure)) return;
+    // Before anything is said: from here on no thread reads what other nodes may have overwritten.
+    this.#fence(failure);
+    this.#slots.fail(failure);
     if (this.#announced) this.#post({ kind: "failed", error: packed, byOther });
     this.#cluster.abort();
-    this.#refuse(failure);
+    this.engine.refuse(failure);
     this.#endProgram(failure);
+  }
+
+  /** Closes the region to every thread: the next access ends the process, a little later. */
+  #fence(error: TdsmError, graceMs = FAILURE_GRACE_MS): void {
+    try {
+      this.engine.driver.fence(deathMessage(error), deathCode(error), graceMs);
+    } catch (cause) {
+      this.log(Level.Error, reasonOf(cause));
+      this.#die(error);
+    }
   }
 
   /** Ends the process with its node, where `run` or `mod.ts` has said so, even if a thread blocks. */
@@ -283,16 +302,7 @@ export class EngineHost implements Member {
     this.#programEnd = setTimeout(() => this.#die(error), PROGRAM_GRACE_MS);
   }
 
-  /** No other node answers any more: fails the requests that wait, and ends the node at its next fault. */
-  #refuse(error: TdsmError, ofFaults = error): void {
-    this.engine.refuse(error);
-    this.engine.driver.refuseFaults(() => this.#doom(ofFaults));
-  }
-
-  /**
-   * Ends a node of which a thread waits in a fault that nothing will serve. If that thread is the main
-   * thread, the program cannot end by itself, and the engine ends the process.
-   */
+  /** Ends a node whose engine can do nothing at all any more, and so its process. */
   #doom(error: unknown): void {
     if (!this.#process.enter("doomed")) return;
     this.fail(error);
@@ -301,8 +311,7 @@ export class EngineHost implements Member {
   }
 
   #die(error: TdsmError): never {
-    const exitCode = error.code === "NodeFailed" ? ExitCode.Program : ExitCode.Node;
-    die(this.#library, `tdsm: error: ${errorText(error)}\n`, exitCode, DEATH_MESSAGE_MAX_MS);
+    die(this.#library, deathMessage(error), deathCode(error), DEATH_MESSAGE_MAX_MS);
   }
 
   /** Something to log. */
@@ -415,6 +424,16 @@ export class EngineHost implements Member {
     });
     while (this.#life.state === "leaving") await this.#life.change();
   }
+}
+
+/** What a process prints that the library ends over an error. */
+function deathMessage(error: TdsmError): string {
+  return `tdsm: error: ${errorText(error)}\n`;
+}
+
+/** The exit code of a process that the library ends over an error. */
+function deathCode({ code }: TdsmError): number {
+  return code === "NodeFailed" ? ExitCode.Program : ExitCode.Node;
 }
 
 /** What the settings of a directory node decide for all nodes. */

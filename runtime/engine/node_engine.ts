@@ -135,6 +135,7 @@ export class NodeEngine implements AsyncDisposable {
       pollTimeUs: settings.pollTimeUs,
       compression,
       tell: options.tell,
+      lookAtClock: () => cluster.checkLease(),
       failed: (error) => this.#failed(error),
     });
     this.driver.start();

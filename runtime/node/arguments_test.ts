@@ -10,7 +10,7 @@ const node = new BareThread({
   address: "127.0.0.1",
   port: 4000,
   region: { window: () => new Uint8Array(4096) } as unknown as NativeRegion,
-  client: { closedError: () => undefined } as unknown as EngineClient,
+  client: { refusal: () => undefined } as unknown as EngineClient,
 });
 
 /** The same node as JavaScript sees it: without types. */

@@ -72,8 +72,8 @@ export class AttachedNode extends NodeThread implements Disposable {
  *
  * @param handle The node's `handle`, sent by `postMessage`.
  * @returns The node, as this thread sees it.
- * @throws {TdsmError} `NodeClosed` when the node is closed by now, `LimitExceeded` when too many
- * threads use it.
+ * @throws {TdsmError} `NodeClosed` when the node is closed by now, or why it cannot go on;
+ * `LimitExceeded` when too many threads use it.
  *
  * @example In a Worker
  * ```ts
@@ -91,6 +91,11 @@ export function attach(handle: NodeHandle): AttachedNode {
   try {
     const region = NativeRegion.attach(library, { handle: handle.region });
     const client = new EngineClient(new CallSlots(handle.slots), region);
+    const refusal = client.refusal("attach to the node");
+    if (refusal !== undefined) {
+      client.detach();
+      throw refusal;
+    }
     const { id, address, port } = handle;
     return newAttachedNode({ id, address, port, region, client }, library);
   } catch (error) {

@@ -12,7 +12,8 @@ import type { EngineNews, EngineStart } from "../engine/news.ts";
 import { CallSlots } from "../ring/ring.ts";
 import { loadEngineSource } from "../engine/source.ts";
 import { EngineClient } from "../ring/client.ts";
-import { TdsmError } from "../errors.ts";
+import { errorText, ExitCode, TdsmError } from "../errors.ts";
+import { FAILURE_GRACE_MS } from "../limits.ts";
 import { writeLog } from "../log.ts";
 import { isWorker, markNode, requireNoNode } from "./one_node.ts";
 import { newNode, type Node } from "./node.ts";
@@ -110,6 +111,7 @@ function untilReady(
   // A program that does not await `closed` learns of the failure by its next call or fault.
   closed.promise.catch(() => {});
   let client: EngineClient | undefined;
+  let fence: ((error: TdsmError) => void) | undefined;
   let unbind = (): void => {};
   let detach = (): void => {};
   const leave = (): void => {
@@ -123,8 +125,11 @@ function untilReady(
   };
   worker.onerror = (event) => {
     event.preventDefault();
-    fail(new TdsmError("EngineFailed", `The engine has failed: ${event.message}`));
+    const error = new TdsmError("EngineFailed", `The engine has failed: ${event.message}`);
+    // No engine is there to do it; threads that wait for a page would wait for ever.
+    fence?.(error);
     slots.end();
+    fail(error);
     told.resolve();
   };
   worker.onmessage = ({ data }: MessageEvent<EngineNews>) => {
@@ -132,6 +137,10 @@ function untilReady(
       case "ready": {
         const region = NativeRegion.attach(library, { handle: data.handle });
         client = new EngineClient(slots, region);
+        fence = (error) => {
+          region.fence(`tdsm: error: ${errorText(error)}\n`, ExitCode.Node, FAILURE_GRACE_MS);
+          slots.fail(error);
+        };
         const { id, address, port } = data;
         const unmark = markNode(library);
         const terminate = async (

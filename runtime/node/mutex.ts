@@ -7,7 +7,7 @@ import { TdsmError } from "../errors.ts";
 import type { SyncAnswer } from "../ring/sync_records.ts";
 
 /** Makes a lock, which `unlock` gives back. Set by the class. */
-let newLock: (abandoned: boolean, unlock: () => void) => MutexLock;
+let newLock: (abandoned: boolean, unlock: () => void, client: SyncClient) => MutexLock;
 
 /**
  * A mutex that is held. Dispose of the lock to unlock the mutex.
@@ -26,12 +26,14 @@ export class MutexLock implements Disposable {
   /** Whether the last holder's node is gone without unlocking: the protected data may be half written. */
   readonly abandoned: boolean;
   #unlock!: () => void;
+  #client!: SyncClient;
   #held = true;
 
   static {
-    newLock = (abandoned, unlock) => {
+    newLock = (abandoned, unlock, client) => {
       const lock = new MutexLock(abandoned);
       lock.#unlock = unlock;
+      lock.#client = client;
       return lock;
     };
   }
@@ -44,8 +46,8 @@ export class MutexLock implements Disposable {
   /**
    * Unlocks the mutex. Further calls do nothing.
    *
-   * @throws {TdsmError} `NodeClosed` when the node closes, or is closed: then the directory node unlocks
-   * the mutex, and the next holder finds it abandoned.
+   * @throws {TdsmError} `NodeClosed`, or why the node cannot go on: then the directory node unlocks the
+   * mutex, and the next holder finds it abandoned.
    */
   unlock(): void {
     if (!this.#held) return;
@@ -54,14 +56,20 @@ export class MutexLock implements Disposable {
   }
 
   /**
-   * Unlocks the mutex as {@linkcode MutexLock.unlock} does, but does not throw when the node is closed:
-   * such an error would hide the error that ended the block.
+   * Unlocks the mutex as {@linkcode MutexLock.unlock} does, but does not throw when the node is closed,
+   * or when a call of this thread has said before why the node cannot go on: such an error would hide
+   * the error that ended the block.
+   *
+   * @throws {TdsmError} Why the node cannot go on, where the thread does not know of it: what the block
+   * has read and written is of no use.
    */
   [Symbol.dispose](): void {
+    const { toldFailure } = this.#client;
     try {
       this.unlock();
     } catch (error) {
-      if (!(error instanceof TdsmError) || error.code !== "NodeClosed") throw error;
+      const known = error instanceof TdsmError && (toldFailure || error.code === "NodeClosed");
+      if (!known) throw error;
     }
   }
 }
@@ -156,6 +164,6 @@ export class Mutex {
     const { Unlock: operation } = SyncOperation;
     return newLock(status === SyncStatus.Abandoned, () => {
       this.#client.post({ operation, lock }, `unlock mutex ${JSON.stringify(this.name)}`);
-    });
+    }, this.#client);
   }
 }

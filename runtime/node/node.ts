@@ -7,7 +7,7 @@ import type { TdsmLibrary } from "../../ffi/library.ts";
 import type { TdsmError } from "../errors.ts";
 import { logWritten } from "../log.ts";
 import { loadModule, type LoadModuleOptions, type NodeModule } from "./module.ts";
-import { closedError } from "../ring/client.ts";
+import { closedError, failedError } from "../ring/client.ts";
 import { beginThread, memoryOf, NodeThread, type NodeThreadParts } from "./thread.ts";
 
 /** What a node is made of; made by `join` and `run`. */
@@ -137,17 +137,28 @@ export class Node extends NodeThread implements AsyncDisposable {
    * Leaves the cluster: other nodes take over the pages that only this node has. The directory node
    * waits until every node with a program has left, and then ends the cluster.
    *
-   * From then on `memory` and every view are empty. Workers must have stopped using the node before.
+   * From then on `memory` and every view are empty. Of Workers and native calls that go on, the calls
+   * end with an error, and what they still read of the region is zeros.
    *
    * @returns Resolves when the node is closed.
+   * @throws {TdsmError} Why the node could not go on: the node is closed all the same, and what only it had
+   * is lost. Whatever touches the region from then on ends the process.
    */
   close(): Promise<void> {
     return this.#closing ??= this.#close();
   }
 
-  /** The same as {@linkcode Node.close}. */
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.close();
+  /**
+   * Closes the node as {@linkcode Node.close} does, but does not throw when a call of this thread has said
+   * before why the node cannot go on: such an error would hide the error that ended the block.
+   */
+  async [Symbol.asyncDispose](): Promise<void> {
+    const { toldFailure } = this.#parts.client;
+    try {
+      await this.close();
+    } catch (error) {
+      if (!toldFailure) throw error;
+    }
   }
 
   async #close(): Promise<void> {
@@ -161,5 +172,6 @@ export class Node extends NodeThread implements AsyncDisposable {
     await terminate(orderly, failure);
     // The program may end its process as soon as this resolves.
     await logWritten();
+    if (failure !== undefined) throw failedError("close the node in good order", failure);
   }
 }

@@ -29,7 +29,7 @@ class Bench {
       return this.answer(call);
     };
     const client = {
-      closedError: (what: string) => this.closings > 0 ? closedError(what) : undefined,
+      refusal: (what: string) => this.closings > 0 ? closedError(what) : undefined,
       call: (call: Call, argument?: unknown) => Promise.try(ask, call, argument),
       callSync: ask,
       start: ({ kind, id }: RecordBody, what: string) => {

@@ -91,7 +91,7 @@ export async function run(
     program.fail(error);
     throw error;
   } finally {
-    await node.close();
+    await program.close();
   }
 }
 
@@ -110,6 +110,8 @@ class RunningProgram implements EventListenerObject, Disposable {
    * whose cluster has ended. A program that has closed its node itself goes on without one.
    */
   #endedBy: "failure" | "node" | undefined;
+  /** Whether the program's failure was told. */
+  #told = false;
 
   constructor(node: Node, settings: Settings) {
     this.#node = node;
@@ -128,13 +130,31 @@ class RunningProgram implements EventListenerObject, Disposable {
   /** The program fails: prints why, and tells the other nodes. */
   fail(error: unknown): void {
     this.#endedBy ??= "failure";
+    this.#told = true;
     report(error, exitCodeOf(error), `The program of node ${this.#node.id} has failed`);
     if (this.#node.userModeOnly && isBadAddress(error)) printError(BAD_ADDRESS);
     this.#abort(error);
   }
 
   #abort(error: unknown): void {
-    if (this.#settings.onError === "abort" && !isClosed(this.#node)) this.#node.abort(error);
+    if (this.#settings.onError !== "abort" || isClosed(this.#node)) return;
+    try {
+      this.#node.abort(error);
+    } catch {
+      // A node that cannot go on ends no other.
+    }
+  }
+
+  /** Closes the node. That it could not go on fails the program, unless the program has failed or knows. */
+  async close(): Promise<void> {
+    const known = this.#told || isClosed(this.#node);
+    try {
+      await this.#node.close();
+    } catch (error) {
+      if (known) return;
+      this.fail(error);
+      throw error;
+    }
   }
 
   handleEvent(event: ErrorEvent | PromiseRejectionEvent): void {
@@ -155,7 +175,7 @@ class RunningProgram implements EventListenerObject, Disposable {
 
   /** Ends a Worker by the error, so that the main thread gets it: `Deno.exit` would end the Worker silently. */
   async #failWorker(error: unknown): Promise<void> {
-    await this.#node.close();
+    await this.close();
     this[Symbol.dispose]();
     reportError(error);
   }

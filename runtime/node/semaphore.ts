@@ -107,7 +107,7 @@ export class Semaphore {
    * @param count How many, from 1 to 2^31 - 1.
    * @throws {TypeError} When the count is no number.
    * @throws {RangeError} When the count is another number.
-   * @throws {TdsmError} `NodeClosed` when the node closes, or is closed: nothing was released.
+   * @throws {TdsmError} `NodeClosed`, or why the node cannot go on: nothing was released.
    */
   release(count = 1): void {
     checkCount(count, 1, SEMAPHORE_COUNT_MAX, `the count of permits to ${this.#releases}`);

@@ -15,16 +15,20 @@ export class SyncClient {
     this.#client = client;
   }
 
+  /** Whether a call of this thread has told the program why the node cannot go on. */
+  get toldFailure(): boolean {
+    return this.#client.toldFailure;
+  }
+
   /**
    * Makes a request whose answer the caller does not wait for.
    *
    * @param demand What is asked for.
    * @param what The request in words: "release semaphore 7". If the request fails, the error is uncaught
    * and ends the program.
-   * @throws {TdsmError} `NodeClosed` when nothing can be asked any more.
+   * @throws {TdsmError} `NodeClosed`, or why the node cannot go on: nothing was asked.
    */
   post(demand: SyncDemand, what: string): void {
-    // When the node cannot go on, calls that wait throw. This caller does not wait, so nothing is thrown.
     this.#client.tell(syncBody(demand), what, (record) => {
       const answer = syncAnswer(record);
       if (answer.status !== SyncStatus.Done) void Promise.reject(syncError(answer, what));

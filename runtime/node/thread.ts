@@ -180,6 +180,7 @@ export abstract class NodeThread {
    * @returns The array; nothing is copied.
    * @throws {RangeError} When the array is not inside of the region, or not aligned.
    * @throws {TypeError} When `Type` is no constructor of typed arrays.
+   * @throws {TdsmError} When this node is closed or cannot go on.
    *
    * @example Sixteen integers on the second page
    * ```ts
@@ -194,7 +195,7 @@ export abstract class NodeThread {
     checkArrayType(Type, "view");
     const size = Type.BYTES_PER_ELEMENT;
     const what = `${Type.name} of ${length} at byte ${byteOffset}`;
-    if (this.#memory.ended) this.#check(`view ${what}`);
+    this.#check(`view ${what}`);
     const whole = Number.isSafeInteger(byteOffset) && Number.isSafeInteger(length);
     if (!whole || byteOffset < 0 || length < 0 || byteOffset + length * size > this.size) {
       throw new RangeError(`Cannot view ${what}: the region has ${this.size} bytes`);
@@ -225,8 +226,10 @@ export abstract class NodeThread {
    * @param view A typed array over the region, or over the shared variables of a native module.
    * @returns The offset, in bytes.
    * @throws {RangeError} When the view is not over the region.
+   * @throws {TdsmError} When this node is closed or cannot go on.
    */
   offsetOf(view: RegionView): number {
+    this.#check("tell the offset of a view");
     const offset = this.#memory.offsetOf(view as ArrayBufferView);
     if (offset !== undefined) return offset;
     throw new RangeError("Cannot tell the offset of a view that is not over the region");
@@ -432,7 +435,7 @@ export abstract class NodeThread {
    * calls throw.
    *
    * @param reason Why, for people: an error, or text, of which the first 1024 characters are kept.
-   * @throws {TdsmError} `NodeClosed` when this node is closed.
+   * @throws {TdsmError} When this node is closed or cannot go on.
    *
    * @example End the cluster over a wrong result
    * ```ts
@@ -455,8 +458,8 @@ export abstract class NodeThread {
   }
 
   #check(operation: string): void {
-    const closed = this.#client.closedError(operation);
-    if (closed !== undefined) throw closed;
+    const refusal = this.#client.refusal(operation);
+    if (refusal !== undefined) throw refusal;
   }
 }
 

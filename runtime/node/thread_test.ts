@@ -20,7 +20,7 @@ class Bench {
 
   constructor() {
     const client = {
-      closedError: (what: string) => this.closed ? closedError(what) : undefined,
+      refusal: (what: string) => this.closed ? closedError(what) : undefined,
       call: (call: Call, argument: unknown) => {
         this.asked.push([call, argument]);
         return Promise.try(this.answer);

@@ -34,7 +34,7 @@ export interface StartedCall {
   readonly answer: Promise<RingRecord>;
 }
 
-/** The reason for {@linkcode refused} where this program has closed the node. */
+/** The reason for {@linkcode failedError} where this program has closed the node. */
 const CLOSED = new TdsmError("NodeClosed", "the node is closed");
 
 /**
@@ -44,7 +44,7 @@ const CLOSED = new TdsmError("NodeClosed", "the node is closed");
  * @returns The error.
  */
 export function closedError(what: string): TdsmError {
-  return refused(what, CLOSED);
+  return failedError(what, CLOSED);
 }
 
 /**
@@ -54,7 +54,7 @@ export function closedError(what: string): TdsmError {
  * @param why Why nothing is done any more.
  * @returns The error, with the same code.
  */
-function refused(what: string, { code, message, errno }: TdsmError): TdsmError {
+export function failedError(what: string, { code, message, errno }: TdsmError): TdsmError {
   return new TdsmError(code, `Cannot ${what}: ${message}`, {
     operation: what,
     ...(errno === undefined ? {} : { errno }),
@@ -79,6 +79,7 @@ export class EngineClient {
   #unserved: RingRecord[] = [];
   /** Why no call of this thread is answered any more. */
   #failure: TdsmError | undefined;
+  #toldFailure = false;
   /** What ends a wait for answers goes on with; made once. */
   readonly #listenOn = (): void => {
     this.#listening = false;
@@ -108,14 +109,21 @@ export class EngineClient {
   }
 
   /**
-   * The error of a call by a thread that has detached, or whose node closes or is closed.
+   * The error of a call by a thread that has detached, or whose node closes, is closed or cannot go on.
    *
    * @param what What the thread would ask for.
-   * @returns The error; `undefined` when the thread may call.
+   * @returns The error, which the caller throws; `undefined` when the thread may call.
    */
-  closedError(what: string): TdsmError | undefined {
-    const refusal = this.#refusal(what);
-    return refusal?.code === "NodeClosed" ? refusal : undefined;
+  refusal(what: string): TdsmError | undefined {
+    this.#learn();
+    if (this.#failure?.code === "NodeClosed") return failedError(what, this.#failure);
+    if (this.#slots.closing) return closedError(what);
+    return this.#failure === undefined ? undefined : this.#tellFailure(what, this.#failure);
+  }
+
+  /** Whether a call of this thread has thrown, or rejected with, the reason why the node cannot go on. */
+  get toldFailure(): boolean {
+    return this.#toldFailure;
   }
 
   /**
@@ -154,7 +162,7 @@ export class EngineClient {
    */
   start(body: RecordBody, what: string): StartedCall {
     const id = this.#newCall();
-    const refusal = this.#refusal(what);
+    const refusal = this.refusal(what);
     return {
       id,
       answer: refusal === undefined ? this.#ask(body, id, what) : Promise.reject(refusal),
@@ -167,13 +175,12 @@ export class EngineClient {
    * @param body What is asked.
    * @param what The same as the program would say it.
    * @param answered Takes the answer when it comes; is not called where the node cannot go on.
-   * @throws {TdsmError} `NodeClosed` when the node closes, or is closed: nothing was asked.
+   * @throws {TdsmError} `NodeClosed`, or why the node cannot go on: nothing was asked.
    */
   tell(body: RecordBody, what: string, answered: (answer: RingRecord) => void): void {
     const id = this.#newCall();
-    const closed = this.closedError(what);
-    if (closed !== undefined) throw closed;
-    if (this.#failure !== undefined) return;
+    const refusal = this.refusal(what);
+    if (refusal !== undefined) throw refusal;
     this.#waiters.set(id, { what, resolve: answered, reject: () => {} });
     this.#send(body, id);
   }
@@ -193,7 +200,7 @@ export class EngineClient {
 
   /** Makes a call that has no answer. */
   post(body: RecordBody): void {
-    this.#failIfEnded();
+    this.#learn();
     if (this.#failure === undefined) this.#send(body, 0);
   }
 
@@ -225,11 +232,11 @@ export class EngineClient {
   /**
    * Asks the engine to leave the cluster and to close, even if the node cannot go on.
    *
-   * @returns Whether the engine has closed; `false` when the engine itself has failed.
+   * @returns Whether the engine has closed; `false` when the engine had ended before.
    */
   async close(): Promise<boolean> {
     this.#slots.beginClosing();
-    if (this.#failure?.code === "EngineFailed") return false;
+    if (this.#slots.ended) return false;
     try {
       this.#closeCall = this.#newCall();
       const answer = await this.#ask(newBody(Call.Close), this.#closeCall, "close the node");
@@ -238,17 +245,17 @@ export class EngineClient {
       if (failure !== null) this.fail(unpackError(failure));
       return true;
     } catch {
-      // The engine has failed while it closed; the node's `closed` rejects with the reason.
+      // The engine has ended while it closed; the node's `closed` rejects with the reason.
       return false;
     }
   }
 
   /**
    * Asks the engine to leave the cluster, and blocks this thread until it has: the process is about to
-   * end. An engine that has failed itself is not waited for.
+   * end. An engine that has ended is not waited for.
    */
   leaveSync(): void {
-    if (this.#failure?.code === "EngineFailed" || this.#slots.ended) return;
+    if (this.#slots.ended) return;
     try {
       this.#blockFor(newBody(Call.Leave), "leave the cluster", 2 * LEAVE_MAX_MS, false);
     } catch {
@@ -286,26 +293,25 @@ export class EngineClient {
     this.#unserved = [];
     // The listening loop looks once more, and ends because no call waits.
     this.#answers.wakeReader();
-    // An engine that cannot go on still answers the call to close, and tells other nodes the reason.
-    const closes = why.code !== "EngineFailed" && !this.#slots.ended;
+    // An engine that cannot go on still answers the call to close.
+    const closes = !this.#slots.ended;
     for (const [call, { what, reject }] of this.#waiters) {
       if (closes && call === this.#closeCall) continue;
       this.#waiters.delete(call);
-      reject(refused(what, this.#failure));
+      reject(this.#tellFailure(what, this.#failure));
     }
   }
 
-  /** Only here do threads other than the one that joined learn that the node is closed. */
-  #failIfEnded(): void {
+  /** Only here do threads other than the one that joined learn that the node is closed, or cannot go on. */
+  #learn(): void {
+    const failure = this.#failure === undefined ? this.#slots.failure : undefined;
+    if (failure !== undefined) this.fail(failure);
     if (this.#slots.ended) this.end();
   }
 
-  /** Why this thread cannot make a call now; `undefined` when it can. */
-  #refusal(what: string): TdsmError | undefined {
-    this.#failIfEnded();
-    if (this.#failure?.code === "NodeClosed") return refused(what, this.#failure);
-    if (this.#slots.closing) return closedError(what);
-    return this.#failure === undefined ? undefined : refused(what, this.#failure);
+  #tellFailure(what: string, why: TdsmError): TdsmError {
+    this.#toldFailure = true;
+    return failedError(what, why);
   }
 
   #newCall(): number {
@@ -323,7 +329,7 @@ export class EngineClient {
 
   /** Blocks until the answer is there, which is `Cancelled` for a call whose time is up. */
   #block(body: RecordBody, what: string, timeoutMs: number, cancels: boolean): RingRecord {
-    const refusal = this.#refusal(what);
+    const refusal = this.refusal(what);
     if (refusal !== undefined) throw refusal;
     return this.#blockFor(body, what, timeoutMs, cancels);
   }
@@ -346,7 +352,7 @@ export class EngineClient {
         const record = this.#answers.pop();
         const leftMs = giveUpAt - performance.now();
         if (record !== undefined) this.#take(record);
-        else if (ended) this.#failIfEnded();
+        else if (ended) this.#learn();
         // The engine may end between the look and the wait, too early to wake this thread.
         else if (leftMs > 0) this.#answers.waitForRecord(Math.min(leftMs, ENDED_LOOK_MS));
         else if (!cancels) throw silent(what);
@@ -410,7 +416,7 @@ export class EngineClient {
         const { ended } = this.#slots;
         const record = this.#answers.pop();
         if (record !== undefined) this.#take(record);
-        else if (ended) this.#failIfEnded();
+        else if (ended) this.#learn();
         else {
           const arrived = this.#answers.untilRecord();
           // The engine may have ended before this thread waited to be woken.
@@ -440,7 +446,7 @@ export class EngineClient {
     if (kind !== Answer.Error) return waiter.resolve(record);
     const error = unpackError(valueOf(record) as unknown as PackedError);
     // An error that names no operation is about the node, and gets the operation of each call it ends.
-    waiter.reject(error.operation === undefined ? refused(waiter.what, error) : error);
+    waiter.reject(error.operation === undefined ? this.#tellFailure(waiter.what, error) : error);
   }
 
   /** Serves the remote calls that came while this thread blocked, once the blocking call has returned. */
@@ -456,5 +462,5 @@ export class EngineClient {
 
 function silent(what: string): TdsmError {
   const why = `the engine is silent for ${CALL_SYNC_MAX_MS} ms`;
-  return refused(what, new TdsmError("EngineFailed", why));
+  return failedError(what, new TdsmError("EngineFailed", why));
 }

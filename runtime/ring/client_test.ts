@@ -5,6 +5,7 @@ import { Answer, answerWith, Call, CallServer } from "./calls.ts";
 import { CallSlots, newBody, Ring } from "./ring.ts";
 import { EngineClient } from "./client.ts";
 import { TdsmError } from "../errors.ts";
+import { FAILURE_TEXT_MAX } from "../limits.ts";
 import { CALL_SLOTS_MAX } from "../limits.ts";
 
 /** Answers calls in MessagePack. */
@@ -219,7 +220,7 @@ Deno.test("EngineClient: there are no more clients than slots", () => {
   assertEquals((error as TdsmError).code, "LimitExceeded");
 });
 
-Deno.test("EngineClient.close asks an engine that cannot go on, but none that has failed itself", async () => {
+Deno.test("EngineClient.close asks an engine that cannot go on, but none that has ended", async () => {
   using bench = new Bench((call) => {
     assertEquals(call, Call.Close);
     return null;
@@ -228,10 +229,10 @@ Deno.test("EngineClient.close asks an engine that cannot go on, but none that ha
   const closed = bench.client.close();
   assert(bench.server.poll());
   assertEquals(await closed, true);
-  using failed = new Bench(() => null);
-  failed.client.fail(new TdsmError("EngineFailed", "planted"));
-  assertEquals(await failed.client.close(), false);
-  assertEquals(failed.server.poll(), false);
+  using ended = new Bench(() => null);
+  ended.slots.end();
+  assertEquals(await ended.client.close(), false);
+  assertEquals(ended.server.poll(), false);
 });
 
 Deno.test("EngineClient.close waits for an engine whose node fails while it closes", async () => {
@@ -242,9 +243,10 @@ Deno.test("EngineClient.close waits for an engine whose node fails while it clos
   assertEquals(await closed, true);
 });
 
-Deno.test("EngineClient.close is over when the engine fails while it closes", async () => {
+Deno.test("EngineClient.close is over when the engine ends while it closes", async () => {
   using bench = new Bench(() => null);
   const closed = bench.client.close();
+  bench.slots.end();
   bench.client.fail(new TdsmError("EngineFailed", "planted"));
   assertEquals(await closed, false);
 });
@@ -459,7 +461,7 @@ Deno.test("EngineClient.tell: what is given back once the node closes is refused
   release(bench.client);
   const closed = bench.client.close();
   for (const client of [bench.client, other]) {
-    assertEquals(client.closedError("ask")?.message, "Cannot ask: the node is closed");
+    assertEquals(client.refusal("ask")?.message, "Cannot ask: the node is closed");
     const error = assertThrows(
       () => release(client),
       TdsmError,
@@ -483,9 +485,28 @@ Deno.test("EngineClient.tell: what is given back once the node closes is refused
   }
 });
 
-Deno.test("EngineClient.tell does not wait, and so does not throw when the node cannot go on", () => {
+Deno.test("EngineClient: every thread knows why the node cannot go on, before any news reaches it", async () => {
   using bench = new Bench(() => null);
-  bench.client.fail(new TdsmError("PageLost", "planted"));
-  bench.client.tell(newBody(Call.Stats), "release it", () => {});
-  assertEquals([bench.server.poll(), bench.client.closedError("ask")], [false, undefined]);
+  const other = new EngineClient(bench.slots, NO_KICK);
+  bench.slots.fail(new TdsmError("PageLost", "planted: ü", { errno: 5 }));
+  bench.slots.fail(new TdsmError("DirectoryLost", "a later reason"));
+  for (const client of [bench.client, other]) {
+    assertEquals(client.toldFailure, false);
+    const tell = () => client.tell(newBody(Call.Stats), "release it", () => {});
+    const error = assertThrows(tell, TdsmError, "Cannot release it: planted: ü");
+    assertEquals([error.code, error.operation, error.errno], ["PageLost", "release it", 5]);
+    assertEquals(client.toldFailure, true);
+    const refusal = client.refusal("ask");
+    assertEquals([refusal?.code, refusal?.message], ["PageLost", "Cannot ask: planted: ü"]);
+    await assertRejects(() => client.call(Call.Stats, null, "ask"), TdsmError, "planted");
+  }
+  assertEquals(bench.server.poll(), false, "nothing is asked any more");
+});
+
+Deno.test("CallSlots: of a long reason for a failure the end is cut off", () => {
+  const slots = new CallSlots();
+  assertEquals(slots.failure, undefined);
+  const long = "\u0000".repeat(FAILURE_TEXT_MAX);
+  slots.fail(new TdsmError("EngineFailed", long + "more"));
+  assertEquals(new CallSlots(slots.buffer).failure?.message, long);
 });

@@ -12,6 +12,7 @@ import {
   CALL_QUIET_MAX_BYTES,
   CALL_RING_BYTES,
   CALL_SLOTS_MAX,
+  FAILURE_TEXT_MAX,
   NODES_MAX,
   PEERS_LOOKS_MAX,
 } from "../limits.ts";
@@ -27,6 +28,8 @@ const Control = {
   Slots: 1,
   Ended: 2,
   Closing: 3,
+  /** The bytes of the reason why the node cannot go on; 0 while it can. */
+  Failure: 4,
   Taken: 16,
   NextCall: 16 + CALL_SLOTS_MAX,
   /** Odd while the list of peers is written. */
@@ -47,6 +50,9 @@ const RecordWord = { Length: 0, Kind: 1, Call: 2, Code: 3, Count: 4, Id: 5, Key:
 const RECORD_HEADER_BYTES = 32;
 
 const RING_BYTES = RingWord.Words * 4 + CALL_RING_BYTES;
+const RINGS_BYTES = CALL_SLOTS_MAX * 2 * RING_BYTES;
+/** Room for the reason as JSON, in which a character takes at most 6 bytes, and the other fields a few. */
+const FAILURE_BYTES = 6 * FAILURE_TEXT_MAX + 1024;
 
 /**
  * The contents of a record: fields of fixed width, and a payload of bytes. Both threads belong to one
@@ -258,7 +264,7 @@ export class CallSlots {
   /** @param buffer The buffer that another thread made; left out, a new one is made. */
   constructor(buffer?: SharedArrayBuffer) {
     this.buffer = buffer ??
-      new SharedArrayBuffer(Control.Words * 4 + CALL_SLOTS_MAX * 2 * RING_BYTES);
+      new SharedArrayBuffer(Control.Words * 4 + RINGS_BYTES + FAILURE_BYTES);
     this.#control = new Int32Array(this.buffer, 0, Control.Words);
   }
 
@@ -334,6 +340,36 @@ export class CallSlots {
   /** Whether the engine has ended. */
   get ended(): boolean {
     return Atomics.load(this.#control, Control.Ended) === 1;
+  }
+
+  /**
+   * Tells every thread why the node cannot go on. Only the first reason is kept.
+   *
+   * @param why The reason; the end of a message that is longer than `FAILURE_TEXT_MAX` is cut off.
+   */
+  fail({ code, message, errno }: TdsmError): void {
+    if (Atomics.load(this.#control, Control.Failure) !== 0) return;
+    const text = JSON.stringify({ code, message: message.slice(0, FAILURE_TEXT_MAX), errno });
+    const bytes = new TextEncoder().encode(text);
+    this.#failureBytes(bytes.length).set(bytes);
+    Atomics.store(this.#control, Control.Failure, bytes.length);
+  }
+
+  /** Why the node cannot go on; `undefined` while it can. */
+  get failure(): TdsmError | undefined {
+    const length = Atomics.load(this.#control, Control.Failure);
+    if (length === 0) return undefined;
+    // A decoder takes no shared memory.
+    const text = new TextDecoder().decode(this.#failureBytes(length).slice());
+    const { code, message, errno } = JSON.parse(text) as Pick<
+      TdsmError,
+      "code" | "message" | "errno"
+    >;
+    return new TdsmError(code, message, errno === undefined ? {} : { errno });
+  }
+
+  #failureBytes(length: number): Uint8Array<SharedArrayBuffer> {
+    return new Uint8Array(this.buffer, Control.Words * 4 + RINGS_BYTES, length);
   }
 
   /** Publishes the ids of the other nodes, so that threads can read them without a call. */

@@ -157,5 +157,5 @@ Deno.test("lost directory: a directory node that has fallen silent is lost too",
   directory!.process.kill("SIGSTOP");
   const { code, stderr } = await other!.process.exit();
   assertEquals(code, 70, stderr);
-  assertMatch(stderr, /said nothing.* \(DirectoryLost\)$/m);
+  assertMatch(stderr, /answered nothing.* \(DirectoryLost\)$/m);
 });
