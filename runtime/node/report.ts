@@ -116,6 +116,9 @@ function isFrameOfProgram(line: string): boolean {
   return /^ +at .*\b(?:(?:file|https?):\/\/|data:)/.test(line) && !line.includes(RUNTIME);
 }
 
+/** How `Deno.inspect` begins and ends a colour, also within the path of a stack frame. */
+const COLOUR_CHANGES = /\p{Cc}\[\d+m/gu;
+
 /**
  * Leaves out the runtime's frames below the program's: they say only that `run` has called its main. What
  * stands above the program's frames stays, since the error was thrown there.
@@ -123,9 +126,10 @@ function isFrameOfProgram(line: string): boolean {
 function withoutCallers(text: string): string {
   let isBelow = false;
   return text.split("\n").filter((line) => {
-    const isFrame = /^ +at /.test(line);
-    isBelow = isFrame && (isBelow || isFrameOfProgram(line));
-    return !isBelow || !line.includes(RUNTIME);
+    const plain = line.replace(COLOUR_CHANGES, "");
+    const isFrame = /^ +at /.test(plain);
+    isBelow = isFrame && (isBelow || isFrameOfProgram(plain));
+    return !isBelow || !plain.includes(RUNTIME);
   }).join("\n");
 }
 

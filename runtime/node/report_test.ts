@@ -1,4 +1,4 @@
-import { assertEquals, assertMatch } from "@std/assert";
+import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { report, reportedExitCode } from "./report.ts";
 
 /** Reports what was thrown; returns the line or lines that are printed. */
@@ -36,6 +36,27 @@ Deno.test("report leaves out what has called the program, and not what the progr
   ]);
   // Without a frame of the program the error is one of the runtime, whose frames say where.
   assertMatch(printed, /deep\n +at checkCount .*\n +at begin /);
+});
+
+Deno.test("report leaves out what has called the program on a terminal with colours, too", () => {
+  // Deno gives a colour to the current folder, in the middle of a frame's path.
+  const folder = new URL("../..", import.meta.url).href;
+  const error = new Error("planted");
+  error.stack = `Error: planted
+    at main (${folder}program.ts:2:1)
+    at begin (${folder}runtime/node/run.ts:195:9)`;
+  const noColor = Object.getOwnPropertyDescriptor(Deno, "noColor")!;
+  const coloured = Deno.inspect(error, { colors: true });
+  Object.defineProperty(Deno, "noColor", { value: false, configurable: true });
+  Object.assign(Deno.stderr, { isTerminal: () => true });
+  try {
+    const printed = printedOf(error, 1);
+    assertStringIncludes(printed, "\x1b[");
+    assertEquals(printed, `Here: ${coloured.split("\n").slice(0, 2).join("\n")}`);
+  } finally {
+    Object.defineProperty(Deno, "noColor", noColor);
+    delete (Deno.stderr as Partial<typeof Deno.stderr>).isTerminal;
+  }
 });
 
 Deno.test("reportedExitCode knows each error, and of values that are no objects the last", () => {

@@ -78,7 +78,7 @@ export interface Rpc<Args extends unknown[], Result> {
    * and result copied all the same.
    * @param options How the calls may end early.
    * @returns The function that calls the procedure on that node.
-   * @throws {TypeError} When the options are none.
+   * @throws {TypeError} When `options` is no object, or has an option that there is not.
    * @throws {RangeError} When the id or the time-out is out of its bounds.
    */
   on(node: number, options?: RpcOptions): (...args: Args) => Promise<Result>;
@@ -90,7 +90,7 @@ export interface Rpc<Args extends unknown[], Result> {
    *
    * @param options How the calls may end early.
    * @returns The function that calls the procedure on every node.
-   * @throws {TypeError} When the options are none.
+   * @throws {TypeError} When `options` is no object, or has an option that there is not.
    * @throws {RangeError} When the time-out is out of its bounds.
    */
   onAll(options?: RpcOptions): (...args: Args) => Promise<RpcAnswer<Result>[]>;

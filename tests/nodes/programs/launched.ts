@@ -56,14 +56,6 @@ const ACTS: Readonly<Record<string, (node: Node) => void | Promise<void>>> = {
   /** Ends well. */
   backwards() {},
 
-  /** Goes on until it is killed. */
-  deaf() {
-    for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
-      Deno.addSignalListener(signal, () => {});
-    }
-    return forever();
-  },
-
   /** Prints until it is ended. */
   chatter(node) {
     setInterval(() => console.log(`node ${node.id} chatters`), 10);
@@ -124,6 +116,6 @@ if (what === "join") {
     await ACTS[what!]!(node);
   }, {
     // The runtime would end the process, maybe before its own listener has run.
-    signals: what !== "listen" && what !== "deaf",
+    signals: what !== "listen",
   });
 }
