@@ -1,8 +1,10 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { TdsmError } from "../errors.ts";
 import { LAUNCH_TICKET_MAX_BYTES } from "../limits.ts";
+import { join } from "../node/join.ts";
 import { Turn, TURN_VARIABLE, TurnWord } from "../node/turn.ts";
 import { resolveSettings } from "../settings/settings.ts";
+import { REGION, ScriptedPeer } from "../../tests/support/cluster_members.ts";
 import { Turns } from "./turns.ts";
 
 const DIRECTORY = { hostname: "127.0.0.1", port: 7000 };
@@ -54,6 +56,26 @@ Deno.test("Turns: whether a node has ended because of another one", async () => 
     if (node === 2) turn.tell(TurnWord.EndedByOther);
   }
   assertEquals([await turns.endedByOther(1), await turns.endedByOther(2)], [false, true]);
+});
+
+Deno.test("Turns: a node that another one ends while it joins has ended because of another one, too", async () => {
+  using listener = Deno.listen({ hostname: DIRECTORY.hostname, port: 0 });
+  const { hostname, port } = listener.addr;
+  using turns = new Turns(2, listener.addr);
+  void turns.let(2);
+  Deno.env.set(TURN_VARIABLE, turns.ticket(2));
+  try {
+    const joining = join({ directoryAddress: `${hostname}:${port}` });
+    const refused = assertRejects(() => joining, TdsmError, "Node 1 has failed");
+    using directory = new ScriptedPeer(await listener.accept());
+    assertEquals((await directory.next())?.kind, "hello");
+    directory.link.say({ kind: "welcome", node: 2, session: 5n, ...REGION, peers: [] });
+    directory.link.say({ kind: "abort", node: 1, reason: "planted" });
+    assertEquals((await refused).code, "NodeFailed");
+    assertEquals(await turns.endedByOther(2), true);
+  } finally {
+    Deno.env.delete(TURN_VARIABLE);
+  }
 });
 
 Deno.test("Turns: a connection that shows no ticket is closed, and holds no node up", async () => {

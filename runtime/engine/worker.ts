@@ -23,8 +23,10 @@ scope.onmessage = async ({ data }) => {
   scope.onmessage = null;
   try {
     host = await EngineHost.start(data, (news) => scope.postMessage(news));
-  } catch (error) {
-    scope.postMessage({ kind: "failed", error: packError(error) });
+  } catch (cause) {
+    const error = packError(cause);
+    // A node that has not begun has no program that could have ended the cluster.
+    scope.postMessage({ kind: "failed", error, byOther: error.code === "NodeFailed" });
   }
 };
 
