@@ -116,9 +116,10 @@ export class EngineClient {
    */
   refusal(what: string): TdsmError | undefined {
     this.#learn();
-    if (this.#failure?.code === "NodeClosed") return failedError(what, this.#failure);
-    if (this.#slots.closing) return closedError(what);
-    return this.#failure === undefined ? undefined : this.#tellFailure(what, this.#failure);
+    const why = this.#failure;
+    // That the node could not go on is the reason also where the program has closed it since.
+    if (why === undefined) return this.#slots.closing ? closedError(what) : undefined;
+    return why.code === "NodeClosed" ? failedError(what, why) : this.#tellFailure(what, why);
   }
 
   /** Whether a call of this thread has thrown, or rejected with, the reason why the node cannot go on. */
