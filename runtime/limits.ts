@@ -44,6 +44,19 @@ export const MEMORY_SHARE_DEFAULT_PERCENT = 80;
  * instruction, or one system call, may need several pages at the same time.
  */
 export const MEMORY_SPARE_PAGES = 16;
+/** The shortest sleep of the engine to the time at which there is something to do, in microseconds. */
+export const SLEEP_LEAST_US = 2_000;
+/** How often the engine looks whether bytes are sent whose memory is to be given back, in microseconds. */
+export const DISCARD_LOOK_US = 10_000;
+/** How often a node looks whether it has nothing to do, to give memory back, in milliseconds. */
+export const IDLE_LOOK_MS = 1_000;
+/** The pause between two pieces of memory that an idle node gives back, in milliseconds. */
+export const IDLE_STEP_MS = 20;
+/**
+ * The least that each of several nodes on a machine is given for pages: what a node needs whose pages are
+ * as large as pages can be, so that a run has only one.
+ */
+export const MEMORY_PART_MIN_BYTES: number = (2 + MEMORY_SPARE_PAGES) * PAGE_SIZE_MAX_BYTES;
 /** The longest file of the kernel's that is read to find out how much memory there is. */
 export const SYSTEM_FILE_MAX_BYTES: number = 4 * MIB;
 

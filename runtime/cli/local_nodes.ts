@@ -1,5 +1,6 @@
 /** Nodes of one program on this machine: each is a process that this one starts, watches and ends. */
 
+import { availableMemory } from "../../ffi/memory_available.ts";
 import { type Address, formatAddress } from "../address.ts";
 import { ExitCode, reasonOf, TdsmError } from "../errors.ts";
 import {
@@ -11,6 +12,7 @@ import {
 } from "../limits.ts";
 import { asksForHelp } from "../settings/help.ts";
 import { readEnvironment } from "../settings/settings.ts";
+import { partOfMemory } from "../engine/memory_limit.ts";
 import { SETTINGS } from "../settings/table.ts";
 import { END_SIGNALS, type EndSignal, SignalEcho } from "../signals.ts";
 import { NodeOutput } from "./node_output.ts";
@@ -429,6 +431,12 @@ function environmentOf(
     [SETTINGS.nodes.environment[0]!]: String(nodes),
     [TERMINAL_VARIABLE]: Deno.stderr.isTerminal() ? "1" : "",
   };
+  const [memoryLimit] = SETTINGS.memoryLimit.environment;
+  const available = availableMemory();
+  // Each would take most of the machine's memory, since no node knows of the others.
+  if (available !== undefined && !readEnvironment()(memoryLimit!)) {
+    variables[memoryLimit!] = String(partOfMemory(available.bytes, nodes));
+  }
   const terminals = Deno.stdout.isTerminal() && Deno.stderr.isTerminal();
   if (terminals && !Deno.noColor) variables[COLOUR_VARIABLE] = "1";
   // Deno's own errors have colours in a pipe too, unless told otherwise.

@@ -15,7 +15,7 @@ import {
   FAULT_WRITE_PROTECT,
 } from "../../ffi/abi.ts";
 import type { NativeRegion } from "../../ffi/native.ts";
-import { FAULT_BATCH, RUN_MAX_BYTES } from "../limits.ts";
+import { DISCARD_LOOK_US, FAULT_BATCH, RUN_MAX_BYTES, SLEEP_LEAST_US } from "../limits.ts";
 import { nowUs, Polling } from "./polling.ts";
 import { Encoding } from "../wire/layout.ts";
 import type { Coherence, Input } from "../protocol/coherence/coherence.ts";
@@ -28,8 +28,11 @@ import {
 import type { EngineEvent, Output, PageOperation } from "../protocol/coherence/output.ts";
 import { Access } from "../protocol/coherence/page.ts";
 import type { CallServer } from "../ring/calls.ts";
+import { Discards } from "./discards.ts";
 import { packPages } from "../cluster/page_packer.ts";
 import type { CallSlots } from "../ring/ring.ts";
+
+const MS_US = 1000;
 
 /** Where a driver sends messages. */
 export interface MessageSink {
@@ -73,6 +76,7 @@ export class Driver {
   readonly counters: DriverCounters = { turns: 0, sleeps: 0 };
   readonly #parts: DriverParts;
   readonly #alias: Uint8Array;
+  readonly #discards: Discards;
   /** The buffer for packed pages; only with compression. */
   readonly #packed: Uint8Array<ArrayBuffer> | undefined;
   readonly #faults = new Uint32Array(FAULT_BATCH * FAULT_WORDS);
@@ -90,6 +94,8 @@ export class Driver {
   #asleep = true;
   /** Whether a thread of the pool waits in the kernel. That thread stays there while the driver polls. */
   #waiting: Promise<void> | undefined;
+  /** Ends a sleep. */
+  #alarm: ReturnType<typeof setTimeout> | undefined;
   #stopped = false;
   /** Whether the protocol can take no more steps. Faults and calls are still taken, to refuse them. */
   #failed = false;
@@ -109,6 +115,7 @@ export class Driver {
     this.#parts = parts;
     this.#polling = new Polling(parts.pollTimeUs, () => parts.region.yield());
     this.#alias = parts.region.alias();
+    this.#discards = new Discards(this.#alias, parts.region.pageSize);
     if (parts.compression) this.#packed = new Uint8Array(RUN_MAX_BYTES);
   }
 
@@ -120,6 +127,7 @@ export class Driver {
   /** Ends the driver. Resolves when no call into the region is under way. */
   async stop(): Promise<void> {
     this.#stopped = true;
+    clearTimeout(this.#alarm);
     this.#parts.region.kick();
     await this.#waiting;
   }
@@ -156,6 +164,7 @@ export class Driver {
     const { coherence } = this.#parts;
     if (!coherence.acceptsData(from, grant)) return undefined;
     const { first, count } = grant;
+    this.#discards.cancel(grant);
     try {
       this.#parts.region.populate(first, count);
     } catch (error) {
@@ -194,6 +203,7 @@ export class Driver {
     this.#polling.event();
     if (!this.#asleep || this.#stopped) return;
     this.#asleep = false;
+    clearTimeout(this.#alarm);
     this.#parts.slots.setAsleep(false);
     if (atOnce) this.#turn();
     else setImmediate(this.#turn);
@@ -205,6 +215,7 @@ export class Driver {
     this.counters.turns++;
     const { coherence, calls, lookAtClock } = this.#parts;
     if (!this.#failed) lookAtClock();
+    this.#discard();
     let active = this.#takeFaults();
     active = calls.poll() || active;
     const deadline = this.#failed ? Infinity : coherence.deadline;
@@ -220,11 +231,21 @@ export class Driver {
     if (active ? this.#polling.event() : this.#polling.again()) {
       return void setImmediate(this.#turn);
     }
-    if (this.#failed || (coherence.deadline === Infinity && !coherence.hasWork)) {
-      return this.#sleep();
-    }
+    const wakeAt = this.#wakeAt();
+    if (wakeAt - nowUs() >= SLEEP_LEAST_US) return this.#sleep(wakeAt);
     this.#parts.region.yield();
     setImmediate(this.#turn);
+  }
+
+  /** When there is something to do even if nothing happens, in microseconds; `Infinity` for never. */
+  #wakeAt(): number {
+    const { coherence, region } = this.#parts;
+    const discardsAt = this.#discards.isEmpty ? Infinity : nowUs() + DISCARD_LOOK_US;
+    if (this.#failed) return discardsAt;
+    if (coherence.hasWork) return 0;
+    // Whether a thread has run is not told, only looked at.
+    if (region.countsRuns && coherence.awaitedPages.length > 0) return 0;
+    return Math.min(coherence.deadline, discardsAt);
   }
 
   /** Where a demand waits for threads of this node, tells the protocol which of them have run. */
@@ -236,7 +257,8 @@ export class Driver {
     }
   }
 
-  #sleep(): void {
+  /** Sleeps until something happens, and no longer than to a time, in microseconds. */
+  #sleep(wakeAt: number): void {
     const { slots, calls, region } = this.#parts;
     slots.setAsleep(true);
     // A call written just before the engine said that it sleeps brings no kick, and would wait for ever.
@@ -247,6 +269,9 @@ export class Driver {
     }
     this.#asleep = true;
     this.counters.sleeps++;
+    if (wakeAt !== Infinity) {
+      this.#alarm = setTimeout(() => this.#wake(true), (wakeAt - nowUs()) / MS_US);
+    }
     this.#waiting ??= region.wait(-1).then(() => {
       this.#waiting = undefined;
       this.#wake(true);
@@ -299,6 +324,7 @@ export class Driver {
       else sink.send(to, message);
     }
     if (output.messages.length > 0) sink.flush();
+    this.#discard();
     for (const event of output.events) tell(event);
     // The kernel may have placed the woken thread on this very core, where it would wait until this
     // thread sleeps.
@@ -319,6 +345,7 @@ export class Driver {
   #operate(operation: PageOperation): void {
     const { region } = this.#parts;
     const { kind, first, count } = operation;
+    if (kind === "install" || kind === "installZero") this.#discards.cancel(operation);
     this.#woke ||= kind === "install" || kind === "installZero" || kind === "unprotect";
     switch (kind) {
       case "install":
@@ -332,10 +359,17 @@ export class Driver {
       case "evict":
         return region.evict(first, count);
       case "discard":
-        return region.release(first, count);
+        return this.#discards.add({ first, count });
       default:
         kind satisfies never;
     }
+  }
+
+  /** Gives back the memory of pages whose bytes do not wait to be sent. */
+  #discard(): void {
+    if (this.#discards.isEmpty) return;
+    const { sink, region } = this.#parts;
+    this.#discards.carryOut(sink.unsent(), ({ first, count }) => region.release(first, count));
   }
 
   #bytes(first: number, count: number): Uint8Array {

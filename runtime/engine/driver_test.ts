@@ -107,6 +107,10 @@ class FakeRegion {
     this.#operate(`protect ${first}+${count}`);
   }
 
+  release(first: number, count: number): void {
+    this.#operate(`release ${first}+${count}`);
+  }
+
   populate(first: number, count: number): void {
     this.#operate(`populate ${first}+${count}`);
   }
@@ -405,6 +409,59 @@ Deno.test("Driver that finds no memory for bytes fails, and has them skipped", a
   assertEquals(bench.failures.map(String), ["Error: planted"]);
   bench.driver.input({ kind: "message", from: 1, message: grant(5, 1, Content.Data) });
   assertEquals(bench.log.filter((line) => line.startsWith("install")), []);
+});
+
+/** The protocol gives the memory of page 5 back, which a thread has written and another node has now. */
+async function discardPage(bench: Bench): Promise<void> {
+  bench.driver.start();
+  bench.region.fault(5, FAULT_WRITE);
+  await bench.until(() => bench.log.includes("flush"));
+  const from = 1;
+  bench.driver.input({ kind: "message", from, message: grant(5, 1, Content.Zero) });
+  const demand = { kind: "invalidate", first: 5, count: 1, requester: 3, request: 9 } as const;
+  bench.driver.input({ kind: "message", from, message: demand });
+  bench.region.ran.add(5);
+  await bench.until(() => bench.log.includes("acknowledge to 3"));
+  bench.driver.input({ kind: "idle" });
+  assert(bench.log.includes("drop to 1"), bench.log.join());
+  bench.driver.input({ kind: "message", from, message: { kind: "dropped", first: 5, count: 1 } });
+}
+
+Deno.test("Driver gives back the memory of pages that the protocol discards", async () => {
+  await using bench = new Bench();
+  bench.unsent = [bench.region.bytes.subarray(6 * PAGE, 7 * PAGE)];
+  await discardPage(bench);
+  assertEquals(bench.log.at(-1), "release 5+1");
+});
+
+Deno.test("Driver gives memory back once bytes in it are sent, without any other event", async () => {
+  await using bench = new Bench();
+  bench.unsent = [bench.region.bytes.subarray(5 * PAGE, 6 * PAGE)];
+  await discardPage(bench);
+  const { sleeps } = bench.driver.counters;
+  while (bench.driver.counters.sleeps < sleeps + 3) await new Promise((go) => setImmediate(go));
+  assert(!bench.log.includes("release 5+1"));
+  bench.unsent = [];
+  while (!bench.log.includes("release 5+1")) await new Promise((go) => setImmediate(go));
+});
+
+Deno.test("Driver keeps the memory of a page that gets new bytes before the old ones are sent", async () => {
+  await using bench = new Bench();
+  bench.unsent = [bench.region.bytes.subarray(5 * PAGE, 6 * PAGE)];
+  await discardPage(bench);
+  bench.region.ran.delete(5);
+  bench.region.fault(5);
+  await bench.until(() => bench.log.filter((line) => line === "request to 1").length === 2);
+  const message = { ...grant(5, 1, Content.Data), request: 2 };
+  assert(bench.driver.target(1, message) !== undefined);
+  bench.driver.input({ kind: "message", from: 1, message });
+  bench.unsent = [];
+  const { sleeps } = bench.driver.counters;
+  while (bench.driver.counters.sleeps < sleeps + 3) {
+    bench.driver.stayAwake();
+    await new Promise((go) => setImmediate(go));
+  }
+  assert(!bench.log.includes("release 5+1"), bench.log.join());
 });
 
 Deno.test("Driver that has stopped touches nothing any more", async () => {

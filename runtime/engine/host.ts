@@ -14,6 +14,7 @@ import {
   FAILURE_GRACE_MS,
   LEAVE_MAX_MS,
   LEAVE_STALL_MS,
+  MEMORY_WAIT_MAX_MS,
   PROGRAM_GRACE_MS,
   SETTLE_MAX_MS,
 } from "../limits.ts";
@@ -33,6 +34,7 @@ import { NodeEngine } from "./node_engine.ts";
 import { LifeCycle, ProcessEnd, StallClock } from "./life_cycle.ts";
 import type { EngineNews, EngineStart } from "./news.ts";
 import { CallSlots } from "../ring/ring.ts";
+import { formatSize, roughSize } from "../size.ts";
 import { VERSION } from "../version.ts";
 
 /** What an engine is made of, and what it tells. */
@@ -168,12 +170,8 @@ export class EngineHost implements Member {
           `which is ${gone}. Node ${this.#cluster.self} needs it and cannot go on`;
         return this.fail(new TdsmError("PageLost", message));
       }
-      case "memoryExhausted": {
-        const { page } = event;
-        const need = page === undefined ? "wants to leave" : `needs page ${page}`;
-        const message = `Node ${this.#cluster.self} ${need}, and no node has room for its pages`;
-        return this.#doom(new TdsmError("MemoryExhausted", message));
-      }
+      case "memoryExhausted":
+        return this.#outOfMemory(event.page);
       case "violation":
         this.log(Level.Error, `Node ${event.node} broke the protocol: ${event.reason}`);
         return this.#cluster.expel(event.node, event.reason);
@@ -194,6 +192,27 @@ export class EngineHost implements Member {
     }
   }
 
+  /**
+   * No node has had room for long: for a page that a thread here needs, or, where there is none, for the
+   * pages of this node, which leaves.
+   */
+  #outOfMemory(page: number | undefined): void {
+    const { region: { size, pageSize }, memoryPages, copies } = this.engine;
+    const waited = `for ${MEMORY_WAIT_MAX_MS / 1000} s`;
+    const remedy = "Raise --memory-limit where a machine has more, or start more nodes";
+    if (page === undefined) {
+      const only = roughSize(copies.pagesExclusive * pageSize);
+      const message = `Cannot leave: no other node has had room ${waited} for the ${only} that ` +
+        `only node ${this.#cluster.self} has, and they are lost. ${remedy}`;
+      // No thread waits for a page, so that `close` can tell.
+      return this.fail(new TdsmError("MemoryExhausted", message));
+    }
+    const message = `No room for page ${page} ${waited}: node ${this.#cluster.self} keeps ` +
+      `${roughSize(memoryPages * pageSize)} of pages, its limit, of a region of ` +
+      `${formatSize(size)}, and no other node has room for any of them. ${remedy}`;
+    this.#doom(new TdsmError("MemoryExhausted", message));
+  }
+
   /** At the directory node: collects the counters of all nodes. */
   status(): Promise<NodeStatusControl[]> {
     return this.engine.status.gather();
@@ -206,12 +225,15 @@ export class EngineHost implements Member {
 
   /** What pings say of this node. */
   vitals(): Vitals {
-    return { room: ROOM_UNLIMITED, threads: this.#slots.threads };
+    const room = Math.min(this.engine.room, ROOM_UNLIMITED);
+    return { room, threads: this.#slots.threads };
   }
 
   /** Another node has said how it is. */
-  pinged(from: NodeId, { threads }: Vitals): void {
+  pinged(from: NodeId, { room, threads }: Vitals): void {
     this.engine.services.setThreads(from, threads);
+    if (this.#cluster.self !== DIRECTORY_NODE) return;
+    this.engine.peerRoom(from, room === ROOM_UNLIMITED ? Infinity : room);
   }
 
   /** A second has passed. */
@@ -404,6 +426,8 @@ export class EngineHost implements Member {
       );
     };
     const reminder = setInterval(remind, CLOSE_REMINDER_MS);
+    // Once every other node leaves too, nobody needs to take over its pages.
+    this.engine.driver.input({ kind: "leave" });
     while (this.#cluster.working.length > 0 && this.#life.state === "leaving") {
       await this.#life.change();
     }

@@ -6,6 +6,7 @@
 import type { AvailableMemory } from "../../ffi/memory_available.ts";
 import { TdsmError } from "../errors.ts";
 import {
+  MEMORY_PART_MIN_BYTES,
   MEMORY_RESERVE_BYTES,
   MEMORY_SHARE_DEFAULT_PERCENT,
   MEMORY_SPARE_PAGES,
@@ -32,6 +33,17 @@ export interface MemoryLimitOptions {
 export function defaultMemoryLimit(availableBytes: number): number {
   const share = availableBytes * MEMORY_SHARE_DEFAULT_PERCENT / 100;
   return Math.max(0, Math.floor(Math.min(share, availableBytes - MEMORY_RESERVE_BYTES)));
+}
+
+/**
+ * How much memory each of several nodes of one machine takes for pages.
+ *
+ * @param availableBytes What there is for all of them.
+ * @param nodes How many nodes there are.
+ * @returns The limit of each, in bytes.
+ */
+export function partOfMemory(availableBytes: number, nodes: number): number {
+  return Math.max(MEMORY_PART_MIN_BYTES, defaultMemoryLimit(availableBytes / nodes));
 }
 
 /**

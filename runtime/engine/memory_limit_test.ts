@@ -1,7 +1,7 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { TdsmError } from "../errors.ts";
 import type { MemoryLimit } from "../settings/types.ts";
-import { memoryPages } from "./memory_limit.ts";
+import { memoryPages, partOfMemory } from "./memory_limit.ts";
 
 const MIB = 2 ** 20;
 const region = { size: 1024 * MIB, pageSize: 4096, runPages: 128 };
@@ -18,6 +18,12 @@ Deno.test("memoryPages: without a limit most of the memory, and less where littl
   // 128 MiB are more than a fifth up to here.
   assertEquals(limitOn(640), 512);
   assertEquals(limitOn(100_000), 1024, "no more than the region has");
+});
+
+Deno.test("partOfMemory: several nodes take together what one alone would, and keep as much for each process", () => {
+  assertEquals(partOfMemory(8000 * MIB, 4), 1600 * MIB);
+  assertEquals(partOfMemory(1000 * MIB, 4), (250 - 128) * MIB);
+  assertEquals(partOfMemory(1000 * MIB, 100), 36 * MIB, "what a node needs");
 });
 
 Deno.test("memoryPages: a limit in bytes, and as a share", () => {

@@ -18,6 +18,7 @@ import type { Counters } from "../wire/status_control.ts";
 import type { RegionSettings } from "../wire/region_settings.ts";
 import type { Cluster } from "../cluster/cluster.ts";
 import { Driver, type MessageSink } from "./driver.ts";
+import { IdleWatch } from "./idle_watch.ts";
 import type { LifeCycle } from "./life_cycle.ts";
 import { memoryPages } from "./memory_limit.ts";
 import { describeMessage, levelOf, SyncLog } from "./log.ts";
@@ -62,6 +63,7 @@ export class NodeEngine implements AsyncDisposable {
   readonly status: StatusService;
   readonly driver: Driver;
   readonly #options: NodeEngineOptions;
+  readonly #idle: IdleWatch;
   readonly #coherence: Coherence;
   /** The most pages that this node keeps. */
   readonly memoryPages: number;
@@ -69,6 +71,8 @@ export class NodeEngine implements AsyncDisposable {
   readonly leaving = new Set<NodeId>();
   /** How many messages about pages have arrived. */
   pageMessages = 0;
+  /** How many of them were not answers to what was given back. */
+  #demands = 0;
   #driverFailed = false;
 
   /**
@@ -98,6 +102,8 @@ export class NodeEngine implements AsyncDisposable {
       holdTimeUs: this.region.countsRuns ? Math.max(holdTimeUs, HOLD_LEAST_US) : HOLD_LEAST_US,
       migration,
       readAhead: settings.readAhead,
+      // A node that has room for all pages need not look for what it can do without.
+      memoryPages: this.memoryPages < size / pageSize ? this.memoryPages : Infinity,
     });
     this.services = this.#newServices();
     this.rpc = new RpcService({
@@ -138,6 +144,11 @@ export class NodeEngine implements AsyncDisposable {
       lookAtClock: () => cluster.checkLease(),
       failed: (error) => this.#failed(error),
     });
+    this.#idle = new IdleWatch({
+      events: () => this.#coherence.counters.faults + this.#demands,
+      pagesDead: () => this.copies.pagesDead,
+      idle: () => this.driver.input({ kind: "idle" }),
+    });
     this.driver.start();
   }
 
@@ -161,6 +172,8 @@ export class NodeEngine implements AsyncDisposable {
         this.leaving.add(from);
       }
       this.pageMessages++;
+      // The answers to what is given back in idle time do not end that.
+      if (message.kind !== "dropped" && message.kind !== "keep") this.#demands++;
       this.#trace("from", from, message);
       return this.driver.input({ kind: "message", from, message });
     }
@@ -190,6 +203,16 @@ export class NodeEngine implements AsyncDisposable {
       default:
         message satisfies never;
     }
+  }
+
+  /** How many more pages this node has memory for; `Infinity` where it has no limit. */
+  get room(): number {
+    return this.#coherence.room;
+  }
+
+  /** At the directory node: how many more pages another node has memory for. */
+  peerRoom(node: NodeId, pages: number): void {
+    this.driver.input({ kind: "room", node, pages });
   }
 
   /** Where to write the bytes of a grant; `undefined` when this node has not requested them. */
@@ -226,6 +249,7 @@ export class NodeEngine implements AsyncDisposable {
 
   /** Stops serving, and closes the region. */
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#idle[Symbol.dispose]();
     await this.driver.stop();
     this.region[Symbol.dispose]();
   }

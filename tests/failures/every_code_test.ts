@@ -19,7 +19,6 @@ type Provoke = (cluster: ProcessCluster, start: Start) => Promise<TestProcess> |
 type Case = { readonly exitCode: number; readonly provoke: Provoke } | string;
 
 const NO_MAIN = "a node without a main asks for nothing";
-const NO_MEMORY = "needs a machine without memory; zig/src/memory_test.zig has the library say so";
 const KERNEL = "needs a kernel that lacks something; zig/src/open_test.zig has the library say so";
 
 /** An error of the start, which is the same for any program. */
@@ -149,7 +148,14 @@ const CASES: Readonly<Record<TdsmErrorCode, { readonly run: Case; readonly main:
     main: NO_MAIN,
   },
   NodeClosed: inMain(1, "await node.close(); node.semaphore(1n).release();"),
-  MemoryExhausted: { run: NO_MEMORY, main: NO_MEMORY },
+  MemoryExhausted: {
+    run: {
+      exitCode: 70,
+      provoke: (_, start) =>
+        start(["--port=0", "--size=2MiB", "--memory-limit=1088KiB"], "node.memory.fill(1);"),
+    },
+    main: NO_MAIN,
+  },
   OutOfMemory: inMain(1, "await node.alloc(Uint8Array, 2 ** 21);"),
   NameConflict: inMain(
     1,

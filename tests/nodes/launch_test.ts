@@ -1,6 +1,8 @@
 /** The launcher as people use it: nodes start, print, fail, and end with it, however that ends. */
 
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { availableMemory } from "../../ffi/memory_available.ts";
+import { partOfMemory } from "../../runtime/engine/memory_limit.ts";
 import { ProcessCluster, type TestProcess } from "../support/process_cluster.ts";
 import { untilEnded, untilProcesses } from "../support/processes.ts";
 
@@ -65,6 +67,7 @@ Deno.test("launch: nodes have their numbers, settings, arguments, permissions an
       granted: ["ffi", "read"],
       loopback: "granted",
       size: 1 << 20,
+      memoryLimitBytes: 1 << 20,
       args: ["two words", "-n", "--size=1MiB"],
       input: node === 1 ? "for node 1\n" : "",
     });
@@ -99,6 +102,29 @@ Deno.test("launch: settings are taken from the environment", async () => {
   for (const node of [1, 2]) {
     assertEquals(JSON.parse(linesOf(node, stdout)[1]!).size, 1 << 20);
   }
+});
+
+Deno.test("launch: nodes share the memory of the machine, unless the environment says otherwise", async () => {
+  const { bytes } = availableMemory()!;
+  await using cluster = new ProcessCluster();
+  const limits = async (nodes: number, env: Record<string, string>): Promise<number[]> => {
+    // A node keeps no more than the region has.
+    const launcher = cluster.spawn("launcher", {
+      args: launched(nodes, "tell"),
+      env: { SIZE: "1TiB", ...env },
+    });
+    await launcher.endInput();
+    const { code, stdout, stderr } = await launcher.exit();
+    assertEquals(code, 0, stdout + stderr);
+    return Array.from(
+      { length: nodes },
+      (_, index) => JSON.parse(linesOf(index + 1, stdout)[1]!).memoryLimitBytes,
+    );
+  };
+  const page = 4096;
+  const part = Math.floor(partOfMemory(bytes, 2) / page) * page;
+  assertEquals(await limits(2, {}), [part, part]);
+  assertEquals(await limits(1, { MEMORY_LIMIT: "64MiB" }), [2 ** 26]);
 });
 
 for (const failing of [1, 3]) {

@@ -11,6 +11,8 @@ export interface SoakOptions {
   readonly seed: number;
   /** For how long new rounds are begun, in milliseconds. */
   readonly durationMs: number;
+  /** The most memory that each node takes for pages; without it there is room for the whole region. */
+  readonly memoryLimit?: string | undefined;
   /** More flags for the directory node. */
   readonly flags?: readonly string[];
   /** Called with the report of a round that is done. */
@@ -60,10 +62,11 @@ const MEDIAN_SAMPLES = 8;
  * nodes have printed.
  */
 export async function runSoak(options: SoakOptions): Promise<SoakResult> {
-  const { seed, durationMs, flags = [], progress, plantedRound } = options;
+  const { seed, durationMs, memoryLimit, flags = [], progress, plantedRound } = options;
   await using cluster = new ProcessCluster();
   const planted = plantedRound === undefined ? {} : { SOAK_PLANTED_ROUND: String(plantedRound) };
-  const env = { SOAK_SEED: String(seed), SOAK_MS: String(durationMs), ...planted };
+  const limit = memoryLimit === undefined ? {} : { MEMORY_LIMIT: memoryLimit };
+  const env = { SOAK_SEED: String(seed), SOAK_MS: String(durationMs), ...planted, ...limit };
   const start = (...flags: string[]): TestProcess =>
     cluster.spawn("soak", { args: ["run", "-A", "--no-prompt", YOUNG, NODE, ...flags], env });
   const first = start("--directory", "--port=0", "--size=16MiB", ...flags);

@@ -35,6 +35,15 @@ Deno.test("soak: three nodes do what a seed says, and find what one alone would"
   }
 });
 
+Deno.test("soak: nodes that have no room for the whole region find the same", async () => {
+  const { rounds, pagesReceived } = await runSoak({
+    seed: 3,
+    durationMs: DURATION_MS,
+    memoryLimit: "7MiB",
+  });
+  assert(rounds > 0 && pagesReceived > 0);
+});
+
 Deno.test("soak: a byte that nobody should have changed is found", async () => {
   const run = () => runSoak({ seed: 2, durationMs: DURATION_MS, plantedRound: 1 });
   await assertRejects(run, Error, `Wrong value in round 1: byte ${Offset.End - 4}: `);

@@ -112,10 +112,8 @@ export class PageMemory {
   /** The pages that could come here if all was given back that others have too, or nobody needs. */
   get room(): number {
     if (this.limit === Infinity) return Infinity;
-    return Math.max(
-      0,
-      this.limit - this.residence.count(UsedAlone, IdleAlone, Expected, Replaced),
-    );
+    const taken = this.residence.count(UsedAlone, IdleAlone, Expected, Replaced) + this.reserve;
+    return Math.max(0, this.limit - taken);
   }
 
   /** Whether the home has a question of this node about the page that it has not answered. */

@@ -17,7 +17,9 @@ const ACTS: Readonly<Record<string, (node: Node) => void | Promise<void>>> = {
       .filter((name) => Deno.permissions.querySync({ name } as never).state === "granted");
     const loopback = Deno.permissions.querySync({ name: "net", host: "127.0.0.1:80" }).state;
     const input = await new Response(Deno.stdin.readable).text();
-    const told = { granted, loopback, size: node.size, args: Deno.args.slice(1), input };
+    const { memoryLimitBytes } = node.stats();
+    const args = Deno.args.slice(1);
+    const told = { granted, loopback, size: node.size, memoryLimitBytes, args, input };
     console.log(JSON.stringify(told));
     console.error("and to stderr");
   },

@@ -242,3 +242,19 @@ Deno.test("a node leaves though a request of the home covers what is to be taken
   assert(cluster.log.includes("left 1>4"));
   assertEquals(cluster.node(1).directory!.copies(1), { owner: 1, nodes: [1] });
 });
+
+Deno.test("a node that leaves with more than others have room for is told so", () => {
+  const cluster = new ScriptedCluster(2, { runPages: 4, memoryPages: 32 });
+  for (let page = 0; page < 20; page++) {
+    cluster.access(1, page, Access.Write);
+    cluster.access(2, 20 + page, Access.Write);
+  }
+  cluster.step(2, { kind: "leave" });
+  cluster.flush();
+  // The home keeps a reserve, so that threads of its own can go on.
+  const taken = cluster.node(1).cache.copies.pagesExclusive;
+  assertEquals([taken, cluster.log.at(-1)], [28, "keep 1>2"]);
+  const { deadline } = cluster.node(2);
+  const { events } = cluster.step(2, { kind: "tick" }, deadline);
+  assertEquals(events, [{ kind: "memoryExhausted", page: undefined }]);
+});
