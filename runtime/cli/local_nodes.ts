@@ -37,9 +37,9 @@ export interface Launch {
 /** Where nodes of a launcher listen: only this machine reaches them. */
 const HOSTNAME = "127.0.0.1";
 /** Set where the launcher shows a node's stderr on a terminal, though the node writes into a pipe. */
-export const TERMINAL_VARIABLE = "TDSM_TERMINAL";
+const TERMINAL_VARIABLE = "TDSM_TERMINAL";
 /** Set where that terminal shows colours; the name is Deno's own. */
-export const COLOUR_VARIABLE = "FORCE_COLOR";
+const COLOUR_VARIABLE = "FORCE_COLOR";
 /** One node's process. */
 interface LocalNode {
   readonly id: number;
