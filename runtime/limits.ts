@@ -19,7 +19,14 @@ export const REGION_MAX_BYTES: number = TIB;
 /** The region's size where none is asked for. */
 export const REGION_DEFAULT_BYTES: number = 64 * MIB;
 /** The largest node id; ids are given once and never again, so this bounds the joins of one directory. */
-export const NODE_ID_MAX = 0xfffe;
+export const NODE_ID_MAX = 0xffff_fffe;
+/**
+ * The nodes that went last that a node remembers by name: far more than can be offered an id, and join,
+ * while one is.
+ */
+export const GONE_REMEMBERED_MAX = 4096;
+/** The nodes that were lost last of which the directory node remembers why. */
+export const LOSSES_REMEMBERED_MAX = 1024;
 /** The nodes that a directory serves at one time. */
 export const NODES_MAX = 1024;
 /** The port of a directory where none is named. */

@@ -12,6 +12,7 @@ import {
   JOIN_RETRY_MAX_MS,
   JOIN_RETRY_MIN_MS,
   LEASE_MS,
+  LOSSES_REMEMBERED_MAX,
   PEER_VERDICT_LAST_MS,
   PEER_VERDICT_MAX_MS,
   SILENCE_MAX_MS,
@@ -407,7 +408,7 @@ export class Cluster<Node extends Member = Member> {
     if (node === DIRECTORY_NODE) this.#admitted.resolve();
     if (this.#links.closed || this.isGone(node)) return;
     // The first reason is the cause. That a new connection fails too only follows from that cause.
-    if (!this.#reasons.has(node)) this.#reasons.set(node, reason);
+    if (!this.#reasons.has(node)) this.#remember(node, reason);
     if (this.#members.isDirectory) {
       this.forget(node);
       this.node.lost(node, reason);
@@ -428,6 +429,12 @@ export class Cluster<Node extends Member = Member> {
     // verdict. They wait for different times, so that one gives up first and the other survives.
     const waitMs = this.self > node ? PEER_VERDICT_MAX_MS : PEER_VERDICT_LAST_MS;
     this.#verdicts.set(node, setTimeout(giveUp, waitMs));
+  }
+
+  #remember(node: NodeId, reason: string): void {
+    this.#reasons.set(node, reason);
+    const [oldest] = this.#reasons.keys();
+    if (this.#reasons.size > LOSSES_REMEMBERED_MAX) this.#reasons.delete(oldest!);
   }
 
   #remove(node: NodeId): void {

@@ -2,6 +2,7 @@
  * The members of a cluster, as one of its nodes knows them, whether or not it is connected to them.
  */
 
+import { GONE_REMEMBERED_MAX } from "../limits.ts";
 import { formatAddress, isWildcard } from "../address.ts";
 import type { FrameBounds } from "../wire/check.ts";
 import type { HelloControl } from "../wire/control.ts";
@@ -22,7 +23,10 @@ export class Members {
   readonly #peers = new Map<NodeId, Peer>();
   /** At the directory node: the nodes that do more than serve. */
   readonly #working = new Set<NodeId>();
+  /** The nodes that were known to be gone last. */
   readonly #gone = new Set<NodeId>();
+  /** The highest id that was forgotten of those. */
+  #longGone: NodeId = 0;
   #latest: NodeId;
   #nextId = DIRECTORY_NODE + 1;
   /** Ids that were offered to nodes that have not joined then; no other node has heard of them. */
@@ -72,9 +76,13 @@ export class Members {
     return this.#peers.get(node);
   }
 
-  /** Whether a node has been a member and is no longer. */
+  /**
+   * Whether a node has been a member and is no longer. Ids are given in ascending order, but for a few
+   * that were offered and not taken: so far below those that went last only members are left.
+   */
   isGone(node: NodeId): boolean {
-    return this.#gone.has(node);
+    if (this.#gone.has(node)) return true;
+    return node <= this.#longGone && node !== this.self && !this.#peers.has(node);
   }
 
   /** Where a node listens, in words. */
@@ -118,6 +126,11 @@ export class Members {
   /** Removes a node for good. Returns whether the node was known as a member. */
   remove(node: NodeId): boolean {
     this.#gone.add(node);
+    if (this.#gone.size > GONE_REMEMBERED_MAX) {
+      const [first] = this.#gone;
+      this.#gone.delete(first!);
+      this.#longGone = Math.max(this.#longGone, first!);
+    }
     this.#working.delete(node);
     return this.#peers.delete(node);
   }

@@ -40,6 +40,18 @@ Deno.test("Members.admit takes the connection's address for a node that listens 
   assertEquals(members.peers.map(({ address }) => address), expected);
 });
 
+Deno.test("Members knows every node that is gone, and remembers only the last", () => {
+  const members = new Members(2, 5n, REGION);
+  members.add({ id: 1, address: "host", port: 8 });
+  members.add({ id: 3, address: "host", port: 8 });
+  for (let id = 4; id <= 100_000; id++) {
+    members.add({ id, address: "host", port: 8 });
+    members.remove(id);
+  }
+  assertEquals([4, 5_000, 99_999, 100_000].map((id) => members.isGone(id)), Array(4).fill(true));
+  assertEquals([1, 2, 3, 100_001].map((id) => members.isGone(id)), Array(4).fill(false));
+});
+
 Deno.test("Members knows a peer that was announced late as gone, and where the others listen", () => {
   const members = new Members(3, 5n, REGION);
   assertEquals(members.isDirectory, false);

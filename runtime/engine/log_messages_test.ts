@@ -9,7 +9,7 @@ Deno.test("describeMessage says what each kind of message is about", () => {
     ["request to read", "request of pages 131844 to 131851 to read, request 1"],
     [
       "forward of a write with invalidations",
-      "forward of pages 300 to 303 to write for node 4660, request 8",
+      "forward of pages 300 to 303 to write for node 305419896, request 8",
     ],
     ["grant of what is kept", "grant of page 7 to write (its bytes are there), request 13"],
     ["peer lost", "peerLost: node 6"],

@@ -27,7 +27,7 @@ const TIME = "timeoutMs is a number from 0 to 2147483647; leave it out to wait f
 const PARTIES = "give a whole number from 1 to 65536";
 const PERMITS = "give a whole number from 1 to 2147483647";
 const NEW_PERMITS = "give a whole number from 0 to 2147483647";
-const ID = "give a whole number from 1 to 65534";
+const ID = "give a whole number from 1 to 4294967294";
 const LONG = "x".repeat(256);
 const SHORTENED = `"${"x".repeat(64)}"… of 256 characters`;
 
@@ -123,7 +123,7 @@ const TABLE: readonly (readonly [
     [undefined, TypeError, `Cannot use undefined as the id of a node to wait for: ${ID}`],
     ["2", TypeError, `Cannot use "2" as the id of a node to wait for: ${ID}`],
     [0, RangeError, `Cannot use 0 as the id of a node to wait for: ${ID}`],
-    [65_535, RangeError, `Cannot use 65535 as the id of a node to wait for: ${ID}`],
+    [2 ** 32 - 1, RangeError, `Cannot use 4294967295 as the id of a node to wait for: ${ID}`],
   ]],
 ];
 

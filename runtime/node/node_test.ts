@@ -121,7 +121,7 @@ Deno.test("Node.view refuses what is outside of the region, or not aligned", () 
 
 Deno.test("Node.waitForPeer refuses what is no id, and passes on what the engine answers", async () => {
   const bench = new Bench();
-  for (const id of [0, -1, 1.5, NaN, Infinity, 65_535]) {
+  for (const id of [0, -1, 1.5, NaN, Infinity, 2 ** 32 - 1]) {
     await assertRejects(() => bench.node.waitForPeer(id), RangeError, `Cannot use ${id} as the id`);
   }
   assertEquals(bench.asked, []);

@@ -390,7 +390,10 @@ export class CallSlots {
     for (let look = 0; look < PEERS_LOOKS_MAX; look++) {
       const version = Atomics.load(this.#control, Control.PeersVersion);
       const length = Atomics.load(this.#control, Control.PeerCount);
-      ids = Array.from({ length }, (_, at) => Atomics.load(this.#control, Control.Peers + at));
+      ids = Array.from(
+        { length },
+        (_, at) => Atomics.load(this.#control, Control.Peers + at) >>> 0,
+      );
       if (version % 2 === 0 && Atomics.load(this.#control, Control.PeersVersion) === version) break;
     }
     return ids;

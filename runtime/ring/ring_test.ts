@@ -365,8 +365,8 @@ Deno.test("CallSlots.peers are those that the engine has told last", () => {
   const slots = new CallSlots();
   const reader = new CallSlots(slots.buffer);
   assertEquals(reader.peers, []);
-  slots.setPeers([2, 3, 65_534]);
-  assertEquals(reader.peers, [2, 3, 65_534]);
+  slots.setPeers([2, 3, 0xffff_fffe]);
+  assertEquals(reader.peers, [2, 3, 0xffff_fffe]);
   slots.setPeers([3]);
   assertEquals(reader.peers, [3]);
 });

@@ -4,7 +4,7 @@
  * the unused fields a meaning.
  */
 
-import { NODE_ID_MAX, NODES_MAX } from "../limits.ts";
+import { NODE_ID_MAX } from "../limits.ts";
 import { crc32c } from "./crc32c.ts";
 import {
   Encoding,
@@ -12,11 +12,12 @@ import {
   FLAG_PAYLOAD_CHECKSUM,
   FRAME_HEADER_BYTES,
   FRAME_PREFIX_BYTES,
+  NODE_ID_BYTES,
   Offset,
   PACKED_ENTRY_BYTES,
 } from "./layout.ts";
 import { type Malformed, malformed } from "./reason.ts";
-import { getU16, getU32 } from "./bytes.ts";
+import { getU32 } from "./bytes.ts";
 import { Content } from "../protocol/coherence/messages.ts";
 import { Access } from "../protocol/coherence/page.ts";
 
@@ -60,8 +61,8 @@ export function checkHeader(
  * @returns What is wrong, or `undefined`.
  */
 export function checkList(bytes: Uint8Array, start: number, length: number): Malformed | undefined {
-  for (let at = FRAME_HEADER_BYTES; at < length; at += 2) {
-    const node = getU16(bytes, start + at);
+  for (let at = FRAME_HEADER_BYTES; at < length; at += NODE_ID_BYTES) {
+    const node = getU32(bytes, start + at);
     if (node < 1 || node > NODE_ID_MAX) return malformed("NodeOutOfBounds", node);
   }
   return undefined;
@@ -201,7 +202,7 @@ function checkNodes(
   fields: number,
   length: number,
 ): Malformed | undefined {
-  const node = getU16(bytes, start + Offset.Node);
+  const node = getU32(bytes, start + Offset.Node);
   const content = bytes[start + Offset.Content]!;
   const isGrant = (fields & Field.Content) !== 0;
   if ((fields & Field.Node) === 0 || (isGrant && content !== Content.Lost)) {
@@ -209,14 +210,9 @@ function checkNodes(
   } else if (node < 1 || node > NODE_ID_MAX) {
     return malformed("NodeOutOfBounds", node);
   }
-  const listCount = getU16(bytes, start + Offset.ListCount);
-  if ((fields & Field.List) === 0 && listCount !== 0) {
-    return malformed("UnusedFieldNotZero", listCount);
-  }
-  if (listCount > NODES_MAX) return malformed("ListTooLong", listCount);
-  return length === FRAME_HEADER_BYTES + 2 * listCount
-    ? undefined
-    : malformed("LengthMismatch", length);
+  const listBytes = length - FRAME_HEADER_BYTES;
+  const fits = (fields & Field.List) === 0 ? listBytes === 0 : listBytes % NODE_ID_BYTES === 0;
+  return fits ? undefined : malformed("LengthMismatch", length);
 }
 
 /** Whether page bytes follow. */

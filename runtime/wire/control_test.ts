@@ -4,7 +4,13 @@ import { assert, assertEquals, assertThrows } from "@std/assert";
 import type { ValueType } from "../std/msgpack_encode.d.ts";
 import { BOUNDS, CONTROLS, ofKind, readGoldenFrames } from "../../tests/support/frames.ts";
 import { TdsmError } from "../errors.ts";
-import { ADDRESS_MAX_BYTES, CONTROL_MAX_BYTES, CONTROL_TEXT_MAX, NODES_MAX } from "../limits.ts";
+import {
+  ADDRESS_MAX_BYTES,
+  CONTROL_MAX_BYTES,
+  CONTROL_TEXT_MAX,
+  NODE_ID_MAX,
+  NODES_MAX,
+} from "../limits.ts";
 import { decodeFrame } from "./page_frames.ts";
 import { FRAME_HEADER_BYTES } from "./layout.ts";
 import type { FrameReason } from "./reason.ts";
@@ -37,7 +43,7 @@ Deno.test("encodeControl: every control message has its golden bytes, both ways"
 });
 
 Deno.test("encodeControl: a welcome lists as many nodes as a cluster can have", () => {
-  const peer = { id: 0xfffe, address: "x".repeat(ADDRESS_MAX_BYTES), port: 65_535 };
+  const peer = { id: NODE_ID_MAX, address: "x".repeat(ADDRESS_MAX_BYTES), port: 65_535 };
   const [, welcome] = CONTROLS.find(([label]) => label === "welcome")!;
   const full = { ...welcome as WelcomeControl, peers: Array(NODES_MAX).fill(peer) };
   assertEquals(roundTrip(full), full);
@@ -142,7 +148,7 @@ Deno.test("decodeControl: a field named __proto__ is one that no kind has", () =
 
 const INVALID: readonly (readonly [label: string, name: string, values: readonly ValueType[]])[] = [
   ["hello of a peer", "session", [1, "1", -1n]],
-  ["hello of a peer", "node", [-1, 0xffff, 1.5, "1", null, 2n ** 60n]],
+  ["hello of a peer", "node", [-1, 0xffff_ffff, 1.5, "1", null, 2n ** 60n]],
   ["hello of a peer", "address", ["", 1, "a b", "a\n", "x".repeat(ADDRESS_MAX_BYTES + 1)]],
   ["hello of a peer", "port", [0, 65_536, NaN]],
   ["hello of a node that joins", "size", [0, 2 ** 41, "64MiB"]],
@@ -164,7 +170,7 @@ const INVALID: readonly (readonly [label: string, name: string, values: readonly
     Array(NODES_MAX + 1).fill([1, "a", 1]),
   ]],
   ["refuse", "code", ["", "No Code", 1, "x".repeat(65)]],
-  ["accept", "node", [0, 0xffff]],
+  ["accept", "node", [0, 0xffff_ffff]],
   ["freed", "ticket", [-1, 2 ** 32, true]],
   ["allocate", "type", ["Array", "toString", 1]],
   ["allocate", "length", [0, -1, 1.5, 2 ** 41]],

@@ -16,8 +16,10 @@ export const FRAME_MAGIC = 0x5344;
 export const FRAME_PREFIX_BYTES = 8;
 /** The bytes before a frame's node list, name or control body. */
 export const FRAME_HEADER_BYTES = 44;
+/** The bytes of each node id in the list behind the header. */
+export const NODE_ID_BYTES = 4;
 /** The most bytes of a frame of pages, without the page bytes that follow it. */
-export const MESSAGE_MAX_BYTES: number = FRAME_HEADER_BYTES + 2 * NODES_MAX;
+export const MESSAGE_MAX_BYTES: number = FRAME_HEADER_BYTES + NODE_ID_BYTES * NODES_MAX;
 
 /** The offset of each field of the header, in bytes. */
 export const Offset = {
@@ -43,10 +45,8 @@ export const Offset = {
   Count: 16,
   /** u32, the requester's number of the request. */
   Request: 20,
-  /** u16, the requester, or the node that is gone. */
+  /** u32, the requester, or the node that is gone. */
   Node: 24,
-  /** u16, how many node ids, of 2 bytes each, stand after the header. */
-  ListCount: 26,
   /** u32, the page bytes that follow the frame. */
   PayloadBytes: 28,
   /** u32, the checksum of what follows the frame, as it travels; 0 where the flags do not have it. */

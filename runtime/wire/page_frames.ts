@@ -21,6 +21,7 @@ import {
   FRAME_PREFIX_BYTES,
   FrameType,
   MESSAGE_MAX_BYTES,
+  NODE_ID_BYTES,
   Offset,
   PROTOCOL_VERSION,
   putPrefix,
@@ -33,7 +34,7 @@ import {
   type PageMessageRow,
 } from "./page_messages.ts";
 import { type Malformed, malformed } from "./reason.ts";
-import { getU16, getU32, putU16, putU32 } from "./bytes.ts";
+import { getU16, getU32, putU32 } from "./bytes.ts";
 import { type Message, NO_NODES, type NodeId } from "../protocol/coherence/messages.ts";
 import { decodeRpcFrame, type RpcDecoded } from "./rpc_frames.ts";
 import { decodeSyncFrame } from "./sync_frames.ts";
@@ -85,7 +86,7 @@ export function encodeMessage(
 ): number {
   const row: PageMessageRow<Message> = PAGE_MESSAGES[message.kind];
   const list = (row.fields & Field.List) === 0 ? NO_NODES : (message as ListingMessage).invalidated;
-  const size = FRAME_HEADER_BYTES + 2 * list.length;
+  const size = FRAME_HEADER_BYTES + NODE_ID_BYTES * list.length;
   if (size > MESSAGE_MAX_BYTES) {
     throw new RangeError(`Cannot encode a list of ${list.length} nodes`);
   }
@@ -97,9 +98,8 @@ export function encodeMessage(
   row.put(message, target, offset);
   target[offset + Offset.Encoding] = encoding;
   putU32(target, offset + Offset.PayloadBytes, payloadBytes);
-  putU16(target, offset + Offset.ListCount, list.length);
   for (let index = 0; index < list.length; index++) {
-    putU16(target, offset + FRAME_HEADER_BYTES + 2 * index, list[index]!);
+    putU32(target, offset + FRAME_HEADER_BYTES + NODE_ID_BYTES * index, list[index]!);
   }
   sealFrame(target, offset, size, payloadChecksum);
   return size;
@@ -200,7 +200,9 @@ function decodeControlFrame(
 function getNodes(bytes: Uint8Array, start: number, length: number): readonly NodeId[] {
   if (length === FRAME_HEADER_BYTES) return NO_NODES;
   const nodes: NodeId[] = [];
-  for (let at = FRAME_HEADER_BYTES; at < length; at += 2) nodes.push(getU16(bytes, start + at));
+  for (let at = FRAME_HEADER_BYTES; at < length; at += NODE_ID_BYTES) {
+    nodes.push(getU32(bytes, start + at));
+  }
   return nodes;
 }
 

@@ -120,8 +120,8 @@ const MALFORMED: MalformedCases = [
   ["LengthMismatch", [
     ["leave", Offset.Length, [FRAME_HEADER_BYTES + 1]],
     ["grant of what is kept", Offset.Length, [FRAME_HEADER_BYTES + 1]],
-    ["grant of what is kept", Offset.ListCount, [0]],
-    ["grant of zeros", Offset.ListCount, [1]],
+    ["grant of what is kept", Offset.Length, [FRAME_HEADER_BYTES + 2]],
+    ["done", Offset.Length, [FRAME_HEADER_BYTES + 4]],
   ]],
   ["UnknownAccess", [
     ["request to read", Offset.Access, [0]],
@@ -148,7 +148,7 @@ const MALFORMED: MalformedCases = [
     ["peer lost", Offset.Request, [1]],
     ["request to read", Offset.Node, [1]],
     ["grant of zeros", Offset.Node + 1, [1]],
-    ["done", Offset.ListCount, [1]],
+    ["done", Offset.Node + 3, [1]],
     ["ping", Offset.PayloadBytes + 3, [1]],
     ["ping", Offset.Flags, [1]],
     ["ping", Offset.PayloadChecksum + 3, [1]],
@@ -164,12 +164,11 @@ const MALFORMED: MalformedCases = [
   ]],
   ["NodeOutOfBounds", [
     ["invalidate", Offset.Node, [0, 0]],
-    ["peer lost", Offset.Node, [0xff, 0xff]],
+    ["peer lost", Offset.Node, HUGE],
     ["grant of lost pages", Offset.Node, [0]],
     ["grant of what is kept", FRAME_HEADER_BYTES, [0]],
-    ["forward of a write with invalidations", FRAME_HEADER_BYTES + 4, [0xff, 0xff]],
+    ["forward of a write with invalidations", FRAME_HEADER_BYTES + 8, HUGE],
   ]],
-  ["ListTooLong", [["grant of zeros", Offset.ListCount, [1, NODES_MAX >> 8]]]],
   ["PayloadMismatch", [
     ["grant of data to read", Offset.PayloadBytes, [0, 0]],
     ["grant of data to read", Offset.PayloadBytes, [1]],

@@ -4,7 +4,7 @@
  * here, and a golden frame; encoder, decoder, checks and names follow from the row.
  */
 
-import { getU16, getU32, putU16, putU32 } from "./bytes.ts";
+import { getU32, putU32 } from "./bytes.ts";
 import { Field, Offset } from "./layout.ts";
 import { Content, type Message, type NodeId } from "../protocol/coherence/messages.ts";
 import type { Access } from "../protocol/coherence/page.ts";
@@ -51,7 +51,7 @@ export const PAGE_MESSAGES: {
     put(message, header, start) {
       header[start + Offset.Access] = message.access;
       putRun(header, start, message.first, message.count, message.request);
-      putU16(header, start + Offset.Node, message.requester);
+      putU32(header, start + Offset.Node, message.requester);
     },
     get: (header, start, invalidated) => ({
       kind: "forward",
@@ -68,7 +68,7 @@ export const PAGE_MESSAGES: {
     fields: Run | Request | Node,
     put(message, header, start) {
       putRun(header, start, message.first, message.count, message.request);
-      putU16(header, start + Offset.Node, message.requester);
+      putU32(header, start + Offset.Node, message.requester);
     },
     get: (header, start) => ({
       kind: "invalidate",
@@ -98,7 +98,7 @@ export const PAGE_MESSAGES: {
       header[start + Offset.Access] = message.access;
       header[start + Offset.Content] = message.content;
       putRun(header, start, message.first, message.count, message.request);
-      putU16(header, start + Offset.Node, message.lostNode);
+      putU32(header, start + Offset.Node, message.lostNode);
     },
     get: (header, start, invalidated) => ({
       kind: "grant",
@@ -129,13 +129,13 @@ export const PAGE_MESSAGES: {
   peerLost: {
     type: 7,
     fields: Node,
-    put: (message, header, start) => putU16(header, start + Offset.Node, message.node),
+    put: (message, header, start) => putU32(header, start + Offset.Node, message.node),
     get: (header, start) => ({ kind: "peerLost", node: getNode(header, start) }),
   },
   peerLostSeen: {
     type: 8,
     fields: Node,
-    put: (message, header, start) => putU16(header, start + Offset.Node, message.node),
+    put: (message, header, start) => putU32(header, start + Offset.Node, message.node),
     get: (header, start) => ({ kind: "peerLostSeen", node: getNode(header, start) }),
   },
   refused: {
@@ -143,7 +143,7 @@ export const PAGE_MESSAGES: {
     fields: Run | Request | Node,
     put(message, header, start) {
       putRun(header, start, message.first, message.count, message.request);
-      putU16(header, start + Offset.Node, message.requester);
+      putU32(header, start + Offset.Node, message.requester);
     },
     get: (header, start) => ({
       kind: "refused",
@@ -263,5 +263,5 @@ function getRequest(header: Uint8Array, start: number): number {
 }
 
 function getNode(header: Uint8Array, start: number): NodeId {
-  return getU16(header, start + Offset.Node);
+  return getU32(header, start + Offset.Node);
 }

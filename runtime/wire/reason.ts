@@ -41,7 +41,6 @@ export type FrameReason =
   /** A number that no node can have. */
   | "NodeOutOfBounds"
   /** A list of more nodes than a cluster has. */
-  | "ListTooLong"
   /** The page bytes announced are not those of the run. */
   | "PayloadMismatch"
   /** No operation on a semaphore, a barrier or a mutex. */
@@ -106,7 +105,6 @@ const TEXTS: Readonly<Record<FrameReason, string>> = {
   RunTooLong: "has a run of more pages than may be moved at once",
   RunOutOfRegion: "has a run that leaves the region",
   NodeOutOfBounds: "names a node that cannot exist",
-  ListTooLong: "lists more nodes than a cluster can have",
   PayloadMismatch: "announces page bytes that do not match its run",
   SyncOperationUnknown: "has an unknown operation of synchronisation",
   SyncStatusUnknown: "has an unknown result of synchronisation",

@@ -98,7 +98,11 @@ export class Fingerprint {
       this.#put(count);
     }
     for (const value of cache.states) this.#put(value);
-    this.#putMask(cache.gone);
+    this.#put(cache.gone.length);
+    for (const [node, next] of cache.gone) {
+      this.#put(node);
+      this.#put(cache.pending.filter(({ request }) => request < next).length);
+    }
     this.#putPairs(cache.lost);
     this.#put(cache.leaving ? 1 : 0);
     this.#put(cache.holds.length);

@@ -180,7 +180,11 @@ export class PageCache {
   protected readonly states = new PageTable();
   protected readonly memory: PageMemory;
   protected readonly sequences: SequenceDetector;
-  protected readonly gone = new Set<NodeId>();
+  /**
+   * The nodes that are gone, each with the number of the request that came next then. A grant that comes
+   * from such a node, or names it, answers an earlier request; so it is forgotten with the last of these.
+   */
+  protected readonly gone = new Map<NodeId, number>();
   protected readonly lost = new Map<number, NodeId>();
   protected readonly pending = new PendingTable();
   protected readonly demands: DemandQueue = new DemandQueue((demand) => this.surrender(demand));
@@ -462,12 +466,13 @@ export class PageCache {
 
   /** Takes the home's news that a node is gone. */
   peerLost(node: NodeId, now: number): void {
-    this.gone.add(node);
+    this.gone.set(node, this.nextRequest);
     for (const { first, count, requester, request } of this.demands.drop(node)) {
       this.outbox.send(homeOf(first), { kind: "refused", first, count, requester, request });
     }
     this.demands.meetDue(now);
     for (const pending of this.pending.values()) this.#settle(pending, now);
+    this.#forgetGone();
   }
 
   /**
@@ -668,6 +673,7 @@ export class PageCache {
     if (grant === undefined) return;
     if (!this.acknowledged(pending.acknowledged, grant)) return;
     this.pending.delete(pending);
+    if (this.gone.size > 0) this.#forgetGone();
     const { first, count, request } = grant;
     const lost = grant.content === Content.Lost;
     const granted = lost ? 0 : count;
@@ -688,6 +694,16 @@ export class PageCache {
       if (!served) this.#want(page, access, now);
     }
     this.#leaveWhenAnswered();
+  }
+
+  /** Forgets the nodes that were gone when the oldest request under way was made. */
+  #forgetGone(): void {
+    const oldest = this.pending.first?.request ?? this.nextRequest;
+    for (const [node, next] of this.gone) {
+      // Numbers of requests begin anew after the largest.
+      if (((oldest - next) | 0) < 0) return;
+      this.gone.delete(node);
+    }
   }
 
   /** Whether every node that the grant names has dropped its copy. */

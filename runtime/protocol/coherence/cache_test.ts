@@ -126,6 +126,27 @@ Deno.test("PageCache: no grant waits for the acknowledgement of a node that is g
   assertEquals(cache.state(7), PageState.Exclusive);
 });
 
+Deno.test("PageCache: nodes that are gone are forgotten with the last request from before", () => {
+  class OpenCache extends PageCache {
+    get remembered(): NodeId[] {
+      return [...this.gone.keys()];
+    }
+  }
+  const options = { self: 2, pageCount: PAGES, runPages: 4, holdTimeUs: 0 };
+  const cache = new OpenCache(options, new Outbox());
+  cache.peerLost(3, 0);
+  assertEquals(cache.remembered, []);
+  cache.fault(7, Access.Write, 0);
+  cache.peerLost(4, 0);
+  cache.fault(9, Access.Write, 0);
+  cache.peerLost(5, 0);
+  assertEquals(cache.remembered, [4, 5]);
+  cache.grant(6, grantOf(7, 1, 1, { access: Access.Write, invalidated: [4] }), 0);
+  assertEquals(cache.remembered, [5]);
+  cache.grant(6, grantOf(9, 1, 2, { access: Access.Write }), 0);
+  assertEquals(cache.remembered, []);
+});
+
 Deno.test("PageCache: bytes are accepted only for a request of this node that has none yet", () => {
   const { cache } = setUp();
   cache.fault(7, Access.Write, 0);

@@ -39,6 +39,11 @@ export class RunTable<Run extends PageRun> {
     return this.#size;
   }
 
+  /** The run that was added first. */
+  get first(): Run | undefined {
+    return this.#first?.run;
+  }
+
   /** Every run, in the order in which they were added; those that are added meanwhile too. */
   *values(): Generator<Run, void> {
     for (let entry = this.#first; entry !== undefined; entry = entry.next) yield entry.run;

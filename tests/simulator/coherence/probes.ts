@@ -26,7 +26,7 @@ export type AskedAdoption = NonNullable<ReturnType<Directory["adoptions"]["get"]
 /** All that a cache keeps, but for its counters and the walks that it follows. */
 export interface CacheState {
   readonly states: readonly PageState[];
-  readonly gone: readonly NodeId[];
+  readonly gone: readonly (readonly [node: NodeId, next: number])[];
   readonly lost: readonly (readonly [page: number, node: NodeId])[];
   readonly pending: readonly PendingRequest[];
   readonly deferred: readonly DeferredDemand[];
@@ -155,8 +155,7 @@ export class ProbeCache extends PageCache {
   /** @param state What {@linkcode save} returned. */
   load(state: CacheState): void {
     for (const [page, value] of state.states.entries()) this.states.fill(page, 1, value);
-    this.gone.clear();
-    for (const node of state.gone) this.gone.add(node);
+    refill(this.gone, state.gone);
     refill(this.lost, state.lost);
     this.pending.clear();
     for (const pending of state.pending) this.pending.add(copyPending(pending));
