@@ -264,6 +264,8 @@ export class NodeEngine implements AsyncDisposable {
       send: (to, message) => cluster.send(to, message),
       violation: (node, reason) => tell({ kind: "violation", node, reason }),
       renew: (first, count) => this.driver.input({ kind: "renew", first, count }),
+      touchedFrom: (first, count) =>
+        this.#coherence.directory?.touchedFrom({ first, count }) ?? first,
       log: new SyncLog(settings.semLogLevel, (level, text) => {
         post({ kind: "log", level, text, topic: "sync" });
       }),

@@ -37,6 +37,8 @@ export interface ServicesOptions {
   violation(node: NodeId, reason: string): void;
   /** At the directory node: these pages are allocated anew, so no program needs their contents. */
   renew?(first: number, count: number): void;
+  /** At the directory node: the first of these pages that a node has touched; else the one behind them. */
+  touchedFrom?(first: number, count: number): number;
   /** The largest ticket, behind which tickets begin anew; 2^32 - 1 by default. */
   readonly ticketMax?: number;
   /** Logs each request, and how it ended. */
@@ -83,7 +85,11 @@ export class Services {
     this.peerJoined(options.self, options.works);
     const renew = (offset: number, bytes: number): void =>
       options.renew?.(offset / pageSize, bytes / pageSize);
-    const allocator = new Allocator({ size, pageSize, reservedBytes: 0, renew });
+    const untouchedBytes = (offset: number, bytes: number): number => {
+      const [first, count] = [offset / pageSize, bytes / pageSize];
+      return ((options.touchedFrom?.(first, count) ?? first) - first) * pageSize;
+    };
+    const allocator = new Allocator({ size, pageSize, reservedBytes: 0, renew, untouchedBytes });
     this.#allocator = new AllocatorServer(allocator, {
       send: (to, message) => this.#answer(to, message),
       violation,

@@ -12,7 +12,7 @@
  *   packed or not. Any thread may free it. The free parts of its arena's pages stay free until all
  *   of the page is.
  * - Cells read as zeros when they are first seen. Memory that was used before is zeroed by the
- *   thread that gets it; a name is given to no other until that is done. If its node dies first,
+ *   thread that gets it, from the first page on that any node has touched; a name is given to no other until that is done. If its node dies first,
  *   the next that asks takes over. Memory that was never given out counts as zero: a program that
  *   writes to it by an offset of their own choice finds it so in a later allocation.
  */
@@ -45,6 +45,11 @@ export interface AllocatorOptions {
   readonly allocationsMax?: number;
   /** Is told of whole pages that were in use and are given out anew, before they are. */
   readonly renew?: (offset: number, bytes: number) => void;
+  /**
+   * Tells how many of the first bytes of whole pages no node has touched since they were renewed: these
+   * are zeros, whatever was there before.
+   */
+  readonly untouchedBytes?: (offset: number, bytes: number) => number;
 }
 
 /** An allocation. */
@@ -320,16 +325,18 @@ export class Allocator {
     if (start < stop) renew?.(start, stop - start);
   }
 
-  /** The arena of a node; it stays only once something is packed in it. */
   /** Takes whole pages from the region: no program needs what was on them. */
   #takePages(bytes: number, align: number): Place | undefined {
+    const { renew, untouchedBytes } = this.#options;
     const place = this.#pages.take(bytes, align);
-    if (place !== undefined && place.dirtyFrom < place.offset + bytes) {
-      this.#options.renew?.(place.offset, bytes);
-    }
-    return place;
+    if (place === undefined || place.dirtyFrom >= place.offset + bytes) return place;
+    const { offset, dirtyFrom } = place;
+    renew?.(offset, bytes);
+    const untouched = untouchedBytes?.(offset, bytes) ?? 0;
+    return { offset, dirtyFrom: Math.max(dirtyFrom, offset + untouched) };
   }
 
+  /** The arena of a node; it stays only once something is packed in it. */
   #arena(node: NodeId): Arena {
     return this.#arenas.get(node) ??
       { node, holes: new Holes(PACKED_UNIT_BYTES), allocations: 0 };

@@ -368,3 +368,28 @@ Deno.test("Allocator: a region of 1 TiB is given out to its last byte", () => {
   assertEquals(allocator.statistics().largestHoleBytes, 1024 * GIB);
   assertEquals(allocate(allocator, 1, "Uint8Array", TIB).dirtyBytes, TIB * 3 / 4);
 });
+
+Deno.test("Allocator: what no node has touched is not zeroed again, and its neighbour is", () => {
+  let touched = 16 * PAGE;
+  const untouchedBytes = (offset: number, bytes: number): number =>
+    Math.min(bytes, Math.max(0, touched - offset));
+  const allocator = create({ untouchedBytes });
+  const all = 16 * PAGE;
+  assertEquals(
+    allocator.free(1, allocate(allocator, 1, "Uint8Array", all).offset, all).kind,
+    "freed",
+  );
+  const named = allocate(allocator, 1, "Uint8Array", all, { name: "all" });
+  assertEquals([named.offset, named.dirtyBytes], [0, 0]);
+  // There is nothing to wait for.
+  assertEquals(allocate(allocator, 2, "Uint8Array", all, { name: "all" }).created, false);
+  allocator.free(1, 0, all);
+  touched = 10 * PAGE;
+  assertEquals(allocate(allocator, 1, "Uint8Array", all).dirtyBytes, 6 * PAGE);
+  allocator.free(1, 0, all);
+  assertEquals(allocate(allocator, 1, "Uint8Array", 4 * PAGE).dirtyBytes, 4 * PAGE);
+  assertEquals(
+    allocate(allocator, 1, "Uint8Array", 4 * PAGE, { packed: true }).dirtyBytes,
+    2 * PAGE,
+  );
+});

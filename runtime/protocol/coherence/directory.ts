@@ -153,6 +153,14 @@ export class Directory {
     }
   }
 
+  /**
+   * The first page of a run that a node has touched, or is about to; the page behind the run where there
+   * is none. All before it are zeros everywhere.
+   */
+  touchedFrom({ first, count }: PageRun): number {
+    return this.holders.nextTouched(first, this.active.next(first, first + count));
+  }
+
   /** Whether a transaction on the page is under way. */
   busy(page: number): boolean {
     return this.active.at(page) !== undefined;

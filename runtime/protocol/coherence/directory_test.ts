@@ -103,6 +103,20 @@ Deno.test("Directory: nodes that come and go for ever leave nothing behind", () 
   assertEquals(directory.slots, 2);
 });
 
+Deno.test("Directory: what was touched of the largest region is found, and what is being touched", () => {
+  const { directory, transact } = setUp(3);
+  const all = { first: 0, count: PAGES };
+  assertEquals(directory.touchedFrom(all), PAGES);
+  transact(2, Access.Write, PAGES - 1);
+  assertEquals(directory.touchedFrom(all), PAGES - 1);
+  assertEquals(directory.touchedFrom({ first: 0, count: PAGES - 1 }), PAGES - 1);
+  transact(2, Access.Write, 70_000);
+  const read = { kind: "request", access: Access.Read, count: 1, request: 90 } as const;
+  directory.request(3, { ...read, first: 70_000 });
+  assertEquals(directory.touchedFrom(all), 70_000);
+  assertEquals(directory.touchedFrom({ first: 70_001, count: 9 }), 70_010);
+});
+
 Deno.test("Directory: requests outside of the region are violations", () => {
   const { directory, outbox, take } = setUp(2);
   for (const [first, count] of [[PAGES, 1], [PAGES - 1, 2], [0, 0]] as const) {

@@ -192,6 +192,21 @@ export class HolderTable {
     }
   }
 
+  /** The first page from `start` on that a node has, or that is lost; `end` where there is none before it. */
+  nextTouched(start: number, end: number): number {
+    const last = ((end - 1) >>> CHUNK_BITS) + 1;
+    let index = this.#chunks.next(start >>> CHUNK_BITS, last);
+    for (; index !== undefined; index = this.#chunks.next(index + 1, last)) {
+      const { owners, lost } = this.#chunks.get(index)!;
+      const stop = Math.min(end, (index + 1) * CHUNK_PAGES);
+      for (let page = Math.max(start, index * CHUNK_PAGES); page < stop; page++) {
+        const offset = page % CHUNK_PAGES;
+        if (owners[offset] !== 0 || (lost !== undefined && lost[offset] !== 0)) return page;
+      }
+    }
+    return end;
+  }
+
   /** What is known of the page's migration: one byte, 0 at first. */
   migration(page: number): number {
     return this.#chunk(page)?.migrations[page % CHUNK_PAGES] ?? 0;

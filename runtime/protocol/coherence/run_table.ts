@@ -56,12 +56,14 @@ export class RunTable<Run extends PageRun> {
 
   /** The first page from `start` on that a run has, or `end` where that page is not before `end`. */
   next(start: number, end: number): number {
-    for (let page = start; page < end;) {
-      const index = page >>> CHUNK_BITS;
+    const last = ((end - 1) >>> CHUNK_BITS) + 1;
+    let index = this.#chunks.next(start >>> CHUNK_BITS, last);
+    for (; index !== undefined; index = this.#chunks.next(index + 1, last)) {
+      const { entries } = this.#chunks.get(index)!;
       const stop = Math.min(end, (index + 1) * CHUNK_PAGES);
-      const entries = this.#chunks.get(index)?.entries;
-      if (entries === undefined) page = stop;
-      for (; page < stop; page++) if (entries![page % CHUNK_PAGES] !== undefined) return page;
+      for (let page = Math.max(start, index * CHUNK_PAGES); page < stop; page++) {
+        if (entries[page % CHUNK_PAGES] !== undefined) return page;
+      }
     }
     return end;
   }

@@ -24,15 +24,15 @@ export class SparseArray<Item> {
     block[index % BLOCK_LENGTH] = item;
   }
 
-  /** The first index from `start` on that has an item; `undefined` where there is none. */
-  next(start: number): number | undefined {
-    for (let place = start >>> BLOCK_BITS; place < this.#blocks.length; place++) {
+  /** The first index from `start` on that has an item; `undefined` where there is none before `end`. */
+  next(start: number, end = Infinity): number | undefined {
+    for (let index = start; index < end;) {
+      const place = index >>> BLOCK_BITS;
+      if (place >= this.#blocks.length) return undefined;
       const block = this.#blocks[place];
-      if (block === undefined) continue;
-      const first = Math.max(0, start - place * BLOCK_LENGTH);
-      for (let offset = first; offset < BLOCK_LENGTH; offset++) {
-        if (block[offset] !== undefined) return place * BLOCK_LENGTH + offset;
-      }
+      const stop = Math.min(end, (place + 1) * BLOCK_LENGTH);
+      if (block === undefined) index = stop;
+      for (; index < stop; index++) if (block![index % BLOCK_LENGTH] !== undefined) return index;
     }
     return undefined;
   }

@@ -21,4 +21,9 @@ Deno.test("SparseArray: a walk goes over what is there, in ascending order", () 
   }
   assertEquals(walk, [3, 600, LAST]);
   assertEquals(array.next(LAST + 1), undefined);
+  assertEquals([array.next(4, 600), array.next(4, 601), array.next(600, 601)], [
+    undefined,
+    600,
+    600,
+  ]);
 });
