@@ -99,7 +99,7 @@ pub const Window = struct {
             switch (try userfaultfd.mapContinue(window.uffd, start, end - start, !writable)) {
                 .bytes => |done| start += done,
                 .busy => {},
-                .exists, .hole => return error.UnexpectedPageState,
+                .exists, .hole, .not_covered => return error.UnexpectedPageState,
             }
         }
     }
