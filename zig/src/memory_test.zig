@@ -41,6 +41,62 @@ test "memory: populate fills the gaps of a range, and changes no byte and no ent
     _ = access.join();
 }
 
+test "memory: page tables are given back with the last page that they show" {
+    if (!try tablesAreReclaimed()) return error.SkipZigTest;
+    const page_count = 64 << 8;
+    const harness = try Harness.open(4096, page_count);
+    defer harness.close();
+    const handle = harness.info.handle;
+    const before = try tableKib();
+    try harness.install(0, page_count, abi.install_writable);
+    @memset(harness.alias[0 .. page_count * 4096], 1);
+    try succeed(c.tdsm_protect(handle, 0, page_count));
+    const kib_each = 64 << 10 >> 9;
+    try std.testing.expect(try tableKib() >= before + 2 * kib_each);
+    var first: u32 = 0;
+    while (first < page_count) : (first += 100) {
+        try succeed(c.tdsm_release(handle, first, @min(100, page_count - first)));
+    }
+    // The kernel leaves one where it is interrupted, which another time gives back.
+    try std.testing.expect(try tableKib() <= before + kib_each / 2);
+    // What is given back can be used again.
+    const access = try harness_file.Access.write(harness.byte(77), 3);
+    try harness.expectFault(77, abi.fault_write, 0);
+    try harness.install(77, 1, abi.install_writable);
+    _ = access.join();
+    try expectEqual(3, harness.aliasByte(77).*);
+}
+
+/// Whether this kernel frees page tables of memory that is advised away.
+fn tablesAreReclaimed() !bool {
+    const length = 32 << 20;
+    const fd = linux.memfd_create("tdsm-test", 0);
+    defer _ = linux.close(@intCast(fd));
+    _ = linux.ftruncate(@intCast(fd), length);
+    const protection: linux.PROT = .{ .READ = true, .WRITE = true };
+    const address = linux.mmap(null, length, protection, .{ .TYPE = .SHARED }, @intCast(fd), 0);
+    defer _ = linux.munmap(@ptrFromInt(address), length);
+    const memory: [*]u8 = @ptrFromInt(address);
+    const before = try tableKib();
+    var at: usize = 0;
+    while (at < length) : (at += 4096) memory[at] = 1;
+    const touched = try tableKib();
+    _ = linux.madvise(memory, length, linux.MADV.DONTNEED);
+    return touched > before and try tableKib() < touched;
+}
+
+/// The memory of the process's page tables, in KiB.
+fn tableKib() !u64 {
+    const fd: i32 = @intCast(linux.open("/proc/self/status", .{}, 0));
+    defer _ = linux.close(fd);
+    var text: [4096]u8 = undefined;
+    const length = linux.read(fd, &text, text.len);
+    const name = "VmPTE:";
+    const start = std.mem.find(u8, text[0..length], name) orelse return error.NotThere;
+    const rest = std.mem.trimStart(u8, text[start + name.len .. length], " \t");
+    return std.fmt.parseInt(u64, rest[0 .. std.mem.findScalar(u8, rest, ' ') orelse 0], 10);
+}
+
 test "memory: where the kernel gives none, calls say so, and nothing ends by a signal" {
     const harness = try Harness.open(4096, 64);
     defer harness.close();

@@ -159,6 +159,41 @@ const populate_pages = 512;
 pub fn release(region: *Region, range: ByteRange) Error!void {
     try evict(region, range);
     try punch(region, range);
+    var views = region.windows.views(range);
+    while (views.next()) |view| {
+        const shown = region.windows.slots[views.next_slot - 1];
+        const seen: View = .{ .address = shown.address, .length = shown.length };
+        giveTablesBack(region, view, seen, shown.region_byte, .window);
+    }
+    const alias: View = .{ .address = region.alias, .length = region.size };
+    const view: View = .{ .address = region.alias + range.start, .length = range.length };
+    giveTablesBack(region, view, alias, 0, .alias);
+}
+
+/// What one page table shows. Page tables of pages that are gone stay until their memory is advised away
+/// as a whole (Linux 6.14; older ones keep them until it is unmapped): a walk through a large region
+/// would leave more of them than there are pages in memory.
+const table_bytes = 512 * 4096;
+
+/// Gives back the page tables of a mapping around `view` for which there is no page in memory any more.
+fn giveTablesBack(
+    region: *Region,
+    view: View,
+    mapping: View,
+    region_byte: u64,
+    comptime kind: enum { window, alias },
+) void {
+    var start = std.mem.alignBackward(u64, view.address, table_bytes);
+    while (start < view.address + view.length) : (start += table_bytes) {
+        if (start < mapping.address or start + table_bytes > mapping.address + mapping.length) continue;
+        const range: ByteRange = .{ .start = region_byte + (start - mapping.address), .length = table_bytes };
+        if (!isHole(region, range)) continue;
+        const block: View = .{ .address = start, .length = table_bytes };
+        // The marks of pages that were write-protected would keep the table. Where the program has
+        // mapped something else in the block, the table is not to be given back.
+        if (kind == .window) setProtection(region, block, .off) catch continue;
+        evictView(block) catch continue;
+    }
 }
 
 /// Gives the memory of the pages back.
