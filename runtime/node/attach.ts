@@ -7,7 +7,7 @@ import { NativeRegion } from "../../ffi/native.ts";
 import { CallSlots } from "../ring/ring.ts";
 import { EngineClient } from "../ring/client.ts";
 import type { NodeHandle } from "./node.ts";
-import { beginThread, memoryOf, NodeThread, type NodeThreadParts } from "./thread.ts";
+import { beginThread, memoryOf, NodeThread, type NodeThreadParts, throwFailure } from "./thread.ts";
 import { bindRpc } from "../rpc/define.ts";
 import { rpcTransport } from "./rpc_transport.ts";
 
@@ -50,7 +50,11 @@ export class AttachedNode extends NodeThread implements Disposable {
     super();
   }
 
-  /** Stops using the node in this thread: views are empty from here on. The node goes on. */
+  /**
+   * Stops using the node in this thread: views are empty from here on. The node goes on.
+   *
+   * @throws {TdsmError} Why a `release` or an unlock of this thread has failed, if no call has thrown it.
+   */
   detach(): void {
     if (this.#unbind === undefined) return;
     this.#unbind();
@@ -58,6 +62,7 @@ export class AttachedNode extends NodeThread implements Disposable {
     memoryOf(this).end();
     this.#client.detach();
     this.#library[Symbol.dispose]();
+    throwFailure(this);
   }
 
   /** The same as {@linkcode AttachedNode.detach}. */

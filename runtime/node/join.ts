@@ -170,6 +170,7 @@ function untilReady(
           slots: slots.buffer,
           closed: closed.promise,
           terminate,
+          failed: (error) => closed.reject(error),
         });
         unbind = serveRpc(node, client);
         // No node gives the pages any more that later listeners for the end of the process would read.

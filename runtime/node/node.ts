@@ -73,7 +73,8 @@ export let newNode: (parts: NodeParts) => Node;
 export class Node extends NodeThread implements AsyncDisposable {
   /**
    * Resolves when this node is closed, or the directory node has ended the cluster.
-   * Rejects with a `TdsmError` when this node cannot go on.
+   * Rejects with a `TdsmError` when this node cannot go on, and when a `release` or an unlock of the
+   * thread that joined has failed, as no call waits for these.
    */
   readonly closed: Promise<void>;
   #parts!: NodeParts;

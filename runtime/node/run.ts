@@ -10,6 +10,7 @@ import { asksForHelp, settingsHelp } from "../settings/help.ts";
 import { START_COMMAND } from "../start_command.ts";
 import { VERSION } from "../version.ts";
 import { startNode } from "./join.ts";
+import { throwFailure } from "./thread.ts";
 import { tellWhileAlone } from "./waits_told.ts";
 import type { Node } from "./node.ts";
 import { isWorker } from "./one_node.ts";
@@ -86,6 +87,9 @@ export async function run(
     using _hint = tellWhileAlone(node, settings);
     if (settings.rpcServer) await node.closed;
     else await Promise.race([begin(node, settings.nodes, main), untilEnded(node)]);
+    await node.close();
+    // What `main` released last, the directory node may have refused.
+    throwFailure(node);
   } catch (error) {
     // Printed before the node closes, which can take a while.
     program.fail(error);

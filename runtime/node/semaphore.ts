@@ -102,12 +102,14 @@ export class Semaphore {
   }
 
   /**
-   * Adds permits. Does not wait until the directory node has received them.
+   * Adds permits. Does not wait until the directory node has received them: if it refuses them, `closed`
+   * of the node rejects, and the next call at a semaphore, barrier or mutex of this thread throws.
    *
    * @param count How many, from 1 to 2^31 - 1.
    * @throws {TypeError} When the count is no number.
    * @throws {RangeError} When the count is another number.
-   * @throws {TdsmError} `NodeClosed`, or why the node cannot go on: nothing was released.
+   * @throws {TdsmError} `NodeClosed`, or why the node cannot go on: nothing was released. Or why an earlier
+   * release was refused; this one is made then.
    */
   release(count = 1): void {
     checkCount(count, 1, SEMAPHORE_COUNT_MAX, `the count of permits to ${this.#releases}`);

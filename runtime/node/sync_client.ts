@@ -9,10 +9,17 @@ import { blockFor, type BlockOptions, waitFor, type WaitOptions } from "./waitin
 /** One thread's way to the semaphores, barriers and mutexes of the directory node. */
 export class SyncClient {
   readonly #client: EngineClient;
+  readonly #failed: (error: TdsmError) => void;
+  /** Why a request failed for which no call of this thread waited; until a call throws it. */
+  #failure: TdsmError | undefined;
 
-  /** @param client The thread's way to its engine. */
-  constructor(client: EngineClient) {
+  /**
+   * @param client The thread's way to its engine.
+   * @param failed Called when a request fails for which no call of this thread waits.
+   */
+  constructor(client: EngineClient, failed: (error: TdsmError) => void = () => {}) {
     this.#client = client;
+    this.#failed = failed;
   }
 
   /** Whether a call of this thread has told the program why the node cannot go on. */
@@ -24,15 +31,30 @@ export class SyncClient {
    * Makes a request whose answer the caller does not wait for.
    *
    * @param demand What is asked for.
-   * @param what The request in words: "release semaphore 7". If the request fails, the error is uncaught
-   * and ends the program.
-   * @throws {TdsmError} `NodeClosed`, or why the node cannot go on: nothing was asked.
+   * @param what The request in words: "release semaphore 7".
+   * @throws {TdsmError} `NodeClosed`, or why the node cannot go on: nothing was asked. Or why an earlier such
+   * request was refused; this one is made then.
    */
   post(demand: SyncDemand, what: string): void {
     this.#client.tell(syncBody(demand), what, (record) => {
       const answer = syncAnswer(record);
-      if (answer.status !== SyncStatus.Done) void Promise.reject(syncError(answer, what));
+      if (answer.status === SyncStatus.Done) return;
+      const error = syncError(answer, what);
+      this.#failure ??= error;
+      this.#failed(error);
     });
+    this.throwFailure();
+  }
+
+  /**
+   * Tells the caller that an earlier request has failed for which no call waited.
+   *
+   * @throws {TdsmError} Why, if one has and no call has thrown it.
+   */
+  throwFailure(): void {
+    const failure = this.#failure;
+    this.#failure = undefined;
+    if (failure !== undefined) throw failure;
   }
 
   /**
@@ -44,9 +66,11 @@ export class SyncClient {
    * @returns The answer.
    * @throws {TypeError} When the options are none.
    * @throws {RangeError} When the time-out cannot be used.
-   * @throws {TdsmError} `TimedOut`, or why there is no answer; or the signal's reason.
+   * @throws {TdsmError} `TimedOut`, or why there is no answer; or the signal's reason; or why an earlier
+   * request has failed for which no call waited.
    */
   async ask(demand: SyncDemand, what: string, options?: WaitOptions): Promise<SyncAnswer> {
+    this.throwFailure();
     return syncAnswer(await waitFor(this.#client, syncBody(demand), what, options));
   }
 
@@ -59,9 +83,11 @@ export class SyncClient {
    * @returns The answer.
    * @throws {TypeError} When the options are none.
    * @throws {RangeError} When the time-out cannot be used.
-   * @throws {TdsmError} `TimedOut`, or why there is no answer.
+   * @throws {TdsmError} `TimedOut`, or why there is no answer; or why an earlier request has failed for
+   * which no call waited.
    */
   askSync(demand: SyncDemand, what: string, options?: BlockOptions): SyncAnswer {
+    this.throwFailure();
     return syncAnswer(blockFor(this.#client, syncBody(demand), what, options));
   }
 }

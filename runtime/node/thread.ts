@@ -86,6 +86,8 @@ export interface NodeThreadParts {
   readonly region: NativeRegion;
   /** This thread's way to the engine. */
   readonly client: EngineClient;
+  /** Called when a release or an unlock of this thread has failed: no call waits for its answer. */
+  readonly failed?: (error: TdsmError) => void;
 }
 
 type Writable<Type> = { -readonly [Key in keyof Type]: Type[Key] };
@@ -105,6 +107,14 @@ export let beginThread: (node: NodeThread, parts: NodeThreadParts) => void;
  * @returns Its memory.
  */
 export let memoryOf: (node: NodeThread) => RegionMemory;
+
+/**
+ * Tells the caller that a release or an unlock of this thread has failed. Set by the class.
+ *
+ * @param node The node.
+ * @throws {TdsmError} Why, if one has and no call has thrown it.
+ */
+export let throwFailure: (node: NodeThread) => void;
 
 /**
  * A node as every thread of its program can use it. The thread that joined has a `Node`, which can do
@@ -144,7 +154,8 @@ export abstract class NodeThread {
 
   static {
     memoryOf = (node) => node.#memory;
-    beginThread = (node, { id, address, port, region, client }) => {
+    throwFailure = (node) => node.#sync.throwFailure();
+    beginThread = (node, { id, address, port, region, client, failed }) => {
       const blank: Writable<NodeThread> = node;
       blank.id = id;
       blank.address = address;
@@ -154,7 +165,7 @@ export abstract class NodeThread {
       blank.userModeOnly = region.userModeOnly;
       node.#memory = new RegionMemory(region);
       node.#client = client;
-      node.#sync = new SyncClient(client);
+      node.#sync = new SyncClient(client, failed);
     };
   }
 
