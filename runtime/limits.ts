@@ -119,6 +119,8 @@ export const BEAT_LATE_MS = 3_000;
  * windows before the directory node gives it up, whatever the beats and clocks of the two do.
  */
 export const LEASE_MS = 10_000;
+/** How many times in a row a node may leave a reminder of what it owes unanswered; one goes out each beat. */
+export const OWED_MAX_BEATS: number = SILENCE_MAX_MS / HEARTBEAT_MS;
 /** How long a connection may take to say who it is, in milliseconds. */
 export const HANDSHAKE_MAX_MS = 5_000;
 /**

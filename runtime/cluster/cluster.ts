@@ -296,11 +296,20 @@ export class Cluster<Node extends Member = Member> {
 
   /** Ends the link to a node that broke the protocol, and tells it why. */
   expel(node: NodeId, reason: string): void {
+    this.#refuse(node, reason, `it broke the protocol: ${reason}`);
+  }
+
+  /** At the directory node: gives up a node that does not do its part, and tells it why. */
+  giveUp(node: NodeId, reason: string): void {
+    this.#refuse(node, reason, reason);
+  }
+
+  #refuse(node: NodeId, reason: string, why: string): void {
     const link = this.#links.get(node);
     if (link === undefined) return;
     link.say({ kind: "refuse", code: "ProtocolViolation", reason });
     this.#links.end(node, "draining", "keep");
-    this.#lost(node, `it broke the protocol: ${reason}`);
+    this.#lost(node, why);
   }
 
   /** Ends every link and stops listening; at the directory node, after telling every node. */

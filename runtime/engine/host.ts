@@ -17,6 +17,7 @@ import {
   MEMORY_WAIT_MAX_MS,
   PROGRAM_GRACE_MS,
   SETTLE_MAX_MS,
+  SILENCE_MAX_MS,
 } from "../limits.ts";
 import { Level } from "../log.ts";
 import { DIRECTORY_NODE, type NodeId } from "../protocol/coherence/messages.ts";
@@ -239,7 +240,10 @@ export class EngineHost implements Member {
   /** A second has passed. */
   beat(): void {
     this.engine.services.setThreads(this.#cluster.self, this.#slots.threads);
-    this.engine.services.beat();
+    for (const { node, page } of this.engine.beat()) {
+      this.#cluster.giveUp(node, `it owes page ${page} for ${SILENCE_MAX_MS} ms, though it lives`);
+    }
+    this.#cluster.flush();
   }
 
   /** At the directory node: a node went away without leaving. */

@@ -11,9 +11,16 @@ import type { TdsmError } from "../errors.ts";
 import { HOLD_LEAST_US } from "../limits.ts";
 import { Level } from "../log.ts";
 import { Coherence } from "../protocol/coherence/coherence.ts";
-import type { GrantMessage, Message, NodeId } from "../protocol/coherence/messages.ts";
+import type { DebtsDue } from "../protocol/coherence/debts.ts";
+import {
+  DIRECTORY_NODE,
+  type GrantMessage,
+  type Message,
+  type NodeId,
+} from "../protocol/coherence/messages.ts";
 import type { EngineEvent } from "../protocol/coherence/output.ts";
 import { type EngineMessage, isPageMessage } from "../wire/peer_message.ts";
+import type { DebtControl } from "../wire/debt_control.ts";
 import type { Counters } from "../wire/status_control.ts";
 import type { RegionSettings } from "../wire/region_settings.ts";
 import type { Cluster } from "../cluster/cluster.ts";
@@ -200,6 +207,9 @@ export class NodeEngine implements AsyncDisposable {
         if (reason === undefined) return;
         return this.#options.tell({ kind: "violation", node: from, reason });
       }
+      case "remind":
+      case "settled":
+        return this.#receiveDebt(from, message);
       default:
         message satisfies never;
     }
@@ -213,6 +223,29 @@ export class NodeEngine implements AsyncDisposable {
   /** At the directory node: how many more pages another node has memory for. */
   peerRoom(node: NodeId, pages: number): void {
     this.driver.input({ kind: "room", node, pages });
+  }
+
+  /** A word about what a node owes to a transaction: it counts behind all that was said before it. */
+  #receiveDebt(from: NodeId, { kind, first, requester, request }: DebtControl): void {
+    const { cache, directory } = this.#coherence;
+    const debt = { first, requester, request };
+    if (kind === "remind" && from === DIRECTORY_NODE) {
+      if (!cache.owes(debt)) this.#options.cluster.send(from, { kind: "settled", ...debt });
+    } else if (kind === "settled" && directory !== undefined) directory.debts.settled(from, debt);
+    else {
+      const reason = `${kind} from a node that may not send it`;
+      this.#options.tell({ kind: "violation", node: from, reason });
+    }
+  }
+
+  /** A second has passed. Returns the nodes that have not done their part for too long, and what each holds up. */
+  beat(): DebtsDue["defaults"] {
+    this.services.beat();
+    const debts = this.#coherence.directory?.debts.beat();
+    for (const { node, debt } of debts?.reminders ?? []) {
+      this.#options.cluster.send(node, { kind: "remind", ...debt });
+    }
+    return debts?.defaults ?? [];
   }
 
   /** Where to write the bytes of a grant; `undefined` when this node has not requested them. */

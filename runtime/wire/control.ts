@@ -10,6 +10,7 @@ import type { ValueMap, ValueType } from "../std/msgpack_encode.d.ts";
 import { TdsmError } from "../errors.ts";
 import { CALL_SLOTS_MAX, CONTROL_MAX_BYTES, NODE_ID_MAX } from "../limits.ts";
 import { ALLOCATOR_SHAPES } from "./allocation_control.ts";
+import { DEBT_SHAPES, type DebtControl } from "./debt_control.ts";
 import type { AllocatorControl } from "../protocol/allocation/messages.ts";
 import { encodeControlHeader } from "./page_frames.ts";
 import { FRAME_HEADER_BYTES } from "./layout.ts";
@@ -128,7 +129,8 @@ export type Control =
   | ClosingControl
   | AbortControl
   | AllocatorControl
-  | StatusControl;
+  | StatusControl
+  | DebtControl;
 
 const SHAPES: Shapes<Control> = {
   hello: {
@@ -160,6 +162,7 @@ const SHAPES: Shapes<Control> = {
   abort: { node, reason: text },
   ...ALLOCATOR_SHAPES,
   ...STATUS_SHAPES,
+  ...DEBT_SHAPES,
 };
 
 /**

@@ -8,6 +8,7 @@ import type { AllocatorControl } from "../protocol/allocation/messages.ts";
 import type { Message } from "../protocol/coherence/messages.ts";
 import type { SyncMessage } from "../protocol/sync/messages.ts";
 import type { Control } from "./control.ts";
+import type { DebtControl } from "./debt_control.ts";
 import { PAGE_MESSAGES } from "./page_messages.ts";
 import type { RpcMessage } from "./rpc_frames.ts";
 import type { StatsControl, StatsRequestControl } from "./status_control.ts";
@@ -22,7 +23,8 @@ export type EngineMessage =
   | RpcMessage
   | AllocatorControl
   | StatsRequestControl
-  | StatsControl;
+  | StatsControl
+  | DebtControl;
 
 /**
  * Whether a message is about pages.

@@ -2,6 +2,7 @@
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { HANDSHAKE_MAX_MS, HANDSHAKES_MAX } from "../../runtime/limits.ts";
+import { Access } from "../../runtime/protocol/coherence/page.ts";
 import { encodeMessage } from "../../runtime/wire/page_frames.ts";
 import { MESSAGE_MAX_BYTES, Offset, PROTOCOL_VERSION } from "../../runtime/wire/layout.ts";
 import { ProcessCluster, RemoteNode } from "../support/process_cluster.ts";
@@ -160,4 +161,36 @@ Deno.test("stranger: a directory that is out of file descriptors serves its memb
   const late = await cluster.join(directory);
   assertEquals(await late.load(0), 7);
   assertEquals(directory.process.stderr.match(/Could not accept/g)?.length, 1);
+});
+
+Deno.test("stranger: a member that pings, and never sends a page that it has, is given up", async () => {
+  await using cluster = new ProcessCluster();
+  const directory = await cluster.host("--size=64KiB");
+  const { address: hostname, port } = directory.info;
+  using connection = await Deno.connect({ hostname, port });
+  await connection.write(controlFrame(HELLO));
+  const frame = new Uint8Array(MESSAGE_MAX_BYTES);
+  const asked = encodeMessage(
+    { kind: "request", access: Access.Write, first: 7, count: 1, request: 1 },
+    0,
+    frame,
+    0,
+  );
+  await connection.write(frame.slice(0, asked));
+  const pings = setInterval(() => void connection.write(controlFrame(PING)).catch(() => {}), 500);
+  const said = readAll(connection);
+  try {
+    await directory.evaluate(async (node) => {
+      while (node.peers().length === 0) await new Promise((done) => setTimeout(done, 10));
+    });
+    // Page 7 is with the stranger, so the node waits for it; that ends it when the stranger is given up.
+    directory.load(7 * 4096).catch(() => {});
+    const { code, stderr } = await directory.process.exit();
+    assertEquals(code, 70, stderr);
+    const gone = /Page 7 .* node 2, which is gone \(it owes page 7 for 15000 ms, though it lives\)/;
+    assertMatch(stderr, gone);
+    await said;
+  } finally {
+    clearInterval(pings);
+  }
 });

@@ -290,6 +290,13 @@ class FuzzedMember implements Member {
       case "statsRequest":
       case "stats":
         return;
+      case "remind":
+        if (!this.#coherence.cache.owes(message)) {
+          this.cluster.send(from, { ...message, kind: "settled" });
+        }
+        return;
+      case "settled":
+        return this.#coherence.directory?.debts.settled(from, message);
       default:
         if (message.kind === "leave") this.#services.peerLeft(from);
         this.run({ kind: "message", from, message });

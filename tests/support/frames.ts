@@ -272,6 +272,8 @@ export const CONTROLS: readonly (readonly [label: string, control: Control])[] =
   }],
   ["stats request", { kind: "statsRequest", ticket: 1 }],
   ["stats", { kind: "stats", ticket: 0xffff_ffff, counters: { faults: 0 } }],
+  ["remind", { kind: "remind", first: 7, requester: 2, request: 0xffff_ffff }],
+  ["settled", { kind: "settled", first: 70_000, requester: 300, request: 1 }],
 ];
 
 /**

@@ -7,6 +7,7 @@
  */
 
 import { ADOPTIONS_MAX, MEMORY_WAIT_MAX_MS, TICKET_MAX } from "../../limits.ts";
+import type { Debt } from "./debts.ts";
 import { type Demand, DemandQueue } from "./demand_queue.ts";
 import {
   type AcknowledgeMessage,
@@ -317,6 +318,13 @@ export class PageCache {
     if (this.adoptions.some((run) => contains(run, first))) return;
     this.adoptions.push({ first, count });
     this.#adoptAll();
+  }
+
+  /** Whether this node has yet to do its part in a transaction: the home's demand waits for a hold. */
+  owes({ requester, request }: Debt): boolean {
+    return this.demands.deferred.some((demand) =>
+      demand.requester === requester && demand.request === request
+    );
   }
 
   /** Takes the home's word that it has forgotten copies, and that no node will ask for their bytes. */

@@ -8,6 +8,7 @@
  */
 
 import { REQUESTS_WAITING_MAX, WORK_PAGES } from "../../limits.ts";
+import { Debts } from "./debts.ts";
 import { CHUNK_PAGES, HolderTable } from "./holders.ts";
 import {
   Content,
@@ -105,6 +106,8 @@ export class Directory {
   /** The transactions that wait to hear what other nodes have, since a party of theirs died. */
   protected readonly orphans = new Set<Transaction>();
   protected readonly active = new RunTable<Transaction>();
+  /** What nodes owe to the transactions under way. */
+  readonly debts: Debts = new Debts(() => this.active.values());
   protected readonly waiting = new RequestQueue();
   /** How many pages of others each node had room for when it last told, less what it was given since. */
   protected readonly rooms = new Map<NodeId, number>();

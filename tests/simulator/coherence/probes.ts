@@ -96,6 +96,11 @@ export class ProbeCache extends PageCache {
     return this.memory.hasCopy(page);
   }
 
+  /** Whether a demand waits for a hold. */
+  get hasDeferred(): boolean {
+    return this.demands.deferred.length > 0;
+  }
+
   /** How many pages count against the limit. */
   get held(): number {
     return this.memory.held;

@@ -1,0 +1,113 @@
+import { assertEquals } from "@std/assert";
+import { ScriptedCluster } from "../../../tests/support/scripted_cluster.ts";
+import { OWED_MAX_BEATS } from "../../limits.ts";
+import { Debts } from "./debts.ts";
+import { Content } from "./messages.ts";
+import { Access } from "./page.ts";
+import type { Transaction } from "./transactions.ts";
+
+function transaction(first: number, rest: Partial<Transaction> = {}): Transaction {
+  return {
+    requester: 3,
+    request: first,
+    access: Access.Write,
+    first,
+    count: 1,
+    invalidated: [],
+    lostWith: 0,
+    phase: { kind: "forwarded", source: 2 },
+    ...rest,
+  };
+}
+
+/** Lets time pass, and shows whom the home reminds of which request, and who is in default. */
+function beat(debts: Debts): { reminded: string[]; defaults: string[] } {
+  const { reminders, defaults } = debts.beat();
+  return {
+    reminded: reminders.map(({ node, debt: { request } }) => `${node} of ${request}`).sort(),
+    defaults: defaults.map(({ node, page }) => `${node} holds up ${page}`),
+  };
+}
+
+Deno.test("Debts: each party of the oldest transaction is reminded, once it is no more new, but for the home", () => {
+  const active = [transaction(5, { invalidated: [1, 4] }), transaction(6, { requester: 5 })];
+  const debts = new Debts(() => active);
+  assertEquals(beat(debts).reminded, []);
+  assertEquals(beat(debts).reminded, ["2 of 5", "3 of 5", "4 of 5", "5 of 6"]);
+});
+
+Deno.test("Debts: a node that has settled is reminded of the next, and no node of what has ended or moved on", () => {
+  const [first, second] = [transaction(5), transaction(6)];
+  const active = [first, second];
+  const debts = new Debts(() => active);
+  beat(debts);
+  assertEquals(beat(debts).reminded, ["2 of 5", "3 of 5"]);
+  debts.settled(2, first);
+  debts.settled(2, { ...second, request: 9 });
+  assertEquals(beat(debts).reminded, ["2 of 6", "3 of 5"]);
+  active.shift();
+  assertEquals(beat(debts).reminded, ["2 of 6", "3 of 6"]);
+  second.phase = { kind: "forwarded", source: 4 };
+  assertEquals(beat(debts).reminded, []);
+  assertEquals(beat(debts).reminded, ["3 of 6", "4 of 6"]);
+});
+
+Deno.test("Debts: a node that leaves as many reminders as the limit says unanswered is in default", () => {
+  const stuck = transaction(5);
+  const debts = new Debts(() => [stuck]);
+  beat(debts);
+  for (let times = 1; times <= OWED_MAX_BEATS; times++) {
+    assertEquals(beat(debts), {
+      reminded: times === 1 ? ["2 of 5", "3 of 5"] : ["2 of 5"],
+      defaults: [],
+    });
+    debts.settled(3, stuck);
+  }
+  assertEquals(beat(debts), { reminded: [], defaults: ["2 holds up 5"] });
+});
+
+Deno.test("Debts: a node that goes on settling one after the other is never in default", () => {
+  const active = Array.from({ length: 100 }, (_, first) => transaction(first));
+  const debts = new Debts(() => active, 2);
+  beat(debts);
+  while (active.length > 0) {
+    assertEquals(beat(debts).defaults, []);
+    debts.settled(3, active[0]!);
+    assertEquals(beat(debts).defaults, []);
+    debts.settled(3, active[0]!);
+    active.shift();
+  }
+});
+
+Deno.test("Debts: what a loss asks for is not settled by a word", () => {
+  const aborting = transaction(5, {
+    phase: {
+      kind: "aborting",
+      content: Content.Data,
+      source: 2,
+      lostNode: 3,
+      awaited: [2, 4],
+      refused: [],
+    },
+  });
+  const active = [aborting, transaction(6, { phase: { kind: "sourceLost", source: 4 } })];
+  const debts = new Debts(() => active, 2);
+  beat(debts);
+  beat(debts);
+  for (const node of [2, 4]) debts.settled(node, aborting);
+  assertEquals(beat(debts).reminded, ["2 of 5", "3 of 6", "4 of 5"]);
+  assertEquals(beat(debts).defaults, ["2 holds up 5", "4 holds up 5", "3 holds up 6"]);
+});
+
+Deno.test("PageCache.owes: a demand that waits for a hold is owed, and one that was met is not", () => {
+  const cluster = new ScriptedCluster(3, { holdTimeUs: 100 });
+  cluster.access(2, 0, Access.Write);
+  cluster.step(3, { kind: "fault", page: 0, access: Access.Write });
+  cluster.deliver(3, 1);
+  const debt = { first: 0, requester: 3, request: 1 };
+  cluster.deliver(1, 2);
+  assertEquals(cluster.node(2).cache.owes(debt), true);
+  assertEquals(cluster.node(3).cache.owes(debt), false);
+  cluster.step(2, { kind: "resumed", page: 0 });
+  assertEquals(cluster.node(2).cache.owes(debt), false);
+});
