@@ -203,8 +203,8 @@ export class EngineHost implements Member {
     const remedy = "Raise --memory-limit where a machine has more, or start more nodes";
     if (page === undefined) {
       const only = roughSize(copies.pagesExclusive * pageSize);
-      const message = `Cannot leave: no other node has had room ${waited} for the ${only} that ` +
-        `only node ${this.#cluster.self} has, and they are lost. ${remedy}`;
+      const message = `No other node has had room ${waited} for the ${only} that only node ` +
+        `${this.#cluster.self} has, and they are lost. ${remedy}`;
       // No thread waits for a page, so that `close` can tell.
       return this.fail(new TdsmError("MemoryExhausted", message));
     }
