@@ -159,7 +159,9 @@ export class NativeModule<Symbols extends Deno.ForeignLibraryInterface> implemen
       dynamic = Deno.dlopen(path, symbols);
     } catch (cause) {
       const reason = reasonOf(cause);
-      const message = `Cannot load ${path}: ${reason}`;
+      // The loader looks for a bare name only where the system has its libraries.
+      const remedy = path.includes("/") ? "" : `. For a file in the current folder write ./${path}`;
+      const message = `Cannot load ${path}: ${reason}${remedy}`;
       throw new TdsmError("LibraryNotFound", message, { operation: "load", cause });
     }
     let found: { module: number; section: ModuleSection } | undefined;

@@ -84,7 +84,11 @@ Deno.test("NativeModule: one that is not there, lacks a symbol, is not loaded or
     assertThrows(() => NativeModule.open(bench.library, at, symbols), TdsmError);
   const absent = open(bench.path("absent.so"));
   assertEquals(absent.code, "LibraryNotFound");
-  assertMatch(absent.message, /^Cannot load .*absent\.so: .*No such file/);
+  assertMatch(absent.message, /^Cannot load .*absent\.so: .*No such file or directory$/);
+  assertMatch(
+    open("absent.so").message,
+    /No such file.*\. For a file in the current folder write \.\/absent\.so$/,
+  );
   assertMatch(open(path, { nothing: { parameters: [], result: "void" } }).message, /nothing/);
   const find = (at: string): TdsmError =>
     assertThrows(() => NativeModule.find(bench.library, at), TdsmError);

@@ -4,6 +4,7 @@
  */
 
 import { TIMEOUT_MAX_MS } from "./limits.ts";
+import { checkOptions } from "./options.ts";
 import { show } from "./show.ts";
 
 /** When a wait ends early. */
@@ -33,17 +34,7 @@ export function checkWait(options: unknown, names: readonly string[], what: stri
   if (options instanceof AbortSignal && names.includes("signal")) {
     throw new TypeError(`Cannot ${what} with an AbortSignal alone: give it as { signal }`);
   }
-  if (typeof options !== "object" || options === null) {
-    const wanted = "give options as an object, such as { timeoutMs: 1000 }";
-    throw new TypeError(`Cannot ${what} with ${show(options)}: ${wanted}`);
-  }
-  const given = options as Record<string, unknown>;
-  for (const name of Object.keys(given)) {
-    if (names.includes(name) || given[name] === undefined) continue;
-    const known = names.length === 1 ? `the only one is ${names[0]}` : `use ${names.join(" or ")}`;
-    throw new TypeError(`Cannot ${what} with the option ${name}: ${known}`);
-  }
-  const { timeoutMs, signal } = given;
+  const { timeoutMs, signal } = checkOptions(options, names, what, "{ timeoutMs: 1000 }");
   if (signal !== undefined && !(signal instanceof AbortSignal)) {
     throw new TypeError(`Cannot ${what} with ${show(signal)} as signal: give an AbortSignal`);
   }

@@ -1,6 +1,8 @@
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { TdsmError } from "../errors.ts";
 import type { NativeRegion } from "../../ffi/native.ts";
 import type { EngineClient } from "../ring/client.ts";
+import { loadModule as loadModuleOn } from "./module.ts";
 import { RpcProgram } from "../rpc/program.ts";
 import { BareThread } from "../../tests/support/bare_thread.ts";
 
@@ -17,6 +19,12 @@ const node = new BareThread({
 // deno-lint-ignore no-explicit-any
 const untyped: any = node;
 
+/** Loads a module, as far as its arguments are checked. */
+function loadModule(path: string, symbols: unknown, options: unknown = {}): Promise<unknown> {
+  const load = loadModuleOn as (...given: unknown[]) => Promise<unknown>;
+  return load(node, undefined, undefined, path, symbols, options);
+}
+
 const SEMAPHORE = node.semaphore(7);
 const BARRIER = node.barrier("b", 2);
 const MUTEX = node.mutex("m");
@@ -27,12 +35,20 @@ const TIME = "timeoutMs is a number from 0 to 2147483647; leave it out to wait f
 const PARTIES = "give a whole number from 1 to 65536";
 const PERMITS = "give a whole number from 1 to 2147483647";
 const NEW_PERMITS = "give a whole number from 0 to 2147483647";
+const OPTIONS = 'give options as an object, such as { name: "grid" }';
+const ALLOC = "use name or align or packed";
+const SYMBOLS = "give its functions as Deno.dlopen takes them, or {} for none";
+const PROCEDURE = 'is given as its procedure, write rpc("job", (…) => …)';
 const ID = "give a whole number from 1 to 4294967294";
 const LONG = "x".repeat(256);
 const SHORTENED = `"${"x".repeat(64)}"… of 256 characters`;
 
 /** An argument that is not to be had, what is thrown, and its message. */
-type Case = readonly [argument: unknown, Wrong: ErrorConstructor, message: string];
+type Case = readonly [
+  argument: unknown,
+  Wrong: ErrorConstructor | typeof TdsmError,
+  message: string,
+];
 
 /** Arguments that are missing, of the wrong type, or out of their bounds; by what they are given to. */
 const TABLE: readonly (readonly [
@@ -40,6 +56,44 @@ const TABLE: readonly (readonly [
   give: (argument: unknown) => unknown,
   cases: readonly Case[],
 ])[] = [
+  ["alloc(Type, length, options)", (options) => untyped.alloc(Int32Array, 1, options), [
+    ["grid", TypeError, `Cannot allocate with "grid": ${OPTIONS}`],
+    [null, TypeError, `Cannot allocate with null: ${OPTIONS}`],
+    [{ nam: "grid" }, TypeError, `Cannot allocate with the option nam: ${ALLOC}`],
+    [{ name: 7 }, TypeError, "Cannot allocate with 7 as name: give a string"],
+    [{ name: null }, TypeError, "Cannot allocate with null as name: give a string"],
+    [{ align: "64" }, TypeError, 'Cannot allocate with "64" as align: give a number'],
+    [{ packed: 1 }, TypeError, "Cannot allocate with 1 as packed: give a boolean"],
+  ]],
+  ["loadModule(path, symbols)", (symbols) => loadModule("./x.so", symbols), [
+    [undefined, TypeError, `Cannot load ./x.so with undefined as its symbols: ${SYMBOLS}`],
+    ["bump", TypeError, `Cannot load ./x.so with "bump" as its symbols: ${SYMBOLS}`],
+  ]],
+  ["loadModule(path, symbols, options)", (options) => loadModule("./x.so", {}, options), [
+    [
+      "x",
+      TypeError,
+      'Cannot load ./x.so with "x": give options as an object, such as { name: "counter 2" }',
+    ],
+    [{ nam: "x" }, TypeError, "Cannot load ./x.so with the option nam: the only one is name"],
+  ]],
+  ["rpc on(node)", (id) => JOB.on(id as number), [
+    [
+      undefined,
+      TypeError,
+      "Cannot call job on node undefined: ids are whole numbers from 1 to 4294967294",
+    ],
+    ["1", TypeError, 'Cannot call job on node "1": ids are whole numbers from 1 to 4294967294'],
+    [0, RangeError, "Cannot call job on node 0: ids are whole numbers from 1 to 4294967294"],
+  ]],
+  ["rpc(name, procedure)", (given) => new RpcProgram().define("job", given as () => void), [
+    [undefined, TdsmError, `Cannot define rpc job: undefined ${PROCEDURE}`],
+    [{}, TdsmError, `Cannot define rpc job: an object ${PROCEDURE}`],
+  ]],
+  ["rpc(name)", (name) => new RpcProgram().define(name as string, () => {}), [
+    [undefined, TdsmError, "Cannot define rpc undefined: a name has 1 to 255 bytes of UTF-8"],
+    [() => {}, TdsmError, "Cannot define rpc a function: a name has 1 to 255 bytes of UTF-8"],
+  ]],
   ["semaphore(key)", (key) => untyped.semaphore(key), [
     [undefined, TypeError, `Cannot use undefined as the key of a semaphore: ${KEY}`],
     [null, TypeError, `Cannot use null as the key of a semaphore: ${KEY}`],
@@ -192,7 +246,7 @@ const SYNC_CASES: readonly Case[] = [
 ];
 
 /** Checks what an action throws, or rejects with. */
-async function assertRefused(action: () => unknown, Wrong: ErrorConstructor, message: string) {
+async function assertRefused(action: () => unknown, Wrong: Case[1], message: string) {
   const error = await assertRejects(async () => await action(), Error);
   assertEquals([error.constructor.name, error.message], [Wrong.name, message]);
 }

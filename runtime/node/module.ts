@@ -9,6 +9,8 @@ import type { NativeRegion } from "../../ffi/native.ts";
 import { checkName } from "./arguments.ts";
 import { TdsmError } from "../errors.ts";
 import { MODULE_NAME_MAX_BYTES } from "../limits.ts";
+import { checkOptions } from "../options.ts";
+import { show } from "../show.ts";
 import { memoryOf, type NodeThread } from "./thread.ts";
 
 /**
@@ -122,6 +124,11 @@ export async function loadModule<const Symbols extends Deno.ForeignLibraryInterf
   symbols: Symbols,
   options: LoadModuleOptions,
 ): Promise<NodeModule<Symbols>> {
+  if (typeof symbols !== "object" || symbols === null) {
+    const wanted = "give its functions as Deno.dlopen takes them, or {} for none";
+    throw new TypeError(`Cannot load ${path} with ${show(symbols)} as its symbols: ${wanted}`);
+  }
+  checkOptions(options, ["name"], `load ${path}`, '{ name: "counter 2" }');
   if (options.name !== undefined) checkName(options.name, "native module", MODULE_NAME_MAX_BYTES);
   const native = NativeModule.open(library, path, symbols);
   const ends = new DisposableStack();

@@ -17,6 +17,8 @@ let lastValue: { readonly thrown: unknown; readonly exitCode: number } | undefin
  */
 const RUNTIME = /\w+:\/\/.*\/(?=[^/]*\/[^/]*:\d+:\d+)/.exec(new Error().stack ?? "")?.[0] ??
   new URL("..", import.meta.url).href;
+/** The folder beside it, whose frames help no more. In a bundle there is none. */
+const NATIVE = RUNTIME.replace(/\bruntime\/$/, "ffi/");
 
 /**
  * Prints an error to stderr. A program that does not catch it afterwards ends with the exit code, and
@@ -113,7 +115,11 @@ function describe(thrown: unknown, exitCode: number, where: string): string {
 }
 
 function isFrameOfProgram(line: string): boolean {
-  return /^ +at .*\b(?:(?:file|https?):\/\/|data:)/.test(line) && !line.includes(RUNTIME);
+  return /^ +at .*\b(?:(?:file|https?):\/\/|data:)/.test(line) && !isFrameOfRuntime(line);
+}
+
+function isFrameOfRuntime(line: string): boolean {
+  return line.includes(RUNTIME) || line.includes(NATIVE);
 }
 
 /** How `Deno.inspect` begins and ends a colour, also within the path of a stack frame. */
@@ -129,7 +135,7 @@ function withoutCallers(text: string): string {
     const plain = line.replace(COLOUR_CHANGES, "");
     const isFrame = /^ +at /.test(plain);
     isBelow = isFrame && (isBelow || isFrameOfProgram(plain));
-    return !isBelow || !plain.includes(RUNTIME);
+    return !isBelow || !isFrameOfRuntime(plain);
   }).join("\n");
 }
 

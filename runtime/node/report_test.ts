@@ -1,4 +1,5 @@
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { TdsmError } from "../errors.ts";
 import { report, reportedExitCode } from "./report.ts";
 
 /** Reports what was thrown; returns the line or lines that are printed. */
@@ -57,6 +58,15 @@ Deno.test("report leaves out what has called the program on a terminal with colo
     Object.defineProperty(Deno, "noColor", noColor);
     delete (Deno.stderr as Partial<typeof Deno.stderr>).isTerminal;
   }
+});
+
+Deno.test("report gives of an error of the runtime only the program's frames", () => {
+  const error = new TdsmError("LibraryNotFound", "Cannot load ./x.so");
+  const root = new URL("../..", import.meta.url).href;
+  const own = "    at main (file:///somewhere/program.ts:2:1)";
+  const frames = [`open (${root}ffi/module.ts:1:1)`, `load (${root}runtime/node/module.ts:1:1)`];
+  error.stack = ["TdsmError: …", ...frames.map((frame) => `    at ${frame}`), own].join("\n");
+  assertEquals(printedOf(error, 1), `Cannot load ./x.so (LibraryNotFound)\n${own}`);
 });
 
 Deno.test("reportedExitCode knows each error, and of values that are no objects the last", () => {

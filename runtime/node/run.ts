@@ -6,6 +6,7 @@ import { exitCodeOf, exitCodeOfStart, TdsmError } from "../errors.ts";
 import { readEnvironment, resolveSettings } from "../settings/settings.ts";
 import type { NodeOptions, Settings } from "../settings/types.ts";
 import { refused } from "../settings/flags.ts";
+import { show } from "../show.ts";
 import { asksForHelp, settingsHelp } from "../settings/help.ts";
 import { START_COMMAND } from "../start_command.ts";
 import { VERSION } from "../version.ts";
@@ -65,6 +66,7 @@ export interface RunOptions extends NodeOptions {
  * @param options The node's settings, and how flags are read.
  * @returns Resolves when the program has ended and the node is closed.
  * @throws {TdsmError} Why the node could not join, or could not go on.
+ * @throws {TypeError} When `main` is no function.
  * @throws Whatever `main` throws.
  *
  * @example Count on every node
@@ -81,6 +83,10 @@ export async function run(
   main: (node: Node) => void | Promise<void>,
   { programFlags = [], ...options }: RunOptions = {},
 ): Promise<void> {
+  if (typeof main !== "function") {
+    // Here, before the node joins: a cluster must not end over it.
+    throw new TypeError(`Cannot run ${show(main)}: write run(async (node) => { … }, options)`);
+  }
   const { node, settings } = await start(options, programFlags);
   using program = new RunningProgram(node, settings);
   try {

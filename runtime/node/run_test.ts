@@ -34,6 +34,14 @@ Deno.test("run throws what its main throws, and closes the node all the same", a
   }
 });
 
+Deno.test("run refuses what is no function before its node joins", async () => {
+  for (const [given, shown] of [[undefined, "undefined"], [DIRECTORY, "an object"]] as const) {
+    const running = run(given as unknown as () => void, { ...DIRECTORY, library: "/nowhere" });
+    const message = `Cannot run ${shown}: write run(async (node) => { … }, options)`;
+    await assertRejects(() => running, TypeError, message);
+  }
+});
+
 function thrown(): Promise<never> {
   throw new RangeError("planted");
 }

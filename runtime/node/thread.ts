@@ -3,6 +3,8 @@
  */
 
 import type { NativeRegion } from "../../ffi/native.ts";
+import { checkOptions } from "../options.ts";
+import { show } from "../show.ts";
 import { checkCount, checkName, semaphoreKey } from "./arguments.ts";
 import { type Barrier, newBarrier } from "./barrier.ts";
 import { Call, valueFields } from "../ring/calls.ts";
@@ -190,7 +192,7 @@ export abstract class NodeThread {
    * @param length The length of the array, in elements.
    * @returns The array; nothing is copied.
    * @throws {RangeError} When the array is not inside of the region, or not aligned.
-   * @throws {TypeError} When `Type` is no constructor of typed arrays.
+   * @throws {TypeError} When `Type` is no constructor of typed arrays, or another argument no number.
    * @throws {TdsmError} When this node is closed or cannot go on.
    *
    * @example Sixteen integers on the second page
@@ -205,10 +207,14 @@ export abstract class NodeThread {
   view<View>(Type: TypedArrayConstructor<View>, byteOffset: number, length: number): View {
     checkArrayType(Type, "view");
     const size = Type.BYTES_PER_ELEMENT;
-    const what = `${Type.name} of ${length} at byte ${byteOffset}`;
+    const what = `${Type.name} of ${show(length)} at byte ${show(byteOffset)}`;
     this.#check(`view ${what}`);
-    const whole = Number.isSafeInteger(byteOffset) && Number.isSafeInteger(length);
-    if (!whole || byteOffset < 0 || length < 0 || byteOffset + length * size > this.size) {
+    if (!Number.isInteger(byteOffset) || !Number.isInteger(length)) {
+      const numbers = typeof byteOffset === "number" && typeof length === "number";
+      const Wrong = numbers ? RangeError : TypeError;
+      throw new Wrong(`Cannot view ${what}: the byte and the length must be whole numbers`);
+    }
+    if (byteOffset < 0 || length < 0 || byteOffset + length * size > this.size) {
       throw new RangeError(`Cannot view ${what}: the region has ${this.size} bytes`);
     }
     if (byteOffset % size !== 0) {
@@ -254,7 +260,8 @@ export abstract class NodeThread {
    * @param options A name, by which all nodes get the same cells; an alignment; `packed`.
    * @returns The array.
    * @throws {RangeError} When the length, the name or the alignment is out of its bounds.
-   * @throws {TypeError} When `Type` is no constructor of typed arrays.
+   * @throws {TypeError} When `Type` is no constructor of typed arrays, or an option is unknown or of
+   * another type.
    * @throws {TdsmError} `OutOfMemory`, `NameConflict`, or why the node cannot go on.
    *
    * @example A grid that every node finds by its name
@@ -273,6 +280,7 @@ export abstract class NodeThread {
     options: AllocOptions = {},
   ): Promise<View> {
     checkArrayType(Type, "allocate");
+    checkAllocOptions(options);
     const { name, align, packed = false } = options;
     const request = {
       type: Type.name,
@@ -485,4 +493,22 @@ function checkArrayType(Type: unknown, operation: string): void {
   throw new TypeError(
     `Cannot ${operation} ${given}: give the constructor of a typed array, such as Int32Array`,
   );
+}
+
+/** The types of the options of an allocation. */
+const ALLOC_OPTIONS = {
+  name: "string",
+  align: "number",
+  packed: "boolean",
+} as const satisfies Record<keyof AllocOptions, string>;
+
+/** Checks the options of an allocation: with a slip in `name`, each node would get other cells. */
+function checkAllocOptions(options: unknown): void {
+  const names = Object.keys(ALLOC_OPTIONS);
+  const given = checkOptions(options, names, "allocate", '{ name: "grid" }');
+  for (const [option, type] of Object.entries(ALLOC_OPTIONS)) {
+    const value = given[option];
+    if (value === undefined || typeof value === type) continue;
+    throw new TypeError(`Cannot allocate with ${show(value)} as ${option}: give a ${type}`);
+  }
 }

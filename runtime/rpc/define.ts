@@ -21,7 +21,8 @@ const program = new RpcProgram();
  * @param procedure The function that runs on the called node; may be async, and may call other nodes.
  * @returns A stub that calls the procedure: set `remote`, or use `on` or `onAll`. An error that the
  * procedure throws on the called node is thrown at the caller as a `RemoteError`.
- * @throws {TdsmError} `InvalidArgument` when the name is taken, or is not a valid name.
+ * @throws {TdsmError} `InvalidArgument` when the name is taken, or is not a valid name, or what it
+ * names is no function.
  *
  * @example Call the second node
  * ```ts

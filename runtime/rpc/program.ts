@@ -4,6 +4,7 @@
 
 import { reasonOf, TdsmError } from "../errors.ts";
 import { NODE_ID_MAX, RPC_CALLS_MAX, RPC_NAME_MAX_BYTES } from "../limits.ts";
+import { show } from "../show.ts";
 import { checkWait, WAIT_NAMES, watchBounds } from "../wait_bounds.ts";
 import { encodeFailure, failureOf, violation } from "./error.ts";
 import type {
@@ -39,13 +40,19 @@ export class RpcProgram {
    * @param name The name by which all nodes know the procedure.
    * @param procedure The function that runs on the called node.
    * @returns The stub that calls the procedure.
-   * @throws {TdsmError} `InvalidArgument` when the name is taken, or is not a valid name.
+   * @throws {TdsmError} `InvalidArgument` when the name is taken, or is not a valid name, or what it
+   * names is no function.
    */
   define<Procedure extends CallableFunction>(
     name: string,
     procedure: Procedure,
   ): RpcOf<Procedure> {
     requireName(name);
+    if (typeof procedure !== "function") {
+      const message = `Cannot define rpc ${name}: ${show(procedure)} is given as its procedure, ` +
+        `write rpc(${JSON.stringify(name)}, (…) => …)`;
+      throw new TdsmError("InvalidArgument", message, { operation: "rpc" });
+    }
     if (this.#procedures.has(name)) {
       const message = `Cannot define rpc ${name}: there is one of that name`;
       throw new TdsmError("InvalidArgument", message, { operation: "rpc" });
@@ -209,9 +216,9 @@ function readReply(
 }
 
 function requireName(name: string): void {
-  const bytes = new TextEncoder().encode(name).length;
+  const bytes = typeof name === "string" ? new TextEncoder().encode(name).length : 0;
   if (bytes >= 1 && bytes <= RPC_NAME_MAX_BYTES && name.isWellFormed()) return;
-  const message = `Cannot define rpc ${JSON.stringify(name)}: ` +
+  const message = `Cannot define rpc ${show(name)}: ` +
     `a name has 1 to ${RPC_NAME_MAX_BYTES} bytes of UTF-8`;
   throw new TdsmError("InvalidArgument", message, { operation: "rpc" });
 }
@@ -219,7 +226,8 @@ function requireName(name: string): void {
 function requireNode(procedure: string, node: number): void {
   if (Number.isSafeInteger(node) && node >= 1 && node <= NODE_ID_MAX) return;
   const ids = `ids are whole numbers from 1 to ${NODE_ID_MAX}`;
-  throw new RangeError(`Cannot call ${procedure} on node ${node}: ${ids}`);
+  const Wrong = typeof node === "number" ? RangeError : TypeError;
+  throw new Wrong(`Cannot call ${procedure} on node ${show(node)}: ${ids}`);
 }
 
 /**

@@ -217,7 +217,7 @@ Deno.test("an unknown task is refused before anything is fetched", async () => {
   using project = new Project();
   const { code, stderr } = await project.run(["nothing"]);
   assertEquals(code, 2);
-  assertStringIncludes(stderr, "tdsm: no task nothing\n");
+  assertEquals(stderr, "tdsm: no task nothing; ./tdsm lists the tasks\n");
   assertEquals(project.fetched(), []);
 });
 

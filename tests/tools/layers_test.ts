@@ -27,7 +27,7 @@ const LAYERS: readonly (readonly string[])[] = [
     "runtime/wait_bounds.ts",
     "runtime/std",
   ],
-  ["runtime/errors.ts", "runtime/limits.ts", "runtime/start_command.ts"],
+  ["runtime/errors.ts", "runtime/limits.ts", "runtime/options.ts", "runtime/start_command.ts"],
   ["runtime/printable.ts", "runtime/show.ts"],
 ];
 
