@@ -189,6 +189,7 @@ class LocalNodes {
       for (let id = 1; id <= nodes && this.#end === "none"; id++) {
         const node = this.#started[id - 1] ?? this.#start(id);
         const joined = this.#begin(node);
+        this.#remind(node, joined);
         // Ids are given in order of joining, so each node must join before the next one does. Then the
         // number before a line is the id of its node.
         if (id < nodes && !await this.#untilJoined(node, joined)) break;
@@ -310,6 +311,19 @@ class LocalNodes {
     return this.#turns.let(node.id);
   }
 
+  /** Says after a while that a node has not joined, and why that may be: all wait for it. */
+  #remind(node: LocalNode, joined: Promise<void>): void {
+    const { port, directory, directoryAddress } = SETTINGS;
+    const [variable] = (node.id === 1 ? port : directoryAddress).environment;
+    const flags = [port, directory, directoryAddress].map(({ flag }) => `--${flag}`);
+    const slow = `node ${node.id} has not joined for ${LAUNCH_REMINDER_MS / 1000} s: ` +
+      `its program must take ${variable} from the environment, and be given no flag such as ` +
+      flags.join(", ").replace(/, (?=[^,]*$)/, " or ");
+    const reminder = setTimeout(() => this.#output.say(slow), LAUNCH_REMINDER_MS);
+    Promise.race([joined, node.exited.promise, this.#ending.promise])
+      .then(() => clearTimeout(reminder));
+  }
+
   /**
    * Waits until a node has joined, or has ended, or all are to end.
    *
@@ -317,14 +331,7 @@ class LocalNodes {
    */
   async #untilJoined(node: LocalNode, joined: Promise<void>): Promise<boolean> {
     const first = this.#started[0]!;
-    const { port, directoryAddress } = SETTINGS;
-    const [variable] = (node === first ? port : directoryAddress).environment;
-    const slow = `node ${node.id} has not joined for ${LAUNCH_REMINDER_MS / 1000} s: ` +
-      `its program must take ${variable} from the environment, and be given no flag such as ` +
-      `--${port.flag} or --${directoryAddress.flag}`;
-    const reminder = setTimeout(() => this.#output.say(slow), LAUNCH_REMINDER_MS);
     await Promise.race([joined, node.exited.promise, first.exited.promise, this.#ending.promise]);
-    clearTimeout(reminder);
     // A failure ends all nodes, as soon as its cause is known.
     if ([node, first].some(({ code = 0 }) => code !== 0)) await this.#ending.promise;
     if (this.#end !== "none") return false;

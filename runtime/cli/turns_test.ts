@@ -5,13 +5,18 @@ import { join } from "../node/join.ts";
 import { Turn, TURN_VARIABLE, TurnWord } from "../node/turn.ts";
 import { resolveSettings } from "../settings/settings.ts";
 import { REGION, ScriptedPeer } from "../../tests/support/cluster_members.ts";
+import type { NodeOptions } from "../settings/types.ts";
 import { Turns } from "./turns.ts";
 
 const DIRECTORY = { hostname: "127.0.0.1", port: 7000 };
 
 /** The turn of a node whose environment has the ticket, and which joins the directory at a port. */
-async function come(ticket: string, port: number = DIRECTORY.port): Promise<Turn> {
-  const { settings } = resolveSettings({ port }, [], () => undefined);
+async function come(
+  ticket: string,
+  port: number = DIRECTORY.port,
+  options: NodeOptions = {},
+): Promise<Turn> {
+  const { settings } = resolveSettings({ port, ...options }, [], () => undefined);
   const turn = new Turn();
   await turn.come(settings, (name) => name === TURN_VARIABLE ? ticket : undefined);
   return turn;
@@ -35,10 +40,12 @@ Deno.test("Turns: nodes that come in any order join one after the other", async 
   assertEquals(order, [1, 2, 3]);
 });
 
-Deno.test("Turns: a node that joins again, or joins another directory, does not wait", async () => {
+Deno.test("Turns: a node that joins again, or joins or hosts another directory, does not wait", async () => {
   using turns = new Turns(1, DIRECTORY);
   // Else it would wait for ever.
   using _elsewhere = await come(turns.ticket(1), 7001);
+  const directoryAddress = `${DIRECTORY.hostname}:${DIRECTORY.port}`;
+  using _own = await come(turns.ticket(1), 7001, { directory: true, directoryAddress });
   const joined = turns.let(1);
   for (let time = 0; time < 2; time++) {
     using turn = await come(turns.ticket(1));

@@ -58,7 +58,8 @@ export class Turn implements Disposable {
     const ticket = environment(TURN_VARIABLE);
     if (ticket === undefined || ticket === "") return;
     const [at, directoryPort] = ticket.split("/");
-    const { port } = settings.directoryAddress ?? settings;
+    // One that hosts a directory of its own joins none, even where it is told of one.
+    const { port } = settings.directory ? settings : settings.directoryAddress ?? settings;
     const launcher = launcherOf(at!);
     if (port !== Number(directoryPort)) return;
     try {

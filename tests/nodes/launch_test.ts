@@ -353,6 +353,13 @@ Deno.test("launch: when nobody reads its output any more, nodes end", async () =
   await pipeline.exit();
 });
 
+Deno.test("launch: a node that does not join, but hosts a directory of its own, is told of, be it the last", async () => {
+  await using cluster = new ProcessCluster();
+  const launcher = cluster.spawn("launcher", { args: launched(2, "apart", "2") });
+  const reminder = /^tdsm: node 2 has not joined .* DIRECTORY_ADDRESS .* --port, --directory or /m;
+  await launcher.until("the reminder", () => reminder.test(launcher.stderr) || undefined);
+});
+
 Deno.test("launch: a program of join that does not wait for its nodes is told to", async () => {
   await using cluster = new ProcessCluster();
   const { code, stderr } = await cluster.spawn("launcher", { args: launched(3, "join") }).exit();

@@ -47,6 +47,9 @@ const ACTS: Readonly<Record<string, (node: Node) => void | Promise<void>>> = {
   /** Goes on until it is ended. */
   stay: forever,
 
+  /** Goes on until it is ended, as far as a node has joined. */
+  apart: forever,
+
   /** Goes on until another node has ended the cluster. */
   async abort(node) {
     const nodes = Number(Deno.env.get("NODES"));
@@ -93,6 +96,12 @@ async function untilFile(path: string, there: boolean): Promise<void> {
 if (what === "backwards") {
   if (number < Number(code)) await untilFile(`${whose}/${number + 1}`, true);
   await Deno.writeTextFile(`${whose}/${number}`, "");
+}
+
+// One node hosts a directory of its own, instead of joining.
+if (what === "apart" && number === Number(whose)) {
+  await join({ directory: true, port: 0 });
+  await forever();
 }
 
 // One node ends the cluster, but is the last to end itself, with the code named.
