@@ -34,7 +34,7 @@ export class Lease {
 
   /** Whether the lease has ended. */
   isOver(nowMs: number): boolean {
-    return nowMs >= this.#endMs;
+    return nowMs >= this.endMs;
   }
 
   /** A ping is about to be sent. */

@@ -68,6 +68,8 @@ export class SimulatedNode {
   /** The pages of which it knows, or may be told yet, that they are lost, whatever came after. */
   readonly toldLost = new Set<number>();
   status: NodeStatus = "absent";
+  /** Whether it takes no step for a while, and nobody knows. */
+  frozen = false;
   /** How much room it last told of, and what of that the home has not heard yet, the first first. */
   toldRoom = 0;
   readonly rooms: number[] = [];

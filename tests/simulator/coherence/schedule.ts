@@ -76,6 +76,7 @@ export class Schedule {
   step(): boolean {
     const { world } = this;
     world.now += this.#random.below(this.#pauseUs);
+    this.pass();
     while ((this.#incidents.at(-1)?.step ?? Infinity) <= this.steps) {
       this.#happen(this.#incidents.pop()!);
     }
@@ -84,13 +85,30 @@ export class Schedule {
     this.steps++;
     if (this.#act()) return true;
     const deadline = Math.min(
-      ...world.nodes.map((node) => node.present ? node.engine.deadline : Infinity),
+      ...world.nodes.map((node) => node.present && !node.frozen ? node.engine.deadline : Infinity),
     );
-    if (deadline !== Infinity) world.now = Math.max(world.now, deadline);
-    else if (this.#incidents.length > 0) this.#happen(this.#incidents.pop()!);
+    if (deadline !== Infinity || this.waits) {
+      world.now = Math.max(world.now, Math.min(deadline, this.nextUs));
+    } else if (this.#incidents.length > 0) this.#happen(this.#incidents.pop()!);
     else return false;
     return true;
   }
+
+  /** Time has passed. */
+  protected pass(): void {}
+
+  /** When something happens by itself next, in microseconds. */
+  protected get nextUs(): number {
+    return Infinity;
+  }
+
+  /** Whether something will happen by itself. */
+  protected get waits(): boolean {
+    return false;
+  }
+
+  /** Offers what else can happen now. */
+  protected offer(_choices: Choices): void {}
 
   #happen(incident: Incident): void {
     switch (incident.kind) {
@@ -122,7 +140,7 @@ export class Schedule {
   #resumeAny(): void {
     const { nodes, pageCount } = this.world;
     const node = nodes[this.#random.below(nodes.length)]!;
-    if (node.present) this.world.resumed(node, this.#random.below(pageCount));
+    if (node.present && !node.frozen) this.world.resumed(node, this.#random.below(pageCount));
   }
 
   #killSource(): void {
@@ -140,11 +158,12 @@ export class Schedule {
     this.#choices.clear();
     for (let index = 0; index < links.length; index++) {
       const link = links[index]!;
-      if (link.frames.length === 0 || !link.to.present) continue;
+      if (link.frames.length === 0 || !link.to.present || link.to.frozen) continue;
       const weight = this.#weights.deliver * this.#paces[index]!;
       this.#choices.offer(weight, this.#acts.deliver, link, undefined);
     }
     for (const node of nodes) this.#offerNode(node);
+    this.offer(this.#choices);
     return this.#choices.draw(this.#random);
   }
 
@@ -157,7 +176,7 @@ export class Schedule {
     if (node.rooms.length > 0 && this.world.nodes[0]!.present) {
       choices.offer(4, acts.hearRoom, node, undefined);
     }
-    if (!node.present) return;
+    if (!node.present || node.frozen) return;
     if (node.id !== 1 && node.rooms.length === 0 && this.world.hasRoomNews(node)) {
       choices.offer(2, acts.tellRoom, node, undefined);
     }
