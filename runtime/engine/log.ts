@@ -88,7 +88,7 @@ export class SyncLog {
     const [level, outcome] = describeOutcome(status, count, key);
     this.#tell(level, () => `Request ${ticket}: ${this.#describe(request)}: ${outcome}`);
     if (status !== SyncStatus.Done && status !== SyncStatus.Abandoned) this.#locks.delete(ticket);
-    else if (request.operation === SyncOperation.Unlock) this.#locks.delete(request.lock);
+    else if ("lock" in request) this.#locks.delete(request.lock);
   }
 
   /** Forgets every request: none will be answered. */
@@ -117,9 +117,11 @@ export class SyncLog {
         return `lock mutex ${JSON.stringify(request.name)}`;
       case SyncOperation.TryLock:
         return `try to lock mutex ${JSON.stringify(request.name)}`;
-      case SyncOperation.Unlock: {
+      case SyncOperation.Unlock:
+      case SyncOperation.Abandon: {
         const name = this.#locks.get(request.lock);
-        return name === undefined ? "unlock a mutex" : `unlock mutex ${JSON.stringify(name)}`;
+        const verb = request.operation === SyncOperation.Unlock ? "unlock" : "abandon";
+        return name === undefined ? `${verb} a mutex` : `${verb} mutex ${JSON.stringify(name)}`;
       }
     }
   }

@@ -74,6 +74,7 @@ export function syncRequest(
     case SyncOperation.TryLock:
       return { kind, operation, ticket, name: decoder.decode(payload) };
     case SyncOperation.Unlock:
+    case SyncOperation.Abandon:
       return { kind, operation, ticket, lock };
     default:
       throw new Error(`A thread asks for operation ${operation satisfies never}, which is none`);

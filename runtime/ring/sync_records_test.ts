@@ -41,6 +41,7 @@ const DEMANDS: Readonly<Record<SyncDemand["operation"], readonly SyncDemand[]>> 
   })),
   [SyncOperation.Lock]: NAMES.map((name) => ({ operation: SyncOperation.Lock, name })),
   [SyncOperation.TryLock]: NAMES.map((name) => ({ operation: SyncOperation.TryLock, name })),
+  [SyncOperation.Abandon]: [{ operation: SyncOperation.Abandon, lock: 7 }],
   [SyncOperation.Unlock]: [1, 0xffff_ffff].map((lock) => ({
     operation: SyncOperation.Unlock,
     lock,
@@ -59,7 +60,7 @@ Deno.test("syncBody: a request of each operation crosses the ring as it was, and
 });
 
 Deno.test("syncRequest: an operation that a thread cannot ask for is a fault of the runtime", () => {
-  for (const code of [0, SyncOperation.Cancel, 10]) {
+  for (const code of [0, SyncOperation.Cancel, 11]) {
     assertThrows(() => syncRequest(newBody(Call.Sync, { code }), 1), Error, `operation ${code}`);
   }
 });

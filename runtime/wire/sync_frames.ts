@@ -42,7 +42,7 @@ export const SyncOffset = {
   Ticket: 12,
   /** u32, permits, parties or a node. */
   Count: 16,
-  /** u32, of an unlock the ticket of its lock. */
+  /** u32, of an unlock or an abandon the ticket of the lock. */
   Lock: 20,
   /** u64, a semaphore. */
   Key: 24,
@@ -75,6 +75,7 @@ export const SHAPES_BY_OPERATION: Readonly<Record<SyncOperation, SyncShape>> = {
   [SyncOperation.TryLock]: NAME,
   [SyncOperation.Unlock]: { ...NOTHING, lock: true },
   [SyncOperation.Cancel]: NOTHING,
+  [SyncOperation.Abandon]: { ...NOTHING, lock: true },
 };
 
 /** What each status uses. */
@@ -225,6 +226,7 @@ function putRequest(request: SyncRequest, target: Uint8Array, offset: number): n
       length += putName(target, offset, request.name);
       break;
     case SyncOperation.Unlock:
+    case SyncOperation.Abandon:
       putU32(target, offset + SyncOffset.Lock, request.lock);
       break;
     case SyncOperation.Cancel:
@@ -264,6 +266,7 @@ function getRequest(
       return typeof name === "string" ? { kind, operation, ticket, name } : name;
     }
     case SyncOperation.Unlock:
+    case SyncOperation.Abandon:
       return { kind, operation, ticket, lock: getU32(bytes, start + SyncOffset.Lock) };
     case SyncOperation.Cancel:
       return { kind, operation, ticket };

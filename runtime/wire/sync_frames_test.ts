@@ -71,7 +71,7 @@ const MALFORMED: MalformedCases = [
   ]],
   ["SyncOperationUnknown", [
     ["acquire", SyncOffset.Code, [0]],
-    ["cancel", SyncOffset.Code, [10]],
+    ["cancel", SyncOffset.Code, [11]],
     ["lock", SyncOffset.Code, [255]],
   ]],
   ["SyncStatusUnknown", [
@@ -91,7 +91,7 @@ const MALFORMED: MalformedCases = [
     ...WITHOUT_KEY.map((label) => [label, SyncOffset.Key + 7, [1]] as const),
     ...WITHOUT_COUNT.map((label) => [label, SyncOffset.Count + 3, [1]] as const),
     ...LABELS.map((label) => [label, Offset.PayloadChecksum, [1]] as const),
-    ...LABELS.filter((label) => label !== "unlock")
+    ...LABELS.filter((label) => label !== "unlock" && label !== "abandon")
       .map((label) => [label, SyncOffset.Lock, [1]] as const),
   ]],
   ["SyncCountOutOfBounds", [

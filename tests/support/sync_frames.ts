@@ -31,6 +31,7 @@ export const SYNC_MESSAGES: readonly (readonly [label: string, message: SyncMess
   ["try to lock", { kind, operation: SyncOperation.TryLock, ticket: 0xffff_ffff, name: "x" }],
   ["unlock", { kind, operation: SyncOperation.Unlock, ticket: 8, lock: 6 }],
   ["cancel", { kind, operation: SyncOperation.Cancel, ticket: 5 }],
+  ["abandon", { kind, operation: SyncOperation.Abandon, ticket: 9, lock: 6 }],
   ["reply: done", reply(0x0102_0305, SyncStatus.Done)],
   ["reply: made", reply(2, SyncStatus.Made, 0, (1n << 63n) + 1n)],
   ["reply: last", reply(3, SyncStatus.Last)],

@@ -26,6 +26,8 @@ export const SyncOperation = {
   Unlock: 8,
   /** Wait no longer. */
   Cancel: 9,
+  /** Unlock a mutex whose holder has ended. */
+  Abandon: 10,
 } as const;
 /** One of {@linkcode SyncOperation}. */
 export type SyncOperation = typeof SyncOperation[keyof typeof SyncOperation];
@@ -79,10 +81,13 @@ export interface LockRequest {
   readonly name: string;
 }
 
-/** Node → directory: I am done with the mutex. */
+/**
+ * Node → directory: I am done with the mutex; or, of `Abandon`, the thread that holds it has ended, so
+ * what the mutex protects may be half done.
+ */
 export interface UnlockRequest {
   readonly kind: "sync";
-  readonly operation: typeof SyncOperation.Unlock;
+  readonly operation: typeof SyncOperation.Unlock | typeof SyncOperation.Abandon;
   readonly ticket: number;
   /** The ticket of the request that locked it; with the node, it names the holder. */
   readonly lock: number;
@@ -117,7 +122,7 @@ export const SyncStatus = {
   Made: 2,
   /** All have arrived, and this was the last. */
   Last: 3,
-  /** Locked, but the node that held it before is gone, and did not unlock it. */
+  /** Locked, but the node or thread that held it before is gone, and did not unlock it. */
   Abandoned: 4,
   /** There is no permit, or the mutex is not free. */
   Unavailable: 5,

@@ -1,7 +1,8 @@
 /**
  * Mutexes. A mutex is held by a node under the ticket of the request that locked it, so that one
- * thread of a node cannot unlock what another has locked, and is free again when that node is gone:
- * then the thread that locks it next is told, since what it protects may be half done.
+ * thread of a node cannot unlock what another has locked, and is free again when that node is gone, or
+ * says that the thread has ended: then the thread that locks it next is told, since what it protects
+ * may be half done.
  */
 
 import type { NodeId } from "../coherence/messages.ts";
@@ -75,10 +76,10 @@ export class Mutexes {
     this.#grant(mutex, from, ticket);
   }
 
-  /** Unlocks what was locked under a ticket of the same node. */
-  unlock(from: NodeId, ticket: number, lock: number): void {
+  /** Unlocks what was locked under a ticket of the same node, whose thread may have `abandoned` it. */
+  unlock(from: NodeId, ticket: number, lock: number, abandoned: boolean): void {
     const held = this.desk.takeBack(from, lock);
-    held?.giveBack(false);
+    held?.giveBack(abandoned);
     this.desk.reply(from, ticket, held === undefined ? SyncStatus.NotHolder : SyncStatus.Done);
   }
 

@@ -147,7 +147,9 @@ export class Synchronizer {
       case SyncOperation.TryLock:
         return this.#mutexes.tryLock(from, ticket, request.name);
       case SyncOperation.Unlock:
-        return this.#mutexes.unlock(from, ticket, request.lock);
+        return this.#mutexes.unlock(from, ticket, request.lock, false);
+      case SyncOperation.Abandon:
+        return this.#mutexes.unlock(from, ticket, request.lock, true);
       default:
         request satisfies never;
     }

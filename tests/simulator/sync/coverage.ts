@@ -20,8 +20,10 @@ const CORNERS = [
   "cancelledTooLate",
   /** A node died while it waited. */
   "diedWaiting",
-  /** A node died while it held a mutex, and the next holder was told. */
+  /** A node died, or a thread ended, that held a mutex, and the next holder was told. */
   "abandoned",
+  /** A node said that the thread had ended which held a mutex. */
+  "threadEnded",
   /** A grant was on its way to a node that had died. */
   "grantLost",
   /** A node left while it waited or held something. */
@@ -92,9 +94,9 @@ const ANSWERS_SHAPE: TableShape<AnsweredOperation, Answer> = {
     },
     { why: "it never waits", rows: allBut("Acquire", "Arrive", "Lock"), columns: ["Cancelled"] },
     { why: "only a release can be too much", rows: allBut("Release"), columns: ["Overflow"] },
-    { why: "only an unlock is for holders", rows: allBut("Unlock"), columns: ["NotHolder"] },
+    { why: "only an unlock is for holders", rows: allBut("Unlock", "Abandon"), columns: ["NotHolder"] },
     { why: "the answer has a key", rows: ["MakeSemaphore"], columns: ["Done"] },
-    { why: "it needs no room", rows: ["TryAcquire", "Unlock"], columns: ["LimitExceeded"] },
+    { why: "it needs no room", rows: ["TryAcquire", "Unlock", "Abandon"], columns: ["LimitExceeded"] },
   ],
 };
 

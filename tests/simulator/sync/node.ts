@@ -55,7 +55,7 @@ export class SyncNode {
     this.toDirectory.push(toBytes(request));
     if (request.operation === SyncOperation.Cancel) return;
     this.asked.set(request.ticket, request);
-    if (request.operation === SyncOperation.Unlock) this.locks.delete(request.lock);
+    if ("lock" in request) this.locks.delete(request.lock);
   }
 
   /** Takes the next answer. */

@@ -11,6 +11,7 @@ import {
   type SyncReply,
   type SyncRequest,
   SyncStatus,
+  type UnlockRequest,
 } from "../../../runtime/protocol/sync/messages.ts";
 import type { Synchronizer, SyncUsage } from "../../../runtime/protocol/sync/synchronizer.ts";
 import type { SyncLimits } from "../../../runtime/protocol/sync/desk.ts";
@@ -129,7 +130,7 @@ export class SyncOracle {
         ? this.#expectArrival(from, request)
         : undefined;
       this.#open.push(open);
-      if (request.operation === SyncOperation.Unlock) this.#unlocked(from, request.lock, answers);
+      if ("lock" in request) this.#unlocked(from, request, answers);
       for (const answer of answers) this.#answered(answer);
       // Whether there was no room has been checked with the answer.
       const isRefused = answers.length === 1 && answers[0]!.to === from &&
@@ -286,15 +287,22 @@ export class SyncOracle {
     return [];
   }
 
-  #unlocked(from: NodeId, ticket: number, answers: readonly Answer[]): void {
+  #unlocked(
+    from: NodeId,
+    { operation, lock: ticket }: UnlockRequest,
+    answers: readonly Answer[],
+  ): void {
     const held = [...this.#locks].find(([, lock]) =>
       lock.holder === from && lock.ticket === ticket
     );
     const status = answers.at(-1)?.reply.status;
     const expected = held === undefined ? SyncStatus.NotHolder : SyncStatus.Done;
     if (status !== expected) fail(`unlock of ${from}.${ticket} is answered ${status}`);
-    if (held === undefined) this.#coverage.reach("notHolder");
-    else this.#locks.delete(held[0]);
+    if (held === undefined) return this.#coverage.reach("notHolder");
+    this.#locks.delete(held[0]);
+    if (operation === SyncOperation.Unlock) return;
+    this.#coverage.reach("threadEnded");
+    this.#abandoned.add(held[0]);
   }
 
   #answered({ to, reply }: Answer): void {
@@ -321,6 +329,7 @@ export class SyncOracle {
         return this.#lockedOrNot(open, request.name, reply.status, index);
       case SyncOperation.Arrive:
       case SyncOperation.Unlock:
+      case SyncOperation.Abandon:
         // What these lead to was worked out before.
         return;
       default:

@@ -52,6 +52,12 @@ class SilentMutexes extends Mutexes {
   }
 }
 
+class TrustingMutexes extends Mutexes {
+  override unlock(from: NodeId, ticket: number, lock: number): void {
+    super.unlock(from, ticket, lock, false);
+  }
+}
+
 class LoyalDesk extends SyncDesk {
   override dismiss(node: NodeId): void {
     for (const holding of this.members.get(node)?.held.values() ?? []) holding.giveBack(true);
@@ -125,9 +131,14 @@ export const PLANTED_SYNC_BUGS: readonly PlantedSyncBug[] = [
     finding: /is answered 1, abandoned: true/,
   },
   {
+    name: "takes a mutex whose thread has ended for one that was unlocked",
+    parts: { ...SYNC_PARTS, Mutexes: TrustingMutexes },
+    finding: /is answered 1, abandoned: true|are counted as made by/,
+  },
+  {
     name: "keeps the places of the dead",
     parts: { ...SYNC_PARTS, SyncDesk: LoyalDesk },
-    finding: /\d+ wait, not \d+/,
+    finding: /\d+ wait, not \d+|is gone, and is answered/,
   },
   {
     name: "remembers what is idle",

@@ -145,11 +145,12 @@ export class SyncSchedule {
   #request(node: SyncNode): SyncRequest {
     const random = this.#random;
     const ticket = node.ticket();
-    const { Acquire, TryAcquire, Release, MakeSemaphore, Arrive, Lock, TryLock, Unlock } =
-      SyncOperation;
+    const { Acquire, TryAcquire, Release, MakeSemaphore, Arrive, Lock, TryLock } = SyncOperation;
+    // Rarely the thread that has it locked has ended.
+    const unlock = random.chance(80) ? SyncOperation.Unlock : SyncOperation.Abandon;
     const locked = [...node.locks.keys()];
     if (locked.length > 0 && random.chance(50)) {
-      return { kind, operation: Unlock, ticket, lock: this.#pick(locked) };
+      return { kind, operation: unlock, ticket, lock: this.#pick(locked) };
     }
     const key = this.#pick(KEYS);
     const name = this.#pick(NAMES);
@@ -170,7 +171,7 @@ export class SyncSchedule {
     // Of a lock that another node holds, if there is one, but not this one.
     const others = this.#nodes.flatMap(({ locks }) => [...locks.keys()]);
     const foreign = others.filter((lock) => !node.locks.has(lock) && !node.asked.has(lock));
-    return { kind, operation: Unlock, ticket, lock: this.#pick([...foreign, NO_TICKET]) };
+    return { kind, operation: unlock, ticket, lock: this.#pick([...foreign, NO_TICKET]) };
   }
 
   #cancel(node: SyncNode): void {
