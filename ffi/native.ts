@@ -412,6 +412,27 @@ export function boottimeMs(library: TdsmLibrary): number {
 }
 
 /**
+ * Names the calling thread.
+ *
+ * @param library The library.
+ * @returns A number of 64 bits that no other thread of the process has, now or later; never 0.
+ */
+export function currentThread(library: TdsmLibrary): bigint {
+  return library.symbols.tdsm_thread();
+}
+
+/**
+ * Whether a thread of this process has ended.
+ *
+ * @param library The library.
+ * @param thread What {@linkcode currentThread} returned there.
+ * @returns `false` also where the kernel does not say.
+ */
+export function hasThreadEnded(library: TdsmLibrary, thread: bigint): boolean {
+  return library.symbols.tdsm_thread_ended(thread) === 1;
+}
+
+/**
  * Sets an environment variable of the process, as native code and Deno's own runtime see it.
  *
  * @param library The library.

@@ -49,6 +49,10 @@ export const symbols = {
   tdsm_crc32c: { parameters: ["buffer", "u32", "u32"], result: "u32" },
   /** `void tdsm_yield(void)` */
   tdsm_yield: { parameters: [], result: "void" },
+  /** `uint64_t tdsm_thread(void)` */
+  tdsm_thread: { parameters: [], result: "u64" },
+  /** `int32_t tdsm_thread_ended(uint64_t thread)` */
+  tdsm_thread_ended: { parameters: ["u64"], result: "i32" },
   /** `int32_t tdsm_wait(uint32_t handle, int64_t timeout_us)`, on a thread of its own */
   tdsm_wait: { parameters: ["u32", "i64"], result: "i32", nonblocking: true },
   /** `int32_t tdsm_kick(uint32_t handle)` */

@@ -87,6 +87,10 @@ export const HOLD_TIME_DEFAULT_US = 10_000;
 export const HOLD_TIME_MAX_US = 100_000;
 /** The threads of one program that can use its node. */
 export const CALL_SLOTS_MAX = 64;
+/** How long a thread that finds all slots taken waits for one of a thread that has ended, in milliseconds. */
+export const SLOT_WAIT_MAX_MS = 1_000;
+/** How often it has the engine look for such threads meanwhile, in milliseconds. */
+export const SLOT_LOOK_MS = 20;
 /** The bytes of calls, or of answers, under way between one thread and the engine. A power of two. */
 export const CALL_RING_BYTES: number = 2 * MIB;
 /** How many bytes of records that are not urgent may wait before they wake a sleeping thread. */

@@ -240,6 +240,7 @@ export class EngineHost implements Member {
   /** A second has passed. */
   beat(): void {
     this.engine.services.setThreads(this.#cluster.self, this.#slots.threads);
+    this.engine.calls.lookForEnded();
     for (const { node, page } of this.engine.beat()) {
       this.#cluster.giveUp(node, `it owes page ${page} for ${SILENCE_MAX_MS} ms, though it lives`);
     }

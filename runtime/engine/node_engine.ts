@@ -5,7 +5,7 @@
 
 import type { TdsmLibrary } from "../../ffi/library.ts";
 import { availableMemory } from "../../ffi/memory_available.ts";
-import { NativeRegion } from "../../ffi/native.ts";
+import { hasThreadEnded, NativeRegion } from "../../ffi/native.ts";
 import type { Settings } from "../settings/types.ts";
 import type { TdsmError } from "../errors.ts";
 import { HOLD_LEAST_US } from "../limits.ts";
@@ -31,6 +31,7 @@ import { memoryPages } from "./memory_limit.ts";
 import { describeMessage, levelOf, SyncLog } from "./log.ts";
 import type { EngineNews, NodeStats } from "./news.ts";
 import { ProgramCalls } from "./program_calls.ts";
+import type { CallServer } from "../ring/calls.ts";
 import type { CallSlots } from "../ring/ring.ts";
 import { RpcService } from "./rpc_service.ts";
 import { Services } from "./services.ts";
@@ -69,6 +70,8 @@ export class NodeEngine implements AsyncDisposable {
   readonly rpc: RpcService;
   readonly status: StatusService;
   readonly driver: Driver;
+  /** The calls of the program's threads. */
+  readonly calls: CallServer;
   readonly #options: NodeEngineOptions;
   readonly #idle: IdleWatch;
   readonly #coherence: Coherence;
@@ -133,18 +136,20 @@ export class NodeEngine implements AsyncDisposable {
       cluster,
       services,
       rpc,
+      hasEnded: (thread) => hasThreadEnded(library, thread),
       stats,
       close,
       leave,
       abort,
       isNearEnd,
     });
+    this.calls = calls.server;
     this.driver = new Driver({
       coherence: this.#coherence,
       region: this.region,
       sink: settings.logLevel < Level.Debug ? cluster : this.#traced(cluster),
       slots,
-      calls: calls.server,
+      calls: this.calls,
       pollTimeUs: settings.pollTimeUs,
       compression,
       tell: options.tell,

@@ -17,7 +17,7 @@ import {
 } from "../ring/calls.ts";
 import type { Cluster } from "../cluster/cluster.ts";
 import type { LifeCycle } from "./life_cycle.ts";
-import type { CallSlots } from "../ring/ring.ts";
+import type { CallSlots, RecordBody } from "../ring/ring.ts";
 import type { RpcService } from "./rpc_service.ts";
 import type { Services } from "./services.ts";
 
@@ -28,6 +28,8 @@ export interface ProgramCallsOptions {
   readonly cluster: Cluster;
   readonly services: Services;
   readonly rpc: RpcService;
+  /** Whether a thread of the program has ended. */
+  hasEnded(thread: bigint): boolean;
   /** What this node has counted. */
   stats(): NodeStats & Counters;
   /** Leaves the cluster; at the directory node, ends it. A second call gets the same promise. */
@@ -52,8 +54,18 @@ export class ProgramCalls {
   /** @param options The parts that answer calls. */
   constructor(options: ProgramCallsOptions) {
     this.#options = options;
-    const { slots, cluster } = options;
-    this.server = new CallServer(slots, (call) => this.#take(call), () => cluster.flush());
+    const { slots, cluster, hasEnded } = options;
+    this.server = new CallServer(slots, (call) => this.#take(call), () => cluster.flush(), {
+      hasEnded,
+      gone: (slot, unread) => this.#gone(slot, unread),
+    });
+  }
+
+  /** The thread of a slot has ended, or detached, and waits for nothing. */
+  #gone(slot: number, unread: readonly RecordBody[]): void {
+    for (const call of this.#waiting) if (call.slot === slot) this.#waiting.delete(call);
+    // A node that can ask nothing any more has nothing to give back either.
+    if (this.#options.life.refusal === undefined) this.#options.services.threadGone(slot, unread);
   }
 
   #take(call: ThreadCall): void {
@@ -104,6 +116,8 @@ export class ProgramCalls {
       case Call.Stats:
         if (failure !== undefined) return call.reject(failure);
         return void answerWith(call, () => ({ ...stats() }));
+      case Call.Detach:
+        throw new Error("The rings act on it");
       default:
         throw new Error(`The engine has no call ${what satisfies never}`);
     }

@@ -16,10 +16,12 @@ import {
   type SyncReply,
   type SyncRequest,
   SyncStatus,
+  type UnlockRequest,
 } from "../protocol/sync/messages.ts";
 import { Synchronizer } from "../protocol/sync/synchronizer.ts";
 import type { ThreadCall } from "../ring/calls.ts";
-import { syncAnswerFields, syncRequest } from "../ring/sync_records.ts";
+import type { RecordBody } from "../ring/ring.ts";
+import { type AnsweredRequest, syncAnswerFields, syncRequest } from "../ring/sync_records.ts";
 import type { SyncLog } from "./log.ts";
 
 /** What the services need of their node. */
@@ -51,10 +53,11 @@ interface Asked {
   reject(error: TdsmError): void;
 }
 
-/** A request of a thread that waits for its answer. */
+/** A request that waits for its answer. */
 interface AskedSync {
-  readonly call: ThreadCall;
-  readonly operation: SyncOperation;
+  /** The thread's call; `undefined` where its thread is gone, or where the engine itself has asked. */
+  call: ThreadCall | undefined;
+  readonly request: AnsweredRequest;
 }
 
 /** One node's part in the services of the directory node. */
@@ -67,8 +70,8 @@ export class Services {
   readonly #members = new Set<NodeId>();
   /** The threads' requests that wait, by ticket. */
   readonly #calls = new Map<number, AskedSync>();
-  /** Tickets of locks that are held: they name the lock until it is unlocked. */
-  readonly #locks = new Set<number>();
+  /** The slots of the threads that hold locks, by the locks' tickets: they name a lock until it is unlocked. */
+  readonly #locks = new Map<number, number>();
   readonly #asked = new Map<number, Asked>();
   #lastTicket = 0;
 
@@ -154,17 +157,54 @@ export class Services {
 
   /** A thread's request about a semaphore, a barrier or a mutex. */
   request(call: ThreadCall): void {
-    const request = syncRequest(call.record, this.#newTicket());
-    const { operation, ticket } = request;
-    this.#calls.set(ticket, { call, operation });
-    if (operation === SyncOperation.Unlock) this.#locks.delete(request.lock);
+    this.#request(syncRequest(call.record, this.#newTicket()), call);
+  }
+
+  #request(request: AnsweredRequest, call?: ThreadCall): void {
+    this.#calls.set(request.ticket, { call, request });
+    if ("lock" in request) this.#locks.delete(request.lock);
     this.#ask(request);
+  }
+
+  /**
+   * A thread is gone: gives up what it waits for, and gives back what it holds and what it was granted too
+   * late.
+   *
+   * @param slot Its slot.
+   * @param unread The grants that the thread has not read.
+   */
+  threadGone(slot: number, unread: readonly RecordBody[]): void {
+    for (const asked of [...this.#calls.values()]) {
+      if (asked.call?.slot !== slot) continue;
+      asked.call = undefined;
+      const { operation, ticket } = asked.request;
+      // Any other is answered at once.
+      const waits = operation === SyncOperation.Acquire || operation === SyncOperation.Arrive ||
+        operation === SyncOperation.Lock;
+      if (waits) this.#ask({ kind: "sync", operation: SyncOperation.Cancel, ticket });
+    }
+    for (const { code, id, key } of unread) {
+      if (!this.#locks.has(id)) this.#giveBackPermit(key);
+      else if (code === SyncStatus.Done) this.#giveBackLock(id, SyncOperation.Unlock);
+    }
+    for (const [lock, holder] of [...this.#locks]) {
+      if (holder === slot) this.#giveBackLock(lock, SyncOperation.Abandon);
+    }
+  }
+
+  #giveBackPermit(key: bigint): void {
+    const { Release: operation } = SyncOperation;
+    this.#request({ kind: "sync", operation, ticket: this.#newTicket(), key, count: 1 });
+  }
+
+  #giveBackLock(lock: number, operation: UnlockRequest["operation"]): void {
+    this.#request({ kind: "sync", operation, ticket: this.#newTicket(), lock });
   }
 
   /** Gives up a thread's request; the request is answered all the same. */
   cancel(slot: number, id: number): void {
     for (const [ticket, { call }] of this.#calls) {
-      if (call.slot !== slot || call.record.call !== id) continue;
+      if (call?.slot !== slot || call.record.call !== id) continue;
       return this.#ask({ kind: "sync", operation: SyncOperation.Cancel, ticket });
     }
   }
@@ -194,7 +234,7 @@ export class Services {
 
   /** Ends every request: none will be answered. */
   fail(error: TdsmError): void {
-    for (const { call } of this.#calls.values()) call.reject(error);
+    for (const { call } of this.#calls.values()) call?.reject(error);
     for (const { reject } of this.#asked.values()) reject(error);
     this.#calls.clear();
     this.#asked.clear();
@@ -229,17 +269,34 @@ export class Services {
     }
     this.#calls.delete(reply.ticket);
     this.#options.log?.answered(reply);
-    const { call, operation } = asked;
-    const { Lock, TryLock, Release, Unlock } = SyncOperation;
+    const { call, request } = asked;
+    const { status, ticket } = reply;
     const { Done, Abandoned, Cancelled } = SyncStatus;
-    if (reply.status === Cancelled) return call.cancelled();
-    if (operation === Lock || operation === TryLock) {
-      const granted = reply.status === Done || reply.status === Abandoned;
-      if (granted) this.#locks.add(reply.ticket);
+    const granted = status === Done || status === Abandoned;
+    switch (request.operation) {
+      case SyncOperation.Lock:
+      case SyncOperation.TryLock:
+        if (!granted) break;
+        if (call === undefined) {
+          // No thread has seen what the mutex protects since; what was half done still is.
+          const { Unlock, Abandon } = SyncOperation;
+          return this.#giveBackLock(ticket, status === Done ? Unlock : Abandon);
+        }
+        this.#locks.set(ticket, call.slot);
+        return call.grant(syncAnswerFields(reply));
+      case SyncOperation.Acquire:
+      case SyncOperation.TryAcquire:
+        if (!granted) break;
+        if (call === undefined) return this.#giveBackPermit(request.key);
+        return call.grant({ ...syncAnswerFields(reply), key: request.key });
+      case SyncOperation.Release:
+      case SyncOperation.Unlock:
+      case SyncOperation.Abandon:
+        // A thread that releases or unlocks does not wait for the answer, and need not be woken for success.
+        return call?.respond(syncAnswerFields(reply), status === Done);
     }
-    // A thread that releases or unlocks does not wait for the answer, and need not be woken for success.
-    const quiet = (operation === Release || operation === Unlock) && reply.status === Done;
-    call.respond(syncAnswerFields(reply), quiet);
+    if (status === Cancelled) call?.cancelled();
+    else call?.respond(syncAnswerFields(reply));
   }
 
   #allocation(make: (ticket: number) => AllocatorInput): Promise<AllocatorOutput> {

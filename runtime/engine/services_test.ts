@@ -9,13 +9,14 @@ import {
   type SyncRequest,
   SyncStatus,
 } from "../protocol/sync/messages.ts";
-import type { ThreadCall } from "../ring/calls.ts";
-import { newBody } from "../ring/ring.ts";
+import { Answer, type ThreadCall } from "../ring/calls.ts";
+import { newBody, type RecordBody } from "../ring/ring.ts";
 import { type SyncAnswer, syncAnswer, syncBody, type SyncDemand } from "../ring/sync_records.ts";
 import { Services } from "./services.ts";
 
 const PAGE = 4096;
-const { Acquire, Release, MakeSemaphore, Lock, TryLock, Unlock, Arrive, Cancel } = SyncOperation;
+const { Acquire, TryAcquire, Release, MakeSemaphore, Lock, TryLock, Unlock, Arrive, Cancel } =
+  SyncOperation;
 const { Done, Made, Unavailable, Abandoned, NotHolder } = SyncStatus;
 
 /** How a call ended: by an answer, by an error, or given up. */
@@ -27,6 +28,8 @@ interface Asked {
   readonly answers: Ended[];
   /** Of each answer, whether its thread is not woken for it. */
   readonly quiet: boolean[];
+  /** Those of the answers that are to be given back if the thread does not read them. */
+  readonly grants: RecordBody[];
 }
 
 /** One node's services; what they send is kept, to be passed on by hand. */
@@ -57,6 +60,7 @@ class Bench {
   ask(demand: SyncDemand, slot = 0): Asked {
     const answers: Ended[] = [];
     const quiet: boolean[] = [];
+    const grants: RecordBody[] = [];
     const record = { ...syncBody(demand), call: this.#nextCall++ };
     const call: ThreadCall = {
       slot,
@@ -65,11 +69,16 @@ class Bench {
         quiet.push(isQuiet);
         answers.push(syncAnswer(newBody(0, fields)));
       },
+      grant(fields) {
+        quiet.push(false);
+        grants.push(newBody(Answer.Grant, fields));
+        answers.push(syncAnswer(newBody(0, fields)));
+      },
       reject: (error) => void answers.push(error as TdsmError),
       cancelled: () => void answers.push("cancelled"),
     };
     this.services.request(call);
-    return { call: record.call, answers, quiet };
+    return { call: record.call, answers, quiet, grants };
   }
 
   /** Takes what was sent. */
@@ -341,4 +350,67 @@ Deno.test("Services: nobody is woken to hear that what was given back is back, b
     assertEquals(ask({ operation: Unlock, lock: ticket }), [Done, true]);
     assertEquals(ask({ operation: Unlock, lock: ticket }), [NotHolder, false]);
   }
+});
+
+Deno.test("Services gives up what a thread that has ended waits for, and gives back what comes too late", () => {
+  const { home, far } = pair();
+  const [ended, living] = [3, 4];
+  const waits = [
+    far.ask({ operation: Acquire, key: 7n }, ended),
+    far.ask({ operation: Arrive, name: "phase", count: 2 }, ended),
+    far.ask({ operation: Lock, name: "totals" }, ended),
+  ];
+  const lock = waits[2]!;
+  exchange(far, home);
+  assertEquals(statuses(lock.answers), [Done]);
+  const others = [
+    far.ask({ operation: Acquire, key: 7n }, living),
+    home.ask({ operation: Lock, name: "totals" }),
+  ];
+  // A permit and a try are on their way when the thread ends.
+  const late = far.ask({ operation: TryAcquire, key: 8n }, ended);
+  const lateLock = far.ask({ operation: TryLock, name: "late" }, ended);
+  home.ask({ operation: Release, key: 8n, count: 1 });
+  home.ask({ operation: Release, key: 7n, count: 1 });
+  far.services.threadGone(ended, []);
+  exchange(far, home);
+  // Nothing was told to a thread that is no more, but those that waited behind it go on.
+  assertEquals(waits.map(({ answers }) => statuses(answers)), [[], [], [Done]]);
+  assertEquals([late.answers, lateLock.answers], [[], []]);
+  assertEquals(others.map(({ answers }) => statuses(answers)), [[Done], [Abandoned]]);
+  // Its permits are there again, its place at the barrier is another's, what it never saw is not abandoned.
+  assertEquals(statuses(home.ask({ operation: TryAcquire, key: 8n }).answers), [Done]);
+  assertEquals(statuses(home.ask({ operation: TryAcquire, key: 7n }).answers), [Unavailable]);
+  assertEquals(statuses(home.ask({ operation: TryLock, name: "late" }).answers), [Done]);
+  const meets = home.ask({ operation: Arrive, name: "phase", count: 2 });
+  assertEquals(meets.answers, []);
+  far.ask({ operation: Arrive, name: "phase", count: 2 }, living);
+  exchange(far, home);
+  assertEquals(statuses(meets.answers), [Done]);
+  assertEquals([far.violations, home.violations], [[], []]);
+});
+
+Deno.test("Services gives back what a thread was granted and has not read, and abandons what it has", () => {
+  const { home, far } = pair();
+  home.ask({ operation: Release, key: 7n, count: 2 });
+  const asked = [
+    far.ask({ operation: Acquire, key: 7n }, 3),
+    far.ask({ operation: Lock, name: "unread" }, 3),
+    far.ask({ operation: Lock, name: "read" }, 3),
+    far.ask({ operation: Acquire, key: 7n }, 3),
+  ];
+  exchange(far, home);
+  // It has read the last two answers.
+  const unread = asked.slice(0, 2).flatMap(({ grants }) => grants);
+  assertEquals(unread.length, 2);
+  far.services.threadGone(3, unread);
+  exchange(far, home);
+  const status = (demand: SyncDemand) => statuses(home.ask(demand).answers)[0];
+  assertEquals(status({ operation: TryAcquire, key: 7n }), Done);
+  assertEquals(status({ operation: TryAcquire, key: 7n }), Unavailable);
+  assertEquals(status({ operation: TryLock, name: "unread" }), Done);
+  assertEquals(status({ operation: TryLock, name: "read" }), Abandoned);
+  // A second thread in the slot holds nothing of the first.
+  far.services.threadGone(3, []);
+  assertEquals(far.sent, []);
 });

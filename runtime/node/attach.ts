@@ -3,7 +3,7 @@
  */
 
 import { openLibrary, type TdsmLibrary } from "../../ffi/library.ts";
-import { NativeRegion } from "../../ffi/native.ts";
+import { currentThread, NativeRegion } from "../../ffi/native.ts";
 import { CallSlots } from "../ring/ring.ts";
 import { EngineClient } from "../ring/client.ts";
 import type { NodeHandle } from "./node.ts";
@@ -51,7 +51,9 @@ export class AttachedNode extends NodeThread implements Disposable {
   }
 
   /**
-   * Stops using the node in this thread: views are empty from here on. The node goes on.
+   * Stops using the node in this thread: views are empty from here on. The node goes on. What this thread
+   * waits for is given up, and mutexes that it holds are abandoned. A thread that ends without a word is
+   * found out, and treated the same.
    *
    * @throws {TdsmError} Why a `release` or an unlock of this thread has failed, if no call has thrown it.
    */
@@ -78,7 +80,7 @@ export class AttachedNode extends NodeThread implements Disposable {
  * @param handle The node's `handle`, sent by `postMessage`.
  * @returns The node, as this thread sees it.
  * @throws {TdsmError} `NodeClosed` when the node is closed by now, or why it cannot go on;
- * `LimitExceeded` when too many threads use it.
+ * `LimitExceeded` when 64 threads use it, and none of them ends within a second.
  *
  * @example In a Worker
  * ```ts
@@ -95,7 +97,8 @@ export function attach(handle: NodeHandle): AttachedNode {
   const library = openLibrary({ path: handle.library });
   try {
     const region = NativeRegion.attach(library, { handle: handle.region });
-    const client = new EngineClient(new CallSlots(handle.slots), region);
+    const slots = new CallSlots(handle.slots);
+    const client = new EngineClient(slots, region, currentThread(library));
     const refusal = client.refusal("attach to the node");
     if (refusal !== undefined) {
       client.detach();

@@ -4,7 +4,7 @@
 
 import { findLibrary } from "../../ffi/embedded.ts";
 import type { TdsmLibrary } from "../../ffi/library.ts";
-import { NativeRegion, setEnvironment } from "../../ffi/native.ts";
+import { currentThread, NativeRegion, setEnvironment } from "../../ffi/native.ts";
 import { readEnvironment, resolveSettings } from "../settings/settings.ts";
 import type { NodeOptions, Settings } from "../settings/types.ts";
 import { unpackError } from "../ring/calls.ts";
@@ -136,7 +136,7 @@ function untilReady(
     switch (data.kind) {
       case "ready": {
         const region = NativeRegion.attach(library, { handle: data.handle });
-        client = new EngineClient(slots, region);
+        client = new EngineClient(slots, region, currentThread(library));
         fence = (error) => {
           region.fence(`tdsm: error: ${errorText(error)}\n`, ExitCode.Node, FAILURE_GRACE_MS);
           slots.fail(error);

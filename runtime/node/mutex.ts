@@ -23,7 +23,7 @@ let newLock: (abandoned: boolean, unlock: () => void, client: SyncClient) => Mut
  * ```
  */
 export class MutexLock implements Disposable {
-  /** Whether the last holder's node is gone without unlocking: the protected data may be half written. */
+  /** Whether the last holder, its node or its thread, is gone without unlocking: the protected data may be half written. */
   readonly abandoned: boolean;
   #unlock!: () => void;
   #client!: SyncClient;
@@ -85,7 +85,8 @@ export let newMutex: (client: SyncClient, name: string) => Mutex;
 
 /**
  * A mutex, the same for every thread that uses its name, on any node. Requests are served in order.
- * When the holder's node dies the mutex is unlocked, and the next holder finds it abandoned.
+ * When the holder's node dies, or the holder's thread ends or detaches, the mutex is unlocked, and the
+ * next holder finds it abandoned.
  *
  * @example A critical section
  * ```ts

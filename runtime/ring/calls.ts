@@ -8,8 +8,15 @@ import { decode } from "../std/msgpack_decode.js";
 import { encode } from "../std/msgpack_encode.js";
 import type { ValueType } from "../std/msgpack_encode.d.ts";
 import { TdsmError, type TdsmErrorCode } from "../errors.ts";
-import { CALL_BATCH } from "../limits.ts";
-import { type CallSlots, newBody, type RecordBody, type Ring, type RingRecord } from "./ring.ts";
+import { CALL_BATCH, TICKET_MAX } from "../limits.ts";
+import {
+  type CallSlots,
+  newBody,
+  type RecordBody,
+  type Ring,
+  type RingRecord,
+  UNKNOWN_THREAD,
+} from "./ring.ts";
 import { RingWriter } from "./writer.ts";
 
 /** The kinds of calls; each arrow stands before the answer. */
@@ -40,6 +47,8 @@ export const Call = {
   Abort: 12,
   /** → nothing, once the node has left or the time is up; its threads may still use the region. */
   Leave: 13,
+  /** The last of this thread, which reads no answer any more. No answer. */
+  Detach: 14,
 } as const;
 /** One of {@linkcode Call}. */
 export type Call = typeof Call[keyof typeof Call];
@@ -54,6 +63,11 @@ export const Answer = {
   Cancelled: 2,
   /** No answer: a remote call that this thread is to serve, as `rpc_records.ts` has it. */
   Serve: 3,
+  /**
+   * The call succeeded, and has taken something that must be given back if the thread ends before it has
+   * read this: a lock, whose name is `id`, or a permit of semaphore `key`.
+   */
+  Grant: 4,
 } as const;
 
 /** A call as the engine takes it, with the functions that answer the call. */
@@ -69,6 +83,8 @@ export interface ThreadCall {
    * @param quiet Whether the thread need not be woken, because it does not wait for this answer.
    */
   respond(fields?: Partial<RecordBody>, quiet?: boolean): void;
+  /** Answers the call with something that is to be given back if the thread does not read the answer. */
+  grant(fields: Partial<RecordBody>): void;
   /** Answers the call with an error. */
   reject(error: unknown): void;
   /** Answers that the call was given up. */
@@ -118,21 +134,25 @@ export class CallServer {
   readonly #slots: CallSlots;
   readonly #take: (call: ThreadCall) => void;
   readonly #taken: () => void;
-  readonly #rings: { calls: Ring; answers: RingWriter }[] = [];
+  readonly #rings: SlotRings[] = [];
+  readonly #threads: ThreadsOptions;
 
   /**
    * @param slots The rings.
    * @param take Takes a call, which may be answered at once or later.
    * @param taken Called after each batch of calls, to send to other nodes what they have led to.
+   * @param threads Knows which threads have ended.
    */
   constructor(
     slots: CallSlots,
     take: (call: ThreadCall) => void,
     taken: () => void = () => {},
+    threads: ThreadsOptions = { hasEnded: () => false, gone: () => {} },
   ) {
     this.#slots = slots;
     this.#take = take;
     this.#taken = taken;
+    this.#threads = threads;
   }
 
   /** Takes every call that waits. Returns whether there was one. */
@@ -141,14 +161,50 @@ export class CallServer {
     while (this.#rings.length < count) this.#open();
     let taken = 0;
     for (let slot = 0; slot < this.#rings.length; slot++) {
-      const { calls, answers } = this.#rings[slot]!;
-      for (let record = calls.pop(); record !== undefined; record = calls.pop()) {
-        this.#take(new RingCall(slot, record, answers));
+      const rings = this.#rings[slot]!;
+      for (let record = rings.calls.pop(); record !== undefined; record = rings.calls.pop()) {
+        this.#takeCall(slot, rings, record);
         if (++taken % CALL_BATCH === 0) this.#taken();
       }
     }
     if (taken % CALL_BATCH !== 0) this.#taken();
+    if (this.#slots.takeWanted()) this.lookForEnded();
     return taken > 0;
+  }
+
+  /** Frees the slots of threads that have ended without a word. */
+  lookForEnded(): void {
+    // The thread that joined ends with its engine.
+    for (let slot = 1; slot < this.#rings.length; slot++) {
+      const thread = this.#slots.thread(slot);
+      if (thread === 0n || thread === UNKNOWN_THREAD || !this.#threads.hasEnded(thread)) continue;
+      const rings = this.#rings[slot]!;
+      // What it asked for last counts as what it asked for before.
+      for (let record = rings.calls.pop(); record !== undefined; record = rings.calls.pop()) {
+        this.#takeCall(slot, rings, record);
+      }
+      this.#end(slot, rings);
+      this.#taken();
+    }
+  }
+
+  #takeCall(slot: number, rings: SlotRings, record: RingRecord): void {
+    if (record.call !== 0) rings.lastCall = record.call;
+    if (record.kind === Call.Detach) return this.#end(slot, rings);
+    this.#take(new RingCall(slot, record, rings));
+  }
+
+  /** The thread of a slot reads nothing more: gives up the answers to it, and frees the slot. */
+  #end(slot: number, rings: SlotRings): void {
+    rings.owner++;
+    const unread: RecordBody[] = [];
+    for (let record = rings.unread.pop(); record !== undefined; record = rings.unread.pop()) {
+      unread.push(record);
+    }
+    unread.push(...rings.answers.takeUnwritten());
+    this.#threads.gone(slot, unread.filter(({ kind }) => kind === Answer.Grant));
+    const { lastCall } = rings;
+    this.#slots.release(slot, lastCall === TICKET_MAX ? 1 : lastCall + 1);
   }
 
   /** Has the thread that joined serve a remote call. */
@@ -160,33 +216,75 @@ export class CallServer {
   /** Adds the rings of one more slot. */
   #open(): void {
     const { calls, answers } = this.#slots.rings(this.#rings.length);
-    this.#rings.push({ calls, answers: new RingWriter(answers) });
+    this.#rings.push({
+      calls,
+      answers: new RingWriter(answers),
+      unread: answers,
+      lastCall: 0,
+      owner: 0,
+    });
   }
+}
+
+/** What the engine knows of the threads of the program. */
+export interface ThreadsOptions {
+  /** Whether the thread of that name has ended. */
+  hasEnded(thread: bigint): boolean;
+  /**
+   * The thread of a slot has ended, or detached.
+   *
+   * @param slot The slot, which another thread may take from here on.
+   * @param unread What the thread was granted, and has not read.
+   */
+  gone(slot: number, unread: readonly RecordBody[]): void;
+}
+
+/** The engine's side of a slot. */
+interface SlotRings {
+  readonly calls: Ring;
+  readonly answers: RingWriter;
+  /** The answers, to be read where their thread does not read them any more. */
+  readonly unread: Ring;
+  /** The number of the last call that came; 0 before there was one. */
+  lastCall: number;
+  /** Counts the threads that have had the slot. */
+  owner: number;
 }
 
 /** A call, as it came out of the ring. */
 class RingCall implements ThreadCall {
   readonly slot: number;
   readonly record: RingRecord;
-  readonly #answers: RingWriter;
+  readonly #rings: SlotRings;
+  readonly #owner: number;
 
-  constructor(slot: number, record: RingRecord, answers: RingWriter) {
+  constructor(slot: number, record: RingRecord, rings: SlotRings) {
     this.slot = slot;
     this.record = record;
-    this.#answers = answers;
+    this.#rings = rings;
+    this.#owner = rings.owner;
   }
 
   respond(fields?: Partial<RecordBody>, quiet?: boolean): void {
-    void this.#answers.push(this.record.call, newBody(Answer.Value, fields), quiet);
+    this.#push(newBody(Answer.Value, fields), quiet);
+  }
+
+  grant(fields: Partial<RecordBody>): void {
+    this.#push(newBody(Answer.Grant, fields));
   }
 
   reject(error: unknown): void {
-    const fields = valueFields({ ...packError(error) });
-    void this.#answers.push(this.record.call, newBody(Answer.Error, fields));
+    this.#push(newBody(Answer.Error, valueFields({ ...packError(error) })));
   }
 
   cancelled(): void {
-    void this.#answers.push(this.record.call, newBody(Answer.Cancelled));
+    this.#push(newBody(Answer.Cancelled));
+  }
+
+  #push(body: RecordBody, quiet = false): void {
+    // What comes too late for its thread is not for the next one in the slot.
+    if (this.#rings.owner !== this.#owner) return;
+    void this.#rings.answers.push(this.record.call, body, quiet);
   }
 }
 

@@ -6,7 +6,14 @@
 import type { NativeRegion } from "../../ffi/native.ts";
 import type { ValueType } from "../std/msgpack_encode.d.ts";
 import { Answer, Call, type PackedError, unpackError, valueFields, valueOf } from "./calls.ts";
-import { type CallSlots, newBody, type RecordBody, type Ring, type RingRecord } from "./ring.ts";
+import {
+  type CallSlots,
+  newBody,
+  type RecordBody,
+  type Ring,
+  type RingRecord,
+  UNKNOWN_THREAD,
+} from "./ring.ts";
 import { RingWriter } from "./writer.ts";
 import { TdsmError } from "../errors.ts";
 import {
@@ -15,6 +22,8 @@ import {
   ENDED_LOOK_MS,
   LEAVE_MAX_MS,
   SILENCE_MAX_MS,
+  SLOT_LOOK_MS,
+  SLOT_WAIT_MAX_MS,
   TICKET_MAX,
 } from "../limits.ts";
 
@@ -91,18 +100,15 @@ export class EngineClient {
   /**
    * @param slots The rings of the node.
    * @param region What to kick when the engine sleeps.
-   * @throws {TdsmError} `LimitExceeded` when every slot is taken.
+   * @param thread This thread's name, by which the engine sees when the thread has ended.
+   * @throws {TdsmError} `LimitExceeded` when every slot is taken, and stays so for a while.
    */
-  constructor(slots: CallSlots, region: NativeRegion) {
-    const slot = slots.claim();
-    if (slot === undefined) {
-      const message = `Cannot use the node from more than ${CALL_SLOTS_MAX} threads`;
-      throw new TdsmError("LimitExceeded", message, { operation: "attach" });
-    }
+  constructor(slots: CallSlots, region: NativeRegion, thread: bigint = UNKNOWN_THREAD) {
     this.#slots = slots;
+    this.#region = region;
+    const slot = this.#claim(thread);
     this.#slot = slot;
     this.#nextCall = slots.nextCall(slot);
-    this.#region = region;
     const { calls, answers } = slots.rings(slot);
     this.#calls = new RingWriter(calls, () => this.#kick());
     this.#answers = answers;
@@ -267,14 +273,15 @@ export class EngineClient {
   }
 
   /**
-   * Detaches this thread: ends its calls as {@linkcode EngineClient.fail} does, and frees its slot for
-   * another thread, unless calls of this thread still wait for room in the ring.
+   * Detaches this thread: ends its calls as {@linkcode EngineClient.fail} does. The engine cancels what
+   * they waited for, takes back what comes for them, and frees the slot for another thread.
    */
   detach(): void {
     // Answers may have come without waking this thread; they still count.
     if (this.#serve === undefined) this.#takeAll();
+    // From here on only the engine reads what comes for this thread.
+    if (!this.#slots.ended) this.#send(newBody(Call.Detach), 0);
     this.fail(new TdsmError("NodeClosed", "this thread has detached from the node"));
-    if (this.#calls.isIdle) this.#slots.release(this.#slot, this.#nextCall);
   }
 
   /** The node is closed: ends its calls as {@linkcode EngineClient.fail} does. */
@@ -301,6 +308,23 @@ export class EngineClient {
       this.#waiters.delete(call);
       reject(this.#tellFailure(what, this.#failure));
     }
+  }
+
+  /** Takes a slot; where all are taken, waits a while for the engine to find one of a thread that has ended. */
+  #claim(thread: bigint): number {
+    const slots = this.#slots;
+    const giveUpAt = performance.now() + SLOT_WAIT_MAX_MS;
+    for (;;) {
+      const { released } = slots;
+      const slot = slots.claim(thread);
+      if (slot !== undefined) return slot;
+      const leftMs = giveUpAt - performance.now();
+      if (leftMs <= 0 || slots.ended || slots.closing || slots.failure !== undefined) break;
+      slots.awaitReleased(released, Math.min(leftMs, SLOT_LOOK_MS), () => this.#kick());
+    }
+    const message = `Cannot use the node from more than ${CALL_SLOTS_MAX} threads at one time; ` +
+      "let one of them detach or end first";
+    throw new TdsmError("LimitExceeded", message, { operation: "attach" });
   }
 
   /** Only here do threads other than the one that joined learn that the node is closed, or cannot go on. */

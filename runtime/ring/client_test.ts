@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertRejects, assertThrows } from "@std/assert";
 import type { NativeRegion } from "../../ffi/native.ts";
 import type { ValueType } from "../std/msgpack_encode.d.ts";
 import { Answer, answerWith, Call, CallServer } from "./calls.ts";
@@ -214,10 +214,32 @@ Deno.test("EngineClient.callSync blocks until another thread answers, and takes 
 
 Deno.test("EngineClient: there are no more clients than slots", () => {
   const slots = new CallSlots();
-  const region = {} as NativeRegion;
-  for (let count = 0; count < CALL_SLOTS_MAX; count++) new EngineClient(slots, region);
-  const error = assertThrows(() => new EngineClient(slots, region), TdsmError);
-  assertEquals((error as TdsmError).code, "LimitExceeded");
+  for (let count = 0; count < CALL_SLOTS_MAX; count++) new EngineClient(slots, NO_KICK);
+  const error = assertThrows(() => new EngineClient(slots, NO_KICK), TdsmError);
+  assertEquals(error.code, "LimitExceeded");
+  assertMatch(
+    error.message,
+    /more than 64 threads at one time; let one of them detach or end first$/,
+  );
+});
+
+Deno.test("EngineClient: where all slots are taken the engine looks for a thread that has ended", async () => {
+  const slots = new CallSlots();
+  // It never looks by itself.
+  const worker = await startEngine(
+    slots,
+    `const server = new CallServer(slots, () => {}, () => {}, {
+       hasEnded: (thread) => thread === 5n,
+       gone: () => {},
+     });`,
+  );
+  for (let count = 1; count <= CALL_SLOTS_MAX; count++) {
+    new EngineClient(slots, NO_KICK, BigInt(count));
+  }
+  assertEquals(slots.thread(4), 5n);
+  new EngineClient(slots, NO_KICK, 100n);
+  assertEquals(slots.thread(4), 100n);
+  worker.terminate();
 });
 
 Deno.test("EngineClient.close asks an engine that cannot go on, but none that has ended", async () => {
@@ -385,10 +407,12 @@ Deno.test("EngineClient.detach frees the slot, and the next thread does not get 
   using bench = new Bench((_, argument) => argument);
   const second = new EngineClient(bench.slots, NO_KICK);
   second.detach();
+  bench.server.poll();
   const third = new EngineClient(bench.slots, NO_KICK);
   assertEquals(bench.slots.count, 2);
   const call = third.call(Call.Stats, 3, "test");
   third.detach();
+  bench.server.poll();
   await assertRejects(() => call, TdsmError, "Cannot test: this thread has detached");
   // More threads than there are slots, one after the other, each with an answer that comes too late.
   for (let thread = 0; thread < 2 * CALL_SLOTS_MAX; thread++) {
@@ -399,6 +423,7 @@ Deno.test("EngineClient.detach frees the slot, and the next thread does not get 
     assertEquals(await own, 100 + thread);
     const late = next.call(Call.Stats, 7, "test");
     next.detach();
+    bench.server.poll();
     await assertRejects(() => late, TdsmError, "detached");
   }
 });

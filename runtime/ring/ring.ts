@@ -30,14 +30,22 @@ const Control = {
   Closing: 3,
   /** The bytes of the reason why the node cannot go on; 0 while it can. */
   Failure: 4,
-  Taken: 16,
-  NextCall: 16 + CALL_SLOTS_MAX,
+  /** Whether a thread has found every slot taken. */
+  Wanted: 5,
+  /** Counts the slots that were released. */
+  Released: 6,
+  /** Of each slot the thread that has it, as two words; 0 for none. */
+  Threads: 16,
+  NextCall: 16 + 2 * CALL_SLOTS_MAX,
   /** Odd while the list of peers is written. */
-  PeersVersion: 16 + 2 * CALL_SLOTS_MAX,
-  PeerCount: 17 + 2 * CALL_SLOTS_MAX,
-  Peers: 18 + 2 * CALL_SLOTS_MAX,
-  Words: align(18 + 2 * CALL_SLOTS_MAX + NODES_MAX),
+  PeersVersion: 16 + 3 * CALL_SLOTS_MAX,
+  PeerCount: 17 + 3 * CALL_SLOTS_MAX,
+  Peers: 18 + 3 * CALL_SLOTS_MAX,
+  Words: align(18 + 3 * CALL_SLOTS_MAX + NODES_MAX),
 } as const;
+
+/** Stands for a thread of which it is not known whether it has ended. */
+export const UNKNOWN_THREAD: bigint = 2n ** 64n - 1n;
 /**
  * Words of a ring, before its bytes. Each side has a cache line of its own, with its position in it,
  * and whether the other side has gone to sleep until that moves: to wake a thread that does not sleep
@@ -260,12 +268,14 @@ export class Ring {
 export class CallSlots {
   readonly buffer: SharedArrayBuffer;
   readonly #control: Int32Array;
+  readonly #threads: BigUint64Array;
 
   /** @param buffer The buffer that another thread made; left out, a new one is made. */
   constructor(buffer?: SharedArrayBuffer) {
     this.buffer = buffer ??
       new SharedArrayBuffer(Control.Words * 4 + RINGS_BYTES + FAILURE_BYTES);
     this.#control = new Int32Array(this.buffer, 0, Control.Words);
+    this.#threads = new BigUint64Array(this.buffer, Control.Threads * 4, CALL_SLOTS_MAX);
   }
 
   /** The slots that are or were in use: 0, 1, … one less than this. */
@@ -277,15 +287,25 @@ export class CallSlots {
   get threads(): number {
     let taken = 0;
     for (let slot = 0; slot < this.count; slot++) {
-      if (Atomics.load(this.#control, Control.Taken + slot) !== 0) taken++;
+      if (this.thread(slot) !== 0n) taken++;
     }
     return taken;
   }
 
-  /** Takes a slot for this thread; `undefined` when all are taken. */
-  claim(): number | undefined {
+  /** The thread that has a slot; 0 for none. */
+  thread(slot: number): bigint {
+    return Atomics.load(this.#threads, slot);
+  }
+
+  /**
+   * Takes a slot for this thread.
+   *
+   * @param thread The thread's name, by which it can be told whether it has ended.
+   * @returns The slot; `undefined` when all are taken.
+   */
+  claim(thread: bigint = UNKNOWN_THREAD): number | undefined {
     for (let slot = 0; slot < CALL_SLOTS_MAX; slot++) {
-      if (Atomics.compareExchange(this.#control, Control.Taken + slot, 0, 1) !== 0) continue;
+      if (Atomics.compareExchange(this.#threads, slot, 0n, thread) !== 0n) continue;
       // All lower slots were taken at this moment, each by a thread that raises the count as this one does.
       for (let count = this.count; count <= slot; count = this.count) {
         Atomics.compareExchange(this.#control, Control.Slots, count, slot + 1);
@@ -304,7 +324,34 @@ export class CallSlots {
    */
   release(slot: number, nextCall: number): void {
     Atomics.store(this.#control, Control.NextCall + slot, nextCall | 0);
-    Atomics.store(this.#control, Control.Taken + slot, 0);
+    Atomics.store(this.#threads, slot, 0n);
+    Atomics.add(this.#control, Control.Released, 1);
+    Atomics.notify(this.#control, Control.Released);
+  }
+
+  /** How many slots were released so far, modulo 2^32. */
+  get released(): number {
+    return Atomics.load(this.#control, Control.Released);
+  }
+
+  /**
+   * Asks the engine, which has to be kicked, to look for threads that have ended, and blocks this thread
+   * until a slot is released or the time is over.
+   *
+   * @param released What `released` said before this thread tried to take a slot.
+   * @param timeoutMs The longest wait, in milliseconds.
+   * @param kick Wakes the engine if it sleeps.
+   */
+  awaitReleased(released: number, timeoutMs: number, kick: () => void): void {
+    Atomics.store(this.#control, Control.Wanted, 1);
+    kick();
+    Atomics.wait(this.#control, Control.Released, released, timeoutMs);
+  }
+
+  /** Whether a thread has found every slot taken since this was last asked. */
+  takeWanted(): boolean {
+    return Atomics.load(this.#control, Control.Wanted) === 1 &&
+      Atomics.exchange(this.#control, Control.Wanted, 0) === 1;
   }
 
   /** The number of the first call of the thread that has taken a slot. */

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { TdsmError } from "../errors.ts";
 import { CALL_RING_BYTES, CALL_SLOTS_MAX } from "../limits.ts";
-import { CallSlots, newBody, Ring } from "./ring.ts";
+import { CallSlots, newBody, Ring, UNKNOWN_THREAD } from "./ring.ts";
 
 const WRITTEN_WORD = 0;
 const READ_WORD = 16;
@@ -340,6 +340,29 @@ Deno.test("CallSlots.claim takes what was released, and the engine looks at it a
   assertEquals([slots.claim(), slots.claim(), slots.count], [1, 3, 4]);
   // What was written before it was released is still to be read.
   assertEquals(slots.rings(1).calls.pop()!.call, 7);
+});
+
+Deno.test("CallSlots knows the thread of each slot, and how many there are", () => {
+  const slots = new CallSlots();
+  const most = 2n ** 63n + 7n;
+  assertEquals([slots.claim(5n), slots.claim(most), slots.claim()], [0, 1, 2]);
+  assertEquals([0, 1, 2, 3].map((slot) => slots.thread(slot)), [5n, most, UNKNOWN_THREAD, 0n]);
+  slots.release(1, 1);
+  assertEquals([slots.thread(1), slots.threads, slots.released], [0n, 2, 1]);
+});
+
+Deno.test("CallSlots.awaitReleased asks the engine once, and ends with the next slot or the time", () => {
+  const slots = new CallSlots();
+  slots.claim(5n);
+  let kicks = 0;
+  const { released } = slots;
+  assertEquals(slots.takeWanted(), false);
+  slots.awaitReleased(released, 0, () => kicks++);
+  assertEquals([kicks, slots.takeWanted(), slots.takeWanted()], [1, true, false]);
+  slots.release(0, 1);
+  // It was released before this thread could wait.
+  slots.awaitReleased(released, 60_000, () => kicks++);
+  assertEquals(kicks, 2);
 });
 
 Deno.test("CallSlots.takeAsleep tells exactly one of several callers", () => {

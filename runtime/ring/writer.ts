@@ -76,6 +76,18 @@ export class RingWriter {
     return true;
   }
 
+  /**
+   * Gives up the records that wait for room.
+   *
+   * @returns Their contents, oldest first.
+   */
+  takeUnwritten(): RecordBody[] {
+    return this.#unwritten.splice(0).map(({ body, resolve }) => {
+      resolve();
+      return body;
+    });
+  }
+
   async #writeWhenRoom(): Promise<void> {
     if (this.#waiting) return;
     this.#waiting = true;

@@ -16,6 +16,7 @@ const process = @import("process.zig");
 const registry = @import("registry.zig");
 const section = @import("section.zig");
 const status = @import("status.zig");
+const threads = @import("thread.zig");
 const waiting = @import("wait.zig");
 
 /// uint32_t tdsm_abi_version(void)
@@ -193,6 +194,18 @@ pub export fn tdsm_crc32c(bytes: ?[*]const u8, length: u32, seed: u32) u32 {
 /// Lets another thread have this core, if one waits for it.
 pub export fn tdsm_yield() void {
     _ = linux.sched_yield();
+}
+
+/// uint64_t tdsm_thread(void)
+/// Names the calling thread, for `tdsm_thread_ended`; never 0.
+pub export fn tdsm_thread() u64 {
+    return @bitCast(threads.current());
+}
+
+/// int32_t tdsm_thread_ended(uint64_t thread)
+/// 1 when that thread of this process has ended; 0 when not, or when the kernel does not say.
+pub export fn tdsm_thread_ended(thread: u64) i32 {
+    return @intFromBool(threads.hasEnded(@bitCast(thread)));
 }
 
 /// int32_t tdsm_wait(uint32_t handle, int64_t timeout_us)

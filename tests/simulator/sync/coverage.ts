@@ -94,9 +94,17 @@ const ANSWERS_SHAPE: TableShape<AnsweredOperation, Answer> = {
     },
     { why: "it never waits", rows: allBut("Acquire", "Arrive", "Lock"), columns: ["Cancelled"] },
     { why: "only a release can be too much", rows: allBut("Release"), columns: ["Overflow"] },
-    { why: "only an unlock is for holders", rows: allBut("Unlock", "Abandon"), columns: ["NotHolder"] },
+    {
+      why: "only an unlock is for holders",
+      rows: allBut("Unlock", "Abandon"),
+      columns: ["NotHolder"],
+    },
     { why: "the answer has a key", rows: ["MakeSemaphore"], columns: ["Done"] },
-    { why: "it needs no room", rows: ["TryAcquire", "Unlock", "Abandon"], columns: ["LimitExceeded"] },
+    {
+      why: "it needs no room",
+      rows: ["TryAcquire", "Unlock", "Abandon"],
+      columns: ["LimitExceeded"],
+    },
   ],
 };
 
