@@ -283,6 +283,15 @@ export class NativeModule<Symbols extends Deno.ForeignLibraryInterface> implemen
    */
   [Symbol.dispose](): void {
     if (this.#disposed) return;
+    this.retire();
+    // The library may be unmapped only when no window is left over its memory.
+    closeSection(this.#library, this.#module);
+    this.#dynamic.close();
+  }
+
+  /** Ends the sharing, and keeps the library loaded: other threads may be inside of a call of it. */
+  retire(): void {
+    if (this.#disposed) return;
     this.#disposed = true;
     // A transfer to no thread detaches the buffer, so that views are empty and no longer reach the memory.
     if (this.#memory?.buffer.detached === false) this.#memory.buffer.transfer();
@@ -290,9 +299,6 @@ export class NativeModule<Symbols extends Deno.ForeignLibraryInterface> implemen
       const result = this.#library.symbols.tdsm_module_unmap(this.#module, this.#region.handle);
       if (result < 0) throw statusError(`unmap ${this.path}`, result, 0);
     }
-    // The library may be unmapped only when no window is left over its memory.
-    closeSection(this.#library, this.#module);
-    this.#dynamic.close();
   }
 
   #requireMapped(): Uint8Array<ArrayBuffer> {

@@ -75,7 +75,8 @@ interface Used {
 const used = new WeakMap<NodeThread, Map<string, Used>>();
 
 /** A module whose variables are shared. */
-class LoadedModule<Symbols extends Deno.ForeignLibraryInterface> implements NodeModule<Symbols> {
+export class LoadedModule<Symbols extends Deno.ForeignLibraryInterface>
+  implements NodeModule<Symbols> {
   readonly name: string;
   readonly #native: NativeModule<Symbols>;
   readonly #ended: () => void;
@@ -96,10 +97,19 @@ class LoadedModule<Symbols extends Deno.ForeignLibraryInterface> implements Node
   }
 
   [Symbol.dispose](): void {
+    this.#end(() => this.#native[Symbol.dispose]());
+  }
+
+  /** The node is closed: as dispose, but the library stays loaded, since calls of it may go on. */
+  retire(): void {
+    this.#end(() => this.#native.retire());
+  }
+
+  #end(end: () => void): void {
     if (this.#disposed) return;
     this.#disposed = true;
     this.#ended();
-    this.#native[Symbol.dispose]();
+    end();
   }
 }
 
@@ -123,7 +133,7 @@ export async function loadModule<const Symbols extends Deno.ForeignLibraryInterf
   path: string | URL,
   symbols: Symbols,
   options: LoadModuleOptions,
-): Promise<NodeModule<Symbols>> {
+): Promise<LoadedModule<Symbols>> {
   if (typeof symbols !== "object" || symbols === null) {
     const wanted = "give its functions as Deno.dlopen takes them, or {} for none";
     throw new TypeError(`Cannot load ${path} with ${show(symbols)} as its symbols: ${wanted}`);

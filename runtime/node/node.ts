@@ -6,7 +6,12 @@ import type { TdsmLibrary } from "../../ffi/library.ts";
 
 import type { TdsmError } from "../errors.ts";
 import { logWritten } from "../log.ts";
-import { loadModule, type LoadModuleOptions, type NodeModule } from "./module.ts";
+import {
+  type LoadedModule,
+  loadModule,
+  type LoadModuleOptions,
+  type NodeModule,
+} from "./module.ts";
 import { closedError, failedError } from "../ring/client.ts";
 import { beginThread, memoryOf, NodeThread, type NodeThreadParts } from "./thread.ts";
 
@@ -78,7 +83,7 @@ export class Node extends NodeThread implements AsyncDisposable {
    */
   readonly closed: Promise<void>;
   #parts!: NodeParts;
-  readonly #modules = new Set<Disposable>();
+  readonly #modules = new Set<LoadedModule<Deno.ForeignLibraryInterface>>();
   #closing: Promise<void> | undefined;
 
   static {
@@ -112,7 +117,8 @@ export class Node extends NodeThread implements AsyncDisposable {
    * @param path The shared library: a path, or a `file:` URL.
    * @param symbols Its functions, as `Deno.dlopen` takes them.
    * @param options Its name.
-   * @returns The module. It is unloaded with the node, or when it is disposed of.
+   * @returns The module. When the node is closed, its variables are the process's own, and zero; only when
+   * the module is disposed of is the library unloaded.
    * @throws {TdsmError} `LibraryNotFound`; `LibraryMismatch` when another node has loaded another version
    * of the module, whose section has another size or layout; `NameConflict` when this node has loaded
    * another library of that name; `InvalidOption` when the path is neither a path nor a `file:` URL.
@@ -164,7 +170,7 @@ export class Node extends NodeThread implements AsyncDisposable {
 
   async #close(): Promise<void> {
     const { client, terminate } = this.#parts;
-    for (const module of this.#modules) module[Symbol.dispose]();
+    for (const module of this.#modules) module.retire();
     memoryOf(this).end();
     const orderly = await client.close();
     const { failure } = client;

@@ -43,6 +43,7 @@ const OCCUPATIONS: readonly (readonly [what: string, code: string])[] = [
 async function startOccupied(
   cluster: ProcessCluster,
   at: string,
+  { first = "", permissions = WITH_WORKERS } = {},
 ): Promise<Map<string, TestProcess>> {
   const all = new Map<string, TestProcess>();
   for (const [what, code] of OCCUPATIONS) {
@@ -51,11 +52,11 @@ async function startOccupied(
        const own = node.view(Int32Array, 4096 * node.id, 1);
        Atomics.store(own, 0, 1);
        Atomics.load(word, 0);
-       const begun = () => console.log("begun");
+       const begun = () => { console.log("begun"); ${first} };
        ${code}
      });`;
     const flags = [`--directory-address=${at}`];
-    all.set(what, inlineProgram(cluster, what, program, { flags, permissions: WITH_WORKERS }));
+    all.set(what, inlineProgram(cluster, what, program, { flags, permissions }));
   }
   for (const process of all.values()) await process.untilPrinted(/^begun$/m);
   return all;
@@ -126,6 +127,28 @@ Deno.test("fence: nodes that the directory node refuses end at once", async () =
     all,
     /^tdsm: error: .*Node 1 ended the connection: .* \((FrameCorrupted|ProtocolViolation)\)$/m,
   );
+});
+
+/** Closes the userfaultfd of the process, without which its engine can serve no fault. */
+const FAIL_ENGINE = `
+  const libc = Deno.dlopen("libc.so.6", { close: { parameters: ["i32"], result: "i32" } });
+  for (let fd = 3; fd < 100; fd++) {
+    try {
+      if (Deno.readLinkSync("/proc/self/fd/" + fd) === "anon_inode:[userfaultfd]") libc.symbols.close(fd);
+    } catch {
+      // It is none.
+    }
+  }
+  try { node.stats(); } catch { /* The engine has a look, and fails. */ }`;
+
+Deno.test("fence: nodes whose own engine fails end at once", async () => {
+  await using cluster = new ProcessCluster();
+  const directory = await cluster.host("--size=1MiB");
+  await directory.store(0, 1);
+  const options = { first: FAIL_ENGINE, permissions: ["-A"] };
+  const all = await startOccupied(cluster, directory.at, options);
+  await assertEnd(all, /^tdsm: error: .*Cannot read faults: .* \(SystemCallFailed\)$/m);
+  assertEquals(await directory.load(0), 1);
 });
 
 /** Reads and calls what a node has to offer, and says the code of what each ends with. */

@@ -307,3 +307,36 @@ Deno.test("modules: views of a module's variables are views of the region, also 
     await Deno.remove(folder, { recursive: true });
   }
 });
+
+Deno.test("modules: a native call goes on when its node is closed, over variables that are zero", async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    await using cluster = new ProcessCluster();
+    const path = `${folder}/libslow.so`;
+    const source = `${folder}/slow.c`;
+    await Deno.writeTextFile(
+      source,
+      `#include "tdsm.h"
+       #include <unistd.h>
+       TDSM_SHARED _Atomic int begun, ended;
+       int slow(void) { begun = 7; while (!ended) usleep(1000); return begun; }
+       void end(void) { ended = 1; }`,
+    );
+    await build(source, path);
+    const node = await cluster.host("--size=1MiB");
+    const found = await node.evaluate(async (node, path) => {
+      const { symbols, memory } = await node.loadModule(path, {
+        slow: { parameters: [], result: "i32", nonblocking: true },
+      });
+      const { end } = Deno.dlopen(path, { end: { parameters: [], result: "void" } }).symbols;
+      const call = symbols.slow();
+      while (!memory.includes(7)) await new Promise<void>((go) => setImmediate(go));
+      await node.close();
+      end();
+      return await call;
+    }, path);
+    assertEquals(found, 0);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
