@@ -103,8 +103,10 @@ export const PEERS_LOOKS_MAX = 1_000;
 export const SEND_BATCH_BYTES: number = 128 * KIB;
 /** The longest bytes that are copied behind their frame, to be written and read in one go. */
 export const SEND_COPY_MAX_BYTES: number = 16 * KIB;
+/** What page bytes count as that wait in the region itself: their entry, and the page of a batch before it. */
+export const SEND_ENTRY_BYTES: number = 4 * KIB;
 /**
- * The most bytes that wait to be sent to all peers together; beyond it the longest queue, of those that
+ * The most bytes that the queues to all peers hold together; beyond it the longest queue, of those that
  * stand still if there are any, is that of a peer that does not read.
  */
 export const LINK_QUEUE_MAX_BYTES: number = 256 * MIB;

@@ -277,6 +277,11 @@ export class Cluster<Node extends Member = Member> {
     return this.#links.unsent();
   }
 
+  /** Another number whenever some of {@linkcode unsent} waits no longer. */
+  unsentVersion(): number {
+    return this.#links.unsentVersion;
+  }
+
   /** Sends what is queued. What is queued while a handler runs is sent behind it. */
   flush(): void {
     this.#links.flush();

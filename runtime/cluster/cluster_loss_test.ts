@@ -10,6 +10,7 @@ import {
   SILENCE_MAX_MS,
 } from "../limits.ts";
 import { encodeControl, ROOM_UNLIMITED, type WelcomeControl } from "../wire/control.ts";
+import { Encoding } from "../wire/layout.ts";
 import {
   ClusterMember,
   grant,
@@ -496,7 +497,9 @@ Deno.test({
     await using second = await new ClusterMember().join(directory);
     const payload = new Uint8Array(32 * PAGE);
     const count = LINK_QUEUE_MAX_BYTES / payload.length + 2;
-    for (let sent = 0; sent < count; sent++) directory.cluster.send(2, grant(0, 32), payload);
+    for (let sent = 0; sent < count; sent++) {
+      directory.cluster.send(2, grant(0, 32), payload, Encoding.Lz4);
+    }
     assertEquals(directory.lost, [], "not from within send");
     await directory.until(() => directory.lost.length > 0);
     assertEquals(directory.lost, [2]);

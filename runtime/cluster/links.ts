@@ -144,6 +144,11 @@ export class Links {
     for (const { sender } of this.#lines.values()) yield* sender.unsent();
   }
 
+  /** Another number whenever some of {@linkcode Links.unsent} waits no longer. */
+  get unsentVersion(): number {
+    return this.#queues.unsentVersion;
+  }
+
   /** Sends what is queued. */
   flush(): void {
     if (this.#touched.size === 0) return;

@@ -10,6 +10,7 @@ import {
   LINK_QUEUE_MAX_BYTES,
   SEND_BATCH_BYTES,
   SEND_COPY_MAX_BYTES,
+  SEND_ENTRY_BYTES,
 } from "../limits.ts";
 import { TdsmError } from "../errors.ts";
 import { encodeMessage } from "../wire/page_frames.ts";
@@ -34,6 +35,8 @@ export function newCounters(): LinkCounters {
 
 interface Segment {
   readonly bytes: Uint8Array;
+  /** What the queue holds of memory for the bytes. */
+  readonly heldBytes: number;
   /** The batch that the bytes are in, to be reused; page bytes are in none. */
   readonly batch?: Uint8Array<ArrayBuffer>;
 }
@@ -41,23 +44,39 @@ interface Segment {
 /** Computes the checksum of the bytes behind a frame, as `crc32c` does. */
 export type Sum = (bytes: Uint8Array) => number;
 
-/** The queues to all peers of a node: what waits in them together is bounded. */
+/**
+ * The queues to all peers of a node: the memory that they hold together is bounded. Page bytes that wait
+ * in the alias are the region's, and a large cluster whose nodes all read has gigabytes of them under way.
+ */
 export class SendQueues {
   /** The queues in which something waits. */
   readonly #filled = new Set<Sender>();
-  #bytes = 0;
+  #heldBytes = 0;
+  #unsentVersion = 0;
 
-  /** So many bytes more wait in a queue. */
-  add(sender: Sender, bytes: number): void {
-    this.#filled.add(sender);
-    this.#bytes += bytes;
-    if (this.#bytes > LINK_QUEUE_MAX_BYTES) this.#worst().overflow();
+  /** Another number whenever a payload is {@linkcode Sender.unsent} no longer. */
+  get unsentVersion(): number {
+    return this.#unsentVersion;
   }
 
-  /** So many bytes wait no longer, after which a queue may be empty. */
-  remove(sender: Sender, bytes: number): void {
-    this.#bytes -= bytes;
-    if (sender.queuedBytes === 0) this.#filled.delete(sender);
+  /** A queue holds so many bytes more. */
+  add(sender: Sender, bytes: number): void {
+    this.#filled.add(sender);
+    this.#heldBytes += bytes;
+    if (this.#heldBytes > LINK_QUEUE_MAX_BYTES) this.#worst().overflow();
+  }
+
+  /**
+   * A queue, which may be empty now, holds so many bytes less.
+   *
+   * @param sender The queue.
+   * @param bytes How many.
+   * @param hasPayload Whether a payload may be among them.
+   */
+  remove(sender: Sender, bytes: number, hasPayload: boolean): void {
+    this.#heldBytes -= bytes;
+    if (hasPayload) this.#unsentVersion++;
+    if (sender.heldBytes === 0) this.#filled.delete(sender);
   }
 
   /** The longest queue of those that stand still, or else of all. */
@@ -65,7 +84,7 @@ export class SendQueues {
     const since = performance.now() - HEARTBEAT_MS;
     const still = [...this.#filled].filter((sender) => sender.standsStillSince(since));
     const worst = still.length === 0 ? [...this.#filled] : still;
-    return worst.reduce((a, b) => b.queuedBytes > a.queuedBytes ? b : a);
+    return worst.reduce((a, b) => b.heldBytes > a.heldBytes ? b : a);
   }
 }
 
@@ -83,7 +102,7 @@ export class Sender {
   #used = 0;
   #spare: Uint8Array<ArrayBuffer> | undefined = new Uint8Array(SEND_BATCH_BYTES);
   readonly #queues: SendQueues;
-  #queuedBytes = 0;
+  #heldBytes = 0;
   /** When something was last written, or began to wait for that, by `performance.now()`. */
   #sentAt = 0;
   #writing = false;
@@ -103,9 +122,9 @@ export class Sender {
     this.#queues = queues;
   }
 
-  /** How many bytes wait. */
-  get queuedBytes(): number {
-    return this.#queuedBytes;
+  /** How much memory the queue holds, in bytes. */
+  get heldBytes(): number {
+    return this.#heldBytes;
   }
 
   /** Whether something waits to be written, and nothing was since a time, by `performance.now()`. */
@@ -129,20 +148,20 @@ export class Sender {
   /** Forgets everything; nothing is written from here on. */
   close(): void {
     this.#closed = true;
-    const waited = this.#queuedBytes;
-    this.#queuedBytes = 0;
-    if (waited > 0) this.#queues.remove(this, waited);
+    const held = this.#heldBytes;
+    this.#heldBytes = 0;
     this.#current = undefined;
     this.#segments = [];
     this.#used = 0;
+    if (held > 0) this.#queues.remove(this, held, true);
   }
 
   /**
    * Queues a message, and behind it the bytes that belong to it.
    *
    * @param message The message.
-   * @param payload The bytes of its pages, or the arguments or the result of a remote call; they must
-   * not change until sent.
+   * @param payload The bytes of its pages, which are part of the region unless they are packed, or the
+   * arguments or the result of a remote call; they must not change until sent.
    * @param encoding How page bytes are packed.
    */
   send(
@@ -152,7 +171,9 @@ export class Sender {
   ): void {
     if (this.#closed) return;
     this.#frame(message, payload, encoding);
-    if (payload.length > 0) this.#bytes(payload);
+    const { length } = payload;
+    const isOfRegion = isPageMessage(message) && encoding === Encoding.Raw;
+    if (length > 0) this.#bytes(payload, isOfRegion ? SEND_ENTRY_BYTES : length);
   }
 
   /** Puts the frame of a message into the batch: the one place that knows how each is encoded. */
@@ -211,15 +232,16 @@ export class Sender {
     });
   }
 
-  #bytes(source: Uint8Array): void {
+  /** Queues a payload; unless it is copied, the queue holds so many bytes of memory for it. */
+  #bytes(source: Uint8Array, heldBytes: number): void {
     if (source.length <= SEND_COPY_MAX_BYTES) {
       this.#room(source.length);
       this.#batch.set(source, this.#used);
       this.#count(source.length);
     } else {
       this.#seal();
-      this.#segments.push({ bytes: source });
-      this.#queued(source.length);
+      this.#segments.push({ bytes: source, heldBytes });
+      this.#queued(source.length, heldBytes);
     }
   }
 
@@ -228,14 +250,14 @@ export class Sender {
       if (this.#segments.length === 0) this.#seal();
       const segment = this.#current = this.#segments.shift();
       if (segment === undefined) break;
-      const { bytes, batch } = segment;
+      const { bytes, heldBytes, batch } = segment;
       for (let sent = 0; sent < bytes.length;) {
         sent += await connection.write(sent === 0 ? bytes : bytes.subarray(sent));
         this.#sentAt = performance.now();
       }
       if (this.#closed) break;
-      this.#queuedBytes -= bytes.length;
-      this.#queues.remove(this, bytes.length);
+      this.#heldBytes -= heldBytes;
+      this.#queues.remove(this, heldBytes, batch === undefined);
       this.#spare ??= batch;
     }
     // In the same turn of the event loop that found the queue empty: a frame queued in between would
@@ -246,7 +268,8 @@ export class Sender {
   /** Ends the batch that is being filled and begins another. */
   #seal(): void {
     if (this.#used === 0) return;
-    this.#segments.push({ bytes: this.#batch.subarray(0, this.#used), batch: this.#batch });
+    const bytes = this.#batch.subarray(0, this.#used);
+    this.#segments.push({ bytes, heldBytes: bytes.length, batch: this.#batch });
     this.#batch = this.#spare ?? new Uint8Array(SEND_BATCH_BYTES);
     this.#spare = undefined;
     this.#used = 0;
@@ -260,14 +283,14 @@ export class Sender {
   /** Takes note of bytes that were put into the batch. */
   #count(bytes: number): void {
     this.#used += bytes;
-    this.#queued(bytes);
+    this.#queued(bytes, bytes);
   }
 
-  #queued(bytes: number): void {
+  #queued(bytes: number, heldBytes: number): void {
     this.#counters.bytesSent += bytes;
     if (this.#closed) return;
-    this.#queuedBytes += bytes;
-    this.#queues.add(this, bytes);
+    this.#heldBytes += heldBytes;
+    this.#queues.add(this, heldBytes);
   }
 
   /** Ends the queue: of all queues, which have outgrown their bound, this is the worst. */
@@ -275,7 +298,7 @@ export class Sender {
     const overflow = this.#overflow = new TdsmError(
       "LimitExceeded",
       `it does not read: more than ${LINK_QUEUE_MAX_BYTES} bytes wait to be sent, ` +
-        `${this.#queuedBytes} of them to this node`,
+        `${this.#heldBytes} of them to this node`,
     );
     this.close();
     // Not at once: the caller is in the middle of a step whose output must be done in order.

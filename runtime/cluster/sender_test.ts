@@ -1,13 +1,14 @@
 import { assertEquals, assertStrictEquals } from "@std/assert";
 import type { TdsmError } from "../errors.ts";
 import { crc32c } from "../wire/crc32c.ts";
-import { FRAME_HEADER_BYTES } from "../wire/layout.ts";
+import { Encoding, FRAME_HEADER_BYTES } from "../wire/layout.ts";
 import type { FrameBounds } from "../wire/check.ts";
 import {
   HEARTBEAT_MS,
   LINK_QUEUE_MAX_BYTES,
   SEND_BATCH_BYTES,
   SEND_COPY_MAX_BYTES,
+  SEND_ENTRY_BYTES,
 } from "../limits.ts";
 import { Framer } from "../wire/framer.ts";
 import { Content, type GrantMessage, type Message } from "../protocol/coherence/messages.ts";
@@ -310,10 +311,10 @@ Deno.test("Sender ends when its queue outgrows its bound, but not from within th
   sender.open(connection.asConn(), (error) => failures.push(error));
   const large = pages(128, 1);
   while (counters.bytesSent <= LINK_QUEUE_MAX_BYTES) {
-    sender.send(grant(1, 128), large);
+    sender.send(grant(1, 128), large, Encoding.Lz4);
     assertEquals(failures, []);
   }
-  sender.send(grant(1, 128), large);
+  sender.send(grant(1, 128), large, Encoding.Lz4);
   await Promise.resolve();
   assertEquals(failures.map((error) => (error as TdsmError).code), ["LimitExceeded"]);
   connection.release();
@@ -324,7 +325,9 @@ Deno.test("Sender ends when its queue outgrows its bound, but not from within th
 Deno.test("Sender that outgrew its bound before there was a connection says so when there is", () => {
   const { sender, failures, counters } = newSender();
   const large = pages(128, 1);
-  while (counters.bytesSent <= LINK_QUEUE_MAX_BYTES) sender.send(grant(1, 128), large);
+  while (counters.bytesSent <= LINK_QUEUE_MAX_BYTES) {
+    sender.send(grant(1, 128), large, Encoding.Lz4);
+  }
   const connection = new FakeConnection();
   sender.open(connection.asConn(), (error) => failures.push(error));
   const codes = failures.map((error) => (error as TdsmError).code);
@@ -345,13 +348,13 @@ Deno.test("Sender: of queues that have outgrown their bound together, the longes
     return { sender, connection };
   };
   const [short, long, moving] = ["short", "long", "moving"].map(open);
-  for (let count = 0; count < 30; count++) long!.sender.send(grant(1, 128), large);
-  short!.sender.send(grant(1, 128), large);
+  for (let count = 0; count < 30; count++) long!.sender.send(grant(1, 128), large, Encoding.Lz4);
+  short!.sender.send(grant(1, 128), large, Encoding.Lz4);
   for (const { sender } of [short!, long!]) sender.flush();
   timers.skip(HEARTBEAT_MS + 1);
   moving!.sender.flush();
   while ([...failures.values()].flat().length === 0) {
-    moving!.sender.send(grant(1, 128), large);
+    moving!.sender.send(grant(1, 128), large, Encoding.Lz4);
     moving!.sender.flush();
     await Promise.resolve();
   }
@@ -361,14 +364,72 @@ Deno.test("Sender: of queues that have outgrown their bound together, the longes
     ["moving", 0],
   ]);
   // What the one that ended had queued is room again.
-  const before = moving!.sender.queuedBytes;
-  for (let count = 0; count < 29; count++) moving!.sender.send(grant(1, 128), large);
+  const before = moving!.sender.heldBytes;
+  for (let count = 0; count < 29; count++) {
+    moving!.sender.send(grant(1, 128), large, Encoding.Lz4);
+  }
   await Promise.resolve();
-  assertEquals(moving!.sender.queuedBytes > before, true);
+  assertEquals(moving!.sender.heldBytes > before, true);
   assertEquals(failures.get("moving"), []);
   for (const { sender, connection } of [short!, moving!]) {
     sender.close();
     connection.release();
   }
   long!.connection.release();
+});
+
+Deno.test("Sender: pages that wait in the region itself fill no queue, however many nodes read at once", async () => {
+  const queues = new SendQueues();
+  const large = pages(128, 1);
+  const failures: unknown[] = [];
+  const peers = Array.from({ length: 300 }, () => {
+    const counters = newCounters();
+    const sender = new Sender(counters, undefined, queues);
+    const connection = new FakeConnection();
+    connection.hold();
+    sender.open(connection.asConn(), (error) => failures.push(error));
+    for (let count = 0; count < 2; count++) sender.send(grant(1, 128), large);
+    sender.flush();
+    return { counters, sender, connection };
+  });
+  await Promise.resolve();
+  const sent = peers.reduce((sum, { counters }) => sum + counters.bytesSent, 0);
+  assertEquals([sent > LINK_QUEUE_MAX_BYTES, failures], [true, []]);
+  for (const { sender, connection } of peers) {
+    assertEquals([...sender.unsent()].length, 2);
+    sender.close();
+    connection.release();
+  }
+});
+
+Deno.test("Sender: a queue of very many grants is full all the same", async () => {
+  const { sender, failures } = newSender();
+  const connection = new FakeConnection();
+  connection.hold();
+  sender.open(connection.asConn(), (error) => failures.push(error));
+  const large = pages(128, 1);
+  // The frames of the grants fill the rest.
+  for (let count = 0; count < LINK_QUEUE_MAX_BYTES / SEND_ENTRY_BYTES; count++) {
+    sender.send(grant(1, 128), large);
+  }
+  await Promise.resolve();
+  assertEquals(failures.map((error) => (error as TdsmError).code), ["LimitExceeded"]);
+  connection.release();
+});
+
+Deno.test("Sender: whenever a payload is unsent no longer, the queues have another version", async () => {
+  const queues = new SendQueues();
+  const sender = new Sender(newCounters(), undefined, queues);
+  const connection = new FakeConnection();
+  for (const number of [1, 2, 3]) sender.send(grant(number, 8), pages(8, number));
+  sender.open(connection.asConn(), () => {});
+  const versions = new Map<number, number>();
+  const drained = sender.drained();
+  const look = (): void => void versions.set([...sender.unsent()].length, queues.unsentVersion);
+  for (look(); versions.size < 4; look()) await Promise.resolve();
+  await drained;
+  assertEquals([...versions], [[3, 0], [2, 1], [1, 2], [0, 3]]);
+  sender.send(grant(4, 8), pages(8, 4));
+  sender.close();
+  assertEquals(queues.unsentVersion, 4);
 });

@@ -10,6 +10,8 @@ export class Discards {
   readonly #alias: ArrayBufferLike;
   readonly #pageSize: number;
   #waiting: PageRun[] = [];
+  /** Of which version the unsent bytes were that were last looked at, if no run was added since. */
+  #seen: number | undefined;
 
   /**
    * @param alias The whole region, as the engine sees it.
@@ -25,9 +27,19 @@ export class Discards {
     return this.#waiting.length === 0;
   }
 
+  /**
+   * Whether some pages may have become free to be discarded.
+   *
+   * @param version Another number whenever some bytes wait to be sent no longer.
+   */
+  isDue(version: number): boolean {
+    return !this.isEmpty && version !== this.#seen;
+  }
+
   /** Pages are to be discarded. */
   add(run: PageRun): void {
     this.#waiting.push(run);
+    this.#seen = undefined;
   }
 
   /** Pages are in use again, or about to be, and stay. */
@@ -41,21 +53,30 @@ export class Discards {
    * than the queues of the links have bytes of.
    *
    * @param unsent All bytes that do, of the alias and others.
+   * @param version Their version, as `isDue` takes it.
    * @param discard Discards a run.
    */
-  carryOut(unsent: Iterable<Uint8Array>, discard: (run: PageRun) => void): void {
-    if (this.isEmpty) return;
-    const sending = [...unsent].filter(({ buffer }) => buffer === this.#alias)
-      .map((bytes) => this.#pagesOf(bytes));
-    const waiting = this.#waiting;
+  carryOut(unsent: Iterable<Uint8Array>, version: number, discard: (run: PageRun) => void): void {
+    this.#seen = version;
+    const sending = merged(
+      [...unsent].filter(({ buffer }) => buffer === this.#alias)
+        .map((bytes) => this.#pagesOf(bytes)),
+    );
+    const waiting = this.#waiting.sort(byFirst);
     this.#waiting = [];
-    for (const run of waiting) {
-      let free = [run];
-      for (const sent of sending) free = free.flatMap((part) => without(part, sent));
-      for (const part of free) discard(part);
-      let rest = [run];
-      for (const part of free) rest = rest.flatMap((held) => without(held, part));
-      this.#waiting.push(...rest);
+    // Both lists are in order, so that what was sent before one run is before all later ones.
+    let next = 0;
+    for (const { first, count } of waiting) {
+      const end = first + count;
+      while (next < sending.length && endOf(sending[next]!) <= first) next++;
+      let at = first;
+      for (let index = next; at < end; index++) {
+        const sent = sending[index] ?? { first: end, count: 0 };
+        const [from, to] = [Math.min(Math.max(at, sent.first), end), Math.min(endOf(sent), end)];
+        if (from > at) discard({ first: at, count: from - at });
+        if (to > from) this.#waiting.push({ first: from, count: to - from });
+        at = Math.max(from, to);
+      }
     }
   }
 
@@ -66,9 +87,32 @@ export class Discards {
   }
 }
 
+/** The first page behind a run. */
+function endOf({ first, count }: PageRun): number {
+  return first + count;
+}
+
+function byFirst(a: PageRun, b: PageRun): number {
+  return a.first - b.first;
+}
+
+/** The pages of some runs, as runs in order of which no two touch. */
+function merged(runs: PageRun[]): PageRun[] {
+  const out: PageRun[] = [];
+  for (const run of runs.sort(byFirst)) {
+    const last = out.at(-1);
+    if (last === undefined || endOf(last) < run.first) out.push(run);
+    else {
+      const { first } = last;
+      out[out.length - 1] = { first, count: Math.max(endOf(last), endOf(run)) - first };
+    }
+  }
+  return out;
+}
+
 /** What is left of a run without another: none, one or two runs. */
 function without(run: PageRun, taken: PageRun): PageRun[] {
-  const [end, takenEnd] = [run.first + run.count, taken.first + taken.count];
+  const [end, takenEnd] = [endOf(run), endOf(taken)];
   if (takenEnd <= run.first || end <= taken.first) return [run];
   const parts = [
     { first: run.first, count: taken.first - run.first },

@@ -13,7 +13,7 @@ function bytes(first: number, count: number): Uint8Array {
 /** What is discarded while some bytes wait to be sent. */
 function carriedOut(discards: Discards, ...unsent: Uint8Array[]): PageRun[] {
   const runs: PageRun[] = [];
-  discards.carryOut(unsent, (run) => runs.push(run));
+  discards.carryOut(unsent, 1, (run) => runs.push(run));
   return runs;
 }
 
@@ -58,4 +58,42 @@ Deno.test("Discards: a page that is in use again stays", () => {
   discards.cancel({ first: 9, count: 9 });
   assertEquals(carriedOut(discards, unsent), []);
   assertEquals(carriedOut(discards), [{ first: 0, count: 4 }, { first: 6, count: 3 }]);
+});
+
+Deno.test("Discards: of pages whose bytes lie in several messages, in any order, those go that are in none", () => {
+  const discards = new Discards(alias, PAGE);
+  for (const first of [30, 0, 12]) discards.add({ first, count: 10 });
+  const sending = [
+    bytes(35, 20),
+    bytes(3, 2),
+    bytes(2, 10),
+    bytes(8, 6),
+    bytes(4, 1),
+    bytes(20, 1),
+  ];
+  assertEquals(carriedOut(discards, ...sending), [
+    { first: 0, count: 2 },
+    { first: 14, count: 6 },
+    { first: 21, count: 1 },
+    { first: 30, count: 5 },
+  ]);
+  assertEquals(carriedOut(discards), [
+    { first: 2, count: 8 },
+    { first: 12, count: 2 },
+    { first: 20, count: 1 },
+    { first: 35, count: 5 },
+  ]);
+});
+
+Deno.test("Discards: it is looked again only once more pages wait, or fewer bytes", () => {
+  const discards = new Discards(alias, PAGE);
+  assertEquals([discards.isDue(1), discards.isDue(2)], [false, false]);
+  discards.add({ first: 0, count: 2 });
+  assertEquals(discards.isDue(1), true);
+  assertEquals(carriedOut(discards, bytes(0, 2)), []);
+  assertEquals([discards.isDue(1), discards.isDue(2)], [false, true]);
+  discards.add({ first: 5, count: 1 });
+  assertEquals(discards.isDue(1), true);
+  assertEquals(carriedOut(discards), [{ first: 0, count: 2 }, { first: 5, count: 1 }]);
+  assertEquals(discards.isDue(2), false);
 });

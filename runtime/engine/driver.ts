@@ -26,7 +26,7 @@ import {
   type NodeId,
 } from "../protocol/coherence/messages.ts";
 import type { EngineEvent, Output, PageOperation } from "../protocol/coherence/output.ts";
-import { Access } from "../protocol/coherence/page.ts";
+import { Access, type PageRun } from "../protocol/coherence/page.ts";
 import type { CallServer } from "../ring/calls.ts";
 import { Discards } from "./discards.ts";
 import { packPages } from "../cluster/page_packer.ts";
@@ -42,6 +42,8 @@ export interface MessageSink {
   flush(): void;
   /** The page bytes that wait to be sent, or are being sent, straight from the alias. */
   unsent(): Iterable<Uint8Array>;
+  /** Another number whenever some of {@linkcode MessageSink.unsent} waits no longer. */
+  unsentVersion(): number;
 }
 
 /** What a driver is made of. */
@@ -367,9 +369,12 @@ export class Driver {
 
   /** Gives back the memory of pages whose bytes do not wait to be sent. */
   #discard(): void {
-    if (this.#discards.isEmpty) return;
     const { sink, region } = this.#parts;
-    this.#discards.carryOut(sink.unsent(), ({ first, count }) => region.release(first, count));
+    if (this.#discards.isEmpty) return;
+    const version = sink.unsentVersion();
+    if (!this.#discards.isDue(version)) return;
+    const discard = ({ first, count }: PageRun): void => region.release(first, count);
+    this.#discards.carryOut(sink.unsent(), version, discard);
   }
 
   #bytes(first: number, count: number): Uint8Array {

@@ -145,6 +145,10 @@ class Bench implements AsyncDisposable {
   onFailure: () => void = () => {};
   /** The bytes that wait to be sent. */
   unsent: Uint8Array[] = [];
+  /** Changes when some of them wait no longer. */
+  unsentVersion = 0;
+  /** How often the driver has asked which they are. */
+  looks = 0;
   onTurn: () => void = () => {};
   #watchers: (() => void)[] = [];
 
@@ -175,7 +179,11 @@ class Bench implements AsyncDisposable {
           this.onSend(to, message, payload);
         },
         flush: () => this.#note("flush"),
-        unsent: () => this.unsent,
+        unsent: () => {
+          this.looks++;
+          return this.unsent;
+        },
+        unsentVersion: () => this.unsentVersion,
       },
       tell: (event) => {
         this.#note(event.kind);
@@ -441,7 +449,10 @@ Deno.test("Driver gives memory back once bytes in it are sent, without any other
   const { sleeps } = bench.driver.counters;
   while (bench.driver.counters.sleeps < sleeps + 3) await new Promise((go) => setImmediate(go));
   assert(!bench.log.includes("release 5+1"));
+  // Only the end of a write can have changed what is unsent.
+  assertEquals(bench.looks, 1);
   bench.unsent = [];
+  bench.unsentVersion++;
   while (!bench.log.includes("release 5+1")) await new Promise((go) => setImmediate(go));
 });
 
@@ -456,6 +467,7 @@ Deno.test("Driver keeps the memory of a page that gets new bytes before the old 
   assert(bench.driver.target(1, message) !== undefined);
   bench.driver.input({ kind: "message", from: 1, message });
   bench.unsent = [];
+  bench.unsentVersion++;
   const { sleeps } = bench.driver.counters;
   while (bench.driver.counters.sleeps < sleeps + 3) {
     bench.driver.stayAwake();

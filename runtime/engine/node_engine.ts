@@ -346,6 +346,7 @@ export class NodeEngine implements AsyncDisposable {
       },
       flush: () => sink.flush(),
       unsent: () => sink.unsent(),
+      unsentVersion: () => sink.unsentVersion(),
     };
   }
 }
