@@ -143,8 +143,10 @@ export const PEER_VERDICT_LAST_MS: number = 2 * PEER_VERDICT_MAX_MS;
 export const HANDSHAKES_MAX = 256;
 /** How many of them may come from one address. */
 export const HANDSHAKES_ADDRESS_MAX = 64;
-/** How many dropped connections a node tells of in one second. */
+/** How many dropped connections a node tells of in an interval; at its end, how many more there were. */
 export const DROPS_TOLD_MAX = 10;
+/** The interval, in milliseconds. */
+export const DROPS_TOLD_MS = 1_000;
 /** How long no connection has failed to be accepted, in milliseconds, before the next that does is told of. */
 export const ACCEPT_QUIET_MS = 60_000;
 /**

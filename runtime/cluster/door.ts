@@ -7,7 +7,6 @@ import { reasonOf, TdsmError } from "../errors.ts";
 import {
   ACCEPT_QUIET_MS,
   ACCEPT_RETRY_MS,
-  DROPS_TOLD_MAX,
   HANDSHAKE_MAX_MS,
   HANDSHAKES_ADDRESS_MAX,
   HANDSHAKES_MAX,
@@ -24,6 +23,7 @@ import {
   objectionToStatus,
   type Peer,
 } from "./admission.ts";
+import { DropLog } from "./drop_log.ts";
 import type { Link, LinkHandlers } from "./link.ts";
 import type { Links } from "./links.ts";
 import type { Members } from "./members.ts";
@@ -64,10 +64,8 @@ export class Door {
   readonly #early = new Map<NodeId, () => void>();
   /** When this node last failed to accept a connection, by `performance.now()`. */
   #failedAt = -Infinity;
-  /** Dropped connections that were told of since `#tellingSince`, and those that were not told of. */
-  #told = 0;
-  #untold = 0;
-  #tellingSince = -Infinity;
+  /** Tells of connections that were dropped. */
+  readonly #drops: DropLog;
 
   /**
    * No connection is accepted before {@linkcode Door.open}.
@@ -87,6 +85,7 @@ export class Door {
     this.#members = members;
     this.#links = links;
     this.#handlers = handlers;
+    this.#drops = new DropLog((level, text) => handlers.log(level, text));
   }
 
   /** Accepts connections from here on. */
@@ -98,6 +97,7 @@ export class Door {
   close(): void {
     this.#listener.close();
     for (const visitor of this.#visitors) visitor.close();
+    this.#drops.close();
   }
 
   /** The directory node has told of a node, which may have connected before. */
@@ -217,18 +217,8 @@ export class Door {
     return this.#links.drain(link);
   }
 
-  /** Tells of a connection that was dropped; of many in one second only the first. */
   #tell(level: Level, { hostname, port }: Visitor, reason: string): void {
-    const now = performance.now();
-    if (now - this.#tellingSince >= 1_000) {
-      this.#tellingSince = now;
-      this.#told = 0;
-    }
-    if (++this.#told > DROPS_TOLD_MAX) return void this.#untold++;
-    const others = this.#untold === 0 ? "" : ` (and ${this.#untold} others before)`;
-    this.#untold = 0;
-    const from = formatAddress({ hostname, port });
-    this.#handlers.log(level, `Dropped a connection from ${from}: ${reason}${others}`);
+    this.#drops.tell(level, formatAddress({ hostname, port }), reason);
   }
 
   #isMember(control: Control): boolean {
