@@ -95,8 +95,9 @@ export class Barriers {
    * @param died The last node that has died.
    */
   doubt(died: NodeId): void {
+    const working = this.desk.threadsAtWork();
     for (const barrier of this.#barriers.values()) {
-      const isDoubted = this.desk.isEverybodyAt(barrier);
+      const isDoubted = this.desk.isEverybodyAt(barrier, working);
       if (isDoubted && barrier.isDoubted) this.break(barrier.key, barrier.parties, died);
       barrier.isDoubted = isDoubted;
     }

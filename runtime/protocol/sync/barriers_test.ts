@@ -1,5 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { SyncRequesters } from "../../../tests/support/sync_requesters.ts";
+import { Barriers } from "./barriers.ts";
+import { SYNC_LIMITS, SyncDesk, type ThreadsAtWork } from "./desk.ts";
 
 Deno.test("Barriers: all are answered when the last arrives, and it is told so", () => {
   const cluster = new SyncRequesters().arrive(1, 1, 3).arrive(2, 1, 3);
@@ -148,4 +150,29 @@ Deno.test("Barriers: a barrier for which there is no room is refused", () => {
   const cluster = new SyncRequesters(3, { objects: 1, waiting: 9 }).arrive(1, 1, 2, "a");
   cluster.arrive(2, 1, 2, "b").arrive(3, 1, 1, "b").arrive(2, 2, 2, "a");
   assertEquals(cluster.answers(), ["2.1 LimitExceeded", "3.1 Last", "1.1 Done", "2.2 Last"]);
+});
+
+Deno.test("Barriers: when time passes the nodes are counted once, however many barriers there are", () => {
+  let counted = 0;
+  const answered: string[] = [];
+  class CountedDesk extends SyncDesk {
+    override threadsAtWork(): ThreadsAtWork {
+      counted++;
+      return super.threadsAtWork();
+    }
+  }
+  const desk = new CountedDesk({
+    reply: (to, { ticket }) => void answered.push(`${to}.${ticket}`),
+    violation: (_, reason) => {
+      throw new Error(reason);
+    },
+  }, SYNC_LIMITS);
+  for (const node of [1, 2]) desk.admit(node, true);
+  const barriers = new Barriers(desk);
+  for (let number = 1; number <= 100; number++) barriers.arrive(1, number, `of ${number}`, 3);
+  barriers.arrive(2, 1, "of 50", 3);
+  barriers.doubt(3);
+  assertEquals([counted, answered], [1, []]);
+  barriers.doubt(3);
+  assertEquals([counted, answered], [2, ["1.50", "2.1"]]);
 });

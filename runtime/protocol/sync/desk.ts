@@ -70,6 +70,13 @@ interface Member {
   threads: number;
 }
 
+/** The threads that may come to a place by themselves. */
+export interface ThreadsAtWork {
+  readonly byNode: readonly (readonly [node: NodeId, threads: number])[];
+  /** Of all nodes together. */
+  readonly count: number;
+}
+
 /** Where nodes ask and are answered. */
 export class SyncDesk {
   readonly limits: SyncLimits;
@@ -229,15 +236,30 @@ export class SyncDesk {
     if (place.account === this.orphans) place.charge(this.members.get(node)!.made);
   }
 
-  /** Whether every node that has work of its own waits at a place, with each of its threads. */
-  isEverybodyAt(place: WaitPlace): boolean {
+  /** The threads of the nodes that have work of their own. */
+  threadsAtWork(): ThreadsAtWork {
+    const working = [...this.members].filter(([, { works }]) => works);
+    return {
+      byNode: working.map(([node, { threads }]) => [node, threads]),
+      count: working.reduce((sum, [, { threads }]) => sum + threads, 0),
+    };
+  }
+
+  /**
+   * Whether every node that has work of its own waits at a place, with each of its threads.
+   *
+   * @param place The place.
+   * @param working What {@linkcode SyncDesk.threadsAtWork} says; the caller asks once for many places.
+   */
+  isEverybodyAt(place: WaitPlace, { byNode, count }: ThreadsAtWork): boolean {
+    // So it is at nearly every place, and there may be tens of thousands.
+    if (place.waiting.length < count) return false;
     const counts = new Map<NodeId, number>();
     for (let waiter = place.waiting.first; waiter !== undefined; waiter = waiter.next) {
       counts.set(waiter.node, (counts.get(waiter.node) ?? 0) + 1);
     }
-    const working = [...this.members].filter(([, { works }]) => works);
-    return working.length > 0 &&
-      working.every(([node, { threads }]) => (counts.get(node) ?? 0) >= threads);
+    return byNode.length > 0 &&
+      byNode.every(([node, threads]) => (counts.get(node) ?? 0) >= threads);
   }
 
   /** A node is gone: it loses its places, and what it held or had made goes to others. */
