@@ -70,7 +70,7 @@ export class RegionMemory {
   offsetOf(view: ArrayBufferView): number | undefined {
     const { buffer, byteOffset, byteLength } = view;
     if (this.#ended) return undefined;
-    if (buffer === this.#bytes.buffer) return byteOffset;
+    if (buffer === this.#bytes.buffer && !this.#bytes.buffer.detached) return byteOffset;
     // Without bytes a view has no place, as one of a buffer that is detached.
     if (byteLength === 0 || !(buffer instanceof ArrayBuffer)) return undefined;
     const address = Deno.UnsafePointer.value(

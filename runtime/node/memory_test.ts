@@ -57,6 +57,8 @@ for (const [what, take] of Object.entries(TAKINGS)) {
     assertStrictEquals(memory.bytes, before);
     const taken = await take(before.subarray(4096, 4096 + 16));
     assertEquals(before.length, 0);
+    // Not even before another buffer is asked for.
+    assertEquals(memory.offsetOf(before), undefined);
     const after = memory.bytes;
     assertNotStrictEquals(after, before);
     assertEquals(after.length, SIZE);
