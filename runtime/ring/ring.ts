@@ -59,6 +59,8 @@ const RECORD_HEADER_BYTES = 32;
 
 const RING_BYTES = RingWord.Words * 4 + CALL_RING_BYTES;
 const RINGS_BYTES = CALL_SLOTS_MAX * 2 * RING_BYTES;
+/** In place of the reason's length: a thread writes the reason. */
+const FAILURE_BEGUN = -1;
 /** Room for the reason as JSON, in which a character takes at most 6 bytes, and the other fields a few. */
 const FAILURE_BYTES = 6 * FAILURE_TEXT_MAX + 1024;
 
@@ -395,17 +397,18 @@ export class CallSlots {
    * @param why The reason; the end of a message that is longer than `FAILURE_TEXT_MAX` is cut off.
    */
   fail({ code, message, errno }: TdsmError): void {
-    if (Atomics.load(this.#control, Control.Failure) !== 0) return;
+    const { Failure } = Control;
+    if (Atomics.compareExchange(this.#control, Failure, 0, FAILURE_BEGUN) !== 0) return;
     const text = JSON.stringify({ code, message: message.slice(0, FAILURE_TEXT_MAX), errno });
     const bytes = new TextEncoder().encode(text);
     this.#failureBytes(bytes.length).set(bytes);
-    Atomics.store(this.#control, Control.Failure, bytes.length);
+    Atomics.store(this.#control, Failure, bytes.length);
   }
 
   /** Why the node cannot go on; `undefined` while it can. */
   get failure(): TdsmError | undefined {
     const length = Atomics.load(this.#control, Control.Failure);
-    if (length === 0) return undefined;
+    if (length === 0 || length === FAILURE_BEGUN) return undefined;
     // A decoder takes no shared memory.
     const text = new TextDecoder().decode(this.#failureBytes(length).slice());
     const { code, message, errno } = JSON.parse(text) as Pick<

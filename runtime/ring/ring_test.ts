@@ -393,3 +393,24 @@ Deno.test("CallSlots.peers are those that the engine has told last", () => {
   slots.setPeers([3]);
   assertEquals(reader.peers, [3]);
 });
+
+Deno.test("CallSlots.fail: of two threads that write a reason at one time the first is kept, and is whole", () => {
+  const slots = new CallSlots();
+  const second = new TdsmError("PageLost", "a reason that is much longer than the first");
+  const seen: unknown[] = [];
+  // The second thread comes while the first one writes.
+  const errno = {
+    toJSON(): number {
+      seen.push(slots.failure);
+      slots.fail(second);
+      seen.push(slots.failure);
+      return 7;
+    },
+  };
+  slots.fail({ code: "DirectoryLost", message: "first", errno } as unknown as TdsmError);
+  assertEquals(seen, [undefined, undefined]);
+  const { code, message, errno: kept } = slots.failure!;
+  assertEquals([code, message, kept], ["DirectoryLost", "first", 7]);
+  slots.fail(second);
+  assertEquals(slots.failure!.code, "DirectoryLost");
+});
