@@ -205,13 +205,12 @@ export class EngineHost implements Member {
       const only = roughSize(copies.pagesExclusive * pageSize);
       const message = `No other node has had room ${waited} for the ${only} that only node ` +
         `${this.#cluster.self} has, and they are lost. ${remedy}`;
-      // No thread waits for a page, so that `close` can tell.
       return this.fail(new TdsmError("MemoryExhausted", message));
     }
     const message = `No room for page ${page} ${waited}: node ${this.#cluster.self} keeps ` +
       `${roughSize(memoryPages * pageSize)} of pages, its limit, of a region of ` +
       `${formatSize(size)}, and no other node has room for any of them. ${remedy}`;
-    this.#doom(new TdsmError("MemoryExhausted", message));
+    this.fail(new TdsmError("MemoryExhausted", message));
   }
 
   /** At the directory node: collects the counters of all nodes. */

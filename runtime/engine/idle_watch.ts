@@ -26,7 +26,6 @@ export class IdleWatch implements Disposable {
   }
 
   #look(): void {
-    clearTimeout(this.#timer);
     const { events, pagesDead, idle } = this.#options;
     const isIdle = events() === this.#seen && pagesDead() > 0;
     if (isIdle) idle();

@@ -3,7 +3,7 @@
 /** Holds timers of given lengths until the test fires them. All other timers run as usual. */
 export class ManualTimers implements Disposable {
   readonly #held: ReadonlySet<number>;
-  readonly #timers = new Map<number, { callback: () => void; ms: number }>();
+  readonly #timers = new Map<number, { callback: () => void; ms: number; isOnce: boolean }>();
   readonly #real = {
     setTimeout: globalThis.setTimeout,
     setInterval: globalThis.setInterval,
@@ -16,17 +16,18 @@ export class ManualTimers implements Disposable {
 
   constructor(...held: number[]) {
     this.#held = new Set(held);
-    const take = (real: typeof setTimeout) => (callback: () => void, ms: number): number => {
-      if (!this.#held.has(ms)) return real(callback, ms) as unknown as number;
-      this.#timers.set(this.#next, { callback, ms });
-      return this.#next--;
-    };
+    const take =
+      (real: typeof setTimeout, isOnce: boolean) => (callback: () => void, ms: number): number => {
+        if (!this.#held.has(ms)) return real(callback, ms) as unknown as number;
+        this.#timers.set(this.#next, { callback, ms, isOnce });
+        return this.#next--;
+      };
     const drop = (real: typeof clearTimeout) => (id: number): void => {
       if (!this.#timers.delete(id)) real(id);
     };
     Object.assign(globalThis, {
-      setTimeout: take(this.#real.setTimeout),
-      setInterval: take(this.#real.setInterval as unknown as typeof setTimeout),
+      setTimeout: take(this.#real.setTimeout, true),
+      setInterval: take(this.#real.setInterval as unknown as typeof setTimeout, false),
       clearTimeout: drop(this.#real.clearTimeout),
       clearInterval: drop(this.#real.clearInterval),
     });
@@ -38,9 +39,13 @@ export class ManualTimers implements Disposable {
     return [...this.#timers.values()].filter((timer) => timer.ms === ms).length;
   }
 
-  /** Fires every timer of that length. */
+  /** Fires every timer of that length; only intervals fire again. */
   fire(ms: number): void {
-    for (const timer of [...this.#timers.values()]) if (timer.ms === ms) timer.callback();
+    for (const [id, timer] of [...this.#timers]) {
+      if (timer.ms !== ms) continue;
+      if (timer.isOnce) this.#timers.delete(id);
+      timer.callback();
+    }
   }
 
   skip(ms: number): void {
