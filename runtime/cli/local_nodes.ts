@@ -40,6 +40,12 @@ const HOSTNAME = "127.0.0.1";
 const TERMINAL_VARIABLE = "TDSM_TERMINAL";
 /** Set where that terminal shows colours; the name is Deno's own. */
 const COLOUR_VARIABLE = "FORCE_COLOR";
+/** What the settings of all nodes have in common. */
+interface CommonSettings {
+  readonly directory: Address;
+  readonly memoryLimit: number | undefined;
+}
+
 /** One node's process. */
 interface LocalNode {
   readonly id: number;
@@ -151,6 +157,8 @@ async function reservePort(): Promise<Address> {
 class LocalNodes {
   readonly #launch: Launch;
   readonly #directory: Address;
+  /** The memory of each node, in bytes; `undefined` where the user has set it, or it cannot be known. */
+  readonly #memoryLimit: number | undefined;
   readonly #turns: Turns;
   readonly #output: NodeOutput;
   readonly #started: LocalNode[] = [];
@@ -175,6 +183,7 @@ class LocalNodes {
     this.#turns = turns;
     const { stdout, stderr } = Deno;
     const { nodes } = launch;
+    this.#memoryLimit = shareOfMemory(nodes);
     const broken = (): void => void this.#fail(ExitCode.Program);
     this.#output = new NodeOutput({ stdout, stderr }, { nodes, coloured: !Deno.noColor, broken });
   }
@@ -236,7 +245,10 @@ class LocalNodes {
   #start(id: number): LocalNode {
     const node: LocalNode = {
       id,
-      process: spawn(this.#launch, id, this.#directory, this.#turns.ticket(id)),
+      process: spawn(this.#launch, id, this.#turns.ticket(id), {
+        directory: this.#directory,
+        memoryLimit: this.#memoryLimit,
+      }),
       turn: Promise.withResolvers(),
       exited: Promise.withResolvers(),
       begun: false,
@@ -391,13 +403,13 @@ class LocalNodes {
 function spawn(
   launch: Launch,
   id: number,
-  directory: Address,
   ticket: string,
+  common: CommonSettings,
 ): Deno.ChildProcess {
   const { program, args, denoFlags } = launch;
   const command = new Deno.Command(Deno.execPath(), {
     args: ["run", "--no-prompt", ...neededPermissions(denoFlags), ...denoFlags, program, ...args],
-    env: { ...environmentOf(launch, id, directory), [TURN_VARIABLE]: ticket },
+    env: { ...environmentOf(launch, id, common), [TURN_VARIABLE]: ticket },
     // A session of its own: a terminal's Ctrl-C comes to this process alone, which passes it on.
     detached: true,
     // Only node 1 gets standard input: several readers would take the input from each other.
@@ -420,11 +432,18 @@ function startProcess<Process>(what: string, start: () => Process): Process {
   }
 }
 
+/** A node's part of the memory of this machine, in bytes: no node knows of the others, and would take most of it. */
+function shareOfMemory(nodes: number): number | undefined {
+  if (readEnvironment()(SETTINGS.memoryLimit.environment[0]!)) return undefined;
+  const available = availableMemory();
+  return available && partOfMemory(available.bytes, nodes);
+}
+
 /** The settings of a node, as environment variables. An empty variable counts as not set. */
 function environmentOf(
   { nodes, rpcServers }: Launch,
   id: number,
-  directory: Address,
+  { directory, memoryLimit }: CommonSettings,
 ): Record<string, string> {
   const [address, ...otherSpellings] = SETTINGS.directoryAddress.environment;
   const first = id === 1;
@@ -438,11 +457,8 @@ function environmentOf(
     [SETTINGS.nodes.environment[0]!]: String(nodes),
     [TERMINAL_VARIABLE]: Deno.stderr.isTerminal() ? "1" : "",
   };
-  const [memoryLimit] = SETTINGS.memoryLimit.environment;
-  const available = availableMemory();
-  // Each would take most of the machine's memory, since no node knows of the others.
-  if (available !== undefined && !readEnvironment()(memoryLimit!)) {
-    variables[memoryLimit!] = String(partOfMemory(available.bytes, nodes));
+  if (memoryLimit !== undefined) {
+    variables[SETTINGS.memoryLimit.environment[0]!] = String(memoryLimit);
   }
   const terminals = Deno.stdout.isTerminal() && Deno.stderr.isTerminal();
   if (terminals && !Deno.noColor) variables[COLOUR_VARIABLE] = "1";
