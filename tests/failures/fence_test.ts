@@ -180,15 +180,12 @@ Deno.test("fence: under join every call of every thread throws the reason, and t
     ${CALL_ALL}
     let node, view, lock;
     onmessage = async ({ data }) => {
-      if (data !== "now") {
-        node = attach(data);
-        [view, lock] = [await node.alloc(Int32Array, 4), await node.mutex("of the Worker").lock()];
-        view[0] = 1;
-        return postMessage("ready");
-      }
-      postMessage(await callAll(node, view, lock));
-      await new Promise((resolve) => setTimeout(resolve, 100));
-      postMessage(view[0]);
+      if (data === "call") return postMessage(await callAll(node, view, lock));
+      if (data === "touch") return postMessage(view[0]);
+      node = attach(data);
+      [view, lock] = [await node.alloc(Int32Array, 4), await node.mutex("of the Worker").lock()];
+      view[0] = 1;
+      postMessage("ready");
     };`;
   const program = `
     ${CALL_ALL}
@@ -206,9 +203,11 @@ Deno.test("fence: under join every call of every thread throws the reason, and t
     codes.attach = await codeOf(() => attach(node.handle));
     codes.close = await codeOf(() => node.close());
     const told = heard();
-    worker.postMessage("now");
+    worker.postMessage("call");
     const others = Object.entries(await told).map(([name, code]) => [name + " of the Worker", code]);
     console.log(JSON.stringify({ ...codes, ...Object.fromEntries(others) }));
+    // Only now, as the process has little time to print once a thread has touched the region.
+    worker.postMessage("touch");
     console.log("read", await heard());`;
   const flags = [`--directory-address=${directory.at}`];
   const process = inlineProgram(cluster, "joined", program, { flags, permissions: WITH_WORKERS });
