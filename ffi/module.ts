@@ -143,9 +143,9 @@ export class NativeModule<Symbols extends Deno.ForeignLibraryInterface> implemen
    * @param symbols The functions and variables that the program uses, as {@linkcode Deno.dlopen}
    * takes them.
    * @returns The module, not mapped yet.
-   * @throws {TdsmError} `InvalidOption` for what is neither, `PermissionMissing`, `LibraryNotFound` if it cannot be loaded or lacks a
-   * symbol, `LibraryMismatch` if it cannot share its variables, `LimitExceeded`; the message says
-   * what to do.
+   * @throws {TdsmError} `InvalidOption` for what is neither, `PermissionMissing`, `LibraryNotFound` if
+   * it cannot be loaded or lacks a symbol, `LibraryMismatch` if it cannot share its variables,
+   * `LimitExceeded`; the message says what to do.
    */
   static open<const Symbols extends Deno.ForeignLibraryInterface>(
     library: TdsmLibrary,

@@ -43,7 +43,7 @@ export interface ClusterOptions {
   readonly release: string;
   /** Computes checksums of the bytes behind frames; TypeScript does so where this is left out. */
   readonly sum?: Sum;
-  /** A clock that counts suspension too, in milliseconds; left out, one that need not. */
+  /** A clock that counts suspension too, in milliseconds; left out, `awakeMs`, which need not. */
   readonly clock?: () => number;
 }
 
@@ -78,6 +78,9 @@ export interface Member {
   log(level: Level, text: string): void;
 }
 
+/** The clock of JavaScript, in milliseconds; on Linux, it stands still while the machine is suspended. */
+const awakeMs = (): number => performance.now();
+
 /** The cluster, as one node sees it. It exists once the node has joined. */
 export class Cluster<Node extends Member = Member> {
   /** This node, which is told of what happens. */
@@ -110,7 +113,7 @@ export class Cluster<Node extends Member = Member> {
     lease: Lease | undefined,
     open: (cluster: Cluster) => Node,
   ) {
-    const { listener, sum, clock = () => performance.now() } = options;
+    const { listener, sum, clock = awakeMs } = options;
     this.#options = options;
     this.#clock = clock;
     this.#lease = lease;
@@ -153,14 +156,9 @@ export class Cluster<Node extends Member = Member> {
   ): Node {
     const random = crypto.getRandomValues(new BigUint64Array(1));
     const members = new Members(DIRECTORY_NODE, random[0]! || 1n, region);
-    return new Cluster(
-      options,
-      members,
-      newCounters(),
-      undefined,
-      (cluster) => open(cluster, region),
-    )
-      .node;
+    const counters = newCounters();
+    const cluster = new Cluster(options, members, counters, undefined, (it) => open(it, region));
+    return cluster.node;
   }
 
   /**
@@ -183,7 +181,7 @@ export class Cluster<Node extends Member = Member> {
   ): Promise<Node> {
     const giveUpAt = performance.now() + tryMaxMs(timeoutMs);
     const leftMs = (): number => Math.max(1, Math.ceil(giveUpAt - performance.now()));
-    const { clock = () => performance.now() } = options;
+    const { clock = awakeMs } = options;
     /** How the last handshake failed that another try may do better than. */
     let met: unknown;
     for (let tries = 1;; tries++) {

@@ -40,7 +40,6 @@ export type FrameReason =
   | "RunOutOfRegion"
   /** A number that no node can have. */
   | "NodeOutOfBounds"
-  /** A list of more nodes than a cluster has. */
   /** The page bytes announced are not those of the run. */
   | "PayloadMismatch"
   /** No operation on a semaphore, a barrier or a mutex. */

@@ -27,7 +27,8 @@
 TDSM_SHARED __attribute__((unused)) static char tdsm_section_is_writable;
 #elif defined(__cplusplus)
 /* The visibility stays where GCC forgets the section, and shows the runtime such a variable. GCC would
-   warn of it wherever a variable is static. */
+   warn of it wherever a variable is static: no pragma can stand around a variable, so that the warning
+   about attributes is off in the rest of the file that includes this one. */
 #pragma GCC diagnostic ignored "-Wattributes"
 #define TDSM_SHARED __attribute__((section(".bss.rdma"), visibility("protected")))
 #else

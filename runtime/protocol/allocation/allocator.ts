@@ -12,9 +12,10 @@
  *   packed or not. Any thread may free it. The free parts of its arena's pages stay free until all
  *   of the page is.
  * - Cells read as zeros when they are first seen. Memory that was used before is zeroed by the
- *   thread that gets it, from the first page on that any node has touched; a name is given to no other until that is done. If its node dies first,
- *   the next that asks takes over. Memory that was never given out counts as zero: a program that
- *   writes to it by an offset of their own choice finds it so in a later allocation.
+ *   thread that gets it, up to its end; the pages before the first one that any node has touched are
+ *   zeros already. A name is given to no other thread until that is done. If the thread's node dies
+ *   first, the next that asks takes over. Memory that was never given out counts as zero: a program
+ *   that writes to it by an offset of its own choice finds it so in a later allocation.
  */
 
 import { ALLOCATIONS_MAX } from "../../limits.ts";

@@ -288,7 +288,7 @@ export class Directory {
     if (!this.members.delete(node)) return;
     this.leaving.delete(node);
     this.rooms.delete(node);
-    this.waiting.drop(node);
+    this.waiting.removeOf(node);
     this.#depart(node);
     const event = { kind: "peerLost", node } as const;
     for (const transaction of this.active.values()) this.#advance(transaction, event);
@@ -314,7 +314,7 @@ export class Directory {
   /** Lets a node leave, once this node has taken over the pages that only that node has. */
   leave(node: NodeId): void {
     if (!this.members.has(node)) return;
-    this.waiting.drop(node);
+    this.waiting.removeOf(node);
     this.leaving.set(node, this.leaver(node, 0));
     this.advanceLeaving();
   }

@@ -1,6 +1,7 @@
 /**
- * The requests, and wishes to drop copies, that wait at a home until their first page is free. Each page has a queue of its own, so
- * that neither a request nor the end of a transaction depends on how many wait for other pages.
+ * The requests, and wishes to drop copies, that wait at a home until their first page is free. Each
+ * page has a queue of its own, so that neither a request nor the end of a transaction depends on how
+ * many wait for other pages.
  */
 
 import type { DropMessage, NodeId, RequestMessage } from "./messages.ts";
@@ -74,7 +75,7 @@ export class RequestQueue {
   }
 
   /** Removes the requests of a node. */
-  drop(node: NodeId): void {
+  removeOf(node: NodeId): void {
     const kept = this.list().filter(({ from }) => from !== node);
     if (kept.length === this.#size) return;
     this.clear();

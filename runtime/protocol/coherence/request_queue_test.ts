@@ -41,7 +41,7 @@ Deno.test("RequestQueue: no request for a page that is busy is taken", () => {
 
 Deno.test("RequestQueue: requests of a node that is gone are dropped, others keep their places", () => {
   const { queue, takeAll } = setUp([2, 5], [3, 4], [4, 5], [2, 4]);
-  queue.drop(2);
+  queue.removeOf(2);
   assertEquals(queue.size, 2);
   assertEquals(takeAll({ first: 4, count: 2 }), [2, 3]);
 });
