@@ -28,7 +28,11 @@ class Home {
 
   constructor() {
     const options = { pageCount: PAGES, runPages: RUN_PAGES, migration: true };
-    this.directory = new Directory(options, this.#outbox, { room: Infinity, adopt() {} });
+    this.directory = new Directory(options, this.#outbox, {
+      room: Infinity,
+      hasDeclined: false,
+      adopt() {},
+    });
     for (let node = 1; node <= NODES; node++) this.directory.peerJoined(node);
   }
 
@@ -132,6 +136,7 @@ function death(pages: number): number {
   const outbox = new Outbox();
   const directory = new Directory({ pageCount: 2 ** 28, runPages: RUN_PAGES }, outbox, {
     room: Infinity,
+    hasDeclined: false,
     adopt() {},
   });
   for (let node = 1; node <= 3; node++) directory.peerJoined(node);

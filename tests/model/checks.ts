@@ -5,22 +5,16 @@
 import type { NodeId } from "../../runtime/protocol/coherence/messages.ts";
 import { Access, contains, PageState } from "../../runtime/protocol/coherence/page.ts";
 import type { Transaction } from "../../runtime/protocol/coherence/transactions.ts";
+import { Residence } from "../../runtime/protocol/coherence/residence.ts";
+import { roomOf } from "./room.ts";
 import { fail } from "../simulator/coherence/oracle.ts";
-import type { ModelState, NodeState } from "./state.ts";
+import { holdersOf, type ModelState, type NodeState } from "./state.ts";
+
+/** Where the home has a question to answer. */
+const ASKED: readonly Residence[] = [Residence.Dropping, Residence.Forgone];
 
 function transactionOn(state: ModelState, page: number): Transaction | undefined {
   return state.directory.active.find((transaction) => contains(transaction, page));
-}
-
-/**
- * The nodes that the home relies on for a page. It may have yet to cross out those that are gone.
- *
- * @param state The cluster.
- * @param page The page.
- * @returns The nodes.
- */
-export function holdersOf({ directory }: ModelState, page: number): NodeId[] {
-  return directory.holders[page]!.nodes.filter((node) => directory.members.includes(node));
 }
 
 function present({ status }: NodeState): boolean {
@@ -47,9 +41,17 @@ export function counts(state: ModelState, id: NodeId, page: number): boolean {
  * Checks every page of every node.
  *
  * @param state The cluster.
+ * @param options How many pages each node may keep.
  * @throws {InvariantError} When a promise is broken.
  */
-export function checkState(state: ModelState): void {
+export function checkState(
+  state: ModelState,
+  { memoryPages }: { readonly memoryPages: number },
+): void {
+  for (const [index, { status, cache }] of state.nodes.entries()) {
+    const held = cache.residence.filter((value) => value !== Residence.None).length;
+    if (status === "live" && held > memoryPages) fail(`node ${index + 1} counts ${held} pages`);
+  }
   for (let page = 0; page < state.written.length; page++) {
     let readers = 0;
     let writers = 0;
@@ -66,6 +68,9 @@ export function checkState(state: ModelState): void {
       if (allowed !== PageState.Invalid && !fresh[page]) {
         fail(`node ${id} has an old copy of page ${page}`);
       }
+      if (allowed !== PageState.Invalid && cache.residence[page] === Residence.None) {
+        fail(`node ${id} maps page ${page}, which it does not count`);
+      }
       if (known === PageState.Invalid || transactionOn(state, page)?.requester === id) continue;
       if (!holdersOf(state, page).includes(id)) {
         fail(`the home does not know that node ${id} has page ${page}`);
@@ -81,16 +86,38 @@ export function checkState(state: ModelState): void {
  * Checks a state in which nothing happens unless a thread wishes it.
  *
  * @param state The cluster.
+ * @param options How many pages each node may keep.
  * @throws {InvariantError} When something is not done.
  */
-export function checkQuiescence(state: ModelState): void {
+export function checkQuiescence(
+  state: ModelState,
+  options: { readonly memoryPages: number },
+): void {
   const { active, waiting, leaving, holders, lost } = state.directory;
   if (active.length > 0 || waiting.length > 0) fail("the home has transactions that never end");
-  if (leaving.length > 0) fail("a node may never leave");
+  // Where no node has room, a wait for room ends by the clock, which stands still here.
+  const roomy = state.nodes.findIndex(({ status }, index) =>
+    status === "live" && roomOf(state, index + 1, options) > 0
+  );
+  if (leaving.length > 0 && roomy >= 0) {
+    fail(`a node may never leave, though node ${roomy + 1} has room`);
+  }
   for (const [index, { status, blocked, cache }] of state.nodes.entries()) {
-    if (status === "leaving") fail(`node ${index + 1} may never leave`);
+    if (status === "leaving" && (roomy >= 0 || cache.strandedSince === Infinity)) {
+      fail(`node ${index + 1} may never leave`);
+    }
     if (status !== "live") continue;
-    if (blocked !== undefined) fail(`node ${index + 1} waits for ever for page ${blocked.page}`);
+    const isRoomless = blocked !== undefined &&
+      cache.roomless.some(({ page }) => page === blocked.page);
+    if (isRoomless && roomy >= 0) {
+      fail(`node ${index + 1} waits for ever for room, and node ${roomy + 1} has some`);
+    }
+    if (blocked !== undefined && !isRoomless) {
+      fail(`node ${index + 1} waits for ever for page ${blocked.page}`);
+    }
+    if (cache.adoptions.length > 0 || cache.residence.some((value) => ASKED.includes(value))) {
+      fail(`node ${index + 1} waits for ever for the home's word`);
+    }
     if (cache.pending.length > 0 || cache.deferred.length > 0) {
       fail(`node ${index + 1} has requests or demands that never end`);
     }
@@ -137,6 +164,7 @@ export function allowLosses(state: ModelState, victim: NodeId, migration: boolea
       frames.some(({ message }) => message.kind === "grant" && contains(message, page))
     );
     const had = cache.states[page] !== PageState.Invalid ||
+      cache.residence[page] === Residence.Dropping ||
       transaction?.invalidated.includes(victim) === true;
     const isOther = (id: NodeId) => id !== victim && present(state.nodes[id - 1]!);
     const kept = state.nodes.some((node, index) =>

@@ -75,7 +75,7 @@ class Search {
 
   constructor(model: Model, nodes: number) {
     this.#model = model;
-    this.#fingerprint = new Fingerprint(nodes);
+    this.#fingerprint = new Fingerprint(nodes, model.isLimited);
   }
 
   get states(): number {
@@ -164,7 +164,7 @@ class Search {
 
 function isWish({ kind }: Action): boolean {
   return kind === "access" || kind === "die" || kind === "leave" || kind === "cut" ||
-    kind === "renew";
+    kind === "renew" || kind === "idle";
 }
 
 /**

@@ -22,9 +22,14 @@ export class Fingerprint {
   #bytes = new Uint8Array(4096);
   #length = 0;
   readonly #requests: number[][];
+  readonly #limited: boolean;
 
-  /** @param nodes How many nodes there are. */
-  constructor(nodes: number) {
+  /**
+   * @param nodes How many nodes there are.
+   * @param limited Whether their memory has a limit.
+   */
+  constructor(nodes: number, limited: boolean) {
+    this.#limited = limited;
     this.#requests = Array.from({ length: nodes + 1 }, () => []);
   }
 
@@ -45,6 +50,7 @@ export class Fingerprint {
     this.#putMask(state.unnoticed);
     this.#put(state.departures);
     this.#put(state.renewals);
+    for (const room of state.told) this.#put(room ?? 255);
     return this.#hash();
   }
 
@@ -98,6 +104,7 @@ export class Fingerprint {
       this.#put(count);
     }
     for (const value of cache.states) this.#put(value);
+    if (this.#limited) this.#putMemory(cache);
     this.#put(cache.gone.length);
     for (const [node, next] of cache.gone) {
       this.#put(node);
@@ -127,6 +134,19 @@ export class Fingerprint {
     }
   }
 
+  /** What only matters where memory has a limit, or dead bytes are given back. */
+  #putMemory(
+    { residence, roomless, adoptions, offloads, mapped, strandedSince }: NodeState["cache"],
+  ): void {
+    for (const value of residence) this.#put(value);
+    this.#putPairs(roomless.map(({ page, access }) => [page, access]));
+    for (const runs of [adoptions, offloads]) {
+      this.#putPairs(runs.map(({ first, count }) => [first, count]));
+    }
+    this.#putPairs(mapped);
+    this.#put(strandedSince === Infinity ? 0 : 1);
+  }
+
   #putDirectory({ directory }: ModelState): void {
     for (const { owner, nodes, migration } of directory.holders) {
       this.#put(owner);
@@ -145,6 +165,10 @@ export class Fingerprint {
     for (const node of directory.departed) this.#put(node);
     this.#put(directory.sweep.page);
     this.#put(directory.sweep.nodes);
+    this.#putPairs(directory.rooms);
+    for (const [node, { page, taker }] of directory.adoptions) {
+      this.#putPairs([[node, page], [taker, 0]]);
+    }
     this.#put(directory.waiting.length);
     for (const { from, message } of directory.waiting) {
       this.#put(from);
@@ -186,6 +210,9 @@ export class Fingerprint {
       this.#put(message.count);
       this.#put(requester);
       this.#put(this.#rank(requester, message.request));
+    } else if ("first" in message) {
+      this.#put(message.first);
+      this.#put(message.count);
     }
     if ("access" in message) this.#put(message.access);
     if ("content" in message) this.#put(message.content);

@@ -3,6 +3,7 @@
  * leads to. Every new state is checked.
  */
 
+import { MEMORY_ASK_AGAIN_MS } from "../../runtime/limits.ts";
 import { Coherence, type Input } from "../../runtime/protocol/coherence/coherence.ts";
 import { Content, type Message, type NodeId } from "../../runtime/protocol/coherence/messages.ts";
 import type { EngineEvent, PageOperation } from "../../runtime/protocol/coherence/output.ts";
@@ -11,12 +12,14 @@ import { type CacheTables, WatchedCache } from "../simulator/coherence/cache_cov
 import { fail } from "../simulator/coherence/oracle.ts";
 import type { PlantedBug } from "../simulator/coherence/planted_bugs.ts";
 import type { ProbeCache, ProbeDirectory } from "../simulator/coherence/probes.ts";
-import { allowLosses, checkQuiescence, checkState, counts, holdersOf } from "./checks.ts";
+import { allowLosses, checkQuiescence, checkState, counts } from "./checks.ts";
+import { hasDeadBytes, mayAskAgain, roomOf, timeless } from "./room.ts";
 import { eager } from "./eager.ts";
 import { mappedAfter, outdated } from "./memory.ts";
 import {
   type Action,
   type FrameState,
+  holdersOf,
   type ModelState,
   type NodeState,
   replaced,
@@ -38,12 +41,18 @@ export interface ModelOptions {
   readonly readAhead: boolean;
   /** How many times a lost page is given out again. */
   readonly renewals: number;
+  /** The most pages that each node may keep. */
+  readonly memoryPages: number;
+  /** Whether nodes tell how much room they have at any time, or only while a node looks for room. */
+  readonly roomAnyTime: boolean;
   /** How many nodes may die or leave, and in which of these ways. */
   readonly departures: { readonly count: number; readonly kinds: readonly ("die" | "leave")[] };
 }
 
 /** The time at which every hold is over. All else happens before. */
 const HOLDS_END_US = 1;
+/** The time at which the home may be asked anew. The time at which a wait for room is over never comes. */
+const ASK_AGAIN_US = MEMORY_ASK_AGAIN_MS * 1000;
 
 /** A state under construction. */
 type Draft = { -readonly [Key in keyof ModelState]: ModelState[Key] };
@@ -64,9 +73,17 @@ export class Model {
   constructor(options: ModelOptions, bug: PlantedBug, tables?: CacheTables) {
     this.#options = options;
     this.#bug = bug;
-    const { pages: pageCount, runPages, migration, readAhead } = options;
+    const { pages: pageCount, runPages, migration, readAhead, memoryPages } = options;
     const holdTimeUs = options.holds ? HOLDS_END_US : 0;
-    const settings = { pageCount, runPages, holdTimeUs, migration, readAhead, workPages: 1 };
+    const settings = {
+      pageCount,
+      runPages,
+      holdTimeUs,
+      migration,
+      readAhead,
+      memoryPages,
+      workPages: 1,
+    };
     const parts = eager(bug.parts, options);
     this.#engines = Array.from({ length: options.nodes }, (_, index) => {
       return new Coherence({ self: index + 1, ...settings }, parts);
@@ -75,6 +92,11 @@ export class Model {
       if (cache instanceof WatchedCache) cache.tables = tables;
     }
     this.initial = this.#makeInitial();
+  }
+
+  /** Whether memory has a limit. */
+  get isLimited(): boolean {
+    return this.#options.memoryPages !== Infinity;
   }
 
   #makeInitial(): ModelState {
@@ -99,6 +121,7 @@ export class Model {
       unnoticed: [],
       departures: departures.count,
       renewals: this.#options.renewals,
+      told: Array(nodes).fill(undefined),
     };
   }
 
@@ -117,7 +140,11 @@ export class Model {
       actions.push({ kind: "deliver", from: (index - to + 1) / state.nodes.length + 1, to });
     }
     for (const [index, { cache }] of state.nodes.entries()) {
-      if (cache.holds.length === 0 || !present(state.nodes[index]!)) continue;
+      if (!present(state.nodes[index]!)) continue;
+      if (this.isLimited) this.#offerRoom(state, index + 1, actions);
+      const { roomless, adoptions, mapped } = cache;
+      const keeps = mapped.length > 0 && (roomless.length > 0 || adoptions.length > 0);
+      if (cache.holds.length === 0 && !keeps) continue;
       actions.push({ kind: "tick", node: index + 1 });
       for (const [page] of cache.holds) actions.push({ kind: "resumed", node: index + 1, page });
     }
@@ -130,6 +157,23 @@ export class Model {
     }
     this.#offerWishes(state, actions);
     return actions;
+  }
+
+  /** What comes of the limit. */
+  #offerRoom(state: ModelState, id: NodeId, actions: Action[]): void {
+    const { status } = state.nodes[id - 1]!;
+    const told = state.told[id - 1];
+    if (told !== undefined) actions.push({ kind: "hearRoom", node: id });
+    else if (id !== 1 && status === "live" && this.#tellsRoom(state)) {
+      const known = state.directory.rooms.find(([node]) => node === id)?.[1] ?? 0;
+      if (known !== roomOf(state, id, this.#options)) actions.push({ kind: "tellRoom", node: id });
+    }
+    if (mayAskAgain(state, id)) actions.push({ kind: "askAgain", node: id });
+  }
+
+  #tellsRoom({ directory, nodes }: ModelState): boolean {
+    return this.#options.roomAnyTime || directory.leaving.length > 0 ||
+      nodes.some(({ cache }) => cache.offloads.length > 0);
   }
 
   /** What need not happen. */
@@ -145,6 +189,9 @@ export class Model {
         }
       }
       if (node.status === "live") this.#offerAccesses(state, id, actions);
+      if (this.isLimited && present(node) && hasDeadBytes(node)) {
+        actions.push({ kind: "idle", node: id });
+      }
       if (id === 1 || state.departures === 0 || !present(node)) continue;
       for (const kind of this.#options.departures.kinds) {
         if (kind === "die") actions.push({ kind, node: id });
@@ -178,13 +225,13 @@ export class Model {
   apply(state: ModelState, action: Action): ModelState {
     const draft: Draft = { ...state };
     this.#act(draft, action);
-    checkState(draft);
+    checkState(draft, this.#options);
     return draft;
   }
 
   /** @throws {InvariantError} When nothing is left to do in this state, but not everything is done. */
   checkQuiescence(state: ModelState): void {
-    checkQuiescence(state);
+    checkQuiescence(state, this.#options);
   }
 
   #act(draft: Draft, action: Action): void {
@@ -199,6 +246,20 @@ export class Model {
         return this.#step(draft, action.node, { kind: "tick" }, HOLDS_END_US);
       case "work":
         return this.#step(draft, action.node, { kind: "work" });
+      case "askAgain":
+        return this.#step(draft, action.node, { kind: "tick" }, ASK_AGAIN_US);
+      case "tellRoom": {
+        const room = roomOf(draft, action.node, this.#options);
+        draft.told = replaced(draft.told, action.node - 1, room);
+        return;
+      }
+      case "hearRoom": {
+        const pages = draft.told[action.node - 1]!;
+        draft.told = replaced(draft.told, action.node - 1, undefined);
+        return this.#step(draft, 1, { kind: "room", node: action.node, pages });
+      }
+      case "idle":
+        return this.#step(draft, action.node, { kind: "idle" });
       case "renew":
         return this.#renew(draft, action.page);
       case "resumed":
@@ -270,6 +331,7 @@ export class Model {
     draft.departures--;
     draft.mayBeLost = allowLosses(draft, id, this.#options.migration);
     draft.unnoticed = [...draft.unnoticed, id];
+    draft.told = replaced(draft.told, id - 1, undefined);
     this.#setNode(draft, id, { status: "dead", undone: [] });
     for (let from = 1; from <= draft.nodes.length; from++) this.#setLink(draft, from, id, []);
   }
@@ -300,12 +362,21 @@ export class Model {
 
   #step(draft: Draft, id: NodeId, input: Input, now = 0): void {
     const engine = this.#load(draft, id);
+    const { pagesDropped } = engine.counters;
     const { operations, messages, events } = engine.step(input, now);
-    this.#setNode(draft, id, { cache: (engine.cache as ProbeCache).save() });
+    this.#setNode(draft, id, {
+      cache: timeless((engine.cache as ProbeCache).save(), HOLDS_END_US),
+    });
     if (id === 1) draft.directory = (engine.directory as ProbeDirectory).save();
+    if (this.#bug.discardsAtOnce) this.#discard(draft, id, operations);
     if (!this.#bug.messagesFirst) this.#operate(draft, id, operations);
     else if (operations.length > 0) this.#setNode(draft, id, { undone: operations });
     for (const { to, message } of messages) this.#send(draft, id, to, message);
+    this.#discard(draft, id, operations);
+    const forgets = messages.some(({ message }) => message.kind === "dropped");
+    if (forgets || (id === 1 && engine.counters.pagesDropped > pagesDropped)) {
+      this.#allowStranded(draft);
+    }
     for (const event of events) this.#handle(draft, id, event);
   }
 
@@ -330,10 +401,35 @@ export class Model {
         if (kind === "installZero") fresh[page] = !draft.written[page];
         mapped[page] = mappedAfter(mapped[page]!, operation);
       }
-      if (kind === "evict" || kind === "protect") continue;
+      if (kind === "evict" || kind === "protect" || kind === "discard") continue;
       if (waiting !== undefined && contains(operation, waiting.page)) waiting = undefined;
     }
     this.#setNode(draft, id, { mapped, fresh, blocked: waiting });
+  }
+
+  /** Gives back the memory of pages, unless they were mapped since. */
+  #discard(draft: Draft, id: NodeId, operations: readonly PageOperation[]): void {
+    let { fresh } = draft.nodes[id - 1]!;
+    const { mapped } = draft.nodes[id - 1]!;
+    for (const [index, { kind, first, count }] of operations.entries()) {
+      if (kind !== "discard") continue;
+      const later = operations.slice(index).filter((other) => other.kind.startsWith("install"));
+      for (let page = first; page < first + count; page++) {
+        if (later.some((run) => contains(run, page))) continue;
+        if (mapped[page] !== PageState.Invalid) fail(`node ${id} discards mapped page ${page}`);
+        fresh = replaced(fresh, page, !draft.written[page]);
+      }
+    }
+    this.#setNode(draft, id, { fresh });
+  }
+
+  /** What the home believes to be on nodes of whose end it has not heard may be lost. */
+  #allowStranded(draft: Draft): void {
+    draft.mayBeLost = draft.mayBeLost.map((allowed, page) => {
+      const nodes = holdersOf(draft, page);
+      return allowed ||
+        (nodes.length > 0 && nodes.every((holder) => !present(draft.nodes[holder - 1]!)));
+    });
   }
 
   #handle(draft: Draft, id: NodeId, event: EngineEvent): void {
@@ -356,15 +452,11 @@ export class Model {
         return fail(`node ${id} has no room for page ${event.page}`);
       case "left":
         this.#setNode(draft, id, { status: "left" });
+        draft.told = replaced(draft.told, id - 1, undefined);
         for (let from = 1; from <= draft.nodes.length; from++) this.#setLink(draft, from, id, []);
         return;
       case "nodeLeft":
-        draft.mayBeLost = draft.mayBeLost.map((allowed, page) => {
-          const nodes = holdersOf(draft, page);
-          return allowed ||
-            (nodes.length > 0 && nodes.every((holder) => !present(draft.nodes[holder - 1]!)));
-        });
-        return;
+        return this.#allowStranded(draft);
       case "peerGone":
         // What is still on its way from there may be received, or be cut.
         return;

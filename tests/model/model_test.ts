@@ -19,6 +19,9 @@ const TESTED = [
   "2x1 migrating and a death",
   "2x1, a death and a renewal",
   "2x2 reading ahead",
+  "2x1 of one page",
+  "2x1 of one page and a death",
+  "2x1 of one page and a leave",
 ];
 
 for (const world of SMALL_WORLDS.filter(({ name }) => TESTED.includes(name))) {

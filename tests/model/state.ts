@@ -55,6 +55,8 @@ export interface ModelState {
   readonly departures: number;
   /** How many times lost pages may be given out again. */
   readonly renewals: number;
+  /** For each node how much room it has told of, where the home has not heard it yet. */
+  readonly told: readonly (number | undefined)[];
 }
 
 /** Something that can happen. */
@@ -70,7 +72,17 @@ export type Action =
   | { readonly kind: "renew"; readonly page: number }
   | { readonly kind: "resumed"; readonly node: NodeId; readonly page: number }
   | {
-    readonly kind: "tick" | "work" | "operate" | "die" | "leave" | "notice";
+    readonly kind:
+      | "tick"
+      | "work"
+      | "askAgain"
+      | "tellRoom"
+      | "hearRoom"
+      | "idle"
+      | "operate"
+      | "die"
+      | "leave"
+      | "notice";
     readonly node: NodeId;
   };
 
@@ -79,4 +91,15 @@ export function replaced<Item>(items: readonly Item[], index: number, item: Item
   const copy = items.slice();
   copy[index] = item;
   return copy;
+}
+
+/**
+ * The nodes that the home relies on for a page. It may have yet to cross out those that are gone.
+ *
+ * @param state The cluster.
+ * @param page The page.
+ * @returns The nodes.
+ */
+export function holdersOf({ directory }: ModelState, page: number): NodeId[] {
+  return directory.holders[page]!.nodes.filter((node) => directory.members.includes(node));
 }

@@ -29,6 +29,8 @@ function world(
     readAhead: false,
     departures: NOBODY_GOES,
     renewals: 0,
+    memoryPages: Infinity,
+    roomAnyTime: true,
   };
   return { name, options: { nodes, pages, ...defaults, ...options } };
 }
@@ -54,6 +56,16 @@ export const SMALL_WORLDS: readonly World[] = [
     migration: true,
     readAhead: true,
     holds: false,
+  }),
+  world("2x1 of one page", 2, 1, { memoryPages: 1 }),
+  world("2x1 of one page and a death", 2, 1, { memoryPages: 1, departures: ONE_DIES }),
+  world("2x1 of one page and a leave", 2, 1, { memoryPages: 1, departures: ONE_LEAVES }),
+  world("3x1 of one page", 3, 1, { memoryPages: 1, roomAnyTime: false, holds: false }),
+  world("2x2 of one page", 2, 2, { memoryPages: 1, holds: false }),
+  world("2x2 of one page and one that dies or leaves", 2, 2, {
+    memoryPages: 1,
+    holds: false,
+    departures: ONE_GOES,
   }),
 ];
 
@@ -96,6 +108,31 @@ export const LARGE_WORLDS: readonly World[] = [
     departures: TWO_GO,
     holds: false,
   }),
+  world("3x1 of one page and a death", 3, 1, {
+    memoryPages: 1,
+    roomAnyTime: false,
+    holds: false,
+    departures: ONE_DIES,
+  }),
+  world("3x1 of one page and one that leaves", 3, 1, {
+    memoryPages: 1,
+    roomAnyTime: false,
+    holds: false,
+    departures: ONE_LEAVES,
+  }),
+  world("3x1 of one page, and two that die or leave", 3, 1, {
+    memoryPages: 1,
+    roomAnyTime: false,
+    holds: false,
+    departures: TWO_GO,
+  }),
+  world("2x2 of one page with everything", 2, 2, {
+    memoryPages: 1,
+    migration: true,
+    readAhead: true,
+    departures: ONE_GOES,
+  }),
+  world("3x2 of one page", 3, 2, { memoryPages: 1, holds: false }),
   world("3x2", 3, 2, { holds: false }),
   world("3x2 and a death", 3, 2, { holds: false, departures: ONE_DIES }),
   world("4x1", 4, 1, { holds: false }),

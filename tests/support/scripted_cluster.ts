@@ -22,11 +22,17 @@ export class ScriptedCluster {
   /**
    * @param nodes How many nodes, all of which have joined.
    * @param options The protocol's settings.
+   * @param limits For each node the most pages that it may keep, where that is not the same for all.
    */
-  constructor(nodes: number, options: Partial<CoherenceOptions> = {}) {
+  constructor(
+    nodes: number,
+    options: Partial<CoherenceOptions> = {},
+    limits: readonly number[] = [],
+  ) {
     const region = { pageCount: 64, runPages: 1, holdTimeUs: 0, ...options };
     for (let self = 1; self <= nodes; self++) {
-      this.engines.push(new Coherence({ ...region, self }));
+      const memoryPages = limits[self - 1] ?? options.memoryPages ?? Infinity;
+      this.engines.push(new Coherence({ ...region, self, memoryPages }));
       if (self > 1) this.step(1, { kind: "peerJoined", node: self });
     }
   }
@@ -85,6 +91,13 @@ export class ScriptedCluster {
           }
         }
       }
+    }
+  }
+
+  /** The home hears from each node how much room it has. */
+  tellRooms(): void {
+    for (const [index, { room }] of this.engines.entries()) {
+      if (index > 0) this.step(1, { kind: "room", node: index + 1, pages: room });
     }
   }
 

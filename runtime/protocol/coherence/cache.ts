@@ -202,6 +202,8 @@ export class PageCache {
   protected readonly mapped = new Map<number, number>();
   /** The pages of others that this node will request once there is room for them. */
   protected adoptions: PageRun[] = [];
+  /** Whether pages of others were forgotten for want of room since this was last asked, and set to false. */
+  hasDeclined = false;
   protected nextRequest = 1;
   protected leaving = false;
 
@@ -251,9 +253,11 @@ export class PageCache {
     };
   }
 
-  /** How many pages of others this node has room for, in pages; `Infinity` without a limit. */
+  /** How many pages of others this node has room for; `Infinity` without a limit. */
   get room(): number {
-    return Math.max(0, this.memory.room - this.roomless.length);
+    let promised = this.roomless.length;
+    for (const { count } of this.adoptions) promised += count;
+    return Math.max(0, this.memory.room - promised);
   }
 
   /** Whether a thread of this node waits for a page. */
@@ -406,8 +410,9 @@ export class PageCache {
       if (taken === count) this.adoptions.shift();
       else {
         this.adoptions[0] = { first: first + taken, count: count - taken };
-        if (this.room > 0) return;
+        if (this.memory.room > this.roomless.length) return;
         this.adoptions = [];
+        this.hasDeclined = true;
       }
     }
   }

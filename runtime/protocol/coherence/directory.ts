@@ -68,6 +68,8 @@ export interface Leaver {
 export interface OwnMemory {
   /** How many pages of others there is room for. */
   readonly room: number;
+  /** Whether pages that this node was to adopt were forgotten for want of room. */
+  hasDeclined: boolean;
   /** Makes this node ask for pages of others, to write them. */
   adopt(run: PageRun): void;
 }
@@ -243,7 +245,8 @@ export class Directory {
   /** Looks again at nodes that leave, where this node itself has room again for pages of others, or none. */
   lookForRoom(): void {
     const room = Math.min(1, this.#own.room);
-    if (room === this.rooms.get(DIRECTORY_NODE)) return;
+    if (room === this.rooms.get(DIRECTORY_NODE) && !this.#own.hasDeclined) return;
+    this.#own.hasDeclined = false;
     this.rooms.set(DIRECTORY_NODE, room);
     if (this.leaving.size > 0) this.room(DIRECTORY_NODE, room);
   }
@@ -609,7 +612,7 @@ export class Directory {
     let taker: NodeId | undefined;
     let most = 0;
     for (const node of this.members) {
-      const room = this.#roomOf(node);
+      const room = this.roomOf(node);
       if (node === from || this.leaving.has(node) || room <= most) continue;
       taker = node;
       most = room;
@@ -617,13 +620,14 @@ export class Directory {
     return taker;
   }
 
-  #roomOf(node: NodeId): number {
+  /** How many pages of others a node has room for, as far as the home knows. */
+  protected roomOf(node: NodeId): number {
     return node === DIRECTORY_NODE ? this.#own.room : this.rooms.get(node) ?? 0;
   }
 
   /** Lets a node take over pages; returns how many of them it has room for. */
   #place({ first, count }: PageRun, taker: NodeId): number {
-    const room = this.#roomOf(taker);
+    const room = this.roomOf(taker);
     const taken = Math.min(count, room);
     const run = { first, count: taken };
     if (taker === DIRECTORY_NODE) this.#own.adopt(run);

@@ -11,6 +11,7 @@ function setUp(nodes: number, runPages = 8, workPages = 8_192) {
   const takenOver: PageRun[] = [];
   const directory = new Directory({ pageCount: PAGES, runPages, workPages }, outbox, {
     room: Infinity,
+    hasDeclined: false,
     adopt: (run) => takenOver.push(run),
   });
   for (let node = 1; node <= nodes; node++) directory.peerJoined(node);

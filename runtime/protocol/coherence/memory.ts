@@ -66,6 +66,8 @@ export class PageMemory {
   askAgainAt = 0;
   /** Where each hand is. */
   hands = { shared: { unmap: 0, take: 0 }, alone: { unmap: 0, take: 0 } };
+  /** Whether the home found another place for what it was last asked to. */
+  #moves = false;
   readonly #options: MemoryOptions;
   readonly #outbox: Outbox;
   readonly #states: PageTable;
@@ -114,6 +116,11 @@ export class PageMemory {
     if (this.limit === Infinity) return Infinity;
     const taken = this.residence.count(UsedAlone, IdleAlone, Expected, Replaced) + this.reserve;
     return Math.max(0, this.limit - taken);
+  }
+
+  /** How many pages the hand that unmaps is ahead of the one that takes. */
+  get #lead(): number {
+    return Math.floor(this.limit * LEAD_SHARE);
   }
 
   /** Whether the home has a question of this node about the page that it has not answered. */
@@ -205,6 +212,7 @@ export class PageMemory {
     for (let page = first; page < first + count; page++) {
       if (this.offloads.some((run) => contains(run, page))) this.#counters.pagesOffloaded++;
     }
+    this.#moves = true;
     // What was asked for is under way: the rest may be asked for at once.
     this.offloads = this.offloads.filter((run) => !overlaps(run, { first, count }));
   }
@@ -250,11 +258,10 @@ export class PageMemory {
     lacking -= this.residence.count(Dropping, Forgone);
     lacking -= this.#forgo(Math.min(lacking, this.#askable()));
     if (lacking <= 0) return;
-    this.#unmap(SHARED, lacking, isNeeded);
+    this.#unmap(SHARED, lacking, this.#lead, isNeeded);
     lacking -= this.#drop(Math.min(lacking, this.#askable()), isNeeded);
     lacking -= dispensable - any;
     if (lacking <= 0) return;
-    this.#unmap(ALONE, lacking, isNeeded);
     this.#offload(lacking, isNeeded, now);
   }
 
@@ -303,10 +310,13 @@ export class PageMemory {
   }
 
   /** Unmaps copies, so that enough are found which no thread touches. */
-  #unmap(copies: Copies, lacking: number, isNeeded: (page: number) => boolean): void {
-    const { used, idle, name } = copies;
-    const lead = lacking + Math.floor(this.limit * LEAD_SHARE);
-    let missing = lead - this.residence.count(idle);
+  #unmap(
+    { used, idle, name }: Copies,
+    lacking: number,
+    lead: number,
+    isNeeded: (page: number) => boolean,
+  ): void {
+    let missing = lacking + lead - this.residence.count(idle);
     let left = this.residence.count(used);
     while (missing > 0 && left > 0) {
       const first = this.residence.next([used], this.hands[name].unmap)!;
@@ -331,17 +341,32 @@ export class PageMemory {
 
   /** Asks the home to find another place for only copies that no thread has touched. */
   #offload(pages: number, isNeeded: (page: number) => boolean, now: number): void {
+    // What was asked for may have gone in another way, or be no only copy any more.
+    this.offloads = this.offloads.filter((run) => this.#countAlone(run) > 0);
     if (this.offloads.length === 0) this.askAgainAt = now + MEMORY_ASK_AGAIN_MS * MS_US;
     let asked = 0;
-    for (const { count } of this.offloads) asked += count;
+    for (const run of this.offloads) asked += this.#countAlone(run);
     const runs = RELIEF_RUNS_MAX - this.offloads.length;
     pages = Math.min(pages - asked, runs * this.#options.runPages);
+    if (pages <= 0) return;
+    // Where no node takes pages, none are unmapped but those that one is asked to take: each that a thread
+    // uses costs a fault.
+    this.#unmap(ALONE, pages, this.#moves ? this.#lead : 0, isNeeded);
     const isAsked = (page: number) => this.offloads.some((run) => contains(run, page));
     const stays = (page: number) => isNeeded(page) || isAsked(page);
     this.#take(ALONE, pages, stays, (first, count) => {
       this.offloads.push({ first, count });
       this.#outbox.send(homeOf(first), { kind: "offload", first, count });
     });
+  }
+
+  #countAlone({ first, count }: PageRun): number {
+    let alone = 0;
+    for (let page = first; page < first + count; page++) {
+      const value = this.residence.get(page);
+      if (value === UsedAlone || value === IdleAlone) alone++;
+    }
+    return alone;
   }
 
   /** Lets the home be asked anew. What it did not move may have been no only copy. */
@@ -351,6 +376,7 @@ export class PageMemory {
         if (this.#states.get(page) === PageState.Shared) this.shared({ first: page, count: 1 });
       }
     }
+    this.#moves = false;
     this.offloads = [];
   }
 

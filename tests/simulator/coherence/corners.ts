@@ -51,8 +51,16 @@ const CORNERS = [
   "resourcedWrite",
   /** A thread's page was lost with the node that had its only copy. */
   "lostPage",
+  /** A thread touched a page that had been unmapped to see whether it is used. */
+  "usedAgain",
+  /** A node's only copy went to another one since its own had no room. */
+  "offloaded",
+  /** A node told of room that it no longer had when it was asked to take a page. */
+  "adoptionForgotten",
   /** No node had room for a page that a thread waited for, or for those of a node that left. */
   "memoryExhausted",
+  /** A page of which a requester had the bytes was given out again, and kept all the same. */
+  "renewedInVain",
   /** Pages that were lost were given out again, as zeros. */
   "renewed",
 ] as const;

@@ -9,7 +9,9 @@ import type {
   NodeId,
   RequestMessage,
 } from "../../../runtime/protocol/coherence/messages.ts";
-import { Access, PageState } from "../../../runtime/protocol/coherence/page.ts";
+import { PageMemory } from "../../../runtime/protocol/coherence/memory.ts";
+import { Access, type PageRun, PageState } from "../../../runtime/protocol/coherence/page.ts";
+import { Residence } from "../../../runtime/protocol/coherence/residence.ts";
 import { WatchedCache } from "./cache_coverage.ts";
 import { WatchedDirectory } from "./directory_coverage.ts";
 import type { WaitingRequest } from "../../../runtime/protocol/coherence/request_queue.ts";
@@ -26,6 +28,8 @@ export interface PlantedBug {
   readonly parts: ProbeParts;
   /** Whether the driver sends messages before it has done the operations. */
   readonly messagesFirst: boolean;
+  /** Whether the driver discards bytes that are still to be sent. */
+  readonly discardsAtOnce: boolean;
 }
 
 /** A fault that is to be found. */
@@ -37,7 +41,12 @@ export interface FindableBug extends PlantedBug {
 }
 
 /** The protocol and its driver as they should be. */
-export const NO_BUG: PlantedBug = { name: "none", parts: SOUND_PARTS, messagesFirst: false };
+export const NO_BUG: PlantedBug = {
+  name: "none",
+  parts: SOUND_PARTS,
+  messagesFirst: false,
+  discardsAtOnce: false,
+};
 
 class HastyWriter extends ProbeCache {
   protected override acknowledged(acknowledged: readonly NodeId[], grant: GrantMessage): boolean {
@@ -129,6 +138,67 @@ class UnforgivingDirectory extends ProbeDirectory {
   override renew(): void {}
 }
 
+/** Gives copies up without a word to the home. */
+class SilentDropper extends ProbeCache {
+  override useRoom(now: number): void {
+    super.useRoom(now);
+    const { messages } = this.outbox;
+    const dropped = messages.map(({ message }) => message).filter(({ kind }) => kind === "drop");
+    this.outbox.messages = messages.filter(({ message }) => message.kind !== "drop");
+    for (const message of dropped) if (message.kind === "drop") this.memory.dropped(message);
+  }
+}
+
+/** Goes on with a copy that the home has forgotten. */
+class DeafDropper extends ProbeCache {
+  override dropped(run: PageRun): void {
+    for (let first = run.first; first < run.first + run.count; first++) {
+      const isCopy = this.memory.residence.get(first) === Residence.Dropping;
+      if (isCopy) super.kept({ first, count: 1 }, 0);
+      else super.dropped({ first, count: 1 });
+    }
+  }
+}
+
+/** Gives back the bytes of a copy as soon as it was dropped for a write. */
+class HastyGiver extends ProbeCache {
+  protected override readonly memory = new HastyMemory(
+    this.options,
+    this.outbox,
+    this.states,
+    this.counters,
+  );
+}
+
+class HastyMemory extends PageMemory {
+  override invalidated(run: PageRun, isRequested: (page: number) => boolean): void {
+    this.surrendered(run, isRequested);
+  }
+}
+
+/** Keeps one page more than it may. */
+class GreedyCache extends ProbeCache {
+  protected override readonly memory = new GreedyMemory(
+    this.options,
+    this.outbox,
+    this.states,
+    this.counters,
+  );
+}
+
+class GreedyMemory extends PageMemory {
+  override get free(): number {
+    return super.free + 1;
+  }
+}
+
+/** Lets nodes take pages that they have no room for. */
+class BlindDirectory extends ProbeDirectory {
+  protected override roomOf(): number {
+    return 1;
+  }
+}
+
 const BROKEN_PAGE = /page \d+/;
 const ENDLESS = /never end|for ever/;
 
@@ -138,7 +208,7 @@ function planted(
   world: string,
   finding: RegExp,
 ): FindableBug {
-  return { name, parts: { ...SOUND_PARTS, ...parts }, messagesFirst: false, world, finding };
+  return { ...NO_BUG, name, parts: { ...SOUND_PARTS, ...parts }, world, finding };
 }
 
 /** Every planted bug. */
@@ -157,8 +227,8 @@ export const PLANTED_BUGS: readonly FindableBug[] = [
   ),
   planted("forgets a sharer", { Directory: ForgetfulDirectory }, "2x1 and a death", BROKEN_PAGE),
   {
+    ...NO_BUG,
     name: "reads the alias before it forbids writing",
-    parts: SOUND_PARTS,
     messagesFirst: true,
     world: "2x1 and a death",
     finding: BROKEN_PAGE,
@@ -200,4 +270,41 @@ export const PLANTED_BUGS: readonly FindableBug[] = [
     "2x1, a death and a renewal",
     BROKEN_PAGE,
   ),
+  planted(
+    "drops a copy without telling the home",
+    { PageCache: SilentDropper },
+    "2x2 of one page",
+    /blames|page \d+|for ever/,
+  ),
+  planted(
+    "goes on with a copy that the home has forgotten",
+    { PageCache: DeafDropper },
+    "2x2 of one page",
+    BROKEN_PAGE,
+  ),
+  planted(
+    "gives back bytes that may be needed in place of those of a source that dies",
+    { PageCache: HastyGiver },
+    "3x1 of one page and a death",
+    ENDLESS,
+  ),
+  planted(
+    "keeps more than it may",
+    { PageCache: GreedyCache },
+    "2x2 of one page",
+    /counts \d pages/,
+  ),
+  planted(
+    "offloads to a node that has no room",
+    { Directory: BlindDirectory },
+    "2x2 of one page and one that dies or leaves",
+    /never|found no room/,
+  ),
+  {
+    ...NO_BUG,
+    name: "discards bytes that have yet to be sent",
+    discardsAtOnce: true,
+    world: "2x2 of one page",
+    finding: BROKEN_PAGE,
+  },
 ];

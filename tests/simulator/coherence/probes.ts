@@ -12,7 +12,11 @@ import {
   type NodeId,
 } from "../../../runtime/protocol/coherence/messages.ts";
 import { Residence } from "../../../runtime/protocol/coherence/residence.ts";
-import type { PageRun, PageState } from "../../../runtime/protocol/coherence/page.ts";
+import {
+  contains,
+  type PageRun,
+  type PageState,
+} from "../../../runtime/protocol/coherence/page.ts";
 import type { WaitingRequest } from "../../../runtime/protocol/coherence/request_queue.ts";
 import { sourceOf, type Transaction } from "../../../runtime/protocol/coherence/transactions.ts";
 
@@ -116,9 +120,16 @@ export class ProbeCache extends PageCache {
     return this.memory.limit;
   }
 
-  /** Whether an access waits for room. */
-  get isRoomless(): boolean {
-    return this.roomless.length > 0;
+  /** @returns Whether a page was unmapped to see whether a thread uses it. */
+  isIdle(page: number): boolean {
+    const value = this.memory.residence.get(page);
+    return value === Residence.Idle || value === Residence.IdleAlone;
+  }
+
+  /** @returns Whether a page is requested, or will be once there is room. */
+  isTaking(page: number): boolean {
+    return this.pending.at(page) !== undefined ||
+      this.adoptions.some((run) => contains(run, page));
   }
 
   /** @returns Whether the message is a demand that waits here. */
@@ -218,9 +229,9 @@ export class ProbeDirectory extends Directory {
     return isOrphan && !this.busy(page);
   }
 
-  /** @returns How much room the home believes that a node has; undefined before it was told. */
-  roomOf(node: NodeId): number | undefined {
-    return this.rooms.get(node);
+  /** @returns How much room the home believes that a node has; none before it was told. */
+  believedRoom(node: NodeId): number {
+    return this.rooms.get(node) ?? 0;
   }
 
   /** Whether the home itself wants to leave. */

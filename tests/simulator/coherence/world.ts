@@ -191,7 +191,7 @@ export class World {
   /** Whether the home does not know how much room a node has. */
   hasRoomNews(node: SimulatedNode): boolean {
     const { room } = node.engine;
-    return room !== node.toldRoom || room !== (this.nodes[0]!.directory.roomOf(node.id) ?? 0);
+    return room !== node.toldRoom || room !== this.nodes[0]!.directory.believedRoom(node.id);
   }
 
   /** A node tells how much room it has; the home hears of it later. */
@@ -339,7 +339,9 @@ export class World {
 
   #fault(node: SimulatedNode, { page, access }: { page: number; access: Access }): void {
     if (permits(node.engine.state(page), access)) {
-      this.reach(node.mmu.state(page) === PageState.Invalid ? "tripwireFault" : "staleFault");
+      const isUnmapped = node.mmu.state(page) === PageState.Invalid;
+      if (node.cache.isIdle(page)) this.reach("usedAgain");
+      else this.reach(isUnmapped ? "tripwireFault" : "staleFault");
     }
     this.#step(node, { kind: "fault", page, access });
   }
@@ -355,7 +357,7 @@ export class World {
 
   #step(node: SimulatedNode, input: Input): void {
     this.#trace?.(`${this.now} node ${node.id} takes ${JSON.stringify(input)}`);
-    const { pagesDropped } = node.engine.counters;
+    const { pagesDropped, pagesOffloaded } = node.engine.counters;
     const output = node.engine.step(input, this.now);
     if (this.#undecided.size > 0) this.#decideRenewals();
     if (this.#bug.messagesFirst) {
@@ -367,6 +369,10 @@ export class World {
     }
     this.#giveBack(node);
     if (this.#isLimited) this.#watchRoom();
+    if (node.engine.counters.pagesOffloaded > pagesOffloaded) this.reach("offloaded");
+    const isForgotten = input.kind === "message" && input.message.kind === "adopt" &&
+      !node.cache.isTaking(input.message.first);
+    if (isForgotten) this.reach("adoptionForgotten");
     const forgets = output.messages.some(({ message }) => message.kind === "dropped");
     if (forgets || (node.id === 1 && node.engine.counters.pagesDropped > pagesDropped)) {
       allowStranded(this.nodes, this.#options.pageCount, this.#oracle);
@@ -381,13 +387,19 @@ export class World {
     for (const [page, transaction] of this.#undecided) {
       if (directory.transactionOn(page) === transaction) continue;
       this.#undecided.delete(page);
-      if (!directory.has(page, transaction.requester)) this.#oracle.renew(page);
+      if (directory.has(page, transaction.requester)) this.reach("renewedInVain");
+      else this.#oracle.renew(page);
     }
   }
 
   #operate(node: SimulatedNode, { operations }: Output): void {
     const { preemptPercent } = this.#options;
     for (const operation of operations) {
+      if (operation.kind === "discard" && this.#bug.discardsAtOnce) {
+        node.mmu.operate(operation);
+        node.mmu.giveBack(() => false);
+        continue;
+      }
       this.#preempt(node, preemptPercent);
       this.#trace?.(`  node ${node.id} does ${JSON.stringify(operation)}`);
       if (!node.mmu.operate(operation)) continue;
@@ -454,7 +466,7 @@ export class World {
   /** Notes since when nodes have had room that the home knows of. */
   #watchRoom(): void {
     for (const node of this.nodes) {
-      const known = node.id === 1 || (this.nodes[0]!.directory.roomOf(node.id) ?? 0) > 0;
+      const known = node.id === 1 || this.nodes[0]!.directory.believedRoom(node.id) > 0;
       const isRoomy = node.status === "live" && known && node.engine.room > 0;
       node.roomySince = isRoomy ? Math.min(node.roomySince, this.now) : Infinity;
     }
