@@ -90,19 +90,28 @@ export async function run(
   const { node, settings } = await start(options, programFlags);
   using program = new RunningProgram(node, settings);
   try {
-    using _hint = tellWhileAlone(node, settings);
-    if (settings.rpcServer) await node.closed;
-    else await Promise.race([begin(node, settings.nodes, main), untilEnded(node)]);
-    await node.close();
+    await execute(node, settings, main);
+    await program.close();
     // What `main` released last, the directory node may have refused.
     throwFailure(node);
   } catch (error) {
     // Printed before the node closes, which can take a while.
     program.fail(error);
-    throw error;
-  } finally {
     await program.close();
+    throw error;
   }
+}
+
+/** Executes the program, or serves until the cluster ends. */
+async function execute(
+  node: Node,
+  settings: Settings,
+  main: (node: Node) => void | Promise<void>,
+): Promise<void> {
+  // Until the node closes: then it has no peers to look for any more.
+  using _hint = tellWhileAlone(node, settings);
+  if (settings.rpcServer) await node.closed;
+  else await Promise.race([begin(node, settings.nodes, main), untilEnded(node)]);
 }
 
 /** The events by which errors come that nothing in the program catches. */
@@ -155,15 +164,17 @@ class RunningProgram implements EventListenerObject, Disposable {
     }
   }
 
-  /** Closes the node. That it could not go on fails the program, unless the program has failed or knows. */
+  /**
+   * Closes the node.
+   *
+   * @throws {TdsmError} Why the node could not go on, unless the program has failed or knows.
+   */
   async close(): Promise<void> {
     const known = this.#told || isClosed(this.#node);
     try {
       await this.#node.close();
     } catch (error) {
-      if (known) return;
-      this.fail(error);
-      throw error;
+      if (!known) throw error;
     }
   }
 

@@ -72,6 +72,7 @@ test("three nodes write more than all have room for, and end with MemoryExhauste
 test("a node that leaves with more than all others have room for ends with MemoryExhausted", async () => {
   const { killed, exits: [leaver] } = await leaveWithTooMuch({ groupMiB, dataMiB: 64 });
   assertEquals([killed, leaver!.code], [0, 70]);
+  assertEquals(leaver!.stderr.match(/tdsm: error: /g)?.length, 1, leaver!.stderr);
   assertMatch(
     leaver!.stderr,
     /^tdsm: error: Cannot close .*: No other node has had room .* only node 2 has, and they are lost\. .*\(MemoryExhausted\)$/m,

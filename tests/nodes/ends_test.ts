@@ -600,3 +600,19 @@ Deno.test("ends: a signal to a node that waits for another to join ends it witho
   const { code, stderr } = await process.exit();
   assertEquals([code, stderr], [143, ""]);
 });
+
+Deno.test("ends: a directory node whose main has ended waits for the others, and for nothing else", async () => {
+  await using cluster = new ProcessCluster();
+  const program = `await run(async (node) => {
+     console.log("at " + node.port);
+     await node.waitForPeer(2);
+   }, { directory: true, port: 0 });`;
+  // So that the node tells, after a while, how others join; then it has long closed its memory.
+  const directory = inlineProgram(cluster, "directory", program, { flags: ["--log-level=3"] });
+  const [, port] = await directory.untilPrinted(/^at (\d+)$/m);
+  const second = await cluster.join({ at: `127.0.0.1:${port}` } as RemoteNode);
+  await directory.untilPrinted(/Waiting for these nodes to finish before the directory closes: 2/);
+  assertEquals((await second.leave()).code, 0);
+  const { code, stderr } = await directory.exit();
+  assertEquals(code, 0, stderr);
+});
