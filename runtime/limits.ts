@@ -189,6 +189,8 @@ export const HOLD_LEAST_US = 100;
  * is told, in milliseconds.
  */
 export const WAIT_UNTOLD_MS = 2_000;
+/** The same where nobody may be looking: where there is no terminal, and the log has warnings only. */
+export const WAIT_UNTOLD_LOG_MS = 10_000;
 /** How often a directory that waits for other nodes to finish says so, in milliseconds. */
 export const CLOSE_REMINDER_MS = 5_000;
 /** How long a program may take to end by itself once a thread of it can never go on, in milliseconds. */

@@ -48,6 +48,17 @@ export function formatSize(bytes: number): string {
 }
 
 /**
+ * Writes a size exactly where that is short, else about how large it is.
+ *
+ * @param bytes The size in bytes, a whole number.
+ * @returns Text such as `65540KiB` or, in place of `7812500KiB`, `7.5GiB`.
+ */
+export function readableSize(bytes: number): string {
+  const exact = formatSize(bytes);
+  return /^\d{1,5}\D/.test(exact) ? exact : roughSize(bytes);
+}
+
+/**
  * Writes about how large a size is, for people who compare it with others.
  *
  * @param bytes The size in bytes, a whole number.

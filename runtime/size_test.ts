@@ -1,5 +1,5 @@
 import { assertEquals, assertThrows } from "@std/assert";
-import { formatSize, parseSize, roughSize } from "./size.ts";
+import { formatSize, parseSize, readableSize, roughSize } from "./size.ts";
 
 Deno.test("parseSize reads bytes and every binary unit", () => {
   assertEquals(parseSize("4096"), 4096);
@@ -42,6 +42,12 @@ Deno.test("parseSize reads back what formatSize wrote", () => {
   for (const bytes of [0, 1, 1023, 1024, 4096, 12_288, 2 ** 30, 2 ** 40, 2 ** 40 + 4096]) {
     assertEquals(parseSize(formatSize(bytes)), bytes);
   }
+});
+
+Deno.test("readableSize is exact where that is short", () => {
+  assertEquals(readableSize(65_540 * 1024), "65540KiB");
+  assertEquals(readableSize(8_000_000_000), "7.5GiB");
+  assertEquals(readableSize(2 ** 30), "1GiB");
 });
 
 Deno.test("roughSize has a digit behind the point where there is room", () => {

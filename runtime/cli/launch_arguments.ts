@@ -135,6 +135,10 @@ function countOf(text: string | undefined): number {
 
 /** Refuses a flag that resembles one of the launcher's: `deno run` would not know the flag either. */
 function refuseNearlyRight(arg: string): void {
+  // Other launchers have `-np 4`.
+  if (/^(?:-n[a-z]+|--np?)=?\d*$/i.test(arg)) {
+    throw refused(`Cannot use flag ${arg}: did you mean -n?`);
+  }
   const [, name] = /^--([^=]+)/.exec(arg) ?? [];
   const near = name === undefined ? undefined : nearestName(name, OWN_FLAGS);
   if (near !== undefined) throw refused(`Cannot use flag ${arg}: did you mean --${near}?`);

@@ -122,6 +122,10 @@ Deno.test("launch: a flag that is nearly right is refused with the right one", (
       `Cannot use flag ${wrong}: did you mean --${right}?`,
     );
   }
+  for (const wrong of ["-np", "-np4", "-np=4", "--np", "--np=4", "--n", "-nodes"]) {
+    assertEquals(refusal(`${wrong} 4 a.ts`), `Cannot use flag ${wrong}: did you mean -n?`);
+  }
+  assertEquals(parse("--no-prompt -n 4 a.ts"), { ...PLAIN, denoFlags: ["--no-prompt"] });
   assertEquals(
     refusal("-n 4 a.ts", { RPC_SERVER: "yes" }),
     'Cannot use "yes" of environment variable RPC_SERVER: it must be 1 or 0',

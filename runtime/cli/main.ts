@@ -113,6 +113,12 @@ async function showDoctor(settings: Settings, json: boolean): Promise<void> {
 async function showStatus(settings: Settings, json: boolean): Promise<void> {
   const { fetchStatus, formatStatus } = await import("./status.ts");
   const { address: hostname, port, directoryAddress = { hostname, port } } = settings;
+  if (directoryAddress.port === 0) {
+    throw refused(
+      "Cannot get the status at port 0, which is any free port: " +
+        "name the directory with --directory-address HOST:PORT",
+    );
+  }
   const status = await fetchStatus(directoryAddress, settings.joinTimeoutMs);
   await print(json ? `${JSON.stringify(status)}\n` : formatStatus(status, paintOf(Deno.stdout)));
 }

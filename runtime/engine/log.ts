@@ -132,6 +132,7 @@ function describeOutcome(
   count: number,
   key: bigint,
 ): [level: Level, outcome: string] {
+  // What is refused is an error of the program's call, which tells its user.
   switch (status) {
     case SyncStatus.Done:
       return [Level.Debug, "done"];
@@ -146,14 +147,14 @@ function describeOutcome(
     case SyncStatus.Cancelled:
       return [Level.Info, "given up while it waited"];
     case SyncStatus.Overflow:
-      return [Level.Warning, "refused, it would have too many permits"];
+      return [Level.Info, "refused, it would have too many permits"];
     case SyncStatus.PartiesMismatch:
-      return [Level.Warning, `refused, others count ${count} parties`];
+      return [Level.Info, `refused, others count ${count} parties`];
     case SyncStatus.NotHolder:
-      return [Level.Warning, "refused, this lock does not hold it"];
+      return [Level.Info, "refused, this lock does not hold it"];
     case SyncStatus.LimitExceeded:
-      return [Level.Warning, "refused, too many are in use"];
+      return [Level.Info, "refused, too many are in use"];
     case SyncStatus.PeerLost:
-      return [Level.Warning, `refused, node ${count} takes part in it and is gone`];
+      return [Level.Info, `refused, node ${count} takes part in it and is gone`];
   }
 }

@@ -26,23 +26,22 @@ function live(log: SyncLog): void {
   log.answered(reply(5, SyncStatus.Made, { key: 9n }));
 }
 
-const WRONG = [
-  '2 Request 2: lock mutex "door": done, but the node that held it is gone and did not unlock it',
-  '2 Request 4: wait at barrier "phase" of 3: refused, others count 5 parties',
-];
+const ABANDONED =
+  '2 Request 2: lock mutex "door": done, but the node that held it is gone and did not unlock it';
+const REFUSED = '3 Request 4: wait at barrier "phase" of 3: refused, others count 5 parties';
 const MADE = "3 Request 5: make a semaphore with 2 permits: it has key 9";
 
 Deno.test("SyncLog tells as much as its level says", () => {
   const expected: readonly (readonly string[])[] = [
     [],
     [],
-    WRONG,
-    [...WRONG, MADE],
+    [ABANDONED],
+    [ABANDONED, REFUSED, MADE],
     [
       "4 Request 1: acquire semaphore 18446744073709551615: done",
-      WRONG[0]!,
+      ABANDONED,
       '4 Request 3: unlock mutex "door": done',
-      WRONG[1]!,
+      REFUSED,
       MADE,
     ],
   ];

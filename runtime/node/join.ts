@@ -52,10 +52,15 @@ export function join(options: NodeOptions = {}): Promise<Node> {
  *
  * @param settings What it goes by.
  * @param ownsProcess Whether the process ends with the node, even if its program computes or blocks.
+ * @param turn The node's turn to join, by which the launcher is told how the node fares.
  * @returns The node, once it has joined.
  * @throws {TdsmError} Why the node cannot start.
  */
-export async function startNode(settings: Settings, ownsProcess: boolean): Promise<Node> {
+export async function startNode(
+  settings: Settings,
+  ownsProcess: boolean,
+  turn: Turn = new Turn(),
+): Promise<Node> {
   requireDeno();
   requirePermissions(settings);
   const engine = await loadEngineSource();
@@ -75,7 +80,6 @@ export async function startNode(settings: Settings, ownsProcess: boolean): Promi
     slots: slots.buffer,
     ownsProcess,
   };
-  const turn = new Turn();
   const ready = untilReady(worker, library, slots, turn);
   const begin = async (): Promise<Node> => {
     await turn.come(settings, readEnvironment());

@@ -111,6 +111,13 @@ export let beginThread: (node: NodeThread, parts: NodeThreadParts) => void;
 export let memoryOf: (node: NodeThread) => RegionMemory;
 
 /**
+ * Whether a call of this thread has no answer yet. Set by the class.
+ *
+ * @param node The node.
+ */
+export let isWaiting: (node: NodeThread) => boolean;
+
+/**
  * Tells the caller that a release or an unlock of this thread has failed. Set by the class.
  *
  * @param node The node.
@@ -156,6 +163,7 @@ export abstract class NodeThread {
 
   static {
     memoryOf = (node) => node.#memory;
+    isWaiting = (node) => node.#client.waiting;
     throwFailure = (node) => node.#sync.throwFailure();
     beginThread = (node, { id, address, port, region, client, failed }) => {
       const blank: Writable<NodeThread> = node;
@@ -243,9 +251,11 @@ export abstract class NodeThread {
    * @param view A typed array over the region, or over the shared variables of a native module.
    * @returns The offset, in bytes.
    * @throws {RangeError} When the view is not over the region.
+   * @throws {TypeError} When it is no view at all.
    * @throws {TdsmError} When this node is closed or cannot go on.
    */
   offsetOf(view: RegionView): number {
+    checkView(view, "tell the offset of");
     this.#check("tell the offset of a view");
     const offset = this.#memory.offsetOf(view as ArrayBufferView);
     if (offset !== undefined) return offset;
@@ -312,9 +322,11 @@ export abstract class NodeThread {
    *
    * @param view The whole array.
    * @returns Resolves when the cells are free.
+   * @throws {TypeError} When it is no array at all.
    * @throws {TdsmError} `NotAllocated` when the view is not a whole allocation, or is free already.
    */
   async free(view: RegionView): Promise<void> {
+    checkView(view, "free");
     this.#check("free");
     const bytes = view.byteLength;
     if (bytes === 0) throw new TdsmError("NotAllocated", "Cannot free a view that is empty");
@@ -493,6 +505,12 @@ function checkArrayType(Type: unknown, operation: string): void {
   throw new TypeError(
     `Cannot ${operation} ${given}: give the constructor of a typed array, such as Int32Array`,
   );
+}
+
+/** Checks that a value is a view of some memory. */
+function checkView(view: unknown, operation: string): void {
+  if (ArrayBuffer.isView(view)) return;
+  throw new TypeError(`Cannot ${operation} ${show(view)}: give a typed array over the region`);
 }
 
 /** The types of the options of an allocation. */

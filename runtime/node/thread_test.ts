@@ -4,6 +4,7 @@ import { Call } from "../ring/calls.ts";
 import { closedError, type EngineClient } from "../ring/client.ts";
 import type { RecordBody } from "../ring/ring.ts";
 import { TdsmError } from "../errors.ts";
+import { show } from "../show.ts";
 import { BareThread } from "../../tests/support/bare_thread.ts";
 
 const SIZE = 4 * 4096;
@@ -118,6 +119,10 @@ Deno.test("NodeThread.offsetOf and at lead from a view to its offset and back", 
   same[1] = 7;
   assertEquals(cells[1], 7);
   assertThrows(() => node.offsetOf(new Uint8Array(8)), RangeError, "not over the region");
+  for (const none of [undefined, null, 4096, {}]) {
+    const text = `Cannot tell the offset of ${show(none)}: give a typed array over the region`;
+    assertThrows(() => node.offsetOf(none as never), TypeError, text);
+  }
 });
 
 Deno.test("NodeThread.free asks for the whole view, and refuses what cannot be one", async () => {
@@ -129,6 +134,10 @@ Deno.test("NodeThread.free asks for the whole view, and refuses what cannot be o
   for (const view of foreign) {
     const error = await assertRejects(() => node.free(view), TdsmError, "Cannot free");
     assertEquals(error.code, "NotAllocated");
+  }
+  for (const none of [undefined, null, 4096, {}]) {
+    const text = `Cannot free ${show(none)}: give a typed array over the region`;
+    await assertRejects(() => node.free(none as never), TypeError, text);
   }
   assertEquals(bench.asked.length, 1);
   bench.answer = () => {

@@ -16,7 +16,7 @@ export const TURN_VARIABLE = "TDSM_LAUNCHER";
 export const TurnWord = {
   /** The node has joined. */
   Joined: 1,
-  /** The node cannot go on, because another one has failed. */
+  /** The node cannot go on, because another one has failed or is gone. */
   EndedByOther: 2,
 } as const;
 

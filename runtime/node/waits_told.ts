@@ -1,14 +1,15 @@
 /** Hints for the user of a node that waits: for a directory to answer, or for other nodes to join. */
 
 import { formatAddress, isWildcard } from "../address.ts";
-import { WAIT_UNTOLD_MS } from "../limits.ts";
+import { WAIT_UNTOLD_LOG_MS, WAIT_UNTOLD_MS } from "../limits.ts";
 import { Level, writeLog } from "../log.ts";
 import type { Settings } from "../settings/types.ts";
 import type { Node } from "./node.ts";
+import { isWaiting } from "./thread.ts";
 
 /**
  * Prints once that no directory answers, if a node has tried to join for a moment: the node would
- * otherwise go on trying silently. This hint is for people, as that of {@linkcode tellWhileAlone} is.
+ * otherwise go on trying silently. Where no person may be looking, it is printed later, as a warning.
  *
  * @param settings The node's settings.
  * @returns Cancels the hint.
@@ -16,7 +17,7 @@ import type { Node } from "./node.ts";
 export function tellWhileJoining(
   { directoryAddress, joinTimeoutMs, logLevel }: Settings,
 ): Disposable {
-  if (directoryAddress === undefined || joinTimeoutMs <= WAIT_UNTOLD_MS) return NOTHING;
+  if (directoryAddress === undefined || joinTimeoutMs <= untold(logLevel).ms) return NOTHING;
   const at = formatAddress(directoryAddress);
   return tellLater(
     logLevel,
@@ -27,7 +28,8 @@ export function tellWhileJoining(
 /**
  * Prints once how other nodes join, if a directory node is still alone after a moment: its program may
  * silently wait for them. The hint is for people, so it is printed on a terminal, or where the log level
- * includes information; the output of a program that needs no other node stays as it is elsewhere.
+ * includes information. Elsewhere it is printed later, as a warning, and only if a call of the program
+ * waits: the output of a program that needs no other node stays as it is.
  *
  * @param node The node.
  * @param settings The node's settings.
@@ -35,8 +37,11 @@ export function tellWhileJoining(
  */
 export function tellWhileAlone(node: Node, { directory, logLevel }: Settings): Disposable {
   if (!directory) return NOTHING;
+  const { level } = untold(logLevel);
   return tellLater(logLevel, () => {
-    if (node.peers().length > 0) return;
+    if (level === Level.Warning && !isWaiting(node)) return;
+    // Unlike `peers()`, this makes no call: the node may be closing.
+    if (node.toJSON().peers.length > 0) return;
     const { address, port } = node;
     const at = formatAddress({ hostname: isWildcard(address) ? "HOST" : address, port });
     return `No other node is here yet. Others join with --directory-address ${at}`;
@@ -45,14 +50,23 @@ export function tellWhileAlone(node: Node, { directory, logLevel }: Settings): D
 
 const NOTHING: Disposable = { [Symbol.dispose]() {} };
 
-/** Prints a text after a moment, if there still is one to print. */
+/** When a hint is printed, and at which level. */
+function untold(logLevel: number): { level: Level; ms: number } {
+  return Deno.stderr.isTerminal() || logLevel >= Level.Info
+    ? { level: Level.Info, ms: WAIT_UNTOLD_MS }
+    : { level: Level.Warning, ms: WAIT_UNTOLD_LOG_MS };
+}
+
+/** Prints a text once, after a moment or a multiple of it: as soon as there is one to print. */
 function tellLater(logLevel: number, text: () => string | undefined): Disposable {
-  const level = Deno.stderr.isTerminal() ? Level.Warning : Level.Info;
-  if (logLevel < level) return NOTHING;
-  const timer = setTimeout(() => {
+  if (logLevel < Level.Warning) return NOTHING;
+  const { level, ms } = untold(logLevel);
+  const timer = setInterval(() => {
     const told = text();
-    if (told !== undefined) writeLog(Level.Info, told);
-  }, WAIT_UNTOLD_MS);
+    if (told === undefined) return;
+    clearInterval(timer);
+    writeLog(level, told);
+  }, ms);
   Deno.unrefTimer(timer);
-  return { [Symbol.dispose]: () => clearTimeout(timer) };
+  return { [Symbol.dispose]: () => clearInterval(timer) };
 }

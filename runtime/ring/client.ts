@@ -128,6 +128,11 @@ export class EngineClient {
     return why.code === "NodeClosed" ? failedError(what, why) : this.#tellFailure(what, why);
   }
 
+  /** Whether a call of this thread has no answer yet. */
+  get waiting(): boolean {
+    return this.#waiters.size > 0;
+  }
+
   /** Whether a call of this thread has thrown, or rejected with, the reason why the node cannot go on. */
   get toldFailure(): boolean {
     return this.#toldFailure;

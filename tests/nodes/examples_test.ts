@@ -37,6 +37,16 @@ async function withFolder(use: (folder: string) => Promise<void>): Promise<void>
   }
 }
 
+Deno.test("hello: as many nodes as are launched count", async () => {
+  await using cluster = new ProcessCluster();
+  const launcher = ["run", "-A", "--no-prompt", `${ROOT}runtime/cli/launch.ts`];
+  const args = [...launcher, "-n", "3", `${ROOT}examples/hello.ts`];
+  const { code, stdout, stderr } = await cluster.spawn("hello", { args }).exit();
+  const expected = [1, 2, 3].map((node) => `[${node}] Node ${node} of 3 reads 300000`);
+  assertEquals([code, stderr], [0, ""], stdout);
+  assertEquals(stdout.trimEnd().split("\n").sort(), expected);
+});
+
 Deno.test("demo: every step shows what it promises", async () => {
   const printedBy = await runWell("demo");
   assertEquals(printedBy(1).match(/^\d\. .*$/gm)?.length, 8);

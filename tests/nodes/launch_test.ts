@@ -164,6 +164,20 @@ for (const failing of [1, 3]) {
   });
 }
 
+for (const failing of [2, 3]) {
+  Deno.test(`launch: node ${failing}, which others lose at a barrier, is the one named, though it ends last`, async () => {
+    await using cluster = new ProcessCluster();
+    const args = [...LAUNCHER, "-A", "-n", "3", PROGRAM, "lose", String(failing), "5"];
+    const { code, stdout, stderr } = await cluster.spawn("launcher", { args }).exit();
+    const why = `tdsm: node ${failing} ended with exit code 5, so the others are ended`;
+    const told = stderr.split("\n").filter((line) => line.startsWith("tdsm: "));
+    assertEquals([code, told], [5, [why]], stdout + stderr);
+    // The error says it, and the log does not say it again.
+    assertMatch(stderr, new RegExp(`node ${failing} takes part in it and is gone`));
+    assertEquals(stderr.includes("tdsm.sync"), false, stderr);
+  });
+}
+
 Deno.test("launch: a failure that all nodes share is shown once", async () => {
   await using cluster = new ProcessCluster();
   const args = [...LAUNCHER, "-n", "3", PROGRAM, "tell", "--size=1"];

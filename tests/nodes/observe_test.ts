@@ -158,6 +158,9 @@ Deno.test("doctor: a port that is in use is told, and the flags that do not go t
     stdout,
     new RegExp(`^warning +port +127\\.0\\.0\\.1:${port} is in use\n +→ stop`, "m"),
   );
+  const anyPort = await run("--status", "--port=0");
+  assertEquals([anyPort.code, anyPort.stdout], [2, ""]);
+  assertMatch(anyPort.stderr, /port 0, .*: name the directory with --directory-address HOST:PORT /);
   for (const flags of [["--json"], ["--doctor", "--status"]]) {
     const refused = await run(...flags);
     assertEquals([refused.code, refused.stdout], [2, ""]);
@@ -219,11 +222,14 @@ Deno.test("run: a directory node that is alone for a while tells on a terminal h
   const args = ["run", "-A", "examples/hello.ts", "--port=0"];
   const terminal = cluster.spawn("terminal", { args, prefix: ON_TERMINAL });
   const told =
-    /info: No other node is here yet\. Others join with --directory-address 127\.0\.0\.1:\d+/;
-  await terminal.untilPrinted(told);
-  // Without a terminal the line is printed only at a log level that includes information.
+    /(\w+): No other node is here yet\. Others join with --directory-address 127\.0\.0\.1:\d+/;
   const logging = cluster.spawn("log", { args: [...args, "--log-level=3"] });
-  await logging.untilPrinted(told);
+  // Without a terminal, and at a log level without information, it comes later.
+  const silent = cluster.spawn("no terminal", { args });
+  for (const process of [terminal, logging]) {
+    assertEquals((await process.untilPrinted(told))[1], "info");
+  }
+  assertEquals((await silent.untilPrinted(told))[1], "warning");
 });
 
 Deno.test("run: a node whose directory does not answer tells after a while that it still tries", async () => {

@@ -19,7 +19,7 @@
  */
 
 import { ALLOCATIONS_MAX } from "../../limits.ts";
-import { formatSize } from "../../size.ts";
+import { formatSize, readableSize } from "../../size.ts";
 import {
   type AllocationError,
   allocationError,
@@ -387,8 +387,10 @@ export class Allocator {
     const align = this.#alignment(request);
     const place = align > pageSize ? ` at a multiple of ${formatSize(align)}` : "";
     const message = `Cannot allocate ${describe(request)}: it needs ` +
-      `${formatSize(roundUp(bytes, pageSize))}${place}, and ${formatSize(this.#pages.bytes)} are ` +
-      `free, at most ${formatSize(this.#pages.largest)} in one piece; free something, or start ` +
+      `${readableSize(roundUp(bytes, pageSize))}${place}, and ${
+        readableSize(this.#pages.bytes)
+      } are ` +
+      `free, at most ${readableSize(this.#pages.largest)} in one piece; free something, or start ` +
       `the directory node with a larger --size than ${formatSize(size)}`;
     return allocationError("OutOfMemory", message);
   }

@@ -30,6 +30,25 @@ const ACTS: Readonly<Record<string, (node: Node) => void | Promise<void>>> = {
     return forever();
   },
 
+  /** One node leaves the others at a barrier, and is the last to end, with the code named. */
+  async lose(node) {
+    const nodes = Number(Deno.env.get("NODES"));
+    const pids = node.view(Int32Array, 0, nodes);
+    pids[node.id - 1] = Deno.pid;
+    const step = node.barrier("step", nodes);
+    await step.wait();
+    if (node.id === Number(whose)) {
+      const others = [...pids].filter((pid) => pid !== Deno.pid);
+      // Called once the node has left: its own listener stands before this one.
+      addEventListener("unload", () => others.forEach(untilGone));
+      Deno.exit(Number(code));
+    }
+    const waiting = step.wait();
+    // `run` gets the error in both ways: from `main`, and as one that nothing catches.
+    if (node.id === 1) await waiting;
+    await forever();
+  },
+
   /** One node starts a process that has its output and outlives it; then it ends, with the code named. */
   hold(node) {
     if (node.id !== Number(whose)) return;
@@ -90,6 +109,14 @@ const number = Number(Deno.env.get("TDSM_LAUNCHER")?.split("/")[2]);
 async function untilFile(path: string, there: boolean): Promise<void> {
   const isThere = (): Promise<boolean> => Deno.stat(path).then(() => true, () => false);
   while (await isThere() !== there) await new Promise((resolve) => setTimeout(resolve, 5));
+}
+
+/** Blocks until a process has ended. */
+function untilGone(pid: number): void {
+  const cell = new Int32Array(new SharedArrayBuffer(4));
+  while (Array.from(Deno.readDirSync("/proc"), ({ name }) => name).includes(String(pid))) {
+    Atomics.wait(cell, 0, 0, 5);
+  }
 }
 
 // The last node is the first that wants to join; `whose` is a folder, `code` the number of nodes.
