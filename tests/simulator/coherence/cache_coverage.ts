@@ -137,7 +137,17 @@ export const CACHE_SHAPE: TableShape<CacheInput, Situation> = {
     {
       why: "the node has the only copy",
       rows: ["keep"],
-      columns: ["I", "dead", "forgone", "I asks R", "I asks W", "I granted", "S granted", "lost"],
+      columns: [
+        "I",
+        "dead",
+        "forgone",
+        "I asks R",
+        "I asks W",
+        "I granted",
+        "S asks W",
+        "S granted",
+        "lost",
+      ],
     },
     { why: "a node that asks to write gets no less", rows: ["data R"], columns: ["I asks W"] },
     {
@@ -151,7 +161,12 @@ export const CACHE_SHAPE: TableShape<CacheInput, Situation> = {
     {
       why: "two more transactions run while one frame travels; see departure_test.ts",
       rows: ["stand-in W"],
-      columns: ["I granted", "E"],
+      columns: ["I", "dropping", "I granted", "E"],
+    },
+    {
+      why: "the page went to this node while one frame travels, and to others too",
+      rows: ["adopt"],
+      columns: ["S granted"],
     },
   ],
 };

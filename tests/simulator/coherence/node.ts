@@ -72,6 +72,8 @@ export class SimulatedNode {
   frozen = false;
   /** How much room it last told of, and what of that the home has not heard yet, the first first. */
   toldRoom = 0;
+  /** When it told that, in microseconds. */
+  toldRoomAt = 0;
   readonly rooms: number[] = [];
   /** Since when it has had room, and the home has known, in microseconds; `Infinity` if it is not so. */
   roomySince = Infinity;

@@ -86,6 +86,7 @@ export class Schedule {
     if (this.#act()) return true;
     const deadline = Math.min(
       ...world.nodes.map((node) => node.present && !node.frozen ? node.engine.deadline : Infinity),
+      ...world.nodes.map((node) => this.#mayTellRoom(node) ? world.roomNewsAt(node) : Infinity),
     );
     if (deadline !== Infinity || this.waits) {
       world.now = Math.max(world.now, Math.min(deadline, this.nextUs));
@@ -167,6 +168,11 @@ export class Schedule {
     return this.#choices.draw(this.#random);
   }
 
+  /** Whether a node could tell how much room it has: what it told last has arrived. */
+  #mayTellRoom({ id, present, frozen, rooms }: SimulatedNode): boolean {
+    return id !== 1 && present && !frozen && rooms.length === 0;
+  }
+
   #offerNode(node: SimulatedNode): void {
     const acts = this.#acts;
     const choices = this.#choices;
@@ -177,7 +183,7 @@ export class Schedule {
       choices.offer(4, acts.hearRoom, node, undefined);
     }
     if (!node.present || node.frozen) return;
-    if (node.id !== 1 && node.rooms.length === 0 && this.world.hasRoomNews(node)) {
+    if (this.#mayTellRoom(node) && this.world.roomNewsAt(node) <= this.world.now) {
       choices.offer(2, acts.tellRoom, node, undefined);
     }
     if (node.cache.hasDeadBytes) choices.offer(1, acts.idle, node, undefined);

@@ -3,7 +3,7 @@
  * and every step is checked.
  */
 
-import { MEMORY_ASK_AGAIN_MS } from "../../../runtime/limits.ts";
+import { HEARTBEAT_MS, MEMORY_ASK_AGAIN_MS } from "../../../runtime/limits.ts";
 import type { Input } from "../../../runtime/protocol/coherence/coherence.ts";
 import type { EngineEvent, Envelope, Output } from "../../../runtime/protocol/coherence/output.ts";
 import { Access, contains, PageState, permits } from "../../../runtime/protocol/coherence/page.ts";
@@ -188,15 +188,24 @@ export class World {
     this.#step(home, { kind: "renew", first, count });
   }
 
-  /** Whether the home does not know how much room a node has. */
-  hasRoomNews(node: SimulatedNode): boolean {
+  /**
+   * When a node tells how much room it has: at once where that has changed, and again with its next
+   * heartbeat where the home believes something else.
+   *
+   * @param node The node.
+   * @returns The time, in microseconds; `Infinity` where the home knows.
+   */
+  roomNewsAt(node: SimulatedNode): number {
     const { room } = node.engine;
-    return room !== node.toldRoom || room !== this.nodes[0]!.directory.believedRoom(node.id);
+    if (room !== node.toldRoom) return this.now;
+    const isKnown = room === this.nodes[0]!.directory.believedRoom(node.id);
+    return isKnown ? Infinity : node.toldRoomAt + HEARTBEAT_MS * 1000;
   }
 
   /** A node tells how much room it has; the home hears of it later. */
   tellRoom(node: SimulatedNode): void {
     node.toldRoom = node.engine.room;
+    node.toldRoomAt = this.now;
     node.rooms.push(node.toldRoom);
   }
 
