@@ -36,6 +36,8 @@ export class SyncClient {
    * request was refused; this one is made then.
    */
   post(demand: SyncDemand, what: string): void {
+    // The engine may answer this request before the call returns; the next one throws that.
+    const earlier = this.#failure !== undefined;
     this.#client.tell(syncBody(demand), what, (record) => {
       const answer = syncAnswer(record);
       if (answer.status === SyncStatus.Done) return;
@@ -43,7 +45,7 @@ export class SyncClient {
       this.#failure ??= error;
       this.#failed(error);
     });
-    this.throwFailure();
+    if (earlier) this.throwFailure();
   }
 
   /**
