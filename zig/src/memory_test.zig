@@ -52,7 +52,8 @@ test "memory: page tables are given back with the last page that they show" {
     @memset(harness.alias[0 .. page_count * 4096], 1);
     try succeed(c.tdsm_protect(handle, 0, page_count));
     const kib_each = 64 << 10 >> 9;
-    try std.testing.expect(try tableKib() >= before + 2 * kib_each);
+    // The window and the alias have theirs; some may have been there for other memory nearby.
+    try std.testing.expect(try tableKib() > before + kib_each);
     var first: u32 = 0;
     while (first < page_count) : (first += 100) {
         try succeed(c.tdsm_release(handle, first, @min(100, page_count - first)));
