@@ -480,6 +480,7 @@ export abstract class NodeThread {
   abort(reason: unknown): void {
     this.#check("abort");
     const text = failureText(reason).slice(0, CONTROL_TEXT_MAX);
+    this.#client.foretellFailure();
     this.#client.post(newBody(Call.Abort, valueFields(text)));
   }
 

@@ -133,9 +133,14 @@ export class EngineClient {
     return this.#waiters.size > 0;
   }
 
-  /** Whether a call of this thread has thrown, or rejected with, the reason why the node cannot go on. */
+  /** Whether a call of this thread has told the program why the node cannot go on, or was the reason. */
   get toldFailure(): boolean {
     return this.#toldFailure;
+  }
+
+  /** Notes that the program knows why the node will not go on: a call of this thread ends the cluster. */
+  foretellFailure(): void {
+    this.#toldFailure = true;
   }
 
   /**
