@@ -163,7 +163,9 @@ export function allowLosses(state: ModelState, victim: NodeId, migration: boolea
       Math.floor(index / state.nodes.length) === victim - 1 &&
       frames.some(({ message }) => message.kind === "grant" && contains(message, page))
     );
+    // The home may count on a copy that is on its way there, and have dropped its own.
     const had = cache.states[page] !== PageState.Invalid ||
+      holdersOf(state, page).includes(victim) ||
       cache.residence[page] === Residence.Dropping ||
       transaction?.invalidated.includes(victim) === true;
     const isOther = (id: NodeId) => id !== victim && present(state.nodes[id - 1]!);

@@ -160,7 +160,8 @@ export function allowLosses(
       from === victim &&
       frames.some(({ message }) => message.kind === "grant" && covers(message))
     );
-    const had = victim.cache.hasCopy(page) ||
+    // The home may count on a copy that is on its way there, and have dropped its own.
+    const had = victim.cache.hasCopy(page) || copies.includes(victim.id) ||
       transaction?.invalidated.includes(victim.id);
     const kept = nodes.some((node) =>
       node !== victim && touches(nodes[0]!, node, page) &&
