@@ -115,21 +115,24 @@ function whenOrphaned(act: () => void): ReturnType<typeof setInterval> | undefin
 
 /**
  * Whether a parent process has only adopted this one: its task was killed before this process could look.
- * Then it is of another session; a process that leads its own session was started so.
+ * Then it is of another session, while a process that leads its own session was started so; or it is
+ * the first process of the machine, of whose session all may be. In a container that can be a task.
  */
 function isStranger(parent: number): boolean {
-  const [own, theirs] = [sessionOf(Deno.pid), sessionOf(parent)];
-  return own !== undefined && theirs !== undefined && own !== theirs && own !== Deno.pid;
+  const [own, theirs] = [statOf(Deno.pid), statOf(parent)];
+  if (own === undefined || theirs === undefined) return false;
+  if (parent === 1 && !/^(deno|node|npm)/.test(theirs.program)) return true;
+  return own.session !== theirs.session && own.session !== Deno.pid;
 }
 
-/** The session of a process; `undefined` where that cannot be read. */
-function sessionOf(pid: number): number | undefined {
+/** The name of a process's program, and its session; `undefined` where they cannot be read. */
+function statOf(pid: number): { program: string; session: number } | undefined {
   try {
-    // Behind the name of the program, which may have any character: state, parent, group, session.
-    const [, session] = /.*\) \S+ \d+ \d+ (\d+) /s.exec(
+    // The name may have any character. Behind it are state, parent, group and session.
+    const [, program, session] = /\((.*)\) \S+ \d+ \d+ (\d+) /s.exec(
       Deno.readTextFileSync(`/proc/${pid}/stat`),
     )!;
-    return Number(session);
+    return { program: program!, session: Number(session) };
   } catch {
     return undefined;
   }
