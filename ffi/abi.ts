@@ -7,7 +7,7 @@ import { TdsmError, type TdsmErrorCode } from "../runtime/errors.ts";
 import { PAGE_SIZE_MAX_BYTES, PAGE_SIZE_MIN_BYTES, REGION_MAX_BYTES } from "../runtime/limits.ts";
 
 /** The ABI version that this code is written for. */
-export const ABI_VERSION = 3;
+export const ABI_VERSION = 4;
 
 /** Layout of `tdsm_open_options`, in bytes. */
 export const OPEN_OPTIONS = {
@@ -113,6 +113,8 @@ export const WAIT_FAULTS = 1;
 export const WAIT_KICKED = 2;
 /** Bit that `tdsm_wait` answers: the region is being closed, so there is nothing more to wait for. */
 export const WAIT_CLOSING = 4;
+/** In the word of {@linkcode NativeRegion.watchExit}: a thread ends the process, and waits for the engine. */
+export const EXIT_BEGUN = 3;
 /** The longest message with which {@linkcode NativeRegion.fence} ends the process, in bytes of UTF-8. */
 export const FENCE_MESSAGE_MAX_BYTES = 4096;
 
@@ -138,6 +140,7 @@ export const CONSTANTS = {
   modules_max: 64,
   path_max: PATH_MAX_BYTES,
   fence_message_max: FENCE_MESSAGE_MAX_BYTES,
+  exit_begun: EXIT_BEGUN,
 } as const;
 
 /** Status codes by name; a call answers them negated. */

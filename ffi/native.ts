@@ -5,6 +5,7 @@
 
 import { TdsmError } from "../runtime/errors.ts";
 import {
+  EXIT_BEGUN,
   FAULT_WORDS,
   FENCE_MESSAGE_MAX_BYTES,
   INSTALL_WRITABLE,
@@ -70,6 +71,8 @@ export class NativeRegion implements Disposable {
   readonly #symbols: TdsmLibrary["symbols"];
   readonly #owner: boolean;
   #closed = false;
+  /** The word of {@linkcode watchExit}. */
+  #exit: Int32Array | undefined;
 
   private constructor(library: TdsmLibrary, info: DataView, owner: boolean) {
     const { fields } = REGION_INFO;
@@ -362,6 +365,30 @@ export class NativeRegion implements Disposable {
     const { written } = new TextEncoder().encodeInto(message, bytes);
     const result = this.#symbols.tdsm_fence(this.handle, bytes, BigInt(written), status, graceMs);
     if (result < 0) throw statusError("fence the region", result, this.#symbols.tdsm_last_errno());
+  }
+
+  /**
+   * From here on a thread that ends the process by `exit`, as `Deno.exit` does, first kicks the region and
+   * waits for {@linkcode releaseExit}. To be called by the thread that serves the region.
+   *
+   * @param timeoutMs The longest that it waits, in milliseconds.
+   * @throws {TdsmError} If the region is closed.
+   */
+  watchExit(timeoutMs: number): void {
+    const out = new BigUint64Array(1);
+    const result = this.#symbols.tdsm_exit_watch(this.handle, timeoutMs, out);
+    if (result < 0) throw statusError("watch for the end of the process", result, 0);
+    this.#exit = new Int32Array(viewMemory(out[0]!, 4).buffer);
+  }
+
+  /** Whether a thread ends the process, and waits for {@linkcode releaseExit}. */
+  get isExiting(): boolean {
+    return this.#exit !== undefined && Atomics.load(this.#exit, 0) === EXIT_BEGUN;
+  }
+
+  /** The process need not wait for this region when it ends. */
+  releaseExit(): void {
+    this.#symbols.tdsm_exit_release(this.handle);
   }
 
   /**

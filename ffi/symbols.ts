@@ -21,6 +21,10 @@ export const symbols = {
   tdsm_boottime_ms: { parameters: [], result: "f64" },
   /** `int32_t tdsm_close(uint32_t handle)` */
   tdsm_close: { parameters: ["u32"], result: "i32" },
+  /** `int32_t tdsm_exit_watch(uint32_t handle, uint32_t timeout_ms, uint64_t *out_address)` */
+  tdsm_exit_watch: { parameters: ["u32", "u32", "buffer"], result: "i32" },
+  /** `int32_t tdsm_exit_release(uint32_t handle)` */
+  tdsm_exit_release: { parameters: ["u32"], result: "i32" },
   /** `int32_t tdsm_window_add(uint32_t handle, uint64_t address, uint64_t region_byte, uint64_t length, uint64_t *out_address)` */
   tdsm_window_add: { parameters: ["u32", "u64", "u64", "u64", "buffer"], result: "i32" },
   /** `int32_t tdsm_window_remove(uint32_t handle, uint64_t address)` */

@@ -61,6 +61,8 @@ export interface DriverParts {
   readonly tell: (event: EngineEvent) => void;
   /** Called before anything is done after a wait: fences the region if the node was stopped for long. */
   readonly lookAtClock: () => void;
+  /** Called in each turn in which a thread waits to end the process: the node is to leave. */
+  readonly exiting: () => void;
   /** Gets the error that has stopped the driver, such as a system call that failed. */
   readonly failed: (error: unknown) => void;
 }
@@ -215,8 +217,9 @@ export class Driver {
   #poll(): void {
     if (this.#stopped) return;
     this.counters.turns++;
-    const { coherence, calls, lookAtClock } = this.#parts;
+    const { coherence, region, calls, lookAtClock, exiting } = this.#parts;
     if (!this.#failed) lookAtClock();
+    if (region.isExiting) exiting();
     this.#discard();
     let active = this.#takeFaults();
     active = calls.poll() || active;

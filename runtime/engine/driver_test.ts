@@ -171,6 +171,7 @@ class Bench implements AsyncDisposable {
       pollTimeUs,
       compression,
       lookAtClock: () => this.onTurn(),
+      exiting: () => {},
       sink: {
         send: (to, message, payload, encoding) => {
           const packed = encoding === Encoding.Lz4 ? " packed" : "";

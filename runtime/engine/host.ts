@@ -60,6 +60,7 @@ export class EngineHost implements Member {
   readonly #echo = new SignalEcho();
   #closed: Promise<void> | undefined;
   #parted: Promise<void> | undefined;
+  #exits: Promise<void> | undefined;
   /** Whether the program was told that the node has joined. */
   #announced = false;
   /** Ends the process of a program that does not end by itself. */
@@ -84,6 +85,7 @@ export class EngineHost implements Member {
       doom: (error) => this.#doom(error),
       close: () => this.#closed ??= this.#close(),
       leave: async () => void await this.#leaveSoon(),
+      exiting: () => this.#exiting(),
       abort: (reason) => this.#abort(reason),
       isNearEnd: () => this.#process.isNear,
       post,
@@ -141,6 +143,7 @@ export class EngineHost implements Member {
     }
     const { hostname: address, port } = this.#cluster.address;
     const { handle, userModeOnly } = this.engine.region;
+    this.engine.region.watchExit(2 * LEAVE_MAX_MS);
     this.#post({ kind: "ready", id: this.#cluster.self, handle, address, port });
     if (userModeOnly) {
       this.log(
@@ -358,6 +361,14 @@ export class EngineHost implements Member {
       const end = (): never => die(this.#library, message, code, DEATH_MESSAGE_MAX_MS);
       setTimeout(end, FAILURE_GRACE_MS);
     });
+  }
+
+  /**
+   * A thread of the program waits to end the process, one whose `unload` listener has not had the node
+   * leave before that: the node may be one that a Worker runs.
+   */
+  #exiting(): void {
+    this.#exits ??= this.#leaveSoon().then(() => this.engine.region.releaseExit());
   }
 
   /**

@@ -56,6 +56,8 @@ export interface NodeEngineOptions {
   close(): Promise<void>;
   /** The same in a bounded time, since the process is about to end. */
   leave(): Promise<void>;
+  /** Called again and again while a thread waits to end the process: the node is to leave. */
+  exiting(): void;
   /** Ends the cluster, because the program has failed or called `abort`. */
   abort(reason: string): void;
   /** Whether the process ends before its program could be told of anything. */
@@ -154,6 +156,7 @@ export class NodeEngine implements AsyncDisposable {
       compression,
       tell: options.tell,
       lookAtClock: () => cluster.checkLease(),
+      exiting: options.exiting,
       failed: (error) => this.#failed(error),
     });
     this.#idle = new IdleWatch({

@@ -483,12 +483,20 @@ for (const [what, code] of INDESCRIBABLE) {
   });
 }
 
-/** A program whose Worker runs a node; `body` is that of the node's main. */
-function runInWorker(cluster: ProcessCluster, { at }: RemoteNode, body: string): TestProcess {
+/**
+ * A program whose Worker runs a node; `body` is that of the node's main. The main thread has `worker`, and
+ * executes `main`.
+ */
+function runInWorker(
+  cluster: ProcessCluster,
+  { at }: RemoteNode,
+  body: string,
+  main = "",
+): TestProcess {
   const worker = `import { run } from ${JSON.stringify(import.meta.resolve("../../mod.ts"))};
     await run(async (node) => { ${body} }, { directoryAddress: "${at}" });`;
   const url = JSON.stringify(`data:text/javascript,${encodeURIComponent(worker)}`);
-  const code = `new Worker(${url}, { type: "module" });`;
+  const code = `const worker = new Worker(${url}, { type: "module" }); ${main}`;
   const permissions = ["--no-prompt", "-A"];
   return inlineProgram(cluster, "program", code, { flags: [], permissions });
 }
@@ -529,6 +537,37 @@ Deno.test("ends: a signal has a node leave that a Worker runs, and ends the prog
   const { code, stderr } = await process.exit();
   assertEquals([code, stderr], [143, ""]);
   assertEquals(await directory.load(0), 7);
+});
+
+/** What a Worker does with its node when the main thread ends the process. */
+const EXITED: readonly (readonly [what: string, code: string])[] = [
+  ["awaits", `await new Promise(() => {});`],
+  ["blocks", `node.semaphore(9n).acquireSync();`],
+  ["computes", `for (;;);`],
+];
+
+for (const [what, occupation] of EXITED) {
+  Deno.test(`ends: Deno.exit in the main thread has a node leave that a Worker runs, which ${what}`, async () => {
+    await using cluster = new ProcessCluster();
+    const directory = await cluster.host();
+    const body = `node.memory[0] = 7; postMessage("begun"); ${occupation}`;
+    const main = `worker.onmessage = () => Deno.exit(3);`;
+    const { code, stderr } = await runInWorker(cluster, directory, body, main).exit();
+    assertEquals([code, stderr], [3, ""]);
+    assertEquals(await directory.load(0), 7);
+    assertEquals(await directory.evaluate((node) => node.peers()), []);
+    assertEquals((await directory.leave()).code, 0);
+  });
+}
+
+Deno.test("ends: Deno.exit in the main thread waits for no node of a Worker that was terminated", async () => {
+  await using cluster = new ProcessCluster();
+  const directory = await cluster.host();
+  const body = `postMessage("begun"); await new Promise(() => {});`;
+  const main = `worker.onmessage = () => { worker.terminate(); Deno.exit(3); };`;
+  const { code, stderr } = await runInWorker(cluster, directory, body, main).exit();
+  assertEquals([code, stderr], [3, ""]);
+  while ((await directory.evaluate((node) => node.peers())).length > 0);
 });
 
 Deno.test("ends: control characters of the node that fails reach no terminal of another", async () => {

@@ -5,7 +5,7 @@ const std = @import("std");
 const Status = @import("status.zig").Status;
 
 /// Raised when a layout, a constant or the meaning of a call changes.
-pub const version: u32 = 3;
+pub const version: u32 = 4;
 
 pub const page_size_min: u32 = 4 << 10;
 pub const page_size_max: u32 = 2 << 20;
@@ -47,6 +47,9 @@ pub const fault_minor: u32 = 4;
 pub const wait_faults: i32 = 1;
 pub const wait_kicked: i32 = 2;
 pub const wait_closing: i32 = 4;
+
+/// In the word that `tdsm_exit_watch` answers the address of: the process ends, and waits for the engine.
+pub const exit_begun: u32 = 3;
 
 /// Which step of `tdsm_open` failed. Append-only.
 pub const Step = enum(u32) {
@@ -240,6 +243,7 @@ pub const manifest: [:0]const u8 = made: {
         "wait_kicked",           "wait_closing",
         "modules_max",           "region_counts_runs",
         "path_max",              "fence_message_max",
+        "exit_begun",
     }) ++ "}}";
 };
 

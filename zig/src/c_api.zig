@@ -8,6 +8,7 @@ const std = @import("std");
 const linux = std.os.linux;
 const abi = @import("abi.zig");
 const crc32c = @import("crc32c.zig");
+const exit = @import("exit.zig");
 const faults = @import("faults.zig");
 const fence = @import("fence.zig");
 const modules = @import("modules.zig");
@@ -82,6 +83,28 @@ pub export fn tdsm_boottime_ms() f64 {
 /// fenced region stay closed.
 pub export fn tdsm_close(handle: u32) i32 {
     registry.close(handle) catch |failure| return status.code(failure);
+    exit.forget(handle);
+    return 0;
+}
+
+/// int32_t tdsm_exit_watch(uint32_t handle, uint32_t timeout_ms, uint64_t *out_address)
+/// To be called by the region's engine. When a thread ends the process by exit(3), that thread kicks
+/// the region and waits for `tdsm_exit_release`, no longer than `timeout_ms`. The word at `out_address`
+/// is then `exit_begun`; it may be read for ever.
+pub export fn tdsm_exit_watch(handle: u32, timeout_ms: u32, out_address: ?*u64) i32 {
+    const out = out_address orelse return status.code(status.reject(error.BadArgument));
+    const lease = registry.enter(handle) catch |failure| return status.code(failure);
+    defer lease.end();
+    out.* = exit.begin(handle, timeout_ms) catch |failure| return status.code(failure);
+    return 0;
+}
+
+/// int32_t tdsm_exit_release(uint32_t handle)
+/// The process need not wait for the region's engine, now or later.
+pub export fn tdsm_exit_release(handle: u32) i32 {
+    const lease = registry.enter(handle) catch |failure| return status.code(failure);
+    defer lease.end();
+    exit.release(handle);
     return 0;
 }
 

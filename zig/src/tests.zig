@@ -7,6 +7,7 @@ comptime {
     _ = @import("window.zig");
     _ = @import("section.zig");
     _ = @import("thread.zig");
+    _ = @import("exit_test.zig");
     _ = @import("module_file_test.zig");
     _ = @import("modules_test.zig");
     _ = @import("open_test.zig");
