@@ -197,15 +197,6 @@ export function exitCodeOf(error: unknown): number {
   return isTdsmError(error) && NODE_CODES.has(error.code) ? ExitCode.Node : ExitCode.Program;
 }
 
-/**
- * Whether something was thrown because another node is gone, rather than by a fault of this node's program.
- *
- * @param thrown What was thrown.
- */
-export function isPeerLost(thrown: unknown): boolean {
-  return isTdsmError(thrown) && thrown.code === "PeerLost";
-}
-
 /** Whether something thrown is an error of the runtime; a proxy may refuse to be looked at. */
 function isTdsmError(thrown: unknown): thrown is TdsmError {
   try {

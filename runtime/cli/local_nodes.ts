@@ -16,7 +16,7 @@ import { partOfMemory } from "../engine/memory_limit.ts";
 import { SETTINGS } from "../settings/table.ts";
 import { END_SIGNALS, type EndSignal, SignalEcho } from "../signals.ts";
 import { NodeOutput } from "./node_output.ts";
-import { TURN_VARIABLE } from "../node/turn.ts";
+import { TURN_VARIABLE } from "../engine/turn.ts";
 import { Turns } from "./turns.ts";
 import { Watchdog } from "./watchdog.ts";
 
@@ -304,18 +304,18 @@ class LocalNodes {
   }
 
   /**
-   * Waits a while for another failure, if a node has ended because of one. A node that cannot go on has
-   * mostly lost a node that failed, whose exit code tells more; but the failed node can be the later one
-   * to end.
+   * Waits a while for another failure, if a node may have ended because of one. A node that cannot go on,
+   * or knows that another is gone, has mostly lost a node that failed, whose exit code tells more; but the
+   * failed node can be the later one to end.
    */
   async #untilCauseIsKnown({ id, code }: LocalNode): Promise<void> {
     if (this.#begun.length === 1) return;
     const { promise, resolve } = Promise.withResolvers<void>();
     const timer = setTimeout(resolve, LAUNCH_CAUSE_MAX_MS);
     const known = Promise.race([promise, this.#ending.promise]);
-    const byOther = code === ExitCode.Node ||
-      await Promise.race([this.#turns.endedByOther(id), known]);
-    if (byOther) await known;
+    const isEffect = code === ExitCode.Node ||
+      await Promise.race([this.#turns.knewOtherGone(id), known]);
+    if (isEffect) await known;
     clearTimeout(timer);
   }
 

@@ -1,6 +1,6 @@
 /**
  * The order in which nodes of a launcher join. The nodes are started at once; each tells the launcher
- * when it is ready, is told when to join, and tells that it has. `runtime/node/turn.ts` is the other side.
+ * when it is ready, is told when to join, and tells that it has. `runtime/engine/turn.ts` is the other side.
  */
 
 import {
@@ -10,7 +10,7 @@ import {
   LAUNCH_TICKET_MAX_BYTES,
 } from "../limits.ts";
 import type { Address } from "../address.ts";
-import { formatTicket, TurnWord } from "../node/turn.ts";
+import { formatTicket, TurnWord } from "../engine/turn.ts";
 
 const NEWLINE = 10;
 
@@ -20,7 +20,7 @@ interface Turn {
   readonly joined: PromiseWithResolvers<void>;
   /** Resolves when the node's connection has ended, and all that was said there is heard. */
   heard: Promise<void>;
-  endedByOther: boolean;
+  otherGone: boolean;
 }
 
 /** The turns of the nodes of one launcher. */
@@ -45,7 +45,7 @@ export class Turns implements Disposable {
         allowed: Promise.withResolvers(),
         joined: Promise.withResolvers(),
         heard: Promise.resolve(),
-        endedByOther: false,
+        otherGone: false,
       });
     }
     void this.#acceptAll();
@@ -71,14 +71,14 @@ export class Turns implements Disposable {
   }
 
   /**
-   * Whether a node has ended because another one has failed.
+   * Whether a node knew, when it ended, that another one had failed or was gone.
    *
    * @param node The node, whose process has ended.
    */
-  async endedByOther(node: number): Promise<boolean> {
+  async knewOtherGone(node: number): Promise<boolean> {
     const turn = this.#turn(node);
     await turn.heard;
-    return turn.endedByOther;
+    return turn.otherGone;
   }
 
   #turn(node: number): Turn {
@@ -144,7 +144,7 @@ export class Turns implements Disposable {
       if (length === null) return;
       for (const word of words.subarray(0, length)) {
         if (word === TurnWord.Joined) turn.joined.resolve();
-        if (word === TurnWord.EndedByOther) turn.endedByOther = true;
+        if (word === TurnWord.OtherGone) turn.otherGone = true;
       }
     }
   }

@@ -2,7 +2,7 @@ import { assertEquals, assertRejects } from "@std/assert";
 import { TdsmError } from "../errors.ts";
 import { LAUNCH_TICKET_MAX_BYTES } from "../limits.ts";
 import { join } from "../node/join.ts";
-import { Turn, TURN_VARIABLE, TurnWord } from "../node/turn.ts";
+import { Turn, TURN_VARIABLE, TurnWord } from "../engine/turn.ts";
 import { resolveSettings } from "../settings/settings.ts";
 import { REGION, ScriptedPeer } from "../../tests/support/cluster_members.ts";
 import type { NodeOptions } from "../settings/types.ts";
@@ -54,18 +54,18 @@ Deno.test("Turns: a node that joins again, or joins or hosts another directory, 
   }
 });
 
-Deno.test("Turns: whether a node has ended because of another one", async () => {
+Deno.test("Turns: whether a node knew when it ended that another one was gone", async () => {
   using turns = new Turns(2, DIRECTORY);
   for (const node of [1, 2]) {
     void turns.let(node);
     using turn = await come(turns.ticket(node));
     turn.tell(TurnWord.Joined);
-    if (node === 2) turn.tell(TurnWord.EndedByOther);
+    if (node === 2) turn.tell(TurnWord.OtherGone);
   }
-  assertEquals([await turns.endedByOther(1), await turns.endedByOther(2)], [false, true]);
+  assertEquals([await turns.knewOtherGone(1), await turns.knewOtherGone(2)], [false, true]);
 });
 
-Deno.test("Turns: a node that another one ends while it joins has ended because of another one, too", async () => {
+Deno.test("Turns: a node that another one ends while it joins knew of it, too", async () => {
   using listener = Deno.listen({ hostname: DIRECTORY.hostname, port: 0 });
   const { hostname, port } = listener.addr;
   using turns = new Turns(2, listener.addr);
@@ -79,7 +79,7 @@ Deno.test("Turns: a node that another one ends while it joins has ended because 
     directory.link.say({ kind: "welcome", node: 2, session: 5n, ...REGION, peers: [] });
     directory.link.say({ kind: "abort", node: 1, reason: "planted" });
     assertEquals((await refused).code, "NodeFailed");
-    assertEquals(await turns.endedByOther(2), true);
+    assertEquals(await turns.knewOtherGone(2), true);
   } finally {
     Deno.env.delete(TURN_VARIABLE);
   }
@@ -117,7 +117,7 @@ Deno.test("Turns: a node whose launcher has ended does not join", async () => {
     assertEquals([code, why.test(message)], ["NoDirectory", true], message);
   }
   // That harms no node that has joined.
-  first.tell(TurnWord.EndedByOther);
+  first.tell(TurnWord.OtherGone);
 });
 
 Deno.test("Turns: a ticket that no launcher has written is refused", async () => {

@@ -33,6 +33,7 @@ import type { Settings } from "../settings/types.ts";
 import type { NodeStatusControl } from "../wire/status_control.ts";
 import { NodeEngine } from "./node_engine.ts";
 import { LifeCycle, ProcessEnd, StallClock } from "./life_cycle.ts";
+import { Turn, TurnWord } from "./turn.ts";
 import type { EngineNews, EngineStart } from "./news.ts";
 import { CallSlots } from "../ring/ring.ts";
 import { formatSize, roughSize } from "../size.ts";
@@ -45,6 +46,7 @@ interface HostParts {
   readonly library: TdsmLibrary;
   readonly cluster: Cluster;
   readonly region: RegionSettings;
+  readonly turn: Turn;
 }
 
 /** One node's engine, from the moment at which the node has joined. */
@@ -54,6 +56,7 @@ export class EngineHost implements Member {
   readonly #post: (news: EngineNews) => void;
   readonly #library: TdsmLibrary;
   readonly #cluster: Cluster;
+  readonly #turn: Turn;
   readonly #slots: CallSlots;
   readonly #life = new LifeCycle();
   readonly #process = new ProcessEnd();
@@ -67,11 +70,12 @@ export class EngineHost implements Member {
   #programEnd: ReturnType<typeof setTimeout> | undefined;
 
   /** Opens the region and begins to serve it. */
-  private constructor({ start, post, library, cluster, region }: HostParts) {
+  private constructor({ start, post, library, cluster, region, turn }: HostParts) {
     this.#start = start;
     this.#post = post;
     this.#library = library;
     this.#cluster = cluster;
+    this.#turn = turn;
     this.#slots = new CallSlots(start.slots);
     this.engine = new NodeEngine({
       settings: start.settings,
@@ -86,6 +90,7 @@ export class EngineHost implements Member {
       close: () => this.#closed ??= this.#close(),
       leave: async () => void await this.#leaveSoon(),
       exiting: () => this.#exiting(),
+      partyLost: () => this.#otherGone(),
       abort: (reason) => this.#abort(reason),
       isNearEnd: () => this.#process.isNear,
       post,
@@ -108,8 +113,12 @@ export class EngineHost implements Member {
     const listener = listen(address, port, directoryAddress === undefined);
     const clock = () => boottimeMs(library);
     const options = { listener, serving, release: VERSION, sum, clock };
+    const turn = new Turn();
+    // The program's thread had its turn already, so there is nothing to wait for. It may block when
+    // there is something to tell, and so may not hear of it before the program ends.
+    turn.come(settings, () => start.ticket).catch(() => {});
     const open = (cluster: Cluster, region: RegionSettings) =>
-      new EngineHost({ start, post, library, cluster, region });
+      new EngineHost({ start, post, library, cluster, region, turn });
     let host: EngineHost;
     try {
       if (directoryAddress === undefined) host = Cluster.host(options, regionOf(settings), open);
@@ -118,6 +127,7 @@ export class EngineHost implements Member {
         host = await Cluster.join(options, directoryAddress, wanted, joinTimeoutMs, open);
       }
     } catch (error) {
+      turn[Symbol.dispose]();
       listener.close();
       throw error;
     }
@@ -181,6 +191,7 @@ export class EngineHost implements Member {
         return this.#cluster.expel(event.node, event.reason);
       case "peerGone":
         this.log(Level.Info, `Node ${event.node} is gone`);
+        this.#otherGone();
         this.engine.peerGone(event.node);
         return this.#cluster.forget(event.node);
       case "nodeLeft":
@@ -194,6 +205,11 @@ export class EngineHost implements Member {
       default:
         event satisfies never;
     }
+  }
+
+  /** Another node has failed or is gone. The launcher is told before any thread of the program is. */
+  #otherGone(): void {
+    this.#turn.tell(TurnWord.OtherGone);
   }
 
   /**
@@ -252,6 +268,7 @@ export class EngineHost implements Member {
   /** At the directory node: a node went away without leaving. */
   lost(node: NodeId, reason: string): void {
     if (this.#life.over) return;
+    this.#otherGone();
     this.log(
       Level.Warning,
       `Node ${node} is lost: ${reason}. Pages that only it had are lost with it`,
@@ -305,6 +322,7 @@ export class EngineHost implements Member {
       return;
     }
     if (!this.#life.enter("failed", failure)) return;
+    if (byOther) this.#otherGone();
     // Before anything is said: from here on no thread reads what other nodes may have overwritten.
     this.#fence(failure);
     this.#slots.fail(failure);
@@ -422,6 +440,7 @@ export class EngineHost implements Member {
     this.engine.refuse(closed);
     this.engine.status.end();
     await this.engine[Symbol.asyncDispose]();
+    this.#turn[Symbol.dispose]();
     this.#post({ kind: "closed" });
   }
 

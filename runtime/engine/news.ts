@@ -16,6 +16,8 @@ export interface EngineStart {
   readonly slots: SharedArrayBuffer;
   /** Whether the process ends with its node, as under `run`, even if a thread of it computes or blocks. */
   readonly ownsProcess: boolean;
+  /** What the launcher has told this node, if one has started it. */
+  readonly ticket?: string | undefined;
 }
 
 /**

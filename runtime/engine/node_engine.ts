@@ -56,6 +56,8 @@ export interface NodeEngineOptions {
   close(): Promise<void>;
   /** The same in a bounded time, since the process is about to end. */
   leave(): Promise<void>;
+  /** Called before a thread is told that a party of its barrier is gone. */
+  partyLost(): void;
   /** Called again and again while a thread waits to end the process: the node is to leave. */
   exiting(): void;
   /** Ends the cluster, because the program has failed or called `abort`. */
@@ -304,6 +306,7 @@ export class NodeEngine implements AsyncDisposable {
       pageSize: region.pageSize,
       send: (to, message) => cluster.send(to, message),
       violation: (node, reason) => tell({ kind: "violation", node, reason }),
+      partyLost: this.#options.partyLost,
       renew: (first, count) => this.driver.input({ kind: "renew", first, count }),
       touchedFrom: (first, count) =>
         this.#coherence.directory?.touchedFrom({ first, count }) ?? first,

@@ -37,6 +37,8 @@ export interface ServicesOptions {
   send(to: NodeId, message: SyncMessage | AllocatorInput | AllocatorOutput): void;
   /** Called when a node breaks the protocol. */
   violation(node: NodeId, reason: string): void;
+  /** Called before a thread is told that a party of its barrier is gone. */
+  partyLost?(): void;
   /** At the directory node: these pages are allocated anew, so no program needs their contents. */
   renew?(first: number, count: number): void;
   /** At the directory node: the first of these pages that a node has touched; else the one behind them. */
@@ -269,6 +271,7 @@ export class Services {
     }
     this.#calls.delete(reply.ticket);
     this.#options.log?.answered(reply);
+    if (reply.status === SyncStatus.PeerLost) this.#options.partyLost?.();
     const { call, request } = asked;
     const { status, ticket } = reply;
     const { Done, Abandoned, Cancelled } = SyncStatus;

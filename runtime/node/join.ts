@@ -22,7 +22,7 @@ import { serveRpc } from "./rpc_transport.ts";
 import { requirePermissions } from "../settings/permissions.ts";
 import { requireDeno } from "../version.ts";
 import { warnOfUnread } from "./unread_environment.ts";
-import { Turn, TurnWord } from "./turn.ts";
+import { Turn, TURN_VARIABLE, TurnWord } from "../engine/turn.ts";
 import { tellWhileJoining } from "./waits_told.ts";
 
 /**
@@ -52,14 +52,12 @@ export function join(options: NodeOptions = {}): Promise<Node> {
  *
  * @param settings What it goes by.
  * @param ownsProcess Whether the process ends with the node, even if its program computes or blocks.
- * @param turn The node's turn to join, by which the launcher is told how the node fares.
  * @returns The node, once it has joined.
  * @throws {TdsmError} Why the node cannot start.
  */
 export async function startNode(
   settings: Settings,
   ownsProcess: boolean,
-  turn: Turn = new Turn(),
 ): Promise<Node> {
   requireDeno();
   requirePermissions(settings);
@@ -71,6 +69,7 @@ export async function startNode(
   setEnvironment(library, "DENO_TOKIO_EVENT_INTERVAL", "1");
   requireNoNode();
   const slots = new CallSlots();
+  const turn = new Turn();
   // A Worker may start from a Blob where it may not from a file: without `--allow-read`.
   const url = URL.createObjectURL(new Blob([engine], { type: "text/javascript" }));
   const worker = new Worker(url, { type: "module", name: "tdsm engine" });
@@ -79,6 +78,7 @@ export async function startNode(
     library: library.path,
     slots: slots.buffer,
     ownsProcess,
+    ticket: readEnvironment()(TURN_VARIABLE),
   };
   const ready = untilReady(worker, library, slots, turn);
   const begin = async (): Promise<Node> => {
@@ -185,7 +185,7 @@ function untilReady(
         return ready.resolve(node);
       }
       case "failed":
-        if (data.byOther) turn.tell(TurnWord.EndedByOther);
+        if (data.byOther) turn.tell(TurnWord.OtherGone);
         return fail(unpackError(data.error));
       case "closing":
         return closed.resolve();

@@ -2,7 +2,7 @@
  * The life of a program on a node: join, run its main or serve, leave.
  */
 
-import { exitCodeOf, exitCodeOfStart, isPeerLost, TdsmError } from "../errors.ts";
+import { exitCodeOf, exitCodeOfStart, TdsmError } from "../errors.ts";
 import { readEnvironment, resolveSettings } from "../settings/settings.ts";
 import type { NodeOptions, Settings } from "../settings/types.ts";
 import { refused } from "../settings/flags.ts";
@@ -12,7 +12,6 @@ import { START_COMMAND } from "../start_command.ts";
 import { VERSION } from "../version.ts";
 import { startNode } from "./join.ts";
 import { throwFailure } from "./thread.ts";
-import { Turn, TurnWord } from "./turn.ts";
 import { tellWhileAlone } from "./waits_told.ts";
 import type { Node } from "./node.ts";
 import { isWorker } from "./one_node.ts";
@@ -88,8 +87,8 @@ export async function run(
     // Here, before the node joins: a cluster must not end over it.
     throw new TypeError(`Cannot run ${show(main)}: write run(async (node) => { … }, options)`);
   }
-  const { node, settings, turn } = await start(options, programFlags);
-  using program = new RunningProgram(node, settings, turn);
+  const { node, settings } = await start(options, programFlags);
+  using program = new RunningProgram(node, settings);
   try {
     await execute(node, settings, main);
     await program.close();
@@ -125,7 +124,6 @@ const UNCAUGHT = ["error", "unhandledrejection"] as const;
 class RunningProgram implements EventListenerObject, Disposable {
   readonly #node: Node;
   readonly #settings: Settings;
-  readonly #turn: Turn;
   /**
    * What ends the program, once something does: its own failure, or its node, which could not go on or
    * whose cluster has ended. A program that has closed its node itself goes on without one.
@@ -134,10 +132,9 @@ class RunningProgram implements EventListenerObject, Disposable {
   /** Whether the program's failure was told. */
   #told = false;
 
-  constructor(node: Node, settings: Settings, turn: Turn) {
+  constructor(node: Node, settings: Settings) {
     this.#node = node;
     this.#settings = settings;
-    this.#turn = turn;
     const ended = (): void => {
       if (!isClosed(node)) this.#endedBy ??= "node";
     };
@@ -153,8 +150,6 @@ class RunningProgram implements EventListenerObject, Disposable {
   fail(error: unknown): void {
     this.#endedBy ??= "failure";
     this.#told = true;
-    // The exit code of the node that is gone tells more, but its process can be the later one to end.
-    if (isPeerLost(error)) this.#turn.tell(TurnWord.EndedByOther);
     report(error, exitCodeOf(error), `The program of node ${this.#node.id} has failed`);
     if (this.#node.userModeOnly && isBadAddress(error)) printError(BAD_ADDRESS);
     this.#abort(error);
@@ -210,7 +205,7 @@ class RunningProgram implements EventListenerObject, Disposable {
 async function start(
   options: NodeOptions,
   programFlags: readonly string[],
-): Promise<{ node: Node; settings: Settings; turn: Turn }> {
+): Promise<{ node: Node; settings: Settings }> {
   try {
     if (!Array.isArray(programFlags)) {
       const given = Deno.inspect(programFlags);
@@ -222,8 +217,7 @@ async function start(
       console.log(help());
       Deno.exit(0);
     }
-    const turn = new Turn();
-    return { node: await startNode(settings, true, turn), settings, turn };
+    return { node: await startNode(settings, true), settings };
   } catch (error) {
     report(error, exitCodeOfStart(error), "The node cannot start");
     throw error;

@@ -178,6 +178,17 @@ for (const failing of [2, 3]) {
   });
 }
 
+for (const failing of [2, 3]) {
+  Deno.test(`launch: after join, node ${failing}, which others lose at a barrier, is the one named, too`, async () => {
+    await using cluster = new ProcessCluster();
+    const args = [...LAUNCHER, "-A", "-n", "4", PROGRAM, "leave", String(failing), "5"];
+    const { code, stdout, stderr } = await cluster.spawn("launcher", { args }).exit();
+    const why = `tdsm: node ${failing} ended with exit code 5, so the others are ended`;
+    const told = stderr.split("\n").filter((line) => line.startsWith("tdsm: "));
+    assertEquals([code, told], [5, [why]], stdout + stderr);
+  });
+}
+
 Deno.test("launch: a failure that all nodes share is shown once", async () => {
   await using cluster = new ProcessCluster();
   const args = [...LAUNCHER, "-n", "3", PROGRAM, "tell", "--size=1"];

@@ -131,6 +131,27 @@ if (what === "apart" && number === Number(whose)) {
   await forever();
 }
 
+// One node leaves the others at a barrier, and is the last to end, with the code named. The others block
+// their threads there, so that the error ends their processes before anything else runs in them.
+if (what === "leave") {
+  const node = await join();
+  const nodes = Number(Deno.env.get("NODES"));
+  const pids = node.view(Int32Array, 0, nodes);
+  pids[node.id - 1] = Deno.pid;
+  const step = node.barrier("step", nodes);
+  await step.wait();
+  if (node.id === Number(whose)) {
+    const others = [...pids].filter((pid) => pid !== Deno.pid);
+    await node.close();
+    others.forEach(untilGone);
+    Deno.exit(Number(code));
+  }
+  if (node.id === 1) step.waitSync();
+  const worker = new Worker(new URL("party_worker.ts", import.meta.url), { type: "module" });
+  worker.postMessage({ handle: node.handle, nodes });
+  await forever();
+}
+
 // One node ends the cluster, but is the last to end itself, with the code named.
 if (what === "abort" && number === Number(whose)) {
   const node = await join();

@@ -16,8 +16,8 @@ export const TURN_VARIABLE = "TDSM_LAUNCHER";
 export const TurnWord = {
   /** The node has joined. */
   Joined: 1,
-  /** The node cannot go on, because another one has failed or is gone. */
-  EndedByOther: 2,
+  /** Another node has failed or is gone: if this one ends with an error, that may be why. */
+  OtherGone: 2,
 } as const;
 
 /** What a launcher tells a node. */
@@ -46,6 +46,9 @@ export function formatTicket({ launcher, directoryPort, node, secret }: TurnTick
 /** A node's turn to join. Where no launcher has started the node, its turn is at once. */
 export class Turn implements Disposable {
   #connection: Deno.TcpConn | undefined;
+  readonly #told = new Set<number>();
+  /** Whether the launcher listens to more than the ticket. */
+  #hasCome = false;
 
   /**
    * Waits until it is the node's turn: for as long as its launcher lives.
@@ -65,7 +68,10 @@ export class Turn implements Disposable {
     try {
       const connection = this.#connection = await Deno.connect(launcher);
       await connection.write(new TextEncoder().encode(`${ticket}\n`));
-      if (await connection.read(new Uint8Array(1)) === 1) return;
+      if (await connection.read(new Uint8Array(1)) === 1) {
+        this.#hasCome = true;
+        return this.#say([...this.#told]);
+      }
     } catch (cause) {
       throw ended(launcher, cause);
     }
@@ -73,13 +79,20 @@ export class Turn implements Disposable {
   }
 
   /**
-   * Tells the launcher something.
+   * Tells the launcher something, once. The word is on its way when this returns: the process may end by
+   * what the program is told next.
    *
    * @param word One of {@linkcode TurnWord}.
    */
   tell(word: typeof TurnWord[keyof typeof TurnWord]): void {
+    if (this.#told.has(word)) return;
+    this.#told.add(word);
+    if (this.#hasCome) this.#say([word]);
+  }
+
+  #say(words: readonly number[]): void {
     // A launcher that has ended needs to know nothing.
-    this.#connection?.write(Uint8Array.of(word)).catch(() => {});
+    this.#connection?.write(Uint8Array.from(words)).catch(() => {});
   }
 
   /** Ends the connection to the launcher. */
