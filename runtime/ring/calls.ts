@@ -157,10 +157,11 @@ export class CallServer {
 
   /** Takes every call that waits. Returns whether there was one. */
   poll(): boolean {
-    const { count } = this.#slots;
-    while (this.#rings.length < count) this.#open();
     let taken = 0;
-    for (let slot = 0; slot < this.#rings.length; slot++) {
+    // The count is read again before each slot: what a thread in a new slot has asked for may be older
+    // than a call that was taken just now, as where the thread that joined closes the node next.
+    for (let slot = 0; slot < this.#slots.count; slot++) {
+      if (slot === this.#rings.length) this.#open();
       const rings = this.#rings[slot]!;
       for (let record = rings.calls.pop(); record !== undefined; record = rings.calls.pop()) {
         this.#takeCall(slot, rings, record);

@@ -55,6 +55,33 @@ Deno.test("CallServer says after each batch of calls that it took them, and not 
   await turns();
 });
 
+/** Slots that a thread takes, and calls from, right after the engine has looked how many there are. */
+class LateSlots extends CallSlots {
+  late: (() => void) | undefined;
+
+  override get count(): number {
+    const { late } = this;
+    const seen = super.count;
+    this.late = undefined;
+    late?.();
+    return seen;
+  }
+}
+
+Deno.test("CallServer takes what a thread in a new slot asked for together with a later call of an older one", () => {
+  const slots = new LateSlots();
+  const taken: number[] = [];
+  const server = new CallServer(slots, ({ record }) => void taken.push(record.kind));
+  const joined = new EngineClient(slots, NO_KICK);
+  server.poll();
+  slots.late = () => {
+    new EngineClient(slots, NO_KICK).post(newBody(Call.Sync));
+    joined.post(newBody(Call.Close));
+  };
+  server.poll();
+  assertEquals(taken, [Call.Close, Call.Sync]);
+});
+
 /** A server whose threads end when the test says so. */
 class Ending {
   readonly slots = new CallSlots();
