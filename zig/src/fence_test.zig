@@ -59,6 +59,17 @@ test "fence: no window shows a page, and none is given to one any more" {
     try std.testing.expect(next.info.handle & 0xff != handle & 0xff);
 }
 
+test "fence: a window that the program has cut into parts shows no page either" {
+    const harness = try Harness.open(4096, 16);
+    try harness.install(0, 4, abi.install_writable);
+    const part: [*]u8 = @ptrCast(harness.byte(1));
+    try expectEqual(.SUCCESS, linux.errno(linux.mprotect(part, 4096, .{ .READ = true })));
+    try expectEqual(4, try mappedPages(harness.info.window_address, 4));
+    try succeed(c.tdsm_fence(harness.info.handle, null, 0, 1, 0));
+    try expectEqual(0, try mappedPages(harness.info.window_address, 4));
+    harness.close();
+}
+
 test "fence: a message that is too long is refused, and the region stays open" {
     const harness = try Harness.open(4096, 1);
     defer harness.close();

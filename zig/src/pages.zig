@@ -113,7 +113,8 @@ pub fn evict(region: *Region, range: ByteRange) Error!void {
     while (views.next()) |view| try evictView(view);
 }
 
-fn evictView(view: View) Error!void {
+/// The same for a part of a window.
+pub fn evictView(view: View) Error!void {
     switch (linux.errno(linux.madvise(@ptrFromInt(view.address), view.length, dont_need_locked))) {
         .SUCCESS => {},
         // Part of the range is not mapped, or is a mapping of the program's that has no pages to take.
