@@ -1,7 +1,7 @@
 /**
- * Bundles the engine into one module, `worker.bundle.js`, that exports the engine's code as text. As
- * text, since a Worker needs `--allow-read` to start from a local file, but not to start from a Blob.
- * As a module, since Deno, every bundler and every package can import one.
+ * Bundles the engine into one script, and puts the script as text into a module, `worker.bundle.js`. As
+ * text, since a Worker needs `--allow-read` to start from a local file. In a module, since Deno, every
+ * bundler and every package can import one.
  *
  * The first line of the bundle has a hash of all its sources, so that a second run with nothing changed
  * only reads. One rename puts text and hash in place, so two runs at the same time do no harm.
@@ -57,7 +57,7 @@ function readStart(length: number): string {
 function bundle(header: string): number {
   const scratch = `${OUTPUT}.${Deno.pid}.tmp`;
   const { code } = new Deno.Command(Deno.execPath(), {
-    args: ["bundle", "--quiet", "--platform", "deno", "-o", scratch, ENTRY],
+    args: ["bundle", "--quiet", "--platform", "deno", "--format", "iife", "-o", scratch, ENTRY],
     cwd: ROOT,
     stdin: "null",
     stdout: "inherit",

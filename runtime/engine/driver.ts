@@ -29,7 +29,7 @@ import type { EngineEvent, Output, PageOperation } from "../protocol/coherence/o
 import { Access, type PageRun } from "../protocol/coherence/page.ts";
 import type { CallServer } from "../ring/calls.ts";
 import { Discards } from "./discards.ts";
-import { packPages } from "../cluster/page_packer.ts";
+import type { packPages } from "../cluster/page_packer.ts";
 import type { CallSlots } from "../ring/ring.ts";
 
 const MS_US = 1000;
@@ -83,6 +83,10 @@ export class Driver {
   readonly #discards: Discards;
   /** The buffer for packed pages; only with compression. */
   readonly #packed: Uint8Array<ArrayBuffer> | undefined;
+  /** Packs pages, once it is loaded; until then they are sent as they are. */
+  #packPages: typeof packPages | undefined;
+  /** Resolves when pages can be packed, if they are to be. */
+  readonly prepared: Promise<void>;
   readonly #faults = new Uint32Array(FAULT_BATCH * FAULT_WORDS);
   readonly #turn = (): void => {
     try {
@@ -121,6 +125,13 @@ export class Driver {
     this.#alias = parts.region.alias();
     this.#discards = new Discards(this.#alias, parts.region.pageSize);
     if (parts.compression) this.#packed = new Uint8Array(RUN_MAX_BYTES);
+    this.prepared = this.#prepare();
+  }
+
+  async #prepare(): Promise<void> {
+    // Loaded on demand, since compiling the package that compresses takes longer than to connect.
+    if (this.#packed === undefined) return;
+    ({ packPages: this.#packPages } = await import("../cluster/page_packer.ts"));
   }
 
   /** Begins to take faults and calls. */
@@ -341,7 +352,7 @@ export class Driver {
     const { sink, region: { pageSize } } = this.#parts;
     const packed = this.#packed;
     const pages = this.#bytes(grant.first, grant.count);
-    const size = packed === undefined ? undefined : packPages(pages, pageSize, packed);
+    const size = packed && this.#packPages?.(pages, pageSize, packed);
     if (size === undefined) sink.send(to, grant, pages);
     // A copy, because the buffer is packed again before the bytes of this grant are sent.
     else sink.send(to, grant, packed!.slice(0, size), Encoding.Lz4);

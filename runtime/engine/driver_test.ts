@@ -258,6 +258,7 @@ Deno.test("Driver asks for a page that faults, and maps it before it says so", a
 
 Deno.test("Driver packs pages where that makes them smaller, each grant's for itself", async () => {
   await using bench = new Bench({ compression: true });
+  await bench.driver.prepared;
   const payloads: Uint8Array[] = [];
   bench.onSend = (_to, _message, payload) => {
     if (payload !== undefined) payloads.push(payload);

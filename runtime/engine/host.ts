@@ -131,6 +131,7 @@ export class EngineHost implements Member {
       listener.close();
       throw error;
     }
+    await host.engine.driver.prepared;
     const { failure } = host.#life;
     if (failure !== undefined) {
       // The node failed right after it had joined. The program was not told that it had.

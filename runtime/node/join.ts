@@ -10,7 +10,7 @@ import type { NodeOptions, Settings } from "../settings/types.ts";
 import { unpackError } from "../ring/calls.ts";
 import type { EngineNews, EngineStart } from "../engine/news.ts";
 import { CallSlots } from "../ring/ring.ts";
-import { loadEngineSource } from "../engine/source.ts";
+import { loadEngineSource, startEngineWorker } from "../engine/source.ts";
 import { EngineClient } from "../ring/client.ts";
 import { errorText, ExitCode, TdsmError } from "../errors.ts";
 import { FAILURE_GRACE_MS } from "../limits.ts";
@@ -70,9 +70,7 @@ export async function startNode(
   requireNoNode();
   const slots = new CallSlots();
   const turn = new Turn();
-  // A Worker may start from a Blob where it may not from a file: without `--allow-read`.
-  const url = URL.createObjectURL(new Blob([engine], { type: "text/javascript" }));
-  const worker = new Worker(url, { type: "module", name: "tdsm engine" });
+  const worker = startEngineWorker(engine);
   const start: EngineStart = {
     settings: { ...settings, signals: settings.signals ?? ownsProcess },
     library: library.path,
@@ -95,9 +93,6 @@ export async function startNode(
     // An engine that reported why it cannot start has left the library; a crashed one may still be inside.
     if (error instanceof TdsmError && error.code !== "EngineFailed") library[Symbol.dispose]();
     throw error;
-  } finally {
-    // Not earlier, because the Worker reads the variable only once its thread has begun.
-    URL.revokeObjectURL(url);
   }
 }
 
