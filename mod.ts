@@ -11,27 +11,24 @@
 
 export { attach, AttachedNode } from "./runtime/node/attach.ts";
 export { Barrier } from "./runtime/node/barrier.ts";
-export { type NodeOptions } from "./runtime/settings/types.ts";
+export type { NodeOptions } from "./runtime/settings/types.ts";
 export { TdsmError, type TdsmErrorCode, type TdsmErrorInit } from "./runtime/errors.ts";
 export { join } from "./runtime/node/join.ts";
 export { Mutex, MutexLock } from "./runtime/node/mutex.ts";
 export { Node, type NodeHandle } from "./runtime/node/node.ts";
-export { type LoadModuleOptions, type NodeModule } from "./runtime/node/module.ts";
+export type { LoadModuleOptions, NodeModule } from "./runtime/node/module.ts";
 export { type AllocOptions, NodeThread, type RegionView } from "./runtime/node/thread.ts";
-export {
-  type NodeSummary,
-  type PeerInfo,
-  type TypedArrayConstructor,
-} from "./runtime/node/types.ts";
-export { type NodeStats } from "./runtime/engine/news.ts";
+export type { NodeSummary, PeerInfo, TypedArrayConstructor } from "./runtime/node/types.ts";
+export type { NodeStats } from "./runtime/engine/news.ts";
 export { rpc } from "./runtime/rpc/define.ts";
 export { RemoteError, type RemoteErrorInit } from "./runtime/rpc/error.ts";
-export { type Rpc, type RpcAnswer, type RpcOf, type RpcOptions } from "./runtime/rpc/types.ts";
+export type { Rpc, RpcAnswer, RpcOf, RpcOptions } from "./runtime/rpc/types.ts";
 export { run, type RunOptions } from "./runtime/node/run.ts";
 export { Semaphore } from "./runtime/node/semaphore.ts";
-export { type BlockOptions, type WaitOptions } from "./runtime/node/waiting.ts";
+export type { BlockOptions, WaitOptions } from "./runtime/node/waiting.ts";
 export { VERSION } from "./runtime/version.ts";
 
-import { main } from "./runtime/cli/main.ts";
-
-if (import.meta.main) await main(Deno.args);
+if (import.meta.main) {
+  const { main } = await import("./runtime/cli/main.ts");
+  await main(Deno.args);
+}

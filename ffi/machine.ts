@@ -35,6 +35,9 @@ const SYMBOLS = {
 
 type C = Deno.DynamicLibrary<typeof SYMBOLS>["symbols"];
 
+/** The functions that read files. */
+const FILE_FUNCTIONS = ["open", "read", "close"] as const;
+
 const F_OK = 0;
 const R_OK_W_OK = 6;
 const O_RDONLY_CLOEXEC = 0o2000000;
@@ -52,7 +55,7 @@ const READ_BYTES = 4096;
  * @returns The facts; `undefined` where the C library cannot be loaded, as without `--allow-ffi`.
  */
 export function inspectMachine(): Machine | undefined {
-  return withC(inspect);
+  return withC(Object.keys(SYMBOLS) as (keyof C)[], inspect);
 }
 
 /**
@@ -63,12 +66,11 @@ export function inspectMachine(): Machine | undefined {
  */
 export function setVariables(names: readonly string[]): string[] {
   if (names.length === 0) return [];
-  return withC((c) =>
+  return withC(["getenv"], (c) =>
     names.filter((name) => {
       const value = c.getenv(cString(name));
       return value !== null && new Deno.UnsafePointerView(value).getUint8() !== 0;
-    })
-  ) ?? [];
+    })) ?? [];
 }
 
 /**
@@ -81,17 +83,24 @@ export function setVariables(names: readonly string[]): string[] {
 export function withFiles<Value>(
   use: (read: (path: string) => string | undefined) => Value,
 ): Value | undefined {
-  return withC((c) => use((path) => readText(c, path)));
+  return withC(FILE_FUNCTIONS, (c) => use((path) => readText(c, path)));
 }
 
-/** Calls a function with the C library; `undefined` where the library cannot be loaded. */
-function withC<Value>(use: (c: C) => Value): Value | undefined {
+/**
+ * Calls a function with the C library; `undefined` where the library cannot be loaded. The functions of the
+ * library that are used are named, since Deno compiles code for each.
+ */
+function withC<Name extends keyof C, Value>(
+  names: readonly Name[],
+  use: (c: Pick<C, Name>) => Value,
+): Value | undefined {
   const path = "libc.so.6";
   // Queried, never requested: on a terminal Deno would prompt.
   if (Deno.permissions.querySync({ name: "ffi", path }).state !== "granted") return undefined;
+  const symbols: unknown = Object.fromEntries(names.map((name) => [name, SYMBOLS[name]]));
   let library: Deno.DynamicLibrary<typeof SYMBOLS>;
   try {
-    library = Deno.dlopen(path, SYMBOLS);
+    library = Deno.dlopen(path, symbols as typeof SYMBOLS);
   } catch {
     return undefined;
   }
@@ -116,7 +125,7 @@ function inspect(c: C): Machine {
   };
 }
 
-function readText(c: C, path: string): string | undefined {
+function readText(c: Pick<C, typeof FILE_FUNCTIONS[number]>, path: string): string | undefined {
   const file = c.open(cString(path), O_RDONLY_CLOEXEC);
   if (file < 0) return undefined;
   const decoder = new TextDecoder();

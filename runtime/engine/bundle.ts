@@ -3,6 +3,9 @@
  * text, since a Worker needs `--allow-read` to start from a local file. In a module, since Deno, every
  * bundler and every package can import one.
  *
+ * Minified, because V8 scans all of it at each start of a node. With `--readable` it keeps its names, for
+ * profiles of the engine.
+ *
  * The first line of the bundle has a hash of all its sources, so that a second run with nothing changed
  * only reads. One rename puts text and hash in place, so two runs at the same time do no harm.
  */
@@ -11,6 +14,8 @@ const FOLDER = import.meta.dirname!;
 const ROOT = `${FOLDER}/../..`;
 const ENTRY = `${FOLDER}/worker.ts`;
 const OUTPUT = `${FOLDER}/worker.bundle.js`;
+/** How the bundle is written. */
+const SHAPE = Deno.args.includes("--readable") ? [] : ["--minify"];
 
 /** Whether a change of the file `name` can change the bundle. */
 function isSource(name: string): boolean {
@@ -32,7 +37,7 @@ async function hashSources(): Promise<string> {
   for (const folder of ["runtime", "ffi"]) collectSources(folder, paths);
   paths.sort();
   const encoder = new TextEncoder();
-  const parts = [encoder.encode(Deno.version.deno)];
+  const parts = [encoder.encode([Deno.version.deno, ...SHAPE].join(" "))];
   for (const path of paths) {
     const content = await Deno.readFile(`${ROOT}/${path}`);
     parts.push(encoder.encode(`\n${path} ${content.length}\n`), content);
@@ -57,7 +62,18 @@ function readStart(length: number): string {
 function bundle(header: string): number {
   const scratch = `${OUTPUT}.${Deno.pid}.tmp`;
   const { code } = new Deno.Command(Deno.execPath(), {
-    args: ["bundle", "--quiet", "--platform", "deno", "--format", "iife", "-o", scratch, ENTRY],
+    args: [
+      "bundle",
+      "--quiet",
+      "--platform",
+      "deno",
+      "--format",
+      "iife",
+      ...SHAPE,
+      "-o",
+      scratch,
+      ENTRY,
+    ],
     cwd: ROOT,
     stdin: "null",
     stdout: "inherit",

@@ -13,10 +13,10 @@ class Project implements Disposable {
     Deno.copyFileSync(`${import.meta.dirname}/bundle.ts`, `${this.root}/runtime/engine/bundle.ts`);
     this.write("deno.json", "{}");
     this.write("deno.lock", '{ "version": "5" }');
-    this.write("ffi/answer.ts", "export const answer: number = 41;");
+    this.write("ffi/answer.ts", "export const answer = (): number => 41;");
     this.write(
       "runtime/engine/worker.ts",
-      'import { answer } from "../../ffi/answer.ts";\nconsole.log(answer + 1);',
+      'import { answer } from "../../ffi/answer.ts";\nconsole.log(answer() + 1);',
     );
   }
 
@@ -40,9 +40,9 @@ class Project implements Disposable {
   }
 
   /** Runs a file of the project; returns its exit code and what it wrote to stdout. */
-  async run(path: string): Promise<{ code: number; text: string }> {
+  async run(path: string, ...args: string[]): Promise<{ code: number; text: string }> {
     const { code, stdout } = await new Deno.Command(Deno.execPath(), {
-      args: ["run", "-A", "--quiet", `${this.root}/${path}`],
+      args: ["run", "-A", "--quiet", `${this.root}/${path}`, ...args],
       cwd: this.root,
       stdin: "null",
       stderr: "null",
@@ -50,8 +50,8 @@ class Project implements Disposable {
     return { code, text: new TextDecoder().decode(stdout) };
   }
 
-  async bundle(): Promise<number> {
-    return (await this.run("runtime/engine/bundle.ts")).code;
+  async bundle(...args: string[]): Promise<number> {
+    return (await this.run("runtime/engine/bundle.ts", ...args)).code;
   }
 
   [Symbol.dispose](): void {
@@ -75,10 +75,20 @@ Deno.test("bundle.ts: the bundle is made again when a source changed, and only t
   assertEquals(await project.bundle(), 0);
   assertEquals(project.inode(), first);
 
-  project.write("ffi/answer.ts", "export const answer: number = 50;");
+  project.write("ffi/answer.ts", "export const answer = (): number => 50;");
   assertEquals(await project.bundle(), 0);
   assertNotEquals(project.inode(), first);
   assertStringIncludes(project.engine(), "50");
+});
+
+Deno.test("bundle.ts: a bundle that is to be readable keeps its names, until the next one", async () => {
+  using project = new Project();
+  await project.bundle();
+  assert(!project.engine().includes("answer"));
+  await project.bundle("--readable");
+  assertStringIncludes(project.engine(), "answer");
+  await project.bundle();
+  assert(!project.engine().includes("answer"));
 });
 
 Deno.test("bundle.ts: a source that cannot be bundled leaves the old bundle and fails", async () => {

@@ -103,7 +103,7 @@ export class NodeEngine implements AsyncDisposable {
     const { hostname: address, port } = cluster.address;
     this.memoryPages = memoryPages({
       asked: settings.memoryLimit,
-      available: availableMemory(),
+      available: availableMemory,
       region: options.region,
     });
     this.region = NativeRegion.open(library, { size, pageSize });

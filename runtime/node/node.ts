@@ -6,12 +6,7 @@ import type { TdsmLibrary } from "../../ffi/library.ts";
 
 import type { TdsmError } from "../errors.ts";
 import { logWritten } from "../log.ts";
-import {
-  type LoadedModule,
-  loadModule,
-  type LoadModuleOptions,
-  type NodeModule,
-} from "./module.ts";
+import type { LoadedModule, LoadModuleOptions, NodeModule } from "./module.ts";
 import { closedError, failedError } from "../ring/client.ts";
 import { beginThread, memoryOf, NodeThread, type NodeThreadParts } from "./thread.ts";
 
@@ -131,6 +126,8 @@ export class Node extends NodeThread implements AsyncDisposable {
   ): Promise<NodeModule<Symbols>> {
     if (this.#closing !== undefined) throw closedError("load a module");
     const { library, region } = this.#parts;
+    // Imported on demand, since most programs load no native code.
+    const { loadModule } = await import("./module.ts");
     const module = await loadModule(this, library, region, path, symbols, options);
     if (this.#closing !== undefined) {
       module[Symbol.dispose]();

@@ -43,8 +43,13 @@ export interface StartedCall {
   readonly answer: Promise<RingRecord>;
 }
 
-/** The reason for {@linkcode failedError} where this program has closed the node. */
-const CLOSED = new TdsmError("NodeClosed", "the node is closed");
+/**
+ * The reason for {@linkcode failedError} where this program has closed the node. Made when it is needed: to
+ * make an error while modules load, V8 parses a whole bundle a second time.
+ */
+function nodeClosed(): TdsmError {
+  return new TdsmError("NodeClosed", "the node is closed");
+}
 
 /**
  * The error that a node is closed.
@@ -53,7 +58,7 @@ const CLOSED = new TdsmError("NodeClosed", "the node is closed");
  * @returns The error.
  */
 export function closedError(what: string): TdsmError {
-  return failedError(what, CLOSED);
+  return failedError(what, nodeClosed());
 }
 
 /**
@@ -296,7 +301,7 @@ export class EngineClient {
 
   /** The node is closed: ends its calls as {@linkcode EngineClient.fail} does. */
   end(): void {
-    this.fail(CLOSED);
+    this.fail(nodeClosed());
   }
 
   /**
