@@ -1,9 +1,10 @@
 /**
- * What a row of the benchmark is, a family of rows that are measured together, and what the families of
- * one run have in common.
+ * What a row of the benchmark is, a family of rows that are measured together, and what the
+ * families of one run have in common.
  *
- * Absolute times depend on the machine and on what else it does. So the rows of a family are measured
- * in rounds that take turns, its floors among them, and only ratios within a family are judged.
+ * Absolute times depend on the machine and on what else it does. So the rows of a family are
+ * measured in rounds that take turns, its floors among them, and only ratios within a family are
+ * judged.
  */
 
 import { DenoPing, type DenoWaiting } from "./floor/deno_ping.ts";
@@ -124,8 +125,8 @@ export class Context implements AsyncDisposable {
   #floor: Promise<Floor> | undefined;
 
   /**
-   * Where processes run: the first, which has the pages, on core 0, the next on core 1, and so on; those
-   * for which no core is left share the last. Empty where they run as the kernel likes.
+   * Where processes run: the first, which has the pages, on core 0, the next on core 1, and so on;
+   * those for which no core is left share the last. Empty where they run as the kernel likes.
    */
   readonly cores: readonly number[];
 
@@ -153,7 +154,9 @@ export class Context implements AsyncDisposable {
     return BenchCluster.start(count, settings, this.cores);
   }
 
-  /** @returns The native floor; started when it is first asked for, and asleep while it is not used. */
+  /**
+   * @returns The native floor; started when it is first asked for, and asleep while it is not used.
+   */
   floor(): Promise<Floor> {
     return this.#floor ??= this.#keep(Floor.start(this.cores));
   }

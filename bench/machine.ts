@@ -1,4 +1,7 @@
-/** The machine that a run was made on, whether it had time for it, and what its kernel says of a process. */
+/**
+ * The machine that a run was made on, whether it had time for it, and what its kernel says of a
+ * process.
+ */
 
 import { ZIG_VERSION } from "../zig/build.ts";
 
@@ -60,8 +63,8 @@ export class BusyWatch {
   readonly #begin = readTicks();
 
   /**
-   * How busy the machine was so far. To be asked when all processes of the run have ended: only then
-   * is their time known to be this run's.
+   * How busy the machine was so far. To be asked when all processes of the run have ended: only
+   * then is their time known to be this run's.
    *
    * @returns The shares.
    */
@@ -79,7 +82,8 @@ function readTicks(): Ticks {
   const total = /^cpu +(.+)$/m.exec(Deno.readTextFileSync("/proc/stat"))![1]!;
   const [user, nice, system, idle, wait, irq, softirq, stolen] = total.split(" ").map(Number);
   const used = user! + nice! + system! + irq! + softirq!;
-  // Behind the name in parentheses, which may have spaces: utime, stime, cutime and cstime are 14 to 17.
+  // Behind the name in parentheses, which may have spaces: utime, stime, cutime and cstime are 14
+  // to 17.
   const self = Deno.readTextFileSync("/proc/self/stat");
   const fields = self.slice(self.lastIndexOf(")") + 2).split(" ").slice(11, 15).map(Number);
   const own = fields.reduce((sum, ticks) => sum + ticks, 0);
@@ -106,8 +110,8 @@ export function cpuTimeUs(pid: number): number {
 }
 
 /**
- * The memory of a process that is its own: heaps and stacks, and the page tables of all that it maps. The
- * region's pages are not in it: they are memory of a file.
+ * The memory of a process that is its own: heaps and stacks, and the page tables of all that it
+ * maps. The region's pages are not in it: they are memory of a file.
  *
  * @param pid The process.
  * @returns Bytes.

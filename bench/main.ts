@@ -1,6 +1,6 @@
 /**
- * The benchmark: what a miss, a scan, a lock and more cost, each beside its floor, in rounds that take
- * turns. Run: `./tdsm bench`. The README beside this file says what the rows are.
+ * The benchmark: what a miss, a scan, a lock and more cost, each beside its floor, in rounds that
+ * take turns. Run: `./tdsm bench`. The README beside this file says what the rows are.
  */
 
 import { parseArgs } from "node:util";
@@ -192,7 +192,9 @@ async function run(options: Options, chosen: readonly Chosen[]): Promise<void> {
   } else console.log(table(found));
 }
 
-/** The options and the rows that they name, or `undefined` when there is something wrong with them. */
+/**
+ * The options and the rows that they name, or `undefined` when there is something wrong with them.
+ */
 function read(args: string[]): [Options, Chosen[]] | undefined {
   try {
     const options = readOptions(args);

@@ -1,4 +1,6 @@
-/** A node of the benchmark: does what the coordinator asks for by a line of stdin, and sleeps else. */
+/**
+ * A node of the benchmark: does what the coordinator asks for by a line of stdin, and sleeps else.
+ */
 
 import { run } from "../mod.ts";
 import { addApart, alternate, store, work } from "./actions/contention.ts";

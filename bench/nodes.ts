@@ -8,7 +8,9 @@ import { Served } from "./process.ts";
 /** Settings of the nodes of a cluster, by the names that programs give them. */
 export type NodeSettings = Readonly<Partial<Pick<NodeOptions, PlainSetting>>>;
 
-/** The settings whose values are texts, numbers or switches, and that a cluster does not set itself. */
+/**
+ * The settings whose values are texts, numbers or switches, and that a cluster does not set itself.
+ */
 type PlainSetting = Exclude<SettingName, "directory" | "directoryAddress" | "port">;
 
 /** Settings as flags. */

@@ -1,7 +1,8 @@
 /**
- * Both ends of a process of the benchmark. The coordinator tells it what to do in lines and gets a line
- * of JSON for each; between two the process sleeps in a read of stdin, and with its stdin it ends. Run
- * as a program this file is a process that does nothing: what starting Deno costs by itself.
+ * Both ends of a process of the benchmark. The coordinator tells it what to do in lines and gets a
+ * line of JSON for each; between two the process sleeps in a read of stdin, and with its stdin it
+ * ends. Run as a program this file is a process that does nothing: what starting Deno costs by
+ * itself.
  */
 
 import { fileURLToPath } from "node:url";
@@ -202,7 +203,8 @@ export class Served<Its extends Ready> implements AsyncDisposable {
 }
 
 /**
- * Says that this process is ready, then does what it is asked to, one thing at a time, until stdin ends.
+ * Says that this process is ready, then does what it is asked to, one thing at a time, until stdin
+ * ends.
  *
  * @param ready What to say of this process.
  * @param act Does an action; what it returns must be JSON.

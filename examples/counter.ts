@@ -1,8 +1,8 @@
 // A native module on every node: its global variables are the same cells everywhere. The module,
-// examples/native/counter.c, knows of no other node: it adds to a variable, and fills a table. It is
-// built first, into the current folder.
+// examples/native/counter.c, knows of no other node: it adds to a variable, and fills a table. It
+// is built first, into the current folder.
 //
-//   gcc -shared -fPIC -O2 -Izig/include -Wl,-T,zig/rdma.ld -o libcounter.so examples/native/counter.c
+//   gcc -shared -fPIC -Izig/include -Wl,-T,zig/rdma.ld -o libcounter.so examples/native/counter.c
 //   ./tdsm launch -n 3 examples/counter.ts
 import { type Node, run } from "@tdsm/runtime";
 

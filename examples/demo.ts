@@ -1,5 +1,5 @@
-// A tour of what nodes can do together: memory, synchronisation, allocation and remote calls. Every node
-// executes the same steps; node 1 prints.
+// A tour of what nodes can do together: memory, synchronisation, allocation and remote calls. Every
+// node executes the same steps; node 1 prints.
 //
 //   ./tdsm launch -n 3 examples/demo.ts
 import { type Node, RemoteError, rpc, run } from "@tdsm/runtime";
@@ -32,7 +32,8 @@ const STEPS: readonly Step[] = [
   {
     title: "Plain memory: node 1 writes a word, the others read it",
     async act(node, nodes) {
-      // The region's lower end is for offsets of the program's own; allocations come from the upper.
+      // The region's lower end is for offsets of the program's own; allocations come from the
+      // upper.
       const word = node.view(Int32Array, 0, 1);
       const written = node.semaphore(1n);
       if (node.id === 1) {

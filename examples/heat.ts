@@ -1,5 +1,6 @@
-// Heat spreads over a plate (Jacobi's method). The nodes share two grids; each node computes the rows of
-// its share, and all nodes wait at a barrier after each step. Only rows at the edges of shares move.
+// Heat spreads over a plate (Jacobi's method). The nodes share two grids; each node computes the
+// rows of its share, and all nodes wait at a barrier after each step. Only rows at the edges of
+// shares move.
 //
 //   ./tdsm launch -n 3 examples/heat.ts
 import { type Node, run } from "@tdsm/runtime";
@@ -19,7 +20,9 @@ function heat(plate: Float64Array, first: number, end: number): void {
   }
 }
 
-/** Computes rows from `first` to `end` of the next step: each cell is the mean of its neighbours. */
+/**
+ * Computes rows from `first` to `end` of the next step: each cell is the mean of its neighbours.
+ */
 function relax(from: Float64Array, to: Float64Array, first: number, end: number): void {
   for (let row = first; row < end; row++) {
     for (let i = row * CELLS + 1; i < (row + 1) * CELLS - 1; i++) {

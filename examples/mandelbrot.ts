@@ -1,5 +1,5 @@
-// Workers of all nodes draw the Mandelbrot set: each takes tile after tile from one counter that all of
-// them share. Node 1 writes the picture into mandelbrot.png. In a project of your own,
+// Workers of all nodes draw the Mandelbrot set: each takes tile after tile from one counter that
+// all of them share. Node 1 writes the picture into mandelbrot.png. In a project of your own,
 // `deno add npm:fast-png` first.
 //
 //   ./tdsm launch -n 3 --allow-read --allow-write examples/mandelbrot.ts

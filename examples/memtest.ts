@@ -1,8 +1,9 @@
 /**
- * The memory test: several nodes count, share pages, fill, verify and rewrite the region, and hand it to
- * system calls. Ends with `OK`, or with what was found where, and exit code 1. `./tdsm memtest` starts
- * three nodes of it; with `--nodes N --workers N` it is N nodes, and Workers count on each of them. In a
- * project of your own, copy the files beside it too, and `deno add jsr:@std/cli` first.
+ * The memory test: several nodes count, share pages, fill, verify and rewrite the region, and hand
+ * it to system calls. Ends with `OK`, or with what was found where, and exit code 1.
+ * `./tdsm memtest` starts three nodes of it; with `--nodes N --workers N` it is N nodes, and
+ * Workers count on each of them. In a project of your own, copy the files beside it too, and
+ * `deno add jsr:@std/cli` first.
  *
  * ```sh
  * ./tdsm launch -n 3 --allow-read examples/memtest.ts

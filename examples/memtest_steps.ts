@@ -16,7 +16,9 @@ const STRIPE_ROUNDS = 64;
 export const WORKER_ADDITIONS = 10_000;
 /** How long a node looks at the starting gun without a pause, in milliseconds. */
 const GUN_SPIN_MS = 5;
-/** The first pause between two looks at a word of another node, in milliseconds; then twice as long. */
+/**
+ * The first pause between two looks at a word of another node, in milliseconds; then twice as long.
+ */
 const PAUSE_MIN_MS = 1;
 const PAUSE_MAX_MS = 8;
 /** After how many words of data a node says how far it is: so rarely that it costs nothing. */
@@ -184,8 +186,8 @@ export class Memtest {
   }
 
   /**
-   * Lets all nodes begin at almost the same time: each polls one word without a pause, which causes no
-   * traffic until node 1 writes the word.
+   * Lets all nodes begin at almost the same time: each polls one word without a pause, which causes
+   * no traffic until node 1 writes the word.
    *
    * @param name What begins, for the message.
    */
@@ -268,8 +270,8 @@ export class Memtest {
   }
 
   /**
-   * The last node hands the region to `write` and `read` of a socket: bytes that only node 1 has, into
-   * pages that only node 1 has. Node 1 verifies them. This is the last step.
+   * The last node hands the region to `write` and `read` of a socket: bytes that only node 1 has,
+   * into pages that only node 1 has. Node 1 verifies them. This is the last step.
    */
   async useSystemCalls(): Promise<void> {
     const bytes = Math.min(SYSTEM_CALL_MAX_BYTES, Math.floor(this.#data.byteLength / 16) * 8);

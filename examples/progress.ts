@@ -27,8 +27,8 @@ export interface Measured {
 }
 
 /**
- * Shows how far something is, how fast it goes on and how long it will take, as long as stderr ends on
- * a terminal.
+ * Shows how far something is, how fast it goes on and how long it will take, as long as stderr ends
+ * on a terminal.
  *
  * @param what What goes on.
  * @param measured How it is measured.

@@ -1,6 +1,6 @@
-// Node 1 adds two vectors with the help of all other nodes: it calls a procedure on each of them, with
-// views of the region. Views travel by reference, so no number is in a message: pages come when they
-// are touched.
+// Node 1 adds two vectors with the help of all other nodes: it calls a procedure on each of them,
+// with views of the region. Views travel by reference, so no number is in a message: pages come
+// when they are touched.
 //
 //   ./tdsm launch -n 3 --rpc-server examples/vector_add.ts
 import { type Node, rpc, run } from "@tdsm/runtime";

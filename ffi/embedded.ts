@@ -1,7 +1,7 @@
 /**
- * The copy of `libtdsm.so` inside of a package's modules, for programs that have no library file because
- * they import the package over the network, are bundled, or may not read files. The copy is imported only
- * when it is needed, and loaded through a memory file, which has a path.
+ * The copy of `libtdsm.so` inside of a package's modules, for programs that have no library file
+ * because they import the package over the network, are bundled, or may not read files. The copy is
+ * imported only when it is needed, and loaded through a memory file, which has a path.
  */
 
 import { TdsmError } from "../runtime/errors.ts";
@@ -12,7 +12,10 @@ type Libraries = Readonly<Record<string, () => Promise<{ readonly library: strin
 
 /** Of `sys/mman.h`: child processes do not inherit the file. */
 const MFD_CLOEXEC = 1;
-/** Of `sys/mman.h`, since Linux 6.3: code may be loaded from the file, whatever the system's default is. */
+/**
+ * Of `sys/mman.h`, since Linux 6.3: code may be loaded from the file, whatever the system's default
+ * is.
+ */
 const MFD_EXEC = 0x10;
 
 const libc = {
@@ -28,8 +31,8 @@ const libc = {
 let path: Promise<string> | undefined;
 
 /**
- * Opens `libtdsm.so`: as {@linkcode openLibrary} does, and where that finds none and none was named, the
- * copy within the package.
+ * Opens `libtdsm.so`: as {@linkcode openLibrary} does, and where that finds none and none was
+ * named, the copy within the package.
  *
  * @param options Where to look.
  * @returns The open library. Other threads open it by its `path`.

@@ -1,6 +1,6 @@
 /**
- * Finding and opening a file of `libtdsm.so`. Nothing happens at import, only in a checkout does the
- * place of this file matter, and Deno never prompts the user.
+ * Finding and opening a file of `libtdsm.so`. Nothing happens at import, only in a checkout does
+ * the place of this file matter, and Deno never prompts the user.
  */
 
 import { reasonOf, TdsmError } from "../runtime/errors.ts";
@@ -62,8 +62,8 @@ interface Attempt {
  *
  * @param options Where to look.
  * @returns The open library.
- * @throws {TdsmError} `PermissionMissing` without `--allow-ffi`, `LibraryNotFound` if no path opens,
- * `LibraryMismatch` if the library is of another ABI version.
+ * @throws {TdsmError} `PermissionMissing` without `--allow-ffi`, `LibraryNotFound` if no path
+ * opens, `LibraryMismatch` if the library is of another ABI version.
  */
 export function openLibrary(options: OpenLibraryOptions = {}): TdsmLibrary {
   const attempts: Attempt[] = [];

@@ -1,6 +1,6 @@
 /**
- * Facts about this machine, from the C library. With `--allow-ffi` alone there is no other source: Deno
- * needs further permissions for the kernel's version and for files in `/proc` and `/dev`.
+ * Facts about this machine, from the C library. With `--allow-ffi` alone there is no other source:
+ * Deno needs further permissions for the kernel's version and for files in `/proc` and `/dev`.
  */
 
 import { SYSTEM_FILE_MAX_BYTES } from "../runtime/limits.ts";
@@ -74,10 +74,11 @@ export function setVariables(names: readonly string[]): string[] {
 }
 
 /**
- * Calls a function that reads files of `/proc` and `/sys`, which needs no permission but `--allow-ffi`.
+ * Calls a function that reads files of `/proc` and `/sys`, which needs no permission but
+ * `--allow-ffi`.
  *
- * @param use Gets a function that returns the text of the file at a path; `undefined` where that cannot
- * be read, or is longer than any such file should be.
+ * @param use Gets a function that returns the text of the file at a path; `undefined` where that
+ * cannot be read, or is longer than any such file should be.
  * @returns What `use` returns; `undefined` where the C library cannot be loaded.
  */
 export function withFiles<Value>(

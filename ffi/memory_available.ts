@@ -1,6 +1,6 @@
 /**
- * How much memory this process may use: what the machine has, or less where a control group, or one of
- * those around it, allows less. Both versions of control groups count.
+ * How much memory this process may use: what the machine has, or less where a control group, or one
+ * of those around it, allows less. Both versions of control groups count.
  */
 
 import { withFiles } from "./machine.ts";
@@ -101,7 +101,8 @@ function unescape(field: string): string {
 
 /** A group and all those around it that can be seen, as paths from the point of the mount. */
 function groupsAround(group: string, { root }: Mount): string[] {
-  // In a container the path may begin outside of what is mounted; then that is the process's own group.
+  // In a container the path may begin outside of what is mounted; then that is the process's own
+  // group.
   const prefix = root === "/" ? "" : root;
   const inside = group === prefix || group.startsWith(`${prefix}/`);
   const paths = [inside ? group.slice(prefix.length).replace(/\/$/, "") : ""];

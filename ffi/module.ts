@@ -101,9 +101,9 @@ function modulePath(file: string | URL): string {
 /**
  * A shared library in use, and the window of a region over its `.rdma` section.
  *
- * Its life: {@linkcode NativeModule.open}, {@linkcode NativeModule.mapOnto}, calls, dispose. Dispose
- * of the module before the region. The other order is safe too, but leaves the module's variables on
- * blank memory of this process in between.
+ * Its life: {@linkcode NativeModule.open}, {@linkcode NativeModule.mapOnto}, calls, dispose.
+ * Dispose of the module before the region. The other order is safe too, but leaves the module's
+ * variables on blank memory of this process in between.
  */
 export class NativeModule<Symbols extends Deno.ForeignLibraryInterface> implements Disposable {
   /** The path that it was loaded from. */
@@ -143,8 +143,8 @@ export class NativeModule<Symbols extends Deno.ForeignLibraryInterface> implemen
    * @param symbols The functions and variables that the program uses, as {@linkcode Deno.dlopen}
    * takes them.
    * @returns The module, not mapped yet.
-   * @throws {TdsmError} `InvalidOption` for what is neither, `PermissionMissing`, `LibraryNotFound` if
-   * it cannot be loaded or lacks a symbol, `LibraryMismatch` if it cannot share its variables,
+   * @throws {TdsmError} `InvalidOption` for what is neither, `PermissionMissing`, `LibraryNotFound`
+   * if it cannot be loaded or lacks a symbol, `LibraryMismatch` if it cannot share its variables,
    * `LimitExceeded`; the message says what to do.
    */
   static open<const Symbols extends Deno.ForeignLibraryInterface>(
@@ -181,7 +181,8 @@ export class NativeModule<Symbols extends Deno.ForeignLibraryInterface> implemen
    * @param library The native library.
    * @param path The path that it was loaded from.
    * @returns The `.rdma` section, valid while the library is loaded.
-   * @throws {TdsmError} `LibraryNotFound` if it is not loaded, else as {@linkcode NativeModule.open}.
+   * @throws {TdsmError} `LibraryNotFound` if it is not loaded, else as
+   *   {@linkcode NativeModule.open}.
    */
   static find(library: TdsmLibrary, path: string): ModuleSection {
     const { module, section } = openSection(library, path);
@@ -196,8 +197,8 @@ export class NativeModule<Symbols extends Deno.ForeignLibraryInterface> implemen
   }
 
   /**
-   * The bytes of its shared variables; without elements once the module is disposed of. Where something
-   * has taken the buffer away from the program, this is a new array over the same cells.
+   * The bytes of its shared variables; without elements once the module is disposed of. Where
+   * something has taken the buffer away from the program, this is a new array over the same cells.
    */
   get memory(): Uint8Array<ArrayBuffer> {
     const memory = this.#requireMapped();
@@ -248,8 +249,8 @@ export class NativeModule<Symbols extends Deno.ForeignLibraryInterface> implemen
    * @param region The region.
    * @param regionByte The first byte that the variables take, the start of a logical page. The
    * {@linkcode regionBytes} from there must be theirs alone.
-   * @throws {TdsmError} `InvalidOption` if they do not fit there, or the process has them on another
-   * place already; `LimitExceeded` if the region has its most windows; `SystemCallFailed`.
+   * @throws {TdsmError} `InvalidOption` if they do not fit there, or the process has them on
+   * another place already; `LimitExceeded` if the region has its most windows; `SystemCallFailed`.
    */
   mapOnto(region: NativeRegion, regionByte: number): void {
     if (this.#disposed || this.#region !== undefined) {
@@ -289,11 +290,14 @@ export class NativeModule<Symbols extends Deno.ForeignLibraryInterface> implemen
     this.#dynamic.close();
   }
 
-  /** Ends the sharing, and keeps the library loaded: other threads may be inside of a call of it. */
+  /**
+   * Ends the sharing, and keeps the library loaded: other threads may be inside of a call of it.
+   */
   retire(): void {
     if (this.#disposed) return;
     this.#disposed = true;
-    // A transfer to no thread detaches the buffer, so that views are empty and no longer reach the memory.
+    // A transfer to no thread detaches the buffer, so that views are empty and no longer reach the
+    // memory.
     if (this.#memory?.buffer.detached === false) this.#memory.buffer.transfer();
     if (this.#region !== undefined) {
       const result = this.#library.symbols.tdsm_module_unmap(this.#module, this.#region.handle);

@@ -50,10 +50,11 @@ for (const compiler of ["zig", "zig cc", "gcc", "g++"] as const satisfies Compil
   });
 }
 
-/** The commands that the first lines of an example give, one a line. */
+/** The commands that the first lines of an example give; a line that ends with \ goes on. */
 async function buildCommands(example: URL): Promise<string[][]> {
   const source = await Deno.readTextFile(example);
-  return source.split("\n\n", 1)[0]!.split("\n").map((line) => line.replace(/^\/\/! /, ""))
+  const lines = source.split("\n\n", 1)[0]!.replaceAll(" \\\n//!  ", "").split("\n");
+  return lines.map((line) => line.replace(/^\/\/! /, ""))
     .filter((line) => /^(gcc|zig) /.test(line)).map((line) => line.split(" "));
 }
 

@@ -58,7 +58,8 @@ export function formatAddress({ hostname, port }: Address): string {
 }
 
 /**
- * Whether an address stands for every one of its machine: a node may listen there, and nobody reach it.
+ * Whether an address stands for every one of its machine: a node may listen there, and nobody reach
+ * it.
  *
  * @param hostname An IP address.
  * @returns Whether it is that of all interfaces.

@@ -2,8 +2,8 @@
  * The runtime's log, by LogTape: categories `tdsm` and, of synchronisation, `tdsm`, `sync`.
  *
  * A program that has configured LogTape gets the records where it wants them. Otherwise they go to
- * stderr, each with its time, and LogTape stays unconfigured: that is left to the program, which may
- * still do it.
+ * stderr, each with its time, and LogTape stays unconfigured: that is left to the program, which
+ * may still do it.
  * LogTape is loaded with the first line, since most programs never see one, and by a name that only
  * the running program resolves: one that has LogTape gets the copy that it configures, and one that
  * has none needs none to be run, checked or bundled.
@@ -107,7 +107,9 @@ async function load(): Promise<Write> {
   };
 }
 
-/** How each level looks on a terminal; `console` leaves it out elsewhere, and where NO_COLOR is set. */
+/**
+ * How each level looks on a terminal; `console` leaves it out elsewhere, and where NO_COLOR is set.
+ */
 const STYLES: Readonly<Record<LogLevel, string>> = {
   error: "color: red; font-weight: bold",
   warning: "color: yellow; font-weight: bold",

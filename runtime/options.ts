@@ -1,4 +1,7 @@
-/** Checks of options that a program gives as an object: a slip in a name would otherwise count for nothing. */
+/**
+ * Checks of options that a program gives as an object: a slip in a name would otherwise count for
+ * nothing.
+ */
 
 import { show } from "./show.ts";
 

@@ -1,8 +1,11 @@
-/** Text of other nodes on a terminal: nothing of it may act on the terminal, or look like other text. */
+/**
+ * Text of other nodes on a terminal: nothing of it may act on the terminal, or look like other
+ * text.
+ */
 
 /**
- * Runs of control characters, and of those by which a text has other text shown in another order (the
- * embeddings, overrides and isolates of bidirectional text).
+ * Runs of control characters, and of those by which a text has other text shown in another order
+ * (the embeddings, overrides and isolates of bidirectional text).
  */
 export const UNPRINTABLE: RegExp = /[\p{Cc}\u202a-\u202e\u2066-\u2069]+/gu;
 const UNPRINTABLE_IN_LINES = /[[\p{Cc}\u202a-\u202e\u2066-\u2069]--[\n\t]]+/gv;

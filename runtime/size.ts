@@ -32,7 +32,8 @@ export function parseSize(text: string): number {
 }
 
 /**
- * Writes a size with the largest unit that leaves a whole number, so that {@linkcode parseSize} reads the same.
+ * Writes a size with the largest unit that leaves a whole number, so that {@linkcode parseSize}
+ * reads the same.
  *
  * @param bytes The size in bytes, a whole number.
  * @returns Text such as `64MiB` or `4097B`.

@@ -1,4 +1,7 @@
-/** How the programs of the runtime are started: in a package, and over the network, there is no `mod.ts`. */
+/**
+ * How the programs of the runtime are started: in a package, and over the network, there is no
+ * `mod.ts`.
+ */
 
 /** The name of this file in a checkout, which no bundle keeps. */
 const OWN_NAME = "/runtime/start_command.ts";

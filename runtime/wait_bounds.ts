@@ -1,6 +1,7 @@
 /**
- * The bounds of what a program waits for, be it an answer of the directory node or of a called node: a
- * time-out, a signal, or both. A time-out of 0 is not to wait: what is there at once is taken.
+ * The bounds of what a program waits for, be it an answer of the directory node or of a called
+ * node: a time-out, a signal, or both. A time-out of 0 is not to wait: what is there at once is
+ * taken.
  */
 
 import { TIMEOUT_MAX_MS } from "./limits.ts";
@@ -26,8 +27,8 @@ export const BLOCK_NAMES = ["timeoutMs"] as const satisfies (keyof WaitBounds)[]
  * @param options What was given.
  * @param names The options that there are.
  * @param what What is waited for: "acquire semaphore 7".
- * @throws {TypeError} When it is no such object, or one with another option, or an option is of another
- * type.
+ * @throws {TypeError} When it is no such object, or one with another option, or an option is of
+ * another type.
  * @throws {RangeError} When the time cannot be counted.
  */
 export function checkWait(options: unknown, names: readonly string[], what: string): void {

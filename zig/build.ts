@@ -6,9 +6,9 @@
  *   deno run -A zig/build.ts --all          build for every machine that there is a package for
  *   deno run -A zig/build.ts test           run the unit tests
  *
- * A build makes two things for a machine: the library in `zig-out/lib`, and in `ffi/embedded` a module
- * that exports it, for programs that have no file system to look for it in.
- * The compiler's flags are in `libtdsm.rsp`, nowhere else but for the machine to build for.
+ * A build makes two things for a machine: the library in `zig-out/lib`, and in `ffi/embedded` a
+ * module that exports it, for programs that have no file system to look for it in. The compiler's
+ * flags are in `libtdsm.rsp`, nowhere else but for the machine to build for.
  */
 
 import { relative, resolve } from "node:path";
@@ -25,7 +25,9 @@ export const ZIG_VERSION: string = pinnedVersion("zig");
 const MACHINES = ["x86_64", "aarch64"] as const;
 type Machine = typeof MACHINES[number];
 
-/** The oldest C library that `libtdsm.so` runs with: in it threads and `dlopen` became one library. */
+/**
+ * The oldest C library that `libtdsm.so` runs with: in it threads and `dlopen` became one library.
+ */
 const GLIBC_VERSION = "2.34";
 
 /** The version of a tool that `.tool-versions` pins. */
@@ -139,8 +141,8 @@ async function zigVersion(path: string): Promise<string | undefined> {
 }
 
 /**
- * Runs Zig in its directory, with paths from there: its linker cannot open every folder by its whole
- * name. Returns what it printed.
+ * Runs Zig in its directory, with paths from there: its linker cannot open every folder by its
+ * whole name. Returns what it printed.
  */
 async function runZig(args: readonly string[]): Promise<string> {
   const child = new Deno.Command(await findZig(), {
@@ -159,7 +161,10 @@ async function runZig(args: readonly string[]): Promise<string> {
   return printed;
 }
 
-/** Writes a file, such that a process that reads it meanwhile sees the old one or the new one, whole. */
+/**
+ * Writes a file, such that a process that reads it meanwhile sees the old one or the new one,
+ * whole.
+ */
 async function replace(path: string, content: string | Uint8Array): Promise<void> {
   const temporary = `${path}.${Deno.pid}.tmp`;
   if (typeof content === "string") await Deno.writeTextFile(temporary, content);
@@ -197,7 +202,9 @@ async function build(machine: Machine): Promise<void> {
   }
 }
 
-/** A module that exports the library: compressed, since most of it is the space between its pages. */
+/**
+ * A module that exports the library: compressed, since most of it is the space between its pages.
+ */
 async function embed(machine: Machine, library: Uint8Array<ArrayBuffer>): Promise<string> {
   const packed = new Blob([library]).stream().pipeThrough(new CompressionStream("gzip"));
   const text = (await new Response(packed).bytes()).toBase64();

@@ -5,7 +5,9 @@ import { Random } from "../../tests/simulator/coherence/random.ts";
 
 /** How much longer than it should the other node may take to end, in milliseconds. */
 const GRACE_MS = 20_000;
-/** How many turns of arithmetic one unit of work of {@linkcode work} is; some tens of microseconds. */
+/**
+ * How many turns of arithmetic one unit of work of {@linkcode work} is; some tens of microseconds.
+ */
 const ARITHMETIC = 20_000;
 
 /**
@@ -19,8 +21,8 @@ export function store(node: Node, cell: { readonly offset: number; readonly valu
 }
 
 /**
- * Adds to a word whenever it is this node's turn: when the word is even for parity 0, odd for 1. Looks
- * at the word without a pause. The node of parity 0 ends it for both, by a negative number.
+ * Adds to a word whenever it is this node's turn: when the word is even for parity 0, odd for 1.
+ * Looks at the word without a pause. The node of parity 0 ends it for both, by a negative number.
  *
  * @param node The node.
  * @param turns Where the word is, in bytes; which turns are this node's; for how long.
@@ -91,7 +93,8 @@ export function addApart(
 }
 
 /**
- * Works: in each unit some arithmetic, and one page chosen at random that every fourth time is written.
+ * Works: in each unit some arithmetic, and one page chosen at random that every fourth time is
+ * written.
  *
  * @param node The node.
  * @param job The pages that all work on; for how long; where chance begins.

@@ -1,4 +1,6 @@
-/** What a node does to pages. Each is called many times, so that it runs compiled when it counts. */
+/**
+ * What a node does to pages. Each is called many times, so that it runs compiled when it counts.
+ */
 
 import type { Node, NodeStats } from "../../mod.ts";
 import { Random } from "../../tests/simulator/coherence/random.ts";
@@ -194,8 +196,8 @@ function plainArray(length: number): Float64Array {
  * Adds up doubles.
  *
  * @param node The node.
- * @param job Where they are in the region, in bytes, or -1 for an array of the program's own; how many;
- * how often.
+ * @param job Where they are in the region, in bytes, or -1 for an array of the program's own; how
+ * many; how often.
  * @returns How long each sum took, in microseconds.
  * @throws {Error} When the sum is wrong.
  */

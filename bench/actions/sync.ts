@@ -36,8 +36,8 @@ export async function barrierLoop(
  * @param loop The keys of the semaphore that this node acquires and of that which it releases; how
  * often; whether this node begins; whether it blocks its thread; where there is a cell, in bytes,
  * that is read and then written in each turn (negative for none).
- * @returns How long each hand-off took, in microseconds: half of the way there and back. The first is
- * left out: the other node may begin later.
+ * @returns How long each hand-off took, in microseconds: half of the way there and back. The first
+ * is left out: the other node may begin later.
  */
 export async function handOff(
   node: Node,

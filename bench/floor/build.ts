@@ -16,8 +16,8 @@ export interface ZigProgram {
   /** An executable, or a library for `Deno.dlopen`. */
   readonly kind: "executable" | "library";
   /**
-   * The file with `main`, or with the exports. It may import files beside it, `userfaultfd`, which is
-   * how the runtime's library talks to the kernel, and `floor`, which is `parts.zig`.
+   * The file with `main`, or with the exports. It may import files beside it, `userfaultfd`, which
+   * is how the runtime's library talks to the kernel, and `floor`, which is `parts.zig`.
    */
   readonly main: URL;
 }
@@ -52,10 +52,12 @@ async function fingerprint(program: ZigProgram): Promise<string> {
  *
  * @param program What to build.
  * @returns The path of the executable or library.
- * @throws {Error} If the pinned Zig is not found, or does not compile it; the message has what it said.
+ * @throws {Error} If the pinned Zig is not found, or does not compile it; the message has what it
+ *   said.
  */
 export async function buildZig(program: ZigProgram): Promise<string> {
-  // The fingerprint is in the name: a process that runs an older one keeps it, and nothing is half-written.
+  // The fingerprint is in the name: a process that runs an older one keeps it, and nothing is
+  // half-written.
   const stamp = (await fingerprint(program)).slice(0, 16);
   const suffix = program.kind === "library" ? ".so" : "";
   const path = `${outputDirectory}/${program.name}-${stamp}${suffix}`;

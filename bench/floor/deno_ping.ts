@@ -1,7 +1,7 @@
 /**
- * Plain Deno TCP between two processes: what a message costs that a TypeScript engine sends. Asleep,
- * both wait as a program of Deno waits. Polling, both keep their event loops awake while a round runs,
- * and have them look at sockets at each turn.
+ * Plain Deno TCP between two processes: what a message costs that a TypeScript engine sends.
+ * Asleep, both wait as a program of Deno waits. Polling, both keep their event loops awake while a
+ * round runs, and have them look at sockets at each turn.
  */
 
 import { Served } from "../process.ts";

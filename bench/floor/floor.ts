@@ -1,12 +1,14 @@
 /**
- * The floor: what a remote page costs at least on this machine. Two native processes, userfaultfd and
- * TCP, no coherence, no TypeScript. `main.zig` is what runs.
+ * The floor: what a remote page costs at least on this machine. Two native processes, userfaultfd
+ * and TCP, no coherence, no TypeScript. `main.zig` is what runs.
  */
 
 import { buildZig } from "./build.ts";
 import { LineProcess } from "../process.ts";
 
-/** How both processes wait: asleep in their system calls, or in loops of calls that do not block. */
+/**
+ * How both processes wait: asleep in their system calls, or in loops of calls that do not block.
+ */
 export type Waiting = "blocking" | "spinning";
 
 /**
@@ -42,8 +44,8 @@ interface ScanAnswer {
 }
 
 /**
- * Two processes that measure. Between calls both sleep in the kernel. One call at a time; arguments out
- * of range end the processes, and the call throws.
+ * Two processes that measure. Between calls both sleep in the kernel. One call at a time; arguments
+ * out of range end the processes, and the call throws.
  */
 export class Floor implements AsyncDisposable {
   readonly #owner: LineProcess;
@@ -101,7 +103,8 @@ export class Floor implements AsyncDisposable {
   }
 
   /**
-   * One word of each page, in order. Nothing is fetched ahead: a miss fetches its page and those behind.
+   * One word of each page, in order. Nothing is fetched ahead: a miss fetches its page and those
+   * behind.
    *
    * @param how How both processes wait.
    * @param runPages Pages a request, up to 1024.

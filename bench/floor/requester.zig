@@ -1,5 +1,5 @@
-//! The process that wants pages: a thread of it touches them, its main thread fetches them. It takes
-//! commands as lines on stdin, answers each with a line of JSON, and ends with stdin.
+//! The process that wants pages: a thread of it touches them, its main thread fetches them. It
+//! takes commands as lines on stdin, answers each with a line of JSON, and ends with stdin.
 
 const std = @import("std");
 const linux = std.os.linux;

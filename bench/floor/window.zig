@@ -1,5 +1,6 @@
-//! The requester's memory: a memory file mapped twice, as the runtime's region is. Threads touch the
-//! window, which userfaultfd watches; bytes arrive in the alias, which never faults to user space.
+//! The requester's memory: a memory file mapped twice, as the runtime's region is. Threads touch
+//! the window, which userfaultfd watches; bytes arrive in the alias, which never faults to user
+//! space.
 
 const std = @import("std");
 const linux = std.os.linux;

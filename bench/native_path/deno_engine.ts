@@ -1,6 +1,6 @@
 /**
- * The same engines over Deno's sockets: a read waits for the answer before the request is written, and
- * `setImmediate` keeps the event loop awake. Asleep, a thread of Deno's pool waits for faults.
+ * The same engines over Deno's sockets: a read waits for the answer before the request is written,
+ * and `setImmediate` keeps the event loop awake. Asleep, a thread of Deno's pool waits for faults.
  */
 
 import {

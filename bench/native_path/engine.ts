@@ -1,4 +1,7 @@
-/** The Worker of a process of the prototype: an owner, or an requester that the program tells of rounds. */
+/**
+ * The Worker of a process of the prototype: an owner, or an requester that the program tells of
+ * rounds.
+ */
 
 import { viewMemory } from "../../ffi/native_values.ts";
 import * as deno from "./deno_engine.ts";

@@ -1,6 +1,6 @@
 /**
- * What would an engine gain whose page bytes travel on sockets of its own? A prototype: nothing of the
- * runtime uses it, and its numbers decide whether anything should.
+ * What would an engine gain whose page bytes travel on sockets of its own? A prototype: nothing of
+ * the runtime uses it, and its numbers decide whether anything should.
  *
  *   ./tdsm bench --native-path [--quick]
  *
@@ -8,9 +8,9 @@
  * without coherence, with the same page operations in the same library:
  *
  * - over Deno's sockets: event loop kept awake by `setImmediate`, and told by
- *   DENO_TOKIO_EVENT_INTERVAL=1 to look at sockets each turn; or asleep, as Deno sleeps; or the Worker
- *   sits in one `poll` of faults and of the descriptor beneath Deno's socket, and gives the event
- *   loop a turn when that ends;
+ *   DENO_TOKIO_EVENT_INTERVAL=1 to look at sockets each turn; or asleep, as Deno sleeps; or the
+ *   Worker sits in one `poll` of faults and of the descriptor beneath Deno's socket, and gives the
+ *   event loop a turn when that ends;
  * - over own sockets, which Deno connects and the engine then takes: calls through FFI that do not
  *   block, in a turn of the event loop, many times in a turn, or in a loop without it; asleep, the
  *   Worker itself sits in one `poll` of faults and socket.
@@ -42,7 +42,9 @@ interface Row {
   readonly measure: () => Promise<readonly number[]>;
 }
 
-/** Rows that are compared with each other: first the blocking floor, then the spinning one if any. */
+/**
+ * Rows that are compared with each other: first the blocking floor, then the spinning one if any.
+ */
 interface Table {
   readonly title: string;
   readonly floors: number;

@@ -81,7 +81,9 @@ export const Waiting = {
   Turns: 1,
   /** In a loop that gives nothing else a turn. */
   Loop: 2,
-  /** Over Deno's sockets: in one `poll` of faults and socket, after which the event loop has a turn. */
+  /**
+   * Over Deno's sockets: in one `poll` of faults and socket, after which the event loop has a turn.
+   */
   Poll: 3,
   /** Over own sockets: many looks in each turn of the event loop. */
   Looks: 4,

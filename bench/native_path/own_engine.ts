@@ -1,7 +1,7 @@
 /**
- * Engines that take the socket from Deno once it is connected: calls through FFI that never block, in
- * the same turn of the polling loop that asks for faults. Asleep, one call waits for faults and the
- * socket alike. Deno listens, connects and closes, so what it does not permit is not possible.
+ * Engines that take the socket from Deno once it is connected: calls through FFI that never block,
+ * in the same turn of the polling loop that asks for faults. Asleep, one call waits for faults and
+ * the socket alike. Deno listens, connects and closes, so what it does not permit is not possible.
  */
 
 import {

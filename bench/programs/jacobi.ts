@@ -18,8 +18,8 @@ const CELL_BYTES = Float64Array.BYTES_PER_ELEMENT;
 /** The cells of a page: what is traced at once. */
 const PIECE_CELLS = PAGE_SIZE_DEFAULT_BYTES / CELL_BYTES;
 /**
- * The steps before it is measured. In the first ones long runs of pages go to a neighbour that reads
- * just behind what it wrote first, and come back one by one.
+ * The steps before it is measured. In the first ones long runs of pages go to a neighbour that
+ * reads just behind what it wrote first, and come back one by one.
  */
 const WARM_STEPS = 4;
 const HOT = 100;

@@ -1,6 +1,6 @@
 /**
- * Real programs: what they move on real nodes, beside what the simulator says that they move, and the
- * speed-up that it predicts for machines that are not here.
+ * Real programs: what they move on real nodes, beside what the simulator says that they move, and
+ * the speed-up that it predicts for machines that are not here.
  */
 
 import { HOLD_TIME_DEFAULT_US, RUN_MAX_PAGES } from "../../runtime/limits.ts";

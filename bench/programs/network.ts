@@ -23,8 +23,8 @@ export interface MissCosts {
 
 /**
  * What an engine works for a fault, a message, or a message that it sends, in microseconds, where
- * nobody says otherwise: mostly system calls. An assumption, as it cannot be told from the latency by
- * looking at misses; a miss of two hops has five of these.
+ * nobody says otherwise: mostly system calls. An assumption, as it cannot be told from the latency
+ * by looking at misses; a miss of two hops has five of these.
  */
 export const ENGINE_US = 4;
 const MISS_ENGINE_STEPS = 5;

@@ -1,6 +1,6 @@
 /**
- * A parallel program, written once: real nodes run it on their region, and the simulator runs the same
- * code against simulated time. It is a generator of steps. A real node only has to do the
+ * A parallel program, written once: real nodes run it on their region, and the simulator runs the
+ * same code against simulated time. It is a generator of steps. A real node only has to do the
  * synchronisation among them: its accesses fault by themselves. The simulator is also told the
  * accesses and the work, since nothing faults there.
  */

@@ -1,6 +1,7 @@
 /**
- * The travelling salesman by branch and bound: tasks are the beginnings of tours, each node takes the
- * next one from a counter that all share, and the shortest tour that anybody has found is the bound.
+ * The travelling salesman by branch and bound: tasks are the beginnings of tours, each node takes
+ * the next one from a counter that all share, and the shortest tour that anybody has found is the
+ * bound.
  */
 
 import { PAGE_SIZE_DEFAULT_BYTES } from "../../runtime/limits.ts";
@@ -184,7 +185,9 @@ export class TourSearch {
   readonly #distances: Distances;
   /** For each city the distance to the nearest other: no tour leaves it for less. */
   readonly #least: Int32Array;
-  /** The city at each depth, the length up to it, what must still come at least, and the next city. */
+  /**
+   * The city at each depth, the length up to it, what must still come at least, and the next city.
+   */
   readonly #city: Int32Array;
   readonly #length: Int32Array;
   readonly #rest: Int32Array;

@@ -1,4 +1,7 @@
-/** A node of the simulated cluster: the engine of the runtime, and one core that it has with a program. */
+/**
+ * A node of the simulated cluster: the engine of the runtime, and one core that it has with a
+ * program.
+ */
 
 import { PAGE_SIZE_DEFAULT_BYTES } from "../../runtime/limits.ts";
 import { Coherence, type CoherenceOptions } from "../../runtime/protocol/coherence/coherence.ts";

@@ -1,10 +1,11 @@
 /**
- * A program on a simulated cluster: the protocol of the runtime, message by message, in simulated time.
+ * A program on a simulated cluster: the protocol of the runtime, message by message, in simulated
+ * time.
  *
- * Each node has one core. Its engine's work comes before its program's, which waits meanwhile; what the
- * engine has to do, it does in order. Messages leave a node one after the other at the speed of its
- * port, and take the same time to any other; nothing waits between ports. A program that faults waits;
- * it does nothing else in the meantime.
+ * Each node has one core. Its engine's work comes before its program's, which waits meanwhile; what
+ * the engine has to do, it does in order. Messages leave a node one after the other at the speed of
+ * its port, and take the same time to any other; nothing waits between ports. A program that faults
+ * waits; it does nothing else in the meantime.
  */
 
 import { PAGE_SIZE_DEFAULT_BYTES } from "../../runtime/limits.ts";
@@ -204,7 +205,8 @@ class Simulation {
     this.#stepping = true;
     if (woken) this.#advance(node);
     this.#stepping = false;
-    // What it was woken for it has done by now, even if it faults there again: holds wait for no more.
+    // What it was woken for it has done by now, even if it faults there again: holds wait for no
+    // more.
     const [resumed] = engine.awaitedPages;
     if (resumed !== undefined) return this.#step(node, { kind: "resumed", page: resumed });
     if (engine.deadline < node.tickAtUs) this.#plan(node, engine.deadline);

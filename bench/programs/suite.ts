@@ -1,4 +1,6 @@
-/** The programs, in the sizes in which they are run and predicted, and what they take on one core. */
+/**
+ * The programs, in the sizes in which they are run and predicted, and what they take on one core.
+ */
 
 import { cpuUsage } from "node:process";
 import { Jacobi } from "./jacobi.ts";
@@ -55,9 +57,9 @@ export function makeSuite({ jacobi, matrix, salesman }: Size): Program[] {
 
 /**
  * How far the counts of a real run may be from those of the simulated one, as a ratio. In Jacobi's
- * method nearly all follow from the barriers, but not how much is read ahead in vain. In the product,
- * which pages a run brings depends on how far the other nodes are; in the search, which tasks a node
- * takes and which bound it sees do.
+ * method nearly all follow from the barriers, but not how much is read ahead in vain. In the
+ * product, which pages a run brings depends on how far the other nodes are; in the search, which
+ * tasks a node takes and which bound it sees do.
  */
 export const RATIO_MAX: Readonly<Record<string, number>> = {
   jacobi: 2.5,

@@ -1,6 +1,6 @@
 /**
- * What each optimisation gains: rows that are measured with all of them on, and with one switched off
- * alone. Every variant has a cluster of its own, and all of them take turns.
+ * What each optimisation gains: rows that are measured with all of them on, and with one switched
+ * off alone. Every variant has a cluster of its own, and all of them take turns.
  */
 
 import type { BenchCluster, NodeSettings } from "../nodes.ts";

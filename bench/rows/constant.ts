@@ -1,6 +1,6 @@
 /**
- * What the protocol costs when much is under way: transactions of others, requests that wait, requests
- * of the same node. Measured on the state machines alone, without messages and memory.
+ * What the protocol costs when much is under way: transactions of others, requests that wait,
+ * requests of the same node. Measured on the state machines alone, without messages and memory.
  */
 
 import { PageCache } from "../../runtime/protocol/coherence/cache.ts";
@@ -52,7 +52,9 @@ class Home {
   }
 }
 
-/** How long this thread has had a core, in microseconds: what others compute meanwhile is not in it. */
+/**
+ * How long this thread has had a core, in microseconds: what others compute meanwhile is not in it.
+ */
 function cpuUs(): number {
   return Number(Deno.readTextFileSync("/proc/thread-self/schedstat").split(" ", 1)[0]) / 1_000;
 }
@@ -131,7 +133,10 @@ function misses(underWay: number): () => number {
   };
 }
 
-/** The longest that a home is occupied in one go with the death of a node that has many pages; in ms. */
+/**
+ * The longest that a home is occupied in one go with the death of a node that has many pages; in
+ * ms.
+ */
 function death(pages: number): number {
   const outbox = new Outbox();
   const directory = new Directory({ pageCount: 2 ** 28, runPages: RUN_PAGES }, outbox, {

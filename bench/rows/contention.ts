@@ -39,7 +39,8 @@ export function alternateRounds(
 }
 
 /**
- * Rounds in which two nodes hand a permit to each other, and the node that has it reads and writes a cell.
+ * Rounds in which two nodes hand a permit to each other, and the node that has it reads and writes
+ * a cell.
  *
  * @param cluster The nodes; the first two take part.
  * @param page A page that nobody else uses.
@@ -62,7 +63,8 @@ export function batonRounds(cluster: BenchCluster, page: number): () => Promise<
  *
  * @param cluster The nodes; the first two take part.
  * @param page A page that nobody else uses.
- * @returns Takes a round; `additions` of both in a millisecond, or microseconds for each of the `moves`.
+ * @returns Takes a round; `additions` of both in a millisecond, or microseconds for each of the
+ *   `moves`.
  */
 export function falseSharingRounds(
   cluster: BenchCluster,

@@ -6,7 +6,9 @@ const decoder = new TextDecoder();
 const encoder = new TextEncoder();
 let value = "";
 
-/** The answer to the first command of a text and the rest of it; `undefined` while it is not whole. */
+/**
+ * The answer to the first command of a text and the rest of it; `undefined` while it is not whole.
+ */
 function take(text: string): { readonly answer: string; readonly rest: string } | undefined {
   let rest = text;
   const line = (mark: string): number => {

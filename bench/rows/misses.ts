@@ -11,7 +11,10 @@ const ACCESSES = 100;
 const STRIDE_PAGES = 3;
 /** The pages that lie between the first of one round and the first of another. */
 const AREA_PAGES = 512;
-/** The share of timed accesses that must have asked for a page, or the round is not what it is called. */
+/**
+ * The share of timed accesses that must have asked for a page, or the round is not what it is
+ * called.
+ */
 const MISSES_LEAST = 0.95;
 
 /** One kind of miss. */
@@ -31,8 +34,8 @@ interface Miss {
 }
 
 /**
- * How rounds of one kind of miss are taken. Each writes the pages anew, has them read, and then times
- * accesses in an order of no pattern.
+ * How rounds of one kind of miss are taken. Each writes the pages anew, has them read, and then
+ * times accesses in an order of no pattern.
  *
  * @param context The run; is told when accesses did not miss.
  * @param miss The kind.

@@ -1,6 +1,6 @@
 /**
- * What a node costs beside its work: to start, to be idle, to remember pages; the memory test; and the
- * messages of a miss as the cluster grows, counted in the simulator.
+ * What a node costs beside its work: to start, to be idle, to remember pages; the memory test; and
+ * the messages of a miss as the cluster grows, counted in the simulator.
  */
 
 import { fileURLToPath } from "node:url";

@@ -70,7 +70,9 @@ export async function redisRounds(
   return { take };
 }
 
-/** Starts a redis-server that keeps nothing; its port, or `undefined` where there is none on PATH. */
+/**
+ * Starts a redis-server that keeps nothing; its port, or `undefined` where there is none on PATH.
+ */
 async function startServer(stack: AsyncDisposableStack): Promise<number | undefined> {
   const port = freePort();
   let server: Deno.ChildProcess;

@@ -22,7 +22,7 @@ void fill(double step) {
 
 double look_up(int32_t index) { return table[index]; }
 
-/* Memory that is handed in can be of the region too: where a page of it is missing, it is fetched. */
+/* Memory that is handed in can be of the region too: a page of it that is missing is fetched. */
 double sum(const double *numbers, int32_t count) {
   double total = 0;
   for (int32_t i = 0; i < count; i++) total += numbers[i];

@@ -1,5 +1,6 @@
 //! A module whose globals are the same cells on every node. From the root of the checkout:
-//! zig build-lib -dynamic -OReleaseFast -fllvm -flld -T zig/rdma.ld -femit-bin=libcounter.so examples/native/counter.zig
+//! zig build-lib -dynamic -OReleaseFast -fllvm -flld -T zig/rdma.ld \
+//!   -femit-bin=libcounter.so examples/native/counter.zig
 
 /// Several nodes write it, so every access is atomic, as it would be between threads.
 export var counter: i32 linksection(".bss.rdma") = 0;

@@ -1,6 +1,6 @@
 /**
- * `--doctor`: what this machine and this process lack for a node to run, and how to mend that. No check
- * prompts for a permission; a check without its permission is reported as unknown.
+ * `--doctor`: what this machine and this process lack for a node to run, and how to mend that. No
+ * check prompts for a permission; a check without its permission is reported as unknown.
  */
 
 import { ABI_VERSION, nameFeatures } from "../../ffi/abi.ts";
@@ -137,8 +137,8 @@ function checkKernel(machine: Machine | undefined): Check {
   const found = `Linux ${kernelRelease}, pages of ${formatSize(pageSize)}`;
   const least = `${KERNEL_MIN_MAJOR}.${KERNEL_MIN_MINOR}`;
   if (major < KERNEL_MIN_MAJOR || (major === KERNEL_MIN_MAJOR && minor < KERNEL_MIN_MINOR)) {
-    // Only a warning, because a distribution may have backported the features; the check of userfaultfd
-    // below tries them.
+    // Only a warning, because a distribution may have backported the features; the check of
+    // userfaultfd below tries them.
     const remedy = `install Linux ${least} or newer, unless userfaultfd below is ok`;
     return { name, verdict: "warning", found, remedy };
   }
@@ -242,8 +242,8 @@ function checkUserfaultfd(library: TdsmLibrary, machine: Machine | undefined): C
 }
 
 /**
- * Checks where `rdma.ld` has put the shared section of the library itself. A module's section can be
- * mapped onto the region only if it begins and ends at a page boundary of this kernel.
+ * Checks where `rdma.ld` has put the shared section of the library itself. A module's section can
+ * be mapped onto the region only if it begins and ends at a page boundary of this kernel.
  */
 function checkModules(library: TdsmLibrary, machine: Machine | undefined): Check {
   const name = "native modules";

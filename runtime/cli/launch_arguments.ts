@@ -36,7 +36,10 @@ says that all nodes have ended well, 128 and more is for a signal.
 
 /** The launcher's own flags, without their dashes. */
 const OWN_FLAGS = ["nodes", "rpc-server", "help"] as const;
-/** The flags of `deno run` whose value may be the next word, needed to find the program among the words. */
+/**
+ * The flags of `deno run` whose value may be the next word, needed to find the program among the
+ * words.
+ */
 const DENO_FLAGS_WITH_VALUE: ReadonlySet<string> = new Set([
   "--cert",
   "--conditions",
@@ -133,7 +136,9 @@ function countOf(text: string | undefined): number {
   throw refused(`Cannot use ${what}: it must be a whole number of nodes from 1 to ${NODES_MAX}`);
 }
 
-/** Refuses a flag that resembles one of the launcher's: `deno run` would not know the flag either. */
+/**
+ * Refuses a flag that resembles one of the launcher's: `deno run` would not know the flag either.
+ */
 function refuseNearlyRight(arg: string): void {
   // Other launchers have `-np 4`.
   if (/^(?:-n[a-z]+|--np?)=?\d*$/i.test(arg)) {

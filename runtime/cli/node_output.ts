@@ -1,6 +1,7 @@
 /**
- * The output of the nodes of one machine, on one terminal or into one file: whole lines, each with the
- * number of its node, and on a terminal a last line that a node overwrites to show its progress.
+ * The output of the nodes of one machine, on one terminal or into one file: whole lines, each with
+ * the number of its node, and on a terminal a last line that a node overwrites to show its
+ * progress.
  */
 
 import { styleText } from "node:util";

@@ -1,6 +1,6 @@
 /**
- * `--status`: asks the directory node for the state of its cluster, without joining. This needs only the
- * network, neither the library nor a right to userfaultfd.
+ * `--status`: asks the directory node for the state of its cluster, without joining. This needs
+ * only the network, neither the library nor a right to userfaultfd.
  */
 
 import { type Address, formatAddress, isWildcard } from "../address.ts";
@@ -138,8 +138,8 @@ function statusOf(
   { id, address, port, counters }: NodeStatusControl,
   directory: Address,
 ): NodeStatus {
-  // A directory node that listens on every interface knows no address of its own; the address by which it
-  // has just been reached is one.
+  // A directory node that listens on every interface knows no address of its own; the address by
+  // which it has just been reached is one.
   const reached = isWildcard(address) ? directory.hostname : address;
   return { id, address: reached, port, stats: counters ?? null };
 }

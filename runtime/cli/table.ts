@@ -8,8 +8,8 @@ export interface TableLayout {
   /** The columns whose cells begin at the left, by number; the others end at the right. */
   readonly left?: readonly number[];
   /**
-   * The most characters of a line. Columns that do not fit follow below, in a table of their own that has
-   * the first column too. A single column may be wider.
+   * The most characters of a line. Columns that do not fit follow below, in a table of their own
+   * that has the first column too. A single column may be wider.
    */
   readonly width?: number;
   /** Gives a line its looks; `row` is the number of the row, 0 for the titles. */

@@ -1,21 +1,22 @@
 /**
- * Ends the nodes of a launcher that was killed: a process of its own. The end of the pipe between the two
- * shows that the launcher is gone.
+ * Ends the nodes of a launcher that was killed: a process of its own. The end of the pipe between
+ * the two shows that the launcher is gone.
  *
  * Nodes cannot watch the launcher themselves: they could begin only at `join`, and not while they
- * compute; and PR_SET_PDEATHSIG of the kernel needs a native call in each node before anything else.
+ * compute; and PR_SET_PDEATHSIG of the kernel needs a native call in each node before anything
+ * else.
  */
 
 import { LAUNCH_END_MAX_MS } from "../limits.ts";
 
 /**
- * The script of the process. The first line of its input is the secret of the launcher; a second one says
- * that all nodes have ended. At the end of its input it sends SIGTERM to each process whose environment
- * has the secret, and later kills those that are left, with their process groups.
+ * The script of the process. The first line of its input is the secret of the launcher; a second
+ * one says that all nodes have ended. At the end of its input it sends SIGTERM to each process
+ * whose environment has the secret, and later kills those that are left, with their process groups.
  *
- * A node that the launcher was starting when it was killed is found as well: the kernel ends the input
- * only once that process, too, has closed the other end of the pipe. It does so when it is given its
- * environment, maybe a moment earlier; the second look finds the process then.
+ * A node that the launcher was starting when it was killed is found as well: the kernel ends the
+ * input only once that process, too, has closed the other end of the pipe. It does so when it is
+ * given its environment, maybe a moment earlier; the second look finds the process then.
  */
 const SCRIPT = `
 read -r secret || exit
@@ -48,7 +49,8 @@ export class Watchdog implements AsyncDisposable {
   constructor() {
     this.#process = new Deno.Command("sh", {
       args: ["-c", SCRIPT],
-      // An event that ends the launcher, such as the closing of its terminal, must not end this process too.
+      // An event that ends the launcher, such as the closing of its terminal, must not end this
+      // process too.
       detached: true,
       stdin: "piped",
       stdout: "null",

@@ -67,7 +67,8 @@ export function objectionToHello(control: Control, door: Doorkeeper): RefuseCont
   if (control.session !== door.session) return refuse("JoinRefused", "it is of another cluster");
   if (control.node === door.self) return refuse("JoinRefused", "it says that it is this node");
   if (door.isGone(control.node)) return refuse("JoinRefused", "the directory gave that node up");
-  // Two nodes that dial each other at once need no message to agree: the dial of the lower id counts.
+  // Two nodes that dial each other at once need no message to agree: the dial of the lower id
+  // counts.
   const crossed = door.isDialled(control.node) && control.node > door.self;
   if (crossed || door.isLinked(control.node)) return connectedAlready();
   // A node that this directory node let in has been connected to it since then.
@@ -76,8 +77,8 @@ export function objectionToHello(control: Control, door: Doorkeeper): RefuseCont
 }
 
 /**
- * Why a node that asks for other settings than the directory node has decided cannot join: the node would
- * run by settings other than those that it was given.
+ * Why a node that asks for other settings than the directory node has decided cannot join: the node
+ * would run by settings other than those that it was given.
  *
  * @param wanted The settings that the joining node asks for.
  * @param region The settings that the directory node has decided.
@@ -134,8 +135,8 @@ export function objectionToStatus(
 }
 
 /**
- * Why a node that listens at a loopback address cannot join a directory on another machine: the nodes
- * there cannot reach that address.
+ * Why a node that listens at a loopback address cannot join a directory on another machine: the
+ * nodes there cannot reach that address.
  *
  * @param listening The IP address on which the node listens.
  * @param ends The IP addresses of both ends of the node's connection to the directory.
@@ -156,7 +157,8 @@ export function objectionToLoopback(
 }
 
 /**
- * The error of a node that cannot join because the program at the directory's address is no directory.
+ * The error of a node that cannot join because the program at the directory's address is no
+ * directory.
  *
  * @param address The directory's address.
  * @param cause How the handshake with that program failed, the last time.

@@ -118,7 +118,9 @@ Deno.test("Cluster: the directory's word that a peer is gone ends the wait for i
   assertEquals(second.cluster.peers.map(({ id }) => id), [1]);
 });
 
-/** A node of a scripted directory, to which another says that it is of an id that is not known yet. */
+/**
+ * A node of a scripted directory, to which another says that it is of an id that is not known yet.
+ */
 async function startKnocked(id: number, unknown: number): Promise<
   AsyncDisposable & { node: ClusterMember; directory: ScriptedPeer; early: ScriptedPeer }
 > {

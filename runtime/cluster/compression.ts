@@ -1,6 +1,6 @@
 /**
- * Page bytes as they travel when the cluster compresses them: page by page, and only those pages that
- * become smaller. Packed pages are:
+ * Page bytes as they travel when the cluster compresses them: page by page, and only those pages
+ * that become smaller. Packed pages are:
  *
  * | bytes                  | what                                                               |
  * | ---------------------- | ------------------------------------------------------------------ |
@@ -10,8 +10,8 @@
  * A length of 0 is a page of zeros, the page size a page as it is, and any other an LZ4 block
  * without a size before it. The whole is always shorter than the pages.
  *
- * This is the receiving half, which trusts nothing that a peer sends. `page_packer.ts` is the sending
- * half; it alone needs the package that compresses.
+ * This is the receiving half, which trusts nothing that a peer sends. `page_packer.ts` is the
+ * sending half; it alone needs the package that compresses.
  */
 
 import { getU32 } from "../wire/bytes.ts";
@@ -52,14 +52,15 @@ export function describePackedReason(reason: PackedReason): string {
 }
 
 /**
- * Unpacks a run of pages that a peer packed. The payload is not trusted: whatever it says, nothing is
- * written outside of `target`, and nothing is allocated.
+ * Unpacks a run of pages that a peer packed. The payload is not trusted: whatever it says, nothing
+ * is written outside of `target`, and nothing is allocated.
  *
  * @param payload The bytes as `packPages` wrote them, and no more.
  * @param pageSize The bytes of a page.
  * @param count The pages of the run.
  * @param target Where to write the run's bytes, in other memory than `payload`.
- * @returns What is wrong with the payload, after which `target` may be partly written; or `undefined`.
+ * @returns What is wrong with the payload, after which `target` may be partly written; or
+ *   `undefined`.
  * @throws {RangeError} Where `target` is not as long as the pages are.
  */
 export function unpackPages(

@@ -125,7 +125,10 @@ export class Door {
     }
   }
 
-  /** Tells, once for a long while, that no connection can be accepted, as for want of file descriptors. */
+  /**
+   * Tells, once for a long while, that no connection can be accepted, as for want of file
+   * descriptors.
+   */
   #notAccepted(error: unknown): void {
     const now = performance.now();
     const isNews = now - this.#failedAt > ACCEPT_QUIET_MS;
@@ -149,7 +152,9 @@ export class Door {
     else if (all.length >= HANDSHAKES_MAX) this.#drop(all, reason);
   }
 
-  /** Ends the oldest connection over which nothing was said, or else the oldest, if there is one. */
+  /**
+   * Ends the oldest connection over which nothing was said, or else the oldest, if there is one.
+   */
   #drop(visitors: readonly Visitor[], reason: string): void {
     const visitor = visitors.find(({ hasSpoken }) => !hasSpoken) ?? visitors[0];
     if (visitor === undefined) return;
@@ -181,7 +186,8 @@ export class Door {
       await next;
     } catch (error) {
       if (this.#links.closed) return;
-      // Where two nodes dial each other, one may see before its first message that its own dial is not needed.
+      // Where two nodes dial each other, one may see before its first message that its own dial is
+      // not needed.
       const silent = error instanceof TdsmError && error.code === "PeerLost";
       const level = silent && visitor.dropped === undefined ? Level.Debug : Level.Warning;
       this.#tell(level, visitor, visitor.dropped ?? reasonOf(error));
@@ -190,7 +196,9 @@ export class Door {
     }
   }
 
-  /** Acts on the first message; the promise, if there is one, resolves when the handshake is over. */
+  /**
+   * Acts on the first message; the promise, if there is one, resolves when the handshake is over.
+   */
   #receive(control: Control, link: Link, visitor: Visitor): Promise<void> | undefined {
     const refused = this.#objection(control);
     if (refused !== undefined) {
@@ -257,8 +265,8 @@ export class Door {
   }
 
   /**
-   * At the directory node: takes a new node in, once it has said something behind the `welcome`. So a
-   * connection that ends before costs no id, and no other node hears of it.
+   * At the directory node: takes a new node in, once it has said something behind the `welcome`. So
+   * a connection that ends before costs no id, and no other node hears of it.
    */
   async #admit(hello: HelloControl, link: Link): Promise<void> {
     const members = this.#members;
@@ -311,9 +319,9 @@ export class Door {
   }
 
   /**
-   * The directory node has not told of a node that wants to meet this one, which may be another than it
-   * says. So once the word is there, this node connects to the address that the directory node has told,
-   * and the other knows that it will, as where two nodes dial each other at once.
+   * The directory node has not told of a node that wants to meet this one, which may be another
+   * than it says. So once the word is there, this node connects to the address that the directory
+   * node has told, and the other knows that it will, as where two nodes dial each other at once.
    */
   #remember(node: NodeId, link: Link, visitor: Visitor): Promise<void> | undefined {
     const { latest, self } = this.#members;

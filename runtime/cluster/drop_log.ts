@@ -12,8 +12,8 @@ interface Tally {
 }
 
 /**
- * Tells of the first few dropped connections in an interval, and at its end how many more there were. Each
- * level has lines of its own: what nobody is shown takes no line from what is.
+ * Tells of the first few dropped connections in an interval, and at its end how many more there
+ * were. Each level has lines of its own: what nobody is shown takes no line from what is.
  */
 export class DropLog {
   readonly #log: (level: Level, text: string) => void;

@@ -70,8 +70,8 @@ export function nextWord<Result>(
 }
 
 /**
- * Whether a handshake failed since the other side ended the connection without a word, as a node does
- * at whose door too many stand.
+ * Whether a handshake failed since the other side ended the connection without a word, as a node
+ * does at whose door too many stand.
  *
  * @param error How it failed.
  * @returns Whether another try may go better.
@@ -83,8 +83,8 @@ export function isDropped(error: unknown): boolean {
 }
 
 /**
- * Connects to a node that is not the directory node. Such a node listens before it is announced, so a
- * refused connection is final.
+ * Connects to a node that is not the directory node. Such a node listens before it is announced, so
+ * a refused connection is final.
  *
  * @param address Where that node listens.
  * @param timeoutMs How long to try, in milliseconds.
@@ -112,8 +112,8 @@ async function connectWithin(address: Address, timeoutMs: number): Promise<Deno.
 }
 
 /**
- * How long one try to reach a directory node may take. A time-out of 0 is for one try, and that try takes
- * the time that it needs.
+ * How long one try to reach a directory node may take. A time-out of 0 is for one try, and that try
+ * takes the time that it needs.
  *
  * @param timeoutMs How long to try, in milliseconds.
  * @returns The bound of a try that begins now, in milliseconds.
@@ -165,7 +165,8 @@ function noDirectory(address: Address, timeoutMs: number, cause: unknown): TdsmE
  *
  * @param hostname The address to bind to.
  * @param port The port; 0 for any free one.
- * @param hosting Whether this node hosts a directory: a taken port then likely has another directory.
+ * @param hosting Whether this node hosts a directory: a taken port then likely has another
+ *   directory.
  * @returns The listener.
  * @throws {TdsmError} `ListenFailed` when the port is taken or the address not of this machine.
  */

@@ -1,8 +1,8 @@
 /**
- * Decoding of LZ4 blocks that a peer made. The decoder of the package that compresses trusts its input:
- * it allocates whatever size a block claims, and on a match offset of 0 it repeats bytes of other pages
- * that are left in its memory. The decoder here is as fast on a page, writes straight to where the
- * bytes belong, and allocates nothing.
+ * Decoding of LZ4 blocks that a peer made. The decoder of the package that compresses trusts its
+ * input: it allocates whatever size a block claims, and on a match offset of 0 it repeats bytes of
+ * other pages that are left in its memory. The decoder here is as fast on a page, writes straight
+ * to where the bytes belong, and allocates nothing.
  */
 
 /** What is wrong with a block, as a stable word. The list only grows. */
@@ -24,8 +24,8 @@ const MATCH_MIN_BYTES = 4;
 const COPY_CALL_MIN_BYTES = 32;
 
 /**
- * Decodes a block that must fill the target range exactly. Whatever the block says, no byte outside of
- * that range is written, or read as part of a match.
+ * Decodes a block that must fill the target range exactly. Whatever the block says, no byte outside
+ * of that range is written, or read as part of a match.
  *
  * @param source Where the block is.
  * @param begin Where it begins in `source`, in bytes.
@@ -33,7 +33,8 @@ const COPY_CALL_MIN_BYTES = 32;
  * @param target Where to write; not the memory that `source` is in.
  * @param start Where to begin in `target`, in bytes.
  * @param stop Where to end.
- * @returns What is wrong with the block, after which the range may be partly written; or `undefined`.
+ * @returns What is wrong with the block, after which the range may be partly written; or
+ *   `undefined`.
  */
 export function decodeBlock(
   source: Uint8Array,

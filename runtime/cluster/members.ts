@@ -71,14 +71,16 @@ export class Members {
     return this.#unused[0] ?? this.#nextId;
   }
 
-  /** Another node; `undefined` when that node is no member, or this node has not heard of it yet. */
+  /**
+   * Another node; `undefined` when that node is no member, or this node has not heard of it yet.
+   */
   get(node: NodeId): Peer | undefined {
     return this.#peers.get(node);
   }
 
   /**
-   * Whether a node has been a member and is no longer. Ids are given in ascending order, but for a few
-   * that were offered and not taken: so far below those that went last only members are left.
+   * Whether a node has been a member and is no longer. Ids are given in ascending order, but for a
+   * few that were offered and not taken: so far below those that went last only members are left.
    */
   isGone(node: NodeId): boolean {
     if (this.#gone.has(node)) return true;
@@ -111,7 +113,9 @@ export class Members {
     return { id, address: isWildcard(address) ? remoteAddress : address, port };
   }
 
-  /** At the directory node: a node that was offered an id does not join. The next one gets that id. */
+  /**
+   * At the directory node: a node that was offered an id does not join. The next one gets that id.
+   */
   withdraw({ id }: Peer): void {
     this.#unused.push(id);
     this.#unused.sort((a, b) => a - b);

@@ -1,6 +1,6 @@
 /**
- * Packing pages for a peer, in the form that `compression.ts` describes: only the engine sends pages,
- * so only its bundle has the package that compresses.
+ * Packing pages for a peer, in the form that `compression.ts` describes: only the engine sends
+ * pages, so only its bundle has the package that compresses.
  */
 
 import { compress } from "lz4";
@@ -13,11 +13,12 @@ const SIZE_PREFIX_BYTES = 4;
 /**
  * Packs a run of pages.
  *
- * @param pages The bytes of the run: at least one page, aligned to 4 bytes. They must not change meanwhile.
+ * @param pages The bytes of the run: at least one page, aligned to 4 bytes. They must not change
+ *   meanwhile.
  * @param pageSize The bytes of a page, a power of two of at least 4096.
  * @param target Where to write; at least as long as `pages`.
- * @returns The bytes written, fewer than `pages` has; `undefined` where the pages are better sent as
- * they are, and then what is in `target` means nothing.
+ * @returns The bytes written, fewer than `pages` has; `undefined` where the pages are better sent
+ * as they are, and then what is in `target` means nothing.
  * @throws {RangeError} Where `pages` are not whole pages, or `target` is too short.
  */
 export function packPages(
@@ -58,14 +59,14 @@ function compressPage(bytes: Uint8Array): Uint8Array | undefined {
   return block.length < bytes.length ? block : undefined;
 }
 
-// Cheap tests of a page before it is compressed: most pages of a fresh region are all zeros, and a few
-// bytes of a page of noise mostly suffice to recognise the noise.
+// Cheap tests of a page before it is compressed: most pages of a fresh region are all zeros, and a
+// few bytes of a page of noise mostly suffice to recognise the noise.
 
 /** The bytes of a page that are looked at. */
 const SAMPLE_BYTES = 128;
 /**
- * A sample with so many different bytes counts as noise. Noise has 101 on average, and this many or more
- * 11 times of 12; text has about 30.
+ * A sample with so many different bytes counts as noise. Noise has 101 on average, and this many or
+ * more 11 times of 12; text has about 30.
  */
 const NOISE_MIN_DISTINCT = 96;
 
@@ -92,9 +93,9 @@ export function isZero(words: Int32Array, start: number, stop: number): boolean 
 }
 
 /**
- * Guesses whether a page is noise: random, encrypted or already compressed. This is a guess because LZ4
- * gains by repetition, of which a few bytes tell little: noise that is repeated passes for noise,
- * but base64 and most measured numbers do not. Either mistake costs only time or bandwidth.
+ * Guesses whether a page is noise: random, encrypted or already compressed. This is a guess because
+ * LZ4 gains by repetition, of which a few bytes tell little: noise that is repeated passes for
+ * noise, but base64 and most measured numbers do not. Either mistake costs only time or bandwidth.
  *
  * @param bytes The page, or the pages it is one of.
  * @param start Where it begins, in bytes.

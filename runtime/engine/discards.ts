@@ -1,6 +1,6 @@
 /**
- * Pages whose memory is to be given back. The bytes of a page may still wait to be sent, straight from
- * the alias: then the page waits here, and is forgotten if it gets new bytes before that.
+ * Pages whose memory is to be given back. The bytes of a page may still wait to be sent, straight
+ * from the alias: then the page waits here, and is forgotten if it gets new bytes before that.
  */
 
 import type { PageRun } from "../protocol/coherence/page.ts";
@@ -49,8 +49,8 @@ export class Discards {
   }
 
   /**
-   * Discards the pages whose bytes do not wait to be sent; the others wait on. So no more pages wait
-   * than the queues of the links have bytes of.
+   * Discards the pages whose bytes do not wait to be sent; the others wait on. So no more pages
+   * wait than the queues of the links have bytes of.
    *
    * @param unsent All bytes that do, of the alias and others.
    * @param version Their version, as `isDue` takes it.

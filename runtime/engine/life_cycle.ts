@@ -1,6 +1,6 @@
 /**
- * The states of a node's life, and how waiting threads of the program learn of a change. A node's life
- * begins when it has joined: before that there is no engine.
+ * The states of a node's life, and how waiting threads of the program learn of a change. A node's
+ * life begins when it has joined: before that there is no engine.
  */
 
 import type { TdsmError } from "../errors.ts";
@@ -9,7 +9,9 @@ import type { TdsmError } from "../errors.ts";
 export type NodeState =
   /** The node is a member of the cluster. */
   | "joined"
-  /** The node hands over the pages that only it has; the directory node waits for others to finish. */
+  /**
+   * The node hands over the pages that only it has; the directory node waits for others to finish.
+   */
   | "leaving"
   /** The node has left: the directory node let it go, ended the cluster, or is silent. */
   | "parted"
@@ -50,7 +52,9 @@ export class LifeCycle {
     return this.#refusal;
   }
 
-  /** Whether the node has left or closed as intended, so that a connection that ends is no failure. */
+  /**
+   * Whether the node has left or closed as intended, so that a connection that ends is no failure.
+   */
   get over(): boolean {
     return this.#state === "parted" || this.#state === "ended";
   }
@@ -59,9 +63,10 @@ export class LifeCycle {
    * The one way from a state to another.
    *
    * @param state The state to enter.
-   * @param refusal Why requests to other nodes are refused from here on; with `failed`, why the node has
-   * failed. The first reason is kept to the end.
-   * @returns Whether the node has entered the state; `false`, and no change, where it may not follow.
+   * @param refusal Why requests to other nodes are refused from here on; with `failed`, why the
+   * node has failed. The first reason is kept to the end.
+   * @returns Whether the node has entered the state; `false`, and no change, where it may not
+   *   follow.
    */
   enter(state: "leaving" | "parted"): boolean;
   enter(state: NodeState, refusal: TdsmError): boolean;
@@ -93,7 +98,10 @@ export type ProcessState =
   | "running"
   /** The node has ended, and the program has a while to end the process. */
   | "due"
-  /** A thread of the program waits in a fault that nothing will serve: the engine ends the process soon. */
+  /**
+   * A thread of the program waits in a fault that nothing will serve: the engine ends the process
+   * soon.
+   */
   | "doomed"
   /** The program ends the process, and the node leaves before that. */
   | "exiting"
@@ -123,7 +131,10 @@ export class ProcessEnd {
     return this.#state === "exiting" || this.#state === "signalled";
   }
 
-  /** The one way from a state to another. Returns `false`, and changes nothing, where it may not follow. */
+  /**
+   * The one way from a state to another. Returns `false`, and changes nothing, where it may not
+   * follow.
+   */
   enter(state: ProcessState): boolean {
     const possible = PROCESS_MOVES[this.#state].includes(state);
     if (possible) this.#state = state;
@@ -138,8 +149,8 @@ export class StallClock implements Disposable {
   /**
    * Begins to watch.
    *
-   * @param stallMs How long the counter may stand still, in milliseconds. `stalled` is called after twice
-   * this time at the latest.
+   * @param stallMs How long the counter may stand still, in milliseconds. `stalled` is called after
+   * twice this time at the latest.
    * @param progress Returns the counter: any number that changes with each bit of progress.
    * @param stalled Called once, unless the clock is disposed of before.
    */

@@ -52,7 +52,9 @@ const CONTENTS: Readonly<Record<Content, string>> = {
 export class SyncLog {
   readonly #level: number;
   readonly #write: (level: Level, text: string) => void;
-  /** The requests that have no answer yet, by ticket; put into words only for a line that is logged. */
+  /**
+   * The requests that have no answer yet, by ticket; put into words only for a line that is logged.
+   */
   readonly #asked = new Map<number, AnsweredRequest>();
   /** The mutex of each lock that is held. */
   readonly #locks = new Map<number, string>();

@@ -1,6 +1,6 @@
 /**
- * The bound of a node's memory: how many pages it may keep. What the bound counts are the pages of the
- * memory file, not what the process needs for itself.
+ * The bound of a node's memory: how many pages it may keep. What the bound counts are the pages of
+ * the memory file, not what the process needs for itself.
  */
 
 import type { AvailableMemory } from "../../ffi/memory_available.ts";

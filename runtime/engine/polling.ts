@@ -1,12 +1,13 @@
 /**
  * When the engine polls, and when it sleeps.
  *
- * To wake a sleeping thread costs more than everything else on a page's way, so after each event the
- * engine polls for a while before it sleeps. Where all cores are in use, polling takes a core from the
- * very thread that the engine waits for. So after each look in vain the engine yields its core, which
- * costs next to nothing where no other thread wants the core. If the core comes back only after a whole
- * time slice, or late nearly each time, another thread computes there, and it is better to sleep and be
- * woken: polling pauses, for 20 ms at first and twice as long each time in a row, up to 1 s.
+ * To wake a sleeping thread costs more than everything else on a page's way, so after each event
+ * the engine polls for a while before it sleeps. Where all cores are in use, polling takes a core
+ * from the very thread that the engine waits for. So after each look in vain the engine yields its
+ * core, which costs next to nothing where no other thread wants the core. If the core comes back
+ * only after a whole time slice, or late nearly each time, another thread computes there, and it is
+ * better to sleep and be woken: polling pauses, for 20 ms at first and twice as long each time in a
+ * row, up to 1 s.
  */
 
 import {
@@ -28,7 +29,10 @@ export class Polling {
   /** Until when not to poll, and how long the last such pause was, in microseconds. */
   #pauseEndUs = -Infinity;
   #pauseUs = 0;
-  /** How long it polled since the last judgement, and for how much of that other threads had the core. */
+  /**
+   * How long it polled since the last judgement, and for how much of that other threads had the
+   * core.
+   */
   #polledUs = 0;
   #awayUs = 0;
 

@@ -1,6 +1,6 @@
 /**
- * Remote calls on their way: from a thread of this node to another node, and from other nodes to the
- * thread that joined. The service forwards arguments and results without decoding them.
+ * Remote calls on their way: from a thread of this node to another node, and from other nodes to
+ * the thread that joined. The service forwards arguments and results without decoding them.
  */
 
 import type { TdsmError } from "../errors.ts";
@@ -96,8 +96,8 @@ export class RpcService {
   }
 
   /**
-   * Has the program serve a call. A node of this version keeps to the bound on calls; calls of another node
-   * beyond that bound are not kept.
+   * Has the program serve a call. A node of this version keeps to the bound on calls; calls of
+   * another node beyond that bound are not kept.
    */
   #serve(from: NodeId, { ticket, procedure }: RpcCallMessage, payload: Uint8Array): void {
     const bytes = payload.length;

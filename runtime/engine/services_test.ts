@@ -378,7 +378,8 @@ Deno.test("Services gives up what a thread that has ended waits for, and gives b
   assertEquals(waits.map(({ answers }) => statuses(answers)), [[], [], [Done]]);
   assertEquals([late.answers, lateLock.answers], [[], []]);
   assertEquals(others.map(({ answers }) => statuses(answers)), [[Done], [Abandoned]]);
-  // Its permits are there again, its place at the barrier is another's, what it never saw is not abandoned.
+  // Its permits are there again, its place at the barrier is another's, what it never saw is not
+  // abandoned.
   assertEquals(statuses(home.ask({ operation: TryAcquire, key: 8n }).answers), [Done]);
   assertEquals(statuses(home.ask({ operation: TryAcquire, key: 7n }).answers), [Unavailable]);
   assertEquals(statuses(home.ask({ operation: TryLock, name: "late" }).answers), [Done]);

@@ -1,6 +1,6 @@
 /**
- * Collects the counters of a cluster for `--status`: the directory node asks every node, and passes the
- * answers on. No thread of a program takes part, so a program that blocks does not hinder it.
+ * Collects the counters of a cluster for `--status`: the directory node asks every node, and passes
+ * the answers on. No thread of a program takes part, so a program that blocks does not hinder it.
  */
 
 import { STATUS_MAX_MS, TICKET_MAX } from "../limits.ts";
@@ -28,7 +28,9 @@ export interface StatusServiceOptions {
 /** One node's part in `--status`. */
 export class StatusService {
   readonly #options: StatusServiceOptions;
-  /** The nodes that were asked and have not answered, each with the function that takes its answer. */
+  /**
+   * The nodes that were asked and have not answered, each with the function that takes its answer.
+   */
   readonly #asked = new Map<NodeId, (counters: Counters | undefined) => void>();
   #ticket = 0;
   #gathering: Promise<NodeStatusControl[]> | undefined;
@@ -56,7 +58,8 @@ export class StatusService {
     if (kind === "statsRequest" || this.#options.self.id !== DIRECTORY_NODE) {
       return `${kind} from a node that may not send it`;
     }
-    // An answer with an earlier ticket came too late, and the collection that it belongs to is over.
+    // An answer with an earlier ticket came too late, and the collection that it belongs to is
+    // over.
     if (ticket === this.#ticket) this.#asked.get(from)?.(control.counters);
     return undefined;
   }
@@ -67,7 +70,8 @@ export class StatusService {
   }
 
   /**
-   * At the directory node: asks every node. A caller during a collection gets the result of that one.
+   * At the directory node: asks every node. A caller during a collection gets the result of that
+   * one.
    *
    * @returns All nodes, in order of joining; a node that did not answer in time has no counters.
    */

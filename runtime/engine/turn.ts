@@ -1,7 +1,7 @@
 /**
- * A node's turn to join, where a launcher has started all nodes of a program at once. Ids are given in
- * order of joining, and the launcher puts the id of a node before each of its lines: so each node waits,
- * ready to join, until the node before it has joined.
+ * A node's turn to join, where a launcher has started all nodes of a program at once. Ids are given
+ * in order of joining, and the launcher puts the id of a node before each of its lines: so each
+ * node waits, ready to join, until the node before it has joined.
  */
 
 import { type Address, formatAddress, parseAddress } from "../address.ts";
@@ -33,8 +33,8 @@ export interface TurnTicket {
 }
 
 /**
- * Writes what a launcher tells a node into one word: the value of {@linkcode TURN_VARIABLE}, and the
- * first line that the node says to the launcher.
+ * Writes what a launcher tells a node into one word: the value of {@linkcode TURN_VARIABLE}, and
+ * the first line that the node says to the launcher.
  *
  * @param ticket What the launcher tells.
  * @returns The word.
@@ -53,7 +53,8 @@ export class Turn implements Disposable {
   /**
    * Waits until it is the node's turn: for as long as its launcher lives.
    *
-   * @param settings The node's settings. A node that does not join the launcher's directory does not wait.
+   * @param settings The node's settings. A node that does not join the launcher's directory does
+   *   not wait.
    * @param environment Reads an environment variable.
    * @throws {TdsmError} `NoDirectory` when the launcher has ended.
    */

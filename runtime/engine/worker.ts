@@ -1,7 +1,7 @@
 /**
- * The engine's Worker: starts a node's engine on `EngineStart`, and catches errors that nothing else
- * catches. Otherwise the Worker would die, of which only the thread that started it learns, and not even
- * that thread while it blocks on an answer.
+ * The engine's Worker: starts a node's engine on `EngineStart`, and catches errors that nothing
+ * else catches. Otherwise the Worker would die, of which only the thread that started it learns,
+ * and not even that thread while it blocks on an answer.
  */
 
 import { packError } from "../ring/calls.ts";

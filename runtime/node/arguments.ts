@@ -1,7 +1,7 @@
 /**
- * Checks of the arguments of semaphores, barriers and mutexes, before the engine is asked. A
- * wrong type is a `TypeError`, a value out of its bounds a `RangeError`; both messages name the value
- * and say which values are allowed.
+ * Checks of the arguments of semaphores, barriers and mutexes, before the engine is asked. A wrong
+ * type is a `TypeError`, a value out of its bounds a `RangeError`; both messages name the value and
+ * say which values are allowed.
  */
 
 import { SYNC_NAME_MAX_BYTES, U64_MAX } from "../limits.ts";

@@ -50,7 +50,9 @@ type Case = readonly [
   message: string,
 ];
 
-/** Arguments that are missing, of the wrong type, or out of their bounds; by what they are given to. */
+/**
+ * Arguments that are missing, of the wrong type, or out of their bounds; by what they are given to.
+ */
 const TABLE: readonly (readonly [
   what: string,
   give: (argument: unknown) => unknown,

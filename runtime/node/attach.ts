@@ -51,11 +51,12 @@ export class AttachedNode extends NodeThread implements Disposable {
   }
 
   /**
-   * Stops using the node in this thread: views are empty from here on. The node goes on. What this thread
-   * waits for is given up, and mutexes that it holds are abandoned. A thread that ends without a word is
-   * found out, and treated the same.
+   * Stops using the node in this thread: views are empty from here on. The node goes on. What this
+   * thread waits for is given up, and mutexes that it holds are abandoned. A thread that ends
+   * without a word is found out, and treated the same.
    *
-   * @throws {TdsmError} Why a `release` or an unlock of this thread has failed, if no call has thrown it.
+   * @throws {TdsmError} Why a `release` or an unlock of this thread has failed, if no call has
+   *   thrown it.
    */
   detach(): void {
     if (this.#unbind === undefined) return;

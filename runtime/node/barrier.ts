@@ -16,8 +16,8 @@ import type { SyncAnswer } from "../ring/sync_records.ts";
 export let newBarrier: (client: SyncClient, name: string, parties: number) => Barrier;
 
 /**
- * A barrier, the same for every thread that uses its name, on any node. In each round all parties wait
- * until the last one has arrived; then the barrier can be used again.
+ * A barrier, the same for every thread that uses its name, on any node. In each round all parties
+ * wait until the last one has arrived; then the barrier can be used again.
  *
  * @example Two threads wait for each other
  * ```ts
@@ -55,10 +55,13 @@ export class Barrier {
   /**
    * Arrives at the barrier, and waits for the other parties.
    *
-   * @param options A signal and a time-out, in milliseconds; a thread that gives up has not arrived.
-   * @returns Resolves when all parties have arrived: to `true` for the last one, `false` for the others.
-   * @throws {TdsmError} `InvalidOption` when another party gives another number of parties, `PeerLost` when
-   * a node that takes part is gone, `TimedOut`, or why the node cannot go on; or the signal's reason.
+   * @param options A signal and a time-out, in milliseconds; a thread that gives up has not
+   *   arrived.
+   * @returns Resolves when all parties have arrived: to `true` for the last one, `false` for the
+   *   others.
+   * @throws {TdsmError} `InvalidOption` when another party gives another number of parties,
+   * `PeerLost` when a node that takes part is gone, `TimedOut`, or why the node cannot go on; or
+   * the signal's reason.
    */
   async wait(options: WaitOptions = {}): Promise<boolean> {
     const { Arrive: operation } = SyncOperation;

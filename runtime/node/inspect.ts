@@ -1,14 +1,14 @@
 /**
- * How nodes look in a log: their ids, addresses and sizes, but no bytes of the region, since to show
- * these would fetch pages.
+ * How nodes look in a log: their ids, addresses and sizes, but no bytes of the region, since to
+ * show these would fetch pages.
  */
 
 /** Prints values as `Deno.inspect` does. */
 type Inspect = (value: unknown, options: object) => string;
 
 /**
- * Has `console.log`, `Deno.inspect` and the inspection of `node:util` show the objects of a class by
- * what their `toJSON` tells.
+ * Has `console.log`, `Deno.inspect` and the inspection of `node:util` show the objects of a class
+ * by what their `toJSON` tells.
  *
  * @param type The class.
  */

@@ -181,7 +181,10 @@ Deno.test("join: what is asked of a cluster that has ended is refused, and never
   );
 });
 
-/** What a thread of a program can ask its node for, in words and as a call; but for a lock of its own. */
+/**
+ * What a thread of a program can ask its node for, in words and as a call; but for a lock of its
+ * own.
+ */
 const OPERATIONS: readonly (readonly [what: string, ask: (thread: NodeThread) => unknown])[] = [
   ["release semaphore 7", (thread) => thread.semaphore(7n).release()],
   ["acquire semaphore 7", (thread) => thread.semaphore(7n).acquire()],

@@ -1,11 +1,11 @@
 /**
- * The region as one thread has it in JavaScript: the buffer of `node.memory`, and which cells of the
- * region a view shows.
+ * The region as one thread has it in JavaScript: the buffer of `node.memory`, and which cells of
+ * the region a view shows.
  *
- * A buffer can be taken away from the program that has it: a byte stream's reader, `postMessage` and
- * `structuredClone` with a list of transfers, and `ArrayBuffer.prototype.transfer` detach the one that
- * they are given, and make another one over the same memory. So the node makes a new buffer when it
- * is asked for one, and knows the views of the region by their addresses.
+ * A buffer can be taken away from the program that has it: a byte stream's reader, `postMessage`
+ * and `structuredClone` with a list of transfers, and `ArrayBuffer.prototype.transfer` detach the
+ * one that they are given, and make another one over the same memory. So the node makes a new
+ * buffer when it is asked for one, and knows the views of the region by their addresses.
  */
 
 import type { NativeRegion } from "../../ffi/native.ts";
@@ -61,8 +61,8 @@ export class RegionMemory {
   }
 
   /**
-   * Where a view begins in the region: a view of this thread's buffer, of one that was taken from the
-   * program, or of a native module's shared variables.
+   * Where a view begins in the region: a view of this thread's buffer, of one that was taken from
+   * the program, or of a native module's shared variables.
    *
    * @param view Any view.
    * @returns The offset, in bytes; `undefined` where the view is not over the region.

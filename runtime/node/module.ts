@@ -33,8 +33,8 @@ export interface NodeModule<Symbols extends Deno.ForeignLibraryInterface> extend
   /** Its functions. */
   readonly symbols: Deno.DynamicLibrary<Symbols>["symbols"];
   /**
-   * Its shared variables: the `.rdma` section. Views of them are views of the region: `offsetOf` knows
-   * them, and remote calls send them by reference.
+   * Its shared variables: the `.rdma` section. Views of them are views of the region: `offsetOf`
+   * knows them, and remote calls send them by reference.
    */
   readonly memory: Uint8Array<ArrayBuffer>;
 }
@@ -55,8 +55,9 @@ export interface NodeModule<Symbols extends Deno.ForeignLibraryInterface> extend
  */
 export interface LoadModuleOptions {
   /**
-   * The name by which nodes share the module's variables, 1 to 240 bytes of UTF-8. Default: the name
-   * of its file, without folders; where the path is a symbolic link, of the file that it leads to.
+   * The name by which nodes share the module's variables, 1 to 240 bytes of UTF-8. Default: the
+   * name of its file, without folders; where the path is a symbolic link, of the file that it leads
+   * to.
    */
   readonly name?: string;
 }
@@ -174,7 +175,8 @@ export async function loadModule<const Symbols extends Deno.ForeignLibraryInterf
  * Takes a name for a library of this process.
  *
  * @returns Gives it back.
- * @throws {TdsmError} `NameConflict` when another library has the name: their variables would be one.
+ * @throws {TdsmError} `NameConflict` when another library has the name: their variables would be
+ *   one.
  */
 function claimName(
   node: NodeThread,

@@ -23,7 +23,10 @@ let newLock: (abandoned: boolean, unlock: () => void, client: SyncClient) => Mut
  * ```
  */
 export class MutexLock implements Disposable {
-  /** Whether the last holder, its node or its thread, is gone without unlocking: the protected data may be half written. */
+  /**
+   * Whether the last holder, its node or its thread, is gone without unlocking: the protected data
+   * may be half written.
+   */
   readonly abandoned: boolean;
   #unlock!: () => void;
   #client!: SyncClient;
@@ -38,7 +41,9 @@ export class MutexLock implements Disposable {
     };
   }
 
-  /** {@linkcode Mutex.lock}, {@linkcode Mutex.lockSync} and {@linkcode Mutex.tryLock} make locks. */
+  /**
+   * {@linkcode Mutex.lock}, {@linkcode Mutex.lockSync} and {@linkcode Mutex.tryLock} make locks.
+   */
   private constructor(abandoned: boolean) {
     this.abandoned = abandoned;
   }
@@ -46,8 +51,8 @@ export class MutexLock implements Disposable {
   /**
    * Unlocks the mutex. Further calls do nothing.
    *
-   * @throws {TdsmError} `NodeClosed`, or why the node cannot go on: then the directory node unlocks the
-   * mutex, and the next holder finds it abandoned.
+   * @throws {TdsmError} `NodeClosed`, or why the node cannot go on: then the directory node unlocks
+   * the mutex, and the next holder finds it abandoned.
    */
   unlock(): void {
     if (!this.#held) return;
@@ -56,12 +61,12 @@ export class MutexLock implements Disposable {
   }
 
   /**
-   * Unlocks the mutex as {@linkcode MutexLock.unlock} does, but does not throw when the node is closed,
-   * or when a call of this thread has said before why the node cannot go on: such an error would hide
-   * the error that ended the block.
+   * Unlocks the mutex as {@linkcode MutexLock.unlock} does, but does not throw when the node is
+   * closed, or when a call of this thread has said before why the node cannot go on: such an error
+   * would hide the error that ended the block.
    *
-   * @throws {TdsmError} Why the node cannot go on, where the thread does not know of it: what the block
-   * has read and written is of no use.
+   * @throws {TdsmError} Why the node cannot go on, where the thread does not know of it: what the
+   * block has read and written is of no use.
    */
   [Symbol.dispose](): void {
     const { toldFailure } = this.#client;
@@ -85,8 +90,8 @@ export let newMutex: (client: SyncClient, name: string) => Mutex;
 
 /**
  * A mutex, the same for every thread that uses its name, on any node. Requests are served in order.
- * When the holder's node dies, or the holder's thread ends or detaches, the mutex is unlocked, and the
- * next holder finds it abandoned.
+ * When the holder's node dies, or the holder's thread ends or detaches, the mutex is unlocked, and
+ * the next holder finds it abandoned.
  *
  * @example A critical section
  * ```ts
@@ -121,7 +126,8 @@ export class Mutex {
   }
 
   /**
-   * Waits until the mutex is free, and locks it. A holder that locks the mutex again waits for ever.
+   * Waits until the mutex is free, and locks it. A holder that locks the mutex again waits for
+   * ever.
    *
    * @param options A signal and a time-out, in milliseconds.
    * @returns Resolves to the lock, which unlocks the mutex.

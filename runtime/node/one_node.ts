@@ -9,8 +9,9 @@ import { setEnvironment } from "../../ffi/native.ts";
 import { TdsmError } from "../errors.ts";
 
 /**
- * Set while the main thread has a node. All threads of a process share its environment, even if each has
- * loaded another copy of the runtime. The value has the process id, so a child process is not affected.
+ * Set while the main thread has a node. All threads of a process share its environment, even if
+ * each has loaded another copy of the runtime. The value has the process id, so a child process is
+ * not affected.
  */
 const MARK = `TDSM_NODE_OF_PROCESS_${Deno.pid}`;
 

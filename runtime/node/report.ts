@@ -1,19 +1,21 @@
 /**
- * Reports to a person why a program of `run`, or `mod.ts`, has failed: once, at once, and in one line
- * where the runtime knows the cause.
+ * Reports to a person why a program of `run`, or `mod.ts`, has failed: once, at once, and in one
+ * line where the runtime knows the cause.
  */
 
 import { isWorker } from "./one_node.ts";
 import { errorText, ExitCode, TdsmError } from "../errors.ts";
 
-/** The errors that are printed already, with the exit code of a program that does not catch them. */
+/**
+ * The errors that are printed already, with the exit code of a program that does not catch them.
+ */
 const reported = new WeakMap<object, number>();
 /** The last of them that is no object, such as a string: no map can hold such a value weakly. */
 let lastValue: { readonly thrown: unknown; readonly exitCode: number } | undefined;
 
 /**
- * The runtime's folder: stack frames in it do not help the author of a program. It is taken from a stack,
- * since there Deno decodes parts of a path that has a space, or letters that are not ASCII.
+ * The runtime's folder: stack frames in it do not help the author of a program. It is taken from a
+ * stack, since there Deno decodes parts of a path that has a space, or letters that are not ASCII.
  */
 const RUNTIME = /\w+:\/\/.*\/(?=[^/]*\/[^/]*:\d+:\d+)/.exec(new Error().stack ?? "")?.[0] ??
   new URL("..", import.meta.url).href;
@@ -21,8 +23,8 @@ const RUNTIME = /\w+:\/\/.*\/(?=[^/]*\/[^/]*:\d+:\d+)/.exec(new Error().stack ??
 const NATIVE = RUNTIME.replace(/\bruntime\/$/, "ffi/");
 
 /**
- * Prints an error to stderr. A program that does not catch it afterwards ends with the exit code, and
- * without printing it once more.
+ * Prints an error to stderr. A program that does not catch it afterwards ends with the exit code,
+ * and without printing it once more.
  *
  * @param error What was thrown.
  * @param exitCode The exit code.
@@ -81,8 +83,8 @@ export function failureText(thrown: unknown): string {
 }
 
 /**
- * Nothing about what was thrown can be relied upon: its message may be a getter that throws, or its name
- * a symbol. That must not keep a node from telling others that it has failed.
+ * Nothing about what was thrown can be relied upon: its message may be a getter that throws, or its
+ * name a symbol. That must not keep a node from telling others that it has failed.
  */
 function described(describe: () => string, before = ""): string {
   try {
@@ -93,8 +95,8 @@ function described(describe: () => string, before = ""): string {
 }
 
 /**
- * The error that was thrown. Where an `ErrorEvent` was thrown, as by `worker.onerror = reject`, that is
- * the event's error; of an error in a Worker the main thread gets only the message.
+ * The error that was thrown. Where an `ErrorEvent` was thrown, as by `worker.onerror = reject`,
+ * that is the event's error; of an error in a Worker the main thread gets only the message.
  */
 function causeOf(thrown: unknown): unknown {
   return thrown instanceof ErrorEvent ? thrown.error ?? thrown.message : thrown;
@@ -126,8 +128,8 @@ function isFrameOfRuntime(line: string): boolean {
 const COLOUR_CHANGES = /\p{Cc}\[\d+m/gu;
 
 /**
- * Leaves out the runtime's frames below the program's: they say only that `run` has called its main. What
- * stands above the program's frames stays, since the error was thrown there.
+ * Leaves out the runtime's frames below the program's: they say only that `run` has called its
+ * main. What stands above the program's frames stays, since the error was thrown there.
  */
 function withoutCallers(text: string): string {
   let isBelow = false;

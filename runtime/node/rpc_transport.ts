@@ -30,7 +30,8 @@ export function rpcTransport(node: NodeThread, client: EngineClient): RpcTranspo
 }
 
 /**
- * Lets the program's stubs call through this node, and has the calling thread serve calls of other nodes.
+ * Lets the program's stubs call through this node, and has the calling thread serve calls of other
+ * nodes.
  *
  * @param node The node.
  * @param client This thread's way to the engine.

@@ -16,9 +16,9 @@ import { SyncOperation, SyncStatus } from "../protocol/sync/messages.ts";
 export let newSemaphore: (client: SyncClient, key: bigint) => Semaphore;
 
 /**
- * A counting semaphore, the same on every node. Requests are served in order. A thread that has acquired
- * sees everything that was written before the matching {@linkcode Semaphore.release}. To use a semaphore
- * moves no page.
+ * A counting semaphore, the same on every node. Requests are served in order. A thread that has
+ * acquired sees everything that was written before the matching {@linkcode Semaphore.release}. To
+ * use a semaphore moves no page.
  *
  * @example Let another thread go on
  * ```ts
@@ -64,8 +64,8 @@ export class Semaphore {
   /**
    * Waits until there is a permit, and takes it.
    *
-   * @param options A signal and a time-out, in milliseconds. If a permit comes at the same moment as the
-   * time-out or signal, the permit is taken, and nothing is thrown.
+   * @param options A signal and a time-out, in milliseconds. If a permit comes at the same moment
+   * as the time-out or signal, the permit is taken, and nothing is thrown.
    * @returns Resolves when the permit is taken.
    * @throws {TdsmError} `TimedOut`, or why the node cannot go on; or the signal's reason.
    */
@@ -102,14 +102,15 @@ export class Semaphore {
   }
 
   /**
-   * Adds permits. Does not wait until the directory node has received them: if it refuses them, `closed`
-   * of the node rejects, and the next call at a semaphore, barrier or mutex of this thread throws.
+   * Adds permits. Does not wait until the directory node has received them: if it refuses them,
+   * `closed` of the node rejects, and the next call at a semaphore, barrier or mutex of this thread
+   * throws.
    *
    * @param count How many, from 1 to 2^31 - 1.
    * @throws {TypeError} When the count is no number.
    * @throws {RangeError} When the count is another number.
-   * @throws {TdsmError} `NodeClosed`, or why the node cannot go on: nothing was released. Or why an earlier
-   * release was refused; this one is made then.
+   * @throws {TdsmError} `NodeClosed`, or why the node cannot go on: nothing was released. Or why an
+   * earlier release was refused; this one is made then.
    */
   release(count = 1): void {
     checkCount(count, 1, SEMAPHORE_COUNT_MAX, `the count of permits to ${this.#releases}`);

@@ -32,8 +32,8 @@ export class SyncClient {
    *
    * @param demand What is asked for.
    * @param what The request in words: "release semaphore 7".
-   * @throws {TdsmError} `NodeClosed`, or why the node cannot go on: nothing was asked. Or why an earlier such
-   * request was refused; this one is made then.
+   * @throws {TdsmError} `NodeClosed`, or why the node cannot go on: nothing was asked. Or why an
+   * earlier such request was refused; this one is made then.
    */
   post(demand: SyncDemand, what: string): void {
     // The engine may answer this request before the call returns; the next one throws that.
@@ -68,8 +68,8 @@ export class SyncClient {
    * @returns The answer.
    * @throws {TypeError} When the options are none.
    * @throws {RangeError} When the time-out cannot be used.
-   * @throws {TdsmError} `TimedOut`, or why there is no answer; or the signal's reason; or why an earlier
-   * request has failed for which no call waited.
+   * @throws {TdsmError} `TimedOut`, or why there is no answer; or the signal's reason; or why an
+   * earlier request has failed for which no call waited.
    */
   async ask(demand: SyncDemand, what: string, options?: WaitOptions): Promise<SyncAnswer> {
     this.throwFailure();
@@ -85,8 +85,8 @@ export class SyncClient {
    * @returns The answer.
    * @throws {TypeError} When the options are none.
    * @throws {RangeError} When the time-out cannot be used.
-   * @throws {TdsmError} `TimedOut`, or why there is no answer; or why an earlier request has failed for
-   * which no call waited.
+   * @throws {TdsmError} `TimedOut`, or why there is no answer; or why an earlier request has failed
+   * for which no call waited.
    */
   askSync(demand: SyncDemand, what: string, options?: BlockOptions): SyncAnswer {
     this.throwFailure();

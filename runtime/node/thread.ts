@@ -49,8 +49,8 @@ export interface AllocOptions {
   /** The alignment of the offset in the region, in bytes: a power of two. */
   readonly align?: number;
   /**
-   * Whether the allocation may share pages with other packed allocations of this node. By default it has
-   * its pages to itself, so that there is no false sharing.
+   * Whether the allocation may share pages with other packed allocations of this node. By default
+   * it has its pages to itself, so that there is no false sharing.
    */
   readonly packed?: boolean;
 }
@@ -126,8 +126,8 @@ export let isWaiting: (node: NodeThread) => boolean;
 export let throwFailure: (node: NodeThread) => void;
 
 /**
- * A node as every thread of its program can use it. The thread that joined has a `Node`, which can do
- * more; other threads get their node from `attach`.
+ * A node as every thread of its program can use it. The thread that joined has a `Node`, which can
+ * do more; other threads get their node from `attach`.
  *
  * @example A function for either kind of thread
  * ```ts
@@ -153,8 +153,8 @@ export abstract class NodeThread {
   /** The TCP port on which the node listens. */
   readonly port!: number;
   /**
-   * Whether system calls fail with `EFAULT` on pages of the region that this node has no copy of, because
-   * the kernel lets this user serve only faults of user space.
+   * Whether system calls fail with `EFAULT` on pages of the region that this node has no copy of,
+   * because the kernel lets this user serve only faults of user space.
    */
   readonly userModeOnly!: boolean;
   #client!: EngineClient;
@@ -185,8 +185,8 @@ export abstract class NodeThread {
   /**
    * The whole region. Reading or writing it fetches pages as needed; `Atomics` work across nodes.
    *
-   * Where something has taken its buffer away from the program, as a byte stream's reader or a transfer
-   * does, the views of that buffer are empty, and this is a new array over the same cells.
+   * Where something has taken its buffer away from the program, as a byte stream's reader or a
+   * transfer does, the views of that buffer are empty, and this is a new array over the same cells.
    */
   get memory(): Uint8Array<ArrayBuffer> {
     return this.#memory.bytes;
@@ -196,11 +196,13 @@ export abstract class NodeThread {
    * A typed array over part of the region.
    *
    * @param Type The kind of array: `Int32Array`, `Float64Array`, …
-   * @param byteOffset Where the array begins in the region, in bytes; a multiple of the element's size.
+   * @param byteOffset Where the array begins in the region, in bytes; a multiple of the element's
+   *   size.
    * @param length The length of the array, in elements.
    * @returns The array; nothing is copied.
    * @throws {RangeError} When the array is not inside of the region, or not aligned.
-   * @throws {TypeError} When `Type` is no constructor of typed arrays, or another argument no number.
+   * @throws {TypeError} When `Type` is no constructor of typed arrays, or another argument no
+   *   number.
    * @throws {TdsmError} When this node is closed or cannot go on.
    *
    * @example Sixteen integers on the second page
@@ -270,8 +272,8 @@ export abstract class NodeThread {
    * @param options A name, by which all nodes get the same cells; an alignment; `packed`.
    * @returns The array.
    * @throws {RangeError} When the length, the name or the alignment is out of its bounds.
-   * @throws {TypeError} When `Type` is no constructor of typed arrays, or an option is unknown or of
-   * another type.
+   * @throws {TypeError} When `Type` is no constructor of typed arrays, or an option is unknown or
+   * of another type.
    * @throws {TdsmError} `OutOfMemory`, `NameConflict`, or why the node cannot go on.
    *
    * @example A grid that every node finds by its name
@@ -411,15 +413,16 @@ export abstract class NodeThread {
    * @returns Resolves when the node has joined; at once, if it had joined before.
    * @throws {TypeError} When the id is no number, or the options are none.
    * @throws {RangeError} When no node can have that id, or the time-out cannot be used.
-   * @throws {TdsmError} `PeerLost` when that node has joined and is gone again, `TimedOut`, or why this
-   * node cannot go on; or the signal's reason.
+   * @throws {TdsmError} `PeerLost` when that node has joined and is gone again, `TimedOut`, or why
+   * this node cannot go on; or the signal's reason.
    *
    * @example Wait for the second node
    * ```ts
    * import { join } from "@tdsm/runtime";
    *
    * await using first = await join({ directory: true, port: 0 });
-   * await using _second = await join({ directoryAddress: `127.0.0.1:${first.port}`, rpcServer: true });
+   * const directoryAddress = `127.0.0.1:${first.port}`;
+   * await using _second = await join({ directoryAddress, rpcServer: true });
    * await first.waitForPeer(2);
    * console.log(first.peers());
    * ```
@@ -442,10 +445,11 @@ export abstract class NodeThread {
   }
 
   /**
-   * Describes the node for a log; `console.log(node)` shows the same. Makes no call to the engine, and
-   * reads no byte of the region.
+   * Describes the node for a log; `console.log(node)` shows the same. Makes no call to the engine,
+   * and reads no byte of the region.
    *
-   * @returns Its id, address and port, the sizes of region and page in bytes, and the ids of its peers.
+   * @returns Its id, address and port, the sizes of region and page in bytes, and the ids of its
+   *   peers.
    *
    * @example Write a node to a log
    * ```ts

@@ -1,6 +1,6 @@
 /**
- * Waiting for the engine's answer until it comes, or the program gives up: by a time-out or, where the
- * thread does not block, by a signal.
+ * Waiting for the engine's answer until it comes, or the program gives up: by a time-out or, where
+ * the thread does not block, by a signal.
  */
 
 import { TdsmError } from "../errors.ts";
@@ -28,8 +28,8 @@ export interface WaitOptions {
   /** Ends the wait with its reason. */
   readonly signal?: AbortSignal;
   /**
-   * Ends the wait with a `TimedOut` error, in milliseconds. 0 is not to wait: what is there at once is
-   * taken.
+   * Ends the wait with a `TimedOut` error, in milliseconds. 0 is not to wait: what is there at once
+   * is taken.
    */
   readonly timeoutMs?: number;
 }
@@ -52,8 +52,8 @@ export interface WaitOptions {
  */
 export interface BlockOptions {
   /**
-   * Ends the wait with a `TimedOut` error, in milliseconds. 0 is not to wait: what is there at once is
-   * taken.
+   * Ends the wait with a `TimedOut` error, in milliseconds. 0 is not to wait: what is there at once
+   * is taken.
    */
   readonly timeoutMs?: number;
 }

@@ -1,4 +1,6 @@
-/** Hints for the user of a node that waits: for a directory to answer, or for other nodes to join. */
+/**
+ * Hints for the user of a node that waits: for a directory to answer, or for other nodes to join.
+ */
 
 import { formatAddress, isWildcard } from "../address.ts";
 import { WAIT_UNTOLD_LOG_MS, WAIT_UNTOLD_MS } from "../limits.ts";
@@ -9,7 +11,8 @@ import { isWaiting } from "./thread.ts";
 
 /**
  * Prints once that no directory answers, if a node has tried to join for a moment: the node would
- * otherwise go on trying silently. Where no person may be looking, it is printed later, as a warning.
+ * otherwise go on trying silently. Where no person may be looking, it is printed later, as a
+ * warning.
  *
  * @param settings The node's settings.
  * @returns Cancels the hint.
@@ -26,10 +29,10 @@ export function tellWhileJoining(
 }
 
 /**
- * Prints once how other nodes join, if a directory node is still alone after a moment: its program may
- * silently wait for them. The hint is for people, so it is printed on a terminal, or where the log level
- * includes information. Elsewhere it is printed later, as a warning, and only if a call of the program
- * waits: the output of a program that needs no other node stays as it is.
+ * Prints once how other nodes join, if a directory node is still alone after a moment: its program
+ * may silently wait for them. The hint is for people, so it is printed on a terminal, or where the
+ * log level includes information. Elsewhere it is printed later, as a warning, and only if a call
+ * of the program waits: the output of a program that needs no other node stays as it is.
  *
  * @param node The node.
  * @param settings The node's settings.

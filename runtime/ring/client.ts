@@ -1,6 +1,6 @@
 /**
- * A thread's way to the engine of its node: calls by the ring, and waiting for the answer without or
- * with blocking.
+ * A thread's way to the engine of its node: calls by the ring, and waiting for the answer without
+ * or with blocking.
  */
 
 import type { NativeRegion } from "../../ffi/native.ts";
@@ -120,7 +120,8 @@ export class EngineClient {
   }
 
   /**
-   * The error of a call by a thread that has detached, or whose node closes, is closed or cannot go on.
+   * The error of a call by a thread that has detached, or whose node closes, is closed or cannot go
+   * on.
    *
    * @param what What the thread would ask for.
    * @returns The error, which the caller throws; `undefined` when the thread may call.
@@ -138,12 +139,18 @@ export class EngineClient {
     return this.#waiters.size > 0;
   }
 
-  /** Whether a call of this thread has told the program why the node cannot go on, or was the reason. */
+  /**
+   * Whether a call of this thread has told the program why the node cannot go on, or was the
+   * reason.
+   */
   get toldFailure(): boolean {
     return this.#toldFailure;
   }
 
-  /** Notes that the program knows why the node will not go on: a call of this thread ends the cluster. */
+  /**
+   * Notes that the program knows why the node will not go on: a call of this thread ends the
+   * cluster.
+   */
   foretellFailure(): void {
     this.#toldFailure = true;
   }
@@ -227,7 +234,8 @@ export class EngineClient {
   }
 
   /**
-   * Gives up a call. The call is answered all the same: with `Cancelled`, or with an earlier answer.
+   * Gives up a call. The call is answered all the same: with `Cancelled`, or with an earlier
+   * answer.
    *
    * @param id The number of the call.
    */
@@ -273,8 +281,8 @@ export class EngineClient {
   }
 
   /**
-   * Asks the engine to leave the cluster, and blocks this thread until it has: the process is about to
-   * end. An engine that has ended is not waited for.
+   * Asks the engine to leave the cluster, and blocks this thread until it has: the process is about
+   * to end. An engine that has ended is not waited for.
    */
   leaveSync(): void {
     if (this.#slots.ended) return;
@@ -288,8 +296,8 @@ export class EngineClient {
   }
 
   /**
-   * Detaches this thread: ends its calls as {@linkcode EngineClient.fail} does. The engine cancels what
-   * they waited for, takes back what comes for them, and frees the slot for another thread.
+   * Detaches this thread: ends its calls as {@linkcode EngineClient.fail} does. The engine cancels
+   * what they waited for, takes back what comes for them, and frees the slot for another thread.
    */
   detach(): void {
     // Answers may have come without waking this thread; they still count.
@@ -325,7 +333,10 @@ export class EngineClient {
     }
   }
 
-  /** Takes a slot; where all are taken, waits a while for the engine to find one of a thread that has ended. */
+  /**
+   * Takes a slot; where all are taken, waits a while for the engine to find one of a thread that
+   * has ended.
+   */
   #claim(thread: bigint): number {
     const slots = this.#slots;
     const giveUpAt = performance.now() + SLOT_WAIT_MAX_MS;
@@ -342,7 +353,10 @@ export class EngineClient {
     throw new TdsmError("LimitExceeded", message, { operation: "attach" });
   }
 
-  /** Only here do threads other than the one that joined learn that the node is closed, or cannot go on. */
+  /**
+   * Only here do threads other than the one that joined learn that the node is closed, or cannot go
+   * on.
+   */
   #learn(): void {
     const failure = this.#failure === undefined ? this.#slots.failure : undefined;
     if (failure !== undefined) this.fail(failure);
@@ -398,7 +412,8 @@ export class EngineClient {
         else if (!cancels) throw silent(what);
         else {
           this.#sendSync(newBody(Call.Cancel, { id }), 0, what);
-          // From here an answer comes in any case: the real one, `Cancelled`, or that the directory node is lost.
+          // From here an answer comes in any case: the real one, `Cancelled`, or that the directory
+          // node is lost.
           cancels = false;
           giveUpAt = performance.now() + SILENCE_MAX_MS + CALL_SYNC_MAX_MS;
         }
@@ -445,8 +460,8 @@ export class EngineClient {
   }
 
   /**
-   * Takes answers while a call of this thread waits for one. A thread that serves remote calls listens
-   * all the time, so a call that it makes never starts another node's procedure from here.
+   * Takes answers while a call of this thread waits for one. A thread that serves remote calls
+   * listens all the time, so a call that it makes never starts another node's procedure from here.
    */
   #listen(): void {
     if (this.#listening) return;
@@ -475,7 +490,8 @@ export class EngineClient {
   #take(record: RingRecord): void {
     const { kind, call } = record;
     if (kind === Answer.Serve) {
-      // A blocking call stands in the middle of the program's code: no procedure may run inside of it.
+      // A blocking call stands in the middle of the program's code: no procedure may run inside of
+      // it.
       if (this.#blocking > 0 || this.#unserved.length > 0) this.#unserved.push(record);
       else this.#serve?.(record);
       return;
@@ -485,11 +501,15 @@ export class EngineClient {
     this.#waiters.delete(call);
     if (kind !== Answer.Error) return waiter.resolve(record);
     const error = unpackError(valueOf(record) as unknown as PackedError);
-    // An error that names no operation is about the node, and gets the operation of each call it ends.
+    // An error that names no operation is about the node, and gets the operation of each call it
+    // ends.
     waiter.reject(error.operation === undefined ? this.#tellFailure(waiter.what, error) : error);
   }
 
-  /** Serves the remote calls that came while this thread blocked, once the blocking call has returned. */
+  /**
+   * Serves the remote calls that came while this thread blocked, once the blocking call has
+   * returned.
+   */
   #serveLater(): void {
     if (this.#unserved.length === 0) return;
     queueMicrotask(() => {

@@ -414,7 +414,8 @@ Deno.test("EngineClient.detach frees the slot, and the next thread does not get 
   third.detach();
   bench.server.poll();
   await assertRejects(() => call, TdsmError, "Cannot test: this thread has detached");
-  // More threads than there are slots, one after the other, each with an answer that comes too late.
+  // More threads than there are slots, one after the other, each with an answer that comes too
+  // late.
   for (let thread = 0; thread < 2 * CALL_SLOTS_MAX; thread++) {
     const next = new EngineClient(bench.slots, NO_KICK);
     assertEquals(bench.slots.count, 2);

@@ -1,10 +1,10 @@
 /**
  * The channel between a program's threads and the engine: byte rings in one SharedArrayBuffer.
  *
- * Each thread of the program has a slot with two rings, one for calls and one for answers, each with
- * a single writer and a single reader. Positions only grow (modulo 2^32); a reader waits on the
- * writer's position. The engine polls while there is work. Before it sleeps it sets a word in the
- * buffer, and a thread that then writes a call kicks the engine awake.
+ * Each thread of the program has a slot with two rings, one for calls and one for answers, each
+ * with a single writer and a single reader. Positions only grow (modulo 2^32); a reader waits on
+ * the writer's position. The engine polls while there is work. Before it sleeps it sets a word in
+ * the buffer, and a thread that then writes a call kicks the engine awake.
  */
 
 import { TdsmError } from "../errors.ts";
@@ -47,9 +47,9 @@ const Control = {
 /** Stands for a thread of which it is not known whether it has ended. */
 export const UNKNOWN_THREAD: bigint = 2n ** 64n - 1n;
 /**
- * Words of a ring, before its bytes. Each side has a cache line of its own, with its position in it,
- * and whether the other side has gone to sleep until that moves: to wake a thread that does not sleep
- * is a system call, too.
+ * Words of a ring, before its bytes. Each side has a cache line of its own, with its position in
+ * it, and whether the other side has gone to sleep until that moves: to wake a thread that does not
+ * sleep is a system call, too.
  */
 const RingWord = { Written: 0, ReaderWaits: 1, Read: 16, WriterWaits: 17, Words: 32 } as const;
 /** A record's header in words; the key has two of them, and is aligned as 64 bits must be. */
@@ -61,12 +61,15 @@ const RING_BYTES = RingWord.Words * 4 + CALL_RING_BYTES;
 const RINGS_BYTES = CALL_SLOTS_MAX * 2 * RING_BYTES;
 /** In place of the reason's length: a thread writes the reason. */
 const FAILURE_BEGUN = -1;
-/** Room for the reason as JSON, in which a character takes at most 6 bytes, and the other fields a few. */
+/**
+ * Room for the reason as JSON, in which a character takes at most 6 bytes, and the other fields a
+ * few.
+ */
 const FAILURE_BYTES = 6 * FAILURE_TEXT_MAX + 1024;
 
 /**
- * The contents of a record: fields of fixed width, and a payload of bytes. Both threads belong to one
- * program, so nothing is encoded or checked. What a field means depends on the record's kind.
+ * The contents of a record: fields of fixed width, and a payload of bytes. Both threads belong to
+ * one program, so nothing is encoded or checked. What a field means depends on the record's kind.
  */
 export interface RecordBody {
   /** The record's kind. */
@@ -229,7 +232,10 @@ export class Ring {
     return wait.async ? wait.value : undefined;
   }
 
-  /** Resolves when there is a record, or by `wakeReader`; `undefined` when there is a record already. */
+  /**
+   * Resolves when there is a record, or by `wakeReader`; `undefined` when there is a record
+   * already.
+   */
   untilRecord(): Promise<unknown> | undefined {
     const read = this.readPosition;
     this.#sleeps(RingWord.ReaderWaits);
@@ -237,7 +243,9 @@ export class Ring {
     return wait.async ? wait.value : undefined;
   }
 
-  /** Writes a record; blocks this thread until there is room for it. `false` when the time is up. */
+  /**
+   * Writes a record; blocks this thread until there is room for it. `false` when the time is up.
+   */
   pushSync(call: number, body: RecordBody, timeoutMs: number): boolean {
     const giveUpAt = performance.now() + timeoutMs;
     for (;;) {
@@ -251,9 +259,9 @@ export class Ring {
   }
 
   /**
-   * Announces a wait. The caller looks at the position once more afterwards; the other side moves the
-   * position first and reads this word afterwards, so at least one side notices the other. Only the side
-   * that wakes clears the word, because this thread may have two waits at the same time.
+   * Announces a wait. The caller looks at the position once more afterwards; the other side moves
+   * the position first and reads this word afterwards, so at least one side notices the other. Only
+   * the side that wakes clears the word, because this thread may have two waits at the same time.
    */
   #sleeps(waits: number): void {
     Atomics.store(this.#words, waits, 1);
@@ -308,7 +316,8 @@ export class CallSlots {
   claim(thread: bigint = UNKNOWN_THREAD): number | undefined {
     for (let slot = 0; slot < CALL_SLOTS_MAX; slot++) {
       if (Atomics.compareExchange(this.#threads, slot, 0n, thread) !== 0n) continue;
-      // All lower slots were taken at this moment, each by a thread that raises the count as this one does.
+      // All lower slots were taken at this moment, each by a thread that raises the count as this
+      // one does.
       for (let count = this.count; count <= slot; count = this.count) {
         Atomics.compareExchange(this.#control, Control.Slots, count, slot + 1);
       }
@@ -321,8 +330,8 @@ export class CallSlots {
    * Lets another thread take a slot.
    *
    * @param slot The slot.
-   * @param nextCall The first call number that was not used in the slot. Answers to earlier calls may
-   * still come, and must not be taken for answers to calls of the next thread.
+   * @param nextCall The first call number that was not used in the slot. Answers to earlier calls
+   * may still come, and must not be taken for answers to calls of the next thread.
    */
   release(slot: number, nextCall: number): void {
     Atomics.store(this.#control, Control.NextCall + slot, nextCall | 0);
@@ -337,8 +346,8 @@ export class CallSlots {
   }
 
   /**
-   * Asks the engine, which has to be kicked, to look for threads that have ended, and blocks this thread
-   * until a slot is released or the time is over.
+   * Asks the engine, which has to be kicked, to look for threads that have ended, and blocks this
+   * thread until a slot is released or the time is over.
    *
    * @param released What `released` said before this thread tried to take a slot.
    * @param timeoutMs The longest wait, in milliseconds.
@@ -435,8 +444,8 @@ export class CallSlots {
   /** The ids of the other nodes that the engine has published; never blocks. */
   get peers(): number[] {
     let ids: number[] = [];
-    // An engine that is writing will be done at once, but one that died while writing must not keep this
-    // thread for ever.
+    // An engine that is writing will be done at once, but one that died while writing must not keep
+    // this thread for ever.
     for (let look = 0; look < PEERS_LOOKS_MAX; look++) {
       const version = Atomics.load(this.#control, Control.PeersVersion);
       const length = Atomics.load(this.#control, Control.PeerCount);
@@ -449,7 +458,9 @@ export class CallSlots {
     return ids;
   }
 
-  /** Tells threads whether the engine sleeps. After that the engine looks at the rings once more. */
+  /**
+   * Tells threads whether the engine sleeps. After that the engine looks at the rings once more.
+   */
   setAsleep(asleep: boolean): void {
     Atomics.store(this.#control, Control.Asleep, asleep ? 1 : 0);
   }

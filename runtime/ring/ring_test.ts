@@ -46,7 +46,9 @@ class TestThread implements Disposable {
   }
 }
 
-/** Waits, but not for ever. The timer keeps Deno's event loop, which `Atomics.waitAsync` does not. */
+/**
+ * Waits, but not for ever. The timer keeps Deno's event loop, which `Atomics.waitAsync` does not.
+ */
 async function bounded(promise: Promise<unknown> | undefined): Promise<void> {
   const { promise: late, reject } = Promise.withResolvers<never>();
   const timer = setTimeout(() => reject(new Error("nobody woke the reader")), 60_000);
@@ -272,7 +274,8 @@ Deno.test("CallSlots: a thread that writes a call kicks an engine that sleeps, a
   const slots = new CallSlots();
   const slot = slots.claim()!;
   const count = 20_000;
-  // The word at 0 of `kicks` stands for the kernel's: a kick before the sleep ends the sleep at once.
+  // The word at 0 of `kicks` stands for the kernel's: a kick before the sleep ends the sleep at
+  // once.
   const kicks = new Int32Array(new SharedArrayBuffer(4));
   using engine = new TestThread(
     `const slots = new CallSlots(data.buffer);

@@ -47,8 +47,8 @@ export function rpcCall({ id, count, payload }: RecordBody): RpcCallRecord {
 }
 
 /**
- * Writes an answer into the fields of a record: `code` is whether the call returned, `id` which call
- * it was, in a record of the thread that served the call.
+ * Writes an answer into the fields of a record: `code` is whether the call returned, `id` which
+ * call it was, in a record of the thread that served the call.
  *
  * @param answer The answer; its payload must not change until the record is written.
  * @param id The number of the call that was served.

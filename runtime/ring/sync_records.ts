@@ -1,6 +1,7 @@
 /**
- * Requests about semaphores, barriers and mutexes as they cross the rings between a program's threads
- * and the engine: in the fields of a record. Only a request that goes to another node becomes a frame.
+ * Requests about semaphores, barriers and mutexes as they cross the rings between a program's
+ * threads and the engine: in the fields of a record. Only a request that goes to another node
+ * becomes a frame.
  */
 
 import {
@@ -31,8 +32,8 @@ export type SyncDemand = Unnumbered<AnsweredRequest>;
 export type SyncAnswer = Omit<SyncReply, "kind">;
 
 /**
- * Writes a request into the fields of a record: `code` is the operation, `count` permits or parties,
- * `id` a lock, `key` a semaphore, the payload a name in UTF-8.
+ * Writes a request into the fields of a record: `code` is the operation, `count` permits or
+ * parties, `id` a lock, `key` a semaphore, the payload a name in UTF-8.
  *
  * @param demand The request.
  * @returns The record's body.
@@ -82,8 +83,8 @@ export function syncRequest(
 }
 
 /**
- * Writes an answer into the fields of a record: `code` is the status, `count` parties or a node, `id` the
- * ticket, `key` a semaphore.
+ * Writes an answer into the fields of a record: `code` is the status, `count` parties or a node,
+ * `id` the ticket, `key` a semaphore.
  *
  * @param reply The answer.
  * @returns The fields.

@@ -1,5 +1,6 @@
 /**
- * Writes to a ring in order: a record that finds no room waits for it, and later records wait behind.
+ * Writes to a ring in order: a record that finds no room waits for it, and later records wait
+ * behind.
  */
 
 import type { RecordBody, Ring } from "./ring.ts";
@@ -23,7 +24,8 @@ export class RingWriter {
 
   /**
    * @param ring Where to write.
-   * @param written Called after each record, to wake a reader that does not look at the ring by itself.
+   * @param written Called after each record, to wake a reader that does not look at the ring by
+   *   itself.
    */
   constructor(ring: Ring, written: () => void = () => {}) {
     this.#ring = ring;
@@ -41,8 +43,8 @@ export class RingWriter {
    * @param call The caller's number for the call.
    * @param body Its contents; the payload must not change until the record is written.
    * @param quiet As for {@linkcode Ring.push}.
-   * @returns `undefined` when the record is written; where it must wait for room, a promise that resolves
-   * when it is written, or rejects with the error that would be thrown.
+   * @returns `undefined` when the record is written; where it must wait for room, a promise that
+   * resolves when it is written, or rejects with the error that would be thrown.
    * @throws {TdsmError} `LimitExceeded` when there would never be room; whatever `written` throws.
    */
   push(call: number, body: RecordBody, quiet = false): Promise<void> | undefined {

@@ -9,16 +9,17 @@ import type { RpcContext, RpcOf, RpcReply, RpcTransport } from "./types.ts";
 const program = new RpcProgram();
 
 /**
- * Defines a procedure that nodes can call on each other. Call `rpc` at the top level of a module that
- * every node loads, so that every node knows the procedure.
+ * Defines a procedure that nodes can call on each other. Call `rpc` at the top level of a module
+ * that every node loads, so that every node knows the procedure.
  *
  * Arguments and results are copied: numbers, bigints of 64 bits, strings, booleans, `null`,
  * `undefined`, `Date`s, typed arrays, and lists and plain objects of these. Views of the region
- * (typed arrays over the buffer of `node.memory`) are not copied: the called node gets a view of the
- * same part of the region.
+ * (typed arrays over the buffer of `node.memory`) are not copied: the called node gets a view of
+ * the same part of the region.
  *
  * @param name The name by which all nodes know the procedure.
- * @param procedure The function that runs on the called node; may be async, and may call other nodes.
+ * @param procedure The function that runs on the called node; may be async, and may call other
+ *   nodes.
  * @returns A stub that calls the procedure: set `remote`, or use `on` or `onAll`. An error that the
  * procedure throws on the called node is thrown at the caller as a `RemoteError`.
  * @throws {TdsmError} `InvalidArgument` when the name is taken, or is not a valid name, or what it
@@ -61,8 +62,8 @@ export function bindRpc(transport: RpcTransport): () => void {
 }
 
 /**
- * Runs a procedure of this program for another node. The procedure runs up to its first `await` before
- * this function returns, so that calls begin in the order in which they are served.
+ * Runs a procedure of this program for another node. The procedure runs up to its first `await`
+ * before this function returns, so that calls begin in the order in which they are served.
  *
  * @param context The node that was called.
  * @param procedure The procedure's name.

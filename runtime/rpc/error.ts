@@ -1,5 +1,6 @@
 /**
- * How calls fail: the failure that a called node sends instead of a result, and the callers' errors.
+ * How calls fail: the failure that a called node sends instead of a result, and the callers'
+ * errors.
  */
 
 import { decode } from "../std/msgpack_decode.js";
@@ -37,8 +38,8 @@ export interface RemoteErrorInit {
 }
 
 /**
- * An error that a procedure threw on the called node, with the name and message that it had there, but
- * without characters that act on a terminal, or reorder what it shows.
+ * An error that a procedure threw on the called node, with the name and message that it had there,
+ * but without characters that act on a terminal, or reorder what it shows.
  *
  * @example Tell an error of the procedure from a call that did not get through
  * ```ts
@@ -190,7 +191,9 @@ export function violation(message: string, cause?: unknown): TdsmError {
   return new TdsmError("ProtocolViolation", message, { operation: "call", cause });
 }
 
-/** Name, message, stack and code of a thrown value, which may be of any type and may throw itself. */
+/**
+ * Name, message, stack and code of a thrown value, which may be of any type and may throw itself.
+ */
 function describe(error: unknown): [string, string, string, string | null] {
   try {
     if (!(error instanceof Error)) return ["Error", cut(String(error)), "", null];
@@ -202,7 +205,9 @@ function describe(error: unknown): [string, string, string, string | null] {
   }
 }
 
-/** The stack of an error, the stacks of its causes, and the stacks on the nodes that it came from. */
+/**
+ * The stack of an error, the stacks of its causes, and the stacks on the nodes that it came from.
+ */
 function stackOf(error: Error): string {
   const stacks: string[] = [];
   let current: unknown = error;

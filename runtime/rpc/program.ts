@@ -1,5 +1,6 @@
 /**
- * The procedures of one program, and the calls that the program makes and serves, over any transport.
+ * The procedures of one program, and the calls that the program makes and serves, over any
+ * transport.
  */
 
 import { reasonOf, TdsmError } from "../errors.ts";
@@ -40,8 +41,8 @@ export class RpcProgram {
    * @param name The name by which all nodes know the procedure.
    * @param procedure The function that runs on the called node.
    * @returns The stub that calls the procedure.
-   * @throws {TdsmError} `InvalidArgument` when the name is taken, or is not a valid name, or what it
-   * names is no function.
+   * @throws {TdsmError} `InvalidArgument` when the name is taken, or is not a valid name, or what
+   * it names is no function.
    */
   define<Procedure extends CallableFunction>(
     name: string,
@@ -73,8 +74,8 @@ export class RpcProgram {
   }
 
   /**
-   * Runs a procedure for another node, or for this one. The procedure runs up to its first `await` before
-   * this method returns, so that calls begin in the order in which they are served.
+   * Runs a procedure for another node, or for this one. The procedure runs up to its first `await`
+   * before this method returns, so that calls begin in the order in which they are served.
    *
    * @param context The node that was called.
    * @param name The procedure.

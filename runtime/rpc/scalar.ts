@@ -81,8 +81,8 @@ export function decodeScalars(payload: Uint8Array): unknown[] | undefined {
  * Decodes a result, if it is a scalar or `undefined`.
  *
  * @param payload Its bytes.
- * @returns The result in a list, because it may be `undefined`; `undefined` itself where `value.ts` must
- * decode it.
+ * @returns The result in a list, because it may be `undefined`; `undefined` itself where `value.ts`
+ * must decode it.
  */
 export function decodeScalar(payload: Uint8Array): [unknown] | undefined {
   if (payload.length === UNDEFINED.length && UNDEFINED.every((byte, at) => payload[at] === byte)) {
@@ -91,7 +91,10 @@ export function decodeScalar(payload: Uint8Array): [unknown] | undefined {
   return sizeAt(payload, 0) === payload.length ? [take(payload, 0)] : undefined;
 }
 
-/** Writes a value into `scratch`; returns the offset behind it, or `undefined` where it is no scalar. */
+/**
+ * Writes a value into `scratch`; returns the offset behind it, or `undefined` where it is no
+ * scalar.
+ */
 function put(value: unknown, at: number): number | undefined {
   switch (typeof value) {
     case "number":

@@ -1,5 +1,6 @@
 /**
- * What remote calls look like: to the program that makes them, and to the transport that carries them.
+ * What remote calls look like: to the program that makes them, and to the transport that carries
+ * them.
  */
 
 /**
@@ -17,8 +18,9 @@ export interface RpcOptions {
   /** Ends the call with `Aborted` when it fires. What runs on the other node goes on there. */
   readonly signal?: AbortSignal | undefined;
   /**
-   * Ends the call with `TimedOut` after so many milliseconds. What runs on the other node goes on there. 0
-   * is not to wait: the call is sent, and only an answer that is there at once counts, as of this node.
+   * Ends the call with `TimedOut` after so many milliseconds. What runs on the other node goes on
+   * there. 0 is not to wait: the call is sent, and only an answer that is there at once counts, as
+   * of this node.
    */
   readonly timeoutMs?: number | undefined;
 }
@@ -45,11 +47,12 @@ export interface RpcAnswer<Result> {
 }
 
 /**
- * The stub of a procedure that every node defines, and that any node can call on any other. Made by `rpc`.
+ * The stub of a procedure that every node defines, and that any node can call on any other. Made by
+ * `rpc`.
  *
- * Called as a function, the stub runs the procedure on the node {@linkcode Rpc.remote}. Each call runs
- * the procedure at most once: a failed call is never repeated. Calls from one node to another begin in
- * the order in which they were made; several may run at the same time.
+ * Called as a function, the stub runs the procedure on the node {@linkcode Rpc.remote}. Each call
+ * runs the procedure at most once: a failed call is never repeated. Calls from one node to another
+ * begin in the order in which they were made; several may run at the same time.
  *
  * @example Name the type of a stub
  * ```ts
@@ -63,19 +66,23 @@ export interface Rpc<Args extends unknown[], Result> {
   /**
    * Runs the procedure on the node {@linkcode Rpc.remote}.
    *
-   * @param args Its arguments; they are copied before the call returns, views of the region are not.
+   * @param args Its arguments; they are copied before the call returns, views of the region are
+   *   not.
    * @returns The procedure's result, once the procedure has run.
    */
   (...args: Args): Promise<Result>;
   /** The name by which the nodes know the procedure. */
   readonly name: string;
-  /** The id of the node on which the stub, called as a function, runs the procedure; `undefined` at first. */
+  /**
+   * The id of the node on which the stub, called as a function, runs the procedure; `undefined` at
+   * first.
+   */
   remote: number | undefined;
   /**
    * Selects one node to run the procedure.
    *
-   * @param node The node's id. With this node's own id the procedure runs on this node, with arguments
-   * and result copied all the same.
+   * @param node The node's id. With this node's own id the procedure runs on this node, with
+   * arguments and result copied all the same.
    * @param options How the calls may end early.
    * @returns The function that calls the procedure on that node.
    * @throws {TypeError} When `options` is no object, or has an option that there is not.
@@ -85,8 +92,8 @@ export interface Rpc<Args extends unknown[], Result> {
   /**
    * Selects every node, including this one, to run the procedure.
    *
-   * The returned function waits for all nodes and gives the results in order of the nodes' ids. If any
-   * call failed it throws an `AggregateError` with the errors of the calls that failed.
+   * The returned function waits for all nodes and gives the results in order of the nodes' ids. If
+   * any call failed it throws an `AggregateError` with the errors of the calls that failed.
    *
    * @param options How the calls may end early.
    * @returns The function that calls the procedure on every node.
@@ -99,8 +106,8 @@ export interface Rpc<Args extends unknown[], Result> {
 /**
  * The type of a procedure's stub, by the type of the procedure.
  *
- * `Procedure` is no more than a `CallableFunction` where it is given, so that its parameters keep the
- * types that they have by themselves; `(from = 0) => …` takes a number.
+ * `Procedure` is no more than a `CallableFunction` where it is given, so that its parameters keep
+ * the types that they have by themselves; `(from = 0) => …` takes a number.
  *
  * @example Name the stub type of an existing function
  * ```ts
@@ -151,7 +158,8 @@ export interface RpcTransport extends RpcContext {
    * @param procedure The name of the procedure, at most `RPC_NAME_MAX_BYTES` of UTF-8.
    * @param payload Its arguments, at most `RPC_MAX_BYTES`.
    * @returns The result of `serveCall` on that node.
-   * @throws {TdsmError} `PeerAbsent`, `PeerLost`, `NodeClosed` or whatever else kept the reply away.
+   * @throws {TdsmError} `PeerAbsent`, `PeerLost`, `NodeClosed` or whatever else kept the reply
+   *   away.
    */
   call(node: number, procedure: string, payload: Uint8Array): Promise<RpcReply>;
 }

@@ -1,19 +1,20 @@
 /**
  * The values of remote calls as MessagePack.
  *
- * What MessagePack lacks, or `@std/msgpack` does not keep as it is, travels as a map whose one key is
- * the empty string: `{ "": [tag, …] }`. A map of the program with such a key, or another that would
- * not arrive as it left, is itself written with a tag, so no value of the program is mistaken for one.
+ * What MessagePack lacks, or `@std/msgpack` does not keep as it is, travels as a map whose one key
+ * is the empty string: `{ "": [tag, …] }`. A map of the program with such a key, or another that
+ * would not arrive as it left, is itself written with a tag, so no value of the program is mistaken
+ * for one.
  *
- * | tag | fields                      | value                                                      |
- * | --- | --------------------------- | ---------------------------------------------------------- |
- * | 0   |                             | `undefined`                                                |
- * | 1   |                             | `-0`, which would arrive as `0`                            |
- * | 2   | milliseconds                | a `Date`                                                   |
- * | 3   | code units, little-endian   | a string with a lone surrogate, or a byte order mark first |
- * | 4   | key, value, key, value …    | a map with keys that MessagePack's maps would not keep     |
- * | 5   | type, bytes                 | a typed array or `DataView`, by value                      |
- * | 6   | type, byte offset, length   | a view of the region, by reference                         |
+ * | tag | fields                    | value                                                      |
+ * | --- | ------------------------- | ---------------------------------------------------------- |
+ * | 0   |                           | `undefined`                                                |
+ * | 1   |                           | `-0`, which would arrive as `0`                            |
+ * | 2   | milliseconds              | a `Date`                                                   |
+ * | 3   | code units, little-endian | a string with a lone surrogate, or a byte order mark first |
+ * | 4   | key, value, key, value …  | a map with keys that MessagePack's maps would not keep     |
+ * | 5   | type, bytes               | a typed array or `DataView`, by value                      |
+ * | 6   | type, byte offset, length | a view of the region, by reference                         |
  */
 
 import { decode } from "../std/msgpack_decode.js";
@@ -49,8 +50,8 @@ const BYTE_ORDER_MARK = "\ufeff";
  * @param args The arguments.
  * @param region Says which views are of the region: those are sent by reference.
  * @returns What {@linkcode decodeArguments} decodes, at most `RPC_MAX_BYTES`.
- * @throws {TdsmError} `InvalidArgument` for what cannot be sent, `LimitExceeded` for what is too long
- * or too deep.
+ * @throws {TdsmError} `InvalidArgument` for what cannot be sent, `LimitExceeded` for what is too
+ * long or too deep.
  */
 export function encodeArguments(
   procedure: string,
@@ -74,8 +75,8 @@ export function encodeArguments(
  * @param result The result.
  * @param region Says which views are of the region: those are sent by reference.
  * @returns What {@linkcode decodeResult} decodes, at most `RPC_MAX_BYTES`.
- * @throws {TdsmError} `InvalidArgument` for what cannot be sent, `LimitExceeded` for what is too long
- * or too deep.
+ * @throws {TdsmError} `InvalidArgument` for what cannot be sent, `LimitExceeded` for what is too
+ * long or too deep.
  */
 export function encodeResult(
   procedure: string,
@@ -140,7 +141,10 @@ const REMEDIES: { readonly [className: string]: string } = {
   RegExp: "send its source",
 };
 
-/** Turns values of a program into values of MessagePack. Its messages say where in a value a problem is. */
+/**
+ * Turns values of a program into values of MessagePack. Its messages say where in a value a problem
+ * is.
+ */
 class ValueWriter {
   readonly #what: string;
   readonly #region: RegionOffsets;
@@ -149,8 +153,9 @@ class ValueWriter {
   readonly #path: (string | number)[] = [];
   #root = "";
   /**
-   * How many bytes may still be written. Each value counts with the least that it can take: enough to stop
-   * early at a value that names one part so often that writing all of it would take for ever.
+   * How many bytes may still be written. Each value counts with the least that it can take: enough
+   * to stop early at a value that names one part so often that writing all of it would take for
+   * ever.
    */
   #bytesLeft = RPC_MAX_BYTES;
 
@@ -297,7 +302,10 @@ function tagged(tag: number, ...fields: ValueType[]): ValueMap {
   return { [TAG_KEY]: [tag, ...fields] };
 }
 
-/** Whether a string arrives as it left: the encoder replaces lone surrogates, the decoder drops a mark. */
+/**
+ * Whether a string arrives as it left: the encoder replaces lone surrogates, the decoder drops a
+ * mark.
+ */
 function isPlainText(text: string): boolean {
   return text.isWellFormed() && !text.startsWith(BYTE_ORDER_MARK);
 }

@@ -23,7 +23,10 @@ function defaultText(setting: Setting<unknown>): string {
   return String(setting.default);
 }
 
-/** The environment variable, the default, how to switch off what is on at times, and whether all have it. */
+/**
+ * The environment variable, the default, how to switch off what is on at times, and whether all
+ * have it.
+ */
 function sourceText(setting: Setting<unknown>): string {
   const { environment, flag, kind, default: byDefault, ofCluster } = setting;
   const off = byDefault === false || kind.placeholder !== undefined ? "" : `; off by --no-${flag}`;

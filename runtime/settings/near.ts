@@ -8,8 +8,9 @@ const LETTERS_PER_SLIP = 4;
 const ABBREVIATED = 0.5;
 
 /**
- * Finds the name that a wrong one was meant to be: the same but for case and dashes, an abbreviation
- * with at least half of the letters, letters that changed places, or few letters that are wrong.
+ * Finds the name that a wrong one was meant to be: the same but for case and dashes, an
+ * abbreviation with at least half of the letters, letters that changed places, or few letters that
+ * are wrong.
  *
  * @param name The wrong name, without dashes at its front.
  * @param known The names that there are; of two that are as near the first is taken.

@@ -41,8 +41,9 @@ export function mayUseNet(address: Address): boolean {
  * @param missing The address that may not be used; port 0 is any.
  * @param addresses All addresses that are known to be needed.
  * @param cause What it was made of.
- * @returns The error, with the narrowest flag that grants what nodes on one machine need: other nodes
- * listen at other ports, and where the directory is elsewhere, at addresses that are not known yet.
+ * @returns The error, with the narrowest flag that grants what nodes on one machine need: other
+ * nodes listen at other ports, and where the directory is elsewhere, at addresses that are not
+ * known yet.
  */
 export function netPermission(
   missing: Address,

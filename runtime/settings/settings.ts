@@ -1,6 +1,6 @@
 /**
- * What a node is told: options of the program, flags, environment variables, defaults, in this order.
- * Every setting is one row of the table in `table.ts`; this file finds its value.
+ * What a node is told: options of the program, flags, environment variables, defaults, in this
+ * order. Every setting is one row of the table in `table.ts`; this file finds its value.
  */
 
 import { type Address, parseHostname } from "../address.ts";
@@ -18,7 +18,9 @@ export type Environment = (name: string) => string | undefined;
 /** A value, and where it came from. */
 interface Found<Value> {
   readonly value: Value;
-  /** What the source has, before it is read; `undefined` where the source by its name says it all. */
+  /**
+   * What the source has, before it is read; `undefined` where the source by its name says it all.
+   */
   readonly raw: unknown;
   /** The source by name: `option size`, `flag --size`, `environment variable SIZE`. */
   readonly source: string;
@@ -38,11 +40,13 @@ const OPTION_NAMES: ReadonlyMap<string, string> = new Map([
 ]);
 
 /**
- * Finds the value of every setting. An option beats a flag, a flag the environment, the environment the default.
+ * Finds the value of every setting. An option beats a flag, a flag the environment, the environment
+ * the default.
  *
- * A node without `directory` and `directoryAddress` hosts the directory, unless it only serves calls:
- * then it joins the one on this machine. A node with both hosts it, where `directory` comes from
- * a source at least as strong: so all nodes can share one environment, and one of them gets `--directory`.
+ * A node without `directory` and `directoryAddress` hosts the directory, unless it only serves
+ * calls: then it joins the one on this machine. A node with both hosts it, where `directory` comes
+ * from a source at least as strong: so all nodes can share one environment, and one of them gets
+ * `--directory`.
  *
  * A flag or an option that is nearly the name of a setting is refused, so that a slip is not taken
  * for a flag of the program's own; any other flag is left for the program. An option that is no
@@ -92,7 +96,8 @@ export function resolveSettings(
 const unread = new Map<string, { told: boolean }>();
 
 /**
- * Makes a reader of the environment that never prompts: a variable that may not be read is not there.
+ * Makes a reader of the environment that never prompts: a variable that may not be read is not
+ * there.
  *
  * @returns The reader.
  */
@@ -121,7 +126,9 @@ export function takeUnread(): string[] {
   return names;
 }
 
-/** Checks that every option is a setting; a program in JavaScript can give what the types forbid. */
+/**
+ * Checks that every option is a setting; a program in JavaScript can give what the types forbid.
+ */
 function checkOptions(options: unknown): void {
   if (typeof options !== "object" || options === null || Array.isArray(options)) {
     throw refused(`Cannot use ${show(options)} as options: they must be an object`);
@@ -221,7 +228,8 @@ function chooseDirectory(
     const remedy = `Name the one to join with ${names.get(directory.rank)}`;
     throw invalid(directory, `it leaves the node without a directory. ${remedy}`);
   }
-  // A node that only serves others would wait for ever at a directory of its own, which no other node knows.
+  // A node that only serves others would wait for ever at a directory of its own, which no other
+  // node knows.
   return { hostname: parseHostname(SETTINGS.address.default), port: DIRECTORY_PORT_DEFAULT };
 }
 

@@ -1,4 +1,6 @@
-/** What each setting says to a value that it cannot use, from each source: read it as a user would. */
+/**
+ * What each setting says to a value that it cannot use, from each source: read it as a user would.
+ */
 
 import { assertEquals, assertThrows } from "@std/assert";
 import { TdsmError } from "../errors.ts";
@@ -10,7 +12,9 @@ import { type SettingName, SETTINGS } from "./table.ts";
 const SWITCH = ["must be true or false", "must be 1 or 0"];
 const SIZE = "must be a whole number of bytes, or one with a unit, such as 64MiB";
 
-/** What is allowed, as an option and as text; the rule of a switch has both in {@linkcode SWITCH}. */
+/**
+ * What is allowed, as an option and as text; the rule of a switch has both in {@linkcode SWITCH}.
+ */
 const RULES: { readonly [Name in SettingName]: readonly string[] } = {
   directory: SWITCH,
   directoryAddress: [

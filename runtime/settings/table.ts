@@ -1,6 +1,6 @@
 /**
- * The table of all settings: from it come the flags, the environment variables, the checks of values,
- * the text of `--help` and the page of the documentation.
+ * The table of all settings: from it come the flags, the environment variables, the checks of
+ * values, the text of `--help` and the page of the documentation.
  */
 
 import { parseAddress, parseHostname, PORT_MAX } from "../address.ts";
@@ -54,7 +54,10 @@ export interface Setting<Value> {
   readonly defaultText?: string;
   /** What the setting does, in one line. */
   readonly help: string;
-  /** Whether the directory node decides it for all nodes. One that asks for another value cannot join. */
+  /**
+   * Whether the directory node decides it for all nodes. One that asks for another value cannot
+   * join.
+   */
   readonly ofCluster?: boolean;
 }
 
@@ -126,7 +129,9 @@ function checkedBytes(bytes: unknown): MemoryLimit {
   throw new RangeError("must be a whole number of bytes, or text such as 2GiB or 80%");
 }
 
-/** A bound of memory. The least that a node can do with depends on its region: the engine knows it. */
+/**
+ * A bound of memory. The least that a node can do with depends on its region: the engine knows it.
+ */
 const MEMORY: Kind<MemoryLimit> = {
   placeholder: "SIZE",
   fromText: parseMemoryLimit,
@@ -163,7 +168,9 @@ function parsePath(path: string): string {
   return path;
 }
 
-/** The address by which other nodes reach this one: each of them is told, so its length has a bound. */
+/**
+ * The address by which other nodes reach this one: each of them is told, so its length has a bound.
+ */
 function parseOwnAddress(text: string): string {
   const hostname = parseHostname(text);
   if (hostname.length <= ADDRESS_MAX_BYTES) return hostname;

@@ -1,13 +1,14 @@
 /**
- * The settings of a node: as a program gives them, and as the runtime uses them once they are checked.
+ * The settings of a node: as a program gives them, and as the runtime uses them once they are
+ * checked.
  */
 
 import type { Address } from "../address.ts";
 
 /**
- * The settings that a program gives its node. Settings that the program leaves out come from flags, the
- * environment or the defaults. The directory node decides the settings marked "For all nodes": another
- * node may give the same value, and cannot join with a different one.
+ * The settings that a program gives its node. Settings that the program leaves out come from flags,
+ * the environment or the defaults. The directory node decides the settings marked "For all nodes":
+ * another node may give the same value, and cannot join with a different one.
  *
  * @example Begin a cluster with a region of a gibibyte
  * ```ts
@@ -40,19 +41,26 @@ export interface NodeOptions {
   /** The size of a page: bytes, or text such as `"4KiB"`, a power of two. For all nodes. */
   readonly pageSize?: number | string | undefined;
   /**
-   * The most memory that the node takes for pages: bytes, text such as `"2GiB"`, or a share of what the
-   * machine and the process's cgroup have, `"80%"`. Default: 80 %, and no more than all but 128 MiB.
+   * The most memory that the node takes for pages: bytes, text such as `"2GiB"`, or a share of what
+   * the machine and the process's cgroup have, `"80%"`. Default: 80 %, and no more than all but 128
+   * MiB.
    */
   readonly memoryLimit?: number | string | undefined;
-  /** How much is logged: 0 nothing, 1 errors, 2 warnings, 3 joins and leaves, 4 pages, 5 messages. */
+  /**
+   * How much is logged: 0 nothing, 1 errors, 2 warnings, 3 joins and leaves, 4 pages, 5 messages.
+   */
   readonly logLevel?: number | undefined;
   /** The same for semaphores and barriers. */
   readonly semLogLevel?: number | undefined;
   /** How long the node tries to reach the directory, in milliseconds; 0 is one try. */
   readonly joinTimeoutMs?: number | undefined;
-  /** How long the engine polls after the last event before it sleeps, in microseconds; 0 is never. */
+  /**
+   * How long the engine polls after the last event before it sleeps, in microseconds; 0 is never.
+   */
   readonly pollTimeUs?: number | undefined;
-  /** The longest that a node keeps a new page for a waiting thread, in microseconds. For all nodes. */
+  /**
+   * The longest that a node keeps a new page for a waiting thread, in microseconds. For all nodes.
+   */
   readonly holdTimeUs?: number | undefined;
   /** The most pages that one miss fetches. For all nodes. */
   readonly runPages?: number | undefined;
@@ -61,13 +69,13 @@ export interface NodeOptions {
   /** Whether the node fetches what a walk through memory will need next, before it gets there. */
   readonly readAhead?: boolean | undefined;
   /**
-   * What `run` does when its main fails: `"abort"` ends the whole cluster, `"leave"` only leaves it.
-   * Default: `"abort"`. `join` has no main: see `node.abort`.
+   * What `run` does when its main fails: `"abort"` ends the whole cluster, `"leave"` only leaves
+   * it. Default: `"abort"`. `join` has no main: see `node.abort`.
    */
   readonly onError?: "abort" | "leave" | undefined;
   /**
-   * Whether SIGINT, SIGTERM and SIGHUP have the node leave in good order before they end the process.
-   * Default: true under `run`, false under `join`, where signals are the program's own.
+   * Whether SIGINT, SIGTERM and SIGHUP have the node leave in good order before they end the
+   * process. Default: true under `run`, false under `join`, where signals are the program's own.
    */
   readonly signals?: boolean | undefined;
   /** The path of `libtdsm.so`, where it is not in its usual place. */
@@ -78,8 +86,8 @@ export interface NodeOptions {
 export type MemoryLimit = { readonly bytes: number } | { readonly percent: number };
 
 /**
- * Every setting of a node, resolved and checked, in the units of {@linkcode NodeOptions}. A setting that
- * the directory node decides is `undefined` on a joining node that did not ask for a value.
+ * Every setting of a node, resolved and checked, in the units of {@linkcode NodeOptions}. A setting
+ * that the directory node decides is `undefined` on a joining node that did not ask for a value.
  */
 export interface Settings {
   /** Whether this node hosts the directory. */
@@ -112,7 +120,9 @@ export interface Settings {
   readonly joinTimeoutMs: number;
   /** How long the engine polls after the last event, in microseconds. */
   readonly pollTimeUs: number;
-  /** The longest that the node keeps a new page for a thread that waited for it, in microseconds. */
+  /**
+   * The longest that the node keeps a new page for a thread that waited for it, in microseconds.
+   */
   readonly holdTimeUs: number | undefined;
   /** The most pages that one miss fetches. */
   readonly runPages: number | undefined;

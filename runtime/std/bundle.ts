@@ -6,7 +6,8 @@
  *
  * They are checked in, because what a program imports must not depend on the import map of that
  * program: an import map with one entry, for `mod.ts`, says nothing about `@std/…`, and a project
- * with a package.json finds no package that is not in it. So all that ships has relative imports only.
+ * with a package.json finds no package that is not in it. So all that ships has relative imports
+ * only.
  *
  * For another part of std: a line here, a line in `deno.json`, and its types as `NAME.d.ts`.
  */

@@ -21,6 +21,7 @@ export interface ValueMap {
  *
  * @param object The value.
  * @returns Its bytes.
- * @throws {Error} Where the value is of a type, or a bigint of a size, that MessagePack does not have.
+ * @throws {Error} Where the value is of a type, or a bigint of a size, that MessagePack does not
+ *   have.
  */
 export function encode(object: ValueType): Uint8Array<ArrayBuffer>;

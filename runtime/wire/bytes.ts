@@ -1,6 +1,6 @@
 /**
- * Unsigned little-endian numbers in a byte array. Access by bytes is as fast as a `DataView`, which would
- * have to be made, or kept, for each buffer. The caller has checked that there is room.
+ * Unsigned little-endian numbers in a byte array. Access by bytes is as fast as a `DataView`, which
+ * would have to be made, or kept, for each buffer. The caller has checked that there is room.
  */
 
 /** Writes the low 16 bits of a number. */

@@ -1,7 +1,7 @@
 /**
- * Checks of a frame's fields, before they are used. In each type of message a field is either used, and
- * within its bounds, or zero: so there is only one encoding of a message, and a later version can give
- * the unused fields a meaning.
+ * Checks of a frame's fields, before they are used. In each type of message a field is either used,
+ * and within its bounds, or zero: so there is only one encoding of a message, and a later version
+ * can give the unused fields a meaning.
  */
 
 import { NODE_ID_MAX } from "../limits.ts";
@@ -221,8 +221,8 @@ function hasData(bytes: Uint8Array, start: number, fields: number): boolean {
 }
 
 /**
- * Checks that the run's bytes follow a grant of data, or fewer where they are packed, and that no bytes
- * follow any other message.
+ * Checks that the run's bytes follow a grant of data, or fewer where they are packed, and that no
+ * bytes follow any other message.
  */
 function checkPayload(
   bytes: Uint8Array,

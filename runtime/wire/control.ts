@@ -1,7 +1,7 @@
 /**
- * Control messages: those about the cluster itself. They are rare, so they travel as maps of MessagePack,
- * which can grow; but they are checked as strictly as a frame of pages. A new kind is an interface, its
- * place in {@linkcode Control}, and a line in `SHAPES`.
+ * Control messages: those about the cluster itself. They are rare, so they travel as maps of
+ * MessagePack, which can grow; but they are checked as strictly as a frame of pages. A new kind is
+ * an interface, its place in {@linkcode Control}, and a line in `SHAPES`.
  */
 
 import { decode } from "../std/msgpack_decode.js";
@@ -35,8 +35,8 @@ import type { NodeId } from "../protocol/coherence/messages.ts";
 import { STATUS_SHAPES, type StatusControl } from "./status_control.ts";
 
 /**
- * First message of a node that connects: its id, and the cluster that it is a member of or wants to join.
- * A joining node also says which settings it expects the directory node to have decided.
+ * First message of a node that connects: its id, and the cluster that it is a member of or wants to
+ * join. A joining node also says which settings it expects the directory node to have decided.
  */
 export interface HelloControl extends Partial<RegionSettings> {
   readonly kind: "hello";
@@ -46,7 +46,10 @@ export interface HelloControl extends Partial<RegionSettings> {
   readonly session: bigint;
   /** The node; 0 for one that wants to join. */
   readonly node: NodeId;
-  /** Where it listens; the address of all interfaces stands for the one that its connection comes from. */
+  /**
+   * Where it listens; the address of all interfaces stands for the one that its connection comes
+   * from.
+   */
   readonly address: string;
   /** The TCP port on which it listens. */
   readonly port: number;
@@ -95,7 +98,10 @@ export interface PingControl {
   readonly sent: number;
   /** The number of the latest ping that the sender has had from this node; 0 for none. */
   readonly echo: number;
-  /** How many more pages the sender has memory for; {@linkcode ROOM_UNLIMITED} where it has no limit. */
+  /**
+   * How many more pages the sender has memory for; {@linkcode ROOM_UNLIMITED} where it has no
+   * limit.
+   */
   readonly room: number;
   /** How many threads of the sender's program use its node. */
   readonly threads: number;

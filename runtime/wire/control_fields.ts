@@ -92,9 +92,9 @@ export const flag: FieldCodec<boolean> = {
 };
 
 /**
- * Text for people. A long text is cut off rather than refused, since part of a reason is better than
- * none. The receiver replaces by spaces what must not be printed, because errors with the text are shown on
- * terminals.
+ * Text for people. A long text is cut off rather than refused, since part of a reason is better
+ * than none. The receiver replaces by spaces what must not be printed, because errors with the text
+ * are shown on terminals.
  */
 export const text: FieldCodec<string> = {
   read: (value) =>

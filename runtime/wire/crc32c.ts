@@ -1,8 +1,9 @@
 /**
- * CRC-32C (Castagnoli), which guards frames. TCP's own checksum has only 16 bits, and does not cover
- * bytes that a middlebox or a machine's memory changes.
+ * CRC-32C (Castagnoli), which guards frames. TCP's own checksum has only 16 bits, and does not
+ * cover bytes that a middlebox or a machine's memory changes.
  *
- * This code is for the few bytes of a frame; the library (`tdsm_crc32c`) computes the checksums of pages.
+ * This code is for the few bytes of a frame; the library (`tdsm_crc32c`) computes the checksums of
+ * pages.
  */
 
 /** The polynomial, lowest power last. */

@@ -1,6 +1,6 @@
 /**
- * The receive buffer of one connection: bytes go in as they arrive, frames come out. The buffer never
- * grows, because the longest frame fits, and page bytes need not pass through it.
+ * The receive buffer of one connection: bytes go in as they arrive, frames come out. The buffer
+ * never grows, because the longest frame fits, and page bytes need not pass through it.
  */
 
 import { CONTROL_MAX_BYTES } from "../limits.ts";
@@ -13,7 +13,9 @@ import { type Control, decodeControl } from "./control.ts";
 export type Frame =
   /** No whole frame; at least this many more bytes are needed. */
   | Extract<Decoded, { kind: "need" }>
-  /** A message about pages. Where `payloadBytes` is not 0, {@linkcode Framer.takePayload} is next. */
+  /**
+   * A message about pages. Where `payloadBytes` is not 0, {@linkcode Framer.takePayload} is next.
+   */
   | Extract<Decoded, { kind: "message" }>
   /** A message about a semaphore, a barrier or a mutex. */
   | Extract<Decoded, { kind: "sync" | "rpc" }>
@@ -34,8 +36,9 @@ export class Framer {
   #payloadBytes = 0;
 
   /**
-   * Returns where to read into: at least one byte, once {@linkcode next} has said that it needs more. A
-   * call may move the buffered bytes, so call it before each read, and not while a read is under way.
+   * Returns where to read into: at least one byte, once {@linkcode next} has said that it needs
+   * more. A call may move the buffered bytes, so call it before each read, and not while a read is
+   * under way.
    */
   get space(): Uint8Array {
     if (this.#start === this.#end) {

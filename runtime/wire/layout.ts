@@ -1,6 +1,6 @@
 /**
- * Where each field of a frame is, and which type of message uses which. Every number is unsigned and
- * little-endian. `docs/protocol.md` has the same tables in words; change both or neither.
+ * Where each field of a frame is, and which type of message uses which. Every number is unsigned
+ * and little-endian. `docs/protocol.md` has the same tables in words; change both or neither.
  */
 
 import { NODES_MAX } from "../limits.ts";
@@ -12,7 +12,10 @@ export const PROTOCOL_VERSION = 4;
 /** "DS" as the bytes stand on the wire. */
 export const FRAME_MAGIC = 0x5344;
 
-/** The first bytes of a frame, which stay as they are in every version: length, magic, version, type. */
+/**
+ * The first bytes of a frame, which stay as they are in every version: length, magic, version,
+ * type.
+ */
 export const FRAME_PREFIX_BYTES = 8;
 /** The bytes before a frame's node list, name or control body. */
 export const FRAME_HEADER_BYTES = 44;
@@ -49,7 +52,9 @@ export const Offset = {
   Node: 24,
   /** u32, the page bytes that follow the frame. */
   PayloadBytes: 28,
-  /** u32, the checksum of what follows the frame, as it travels; 0 where the flags do not have it. */
+  /**
+   * u32, the checksum of what follows the frame, as it travels; 0 where the flags do not have it.
+   */
   PayloadChecksum: 32,
   /** u32, the checksum of what stands behind the header in the frame. */
   BodyChecksum: 36,
@@ -60,7 +65,9 @@ export const Offset = {
 /** The flag of a frame that has a checksum of what follows it. */
 export const FLAG_PAYLOAD_CHECKSUM = 1;
 
-/** What a frame is that is not about pages; the types of those that are stand in `page_messages.ts`. */
+/**
+ * What a frame is that is not about pages; the types of those that are stand in `page_messages.ts`.
+ */
 export const FrameType = {
   /** A request about a semaphore, a barrier or a mutex; `sync_frames.ts` has its fields. */
   Sync: 16,

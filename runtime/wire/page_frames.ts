@@ -1,6 +1,6 @@
 /**
- * Encoding and decoding of messages. Both are on the path of every miss, so encoding allocates nothing,
- * and decoding allocates only its result. Every field is checked before it is used.
+ * Encoding and decoding of messages. Both are on the path of every miss, so encoding allocates
+ * nothing, and decoding allocates only its result. Every field is checked before it is used.
  */
 
 import { CONTROL_MAX_BYTES } from "../limits.ts";
@@ -57,7 +57,10 @@ export type Decoded =
   }
   /** A message about a semaphore, a barrier or a mutex, of `size` bytes. */
   | { readonly kind: "sync"; readonly message: SyncMessage; readonly size: number }
-  /** A message of a remote call, of `size` bytes, after which `payloadBytes` of the program's follow. */
+  /**
+   * A message of a remote call, of `size` bytes, after which `payloadBytes` of the program's
+   * follow.
+   */
   | Extract<RpcDecoded, { kind: "rpc" }>
   /** A control message of `size` bytes; `body` is a view of the bytes that were decoded. */
   | { readonly kind: "control"; readonly body: Uint8Array; readonly size: number }
@@ -121,9 +124,10 @@ export function encodeControlHeader(bodyBytes: number, target: Uint8Array, offse
 /**
  * Decodes what is at the head of a stream.
  *
- * Everything is checked before it is used. Magic and version are checked as soon as 8 bytes are there, to
- * recognise a peer that is no node. When the header is whole its checksum is checked, then the length and
- * the other fields, so that no more than one frame's bound ever has to be buffered.
+ * Everything is checked before it is used. Magic and version are checked as soon as 8 bytes are
+ * there, to recognise a peer that is no node. When the header is whole its checksum is checked,
+ * then the length and the other fields, so that no more than one frame's bound ever has to be
+ * buffered.
  *
  * @param bytes Where the stream's bytes are.
  * @param start Where the frame begins, in bytes.

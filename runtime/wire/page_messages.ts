@@ -1,7 +1,8 @@
 /**
- * Messages about pages on the wire: one row a kind, with its type, the fields of the header that it uses,
- * and how these are written and read. A new kind is an interface in the union of `messages.ts`, a row
- * here, and a golden frame; encoder, decoder, checks and names follow from the row.
+ * Messages about pages on the wire: one row a kind, with its type, the fields of the header that it
+ * uses, and how these are written and read. A new kind is an interface in the union of
+ * `messages.ts`, a row here, and a golden frame; encoder, decoder, checks and names follow from the
+ * row.
  */
 
 import { getU32, putU32 } from "./bytes.ts";

@@ -1,7 +1,7 @@
 /**
- * All messages between nodes, as one union: a message passes unchanged from the part that makes it to the
- * part that acts on it. Its `kind` identifies the family as well, so the four families must not have a
- * kind in common.
+ * All messages between nodes, as one union: a message passes unchanged from the part that makes it
+ * to the part that acts on it. Its `kind` identifies the family as well, so the four families must
+ * not have a kind in common.
  */
 
 import type { AllocatorControl } from "../protocol/allocation/messages.ts";

@@ -1,7 +1,7 @@
 /**
- * The settings that the directory node decides for every node of its cluster: the rows of the table of
- * settings with `ofCluster`. From these rows follow the fields of `hello`, in which a joining node may
- * ask for a value, and of `welcome`, in which the directory node states its values.
+ * The settings that the directory node decides for every node of its cluster: the rows of the table
+ * of settings with `ofCluster`. From these rows follow the fields of `hello`, in which a joining
+ * node may ask for a value, and of `welcome`, in which the directory node states its values.
  */
 
 import { RUN_MAX_BYTES } from "../limits.ts";
@@ -71,7 +71,8 @@ export function regionSettings(
 }
 
 /**
- * The longest run: shorter than the setting where so many large pages are too many bytes for one grant.
+ * The longest run: shorter than the setting where so many large pages are too many bytes for one
+ * grant.
  *
  * @param runPages How many are asked for.
  * @param pageSize The page size, in bytes.

@@ -62,11 +62,13 @@ const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
  *
  * @param message The message.
  * @param payloadBytes The bytes that will follow.
- * @param target Where to write; {@linkcode RPC_FRAME_MAX_BYTES} from `offset` on are enough for any.
+ * @param target Where to write; {@linkcode RPC_FRAME_MAX_BYTES} from `offset` on are enough for
+ *   any.
  * @param offset Where the frame begins, in bytes.
  * @param payloadChecksum The checksum of what will follow, if that is to be checked.
  * @returns The bytes written.
- * @throws {RangeError} Where the procedure's name is empty or too long, or the target too short for it.
+ * @throws {RangeError} Where the procedure's name is empty or too long, or the target too short for
+ *   it.
  */
 export function encodeRpc(
   message: RpcMessage,

@@ -1,6 +1,6 @@
 /**
- * Control messages about the state of a cluster. A program that connects to the directory node and asks
- * for the state does not become a node: it gets no id, and other nodes do not learn of it.
+ * Control messages about the state of a cluster. A program that connects to the directory node and
+ * asks for the state does not become a node: it gets no id, and other nodes do not learn of it.
  */
 
 import {

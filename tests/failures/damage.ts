@@ -1,6 +1,6 @@
 /**
- * Two nodes that pass pages to and fro over a damaging proxy. Either all values are right, or a node
- * names the damaged connection: no node reads a wrong value, and none waits for ever.
+ * Two nodes that pass pages to and fro over a damaging proxy. Either all values are right, or a
+ * node names the damaged connection: no node reads a wrong value, and none waits for ever.
  */
 
 import type { Node } from "../../mod.ts";

@@ -16,7 +16,9 @@ export interface Damage {
 
 const CHUNK_BYTES = 64 * 1024;
 
-/** Listens, and passes every byte on to a node; damages only the first connection that gets so far. */
+/**
+ * Listens, and passes every byte on to a node; damages only the first connection that gets so far.
+ */
 export class DamagingProxy implements AsyncDisposable {
   /** Whether the damage is done. */
   done = false;

@@ -45,8 +45,9 @@ Deno.test("failed engine: one that fails over the very page that the main thread
     );
     await using cluster = new ProcessCluster();
     const directory = await cluster.host("--size=1MiB");
-    // The module's variables are seen in its own window and in the main one, whose page is unmapped:
-    // the page is granted, the engine fails over the main window, and never gets to the other.
+    // The module's variables are seen in its own window and in the main one, whose page is
+    // unmapped: the page is granted, the engine fails over the main window, and never gets to the
+    // other.
     const program = joiningProgram(
       cluster,
       directory,

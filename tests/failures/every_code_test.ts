@@ -1,6 +1,6 @@
 /**
- * Each error code, in a program of `run` and in `mod.ts`: a person reads one line with the code, and no
- * stack of the runtime's own code.
+ * Each error code, in a program of `run` and in `mod.ts`: a person reads one line with the code,
+ * and no stack of the runtime's own code.
  */
 
 import { assertEquals, assertMatch } from "@std/assert";

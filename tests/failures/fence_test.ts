@@ -1,6 +1,6 @@
 /**
- * A node that was given up, or cannot go on, is never used again: each way to lose a node, with each
- * thing that its threads may do meanwhile.
+ * A node that was given up, or cannot go on, is never used again: each way to lose a node, with
+ * each thing that its threads may do meanwhile.
  */
 
 import { assertEquals, assertMatch } from "@std/assert";

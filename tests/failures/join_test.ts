@@ -1,4 +1,6 @@
-/** Why a node cannot join or begin: each reason has its code, and a message that says what to do. */
+/**
+ * Why a node cannot join or begin: each reason has its code, and a message that says what to do.
+ */
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { PROTOCOL_VERSION } from "../../runtime/wire/layout.ts";

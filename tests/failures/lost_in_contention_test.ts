@@ -1,6 +1,6 @@
 /**
- * A node is killed at a random moment while all nodes contend for one page. Any node may have the page
- * then; but each of the others must either go on, or end and say what is lost: none may hang.
+ * A node is killed at a random moment while all nodes contend for one page. Any node may have the
+ * page then; but each of the others must either go on, or end and say what is lost: none may hang.
  */
 
 import { assertEquals, assertMatch } from "@std/assert";
@@ -51,7 +51,8 @@ for (const victim of [1, 4]) {
       await Promise.all(others.map(async (node, index) => {
         const outcome = await Promise.allSettled([stops[index]!, calls[node.info.id - 1]!]);
         const failed = outcome.some(({ status }) => status === "rejected");
-        // Without a directory node every node ends, even one that had the page and could go on for a while.
+        // Without a directory node every node ends, even one that had the page and could go on for
+        // a while.
         if (failed || victim === 1) await assertEnded(node);
       }));
     }

@@ -54,7 +54,10 @@ Deno.test("lost node: a write to a page that only the lost node had ends the wri
   assertMatch(stderr, /Page 0 \(bytes 0 to 4095\) is lost: its only copy was on node 3/);
 });
 
-/** Has a node touch page 1, and waits until the directory has heard of it. Its answer may never come. */
+/**
+ * Has a node touch page 1, and waits until the directory has heard of it. Its answer may never
+ * come.
+ */
 async function startAsking(
   directory: RemoteNode,
   asker: RemoteNode,
@@ -72,8 +75,8 @@ async function startAsking(
 }
 
 /**
- * Two nodes ask for a page whose owner is stopped, and the one that wants to write is killed before the
- * owner goes on. Returns what the other reads.
+ * Two nodes ask for a page whose owner is stopped, and the one that wants to write is killed before
+ * the owner goes on. Returns what the other reads.
  */
 async function readBesideKilledWriter(writerFirst: boolean): Promise<number | "lost"> {
   await using cluster = new ProcessCluster();

@@ -1,4 +1,7 @@
-/** Who waits at a barrier is told when a node that takes part in it is gone, and otherwise not disturbed. */
+/**
+ * Who waits at a barrier is told when a node that takes part in it is gone, and otherwise not
+ * disturbed.
+ */
 
 import { assertEquals, assertMatch } from "@std/assert";
 import { ProcessCluster, RemoteError, type RemoteNode } from "../support/process_cluster.ts";

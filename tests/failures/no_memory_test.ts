@@ -1,4 +1,7 @@
-/** A node to which the kernel gives no memory for pages, as where the whole machine may overcommit none. */
+/**
+ * A node to which the kernel gives no memory for pages, as where the whole machine may overcommit
+ * none.
+ */
 
 import { assertEquals, assertMatch } from "@std/assert";
 import { ProcessCluster, RemoteNode } from "../support/process_cluster.ts";

@@ -52,7 +52,9 @@ const STRANGERS: { readonly [name: string]: () => Uint8Array } = {
   "a node of another cluster": () => controlFrame({ ...HELLO, session: 1n, node: 2 }),
 };
 
-/** Sends bytes to a node and waits until it ends the connection; returns what it says before that. */
+/**
+ * Sends bytes to a node and waits until it ends the connection; returns what it says before that.
+ */
 async function intrude(node: RemoteNode, bytes: Uint8Array): Promise<Uint8Array> {
   using connection = await Deno.connect({ hostname: node.info.address, port: node.info.port });
   try {
@@ -183,7 +185,8 @@ Deno.test("stranger: a member that pings, and never sends a page that it has, is
     await directory.evaluate(async (node) => {
       while (node.peers().length === 0) await new Promise((done) => setTimeout(done, 10));
     });
-    // Page 7 is with the stranger, so the node waits for it; that ends it when the stranger is given up.
+    // Page 7 is with the stranger, so the node waits for it; that ends it when the stranger is
+    // given up.
     directory.load(7 * 4096).catch(() => {});
     const { code, stderr } = await directory.process.exit();
     assertEquals(code, 70, stderr);

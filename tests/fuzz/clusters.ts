@@ -1,7 +1,7 @@
 /**
- * Throws broken conversations at a whole node, without its socket and region: handshake, admission, link,
- * engine and services. Whatever a peer sends, and however it ends, the node accepts the message or
- * refuses it with a reason, keeps to its bounds, and releases the connection.
+ * Throws broken conversations at a whole node, without its socket and region: handshake, admission,
+ * link, engine and services. Whatever a peer sends, and however it ends, the node accepts the
+ * message or refuses it with a reason, keeps to its bounds, and releases the connection.
  */
 
 import { assert } from "@std/assert";

@@ -1,6 +1,6 @@
 /**
- * Throws broken payloads at the unpacking of pages. A payload is either refused with a named reason, or
- * determines every byte of the pages; no byte outside of the pages is touched.
+ * Throws broken payloads at the unpacking of pages. A payload is either refused with a named
+ * reason, or determines every byte of the pages; no byte outside of the pages is touched.
  */
 
 import { assert, assertEquals } from "@std/assert";

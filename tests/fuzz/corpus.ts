@@ -1,4 +1,6 @@
-/** What inputs are made from: the frames that are checked in, and what follows them on a connection. */
+/**
+ * What inputs are made from: the frames that are checked in, and what follows them on a connection.
+ */
 
 import { CONTROL_MAX_BYTES } from "../../runtime/limits.ts";
 import { decodeFrame } from "../../runtime/wire/page_frames.ts";
@@ -22,7 +24,9 @@ export const SOUND_FRAMES: readonly SoundFrame[] = [...readGoldenFrames().values
 const CHANGES_MAX = 3;
 /** How many frames of a hundred have the checksums of what they were broken to. */
 const SEALED_PERCENT = 90;
-/** Holds any frame of the corpus with its changes; the longest of them is far from a frame's bound. */
+/**
+ * Holds any frame of the corpus with its changes; the longest of them is far from a frame's bound.
+ */
 const scratch = new Uint8Array(CONTROL_MAX_BYTES + CHANGES_MAX * GROWTH_MAX_BYTES);
 
 /**

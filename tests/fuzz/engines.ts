@@ -1,7 +1,7 @@
 /**
- * Throws decoded messages at a live engine: each is well-formed, but the peers that send them keep to no
- * protocol. The engine must never throw: it names a peer that breaks the protocol by an event. Its page
- * operations must stay within the region, and its messages must be encodable.
+ * Throws decoded messages at a live engine: each is well-formed, but the peers that send them keep
+ * to no protocol. The engine must never throw: it names a peer that breaks the protocol by an
+ * event. Its page operations must stay within the region, and its messages must be encodable.
  */
 
 import { assert } from "@std/assert";
@@ -242,7 +242,10 @@ class LiveEngine {
     for (const node of broken) this.#expel(node);
   }
 
-  /** As the host does: a peer that broke the protocol is heard no more, and at the directory it is lost. */
+  /**
+   * As the host does: a peer that broke the protocol is heard no more, and at the directory it is
+   * lost.
+   */
   #expel(node: NodeId): void {
     this.violations++;
     if (node === this.#self) return;

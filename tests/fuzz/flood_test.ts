@@ -1,4 +1,6 @@
-/** A peer that repeats a message for ever: the memory that an engine keeps for the peer is bounded. */
+/**
+ * A peer that repeats a message for ever: the memory that an engine keeps for the peer is bounded.
+ */
 
 import { assert } from "@std/assert";
 import { REQUESTS_WAITING_MAX } from "../../runtime/limits.ts";

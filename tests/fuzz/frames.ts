@@ -1,5 +1,6 @@
 /**
- * Throws broken frames at the decoders, which must return a sound message or a reason for every input.
+ * Throws broken frames at the decoders, which must return a sound message or a reason for every
+ * input.
  */
 
 import { assert } from "@std/assert";
@@ -171,7 +172,10 @@ export function checkControl(body: Uint8Array): string {
   return decoded.control.kind;
 }
 
-/** Checks that `scratch` has the frame of `size` bytes that was decoded, now that it was written again. */
+/**
+ * Checks that `scratch` has the frame of `size` bytes that was decoded, now that it was written
+ * again.
+ */
 function assertSame(frame: Uint8Array, size: number, written: number): void {
   assert(written === size, `${written} bytes instead of ${size} when it is written again`);
   for (let at = 0; at < size; at++) {

@@ -1,6 +1,6 @@
 /**
- * A network without sockets: what a connection brings is known beforehand, what it is given is kept,
- * and everything happens within the microtasks of one turn.
+ * A network without sockets: what a connection brings is known beforehand, what it is given is
+ * kept, and everything happens within the microtasks of one turn.
  */
 
 import { assert } from "@std/assert";

@@ -134,8 +134,8 @@ export function breakBytes(bytes: Uint8Array, length: number, random: Random): n
 }
 
 /**
- * Gives a broken frame the checksums that it should have, so that it is looked at any further: as if
- * a peer said such things.
+ * Gives a broken frame the checksums that it should have, so that it is looked at any further: as
+ * if a peer said such things.
  *
  * @param frame The frame; nothing is done to one that has no whole header.
  */

@@ -1,7 +1,7 @@
 /**
- * Throws broken streams at the framer: frames and what follows them, left out, repeated, swapped and
- * cut anywhere. In whatever pieces a stream arrives, the same comes out, and never is more buffered
- * or asked for than the bounds allow.
+ * Throws broken streams at the framer: frames and what follows them, left out, repeated, swapped
+ * and cut anywhere. In whatever pieces a stream arrives, the same comes out, and never is more
+ * buffered or asked for than the bounds allow.
  */
 
 import { assert } from "@std/assert";

@@ -1,6 +1,6 @@
 /**
- * What is fuzzed, and how inputs are numbered: an input is made from its number alone, so the number is
- * all that is needed to repeat a failure.
+ * What is fuzzed, and how inputs are numbered: an input is made from its number alone, so the
+ * number is all that is needed to repeat a failure.
  */
 
 import { Random } from "../simulator/coherence/random.ts";

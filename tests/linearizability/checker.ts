@@ -7,7 +7,8 @@
  * 2017), done just in time: going through calls and returns in order of time, it keeps every
  * configuration that is possible so far. That is the word's value, and which of the operations
  * under way have taken effect; an operation does so at the latest when it returns. Equal
- * configurations are one. So at a quiescent moment, when nothing is under way, only the possible values are kept.
+ * configurations are one. So at a quiescent moment, when nothing is under way, only the possible
+ * values are kept.
  */
 
 import { fits, type Operation, printOperation, stateAfter } from "./register.ts";

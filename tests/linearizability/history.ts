@@ -2,7 +2,9 @@
 
 import { type Operation, OPERATIONS } from "./register.ts";
 
-/** What is recorded of an operation, in this order: its word, and what {@linkcode Operation} has. */
+/**
+ * What is recorded of an operation, in this order: its word, and what {@linkcode Operation} has.
+ */
 export const RECORDED = [
   "word",
   "kind",

@@ -1,6 +1,6 @@
 /**
- * The plan of a batch, which all threads derive from a seed without communication: which thread runs which
- * part of the test, and which nodes have which pages at the start.
+ * The plan of a batch, which all threads derive from a seed without communication: which thread
+ * runs which part of the test, and which nodes have which pages at the start.
  */
 
 import { Random } from "../simulator/coherence/random.ts";

@@ -1,6 +1,6 @@
 /**
- * Nodes in memory cgroups, and data in their region that is more than any one of them has room for. The
- * kernel kills a node that takes more memory than its limit should let it take.
+ * Nodes in memory cgroups, and data in their region that is more than any one of them has room for.
+ * The kernel kills a node that takes more memory than its limit should let it take.
  */
 
 import type { NodeStats } from "../../mod.ts";

@@ -1,8 +1,8 @@
 /**
  * Nodes at the limit of their memory, with more data and for longer than in the tests:
- * `deno run -A tests/memory/main.ts [--minutes 10]`. Three nodes in cgroups of 300 MiB keep 200 MiB of
- * pages each, and then for minutes the 172 MiB that are their default. Ends with exit code 1 where a value is wrong, a process is killed, or the memory of a node
- * grows.
+ * `deno run -A tests/memory/main.ts [--minutes 10]`. Three nodes in cgroups of 300 MiB keep 200 MiB
+ * of pages each, and then for minutes the 172 MiB that are their default. Ends with exit code 1
+ * where a value is wrong, a process is killed, or the memory of a node grows.
  */
 
 import { parseArgs } from "node:util";
@@ -52,8 +52,8 @@ if (killed > 0 || !exits.some(({ stderr }) => stderr.includes("MemoryExhausted")
   Deno.exitCode = 1;
 }
 if (minutes > 0) {
-  // Over minutes the process itself needs more of the 300 MiB than is left here: the limit that a node
-  // takes by itself leaves enough.
+  // Over minutes the process itself needs more of the 300 MiB than is left here: the limit that a
+  // node takes by itself leaves enough.
   const { groupMiB } = BOUND;
   const grown = await soakAtLimit({ groupMiB, dataMiB: 400 }, minutes, (line) => console.log(line));
   if (grown) Deno.exitCode = 1;

@@ -1,4 +1,6 @@
-/** Nodes at the limit of their memory: what they read is right, and the kernel kills none of them. */
+/**
+ * Nodes at the limit of their memory: what they read is right, and the kernel kills none of them.
+ */
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { BoundedNodes, verify, write } from "./bounded_nodes.ts";

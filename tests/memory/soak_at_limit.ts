@@ -1,4 +1,6 @@
-/** Three nodes that work at the limit of their memory for a long time: their memory must not grow. */
+/**
+ * Three nodes that work at the limit of their memory for a long time: their memory must not grow.
+ */
 
 import { Random } from "../simulator/coherence/random.ts";
 import { BoundedNodes, verify, write } from "./bounded_nodes.ts";
@@ -10,8 +12,8 @@ const CHUNK_BYTES = MIB;
 /** How many chunks a node writes, and then reads, in a round. */
 const CHUNKS = 24;
 /**
- * Left to itself V8 lets the part of the heap for new objects grow over many minutes: beside that growth
- * of another kind would not be seen.
+ * Left to itself V8 lets the part of the heap for new objects grow over many minutes: beside that
+ * growth of another kind would not be seen.
  */
 const YOUNG = { DENO_V8_FLAGS: "--max-semi-space-size=2" };
 /** How often the memory is looked at. */

@@ -1,6 +1,6 @@
 /**
- * Parts of the engine that do not learn. Their choices do not depend on the past, which keeps the number
- * of states small, and include every choice that the real parts can make.
+ * Parts of the engine that do not learn. Their choices do not depend on the past, which keeps the
+ * number of states small, and include every choice that the real parts can make.
  */
 
 import { UNPROVEN } from "../../runtime/protocol/coherence/migration.ts";

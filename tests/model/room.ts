@@ -40,8 +40,8 @@ export function hasDeadBytes({ cache: { residence } }: NodeState): boolean {
 }
 
 /**
- * Whether it is of use that a node asks the home anew to take its pages elsewhere. It may do so at any
- * time, but where nothing comes of it the state is the same after it.
+ * Whether it is of use that a node asks the home anew to take its pages elsewhere. It may do so at
+ * any time, but where nothing comes of it the state is the same after it.
  *
  * @param state The cluster.
  * @param id The node.

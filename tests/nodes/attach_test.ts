@@ -114,7 +114,9 @@ Deno.test("attached: calls of a thread that wait, or come later, say that the no
 
 const ENDING_WORKER = new URL("programs/ending_worker.ts", import.meta.url).href;
 
-/** Starts Workers of a node that do something, and ends them in the midst of that, eight at a time. */
+/**
+ * Starts Workers of a node that do something, and ends them in the midst of that, eight at a time.
+ */
 function endWorkers(node: RemoteNode, doings: readonly Ending["doing"][]): Promise<void> {
   return node.evaluate(
     async (node, url, doings) => {

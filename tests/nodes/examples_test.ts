@@ -1,4 +1,7 @@
-/** The examples as people run them: by the launcher, as their first lines say, and each node on a console. */
+/**
+ * The examples as people run them: by the launcher, as their first lines say, and each node on a
+ * console.
+ */
 
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { decode } from "fast-png";

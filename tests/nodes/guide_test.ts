@@ -1,4 +1,7 @@
-/** What the guide shows beside its examples (which are tests themselves): a program, a profile, a unit. */
+/**
+ * What the guide shows beside its examples (which are tests themselves): a program, a profile, a
+ * unit.
+ */
 
 import { assertEquals } from "@std/assert";
 import { ProcessCluster } from "../support/process_cluster.ts";

@@ -167,7 +167,9 @@ Deno.test("doctor: a port that is in use is told, and the flags that do not go t
   }
 });
 
-/** Starts a program on a terminal of its own: Python, which the launcher needs anyway, has those. */
+/**
+ * Starts a program on a terminal of its own: Python, which the launcher needs anyway, has those.
+ */
 const ON_TERMINAL = ["python3", "-c", "import pty, sys; pty.spawn(sys.argv[1:])"];
 
 /** Starts a program that shows no help of its own. */

@@ -1,4 +1,6 @@
-/** The first program of the README: the page has it as it is, and its two commands do what is said. */
+/**
+ * The first program of the README: the page has it as it is, and its two commands do what is said.
+ */
 
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { ProcessCluster } from "../support/process_cluster.ts";

@@ -1,6 +1,7 @@
 /**
- * Each way to depend on the package, outside of the checkout, under exactly the permissions of a node:
- * with an import map of the program's own, and without a registry from which something missing could come.
+ * Each way to depend on the package, outside of the checkout, under exactly the permissions of a
+ * node: with an import map of the program's own, and without a registry from which something
+ * missing could come.
  */
 
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
@@ -20,7 +21,8 @@ function pack(): Promise<Package> {
     addEventListener("unload", () => Deno.removeSync(folder, { recursive: true }));
     using scratch = new Scratch("own");
     const script = `${ROOT}/tests/tools/pack.ts`;
-    // Compiling a part of the library for the second machine that is not built yet needs the user's cache.
+    // Compiling a part of the library for the second machine that is not built yet needs the user's
+    // cache.
     await scratch.deno(["run", "-A", script, "--output", folder], { cwd: ROOT, env: zig() });
     const names = [...Deno.readDirSync(folder)].map(({ name }) => `${folder}/${name}`);
     const tarball = names.find((name) => name.endsWith(".tgz"))!;

@@ -1,4 +1,6 @@
-/** An npm registry on this machine that has one package, in the one version that was just packed. */
+/**
+ * An npm registry on this machine that has one package, in the one version that was just packed.
+ */
 
 /** The files that `./tdsm pack` makes. */
 export interface Package {

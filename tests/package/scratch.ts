@@ -34,8 +34,8 @@ export interface RunOptions {
 }
 
 /**
- * A program that uses two nodes, the package's types, and a module that only its own import map names.
- * It prints {@linkcode PROGRAM_PRINTS}.
+ * A program that uses two nodes, the package's types, and a module that only its own import map
+ * names. It prints {@linkcode PROGRAM_PRINTS}.
  */
 const PROGRAM = `import { join, type Node, rpc, TdsmError } from "@tdsm/runtime";
 import { double } from "own/double.ts";
@@ -60,8 +60,8 @@ export class Scratch implements Disposable {
   readonly #cache: Readonly<Record<string, string>>;
 
   /**
-   * @param registry The npm registry that Deno asks; by default none, and Deno's cache is empty. With "own",
-   * registry and cache are those of the user who runs the test.
+   * @param registry The npm registry that Deno asks; by default none, and Deno's cache is empty.
+   * With "own", registry and cache are those of the user who runs the test.
    */
   constructor(registry: string = NO_REGISTRY) {
     const cache = { DENO_DIR: `${this.path}/.deno`, NPM_CONFIG_REGISTRY: registry };
@@ -143,7 +143,9 @@ export class Scratch implements Disposable {
   }
 }
 
-/** The variables that say where the user's Deno keeps its cache, and from where it fetches packages. */
+/**
+ * The variables that say where the user's Deno keeps its cache, and from where it fetches packages.
+ */
 function ownCache(): Record<string, string> {
   const variables = ["DENO_DIR", "XDG_CACHE_HOME", "NPM_CONFIG_REGISTRY", "DENO_TLS_CA_STORE"];
   const set = variables.map((name) => [name, Deno.env.get(name)] as const);

@@ -1,4 +1,6 @@
-/** Nodes on the oldest and the newest Deno that the runtime supports, and on one that is too old. */
+/**
+ * Nodes on the oldest and the newest Deno that the runtime supports, and on one that is too old.
+ */
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { DENO_MIN_VERSION } from "../../runtime/version.ts";
@@ -18,14 +20,18 @@ async function findNewest(scratch: Scratch): Promise<string | undefined> {
   return /^deno \((\d[\w.]*)\)/m.exec(stdout)?.[1];
 }
 
-/** The environment variables that configure pip: the address of PyPI, and the certificates to trust. */
+/**
+ * The environment variables that configure pip: the address of PyPI, and the certificates to trust.
+ */
 function pipSettings(): Record<string, string> {
   const all = Object.entries(Deno.env.toObject());
   const settings = all.filter(([name]) => /^(?:PIP_|SSL_|REQUESTS_|https?_proxy$)/i.test(name));
   return { ...Object.fromEntries(settings), PIP_DISABLE_PIP_VERSION_CHECK: "1" };
 }
 
-/** Fetches a Deno into the folder of the launcher's tools, if it is not there; returns its program. */
+/**
+ * Fetches a Deno into the folder of the launcher's tools, if it is not there; returns its program.
+ */
 async function fetchDeno(scratch: Scratch, version: string): Promise<string> {
   const folder = `${ROOT}/.tools/deno-${version}`;
   const program = `${folder}/bin/deno`;

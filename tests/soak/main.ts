@@ -1,9 +1,9 @@
 /**
  * Three nodes perform operations that are drawn from a seed, for as many minutes as asked for, and
  * compare the region with what one node alone would have:
- * `deno run -A tests/soak/main.ts [--minutes 10] [--seed S] [--memory-limit 7MiB] [-- FLAG …]`.
- * The flags are the directory's, as `--compression`. Ends with exit code 1 where a value is wrong, a node does not end
- * well, or the memory of one has grown.
+ * `deno run -A tests/soak/main.ts [--minutes 10] [--seed S] [--memory-limit 7MiB] [-- FLAG …]`. The
+ * flags are the directory's, as `--compression`. Ends with exit code 1 where a value is wrong, a
+ * node does not end well, or the memory of one has grown.
  */
 
 import { parseArgs } from "node:util";

@@ -69,7 +69,8 @@ class Soak {
   async #round(round: number): Promise<void> {
     await this.#meet();
     const { id } = this.#node;
-    // The permits that a node releases at the beginning of a round, another node acquires at its end.
+    // The permits that a node releases at the beginning of a round, another node acquires at its
+    // end.
     this.#node.semaphore((id + round) % NODES).release(PERMITS);
     for (const operation of drawOperations(seed, round, id, OPERATIONS)) await this.#do(operation);
     if (round === plantedRound && id === 2) this.#region.bytes[Offset.End - 1]! ^= 1;

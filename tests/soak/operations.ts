@@ -1,14 +1,16 @@
 /**
- * The operations of a soak, drawn from a seed, so that every node knows the operations of all nodes.
- * Operations of one round on the same cells commute: in any order they have the same result. A node
- * computes that result by performing all of them on memory of its own.
+ * The operations of a soak, drawn from a seed, so that every node knows the operations of all
+ * nodes. Operations of one round on the same cells commute: in any order they have the same result.
+ * A node computes that result by performing all of them on memory of its own.
  */
 
 import { Random } from "../simulator/coherence/random.ts";
 
 /** How many nodes take part; their ids are 1, 2, 3. */
 export const NODES = 3;
-/** Bytes of a block. In a round, one node at most writes a block; a page has blocks of all nodes. */
+/**
+ * Bytes of a block. In a round, one node at most writes a block; a page has blocks of all nodes.
+ */
 const BLOCK_BYTES = 64;
 /** 32-bit words of a record, which the holder of its lock writes, and of the cells of a call. */
 export const RECORD_WORDS = 16;
@@ -114,7 +116,10 @@ export function applyAlone(operation: Operation, memory: Memory): void {
   }
 }
 
-/** Adds to each word of a record, by plain reads and writes: only the lock keeps another node's additions. */
+/**
+ * Adds to each word of a record, by plain reads and writes: only the lock keeps another node's
+ * additions.
+ */
 export function addToRecord(record: number, value: number, { words }: Memory): void {
   for (let at = 0; at < RECORD_WORDS; at++) {
     words[record / 4 + at] = words[record / 4 + at]! + Math.imul(value, at + 1);

@@ -11,13 +11,18 @@ export interface SoakOptions {
   readonly seed: number;
   /** For how long new rounds are begun, in milliseconds. */
   readonly durationMs: number;
-  /** The most memory that each node takes for pages; without it there is room for the whole region. */
+  /**
+   * The most memory that each node takes for pages; without it there is room for the whole region.
+   */
   readonly memoryLimit?: string | undefined;
   /** More flags for the directory node. */
   readonly flags?: readonly string[];
   /** Called with the report of a round that is done. */
   readonly progress?: (report: RoundReport) => void;
-  /** The round in which node 2 changes a byte that no operation changes, for a test that plants an error. */
+  /**
+   * The round in which node 2 changes a byte that no operation changes, for a test that plants an
+   * error.
+   */
   readonly plantedRound?: number;
 }
 
@@ -44,8 +49,9 @@ export interface SoakResult {
 
 const NODE = fileURLToPath(new URL("node.ts", import.meta.url));
 /**
- * Left to itself V8 lets the part of the heap for new objects grow, by steps of some 15 MiB and over many
- * minutes, as long as objects are made: beside that a leak of a few MiB would not be seen.
+ * Left to itself V8 lets the part of the heap for new objects grow, by steps of some 15 MiB and
+ * over many minutes, as long as objects are made: beside that a leak of a few MiB would not be
+ * seen.
  */
 const YOUNG = "--v8-flags=--max-semi-space-size=2";
 /** How many samples of memory are taken in a soak. */
@@ -58,8 +64,8 @@ const MEDIAN_SAMPLES = 8;
  *
  * @param options How the soak is run.
  * @returns The outcome.
- * @throws {Error} Where the region was not what it should be, or a node did not end well; with what the
- * nodes have printed.
+ * @throws {Error} Where the region was not what it should be, or a node did not end well; with what
+ * the nodes have printed.
  */
 export async function runSoak(options: SoakOptions): Promise<SoakResult> {
   const { seed, durationMs, memoryLimit, flags = [], progress, plantedRound } = options;

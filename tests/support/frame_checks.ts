@@ -1,6 +1,6 @@
 /**
- * The checks for every kind of frame: it is encoded to its golden bytes and decoded from them, and each
- * error in it is refused for the right reason.
+ * The checks for every kind of frame: it is encoded to its golden bytes and decoded from them, and
+ * each error in it is refused for the right reason.
  */
 
 import { assert, assertEquals } from "@std/assert";
@@ -11,7 +11,9 @@ import { sealBroken } from "../fuzz/mutate.ts";
 import { BOUNDS, ofKind, readGoldenFrames } from "./frames.ts";
 
 const golden = readGoldenFrames();
-/** The offset at which frames are written, so that they do not stand at the beginning of a buffer. */
+/**
+ * The offset at which frames are written, so that they do not stand at the beginning of a buffer.
+ */
 const OFFSET = 3;
 
 /** A message that has a golden frame. */

@@ -1,9 +1,12 @@
-/** Starting requests of a node so that the directory node has received them before the test goes on. */
+/**
+ * Starting requests of a node so that the directory node has received them before the test goes on.
+ */
 
 import type { RemoteNode } from "./remote_node.ts";
 
 /**
- * Starts a request of a node to the directory node, and waits until the directory node has received it.
+ * Starts a request of a node to the directory node, and waits until the directory node has received
+ * it.
  *
  * @param node The node, whose thread must not block.
  * @param start Starts the request.

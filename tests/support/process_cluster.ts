@@ -1,6 +1,7 @@
 /**
  * Nodes as processes of their own, for behaviour that only real processes, sockets and faults show.
- * Every wait is bounded, says what every process printed when it fails, and no process outlives its test.
+ * Every wait is bounded, says what every process printed when it fails, and no process outlives its
+ * test.
  */
 
 import { fileURLToPath } from "node:url";
@@ -10,7 +11,9 @@ import { type SpawnOptions, TestProcess } from "./test_process.ts";
 export { RemoteError, RemoteNode } from "./remote_node.ts";
 export type { Exit, TestProcess } from "./test_process.ts";
 
-/** How long any one wait may take, in milliseconds: far more than any needs, far less than a hang. */
+/**
+ * How long any one wait may take, in milliseconds: far more than any needs, far less than a hang.
+ */
 const WAIT_MAX_MS = 60_000;
 const REMOTE_NODE = fileURLToPath(new URL("../nodes/programs/remote_node.ts", import.meta.url));
 

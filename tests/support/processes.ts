@@ -1,7 +1,8 @@
 /** Waiting for processes that a test has not started itself. */
 
 /**
- * Waits until all of these processes have ended; a zombie, whose status nobody has asked for, has ended.
+ * Waits until all of these processes have ended; a zombie, whose status nobody has asked for, has
+ * ended.
  *
  * @param pids The processes.
  */
@@ -15,8 +16,8 @@ export async function untilEnded(pids: readonly number[]): Promise<void> {
 }
 
 /**
- * Waits until there are as many processes as wanted that have inherited something from one that a test
- * has started.
+ * Waits until there are as many processes as wanted that have inherited something from one that a
+ * test has started.
  *
  * @param variable A variable of their environment with its value, as `NAME=value`.
  * @param enough Whether so many are as many as wanted.

@@ -1,4 +1,6 @@
-/** The other side of a connection, without the runtime: it sends what no node of this version would. */
+/**
+ * The other side of a connection, without the runtime: it sends what no node of this version would.
+ */
 
 import { CONTROL_MAX_BYTES } from "../../runtime/limits.ts";
 import {

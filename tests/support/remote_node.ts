@@ -30,7 +30,10 @@ export class RemoteError extends Error {
   }
 }
 
-/** A function that runs in another process: it sees its arguments and globals, and no other variable. */
+/**
+ * A function that runs in another process: it sees its arguments and globals, and no other
+ * variable.
+ */
 // deno-lint-ignore no-explicit-any -- the arguments of any function
 type Remote<Args extends any[], Value> = (
   node: Node,

@@ -1,6 +1,6 @@
 /**
- * Nodes of one process that call each other over a network in memory. The network delays and reorders
- * messages, and holds or loses them where the test says so.
+ * Nodes of one process that call each other over a network in memory. The network delays and
+ * reorders messages, and holds or loses them where the test says so.
  */
 
 import { offsetsIn } from "./rpc_offsets.ts";
@@ -79,7 +79,9 @@ export class RpcNetwork {
     for (let count = this.#underWay.length; count > 0; count--) this.#schedule();
   }
 
-  /** Has a node die: calls that wait for it fail, and messages under way to it or from it are lost. */
+  /**
+   * Has a node die: calls that wait for it fail, and messages under way to it or from it are lost.
+   */
   kill(node: number): void {
     this.#gone.add(node);
     for (const waiter of this.#waiters) {

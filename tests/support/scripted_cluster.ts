@@ -22,7 +22,8 @@ export class ScriptedCluster {
   /**
    * @param nodes How many nodes, all of which have joined.
    * @param options The protocol's settings.
-   * @param limits For each node the most pages that it may keep, where that is not the same for all.
+   * @param limits For each node the most pages that it may keep, where that is not the same for
+   *   all.
    */
   constructor(
     nodes: number,

@@ -95,7 +95,9 @@ export class SyncRequesters {
     return this;
   }
 
-  /** What was answered since this was last asked, as "node.ticket status", with the value if any. */
+  /**
+   * What was answered since this was last asked, as "node.ticket status", with the value if any.
+   */
   answers(): string[] {
     const replies = this.#replies;
     this.#replies = [];

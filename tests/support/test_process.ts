@@ -3,7 +3,9 @@
 import { fileURLToPath } from "node:url";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
-/** What a process needs of the environment; settings of the runtime must come from the test alone. */
+/**
+ * What a process needs of the environment; settings of the runtime must come from the test alone.
+ */
 const ENVIRONMENT = ["PATH", "HOME", "DENO_DIR", "XDG_CACHE_HOME", "TMPDIR"];
 
 /** Waits for `promise`, but not for ever; `what` is for the message. */
@@ -39,7 +41,9 @@ export class TestProcess {
   stdout = "";
   /** All that it has written to stderr so far. */
   stderr = "";
-  /** Resolves when it has ended and all that it wrote is read. Not bounded: see {@linkcode exit}. */
+  /**
+   * Resolves when it has ended and all that it wrote is read. Not bounded: see {@linkcode exit}.
+   */
   readonly ended: Promise<Exit>;
   readonly #child: Deno.ChildProcess;
   readonly #input: WritableStreamDefaultWriter<Uint8Array>;

@@ -1,6 +1,7 @@
 /**
  * `./tdsm` in a project folder of its own, with a Python, a Deno and a Zig that only act as if:
- * what is tested is what the launcher does about tools that are there, missing, old or half fetched.
+ * what is tested is what the launcher does about tools that are there, missing, old or half
+ * fetched.
  */
 
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
@@ -30,7 +31,8 @@ esac
 `;
 const FAKE_ZIG = "#!/bin/sh\necho VERSION\n";
 
-// Stands for `python3 -m pip install … --target FOLDER PACKAGE==VERSION` and `python3 -m venv FOLDER`.
+// Stands for `python3 -m pip install … --target FOLDER PACKAGE==VERSION` and
+// `python3 -m venv FOLDER`.
 const FAKE_PYTHON = `#!/bin/sh
 case "$2 $0" in
   pip*) [ -z "$NO_PIP" ] || case $0 in *-venv/*) ;; *) echo "No module named pip"; exit 1 ;; esac ;;

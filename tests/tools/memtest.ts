@@ -1,6 +1,6 @@
 /**
- * Runs the memory test, `examples/memtest.ts`: as one node, where flags or variables give this process a
- * role; otherwise as several nodes on this machine.
+ * Runs the memory test, `examples/memtest.ts`: as one node, where flags or variables give this
+ * process a role; otherwise as several nodes on this machine.
  */
 
 import { fileURLToPath } from "node:url";

@@ -1,6 +1,6 @@
 /**
- * Runs the memory test many times in a row, each with three processes of its own, and sums up: a hang, a
- * wrong exit code or a process left behind shows here before it shows anywhere else.
+ * Runs the memory test many times in a row, each with three processes of its own, and sums up: a
+ * hang, a wrong exit code or a process left behind shows here before it shows anywhere else.
  */
 
 import { fileURLToPath } from "node:url";

@@ -1,4 +1,7 @@
-/** Tests, and their files, carry the name of what they test, so that `--filter Directory` finds them. */
+/**
+ * Tests, and their files, carry the name of what they test, so that `--filter Directory` finds
+ * them.
+ */
 
 import { assert, assertEquals } from "@std/assert";
 import { dirname, relative, resolve } from "node:path";

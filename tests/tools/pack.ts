@@ -1,12 +1,12 @@
 /**
- * Makes what a program depends on that has no checkout: a tarball for npm and Deno, and one file for
- * `import … from "https://…"`.
+ * Makes what a program depends on that has no checkout: a tarball for npm and Deno, and one file
+ * for `import … from "https://…"`.
  *
  *   deno run -A tests/tools/pack.ts [--output FOLDER]     default: dist
  *
- * Both are bundles: nothing of them is looked for under the name of another package, and Deno reads no
- * TypeScript in `node_modules`. In the tarball, what few programs need is in files of its own. The
- * declarations are those of `deno pack`, as far as the public ones reach.
+ * Both are bundles: nothing of them is looked for under the name of another package, and Deno reads
+ * no TypeScript in `node_modules`. In the tarball, what few programs need is in files of its own.
+ * The declarations are those of `deno pack`, as far as the public ones reach.
  */
 
 import { dirname, normalize, resolve } from "node:path";

@@ -8,7 +8,10 @@ interface Counts {
   failed: number;
 }
 
-/** Runs `command` with its output passed on, and returns that output, uncoloured, with the exit code. */
+/**
+ * Runs `command` with its output passed on, and returns that output, uncoloured, with the exit
+ * code.
+ */
 async function runShown(args: string[]): Promise<{ code: number; text: string }> {
   const child = new Deno.Command(Deno.execPath(), {
     args,

@@ -1,4 +1,5 @@
-//! The memory of a region: how much there is of it, and what happens where the kernel gives no more.
+//! The memory of a region: how much there is of it, and what happens where the kernel gives no
+//! more.
 
 const std = @import("std");
 const linux = std.os.linux;

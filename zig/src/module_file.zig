@@ -1,5 +1,5 @@
-//! Reads the `.rdma` section of a shared library from the library's file: its place, and the places of
-//! its variables. No offset or length in the file is trusted before it is checked.
+//! Reads the `.rdma` section of a shared library from the library's file: its place, and the places
+//! of its variables. No offset or length in the file is trusted before it is checked.
 
 const std = @import("std");
 const elf = std.elf;
@@ -237,8 +237,8 @@ pub const Reader = struct {
     }
 };
 
-/// Whether a variable has the mark that `TDSM_SHARED` of tdsm.h gives in C++: protected visibility, on
-/// a symbol that several object files may define, which is what compilers make of a template's.
+/// Whether a variable has the mark that `TDSM_SHARED` of tdsm.h gives in C++: protected visibility,
+/// on a symbol that several object files may define, which is what compilers make of a template's.
 fn isMarked(symbol: elf.Elf64_Sym) bool {
     const object = 1;
     const weak = 2;

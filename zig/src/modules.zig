@@ -59,7 +59,8 @@ var modules: [abi.modules_max]Module = @splat(.{});
 /// Held while `modules` is read or changed.
 var lock: std.c.pthread_mutex_t = .{};
 
-/// Describes the library at `path`, which must be loaded already, and keeps it loaded until `close`.
+/// Describes the library at `path`, which must be loaded already, and keeps it loaded until
+/// `close`.
 pub fn open(path: [*:0]const u8, info: *abi.ModuleInfo) status.Error!void {
     info.* = .{};
     const reference = std.c.dlopen(path, .{ .NOW = true, .NOLOAD = true }) orelse return refuse(info, .not_loaded, 0);
@@ -92,8 +93,8 @@ pub fn open(path: [*:0]const u8, info: *abi.ModuleInfo) status.Error!void {
     };
 }
 
-/// Writes the file that the module is, as an absolute path without symbolic links, to `out`; answers
-/// its length in bytes.
+/// Writes the file that the module is, as an absolute path without symbolic links, to `out`;
+/// answers its length in bytes.
 pub fn fileName(handle: u32, out: *[abi.path_max]u8) status.Error!u32 {
     acquire();
     defer release();

@@ -1,4 +1,5 @@
-//! Services of the process itself: its environment, its clock, and an exit that nothing can delay for ever.
+//! Services of the process itself: its environment, its clock, and an exit that nothing can delay
+//! for ever.
 
 const std = @import("std");
 const linux = std.os.linux;

@@ -203,9 +203,9 @@ pub const Region = struct {
         region.blank(slot);
     }
 
-    /// Maps a part of the memory file that nothing can touch before `openMapping`: where the program
-    /// locks all of its memory (mlockall with MCL_FUTURE), the kernel would fill a mapping that can be
-    /// touched, and accesses to the pages in it would never fault.
+    /// Maps a part of the memory file that nothing can touch before `openMapping`: where the
+    /// program locks all of its memory (mlockall with MCL_FUTURE), the kernel would fill a mapping
+    /// that can be touched, and accesses to the pages in it would never fault.
     fn map(region: *const Region, address: ?[*]u8, region_byte: u64, length: u64) Error!u64 {
         const result = linux.mmap(
             address,
@@ -223,8 +223,9 @@ pub const Region = struct {
         };
     }
 
-    /// Removes a window, and puts blank private memory in its place: threads may still have pointers
-    /// into it, and an unrelated mapping could fill a hole. Those that wait there go on, with zeros.
+    /// Removes a window, and puts blank private memory in its place: threads may still have
+    /// pointers into it, and an unrelated mapping could fill a hole. Those that wait there go on,
+    /// with zeros.
     fn blank(region: *Region, slot: u32) void {
         const old = region.windows.slots[slot];
         const memory: [*]u8 = @ptrFromInt(old.address);

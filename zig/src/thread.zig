@@ -1,10 +1,11 @@
-//! Threads of this process, and whether they have ended. The kernel gives the id of a thread that has
-//! ended to another one day, so a thread is known by its id and by the time at which it began.
+//! Threads of this process, and whether they have ended. The kernel gives the id of a thread that
+//! has ended to another one day, so a thread is known by its id and by the time at which it began.
 
 const std = @import("std");
 const linux = std.os.linux;
 
-/// A thread: the kernel's id, and the clock tick in which the thread began, 0 where that is not known.
+/// A thread: the kernel's id, and the clock tick in which the thread began, 0 where that is not
+/// known.
 pub const Thread = packed struct(u64) {
     id: u32,
     began: u32,

@@ -69,8 +69,9 @@ pub const Table = struct {
         }
     }
 
-    /// Whether every thread that was woken when the page was installed, as far as they are known, was
-    /// given a core since. A thread that has faulted again, on this page or another, was given one.
+    /// Whether every thread that was woken when the page was installed, as far as they are known,
+    /// was given a core since. A thread that has faulted again, on this page or another, was given
+    /// one.
     pub fn resumed(table: *const Table, page: u32) bool {
         for (&table.waiters) |*waiter| {
             if (waiter.thread == 0 or waiter.page != page or !waiter.served) continue;

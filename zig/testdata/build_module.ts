@@ -1,4 +1,6 @@
-/** Builds small native modules for tests, with the compilers that a user of the runtime may have. */
+/**
+ * Builds small native modules for tests, with the compilers that a user of the runtime may have.
+ */
 
 import { fileURLToPath } from "node:url";
 import { findZig } from "../build.ts";

@@ -1,4 +1,6 @@
-/** What tests of native modules share: a module's source, and a region with somebody who serves it. */
+/**
+ * What tests of native modules share: a module's source, and a region with somebody who serves it.
+ */
 
 import { FAULT_PAGE, FAULT_WINDOW, FAULT_WORDS } from "../../ffi/abi.ts";
 import { openLibrary, type TdsmLibrary } from "../../ffi/library.ts";

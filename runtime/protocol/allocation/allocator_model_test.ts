@@ -1,5 +1,6 @@
 /**
- * The allocator beside a model of it that is too simple to be wrong: it looks at every byte each time.
+ * The allocator beside a model of it that is too simple to be wrong: it looks at every byte each
+ * time.
  */
 
 import { assert, assertEquals } from "@std/assert";

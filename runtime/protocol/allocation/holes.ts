@@ -3,9 +3,9 @@
  * large enough, and which touch a range that comes back.
  *
  * A treap: a search tree by address in which each node also knows the largest hole below it. So one
- * walk down finds the highest hole that fits, and one finds both neighbours of a range: O(log n) each,
- * with memory in proportion to the holes alone. Random priorities keep it flat; they come from a
- * generator that always begins alike, since the protocol must do the same each time.
+ * walk down finds the highest hole that fits, and one finds both neighbours of a range: O(log n)
+ * each, with memory in proportion to the holes alone. Random priorities keep it flat; they come
+ * from a generator that always begins alike, since the protocol must do the same each time.
  */
 
 /** A range of free bytes. Its fields change only inside of {@linkcode Holes}. */

@@ -1,6 +1,6 @@
 /**
- * What can be asked of the region's allocator, and what it answers: the messages, and which requests
- * make no sense.
+ * What can be asked of the region's allocator, and what it answers: the messages, and which
+ * requests make no sense.
  */
 
 import { ALLOCATION_NAME_MAX_BYTES, REGION_MAX_BYTES } from "../../limits.ts";
@@ -31,8 +31,8 @@ export interface AllocationRequest {
   /** How many elements it has; at least 1. */
   readonly length: number;
   /**
-   * What its offset in the region is a multiple of, in bytes: a power of two. It begins at least at a
-   * multiple of the element's size, and, unless it is packed, of the page size.
+   * What its offset in the region is a multiple of, in bytes: a power of two. It begins at least at
+   * a multiple of the element's size, and, unless it is packed, of the page size.
    */
   readonly align?: number;
   /** Whether it may share pages with other packed allocations of the same node. */
@@ -56,7 +56,10 @@ export interface AllocateReply {
   readonly ticket: number;
   /** Where it begins in the region, in bytes. */
   readonly offset: number;
-  /** How many of its last bytes the node must zero; if it has a name, {@linkcode ZeroedNotice} follows. */
+  /**
+   * How many of its last bytes the node must zero; if it has a name, {@linkcode ZeroedNotice}
+   * follows.
+   */
   readonly dirtyBytes: number;
   /** Whether no thread was given it before. */
   readonly created: boolean;

@@ -1,6 +1,6 @@
 /**
- * The demands that a node has not met yet. Pages that a thread waited for are held for a while after
- * they came, so that the thread's access can happen; demands for these pages wait until then.
+ * The demands that a node has not met yet. Pages that a thread waited for are held for a while
+ * after they came, so that the thread's access can happen; demands for these pages wait until then.
  */
 
 import type { ForwardMessage, InvalidateMessage, NodeId } from "./messages.ts";
@@ -29,7 +29,8 @@ export class DemandQueue {
     let deadline = Infinity;
     for (const demand of this.deferred) {
       const until = this.#heldUntil(demand);
-      // A demand for pages that are not held waits only behind an earlier demand for pages that are.
+      // A demand for pages that are not held waits only behind an earlier demand for pages that
+      // are.
       if (until !== undefined) deadline = Math.min(deadline, until);
     }
     return deadline;
@@ -58,7 +59,9 @@ export class DemandQueue {
     this.holds.set(page, until);
   }
 
-  /** Ends the hold of a page, if there is one, and meets the demands that waited only for that hold. */
+  /**
+   * Ends the hold of a page, if there is one, and meets the demands that waited only for that hold.
+   */
   release(page: number, now: number): void {
     if (this.holds.delete(page)) this.meetDue(now);
   }

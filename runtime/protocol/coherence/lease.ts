@@ -1,8 +1,9 @@
 /**
- * How long a node may use the pages that it has without a word of the directory node. Other nodes may
- * overwrite them once the directory node has given the node up, and a node that was stopped, or is cut
- * off, does not hear of that. So a node counts on an answer only from the moment at which it sent the
- * ping that was answered: the directory node has heard it since then, however old the answer is.
+ * How long a node may use the pages that it has without a word of the directory node. Other nodes
+ * may overwrite them once the directory node has given the node up, and a node that was stopped, or
+ * is cut off, does not hear of that. So a node counts on an answer only from the moment at which it
+ * sent the ping that was answered: the directory node has heard it since then, however old the
+ * answer is.
  */
 
 /** A ping that may be answered yet. */

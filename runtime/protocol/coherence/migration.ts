@@ -1,10 +1,11 @@
 /**
- * Finds pages that migrate: nodes in turn read such a page and then write it, as with a counter, or data
- * that a lock protects. A node that reads such a page is best granted the right to write at once.
+ * Finds pages that migrate: nodes in turn read such a page and then write it, as with a counter, or
+ * data that a lock protects. A node that reads such a page is best granted the right to write at
+ * once.
  *
- * The home sees that a reader goes on to write only if the reader has to ask again. So a page that was
- * seen to migrate is handed over a number of times unseen, and then has to prove again that it migrates;
- * each proof in a row allows about twice as many hand-overs.
+ * The home sees that a reader goes on to write only if the reader has to ask again. So a page that
+ * was seen to migrate is handed over a number of times unseen, and then has to prove again that it
+ * migrates; each proof in a row allows about twice as many hand-overs.
  *
  * The record of a page is one byte: 0 where it is not known to migrate, otherwise 2^n plus the
  * hand-overs that are left of the 2^n - 1 which the last proof gave.
@@ -38,8 +39,8 @@ export function handOversLeft(record: number): number {
 }
 
 /**
- * Updates the record when a node without a copy reads the page. This read is a hand-over where hand-overs
- * are left and only one node has a copy.
+ * Updates the record when a node without a copy reads the page. This read is a hand-over where
+ * hand-overs are left and only one node has a copy.
  *
  * @param record The page's record.
  * @param copies How many nodes had a copy before the read.

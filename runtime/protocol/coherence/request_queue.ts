@@ -1,7 +1,7 @@
 /**
  * The requests, and wishes to drop copies, that wait at a home until their first page is free. Each
- * page has a queue of its own, so that neither a request nor the end of a transaction depends on how
- * many wait for other pages.
+ * page has a queue of its own, so that neither a request nor the end of a transaction depends on
+ * how many wait for other pages.
  */
 
 import type { DropMessage, NodeId, RequestMessage } from "./messages.ts";
@@ -49,7 +49,10 @@ export class RequestQueue {
     this.#size++;
   }
 
-  /** Removes and returns the request that has waited longest for a page of a run that is free by now. */
+  /**
+   * Removes and returns the request that has waited longest for a page of a run that is free by
+   * now.
+   */
   take({ first, count }: PageRun, busy: RunTable<PageRun>): WaitingRequest | undefined {
     if (this.#size === 0) return undefined;
     let longest: Queue | undefined;

@@ -4,8 +4,8 @@
  *
  * A miss just behind the pages that an earlier miss brought doubles the run; any other miss starts
  * a new sequence with a single page. Several threads may walk at once. Once the runs of a walk are
- * long enough, one more run is requested ahead: first behind the run that was missed, then each time that
- * the walk enters the run that was requested ahead.
+ * long enough, one more run is requested ahead: first behind the run that was missed, then each
+ * time that the walk enters the run that was requested ahead.
  */
 
 import type { PageRun } from "./page.ts";
@@ -74,7 +74,8 @@ export class SequenceDetector {
   /**
    * Returns the run to request ahead of the walk that moved last.
    *
-   * @returns The run; `undefined` when the walk's runs are short, or a run ahead was requested already.
+   * @returns The run; `undefined` when the walk's runs are short, or a run ahead was requested
+   *   already.
    */
   ahead(): PageRun | undefined {
     const sequence = this.#sequences.at(-1);
@@ -87,7 +88,8 @@ export class SequenceDetector {
   /**
    * Notes how many pages were requested, which can be fewer than this detector proposed.
    *
-   * @param first The first page of the request: where the last walk missed, or the start of the run ahead.
+   * @param first The first page of the request: where the last walk missed, or the start of the run
+   *   ahead.
    * @param count The pages requested.
    */
   asked(first: number, count: number): void {
@@ -111,7 +113,8 @@ export class SequenceDetector {
       if (next === first && end === first + asked) {
         sequence.end = first + granted;
       } else if (next === first + asked) {
-        // The walk will miss in the gap, and the run that was requested ahead begins behind the gap.
+        // The walk will miss in the gap, and the run that was requested ahead begins behind the
+        // gap.
         if (end <= next) sequence.end = 0;
         sequence.next = first + granted;
       }
@@ -119,9 +122,9 @@ export class SequenceDetector {
   }
 
   /**
-   * Notes pages that another node took to write. If a walk has not reached the run that was requested ahead
-   * of it when that run is taken, the walk has ended, or was none. It is forgotten, because requests ahead
-   * of it would only take pages from other nodes again.
+   * Notes pages that another node took to write. If a walk has not reached the run that was
+   * requested ahead of it when that run is taken, the walk has ended, or was none. It is forgotten,
+   * because requests ahead of it would only take pages from other nodes again.
    *
    * @param first The first of the pages.
    * @param count How many.

@@ -1,6 +1,7 @@
 /**
- * An array with wide gaps, which take next to no memory. Tables of pages keep their chunks in one: a
- * look-up is two loads, and a walk over the chunks goes in ascending order and can be interrupted.
+ * An array with wide gaps, which take next to no memory. Tables of pages keep their chunks in one:
+ * a look-up is two loads, and a walk over the chunks goes in ascending order and can be
+ * interrupted.
  */
 
 const BLOCK_BITS = 9;
@@ -24,7 +25,9 @@ export class SparseArray<Item> {
     block[index % BLOCK_LENGTH] = item;
   }
 
-  /** The first index from `start` on that has an item; `undefined` where there is none before `end`. */
+  /**
+   * The first index from `start` on that has an item; `undefined` where there is none before `end`.
+   */
   next(start: number, end = Infinity): number | undefined {
     for (let index = start; index < end;) {
       const place = index >>> BLOCK_BITS;

@@ -1,7 +1,8 @@
 /**
  * Barriers. Only the threads that wait make a barrier: once all have arrived it is forgotten, and
- * the next to arrive begins the next round. So two rounds can never mix. Of the last round it is kept
- * which nodes took part: those that will arrive again need to be told when one of them is gone.
+ * the next to arrive begins the next round. So two rounds can never mix. Of the last round it is
+ * kept which nodes took part: those that will arrive again need to be told when one of them is
+ * gone.
  */
 
 import type { NodeId } from "../coherence/messages.ts";
@@ -88,9 +89,9 @@ export class Barriers {
   }
 
   /**
-   * Time passes. A barrier at which every node that has work of its own waits, with each of its threads,
-   * is complete or never will be, where a node has died. As a thread may be just about to begin, or to
-   * arrive once more, that must be so twice in a row.
+   * Time passes. A barrier at which every node that has work of its own waits, with each of its
+   * threads, is complete or never will be, where a node has died. As a thread may be just about to
+   * begin, or to arrive once more, that must be so twice in a row.
    *
    * @param died The last node that has died.
    */

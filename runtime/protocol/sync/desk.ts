@@ -155,7 +155,10 @@ export class SyncDesk {
     this.#outbox.reply(to, { kind: "syncReply", ticket, status, count, key });
   }
 
-  /** Lets a request wait, or answers that there is no room: `place` is undefined where it found none. */
+  /**
+   * Lets a request wait, or answers that there is no room: `place` is undefined where it found
+   * none.
+   */
   wait(node: NodeId, ticket: number, place: WaitPlace | undefined): void {
     const member = this.members.get(node)!;
     const { waiting, waitingAssured } = this.limits;
@@ -231,7 +234,9 @@ export class SyncDesk {
     this.#objects--;
   }
 
-  /** A node uses a place: where the place's maker is gone, the place is that node's from here on. */
+  /**
+   * A node uses a place: where the place's maker is gone, the place is that node's from here on.
+   */
   use(place: WaitPlace, node: NodeId): void {
     if (place.account === this.orphans) place.charge(this.members.get(node)!.made);
   }
@@ -249,7 +254,8 @@ export class SyncDesk {
    * Whether every node that has work of its own waits at a place, with each of its threads.
    *
    * @param place The place.
-   * @param working What {@linkcode SyncDesk.threadsAtWork} says; the caller asks once for many places.
+   * @param working What {@linkcode SyncDesk.threadsAtWork} says; the caller asks once for many
+   *   places.
    */
   isEverybodyAt(place: WaitPlace, { byNode, count }: ThreadsAtWork): boolean {
     // So it is at nearly every place, and there may be tens of thousands.
@@ -334,7 +340,9 @@ export abstract class WaitPlace<Key = unknown> {
     if (this.waiting.length === 0 && this.isIdle) this.forget();
   }
 
-  /** Is forgotten, and as good as new for the next request; it is remembered, and none waits here. */
+  /**
+   * Is forgotten, and as good as new for the next request; it is remembered, and none waits here.
+   */
   forget(): void {
     if (!this.#account.delete(this)) return;
     this.#places.delete(this.key);

@@ -82,8 +82,8 @@ export interface LockRequest {
 }
 
 /**
- * Node → directory: I am done with the mutex; or, of `Abandon`, the thread that holds it has ended, so
- * what the mutex protects may be half done.
+ * Node → directory: I am done with the mutex; or, of `Abandon`, the thread that holds it has ended,
+ * so what the mutex protects may be half done.
  */
 export interface UnlockRequest {
   readonly kind: "sync";
@@ -136,7 +136,9 @@ export const SyncStatus = {
   NotHolder: 9,
   /** The directory has no room for it. */
   LimitExceeded: 10,
-  /** The barrier cannot be completed: a node is gone that takes part in it, which the answer names. */
+  /**
+   * The barrier cannot be completed: a node is gone that takes part in it, which the answer names.
+   */
   PeerLost: 11,
 } as const;
 /** One of {@linkcode SyncStatus}. */
@@ -147,7 +149,9 @@ export interface SyncReply {
   readonly kind: "syncReply";
   readonly ticket: number;
   readonly status: SyncStatus;
-  /** With `PartiesMismatch`, the parties that others count; with `PeerLost`, the node; otherwise 0. */
+  /**
+   * With `PartiesMismatch`, the parties that others count; with `PeerLost`, the node; otherwise 0.
+   */
   readonly count: number;
   /** With `Made`, the key; otherwise 0. */
   readonly key: bigint;

@@ -1,8 +1,8 @@
 /**
  * Mutexes. A mutex is held by a node under the ticket of the request that locked it, so that one
- * thread of a node cannot unlock what another has locked, and is free again when that node is gone, or
- * says that the thread has ended: then the thread that locks it next is told, since what it protects
- * may be half done.
+ * thread of a node cannot unlock what another has locked, and is free again when that node is gone,
+ * or says that the thread has ended: then the thread that locks it next is told, since what it
+ * protects may be half done.
  */
 
 import type { NodeId } from "../coherence/messages.ts";
@@ -76,7 +76,9 @@ export class Mutexes {
     this.#grant(mutex, from, ticket);
   }
 
-  /** Unlocks what was locked under a ticket of the same node, whose thread may have `abandoned` it. */
+  /**
+   * Unlocks what was locked under a ticket of the same node, whose thread may have `abandoned` it.
+   */
   unlock(from: NodeId, ticket: number, lock: number, abandoned: boolean): void {
     const held = this.desk.takeBack(from, lock);
     held?.giveBack(abandoned);

@@ -1,6 +1,6 @@
 /**
- * Counting semaphores. One that no thread has touched has no permits, so one without permits at which
- * none waits need not be remembered.
+ * Counting semaphores. One that no thread has touched has no permits, so one without permits at
+ * which none waits need not be remembered.
  */
 
 import { SEMAPHORE_COUNT_MAX } from "../../limits.ts";

@@ -1,5 +1,6 @@
 /**
- * A Worker of a node's program. It is sent the node's handle and a task, and answers with the result.
+ * A Worker of a node's program. It is sent the node's handle and a task, and answers with the
+ * result.
  */
 
 import { attach, type NodeHandle } from "../../../mod.ts";

@@ -1,6 +1,6 @@
 /**
- * A Worker that ends, or is ended, in the midst of something: it never detaches. Told the node's handle
- * and what to do, it says which thread it is, for the kernel, when it does that.
+ * A Worker that ends, or is ended, in the midst of something: it never detaches. Told the node's
+ * handle and what to do, it says which thread it is, for the kernel, when it does that.
  */
 
 import { attach, type NodeHandle } from "../../../mod.ts";

@@ -1,4 +1,7 @@
-/** The usual program of one file, whose Worker runs the same file: there it asks for a node of its own. */
+/**
+ * The usual program of one file, whose Worker runs the same file: there it asks for a node of its
+ * own.
+ */
 
 import { join, run } from "../../../mod.ts";
 

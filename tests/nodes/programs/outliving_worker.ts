@@ -1,6 +1,6 @@
 /**
- * A Worker that goes on using its node when that is closed. Told the node's handle, it says so, blocks,
- * and says what that ended with; told anything else, it says what four calls end with.
+ * A Worker that goes on using its node when that is closed. Told the node's handle, it says so,
+ * blocks, and says what that ended with; told anything else, it says what four calls end with.
  */
 
 import { attach, type AttachedNode, type NodeHandle, TdsmError } from "../../../mod.ts";

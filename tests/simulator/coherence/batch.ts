@@ -30,7 +30,8 @@ export interface BatchResult {
 export function runBatch(seed: number, count: number, bug: PlantedBug = NO_BUG): BatchResult {
   const coverage = new ProtocolCoverage();
   const counts = countsOf({ ...coverage });
-  // A planted bug must be found by the promise that it breaks, not by an impossible cell of coverage.
+  // A planted bug must be found by the promise that it breaks, not by an impossible cell of
+  // coverage.
   const watching = bug === NO_BUG ? coverage : undefined;
   let steps = 0;
   for (let current = seed; current < seed + count; current++) {

@@ -1,6 +1,6 @@
 /**
- * The events that can happen next, with their weights. One object serves a whole schedule, so that no
- * step leaves garbage behind.
+ * The events that can happen next, with their weights. One object serves a whole schedule, so that
+ * no step leaves garbage behind.
  */
 
 import type { Random } from "./random.ts";

@@ -1,8 +1,8 @@
 /**
- * Counts of the things that must sometimes happen: a simulator that never reaches a case proves nothing
- * about it. A table has a cell for each pair of a row and a column, such as an input and the state that
- * it meets. A large run visits every cell, except those listed as impossible, with the reason; a visit to
- * an impossible cell ends the schedule.
+ * Counts of the things that must sometimes happen: a simulator that never reaches a case proves
+ * nothing about it. A table has a cell for each pair of a row and a column, such as an input and
+ * the state that it meets. A large run visits every cell, except those listed as impossible, with
+ * the reason; a visit to an impossible cell ends the schedule.
  */
 
 import { fail } from "./oracle.ts";
@@ -114,7 +114,9 @@ export class CoverageTable<Row extends string = string, Column extends string = 
     return this.#cellReasons.filter((reason) => reason === 0).length;
   }
 
-  /** @returns The table for people; a letter in a cell is the reason, given below, why it is empty. */
+  /**
+   * @returns The table for people; a letter in a cell is the reason, given below, why it is empty.
+   */
   format(): string {
     const { title, rows, columns } = this.shape;
     const head = Math.max(title.length, ...rows.map((row) => row.length));

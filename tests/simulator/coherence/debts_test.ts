@@ -1,6 +1,7 @@
 /**
- * Debts in random schedules: no node that does its part is ever in default, and one that does not is.
- * A beat comes when what was said at the last one has arrived, as a second is longer than that takes.
+ * Debts in random schedules: no node that does its part is ever in default, and one that does not
+ * is. A beat comes when what was said at the last one has arrived, as a second is longer than that
+ * takes.
  */
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
@@ -81,7 +82,9 @@ class Collector {
   }
 }
 
-/** Runs a schedule, as far as it comes; with deaths and departures, unless nodes are only to join. */
+/**
+ * Runs a schedule, as far as it comes; with deaths and departures, unless nodes are only to join.
+ */
 function collect(seed: number, parts: Partial<ProbeParts> = {}, joinsOnly = false): Collector {
   const random = new Random(seed);
   const bug: PlantedBug = { ...NO_BUG, parts: { ...PARTS, ...parts } };

@@ -1,6 +1,6 @@
 /**
- * Nodes leave and die at the worst moments. Most of these stories were found by the simulator or the
- * checker first.
+ * Nodes leave and die at the worst moments. Most of these stories were found by the simulator or
+ * the checker first.
  */
 
 import { assert, assertEquals, assertFalse } from "@std/assert";

@@ -3,9 +3,9 @@
  *
  *     deno task simulate [--schedules N] [--seed S] [--verbose]
  *
- * Without `--seed` the first seed is drawn at random and printed. With `--seed` and no `--schedules`
- * that one schedule is run; `--verbose` shows everything that happens in it. A failure is replayed
- * with its trace, and ends the program with exit code 1.
+ * Without `--seed` the first seed is drawn at random and printed. With `--seed` and no
+ * `--schedules` that one schedule is run; `--verbose` shows everything that happens in it. A
+ * failure is replayed with its trace, and ends the program with exit code 1.
  *
  * At the end it prints what was visited. A run of a million schedules or more also fails when
  * something was not that can be.

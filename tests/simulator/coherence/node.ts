@@ -70,12 +70,17 @@ export class SimulatedNode {
   status: NodeStatus = "absent";
   /** Whether it takes no step for a while, and nobody knows. */
   frozen = false;
-  /** How much room it last told of, and what of that the home has not heard yet, the first first. */
+  /**
+   * How much room it last told of, and what of that the home has not heard yet, the first first.
+   */
   toldRoom = 0;
   /** When it told that, in microseconds. */
   toldRoomAt = 0;
   readonly rooms: number[] = [];
-  /** Since when it has had room, and the home has known, in microseconds; `Infinity` if it is not so. */
+  /**
+   * Since when it has had room, and the home has known, in microseconds; `Infinity` if it is not
+   * so.
+   */
   roomySince = Infinity;
   /** Whether the home has yet to notice that the connection ended. */
   endUnnoticed = false;

@@ -102,8 +102,8 @@ function toOperation(instruction: Instruction): AccessOperation {
  * @param set The programs, and where they run.
  * @param seed Any integer; the same one gives the same run again.
  * @returns What the threads found, and what is in memory at the end.
- * @throws {InvariantError} When a promise of the protocol is broken. With `checked: false` only when
- *   the run has no outcome: a node noticed a breach by itself, or a thread waits for ever.
+ * @throws {InvariantError} When a promise of the protocol is broken. With `checked: false` only
+ *   when the run has no outcome: a node noticed a breach by itself, or a thread waits for ever.
  * @example
  * ```ts
  * import { runPrograms } from "./programs.ts";

@@ -35,9 +35,9 @@ Deno.test("a seed gives the same schedule again", () => {
 });
 
 Deno.test("schedules: what was found once is found no more", () => {
-  // A home that wanted to take over pages, and forgot them for want of room; a transaction that brought
-  // fewer pages than were to be taken over; a copy dropped while the others that had one left, or died
-  // before it had arrived.
+  // A home that wanted to take over pages, and forgot them for want of room; a transaction that
+  // brought fewer pages than were to be taken over; a copy dropped while the others that had one
+  // left, or died before it had arrived.
   for (const seed of [15306, 123601, 10366, 4010413063]) runSchedule(seed);
 });
 

@@ -2,9 +2,9 @@
  * The simulator of synchronisation as a program:
  * `deno run tests/simulator/sync/main.ts [--schedules 100000] [--seed 1]`.
  *
- * Without `--seed` the first seed is drawn at random and printed. With `--seed` and no `--schedules`
- * that one schedule is run, and everything that happens in it is shown. A run of 100,000 schedules or
- * more also fails when something was not visited that can be.
+ * Without `--seed` the first seed is drawn at random and printed. With `--seed` and no
+ * `--schedules` that one schedule is run, and everything that happens in it is shown. A run of
+ * 100,000 schedules or more also fails when something was not visited that can be.
  */
 
 import { parseArgs } from "../../../runtime/std/parse_args.js";

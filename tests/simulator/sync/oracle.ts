@@ -1,6 +1,7 @@
 /**
  * What a synchronizer must do, told without queues or hand-offs: it watches requests go in and
- * answers come out, and checks each step against the promises. It shares no code with what it checks.
+ * answers come out, and checks each step against the promises. It shares no code with what it
+ * checks.
  */
 
 import { SEMAPHORE_COUNT_MAX } from "../../../runtime/limits.ts";
@@ -69,13 +70,19 @@ export class SyncOracle {
   readonly #members = new Map<NodeId, Member>();
   readonly #rounds = new Map<string, Round>();
   readonly #doubted = new Set<string>();
-  /** Who has made what is remembered, by {@linkcode objectOf}; what is without a maker longest comes first. */
+  /**
+   * Who has made what is remembered, by {@linkcode objectOf}; what is without a maker longest comes
+   * first.
+   */
   readonly #makers = new Map<string, NodeId>();
   #died: NodeId | undefined;
   #open: Open[] = [];
   #before: SyncUsage;
 
-  /** @param synchronizer What is watched. @param limits Its limits. @param coverage What to count in. */
+  /**
+   * @param synchronizer What is watched. @param limits Its limits. @param coverage What to count
+   * in.
+   */
   constructor(synchronizer: Synchronizer, limits: SyncLimits, coverage: SyncCoverage) {
     this.#synchronizer = synchronizer;
     this.#limits = limits;
@@ -478,7 +485,9 @@ function placeOf(request: SyncRequest): bigint | string | undefined {
   return "key" in request ? request.key : "name" in request ? request.name : undefined;
 }
 
-/** The semaphore, barrier or mutex that a request is about, and that is remembered while it waits. */
+/**
+ * The semaphore, barrier or mutex that a request is about, and that is remembered while it waits.
+ */
 function objectOf(request: SyncRequest): string | undefined {
   if ("key" in request) return `semaphore ${request.key}`;
   if (!("name" in request)) return undefined;

@@ -1,6 +1,6 @@
 /**
- * Faults put into the synchronizer on purpose: a simulator that does not find each of them would not
- * find the like either.
+ * Faults put into the synchronizer on purpose: a simulator that does not find each of them would
+ * not find the like either.
  */
 
 import { Barriers } from "../../../runtime/protocol/sync/barriers.ts";
