@@ -2,7 +2,7 @@
  * The invariants of every state of the model, and of the states in which nothing is left to do.
  */
 
-import type { NodeId } from "../../runtime/protocol/coherence/messages.ts";
+import { Content, type NodeId } from "../../runtime/protocol/coherence/messages.ts";
 import { Access, contains, PageState } from "../../runtime/protocol/coherence/page.ts";
 import type { Transaction } from "../../runtime/protocol/coherence/transactions.ts";
 import { Residence } from "../../runtime/protocol/coherence/residence.ts";
@@ -171,11 +171,41 @@ export function allowLosses(state: ModelState, victim: NodeId, migration: boolea
     const isOther = (id: NodeId) => id !== victim && present(state.nodes[id - 1]!);
     const kept = state.nodes.some((node, index) =>
       isOther(index + 1) && counts(state, index + 1, page) &&
-      node.cache.states[page] !== PageState.Invalid
+      (node.cache.states[page] !== PageState.Invalid || isComing(state, victim, index + 1, page))
     );
     // A sharer that was told to drop its copy for this transaction still has the bytes.
     const dropped = transaction !== undefined && transaction.requester !== victim &&
       transaction.invalidated.some(isOther);
     return writing || ((had || sending) && !kept && !dropped);
+  });
+}
+
+/** Whether the bytes of a page are on their way from a node that lives to another, which waits. */
+function isComing(state: ModelState, victim: NodeId, id: NodeId, page: number): boolean {
+  const { pending } = state.nodes[id - 1]!.cache;
+  return state.nodes.some((node, index) =>
+    index !== victim - 1 && present(node) &&
+    state.links[index * state.nodes.length + id - 1]!.some(({ message }) =>
+      message.kind === "grant" && message.content === Content.Data && contains(message, page) &&
+      pending.some(({ request, grant }) => request === message.request && grant === undefined)
+    )
+  );
+}
+
+/**
+ * Which pages may be lost by the deaths so far, once the home has heard of all: those that are
+ * lost, or that a transaction is under way on.
+ *
+ * @param state The cluster.
+ * @returns For each page whether it may be lost.
+ */
+export function settleLosses(state: ModelState): readonly boolean[] {
+  const { mayBeLost, unnoticed, directory } = state;
+  if (unnoticed.length > 0 || !mayBeLost.includes(true)) return mayBeLost;
+  return mayBeLost.map((allowed, page) => {
+    if (!allowed || transactionOn(state, page) !== undefined) return allowed;
+    const isOrphan = directory.holders[page]!.nodes.length > 0 &&
+      holdersOf(state, page).length === 0;
+    return isOrphan || directory.lost.some(([lost]) => lost === page);
   });
 }

@@ -12,7 +12,7 @@ import { type CacheTables, WatchedCache } from "../simulator/coherence/cache_cov
 import { fail } from "../simulator/coherence/oracle.ts";
 import type { PlantedBug } from "../simulator/coherence/planted_bugs.ts";
 import type { ProbeCache, ProbeDirectory } from "../simulator/coherence/probes.ts";
-import { allowLosses, checkQuiescence, checkState, counts } from "./checks.ts";
+import { allowLosses, checkQuiescence, checkState, counts, settleLosses } from "./checks.ts";
 import { hasDeadBytes, mayAskAgain, roomOf, timeless } from "./room.ts";
 import { eager } from "./eager.ts";
 import { mappedAfter, outdated } from "./memory.ts";
@@ -226,6 +226,7 @@ export class Model {
     const draft: Draft = { ...state };
     this.#act(draft, action);
     checkState(draft, this.#options);
+    draft.mayBeLost = settleLosses(draft);
     return draft;
   }
 

@@ -2,8 +2,13 @@
  * The invariants after every step of every node, and those of the end, when nothing is left to do.
  */
 
-import { DIRECTORY_NODE } from "../../../runtime/protocol/coherence/messages.ts";
-import { Access, PageState } from "../../../runtime/protocol/coherence/page.ts";
+import {
+  Content,
+  DIRECTORY_NODE,
+  type NodeId,
+} from "../../../runtime/protocol/coherence/messages.ts";
+import { Access, contains, PageState } from "../../../runtime/protocol/coherence/page.ts";
+import { involves } from "../../../runtime/protocol/coherence/transactions.ts";
 import type { Link, SimulatedNode } from "./node.ts";
 import { type AccessOperation, neededAccess } from "./operation.ts";
 import { fail, type Oracle } from "./oracle.ts";
@@ -113,11 +118,18 @@ function checkKnown(home: SimulatedNode, node: SimulatedNode, page: number): voi
  *
  * @param nodes All nodes.
  * @param page The page.
+ * @param lostNode The node that it is said to be lost with.
  * @param oracle What memory has to look like.
  * @throws {InvariantError} When it could.
  */
-export function checkLoss(nodes: readonly SimulatedNode[], page: number, oracle: Oracle): void {
+export function checkLoss(
+  nodes: readonly SimulatedNode[],
+  page: number,
+  lostNode: NodeId,
+  oracle: Oracle,
+): void {
   if (!oracle.mayBeLost(page)) fail(`page ${page} is lost, and no node died with its only copy`);
+  if (nodes[lostNode - 1]!.present) fail(`page ${page} is lost with node ${lostNode}, which lives`);
   for (const node of nodes) {
     if (touches(nodes[0]!, node, page) && node.engine.state(page) !== PageState.Invalid) {
       fail(`page ${page} is lost, and node ${node.id} has a copy`);
@@ -145,8 +157,6 @@ export function allowLosses(
 ): void {
   for (let page = 0; page < pageCount; page++) {
     const transaction = nodes[0]!.directory.transactionOn(page);
-    const covers = ({ first, count }: { first: number; count: number }) =>
-      first <= page && page < first + count;
     const copies = nodes[0]!.directory.copies(page).nodes;
     // No node has touched it, or the victim's first touch, or hand-over, has been granted by the home.
     const untouched = copies.every((id) => id === victim.id);
@@ -154,23 +164,86 @@ export function allowLosses(
     const reads = transaction?.requester === victim.id && transaction.access === Access.Read;
     const granted = untouched || (migration && !reads);
     const writing = victim.cache.requests.some((pending) =>
-      covers(pending) && (granted || pending.access === Access.Write)
+      contains(pending, page) && (granted || pending.access === Access.Write)
     );
     const sending = links.some(({ from, frames }) =>
       from === victim &&
-      frames.some(({ message }) => message.kind === "grant" && covers(message))
+      frames.some(({ message }) => message.kind === "grant" && contains(message, page))
     );
     // The home may count on a copy that is on its way there, and have dropped its own.
     const had = victim.cache.hasCopy(page) || copies.includes(victim.id) ||
       transaction?.invalidated.includes(victim.id);
     const kept = nodes.some((node) =>
       node !== victim && touches(nodes[0]!, node, page) &&
-      node.engine.state(page) !== PageState.Invalid
+      (node.engine.state(page) !== PageState.Invalid || isComing(links, victim, node, page))
     );
     // A sharer that was told to drop its copy for this transaction still has the bytes.
     const dropped = transaction?.requester !== victim.id &&
       transaction?.invalidated.some((id) => nodes[id - 1]!.present && id !== victim.id);
-    if (writing || ((had || sending) && !kept && !dropped)) oracle.allowLoss(page);
+    if (writing || ((had || sending) && !kept && !dropped)) {
+      oracle.allowLoss(page, victim.id);
+    }
+  }
+}
+
+/** Whether the bytes of a page are on their way from a node that lives to another, which waits. */
+function isComing(
+  links: readonly Link[],
+  victim: SimulatedNode,
+  node: SimulatedNode,
+  page: number,
+): boolean {
+  return links.some(({ from, to, frames }) =>
+    to === node && from !== victim && from.present &&
+    frames.some(({ message }) =>
+      message.kind === "grant" && message.content === Content.Data && contains(message, page) &&
+      node.cache.requests.some(({ request, grant }) =>
+        request === message.request && grant === undefined
+      )
+    )
+  );
+}
+
+/**
+ * Notes which pages cannot be lost with a node of whose death the home is about to hear: those that
+ * the home neither counts it among the holders of, nor has a transaction with it on.
+ *
+ * @param home The directory node.
+ * @param victim The node.
+ * @param pageCount The pages of the region.
+ * @param oracle Where to note it.
+ */
+export function forbidLosses(
+  { directory }: SimulatedNode,
+  victim: SimulatedNode,
+  pageCount: number,
+  oracle: Oracle,
+): void {
+  for (let page = 0; page < pageCount; page++) {
+    const transaction = directory.transactionOn(page);
+    const hasPart = transaction !== undefined && involves(transaction, victim.id);
+    const has = directory.has(page, victim.id) || directory.lostWith(page) === victim.id;
+    if (!hasPart && !has) oracle.forbidLoss(page, victim.id);
+  }
+}
+
+/**
+ * Notes which pages can be lost no more by any death so far, once the home has heard of all: those
+ * that are there, and that no transaction is under way on.
+ *
+ * @param nodes All nodes; the home first.
+ * @param pageCount The pages of the region.
+ * @param oracle Where to note it.
+ */
+export function settleLosses(
+  nodes: readonly SimulatedNode[],
+  pageCount: number,
+  oracle: Oracle,
+): void {
+  if (nodes.some(({ endUnnoticed }) => endUnnoticed)) return;
+  const { directory } = nodes[0]!;
+  for (let page = 0; page < pageCount; page++) {
+    if (!directory.isLost(page) && !directory.busy(page)) oracle.forbidLosses(page);
   }
 }
 
@@ -190,7 +263,8 @@ export function allowStranded(
   const home = nodes[0]!;
   for (let page = 0; page < pageCount; page++) {
     const { nodes: copies } = home.directory.copies(page);
-    if (copies.length > 0 && copies.every((id) => !nodes[id - 1]!.present)) oracle.allowLoss(page);
+    if (copies.some((id) => nodes[id - 1]!.present)) continue;
+    for (const id of copies) oracle.allowLoss(page, id);
   }
 }
 

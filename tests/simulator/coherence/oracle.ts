@@ -3,6 +3,7 @@
  * moment of that write.
  */
 
+import type { NodeId } from "../../../runtime/protocol/coherence/messages.ts";
 import { PAGE_WORDS } from "./mmu.ts";
 import { type AccessOperation, perform } from "./operation.ts";
 
@@ -24,12 +25,13 @@ export function fail(message: string): never {
 /** The one true copy. */
 export class Oracle {
   readonly #words: Int32Array;
-  readonly #mayBeLost: Uint8Array;
+  /** For each page a bit for each node that the page may be lost with. */
+  readonly #losses: Uint32Array;
 
   /** @param pageCount The pages of the region. */
   constructor(pageCount: number) {
     this.#words = new Int32Array(pageCount * PAGE_WORDS);
-    this.#mayBeLost = new Uint8Array(pageCount);
+    this.#losses = new Uint32Array(pageCount);
   }
 
   /** @param operation An access that happens now. */
@@ -50,19 +52,35 @@ export class Oracle {
     return true;
   }
 
-  /** @param page A page of which a node had the only copy, or was getting it, when it died. */
-  allowLoss(page: number): void {
-    this.#mayBeLost[page] = 1;
+  /**
+   * @param page A page of which a node had the only copy, or was getting it, when it died.
+   * @param node The node.
+   */
+  allowLoss(page: number, node: NodeId): void {
+    this.#losses[page]! |= 1 << node;
+  }
+
+  /**
+   * @param page A page.
+   * @param node A node that is gone, and took nothing of the page along.
+   */
+  forbidLoss(page: number, node: NodeId): void {
+    this.#losses[page]! &= ~(1 << node);
+  }
+
+  /** @param page A page that is still there, now that the home has heard of every death. */
+  forbidLosses(page: number): void {
+    this.#losses[page] = 0;
   }
 
   /** @param page A page that was lost, and is from now on as if no node had ever touched it. */
   renew(page: number): void {
-    this.#mayBeLost[page] = 0;
+    this.#losses[page] = 0;
     this.#words.fill(0, page * PAGE_WORDS, (page + 1) * PAGE_WORDS);
   }
 
   /** @returns Whether the page may be lost. */
   mayBeLost(page: number): boolean {
-    return this.#mayBeLost[page] === 1;
+    return this.#losses[page] !== 0;
   }
 }

@@ -3,11 +3,12 @@
  * would miss real faults of that kind too.
  */
 
-import type {
-  DoneMessage,
-  GrantMessage,
-  NodeId,
-  RequestMessage,
+import {
+  type DoneMessage,
+  type GrantMessage,
+  NO_NODES,
+  type NodeId,
+  type RequestMessage,
 } from "../../../runtime/protocol/coherence/messages.ts";
 import { PageMemory } from "../../../runtime/protocol/coherence/memory.ts";
 import { Access, type PageRun, PageState } from "../../../runtime/protocol/coherence/page.ts";
@@ -71,6 +72,19 @@ class ForgetfulDirectory extends ProbeDirectory {
 
 class DeafDirectory extends ProbeDirectory {
   override peerLostSeen(): void {}
+}
+
+/** Does not ask those that dropped their copies for the bytes of a source that died. */
+class HopelessDirectory extends ProbeDirectory {
+  override peerLostSeen(from: NodeId, node: NodeId): void {
+    for (const transaction of this.orphans) {
+      const { phase, requester } = transaction;
+      if (phase.kind === "sourceLost" && phase.source === node && requester === from) {
+        transaction.invalidated = NO_NODES;
+      }
+    }
+    super.peerLostSeen(from, node);
+  }
 }
 
 /** Lets the last writer of a page that migrates keep a copy, of which it tells no node. */
@@ -238,6 +252,12 @@ export const PLANTED_BUGS: readonly FindableBug[] = [
     { Directory: DeafDirectory },
     "2x1 and a death",
     ENDLESS,
+  ),
+  planted(
+    "takes a page for lost whose bytes are where it was dropped",
+    { Directory: HopelessDirectory },
+    "3x1 and a death",
+    /is lost/,
   ),
   planted(
     "hands a page over and leaves a copy behind",

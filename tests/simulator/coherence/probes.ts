@@ -224,9 +224,16 @@ export class ProbeDirectory extends Directory {
 
   /** @returns Whether the page's only copy went with a node. */
   isLost(page: number): boolean {
-    if (this.holders.lostWith(page) !== 0) return true;
-    const isOrphan = this.holders.count(page) > 0 && this.copies(page).nodes.length === 0;
-    return isOrphan && !this.busy(page);
+    return this.lostWith(page) !== 0;
+  }
+
+  /** @returns The node that the page's only copy went with; 0 where it is not lost. */
+  lostWith(page: number): NodeId {
+    const known = this.holders.lostWith(page);
+    if (known !== 0 || this.busy(page) || this.copies(page).nodes.length > 0) return known;
+    // The walk over all pages has yet to come here: with the last of those that were gone then.
+    const gone = this.departed.filter((node) => this.holders.has(page, node));
+    return gone.at(-1) ?? 0;
   }
 
   /** @returns How much room the home believes that a node has; none before it was told. */

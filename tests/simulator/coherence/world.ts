@@ -11,7 +11,15 @@ import type { Transaction } from "../../../runtime/protocol/coherence/transactio
 import { WatchedCache } from "./cache_coverage.ts";
 import { type Corner, TIMES } from "./corners.ts";
 import { WatchedDirectory } from "./directory_coverage.ts";
-import { allowLosses, allowStranded, checkAccess, checkLoss, checkStep } from "./invariants.ts";
+import {
+  allowLosses,
+  allowStranded,
+  checkAccess,
+  checkLoss,
+  checkStep,
+  forbidLosses,
+  settleLosses,
+} from "./invariants.ts";
 import { PAGE_WORDS } from "./mmu.ts";
 import { isData, type Link, SimulatedNode, type Thread } from "./node.ts";
 import { type AccessOperation, neededAccess, perform } from "./operation.ts";
@@ -158,6 +166,7 @@ export class World {
   /** The home notices that a connection ended; nothing more arrives over it. */
   noticeEnd(node: SimulatedNode): void {
     node.endUnnoticed = false;
+    forbidLosses(this.nodes[0]!, node, this.pageCount, this.#oracle);
     this.#step(this.nodes[0]!, { kind: "peerLost", node: node.id });
   }
 
@@ -182,7 +191,7 @@ export class World {
         // A node that asked before may be told yet that the page is lost.
         node.toldLost.add(page);
         // A node that died without the home's knowledge may be given the page, and takes it along.
-        if (node.status === "dead" && node.endUnnoticed) this.#oracle.allowLoss(page);
+        if (node.status === "dead" && node.endUnnoticed) this.#oracle.allowLoss(page, node.id);
       }
     }
     this.#step(home, { kind: "renew", first, count });
@@ -387,7 +396,9 @@ export class World {
       allowStranded(this.nodes, this.#options.pageCount, this.#oracle);
     }
     for (const event of output.events) this.#handle(node, event);
-    if (this.#options.checked) checkStep(this.nodes, this.#options.pageCount, this.#oracle);
+    if (!this.#options.checked) return;
+    checkStep(this.nodes, this.#options.pageCount, this.#oracle);
+    settleLosses(this.nodes, this.#options.pageCount, this.#oracle);
   }
 
   /** Begins pages anew whose requester died before the home was told that it had them in time. */
@@ -453,7 +464,9 @@ export class World {
     switch (event.kind) {
       case "pageLost":
         this.reach("lostPage");
-        if (!node.toldLost.has(event.page)) checkLoss(this.nodes, event.page, this.#oracle);
+        if (!node.toldLost.has(event.page)) {
+          checkLoss(this.nodes, event.page, event.node, this.#oracle);
+        }
         node.toldLost.add(event.page);
         return this.#giveUp(node, event.page);
       case "memoryExhausted":
@@ -497,7 +510,8 @@ export class World {
   #allowAbandoned(): void {
     if (this.nodes.some(({ id, status }) => id !== 1 && status === "live")) return;
     for (let page = 0; page < this.pageCount; page++) {
-      if (this.nodes[0]!.directory.isLost(page)) this.#oracle.allowLoss(page);
+      const { directory } = this.nodes[0]!;
+      if (directory.isLost(page)) this.#oracle.allowLoss(page, directory.lostWith(page));
     }
   }
 
