@@ -257,7 +257,7 @@ export const SYNC_OBJECTS_NODE_MAX = 65_536;
 export const SYNC_OBJECTS_ASSURED = 1_024;
 /** The semaphores and mutexes whose makers are gone that the directory remembers at one time. */
 export const SYNC_ORPHANS_MAX = 65_536;
-/** The barriers of which the directory remembers who took part in their last round. */
+/** The barriers of which the directory remembers which nodes took part in the last round. */
 export const SYNC_ROUNDS_MAX = 4_096;
 /** The requests that wait at semaphores, barriers and mutexes at one time, over all nodes. */
 export const SYNC_WAITING_MAX = 65_536;

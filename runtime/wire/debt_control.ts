@@ -1,7 +1,7 @@
 /**
- * The messages by which the directory node finds out who does not do its part in a transaction, as
- * control messages: their lines of its `SHAPES`. They travel between the messages about pages, in
- * order.
+ * The messages by which the directory node finds a node that does not do its part in a
+ * transaction, as control messages: their lines of its `SHAPES`. They travel between the messages
+ * about pages, in order.
  */
 
 import type { Debt } from "../protocol/coherence/debts.ts";

@@ -1,6 +1,6 @@
 /**
- * Who waits at a barrier is told when a node that takes part in it is gone, and otherwise not
- * disturbed.
+ * Threads that wait at a barrier are told when a node that takes part in it is gone, and are not
+ * disturbed otherwise.
  */
 
 import { assertEquals, assertMatch } from "@std/assert";

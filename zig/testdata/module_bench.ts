@@ -1,5 +1,5 @@
 /**
- * What tests of native modules share: a module's source, and a region with somebody who serves it.
+ * What tests of native modules share: a module's source, and a region whose faults are served.
  */
 
 import { FAULT_PAGE, FAULT_WINDOW, FAULT_WORDS } from "../../ffi/abi.ts";

@@ -75,7 +75,7 @@ export class Debts {
   /**
    * Time passes; to be called at intervals that are longer than messages and holds take.
    *
-   * @returns Whom to remind, and who is in default.
+   * @returns The nodes to remind, and those in default.
    */
   beat(): DebtsDue {
     const accounts = new Map<Transaction, Account>();

@@ -20,7 +20,7 @@ function transaction(first: number, rest: Partial<Transaction> = {}): Transactio
   };
 }
 
-/** Lets time pass, and shows whom the home reminds of which request, and who is in default. */
+/** Lets time pass, and shows which nodes the home reminds of what, and which are in default. */
 function beat(debts: Debts): { reminded: string[]; defaults: string[] } {
   const { reminders, defaults } = debts.beat();
   return {

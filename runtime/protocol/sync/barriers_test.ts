@@ -138,7 +138,7 @@ Deno.test("Barriers: nodes that only serve are waited for by none; where none ha
   assertEquals(cluster.answers(), ["1.1 PeerLost 4"]);
 });
 
-Deno.test("Barriers: of no more barriers than the limit says it is known who took part", () => {
+Deno.test("Barriers: the nodes of the last round are known of no more barriers than the limit says", () => {
   const cluster = new SyncRequesters(3, { rounds: 1 });
   for (const name of ["a", "b"]) cluster.arrive(1, 1, 2, name).arrive(2, 1, 2, name);
   cluster.arrive(1, 1, 2, "a").arrive(3, 1, 2, "b").answers();

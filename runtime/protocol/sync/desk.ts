@@ -33,7 +33,7 @@ export interface SyncLimits {
   readonly objectsAssured: number;
   /** Those whose makers are gone. */
   readonly orphans: number;
-  /** The barriers of which it is known who took part in the last round. */
+  /** The barriers of which it is known which nodes took part in the last round. */
   readonly rounds: number;
   /** The requests that wait. */
   readonly waiting: number;

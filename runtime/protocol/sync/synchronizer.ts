@@ -94,7 +94,7 @@ export class Synchronizer {
 
   /**
    * A node has died. It loses its places in every queue and the mutexes that it holds; permits that
-   * it has acquired are not given back. Who waits for it at a barrier is told.
+   * it has acquired are not given back. Nodes that wait for it at a barrier are told.
    */
   peerLost(node: NodeId): void {
     if (this.#desk.works(node)) this.#died = node;

@@ -78,7 +78,7 @@ export class Watcher {
    * A message arrives, and is about to be taken.
    *
    * @param from The node that sent it.
-   * @param to Who takes it.
+   * @param to The node that takes it.
    * @param message What it says.
    */
   delivered(from: SimulatedNode, to: SimulatedNode, message: Message): void {

@@ -71,8 +71,8 @@ export class SyncOracle {
   readonly #rounds = new Map<string, Round>();
   readonly #doubted = new Set<string>();
   /**
-   * Who has made what is remembered, by {@linkcode objectOf}; what is without a maker longest comes
-   * first.
+   * The maker of each object that is remembered, by {@linkcode objectOf}; the one that has been
+   * without a maker longest comes first.
    */
   readonly #makers = new Map<string, NodeId>();
   #died: NodeId | undefined;
@@ -367,7 +367,7 @@ export class SyncOracle {
     return objects;
   }
 
-  /** Works out who has made what is remembered, after a step of a node. */
+  /** Works out which node has made each object that is remembered, after a step of a node. */
   #account(from: NodeId, request: SyncRequest | undefined): void {
     const objects = this.#objects();
     for (const object of objects) {

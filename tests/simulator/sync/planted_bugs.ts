@@ -156,7 +156,7 @@ export const PLANTED_SYNC_BUGS: readonly PlantedSyncBug[] = [
     finding: /answer(ed|s) \[\], not \[.* status 11/,
   },
   {
-    name: "forgets who took part in a barrier's last round",
+    name: "forgets which nodes took part in a barrier's last round",
     parts: { ...SYNC_PARTS, Barriers: ForgetfulBarriers },
     finding: /answered \[.*\], not \[.* status 11/,
   },
