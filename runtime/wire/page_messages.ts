@@ -8,10 +8,10 @@
 import { getU32, putU32 } from "./bytes.ts";
 import { Field, Offset } from "./layout.ts";
 import { Content, type Message, type NodeId } from "../protocol/coherence/messages.ts";
-import type { Access } from "../protocol/coherence/page.ts";
+import type { Access, PageRun } from "../protocol/coherence/page.ts";
 
 /** How a kind of message stands in a frame. */
-export interface PageMessageRow<M extends Message> {
+export interface PageMessageRow<M> {
   /** Its type; the numbers of those that are no messages about pages are in `FrameType`. */
   readonly type: number;
   /** The fields that it uses, as the sum of {@linkcode Field} bits. */
@@ -166,57 +166,29 @@ export const PAGE_MESSAGES: {
     put() {},
     get: () => ({ kind: "left" }),
   },
-  drop: {
-    type: 20,
-    fields: Run,
-    put: (message, header, start) => putPages(header, start, message.first, message.count),
-    get: (header, start) => ({
-      kind: "drop",
-      first: getFirst(header, start),
-      count: getCount(header, start),
-    }),
-  },
-  dropped: {
-    type: 21,
-    fields: Run,
-    put: (message, header, start) => putPages(header, start, message.first, message.count),
-    get: (header, start) => ({
-      kind: "dropped",
-      first: getFirst(header, start),
-      count: getCount(header, start),
-    }),
-  },
-  keep: {
-    type: 22,
-    fields: Run,
-    put: (message, header, start) => putPages(header, start, message.first, message.count),
-    get: (header, start) => ({
-      kind: "keep",
-      first: getFirst(header, start),
-      count: getCount(header, start),
-    }),
-  },
-  offload: {
-    type: 23,
-    fields: Run,
-    put: (message, header, start) => putPages(header, start, message.first, message.count),
-    get: (header, start) => ({
-      kind: "offload",
-      first: getFirst(header, start),
-      count: getCount(header, start),
-    }),
-  },
-  adopt: {
-    type: 24,
-    fields: Run,
-    put: (message, header, start) => putPages(header, start, message.first, message.count),
-    get: (header, start) => ({
-      kind: "adopt",
-      first: getFirst(header, start),
-      count: getCount(header, start),
-    }),
-  },
+  drop: rowOfRun("drop", 20),
+  dropped: rowOfRun("dropped", 21),
+  keep: rowOfRun("keep", 22),
+  offload: rowOfRun("offload", 23),
+  adopt: rowOfRun("adopt", 24),
 };
+
+/** The row of a kind that has nothing but a run of pages. */
+function rowOfRun<Kind>(
+  kind: Kind,
+  type: number,
+): PageMessageRow<PageRun & { readonly kind: Kind }> {
+  return {
+    type,
+    fields: Run,
+    put: ({ first, count }, header, start) => putPages(header, start, first, count),
+    get: (header, start) => ({
+      kind,
+      first: getFirst(header, start),
+      count: getCount(header, start),
+    }),
+  };
+}
 
 /** The rows by type; nothing where a type is none of a message about pages. */
 export const PAGE_MESSAGES_BY_TYPE: readonly (PageMessageRow<Message> | undefined)[] = byType();
