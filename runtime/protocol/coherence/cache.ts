@@ -14,6 +14,7 @@ import {
   Content,
   DIRECTORY_NODE,
   type GrantMessage,
+  homeExtent,
   homeOf,
   isFinal,
   type NodeId,
@@ -100,7 +101,7 @@ interface Pending extends PageRun {
 function mismatchOf(
   pending: Pending,
   grant: GrantMessage,
-  states: PageTable,
+  states: PageTable<PageState>,
 ): string | undefined {
   if (grant.first !== pending.first || grant.count > pending.count || grant.count < 1) {
     return `grant of pages ${grant.first}+${grant.count}, ` +
@@ -109,7 +110,8 @@ function mismatchOf(
   if (grant.content === Content.Lost) return undefined;
   if (grant.access < pending.access) return "grant of less than was asked for";
   const kept = grant.content === Content.Kept;
-  for (let page = grant.first; page < grant.first + grant.count; page++) {
+  const end = grant.first + grant.count;
+  for (let page = grant.first; page < end; page += states.extent(page, end - page)) {
     if ((states.get(page) !== PageState.Invalid) !== kept) {
       return kept ? `no bytes for page ${page}` : `bytes for page ${page}, which is here`;
     }
@@ -178,7 +180,7 @@ export class PageCache {
   readonly counters: CacheCounters = noCounts();
   protected readonly options: CacheOptions;
   protected readonly outbox: Outbox;
-  protected readonly states = new PageTable();
+  protected readonly states = new PageTable<PageState>();
   protected readonly memory: PageMemory;
   protected readonly sequences: SequenceDetector;
   /**
@@ -229,12 +231,12 @@ export class PageCache {
 
   /** What this node may do with a page. */
   state(page: number): PageState {
-    return this.states.get(page) as PageState;
+    return this.states.get(page);
   }
 
   /** Every page that this node has a copy of. */
-  *pages(): IterableIterator<[page: number, state: PageState]> {
-    for (const [page, state] of this.states.entries()) yield [page, state as PageState];
+  pages(): IterableIterator<[page: number, state: PageState]> {
+    return this.states.entries();
   }
 
   /**
@@ -509,10 +511,9 @@ export class PageCache {
   /** Meets a demand of the home: gives up pages, or the right to write them. */
   protected surrender(message: Demand): void {
     const { first, count, request, requester } = message;
-    const isRequested = (page: number) => this.pending.at(page) !== undefined;
     if (message.kind === "invalidate") {
       this.drop(first, count);
-      this.memory.invalidated(message, isRequested);
+      this.memory.invalidated(message, this.pending);
       this.counters.pagesInvalidated += count;
       this.outbox.send(requester, { kind: "acknowledge", first, count, request });
       return;
@@ -521,7 +522,8 @@ export class PageCache {
     // still be sent. But if this node has one of the pages again, or has given its bytes back, the requester
     // got the bytes after all.
     const dropped = message.invalidated.includes(this.options.self);
-    for (let page = first; page < first + count; page++) {
+    const end = first + count;
+    for (let page = first; page < end; page += this.memory.alike(page, end - page)) {
       const isHere = this.memory.hasCopy(page);
       if (dropped && (isHere || !this.memory.hasOldBytes(page))) return;
       if (dropped || isHere) continue;
@@ -531,7 +533,7 @@ export class PageCache {
     }
     if (message.access === Access.Write) {
       this.drop(first, count);
-      this.memory.surrendered(message, isRequested);
+      this.memory.surrendered(message, this.pending);
     } else {
       this.downgrade(first, count);
       this.memory.shared(message);
@@ -560,13 +562,10 @@ export class PageCache {
 
   /** Gives up the right to write. */
   protected downgrade(first: number, count: number): void {
-    let writable = false;
-    for (let page = first; page < first + count; page++) {
-      writable ||= this.state(page) === PageState.Exclusive;
-    }
-    if (!writable) return;
-    this.outbox.operate({ kind: "protect", first, count });
-    this.states.replace(first, count, PageState.Exclusive, PageState.Shared);
+    const wasWritable = this.states.change({ first, count }, (state) => {
+      return state === PageState.Exclusive ? PageState.Shared : state;
+    });
+    if (wasWritable) this.outbox.operate({ kind: "protect", first, count });
   }
 
   /** Lets a faulting access succeed: at once, or by a request. */
@@ -643,17 +642,11 @@ export class PageCache {
     const { pageCount, runPages } = this.options;
     const end = first + Math.min(limit, runPages, pageCount - first);
     limit = this.pending.next(first + 1, end) - first;
-    const state = this.state(first);
-    const home = homeOf(first);
-    let count = 0;
-    for (; count < limit; count++) {
-      const page = first + count;
-      if (this.memory.needsRoom(page) && --room < 0) break;
-      if (count === 0) continue;
-      if (this.state(page) !== state || homeOf(page) !== home) break;
-      if (this.lost.has(page) || this.memory.isAsked(page)) break;
+    limit = homeExtent(first, this.states.extent(first, limit));
+    if (this.lost.size > 0) {
+      for (let count = 1; count < limit; count++) if (this.lost.has(first + count)) limit = count;
     }
-    return count;
+    return this.memory.requestable(first, limit, room);
   }
 
   #request(first: number, count: number, access: Access, ahead = false): Pending {

@@ -25,6 +25,7 @@ import {
 import { afterRead, afterUpgrade, handOversLeft } from "./migration.ts";
 import type { Outbox } from "./output.ts";
 import { Access, type PageRun } from "./page.ts";
+import { PageTable } from "./page_table.ts";
 import { RequestQueue, type WaitingRequest } from "./request_queue.ts";
 import { RunTable } from "./run_table.ts";
 import {
@@ -80,25 +81,13 @@ interface Adoption {
   readonly taker: NodeId;
 }
 
-/** The pieces of a run whose pages are alike, in order. */
-function pieces({ first, count }: PageRun, alike: (page: number) => unknown): PageRun[] {
-  const runs: PageRun[] = [];
-  const end = first + count;
-  for (let start = first; start < end;) {
-    const like = alike(start);
-    let next = start + 1;
-    while (next < end && alike(next) === like) next++;
-    runs.push({ first: start, count: next - start });
-    start = next;
-  }
-  return runs;
-}
-
 /** The pages that this node is the home of. */
 export class Directory {
   protected readonly options: DirectoryOptions;
   protected readonly outbox: Outbox;
   protected readonly holders = new HolderTable();
+  /** What is known of each page's migration; see `migration.ts`. */
+  protected readonly migrations = new PageTable();
   protected readonly members = new Set<NodeId>();
   protected readonly leaving = new Map<NodeId, Leaver>();
   /** The nodes that are gone while pages may still refer to them, in the order in which they went. */
@@ -197,7 +186,7 @@ export class Directory {
     if (this.#isOutside(message)) return this.#outside(from, message);
     this.repair(message);
     const alike = (page: number) => this.busy(page) ? undefined : this.#isAlone(page, from);
-    for (const run of pieces(message, alike)) {
+    for (const run of this.#pieces(message, alike)) {
       const isAlone = alike(run.first);
       if (isAlone === undefined && this.waiting.asksToDrop(from, run.first)) {
         this.#violation(from, `drop of page ${run.first}, which it has asked to drop before`);
@@ -214,7 +203,7 @@ export class Directory {
     if (this.#isOutside(message)) return this.#outside(from, message);
     this.repair(message);
     const isMovable = (page: number) => !this.busy(page) && this.#isAlone(page, from);
-    for (const run of pieces(message, isMovable)) {
+    for (const run of this.#pieces(message, isMovable)) {
       if (!isMovable(run.first)) continue;
       for (let { first, count } = run; count > 0;) {
         const taker = this.#taker(from);
@@ -348,15 +337,15 @@ export class Directory {
     const end = Math.min(first + count, this.options.pageCount);
     let page = holders.nextChunk(first, end, departed);
     for (; page !== undefined; page = holders.nextChunk(page, end, departed)) {
-      for (const stop = Math.min(end, this.#chunkEnd(page)); page < stop; page++) {
-        this.#repair(page);
-      }
+      const stop = Math.min(end, this.#chunkEnd(page));
+      this.#repair({ first: page, count: stop - page });
+      page = stop;
     }
   }
 
-  /** The requester has a copy from now on. */
-  protected addSharer(page: number, node: NodeId): void {
-    this.holders.add(page, node);
+  /** The requester has copies from now on. */
+  protected addSharer(run: PageRun, node: NodeId): void {
+    this.holders.add(run, node);
   }
 
   /** The migration record of a page after a node that has a copy asks to write it. */
@@ -439,46 +428,68 @@ export class Directory {
   }
 
   /** Ends a transaction: the grant has taken effect, or will before the requester's next message. */
-  #settle({ first, count, access, requester }: Transaction): void {
-    for (let page = first; page < first + count; page++) {
-      // Where the home took the pages for lost, the bytes had come in time.
-      if (access === Access.Write) this.holders.set(page, [requester]);
-      else this.addSharer(page, requester);
-    }
+  #settle(transaction: Transaction): void {
+    const { access, requester } = transaction;
+    // Where the home took the pages for lost, the bytes had come in time.
+    if (access === Access.Write) this.holders.set(transaction, [requester]);
+    else this.addSharer(transaction, requester);
   }
 
   /** Whether a page has one copy and is handed over, with the right to write, to its reader. */
   #migrates(page: number): boolean {
-    return handOversLeft(this.holders.migration(page)) > 0 && this.holders.count(page) === 1;
+    return handOversLeft(this.migrations.get(page)) > 0 && this.holders.count(page) === 1;
   }
 
   /** Learns from a request that begins whether its pages migrate. They have the same copies. */
-  #learn(from: NodeId, { first, count, access }: RequestMessage): void {
+  #learn(from: NodeId, request: RequestMessage): void {
     if (this.options.migration !== true) return;
-    const copies = this.holders.list(first);
-    const upgrade = copies.includes(from);
-    if (copies.length === 0 || upgrade !== (access === Access.Write)) return;
+    const { first, access } = request;
+    const copies = this.holders.count(first);
+    const upgrade = this.holders.has(first, from);
+    if (copies === 0 || upgrade !== (access === Access.Write)) return;
     const owns = this.holders.owner(first) === from;
-    for (let page = first; page < first + count; page++) {
-      const record = this.holders.migration(page);
-      const next = upgrade
-        ? this.afterUpgrade(record, copies.length, owns)
-        : afterRead(record, copies.length);
-      if (next !== record) this.holders.setMigration(page, next);
-    }
+    this.migrations.change(request, (record) => {
+      return upgrade ? this.afterUpgrade(record, copies, owns) : afterRead(record, copies);
+    });
   }
 
   /** How many of `limit` pages from `first` on can be treated like the first, as for a read or a write. */
   #extent(first: number, limit: number, reads: boolean): number {
-    const end = first + Math.min(limit, this.options.runPages);
-    limit = this.active.next(first + 1, end) - first;
-    const migrates = reads && this.#migrates(first);
-    let count = 1;
-    while (
-      count < limit && this.holders.same(first, first + count) &&
-      (!reads || this.#migrates(first + count) === migrates)
-    ) count++;
+    const alike = this.#alike(first, first + Math.min(limit, this.options.runPages));
+    // Only a page with one copy is handed over.
+    if (!reads || this.holders.count(first) !== 1) return alike;
+    const migrates = this.#migrates(first);
+    let count = 0;
+    while (count < alike && this.#migrates(first + count) === migrates) {
+      count += this.migrations.extent(first + count, alike - count);
+    }
     return count;
+  }
+
+  /**
+   * How many pages from `first` on, and before `end`, have the same holders: either they are free, or one
+   * transaction is under way on all of them.
+   */
+  #alike(first: number, end: number): number {
+    const transaction = this.active.at(first);
+    const stop = transaction === undefined
+      ? this.active.next(first + 1, end)
+      : Math.min(end, transaction.first + transaction.count);
+    return this.holders.extent(first, stop - first);
+  }
+
+  /** The pieces of a run, in order, for whose pages `sort` returns the same. */
+  #pieces({ first, count }: PageRun, sort: (page: number) => unknown): PageRun[] {
+    const runs: PageRun[] = [];
+    const end = first + count;
+    for (let start = first; start < end;) {
+      const wanted = sort(start);
+      let next = start;
+      while (next < end && sort(next) === wanted) next += this.#alike(next, end);
+      runs.push({ first: start, count: next - start });
+      start = next;
+    }
+    return runs;
   }
 
   /** The node that sends the bytes: this one if it has them, since that saves a hop; otherwise the owner. */
@@ -492,12 +503,8 @@ export class Directory {
     this.#countLeavers(transaction, -1);
     // Of the pages that it was to take over it may have asked for some, and been granted fewer.
     this.#askAgain(transaction.requester);
-    const { first, count, lostWith } = transaction;
-    for (let page = first; page < first + count; page++) {
-      const isLost = lostWith !== 0 && this.holders.owner(page) === 0;
-      if (isLost && this.holders.lostWith(page) === 0) this.holders.lose(page, lostWith);
-      this.#noteLeaver(page);
-    }
+    if (transaction.lostWith !== 0) this.#loseOrphans(transaction);
+    this.#noteLeavers(transaction);
     let next: WaitingRequest | undefined;
     while ((next = this.waiting.take(transaction, this.active)) !== undefined) this.#start(next);
     this.advanceLeaving();
@@ -553,14 +560,14 @@ export class Directory {
 
   /** Ends a transaction whose requester died, once every party has told what it has. */
   #abortOnceTold(transaction: Transaction): void {
-    const { first, count, access, phase } = transaction;
+    const { access, phase } = transaction;
     if (phase.kind !== "aborting" || phase.awaited.length > 0) return;
     // A node that kept its copy kept the requester from writing. A read takes nothing from any node.
     const keepers = phase.refused.filter((node) => this.members.has(node));
     if (access === Access.Write && phase.content !== Content.Lost) {
       keepers.sort((a, b) => Number(b === phase.source) - Number(a === phase.source));
       if (keepers.length === 0) this.#lose(transaction, phase.lostNode);
-      else for (let page = first; page < first + count; page++) this.holders.set(page, keepers);
+      else this.holders.set(transaction, keepers);
     }
     this.#end(transaction);
   }
@@ -599,10 +606,10 @@ export class Directory {
 
   /** Forgets a node's copies, which others have too, or which are none. */
   #forget(node: NodeId, { first, count }: PageRun): void {
-    for (let page = first; page < first + count; page++) {
-      if (!this.holders.has(page, node)) continue;
-      this.holders.remove(page, node);
-      this.#noteLeaver(page);
+    for (const run of this.#pieces({ first, count }, (page) => this.holders.has(page, node))) {
+      if (!this.holders.has(run.first, node)) continue;
+      this.holders.remove(run, node);
+      this.#noteLeavers(run);
     }
     this.outbox.send(node, { kind: "dropped", first, count });
   }
@@ -664,33 +671,48 @@ export class Directory {
         continue;
       }
       const end = this.#chunkEnd(next);
-      let page = next;
-      for (; page < end && budget > 0; page++, budget--) this.#repair(page);
-      if (page === end) { for (const node of swept) this.holders.leaveChunk(next, node); }
-      this.sweep = { page, nodes: swept.length };
+      const count = Math.min(end - next, budget);
+      this.#repair({ first: next, count });
+      budget -= count;
+      if (next + count === end) {
+        for (const node of swept) this.holders.leaveChunk(next, node);
+      }
+      this.sweep = { page: next + count, nodes: swept.length };
     }
     return budget;
   }
 
-  /** Takes the nodes that are gone from a page's holders. The page is lost with the last of them. */
-  #repair(page: number): void {
-    for (const node of this.departed) {
-      if (!this.holders.has(page, node)) continue;
-      this.holders.remove(page, node);
-      if (this.holders.owner(page) !== 0) continue;
-      // Whether a transaction that is under way has brought the bytes to another node, its end will show.
-      const transaction = this.active.at(page);
-      if (transaction === undefined) this.holders.lose(page, node);
-      else transaction.lostWith = node;
+  /** Takes the nodes that are gone from the holders of a run. A page is lost with the last of them. */
+  #repair({ first, count }: PageRun): void {
+    const end = first + count;
+    for (let page = first; page < end;) {
+      const run = { first: page, count: this.#alike(page, end) };
+      for (const node of this.departed) {
+        if (!this.holders.has(page, node)) continue;
+        this.holders.remove(run, node);
+        if (this.holders.owner(page) !== 0) continue;
+        // Whether a transaction that is under way has brought the bytes to another node, its end will show.
+        const transaction = this.active.at(page);
+        if (transaction === undefined) this.holders.lose(run, node);
+        else transaction.lostWith = node;
+      }
+      page += run.count;
     }
-    this.#noteLeaver(page);
+    this.#noteLeavers({ first, count });
   }
 
   /** The pages of a transaction are lost with a node. */
   #lose(transaction: Transaction, node: NodeId): void {
-    const { first, count } = transaction;
-    for (let page = first; page < first + count; page++) this.holders.lose(page, node);
+    this.holders.lose(transaction, node);
     transaction.lostWith = 0;
+  }
+
+  /** A transaction has ended: what of its pages no node has was lost while it was under way. */
+  #loseOrphans({ first, count, lostWith }: Transaction): void {
+    for (let page = first; page < first + count; page++) {
+      if (this.holders.owner(page) !== 0 || this.holders.lostWith(page) !== 0) continue;
+      this.holders.lose({ first: page, count: 1 }, lostWith);
+    }
   }
 
   /** Notes that a transaction of which leaving nodes are parties has begun, or ended. */
@@ -700,13 +722,16 @@ export class Directory {
     }
   }
 
-  /** Where only a leaving node has a page now, that page is yet to be taken over. */
-  #noteLeaver(page: number): void {
-    if (this.leaving.size === 0 || this.holders.count(page) !== 1) return;
-    const leaver = this.leaving.get(this.holders.owner(page));
-    if (leaver === undefined || leaver.page <= page) return;
-    leaver.page = page;
-    leaver.paused = true;
+  /** Where only a leaving node has a page of a run now, that page is yet to be taken over. */
+  #noteLeavers({ first, count }: PageRun): void {
+    if (this.leaving.size === 0) return;
+    const end = first + count;
+    for (let page = first; page < end; page += this.holders.extent(page, end - page)) {
+      const leaver = this.leaving.get(this.holders.owner(page));
+      if (leaver === undefined || leaver.page <= page || this.holders.count(page) !== 1) continue;
+      leaver.page = page;
+      leaver.paused = true;
+    }
   }
 
   /**
@@ -728,7 +753,7 @@ export class Directory {
     }
     for (;;) {
       const next = this.#nextChunk(leaver.page, [node]);
-      // Another node that is gone may have been the only other one with a page: see `#noteLeaver`.
+      // Another node that is gone may have been the only other one with a page: see `#noteLeavers`.
       if (next === undefined && this.departed.length === 0) {
         this.#letGo(node);
         return budget;

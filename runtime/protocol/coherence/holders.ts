@@ -15,15 +15,16 @@ const CHUNK_BITS = 9;
 /** The pages that are kept together, and are skipped together when a walk looks for a node's pages. */
 export const CHUNK_PAGES: number = 2 ** CHUNK_BITS;
 const WORD_BITS = 32;
+/** The words of a plane: one for each page, and one for the slots that any page may have. */
+const PLANE_WORDS = CHUNK_PAGES + 1;
 
 interface Chunk {
   /** For each page one more than the slot of its owner; 0 for none. */
   readonly owners: Uint16Array;
-  /** What is known of each page's migration; see `migration.ts`. */
-  readonly migrations: Uint8Array;
-  /** For each page `words` words of bits, by slot; then as many for the slots that any page may have. */
+  /** The slots of those that have copies, as bits: one plane after the other, each for 32 slots. */
   sharers: Uint32Array;
-  words: number;
+  /** How many planes there are. */
+  planes: number;
   /** For each page the node that it was lost with; 0 where it is not lost. */
   lost: Uint32Array | undefined;
 }
@@ -105,11 +106,12 @@ export class HolderTable {
   /** How many nodes have a copy. */
   count(page: number): number {
     const chunk = this.#chunk(page);
-    if (chunk === undefined) return 0;
     let count = 0;
-    const start = (page % CHUNK_PAGES) * chunk.words;
-    for (let index = start; index < start + chunk.words; index++) {
-      for (let bits = chunk.sharers[index]!; bits !== 0; bits &= bits - 1) count++;
+    if (chunk === undefined) return count;
+    for (let plane = 0; plane < chunk.planes; plane++) {
+      for (let bits = wordOf(chunk, page % CHUNK_PAGES, plane); bits !== 0; bits &= bits - 1) {
+        count++;
+      }
     }
     return count;
   }
@@ -119,77 +121,84 @@ export class HolderTable {
     const nodes: NodeId[] = [];
     const chunk = this.#chunk(page);
     if (chunk === undefined) return nodes;
-    const start = (page % CHUNK_PAGES) * chunk.words;
-    for (let word = 0; word < chunk.words; word++) {
-      for (let bits = chunk.sharers[start + word]!; bits !== 0; bits &= bits - 1) {
-        nodes.push(this.#slots.node(word * WORD_BITS + lowestBit(bits)));
+    for (let plane = 0; plane < chunk.planes; plane++) {
+      for (let bits = wordOf(chunk, page % CHUNK_PAGES, plane); bits !== 0; bits &= bits - 1) {
+        nodes.push(this.#slots.node(plane * WORD_BITS + lowestBit(bits)));
       }
     }
     return nodes;
   }
 
-  /** Whether two pages have the same owner and the same copies, or were lost with the same node. */
-  same(a: number, b: number): boolean {
-    const [left, right] = [this.#chunk(a), this.#chunk(b)];
-    const [at, to] = [a % CHUNK_PAGES, b % CHUNK_PAGES];
-    if ((left?.owners[at] ?? 0) !== (right?.owners[to] ?? 0)) return false;
-    if ((left?.lost?.[at] ?? 0) !== (right?.lost?.[to] ?? 0)) return false;
-    const words = Math.max(left?.words ?? 0, right?.words ?? 0);
-    for (let word = 0; word < words; word++) {
-      if (wordOf(left, at, word) !== wordOf(right, to, word)) return false;
+  /**
+   * How many pages from `first` on, and no more than `limit`, have the same owner and the same copies, or
+   * were lost with the same node.
+   */
+  extent(first: number, limit: number): number {
+    const like = this.#chunk(first) ?? UNTOUCHED;
+    const end = first + limit;
+    for (let page = first; page < end;) {
+      const from = page % CHUNK_PAGES;
+      const to = Math.min(CHUNK_PAGES, from + end - page);
+      const chunk = this.#chunk(page) ?? UNTOUCHED;
+      const stop = alikeUpTo(chunk, from, to, like, first % CHUNK_PAGES);
+      page += stop - from;
+      if (stop < to) return page - first;
     }
-    return true;
+    return limit;
   }
 
-  /** The node has a copy from now on; if no other node has one, it is the owner. */
-  add(page: number, node: NodeId): void {
+  /** The node has copies of a run from now on; where no other node has one, it is the owner. */
+  add(run: PageRun, node: NodeId): void {
     const slot = this.#slots.of(node);
-    const chunk = this.#create(page, slot);
-    const offset = page % CHUNK_PAGES;
-    setBit(chunk, offset, slot);
-    if (chunk.owners[offset] !== 0) return;
-    chunk.owners[offset] = slot + 1;
-    if (chunk.lost !== undefined) chunk.lost[offset] = 0;
+    this.#create(run, slot, (chunk, from, to) => {
+      setBits(chunk, from, to, slot);
+      const { owners, lost } = chunk;
+      for (let offset = from; offset < to; offset++) {
+        if (owners[offset] === 0) owners[offset] = slot + 1;
+      }
+      lost?.fill(0, from, to);
+    });
   }
 
-  /** The node has no copy any more; if it was the owner, another of those that have one becomes it. */
-  remove(page: number, node: NodeId): void {
+  /** The node has no copies of a run any more; where it was the owner, another of the holders becomes it. */
+  remove(run: PageRun, node: NodeId): void {
     const slot = this.#slots.find(node);
-    const chunk = this.#chunk(page);
-    if (slot === undefined || chunk === undefined) return;
-    const offset = page % CHUNK_PAGES;
-    clearBit(chunk, offset, slot);
-    if (chunk.owners[offset] === slot + 1) chunk.owners[offset] = firstSlot(chunk, offset) + 1;
+    if (slot === undefined) return;
+    this.#visit(run, (chunk, from, to) => {
+      clearBits(chunk, from, to, slot);
+      const { owners } = chunk;
+      for (let offset = from; offset < to; offset++) {
+        if (owners[offset] === slot + 1) owners[offset] = firstSlot(chunk, offset) + 1;
+      }
+    });
   }
 
-  /** These nodes, and no others, have a copy; the first is the owner. None: no node has. */
-  set(page: number, nodes: readonly NodeId[]): void {
-    const chunk = this.#create(page, 0);
-    const offset = page % CHUNK_PAGES;
-    chunk.sharers.fill(0, offset * chunk.words, (offset + 1) * chunk.words);
-    chunk.owners[offset] = 0;
-    if (chunk.lost !== undefined) chunk.lost[offset] = 0;
-    for (const node of nodes) this.add(page, node);
+  /** These nodes, and no others, have copies of a run; the first is the owner. None: no node has. */
+  set(run: PageRun, nodes: readonly NodeId[]): void {
+    this.#visit(run, (chunk, from, to) => {
+      const { owners, sharers, planes, lost } = chunk;
+      for (let plane = 0; plane < planes; plane++) {
+        const start = plane * PLANE_WORDS;
+        for (let index = start + from; index < start + to; index++) sharers[index] = 0;
+      }
+      for (let offset = from; offset < to; offset++) owners[offset] = 0;
+      lost?.fill(0, from, to);
+    });
+    for (const node of nodes) this.add(run, node);
   }
 
-  /** The page was lost with a node: no node has a copy. */
-  lose(page: number, node: NodeId): void {
-    this.set(page, []);
-    const chunk = this.#chunk(page)!;
-    chunk.lost ??= new Uint32Array(CHUNK_PAGES);
-    chunk.lost[page % CHUNK_PAGES] = node;
+  /** A run was lost with a node: no node has copies. */
+  lose(run: PageRun, node: NodeId): void {
+    this.set(run, []);
+    this.#create(run, 0, (chunk, from, to) => {
+      chunk.lost ??= new Uint32Array(CHUNK_PAGES);
+      chunk.lost.fill(node, from, to);
+    });
   }
 
   /** What is lost of a run counts as never touched. */
-  forgetLoss({ first, count }: PageRun): void {
-    for (let page = first; page < first + count;) {
-      const index = this.#chunks.next(page >>> CHUNK_BITS);
-      if (index === undefined) return;
-      const start = index * CHUNK_PAGES;
-      const stop = Math.min(first + count, start + CHUNK_PAGES);
-      this.#chunks.get(index)!.lost?.fill(0, Math.max(0, page - start), Math.max(0, stop - start));
-      page = start + CHUNK_PAGES;
-    }
+  forgetLoss(run: PageRun): void {
+    this.#visit(run, ({ lost }, from, to) => void lost?.fill(0, from, to));
   }
 
   /** The first page from `start` on that a node has, or that is lost; `end` where there is none before it. */
@@ -205,16 +214,6 @@ export class HolderTable {
       }
     }
     return end;
-  }
-
-  /** What is known of the page's migration: one byte, 0 at first. */
-  migration(page: number): number {
-    return this.#chunk(page)?.migrations[page % CHUNK_PAGES] ?? 0;
-  }
-
-  /** From now on this is known of the page's migration. */
-  setMigration(page: number, record: number): void {
-    this.#create(page, 0).migrations[page % CHUNK_PAGES] = record;
   }
 
   /**
@@ -242,7 +241,8 @@ export class HolderTable {
   leaveChunk(page: number, node: NodeId): void {
     const slot = this.#slots.find(node);
     const chunk = this.#chunk(page);
-    if (slot !== undefined && chunk !== undefined) clearBit(chunk, CHUNK_PAGES, slot);
+    if (slot === undefined || chunk === undefined) return;
+    clearBits(chunk, CHUNK_PAGES, CHUNK_PAGES + 1, slot);
   }
 
   /** The node has no page any more, and never will: its slot is for others. */
@@ -254,65 +254,122 @@ export class HolderTable {
     return this.#chunks.get(page >>> CHUNK_BITS);
   }
 
-  /** The chunk of a page, with room for a slot. */
-  #create(page: number, slot: number): Chunk {
-    const index = page >>> CHUNK_BITS;
-    const words = Math.floor(slot / WORD_BITS) + 1;
-    let chunk = this.#chunks.get(index);
-    if (chunk === undefined) {
-      chunk = {
-        owners: new Uint16Array(CHUNK_PAGES),
-        migrations: new Uint8Array(CHUNK_PAGES),
-        sharers: new Uint32Array((CHUNK_PAGES + 1) * words),
-        words,
-        lost: undefined,
-      };
-      this.#chunks.set(index, chunk);
-    } else if (chunk.words < words) widen(chunk, words);
-    return chunk;
+  /** Does something to the pages of a run, from one offset up to another in each chunk that there is. */
+  #visit({ first, count }: PageRun, act: (chunk: Chunk, from: number, to: number) => void): void {
+    const end = first + count;
+    const last = ((end - 1) >>> CHUNK_BITS) + 1;
+    let index = this.#chunks.next(first >>> CHUNK_BITS, last);
+    for (; index !== undefined; index = this.#chunks.next(index + 1, last)) {
+      const start = index * CHUNK_PAGES;
+      act(
+        this.#chunks.get(index)!,
+        Math.max(0, first - start),
+        Math.min(CHUNK_PAGES, end - start),
+      );
+    }
   }
+
+  /** Does the same to every page of a run: its chunks are made, and have room for a slot. */
+  #create(
+    { first, count }: PageRun,
+    slot: number,
+    act: (chunk: Chunk, from: number, to: number) => void,
+  ): void {
+    const planes = Math.floor(slot / WORD_BITS) + 1;
+    const end = first + count;
+    for (let page = first; page < end;) {
+      const index = page >>> CHUNK_BITS;
+      const from = page % CHUNK_PAGES;
+      const to = Math.min(CHUNK_PAGES, from + end - page);
+      let chunk = this.#chunks.get(index);
+      if (chunk === undefined) {
+        chunk = emptyChunk(planes);
+        this.#chunks.set(index, chunk);
+      } else if (chunk.planes < planes) widen(chunk, planes);
+      act(chunk, from, to);
+      page += to - from;
+    }
+  }
+}
+
+/** A chunk of pages that no node ever had. */
+const UNTOUCHED = emptyChunk(0);
+
+function emptyChunk(planes: number): Chunk {
+  return {
+    owners: new Uint16Array(CHUNK_PAGES),
+    sharers: new Uint32Array(PLANE_WORDS * planes),
+    planes,
+    lost: undefined,
+  };
 }
 
 function lowestBit(bits: number): number {
   return 31 - Math.clz32(bits & -bits);
 }
 
-function wordOf(chunk: Chunk | undefined, offset: number, word: number): number {
-  if (chunk === undefined || word >= chunk.words) return 0;
-  return chunk.sharers[offset * chunk.words + word]!;
+function wordOf({ sharers, planes }: Chunk, offset: number, plane: number): number {
+  return plane < planes ? sharers[plane * PLANE_WORDS + offset]! : 0;
 }
 
 function hasBit(chunk: Chunk, offset: number, slot: number): boolean {
   return (wordOf(chunk, offset, slot >>> 5) & (1 << (slot % WORD_BITS))) !== 0;
 }
 
-function setBit({ sharers, words }: Chunk, offset: number, slot: number): void {
+/** The pages have a slot, and so may a page of the chunk. */
+function setBits({ sharers }: Chunk, from: number, to: number, slot: number): void {
+  const start = (slot >>> 5) * PLANE_WORDS;
   const bit = 1 << (slot % WORD_BITS);
-  sharers[offset * words + (slot >>> 5)]! |= bit;
-  sharers[CHUNK_PAGES * words + (slot >>> 5)]! |= bit;
+  for (let index = start + from; index < start + to; index++) sharers[index]! |= bit;
+  sharers[start + CHUNK_PAGES]! |= bit;
 }
 
-function clearBit({ sharers, words }: Chunk, offset: number, slot: number): void {
-  const word = slot >>> 5;
-  if (word < words) sharers[offset * words + word]! &= ~(1 << (slot % WORD_BITS));
+function clearBits({ sharers, planes }: Chunk, from: number, to: number, slot: number): void {
+  const plane = slot >>> 5;
+  if (plane >= planes) return;
+  const start = plane * PLANE_WORDS;
+  const others = ~(1 << (slot % WORD_BITS));
+  for (let index = start + from; index < start + to; index++) sharers[index]! &= others;
 }
 
 /** The lowest slot that has a page; -1 for none. */
-function firstSlot({ sharers, words }: Chunk, offset: number): number {
-  for (let word = 0; word < words; word++) {
-    const bits = sharers[offset * words + word]!;
-    if (bits !== 0) return word * WORD_BITS + lowestBit(bits);
+function firstSlot(chunk: Chunk, offset: number): number {
+  for (let plane = 0; plane < chunk.planes; plane++) {
+    const bits = wordOf(chunk, offset, plane);
+    if (bits !== 0) return plane * WORD_BITS + lowestBit(bits);
   }
   return -1;
 }
 
-/** Makes room in a chunk for more slots: once for each 32 nodes that have copies at one time. */
-function widen(chunk: Chunk, words: number): void {
-  const wider = new Uint32Array((CHUNK_PAGES + 1) * words);
-  for (let offset = 0; offset <= CHUNK_PAGES; offset++) {
-    const bits = chunk.sharers.subarray(offset * chunk.words, (offset + 1) * chunk.words);
-    wider.set(bits, offset * words);
+/** How far the pages from one offset up to another are like the one at an offset of a second chunk. */
+function alikeUpTo(chunk: Chunk, from: number, to: number, other: Chunk, at: number): number {
+  const { owners, sharers, lost } = chunk;
+  const owner = other.owners[at];
+  let stop = from;
+  while (stop < to && owners[stop] === owner) stop++;
+  const planes = Math.max(chunk.planes, other.planes);
+  for (let plane = 0; plane < planes; plane++) {
+    const bits = wordOf(other, at, plane);
+    if (plane >= chunk.planes) {
+      if (bits !== 0) return from;
+      continue;
+    }
+    const start = plane * PLANE_WORDS;
+    let index = start + from;
+    while (index < start + stop && sharers[index] === bits) index++;
+    stop = index - start;
   }
+  if (lost === undefined && other.lost === undefined) return stop;
+  const node = other.lost?.[at] ?? 0;
+  let offset = from;
+  while (offset < stop && (lost?.[offset] ?? 0) === node) offset++;
+  return offset;
+}
+
+/** Makes room in a chunk for more slots: once for each 32 nodes that have copies at one time. */
+function widen(chunk: Chunk, planes: number): void {
+  const wider = new Uint32Array(PLANE_WORDS * planes);
+  wider.set(chunk.sharers);
   chunk.sharers = wider;
-  chunk.words = words;
+  chunk.planes = planes;
 }

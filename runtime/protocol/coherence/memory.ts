@@ -8,11 +8,12 @@
  */
 
 import { DISCARD_STEP_PAGES, MEMORY_ASK_AGAIN_MS, RELIEF_RUNS_MAX } from "../../limits.ts";
-import { homeOf } from "./messages.ts";
+import { homeExtent, homeOf } from "./messages.ts";
 import type { Outbox } from "./output.ts";
 import { contains, overlaps, type PageRun, PageState } from "./page.ts";
-import type { PageTable } from "./page_table.ts";
-import { Residence, ResidenceTable } from "./residence.ts";
+import { PageTable } from "./page_table.ts";
+import { Residence } from "./residence.ts";
+import type { RunTable } from "./run_table.ts";
 
 const { Expected, Replaced, Used, Idle, UsedAlone, IdleAlone, Spent, Dead, Dropping, Forgone } =
   Residence;
@@ -53,9 +54,14 @@ export interface MemoryCounters {
   pagesDiscarded: number;
 }
 
+/** Whether there is a copy that threads may read. */
+function isCopy(value: Residence): boolean {
+  return value === Used || value === Idle || value === UsedAlone || value === IdleAlone;
+}
+
 /** The bytes that one node keeps. */
 export class PageMemory {
-  readonly residence = new ResidenceTable();
+  readonly residence = new PageTable<Residence>();
   /** The most pages that may count. */
   readonly limit: number;
   /** How many pages are kept free, so that faults need not wait. */
@@ -70,7 +76,7 @@ export class PageMemory {
   #moves = false;
   readonly #options: MemoryOptions;
   readonly #outbox: Outbox;
-  readonly #states: PageTable;
+  readonly #states: PageTable<PageState>;
   readonly #counters: MemoryCounters;
 
   /**
@@ -82,7 +88,7 @@ export class PageMemory {
   constructor(
     options: MemoryOptions,
     outbox: Outbox,
-    states: PageTable,
+    states: PageTable<PageState>,
     counters: MemoryCounters,
   ) {
     const { memoryPages = Infinity, runPages } = options;
@@ -98,12 +104,12 @@ export class PageMemory {
 
   /** The pages that count: copies, dead ones, and those that are to come. */
   get held(): number {
-    return this.residence.total;
+    return this.residence.size;
   }
 
   /** How many more pages may count. */
   get free(): number {
-    return this.limit === Infinity ? Infinity : this.limit - this.residence.total;
+    return this.limit === Infinity ? Infinity : this.limit - this.residence.size;
   }
 
   /** The pages of which only dead bytes are here. */
@@ -145,6 +151,29 @@ export class PageMemory {
     return this.residence.get(page) === Residence.None;
   }
 
+  /** How many pages from `first` on, at most `limit`, are in the same state, with the same of their bytes. */
+  alike(first: number, limit: number): number {
+    return this.residence.extent(first, this.#states.extent(first, limit));
+  }
+
+  /**
+   * How many of `limit` pages from `first` on can be requested together, with room for `room` more; the
+   * home is asked about none of them. That holds for the first, but for the room.
+   */
+  requestable(first: number, limit: number, room: number): number {
+    for (let count = 0; count < limit;) {
+      const page = first + count;
+      let extent = this.residence.extent(page, limit - count);
+      if (this.needsRoom(page)) {
+        extent = Math.min(extent, room);
+        room -= extent;
+      }
+      if (extent <= 0 || this.isAsked(page)) return count;
+      count += extent;
+    }
+    return limit;
+  }
+
   /** Pages were requested. */
   requested(run: PageRun): void {
     this.residence.change(run, (value) => {
@@ -182,30 +211,30 @@ export class PageMemory {
   }
 
   /** Copies were dropped for another node's write; their bytes may be asked for as long as it runs. */
-  invalidated(run: PageRun, isRequested: (page: number) => boolean): void {
-    this.#died(run, Dead, isRequested);
+  invalidated(run: PageRun, requests: RunTable<PageRun>): void {
+    this.#died(run, Dead, requests);
   }
 
   /** Copies went to another node. That one has the bytes, or nobody will. */
-  surrendered(run: PageRun, isRequested: (page: number) => boolean): void {
+  surrendered(run: PageRun, requests: RunTable<PageRun>): void {
     if (this.offloads.length > 0) this.#countOffloaded(run);
-    this.#died(run, Spent, isRequested);
+    this.#died(run, Spent, requests);
   }
 
-  #died(run: PageRun, left: Residence, isRequested: (page: number) => boolean): void {
-    this.residence.change(run, (value, page) => {
-      switch (value) {
-        case Used:
-        case Idle:
-        case UsedAlone:
-        case IdleAlone:
-          return isRequested(page) ? Replaced : left;
-        case Dropping:
-          return Forgone;
-        default:
-          return value;
-      }
-    });
+  #died({ first, count }: PageRun, left: Residence, requests: RunTable<PageRun>): void {
+    const end = first + count;
+    for (let page = first; page < end;) {
+      const request = requests.at(page);
+      const stop = request === undefined
+        ? requests.next(page, end)
+        : Math.min(end, request.first + request.count);
+      const dead = request === undefined ? left : Replaced;
+      this.residence.change({ first: page, count: stop - page }, (value) => {
+        if (value === Dropping) return Forgone;
+        return isCopy(value) ? dead : value;
+      });
+      page = stop;
+    }
   }
 
   #countOffloaded({ first, count }: PageRun): void {
@@ -230,12 +259,15 @@ export class PageMemory {
 
   /** The home has not forgotten the copies: no other node has the pages. */
   kept({ first, count }: PageRun): void {
-    for (let page = first; page < first + count; page++) {
+    for (let page = first; page < first + count;) {
       const value = this.residence.get(page);
-      if (value === Forgone) this.residence.fill(page, 1, Dead);
-      if (value !== Dropping) continue;
-      this.residence.fill(page, 1, IdleAlone);
-      this.#states.fill(page, 1, PageState.Shared);
+      const extent = this.residence.extent(page, first + count - page);
+      if (value === Forgone) this.residence.fill(page, extent, Dead);
+      else if (value === Dropping) {
+        this.residence.fill(page, extent, IdleAlone);
+        this.#states.fill(page, extent, PageState.Shared);
+      }
+      page += extent;
     }
   }
 
@@ -362,9 +394,11 @@ export class PageMemory {
 
   #countAlone({ first, count }: PageRun): number {
     let alone = 0;
-    for (let page = first; page < first + count; page++) {
+    for (let page = first; page < first + count;) {
       const value = this.residence.get(page);
-      if (value === UsedAlone || value === IdleAlone) alone++;
+      const extent = this.residence.extent(page, first + count - page);
+      if (value === UsedAlone || value === IdleAlone) alone += extent;
+      page += extent;
     }
     return alone;
   }
@@ -372,8 +406,12 @@ export class PageMemory {
   /** Lets the home be asked anew. What it did not move may have been no only copy. */
   #forgetOffloads(): void {
     for (const { first, count } of this.offloads) {
-      for (let page = first; page < first + count; page++) {
-        if (this.#states.get(page) === PageState.Shared) this.shared({ first: page, count: 1 });
+      for (let page = first; page < first + count;) {
+        const extent = this.#states.extent(page, first + count - page);
+        if (this.#states.get(page) === PageState.Shared) {
+          this.shared({ first: page, count: extent });
+        }
+        page += extent;
       }
     }
     this.#moves = false;
@@ -403,10 +441,9 @@ export class PageMemory {
 
   /** How many pages from the first on are alike, of one home, and need not stay. */
   #stretch(first: number, limit: number, isNeeded: (page: number) => boolean): number {
-    limit = this.residence.extent(first, limit);
-    const home = homeOf(first);
+    limit = homeExtent(first, this.residence.extent(first, limit));
     let count = 1;
-    while (count < limit && homeOf(first + count) === home && !isNeeded(first + count)) count++;
+    while (count < limit && !isNeeded(first + count)) count++;
     return count;
   }
 }

@@ -205,3 +205,14 @@ export const DIRECTORY_NODE: NodeId = 1;
 export function homeOf(_page: number): NodeId {
   return DIRECTORY_NODE;
 }
+
+/**
+ * Returns how many pages have the same home as the first.
+ *
+ * @param _first The first page's number.
+ * @param limit How many pages to look at.
+ * @returns The pages from the first on, at most as many as were to be looked at.
+ */
+export function homeExtent(_first: number, limit: number): number {
+  return limit;
+}

@@ -1,60 +1,93 @@
 /**
  * One byte for each page of a region of up to 2^28 pages, in memory proportional to the pages touched.
+ * What is asked or changed is about runs of pages: a run's chunk is looked up once, and the loop over its
+ * bytes does nothing else.
  */
 
-const CHUNK_PAGES = 4096;
+import type { PageRun } from "./page.ts";
+import { SparseArray } from "./sparse_array.ts";
+
+const CHUNK_BITS = 12;
+const CHUNK_PAGES = 2 ** CHUNK_BITS;
 
 /** A sparse array of bytes, indexed by page number; zero where nothing was set. */
-export class PageTable {
-  readonly #chunks = new Map<number, Uint8Array>();
-  /** The numbers of the chunks, in ascending order. */
-  readonly #order: number[] = [];
-  /** How many pages have each byte but zero. */
-  readonly #counts = new Uint32Array(256);
+export class PageTable<Value extends number = number> {
+  readonly #chunks = new SparseArray<Uint8Array>();
+  /** How many pages have each byte; for zero, how many others there are, as a negative number. */
+  readonly #counts = new Int32Array(256);
 
-  /** How many pages have this byte, which is not zero. */
-  count(value: number): number {
-    return this.#counts[value]!;
+  /** How many pages have a byte that is not zero. */
+  get size(): number {
+    return -this.#counts[0]!;
+  }
+
+  /** How many pages have one of these bytes, which are not zero. */
+  count(...values: readonly Value[]): number {
+    let count = 0;
+    for (const value of values) count += this.#counts[value]!;
+    return count;
   }
 
   /** The page's byte. */
-  get(page: number): number {
-    const chunk = this.#chunks.get(Math.floor(page / CHUNK_PAGES));
-    return chunk === undefined ? 0 : chunk[page % CHUNK_PAGES]!;
+  get(page: number): Value {
+    return (this.#chunks.get(page >>> CHUNK_BITS)?.[page % CHUNK_PAGES] ?? 0) as Value;
+  }
+
+  /** How many pages from `first` on, and no more than `limit`, have the same byte as the first. */
+  extent(first: number, limit: number): number {
+    const value = this.get(first);
+    const end = first + limit;
+    for (let page = first; page < end;) {
+      const chunk = this.#chunks.get(page >>> CHUNK_BITS);
+      const from = page % CHUNK_PAGES;
+      const to = Math.min(CHUNK_PAGES, from + end - page);
+      const stop = chunk === undefined
+        ? value === 0 ? to : from
+        : firstOther(chunk, value, from, to);
+      page += stop - from;
+      if (stop < to) return page - first;
+    }
+    return limit;
   }
 
   /** Sets the byte of each page of a run. */
-  fill(first: number, count: number, value: number): void {
+  fill(first: number, count: number, value: Value): void {
     const end = first + count;
     for (let page = first; page < end;) {
-      const index = Math.floor(page / CHUNK_PAGES);
-      const start = index * CHUNK_PAGES;
-      const stop = Math.min(end, start + CHUNK_PAGES);
+      const index = page >>> CHUNK_BITS;
+      const from = page % CHUNK_PAGES;
+      const to = Math.min(CHUNK_PAGES, from + end - page);
       let chunk = this.#chunks.get(index);
       if (chunk === undefined && value !== 0) {
         chunk = new Uint8Array(CHUNK_PAGES);
         this.#chunks.set(index, chunk);
-        this.#order.splice(firstAtLeast(this.#order, index), 0, index);
       }
-      if (chunk !== undefined) this.#set(chunk, page - start, stop - start, value);
-      page = stop;
+      if (chunk !== undefined) this.#set(chunk, from, to, value);
+      page += to - from;
     }
   }
 
-  /** Gives those pages of a run that have one byte another one. */
-  replace(first: number, count: number, from: number, to: number): void {
-    for (let page = first; page < first + count; page++) {
-      if (this.get(page) === from) this.fill(page, 1, to);
+  /**
+   * Changes the bytes of a run.
+   *
+   * @param run The run.
+   * @param next Returns what a byte becomes; called once for pages in a row that have the same byte.
+   * @returns Whether any byte has changed.
+   */
+  change({ first, count }: PageRun, next: (value: Value) => Value): boolean {
+    const end = first + count;
+    let hasChanged = false;
+    for (let page = first; page < end;) {
+      const value = this.get(page);
+      const extent = this.extent(page, end - page);
+      const changed = next(value);
+      if (changed !== value) {
+        this.fill(page, extent, changed);
+        hasChanged = true;
+      }
+      page += extent;
     }
-  }
-
-  #set(chunk: Uint8Array, from: number, to: number, value: number): void {
-    for (let offset = from; offset < to; offset++) {
-      const old = chunk[offset]!;
-      if (old !== 0) this.#counts[old]!--;
-    }
-    chunk.fill(value, from, to);
-    if (value !== 0) this.#counts[value]! += to - from;
+    return hasChanged;
   }
 
   /**
@@ -64,41 +97,47 @@ export class PageTable {
    * @param start Where to begin; behind the last page the search goes on from the first one.
    * @returns The page; `undefined` when no page has one of the bytes.
    */
-  next(values: readonly number[], start: number): number | undefined {
-    if (values.every((value) => this.#counts[value] === 0)) return undefined;
-    const order = this.#order;
-    const own = Math.floor(start / CHUNK_PAGES);
-    const at = firstAtLeast(order, own);
-    // The chunk where the search begins is looked at once more at the end, for what is before `start`.
-    for (let step = 0; step <= order.length; step++) {
-      const index = order[(at + step) % order.length]!;
-      const from = step === 0 && index === own ? start % CHUNK_PAGES : 0;
+  next(values: readonly Value[], start: number): number | undefined {
+    if (this.count(...values) === 0) return undefined;
+    const own = start >>> CHUNK_BITS;
+    let index = this.#chunks.next(own);
+    let from = index === own ? start % CHUNK_PAGES : 0;
+    for (;;) {
+      if (index === undefined) index = this.#chunks.next(0)!;
       const offset = nextIn(this.#chunks.get(index)!, values, from);
       if (offset !== undefined) return index * CHUNK_PAGES + offset;
+      index = this.#chunks.next(index + 1);
+      from = 0;
     }
-    return undefined;
   }
 
-  /** Each page whose byte is not zero, with it, in ascending order within a chunk. */
-  *entries(): IterableIterator<[page: number, value: number]> {
-    for (const [index, chunk] of this.#chunks) {
-      for (let offset = 0; offset < CHUNK_PAGES; offset++) {
-        const value = chunk[offset]!;
-        if (value !== 0) yield [index * CHUNK_PAGES + offset, value];
+  /** Each page whose byte is not zero, with it, in ascending order. */
+  *entries(): IterableIterator<[page: number, value: Value]> {
+    let index = this.#chunks.next(0);
+    for (; index !== undefined; index = this.#chunks.next(index + 1)) {
+      for (const [offset, value] of this.#chunks.get(index)!.entries()) {
+        if (value !== 0) yield [index * CHUNK_PAGES + offset, value as Value];
       }
     }
   }
+
+  #set(chunk: Uint8Array, from: number, to: number, value: Value): void {
+    const counts = this.#counts;
+    for (let offset = from; offset < to;) {
+      const old = chunk[offset]!;
+      const start = offset;
+      for (; offset < to && chunk[offset] === old; offset++) chunk[offset] = value;
+      counts[old]! -= offset - start;
+    }
+    counts[value]! += to - from;
+  }
 }
 
-/** Where a number is, or belongs, in numbers that ascend. */
-function firstAtLeast(numbers: readonly number[], value: number): number {
-  let low = 0;
-  for (let high = numbers.length; low < high;) {
-    const middle = (low + high) >>> 1;
-    if (numbers[middle]! < value) low = middle + 1;
-    else high = middle;
-  }
-  return low;
+/** The first offset from `from` up to `to` with another byte than this one; `to` where there is none. */
+function firstOther(chunk: Uint8Array, value: number, from: number, to: number): number {
+  let offset = from;
+  while (offset < to && chunk[offset] === value) offset++;
+  return offset;
 }
 
 /** The first offset from `from` on with one of the bytes. */

@@ -1,4 +1,4 @@
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals, assertFalse } from "@std/assert";
 import { PageTable } from "./page_table.ts";
 
 const LAST_PAGE = 2 ** 28 - 1;
@@ -56,10 +56,34 @@ Deno.test("PageTable: the next page with one of some bytes is found in ascending
   assertEquals([table.next([3], 7), table.next([3], 6), table.next([4], 0)], [6, 6, undefined]);
 });
 
-Deno.test("PageTable: one byte of a run is replaced, and no other", () => {
+Deno.test("PageTable: a run is changed by stretches of one byte, and says whether any byte changed", () => {
   const table = new PageTable();
-  table.fill(1, 3, 2);
-  table.fill(2, 1, 1);
-  table.replace(0, 9, 2, 3);
-  assertEquals([...table.entries()], [[1, 3], [2, 1], [3, 3]]);
+  table.fill(4090, 9, 2);
+  table.fill(4098, 1, 1);
+  const seen: number[] = [];
+  const change = (from: number, to: number) =>
+    table.change({ first: 4088, count: 20 }, (value) => {
+      seen.push(value);
+      return value === from ? to : value;
+    });
+  assert(change(2, 3));
+  assertEquals(seen, [0, 2, 1, 0]);
+  assertEquals([...table.entries()].map(([, value]) => value), [3, 3, 3, 3, 3, 3, 3, 3, 1]);
+  assertFalse(change(2, 4));
+  assertEquals([table.count(3), table.count(1, 2, 3), table.size], [8, 9, 9]);
+});
+
+Deno.test("PageTable: an extent ends where the byte changes, and no further than asked", () => {
+  const table = new PageTable();
+  table.fill(100, 9_000, 7);
+  table.fill(5_000, 1, 0);
+  const extents = [[0, 50], [0, 500], [100, 9_999], [5_000, 9], [5_001, 9_999], [9_100, 2 ** 27]];
+  assertEquals(extents.map(([first, limit]) => table.extent(first!, limit!)), [
+    50,
+    100,
+    4_900,
+    1,
+    4_099,
+    2 ** 27,
+  ]);
 });

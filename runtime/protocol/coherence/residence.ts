@@ -4,9 +4,6 @@
  * the node's memory.
  */
 
-import type { PageRun } from "./page.ts";
-import { PageTable } from "./page_table.ts";
-
 /** What there is of a page's bytes at a node. */
 export const Residence = {
   /** Nothing. */
@@ -37,59 +34,3 @@ export const Residence = {
 } as const;
 /** One of {@linkcode Residence}. */
 export type Residence = typeof Residence[keyof typeof Residence];
-
-const ALL = Object.values(Residence).filter((value) => value !== Residence.None);
-
-/** The bytes of one node. */
-export class ResidenceTable {
-  readonly #table = new PageTable();
-
-  /** What there is of a page. */
-  get(page: number): Residence {
-    return this.#table.get(page) as Residence;
-  }
-
-  /** From now on this is what there is of a run. */
-  fill(first: number, count: number, value: Residence): void {
-    this.#table.fill(first, count, value);
-  }
-
-  /** Each page of which there is something, with what it is. */
-  *entries(): IterableIterator<[page: number, value: Residence]> {
-    for (const [page, value] of this.#table.entries()) yield [page, value as Residence];
-  }
-
-  /** How many pages have one of these. */
-  count(...values: readonly Residence[]): number {
-    let count = 0;
-    for (const value of values) count += this.#table.count(value);
-    return count;
-  }
-
-  /** The pages that count against the limit. */
-  get total(): number {
-    return this.count(...ALL);
-  }
-
-  /** The next page with one of these, from `start` on and around. */
-  next(values: readonly Residence[], start: number): number | undefined {
-    return this.#table.next(values, start);
-  }
-
-  /** How many pages from `first` on, and no more than `limit`, have the same as the first. */
-  extent(first: number, limit: number): number {
-    const value = this.get(first);
-    let count = 1;
-    while (count < limit && this.get(first + count) === value) count++;
-    return count;
-  }
-
-  /** Changes each page of a run. */
-  change({ first, count }: PageRun, next: (value: Residence, page: number) => Residence): void {
-    for (let page = first; page < first + count; page++) {
-      const value = this.get(page);
-      const changed = next(value, page);
-      if (changed !== value) this.fill(page, 1, changed);
-    }
-  }
-}

@@ -15,21 +15,28 @@ const SPARE_CHUNKS = 64;
 /** A run in its place among the others. */
 interface Entry<Run> {
   readonly run: Run;
+  /** By which chunks refer to the run: numbers are put into pages faster than objects. */
+  readonly number: number;
   previous: Entry<Run> | undefined;
   next: Entry<Run> | undefined;
 }
 
 /** For some pages in a row the runs that have them. */
-interface Chunk<Run> {
-  readonly entries: (Entry<Run> | undefined)[];
+interface Chunk {
+  /** For each page the number of its run; 0 for none. */
+  readonly numbers: Uint32Array;
   /** How many of the pages a run has. */
   size: number;
 }
 
 /** Disjoint runs, in the order in which they were added. */
 export class RunTable<Run extends PageRun> {
-  readonly #chunks = new SparseArray<Chunk<Run>>();
-  readonly #spares: Chunk<Run>[] = [];
+  readonly #chunks = new SparseArray<Chunk>();
+  readonly #spares: Chunk[] = [];
+  /** The runs by number. */
+  readonly #entries: (Entry<Run> | undefined)[] = [undefined];
+  /** The numbers that no run has any more. */
+  readonly #free: number[] = [];
   #first: Entry<Run> | undefined;
   #last: Entry<Run> | undefined;
   #size = 0;
@@ -59,10 +66,10 @@ export class RunTable<Run extends PageRun> {
     const last = ((end - 1) >>> CHUNK_BITS) + 1;
     let index = this.#chunks.next(start >>> CHUNK_BITS, last);
     for (; index !== undefined; index = this.#chunks.next(index + 1, last)) {
-      const { entries } = this.#chunks.get(index)!;
+      const { numbers } = this.#chunks.get(index)!;
       const stop = Math.min(end, (index + 1) * CHUNK_PAGES);
       for (let page = Math.max(start, index * CHUNK_PAGES); page < stop; page++) {
-        if (entries[page % CHUNK_PAGES] !== undefined) return page;
+        if (numbers[page % CHUNK_PAGES] !== 0) return page;
       }
     }
     return end;
@@ -70,12 +77,14 @@ export class RunTable<Run extends PageRun> {
 
   /** Adds a run of pages that no other run has. */
   add(run: Run): void {
-    const entry: Entry<Run> = { run, previous: this.#last, next: undefined };
+    const number = this.#free.pop() ?? this.#entries.length;
+    const entry: Entry<Run> = { run, number, previous: this.#last, next: undefined };
+    this.#entries[number] = entry;
     if (this.#last === undefined) this.#first = entry;
     else this.#last.next = entry;
     this.#last = entry;
     this.#size++;
-    this.#fill(run, entry);
+    this.#fill(run, number);
   }
 
   /** Whether the run was added. */
@@ -85,13 +94,15 @@ export class RunTable<Run extends PageRun> {
 
   /** Removes a run that was added. */
   delete(run: Run): void {
-    const { previous, next } = this.#entry(run.first)!;
+    const { number, previous, next } = this.#entry(run.first)!;
+    this.#entries[number] = undefined;
+    this.#free.push(number);
     if (previous === undefined) this.#first = next;
     else previous.next = next;
     if (next === undefined) this.#last = previous;
     else next.previous = previous;
     this.#size--;
-    this.#fill(run, undefined);
+    this.#fill(run, 0);
   }
 
   /** Removes every run. */
@@ -100,29 +111,33 @@ export class RunTable<Run extends PageRun> {
   }
 
   #entry(page: number): Entry<Run> | undefined {
-    return this.#chunks.get(page >>> CHUNK_BITS)?.entries[page % CHUNK_PAGES];
+    const chunk = this.#chunks.get(page >>> CHUNK_BITS);
+    return chunk === undefined ? undefined : this.#entries[chunk.numbers[page % CHUNK_PAGES]!];
   }
 
-  /** Puts an entry at each page of its run, or takes it from there. */
-  #fill({ first, count }: PageRun, entry: Entry<Run> | undefined): void {
-    for (let page = first; page < first + count;) {
+  /** Puts a number at each page of a run; 0 takes the one that is there away. */
+  #fill({ first, count }: PageRun, number: number): void {
+    const end = first + count;
+    for (let page = first; page < end;) {
       const index = page >>> CHUNK_BITS;
-      const start = index * CHUNK_PAGES;
-      const stop = Math.min(first + count, start + CHUNK_PAGES);
+      const from = page % CHUNK_PAGES;
+      const to = Math.min(CHUNK_PAGES, from + end - page);
       const chunk = this.#chunks.get(index) ?? this.#addChunk(index);
-      chunk.size += entry === undefined ? page - stop : stop - page;
-      for (; page < stop; page++) chunk.entries[page - start] = entry;
+      const { numbers } = chunk;
+      for (let offset = from; offset < to; offset++) numbers[offset] = number;
+      chunk.size += number === 0 ? from - to : to - from;
       if (chunk.size === 0) this.#deleteChunk(index, chunk);
+      page += to - from;
     }
   }
 
-  #addChunk(index: number): Chunk<Run> {
-    const chunk = this.#spares.pop() ?? { entries: Array(CHUNK_PAGES).fill(undefined), size: 0 };
+  #addChunk(index: number): Chunk {
+    const chunk = this.#spares.pop() ?? { numbers: new Uint32Array(CHUNK_PAGES), size: 0 };
     this.#chunks.set(index, chunk);
     return chunk;
   }
 
-  #deleteChunk(index: number, chunk: Chunk<Run>): void {
+  #deleteChunk(index: number, chunk: Chunk): void {
     this.#chunks.set(index, undefined);
     if (this.#spares.length < SPARE_CHUNKS) this.#spares.push(chunk);
   }

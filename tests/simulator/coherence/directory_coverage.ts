@@ -305,7 +305,7 @@ export class WatchedDirectory extends ProbeDirectory {
 
   #countSpent(transaction: Transaction): void {
     if (this.#sorts.get(transaction) !== "read") return;
-    const record = this.holders.migration(transaction.first);
+    const record = this.migrations.get(transaction.first);
     if (record !== UNPROVEN && handOversLeft(record) === 0) this.#reach("handOversSpent");
   }
 

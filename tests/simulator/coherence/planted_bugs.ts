@@ -16,6 +16,7 @@ import { Residence } from "../../../runtime/protocol/coherence/residence.ts";
 import { WatchedCache } from "./cache_coverage.ts";
 import { WatchedDirectory } from "./directory_coverage.ts";
 import type { WaitingRequest } from "../../../runtime/protocol/coherence/request_queue.ts";
+import type { RunTable } from "../../../runtime/protocol/coherence/run_table.ts";
 import { ProbeCache, ProbeDirectory, type ProbeParts } from "./probes.ts";
 
 /** The parts as they are. */
@@ -65,8 +66,8 @@ class UnprotectedOwner extends ProbeCache {
 }
 
 class ForgetfulDirectory extends ProbeDirectory {
-  protected override addSharer(page: number, node: NodeId): void {
-    if (node !== 2) super.addSharer(page, node);
+  protected override addSharer(run: PageRun, node: NodeId): void {
+    if (node !== 2) super.addSharer(run, node);
   }
 }
 
@@ -185,8 +186,8 @@ class HastyGiver extends ProbeCache {
 }
 
 class HastyMemory extends PageMemory {
-  override invalidated(run: PageRun, isRequested: (page: number) => boolean): void {
-    this.surrendered(run, isRequested);
+  override invalidated(run: PageRun, requests: RunTable<PageRun>): void {
+    this.surrendered(run, requests);
   }
 }
 

@@ -258,7 +258,7 @@ export class ProbeDirectory extends Directory {
     for (let page = 0; page < this.options.pageCount; page++) {
       const owner = this.holders.owner(page);
       const nodes = this.holders.list(page).sort((a, b) => a - b);
-      holders.push({ owner, nodes, migration: this.holders.migration(page) });
+      holders.push({ owner, nodes, migration: this.migrations.get(page) });
       const lostWith = this.holders.lostWith(page);
       if (lostWith !== 0) lost.push([page, lostWith]);
     }
@@ -284,12 +284,12 @@ export class ProbeDirectory extends Directory {
   load(state: DirectoryState): void {
     for (const [page, { owner, nodes, migration }] of state.holders.entries()) {
       const others = nodes.filter((node) => node !== owner);
-      this.holders.set(page, owner === 0 ? [] : [owner, ...others]);
-      this.holders.setMigration(page, migration);
+      this.holders.set({ first: page, count: 1 }, owner === 0 ? [] : [owner, ...others]);
+      this.migrations.fill(page, 1, migration);
     }
     this.members.clear();
     for (const node of state.members) this.members.add(node);
-    for (const [page, node] of state.lost) this.holders.lose(page, node);
+    for (const [page, node] of state.lost) this.holders.lose({ first: page, count: 1 }, node);
     this.departed.splice(0, Infinity, ...state.departed);
     this.sweep = state.sweep;
     this.active.clear();
