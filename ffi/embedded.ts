@@ -48,7 +48,7 @@ export async function findLibrary(options: OpenLibraryOptions = {}): Promise<Tds
     const libraries = await importLibraries();
     if (libraries === undefined) throw error;
     path ??= unpack(libraries);
-    return openLibrary({ path: await path });
+    return openLibrary({ ...options, path: await path });
   }
 }
 

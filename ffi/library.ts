@@ -11,7 +11,27 @@ import { symbols, type TdsmDynamicLibrary } from "./symbols.ts";
 export interface OpenLibraryOptions {
   /** Path of `libtdsm.so`; if given, no other path is tried. */
   path?: string | undefined;
+  /**
+   * Whether the library is for a thread that serves no region. Such a thread calls few of the functions, and
+   * Deno compiles code for each that it opens: those of {@linkcode PROGRAM_FUNCTIONS} are opened at once,
+   * all others together when one of them is called.
+   */
+  forProgram?: boolean | undefined;
 }
+
+/**
+ * The functions that a thread of a program calls in order to join or to attach, while it is served, and when
+ * its node fails: then another thread may hold the loader's lock for ever.
+ */
+const PROGRAM_FUNCTIONS: readonly (keyof TdsmDynamicLibrary["symbols"])[] = [
+  "tdsm_abi_version",
+  "tdsm_last_errno",
+  "tdsm_describe",
+  "tdsm_fence",
+  "tdsm_thread",
+  "tdsm_kick",
+  "tdsm_setenv",
+];
 
 /** `libtdsm.so`, open. */
 export class TdsmLibrary implements Disposable {
@@ -71,7 +91,7 @@ export function openLibrary(options: OpenLibraryOptions = {}): TdsmLibrary {
     requireFfiPermission(path);
     let library: TdsmDynamicLibrary;
     try {
-      library = Deno.dlopen(path, symbols);
+      library = options.forProgram ? openInParts(path) : Deno.dlopen(path, symbols);
     } catch (cause) {
       attempts.push({ path, origin, cause });
       continue;
@@ -80,6 +100,28 @@ export function openLibrary(options: OpenLibraryOptions = {}): TdsmLibrary {
     return new TdsmLibrary(library, path);
   }
   throw notFound(attempts);
+}
+
+/** Opens the library for a thread of a program. */
+function openInParts(path: string): TdsmDynamicLibrary {
+  const names = Object.keys(symbols) as (keyof typeof symbols)[];
+  const open = (soon: boolean): TdsmDynamicLibrary => {
+    const part = names.filter((name) => PROGRAM_FUNCTIONS.includes(name) === soon);
+    const entries: unknown = Object.fromEntries(part.map((name) => [name, symbols[name]]));
+    return Deno.dlopen(path, entries as typeof symbols);
+  };
+  const first = open(true);
+  let others: TdsmDynamicLibrary | undefined;
+  const opened = { ...first.symbols };
+  for (const name of names) {
+    if (name in opened) continue;
+    Object.defineProperty(opened, name, { get: () => (others ??= open(false)).symbols[name] });
+  }
+  const close = (): void => {
+    first.close();
+    others?.close();
+  };
+  return { symbols: opened, close };
 }
 
 /**

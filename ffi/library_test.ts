@@ -124,3 +124,14 @@ Deno.test("openLibrary: one of another ABI version is refused by name", async ()
   );
   assertMatch(printed, /^LibraryMismatch .* ABI version \d+, this runtime needs 999; .*tdsm build/);
 });
+
+Deno.test("openLibrary: for a thread of a program, functions that few call are opened when they are called", () => {
+  using library = openLibrary({ forProgram: true });
+  const isOpen = (name: "tdsm_fence" | "tdsm_crc32c"): boolean =>
+    "value" in Object.getOwnPropertyDescriptor(library.symbols, name)!;
+  assert(isOpen("tdsm_fence"));
+  assert(!isOpen("tdsm_crc32c"));
+  using whole = openLibrary();
+  const bytes = Uint8Array.of(1, 2, 3);
+  assertEquals(library.checksum(bytes), whole.checksum(bytes));
+});

@@ -95,7 +95,7 @@ export class AttachedNode extends NodeThread implements Disposable {
  * ```
  */
 export function attach(handle: NodeHandle): AttachedNode {
-  const library = openLibrary({ path: handle.library });
+  const library = openLibrary({ path: handle.library, forProgram: true });
   try {
     const region = NativeRegion.attach(library, { handle: handle.region });
     const slots = new CallSlots(handle.slots);

@@ -62,7 +62,7 @@ export async function startNode(
   requireDeno();
   requirePermissions(settings);
   const engine = await loadEngineSource();
-  const library = await findLibrary({ path: settings.library });
+  const library = await findLibrary({ path: settings.library, forProgram: true });
   warnOfUnread(settings.logLevel);
   // By default Deno looks at sockets only every 61 turns of a busy event loop. A Worker's runtime
   // reads this when it is made.
