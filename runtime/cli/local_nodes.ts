@@ -15,7 +15,8 @@ import { readEnvironment } from "../settings/settings.ts";
 import { partOfMemory } from "../engine/memory_limit.ts";
 import { SETTINGS } from "../settings/table.ts";
 import { END_SIGNALS, type EndSignal, SignalEcho } from "../signals.ts";
-import { NodeOutput } from "./node_output.ts";
+import { NodeOutput, type Paints } from "./node_output.ts";
+import { paintOf } from "./paint.ts";
 import { TURN_VARIABLE } from "../engine/turn.ts";
 import { Turns } from "./turns.ts";
 import { Watchdog } from "./watchdog.ts";
@@ -79,7 +80,8 @@ export async function launch(launch: Launch): Promise<number> {
     () => new Watchdog(),
   );
   await watchdog.watch(turns.secret);
-  const nodes = new LocalNodes(launch, directory, turns);
+  const paint = { stdout: await paintOf(Deno.stdout), stderr: await paintOf(Deno.stderr) };
+  const nodes = new LocalNodes(launch, directory, turns, paint);
   const echo = new SignalEcho();
   const listeners = (Object.keys(END_SIGNALS) as EndSignal[]).map((signal) =>
     [signal, (): void => {
@@ -180,7 +182,7 @@ class LocalNodes {
   readonly #letGo = new AbortController();
   #lettingGo: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(launch: Launch, directory: Address, turns: Turns) {
+  constructor(launch: Launch, directory: Address, turns: Turns, paint: Paints) {
     this.#launch = launch;
     this.#directory = directory;
     this.#turns = turns;
@@ -188,7 +190,7 @@ class LocalNodes {
     const { nodes } = launch;
     this.#memoryLimit = shareOfMemory(nodes);
     const broken = (): void => void this.#fail(ExitCode.Program);
-    this.#output = new NodeOutput({ stdout, stderr }, { nodes, coloured: !Deno.noColor, broken });
+    this.#output = new NodeOutput({ stdout, stderr }, { nodes, paint, broken });
   }
 
   /** Starts the nodes, and waits until all have ended; returns the exit code. */

@@ -68,7 +68,7 @@ export async function main(args: readonly string[]): Promise<void> {
     const node = await startNode({ ...settings, rpcServer: true }, true);
     exitCodeOfError = exitCodeOf;
     try {
-      greet(node);
+      await greet(node);
       await node.closed;
       console.log(`The directory has closed the cluster, and node ${node.id} has ended with it.`);
     } finally {
@@ -105,7 +105,7 @@ async function showDoctor(settings: Settings, json: boolean): Promise<void> {
   const healthy = canRun(checks);
   const text = json
     ? `${JSON.stringify({ canRun: healthy, checks })}\n`
-    : formatChecks(checks, paintOf(Deno.stdout));
+    : formatChecks(checks, await paintOf(Deno.stdout));
   await print(text);
   if (!healthy) Deno.exitCode = 1;
 }
@@ -120,7 +120,9 @@ async function showStatus(settings: Settings, json: boolean): Promise<void> {
     );
   }
   const status = await fetchStatus(directoryAddress, settings.joinTimeoutMs);
-  await print(json ? `${JSON.stringify(status)}\n` : formatStatus(status, paintOf(Deno.stdout)));
+  await print(
+    json ? `${JSON.stringify(status)}\n` : formatStatus(status, await paintOf(Deno.stdout)),
+  );
 }
 
 /** Writes a whole text to stdout. */
@@ -128,15 +130,16 @@ function print(text: string): Promise<void> {
   return new Blob([text]).stream().pipeTo(Deno.stdout.writable, { preventClose: true });
 }
 
-function greet({ id, size, pageSize, address, port }: Node): void {
+async function greet({ id, size, pageSize, address, port }: Node): Promise<void> {
   const region = `${formatSize(size)} in pages of ${formatSize(pageSize)}`;
   const at = formatAddress({ hostname: address, port });
   if (id !== 1) return console.log(`Node ${id} serves ${region} at ${at}. Ctrl-C ends it.`);
   const wildcard = isWildcard(address);
   const command = `${START_COMMAND} --directory-address ${wildcard ? `HOST:${port}` : at}`;
+  const paint = await paintOf(Deno.stdout);
   console.log(`Directory of ${region} at ${at}. Others join with
 
-  ${paintOf(Deno.stdout)(command, "bold")}
+  ${paint(command, "bold")}
 ${wildcard ? "\nwhere HOST is a name or address of this machine,\n" : ""}
 or with that flag on a program of their own. Ctrl-C ends the directory.`);
 }

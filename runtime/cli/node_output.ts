@@ -4,8 +4,8 @@
  * progress.
  */
 
-import { styleText } from "node:util";
 import { LAUNCH_LINE_MAX_BYTES } from "../limits.ts";
+import type { Paint } from "./paint.ts";
 
 /** Where lines go: `Deno.stdout` and `Deno.stderr` are such. */
 export interface Outlet {
@@ -23,11 +23,17 @@ const ERASE = Uint8Array.of(RETURN, ...ERASE_REST);
 /** The colours of nodes, in turn. */
 const COLOURS = ["cyan", "magenta", "yellow", "green", "blue"] as const;
 
+/** How the numbers of nodes look in each outlet. */
+export interface Paints {
+  readonly stdout: Paint;
+  readonly stderr: Paint;
+}
+
 /** The output of nodes. */
 export class NodeOutput {
   readonly #outlets: { readonly stdout: Outlet; readonly stderr: Outlet };
   readonly #nodes: number;
-  readonly #coloured: boolean;
+  readonly #paint: Paints;
   readonly #broken: () => void;
   /** Resolves when all output so far is written. */
   #written: Promise<void> = Promise.resolve();
@@ -36,16 +42,16 @@ export class NodeOutput {
 
   /**
    * @param outlets Where lines go.
-   * @param options How many nodes there are, whether colours are wanted where a terminal shows the
-   * lines, and what to call when the reader of the output has closed it.
+   * @param options How many nodes there are, how their numbers look, and what to call when the reader of
+   * the output has closed it.
    */
   constructor(
     outlets: { readonly stdout: Outlet; readonly stderr: Outlet },
-    { nodes, coloured, broken }: { nodes: number; coloured: boolean; broken: () => void },
+    { nodes, paint, broken }: { nodes: number; paint: Paints; broken: () => void },
   ) {
     this.#outlets = outlets;
     this.#nodes = nodes;
-    this.#coloured = coloured;
+    this.#paint = paint;
     this.#broken = broken;
   }
 
@@ -139,11 +145,8 @@ export class NodeOutput {
 
   #prefix(node: number, to: "stdout" | "stderr"): Uint8Array {
     const text = `[${String(node).padStart(String(this.#nodes).length)}]`;
-    const coloured = this.#coloured && this.#outlets[to].isTerminal();
     const colour = COLOURS[(node - 1) % COLOURS.length]!;
-    // The terminal is checked above, because `styleText` would need --allow-env to check it.
-    const prefix = coloured ? styleText(colour, text, { validateStream: false }) : text;
-    return new TextEncoder().encode(`${prefix} `);
+    return new TextEncoder().encode(`${this.#paint[to](text, colour)} `);
   }
 }
 

@@ -1,6 +1,9 @@
 import { assertEquals } from "@std/assert";
 import { LAUNCH_LINE_MAX_BYTES } from "../limits.ts";
-import { NodeOutput } from "./node_output.ts";
+import { NodeOutput, type Paints } from "./node_output.ts";
+import { plain } from "./paint.ts";
+
+const PLAIN: Paints = { stdout: plain, stderr: plain };
 
 /** What a test's nodes print goes here. Each write takes few bytes, as a full pipe does. */
 class Shown {
@@ -23,11 +26,11 @@ class Shown {
     this.stderr = outlet(terminals.stderr);
   }
 
-  output(nodes: number, coloured = false): NodeOutput {
+  output(nodes: number, paint = PLAIN): NodeOutput {
     const broken = (): never => {
       throw new Error("nothing is broken here");
     };
-    return new NodeOutput(this, { nodes, coloured, broken });
+    return new NodeOutput(this, { nodes, paint, broken });
   }
 }
 
@@ -73,15 +76,13 @@ Deno.test("NodeOutput: a line without end is cut, so that it is not kept for eve
   assertEquals(shown.text, `[1] ${piece}${piece}y\n[1] z\n`);
 });
 
-Deno.test("NodeOutput: a terminal shows numbers in colour, a file does not", async () => {
-  const shown = new Shown({ stdout: true });
-  const output = shown.output(2, true);
+Deno.test("NodeOutput: numbers look as the paint of their outlet says, each node's in its colour", async () => {
+  const shown = new Shown();
+  const output = shown.output(2, { stdout: (text, style) => `<${style} ${text}>`, stderr: plain });
   await output.pass(1, printed("a\n"), "stdout");
-  await output.pass(1, printed("b\n"), "stderr");
-  assertEquals(shown.text, "\x1b[36m[1]\x1b[39m a\n[1] b\n");
-  const plain = new Shown({ stdout: true, stderr: true });
-  await plain.output(2, false).pass(2, printed("c\n"), "stdout");
-  assertEquals(plain.text, "[2] c\n");
+  await output.pass(2, printed("b\n"), "stdout");
+  await output.pass(1, printed("c\n"), "stderr");
+  assertEquals(shown.text, "<cyan [1]> a\n<magenta [2]> b\n[1] c\n");
 });
 
 Deno.test("NodeOutput: progress is one line of a terminal, below what is printed", async () => {
@@ -116,7 +117,7 @@ Deno.test("NodeOutput: where nobody reads any more, it is told, and nodes are no
     isTerminal: () => false,
   };
   let broken = 0;
-  const options = { nodes: 1, coloured: false, broken: () => void broken++ };
+  const options = { nodes: 1, paint: PLAIN, broken: () => void broken++ };
   const output = new NodeOutput({ stdout: outlet, stderr: outlet }, options);
   await output.pass(1, printed("a\n", "b\n"), "stdout");
   assertEquals(broken, 2);

@@ -3,7 +3,6 @@
  * process a role; otherwise as several nodes on this machine.
  */
 
-import { fileURLToPath } from "node:url";
 import { NODES_MAX, WORKERS_MAX } from "../../examples/memtest_steps.ts";
 import { launch } from "../../runtime/cli/local_nodes.ts";
 import { errorText, exitCodeOfStart, TdsmError } from "../../runtime/errors.ts";
@@ -97,7 +96,7 @@ async function start(): Promise<boolean> {
   const { role, nodes, knowsDirectory } = told;
   if (role === undefined) {
     Deno.exitCode = await launch({
-      program: fileURLToPath(MEMTEST),
+      program: MEMTEST.href,
       nodes,
       args: Deno.args,
       denoFlags: ["--allow-net", "--allow-env", "--allow-read"],
