@@ -114,19 +114,20 @@ export class EngineHost implements Member {
     const clock = () => boottimeMs(library);
     const options = { listener, serving, release: VERSION, sum, clock };
     const turn = new Turn();
-    // The program's thread had its turn already, so there is nothing to wait for. It may block when
-    // there is something to tell, and so may not hear of it before the program ends.
-    turn.come(settings, () => start.ticket).catch(() => {});
     const open = (cluster: Cluster, region: RegionSettings) =>
       new EngineHost({ start, post, library, cluster, region, turn });
     let host: EngineHost;
     try {
+      await turn.come(settings, () => start.ticket);
       if (directoryAddress === undefined) host = Cluster.host(options, regionOf(settings), open);
       else {
+        post({ kind: "joining" });
         const wanted = regionSettings(settings);
         host = await Cluster.join(options, directoryAddress, wanted, joinTimeoutMs, open);
       }
     } catch (error) {
+      // A node that has not begun has no program that could have ended the cluster.
+      if (error instanceof TdsmError && error.code === "NodeFailed") turn.tell(TurnWord.OtherGone);
       turn[Symbol.dispose]();
       listener.close();
       throw error;
@@ -156,6 +157,7 @@ export class EngineHost implements Member {
     const { handle, userModeOnly } = this.engine.region;
     this.engine.region.watchExit(2 * LEAVE_MAX_MS);
     this.#post({ kind: "ready", id: this.#cluster.self, handle, address, port });
+    this.#turn.tell(TurnWord.Joined);
     if (userModeOnly) {
       this.log(
         Level.Warning,
@@ -327,7 +329,7 @@ export class EngineHost implements Member {
     // Before anything is said: from here on no thread reads what other nodes may have overwritten.
     this.#fence(failure);
     this.#slots.fail(failure);
-    if (this.#announced) this.#post({ kind: "failed", error: packed, byOther });
+    if (this.#announced) this.#post({ kind: "failed", error: packed });
     this.#cluster.abort();
     this.engine.refuse(failure);
     this.#endProgram(failure);

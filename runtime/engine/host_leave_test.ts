@@ -32,7 +32,7 @@ async function startEngine(options: NodeOptions): Promise<TestEngine> {
     ownsProcess: false,
   };
   await EngineHost.start(start, (some) => news.push(some));
-  const [ready] = news;
+  const ready = news.find(({ kind }) => kind !== "joining");
   if (ready?.kind !== "ready") throw new Error(`The engine does not start: ${ready?.kind}`);
   const client = new EngineClient(slots, NativeRegion.attach(library, ready));
   return { client, port: ready.port, news, [Symbol.dispose]: () => library[Symbol.dispose]() };

@@ -86,6 +86,8 @@ export interface NodeStats {
 
 /** What the engine tells the program's thread. */
 export type EngineNews =
+  /** The node begins to join: its turn has come. */
+  | { readonly kind: "joining" }
   /** The node has joined. */
   | {
     readonly kind: "ready";
@@ -97,12 +99,7 @@ export type EngineNews =
     readonly port: number;
   }
   /** The node cannot go on, or could not start. */
-  | {
-    readonly kind: "failed";
-    readonly error: PackedError;
-    /** Whether another node has failed, and ended the cluster. */
-    readonly byOther?: boolean;
-  }
+  | { readonly kind: "failed"; readonly error: PackedError }
   /** The directory node has closed the cluster. */
   | { readonly kind: "closing" }
   /** The node is closed; no news follows. */

@@ -74,8 +74,10 @@ export class Turn implements Disposable {
         return this.#say([...this.#told]);
       }
     } catch (cause) {
+      this[Symbol.dispose]();
       throw ended(launcher, cause);
     }
+    this[Symbol.dispose]();
     throw ended(launcher);
   }
 

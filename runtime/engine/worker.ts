@@ -24,9 +24,7 @@ scope.onmessage = async ({ data }) => {
   try {
     host = await EngineHost.start(data, (news) => scope.postMessage(news));
   } catch (cause) {
-    const error = packError(cause);
-    // A node that has not begun has no program that could have ended the cluster.
-    scope.postMessage({ kind: "failed", error, byOther: error.code === "NodeFailed" });
+    scope.postMessage({ kind: "failed", error: packError(cause) });
   }
 };
 

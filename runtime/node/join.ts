@@ -22,7 +22,7 @@ import { serveRpc } from "./rpc_transport.ts";
 import { requirePermissions } from "../settings/permissions.ts";
 import { requireDeno } from "../version.ts";
 import { warnOfUnread } from "./unread_environment.ts";
-import { Turn, TURN_VARIABLE, TurnWord } from "../engine/turn.ts";
+import { TURN_VARIABLE } from "../engine/turn.ts";
 import { tellWhileJoining } from "./waits_told.ts";
 
 /**
@@ -69,7 +69,6 @@ export async function startNode(
   setEnvironment(library, "DENO_TOKIO_EVENT_INTERVAL", "1");
   requireNoNode();
   const slots = new CallSlots();
-  const turn = new Turn();
   const worker = startEngineWorker(engine);
   const start: EngineStart = {
     settings: { ...settings, signals: settings.signals ?? ownsProcess },
@@ -78,17 +77,13 @@ export async function startNode(
     ownsProcess,
     ticket: readEnvironment()(TURN_VARIABLE),
   };
-  const ready = untilReady(worker, library, slots, turn);
-  const begin = async (): Promise<Node> => {
-    await turn.come(settings, readEnvironment());
-    using _telling = tellWhileJoining(settings);
-    worker.postMessage(start);
-    return await ready;
-  };
+  using waiting = new DisposableStack();
+  const joining = (): void => void waiting.use(tellWhileJoining(settings));
+  const ready = untilReady(worker, library, slots, joining);
+  worker.postMessage(start);
   try {
-    return await Promise.race([begin(), ready]);
+    return await ready;
   } catch (error) {
-    turn[Symbol.dispose]();
     worker.terminate();
     // An engine that reported why it cannot start has left the library; a crashed one may still be inside.
     if (error instanceof TdsmError && error.code !== "EngineFailed") library[Symbol.dispose]();
@@ -96,12 +91,16 @@ export async function startNode(
   }
 }
 
-/** Listens to the engine, at first until it is ready, then for as long as it runs. */
+/**
+ * Listens to the engine, at first until it is ready, then for as long as it runs.
+ *
+ * @param joining Called when the engine begins to join.
+ */
 function untilReady(
   worker: Worker,
   library: TdsmLibrary,
   slots: CallSlots,
-  turn: Turn,
+  joining: () => void,
 ): Promise<Node> {
   const ready = Promise.withResolvers<Node>();
   const closed = Promise.withResolvers<void>();
@@ -147,7 +146,6 @@ function untilReady(
           failure: TdsmError | undefined,
         ): Promise<void> => {
           removeEventListener("unload", leave);
-          turn[Symbol.dispose]();
           // The answer to the call can overtake earlier news, such as a line of the log.
           if (orderly) await told.promise;
           unmark();
@@ -176,11 +174,11 @@ function untilReady(
         detach = () => memoryOf(node).end();
         // `Deno.exit` runs this listener; otherwise the pages that only this node has would be lost.
         addEventListener("unload", leave);
-        turn.tell(TurnWord.Joined);
         return ready.resolve(node);
       }
+      case "joining":
+        return joining();
       case "failed":
-        if (data.byOther) turn.tell(TurnWord.OtherGone);
         return fail(unpackError(data.error));
       case "closing":
         return closed.resolve();
