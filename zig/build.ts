@@ -11,10 +11,8 @@
  * flags are in `libtdsm.rsp`, nowhere else but for the machine to build for.
  */
 
-import { relative, resolve } from "node:path";
-
-const root = resolve(import.meta.dirname!, "..");
-const zigDirectory = `${root}/zig`;
+const zigDirectory = import.meta.dirname!;
+const root = zigDirectory.slice(0, -"/zig".length);
 const outputDirectory = `${root}/zig-out/lib`;
 const embeddedDirectory = `${root}/ffi/embedded`;
 
@@ -189,7 +187,7 @@ async function build(machine: Machine): Promise<void> {
       targetOf(machine),
       "--name",
       "tdsm",
-      `-femit-bin=${relative(zigDirectory, temporary)}`,
+      `-femit-bin=..${temporary.slice(root.length)}`,
       "src/c_api.zig",
     ]);
     const library = await Deno.readFile(temporary);
