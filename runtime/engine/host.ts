@@ -80,6 +80,7 @@ export class EngineHost implements Member {
     this.engine = new NodeEngine({
       settings: start.settings,
       region,
+      available: start.available,
       library,
       cluster,
       slots: this.#slots,

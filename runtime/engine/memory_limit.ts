@@ -19,8 +19,8 @@ import { formatSize, roughSize } from "../size.ts";
 export interface MemoryLimitOptions {
   /** The setting; `undefined` where none is given. */
   readonly asked: MemoryLimit | undefined;
-  /** Finds how much memory there is, where that matters; `undefined` where it cannot be found out. */
-  readonly available: () => AvailableMemory | undefined;
+  /** How much memory there is; `undefined` where that cannot be found out, or does not matter. */
+  readonly available: AvailableMemory | undefined;
   readonly region: Pick<RegionSettings, "size" | "pageSize" | "runPages">;
 }
 
@@ -53,11 +53,10 @@ export function partOfMemory(availableBytes: number, nodes: number): number {
  * @returns A number of pages, at most those of the region: a node cannot keep more.
  * @throws {TdsmError} `InvalidOption` when the setting is less than a node can do with.
  */
-export function memoryPages({ asked, available: find, region }: MemoryLimitOptions): number {
+export function memoryPages({ asked, available, region }: MemoryLimitOptions): number {
   const { size, pageSize, runPages } = region;
   const all = size / pageSize;
   const least = Math.min(all, 2 * runPages + MEMORY_SPARE_PAGES);
-  const available = asked !== undefined && "bytes" in asked ? undefined : find();
   const bytes = limitBytes(asked, available);
   const pages = Math.min(all, Math.floor(bytes / pageSize));
   if (pages >= least) return pages;

@@ -8,7 +8,7 @@ const region = { size: 1024 * MIB, pageSize: 4096, runPages: 128 };
 
 /** The limit of a node on a machine of so many MiB, in MiB. */
 function limitOn(machineMiB: number, asked?: MemoryLimit): number {
-  const available = () => ({ bytes: machineMiB * MIB, boundBy: "this machine" });
+  const available = { bytes: machineMiB * MIB, boundBy: "this machine" };
   return memoryPages({ asked, available, region }) * region.pageSize / MIB;
 }
 
@@ -30,17 +30,13 @@ Deno.test("memoryPages: a limit in bytes, and as a share", () => {
   assertEquals(limitOn(300, { bytes: 200 * MIB }), 200);
   assertEquals(limitOn(300, { percent: 50 }), 150);
   assertEquals(limitOn(300, { bytes: 200 * MIB + 4095 }), 200, "whole pages");
-  const unknown = { asked: undefined, available: () => undefined, region };
+  const unknown = { asked: undefined, available: undefined, region };
   assertEquals(memoryPages(unknown), 1024 * MIB / 4096);
 });
 
 Deno.test("memoryPages: a process that is too small for the default keeps what a node needs", () => {
   assertEquals(limitOn(100) * MIB / 4096, 2 * 128 + 16);
-  const small = {
-    asked: { bytes: 4096 },
-    available: () => undefined,
-    region: { ...region, size: 8192 },
-  };
+  const small = { asked: { bytes: 4096 }, available: undefined, region: { ...region, size: 8192 } };
   assertEquals(
     assertThrows(() => memoryPages(small), TdsmError).code,
     "InvalidOption",

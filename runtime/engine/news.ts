@@ -2,6 +2,7 @@
  * Messages between the engine's Worker and the thread that started it; calls take the rings instead.
  */
 
+import type { AvailableMemory } from "../../ffi/memory_available.ts";
 import type { Settings } from "../settings/types.ts";
 import type { Level, LogTopic } from "../log.ts";
 import type { NodeId } from "../protocol/coherence/messages.ts";
@@ -14,6 +15,8 @@ export interface EngineStart {
   readonly library: string;
   /** The rings. */
   readonly slots: SharedArrayBuffer;
+  /** How much memory there is; left out where that is not known, or the limit is set in bytes. */
+  readonly available?: AvailableMemory | undefined;
   /** Whether the process ends with its node, as under `run`, even if a thread of it computes or blocks. */
   readonly ownsProcess: boolean;
   /** What the launcher has told this node, if one has started it. */

@@ -4,7 +4,7 @@
  */
 
 import type { TdsmLibrary } from "../../ffi/library.ts";
-import { availableMemory } from "../../ffi/memory_available.ts";
+import type { AvailableMemory } from "../../ffi/memory_available.ts";
 import { hasThreadEnded, NativeRegion } from "../../ffi/native.ts";
 import type { Settings } from "../settings/types.ts";
 import type { TdsmError } from "../errors.ts";
@@ -41,6 +41,8 @@ import { StatusService } from "./status_service.ts";
 export interface NodeEngineOptions {
   readonly settings: Settings;
   readonly region: RegionSettings;
+  /** How much memory there is, as {@linkcode memoryPages} takes it. */
+  readonly available: AvailableMemory | undefined;
   readonly library: TdsmLibrary;
   /** The cluster that the node has joined. */
   readonly cluster: Cluster;
@@ -103,7 +105,7 @@ export class NodeEngine implements AsyncDisposable {
     const { hostname: address, port } = cluster.address;
     this.memoryPages = memoryPages({
       asked: settings.memoryLimit,
-      available: availableMemory,
+      available: options.available,
       region: options.region,
     });
     this.region = NativeRegion.open(library, { size, pageSize });

@@ -2,6 +2,7 @@
  * Joining a cluster: starts the engine's Worker, and makes the node from the Worker's report.
  */
 
+import { availableMemory } from "../../ffi/memory_available.ts";
 import { findLibrary } from "../../ffi/embedded.ts";
 import type { TdsmLibrary } from "../../ffi/library.ts";
 import { currentThread, NativeRegion, setEnvironment } from "../../ffi/native.ts";
@@ -70,10 +71,14 @@ export async function startNode(
   requireNoNode();
   const slots = new CallSlots();
   const worker = startEngineWorker(engine);
+  const { memoryLimit } = settings;
+  const isKnown = memoryLimit !== undefined && "bytes" in memoryLimit;
   const start: EngineStart = {
     settings: { ...settings, signals: settings.signals ?? ownsProcess },
     library: library.path,
     slots: slots.buffer,
+    // Found out here, while the Worker's thread scans the engine's code.
+    available: isKnown ? undefined : availableMemory(),
     ownsProcess,
     ticket: readEnvironment()(TURN_VARIABLE),
   };

@@ -199,3 +199,32 @@ Deno.test("layers: the protocol is pure", () => {
   assertEquals(impure, []);
   assert(IMPURE.test("const now = Date.now();"));
 });
+
+/** The files that are loaded with a file: those that it imports, but not for types alone or on demand. */
+function loadedWith(path: string, found = new Set<string>()): Set<string> {
+  if (found.has(path)) return found;
+  found.add(path);
+  for (const target of loadedBy(path).filter((name) => name.startsWith("."))) {
+    loadedWith(relative(ROOT, resolve(ROOT, dirname(path), target)), found);
+  }
+  return found;
+}
+
+/** What a file names in the imports that are done when it is loaded. */
+function loadedBy(path: string): string[] {
+  const text = Deno.readTextFileSync(`${ROOT}/${path}`).replace(/\/\*[^]*?\*\//g, "");
+  return [...text.matchAll(/^(?:import|export)(?! type\b)[^;]*? from "([^"]+)"/gm)]
+    .map(([, name]) => name!);
+}
+
+Deno.test("layers: what takes long to load is loaded on demand: a node joins without it", () => {
+  const program = [...loadedWith("mod.ts")];
+  assert(program.includes("runtime/node/join.ts") && program.length > 50, "the imports were found");
+  // With one of these modules Deno loads most of its copy of Node.
+  const ofNode = program.filter((path) => loadedBy(path).some((name) => name.startsWith("node:")));
+  assertEquals(ofNode, []);
+  const engine = [...loadedWith("runtime/engine/worker.ts")];
+  assert(engine.includes("runtime/engine/driver.ts"), "the imports were found");
+  // It is compiled when it is loaded, whether pages are to be compressed or not.
+  assertEquals(engine.filter((path) => loadedBy(path).includes("lz4")), []);
+});
