@@ -80,7 +80,8 @@ function bundle(header: string): number {
     stderr: "inherit",
   }).outputSync();
   if (code !== 0) return code;
-  const text = JSON.stringify(Deno.readTextFileSync(scratch));
+  // Otherwise each line of a stack would name the code that evaluates the script, and not the script.
+  const text = JSON.stringify(`${Deno.readTextFileSync(scratch)}//# sourceURL=tdsm:engine\n`);
   Deno.writeTextFileSync(scratch, `${header}export default ${text};\n`);
   Deno.renameSync(scratch, OUTPUT);
   return 0;

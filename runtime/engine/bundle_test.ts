@@ -1,4 +1,11 @@
-import { assert, assertEquals, assertNotEquals, assertStringIncludes } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertMatch,
+  assertNotEquals,
+  assertStringIncludes,
+  assertThrows,
+} from "@std/assert";
 
 const OUTPUT = "runtime/engine/worker.bundle.js";
 
@@ -79,6 +86,14 @@ Deno.test("bundle.ts: the bundle is made again when a source changed, and only t
   assertEquals(await project.bundle(), 0);
   assertNotEquals(project.inode(), first);
   assertStringIncludes(project.engine(), "50");
+});
+
+Deno.test("bundle.ts: the stack of an error that the engine throws names the engine", async () => {
+  using project = new Project();
+  project.write("ffi/answer.ts", 'export const answer = (): number => { throw new Error("41"); };');
+  await project.bundle();
+  const { stack } = assertThrows(() => (0, eval)(project.engine()), Error, "41");
+  assertMatch(stack!, /^ +at \S* ?\(?tdsm:engine/m);
 });
 
 Deno.test("bundle.ts: a bundle that is to be readable keeps its names, until the next one", async () => {
