@@ -259,6 +259,13 @@ export const SYNC_OBJECTS_ASSURED = 1_024;
 export const SYNC_ORPHANS_MAX = 65_536;
 /** The barriers of which the directory remembers which nodes took part in the last round. */
 export const SYNC_ROUNDS_MAX = 4_096;
+/**
+ * How long every thread of every node may wait, some of them at a barrier, until the directory node says
+ * so: a wait that nobody is left to end. In milliseconds.
+ */
+export const SYNC_STUCK_MS = 5_000;
+/** How many barriers such a line names, and how many nodes of each. */
+export const SYNC_STUCK_NAMED_MAX = 8;
 /** The requests that wait at semaphores, barriers and mutexes at one time, over all nodes. */
 export const SYNC_WAITING_MAX = 65_536;
 /** How many of a node's requests may wait though {@linkcode SYNC_WAITING_MAX} of all nodes do. */

@@ -22,6 +22,7 @@ import {
 import { Level } from "../log.ts";
 import { DIRECTORY_NODE, type NodeId } from "../protocol/coherence/messages.ts";
 import type { EngineEvent } from "../protocol/coherence/output.ts";
+import type { StuckWaits } from "../protocol/sync/desk.ts";
 import type { Peer } from "../cluster/admission.ts";
 import { boundRun, type RegionSettings, regionSettings } from "../wire/region_settings.ts";
 import { packError, unpackError } from "../ring/calls.ts";
@@ -32,6 +33,7 @@ import { ROOM_UNLIMITED } from "../wire/control.ts";
 import type { Settings } from "../settings/types.ts";
 import type { NodeStatusControl } from "../wire/status_control.ts";
 import { NodeEngine } from "./node_engine.ts";
+import { describeStuck } from "./log.ts";
 import { LifeCycle, ProcessEnd, StallClock } from "./life_cycle.ts";
 import { Turn, TurnWord } from "./turn.ts";
 import type { EngineNews, EngineStart } from "./news.ts";
@@ -91,6 +93,7 @@ export class EngineHost implements Member {
       close: () => this.#closed ??= this.#close(),
       leave: async () => void await this.#leaveSoon(),
       exiting: () => this.#exiting(),
+      stuck: (waits) => this.#stuck(waits),
       partyLost: () => this.#otherGone(),
       abort: (reason) => this.#abort(reason),
       isNearEnd: () => this.#process.isNear,
@@ -209,6 +212,13 @@ export class EngineHost implements Member {
       default:
         event satisfies never;
     }
+  }
+
+  /** At the directory node: every thread waits, and maybe nobody is left to end that. */
+  #stuck(waits: StuckWaits): void {
+    // `run` says by itself that the directory node is still alone.
+    if (this.#start.ownsProcess && this.#cluster.peers.length === 0) return;
+    this.log(Level.Warning, describeStuck(waits));
   }
 
   /** Another node has failed or is gone. The launcher is told before any thread of the program is. */

@@ -1,8 +1,10 @@
 /** What the log says of messages about pages, and of semaphores, barriers and mutexes. */
 
+import { SYNC_STUCK_NAMED_MAX } from "../limits.ts";
 import { Level } from "../log.ts";
 import { Content, type Message } from "../protocol/coherence/messages.ts";
 import { Access } from "../protocol/coherence/page.ts";
+import type { StuckWaits } from "../protocol/sync/desk.ts";
 import type { AnsweredRequest } from "../ring/sync_records.ts";
 import {
   SyncOperation,
@@ -47,6 +49,31 @@ const CONTENTS: Readonly<Record<Content, string>> = {
   [Content.Kept]: "its bytes are there",
   [Content.Lost]: "lost",
 };
+
+/**
+ * Describes waits that nobody may be left to end.
+ *
+ * @param waits The waits: barriers, with the nodes that have arrived, and how many wait elsewhere.
+ * @returns One line; of many barriers and nodes it names the first.
+ */
+export function describeStuck({ barriers, others }: StuckWaits): string {
+  const named = listed(barriers.map(({ name, parties, arrived }) => {
+    const nodes = listed([...new Set(arrived)].sort((a, b) => a - b).map(String));
+    return `barrier ${
+      JSON.stringify(name)
+    } has ${arrived.length} of ${parties} parties (of node ${nodes})`;
+  }));
+  const elsewhere = others === 0 ? "" : `, and ${others} more wait for semaphores or mutexes`;
+  return `Every thread of every node waits, so maybe for ever: ${named}${elsewhere}. ` +
+    "Compare the number of parties with the threads that come there, or start the node that is missing";
+}
+
+/** The first of some words. */
+function listed(words: readonly string[]): string {
+  const more = words.length - SYNC_STUCK_NAMED_MAX;
+  const first = words.slice(0, SYNC_STUCK_NAMED_MAX).join(", ");
+  return more > 0 ? `${first} and ${more} more` : first;
+}
 
 /** The log of one node's synchronisation. */
 export class SyncLog {

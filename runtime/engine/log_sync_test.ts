@@ -1,6 +1,7 @@
 import { assertEquals } from "@std/assert";
+import { SYNC_STUCK_NAMED_MAX } from "../limits.ts";
 import { SyncOperation, type SyncReply, SyncStatus } from "../protocol/sync/messages.ts";
-import { SyncLog } from "./log.ts";
+import { describeStuck, SyncLog } from "./log.ts";
 
 function open(level: number): [log: SyncLog, lines: string[]] {
   const lines: string[] = [];
@@ -68,4 +69,22 @@ Deno.test("SyncLog says nothing of answers to what it was not told of", () => {
   log.end();
   log.answered(reply(8, SyncStatus.Done));
   assertEquals(told, []);
+});
+
+Deno.test("log: of waits without an end the first barriers and nodes are named", () => {
+  const arrived = [3, 1, 1, 2];
+  assertEquals(
+    describeStuck({ barriers: [{ name: "a", parties: 5, arrived }], others: 0 }),
+    'Every thread of every node waits, so maybe for ever: barrier "a" has 4 of 5 parties (of node ' +
+      "1, 2, 3). Compare the number of parties with the threads that come there, or start the node " +
+      "that is missing",
+  );
+  const many = Array.from({ length: 100 }, (_, index) => index + 1);
+  const text = describeStuck({
+    barriers: many.map((at) => ({ name: `b${at}`, parties: 200, arrived: many })),
+    others: 2,
+  });
+  assertEquals(text.match(/barrier /g)!.length, SYNC_STUCK_NAMED_MAX);
+  assertEquals(text.match(/, \d+ and 92 more\)/g)!.length, SYNC_STUCK_NAMED_MAX);
+  assertEquals(text.includes("and 92 more, and 2 more wait for semaphores or mutexes. "), true);
 });

@@ -35,6 +35,7 @@ import type { CallServer } from "../ring/calls.ts";
 import type { CallSlots } from "../ring/ring.ts";
 import { RpcService } from "./rpc_service.ts";
 import { Services } from "./services.ts";
+import type { StuckWaits } from "../protocol/sync/desk.ts";
 import { StatusService } from "./status_service.ts";
 
 /** What an engine is made of, and the callbacks for what its host must do. */
@@ -58,6 +59,8 @@ export interface NodeEngineOptions {
   close(): Promise<void>;
   /** The same in a bounded time, since the process is about to end. */
   leave(): Promise<void>;
+  /** At the directory node: called with waits that nobody may be left to end. */
+  stuck(waits: StuckWaits): void;
   /** Called before a thread is told that a party of its barrier is gone. */
   partyLost(): void;
   /** Called again and again while a thread waits to end the process: the node is to leave. */
@@ -308,6 +311,7 @@ export class NodeEngine implements AsyncDisposable {
       pageSize: region.pageSize,
       send: (to, message) => cluster.send(to, message),
       violation: (node, reason) => tell({ kind: "violation", node, reason }),
+      stuck: this.#options.stuck,
       partyLost: this.#options.partyLost,
       renew: (first, count) => this.driver.input({ kind: "renew", first, count }),
       touchedFrom: (first, count) =>

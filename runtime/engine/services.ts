@@ -18,6 +18,7 @@ import {
   SyncStatus,
   type UnlockRequest,
 } from "../protocol/sync/messages.ts";
+import type { StuckWaits } from "../protocol/sync/desk.ts";
 import { Synchronizer } from "../protocol/sync/synchronizer.ts";
 import type { ThreadCall } from "../ring/calls.ts";
 import type { RecordBody } from "../ring/ring.ts";
@@ -37,6 +38,8 @@ export interface ServicesOptions {
   send(to: NodeId, message: SyncMessage | AllocatorInput | AllocatorOutput): void;
   /** Called when a node breaks the protocol. */
   violation(node: NodeId, reason: string): void;
+  /** At the directory node: waits that nobody may be left to end. */
+  stuck?(waits: StuckWaits): void;
   /** Called before a thread is told that a party of its barrier is gone. */
   partyLost?(): void;
   /** At the directory node: these pages are allocated anew, so no program needs their contents. */
@@ -86,6 +89,7 @@ export class Services {
     this.#synchronizer = new Synchronizer({
       reply: (to, reply) => this.#reply(to, reply),
       violation,
+      stuck: (waits) => options.stuck?.(waits),
     });
     this.peerJoined(options.self, options.works);
     const renew = (offset: number, bytes: number): void =>

@@ -5,7 +5,7 @@
 import type { NodeId } from "../../runtime/protocol/coherence/messages.ts";
 import { SyncOperation, type SyncReply, SyncStatus } from "../../runtime/protocol/sync/messages.ts";
 import { Synchronizer } from "../../runtime/protocol/sync/synchronizer.ts";
-import { SYNC_LIMITS, type SyncLimits } from "../../runtime/protocol/sync/desk.ts";
+import { type StuckWaits, SYNC_LIMITS, type SyncLimits } from "../../runtime/protocol/sync/desk.ts";
 
 const kind = "sync";
 const STATUS_NAMES = new Map(Object.entries(SyncStatus).map(([name, status]) => [status, name]));
@@ -16,6 +16,7 @@ export class SyncRequesters {
   /** What was answered since {@linkcode SyncRequesters.answers} was last asked. */
   #replies: { to: NodeId; reply: SyncReply }[] = [];
   #violations: string[] = [];
+  #stuck: StuckWaits[] = [];
 
   /** @param nodes How many there are. @param limits How much is remembered; by default as usual. */
   constructor(nodes = 3, limits: Partial<SyncLimits> = {}) {
@@ -25,6 +26,7 @@ export class SyncRequesters {
     this.synchronizer = new Synchronizer({
       reply: (to, reply) => this.#replies.push({ to, reply }),
       violation: (node, reason) => this.#violations.push(`${node}: ${reason}`),
+      stuck: (waits) => this.#stuck.push(waits),
     }, { ...SYNC_LIMITS, ...assured, ...limits });
     for (let node = 1; node <= nodes; node++) this.synchronizer.peerJoined(node);
   }
@@ -110,6 +112,11 @@ export class SyncRequesters {
   /** What nodes did that they may not, since this was last asked. */
   violations(): string[] {
     return this.#violations.splice(0);
+  }
+
+  /** The waits that nobody may be left to end, as told since this was last asked. */
+  stuck(): StuckWaits[] {
+    return this.#stuck.splice(0);
   }
 
   /** Whether nothing is remembered. */

@@ -6,7 +6,7 @@
  */
 
 import type { NodeId } from "../coherence/messages.ts";
-import { type SyncDesk, WaitPlace } from "./desk.ts";
+import { type StuckBarrier, type SyncDesk, WaitPlace } from "./desk.ts";
 import { SyncStatus } from "./messages.ts";
 
 class Barrier extends WaitPlace<string> {
@@ -55,6 +55,17 @@ export class Barriers {
   /** How many are remembered. */
   get size(): number {
     return this.#barriers.size;
+  }
+
+  /** The barriers that are not complete, and who has arrived there. */
+  get incomplete(): StuckBarrier[] {
+    return [...this.#barriers.values()].map(({ key: name, parties, waiting }) => {
+      const arrived: NodeId[] = [];
+      for (let waiter = waiting.first; waiter !== undefined; waiter = waiter.next) {
+        arrived.push(waiter.node);
+      }
+      return { name, parties, arrived };
+    });
   }
 
   /** Waits until all have arrived. */

@@ -4,11 +4,13 @@
  */
 
 import {
+  HEARTBEAT_MS,
   SYNC_OBJECTS_ASSURED,
   SYNC_OBJECTS_MAX,
   SYNC_OBJECTS_NODE_MAX,
   SYNC_ORPHANS_MAX,
   SYNC_ROUNDS_MAX,
+  SYNC_STUCK_MS,
   SYNC_WAITING_ASSURED,
   SYNC_WAITING_MAX,
 } from "../../limits.ts";
@@ -21,6 +23,24 @@ export interface SyncOutbox {
   reply(to: NodeId, reply: SyncReply): void;
   /** A node broke the protocol: nothing that it says can be believed. */
   violation(node: NodeId, reason: string): void;
+  /** Every thread of every node waits, and has for a while: maybe nobody is left to end that. */
+  stuck?(waits: StuckWaits): void;
+}
+
+/** The waits of a cluster in which every thread waits. */
+export interface StuckWaits {
+  /** The barriers at which threads wait; at least one. */
+  readonly barriers: readonly StuckBarrier[];
+  /** How many requests wait elsewhere: for permits and for mutexes. */
+  readonly others: number;
+}
+
+/** A barrier that is not complete. */
+export interface StuckBarrier {
+  readonly name: string;
+  readonly parties: number;
+  /** The nodes of the arrivals, one for each, in order of arrival. */
+  readonly arrived: readonly NodeId[];
 }
 
 /** How much is remembered at one time. */
@@ -35,6 +55,8 @@ export interface SyncLimits {
   readonly orphans: number;
   /** The barriers of which it is known which nodes took part in the last round. */
   readonly rounds: number;
+  /** The beats after which waits that nobody is left to end are told. */
+  readonly stuckBeats: number;
   /** The requests that wait. */
   readonly waiting: number;
   /** How many requests of a node may wait though there are as many as `waiting`. */
@@ -48,6 +70,7 @@ export const SYNC_LIMITS: SyncLimits = {
   objectsAssured: SYNC_OBJECTS_ASSURED,
   orphans: SYNC_ORPHANS_MAX,
   rounds: SYNC_ROUNDS_MAX,
+  stuckBeats: SYNC_STUCK_MS / HEARTBEAT_MS,
   waiting: SYNC_WAITING_MAX,
   waitingAssured: SYNC_WAITING_ASSURED,
 };
@@ -266,6 +289,18 @@ export class SyncDesk {
     }
     return byNode.length > 0 &&
       byNode.every(([node, threads]) => (counts.get(node) ?? 0) >= threads);
+  }
+
+  /** Whether every node that has work of its own waits with each of its threads, wherever that is. */
+  doAllWait(): boolean {
+    const working = [...this.members.values()].filter(({ works }) => works);
+    return working.length > 0 && working.every(({ waiting, threads }) => waiting.size >= threads);
+  }
+
+  /** Tells of waits that nobody may be left to end. */
+  stuck(barriers: readonly StuckBarrier[]): void {
+    const arrived = barriers.reduce((sum, barrier) => sum + barrier.arrived.length, 0);
+    this.#outbox.stuck?.({ barriers, others: this.#waiting - arrived });
   }
 
   /** A node is gone: it loses its places, and what it held or had made goes to others. */

@@ -47,6 +47,8 @@ export class Synchronizer {
   readonly #mutexes: Mutexes;
   /** The last node with work of its own that has died. */
   #died: NodeId | undefined;
+  /** The beats since which every thread waits, and no node has come, gone or asked for anything. */
+  #stillBeats = 0;
 
   /**
    * @param outbox Where answers go.
@@ -89,6 +91,7 @@ export class Synchronizer {
    * @param works Whether it has work of its own; `false` for a node that only serves.
    */
   peerJoined(node: NodeId, works = true): void {
+    this.#stillBeats = 0;
     this.#desk.admit(node, works);
   }
 
@@ -104,6 +107,7 @@ export class Synchronizer {
   /** The same for a node that leaves, and so asks for nothing from here on. */
   peerLeft(node: NodeId): void {
     if (!this.#desk.serves(node)) return;
+    this.#stillBeats = 0;
     this.#desk.dismiss(node);
     this.#barriers.peerGone(node);
   }
@@ -116,6 +120,10 @@ export class Synchronizer {
   /** Time passes; to be called at intervals in which each node tells how many threads it has. */
   beat(): void {
     if (this.#died !== undefined) this.#barriers.doubt(this.#died);
+    if (this.#barriers.size === 0 || !this.#desk.doAllWait()) this.#stillBeats = 0;
+    else if (++this.#stillBeats === this.#desk.limits.stuckBeats) {
+      this.#desk.stuck(this.#barriers.incomplete);
+    }
   }
 
   /**
@@ -126,6 +134,7 @@ export class Synchronizer {
    */
   request(from: NodeId, request: SyncRequest): void {
     if (!this.#desk.serves(from)) return;
+    this.#stillBeats = 0;
     const { ticket } = request;
     if (request.operation === SyncOperation.Cancel) return this.#desk.cancel(from, ticket);
     if (this.#desk.isTaken(from, ticket)) {

@@ -135,3 +135,41 @@ Deno.test("Synchronizer: of what nobody uses since its maker went, the oldest is
   assertEquals(cluster.answers(), ["1.1 Unavailable", "1.2 Done", "1.3 Done"]);
   assert(cluster.isEmpty);
 });
+
+Deno.test("Synchronizer: where every thread of every node waits, it is told once, after a while", () => {
+  const cluster = new SyncRequesters(3, { stuckBeats: 3 });
+  cluster.arrive(2, 1, 4).acquire(3, 1).beat(9);
+  // The thread of node 1 may come yet.
+  assertEquals(cluster.stuck(), []);
+  cluster.arrive(1, 1, 4).beat(2);
+  assertEquals(cluster.stuck(), []);
+  const barriers = [{ name: "phase", parties: 4, arrived: [2, 1] }];
+  cluster.beat();
+  assertEquals(cluster.stuck(), [{ barriers, others: 1 }]);
+  cluster.beat(9);
+  assertEquals(cluster.stuck(), []);
+  // Whatever is asked, the wait begins anew.
+  cluster.tryAcquire(1, 2).beat(2);
+  assertEquals(cluster.stuck(), []);
+  cluster.beat();
+  assertEquals(cluster.stuck(), [{ barriers, others: 1 }]);
+});
+
+Deno.test("Synchronizer: nothing is told where a second thread of a node, or a new node, is at work", () => {
+  const cluster = new SyncRequesters(2, { stuckBeats: 1 });
+  cluster.synchronizer.setThreads(2, 2);
+  cluster.arrive(1, 1, 3).arrive(2, 1, 3).beat(2);
+  assertEquals(cluster.stuck(), []);
+  cluster.synchronizer.setThreads(2, 1);
+  cluster.synchronizer.peerJoined(3);
+  cluster.beat();
+  assertEquals(cluster.stuck(), []);
+  cluster.leave(3).beat();
+  assertEquals(cluster.stuck().length, 1);
+});
+
+Deno.test("Synchronizer: nothing is told where threads wait for permits and mutexes alone", () => {
+  const cluster = new SyncRequesters(2, { stuckBeats: 1 });
+  cluster.acquire(1, 1).lock(2, 1).lock(2, 2).beat(3);
+  assertEquals(cluster.stuck(), []);
+});

@@ -46,6 +46,8 @@ const CORNERS = [
   "peerLostBefore",
   /** All waited at a barrier that could not be complete any more. */
   "doubted",
+  /** Every thread waited, and that was told. */
+  "stuck",
   /** What a node had made was left without a maker. */
   "orphaned",
   /** What a node had made went to one that waits there or holds it. */

@@ -15,7 +15,7 @@ import {
   type UnlockRequest,
 } from "../../../runtime/protocol/sync/messages.ts";
 import type { Synchronizer, SyncUsage } from "../../../runtime/protocol/sync/synchronizer.ts";
-import type { SyncLimits } from "../../../runtime/protocol/sync/desk.ts";
+import type { StuckWaits, SyncLimits } from "../../../runtime/protocol/sync/desk.ts";
 import type { SyncCoverage } from "./coverage.ts";
 
 /** An answer, and the node and request that it is for. */
@@ -76,6 +76,8 @@ export class SyncOracle {
    */
   readonly #makers = new Map<string, NodeId>();
   #died: NodeId | undefined;
+  /** The beats since which every thread has waited, and nothing was asked. */
+  #stillBeats = 0;
   #open: Open[] = [];
   #before: SyncUsage;
 
@@ -93,6 +95,7 @@ export class SyncOracle {
   /** The synchronizer was told of a node. */
   joined(node: NodeId, works: boolean): void {
     this.#members.set(node, { works, threads: 1 });
+    this.#stillBeats = 0;
   }
 
   /** The synchronizer was told how many threads of a node can ask. */
@@ -101,8 +104,8 @@ export class SyncOracle {
     if (member !== undefined) member.threads = threads;
   }
 
-  /** Time has passed, and these answers came out. */
-  beaten(answers: readonly Answer[]): void {
+  /** Time has passed; these answers came out, and this was told of waits that nobody is left to end. */
+  beaten(answers: readonly Answer[], told: readonly StuckWaits[]): void {
     const expected: string[] = [];
     for (const name of this.#barriers()) {
       const stuck = this.#died !== undefined && this.#isEverybodyAt(name);
@@ -122,6 +125,35 @@ export class SyncOracle {
     }
     for (const answer of answers) this.#answered(answer);
     this.#checkState(NOBODY);
+    this.#checkStuck(told);
+  }
+
+  /** What waits for nobody is told, once, and nothing else is. */
+  #checkStuck(told: readonly StuckWaits[]): void {
+    const working = [...this.#members].filter(([, { works }]) => works);
+    const waitsOf = (node: NodeId): number => this.#open.filter(({ from }) => from === node).length;
+    const allWait = working.length > 0 && this.#barriers().length > 0 &&
+      working.every(([node, { threads }]) => waitsOf(node) >= threads);
+    this.#stillBeats = allWait ? this.#stillBeats + 1 : 0;
+    const expected: StuckWaits[] = [];
+    if (this.#stillBeats === this.#limits.stuckBeats) {
+      this.#coverage.reach("stuck");
+      const barriers = this.#barriers().map((name) => {
+        const arrivals = this.#arrivals(name);
+        const arrived = arrivals.map(({ from }) => from);
+        return { name, parties: arrivals[0]!.request.count, arrived };
+      });
+      const arrived = barriers.reduce((sum, barrier) => sum + barrier.arrived.length, 0);
+      expected.push({ barriers, others: this.#open.length - arrived });
+    }
+    const [actual, wanted] = [told, expected].map((waits) =>
+      JSON.stringify(waits.map(({ barriers, others }) => ({
+        // Which of two barriers comes first is nobody's business.
+        barriers: barriers.toSorted((a, b) => a.name < b.name ? -1 : 1),
+        others,
+      })))
+    );
+    if (actual !== wanted) fail(`of waits without an end it tells ${actual}, not ${wanted}`);
   }
 
   /** A request went in, and these answers came out. */
@@ -129,7 +161,10 @@ export class SyncOracle {
     if (this.#gone.has(from)) {
       this.#coverage.reach("lateRequest");
       if (answers.length > 0) fail(`node ${from} is gone, and is answered`);
-    } else if (request.operation === SyncOperation.Cancel) {
+      return this.#checkState(from);
+    }
+    this.#stillBeats = 0;
+    if (request.operation === SyncOperation.Cancel) {
       this.#cancelled(from, request.ticket, answers);
     } else {
       const open: Open = { from, request };
@@ -144,12 +179,13 @@ export class SyncOracle {
         answers[0]!.reply.status === SyncStatus.LimitExceeded;
       if (expected !== undefined && !isRefused) checkSame(expected, answers);
     }
-    this.#checkState(from, this.#gone.has(from) ? undefined : request);
+    this.#checkState(from, request);
   }
 
   /** The synchronizer was told that a node has died, or has left, and these answers came out. */
   lost(node: NodeId, answers: readonly Answer[], died: boolean): void {
     this.#gone.add(node);
+    this.#stillBeats = 0;
     if (died && this.#members.get(node)!.works) this.#died = node;
     this.#members.delete(node);
     this.#open = this.#open.filter(({ from }) => from !== node);

@@ -91,6 +91,12 @@ class CredulousDesk extends SyncDesk {
   }
 }
 
+class RashDesk extends SyncDesk {
+  override doAllWait(): boolean {
+    return this.waiting > 0;
+  }
+}
+
 class GenerousDesk extends SyncDesk {
   override hasRoom(): boolean {
     return true;
@@ -164,6 +170,11 @@ export const PLANTED_SYNC_BUGS: readonly PlantedSyncBug[] = [
     name: "takes a barrier for stuck at which not all wait",
     parts: { ...SYNC_PARTS, SyncDesk: CredulousDesk },
     finding: /as time passes it answers \[.* status 11.*\], not \[\]/,
+  },
+  {
+    name: "tells of waits without an end though a thread is at work",
+    parts: { ...SYNC_PARTS, SyncDesk: RashDesk },
+    finding: /of waits without an end it tells \[\{.*, not \[\]/,
   },
   {
     name: "lets a node make more than its share",

@@ -11,7 +11,7 @@ import {
   Synchronizer,
   type SyncParts,
 } from "../../../runtime/protocol/sync/synchronizer.ts";
-import { SYNC_LIMITS } from "../../../runtime/protocol/sync/desk.ts";
+import { type StuckWaits, SYNC_LIMITS } from "../../../runtime/protocol/sync/desk.ts";
 import { Random } from "../coherence/random.ts";
 import { SyncCoverage } from "./coverage.ts";
 import { fromBytes, SyncNode, toBytes } from "./node.ts";
@@ -40,6 +40,7 @@ export class SyncSchedule {
   readonly #synchronizer: Synchronizer;
   readonly #oracle: SyncOracle;
   #answers: Answer[] = [];
+  #stuck: StuckWaits[] = [];
 
   /**
    * @param seed The schedule.
@@ -64,14 +65,16 @@ export class SyncSchedule {
         objectsOfNode: random.between(1, 4),
         objectsAssured: random.below(2),
         orphans: random.below(3),
+        stuckBeats: random.between(1, 2),
         waiting: random.between(1, 6),
         waitingAssured: random.below(2),
       }
-      : SYNC_LIMITS;
+      : { ...SYNC_LIMITS, stuckBeats: 1 };
     this.#synchronizer = new Synchronizer(
       {
         reply: (to, reply) => this.#answers.push({ to, reply }),
         violation: (node, reason) => fail(`node ${node} broke the protocol: ${reason}`),
+        stuck: (waits) => this.#stuck.push(waits),
       },
       limits,
       parts,
@@ -125,8 +128,9 @@ export class SyncSchedule {
   #beat(): void {
     this.#trace("directory: time passes");
     this.#answers = [];
+    this.#stuck = [];
     this.#synchronizer.beat();
-    this.#oracle.beaten(this.#answers);
+    this.#oracle.beaten(this.#answers, this.#stuck);
     this.#sendAnswers();
   }
 

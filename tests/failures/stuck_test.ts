@@ -1,0 +1,23 @@
+/** A wait at a barrier that nobody is left to end says so. */
+
+import { assertEquals, assertMatch } from "@std/assert";
+import { ProcessCluster } from "../support/process_cluster.ts";
+
+Deno.test("stuck: where every thread of every node waits, some at a barrier, the directory node says so", async () => {
+  await using cluster = new ProcessCluster();
+  const [first, second] = await cluster.start(2, "--size=64KiB");
+  const waiting = first!.evaluate((node) => node.barrier("phase", 3).wait());
+  const other = second!.evaluate((node) => node.semaphore(7n).acquire());
+  const [line] = await first!.process.untilPrinted(/^.*tdsm: warning: Every thread .*$/m);
+  assertMatch(
+    line,
+    /waits, so maybe for ever: barrier "phase" has 1 of 3 parties \(of node 1\), and 1 more wait for sem/,
+  );
+  // It is no more than a line: what was missing may come.
+  await Promise.all(
+    [1, 2].map(() => second!.evaluate((node) => void node.barrier("phase", 3).wait())),
+  );
+  assertEquals(await waiting, false);
+  await first!.evaluate((node) => node.semaphore(7n).release());
+  await other;
+});
