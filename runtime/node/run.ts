@@ -131,11 +131,14 @@ class RunningProgram implements EventListenerObject, Disposable {
   #endedBy: "failure" | "node" | undefined;
   /** Whether the program's failure was told. */
   #told = false;
+  /** Whether the node is closed, or cannot go on. */
+  #isOver = false;
 
   constructor(node: Node, settings: Settings) {
     this.#node = node;
     this.#settings = settings;
     const ended = (): void => {
+      this.#isOver = true;
       if (!isClosed(node)) this.#endedBy ??= "node";
     };
     node.closed.then(ended, ended);
@@ -156,11 +159,11 @@ class RunningProgram implements EventListenerObject, Disposable {
   }
 
   #abort(error: unknown): void {
-    if (this.#settings.onError !== "abort" || isClosed(this.#node)) return;
+    if (this.#settings.onError !== "abort") return;
     try {
       this.#node.abort(error);
     } catch {
-      // A node that cannot go on ends no other.
+      // A node that is closed, or cannot go on, ends no other.
     }
   }
 
@@ -170,7 +173,8 @@ class RunningProgram implements EventListenerObject, Disposable {
    * @throws {TdsmError} Why the node could not go on, unless the program has failed or knows.
    */
   async close(): Promise<void> {
-    const known = this.#told || isClosed(this.#node);
+    // What a close of the program's own has thrown is for the program to act on.
+    const known = this.#told || this.#isOver && isClosed(this.#node);
     try {
       await this.#node.close();
     } catch (error) {

@@ -469,6 +469,8 @@ export abstract class NodeThread {
    * `NodeFailed`. Under `run` their processes end; after `join` their `closed` rejects, and their
    * calls throw.
    *
+   * A node that is being closed can still do so, as it may wait for other nodes.
+   *
    * @param reason Why, for people: an error, or text, of which the first 1024 characters are kept.
    * @throws {TdsmError} When this node is closed or cannot go on.
    *
@@ -482,7 +484,8 @@ export abstract class NodeThread {
    * ```
    */
   abort(reason: unknown): void {
-    this.#check("abort");
+    const refusal = this.#client.refusal("abort", true);
+    if (refusal !== undefined) throw refusal;
     const text = failureText(reason).slice(0, CONTROL_TEXT_MAX);
     this.#client.foretellFailure();
     this.#client.post(newBody(Call.Abort, valueFields(text)));

@@ -124,13 +124,16 @@ export class EngineClient {
    * on.
    *
    * @param what What the thread would ask for.
+   * @param isForClosing Whether a node that closes may be asked for that, until it is closed.
    * @returns The error, which the caller throws; `undefined` when the thread may call.
    */
-  refusal(what: string): TdsmError | undefined {
+  refusal(what: string, isForClosing = false): TdsmError | undefined {
     this.#learn();
     const why = this.#failure;
     // That the node could not go on is the reason also where the program has closed it since.
-    if (why === undefined) return this.#slots.closing ? closedError(what) : undefined;
+    if (why === undefined) {
+      return this.#slots.closing && !isForClosing ? closedError(what) : undefined;
+    }
     return why.code === "NodeClosed" ? failedError(what, why) : this.#tellFailure(what, why);
   }
 

@@ -200,6 +200,91 @@ Deno.test("ends: abort ends every node, by whichever thread and of whichever nod
   }
 });
 
+/** What a main of the directory node does that has nothing left to do, while another node works. */
+const CLOSINGS: readonly (readonly [what: string, code: string])[] = [
+  ["has returned", ``],
+  ["closes its node", `await node.close();`],
+  ["has returned, and has begun to close its node", `node.close();`],
+];
+
+for (const [what, closing] of CLOSINGS) {
+  Deno.test(`ends: an error of another node ends the directory node whose main ${what}`, async () => {
+    await using cluster = new ProcessCluster();
+    const directory = inlineProgram(
+      cluster,
+      "directory",
+      `await run(async (node) => {
+         console.log("at " + node.port);
+         await node.waitForPeer(2);
+         ${closing}
+       });`,
+      { flags: ["--directory", "--port=0", "--log-level=2"] },
+    );
+    const [, port] = await directory.untilPrinted(/^at (\d+)$/m);
+    const other = await cluster.join({ at: `127.0.0.1:${port}` } as RemoteNode);
+    await directory.untilPrinted(
+      /Waiting for these nodes to finish before the directory closes: 2/,
+    );
+    other.evaluate((node) => node.abort(new RangeError("planted"))).catch(() => {});
+    for (const process of [directory, other.process]) {
+      const { code, stderr } = await process.exit();
+      assertEquals(code, 1, stderr);
+      assertMatch(stderr, FAILED_2);
+    }
+  });
+}
+
+/** What still ends the cluster while the directory node closes. */
+const LATE: readonly (readonly [what: string, code: string])[] = [
+  ["main throws", `throw new RangeError("planted");`],
+  ["main calls abort", `node.abort(new RangeError("planted")); await new Promise(() => {});`],
+  [
+    "a Worker calls abort",
+    `worker.postMessage(0); await new Promise(() => {});`,
+  ],
+];
+
+for (const [what, late] of LATE) {
+  Deno.test(`ends: while the directory node closes, and waits for others, ${what}: all end`, async () => {
+    await using cluster = new ProcessCluster();
+    const worker = `
+      import { attach } from ${JSON.stringify(import.meta.resolve("../../mod.ts"))};
+      let node;
+      onmessage = ({ data }) => {
+        if (data === 0) return node.abort(new RangeError("planted"));
+        node = attach(data);
+        postMessage(0);
+      };`;
+    const url = JSON.stringify(`data:text/javascript,${encodeURIComponent(worker)}`);
+    const directory = inlineProgram(
+      cluster,
+      "directory",
+      `await run(async (node) => {
+         console.log("at " + node.port);
+         await node.waitForPeer(2);
+         const worker = new Worker(${url}, { type: "module" });
+         worker.postMessage(node.handle);
+         await new Promise((resolve) => worker.onmessage = resolve);
+         node.close().catch(() => {});
+         await new Promise((resolve) => setTimeout(resolve));
+         ${late}
+       });`,
+      { flags: ["--directory", "--port=0"], permissions: ["--no-prompt", "-A"] },
+    );
+    const [, port] = await directory.untilPrinted(/^at (\d+)$/m);
+    const other = await cluster.join({ at: `127.0.0.1:${port}` } as RemoteNode);
+    for (const process of [directory, other.process]) {
+      const { code, stderr } = await process.exit();
+      assertEquals(code, 1, stderr);
+      assertMatch(stderr, /^tdsm: error: .*RangeError: planted/m);
+    }
+    assertMatch(
+      other.process.stderr,
+      /Node 1 has failed and ended the cluster: RangeError: planted/,
+    );
+  });
+}
+
 Deno.test("ends: after join, abort is for the program to act on", async () => {
   await using pair = await startPair(
     `const node = await join({ directoryAddress: Deno.args[0].split("=")[1] });
