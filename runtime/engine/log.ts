@@ -75,6 +75,21 @@ function listed(words: readonly string[]): string {
   return more > 0 ? `${first} and ${more} more` : first;
 }
 
+/**
+ * Describes why something was not given back.
+ *
+ * @param request The request, a release or an unlock.
+ * @param reply The directory node's answer.
+ * @returns One line.
+ */
+export function describeRefusal(request: AnsweredRequest, reply: SyncReply): string {
+  const what = request.operation === SyncOperation.Release
+    ? `release semaphore ${request.key} by ${request.count}`
+    : "unlock a mutex";
+  const [, outcome] = describeOutcome(reply.status, reply.count, reply.key);
+  return `A thread that has ended or detached could not ${what}: ${outcome}`;
+}
+
 /** The log of one node's synchronisation. */
 export class SyncLog {
   readonly #level: number;

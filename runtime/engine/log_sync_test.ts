@@ -71,7 +71,7 @@ Deno.test("SyncLog says nothing of answers to what it was not told of", () => {
   assertEquals(told, []);
 });
 
-Deno.test("log: of waits without an end the first barriers and nodes are named", () => {
+Deno.test("describeStuck names the first of many barriers and nodes", () => {
   const arrived = [3, 1, 1, 2];
   assertEquals(
     describeStuck({ barriers: [{ name: "a", parties: 5, arrived }], others: 0 }),

@@ -312,6 +312,10 @@ export class NodeEngine implements AsyncDisposable {
       send: (to, message) => cluster.send(to, message),
       violation: (node, reason) => tell({ kind: "violation", node, reason }),
       stuck: this.#options.stuck,
+      refused: (text) => {
+        if (settings.semLogLevel < Level.Warning) return;
+        post({ kind: "log", level: Level.Warning, text, topic: "sync" });
+      },
       partyLost: this.#options.partyLost,
       renew: (first, count) => this.driver.input({ kind: "renew", first, count }),
       touchedFrom: (first, count) =>

@@ -91,14 +91,11 @@ export class ProgramCalls {
         return refusal === undefined ? rpc.request(call) : call.reject(refusal);
       case Call.RpcServed:
         return rpc.served(call.record);
-      case Call.Zeroed:
-        return refusal === undefined ? services.zeroed(Number(key)) : undefined;
+      case Call.Taken:
+        return refusal === undefined ? services.taken(Number(key)) : undefined;
       case Call.Allocate:
         if (refusal !== undefined) return call.reject(refusal);
-        return void answerWith(
-          call,
-          (request) => services.allocate(request as unknown as Allocate),
-        );
+        return void services.allocateFor(call);
       case Call.Free:
         if (refusal !== undefined) return call.reject(refusal);
         return void answerWith(call, (argument) => {
@@ -167,6 +164,3 @@ export class ProgramCalls {
     return true;
   }
 }
-
-/** The arguments of an allocation. */
-type Allocate = Parameters<Services["allocate"]>[0];

@@ -44,6 +44,7 @@ class Bench {
       },
       respond: (fields) => void answers.push(rpcAnswer(newBody(0, fields))),
       reject: (error) => void answers.push((error as TdsmError).code),
+      isGone: false,
       grant() {},
       cancelled() {},
     });

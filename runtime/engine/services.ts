@@ -7,7 +7,7 @@ import { TdsmError } from "../errors.ts";
 import { TICKET_MAX } from "../limits.ts";
 import { Allocator } from "../protocol/allocation/allocator.ts";
 import type { AllocatorInput, AllocatorOutput } from "../protocol/allocation/messages.ts";
-import type { AllocationRequest } from "../protocol/allocation/messages.ts";
+import { type AllocationRequest, ELEMENT_BYTES } from "../protocol/allocation/messages.ts";
 import { AllocatorServer } from "../protocol/allocation/server.ts";
 import { DIRECTORY_NODE, type NodeId } from "../protocol/coherence/messages.ts";
 import {
@@ -20,10 +20,10 @@ import {
 } from "../protocol/sync/messages.ts";
 import type { StuckWaits } from "../protocol/sync/desk.ts";
 import { Synchronizer } from "../protocol/sync/synchronizer.ts";
-import type { ThreadCall } from "../ring/calls.ts";
+import { Answer, type ThreadCall, valueFields, valueOf } from "../ring/calls.ts";
 import type { RecordBody } from "../ring/ring.ts";
 import { type AnsweredRequest, syncAnswerFields, syncRequest } from "../ring/sync_records.ts";
-import type { SyncLog } from "./log.ts";
+import { describeRefusal, type SyncLog } from "./log.ts";
 
 /** What the services need of their node. */
 export interface ServicesOptions {
@@ -40,6 +40,8 @@ export interface ServicesOptions {
   violation(node: NodeId, reason: string): void;
   /** At the directory node: waits that nobody may be left to end. */
   stuck?(waits: StuckWaits): void;
+  /** Something that a thread gave back was refused, and the thread has ended or detached. */
+  refused?(reason: string): void;
   /** Called before a thread is told that a party of its barrier is gone. */
   partyLost?(): void;
   /** At the directory node: these pages are allocated anew, so no program needs their contents. */
@@ -63,6 +65,16 @@ interface AskedSync {
   /** The thread's call; `undefined` where its thread is gone, or where the engine itself has asked. */
   call: ThreadCall | undefined;
   readonly request: AnsweredRequest;
+  /** Whether its thread is gone. */
+  isThreadGone?: boolean;
+}
+
+/** Cells that a thread was given, and has not taken yet. */
+interface Untaken {
+  readonly slot: number;
+  readonly bytes: number;
+  /** Whether other threads wait until they are zero, for they have a name. */
+  readonly isNamed: boolean;
 }
 
 /** One node's part in the services of the directory node. */
@@ -77,6 +89,8 @@ export class Services {
   readonly #calls = new Map<number, AskedSync>();
   /** The slots of the threads that hold locks, by the locks' tickets: they name a lock until it is unlocked. */
   readonly #locks = new Map<number, number>();
+  /** The cells that threads of this node have not taken yet, by offset. */
+  readonly #untaken = new Map<number, Untaken>();
   readonly #asked = new Map<number, Asked>();
   #lastTicket = 0;
 
@@ -177,25 +191,37 @@ export class Services {
    * late.
    *
    * @param slot Its slot.
-   * @param unread The grants that the thread has not read.
+   * @param unread What was granted to it, or refused, and it has not read.
    */
   threadGone(slot: number, unread: readonly RecordBody[]): void {
     for (const asked of [...this.#calls.values()]) {
       if (asked.call?.slot !== slot) continue;
       asked.call = undefined;
+      asked.isThreadGone = true;
       const { operation, ticket } = asked.request;
       // Any other is answered at once.
       const waits = operation === SyncOperation.Acquire || operation === SyncOperation.Arrive ||
         operation === SyncOperation.Lock;
       if (waits) this.#ask({ kind: "sync", operation: SyncOperation.Cancel, ticket });
     }
-    for (const { code, id, key } of unread) {
-      if (!this.#locks.has(id)) this.#giveBackPermit(key);
+    for (const body of unread) {
+      const { kind, code, id, key } = body;
+      if (kind === Answer.Refused) this.#options.refused?.(valueOf(body) as string);
+      else if (!this.#locks.has(id)) this.#giveBackPermit(key);
       else if (code === SyncStatus.Done) this.#giveBackLock(id, SyncOperation.Unlock);
     }
     for (const [lock, holder] of [...this.#locks]) {
       if (holder === slot) this.#giveBackLock(lock, SyncOperation.Abandon);
     }
+    for (const [offset, { slot: taker, bytes }] of [...this.#untaken]) {
+      if (taker === slot) this.#giveBackCells(offset, bytes);
+    }
+  }
+
+  #giveBackCells(offset: number, bytes: number): void {
+    this.free(offset, bytes).catch(() => {
+      // Freed already, or the node can ask for nothing any more.
+    });
   }
 
   #giveBackPermit(key: bigint): void {
@@ -227,6 +253,32 @@ export class Services {
     return { offset, dirtyBytes, created };
   }
 
+  /** The same for a thread's call. Cells that the thread does not live to take are freed. */
+  async allocateFor(call: ThreadCall): Promise<void> {
+    try {
+      const request = valueOf(call.record) as unknown as Parameters<Services["allocate"]>[0];
+      const cells = await this.allocate(request);
+      const { offset, dirtyBytes } = cells;
+      const bytes = request.length * ELEMENT_BYTES[request.type];
+      const isNamed = request.name !== undefined;
+      // Cells that have a name, and nothing left to zero, are for every thread of every node.
+      if (!isNamed || dirtyBytes > 0) {
+        if (call.isGone) return this.#giveBackCells(offset, bytes);
+        this.#untaken.set(offset, { slot: call.slot, bytes, isNamed });
+      }
+      call.respond(valueFields(cells));
+    } catch (error) {
+      call.reject(error);
+    }
+  }
+
+  /** A thread has taken cells: what was to zero is zero, and if they have a name, others may have them. */
+  taken(offset: number): void {
+    const { isNamed = false } = this.#untaken.get(offset) ?? {};
+    this.#untaken.delete(offset);
+    if (isNamed) this.zeroed(offset);
+  }
+
   /** Tells the directory node that a named allocation is zeroed now. */
   zeroed(offset: number): void {
     this.#tellAllocator({ kind: "zeroed", offset });
@@ -234,6 +286,7 @@ export class Services {
 
   /** Frees. */
   async free(offset: number, bytes: number): Promise<void> {
+    this.#untaken.delete(offset);
     const answer = await this.#allocation((ticket) => ({ kind: "free", ticket, offset, bytes }));
     if (answer.kind !== "freed") throw unexpected(answer, "free");
   }
@@ -244,6 +297,7 @@ export class Services {
     for (const { reject } of this.#asked.values()) reject(error);
     this.#calls.clear();
     this.#asked.clear();
+    this.#untaken.clear();
     this.#options.log?.end();
   }
 
@@ -300,10 +354,18 @@ export class Services {
       case SyncOperation.Unlock:
       case SyncOperation.Abandon:
         // A thread that releases or unlocks does not wait for the answer, and need not be woken for success.
-        return call?.respond(syncAnswerFields(reply), status === Done);
+        if (status === Done) return call?.respond(syncAnswerFields(reply), true);
+        return this.#refused(asked, reply);
     }
     if (status === Cancelled) call?.cancelled();
     else call?.respond(syncAnswerFields(reply));
+  }
+
+  /** Something was not given back: its thread is told or, where the thread is gone, the user. */
+  #refused({ call, request, isThreadGone = false }: AskedSync, reply: SyncReply): void {
+    const reason = describeRefusal(request, reply);
+    if (call === undefined ? isThreadGone : call.isGone) return this.#options.refused?.(reason);
+    call?.grant({ ...syncAnswerFields(reply), ...valueFields(reason) }, Answer.Refused);
   }
 
   #allocation(make: (ticket: number) => AllocatorInput): Promise<AllocatorOutput> {

@@ -1,6 +1,10 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { TdsmError } from "../errors.ts";
-import type { AllocatorInput, AllocatorOutput } from "../protocol/allocation/messages.ts";
+import type {
+  AllocationRequest,
+  AllocatorInput,
+  AllocatorOutput,
+} from "../protocol/allocation/messages.ts";
 import type { NodeId } from "../protocol/coherence/messages.ts";
 import {
   type SyncMessage,
@@ -9,7 +13,7 @@ import {
   type SyncRequest,
   SyncStatus,
 } from "../protocol/sync/messages.ts";
-import { Answer, type ThreadCall } from "../ring/calls.ts";
+import { Answer, type ThreadCall, valueFields } from "../ring/calls.ts";
 import { newBody, type RecordBody } from "../ring/ring.ts";
 import { type SyncAnswer, syncAnswer, syncBody, type SyncDemand } from "../ring/sync_records.ts";
 import { Services } from "./services.ts";
@@ -37,6 +41,9 @@ class Bench {
   readonly services: Services;
   readonly sent: { to: NodeId; message: SyncMessage | AllocatorInput | AllocatorOutput }[] = [];
   readonly violations: [node: NodeId, reason: string][] = [];
+  readonly refused: string[] = [];
+  /** The slots of threads that are gone. */
+  readonly gone = new Set<number>();
   readonly self: NodeId;
   #nextCall = 1;
 
@@ -53,7 +60,35 @@ class Bench {
       ticketMax,
       send: keep,
       violation: (node, reason) => void this.violations.push([node, reason]),
+      refused: (reason) => void this.refused.push(reason),
     });
+  }
+
+  /** Has the thread of a slot end, which has not read some of its answers. */
+  end(slot: number, unread: readonly RecordBody[]): void {
+    this.gone.add(slot);
+    this.services.threadGone(slot, unread);
+  }
+
+  /** Allocates as a thread does. Resolves to the answer, or to nothing where its thread is gone. */
+  async allocate(request: AllocationRequest, slot: number): Promise<RecordBody | undefined> {
+    let answer: RecordBody | undefined;
+    const { gone } = this;
+    const call: ThreadCall = {
+      slot,
+      record: { ...newBody(0, valueFields({ packed: false, ...request })), call: this.#nextCall++ },
+      get isGone() {
+        return gone.has(slot);
+      },
+      respond: (fields) => void (answer = newBody(Answer.Value, fields)),
+      grant: (fields, kind) => void (answer = newBody(kind!, fields)),
+      reject: (error) => {
+        throw error;
+      },
+      cancelled() {},
+    };
+    await this.services.allocateFor(call);
+    return answer;
   }
 
   /** Makes a request as a thread does; its answers, and errors, come to the list. */
@@ -62,16 +97,20 @@ class Bench {
     const quiet: boolean[] = [];
     const grants: RecordBody[] = [];
     const record = { ...syncBody(demand), call: this.#nextCall++ };
+    const { gone } = this;
     const call: ThreadCall = {
       slot,
       record,
+      get isGone() {
+        return gone.has(slot);
+      },
       respond(fields, isQuiet = false) {
         quiet.push(isQuiet);
         answers.push(syncAnswer(newBody(0, fields)));
       },
-      grant(fields) {
+      grant(fields, kind = Answer.Grant) {
         quiet.push(false);
-        grants.push(newBody(Answer.Grant, fields));
+        grants.push(newBody(kind, fields));
         answers.push(syncAnswer(newBody(0, fields)));
       },
       reject: (error) => void answers.push(error as TdsmError),
@@ -414,4 +453,84 @@ Deno.test("Services gives back what a thread was granted and has not read, and a
   // A second thread in the slot holds nothing of the first.
   far.services.threadGone(3, []);
   assertEquals(far.sent, []);
+});
+
+Deno.test("Services says of what a thread that has ended gave back that it was refused", () => {
+  const { home, far } = pair();
+  home.ask({ operation: Release, key: 7n, count: 2 ** 31 - 1 });
+  const over = { operation: Release, key: 7n, count: 3 } as const;
+  const why =
+    "A thread that has ended or detached could not release semaphore 7 by 3: refused, it " +
+    "would have too many permits";
+  for (const bench of [home, far]) {
+    // The thread that lives is told itself.
+    bench.ask(over, 4);
+    exchange(far, home);
+    assertEquals(bench.refused, []);
+    const { grants } = bench.ask(over, 3);
+    exchange(far, home);
+    bench.end(3, grants);
+    assertEquals(bench.refused.splice(0), [why]);
+  }
+  // The answer comes after the end.
+  far.ask(over, 5);
+  far.ask({ operation: Unlock, lock: 77 }, 5);
+  far.end(5, []);
+  exchange(far, home);
+  assertEquals(far.refused, [
+    why,
+    "A thread that has ended or detached could not unlock a mutex: refused, this lock does not hold it",
+  ]);
+});
+
+Deno.test("Services frees the cells that a thread has not lived to take", async () => {
+  const unnamed = { type: "Uint8Array", length: PAGE, packed: false } as const;
+  const { home, far } = pair(PAGE);
+  for (const bench of [home, far]) {
+    // The thread ends before the answer comes, and before it has taken the cells.
+    for (const when of ["before", "after"]) {
+      const asked = bench.allocate(unnamed, 3);
+      if (when === "before") bench.end(3, []);
+      exchange(far, home);
+      assertEquals(await asked === undefined, when === "before");
+      if (when === "after") bench.end(3, []);
+      exchange(far, home);
+      const { offset } = await home.services.allocate(unnamed);
+      await home.services.free(offset, PAGE);
+      bench.gone.clear();
+    }
+  }
+  const asked = far.allocate(unnamed, 3);
+  exchange(far, home);
+  assertEquals((await asked)!.kind, Answer.Value);
+  far.services.taken(0);
+  far.end(3, []);
+  exchange(far, home);
+  const { code } = await assertRejects(() => home.services.allocate(unnamed), TdsmError);
+  assertEquals([code, far.violations, home.violations], ["OutOfMemory", [], []]);
+});
+
+Deno.test("Services gives a name to the next where the thread that was to zero it has ended", async () => {
+  for (const when of ["before", "zeroing"]) {
+    const { home, far } = pair(PAGE);
+    const old = await home.services.allocate({ ...GRID, name: "old" });
+    await home.services.free(old.offset, PAGE);
+    const zeroing = far.allocate(GRID, 3);
+    if (when === "before") far.end(3, []);
+    exchange(far, home);
+    await zeroing;
+    const next = home.services.allocate(GRID);
+    if (when === "zeroing") far.end(3, []);
+    exchange(far, home);
+    assertEquals(await next, { offset: old.offset, dirtyBytes: PAGE, created: true }, when);
+    home.services.zeroed(old.offset);
+    // What is zero is for all, and stays where its thread ends.
+    const shared = far.allocate(GRID, 4);
+    exchange(far, home);
+    await shared;
+    far.end(4, []);
+    exchange(far, home);
+    const again = await home.services.allocate(GRID);
+    assertEquals(again, { offset: old.offset, dirtyBytes: 0, created: false });
+  }
 });

@@ -313,8 +313,9 @@ export abstract class NodeThread {
     const end = Number(offset) + bytes;
     // Cells that were in use before still hold old values.
     this.memory.fill(0, end - Number(dirtyBytes), end);
-    if (name !== undefined && Number(dirtyBytes) > 0) {
-      this.#client.post(newBody(Call.Zeroed, { key: BigInt(offset) }));
+    // Until then the engine frees the cells if this thread ends. Others have the cells of a name that are zero.
+    if (name === undefined || Number(dirtyBytes) > 0) {
+      this.#client.post(newBody(Call.Taken, { key: BigInt(offset) }));
     }
     return this.view(Type, Number(offset), length);
   }

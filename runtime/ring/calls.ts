@@ -35,8 +35,8 @@ export const Call = {
   Cancel: 6,
   /** `AllocationRequest` → `{ offset, dirtyBytes, created }`. */
   Allocate: 7,
-  /** `key`: the offset of a named allocation that is zeroed now. No answer. */
-  Zeroed: 8,
+  /** `key`: the offset of an allocation that this thread has taken, and zeroed where that was needed. No answer. */
+  Taken: 8,
   /** `{ offset, bytes }` → nothing, once it is free. */
   Free: 9,
   /** A remote call → its answer, both as `rpc_records.ts` has them. */
@@ -68,7 +68,13 @@ export const Answer = {
    * read this: a lock, whose name is `id`, or a permit of semaphore `key`.
    */
   Grant: 4,
+  /** What this thread gave back was refused; the payload says why, as text, if the thread does not. */
+  Refused: 5,
 } as const;
+
+/** The kinds of answers that count also where the thread has not read them. */
+export type GrantKind = typeof Answer.Grant | typeof Answer.Refused;
+const GRANTS: ReadonlySet<number> = new Set([Answer.Grant, Answer.Refused]);
 
 /** A call as the engine takes it, with the functions that answer the call. */
 export interface ThreadCall {
@@ -83,8 +89,16 @@ export interface ThreadCall {
    * @param quiet Whether the thread need not be woken, because it does not wait for this answer.
    */
   respond(fields?: Partial<RecordBody>, quiet?: boolean): void;
-  /** Answers the call with something that is to be given back if the thread does not read the answer. */
-  grant(fields: Partial<RecordBody>): void;
+  /** Whether its thread has ended or detached, so that no answer is read any more. */
+  readonly isGone: boolean;
+  /**
+   * Answers the call with something that is to be given back, or told, if the thread does not read the
+   * answer.
+   *
+   * @param fields The answer.
+   * @param kind A lock or a permit, where nothing else is said.
+   */
+  grant(fields: Partial<RecordBody>, kind?: GrantKind): void;
   /** Answers the call with an error. */
   reject(error: unknown): void;
   /** Answers that the call was given up. */
@@ -203,7 +217,7 @@ export class CallServer {
       unread.push(record);
     }
     unread.push(...rings.answers.takeUnwritten());
-    this.#threads.gone(slot, unread.filter(({ kind }) => kind === Answer.Grant));
+    this.#threads.gone(slot, unread.filter(({ kind }) => GRANTS.has(kind)));
     const { lastCall } = rings;
     this.#slots.release(slot, lastCall === TICKET_MAX ? 1 : lastCall + 1);
   }
@@ -235,7 +249,7 @@ export interface ThreadsOptions {
    * The thread of a slot has ended, or detached.
    *
    * @param slot The slot, which another thread may take from here on.
-   * @param unread What the thread was granted, and has not read.
+   * @param unread What the thread was granted or refused, and has not read.
    */
   gone(slot: number, unread: readonly RecordBody[]): void;
 }
@@ -270,8 +284,12 @@ class RingCall implements ThreadCall {
     this.#push(newBody(Answer.Value, fields), quiet);
   }
 
-  grant(fields: Partial<RecordBody>): void {
-    this.#push(newBody(Answer.Grant, fields));
+  get isGone(): boolean {
+    return this.#rings.owner !== this.#owner;
+  }
+
+  grant(fields: Partial<RecordBody>, kind: GrantKind = Answer.Grant): void {
+    this.#push(newBody(kind, fields));
   }
 
   reject(error: unknown): void {
@@ -284,7 +302,7 @@ class RingCall implements ThreadCall {
 
   #push(body: RecordBody, quiet = false): void {
     // What comes too late for its thread is not for the next one in the slot.
-    if (this.#rings.owner !== this.#owner) return;
+    if (this.isGone) return;
     void this.#rings.answers.push(this.record.call, body, quiet);
   }
 }

@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert";
 import type { NativeRegion } from "../../ffi/native.ts";
 import { EngineClient } from "./client.ts";
-import { answerWith, Call, CallServer, type ThreadCall } from "./calls.ts";
+import { Answer, answerWith, Call, CallServer, type ThreadCall } from "./calls.ts";
 import { CallSlots, newBody, type RecordBody } from "./ring.ts";
 import { CALL_RING_BYTES } from "../limits.ts";
 
@@ -46,11 +46,11 @@ Deno.test("CallServer says after each batch of calls that it took them, and not 
   const server = new CallServer(slots, () => {}, () => void batches++);
   const client = new EngineClient(slots, NO_KICK);
   assertEquals([server.poll(), batches], [false, 0]);
-  for (let count = 0; count < 3; count++) client.post(newBody(Call.Zeroed));
+  for (let count = 0; count < 3; count++) client.post(newBody(Call.Taken));
   assertEquals([server.poll(), batches], [true, 1]);
-  for (let count = 0; count < 64; count++) client.post(newBody(Call.Zeroed));
+  for (let count = 0; count < 64; count++) client.post(newBody(Call.Taken));
   assertEquals([server.poll(), batches], [true, 2]);
-  for (let count = 0; count < 65; count++) client.post(newBody(Call.Zeroed));
+  for (let count = 0; count < 65; count++) client.post(newBody(Call.Taken));
   assertEquals([server.poll(), batches], [true, 4]);
   await turns();
 });
@@ -120,10 +120,10 @@ Deno.test("CallServer frees the slot of a thread that has ended, once it has tak
   server.poll();
   server.lookForEnded();
   assertEquals([gone, slots.thread(1)], [[], 2n]);
-  slots.rings(1).calls.push(0, newBody(Call.Zeroed, { key: 7n }));
+  slots.rings(1).calls.push(0, newBody(Call.Taken, { key: 7n }));
   ended.add(2n);
   server.lookForEnded();
-  assertEquals(calls.map(({ record }) => record.kind), [Call.Sync, Call.Zeroed]);
+  assertEquals(calls.map(({ record }) => record.kind), [Call.Sync, Call.Taken]);
   assertEquals([gone, slots.thread(1)], [[[1, []]], 0n]);
   // The thread that joined ends with the engine itself, and is never given up.
   ended.add(1n);
@@ -139,10 +139,12 @@ Deno.test("CallServer: what a thread has not read when it ends is given back, an
   server.poll();
   calls[0]!.grant({ id: 1, key: 7n });
   calls[1]!.respond({ id: 2 });
-  calls[2]!.grant({ id: 3 });
+  calls[2]!.grant({ id: 3 }, Answer.Refused);
+  assertEquals(calls.map(({ isGone }) => isGone), [false, false, false, false]);
   ended.add(2n);
   server.lookForEnded();
   assertEquals(gone, [[1, [{ id: 1, key: 7n }, { id: 3, key: 0n }]]]);
+  assertEquals(calls.map(({ isGone }) => isGone), [true, true, true, true]);
   const third = bench.thread(3n);
   const { id, answer } = third.start(newBody(Call.Sync), "test");
   assertEquals([slots.thread(1), id], [3n, 5]);

@@ -449,7 +449,7 @@ Deno.test("EngineClient: a caller that waits is told when the engine ends, and s
   assertEquals(error.code, "NodeClosed");
   await assertRejects(() => client.call(Call.Peers, null, "test"), TdsmError, "closed");
   assertThrows(() => client.callSync(Call.Peers, null, "test"), TdsmError, "closed");
-  client.post(newBody(Call.Zeroed));
+  client.post(newBody(Call.Taken));
   assertEquals(server.poll(), false, "nothing is asked any more");
 });
 

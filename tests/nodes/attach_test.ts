@@ -1,6 +1,6 @@
 /** Nodes of several processes, each used by several threads. */
 
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { ProcessCluster, type RemoteNode } from "../support/process_cluster.ts";
 import type { Procedures } from "./programs/procedures.ts";
 import type { Task } from "./programs/attached_worker.ts";
@@ -236,6 +236,44 @@ Deno.test("attached: a thread that detaches gives back what it held and what it 
     }
   }, new URL("../../mod.ts", import.meta.url).href);
   assertEquals(found, ["NodeClosed", true, "NodeClosed"]);
+});
+
+Deno.test("attached: a thread that detaches while it allocates leaves its cells to others", async () => {
+  await using cluster = new ProcessCluster();
+  const [first, second] = await cluster.start(2, "--size=64KiB");
+  for (const node of [first!, second!]) {
+    const codes = await node.evaluate(async (node, program) => {
+      const { attach } = await import(program);
+      const codes: string[] = [];
+      for (let time = 0; time < 20; time++) {
+        const attached = attach(node.handle);
+        const all = attached.alloc(Uint8Array, node.size);
+        attached.detach();
+        codes.push(await all.then(() => "given", ({ code }: { code: string }) => code));
+      }
+      return codes;
+    }, new URL("../../mod.ts", import.meta.url).href);
+    // As long as the cells of the thread before it are not free, there are none for the next.
+    const expected: readonly string[] = ["NodeClosed", "OutOfMemory"];
+    assertEquals(codes.filter((code) => !expected.includes(code)), []);
+    assert(codes.includes("NodeClosed"));
+  }
+  // The engine frees what came too late, a moment later.
+  for (const node of [second!, first!]) {
+    const length = await node.evaluate(async (node) => {
+      for (;;) {
+        try {
+          const all = await node.alloc(Uint8Array, node.size);
+          await node.free(all);
+          return all.length;
+        } catch (error) {
+          if ((error as { code: string }).code !== "OutOfMemory") throw error;
+          await new Promise((resolve) => setTimeout(resolve, 5));
+        }
+      }
+    });
+    assertEquals(length, 1 << 16);
+  }
 });
 
 Deno.test("attached: Workers that are ended while pages come and go leave the node whole", async () => {
