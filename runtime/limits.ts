@@ -129,6 +129,8 @@ export const LEASE_MS = 10_000;
 export const OWED_MAX_BEATS: number = SILENCE_MAX_MS / HEARTBEAT_MS;
 /** How long a connection may take to say who it is, in milliseconds. */
 export const HANDSHAKE_MAX_MS = 5_000;
+/** How long the directory node tries to connect to a node that wants to join, in milliseconds. */
+export const REACH_MAX_MS = 3_000;
 /**
  * How long to wait for the directory's word on a peer of a lower id that cannot be reached, in
  * milliseconds.

@@ -197,6 +197,21 @@ export function clusterFull(nodes: number): RefuseControl {
 }
 
 /**
+ * The refusal of a node to which others could not connect.
+ *
+ * @param address Where it says that it listens.
+ * @param why Why the directory node could not connect to it.
+ * @returns The refusal to send.
+ */
+export function unreachable(address: Address, why: string): RefuseControl {
+  const at = formatAddress(address);
+  const reason =
+    `it cannot connect to ${at}, where this node listens: ${why}. Other nodes must reach ` +
+    "that port: open it, or name another address or port with --address and --port";
+  return refuse("JoinRefused", reason);
+}
+
+/**
  * The refusal of a node with which this node has a connection, or is about to have one.
  *
  * @returns The refusal to send.

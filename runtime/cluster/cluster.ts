@@ -43,6 +43,10 @@ export interface ClusterOptions {
   readonly release: string;
   /** Computes checksums of the bytes behind frames; TypeScript does so where this is left out. */
   readonly sum?: Sum;
+  /**
+   * At the directory node: why a node that wants to join cannot be connected to; left out, that is not tried.
+   */
+  readonly whyUnreachable?: (address: Address) => Promise<string | undefined>;
   /** A clock that counts suspension too, in milliseconds; left out, `awakeMs`, which need not. */
   readonly clock?: () => number;
 }
@@ -130,6 +134,7 @@ export class Cluster<Node extends Member = Member> {
     }, sum);
     this.#door = new Door(listener, members, this.#links, {
       status: () => this.node.status(),
+      whyUnreachable: options.whyUnreachable,
       joined: (peer) => {
         this.node.joined(peer);
         this.node.changed();

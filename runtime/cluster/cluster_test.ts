@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
+import type { Address } from "../address.ts";
 import { TdsmError } from "../errors.ts";
 import { regionSettings } from "../wire/region_settings.ts";
 import type { WelcomeControl } from "../wire/control.ts";
@@ -228,6 +229,53 @@ Deno.test("Cluster: a join that is not finished costs no id, and no node hears o
   await using third = await new ClusterMember().join(directory);
   await second.until(() => second.cluster.peers.length === 2);
   assertEquals([third.id, directory.joined, directory.lost], [3, [2, 3], []]);
+});
+
+Deno.test("Cluster: a node to which the directory node cannot connect is refused, and costs no id", async () => {
+  const tried: Address[] = [];
+  const whyUnreachable = async (address: Address): Promise<string | undefined> => {
+    tried.push(address);
+    await Promise.resolve();
+    return address.port === HELLO.port ? "planted" : undefined;
+  };
+  await using directory = ClusterMember.host(REGION, { whyUnreachable });
+  const { hostname, port } = directory.cluster.address;
+  using stranger = new ScriptedPeer(await Deno.connect({ hostname, port }));
+  stranger.link.say({ ...HELLO, address: "0.0.0.0" });
+  assertEquals(await stranger.next(), {
+    kind: "refuse",
+    code: "JoinRefused",
+    reason:
+      `it cannot connect to ${HOST}:1, where this node listens: planted. Other nodes must reach ` +
+      "that port: open it, or name another address or port with --address and --port",
+  });
+  await using second = await new ClusterMember().join(directory);
+  assertEquals([second.id, directory.joined, directory.lost], [2, [2], []]);
+  assertEquals(
+    tried,
+    [{ hostname: HOST, port: 1 }, second.cluster.address].map(
+      ({ hostname, port }) => ({ hostname, port }),
+    ),
+  );
+});
+
+Deno.test("Cluster: a new node that speaks or goes while the directory node connects to it is dropped", async () => {
+  const gate = Promise.withResolvers<undefined>();
+  await using directory = ClusterMember.host(REGION, { whyUnreachable: () => gate.promise });
+  const { hostname, port } = directory.cluster.address;
+  const dropped = (count: number) =>
+    directory.until(() => directory.logged.filter((it) => /Dropped/.test(it)).length === count);
+  using hasty = new ScriptedPeer(await Deno.connect({ hostname, port }));
+  hasty.link.say(HELLO);
+  hasty.link.say(PING);
+  await dropped(1);
+  using gone = new ScriptedPeer(await Deno.connect({ hostname, port }));
+  gone.link.say(HELLO);
+  gone.link.close();
+  await dropped(2);
+  gate.resolve(undefined);
+  await using second = await new ClusterMember().join(directory);
+  assertEquals([second.id, directory.joined], [2, [2]]);
 });
 
 Deno.test("Cluster: a node whose join takes long learns who came and went meanwhile", async () => {

@@ -2,7 +2,7 @@
  * Accepts connections: hears what kind of program has connected, and admits it or tells it why not.
  */
 
-import { formatAddress } from "../address.ts";
+import { type Address, formatAddress } from "../address.ts";
 import { reasonOf, TdsmError } from "../errors.ts";
 import {
   ACCEPT_QUIET_MS,
@@ -22,16 +22,19 @@ import {
   objectionToHello,
   objectionToStatus,
   type Peer,
+  unreachable,
 } from "./admission.ts";
 import { DropLog } from "./drop_log.ts";
 import type { Link, LinkHandlers } from "./link.ts";
 import type { Links } from "./links.ts";
-import type { Members } from "./members.ts";
+import { Members } from "./members.ts";
 
 /** What the door asks of its node, and reports to it. */
 export interface DoorHandlers {
   /** At the directory node: collects the counters of all nodes. */
   status(): Promise<NodeStatusControl[]>;
+  /** At the directory node: why a node that wants to join cannot be connected to; left out, that is not tried. */
+  readonly whyUnreachable: ((address: Address) => Promise<string | undefined>) | undefined;
   /** At the directory node: a node has joined. */
   joined(peer: Peer): void;
   /** Something to log. */
@@ -270,6 +273,11 @@ export class Door {
    */
   async #admit(hello: HelloControl, link: Link): Promise<void> {
     const members = this.#members;
+    const { whyUnreachable } = this.#handlers;
+    if (whyUnreachable !== undefined) {
+      const refused = await this.#objectionToAddress(hello, link, whyUnreachable);
+      if (refused !== undefined) return await this.#refuse(link, refused);
+    }
     const { session, region, peers } = members;
     const peer = members.offer(hello, link.remoteAddress);
     link.say({ kind: "welcome", node: peer.id, session, ...region, peers });
@@ -284,6 +292,29 @@ export class Door {
     } finally {
       if (!admitted) members.withdraw(peer);
     }
+  }
+
+  /**
+   * Why other nodes could not connect to a new node: as soon as one of them had something to say to it, one
+   * of the two would end. The new node says nothing meanwhile.
+   */
+  async #objectionToAddress(
+    hello: HelloControl,
+    link: Link,
+    whyUnreachable: NonNullable<DoorHandlers["whyUnreachable"]>,
+  ): Promise<RefuseControl | undefined> {
+    const ended = Promise.withResolvers<never>();
+    link.hear({
+      target: () => undefined,
+      received({ kind }) {
+        throw new TdsmError("ProtocolViolation", `${kind} before the answer`);
+      },
+      ended: (error) => ended.reject(error ?? new TdsmError("PeerLost", "it did not wait")),
+    });
+    const { address: hostname, port } = Members.reached(hello, link.remoteAddress);
+    const address = { hostname, port };
+    const why = await Promise.race([whyUnreachable(address), ended.promise]);
+    return why === undefined ? undefined : unreachable(address, why);
   }
 
   /** At the directory node: a new node has joined. Returns what takes its messages. */

@@ -5,7 +5,7 @@
 import { type Address, formatAddress, isWildcard } from "../address.ts";
 import { mayUseNet, netPermission } from "../settings/permissions.ts";
 import { reasonOf, TdsmError } from "../errors.ts";
-import { HANDSHAKE_MAX_MS, JOIN_RETRY_MAX_MS, JOIN_RETRY_MIN_MS } from "../limits.ts";
+import { HANDSHAKE_MAX_MS, JOIN_RETRY_MAX_MS, JOIN_RETRY_MIN_MS, REACH_MAX_MS } from "../limits.ts";
 import { type Control, isControl } from "../wire/control.ts";
 import type { PeerMessage } from "../wire/peer_message.ts";
 import type { Link, LinkHandlers } from "./link.ts";
@@ -98,6 +98,32 @@ export async function connectToPeer(
   if (!mayUseNet(address)) throw netPermission(address);
   return await connectWithin(address, timeoutMs);
 }
+
+/**
+ * Why a node that wants to join cannot be connected to.
+ *
+ * @param address Where that node says that it listens.
+ * @param timeoutMs How long to try, in milliseconds.
+ * @returns The reason; `undefined` where a connection could be made, or where that cannot be told for want
+ * of a permission, of file descriptors or of a name.
+ */
+export async function whyUnreachable(
+  address: Address,
+  timeoutMs: number = REACH_MAX_MS,
+): Promise<string | undefined> {
+  if (!mayUseNet(address)) return undefined;
+  try {
+    (await connectWithin(address, timeoutMs)).close();
+  } catch (error) {
+    const reason = reasonOf(error);
+    const isTold = error instanceof TdsmError || UNREACHABLE.test(reason);
+    if (isTold) return reason;
+  }
+  return undefined;
+}
+
+/** ENETUNREACH, ETIMEDOUT, ECONNREFUSED and EHOSTUNREACH. */
+const UNREACHABLE = /\(os error (?:101|110|111|113)\)/;
 
 async function connectWithin(address: Address, timeoutMs: number): Promise<Deno.TcpConn> {
   const controller = new AbortController();

@@ -1,6 +1,12 @@
 import { assert, assertEquals, assertMatch, assertRejects, assertThrows } from "@std/assert";
 import { TdsmError } from "../errors.ts";
-import { connectToDirectory, connectToPeer, listen, shakeHands } from "./handshake.ts";
+import {
+  connectToDirectory,
+  connectToPeer,
+  listen,
+  shakeHands,
+  whyUnreachable,
+} from "./handshake.ts";
 import { Link, type LinkHandlers } from "./link.ts";
 import { newCounters, Sender } from "./sender.ts";
 
@@ -177,6 +183,15 @@ Deno.test({
     );
     assertEquals(error.code, "PermissionMissing");
   },
+});
+
+Deno.test("whyUnreachable: a reason where nobody listens, none where somebody does or it cannot be told", async () => {
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const { hostname, port } = listener.addr;
+  assertEquals(await whyUnreachable({ hostname, port }), undefined);
+  listener.close();
+  assertMatch(await whyUnreachable({ hostname, port }) ?? "reached", /\(os error 111\)/);
+  assertEquals(await whyUnreachable({ hostname: "no-such-name.invalid", port }), undefined);
 });
 
 Deno.test("listen says which port is taken and what to do", () => {

@@ -108,9 +108,23 @@ export class Members {
    * @param remoteAddress The address that the new node's connection comes from.
    * @returns The node.
    */
-  offer({ address, port }: HelloControl, remoteAddress: string): Peer {
+  offer(hello: HelloControl, remoteAddress: string): Peer {
     const id = this.#unused.shift() ?? this.#nextId++;
-    return { id, address: isWildcard(address) ? remoteAddress : address, port };
+    return { id, ...Members.reached(hello, remoteAddress) };
+  }
+
+  /**
+   * Where others reach a new node.
+   *
+   * @param hello The new node's first message.
+   * @param remoteAddress The address that the new node's connection comes from.
+   * @returns Its host name or IP address, and its port.
+   */
+  static reached(
+    { address, port }: HelloControl,
+    remoteAddress: string,
+  ): Pick<Peer, "address" | "port"> {
+    return { address: isWildcard(address) ? remoteAddress : address, port };
   }
 
   /**

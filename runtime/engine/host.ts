@@ -27,7 +27,7 @@ import type { Peer } from "../cluster/admission.ts";
 import { boundRun, type RegionSettings, regionSettings } from "../wire/region_settings.ts";
 import { packError, unpackError } from "../ring/calls.ts";
 import { Cluster, type Member, nodeFailed } from "../cluster/cluster.ts";
-import { listen } from "../cluster/handshake.ts";
+import { listen, whyUnreachable } from "../cluster/handshake.ts";
 import type { Vitals } from "../cluster/links.ts";
 import { ROOM_UNLIMITED } from "../wire/control.ts";
 import type { Settings } from "../settings/types.ts";
@@ -116,7 +116,7 @@ export class EngineHost implements Member {
     const sum = (bytes: Uint8Array) => library.checksum(bytes);
     const listener = listen(address, port, directoryAddress === undefined);
     const clock = () => boottimeMs(library);
-    const options = { listener, serving, release: VERSION, sum, clock };
+    const options = { listener, serving, release: VERSION, sum, clock, whyUnreachable };
     const turn = new Turn();
     const open = (cluster: Cluster, region: RegionSettings) =>
       new EngineHost({ start, post, library, cluster, region, turn });

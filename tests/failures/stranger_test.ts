@@ -147,12 +147,15 @@ Deno.test("stranger: a directory that is out of file descriptors serves its memb
   const second = await cluster.join(directory);
   const { address: hostname, port } = directory.info;
   const held: Deno.Conn[] = [];
+  using reached = Deno.listen({ hostname, port: 0 });
   try {
     while (!/Could not accept/.test(directory.process.stderr)) {
       const stranger = await Deno.connect({ hostname, port });
       held.push(stranger);
-      await stranger.write(controlFrame(HELLO));
-      await stranger.write(controlFrame(PING));
+      await stranger.write(controlFrame({ ...HELLO, port: reached.addr.port }));
+      // Of the last ones nothing is heard.
+      void stranger.read(new Uint8Array(1024)).then(() => stranger.write(controlFrame(PING)))
+        .catch(() => {});
       await directory.load(0);
     }
     await second.store(0, 7);
@@ -165,12 +168,32 @@ Deno.test("stranger: a directory that is out of file descriptors serves its memb
   assertEquals(directory.process.stderr.match(/Could not accept/g)?.length, 1);
 });
 
+Deno.test("stranger: one that gives an address where nobody listens is refused, and nobody hears of it", async () => {
+  await using cluster = new ProcessCluster();
+  const directory = await cluster.host("--size=64KiB");
+  const answer = firstControl(await intrude(directory, controlFrame(HELLO)));
+  if (answer?.kind !== "refuse") throw new Error(`${answer?.kind} instead of refuse`);
+  assertEquals(answer.code, "JoinRefused");
+  assertMatch(
+    answer.reason,
+    /^it cannot connect to 127\.0\.0\.1:1, where this node listens: .*Other nodes must reach that port/,
+  );
+  const second = await cluster.join(directory);
+  assertEquals(second.info.id, 2);
+  // A node that can be reached is told nothing of the connection by which that was tried.
+  await second.store(0, 1);
+  assertEquals(await directory.load(0), 1);
+  assertEquals(second.process.stderr, "");
+});
+
 Deno.test("stranger: a member that pings, and never sends a page that it has, is given up", async () => {
   await using cluster = new ProcessCluster();
   const directory = await cluster.host("--size=64KiB");
   const { address: hostname, port } = directory.info;
   using connection = await Deno.connect({ hostname, port });
-  await connection.write(controlFrame(HELLO));
+  using reached = Deno.listen({ hostname, port: 0 });
+  await connection.write(controlFrame({ ...HELLO, port: reached.addr.port }));
+  await connection.read(new Uint8Array(1024));
   const frame = new Uint8Array(MESSAGE_MAX_BYTES);
   const asked = encodeMessage(
     { kind: "request", access: Access.Write, first: 7, count: 1, request: 1 },

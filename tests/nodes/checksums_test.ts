@@ -33,7 +33,8 @@ async function askForPage(node: RemoteNode) {
       framer.filled(read);
     }
   };
-  await connection.write(controlFrame(HELLO));
+  using reached = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  await connection.write(controlFrame({ ...HELLO, port: reached.addr.port }));
   const welcome: Control = (await next("control", "welcome")).control;
   if (welcome.kind !== "welcome") throw new Error(`${welcome.kind} instead of welcome`);
   await connection.write(request.subarray(0, size));

@@ -59,9 +59,12 @@ export class ClusterMember implements AsyncDisposable {
     this.#options = { listener: listen(HOST, 0), serving, release: "test", sum };
   }
 
-  static host(region: RegionSettings = REGION): ClusterMember {
+  static host(
+    region: RegionSettings = REGION,
+    options: Pick<ClusterOptions, "whyUnreachable"> = {},
+  ): ClusterMember {
     const node = new ClusterMember();
-    Cluster.host(node.#options, region, (cluster) => node.#open(cluster));
+    Cluster.host({ ...node.#options, ...options }, region, (cluster) => node.#open(cluster));
     return node;
   }
 
