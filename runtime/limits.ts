@@ -72,6 +72,12 @@ export const SYSTEM_FILE_MAX_BYTES: number = 4 * MIB;
  * between, and looking at so many takes far less than the time of a fault.
  */
 export const WORK_PAGES = 8_192;
+/**
+ * The runs of freed pages that a home clears at one time: few, so that the demands for them hold up
+ * no node, and a request for one of their pages waits for little more than the slowest
+ * acknowledgement.
+ */
+export const CLEARS_MAX = 8;
 
 /** How long a node retries to reach the directory, where nothing else is asked for. */
 export const JOIN_TIMEOUT_DEFAULT_MS = 10_000;

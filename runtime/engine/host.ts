@@ -201,6 +201,10 @@ export class EngineHost implements Member {
         this.#otherGone();
         this.engine.peerGone(event.node);
         return this.#cluster.forget(event.node);
+      case "cleared":
+        this.engine.services.cleared();
+        // The answers that waited for that are behind all that the step has sent.
+        return this.#cluster.flush();
       case "nodeLeft":
         this.log(Level.Info, `Node ${event.node} has left`);
         this.engine.peerGone(event.node);

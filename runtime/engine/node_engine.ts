@@ -317,9 +317,9 @@ export class NodeEngine implements AsyncDisposable {
         post({ kind: "log", level: Level.Warning, text, topic: "sync" });
       },
       partyLost: this.#options.partyLost,
-      renew: (first, count) => this.driver.input({ kind: "renew", first, count }),
-      touchedFrom: (first, count) =>
-        this.#coherence.directory?.touchedFrom({ first, count }) ?? first,
+      clear: (first, count) => this.driver.input({ kind: "clear", first, count }),
+      isClearing: (first, count) =>
+        this.#coherence.directory?.isClearing({ first, count }) ?? false,
       log: new SyncLog(settings.semLogLevel, (level, text) => {
         post({ kind: "log", level, text, topic: "sync" });
       }),

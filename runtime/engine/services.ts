@@ -44,10 +44,10 @@ export interface ServicesOptions {
   refused?(reason: string): void;
   /** Called before a thread is told that a party of its barrier is gone. */
   partyLost?(): void;
-  /** At the directory node: these pages are allocated anew, so no program needs their contents. */
-  renew?(first: number, count: number): void;
-  /** At the directory node: the first of these pages that a node has touched; else the one behind them. */
-  touchedFrom?(first: number, count: number): number;
+  /** At the directory node: clears pages, since no program needs what is on them. */
+  clear?(first: number, count: number): void;
+  /** At the directory node: whether any of these pages is yet to be cleared. */
+  isClearing?(first: number, count: number): boolean;
   /** The largest ticket, behind which tickets begin anew; 2^32 - 1 by default. */
   readonly ticketMax?: number;
   /** Logs each request, and how it ended. */
@@ -106,17 +106,17 @@ export class Services {
       stuck: (waits) => options.stuck?.(waits),
     });
     this.peerJoined(options.self, options.works);
-    const renew = (offset: number, bytes: number): void =>
-      options.renew?.(offset / pageSize, bytes / pageSize);
-    const untouchedBytes = (offset: number, bytes: number): number => {
-      const [first, count] = [offset / pageSize, bytes / pageSize];
-      return ((options.touchedFrom?.(first, count) ?? first) - first) * pageSize;
+    const clear = options.clear === undefined ? {} : {
+      clear: (offset: number, bytes: number) => options.clear!(offset / pageSize, bytes / pageSize),
     };
-    const allocator = new Allocator({ size, pageSize, reservedBytes: 0, renew, untouchedBytes });
-    this.#allocator = new AllocatorServer(allocator, {
-      send: (to, message) => this.#answer(to, message),
-      violation,
-    });
+    const isClearing = (offset: number, bytes: number): boolean => {
+      const first = Math.floor(offset / pageSize);
+      const count = Math.ceil((offset + bytes) / pageSize) - first;
+      return options.isClearing?.(first, count) ?? false;
+    };
+    const allocator = new Allocator({ size, pageSize, reservedBytes: 0, ...clear });
+    const send = (to: NodeId, message: AllocatorOutput): void => this.#answer(to, message);
+    this.#allocator = new AllocatorServer(allocator, { send, violation }, isClearing);
   }
 
   /** At the directory node: a node has joined; `works` says whether it has work of its own. */
@@ -135,6 +135,11 @@ export class Services {
   peerLeft(node: NodeId): void {
     this.#synchronizer?.peerLeft(node);
     this.#forget(node);
+  }
+
+  /** At the directory node: some pages were cleared. */
+  cleared(): void {
+    this.#allocator?.cleared();
   }
 
   #forget(node: NodeId): void {

@@ -218,7 +218,9 @@ class FuzzedMember implements Member {
       pageSize,
       send: (to, message) => cluster.send(to, message),
       violation: (node, reason) => cluster.expel(node, reason),
-      renew: (first, count) => this.run({ kind: "renew", first, count }),
+      clear: (first, count) => this.run({ kind: "clear", first, count }),
+      isClearing: (first, count) =>
+        this.#coherence.directory?.isClearing({ first, count }) ?? false,
     });
     this.engine = {
       target: (from, grant) => {
@@ -321,6 +323,7 @@ class FuzzedMember implements Member {
     for (const event of events) {
       if (event.kind === "violation") this.cluster.expel(event.node, event.reason);
       else if (event.kind === "peerGone") this.cluster.forget(event.node);
+      else if (event.kind === "cleared") this.#services.cleared();
       else if (event.kind === "nodeLeft") this.cluster.release(event.node);
     }
   }

@@ -113,7 +113,7 @@ class LiveEngine {
     }
     if (roll < 31) return random.chance(50) ? { kind: "leave" } : { kind: "idle" };
     if (roll < 33 && this.#self === DIRECTORY_NODE) {
-      return { kind: "renew", first: page, count: BOUNDS.pageCount - page };
+      return { kind: "clear", first: page, count: BOUNDS.pageCount - page };
     }
     if (roll < 34 && this.#self === DIRECTORY_NODE && random.chance(50)) {
       return { kind: "room", node: pick(NODES, random), pages: random.below(BOUNDS.pageCount) };

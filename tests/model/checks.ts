@@ -93,8 +93,9 @@ export function checkQuiescence(
   state: ModelState,
   options: { readonly memoryPages: number },
 ): void {
-  const { active, waiting, leaving, holders, lost } = state.directory;
+  const { active, waiting, leaving, holders, lost, freed } = state.directory;
   if (active.length > 0 || waiting.length > 0) fail("the home has transactions that never end");
+  if (freed.length > 0) fail(`page ${freed[0]} was freed, and is never cleared`);
   // Where no node has room, a wait for room ends by the clock, which stands still here.
   const roomy = state.nodes.findIndex(({ status }, index) =>
     status === "live" && roomOf(state, index + 1, options) > 0

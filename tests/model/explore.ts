@@ -164,7 +164,7 @@ class Search {
 
 function isWish({ kind }: Action): boolean {
   return kind === "access" || kind === "die" || kind === "leave" || kind === "cut" ||
-    kind === "renew" || kind === "idle";
+    kind === "free" || kind === "idle";
 }
 
 /**

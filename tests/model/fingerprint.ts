@@ -15,6 +15,7 @@ const PHASES: readonly Transaction["phase"]["kind"][] = [
   "lost",
   "sourceLost",
   "aborting",
+  "clearing",
 ];
 
 /** Writes states down as bytes. One object serves all states of a world. */
@@ -49,7 +50,8 @@ export class Fingerprint {
     this.#putFlags(state.mayBeLost);
     this.#putMask(state.unnoticed);
     this.#put(state.departures);
-    this.#put(state.renewals);
+    this.#put(state.frees);
+    for (const clears of state.clears) this.#put(clears);
     for (const room of state.told) this.#put(room ?? 255);
     return this.#hash();
   }
@@ -169,6 +171,9 @@ export class Fingerprint {
     for (const [node, { page, taker }] of directory.adoptions) {
       this.#putPairs([[node, page], [taker, 0]]);
     }
+    this.#putMask(directory.freed);
+    this.#put(Math.min(directory.clearFrom, 255));
+    this.#put(Math.min(directory.clearAgainFrom, 255));
     this.#put(directory.waiting.length);
     for (const { from, message } of directory.waiting) {
       this.#put(from);
@@ -191,8 +196,8 @@ export class Fingerprint {
     if ("content" in phase) this.#put(phase.content);
     if ("source" in phase) this.#put(phase.source);
     if ("lostNode" in phase) this.#put(phase.lostNode);
+    if ("awaited" in phase) this.#putMask(phase.awaited);
     if (phase.kind !== "aborting") return;
-    this.#putMask(phase.awaited);
     this.#put(phase.refused.length);
     for (const node of phase.refused) this.#put(node);
   }

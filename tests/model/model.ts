@@ -39,8 +39,8 @@ export interface ModelOptions {
   readonly migration: boolean;
   /** Whether one page is asked for at each miss, and the longest run ahead of it. */
   readonly readAhead: boolean;
-  /** How many times a lost page is given out again. */
-  readonly renewals: number;
+  /** How many times a page is freed. */
+  readonly frees: number;
   /** The most pages that each node may keep. */
   readonly memoryPages: number;
   /** Whether nodes tell how much room they have at any time, or only while a node looks for room. */
@@ -120,7 +120,8 @@ export class Model {
       mayBeLost: Array(pages).fill(false),
       unnoticed: [],
       departures: departures.count,
-      renewals: this.#options.renewals,
+      frees: this.#options.frees,
+      clears: Array(pages).fill(0),
       told: Array(nodes).fill(undefined),
     };
   }
@@ -148,8 +149,9 @@ export class Model {
       actions.push({ kind: "tick", node: index + 1 });
       for (const [page] of cache.holds) actions.push({ kind: "resumed", node: index + 1, page });
     }
-    const { departed, leaving } = state.directory;
-    if (departed.length > 0 || leaving.some(([, , paused]) => paused)) {
+    const { departed, leaving, clearFrom } = state.directory;
+    const isPutOff = departed.length > 0 || leaving.some(([, , paused]) => paused);
+    if (isPutOff || clearFrom !== Infinity) {
       actions.push({ kind: "work", node: 1 });
     }
     for (const node of state.unnoticed) {
@@ -178,8 +180,8 @@ export class Model {
 
   /** What need not happen. */
   #offerWishes(state: ModelState, actions: Action[]): void {
-    if (state.renewals > 0) {
-      for (const [page] of state.directory.lost) actions.push({ kind: "renew", page });
+    if (state.frees > 0) {
+      for (const page of state.written.keys()) actions.push({ kind: "free", page });
     }
     for (const [index, node] of state.nodes.entries()) {
       const id = index + 1;
@@ -261,8 +263,10 @@ export class Model {
       }
       case "idle":
         return this.#step(draft, action.node, { kind: "idle" });
-      case "renew":
-        return this.#renew(draft, action.page);
+      case "free":
+        draft.frees--;
+        draft.clears = replaced(draft.clears, action.page, isClearing(draft, action.page) ? 2 : 1);
+        return this.#step(draft, 1, { kind: "clear", first: action.page, count: 1 });
       case "resumed":
         return this.#step(draft, action.node, { kind: "resumed", page: action.page });
       case "operate": {
@@ -337,21 +341,17 @@ export class Model {
     for (let from = 1; from <= draft.nodes.length; from++) this.#setLink(draft, from, id, []);
   }
 
-  /** No program needs what was on a page that is lost: it is as if no node had ever touched it. */
-  #renew(draft: Draft, page: number): void {
-    draft.renewals--;
+  /** A page is zeros from now on: whatever any node has of it is old. */
+  #forget(draft: Draft, page: number): void {
     draft.written = replaced(draft.written, page, false);
-    const asks = ({ cache }: NodeState) => cache.pending.some((run) => contains(run, page));
     // A node that died without the home's knowledge may be given the page, and takes it along.
-    const taken = draft.unnoticed.some((id) => asks(draft.nodes[id - 1]!));
+    const taken = draft.unnoticed.some((id) => asks(draft.nodes[id - 1]!, page));
     draft.mayBeLost = replaced(draft.mayBeLost, page, taken);
     draft.nodes = draft.nodes.map((node) => ({
       ...node,
       fresh: replaced(node.fresh, page, false),
-      toldLost: replaced(node.toldLost, page, node.toldLost[page]! || asks(node)),
     }));
     draft.links = draft.links.map((frames) => frames.map((frame) => outdated(frame, page)));
-    this.#step(draft, 1, { kind: "renew", first: page, count: 1 });
   }
 
   #load(state: ModelState, id: NodeId): Coherence {
@@ -365,6 +365,15 @@ export class Model {
     const engine = this.#load(draft, id);
     const { pagesDropped } = engine.counters;
     const { operations, messages, events } = engine.step(input, now);
+    for (const event of events) {
+      if (event.kind !== "cleared") continue;
+      for (let page = event.first; page < event.first + event.count; page++) {
+        const clears = draft.clears[page]!;
+        if (clears === 0) fail(`page ${page} was cleared, and a program needs it`);
+        draft.clears = replaced(draft.clears, page, clears - 1);
+        this.#forget(draft, page);
+      }
+    }
     this.#setNode(draft, id, {
       cache: timeless((engine.cache as ProbeCache).save(), HOLDS_END_US),
     });
@@ -456,6 +465,9 @@ export class Model {
         draft.told = replaced(draft.told, id - 1, undefined);
         for (let from = 1; from <= draft.nodes.length; from++) this.#setLink(draft, from, id, []);
         return;
+      case "cleared":
+        // Done before the operations: a copy that is left is an old one now.
+        return;
       case "nodeLeft":
         return this.#allowStranded(draft);
       case "peerGone":
@@ -477,6 +489,17 @@ export class Model {
   #setNode(draft: Draft, id: NodeId, change: Partial<NodeState>): void {
     draft.nodes = replaced(draft.nodes, id - 1, { ...draft.nodes[id - 1]!, ...change });
   }
+}
+
+function isClearing({ directory }: ModelState, page: number): boolean {
+  return directory.active.some((transaction) =>
+    transaction.phase.kind === "clearing" && contains(transaction, page)
+  );
+}
+
+/** Whether a node has asked for a page and was not answered yet. */
+function asks({ cache }: NodeState, page: number): boolean {
+  return cache.pending.some((run) => contains(run, page));
 }
 
 function present({ status }: NodeState): boolean {

@@ -17,9 +17,12 @@ const TESTED = [
   "3x1",
   "2x1 migrating",
   "2x1 migrating and a death",
-  "2x1, a death and a renewal",
   "2x2 reading ahead",
+  "2x1 and a free",
+  "2x1, a death and two frees",
+  "2x1, a leave and a free",
   "2x1 of one page",
+  "2x1 of one page and a free",
   "2x1 of one page and a death",
   "2x1 of one page and a leave",
 ];

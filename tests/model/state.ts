@@ -53,8 +53,10 @@ export interface ModelState {
   readonly unnoticed: readonly NodeId[];
   /** How many nodes may die or leave yet. */
   readonly departures: number;
-  /** How many times lost pages may be given out again. */
-  readonly renewals: number;
+  /** How many times pages may be freed. */
+  readonly frees: number;
+  /** How many times each page may be cleared: since it is being cleared, and since it was freed. */
+  readonly clears: readonly number[];
   /** For each node how much room it has told of, where the home has not heard it yet. */
   readonly told: readonly (number | undefined)[];
 }
@@ -69,7 +71,7 @@ export type Action =
     readonly page: number;
     readonly access: Access;
   }
-  | { readonly kind: "renew"; readonly page: number }
+  | { readonly kind: "free"; readonly page: number }
   | { readonly kind: "resumed"; readonly node: NodeId; readonly page: number }
   | {
     readonly kind:

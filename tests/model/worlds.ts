@@ -28,7 +28,7 @@ function world(
     migration: false,
     readAhead: false,
     departures: NOBODY_GOES,
-    renewals: 0,
+    frees: 0,
     memoryPages: Infinity,
     roomAnyTime: true,
   };
@@ -49,19 +49,24 @@ export const SMALL_WORLDS: readonly World[] = [
   world("3x1 migrating", 3, 1, { migration: true }),
   world("3x1 migrating and a death", 3, 1, { migration: true, departures: ONE_DIES }),
   world("3x1 migrating and a leave", 3, 1, { migration: true, departures: ONE_LEAVES }),
-  world("2x1, a death and a renewal", 2, 1, { departures: ONE_DIES, renewals: 1 }),
-  world("3x1, a death and a renewal", 3, 1, { departures: ONE_DIES, renewals: 1, holds: false }),
   world("2x2 reading ahead", 2, 2, { readAhead: true, holds: false }),
   world("2x2 migrating and reading ahead", 2, 2, {
     migration: true,
     readAhead: true,
     holds: false,
   }),
+  world("2x1 and a free", 2, 1, { frees: 1 }),
+  world("2x1, a death and two frees", 2, 1, { departures: ONE_DIES, frees: 2 }),
+  world("2x1, a leave and a free", 2, 1, { departures: ONE_LEAVES, frees: 1 }),
+  world("3x1 and a free", 3, 1, { frees: 1, holds: false }),
+  world("3x1, a death and a free", 3, 1, { departures: ONE_DIES, frees: 1, holds: false }),
   world("2x1 of one page", 2, 1, { memoryPages: 1 }),
+  world("2x1 of one page and a free", 2, 1, { memoryPages: 1, frees: 1 }),
   world("2x1 of one page and a death", 2, 1, { memoryPages: 1, departures: ONE_DIES }),
   world("2x1 of one page and a leave", 2, 1, { memoryPages: 1, departures: ONE_LEAVES }),
   world("3x1 of one page", 3, 1, { memoryPages: 1, roomAnyTime: false, holds: false }),
   world("2x2 of one page", 2, 2, { memoryPages: 1, holds: false }),
+  world("2x2 of one page and a free", 2, 2, { memoryPages: 1, holds: false, frees: 1 }),
   world("2x2 of one page and one that dies or leaves", 2, 2, {
     memoryPages: 1,
     holds: false,
@@ -78,11 +83,12 @@ export const LARGE_WORLDS: readonly World[] = [
     holds: false,
     departures: ONE_DIES,
   }),
-  world("2x2 reading ahead, a death and a renewal", 2, 2, {
+  world("2x2 reading ahead and a free", 2, 2, { readAhead: true, holds: false, frees: 1 }),
+  world("2x2 reading ahead, a death and a free", 2, 2, {
     readAhead: true,
     holds: false,
     departures: ONE_DIES,
-    renewals: 1,
+    frees: 1,
   }),
   world("2x3 reading ahead", 2, 3, { readAhead: true, holds: false, runPages: 2 }),
   world("2x2 with everything", 2, 2, { migration: true, readAhead: true, departures: ONE_DIES }),
@@ -91,16 +97,16 @@ export const LARGE_WORLDS: readonly World[] = [
     departures: TWO_GO,
     holds: false,
   }),
-  world("2x2 with everything, one that dies or leaves, and a renewal", 2, 2, {
+  world("2x2 with everything, one that dies or leaves, and a free", 2, 2, {
     migration: true,
     readAhead: true,
     departures: ONE_GOES,
-    renewals: 1,
+    frees: 1,
   }),
-  world("3x1 with everything, two that die or leave, and a renewal", 3, 1, {
+  world("3x1 with everything, two that die or leave, and a free", 3, 1, {
     migration: true,
     departures: TWO_GO,
-    renewals: 1,
+    frees: 1,
   }),
   world("3x2 with everything, and two that die or leave", 3, 2, {
     migration: true,
@@ -113,6 +119,12 @@ export const LARGE_WORLDS: readonly World[] = [
     roomAnyTime: false,
     holds: false,
     departures: ONE_DIES,
+  }),
+  world("3x1 of one page and a free", 3, 1, {
+    memoryPages: 1,
+    roomAnyTime: false,
+    holds: false,
+    frees: 1,
   }),
   world("3x1 of one page and one that leaves", 3, 1, {
     memoryPages: 1,

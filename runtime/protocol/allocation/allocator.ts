@@ -11,11 +11,12 @@
  * - What a node that died or left has allocated stays, since others may use it: named or not,
  *   packed or not. Any thread may free it. The free parts of its arena's pages stay free until all
  *   of the page is.
- * - Cells read as zeros when they are first seen. Memory that was used before is zeroed by the
- *   thread that gets it, up to its end; the pages before the first one that any node has touched are
- *   zeros already. A name is given to no other thread until that is done. If the thread's node dies
- *   first, the next that asks takes over. Memory that was never given out counts as zero: a program
- *   that writes to it by an offset of its own choice finds it so in a later allocation.
+ * - Cells read as zeros when they are first seen. Whole pages that come free are cleared
+ *   everywhere, and once more when they are given out anew, since a node may have touched them
+ *   meanwhile: they are zeros once that is done. What is left of a page of an arena is zeroed by
+ *   the thread that gets it; a name is given to no other thread until then, and if the thread's
+ *   node dies first, the next that asks takes over. Memory that was never given out counts as zero:
+ *   a program that writes to it by an offset of its own choice finds it so in a later allocation.
  */
 
 import { ALLOCATIONS_MAX } from "../../limits.ts";
@@ -44,13 +45,12 @@ export interface AllocatorOptions {
   readonly reservedBytes: number;
   /** How many allocations may live at one time; {@linkcode ALLOCATIONS_MAX} where nothing is said. */
   readonly allocationsMax?: number;
-  /** Is told of whole pages that were in use and are given out anew, before they are. */
-  readonly renew?: (offset: number, bytes: number) => void;
   /**
-   * Tells how many of the first bytes of whole pages no node has touched since they were renewed: these
-   * are zeros, whatever was there before.
+   * Is told of whole pages that no program needs what is on: they came free, or are given out anew.
+   * They are zeros before the allocation is seen. Where nothing is said, the thread that gets them
+   * zeroes.
    */
-  readonly untouchedBytes?: (offset: number, bytes: number) => number;
+  readonly clear?: (offset: number, bytes: number) => void;
 }
 
 /** An allocation. */
@@ -222,7 +222,7 @@ export class Allocator {
       this.#unready.delete(named);
     }
     if (arena === undefined) {
-      this.#pages.release(offset, offset + roundUp(bytes, this.#options.pageSize), offset);
+      this.#releasePages(offset, offset + roundUp(bytes, this.#options.pageSize), offset);
     } else {
       this.#unpack(arena, offset, roundUp(bytes, PACKED_UNIT_BYTES));
     }
@@ -312,29 +312,39 @@ export class Allocator {
     }
     if (named.zeroing !== 0) return { kind: "pending" };
     named.zeroing = node;
-    this.#renewCells(named);
+    this.#clearCells(named);
     return { kind: "allocated", offset, dirtyBytes, created: true };
   }
 
   /** The node that zeroed an allocation is gone, and maybe its pages with it: no program needs them. */
-  #renewCells({ request, offset }: Named): void {
-    const { pageSize, renew } = this.#options;
+  #clearCells({ request, offset }: Named): void {
+    const { pageSize } = this.#options;
     const end = offset + request.length * ELEMENT_BYTES[request.type];
     const start = roundUp(offset, pageSize);
     // On the last page of what is packed there may be others.
     const stop = request.packed === true ? roundDown(end, pageSize) : roundUp(end, pageSize);
-    if (start < stop) renew?.(start, stop - start);
+    this.#clear(start, stop);
   }
 
   /** Takes whole pages from the region: no program needs what was on them. */
   #takePages(bytes: number, align: number): Place | undefined {
-    const { renew, untouchedBytes } = this.#options;
     const place = this.#pages.take(bytes, align);
-    if (place === undefined || place.dirtyFrom >= place.offset + bytes) return place;
+    if (place === undefined || this.#options.clear === undefined) return place;
     const { offset, dirtyFrom } = place;
-    renew?.(offset, bytes);
-    const untouched = untouchedBytes?.(offset, bytes) ?? 0;
-    return { offset, dirtyFrom: Math.max(dirtyFrom, offset + untouched) };
+    this.#clear(dirtyFrom, offset + bytes);
+    return { offset, dirtyFrom: offset + bytes };
+  }
+
+  /** Gives whole pages back to the region. */
+  #releasePages(start: number, end: number, dirtyFrom: number): void {
+    this.#pages.release(start, end, dirtyFrom);
+    this.#clear(dirtyFrom, end);
+  }
+
+  /** Clears the pages from the one of a byte on. */
+  #clear(dirtyFrom: number, end: number): void {
+    const start = roundDown(dirtyFrom, this.#options.pageSize);
+    if (start < end) this.#options.clear?.(start, end - start);
   }
 
   /** The arena of a node; it stays only once something is packed in it. */
@@ -376,7 +386,7 @@ export class Allocator {
     if (first < end) {
       const dirtyFrom = clamp(hole.dirtyFrom, first, end);
       arena.holes.cut(hole, first, end);
-      this.#pages.release(first, end, dirtyFrom);
+      this.#releasePages(first, end, dirtyFrom);
     }
     // An arena without allocations has no page, since each that was free is given back.
     if (--arena.allocations === 0) this.#arenas.delete(arena.node);

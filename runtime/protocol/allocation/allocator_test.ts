@@ -246,35 +246,47 @@ Deno.test("Allocator: a name that is being zeroed can be given up by the node th
   assertEquals<string[]>(freeRefusal(allocator.free(1, offset, 16)), expected);
 });
 
-Deno.test("Allocator: the keeper of the pages is told which are given out anew, packed or not", () => {
-  const renewed: [page: number, count: number][] = [];
+/** An allocator that notes which pages it has cleared since it was last asked. */
+function createClearing(): {
+  allocator: Allocator;
+  cleared: () => [page: number, count: number][];
+} {
+  const cleared: [page: number, count: number][] = [];
   const allocator = create({
-    renew: (offset, bytes) => void renewed.push([offset / PAGE, bytes / PAGE]),
+    clear: (offset, bytes) => void cleared.push([offset / PAGE, bytes / PAGE]),
   });
+  return { allocator, cleared: () => cleared.splice(0) };
+}
+
+Deno.test("Allocator: whole pages are cleared as they come free, and are given out anew", () => {
+  const { allocator, cleared } = createClearing();
   const first = allocate(allocator, 1, "Uint8Array", 4 * PAGE);
-  assertEquals([first.offset, renewed], [12 * PAGE, []]);
+  assertEquals([first.offset, cleared()], [12 * PAGE, []]);
   allocator.free(1, first.offset, 4 * PAGE);
-  allocate(allocator, 2, "Uint8Array", PAGE + 1);
-  allocate(allocator, 2, "Uint8Array", 1, { packed: true });
-  assertEquals(renewed, [[14, 2], [13, 1]]);
-  allocate(allocator, 2, "Uint8Array", 1, { packed: true });
-  assertEquals(renewed.length, 2, "the page is in use, by the node's own");
+  assertEquals(cleared(), [[12, 4]]);
+  assertEquals(allocate(allocator, 2, "Uint8Array", PAGE + 1).dirtyBytes, 0);
+  assertEquals(cleared(), [[14, 2]]);
+  const packed = allocate(allocator, 2, "Uint8Array", 1, { packed: true });
+  assertEquals([packed.dirtyBytes, cleared()], [0, [[13, 1]]]);
+  const other = allocate(allocator, 2, "Uint8Array", 1, { packed: true });
+  allocator.free(1, packed.offset, 1);
+  assertEquals(cleared(), [], "the page is in use, by the node's own");
+  assertEquals(allocate(allocator, 2, "Uint8Array", 1, { packed: true }).dirtyBytes, 1);
+  allocator.free(1, packed.offset, 1);
+  allocator.free(1, other.offset, 1);
+  assertEquals(cleared(), [[13, 1]]);
 });
 
-Deno.test("Allocator: the pages of a name are given out anew when the node that zeroes them is lost", () => {
-  const renewed: [page: number, count: number][] = [];
-  const allocator = create({
-    renew: (offset, bytes) => void renewed.push([offset / PAGE, bytes / PAGE]),
-  });
-  allocator.free(1, allocate(allocator, 1, "Uint8Array", 16 * PAGE).offset, 16 * PAGE);
-  for (const packed of [false, true]) {
-    const request = { type: "Uint8Array", length: PAGE + 16, packed, name: `${packed}` } as const;
-    allocator.allocate(1, request);
-    allocator.nodeLost(1);
-    allocator.allocate(2, request);
-  }
-  // Of the packed one's two pages, one may have others on it.
-  assertEquals(renewed, [[14, 2], [14, 2], [12, 2], [13, 1]]);
+Deno.test("Allocator: the pages of a name are cleared if the node that zeroes is lost", () => {
+  const { allocator, cleared } = createClearing();
+  const before = allocate(allocator, 1, "Uint8Array", 16, { packed: true });
+  allocate(allocator, 1, "Uint8Array", 16, { packed: true });
+  const request = { type: "Uint8Array", length: 16, packed: true, name: "cells" } as const;
+  allocator.free(1, before.offset, 16);
+  assertEquals(allocate(allocator, 1, "Uint8Array", 16, request).dirtyBytes, 16);
+  allocator.nodeLost(1);
+  assertEquals(allocate(allocator, 2, "Uint8Array", 16, request).created, true);
+  assertEquals(cleared(), [], "others may be on its only page");
 });
 
 Deno.test("Allocator: exhaustion says what is free and how to have more", () => {
@@ -365,29 +377,4 @@ Deno.test("Allocator: a region of 1 TiB is given out to its last byte", () => {
   allocator.free(1, TIB - PAGE, 1);
   assertEquals(allocator.statistics().largestHoleBytes, 1024 * GIB);
   assertEquals(allocate(allocator, 1, "Uint8Array", TIB).dirtyBytes, TIB * 3 / 4);
-});
-
-Deno.test("Allocator: what no node has touched is not zeroed again, and its neighbour is", () => {
-  let touched = 16 * PAGE;
-  const untouchedBytes = (offset: number, bytes: number): number =>
-    Math.min(bytes, Math.max(0, touched - offset));
-  const allocator = create({ untouchedBytes });
-  const all = 16 * PAGE;
-  assertEquals(
-    allocator.free(1, allocate(allocator, 1, "Uint8Array", all).offset, all).kind,
-    "freed",
-  );
-  const named = allocate(allocator, 1, "Uint8Array", all, { name: "all" });
-  assertEquals([named.offset, named.dirtyBytes], [0, 0]);
-  // There is nothing to wait for.
-  assertEquals(allocate(allocator, 2, "Uint8Array", all, { name: "all" }).created, false);
-  allocator.free(1, 0, all);
-  touched = 10 * PAGE;
-  assertEquals(allocate(allocator, 1, "Uint8Array", all).dirtyBytes, 6 * PAGE);
-  allocator.free(1, 0, all);
-  assertEquals(allocate(allocator, 1, "Uint8Array", 4 * PAGE).dirtyBytes, 4 * PAGE);
-  assertEquals(
-    allocate(allocator, 1, "Uint8Array", 4 * PAGE, { packed: true }).dirtyBytes,
-    2 * PAGE,
-  );
 });

@@ -1,12 +1,14 @@
 /**
- * The allocator as the nodes talk to it: answers their messages, and lets the nodes that ask for a name
- * wait while the first of them still zeroes its cells.
+ * The allocator as the nodes talk to it: answers their messages, and lets the nodes that ask for a
+ * name wait while the first of them still zeroes its cells. An answer about memory that is being
+ * cleared waits until it is: before that a node may have an old copy, and what is written to one
+ * goes with it.
  */
 
 import { REQUESTS_WAITING_MAX } from "../../limits.ts";
-import type { Allocator } from "./allocator.ts";
+import type { Allocation, Allocator } from "./allocator.ts";
 import type { AllocateRequest, AllocatorInput, AllocatorOutput } from "./messages.ts";
-import { allocationError, describe } from "./messages.ts";
+import { allocationError, describe, ELEMENT_BYTES } from "./messages.ts";
 import type { AllocationError } from "./messages.ts";
 import type { NodeId } from "../coherence/messages.ts";
 
@@ -23,6 +25,14 @@ interface Waiting {
   readonly message: AllocateRequest & { readonly name: string };
 }
 
+/** An answer that waits until its memory is cleared. */
+interface Held {
+  readonly to: NodeId;
+  readonly message: AllocatorOutput;
+  readonly offset: number;
+  readonly bytes: number;
+}
+
 /** Answers every request once, in order for each name. */
 export class AllocatorServer {
   readonly #allocator: Allocator;
@@ -30,19 +40,39 @@ export class AllocatorServer {
   /** The requests that wait for a name, the first to ask first. */
   readonly #waiting = new Map<string, Waiting[]>();
   #waitingCount = 0;
+  #held: Held[] = [];
+  readonly #isClearing: (offset: number, bytes: number) => boolean;
 
   /**
    * @param allocator What gives out the region.
    * @param outbox Where the answers go.
+   * @param isClearing Tells whether any page of a range of bytes is yet to be cleared.
    */
-  constructor(allocator: Allocator, outbox: AllocatorOutbox) {
+  constructor(
+    allocator: Allocator,
+    outbox: AllocatorOutbox,
+    isClearing: (offset: number, bytes: number) => boolean = () => false,
+  ) {
     this.#allocator = allocator;
     this.#outbox = outbox;
+    this.#isClearing = isClearing;
   }
 
   /** The requests that wait; for checks and statistics. */
   get waiting(): number {
-    return this.#waitingCount;
+    return this.#waitingCount + this.#held.length;
+  }
+
+  /** Some pages were cleared: gives the answers that waited only for that. */
+  cleared(): void {
+    const held = this.#held;
+    if (held.length === 0) return;
+    this.#held = [];
+    for (const answer of held) {
+      const { to, message, offset, bytes } = answer;
+      if (this.#isClearing(offset, bytes)) this.#held.push(answer);
+      else this.#outbox.send(to, message);
+    }
   }
 
   /**
@@ -86,6 +116,7 @@ export class AllocatorServer {
       if (others.length > 0) this.#waiting.set(name, others);
       else this.#waiting.delete(name);
     }
+    this.#held = this.#held.filter(({ to }) => to !== node);
     for (const name of this.#allocator.nodeLost(node)) this.#retry(name);
   }
 
@@ -93,19 +124,33 @@ export class AllocatorServer {
     const { ticket, name } = message;
     const result = this.#allocator.allocate(from, message);
     if (result.kind === "error") return this.#fail(from, ticket, result);
-    if (result.kind === "allocated") return this.#outbox.send(from, { ...result, ticket });
+    if (result.kind === "allocated") return this.#allocated(from, message, result);
     // Only what has a name is ever pending.
     this.#wait({ from, message: { ...message, name: name! } });
   }
 
+  #allocated(to: NodeId, request: AllocateRequest, allocation: Allocation): void {
+    const { ticket } = request;
+    const { offset, created } = allocation;
+    const message = { ...allocation, ticket };
+    const bytes = request.length * ELEMENT_BYTES[request.type];
+    if (!this.#isClearing(offset, bytes)) return this.#outbox.send(to, message);
+    if (this.waiting < REQUESTS_WAITING_MAX) {
+      return void this.#held.push({ to, message, offset, bytes });
+    }
+    if (created) this.#allocator.free(to, offset, bytes);
+    this.#failWaiting(to, request, "for memory");
+  }
+
+  #failWaiting(to: NodeId, request: AllocateRequest, what: string): void {
+    const reason = `Cannot allocate ${describe(request)}: ${REQUESTS_WAITING_MAX} requests wait ` +
+      `${what}, which is the limit; try again later`;
+    this.#fail(to, request.ticket, allocationError("LimitExceeded", reason));
+  }
+
   #wait(waiting: Waiting): void {
     const { from, message } = waiting;
-    if (this.#waitingCount === REQUESTS_WAITING_MAX) {
-      const reason =
-        `Cannot allocate ${describe(message)}: ${REQUESTS_WAITING_MAX} requests wait ` +
-        `for names, which is the limit; try again later`;
-      return this.#fail(from, message.ticket, allocationError("LimitExceeded", reason));
-    }
+    if (this.waiting >= REQUESTS_WAITING_MAX) return this.#failWaiting(from, message, "for names");
     const queue = this.#waiting.get(message.name);
     if (queue === undefined) this.#waiting.set(message.name, [waiting]);
     else queue.push(waiting);

@@ -277,3 +277,99 @@ Deno.test("AllocatorServer: whatever the order and whichever node dies, a name i
   }
   assert(takenOver > 100 && shared > 1_000, `${takenOver} taken over, ${shared} shared`);
 });
+
+/** A recorder whose pages are cleared when the test says so. */
+class ClearingRecorder {
+  readonly answers: Answer[] = [];
+  /** The pages that are yet to be cleared. */
+  readonly clearing = new Set<number>();
+  readonly server: AllocatorServer;
+
+  constructor(pages = 8) {
+    const pagesOf = (offset: number, bytes: number): number[] => {
+      const first = Math.floor(offset / PAGE);
+      return Array.from(
+        { length: Math.ceil((offset + bytes) / PAGE) - first },
+        (_, index) => first + index,
+      );
+    };
+    const allocator = new Allocator({
+      size: pages * PAGE,
+      pageSize: PAGE,
+      reservedBytes: 0,
+      clear: (offset, bytes) => pagesOf(offset, bytes).forEach((page) => this.clearing.add(page)),
+    });
+    this.server = new AllocatorServer(allocator, {
+      send: (to, message) => this.answers.push({ to, message }),
+      violation: (node, reason) => assert(false, `${node} ${reason}`),
+    }, (offset, bytes) => pagesOf(offset, bytes).some((page) => this.clearing.has(page)));
+  }
+
+  /** Uses pages at the top and frees them: they are to be cleared. */
+  free(pages: number): void {
+    const soiled = { ...request(0), length: pages * PAGE / 4 };
+    this.server.receive(1, soiled);
+    this.clear(...this.clearing);
+    const message = this.answers.at(-1)?.message;
+    if (message?.kind !== "allocated") throw new Error("Not allocated");
+    const { offset } = message;
+    this.server.receive(1, { kind: "free", ticket: 0, offset, bytes: pages * PAGE });
+    this.answers.length = 0;
+  }
+
+  clear(...pages: number[]): void {
+    for (const page of pages) this.clearing.delete(page);
+    this.server.cleared();
+  }
+}
+
+Deno.test("AllocatorServer: an allocation is answered once all of its pages are cleared", () => {
+  const recorder = new ClearingRecorder();
+  const { server, answers } = recorder;
+  recorder.free(2);
+  server.receive(2, { ...request(5), length: PAGE / 2 });
+  // What nothing was freed of waits for nothing.
+  server.receive(3, request(6));
+  assertEquals(answers, [allocated(3, 6, 5 * PAGE)]);
+  recorder.clear(6);
+  assertEquals([answers.length, server.waiting], [1, 1]);
+  recorder.clear(7);
+  assertEquals([answers.at(-1), server.waiting], [allocated(2, 5, 6 * PAGE), 0]);
+});
+
+Deno.test("AllocatorServer: all that ask for a name wait until its pages are cleared", () => {
+  const recorder = new ClearingRecorder();
+  const { server, answers } = recorder;
+  recorder.free(2);
+  server.receive(2, { ...request(5, "a"), length: PAGE / 2 });
+  server.receive(3, { ...request(6, "a"), length: PAGE / 2 });
+  recorder.clear(6);
+  assertEquals([answers, server.waiting], [[], 2]);
+  recorder.clear(7);
+  assertEquals(answers, [allocated(2, 5, 6 * PAGE), shared(3, 6, 6 * PAGE)]);
+  assertEquals(server.waiting, 0);
+});
+
+Deno.test("AllocatorServer: a node that is lost meanwhile is not answered", () => {
+  const recorder = new ClearingRecorder();
+  const { server, answers } = recorder;
+  recorder.free(1);
+  server.receive(2, request(5, "a"));
+  server.receive(3, request(6, "a"));
+  server.peerLost(2);
+  recorder.clear(7);
+  assertEquals(answers, [shared(3, 6, 7 * PAGE)]);
+});
+
+Deno.test("AllocatorServer: so many may wait for pages to be cleared, and no more", () => {
+  const recorder = new ClearingRecorder(REQUESTS_WAITING_MAX + 1);
+  const { server, answers } = recorder;
+  recorder.free(REQUESTS_WAITING_MAX + 1);
+  for (let ticket = 0; ticket <= REQUESTS_WAITING_MAX; ticket++) server.receive(2, request(ticket));
+  assertEquals([answers.length, server.waiting], [1, REQUESTS_WAITING_MAX]);
+  const message = answers[0]?.message;
+  if (message?.kind !== "allocationFailed") throw new Error("Not refused");
+  assertEquals([message.ticket, message.code], [REQUESTS_WAITING_MAX, "LimitExceeded"]);
+  recorder.clear(...recorder.clearing);
+  assertEquals([answers.length, server.waiting], [REQUESTS_WAITING_MAX + 1, 0]);
+});

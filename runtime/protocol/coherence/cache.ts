@@ -11,6 +11,7 @@ import type { Debt } from "./debts.ts";
 import { type Demand, DemandQueue } from "./demand_queue.ts";
 import {
   type AcknowledgeMessage,
+  CLEAR_REQUEST,
   Content,
   DIRECTORY_NODE,
   type GrantMessage,
@@ -327,9 +328,9 @@ export class PageCache {
   }
 
   /** Whether this node has yet to do its part in a transaction: the home's demand waits for a hold. */
-  owes({ requester, request }: Debt): boolean {
+  owes({ first, requester, request }: Debt): boolean {
     return this.demands.deferred.some((demand) =>
-      demand.requester === requester && demand.request === request
+      demand.first === first && demand.requester === requester && demand.request === request
     );
   }
 
@@ -513,7 +514,8 @@ export class PageCache {
     const { first, count, request, requester } = message;
     if (message.kind === "invalidate") {
       this.drop(first, count);
-      this.memory.invalidated(message, this.pending);
+      if (request === CLEAR_REQUEST) this.memory.cleared(message, this.pending);
+      else this.memory.invalidated(message, this.pending);
       this.counters.pagesInvalidated += count;
       this.outbox.send(requester, { kind: "acknowledge", first, count, request });
       return;

@@ -7,6 +7,7 @@
 import { type CacheCounters, PageCache } from "./cache.ts";
 import { Directory } from "./directory.ts";
 import {
+  CLEAR_REQUEST,
   DIRECTORY_NODE,
   type GrantMessage,
   homeOf,
@@ -33,8 +34,11 @@ export type Input =
   | { readonly kind: "peerJoined"; readonly node: NodeId }
   /** At the directory node: the connection to a node has ended. */
   | { readonly kind: "peerLost"; readonly node: NodeId }
-  /** At the directory node: no program needs the contents of these pages. */
-  | { readonly kind: "renew"; readonly first: number; readonly count: number }
+  /**
+   * At the directory node: no program needs what is on these pages. They are cleared in parts, by
+   * `work`: made as if no node had ever touched them.
+   */
+  | { readonly kind: "clear"; readonly first: number; readonly count: number }
   /** At the directory node: a node has told how many pages of others it has room for. */
   | { readonly kind: "room"; readonly node: NodeId; readonly pages: number }
   /** There is nothing else to do: bytes that nobody needs are given back, some at a time. */
@@ -182,8 +186,8 @@ export class Coherence {
         return this.directory?.peerJoined(input.node);
       case "peerLost":
         return this.directory?.peerLost(input.node);
-      case "renew":
-        return this.directory?.renew(input);
+      case "clear":
+        return this.directory?.clear(input);
       case "room":
         return this.directory?.room(input.node, input.pages);
       case "idle":
@@ -234,6 +238,9 @@ export class Coherence {
         if (from === this.#self) this.directory?.advanceLeaving();
         return;
       case "acknowledge":
+        if (message.request === CLEAR_REQUEST && this.directory !== undefined) {
+          return this.directory.acknowledge(from, message);
+        }
         return this.cache.acknowledge(from, message, now);
       case "forward":
       case "invalidate":

@@ -50,6 +50,7 @@ function owing({ phase, requester, invalidated }: Transaction): readonly NodeId[
     case "sourceLost":
       return [requester];
     case "aborting":
+    case "clearing":
       return phase.awaited;
     default:
       return phase satisfies never;

@@ -7,10 +7,13 @@
  * here.
  */
 
-import { REQUESTS_WAITING_MAX, WORK_PAGES } from "../../limits.ts";
+import { CLEARS_MAX, REQUESTS_WAITING_MAX, WORK_PAGES } from "../../limits.ts";
 import { Debts } from "./debts.ts";
+import { FreedPages } from "./freed_pages.ts";
 import { CHUNK_PAGES, HolderTable } from "./holders.ts";
 import {
+  type AcknowledgeMessage,
+  CLEAR_REQUEST,
   Content,
   DIRECTORY_NODE,
   type DoneMessage,
@@ -22,9 +25,9 @@ import {
   type RefusedMessage,
   type RequestMessage,
 } from "./messages.ts";
-import { afterRead, afterUpgrade, handOversLeft } from "./migration.ts";
+import { afterRead, afterUpgrade, handOversLeft, UNPROVEN } from "./migration.ts";
 import type { Outbox } from "./output.ts";
-import { Access, type PageRun } from "./page.ts";
+import { Access, contains, overlaps, type PageRun } from "./page.ts";
 import { PageTable } from "./page_table.ts";
 import { RequestQueue, type WaitingRequest } from "./request_queue.ts";
 import { RunTable } from "./run_table.ts";
@@ -100,6 +103,16 @@ export class Directory {
   /** What nodes owe to the transactions under way. */
   readonly debts: Debts = new Debts(() => this.active.values());
   protected readonly waiting = new RequestQueue();
+  /** The pages that are to be cleared. */
+  protected readonly freed = new FreedPages();
+  /**
+   * From where on {@linkcode work} looks for pages to clear; `Infinity` where all of them are busy.
+   */
+  protected clearFrom = Infinity;
+  /** From where on it looks after that, since some before it were freed, or are busy no longer. */
+  protected clearAgainFrom = Infinity;
+  /** The transactions that clear pages. */
+  protected readonly clearing = new Set<Transaction>();
   /** How many pages of others each node had room for when it last told, less what it was given since. */
   protected readonly rooms = new Map<NodeId, number>();
   /** For each node that leaves, what another node was asked to take last. */
@@ -133,9 +146,12 @@ export class Directory {
     return this.holders.slots;
   }
 
-  /** Whether to call {@linkcode work} soon: some of what departures ask for was put off. */
+  /**
+   * Whether to call {@linkcode work} soon: some of what departures or frees ask for was put off.
+   */
   get hasWork(): boolean {
     if (this.departed.length > 0) return true;
+    if (this.clearFrom !== Infinity && this.clearing.size < CLEARS_MAX) return true;
     return this.leaving.size > 0 && this.leaving.values().some(({ paused }) => paused);
   }
 
@@ -145,14 +161,7 @@ export class Directory {
     for (const [node, leaver] of this.leaving) {
       if (leaver.paused && budget > 0) budget = this.#advanceLeaving(node, leaver, budget);
     }
-  }
-
-  /**
-   * The first page of a run that a node has touched, or is about to; the page behind the run where there
-   * is none. All before it are zeros everywhere.
-   */
-  touchedFrom({ first, count }: PageRun): number {
-    return this.holders.nextTouched(first, this.active.next(first, first + count));
+    this.#clearFreed(budget);
   }
 
   /** Whether a transaction on the page is under way. */
@@ -286,6 +295,7 @@ export class Directory {
     for (const transaction of this.active.values()) this.#advance(transaction, event);
     for (const member of this.members) this.outbox.send(member, event);
     for (const transaction of this.orphans) this.#abortOnceTold(transaction);
+    for (const transaction of this.clearing) this.endClear(transaction);
   }
 
   /** Takes a `peerLostSeen`: the node has sent its last message about transactions with the lost node. */
@@ -297,10 +307,43 @@ export class Directory {
     }
   }
 
-  /** Forgets the contents of pages: lost ones count as never written, because no program needs them. */
-  renew(run: PageRun): void {
-    this.repair(run);
-    this.holders.forgetLoss(run);
+  /**
+   * Marks pages of which no program needs what is on them: {@linkcode work} makes them as if no
+   * node had ever touched them. Costs the chunks of the run that any node has touched, however long
+   * the run is.
+   */
+  clear({ first, count }: PageRun): void {
+    const end = first + count;
+    let page = this.#touchedFrom(first, end);
+    if (page < end) this.#lookForFreed(page);
+    while (page < end) {
+      const stop = Math.min(end, this.#chunkEnd(page));
+      this.freed.add({ first: page, count: stop - page });
+      page = this.#touchedFrom(stop, end);
+    }
+  }
+
+  /**
+   * Whether any page of a run is yet to be cleared. A write to it would be lost with a copy that is
+   * to be dropped, so no program must be given the run before that.
+   */
+  isClearing(run: PageRun): boolean {
+    const page = this.freed.next(run.first);
+    if (page !== undefined && contains(run, page)) return true;
+    return this.clearing.values().some((transaction) => overlaps(transaction, run));
+  }
+
+  /** Takes an acknowledgement: a node has dropped copies of pages that are being cleared. */
+  acknowledge(from: NodeId, { first, count, request }: AcknowledgeMessage): void {
+    if (!this.members.has(from)) return;
+    const transaction = this.#find(first, DIRECTORY_NODE, request);
+    const { phase } = transaction ?? {};
+    const isAwaited = phase?.kind === "clearing" && phase.awaited.includes(from);
+    if (transaction?.count !== count || !isAwaited) {
+      return this.#violation(from, `acknowledged pages ${first}+${count}, which are not cleared`);
+    }
+    transaction.phase = { kind: "clearing", awaited: without(phase.awaited, from) };
+    this.endClear(transaction);
   }
 
   /** Lets a node leave, once this node has taken over the pages that only that node has. */
@@ -505,6 +548,7 @@ export class Directory {
     this.#askAgain(transaction.requester);
     if (transaction.lostWith !== 0) this.#loseOrphans(transaction);
     this.#noteLeavers(transaction);
+    this.#noteFreed(transaction);
     let next: WaitingRequest | undefined;
     while ((next = this.waiting.take(transaction, this.active)) !== undefined) this.#start(next);
     this.advanceLeaving();
@@ -537,6 +581,10 @@ export class Directory {
         return;
       case "aborting":
         transaction.phase = aborted(phase, requester, event);
+        return;
+      case "clearing":
+        if (event.kind !== "peerLost" || !phase.awaited.includes(event.node)) return;
+        transaction.phase = { kind: "clearing", awaited: without(phase.awaited, event.node) };
         return;
       default:
         phase satisfies never;
@@ -655,6 +703,100 @@ export class Directory {
     else this.adoptions.set(node, { page: run.first, taker: taker ?? 0 });
     if (taker !== undefined) this.#place(run, taker);
     else this.outbox.send(node, { kind: "keep", ...run });
+  }
+
+  /** Clears pages that were freed, where they are not busy. */
+  #clearFreed(budget: number): void {
+    while (budget > 0 && this.clearFrom !== Infinity && this.clearing.size < CLEARS_MAX) {
+      const first = this.freed.next(this.clearFrom);
+      if (first === undefined) {
+        this.clearFrom = this.clearAgainFrom;
+        this.clearAgainFrom = Infinity;
+        continue;
+      }
+      const end = this.#freedEnd(first);
+      this.repair({ first, count: end - first });
+      const touched = this.#touchedFrom(first, end);
+      // The end of a transaction has this walk come back to its pages.
+      if (this.busy(first)) this.clearFrom = first + 1;
+      else if (touched > first) {
+        const count = touched - first;
+        this.freed.delete({ first, count });
+        this.outbox.tell({ kind: "cleared", first, count });
+        this.clearFrom = touched;
+      } else {
+        const count = this.#extent(first, end - first, false);
+        this.clearFrom = first + count;
+        this.#clear({ first, count });
+      }
+      budget -= end - first;
+    }
+  }
+
+  /**
+   * The first page from one on that a node has touched, or is about to; `end` where there is none.
+   */
+  #touchedFrom(first: number, end: number): number {
+    return this.holders.nextTouched(first, this.active.next(first, end));
+  }
+
+  /** Where the freed pages from the first on end, or a run of the longest does. */
+  #freedEnd(first: number): number {
+    const { runPages, pageCount } = this.options;
+    const end = Math.min(first + runPages, pageCount);
+    let page = first + 1;
+    while (page < end && this.freed.has(page)) page++;
+    return page;
+  }
+
+  /** Has all copies of pages dropped, which have the same. */
+  #clear({ first, count }: PageRun): void {
+    this.freed.delete({ first, count });
+    const invalidated = this.holders.list(first);
+    const transaction: Transaction = {
+      requester: DIRECTORY_NODE,
+      request: CLEAR_REQUEST,
+      access: Access.Write,
+      first,
+      count,
+      invalidated,
+      lostWith: 0,
+      phase: { kind: "clearing", awaited: invalidated },
+    };
+    this.active.add(transaction);
+    this.clearing.add(transaction);
+    this.#countLeavers(transaction, 1);
+    for (const node of invalidated) {
+      const { requester, request } = transaction;
+      this.outbox.send(node, { kind: "invalidate", first, count, requester, request });
+    }
+    this.endClear(transaction);
+  }
+
+  /** Ends a transaction that clears pages, once no node has a copy: they count as never touched. */
+  protected endClear(transaction: Transaction): void {
+    const { first, count, phase } = transaction;
+    if (phase.kind !== "clearing" || phase.awaited.length > 0) return;
+    this.clearing.delete(transaction);
+    this.holders.set(transaction, []);
+    this.migrations.fill(first, count, UNPROVEN);
+    // Whether the last copy was dropped or has gone with its node, nothing of it is missed.
+    transaction.lostWith = 0;
+    this.outbox.tell({ kind: "cleared", first, count });
+    this.#end(transaction);
+  }
+
+  /** Pages are free of a transaction: those of them that were freed can be cleared. */
+  #noteFreed({ first, count }: PageRun): void {
+    if (this.freed.isEmpty) return;
+    const page = this.freed.next(first);
+    if (page !== undefined && page < first + count) this.#lookForFreed(page);
+  }
+
+  /** Has {@linkcode work} look for pages to clear from one on, when it has come round to there. */
+  #lookForFreed(page: number): void {
+    if (this.clearFrom === Infinity) this.clearFrom = page;
+    else if (page < this.clearFrom) this.clearAgainFrom = Math.min(this.clearAgainFrom, page);
   }
 
   /** Goes on with the walk that takes the nodes which are gone from the holders of all pages. */

@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertFalse } from "@std/assert";
+import { CLEARS_MAX } from "../../limits.ts";
 import { Directory } from "./directory.ts";
-import { Content, type NodeId } from "./messages.ts";
+import { CLEAR_REQUEST, Content, type NodeId } from "./messages.ts";
 import { Outbox } from "./output.ts";
 import { Access, type PageRun } from "./page.ts";
 
@@ -39,13 +40,14 @@ Deno.test("Directory: pages of the largest region have their holders, at no cost
   assertEquals(directory.copies(0), { owner: 2, nodes: [2] });
 });
 
-Deno.test("Directory: pages that were lost are zero again once no program needs what was on them", () => {
+Deno.test("Directory: pages that were lost are zero again once they are cleared", () => {
   const { directory, take, transact } = setUp(3);
   transact(2, Access.Write, 5, 3);
   directory.peerLost(2);
   directory.peerLostSeen(1, 2);
   directory.peerLostSeen(3, 2);
-  directory.renew({ first: 6, count: 1 });
+  directory.clear({ first: 6, count: 1 });
+  while (directory.hasWork) directory.work();
   take();
   const contents = [5, 6, 7].map((page) => {
     const [message] = transact(3, Access.Read, page);
@@ -104,18 +106,82 @@ Deno.test("Directory: nodes that come and go for ever leave nothing behind", () 
   assertEquals(directory.slots, 2);
 });
 
-Deno.test("Directory: what was touched of the largest region is found, and what is being touched", () => {
-  const { directory, transact } = setUp(3);
+/**
+ * Clears pages to the end, with an acknowledgement for each demand; returns them, and the parts it
+ * took.
+ */
+function clearAll({ directory, take }: ReturnType<typeof setUp>, run: PageRun) {
+  directory.clear(run);
+  let parts = 0;
+  const demanded: string[] = [];
+  for (; directory.hasWork; parts++) {
+    directory.work();
+    for (const { to, ...message } of take()) {
+      if (message.kind !== "invalidate") throw new Error(`${message.kind} to clear pages`);
+      const { kind, first, count, request } = message;
+      demanded.push(`${kind} ${first}+${count} at ${to}`);
+      directory.acknowledge(to, { kind: "acknowledge", first, count, request });
+    }
+  }
+  return { parts, demanded };
+}
+
+Deno.test("Directory: clearing the largest region costs what was touched of it", () => {
+  const cluster = setUp(3);
+  const { directory, transact } = cluster;
   const all = { first: 0, count: PAGES };
-  assertEquals(directory.touchedFrom(all), PAGES);
+  assertEquals(clearAll(cluster, all), { parts: 0, demanded: [] });
   transact(2, Access.Write, PAGES - 1);
-  assertEquals(directory.touchedFrom(all), PAGES - 1);
-  assertEquals(directory.touchedFrom({ first: 0, count: PAGES - 1 }), PAGES - 1);
-  transact(2, Access.Write, 70_000);
-  const read = { kind: "request", access: Access.Read, count: 1, request: 90 } as const;
-  directory.request(3, { ...read, first: 70_000 });
-  assertEquals(directory.touchedFrom(all), 70_000);
-  assertEquals(directory.touchedFrom({ first: 70_001, count: 9 }), 70_010);
+  transact(2, Access.Write, 70_000, 4);
+  transact(3, Access.Read, 70_001);
+  const { parts, demanded } = clearAll(cluster, all);
+  assertEquals(demanded, [
+    "invalidate 70000+1 at 2",
+    "invalidate 70001+1 at 2",
+    "invalidate 70001+1 at 3",
+    "invalidate 70002+2 at 2",
+    `invalidate ${PAGES - 1}+1 at 2`,
+  ]);
+  assert(parts < 5);
+  for (const page of [70_000, 70_001, 70_003, PAGES - 1]) {
+    assertEquals(directory.copies(page), { owner: 0, nodes: [] });
+    const [message] = transact(3, Access.Read, page);
+    assertEquals(message?.kind === "grant" && message.content, Content.Zero);
+  }
+});
+
+Deno.test("Directory: so many runs are cleared at one time, and all in the end", () => {
+  const cluster = setUp(2);
+  const { directory, outbox, take, transact } = cluster;
+  const count = 8 * (CLEARS_MAX + 5);
+  for (let first = 0; first < count; first += 8) transact(2, Access.Write, first, 8);
+  directory.clear({ first: 0, count });
+  while (directory.hasWork) directory.work();
+  const demands = take();
+  assertEquals(demands.length, CLEARS_MAX);
+  assert(directory.isClearing({ first: 0, count: 1 }));
+  assert(directory.isClearing({ first: count - 1, count: 1 }), "not begun is not cleared");
+  assertFalse(directory.isClearing({ first: count, count: 100 }));
+  directory.acknowledge(2, { kind: "acknowledge", first: 8, count: 8, request: CLEAR_REQUEST });
+  assertEquals(outbox.events, [{ kind: "cleared", first: 8, count: 8 }]);
+  assertFalse(directory.isClearing({ first: 8, count: 8 }));
+  directory.peerLost(2);
+  while (directory.hasWork) directory.work();
+  assertFalse(directory.isClearing({ first: 0, count }));
+  assertEquals(directory.copies(count - 1), { owner: 0, nodes: [] });
+});
+
+Deno.test("Directory: an acknowledgement of what is not cleared is a violation", () => {
+  const { directory, outbox, transact } = setUp(3);
+  transact(2, Access.Write, 0);
+  const acknowledge = { kind: "acknowledge", first: 0, count: 1, request: CLEAR_REQUEST } as const;
+  directory.acknowledge(2, acknowledge);
+  directory.clear({ first: 0, count: 1 });
+  directory.work();
+  directory.acknowledge(3, acknowledge);
+  directory.acknowledge(2, { ...acknowledge, count: 2 });
+  assertEquals(outbox.events.map((event) => event.kind === "violation" && event.node), [2, 3, 2]);
+  assert(directory.isClearing({ first: 0, count: 1 }));
 });
 
 Deno.test("Directory: requests outside of the region are violations", () => {

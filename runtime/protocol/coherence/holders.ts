@@ -196,11 +196,6 @@ export class HolderTable {
     });
   }
 
-  /** What is lost of a run counts as never touched. */
-  forgetLoss(run: PageRun): void {
-    this.#visit(run, ({ lost }, from, to) => void lost?.fill(0, from, to));
-  }
-
   /** The first page from `start` on that a node has, or that is lost; `end` where there is none before it. */
   nextTouched(start: number, end: number): number {
     const last = ((end - 1) >>> CHUNK_BITS) + 1;

@@ -100,16 +100,15 @@ Deno.test("HolderTable: a run is changed as its pages one by one are, whatever w
     else if (action === 1) holders.add(run(first, count), node);
     else if (action === 2) holders.remove(run(first, count), node);
     else if (action === 3) holders.lose(run(first, count), node);
-    else holders.forgetLoss(run(first, count));
+    else holders.set(run(first, count), []);
     for (let page = first; page < first + count; page++) {
       const entry = known[page]!;
-      if (action === 0 || action === 3) Object.assign(entry, { owner: 0, nodes: [], lost: 0 });
+      if (action !== 1 && action !== 2) Object.assign(entry, { owner: 0, nodes: [], lost: 0 });
       for (const one of used) give(page, one);
       if (action === 2) {
         entry.nodes = entry.nodes.filter((other) => other !== node);
         if (entry.owner === node) entry.owner = entry.nodes[0] ?? 0;
       } else if (action === 3) entry.lost = node;
-      else if (action === 4) entry.lost = 0;
     }
   }
   const seen = known.map((_, page) => {
@@ -180,13 +179,13 @@ Deno.test("HolderTable: after 100,000 nodes have come and gone there is no more 
   assertEquals(holders.slots, 1);
 });
 
-Deno.test("HolderTable: a page is lost until it is written, given to a node, or forgotten", () => {
+Deno.test("HolderTable: a page is lost until it is given to a node, or to none", () => {
   const holders = new HolderTable();
   for (const page of [0, 1, 2, 600, LAST_PAGE]) holders.lose(run(page), 0xffff_0000);
   assertEquals([holders.owner(1), holders.list(1)], [0, []]);
   holders.set(run(0), [2]);
   holders.add(run(1), 3);
-  holders.forgetLoss({ first: 2, count: 1000 });
+  for (const page of [2, 600]) holders.set(run(page), []);
   assertEquals([0, 1, 2, 600, LAST_PAGE].map((page) => holders.lostWith(page)), [
     0,
     0,

@@ -215,6 +215,11 @@ export class PageMemory {
     this.#died(run, Dead, requests);
   }
 
+  /** Copies were dropped that no program needs: no node will ask for their bytes. */
+  cleared(run: PageRun, requests: RunTable<PageRun>): void {
+    this.#died(run, Spent, requests);
+  }
+
   /** Copies went to another node. That one has the bytes, or nobody will. */
   surrendered(run: PageRun, requests: RunTable<PageRun>): void {
     if (this.offloads.length > 0) this.#countOffloaded(run);

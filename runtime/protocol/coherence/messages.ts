@@ -39,7 +39,10 @@ export interface ForwardMessage {
   readonly invalidated: readonly NodeId[];
 }
 
-/** Home → sharer: drop your copies, then tell the requester. */
+/**
+ * Home → sharer: drop your copies, then tell the requester. With {@linkcode CLEAR_REQUEST} no node
+ * needs the bytes any more.
+ */
 export interface InvalidateMessage {
   readonly kind: "invalidate";
   readonly first: number;
@@ -107,6 +110,12 @@ export interface DoneMessage {
   /** Whether the requester was told that the pages are lost. */
   readonly lost: boolean;
 }
+
+/**
+ * The number in the messages of a transaction that no request began: the home clears pages, and
+ * is the requester itself. Requests have numbers from 1 on.
+ */
+export const CLEAR_REQUEST = 0;
 
 /** Home → every node: this node is gone; expect nothing from it and send it nothing. */
 export interface PeerLostMessage {

@@ -46,6 +46,11 @@ export type EngineEvent =
   | { readonly kind: "violation"; readonly node: NodeId; readonly reason: string }
   /** The home tells that a node is gone: close its connection, drop what is queued for it. */
   | { readonly kind: "peerGone"; readonly node: NodeId }
+  /**
+   * At the home: no node has these pages any more, and the next that touches one of them gets
+   * zeros.
+   */
+  | { readonly kind: "cleared"; readonly first: number; readonly count: number }
   /** At the directory node: a node has left, and has been told so. */
   | { readonly kind: "nodeLeft"; readonly node: NodeId }
   /** This node has left: no other node needs it any more. */

@@ -17,6 +17,9 @@ import type { Access, PageRun } from "./page.ts";
  *
  * any of them, and granted ── the requester dies ──▶ aborting
  * ```
+ *
+ * Where the home clears pages there is no request; the transaction is `clearing` from its start
+ * until its last acknowledgement.
  */
 export type Phase =
   /** The source was told to send the bytes. */
@@ -28,7 +31,12 @@ export type Phase =
   /** The source died; the requester has not reported yet whether the bytes came in time. */
   | { readonly kind: "sourceLost"; readonly source: NodeId }
   /** The requester died; other parties have not reported yet whether they kept their copies. */
-  | AbortingPhase;
+  | AbortingPhase
+  /**
+   * No program needs the pages. These nodes have not acknowledged yet that they have dropped
+   * theirs.
+   */
+  | { readonly kind: "clearing"; readonly awaited: readonly NodeId[] };
 
 /** What is known of a transaction whose requester died. */
 export interface AbortingPhase {
@@ -79,6 +87,8 @@ export function contentOf(phase: Phase): Content {
     case "granted":
     case "aborting":
       return phase.content;
+    case "clearing":
+      return Content.Zero;
     case "lost":
       return Content.Lost;
     default:

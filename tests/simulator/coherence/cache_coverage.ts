@@ -4,6 +4,7 @@
 
 import {
   type AcknowledgeMessage,
+  CLEAR_REQUEST,
   Content,
   type GrantMessage,
   type NodeId,
@@ -29,6 +30,7 @@ const INPUTS = [
   "forward W",
   "stand-in W",
   "invalidate",
+  "clear",
   "acknowledge",
   "data R",
   "data W",
@@ -85,12 +87,12 @@ export const CACHE_SHAPE: TableShape<CacheInput, Situation> = {
   never: [
     {
       why: "the home names only nodes that have the page",
-      rows: ["forward R", "forward W", "invalidate"],
+      rows: ["forward R", "forward W", "invalidate", "clear"],
       columns: ["I", "dead", "forgone", "I asks R", "I asks W", "lost"],
     },
     {
       why: "the transaction under way on the page is this node's own",
-      rows: ["forward R", "forward W", "invalidate"],
+      rows: ["forward R", "forward W", "invalidate", "clear"],
       columns: ["I granted", "S granted"],
     },
     {
@@ -171,7 +173,7 @@ export const CACHE_SHAPE: TableShape<CacheInput, Situation> = {
   ],
 };
 
-const DEMANDS = ["forward R", "forward W", "stand-in W", "invalidate"] as const;
+const DEMANDS = ["forward R", "forward W", "stand-in W", "invalidate", "clear"] as const;
 const MOMENTS = [
   "at once",
   "deferred",
@@ -191,7 +193,11 @@ export const DEMAND_SHAPE: TableShape<DemandName, Moment> = {
   title: "demand met",
   rows: DEMANDS,
   columns: MOMENTS,
-  never: [],
+  never: [{
+    why: "the requester is the home, which is the last to go",
+    rows: ["clear"],
+    columns: ["refused"],
+  }],
   rare: [{
     why: "what was dropped for a request is seldom back, and held, when it is asked for again",
     rows: ["stand-in W"],
@@ -304,7 +310,9 @@ export class WatchedCache extends ProbeCache {
   }
 
   #demandName(message: Demand): DemandName {
-    if (message.kind === "invalidate") return "invalidate";
+    if (message.kind === "invalidate") {
+      return message.request === CLEAR_REQUEST ? "clear" : "invalidate";
+    }
     if (message.access === Access.Read) return "forward R";
     return message.invalidated.includes(this.options.self) ? "stand-in W" : "forward W";
   }

@@ -59,10 +59,12 @@ const CORNERS = [
   "adoptionForgotten",
   /** No node had room for a page that a thread waited for, or for those of a node that left. */
   "memoryExhausted",
-  /** A page of which a requester had the bytes was given out again, and kept all the same. */
-  "renewedInVain",
-  /** Pages that were lost were given out again, as zeros. */
-  "renewed",
+  /** Pages that were freed were cleared: no node has them any more. */
+  "cleared",
+  /** Among them some that were lost, or would have been. */
+  "clearedLost",
+  /** Pages were freed that were being cleared. */
+  "freedAgain",
 ] as const;
 
 /** The name of a corner. */

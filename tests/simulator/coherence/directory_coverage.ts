@@ -3,6 +3,7 @@
  */
 
 import {
+  type AcknowledgeMessage,
   Content,
   DIRECTORY_NODE,
   type DoneMessage,
@@ -43,7 +44,8 @@ const EVENTS = [
   "source leaves",
   "sharer leaves",
   "another leaves",
-  "renewed",
+  "freed",
+  "cleared",
 ] as const;
 
 /** What cannot happen to a transaction that is over when it begins. */
@@ -65,10 +67,23 @@ const SORTS = [
   "upgrade+",
   "hand-over",
   "take-over",
+  "clear",
 ] as const;
 
 type TransactionEvent = typeof EVENTS[number];
 type Sort = typeof SORTS[number];
+
+/** What can happen where the home clears pages. */
+const OF_CLEARS: readonly TransactionEvent[] = [
+  "starts at once",
+  "another waits for it",
+  "sharer dies",
+  "another dies",
+  "sharer leaves",
+  "another leaves",
+  "freed",
+  "cleared",
+];
 
 /** A sort of transaction, and what happened to it. */
 export const TRANSACTION_SHAPE: TableShape<TransactionEvent, Sort> = {
@@ -146,6 +161,16 @@ export const TRANSACTION_SHAPE: TableShape<TransactionEvent, Sort> = {
       columns: ["take-over"],
     },
     { why: "the source is a node that leaves", rows: ["home sends"], columns: ["take-over"] },
+    {
+      why: "it clears pages, which no request asks for and no bytes are sent for",
+      rows: EVENTS.filter((event) => !OF_CLEARS.includes(event)),
+      columns: ["clear"],
+    },
+    {
+      why: "it is the home that clears pages",
+      rows: ["cleared"],
+      columns: SORTS.filter((sort) => sort !== "clear"),
+    },
   ],
   rare: [{
     why: "others have a copy again only where the home had to wait for a transaction before",
@@ -221,16 +246,24 @@ export class WatchedDirectory extends ProbeDirectory {
     }
   }
 
+  override work(): void {
+    this.#watch("starts at once", () => super.work());
+  }
+
+  override acknowledge(from: NodeId, message: AcknowledgeMessage): void {
+    this.#watch("starts from the queue", () => super.acknowledge(from, message), () => "cleared");
+  }
+
   override leave(node: NodeId): void {
     if (this.members.has(node)) this.#countFate(node, "leaves");
     this.#watch("starts from the queue", () => super.leave(node));
   }
 
-  override renew(run: PageRun): void {
+  override clear(run: PageRun): void {
     for (const transaction of this.active.values()) {
-      if (overlaps(transaction, run)) this.#count("renewed", transaction);
+      if (overlaps(transaction, run)) this.#count("freed", transaction);
     }
-    super.renew(run);
+    super.clear(run);
   }
 
   protected override afterUpgrade(record: number, copies: number, owns: boolean): number {
@@ -261,6 +294,7 @@ export class WatchedDirectory extends ProbeDirectory {
 
   /** How a transaction whose requester died has ended. */
   #abort({ access, phase }: Transaction): TransactionEvent {
+    if (phase.kind === "clearing") return "cleared";
     if (phase.kind !== "aborting") return fail(`a transaction ended that was ${phase.kind}`);
     if (access === Access.Read || phase.content === Content.Lost) return "aborted, nothing taken";
     const isKept = phase.refused.some((node) => this.members.has(node));
@@ -316,6 +350,7 @@ export class WatchedDirectory extends ProbeDirectory {
   #sort(transaction: Transaction): Sort {
     const { phase, access, requester, request, invalidated } = transaction;
     if (phase.kind === "lost") return "lost";
+    if (phase.kind === "clearing") return "clear";
     if (access === Access.Read) return "read";
     if (requester === DIRECTORY_NODE && this.leaving.has(sourceOf(transaction.phase))) {
       return "take-over";

@@ -138,6 +138,20 @@ export function checkLoss(
 }
 
 /**
+ * Checks that no node has a copy of a page that was just cleared.
+ *
+ * @param nodes All nodes.
+ * @param page The page.
+ * @throws {InvariantError} When one has.
+ */
+export function checkCleared(nodes: readonly SimulatedNode[], page: number): void {
+  for (const node of nodes) {
+    if (!touches(nodes[0]!, node, page) || node.mmu.state(page) === PageState.Invalid) continue;
+    fail(`page ${page} was cleared, and node ${node.id} has an old copy`);
+  }
+}
+
+/**
  * Notes which pages may be lost with a node that is about to die: those that it has the only copy of,
  * those that it asked to write, or may be handed over, since no other node can tell whether it did, and
  * those of which it was just sending the only copy.

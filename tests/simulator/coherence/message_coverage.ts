@@ -3,6 +3,7 @@
  */
 
 import {
+  CLEAR_REQUEST,
   Content,
   type Message,
   type NodeId,
@@ -18,6 +19,8 @@ const MESSAGES = [
   "stand-in W",
   "invalidate",
   "acknowledge",
+  "clear",
+  "acknowledge clear",
   "grant data R",
   "grant data W",
   "grant zero",
@@ -60,6 +63,7 @@ export const MESSAGE_SHAPE: TableShape<MessageName, MessageFate> = {
         "request W",
         "done",
         "done, lost",
+        "acknowledge clear",
         "peerLostSeen",
         "refused",
         "drop",
@@ -75,6 +79,7 @@ export const MESSAGE_SHAPE: TableShape<MessageName, MessageFate> = {
         "forward W",
         "stand-in W",
         "invalidate",
+        "clear",
         "grant zero",
         "grant kept",
         "grant lost",
@@ -106,6 +111,10 @@ export function messageName(message: Message, to: NodeId): MessageName {
       if (message.content === Content.Kept) return "grant kept";
       if (message.content === Content.Lost) return "grant lost";
       return message.access === Access.Read ? "grant data R" : "grant data W";
+    case "invalidate":
+      return message.request === CLEAR_REQUEST ? "clear" : "invalidate";
+    case "acknowledge":
+      return message.request === CLEAR_REQUEST ? "acknowledge clear" : "acknowledge";
     case "done":
       return message.lost ? "done, lost" : "done";
     default:

@@ -73,8 +73,8 @@ export class Oracle {
     this.#losses[page] = 0;
   }
 
-  /** @param page A page that was lost, and is from now on as if no node had ever touched it. */
-  renew(page: number): void {
+  /** @param page A page that was cleared, and is from now on as if no node had ever touched it. */
+  clear(page: number): void {
     this.#losses[page] = 0;
     this.#words.fill(0, page * PAGE_WORDS, (page + 1) * PAGE_WORDS);
   }

@@ -14,7 +14,7 @@ export type Incident =
   & (
     | { readonly kind: "join" | "leave" | "kill" | "openWindow"; readonly node: SimulatedNode }
     | { readonly kind: "close" }
-    | { readonly kind: "renew"; readonly first: number; readonly count: number }
+    | { readonly kind: "free"; readonly first: number; readonly count: number }
     /**
      * A node dies that is to send bytes, as soon as there is one; for a write that others drop
      * copies for, or any.
@@ -107,10 +107,16 @@ export function makeIncidents(random: Random, { nodes, pageCount }: World): Inci
   for (let kills = deaths ? random.below(3) : 0; kills > 0; kills--) {
     incidents.push({ step: random.below(150), kind: "killSource", shared: random.chance(60) });
   }
-  for (let renewals = deaths ? random.below(6) : 0; renewals > 0; renewals--) {
-    const first = random.below(pageCount);
-    const count = random.between(1, pageCount - first);
-    incidents.push({ step: random.below(250), kind: "renew", first, count });
-  }
+  const addFrees = (count: number, random: Random): void => {
+    for (; count > 0; count--) {
+      const first = random.below(pageCount);
+      const run = { first, count: random.between(1, pageCount - first) };
+      incidents.push({ step: random.below(250), kind: "free", ...run });
+    }
+  };
+  addFrees(deaths ? random.below(6) : 0, random);
+  // From a generator of their own: a seed that found something once is the same schedule still.
+  const aside = random.fork();
+  if (aside.chance(50)) addFrees(aside.below(6), aside);
   return incidents.sort((a, b) => b.step - a.step);
 }

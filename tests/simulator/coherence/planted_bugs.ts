@@ -3,7 +3,9 @@
  * would miss real faults of that kind too.
  */
 
+import type { Demand } from "../../../runtime/protocol/coherence/demand_queue.ts";
 import {
+  CLEAR_REQUEST,
   type DoneMessage,
   type GrantMessage,
   NO_NODES,
@@ -17,6 +19,7 @@ import { WatchedCache } from "./cache_coverage.ts";
 import { WatchedDirectory } from "./directory_coverage.ts";
 import type { WaitingRequest } from "../../../runtime/protocol/coherence/request_queue.ts";
 import type { RunTable } from "../../../runtime/protocol/coherence/run_table.ts";
+import type { Transaction } from "../../../runtime/protocol/coherence/transactions.ts";
 import { ProbeCache, ProbeDirectory, type ProbeParts } from "./probes.ts";
 
 /** The parts as they are. */
@@ -149,8 +152,48 @@ class LateDirectory extends ProbeDirectory {
   protected override repair(): void {}
 }
 
+/** Does not forget that pages are lost. */
 class UnforgivingDirectory extends ProbeDirectory {
-  override renew(): void {}
+  protected override endClear(transaction: Transaction): void {
+    const lostWith = this.holders.lostWith(transaction.first);
+    super.endClear(transaction);
+    if (lostWith !== 0) this.holders.lose(transaction, lostWith);
+  }
+}
+
+/** Acknowledges that copies are dropped for a free, and keeps them. */
+class HoarderCache extends ProbeCache {
+  protected override surrender(message: Demand): void {
+    const { kind, first, count, requester, request } = message;
+    if (kind === "forward" || request !== CLEAR_REQUEST) return super.surrender(message);
+    this.outbox.send(requester, { kind: "acknowledge", first, count, request });
+  }
+}
+
+/** Takes pages for cleared when one node is left that has not dropped its copies. */
+class HastyClearer extends ProbeDirectory {
+  protected override endClear(transaction: Transaction): void {
+    const { phase } = transaction;
+    if (phase.kind === "clearing" && phase.awaited.length === 1) {
+      transaction.phase = { kind: "clearing", awaited: [] };
+    }
+    super.endClear(transaction);
+  }
+}
+
+/** Waits for the acknowledgement of a node that has died. */
+class PatientClearer extends ProbeDirectory {
+  #isLoss = false;
+
+  override peerLost(node: NodeId): void {
+    this.#isLoss = true;
+    super.peerLost(node);
+    this.#isLoss = false;
+  }
+
+  protected override endClear(transaction: Transaction): void {
+    if (!this.#isLoss) super.endClear(transaction);
+  }
 }
 
 /** Gives copies up without a word to the home. */
@@ -275,7 +318,7 @@ export const PLANTED_BUGS: readonly FindableBug[] = [
   planted(
     "leaves old bytes where a walk has yet to come",
     { PageCache: SkippingWalker },
-    "2x2 reading ahead, a death and a renewal",
+    "2x2 reading ahead and a free",
     BROKEN_PAGE,
   ),
   planted(
@@ -286,10 +329,28 @@ export const PLANTED_BUGS: readonly FindableBug[] = [
   ),
   planted("holds pages for ever", { PageCache: EternalHold }, "2x1", ENDLESS),
   planted(
-    "does not forget that a renewed page was lost",
+    "does not forget that a freed page was lost",
     { Directory: UnforgivingDirectory },
-    "2x1, a death and a renewal",
+    "2x1, a death and two frees",
     BROKEN_PAGE,
+  ),
+  planted(
+    "an old copy survives a free",
+    { PageCache: HoarderCache },
+    "2x1 and a free",
+    BROKEN_PAGE,
+  ),
+  planted(
+    "pages are cleared before all have acknowledged",
+    { Directory: HastyClearer },
+    "2x1 and a free",
+    /blames|page \d+/,
+  ),
+  planted(
+    "a clear waits for a node that has died",
+    { Directory: PatientClearer },
+    "2x1, a death and two frees",
+    ENDLESS,
   ),
   planted(
     "drops a copy without telling the home",

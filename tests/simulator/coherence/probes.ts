@@ -64,6 +64,10 @@ export interface DirectoryState {
   readonly waiting: readonly WaitingRequest[];
   readonly rooms: readonly (readonly [node: NodeId, pages: number])[];
   readonly adoptions: readonly (readonly [node: NodeId, asked: AskedAdoption])[];
+  /** The pages that are to be cleared, and from where on they are looked for. */
+  readonly freed: readonly number[];
+  readonly clearFrom: number;
+  readonly clearAgainFrom: number;
   readonly closing: boolean;
 }
 
@@ -194,10 +198,13 @@ export class ProbeCache extends PageCache {
 
 /** A directory that can be looked into. */
 export class ProbeDirectory extends Directory {
-  /** Whether no transaction is under way, no request waits and no node is leaving. */
+  /**
+   * Whether no transaction is under way, no request waits, no node is leaving and no page is to be
+   * cleared.
+   */
   get idle(): boolean {
     return this.active.size === 0 && this.waiting.size === 0 && this.leaving.size === 0 &&
-      !this.hasWork;
+      this.freed.isEmpty && this.clearing.size === 0 && !this.hasWork;
   }
 
   /** @returns The transaction under way on a page, if there is one. */
@@ -262,6 +269,9 @@ export class ProbeDirectory extends Directory {
       const lostWith = this.holders.lostWith(page);
       if (lostWith !== 0) lost.push([page, lostWith]);
     }
+    const freed: number[] = [];
+    let page = this.freed.next(0);
+    for (; page !== undefined; page = this.freed.next(page + 1)) freed.push(page);
     const leaving = this.leaving.entries().map(([node, { page, paused }]) =>
       [node, page, paused] as const
     );
@@ -276,6 +286,9 @@ export class ProbeDirectory extends Directory {
       waiting: this.waiting.list(),
       rooms: [...this.rooms],
       adoptions: [...this.adoptions],
+      freed,
+      clearFrom: this.clearFrom,
+      clearAgainFrom: this.clearAgainFrom,
       closing: this.closing,
     };
   }
@@ -294,11 +307,13 @@ export class ProbeDirectory extends Directory {
     this.sweep = state.sweep;
     this.active.clear();
     this.orphans.clear();
+    this.clearing.clear();
     for (const saved of state.active) {
       const transaction = copyTransaction(saved);
       this.active.add(transaction);
       const { kind } = transaction.phase;
       if (kind === "sourceLost" || kind === "aborting") this.orphans.add(transaction);
+      if (kind === "clearing") this.clearing.add(transaction);
     }
     this.leaving.clear();
     for (const [node, page, paused] of state.leaving) {
@@ -308,6 +323,10 @@ export class ProbeDirectory extends Directory {
     for (const request of state.waiting) this.waiting.add(request);
     refill(this.rooms, state.rooms);
     refill(this.adoptions, state.adoptions);
+    this.freed.delete({ first: 0, count: this.options.pageCount });
+    for (const page of state.freed) this.freed.add({ first: page, count: 1 });
+    this.clearFrom = state.clearFrom;
+    this.clearAgainFrom = state.clearAgainFrom;
     this.closing = state.closing;
   }
 }

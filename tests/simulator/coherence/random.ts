@@ -14,6 +14,11 @@ export class Random {
     this.#state = (this.#state ^ Math.imul(this.next(), 0x9e3779b1)) >>> 0;
   }
 
+  /** @returns A generator of other numbers, that leaves those of this one as they are. */
+  fork(): Random {
+    return new Random(this.#state ^ 0x165667b1);
+  }
+
   /** @returns An integer from 0 to 2^32 - 1. */
   next(): number {
     this.#state = (this.#state + 0x6d2b79f5) >>> 0;

@@ -124,8 +124,8 @@ export class Schedule {
         return;
       case "openWindow":
         return this.world.openWindow(incident.node);
-      case "renew":
-        return this.world.renew(incident.first, incident.count);
+      case "free":
+        return this.world.free(incident.first, incident.count);
       case "close":
         this.#closes = true;
         return;

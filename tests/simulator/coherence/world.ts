@@ -6,8 +6,14 @@
 import { HEARTBEAT_MS, MEMORY_ASK_AGAIN_MS } from "../../../runtime/limits.ts";
 import type { Input } from "../../../runtime/protocol/coherence/coherence.ts";
 import type { EngineEvent, Envelope, Output } from "../../../runtime/protocol/coherence/output.ts";
-import { Access, contains, PageState, permits } from "../../../runtime/protocol/coherence/page.ts";
-import type { Transaction } from "../../../runtime/protocol/coherence/transactions.ts";
+import {
+  Access,
+  contains,
+  overlaps,
+  type PageRun,
+  PageState,
+  permits,
+} from "../../../runtime/protocol/coherence/page.ts";
 import { WatchedCache } from "./cache_coverage.ts";
 import { type Corner, TIMES } from "./corners.ts";
 import { WatchedDirectory } from "./directory_coverage.ts";
@@ -15,6 +21,7 @@ import {
   allowLosses,
   allowStranded,
   checkAccess,
+  checkCleared,
   checkLoss,
   checkStep,
   forbidLosses,
@@ -68,8 +75,8 @@ export class World {
   readonly #bug: PlantedBug;
   readonly #trace: ((line: string) => void) | undefined;
   readonly #oracle: Oracle;
-  /** Renewed pages that a requester may have had in time, with the transaction that will tell. */
-  readonly #undecided = new Map<number, Transaction>();
+  /** How many times each page may be cleared: since it is being cleared, and since it was freed. */
+  readonly #clears = new Map<number, number>();
   readonly #coverage: ProtocolCoverage | undefined;
   readonly #watcher: Watcher | undefined;
 
@@ -171,30 +178,35 @@ export class World {
   }
 
   /**
-   * Pages are given out again: no program needs what was on them, and those that are lost begin anew.
+   * A node that died without the home's knowledge may be given a page that is untouched, and takes
+   * it along.
+   */
+  #allowTaken(page: number): void {
+    for (const { id, status, endUnnoticed, cache } of this.nodes) {
+      const isTaken = status === "dead" && endUnnoticed &&
+        cache.requests.some((run) => contains(run, page));
+      if (isTaken) this.#oracle.allowLoss(page, id);
+    }
+  }
+
+  /**
+   * Pages are freed: no program needs what is on them. Threads that touch them all the same find
+   * what was there, and at some time zeros.
    *
    * @param first The first page.
    * @param count How many.
    */
-  renew(first: number, count: number): void {
-    const home = this.nodes[0]!;
+  free(first: number, count: number): void {
     for (let page = first; page < first + count; page++) {
-      if (!home.directory.isLost(page)) continue;
-      this.reach("renewed");
-      const transaction = home.directory.transactionOn(page);
-      // Lost as far as the home can tell: its requester has the bytes, and `done` is on its way.
-      if (transaction !== undefined && this.nodes[transaction.requester - 1]!.hasBytes(page)) {
-        this.#undecided.set(page, transaction);
-      } else this.#oracle.renew(page);
-      for (const node of this.nodes) {
-        if (!node.cache.requests.some((run) => contains(run, page))) continue;
-        // A node that asked before may be told yet that the page is lost.
-        node.toldLost.add(page);
-        // A node that died without the home's knowledge may be given the page, and takes it along.
-        if (node.status === "dead" && node.endUnnoticed) this.#oracle.allowLoss(page, node.id);
-      }
+      const isClearing = this.#isClearing(page);
+      if (isClearing) this.reach("freedAgain");
+      this.#clears.set(page, isClearing ? 2 : 1);
     }
-    this.#step(home, { kind: "renew", first, count });
+    this.#step(this.nodes[0]!, { kind: "clear", first, count });
+  }
+
+  #isClearing(page: number): boolean {
+    return this.nodes[0]!.directory.transactionOn(page)?.phase.kind === "clearing";
   }
 
   /**
@@ -377,7 +389,6 @@ export class World {
     this.#trace?.(`${this.now} node ${node.id} takes ${JSON.stringify(input)}`);
     const { pagesDropped, pagesOffloaded } = node.engine.counters;
     const output = node.engine.step(input, this.now);
-    if (this.#undecided.size > 0) this.#decideRenewals();
     if (this.#bug.messagesFirst) {
       this.#send(node, output.messages);
       this.#operate(node, output);
@@ -401,20 +412,13 @@ export class World {
     settleLosses(this.nodes, this.#options.pageCount, this.#oracle);
   }
 
-  /** Begins pages anew whose requester died before the home was told that it had them in time. */
-  #decideRenewals(): void {
-    const { directory } = this.nodes[0]!;
-    for (const [page, transaction] of this.#undecided) {
-      if (directory.transactionOn(page) === transaction) continue;
-      this.#undecided.delete(page);
-      if (directory.has(page, transaction.requester)) this.reach("renewedInVain");
-      else this.#oracle.renew(page);
-    }
-  }
-
-  #operate(node: SimulatedNode, { operations }: Output): void {
+  #operate(node: SimulatedNode, { operations, events }: Output): void {
     const { preemptPercent } = this.#options;
+    const cleared = events.filter((event) => event.kind === "cleared");
     for (const operation of operations) {
+      // What this node does to a cleared page comes in between: it drops its copy before, and gets
+      // zeros after.
+      if (operation.kind === "installZero") this.#clear(cleared, operation);
       if (operation.kind === "discard" && this.#bug.discardsAtOnce) {
         node.mmu.operate(operation);
         node.mmu.giveBack(() => false);
@@ -428,6 +432,24 @@ export class World {
         if (!thread.blocked) continue;
         const { page } = thread.program[thread.next]!;
         if (page >= first && page < first + count) thread.blocked = false;
+      }
+    }
+    this.#clear(cleared, { first: 0, count: this.pageCount });
+  }
+
+  /** The cleared pages that are within a run are zeros from now on. */
+  #clear(cleared: PageRun[], within: PageRun): void {
+    for (const run of cleared.filter((run) => overlaps(run, within))) {
+      cleared.splice(cleared.indexOf(run), 1);
+      this.reach("cleared");
+      for (let page = run.first; page < run.first + run.count; page++) {
+        const clears = this.#clears.get(page) ?? 0;
+        if (clears === 0) fail(`page ${page} was cleared, and a program needs it`);
+        this.#clears.set(page, clears - 1);
+        if (this.#oracle.mayBeLost(page)) this.reach("clearedLost");
+        if (this.#options.checked) checkCleared(this.nodes, page);
+        this.#oracle.clear(page);
+        this.#allowTaken(page);
       }
     }
   }
@@ -475,6 +497,9 @@ export class World {
         return fail(`node ${node.id} blames node ${event.node}: ${event.reason}`);
       case "peerGone":
         return this.#close(this.link(event.node, node.id));
+      case "cleared":
+        // Done with the operations.
+        return;
       case "nodeLeft":
         if (this.nodes[0]!.directory.isClosing) this.#allowAbandoned();
         return allowStranded(this.nodes, this.#options.pageCount, this.#oracle);

@@ -1,0 +1,77 @@
+/**
+ * The pages that no program needs any more and that are yet to be cleared. Marks take memory by
+ * chunk, and only while a page of the chunk is marked.
+ */
+
+import type { PageRun } from "./page.ts";
+import { SparseArray } from "./sparse_array.ts";
+
+const CHUNK_BITS = 9;
+const CHUNK_PAGES = 2 ** CHUNK_BITS;
+const MARK = 1;
+
+/** A set of pages, kept for walks over it in ascending order. */
+export class FreedPages {
+  readonly #chunks = new SparseArray<Uint8Array>();
+  #chunkCount = 0;
+
+  /** Whether there is none. */
+  get isEmpty(): boolean {
+    return this.#chunkCount === 0;
+  }
+
+  /** Whether a page is one of them. */
+  has(page: number): boolean {
+    return this.#chunks.get(page >>> CHUNK_BITS)?.[page % CHUNK_PAGES] === MARK;
+  }
+
+  /** The pages of a run are of them from now on. */
+  add({ first, count }: PageRun): void {
+    for (let page = first; page < first + count;) {
+      const index = page >>> CHUNK_BITS;
+      const start = index * CHUNK_PAGES;
+      const stop = Math.min(first + count, start + CHUNK_PAGES);
+      let chunk = this.#chunks.get(index);
+      if (chunk === undefined) {
+        chunk = new Uint8Array(CHUNK_PAGES);
+        this.#chunks.set(index, chunk);
+        this.#chunkCount++;
+      }
+      chunk.fill(MARK, page - start, stop - start);
+      page = stop;
+    }
+  }
+
+  /**
+   * The pages of a run are of them no longer. Costs the marked parts of the run, however long that
+   * is.
+   */
+  delete({ first, count }: PageRun): void {
+    if (this.isEmpty) return;
+    const end = first + count;
+    for (let page = first; page < end;) {
+      const index = this.#chunks.next(page >>> CHUNK_BITS, ((end - 1) >>> CHUNK_BITS) + 1);
+      if (index === undefined) return;
+      const start = index * CHUNK_PAGES;
+      const stop = Math.min(end, start + CHUNK_PAGES);
+      const chunk = this.#chunks.get(index)!;
+      chunk.fill(0, Math.max(page, start) - start, stop - start);
+      if (!chunk.includes(MARK)) {
+        this.#chunks.set(index, undefined);
+        this.#chunkCount--;
+      }
+      page = stop;
+    }
+  }
+
+  /** The first of them from `start` on; `undefined` where there is none. */
+  next(start: number): number | undefined {
+    let index = this.#chunks.next(start >>> CHUNK_BITS);
+    for (; index !== undefined; index = this.#chunks.next(index + 1)) {
+      const first = index * CHUNK_PAGES;
+      const offset = this.#chunks.get(index)!.indexOf(MARK, Math.max(0, start - first));
+      if (offset >= 0) return first + offset;
+    }
+    return undefined;
+  }
+}

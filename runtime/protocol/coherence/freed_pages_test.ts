@@ -1,0 +1,31 @@
+import { assert, assertEquals } from "@std/assert";
+import { FreedPages } from "./freed_pages.ts";
+
+/** Every page of a set, by walking over it. */
+function pagesOf(freed: FreedPages): number[] {
+  const pages: number[] = [];
+  for (let page = freed.next(0); page !== undefined; page = freed.next(page + 1)) pages.push(page);
+  return pages;
+}
+
+Deno.test("FreedPages has what was added and not deleted, across chunks", () => {
+  const freed = new FreedPages();
+  freed.add({ first: 510, count: 5 });
+  freed.add({ first: 3, count: 1 });
+  assertEquals(pagesOf(freed), [3, 510, 511, 512, 513, 514]);
+  assert(freed.has(512));
+  freed.delete({ first: 511, count: 2 });
+  assertEquals(pagesOf(freed), [3, 510, 513, 514]);
+  assert(!freed.has(512));
+});
+
+Deno.test("FreedPages is empty once all was deleted, whatever the extent", () => {
+  const freed = new FreedPages();
+  assert(freed.isEmpty);
+  freed.add({ first: 2 ** 28 - 3, count: 3 });
+  freed.add({ first: 0, count: 1 });
+  assert(!freed.isEmpty);
+  freed.delete({ first: 0, count: 2 ** 28 });
+  assert(freed.isEmpty);
+  assertEquals(freed.next(0), undefined);
+});
