@@ -643,7 +643,8 @@ export class PageCache {
   #extent(first: number, limit: number, room: number): number {
     const { pageCount, runPages } = this.options;
     const end = first + Math.min(limit, runPages, pageCount - first);
-    limit = this.pending.next(first + 1, end) - first;
+    if (end - first > 1) limit = this.pending.next(first + 1, end) - first;
+    else limit = 1;
     limit = homeExtent(first, this.states.extent(first, limit));
     if (this.lost.size > 0) {
       for (let count = 1; count < limit; count++) if (this.lost.has(first + count)) limit = count;

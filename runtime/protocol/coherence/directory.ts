@@ -514,6 +514,7 @@ export class Directory {
    * transaction is under way on all of them.
    */
   #alike(first: number, end: number): number {
+    if (end - first === 1) return 1;
     const transaction = this.active.at(first);
     const stop = transaction === undefined
       ? this.active.next(first + 1, end)

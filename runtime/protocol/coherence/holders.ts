@@ -14,7 +14,9 @@ import { SparseArray } from "./sparse_array.ts";
 const CHUNK_BITS = 9;
 /** The pages that are kept together, and are skipped together when a walk looks for a node's pages. */
 export const CHUNK_PAGES: number = 2 ** CHUNK_BITS;
+const CHUNK_MASK = CHUNK_PAGES - 1;
 const WORD_BITS = 32;
+const WORD_MASK = WORD_BITS - 1;
 /** The words of a plane: one for each page, and one for the slots that any page may have. */
 const PLANE_WORDS = CHUNK_PAGES + 1;
 
@@ -77,13 +79,13 @@ export class HolderTable {
 
   /** The node that is asked for the page's bytes; 0 when no node ever had the page, or it is lost. */
   owner(page: number): NodeId {
-    const owner = this.#chunk(page)?.owners[page % CHUNK_PAGES] ?? 0;
+    const owner = this.#chunk(page)?.owners[page & CHUNK_MASK] ?? 0;
     return owner === 0 ? 0 : this.#slots.node(owner - 1);
   }
 
   /** The node that a lost page was lost with; 0 where it is not lost. */
   lostWith(page: number): NodeId {
-    return this.#chunk(page)?.lost?.[page % CHUNK_PAGES] ?? 0;
+    return this.#chunk(page)?.lost?.[page & CHUNK_MASK] ?? 0;
   }
 
   /** How many slots there are, given to nodes or free. */
@@ -100,7 +102,7 @@ export class HolderTable {
   has(page: number, node: NodeId): boolean {
     const slot = this.#slots.find(node);
     const chunk = this.#chunk(page);
-    return slot !== undefined && chunk !== undefined && hasBit(chunk, page % CHUNK_PAGES, slot);
+    return slot !== undefined && chunk !== undefined && hasBit(chunk, page & CHUNK_MASK, slot);
   }
 
   /** How many nodes have a copy. */
@@ -109,7 +111,7 @@ export class HolderTable {
     let count = 0;
     if (chunk === undefined) return count;
     for (let plane = 0; plane < chunk.planes; plane++) {
-      for (let bits = wordOf(chunk, page % CHUNK_PAGES, plane); bits !== 0; bits &= bits - 1) {
+      for (let bits = wordOf(chunk, page & CHUNK_MASK, plane); bits !== 0; bits &= bits - 1) {
         count++;
       }
     }
@@ -122,7 +124,7 @@ export class HolderTable {
     const chunk = this.#chunk(page);
     if (chunk === undefined) return nodes;
     for (let plane = 0; plane < chunk.planes; plane++) {
-      for (let bits = wordOf(chunk, page % CHUNK_PAGES, plane); bits !== 0; bits &= bits - 1) {
+      for (let bits = wordOf(chunk, page & CHUNK_MASK, plane); bits !== 0; bits &= bits - 1) {
         nodes.push(this.#slots.node(plane * WORD_BITS + lowestBit(bits)));
       }
     }
@@ -134,13 +136,14 @@ export class HolderTable {
    * were lost with the same node.
    */
   extent(first: number, limit: number): number {
+    if (limit === 1) return limit;
     const like = this.#chunk(first) ?? UNTOUCHED;
     const end = first + limit;
     for (let page = first; page < end;) {
-      const from = page % CHUNK_PAGES;
+      const from = page & CHUNK_MASK;
       const to = Math.min(CHUNK_PAGES, from + end - page);
       const chunk = this.#chunk(page) ?? UNTOUCHED;
-      const stop = alikeUpTo(chunk, from, to, like, first % CHUNK_PAGES);
+      const stop = alikeUpTo(chunk, from, to, like, first & CHUNK_MASK);
       page += stop - from;
       if (stop < to) return page - first;
     }
@@ -204,7 +207,7 @@ export class HolderTable {
       const { owners, lost } = this.#chunks.get(index)!;
       const stop = Math.min(end, (index + 1) * CHUNK_PAGES);
       for (let page = Math.max(start, index * CHUNK_PAGES); page < stop; page++) {
-        const offset = page % CHUNK_PAGES;
+        const offset = page & CHUNK_MASK;
         if (owners[offset] !== 0 || (lost !== undefined && lost[offset] !== 0)) return page;
       }
     }
@@ -274,7 +277,7 @@ export class HolderTable {
     const end = first + count;
     for (let page = first; page < end;) {
       const index = page >>> CHUNK_BITS;
-      const from = page % CHUNK_PAGES;
+      const from = page & CHUNK_MASK;
       const to = Math.min(CHUNK_PAGES, from + end - page);
       let chunk = this.#chunks.get(index);
       if (chunk === undefined) {
@@ -308,13 +311,13 @@ function wordOf({ sharers, planes }: Chunk, offset: number, plane: number): numb
 }
 
 function hasBit(chunk: Chunk, offset: number, slot: number): boolean {
-  return (wordOf(chunk, offset, slot >>> 5) & (1 << (slot % WORD_BITS))) !== 0;
+  return (wordOf(chunk, offset, slot >>> 5) & (1 << (slot & WORD_MASK))) !== 0;
 }
 
 /** The pages have a slot, and so may a page of the chunk. */
 function setBits({ sharers }: Chunk, from: number, to: number, slot: number): void {
   const start = (slot >>> 5) * PLANE_WORDS;
-  const bit = 1 << (slot % WORD_BITS);
+  const bit = 1 << (slot & WORD_MASK);
   for (let index = start + from; index < start + to; index++) sharers[index]! |= bit;
   sharers[start + CHUNK_PAGES]! |= bit;
 }
@@ -323,7 +326,7 @@ function clearBits({ sharers, planes }: Chunk, from: number, to: number, slot: n
   const plane = slot >>> 5;
   if (plane >= planes) return;
   const start = plane * PLANE_WORDS;
-  const others = ~(1 << (slot % WORD_BITS));
+  const others = ~(1 << (slot & WORD_MASK));
   for (let index = start + from; index < start + to; index++) sharers[index]! &= others;
 }
 

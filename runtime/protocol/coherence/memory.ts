@@ -162,13 +162,13 @@ export class PageMemory {
    */
   requestable(first: number, limit: number, room: number): number {
     for (let count = 0; count < limit;) {
-      const page = first + count;
-      let extent = this.residence.extent(page, limit - count);
-      if (this.needsRoom(page)) {
+      const value = this.residence.get(first + count);
+      let extent = this.residence.extent(first + count, limit - count);
+      if (value === Residence.None) {
         extent = Math.min(extent, room);
         room -= extent;
       }
-      if (extent <= 0 || this.isAsked(page)) return count;
+      if (extent <= 0 || value === Dropping || value === Forgone) return count;
       count += extent;
     }
     return limit;

@@ -35,7 +35,7 @@ function proven(record: number): number {
  * @returns The hand-overs, 0 to 63.
  */
 export function handOversLeft(record: number): number {
-  return record === UNPROVEN ? 0 : record - 2 ** exponentOf(record);
+  return record === UNPROVEN ? 0 : record - (1 << exponentOf(record));
 }
 
 /**

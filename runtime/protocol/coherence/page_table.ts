@@ -9,6 +9,7 @@ import { SparseArray } from "./sparse_array.ts";
 
 const CHUNK_BITS = 12;
 const CHUNK_PAGES = 2 ** CHUNK_BITS;
+const CHUNK_MASK = CHUNK_PAGES - 1;
 
 /** A sparse array of bytes, indexed by page number; zero where nothing was set. */
 export class PageTable<Value extends number = number> {
@@ -30,16 +31,17 @@ export class PageTable<Value extends number = number> {
 
   /** The page's byte. */
   get(page: number): Value {
-    return (this.#chunks.get(page >>> CHUNK_BITS)?.[page % CHUNK_PAGES] ?? 0) as Value;
+    return (this.#chunks.get(page >>> CHUNK_BITS)?.[page & CHUNK_MASK] ?? 0) as Value;
   }
 
   /** How many pages from `first` on, and no more than `limit`, have the same byte as the first. */
   extent(first: number, limit: number): number {
+    if (limit === 1) return limit;
     const value = this.get(first);
     const end = first + limit;
     for (let page = first; page < end;) {
       const chunk = this.#chunks.get(page >>> CHUNK_BITS);
-      const from = page % CHUNK_PAGES;
+      const from = page & CHUNK_MASK;
       const to = Math.min(CHUNK_PAGES, from + end - page);
       const stop = chunk === undefined
         ? value === 0 ? to : from
@@ -55,7 +57,7 @@ export class PageTable<Value extends number = number> {
     const end = first + count;
     for (let page = first; page < end;) {
       const index = page >>> CHUNK_BITS;
-      const from = page % CHUNK_PAGES;
+      const from = page & CHUNK_MASK;
       const to = Math.min(CHUNK_PAGES, from + end - page);
       let chunk = this.#chunks.get(index);
       if (chunk === undefined && value !== 0) {
@@ -71,21 +73,25 @@ export class PageTable<Value extends number = number> {
    * Changes the bytes of a run.
    *
    * @param run The run.
-   * @param next Returns what a byte becomes; called once for pages in a row that have the same byte.
+   * @param next Returns what a byte becomes; called once for pages of a chunk in a row that have the same.
    * @returns Whether any byte has changed.
    */
   change({ first, count }: PageRun, next: (value: Value) => Value): boolean {
     const end = first + count;
     let hasChanged = false;
     for (let page = first; page < end;) {
-      const value = this.get(page);
-      const extent = this.extent(page, end - page);
+      const chunk = this.#chunks.get(page >>> CHUNK_BITS);
+      const from = page & CHUNK_MASK;
+      const to = Math.min(CHUNK_PAGES, from + end - page);
+      const value = (chunk === undefined ? 0 : chunk[from]!) as Value;
+      const stop = chunk === undefined ? to : firstOther(chunk, value, from + 1, to);
       const changed = next(value);
       if (changed !== value) {
-        this.fill(page, extent, changed);
+        if (chunk === undefined) this.fill(page, stop - from, changed);
+        else this.#set(chunk, from, stop, changed);
         hasChanged = true;
       }
-      page += extent;
+      page += stop - from;
     }
     return hasChanged;
   }
@@ -101,7 +107,7 @@ export class PageTable<Value extends number = number> {
     if (this.count(...values) === 0) return undefined;
     const own = start >>> CHUNK_BITS;
     let index = this.#chunks.next(own);
-    let from = index === own ? start % CHUNK_PAGES : 0;
+    let from = index === own ? start & CHUNK_MASK : 0;
     for (;;) {
       if (index === undefined) index = this.#chunks.next(0)!;
       const offset = nextIn(this.#chunks.get(index)!, values, from);

@@ -9,6 +9,7 @@ import { SparseArray } from "./sparse_array.ts";
 
 const CHUNK_BITS = 7;
 const CHUNK_PAGES = 2 ** CHUNK_BITS;
+const CHUNK_MASK = CHUNK_PAGES - 1;
 /** The empty chunks that are kept to be used again. */
 const SPARE_CHUNKS = 64;
 
@@ -17,8 +18,11 @@ interface Entry<Run> {
   readonly run: Run;
   /** By which chunks refer to the run: numbers are put into pages faster than objects. */
   readonly number: number;
+  /** The entry before this one; of one that was deleted, the entry before it then. */
   previous: Entry<Run> | undefined;
+  /** What was deleted has none: it would keep younger entries alive that were deleted after it. */
   next: Entry<Run> | undefined;
+  isDeleted: boolean;
 }
 
 /** For some pages in a row the runs that have them. */
@@ -53,7 +57,9 @@ export class RunTable<Run extends PageRun> {
 
   /** Every run, in the order in which they were added; those that are added meanwhile too. */
   *values(): Generator<Run, void> {
-    for (let entry = this.#first; entry !== undefined; entry = entry.next) yield entry.run;
+    for (let entry = this.#first; entry !== undefined; entry = this.#behind(entry)) {
+      yield entry.run;
+    }
   }
 
   /** The run that has the page. */
@@ -69,7 +75,7 @@ export class RunTable<Run extends PageRun> {
       const { numbers } = this.#chunks.get(index)!;
       const stop = Math.min(end, (index + 1) * CHUNK_PAGES);
       for (let page = Math.max(start, index * CHUNK_PAGES); page < stop; page++) {
-        if (numbers[page % CHUNK_PAGES] !== 0) return page;
+        if (numbers[page & CHUNK_MASK] !== 0) return page;
       }
     }
     return end;
@@ -78,10 +84,11 @@ export class RunTable<Run extends PageRun> {
   /** Adds a run of pages that no other run has. */
   add(run: Run): void {
     const number = this.#free.pop() ?? this.#entries.length;
-    const entry: Entry<Run> = { run, number, previous: this.#last, next: undefined };
+    const previous = this.#last;
+    const entry: Entry<Run> = { run, number, previous, next: undefined, isDeleted: false };
     this.#entries[number] = entry;
-    if (this.#last === undefined) this.#first = entry;
-    else this.#last.next = entry;
+    if (previous === undefined) this.#first = entry;
+    else previous.next = entry;
     this.#last = entry;
     this.#size++;
     this.#fill(run, number);
@@ -94,13 +101,16 @@ export class RunTable<Run extends PageRun> {
 
   /** Removes a run that was added. */
   delete(run: Run): void {
-    const { number, previous, next } = this.#entry(run.first)!;
+    const entry = this.#entry(run.first)!;
+    const { number, previous, next } = entry;
     this.#entries[number] = undefined;
     this.#free.push(number);
     if (previous === undefined) this.#first = next;
     else previous.next = next;
     if (next === undefined) this.#last = previous;
     else next.previous = previous;
+    entry.next = undefined;
+    entry.isDeleted = true;
     this.#size--;
     this.#fill(run, 0);
   }
@@ -110,9 +120,16 @@ export class RunTable<Run extends PageRun> {
     for (const run of this.values()) this.delete(run);
   }
 
+  /** The entry behind one that may have been deleted since it was found. */
+  #behind(entry: Entry<Run>): Entry<Run> | undefined {
+    let before: Entry<Run> | undefined = entry;
+    while (before?.isDeleted) before = before.previous;
+    return before === undefined ? this.#first : before.next;
+  }
+
   #entry(page: number): Entry<Run> | undefined {
     const chunk = this.#chunks.get(page >>> CHUNK_BITS);
-    return chunk === undefined ? undefined : this.#entries[chunk.numbers[page % CHUNK_PAGES]!];
+    return chunk === undefined ? undefined : this.#entries[chunk.numbers[page & CHUNK_MASK]!];
   }
 
   /** Puts a number at each page of a run; 0 takes the one that is there away. */
@@ -120,7 +137,7 @@ export class RunTable<Run extends PageRun> {
     const end = first + count;
     for (let page = first; page < end;) {
       const index = page >>> CHUNK_BITS;
-      const from = page % CHUNK_PAGES;
+      const from = page & CHUNK_MASK;
       const to = Math.min(CHUNK_PAGES, from + end - page);
       const chunk = this.#chunks.get(index) ?? this.#addChunk(index);
       const { numbers } = chunk;

@@ -41,6 +41,18 @@ Deno.test("RunTable: a run may be deleted, and others added, while all are looke
   assertEquals([table.size, table.at(7)], [0, undefined]);
 });
 
+Deno.test("RunTable: several runs may be deleted at once while all are looked at", () => {
+  const { table, added } = setUp([0, 1], [1, 1], [2, 1], [3, 1], [4, 1]);
+  const seen: number[] = [];
+  for (const run of table.values()) {
+    seen.push(run.first);
+    if (run.first !== 2) continue;
+    for (const index of [2, 1, 3, 0]) table.delete(added[index]!);
+    table.add({ first: 9, count: 1 });
+  }
+  assertEquals(seen, [0, 1, 2, 4, 9]);
+});
+
 Deno.test("RunTable: the next page of a run is found across chunks, and no further than asked", () => {
   const { table } = setUp([127, 2], [1000, 1]);
   assertEquals([table.next(0, 300), table.next(128, 300), table.next(129, 1200)], [127, 128, 1000]);

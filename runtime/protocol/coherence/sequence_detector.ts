@@ -46,7 +46,7 @@ export class SequenceDetector {
    * @returns How many pages to request from there on, at least 1.
    */
   miss(page: number): number {
-    let sequence = this.#follow((other) => other.next === page);
+    let sequence = this.#follow(page);
     if (sequence === undefined) {
       sequence = { next: page, end: 0, length: 1 };
       if (this.#sequences.length === SEQUENCES_MAX) this.#sequences.shift();
@@ -65,7 +65,7 @@ export class SequenceDetector {
    * @returns Whether a walk enters, by this fault, the run that was requested ahead of it.
    */
   enters(page: number): boolean {
-    const sequence = this.#follow(({ next, end }) => next === page && end > next);
+    const sequence = this.#follow(page, true);
     if (sequence === undefined) return false;
     sequence.next = sequence.end;
     return true;
@@ -130,18 +130,23 @@ export class SequenceDetector {
    * @param count How many.
    */
   taken(first: number, count: number): void {
-    const index = this.#sequences.findIndex(({ next, end }) =>
-      next < end && next < first + count && first < end
-    );
-    if (index >= 0) this.#sequences.splice(index, 1);
+    for (const [index, { next, end }] of this.#sequences.entries()) {
+      if (next >= end || next >= first + count || first >= end) continue;
+      this.#sequences.splice(index, 1);
+      return;
+    }
   }
 
-  /** Finds a walk, and marks it as the one that moved last. */
-  #follow(fits: (sequence: Sequence) => boolean): Sequence | undefined {
-    const index = this.#sequences.findIndex(fits);
-    if (index < 0) return undefined;
-    const sequence = this.#sequences.splice(index, 1)[0]!;
-    this.#sequences.push(sequence);
-    return sequence;
+  /** Finds the walk that is to fault at a page, and marks it as the one that moved last. */
+  #follow(page: number, hasRunAhead = false): Sequence | undefined {
+    const sequences = this.#sequences;
+    for (let index = 0; index < sequences.length; index++) {
+      const sequence = sequences[index]!;
+      if (sequence.next !== page || (hasRunAhead && sequence.end <= page)) continue;
+      for (; index < sequences.length - 1; index++) sequences[index] = sequences[index + 1]!;
+      sequences[index] = sequence;
+      return sequence;
+    }
+    return undefined;
   }
 }
