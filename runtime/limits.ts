@@ -36,7 +36,11 @@ export const DIRECTORY_PORT_DEFAULT = 9634;
 export const RUN_MAX_PAGES = 128;
 /** The most bytes that one grant carries; bounds a run of large pages below {@linkcode RUN_MAX_PAGES}. */
 export const RUN_MAX_BYTES: number = 2 * MIB;
-/** The most requests that wait at one home, over all nodes and pages. */
+/**
+ * The most requests that wait at one home, over all nodes and pages. The transactions under way need no
+ * bound of their own: no two have a page in common, so that they take memory in proportion to the pages
+ * that nodes touch, as what the home knows of the holders of pages does.
+ */
 export const REQUESTS_WAITING_MAX = 65_536;
 
 /**

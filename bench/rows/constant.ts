@@ -4,10 +4,11 @@
  */
 
 import { PageCache } from "../../runtime/protocol/coherence/cache.ts";
+import { Coherence, type Input } from "../../runtime/protocol/coherence/coherence.ts";
 import { Directory } from "../../runtime/protocol/coherence/directory.ts";
 import { Content, type NodeId } from "../../runtime/protocol/coherence/messages.ts";
 import { Outbox } from "../../runtime/protocol/coherence/output.ts";
-import { Access } from "../../runtime/protocol/coherence/page.ts";
+import { Access, permits } from "../../runtime/protocol/coherence/page.ts";
 import { atMost, type Family } from "../family.ts";
 
 const PAGES = 2 ** 24;
@@ -19,6 +20,10 @@ const OPERATIONS = 40_000;
 const DRAINS = 8;
 /** The two pages between the pages that are used: so no run grows. */
 const STRIDE = 2;
+/** The pages that one node writes and another one reads for one sample. */
+const WALK_PAGES = 2 ** 15;
+/** Odd, and far from every small number: with it all pages are touched, each far from the last one. */
+const WALK_STRIDE = 20_231;
 
 /** A home with its members, and nothing to tell it. */
 class Home {
@@ -133,6 +138,36 @@ function misses(underWay: number): () => number {
   };
 }
 
+/** A home and another node, whose messages arrive at once. */
+class Pair {
+  readonly #nodes: Coherence[];
+
+  constructor() {
+    const options = { pageCount: PAGES, runPages: RUN_PAGES, holdTimeUs: 0, migration: true };
+    this.#nodes = [1, 2].map((self) => new Coherence({ ...options, self }));
+    this.#step(1, { kind: "peerJoined", node: 2 });
+  }
+
+  /** The home writes all pages and the other node reads them, in steps of so many; us a page. */
+  walk(stride: number): number {
+    const begun = cpuUs();
+    for (const [self, access] of [[1, Access.Write], [2, Access.Read]] as const) {
+      const node = this.#nodes[self - 1]!;
+      for (let index = 0; index < WALK_PAGES; index++) {
+        const page = index * stride % WALK_PAGES;
+        if (!permits(node.state(page), access)) this.#step(self, { kind: "fault", page, access });
+      }
+    }
+    return (cpuUs() - begun) / WALK_PAGES;
+  }
+
+  #step(self: NodeId, input: Input): void {
+    for (const { to, message } of this.#nodes[self - 1]!.step(input, 0).messages) {
+      this.#step(to, { kind: "message", from: self, message });
+    }
+  }
+}
+
 /**
  * The longest that a home is occupied in one go with the death of a node that has many pages; in
  * ms.
@@ -212,6 +247,17 @@ export const constant: Family = {
       unit: "us",
       against: [{ row: "pending-1", goal: atMost(1.5) }],
     },
+    {
+      id: "page-missed",
+      title: "a page written at home and read elsewhere, each a miss",
+      unit: "us",
+    },
+    {
+      id: "page-scanned",
+      title: "the same in runs of 128 pages, a page",
+      unit: "us",
+      against: [{ row: "page-missed", goal: atMost(0.05) }],
+    },
   ],
   rounds: { full: 15, quick: 5, warmUp: true },
   // deno-lint-ignore require-await
@@ -220,6 +266,8 @@ export const constant: Family = {
     const many = requests(10_000);
     const alone = misses(1);
     const crowded = misses(1_000);
+    const missed = new Pair();
+    const scanned = new Pair();
     // deno-lint-ignore require-await
     const sample = (take: () => number) => async () => [take()];
     return {
@@ -230,6 +278,8 @@ export const constant: Family = {
         "drain-16000": sample(() => drain(16_000)),
         "pending-1": sample(alone),
         "pending-1000": sample(crowded),
+        "page-missed": sample(() => missed.walk(WALK_STRIDE)),
+        "page-scanned": sample(() => scanned.walk(1)),
       },
     };
   },
