@@ -129,7 +129,8 @@ export function checkLoss(
   oracle: Oracle,
 ): void {
   if (!oracle.mayBeLost(page)) fail(`page ${page} is lost, and no node died with its only copy`);
-  if (nodes[lostNode - 1]!.present) fail(`page ${page} is lost with node ${lostNode}, which lives`);
+  const isLive = nodes[lostNode - 1]!.status === "live";
+  if (isLive) fail(`page ${page} is lost with node ${lostNode}, which lives`);
   for (const node of nodes) {
     if (touches(nodes[0]!, node, page) && node.engine.state(page) !== PageState.Invalid) {
       fail(`page ${page} is lost, and node ${node.id} has a copy`);
