@@ -4,6 +4,7 @@
  */
 
 import type { NodeStats } from "../../mod.ts";
+import { ownBytes } from "../support/own_memory.ts";
 import { ProcessCluster, RemoteNode } from "../support/process_cluster.ts";
 import { MemoryGroup } from "./memory_group.ts";
 
@@ -15,6 +16,16 @@ const PIECE_BYTES = 8 * MIB;
 export interface Part {
   readonly from: number;
   readonly bytes: number;
+}
+
+/** How large everything is. */
+export interface Sizes {
+  /** What the cgroup of each node has, in MiB. */
+  readonly groupMiB: number;
+  /** The limit of each node; without it that follows from the cgroup. */
+  readonly limit?: string;
+  /** The data, in MiB. */
+  readonly dataMiB: number;
 }
 
 /** Nodes in cgroups; the first one hosts the directory. */
@@ -32,6 +43,27 @@ export class BoundedNodes implements AsyncDisposable {
   constructor(dataMiB: number, env: Readonly<Record<string, string>> = {}) {
     this.#dataBytes = dataMiB * MIB;
     this.#env = env;
+  }
+
+  /**
+   * Starts three nodes, each in a cgroup.
+   *
+   * @param sizes How large everything is.
+   * @param env Environment variables of the nodes.
+   * @returns The nodes.
+   */
+  static async three(
+    { groupMiB, limit, dataMiB }: Sizes,
+    env: Readonly<Record<string, string>> = {},
+  ): Promise<BoundedNodes> {
+    const bounded = new BoundedNodes(dataMiB, env);
+    try {
+      while (bounded.nodes.length < 3) await bounded.start(groupMiB, limit);
+    } catch (error) {
+      await bounded[Symbol.asyncDispose]();
+      throw error;
+    }
+    return bounded;
   }
 
   /**
@@ -81,10 +113,7 @@ export class BoundedNodes implements AsyncDisposable {
 
   /** The memory of each process that is neither a file's nor shared, as the region is, in bytes. */
   async ownBytes(): Promise<number[]> {
-    return await Promise.all(this.nodes.map(async ({ process }) => {
-      const [, kib] = /^RssAnon:\s+(\d+) kB$/m.exec(await process.proc("status")) ?? [];
-      return 1024 * Number(kib);
-    }));
+    return await Promise.all(this.nodes.map(({ process }) => ownBytes(process)));
   }
 
   /** What the nodes have counted. */

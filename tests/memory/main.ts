@@ -6,12 +6,12 @@
  */
 
 import { parseArgs } from "node:util";
+import type { Sizes } from "./bounded_nodes.ts";
 import { soakAtLimit } from "./soak_at_limit.ts";
 import {
   leaveWithMore,
   onlyRead,
   type Outcome,
-  type Sizes,
   writeAndReadAll,
   writeTooMuch,
 } from "./scenarios.ts";

@@ -3,14 +3,13 @@
  */
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { BoundedNodes, verify, write } from "./bounded_nodes.ts";
+import { BoundedNodes, type Sizes, verify, write } from "./bounded_nodes.ts";
 import { MemoryGroup } from "./memory_group.ts";
 import {
   leaveWithMore,
   leaveWithTooMuch,
   onlyRead,
   type Outcome,
-  type Sizes,
   writeAlone,
   writeAndReadAll,
   writeTooMuch,

@@ -2,17 +2,7 @@
 
 import type { NodeStats } from "../../mod.ts";
 import type { Exit } from "../support/process_cluster.ts";
-import { BoundedNodes, verify, write } from "./bounded_nodes.ts";
-
-/** How large everything is. */
-export interface Sizes {
-  /** What the cgroup of each node has, in MiB. */
-  readonly groupMiB: number;
-  /** The limit of each node; without it that follows from the cgroup. */
-  readonly limit?: string;
-  /** The data, in MiB. */
-  readonly dataMiB: number;
-}
+import { BoundedNodes, type Sizes, verify, write } from "./bounded_nodes.ts";
 
 /** What came of a scenario. */
 export interface Outcome {
@@ -25,10 +15,9 @@ export interface Outcome {
 }
 
 /** Each of three nodes writes a third of the data, and all three read all of it. */
-export async function writeAndReadAll({ groupMiB, limit, dataMiB }: Sizes): Promise<Outcome> {
-  await using bounded = new BoundedNodes(dataMiB);
+export async function writeAndReadAll(sizes: Sizes): Promise<Outcome> {
+  await using bounded = await BoundedNodes.three(sizes);
   const { nodes } = bounded;
-  while (nodes.length < 3) await bounded.start(groupMiB, limit);
   await Promise.all(nodes.map((node, index) => write(node, bounded.part(index, 3))));
   await Promise.all(nodes.map((node) => verifyThirds(bounded, node)));
   const stats = await bounded.stats();
@@ -44,10 +33,9 @@ async function verifyThirds(
 }
 
 /** One of three nodes writes all of the data, and all three read all of it. */
-export async function writeAlone({ groupMiB, limit, dataMiB }: Sizes): Promise<Outcome> {
-  await using bounded = new BoundedNodes(dataMiB);
+export async function writeAlone(sizes: Sizes): Promise<Outcome> {
+  await using bounded = await BoundedNodes.three(sizes);
   const { nodes } = bounded;
-  while (nodes.length < 3) await bounded.start(groupMiB, limit);
   await write(nodes[2]!, bounded.whole);
   for (const node of nodes) await verify(node, bounded.whole);
   const stats = await bounded.stats();
@@ -90,10 +78,9 @@ export interface Exhaustion extends Omit<Outcome, "stats"> {
 }
 
 /** Three nodes write more than all of them have room for. */
-export async function writeTooMuch({ groupMiB, limit, dataMiB }: Sizes): Promise<Exhaustion> {
-  await using bounded = new BoundedNodes(dataMiB);
+export async function writeTooMuch(sizes: Sizes): Promise<Exhaustion> {
+  await using bounded = await BoundedNodes.three(sizes);
   const { nodes } = bounded;
-  while (nodes.length < 3) await bounded.start(groupMiB, limit);
   const writes = nodes.map((node, index) => write(node, bounded.part(index, 3)));
   await Promise.allSettled(writes);
   // Those that had room still may go on, until they need a page of one that has ended.

@@ -3,23 +3,14 @@
  */
 
 import { Random } from "../simulator/coherence/random.ts";
-import { BoundedNodes, verify, write } from "./bounded_nodes.ts";
-import type { Sizes } from "./scenarios.ts";
+import { memoryUse, SAMPLES, SMALL_HEAP } from "../support/own_memory.ts";
+import { BoundedNodes, type Sizes, verify, write } from "./bounded_nodes.ts";
 
 const MIB = 2 ** 20;
 /** What is written and read as one. */
 const CHUNK_BYTES = MIB;
 /** How many chunks a node writes, and then reads, in a round. */
 const CHUNKS = 24;
-/**
- * Left to itself V8 lets the part of the heap for new objects grow over many minutes: beside that
- * growth of another kind would not be seen.
- */
-const YOUNG = { DENO_V8_FLAGS: "--max-semi-space-size=2" };
-/** How often the memory is looked at. */
-const SAMPLES = 40;
-/** The samples that one median is of. */
-const MEDIAN_SAMPLES = 8;
 /** What the memory of a process may differ by between its first and its last samples. */
 const GROWTH_MAX_BYTES = 16 * MIB;
 
@@ -33,15 +24,14 @@ const GROWTH_MAX_BYTES = 16 * MIB;
  * @throws {Error} Where a value is wrong.
  */
 export async function soakAtLimit(
-  { groupMiB, limit, dataMiB }: Sizes,
+  sizes: Sizes,
   minutes: number,
   print: (line: string) => void,
 ): Promise<boolean> {
-  await using bounded = new BoundedNodes(dataMiB, YOUNG);
+  await using bounded = await BoundedNodes.three(sizes, { DENO_V8_FLAGS: SMALL_HEAP });
   const { nodes } = bounded;
-  while (nodes.length < 3) await bounded.start(groupMiB, limit);
   const random = new Random(1);
-  const chunks = Math.floor(dataMiB * MIB / CHUNK_BYTES);
+  const chunks = Math.floor(sizes.dataMiB * MIB / CHUNK_BYTES);
   const salts = new Int32Array(chunks);
   const part = (chunk: number) => ({ from: chunk * CHUNK_BYTES, bytes: CHUNK_BYTES });
   await Promise.all(nodes.map(async (node, index) => {
@@ -79,10 +69,7 @@ export async function soakAtLimit(
   let grown = bounded.killed > 0;
   for (const index of nodes.keys()) {
     const own = samples.map(({ ownBytes }) => ownBytes[index]!);
-    const [first, last] = [
-      median(own.slice(MEDIAN_SAMPLES).slice(0, MEDIAN_SAMPLES)),
-      median(own.slice(-MEDIAN_SAMPLES)),
-    ];
+    const { first, last } = memoryUse(own);
     grown ||= last - first > GROWTH_MAX_BYTES;
     const mib = (bytes: number): string => (bytes / MIB).toFixed(0);
     print(`node ${index + 1}: its own memory ${mib(first)} MiB, then ${mib(last)} MiB`);
@@ -90,9 +77,4 @@ export async function soakAtLimit(
     print(`  pages ${samples.map(({ pageBytes }) => mib(pageBytes[index]!)).join(" ")}`);
   }
   return grown;
-}
-
-function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  return sorted[Math.floor(sorted.length / 2)] ?? NaN;
 }

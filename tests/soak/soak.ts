@@ -1,6 +1,7 @@
 /** Runs a soak: starts its nodes, follows their rounds, and watches how much memory they use. */
 
 import { fileURLToPath } from "node:url";
+import { type MemoryUse, memoryUse, ownBytes, SAMPLES, SMALL_HEAP } from "../support/own_memory.ts";
 import { ProcessCluster, type TestProcess } from "../support/process_cluster.ts";
 import type { RoundReport } from "./node.ts";
 import { NODES } from "./operations.ts";
@@ -26,16 +27,6 @@ export interface SoakOptions {
   readonly plantedRound?: number;
 }
 
-/** How much memory a node used, in bytes. */
-export interface MemoryUse {
-  /** The use after the warm-up: a median. */
-  readonly first: number;
-  /** The use at the end: a median. */
-  readonly last: number;
-  /** Every sample, in the order in which they were taken. */
-  readonly samples: readonly number[];
-}
-
 /** The outcome of a soak. */
 export interface SoakResult {
   readonly rounds: number;
@@ -48,17 +39,6 @@ export interface SoakResult {
 }
 
 const NODE = fileURLToPath(new URL("node.ts", import.meta.url));
-/**
- * Left to itself V8 lets the part of the heap for new objects grow, by steps of some 15 MiB and
- * over many minutes, as long as objects are made: beside that a leak of a few MiB would not be
- * seen.
- */
-const YOUNG = "--v8-flags=--max-semi-space-size=2";
-/** How many samples of memory are taken in a soak. */
-const SAMPLES = 40;
-/** How many samples a median is taken of. */
-const MEDIAN_SAMPLES = 8;
-
 /**
  * Runs a soak.
  *
@@ -74,7 +54,10 @@ export async function runSoak(options: SoakOptions): Promise<SoakResult> {
   const limit = memoryLimit === undefined ? {} : { MEMORY_LIMIT: memoryLimit };
   const env = { SOAK_SEED: String(seed), SOAK_MS: String(durationMs), ...planted, ...limit };
   const start = (...flags: string[]): TestProcess =>
-    cluster.spawn("soak", { args: ["run", "-A", "--no-prompt", YOUNG, NODE, ...flags], env });
+    cluster.spawn("soak", {
+      args: ["run", "-A", "--no-prompt", `--v8-flags=${SMALL_HEAP}`, NODE, ...flags],
+      env,
+    });
   const first = start("--directory", "--port=0", "--size=16MiB", ...flags);
   const [, at] = await first.untilPrinted(/"at":"([^"]+)"/);
   const nodes = [first];
@@ -92,7 +75,7 @@ export async function runSoak(options: SoakOptions): Promise<SoakResult> {
     round = report.round;
     const due = (performance.now() - begin) / durationMs * SAMPLES;
     if (samples[0]!.length > due) continue;
-    const used = await Promise.all(nodes.map(privateBytes));
+    const used = await Promise.all(nodes.map(ownBytes));
     used.forEach((bytes, index) => samples[index]!.push(bytes));
   }
   for (const node of nodes) {
@@ -105,11 +88,7 @@ export async function runSoak(options: SoakOptions): Promise<SoakResult> {
     rounds: reports[0]!.round + 1,
     operations: reports.reduce((sum, { operations }) => sum + operations, 0),
     pagesReceived: reports.reduce((sum, { pagesReceived }) => sum + pagesReceived, 0),
-    memory: samples.map((used) => ({
-      samples: used,
-      first: median(used.slice(0, 2 * MEDIAN_SAMPLES).slice(-MEDIAN_SAMPLES)),
-      last: median(used.slice(-MEDIAN_SAMPLES)),
-    })),
+    memory: samples.map(memoryUse),
   };
 }
 
@@ -130,15 +109,4 @@ function lastReport(node: TestProcess, round: number): RoundReport | "end" | und
   if (at < 0 || end < 0) return undefined;
   const report = JSON.parse(node.stdout.slice(at, end)) as RoundReport;
   return report.round >= round ? report : undefined;
-}
-
-/** The anonymous memory of a process, in bytes; the region is shared memory, and does not count. */
-async function privateBytes(process: TestProcess): Promise<number> {
-  const status = await process.proc("status");
-  return 1024 * Number(/^RssAnon:\s+(\d+) kB$/m.exec(status)?.[1] ?? NaN);
-}
-
-function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  return sorted[Math.floor(sorted.length / 2)] ?? NaN;
 }
