@@ -331,8 +331,10 @@ export class Cluster<Node extends Member = Member> {
   /** Ends the cluster because a node has failed: tells only the nodes that do not know of it yet. */
   fail(abort: AbortControl): void {
     if (this.#links.closed) return;
-    if (this.#members.isDirectory) this.#links.sayToAll(abort);
-    else if (abort.node === this.self) this.#links.get(DIRECTORY_NODE)?.say(abort);
+    if (this.#members.isDirectory) {
+      this.#links.sayToAll(abort);
+      this.#door.sayToWelcomed(abort);
+    } else if (abort.node === this.self) this.#links.get(DIRECTORY_NODE)?.say(abort);
     void this.#end("draining");
   }
 

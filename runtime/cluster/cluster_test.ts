@@ -278,6 +278,16 @@ Deno.test("Cluster: a new node that speaks or goes while the directory node conn
   assertEquals([second.id, directory.joined], [2, [2]]);
 });
 
+Deno.test("Cluster: a node that is let in when the cluster fails is told by whom, though it has not joined", async () => {
+  await using directory = ClusterMember.host();
+  const { hostname, port } = directory.cluster.address;
+  using slow = new ScriptedPeer(await Deno.connect({ hostname, port }));
+  slow.link.say(HELLO);
+  assertEquals((await slow.next())?.kind, "welcome");
+  directory.cluster.fail({ kind: "abort", node: 1, reason: "planted" });
+  assertEquals(await slow.next(), { kind: "abort", node: 1, reason: "planted" });
+});
+
 Deno.test("Cluster: a node whose join takes long learns who came and went meanwhile", async () => {
   await using directory = ClusterMember.host();
   const second = await new ClusterMember().join(directory);

@@ -63,6 +63,8 @@ export class Door {
   readonly #handlers: DoorHandlers;
   /** Those whose handshake goes on, the longest first. */
   readonly #visitors = new Set<Visitor>();
+  /** Those that are let in, and have not joined yet. */
+  readonly #welcomed = new Map<Link, Visitor>();
   /** What is done when the directory node tells of a node that has connected before that. */
   readonly #early = new Map<NodeId, () => void>();
   /** When this node last failed to accept a connection, by `performance.now()`. */
@@ -101,6 +103,16 @@ export class Door {
     this.#listener.close();
     for (const visitor of this.#visitors) visitor.close();
     this.#drops.close();
+  }
+
+  /** Tells the nodes that are let in, and have not joined yet, how the cluster ends. */
+  sayToWelcomed(control: Control): void {
+    for (const [link, visitor] of this.#welcomed) {
+      link.say(control);
+      // Not ended with the other connections: the node is to hear it.
+      this.#visitors.delete(visitor);
+      void this.#links.drain(link);
+    }
   }
 
   /** The directory node has told of a node, which may have connected before. */
@@ -214,7 +226,7 @@ export class Door {
     }
     if (control.kind === "statusRequest") return this.#links.drain(link, this.#report(link));
     const hello = control as HelloControl;
-    if (hello.node === 0) return this.#admit(hello, link);
+    if (hello.node === 0) return this.#admit(hello, link, visitor);
     if (this.#members.get(hello.node) === undefined) {
       return this.#remember(hello.node, link, visitor);
     }
@@ -271,7 +283,7 @@ export class Door {
    * At the directory node: takes a new node in, once it has said something behind the `welcome`. So
    * a connection that ends before costs no id, and no other node hears of it.
    */
-  async #admit(hello: HelloControl, link: Link): Promise<void> {
+  async #admit(hello: HelloControl, link: Link, visitor: Visitor): Promise<void> {
     const members = this.#members;
     const { whyUnreachable } = this.#handlers;
     if (whyUnreachable !== undefined) {
@@ -281,6 +293,7 @@ export class Door {
     const { session, region, peers } = members;
     const peer = members.offer(hello, link.remoteAddress);
     link.say({ kind: "welcome", node: peer.id, session, ...region, peers });
+    this.#welcomed.set(link, visitor);
     let admitted = false;
     try {
       await this.#links.hear(link, (message, payload) => {
@@ -290,6 +303,7 @@ export class Door {
         this.#join(peer, hello, link, peers)?.received(message, payload);
       });
     } finally {
+      this.#welcomed.delete(link);
       if (!admitted) members.withdraw(peer);
     }
   }

@@ -393,6 +393,7 @@ export class Links {
 
   /** Ends a link once `last` has settled and the queue is sent; {@linkcode Links.close} waits for that. Resolves at its end. */
   drain(link: Link, last?: Promise<void>): Promise<void> {
+    this.#greeted.delete(link);
     const draining = link.drain(last).finally(() => this.#draining.delete(draining));
     this.#draining.add(draining);
     return draining;
