@@ -5,7 +5,7 @@
 import { type Counts, countsOf } from "./coverage.ts";
 import { NO_BUG, type PlantedBug } from "./planted_bugs.ts";
 import { ProtocolCoverage } from "./protocol_coverage.ts";
-import { runSchedule } from "./schedule.ts";
+import { runSchedule } from "./run_schedule.ts";
 
 /** The result of many schedules. */
 export interface BatchResult {

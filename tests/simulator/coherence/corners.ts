@@ -65,6 +65,15 @@ const CORNERS = [
   "clearedLost",
   /** Pages were freed that were being cleared. */
   "freedAgain",
+  /** A node was frozen: its engine took no step for a while. */
+  "frozen",
+  /** A node that was frozen, or not heard, was given up without its knowledge. */
+  "givenUp",
+  /** A thread of such a node read a page before the engine took its next step. */
+  "readBehind",
+  /** A node found that its lease was over: one that was given up, and one that was not. */
+  "fenced",
+  "fencedInTime",
 ] as const;
 
 /** The name of a corner. */

@@ -6,61 +6,26 @@
 
 import type { Input } from "../../../runtime/protocol/coherence/coherence.ts";
 import { Lease } from "../../../runtime/protocol/coherence/lease.ts";
-import { type PageState, permits } from "../../../runtime/protocol/coherence/page.ts";
+import { Access, type PageState, permits } from "../../../runtime/protocol/coherence/page.ts";
 import type { Choices } from "./choices.ts";
 import type { Frame, SimulatedNode, Thread } from "./node.ts";
 import { isData } from "./node.ts";
 import { neededAccess } from "./operation.ts";
 import { fail } from "./oracle.ts";
-import { makeIncidents, makeOptions } from "./plan.ts";
+import { type FreezeBug, LEASE_MS } from "./freeze_bugs.ts";
+import type { Incident } from "./plan.ts";
 import { PAGE_WORDS } from "./mmu.ts";
-import { NO_BUG } from "./planted_bugs.ts";
-import { Random } from "./random.ts";
+import type { Random } from "./random.ts";
 import { Schedule } from "./schedule.ts";
-import { World } from "./world.ts";
+import type { World } from "./world.ts";
 
-const LEASE_MS = 1;
 /** After how long a silence the home gives a node up. */
 const SILENCE_US = 1_500;
 const PING_US = 100;
+/** How long before its lease ends a node reads an answer at the latest. */
+const LATE_US = 2 * PING_US;
 /** The longest that a node is frozen, or not heard. */
 const DISTURBED_MAX_US = 4_000;
-
-/** What may be wrong with nodes that are frozen. */
-export interface FreezeBug {
-  readonly name: string;
-  readonly Lease?: typeof Lease;
-  /** Whether a node looks at its clock only when it has done something. */
-  readonly looksLast?: boolean;
-  /** Whether a node that ends forgets the windows behind the first. */
-  readonly oneWindow?: boolean;
-}
-
-/** Counts from when an answer is read, which may have waited for as long as the node was frozen. */
-class HopefulLease extends Lease {
-  #nowMs = 0;
-  #hopeMs = 0;
-
-  override get endMs(): number {
-    return Math.max(super.endMs, this.#hopeMs);
-  }
-
-  override isOver(nowMs: number): boolean {
-    this.#nowMs = nowMs;
-    return super.isOver(nowMs);
-  }
-
-  override answered(): void {
-    this.#hopeMs = this.#nowMs + LEASE_MS;
-  }
-}
-
-/** Every planted bug; the oracle of what threads read finds each. */
-export const FREEZE_BUGS: readonly FreezeBug[] = [
-  { name: "counts its lease from when an answer is read", Lease: HopefulLease },
-  { name: "looks at the clock only when it has done something", looksLast: true },
-  { name: "closes its first window only", oneWindow: true },
-];
 
 /** What a node and the home know of each other by pings. */
 interface Pulse {
@@ -89,41 +54,30 @@ interface Zombie {
   stepped: boolean;
 }
 
-/** How often what has happened, over many schedules. */
-export interface FreezeCounts {
-  frozen: number;
-  givenUp: number;
-  /** Reads by threads of nodes that were given up, before a step of their engine and after one. */
-  readsBefore: number;
-  readsAfter: number;
-}
+const NO_FREEZE_BUG: FreezeBug = { name: "none" };
 
 /** A schedule with frozen nodes. */
 export class FrozenSchedule extends Schedule {
   readonly #random: Random;
   readonly #bug: FreezeBug;
-  readonly #counts: FreezeCounts;
   readonly #pulses = new Map<SimulatedNode, Pulse>();
   readonly #zombies = new Set<Zombie>();
   readonly #freezePercent: number;
-  /** How fast answers are read: the later one is, the less time it gives. */
-  readonly #answerPercent: number;
+  /** Whether nodes read answers only when their lease is about to end: the older one is, the less it gives. */
+  readonly #readsLate: boolean;
 
   /**
-   * @param seed Everything about it.
-   * @param bug What is wrong with the nodes.
-   * @param counts Where to count.
+   * @param random Where chance comes from.
+   * @param world The cluster, in which nothing has happened yet.
+   * @param incidents What happens to its nodes besides, the last first.
+   * @param bug What is wrong with nodes that are frozen, if anything.
    */
-  constructor(seed: number, bug: FreezeBug, counts: FreezeCounts) {
-    const random = new Random(seed);
-    const options = { ...makeOptions(random), memoryPages: [] };
-    const world = new World(options, random, NO_BUG, undefined);
-    super(random, world, makeIncidents(random, world));
+  constructor(random: Random, world: World, incidents: Incident[], bug: FreezeBug = NO_FREEZE_BUG) {
+    super(random, world, incidents);
     this.#random = random;
     this.#bug = bug;
-    this.#counts = counts;
     this.#freezePercent = random.between(1, 4);
-    this.#answerPercent = random.chance(50) ? 50 : random.between(1, 4);
+    this.#readsLate = random.chance(50);
   }
 
   /** Time has passed: pings, leases, silence and thaws, which chance does not delay. */
@@ -137,12 +91,13 @@ export class FrozenSchedule extends Schedule {
       const pulse = this.#pulse(node);
       if (!node.frozen) {
         if (pulse.lease.isOver(now / 1000)) {
+          this.world.reach("fencedInTime");
           this.#fence(node);
           this.world.kill(node);
           continue;
         }
         if (now >= pulse.dueUs) this.#ping(pulse);
-        if (pulse.answers.length > 0 && this.#random.chance(this.#answerPercent)) {
+        if (this.#readsAnswer(pulse) && this.#random.chance(50)) {
           pulse.lease.answered(pulse.answers.shift()!);
         }
         if (this.#random.chance(this.#freezePercent)) this.#disturb(node, pulse);
@@ -163,7 +118,9 @@ export class FrozenSchedule extends Schedule {
       if (node.present) next = Math.min(next, node.frozen ? heardUs + SILENCE_US + 1 : dueUs);
     }
     for (const { node, pulse } of this.#zombies) {
-      if (!node.frozen) next = Math.min(next, Math.ceil(pulse.lease.endMs * 1000) + 1);
+      if (node.frozen) continue;
+      const endUs = Math.ceil(pulse.lease.endMs * 1000) + 1;
+      next = Math.min(next, pulse.answers.length > 0 ? endUs - LATE_US : endUs);
     }
     return next;
   }
@@ -179,8 +136,7 @@ export class FrozenSchedule extends Schedule {
       if (node.frozen) continue;
       if (this.#canStep(zombie)) choices.offer(1, this.#stepZombie, zombie, undefined);
       for (const thread of node.threads) {
-        if (thread.blocked || thread.next === thread.program.length) continue;
-        choices.offer(2, this.#runZombie, zombie, thread);
+        if (!thread.blocked) choices.offer(2, this.#runZombie, zombie, thread);
       }
     }
   }
@@ -212,11 +168,17 @@ export class FrozenSchedule extends Schedule {
     pulse.dueUs = now + PING_US;
   }
 
+  /** Whether a node may read an answer now. */
+  #readsAnswer({ answers, lease }: Pulse): boolean {
+    if (answers.length === 0) return false;
+    return !this.#readsLate || lease.endMs * 1000 - this.world.now < LATE_US;
+  }
+
   /** Freezes a node, or keeps the home from hearing it. */
   #disturb(node: SimulatedNode, pulse: Pulse): void {
     const endUs = this.world.now + this.#random.between(1, DISTURBED_MAX_US);
     if (this.#random.chance(30)) return void (pulse.mutedUs = endUs);
-    this.#counts.frozen++;
+    this.world.reach("frozen");
     node.frozen = true;
     pulse.thawUs = endUs;
   }
@@ -224,7 +186,7 @@ export class FrozenSchedule extends Schedule {
   /** To all others it is dead; it keeps what they have sent to it, and goes on. */
   #giveUp(node: SimulatedNode, pulse: Pulse): void {
     const { world } = this;
-    this.#counts.givenUp++;
+    world.reach("givenUp");
     const inbox = new Map<number, Frame[]>();
     for (const { from, to, frames } of world.links) {
       if (to === node && frames.length > 0) inbox.set(from.id, [...frames]);
@@ -240,7 +202,7 @@ export class FrozenSchedule extends Schedule {
 
   /** Whether the engine of a node that was given up has anything to do. */
   #canStep({ node, pulse, inbox }: Zombie): boolean {
-    return inbox.size > 0 || node.faults.length > 0 || pulse.answers.length > 0 ||
+    return inbox.size > 0 || node.faults.length > 0 || this.#readsAnswer(pulse) ||
       pulse.lease.isOver(this.world.now / 1000);
   }
 
@@ -249,6 +211,7 @@ export class FrozenSchedule extends Schedule {
     const { node, pulse, inbox } = zombie;
     const look = (): boolean => {
       if (!pulse.lease.isOver(this.world.now / 1000)) return false;
+      this.world.reach("fenced");
       this.#fence(node);
       this.#zombies.delete(zombie);
       return true;
@@ -258,7 +221,7 @@ export class FrozenSchedule extends Schedule {
       return this.#runOn(zombie);
     }
     zombie.stepped = true;
-    if (pulse.answers.length > 0) pulse.lease.answered(pulse.answers.shift()!);
+    if (this.#readsAnswer(pulse)) pulse.lease.answered(pulse.answers.shift()!);
     const [from, frames] = [...inbox][0] ?? [];
     const fault = node.faults.shift();
     if (fault !== undefined) this.#feed(node, { kind: "fault", ...fault });
@@ -285,56 +248,44 @@ export class FrozenSchedule extends Schedule {
   /** Its threads run while its engine does, and after that. */
   #runOn(zombie: Zombie): void {
     for (const thread of zombie.node.threads) {
-      if (!thread.blocked && thread.next < thread.program.length) this.#runZombie(zombie, thread);
+      if (!thread.blocked) this.#runZombie(zombie, thread);
     }
   }
 
-  /** A thread of a node that was given up goes on; what it writes reaches nobody. */
-  readonly #runZombie = ({ node, stepped }: Zombie, thread: Thread): void => {
-    const operation = thread.program[thread.next]!;
+  /** A thread of a node that was given up goes on; what it writes reaches nobody. At its end it spins. */
+  readonly #runZombie = (zombie: Zombie, thread: Thread): void => {
+    const { node } = zombie;
+    const window = node.mmu.windows[thread.window]!;
+    const operation = thread.program[thread.next];
+    if (operation === undefined) {
+      const page = this.#random.below(this.world.pageCount);
+      if (permits(window[page]! as PageState, Access.Read)) this.#read(zombie, page);
+      return;
+    }
     if (operation.kind === "fetch") return void thread.next++;
     const { page } = operation;
     const access = neededAccess(operation);
-    if (!permits(node.mmu.windows[thread.window]![page]! as PageState, access)) {
+    if (!permits(window[page]! as PageState, access)) {
       thread.blocked = true;
       node.faults.push({ page, access });
       return;
     }
     thread.next++;
-    if (operation.kind === "write") return;
-    this.#counts[stepped ? "readsAfter" : "readsBefore"]++;
-    if (stepped && !this.world.oracle.matches(node.mmu.alias, page)) {
+    if (operation.kind !== "write") this.#read(zombie, page);
+  };
+
+  #read({ node, stepped }: Zombie, page: number): void {
+    if (!stepped) return this.world.reach("readBehind");
+    if (!this.world.oracle.matches(node.mmu.alias, page)) {
       fail(
         `node ${node.id}, which was given up, reads page ${page}, which others have overwritten`,
       );
     }
-  };
+  }
 
   /** The node ends: no thread of it reads anything any more. */
   #fence(node: SimulatedNode): void {
     const { windows } = node.mmu;
     for (const window of this.#bug.oneWindow ? windows.slice(0, 1) : windows) window.fill(0);
   }
-}
-
-/**
- * Runs schedules until one fails.
- *
- * @param count How many.
- * @param bug What is wrong with the nodes, if anything.
- * @returns What has happened in them, and the first failure.
- */
-export function runFrozen(
-  count: number,
-  bug: FreezeBug = { name: "none" },
-): { counts: FreezeCounts; failure: string | undefined } {
-  const counts: FreezeCounts = { frozen: 0, givenUp: 0, readsBefore: 0, readsAfter: 0 };
-  for (let seed = 1; seed <= count; seed++) {
-    try {
-      new FrozenSchedule(seed, bug, counts).run();
-    } catch (error) {
-      return { counts, failure: `seed ${seed}: ${(error as Error).message}` };
-    }
-  }
-  return { counts, failure: undefined };
 }

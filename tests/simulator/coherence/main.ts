@@ -16,7 +16,7 @@ import type { BatchResult } from "./batch.ts";
 import { report } from "./coverage.ts";
 import { NO_BUG } from "./planted_bugs.ts";
 import { ProtocolCoverage } from "./protocol_coverage.ts";
-import { runSchedule } from "./schedule.ts";
+import { runSchedule } from "./run_schedule.ts";
 import type { Share } from "./worker.ts";
 
 const SCHEDULES_DEFAULT = 100_000;

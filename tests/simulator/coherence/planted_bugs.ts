@@ -20,6 +20,7 @@ import { WatchedDirectory } from "./directory_coverage.ts";
 import type { WaitingRequest } from "../../../runtime/protocol/coherence/request_queue.ts";
 import type { RunTable } from "../../../runtime/protocol/coherence/run_table.ts";
 import type { Transaction } from "../../../runtime/protocol/coherence/transactions.ts";
+import type { FreezeBug } from "./freeze_bugs.ts";
 import { ProbeCache, ProbeDirectory, type ProbeParts } from "./probes.ts";
 
 /** The parts as they are. */
@@ -35,6 +36,8 @@ export interface PlantedBug {
   readonly messagesFirst: boolean;
   /** Whether the driver discards bytes that are still to be sent. */
   readonly discardsAtOnce: boolean;
+  /** What is wrong with nodes that are frozen. */
+  readonly freezing?: FreezeBug;
 }
 
 /** A fault that is to be found. */

@@ -6,20 +6,12 @@ import { checkQuiescence } from "./invariants.ts";
 import { Choices } from "./choices.ts";
 import type { Link, SimulatedNode, Thread } from "./node.ts";
 import { fail } from "./oracle.ts";
-import { type Incident, makeIncidents, makeOptions } from "./plan.ts";
-import { NO_BUG, type PlantedBug } from "./planted_bugs.ts";
-import type { ProtocolCoverage } from "./protocol_coverage.ts";
-import { Random } from "./random.ts";
-import { World } from "./world.ts";
+import type { Incident } from "./plan.ts";
+import type { Random } from "./random.ts";
+import type { World } from "./world.ts";
 
 /** More steps than any schedule needs that comes to an end. */
 const STEPS_MAX = 50_000;
-
-/** What became of a schedule. */
-export interface ScheduleResult {
-  /** How many things happened. */
-  readonly steps: number;
-}
 
 /** A schedule while it runs. */
 export class Schedule {
@@ -222,27 +214,4 @@ function actsOf(world: World) {
     work: (node: SimulatedNode) => world.work(node),
     leave: (node: SimulatedNode) => world.leave(node),
   };
-}
-
-/**
- * Runs one schedule to its end.
- *
- * @param seed Everything about it.
- * @param bug What is wrong with the nodes, if anything.
- * @param coverage Where to count, if anywhere.
- * @param trace Is told everything that happens.
- * @returns What became of it.
- * @throws {InvariantError} When a promise of the protocol is broken.
- */
-export function runSchedule(
-  seed: number,
-  bug: PlantedBug = NO_BUG,
-  coverage?: ProtocolCoverage,
-  trace?: (line: string) => void,
-): ScheduleResult {
-  const random = new Random(seed);
-  const world = new World(makeOptions(random), random, bug, coverage, trace);
-  const schedule = new Schedule(random, world, makeIncidents(random, world));
-  schedule.run();
-  return { steps: schedule.steps };
 }

@@ -5,7 +5,7 @@ import { CoverageTable, report } from "./coverage.ts";
 import { InvariantError } from "./oracle.ts";
 import { PLANTED_BUGS } from "./planted_bugs.ts";
 import { ProtocolCoverage } from "./protocol_coverage.ts";
-import { runSchedule } from "./schedule.ts";
+import { runSchedule } from "./run_schedule.ts";
 
 const SCHEDULES = 3_000;
 /** Within so many each planted bug is found; most are in the first ten. */

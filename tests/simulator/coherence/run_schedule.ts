@@ -1,0 +1,50 @@
+/**
+ * What a seed stands for: a cluster, and whether nodes of it are frozen.
+ */
+
+import { FrozenSchedule } from "./frozen.ts";
+import { makeIncidents, makeOptions } from "./plan.ts";
+import { NO_BUG, type PlantedBug } from "./planted_bugs.ts";
+import type { ProtocolCoverage } from "./protocol_coverage.ts";
+import { Random } from "./random.ts";
+import { Schedule } from "./schedule.ts";
+import { World } from "./world.ts";
+
+/** Each seed that is a multiple of it has nodes that are frozen. */
+export const FROZEN_EVERY = 10;
+
+/** What became of a schedule. */
+export interface ScheduleResult {
+  /** How many things happened. */
+  readonly steps: number;
+}
+
+/**
+ * Runs one schedule to its end.
+ *
+ * @param seed Everything about it.
+ * @param bug What is wrong with the nodes, if anything.
+ * @param coverage Where to count, if anywhere.
+ * @param trace Is told everything that happens.
+ * @returns What became of it.
+ * @throws {InvariantError} When a promise of the protocol is broken.
+ */
+export function runSchedule(
+  seed: number,
+  bug: PlantedBug = NO_BUG,
+  coverage?: ProtocolCoverage,
+  trace?: (line: string) => void,
+): ScheduleResult {
+  const random = new Random(seed);
+  const isFrozen = seed % FROZEN_EVERY === 0;
+  const drawn = makeOptions(random);
+  // What a node that was given up does to its memory, the oracle of that node does not follow.
+  const options = isFrozen ? { ...drawn, memoryPages: [] } : drawn;
+  const world = new World(options, random, bug, coverage, trace);
+  const incidents = makeIncidents(random, world);
+  const schedule = isFrozen
+    ? new FrozenSchedule(random, world, incidents, bug.freezing)
+    : new Schedule(random, world, incidents);
+  schedule.run();
+  return { steps: schedule.steps };
+}
