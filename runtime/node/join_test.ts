@@ -172,6 +172,17 @@ Deno.test("join: what is asked of a cluster that has ended is refused, and never
     await assertRejects(() => second.free(second.view(Int32Array, 0, 1)), TdsmError),
     assertThrows(() => second.mutex("m").lockSync(), TdsmError),
   ];
+  // No call waits for the answer to a release: one of those behind it throws what that is.
+  second.semaphore(1).release();
+  for (let call = 0; call < 2; call++) {
+    errors.push(await assertRejects(() => second.makeSemaphore(1), TdsmError));
+  }
+  const late = errors.splice(-2).map((error) => (error as TdsmError).message).sort();
+  assertEquals(
+    late,
+    ["make a semaphore", "release semaphore 1"]
+      .map((what) => `Cannot ${what}: the directory node has closed the cluster`),
+  );
   assertEquals(errors.map((error) => (error as TdsmError).code), errors.map(() => "DirectoryLost"));
   assertEquals(
     errors.map((error) => (error as TdsmError).message),

@@ -38,13 +38,14 @@ export class SyncClient {
   post(demand: SyncDemand, what: string): void {
     // The engine may answer this request before the call returns; the next one throws that.
     const earlier = this.#failure !== undefined;
-    this.#client.tell(syncBody(demand), what, (record) => {
-      const answer = syncAnswer(record);
-      if (answer.status === SyncStatus.Done) return;
-      const error = syncError(answer, what);
+    const refused = (error: TdsmError): void => {
       this.#failure ??= error;
       this.#failed(error);
-    });
+    };
+    this.#client.tell(syncBody(demand), what, (record) => {
+      const answer = syncAnswer(record);
+      if (answer.status !== SyncStatus.Done) refused(syncError(answer, what));
+    }, refused);
     if (earlier) this.throwFailure();
   }
 

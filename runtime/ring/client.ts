@@ -207,13 +207,23 @@ export class EngineClient {
    * @param body What is asked.
    * @param what The same as the program would say it.
    * @param answered Takes the answer when it comes; is not called where the node cannot go on.
+   * @param refused Takes the error that the engine answers with while the node goes on.
    * @throws {TdsmError} `NodeClosed`, or why the node cannot go on: nothing was asked.
    */
-  tell(body: RecordBody, what: string, answered: (answer: RingRecord) => void): void {
+  tell(
+    body: RecordBody,
+    what: string,
+    answered: (answer: RingRecord) => void,
+    refused: (error: TdsmError) => void = () => {},
+  ): void {
     const id = this.#newCall();
     const refusal = this.refusal(what);
     if (refusal !== undefined) throw refusal;
-    this.#waiters.set(id, { what, resolve: answered, reject: () => {} });
+    const reject = (error: TdsmError): void => {
+      this.#learn();
+      if (this.#failure === undefined) refused(error);
+    };
+    this.#waiters.set(id, { what, resolve: answered, reject });
     this.#send(body, id);
   }
 
