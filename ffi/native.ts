@@ -18,9 +18,25 @@ import {
   REGION_INFO,
   REGION_USER_MODE_ONLY,
   statusError,
+  STATUSES,
 } from "./abi.ts";
 import type { TdsmLibrary } from "./library.ts";
 import { cString, LITTLE_ENDIAN, viewMemory } from "./native_values.ts";
+
+/** How a process ends behind the fence of its region. */
+export interface FenceEnd {
+  /**
+   * What it writes to stderr, with its line end; what is beyond `FENCE_MESSAGE_MAX_BYTES` is cut off.
+   */
+  message: string;
+  /** Its exit status. */
+  status: number;
+  /**
+   * How long it goes on after the first access, in milliseconds, so that the program can end it in a way
+   * of its own.
+   */
+  graceMs: number;
+}
 
 /** How to open a region. */
 export interface NativeRegionOptions {
@@ -361,9 +377,8 @@ export class NativeRegion implements Disposable {
    * end the process.
    */
   fence(message: string, status: number, graceMs: number): void {
-    const bytes = new Uint8Array(FENCE_MESSAGE_MAX_BYTES);
-    const { written } = new TextEncoder().encodeInto(message, bytes);
-    const result = this.#symbols.tdsm_fence(this.handle, bytes, BigInt(written), status, graceMs);
+    const { bytes, length } = fenceMessage(message);
+    const result = this.#symbols.tdsm_fence(this.handle, bytes, length, status, graceMs);
     if (result < 0) throw statusError("fence the region", result, this.#symbols.tdsm_last_errno());
   }
 
@@ -392,6 +407,47 @@ export class NativeRegion implements Disposable {
   }
 
   /**
+   * Begins the lease of the region. Where nothing extends it the library fences the region at its end,
+   * whatever else runs or is stopped, and kicks {@linkcode wait}; the engine is to call
+   * {@linkcode fence} then, whose end counts.
+   *
+   * @param untilMs When it ends, by {@linkcode boottimeMs}.
+   * @param end What {@linkcode fence} is given, for where the engine does not call it.
+   * @param unattendedMs How long after the end the process goes on without an access, in milliseconds,
+   * if the engine does not call `fence`; negative for ever.
+   * @throws {TdsmError} If the region has a lease or is fenced, or if the kernel gives no thread or timer.
+   */
+  beginLease(untilMs: number, end: FenceEnd, unattendedMs: number): void {
+    const { message, status, graceMs } = end;
+    const { bytes, length } = fenceMessage(message);
+    const symbols = this.#symbols;
+    const result = symbols.tdsm_lease_begin(
+      this.handle,
+      untilMs,
+      bytes,
+      length,
+      status,
+      graceMs,
+      unattendedMs,
+    );
+    if (result < 0) throw statusError("begin the lease", result, symbols.tdsm_last_errno());
+  }
+
+  /**
+   * Puts off the end of the lease.
+   *
+   * @param untilMs The new end, by {@linkcode boottimeMs}; `Infinity` where the region needs no lease any
+   * more.
+   * @returns `false` where that is too late: the region is fenced.
+   */
+  extendLease(untilMs: number): boolean {
+    const result = this.#symbols.tdsm_lease_extend(this.handle, untilMs);
+    if (result === -STATUSES.fenced) return false;
+    if (result < 0) throw statusError("extend the lease", result, 0);
+    return true;
+  }
+
+  /**
    * Closes the region if this thread opened it: ends all waits, and gives its memory back. Where windows
    * were there is blank memory of the process from then on; those of a fenced region stay closed.
    */
@@ -407,6 +463,13 @@ export class NativeRegion implements Disposable {
     const errno = this.#symbols.tdsm_last_errno();
     throw statusError(`${operation} ${count} pages from page ${first}`, result, errno);
   }
+}
+
+/** The message of a fence, in UTF-8, cut off where it is too long. */
+function fenceMessage(message: string): { bytes: Uint8Array<ArrayBuffer>; length: bigint } {
+  const bytes = new Uint8Array(FENCE_MESSAGE_MAX_BYTES);
+  const { written } = new TextEncoder().encodeInto(message, bytes);
+  return { bytes, length: BigInt(written) };
 }
 
 /**

@@ -73,7 +73,7 @@ async function bundle(path: string): Promise<string> {
 
 const imports = `
   import { openLibrary } from "${here.href}library.ts";
-  import { die, NativeRegion } from "${here.href}native.ts";
+  import { boottimeMs, die, NativeRegion } from "${here.href}native.ts";
   const library = openLibrary({ path: ${JSON.stringify(libraryPath)} });`;
 
 Deno.test("process: a bundled engine in a Blob's Worker needs --allow-ffi --allow-net, no more", async () => {
@@ -211,16 +211,35 @@ const FENCED = [
     70,
   ],
   ["nothing touches it, and the program ends by itself", `FENCE; Deno.exit(3);`, 3],
+  [
+    "its lease is over, and a thread spins on a page that it had",
+    `${SPINNING} LEASE; await new Promise(() => {});`,
+    70,
+  ],
+  [
+    "its lease is over, and nothing touches it",
+    `LEASE; setInterval(() => {}, 2 ** 30); await new Promise(() => {});`,
+    70,
+  ],
+  [
+    "its lease is over, and the engine gives another reason",
+    `OTHER; await region.wait(-1); FENCE; bytes[0];`,
+    70,
+  ],
 ] as const;
 
 for (const [what, code, exitCode] of FENCED) {
   Deno.test(`process: behind a fence, when ${what}, the exit code is ${exitCode}`, async () => {
     const fence = `region.fence("tdsm: error: planted\\n", 70, 100)`;
+    const lease = `const end = { message: "tdsm: error: planted\\n", status: 70, graceMs: 100 };
+      region.beginLease(boottimeMs(library) + 20, end, 100)`;
+    const other = `const end = { message: "another\\n", status: 1, graceMs: 0 };
+      region.beginLease(boottimeMs(library) + 20, end, -1)`;
     const ended = await run(
       `${imports}
       const region = NativeRegion.open(library, { size: 2 ** 20, pageSize: 4096 });
       const bytes = region.window();
-      ${code.replace("FENCE", fence)}`,
+      ${code.replace("FENCE", fence).replace("LEASE", lease).replace("OTHER", other)}`,
       { permissions: ["--allow-ffi"] },
     );
     const stderr = exitCode === 70 ? "tdsm: error: planted\n" : "";

@@ -17,6 +17,13 @@ export const symbols = {
   tdsm_describe: { parameters: ["u32", "buffer"], result: "i32" },
   /** `int32_t tdsm_fence(uint32_t handle, const uint8_t *message, uint64_t length, int32_t status, uint32_t grace_ms)` */
   tdsm_fence: { parameters: ["u32", "buffer", "u64", "i32", "u32"], result: "i32" },
+  /** `int32_t tdsm_lease_begin(uint32_t handle, double until_ms, const uint8_t *message, uint64_t length, int32_t status, uint32_t grace_ms, int32_t unattended_ms)` */
+  tdsm_lease_begin: {
+    parameters: ["u32", "f64", "buffer", "u64", "i32", "u32", "i32"],
+    result: "i32",
+  },
+  /** `int32_t tdsm_lease_extend(uint32_t handle, double until_ms)` */
+  tdsm_lease_extend: { parameters: ["u32", "f64"], result: "i32" },
   /** `double tdsm_boottime_ms(void)` */
   tdsm_boottime_ms: { parameters: [], result: "f64" },
   /** `int32_t tdsm_close(uint32_t handle)` */

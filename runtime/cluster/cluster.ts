@@ -70,6 +70,8 @@ export interface Member {
   vitals(): Vitals;
   /** Another node has said how it is. */
   pinged(from: NodeId, vitals: Vitals): void;
+  /** The directory node has heard this node: by the cluster's clock, it may use its pages until then. */
+  leased(untilMs: number): void;
   /** A second has passed. */
   beat(): void;
   /** Peers came or went. */
@@ -248,6 +250,11 @@ export class Cluster<Node extends Member = Member> {
     return this.#members.working;
   }
 
+  /** Until when this node may use its pages as far as it knows, by its clock; `Infinity` without a lease. */
+  get leasedUntilMs(): number {
+    return this.#lease?.endMs ?? Infinity;
+  }
+
   /** Whether a node has been a member and is no longer. */
   isGone(node: NodeId): boolean {
     return this.#members.isGone(node);
@@ -364,12 +371,24 @@ export class Cluster<Node extends Member = Member> {
   checkLease(): boolean {
     if (this.#lease === undefined || this.#links.closed) return true;
     if (!this.#lease.isOver(this.#clock())) return true;
-    const at = this.#members.at(DIRECTORY_NODE);
-    const message =
-      `Lost the directory node at ${at}: it has answered nothing that was sent in the ` +
-      `last ${LEASE_MS} ms. This node was stopped, or is cut off, and may have been given up`;
-    this.node.fail(new TdsmError("DirectoryLost", message));
+    this.node.fail(this.leaseOver());
     return false;
+  }
+
+  /**
+   * What a node fails with whose lease is over.
+   *
+   * @param engineRuns Whether the node's engine has found that out.
+   */
+  leaseOver(engineRuns = true): TdsmError {
+    const at = this.#members.at(DIRECTORY_NODE);
+    const why = engineRuns
+      ? `it has answered nothing that was sent in the last ${LEASE_MS} ms. This node was stopped, or ` +
+        "is cut off, and"
+      : `no answer to anything that was sent in the last ${LEASE_MS} ms was read. The engine of this ` +
+        "node does not run, and the node";
+    const message = `Lost the directory node at ${at}: ${why} may have been given up`;
+    return new TdsmError("DirectoryLost", message);
   }
 
   /** Acts on messages about the cluster itself, and passes the rest on to the engine. */
@@ -382,6 +401,7 @@ export class Cluster<Node extends Member = Member> {
         if (fromDirectory) {
           this.#admitted.resolve();
           this.#lease?.answered(message.echo);
+          if (this.#lease !== undefined) this.node.leased(this.#lease.endMs);
         }
         return this.node.pinged(from, message);
       case "peerJoined":

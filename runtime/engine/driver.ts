@@ -204,6 +204,11 @@ export class Driver {
   /** After a first error the driver only refuses faults and calls; after a second it stops. */
   #fail(error: unknown): void {
     if (this.#failed) this.#stopped = true;
+    else {
+      // The library may have fenced the region within a step: then the error only follows from that.
+      this.#parts.lookAtClock();
+      if (this.#fenced) return;
+    }
     this.#failed = true;
     this.#parts.failed(error);
   }

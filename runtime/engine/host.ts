@@ -99,6 +99,17 @@ export class EngineHost implements Member {
       isNearEnd: () => this.#process.isNear,
       post,
     });
+    const { leasedUntilMs } = cluster;
+    if (leasedUntilMs !== Infinity) this.#beginLease(leasedUntilMs);
+  }
+
+  /** From here on the library fences the region by itself where this engine does not run. */
+  #beginLease(untilMs: number): void {
+    const over = this.#cluster.leaseOver(false);
+    const message = deathMessage(over);
+    const end = { message, status: deathCode(over), graceMs: FAILURE_GRACE_MS };
+    const unattendedMs = this.#start.ownsProcess ? PROGRAM_GRACE_MS : -1;
+    this.engine.region.beginLease(untilMs, end, unattendedMs);
   }
 
   /**
@@ -212,7 +223,7 @@ export class EngineHost implements Member {
       case "left":
         this.log(Level.Info, "Left the cluster");
         // The directory ends the connection now, and that is no failure.
-        return void this.#life.enter("parted");
+        return void this.#enterParted();
       default:
         event satisfies never;
     }
@@ -273,6 +284,11 @@ export class EngineHost implements Member {
     this.engine.peerRoom(from, room === ROOM_UNLIMITED ? Infinity : room);
   }
 
+  /** The directory node has heard this node, which may use its pages until then. */
+  leased(untilMs: number): void {
+    if (!this.engine.region.extendLease(untilMs)) this.fail(this.#cluster.leaseOver());
+  }
+
   /** A second has passed. */
   beat(): void {
     this.engine.services.setThreads(this.#cluster.self, this.#slots.threads);
@@ -302,10 +318,10 @@ export class EngineHost implements Member {
 
   /** The directory node has closed the cluster. */
   closing(): void {
-    if (this.#process.isNear) return void this.#life.enter("parted");
+    if (this.#process.isNear) return void this.#enterParted();
     const why = "the directory node has closed the cluster";
     const refusal = new TdsmError("DirectoryLost", why);
-    if (!this.#life.enter("parted", refusal)) return;
+    if (!this.#enterParted(refusal)) return;
     this.log(Level.Info, "The directory node has closed the cluster");
     this.#post({ kind: "closing" });
     const ofFaults = new TdsmError("DirectoryLost", `Cannot fetch a page: ${why}`);
@@ -314,6 +330,15 @@ export class EngineHost implements Member {
     this.engine.driver.refuseFaults(() => this.#fence(ofFaults));
     // For a node that only serves this is the normal end; calls that it serves now may finish.
     if (!this.#start.settings.rpcServer) this.#endProgram(ofFaults);
+  }
+
+  /** The node has left. What it has is not written by any other node, and it needs no lease. */
+  #enterParted(refusal?: TdsmError): boolean {
+    const entered = refusal === undefined
+      ? this.#life.enter("parted")
+      : this.#life.enter("parted", refusal);
+    if (entered && this.#cluster.self !== DIRECTORY_NODE) this.leased(Infinity);
+    return entered;
   }
 
   /** Ends the cluster, because the program has failed or called `abort`: every node is told, and ends. */
@@ -496,7 +521,7 @@ export class EngineHost implements Member {
       const { pagesExclusive } = engine.copies;
       const lost = pagesExclusive === 0 ? "" : `; at least ${pagesExclusive} pages are lost`;
       this.log(Level.Error, `Left without a word of the directory for ${LEAVE_STALL_MS} ms${lost}`);
-      this.#life.enter("parted");
+      this.#enterParted();
     });
     while (this.#life.state === "leaving") await this.#life.change();
   }

@@ -258,6 +258,8 @@ class FuzzedMember implements Member {
     this.#services.setThreads(from, threads);
   }
 
+  leased(): void {}
+
   beat(): void {
     this.#step(() => this.#services.beat());
   }

@@ -114,6 +114,7 @@ export class ClusterMember implements AsyncDisposable {
       changed: () => this.#note(() => {}),
       vitals: () => ({ room: this.room, threads: 1 }),
       pinged: (from, { room }) => this.#note(() => this.rooms.set(from, room)),
+      leased: () => {},
       beat: () => {},
       closing: () => this.#note(() => this.closings++),
       fail: (error) => this.#note(() => this.failures.push(error)),

@@ -62,13 +62,44 @@ pub export fn tdsm_describe(handle: u32, out: ?*abi.RegionInfo) i32 {
 /// int32_t tdsm_fence(uint32_t handle, const uint8_t *message, uint64_t length, int32_t status,
 ///                    uint32_t grace_ms)
 /// Takes every page from every window, for good: the next access, by any thread, ends the process
-/// `grace_ms` later, with the message on stderr and the exit status. The first fence counts. It
-/// outlives the region. After a failure the caller has to end the process.
+/// `grace_ms` later, with the message on stderr and the exit status. The first fence counts, unless a
+/// lease raised it. It outlives the region. After a failure the caller has to end the process.
 pub export fn tdsm_fence(handle: u32, message: ?[*]const u8, length: u64, exit_status: i32, grace_ms: u32) i32 {
     const lease = registry.enter(handle) catch |failure| return status.code(failure);
     defer lease.end();
-    const bytes: []const u8 = if (message) |first| first[0..length] else &.{};
-    fence.raise(lease.region, bytes, exit_status, grace_ms) catch |failure| return status.code(failure);
+    const end = fence.End.init(given(message, length), exit_status, grace_ms) catch |failure| return status.code(failure);
+    fence.raise(lease.region, end) catch |failure| return status.code(failure);
+    return 0;
+}
+
+/// int32_t tdsm_lease_begin(uint32_t handle, double until_ms, const uint8_t *message, uint64_t length,
+///                          int32_t status, uint32_t grace_ms, int32_t unattended_ms)
+/// At `until_ms` of `tdsm_boottime_ms` the region is fenced as by `tdsm_fence`, whatever else runs, and
+/// `tdsm_wait` is kicked. Without an access the process ends `unattended_ms` later, if that is not
+/// negative, unless `tdsm_fence` was called meanwhile, whose end counts then. Once for each region.
+pub export fn tdsm_lease_begin(
+    handle: u32,
+    until_ms: f64,
+    message: ?[*]const u8,
+    length: u64,
+    exit_status: i32,
+    grace_ms: u32,
+    unattended_ms: i32,
+) i32 {
+    const lease = registry.enter(handle) catch |failure| return status.code(failure);
+    defer lease.end();
+    const end = fence.End.init(given(message, length), exit_status, grace_ms) catch |failure| return status.code(failure);
+    fence.beginLease(lease.region, until_ms, end, unattended_ms) catch |failure| return status.code(failure);
+    return 0;
+}
+
+/// int32_t tdsm_lease_extend(uint32_t handle, double until_ms)
+/// An earlier end than before changes nothing; an infinite one means that the region needs no lease any
+/// more. Fails by FENCED where that comes too late.
+pub export fn tdsm_lease_extend(handle: u32, until_ms: f64) i32 {
+    const lease = registry.enter(handle) catch |failure| return status.code(failure);
+    defer lease.end();
+    fence.extendLease(lease.region, until_ms) catch |failure| return status.code(failure);
     return 0;
 }
 
@@ -303,8 +334,11 @@ pub export fn tdsm_module_close(module: u32) i32 {
 /// void tdsm_die(const uint8_t *message, uint64_t length, int32_t status, uint32_t timeout_ms)
 /// Does not return.
 pub export fn tdsm_die(message: ?[*]const u8, length: u64, exit_status: i32, timeout_ms: u32) noreturn {
-    const bytes: []const u8 = if (message) |first| first[0..length] else &.{};
-    process.die(bytes, exit_status, timeout_ms);
+    process.die(given(message, length), exit_status, timeout_ms);
+}
+
+fn given(text: ?[*]const u8, length: u64) []const u8 {
+    return if (text) |first| first[0..length] else &.{};
 }
 
 fn onPages(handle: u32, first: u32, count: u32, comptime operation: anytype, arguments: anytype) i32 {

@@ -13,6 +13,8 @@ const batch = 64;
 /// Fills `out` with faults that wait to be served, without blocking; answers how many.
 /// The caller holds the region's lock.
 pub fn read(region: *Region, out: []abi.Fault) status.Error!u32 {
+    // They are for the thread that ends the process over them.
+    if (region.fence.raised) return 0;
     var messages: [batch]userfaultfd.Message = undefined;
     var count: u32 = 0;
     while (count < out.len) {

@@ -59,6 +59,45 @@ test "fence: no window shows a page, and none is given to one any more" {
     try std.testing.expect(next.info.handle & 0xff != handle & 0xff);
 }
 
+test "lease: when it is over the region is fenced, and the engine woken; to extend it is too late" {
+    const harness = try Harness.open(4096, 16);
+    const handle = harness.info.handle;
+    try harness.install(0, 4, abi.install_writable);
+    const message = "never said";
+    try succeed(c.tdsm_lease_begin(handle, c.tdsm_boottime_ms() + 5, message, message.len, 1, 0, -1));
+    try expectEqual(abi.wait_kicked, c.tdsm_wait(handle, harness_file.patience_us));
+    try expectEqual(0, try mappedPages(harness.info.window_address, 4));
+    const fenced = -@as(i32, @backingInt(Status.fenced));
+    try expectEqual(fenced, c.tdsm_lease_extend(handle, std.math.inf(f64)));
+    try expectEqual(fenced, c.tdsm_install(handle, 0, 1, abi.install_writable));
+    harness.close();
+    try expectEqual(0, try mappedPages(harness.info.window_address, 4));
+}
+
+test "lease: a fence that is raised before is no other, and one that is put off leaves the region open" {
+    const hour_ms = 3_600_000;
+    const fenced = try Harness.open(4096, 1);
+    const now_ms = c.tdsm_boottime_ms();
+    try succeed(c.tdsm_lease_begin(fenced.info.handle, now_ms + hour_ms, null, 0, 1, 0, -1));
+    try fenced.install(0, 1, abi.install_writable);
+    try succeed(c.tdsm_fence(fenced.info.handle, null, 0, 1, 0));
+    try expectEqual(0, try mappedPages(fenced.info.window_address, 1));
+    fenced.close();
+
+    const open = try Harness.open(4096, 1);
+    const bad_argument = -@as(i32, @backingInt(Status.bad_argument));
+    try expectEqual(bad_argument, c.tdsm_lease_extend(open.info.handle, now_ms));
+    try succeed(c.tdsm_lease_begin(open.info.handle, now_ms + hour_ms, null, 0, 1, 0, -1));
+    try expectEqual(bad_argument, c.tdsm_lease_begin(open.info.handle, now_ms + hour_ms, null, 0, 1, 0, -1));
+    try succeed(c.tdsm_lease_extend(open.info.handle, now_ms - hour_ms));
+    try succeed(c.tdsm_lease_extend(open.info.handle, std.math.inf(f64)));
+    try open.install(0, 1, abi.install_writable);
+    open.byte(0).* = 1;
+    // Its thread ends with it, and blank memory takes its place.
+    open.close();
+    try expectEqual(0, open.byte(0).*);
+}
+
 test "fence: a window that the program has cut into parts shows no page either" {
     const harness = try Harness.open(4096, 16);
     try harness.install(0, 4, abi.install_writable);

@@ -27,8 +27,9 @@ const Farewell = struct {
 ///
 /// A thread may hold the lock of stderr's pipe while it faults on a page that will never come:
 /// then a write from here would wait for ever. So another thread writes, and `timeout_ms` is the
-/// longest that the end waits for it.
+/// longest that the end waits for it. Of several threads the first one ends the process.
 pub fn die(message: []const u8, exit_status: i32, timeout_ms: u32) noreturn {
+    if (dying.swap(true, .monotonic)) awaitEnd();
     // Lives on this stack, which stays until the process ends.
     var farewell: Farewell = .{ .message = message };
     var thread: std.c.pthread_t = undefined;
@@ -42,6 +43,13 @@ pub fn die(message: []const u8, exit_status: i32, timeout_ms: u32) noreturn {
         if (farewell.written.load(.acquire) == 0) _ = linux.futex_4arg(&farewell.written.raw, wait, 0, &timeout);
     }
     linux.exit_group(exit_status);
+}
+
+var dying: std.atomic.Value(bool) = .init(false);
+
+/// Waits for the end of the process, which another thread brings about.
+pub fn awaitEnd() noreturn {
+    while (true) _ = linux.pause();
 }
 
 fn writeFarewell(context: ?*anyopaque) callconv(.c) ?*anyopaque {

@@ -127,7 +127,7 @@ pub const Region = struct {
     pub fn close(region: *Region) void {
         if (region.alias != 0) _ = linux.munmap(@ptrFromInt(region.alias), region.size);
         region.waiters.deinit();
-        if (region.fence.raised) {
+        if (!fences.endLease(region)) {
             // Its windows keep the memory file, so only this gives the memory back.
             _ = pages.punch(region, .{ .start = 0, .length = region.size }) catch {};
             inline for (.{ "memory_file", "event" }) |name| _ = linux.close(@field(region, name));
