@@ -13,7 +13,8 @@ import { printError } from "../node/report.ts";
 import { refused } from "../settings/flags.ts";
 import { readEnvironment } from "../settings/settings.ts";
 import { LAUNCH_HELP, parseLaunch } from "./launch_arguments.ts";
-import { type Launch, launch } from "./local_nodes.ts";
+import { launch } from "./local_nodes.ts";
+import type { Launch } from "./node_process.ts";
 
 const URL_PATTERN = /^[a-z][a-z0-9+.-]+:/i;
 

@@ -5,7 +5,7 @@ import { refused } from "../settings/flags.ts";
 import { nearestName } from "../settings/near.ts";
 import { type Environment, resolveSettings } from "../settings/settings.ts";
 import { SETTINGS } from "../settings/table.ts";
-import type { Launch } from "./local_nodes.ts";
+import type { Launch } from "./node_process.ts";
 import { LAUNCH_COMMAND } from "../start_command.ts";
 
 /** The text of `--help`. */

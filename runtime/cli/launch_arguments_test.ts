@@ -1,7 +1,7 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { TdsmError } from "../errors.ts";
 import { parseLaunch } from "./launch_arguments.ts";
-import type { Launch } from "./local_nodes.ts";
+import type { Launch } from "./node_process.ts";
 
 function parse(line: string, environment: Record<string, string> = {}): Launch | undefined {
   return parseLaunch(line.split(" ").filter((word) => word !== ""), (name) => environment[name]);

@@ -1,57 +1,33 @@
-/** Nodes of one program on this machine: each is a process that this one starts, watches and ends. */
+/**
+ * Nodes of one program on this machine: each is a process that this one starts, watches and ends.
+ */
 
-import { availableMemory } from "../../ffi/memory_available.ts";
-import { type Address, formatAddress } from "../address.ts";
-import { ExitCode, reasonOf, TdsmError } from "../errors.ts";
+import type { Address } from "../address.ts";
+import { ExitCode } from "../errors.ts";
 import {
   LAUNCH_CAUSE_MAX_MS,
   LAUNCH_END_MAX_MS,
-  LAUNCH_ORPHAN_LOOK_MS,
   LAUNCH_OUTPUT_MAX_MS,
   LAUNCH_REMINDER_MS,
 } from "../limits.ts";
 import { asksForHelp } from "../settings/help.ts";
-import { readEnvironment } from "../settings/settings.ts";
-import { partOfMemory } from "../engine/memory_limit.ts";
 import { SETTINGS } from "../settings/table.ts";
 import { END_SIGNALS, type EndSignal, SignalEcho } from "../signals.ts";
 import { NodeOutput, type Paints } from "./node_output.ts";
+import { HOSTNAME, type Launch, shareOfMemory, spawnNode, startProcess } from "./node_process.ts";
+import { whenOrphaned } from "./orphan.ts";
 import { paintOf } from "./paint.ts";
-import { TURN_VARIABLE } from "../engine/turn.ts";
 import { Turns } from "./turns.ts";
 import { Watchdog } from "./watchdog.ts";
-
-/** The program to launch, and its nodes. */
-export interface Launch {
-  /** The program that each node runs: a path or a URL. */
-  readonly program: string;
-  /** How many nodes. */
-  readonly nodes: number;
-  /** The arguments of the program. */
-  readonly args: readonly string[];
-  /** Flags of `deno run`, beside those that a node needs. */
-  readonly denoFlags: readonly string[];
-  /** Whether only node 1 executes the program's main, and all others serve its calls. */
-  readonly rpcServers: boolean;
-}
-
-/** Where nodes of a launcher listen: only this machine reaches them. */
-const HOSTNAME = "127.0.0.1";
-/** Set where the launcher shows a node's stderr on a terminal, though the node writes into a pipe. */
-const TERMINAL_VARIABLE = "TDSM_TERMINAL";
-/** Set where that terminal shows colours; the name is Deno's own. */
-const COLOUR_VARIABLE = "FORCE_COLOR";
-/** What the settings of all nodes have in common. */
-interface CommonSettings {
-  readonly directory: Address;
-  readonly memoryLimit: number | undefined;
-}
 
 /** One node's process. */
 interface LocalNode {
   readonly id: number;
   readonly process: Deno.ChildProcess;
-  /** Resolves when it is the node's turn to join: what it prints, and how it ends, counts from then on. */
+  /**
+   * Resolves when it is the node's turn to join: what it prints, and how it ends, counts from then
+   * on.
+   */
   readonly turn: PromiseWithResolvers<void>;
   /** Resolves when the node has ended and all its output is passed on. */
   ended: Promise<void>;
@@ -64,8 +40,8 @@ interface LocalNode {
 }
 
 /**
- * Runs a program on nodes of this machine: passes on their output, and to them the signals that this
- * process gets. Ends all nodes when the first one fails.
+ * Runs a program on nodes of this machine: passes on their output, and to them the signals that
+ * this process gets. Ends all nodes when the first one fails.
  *
  * @param launch The program and its nodes.
  * @returns 0 when every node ended well; else 128 and the signal that this process got, or the exit
@@ -99,51 +75,10 @@ export async function launch(launch: Launch): Promise<number> {
 }
 
 /**
- * Calls back when the `deno task` that started this process was killed. To its user that task is the
- * launcher, and SIGKILL is the one signal that the task cannot pass on.
- */
-function whenOrphaned(act: () => void): ReturnType<typeof setInterval> | undefined {
-  // Only a task has this variable. Another parent, such as a shell, may end and leave a launcher alone.
-  if (!readEnvironment()("INIT_CWD")) return undefined;
-  const parent = Deno.ppid;
-  if (isStranger(parent)) act();
-  const look = setInterval(() => {
-    if (Deno.ppid === parent) return;
-    clearInterval(look);
-    act();
-  }, LAUNCH_ORPHAN_LOOK_MS);
-  return look;
-}
-
-/**
- * Whether a parent process has only adopted this one: its task was killed before this process could look.
- * Then it is of another session, while a process that leads its own session was started so; or it is
- * the first process of the machine, of whose session all may be. In a container that can be a task.
- */
-function isStranger(parent: number): boolean {
-  const [own, theirs] = [statOf(Deno.pid), statOf(parent)];
-  if (own === undefined || theirs === undefined) return false;
-  if (parent === 1 && !/^(deno|node|npm)/.test(theirs.program)) return true;
-  return own.session !== theirs.session && own.session !== Deno.pid;
-}
-
-/** The name of a process's program, and its session; `undefined` where they cannot be read. */
-function statOf(pid: number): { program: string; session: number } | undefined {
-  try {
-    // The name may have any character. Behind it are state, parent, group and session.
-    const [, program, session] = /\((.*)\) \S+ \d+ \d+ (\d+) /s.exec(
-      Deno.readTextFileSync(`/proc/${pid}/stat`),
-    )!;
-    return { program: program!, session: Number(session) };
-  } catch {
-    return undefined;
-  }
-}
-
-/**
- * Finds a free port for the directory, and keeps it free until node 1 listens. A connection to the port
- * is made and closed from the listening side. While the kernel remembers that connection (TIME_WAIT, 60
- * s), it gives the port only to a socket that asks for this very port, not to one that asks for any.
+ * Finds a free port for the directory, and keeps it free until node 1 listens. A connection to the
+ * port is made and closed from the listening side. While the kernel remembers that connection
+ * (TIME_WAIT, 60 s), it gives the port only to a socket that asks for this very port, not to one
+ * that asks for any.
  */
 async function reservePort(): Promise<Address> {
   using listener = Deno.listen({ hostname: HOSTNAME, port: 0 });
@@ -162,14 +97,17 @@ async function reservePort(): Promise<Address> {
 class LocalNodes {
   readonly #launch: Launch;
   readonly #directory: Address;
-  /** The memory of each node, in bytes; `undefined` where the user has set it, or it cannot be known. */
+  /**
+   * The memory of each node, in bytes; `undefined` where the user has set it, or it cannot be
+   * known.
+   */
   readonly #memoryLimit: number | undefined;
   readonly #turns: Turns;
   readonly #output: NodeOutput;
   readonly #started: LocalNode[] = [];
   /**
-   * The cause of the end: none yet; a signal, which every node has got; a node that failed, so that the
-   * others were told to end; or every node was killed.
+   * The cause of the end: none yet; a signal, which every node has got; a node that failed, so that
+   * the others were told to end; or every node was killed.
    */
   #end: "none" | "signalled" | "failed" | "killed" = "none";
   /** Resolves when the cause is no longer "none". */
@@ -178,7 +116,10 @@ class LocalNodes {
   /** The exit code where a signal came first, unless every node has ended with 0 all the same. */
   #signalCode: number | undefined;
   #patience: ReturnType<typeof setTimeout> | undefined;
-  /** Ends the wait for output: a process that a node has started may hold it open after the node's end. */
+  /**
+   * Ends the wait for output: a process that a node has started may hold it open after the node's
+   * end.
+   */
   readonly #letGo = new AbortController();
   #lettingGo: ReturnType<typeof setTimeout> | undefined;
 
@@ -204,8 +145,8 @@ class LocalNodes {
         const node = this.#started[id - 1] ?? this.#start(id);
         const joined = this.#begin(node);
         this.#remind(node, joined);
-        // Ids are given in order of joining, so each node must join before the next one does. Then the
-        // number before a line is the id of its node.
+        // Ids are given in order of joining, so each node must join before the next one does. Then
+        // the number before a line is the id of its node.
         if (id < nodes && !await this.#untilJoined(node, joined)) break;
       }
       await Promise.all(this.#started.map(({ ended }) => ended));
@@ -232,7 +173,9 @@ class LocalNodes {
     this.#endIfAllHave();
   }
 
-  /** Where no node is left to end by a signal, only what nodes have started holds this process up. */
+  /**
+   * Where no node is left to end by a signal, only what nodes have started holds this process up.
+   */
   #endIfAllHave(): void {
     if (this.#end === "signalled" && this.#running.length === 0) this.#kill();
   }
@@ -250,7 +193,7 @@ class LocalNodes {
   #start(id: number): LocalNode {
     const node: LocalNode = {
       id,
-      process: spawn(this.#launch, id, this.#turns.ticket(id), {
+      process: spawnNode(this.#launch, id, this.#turns.ticket(id), {
         directory: this.#directory,
         memoryLimit: this.#memoryLimit,
       }),
@@ -306,9 +249,9 @@ class LocalNodes {
   }
 
   /**
-   * Waits a while for another failure, if a node may have ended because of one. A node that cannot go on,
-   * or knows that another is gone, has mostly lost a node that failed, whose exit code tells more; but the
-   * failed node can be the later one to end.
+   * Waits a while for another failure, if a node may have ended because of one. A node that cannot
+   * go on, or knows that another is gone, has mostly lost a node that failed, whose exit code tells
+   * more; but the failed node can be the later one to end.
    */
   async #untilCauseIsKnown({ id, code }: LocalNode): Promise<void> {
     if (this.#begun.length === 1) return;
@@ -321,7 +264,9 @@ class LocalNodes {
     clearTimeout(timer);
   }
 
-  /** Lets a node join; what it has printed so far is passed on. Resolves once the node has joined. */
+  /**
+   * Lets a node join; what it has printed so far is passed on. Resolves once the node has joined.
+   */
   #begin(node: LocalNode): Promise<void> {
     node.begun = true;
     node.turn.resolve();
@@ -402,95 +347,6 @@ class LocalNodes {
   #signal(signal: Deno.Signal): void {
     for (const { process } of this.#running) send(process.pid, signal);
   }
-}
-
-/** Starts the process of a node. */
-function spawn(
-  launch: Launch,
-  id: number,
-  ticket: string,
-  common: CommonSettings,
-): Deno.ChildProcess {
-  const { program, args, denoFlags } = launch;
-  const command = new Deno.Command(Deno.execPath(), {
-    args: ["run", "--no-prompt", ...neededPermissions(denoFlags), ...denoFlags, program, ...args],
-    env: { ...environmentOf(launch, id, common), [TURN_VARIABLE]: ticket },
-    // A session of its own: a terminal's Ctrl-C comes to this process alone, which passes it on.
-    detached: true,
-    // Only node 1 gets standard input: several readers would take the input from each other.
-    stdin: id === 1 ? "inherit" : "null",
-    stdout: "piped",
-    stderr: "piped",
-  });
-  return startProcess(`node ${id}`, () => command.spawn());
-}
-
-function startProcess<Process>(what: string, start: () => Process): Process {
-  try {
-    return start();
-  } catch (cause) {
-    const refused = cause instanceof Deno.errors.NotCapable;
-    const remedy = refused ? ". Run Deno with --allow-run" : "";
-    const code = refused ? "PermissionMissing" : "SystemCallFailed";
-    const message = `Cannot start ${what}: ${reasonOf(cause)}${remedy}`;
-    throw new TdsmError(code, message, { operation: "launch", cause });
-  }
-}
-
-/** A node's part of the memory of this machine, in bytes: no node knows of the others, and would take most of it. */
-function shareOfMemory(nodes: number): number | undefined {
-  if (readEnvironment()(SETTINGS.memoryLimit.environment[0]!)) return undefined;
-  const available = availableMemory();
-  return available && partOfMemory(available.bytes, nodes);
-}
-
-/** The settings of a node, as environment variables. An empty variable counts as not set. */
-function environmentOf(
-  { nodes, rpcServers }: Launch,
-  id: number,
-  { directory, memoryLimit }: CommonSettings,
-): Record<string, string> {
-  const [address, ...otherSpellings] = SETTINGS.directoryAddress.environment;
-  const first = id === 1;
-  const variables: Record<string, string> = {
-    ...Object.fromEntries(otherSpellings.map((name) => [name, ""])),
-    [address!]: first ? "" : formatAddress(directory),
-    [SETTINGS.directory.environment[0]!]: first ? "1" : "",
-    [SETTINGS.address.environment[0]!]: HOSTNAME,
-    [SETTINGS.port.environment[0]!]: first ? String(directory.port) : "0",
-    [SETTINGS.rpcServer.environment[0]!]: rpcServers && !first ? "1" : "",
-    [SETTINGS.nodes.environment[0]!]: String(nodes),
-    [TERMINAL_VARIABLE]: Deno.stderr.isTerminal() ? "1" : "",
-  };
-  if (memoryLimit !== undefined) {
-    variables[SETTINGS.memoryLimit.environment[0]!] = String(memoryLimit);
-  }
-  const terminals = Deno.stdout.isTerminal() && Deno.stderr.isTerminal();
-  if (terminals && !Deno.noColor) variables[COLOUR_VARIABLE] = "1";
-  // Deno's own errors have colours in a pipe too, unless told otherwise.
-  else if (!readEnvironment()(COLOUR_VARIABLE)) variables["NO_COLOR"] = "1";
-  return variables;
-}
-
-/** The permissions that any node of this machine needs, as far as `denoFlags` do not give all of a kind. */
-function neededPermissions(denoFlags: readonly string[]): string[] {
-  // With all permissions no single one may be named; and with a list, Deno takes no more than the list.
-  if (givesAll(denoFlags, "all", "A")) return [];
-  const variables = Object.values(SETTINGS).flatMap(({ environment }) => environment);
-  const names = [...variables, TURN_VARIABLE, TERMINAL_VARIABLE, COLOUR_VARIABLE].join();
-  return [
-    ...(givesAll(denoFlags, "ffi") ? [] : ["--allow-ffi"]),
-    ...(givesAll(denoFlags, "net", "N") ? [] : [`--allow-net=${HOSTNAME}`]),
-    ...(givesAll(denoFlags, "env", "E") ? [] : [`--allow-env=${names}`]),
-  ];
-}
-
-/** Whether flags of `deno run` give all permissions of a kind: `--allow-net`, `-N`, or as in `-RN`. */
-function givesAll(denoFlags: readonly string[], kind: string, letter?: string): boolean {
-  return denoFlags.some((flag) =>
-    flag === `--allow-${kind}` ||
-    letter !== undefined && /^-[AEINRSWq]+$/.test(flag) && flag.includes(letter)
-  );
 }
 
 /** Sends a signal; nothing happens when the process has ended. */

@@ -1,0 +1,158 @@
+/** The process of a node of the launcher: its permissions, its settings, and its part of the memory. */
+
+import { availableMemory } from "../../ffi/memory_available.ts";
+import { type Address, formatAddress } from "../address.ts";
+import { partOfMemory } from "../engine/memory_limit.ts";
+import { TURN_VARIABLE } from "../engine/turn.ts";
+import { reasonOf, TdsmError } from "../errors.ts";
+import { readEnvironment } from "../settings/settings.ts";
+import { SETTINGS } from "../settings/table.ts";
+
+/** The program to launch, and its nodes. */
+export interface Launch {
+  /** The program that each node runs: a path or a URL. */
+  readonly program: string;
+  /** How many nodes. */
+  readonly nodes: number;
+  /** The arguments of the program. */
+  readonly args: readonly string[];
+  /** Flags of `deno run`, beside those that a node needs. */
+  readonly denoFlags: readonly string[];
+  /** Whether only node 1 executes the program's main, and all others serve its calls. */
+  readonly rpcServers: boolean;
+}
+
+/** Where nodes of a launcher listen: only this machine reaches them. */
+export const HOSTNAME = "127.0.0.1";
+/**
+ * Set where the launcher shows a node's stderr on a terminal, though the node writes into a pipe.
+ */
+const TERMINAL_VARIABLE = "TDSM_TERMINAL";
+/** Set where that terminal shows colours; the name is Deno's own. */
+const COLOUR_VARIABLE = "FORCE_COLOR";
+
+/** What the settings of all nodes have in common. */
+export interface CommonSettings {
+  /** Where node 1 listens. */
+  readonly directory: Address;
+  /** The memory of each node, in bytes; `undefined` where it is left to the node. */
+  readonly memoryLimit: number | undefined;
+}
+
+/**
+ * Starts the process of a node.
+ *
+ * @param launch The program, and its nodes.
+ * @param id The id that the node will have.
+ * @param ticket What the launcher tells the node.
+ * @param common What the settings of all nodes have in common.
+ * @returns The process.
+ * @throws {TdsmError} When it cannot be started.
+ */
+export function spawnNode(
+  launch: Launch,
+  id: number,
+  ticket: string,
+  common: CommonSettings,
+): Deno.ChildProcess {
+  const { program, args, denoFlags } = launch;
+  const command = new Deno.Command(Deno.execPath(), {
+    args: ["run", "--no-prompt", ...neededPermissions(denoFlags), ...denoFlags, program, ...args],
+    env: { ...environmentOf(launch, id, common), [TURN_VARIABLE]: ticket },
+    // A session of its own: a terminal's Ctrl-C comes to this process alone, which passes it on.
+    detached: true,
+    // Only node 1 gets standard input: several readers would take the input from each other.
+    stdin: id === 1 ? "inherit" : "null",
+    stdout: "piped",
+    stderr: "piped",
+  });
+  return startProcess(`node ${id}`, () => command.spawn());
+}
+
+/**
+ * Starts a process.
+ *
+ * @param what The process in words: "node 1".
+ * @param start Starts it.
+ * @returns What that returns.
+ * @throws {TdsmError} When it cannot be started; the message says why.
+ */
+export function startProcess<Process>(what: string, start: () => Process): Process {
+  try {
+    return start();
+  } catch (cause) {
+    const refused = cause instanceof Deno.errors.NotCapable;
+    const remedy = refused ? ". Run Deno with --allow-run" : "";
+    const code = refused ? "PermissionMissing" : "SystemCallFailed";
+    const message = `Cannot start ${what}: ${reasonOf(cause)}${remedy}`;
+    throw new TdsmError(code, message, { operation: "launch", cause });
+  }
+}
+
+/**
+ * A node's part of the memory of this machine: no node knows of the others, and would take most of
+ * it.
+ *
+ * @param nodes How many nodes there are.
+ * @returns The part, in bytes; `undefined` where the user has set it, or it cannot be known.
+ */
+export function shareOfMemory(nodes: number): number | undefined {
+  if (readEnvironment()(SETTINGS.memoryLimit.environment[0]!)) return undefined;
+  const available = availableMemory();
+  return available && partOfMemory(available.bytes, nodes);
+}
+
+/** The settings of a node, as environment variables. An empty variable counts as not set. */
+function environmentOf(
+  { nodes, rpcServers }: Launch,
+  id: number,
+  { directory, memoryLimit }: CommonSettings,
+): Record<string, string> {
+  const [address, ...otherSpellings] = SETTINGS.directoryAddress.environment;
+  const first = id === 1;
+  const variables: Record<string, string> = {
+    ...Object.fromEntries(otherSpellings.map((name) => [name, ""])),
+    [address!]: first ? "" : formatAddress(directory),
+    [SETTINGS.directory.environment[0]!]: first ? "1" : "",
+    [SETTINGS.address.environment[0]!]: HOSTNAME,
+    [SETTINGS.port.environment[0]!]: first ? String(directory.port) : "0",
+    [SETTINGS.rpcServer.environment[0]!]: rpcServers && !first ? "1" : "",
+    [SETTINGS.nodes.environment[0]!]: String(nodes),
+    [TERMINAL_VARIABLE]: Deno.stderr.isTerminal() ? "1" : "",
+  };
+  if (memoryLimit !== undefined) {
+    variables[SETTINGS.memoryLimit.environment[0]!] = String(memoryLimit);
+  }
+  const terminals = Deno.stdout.isTerminal() && Deno.stderr.isTerminal();
+  if (terminals && !Deno.noColor) variables[COLOUR_VARIABLE] = "1";
+  // Deno's own errors have colours in a pipe too, unless told otherwise.
+  else if (!readEnvironment()(COLOUR_VARIABLE)) variables["NO_COLOR"] = "1";
+  return variables;
+}
+
+/**
+ * The permissions that any node of this machine needs, as far as `denoFlags` do not give all of a
+ * kind.
+ */
+function neededPermissions(denoFlags: readonly string[]): string[] {
+  // With all permissions no single one may be named; and with a list, Deno takes no more than the
+  // list.
+  if (givesAll(denoFlags, "all", "A")) return [];
+  const variables = Object.values(SETTINGS).flatMap(({ environment }) => environment);
+  const names = [...variables, TURN_VARIABLE, TERMINAL_VARIABLE, COLOUR_VARIABLE].join();
+  return [
+    ...(givesAll(denoFlags, "ffi") ? [] : ["--allow-ffi"]),
+    ...(givesAll(denoFlags, "net", "N") ? [] : [`--allow-net=${HOSTNAME}`]),
+    ...(givesAll(denoFlags, "env", "E") ? [] : [`--allow-env=${names}`]),
+  ];
+}
+
+/**
+ * Whether flags of `deno run` give all permissions of a kind: `--allow-net`, `-N`, or as in `-RN`.
+ */
+function givesAll(denoFlags: readonly string[], kind: string, letter?: string): boolean {
+  return denoFlags.some((flag) =>
+    flag === `--allow-${kind}` ||
+    letter !== undefined && /^-[AEINRSWq]+$/.test(flag) && flag.includes(letter)
+  );
+}
