@@ -184,11 +184,7 @@ Deno.test("Cluster: a node of which the directory does not tell is not let in", 
 
 Deno.test("Cluster: a node that refuses the directory node is lost to it, and the cluster goes on", async () => {
   await using directory = ClusterMember.host();
-  const { hostname, port } = directory.cluster.address;
-  using second = new ScriptedPeer(await Deno.connect({ hostname, port }));
-  second.link.say(HELLO);
-  assertEquals((await second.next())?.kind, "welcome");
-  second.link.say(PING);
+  using second = await ScriptedPeer.join(directory);
   second.link.say({ kind: "refuse", code: "ProtocolViolation", reason: "planted" });
   await directory.until(() => directory.lost.length === 1);
   assertEquals([directory.lost, directory.failures], [[2], []]);
@@ -235,11 +231,7 @@ Deno.test("Cluster: the directory node gives up a node that is silent for long, 
   using timers = new ManualTimers(HEARTBEAT_MS);
   await using directory = ClusterMember.host();
   await using second = await new ClusterMember().join(directory);
-  const { hostname, port } = directory.cluster.address;
-  using third = new ScriptedPeer(await Deno.connect({ hostname, port }));
-  third.link.say(HELLO);
-  assertEquals((await third.next())?.kind, "welcome");
-  third.link.say(PING);
+  using _third = await ScriptedPeer.join(directory);
   await directory.until(() => directory.joined.includes(3));
   await passTime(SILENCE_MAX_MS - 2 * STEP_MS, second, timers);
   assertEquals(directory.lost, []);
@@ -251,11 +243,7 @@ Deno.test("Cluster: the directory node gives up a node that is silent for long, 
 Deno.test("Cluster: a directory node that was stopped itself blames nobody for that time", async () => {
   using timers = new ManualTimers(HEARTBEAT_MS);
   await using directory = ClusterMember.host();
-  const { hostname, port } = directory.cluster.address;
-  using second = new ScriptedPeer(await Deno.connect({ hostname, port }));
-  second.link.say(HELLO);
-  assertEquals((await second.next())?.kind, "welcome");
-  second.link.say(PING);
+  using _second = await ScriptedPeer.join(directory);
   await directory.until(() => directory.joined.includes(2));
   timers.skip(2 * SILENCE_MAX_MS);
   timers.fire(HEARTBEAT_MS);

@@ -1,5 +1,6 @@
 /** Members of a cluster without an engine, and peers that send what the test says. */
 
+import { assertEquals } from "@std/assert";
 import type { Address } from "../../runtime/address.ts";
 import type { TdsmError } from "../../runtime/errors.ts";
 import { crc32c } from "../../runtime/wire/crc32c.ts";
@@ -12,6 +13,7 @@ import { listen } from "../../runtime/cluster/handshake.ts";
 import { Link } from "../../runtime/cluster/link.ts";
 import { newCounters, type Sum } from "../../runtime/cluster/sender.ts";
 import { grant as linkGrant, request } from "./link_bench.ts";
+import { HELLO, PING } from "./raw_peer.ts";
 
 export { request };
 
@@ -199,6 +201,16 @@ export class ScriptedPeer implements Disposable {
         this.#wake();
       },
     });
+  }
+
+  /** Connects to a directory node, and joins the cluster with its first ping. */
+  static async join({ cluster }: ClusterMember): Promise<ScriptedPeer> {
+    const { hostname, port } = cluster.address;
+    const peer = new ScriptedPeer(await Deno.connect({ hostname, port }));
+    peer.link.say(HELLO);
+    assertEquals((await peer.next())?.kind, "welcome");
+    peer.link.say(PING);
+    return peer;
   }
 
   /** The next control message; `undefined` after the end. */
