@@ -30,7 +30,7 @@ import { Access, type PageRun } from "../protocol/coherence/page.ts";
 import type { CallServer } from "../ring/calls.ts";
 import { Discards } from "./discards.ts";
 import type { packPages } from "../cluster/page_packer.ts";
-import type { CallSlots } from "../ring/ring.ts";
+import type { CallSlots } from "../ring/call_slots.ts";
 
 const MS_US = 1000;
 

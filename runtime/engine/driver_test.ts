@@ -15,7 +15,7 @@ import { EngineClient } from "../ring/client.ts";
 import { answerWith, Call, CallServer } from "../ring/calls.ts";
 import { unpackPages } from "../cluster/compression.ts";
 import { Driver } from "./driver.ts";
-import { CallSlots } from "../ring/ring.ts";
+import { CallSlots } from "../ring/call_slots.ts";
 
 const PAGE = 4096;
 const PAGES = 16;

@@ -37,7 +37,7 @@ import { describeStuck } from "./log.ts";
 import { LifeCycle, ProcessEnd, StallClock } from "./life_cycle.ts";
 import { Turn, TurnWord } from "./turn.ts";
 import type { EngineNews, EngineStart } from "./news.ts";
-import { CallSlots } from "../ring/ring.ts";
+import { CallSlots } from "../ring/call_slots.ts";
 import { formatSize, roughSize } from "../size.ts";
 import { VERSION } from "../version.ts";
 

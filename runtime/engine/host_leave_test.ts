@@ -9,7 +9,7 @@ import type { Message } from "../protocol/coherence/messages.ts";
 import { Access } from "../protocol/coherence/page.ts";
 import { EngineHost } from "./host.ts";
 import type { EngineNews } from "./news.ts";
-import { CallSlots } from "../ring/ring.ts";
+import { CallSlots } from "../ring/call_slots.ts";
 import { ClusterMember, HOST, turns } from "../../tests/support/cluster_members.ts";
 import { ManualTimers } from "../../tests/support/manual_timers.ts";
 

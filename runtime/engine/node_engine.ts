@@ -32,7 +32,7 @@ import { describeMessage, levelOf, SyncLog } from "./log.ts";
 import type { EngineNews, NodeStats } from "./news.ts";
 import { ProgramCalls } from "./program_calls.ts";
 import type { CallServer } from "../ring/calls.ts";
-import type { CallSlots } from "../ring/ring.ts";
+import type { CallSlots } from "../ring/call_slots.ts";
 import { RpcService } from "./rpc_service.ts";
 import { Services } from "./services.ts";
 import type { StuckWaits } from "../protocol/sync/desk.ts";

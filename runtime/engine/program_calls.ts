@@ -17,7 +17,8 @@ import {
 } from "../ring/calls.ts";
 import type { Cluster } from "../cluster/cluster.ts";
 import type { LifeCycle } from "./life_cycle.ts";
-import type { CallSlots, RecordBody } from "../ring/ring.ts";
+import type { CallSlots } from "../ring/call_slots.ts";
+import type { RecordBody } from "../ring/ring.ts";
 import type { RpcService } from "./rpc_service.ts";
 import type { Services } from "./services.ts";
 

@@ -6,7 +6,7 @@ import { EngineClient } from "../ring/client.ts";
 import { TdsmError } from "../errors.ts";
 import { SyncOperation } from "../protocol/sync/messages.ts";
 import type { EngineNews, EngineStart } from "./news.ts";
-import { CallSlots } from "../ring/ring.ts";
+import { CallSlots } from "../ring/call_slots.ts";
 import { syncBody } from "../ring/sync_records.ts";
 
 /** Bounds a hang; nothing waits for it otherwise. */

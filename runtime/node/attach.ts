@@ -4,7 +4,7 @@
 
 import { openLibrary, type TdsmLibrary } from "../../ffi/library.ts";
 import { currentThread, NativeRegion } from "../../ffi/native.ts";
-import { CallSlots } from "../ring/ring.ts";
+import { CallSlots } from "../ring/call_slots.ts";
 import { EngineClient } from "../ring/client.ts";
 import type { NodeHandle } from "./node.ts";
 import { beginThread, memoryOf, NodeThread, type NodeThreadParts, throwFailure } from "./thread.ts";

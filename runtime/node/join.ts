@@ -10,7 +10,7 @@ import { readEnvironment, resolveSettings } from "../settings/settings.ts";
 import type { NodeOptions, Settings } from "../settings/types.ts";
 import { unpackError } from "../ring/calls.ts";
 import type { EngineNews, EngineStart } from "../engine/news.ts";
-import { CallSlots } from "../ring/ring.ts";
+import { CallSlots } from "../ring/call_slots.ts";
 import { loadEngineSource, startEngineWorker } from "../engine/source.ts";
 import { EngineClient } from "../ring/client.ts";
 import { errorText, ExitCode, TdsmError } from "../errors.ts";

@@ -9,14 +9,8 @@ import { encode } from "../std/msgpack_encode.js";
 import type { ValueType } from "../std/msgpack_encode.d.ts";
 import { TdsmError, type TdsmErrorCode } from "../errors.ts";
 import { CALL_BATCH, TICKET_MAX } from "../limits.ts";
-import {
-  type CallSlots,
-  newBody,
-  type RecordBody,
-  type Ring,
-  type RingRecord,
-  UNKNOWN_THREAD,
-} from "./ring.ts";
+import { type CallSlots, UNKNOWN_THREAD } from "./call_slots.ts";
+import { newBody, type RecordBody, type Ring, type RingRecord } from "./ring.ts";
 import { RingWriter } from "./writer.ts";
 
 /** The kinds of calls; each arrow stands before the answer. */

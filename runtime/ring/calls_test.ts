@@ -2,7 +2,8 @@ import { assertEquals } from "@std/assert";
 import type { NativeRegion } from "../../ffi/native.ts";
 import { EngineClient } from "./client.ts";
 import { Answer, answerWith, Call, CallServer, type ThreadCall } from "./calls.ts";
-import { CallSlots, newBody, type RecordBody } from "./ring.ts";
+import { CallSlots } from "./call_slots.ts";
+import { newBody, type RecordBody } from "./ring.ts";
 import { CALL_RING_BYTES } from "../limits.ts";
 
 const NO_KICK = { kick() {} } as unknown as NativeRegion;

@@ -6,14 +6,8 @@
 import type { NativeRegion } from "../../ffi/native.ts";
 import type { ValueType } from "../std/msgpack_encode.d.ts";
 import { Answer, Call, type PackedError, unpackError, valueFields, valueOf } from "./calls.ts";
-import {
-  type CallSlots,
-  newBody,
-  type RecordBody,
-  type Ring,
-  type RingRecord,
-  UNKNOWN_THREAD,
-} from "./ring.ts";
+import { type CallSlots, UNKNOWN_THREAD } from "./call_slots.ts";
+import { newBody, type RecordBody, type Ring, type RingRecord } from "./ring.ts";
 import { RingWriter } from "./writer.ts";
 import { TdsmError } from "../errors.ts";
 import {

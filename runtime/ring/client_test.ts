@@ -2,7 +2,8 @@ import { assert, assertEquals, assertMatch, assertRejects, assertThrows } from "
 import type { NativeRegion } from "../../ffi/native.ts";
 import type { ValueType } from "../std/msgpack_encode.d.ts";
 import { Answer, answerWith, Call, CallServer } from "./calls.ts";
-import { CallSlots, newBody, Ring } from "./ring.ts";
+import { CallSlots } from "./call_slots.ts";
+import { newBody, Ring } from "./ring.ts";
 import { EngineClient } from "./client.ts";
 import { TdsmError } from "../errors.ts";
 import { FAILURE_TEXT_MAX } from "../limits.ts";
@@ -187,23 +188,10 @@ Deno.test("EngineClient takes an answer that comes after the end for what it is:
 Deno.test("EngineClient.callSync blocks until another thread answers, and takes others' answers too", async () => {
   const slots = new CallSlots();
   const client = new EngineClient(slots, { kick() {} } as unknown as NativeRegion);
-  const calls = JSON.stringify(new URL("./calls.ts", import.meta.url).href);
-  const ring = JSON.stringify(new URL("./ring.ts", import.meta.url).href);
-  const source = `
-    import { answerWith, CallServer } from ${calls};
-    import { CallSlots } from ${ring};
-    self.onmessage = ({ data }) => {
-      const slots = new CallSlots(data);
-      const server = new CallServer(slots, (call) => void answerWith(call, (argument) => argument));
-      postMessage("ready");
-      setInterval(() => server.poll(), 0);
-    };`;
-  const url = URL.createObjectURL(new Blob([source], { type: "text/javascript" }));
-  const worker = new Worker(url, { type: "module" });
-  URL.revokeObjectURL(url);
-  const ready = new Promise((resolve) => worker.onmessage = resolve);
-  worker.postMessage(slots.buffer);
-  await ready;
+  const worker = await startEngine(
+    slots,
+    "const server = new CallServer(slots, (call) => void answerWith(call, (value) => value));",
+  );
   for (let count = 0; count < 20; count++) {
     const async = client.call(Call.Stats, -count, "test");
     assertEquals(client.callSync(Call.Stats, count, "test"), count);
@@ -277,7 +265,7 @@ Deno.test("EngineClient.close is over when the engine ends while it closes", asy
 async function startEngine(slots: CallSlots, source: string): Promise<Worker> {
   const imports = [
     ["answerWith, Call, CallServer", "./calls.ts"],
-    ["CallSlots", "./ring.ts"],
+    ["CallSlots", "./call_slots.ts"],
   ].map(([names, path]) => {
     const url = JSON.stringify(new URL(path!, import.meta.url).href);
     return `import { ${names} } from ${url};`;

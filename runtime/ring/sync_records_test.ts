@@ -2,7 +2,8 @@ import { assertEquals, assertThrows } from "@std/assert";
 import { BARRIER_PARTIES_MAX, SEMAPHORE_COUNT_MAX } from "../limits.ts";
 import { SyncOperation, type SyncReply, SyncStatus } from "../protocol/sync/messages.ts";
 import { Call } from "./calls.ts";
-import { CallSlots, newBody, type RecordBody, type RingRecord } from "./ring.ts";
+import { CallSlots } from "./call_slots.ts";
+import { newBody, type RecordBody, type RingRecord } from "./ring.ts";
 import {
   syncAnswer,
   syncAnswerFields,

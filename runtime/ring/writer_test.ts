@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { TdsmError } from "../errors.ts";
-import { CallSlots, newBody, Ring } from "./ring.ts";
+import { CallSlots } from "./call_slots.ts";
+import { newBody, Ring } from "./ring.ts";
 import { RingWriter } from "./writer.ts";
 
 const HALF = new Uint8Array(Ring.PAYLOAD_MAX_BYTES / 2);

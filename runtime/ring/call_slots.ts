@@ -1,0 +1,247 @@
+/**
+ * The shared memory between a program's threads and the engine: one SharedArrayBuffer. Each thread
+ * has a slot with two rings, one for calls and one for answers.
+ *
+ * The engine polls the rings while there is work. Before it sleeps it sets a word in the buffer,
+ * and a thread that then writes a call kicks the engine awake.
+ */
+
+import { TdsmError } from "../errors.ts";
+import { CALL_SLOTS_MAX, FAILURE_TEXT_MAX, NODES_MAX, PEERS_LOOKS_MAX } from "../limits.ts";
+import { Ring, RING_BYTES } from "./ring.ts";
+
+/** Rings begin at a cache line. */
+function align(words: number): number {
+  return Math.ceil(words / 16) * 16;
+}
+
+/** Words at the start of the buffer. */
+const Control = {
+  Asleep: 0,
+  Slots: 1,
+  Ended: 2,
+  Closing: 3,
+  /** The bytes of the reason why the node cannot go on; 0 while it can. */
+  Failure: 4,
+  /** Whether a thread has found every slot taken. */
+  Wanted: 5,
+  /** Counts the slots that were released. */
+  Released: 6,
+  /** Of each slot the thread that has it, as two words; 0 for none. */
+  Threads: 16,
+  NextCall: 16 + 2 * CALL_SLOTS_MAX,
+  /** Odd while the list of peers is written. */
+  PeersVersion: 16 + 3 * CALL_SLOTS_MAX,
+  PeerCount: 17 + 3 * CALL_SLOTS_MAX,
+  Peers: 18 + 3 * CALL_SLOTS_MAX,
+  Words: align(18 + 3 * CALL_SLOTS_MAX + NODES_MAX),
+} as const;
+
+/** Stands for a thread of which it is not known whether it has ended. */
+export const UNKNOWN_THREAD: bigint = 2n ** 64n - 1n;
+
+const RINGS_BYTES = CALL_SLOTS_MAX * 2 * RING_BYTES;
+/** In place of the reason's length: a thread writes the reason. */
+const FAILURE_BEGUN = -1;
+/**
+ * Room for the reason as JSON, in which a character takes at most 6 bytes, and the other fields a
+ * few.
+ */
+const FAILURE_BYTES = 6 * FAILURE_TEXT_MAX + 1024;
+
+/** The shared memory of all threads of one node. */
+export class CallSlots {
+  readonly buffer: SharedArrayBuffer;
+  readonly #control: Int32Array;
+  readonly #threads: BigUint64Array;
+
+  /** @param buffer The buffer that another thread made; left out, a new one is made. */
+  constructor(buffer?: SharedArrayBuffer) {
+    this.buffer = buffer ??
+      new SharedArrayBuffer(Control.Words * 4 + RINGS_BYTES + FAILURE_BYTES);
+    this.#control = new Int32Array(this.buffer, 0, Control.Words);
+    this.#threads = new BigUint64Array(this.buffer, Control.Threads * 4, CALL_SLOTS_MAX);
+  }
+
+  /** The slots that are or were in use: 0, 1, … one less than this. */
+  get count(): number {
+    return Atomics.load(this.#control, Control.Slots);
+  }
+
+  /** How many slots are in use: one for each thread that uses the node. */
+  get threads(): number {
+    let taken = 0;
+    for (let slot = 0; slot < this.count; slot++) {
+      if (this.thread(slot) !== 0n) taken++;
+    }
+    return taken;
+  }
+
+  /** The thread that has a slot; 0 for none. */
+  thread(slot: number): bigint {
+    return Atomics.load(this.#threads, slot);
+  }
+
+  /**
+   * Takes a slot for this thread.
+   *
+   * @param thread The thread's name, by which it can be told whether it has ended.
+   * @returns The slot; `undefined` when all are taken.
+   */
+  claim(thread: bigint = UNKNOWN_THREAD): number | undefined {
+    for (let slot = 0; slot < CALL_SLOTS_MAX; slot++) {
+      if (Atomics.compareExchange(this.#threads, slot, 0n, thread) !== 0n) continue;
+      // All lower slots were taken at this moment, each by a thread that raises the count as this
+      // one does.
+      for (let count = this.count; count <= slot; count = this.count) {
+        Atomics.compareExchange(this.#control, Control.Slots, count, slot + 1);
+      }
+      return slot;
+    }
+    return undefined;
+  }
+
+  /**
+   * Lets another thread take a slot.
+   *
+   * @param slot The slot.
+   * @param nextCall The first call number that was not used in the slot. Answers to earlier calls
+   * may still come, and must not be taken for answers to calls of the next thread.
+   */
+  release(slot: number, nextCall: number): void {
+    Atomics.store(this.#control, Control.NextCall + slot, nextCall | 0);
+    Atomics.store(this.#threads, slot, 0n);
+    Atomics.add(this.#control, Control.Released, 1);
+    Atomics.notify(this.#control, Control.Released);
+  }
+
+  /** How many slots were released so far, modulo 2^32. */
+  get released(): number {
+    return Atomics.load(this.#control, Control.Released);
+  }
+
+  /**
+   * Asks the engine, which has to be kicked, to look for threads that have ended, and blocks this
+   * thread until a slot is released or the time is over.
+   *
+   * @param released What `released` said before this thread tried to take a slot.
+   * @param timeoutMs The longest wait, in milliseconds.
+   * @param kick Wakes the engine if it sleeps.
+   */
+  awaitReleased(released: number, timeoutMs: number, kick: () => void): void {
+    Atomics.store(this.#control, Control.Wanted, 1);
+    kick();
+    Atomics.wait(this.#control, Control.Released, released, timeoutMs);
+  }
+
+  /** Whether a thread has found every slot taken since this was last asked. */
+  takeWanted(): boolean {
+    return Atomics.load(this.#control, Control.Wanted) === 1 &&
+      Atomics.exchange(this.#control, Control.Wanted, 0) === 1;
+  }
+
+  /** The number of the first call of the thread that has taken a slot. */
+  nextCall(slot: number): number {
+    return Atomics.load(this.#control, Control.NextCall + slot) >>> 0 || 1;
+  }
+
+  /** The rings of a slot. */
+  rings(slot: number): { calls: Ring; answers: Ring } {
+    const offset = Control.Words * 4 + slot * 2 * RING_BYTES;
+    return {
+      calls: new Ring(this.buffer, offset),
+      answers: new Ring(this.buffer, offset + RING_BYTES),
+    };
+  }
+
+  /** Marks the engine as ended, after which no call is answered, and ends the waits for answers. */
+  end(): void {
+    Atomics.store(this.#control, Control.Ended, 1);
+    for (let slot = 0; slot < this.count; slot++) this.rings(slot).answers.wakeReader();
+  }
+
+  /** Marks the node as closing: no thread can make a call from here on. */
+  beginClosing(): void {
+    Atomics.store(this.#control, Control.Closing, 1);
+  }
+
+  /** Whether the thread that joined closes the node, or has closed it. */
+  get closing(): boolean {
+    return Atomics.load(this.#control, Control.Closing) === 1;
+  }
+
+  /** Whether the engine has ended. */
+  get ended(): boolean {
+    return Atomics.load(this.#control, Control.Ended) === 1;
+  }
+
+  /**
+   * Tells every thread why the node cannot go on. Only the first reason is kept.
+   *
+   * @param why The reason; the end of a message that is longer than `FAILURE_TEXT_MAX` is cut off.
+   */
+  fail({ code, message, errno }: TdsmError): void {
+    const { Failure } = Control;
+    if (Atomics.compareExchange(this.#control, Failure, 0, FAILURE_BEGUN) !== 0) return;
+    const text = JSON.stringify({ code, message: message.slice(0, FAILURE_TEXT_MAX), errno });
+    const bytes = new TextEncoder().encode(text);
+    this.#failureBytes(bytes.length).set(bytes);
+    Atomics.store(this.#control, Failure, bytes.length);
+  }
+
+  /** Why the node cannot go on; `undefined` while it can. */
+  get failure(): TdsmError | undefined {
+    const length = Atomics.load(this.#control, Control.Failure);
+    if (length === 0 || length === FAILURE_BEGUN) return undefined;
+    // A decoder takes no shared memory.
+    const text = new TextDecoder().decode(this.#failureBytes(length).slice());
+    const { code, message, errno } = JSON.parse(text) as Pick<
+      TdsmError,
+      "code" | "message" | "errno"
+    >;
+    return new TdsmError(code, message, errno === undefined ? {} : { errno });
+  }
+
+  #failureBytes(length: number): Uint8Array<SharedArrayBuffer> {
+    return new Uint8Array(this.buffer, Control.Words * 4 + RINGS_BYTES, length);
+  }
+
+  /** Publishes the ids of the other nodes, so that threads can read them without a call. */
+  setPeers(ids: readonly number[]): void {
+    Atomics.add(this.#control, Control.PeersVersion, 1);
+    Atomics.store(this.#control, Control.PeerCount, ids.length);
+    for (const [index, id] of ids.entries()) {
+      Atomics.store(this.#control, Control.Peers + index, id);
+    }
+    Atomics.add(this.#control, Control.PeersVersion, 1);
+  }
+
+  /** The ids of the other nodes that the engine has published; never blocks. */
+  get peers(): number[] {
+    let ids: number[] = [];
+    // An engine that is writing will be done at once, but one that died while writing must not keep
+    // this thread for ever.
+    for (let look = 0; look < PEERS_LOOKS_MAX; look++) {
+      const version = Atomics.load(this.#control, Control.PeersVersion);
+      const length = Atomics.load(this.#control, Control.PeerCount);
+      ids = Array.from(
+        { length },
+        (_, at) => Atomics.load(this.#control, Control.Peers + at) >>> 0,
+      );
+      if (version % 2 === 0 && Atomics.load(this.#control, Control.PeersVersion) === version) break;
+    }
+    return ids;
+  }
+
+  /**
+   * Tells threads whether the engine sleeps. After that the engine looks at the rings once more.
+   */
+  setAsleep(asleep: boolean): void {
+    Atomics.store(this.#control, Control.Asleep, asleep ? 1 : 0);
+  }
+
+  /** Whether the engine slept. Only one caller gets `true`, and must kick the engine. */
+  takeAsleep(): boolean {
+    return Atomics.exchange(this.#control, Control.Asleep, 0) === 1;
+  }
+}
