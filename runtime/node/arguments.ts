@@ -5,7 +5,7 @@
  */
 
 import { SYNC_NAME_MAX_BYTES, U64_MAX } from "../limits.ts";
-import { show } from "../show.ts";
+import { show } from "../arguments/show.ts";
 
 /**
  * Checks a whole number.

@@ -9,8 +9,8 @@ import type { NativeRegion } from "../../ffi/native.ts";
 import { checkName } from "./arguments.ts";
 import { TdsmError } from "../errors.ts";
 import { MODULE_NAME_MAX_BYTES } from "../limits.ts";
-import { checkOptions } from "../options.ts";
-import { show } from "../show.ts";
+import { checkOptions } from "../arguments/options.ts";
+import { show } from "../arguments/show.ts";
 import { memoryOf, type NodeThread } from "./thread.ts";
 
 /**

@@ -6,7 +6,7 @@ import { exitCodeOf, exitCodeOfStart, TdsmError } from "../errors.ts";
 import { readEnvironment, resolveSettings } from "../settings/settings.ts";
 import type { NodeOptions, Settings } from "../settings/types.ts";
 import { refused } from "../settings/flags.ts";
-import { show } from "../show.ts";
+import { show } from "../arguments/show.ts";
 import { asksForHelp, settingsHelp } from "../settings/help.ts";
 import { START_COMMAND } from "../start_command.ts";
 import { VERSION } from "../version.ts";

@@ -3,8 +3,8 @@
  */
 
 import type { NativeRegion } from "../../ffi/native.ts";
-import { checkOptions } from "../options.ts";
-import { show } from "../show.ts";
+import { checkOptions } from "../arguments/options.ts";
+import { show } from "../arguments/show.ts";
 import { checkCount, checkName, semaphoreKey } from "./arguments.ts";
 import { type Barrier, newBarrier } from "./barrier.ts";
 import { Call, valueFields } from "../ring/calls.ts";

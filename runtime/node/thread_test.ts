@@ -4,7 +4,7 @@ import { Call } from "../ring/calls.ts";
 import { closedError, type EngineClient } from "../ring/client.ts";
 import type { RecordBody } from "../ring/ring.ts";
 import { TdsmError } from "../errors.ts";
-import { show } from "../show.ts";
+import { show } from "../arguments/show.ts";
 import { BareThread } from "../../tests/support/bare_thread.ts";
 
 const SIZE = 4 * 4096;

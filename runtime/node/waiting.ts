@@ -7,7 +7,7 @@ import { TdsmError } from "../errors.ts";
 import { Answer } from "../ring/calls.ts";
 import type { EngineClient } from "../ring/client.ts";
 import type { RecordBody, RingRecord } from "../ring/ring.ts";
-import { BLOCK_NAMES, checkWait, WAIT_NAMES, watchBounds } from "../wait_bounds.ts";
+import { BLOCK_NAMES, checkWait, WAIT_NAMES, watchBounds } from "../arguments/wait_bounds.ts";
 
 /**
  * The bounds of a wait: a time-out, a signal, or both.

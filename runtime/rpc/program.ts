@@ -5,8 +5,8 @@
 
 import { reasonOf, TdsmError } from "../errors.ts";
 import { NODE_ID_MAX, RPC_CALLS_MAX, RPC_NAME_MAX_BYTES } from "../limits.ts";
-import { show } from "../show.ts";
-import { checkWait, WAIT_NAMES, watchBounds } from "../wait_bounds.ts";
+import { show } from "../arguments/show.ts";
+import { checkWait, WAIT_NAMES, watchBounds } from "../arguments/wait_bounds.ts";
 import { encodeFailure, failureOf, violation } from "./error.ts";
 import type {
   Rpc,

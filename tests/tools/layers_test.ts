@@ -20,15 +20,15 @@ const LAYERS: readonly (readonly string[])[] = [
   ["runtime/protocol/coherence", "runtime/rpc", "runtime/settings", "ffi"],
   [
     "runtime/address.ts",
+    "runtime/arguments",
     "runtime/log.ts",
     "runtime/signals.ts",
     "runtime/size.ts",
     "runtime/version.ts",
-    "runtime/wait_bounds.ts",
     "runtime/std",
   ],
-  ["runtime/errors.ts", "runtime/limits.ts", "runtime/options.ts", "runtime/start_command.ts"],
-  ["runtime/printable.ts", "runtime/show.ts"],
+  ["runtime/errors.ts", "runtime/limits.ts", "runtime/start_command.ts"],
+  ["runtime/printable.ts"],
 ];
 
 /** What the protocol must not reach, since the simulator could not drive it. */

@@ -4,7 +4,7 @@
  * taken.
  */
 
-import { TIMEOUT_MAX_MS } from "./limits.ts";
+import { TIMEOUT_MAX_MS } from "../limits.ts";
 import { checkOptions } from "./options.ts";
 import { show } from "./show.ts";
 
