@@ -59,14 +59,12 @@ export const SMALL_WORLDS: readonly World[] = [
   world("2x1, a death and two frees", 2, 1, { departures: ONE_DIES, frees: 2 }),
   world("2x1, a leave and a free", 2, 1, { departures: ONE_LEAVES, frees: 1 }),
   world("3x1 and a free", 3, 1, { frees: 1, holds: false }),
-  world("3x1, a death and a free", 3, 1, { departures: ONE_DIES, frees: 1, holds: false }),
   world("2x1 of one page", 2, 1, { memoryPages: 1 }),
   world("2x1 of one page and a free", 2, 1, { memoryPages: 1, frees: 1 }),
   world("2x1 of one page and a death", 2, 1, { memoryPages: 1, departures: ONE_DIES }),
   world("2x1 of one page and a leave", 2, 1, { memoryPages: 1, departures: ONE_LEAVES }),
   world("3x1 of one page", 3, 1, { memoryPages: 1, roomAnyTime: false, holds: false }),
   world("2x2 of one page", 2, 2, { memoryPages: 1, holds: false }),
-  world("2x2 of one page and a free", 2, 2, { memoryPages: 1, holds: false, frees: 1 }),
   world("2x2 of one page and one that dies or leaves", 2, 2, {
     memoryPages: 1,
     holds: false,
@@ -76,6 +74,8 @@ export const SMALL_WORLDS: readonly World[] = [
 
 /** As deep as there is time. */
 export const LARGE_WORLDS: readonly World[] = [
+  world("3x1, a death and a free", 3, 1, { departures: ONE_DIES, frees: 1, holds: false }),
+  world("2x2 of one page and a free", 2, 2, { memoryPages: 1, holds: false, frees: 1 }),
   world("2x2", 2, 2, { holds: false }),
   world("2x2 and holds", 2, 2),
   world("2x2 reading ahead and a death", 2, 2, {
