@@ -20,15 +20,18 @@ const WORD_MASK = WORD_BITS - 1;
 /** The words of a plane: one for each page, and one for the slots that any page may have. */
 const PLANE_WORDS = CHUNK_PAGES + 1;
 
+/**
+ * What is known of some pages in a row. All of it is in one array, since a collection of garbage looks
+ * at each array: a home that knows ten million pages must not stand still for that.
+ */
 interface Chunk {
-  /** For each page one more than the slot of its owner; 0 for none. */
-  readonly owners: Uint16Array;
-  /** The slots of those that have copies, as bits: one plane after the other, each for 32 slots. */
-  sharers: Uint32Array;
+  /**
+   * The first plane has for each page its owner; where no node has a copy, the node that the page was
+   * lost with, or 0. Each of the others has those that have copies as bits, for 32 slots.
+   */
+  words: Uint32Array;
   /** How many planes there are. */
   planes: number;
-  /** For each page the node that it was lost with; 0 where it is not lost. */
-  lost: Uint32Array | undefined;
 }
 
 /** The nodes that have slots. */
@@ -79,13 +82,18 @@ export class HolderTable {
 
   /** The node that is asked for the page's bytes; 0 when no node ever had the page, or it is lost. */
   owner(page: number): NodeId {
-    const owner = this.#chunk(page)?.owners[page & CHUNK_MASK] ?? 0;
-    return owner === 0 ? 0 : this.#slots.node(owner - 1);
+    const chunk = this.#chunk(page);
+    return chunk !== undefined && isHeld(chunk, page & CHUNK_MASK)
+      ? chunk.words[page & CHUNK_MASK]!
+      : 0;
   }
 
   /** The node that a lost page was lost with; 0 where it is not lost. */
   lostWith(page: number): NodeId {
-    return this.#chunk(page)?.lost?.[page & CHUNK_MASK] ?? 0;
+    const chunk = this.#chunk(page);
+    return chunk === undefined || isHeld(chunk, page & CHUNK_MASK)
+      ? 0
+      : chunk.words[page & CHUNK_MASK]!;
   }
 
   /** How many slots there are, given to nodes or free. */
@@ -110,7 +118,7 @@ export class HolderTable {
     const chunk = this.#chunk(page);
     let count = 0;
     if (chunk === undefined) return count;
-    for (let plane = 0; plane < chunk.planes; plane++) {
+    for (let plane = 1; plane < chunk.planes; plane++) {
       for (let bits = wordOf(chunk, page & CHUNK_MASK, plane); bits !== 0; bits &= bits - 1) {
         count++;
       }
@@ -123,9 +131,9 @@ export class HolderTable {
     const nodes: NodeId[] = [];
     const chunk = this.#chunk(page);
     if (chunk === undefined) return nodes;
-    for (let plane = 0; plane < chunk.planes; plane++) {
+    for (let plane = 1; plane < chunk.planes; plane++) {
       for (let bits = wordOf(chunk, page & CHUNK_MASK, plane); bits !== 0; bits &= bits - 1) {
-        nodes.push(this.#slots.node(plane * WORD_BITS + lowestBit(bits)));
+        nodes.push(this.#slots.node((plane - 1) * WORD_BITS + lowestBit(bits)));
       }
     }
     return nodes;
@@ -154,49 +162,42 @@ export class HolderTable {
   add(run: PageRun, node: NodeId): void {
     const slot = this.#slots.of(node);
     this.#create(run, slot, (chunk, from, to) => {
-      setBits(chunk, from, to, slot);
-      const { owners, lost } = chunk;
+      const { words } = chunk;
       for (let offset = from; offset < to; offset++) {
-        if (owners[offset] === 0) owners[offset] = slot + 1;
+        if (!isHeld(chunk, offset)) words[offset] = node;
       }
-      lost?.fill(0, from, to);
+      setBits(chunk, from, to, slot);
     });
   }
 
-  /** The node has no copies of a run any more; where it was the owner, another of the holders becomes it. */
+  /**
+   * The node has no copies of a run any more; where it was the owner, another of the holders becomes
+   * it.
+   */
   remove(run: PageRun, node: NodeId): void {
     const slot = this.#slots.find(node);
     if (slot === undefined) return;
     this.#visit(run, (chunk, from, to) => {
-      clearBits(chunk, from, to, slot);
-      const { owners } = chunk;
+      const { words } = chunk;
       for (let offset = from; offset < to; offset++) {
-        if (owners[offset] === slot + 1) owners[offset] = firstSlot(chunk, offset) + 1;
+        if (!hasBit(chunk, offset, slot)) continue;
+        clearBits(chunk, offset, offset + 1, slot);
+        if (words[offset] !== node) continue;
+        const next = firstSlot(chunk, offset);
+        words[offset] = next < 0 ? 0 : this.#slots.node(next);
       }
     });
   }
 
   /** These nodes, and no others, have copies of a run; the first is the owner. None: no node has. */
   set(run: PageRun, nodes: readonly NodeId[]): void {
-    this.#visit(run, (chunk, from, to) => {
-      const { owners, sharers, planes, lost } = chunk;
-      for (let plane = 0; plane < planes; plane++) {
-        const start = plane * PLANE_WORDS;
-        for (let index = start + from; index < start + to; index++) sharers[index] = 0;
-      }
-      for (let offset = from; offset < to; offset++) owners[offset] = 0;
-      lost?.fill(0, from, to);
-    });
+    this.#visit(run, (chunk, from, to) => fill(chunk, from, to, 0));
     for (const node of nodes) this.add(run, node);
   }
 
   /** A run was lost with a node: no node has copies. */
   lose(run: PageRun, node: NodeId): void {
-    this.set(run, []);
-    this.#create(run, 0, (chunk, from, to) => {
-      chunk.lost ??= new Uint32Array(CHUNK_PAGES);
-      chunk.lost.fill(node, from, to);
-    });
+    this.#create(run, 0, (chunk, from, to) => fill(chunk, from, to, node));
   }
 
   /** The first page from `start` on that a node has, or that is lost; `end` where there is none before it. */
@@ -204,11 +205,10 @@ export class HolderTable {
     const last = ((end - 1) >>> CHUNK_BITS) + 1;
     let index = this.#chunks.next(start >>> CHUNK_BITS, last);
     for (; index !== undefined; index = this.#chunks.next(index + 1, last)) {
-      const { owners, lost } = this.#chunks.get(index)!;
+      const { words } = this.#chunks.get(index)!;
       const stop = Math.min(end, (index + 1) * CHUNK_PAGES);
       for (let page = Math.max(start, index * CHUNK_PAGES); page < stop; page++) {
-        const offset = page & CHUNK_MASK;
-        if (owners[offset] !== 0 || (lost !== undefined && lost[offset] !== 0)) return page;
+        if (words[page & CHUNK_MASK] !== 0) return page;
       }
     }
     return end;
@@ -273,7 +273,7 @@ export class HolderTable {
     slot: number,
     act: (chunk: Chunk, from: number, to: number) => void,
   ): void {
-    const planes = Math.floor(slot / WORD_BITS) + 1;
+    const planes = planeOf(slot) + 1;
     const end = first + count;
     for (let page = first; page < end;) {
       const index = page >>> CHUNK_BITS;
@@ -291,83 +291,94 @@ export class HolderTable {
 }
 
 /** A chunk of pages that no node ever had. */
-const UNTOUCHED = emptyChunk(0);
+const UNTOUCHED = emptyChunk(1);
 
 function emptyChunk(planes: number): Chunk {
-  return {
-    owners: new Uint16Array(CHUNK_PAGES),
-    sharers: new Uint32Array(PLANE_WORDS * planes),
-    planes,
-    lost: undefined,
-  };
+  return { words: new Uint32Array(PLANE_WORDS * planes), planes };
 }
 
 function lowestBit(bits: number): number {
   return 31 - Math.clz32(bits & -bits);
 }
 
-function wordOf({ sharers, planes }: Chunk, offset: number, plane: number): number {
-  return plane < planes ? sharers[plane * PLANE_WORDS + offset]! : 0;
+/** The plane that has the bits of a slot. */
+function planeOf(slot: number): number {
+  return 1 + (slot >>> 5);
+}
+
+function wordOf({ words, planes }: Chunk, offset: number, plane: number): number {
+  return plane < planes ? words[plane * PLANE_WORDS + offset]! : 0;
+}
+
+/** Whether any node has a copy of a page. */
+function isHeld(chunk: Chunk, offset: number): boolean {
+  for (let plane = 1; plane < chunk.planes; plane++) {
+    if (wordOf(chunk, offset, plane) !== 0) return true;
+  }
+  return false;
 }
 
 function hasBit(chunk: Chunk, offset: number, slot: number): boolean {
-  return (wordOf(chunk, offset, slot >>> 5) & (1 << (slot & WORD_MASK))) !== 0;
+  return (wordOf(chunk, offset, planeOf(slot)) & (1 << (slot & WORD_MASK))) !== 0;
 }
 
 /** The pages have a slot, and so may a page of the chunk. */
-function setBits({ sharers }: Chunk, from: number, to: number, slot: number): void {
-  const start = (slot >>> 5) * PLANE_WORDS;
+function setBits({ words }: Chunk, from: number, to: number, slot: number): void {
+  const start = planeOf(slot) * PLANE_WORDS;
   const bit = 1 << (slot & WORD_MASK);
-  for (let index = start + from; index < start + to; index++) sharers[index]! |= bit;
-  sharers[start + CHUNK_PAGES]! |= bit;
+  for (let index = start + from; index < start + to; index++) words[index]! |= bit;
+  words[start + CHUNK_PAGES]! |= bit;
 }
 
-function clearBits({ sharers, planes }: Chunk, from: number, to: number, slot: number): void {
-  const plane = slot >>> 5;
+function clearBits({ words, planes }: Chunk, from: number, to: number, slot: number): void {
+  const plane = planeOf(slot);
   if (plane >= planes) return;
   const start = plane * PLANE_WORDS;
   const others = ~(1 << (slot & WORD_MASK));
-  for (let index = start + from; index < start + to; index++) sharers[index]! &= others;
+  for (let index = start + from; index < start + to; index++) words[index]! &= others;
 }
 
 /** The lowest slot that has a page; -1 for none. */
 function firstSlot(chunk: Chunk, offset: number): number {
-  for (let plane = 0; plane < chunk.planes; plane++) {
+  for (let plane = 1; plane < chunk.planes; plane++) {
     const bits = wordOf(chunk, offset, plane);
-    if (bits !== 0) return plane * WORD_BITS + lowestBit(bits);
+    if (bits !== 0) return (plane - 1) * WORD_BITS + lowestBit(bits);
   }
   return -1;
 }
 
+/** No node has copies of the pages, which were lost with a node; 0 where they were not. */
+function fill({ words, planes }: Chunk, from: number, to: number, lostWith: NodeId): void {
+  for (let plane = 0; plane < planes; plane++) {
+    const start = plane * PLANE_WORDS;
+    const word = plane === 0 ? lostWith : 0;
+    for (let index = start + from; index < start + to; index++) words[index] = word;
+  }
+}
+
 /** How far the pages from one offset up to another are like the one at an offset of a second chunk. */
 function alikeUpTo(chunk: Chunk, from: number, to: number, other: Chunk, at: number): number {
-  const { owners, sharers, lost } = chunk;
-  const owner = other.owners[at];
-  let stop = from;
-  while (stop < to && owners[stop] === owner) stop++;
+  const { words } = chunk;
   const planes = Math.max(chunk.planes, other.planes);
+  let stop = to;
   for (let plane = 0; plane < planes; plane++) {
-    const bits = wordOf(other, at, plane);
+    const word = wordOf(other, at, plane);
     if (plane >= chunk.planes) {
-      if (bits !== 0) return from;
+      if (word !== 0) return from;
       continue;
     }
     const start = plane * PLANE_WORDS;
     let index = start + from;
-    while (index < start + stop && sharers[index] === bits) index++;
+    while (index < start + stop && words[index] === word) index++;
     stop = index - start;
   }
-  if (lost === undefined && other.lost === undefined) return stop;
-  const node = other.lost?.[at] ?? 0;
-  let offset = from;
-  while (offset < stop && (lost?.[offset] ?? 0) === node) offset++;
-  return offset;
+  return stop;
 }
 
 /** Makes room in a chunk for more slots: once for each 32 nodes that have copies at one time. */
 function widen(chunk: Chunk, planes: number): void {
   const wider = new Uint32Array(PLANE_WORDS * planes);
-  wider.set(chunk.sharers);
-  chunk.sharers = wider;
+  wider.set(chunk.words);
+  chunk.words = wider;
   chunk.planes = planes;
 }
