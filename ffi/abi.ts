@@ -75,11 +75,24 @@ export const MODULE_INFO = {
   },
 } as const;
 
+/** Layout of `tdsm_seal_state`, in bytes; the library alone reads and writes it. */
+export const SEAL_STATE = {
+  size: 48,
+  fields: {
+    key: { offset: 0, size: 32 },
+    number: { offset: 32, size: 8 },
+    suite: { offset: 40, size: 4 },
+    length: { offset: 44, size: 4 },
+  },
+} as const;
+
 /** `u32` words of one fault record in the array that `NativeRegion.readFaults` fills. */
 export const FAULT_WORDS = 4;
 /** The word of a fault record that has the logical page. */
 export const FAULT_PAGE = 0;
-/** The word of a fault record that has bits of `FAULT_WRITE`, `FAULT_WRITE_PROTECT`, `FAULT_MINOR`. */
+/**
+ * The word of a fault record that has bits of `FAULT_WRITE`, `FAULT_WRITE_PROTECT`, `FAULT_MINOR`.
+ */
 export const FAULT_FLAGS = 1;
 /** The word of a fault record that has the kernel's id of the thread, or 0. */
 export const FAULT_THREAD = 2;
@@ -111,12 +124,29 @@ export const PATH_MAX_BYTES = 4096;
 export const WAIT_FAULTS = 1;
 /** Bit that `tdsm_wait` answers: a thread called `tdsm_kick`. */
 export const WAIT_KICKED = 2;
-/** Bit that `tdsm_wait` answers: the region is being closed, so there is nothing more to wait for. */
+/**
+ * Bit that `tdsm_wait` answers: the region is being closed, so there is nothing more to wait for.
+ */
 export const WAIT_CLOSING = 4;
-/** In the word of {@linkcode NativeRegion.watchExit}: a thread ends the process, and waits for the engine. */
+/**
+ * In the word of {@linkcode NativeRegion.watchExit}: a thread ends the process, and waits for the
+ * engine.
+ */
 export const EXIT_BEGUN = 3;
-/** The longest message with which {@linkcode NativeRegion.fence} ends the process, in bytes of UTF-8. */
+/**
+ * The longest message with which {@linkcode NativeRegion.fence} ends the process, in bytes of
+ * UTF-8.
+ */
 export const FENCE_MESSAGE_MAX_BYTES = 4096;
+
+/** The bytes of one direction's key for sealing. */
+export const SEAL_KEY_BYTES = 32;
+/** The bytes of a sealed record before those that it carries. */
+export const SEAL_HEADER_BYTES = 20;
+/** How much longer a sealed record is than what it carries, in bytes. */
+export const SEAL_OVERHEAD_BYTES = 36;
+/** The most bytes that a sealed record carries. */
+export const SEAL_RECORD_MAX_BYTES = 65_536;
 
 /** The constants above and the bounds of the library, by their names in the layout manifest. */
 export const CONSTANTS = {
@@ -141,6 +171,10 @@ export const CONSTANTS = {
   path_max: PATH_MAX_BYTES,
   fence_message_max: FENCE_MESSAGE_MAX_BYTES,
   exit_begun: EXIT_BEGUN,
+  seal_key: SEAL_KEY_BYTES,
+  seal_header: SEAL_HEADER_BYTES,
+  seal_overhead: SEAL_OVERHEAD_BYTES,
+  seal_record_max: SEAL_RECORD_MAX_BYTES,
 } as const;
 
 /** Status codes by name; a call answers them negated. */
@@ -160,6 +194,7 @@ export const STATUSES = {
   memory_exhausted: 12,
   fenced: 13,
   file_limited: 14,
+  not_authentic: 15,
 } as const;
 
 /** Why a module is refused, by name. */
@@ -299,6 +334,10 @@ const FAILURES: Readonly<Record<number, { code: TdsmErrorCode; text: string }>> 
     text:
       "native code has unmapped or moved memory of the region, or has mapped other memory there " +
       "(munmap, mremap, mmap); leave the region where it is",
+  },
+  [STATUSES.not_authentic]: {
+    code: "FrameCorrupted",
+    text: "what has arrived is not what the other end has sealed: something on the way changes it",
   },
   [STATUSES.file_limited]: {
     code: "SystemCallFailed",

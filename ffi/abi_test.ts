@@ -15,6 +15,7 @@ import {
   PROBLEMS,
   RDMA_SECTION_INFO,
   REGION_INFO,
+  SEAL_STATE,
   statusError,
   STATUSES,
   STEPS,
@@ -33,6 +34,7 @@ Deno.test("abi: layouts, codes and constants are those that the compiler made", 
       tdsm_fault: FAULT,
       tdsm_rdma_section_info: RDMA_SECTION_INFO,
       tdsm_module_info: MODULE_INFO,
+      tdsm_seal_state: SEAL_STATE,
     },
     statuses: STATUSES,
     steps: STEPS,
@@ -74,6 +76,7 @@ Deno.test("abi: every status has an error of its own kind, with operation and er
     memory_exhausted: "MemoryExhausted",
     fenced: "NodeClosed",
     file_limited: "SystemCallFailed",
+    not_authentic: "FrameCorrupted",
   });
   assertMatch(statusError("x", -99, 0).message, /unknown status 99$/);
 });

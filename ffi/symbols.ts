@@ -58,6 +58,17 @@ export const symbols = {
   tdsm_resumed: { parameters: ["u32", "u32"], result: "i32" },
   /** `uint32_t tdsm_crc32c(const uint8_t *bytes, uint32_t length, uint32_t seed)` */
   tdsm_crc32c: { parameters: ["buffer", "u32", "u32"], result: "u32" },
+  /** `uint32_t tdsm_seal_suites(void)` */
+  tdsm_seal_suites: { parameters: [], result: "u32" },
+  /** `int32_t tdsm_seal_begin(tdsm_seal_state *out, uint32_t suite, const uint8_t key[32])` */
+  tdsm_seal_begin: { parameters: ["buffer", "u32", "buffer"], result: "i32" },
+  /** `int32_t tdsm_seal(tdsm_seal_state *state, const uint8_t *plain, uint32_t length, uint8_t *out, uint32_t capacity)` */
+  tdsm_seal: { parameters: ["buffer", "buffer", "u32", "buffer", "u32"], result: "i32" },
+  /** `int32_t tdsm_seal_open(tdsm_seal_state *state, const uint8_t *sealed, uint32_t length, uint8_t *out, uint32_t capacity, uint32_t *taken)` */
+  tdsm_seal_open: {
+    parameters: ["buffer", "buffer", "u32", "buffer", "u32", "buffer"],
+    result: "i32",
+  },
   /** `void tdsm_yield(void)` */
   tdsm_yield: { parameters: [], result: "void" },
   /** `uint64_t tdsm_thread(void)` */

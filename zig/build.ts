@@ -59,6 +59,12 @@ function stampPath(machine: Machine): string {
   return `${libraryPath(machine)}.stamp`;
 }
 
+/** The processors that `aegis.zig` is compiled for: those with instructions for AES. */
+const AES_PROCESSORS: Readonly<Record<Machine, string>> = {
+  x86_64: "x86_64+avx+aes",
+  aarch64: "generic+aes",
+};
+
 function targetOf(machine: Machine): string {
   return `${machine}-linux-gnu.${GLIBC_VERSION}`;
 }
@@ -170,6 +176,33 @@ async function replace(path: string, content: string | Uint8Array): Promise<void
   await Deno.rename(temporary, path);
 }
 
+/** Compiles `aegis.zig` in a folder, and has the object used; the name is relative to `zig/`. */
+async function withAegis<Result>(
+  machine: Machine,
+  use: (object: string) => Promise<Result>,
+): Promise<Result> {
+  await Deno.mkdir(outputDirectory, { recursive: true });
+  const object = await Deno.makeTempFile({ dir: outputDirectory, prefix: ".aegis-", suffix: ".o" });
+  const name = `..${object.slice(root.length)}`;
+  try {
+    await runZig([
+      "build-obj",
+      "-OReleaseFast",
+      "-fPIC",
+      "-fstrip",
+      "-fllvm",
+      `-mcpu=${AES_PROCESSORS[machine]}`,
+      "-target",
+      targetOf(machine),
+      `-femit-bin=${name}`,
+      "src/aegis.zig",
+    ]);
+    return await use(name);
+  } finally {
+    await Deno.remove(object);
+  }
+}
+
 /** Builds the library for a machine, and the module that exports it. */
 async function build(machine: Machine): Promise<void> {
   const stamp = await fingerprint(machine);
@@ -178,18 +211,20 @@ async function build(machine: Machine): Promise<void> {
   }
   const temporary = await Deno.makeTempFile({ dir: outputDirectory, prefix: ".build-" });
   try {
-    await runZig([
-      "build-lib",
-      "@libtdsm.rsp",
-      // The tests read symbols of their own file, and no later flag undoes this one.
-      "-fstrip",
-      "-target",
-      targetOf(machine),
-      "--name",
-      "tdsm",
-      `-femit-bin=..${temporary.slice(root.length)}`,
-      "src/c_api.zig",
-    ]);
+    await withAegis(machine, (object) =>
+      runZig([
+        "build-lib",
+        "@libtdsm.rsp",
+        // The tests read symbols of their own file, and no later flag undoes this one.
+        "-fstrip",
+        "-target",
+        targetOf(machine),
+        "--name",
+        "tdsm",
+        `-femit-bin=..${temporary.slice(root.length)}`,
+        "src/c_api.zig",
+        object,
+      ]));
     const library = await Deno.readFile(temporary);
     await replace(`${embeddedDirectory}/${machine}.js`, await embed(machine, library));
     await replace(libraryPath(machine), library);
@@ -227,13 +262,15 @@ async function writeIndex(): Promise<void> {
  */
 async function test(filters: readonly string[]): Promise<void> {
   const filterArgs = filters.flatMap((filter) => ["--test-filter", filter]);
-  const printed = await runZig([
-    "test",
-    "@libtdsm.rsp",
-    "-ODebug",
-    ...filterArgs,
-    "src/tests.zig",
-  ]);
+  const printed = await withAegis(thisMachine(), (object) =>
+    runZig([
+      "test",
+      "@libtdsm.rsp",
+      "-ODebug",
+      ...filterArgs,
+      "src/tests.zig",
+      object,
+    ]));
   const all = /^All (\d+) tests passed\.$/m.exec(printed);
   const some = /^(\d+) passed; (\d+) skipped; 0 failed\.$/m.exec(printed);
   const passed = all?.[1] ?? some?.[1];

@@ -2,6 +2,7 @@
 //! side check them. Everything here is append-only within one `version`.
 
 const std = @import("std");
+const seal = @import("seal.zig");
 const Status = @import("status.zig").Status;
 
 /// Raised when a layout, a constant or the meaning of a call changes.
@@ -20,6 +21,15 @@ pub const modules_max = 64;
 pub const path_max = 4096;
 /// Bytes of the message with which a fence ends the process.
 pub const fence_message_max = 4096;
+
+/// Bytes of one direction's key, and of the tag of what is sealed.
+pub const seal_key = seal.key_bytes;
+/// Bytes of a record before those that it carries.
+pub const seal_header = seal.header_bytes;
+/// How much longer a record is than what it carries, in bytes.
+pub const seal_overhead = seal.overhead_bytes;
+/// The most bytes that a record carries.
+pub const seal_record_max = seal.record_max_bytes;
 
 /// `tdsm_open_options.flags`: refuse where faults inside system calls cannot be served.
 pub const open_require_kernel_faults: u32 = 1;
@@ -48,7 +58,8 @@ pub const wait_faults: i32 = 1;
 pub const wait_kicked: i32 = 2;
 pub const wait_closing: i32 = 4;
 
-/// In the word that `tdsm_exit_watch` answers the address of: the process ends, and waits for the engine.
+/// In the word that `tdsm_exit_watch` answers the address of: the process ends, and waits for the
+/// engine.
 pub const exit_begun: u32 = 3;
 
 /// Which step of `tdsm_open` failed. Append-only.
@@ -201,8 +212,8 @@ pub const ModuleInfo = extern struct {
     problem: Problem = .none,
     /// The errno of that, 0 if it was not the kernel's.
     errno: i32 = 0,
-    /// With `variable_elsewhere`: the name of the variable as the linker knows it, ended by a zero, or
-    /// as much of it as there is room for.
+    /// With `variable_elsewhere`: the name of the variable as the linker knows it, ended by a zero,
+    /// or as much of it as there is room for.
     variable: [208]u8 = @splat(0),
 
     comptime {
@@ -229,6 +240,7 @@ pub const manifest: [:0]const u8 = made: {
         "," ++ structJson("tdsm_fault", Fault) ++
         "," ++ structJson("tdsm_rdma_section_info", SectionInfo) ++
         "," ++ structJson("tdsm_module_info", ModuleInfo) ++
+        "," ++ structJson("tdsm_seal_state", seal.State) ++
         "},\"statuses\":" ++ enumJson(Status) ++
         ",\"steps\":" ++ enumJson(Step) ++
         ",\"problems\":" ++ enumJson(Problem) ++
@@ -243,7 +255,9 @@ pub const manifest: [:0]const u8 = made: {
         "wait_kicked",           "wait_closing",
         "modules_max",           "region_counts_runs",
         "path_max",              "fence_message_max",
-        "exit_begun",
+        "exit_begun",            "seal_key",
+        "seal_overhead",         "seal_record_max",
+        "seal_header",
     }) ++ "}}";
 };
 
@@ -292,7 +306,7 @@ test "abi: the manifest is JSON and has every struct" {
     defer parsed.deinit();
     const root = parsed.value.object;
     try std.testing.expectEqual(@as(i64, version), root.get("abiVersion").?.integer);
-    try std.testing.expectEqual(@as(usize, 5), root.get("structs").?.object.count());
+    try std.testing.expectEqual(@as(usize, 6), root.get("structs").?.object.count());
     const fault = root.get("structs").?.object.get("tdsm_fault").?.object;
     try std.testing.expectEqual(@as(i64, 12), fault.get("fields").?.object.get("window").?.object.get("offset").?.integer);
 }

@@ -15,6 +15,7 @@ const modules = @import("modules.zig");
 const pages = @import("pages.zig");
 const process = @import("process.zig");
 const registry = @import("registry.zig");
+const seals = @import("seal.zig");
 const section = @import("section.zig");
 const status = @import("status.zig");
 const threads = @import("thread.zig");
@@ -242,6 +243,46 @@ pub export fn tdsm_resumed(handle: u32, page: u32) i32 {
 pub export fn tdsm_crc32c(bytes: ?[*]const u8, length: u32, seed: u32) u32 {
     const first = bytes orelse return seed;
     return crc32c.checksum(first[0..length], seed);
+}
+
+/// uint32_t tdsm_seal_suites(void)
+/// The suites that this machine does well, as bits.
+pub export fn tdsm_seal_suites() u32 {
+    return seals.suites();
+}
+
+/// int32_t tdsm_seal_begin(tdsm_seal_state *out, uint32_t suite, const uint8_t key[32])
+pub export fn tdsm_seal_begin(out: ?*seals.State, suite: u32, key: ?*const [seals.key_bytes]u8) i32 {
+    const bad = status.code(status.reject(error.BadArgument));
+    const state = out orelse return bad;
+    state.* = seals.State.begin(suite, key orelse return bad) catch |failure| return status.code(failure);
+    return 0;
+}
+
+/// int32_t tdsm_seal(tdsm_seal_state *state, const uint8_t *plain, uint32_t length, uint8_t *out,
+/// uint32_t capacity) Answers the bytes of the records in `out`: 36 more than `length` for each 64
+/// KiB that are begun.
+pub export fn tdsm_seal(state: ?*seals.State, plain: ?[*]const u8, length: u32, out: ?[*]u8, capacity: u32) i32 {
+    const bad = status.code(status.reject(error.BadArgument));
+    const bytes = (plain orelse return bad)[0..length];
+    const room = (out orelse return bad)[0..@min(capacity, std.math.maxInt(i32))];
+    return @intCast(seals.seal(state orelse return bad, bytes, room) catch |failure| return status.code(failure));
+}
+
+/// int32_t tdsm_seal_open(tdsm_seal_state *state, const uint8_t *sealed, uint32_t length, uint8_t
+/// *out,
+///                        uint32_t capacity, uint32_t *taken)
+/// Opens the records that are whole. Answers how many bytes of `out` they carried; `taken` is how
+/// many of `sealed` are done with. `capacity` is at least `length`.
+pub export fn tdsm_seal_open(state: ?*seals.State, sealed: ?[*]const u8, length: u32, out: ?[*]u8, capacity: u32, taken: ?*u32) i32 {
+    const bad = status.code(status.reject(error.BadArgument));
+    const bytes = (sealed orelse return bad)[0..@min(length, std.math.maxInt(i32))];
+    const room = (out orelse return bad)[0..capacity];
+    const count = taken orelse return bad;
+    count.* = 0;
+    const done = seals.open(state orelse return bad, bytes, room) catch |failure| return status.code(failure);
+    count.* = @intCast(done.taken);
+    return @intCast(done.carried);
 }
 
 /// void tdsm_yield(void)

@@ -35,6 +35,8 @@ pub const Status = enum(i32) {
     fenced = 13,
     /// No file of this process may be as large as the region (RLIMIT_FSIZE).
     file_limited = 14,
+    /// What arrived is not what the other end has sealed.
+    not_authentic = 15,
 };
 
 /// The same failures inside the library.
@@ -53,6 +55,7 @@ pub const Error = error{
     MemoryExhausted,
     Fenced,
     FileLimited,
+    NotAuthentic,
 };
 
 /// The errno of the last failure on this thread; 0 where the failure was not the kernel's.
@@ -79,6 +82,7 @@ pub fn code(failure: Error) i32 {
         error.MemoryExhausted => .memory_exhausted,
         error.Fenced => .fenced,
         error.FileLimited => .file_limited,
+        error.NotAuthentic => .not_authentic,
     };
     return -@backingInt(status);
 }
@@ -133,6 +137,7 @@ test "status: every error has a code of its own, and the codes never move" {
         .{ error.WindowGone, -9 },       .{ error.ModuleUnusable, -10 },
         .{ error.ModuleInUse, -11 },     .{ error.MemoryExhausted, -12 },
         .{ error.Fenced, -13 },          .{ error.FileLimited, -14 },
+        .{ error.NotAuthentic, -15 },
     };
     for (expected) |pair| try std.testing.expectEqual(pair[1], code(pair[0]));
     try std.testing.expectEqual(expected.len + 1, std.meta.fieldNames(Status).len);

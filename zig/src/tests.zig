@@ -6,6 +6,7 @@ comptime {
     _ = @import("status.zig");
     _ = @import("window.zig");
     _ = @import("section.zig");
+    _ = @import("seal_test.zig");
     _ = @import("thread.zig");
     _ = @import("exit_test.zig");
     _ = @import("module_file_test.zig");
