@@ -151,6 +151,8 @@ export const PEER_VERDICT_MAX_MS = 5_000;
  * than the directory needs to hear of that and to pass it on.
  */
 export const PEER_VERDICT_LAST_MS: number = 2 * PEER_VERDICT_MAX_MS;
+/** The most bytes that a message of the handshake with a key carries. */
+export const NOISE_PAYLOAD_MAX_BYTES = 64;
 /** The connections that may be in their handshake at one time; for another one is dropped. */
 export const HANDSHAKES_MAX = 256;
 /** How many of them may come from one address. */

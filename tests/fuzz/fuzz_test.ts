@@ -12,6 +12,7 @@ import { SYNC_MESSAGES } from "../support/sync_frames.ts";
 import { packedTarget, type Unpack } from "./compression.ts";
 import { engineTarget } from "./engines.ts";
 import { type Decode, frameTarget } from "./frames.ts";
+import { handshakeTarget } from "./handshakes.ts";
 import { sealBroken } from "./mutate.ts";
 import { fuzz, type Target } from "./target.ts";
 import { TARGETS } from "./targets.ts";
@@ -39,6 +40,7 @@ const OUTCOMES: Readonly<Record<string, readonly string[]>> = {
   engine: ["violation", "no violation"],
   directory: ["stranger", "member"],
   join: ["member", "ProtocolViolation", "PeerLost", "JoinRefused", "TimedOut"],
+  handshake: ["MessageTooShort", "MessageTooLong", "NotAuthentic"],
 };
 
 Deno.test("fuzz: broken inputs are taken or refused, and every outcome comes out", async () => {
@@ -128,4 +130,14 @@ class Gullible extends Directory {
 Deno.test("fuzz: faults planted in the engine are found", async () => {
   await assertFound("throws", engineTarget({ PageCache: Fragile, Directory }));
   await assertFound("leaves the region", engineTarget({ PageCache, Directory: Gullible }));
+});
+
+Deno.test("fuzz: a handshake that does not look at the payload's tag is found", async () => {
+  const fault = handshakeTarget((side, message) =>
+    side.read(message).catch((error) => {
+      if (error.reason === "NotAuthentic") return new Uint8Array();
+      throw error;
+    })
+  );
+  await assertRejects(() => fuzz([fault], 1, 100), Error, "a changed message was taken");
 });

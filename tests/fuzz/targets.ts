@@ -5,6 +5,7 @@ import { packedTarget } from "./compression.ts";
 import { controlTarget } from "./controls.ts";
 import { engineTarget } from "./engines.ts";
 import { frameTarget } from "./frames.ts";
+import { handshakeTarget } from "./handshakes.ts";
 import { streamTarget } from "./streams.ts";
 import type { Target } from "./target.ts";
 
@@ -17,4 +18,5 @@ export const TARGETS: readonly Target[] = [
   engineTarget(),
   directoryTarget,
   joinTarget,
+  handshakeTarget(),
 ];

@@ -15,6 +15,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ["runtime/node"],
   ["runtime/engine"],
   ["runtime/cluster", "runtime/ring"],
+  ["runtime/secure"],
   ["runtime/wire"],
   ["runtime/protocol/sync", "runtime/protocol/allocation"],
   ["runtime/protocol/coherence", "runtime/rpc", "runtime/settings", "ffi"],
