@@ -47,6 +47,10 @@ export type TdsmErrorCode =
   | "RegionMismatch"
   /** The directory refused this node for another reason; the message has it. */
   | "JoinRefused"
+  /** A key is needed, and this node has none. */
+  | "KeyMissing"
+  /** The other side has another key, or has none where this node has one. */
+  | "KeyMismatch"
   /** Bytes arrived that are not of the protocol. */
   | "ProtocolViolation"
   /** Bytes arrived other than they were sent: something on the way, or memory, changes them. */
@@ -173,6 +177,7 @@ const NODE_CODES: ReadonlySet<TdsmErrorCode> = new Set<TdsmErrorCode>([
 /** The codes of errors that are put right where the program is started. */
 const USAGE_CODES: ReadonlySet<TdsmErrorCode> = new Set<TdsmErrorCode>([
   "InvalidOption",
+  "KeyMissing",
   "PermissionMissing",
 ]);
 

@@ -151,6 +151,25 @@ export const PEER_VERDICT_MAX_MS = 5_000;
  * than the directory needs to hear of that and to pass it on.
  */
 export const PEER_VERDICT_LAST_MS: number = 2 * PEER_VERDICT_MAX_MS;
+/** The most bytes of a key file that are read; a key has far less. */
+export const KEY_FILE_MAX_BYTES: number = 4 * KIB;
+/**
+ * How long the other side of a connection may take to show that it has the key, in milliseconds.
+ */
+export const UNPROVEN_MAX_MS = 2_000;
+/** The connections that may be in that state at one time; for another one the oldest is dropped. */
+export const UNPROVEN_MAX = 64;
+/** How many of them may come from one address. */
+export const UNPROVEN_ADDRESS_MAX = 8;
+/**
+ * The most bytes that are read, and dropped, of a connection whose other side does not have the
+ * key.
+ */
+export const DISCARDED_MAX_BYTES: number = 64 * KIB;
+/** The most bytes of the first sealed record, which has a node's first message in it. */
+export const SEAL_FIRST_MAX_BYTES: number = 8 * KIB;
+/** The most bytes that are sealed in one go. */
+export const SEAL_BATCH_BYTES: number = 128 * KIB;
 /** The most bytes that a message of the handshake with a key carries. */
 export const NOISE_PAYLOAD_MAX_BYTES = 64;
 /** The connections that may be in their handshake at one time; for another one is dropped. */

@@ -11,6 +11,7 @@ import { NativeRegion, rdmaSection } from "../../ffi/native.ts";
 import { formatAddress } from "../address.ts";
 import { START_COMMAND } from "../start_command.ts";
 import { loadEngineSource } from "../engine/source.ts";
+import { readKey, requireKey } from "../settings/key.ts";
 import { mayUseNet } from "../settings/permissions.ts";
 import { WIDTH_MAX, wrap } from "../settings/help.ts";
 import type { Settings } from "../settings/types.ts";
@@ -56,7 +57,7 @@ export async function examine(settings: Settings): Promise<Check[]> {
   const checks = [checkSystem(), checkKernel(machine), permitted, checkNet(settings), checkEnv()];
   if (permitted.verdict === "ok") checks.push(...await checkLibrary(settings, machine));
   else checks.push(unknown("library"), unknown("userfaultfd"));
-  checks.push(await checkEngine(), checkPort(settings), checkCores());
+  checks.push(await checkEngine(), checkPort(settings), await checkKey(settings), checkCores());
   return checks;
 }
 
@@ -298,6 +299,36 @@ function checkPort({ address, port }: Settings): Check {
       `or join the directory there: --directory-address ${host}`;
     return { name, verdict: "warning", found: `${host} is in use`, remedy };
   }
+}
+
+/** Whether the node has a key, and what that means; the key itself is shown to nobody. */
+async function checkKey(settings: Settings): Promise<Check> {
+  const name = "key";
+  try {
+    requireKey(settings);
+    const read = await readKey(settings.key);
+    if (read?.warning !== undefined) {
+      const [found = "", remedy = ""] = read.warning.split(": ");
+      return { name, verdict: "warning", found, remedy };
+    }
+    if (read !== undefined) {
+      const found = settings.plain
+        ? "nodes must have it; frames travel in the clear, as --plain says"
+        : "nodes must have it, and frames are sealed";
+      return { name, verdict: "ok", found };
+    }
+  } catch (error) {
+    if (!(error instanceof TdsmError)) throw error;
+    const verdict = error.code === "PermissionMissing" ? "unknown" : "failed";
+    const [found = "", ...remedies] = error.message.split(": ");
+    return { name, verdict, found, remedy: remedies.join(": ") };
+  }
+  if (!settings.insecure) {
+    return { name, verdict: "ok", found: "none: any program of this machine may join" };
+  }
+  const remedy = `make one with ${START_COMMAND} --new-key, and name it with --key-file`;
+  const found = "none: any program that reaches this node may join";
+  return { name, verdict: "warning", found, remedy };
 }
 
 function checkCores(): Check {

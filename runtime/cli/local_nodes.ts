@@ -14,7 +14,14 @@ import { asksForHelp } from "../settings/help.ts";
 import { SETTINGS } from "../settings/table.ts";
 import { END_SIGNALS, type EndSignal, SignalEcho } from "../signals.ts";
 import { NodeOutput, type Paints } from "./node_output.ts";
-import { HOSTNAME, type Launch, shareOfMemory, spawnNode, startProcess } from "./node_process.ts";
+import {
+  HOSTNAME,
+  type Launch,
+  makeKey,
+  shareOfMemory,
+  spawnNode,
+  startProcess,
+} from "./node_process.ts";
 import { whenOrphaned } from "./orphan.ts";
 import { paintOf } from "./paint.ts";
 import { Turns } from "./turns.ts";
@@ -102,6 +109,7 @@ class LocalNodes {
    * known.
    */
   readonly #memoryLimit: number | undefined;
+  readonly #keyVariables: Readonly<Record<string, string>>;
   readonly #turns: Turns;
   readonly #output: NodeOutput;
   readonly #started: LocalNode[] = [];
@@ -130,6 +138,7 @@ class LocalNodes {
     const { stdout, stderr } = Deno;
     const { nodes } = launch;
     this.#memoryLimit = shareOfMemory(nodes);
+    this.#keyVariables = makeKey(launch);
     const broken = (): void => void this.#fail(ExitCode.Program);
     this.#output = new NodeOutput({ stdout, stderr }, { nodes, paint, broken });
   }
@@ -196,6 +205,7 @@ class LocalNodes {
       process: spawnNode(this.#launch, id, this.#turns.ticket(id), {
         directory: this.#directory,
         memoryLimit: this.#memoryLimit,
+        keyVariables: this.#keyVariables,
       }),
       turn: Promise.withResolvers(),
       exited: Promise.withResolvers(),

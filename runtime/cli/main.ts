@@ -3,6 +3,7 @@
  */
 
 import { ABI_VERSION } from "../../ffi/abi.ts";
+import { findLibrary } from "../../ffi/embedded.ts";
 import { formatAddress, isWildcard } from "../address.ts";
 import { readEnvironment, resolveSettings } from "../settings/settings.ts";
 import type { Settings } from "../settings/types.ts";
@@ -14,12 +15,13 @@ import { startNode } from "../node/join.ts";
 import type { Node } from "../node/node.ts";
 import { PROTOCOL_VERSION } from "../wire/layout.ts";
 import { formatSize } from "../size.ts";
+import { newKey, readKey } from "../settings/key.ts";
 import { VERSION } from "../version.ts";
 import { paintOf } from "./paint.ts";
 import { START_COMMAND } from "../start_command.ts";
 
 /** The actions of the program other than to be a node. */
-const MODES = ["doctor", "status", "json"] as const;
+const MODES = ["doctor", "status", "json", "new-key"] as const;
 type Mode = typeof MODES[number];
 /** Every flag of the program but the settings. */
 const FLAGS: ProgramFlags = { names: [...MODES, "help", "version"], only: true };
@@ -39,6 +41,7 @@ ${
     settingsHelp([
       ["--status", "Show what every node of the directory's cluster holds and has moved, and end"],
       ["--doctor", "Show what this machine lacks for a node to run, and what mends it, and end"],
+      ["--new-key", "Print a new key for --key-file of every node, and end"],
       ["--json", "With --status or --doctor, as JSON"],
       ["--help", "Show this"],
       ["--version", "Show the versions"],
@@ -61,7 +64,8 @@ export async function main(args: readonly string[]): Promise<void> {
   let exitCodeOfError = exitCodeOfStart;
   try {
     const { settings, rest } = resolveSettings({}, args, readEnvironment(), FLAGS);
-    const { doctor, status, json } = readModes(rest);
+    const { doctor, status, json, "new-key": makeKey } = readModes(rest);
+    if (makeKey) return console.log(newKey());
     if (doctor) return await showDoctor(settings, json);
     if (status) return await showStatus(settings, json);
     // This node has no program, so the directory node need not wait for it.
@@ -84,18 +88,15 @@ export async function main(args: readonly string[]): Promise<void> {
 
 /** The action that the arguments ask for, other than settings. */
 function readModes(rest: readonly string[]): Readonly<Record<Mode, boolean>> {
-  const [doctor, status, json] = MODES.map((mode) => rest.includes(`--${mode}`)) as [
-    boolean,
-    boolean,
-    boolean,
-  ];
+  const modes = Object.fromEntries(MODES.map((mode) => [mode, rest.includes(`--${mode}`)]));
+  const { doctor, status, json } = modes;
   if (doctor && status) {
     throw refused("Cannot use --doctor and --status together: use one, and then the other");
   }
   if (json && !doctor && !status) {
     throw refused("Cannot use --json alone: it goes with --doctor or --status");
   }
-  return { doctor, status, json };
+  return modes as Record<Mode, boolean>;
 }
 
 async function showDoctor(settings: Settings, json: boolean): Promise<void> {
@@ -119,7 +120,13 @@ async function showStatus(settings: Settings, json: boolean): Promise<void> {
         "name the directory with --directory-address HOST:PORT",
     );
   }
-  const status = await fetchStatus(directoryAddress, settings.joinTimeoutMs);
+  const read = await readKey(settings.key);
+  // Only a connection that is sealed needs the library.
+  using library = read === undefined ? undefined : await findLibrary({ path: settings.library });
+  const secret = read === undefined
+    ? undefined
+    : { ...read, plain: settings.plain, library: library! };
+  const status = await fetchStatus(directoryAddress, settings.joinTimeoutMs, secret);
   await print(
     json ? `${JSON.stringify(status)}\n` : formatStatus(status, await paintOf(Deno.stdout)),
   );

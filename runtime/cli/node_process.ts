@@ -5,6 +5,7 @@ import { type Address, formatAddress } from "../address.ts";
 import { partOfMemory } from "../engine/memory_limit.ts";
 import { TURN_VARIABLE } from "../engine/turn.ts";
 import { reasonOf, TdsmError } from "../errors.ts";
+import { newKey } from "../settings/key.ts";
 import { readEnvironment } from "../settings/settings.ts";
 import { SETTINGS } from "../settings/table.ts";
 
@@ -37,6 +38,25 @@ export interface CommonSettings {
   readonly directory: Address;
   /** The memory of each node, in bytes; `undefined` where it is left to the node. */
   readonly memoryLimit: number | undefined;
+  /** The variables by which all nodes have the same key. */
+  readonly keyVariables: Readonly<Record<string, string>>;
+}
+
+/**
+ * Makes a key of the nodes' own, so that no other user of this machine can join them, unless their
+ * user has given one. Nothing is sealed with it: a user that may listen on loopback may read their
+ * memory, too.
+ *
+ * @param launch The program, and its nodes.
+ * @returns The variables by which nodes have the key.
+ */
+export function makeKey({ args }: Launch): Record<string, string> {
+  const { key, plain } = SETTINGS;
+  const environment = readEnvironment();
+  const isGiven = key.environment.some((name) => environment(name)) ||
+    args.some((arg) => arg === `--${key.flag}` || arg.startsWith(`--${key.flag}=`));
+  if (isGiven) return {};
+  return { [key.environment[0]!]: newKey(), [plain.environment[0]!]: "1" };
 }
 
 /**
@@ -106,7 +126,7 @@ export function shareOfMemory(nodes: number): number | undefined {
 function environmentOf(
   { nodes, rpcServers }: Launch,
   id: number,
-  { directory, memoryLimit }: CommonSettings,
+  { directory, memoryLimit, keyVariables }: CommonSettings,
 ): Record<string, string> {
   const [address, ...otherSpellings] = SETTINGS.directoryAddress.environment;
   const first = id === 1;
@@ -123,6 +143,7 @@ function environmentOf(
   if (memoryLimit !== undefined) {
     variables[SETTINGS.memoryLimit.environment[0]!] = String(memoryLimit);
   }
+  Object.assign(variables, keyVariables);
   const terminals = Deno.stdout.isTerminal() && Deno.stderr.isTerminal();
   if (terminals && !Deno.noColor) variables[COLOUR_VARIABLE] = "1";
   // Deno's own errors have colours in a pipe too, unless told otherwise.

@@ -4,12 +4,14 @@
  */
 
 import { type Address, formatAddress, isWildcard } from "../address.ts";
-import { refusal } from "../cluster/admission.ts";
-import { connectToPeer, shakeHands, tryMaxMs } from "../cluster/handshake.ts";
+import { keyRefused, refusal } from "../cluster/admission.ts";
+import { connectToPeer, secure, shakeHands, tryMaxMs } from "../cluster/handshake.ts";
 import { Link, type LinkHandlers } from "../cluster/link.ts";
 import { newCounters } from "../cluster/sender.ts";
 import { reasonOf, TdsmError } from "../errors.ts";
 import { HANDSHAKE_MAX_MS } from "../limits.ts";
+import { proveKey, type Secret } from "../secure/handshake.ts";
+import type { Stream } from "../secure/sealed_connection.ts";
 import { WIDTH_MAX } from "../settings/help.ts";
 import { formatSize, roughSize } from "../size.ts";
 import { PROTOCOL_VERSION } from "../wire/layout.ts";
@@ -48,19 +50,28 @@ const OPERATION = "get the status";
  *
  * @param directory Where it listens.
  * @param timeoutMs How long to try, in milliseconds; no longer than {@linkcode HANDSHAKE_MAX_MS}.
+ * @param secret The key of the cluster, if it has one.
  * @returns The state.
  * @throws {TdsmError} `NoDirectory` when nothing listens there, or why there is no answer.
  */
 export async function fetchStatus(
   directory: Address,
   timeoutMs: number = HANDSHAKE_MAX_MS,
+  secret?: Secret,
 ): Promise<ClusterStatus> {
   const mostMs = Math.min(tryMaxMs(timeoutMs), HANDSHAKE_MAX_MS);
   const giveUpAt = performance.now() + mostMs;
   const connection = await connect(directory, mostMs);
   try {
-    return await receive(connection, directory, giveUpAt);
+    const leftMs = Math.max(1, Math.ceil(giveUpAt - performance.now()));
+    const stream = await secure(connection, secret, proveKey, leftMs);
+    return await receive(stream, directory, giveUpAt);
   } catch (error) {
+    if (
+      error instanceof TdsmError && (error.code === "KeyMismatch" || error.code === "KeyMissing")
+    ) {
+      throw keyRefused(directory, error, OPERATION);
+    }
     if (error instanceof TdsmError && error.operation !== undefined) throw error;
     const code = error instanceof TdsmError ? error.code : "ProtocolViolation";
     const message = `Cannot ${OPERATION}: what listens at ${formatAddress(directory)} does not ` +
@@ -83,7 +94,7 @@ async function connect(directory: Address, timeoutMs: number): Promise<Deno.TcpC
 }
 
 async function receive(
-  connection: Deno.TcpConn,
+  connection: Stream,
   directory: Address,
   giveUpAt: number,
 ): Promise<ClusterStatus> {

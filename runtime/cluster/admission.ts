@@ -175,6 +175,23 @@ export function notADirectory(address: Address, cause: unknown, tries: number): 
   return new TdsmError(code, message, { operation: "join", cause });
 }
 
+/**
+ * The error of a node whose key is not that of the directory node.
+ *
+ * @param address The directory's address.
+ * @param cause What the handshake found.
+ * @param operation What the node wanted: "join".
+ * @returns The error.
+ */
+export function keyRefused(address: Address, cause: TdsmError, operation = "join"): TdsmError {
+  const { code, message } = cause;
+  const at = formatAddress(address);
+  return new TdsmError(code, `Cannot ${operation}: the directory at ${at} says no: ${message}`, {
+    operation,
+    cause,
+  });
+}
+
 function otherVersion(theirs: string): RefuseControl {
   const reason = `protocol version ${theirs} asked for, this is ${PROTOCOL_VERSION}: ` +
     "run the same release on every node";

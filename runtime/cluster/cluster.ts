@@ -16,6 +16,7 @@ import {
   PEER_VERDICT_LAST_MS,
   PEER_VERDICT_MAX_MS,
   SILENCE_MAX_MS,
+  UNPROVEN_MAX_MS,
 } from "../limits.ts";
 import { Level } from "../log.ts";
 import { type Encoding, PROTOCOL_VERSION } from "../wire/layout.ts";
@@ -25,13 +26,14 @@ import type { EngineMessage, PeerMessage } from "../wire/peer_message.ts";
 import type { NodeStatusControl } from "../wire/status_control.ts";
 import { Lease } from "../protocol/coherence/lease.ts";
 import { DIRECTORY_NODE, type GrantMessage, type NodeId } from "../protocol/coherence/messages.ts";
-import { notADirectory, objectionToLoopback, type Peer, refusal } from "./admission.ts";
+import { keyRefused, notADirectory, objectionToLoopback, type Peer, refusal } from "./admission.ts";
 import { Door } from "./door.ts";
-import { connectToDirectory, isDropped, shakeHands, tryMaxMs } from "./handshake.ts";
+import { connectToDirectory, isDropped, secure, shakeHands, tryMaxMs } from "./handshake.ts";
 import { Link } from "./link.ts";
 import { Links, type Vitals } from "./links.ts";
 import { Members } from "./members.ts";
 import { type LinkCounters, newCounters, type Sum } from "./sender.ts";
+import { proveKey, type Secret } from "../secure/handshake.ts";
 
 /** What {@linkcode Cluster} must know of its own node. */
 export interface ClusterOptions {
@@ -47,6 +49,8 @@ export interface ClusterOptions {
    * At the directory node: why a node that wants to join cannot be connected to; left out, that is not tried.
    */
   readonly whyUnreachable?: (address: Address) => Promise<string | undefined>;
+  /** The key of the cluster; without one anyone who reaches the node may join. */
+  readonly secret?: Secret | undefined;
   /** A clock that counts suspension too, in milliseconds; left out, `awakeMs`, which need not. */
   readonly clock?: () => number;
 }
@@ -119,21 +123,28 @@ export class Cluster<Node extends Member = Member> {
     lease: Lease | undefined,
     open: (cluster: Cluster) => Node,
   ) {
-    const { listener, sum, clock = awakeMs } = options;
+    const { listener, sum, secret, clock = awakeMs } = options;
     this.#options = options;
     this.#clock = clock;
     this.#lease = lease;
     this.#members = members;
     this.address = listener.addr;
-    this.#links = new Links(members, counters, () => helloOf(options, members), {
-      target: (from, grant) => this.node.engine.target(from, grant),
-      received: this.#received,
-      vitals: () => this.node.vitals(),
-      pinging: (node, number) => {
-        if (node === DIRECTORY_NODE) this.#lease?.pinged(number, clock());
+    this.#links = new Links(
+      members,
+      counters,
+      () => helloOf(options, members),
+      {
+        target: (from, grant) => this.node.engine.target(from, grant),
+        received: this.#received,
+        vitals: () => this.node.vitals(),
+        pinging: (node, number) => {
+          if (node === DIRECTORY_NODE) this.#lease?.pinged(number, clock());
+        },
+        lost: (node, reason) => this.#lost(node, reason),
       },
-      lost: (node, reason) => this.#lost(node, reason),
-    }, sum);
+      sum,
+      secret,
+    );
     this.#door = new Door(listener, members, this.#links, {
       status: () => this.node.status(),
       whyUnreachable: options.whyUnreachable,
@@ -204,9 +215,11 @@ export class Cluster<Node extends Member = Member> {
       const lease = new Lease(LEASE_MS, clock());
       let members: Members | undefined;
       try {
+        const keyMaxMs = Math.min(leftMs(), UNPROVEN_MAX_MS);
+        const stream = await secure(connection, options.secret, proveKey, keyMaxMs);
         const cluster = await shakeHands((handlers) => {
           const bounds = () => members?.bounds;
-          const link = new Link(connection, bounds, counters, handlers, options.sum);
+          const link = new Link(stream, bounds, counters, handlers, options.sum);
           link.say({ ...helloOf(options, { self: 0, session: 0n }), ...wanted });
           return link;
         }, (control, link) => {
@@ -524,6 +537,9 @@ function isPassing(error: unknown): boolean {
 
 /** The error of a node that the directory node has not let in, after so many tries. */
 function notLetIn(directory: Address, error: unknown, tries: number): TdsmError {
+  if (error instanceof TdsmError && (error.code === "KeyMismatch" || error.code === "KeyMissing")) {
+    return keyRefused(directory, error);
+  }
   if (!(error instanceof TdsmError) || error.operation === undefined) {
     return notADirectory(directory, error, tries);
   }

@@ -11,6 +11,8 @@ import {
   HANDSHAKES_ADDRESS_MAX,
   HANDSHAKES_MAX,
   NODES_MAX,
+  UNPROVEN_ADDRESS_MAX,
+  UNPROVEN_MAX,
 } from "../limits.ts";
 import { Level } from "../log.ts";
 import type { Control, HelloControl, RefuseControl } from "../wire/control.ts";
@@ -25,6 +27,7 @@ import {
   unreachable,
 } from "./admission.ts";
 import { DropLog } from "./drop_log.ts";
+import { closeNow } from "./handshake.ts";
 import type { Link, LinkHandlers } from "./link.ts";
 import type { Links } from "./links.ts";
 import { Members } from "./members.ts";
@@ -47,7 +50,9 @@ interface Visitor {
   readonly port: number;
   /** When it was accepted, by `performance.now()`. */
   readonly arrivedAt: number;
-  /** Whether it has said what it wants. */
+  /** Whether it has shown that it has the key, where this node has one. */
+  isProven: boolean;
+  /** Whether it has said what it wants; before it has shown its key, whether it may have it. */
   hasSpoken: boolean;
   /** Why this node has ended the connection, if it has. */
   dropped: string | undefined;
@@ -161,10 +166,17 @@ export class Door {
   /** Makes room for another connection: drops the oldest of the same address, or of all. */
   #makeRoom(hostname: string): void {
     const all = [...this.#visitors];
-    const neighbours = all.filter((visitor) => visitor.hostname === hostname);
+    this.#bound(all, hostname, HANDSHAKES_MAX, HANDSHAKES_ADDRESS_MAX);
+    const unproven = all.filter(({ isProven }) => !isProven);
+    this.#bound(unproven, hostname, UNPROVEN_MAX, UNPROVEN_ADDRESS_MAX);
+  }
+
+  /** Drops one of some connections where they are too many for another one of an address. */
+  #bound(visitors: readonly Visitor[], hostname: string, most: number, ofAddress: number): void {
+    const neighbours = visitors.filter((visitor) => visitor.hostname === hostname);
     const reason = "it said nothing, and others came";
-    if (neighbours.length >= HANDSHAKES_ADDRESS_MAX) this.#drop(neighbours, reason);
-    else if (all.length >= HANDSHAKES_MAX) this.#drop(all, reason);
+    if (neighbours.length >= ofAddress) this.#drop(neighbours, reason);
+    else if (visitors.length >= most) this.#drop(visitors, reason);
   }
 
   /**
@@ -185,14 +197,18 @@ export class Door {
       hostname,
       port,
       arrivedAt: performance.now(),
+      isProven: !this.#links.hasKey,
       hasSpoken: false,
       dropped: undefined,
-      close() {},
+      close: () => closeNow(connection),
     };
     this.#visitors.add(visitor);
     try {
+      const stream = await this.#links.demandKey(connection, () => visitor.hasSpoken = true);
+      visitor.isProven = true;
+      visitor.hasSpoken = false;
       let next: Promise<void> | undefined;
-      await this.#links.greet(connection, undefined, (control, link) => {
+      await this.#links.greet(stream, undefined, (control, link) => {
         visitor.hasSpoken = true;
         next = this.#receive(control, link, visitor);
         // It may fail before it is awaited, a moment later.

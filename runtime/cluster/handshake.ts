@@ -5,7 +5,15 @@
 import { type Address, formatAddress, isWildcard } from "../address.ts";
 import { mayUseNet, netPermission } from "../settings/permissions.ts";
 import { reasonOf, TdsmError } from "../errors.ts";
-import { HANDSHAKE_MAX_MS, JOIN_RETRY_MAX_MS, JOIN_RETRY_MIN_MS, REACH_MAX_MS } from "../limits.ts";
+import {
+  HANDSHAKE_MAX_MS,
+  JOIN_RETRY_MAX_MS,
+  JOIN_RETRY_MIN_MS,
+  REACH_MAX_MS,
+  UNPROVEN_MAX_MS,
+} from "../limits.ts";
+import type { Secret } from "../secure/handshake.ts";
+import type { SealedConnection, Stream } from "../secure/sealed_connection.ts";
 import { type Control, isControl } from "../wire/control.ts";
 import type { PeerMessage } from "../wire/peer_message.ts";
 import type { Link, LinkHandlers } from "./link.ts";
@@ -67,6 +75,52 @@ export function nextWord<Result>(
     link.close();
   }, timeoutMs);
   return promise;
+}
+
+/**
+ * Has both sides of a connection show that they have the key, before anything else is said.
+ *
+ * @param connection The connection, which is closed where that fails.
+ * @param secret The key; without one the connection is used as it is.
+ * @param shake This side's part: `proveKey` or `demandKey`.
+ * @param timeoutMs How long that may take, in milliseconds.
+ * @returns What frames are said on.
+ * @throws {TdsmError} `TimedOut`, or what `shake` throws.
+ */
+export async function secure(
+  connection: Deno.TcpConn,
+  secret: Secret | undefined,
+  shake: (connection: Stream, secret: Secret) => Promise<SealedConnection>,
+  timeoutMs: number = UNPROVEN_MAX_MS,
+): Promise<Stream> {
+  if (secret === undefined) return connection;
+  let isLate = false;
+  const timer = setTimeout(() => {
+    isLate = true;
+    closeNow(connection);
+  }, timeoutMs);
+  try {
+    return await shake(connection, secret);
+  } catch (error) {
+    closeNow(connection);
+    if (!isLate) throw error;
+    throw new TdsmError("TimedOut", `the handshake was not done within ${timeoutMs} ms`);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/**
+ * Ends a connection, which may have ended.
+ *
+ * @param connection The connection.
+ */
+export function closeNow(connection: Pick<Deno.TcpConn, "close">): void {
+  try {
+    connection.close();
+  } catch {
+    // It is closed already.
+  }
 }
 
 /**

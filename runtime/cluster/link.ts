@@ -6,6 +6,7 @@
 import { TdsmError } from "../errors.ts";
 import { LINK_CLOSE_MAX_MS } from "../limits.ts";
 import { Encoding, PROTOCOL_VERSION } from "../wire/layout.ts";
+import type { Stream } from "../secure/sealed_connection.ts";
 import type { FrameBounds } from "../wire/check.ts";
 import type { Control } from "../wire/control.ts";
 import { crc32c } from "../wire/crc32c.ts";
@@ -55,7 +56,7 @@ const DISCARD_BYTES = 16 * 1024;
 export class Link {
   readonly #bounds: () => FrameBounds | undefined;
   readonly #counters: LinkCounters;
-  readonly #connection: Deno.TcpConn;
+  readonly #connection: Stream;
   readonly #sum: Sum;
   /** What sends: until the handshake is done the link's own queue, then the queue to the peer. */
   #sender: Sender;
@@ -83,7 +84,7 @@ export class Link {
    * @param sum Computes the checksum of the bytes behind a frame, to compare it with the frame's.
    */
   constructor(
-    connection: Deno.TcpConn,
+    connection: Stream,
     bounds: () => FrameBounds | undefined,
     counters: LinkCounters,
     handlers: LinkHandlers,
@@ -262,8 +263,13 @@ export class Link {
   /** Ends the link over a malformed frame. A peer whose bytes began like a node's is told why. */
   #reject({ reason, detail }: Malformed): Promise<never> {
     const other = reason === "BadVersion";
-    if (this.#known && (other || reason === "BadMagic")) {
+    if (this.#known && (other || reason === "BadMagic" || reason === "KeyExpected")) {
       return this.#reject(malformed("HeaderChecksumMismatch", detail));
+    }
+    if (reason === "KeyExpected") {
+      const text = "it has a key, and this node has none: give this node the same one, " +
+        "with --key-file or TDSM_KEY";
+      return this.#refuse(new TdsmError("KeyMissing", text));
     }
     const what = other ? `${detail}, this is ${PROTOCOL_VERSION}` : detail;
     const text = describeFrameReason(reason, isDamage(reason) ? undefined : what);

@@ -16,9 +16,11 @@ import type { Control, HelloControl, PingControl } from "../wire/control.ts";
 import type { PeerMessage } from "../wire/peer_message.ts";
 import { DIRECTORY_NODE, type GrantMessage, type NodeId } from "../protocol/coherence/messages.ts";
 import { type Peer, refusal } from "./admission.ts";
-import { connectToPeer, isDropped, nextWord, shakeHands } from "./handshake.ts";
+import { connectToPeer, isDropped, nextWord, secure, shakeHands } from "./handshake.ts";
 import { Link, type LinkHandlers } from "./link.ts";
 import type { Members } from "./members.ts";
+import { demandKey, proveKey, type Secret } from "../secure/handshake.ts";
+import type { Stream } from "../secure/sealed_connection.ts";
 import { type LinkCounters, Sender, SendQueues, type Sum } from "./sender.ts";
 
 /** What a ping says of its sender. */
@@ -65,6 +67,7 @@ export class Links {
   readonly #hello: () => HelloControl;
   readonly #handlers: PeerHandlers;
   readonly #sum: Sum;
+  readonly #secret: Secret | undefined;
   readonly #lines = new Map<NodeId, Line>();
   readonly #queues = new SendQueues();
   /** Links whose other side has not said yet which node it is. */
@@ -83,6 +86,8 @@ export class Links {
    * @param hello Returns this node's first message on a connection that it makes.
    * @param handlers Gets the messages of other nodes.
    * @param sum Computes the checksum of the bytes behind a frame.
+   * @param secret The key that the other side of every connection must have; without one, anyone
+   * may say that it is a node.
    */
   constructor(
     members: Members,
@@ -90,12 +95,19 @@ export class Links {
     hello: () => HelloControl,
     handlers: PeerHandlers,
     sum: Sum = crc32c,
+    secret?: Secret,
   ) {
     this.#members = members;
     this.counters = counters;
     this.#hello = hello;
     this.#handlers = handlers;
     this.#sum = sum;
+    this.#secret = secret;
+  }
+
+  /** Whether the other side of every connection must have a key. */
+  get hasKey(): boolean {
+    return this.#secret !== undefined;
   }
 
   /** Whether this node takes no part in the cluster any more. */
@@ -126,9 +138,13 @@ export class Links {
     return line.sender;
   }
 
-  /** A new line, whose sender adds checksums if the directory node has decided so. */
+  /**
+   * A new line, whose sender adds checksums if the directory node has decided so. What is sealed
+   * needs none: its tag finds more.
+   */
   #newLine(): Line {
-    const sum = this.#members.region.checksums ? this.#sum : undefined;
+    const isSealed = this.#secret?.plain === false;
+    const sum = this.#members.region.checksums && !isSealed ? this.#sum : undefined;
     return {
       sender: new Sender(this.counters, sum, this.#queues),
       link: undefined,
@@ -160,6 +176,19 @@ export class Links {
   }
 
   /**
+   * Has the side that has connected show that it has the key, where this node has one.
+   *
+   * @param connection The connection, which is closed where that fails.
+   * @param known Called once that side's first message is one that was made with the key.
+   * @returns What frames are said on.
+   * @throws {TdsmError} Why it is not let in.
+   */
+  demandKey(connection: Deno.TcpConn, known: () => void): Promise<Stream> {
+    const demand = (stream: Stream, secret: Secret) => demandKey(stream, secret, known);
+    return secure(connection, this.#secret, demand);
+  }
+
+  /**
    * Opens a link on a connection, and waits for the other side's first word.
    *
    * @param connection The connection; it is closed when the node is.
@@ -169,7 +198,7 @@ export class Links {
    * @throws What `receive` throws, or a `TdsmError` that says why there was no first word.
    */
   async greet(
-    connection: Deno.TcpConn,
+    connection: Stream,
     hello: HelloControl | undefined,
     receive: (control: Control, link: Link) => void,
     opened: (link: Link) => void = () => {},
@@ -284,7 +313,9 @@ export class Links {
     const connection = await connectToPeer({ hostname, port });
     if (this.#isNeedless(id)) return connection.close();
     try {
-      await this.greet(connection, this.#hello(), (control, link) => {
+      const stream = await secure(connection, this.#secret, proveKey);
+      if (this.#isNeedless(id)) return stream.close();
+      await this.greet(stream, this.#hello(), (control, link) => {
         if (control.kind !== "accept") throw refusal(control, { hostname, port });
         if (this.#isNeedless(id)) {
           throw new TdsmError("JoinRefused", `node ${id} is not waited for any more`);

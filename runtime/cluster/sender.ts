@@ -88,12 +88,15 @@ export class SendQueues {
   }
 }
 
+/** What a queue is written to. */
+type Writer = Pick<Deno.Conn, "write">;
+
 /** The queue to one peer. */
 export class Sender {
   readonly #counters: LinkCounters;
   readonly #sum: Sum | undefined;
   #failed: (error: unknown) => void = () => {};
-  #connection: Deno.Conn | undefined;
+  #connection: Writer | undefined;
   /** The write that is under way. */
   #current: Segment | undefined;
   /** The next writes, oldest first; `#batch` follows them. */
@@ -138,7 +141,7 @@ export class Sender {
    * @param connection The connection.
    * @param failed Called once, when a write fails or the queue outgrows its bound.
    */
-  open(connection: Deno.Conn, failed: (error: unknown) => void): void {
+  open(connection: Writer, failed: (error: unknown) => void): void {
     this.#connection = connection;
     this.#failed = failed;
     if (this.#overflow !== undefined) return failed(this.#overflow);
@@ -245,7 +248,7 @@ export class Sender {
     }
   }
 
-  async #drain(connection: Deno.Conn): Promise<void> {
+  async #drain(connection: Writer): Promise<void> {
     while (!this.#closed) {
       if (this.#segments.length === 0) this.#seal();
       const segment = this.#current = this.#segments.shift();

@@ -27,6 +27,7 @@ import type { Peer } from "../cluster/admission.ts";
 import { boundRun, type RegionSettings, regionSettings } from "../wire/region_settings.ts";
 import { packError, unpackError } from "../ring/calls.ts";
 import { Cluster, type Member, nodeFailed } from "../cluster/cluster.ts";
+import type { Secret } from "../secure/handshake.ts";
 import { listen, whyUnreachable } from "../cluster/handshake.ts";
 import type { Vitals } from "../cluster/links.ts";
 import { ROOM_UNLIMITED } from "../wire/control.ts";
@@ -127,7 +128,16 @@ export class EngineHost implements Member {
     const sum = (bytes: Uint8Array) => library.checksum(bytes);
     const listener = listen(address, port, directoryAddress === undefined);
     const clock = () => boottimeMs(library);
-    const options = { listener, serving, release: VERSION, sum, clock, whyUnreachable };
+    const secret = secretOf(settings, library);
+    const options = {
+      listener,
+      serving,
+      release: VERSION,
+      sum,
+      clock,
+      whyUnreachable,
+      secret,
+    };
     const turn = new Turn();
     const open = (cluster: Cluster, region: RegionSettings) =>
       new EngineHost({ start, post, library, cluster, region, turn });
@@ -181,7 +191,7 @@ export class EngineHost implements Member {
           "chmod 0666 /dev/userfaultfd and sysctl vm.unprivileged_userfaultfd=1",
       );
     }
-    if (!isLoopback(address)) {
+    if (!isLoopback(address) && this.#start.settings.key === undefined) {
       const at = formatAddress({ hostname: address, port });
       this.log(
         Level.Warning,
@@ -542,4 +552,11 @@ function regionOf(settings: Settings): RegionSettings {
   // At the directory node each of these settings has a value, at least its default.
   const asked = regionSettings(settings) as RegionSettings;
   return { ...asked, runPages: boundRun(asked.runPages, asked.pageSize) };
+}
+
+/** What a node has to know for a handshake; nothing where it has no key, which was read before. */
+function secretOf({ key, plain }: Settings, library: TdsmLibrary): Secret | undefined {
+  if (key === undefined) return undefined;
+  if (key instanceof Uint8Array) return { key, plain, library };
+  throw new Error("The key was not read");
 }

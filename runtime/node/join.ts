@@ -15,11 +15,12 @@ import { loadEngineSource, startEngineWorker } from "../engine/source.ts";
 import { EngineClient } from "../ring/client.ts";
 import { errorText, ExitCode, TdsmError } from "../errors.ts";
 import { FAILURE_GRACE_MS } from "../limits.ts";
-import { writeLog } from "../log.ts";
+import { Level, writeLog } from "../log.ts";
 import { isWorker, markNode, requireNoNode } from "./one_node.ts";
 import { newNode, type Node } from "./node.ts";
 import { memoryOf } from "./thread.ts";
 import { serveRpc } from "./rpc_transport.ts";
+import { readKey, requireKey } from "../settings/key.ts";
 import { requirePermissions } from "../settings/permissions.ts";
 import { requireDeno } from "../version.ts";
 import { warnOfUnread } from "./unread_environment.ts";
@@ -62,6 +63,11 @@ export async function startNode(
 ): Promise<Node> {
   requireDeno();
   requirePermissions(settings);
+  requireKey(settings);
+  const read = await readKey(settings.key);
+  if (read?.warning !== undefined && settings.logLevel >= Level.Warning) {
+    writeLog(Level.Warning, read.warning);
+  }
   const engine = await loadEngineSource();
   const library = await findLibrary({ path: settings.library, forProgram: true });
   warnOfUnread(settings.logLevel);
@@ -74,7 +80,7 @@ export async function startNode(
   const { memoryLimit } = settings;
   const isKnown = memoryLimit !== undefined && "bytes" in memoryLimit;
   const start: EngineStart = {
-    settings: { ...settings, signals: settings.signals ?? ownsProcess },
+    settings: { ...settings, key: read?.key, signals: settings.signals ?? ownsProcess },
     library: library.path,
     slots: slots.buffer,
     // Found out here, while the Worker's thread scans the engine's code.

@@ -1,7 +1,7 @@
 /**
  * The handshake of two programs that share a key: Noise_NNpsk0_25519_AESGCM_SHA256, over WebCrypto.
- * Two messages; with them both sides know that the other has the key, and have two fresh keys, one for
- * each direction. Who has only the key cannot read afterwards what was said before.
+ * Two messages; with them both sides know that the other has the key, and have two fresh keys, one
+ * for each direction. A key that is found later does not open what was said before.
  *
  * Nothing here reads, writes or waits for a connection.
  */
@@ -29,7 +29,9 @@ export type NoiseReason =
   | "MessageTooShort"
   /** It is longer than any message may be. */
   | "MessageTooLong"
-  /** Its sender does not have the key, or bytes were changed, or it belongs to another handshake. */
+  /**
+   * Its sender does not have the key, or bytes were changed, or it belongs to another handshake.
+   */
   | "NotAuthentic"
   /** It has a public key that makes the shared secret the same for everybody. */
   | "WeakEphemeral";
@@ -126,7 +128,10 @@ export class NoiseHandshake {
     return new NoiseHandshake(role, makeEphemeral, hash, [chainingKey!, cipherKey!]);
   }
 
-  /** The hash of all that was said so far; once both messages are there, the same at both sides only. */
+  /**
+   * The hash of all that was said so far; once both messages are there, the same at both sides
+   * only.
+   */
   get hash(): Uint8Array {
     return this.#hash;
   }
@@ -192,7 +197,9 @@ export class NoiseHandshake {
     return new NoiseError(reason);
   }
 
-  /** Takes the public key at the head of a message; of the second message, the shared secret, too. */
+  /**
+   * Takes the public key at the head of a message; of the second message, the shared secret, too.
+   */
   async #mixPublic(publicBytes: Bytes): Promise<void> {
     this.#hash = await hashOf(this.#hash, publicBytes);
     await this.#mixKey(publicBytes);
@@ -217,7 +224,10 @@ async function randomEphemeral(): Promise<Ephemeral> {
   return { publicBytes, privateKey };
 }
 
-/** The secret of two key pairs; `undefined` where the other side's public key yields one that all know. */
+/**
+ * The secret of two key pairs; `undefined` where the other side's public key yields one that all
+ * know.
+ */
 async function sharedSecret(privateKey: CryptoKey, remote: Bytes): Promise<Bytes | undefined> {
   const publicKey = await crypto.subtle.importKey("raw", remote, "X25519", false, []);
   try {
@@ -233,7 +243,10 @@ async function hashOf(before: Bytes, data: Uint8Array): Promise<Bytes> {
   return new Uint8Array(await crypto.subtle.digest("SHA-256", join(before, data)));
 }
 
-/** Noise's HKDF, which is that of RFC 5869 with the chaining key as its salt and nothing as its info. */
+/**
+ * Noise's HKDF, which is that of RFC 5869 with the chaining key as its salt and nothing as its
+ * info.
+ */
 async function derive(chainingKey: Bytes, material: Uint8Array, outputs: number): Promise<Bytes[]> {
   const { subtle } = crypto;
   const key = await subtle.importKey("raw", material.slice(), "HKDF", false, ["deriveBits"]);

@@ -19,7 +19,8 @@ export type Environment = (name: string) => string | undefined;
 interface Found<Value> {
   readonly value: Value;
   /**
-   * What the source has, before it is read; `undefined` where the source by its name says it all.
+   * What the source has, before it is read; `undefined` where the source by its name says it all,
+   * and where nobody may see it.
    */
   readonly raw: unknown;
   /** The source by name: `option size`, `flag --size`, `environment variable SIZE`. */
@@ -150,10 +151,11 @@ function findValue<Name extends SettingName>(
   flags: Flags,
   env: Environment,
 ): Found<NonNullable<Settings[Name]>> | undefined {
-  const { kind, flag, environment }: Setting<Settings[Name]> = SETTINGS[name];
+  const { kind, flag, environment, isSecret }: Setting<Settings[Name]> = SETTINGS[name];
+  const shown = (raw: unknown): unknown => isSecret ? undefined : raw;
   const option = options[name];
   if (option !== undefined) {
-    return found(`option ${name}`, RANK_OPTION, option, () => kind.fromOption(option));
+    return found(`option ${name}`, RANK_OPTION, shown(option), () => kind.fromOption(option));
   }
   const given = flags[flag];
   if (given === false) {
@@ -161,14 +163,15 @@ function findValue<Name extends SettingName>(
   }
   if (given !== undefined) {
     const text = String(given);
-    return found(`flag --${flag}`, RANK_FLAG, text, () => kind.fromText(text));
+    const read = () => kind.fromFlag?.(text) ?? kind.fromText(text);
+    return found(`flag --${flag}`, RANK_FLAG, text, read);
   }
   for (const variable of environment) {
     const text = env(variable);
     // An empty variable is the shell's way to say that there is none.
     if (text === undefined || text === "") continue;
     const source = `environment variable ${variable}`;
-    return found(source, RANK_ENVIRONMENT, text, () => kind.fromText(text));
+    return found(source, RANK_ENVIRONMENT, shown(text), () => kind.fromText(text));
   }
   return undefined;
 }

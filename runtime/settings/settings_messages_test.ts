@@ -24,6 +24,12 @@ const RULES: { readonly [Name in SettingName]: readonly string[] } = {
   address: ["must be a string", "must be a host name or an IP address"],
   port: ["must be a whole number from 0 to 65535"],
   rpcServer: SWITCH,
+  key: [
+    "must be a Uint8Array of 32 bytes, or text as --new-key prints it",
+    "must be 32 bytes in base64, as --new-key prints them",
+  ],
+  insecure: SWITCH,
+  plain: SWITCH,
   nodes: ["must be a whole number from 1 to 1024"],
   compression: SWITCH,
   checksums: SWITCH,
@@ -64,9 +70,12 @@ function refusal(...given: Parameters<typeof resolve>): string {
   return error.message;
 }
 
-for (const [key, { flag, environment, kind }] of Object.entries(SETTINGS)) {
+for (const [key, { flag, environment, kind, isSecret = false }] of Object.entries(SETTINGS)) {
   const name = key as SettingName;
   const [asOption, asText = asOption] = RULES[name];
+  const asFlag = kind.fromFlag === undefined ? asText : "must be a path";
+  /** What is said of a source; of a value that is secret nothing but where it was. */
+  const of = (shown: string, source: string) => isSecret ? source : `${shown} of ${source}`;
   const isSwitch = kind.placeholder === undefined;
   const isNumber = RULES[name].length === 1;
 
@@ -79,17 +88,17 @@ for (const [key, { flag, environment, kind }] of Object.entries(SETTINGS)) {
       [10n ** 20n, "100000000000000000000n"],
     ];
     for (const [value, shown] of mistyped) {
-      const said = `Cannot use ${shown} of option ${name}: it ${asOption}`;
+      const said = `Cannot use ${of(shown, `option ${name}`)}: it ${asOption}`;
       assertEquals(refusal({ [name]: value }), said);
     }
     const text = isSwitch ? asOption : isNumber ? `${asOption}, not a string` : asText;
     assertEquals(
       refusal({ [name]: "" }),
-      `Cannot use an empty string of option ${name}: it ${text}`,
+      `Cannot use ${of("an empty string", `option ${name}`)}: it ${text}`,
     );
     assertEquals(
       refusal({ [name]: "a\0b" }),
-      `Cannot use "a\\u0000b" of option ${name}: it ${text}`,
+      `Cannot use ${of('"a\\u0000b"', `option ${name}`)}: it ${text}`,
     );
   });
 
@@ -97,7 +106,7 @@ for (const [key, { flag, environment, kind }] of Object.entries(SETTINGS)) {
     const wrong = "a\0b";
     assertEquals(
       refusal({}, [`--${flag}=${wrong}`]),
-      `Cannot use "a\\u0000b" of flag --${flag}: it ${asText}`,
+      `Cannot use "a\\u0000b" of flag --${flag}: it ${asFlag}`,
     );
     if (isSwitch) {
       assertEquals(
@@ -114,7 +123,7 @@ for (const [key, { flag, environment, kind }] of Object.entries(SETTINGS)) {
       assertEquals(resolve(at, [`--${flag}`, `--no-${flag}`]).settings[name], false);
       return;
     }
-    const missing = `Cannot use flag --${flag} without a value: it ${asText}`;
+    const missing = `Cannot use flag --${flag} without a value: it ${asFlag}`;
     for (const args of [[`--${flag}`], [`--${flag}=`], [`--${flag}`, ""]]) {
       assertEquals(refusal({}, args), missing);
     }
@@ -133,7 +142,7 @@ for (const [key, { flag, environment, kind }] of Object.entries(SETTINGS)) {
     for (const variable of environment) {
       assertEquals(
         refusal({}, [], { [variable]: "a\0b" }),
-        `Cannot use "a\\u0000b" of environment variable ${variable}: it ${asText}`,
+        `Cannot use ${of('"a\\u0000b"', `environment variable ${variable}`)}: it ${asText}`,
       );
       // An empty one is as good as none.
       assertEquals(resolve({}, [], { [variable]: "" }), resolve({}));

@@ -28,6 +28,9 @@ Deno.test("resolveSettings: a node that is told nothing hosts the directory", ()
     address: "127.0.0.1",
     port: 9634,
     rpcServer: false,
+    key: undefined,
+    insecure: false,
+    plain: false,
     nodes: 1,
     compression: false,
     checksums: true,
@@ -57,6 +60,8 @@ Deno.test("resolveSettings: a node with a directory's address joins it and leave
   assertEquals(settings.pageSize, undefined);
 });
 
+const KEY_TEXT = new Uint8Array(32).fill(7).toBase64();
+
 // For each setting: the texts of flag and environment, the option, and what each becomes.
 const SAMPLES: { [Name in keyof Settings]: [string, string, NodeOptions[Name], unknown[]] } = {
   directory: ["1", "1", true, [true, true, true]],
@@ -68,6 +73,13 @@ const SAMPLES: { [Name in keyof Settings]: [string, string, NodeOptions[Name], u
   address: ["10.0.0.2", "10.0.0.1", "[::1]", ["10.0.0.1", "10.0.0.2", "::1"]],
   port: ["2", "1", 3, [1, 2, 3]],
   rpcServer: ["0", "1", true, [true, false, true]],
+  key: ["cluster.key", KEY_TEXT, new Uint8Array(32).fill(9), [
+    new Uint8Array(32).fill(7),
+    { file: "cluster.key" },
+    new Uint8Array(32).fill(9),
+  ]],
+  insecure: ["0", "1", true, [true, false, true]],
+  plain: ["0", "1", true, [true, false, true]],
   nodes: ["2", "1", 3, [1, 2, 3]],
   compression: ["false", "true", true, [true, false, true]],
   checksums: ["false", "true", true, [true, false, true]],

@@ -25,6 +25,7 @@ import {
   RUN_MAX_PAGES,
 } from "../limits.ts";
 import { Level } from "../log.ts";
+import { keyOf, keyOption, type KeySource } from "./key_text.ts";
 import { formatSize, parseSize } from "../size.ts";
 
 /** The name of a setting, as an option. */
@@ -36,6 +37,8 @@ export interface Kind<Value> {
   readonly placeholder: string | undefined;
   /** Reads what a flag or an environment variable has. */
   fromText(text: string): Value;
+  /** Reads what a flag has, where that is something else. */
+  fromFlag?(text: string): Value;
   /** Reads what the program gave as an option. */
   fromOption(value: unknown): Value;
 }
@@ -54,6 +57,8 @@ export interface Setting<Value> {
   readonly defaultText?: string;
   /** What the setting does, in one line. */
   readonly help: string;
+  /** Whether no message may show the value. */
+  readonly isSecret?: boolean;
   /**
    * Whether the directory node decides it for all nodes. One that asks for another value cannot
    * join.
@@ -168,6 +173,14 @@ function parsePath(path: string): string {
   return path;
 }
 
+/** A key. The flag names a file that has it: what a program is started with, all users can see. */
+const KEY: Kind<KeySource> = {
+  placeholder: "FILE",
+  fromText: keyOf,
+  fromFlag: (path) => ({ file: parsePath(path) }),
+  fromOption: keyOption,
+};
+
 /**
  * The address by which other nodes reach this one: each of them is told, so its length has a bound.
  */
@@ -221,6 +234,29 @@ const TABLE = {
     kind: SWITCH,
     default: false,
     help: "Only serve calls of other nodes, without a main of its own",
+  },
+  key: {
+    environment: ["TDSM_KEY"],
+    flag: "key-file",
+    kind: KEY,
+    default: undefined,
+    defaultText: "none",
+    isSecret: true,
+    help: "Let in only nodes with the same key: 32 bytes in base64, or a file with them",
+  },
+  insecure: {
+    environment: ["INSECURE"],
+    flag: "insecure",
+    kind: SWITCH,
+    default: false,
+    help: "Let in anyone, also from other machines, where there is no key",
+  },
+  plain: {
+    environment: ["PLAIN"],
+    flag: "plain",
+    kind: SWITCH,
+    default: false,
+    help: "Seal no frames: with a key, only show that nodes have it, where both ends say so",
   },
   nodes: {
     environment: ["NODES"],

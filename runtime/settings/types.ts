@@ -4,6 +4,7 @@
  */
 
 import type { Address } from "../address.ts";
+import type { KeySource } from "./key_text.ts";
 
 /**
  * The settings that a program gives its node. Settings that the program leaves out come from flags,
@@ -30,6 +31,19 @@ export interface NodeOptions {
   readonly port?: number | undefined;
   /** Whether this node only serves calls of others: its `main` is not executed. */
   readonly rpcServer?: boolean | undefined;
+  /**
+   * The key that every node of the cluster must have: 32 bytes, or these in base64. Without a key
+   * anyone who reaches the port of a node may join, so beyond this machine one is demanded.
+   */
+  readonly key?: Uint8Array | string | undefined;
+  /** Whether a node without a key may be reached from other machines: then anyone may join. */
+  readonly insecure?: boolean | undefined;
+  /**
+   * Whether nodes with a key send frames in the clear once each has shown that it has the key,
+   * where both ends of a connection say so: for networks on which nobody can listen or change what
+   * is sent.
+   */
+  readonly plain?: boolean | undefined;
   /** How many nodes take part: `run` executes its `main` once nodes 1 to this one have joined. */
   readonly nodes?: number | undefined;
   /** Whether page bytes are compressed on the wire. For all nodes. */
@@ -100,6 +114,12 @@ export interface Settings {
   readonly port: number;
   /** Whether this node only serves calls. */
   readonly rpcServer: boolean;
+  /** The key of the cluster, or the file that has it; `undefined` where there is none. */
+  readonly key: KeySource | undefined;
+  /** Whether a node without a key may be reached from other machines. */
+  readonly insecure: boolean;
+  /** Whether frames may travel in the clear though there is a key. */
+  readonly plain: boolean;
   /** How many nodes `run` waits for before it executes `main`, this one included. */
   readonly nodes: number;
   /** Whether page bytes are compressed. */

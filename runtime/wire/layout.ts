@@ -81,6 +81,9 @@ export const FrameType = {
   Control: 64,
 } as const;
 
+/** In place of a type: no frame begins here, but the handshake of a node that has a key. */
+export const HANDSHAKE_TYPE = 65;
+
 /** How page bytes are packed. */
 export const Encoding = {
   /** As they are. */

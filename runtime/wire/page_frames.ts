@@ -20,6 +20,7 @@ import {
   FRAME_MAGIC,
   FRAME_PREFIX_BYTES,
   FrameType,
+  HANDSHAKE_TYPE,
   MESSAGE_MAX_BYTES,
   NODE_ID_BYTES,
   Offset,
@@ -148,10 +149,13 @@ export function decodeFrame(
   if (magic !== FRAME_MAGIC) return malformed("BadMagic", magic);
   const version = bytes[start + Offset.Version]!;
   if (version !== PROTOCOL_VERSION) return malformed("BadVersion", version);
+  const type = bytes[start + Offset.Type]!;
+  if (type === HANDSHAKE_TYPE && length === FRAME_PREFIX_BYTES) {
+    return malformed("KeyExpected", type);
+  }
   if (available < FRAME_HEADER_BYTES) return need(FRAME_HEADER_BYTES - available);
   const damaged = checkHeaderSum(bytes, start);
   if (damaged !== undefined) return damaged;
-  const type = bytes[start + Offset.Type]!;
   if (type === FrameType.Control) return decodeControlFrame(bytes, start, available, length);
   if (bounds === undefined) return malformed("NotControl", type);
   if (type === FrameType.Sync || type === FrameType.SyncReply) {

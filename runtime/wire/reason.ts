@@ -8,6 +8,8 @@ export type FrameReason =
   | "BadMagic"
   /** The other side speaks another version. */
   | "BadVersion"
+  /** No frame, but the preamble of a node that has a key, where this side has none. */
+  | "KeyExpected"
   /** The header is not as it was sent. */
   | "HeaderChecksumMismatch"
   /** The list, name or body behind the header is not as it was sent. */
@@ -88,6 +90,7 @@ export function malformed(reason: FrameReason, detail: number | string): Malform
 const TEXTS: Readonly<Record<FrameReason, string>> = {
   BadMagic: "does not begin with the protocol's mark, so it is not from a node",
   BadVersion: "is of another protocol version; run the same release on every node",
+  KeyExpected: "is the beginning of a handshake with a key",
   HeaderChecksumMismatch: "has arrived with other bytes in its header than it was sent with",
   BodyChecksumMismatch: "has arrived with other bytes than it was sent with",
   PayloadChecksumMismatch: "has arrived with other bytes behind it than it was sent with",

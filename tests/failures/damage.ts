@@ -73,15 +73,19 @@ function errorOf(wait: Promise<unknown>): Promise<Error | undefined> {
  * Runs one round, in two processes of its own.
  *
  * @param damage What is done to the connection.
+ * @param flags Flags of both nodes.
  * @returns How it ended, and whether the damage was done.
  * @throws {Error} Where a wrong value was read, an error named no connection, or nothing happened.
  */
-export async function runDamaged(damage: Damage): Promise<{ end: RoundEnd; done: boolean }> {
+export async function runDamaged(
+  damage: Damage,
+  ...flags: string[]
+): Promise<{ end: RoundEnd; done: boolean }> {
   await using cluster = new ProcessCluster();
-  const directory = await cluster.host("--size=1MiB");
+  const directory = await cluster.host("--size=1MiB", ...flags);
   const { address: hostname, port } = directory.info;
   await using proxy = new DamagingProxy({ hostname, port }, damage);
-  const process = cluster.spawnNode([`--directory-address=${proxy.at}`]);
+  const process = cluster.spawnNode([`--directory-address=${proxy.at}`, ...flags]);
   const start = (node: RemoteNode) => node.evaluate(pass, node.info.id, TURNS, PAGES, WRONG);
   const first = errorOf(start(directory));
   const joining = RemoteNode.ready(process);

@@ -8,6 +8,7 @@ import type { TdsmErrorCode } from "../../mod.ts";
 import { crc32c } from "../../runtime/wire/crc32c.ts";
 import { Offset, PROTOCOL_VERSION } from "../../runtime/wire/layout.ts";
 import { inlineProgram, PERMISSIONS } from "../support/inline_program.ts";
+import { KeyFile } from "../support/key_file.ts";
 import { ProcessCluster, type TestProcess } from "../support/process_cluster.ts";
 import { controlFrame } from "../support/raw_peer.ts";
 
@@ -108,6 +109,14 @@ const CASES: Readonly<Record<TdsmErrorCode, { readonly run: Case; readonly main:
     const [, other] = await cluster.start(2);
     return start([`--directory-address=${other!.at}`]);
   }),
+  KeyMissing: atStart(2, "--port=0", "--address=0.0.0.0"),
+  KeyMismatch: atJoin(async (cluster, start) => {
+    using key = new KeyFile();
+    const directory = await cluster.host();
+    const process = start([`--directory-address=${directory.at}`, key.flag]);
+    await process.ended;
+    return process;
+  }),
   ProtocolViolation: answering(new TextEncoder().encode("SSH-2.0-OpenSSH_9.9 is no directory\r\n")),
   FrameCorrupted: answering(damaged()),
   DirectoryLost: whenJoined(70, ({ process }) => process.kill()),
@@ -197,7 +206,10 @@ const CASES: Readonly<Record<TdsmErrorCode, { readonly run: Case; readonly main:
 function starter(cluster: ProcessCluster, program: "run" | "main"): Start {
   return (flags, main = "await new Promise(() => {});") => {
     const own = flags.filter((flag) => flag.startsWith("--"));
-    const permissions = flags.includes("deny-net") ? ["--allow-ffi", "--no-prompt"] : PERMISSIONS;
+    const permissions = flags.includes("deny-net") ? ["--allow-ffi", "--no-prompt"] : [
+      ...PERMISSIONS,
+      ...(own.some((flag) => flag.startsWith("--key-file")) ? ["--allow-read"] : []),
+    ];
     const port = own.some((flag) => /^--(?:directory-address|port)/.test(flag)) ? [] : ["--port=0"];
     const args = [...own, ...port];
     // More than V8 reserves, and less than the largest region.

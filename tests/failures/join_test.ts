@@ -71,7 +71,13 @@ Deno.test("join: the port is in use", async () => {
 
 Deno.test("join: the address is not of this machine", async () => {
   await using cluster = new ProcessCluster();
-  const ended = await failing(cluster, "--directory", "--port=0", "--address=192.0.2.1");
+  const ended = await failing(
+    cluster,
+    "--directory",
+    "--port=0",
+    "--address=192.0.2.1",
+    "--insecure",
+  );
   assertFailed(ended, /^ListenFailed$/, /192\.0\.2\.1:0.*--address/);
 });
 

@@ -3,15 +3,16 @@
 import { assert, assertEquals } from "@std/assert";
 import { DAMAGE_KINDS, drawDamage, runDamaged } from "./damage.ts";
 import { type DamageKind, DamagingProxy } from "./damaging_proxy.ts";
+import { KeyFile } from "../support/key_file.ts";
 
 /** Rounds of each kind; each has its own place and way, by its seed. */
 const ROUNDS = 3;
-async function tryDamages(kind: DamageKind): Promise<void> {
+async function tryDamages(kind: DamageKind, ...flags: string[]): Promise<void> {
   let done = 0;
   for (let seed = 1; seed <= ROUNDS; seed++) {
     const damage = drawDamage(seed, [kind]);
     try {
-      if ((await runDamaged(damage)).done) done++;
+      if ((await runDamaged(damage, ...flags)).done) done++;
     } catch (cause) {
       throw new Error(`${JSON.stringify(damage)}: ${(cause as Error).message}`, { cause });
     }
@@ -22,6 +23,13 @@ async function tryDamages(kind: DamageKind): Promise<void> {
 for (const kind of DAMAGE_KINDS) {
   Deno.test(`proxy: ${kind}: right values, or an error that names the connection`, async () => {
     await tryDamages(kind);
+  });
+}
+
+for (const kind of DAMAGE_KINDS) {
+  Deno.test(`proxy: ${kind} of what is sealed: right values, or an error that names it`, async () => {
+    using key = new KeyFile();
+    await tryDamages(kind, key.flag);
   });
 }
 

@@ -14,6 +14,7 @@ import { engineTarget } from "./engines.ts";
 import { type Decode, frameTarget } from "./frames.ts";
 import { handshakeTarget } from "./handshakes.ts";
 import { sealBroken } from "./mutate.ts";
+import { sealedTarget } from "./sealed.ts";
 import { fuzz, type Target } from "./target.ts";
 import { TARGETS } from "./targets.ts";
 
@@ -40,6 +41,7 @@ const OUTCOMES: Readonly<Record<string, readonly string[]>> = {
   engine: ["violation", "no violation"],
   directory: ["stranger", "member"],
   join: ["member", "ProtocolViolation", "PeerLost", "JoinRefused", "TimedOut"],
+  sealed: ["FrameCorrupted", "waits"],
   handshake: ["MessageTooShort", "MessageTooLong", "NotAuthentic"],
 };
 
@@ -140,4 +142,15 @@ Deno.test("fuzz: a handshake that does not look at the payload's tag is found", 
     })
   );
   await assertRejects(() => fuzz([fault], 1, 100), Error, "a changed message was taken");
+});
+
+Deno.test("fuzz: an end that takes a changed record for an empty one is found", async () => {
+  const fault = sealedTarget((state, sealed, out) => {
+    try {
+      return state.open(sealed, out);
+    } catch {
+      return 1;
+    }
+  });
+  await assertFound("takes a changed record", fault);
 });

@@ -6,6 +6,7 @@ import { controlTarget } from "./controls.ts";
 import { engineTarget } from "./engines.ts";
 import { frameTarget } from "./frames.ts";
 import { handshakeTarget } from "./handshakes.ts";
+import { sealedTarget } from "./sealed.ts";
 import { streamTarget } from "./streams.ts";
 import type { Target } from "./target.ts";
 
@@ -19,4 +20,5 @@ export const TARGETS: readonly Target[] = [
   directoryTarget,
   joinTarget,
   handshakeTarget(),
+  sealedTarget(),
 ];

@@ -69,12 +69,14 @@ Deno.test("life cycle: the directory node waits for nodes that run a program, an
 
 Deno.test("life cycle: a node that listens everywhere warns that anybody can join", async () => {
   await using cluster = new ProcessCluster();
-  const directory = await cluster.host("--address=0.0.0.0");
+  const directory = await cluster.host("--address=0.0.0.0", "--insecure");
   await directory.process.untilPrinted(
     /^\S+Z tdsm: warning: .*0\.0\.0\.0:\d+.*any program that reaches this port can join/m,
   );
   const flag = `--directory-address=127.0.0.1:${directory.info.port}`;
-  const other = await RemoteNode.ready(cluster.spawnNode([flag, "--address=0.0.0.0"]));
+  const other = await RemoteNode.ready(
+    cluster.spawnNode([flag, "--address=0.0.0.0", "--insecure"]),
+  );
   const third = await RemoteNode.ready(cluster.spawnNode([flag]));
   // Both ways, so that the address that the others were told must be one to connect to.
   await other.store(0, 1);

@@ -53,10 +53,15 @@ Deno.test("status: shows every node with its pages, by the network alone, and ta
 
 Deno.test("status: a directory node that listens everywhere is shown where it was reached", async () => {
   await using cluster = new ProcessCluster();
-  const directory = await cluster.host("--address=0.0.0.0", "--log-level=0");
+  const directory = await cluster.host("--address=0.0.0.0", "--insecure", "--log-level=0");
   const at = `127.0.0.1:${directory.info.port}`;
   await RemoteNode.ready(
-    cluster.spawnNode([`--directory-address=${at}`, "--address=0.0.0.0", "--log-level=0"]),
+    cluster.spawnNode([
+      `--directory-address=${at}`,
+      "--address=0.0.0.0",
+      "--insecure",
+      "--log-level=0",
+    ]),
   );
   const { stdout } = await runMain(
     cluster,
@@ -278,7 +283,7 @@ Deno.test("log: as much as its levels say, on stderr, by category, each line wit
 
 Deno.test("log: the level has a colour on a terminal, unless NO_COLOR says otherwise", async () => {
   await using cluster = new ProcessCluster();
-  const args = ["run", "-A", "mod.ts", "--port=0", "--address=0.0.0.0"];
+  const args = ["run", "-A", "mod.ts", "--port=0", "--address=0.0.0.0", "--insecure"];
   for (const NO_COLOR of ["", "1"]) {
     const process = cluster.spawn("node", { args, env: { NO_COLOR }, prefix: ON_TERMINAL });
     await process.untilPrinted(/: Listening at /);

@@ -1,0 +1,192 @@
+/** A connection whose bytes are sealed: to a link it looks like any other. */
+
+import type { TdsmLibrary } from "../../ffi/library.ts";
+import { SEAL_OVERHEAD_BYTES } from "../../ffi/abi.ts";
+import { sealedBytes, SealState } from "../../ffi/seal.ts";
+import { TdsmError } from "../errors.ts";
+import { SEAL_BATCH_BYTES, SEAL_FIRST_MAX_BYTES } from "../limits.ts";
+import type { TransportKeys } from "./noise.ts";
+
+/** What a link needs of a connection. */
+export type Stream = Pick<
+  Deno.TcpConn,
+  "read" | "write" | "close" | "closeWrite" | "setNoDelay" | "remoteAddr"
+>;
+
+/** How a connection is sealed. */
+export interface Sealing {
+  readonly library: TdsmLibrary;
+  /** Those that the handshake has yielded. */
+  readonly keys: TransportKeys;
+  /** How, as the library numbers it. */
+  readonly suite: number;
+  /**
+   * Whether only the first record of each direction is sealed, and the rest travels in the clear.
+   */
+  readonly plain: boolean;
+}
+
+/** The bytes that are received in one go, once the other side has shown that it has the key. */
+const RECEIVE_BYTES: number = SEAL_BATCH_BYTES + 2 * SEAL_OVERHEAD_BYTES;
+
+/** A connection whose bytes are sealed. */
+export class SealedConnection implements Stream {
+  readonly #connection: Stream;
+  readonly #sends: SealState;
+  readonly #receives: SealState;
+  readonly #plain: boolean;
+  /** What is to be sent, sealed; made when the first bytes are. */
+  #out: Uint8Array<ArrayBuffer> | undefined;
+  #hasSent = false;
+  /**
+   * What has arrived sealed, from `#start` to `#end`. Small at first: anyone can send a first
+   * record.
+   */
+  #received = new Uint8Array(SEAL_FIRST_MAX_BYTES);
+  #start = 0;
+  #end = 0;
+  /** What was opened and not read yet, from `#opened` to `#carried`. */
+  #plainBytes = new Uint8Array(SEAL_FIRST_MAX_BYTES);
+  #opened = 0;
+  #carried = 0;
+  #hasReceived = false;
+
+  /**
+   * @param connection The connection, on which the handshake is done.
+   * @param sealing How to seal.
+   */
+  constructor(connection: Stream, { library, keys, suite, plain }: Sealing) {
+    this.#connection = connection;
+    this.#plain = plain;
+    this.#sends = new SealState(library, suite, keys.send as Uint8Array<ArrayBuffer>);
+    this.#receives = new SealState(library, suite, keys.receive as Uint8Array<ArrayBuffer>);
+  }
+
+  /** The other side's address. */
+  get remoteAddr(): Deno.NetAddr {
+    return this.#connection.remoteAddr;
+  }
+
+  /** Whether small writes are sent at once. */
+  setNoDelay(noDelay?: boolean): void {
+    this.#connection.setNoDelay(noDelay);
+  }
+
+  /**
+   * Seals bytes and sends them.
+   *
+   * @param bytes The bytes; they may change meanwhile.
+   * @returns How many were sent, maybe not all.
+   */
+  async write(bytes: Uint8Array): Promise<number> {
+    if (this.#plain && this.#hasSent) return await this.#connection.write(bytes);
+    this.#hasSent = true;
+    const part = bytes.subarray(0, SEAL_BATCH_BYTES);
+    // The buffer is the sender's for one write at a time, as the numbers of records are.
+    const out = this.#out ??= new Uint8Array(sealedBytes(SEAL_BATCH_BYTES));
+    const size = this.#sends.seal(part, out);
+    for (let sent = 0; sent < size;) {
+      sent += await this.#connection.write(out.subarray(sent, size));
+    }
+    if (this.#plain) this.#out = undefined;
+    return part.length;
+  }
+
+  /** Receives the first record, which shows that the other side has the key now. */
+  async receiveFirst(): Promise<void> {
+    if (await this.#receive()) return;
+    throw new TdsmError("PeerLost", "the other side closed the connection");
+  }
+
+  /**
+   * Receives bytes that the other side has sealed.
+   *
+   * @param target Where to put them.
+   * @returns How many, at least 1; `null` where the other side has ended.
+   * @throws {TdsmError} `FrameCorrupted` where what arrives is not what the other side has sealed.
+   */
+  async read(target: Uint8Array): Promise<number | null> {
+    if (this.#opened === this.#carried) {
+      if (this.#plain && this.#hasReceived) return await this.#readPlain(target);
+      if (!await this.#receive()) return null;
+    }
+    const bytes = Math.min(target.length, this.#carried - this.#opened);
+    target.set(this.#plainBytes.subarray(this.#opened, this.#opened + bytes));
+    this.#opened += bytes;
+    return bytes;
+  }
+
+  /**
+   * Receives until a record is whole, and opens it; `false` where the other side has ended before.
+   */
+  async #receive(): Promise<boolean> {
+    for (;;) {
+      if (this.#open()) return true;
+      const count = await this.#connection.read(this.#received.subarray(this.#end));
+      if (count === null) {
+        if (this.#end === this.#start) return false;
+        throw new TdsmError("ProtocolViolation", "ended inside of a record");
+      }
+      this.#end += count;
+    }
+  }
+
+  /** Opens what is whole; makes room for more where nothing is. */
+  #open(): boolean {
+    for (;;) {
+      const { needed } = this.#receives;
+      if (needed > SEAL_FIRST_MAX_BYTES && !this.#hasReceived) {
+        throw new TdsmError("ProtocolViolation", "its first record is too long");
+      }
+      // Behind the first record bytes may follow that are not sealed.
+      const last = this.#plain ? Math.min(this.#start + needed, this.#end) : this.#end;
+      const sealed = this.#received.subarray(this.#start, last);
+      this.#carried = this.#receives.open(sealed, this.#plainBytes);
+      this.#opened = 0;
+      const { taken } = this.#receives;
+      this.#start += taken;
+      if (this.#carried > 0) break;
+      if (taken > 0) continue;
+      this.#received.copyWithin(0, this.#start, this.#end);
+      this.#end -= this.#start;
+      this.#start = 0;
+      return false;
+    }
+    if (!this.#hasReceived) this.#grow();
+    this.#hasReceived = true;
+    return true;
+  }
+
+  /** Gives the other side, which has the key, the room that it needs. */
+  #grow(): void {
+    if (this.#plain) return;
+    const received = new Uint8Array(RECEIVE_BYTES);
+    received.set(this.#received.subarray(this.#start, this.#end));
+    this.#end -= this.#start;
+    this.#start = 0;
+    this.#received = received;
+    const plainBytes = new Uint8Array(RECEIVE_BYTES);
+    plainBytes.set(this.#plainBytes.subarray(0, this.#carried));
+    this.#plainBytes = plainBytes;
+  }
+
+  /** Reads what is not sealed: at first what came in one go with the first record. */
+  async #readPlain(target: Uint8Array): Promise<number | null> {
+    const waiting = this.#received.subarray(this.#start, this.#end);
+    if (waiting.length === 0) return await this.#connection.read(target);
+    const bytes = Math.min(target.length, waiting.length);
+    target.set(waiting.subarray(0, bytes));
+    this.#start += bytes;
+    return bytes;
+  }
+
+  /** Ends this direction once everything is sent. */
+  closeWrite(): Promise<void> {
+    return this.#connection.closeWrite();
+  }
+
+  /** Ends the connection. */
+  close(): void {
+    this.#connection.close();
+  }
+}
