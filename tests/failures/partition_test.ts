@@ -4,7 +4,8 @@
  */
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { inlineProgram } from "../support/inline_program.ts";
+import { inlineProgram, PERMISSIONS } from "../support/inline_program.ts";
+import { KeyFile } from "../support/key_file.ts";
 import { ProcessCluster, RemoteNode } from "../support/process_cluster.ts";
 
 const CABLE = "tdsm0";
@@ -96,18 +97,24 @@ Deno.test({
   }`,
   ignore: reason !== "",
   async fn() {
+    using key = new KeyFile();
     await using cluster = new ProcessCluster();
     const [here, there] = await Half.pair(cluster);
     const node = (...flags: string[]): Promise<RemoteNode> => {
-      const process = cluster.spawnNode([`--address=${here.address}`, ...flags], here);
+      const process = cluster.spawnNode([key.flag, `--address=${here.address}`, ...flags], here);
       return RemoteNode.ready(process);
     };
     const directory = await node("--directory", "--port=0", "--size=1MiB");
     const writer = await node(`--directory-address=${directory.at}`);
     await writer.store(0, 1);
-    const flags = [`--address=${there.address}`, `--directory-address=${directory.at}`];
+    const flags = [
+      key.flag,
+      `--address=${there.address}`,
+      `--directory-address=${directory.at}`,
+    ];
+    const permissions = [...PERMISSIONS, `--allow-read=${key.path}`];
     const cutOff = [["reader", READER], ["waiter", WAITER]].map(([name, code]) =>
-      inlineProgram(cluster, name!, code!, { flags, prefix: there.prefix })
+      inlineProgram(cluster, name!, code!, { flags, permissions, prefix: there.prefix })
     );
     for (const process of cutOff) await process.untilPrinted(/^1 \d+$/m);
     here.cut();

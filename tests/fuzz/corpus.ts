@@ -4,6 +4,7 @@
 
 import { CONTROL_MAX_BYTES } from "../../runtime/limits.ts";
 import { decodeFrame } from "../../runtime/wire/page_frames.ts";
+import { keyPreamble } from "../../runtime/secure/preamble.ts";
 import type { Random } from "../simulator/coherence/random.ts";
 import { BOUNDS, readGoldenFrames } from "../support/frames.ts";
 import { breakBytes, breakField, fillNoise, GROWTH_MAX_BYTES, pick, sealBroken } from "./mutate.ts";
@@ -41,6 +42,8 @@ export function makeFrame(random: Random): Uint8Array {
     fillNoise(noise, random);
     return noise;
   }
+  // A node with a key begins so.
+  if (random.chance(1)) return keyPreamble();
   const { bytes } = pick(SOUND_FRAMES, random);
   scratch.set(bytes);
   let length = bytes.length;
