@@ -1,9 +1,10 @@
 /** A handshake with an implementation that has nothing in common with this one, in both roles. */
 
 import { assert, assertEquals } from "@std/assert";
+import { fileURLToPath } from "node:url";
 import { KEY_BYTES, NoiseHandshake, type Role } from "./noise.ts";
 
-const PEER = new URL("./testdata/noise_peer.py", import.meta.url).pathname;
+const PEER = fileURLToPath(new URL("./testdata/noise_peer.py", import.meta.url));
 /** The release that the peer is written for. */
 const PACKAGE = "noiseprotocol==0.3.1";
 const PROLOGUE = new TextEncoder().encode("a prologue");
