@@ -170,6 +170,8 @@ export const DISCARDED_MAX_BYTES: number = 64 * KIB;
 export const SEAL_FIRST_MAX_BYTES: number = 8 * KIB;
 /** The most bytes that are sealed in one go. */
 export const SEAL_BATCH_BYTES: number = 128 * KIB;
+/** The bytes of a key: of the one that nodes share, and of each one that a handshake yields. */
+export const KEY_BYTES = 32;
 /** The most bytes that a message of the handshake with a key carries. */
 export const NOISE_PAYLOAD_MAX_BYTES = 64;
 /** The connections that may be in their handshake at one time; for another one is dropped. */

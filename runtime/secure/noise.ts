@@ -6,13 +6,11 @@
  * Nothing here reads, writes or waits for a connection.
  */
 
-import { NOISE_PAYLOAD_MAX_BYTES } from "../limits.ts";
+import { KEY_BYTES, NOISE_PAYLOAD_MAX_BYTES } from "../limits.ts";
 
 /** Bytes as WebCrypto takes them. */
 type Bytes = Uint8Array<ArrayBuffer>;
 
-/** The bytes of a key: of the one that is shared, and of each one that a handshake yields. */
-export const KEY_BYTES = 32;
 /** The bytes of the public half of an ephemeral key pair, which each message begins with. */
 export const EPHEMERAL_BYTES = 32;
 /** The bytes of the tag behind what is sealed. */

@@ -2,7 +2,8 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { fileURLToPath } from "node:url";
-import { KEY_BYTES, NoiseHandshake, type Role } from "./noise.ts";
+import { KEY_BYTES } from "../limits.ts";
+import { NoiseHandshake, type Role } from "./noise.ts";
 
 const PEER = fileURLToPath(new URL("./testdata/noise_peer.py", import.meta.url));
 /** The release that the peer is written for. */

@@ -1,8 +1,7 @@
 import { assertEquals, assertNotEquals, assertRejects } from "@std/assert";
-import { NOISE_PAYLOAD_MAX_BYTES } from "../limits.ts";
+import { KEY_BYTES, NOISE_PAYLOAD_MAX_BYTES } from "../limits.ts";
 import {
   type Ephemeral,
-  KEY_BYTES,
   MESSAGE_OVERHEAD_BYTES,
   NoiseError,
   NoiseHandshake,

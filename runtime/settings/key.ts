@@ -5,10 +5,10 @@
 
 import { formatAddress, isLoopback } from "../address.ts";
 import { TdsmError } from "../errors.ts";
-import { KEY_FILE_MAX_BYTES } from "../limits.ts";
+import { KEY_BYTES, KEY_FILE_MAX_BYTES } from "../limits.ts";
 import { START_COMMAND } from "../start_command.ts";
 import { refused } from "./flags.ts";
-import { KEY_BYTES, keyOf, type KeySource } from "./key_text.ts";
+import { keyOf, type KeySource } from "./key_text.ts";
 import type { Settings } from "./types.ts";
 
 /** The bits of a file's mode by which others than its owner can read or change it. */

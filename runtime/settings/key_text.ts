@@ -1,7 +1,6 @@
 /** A key as text, and what a setting of a key may be. */
 
-/** The bytes of a key. */
-export const KEY_BYTES = 32;
+import { KEY_BYTES } from "../limits.ts";
 
 /** A key, or the file that has it. */
 export type KeySource = Uint8Array | { readonly file: string };

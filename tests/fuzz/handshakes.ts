@@ -1,13 +1,8 @@
 /** Throws changed messages at both sides of a handshake: none may be taken. */
 
 import { assert } from "@std/assert";
-import {
-  KEY_BYTES,
-  MESSAGE_OVERHEAD_BYTES,
-  NoiseError,
-  NoiseHandshake,
-} from "../../runtime/secure/noise.ts";
-import { NOISE_PAYLOAD_MAX_BYTES } from "../../runtime/limits.ts";
+import { MESSAGE_OVERHEAD_BYTES, NoiseError, NoiseHandshake } from "../../runtime/secure/noise.ts";
+import { KEY_BYTES, NOISE_PAYLOAD_MAX_BYTES } from "../../runtime/limits.ts";
 import type { Random } from "../simulator/coherence/random.ts";
 import type { Target } from "./target.ts";
 
