@@ -67,11 +67,8 @@ export async function fetchStatus(
     const stream = await secure(connection, secret, proveKey, leftMs);
     return await receive(stream, directory, giveUpAt);
   } catch (error) {
-    if (
-      error instanceof TdsmError && (error.code === "KeyMismatch" || error.code === "KeyMissing")
-    ) {
-      throw keyRefused(directory, error, OPERATION);
-    }
+    const refused = keyRefused(directory, error, OPERATION);
+    if (refused !== undefined) throw refused;
     if (error instanceof TdsmError && error.operation !== undefined) throw error;
     const code = error instanceof TdsmError ? error.code : "ProtocolViolation";
     const message = `Cannot ${OPERATION}: what listens at ${formatAddress(directory)} does not ` +

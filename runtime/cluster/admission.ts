@@ -179,12 +179,18 @@ export function notADirectory(address: Address, cause: unknown, tries: number): 
  * The error of a node whose key is not that of the directory node.
  *
  * @param address The directory's address.
- * @param cause What the handshake found.
+ * @param cause Why the handshake has failed.
  * @param operation What the node wanted: "join".
- * @returns The error.
+ * @returns The error; `undefined` where the handshake has failed for another reason than the key.
  */
-export function keyRefused(address: Address, cause: TdsmError, operation = "join"): TdsmError {
+export function keyRefused(
+  address: Address,
+  cause: unknown,
+  operation = "join",
+): TdsmError | undefined {
+  if (!(cause instanceof TdsmError)) return undefined;
   const { code, message } = cause;
+  if (code !== "KeyMismatch" && code !== "KeyMissing") return undefined;
   const at = formatAddress(address);
   return new TdsmError(code, `Cannot ${operation}: the directory at ${at} says no: ${message}`, {
     operation,

@@ -49,7 +49,7 @@ export interface ClusterOptions {
    * At the directory node: why a node that wants to join cannot be connected to; left out, that is not tried.
    */
   readonly whyUnreachable?: (address: Address) => Promise<string | undefined>;
-  /** The key of the cluster; without one anyone who reaches the node may join. */
+  /** The key of the cluster; without one, each program that reaches the node may join. */
   readonly secret?: Secret | undefined;
   /** A clock that counts suspension too, in milliseconds; left out, `awakeMs`, which need not. */
   readonly clock?: () => number;
@@ -537,9 +537,8 @@ function isPassing(error: unknown): boolean {
 
 /** The error of a node that the directory node has not let in, after so many tries. */
 function notLetIn(directory: Address, error: unknown, tries: number): TdsmError {
-  if (error instanceof TdsmError && (error.code === "KeyMismatch" || error.code === "KeyMissing")) {
-    return keyRefused(directory, error);
-  }
+  const refused = keyRefused(directory, error);
+  if (refused !== undefined) return refused;
   if (!(error instanceof TdsmError) || error.operation === undefined) {
     return notADirectory(directory, error, tries);
   }

@@ -52,12 +52,7 @@ export async function proveKey(connection: Stream, secret: Secret): Promise<Seal
   const payload = await readMessage(noise, second);
   const mode = payload[0]!;
   if (!isChoice(mode, modesOf(secret))) throw misspoken();
-  return new SealedConnection(connection, {
-    library: secret.library,
-    keys: await noise.split(),
-    suite: mode & ~PLAIN,
-    plain: (mode & PLAIN) !== 0,
-  });
+  return await seal(connection, secret, noise, mode);
 }
 
 /**
@@ -87,12 +82,7 @@ export async function demandKey(
     known();
     const mode = choose(payload[0]! & modesOf(secret));
     await writeAll(connection, keyPreamble(), await noise.write(payloadOf(mode)));
-    const sealed = new SealedConnection(connection, {
-      library: secret.library,
-      keys: await noise.split(),
-      suite: mode & ~PLAIN,
-      plain: (mode & PLAIN) !== 0,
-    });
+    const sealed = await seal(connection, secret, noise, mode);
     await sealed.receiveFirst();
     return sealed;
   } catch (error) {
@@ -101,6 +91,21 @@ export async function demandKey(
     if (isAnswered) await dismiss(connection);
     throw error;
   }
+}
+
+/** Both messages were said: from here on the connection is sealed, as the mode says. */
+async function seal(
+  connection: Stream,
+  { library }: Secret,
+  noise: NoiseHandshake,
+  mode: number,
+): Promise<SealedConnection> {
+  return new SealedConnection(connection, {
+    library,
+    keys: await noise.split(),
+    suite: mode & ~PLAIN,
+    plain: (mode & PLAIN) !== 0,
+  });
 }
 
 /**
