@@ -1,7 +1,7 @@
 /** How programs end: a main that throws, `abort`, signals, `Deno.exit`, and the exit codes. */
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { inlineProgram, joiningProgram } from "../support/inline_program.ts";
+import { type InlineOptions, inlineProgram, joiningProgram } from "../support/inline_program.ts";
 import { ProcessCluster, type RemoteNode, type TestProcess } from "../support/process_cluster.ts";
 
 /** Stops a process; a signal alone may take its time. */
@@ -207,21 +207,31 @@ const CLOSINGS: readonly (readonly [what: string, code: string])[] = [
   ["has returned, and has begun to close its node", `node.close();`],
 ];
 
+/**
+ * Starts a directory node whose main goes on once another node has joined, and that other node.
+ */
+async function startHosted(
+  cluster: ProcessCluster,
+  main: string,
+  options: InlineOptions,
+): Promise<{ directory: TestProcess; other: RemoteNode }> {
+  const code = `await run(async (node) => {
+     console.log("at " + node.port);
+     await node.waitForPeer(2);
+     ${main}
+   });`;
+  const flags = ["--directory", "--port=0", ...options.flags];
+  const directory = inlineProgram(cluster, "directory", code, { ...options, flags });
+  const [, port] = await directory.untilPrinted(/^at (\d+)$/m);
+  return { directory, other: await cluster.join({ at: `127.0.0.1:${port}` } as RemoteNode) };
+}
+
 for (const [what, closing] of CLOSINGS) {
   Deno.test(`ends: an error of another node ends the directory node whose main ${what}`, async () => {
     await using cluster = new ProcessCluster();
-    const directory = inlineProgram(
-      cluster,
-      "directory",
-      `await run(async (node) => {
-         console.log("at " + node.port);
-         await node.waitForPeer(2);
-         ${closing}
-       });`,
-      { flags: ["--directory", "--port=0", "--log-level=2"] },
-    );
-    const [, port] = await directory.untilPrinted(/^at (\d+)$/m);
-    const other = await cluster.join({ at: `127.0.0.1:${port}` } as RemoteNode);
+    const { directory, other } = await startHosted(cluster, closing, {
+      flags: ["--log-level=2"],
+    });
     await directory.untilPrinted(
       /Waiting for these nodes to finish before the directory closes: 2/,
     );
@@ -256,23 +266,14 @@ for (const [what, late] of LATE) {
         postMessage(0);
       };`;
     const url = JSON.stringify(`data:text/javascript,${encodeURIComponent(worker)}`);
-    const directory = inlineProgram(
-      cluster,
-      "directory",
-      `await run(async (node) => {
-         console.log("at " + node.port);
-         await node.waitForPeer(2);
-         const worker = new Worker(${url}, { type: "module" });
-         worker.postMessage(node.handle);
-         await new Promise((resolve) => worker.onmessage = resolve);
-         node.close().catch(() => {});
-         await new Promise((resolve) => setTimeout(resolve));
-         ${late}
-       });`,
-      { flags: ["--directory", "--port=0"], permissions: ["--no-prompt", "-A"] },
-    );
-    const [, port] = await directory.untilPrinted(/^at (\d+)$/m);
-    const other = await cluster.join({ at: `127.0.0.1:${port}` } as RemoteNode);
+    const main = `const worker = new Worker(${url}, { type: "module" });
+       worker.postMessage(node.handle);
+       await new Promise((resolve) => worker.onmessage = resolve);
+       node.close().catch(() => {});
+       await new Promise((resolve) => setTimeout(resolve));
+       ${late}`;
+    const permissions = ["--no-prompt", "-A"];
+    const { directory, other } = await startHosted(cluster, main, { flags: [], permissions });
     for (const process of [directory, other.process]) {
       const { code, stderr } = await process.exit();
       assertEquals(code, 1, stderr);

@@ -1,6 +1,6 @@
 /** A program for the launcher: each node says that it is there, then does what the first argument says. */
 
-import { join, type Node, run } from "../../../mod.ts";
+import { type Barrier, join, type Node, run } from "../../../mod.ts";
 
 const [what, whose = "0", code = "0"] = Deno.args;
 
@@ -32,13 +32,8 @@ const ACTS: Readonly<Record<string, (node: Node) => void | Promise<void>>> = {
 
   /** One node leaves the others at a barrier, and is the last to end, with the code named. */
   async lose(node) {
-    const nodes = Number(Deno.env.get("NODES"));
-    const pids = node.view(Int32Array, 0, nodes);
-    pids[node.id - 1] = Deno.pid;
-    const step = node.barrier("step", nodes);
-    await step.wait();
+    const { step, others } = await untilAllAreThere(node);
     if (node.id === Number(whose)) {
-      const others = [...pids].filter((pid) => pid !== Deno.pid);
       // Called once the node has left: its own listener stands before this one.
       addEventListener("unload", () => others.forEach(untilGone));
       Deno.exit(Number(code));
@@ -111,6 +106,16 @@ async function untilFile(path: string, there: boolean): Promise<void> {
   while (await isThere() !== there) await new Promise((resolve) => setTimeout(resolve, 5));
 }
 
+/** Waits for all nodes at a barrier; returns it, and the processes of the other nodes. */
+async function untilAllAreThere(node: Node): Promise<{ step: Barrier; others: readonly number[] }> {
+  const nodes = Number(Deno.env.get("NODES"));
+  const pids = node.view(Int32Array, 0, nodes);
+  pids[node.id - 1] = Deno.pid;
+  const step = node.barrier("step", nodes);
+  await step.wait();
+  return { step, others: [...pids].filter((pid) => pid !== Deno.pid) };
+}
+
 /** Blocks until a process has ended. */
 function untilGone(pid: number): void {
   const cell = new Int32Array(new SharedArrayBuffer(4));
@@ -135,20 +140,15 @@ if (what === "apart" && number === Number(whose)) {
 // their threads there, so that the error ends their processes before anything else runs in them.
 if (what === "leave") {
   const node = await join();
-  const nodes = Number(Deno.env.get("NODES"));
-  const pids = node.view(Int32Array, 0, nodes);
-  pids[node.id - 1] = Deno.pid;
-  const step = node.barrier("step", nodes);
-  await step.wait();
+  const { step, others } = await untilAllAreThere(node);
   if (node.id === Number(whose)) {
-    const others = [...pids].filter((pid) => pid !== Deno.pid);
     await node.close();
     others.forEach(untilGone);
     Deno.exit(Number(code));
   }
   if (node.id === 1) step.waitSync();
   const worker = new Worker(new URL("party_worker.ts", import.meta.url), { type: "module" });
-  worker.postMessage({ handle: node.handle, nodes });
+  worker.postMessage({ handle: node.handle, nodes: step.parties });
   await forever();
 }
 
