@@ -33,7 +33,7 @@ export interface NodeOptions {
   readonly rpcServer?: boolean | undefined;
   /**
    * The key that every node of the cluster must have: 32 bytes, or these in base64. Without a key
-   * anyone who reaches the port of a node may join, so beyond this machine one is demanded.
+   * each program that reaches the port of a node may join, so beyond this machine one is demanded.
    */
   readonly key?: Uint8Array | string | undefined;
   /** Whether a node without a key may be reached from other machines: then anyone may join. */

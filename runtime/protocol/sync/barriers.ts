@@ -57,7 +57,7 @@ export class Barriers {
     return this.#barriers.size;
   }
 
-  /** The barriers that are not complete, and who has arrived there. */
+  /** The barriers that are not complete, each with the threads that have arrived there. */
   get incomplete(): StuckBarrier[] {
     return [...this.#barriers.values()].map(({ key: name, parties, waiting }) => {
       const arrived: NodeId[] = [];
