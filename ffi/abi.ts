@@ -49,6 +49,15 @@ export const FAULT = {
   },
 } as const;
 
+/** Layout of `tdsm_link_ready`, in bytes. */
+export const LINK_READY = {
+  size: 8,
+  fields: {
+    fd: { offset: 0, size: 4 },
+    bits: { offset: 4, size: 4 },
+  },
+} as const;
+
 /** Layout of `tdsm_rdma_section_info`, in bytes. */
 export const RDMA_SECTION_INFO = {
   size: 24,
@@ -133,6 +142,16 @@ export const WAIT_CLOSING = 4;
  * engine.
  */
 export const EXIT_BEGUN = 3;
+/** Bit that `tdsm_links_wait` answers beside the number of links: faults can be read. */
+export const READY_FAULTS: number = 1 << 16;
+/** Bit that `tdsm_links_wait` answers: a thread called `tdsm_kick`. */
+export const READY_KICKED: number = 1 << 17;
+/** Bit that `tdsm_links_wait` answers: the event loop of this thread has something to do. */
+export const READY_LOOP: number = 1 << 18;
+/** Bit of a link: bytes have arrived, or the other side has ended. */
+export const LINK_BYTES = 1;
+/** Bit of a link: there is room for bytes to send. */
+export const LINK_ROOM = 2;
 /**
  * The longest message with which {@linkcode NativeRegion.fence} ends the process, in bytes of
  * UTF-8.
@@ -175,6 +194,12 @@ export const CONSTANTS = {
   seal_header: SEAL_HEADER_BYTES,
   seal_overhead: SEAL_OVERHEAD_BYTES,
   seal_record_max: SEAL_RECORD_MAX_BYTES,
+  ready_faults: READY_FAULTS,
+  ready_kicked: READY_KICKED,
+  ready_loop: READY_LOOP,
+  link_bytes: LINK_BYTES,
+  link_room: LINK_ROOM,
+  descriptors_max: 65536,
 } as const;
 
 /** Status codes by name; a call answers them negated. */

@@ -79,6 +79,30 @@ export const symbols = {
   tdsm_wait: { parameters: ["u32", "i64"], result: "i32", nonblocking: true },
   /** `int32_t tdsm_kick(uint32_t handle)` */
   tdsm_kick: { parameters: ["u32"], result: "i32" },
+  /** `int32_t tdsm_links_open(void)` */
+  tdsm_links_open: { parameters: [], result: "i32" },
+  /** `void tdsm_links_close(int32_t epoll)` */
+  tdsm_links_close: { parameters: ["i32"], result: "void" },
+  /** `int32_t tdsm_links_loop(int32_t epoll, const char *address, uint32_t port)` */
+  tdsm_links_loop: { parameters: ["i32", "buffer", "u32"], result: "i32" },
+  /** `int32_t tdsm_links_region(int32_t epoll, uint32_t handle, uint32_t faults)` */
+  tdsm_links_region: { parameters: ["i32", "u32", "u32"], result: "i32" },
+  /** `int32_t tdsm_links_wait(int32_t epoll, tdsm_link_ready *out, uint32_t capacity, int32_t timeout_us, uint32_t look_us)` */
+  tdsm_links_wait: { parameters: ["i32", "buffer", "u32", "i32", "u32"], result: "i32" },
+  /** `int32_t tdsm_link_find(const char *local, uint32_t local_port, const char *remote, uint32_t remote_port)` */
+  tdsm_link_find: { parameters: ["buffer", "u32", "buffer", "u32"], result: "i32" },
+  /** `int32_t tdsm_link_add(int32_t epoll, int32_t fd)` */
+  tdsm_link_add: { parameters: ["i32", "i32"], result: "i32" },
+  /** `void tdsm_link_detach(int32_t loop, int32_t fd)` */
+  tdsm_link_detach: { parameters: ["i32", "i32"], result: "void" },
+  /** `int32_t tdsm_link_watch(int32_t epoll, int32_t fd, uint32_t interest)` */
+  tdsm_link_watch: { parameters: ["i32", "i32", "u32"], result: "i32" },
+  /** `int32_t tdsm_link_remove(int32_t epoll, int32_t fd)` */
+  tdsm_link_remove: { parameters: ["i32", "i32"], result: "i32" },
+  /** `int32_t tdsm_link_receive(int32_t fd, uint8_t *first, uint32_t first_length, uint8_t *second, uint32_t second_length)` */
+  tdsm_link_receive: { parameters: ["i32", "buffer", "u32", "buffer", "u32"], result: "i32" },
+  /** `int32_t tdsm_link_send(int32_t fd, const struct iovec *pieces, uint32_t count, uint32_t more)` */
+  tdsm_link_send: { parameters: ["i32", "buffer", "u32", "u32"], result: "i32" },
   /** `int32_t tdsm_setenv(const char *name, const char *value)` */
   tdsm_setenv: { parameters: ["buffer", "buffer"], result: "i32" },
   /** `int32_t tdsm_rdma_section(tdsm_rdma_section_info *out)` */

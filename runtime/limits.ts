@@ -57,6 +57,15 @@ export const MEMORY_SHARE_DEFAULT_PERCENT = 80;
 export const MEMORY_SPARE_PAGES = 16;
 /** The shortest sleep of the engine to the time at which there is something to do, in microseconds. */
 export const SLEEP_LEAST_US = 2_000;
+/** The longest sleep of the engine, in microseconds: so long does nothing happen at all. */
+export const SLEEP_MAX_US = 1_000_000_000;
+/**
+ * How many turns of the event loop without a sleep of the engine follow the last in which it had
+ * something to do.
+ */
+export const LOOP_BUSY_TURNS = 4;
+/** After how many turns with nothing to do the engine's sleeps are as long as they may be. */
+export const LOOP_QUIET_TURNS = 15;
 /** How often the engine looks whether bytes are sent whose memory is to be given back, in microseconds. */
 export const DISCARD_LOOK_US = 10_000;
 /** How often a node looks whether it has nothing to do, to give memory back, in milliseconds. */
@@ -202,6 +211,8 @@ export const JOIN_RETRY_MIN_MS = 10;
 export const JOIN_RETRY_MAX_MS = 500;
 /** The faults that are read in one go. */
 export const FAULT_BATCH = 64;
+/** How long the engine that polls looks before it yields its core, in microseconds. */
+export const POLL_LOOK_US = 5;
 /** After how long without the core somebody else is taken to compute there, in microseconds. */
 export const POLL_AWAY_US = 500;
 /** After how long without the core polling pauses at once, in microseconds: about the kernel's slices. */

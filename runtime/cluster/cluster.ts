@@ -3,6 +3,7 @@
  * `members.ts` has the list of nodes, `links.ts` their connections; `door.ts` admits new nodes.
  */
 
+import type { Poller } from "../../ffi/poller.ts";
 import type { Address } from "../address.ts";
 import { TdsmError } from "../errors.ts";
 import {
@@ -51,6 +52,11 @@ export interface ClusterOptions {
   readonly whyUnreachable?: (address: Address) => Promise<string | undefined>;
   /** The key of the cluster; without one, each program that reaches the node may join. */
   readonly secret?: Secret | undefined;
+  /**
+   * What moves the bytes between nodes that know each other; where this is left out, or there is a
+   * key, Deno does.
+   */
+  readonly poller?: Poller | undefined;
   /** A clock that counts suspension too, in milliseconds; left out, `awakeMs`, which need not. */
   readonly clock?: () => number;
 }
@@ -123,7 +129,7 @@ export class Cluster<Node extends Member = Member> {
     lease: Lease | undefined,
     open: (cluster: Cluster) => Node,
   ) {
-    const { listener, sum, secret, clock = awakeMs } = options;
+    const { listener, sum, secret, poller, clock = awakeMs } = options;
     this.#options = options;
     this.#clock = clock;
     this.#lease = lease;
@@ -144,6 +150,7 @@ export class Cluster<Node extends Member = Member> {
       },
       sum,
       secret,
+      poller,
     );
     this.#door = new Door(listener, members, this.#links, {
       status: () => this.node.status(),

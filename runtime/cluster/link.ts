@@ -1,8 +1,12 @@
 /**
  * One connection to a peer, as frames. Page bytes go from the socket straight to where the driver
  * wants them; only bytes that came in one read with their frame are copied from the receive buffer.
+ *
+ * Deno's connection carries the handshake. Where the thread has a poller, the bytes then go by the
+ * descriptor beneath the connection: sent and received at once, in the turn in which there is reason to.
  */
 
+import type { Descriptor, Poller, Watcher } from "../../ffi/poller.ts";
 import { TdsmError } from "../errors.ts";
 import { LINK_CLOSE_MAX_MS } from "../limits.ts";
 import { Encoding, PROTOCOL_VERSION } from "../wire/layout.ts";
@@ -49,21 +53,45 @@ const MOVES: Readonly<Record<LinkState, readonly LinkState[]>> = {
 /** A frame, behind which bytes may follow. */
 type PayloadFrame = Extract<Frame, { kind: "message" | "rpc" }>;
 
+/** Bytes behind a frame of which some have not arrived yet. */
+interface Rest {
+  readonly frame: PayloadFrame;
+  /** All of them. */
+  readonly target: Uint8Array;
+  /** How many are there. */
+  there: number;
+  readonly wanted: Uint8Array | undefined;
+}
+
 /** How many unwanted bytes are read, and dropped, at once. */
 const DISCARD_BYTES = 16 * 1024;
 
+/** Where unwanted bytes go. */
+const unwanted = new Uint8Array(DISCARD_BYTES);
+
 /** A connection to a peer. */
-export class Link {
+export class Link implements Watcher {
   readonly #bounds: () => FrameBounds | undefined;
   readonly #counters: LinkCounters;
   readonly #connection: Stream;
   readonly #sum: Sum;
+  readonly #framer = new Framer();
   /** What sends: until the handshake is done the link's own queue, then the queue to the peer. */
   #sender: Sender;
   #handlers: LinkHandlers;
   /** Resolves when the handshake's queue is empty, and `#sender` writes. */
   #carries: Promise<void> = Promise.resolve();
   #state: LinkState = "greeting";
+  /** Where the bytes are to go by the descriptor from the next read on. */
+  #poller: Poller | undefined;
+  /** What sends, once Deno has nothing left to write. */
+  #descriptor: Descriptor | undefined;
+  /** Whether it receives, too. */
+  #detached = false;
+  /** What is missing behind a frame, where the descriptor receives. */
+  #rest: Rest | undefined;
+  /** Where the descriptor receives: resolves at the other side's end. */
+  readonly #otherEnd: PromiseWithResolvers<void> = Promise.withResolvers();
   /** Why this side refuses the other, whatever becomes of the connection after that. */
   #refusal: TdsmError | undefined;
   /** Whether the other side has said something that makes it a node of this version. */
@@ -123,12 +151,14 @@ export class Link {
    * @param handlers Gets what arrives from here on.
    * @param sender The queue to the node, which is sent from here on, behind the messages so far. Without
    * a queue the link sends only what {@linkcode Link.say} is given.
+   * @param poller What moves the bytes from here on, unless the connection seals them; without it,
+   * Deno does.
    * @returns Whether the link is open.
    */
-  open(handlers: LinkHandlers, sender?: Sender): boolean {
+  open(handlers: LinkHandlers, sender?: Sender, poller?: Poller): boolean {
     if (!this.#enter("open")) return false;
     this.#handlers = handlers;
-    if (sender !== undefined) this.#carry(sender);
+    if (sender !== undefined) this.#carry(sender, poller);
     return true;
   }
 
@@ -164,13 +194,80 @@ export class Link {
   }
 
   /** Sends the rest of the handshake's queue, then goes on with another queue. */
-  #carry(sender: Sender): void {
+  #carry(sender: Sender, poller: Poller | undefined): void {
     const said = this.#sender;
     this.#sender = sender;
+    const { localAddr, remoteAddr } = this.#connection;
+    if (localAddr !== undefined) this.#poller = poller;
+    const failed = (error: unknown): void => this.#end(error);
     this.#carries = said.drained().then(() => {
-      if (this.#state === "ended") sender.close();
-      else sender.open(this.#connection, (error) => this.#end(error));
-    });
+      if (this.#state === "ended") return sender.close();
+      if (poller === undefined || localAddr === undefined) {
+        return sender.open(this.#connection, failed);
+      }
+      this.#descriptor = poller.take({ localAddr, remoteAddr }, this);
+      sender.openDescriptor(this.#descriptor, failed);
+    }).catch(failed);
+    this.#turn();
+  }
+
+  /** Where the thread sleeps in a poller: the event loop has something to go on with. */
+  #turn(): void {
+    if (this.#poller !== undefined) this.#poller.turnDue = true;
+  }
+
+  /** The descriptor has bytes, or room for some. */
+  ready(bytes: boolean, room: boolean): void {
+    try {
+      if (room) this.#sender.goOn();
+      if (bytes && this.#detached && this.#state !== "ended") this.#receiveNow(this.#descriptor!);
+    } catch (error) {
+      this.#end(error);
+    }
+  }
+
+  /** Takes what has arrived, in one call: the rest of what is under way, and what is behind it. */
+  #receiveNow(descriptor: Descriptor): void {
+    if (!this.#hears) return this.#drop(descriptor);
+    const framer = this.#framer;
+    const rest = this.#rest;
+    const { space } = framer;
+    const received = rest === undefined
+      ? descriptor.receive(space)
+      : descriptor.receive(rest.target.subarray(rest.there), space);
+    if (received === undefined) return;
+    if (received === 0) return this.#otherEnded(rest !== undefined);
+    this.heardAt = performance.now();
+    this.#counters.bytesReceived += received;
+    let rejected: Promise<void> | undefined;
+    if (rest === undefined) framer.filled(received);
+    else {
+      const missing = rest.target.length - rest.there;
+      rest.there += Math.min(received, missing);
+      if (received < missing) return;
+      framer.filled(received - missing);
+      this.#rest = undefined;
+      rejected = this.#arrived(rest.frame, rest.target, rest.wanted);
+    }
+    rejected ??= this.#dispatch(framer);
+    if (rejected === undefined) return;
+    rejected.catch((error) => this.#end(error));
+    this.#turn();
+  }
+
+  /** Takes bytes that nobody acts on. */
+  #drop(descriptor: Descriptor): void {
+    if (descriptor.receive(unwanted) === 0) this.#otherEnded(false);
+  }
+
+  /** The other side has ended; `within` says whether inside of a frame. */
+  #otherEnded(within: boolean): void {
+    this.#otherEnd.resolve();
+    this.#turn();
+    if (within) throw new TdsmError("ProtocolViolation", "ended inside of a frame");
+    // The other side may still read why it is refused.
+    if (this.#refusal === undefined) this.#end(undefined);
+    else this.#descriptor!.endReceiving();
   }
 
   /**
@@ -197,6 +294,9 @@ export class Link {
   #end(error: unknown): void {
     if (!this.#enter("ended")) return;
     this.#sender.close();
+    this.#descriptor?.close();
+    this.#otherEnd.resolve();
+    this.#turn();
     try {
       this.#connection.close();
     } catch {
@@ -207,8 +307,12 @@ export class Link {
   }
 
   async #receive(): Promise<void> {
-    const framer = new Framer();
+    const framer = this.#framer;
     while (this.#hears) {
+      if (this.#poller !== undefined) {
+        await this.#carries;
+        return await this.#receiveByDescriptor();
+      }
       const received = await this.#connection.read(framer.space);
       if (received === null) return;
       if (!this.#hears) break;
@@ -219,6 +323,15 @@ export class Link {
       if (more !== undefined) await more;
     }
     await this.#discard();
+  }
+
+  /** Receives by the descriptor from here on. Resolves when the link has ended. */
+  async #receiveByDescriptor(): Promise<void> {
+    if (this.#state !== "ended") {
+      this.#detached = true;
+      this.#descriptor?.detach();
+    }
+    await this.#over.promise;
   }
 
   /** Takes every frame that is complete; a promise when page bytes are still to come. */
@@ -236,6 +349,8 @@ export class Link {
           break;
         case "control":
           this.#known = true;
+          // What acts on them may have to wait for something.
+          this.#turn();
           this.#handlers.received(frame.control, NO_BYTES);
           break;
         case "message":
@@ -248,7 +363,11 @@ export class Link {
           const wanted = this.#wanted(frame);
           const target = wanted ?? new Uint8Array(frame.payloadBytes);
           const there = framer.takePayload(target);
-          if (there < target.length) return this.#finish(frame, target, there, wanted);
+          if (there < target.length) {
+            if (!this.#detached) return this.#finish(frame, target, there, wanted);
+            this.#rest = { frame, target, there, wanted };
+            return undefined;
+          }
           const rejected = this.#arrived(frame, target, wanted);
           if (rejected !== undefined) return rejected;
           break;
@@ -293,6 +412,7 @@ export class Link {
 
   /** Reads until the other side ends, and drops what it reads. */
   async #discard(): Promise<void> {
+    if (this.#detached) return await this.#otherEnd.promise;
     const bytes = new Uint8Array(DISCARD_BYTES);
     while (this.#state !== "ended" && await this.#connection.read(bytes) !== null);
   }

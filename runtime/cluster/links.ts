@@ -3,6 +3,7 @@
  * node is gone. What is to be sent to a node waits here while there is no connection yet.
  */
 
+import type { Poller } from "../../ffi/poller.ts";
 import { reasonOf, TdsmError } from "../errors.ts";
 import {
   HANDSHAKE_MAX_MS,
@@ -68,6 +69,7 @@ export class Links {
   readonly #handlers: PeerHandlers;
   readonly #sum: Sum;
   readonly #secret: Secret | undefined;
+  readonly #poller: Poller | undefined;
   readonly #lines = new Map<NodeId, Line>();
   readonly #queues = new SendQueues();
   /** Links whose other side has not said yet which node it is. */
@@ -88,6 +90,8 @@ export class Links {
    * @param sum Computes the checksum of the bytes behind a frame.
    * @param secret The key that the other side of every connection must have; without one, anyone
    * may say that it is a node.
+   * @param poller What moves the bytes between nodes that know each other; without it, and where
+   * there is a key, Deno does.
    */
   constructor(
     members: Members,
@@ -96,6 +100,7 @@ export class Links {
     handlers: PeerHandlers,
     sum: Sum = crc32c,
     secret?: Secret,
+    poller?: Poller,
   ) {
     this.#members = members;
     this.counters = counters;
@@ -103,6 +108,8 @@ export class Links {
     this.#handlers = handlers;
     this.#sum = sum;
     this.#secret = secret;
+    // What is sealed is sealed above Deno's connection.
+    this.#poller = secret === undefined ? poller : undefined;
   }
 
   /** Whether the other side of every connection must have a key. */
@@ -133,6 +140,7 @@ export class Links {
       if (peer === undefined || this.#closed) return undefined;
       this.#lines.set(node, line = this.#newLine());
       void this.#dial(peer);
+      if (this.#poller !== undefined) this.#poller.turnDue = true;
     }
     this.#touched.add(line);
     return line.sender;
@@ -272,7 +280,7 @@ export class Links {
         this.flush();
       },
     };
-    if (!link.open(ofNode, line.sender)) return undefined;
+    if (!link.open(ofNode, line.sender, this.#poller)) return undefined;
     this.#greeted.delete(link);
     this.#lines.set(node, line);
     line.link = link;

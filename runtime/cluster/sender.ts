@@ -1,7 +1,8 @@
 /**
  * The queue to one peer: frames gathered in batches, page bytes straight from the alias. One write is
  * under way at a time, so messages leave in the order of the calls. The queue can be filled before
- * there is a connection.
+ * there is a connection. Deno's connection writes one piece after the other, in its own time; the
+ * descriptor beneath it takes as many as there is room for in one call, at once.
  */
 
 import {
@@ -12,6 +13,7 @@ import {
   SEND_COPY_MAX_BYTES,
   SEND_ENTRY_BYTES,
 } from "../limits.ts";
+import { type Descriptor, PIECES_MAX } from "../../ffi/poller.ts";
 import { TdsmError } from "../errors.ts";
 import { encodeMessage } from "../wire/page_frames.ts";
 import { Encoding, MESSAGE_MAX_BYTES } from "../wire/layout.ts";
@@ -97,10 +99,13 @@ export class Sender {
   readonly #sum: Sum | undefined;
   #failed: (error: unknown) => void = () => {};
   #connection: Writer | undefined;
+  #descriptor: Descriptor | undefined;
   /** The write that is under way. */
   #current: Segment | undefined;
   /** The next writes, oldest first; `#batch` follows them. */
   #segments: Segment[] = [];
+  /** How many bytes of the first of them the descriptor has taken. */
+  #taken = 0;
   #batch = new Uint8Array(SEND_BATCH_BYTES);
   #used = 0;
   #spare: Uint8Array<ArrayBuffer> | undefined = new Uint8Array(SEND_BATCH_BYTES);
@@ -108,8 +113,11 @@ export class Sender {
   #heldBytes = 0;
   /** When something was last written, or began to wait for that, by `performance.now()`. */
   #sentAt = 0;
+  /** Whether a write is under way, or what is queued waits for room. */
   #writing = false;
   #drained: Promise<void> = Promise.resolve();
+  /** With a descriptor: resolved once nothing waits for room. */
+  #empty: PromiseWithResolvers<void> | undefined;
   #closed = false;
   /** Set once the queue has outgrown its bound. */
   #overflow: TdsmError | undefined;
@@ -148,9 +156,23 @@ export class Sender {
     this.flush();
   }
 
+  /**
+   * Writes by a descriptor from here on; what was queued before goes first.
+   *
+   * @param descriptor The descriptor. {@linkcode Sender.goOn} is to be called when it has room.
+   * @param failed As for {@linkcode Sender.open}; not called from within a call of the sender.
+   */
+  openDescriptor(descriptor: Descriptor, failed: (error: unknown) => void): void {
+    this.#descriptor = descriptor;
+    this.#failed = failed;
+    if (this.#overflow !== undefined) return failed(this.#overflow);
+    this.flush();
+  }
+
   /** Forgets everything; nothing is written from here on. */
   close(): void {
     this.#closed = true;
+    this.#empty?.resolve();
     const held = this.#heldBytes;
     this.#heldBytes = 0;
     this.#current = undefined;
@@ -215,7 +237,7 @@ export class Sender {
   /** Resolves when everything that was queued is written, or the connection has failed. */
   async drained(): Promise<void> {
     this.flush();
-    await this.#drained;
+    await (this.#descriptor === undefined ? this.#drained : this.#empty?.promise);
   }
 
   /** The payloads that wait to be sent, or are being sent, straight from where they lie. */
@@ -226,13 +248,68 @@ export class Sender {
 
   /** Starts to write what is queued, unless that is under way. */
   flush(): void {
-    if (this.#writing || this.#connection === undefined || this.#closed) return;
+    if (this.#writing) return;
+    if (this.#descriptor !== undefined) return this.#flushTo(this.#descriptor);
+    if (this.#connection === undefined || this.#closed) return;
     if (this.#segments.length === 0 && this.#used === 0) return;
     this.#writing = true;
     this.#sentAt = performance.now();
     this.#drained = this.#drain(this.#connection).catch((error) => {
       if (!this.#closed) this.#failed(error);
     });
+  }
+
+  /** The descriptor has room again. */
+  goOn(): void {
+    if (this.#descriptor !== undefined && this.#writing) this.#flushTo(this.#descriptor);
+  }
+
+  /** Writes as much of what is queued as there is room for. */
+  #flushTo(descriptor: Descriptor): void {
+    if (this.#closed || (this.#segments.length === 0 && this.#used === 0)) return;
+    try {
+      this.#seal();
+      const began = this.#writing;
+      this.#writing = !this.#sendTo(descriptor);
+      if (this.#writing && !began) this.#empty ??= Promise.withResolvers();
+      if (this.#writing !== began) descriptor.awaitRoom(this.#writing);
+    } catch (error) {
+      // Nothing more can be written; the caller may be in the middle of a step.
+      this.#descriptor = undefined;
+      queueMicrotask(() => {
+        if (!this.#closed) this.#failed(error);
+      });
+      descriptor.needsTurn();
+    }
+    if (this.#writing && this.#descriptor !== undefined) return;
+    if (this.#empty === undefined) return;
+    this.#empty.resolve();
+    this.#empty = undefined;
+    descriptor.needsTurn();
+  }
+
+  /** Sends what is queued; `false` when there is no room for all of it. */
+  #sendTo(descriptor: Descriptor): boolean {
+    const segments = this.#segments;
+    const piece = (index: number): Uint8Array => {
+      const { bytes } = segments[index]!;
+      return index === 0 && this.#taken > 0 ? bytes.subarray(this.#taken) : bytes;
+    };
+    while (segments.length > 0) {
+      const count = Math.min(segments.length, PIECES_MAX);
+      const sent = descriptor.send(count, piece, segments.length > count);
+      if (sent === 0) return false;
+      this.#sentAt = performance.now();
+      this.#taken += sent;
+      while (segments.length > 0 && this.#taken >= segments[0]!.bytes.length) {
+        const { bytes, heldBytes, batch } = segments.shift()!;
+        this.#taken -= bytes.length;
+        this.#heldBytes -= heldBytes;
+        this.#queues.remove(this, heldBytes, batch === undefined);
+        this.#spare ??= batch;
+      }
+    }
+    return true;
   }
 
   /** Queues a payload; unless it is copied, the queue holds so many bytes of memory for it. */
@@ -305,6 +382,8 @@ export class Sender {
     );
     this.close();
     // Not at once: the caller is in the middle of a step whose output must be done in order.
-    if (this.#connection !== undefined) queueMicrotask(() => this.#failed(overflow));
+    if (this.#connection === undefined && this.#descriptor === undefined) return;
+    queueMicrotask(() => this.#failed(overflow));
+    this.#descriptor?.needsTurn();
   }
 }

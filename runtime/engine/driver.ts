@@ -2,9 +2,10 @@
  * Drives the protocol of a node: takes faults from the kernel, messages from peers and calls from the
  * program's threads, and carries out the page operations and sends that the protocol asks for.
  *
- * After each event the driver polls for faults and calls for a while, and only then sleeps in the
- * kernel until there is a fault or a kick (`polling.ts`). Deno's event loop looks at sockets in either
- * case.
+ * After each event the driver polls for a while, and only then sleeps in the kernel (`polling.ts`). With
+ * a poller it looks at faults, links and kicks in one call, and the whole thread sleeps in that call;
+ * Deno's event loop has a turn where there is something for it. Without one, Deno's event loop looks at
+ * sockets, and a thread of Deno's pool sleeps until there is a fault or a kick.
  */
 
 import {
@@ -15,7 +16,17 @@ import {
   FAULT_WRITE_PROTECT,
 } from "../../ffi/abi.ts";
 import type { NativeRegion } from "../../ffi/native.ts";
-import { DISCARD_LOOK_US, FAULT_BATCH, RUN_MAX_BYTES, SLEEP_LEAST_US } from "../limits.ts";
+import type { Poller } from "../../ffi/poller.ts";
+import {
+  DISCARD_LOOK_US,
+  FAULT_BATCH,
+  LOOP_BUSY_TURNS,
+  LOOP_QUIET_TURNS,
+  POLL_LOOK_US,
+  RUN_MAX_BYTES,
+  SLEEP_LEAST_US,
+  SLEEP_MAX_US,
+} from "../limits.ts";
 import { nowUs, Polling } from "./polling.ts";
 import { Encoding } from "../wire/layout.ts";
 import type { Coherence, Input } from "../protocol/coherence/coherence.ts";
@@ -46,6 +57,13 @@ export interface MessageSink {
   unsentVersion(): number;
 }
 
+/** What the thread of a driver sleeps in. */
+export interface DriverSleep {
+  readonly poller: Pick<Poller, "turnDue" | "wait" | "watch" | "leaveFaults">;
+  /** When the next timer of this thread is due, at a time; both in microseconds. */
+  readonly nextTimerUs: (nowUs: number) => number;
+}
+
 /** What a driver is made of. */
 export interface DriverParts {
   readonly coherence: Coherence;
@@ -53,6 +71,8 @@ export interface DriverParts {
   readonly sink: MessageSink;
   readonly slots: CallSlots;
   readonly calls: CallServer;
+  /** What the thread sleeps in; without it, a thread of Deno's pool sleeps. */
+  readonly sleep?: DriverSleep | undefined;
   /** How long to poll after the last event, in microseconds. */
   readonly pollTimeUs: number;
   /** Whether pages are packed where that makes them smaller. */
@@ -90,7 +110,8 @@ export class Driver {
   readonly #faults = new Uint32Array(FAULT_BATCH * FAULT_WORDS);
   readonly #turn = (): void => {
     try {
-      this.#poll();
+      if (this.#parts.sleep === undefined) this.#poll();
+      else this.#turns(this.#parts.sleep);
     } catch (error) {
       this.#fail(error);
       // A turn that failed has not scheduled the next one.
@@ -102,6 +123,9 @@ export class Driver {
   #asleep = true;
   /** Whether a thread of the pool waits in the kernel. That thread stays there while the driver polls. */
   #waiting: Promise<void> | undefined;
+  /** With a poller: how many turns the event loop had in a row in which there was nothing to do. */
+  #quietTurns = 0;
+  #toldOfExit = false;
   /** Ends a sleep. */
   #alarm: ReturnType<typeof setTimeout> | undefined;
   #stopped = false;
@@ -136,6 +160,7 @@ export class Driver {
 
   /** Begins to take faults and calls. */
   start(): void {
+    this.#parts.sleep?.poller.watch(this.#parts.region);
     this.#wake();
   }
 
@@ -169,8 +194,11 @@ export class Driver {
    * @throws {TdsmError} When threads may still see pages: the process must end.
    */
   fence(message: string, exitCode: number, graceMs: number): void {
+    const { region, sleep } = this.#parts;
     this.#failed = this.#fenced = true;
-    this.#parts.region.fence(message, exitCode, graceMs);
+    this.needsTurn();
+    region.fence(message, exitCode, graceMs);
+    sleep?.poller.leaveFaults(region);
   }
 
   /** Where to write the bytes of a grant; `undefined` when this node has not requested them. */
@@ -211,6 +239,12 @@ export class Driver {
     }
     this.#failed = true;
     this.#parts.failed(error);
+    this.needsTurn();
+  }
+
+  /** Something was begun that goes on in the event loop. */
+  needsTurn(): void {
+    if (this.#parts.sleep !== undefined) this.#parts.sleep.poller.turnDue = true;
   }
 
   /** Keeps polling after an event elsewhere, such as a remote call, that calls or messages may follow. */
@@ -229,15 +263,85 @@ export class Driver {
     else setImmediate(this.#turn);
   }
 
+  /** Turns of the polling loop, and sleeps, until the event loop has something to do. */
+  #turns({ poller, nextTimerUs }: DriverSleep): void {
+    const { slots } = this.#parts;
+    if (poller.turnDue) this.#quietTurns = 0;
+    poller.turnDue = false;
+    const isQuiet = this.#quietTurns >= LOOP_QUIET_TURNS;
+    let lookUs = 0;
+    let sleepUs = 0;
+    while (!this.#stopped) {
+      const { faults, any } = poller.wait(sleepUs, lookUs);
+      const hasSlept = sleepUs > 0;
+      if (hasSlept) slots.setAsleep(false);
+      const active = this.#act(faults) || any;
+      if (poller.turnDue || nextTimerUs(nowUs()) <= nowUs()) {
+        poller.turnDue = true;
+        break;
+      }
+      if (!isQuiet && hasSlept) break;
+      const polls = active ? this.#polling.event() : this.#polling.again();
+      sleepUs = polls ? 0 : this.#sleepUs(nextTimerUs);
+      lookUs = sleepUs > 0 ? 0 : POLL_LOOK_US;
+      if (!isQuiet && sleepUs === 0) break;
+    }
+    if (!isQuiet) this.#quietTurns++;
+    if (!this.#stopped) setImmediate(this.#turn);
+  }
+
+  /**
+   * The longest sleep, in microseconds. What the event loop goes on with by itself wakes no epoll; so once
+   * it has had something to do, sleeps are none at first, and each may be twice as long as the last.
+   */
+  #sleepMaxUs(): number {
+    if (this.#quietTurns >= LOOP_QUIET_TURNS) return SLEEP_MAX_US;
+    return this.#quietTurns < LOOP_BUSY_TURNS ? 0 : 2 ** this.#quietTurns;
+  }
+
+  /** How long the thread may sleep now, in microseconds; says so to the threads that write calls. */
+  #sleepUs(nextTimerUs: DriverSleep["nextTimerUs"]): number {
+    const { slots, calls, region } = this.#parts;
+    const now = nowUs();
+    const untilUs = Math.min(this.#wakeAt(), nextTimerUs(now));
+    const sleepUs = Math.min(Math.ceil(untilUs - now), this.#sleepMaxUs());
+    if (sleepUs <= 0) {
+      region.yield();
+      return 0;
+    }
+    slots.setAsleep(true);
+    // A call written just before the engine said that it sleeps brings no kick, and would wait for ever.
+    // Nor does an epoll tell that the program has closed the descriptor of faults.
+    if (calls.poll() || this.#takeFaults()) {
+      slots.setAsleep(false);
+      return 0;
+    }
+    this.counters.sleeps++;
+    return sleepUs;
+  }
+
   /** One turn of the polling loop. */
   #poll(): void {
     if (this.#stopped) return;
+    if (this.#act(true) ? this.#polling.event() : this.#polling.again()) {
+      return void setImmediate(this.#turn);
+    }
+    const wakeAt = this.#wakeAt();
+    if (wakeAt - nowUs() >= SLEEP_LEAST_US) return this.#sleep(wakeAt);
+    this.#parts.region.yield();
+    setImmediate(this.#turn);
+  }
+
+  /** Does what there is to do. Returns whether there was anything. */
+  #act(mayHaveFaults: boolean): boolean {
     this.counters.turns++;
     const { coherence, region, calls, lookAtClock, exiting } = this.#parts;
     if (!this.#failed) lookAtClock();
     if (region.isExiting) exiting();
+    if (region.isExiting && !this.#toldOfExit) this.needsTurn();
+    this.#toldOfExit = region.isExiting;
     this.#discard();
-    let active = this.#takeFaults();
+    let active = mayHaveFaults && this.#takeFaults();
     active = calls.poll() || active;
     const deadline = this.#failed ? Infinity : coherence.deadline;
     if (deadline <= nowUs()) {
@@ -249,13 +353,7 @@ export class Driver {
       this.#step({ kind: "work" });
       active = true;
     }
-    if (active ? this.#polling.event() : this.#polling.again()) {
-      return void setImmediate(this.#turn);
-    }
-    const wakeAt = this.#wakeAt();
-    if (wakeAt - nowUs() >= SLEEP_LEAST_US) return this.#sleep(wakeAt);
-    this.#parts.region.yield();
-    setImmediate(this.#turn);
+    return active;
   }
 
   /** When there is something to do even if nothing happens, in microseconds; `Infinity` for never. */
@@ -347,6 +445,7 @@ export class Driver {
     if (output.messages.length > 0) sink.flush();
     this.#discard();
     for (const event of output.events) tell(event);
+    if (output.events.length > 0) this.needsTurn();
     // The kernel may have placed the woken thread on this very core, where it would wait until this
     // thread sleeps.
     if (this.#woke) this.#parts.region.yield();

@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { FAULT_WORDS, FAULT_WRITE } from "../../ffi/abi.ts";
 import type { NativeRegion } from "../../ffi/native.ts";
+import type { Happened } from "../../ffi/poller.ts";
 import { Coherence, type CoherenceOptions } from "../protocol/coherence/coherence.ts";
 import {
   Content,
@@ -15,6 +16,7 @@ import { EngineClient } from "../ring/client.ts";
 import { answerWith, Call, CallServer } from "../ring/calls.ts";
 import { unpackPages } from "../cluster/compression.ts";
 import { Driver } from "./driver.ts";
+import { LOOP_BUSY_TURNS, LOOP_QUIET_TURNS, SLEEP_MAX_US } from "../limits.ts";
 import { CallSlots } from "../ring/call_slots.ts";
 
 const PAGE = 4096;
@@ -83,6 +85,12 @@ class FakeRegion {
     this.#waiting?.();
   }
 
+  takeKick(): boolean {
+    const kicked = this.#kicked;
+    this.#kicked = false;
+    return kicked;
+  }
+
   yield(): void {}
 
   wake(): void {
@@ -131,10 +139,55 @@ class FakeRegion {
   }
 }
 
+/** How the engine's thread sleeps: a thread of Deno's pool does, or the thread itself in its poller. */
+type Way = "pool" | "poller";
+let way: Way = "pool";
+
+/** Registers a test for each way in which the driver sleeps. */
+function eachWay(name: string, test: () => Promise<void>): void {
+  for (const asked of ["pool", "poller"] as const) {
+    const title = `${name} (${asked})`;
+    Deno.test(title, async () => {
+      way = asked;
+      await test();
+    });
+  }
+}
+
+/** A poller without a kernel: instead of a sleep, the event loop has a turn. */
+class FakePoller {
+  turnDue = false;
+  leftFaults = false;
+  /** How long each wait was to be at most, in microseconds. */
+  readonly waitsUs: number[] = [];
+  readonly #region: FakeRegion;
+
+  constructor(region: FakeRegion) {
+    this.#region = region;
+  }
+
+  watch(): void {}
+
+  leaveFaults(): void {
+    this.leftFaults = true;
+  }
+
+  wait(timeoutUs: number): Happened {
+    assert(!this.#region.closed, "the region is closed");
+    this.waitsUs.push(timeoutUs);
+    const faults = !this.leftFaults && this.#region.faults.length > 0;
+    const any = this.#region.takeKick() || faults;
+    // As if there were something to do, so that the driver gives way.
+    this.turnDue ||= !any && timeoutUs === SLEEP_MAX_US;
+    return { faults, any };
+  }
+}
+
 /** A driver with a real engine between a fake region and a fake network. */
 class Bench implements AsyncDisposable {
   readonly log: string[] = [];
   readonly region = new FakeRegion(this.log);
+  readonly poller = new FakePoller(this.region);
   readonly slots = new CallSlots();
   readonly client = new EngineClient(this.slots, this.region as unknown as NativeRegion);
   readonly failures: unknown[] = [];
@@ -168,6 +221,7 @@ class Bench implements AsyncDisposable {
       region: this.region as unknown as NativeRegion,
       slots: this.slots,
       calls: new CallServer(this.slots, (call) => void answerWith(call, (argument) => argument)),
+      sleep: way === "pool" ? undefined : { poller: this.poller, nextTimerUs: () => Infinity },
       pollTimeUs,
       compression,
       lookAtClock: () => this.onTurn(),
@@ -226,7 +280,7 @@ function grant(first: number, request: number, content: Content): GrantMessage {
   };
 }
 
-Deno.test("Driver asks for a page that faults, and maps it before it says so", async () => {
+eachWay("Driver asks for a page that faults, and maps it before it says so", async () => {
   await using bench = new Bench();
   bench.driver.start();
   bench.region.fault(5, FAULT_WRITE);
@@ -256,7 +310,7 @@ Deno.test("Driver asks for a page that faults, and maps it before it says so", a
   assertEquals(bench.failures, []);
 });
 
-Deno.test("Driver packs pages where that makes them smaller, each grant's for itself", async () => {
+eachWay("Driver packs pages where that makes them smaller, each grant's for itself", async () => {
   await using bench = new Bench({ compression: true });
   await bench.driver.prepared;
   const payloads: Uint8Array[] = [];
@@ -302,7 +356,7 @@ Deno.test("Driver packs pages where that makes them smaller, each grant's for it
   assertEquals(bench.failures, []);
 });
 
-Deno.test("Driver takes faults that come while it sleeps, and while it polls", async () => {
+eachWay("Driver takes faults that come while it sleeps, and while it polls", async () => {
   for (const pollTimeUs of [0, 100, 1_000_000]) {
     await using bench = new Bench({ pollTimeUs });
     bench.driver.start();
@@ -316,11 +370,12 @@ Deno.test("Driver takes faults that come while it sleeps, and while it polls", a
       });
     }
     assertEquals(bench.coherence.counters.pagesZero, PAGES);
-    assert(pollTimeUs !== 0 || bench.driver.counters.sleeps >= PAGES, "it never slept");
+    const sleeps = way === "pool" && pollTimeUs === 0;
+    assert(!sleeps || bench.driver.counters.sleeps >= PAGES, "it never slept");
   }
 });
 
-Deno.test("Driver answers calls whether it sleeps or polls", async () => {
+eachWay("Driver answers calls whether it sleeps or polls", async () => {
   for (const pollTimeUs of [0, 50, 1_000_000]) {
     await using bench = new Bench({ pollTimeUs });
     bench.driver.start();
@@ -336,24 +391,50 @@ Deno.test("Driver answers calls whether it sleeps or polls", async () => {
   }
 });
 
-Deno.test("Driver takes a call that came while it went to sleep, and that nobody kicked it for", async () => {
+eachWay(
+  "Driver takes a call that came while it went to sleep, and that nobody kicked it for",
+  async () => {
+    await using bench = new Bench();
+    const { slots } = bench;
+    const answer = Promise.withResolvers<unknown>();
+    let called = false;
+    const setAsleep = slots.setAsleep.bind(slots);
+    slots.setAsleep = (asleep) => {
+      if (asleep && !called) {
+        called = true;
+        bench.client.call(Call.Stats, 7, "test").then(answer.resolve, answer.reject);
+      }
+      setAsleep(asleep);
+    };
+    bench.driver.start();
+    assertEquals(await answer.promise, 7);
+  },
+);
+
+Deno.test("Driver sleeps longer and longer once its event loop has nothing to do, and begins anew after that", async () => {
+  way = "poller";
   await using bench = new Bench();
-  const { slots } = bench;
-  const answer = Promise.withResolvers<unknown>();
-  let called = false;
-  const setAsleep = slots.setAsleep.bind(slots);
-  slots.setAsleep = (asleep) => {
-    if (asleep && !called) {
-      called = true;
-      bench.client.call(Call.Stats, 7, "test").then(answer.resolve, answer.reject);
-    }
-    setAsleep(asleep);
+  const { waitsUs } = bench.poller;
+  const naps = (): number[] => waitsUs.filter((us) => us > 0 && us < SLEEP_MAX_US);
+  const untilAsleep = async (): Promise<void> => {
+    waitsUs.length = 0;
+    while (!waitsUs.includes(SLEEP_MAX_US)) await new Promise((go) => setImmediate(go));
   };
+  const expected = [...Array(LOOP_QUIET_TURNS - LOOP_BUSY_TURNS).keys()]
+    .map((index) => 2 ** (LOOP_BUSY_TURNS + index));
   bench.driver.start();
-  assertEquals(await answer.promise, 7);
+  await untilAsleep();
+  assertEquals(naps(), expected);
+  // The poller has said that there is something for the event loop: the same again.
+  await untilAsleep();
+  assertEquals(naps(), expected);
+  bench.driver.needsTurn();
+  await untilAsleep();
+  assertEquals(naps(), expected);
 });
 
 Deno.test("Driver lets one thread wait in the kernel, however often it sleeps", async () => {
+  way = "pool";
   await using bench = new Bench();
   bench.driver.start();
   await new Promise((resolve) => setImmediate(resolve));
@@ -366,37 +447,40 @@ Deno.test("Driver lets one thread wait in the kernel, however often it sleeps", 
   assertEquals(bench.region.waits, 1);
 });
 
-Deno.test("Driver does one step at a time: what comes from within one waits for its end", async () => {
-  await using bench = new Bench({ self: 1 });
-  for (const node of [2, 3, 4]) bench.driver.input({ kind: "peerJoined", node });
-  let nested = false;
-  bench.onSend = () => {
-    if (nested) return;
-    nested = true;
-    // As when a queue outgrows its bound while the step's messages are queued.
-    bench.driver.input({ kind: "peerLost", node: 4 });
-  };
-  bench.log.length = 0;
-  bench.driver.input({ kind: "peerLost", node: 3 });
-  assertEquals(bench.log, [
-    "peerLost to 2",
-    "peerLost to 4",
-    "flush",
-    "peerGone",
-    "peerLost to 2",
-    "flush",
-    "peerGone",
-  ]);
-  bench.log.length = 0;
-  bench.onEvent = ({ kind }) => {
-    if (kind === "violation") bench.driver.input({ kind: "peerLost", node: 2 });
-  };
-  bench.driver.input({ kind: "message", from: 2, message: { kind: "left" } });
-  assertEquals(bench.log, ["violation", "peerGone"]);
-  assertEquals(bench.failures, []);
-});
+eachWay(
+  "Driver does one step at a time: what comes from within one waits for its end",
+  async () => {
+    await using bench = new Bench({ self: 1 });
+    for (const node of [2, 3, 4]) bench.driver.input({ kind: "peerJoined", node });
+    let nested = false;
+    bench.onSend = () => {
+      if (nested) return;
+      nested = true;
+      // As when a queue outgrows its bound while the step's messages are queued.
+      bench.driver.input({ kind: "peerLost", node: 4 });
+    };
+    bench.log.length = 0;
+    bench.driver.input({ kind: "peerLost", node: 3 });
+    assertEquals(bench.log, [
+      "peerLost to 2",
+      "peerLost to 4",
+      "flush",
+      "peerGone",
+      "peerLost to 2",
+      "flush",
+      "peerGone",
+    ]);
+    bench.log.length = 0;
+    bench.onEvent = ({ kind }) => {
+      if (kind === "violation") bench.driver.input({ kind: "peerLost", node: 2 });
+    };
+    bench.driver.input({ kind: "message", from: 2, message: { kind: "left" } });
+    assertEquals(bench.log, ["violation", "peerGone"]);
+    assertEquals(bench.failures, []);
+  },
+);
 
-Deno.test("Driver gives no place to bytes that were not asked for", async () => {
+eachWay("Driver gives no place to bytes that were not asked for", async () => {
   await using bench = new Bench();
   assertEquals(bench.driver.target(1, grant(5, 1, Content.Data)), undefined);
   bench.driver.start();
@@ -409,7 +493,7 @@ Deno.test("Driver gives no place to bytes that were not asked for", async () => 
   assertEquals(bench.driver.target(1, grant(5, 1, Content.Data)), undefined);
 });
 
-Deno.test("Driver that finds no memory for bytes fails, and has them skipped", async () => {
+eachWay("Driver that finds no memory for bytes fails, and has them skipped", async () => {
   await using bench = new Bench();
   bench.driver.start();
   bench.region.fault(5);
@@ -437,14 +521,14 @@ async function discardPage(bench: Bench): Promise<void> {
   bench.driver.input({ kind: "message", from, message: { kind: "dropped", first: 5, count: 1 } });
 }
 
-Deno.test("Driver gives back the memory of pages that the protocol discards", async () => {
+eachWay("Driver gives back the memory of pages that the protocol discards", async () => {
   await using bench = new Bench();
   bench.unsent = [bench.region.bytes.subarray(6 * PAGE, 7 * PAGE)];
   await discardPage(bench);
   assertEquals(bench.log.at(-1), "release 5+1");
 });
 
-Deno.test("Driver gives memory back once bytes in it are sent, without any other event", async () => {
+eachWay("Driver gives memory back once bytes in it are sent, without any other event", async () => {
   await using bench = new Bench();
   bench.unsent = [bench.region.bytes.subarray(5 * PAGE, 6 * PAGE)];
   await discardPage(bench);
@@ -458,27 +542,30 @@ Deno.test("Driver gives memory back once bytes in it are sent, without any other
   while (!bench.log.includes("release 5+1")) await new Promise((go) => setImmediate(go));
 });
 
-Deno.test("Driver keeps the memory of a page that gets new bytes before the old ones are sent", async () => {
-  await using bench = new Bench();
-  bench.unsent = [bench.region.bytes.subarray(5 * PAGE, 6 * PAGE)];
-  await discardPage(bench);
-  bench.region.ran.delete(5);
-  bench.region.fault(5);
-  await bench.until(() => bench.log.filter((line) => line === "request to 1").length === 2);
-  const message = { ...grant(5, 1, Content.Data), request: 2 };
-  assert(bench.driver.target(1, message) !== undefined);
-  bench.driver.input({ kind: "message", from: 1, message });
-  bench.unsent = [];
-  bench.unsentVersion++;
-  const { sleeps } = bench.driver.counters;
-  while (bench.driver.counters.sleeps < sleeps + 3) {
-    bench.driver.stayAwake();
-    await new Promise((go) => setImmediate(go));
-  }
-  assert(!bench.log.includes("release 5+1"), bench.log.join());
-});
+eachWay(
+  "Driver keeps the memory of a page that gets new bytes before the old ones are sent",
+  async () => {
+    await using bench = new Bench();
+    bench.unsent = [bench.region.bytes.subarray(5 * PAGE, 6 * PAGE)];
+    await discardPage(bench);
+    bench.region.ran.delete(5);
+    bench.region.fault(5);
+    await bench.until(() => bench.log.filter((line) => line === "request to 1").length === 2);
+    const message = { ...grant(5, 1, Content.Data), request: 2 };
+    assert(bench.driver.target(1, message) !== undefined);
+    bench.driver.input({ kind: "message", from: 1, message });
+    bench.unsent = [];
+    bench.unsentVersion++;
+    const { sleeps } = bench.driver.counters;
+    while (bench.driver.counters.sleeps < sleeps + 3) {
+      bench.driver.stayAwake();
+      await new Promise((go) => setImmediate(go));
+    }
+    assert(!bench.log.includes("release 5+1"), bench.log.join());
+  },
+);
 
-Deno.test("Driver that has stopped touches nothing any more", async () => {
+eachWay("Driver that has stopped touches nothing any more", async () => {
   const bench = new Bench();
   bench.driver.start();
   bench.region.fault(5);
@@ -492,33 +579,36 @@ Deno.test("Driver that has stopped touches nothing any more", async () => {
   assertEquals([bench.log, bench.failures], [before, []]);
 });
 
-Deno.test("Driver whose step fails says so once, and goes on answering calls and refusing faults", async () => {
-  await using bench = new Bench();
-  const refused = Promise.withResolvers<void>();
-  let faulted = 0;
-  bench.onFailure = () => {
-    bench.driver.refuseFaults(() => {
-      faulted++;
-      refused.resolve();
-    });
-  };
-  bench.driver.start();
-  bench.region.fault(5);
-  await bench.until(() => bench.log.includes("flush"));
-  bench.region.failure = new Error("planted");
-  bench.driver.input({ kind: "message", from: 1, message: grant(5, 1, Content.Data) });
-  assertEquals(bench.failures.map(String), ["Error: planted"]);
-  assertEquals(await bench.client.call(Call.Stats, 7, "test"), 7);
-  faulted = 0;
-  bench.region.fault(6);
-  await refused.promise;
-  while (faulted === 0) await new Promise((resolve) => setImmediate(resolve));
-  bench.driver.input({ kind: "message", from: 1, message: grant(5, 1, Content.Data) });
-  assertEquals(bench.failures.length, 1);
-  assertEquals(bench.log.filter((line) => line.startsWith("install")), []);
-});
+eachWay(
+  "Driver whose step fails says so once, and goes on answering calls and refusing faults",
+  async () => {
+    await using bench = new Bench();
+    const refused = Promise.withResolvers<void>();
+    let faulted = 0;
+    bench.onFailure = () => {
+      bench.driver.refuseFaults(() => {
+        faulted++;
+        refused.resolve();
+      });
+    };
+    bench.driver.start();
+    bench.region.fault(5);
+    await bench.until(() => bench.log.includes("flush"));
+    bench.region.failure = new Error("planted");
+    bench.driver.input({ kind: "message", from: 1, message: grant(5, 1, Content.Data) });
+    assertEquals(bench.failures.map(String), ["Error: planted"]);
+    assertEquals(await bench.client.call(Call.Stats, 7, "test"), 7);
+    faulted = 0;
+    bench.region.fault(6);
+    await refused.promise;
+    while (faulted === 0) await new Promise((resolve) => setImmediate(resolve));
+    bench.driver.input({ kind: "message", from: 1, message: grant(5, 1, Content.Data) });
+    assertEquals(bench.failures.length, 1);
+    assertEquals(bench.log.filter((line) => line.startsWith("install")), []);
+  },
+);
 
-Deno.test("Driver whose step fails over a fault refuses that very fault", async () => {
+eachWay("Driver whose step fails over a fault refuses that very fault", async () => {
   await using bench = new Bench({ self: 1 });
   const refused = Promise.withResolvers<void>();
   bench.onFailure = () => bench.driver.refuseFaults(refused.resolve);
@@ -529,20 +619,23 @@ Deno.test("Driver whose step fails over a fault refuses that very fault", async 
   assertEquals(bench.failures.map(String), ["Error: planted"]);
 });
 
-Deno.test("Driver whose step fails tells of a thread that was granted the page, and never got it", async () => {
-  await using bench = new Bench();
-  const refused = Promise.withResolvers<void>();
-  bench.onFailure = () => bench.driver.refuseFaults(refused.resolve);
-  bench.driver.start();
-  bench.region.fault(5);
-  await bench.until(() => bench.log.includes("flush"));
-  bench.region.failure = new Error("planted");
-  bench.driver.input({ kind: "message", from: 1, message: grant(5, 1, Content.Data) });
-  await refused.promise;
-  assertEquals(bench.failures.map(String), ["Error: planted"]);
-});
+eachWay(
+  "Driver whose step fails tells of a thread that was granted the page, and never got it",
+  async () => {
+    await using bench = new Bench();
+    const refused = Promise.withResolvers<void>();
+    bench.onFailure = () => bench.driver.refuseFaults(refused.resolve);
+    bench.driver.start();
+    bench.region.fault(5);
+    await bench.until(() => bench.log.includes("flush"));
+    bench.region.failure = new Error("planted");
+    bench.driver.input({ kind: "message", from: 1, message: grant(5, 1, Content.Data) });
+    await refused.promise;
+    assertEquals(bench.failures.map(String), ["Error: planted"]);
+  },
+);
 
-Deno.test("Driver.refuseFaults tells of a thread that waits already", async () => {
+eachWay("Driver.refuseFaults tells of a thread that waits already", async () => {
   await using bench = new Bench();
   bench.driver.start();
   bench.region.fault(5);
@@ -552,12 +645,13 @@ Deno.test("Driver.refuseFaults tells of a thread that waits already", async () =
   assertEquals(faulted, 1);
 });
 
-Deno.test("Driver gives up when faults cannot be read either", async () => {
+eachWay("Driver gives up when faults cannot be read either", async () => {
   await using bench = new Bench();
   const planted = new Error("planted");
   bench.region.readFaults = () => {
     throw planted;
   };
+  bench.region.fault(1);
   bench.driver.start();
   await bench.until(() => bench.failures.length === 2);
   for (let turn = 0; turn < 5; turn++) await new Promise((resolve) => setImmediate(resolve));
@@ -577,22 +671,25 @@ async function demandWhatIsHeld(bench: Bench): Promise<void> {
   });
 }
 
-Deno.test("Driver surrenders a page when its hold is over, without any other event", async () => {
+eachWay("Driver surrenders a page when its hold is over, without any other event", async () => {
   await using bench = new Bench({ holdTimeUs: 2000 });
   await demandWhatIsHeld(bench);
   await bench.until(() => bench.log.includes("acknowledge to 3"));
   assertEquals(bench.log.slice(-3), ["evict 5+1", "acknowledge to 3", "flush"]);
 });
 
-Deno.test("Driver surrenders a held page as soon as the thread that waited for it has run", async () => {
-  await using bench = new Bench({ holdTimeUs: 1e12 });
-  await demandWhatIsHeld(bench);
-  const { turns } = bench.driver.counters;
-  while (bench.driver.counters.turns < turns + 5) {
-    await new Promise((resolve) => setImmediate(resolve));
-  }
-  assert(!bench.log.includes("acknowledge to 3"));
-  bench.region.ran.add(5);
-  await bench.until(() => bench.log.includes("acknowledge to 3"));
-  assertEquals(bench.log.slice(-3), ["evict 5+1", "acknowledge to 3", "flush"]);
-});
+eachWay(
+  "Driver surrenders a held page as soon as the thread that waited for it has run",
+  async () => {
+    await using bench = new Bench({ holdTimeUs: 1e12 });
+    await demandWhatIsHeld(bench);
+    const { turns } = bench.driver.counters;
+    while (bench.driver.counters.turns < turns + 5) {
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    assert(!bench.log.includes("acknowledge to 3"));
+    bench.region.ran.add(5);
+    await bench.until(() => bench.log.includes("acknowledge to 3"));
+    assertEquals(bench.log.slice(-3), ["evict 5+1", "acknowledge to 3", "flush"]);
+  },
+);

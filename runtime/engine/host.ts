@@ -5,6 +5,7 @@
 
 import { openLibrary, type TdsmLibrary } from "../../ffi/library.ts";
 import { boottimeMs, die } from "../../ffi/native.ts";
+import { Poller } from "../../ffi/poller.ts";
 import { errorText, ExitCode, reasonOf, TdsmError } from "../errors.ts";
 import { formatAddress, isLoopback } from "../address.ts";
 import { END_SIGNALS, type EndSignal, SignalEcho } from "../signals.ts";
@@ -35,10 +36,12 @@ import type { Settings } from "../settings/types.ts";
 import type { NodeStatusControl } from "../wire/status_control.ts";
 import { NodeEngine } from "./node_engine.ts";
 import { describeStuck } from "./log.ts";
+import type { DriverSleep } from "./driver.ts";
 import { LifeCycle, ProcessEnd, StallClock } from "./life_cycle.ts";
 import { Turn, TurnWord } from "./turn.ts";
 import type { EngineNews, EngineStart } from "./news.ts";
 import { CallSlots } from "../ring/call_slots.ts";
+import { NotedTimers } from "./timers.ts";
 import { formatSize, roughSize } from "../size.ts";
 import { VERSION } from "../version.ts";
 
@@ -50,6 +53,9 @@ interface HostParts {
   readonly cluster: Cluster;
   readonly region: RegionSettings;
   readonly turn: Turn;
+  readonly sleep: DriverSleep | undefined;
+  /** What the links and the driver use; this host closes it. */
+  readonly poller: Poller | undefined;
 }
 
 /** One node's engine, from the moment at which the node has joined. */
@@ -60,6 +66,7 @@ export class EngineHost implements Member {
   readonly #library: TdsmLibrary;
   readonly #cluster: Cluster;
   readonly #turn: Turn;
+  readonly #poller: Poller | undefined;
   readonly #slots: CallSlots;
   readonly #life = new LifeCycle();
   readonly #process = new ProcessEnd();
@@ -73,12 +80,13 @@ export class EngineHost implements Member {
   #programEnd: ReturnType<typeof setTimeout> | undefined;
 
   /** Opens the region and begins to serve it. */
-  private constructor({ start, post, library, cluster, region, turn }: HostParts) {
+  private constructor({ start, post, library, cluster, region, turn, sleep, poller }: HostParts) {
     this.#start = start;
     this.#post = post;
     this.#library = library;
     this.#cluster = cluster;
     this.#turn = turn;
+    this.#poller = poller;
     this.#slots = new CallSlots(start.slots);
     this.engine = new NodeEngine({
       settings: start.settings,
@@ -87,6 +95,7 @@ export class EngineHost implements Member {
       library,
       cluster,
       slots: this.#slots,
+      sleep,
       life: this.#life,
       tell: (event) => this.#tell(event),
       fail: (error) => this.fail(error),
@@ -126,24 +135,30 @@ export class EngineHost implements Member {
     const { address, port, rpcServer: serving, directoryAddress, joinTimeoutMs } = settings;
     const library = openLibrary({ path: start.library });
     const sum = (bytes: Uint8Array) => library.checksum(bytes);
+    const timers = new NotedTimers();
     const listener = listen(address, port, directoryAddress === undefined);
     const clock = () => boottimeMs(library);
     const secret = secretOf(settings, library);
-    const options = {
-      listener,
-      serving,
-      release: VERSION,
-      sum,
-      clock,
-      whyUnreachable,
-      secret,
-    };
     const turn = new Turn();
-    const open = (cluster: Cluster, region: RegionSettings) =>
-      new EngineHost({ start, post, library, cluster, region, turn });
+    let poller: Poller | undefined;
     let host: EngineHost;
     try {
       await turn.come(settings, () => start.ticket);
+      // What is sealed is sealed above Deno's connection, so Deno's event loop sends and receives it.
+      if (secret === undefined) poller = Poller.open(library, listener);
+      const sleep = poller && { poller, nextTimerUs: (nowUs: number) => timers.nextUs(nowUs) };
+      const options = {
+        listener,
+        serving,
+        release: VERSION,
+        sum,
+        clock,
+        whyUnreachable,
+        secret,
+        poller,
+      };
+      const open = (cluster: Cluster, region: RegionSettings) =>
+        new EngineHost({ start, post, library, cluster, region, turn, sleep, poller });
       if (directoryAddress === undefined) host = Cluster.host(options, regionOf(settings), open);
       else {
         post({ kind: "joining" });
@@ -155,6 +170,7 @@ export class EngineHost implements Member {
       if (error instanceof TdsmError && error.code === "NodeFailed") turn.tell(TurnWord.OtherGone);
       turn[Symbol.dispose]();
       listener.close();
+      poller?.[Symbol.dispose]();
       throw error;
     }
     await host.engine.driver.prepared;
@@ -494,6 +510,7 @@ export class EngineHost implements Member {
     this.engine.status.end();
     await this.engine[Symbol.asyncDispose]();
     this.#turn[Symbol.dispose]();
+    this.#poller?.[Symbol.dispose]();
     this.#post({ kind: "closed" });
   }
 

@@ -24,7 +24,7 @@ import type { DebtControl } from "../wire/debt_control.ts";
 import type { Counters } from "../wire/status_control.ts";
 import type { RegionSettings } from "../wire/region_settings.ts";
 import type { Cluster } from "../cluster/cluster.ts";
-import { Driver, type MessageSink } from "./driver.ts";
+import { Driver, type DriverSleep, type MessageSink } from "./driver.ts";
 import { IdleWatch } from "./idle_watch.ts";
 import type { LifeCycle } from "./life_cycle.ts";
 import { memoryPages } from "./memory_limit.ts";
@@ -48,6 +48,8 @@ export interface NodeEngineOptions {
   /** The cluster that the node has joined. */
   readonly cluster: Cluster;
   readonly slots: CallSlots;
+  /** What the engine's thread sleeps in; without it, a thread of Deno's pool sleeps. */
+  readonly sleep?: DriverSleep | undefined;
   readonly life: LifeCycle;
   /** Called with each event of the protocol. */
   tell(event: EngineEvent): void;
@@ -151,6 +153,7 @@ export class NodeEngine implements AsyncDisposable {
       leave,
       abort,
       isNearEnd,
+      needsTurn: () => this.driver.needsTurn(),
     });
     this.calls = calls.server;
     this.driver = new Driver({
@@ -159,6 +162,7 @@ export class NodeEngine implements AsyncDisposable {
       sink: settings.logLevel < Level.Debug ? cluster : this.#traced(cluster),
       slots,
       calls: this.calls,
+      sleep: options.sleep,
       pollTimeUs: settings.pollTimeUs,
       compression,
       tell: options.tell,

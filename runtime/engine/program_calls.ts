@@ -41,6 +41,8 @@ export interface ProgramCallsOptions {
   abort(reason: string): void;
   /** Whether the process ends before its program could be told of anything. */
   isNearEnd(): boolean;
+  /** Something was begun that goes on in the event loop. */
+  needsTurn(): void;
 }
 
 /** Answers the calls of one node's program. */
@@ -74,6 +76,7 @@ export class ProgramCalls {
     const { failure, refusal } = life;
     const { kind, id, key } = call.record;
     const what = kind as Call;
+    if (!SYNCHRONOUS.has(what)) this.#options.needsTurn();
     switch (what) {
       case Call.Close:
         return void answerWith(call, async () => {
@@ -165,3 +168,6 @@ export class ProgramCalls {
     return true;
   }
 }
+
+/** The calls that are done, or passed on, at once: the most frequent. */
+const SYNCHRONOUS: ReadonlySet<Call> = new Set([Call.Sync, Call.Cancel, Call.Rpc, Call.RpcServed]);

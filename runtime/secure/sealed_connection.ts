@@ -8,10 +8,18 @@ import { SEAL_BATCH_BYTES, SEAL_FIRST_MAX_BYTES } from "../limits.ts";
 import type { TransportKeys } from "./noise.ts";
 
 /** What a link needs of a connection. */
-export type Stream = Pick<
-  Deno.TcpConn,
-  "read" | "write" | "close" | "closeWrite" | "setNoDelay" | "remoteAddr"
->;
+export type Stream =
+  & Pick<
+    Deno.TcpConn,
+    "read" | "write" | "close" | "closeWrite" | "setNoDelay" | "remoteAddr"
+  >
+  & {
+    /**
+     * This side's address, by which the descriptor beneath is found. A sealed connection has none:
+     * bytes that went by that descriptor would not be sealed.
+     */
+    readonly localAddr?: Deno.NetAddr;
+  };
 
 /** How a connection is sealed. */
 export interface Sealing {

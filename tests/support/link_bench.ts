@@ -13,12 +13,39 @@ import { Access } from "../../runtime/protocol/coherence/page.ts";
 import type { PeerMessage } from "../../runtime/wire/peer_message.ts";
 import { packPages } from "../../runtime/cluster/page_packer.ts";
 import { Link, type LinkHandlers } from "../../runtime/cluster/link.ts";
-import { newCounters } from "../../runtime/cluster/sender.ts";
+import { newCounters, Sender } from "../../runtime/cluster/sender.ts";
+import { openLibrary, type TdsmLibrary } from "../../ffi/library.ts";
+import { Poller } from "../../ffi/poller.ts";
+import { controlFrame, PING } from "./raw_peer.ts";
 
 /** Bytes of a page. */
 export const PAGE = 4096;
 /** The bounds that frames are checked against. */
 export const BOUNDS: FrameBounds = { pageCount: 64, pageSize: PAGE, runPages: 32 };
+
+/** What moves the bytes of a link: Deno, or the thread's own poller, by the descriptor beneath. */
+export type Way = "Deno" | "descriptor";
+
+/** Opens a link whose bytes go in one of the ways; `greeted` says whether they do so already. */
+export type OpenBench = (greeted?: boolean) => Promise<LinkBench>;
+
+/**
+ * Registers a test for each way in which bytes move.
+ *
+ * @param name What is tested.
+ * @param test The test.
+ * @param options Options of the test.
+ */
+export function eachWay(
+  name: string,
+  test: (open: OpenBench) => Promise<void>,
+  options: Partial<Deno.TestDefinition> = {},
+): void {
+  for (const way of ["Deno", "descriptor"] as const) {
+    const fn = (): Promise<void> => test((greeted = true) => LinkBench.open(way, greeted));
+    Deno.test({ ...options, name: `${name} (${way})`, fn });
+  }
+}
 
 /** A link, and the raw connection of its other side. */
 export class LinkBench implements AsyncDisposable {
@@ -33,19 +60,51 @@ export class LinkBench implements AsyncDisposable {
   /** Called with each message, before it counts as heard. */
   onMessage: (message: PeerMessage) => void = () => {};
   ends = 0;
+  /** What moves the bytes of a link that is opened, unless Deno does. */
+  readonly poller: Poller | undefined;
+  readonly #library: TdsmLibrary | undefined;
+  readonly #listener: Deno.TcpListener;
+  #disposed = false;
   #wake: () => void = () => {};
 
-  private constructor(near: Deno.TcpConn, far: Deno.TcpConn) {
+  private constructor(listener: Deno.TcpListener, way: Way, near: Deno.TcpConn, far: Deno.TcpConn) {
     this.raw = far;
+    this.#listener = listener;
     this.link = new Link(near, () => BOUNDS, this.counters, this.handlers());
+    if (way === "Deno") return;
+    this.#library = openLibrary();
+    this.poller = Poller.open(this.#library, listener);
+    if (this.poller === undefined) throw new Error("The event loop was not found");
+    const { poller } = this;
+    const look = (): void => {
+      if (this.#disposed) return;
+      poller.wait(0);
+      setImmediate(look);
+    };
+    look();
   }
 
-  static async open(): Promise<LinkBench> {
-    using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  static async open(way: Way = "Deno", greeted = true): Promise<LinkBench> {
+    const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
     const { hostname, port } = listener.addr;
     const [near, far] = await Promise.all([Deno.connect({ hostname, port }), listener.accept()]);
     far.setNoDelay(true);
-    return new LinkBench(near, far);
+    const bench = new LinkBench(listener, way, near, far);
+    if (way === "descriptor" && greeted) await bench.#greet();
+    return bench;
+  }
+
+  /** Has the link opened by the first word that it hears, as links are. */
+  async #greet(): Promise<void> {
+    const { onMessage } = this;
+    this.onMessage = () => {
+      this.link.open(this.handlers(), new Sender(this.counters), this.poller);
+    };
+    await writeAll(this.raw, controlFrame(PING));
+    await this.hears(1);
+    this.onMessage = onMessage;
+    this.heard.length = 0;
+    Object.assign(this.counters, newCounters());
   }
 
   handlers(): LinkHandlers {
@@ -83,7 +142,15 @@ export class LinkBench implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.link.close();
     await this.ended.promise;
-    this.raw.close();
+    this.#disposed = true;
+    this.poller?.[Symbol.dispose]();
+    this.#library?.[Symbol.dispose]();
+    this.#listener.close();
+    try {
+      this.raw.close();
+    } catch {
+      // The test has closed it.
+    }
   }
 }
 

@@ -61,6 +61,17 @@ pub const wait_closing: i32 = 4;
 /// In the word that `tdsm_exit_watch` answers the address of: the process ends, and waits for the
 /// engine.
 pub const exit_begun: u32 = 3;
+/// Bits that `tdsm_links_wait` answers, beside how many links it tells of.
+pub const ready_faults: i32 = 1 << 16;
+pub const ready_kicked: i32 = 1 << 17;
+/// The event loop of this thread has something to do.
+pub const ready_loop: i32 = 1 << 18;
+/// `tdsm_link_ready.bits` and the interest in a link: bytes, or the other side's end.
+pub const link_bytes: u32 = 1;
+/// `tdsm_link_ready.bits` and the interest in a link: room for bytes to send.
+pub const link_room: u32 = 2;
+/// The descriptors of a process among which one is looked for.
+pub const descriptors_max = 65536;
 
 /// Which step of `tdsm_open` failed. Append-only.
 pub const Step = enum(u32) {
@@ -134,6 +145,19 @@ pub const RegionInfo = extern struct {
         std.debug.assert(@offsetOf(RegionInfo, "failed_step") == 52);
         std.debug.assert(@offsetOf(RegionInfo, "errno") == 56);
         std.debug.assert(@offsetOf(RegionInfo, "reserved") == 60);
+    }
+};
+
+pub const LinkReady = extern struct {
+    /// The link's descriptor.
+    fd: i32,
+    /// Bits of `link_*`.
+    bits: u32,
+
+    comptime {
+        std.debug.assert(@sizeOf(LinkReady) == 8);
+        std.debug.assert(@offsetOf(LinkReady, "fd") == 0);
+        std.debug.assert(@offsetOf(LinkReady, "bits") == 4);
     }
 };
 
@@ -238,6 +262,7 @@ pub const manifest: [:0]const u8 = made: {
         ",\"structs\":{" ++ structJson("tdsm_open_options", OpenOptions) ++
         "," ++ structJson("tdsm_region_info", RegionInfo) ++
         "," ++ structJson("tdsm_fault", Fault) ++
+        "," ++ structJson("tdsm_link_ready", LinkReady) ++
         "," ++ structJson("tdsm_rdma_section_info", SectionInfo) ++
         "," ++ structJson("tdsm_module_info", ModuleInfo) ++
         "," ++ structJson("tdsm_seal_state", seal.State) ++
@@ -257,7 +282,10 @@ pub const manifest: [:0]const u8 = made: {
         "path_max",              "fence_message_max",
         "exit_begun",            "seal_key",
         "seal_overhead",         "seal_record_max",
-        "seal_header",
+        "seal_header",           "ready_faults",
+        "ready_kicked",          "ready_loop",
+        "link_bytes",            "link_room",
+        "descriptors_max",
     }) ++ "}}";
 };
 
@@ -306,7 +334,7 @@ test "abi: the manifest is JSON and has every struct" {
     defer parsed.deinit();
     const root = parsed.value.object;
     try std.testing.expectEqual(@as(i64, version), root.get("abiVersion").?.integer);
-    try std.testing.expectEqual(@as(usize, 6), root.get("structs").?.object.count());
+    try std.testing.expectEqual(@as(usize, 7), root.get("structs").?.object.count());
     const fault = root.get("structs").?.object.get("tdsm_fault").?.object;
     try std.testing.expectEqual(@as(i64, 12), fault.get("fields").?.object.get("window").?.object.get("offset").?.integer);
 }

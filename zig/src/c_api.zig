@@ -11,6 +11,7 @@ const crc32c = @import("crc32c.zig");
 const exit = @import("exit.zig");
 const faults = @import("faults.zig");
 const fence = @import("fence.zig");
+const links = @import("links.zig");
 const modules = @import("modules.zig");
 const pages = @import("pages.zig");
 const process = @import("process.zig");
@@ -318,6 +319,103 @@ pub export fn tdsm_kick(handle: u32) i32 {
     defer lease.end();
     waiting.kick(lease.region);
     return 0;
+}
+
+/// int32_t tdsm_links_open(void)
+/// Answers an epoll, for the calling thread alone: its timers are exact from here on.
+pub export fn tdsm_links_open() i32 {
+    return links.open() catch |failure| status.code(failure);
+}
+
+/// void tdsm_links_close(int32_t epoll)
+pub export fn tdsm_links_close(epoll: i32) void {
+    links.close(epoll);
+}
+
+/// int32_t tdsm_links_loop(int32_t epoll, const char *address, uint32_t port)
+/// Tells of the event loop that watches the listener at this address. Answers the loop's own epoll,
+/// or KERNEL_UNSUPPORTED where none is found.
+pub export fn tdsm_links_loop(epoll: i32, address: ?[*:0]const u8, port: u32) i32 {
+    const bad = status.code(status.reject(error.BadArgument));
+    const at = address orelse return bad;
+    const number = std.math.cast(u16, port) orelse return bad;
+    const none = status.code(status.reject(error.KernelUnsupported));
+    const loop = links.findLoop(links.find(at, number, null, 0) orelse return none) orelse return none;
+    links.watchLoop(epoll, loop) catch |failure| return status.code(failure);
+    return loop;
+}
+
+/// int32_t tdsm_links_region(int32_t epoll, uint32_t handle, uint32_t faults)
+/// Tells of the region's kicks and faults from here on; with `faults` 0, of faults no more.
+pub export fn tdsm_links_region(epoll: i32, handle: u32, wants_faults: u32) i32 {
+    const lease = registry.enter(handle) catch |failure| return status.code(failure);
+    defer lease.end();
+    const change = if (wants_faults != 0) &links.watchRegion else &links.leaveFaults;
+    change(epoll, lease.region) catch |failure| return status.code(failure);
+    return 0;
+}
+
+/// int32_t tdsm_links_wait(int32_t epoll, tdsm_link_ready *out, uint32_t capacity, int32_t timeout_us,
+///                         uint32_t look_us)
+/// Blocks until something happens or the time is over; a negative time has no end. Before that it
+/// looks again and again for `look_us`. Answers how many links are in `out`, at most 64, and the bits
+/// FAULTS 1 << 16, KICKED 1 << 17, LOOP 1 << 18.
+pub export fn tdsm_links_wait(epoll: i32, out: ?[*]abi.LinkReady, capacity: u32, timeout_us: i32, look_us: u32) i32 {
+    const ready = out orelse return status.code(status.reject(error.BadArgument));
+    return links.wait(epoll, ready[0..capacity], timeout_us, look_us) catch |failure| status.code(failure);
+}
+
+/// int32_t tdsm_link_find(const char *local, uint32_t local_port, const char *remote, uint32_t remote_port)
+/// Answers the descriptor beneath a connection of this process, or BAD_ARGUMENT.
+pub export fn tdsm_link_find(local: ?[*:0]const u8, local_port: u32, remote: ?[*:0]const u8, remote_port: u32) i32 {
+    const bad = status.code(status.reject(error.BadArgument));
+    const near = std.math.cast(u16, local_port) orelse return bad;
+    const far = std.math.cast(u16, remote_port) orelse return bad;
+    return links.find(local orelse return bad, near, remote orelse return bad, far) orelse bad;
+}
+
+/// int32_t tdsm_link_add(int32_t epoll, int32_t fd)
+/// Nothing is told of the link before `tdsm_link_watch`.
+pub export fn tdsm_link_add(epoll: i32, fd: i32) i32 {
+    links.add(epoll, fd) catch |failure| return status.code(failure);
+    return 0;
+}
+
+/// void tdsm_link_detach(int32_t loop, int32_t fd)
+/// Takes a connection, of which nothing is being read or written, from its event loop.
+pub export fn tdsm_link_detach(loop: i32, fd: i32) void {
+    links.detach(loop, fd);
+}
+
+/// int32_t tdsm_link_watch(int32_t epoll, int32_t fd, uint32_t interest)
+/// `interest`: bits BYTES 1, ROOM 2.
+pub export fn tdsm_link_watch(epoll: i32, fd: i32, interest: u32) i32 {
+    links.watch(epoll, fd, @bitCast(interest)) catch |failure| return status.code(failure);
+    return 0;
+}
+
+/// int32_t tdsm_link_remove(int32_t epoll, int32_t fd)
+/// To be called before the connection is closed, since its descriptor may be another's from then on.
+pub export fn tdsm_link_remove(epoll: i32, fd: i32) i32 {
+    links.remove(epoll, fd) catch |failure| return status.code(failure);
+    return 0;
+}
+
+/// int32_t tdsm_link_receive(int32_t fd, uint8_t *first, uint32_t first_length,
+///                           uint8_t *second, uint32_t second_length)
+/// Answers how many bytes came, 0 at the other side's end, or the negated errno. Never blocks.
+pub export fn tdsm_link_receive(fd: i32, first: ?[*]u8, first_length: u32, second: ?[*]u8, second_length: u32) i32 {
+    const one: []u8 = if (first) |bytes| bytes[0..first_length] else &.{};
+    const two: []u8 = if (second) |bytes| bytes[0..second_length] else &.{};
+    return links.receive(fd, one, two);
+}
+
+/// int32_t tdsm_link_send(int32_t fd, const struct iovec *pieces, uint32_t count, uint32_t more)
+/// Answers how many bytes the kernel took, or the negated errno. Never blocks.
+pub export fn tdsm_link_send(fd: i32, pieces: ?[*]const std.posix.iovec_const, count: u32, more: u32) i32 {
+    const first = pieces orelse return -@as(i32, @backingInt(linux.E.INVAL));
+    if (count > links.pieces_max) return -@as(i32, @backingInt(linux.E.INVAL));
+    return links.send(fd, first[0..count], more != 0);
 }
 
 /// int32_t tdsm_setenv(const char *name, const char *value)

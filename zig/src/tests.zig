@@ -17,6 +17,7 @@ comptime {
     _ = @import("mappings_test.zig");
     _ = @import("windows_test.zig");
     _ = @import("wait_test.zig");
+    _ = @import("links_test.zig");
     _ = @import("waiters_test.zig");
     _ = @import("race_test.zig");
     // The last, since a fenced region keeps its slot, and another test needs all of them.

@@ -1,0 +1,320 @@
+/**
+ * One sleep for all that a thread waits for, and the bytes of connections by the descriptors beneath
+ * them. Deno makes the connections, and carries what two nodes say before they know each other.
+ */
+
+import { TdsmError } from "../runtime/errors.ts";
+import {
+  LINK_BYTES,
+  LINK_READY,
+  LINK_ROOM,
+  READY_FAULTS,
+  READY_KICKED,
+  READY_LOOP,
+  statusError,
+} from "./abi.ts";
+import type { TdsmLibrary } from "./library.ts";
+import type { NativeRegion } from "./native.ts";
+import { cString } from "./native_values.ts";
+
+/** What a call answers where nothing has arrived, or where there is no room: EAGAIN. */
+const AGAIN = -11;
+/** The most links that one sleep tells of, and the most pieces that one call sends. */
+const READY_MAX = 64;
+/** The most pieces of memory that {@linkcode Descriptor.send} takes. */
+export const PIECES_MAX = 64;
+/** The `u32` words of a piece: the lower and upper half of its address, and of its length. */
+const PIECE_WORDS = 4;
+const READY_WORDS = LINK_READY.size / 4;
+const UPPER_HALF = 2 ** 32;
+
+/** What a link is told. */
+export interface Watcher {
+  /**
+   * Something has happened on the connection.
+   *
+   * @param bytes Bytes have arrived, or the other side has ended.
+   * @param room There is room for bytes to send.
+   */
+  ready(bytes: boolean, room: boolean): void;
+}
+
+/** What ended a {@linkcode Poller.wait}. */
+export interface Happened {
+  /** Faults can be read. */
+  readonly faults: boolean;
+  /** Anything else than a matter of the event loop. */
+  readonly any: boolean;
+}
+
+const NOTHING: Happened = { faults: false, any: false };
+const OTHER: Happened = { faults: false, any: true };
+const FAULTS: Happened = { faults: true, any: true };
+
+/** What one thread sleeps on: a region's faults and kicks, its links, and its own event loop. */
+export class Poller implements Disposable {
+  /**
+   * Whether the event loop of this thread has something to do: a promise to go on with, a connection to
+   * make. Set also by code that begins such a thing; the thread then returns to the event loop before it sleeps again.
+   */
+  turnDue = false;
+  readonly #symbols: TdsmLibrary["symbols"];
+  readonly #epoll: number;
+  /** The epoll that Deno's event loop of this thread sleeps in. */
+  readonly #loop: number;
+  readonly #ready = new Int32Array(READY_MAX * READY_WORDS);
+  readonly #watchers = new Map<number, Watcher>();
+
+  private constructor(library: TdsmLibrary, epoll: number, loop: number) {
+    this.#symbols = library.symbols;
+    this.#epoll = epoll;
+    this.#loop = loop;
+  }
+
+  /**
+   * Opens a poller for this thread.
+   *
+   * @param library The library.
+   * @param listener A listener that this thread has opened: what watches it is this thread's event loop.
+   * @returns The poller; `undefined` where the event loop is not found, as where there is no /proc.
+   * @throws {TdsmError} Where descriptors are used up.
+   */
+  static open(library: TdsmLibrary, listener: Deno.TcpListener): Poller | undefined {
+    const { symbols } = library;
+    const epoll = symbols.tdsm_links_open();
+    if (epoll < 0) throw statusError("open an epoll", epoll, symbols.tdsm_last_errno());
+    const { hostname, port } = listener.addr;
+    const loop = symbols.tdsm_links_loop(epoll, cString(hostname), port);
+    if (loop >= 0) return new Poller(library, epoll, loop);
+    symbols.tdsm_links_close(epoll);
+    return undefined;
+  }
+
+  /**
+   * From here on a region's faults and kicks end the sleep.
+   *
+   * @param region The region, which may be closed before the poller.
+   * @throws {TdsmError} If the region is closed.
+   */
+  watch(region: NativeRegion): void {
+    this.#region("watch a region", region, 1);
+  }
+
+  /**
+   * From here on faults do not end the sleep: another thread takes them.
+   *
+   * @param region A region that is watched.
+   * @throws {TdsmError} If the region is closed.
+   */
+  leaveFaults(region: NativeRegion): void {
+    this.#region("leave the faults of a region", region, 0);
+  }
+
+  #region(operation: string, { handle }: NativeRegion, faults: number): void {
+    const result = this.#symbols.tdsm_links_region(this.#epoll, handle, faults);
+    if (result < 0) throw statusError(operation, result, this.#symbols.tdsm_last_errno());
+  }
+
+  /**
+   * Sleeps until something happens, and tells the links that it concerns. The whole thread sleeps;
+   * what its event loop has to do ends the sleep, except a timer that is due.
+   *
+   * @param timeoutUs The longest sleep in microseconds, below 2^31; 0 does not sleep.
+   * @param lookUs How long to look again and again before that, in microseconds.
+   * @returns What has happened.
+   * @throws {TdsmError} If the kernel fails.
+   */
+  wait(timeoutUs: number, lookUs = 0): Happened {
+    const ready = this.#ready;
+    const result = this.#symbols.tdsm_links_wait(this.#epoll, ready, READY_MAX, timeoutUs, lookUs);
+    if (result === 0) return NOTHING;
+    if (result < 0) throw statusError("wait", result, this.#symbols.tdsm_last_errno());
+    if ((result & READY_LOOP) !== 0) this.turnDue = true;
+    const links = result & (READY_FAULTS - 1);
+    for (let index = 0; index < links; index++) {
+      const bits = ready[index * READY_WORDS + 1]!;
+      // One that was told before may have ended this one.
+      const watcher = this.#watchers.get(ready[index * READY_WORDS]!);
+      watcher?.ready((bits & LINK_BYTES) !== 0, (bits & LINK_ROOM) !== 0);
+    }
+    if ((result & READY_FAULTS) !== 0) return FAULTS;
+    return links > 0 || (result & READY_KICKED) !== 0 ? OTHER : NOTHING;
+  }
+
+  /**
+   * Sends by the descriptor beneath a connection from here on. Deno must have nothing left to write.
+   *
+   * @param connection The two addresses of a connection that is to stay open as long as the
+   * descriptor is used.
+   * @param watcher Is told what happens.
+   * @returns The descriptor.
+   * @throws {TdsmError} If it is not found, or the kernel has no memory left.
+   */
+  take(
+    { localAddr: near, remoteAddr: far }: Pick<Deno.TcpConn, "localAddr" | "remoteAddr">,
+    watcher: Watcher,
+  ): Descriptor {
+    const [symbols, epoll] = [this.#symbols, this.#epoll];
+    const fd = symbols.tdsm_link_find(
+      cString(near.hostname),
+      near.port,
+      cString(far.hostname),
+      far.port,
+    );
+    if (fd < 0) throw statusError("find the descriptor of a connection", fd, 0);
+    const result = symbols.tdsm_link_add(epoll, fd);
+    if (result < 0) throw statusError("watch a connection", result, symbols.tdsm_last_errno());
+    this.#watchers.set(fd, watcher);
+    return new Descriptor(symbols, epoll, fd, {
+      detach: () => symbols.tdsm_link_detach(this.#loop, fd),
+      removed: () => this.#watchers.delete(fd),
+      turn: () => this.turnDue = true,
+    });
+  }
+
+  /** Closes it. Every descriptor must have been given up. */
+  [Symbol.dispose](): void {
+    this.#symbols.tdsm_links_close(this.#epoll);
+  }
+}
+
+/** What a descriptor needs of its poller. */
+interface PollerOf {
+  /** Takes the connection from the event loop. */
+  detach(): void;
+  removed(): void;
+  turn(): void;
+}
+
+/** The address of the first byte of each buffer that was sent from. */
+const addresses = new WeakMap<ArrayBufferLike, number>();
+
+function addressOf({ buffer, byteOffset }: Uint8Array): number {
+  let address = addresses.get(buffer);
+  if (address === undefined) {
+    address = Number(Deno.UnsafePointer.value(
+      Deno.UnsafePointer.of(new Uint8Array(buffer as ArrayBuffer)),
+    ));
+    addresses.set(buffer, address);
+  }
+  return address + byteOffset;
+}
+
+/** Pieces of memory that are sent as one: one call's. */
+const pieces = new Uint32Array(PIECES_MAX * PIECE_WORDS);
+
+/** The bytes of one connection, as they are: those of a link that is sealed do not go by it. */
+export class Descriptor {
+  readonly #symbols: TdsmLibrary["symbols"];
+  readonly #epoll: number;
+  readonly #fd: number;
+  readonly #poller: PollerOf;
+  #interest = 0;
+
+  /** A poller makes it. */
+  constructor(symbols: TdsmLibrary["symbols"], epoll: number, fd: number, poller: PollerOf) {
+    this.#symbols = symbols;
+    this.#epoll = epoll;
+    this.#fd = fd;
+    this.#poller = poller;
+  }
+
+  /** The event loop of this thread is to have a turn soon: something was begun that goes on there. */
+  needsTurn(): void {
+    this.#poller.turn();
+  }
+
+  /** Receives by the descriptor, too, from here on. Deno must not be reading. */
+  detach(): void {
+    this.#poller.detach();
+    this.#watch(this.#interest | LINK_BYTES);
+  }
+
+  /** Nothing more is received: the other side has ended. */
+  endReceiving(): void {
+    this.#watch(this.#interest & ~LINK_BYTES);
+  }
+
+  /**
+   * Says whether to be told of room for bytes to send.
+   *
+   * @param wanted Whether.
+   */
+  awaitRoom(wanted: boolean): void {
+    this.#watch(wanted ? this.#interest | LINK_ROOM : this.#interest & ~LINK_ROOM);
+  }
+
+  #watch(interest: number): void {
+    if (interest === this.#interest) return;
+    const result = this.#symbols.tdsm_link_watch(this.#epoll, this.#fd, interest);
+    if (result < 0) {
+      throw statusError("watch a connection", result, this.#symbols.tdsm_last_errno());
+    }
+    this.#interest = interest;
+  }
+
+  /**
+   * Takes bytes that have arrived, without blocking.
+   *
+   * @param first Where they go first.
+   * @param second Where they go when `first` is full.
+   * @returns How many; 0 at the other side's end; `undefined` where none have arrived.
+   * @throws {TdsmError} `PeerLost` if the connection has failed.
+   */
+  receive(first: Uint8Array, second?: Uint8Array): number | undefined {
+    const result = this.#symbols.tdsm_link_receive(
+      this.#fd,
+      first as Uint8Array<ArrayBuffer>,
+      first.length,
+      (second ?? null) as Uint8Array<ArrayBuffer> | null,
+      second?.length ?? 0,
+    );
+    if (result >= 0) return result;
+    if (result === AGAIN) return undefined;
+    throw connectionError(-result);
+  }
+
+  /**
+   * Sends bytes, without blocking.
+   *
+   * @param count How many pieces, at most {@linkcode PIECES_MAX}.
+   * @param piece Returns a piece by its index.
+   * @param more Whether there are more bytes to send right behind these.
+   * @returns How many bytes the kernel has taken of all pieces together; 0 where there is no room.
+   * @throws {TdsmError} `PeerLost` if the connection has failed.
+   */
+  send(count: number, piece: (index: number) => Uint8Array, more: boolean): number {
+    for (let index = 0; index < count; index++) {
+      const bytes = piece(index);
+      const address = addressOf(bytes);
+      pieces[index * PIECE_WORDS] = address % UPPER_HALF;
+      pieces[index * PIECE_WORDS + 1] = Math.floor(address / UPPER_HALF);
+      pieces[index * PIECE_WORDS + 2] = bytes.length;
+      pieces[index * PIECE_WORDS + 3] = 0;
+    }
+    const result = this.#symbols.tdsm_link_send(this.#fd, pieces, count, more ? 1 : 0);
+    if (result >= 0) return result;
+    if (result === AGAIN) return 0;
+    throw connectionError(-result);
+  }
+
+  /** Gives the descriptor up, before its connection is closed. */
+  close(): void {
+    this.#poller.removed();
+    this.#symbols.tdsm_link_remove(this.#epoll, this.#fd);
+  }
+}
+
+/** How connections fail, as Deno says it. */
+const CONNECTION_TEXTS: Readonly<Record<number, string>> = {
+  32: "Broken pipe",
+  103: "Software caused connection abort",
+  104: "Connection reset by peer",
+  110: "Connection timed out",
+  113: "No route to host",
+};
+
+function connectionError(errno: number): TdsmError {
+  const text = CONNECTION_TEXTS[errno] ?? "The connection failed";
+  return new TdsmError("PeerLost", `${text} (os error ${errno})`, { errno });
+}
