@@ -119,6 +119,7 @@ export class Cluster<Node extends Member = Member> {
   readonly #reasons = new Map<NodeId, string>();
   /** Resolves when the directory node has admitted this one, or this node has failed before that. */
   readonly #admitted: PromiseWithResolvers<void> = Promise.withResolvers();
+  #isAdmitted = false;
   /** Resolves when every link has ended, once this node leaves or closes. */
   #ended: Promise<void> | undefined;
 
@@ -411,6 +412,14 @@ export class Cluster<Node extends Member = Member> {
     return new TdsmError("DirectoryLost", message);
   }
 
+  /** The directory node has admitted this one. */
+  #admit(): void {
+    if (this.#isAdmitted) return;
+    this.#isAdmitted = true;
+    this.#admitted.resolve();
+    if (this.#options.poller !== undefined) this.#options.poller.turnDue = true;
+  }
+
   /** Acts on messages about the cluster itself, and passes the rest on to the engine. */
   readonly #received = (from: NodeId, message: PeerMessage, payload: Uint8Array): void => {
     if (!this.checkLease()) return;
@@ -419,7 +428,7 @@ export class Cluster<Node extends Member = Member> {
       case "ping":
         if (!this.#links.pinged(from, message)) break;
         if (fromDirectory) {
-          this.#admitted.resolve();
+          this.#admit();
           this.#lease?.answered(message.echo);
           if (this.#lease !== undefined) this.node.leased(this.#lease.endMs);
         }

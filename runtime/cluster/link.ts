@@ -349,8 +349,8 @@ export class Link implements Watcher {
           break;
         case "control":
           this.#known = true;
-          // What acts on them may have to wait for something.
-          this.#turn();
+          // What acts on any other may have to wait for something.
+          if (frame.control.kind !== "ping") this.#turn();
           this.#handlers.received(frame.control, NO_BYTES);
           break;
         case "message":

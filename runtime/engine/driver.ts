@@ -276,8 +276,10 @@ export class Driver {
       const hasSlept = sleepUs > 0;
       if (hasSlept) slots.setAsleep(false);
       const active = this.#act(faults) || any;
-      if (poller.turnDue || nextTimerUs(nowUs()) <= nowUs()) {
-        poller.turnDue = true;
+      if (poller.turnDue) break;
+      if (nextTimerUs(nowUs()) <= nowUs()) {
+        // Few timers begin anything that goes on after their turn.
+        this.#quietTurns = Math.min(this.#quietTurns, LOOP_QUIET_TURNS - LOOP_BUSY_TURNS);
         break;
       }
       if (!isQuiet && hasSlept) break;
