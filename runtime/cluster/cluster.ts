@@ -53,8 +53,8 @@ export interface ClusterOptions {
   /** The key of the cluster; without one, each program that reaches the node may join. */
   readonly secret?: Secret | undefined;
   /**
-   * What moves the bytes between nodes that know each other; where this is left out, or there is a
-   * key, Deno does.
+   * What the thread sleeps in, and what moves the bytes between nodes that know each other; where
+   * this is left out, and on connections that seal them, Deno does.
    */
   readonly poller?: Poller | undefined;
   /** A clock that counts suspension too, in milliseconds; left out, `awakeMs`, which need not. */

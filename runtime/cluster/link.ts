@@ -82,8 +82,10 @@ export class Link implements Watcher {
   /** Resolves when the handshake's queue is empty, and `#sender` writes. */
   #carries: Promise<void> = Promise.resolve();
   #state: LinkState = "greeting";
-  /** Where the bytes are to go by the descriptor from the next read on. */
+  /** What the thread sleeps in, if it does, once the link is open. */
   #poller: Poller | undefined;
+  /** Whether the bytes are to go by the descriptor, once all that Deno has received is read. */
+  #handsOver = false;
   /** What sends, once Deno has nothing left to write. */
   #descriptor: Descriptor | undefined;
   /** Whether it receives, too. */
@@ -151,8 +153,8 @@ export class Link implements Watcher {
    * @param handlers Gets what arrives from here on.
    * @param sender The queue to the node, which is sent from here on, behind the messages so far. Without
    * a queue the link sends only what {@linkcode Link.say} is given.
-   * @param poller What moves the bytes from here on, unless the connection seals them; without it,
-   * Deno does.
+   * @param poller What the thread sleeps in. It moves the bytes from here on, unless the connection
+   * seals them; without it, Deno does.
    * @returns Whether the link is open.
    */
   open(handlers: LinkHandlers, sender?: Sender, poller?: Poller): boolean {
@@ -197,13 +199,14 @@ export class Link implements Watcher {
   #carry(sender: Sender, poller: Poller | undefined): void {
     const said = this.#sender;
     this.#sender = sender;
+    this.#poller = poller;
     const { localAddr, remoteAddr } = this.#connection;
-    if (localAddr !== undefined) this.#poller = poller;
+    this.#handsOver = poller !== undefined && localAddr !== undefined;
     const failed = (error: unknown): void => this.#end(error);
     this.#carries = said.drained().then(() => {
       if (this.#state === "ended") return sender.close();
       if (poller === undefined || localAddr === undefined) {
-        return sender.open(this.#connection, failed);
+        return sender.open(this.#connection, failed, () => this.#turn());
       }
       this.#descriptor = poller.take({ localAddr, remoteAddr }, this);
       sender.openDescriptor(this.#descriptor, failed);
@@ -309,11 +312,11 @@ export class Link implements Watcher {
   async #receive(): Promise<void> {
     const framer = this.#framer;
     while (this.#hears) {
-      if (this.#poller !== undefined) {
+      if (this.#handsOver && !this.#connection.hasUnread) {
         await this.#carries;
         return await this.#receiveByDescriptor();
       }
-      const received = await this.#connection.read(framer.space);
+      const received = await this.#read(framer.space);
       if (received === null) return;
       if (!this.#hears) break;
       this.heardAt = performance.now();
@@ -323,6 +326,13 @@ export class Link implements Watcher {
       if (more !== undefined) await more;
     }
     await this.#discard();
+  }
+
+  /** Has Deno receive. The next bytes may be there already, which wakes no epoll. */
+  async #read(bytes: Uint8Array): Promise<number | null> {
+    const received = await this.#connection.read(bytes);
+    this.#turn();
+    return received;
   }
 
   /** Receives by the descriptor from here on. Resolves when the link has ended. */
@@ -414,7 +424,7 @@ export class Link implements Watcher {
   async #discard(): Promise<void> {
     if (this.#detached) return await this.#otherEnd.promise;
     const bytes = new Uint8Array(DISCARD_BYTES);
-    while (this.#state !== "ended" && await this.#connection.read(bytes) !== null);
+    while (this.#state !== "ended" && await this.#read(bytes) !== null);
   }
 
   /** A promise when the bytes behind a frame are not those that were sent. */
@@ -474,7 +484,7 @@ export class Link implements Watcher {
    */
   async #fill(target: Uint8Array, there: number): Promise<boolean> {
     while (there < target.length) {
-      const received = await this.#connection.read(target.subarray(there));
+      const received = await this.#read(target.subarray(there));
       if (!this.#hears) return false;
       if (received === null) throw new TdsmError("ProtocolViolation", "ended inside of a frame");
       this.heardAt = performance.now();

@@ -4,7 +4,7 @@ import { openLibrary } from "../../ffi/library.ts";
 import { Poller } from "../../ffi/poller.ts";
 import { Suite } from "../../ffi/seal.ts";
 import type { TdsmError } from "../errors.ts";
-import { SealedConnection } from "../secure/sealed_connection.ts";
+import { SealedConnection, type Stream } from "../secure/sealed_connection.ts";
 import { describeFrameReason, type FrameReason } from "../wire/reason.ts";
 import { Encoding } from "../wire/layout.ts";
 import type { PeerMessage } from "../wire/peer_message.ts";
@@ -320,41 +320,93 @@ eachWay(
 );
 
 for (const plain of [false, true]) {
-  Deno.test(`Link.open leaves a sealed connection to Deno, with plain ${plain}`, async () => {
+  const title = plain
+    ? "hands a connection in the clear over behind its sealed record, in the middle of a page"
+    : "leaves a sealed connection to Deno";
+  Deno.test(`Link.open ${title}`, async () => {
     using library = openLibrary();
     using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-    using poller = Poller.open(library, listener);
-    assert(poller !== undefined, "the event loop was not found");
+    const poller = Poller.open(library, listener);
+    if (poller === undefined) throw new Error("The event loop was not found");
+    using _ = poller;
+    let taken = 0;
+    const take = poller.take.bind(poller);
+    poller.take = (...given) => (taken++, take(...given));
     const { hostname, port } = listener.addr;
     const [near, far] = await Promise.all([Deno.connect({ hostname, port }), listener.accept()]);
     const key = (byte: number) => new Uint8Array(SEAL_KEY_BYTES).fill(byte);
-    const seal = (connection: Deno.TcpConn, send: number, receive: number) => {
+    const seal = (stream: Stream, send: number, receive: number) => {
       const keys = { send: key(send), receive: key(receive) };
-      return new SealedConnection(connection, {
+      return new SealedConnection(stream, {
         library,
         suite: Suite.ChaCha20Poly1305,
         plain,
         keys,
       });
     };
+    // What the peer says first arrives in one piece.
+    const said: Uint8Array[] = [];
+    const peer = seal(
+      {
+        remoteAddr: far.remoteAddr,
+        setNoDelay: () => {},
+        read: (bytes) => far.read(bytes),
+        write: (bytes) => Promise.resolve(said.push(bytes.slice()) && bytes.length),
+        closeWrite: () => far.closeWrite(),
+        close: () => far.close(),
+      },
+      2,
+      1,
+    );
+    const payload = pattern(PAGE, 5);
+    const bytes = concat(frame(request(1)), frame(grant(2, 1), payload), frame(request(3)));
+    const half = bytes.length - PAGE / 2;
+    await peer.write(controlFrame(PING));
+    await peer.write(bytes.subarray(0, half));
+    const first = concat(...said.splice(0));
+    await peer.write(bytes.subarray(half));
+
     const [counters, ended] = [newCounters(), Promise.withResolvers<unknown>()];
-    const heard: PeerMessage[] = [];
+    const [heard, page] = [[] as PeerMessage[], new Uint8Array(PAGE)];
+    const [opened, all] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    const sender = new Sender(counters);
     const handlers: LinkHandlers = {
-      target: () => undefined,
-      received: (message) => heard.push(message),
+      target: () => page,
+      received(message) {
+        if (heard.push(message) === 4) all.resolve();
+        if (message.kind !== "ping") return;
+        link.say({ kind: "accept", node: 2 });
+        assert(link.open(handlers, sender, poller));
+        opened.resolve();
+      },
       ended: ended.resolve,
     };
     const link = new Link(seal(near, 1, 2), () => BOUNDS, counters, handlers);
-    assert(link.open(handlers, new Sender(counters), poller));
-    const peer = seal(far, 2, 1);
-    await peer.write(frame(request(1)));
-    link.say({ kind: "closing" });
-    const expected = controlFrame({ kind: "closing" });
+    let isOver = false;
+    const look = (): void => {
+      if (isOver) return;
+      poller.wait(0);
+      setImmediate(look);
+    };
+    look();
+    await writeAll(far, first);
+    await opened.promise;
+    sender.send(grant(1, 1), payload);
+    sender.flush();
+    await writeAll(far, concat(...said));
+    await all.promise;
+    assertEquals(heard, [PING, request(1), grant(2, 1), request(3)]);
+    assertEquals(page, payload);
+    const expected = concat(
+      controlFrame({ kind: "accept", node: 2 }),
+      frame(grant(1, 1), payload),
+    );
     const received = new Uint8Array(expected.length);
-    assertEquals(await peer.read(received), expected.length);
+    for (let at = 0; at < received.length;) at += (await peer.read(received.subarray(at)))!;
     assertEquals(received, expected);
     peer.close();
-    assertEquals([await ended.promise, heard], [undefined, [request(1)]]);
+    assertEquals([await ended.promise, taken], [undefined, plain ? 1 : 0]);
+    isOver = true;
   });
 }
 

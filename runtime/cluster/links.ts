@@ -90,8 +90,8 @@ export class Links {
    * @param sum Computes the checksum of the bytes behind a frame.
    * @param secret The key that the other side of every connection must have; without one, anyone
    * may say that it is a node.
-   * @param poller What moves the bytes between nodes that know each other; without it, and where
-   * there is a key, Deno does.
+   * @param poller What the thread sleeps in, and what moves the bytes between nodes that know each
+   * other; without it, and on connections that seal them, Deno does.
    */
   constructor(
     members: Members,
@@ -108,8 +108,7 @@ export class Links {
     this.#handlers = handlers;
     this.#sum = sum;
     this.#secret = secret;
-    // What is sealed is sealed above Deno's connection.
-    this.#poller = secret === undefined ? poller : undefined;
+    this.#poller = poller;
   }
 
   /** Whether the other side of every connection must have a key. */

@@ -98,6 +98,7 @@ export class Sender {
   readonly #counters: LinkCounters;
   readonly #sum: Sum | undefined;
   #failed: (error: unknown) => void = () => {};
+  #begun: () => void = () => {};
   #connection: Writer | undefined;
   #descriptor: Descriptor | undefined;
   /** The write that is under way. */
@@ -148,9 +149,15 @@ export class Sender {
    *
    * @param connection The connection.
    * @param failed Called once, when a write fails or the queue outgrows its bound.
+   * @param begun Called with each write, which goes on in the event loop.
    */
-  open(connection: Writer, failed: (error: unknown) => void): void {
+  open(
+    connection: Writer,
+    failed: (error: unknown) => void,
+    begun: () => void = () => {},
+  ): void {
     this.#connection = connection;
+    this.#begun = begun;
     this.#failed = failed;
     if (this.#overflow !== undefined) return failed(this.#overflow);
     this.flush();
@@ -332,7 +339,9 @@ export class Sender {
       if (segment === undefined) break;
       const { bytes, heldBytes, batch } = segment;
       for (let sent = 0; sent < bytes.length;) {
-        sent += await connection.write(sent === 0 ? bytes : bytes.subarray(sent));
+        const write = connection.write(sent === 0 ? bytes : bytes.subarray(sent));
+        this.#begun();
+        sent += await write;
         this.#sentAt = performance.now();
       }
       if (this.#closed) break;
@@ -385,5 +394,6 @@ export class Sender {
     if (this.#connection === undefined && this.#descriptor === undefined) return;
     queueMicrotask(() => this.#failed(overflow));
     this.#descriptor?.needsTurn();
+    this.#begun();
   }
 }

@@ -223,11 +223,13 @@ Deno.test("Sender goes on where a write that took only part of the bytes ended",
     const { sender } = newSender();
     const connection = new FakeConnection();
     connection.limit = limit;
-    sender.open(connection.asConn(), () => {});
+    let begun = 0;
+    sender.open(connection.asConn(), () => {}, () => begun++);
     sender.send(request(1));
     sender.send(grant(2, 5), pages(5, 2));
     sender.send(request(3));
     await sender.drained();
+    assertEquals(begun, connection.handed.length, "each write is told");
     assertEquals(receive(connection.written), [
       { kind: "request", request: 1 },
       { kind: "grant", request: 2, payload: pages(5, 2) },

@@ -15,10 +15,12 @@ export type Stream =
   >
   & {
     /**
-     * This side's address, by which the descriptor beneath is found. A sealed connection has none:
-     * bytes that went by that descriptor would not be sealed.
+     * This side's address, by which the descriptor beneath is found. There is none where bytes that
+     * went by that descriptor would have to be sealed.
      */
-    readonly localAddr?: Deno.NetAddr;
+    readonly localAddr?: Deno.NetAddr | undefined;
+    /** Whether bytes have been received that were not read yet. */
+    readonly hasUnread?: boolean;
   };
 
 /** How a connection is sealed. */
@@ -73,6 +75,17 @@ export class SealedConnection implements Stream {
   /** The other side's address. */
   get remoteAddr(): Deno.NetAddr {
     return this.#connection.remoteAddr;
+  }
+
+  /** This side's address, once what is sent and received travels in the clear. */
+  get localAddr(): Deno.NetAddr | undefined {
+    const isClear = this.#plain && this.#hasSent && this.#hasReceived;
+    return isClear ? this.#connection.localAddr : undefined;
+  }
+
+  /** Whether something was opened, or came with the first record, that was not read yet. */
+  get hasUnread(): boolean {
+    return this.#opened < this.#carried || (this.#plain && this.#start < this.#end);
   }
 
   /** Whether small writes are sent at once. */
