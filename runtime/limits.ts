@@ -8,6 +8,8 @@ const MIB = 1024 * KIB;
 const GIB = 1024 * MIB;
 const TIB = 1024 * GIB;
 
+// The region and its pages.
+
 /** The smallest page: what the kernel of every supported machine can map. */
 export const PAGE_SIZE_MIN_BYTES: number = 4 * KIB;
 /** The largest page. */
@@ -18,136 +20,51 @@ export const PAGE_SIZE_DEFAULT_BYTES: number = 4 * KIB;
 export const REGION_MAX_BYTES: number = TIB;
 /** The region's size where none is asked for. */
 export const REGION_DEFAULT_BYTES: number = 64 * MIB;
-/** The largest node id; ids are given once and never again, so this bounds the joins of one directory. */
+
+// The nodes of a cluster.
+
+/** The nodes that a directory serves at one time. */
+export const NODES_MAX = 1024;
+/** The largest node id. An id is given once and never again, so this bounds the joins. */
 export const NODE_ID_MAX = 0xffff_fffe;
 /**
- * The nodes that went last that a node remembers by name: far more than can be offered an id, and join,
- * while one is.
+ * The nodes that went last that a node remembers by name: far more than can be offered an id, and
+ * join, while one is.
  */
 export const GONE_REMEMBERED_MAX = 4096;
 /** The nodes that were lost last of which the directory node remembers why. */
 export const LOSSES_REMEMBERED_MAX = 1024;
-/** The nodes that a directory serves at one time. */
-export const NODES_MAX = 1024;
+/** The longest host name or address of a node, in bytes; bounds the list of nodes in a frame. */
+export const ADDRESS_MAX_BYTES = 48;
+
+// What fits into the numbers of messages and of timers.
+
+/**
+ * The largest number of a request, a call or a ticket, which have 32 bits; the next one is 1 again.
+ */
+export const TICKET_MAX = 0xffff_ffff;
+/** The largest number of 64 bits. */
+export const U64_MAX = 0xffff_ffff_ffff_ffffn;
+/**
+ * The longest that anything may be told to wait, at a semaphore, barrier or mutex or for the answer
+ * of a call: timers count milliseconds in 31 bits.
+ */
+export const TIMEOUT_MAX_MS = 2_147_483_647;
+
+// Joining.
+
 /** The port of a directory where none is named. */
 export const DIRECTORY_PORT_DEFAULT = 9634;
-
-/** The most pages that one request or grant carries. */
-export const RUN_MAX_PAGES = 128;
-/** The most bytes that one grant carries; bounds a run of large pages below {@linkcode RUN_MAX_PAGES}. */
-export const RUN_MAX_BYTES: number = 2 * MIB;
 /**
- * The most requests that wait at one home, over all nodes and pages. The transactions under way need no
- * bound of their own: no two have a page in common, so that they take memory in proportion to the pages
- * that nodes touch, as what the home knows of the holders of pages does.
+ * How long a node tries to reach the directory, where nothing else is asked for, in milliseconds.
  */
-export const REQUESTS_WAITING_MAX = 65_536;
-
-/**
- * The memory that is left to the process of a node, where no limit of its pages is given: Deno, the
- * program and the kernel need it.
- */
-export const MEMORY_RESERVE_BYTES: number = 128 * MIB;
-/** The most of the memory that a node takes for pages, where no limit is given, in percent. */
-export const MEMORY_SHARE_DEFAULT_PERCENT = 80;
-/**
- * The room for pages that a node needs beside two runs, the one under way and the one behind it: one
- * instruction, or one system call, may need several pages at the same time.
- */
-export const MEMORY_SPARE_PAGES = 16;
-/** The shortest sleep of the engine to the time at which there is something to do, in microseconds. */
-export const SLEEP_LEAST_US = 2_000;
-/** The longest sleep of the engine, in microseconds: so long does nothing happen at all. */
-export const SLEEP_MAX_US = 1_000_000_000;
-/**
- * How many turns of the event loop without a sleep of the engine follow the last in which it had
- * something to do.
- */
-export const LOOP_BUSY_TURNS = 4;
-/** After how many turns with nothing to do the engine's sleeps are as long as they may be. */
-export const LOOP_QUIET_TURNS = 15;
-/** How often the engine looks whether bytes are sent whose memory is to be given back, in microseconds. */
-export const DISCARD_LOOK_US = 10_000;
-/** How often a node looks whether it has nothing to do, to give memory back, in milliseconds. */
-export const IDLE_LOOK_MS = 1_000;
-/** The pause between two pieces of memory that an idle node gives back, in milliseconds. */
-export const IDLE_STEP_MS = 20;
-/**
- * The least that each of several nodes on a machine is given for pages: what a node needs whose pages are
- * as large as pages can be, so that a run has only one.
- */
-export const MEMORY_PART_MIN_BYTES: number = (2 + MEMORY_SPARE_PAGES) * PAGE_SIZE_MAX_BYTES;
-/** The longest file of the kernel's that is read to find out how much memory there is. */
-export const SYSTEM_FILE_MAX_BYTES: number = 4 * MIB;
-
-/**
- * The pages that a home looks at in one go for a node that is gone or leaves. It serves requests in
- * between, and looking at so many takes far less than the time of a fault.
- */
-export const WORK_PAGES = 8_192;
-/**
- * The runs of freed pages that a home clears at one time: few, so that the demands for them hold up
- * no node, and a request for one of their pages waits for little more than the slowest
- * acknowledgement.
- */
-export const CLEARS_MAX = 8;
-
-/** How long a node retries to reach the directory, where nothing else is asked for. */
 export const JOIN_TIMEOUT_DEFAULT_MS = 10_000;
-/** The longest that a node may be told to retry. */
+/** The longest that a node may be told to try, in milliseconds. */
 export const JOIN_TIMEOUT_MAX_MS = 3_600_000;
-/** How long the engine polls after the last event before it sleeps, where nothing else is asked for. */
-export const POLL_TIME_DEFAULT_US = 300;
-/** The longest that the engine may be told to poll. */
-export const POLL_TIME_MAX_US = 1_000_000;
-/** The longest that a node keeps a page for a thread that has not run since, where nothing else is asked for. */
-export const HOLD_TIME_DEFAULT_US = 10_000;
-/** The longest that a node may be told to keep a page so. */
-export const HOLD_TIME_MAX_US = 100_000;
-/** The threads of one program that can use its node. */
-export const CALL_SLOTS_MAX = 64;
-/** How long a thread that finds all slots taken waits for one of a thread that has ended, in milliseconds. */
-export const SLOT_WAIT_MAX_MS = 1_000;
-/** How often it has the engine look for such threads meanwhile, in milliseconds. */
-export const SLOT_LOOK_MS = 20;
-/** The bytes of calls, or of answers, under way between one thread and the engine. A power of two. */
-export const CALL_RING_BYTES: number = 2 * MIB;
-/** How many bytes of records that are not urgent may wait before they wake a sleeping thread. */
-export const CALL_QUIET_MAX_BYTES: number = 4 * KIB;
-/** How many calls the engine takes before it sends the messages that they led to. */
-export const CALL_BATCH = 64;
-/** How many times a thread reads the list of peers anew while the engine is writing it. */
-export const PEERS_LOOKS_MAX = 1_000;
-/** The size of a batch of small frames, in bytes; the longest frame fits. */
-export const SEND_BATCH_BYTES: number = 128 * KIB;
-/** The longest bytes that are copied behind their frame, to be written and read in one go. */
-export const SEND_COPY_MAX_BYTES: number = 16 * KIB;
-/** What page bytes count as that wait in the region itself: their entry, and the page of a batch before it. */
-export const SEND_ENTRY_BYTES: number = 4 * KIB;
-/**
- * The most bytes that the queues to all peers hold together; beyond it the longest queue, of those that
- * stand still if there are any, is that of a peer that does not read.
- */
-export const LINK_QUEUE_MAX_BYTES: number = 256 * MIB;
-/** How often nodes that are connected tell each other that they are alive, in milliseconds. */
-export const HEARTBEAT_MS = 1_000;
-/** After how long a silence a connection counts as broken, in milliseconds. */
-export const SILENCE_MAX_MS = 15_000;
-/**
- * How late a node's own beat may be before the node counts as one that was stopped itself, and blames
- * nobody for having been silent meanwhile, in milliseconds.
- */
-export const BEAT_LATE_MS = 3_000;
-/**
- * How long a node uses its pages without an answer of the directory node, counted from the ping that was
- * answered, in milliseconds. So much shorter than {@linkcode SILENCE_MAX_MS} that the node has closed its
- * windows before the directory node gives it up, whatever the beats and clocks of the two do.
- */
-export const LEASE_MS = 10_000;
-/** How many times in a row a node may leave a reminder of what it owes unanswered; one goes out each beat. */
-export const OWED_MAX_BEATS: number = SILENCE_MAX_MS / HEARTBEAT_MS;
-/** How long a connection may take to say who it is, in milliseconds. */
-export const HANDSHAKE_MAX_MS = 5_000;
+/** The first pause between two tries, in milliseconds; each is twice as long as the last. */
+export const JOIN_RETRY_MIN_MS = 10;
+/** The longest pause between two tries, in milliseconds. */
+export const JOIN_RETRY_MAX_MS = 500;
 /** How long the directory node tries to connect to a node that wants to join, in milliseconds. */
 export const REACH_MAX_MS = 3_000;
 /**
@@ -160,62 +77,115 @@ export const PEER_VERDICT_MAX_MS = 5_000;
  * than the directory needs to hear of that and to pass it on.
  */
 export const PEER_VERDICT_LAST_MS: number = 2 * PEER_VERDICT_MAX_MS;
-/** The most bytes of a key file that are read; a key has far less. */
-export const KEY_FILE_MAX_BYTES: number = 4 * KIB;
 /**
- * How long the other side of a connection may take to show that it has the key, in milliseconds.
+ * How long a directory node may be alone, or a directory silent, until the user of the node that
+ * waits is told, in milliseconds.
  */
-export const UNPROVEN_MAX_MS = 2_000;
-/** The connections that may be in that state at one time; for another one the oldest is dropped. */
-export const UNPROVEN_MAX = 64;
-/** How many of them may come from one address. */
-export const UNPROVEN_ADDRESS_MAX = 8;
-/**
- * The most bytes that are read, and dropped, of a connection whose other side does not have the
- * key.
- */
-export const DISCARDED_MAX_BYTES: number = 64 * KIB;
-/** The most bytes of the first sealed record, which has a node's first message in it. */
-export const SEAL_FIRST_MAX_BYTES: number = 8 * KIB;
-/** The most bytes that are sealed in one go. */
-export const SEAL_BATCH_BYTES: number = 128 * KIB;
-/** The bytes of a key: of the one that nodes share, and of each one that a handshake yields. */
-export const KEY_BYTES = 32;
-/** The most bytes that a message of the handshake with a key carries. */
-export const NOISE_PAYLOAD_MAX_BYTES = 64;
-/** The connections that may be in their handshake at one time; for another one is dropped. */
-export const HANDSHAKES_MAX = 256;
-/** How many of them may come from one address. */
-export const HANDSHAKES_ADDRESS_MAX = 64;
-/** How many dropped connections a node tells of in an interval; at its end, how many more there were. */
-export const DROPS_TOLD_MAX = 10;
-/** The interval, in milliseconds. */
-export const DROPS_TOLD_MS = 1_000;
-/** How long no connection has failed to be accepted, in milliseconds, before the next that does is told of. */
-export const ACCEPT_QUIET_MS = 60_000;
-/**
- * How long a closing node waits for the next of its pages to be taken over, in milliseconds. Longer
- * than {@linkcode SILENCE_MAX_MS}: a node that holds others up by its silence is found out first.
- */
-export const LEAVE_STALL_MS = 30_000;
+export const WAIT_UNTOLD_MS = 2_000;
+/** The same without a terminal, and with a log of warnings only: nobody may be looking. */
+export const WAIT_UNTOLD_LOG_MS = 10_000;
 
-/** The most bytes of a control frame with its header; one that lists {@linkcode NODES_MAX} nodes fits. */
-export const CONTROL_MAX_BYTES: number = 64 * KIB;
-/** The longest host name or address of a node in bytes; bounds the list of nodes in a control frame. */
-export const ADDRESS_MAX_BYTES = 48;
-/** The longest text for people in a control message, in UTF-16 code units; the rest is cut off. */
-export const CONTROL_TEXT_MAX = 1024;
-/** The first pause between two tries to reach the directory, in milliseconds; each is twice as long as the last. */
-export const JOIN_RETRY_MIN_MS = 10;
-/** The longest pause between two tries to reach the directory, in milliseconds. */
-export const JOIN_RETRY_MAX_MS = 500;
+// Pages on their way, and transactions at a home.
+
+/** The most pages that one request or grant carries. */
+export const RUN_MAX_PAGES = 128;
+/** The most bytes that one grant carries: of large pages fewer than {@linkcode RUN_MAX_PAGES}. */
+export const RUN_MAX_BYTES: number = 2 * MIB;
+/**
+ * The most requests that wait at one home, over all nodes and pages. The transactions under way
+ * need no bound of their own: no two have a page in common, so that they take memory in proportion
+ * to the pages that nodes touch, as what the home knows of the holders of pages does.
+ */
+export const REQUESTS_WAITING_MAX = 65_536;
+/**
+ * The pages that a home looks at in one go for a node that is gone or leaves. It serves requests in
+ * between, and looking at so many takes far less than the time of a fault.
+ */
+export const WORK_PAGES = 8_192;
+/**
+ * The runs of freed pages that a home clears at one time: few, so that the demands for them hold up
+ * no node, and a request for one of their pages waits for little more than the slowest
+ * acknowledgement.
+ */
+export const CLEARS_MAX = 8;
+
+// How long a page is held for a thread that waited for it.
+
+/**
+ * The longest that a node keeps a page for a thread that has not run since, where nothing else is
+ * asked for, in microseconds.
+ */
+export const HOLD_TIME_DEFAULT_US = 10_000;
+/** The longest that a node may be told to keep a page so, in microseconds. */
+export const HOLD_TIME_MAX_US = 100_000;
+/**
+ * The bound of a hold where a shorter one is asked for, and where the kernel cannot tell when an
+ * access has happened, in microseconds.
+ */
+export const HOLD_LEAST_US = 100;
+
+// The memory of a node.
+
+/**
+ * The first Linux that has what a node needs, a page mapped write-protected by UFFDIO_CONTINUE: its
+ * major version.
+ */
+export const KERNEL_MIN_MAJOR = 6;
+/** Its minor version. */
+export const KERNEL_MIN_MINOR = 4;
+/** The longest file of the kernel's that is read to find out how much memory there is. */
+export const SYSTEM_FILE_MAX_BYTES: number = 4 * MIB;
+/** The most of the memory that a node takes for pages, where no limit is given, in percent. */
+export const MEMORY_SHARE_DEFAULT_PERCENT = 80;
+/**
+ * The memory that is left to the process of a node, where no limit of its pages is given: Deno, the
+ * program and the kernel need it.
+ */
+export const MEMORY_RESERVE_BYTES: number = 128 * MIB;
+/**
+ * The room for pages that a node needs beside two runs, the one under way and the one behind it:
+ * one instruction, or one system call, may need several pages at the same time.
+ */
+export const MEMORY_SPARE_PAGES = 16;
+/**
+ * The least that each of several nodes on a machine is given for pages: what a node needs whose
+ * pages are as large as pages can be, so that a run has only one.
+ */
+export const MEMORY_PART_MIN_BYTES: number = (2 + MEMORY_SPARE_PAGES) * PAGE_SIZE_MAX_BYTES;
+/** How long a thread waits for room in its node's memory before the node ends, in milliseconds. */
+export const MEMORY_WAIT_MAX_MS = 10_000;
+/** How long after a node asked to have its pages taken elsewhere it asks anew, in milliseconds. */
+export const MEMORY_ASK_AGAIN_MS = 500;
+/** The most runs that a node asks its home to forget, or to have taken elsewhere, at one time. */
+export const RELIEF_RUNS_MAX = 16;
+/** The most runs that wait at a node until there is room to take them from others. */
+export const ADOPTIONS_MAX = 16;
+/** The most pages whose dead bytes a node gives back in one step. */
+export const DISCARD_STEP_PAGES = 4096;
+/** How often the engine looks whether bytes are sent that it is to give back, in microseconds. */
+export const DISCARD_LOOK_US = 10_000;
+/** How often a node looks whether it has nothing to do, to give memory back, in milliseconds. */
+export const IDLE_LOOK_MS = 1_000;
+/** The pause between two pieces of memory that an idle node gives back, in milliseconds. */
+export const IDLE_STEP_MS = 20;
+
+// The engine's loop: polling and sleep.
+
 /** The faults that are read in one go. */
 export const FAULT_BATCH = 64;
+/**
+ * How long the engine polls after the last event, where nothing else is asked for, in microseconds.
+ */
+export const POLL_TIME_DEFAULT_US = 300;
+/** The longest that the engine may be told to poll, in microseconds. */
+export const POLL_TIME_MAX_US = 1_000_000;
 /** How long the engine that polls looks before it yields its core, in microseconds. */
 export const POLL_LOOK_US = 5;
 /** After how long without the core somebody else is taken to compute there, in microseconds. */
 export const POLL_AWAY_US = 500;
-/** After how long without the core polling pauses at once, in microseconds: about the kernel's slices. */
+/**
+ * After how long without the core polling pauses at once, in microseconds: a slice of the kernel's.
+ */
 export const POLL_LOST_US = 2_000;
 /** The share of the polling time without the core from which on polling pauses. */
 export const POLL_AWAY_SHARE = 0.5;
@@ -225,55 +195,181 @@ export const POLL_WINDOW_US = 10_000;
 export const POLL_PAUSE_MIN_US = 20_000;
 /** The longest pause of polling while the cores are found busy, in microseconds. */
 export const POLL_PAUSE_MAX_US = 1_000_000;
+/** The shortest sleep of the engine until there is something to do, in microseconds. */
+export const SLEEP_LEAST_US = 2_000;
+/** The longest sleep of the engine, in microseconds: so long does nothing happen at all. */
+export const SLEEP_MAX_US = 1_000_000_000;
 /**
- * The bound of a hold where a shorter one is asked for, and where the kernel cannot tell when an access
- * has happened, in microseconds.
+ * How many turns of the event loop without a sleep of the engine follow the last in which it had
+ * something to do.
  */
-export const HOLD_LEAST_US = 100;
-/**
- * How long a directory node may be alone, or a directory silent, until the user of the node that waits
- * is told, in milliseconds.
- */
-export const WAIT_UNTOLD_MS = 2_000;
-/** The same where nobody may be looking: where there is no terminal, and the log has warnings only. */
-export const WAIT_UNTOLD_LOG_MS = 10_000;
-/** How often a directory that waits for other nodes to finish says so, in milliseconds. */
-export const CLOSE_REMINDER_MS = 5_000;
-/** How long a program may take to end by itself once a thread of it can never go on, in milliseconds. */
-export const FAILURE_GRACE_MS = 500;
-/**
- * How long a program under `run` may go on to compute or to block once its node cannot go on, in
- * milliseconds.
- */
-export const PROGRAM_GRACE_MS = 750;
-/**
- * How long a node may take to leave at a signal or at `Deno.exit`, in milliseconds. A second signal
- * ends the process at once.
- */
-export const LEAVE_MAX_MS = 5_000;
-/**
- * How soon after a signal the same one is its echo, in milliseconds: passed on by the process that runs
- * this one, to which a terminal had sent it as well.
- */
-export const SIGNAL_ECHO_MS = 500;
-/**
- * How long the directory node that is to end soon waits for others that leave at the same time, as at
- * the Ctrl-C of a terminal, in milliseconds.
- */
-export const SETTLE_MAX_MS = 1_000;
-/** How long the message of a process that is ended may take to be written, in milliseconds. */
-export const DEATH_MESSAGE_MAX_MS = 1_000;
+export const LOOP_BUSY_TURNS = 4;
+/** After how many turns with nothing to do the engine's sleeps are as long as they may be. */
+export const LOOP_QUIET_TURNS = 15;
+
+// Calls of the program's threads to the engine.
+
+/** The threads of one program that can use its node. */
+export const CALL_SLOTS_MAX = 64;
+/** How long a thread that finds all slots taken waits for one that is left, in milliseconds. */
+export const SLOT_WAIT_MAX_MS = 1_000;
+/** How often it has the engine look for threads that have ended meanwhile, in milliseconds. */
+export const SLOT_LOOK_MS = 20;
+/** The bytes of calls, or of answers, under way between a thread and the engine. A power of two. */
+export const CALL_RING_BYTES: number = 2 * MIB;
+/** How many bytes of records that are not urgent may wait before they wake a sleeping thread. */
+export const CALL_QUIET_MAX_BYTES: number = 4 * KIB;
+/** How many calls the engine takes before it sends the messages that they led to. */
+export const CALL_BATCH = 64;
 /** How long a thread that blocks for the engine's answer waits for it, in milliseconds. */
 export const CALL_SYNC_MAX_MS = 10_000;
-/** The longest reason why a node cannot go on that its threads are told, in UTF-16 code units. */
-export const FAILURE_TEXT_MAX = 8_192;
 /** How often a thread that blocks looks whether its engine has ended meanwhile, in milliseconds. */
 export const ENDED_LOOK_MS = 1_000;
+/** The longest reason why a node cannot go on that its threads are told, in UTF-16 code units. */
+export const FAILURE_TEXT_MAX = 8_192;
+/** How many times a thread reads the list of peers anew while the engine is writing it. */
+export const PEERS_LOOKS_MAX = 1_000;
+
+// Frames, and the queue of a link.
+
+/**
+ * The most bytes of a control frame with its header; a list of {@linkcode NODES_MAX} nodes fits.
+ */
+export const CONTROL_MAX_BYTES: number = 64 * KIB;
+/** The longest text for people in a control message, in UTF-16 code units; the rest is cut off. */
+export const CONTROL_TEXT_MAX = 1024;
+/** The size of a batch of small frames, in bytes; the longest frame fits. */
+export const SEND_BATCH_BYTES: number = 128 * KIB;
+/** The longest bytes that are copied behind their frame, to be written and read in one go. */
+export const SEND_COPY_MAX_BYTES: number = 16 * KIB;
+/**
+ * What page bytes count as that wait in the region itself: an entry, and a page of a batch before
+ * it.
+ */
+export const SEND_ENTRY_BYTES: number = 4 * KIB;
+/**
+ * The most bytes that the queues to all peers hold together; beyond it the longest queue, of those
+ * that stand still if there are any, is that of a peer that does not read.
+ */
+export const LINK_QUEUE_MAX_BYTES: number = 256 * MIB;
 /** How long a link that is closed goes on sending what was queued, in milliseconds. */
 export const LINK_CLOSE_MAX_MS = 2_000;
-/** The pause after a connection could not be accepted, as for want of file descriptors, in milliseconds. */
+
+// Connections that come in.
+
+/** How long a connection may take to say who it is, in milliseconds. */
+export const HANDSHAKE_MAX_MS = 5_000;
+/** The connections that may be in their handshake at one time; for another one is dropped. */
+export const HANDSHAKES_MAX = 256;
+/** How many of them may come from one address. */
+export const HANDSHAKES_ADDRESS_MAX = 64;
+/**
+ * How many dropped connections a node tells of in an interval; at its end, how many more it
+ * dropped.
+ */
+export const DROPS_TOLD_MAX = 10;
+/** The interval, in milliseconds. */
+export const DROPS_TOLD_MS = 1_000;
+/**
+ * The pause after a connection could not be accepted, as for want of descriptors, in milliseconds.
+ */
 export const ACCEPT_RETRY_MS = 100;
-/** The most bytes of the arguments or the answer of one call; with its frame it stays below 1 MiB. */
+/**
+ * How long every connection was accepted, in milliseconds, before the next that is not is told of.
+ */
+export const ACCEPT_QUIET_MS = 60_000;
+
+// Keys and sealed links.
+
+/** The most bytes of a key file that are read; a key has far less. */
+export const KEY_FILE_MAX_BYTES: number = 4 * KIB;
+/** The bytes of a key: of the one that nodes share, and of each one that a handshake yields. */
+export const KEY_BYTES = 32;
+/** The most bytes that a message of the handshake with a key carries. */
+export const NOISE_PAYLOAD_MAX_BYTES = 64;
+/**
+ * How long the other side of a connection may take to show that it has the key, in milliseconds.
+ */
+export const UNPROVEN_MAX_MS = 2_000;
+/**
+ * The connections that may not have shown it yet at one time; for another one the oldest is
+ * dropped.
+ */
+export const UNPROVEN_MAX = 64;
+/** How many of them may come from one address. */
+export const UNPROVEN_ADDRESS_MAX = 8;
+/** The most bytes that are read, and dropped, of a connection whose other side lacks the key. */
+export const DISCARDED_MAX_BYTES: number = 64 * KIB;
+/** The most bytes of the first sealed record, which has a node's first message in it. */
+export const SEAL_FIRST_MAX_BYTES: number = 8 * KIB;
+/** The most bytes that are sealed in one go. */
+export const SEAL_BATCH_BYTES: number = 128 * KIB;
+
+// Whether a node lives, and how long it may use its pages.
+
+/** How often nodes that are connected tell each other that they are alive, in milliseconds. */
+export const HEARTBEAT_MS = 1_000;
+/** After how long a silence a connection counts as broken, in milliseconds. */
+export const SILENCE_MAX_MS = 15_000;
+/**
+ * How late a node's own beat may be before the node counts as one that was stopped itself, and
+ * blames nobody for having been silent meanwhile, in milliseconds.
+ */
+export const BEAT_LATE_MS = 3_000;
+/**
+ * How long a node uses its pages without an answer of the directory node, counted from the ping
+ * that was answered, in milliseconds. So much shorter than {@linkcode SILENCE_MAX_MS} that the node
+ * has closed its windows before the directory node gives it up, whatever the beats and clocks of
+ * the two do.
+ */
+export const LEASE_MS = 10_000;
+/**
+ * How many reminders in a row of what it owes a node may leave unanswered; one goes out each beat.
+ */
+export const OWED_MAX_BEATS: number = SILENCE_MAX_MS / HEARTBEAT_MS;
+
+// Semaphores, barriers and mutexes.
+
+/** The most permits that a semaphore counts. */
+export const SEMAPHORE_COUNT_MAX = 0x7fff_ffff;
+/** The longest name of a barrier or a mutex, in bytes of UTF-8. */
+export const SYNC_NAME_MAX_BYTES = 255;
+/** The semaphores, barriers and mutexes together that the directory remembers at one time. */
+export const SYNC_OBJECTS_MAX = 1_048_576;
+/** How many of them one node may have made. */
+export const SYNC_OBJECTS_NODE_MAX = 65_536;
+/** How many of them a node may make though {@linkcode SYNC_OBJECTS_MAX} are made. */
+export const SYNC_OBJECTS_ASSURED = 1_024;
+/** The semaphores and mutexes whose makers are gone that the directory remembers at one time. */
+export const SYNC_ORPHANS_MAX = 65_536;
+/** The barriers of which the directory remembers which nodes took part in the last round. */
+export const SYNC_ROUNDS_MAX = 4_096;
+/** The requests that wait at semaphores, barriers and mutexes at one time, over all nodes. */
+export const SYNC_WAITING_MAX = 65_536;
+/** How many of a node's requests may wait though {@linkcode SYNC_WAITING_MAX} of all nodes do. */
+export const SYNC_WAITING_ASSURED: number = CALL_SLOTS_MAX;
+/** The most parties of a barrier: as many as can wait. */
+export const BARRIER_PARTIES_MAX: number = SYNC_WAITING_MAX;
+/**
+ * How long every thread of every node may wait, some of them at a barrier, until the directory node
+ * says so: a wait that nobody is left to end. In milliseconds.
+ */
+export const SYNC_STUCK_MS = 5_000;
+/** How many barriers the line that says so names, and how many nodes of each. */
+export const SYNC_STUCK_NAMED_MAX = 8;
+
+// Allocations and native modules.
+
+/** The allocations of one region that live at one time; bounds the memory of the directory node. */
+export const ALLOCATIONS_MAX: number = 4 * MIB;
+/** The longest name of an allocation, in bytes of UTF-8. */
+export const ALLOCATION_NAME_MAX_BYTES = 255;
+/** The longest name of a native module in UTF-8: names of cells and of a mutex are made of it. */
+export const MODULE_NAME_MAX_BYTES = 240;
+
+// Remote calls.
+
+/** The most bytes of the arguments or the answer of a call; with its frame it stays below 1 MiB. */
 export const RPC_MAX_BYTES: number = MIB - 4 * KIB;
 /** The longest name of a procedure, in bytes of UTF-8. */
 export const RPC_NAME_MAX_BYTES = 255;
@@ -285,85 +381,74 @@ export const RPC_CALLS_MAX = 65_536;
 export const RPC_LOAD_MAX = 65_536;
 /** The most bytes of their arguments together: less than {@linkcode LINK_QUEUE_MAX_BYTES}. */
 export const RPC_LOAD_MAX_BYTES: number = 128 * MIB;
-/** The longest message, name or stack of an error that a call brings back, in UTF-16 code units; the rest is cut off. */
+/**
+ * The longest message, name or stack of an error that a call brings back, in UTF-16 code units; the
+ * rest is cut off.
+ */
 export const RPC_ERROR_TEXT_MAX = 8_192;
 /** How many causes of an error a call brings back with it. */
 export const RPC_CAUSES_MAX = 8;
-/** The most permits that a semaphore counts. */
-export const SEMAPHORE_COUNT_MAX = 0x7fff_ffff;
-/** The longest name of a barrier or a mutex, in bytes of UTF-8. */
-export const SYNC_NAME_MAX_BYTES = 255;
-/** The longest name of a native module in UTF-8: names of its cells and of its mutex are made of it. */
-export const MODULE_NAME_MAX_BYTES = 240;
-/** The semaphores, barriers and mutexes together that the directory remembers at one time. */
-export const SYNC_OBJECTS_MAX = 1_048_576;
-/** How many of them one node may have made. */
-export const SYNC_OBJECTS_NODE_MAX = 65_536;
-/** How many of them a node may make though all nodes together have made {@linkcode SYNC_OBJECTS_MAX}. */
-export const SYNC_OBJECTS_ASSURED = 1_024;
-/** The semaphores and mutexes whose makers are gone that the directory remembers at one time. */
-export const SYNC_ORPHANS_MAX = 65_536;
-/** The barriers of which the directory remembers which nodes took part in the last round. */
-export const SYNC_ROUNDS_MAX = 4_096;
+
+// How a node, and its program, end.
+
 /**
- * How long every thread of every node may wait, some of them at a barrier, until the directory node says
- * so: a wait that nobody is left to end. In milliseconds.
+ * How long a node may take to leave at a signal or at `Deno.exit`, in milliseconds. A second signal
+ * ends the process at once.
  */
-export const SYNC_STUCK_MS = 5_000;
-/** How many barriers such a line names, and how many nodes of each. */
-export const SYNC_STUCK_NAMED_MAX = 8;
-/** The requests that wait at semaphores, barriers and mutexes at one time, over all nodes. */
-export const SYNC_WAITING_MAX = 65_536;
-/** How many of a node's requests may wait though {@linkcode SYNC_WAITING_MAX} of all nodes do. */
-export const SYNC_WAITING_ASSURED: number = CALL_SLOTS_MAX;
-/** The most parties of a barrier: as many as can wait. */
-export const BARRIER_PARTIES_MAX: number = SYNC_WAITING_MAX;
-/** The allocations of one region that live at one time; bounds the memory of the directory node. */
-export const ALLOCATIONS_MAX: number = 4 * MIB;
-/** The longest name of an allocation, in bytes of UTF-8. */
-export const ALLOCATION_NAME_MAX_BYTES = 255;
+export const LEAVE_MAX_MS = 5_000;
+/**
+ * How long a closing node waits for the next of its pages to be taken over, in milliseconds. Longer
+ * than {@linkcode SILENCE_MAX_MS}: a node that holds others up by its silence is found out first.
+ */
+export const LEAVE_STALL_MS = 30_000;
+/** How often a directory node that waits for others to finish says so, in milliseconds. */
+export const CLOSE_REMINDER_MS = 5_000;
+/**
+ * How long the directory node that is to end soon waits for others that leave at the same time, as
+ * at the Ctrl-C of a terminal, in milliseconds.
+ */
+export const SETTLE_MAX_MS = 1_000;
+/**
+ * How soon after a signal the same one is its echo, in milliseconds: passed on by the process that
+ * runs this one, to which a terminal had sent it as well.
+ */
+export const SIGNAL_ECHO_MS = 500;
+/** How long a program may take to end by itself once a thread cannot go on, in milliseconds. */
+export const FAILURE_GRACE_MS = 500;
+/**
+ * How long a program under `run` may go on to compute or to block once its node cannot go on, in
+ * milliseconds.
+ */
+export const PROGRAM_GRACE_MS = 750;
+/** How long the message of a process that is ended may take to be written, in milliseconds. */
+export const DEATH_MESSAGE_MAX_MS = 1_000;
+
+// What a node tells of itself.
+
 /** How long the directory node waits for what the others have counted, in milliseconds. */
 export const STATUS_MAX_MS = 2_000;
 /** The most counters that a node tells of itself. */
 export const COUNTERS_MAX = 64;
 /** The lines that wait for the log to be loaded. */
 export const LOG_WAITING_MAX = 1_024;
-/** The first Linux that maps a page write-protected by UFFDIO_CONTINUE, which a node needs: its major version. */
-export const KERNEL_MIN_MAJOR = 6;
-/** Its minor version. */
-export const KERNEL_MIN_MINOR = 4;
-/**
- * The longest that anything may be told to wait, at a semaphore, barrier or mutex or for the answer of a
- * call: timers count milliseconds in 31 bits.
- */
-export const TIMEOUT_MAX_MS = 2_147_483_647;
-/** The largest number of a request, a call or a ticket, which have 32 bits; the next one is 1 again. */
-export const TICKET_MAX = 0xffff_ffff;
-/** The largest number of 64 bits. */
-export const U64_MAX = 0xffff_ffff_ffff_ffffn;
-/** How long nodes of a launcher may take to end once one has failed; then they are killed. In milliseconds. */
-export const LAUNCH_END_MAX_MS = 6_000;
-/** How long a launcher waits for the cause, where a node has ended since it could not go on. In milliseconds. */
-export const LAUNCH_CAUSE_MAX_MS = 2_000;
-/** How long a launcher waits for the last output of nodes that a signal has ended, in milliseconds. */
-export const LAUNCH_OUTPUT_MAX_MS = 2_000;
-/** The longest line by which a node of a launcher says which it is, in bytes. */
-export const LAUNCH_TICKET_MAX_BYTES = 256;
+
+// The launcher.
+
 /** The connections of nodes that a launcher serves at one time. */
 export const LAUNCH_CONNECTIONS_MAX: number = 2 * NODES_MAX;
-/** How often a launcher looks whether what started it is still there, in milliseconds. */
-export const LAUNCH_ORPHAN_LOOK_MS = 1_000;
-/** After how long a launcher says which node it waits for, in milliseconds. */
-export const LAUNCH_REMINDER_MS = 10_000;
+/** The longest line by which a node of a launcher says which it is, in bytes. */
+export const LAUNCH_TICKET_MAX_BYTES = 256;
 /** The longest line of a node that its launcher keeps whole, in bytes. */
 export const LAUNCH_LINE_MAX_BYTES: number = MIB;
-/** How long a thread waits for room in its node's memory before the node ends, in milliseconds. */
-export const MEMORY_WAIT_MAX_MS = 10_000;
-/** How long after a node has asked for its pages to be taken elsewhere it asks again, in milliseconds. */
-export const MEMORY_ASK_AGAIN_MS = 500;
-/** The most runs of pages that a node asks its home to forget, or to have taken elsewhere, at one time. */
-export const RELIEF_RUNS_MAX = 16;
-/** The most runs that wait at a node until there is room to take them from others. */
-export const ADOPTIONS_MAX = 16;
-/** The most pages whose dead bytes a node gives back in one step. */
-export const DISCARD_STEP_PAGES = 4096;
+/** After how long a launcher says which node it waits for, in milliseconds. */
+export const LAUNCH_REMINDER_MS = 10_000;
+/** How often a launcher looks whether what started it is still there, in milliseconds. */
+export const LAUNCH_ORPHAN_LOOK_MS = 1_000;
+/** How long nodes may take to end once one has failed; then they are killed. In milliseconds. */
+export const LAUNCH_END_MAX_MS = 6_000;
+/**
+ * How long a launcher waits for the cause, if a node ended as it could not go on. In milliseconds.
+ */
+export const LAUNCH_CAUSE_MAX_MS = 2_000;
+/** How long it waits for the last output of nodes that a signal has ended, in milliseconds. */
+export const LAUNCH_OUTPUT_MAX_MS = 2_000;
