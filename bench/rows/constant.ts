@@ -22,7 +22,7 @@ const DRAINS = 8;
 const STRIDE = 2;
 /** The pages that one node writes and another one reads for one sample. */
 const WALK_PAGES = 2 ** 15;
-/** Odd, and far from every small number: with it all pages are touched, each far from the last one. */
+/** Odd, and far from every small number: all pages are touched with it, each far from the last. */
 const WALK_STRIDE = 20_231;
 
 /** A home with its members, and nothing to tell it. */
