@@ -12,16 +12,17 @@ export interface OpenLibraryOptions {
   /** Path of `libtdsm.so`; if given, no other path is tried. */
   path?: string | undefined;
   /**
-   * Whether the library is for a thread that serves no region. Such a thread calls few of the functions, and
-   * Deno compiles code for each that it opens: those of {@linkcode PROGRAM_FUNCTIONS} are opened at once,
-   * all others together when one of them is called.
+   * Whether the library is for a thread that serves no region. Such a thread calls few of the
+   * functions, and Deno compiles code for each that it opens: those of
+   * {@linkcode PROGRAM_FUNCTIONS} are opened at once, all others together when one of them is
+   * called.
    */
   forProgram?: boolean | undefined;
 }
 
 /**
- * The functions that a thread of a program calls in order to join or to attach, while it is served, and when
- * its node fails: then another thread may hold the loader's lock for ever.
+ * The functions that a thread of a program calls in order to join or to attach, while it is served,
+ * and when its node fails: then another thread may hold the loader's lock for ever.
  */
 const PROGRAM_FUNCTIONS: readonly (keyof TdsmDynamicLibrary["symbols"])[] = [
   "tdsm_abi_version",

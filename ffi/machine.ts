@@ -88,8 +88,8 @@ export function withFiles<Value>(
 }
 
 /**
- * Calls a function with the C library; `undefined` where the library cannot be loaded. The functions of the
- * library that are used are named, since Deno compiles code for each.
+ * Calls a function with the C library; `undefined` where the library cannot be loaded. The
+ * functions of the library that are used are named, since Deno compiles code for each.
  */
 function withC<Name extends keyof C, Value>(
   names: readonly Name[],

@@ -26,14 +26,15 @@ import { cString, LITTLE_ENDIAN, viewMemory } from "./native_values.ts";
 /** How a process ends behind the fence of its region. */
 export interface FenceEnd {
   /**
-   * What it writes to stderr, with its line end; what is beyond `FENCE_MESSAGE_MAX_BYTES` is cut off.
+   * What it writes to stderr, with its line end; what is beyond `FENCE_MESSAGE_MAX_BYTES` is cut
+   * off.
    */
   message: string;
   /** Its exit status. */
   status: number;
   /**
-   * How long it goes on after the first access, in milliseconds, so that the program can end it in a way
-   * of its own.
+   * How long it goes on after the first access, in milliseconds, so that the program can end it in
+   * a way of its own.
    */
   graceMs: number;
 }
@@ -50,7 +51,7 @@ export interface NativeRegionOptions {
   requiredFeatures?: bigint;
 }
 
-/** The data for {@linkcode NativeRegion.attach} in another thread; can be sent there by `postMessage`. */
+/** The data for {@linkcode NativeRegion.attach}; can be sent to another thread by `postMessage`. */
 export interface NativeRegionHandle {
   /** The region, as the library knows it. */
   readonly handle: number;
@@ -111,8 +112,8 @@ export class NativeRegion implements Disposable {
    * @param library The library.
    * @param options Size and page size.
    * @returns The region, which this thread owns: disposing of it closes it for every thread.
-   * @throws {TdsmError} `InvalidOption`, `PrivilegeMissing`, `KernelUnsupported`, `LimitExceeded` or
-   * `SystemCallFailed`; the message says what to do.
+   * @throws {TdsmError} `InvalidOption`, `PrivilegeMissing`, `KernelUnsupported`, `LimitExceeded`
+   * or `SystemCallFailed`; the message says what to do.
    */
   static open(library: TdsmLibrary, options: NativeRegionOptions): NativeRegion {
     const asked = new DataView(new ArrayBuffer(OPEN_OPTIONS.size));
@@ -241,7 +242,8 @@ export class NativeRegion implements Disposable {
    *
    * @param first The first page.
    * @param count How many pages.
-   * @throws {TdsmError} `MemoryExhausted` if there is none left, or that the range is not in the region.
+   * @throws {TdsmError} `MemoryExhausted` if there is none left, or that the range is not in the
+   * region.
    */
   populate(first: number, count: number): void {
     const result = this.#symbols.tdsm_populate(this.handle, first, count);
@@ -261,8 +263,8 @@ export class NativeRegion implements Disposable {
   }
 
   /**
-   * Lets every thread that stands in a fault try its access again; where that faults, the fault can be
-   * read once more.
+   * Lets every thread that stands in a fault try its access again; where that faults, the fault can
+   * be read once more.
    *
    * @throws {TdsmError} If the region is closed, or the kernel fails.
    */
@@ -286,8 +288,8 @@ export class NativeRegion implements Disposable {
   }
 
   /**
-   * Whether every thread that was woken when a page was installed has run since, and so has done its
-   * access or is about to. Meaningless unless {@linkcode countsRuns}.
+   * Whether every thread that was woken when a page was installed has run since, and so has done
+   * its access or is about to. Meaningless unless {@linkcode countsRuns}.
    *
    * @param page The page.
    * @returns `true` also if no thread is known to have waited.
@@ -305,8 +307,8 @@ export class NativeRegion implements Disposable {
   }
 
   /**
-   * Sleeps until faults can be read, {@linkcode kick} is called, or the time is over. The sleep occupies
-   * a thread of Deno's pool, not this thread.
+   * Sleeps until faults can be read, {@linkcode kick} is called, or the time is over. The sleep
+   * occupies a thread of Deno's pool, not this thread.
    *
    * @param timeoutUs The longest wait in microseconds; negative waits without end.
    * @returns Bits of `WAIT_FAULTS`, `WAIT_KICKED`, `WAIT_CLOSING`; 0 after the time, or a signal.
@@ -330,8 +332,8 @@ export class NativeRegion implements Disposable {
   }
 
   /**
-   * Maps part of the region at one more address. Pages that are valid in other windows are absent in this
-   * one until they fault (with `FAULT_MINOR`), and the engine installs them again.
+   * Maps part of the region at one more address. Pages that are valid in other windows are absent
+   * in this one until they fault (with `FAULT_MINOR`), and the engine installs them again.
    *
    * @param regionByte The first byte of the part, a multiple of the kernel's page size.
    * @param length Bytes, a multiple of the kernel's page size.
@@ -365,16 +367,16 @@ export class NativeRegion implements Disposable {
   }
 
   /**
-   * Takes every page from every window, for good. The next access by any thread ends the process, even
-   * if no engine runs any more, and even if the region is closed. Only the first fence counts.
+   * Takes every page from every window, for good. The next access by any thread ends the process,
+   * even if no engine runs any more, and even if the region is closed. Only the first fence counts.
    *
    * @param message What the process then writes to stderr, with its line end; what is beyond
    * `FENCE_MESSAGE_MAX_BYTES` is cut off.
    * @param status The process's exit status.
-   * @param graceMs How long the process goes on after the access, in milliseconds, so that the program
-   * can end it in a way of its own.
-   * @throws {TdsmError} If the kernel fails: then windows may still show pages, and the caller has to
-   * end the process.
+   * @param graceMs How long the process goes on after the access, in milliseconds, so that the
+   * program can end it in a way of its own.
+   * @throws {TdsmError} If the kernel fails: then windows may still show pages, and the caller has
+   * to end the process.
    */
   fence(message: string, status: number, graceMs: number): void {
     const { bytes, length } = fenceMessage(message);
@@ -383,8 +385,9 @@ export class NativeRegion implements Disposable {
   }
 
   /**
-   * From here on a thread that ends the process by `exit`, as `Deno.exit` does, first kicks the region and
-   * waits for {@linkcode releaseExit}. To be called by the thread that serves the region.
+   * From here on a thread that ends the process by `exit`, as `Deno.exit` does, first kicks the
+   * region and waits for {@linkcode releaseExit}. To be called by the thread that serves the
+   * region.
    *
    * @param timeoutMs The longest that it waits, in milliseconds.
    * @throws {TdsmError} If the region is closed.
@@ -407,15 +410,16 @@ export class NativeRegion implements Disposable {
   }
 
   /**
-   * Begins the lease of the region. Where nothing extends it the library fences the region at its end,
-   * whatever else runs or is stopped, and kicks {@linkcode wait}; the engine is to call
+   * Begins the lease of the region. Where nothing extends it the library fences the region at its
+   * end, whatever else runs or is stopped, and kicks {@linkcode wait}; the engine is to call
    * {@linkcode fence} then, whose end counts.
    *
    * @param untilMs When it ends, by {@linkcode boottimeMs}.
    * @param end What {@linkcode fence} is given, for where the engine does not call it.
-   * @param unattendedMs How long after the end the process goes on without an access, in milliseconds,
-   * if the engine does not call `fence`; negative for ever.
-   * @throws {TdsmError} If the region has a lease or is fenced, or if the kernel gives no thread or timer.
+   * @param unattendedMs How long after the end the process goes on without an access, in
+   * milliseconds, if the engine does not call `fence`; negative for ever.
+   * @throws {TdsmError} If the region has a lease or is fenced, or if the kernel gives no thread or
+   * timer.
    */
   beginLease(untilMs: number, end: FenceEnd, unattendedMs: number): void {
     const { message, status, graceMs } = end;
@@ -436,8 +440,8 @@ export class NativeRegion implements Disposable {
   /**
    * Puts off the end of the lease.
    *
-   * @param untilMs The new end, by {@linkcode boottimeMs}; `Infinity` where the region needs no lease any
-   * more.
+   * @param untilMs The new end, by {@linkcode boottimeMs}; `Infinity` where the region needs no
+   * lease any more.
    * @returns `false` where that is too late: the region is fenced.
    */
   extendLease(untilMs: number): boolean {
@@ -448,8 +452,9 @@ export class NativeRegion implements Disposable {
   }
 
   /**
-   * Closes the region if this thread opened it: ends all waits, and gives its memory back. Where windows
-   * were there is blank memory of the process from then on; those of a fenced region stay closed.
+   * Closes the region if this thread opened it: ends all waits, and gives its memory back. Where
+   * windows were there is blank memory of the process from then on; those of a fenced region stay
+   * closed.
    */
   [Symbol.dispose](): void {
     if (this.#closed) return;

@@ -1,6 +1,7 @@
 /**
- * One sleep for all that a thread waits for, and the bytes of connections by the descriptors beneath
- * them. Deno makes the connections, and carries what two nodes say before they know each other.
+ * One sleep for all that a thread waits for, and the bytes of connections by the descriptors
+ * beneath them. Deno makes the connections, and carries what two nodes say before they know each
+ * other.
  */
 
 import { TdsmError } from "../runtime/errors.ts";
@@ -54,8 +55,9 @@ const FAULTS: Happened = { faults: true, any: true };
 /** What one thread sleeps on: a region's faults and kicks, its links, and its own event loop. */
 export class Poller implements Disposable {
   /**
-   * Whether the event loop of this thread has something to do: a promise to go on with, a connection to
-   * make. Set also by code that begins such a thing; the thread then returns to the event loop before it sleeps again.
+   * Whether the event loop of this thread has something to do: a promise to go on with, a
+   * connection to make. Set also by code that begins such a thing; the thread then returns to the
+   * event loop before it sleeps again.
    */
   turnDue = false;
   readonly #symbols: TdsmLibrary["symbols"];
@@ -75,7 +77,8 @@ export class Poller implements Disposable {
    * Opens a poller for this thread.
    *
    * @param library The library.
-   * @param listener A listener that this thread has opened: what watches it is this thread's event loop.
+   * @param listener A listener that this thread has opened: what watches it is this thread's event
+   * loop.
    * @returns The poller; `undefined` where the event loop is not found, as where there is no /proc.
    * @throws {TdsmError} Where descriptors are used up.
    */
@@ -142,7 +145,8 @@ export class Poller implements Disposable {
   }
 
   /**
-   * Sends by the descriptor beneath a connection from here on. Deno must have nothing left to write.
+   * Sends by the descriptor beneath a connection from here on. Deno must have nothing left to
+   * write.
    *
    * @param connection The two addresses of a connection that is to stay open as long as the
    * descriptor is used.
@@ -219,7 +223,9 @@ export class Descriptor {
     this.#poller = poller;
   }
 
-  /** The event loop of this thread is to have a turn soon: something was begun that goes on there. */
+  /**
+   * The event loop of this thread is to have a turn soon: something was begun that goes on there.
+   */
   needsTurn(): void {
     this.#poller.turn();
   }

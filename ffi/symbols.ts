@@ -15,9 +15,15 @@ export const symbols = {
   tdsm_open: { parameters: ["buffer", "buffer"], result: "i32" },
   /** `int32_t tdsm_describe(uint32_t handle, tdsm_region_info *out)` */
   tdsm_describe: { parameters: ["u32", "buffer"], result: "i32" },
-  /** `int32_t tdsm_fence(uint32_t handle, const uint8_t *message, uint64_t length, int32_t status, uint32_t grace_ms)` */
+  /**
+   * `int32_t tdsm_fence(uint32_t handle, const uint8_t *message, uint64_t length, int32_t status,
+   * uint32_t grace_ms)`
+   */
   tdsm_fence: { parameters: ["u32", "buffer", "u64", "i32", "u32"], result: "i32" },
-  /** `int32_t tdsm_lease_begin(uint32_t handle, double until_ms, const uint8_t *message, uint64_t length, int32_t status, uint32_t grace_ms, int32_t unattended_ms)` */
+  /**
+   * `int32_t tdsm_lease_begin(uint32_t handle, double until_ms, const uint8_t *message,
+   * uint64_t length, int32_t status, uint32_t grace_ms, int32_t unattended_ms)`
+   */
   tdsm_lease_begin: {
     parameters: ["u32", "f64", "buffer", "u64", "i32", "u32", "i32"],
     result: "i32",
@@ -32,7 +38,10 @@ export const symbols = {
   tdsm_exit_watch: { parameters: ["u32", "u32", "buffer"], result: "i32" },
   /** `int32_t tdsm_exit_release(uint32_t handle)` */
   tdsm_exit_release: { parameters: ["u32"], result: "i32" },
-  /** `int32_t tdsm_window_add(uint32_t handle, uint64_t address, uint64_t region_byte, uint64_t length, uint64_t *out_address)` */
+  /**
+   * `int32_t tdsm_window_add(uint32_t handle, uint64_t address, uint64_t region_byte,
+   * uint64_t length, uint64_t *out_address)`
+   */
   tdsm_window_add: { parameters: ["u32", "u64", "u64", "u64", "buffer"], result: "i32" },
   /** `int32_t tdsm_window_remove(uint32_t handle, uint64_t address)` */
   tdsm_window_remove: { parameters: ["u32", "u64"], result: "i32" },
@@ -62,9 +71,15 @@ export const symbols = {
   tdsm_seal_suites: { parameters: [], result: "u32" },
   /** `int32_t tdsm_seal_begin(tdsm_seal_state *out, uint32_t suite, const uint8_t key[32])` */
   tdsm_seal_begin: { parameters: ["buffer", "u32", "buffer"], result: "i32" },
-  /** `int32_t tdsm_seal(tdsm_seal_state *state, const uint8_t *plain, uint32_t length, uint8_t *out, uint32_t capacity)` */
+  /**
+   * `int32_t tdsm_seal(tdsm_seal_state *state, const uint8_t *plain, uint32_t length, uint8_t *out,
+   * uint32_t capacity)`
+   */
   tdsm_seal: { parameters: ["buffer", "buffer", "u32", "buffer", "u32"], result: "i32" },
-  /** `int32_t tdsm_seal_open(tdsm_seal_state *state, const uint8_t *sealed, uint32_t length, uint8_t *out, uint32_t capacity, uint32_t *taken)` */
+  /**
+   * `int32_t tdsm_seal_open(tdsm_seal_state *state, const uint8_t *sealed, uint32_t length,
+   * uint8_t *out, uint32_t capacity, uint32_t *taken)`
+   */
   tdsm_seal_open: {
     parameters: ["buffer", "buffer", "u32", "buffer", "u32", "buffer"],
     result: "i32",
@@ -87,9 +102,15 @@ export const symbols = {
   tdsm_links_loop: { parameters: ["i32", "buffer", "u32"], result: "i32" },
   /** `int32_t tdsm_links_region(int32_t epoll, uint32_t handle, uint32_t faults)` */
   tdsm_links_region: { parameters: ["i32", "u32", "u32"], result: "i32" },
-  /** `int32_t tdsm_links_wait(int32_t epoll, tdsm_link_ready *out, uint32_t capacity, int32_t timeout_us, uint32_t look_us)` */
+  /**
+   * `int32_t tdsm_links_wait(int32_t epoll, tdsm_link_ready *out, uint32_t capacity, int32_t
+   * timeout_us, uint32_t look_us)`
+   */
   tdsm_links_wait: { parameters: ["i32", "buffer", "u32", "i32", "u32"], result: "i32" },
-  /** `int32_t tdsm_link_find(const char *local, uint32_t local_port, const char *remote, uint32_t remote_port)` */
+  /**
+   * `int32_t tdsm_link_find(const char *local, uint32_t local_port, const char *remote, uint32_t
+   * remote_port)`
+   */
   tdsm_link_find: { parameters: ["buffer", "u32", "buffer", "u32"], result: "i32" },
   /** `int32_t tdsm_link_add(int32_t epoll, int32_t fd)` */
   tdsm_link_add: { parameters: ["i32", "i32"], result: "i32" },
@@ -99,9 +120,14 @@ export const symbols = {
   tdsm_link_watch: { parameters: ["i32", "i32", "u32"], result: "i32" },
   /** `int32_t tdsm_link_remove(int32_t epoll, int32_t fd)` */
   tdsm_link_remove: { parameters: ["i32", "i32"], result: "i32" },
-  /** `int32_t tdsm_link_receive(int32_t fd, uint8_t *first, uint32_t first_length, uint8_t *second, uint32_t second_length)` */
+  /**
+   * `int32_t tdsm_link_receive(int32_t fd, uint8_t *first, uint32_t first_length, uint8_t *second,
+   * uint32_t second_length)`
+   */
   tdsm_link_receive: { parameters: ["i32", "buffer", "u32", "buffer", "u32"], result: "i32" },
-  /** `int32_t tdsm_link_send(int32_t fd, const struct iovec *pieces, uint32_t count, uint32_t more)` */
+  /**
+   * `int32_t tdsm_link_send(int32_t fd, const struct iovec *pieces, uint32_t count, uint32_t more)`
+   */
   tdsm_link_send: { parameters: ["i32", "buffer", "u32", "u32"], result: "i32" },
   /** `int32_t tdsm_setenv(const char *name, const char *value)` */
   tdsm_setenv: { parameters: ["buffer", "buffer"], result: "i32" },
@@ -117,7 +143,9 @@ export const symbols = {
   tdsm_module_unmap: { parameters: ["u32", "u32"], result: "i32" },
   /** `int32_t tdsm_module_close(uint32_t module)` */
   tdsm_module_close: { parameters: ["u32"], result: "i32" },
-  /** `void tdsm_die(const uint8_t *message, uint64_t length, int32_t status, uint32_t timeout_ms)` */
+  /**
+   * `void tdsm_die(const uint8_t *message, uint64_t length, int32_t status, uint32_t timeout_ms)`
+   */
   tdsm_die: { parameters: ["buffer", "u64", "i32", "u32"], result: "void" },
 } as const satisfies Deno.ForeignLibraryInterface;
 
