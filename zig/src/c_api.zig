@@ -64,8 +64,8 @@ pub export fn tdsm_describe(handle: u32, out: ?*abi.RegionInfo) i32 {
 /// int32_t tdsm_fence(uint32_t handle, const uint8_t *message, uint64_t length, int32_t status,
 ///                    uint32_t grace_ms)
 /// Takes every page from every window, for good: the next access, by any thread, ends the process
-/// `grace_ms` later, with the message on stderr and the exit status. The first fence counts, unless a
-/// lease raised it. It outlives the region. After a failure the caller has to end the process.
+/// `grace_ms` later, with the message on stderr and the exit status. The first fence counts, unless
+/// a lease raised it. It outlives the region. After a failure the caller has to end the process.
 pub export fn tdsm_fence(handle: u32, message: ?[*]const u8, length: u64, exit_status: i32, grace_ms: u32) i32 {
     const lease = registry.enter(handle) catch |failure| return status.code(failure);
     defer lease.end();
@@ -74,11 +74,13 @@ pub export fn tdsm_fence(handle: u32, message: ?[*]const u8, length: u64, exit_s
     return 0;
 }
 
-/// int32_t tdsm_lease_begin(uint32_t handle, double until_ms, const uint8_t *message, uint64_t length,
-///                          int32_t status, uint32_t grace_ms, int32_t unattended_ms)
-/// At `until_ms` of `tdsm_boottime_ms` the region is fenced as by `tdsm_fence`, whatever else runs, and
-/// `tdsm_wait` is kicked. Without an access the process ends `unattended_ms` later, if that is not
-/// negative, unless `tdsm_fence` was called meanwhile, whose end counts then. Once for each region.
+/// int32_t tdsm_lease_begin(uint32_t handle, double until_ms, const uint8_t *message,
+///                          uint64_t length, int32_t status, uint32_t grace_ms,
+///                          int32_t unattended_ms)
+/// At `until_ms` of `tdsm_boottime_ms` the region is fenced as by `tdsm_fence`, whatever else runs,
+/// and `tdsm_wait` is kicked. Without an access the process ends `unattended_ms` later, if that is
+/// not negative, unless `tdsm_fence` was called meanwhile, whose end counts then. Once for each
+/// region.
 pub export fn tdsm_lease_begin(
     handle: u32,
     until_ms: f64,
@@ -96,8 +98,8 @@ pub export fn tdsm_lease_begin(
 }
 
 /// int32_t tdsm_lease_extend(uint32_t handle, double until_ms)
-/// An earlier end than before changes nothing; an infinite one means that the region needs no lease any
-/// more. Fails by FENCED where that comes too late.
+/// An earlier end than before changes nothing; an infinite one means that the region needs no lease
+/// any more. Fails by FENCED where that comes too late.
 pub export fn tdsm_lease_extend(handle: u32, until_ms: f64) i32 {
     const lease = registry.enter(handle) catch |failure| return status.code(failure);
     defer lease.end();
@@ -121,9 +123,9 @@ pub export fn tdsm_close(handle: u32) i32 {
 }
 
 /// int32_t tdsm_exit_watch(uint32_t handle, uint32_t timeout_ms, uint64_t *out_address)
-/// To be called by the region's engine. When a thread ends the process by exit(3), that thread kicks
-/// the region and waits for `tdsm_exit_release`, no longer than `timeout_ms`. The word at `out_address`
-/// is then `exit_begun`; it may be read for ever.
+/// To be called by the region's engine. When a thread ends the process by exit(3), that thread
+/// kicks the region and waits for `tdsm_exit_release`, no longer than `timeout_ms`. The word at
+/// `out_address` is then `exit_begun`; it may be read for ever.
 pub export fn tdsm_exit_watch(handle: u32, timeout_ms: u32, out_address: ?*u64) i32 {
     const out = out_address orelse return status.code(status.reject(error.BadArgument));
     const lease = registry.enter(handle) catch |failure| return status.code(failure);
@@ -355,17 +357,18 @@ pub export fn tdsm_links_region(epoll: i32, handle: u32, wants_faults: u32) i32 
     return 0;
 }
 
-/// int32_t tdsm_links_wait(int32_t epoll, tdsm_link_ready *out, uint32_t capacity, int32_t timeout_us,
-///                         uint32_t look_us)
+/// int32_t tdsm_links_wait(int32_t epoll, tdsm_link_ready *out, uint32_t capacity,
+///                         int32_t timeout_us, uint32_t look_us)
 /// Blocks until something happens or the time is over; a negative time has no end. Before that it
-/// looks again and again for `look_us`. Answers how many links are in `out`, at most 64, and the bits
-/// FAULTS 1 << 16, KICKED 1 << 17, LOOP 1 << 18.
+/// looks again and again for `look_us`. Answers how many links are in `out`, at most 64, and the
+/// bits FAULTS 1 << 16, KICKED 1 << 17, LOOP 1 << 18.
 pub export fn tdsm_links_wait(epoll: i32, out: ?[*]abi.LinkReady, capacity: u32, timeout_us: i32, look_us: u32) i32 {
     const ready = out orelse return status.code(status.reject(error.BadArgument));
     return links.wait(epoll, ready[0..capacity], timeout_us, look_us) catch |failure| status.code(failure);
 }
 
-/// int32_t tdsm_link_find(const char *local, uint32_t local_port, const char *remote, uint32_t remote_port)
+/// int32_t tdsm_link_find(const char *local, uint32_t local_port, const char *remote,
+///                        uint32_t remote_port)
 /// Answers the descriptor beneath a connection of this process, or BAD_ARGUMENT.
 pub export fn tdsm_link_find(local: ?[*:0]const u8, local_port: u32, remote: ?[*:0]const u8, remote_port: u32) i32 {
     const bad = status.code(status.reject(error.BadArgument));
@@ -395,7 +398,8 @@ pub export fn tdsm_link_watch(epoll: i32, fd: i32, interest: u32) i32 {
 }
 
 /// int32_t tdsm_link_remove(int32_t epoll, int32_t fd)
-/// To be called before the connection is closed, since its descriptor may be another's from then on.
+/// To be called before the connection is closed, since its descriptor may be another's from then
+/// on.
 pub export fn tdsm_link_remove(epoll: i32, fd: i32) i32 {
     links.remove(epoll, fd) catch |failure| return status.code(failure);
     return 0;

@@ -1,6 +1,7 @@
-//! The end of a process by exit(3), as by `Deno.exit`: nodes that are still in use leave before it. A
-//! node's program can see to that only in the thread that exits; a node that a Worker runs learns of
-//! the end from here. Other threads, such as the engine's, run on until the last handler has returned.
+//! The end of a process by exit(3), as by `Deno.exit`: nodes that are still in use leave before it.
+//! A node's program can see to that only in the thread that exits; a node that a Worker runs learns
+//! of the end from here. Other threads, such as the engine's, run on until the last handler has
+//! returned.
 
 const std = @import("std");
 const linux = std.os.linux;

@@ -1,5 +1,5 @@
-//! The end of a process waits for the engines of its regions, as far as there are any. That a process
-//! really ends so is seen from outside, by tests/nodes/ends_test.ts.
+//! The end of a process waits for the engines of its regions, as far as there are any. That a
+//! process really ends so is seen from outside, by tests/nodes/ends_test.ts.
 
 const std = @import("std");
 const abi = @import("abi.zig");

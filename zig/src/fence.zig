@@ -1,10 +1,11 @@
 //! The fence around a region whose node cannot go on. No window shows a page any more, and
-//! userfaultfd stays armed: a thread that touches the region waits, and a thread of the library ends
-//! the process. It needs nothing of the engine, which may have ended by then, and goes on when the
-//! region is closed: other threads may still have pointers into it. (So the library is never unloaded.)
+//! userfaultfd stays armed: a thread that touches the region waits, and a thread of the library
+//! ends the process. It needs nothing of the engine, which may have ended by then, and goes on when
+//! the region is closed: other threads may still have pointers into it. (So the library is never
+//! unloaded.)
 //!
-//! A region may have a lease. Once the lease is over the same thread raises the fence by itself, whether
-//! the engine runs or not: a debugger may have stopped it, or it may have crashed.
+//! A region may have a lease. Once the lease is over the same thread raises the fence by itself,
+//! whether the engine runs or not: a debugger may have stopped it, or it may have crashed.
 
 const std = @import("std");
 const linux = std.os.linux;
@@ -48,7 +49,8 @@ pub const Fence = struct {
 const Lease = struct {
     /// By CLOCK_BOOTTIME; infinite once the node needs no lease any more.
     until_ms: f64,
-    /// How long the process goes on, without an access, while the fence is unattended; negative for ever.
+    /// How long the process goes on, without an access, while the fence is unattended; negative for
+    /// ever.
     unattended_ms: i32,
     timer: i32,
     /// Readable once the thread is to look: the engine has raised the fence, or closes the region.
@@ -57,9 +59,9 @@ const Lease = struct {
     thread: std.c.pthread_t = undefined,
 };
 
-/// Takes every page from every window, for good. The first fence counts, except that an end which a lease
-/// had prepared gives way to this one. After an error some windows may still show pages: the caller has
-/// to end the process.
+/// Takes every page from every window, for good. The first fence counts, except that an end which a
+/// lease had prepared gives way to this one. After an error some windows may still show pages: the
+/// caller has to end the process.
 pub fn raise(region: *Region, end: End) status.Error!void {
     region.acquire();
     defer region.release();
@@ -79,9 +81,9 @@ pub fn raise(region: *Region, end: End) status.Error!void {
     _ = std.c.pthread_detach(thread);
 }
 
-/// Begins the lease of a region. When it is over the fence is raised, and the engine is woken, which is to
-/// raise it too; while it does not, an access ends the process by `end`, and so does the time
-/// `unattended_ms`.
+/// Begins the lease of a region. When it is over the fence is raised, and the engine is woken,
+/// which is to raise it too; while it does not, an access ends the process by `end`, and so does
+/// the time `unattended_ms`.
 pub fn beginLease(region: *Region, until_ms: f64, end: End, unattended_ms: i32) status.Error!void {
     region.acquire();
     defer region.release();
@@ -104,7 +106,8 @@ pub fn beginLease(region: *Region, until_ms: f64, end: End, unattended_ms: i32) 
     try spawn(&fence.lease.?.thread, region);
 }
 
-/// Puts off the end of the lease, for ever if `until_ms` is infinite. Fails where the fence is raised.
+/// Puts off the end of the lease, for ever if `until_ms` is infinite. Fails where the fence is
+/// raised.
 pub fn extendLease(region: *Region, until_ms: f64) status.Error!void {
     region.acquire();
     defer region.release();
@@ -143,19 +146,20 @@ fn close(region: *Region) status.Error!void {
     }
 }
 
-/// Takes every page from a window: moves its page tables to a place where nobody looks. userfaultfd goes
-/// on to watch the window, and no access finds a hole meanwhile. To evict the pages takes five times as
-/// long, and threads could go on reading those that are last.
+/// Takes every page from a window: moves its page tables to a place where nobody looks. userfaultfd
+/// goes on to watch the window, and no access finds a hole meanwhile. To evict the pages takes five
+/// times as long, and threads could go on reading those that are last.
 fn empty(view: View) status.Error!void {
     const flags: linux.MREMAP = .{ .MAYMOVE = true, .DONTUNMAP = true };
     const moved = linux.mremap(@ptrFromInt(view.address), view.length, view.length, flags, null);
-    // The kernel does not do it before 5.13, where the program has changed a part of the window, and
-    // where the process may map no more.
+    // The kernel does not do it before 5.13, where the program has changed a part of the window,
+    // and where the process may map no more.
     if (linux.errno(moved) != .SUCCESS) try pages.evictView(view);
 }
 
-/// What the thread does that watches over a region: waits until the fence is raised, or raises it when the
-/// lease is over, and then ends the process. It returns only where the region is closed in good order.
+/// What the thread does that watches over a region: waits until the fence is raised, or raises it
+/// when the lease is over, and then ends the process. It returns only where the region is closed in
+/// good order.
 fn watch(context: ?*anyopaque) callconv(.c) ?*anyopaque {
     _ = linux.prctl(@backingInt(linux.PR.SET_NAME), @intFromPtr("tdsm fence"), 0, 0, 0);
     const region: *Region = @ptrCast(@alignCast(context.?));
@@ -197,7 +201,8 @@ fn sleepOver(lease: Lease) void {
 fn arm(lease: Lease) void {
     const at: linux.timespec = if (std.math.isInf(lease.until_ms)) .{ .sec = 0, .nsec = 0 } else .{
         .sec = @intFromFloat(@divFloor(lease.until_ms, std.time.ms_per_s)),
-        // The clock stands at 0 only while the machine starts: this is never the time 0, which stops it.
+        // The clock stands at 0 only while the machine starts: this is never the time 0, which
+        // stops it.
         .nsec = @intFromFloat(@mod(lease.until_ms, std.time.ms_per_s) * std.time.ns_per_ms),
     };
     const never: linux.timespec = .{ .sec = 0, .nsec = 0 };
@@ -226,8 +231,8 @@ fn die(end: End) noreturn {
 /// How long the message may take to be written.
 const farewell_max_ms = 1_000;
 
-/// Returns the grace after an access; at once where the kernel no longer tells of faults, since nothing
-/// holds the windows closed then.
+/// Returns the grace after an access; at once where the kernel no longer tells of faults, since
+/// nothing holds the windows closed then.
 fn awaitAccess(region: *Region) void {
     var message: [1]userfaultfd.Message = undefined;
     var timeout_ms = unattendedMs(region);

@@ -1,5 +1,6 @@
-//! What is left of a region behind its end: blank memory after a close, nothing behind a fence. That
-//! an access behind a fence ends the process is seen from outside, by ffi/native_process_test.ts.
+//! What is left of a region behind its end: blank memory after a close, nothing behind a fence.
+//! That an access behind a fence ends the process is seen from outside, by
+//! ffi/native_process_test.ts.
 
 const std = @import("std");
 const linux = std.os.linux;

@@ -102,8 +102,8 @@ fn control(epoll: i32, operation: u32, fd: i32, source: Source, events: u32) sta
 pub const ready_max = 64;
 
 /// Sleeps until something happens, at most for `timeout_us`, or without end if that is negative.
-/// Before the sleep it looks again and again for `look_us`. Answers how many links are in `out`, and
-/// bits of `abi.ready_*`.
+/// Before the sleep it looks again and again for `look_us`. Answers how many links are in `out`,
+/// and bits of `abi.ready_*`.
 pub fn wait(epoll: i32, out: []Ready, timeout_us: i32, look_us: u32) status.Error!i32 {
     var events: [ready_max]linux.epoll_event = undefined;
     const some = events[0..@min(events.len, out.len)];
@@ -317,8 +317,8 @@ fn watches(epoll: i32, watched: i32) bool {
     return lists(file, watched);
 }
 
-/// Whether a file about an epoll has a line `tfd: WATCHED …`. It is read in pieces: an event loop may
-/// watch thousands of descriptors.
+/// Whether a file about an epoll has a line `tfd: WATCHED …`. It is read in pieces: an event loop
+/// may watch thousands of descriptors.
 fn lists(file: i32, watched: i32) bool {
     var buffer: [4096]u8 = undefined;
     var kept: usize = 0;

@@ -77,8 +77,8 @@ pub fn protect(region: *Region, range: ByteRange) Error!void {
     }
 }
 
-/// Write protection skips what is not mapped. But memory that was moved elsewhere (mremap) can still
-/// be written there, and no answer of the kernel would say so.
+/// Write protection skips what is not mapped. But memory that was moved elsewhere (mremap) can
+/// still be written there, and no answer of the kernel would say so.
 fn requireMapped(view: View) Error!void {
     // Of asynchronous writing back nothing is left but a look at the mappings.
     switch (linux.errno(linux.msync(@ptrFromInt(view.address), view.length, linux.MSF.ASYNC))) {
@@ -89,7 +89,8 @@ fn requireMapped(view: View) Error!void {
 }
 
 /// Lets every thread that stands in a fault try its access again. Where that fails once more it is
-/// a new fault, to be read: so every thread that still waits becomes known, whatever was read before.
+/// a new fault, to be read: so every thread that still waits becomes known, whatever was read
+/// before.
 pub fn wake(region: *Region) Error!void {
     for (region.windows.slots[0..region.windows.used]) |slot| {
         if (slot.length != 0) try userfaultfd.wake(region.uffd, slot.address, slot.length);
@@ -105,9 +106,9 @@ pub fn unprotect(region: *Region, range: ByteRange) Error!void {
 }
 
 /// Takes the entries away: when it returns no access through any window is under way, every later
-/// one faults, and the alias has the last bytes written. (MADV_DONTNEED_LOCKED alone does this, also
-/// where the program has locked its memory: it takes the entries and flushes every core's TLB before
-/// it returns, so there is no need to write-protect first.)
+/// one faults, and the alias has the last bytes written. (MADV_DONTNEED_LOCKED alone does this,
+/// also where the program has locked its memory: it takes the entries and flushes every core's TLB
+/// before it returns, so there is no need to write-protect first.)
 pub fn evict(region: *Region, range: ByteRange) Error!void {
     var views = region.windows.views(range);
     while (views.next()) |view| try evictView(view);
@@ -117,7 +118,8 @@ pub fn evict(region: *Region, range: ByteRange) Error!void {
 pub fn evictView(view: View) Error!void {
     switch (linux.errno(linux.madvise(@ptrFromInt(view.address), view.length, dont_need_locked))) {
         .SUCCESS => {},
-        // Part of the range is not mapped, or is a mapping of the program's that has no pages to take.
+        // Part of the range is not mapped, or is a mapping of the program's that has no pages to
+        // take.
         .NOMEM, .INVAL => |errno| return status.refuse(error.WindowGone, errno),
         else => |errno| return status.fromErrno(errno),
     }
@@ -126,8 +128,8 @@ pub fn evictView(view: View) Error!void {
 /// MADV_DONTNEED_LOCKED of madvise(2), since Linux 5.18.
 const dont_need_locked = 24;
 
-/// Gives the pages memory where they have none, mapped in the alias: then bytes can be written there,
-/// which without memory would end the process by SIGBUS.
+/// Gives the pages memory where they have none, mapped in the alias: then bytes can be written
+/// there, which without memory would end the process by SIGBUS.
 pub fn populate(region: *Region, range: ByteRange) Error!void {
     const unit = std.heap.pageSize();
     var resident: [populate_pages]u8 = undefined;
@@ -171,12 +173,13 @@ pub fn release(region: *Region, range: ByteRange) Error!void {
     giveTablesBack(region, view, alias, 0, .alias);
 }
 
-/// What one page table shows. Page tables of pages that are gone stay until their memory is advised away
-/// as a whole (Linux 6.14; older ones keep them until it is unmapped): a walk through a large region
-/// would leave more of them than there are pages in memory.
+/// What one page table shows. Page tables of pages that are gone stay until their memory is advised
+/// away as a whole (Linux 6.14; older ones keep them until it is unmapped): a walk through a large
+/// region would leave more of them than there are pages in memory.
 const table_bytes = 512 * 4096;
 
-/// Gives back the page tables of a mapping around `view` for which there is no page in memory any more.
+/// Gives back the page tables of a mapping around `view` for which there is no page in memory any
+/// more.
 fn giveTablesBack(
     region: *Region,
     view: View,
@@ -234,8 +237,8 @@ fn allocate(region: *Region, range: ByteRange) Error!void {
         const length = @min(part, end - start);
         switch (linux.errno(linux.fallocate(region.memory_file, 0, @intCast(start), @intCast(length)))) {
             .SUCCESS => start += length,
-            // A signal came, and the kernel, an older one, has taken back what it had allocated. Signals
-            // may come faster than a long range is done, but not than a single page.
+            // A signal came, and the kernel, an older one, has taken back what it had allocated.
+            // Signals may come faster than a long range is done, but not than a single page.
             .INTR => part = half(length),
             .NOMEM, .NOSPC => |errno| return status.refuse(error.MemoryExhausted, errno),
             else => |errno| return status.fromErrno(errno),
@@ -262,8 +265,8 @@ fn setProtection(region: *Region, view: View, protection: userfaultfd.Protection
 /// The progress of an operation that the kernel may do in parts.
 ///
 /// The kernel refuses a range that crosses a border of mappings. A window is one mapping until the
-/// program calls madvise, mprotect or mlock on a part of it; where the borders are then, only trying
-/// tells.
+/// program calls madvise, mprotect or mlock on a part of it; where the borders are then, only
+/// trying tells.
 const Progress = struct {
     view: View,
     done: u64 = 0,
