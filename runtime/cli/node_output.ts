@@ -42,8 +42,8 @@ export class NodeOutput {
 
   /**
    * @param outlets Where lines go.
-   * @param options How many nodes there are, how their numbers look, and what to call when the reader of
-   * the output has closed it.
+   * @param options How many nodes there are, how their numbers look, and what to call when the
+   * reader of the output has closed it.
    */
   constructor(
     outlets: { readonly stdout: Outlet; readonly stderr: Outlet },

@@ -1,4 +1,4 @@
-/** The process of a node of the launcher: its permissions, its settings, and its part of the memory. */
+/** The process of a launcher's node: its permissions, its settings, and its part of the memory. */
 
 import { availableMemory } from "../../ffi/memory_available.ts";
 import { type Address, formatAddress } from "../address.ts";

@@ -1,6 +1,7 @@
 /**
- * The order in which nodes of a launcher join. The nodes are started at once; each tells the launcher
- * when it is ready, is told when to join, and tells that it has. `runtime/engine/turn.ts` is the other side.
+ * The order in which nodes of a launcher join. The nodes are started at once; each tells the
+ * launcher when it is ready, is told when to join, and tells that it has. `runtime/engine/turn.ts`
+ * is the other side.
  */
 
 import {
