@@ -47,7 +47,8 @@ export interface ClusterOptions {
   /** Computes checksums of the bytes behind frames; TypeScript does so where this is left out. */
   readonly sum?: Sum;
   /**
-   * At the directory node: why a node that wants to join cannot be connected to; left out, that is not tried.
+   * At the directory node: why a node that wants to join cannot be connected to; left out, that is
+   * not tried.
    */
   readonly whyUnreachable?: (address: Address) => Promise<string | undefined>;
   /** The key of the cluster; without one, each program that reaches the node may join. */
@@ -80,7 +81,7 @@ export interface Member {
   vitals(): Vitals;
   /** Another node has said how it is. */
   pinged(from: NodeId, vitals: Vitals): void;
-  /** The directory node has heard this node: by the cluster's clock, it may use its pages until then. */
+  /** The directory node has heard this node: until then, by the cluster's clock, its pages hold. */
   leased(untilMs: number): void;
   /** A second has passed. */
   beat(): void;
@@ -94,7 +95,7 @@ export interface Member {
   log(level: Level, text: string): void;
 }
 
-/** The clock of JavaScript, in milliseconds; on Linux, it stands still while the machine is suspended. */
+/** JavaScript's clock, in milliseconds; on Linux it stands still while the machine is suspended. */
 const awakeMs = (): number => performance.now();
 
 /** The cluster, as one node sees it. It exists once the node has joined. */
@@ -113,11 +114,11 @@ export class Cluster<Node extends Member = Member> {
   readonly #lease: Lease | undefined;
   /** When this node last had its beat, by `performance.now()`. */
   #beatAt = performance.now();
-  /** Timers: when to give up waiting for the directory node's verdict on a node that cannot be reached. */
+  /** Timers: when to give up waiting for the verdict on a node that cannot be reached. */
   readonly #verdicts = new Map<NodeId, ReturnType<typeof setTimeout>>();
   /** How the connection to each node that could not be reached has ended. */
   readonly #reasons = new Map<NodeId, string>();
-  /** Resolves when the directory node has admitted this one, or this node has failed before that. */
+  /** Resolves when the directory node has admitted this node, or this node has failed. */
   readonly #admitted: PromiseWithResolvers<void> = Promise.withResolvers();
   #isAdmitted = false;
   /** Resolves when every link has ended, once this node leaves or closes. */
@@ -192,11 +193,13 @@ export class Cluster<Node extends Member = Member> {
    *
    * @param options This node.
    * @param directory Where the directory is.
-   * @param wanted The settings that the directory node must have decided, or else the node does not join.
+   * @param wanted The settings that the directory node must have decided, or else the node does not
+   * join.
    * @param timeoutMs How long to try to reach the directory node, in milliseconds; 0 is one try.
    * @param open Makes the node as soon as it has joined, before any other message arrives.
    * @returns The node.
-   * @throws {TdsmError} `NoDirectory`, or why the directory node refuses this node; or what `open` throws.
+   * @throws {TdsmError} `NoDirectory`, or why the directory node refuses this node; or what `open`
+   * throws.
    */
   static async join<Node extends Member>(
     options: ClusterOptions,
@@ -271,7 +274,7 @@ export class Cluster<Node extends Member = Member> {
     return this.#members.working;
   }
 
-  /** Until when this node may use its pages as far as it knows, by its clock; `Infinity` without a lease. */
+  /** Until when this node may use its pages, by its clock; `Infinity` without a lease. */
   get leasedUntilMs(): number {
     return this.#lease?.endMs ?? Infinity;
   }
@@ -324,7 +327,7 @@ export class Cluster<Node extends Member = Member> {
     this.#remove(node);
   }
 
-  /** At the directory node: lets a node go, once it has received every message that was sent to it. */
+  /** At the directory node: lets a node go, once it has every message that was sent to it. */
   release(node: NodeId): void {
     this.#links.end(node, "draining", "forget");
     this.#remove(node);
@@ -356,7 +359,7 @@ export class Cluster<Node extends Member = Member> {
     await this.#end("draining");
   }
 
-  /** Ends the cluster because a node has failed: tells only the nodes that do not know of it yet. */
+  /** Ends the cluster because a node has failed: tells the nodes that do not know of it yet. */
   fail(abort: AbortControl): void {
     if (this.#links.closed) return;
     if (this.#members.isDirectory) {
@@ -366,7 +369,7 @@ export class Cluster<Node extends Member = Member> {
     void this.#end("draining");
   }
 
-  /** Ends every link at once, for a node that cannot go on: other nodes need not wait for that node. */
+  /** Ends every link at once, for a node that cannot go on: no other node need wait for it. */
   abort(): void {
     void this.#end("ended");
   }
@@ -384,8 +387,9 @@ export class Cluster<Node extends Member = Member> {
   }
 
   /**
-   * Looks at the clock, to be done before anything else is done after a wait: this node may have been
-   * stopped meanwhile, and been given up. Then the node is told to fail, and must do nothing else.
+   * Looks at the clock, to be done before anything else is done after a wait: this node may have
+   * been stopped meanwhile, and been given up. Then the node is told to fail, and must do nothing
+   * else.
    *
    * @returns Whether this node may go on.
    */
@@ -512,7 +516,7 @@ export class Cluster<Node extends Member = Member> {
     if (this.#members.remove(node)) this.node.changed();
   }
 
-  /** Tells other nodes that this one is alive, and gives up the nodes that have been silent too long. */
+  /** Tells other nodes that this one is alive, and gives up nodes that were silent too long. */
   #beat(): void {
     const now = performance.now();
     const stopped = now - this.#beatAt > BEAT_LATE_MS;
@@ -545,7 +549,7 @@ export function nodeFailed({ node, reason }: AbortControl): TdsmError {
   return new TdsmError("NodeFailed", message);
 }
 
-/** Whether a handshake with the directory node failed since too many stand at its door, or are in. */
+/** Whether the directory node ended a handshake since too many are at its door, or are in. */
 function isPassing(error: unknown): boolean {
   return isDropped(error) ||
     error instanceof TdsmError && (error.code === "TimedOut" || error.code === "LimitExceeded");

@@ -36,7 +36,10 @@ import { Members } from "./members.ts";
 export interface DoorHandlers {
   /** At the directory node: collects the counters of all nodes. */
   status(): Promise<NodeStatusControl[]>;
-  /** At the directory node: why a node that wants to join cannot be connected to; left out, that is not tried. */
+  /**
+   * At the directory node: why a node that wants to join cannot be connected to; left out, that is
+   * not tried.
+   */
   readonly whyUnreachable: ((address: Address) => Promise<string | undefined>) | undefined;
   /** At the directory node: a node has joined. */
   joined(peer: Peer): void;
@@ -325,8 +328,8 @@ export class Door {
   }
 
   /**
-   * Why other nodes could not connect to a new node: as soon as one of them had something to say to it, one
-   * of the two would end. The new node says nothing meanwhile.
+   * Why other nodes could not connect to a new node: as soon as one of them had something to say to
+   * it, one of the two would end. The new node says nothing meanwhile.
    */
   async #objectionToAddress(
     hello: HelloControl,

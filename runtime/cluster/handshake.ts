@@ -158,8 +158,8 @@ export async function connectToPeer(
  *
  * @param address Where that node says that it listens.
  * @param timeoutMs How long to try, in milliseconds.
- * @returns The reason; `undefined` where a connection could be made, or where that cannot be told for want
- * of a permission, of file descriptors or of a name.
+ * @returns The reason; `undefined` where a connection could be made, or where that cannot be told
+ * for want of a permission, of file descriptors or of a name.
  */
 export async function whyUnreachable(
   address: Address,

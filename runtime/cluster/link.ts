@@ -3,7 +3,8 @@
  * wants them; only bytes that came in one read with their frame are copied from the receive buffer.
  *
  * Deno's connection carries the handshake. Where the thread has a poller, the bytes then go by the
- * descriptor beneath the connection: sent and received at once, in the turn in which there is reason to.
+ * descriptor beneath the connection: sent and received at once, in the turn in which there is
+ * reason to.
  */
 
 import type { Descriptor, Poller, Watcher } from "../../ffi/poller.ts";
@@ -25,9 +26,9 @@ import { type LinkCounters, Sender, type Sum } from "./sender.ts";
 export interface LinkHandlers {
   /** Where to write a grant's bytes; `undefined` to skip them. */
   target(grant: GrantMessage): Uint8Array | undefined;
-  /** A message; `payload` is what a remote call carries. The bytes of a grant are where `target` said. */
+  /** A message; `payload` is of a remote call. The bytes of a grant are where `target` said. */
   received(message: PeerMessage, payload: Uint8Array): void;
-  /** The link has ended: because its peer closed it (no error), by an error, or by this side. Called once. */
+  /** The link has ended: by its peer or this side (no error), or by an error. Called once. */
   ended(error: unknown): void;
 }
 
@@ -107,8 +108,8 @@ export class Link implements Watcher {
    * Begins to receive.
    *
    * @param connection The connection; the link closes it.
-   * @param bounds Returns the bounds that an arriving frame is checked against; while it returns nothing,
-   * only control frames are accepted.
+   * @param bounds Returns the bounds that an arriving frame is checked against; while it returns
+   * nothing, only control frames are accepted.
    * @param counters What to count in; may be shared by several links.
    * @param handlers Gets what arrives.
    * @param sum Computes the checksum of the bytes behind a frame, to compare it with the frame's.
@@ -151,8 +152,8 @@ export class Link implements Watcher {
    * Ends the handshake: the other side is known. A link that has ended meanwhile stays ended.
    *
    * @param handlers Gets what arrives from here on.
-   * @param sender The queue to the node, which is sent from here on, behind the messages so far. Without
-   * a queue the link sends only what {@linkcode Link.say} is given.
+   * @param sender The queue to the node, which is sent from here on, behind the messages so far.
+   * Without a queue the link sends only what {@linkcode Link.say} is given.
    * @param poller What the thread sleeps in. It moves the bytes from here on, unless the connection
    * seals them; without it, Deno does.
    * @returns Whether the link is open.
@@ -165,8 +166,9 @@ export class Link implements Watcher {
   }
 
   /**
-   * Ignores what arrives from here on. Ends the link once everything queued is sent and the other side
-   * has ended the link too; at the latest when the connection fails or the time for closing is up.
+   * Ignores what arrives from here on. Ends the link once everything queued is sent and the other
+   * side has ended the link too; at the latest when the connection fails or the time for closing is
+   * up.
    *
    * @param last Settles when the last message is queued.
    * @returns Resolves when the link has ended.
@@ -183,7 +185,7 @@ export class Link implements Watcher {
     this.#end(undefined);
   }
 
-  /** The one way from a state to another; where that is none of {@linkcode MOVES}, nothing happens. */
+  /** The one way from a state to another; nothing happens if it is not in {@linkcode MOVES}. */
   #enter(state: LinkState): boolean {
     const possible = MOVES[this.#state].includes(state);
     if (possible) this.#state = state;
@@ -274,9 +276,9 @@ export class Link implements Watcher {
   }
 
   /**
-   * Sends the queue, shuts down this direction, and waits a bounded time for the other side to end. To
-   * close at once would be wrong: a socket that is closed with unread bytes sends a reset, and a reset
-   * destroys what the other side has not read yet, most likely the last message.
+   * Sends the queue, shuts down this direction, and waits a bounded time for the other side to end.
+   * To close at once would be wrong: a socket that is closed with unread bytes sends a reset, and a
+   * reset destroys what the other side has not read yet, most likely the last message.
    */
   async #finishSending(otherEnds: () => Promise<void>): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
@@ -453,7 +455,8 @@ export class Link implements Watcher {
     const grant = frame.message as GrantMessage;
     const packed = frame.encoding === Encoding.Lz4;
     const target = packed ? this.#handlers.target(grant) : wanted;
-    // Bytes of an unwanted grant may have changed while they were sent, so their checksum may be wrong.
+    // Bytes of an unwanted grant may have changed while they were sent, so their checksum may be
+    // wrong.
     if (target !== undefined) {
       const damaged = this.#damaged(frame.payloadChecksum, bytes);
       if (damaged !== undefined) return damaged;
@@ -479,8 +482,8 @@ export class Link implements Watcher {
   }
 
   /**
-   * Reads the missing bytes behind a frame; `false` when the link has ended meanwhile. The receive buffer
-   * held only bytes of this frame, so no other frame waits to be dispatched.
+   * Reads the missing bytes behind a frame; `false` when the link has ended meanwhile. The receive
+   * buffer held only bytes of this frame, so no other frame waits to be dispatched.
    */
   async #fill(target: Uint8Array, there: number): Promise<boolean> {
     while (there < target.length) {

@@ -1,6 +1,6 @@
 /**
- * The connections of one node to the others: made when there is something to say, and kept until the
- * node is gone. What is to be sent to a node waits here while there is no connection yet.
+ * The connections of one node to the others: made when there is something to say, and kept until
+ * the node is gone. What is to be sent to a node waits here while there is no connection yet.
  */
 
 import type { Poller } from "../../ffi/poller.ts";
@@ -257,8 +257,8 @@ export class Links {
   }
 
   /**
-   * Makes a link the link to a node: the queue to the node is sent, and the node's messages are delivered.
-   * A link that has ended meanwhile is not used.
+   * Makes a link the link to a node: the queue to the node is sent, and the node's messages are
+   * delivered. A link that has ended meanwhile is not used.
    *
    * @returns Takes the messages of the node; `undefined` where the link has ended.
    */
@@ -286,7 +286,7 @@ export class Links {
     return ofNode;
   }
 
-  /** Connects to a node for which messages wait; again, where a node at whose door many stand drops it. */
+  /** Connects to a node for which messages wait; again, where the node drops it for too many. */
   async #dial(peer: Peer): Promise<void> {
     const { id } = peer;
     const giveUpAt = performance.now() + HANDSHAKE_MAX_MS;
@@ -315,7 +315,7 @@ export class Links {
     this.#pauses.delete(resolve);
   }
 
-  /** Returns why the connection was ended by the other side before there was an answer, if it was. */
+  /** Returns why the other side has ended the connection before it answered, if it has. */
   async #tryToDial({ id, address: hostname, port }: Peer): Promise<unknown> {
     const connection = await connectToPeer({ hostname, port });
     if (this.#isNeedless(id)) return connection.close();
@@ -345,8 +345,8 @@ export class Links {
    * Ends the connection to a node, if there is one. Messages of the node are ignored from here on.
    *
    * @param node The node.
-   * @param state What becomes of the link: `draining` still sends the node what was queued until now,
-   * `ended` sends nothing more.
+   * @param state What becomes of the link: `draining` still sends the node what was queued until
+   * now, `ended` sends nothing more.
    * @param queue Whether the queue to the node is kept, for a later connection.
    */
   end(node: NodeId, state: "draining" | "ended", queue: "keep" | "forget"): void {
@@ -363,7 +363,7 @@ export class Links {
     else link.close();
   }
 
-  /** Sends a ping to the directory node, and to each other node that was sent nothing since the last call. */
+  /** Pings the directory node, and each other node that was sent nothing since the last call. */
   sayAlive(): void {
     for (const [node, line] of this.#lines) {
       if (!line.active || node === DIRECTORY_NODE) this.#ping(node, line);
@@ -372,7 +372,8 @@ export class Links {
   }
 
   /**
-   * A ping has arrived: the next ping to its sender echoes it. The directory node sends that at once.
+   * A ping has arrived: the next ping to its sender echoes it. The directory node sends that at
+   * once.
    *
    * @param node The sender.
    * @param ping The ping.
@@ -401,15 +402,15 @@ export class Links {
     for (const { link } of this.#lines.values()) if (link !== undefined) link.heardAt = time;
   }
 
-  /** The nodes from which nothing has arrived since a time, by `performance.now()`, in milliseconds. */
+  /** The nodes from which nothing has arrived since a time of `performance.now()`. */
   silentSince(time: number): NodeId[] {
     return [...this.#lines].filter(([, { link }]) => link !== undefined && link.heardAt < time)
       .map(([node]) => node);
   }
 
   /**
-   * The nodes that have taken nothing of what waits for them for too long. It is counted in beats: time
-   * in which this node itself stood still is not theirs.
+   * The nodes that have taken nothing of what waits for them for too long. It is counted in beats:
+   * time in which this node itself stood still is not theirs.
    *
    * @returns Those that have taken nothing in so many calls in a row; to be called at each beat.
    */
@@ -429,7 +430,10 @@ export class Links {
     for (const { link } of this.#lines.values()) link?.say(control);
   }
 
-  /** Ends a link once `last` has settled and the queue is sent; {@linkcode Links.close} waits for that. Resolves at its end. */
+  /**
+   * Ends a link once `last` has settled and the queue is sent; {@linkcode Links.close} waits for
+   * that. Resolves at its end.
+   */
   drain(link: Link, last?: Promise<void>): Promise<void> {
     this.#greeted.delete(link);
     const draining = link.drain(last).finally(() => this.#draining.delete(draining));

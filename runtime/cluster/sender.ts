@@ -1,8 +1,8 @@
 /**
- * The queue to one peer: frames gathered in batches, page bytes straight from the alias. One write is
- * under way at a time, so messages leave in the order of the calls. The queue can be filled before
- * there is a connection. Deno's connection writes one piece after the other, in its own time; the
- * descriptor beneath it takes as many as there is room for in one call, at once.
+ * The queue to one peer: frames gathered in batches, page bytes straight from the alias. One write
+ * is under way at a time, so messages leave in the order of the calls. The queue can be filled
+ * before there is a connection. Deno's connection writes one piece after the other, in its own
+ * time; the descriptor beneath it takes as many as there is room for in one call, at once.
  */
 
 import {
@@ -47,8 +47,9 @@ interface Segment {
 export type Sum = (bytes: Uint8Array) => number;
 
 /**
- * The queues to all peers of a node: the memory that they hold together is bounded. Page bytes that wait
- * in the alias are the region's, and a large cluster whose nodes all read has gigabytes of them under way.
+ * The queues to all peers of a node: the memory that they hold together is bounded. Page bytes that
+ * wait in the alias are the region's, and a large cluster whose nodes all read has gigabytes of
+ * them under way.
  */
 export class SendQueues {
   /** The queues in which something waits. */
@@ -125,7 +126,8 @@ export class Sender {
 
   /**
    * @param counters Where what is sent is counted.
-   * @param sum Computes checksums of page bytes and the payloads of remote calls; without it these have none.
+   * @param sum Computes checksums of page bytes and the payloads of remote calls; without it these
+   * have none.
    * @param queues The queues that are bounded together with this one.
    */
   constructor(counters: LinkCounters, sum?: Sum, queues: SendQueues = new SendQueues()) {
@@ -139,7 +141,7 @@ export class Sender {
     return this.#heldBytes;
   }
 
-  /** Whether something waits to be written, and nothing was since a time, by `performance.now()`. */
+  /** Whether something waits, and nothing was written since a time of `performance.now()`. */
   standsStillSince(time: number): boolean {
     return this.#writing && this.#sentAt < time;
   }
@@ -192,8 +194,8 @@ export class Sender {
    * Queues a message, and behind it the bytes that belong to it.
    *
    * @param message The message.
-   * @param payload The bytes of its pages, which are part of the region unless they are packed, or the
-   * arguments or the result of a remote call; they must not change until sent.
+   * @param payload The bytes of its pages, which are part of the region unless they are packed, or
+   * the arguments or the result of a remote call; they must not change until sent.
    * @param encoding How page bytes are packed.
    */
   send(
@@ -349,8 +351,8 @@ export class Sender {
       this.#queues.remove(this, heldBytes, batch === undefined);
       this.#spare ??= batch;
     }
-    // In the same turn of the event loop that found the queue empty: a frame queued in between would
-    // never be written.
+    // In the same turn of the event loop that found the queue empty: a frame queued in between
+    // would never be written.
     this.#writing = false;
   }
 
