@@ -1,13 +1,14 @@
 /**
- * Bundles the engine into one script, and puts the script as text into a module, `worker.bundle.js`. As
- * text, since a Worker needs `--allow-read` to start from a local file. In a module, since Deno, every
- * bundler and every package can import one.
+ * Bundles the engine into one script, and puts the script as text into a module,
+ * `worker.bundle.js`. As text, since a Worker needs `--allow-read` to start from a local file. In a
+ * module, since Deno, every bundler and every package can import one.
  *
- * Minified, because V8 scans all of it at each start of a node. With `--readable` it keeps its names, for
- * profiles of the engine.
+ * Minified, because V8 scans all of it at each start of a node. With `--readable` it keeps its
+ * names, for profiles of the engine.
  *
- * The first line of the bundle has a hash of all its sources, so that a second run with nothing changed
- * only reads. One rename puts text and hash in place, so two runs at the same time do no harm.
+ * The first line of the bundle has a hash of all its sources, so that a second run with nothing
+ * changed only reads. One rename puts text and hash in place, so two runs at the same time do no
+ * harm.
  */
 
 const FOLDER = import.meta.dirname!;
@@ -31,7 +32,7 @@ function collectSources(folder: string, found: string[]): void {
   }
 }
 
-/** The hash of everything that the bundle is made of: sources, import map, locked packages, Deno. */
+/** The hash of all that the bundle is made of: sources, import map, locked packages, Deno. */
 async function hashSources(): Promise<string> {
   const paths = ["deno.json", "deno.lock"];
   for (const folder of ["runtime", "ffi"]) collectSources(folder, paths);
@@ -80,7 +81,8 @@ function bundle(header: string): number {
     stderr: "inherit",
   }).outputSync();
   if (code !== 0) return code;
-  // Otherwise each line of a stack would name the code that evaluates the script, and not the script.
+  // Otherwise each line of a stack would name the code that evaluates the script, and not the
+  // script.
   const text = JSON.stringify(`${Deno.readTextFileSync(scratch)}//# sourceURL=tdsm:engine\n`);
   Deno.writeTextFileSync(scratch, `${header}export default ${text};\n`);
   Deno.renameSync(scratch, OUTPUT);

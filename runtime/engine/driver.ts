@@ -1,11 +1,11 @@
 /**
- * Drives the protocol of a node: takes faults from the kernel, messages from peers and calls from the
- * program's threads, and carries out the page operations and sends that the protocol asks for.
+ * Drives the protocol of a node: takes faults from the kernel, messages from peers and calls from
+ * the program's threads, and carries out the page operations and sends that the protocol asks for.
  *
- * After each event the driver polls for a while, and only then sleeps in the kernel (`polling.ts`). With
- * a poller it looks at faults, links and kicks in one call, and the whole thread sleeps in that call;
- * Deno's event loop has a turn where there is something for it. Without one, Deno's event loop looks at
- * sockets, and a thread of Deno's pool sleeps until there is a fault or a kick.
+ * After each event the driver polls for a while, and only then sleeps in the kernel (`polling.ts`).
+ * With a poller it looks at faults, links and kicks in one call, and the whole thread sleeps in
+ * that call; Deno's event loop has a turn where there is something for it. Without one, Deno's
+ * event loop looks at sockets, and a thread of Deno's pool sleeps until there is a fault or a kick.
  */
 
 import {
@@ -79,7 +79,7 @@ export interface DriverParts {
   readonly compression: boolean;
   /** Gets the protocol's events. */
   readonly tell: (event: EngineEvent) => void;
-  /** Called before anything is done after a wait: fences the region if the node was stopped for long. */
+  /** Called first after a wait: fences the region if the node was stopped for long. */
   readonly lookAtClock: () => void;
   /** Called in each turn in which a thread waits to end the process: the node is to leave. */
   readonly exiting: () => void;
@@ -121,7 +121,7 @@ export class Driver {
   readonly #polling: Polling;
   /** Whether no turn is scheduled. */
   #asleep = true;
-  /** Whether a thread of the pool waits in the kernel. That thread stays there while the driver polls. */
+  /** Whether a thread of the pool waits in the kernel. It stays there while the driver polls. */
   #waiting: Promise<void> | undefined;
   /** With a poller: how many turns the event loop had in a row in which there was nothing to do. */
   #quietTurns = 0;
@@ -129,7 +129,7 @@ export class Driver {
   /** Ends a sleep. */
   #alarm: ReturnType<typeof setTimeout> | undefined;
   #stopped = false;
-  /** Whether the protocol can take no more steps. Faults and calls are still taken, to refuse them. */
+  /** Whether the protocol can take no more steps. Faults and calls are taken to refuse them. */
   #failed = false;
   /** Whether faults are the library's, which ends the process at the first. */
   #fenced = false;
@@ -176,7 +176,8 @@ export class Driver {
   refuseFaults(faulted: () => void): void {
     this.#faulted = faulted;
     if (this.#unserved || this.#parts.coherence.cache.isAwaited) return faulted();
-    // A fault may have been granted, but not served: the page operation failed. Its thread faults again.
+    // A fault may have been granted, but not served: the page operation failed. Its thread faults
+    // again.
     try {
       this.#parts.region.wake();
     } catch (error) {
@@ -186,7 +187,8 @@ export class Driver {
   }
 
   /**
-   * The node cannot go on: closes the region to every thread, for good. Only calls are taken from here on.
+   * The node cannot go on: closes the region to every thread, for good. Only calls are taken from
+   * here on.
    *
    * @param message What to print when a thread touches the region, which ends the process.
    * @param exitCode How the process then ends.
@@ -233,7 +235,8 @@ export class Driver {
   #fail(error: unknown): void {
     if (this.#failed) this.#stopped = true;
     else {
-      // The library may have fenced the region within a step: then the error only follows from that.
+      // The library may have fenced the region within a step: then the error only follows from
+      // that.
       this.#parts.lookAtClock();
       if (this.#fenced) return;
     }
@@ -247,7 +250,7 @@ export class Driver {
     if (this.#parts.sleep !== undefined) this.#parts.sleep.poller.turnDue = true;
   }
 
-  /** Keeps polling after an event elsewhere, such as a remote call, that calls or messages may follow. */
+  /** Keeps polling after an event elsewhere, such as a remote call: more may follow. */
   stayAwake(): void {
     if (!this.#stopped) this.#wake();
   }
@@ -293,15 +296,16 @@ export class Driver {
   }
 
   /**
-   * The longest sleep, in microseconds. What the event loop goes on with by itself wakes no epoll; so once
-   * it has had something to do, sleeps are none at first, and each may be twice as long as the last.
+   * The longest sleep, in microseconds. What the event loop goes on with by itself wakes no epoll;
+   * so once it has had something to do, sleeps are none at first, and each may be twice as long as
+   * the last.
    */
   #sleepMaxUs(): number {
     if (this.#quietTurns >= LOOP_QUIET_TURNS) return SLEEP_MAX_US;
     return this.#quietTurns < LOOP_BUSY_TURNS ? 0 : 2 ** this.#quietTurns;
   }
 
-  /** How long the thread may sleep now, in microseconds; says so to the threads that write calls. */
+  /** How long the thread may sleep now, in microseconds; tells the threads that write calls. */
   #sleepUs(nextTimerUs: DriverSleep["nextTimerUs"]): number {
     const { slots, calls, region } = this.#parts;
     const now = nowUs();
@@ -312,8 +316,8 @@ export class Driver {
       return 0;
     }
     slots.setAsleep(true);
-    // A call written just before the engine said that it sleeps brings no kick, and would wait for ever.
-    // Nor does an epoll tell that the program has closed the descriptor of faults.
+    // A call written just before the engine said that it sleeps brings no kick, and would wait for
+    // ever. Nor does an epoll tell that the program has closed the descriptor of faults.
     if (calls.poll() || this.#takeFaults()) {
       slots.setAsleep(false);
       return 0;
@@ -358,7 +362,7 @@ export class Driver {
     return active;
   }
 
-  /** When there is something to do even if nothing happens, in microseconds; `Infinity` for never. */
+  /** When there is something to do if nothing happens, in microseconds; `Infinity` for never. */
   #wakeAt(): number {
     const { coherence, region } = this.#parts;
     const discardsAt = this.#discards.isEmpty ? Infinity : nowUs() + DISCARD_LOOK_US;
@@ -382,7 +386,8 @@ export class Driver {
   #sleep(wakeAt: number): void {
     const { slots, calls, region } = this.#parts;
     slots.setAsleep(true);
-    // A call written just before the engine said that it sleeps brings no kick, and would wait for ever.
+    // A call written just before the engine said that it sleeps brings no kick, and would wait for
+    // ever.
     if (calls.poll()) {
       slots.setAsleep(false);
       setImmediate(this.#turn);
@@ -422,7 +427,7 @@ export class Driver {
     return count > 0;
   }
 
-  /** Steps the protocol with an input, and carries out the output in the order that the contract says. */
+  /** Steps the protocol with an input, and carries out the output in the order of the contract. */
   #step(input: Input): void {
     if (this.#stepping) return void this.#inputs.push(input);
     this.#stepping = true;

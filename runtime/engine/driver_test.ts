@@ -139,7 +139,9 @@ class FakeRegion {
   }
 }
 
-/** How the engine's thread sleeps: a thread of Deno's pool does, or the thread itself in its poller. */
+/**
+ * How the engine's thread sleeps: a thread of Deno's pool does, or the thread itself in its poller.
+ */
 type Way = "pool" | "poller";
 let way: Way = "pool";
 
@@ -505,7 +507,7 @@ eachWay("Driver that finds no memory for bytes fails, and has them skipped", asy
   assertEquals(bench.log.filter((line) => line.startsWith("install")), []);
 });
 
-/** The protocol gives the memory of page 5 back, which a thread has written and another node has now. */
+/** The protocol gives back the memory of page 5, which a thread wrote and another node has now. */
 async function discardPage(bench: Bench): Promise<void> {
   bench.driver.start();
   bench.region.fault(5, FAULT_WRITE);

@@ -1,6 +1,6 @@
 /**
- * One node's engine, from its start to its end: how the node joins, goes on, fails and leaves. It runs
- * in the Worker; `EngineStart` and `EngineNews` are all that crosses to the program's thread.
+ * One node's engine, from its start to its end: how the node joins, goes on, fails and leaves. It
+ * runs in the Worker; `EngineStart` and `EngineNews` are all that crosses to the program's thread.
  */
 
 import { openLibrary, type TdsmLibrary } from "../../ffi/library.ts";
@@ -144,7 +144,8 @@ export class EngineHost implements Member {
     let host: EngineHost;
     try {
       await turn.come(settings, () => start.ticket);
-      // What is sealed is sealed above Deno's connection, so Deno's event loop sends and receives it.
+      // What is sealed is sealed above Deno's connection, so Deno's event loop sends and receives
+      // it.
       if (secret === undefined || secret.plain) poller = Poller.open(library, listener);
       const sleep = poller && { poller, nextTimerUs: (nowUs: number) => timers.nextUs(nowUs) };
       const options = {
@@ -262,14 +263,14 @@ export class EngineHost implements Member {
     this.log(Level.Warning, describeStuck(waits));
   }
 
-  /** Another node has failed or is gone. The launcher is told before any thread of the program is. */
+  /** Another node has failed or is gone. The launcher is told before the program's threads. */
   #otherGone(): void {
     this.#turn.tell(TurnWord.OtherGone);
   }
 
   /**
-   * No node has had room for long: for a page that a thread here needs, or, where there is none, for the
-   * pages of this node, which leaves.
+   * No node has had room for long: for a page that a thread here needs, or, where there is none,
+   * for the pages of this node, which leaves.
    */
   #outOfMemory(page: number | undefined): void {
     const { region: { size, pageSize }, memoryPages, copies } = this.engine;
@@ -352,7 +353,8 @@ export class EngineHost implements Member {
     this.#post({ kind: "closing" });
     const ofFaults = new TdsmError("DirectoryLost", `Cannot fetch a page: ${why}`);
     this.engine.refuse(refusal);
-    // The pages that are here stay what they are, since no node writes any more; others cannot be fetched.
+    // The pages that are here stay what they are, since no node writes any more; others cannot be
+    // fetched.
     this.engine.driver.refuseFaults(() => this.#fence(ofFaults));
     // For a node that only serves this is the normal end; calls that it serves now may finish.
     if (!this.#start.settings.rpcServer) this.#endProgram(ofFaults);
@@ -367,7 +369,7 @@ export class EngineHost implements Member {
     return entered;
   }
 
-  /** Ends the cluster, because the program has failed or called `abort`: every node is told, and ends. */
+  /** Ends the cluster, as the program has failed or called `abort`: all nodes are told, and end. */
   #abort(reason: string): void {
     if (this.#life.over || this.#life.failure !== undefined) return;
     const abort = { kind: "abort", node: this.#cluster.self, reason } as const;
@@ -378,7 +380,8 @@ export class EngineHost implements Member {
   /**
    * Ends a node that cannot go on: tells its program, and every thread that waits for the engine.
    *
-   * @param error Why the node cannot go on. An error other than a `TdsmError` is a fault of the engine.
+   * @param error Why the node cannot go on. An error other than a `TdsmError` is a fault of the
+   * engine.
    * @param byOther Whether another node has failed, and ended the cluster.
    */
   fail(error: unknown, byOther = false): void {
@@ -386,7 +389,8 @@ export class EngineHost implements Member {
     // The error is about the node, so it names no operation: each call that it ends names its own.
     const failure = unpackError({ ...packed, operation: null });
     if (this.#process.isNear) {
-      // The process ends before its program could see the error, so its last requests need not fail.
+      // The process ends before its program could see the error, so its last requests need not
+      // fail.
       if (this.#life.enter("parted")) this.#fence(failure, LEAVE_MAX_MS);
       return;
     }
@@ -411,7 +415,7 @@ export class EngineHost implements Member {
     }
   }
 
-  /** Ends the process with its node, where `run` or `mod.ts` has said so, even if a thread blocks. */
+  /** Ends the process with its node, where `run` or `mod.ts` said so, even if a thread blocks. */
   #endProgram(error: TdsmError): void {
     if (!this.#start.ownsProcess || this.#closed !== undefined) return;
     if (!this.#process.enter("due")) return;
@@ -443,7 +447,8 @@ export class EngineHost implements Member {
     if (!this.#process.enter("signalled")) die(this.#library, "", code, 0);
     this.log(Level.Info, `${name}: leaving the cluster`);
     void this.#leaveSoon().then((message) => {
-      // The main thread ends the process if it is free, so that the program's `unload` listeners run.
+      // The main thread ends the process if it is free, so that the program's `unload` listeners
+      // run.
       this.#post({ kind: "exit", code });
       const end = (): never => die(this.#library, message, code, DEATH_MESSAGE_MAX_MS);
       setTimeout(end, FAILURE_GRACE_MS);
@@ -451,15 +456,16 @@ export class EngineHost implements Member {
   }
 
   /**
-   * A thread of the program waits to end the process, one whose `unload` listener has not had the node
-   * leave before that: the node may be one that a Worker runs.
+   * A thread of the program waits to end the process, one whose `unload` listener has not had the
+   * node leave before that: the node may be one that a Worker runs.
    */
   #exiting(): void {
     this.#exits ??= this.#leaveSoon().then(() => this.engine.region.releaseExit());
   }
 
   /**
-   * Leaves in a bounded time, though threads of the program may still run, which can fetch no page any more.
+   * Leaves in a bounded time, though threads of the program may still run, which can fetch no page
+   * any more.
    *
    * @returns The line to print when pages are lost, or else nothing.
    */
@@ -501,8 +507,8 @@ export class EngineHost implements Member {
     clearTimeout(this.#programEnd);
     this.#process.enter("running");
     await this.#part();
-    // A signal ends the process. A program that saw its node closed could end first, with another exit
-    // code.
+    // A signal ends the process. A program that saw its node closed could end first, with another
+    // exit code.
     if (this.#process.state === "signalled") return await new Promise<never>(() => {});
     const closed = new TdsmError("NodeClosed", "the node is closed");
     this.#life.enter("ended", closed);
@@ -542,8 +548,8 @@ export class EngineHost implements Member {
   async #leave(): Promise<void> {
     const { engine } = this;
     engine.driver.input({ kind: "leave" });
-    // This node makes no more requests: each message about pages takes a page from it, or answers an
-    // earlier request, so while messages come the leaving makes progress.
+    // This node makes no more requests: each message about pages takes a page from it, or answers
+    // an earlier request, so while messages come the leaving makes progress.
     using _clock = new StallClock(LEAVE_STALL_MS, () => engine.pageMessages, () => {
       const { pagesExclusive } = engine.copies;
       const lost = pagesExclusive === 0 ? "" : `; at least ${pagesExclusive} pages are lost`;

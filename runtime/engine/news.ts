@@ -1,5 +1,6 @@
 /**
- * Messages between the engine's Worker and the thread that started it; calls take the rings instead.
+ * Messages between the engine's Worker and the thread that started it; calls take the rings
+ * instead.
  */
 
 import type { AvailableMemory } from "../../ffi/memory_available.ts";
@@ -17,7 +18,7 @@ export interface EngineStart {
   readonly slots: SharedArrayBuffer;
   /** How much memory there is; left out where that is not known, or the limit is set in bytes. */
   readonly available?: AvailableMemory | undefined;
-  /** Whether the process ends with its node, as under `run`, even if a thread of it computes or blocks. */
+  /** Whether the process ends with its node, as under `run`, even if its threads do not stop. */
   readonly ownsProcess: boolean;
   /** What the launcher has told this node, if one has started it. */
   readonly ticket?: string | undefined;

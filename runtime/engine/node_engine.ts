@@ -100,7 +100,8 @@ export class NodeEngine implements AsyncDisposable {
    * Opens the region, and begins to serve it.
    *
    * @param options What the engine is made of.
-   * @throws {TdsmError} As `NativeRegion.open`, or `InvalidOption` when the memory's limit is too low.
+   * @throws {TdsmError} As `NativeRegion.open`, or `InvalidOption` when the memory's limit is too
+   * low.
    */
   constructor(options: NodeEngineOptions) {
     this.#options = options;
@@ -118,8 +119,8 @@ export class NodeEngine implements AsyncDisposable {
       self,
       pageCount: size / pageSize,
       runPages,
-      // Without any hold, nodes that contend for a page could take it from each other before any access
-      // is done, for ever.
+      // Without any hold, nodes that contend for a page could take it from each other before any
+      // access is done, for ever.
       holdTimeUs: this.region.countsRuns ? Math.max(holdTimeUs, HOLD_LEAST_US) : HOLD_LEAST_US,
       migration,
       readAhead: settings.readAhead,
@@ -244,7 +245,7 @@ export class NodeEngine implements AsyncDisposable {
     this.driver.input({ kind: "room", node, pages });
   }
 
-  /** A word about what a node owes to a transaction: it counts behind all that was said before it. */
+  /** A message about what a node owes to a transaction: it counts behind all earlier ones. */
   #receiveDebt(from: NodeId, { kind, first, requester, request }: DebtControl): void {
     const { cache, directory } = this.#coherence;
     const debt = { first, requester, request };
@@ -257,7 +258,10 @@ export class NodeEngine implements AsyncDisposable {
     }
   }
 
-  /** A second has passed. Returns the nodes that have not done their part for too long, and what each holds up. */
+  /**
+   * A second has passed. Returns the nodes that have not done their part for too long, and what
+   * each holds up.
+   */
   beat(): DebtsDue["defaults"] {
     this.services.beat();
     const debts = this.#coherence.directory?.debts.beat();

@@ -1,6 +1,6 @@
 /**
- * Answers the calls that the program's threads make to the engine, and refuses calls that are no longer
- * possible.
+ * Answers the calls that the program's threads make to the engine, and refuses calls that are no
+ * longer possible.
  */
 
 import { TdsmError } from "../errors.ts";

@@ -62,7 +62,7 @@ interface Asked {
 
 /** A request that waits for its answer. */
 interface AskedSync {
-  /** The thread's call; `undefined` where its thread is gone, or where the engine itself has asked. */
+  /** The thread's call; `undefined` where the thread is gone, or the engine itself has asked. */
   call: ThreadCall | undefined;
   readonly request: AnsweredRequest;
   /** Whether its thread is gone. */
@@ -83,11 +83,14 @@ export class Services {
   /** Only at the directory node. */
   readonly #synchronizer: Synchronizer | undefined;
   readonly #allocator: AllocatorServer | undefined;
-  /** At the directory node: the nodes that may allocate. A leaving node could not zero its allocation. */
+  /** At the directory node: those that may allocate. A leaving node could not zero the cells. */
   readonly #members = new Set<NodeId>();
   /** The threads' requests that wait, by ticket. */
   readonly #calls = new Map<number, AskedSync>();
-  /** The slots of the threads that hold locks, by the locks' tickets: they name a lock until it is unlocked. */
+  /**
+   * The slots of the threads that hold locks, by the locks' tickets: they name a lock until it is
+   * unlocked.
+   */
   readonly #locks = new Map<number, number>();
   /** The cells that threads of this node have not taken yet, by offset. */
   readonly #untaken = new Map<number, Untaken>();
@@ -192,8 +195,8 @@ export class Services {
   }
 
   /**
-   * A thread is gone: gives up what it waits for, and gives back what it holds and what it was granted too
-   * late.
+   * A thread is gone: gives up what it waits for, and gives back what it holds and what it was
+   * granted too late.
    *
    * @param slot Its slot.
    * @param unread What was granted to it, or refused, and it has not read.
@@ -277,7 +280,7 @@ export class Services {
     }
   }
 
-  /** A thread has taken cells: what was to zero is zero, and if they have a name, others may have them. */
+  /** A thread has taken cells, zeroed where needed: if they have a name, others may have them. */
   taken(offset: number): void {
     const { isNamed = false } = this.#untaken.get(offset) ?? {};
     this.#untaken.delete(offset);
@@ -358,7 +361,8 @@ export class Services {
       case SyncOperation.Release:
       case SyncOperation.Unlock:
       case SyncOperation.Abandon:
-        // A thread that releases or unlocks does not wait for the answer, and need not be woken for success.
+        // A thread that releases or unlocks does not wait for the answer, and need not be woken for
+        // success.
         if (status === Done) return call?.respond(syncAnswerFields(reply), true);
         return this.#refused(asked, reply);
     }

@@ -5,9 +5,10 @@
 import { TdsmError } from "../errors.ts";
 
 /**
- * What the Worker runs first: the engine's code comes as a message. Were the code the Worker's module,
- * Deno would parse all of it in search of imports, which takes longer than everything else of a join.
- * A Worker may start from a data URL where it may not from a file: without `--allow-read`.
+ * What the Worker runs first: the engine's code comes as a message. Were the code the Worker's
+ * module, Deno would parse all of it in search of imports, which takes longer than everything else
+ * of a join. A Worker may start from a data URL where it may not from a file: without
+ * `--allow-read`.
  */
 const BOOTSTRAP = "data:text/javascript,onmessage=({data})=>(0,eval)(data)";
 
@@ -24,8 +25,8 @@ export function startEngineWorker(source: string): Worker {
 }
 
 /**
- * Loads the engine's code. The import is dynamic, so that in a checkout that is not built only `run` and
- * `join` fail, with an error that says what to do.
+ * Loads the engine's code. The import is dynamic, so that in a checkout that is not built only
+ * `run` and `join` fail, with an error that says what to do.
  *
  * @returns The text of one script, for {@linkcode startEngineWorker}.
  * @throws {TdsmError} `LibraryNotFound` in a checkout that is not built.

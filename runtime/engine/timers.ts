@@ -1,11 +1,12 @@
 /**
- * When the next timer of this thread is due. The engine's thread sleeps in the library, and what Deno's
- * event loop has to do ends that sleep, except a timer: so timers are noted as they are made.
+ * When the next timer of this thread is due. The engine's thread sleeps in the library, and what
+ * Deno's event loop has to do ends that sleep, except a timer: so timers are noted as they are
+ * made.
  */
 
 const MS_US = 1000;
 
-/** A timer: when it is due next, in microseconds of `performance.now`, and how long it runs, if again. */
+/** A timer: when it is due next, in microseconds of `performance.now`, and its interval, if any. */
 interface Noted {
   dueUs: number;
   readonly everyUs: number | undefined;

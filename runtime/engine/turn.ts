@@ -82,8 +82,8 @@ export class Turn implements Disposable {
   }
 
   /**
-   * Tells the launcher something, once. The word is on its way when this returns: the process may end by
-   * what the program is told next.
+   * Tells the launcher something, once. The word is on its way when this returns: the process may
+   * end by what the program is told next.
    *
    * @param word One of {@linkcode TurnWord}.
    */
