@@ -53,7 +53,8 @@ export function join(options: NodeOptions = {}): Promise<Node> {
  * Starts a node.
  *
  * @param settings What it goes by.
- * @param ownsProcess Whether the process ends with the node, even if its program computes or blocks.
+ * @param ownsProcess Whether the process ends with the node, even if its program computes or
+ * blocks.
  * @returns The node, once it has joined.
  * @throws {TdsmError} Why the node cannot start.
  */
@@ -96,7 +97,8 @@ export async function startNode(
     return await ready;
   } catch (error) {
     worker.terminate();
-    // An engine that reported why it cannot start has left the library; a crashed one may still be inside.
+    // An engine that reported why it cannot start has left the library; a crashed one may still be
+    // inside.
     if (error instanceof TdsmError && error.code !== "EngineFailed") library[Symbol.dispose]();
     throw error;
   }
@@ -181,9 +183,11 @@ function untilReady(
           failed: (error) => closed.reject(error),
         });
         unbind = serveRpc(node, client);
-        // No node gives the pages any more that later listeners for the end of the process would read.
+        // No node gives the pages any more that later listeners for the end of the process would
+        // read.
         detach = () => memoryOf(node).end();
-        // `Deno.exit` runs this listener; otherwise the pages that only this node has would be lost.
+        // `Deno.exit` runs this listener; otherwise the pages that only this node has would be
+        // lost.
         addEventListener("unload", leave);
         return ready.resolve(node);
       }
@@ -194,7 +198,8 @@ function untilReady(
       case "closing":
         return closed.resolve();
       case "exit":
-        // In a Worker that would end nothing but the Worker: the engine ends the process a little later.
+        // In a Worker that would end nothing but the Worker: the engine ends the process a little
+        // later.
         return isWorker() ? undefined : Deno.exit(data.code);
       case "closed":
         return told.resolve();

@@ -18,7 +18,7 @@ export interface NodeParts extends NodeThreadParts {
   readonly slots: SharedArrayBuffer;
   /** Resolves when the cluster has ended well; rejects when this node cannot go on. */
   readonly closed: Promise<void>;
-  /** Ends the engine's Worker, whether it has closed in good order or not. Returns why the node failed. */
+  /** Ends the engine's Worker, closed in good order or not. Returns why the node failed. */
   readonly terminate: (orderly: boolean, failure: TdsmError | undefined) => Promise<void>;
 }
 
@@ -73,8 +73,8 @@ export let newNode: (parts: NodeParts) => Node;
 export class Node extends NodeThread implements AsyncDisposable {
   /**
    * Resolves when this node is closed, or the directory node has ended the cluster.
-   * Rejects with a `TdsmError` when this node cannot go on, and when a `release` or an unlock of the
-   * thread that joined has failed, as no call waits for these.
+   * Rejects with a `TdsmError` when this node cannot go on, and when a `release` or an unlock of
+   * the thread that joined has failed, as no call waits for these.
    */
   readonly closed: Promise<void>;
   #parts!: NodeParts;
@@ -106,17 +106,18 @@ export class Node extends NodeThread implements AsyncDisposable {
    * Loads native code whose global variables in `.rdma` are the same cells on every node that loads
    * the same module. It must be linked with the package's `rdma.ld`.
    *
-   * Nodes share the variables of modules of one name, whatever their folders: that of the file, unless
-   * `options` have another.
+   * Nodes share the variables of modules of one name, whatever their folders: that of the file,
+   * unless `options` have another.
    *
    * @param path The shared library: a path, or a `file:` URL.
    * @param symbols Its functions, as `Deno.dlopen` takes them.
    * @param options Its name.
-   * @returns The module. When the node is closed, its variables are the process's own, and zero; only when
-   * the module is disposed of is the library unloaded.
-   * @throws {TdsmError} `LibraryNotFound`; `LibraryMismatch` when another node has loaded another version
-   * of the module, whose section has another size or layout; `NameConflict` when this node has loaded
-   * another library of that name; `InvalidOption` when the path is neither a path nor a `file:` URL.
+   * @returns The module. When the node is closed, its variables are the process's own, and zero;
+   * only when the module is disposed of is the library unloaded.
+   * @throws {TdsmError} `LibraryNotFound`; `LibraryMismatch` when another node has loaded another
+   * version of the module, whose section has another size or layout; `NameConflict` when this node
+   * has loaded another library of that name; `InvalidOption` when the path is neither a path nor a
+   * `file:` URL.
    * @throws {RangeError} When the name is too short or too long.
    */
   async loadModule<const Symbols extends Deno.ForeignLibraryInterface>(
@@ -141,20 +142,21 @@ export class Node extends NodeThread implements AsyncDisposable {
    * Leaves the cluster: other nodes take over the pages that only this node has. The directory node
    * waits until every node with a program has left, and then ends the cluster.
    *
-   * From then on `memory` and every view are empty. Of Workers and native calls that go on, the calls
-   * end with an error, and what they still read of the region is zeros.
+   * From then on `memory` and every view are empty. Of Workers and native calls that go on, the
+   * calls end with an error, and what they still read of the region is zeros.
    *
    * @returns Resolves when the node is closed.
-   * @throws {TdsmError} Why the node could not go on: the node is closed all the same, and what only it had
-   * is lost. Whatever touches the region from then on ends the process.
+   * @throws {TdsmError} Why the node could not go on: the node is closed all the same, and what
+   * only it had is lost. Whatever touches the region from then on ends the process.
    */
   close(): Promise<void> {
     return this.#closing ??= this.#close();
   }
 
   /**
-   * Closes the node as {@linkcode Node.close} does, but does not throw when a call of this thread has said
-   * before why the node cannot go on: such an error would hide the error that ended the block.
+   * Closes the node as {@linkcode Node.close} does, but does not throw when a call of this thread
+   * has said before why the node cannot go on: such an error would hide the error that ended the
+   * block.
    */
   async [Symbol.asyncDispose](): Promise<void> {
     const { toldFailure } = this.#parts.client;

@@ -39,8 +39,8 @@ arguments behind --, are those of the program.`;
  */
 export interface RunOptions extends NodeOptions {
   /**
-   * Flags of the program's own, with or without dashes. Name only those that resemble a setting, such as
-   * `sort` beside `port`, and `help` where the program prints a help text of its own.
+   * Flags of the program's own, with or without dashes. Name only those that resemble a setting,
+   * such as `sort` beside `port`, and `help` where the program prints a help text of its own.
    */
   readonly programFlags?: readonly string[] | undefined;
 }
@@ -54,13 +54,14 @@ export interface RunOptions extends NodeOptions {
  * and ends the process. With `rpcServer` the program is not executed: the node serves until the
  * directory node ends the cluster. With `nodes` the program begins once so many nodes have joined.
  *
- * An error is printed at once. An error that `main` throws, or that nothing in the program catches, ends
- * the cluster: every node ends with `NodeFailed`; with `onError: "leave"` this node only leaves. A program
- * that catches what `run` throws decides how its process ends; otherwise the exit code is 1, 2 where a
- * flag or setting is wrong, and 70 where the node could not start or go on.
+ * An error is printed at once. An error that `main` throws, or that nothing in the program catches,
+ * ends the cluster: every node ends with `NodeFailed`; with `onError: "leave"` this node only
+ * leaves. A program that catches what `run` throws decides how its process ends; otherwise the exit
+ * code is 1, 2 where a flag or setting is wrong, and 70 where the node could not start or go on.
  *
- * On SIGINT, SIGTERM and SIGHUP the node leaves before the process ends, with exit code 128 plus the
- * signal's number; on `Deno.exit` it leaves too. With `signals: false` the program handles signals.
+ * On SIGINT, SIGTERM and SIGHUP the node leaves before the process ends, with exit code 128 plus
+ * the signal's number; on `Deno.exit` it leaves too. With `signals: false` the program handles
+ * signals.
  *
  * @param main The program, which is called with the node.
  * @param options The node's settings, and how flags are read.
@@ -92,8 +93,8 @@ export async function run(
   try {
     await execute(node, settings, main);
     await program.close();
-    // What `main` released last, the directory node may have refused. A node that only serves may have
-    // released something after the end of the cluster, which is no failure.
+    // What `main` released last, the directory node may have refused. A node that only serves may
+    // have released something after the end of the cluster, which is no failure.
     if (!settings.rpcServer) throwFailure(node);
   } catch (error) {
     // Printed before the node closes, which can take a while.
@@ -119,15 +120,15 @@ async function execute(
 const UNCAUGHT = ["error", "unhandledrejection"] as const;
 
 /**
- * A program while `run` has a node for it. Its first failure is told, and ends the cluster unless the
- * settings say otherwise. An error that nothing catches is a failure, too.
+ * A program while `run` has a node for it. Its first failure is told, and ends the cluster unless
+ * the settings say otherwise. An error that nothing catches is a failure, too.
  */
 class RunningProgram implements EventListenerObject, Disposable {
   readonly #node: Node;
   readonly #settings: Settings;
   /**
-   * What ends the program, once something does: its own failure, or its node, which could not go on or
-   * whose cluster has ended. A program that has closed its node itself goes on without one.
+   * What ends the program, once something does: its own failure, or its node, which could not go on
+   * or whose cluster has ended. A program that has closed its node itself goes on without one.
    */
   #endedBy: "failure" | "node" | undefined;
   /** Whether the program's failure was told. */
@@ -186,7 +187,8 @@ class RunningProgram implements EventListenerObject, Disposable {
   handleEvent(event: ErrorEvent | PromiseRejectionEvent): void {
     if (event.defaultPrevented) return;
     event.preventDefault();
-    // What fails now follows from what ends the program, as where a Worker waits for what never comes.
+    // What fails now follows from what ends the program, as where a Worker waits for what never
+    // comes.
     if (this.#endedBy !== undefined) return;
     // Of an error in a Worker the main thread gets only the message.
     const error = "reason" in event ? event.reason : event.error ?? event.message;
@@ -195,11 +197,15 @@ class RunningProgram implements EventListenerObject, Disposable {
     if (exitCode === undefined) this.fail(error);
     else this.#abort(error);
     if (isWorker()) return void this.#failWorker(error);
-    // `Deno.exit` runs the listeners that hand over pages; Deno's end after an uncaught error runs none.
+    // `Deno.exit` runs the listeners that hand over pages; Deno's end after an uncaught error runs
+    // none.
     Deno.exit(exitCode ?? exitCodeOf(error));
   }
 
-  /** Ends a Worker by the error, so that the main thread gets it: `Deno.exit` would end the Worker silently. */
+  /**
+   * Ends a Worker by the error, so that the main thread gets it: `Deno.exit` would end the Worker
+   * silently.
+   */
   async #failWorker(error: unknown): Promise<void> {
     await this.close();
     this[Symbol.dispose]();
@@ -256,8 +262,8 @@ function isClosed(node: Node): boolean {
 }
 
 /**
- * Executes a program once so many nodes have joined. Otherwise a short program of the directory node
- * would end, and the cluster with it, before the other nodes have joined.
+ * Executes a program once so many nodes have joined. Otherwise a short program of the directory
+ * node would end, and the cluster with it, before the other nodes have joined.
  */
 async function begin(
   node: Node,

@@ -313,7 +313,8 @@ export abstract class NodeThread {
     const end = Number(offset) + bytes;
     // Cells that were in use before still hold old values.
     this.memory.fill(0, end - Number(dirtyBytes), end);
-    // Until then the engine frees the cells if this thread ends. Others have the cells of a name that are zero.
+    // Until then the engine frees the cells if this thread ends. Others have the cells of a name
+    // that are zero.
     if (name === undefined || Number(dirtyBytes) > 0) {
       this.#client.post(newBody(Call.Taken, { key: BigInt(offset) }));
     }
