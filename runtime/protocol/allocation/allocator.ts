@@ -1,11 +1,12 @@
 /**
  * Which allocation has which part of the region: the allocator, as it runs on the directory node.
  *
- * - An allocation begins on a page of its own, so nothing that others write to moves its pages. Those
- *   that are `packed` share pages, but only with packed ones of the same node: its arena.
- * - Memory is taken from the top of the region downwards, since programs that use offsets of their own
- *   choice begin at the bottom. Nothing else keeps the two apart: the allocator gives out every byte,
- *   so a program that uses both must make the region large enough, and look at `statistics().freeBytes`.
+ * - An allocation begins on a page of its own, so nothing that others write to moves its pages.
+ *   Those that are `packed` share pages, but only with packed ones of the same node: its arena.
+ * - Memory is taken from the top of the region downwards, since programs that use offsets of their
+ *   own choice begin at the bottom. Nothing else keeps the two apart: the allocator gives out every
+ *   byte, so a program that uses both must make the region large enough, and look at
+ *   `statistics().freeBytes`.
  * - A name stands for the same cells on every node until a thread frees it, which must know that
  *   no other uses it any more. The same holds without a name, since views travel between nodes.
  * - What a node that died or left has allocated stays, since others may use it: named or not,
@@ -32,7 +33,7 @@ import {
 import { clamp, Holes, type Place, roundDown, roundUp } from "./holes.ts";
 import type { NodeId } from "../coherence/messages.ts";
 
-/** The offset and the size of every packed allocation are multiples of this: no element is larger. */
+/** Offset and size of every packed allocation are multiples of this: no element is larger. */
 const PACKED_UNIT_BYTES = 8;
 
 /** The region that is given out. */
@@ -41,9 +42,9 @@ export interface AllocatorOptions {
   readonly size: number;
   /** The page size, in bytes; a power of two. */
   readonly pageSize: number;
-  /** How many of the lowest bytes are never given out; 0 where all are. Rounded up to whole pages. */
+  /** How many of the lowest bytes are never given out; 0 for none. Rounded up to whole pages. */
   readonly reservedBytes: number;
-  /** How many allocations may live at one time; {@linkcode ALLOCATIONS_MAX} where nothing is said. */
+  /** How many allocations may live at one time; {@linkcode ALLOCATIONS_MAX} by default. */
   readonly allocationsMax?: number;
   /**
    * Is told of whole pages that no program needs what is on: they came free, or are given out anew.
@@ -68,7 +69,7 @@ export interface Allocation {
   readonly created: boolean;
 }
 
-/** The name stands for cells that its first node is still zeroing. To be asked for again after that. */
+/** The name stands for cells that its first node is still zeroing. To be asked for again then. */
 export interface AllocationPending {
   /** Tells it from an allocation. */
   readonly kind: "pending";
@@ -198,7 +199,8 @@ export class Allocator {
    *
    * @param node The node that asks.
    * @param offset Where the allocation begins, in bytes.
-   * @param bytes The size of what was asked for. A view of another size is not the one that was given.
+   * @param bytes The size of what was asked for. A view of another size is not the one that was
+   * given.
    * @returns What was freed, or why nothing was.
    */
   free(node: NodeId, offset: number, bytes: number): Freed | AllocationError {
@@ -316,7 +318,7 @@ export class Allocator {
     return { kind: "allocated", offset, dirtyBytes, created: true };
   }
 
-  /** The node that zeroed an allocation is gone, and maybe its pages with it: no program needs them. */
+  /** The node that zeroed an allocation is gone, maybe with its pages: no program needs them. */
   #clearCells({ request, offset }: Named): void {
     const { pageSize } = this.#options;
     const end = offset + request.length * ELEMENT_BYTES[request.type];
@@ -363,7 +365,7 @@ export class Allocator {
     return place;
   }
 
-  /** Takes pages for something packed. What it leaves of them is free in the arena: less than a page. */
+  /** Takes pages for something packed. What it leaves, less than a page, is free in the arena. */
   #grow({ holes }: Arena, bytes: number, align: number): Place | undefined {
     const { pageSize } = this.#options;
     const taken = roundUp(bytes, pageSize);

@@ -157,7 +157,7 @@ export class AllocatorServer {
     this.#waitingCount++;
   }
 
-  /** Asks again for all requests that wait for a name; those for which it is still too early wait on. */
+  /** Asks again for all requests that wait for a name; where it is too early, they wait on. */
   #retry(name: string | undefined): void {
     const queue = name === undefined ? undefined : this.#waiting.get(name);
     if (queue === undefined) return;

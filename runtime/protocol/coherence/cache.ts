@@ -2,8 +2,9 @@
  * A node's side of the protocol: its rights to each page, its requests, and how it gives pages up.
  *
  * A page moves between three states (see {@linkcode PageState}). A miss makes one request to the
- * page's home; the grant comes from the node that has the bytes. A page that was granted while a thread
- * waited for it is held for a while before it is given up, so that the thread can finish its access.
+ * page's home; the grant comes from the node that has the bytes. A page that was granted while a
+ * thread waited for it is held for a while before it is given up, so that the thread can finish its
+ * access.
  */
 
 import { ADOPTIONS_MAX, MEMORY_WAIT_MAX_MS, TICKET_MAX } from "../../limits.ts";
@@ -85,7 +86,7 @@ interface Pending extends PageRun {
   grant: GrantMessage | undefined;
   /** The node that sent the grant; 0 before there is one. */
   granter: NodeId;
-  /** The nodes that have acknowledged. Acknowledgements may come before the grant that names the nodes. */
+  /** The nodes that have acknowledged, maybe before the grant came that names the nodes. */
   readonly acknowledged: NodeId[];
   /** The accesses of this node that wait for the request, at most one a page. */
   readonly waiting: Wanted[];
@@ -185,8 +186,9 @@ export class PageCache {
   protected readonly memory: PageMemory;
   protected readonly sequences: SequenceDetector;
   /**
-   * The nodes that are gone, each with the number of the request that came next then. A grant that comes
-   * from such a node, or names it, answers an earlier request; so it is forgotten with the last of these.
+   * The nodes that are gone, each with the number of the request that came next then. A grant that
+   * comes from such a node, or names it, answers an earlier request; so it is forgotten with the
+   * last of these.
    */
   protected readonly gone = new Map<NodeId, number>();
   protected readonly lost = new Map<number, NodeId>();
@@ -196,16 +198,16 @@ export class PageCache {
   protected roomless: Wanted[] = [];
   /** Since when there was no room for any of them, in microseconds. */
   protected roomlessSince = 0;
-  /** Since when no node has room for the pages of this one, which leaves; `Infinity` where one has. */
+  /** Since when no node has room for the pages of this leaving node; `Infinity` if one has. */
   protected strandedSince = Infinity;
   /**
-   * The pages that were mapped for a thread of this node, each with the time until which they are not
-   * given back for want of room, in microseconds; the earliest first.
+   * The pages that were mapped for a thread of this node, each with the time until which they are
+   * not given back for want of room, in microseconds; the earliest first.
    */
   protected readonly mapped = new Map<number, number>();
   /** The pages of others that this node will request once there is room for them. */
   protected adoptions: PageRun[] = [];
-  /** Whether pages of others were forgotten for want of room since this was last asked, and set to false. */
+  /** Whether pages of others were forgotten for want of room since this was set to false. */
   hasDeclined = false;
   protected nextRequest = 1;
   protected leaving = false;
@@ -241,8 +243,8 @@ export class PageCache {
   }
 
   /**
-   * How many pages this node has copies of, to read and to write, and of how many it has dead bytes only,
-   * which it may not read any more and has not given back.
+   * How many pages this node has copies of, to read and to write, and of how many it has dead bytes
+   * only, which it may not read any more and has not given back.
    */
   get copies(): {
     readonly pagesShared: number;
@@ -281,8 +283,8 @@ export class PageCache {
   }
 
   /**
-   * The held pages that are demanded, or all that were mapped for threads just now while there is no room
-   * for other pages; {@linkcode resumed} ends the hold of each.
+   * The held pages that are demanded, or all that were mapped for threads just now while there is
+   * no room for other pages; {@linkcode resumed} ends the hold of each.
    */
   get awaitedPages(): readonly number[] {
     return this.roomless.length > 0 ? [...this.mapped.keys()] : this.demands.awaitedPages;
@@ -294,12 +296,12 @@ export class PageCache {
     this.#want(page, access, now);
   }
 
-  /** Requests pages before a thread faults on them, except those that are here or requested already. */
+  /** Requests pages before a thread faults on them, except those here or requested already. */
   fetch(first: number, count: number, access: Access): void {
     if (!this.leaving) this.#fetch({ first, count }, access, this.#spare);
   }
 
-  /** Requests what is missing of a run, as far as there is room; returns how many pages it came to. */
+  /** Requests what is missing of a run, as far as there is room; returns how many pages that is. */
   #fetch({ first, count }: PageRun, access: Access, room: number): number {
     let page = first;
     while (page < first + count) {
@@ -317,8 +319,8 @@ export class PageCache {
   }
 
   /**
-   * Takes the home's wish that this node takes pages from another one, which needs its room. They are
-   * requested once there is room, and forgotten if none can be made.
+   * Takes the home's wish that this node takes pages from another one, which needs its room. They
+   * are requested once there is room, and forgotten if none can be made.
    */
   adopt({ first, count }: PageRun): void {
     if (this.leaving || this.adoptions.length === ADOPTIONS_MAX) return;
@@ -327,19 +329,19 @@ export class PageCache {
     this.#adoptAll();
   }
 
-  /** Whether this node has yet to do its part in a transaction: the home's demand waits for a hold. */
+  /** Whether this node owes its part in a transaction: the home's demand waits for a hold. */
   owes({ first, requester, request }: Debt): boolean {
     return this.demands.deferred.some((demand) =>
       demand.first === first && demand.requester === requester && demand.request === request
     );
   }
 
-  /** Takes the home's word that it has forgotten copies, and that no node will ask for their bytes. */
+  /** Takes the home's word that it forgot copies, and that no node will ask for their bytes. */
   dropped(run: PageRun): void {
     this.memory.dropped(run);
   }
 
-  /** Takes the home's word that it has not, since no other node has the pages, or has room for them. */
+  /** Takes the home's word that it has not, since no other node has the pages or room for them. */
   kept(run: PageRun, now: number): void {
     if (this.leaving) this.strandedSince = Math.min(this.strandedSince, now);
     this.memory.kept(run);
@@ -350,7 +352,7 @@ export class PageCache {
     this.memory.giveBack();
   }
 
-  /** A step begins. What was mapped for threads in an earlier one they could touch, for some time at least. */
+  /** A step begins. What an earlier one mapped for threads they have had some time to touch. */
   begin(now: number): void {
     for (const [page, until] of this.mapped) {
       if (until > now) break;
@@ -359,8 +361,8 @@ export class PageCache {
   }
 
   /**
-   * Uses what room there is, and makes more where it is needed. Called when everything else of a step
-   * is done.
+   * Uses what room there is, and makes more where it is needed. Called when everything else of a
+   * step is done.
    *
    * @param now The time, in microseconds.
    */
@@ -420,7 +422,7 @@ export class PageCache {
     }
   }
 
-  /** How many pages may be requested that no thread waits for: such a request never takes the last room. */
+  /** How many pages may be requested that no thread waits for: never as many as there is room. */
   get #spare(): number {
     const { free, reserve } = this.memory;
     return free - Math.max(1, reserve) - this.roomless.length;
@@ -492,8 +494,9 @@ export class PageCache {
   }
 
   /**
-   * Leaves: makes no more requests and ends all holds. Tells the home once every request is answered, so
-   * that no bytes are on their way to this node. The home then fetches the pages that only this node has.
+   * Leaves: makes no more requests and ends all holds. Tells the home once every request is
+   * answered, so that no bytes are on their way to this node. The home then fetches the pages that
+   * only this node has.
    */
   leave(): void {
     this.leaving = true;
@@ -520,9 +523,9 @@ export class PageCache {
       this.outbox.send(requester, { kind: "acknowledge", first, count, request });
       return;
     }
-    // The copies that this node dropped for this very request have not changed since, so their bytes can
-    // still be sent. But if this node has one of the pages again, or has given its bytes back, the requester
-    // got the bytes after all.
+    // The copies that this node dropped for this very request have not changed since, so their
+    // bytes can still be sent. But if this node has one of the pages again, or has given its bytes
+    // back, the requester got the bytes after all.
     const dropped = message.invalidated.includes(this.options.self);
     const end = first + count;
     for (let page = first; page < end; page += this.memory.alike(page, end - page)) {
@@ -574,8 +577,8 @@ export class PageCache {
   #want(page: number, access: Access, now: number): void {
     const state = this.state(page);
     if (permits(state, access)) {
-      // The fault is old, or happened in a window where the page was never mapped. Mapping the page is right
-      // in both cases.
+      // The fault is old, or happened in a window where the page was never mapped. Mapping the page
+      // is right in both cases.
       this.counters.staleFaults++;
       this.memory.touched(page);
       this.#keep(page, now);
@@ -639,7 +642,7 @@ export class PageCache {
       this.pending.at(page) === undefined;
   }
 
-  /** How many of `limit` pages from `first` on one request can ask for, with room for so many more. */
+  /** How many of `limit` pages from `first` on one request can ask for, with so much room. */
   #extent(first: number, limit: number, room: number): number {
     const { pageCount, runPages } = this.options;
     const end = first + Math.min(limit, runPages, pageCount - first);
@@ -696,8 +699,8 @@ export class PageCache {
       this.outbox.send(home, { kind: "done", first, count, request, lost });
     }
     this.sequences.granted(first, pending.count, count);
-    // Accesses outside of the granted run, and writes to pages that were granted for reading, still wait
-    // and need a request of their own.
+    // Accesses outside of the granted run, and writes to pages that were granted for reading, still
+    // wait and need a request of their own.
     for (const { page, access } of pending.waiting) {
       const served = contains(grant, page) && (lost || permits(this.state(page), access));
       if (!served) this.#want(page, access, now);
@@ -723,7 +726,8 @@ export class PageCache {
   #take(pending: Pending, grant: GrantMessage, now: number): void {
     const { first, count, content } = grant;
     const writable = grant.access === Access.Write;
-    // The first page that was requested ahead stays unmapped: the fault on it shows that the walk goes on.
+    // The first page that was requested ahead stays unmapped: the fault on it shows that the walk
+    // goes on.
     const trap = pending.ahead && !pending.waiting.some(({ page }) => page === first);
     const rest = trap ? { first: first + 1, count: count - 1 } : { first, count };
     switch (content) {
@@ -760,7 +764,7 @@ export class PageCache {
     }
   }
 
-  /** Keeps a page that was mapped for a thread, whatever room is needed, until the thread has run. */
+  /** Keeps a page that was mapped for a thread until it has run, whatever room is needed. */
   #keep(page: number, now: number): void {
     if (this.memory.limit === Infinity) return;
     this.mapped.delete(page);

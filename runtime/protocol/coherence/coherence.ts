@@ -1,7 +1,7 @@
 /**
- * The coherence protocol of one node, as a pure state machine: each step takes an input and returns the
- * actions to carry out. No I/O, no clock, no randomness. The simulator, the exhaustive checker and the
- * real driver run this same class.
+ * The coherence protocol of one node, as a pure state machine: each step takes an input and returns
+ * the actions to carry out. No I/O, no clock, no randomness. The simulator, the exhaustive checker
+ * and the real driver run this same class.
  */
 
 import { type CacheCounters, PageCache } from "./cache.ts";
@@ -28,7 +28,7 @@ export type Input =
     readonly count: number;
     readonly access: Access;
   }
-  /** A message arrived, and with a grant its bytes are in the alias. Each sender's come in order. */
+  /** A message arrived; the bytes of a grant are in the alias. Each sender's come in order. */
   | { readonly kind: "message"; readonly from: NodeId; readonly message: Message }
   /** At the directory node: a node has joined. */
   | { readonly kind: "peerJoined"; readonly node: NodeId }
@@ -43,7 +43,7 @@ export type Input =
   | { readonly kind: "room"; readonly node: NodeId; readonly pages: number }
   /** There is nothing else to do: bytes that nobody needs are given back, some at a time. */
   | { readonly kind: "idle" }
-  /** This node wants to leave. Its threads no longer touch the region. The directory node goes last. */
+  /** This node wants to leave: its threads touch no page any more. The directory node goes last. */
   | { readonly kind: "leave" }
   /** Every thread of this node that waited for this page has run since it was installed. */
   | { readonly kind: "resumed"; readonly page: number }
@@ -66,13 +66,13 @@ export interface CoherenceOptions {
    */
   readonly holdTimeUs: number;
   /**
-   * Whether a page that nodes read and write in turn is granted for writing to the node that reads it;
-   * only the home looks at this. Off by default.
+   * Whether a page that nodes read and write in turn is granted for writing to the node that reads
+   * it; only the home looks at this. Off by default.
    */
   readonly migration?: boolean;
   /**
-   * The most pages of which this node keeps bytes, at least 1: copies, pages that are to come, and dead
-   * ones whose bytes were not given back yet. No limit by default.
+   * The most pages of which this node keeps bytes, at least 1: copies, pages that are to come, and
+   * dead ones whose bytes were not given back yet. No limit by default.
    */
   readonly memoryPages?: number;
   /** How many pages one `work` looks at; `WORK_PAGES` of the limits by default. */
@@ -111,14 +111,14 @@ export class Coherence {
     this.directory.peerJoined(options.self);
   }
 
-  /** When to step with a `tick`, in microseconds of the same clock as `now`; `Infinity` for never. */
+  /** When to step with a `tick`, in microseconds of the clock of `now`; `Infinity` for never. */
   get deadline(): number {
     return this.cache.deadline;
   }
 
   /**
-   * Whether work was put off, so that one step does not take long. The driver steps with `work` then,
-   * again and again, and takes in between what comes.
+   * Whether work was put off, so that one step does not take long. The driver steps with `work`
+   * then, again and again, and takes in between what comes.
    */
   get hasWork(): boolean {
     return this.directory?.hasWork ?? false;
@@ -132,7 +132,7 @@ export class Coherence {
     return this.cache.awaitedPages;
   }
 
-  /** How many pages of others this node has room for; `Infinity` without a limit. For heartbeats. */
+  /** How many pages of others this node has room for; `Infinity` if unlimited. For heartbeats. */
   get room(): number {
     return this.cache.room;
   }
@@ -205,7 +205,7 @@ export class Coherence {
     }
   }
 
-  /** Delivers messages of this node to itself, which are never sent; returns whether there were any. */
+  /** Delivers this node's messages to itself, which are never sent; returns if there were any. */
   #deliverLocally(now: number): boolean {
     const outbox = this.#outbox;
     let delivered = false;

@@ -1,9 +1,10 @@
 /**
- * What nodes owe to the transactions of a home. A node that says that it lives may still not do its part:
- * then a page is held up for ever, and every thread that needs the page with it. So from time to time the
- * home reminds each node of the oldest transaction that waits for it. A node that has done its part says
- * so; behind the home's demand and its own answer, as messages between two nodes keep their order. A node
- * that neither says so nor ends the transaction, so many times in a row, is in default.
+ * What nodes owe to the transactions of a home. A node that says that it lives may still not do its
+ * part: then a page is held up for ever, and every thread that needs the page with it. So from time
+ * to time the home reminds each node of the oldest transaction that waits for it. A node that has
+ * done its part says so; behind the home's demand and its own answer, as messages between two nodes
+ * keep their order. A node that neither says so nor ends the transaction, so many times in a row,
+ * is in default.
  */
 
 import { OWED_MAX_BEATS } from "../../limits.ts";
@@ -97,7 +98,7 @@ export class Debts {
     return this.#remind(oldest);
   }
 
-  /** A node says that it has done its part in a transaction. What a loss asks for is not done so. */
+  /** A node says that it has done its part in a transaction, other than what a loss asks for. */
   settled(node: NodeId, { first, requester, request }: Debt): void {
     for (const [transaction, { phase, settled }] of this.#accounts) {
       if (transaction.requester !== requester || transaction.request !== request) continue;

@@ -52,7 +52,7 @@ export interface DirectoryOptions {
   readonly pageCount: number;
   /** The most pages that one grant carries. */
   readonly runPages: number;
-  /** Whether a page that nodes read and write in turn is handed over at the read; off by default. */
+  /** Whether a page that nodes read and write in turn is handed over at reads; off by default. */
   readonly migration?: boolean;
   /** How many pages one {@linkcode Directory.work} looks at; {@linkcode WORK_PAGES} by default. */
   readonly workPages?: number;
@@ -93,9 +93,11 @@ export class Directory {
   protected readonly migrations = new PageTable();
   protected readonly members = new Set<NodeId>();
   protected readonly leaving = new Map<NodeId, Leaver>();
-  /** The nodes that are gone while pages may still refer to them, in the order in which they went. */
+  /** The nodes that are gone and that pages may still refer to, in the order of their going. */
   protected readonly departed: NodeId[] = [];
-  /** A walk over all pages takes the first `nodes` of {@linkcode departed} from them; it is at `page`. */
+  /**
+   * A walk that takes the first `nodes` of {@linkcode departed} from all pages; now at `page`.
+   */
   protected sweep = { page: 0, nodes: 0 };
   /** The transactions that wait to hear what other nodes have, since a party of theirs died. */
   protected readonly orphans = new Set<Transaction>();
@@ -113,7 +115,7 @@ export class Directory {
   protected clearAgainFrom = Infinity;
   /** The transactions that clear pages. */
   protected readonly clearing = new Set<Transaction>();
-  /** How many pages of others each node had room for when it last told, less what it was given since. */
+  /** How many pages of others each node said it had room for, less what it was given since. */
   protected readonly rooms = new Map<NodeId, number>();
   /** For each node that leaves, what another node was asked to take last. */
   protected readonly adoptions = new Map<NodeId, Adoption>();
@@ -187,8 +189,8 @@ export class Directory {
   }
 
   /**
-   * Takes a `drop`: a node has unmapped its copies. They are forgotten once no transaction is under way
-   * on their pages, unless the node has the only ones.
+   * Takes a `drop`: a node has unmapped its copies. They are forgotten once no transaction is under
+   * way on their pages, unless the node has the only ones.
    */
   drop(from: NodeId, message: DropMessage): void {
     if (!this.members.has(from)) return;
@@ -240,7 +242,7 @@ export class Directory {
     }
   }
 
-  /** Looks again at nodes that leave, where this node itself has room again for pages of others, or none. */
+  /** Looks again at nodes that leave, as this node has room again for pages of others, or none. */
   lookForRoom(): void {
     const room = Math.min(1, this.#own.room);
     if (room === this.rooms.get(DIRECTORY_NODE) && !this.#own.hasDeclined) return;
@@ -278,7 +280,7 @@ export class Directory {
     this.#end(transaction);
   }
 
-  /** Takes a `refused`: a node kept its copies, because the requester died before that node gave them up. */
+  /** Takes a `refused`: a node kept its copies, as the requester died before it gave them up. */
   refused(from: NodeId, message: RefusedMessage): void {
     const transaction = this.#find(message.first, message.requester, message.request);
     if (transaction !== undefined) this.#advance(transaction, { kind: "refused", from });
@@ -298,7 +300,7 @@ export class Directory {
     for (const transaction of this.clearing) this.endClear(transaction);
   }
 
-  /** Takes a `peerLostSeen`: the node has sent its last message about transactions with the lost node. */
+  /** Takes a `peerLostSeen`: the node sends no more about transactions with the lost node. */
   peerLostSeen(from: NodeId, node: NodeId): void {
     const event = { kind: "peerLostSeen", from, node } as const;
     for (const transaction of this.orphans) {
@@ -371,8 +373,8 @@ export class Directory {
   }
 
   /**
-   * Takes the nodes that are gone from the holders of pages that are needed now, though the walk over all
-   * pages has not come there yet.
+   * Takes the nodes that are gone from the holders of pages that are needed now, though the walk
+   * over all pages has not come there yet.
    */
   protected repair({ first, count }: PageRun): void {
     const { departed, holders } = this;
@@ -418,7 +420,7 @@ export class Directory {
     this.outbox.tell({ kind: "violation", node, reason });
   }
 
-  /** Starts the transaction that a request asks for, or does what else has waited. Its first page is free. */
+  /** Starts what a request asks for, or does what else has waited. Its first page is free. */
   #start({ from, message }: WaitingRequest): void {
     if (message.kind === "drop") return this.drop(from, message);
     const { first, request } = message;
@@ -455,7 +457,8 @@ export class Directory {
     for (const node of invalidated) {
       this.outbox.send(node, { kind: "invalidate", first, count, requester: from, request });
     }
-    // A transaction that the home grants at once is over; one that its cache grants is ended by `granted`.
+    // A transaction that the home grants at once is over; one that its cache grants is ended by
+    // `granted`.
     if (phase.kind === "granted" && invalidated.length === 0) this.#settle(transaction);
     else {
       this.active.add(transaction);
@@ -470,7 +473,9 @@ export class Directory {
     else this.outbox.send(requester, grantOf(transaction));
   }
 
-  /** Ends a transaction: the grant has taken effect, or will before the requester's next message. */
+  /**
+   * Ends a transaction: the grant has taken effect, or will before its requester's next message.
+   */
   #settle(transaction: Transaction): void {
     const { access, requester } = transaction;
     // Where the home took the pages for lost, the bytes had come in time.
@@ -496,7 +501,7 @@ export class Directory {
     });
   }
 
-  /** How many of `limit` pages from `first` on can be treated like the first, as for a read or a write. */
+  /** How many of `limit` pages from `first` on can be treated like it, for a read or a write. */
   #extent(first: number, limit: number, reads: boolean): number {
     const alike = this.#alike(first, first + Math.min(limit, this.options.runPages));
     // Only a page with one copy is handed over.
@@ -510,8 +515,8 @@ export class Directory {
   }
 
   /**
-   * How many pages from `first` on, and before `end`, have the same holders: either they are free, or one
-   * transaction is under way on all of them.
+   * How many pages from `first` on, and before `end`, have the same holders: either they are free,
+   * or one transaction is under way on all of them.
    */
   #alike(first: number, end: number): number {
     if (end - first === 1) return 1;
@@ -536,7 +541,7 @@ export class Directory {
     return runs;
   }
 
-  /** The node that sends the bytes: this one if it has them, since that saves a hop; otherwise the owner. */
+  /** The node that sends the bytes: this one if it has them, which saves a hop; else the owner. */
   #source(page: number): NodeId {
     return this.holders.has(page, DIRECTORY_NODE) ? DIRECTORY_NODE : this.holders.owner(page);
   }
@@ -592,7 +597,7 @@ export class Directory {
     }
   }
 
-  /** The requester died: whether other parties gave up their copies for it, they have yet to tell. */
+  /** The requester died: others have yet to tell whether they gave up their copies for it. */
   #beginAbort(transaction: Transaction): void {
     const { phase, requester, invalidated } = transaction;
     const source = sourceOf(phase);
@@ -611,7 +616,8 @@ export class Directory {
   #abortOnceTold(transaction: Transaction): void {
     const { access, phase } = transaction;
     if (phase.kind !== "aborting" || phase.awaited.length > 0) return;
-    // A node that kept its copy kept the requester from writing. A read takes nothing from any node.
+    // A node that kept its copy kept the requester from writing. A read takes nothing from any
+    // node.
     const keepers = phase.refused.filter((node) => this.members.has(node));
     if (access === Access.Write && phase.content !== Content.Lost) {
       keepers.sort((a, b) => Number(b === phase.source) - Number(a === phase.source));
@@ -621,7 +627,7 @@ export class Directory {
     this.#end(transaction);
   }
 
-  /** Looks for other bytes, now that the requester is known not to have those of a source that died. */
+  /** Looks for other bytes, now that the requester surely has none of a source that died. */
   #findSource(transaction: Transaction, lostNode: NodeId): void {
     // A node that is told to drop its copy for a write keeps the bytes until the write is done.
     const others = transaction.access === Access.Write
@@ -825,7 +831,7 @@ export class Directory {
     return budget;
   }
 
-  /** Takes the nodes that are gone from the holders of a run. A page is lost with the last of them. */
+  /** Takes gone nodes from the holders of a run. A page is lost with the last of its holders. */
   #repair({ first, count }: PageRun): void {
     const end = first + count;
     for (let page = first; page < end;) {
@@ -834,7 +840,8 @@ export class Directory {
         if (!this.holders.has(page, node)) continue;
         this.holders.remove(run, node);
         if (this.holders.owner(page) !== 0) continue;
-        // Whether a transaction that is under way has brought the bytes to another node, its end will show.
+        // Whether a transaction that is under way has brought the bytes to another node, its end
+        // will show.
         const transaction = this.active.at(page);
         if (transaction === undefined) this.holders.lose(run, node);
         else transaction.lostWith = node;
@@ -878,7 +885,8 @@ export class Directory {
   }
 
   /**
-   * Takes over what only a leaving node has, one run after the other, and lets the node go at the end.
+   * Takes over what only a leaving node has, one run after the other, and lets the node go at the
+   * end.
    *
    * @param node The node.
    * @param leaver What is known of its leaving.
@@ -929,7 +937,9 @@ export class Directory {
     return Math.min(this.options.pageCount, page - page % CHUNK_PAGES + CHUNK_PAGES);
   }
 
-  /** A leaving node has nothing that others have not. Until now its copies counted, in case they die. */
+  /**
+   * A leaving node has nothing that others lack. Until now its copies counted, in case those died.
+   */
   #letGo(node: NodeId): void {
     this.leaving.delete(node);
     this.adoptions.delete(node);

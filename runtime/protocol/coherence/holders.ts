@@ -1,10 +1,11 @@
 /**
- * What the home knows of each page: the nodes that have a copy, and the one of them that is the owner,
- * which is asked for the bytes; or else the node with which the page was lost. Memory is in proportion to
- * the pages that any node ever touched, and to the nodes that have copies at one time, not to their ids.
+ * What the home knows of each page: the nodes that have a copy, and the one of them that is the
+ * owner, which is asked for the bytes; or else the node with which the page was lost. Memory is in
+ * proportion to the pages that any node ever touched, and to the nodes that have copies at one
+ * time, not to their ids.
  *
- * Nodes are kept by _slot_. A node is given one with its first copy, and `forget` gives the slot back once
- * no page refers to the node. So slots are used again, while ids never are.
+ * Nodes are kept by _slot_. A node is given one with its first copy, and `forget` gives the slot
+ * back once no page refers to the node. So slots are used again, while ids never are.
  */
 
 import type { NodeId } from "./messages.ts";
@@ -12,7 +13,7 @@ import type { PageRun } from "./page.ts";
 import { SparseArray } from "./sparse_array.ts";
 
 const CHUNK_BITS = 9;
-/** The pages that are kept together, and are skipped together when a walk looks for a node's pages. */
+/** The pages that are kept together, and skipped together by a walk for a node's pages. */
 export const CHUNK_PAGES: number = 2 ** CHUNK_BITS;
 const CHUNK_MASK = CHUNK_PAGES - 1;
 const WORD_BITS = 32;
@@ -21,13 +22,13 @@ const WORD_MASK = WORD_BITS - 1;
 const PLANE_WORDS = CHUNK_PAGES + 1;
 
 /**
- * What is known of some pages in a row. All of it is in one array, since a collection of garbage looks
- * at each array: a home that knows ten million pages must not stand still for that.
+ * What is known of some pages in a row. All of it is in one array, since a collection of garbage
+ * looks at each array: a home that knows ten million pages must not stand still for that.
  */
 interface Chunk {
   /**
-   * The first plane has for each page its owner; where no node has a copy, the node that the page was
-   * lost with, or 0. Each of the others has those that have copies as bits, for 32 slots.
+   * The first plane has for each page its owner; where no node has a copy, the node that the page
+   * was lost with, or 0. Each of the others has those that have copies as bits, for 32 slots.
    */
   words: Uint32Array;
   /** How many planes there are. */
@@ -80,7 +81,7 @@ export class HolderTable {
   readonly #chunks = new SparseArray<Chunk>();
   readonly #slots = new Slots();
 
-  /** The node that is asked for the page's bytes; 0 when no node ever had the page, or it is lost. */
+  /** The node that is asked for the page's bytes; 0 if no node ever had it, or it is lost. */
   owner(page: number): NodeId {
     const chunk = this.#chunk(page);
     return chunk !== undefined && isHeld(chunk, page & CHUNK_MASK)
@@ -140,8 +141,8 @@ export class HolderTable {
   }
 
   /**
-   * How many pages from `first` on, and no more than `limit`, have the same owner and the same copies, or
-   * were lost with the same node.
+   * How many pages from `first` on, and no more than `limit`, have the same owner and the same
+   * copies, or were lost with the same node.
    */
   extent(first: number, limit: number): number {
     if (limit === 1) return limit;
@@ -171,8 +172,8 @@ export class HolderTable {
   }
 
   /**
-   * The node has no copies of a run any more; where it was the owner, another of the holders becomes
-   * it.
+   * The node has no copies of a run any more; where it was the owner, another of the holders
+   * becomes it.
    */
   remove(run: PageRun, node: NodeId): void {
     const slot = this.#slots.find(node);
@@ -189,7 +190,7 @@ export class HolderTable {
     });
   }
 
-  /** These nodes, and no others, have copies of a run; the first is the owner. None: no node has. */
+  /** These nodes alone have copies of a run; the first is the owner. None: no node has. */
   set(run: PageRun, nodes: readonly NodeId[]): void {
     this.#visit(run, (chunk, from, to) => fill(chunk, from, to, 0));
     for (const node of nodes) this.add(run, node);
@@ -200,7 +201,7 @@ export class HolderTable {
     this.#create(run, 0, (chunk, from, to) => fill(chunk, from, to, node));
   }
 
-  /** The first page from `start` on that a node has, or that is lost; `end` where there is none before it. */
+  /** The first page from `start` on that a node has, or that is lost; `end` if none is. */
   nextTouched(start: number, end: number): number {
     const last = ((end - 1) >>> CHUNK_BITS) + 1;
     let index = this.#chunks.next(start >>> CHUNK_BITS, last);
@@ -215,8 +216,9 @@ export class HolderTable {
   }
 
   /**
-   * The first page from `start` on in a chunk of which one of the nodes may have a page; `undefined`
-   * when there is none before `end`. That is `start` itself where a node may have a page of its chunk.
+   * The first page from `start` on in a chunk of which one of the nodes may have a page;
+   * `undefined` when there is none before `end`. That is `start` itself where a node may have a
+   * page of its chunk.
    */
   nextChunk(start: number, end: number, nodes: Iterable<NodeId>): number | undefined {
     const slots: number[] = [];
@@ -252,7 +254,7 @@ export class HolderTable {
     return this.#chunks.get(page >>> CHUNK_BITS);
   }
 
-  /** Does something to the pages of a run, from one offset up to another in each chunk that there is. */
+  /** Does something to the pages of a run, from offset to offset in each chunk that there is. */
   #visit({ first, count }: PageRun, act: (chunk: Chunk, from: number, to: number) => void): void {
     const end = first + count;
     const last = ((end - 1) >>> CHUNK_BITS) + 1;
@@ -356,7 +358,7 @@ function fill({ words, planes }: Chunk, from: number, to: number, lostWith: Node
   }
 }
 
-/** How far the pages from one offset up to another are like the one at an offset of a second chunk. */
+/** How far the pages between two offsets are like the one at an offset of a second chunk. */
 function alikeUpTo(chunk: Chunk, from: number, to: number, other: Chunk, at: number): number {
   const { words } = chunk;
   const planes = Math.max(chunk.planes, other.planes);

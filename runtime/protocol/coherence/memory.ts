@@ -1,10 +1,10 @@
 /**
  * The memory of one node, under its limit: what counts, what is given back, and in which order.
  *
- * Dead bytes go first, then copies that other nodes have too, then the only copies, which another node
- * must take. Which copies: a hand goes round the pages and unmaps them; a thread that touches one faults,
- * is served here, and has shown that the page is used. A second hand, some way behind, takes what was
- * not touched since.
+ * Dead bytes go first, then copies that other nodes have too, then the only copies, which another
+ * node must take. Which copies: a hand goes round the pages and unmaps them; a thread that touches
+ * one faults, is served here, and has shown that the page is used. A second hand, some way behind,
+ * takes what was not touched since.
  */
 
 import { DISCARD_STEP_PAGES, MEMORY_ASK_AGAIN_MS, RELIEF_RUNS_MAX } from "../../limits.ts";
@@ -66,7 +66,7 @@ export class PageMemory {
   readonly limit: number;
   /** How many pages are kept free, so that faults need not wait. */
   readonly reserve: number;
-  /** The only copies that the home was asked to find another place for, since it was last asked anew. */
+  /** The only copies that the home was asked to find a place for, since it was last asked anew. */
   offloads: PageRun[] = [];
   /** When the home may be asked anew, in microseconds. */
   askAgainAt = 0;
@@ -151,14 +151,14 @@ export class PageMemory {
     return this.residence.get(page) === Residence.None;
   }
 
-  /** How many pages from `first` on, at most `limit`, are in the same state, with the same of their bytes. */
+  /** How many of `limit` pages from `first` on are in the same state, also of their bytes. */
   alike(first: number, limit: number): number {
     return this.residence.extent(first, this.#states.extent(first, limit));
   }
 
   /**
-   * How many of `limit` pages from `first` on can be requested together, with room for `room` more; the
-   * home is asked about none of them. That holds for the first, but for the room.
+   * How many of `limit` pages from `first` on can be requested together, with room for `room` more;
+   * the home is asked about none of them. That holds for the first, but for the room.
    */
   requestable(first: number, limit: number, room: number): number {
     for (let count = 0; count < limit;) {
@@ -210,7 +210,7 @@ export class PageMemory {
     });
   }
 
-  /** Copies were dropped for another node's write; their bytes may be asked for as long as it runs. */
+  /** Copies were dropped for another node's write; their bytes may be asked for until it ends. */
   invalidated(run: PageRun, requests: RunTable<PageRun>): void {
     this.#died(run, Dead, requests);
   }
@@ -279,7 +279,8 @@ export class PageMemory {
   /**
    * Begins to make room.
    *
-   * @param dispensable How many pages may be made free of dead bytes and copies that others have too.
+   * @param dispensable How many pages may be made free of dead bytes and copies that others have
+   * too.
    * @param any How many may be made free at all.
    * @param isNeeded Whether a copy must stay for the time being.
    * @param now The time, in microseconds.
@@ -386,8 +387,8 @@ export class PageMemory {
     const runs = RELIEF_RUNS_MAX - this.offloads.length;
     pages = Math.min(pages - asked, runs * this.#options.runPages);
     if (pages <= 0) return;
-    // Where no node takes pages, none are unmapped but those that one is asked to take: each that a thread
-    // uses costs a fault.
+    // Where no node takes pages, none are unmapped but those that one is asked to take: each that a
+    // thread uses costs a fault.
     this.#unmap(ALONE, pages, this.#moves ? this.#lead : 0, isNeeded);
     const isAsked = (page: number) => this.offloads.some((run) => contains(run, page));
     const stays = (page: number) => isNeeded(page) || isAsked(page);

@@ -1,6 +1,6 @@
 /**
- * The messages of nodes about pages, as the state machines see them. `page_messages.ts` encodes them;
- * `docs/protocol.md` defines their meaning.
+ * The messages of nodes about pages, as the state machines see them. `page_messages.ts` encodes
+ * them; `docs/protocol.md` defines their meaning.
  *
  * Every message of a transaction carries the number that its requester gave the request, so that
  * a message that arrives late is recognised and dropped.
@@ -14,7 +14,7 @@ export type NodeId = number;
 /** The empty list of nodes, shared because most messages have no nodes. */
 export const NO_NODES: readonly NodeId[] = Object.freeze([]);
 
-/** Requester → home: give me the first page, and as many of the run's next pages as can be treated alike. */
+/** Requester → home: give me the first page, and the run's next ones that can be treated alike. */
 export interface RequestMessage {
   readonly kind: "request";
   readonly access: Access;
@@ -25,8 +25,9 @@ export interface RequestMessage {
 }
 
 /**
- * Home → source: send these pages to the requester; for a write, keep no copy. A source that is among
- * `invalidated` stands in for one that died: it sends the bytes of the copy that it was told to drop.
+ * Home → source: send these pages to the requester; for a write, keep no copy. A source that is
+ * among `invalidated` stands in for one that died: it sends the bytes of the copy that it was told
+ * to drop.
  */
 export interface ForwardMessage {
   readonly kind: "forward";
@@ -74,8 +75,8 @@ export const Content = {
 export type Content = typeof Content[keyof typeof Content];
 
 /**
- * Source or home → requester: the pages, or the right to write them. The run may be shorter than the
- * requested one.
+ * Source or home → requester: the pages, or the right to write them. The run may be shorter than
+ * the requested one.
  */
 export interface GrantMessage {
   readonly kind: "grant";
@@ -92,8 +93,8 @@ export interface GrantMessage {
 }
 
 /**
- * Whether a grant that the home itself sends ends its transaction, without a `done`. It does if no other
- * node takes part, because the home's next message to the requester arrives behind the grant.
+ * Whether a grant that the home itself sends ends its transaction, without a `done`. It does if no
+ * other node takes part, because the home's next message to the requester arrives behind the grant.
  */
 export function isFinal(
   { content, invalidated }: Pick<GrantMessage, "content" | "invalidated">,
@@ -101,7 +102,7 @@ export function isFinal(
   return content !== Content.Lost && invalidated.length === 0;
 }
 
-/** Requester → home: the grant has taken effect (or the pages are lost); the next transaction may start. */
+/** Requester → home: the grant has taken effect, or the pages are lost; the next may start. */
 export interface DoneMessage {
   readonly kind: "done";
   readonly first: number;
@@ -159,14 +160,14 @@ export interface KeepMessage {
   readonly count: number;
 }
 
-/** Node → home: I have the only copies of these pages, and need their room; find another node for them. */
+/** Node → home: I need the room of these only copies; find another node for them. */
 export interface OffloadMessage {
   readonly kind: "offload";
   readonly first: number;
   readonly count: number;
 }
 
-/** Home → node: request these pages to write, if you have room for them; another node needs its room. */
+/** Home → node: request these pages to write, if you have room; another node needs its room. */
 export interface AdoptMessage {
   readonly kind: "adopt";
   readonly first: number;

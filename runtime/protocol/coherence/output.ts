@@ -3,10 +3,11 @@
  *
  * The contract, which every driver keeps:
  * 1. all `operations`, in order;
- * 2. then all `messages`, in order for each destination. The bytes of a grant with `Content.Data` are
- *    read from the alias then, not before, and stay unchanged until the requester has them;
- * 3. then what is discarded, each page once the bytes of every grant of it that was sent before have
- *    left this node, and not at all if the page is installed, or bytes arrive for it, before that;
+ * 2. then all `messages`, in order for each destination. The bytes of a grant with `Content.Data`
+ *    are read from the alias then, not before, and stay unchanged until the requester has them;
+ * 3. then what is discarded, each page once the bytes of every grant of it that was sent before
+ *    have left this node, and not at all if the page is installed, or bytes arrive for it, before
+ *    that;
  * 4. then the `events`.
  */
 
@@ -14,7 +15,9 @@ import type { Message, NodeId } from "./messages.ts";
 
 /** Something to do to pages in every window of this node. All are idempotent. */
 export type PageOperation =
-  /** Map what the alias has; write-protected unless `writable`. Wakes the threads that faulted there. */
+  /**
+   * Map what the alias has, write-protected unless `writable`. Wakes threads that faulted there.
+   */
   | { readonly kind: "install"; first: number; count: number; writable: boolean }
   /** The same, after the alias was filled with zeros. */
   | { readonly kind: "installZero"; first: number; count: number }
@@ -38,8 +41,9 @@ export type EngineEvent =
   /** A thread here waits for a page whose only copy was on a node that is gone. */
   | { readonly kind: "pageLost"; readonly page: number; readonly node: NodeId }
   /**
-   * There is a page that a thread here waits for, and no room for it; or, without a page, there is no
-   * room elsewhere for the pages of this node, which wants to leave. Either has been so for long.
+   * There is a page that a thread here waits for, and no room for it; or, without a page, there is
+   * no room elsewhere for the pages of this node, which wants to leave. Either has been so for
+   * long.
    */
   | { readonly kind: "memoryExhausted"; readonly page: number | undefined }
   /** A peer broke the protocol, so no message of it can be trusted. */

@@ -1,7 +1,7 @@
 /**
- * One byte for each page of a region of up to 2^28 pages, in memory proportional to the pages touched.
- * What is asked or changed is about runs of pages: a run's chunk is looked up once, and the loop over its
- * bytes does nothing else.
+ * One byte for each page of a region of up to 2^28 pages, in memory proportional to the pages
+ * touched. What is asked or changed is about runs of pages: a run's chunk is looked up once, and
+ * the loop over its bytes does nothing else.
  */
 
 import type { PageRun } from "./page.ts";
@@ -73,7 +73,8 @@ export class PageTable<Value extends number = number> {
    * Changes the bytes of a run.
    *
    * @param run The run.
-   * @param next Returns what a byte becomes; called once for pages of a chunk in a row that have the same.
+   * @param next Returns what a byte becomes; called once for pages of a chunk in a row that have
+   * the same.
    * @returns Whether any byte has changed.
    */
   change({ first, count }: PageRun, next: (value: Value) => Value): boolean {
@@ -139,7 +140,7 @@ export class PageTable<Value extends number = number> {
   }
 }
 
-/** The first offset from `from` up to `to` with another byte than this one; `to` where there is none. */
+/** The first offset from `from` up to `to` with another byte than this one; `to` if none has. */
 function firstOther(chunk: Uint8Array, value: number, from: number, to: number): number {
   let offset = from;
   while (offset < to && chunk[offset] === value) offset++;

@@ -67,7 +67,7 @@ export class RunTable<Run extends PageRun> {
     return this.#entry(page)?.run;
   }
 
-  /** The first page from `start` on that a run has, or `end` where that page is not before `end`. */
+  /** The first page from `start` on that a run has, or `end` if there is none before `end`. */
   next(start: number, end: number): number {
     const last = ((end - 1) >>> CHUNK_BITS) + 1;
     let index = this.#chunks.next(start >>> CHUNK_BITS, last);

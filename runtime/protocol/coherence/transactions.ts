@@ -1,14 +1,14 @@
 /**
- * A home's transactions: what is known of each of them. The directory moves them from one phase to the
- * next.
+ * A home's transactions: what is known of each of them. The directory moves them from one phase to
+ * the next.
  */
 
 import { Content, type ForwardMessage, type GrantMessage, type NodeId } from "./messages.ts";
 import type { Access, PageRun } from "./page.ts";
 
 /**
- * How a request is being served. A transaction is in one of these from its start until its requester's
- * `done`; the directory has one function that moves it from one to the next.
+ * How a request is being served. A transaction is in one of these from its start until its
+ * requester's `done`; the directory has one function that moves it from one to the next.
  *
  * ```text
  * forwarded ── the source dies ──▶ sourceLost ── no other node has the bytes ──▶ lost
@@ -66,7 +66,10 @@ export type TransactionEvent =
 export interface Transaction extends PageRun {
   readonly requester: NodeId;
   readonly request: number;
-  /** The right that the requester gets: on first touch, and of a page that migrates, more than it asked for. */
+  /**
+   * The right that the requester gets: on first touch, and of a page that migrates, more than it
+   * asked for.
+   */
   readonly access: Access;
   /** The nodes that drop their copies. */
   invalidated: readonly NodeId[];

@@ -274,7 +274,7 @@ export class SyncDesk {
   }
 
   /**
-   * Whether every node that has work of its own waits at a place, with each of its threads.
+   * Whether every node with work of its own waits at a place, with each of its threads.
    *
    * @param place The place.
    * @param working What {@linkcode SyncDesk.threadsAtWork} says; the caller asks once for many
@@ -291,7 +291,7 @@ export class SyncDesk {
       byNode.every(([node, threads]) => (counts.get(node) ?? 0) >= threads);
   }
 
-  /** Whether every node that has work of its own waits with each of its threads, wherever that is. */
+  /** Whether every node with work of its own waits with each of its threads, wherever that is. */
   doAllWait(): boolean {
     const working = [...this.members.values()].filter(({ works }) => works);
     return working.length > 0 && working.every(({ waiting, threads }) => waiting.size >= threads);
