@@ -1,7 +1,7 @@
 /**
- * Calls of the program's threads to the engine, and the engine's answers. Each call and each answer is
- * one record of a ring: values of fixed width are fields of the record; lists and maps are MessagePack
- * in its payload. No call is on the path of a page, so MessagePack is fast enough.
+ * Calls of the program's threads to the engine, and the engine's answers. Each call and each answer
+ * is one record of a ring: values of fixed width are fields of the record; lists and maps are
+ * MessagePack in its payload. No call is on the path of a page, so MessagePack is fast enough.
  */
 
 import { decode } from "../std/msgpack_decode.js";
@@ -23,19 +23,22 @@ export const Call = {
   Stats: 3,
   /** → nothing, once the node has left and its links are closed; of a node that has failed, why. */
   Close: 4,
-  /** A request about a semaphore, barrier or mutex → its answer, both as `sync_records.ts` has them. */
+  /** A request about a semaphore, barrier or mutex → its answer, both as in `sync_records.ts`. */
   Sync: 5,
-  /** `id`: a call of this thread that is given up. The call named is answered, the cancel is not. */
+  /** `id`: a call of this thread that is given up. That call is answered, the cancel is not. */
   Cancel: 6,
   /** `AllocationRequest` → `{ offset, dirtyBytes, created }`. */
   Allocate: 7,
-  /** `key`: the offset of an allocation that this thread has taken, and zeroed where that was needed. No answer. */
+  /**
+   * `key`: the offset of an allocation that this thread has taken, and zeroed where that was
+   * needed. No answer.
+   */
   Taken: 8,
   /** `{ offset, bytes }` → nothing, once it is free. */
   Free: 9,
   /** A remote call → its answer, both as `rpc_records.ts` has them. */
   Rpc: 10,
-  /** `id`: a remote call that this thread has served, with the answer to the remote caller. No answer. */
+  /** `id`: a remote call that this thread has served, with the answer to its caller. No answer. */
   RpcServed: 11,
   /** Why this node has failed, as text: the cluster ends. No answer. */
   Abort: 12,
@@ -58,11 +61,11 @@ export const Answer = {
   /** No answer: a remote call that this thread is to serve, as `rpc_records.ts` has it. */
   Serve: 3,
   /**
-   * The call succeeded, and has taken something that must be given back if the thread ends before it has
-   * read this: a lock, whose name is `id`, or a permit of semaphore `key`.
+   * The call succeeded, and has taken something that must be given back if the thread ends before
+   * it has read this: a lock, whose name is `id`, or a permit of semaphore `key`.
    */
   Grant: 4,
-  /** What this thread gave back was refused; the payload says why, as text, if the thread does not. */
+  /** What this thread gave back was refused; the payload says why, if the thread does not. */
   Refused: 5,
 } as const;
 
@@ -86,8 +89,8 @@ export interface ThreadCall {
   /** Whether its thread has ended or detached, so that no answer is read any more. */
   readonly isGone: boolean;
   /**
-   * Answers the call with something that is to be given back, or told, if the thread does not read the
-   * answer.
+   * Answers the call with something that is to be given back, or told, if the thread does not read
+   * the answer.
    *
    * @param fields The answer.
    * @param kind A lock or a permit, where nothing else is said.
@@ -120,7 +123,8 @@ export function valueOf({ payload }: RecordBody): ValueType {
 }
 
 /**
- * Answers a call with a value, in MessagePack, or with the error that was thrown instead of a value.
+ * Answers a call with a value, in MessagePack, or with the error that was thrown instead of a
+ * value.
  *
  * @param call The call.
  * @param make Makes the value from the call's argument; may be async.
@@ -166,8 +170,9 @@ export class CallServer {
   /** Takes every call that waits. Returns whether there was one. */
   poll(): boolean {
     let taken = 0;
-    // The count is read again before each slot: what a thread in a new slot has asked for may be older
-    // than a call that was taken just now, as where the thread that joined closes the node next.
+    // The count is read again before each slot: what a thread in a new slot has asked for may be
+    // older than a call that was taken just now, as where the thread that joined closes the node
+    // next.
     for (let slot = 0; slot < this.#slots.count; slot++) {
       if (slot === this.#rings.length) this.#open();
       const rings = this.#rings[slot]!;
@@ -309,7 +314,7 @@ export interface PackedError {
   readonly errno: number | null;
 }
 
-/** Makes an error fit to cross threads. An error other than a `TdsmError` is a fault of the engine. */
+/** Makes an error fit to cross threads. One that is no `TdsmError` is a fault of the engine. */
 export function packError(error: unknown): PackedError {
   if (error instanceof TdsmError) {
     const { code, message, operation, errno } = error;

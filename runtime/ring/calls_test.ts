@@ -56,7 +56,7 @@ Deno.test("CallServer says after each batch of calls that it took them, and not 
   await turns();
 });
 
-/** Slots that a thread takes, and calls from, right after the engine has looked how many there are. */
+/** Slots that a thread takes, and calls from, right after the engine has counted them. */
 class LateSlots extends CallSlots {
   late: (() => void) | undefined;
 

@@ -38,8 +38,8 @@ export interface StartedCall {
 }
 
 /**
- * The reason for {@linkcode failedError} where this program has closed the node. Made when it is needed: to
- * make an error while modules load, V8 parses a whole bundle a second time.
+ * The reason for {@linkcode failedError} where this program has closed the node. Made when it is
+ * needed: to make an error while modules load, V8 parses a whole bundle a second time.
  */
 function nodeClosed(): TdsmError {
   return new TdsmError("NodeClosed", "the node is closed");
