@@ -43,7 +43,7 @@ export type TdsmErrorCode =
   | "ListenFailed"
   /** The other side speaks another protocol version. */
   | "VersionMismatch"
-  /** The directory node has decided otherwise on a setting for all nodes than this node asks for. */
+  /** The directory node has decided on another value of a setting than this node asks for. */
   | "RegionMismatch"
   /** The directory refused this node for another reason; the message has it. */
   | "JoinRefused"
@@ -121,7 +121,7 @@ export interface TdsmErrorInit {
  * ```ts
  * import { TdsmError } from "@tdsm/runtime";
  *
- * const error: unknown = new TdsmError("NoDirectory", "Cannot join: no directory at 10.0.0.1:9634");
+ * const error: unknown = new TdsmError("NoDirectory", "Cannot join: no directory at 10.0.0.1");
  * if (error instanceof TdsmError && error.code === "NoDirectory") console.error(error.message);
  * ```
  */
@@ -162,7 +162,7 @@ export const ExitCode = {
   Signal: 128,
 } as const;
 
-/** The codes of errors by which a node itself cannot go on, rather than one operation of its program. */
+/** The codes of errors by which a node cannot go on, rather than one call of its program. */
 const NODE_CODES: ReadonlySet<TdsmErrorCode> = new Set<TdsmErrorCode>([
   "DirectoryLost",
   "EngineFailed",
