@@ -1,6 +1,6 @@
 /**
- * A network that is cut between two halves of a cluster: nodes in two network namespaces, with a pair of
- * virtual cables between them. The namespaces last as long as the processes in them.
+ * A network that is cut between two halves of a cluster: nodes in two network namespaces, with a
+ * pair of virtual cables between them. The namespaces last as long as the processes in them.
  */
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
@@ -118,7 +118,8 @@ Deno.test({
     );
     for (const process of cutOff) await process.untilPrinted(/^1 \d+$/m);
     here.cut();
-    // The directory node gives the right to write only once it has given up the nodes beyond the cut.
+    // The directory node gives the right to write only once it has given up the nodes beyond the
+    // cut.
     await writer.store(0, 42);
     const storedAt = Date.now();
     for (const process of cutOff) {

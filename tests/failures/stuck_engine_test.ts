@@ -1,4 +1,4 @@
-/** A node whose engine does not run: a debugger has stopped the thread of the engine, and no other. */
+/** A node whose engine does not run: a debugger has stopped the engine's thread, and no other. */
 
 import { assertEquals, assertMatch } from "@std/assert";
 import { inlineProgram } from "../support/inline_program.ts";

@@ -139,8 +139,8 @@ export function checkQuiescence(
 
 /**
  * Which pages may be lost once a node dies: those that it has the only copy of, those that it asked
- * to write, or may be handed over, since no other node can tell whether it did, and those of which it is
- * sending the only copy.
+ * to write, or may be handed over, since no other node can tell whether it did, and those of which
+ * it is sending the only copy.
  *
  * @param state The cluster.
  * @param victim The node that dies.
@@ -152,7 +152,8 @@ export function allowLosses(state: ModelState, victim: NodeId, migration: boolea
   return state.mayBeLost.map((allowed, page) => {
     if (allowed) return true;
     const transaction = transactionOn(state, page);
-    // No node has touched it, or the victim's first touch, or hand-over, has been granted by the home.
+    // No node has touched it, or the victim's first touch, or hand-over, has been granted by the
+    // home.
     const untouched = holdersOf(state, page).every((id) => id === victim);
     // Until a request to read is begun it can turn out to be given the right to write.
     const reads = transaction?.requester === victim && transaction.access === Access.Read;

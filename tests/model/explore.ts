@@ -3,9 +3,9 @@
  * one.
  *
  * Besides what holds in each state, it is checked that everything gets done: from each state a path
- * of actions that need no thread's wish leads to one where no such action is left, and there nothing
- * may be pending. One such path is followed from each state; as its states are visited themselves,
- * that takes one number a state.
+ * of actions that need no thread's wish leads to one where no such action is left, and there
+ * nothing may be pending. One such path is followed from each state; as its states are visited
+ * themselves, that takes one number a state.
  */
 
 import { InvariantError } from "../simulator/coherence/oracle.ts";

@@ -1,6 +1,6 @@
 /**
- * A small cluster as a transition system: which actions a state allows, and which state each of them
- * leads to. Every new state is checked.
+ * A small cluster as a transition system: which actions a state allows, and which state each of
+ * them leads to. Every new state is checked.
  */
 
 import { MEMORY_ASK_AGAIN_MS } from "../../runtime/limits.ts";
@@ -43,7 +43,7 @@ export interface ModelOptions {
   readonly frees: number;
   /** The most pages that each node may keep. */
   readonly memoryPages: number;
-  /** Whether nodes tell how much room they have at any time, or only while a node looks for room. */
+  /** Whether nodes tell how much room they have at any time, or only while one looks for room. */
   readonly roomAnyTime: boolean;
   /** How many nodes may die or leave, and in which of these ways. */
   readonly departures: { readonly count: number; readonly kinds: readonly ("die" | "leave")[] };
@@ -51,7 +51,7 @@ export interface ModelOptions {
 
 /** The time at which every hold is over. All else happens before. */
 const HOLDS_END_US = 1;
-/** The time at which the home may be asked anew. The time at which a wait for room is over never comes. */
+/** When the home may be asked anew. The time at which a wait for room is over never comes. */
 const ASK_AGAIN_US = MEMORY_ASK_AGAIN_MS * 1000;
 
 /** A state under construction. */
@@ -232,7 +232,7 @@ export class Model {
     return draft;
   }
 
-  /** @throws {InvariantError} When nothing is left to do in this state, but not everything is done. */
+  /** @throws {InvariantError} When nothing is left to do in this state, but not all is done. */
   checkQuiescence(state: ModelState): void {
     checkQuiescence(state, this.#options);
   }

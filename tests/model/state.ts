@@ -1,5 +1,6 @@
 /**
- * One state of a small cluster, as a value: a step copies the parts that it changes, and shares the rest.
+ * One state of a small cluster, as a value: a step copies the parts that it changes, and shares the
+ * rest.
  */
 
 import type { Message, NodeId } from "../../runtime/protocol/coherence/messages.ts";
@@ -26,7 +27,7 @@ export interface NodeState {
   readonly fresh: readonly boolean[];
   /** Its thread's access, if that waits. */
   readonly blocked: BlockedAccess | undefined;
-  /** For each page whether the node knows, or may be told yet, that it is lost, whatever came after. */
+  /** For each page whether the node knows, or may yet be told, that it is lost. */
   readonly toldLost: readonly boolean[];
   /** With a driver that sends first: what it has yet to do. */
   readonly undone: readonly PageOperation[];

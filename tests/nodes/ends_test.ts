@@ -570,8 +570,8 @@ for (const [what, code] of INDESCRIBABLE) {
 }
 
 /**
- * A program whose Worker runs a node; `body` is that of the node's main. The main thread has `worker`, and
- * executes `main`.
+ * A program whose Worker runs a node; `body` is that of the node's main. The main thread has
+ * `worker`, and executes `main`.
  */
 function runInWorker(
   cluster: ProcessCluster,

@@ -5,7 +5,7 @@ import { ProcessCluster, type RemoteNode } from "../support/process_cluster.ts";
 
 const MIB = 2 ** 20;
 const GIB = 2 ** 30;
-/** What nodes may have in mind beside the memory that a test frees: pages that a walk asked for ahead. */
+/** What nodes may have beside the memory that a test frees: pages that a walk asked for ahead. */
 const NEXT_TO_NOTHING_BYTES = MIB;
 
 /** Allocates bytes; returns where they are, and the first that is not zero, or -1. */
@@ -157,7 +157,8 @@ Deno.test("free: of a region of 1 TiB only what was touched is cleared, and no p
   const most = await allocWhole(nodes[1]!, 768);
   assertEquals([half, most], [512 * GIB, 256 * GIB]);
   assertEquals(await moved(), before);
-  // Touched here and there, freed and given out anew at once: a fill of what is behind would never end.
+  // Touched here and there, freed and given out anew at once: a fill of what is behind would never
+  // end.
   for (const at of [most, most + 300 * GIB, 1024 * GIB - 4]) {
     for (const node of nodes) await node.store(at, 7);
   }

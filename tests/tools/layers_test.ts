@@ -6,8 +6,8 @@ import { dirname, relative, resolve } from "node:path";
 const ROOT = resolve(import.meta.dirname!, "../..");
 
 /**
- * The layers, from the top down. A file may import from its own folder and from those in lines below
- * its own, and never from those in the same line.
+ * The layers, from the top down. A file may import from its own folder and from those in lines
+ * below its own, and never from those in the same line.
  */
 const LAYERS: readonly (readonly string[])[] = [
   ["mod.ts"],
@@ -143,7 +143,7 @@ Deno.test("layers: an arrow that runs back up, or across, is found", () => {
   assertEquals(wrong(down), []);
 });
 
-/** The files that a program's own import map, or its bundler, has to do with: all but the engine's. */
+/** The files that a program's import map or bundler has to do with: all but the engine's. */
 function reachable(path: string, found = new Set<string>()): Set<string> {
   if (found.has(path)) return found;
   found.add(path);
@@ -201,7 +201,7 @@ Deno.test("layers: the protocol is pure", () => {
   assert(IMPURE.test("const now = Date.now();"));
 });
 
-/** The files that are loaded with a file: those that it imports, but not for types alone or on demand. */
+/** The files that are loaded with a file: its imports, but not for types alone or on demand. */
 function loadedWith(path: string, found = new Set<string>()): Set<string> {
   if (found.has(path)) return found;
   found.add(path);

@@ -1,4 +1,4 @@
-/** A program for the launcher: each node says that it is there, then does what the first argument says. */
+/** A program for the launcher: each node says that it is there, then does as its argument says. */
 
 import { type Barrier, join, type Node, run } from "../../../mod.ts";
 
@@ -44,7 +44,9 @@ const ACTS: Readonly<Record<string, (node: Node) => void | Promise<void>>> = {
     await forever();
   },
 
-  /** One node starts a process that has its output and outlives it; then it ends, with the code named. */
+  /**
+   * One node starts a process that outlives it, with its output; then it ends by the code named.
+   */
   hold(node) {
     if (node.id !== Number(whose)) return;
     const sleep = new Deno.Command("sleep", {
@@ -136,8 +138,9 @@ if (what === "apart" && number === Number(whose)) {
   await forever();
 }
 
-// One node leaves the others at a barrier, and is the last to end, with the code named. The others block
-// their threads there, so that the error ends their processes before anything else runs in them.
+// One node leaves the others at a barrier, and is the last to end, with the code named. The others
+// block their threads there, so that the error ends their processes before anything else runs in
+// them.
 if (what === "leave") {
   const node = await join();
   const { step, others } = await untilAllAreThere(node);

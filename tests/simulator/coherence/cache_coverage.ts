@@ -49,8 +49,9 @@ const INPUTS = [
 
 /**
  * I, S and E are the states of a page; "asks" while a request is under way, "granted" while the
- * grant is here and acknowledgements are missing, "lost" when the cache was told so. What is invalid can
- * have dead bytes; "dropping" and "forgone" while the home is asked about a copy, or about dead bytes.
+ * grant is here and acknowledgements are missing, "lost" when the cache was told so. What is
+ * invalid can have dead bytes; "dropping" and "forgone" while the home is asked about a copy, or
+ * about dead bytes.
  */
 const SITUATIONS = [
   "I",

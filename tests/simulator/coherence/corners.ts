@@ -1,5 +1,6 @@
 /**
- * Corner cases of schedules that span more than one step, so that no table of single inputs shows them.
+ * Corner cases of schedules that span more than one step, so that no table of single inputs shows
+ * them.
  */
 
 import type { TableShape } from "./coverage.ts";

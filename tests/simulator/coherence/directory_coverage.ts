@@ -54,8 +54,8 @@ const AFTERWARDS = EVENTS.filter((event) =>
 );
 
 /**
- * A "+" where other nodes are told to drop their copies. A hand-over answers a read with the right to
- * write; a take-over is a write of the home's for what only a leaving node has.
+ * A "+" where other nodes are told to drop their copies. A hand-over answers a read with the right
+ * to write; a take-over is a write of the home's for what only a leaving node has.
  */
 const SORTS = [
   "zero",

@@ -63,7 +63,7 @@ export class FrozenSchedule extends Schedule {
   readonly #pulses = new Map<SimulatedNode, Pulse>();
   readonly #zombies = new Set<Zombie>();
   readonly #freezePercent: number;
-  /** Whether nodes read answers only when their lease is about to end: the older one is, the less it gives. */
+  /** Whether nodes read answers only when their lease is about to end: an old one gives less. */
   readonly #readsLate: boolean;
 
   /**
@@ -252,7 +252,7 @@ export class FrozenSchedule extends Schedule {
     }
   }
 
-  /** A thread of a node that was given up goes on; what it writes reaches nobody. At its end it spins. */
+  /** A thread of a node that was given up goes on; no node sees its writes. At its end it spins. */
   readonly #runZombie = (zombie: Zombie, thread: Thread): void => {
     const { node } = zombie;
     const window = node.mmu.windows[thread.window]!;

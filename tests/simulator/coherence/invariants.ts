@@ -153,14 +153,15 @@ export function checkCleared(nodes: readonly SimulatedNode[], page: number): voi
 }
 
 /**
- * Notes which pages may be lost with a node that is about to die: those that it has the only copy of,
- * those that it asked to write, or may be handed over, since no other node can tell whether it did, and
- * those of which it was just sending the only copy.
+ * Notes which pages may be lost with a node that is about to die: those that it has the only copy
+ * of, those that it asked to write, or may be handed over, since no other node can tell whether it
+ * did, and those of which it was just sending the only copy.
  *
  * @param nodes All nodes; the home first.
  * @param links All links.
  * @param victim The node that dies.
- * @param options The pages of the region, and whether a read can be answered with the right to write.
+ * @param options The pages of the region, and whether a read can be answered with the right to
+ * write.
  * @param oracle Where to note it.
  */
 export function allowLosses(
@@ -173,7 +174,8 @@ export function allowLosses(
   for (let page = 0; page < pageCount; page++) {
     const transaction = nodes[0]!.directory.transactionOn(page);
     const copies = nodes[0]!.directory.copies(page).nodes;
-    // No node has touched it, or the victim's first touch, or hand-over, has been granted by the home.
+    // No node has touched it, or the victim's first touch, or hand-over, has been granted by the
+    // home.
     const untouched = copies.every((id) => id === victim.id);
     // Until a request to read is begun it can turn out to be given the right to write.
     const reads = transaction?.requester === victim.id && transaction.access === Access.Read;
@@ -263,8 +265,8 @@ export function settleLosses(
 }
 
 /**
- * Notes which pages may be lost since the home let a node go, or has forgotten copies of it: those that the home believes to be on
- * nodes of whose death it has not heard yet.
+ * Notes which pages may be lost since the home let a node go, or has forgotten copies of it: those
+ * that the home believes to be on nodes of whose death it has not heard yet.
  *
  * @param nodes All nodes; the home first.
  * @param pageCount The pages of the region.

@@ -1,6 +1,6 @@
 /**
- * The expected contents of the simulated memory: one copy of every page, which each write changes at the
- * moment of that write.
+ * The expected contents of the simulated memory: one copy of every page, which each write changes
+ * at the moment of that write.
  */
 
 import type { NodeId } from "../../../runtime/protocol/coherence/messages.ts";

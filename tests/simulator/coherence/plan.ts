@@ -1,5 +1,6 @@
 /**
- * The decisions that a seed makes in advance: a cluster, its programs, and when nodes join, leave and die.
+ * The decisions that a seed makes in advance: a cluster, its programs, and when nodes join, leave
+ * and die.
  */
 
 import { PAGE_WORDS } from "./mmu.ts";

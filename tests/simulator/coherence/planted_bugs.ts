@@ -1,6 +1,6 @@
 /**
- * Faults put into the protocol or its driver on purpose. A simulator or checker that misses one of them
- * would miss real faults of that kind too.
+ * Faults put into the protocol or its driver on purpose. A simulator or checker that misses one of
+ * them would miss real faults of that kind too.
  */
 
 import type { Demand } from "../../../runtime/protocol/coherence/demand_queue.ts";

@@ -1,6 +1,6 @@
 /**
- * The protocol's own classes, opened for inspection: their state can be read, saved and restored. Nothing
- * here changes their behaviour.
+ * The protocol's own classes, opened for inspection: their state can be read, saved and restored.
+ * Nothing here changes their behaviour.
  */
 
 import { PageCache } from "../../../runtime/protocol/coherence/cache.ts";

@@ -21,7 +21,7 @@ export class Schedule {
   readonly #acts: ReturnType<typeof actsOf>;
   readonly #incidents: Incident[];
   readonly #leavers = new Set<SimulatedNode>();
-  /** The sources that are to die: whether other nodes must be dropping copies for the same write. */
+  /** The sources that are to die: whether others must be dropping copies for the same write. */
   readonly #kills: boolean[] = [];
   /** Whether the home closes once its program has come to its end. */
   #closes = false;

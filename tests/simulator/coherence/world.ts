@@ -57,7 +57,7 @@ export interface WorldOptions {
   readonly threads: readonly Thread[][];
   /** How often, of a hundred times, threads run between two operations of one step. */
   readonly preemptPercent: number;
-  /** Whether every step and access is checked; without it only what threads read tells of faults. */
+  /** Whether every step and access is checked; without, only what threads read tells of faults. */
   readonly checked: boolean;
 }
 

@@ -104,7 +104,7 @@ export class SyncOracle {
     if (member !== undefined) member.threads = threads;
   }
 
-  /** Time has passed; these answers came out, and this was told of waits that nobody is left to end. */
+  /** Time has passed; these answers came out, and this was told of waits that no node can end. */
   beaten(answers: readonly Answer[], told: readonly StuckWaits[]): void {
     const expected: string[] = [];
     for (const name of this.#barriers()) {
