@@ -2,12 +2,23 @@
 
 import { fileURLToPath } from "node:url";
 import { assert, assertEquals, assertMatch, assertRejects, assertThrows } from "@std/assert";
-import { atLeast, atMost, Context, type Family } from "./family.ts";
+import { atLeast, atMost, Context, type Family, Run } from "./family.ts";
+import { BusyLoops } from "./busy_loops.ts";
+import { cpuTimeUs } from "./machine.ts";
 import { BenchCluster } from "./nodes.ts";
 import { readOptions } from "./main.ts";
+import { Random } from "../tests/simulator/coherence/random.ts";
 import { Progress } from "./progress.ts";
-import { type Report, table } from "./report.ts";
-import { choose, distribution, failedRows, type RowResult, runFamily } from "./runner.ts";
+import { markdown, type Report, table } from "./report.ts";
+import {
+  choose,
+  columnsOf,
+  distribution,
+  failedRows,
+  type RowResult,
+  runFamily,
+  twoStates,
+} from "./runner.ts";
 
 const MAIN = fileURLToPath(new URL("main.ts", import.meta.url));
 
@@ -23,7 +34,8 @@ async function bench(...args: string[]): Promise<{ code: number; stdout: string;
 
 Deno.test("a quick run of some rows prints what it measured", async () => {
   const names = ["first-touch", "cached-sum", "start-deno", "memtest", "messages-home"];
-  const { code, stdout, stderr } = await bench("--quick", "--json", "--row", ...names);
+  const args = ["--quick", "--json", "--column", "free", "--row", ...names];
+  const { code, stdout, stderr } = await bench(...args);
   assertEquals(code, 0, stderr);
   const { machine, quick, seconds, busyness, rows } = JSON.parse(stdout) as Report;
   assert(machine.cores >= 1 && machine.deno === Deno.version.deno && seconds > 0);
@@ -60,7 +72,9 @@ Deno.test("what the command line says wrong is refused, and measures nothing", a
       ["read-miss", "names stand behind --row"],
       ["--ablation --list", "--list and --ablation exclude each other"],
       ["--list --row misses", "--row goes with rows only"],
-      ["--programs --pin", "--pin goes with rows, --ablation only"],
+      ["--programs --column free", "--column goes with rows, --ablation only"],
+      ["--column free,fast", '--column takes free, tied, busy, with commas; not "fast"'],
+      ["--json --markdown", "--json and --markdown exclude each other"],
       ["--nodes 2", "--nodes goes with --programs only"],
       ["--programs --nodes 1,x", "--nodes takes whole numbers from 1 to 64"],
       ["--programs --engine-us=", "--engine-us takes a number from 0 to 1000"],
@@ -70,9 +84,11 @@ Deno.test("what the command line says wrong is refused, and measures nothing", a
     assertThrows(() => readOptions(wrong.split(" ")), TypeError, said);
   }
   const names = new Set(["misses", "scan-read", "idle"]);
-  const args = ["--row", "misses", "scan-read", "--json", "--row=idle"];
-  const rest = { quick: false, json: true, pinned: false, programs: {} };
-  assertEquals(readOptions(args), { mode: "rows", names, ...rest });
+  const args = ["--row", "misses", "scan-read", "--json", "--row=idle", "--column=busy,free"];
+  const rest = { quick: false, json: true, markdown: false, programs: {} };
+  assertEquals(readOptions(args), { mode: "rows", names, columns: ["free", "busy"], ...rest });
+  assertEquals(readOptions([]).columns, ["free", "tied", "busy"]);
+  assertEquals(readOptions(["--ablation"]).columns, ["free"]);
   const { programs, mode } = readOptions(["--programs", "--nodes", "1,3", "--engine-us", "0.5"]);
   assertEquals([mode, programs], ["programs", { nodes: [1, 3], engineUs: 0.5 }]);
 });
@@ -91,7 +107,7 @@ Deno.test("a node says why it cannot do something, and goes on", async () => {
   assertEquals([us.length, misses], [1, 1]);
 });
 
-Deno.test("pinned, each process has a core of its own, or shares the last", async () => {
+Deno.test("tied, each process has a core of its own, or shares the last", async () => {
   await using context = new Context(true, true);
   await using cluster = await context.cluster(3);
   const cores = cluster.nodes.map(({ ready }) => {
@@ -114,7 +130,11 @@ function family(rounds: Readonly<Record<string, number[][]>>): Family {
         id: "slow",
         title: "Slow",
         unit: "us",
-        against: [{ row: "floor", goal: atMost(2) }, { row: "absent", goal: atLeast(1) }],
+        against: [
+          { row: "floor", goal: atMost(2) },
+          { row: "slow", of: "p99", to: "mean" },
+          { row: "absent", goal: atLeast(1) },
+        ],
       },
       { id: "fast", title: "Fast", unit: "MB/s", goal: atLeast(10), constant: true },
       { id: "absent", title: "Absent", unit: "us" },
@@ -135,19 +155,20 @@ function family(rounds: Readonly<Record<string, number[][]>>): Family {
 }
 
 Deno.test("rounds are added up, but the first, and judged by their medians", async () => {
-  await using context = new Context(false);
+  await using run = new Run(false, ["free"]);
   const made = family({
     floor: [[1000], [1, 2], [3]],
     slow: [[1000], [1], [9, 5]],
     fast: [[1000], [11], [12]],
   });
   const { wanted } = choose([made], new Set())[0]!;
-  const rows = await runFamily(made, context, wanted, new Progress(3));
+  const rows = await runFamily(made, run, wanted, new Progress(3));
   const [floor, slow, fast, absent] = rows as [RowResult, RowResult, RowResult, RowResult];
   assertEquals(floor.measured, { count: 3, p50: 2, mean: 2, p99: 3, min: 1, max: 3 });
   assertEquals(slow.against, [
-    { row: "floor", ratio: 2.5, goal: atMost(2), met: false },
-    { row: "absent", goal: atLeast(1) },
+    { row: "floor", of: "p50", to: "p50", ratio: 2.5, goal: atMost(2), met: false },
+    { row: "slow", of: "p99", to: "mean", ratio: 1.8 },
+    { row: "absent", of: "p50", to: "p50", goal: atLeast(1) },
   ]);
   assertEquals([floor.met, slow.met, fast.met], [undefined, undefined, false]);
   assertEquals([absent.measured, absent.skipped], [undefined, "not here"]);
@@ -161,27 +182,94 @@ Deno.test("rounds are added up, but the first, and judged by their medians", asy
     zig: "1",
     date: "now",
   };
-  const text = table({
-    machine,
-    quick: false,
-    pinned: false,
-    seconds: 1,
-    busyness,
-    notes: ["one"],
-    rows,
-  });
+  const report = { machine, quick: false, seconds: 1, busyness, notes: ["one"], rows };
+  const text = table(report);
   assertMatch(text, /2\.50 × The floor, goal ≤ 2: NOT MET/);
   assertMatch(text, /\? × Absent, goal ≥ 1: not measured/);
   assertMatch(text, /Fast.+11\.5 +11\.5 +12 +MB\/s\n +goal ≥ 10 MB\/s, the same for all: NOT MET/);
+  assertMatch(text, /1\.80 × its mean: the p99\n/);
   assertMatch(text, /0 of 2 goals met/);
   assertMatch(text, /TOO BUSY/);
+  const lines = markdown(report).split("\n").filter((line) => line.startsWith("|"));
+  const cells = lines.map((line) => line.split("|").slice(1, -1).map((cell) => cell.trim()));
+  assertEquals(new Set(lines.map(({ length }) => length)).size, 1);
+  assertEquals(cells[0], ["row: p50 / mean / p99", "free threads", "goal", "met"]);
+  assertEquals(cells.slice(2), [
+    ["The floor, us", "2 / 2 / 3", "", ""],
+    ["Slow, us", "5 / 5 / 9", "", ""],
+    ["× The floor", "2.50", "≤ 2", "NOT MET"],
+    ["× its mean: the p99", "1.80", "", ""],
+    ["× Absent", "?", "≥ 1", "not measured"],
+    ["Fast, MB/s", "11.5 / 11.5 / 12", "≥ 10 MB/s, the same for all", "NOT MET"],
+    ["Absent, us", "-", "", ""],
+  ]);
+});
+
+Deno.test("each column is measured in each round, and goals hold where no loop is busy", async () => {
+  await using run = new Run(true, ["free", "busy"]);
+  const made: Family = {
+    ...family({ floor: [[9], [1], [2]], slow: [[9], [4], [2]] }),
+    columns: ["busy", "free"],
+  };
+  const wanted = new Set(["floor", "slow"]);
+  // The first round does not count, and is none of those beside busy loops.
+  const rows = await runFamily(made, run, wanted, new Progress(2));
+  assertEquals(rows.map(({ id, column, measured }) => [id, column, measured!.p50]), [
+    ["floor", "busy", 1],
+    ["floor", "free", 2],
+    ["slow", "busy", 4],
+    ["slow", "free", 2],
+  ]);
+  assertEquals(rows.slice(2).map(({ against: [first] }) => [first!.ratio, first!.met]), [
+    [4, undefined],
+    [1, true],
+  ]);
+  assertEquals(columnsOf(made, ["tied", "free"]), ["free"]);
+  assertEquals(columnsOf(made, ["tied"]), ["busy"]);
+  assertEquals(columnsOf(family({}), ["busy", "tied"]), ["tied"]);
+});
+
+Deno.test("busy loops spin on each core until they are to rest", async () => {
+  await using loops = await BusyLoops.start(2);
+  for (let time = 0; time < 2; time++) {
+    await loops.spin();
+    const before = loops.pids.map(cpuTimeUs);
+    const spun = () => loops.pids.every((pid, loop) => cpuTimeUs(pid) > before[loop]! + 20_000);
+    while (!spun()) await new Promise((resolve) => setTimeout(resolve, 1));
+    await loops.rest();
+    // A thread that spins is ready to run whenever one looks.
+    const runs = (pid: number): boolean =>
+      [...Deno.readDirSync(`/proc/${pid}/task`)].some(({ name }) =>
+        / R /.test(Deno.readTextFileSync(`/proc/${pid}/task/${name}/stat`))
+      );
+    while (loops.pids.some(runs)) await new Promise((resolve) => setTimeout(resolve, 1));
+  }
+});
+
+Deno.test("two states of a floor are told apart, and the noise of one is not", () => {
+  const random = new Random(7);
+  // Times have a long tail: the logarithm of each is a sum of many small things.
+  const noise = (middle: number) =>
+    middle * Math.exp(
+      0.3 * Array.from({ length: 12 }, () => random.below(1000) / 1000 - 0.5)
+        .reduce((sum, part) => sum + part, 0),
+    );
+  const times = (count: number, middle: number) =>
+    Array.from({ length: count }, () => noise(middle));
+  assertEquals(twoStates(times(1000, 12)), undefined);
+  assertEquals(twoStates([...times(500, 12), ...times(500, 13)]), undefined);
+  const [fast, slow] = twoStates([...times(300, 12), ...times(700, 90)])!;
+  assert(Math.abs(fast.p50 - 12) < 2 && Math.abs(slow.p50 - 90) < 10, `${fast.p50}, ${slow.p50}`);
+  assert(Math.abs(slow.share - 0.7) < 0.02, `${slow.share}`);
+  assertEquals(twoStates([5]), undefined);
+  assertEquals(twoStates([5, 5, 5]), undefined);
 });
 
 Deno.test("a family that cannot be measured says so in each of its rows", async () => {
-  await using context = new Context(false);
+  await using run = new Run(false, ["free"]);
   const made = family({ floor: [[1], [1], [1]] });
   const wanted = new Set(["floor", "slow"]);
-  const error = await assertRejects(() => runFamily(made, context, wanted, new Progress(3)));
+  const error = await assertRejects(() => runFamily(made, run, wanted, new Progress(3)));
   const rows = failedRows(made, wanted, error);
   assertEquals(rows.map(({ id, failed }) => [id, failed]), [
     ["floor", "Nothing measures slow"],

@@ -7,50 +7,40 @@ import type { Context, OpenFamily, Row } from "./family.ts";
 const MISSES = 100;
 /** Round trips in a round. */
 const PINGS = 100;
+/** How long a round of turns at a word goes on, in milliseconds. */
+const FLAG_MS = 100;
 /** The smallest request. */
 const REQUEST_BYTES = 32;
 /** The silence before a single miss, in milliseconds. */
 export const SILENCE_MS = 1_000;
 
+/** A floor in microseconds. */
+function floor<Id extends string>(id: Id, title: string) {
+  return { id, title, unit: "us", floor: true } as const satisfies Row;
+}
+
 /** The floors. */
 export const FLOORS = {
-  blocking: { id: "floor-blocking", title: "floor: miss, blocking", unit: "us" },
-  spinning: { id: "floor-spinning", title: "floor: miss, spinning", unit: "us" },
-  silence: { id: "floor-silence", title: "floor: miss after a second of silence", unit: "us" },
+  blocking: floor("floor-blocking", "floor: miss, blocking"),
+  spinning: floor("floor-spinning", "floor: miss, spinning"),
+  silence: floor("floor-silence", "floor: miss after a second of silence, blocking"),
+  flag: floor("floor-flag", "floor: two programs alternate on one word, a turn"),
   scanRead: {
-    id: "floor-scan-read",
-    title: `floor: read scan, blocking, ${RUN_MAX_PAGES} pages a request`,
+    ...floor("floor-scan-read", `floor: read scan, blocking, ${RUN_MAX_PAGES} pages a request`),
     unit: "MB/s",
   },
   scanWrite: {
-    id: "floor-scan-write",
-    title: `floor: write scan, blocking, ${RUN_MAX_PAGES} pages a request`,
+    ...floor("floor-scan-write", `floor: write scan, blocking, ${RUN_MAX_PAGES} pages a request`),
     unit: "MB/s",
   },
-  denoPolling: { id: "tcp-deno-polling", title: "TCP ping-pong, Deno, polling", unit: "us" },
-  denoAsleep: { id: "tcp-deno-asleep", title: "TCP ping-pong, Deno, asleep", unit: "us" },
-  zigSpinning: { id: "tcp-zig-spinning", title: "TCP ping-pong, Zig, spinning", unit: "us" },
-  zigBlocking: { id: "tcp-zig-blocking", title: "TCP ping-pong, Zig, blocking", unit: "us" },
-  denoPollingPage: {
-    id: "tcp-deno-polling-4k",
-    title: "TCP ping-pong, Deno, polling, 4 KiB back",
-    unit: "us",
-  },
-  denoAsleepPage: {
-    id: "tcp-deno-asleep-4k",
-    title: "TCP ping-pong, Deno, asleep, 4 KiB back",
-    unit: "us",
-  },
-  zigSpinningPage: {
-    id: "tcp-zig-spinning-4k",
-    title: "TCP ping-pong, Zig, spinning, 4 KiB back",
-    unit: "us",
-  },
-  zigBlockingPage: {
-    id: "tcp-zig-blocking-4k",
-    title: "TCP ping-pong, Zig, blocking, 4 KiB back",
-    unit: "us",
-  },
+  denoPolling: floor("tcp-deno-polling", "TCP ping-pong, Deno, polling"),
+  denoAsleep: floor("tcp-deno-asleep", "TCP ping-pong, Deno, asleep"),
+  zigSpinning: floor("tcp-zig-spinning", "TCP ping-pong, Zig, spinning"),
+  zigBlocking: floor("tcp-zig-blocking", "TCP ping-pong, Zig, blocking"),
+  denoPollingPage: floor("tcp-deno-polling-4k", "TCP ping-pong, Deno, polling, 4 KiB back"),
+  denoAsleepPage: floor("tcp-deno-asleep-4k", "TCP ping-pong, Deno, asleep, 4 KiB back"),
+  zigSpinningPage: floor("tcp-zig-spinning-4k", "TCP ping-pong, Zig, spinning, 4 KiB back"),
+  zigBlockingPage: floor("tcp-zig-blocking-4k", "TCP ping-pong, Zig, blocking, 4 KiB back"),
 } as const satisfies Record<string, Row>;
 
 /**
@@ -77,6 +67,7 @@ export function floorRounds(context: Context, scanPages = 16_384): OpenFamily["t
     [FLOORS.blocking.id]: async () => (await context.floor()).miss("blocking", MISSES, "kept"),
     [FLOORS.spinning.id]: async () => (await context.floor()).miss("spinning", MISSES, "kept"),
     [FLOORS.silence.id]: async () => (await context.floor()).missAfterSilence(1, SILENCE_MS),
+    [FLOORS.flag.id]: async () => (await context.floor()).flag(FLAG_MS),
     [FLOORS.scanRead.id]: () => scan(false),
     [FLOORS.scanWrite.id]: () => scan(true),
     [FLOORS.denoPolling.id]: deno("polling", REQUEST_BYTES),

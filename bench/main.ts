@@ -4,13 +4,14 @@
  */
 
 import { parseArgs } from "node:util";
-import { Context } from "./family.ts";
+import { type Column, COLUMNS, Run } from "./family.ts";
 import { BusyWatch, machine } from "./machine.ts";
 import type { ProgramsOptions } from "./programs/mod.ts";
 import { Progress } from "./progress.ts";
 import {
   ablationTable,
   listing,
+  markdown,
   programsText,
   type Report,
   rowLine,
@@ -23,8 +24,8 @@ import { choose, type Chosen, failedRows, roundsOf, type RowResult, runFamily } 
 
 const HELP = `Measures the runtime beside the floors that the machine sets.
 
-Usage: bench [--quick] [--json] [--pin] [--row NAME...]
-       bench --ablation [--quick] [--json] [--pin]
+Usage: bench [--quick] [--json | --markdown] [--column NAME,...] [--row NAME...]
+       bench --ablation [--quick] [--json] [--column NAME]
        bench --programs [--quick] [--json] [--nodes N,...] [--engine-us N]
        bench --native-path [--quick]
        bench --list
@@ -34,12 +35,16 @@ Options:
   --ablation      Some rows with each optimisation switched off alone
   --programs      What real programs move, and their speed-up as the simulator predicts it
   --native-path   Misses over Deno's sockets, and over the descriptors beneath them
-  --pin           Tie each process to a core, as if it had a machine of its own (needs taskset)
+  --column NAME,...
+                  Only these columns: free (threads run where the kernel likes), tied (a core for
+                  each process, as if it had a machine of its own; needs taskset), busy (free
+                  threads, with a loop that computes on each core; needs taskset)
   --quick         Few rounds and small sizes
   --nodes N,...   On how many real nodes programs run (default 1,2,4,8)
   --engine-us N   What the simulator takes an engine to work for an input, or a message that it
                   sends, in microseconds
   --json          Print everything as JSON
+  --markdown      Print the table as docs/performance.md has it
   --list          List the rows
   --help          Show this`;
 
@@ -56,7 +61,9 @@ export interface Options {
   readonly names: ReadonlySet<string>;
   readonly quick: boolean;
   readonly json: boolean;
-  readonly pinned: boolean;
+  readonly markdown: boolean;
+  /** The columns that are wanted; at least one. */
+  readonly columns: readonly Column[];
   /** How programs are run; only with `programs`. */
   readonly programs: Pick<ProgramsOptions, "nodes" | "engineUs">;
 }
@@ -64,7 +71,8 @@ export interface Options {
 /** Which modes an option goes with; those that are not here go with all. */
 const GOES_WITH: Readonly<Record<string, readonly Mode[]>> = {
   row: ["rows"],
-  pin: ["rows", "ablation"],
+  column: ["rows", "ablation"],
+  markdown: ["rows"],
   json: ["rows", "ablation", "programs"],
   nodes: ["programs"],
   "engine-us": ["programs"],
@@ -86,7 +94,8 @@ export function readOptions(args: string[]): Options {
       ablation: { type: "boolean" },
       programs: { type: "boolean" },
       "native-path": { type: "boolean" },
-      pin: { type: "boolean" },
+      column: { type: "string" },
+      markdown: { type: "boolean" },
       quick: { type: "boolean" },
       nodes: { type: "string" },
       "engine-us": { type: "string" },
@@ -95,7 +104,8 @@ export function readOptions(args: string[]): Options {
       help: { type: "boolean", short: "h" },
     },
   });
-  const { row = [], quick = false, json = false, pin: pinned = false } = values;
+  const { row = [], quick = false, json = false, markdown = false } = values;
+  if (json && markdown) throw new TypeError("--json and --markdown exclude each other");
   if (row.length === 0 && positionals.length > 0) throw new TypeError("names stand behind --row");
   const modes = (["help", "list", "ablation", "programs", "native-path"] as const)
     .filter((mode) => values[mode]);
@@ -110,7 +120,19 @@ export function readOptions(args: string[]): Options {
     ...(values.nodes !== undefined && { nodes: readNodes(values.nodes) }),
     ...(values["engine-us"] !== undefined && { engineUs: readEngineUs(values["engine-us"]) }),
   };
-  return { mode, names: new Set([...row, ...positionals]), quick, json, pinned, programs };
+  // Each variant of the ablation has a cluster of its own: one column has enough of them.
+  const columns = values.column === undefined
+    ? mode === "ablation" ? COLUMNS.slice(0, 1) : COLUMNS
+    : readColumns(values.column);
+  const names = new Set([...row, ...positionals]);
+  return { mode, names, quick, json, markdown, columns, programs };
+}
+
+function readColumns(text: string): Column[] {
+  const names = text.split(",");
+  const unknown = names.find((name) => !(COLUMNS as readonly string[]).includes(name));
+  if (unknown === undefined) return COLUMNS.filter((column) => names.includes(column));
+  throw new TypeError(`--column takes ${COLUMNS.join(", ")}, with commas; not "${unknown}"`);
 }
 
 function readNodes(text: string): number[] {
@@ -132,25 +154,27 @@ type Measured = Pick<Report, "rows" | "notes" | "programs" | "text">;
 
 async function measureRows(
   chosen: readonly Chosen[],
-  { quick, pinned }: Options,
+  { quick, columns }: Options,
 ): Promise<Measured> {
-  const context = new Context(quick, pinned);
-  const total = chosen.reduce((sum, { family }) => sum + roundsOf(family, context), 0);
+  const run = new Run(quick, columns);
+  const total = chosen.reduce((sum, { family }) => sum + roundsOf(family, run), 0);
   const progress = new Progress(total);
   const results: RowResult[] = [];
   try {
     for (const { family, wanted } of chosen) {
-      const rows = await runFamily(family, context, wanted, progress).catch((error) =>
+      const rows = await runFamily(family, run, wanted, progress).catch((error) =>
         failedRows(family, wanted, error)
       );
-      for (const row of rows) progress.row(`${family.name}: ${rowLine(row)}`);
+      for (const row of Map.groupBy(rows, ({ id }) => id).values()) {
+        progress.row(`${family.name}: ${rowLine(row)}`);
+      }
       results.push(...rows);
     }
   } finally {
     progress.end();
-    await context[Symbol.asyncDispose]();
+    await run[Symbol.asyncDispose]();
   }
-  return { rows: results, notes: [...context.notes] };
+  return { rows: results, notes: [...run.notes] };
 }
 
 /** Modes that measure something else; what they are made of is loaded only for them. */
@@ -172,8 +196,8 @@ async function measureOther({ mode, quick, programs: how }: Options): Promise<Me
   }
 }
 
-async function run(options: Options, chosen: readonly Chosen[]): Promise<void> {
-  const { mode, quick, json, pinned } = options;
+async function main(options: Options, chosen: readonly Chosen[]): Promise<void> {
+  const { mode, quick, json } = options;
   if (mode === "help") return console.log(HELP);
   if (mode === "list") return console.log(listing(FAMILIES));
   const facts = machine();
@@ -182,14 +206,14 @@ async function run(options: Options, chosen: readonly Chosen[]): Promise<void> {
   const ofRows = mode === "rows" || mode === "ablation";
   const measured = await (ofRows ? measureRows(chosen, options) : measureOther(options));
   const seconds = (performance.now() - start) / 1000;
-  const found = { machine: facts, quick, pinned, seconds, busyness: watch.end(), ...measured };
+  const found = { machine: facts, quick, seconds, busyness: watch.end(), ...measured };
   if (found.rows.some(({ failed }) => failed !== undefined)) Deno.exitCode = 1;
   if (json) console.log(JSON.stringify(found, undefined, 2));
   else if (mode === "programs") console.log(await programsText(found));
   else if (mode === "native-path") console.log(textReport(found));
   else if (mode === "ablation") {
     console.log(ablationTable(found, VARIANTS.map(({ name }) => name)));
-  } else console.log(table(found));
+  } else console.log(options.markdown ? markdown(found) : table(found));
 }
 
 /**
@@ -209,5 +233,5 @@ function read(args: string[]): [Options, Chosen[]] | undefined {
 if (import.meta.main) {
   const asked = read(Deno.args);
   if (asked === undefined) Deno.exitCode = 2;
-  else await run(...asked);
+  else await main(...asked);
 }

@@ -4,6 +4,7 @@
 
 import { run } from "../mod.ts";
 import { addApart, alternate, store, work } from "./actions/contention.ts";
+import { jacobi } from "./actions/jacobi.ts";
 import {
   fillOnes,
   readPages,
@@ -13,7 +14,7 @@ import {
   timeRandomReads,
   writePages,
 } from "./actions/pages.ts";
-import { barrierLoop, callLoop, handOff } from "./actions/sync.ts";
+import { barrierLoop, callLoop, handOff, mutexLoop } from "./actions/sync.ts";
 import { type Ready, serve } from "./process.ts";
 
 /** The actions. Each is given the node and its arguments, and returns what can be JSON. */
@@ -24,6 +25,8 @@ const actions = {
   callLoop,
   fillOnes,
   handOff,
+  jacobi,
+  mutexLoop,
   readPages,
   store,
   sums,

@@ -13,8 +13,8 @@ export type NodeSettings = Readonly<Partial<Pick<NodeOptions, PlainSetting>>>;
  */
 type PlainSetting = Exclude<SettingName, "directory" | "directoryAddress" | "port">;
 
-/** Settings as flags. */
-function flags(settings: NodeSettings): string[] {
+/** Settings as flags; a key is none, since all users see how a process was started. */
+function flags({ key: _key, ...settings }: NodeSettings): string[] {
   return Object.entries(settings).map(([name, value]) => {
     const { flag } = SETTINGS[name as SettingName];
     if (typeof value === "boolean") return value ? `--${flag}` : `--no-${flag}`;
@@ -47,7 +47,9 @@ export class BenchNode implements AsyncDisposable {
       ? ["--directory"]
       : ["--no-directory", `--directory-address=${directory.at}`];
     const args = [...role, "--port=0", ...flags(settings)];
-    return new BenchNode(await Served.start<NodeReady>("node.ts", { args, core }));
+    const { key } = settings;
+    const env = key === undefined ? {} : { TDSM_KEY: String(key) };
+    return new BenchNode(await Served.start<NodeReady>("node.ts", { args, env, core }));
   }
 
   /** What it said when it had joined. */

@@ -2,11 +2,15 @@
 
 import {
   type Bound,
+  type Column,
+  type Comparison,
   type Context,
   type Family,
   meets,
   type OpenFamily,
   type Row,
+  type Run,
+  type Statistic,
 } from "./family.ts";
 import type { Progress } from "./progress.ts";
 
@@ -14,21 +18,27 @@ import type { Progress } from "./progress.ts";
 export interface ComparisonResult {
   /** The row that it was compared with. */
   readonly row: string;
-  /** The ratio of the medians; absent where the other row was not measured. */
+  /** Which number of the row was divided by which of the other. */
+  readonly of: Statistic;
+  readonly to: Statistic;
+  /** The ratio; absent where the other row was not measured. */
   readonly ratio?: number;
   readonly goal?: Bound;
   /** Whether the goal is met; absent where there is none, or no ratio. */
   readonly met?: boolean;
 }
 
-/** What came of a row. */
+/** What came of a row in one column. */
 export interface RowResult {
+  readonly column: Column;
   readonly family: string;
   readonly id: string;
   readonly title: string;
   readonly unit: string;
   /** Absent where the row was skipped. */
   readonly measured?: Distribution;
+  /** The states that a floor was in, where it was in two. */
+  readonly states?: readonly [State, State];
   /** Why it was skipped. */
   readonly skipped?: string;
   /** Why its family could not be measured. */
@@ -76,43 +86,98 @@ export function choose(families: readonly Family[], names: ReadonlySet<string>):
  * @param context The run.
  * @returns Its rounds, with the one that does not count.
  */
-export function roundsOf({ rounds }: Family, context: Context): number {
-  return (context.quick ? rounds.quick : rounds.full) + (rounds.warmUp ? 1 : 0);
+export function roundsOf({ rounds }: Family, { quick }: Pick<Context, "quick">): number {
+  return (quick ? rounds.quick : rounds.full) + (rounds.warmUp ? 1 : 0);
+}
+
+/** Where a family is measured unless it says otherwise. */
+const COLUMNS_DEFAULT: readonly Column[] = ["free", "tied"];
+
+/**
+ * The columns in which a family is measured: of those that are wanted, all that it has; where it
+ * has none of them, its first, since where its threads run does not matter then.
+ *
+ * @param family The family.
+ * @param wanted The columns that are wanted.
+ * @returns The columns, at least one.
+ */
+export function columnsOf(
+  { columns = COLUMNS_DEFAULT }: Family,
+  wanted: readonly Column[],
+): readonly Column[] {
+  const common = columns.filter((column) => wanted.includes(column));
+  return common.length > 0 ? common : columns.slice(0, 1);
 }
 
 /**
- * Measures a family.
+ * Beside busy loops one round in so many is taken, and none to warm up: they take ten times as
+ * long, by the same processes as those with free threads.
+ */
+const BUSY_ROUNDS_APART = 3;
+/**
+ * How long a family may take, in milliseconds: then no further round is begun. On a machine that
+ * does other things rounds take many times as long, and more of them say no more.
+ */
+const FAMILY_MAX_MS = { full: 25_000, quick: 8_000 };
+
+/**
+ * Measures a family: in each round every row in every column. A note says when there was no time
+ * for all rounds.
  *
  * @param family The family.
- * @param context The run.
+ * @param run The run.
  * @param wanted The ids of the rows to be measured; not empty.
  * @param progress Is told how far it is.
- * @returns What came of each of them.
+ * @returns What came of each of them in each column; the columns of a row stand together.
  * @throws {Error} Which row cannot be measured, and why.
  */
 export async function runFamily(
   family: Family,
-  context: Context,
+  run: Run,
   wanted: ReadonlySet<string>,
   progress: Progress,
 ): Promise<RowResult[]> {
   progress.begin(`${family.name}: starting`);
-  const samples = new Map<string, number[]>();
   await using stack = new AsyncDisposableStack();
-  const opened = await family.open(context, stack, wanted);
+  const places = new Map<Context, OpenFamily>();
+  const columns = columnsOf(family, run.columns).map((name) => ({
+    name,
+    context: run.context(name),
+    samples: new Map<string, number[]>(),
+  }));
+  for (const { context } of columns) {
+    if (!places.has(context)) places.set(context, await family.open(context, stack, wanted));
+  }
   const rows = family.rows.filter(({ id }) => wanted.has(id));
-  const rounds = roundsOf(family, context);
+  const rounds = roundsOf(family, run);
+  const firstCounted = family.rounds.warmUp ? 1 : 0;
+  const begun = performance.now();
+  const maxMs = run.quick ? FAMILY_MAX_MS.quick : FAMILY_MAX_MS.full;
   for (let round = 0; round < rounds; round++) {
-    const counts = round > 0 || !family.rounds.warmUp;
-    for (const row of rows) {
-      if (opened.skipped?.[row.id] !== undefined) continue;
-      progress.begin(`${family.name}, round ${round + 1} of ${rounds}: ${row.title}`);
-      const taken = await takeRound(opened, row);
-      if (counts) samples.set(row.id, [...samples.get(row.id) ?? [], ...taken]);
+    if (round > firstCounted && performance.now() - begun > maxMs) {
+      run.notes.add(`${family.name}: there was time for ${round} of ${rounds} rounds only`);
+      progress.done(rounds - round);
+      break;
+    }
+    const counts = round >= firstCounted;
+    for (const { name, context, samples } of columns) {
+      if (name === "busy" && (round - firstCounted) % BUSY_ROUNDS_APART !== 0) continue;
+      const opened = places.get(context)!;
+      await run.within(name, async () => {
+        for (const row of rows) {
+          if (opened.skipped?.[row.id] !== undefined) continue;
+          progress.begin(`${family.name}, round ${round + 1} of ${rounds}, ${name}: ${row.title}`);
+          const taken = await takeRound(opened, row);
+          if (counts) samples.set(row.id, [...samples.get(row.id) ?? [], ...taken]);
+        }
+      });
     }
     progress.done(1);
   }
-  return summarise(family, rows, opened, samples);
+  const results = columns.map(({ name, context, samples }) =>
+    summarise(family, rows, places.get(context)!, samples, name)
+  );
+  return rows.flatMap((_, index) => results.map((column) => column[index]!));
 }
 
 /**
@@ -130,7 +195,7 @@ export function failedRows(
 ): RowResult[] {
   const failed = error instanceof Error ? error.message : String(error);
   return family.rows.filter(({ id }) => wanted.has(id)).map(({ id, title, unit }) => {
-    return { family: family.name, id, title, unit, failed, against: [] };
+    return { column: "free", family: family.name, id, title, unit, failed, against: [] };
   });
 }
 
@@ -149,39 +214,102 @@ function summarise(
   rows: readonly Row[],
   { skipped = {} }: OpenFamily,
   samples: ReadonlyMap<string, readonly number[]>,
+  column: Column,
 ): RowResult[] {
   const measured = new Map(
     [...samples].filter(([, values]) => values.length > 0)
       .map(([id, values]) => [id, distribution(values)]),
   );
   return rows.map((row) => {
-    const { id, title, unit, goal, constant } = row;
+    const { id, title, unit, constant } = row;
+    const goal = goalIn(column, row.goal);
     const own = measured.get(id);
-    const head = { family: family.name, id, title, unit };
+    const head = { column, family: family.name, id, title, unit };
     const wants = { ...(goal && { goal }), ...(constant && { constant }) };
     if (own === undefined) {
       return { ...head, ...wants, skipped: skipped[id] ?? "no samples", against: [] };
     }
-    const against = (row.against ?? []).map((comparison) => {
-      const other = measured.get(comparison.row);
-      return compare(own, other, comparison.row, comparison.goal);
-    });
+    const against = (row.against ?? []).map((comparison) =>
+      compare(own, measured.get(comparison.row), comparison, column)
+    );
+    const isCalm = column !== "busy";
+    const states = row.floor && isCalm ? twoStates(samples.get(id)!) : undefined;
     const met = (goal === undefined || meets(own.p50, goal)) &&
       (constant !== true || own.min === own.max);
     const judged = goal !== undefined || constant === true;
-    return { ...head, ...wants, measured: own, against, ...(judged && { met }) };
+    return {
+      ...head,
+      ...wants,
+      measured: own,
+      ...(states && { states }),
+      against,
+      ...(judged && { met }),
+    };
   });
+}
+
+/** Goals are for nodes that have the cores: beside busy loops it is only said what comes out. */
+function goalIn(column: Column, goal: Bound | undefined): Bound | undefined {
+  return column === "busy" ? undefined : goal;
 }
 
 function compare(
   own: Distribution,
   other: Distribution | undefined,
-  row: string,
-  goal: Bound | undefined,
+  { row, of = "p50", to = of, goal: wanted }: Comparison,
+  column: Column,
 ): ComparisonResult {
-  if (other === undefined) return { row, ...(goal && { goal }) };
-  const ratio = own.p50 / other.p50;
-  return { row, ratio, ...(goal && { goal, met: meets(ratio, goal) }) };
+  const goal = goalIn(column, wanted);
+  const what = { row, of, to };
+  if (other === undefined) return { ...what, ...(goal && { goal }) };
+  const ratio = own[of] / other[to];
+  return { ...what, ratio, ...(goal && { goal, met: meets(ratio, goal) }) };
+}
+
+/** One of the states that something was in. */
+export interface State {
+  /** The median of what was measured in it. */
+  readonly p50: number;
+  /** Its share of all measurements. */
+  readonly share: number;
+}
+
+/** How much of the spread the border between two states must explain; of one state it is 0.64. */
+const EXPLAINED_LEAST = 0.8;
+/** The least share of the rarer state, and the least ratio of the two. */
+const SHARE_LEAST = 0.05;
+const APART_LEAST = 1.5;
+
+/**
+ * Whether measurements come from two states, as where the kernel puts two processes that wake each
+ * other now on one core, now on two. The border between both is where it explains most of how far
+ * the logarithms are spread (Otsu's method).
+ *
+ * @param values The measurements, in any order; all above 0.
+ * @returns The states, the faster one first; `undefined` where there is but one.
+ */
+export function twoStates(values: readonly number[]): [State, State] | undefined {
+  const sorted = values.toSorted((a, b) => a - b);
+  const logs = sorted.map(Math.log);
+  const count = logs.length;
+  const sum = logs.reduce((sum, log) => sum + log, 0);
+  const spread = logs.reduce((squares, log) => squares + (log - sum / count) ** 2, 0);
+  let best = { border: 0, explained: 0 };
+  let below = 0;
+  for (let border = 1; border < count; border++) {
+    below += logs[border - 1]!;
+    const apart = below / border - (sum - below) / (count - border);
+    const explained = apart ** 2 * border * (count - border) / count / spread;
+    if (explained > best.explained) best = { border, explained };
+  }
+  const states = [sorted.slice(0, best.border), sorted.slice(best.border)].map((part) => ({
+    p50: part.length > 0 ? distribution(part).p50 : 0,
+    share: part.length / count,
+  })) as [State, State];
+  const [fast, slow] = states;
+  const isOne = !(best.explained >= EXPLAINED_LEAST) || slow.p50 < APART_LEAST * fast.p50 ||
+    Math.min(fast.share, slow.share) < SHARE_LEAST;
+  return isOne ? undefined : states;
 }
 
 /** A distribution, in the unit of what was measured. */

@@ -70,6 +70,38 @@ export async function handOff(
 }
 
 /**
+ * Locks a mutex, adds to a cell and unlocks, in turns with another node that does the same.
+ *
+ * @param node The node.
+ * @param loop The mutex; how often; where the cell is, in bytes.
+ * @returns How long each turn took, in microseconds: half of the time from one lock of this node to
+ * its next one, between which the other node has had the mutex. What is before both nodes take
+ * part, or after that, is left out.
+ */
+export async function mutexLoop(
+  node: Node,
+  { name, count, offset }: {
+    readonly name: string;
+    readonly count: number;
+    readonly offset: number;
+  },
+): Promise<number[]> {
+  const mutex = node.mutex(name);
+  const cell = node.view(Int32Array, offset, 1);
+  const us: number[] = [];
+  let [since, left] = [0, 0];
+  for (let turn = 0; turn < count; turn++) {
+    using _lock = await mutex.lock();
+    const now = performance.now();
+    // The cell is as this node left it where the other node has had no turn meanwhile.
+    if (turn > 0 && cell[0] !== left) us.push((now - since) * 500);
+    since = now;
+    left = ++cell[0]!;
+  }
+  return us;
+}
+
+/**
  * Calls a procedure without arguments on another node again and again.
  *
  * @param node The node.

@@ -4,6 +4,7 @@
 //!     silence COUNT MILLISECONDS
 //!     scan blocking|spinning RUN_PAGES PAGES read|write new|kept
 //!     ping blocking|spinning REQUEST_BYTES ANSWER_BYTES COUNT
+//!     flag MILLISECONDS
 
 const std = @import("std");
 const linux = std.os.linux;
@@ -28,7 +29,10 @@ pub const Touch = struct {
 /// A header goes out, and bytes come back.
 pub const Ping = struct { waiting: wire.Waiting, request_bytes: u32, answer_bytes: u32, count: u32 };
 
-pub const Command = union(enum) { touch: Touch, ping: Ping };
+/// Programs on both sides take turns at a word for so long.
+pub const Flag = struct { ms: u32 };
+
+pub const Command = union(enum) { touch: Touch, ping: Ping, flag: Flag };
 
 pub fn parse(line: []const u8) !Command {
     var words: Words = .{ .words = std.mem.tokenizeScalar(u8, line, ' ') };
@@ -38,7 +42,7 @@ pub fn parse(line: []const u8) !Command {
 }
 
 fn parseKind(words: *Words) !Command {
-    switch (try words.choice(enum { miss, silence, scan, ping })) {
+    switch (try words.choice(enum { miss, silence, scan, ping, flag })) {
         .miss => return .{ .touch = .{
             .waiting = try words.choice(wire.Waiting),
             .job = .{ .count = try words.number(1, wire.pages_max / stride), .stride = stride },
@@ -68,6 +72,7 @@ fn parseKind(words: *Words) !Command {
             .answer_bytes = try words.number(1, wire.ping_max),
             .count = try words.number(1, toucher.samples_max),
         } },
+        .flag => return .{ .flag = .{ .ms = try words.number(1, 60 * std.time.ms_per_s) } },
     }
 }
 

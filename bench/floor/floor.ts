@@ -142,6 +142,19 @@ export class Floor implements AsyncDisposable {
     return await this.#samples(["ping", how, requestBytes, answerBytes, count]);
   }
 
+  /**
+   * Turns at one word, at which a program on each side looks without a pause: its page is handed
+   * over, by threads that are asleep in one poll while nothing happens.
+   *
+   * @param ms How long, 1 to 60 000 ms.
+   * @returns What each turn took, in microseconds: half of the time between two of one side. It is
+   * the time of all where there was none between.
+   */
+  async flag(ms: number): Promise<number[]> {
+    const turns = await this.#samples(["flag", ms]);
+    return turns.length > 0 ? turns : [ms * 1000];
+  }
+
   async #samples(command: readonly (string | number)[]): Promise<number[]> {
     const { samplesNs } = await this.#requester.ask(command) as SampleAnswer;
     return samplesNs.map((ns) => ns / 1000);

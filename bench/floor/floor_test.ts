@@ -25,6 +25,10 @@ Deno.test("floor: every kind of round answers, again and again, in both ways to 
     assertSamples(await floor.ping(how, 32, 32, 20), 20);
     assertSamples(await floor.ping(how, 40_000, 1, 20), 20);
     assertSamples(await floor.ping(how, 32, 1 << 20, 5), 5);
+    const turns = await floor.flag(50);
+    assertSamples(turns, turns.length);
+    // Each is half of the time between two turns of one side: together no more than the whole.
+    assert(turns.length > 0 && turns.reduce((sum, us) => sum + us, 0) <= 50_000);
   }
   assertSamples(await floor.missAfterSilence(2, 5), 2);
   assertSamples(await floor.miss("blocking", 21_845), 21_845);

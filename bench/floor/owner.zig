@@ -3,6 +3,8 @@
 const std = @import("std");
 const linux = std.os.linux;
 const wire = @import("wire.zig");
+const flag = @import("flag.zig");
+const Window = @import("window.zig").Window;
 const check = wire.check;
 
 /// Listens, says on stdout at which port, and serves the first connection until it ends.
@@ -36,9 +38,18 @@ fn serve(connection: *wire.Connection, memory: []const u8) !void {
             connection.waiting = if (header.count == @backingInt(wire.Waiting.spinning)) .spinning else .blocking;
             try connection.sendHeader(header);
         },
+        .flag => {
+            if (header.count == 0) return error.BadRequest;
+            if (window == null) window = try .open();
+            const game: flag.Game = .{ .parity = 1, .ms = header.count, .samples = &.{} };
+            _ = try flag.play(connection.*, window.?, game);
+        },
         _ => return error.BadRequest,
     }
 }
+
+/// Where the word is that both sides play at; made when it is first played at.
+var window: ?Window = null;
 
 /// Where the bytes of a ping go.
 var rest: [wire.ping_max]u8 = undefined;

@@ -9,6 +9,7 @@ const toucher_file = @import("toucher.zig");
 const command_file = @import("command.zig");
 const Command = command_file.Command;
 const Toucher = toucher_file.Toucher;
+const flag = @import("flag.zig");
 const check = wire.check;
 
 /// Connects to an owner, and obeys.
@@ -55,6 +56,15 @@ const Requester = struct {
                 try requester.ping(round);
                 try requester.wait(.blocking);
                 try print(toucher.samples[0..round.count]);
+            },
+            .flag => |round| {
+                try requester.connection.sendHeader(.{ .kind = .flag, .count = round.ms, .first = 0 });
+                const taken = try flag.play(requester.connection, requester.window, .{
+                    .parity = 0,
+                    .ms = round.ms,
+                    .samples = &toucher.samples,
+                });
+                try print(toucher.samples[0..taken]);
             },
         }
     }

@@ -80,7 +80,7 @@ pub const Toucher = struct {
     }
 };
 
-fn signal(event: i32) !void {
+pub fn signal(event: i32) !void {
     const one: u64 = 1;
     _ = try check("write an eventfd", linux.write(event, std.mem.asBytes(&one), @sizeOf(u64)));
 }

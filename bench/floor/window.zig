@@ -49,7 +49,7 @@ pub const Window = struct {
 
     /// Takes all pages away, so that each faults again.
     pub fn clear(window: Window, memory: Memory) !void {
-        _ = try check("drop pages", linux.madvise(@ptrFromInt(window.address), length, linux.MADV.DONTNEED));
+        try window.drop(0, page_count);
         switch (memory) {
             .new => {
                 const mode = linux.FALLOC.FL_PUNCH_HOLE | linux.FALLOC.FL_KEEP_SIZE;
@@ -57,6 +57,14 @@ pub const Window = struct {
             },
             .kept => _ = try check("fill the memory file", linux.madvise(window.alias, length, populate_write)),
         }
+    }
+
+    /// Takes some pages away; what they hold stays.
+    pub fn drop(window: Window, first: u32, count: u32) !void {
+        const start = window.address + @as(u64, first) * wire.page_bytes;
+        const bytes_of = @as(usize, count) * wire.page_bytes;
+        const result = linux.madvise(@ptrFromInt(start), bytes_of, linux.MADV.DONTNEED);
+        _ = try check("drop pages", result);
     }
 
     /// How reads of faults wait.

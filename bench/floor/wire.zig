@@ -21,6 +21,8 @@ pub const Kind = enum(u32) {
     ping = 1,
     /// Wait as `count` says from here on, and say so with a header.
     wait = 2,
+    /// Play at a word for `count` milliseconds; `flag.zig` has what both say meanwhile.
+    flag = 3,
     _,
 };
 

@@ -9,7 +9,7 @@ import { Directory } from "../../runtime/protocol/coherence/directory.ts";
 import { Content, type NodeId } from "../../runtime/protocol/coherence/messages.ts";
 import { Outbox } from "../../runtime/protocol/coherence/output.ts";
 import { Access, permits } from "../../runtime/protocol/coherence/page.ts";
-import { atMost, type Family } from "../family.ts";
+import { atMost, type Family, ONCE } from "../family.ts";
 
 const PAGES = 2 ** 24;
 const RUN_PAGES = 128;
@@ -214,6 +214,7 @@ export const departures: Family = {
     },
   ],
   rounds: { full: 3, quick: 1, warmUp: false },
+  columns: ONCE,
   // deno-lint-ignore require-await
   async open() {
     // deno-lint-ignore require-await
@@ -260,6 +261,7 @@ export const constant: Family = {
     },
   ],
   rounds: { full: 15, quick: 5, warmUp: true },
+  columns: ONCE,
   // deno-lint-ignore require-await
   async open() {
     const few = requests(10);

@@ -2,7 +2,8 @@
 
 import { PAGE_SIZE_DEFAULT_BYTES as PAGE_BYTES } from "../../runtime/limits.ts";
 import type { BenchCluster, NodeSettings } from "../nodes.ts";
-import { atMost, type Family } from "../family.ts";
+import { atMost, COLUMNS, type Family } from "../family.ts";
+import { floorRounds, FLOORS } from "../floors.ts";
 import { missRounds, READ_MISS } from "./misses.ts";
 
 /** How long a round goes on, in milliseconds. */
@@ -99,8 +100,13 @@ export const contention: Family = {
       id: "alternate",
       title: "two nodes alternate on one word, a turn",
       unit: "us",
-      against: [{ row: READ_MISS.id, goal: atMost(2.5) }],
+      against: [
+        { row: FLOORS.flag.id, of: "mean", goal: atMost(1.2) },
+        { row: FLOORS.flag.id, of: "p99", goal: atMost(5) },
+        { row: READ_MISS.id },
+      ],
     },
+    FLOORS.flag,
     {
       id: "alternate-hold-0",
       title: "the same with the shortest hold",
@@ -127,11 +133,13 @@ export const contention: Family = {
     },
     READ_MISS,
   ],
-  rounds: { full: 10, quick: 3, warmUp: true },
+  rounds: { full: 6, quick: 2, warmUp: true },
+  columns: COLUMNS,
   async open(context, stack, wanted) {
     const cluster = stack.use(await context.cluster(3));
     const apart = falseSharingRounds(cluster, 3);
     const take: Record<string, () => Promise<readonly number[]>> = {
+      ...floorRounds(context),
       "alternate": alternateRounds(cluster, 1),
       "baton": batonRounds(cluster, 2),
       "false-sharing": apart.additions,

@@ -2,6 +2,7 @@
 
 import type { BenchCluster } from "../nodes.ts";
 import { atMost, type Family } from "../family.ts";
+import { buildZig } from "../floor/build.ts";
 
 /** The doubles that are added up: 2 MiB. */
 const LENGTH = 262_144;
@@ -65,6 +66,49 @@ export const busy: Family = {
     };
     return {
       take: { "busy-polling": round(polling), "busy-asleep": round(asleep) },
+    };
+  },
+};
+
+/** The cells of a side, and how much of the time of one node two may take. */
+const PLATES = [
+  { cells: 1024, goal: atMost(1) },
+  { cells: 2048, goal: atMost(0.67) },
+];
+const STEPS = { full: 50, quick: 10 };
+
+/** Jacobi's method, the program of the textbooks: what two nodes gain. */
+export const jacobi: Family = {
+  name: "jacobi",
+  rows: PLATES.flatMap(({ cells, goal }) => {
+    const title = `a step of Jacobi, ${cells}² cells, native loop`;
+    const one = `jacobi-${cells}-one`;
+    const against = [{ row: one, goal }];
+    return [
+      { id: `jacobi-${cells}`, title: `${title}, two nodes`, unit: "ms" as const, against },
+      { id: one, title: `${title}, one node`, unit: "ms" as const },
+    ];
+  }),
+  rounds: { full: 5, quick: 1, warmUp: true },
+  async open(context, stack) {
+    const main = new URL("../actions/relax.zig", import.meta.url);
+    const library = await buildZig({ name: "relax", kind: "library", main });
+    const cluster = stack.use(await context.cluster(2, { size: "128MiB" }));
+    const steps = context.quick ? STEPS.quick : STEPS.full;
+    const round = (cells: number, nodes: number) => {
+      let checks = true;
+      return async () => {
+        const plate = { library, cells, steps, nodes, checks };
+        checks = false;
+        const parts = cluster.nodes.slice(0, nodes).map((node) => node.run("jacobi", plate));
+        return [Math.max(...await Promise.all(parts))];
+      };
+    };
+    return {
+      take: Object.fromEntries(PLATES.flatMap(({ cells }) => [
+        [`jacobi-${cells}`, round(cells, 2)],
+        [`jacobi-${cells}-one`, round(cells, 1)],
+      ])),
     };
   },
 };

@@ -3,11 +3,12 @@
 import type { Family } from "../family.ts";
 import { constant, departures } from "./constant.ts";
 import { contention } from "./contention.ts";
-import { busy, cached } from "./local.ts";
+import { busy, cached, jacobi } from "./local.ts";
 import { misses, silence, upgrades } from "./misses.ts";
 import { growth, idle, memory, memtest, start } from "./node_life.ts";
 import { redis } from "./redis.ts";
 import { firstTouch, scans } from "./scans.ts";
+import { sealed } from "./sealed.ts";
 import { sync, syncCached, tcp } from "./sync.ts";
 
 /** The families. */
@@ -18,10 +19,12 @@ export const FAMILIES: readonly Family[] = [
   upgrades,
   scans,
   firstTouch,
+  sealed,
   contention,
   sync,
   syncCached,
   cached,
+  jacobi,
   busy,
   start,
   idle,

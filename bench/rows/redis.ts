@@ -39,6 +39,7 @@ export function redisRow({ command, how }: RedisRow): Row {
     id: `redis-${command.toLowerCase()}-${how}`,
     title: `Redis ${command} of 4 KiB from Deno, ${how}`,
     unit: "us",
+    floor: true,
   };
 }
 
@@ -127,6 +128,6 @@ const KINDS: readonly RedisRow[] = [
 export const redis: Family = {
   name: "redis",
   rows: KINDS.map(redisRow),
-  rounds: { full: 10, quick: 3, warmUp: true },
+  rounds: { full: 6, quick: 2, warmUp: true },
   open: (context, stack) => redisRounds(context, stack, KINDS),
 };

@@ -1,7 +1,14 @@
 /** What nodes do together beside sharing pages, with few pages cached and with many. */
 
 import { PAGE_SIZE_DEFAULT_BYTES as PAGE_BYTES } from "../../runtime/limits.ts";
-import { atMost, type Comparison, type Context, type Family, type OpenFamily } from "../family.ts";
+import {
+  atMost,
+  COLUMNS,
+  type Comparison,
+  type Context,
+  type Family,
+  type OpenFamily,
+} from "../family.ts";
 import { floorRounds, FLOORS } from "../floors.ts";
 import type { BenchCluster } from "../nodes.ts";
 
@@ -30,14 +37,30 @@ export function handOffRounds(cluster: BenchCluster, blocks: boolean): () => Pro
   };
 }
 
+/** Rounds in which some nodes wait at a barrier; resolve with microseconds a wait. */
+function barrierRounds(cluster: BenchCluster, ids: readonly number[]): () => Promise<number[]> {
+  const loop = { name: `of ${ids.length}`, parties: ids.length, count: TIMES };
+  return async () => {
+    const waits = ids.map((id) => cluster.node(id).run("barrierLoop", loop));
+    return (await Promise.all(waits)).at(-1)!;
+  };
+}
+
+/** Rounds in which two nodes lock a mutex, change a cell and unlock; microseconds a turn. */
+function mutexRounds(cluster: BenchCluster): () => Promise<number[]> {
+  const loop = { name: "cell", count: TIMES, offset: 0 };
+  return async () => {
+    const turns = [2, 3].map((id) => cluster.node(id).run("mutexLoop", loop));
+    return (await Promise.all(turns))[0]!;
+  };
+}
+
 function rounds(context: Context, cluster: BenchCluster): OpenFamily["take"] {
   return {
     ...floorRounds(context),
-    "barrier": async () => {
-      const loop = { name: "bench", parties: NODES, count: TIMES };
-      const waits = cluster.nodes.map((node) => node.run("barrierLoop", loop));
-      return (await Promise.all(waits))[1]!;
-    },
+    "barrier": barrierRounds(cluster, [1, 2, 3]),
+    "barrier-two": barrierRounds(cluster, [2, 3]),
+    "mutex": mutexRounds(cluster),
     "hand-off": handOffRounds(cluster, false),
     "hand-off-blocking": handOffRounds(cluster, true),
     "call": () => cluster.node(2).run("callLoop", { to: 3, count: TIMES }),
@@ -63,25 +86,31 @@ function rows(suffix: string, title: string): Family["rows"] {
       unit,
       against: within(1.5),
     },
+    {
+      id: `mutex${suffix}`,
+      title: `a cell changed under a mutex in turns, a turn${title}`,
+      unit,
+      against: within(3),
+    },
+    { id: `barrier-two${suffix}`, title: `barrier of two${title}`, unit, against: within(2) },
     { id: `barrier${suffix}`, title: `barrier of three${title}`, unit, against: within(3) },
     {
       id: `call${suffix}`,
       title: `remote call without arguments${title}`,
       unit,
-      against: within(4),
+      against: within(2.5),
     },
     FLOORS.denoPolling,
     FLOORS.denoAsleep,
   ];
 }
 
-const ROUNDS = { full: 20, quick: 5, warmUp: true };
-
 /** With no page cached. */
 export const sync: Family = {
   name: "sync",
   rows: rows("", ""),
-  rounds: ROUNDS,
+  rounds: { full: 10, quick: 2, warmUp: true },
+  columns: COLUMNS,
   async open(context, stack) {
     const cluster = stack.use(await context.cluster(NODES));
     return {
@@ -96,7 +125,7 @@ const CACHED = "-cached";
 export const syncCached: Family = {
   name: "sync-cached",
   rows: rows(CACHED, `, ${CACHED_PAGES} pages`),
-  rounds: ROUNDS,
+  rounds: { full: 6, quick: 1, warmUp: true },
   async open(context, stack) {
     const size = String(CACHED_PAGES * PAGE_BYTES);
     const cluster = stack.use(await context.cluster(NODES, { size }));
@@ -125,7 +154,8 @@ export const tcp: Family = {
     FLOORS.denoPollingPage,
     FLOORS.denoAsleepPage,
   ],
-  rounds: { full: 10, quick: 3, warmUp: true },
+  rounds: { full: 6, quick: 2, warmUp: true },
+  columns: COLUMNS,
   open(context) {
     return Promise.resolve({
       take: floorRounds(context),
