@@ -78,7 +78,6 @@ Deno.test("what the command line says wrong is refused, and measures nothing", a
       ["--nodes 2", "--nodes goes with --programs only"],
       ["--programs --nodes 1,x", "--nodes takes whole numbers from 1 to 64"],
       ["--programs --engine-us=", "--engine-us takes a number from 0 to 1000"],
-      ["--native-path --json", "--json goes with"],
     ] as const
   ) {
     assertThrows(() => readOptions(wrong.split(" ")), TypeError, said);

@@ -16,7 +16,6 @@ import {
   type Report,
   rowLine,
   table,
-  textReport,
 } from "./report.ts";
 import { ablation, VARIANTS } from "./rows/ablation.ts";
 import { FAMILIES } from "./rows/mod.ts";
@@ -27,14 +26,12 @@ const HELP = `Measures the runtime beside the floors that the machine sets.
 Usage: bench [--quick] [--json | --markdown] [--column NAME,...] [--row NAME...]
        bench --ablation [--quick] [--json] [--column NAME]
        bench --programs [--quick] [--json] [--nodes N,...] [--engine-us N]
-       bench --native-path [--quick]
        bench --list
 
 Options:
   --row NAME...   Only these rows or families, and what they are compared with
   --ablation      Some rows with each optimisation switched off alone
   --programs      What real programs move, and their speed-up as the simulator predicts it
-  --native-path   Misses over Deno's sockets, and over the descriptors beneath them
   --column NAME,...
                   Only these columns: free (threads run where the kernel likes), tied (a core for
                   each process, as if it had a machine of its own; needs taskset), busy (free
@@ -52,7 +49,7 @@ const NODES_MAX = 64;
 const ENGINE_MAX_US = 1000;
 
 /** What to do. */
-type Mode = "rows" | "ablation" | "programs" | "native-path" | "list" | "help";
+type Mode = "rows" | "ablation" | "programs" | "list" | "help";
 
 /** The command line, read. */
 export interface Options {
@@ -93,7 +90,6 @@ export function readOptions(args: string[]): Options {
       row: { type: "string", multiple: true },
       ablation: { type: "boolean" },
       programs: { type: "boolean" },
-      "native-path": { type: "boolean" },
       column: { type: "string" },
       markdown: { type: "boolean" },
       quick: { type: "boolean" },
@@ -107,8 +103,7 @@ export function readOptions(args: string[]): Options {
   const { row = [], quick = false, json = false, markdown = false } = values;
   if (json && markdown) throw new TypeError("--json and --markdown exclude each other");
   if (row.length === 0 && positionals.length > 0) throw new TypeError("names stand behind --row");
-  const modes = (["help", "list", "ablation", "programs", "native-path"] as const)
-    .filter((mode) => values[mode]);
+  const modes = (["help", "list", "ablation", "programs"] as const).filter((mode) => values[mode]);
   if (modes.length > 1) throw new TypeError(`--${modes[0]} and --${modes[1]} exclude each other`);
   const [mode = "rows"] = modes;
   for (const [option, allowed] of Object.entries(GOES_WITH)) {
@@ -150,7 +145,7 @@ function readEngineUs(text: string): number {
 }
 
 /** What a run measures; the rest of its report is the same for all. */
-type Measured = Pick<Report, "rows" | "notes" | "programs" | "text">;
+type Measured = Pick<Report, "rows" | "notes" | "programs">;
 
 async function measureRows(
   chosen: readonly Chosen[],
@@ -177,18 +172,14 @@ async function measureRows(
   return { rows: results, notes: [...run.notes] };
 }
 
-/** Modes that measure something else; what they are made of is loaded only for them. */
-async function measureOther({ mode, quick, programs: how }: Options): Promise<Measured> {
+/** Runs programs; what that is made of is loaded only for it. */
+async function measurePrograms({ quick, programs: how }: Options): Promise<Measured> {
   const progress = new Progress(0);
   const say = (line: string): void => {
     progress.begin(line);
     progress.row(line);
   };
   try {
-    if (mode === "native-path") {
-      const { nativePath } = await import("./native_path/mod.ts");
-      return { rows: [], notes: [], text: await nativePath(quick, say) };
-    }
     const { programs } = await import("./programs/mod.ts");
     return { rows: [], notes: [], programs: await programs({ ...how, quick, progress: say }) };
   } finally {
@@ -204,13 +195,12 @@ async function main(options: Options, chosen: readonly Chosen[]): Promise<void> 
   const start = performance.now();
   const watch = new BusyWatch();
   const ofRows = mode === "rows" || mode === "ablation";
-  const measured = await (ofRows ? measureRows(chosen, options) : measureOther(options));
+  const measured = await (ofRows ? measureRows(chosen, options) : measurePrograms(options));
   const seconds = (performance.now() - start) / 1000;
   const found = { machine: facts, quick, seconds, busyness: watch.end(), ...measured };
   if (found.rows.some(({ failed }) => failed !== undefined)) Deno.exitCode = 1;
   if (json) console.log(JSON.stringify(found, undefined, 2));
   else if (mode === "programs") console.log(await programsText(found));
-  else if (mode === "native-path") console.log(textReport(found));
   else if (mode === "ablation") {
     console.log(ablationTable(found, VARIANTS.map(({ name }) => name)));
   } else console.log(options.markdown ? markdown(found) : table(found));

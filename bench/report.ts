@@ -19,8 +19,6 @@ export interface Report {
   readonly rows: readonly RowResult[];
   /** What programs have moved, where they were run. */
   readonly programs?: readonly ProgramReport[];
-  /** What has been found in another way, as lines for people. */
-  readonly text?: string;
 }
 
 const TITLE_WIDTH = 58;
@@ -278,16 +276,6 @@ export async function programsText(report: Report): Promise<string> {
   const { describe } = await import("./programs/mod.ts");
   const text = describe([...report.programs ?? []]);
   return [machineLine(report.machine), "", text, ...endLines(report)].join("\n");
-}
-
-/**
- * What was found in another way.
- *
- * @param report What the run found.
- * @returns Lines for people.
- */
-export function textReport(report: Report): string {
-  return [machineLine(report.machine), report.text ?? "", "", ...endLines(report)].join("\n");
 }
 
 function endLines({ busyness, quick, notes, seconds, rows }: Report): string[] {

@@ -16,21 +16,18 @@ export interface ZigProgram {
   /** An executable, or a library for `Deno.dlopen`. */
   readonly kind: "executable" | "library";
   /**
-   * The file with `main`, or with the exports. It may import files beside it, `userfaultfd`, which
-   * is how the runtime's library talks to the kernel, and `floor`, which is `parts.zig`.
+   * The file with `main`, or with the exports. It may import files beside it, and `userfaultfd`,
+   * which is how the runtime's library talks to the kernel.
    */
   readonly main: URL;
 }
 
 const USERFAULTFD = `${root}/zig/src/userfaultfd.zig`;
-const PARTS = fileURLToPath(new URL("parts.zig", import.meta.url));
 
 /** The sources of a program, as paths. */
 function sources(program: ZigProgram): string[] {
   const paths: string[] = [];
-  const folders = new Set(
-    [fileURLToPath(program.main), USERFAULTFD, PARTS].map((path) => dirname(path)),
-  );
+  const folders = [fileURLToPath(program.main), USERFAULTFD].map((path) => dirname(path));
   for (const folder of folders) {
     for (const entry of Deno.readDirSync(folder)) {
       if (entry.isFile && entry.name.endsWith(".zig")) paths.push(`${folder}/${entry.name}`);
@@ -88,18 +85,13 @@ function exists(path: string): boolean {
 
 async function compile(program: ZigProgram, path: string): Promise<void> {
   const kind = program.kind === "library" ? ["build-lib", "-dynamic", "-lc"] : ["build-exe"];
-  const imports = ["--dep", "userfaultfd"];
   const { success, stderr } = await new Deno.Command(await findZig(), {
     args: [
       ...kind,
       ...CODE,
-      ...imports,
       "--dep",
-      "floor",
+      "userfaultfd",
       `-Mroot=${fileURLToPath(program.main)}`,
-      ...CODE,
-      ...imports,
-      `-Mfloor=${PARTS}`,
       ...CODE,
       `-Muserfaultfd=${USERFAULTFD}`,
       "--name",
