@@ -32,7 +32,7 @@ class Home {
   #request = 0;
 
   constructor() {
-    const options = { pageCount: PAGES, runPages: RUN_PAGES, migration: true };
+    const options = { self: 1, pageCount: PAGES, runPages: RUN_PAGES, migration: true };
     this.directory = new Directory(options, this.#outbox, {
       room: Infinity,
       hasDeclined: false,
@@ -143,7 +143,13 @@ class Pair {
   readonly #nodes: Coherence[];
 
   constructor() {
-    const options = { pageCount: PAGES, runPages: RUN_PAGES, holdTimeUs: 0, migration: true };
+    const options = {
+      self: 1,
+      pageCount: PAGES,
+      runPages: RUN_PAGES,
+      holdTimeUs: 0,
+      migration: true,
+    };
     this.#nodes = [1, 2].map((self) => new Coherence({ ...options, self }));
     this.#step(1, { kind: "peerJoined", node: 2 });
   }
@@ -174,7 +180,7 @@ class Pair {
  */
 function death(pages: number): number {
   const outbox = new Outbox();
-  const directory = new Directory({ pageCount: 2 ** 28, runPages: RUN_PAGES }, outbox, {
+  const directory = new Directory({ self: 1, pageCount: 2 ** 28, runPages: RUN_PAGES }, outbox, {
     room: Infinity,
     hasDeclined: false,
     adopt() {},

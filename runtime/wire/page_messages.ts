@@ -171,6 +171,21 @@ export const PAGE_MESSAGES: {
   keep: rowOfRun("keep", 22),
   offload: rowOfRun("offload", 23),
   adopt: rowOfRun("adopt", 24),
+  locate: rowOfRun("locate", 25),
+  located: {
+    type: 26,
+    fields: Run | Node,
+    put({ first, count, node }, header, start) {
+      putPages(header, start, first, count);
+      putU32(header, start + Offset.Node, node);
+    },
+    get: (header, start) => ({
+      kind: "located",
+      first: getFirst(header, start),
+      count: getCount(header, start),
+      node: getNode(header, start),
+    }),
+  },
 };
 
 /** The row of a kind that has nothing but a run of pages. */

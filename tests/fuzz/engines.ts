@@ -198,7 +198,10 @@ class LiveEngine {
         case "keep":
         case "offload":
         case "adopt":
+        case "locate":
           return { kind, first, count };
+        case "located":
+          return { kind, first, count, node };
         case "leave":
         case "left":
           return { kind };

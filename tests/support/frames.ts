@@ -100,6 +100,8 @@ const WITHOUT_PAYLOAD: readonly (readonly [label: string, message: Message])[] =
   ["keep", { kind: "keep", first: 143, count: 1 }],
   ["offload", { kind: "offload", first: 300, count: 4 }],
   ["adopt", { kind: "adopt", first: 300, count: 3 }],
+  ["locate", { kind: "locate", first: 300, count: 3 }],
+  ["located", { kind: "located", first: 300, count: 3, node: 2 }],
   ["leave", { kind: "leave" }],
   ["left", { kind: "left" }],
 ];

@@ -34,7 +34,14 @@ export class ScriptedCluster {
     for (let self = 1; self <= nodes; self++) {
       const memoryPages = limits[self - 1] ?? options.memoryPages ?? Infinity;
       this.engines.push(new Coherence({ ...region, self, memoryPages }));
-      if (self > 1) this.step(1, { kind: "peerJoined", node: self });
+      if (self === 1) continue;
+      for (let other = 1; other < self; other++) {
+        if (other > 1 && this.node(other).directory === undefined) continue;
+        this.step(other, { kind: "peerJoined", node: self });
+        if (this.node(self).directory !== undefined) {
+          this.step(self, { kind: "peerJoined", node: other });
+        }
+      }
     }
   }
 

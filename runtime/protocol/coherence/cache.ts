@@ -8,6 +8,7 @@
  */
 
 import { ADOPTIONS_MAX, MEMORY_WAIT_MAX_MS, TICKET_MAX } from "../../limits.ts";
+import { ChunkHomes } from "./chunk_homes.ts";
 import type { Debt } from "./debts.ts";
 import { type Demand, DemandQueue } from "./demand_queue.ts";
 import {
@@ -16,9 +17,8 @@ import {
   Content,
   DIRECTORY_NODE,
   type GrantMessage,
-  homeExtent,
-  homeOf,
   isFinal,
+  type LocatedMessage,
   type NodeId,
 } from "./messages.ts";
 import { type MemoryCounters, type MemoryOptions, PageMemory } from "./memory.ts";
@@ -81,6 +81,8 @@ interface Wanted {
 interface Pending extends PageRun {
   readonly request: number;
   readonly access: Access;
+  /** The node that was asked; 0 while this node has yet to hear which is the home. */
+  home: NodeId;
   /** Whether the request was made ahead of a walk. */
   readonly ahead: boolean;
   grant: GrantMessage | undefined;
@@ -183,6 +185,7 @@ export class PageCache {
   protected readonly options: CacheOptions;
   protected readonly outbox: Outbox;
   protected readonly states = new PageTable<PageState>();
+  protected readonly homes: ChunkHomes;
   protected readonly memory: PageMemory;
   protected readonly sequences: SequenceDetector;
   /**
@@ -193,6 +196,8 @@ export class PageCache {
   protected readonly gone = new Map<NodeId, number>();
   protected readonly lost = new Map<number, NodeId>();
   protected readonly pending = new PendingTable();
+  /** The first pages of the chunks whose home this node has asked for. */
+  protected readonly locating = new Set<number>();
   protected readonly demands: DemandQueue = new DemandQueue((demand) => this.surrender(demand));
   /** The accesses that wait until there is room for their pages, in order; at most one a page. */
   protected roomless: Wanted[] = [];
@@ -227,6 +232,7 @@ export class PageCache {
     this.options = options;
     this.outbox = outbox;
     this.#granted = granted;
+    this.homes = options.homes ?? new ChunkHomes();
     this.memory = new PageMemory(options, outbox, this.states, this.counters);
     const { runPages, readAhead, readAheadMinPages = READ_AHEAD_MIN_PAGES } = options;
     this.sequences = new SequenceDetector(runPages, readAhead ? readAheadMinPages : undefined);
@@ -438,6 +444,21 @@ export class PageCache {
       mismatchOf(pending, grant, this.states) === undefined;
   }
 
+  /** Takes the directory node's word which node is the home of pages that this node asked about. */
+  located({ first, node }: LocatedMessage): void {
+    const chunk = this.homes.chunk(first);
+    if (!this.locating.delete(chunk.first)) {
+      const reason = `located page ${first}, which this node did not ask about`;
+      return this.outbox.tell({ kind: "violation", node: DIRECTORY_NODE, reason });
+    }
+    this.homes.set(first, node);
+    for (const pending of this.pending.values()) {
+      if (pending.home !== 0 || !contains(chunk, pending.first)) continue;
+      pending.home = node;
+      this.#send(pending);
+    }
+  }
+
   /** Takes a grant: of pages, or of the right to write them. */
   grant(from: NodeId, message: GrantMessage, now: number): void {
     const pending = this.pending.find(message.request);
@@ -486,7 +507,7 @@ export class PageCache {
   peerLost(node: NodeId, now: number): void {
     this.gone.set(node, this.nextRequest);
     for (const { first, count, requester, request } of this.demands.drop(node)) {
-      this.outbox.send(homeOf(first), { kind: "refused", first, count, requester, request });
+      this.outbox.send(this.homes.of(first), { kind: "refused", first, count, requester, request });
     }
     this.demands.meetDue(now);
     for (const pending of this.pending.values()) this.#settle(pending, now);
@@ -533,7 +554,7 @@ export class PageCache {
       if (dropped && (isHere || !this.memory.hasOldBytes(page))) return;
       if (dropped || isHere) continue;
       const reason = `forward of page ${page}, which is not here`;
-      this.outbox.tell({ kind: "violation", node: homeOf(first), reason });
+      this.outbox.tell({ kind: "violation", node: this.homes.of(first), reason });
       return;
     }
     if (message.access === Access.Write) {
@@ -555,7 +576,9 @@ export class PageCache {
       lostNode: 0,
     };
     this.outbox.send(requester, grant);
-    if (homeOf(first) === this.options.self && isFinal(grant)) this.#granted(grant, requester);
+    if (this.homes.of(first) === this.options.self && isFinal(grant)) {
+      this.#granted(grant, requester);
+    }
   }
 
   /** Gives up copies. */
@@ -648,7 +671,7 @@ export class PageCache {
     const end = first + Math.min(limit, runPages, pageCount - first);
     if (end - first > 1) limit = this.pending.next(first + 1, end) - first;
     else limit = 1;
-    limit = homeExtent(first, this.states.extent(first, limit));
+    limit = this.homes.extent(first, this.states.extent(first, limit));
     if (this.lost.size > 0) {
       for (let count = 1; count < limit; count++) if (this.lost.has(first + count)) limit = count;
     }
@@ -662,9 +685,11 @@ export class PageCache {
     else this.counters.writeMisses++;
     const request = this.nextRequest;
     this.nextRequest = request === TICKET_MAX ? 1 : request + 1;
+    const home = this.homes.of(first);
     const pending: Pending = {
       request,
       access,
+      home,
       first,
       count,
       ahead,
@@ -675,8 +700,21 @@ export class PageCache {
     };
     this.pending.add(pending);
     this.memory.requested(pending);
-    this.outbox.send(homeOf(first), { kind: "request", access, first, count, request });
+    if (home === 0) this.#locate(pending);
+    else this.#send(pending);
     return pending;
+  }
+
+  /** Asks the directory node, once for each chunk, which node is the home of its pages. */
+  #locate({ first, count }: PageRun): void {
+    const chunk = this.homes.chunk(first).first;
+    if (this.locating.has(chunk)) return;
+    this.locating.add(chunk);
+    this.outbox.send(DIRECTORY_NODE, { kind: "locate", first, count });
+  }
+
+  #send({ home, access, first, count, request }: Pending): void {
+    this.outbox.send(home, { kind: "request", access, first, count, request });
   }
 
   /** Lets a grant take effect, once every node that it names has acknowledged. */
@@ -694,7 +732,7 @@ export class PageCache {
     }
     if (lost) this.#lose(pending, grant);
     else this.#take(pending, grant, now);
-    const home = homeOf(first);
+    const { home } = pending;
     if (pending.granter !== home || !isFinal(grant)) {
       this.outbox.send(home, { kind: "done", first, count, request, lost });
     }

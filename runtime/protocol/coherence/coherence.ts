@@ -5,17 +5,17 @@
  */
 
 import { type CacheCounters, PageCache } from "./cache.ts";
+import { ChunkHomes, type Placement } from "./chunk_homes.ts";
 import { Directory } from "./directory.ts";
 import {
   CLEAR_REQUEST,
   DIRECTORY_NODE,
   type GrantMessage,
-  homeOf,
   type Message,
   type NodeId,
 } from "./messages.ts";
 import { Outbox, type Output } from "./output.ts";
-import type { Access, PageState } from "./page.ts";
+import type { Access, PageRun, PageState } from "./page.ts";
 
 /** An input of {@linkcode Coherence.step}. */
 export type Input =
@@ -60,6 +60,10 @@ export interface CoherenceOptions {
   readonly pageCount: number;
   /** The most pages that one request asks for, and one grant carries. */
   readonly runPages: number;
+  /** How pages get their homes; the directory node is the home of all by default. */
+  readonly placement?: Placement;
+  /** The pages that have one home, a power of two; 128 by default. */
+  readonly chunkPages?: number;
   /**
    * The longest that a page which a thread waited for is kept before the thread has run, in
    * microseconds.
@@ -92,9 +96,12 @@ export interface CoherenceParts {
 /** The protocol of one node. */
 export class Coherence {
   readonly cache: PageCache;
-  /** The directory; only at the home of pages. */
+  /** Which node is the home of which pages, as far as this node knows. */
+  readonly homes: ChunkHomes;
+  /** The directory of the pages that this node is the home of; only where it can be that of any. */
   readonly directory: Directory | undefined;
   readonly #self: NodeId;
+  readonly #placement: Placement;
   readonly #outbox = new Outbox();
 
   /**
@@ -103,12 +110,15 @@ export class Coherence {
    */
   constructor(options: CoherenceOptions, parts: CoherenceParts = { PageCache, Directory }) {
     this.#self = options.self;
-    this.cache = new parts.PageCache(options, this.#outbox, (grant, requester) => {
+    const { self, placement = "directory", chunkPages } = options;
+    const homes = this.homes = new ChunkHomes(placement, chunkPages);
+    this.#placement = placement;
+    this.cache = new parts.PageCache({ ...options, homes }, this.#outbox, (grant, requester) => {
       this.directory?.granted(grant, requester);
     });
-    if (options.self !== DIRECTORY_NODE) return;
+    if (self !== DIRECTORY_NODE && placement === "directory") return;
     this.directory = new parts.Directory(options, this.#outbox, this.cache);
-    this.directory.peerJoined(options.self);
+    this.directory.peerJoined(self);
   }
 
   /** When to step with a `tick`, in microseconds of the clock of `now`; `Infinity` for never. */
@@ -193,7 +203,7 @@ export class Coherence {
       case "idle":
         return this.cache.giveBack();
       case "leave":
-        return this.directory === undefined ? this.cache.leave() : this.directory.close();
+        return this.#self === DIRECTORY_NODE ? this.directory!.close() : this.cache.leave();
       case "resumed":
         return this.cache.resumed(input.page, now);
       case "tick":
@@ -228,10 +238,18 @@ export class Coherence {
       case "refused":
       case "drop":
       case "offload":
+        if (!this.#isHome(message.first)) return this.#violation(from, message);
+        return this.#receiveAsHome(this.directory!, from, message);
       case "peerLostSeen":
       case "leave":
         if (this.directory === undefined) return this.#violation(from, message);
         return this.#receiveAsHome(this.directory, from, message);
+      case "locate":
+        if (this.#self !== DIRECTORY_NODE) return this.#violation(from, message);
+        return this.#locate(from, message);
+      case "located":
+        if (from !== DIRECTORY_NODE) return this.#violation(from, message);
+        return this.cache.located(message);
       case "grant":
         this.cache.grant(from, message, now);
         // A final grant has no `done`, so the home must look for the next request here.
@@ -244,12 +262,12 @@ export class Coherence {
         return this.cache.acknowledge(from, message, now);
       case "forward":
       case "invalidate":
-        if (from !== homeOf(message.first)) return this.#violation(from, message);
+        if (from !== this.homes.of(message.first)) return this.#violation(from, message);
         return this.cache.demand(message, now);
       case "dropped":
       case "keep":
       case "adopt":
-        if (from !== homeOf(message.first)) return this.#violation(from, message);
+        if (from !== this.homes.of(message.first)) return this.#violation(from, message);
         return this.#receiveFromHome(message, now);
       case "peerLost":
         if (from !== DIRECTORY_NODE) return this.#violation(from, message);
@@ -307,6 +325,30 @@ export class Coherence {
       default:
         message satisfies never;
     }
+  }
+
+  /**
+   * Whether this node is the home of a page. Other nodes have that from the directory node, and may
+   * have heard before this one does.
+   */
+  #isHome(page: number): boolean {
+    const home = this.homes.of(page);
+    if (home !== 0 || this.#self === DIRECTORY_NODE) return home === this.#self;
+    this.homes.set(page, this.#self);
+    return true;
+  }
+
+  /**
+   * At the directory node: tells a node which one is the home of pages. The first to ask may become
+   * it.
+   */
+  #locate(from: NodeId, { first, count }: PageRun): void {
+    let node = this.homes.of(first);
+    if (node === 0) {
+      node = this.#placement === "spread" ? this.directory!.turn(this.homes.chunk(first)) : from;
+      this.homes.set(first, node);
+    }
+    this.#outbox.send(from, { kind: "located", first, count, node });
   }
 
   #violation(from: NodeId, message: Message): void {

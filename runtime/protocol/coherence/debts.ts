@@ -8,7 +8,7 @@
  */
 
 import { OWED_MAX_BEATS } from "../../limits.ts";
-import { DIRECTORY_NODE, type NodeId } from "./messages.ts";
+import type { NodeId } from "./messages.ts";
 import type { Phase, Transaction } from "./transactions.ts";
 
 /** What names a transaction. */
@@ -61,16 +61,23 @@ function owing({ phase, requester, invalidated }: Transaction): readonly NodeId[
 /** The debts to one home. */
 export class Debts {
   readonly #transactions: () => Iterable<Transaction>;
+  readonly #home: NodeId;
   readonly #maxBeats: number;
   #accounts = new Map<Transaction, Account>();
   #reminded = new Map<NodeId, Reminded>();
 
   /**
    * @param transactions Returns the transactions under way, the oldest first.
+   * @param home The home, which owes itself nothing.
    * @param maxBeats How many reminders in a row a node may leave without an answer.
    */
-  constructor(transactions: () => Iterable<Transaction>, maxBeats: number = OWED_MAX_BEATS) {
+  constructor(
+    transactions: () => Iterable<Transaction>,
+    home: NodeId,
+    maxBeats: number = OWED_MAX_BEATS,
+  ) {
     this.#transactions = transactions;
+    this.#home = home;
     this.#maxBeats = maxBeats;
   }
 
@@ -90,7 +97,7 @@ export class Debts {
       // What has only begun, or moved on, is on its way.
       if (!isOld) continue;
       for (const node of owing(transaction)) {
-        if (node === DIRECTORY_NODE || account.settled.has(node) || oldest.has(node)) continue;
+        if (node === this.#home || account.settled.has(node) || oldest.has(node)) continue;
         oldest.set(node, transaction);
       }
     }

@@ -31,7 +31,7 @@ function beat(debts: Debts): { reminded: string[]; defaults: string[] } {
 
 Deno.test("Debts: each party of the oldest transaction is reminded, once it is no more new, but for the home", () => {
   const active = [transaction(5, { invalidated: [1, 4] }), transaction(6, { requester: 5 })];
-  const debts = new Debts(() => active);
+  const debts = new Debts(() => active, 1);
   assertEquals(beat(debts).reminded, []);
   assertEquals(beat(debts).reminded, ["2 of 5", "3 of 5", "4 of 5", "5 of 6"]);
 });
@@ -39,7 +39,7 @@ Deno.test("Debts: each party of the oldest transaction is reminded, once it is n
 Deno.test("Debts: a node that has settled is reminded of the next, and no node of what has ended or moved on", () => {
   const [first, second] = [transaction(5), transaction(6)];
   const active = [first, second];
-  const debts = new Debts(() => active);
+  const debts = new Debts(() => active, 1);
   beat(debts);
   assertEquals(beat(debts).reminded, ["2 of 5", "3 of 5"]);
   debts.settled(2, first);
@@ -54,7 +54,7 @@ Deno.test("Debts: a node that has settled is reminded of the next, and no node o
 
 Deno.test("Debts: a node that leaves as many reminders as the limit says unanswered is in default", () => {
   const stuck = transaction(5);
-  const debts = new Debts(() => [stuck]);
+  const debts = new Debts(() => [stuck], 1);
   beat(debts);
   for (let times = 1; times <= OWED_MAX_BEATS; times++) {
     assertEquals(beat(debts), {
@@ -68,7 +68,7 @@ Deno.test("Debts: a node that leaves as many reminders as the limit says unanswe
 
 Deno.test("Debts: a node that goes on settling one after the other is never in default", () => {
   const active = Array.from({ length: 100 }, (_, first) => transaction(first));
-  const debts = new Debts(() => active, 2);
+  const debts = new Debts(() => active, 1, 2);
   beat(debts);
   while (active.length > 0) {
     assertEquals(beat(debts).defaults, []);
@@ -91,7 +91,7 @@ Deno.test("Debts: what a loss asks for is not settled by a word", () => {
     },
   });
   const active = [aborting, transaction(6, { phase: { kind: "sourceLost", source: 4 } })];
-  const debts = new Debts(() => active, 2);
+  const debts = new Debts(() => active, 1, 2);
   beat(debts);
   beat(debts);
   for (const node of [2, 4]) debts.settled(node, aborting);

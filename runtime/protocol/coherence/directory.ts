@@ -15,7 +15,6 @@ import {
   type AcknowledgeMessage,
   CLEAR_REQUEST,
   Content,
-  DIRECTORY_NODE,
   type DoneMessage,
   type DropMessage,
   type GrantMessage,
@@ -48,6 +47,8 @@ import {
 
 /** What a directory must know. */
 export interface DirectoryOptions {
+  /** This node. */
+  readonly self: NodeId;
   /** The pages of the region. */
   readonly pageCount: number;
   /** The most pages that one grant carries. */
@@ -87,6 +88,7 @@ interface Adoption {
 /** The pages that this node is the home of. */
 export class Directory {
   protected readonly options: DirectoryOptions;
+  protected readonly self: NodeId;
   protected readonly outbox: Outbox;
   protected readonly holders = new HolderTable();
   /** What is known of each page's migration; see `migration.ts`. */
@@ -103,7 +105,7 @@ export class Directory {
   protected readonly orphans = new Set<Transaction>();
   protected readonly active = new RunTable<Transaction>();
   /** What nodes owe to the transactions under way. */
-  readonly debts: Debts = new Debts(() => this.active.values());
+  readonly debts: Debts;
   protected readonly waiting = new RequestQueue();
   /** The pages that are to be cleared. */
   protected readonly freed = new FreedPages();
@@ -130,6 +132,8 @@ export class Directory {
    */
   constructor(options: DirectoryOptions, outbox: Outbox, own: OwnMemory) {
     this.options = options;
+    this.self = options.self;
+    this.debts = new Debts(() => this.active.values(), options.self);
     this.outbox = outbox;
     this.#own = own;
   }
@@ -174,6 +178,12 @@ export class Directory {
   /** A node has joined. */
   peerJoined(node: NodeId): void {
     this.members.add(node);
+  }
+
+  /** The node whose turn it is to be the home of a chunk, of those that stay. */
+  turn({ first, count }: PageRun): NodeId {
+    const nodes = this.members.values().filter((node) => !this.leaving.has(node)).toArray();
+    return nodes[first / count % nodes.length]!;
   }
 
   /** Takes a request for pages. */
@@ -245,10 +255,10 @@ export class Directory {
   /** Looks again at nodes that leave, as this node has room again for pages of others, or none. */
   lookForRoom(): void {
     const room = Math.min(1, this.#own.room);
-    if (room === this.rooms.get(DIRECTORY_NODE) && !this.#own.hasDeclined) return;
+    if (room === this.rooms.get(this.self) && !this.#own.hasDeclined) return;
     this.#own.hasDeclined = false;
-    this.rooms.set(DIRECTORY_NODE, room);
-    if (this.leaving.size > 0) this.room(DIRECTORY_NODE, room);
+    this.rooms.set(this.self, room);
+    if (this.leaving.size > 0) this.room(this.self, room);
   }
 
   /** This node wants to leave, as soon as no other one needs it. */
@@ -338,7 +348,7 @@ export class Directory {
   /** Takes an acknowledgement: a node has dropped copies of pages that are being cleared. */
   acknowledge(from: NodeId, { first, count, request }: AcknowledgeMessage): void {
     if (!this.members.has(from)) return;
-    const transaction = this.#find(first, DIRECTORY_NODE, request);
+    const transaction = this.#find(first, this.self, request);
     const { phase } = transaction ?? {};
     const isAwaited = phase?.kind === "clearing" && phase.awaited.includes(from);
     if (transaction?.count !== count || !isAwaited) {
@@ -543,7 +553,7 @@ export class Directory {
 
   /** The node that sends the bytes: this one if it has them, which saves a hop; else the owner. */
   #source(page: number): NodeId {
-    return this.holders.has(page, DIRECTORY_NODE) ? DIRECTORY_NODE : this.holders.owner(page);
+    return this.holders.has(page, this.self) ? this.self : this.holders.owner(page);
   }
 
   #end(transaction: Transaction): void {
@@ -684,7 +694,7 @@ export class Directory {
 
   /** How many pages of others a node has room for, as far as the home knows. */
   protected roomOf(node: NodeId): number {
-    return node === DIRECTORY_NODE ? this.#own.room : this.rooms.get(node) ?? 0;
+    return node === this.self ? this.#own.room : this.rooms.get(node) ?? 0;
   }
 
   /** Lets a node take over pages; returns how many of them it has room for. */
@@ -692,7 +702,7 @@ export class Directory {
     const room = this.roomOf(taker);
     const taken = Math.min(count, room);
     const run = { first, count: taken };
-    if (taker === DIRECTORY_NODE) this.#own.adopt(run);
+    if (taker === this.self) this.#own.adopt(run);
     else {
       this.rooms.set(taker, room - taken);
       this.outbox.send(taker, { kind: "adopt", ...run });
@@ -706,7 +716,7 @@ export class Directory {
     if (asked?.page === run.first) return;
     const taker = this.#taker(node);
     // This node's own requests are answered, or looked at again, without being asked for twice.
-    if (taker === DIRECTORY_NODE) this.adoptions.delete(node);
+    if (taker === this.self) this.adoptions.delete(node);
     else this.adoptions.set(node, { page: run.first, taker: taker ?? 0 });
     if (taker !== undefined) this.#place(run, taker);
     else this.outbox.send(node, { kind: "keep", ...run });
@@ -761,7 +771,7 @@ export class Directory {
     this.freed.delete({ first, count });
     const invalidated = this.holders.list(first);
     const transaction: Transaction = {
-      requester: DIRECTORY_NODE,
+      requester: this.self,
       request: CLEAR_REQUEST,
       access: Access.Write,
       first,
@@ -897,7 +907,7 @@ export class Directory {
     leaver.paused = false;
     if (leaver.transactions > 0) return budget;
     const allGo = this.closing &&
-      this.members.values().every((other) => other === DIRECTORY_NODE || this.leaving.has(other));
+      this.members.values().every((other) => other === this.self || this.leaving.has(other));
     if (allGo) {
       this.#letGo(node);
       return budget;

@@ -10,7 +10,7 @@ const PAGES = 2 ** 28;
 function setUp(nodes: number, runPages = 8, workPages = 8_192) {
   const outbox = new Outbox();
   const takenOver: PageRun[] = [];
-  const directory = new Directory({ pageCount: PAGES, runPages, workPages }, outbox, {
+  const directory = new Directory({ self: 1, pageCount: PAGES, runPages, workPages }, outbox, {
     room: Infinity,
     hasDeclined: false,
     adopt: (run) => takenOver.push(run),

@@ -8,7 +8,7 @@
  */
 
 import { DISCARD_STEP_PAGES, MEMORY_ASK_AGAIN_MS, RELIEF_RUNS_MAX } from "../../limits.ts";
-import { homeExtent, homeOf } from "./messages.ts";
+import { ChunkHomes } from "./chunk_homes.ts";
 import type { Outbox } from "./output.ts";
 import { contains, overlaps, type PageRun, PageState } from "./page.ts";
 import { PageTable } from "./page_table.ts";
@@ -42,6 +42,8 @@ export interface MemoryOptions {
   readonly runPages: number;
   /** The most pages of which this node keeps bytes; no limit by default. */
   readonly memoryPages?: number;
+  /** Which node is the home of which pages; the directory node is that of all by default. */
+  readonly homes?: ChunkHomes;
 }
 
 /** What a memory has counted since it was made. */
@@ -75,6 +77,7 @@ export class PageMemory {
   /** Whether the home found another place for what it was last asked to. */
   #moves = false;
   readonly #options: MemoryOptions;
+  readonly #homes: ChunkHomes;
   readonly #outbox: Outbox;
   readonly #states: PageTable<PageState>;
   readonly #counters: MemoryCounters;
@@ -91,8 +94,9 @@ export class PageMemory {
     states: PageTable<PageState>,
     counters: MemoryCounters,
   ) {
-    const { memoryPages = Infinity, runPages } = options;
+    const { memoryPages = Infinity, runPages, homes = new ChunkHomes() } = options;
     this.#options = options;
+    this.#homes = homes;
     this.#outbox = outbox;
     this.#states = states;
     this.#counters = counters;
@@ -339,9 +343,10 @@ export class PageMemory {
     while (done < pages) {
       const first = this.residence.next([Dead], 0);
       if (first === undefined) break;
-      const count = this.residence.extent(first, this.#options.runPages);
+      const extent = this.residence.extent(first, this.#options.runPages);
+      const count = this.#homes.extent(first, extent);
       this.residence.fill(first, count, Forgone);
-      this.#outbox.send(homeOf(first), { kind: "drop", first, count });
+      this.#outbox.send(this.#homes.of(first), { kind: "drop", first, count });
       done += count;
     }
     return done;
@@ -373,7 +378,7 @@ export class PageMemory {
     return this.#take(SHARED, pages, isNeeded, (first, count) => {
       this.#states.fill(first, count, PageState.Invalid);
       this.residence.fill(first, count, Dropping);
-      this.#outbox.send(homeOf(first), { kind: "drop", first, count });
+      this.#outbox.send(this.#homes.of(first), { kind: "drop", first, count });
     });
   }
 
@@ -394,7 +399,7 @@ export class PageMemory {
     const stays = (page: number) => isNeeded(page) || isAsked(page);
     this.#take(ALONE, pages, stays, (first, count) => {
       this.offloads.push({ first, count });
-      this.#outbox.send(homeOf(first), { kind: "offload", first, count });
+      this.#outbox.send(this.#homes.of(first), { kind: "offload", first, count });
     });
   }
 
@@ -447,7 +452,7 @@ export class PageMemory {
 
   /** How many pages from the first on are alike, of one home, and need not stay. */
   #stretch(first: number, limit: number, isNeeded: (page: number) => boolean): number {
-    limit = homeExtent(first, this.residence.extent(first, limit));
+    limit = this.#homes.extent(first, this.residence.extent(first, limit));
     let count = 1;
     while (count < limit && !isNeeded(first + count)) count++;
     return count;

@@ -139,6 +139,21 @@ export interface RefusedMessage {
   readonly request: number;
 }
 
+/** Node → directory node: which node is the home of these pages, which are of one chunk? */
+export interface LocateMessage {
+  readonly kind: "locate";
+  readonly first: number;
+  readonly count: number;
+}
+
+/** Directory node → node: this node is the home of their chunk. */
+export interface LocatedMessage {
+  readonly kind: "located";
+  readonly first: number;
+  readonly count: number;
+  readonly node: NodeId;
+}
+
 /** Node → home: forget my copies of these pages, which no thread here reads any more. */
 export interface DropMessage {
   readonly kind: "drop";
@@ -195,6 +210,8 @@ export type Message =
   | PeerLostMessage
   | PeerLostSeenMessage
   | RefusedMessage
+  | LocateMessage
+  | LocatedMessage
   | DropMessage
   | DroppedMessage
   | KeepMessage
@@ -205,24 +222,3 @@ export type Message =
 
 /** The node that hosts the directory is the first to join. */
 export const DIRECTORY_NODE: NodeId = 1;
-
-/**
- * Returns the home of a page.
- *
- * @param _page The page's number.
- * @returns The node's id: the directory node for every page, until homes are spread.
- */
-export function homeOf(_page: number): NodeId {
-  return DIRECTORY_NODE;
-}
-
-/**
- * Returns how many pages have the same home as the first.
- *
- * @param _first The first page's number.
- * @param limit How many pages to look at.
- * @returns The pages from the first on, at most as many as were to be looked at.
- */
-export function homeExtent(_first: number, limit: number): number {
-  return limit;
-}

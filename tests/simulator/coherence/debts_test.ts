@@ -109,7 +109,7 @@ function collect(seed: number, parts: Partial<ProbeParts> = {}, joinsOnly = fals
 
 /** A directory that does not take long to find a node in default. */
 class StrictDirectory extends ProbeDirectory {
-  override readonly debts: Debts = new Debts(() => this.active.values(), 2);
+  override readonly debts: Debts = new Debts(() => this.active.values(), 1, 2);
 }
 
 const PARTS: ProbeParts = { PageCache: ProbeCache, Directory: StrictDirectory };
@@ -125,13 +125,13 @@ class DeafDebts extends Debts {
 }
 
 class DeafDirectory extends ProbeDirectory {
-  override readonly debts: Debts = new DeafDebts(() => this.active.values(), 2);
+  override readonly debts: Debts = new DeafDebts(() => this.active.values(), 1, 2);
 }
 
 /** Reminds of what has only begun. */
 class HastyDebts extends Debts {
   constructor(transactions: () => Iterable<Transaction>) {
-    super(transactions, 0);
+    super(transactions, 1, 0);
   }
 }
 

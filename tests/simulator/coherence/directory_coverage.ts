@@ -5,7 +5,6 @@
 import {
   type AcknowledgeMessage,
   Content,
-  DIRECTORY_NODE,
   type DoneMessage,
   type GrantMessage,
   isFinal,
@@ -323,7 +322,7 @@ export class WatchedDirectory extends ProbeDirectory {
       this.#countSpent(transaction);
       const source = sourceOf(transaction.phase);
       if (source === 0) continue;
-      this.#count(source === DIRECTORY_NODE ? "home sends" : "owner sends", transaction);
+      this.#count(source === this.self ? "home sends" : "owner sends", transaction);
     }
   }
 
@@ -352,7 +351,7 @@ export class WatchedDirectory extends ProbeDirectory {
     if (phase.kind === "lost") return "lost";
     if (phase.kind === "clearing") return "clear";
     if (access === Access.Read) return "read";
-    if (requester === DIRECTORY_NODE && this.leaving.has(sourceOf(transaction.phase))) {
+    if (requester === this.self && this.leaving.has(sourceOf(transaction.phase))) {
       return "take-over";
     }
     if (this.#asked.get(key(requester, request)) === Access.Read) return "hand-over";

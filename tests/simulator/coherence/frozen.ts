@@ -228,6 +228,7 @@ export class FrozenSchedule extends Schedule {
     else if (frames !== undefined) {
       const { message, bytes } = frames.shift()!;
       if (frames.length === 0) inbox.delete(from!);
+      if (message.kind === "peerJoined") return this.#feed(node, message);
       if (isData(message) && node.engine.acceptsData(from!, message)) {
         node.mmu.alias.set(bytes!, message.first * PAGE_WORDS);
       }

@@ -2,21 +2,17 @@
  * The invariants after every step of every node, and those of the end, when nothing is left to do.
  */
 
-import {
-  Content,
-  DIRECTORY_NODE,
-  type NodeId,
-} from "../../../runtime/protocol/coherence/messages.ts";
+import { Content, type NodeId } from "../../../runtime/protocol/coherence/messages.ts";
 import { Access, contains, PageState } from "../../../runtime/protocol/coherence/page.ts";
 import { involves } from "../../../runtime/protocol/coherence/transactions.ts";
-import type { Link, SimulatedNode } from "./node.ts";
+import { homeOf, type Link, type SimulatedNode } from "./node.ts";
 import { type AccessOperation, neededAccess } from "./operation.ts";
 import { fail, type Oracle } from "./oracle.ts";
 
 /**
  * Checks every page of every node that takes part.
  *
- * @param nodes All nodes; the home first.
+ * @param nodes All nodes; the directory node first.
  * @param pageCount The pages of the region.
  * @param oracle What memory has to look like.
  * @throws {InvariantError} When a promise is broken.
@@ -27,11 +23,12 @@ export function checkStep(
   oracle: Oracle,
 ): void {
   for (let page = 0; page < pageCount; page++) {
+    const home = homeOf(nodes, page);
     let readers = 0;
     let writers = 0;
     for (const node of nodes) {
       if (page === 0) checkMemory(node);
-      if (!touches(nodes[0]!, node, page)) continue;
+      if (!touches(home, node, page)) continue;
       const mapped = node.mmu.state(page);
       const state = node.engine.state(page);
       if (mapped > state) {
@@ -39,12 +36,12 @@ export function checkStep(
       }
       if (mapped === PageState.Exclusive) writers++;
       else if (mapped === PageState.Shared) readers++;
-      const isGivenUp = state === PageState.Invalid && !nodes[0]!.directory.has(page, node.id);
+      const isGivenUp = state === PageState.Invalid && !home.directory.has(page, node.id);
       if (isGivenUp || !node.cache.hasCopy(page)) continue;
       if (!oracle.matches(node.mmu.alias, page)) {
         fail(`node ${node.id} has an old copy of page ${page}`);
       }
-      checkKnown(nodes[0]!, node, page);
+      checkKnown(home, node, page);
     }
     if (writers > 1 || (writers === 1 && readers > 0)) {
       fail(`page ${page} has ${writers} writers and ${readers} readers`);
@@ -66,7 +63,7 @@ function checkMemory(node: SimulatedNode): void {
 /**
  * Checks an access that a thread is about to make.
  *
- * @param nodes All nodes; the home first.
+ * @param nodes All nodes; the directory node first.
  * @param node The thread's node.
  * @param operation The access.
  * @param oracle What memory has to look like.
@@ -83,7 +80,7 @@ export function checkAccess(
   if (neededAccess(operation) === Access.Read) return;
   for (const other of nodes) {
     if (other === node || other.mmu.state(page) === PageState.Invalid) continue;
-    if (touches(nodes[0]!, other, page)) {
+    if (touches(homeOf(nodes, page), other, page)) {
       fail(`node ${node.id} writes page ${page}, which node ${other.id} can read`);
     }
   }
@@ -93,7 +90,7 @@ export function checkAccess(
  * Whether a node's copy of a page counts. Once a node leaves its threads touch nothing, so those of
  * its copies do not matter that others have too, and that its home has crossed out.
  *
- * @param home The directory node.
+ * @param home The home of the page.
  * @param node The node.
  * @param page The page.
  * @returns Whether it must be what memory has to look like.
@@ -132,7 +129,7 @@ export function checkLoss(
   const isLive = nodes[lostNode - 1]!.status === "live";
   if (isLive) fail(`page ${page} is lost with node ${lostNode}, which lives`);
   for (const node of nodes) {
-    if (touches(nodes[0]!, node, page) && node.engine.state(page) !== PageState.Invalid) {
+    if (touches(homeOf(nodes, page), node, page) && node.engine.state(page) !== PageState.Invalid) {
       fail(`page ${page} is lost, and node ${node.id} has a copy`);
     }
   }
@@ -147,7 +144,9 @@ export function checkLoss(
  */
 export function checkCleared(nodes: readonly SimulatedNode[], page: number): void {
   for (const node of nodes) {
-    if (!touches(nodes[0]!, node, page) || node.mmu.state(page) === PageState.Invalid) continue;
+    if (!touches(homeOf(nodes, page), node, page) || node.mmu.state(page) === PageState.Invalid) {
+      continue;
+    }
     fail(`page ${page} was cleared, and node ${node.id} has an old copy`);
   }
 }
@@ -157,7 +156,7 @@ export function checkCleared(nodes: readonly SimulatedNode[], page: number): voi
  * of, those that it asked to write, or may be handed over, since no other node can tell whether it
  * did, and those of which it was just sending the only copy.
  *
- * @param nodes All nodes; the home first.
+ * @param nodes All nodes; the directory node first.
  * @param links All links.
  * @param victim The node that dies.
  * @param options The pages of the region, and whether a read can be answered with the right to
@@ -172,8 +171,9 @@ export function allowLosses(
   oracle: Oracle,
 ): void {
   for (let page = 0; page < pageCount; page++) {
-    const transaction = nodes[0]!.directory.transactionOn(page);
-    const copies = nodes[0]!.directory.copies(page).nodes;
+    const { directory } = homeOf(nodes, page);
+    const transaction = directory.transactionOn(page);
+    const copies = directory.copies(page).nodes;
     // No node has touched it, or the victim's first touch, or hand-over, has been granted by the
     // home.
     const untouched = copies.every((id) => id === victim.id);
@@ -191,7 +191,7 @@ export function allowLosses(
     const had = victim.cache.hasCopy(page) || copies.includes(victim.id) ||
       transaction?.invalidated.includes(victim.id);
     const kept = nodes.some((node) =>
-      node !== victim && touches(nodes[0]!, node, page) &&
+      node !== victim && touches(homeOf(nodes, page), node, page) &&
       (node.engine.state(page) !== PageState.Invalid || isComing(links, victim, node, page))
     );
     // A sharer that was told to drop its copy for this transaction still has the bytes.
@@ -248,7 +248,7 @@ export function forbidLosses(
  * Notes which pages can be lost no more by any death so far, once the home has heard of all: those
  * that are there, and that no transaction is under way on.
  *
- * @param nodes All nodes; the home first.
+ * @param nodes All nodes; the directory node first.
  * @param pageCount The pages of the region.
  * @param oracle Where to note it.
  */
@@ -258,8 +258,8 @@ export function settleLosses(
   oracle: Oracle,
 ): void {
   if (nodes.some(({ endUnnoticed }) => endUnnoticed)) return;
-  const { directory } = nodes[0]!;
   for (let page = 0; page < pageCount; page++) {
+    const { directory } = homeOf(nodes, page);
     if (!directory.isLost(page) && !directory.busy(page)) oracle.forbidLosses(page);
   }
 }
@@ -268,7 +268,7 @@ export function settleLosses(
  * Notes which pages may be lost since the home let a node go, or has forgotten copies of it: those
  * that the home believes to be on nodes of whose death it has not heard yet.
  *
- * @param nodes All nodes; the home first.
+ * @param nodes All nodes; the directory node first.
  * @param pageCount The pages of the region.
  * @param oracle Where to note it.
  */
@@ -288,7 +288,7 @@ export function allowStranded(
 /**
  * Checks that nothing is left to do.
  *
- * @param nodes All nodes; the home first.
+ * @param nodes All nodes; the directory node first.
  * @param pageCount The pages of the region.
  * @param oracle What memory has to look like.
  * @throws {InvariantError} When something is.
@@ -298,15 +298,16 @@ export function checkQuiescence(
   pageCount: number,
   oracle: Oracle,
 ): void {
-  const { directory } = nodes[0]!;
-  if (!directory.idle) fail("the home has transactions or requests that never end");
   for (const node of nodes) {
     if (!node.present) continue;
+    const isIdle = node.engine.directory === undefined || node.directory.idle;
+    if (!isIdle) fail("the home has transactions or requests that never end");
     if (!node.finished) fail(`a thread of node ${node.id} waits for ever`);
     if (!node.cache.idle) fail(`node ${node.id} has requests or demands that never end`);
     if (node.status === "leaving") fail(`node ${node.id} may never leave`);
   }
   for (let page = 0; page < pageCount; page++) {
+    const { id, directory } = homeOf(nodes, page);
     const { owner, nodes: copies } = directory.copies(page);
     if (directory.isLost(page)) {
       if (!oracle.mayBeLost(page)) fail(`page ${page} is lost without a reason`);
@@ -319,7 +320,7 @@ export function checkQuiescence(
         }
       }
     } else if (nodes.some((node) => node.present && node.engine.state(page) !== 0)) {
-      fail(`page ${page} has copies that node ${DIRECTORY_NODE} does not know of`);
+      fail(`page ${page} has copies that node ${id} does not know of`);
     }
   }
 }

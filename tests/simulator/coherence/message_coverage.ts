@@ -31,6 +31,8 @@ const MESSAGES = [
   "peerLost",
   "peerLostSeen",
   "refused",
+  "locate",
+  "located",
   "drop",
   "dropped",
   "keep",
@@ -71,6 +73,11 @@ export const MESSAGE_SHAPE: TableShape<MessageName, MessageFate> = {
         "leave",
       ],
       columns: ["at a leaver", "to the gone"],
+    },
+    {
+      why: "no node departs where nodes have to ask for homes",
+      rows: ["locate", "located"],
+      columns: ["at a leaver", "of the gone", "to the gone", "cut"],
     },
     {
       why: "only the home says so",

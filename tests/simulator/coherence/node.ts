@@ -5,7 +5,6 @@
 import { Coherence, type CoherenceOptions } from "../../../runtime/protocol/coherence/coherence.ts";
 import {
   Content,
-  DIRECTORY_NODE,
   type GrantMessage,
   type Message,
   type NodeId,
@@ -36,9 +35,15 @@ export interface Fault {
   readonly access: Access;
 }
 
+/** The directory node's word that a node has joined, which travels with messages about pages. */
+export interface JoinedNews {
+  readonly kind: "peerJoined";
+  readonly node: NodeId;
+}
+
 /** A message on its way, with the bytes of its pages. */
 export interface Frame {
-  readonly message: Message;
+  readonly message: Message | JoinedNews;
   readonly bytes: Int32Array | undefined;
 }
 
@@ -63,6 +68,8 @@ export class SimulatedNode {
   readonly mmu: Mmu;
   readonly threads: Thread[];
   readonly faults: Fault[] = [];
+  /** The nodes that it has heard of; what others say waits until it has. */
+  readonly known = new Set<NodeId>();
   /** A fault that was read before, and may be read once more. */
   lastFault: Fault | undefined;
   /** The pages of which it knows, or may be told yet, that they are lost, whatever came after. */
@@ -129,14 +136,26 @@ export class SimulatedNode {
     return this.engine.cache as ProbeCache;
   }
 
-  /** The engine's directory; only at the home. */
+  /** The engine's directory; only at a node that can be the home of a page. */
   get directory(): ProbeDirectory {
-    if (this.id !== DIRECTORY_NODE) throw new Error("only the home has a directory");
-    return this.engine.directory as ProbeDirectory;
+    const { directory } = this.engine;
+    if (directory === undefined) throw new Error(`node ${this.id} is the home of no page`);
+    return directory as ProbeDirectory;
   }
 }
 
 /** @returns Whether bytes follow the message. */
-export function isData(message: Message): message is GrantMessage {
+export function isData(message: Message | JoinedNews): message is GrantMessage {
   return message.kind === "grant" && message.content === Content.Data;
+}
+
+/**
+ * The home of a page, as the directory node has it.
+ *
+ * @param nodes All nodes; the directory node first.
+ * @param page The page.
+ * @returns The node; the directory node where no node is the home yet.
+ */
+export function homeOf(nodes: readonly SimulatedNode[], page: number): SimulatedNode {
+  return nodes[nodes[0]!.engine.homes.of(page) - 1] ?? nodes[0]!;
 }

@@ -90,6 +90,17 @@ export function makeOptions(random: Random): WorldOptions {
   return { pageCount, threads, checked: true, memoryPages, ...settings };
 }
 
+/** @returns Where the homes of pages are, drawn at random. */
+export function makeHomes(random: Random): Pick<WorldOptions, "placement" | "chunkPages"> {
+  const placement = random.chance(50) ? "first-touch" : "spread";
+  return { placement, chunkPages: 2 ** random.below(3) };
+}
+
+/** @returns Whether an incident can happen where the homes are on every node. */
+export function isOfHomes({ kind }: Incident): boolean {
+  return kind === "join" || kind === "openWindow";
+}
+
 /** @returns What happens to the nodes of a cluster, the last first. */
 export function makeIncidents(random: Random, { nodes, pageCount }: World): Incident[] {
   const incidents: Incident[] = [];

@@ -3,11 +3,13 @@
  * them would miss real faults of that kind too.
  */
 
+import type { ChunkHomes } from "../../../runtime/protocol/coherence/chunk_homes.ts";
 import type { Demand } from "../../../runtime/protocol/coherence/demand_queue.ts";
 import {
   CLEAR_REQUEST,
   type DoneMessage,
   type GrantMessage,
+  type LocatedMessage,
   NO_NODES,
   type NodeId,
   type RequestMessage,
@@ -46,6 +48,12 @@ export interface FindableBug extends PlantedBug {
   readonly finding: RegExp;
   /** The world of `tests/model/worlds.ts` that is large enough to show it. */
   readonly world: string;
+}
+
+/** A fault that shows only where pages have their homes on every node. */
+export interface HomeBug extends PlantedBug {
+  /** What the simulator says of it. */
+  readonly finding: RegExp;
 }
 
 /** The protocol and its driver as they should be. */
@@ -260,6 +268,24 @@ class BlindDirectory extends ProbeDirectory {
   }
 }
 
+/** Takes itself for the home of each chunk that it asked about. */
+class PresumptuousCache extends ProbeCache {
+  override located(message: LocatedMessage): void {
+    super.located({ ...message, node: this.options.self });
+  }
+}
+
+/** Asks for runs that reach into chunks of other homes. */
+class BoundlessCache extends ProbeCache {
+  protected override readonly homes = this.#boundless();
+
+  #boundless(): ChunkHomes {
+    const { homes } = this;
+    homes.extent = (_first, limit) => limit;
+    return homes;
+  }
+}
+
 const BROKEN_PAGE = /page \d+/;
 const ENDLESS = /never end|for ever/;
 
@@ -390,6 +416,22 @@ export const PLANTED_BUGS: readonly FindableBug[] = [
     name: "discards bytes that have yet to be sent",
     discardsAtOnce: true,
     world: "2x2 of one page",
+    finding: BROKEN_PAGE,
+  },
+];
+
+/** Every planted bug of homes; the checker's worlds have all pages at node 1. */
+export const HOME_BUGS: readonly HomeBug[] = [
+  {
+    ...NO_BUG,
+    name: "takes itself for the home of what it asked about",
+    parts: { ...SOUND_PARTS, PageCache: PresumptuousCache },
+    finding: BROKEN_PAGE,
+  },
+  {
+    ...NO_BUG,
+    name: "asks one home for pages of another",
+    parts: { ...SOUND_PARTS, PageCache: BoundlessCache },
     finding: BROKEN_PAGE,
   },
 ];

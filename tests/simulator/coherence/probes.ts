@@ -35,6 +35,7 @@ export interface CacheState {
   readonly pending: readonly PendingRequest[];
   readonly deferred: readonly DeferredDemand[];
   readonly holds: readonly (readonly [page: number, until: number])[];
+  readonly locating: readonly number[];
   readonly nextRequest: number;
   readonly leaving: boolean;
   readonly residence: readonly Residence[];
@@ -158,6 +159,7 @@ export class ProbeCache extends PageCache {
       pending: [...this.pending.values().map(copyPending)],
       deferred: this.demands.deferred.slice(),
       holds: [...this.demands.holds],
+      locating: [...this.locating],
       nextRequest: this.nextRequest,
       leaving: this.leaving,
       residence: states.map((_, page) => this.memory.residence.get(page)),
@@ -181,6 +183,8 @@ export class ProbeCache extends PageCache {
     for (const pending of state.pending) this.pending.add(copyPending(pending));
     this.demands.deferred = [...state.deferred];
     refill(this.demands.holds, state.holds);
+    this.locating.clear();
+    for (const page of state.locating) this.locating.add(page);
     this.nextRequest = state.nextRequest;
     this.leaving = state.leaving;
     const { memory } = this;
@@ -222,6 +226,11 @@ export class ProbeDirectory extends Directory {
       .map(({ phase }) => sourceOf(phase))
       .filter((source) => source > DIRECTORY_NODE)
       .toArray();
+  }
+
+  /** @returns Whether the node has joined and is not gone, as the home knows. */
+  isMember(node: NodeId): boolean {
+    return this.members.has(node);
   }
 
   /** @returns Whether the home counts the node among those that have a copy. */

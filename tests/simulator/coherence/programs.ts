@@ -4,6 +4,7 @@
  */
 
 import { PAGE_WORDS } from "./mmu.ts";
+import { homeOf } from "./node.ts";
 import type { AccessOperation, Operation } from "./operation.ts";
 import { type Incident, makeSettings, makeThread } from "./plan.ts";
 import { NO_BUG, type PlantedBug } from "./planted_bugs.ts";
@@ -38,7 +39,7 @@ export type Program = readonly Instruction[];
 export interface ProgramSet {
   /** How many pages the region has, at least 1. */
   readonly pages: number;
-  /** For each node the programs of its threads; the first node is the home of every page. */
+  /** For each node the programs of its threads; the first node is the directory node. */
   readonly nodes: readonly (readonly Program[])[];
   /** What is not said is drawn at random for each seed, but for the last three. */
   readonly options?: {
@@ -152,7 +153,7 @@ export function runPrograms(set: ProgramSet, seed: number): ProgramResult {
 
 function readMemory(world: World): number[][] {
   return Array.from({ length: world.pageCount }, (_, page) => {
-    const owner = world.nodes[0]!.directory.copies(page).owner;
+    const owner = homeOf(world.nodes, page).directory.copies(page).owner;
     const start = page * PAGE_WORDS;
     // A page that no node has touched is zero.
     if (owner === 0) return Array<number>(WORD_MAX + 1).fill(0);

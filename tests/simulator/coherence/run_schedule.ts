@@ -3,7 +3,7 @@
  */
 
 import { FrozenSchedule } from "./frozen.ts";
-import { makeIncidents, makeOptions } from "./plan.ts";
+import { isOfHomes, makeHomes, makeIncidents, makeOptions } from "./plan.ts";
 import { NO_BUG, type PlantedBug } from "./planted_bugs.ts";
 import type { ProtocolCoverage } from "./protocol_coverage.ts";
 import { Random } from "./random.ts";
@@ -12,6 +12,9 @@ import { World } from "./world.ts";
 
 /** Each seed that is a multiple of it has nodes that are frozen. */
 export const FROZEN_EVERY = 10;
+
+/** Each seed that leaves this rest when it is divided by 7 has homes on every node. */
+const HOMES_REST = 3;
 
 /** What became of a schedule. */
 export interface ScheduleResult {
@@ -37,11 +40,14 @@ export function runSchedule(
 ): ScheduleResult {
   const random = new Random(seed);
   const isFrozen = seed % FROZEN_EVERY === 0;
+  const hasHomes = !isFrozen && seed % 7 === HOMES_REST;
   const drawn = makeOptions(random);
   // What a node that was given up does to its memory, the oracle of that node does not follow.
-  const options = isFrozen ? { ...drawn, memoryPages: [] } : drawn;
+  const unlimited = isFrozen ? { ...drawn, memoryPages: [] } : drawn;
+  const options = hasHomes ? { ...unlimited, memoryPages: [], ...makeHomes(random) } : unlimited;
   const world = new World(options, random, bug, coverage, trace);
-  const incidents = makeIncidents(random, world);
+  const drawnIncidents = makeIncidents(random, world);
+  const incidents = hasHomes ? drawnIncidents.filter(isOfHomes) : drawnIncidents;
   const schedule = isFrozen
     ? new FrozenSchedule(random, world, incidents, bug.freezing)
     : new Schedule(random, world, incidents);

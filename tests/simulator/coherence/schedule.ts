@@ -147,11 +147,12 @@ export class Schedule {
 
   /** Does one of the things that can happen now; returns whether there was any. */
   #act(): boolean {
-    const { links, nodes } = this.world;
+    const { world } = this;
+    const { links, nodes } = world;
     this.#choices.clear();
     for (let index = 0; index < links.length; index++) {
       const link = links[index]!;
-      if (link.frames.length === 0 || !link.to.present || link.to.frozen) continue;
+      if (!world.canDeliver(link)) continue;
       const weight = this.#weights.deliver * this.#paces[index]!;
       this.#choices.offer(weight, this.#acts.deliver, link, undefined);
     }

@@ -3,7 +3,7 @@ import { runBatch } from "./batch.ts";
 import { TIMES } from "./corners.ts";
 import { CoverageTable, report } from "./coverage.ts";
 import { InvariantError } from "./oracle.ts";
-import { PLANTED_BUGS } from "./planted_bugs.ts";
+import { HOME_BUGS, PLANTED_BUGS } from "./planted_bugs.ts";
 import { ProtocolCoverage } from "./protocol_coverage.ts";
 import { runSchedule } from "./run_schedule.ts";
 
@@ -41,7 +41,7 @@ Deno.test("schedules: what was found once is found no more", () => {
   for (const seed of [15306, 123601, 10366, 4010413063]) runSchedule(seed);
 });
 
-for (const bug of PLANTED_BUGS) {
+for (const bug of [...PLANTED_BUGS, ...HOME_BUGS]) {
   Deno.test(`the simulator finds a planted bug: ${bug.name}`, () => {
     const { failure } = runBatch(1, BUG_SCHEDULES_MAX, bug);
     assertMatch(failure?.reason ?? "nothing was found", bug.finding);

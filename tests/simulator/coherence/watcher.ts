@@ -37,9 +37,8 @@ export class Watcher {
    * @param from Its sender.
    * @param to The node it is for.
    * @param message What it says.
-   * @param home The directory node.
    */
-  sent(from: SimulatedNode, to: NodeId, message: Message, home: SimulatedNode): void {
+  sent(from: SimulatedNode, to: NodeId, message: Message): void {
     this.#coverage.messages.count(messageName(message, to), "sent");
     if (message.kind === "request") {
       const { first, count, access, request } = message;
@@ -47,7 +46,7 @@ export class Watcher {
       this.#asked.set(key(from.id, request), { count, upgrade, forwards: 0 });
     } else if (message.kind === "forward") {
       const { requester, request, access } = message;
-      if (requester === home.id && home.directory.isLeaving(to)) this.#reach("leaveTakeover");
+      if (requester === from.id && from.directory.isLeaving(to)) this.#reach("leaveTakeover");
       const asked = this.#asked.get(key(requester, request));
       if (asked === undefined || ++asked.forwards === 1) return;
       this.#reach(access === Access.Read ? "resourcedRead" : "resourcedWrite");

@@ -4,6 +4,7 @@
  */
 
 import { HEARTBEAT_MS, MEMORY_ASK_AGAIN_MS } from "../../../runtime/limits.ts";
+import type { Placement } from "../../../runtime/protocol/coherence/chunk_homes.ts";
 import type { Input } from "../../../runtime/protocol/coherence/coherence.ts";
 import type { EngineEvent, Envelope, Output } from "../../../runtime/protocol/coherence/output.ts";
 import {
@@ -55,6 +56,9 @@ export interface WorldOptions {
   readonly workPages: number;
   /** The threads of each node; as many nodes as there are entries. */
   readonly threads: readonly Thread[][];
+  /** How pages get their homes, and how many of them have one; node 1 is that of all by default. */
+  readonly placement?: Placement;
+  readonly chunkPages?: number;
   /** How often, of a hundred times, threads run between two operations of one step. */
   readonly preemptPercent: number;
   /** Whether every step and access is checked; without, only what threads read tells of faults. */
@@ -148,7 +152,27 @@ export class World {
   /** A node joins. */
   join(node: SimulatedNode): void {
     node.status = "live";
+    if (node.engine.directory !== undefined) this.#introduce(node);
     this.#step(this.nodes[0]!, { kind: "peerJoined", node: node.id });
+  }
+
+  /** A node that joins is told of the others at once; each of them hears of it later. */
+  #introduce(node: SimulatedNode): void {
+    for (const { id, present } of this.nodes) {
+      if (id === node.id || !this.nodes[0]!.directory.isMember(id)) continue;
+      node.known.add(id);
+      this.#step(node, { kind: "peerJoined", node: id });
+      if (id === 1 || !present) continue;
+      const message = { kind: "peerJoined", node: node.id } as const;
+      this.link(1, id).frames.push({ message, bytes: undefined });
+    }
+    this.nodes[0]!.known.add(node.id);
+  }
+
+  /** Whether the first frame of a link can arrive: its receiver has heard of its sender. */
+  canDeliver({ from, to, frames }: Link): boolean {
+    if (frames.length === 0 || !to.present || to.frozen) return false;
+    return to.engine.directory === undefined || to.id === 1 || to.known.has(from.id);
   }
 
   /** A node says that it wants to leave. */
@@ -318,6 +342,10 @@ export class World {
       link.received = -1;
     }
     frames.shift();
+    if (message.kind === "peerJoined") {
+      to.known.add(message.node);
+      return this.#step(to, message);
+    }
     this.#watcher?.delivered(from, to, message);
     if (message.kind === "forward" || message.kind === "invalidate") {
       const { first } = message;
@@ -467,7 +495,7 @@ export class World {
     for (const { to, message } of messages) {
       this.#trace?.(`  node ${node.id} sends to ${to} ${JSON.stringify(message)}`);
       if (to === node.id) fail(`node ${to} sends a message to itself`);
-      this.#watcher?.sent(node, to, message, this.nodes[0]!);
+      this.#watcher?.sent(node, to, message);
       if (!this.nodes[to - 1]!.present) {
         this.#watcher?.dropped(to, message);
         continue;
@@ -568,7 +596,9 @@ export class World {
     if (link.frames.length > count && link.from.status === "dead") {
       if (link.frames.slice(count).some(({ message }) => isData(message))) this.reach("grantCut");
     }
-    for (const { message } of link.frames.slice(count)) this.#watcher?.cut(link.to.id, message);
+    for (const { message } of link.frames.slice(count)) {
+      if (message.kind !== "peerJoined") this.#watcher?.cut(link.to.id, message);
+    }
     link.frames.length = Math.min(link.frames.length, count);
     if (count === 0) link.received = -1;
   }

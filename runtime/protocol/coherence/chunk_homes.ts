@@ -1,0 +1,123 @@
+/**
+ * Which node is the home of which pages, as one node knows it. Homes are given by chunk. At node 1
+ * this is the truth; at any other node it is what node 1 has told so far.
+ */
+
+import { DIRECTORY_NODE, type NodeId } from "./messages.ts";
+import type { PageRun } from "./page.ts";
+import { SparseArray } from "./sparse_array.ts";
+
+/** The pages of a chunk, which have one home. */
+export const HOME_CHUNK_PAGES = 128;
+
+const BLOCK_BITS = 9;
+const BLOCK_CHUNKS = 2 ** BLOCK_BITS;
+const BLOCK_MASK = BLOCK_CHUNKS - 1;
+
+/** How chunks get their homes. */
+export type Placement =
+  /** Node 1 is the home of every page. */
+  | "directory"
+  /** The first node that needs a page of a chunk is its home. */
+  | "first-touch"
+  /** The nodes that are there take turns, chunk by chunk. */
+  | "spread";
+
+/** A table of homes: two bytes for each chunk that has one, and none for the others. */
+export class ChunkHomes {
+  readonly #chunkPages: number;
+  readonly #chunkBits: number;
+  /** The home of a chunk that has no entry. */
+  readonly #otherwise: NodeId;
+  readonly #blocks = new SparseArray<Uint16Array>();
+  /** The nodes that entries stand for, from 1 on. */
+  readonly #nodes: NodeId[] = [0];
+  readonly #entries = new Map<NodeId, number>();
+  /** Entries that stand for no node any more. */
+  readonly #free: number[] = [];
+
+  /**
+   * @param placement How chunks get their homes.
+   * @param chunkPages The pages of a chunk, a power of two.
+   */
+  constructor(placement: Placement = "directory", chunkPages: number = HOME_CHUNK_PAGES) {
+    this.#chunkPages = chunkPages;
+    this.#chunkBits = Math.log2(chunkPages);
+    this.#otherwise = placement === "directory" ? DIRECTORY_NODE : 0;
+  }
+
+  /** The home of a page; 0 where it is not known, or there is none yet. */
+  of(page: number): NodeId {
+    const chunk = page >>> this.#chunkBits;
+    const entry = this.#blocks.get(chunk >>> BLOCK_BITS)?.[chunk & BLOCK_MASK] ?? 0;
+    return entry === 0 ? this.#otherwise : this.#nodes[entry]!;
+  }
+
+  /**
+   * How many pages from `first` on, and no more than `limit`, are known to have the same home.
+   * Where the home is not known, chunk by chunk.
+   */
+  extent(first: number, limit: number): number {
+    if (limit === 1) return limit;
+    const home = this.of(first);
+    const end = first + limit;
+    let next = this.chunk(first).first + this.#chunkPages;
+    while (next < end && home !== 0 && this.of(next) === home) next += this.#chunkPages;
+    return Math.min(next, end) - first;
+  }
+
+  /** The chunk of a page. */
+  chunk(page: number): PageRun {
+    return { first: page - page % this.#chunkPages, count: this.#chunkPages };
+  }
+
+  /** A node is the home of a page's chunk from now on. */
+  set(page: number, node: NodeId): void {
+    const chunk = page >>> this.#chunkBits;
+    let block = this.#blocks.get(chunk >>> BLOCK_BITS);
+    if (block === undefined) {
+      block = new Uint16Array(BLOCK_CHUNKS);
+      this.#blocks.set(chunk >>> BLOCK_BITS, block);
+    }
+    block[chunk & BLOCK_MASK] = this.#entry(node);
+  }
+
+  /**
+   * One node takes the place of another.
+   *
+   * @param node The node that is the home of no chunk any more.
+   * @param heir The home of its chunks from now on.
+   * @returns The chunks, in ascending order, those in a row as one run.
+   */
+  takeOver(node: NodeId, heir: NodeId): PageRun[] {
+    const entry = this.#entries.get(node);
+    if (entry === undefined) return [];
+    const runs: { first: number; count: number }[] = [];
+    const next = this.#entry(heir);
+    let index = this.#blocks.next(0);
+    for (; index !== undefined; index = this.#blocks.next(index + 1)) {
+      const block = this.#blocks.get(index)!;
+      let offset = block.indexOf(entry);
+      for (; offset >= 0; offset = block.indexOf(entry, offset + 1)) {
+        block[offset] = next;
+        const first = (index * BLOCK_CHUNKS + offset) * this.#chunkPages;
+        const last = runs.at(-1);
+        if (last !== undefined && last.first + last.count === first) last.count += this.#chunkPages;
+        else runs.push({ first, count: this.#chunkPages });
+      }
+    }
+    this.#entries.delete(node);
+    this.#free.push(entry);
+    return runs;
+  }
+
+  #entry(node: NodeId): number {
+    let entry = this.#entries.get(node);
+    if (entry === undefined) {
+      entry = this.#free.pop() ?? this.#nodes.length;
+      this.#nodes[entry] = node;
+      this.#entries.set(node, entry);
+    }
+    return entry;
+  }
+}

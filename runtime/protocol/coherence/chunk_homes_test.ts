@@ -1,0 +1,55 @@
+import { assertEquals } from "@std/assert";
+import { ChunkHomes } from "./chunk_homes.ts";
+
+/** The last chunk of 2^28 pages, which are a tebibyte. */
+const LAST = 2 ** 28 - 128;
+
+Deno.test("ChunkHomes: node 1 is the home of every page where all are at the directory node", () => {
+  const homes = new ChunkHomes();
+  assertEquals([homes.of(0), homes.of(LAST)], [1, 1]);
+  assertEquals(homes.extent(100, 5000), 5000);
+});
+
+Deno.test("ChunkHomes: no node is the home of a chunk before it is told", () => {
+  const homes = new ChunkHomes("first-touch");
+  assertEquals(homes.of(300), 0);
+  homes.set(300, 7);
+  assertEquals([255, 256, 383, 384].map((page) => homes.of(page)), [0, 7, 7, 0]);
+  homes.set(LAST, 2 ** 32 - 2);
+  assertEquals(homes.of(LAST + 127), 2 ** 32 - 2);
+});
+
+Deno.test("ChunkHomes: a run ends where the home is another, or is not known", () => {
+  const homes = new ChunkHomes("first-touch", 4);
+  for (const page of [4, 8]) homes.set(page, 2);
+  homes.set(12, 3);
+  assertEquals(homes.extent(5, 100), 7);
+  assertEquals(homes.extent(5, 3), 3);
+  assertEquals(homes.extent(12, 100), 4);
+  // Two chunks whose homes are not known need not have the same.
+  assertEquals(homes.extent(17, 100), 3);
+});
+
+Deno.test("ChunkHomes: a node takes over the chunks of another, and no more", () => {
+  const homes = new ChunkHomes("spread", 2);
+  for (const page of [0, 2, 6]) homes.set(page, 5);
+  homes.set(4, 6);
+  // Its block is another than that of the first.
+  homes.set(2000, 5);
+  assertEquals(homes.takeOver(5, 1), [
+    { first: 0, count: 4 },
+    { first: 6, count: 2 },
+    { first: 2000, count: 2 },
+  ]);
+  assertEquals([0, 2, 4, 6, 2000].map((page) => homes.of(page)), [1, 1, 6, 1, 1]);
+  assertEquals(homes.takeOver(5, 1), []);
+});
+
+Deno.test("ChunkHomes: more nodes come and go than entries can tell apart", () => {
+  const homes = new ChunkHomes("first-touch");
+  for (let node = 2; node < 70_000; node++) {
+    homes.set(0, node);
+    if (node > 2) homes.takeOver(node - 1, 1);
+  }
+  assertEquals(homes.of(0), 69_999);
+});
