@@ -4,6 +4,7 @@
 
 import { type Address, formatAddress } from "../address.ts";
 import { reasonOf, TdsmError } from "../errors.ts";
+import { noted } from "../event_loop.ts";
 import {
   ACCEPT_QUIET_MS,
   ACCEPT_RETRY_MS,
@@ -133,7 +134,7 @@ export class Door {
   async #acceptAll(): Promise<void> {
     while (!this.#links.closed) {
       try {
-        const connection = await this.#listener.accept();
+        const connection = await noted(this.#listener.accept());
         this.#makeRoom(connection.remoteAddr.hostname);
         void this.#accept(connection);
       } catch (error) {

@@ -5,6 +5,7 @@
 import { type Address, formatAddress, isWildcard } from "../address.ts";
 import { mayUseNet, netPermission } from "../settings/permissions.ts";
 import { reasonOf, TdsmError } from "../errors.ts";
+import { noted } from "../event_loop.ts";
 import {
   HANDSHAKE_MAX_MS,
   JOIN_RETRY_MAX_MS,
@@ -185,7 +186,7 @@ async function connectWithin(address: Address, timeoutMs: number): Promise<Deno.
     controller.abort(new TdsmError("TimedOut", `no connection within ${timeoutMs} ms`));
   }, timeoutMs);
   try {
-    return await Deno.connect({ ...address, signal: controller.signal });
+    return await noted(Deno.connect({ ...address, signal: controller.signal }));
   } finally {
     clearTimeout(timer);
   }

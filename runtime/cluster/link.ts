@@ -9,6 +9,7 @@
 
 import type { Descriptor, Poller, Watcher } from "../../ffi/poller.ts";
 import { TdsmError } from "../errors.ts";
+import { noted } from "../event_loop.ts";
 import { LINK_CLOSE_MAX_MS } from "../limits.ts";
 import { Encoding, PROTOCOL_VERSION } from "../wire/layout.ts";
 import type { Stream } from "../secure/sealed_connection.ts";
@@ -287,7 +288,7 @@ export class Link implements Watcher {
       await this.#carries;
       await this.#sender.drained();
       if (this.#state === "ended") return;
-      await this.#connection.closeWrite();
+      await noted(this.#connection.closeWrite());
       await otherEnds();
     };
     // A connection that fails has ended.
@@ -332,7 +333,7 @@ export class Link implements Watcher {
 
   /** Has Deno receive. The next bytes may be there already, which wakes no epoll. */
   async #read(bytes: Uint8Array): Promise<number | null> {
-    const received = await this.#connection.read(bytes);
+    const received = await noted(this.#connection.read(bytes));
     this.#turn();
     return received;
   }

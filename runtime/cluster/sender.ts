@@ -15,6 +15,7 @@ import {
 } from "../limits.ts";
 import { type Descriptor, PIECES_MAX } from "../../ffi/poller.ts";
 import { TdsmError } from "../errors.ts";
+import { noted } from "../event_loop.ts";
 import { encodeMessage } from "../wire/page_frames.ts";
 import { Encoding, MESSAGE_MAX_BYTES } from "../wire/layout.ts";
 import { encodeControl } from "../wire/control.ts";
@@ -341,7 +342,7 @@ export class Sender {
       if (segment === undefined) break;
       const { bytes, heldBytes, batch } = segment;
       for (let sent = 0; sent < bytes.length;) {
-        const write = connection.write(sent === 0 ? bytes : bytes.subarray(sent));
+        const write = noted(connection.write(sent === 0 ? bytes : bytes.subarray(sent)));
         this.#begun();
         sent += await write;
         this.#sentAt = performance.now();

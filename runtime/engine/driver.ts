@@ -17,6 +17,7 @@ import {
 } from "../../ffi/abi.ts";
 import type { NativeRegion } from "../../ffi/native.ts";
 import type { Poller } from "../../ffi/poller.ts";
+import { operationSteps } from "../event_loop.ts";
 import {
   DISCARD_LOOK_US,
   FAULT_BATCH,
@@ -125,6 +126,8 @@ export class Driver {
   #waiting: Promise<void> | undefined;
   /** With a poller: how many turns the event loop had in a row in which there was nothing to do. */
   #quietTurns = 0;
+  /** The {@linkcode operationSteps} at the last look. */
+  #operationSteps = 0;
   #toldOfExit = false;
   /** Ends a sleep. */
   #alarm: ReturnType<typeof setTimeout> | undefined;
@@ -269,8 +272,9 @@ export class Driver {
   /** Turns of the polling loop, and sleeps, until the event loop has something to do. */
   #turns({ poller, nextTimerUs }: DriverSleep): void {
     const { slots } = this.#parts;
-    if (poller.turnDue) this.#quietTurns = 0;
+    if (this.#isTurnDue(poller)) this.#quietTurns = 0;
     poller.turnDue = false;
+    this.#operationSteps = operationSteps();
     const isQuiet = this.#quietTurns >= LOOP_QUIET_TURNS;
     let lookUs = 0;
     let sleepUs = 0;
@@ -279,7 +283,7 @@ export class Driver {
       const hasSlept = sleepUs > 0;
       if (hasSlept) slots.setAsleep(false);
       const active = this.#act(faults) || any;
-      if (poller.turnDue) break;
+      if (this.#isTurnDue(poller)) break;
       if (nextTimerUs(nowUs()) <= nowUs()) {
         // Few timers begin anything that goes on after their turn.
         this.#quietTurns = Math.min(this.#quietTurns, LOOP_QUIET_TURNS - LOOP_BUSY_TURNS);
@@ -293,6 +297,14 @@ export class Driver {
     }
     if (!isQuiet) this.#quietTurns++;
     if (!this.#stopped) setImmediate(this.#turn);
+  }
+
+  /**
+   * Whether the event loop has something to go on with, or had since the last look: what it has
+   * just begun ends no sleep before it has had its first turn.
+   */
+  #isTurnDue({ turnDue }: DriverSleep["poller"]): boolean {
+    return turnDue || operationSteps() !== this.#operationSteps;
   }
 
   /**

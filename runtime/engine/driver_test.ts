@@ -15,6 +15,7 @@ import { Encoding } from "../wire/layout.ts";
 import { EngineClient } from "../ring/client.ts";
 import { answerWith, Call, CallServer } from "../ring/calls.ts";
 import { unpackPages } from "../cluster/compression.ts";
+import { noted } from "../event_loop.ts";
 import { Driver } from "./driver.ts";
 import { LOOP_BUSY_TURNS, LOOP_QUIET_TURNS, SLEEP_MAX_US } from "../limits.ts";
 import { CallSlots } from "../ring/call_slots.ts";
@@ -433,6 +434,24 @@ Deno.test("Driver sleeps longer and longer once its event loop has nothing to do
   bench.driver.needsTurn();
   await untilAsleep();
   assertEquals(naps(), expected);
+});
+
+Deno.test("Driver gives an operation that began before its turn turns of the event loop", async () => {
+  way = "poller";
+  await using bench = new Bench();
+  const { waitsUs } = bench.poller;
+  const longestNapUs = 2 ** (LOOP_QUIET_TURNS - 1);
+  bench.driver.start();
+  // The next sleep is to be the longest there is.
+  while (waitsUs.at(-1) !== longestNapUs) await new Promise((go) => setImmediate(go));
+  const operation = Promise.withResolvers<void>();
+  const ended = noted(operation.promise);
+  const before = waitsUs.length;
+  while (waitsUs.length === before) await new Promise((go) => setImmediate(go));
+  assertEquals(waitsUs[before], 0);
+  assert(!waitsUs.slice(before).includes(SLEEP_MAX_US));
+  operation.resolve();
+  await ended;
 });
 
 Deno.test("Driver lets one thread wait in the kernel, however often it sleeps", async () => {

@@ -6,6 +6,7 @@
 
 import { type Address, formatAddress, parseAddress } from "../address.ts";
 import { TdsmError } from "../errors.ts";
+import { noted } from "../event_loop.ts";
 import { refused } from "../settings/flags.ts";
 import type { Environment } from "../settings/settings.ts";
 import type { Settings } from "../settings/types.ts";
@@ -67,9 +68,9 @@ export class Turn implements Disposable {
     const launcher = launcherOf(at!);
     if (port !== Number(directoryPort)) return;
     try {
-      const connection = this.#connection = await Deno.connect(launcher);
-      await connection.write(new TextEncoder().encode(`${ticket}\n`));
-      if (await connection.read(new Uint8Array(1)) === 1) {
+      const connection = this.#connection = await noted(Deno.connect(launcher));
+      await noted(connection.write(new TextEncoder().encode(`${ticket}\n`)));
+      if (await noted(connection.read(new Uint8Array(1))) === 1) {
         this.#hasCome = true;
         return this.#say([...this.#told]);
       }
@@ -95,7 +96,8 @@ export class Turn implements Disposable {
 
   #say(words: readonly number[]): void {
     // A launcher that has ended needs to know nothing.
-    this.#connection?.write(Uint8Array.from(words)).catch(() => {});
+    if (this.#connection === undefined) return;
+    noted(this.#connection.write(Uint8Array.from(words))).catch(() => {});
   }
 
   /** Ends the connection to the launcher. */

@@ -6,6 +6,7 @@
 import { suitesOf } from "../../ffi/seal.ts";
 import type { TdsmLibrary } from "../../ffi/library.ts";
 import { TdsmError } from "../errors.ts";
+import { noted } from "../event_loop.ts";
 import { DISCARDED_MAX_BYTES } from "../limits.ts";
 import { PROTOCOL_VERSION } from "../wire/layout.ts";
 import { MESSAGE_OVERHEAD_BYTES, NoiseError, NoiseHandshake } from "./noise.ts";
@@ -188,10 +189,10 @@ function closed(): TdsmError {
 async function dismiss(connection: Stream): Promise<void> {
   try {
     await writeAll(connection, keyPreamble());
-    await connection.closeWrite();
+    await noted(connection.closeWrite());
     const bytes = new Uint8Array(1024);
     for (let read = 0; read < DISCARDED_MAX_BYTES;) {
-      const count = await connection.read(bytes);
+      const count = await noted(connection.read(bytes));
       if (count === null) return;
       read += count;
     }
@@ -207,7 +208,9 @@ async function writeAll(connection: Stream, ...parts: readonly Uint8Array[]): Pr
     bytes.set(part, end);
     end += part.length;
   }
-  for (let sent = 0; sent < bytes.length;) sent += await connection.write(bytes.subarray(sent));
+  for (let sent = 0; sent < bytes.length;) {
+    sent += await noted(connection.write(bytes.subarray(sent)));
+  }
 }
 
 /** Reads so many bytes and none behind them; `undefined` where the other side ends before. */
@@ -217,7 +220,7 @@ async function readExactly(
 ): Promise<Uint8Array<ArrayBuffer> | undefined> {
   const bytes = new Uint8Array(length);
   for (let end = 0; end < length;) {
-    const count = await connection.read(bytes.subarray(end));
+    const count = await noted(connection.read(bytes.subarray(end)));
     if (count === null) return undefined;
     end += count;
   }

@@ -4,6 +4,7 @@ import type { TdsmLibrary } from "../../ffi/library.ts";
 import { SEAL_OVERHEAD_BYTES } from "../../ffi/abi.ts";
 import { sealedBytes, SealState } from "../../ffi/seal.ts";
 import { TdsmError } from "../errors.ts";
+import { noted } from "../event_loop.ts";
 import { SEAL_BATCH_BYTES, SEAL_FIRST_MAX_BYTES } from "../limits.ts";
 import type { TransportKeys } from "./noise.ts";
 
@@ -100,14 +101,14 @@ export class SealedConnection implements Stream {
    * @returns How many were sent, maybe not all.
    */
   async write(bytes: Uint8Array): Promise<number> {
-    if (this.#plain && this.#hasSent) return await this.#connection.write(bytes);
+    if (this.#plain && this.#hasSent) return await noted(this.#connection.write(bytes));
     this.#hasSent = true;
     const part = bytes.subarray(0, SEAL_BATCH_BYTES);
     // The buffer is the sender's for one write at a time, as the numbers of records are.
     const out = this.#out ??= new Uint8Array(sealedBytes(SEAL_BATCH_BYTES));
     const size = this.#sends.seal(part, out);
     for (let sent = 0; sent < size;) {
-      sent += await this.#connection.write(out.subarray(sent, size));
+      sent += await noted(this.#connection.write(out.subarray(sent, size)));
     }
     if (this.#plain) this.#out = undefined;
     return part.length;
@@ -143,7 +144,7 @@ export class SealedConnection implements Stream {
   async #receive(): Promise<boolean> {
     for (;;) {
       if (this.#open()) return true;
-      const count = await this.#connection.read(this.#received.subarray(this.#end));
+      const count = await noted(this.#connection.read(this.#received.subarray(this.#end)));
       if (count === null) {
         if (this.#end === this.#start) return false;
         throw new TdsmError("ProtocolViolation", "ended inside of a record");
@@ -194,7 +195,7 @@ export class SealedConnection implements Stream {
   /** Reads what is not sealed: at first what came in one go with the first record. */
   async #readPlain(target: Uint8Array): Promise<number | null> {
     const waiting = this.#received.subarray(this.#start, this.#end);
-    if (waiting.length === 0) return await this.#connection.read(target);
+    if (waiting.length === 0) return await noted(this.#connection.read(target));
     const bytes = Math.min(target.length, waiting.length);
     target.set(waiting.subarray(0, bytes));
     this.#start += bytes;
@@ -203,7 +204,7 @@ export class SealedConnection implements Stream {
 
   /** Ends this direction once everything is sent. */
   closeWrite(): Promise<void> {
-    return this.#connection.closeWrite();
+    return noted(this.#connection.closeWrite());
   }
 
   /** Ends the connection. */

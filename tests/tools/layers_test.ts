@@ -28,7 +28,7 @@ const LAYERS: readonly (readonly string[])[] = [
     "runtime/version.ts",
     "runtime/std",
   ],
-  ["runtime/errors.ts", "runtime/limits.ts", "runtime/start_command.ts"],
+  ["runtime/errors.ts", "runtime/event_loop.ts", "runtime/limits.ts", "runtime/start_command.ts"],
   ["runtime/printable.ts"],
 ];
 
