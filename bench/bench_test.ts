@@ -74,6 +74,7 @@ Deno.test("what the command line says wrong is refused, and measures nothing", a
       ["--list --row misses", "--row goes with rows only"],
       ["--programs --column free", "--column goes with rows, --ablation only"],
       ["--column free,fast", '--column takes free, tied, busy, with commas; not "fast"'],
+      ["--ablation --column free,tied", "--ablation has one column"],
       ["--json --markdown", "--json and --markdown exclude each other"],
       ["--nodes 2", "--nodes goes with --programs only"],
       ["--programs --nodes 1,x", "--nodes takes whole numbers from 1 to 64"],

@@ -119,6 +119,7 @@ export function readOptions(args: string[]): Options {
   const columns = values.column === undefined
     ? mode === "ablation" ? COLUMNS.slice(0, 1) : COLUMNS
     : readColumns(values.column);
+  if (mode === "ablation" && columns.length > 1) throw new TypeError("--ablation has one column");
   const names = new Set([...row, ...positionals]);
   return { mode, names, quick, json, markdown, columns, programs };
 }

@@ -23,6 +23,7 @@ export interface Report {
 
 const TITLE_WIDTH = 58;
 const NUMBER_WIDTH = 10;
+const RATIO_WIDTH = 7;
 const STATISTICS = ["p50", "mean", "p99"] as const;
 /** What the columns say of themselves above their numbers. */
 const COLUMN_TITLES: Readonly<Record<Column, string>> = {
@@ -123,7 +124,7 @@ function statisticsText(of: Statistic, to: Statistic): string {
 }
 
 function ratioText({ ratio }: ComparisonResult): string {
-  return ratio === undefined ? "?" : ratio.toFixed(2);
+  return ratio === undefined ? "?" : ratio.toFixed(ratio < 100 ? 2 : 0);
 }
 
 /** The states of a floor that was in two, by column; nothing where it was in one. */
@@ -173,7 +174,7 @@ export function table(report: Report): string {
     const own = ownGoal(results[0]!);
     if (own !== undefined) lines.push(`    ${own}: ${verdicts(results)}`);
     for (const { by, goal, columns } of comparisons(results, titles)) {
-      const ratios = columns.map((column) => ratioText(column).padStart(6)).join("");
+      const ratios = columns.map((column) => ratioText(column).padStart(RATIO_WIDTH)).join("");
       const judged = goal === undefined ? "" : `, goal ${boundText(goal)}: ${verdicts(columns)}`;
       lines.push(`    ${ratios} ${by}${judged}`);
     }

@@ -5,6 +5,8 @@ import type { Node } from "../../mod.ts";
 /** The steps before those that are timed: pages move to where they are used. */
 const WARM_STEPS = 4;
 const HOT = 100;
+/** A node that fails comes to no barrier, and must not keep the process of the other one. */
+const PATIENCE = { timeoutMs: 30_000 };
 
 /** What is computed, and by how many nodes: those with the lowest ids. */
 export interface Plate {
@@ -54,17 +56,17 @@ function compute(node: Node, plate: Plate, relax: Relax): number {
   const first = shareOf(cells, (node.id - 1) / nodes);
   const end = shareOf(cells, node.id / nodes);
   heat(grids, cells, first === 1 ? 0 : first, end === cells - 1 ? cells : end);
-  barrier.waitSync();
+  barrier.waitSync(PATIENCE);
   let begin = 0;
   for (let step = 0; step < WARM_STEPS + steps; step++) {
     if (step === WARM_STEPS) begin = performance.now();
     relax(grids[step % 2]!, grids[(step + 1) % 2]!, BigInt(cells), BigInt(first), BigInt(end));
-    barrier.waitSync();
+    barrier.waitSync(PATIENCE);
   }
   const ms = (performance.now() - begin) / steps;
   const wrong = plate.checks && node.id === 1 ? wrongCell(grids, plate, relax) : undefined;
   // Until then the others change nothing.
-  barrier.waitSync();
+  barrier.waitSync(PATIENCE);
   if (wrong !== undefined) throw new Error(wrong);
   return ms;
 }

@@ -53,7 +53,7 @@ export const busy: Family = {
     },
     { id: "busy-asleep", title: "the same, never polling", unit: "us" },
   ],
-  rounds: { full: 8, quick: 3, warmUp: true },
+  rounds: { full: 5, quick: 3, warmUp: true },
   async open(context, stack) {
     const polling = stack.use(await context.cluster(NODES));
     const asleep = stack.use(await context.cluster(NODES, { pollTimeUs: 0 }));

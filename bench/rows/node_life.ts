@@ -35,7 +35,7 @@ export const start: Family = {
     { id: "join", title: "join alone", unit: "ms" },
     { id: "start-deno", title: "start of a Deno process that does nothing", unit: "ms" },
   ],
-  rounds: { full: 8, quick: 2, warmUp: true },
+  rounds: { full: 6, quick: 2, warmUp: true },
   async open(context, stack) {
     const directory = stack.use(await BenchNode.start({}, undefined, context.cores[0]));
     const joining = async () => {
