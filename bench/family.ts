@@ -91,6 +91,8 @@ export interface Family {
   readonly name: string;
   readonly rows: readonly Row[];
   readonly rounds: Rounds;
+  /** How long it may take, in milliseconds, where that is more than others may. */
+  readonly maxMs?: number;
   /** Where it is measured; `"free"` and `"tied"` where nothing is said. */
   readonly columns?: readonly Column[];
   /**

@@ -95,6 +95,7 @@ export const ablation: Family = {
     })),
   ]),
   rounds: { full: 8, quick: 2, warmUp: true },
+  maxMs: 300_000,
   async open(context, stack) {
     const start = async (settings: NodeSettings) =>
       rounds(context, stack.use(await context.cluster(3, settings)));
