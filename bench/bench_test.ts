@@ -229,6 +229,14 @@ Deno.test("each column is measured in each round, and goals hold where no loop i
   assertEquals(columnsOf(family({}), ["busy", "tied"]), ["tied"]);
 });
 
+Deno.test("a family that takes too long ends after a round, and a note says so", async () => {
+  await using run = new Run(false, ["free"]);
+  const made = { ...family({ floor: [[9], [1], [2]] }), maxMs: 0 };
+  const [floor] = await runFamily(made, run, new Set(["floor"]), new Progress(3));
+  assertEquals(floor!.measured!.max, 1);
+  assertEquals([...run.notes], ["made-up: there was time for 2 of 3 rounds only"]);
+});
+
 Deno.test("busy loops spin on each core until they are to rest", async () => {
   await using loops = await BusyLoops.start(2);
   for (let time = 0; time < 2; time++) {

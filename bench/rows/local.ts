@@ -1,4 +1,4 @@
-/** Nodes that compute: on memory that is here, and with more threads than cores. */
+/** Nodes that compute: on memory that is here, in turns with others, with too few cores. */
 
 import type { BenchCluster } from "../nodes.ts";
 import { atMost, type Family } from "../family.ts";
