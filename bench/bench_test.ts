@@ -22,10 +22,16 @@ import {
 
 const MAIN = fileURLToPath(new URL("main.ts", import.meta.url));
 
-async function bench(...args: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
+interface Ended {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+async function bench(args: readonly string[], env: Record<string, string> = {}): Promise<Ended> {
   const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
     args: ["run", "-A", "--no-prompt", MAIN, ...args],
-    env: { NO_COLOR: "1" },
+    env: { NO_COLOR: "1", ...env },
     stdin: "null",
   }).output();
   const text = (bytes: Uint8Array): string => new TextDecoder().decode(bytes);
@@ -35,7 +41,7 @@ async function bench(...args: string[]): Promise<{ code: number; stdout: string;
 Deno.test("a quick run of some rows prints what it measured", async () => {
   const names = ["first-touch", "cached-sum", "start-deno", "memtest", "messages-home"];
   const args = ["--quick", "--json", "--column", "free", "--row", ...names];
-  const { code, stdout, stderr } = await bench(...args);
+  const { code, stdout, stderr } = await bench(args);
   assertEquals(code, 0, stderr);
   const { machine, quick, seconds, busyness, rows } = JSON.parse(stdout) as Report;
   assert(machine.cores >= 1 && machine.deno === Deno.version.deno && seconds > 0);
@@ -63,8 +69,20 @@ Deno.test("a quick run of some rows prints what it measured", async () => {
   }
 });
 
+Deno.test("where there is no taskset, threads are free, and a note says so", async () => {
+  const args = ["--quick", "--json", "--row", "cached-sum"];
+  const { code, stdout, stderr } = await bench(args, { PATH: "/nowhere" });
+  assertEquals(code, 0, stderr);
+  const { rows, notes } = JSON.parse(stdout) as Report;
+  assertEquals(rows.map(({ id, column }) => [id, column]), [
+    ["cached-sum", "free"],
+    ["plain-sum", "free"],
+  ]);
+  assertMatch(notes.join(), /to tie them to cores takes taskset/);
+});
+
 Deno.test("what the command line says wrong is refused, and measures nothing", async () => {
-  const { code, stdout, stderr } = await bench("--row", "nonsense");
+  const { code, stdout, stderr } = await bench(["--row", "nonsense"]);
   assertEquals([code, stdout], [2, ""]);
   assertMatch(stderr, /^bench: error: there is no row nonsense/);
   for (

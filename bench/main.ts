@@ -148,11 +148,25 @@ function readEngineUs(text: string): number {
 /** What a run measures; the rest of its report is the same for all. */
 type Measured = Pick<Report, "rows" | "notes" | "programs">;
 
+/** Whether there is what ties processes to cores. */
+async function hasTaskset(): Promise<boolean> {
+  try {
+    await new Deno.Command("taskset", { args: ["--version"] }).output();
+    return true;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
+}
+
 async function measureRows(
   chosen: readonly Chosen[],
   { quick, columns }: Options,
 ): Promise<Measured> {
-  const run = new Run(quick, columns);
+  const isFree = columns.every((column) => column === "free");
+  const canTie = isFree || await hasTaskset();
+  const run = new Run(quick, canTie ? columns : ["free"]);
+  if (!canTie) run.notes.add("threads were free only: to tie them to cores takes taskset on PATH");
   const total = chosen.reduce((sum, { family }) => sum + roundsOf(family, run), 0);
   const progress = new Progress(total);
   const results: RowResult[] = [];
