@@ -108,6 +108,13 @@ export const WORK_PAGES = 8_192;
  * acknowledgement.
  */
 export const CLEARS_MAX = 8;
+/**
+ * The longest allocation of which a node may keep the pages that it has from an earlier one, in
+ * pages: the directory node looks at each of them.
+ */
+export const REUSE_MAX_PAGES = 65_536;
+/** The most runs of such pages in one allocation. */
+export const REUSED_RUNS_MAX = 64;
 
 // How long a page is held for a thread that waited for it.
 

@@ -238,3 +238,25 @@ function sumOf(cells: Float64Array): number {
   for (let index = 0; index < cells.length; index++) sum += cells[index]!;
   return sum;
 }
+
+/**
+ * Allocates an array, writes a word of each of its pages and frees it, again and again.
+ *
+ * @param node The node.
+ * @param loop How large the array is, and how often.
+ * @returns How long each turn took, in milliseconds.
+ */
+export async function temporaryArrays(
+  node: Node,
+  { bytes, count }: { readonly bytes: number; readonly count: number },
+): Promise<number[]> {
+  const times: number[] = [];
+  for (let turn = 0; turn < count; turn++) {
+    const begin = performance.now();
+    const words = await node.alloc(Int32Array, bytes / Int32Array.BYTES_PER_ELEMENT);
+    for (let word = 0; word < words.length; word += wordsPerPage(node)) words[word] = 1;
+    await node.free(words);
+    times.push(performance.now() - begin);
+  }
+  return times;
+}

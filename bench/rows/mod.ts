@@ -5,7 +5,7 @@ import { constant, departures } from "./constant.ts";
 import { contention } from "./contention.ts";
 import { busy, cached, jacobi } from "./local.ts";
 import { misses, silence, upgrades } from "./misses.ts";
-import { growth, idle, memory, memtest, start } from "./node_life.ts";
+import { growth, idle, memory, memtest, start, temporary } from "./node_life.ts";
 import { redis } from "./redis.ts";
 import { firstTouch, scans } from "./scans.ts";
 import { sealed } from "./sealed.ts";
@@ -29,6 +29,7 @@ export const FAMILIES: readonly Family[] = [
   start,
   idle,
   memory,
+  temporary,
   memtest,
   constant,
   departures,

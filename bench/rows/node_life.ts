@@ -129,6 +129,28 @@ export const memory: Family = {
   },
 };
 
+/** What a round allocates, uses and frees, and how often. */
+const TEMPORARY = { small: 256 * 1_024, large: 8 * 1_024 * 1_024 };
+const TEMPORARY_TIMES = 20;
+
+/** Arrays that a node that is not the home needs for a moment. */
+export const temporary: Family = {
+  name: "temporary",
+  rows: [
+    { id: "temporary-small", title: "temporary array of 256 KiB: alloc, use, free", unit: "ms" },
+    { id: "temporary-large", title: "the same of 8 MiB", unit: "ms" },
+  ],
+  rounds: { full: 10, quick: 3, warmUp: true },
+  async open(context, stack) {
+    const cluster = stack.use(await context.cluster(2));
+    const take = (bytes: number) => () =>
+      cluster.node(2).run("temporaryArrays", { bytes, count: TEMPORARY_TIMES });
+    return {
+      take: { "temporary-small": take(TEMPORARY.small), "temporary-large": take(TEMPORARY.large) },
+    };
+  },
+};
+
 /** The memory test, with three nodes. */
 export const memtest: Family = {
   name: "memtest",

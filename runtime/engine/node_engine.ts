@@ -264,11 +264,15 @@ export class NodeEngine implements AsyncDisposable {
    */
   beat(): DebtsDue["defaults"] {
     this.services.beat();
-    const debts = this.#coherence.directory?.debts.beat();
-    for (const { node, debt } of debts?.reminders ?? []) {
+    const { directory } = this.#coherence;
+    if (directory === undefined) return [];
+    directory.beat();
+    if (directory.hasWork) this.driver.stayAwake();
+    const { reminders, defaults } = directory.debts.beat();
+    for (const { node, debt } of reminders) {
       this.#options.cluster.send(node, { kind: "remind", ...debt });
     }
-    return debts?.defaults ?? [];
+    return defaults;
   }
 
   /** Where to write the bytes of a grant; `undefined` when this node has not requested them. */
@@ -325,9 +329,7 @@ export class NodeEngine implements AsyncDisposable {
         post({ kind: "log", level: Level.Warning, text, topic: "sync" });
       },
       partyLost: this.#options.partyLost,
-      clear: (first, count) => this.driver.input({ kind: "clear", first, count }),
-      isClearing: (first, count) =>
-        this.#coherence.directory?.isClearing({ first, count }) ?? false,
+      pages: this.#coherence.directory,
       log: new SyncLog(settings.semLogLevel, (level, text) => {
         post({ kind: "log", level, text, topic: "sync" });
       }),

@@ -9,7 +9,9 @@ import { Allocator } from "../protocol/allocation/allocator.ts";
 import type { AllocatorInput, AllocatorOutput } from "../protocol/allocation/messages.ts";
 import { type AllocationRequest, ELEMENT_BYTES } from "../protocol/allocation/messages.ts";
 import { AllocatorServer } from "../protocol/allocation/server.ts";
+import type { Directory } from "../protocol/coherence/directory.ts";
 import { DIRECTORY_NODE, type NodeId } from "../protocol/coherence/messages.ts";
+import type { PageRun } from "../protocol/coherence/page.ts";
 import {
   type SyncMessage,
   SyncOperation,
@@ -44,10 +46,8 @@ export interface ServicesOptions {
   refused?(reason: string): void;
   /** Called before a thread is told that a party of its barrier is gone. */
   partyLost?(): void;
-  /** At the directory node: clears pages, since no program needs what is on them. */
-  clear?(first: number, count: number): void;
-  /** At the directory node: whether any of these pages is yet to be cleared. */
-  isClearing?(first: number, count: number): boolean;
+  /** At the directory node: what becomes of pages that are freed. */
+  readonly pages?: Pick<Directory, "free" | "reuse" | "isClearing"> | undefined;
   /** The largest ticket, behind which tickets begin anew; 2^32 - 1 by default. */
   readonly ticketMax?: number;
   /** Logs each request, and how it ended. */
@@ -109,17 +109,25 @@ export class Services {
       stuck: (waits) => options.stuck?.(waits),
     });
     this.peerJoined(options.self, options.works);
-    const clear = options.clear === undefined ? {} : {
-      clear: (offset: number, bytes: number) => options.clear!(offset / pageSize, bytes / pageSize),
-    };
-    const isClearing = (offset: number, bytes: number): boolean => {
+    const { pages } = options;
+    const runOf = (offset: number, bytes: number): PageRun => {
       const first = Math.floor(offset / pageSize);
-      const count = Math.ceil((offset + bytes) / pageSize) - first;
-      return options.isClearing?.(first, count) ?? false;
+      return { first, count: Math.ceil((offset + bytes) / pageSize) - first };
     };
-    const allocator = new Allocator({ size, pageSize, reservedBytes: 0, ...clear });
+    const clear = (offset: number, bytes: number): void => pages?.free(runOf(offset, bytes));
+    const allocator = new Allocator({
+      size,
+      pageSize,
+      reservedBytes: 0,
+      ...(pages === undefined ? {} : { clear }),
+    });
     const send = (to: NodeId, message: AllocatorOutput): void => this.#answer(to, message);
-    this.#allocator = new AllocatorServer(allocator, { send, violation }, isClearing);
+    const memory = pages === undefined ? undefined : {
+      isClearing: (offset: number, bytes: number) => pages.isClearing(runOf(offset, bytes)),
+      reuse: (offset: number, bytes: number, node: NodeId) =>
+        pages.reuse(runOf(offset, bytes), node),
+    };
+    this.#allocator = new AllocatorServer(allocator, { send, violation }, memory);
   }
 
   /** At the directory node: a node has joined; `works` says whether it has work of its own. */
@@ -253,12 +261,18 @@ export class Services {
   async allocate(request: AllocationRequest & { packed: boolean }): Promise<{
     offset: number;
     dirtyBytes: number;
+    reused?: { first: number; count: number }[];
     created: boolean;
   }> {
     const answer = await this.#allocation((ticket) => ({ ...request, kind: "allocate", ticket }));
     if (answer.kind !== "allocated") throw unexpected(answer, "allocate");
-    const { offset, dirtyBytes, created } = answer;
-    return { offset, dirtyBytes, created };
+    const { offset, dirtyBytes, reused, created } = answer;
+    return {
+      offset,
+      dirtyBytes,
+      ...(reused && { reused: reused.map((run) => ({ ...run })) }),
+      created,
+    };
   }
 
   /** The same for a thread's call. Cells that the thread does not live to take are freed. */

@@ -308,11 +308,18 @@ export abstract class NodeThread {
     const answer = await this.#client.call(Call.Allocate, argument, "allocate");
     // The node may have been closed since the engine answered.
     this.#check("allocate");
-    const { offset, dirtyBytes } = answer as { offset: number; dirtyBytes: number };
+    const { offset, dirtyBytes, reused = [] } = answer as {
+      offset: number;
+      dirtyBytes: number;
+      reused?: { first: number; count: number }[];
+    };
     const bytes = length * Type.BYTES_PER_ELEMENT;
     const end = Number(offset) + bytes;
     // Cells that were in use before still hold old values.
     this.memory.fill(0, end - Number(dirtyBytes), end);
+    for (const { first, count } of reused) {
+      this.memory.fill(0, first * this.pageSize, (first + count) * this.pageSize);
+    }
     // Until then the engine frees the cells if this thread ends. Others have the cells of a name
     // that are zero.
     if (name === undefined || Number(dirtyBytes) > 0) {

@@ -66,6 +66,18 @@ Deno.test("NodeThread.alloc zeroes the bytes that were used before, and no other
   assertEquals(bench.posted, [[Call.Taken, 4096n]]);
 });
 
+Deno.test("NodeThread.alloc zeroes the whole pages that its node has kept", async () => {
+  const bench = new Bench();
+  const { node } = bench;
+  const reused = [{ first: 1, count: 1 }];
+  bench.answer = () => ({ offset: 4096, dirtyBytes: 0, reused, created: true });
+  const cells = await node.alloc(Uint8Array, 10);
+  assertEquals(cells.length, 10);
+  const old = 0xa5;
+  const around = [4095, 4096, 4106, 8191, 8192].map((byte) => node.memory[byte]);
+  assertEquals(around, [old, 0, 0, 0, old]);
+});
+
 Deno.test("NodeThread.alloc says when cells with a name are zero, if they were not", async () => {
   const bench = new Bench();
   bench.answer = () => ({ offset: 8192, dirtyBytes: 8, created: true });

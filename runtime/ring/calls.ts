@@ -27,7 +27,7 @@ export const Call = {
   Sync: 5,
   /** `id`: a call of this thread that is given up. That call is answered, the cancel is not. */
   Cancel: 6,
-  /** `AllocationRequest` → `{ offset, dirtyBytes, created }`. */
+  /** `AllocationRequest` → `{ offset, dirtyBytes, reused?, created }`. */
   Allocate: 7,
   /**
    * `key`: the offset of an allocation that this thread has taken, and zeroed where that was

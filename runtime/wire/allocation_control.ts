@@ -2,7 +2,15 @@
  * The messages by which nodes allocate and free, as control messages: their lines of its `SHAPES`.
  */
 
-import { REGION_MAX_BYTES, TICKET_MAX } from "../limits.ts";
+import type { ValueType } from "../std/msgpack_encode.d.ts";
+import {
+  PAGE_SIZE_MIN_BYTES,
+  REGION_MAX_BYTES,
+  REUSE_MAX_PAGES,
+  REUSED_RUNS_MAX,
+  TICKET_MAX,
+} from "../limits.ts";
+import type { PageRun } from "../protocol/coherence/page.ts";
 import {
   type AllocatorControl,
   type ElementType,
@@ -34,6 +42,24 @@ const ticket = integer(0, TICKET_MAX);
 const offset = integer(0, REGION_MAX_BYTES - 1);
 /** A number of bytes or of elements. */
 const size = integer(1, REGION_MAX_BYTES);
+const page = integer(0, REGION_MAX_BYTES / PAGE_SIZE_MIN_BYTES - 1);
+const pages = integer(1, REUSE_MAX_PAGES);
+/** Runs of pages, each as `[first, count]`. */
+const runs: FieldCodec<readonly PageRun[]> = {
+  read(value) {
+    if (!Array.isArray(value) || value.length > REUSED_RUNS_MAX) return undefined;
+    const list: PageRun[] = [];
+    for (const entry of value as readonly ValueType[]) {
+      if (!Array.isArray(entry) || entry.length !== 2) return undefined;
+      const [first, count] = [page.read(entry[0]!), pages.read(entry[1]!)];
+      if (first === undefined || count === undefined) return undefined;
+      list.push({ first, count });
+    }
+    return list;
+  },
+  write: (value) => value.map(({ first, count }) => [first, count]),
+  optional: false,
+};
 const align: FieldCodec<number> = {
   ...size,
   read(value) {
@@ -52,7 +78,13 @@ export const ALLOCATOR_SHAPES: Shapes<AllocatorControl> = {
     packed: flag,
     name: optional(name),
   },
-  allocated: { ticket, offset, dirtyBytes: integer(0, REGION_MAX_BYTES), created: flag },
+  allocated: {
+    ticket,
+    offset,
+    dirtyBytes: integer(0, REGION_MAX_BYTES),
+    reused: optional(runs),
+    created: flag,
+  },
   zeroed: { offset },
   free: { ticket, offset, bytes: size },
   freed: { ticket },

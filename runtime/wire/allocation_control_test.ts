@@ -1,7 +1,7 @@
 import { decode } from "../std/msgpack_decode.js";
 import { encode } from "../std/msgpack_encode.js";
 import { assertEquals } from "@std/assert";
-import { CONTROL_TEXT_MAX, REGION_MAX_BYTES } from "../limits.ts";
+import { CONTROL_TEXT_MAX, REGION_MAX_BYTES, REUSE_MAX_PAGES, REUSED_RUNS_MAX } from "../limits.ts";
 import type { ValueType } from "../std/msgpack_encode.d.ts";
 import { ALLOCATOR_SHAPES } from "./allocation_control.ts";
 import type { AllocatorControl } from "../protocol/allocation/messages.ts";
@@ -36,6 +36,14 @@ const MESSAGES: readonly AllocatorControl[] = [
     dirtyBytes: REGION_MAX_BYTES,
     created: false,
   },
+  {
+    kind: "allocated",
+    ticket: 1,
+    offset: 4096,
+    dirtyBytes: 0,
+    reused: [{ first: 1, count: REUSE_MAX_PAGES }, { first: 2 ** 28 - 1, count: 1 }],
+    created: true,
+  },
   { kind: "zeroed", offset: 2 ** 32 },
   { kind: "free", ticket: 2, offset: 4096, bytes: 1 },
   { kind: "free", ticket: 2, offset: 2 ** 39, bytes: 2 ** 39 },
@@ -52,6 +60,7 @@ function travel(message: AllocatorControl): Record<string, unknown> {
   const arrived: Record<string, unknown> = { kind: message.kind };
   for (const [name, field] of shape(message.kind)) {
     const value = (message as unknown as Record<string, unknown>)[name];
+    if (value === undefined && field.optional) continue;
     arrived[name] = field.read(decode(encode(field.write(value))));
   }
   return arrived;
@@ -70,10 +79,10 @@ Deno.test("ALLOCATOR_SHAPES: numbers beyond 32 bits leave as integers of 64", ()
   assertEquals(ALLOCATOR_SHAPES.zeroed.offset.write(2 ** 32 - 1), 2 ** 32 - 1);
 });
 
-Deno.test("ALLOCATOR_SHAPES: only the alignment and the name of a request may be left out", () => {
+Deno.test("ALLOCATOR_SHAPES: only the alignment and the name of a request, and the pages of an answer, may be left out", () => {
   const all = Object.keys(ALLOCATOR_SHAPES).flatMap(shape);
   const left = all.filter(([, field]) => field.optional).map(([name]) => name);
-  assertEquals(left, ["align", "name"]);
+  assertEquals(left, ["align", "name", "reused"]);
 });
 
 Deno.test("ALLOCATOR_SHAPES: every kind of typed array is one that JavaScript has", () => {
@@ -94,6 +103,14 @@ const INVALID: readonly (readonly [kind: string, name: string, values: readonly 
   ["allocate", "name", ["", "x".repeat(256), "é".repeat(128), "\ud800", 1, null, ["x"]]],
   ["allocated", "offset", [-1, REGION_MAX_BYTES, 0.5, null]],
   ["allocated", "dirtyBytes", [-1, REGION_MAX_BYTES + 1, "0"]],
+  ["allocated", "reused", [
+    null,
+    [[1]],
+    [[1, 0]],
+    [[2 ** 28, 1]],
+    [[1, REUSE_MAX_PAGES + 1]],
+    Array(REUSED_RUNS_MAX + 1).fill([1, 1]),
+  ]],
   ["allocated", "created", [1, null]],
   ["zeroed", "offset", [-1, REGION_MAX_BYTES, 2n ** 63n]],
   ["free", "offset", [-1, REGION_MAX_BYTES, null]],

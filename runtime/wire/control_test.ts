@@ -124,6 +124,7 @@ const OPTIONAL = new Set([
   ...REGION_NAMES.map((name) => `hello.${name}`),
   "allocate.align",
   "allocate.name",
+  "allocated.reused",
   "nodeStatus.counters",
 ]);
 

@@ -218,9 +218,7 @@ class FuzzedMember implements Member {
       pageSize,
       send: (to, message) => cluster.send(to, message),
       violation: (node, reason) => cluster.expel(node, reason),
-      clear: (first, count) => this.run({ kind: "clear", first, count }),
-      isClearing: (first, count) =>
-        this.#coherence.directory?.isClearing({ first, count }) ?? false,
+      pages: this.#coherence.directory,
     });
     this.engine = {
       target: (from, grant) => {

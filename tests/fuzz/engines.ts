@@ -21,7 +21,7 @@ import {
   type NodeId,
 } from "../../runtime/protocol/coherence/messages.ts";
 import type { Output } from "../../runtime/protocol/coherence/output.ts";
-import { Access } from "../../runtime/protocol/coherence/page.ts";
+import { Access, type PageRun } from "../../runtime/protocol/coherence/page.ts";
 import type { Random } from "../simulator/coherence/random.ts";
 import { pick } from "./mutate.ts";
 import type { Target } from "./target.ts";
@@ -113,7 +113,7 @@ class LiveEngine {
     }
     if (roll < 31) return random.chance(50) ? { kind: "leave" } : { kind: "idle" };
     if (roll < 33 && this.#self === DIRECTORY_NODE) {
-      return { kind: "clear", first: page, count: BOUNDS.pageCount - page };
+      return this.#free({ first: page, count: BOUNDS.pageCount - page });
     }
     if (roll < 34 && this.#self === DIRECTORY_NODE && random.chance(50)) {
       return { kind: "room", node: pick(NODES, random), pages: random.below(BOUNDS.pageCount) };
@@ -124,6 +124,14 @@ class LiveEngine {
       return { kind: "peerLost", node };
     }
     return roll < 70 ? this.#answer() : this.#anything();
+  }
+
+  /** What was allocated is freed, and maybe given to a node anew. */
+  #free(run: PageRun): undefined {
+    const directory = this.#engine.directory!;
+    directory.free(run);
+    if (this.#random.chance(50)) directory.reuse(run, pick([0, ...NODES], this.#random));
+    else directory.beat();
   }
 
   /** What a peer might say to something that it was told, more or less. */

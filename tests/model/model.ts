@@ -181,7 +181,12 @@ export class Model {
   /** What need not happen. */
   #offerWishes(state: ModelState, actions: Action[]): void {
     if (state.frees > 0) {
-      for (const page of state.written.keys()) actions.push({ kind: "free", page });
+      for (const page of state.written.keys()) {
+        actions.push({ kind: "free", page, node: 0 });
+        for (const [index, node] of state.nodes.entries()) {
+          if (node.status === "live") actions.push({ kind: "free", page, node: index + 1 });
+        }
+      }
     }
     for (const [index, node] of state.nodes.entries()) {
       const id = index + 1;
@@ -265,8 +270,7 @@ export class Model {
         return this.#step(draft, action.node, { kind: "idle" });
       case "free":
         draft.frees--;
-        draft.clears = replaced(draft.clears, action.page, isClearing(draft, action.page) ? 2 : 1);
-        return this.#step(draft, 1, { kind: "clear", first: action.page, count: 1 });
+        return this.#free(draft, action.page, action.node);
       case "resumed":
         return this.#step(draft, action.node, { kind: "resumed", page: action.page });
       case "operate": {
@@ -359,6 +363,20 @@ export class Model {
     (engine.cache as ProbeCache).load(state.nodes[id - 1]!.cache);
     if (id === 1) (engine.directory as ProbeDirectory).load(state.directory);
     return engine;
+  }
+
+  /** A page is freed, and given at once to a node that can zero it, or to any. */
+  #free(draft: Draft, page: number, node: NodeId): void {
+    const directory = this.#load(draft, 1).directory as ProbeDirectory;
+    directory.free({ first: page, count: 1 });
+    const [reused] = directory.reuse({ first: page, count: 1 }, node);
+    const isGiven = !directory.isClearing({ first: page, count: 1 });
+    if (isGiven && reused === undefined && draft.written[page]) {
+      fail(`page ${page} is given to a program with what was on it`);
+    }
+    const clears = isClearing(draft, page) ? 2 : 1;
+    draft.clears = replaced(draft.clears, page, isGiven ? 0 : clears);
+    draft.directory = directory.save();
   }
 
   #step(draft: Draft, id: NodeId, input: Input, now = 0): void {

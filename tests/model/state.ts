@@ -72,7 +72,8 @@ export type Action =
     readonly page: number;
     readonly access: Access;
   }
-  | { readonly kind: "free"; readonly page: number }
+  /** It is given at once to a node that can zero it, or to any, which is 0. */
+  | { readonly kind: "free"; readonly page: number; readonly node: NodeId }
   | { readonly kind: "resumed"; readonly node: NodeId; readonly page: number }
   | {
     readonly kind:

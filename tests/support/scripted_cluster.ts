@@ -9,7 +9,7 @@ import {
 } from "../../runtime/protocol/coherence/coherence.ts";
 import type { Message, NodeId } from "../../runtime/protocol/coherence/messages.ts";
 import type { Output } from "../../runtime/protocol/coherence/output.ts";
-import type { Access, PageState } from "../../runtime/protocol/coherence/page.ts";
+import type { Access, PageRun, PageState } from "../../runtime/protocol/coherence/page.ts";
 
 /** Engines with links between them, which the test drives. */
 export class ScriptedCluster {
@@ -100,6 +100,13 @@ export class ScriptedCluster {
         }
       }
     }
+  }
+
+  /** The home is to clear pages: memory that was freed is wanted. */
+  clear(run: PageRun): void {
+    const { directory } = this.node(1);
+    directory!.free(run);
+    directory!.reuse(run, 0);
   }
 
   /** The home hears from each node how much room it has. */

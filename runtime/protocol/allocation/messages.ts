@@ -4,6 +4,7 @@
  */
 
 import { ALLOCATION_NAME_MAX_BYTES, REGION_MAX_BYTES } from "../../limits.ts";
+import type { PageRun } from "../coherence/page.ts";
 
 /** The bytes of an element of each kind of typed array. */
 export const ELEMENT_BYTES = {
@@ -61,6 +62,10 @@ export interface AllocateReply {
    * follows.
    */
   readonly dirtyBytes: number;
+  /**
+   * Whole pages of it that the node alone has, with what was on them: the node must zero these too.
+   */
+  readonly reused?: readonly PageRun[];
   /** Whether no thread was given it before. */
   readonly created: boolean;
 }

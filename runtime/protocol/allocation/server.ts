@@ -11,6 +11,7 @@ import type { AllocateRequest, AllocatorInput, AllocatorOutput } from "./message
 import { allocationError, describe, ELEMENT_BYTES } from "./messages.ts";
 import type { AllocationError } from "./messages.ts";
 import type { NodeId } from "../coherence/messages.ts";
+import type { PageRun } from "../coherence/page.ts";
 
 /** Where the answers go. */
 export interface AllocatorOutbox {
@@ -19,6 +20,25 @@ export interface AllocatorOutbox {
   /** A node broke the protocol. */
   violation(node: NodeId, reason: string): void;
 }
+
+/** The pages of the region, as far as the allocator's server needs to know them. */
+export interface FreedMemory {
+  /** Whether any page of a range of bytes is yet to be cleared. */
+  isClearing(offset: number, bytes: number): boolean;
+  /**
+   * A range of bytes is given to a program: what was freed of its pages is to be cleared, but for
+   * the pages that are returned.
+   *
+   * @param offset Where the range begins, in bytes.
+   * @param bytes How long the range is.
+   * @param node The node that can zero pages itself; 0 for none.
+   * @returns The pages that the node must zero.
+   */
+  reuse(offset: number, bytes: number, node: NodeId): readonly PageRun[];
+}
+
+/** A region of which no page is ever cleared. */
+const UNCLEARED: FreedMemory = { isClearing: () => false, reuse: () => [] };
 
 interface Waiting {
   readonly from: NodeId;
@@ -41,21 +61,21 @@ export class AllocatorServer {
   readonly #waiting = new Map<string, Waiting[]>();
   #waitingCount = 0;
   #held: Held[] = [];
-  readonly #isClearing: (offset: number, bytes: number) => boolean;
+  readonly #memory: FreedMemory;
 
   /**
    * @param allocator What gives out the region.
    * @param outbox Where the answers go.
-   * @param isClearing Tells whether any page of a range of bytes is yet to be cleared.
+   * @param memory The pages of the region.
    */
   constructor(
     allocator: Allocator,
     outbox: AllocatorOutbox,
-    isClearing: (offset: number, bytes: number) => boolean = () => false,
+    memory: FreedMemory = UNCLEARED,
   ) {
     this.#allocator = allocator;
     this.#outbox = outbox;
-    this.#isClearing = isClearing;
+    this.#memory = memory;
   }
 
   /** The requests that wait; for checks and statistics. */
@@ -70,7 +90,7 @@ export class AllocatorServer {
     this.#held = [];
     for (const answer of held) {
       const { to, message, offset, bytes } = answer;
-      if (this.#isClearing(offset, bytes)) this.#held.push(answer);
+      if (this.#memory.isClearing(offset, bytes)) this.#held.push(answer);
       else this.#outbox.send(to, message);
     }
   }
@@ -130,11 +150,15 @@ export class AllocatorServer {
   }
 
   #allocated(to: NodeId, request: AllocateRequest, allocation: Allocation): void {
-    const { ticket } = request;
+    const { ticket, name, packed } = request;
     const { offset, created } = allocation;
-    const message = { ...allocation, ticket };
     const bytes = request.length * ELEMENT_BYTES[request.type];
-    if (!this.#isClearing(offset, bytes)) return this.#outbox.send(to, message);
+    // Another node may be given a name too, and what shares its pages with others cannot be zeroed
+    // by whole pages.
+    const zeroer = name === undefined && !packed ? to : 0;
+    const reused = this.#memory.reuse(offset, bytes, zeroer);
+    const message = { ...allocation, ticket, ...(reused.length > 0 ? { reused } : {}) };
+    if (!this.#memory.isClearing(offset, bytes)) return this.#outbox.send(to, message);
     if (this.waiting < REQUESTS_WAITING_MAX) {
       return void this.#held.push({ to, message, offset, bytes });
     }

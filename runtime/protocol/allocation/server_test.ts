@@ -283,6 +283,8 @@ class ClearingRecorder {
   readonly answers: Answer[] = [];
   /** The pages that are yet to be cleared. */
   readonly clearing = new Set<number>();
+  /** The page that a node alone has. */
+  own: { readonly node: number; readonly page: number } | undefined;
   readonly server: AllocatorServer;
 
   constructor(pages = 8) {
@@ -302,7 +304,14 @@ class ClearingRecorder {
     this.server = new AllocatorServer(allocator, {
       send: (to, message) => this.answers.push({ to, message }),
       violation: (node, reason) => assert(false, `${node} ${reason}`),
-    }, (offset, bytes) => pagesOf(offset, bytes).some((page) => this.clearing.has(page)));
+    }, {
+      isClearing: (offset, bytes) => pagesOf(offset, bytes).some((page) => this.clearing.has(page)),
+      reuse: (_offset, _bytes, node) => {
+        if (node === 0 || node !== this.own?.node) return [];
+        this.clearing.delete(this.own.page);
+        return [{ first: this.own.page, count: 1 }];
+      },
+    });
   }
 
   /** Uses pages at the top and frees them: they are to be cleared. */
@@ -335,6 +344,25 @@ Deno.test("AllocatorServer: an allocation is answered once all of its pages are 
   assertEquals([answers.length, server.waiting], [1, 1]);
   recorder.clear(7);
   assertEquals([answers.at(-1), server.waiting], [allocated(2, 5, 6 * PAGE), 0]);
+});
+
+Deno.test("AllocatorServer: a node keeps the pages that it alone has, but for names and packed cells", () => {
+  const asks = [
+    [request(5), true],
+    [request(6, "a"), false],
+    [{ ...request(7), packed: true }, false],
+  ] as const;
+  for (const [ask, keeps] of asks) {
+    const recorder = new ClearingRecorder();
+    recorder.free(1);
+    recorder.own = { node: 2, page: 7 };
+    recorder.server.receive(2, ask);
+    if (keeps) {
+      const { to, message } = allocated(2, 5, 7 * PAGE);
+      const reused = [{ first: 7, count: 1 }];
+      assertEquals(recorder.answers, [{ to, message: { ...message, reused } as AllocatorOutput }]);
+    } else assertEquals([recorder.answers.length, recorder.server.waiting], [0, 1]);
+  }
 });
 
 Deno.test("AllocatorServer: all that ask for a name wait until its pages are cleared", () => {

@@ -34,11 +34,6 @@ export type Input =
   | { readonly kind: "peerJoined"; readonly node: NodeId }
   /** At the directory node: the connection to a node has ended. */
   | { readonly kind: "peerLost"; readonly node: NodeId }
-  /**
-   * At the directory node: no program needs what is on these pages. They are cleared in parts, by
-   * `work`: made as if no node had ever touched them.
-   */
-  | { readonly kind: "clear"; readonly first: number; readonly count: number }
   /** At the directory node: a node has told how many pages of others it has room for. */
   | { readonly kind: "room"; readonly node: NodeId; readonly pages: number }
   /** There is nothing else to do: bytes that nobody needs are given back, some at a time. */
@@ -196,8 +191,6 @@ export class Coherence {
         return this.directory?.peerJoined(input.node);
       case "peerLost":
         return this.directory?.peerLost(input.node);
-      case "clear":
-        return this.directory?.clear(input);
       case "room":
         return this.directory?.room(input.node, input.pages);
       case "idle":

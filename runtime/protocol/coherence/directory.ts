@@ -7,7 +7,13 @@
  * here.
  */
 
-import { CLEARS_MAX, REQUESTS_WAITING_MAX, WORK_PAGES } from "../../limits.ts";
+import {
+  CLEARS_MAX,
+  REQUESTS_WAITING_MAX,
+  REUSE_MAX_PAGES,
+  REUSED_RUNS_MAX,
+  WORK_PAGES,
+} from "../../limits.ts";
 import { Debts } from "./debts.ts";
 import { FreedPages } from "./freed_pages.ts";
 import { CHUNK_PAGES, HolderTable } from "./holders.ts";
@@ -26,9 +32,10 @@ import {
 } from "./messages.ts";
 import { afterRead, afterUpgrade, handOversLeft, UNPROVEN } from "./migration.ts";
 import type { Outbox } from "./output.ts";
-import { Access, contains, overlaps, type PageRun } from "./page.ts";
+import { Access, overlaps, type PageRun } from "./page.ts";
 import { PageTable } from "./page_table.ts";
 import { RequestQueue, type WaitingRequest } from "./request_queue.ts";
+import { RestingPages } from "./resting_pages.ts";
 import { RunTable } from "./run_table.ts";
 import {
   aborted,
@@ -107,6 +114,8 @@ export class Directory {
   /** What nodes owe to the transactions under way. */
   readonly debts: Debts;
   protected readonly waiting = new RequestQueue();
+  /** The freed pages that are not to be cleared yet. */
+  protected readonly resting = new RestingPages();
   /** The pages that are to be cleared. */
   protected readonly freed = new FreedPages();
   /**
@@ -222,6 +231,7 @@ export class Directory {
   offload(from: NodeId, message: OffloadMessage): void {
     if (!this.members.has(from) || this.leaving.has(from)) return;
     if (this.#isOutside(message)) return this.#outside(from, message);
+    this.#endRest(this.#region);
     this.repair(message);
     const isMovable = (page: number) => !this.busy(page) && this.#isAlone(page, from);
     for (const run of this.#pieces(message, isMovable)) {
@@ -320,19 +330,60 @@ export class Directory {
   }
 
   /**
-   * Marks pages of which no program needs what is on them: {@linkcode work} makes them as if no
-   * node had ever touched them. Costs the chunks of the run that any node has touched, however long
-   * the run is.
+   * Takes note of pages of which no program needs what is on them: after two beats, or when memory
+   * is wanted, {@linkcode work} makes them as if no node had ever touched them. No step, since it
+   * has no output. Costs the chunks of the run that any node has touched, however long the run is.
    */
-  clear({ first, count }: PageRun): void {
+  free({ first, count }: PageRun): void {
     const end = first + count;
     let page = this.#touchedFrom(first, end);
-    if (page < end) this.#lookForFreed(page);
     while (page < end) {
       const stop = Math.min(end, this.#chunkEnd(page));
-      this.freed.add({ first: page, count: stop - page });
+      this.resting.add({ first: page, count: stop - page });
       page = this.#touchedFrom(stop, end);
     }
+  }
+
+  /**
+   * A program is about to be given pages: those that were freed are to be cleared, but for some
+   * that one node alone has, which zeroes them itself. No step, since it has no output.
+   *
+   * @param run The pages.
+   * @param node The node that can zero pages, since its program alone is given them; 0 for none.
+   * @returns The pages that the node must zero, by plain writes.
+   */
+  reuse(run: PageRun, node: NodeId): PageRun[] {
+    this.#endRest(run);
+    const reused: PageRun[] = [];
+    if (node === 0 || run.count > REUSE_MAX_PAGES) return reused;
+    const end = run.first + run.count;
+    this.repair(run);
+    let page = this.freed.next(run.first, end);
+    while (page !== undefined && reused.length < REUSED_RUNS_MAX) {
+      const marked = { first: page, count: this.#freedEnd(page, end) - page };
+      for (const piece of this.#pieces(marked, (page) => this.#keeper(page))) {
+        const keeper = this.#keeper(piece.first);
+        if (keeper === node && reused.length < REUSED_RUNS_MAX) reused.push(piece);
+        else if (keeper !== 0) continue;
+        this.freed.delete(piece);
+      }
+      page = this.freed.next(marked.first + marked.count, end);
+    }
+    return reused;
+  }
+
+  /** The node that alone has a page; 0 where it is untouched; `undefined` where neither is so. */
+  #keeper(page: number): NodeId | undefined {
+    const { holders } = this;
+    if (this.busy(page) || holders.count(page) > 1) return undefined;
+    return holders.lostWith(page) === 0 ? holders.owner(page) : undefined;
+  }
+
+  /** Time has passed: the pages that have rested for a while are to be cleared. */
+  beat(): void {
+    if (this.resting.isEmpty) return;
+    this.resting.beat(this.#region, this.freed);
+    if (!this.freed.isEmpty) this.#lookForFreed(0);
   }
 
   /**
@@ -340,8 +391,8 @@ export class Directory {
    * to be dropped, so no program must be given the run before that.
    */
   isClearing(run: PageRun): boolean {
-    const page = this.freed.next(run.first);
-    if (page !== undefined && contains(run, page)) return true;
+    if (this.resting.hasAny(run)) return true;
+    if (this.freed.next(run.first, run.first + run.count) !== undefined) return true;
     return this.clearing.values().some((transaction) => overlaps(transaction, run));
   }
 
@@ -361,6 +412,8 @@ export class Directory {
   /** Lets a node leave, once this node has taken over the pages that only that node has. */
   leave(node: NodeId): void {
     if (!this.members.has(node)) return;
+    // What is cleared need not be taken over.
+    this.#endRest(this.#region);
     this.waiting.removeOf(node);
     this.leaving.set(node, this.leaver(node, 0));
     this.advanceLeaving();
@@ -731,14 +784,15 @@ export class Directory {
         this.clearAgainFrom = Infinity;
         continue;
       }
-      const end = this.#freedEnd(first);
+      const { runPages, pageCount } = this.options;
+      const end = this.#freedEnd(first, Math.min(first + runPages, pageCount));
       this.repair({ first, count: end - first });
       const touched = this.#touchedFrom(first, end);
       // The end of a transaction has this walk come back to its pages.
       if (this.busy(first)) this.clearFrom = first + 1;
       else if (touched > first) {
         const count = touched - first;
-        this.freed.delete({ first, count });
+        this.#unmark({ first, count });
         this.outbox.tell({ kind: "cleared", first, count });
         this.clearFrom = touched;
       } else {
@@ -754,21 +808,36 @@ export class Directory {
    * The first page from one on that a node has touched, or is about to; `end` where there is none.
    */
   #touchedFrom(first: number, end: number): number {
-    return this.holders.nextTouched(first, this.active.next(first, end));
+    return this.active.next(first, this.holders.nextTouched(first, end));
   }
 
-  /** Where the freed pages from the first on end, or a run of the longest does. */
-  #freedEnd(first: number): number {
-    const { runPages, pageCount } = this.options;
-    const end = Math.min(first + runPages, pageCount);
+  get #region(): PageRun {
+    return { first: 0, count: this.options.pageCount };
+  }
+
+  /** The pages of a run that rest are to be cleared: memory is wanted. */
+  #endRest(run: PageRun): void {
+    if (!this.resting.hasAny(run)) return;
+    this.resting.move(run, this.freed);
+    this.#lookForFreed(run.first);
+  }
+
+  /** Where the freed pages from the first on end, at `end` at the latest. */
+  #freedEnd(first: number, end: number): number {
     let page = first + 1;
     while (page < end && this.freed.has(page)) page++;
     return page;
   }
 
+  /** Pages are cleared, or need not be: also where they were freed again since they rested. */
+  #unmark(run: PageRun): void {
+    this.freed.delete(run);
+    this.resting.delete(run);
+  }
+
   /** Has all copies of pages dropped, which have the same. */
   #clear({ first, count }: PageRun): void {
-    this.freed.delete({ first, count });
+    this.#unmark({ first, count });
     const invalidated = this.holders.list(first);
     const transaction: Transaction = {
       requester: this.self,
@@ -806,8 +875,8 @@ export class Directory {
   /** Pages are free of a transaction: those of them that were freed can be cleared. */
   #noteFreed({ first, count }: PageRun): void {
     if (this.freed.isEmpty) return;
-    const page = this.freed.next(first);
-    if (page !== undefined && page < first + count) this.#lookForFreed(page);
+    const page = this.freed.next(first, first + count);
+    if (page !== undefined) this.#lookForFreed(page);
   }
 
   /** Has {@linkcode work} look for pages to clear from one on, when it has come round to there. */

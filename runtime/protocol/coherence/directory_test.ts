@@ -31,6 +31,12 @@ function setUp(nodes: number, runPages = 8, workPages = 8_192) {
   return { directory, outbox, take, takenOver, transact };
 }
 
+/** Has freed pages cleared, since they are wanted. */
+function clear(directory: Directory, run: PageRun): void {
+  directory.free(run);
+  directory.reuse(run, 0);
+}
+
 Deno.test("Directory: pages of the largest region have their holders, at no cost for those between", () => {
   const { directory, transact } = setUp(64);
   transact(64, Access.Write, PAGES - 1);
@@ -46,7 +52,7 @@ Deno.test("Directory: pages that were lost are zero again once they are cleared"
   directory.peerLost(2);
   directory.peerLostSeen(1, 2);
   directory.peerLostSeen(3, 2);
-  directory.clear({ first: 6, count: 1 });
+  clear(directory, { first: 6, count: 1 });
   while (directory.hasWork) directory.work();
   take();
   const contents = [5, 6, 7].map((page) => {
@@ -111,7 +117,7 @@ Deno.test("Directory: nodes that come and go for ever leave nothing behind", () 
  * took.
  */
 function clearAll({ directory, take }: ReturnType<typeof setUp>, run: PageRun) {
-  directory.clear(run);
+  clear(directory, run);
   let parts = 0;
   const demanded: string[] = [];
   for (; directory.hasWork; parts++) {
@@ -155,7 +161,7 @@ Deno.test("Directory: so many runs are cleared at one time, and all in the end",
   const { directory, outbox, take, transact } = cluster;
   const count = 8 * (CLEARS_MAX + 5);
   for (let first = 0; first < count; first += 8) transact(2, Access.Write, first, 8);
-  directory.clear({ first: 0, count });
+  clear(directory, { first: 0, count });
   while (directory.hasWork) directory.work();
   const demands = take();
   assertEquals(demands.length, CLEARS_MAX);
@@ -171,12 +177,66 @@ Deno.test("Directory: so many runs are cleared at one time, and all in the end",
   assertEquals(directory.copies(count - 1), { owner: 0, nodes: [] });
 });
 
+Deno.test("Directory: freed pages rest for a beat at least, and are cleared then", () => {
+  const { directory, take, transact } = setUp(2);
+  transact(2, Access.Write, 0, 8);
+  directory.beat();
+  directory.free({ first: 0, count: 8 });
+  directory.beat();
+  assertFalse(directory.hasWork);
+  assert(directory.isClearing({ first: 7, count: 1 }), "what rests is not cleared");
+  directory.beat();
+  while (directory.hasWork) directory.work();
+  assertEquals(take().map(({ to, kind }) => `${kind} ${to}`), ["invalidate 2"]);
+});
+
+Deno.test("Directory: a node keeps the pages that it alone has, and the others are cleared", () => {
+  const { directory, take, transact } = setUp(3);
+  const run = { first: 0, count: 40 };
+  transact(2, Access.Write, 0, 8);
+  transact(2, Access.Write, 8, 8);
+  transact(3, Access.Read, 12);
+  transact(3, Access.Write, 16, 4);
+  directory.request(3, { kind: "request", access: Access.Read, first: 2, count: 1, request: 99 });
+  take();
+  directory.free(run);
+  assertEquals(directory.reuse(run, 2), [
+    { first: 0, count: 2 },
+    { first: 3, count: 9 },
+    { first: 13, count: 3 },
+  ]);
+  // Page 2 is on its way to node 3, page 12 is on both, and what is behind page 19 is untouched.
+  const waits = Array.from({ length: 40 }, (_, first) => directory.isClearing({ first, count: 1 }));
+  const waiting = waits.flatMap((isWaiting, page) => isWaiting ? [page] : []);
+  assertEquals(waiting, [2, 12, 16, 17, 18, 19]);
+  while (directory.hasWork) directory.work();
+  const demands = take().flatMap((message) =>
+    message.kind === "invalidate" ? [`page ${message.first} at node ${message.to}`] : []
+  );
+  assertEquals(demands, ["page 12 at node 2", "page 12 at node 3", "page 16 at node 3"]);
+  assertEquals(directory.copies(3), { owner: 2, nodes: [2] });
+});
+
+Deno.test("Directory: memory that a node wants elsewhere ends the rest of freed pages", () => {
+  for (const wants of ["offload", "leave"] as const) {
+    const { directory, take, transact } = setUp(3);
+    transact(2, Access.Write, 0, 8);
+    transact(2, Access.Write, 100);
+    directory.free({ first: 0, count: 8 });
+    if (wants === "leave") directory.leave(2);
+    else directory.offload(2, { kind: "offload", first: 100, count: 1 });
+    while (directory.hasWork) directory.work();
+    const demands = take().filter(({ kind }) => kind === "invalidate");
+    assertEquals(demands.map(({ to }) => to), [2], wants);
+  }
+});
+
 Deno.test("Directory: an acknowledgement of what is not cleared is a violation", () => {
   const { directory, outbox, transact } = setUp(3);
   transact(2, Access.Write, 0);
   const acknowledge = { kind: "acknowledge", first: 0, count: 1, request: CLEAR_REQUEST } as const;
   directory.acknowledge(2, acknowledge);
-  directory.clear({ first: 0, count: 1 });
+  clear(directory, { first: 0, count: 1 });
   directory.work();
   directory.acknowledge(3, acknowledge);
   directory.acknowledge(2, { ...acknowledge, count: 2 });

@@ -1,5 +1,5 @@
 /**
- * The pages that no program needs any more and that are yet to be cleared. Marks take memory by
+ * Sets of pages that no program needs any more and that are yet to be cleared. Marks take memory by
  * chunk, and only while a page of the chunk is marked.
  */
 
@@ -64,13 +64,43 @@ export class FreedPages {
     }
   }
 
-  /** The first of them from `start` on; `undefined` where there is none. */
-  next(start: number): number | undefined {
-    let index = this.#chunks.next(start >>> CHUNK_BITS);
-    for (; index !== undefined; index = this.#chunks.next(index + 1)) {
+  /** Puts those of a run into another set, and takes them from this one. */
+  move({ first, count }: PageRun, target: FreedPages): void {
+    const end = first + count;
+    for (let page = this.next(first, end); page !== undefined; page = this.next(page, end)) {
+      const index = page >>> CHUNK_BITS;
+      const start = index * CHUNK_PAGES;
+      const stop = Math.min(end, start + CHUNK_PAGES);
+      const isWhole = first <= start && stop === start + CHUNK_PAGES;
+      if (isWhole && target.#chunks.get(index) === undefined) {
+        target.#chunks.set(index, this.#chunks.get(index));
+        target.#chunkCount++;
+        this.#chunks.set(index, undefined);
+        this.#chunkCount--;
+      } else this.#moveWithin(page, stop, target);
+      page = stop;
+    }
+  }
+
+  /** Moves marks of one chunk, from a marked page on. */
+  #moveWithin(start: number, end: number, target: FreedPages): void {
+    for (let page = start; page < end;) {
+      const run = { first: page, count: 1 };
+      while (page + run.count < end && this.has(page + run.count)) run.count++;
+      target.add(run);
+      this.delete(run);
+      page = this.next(page + run.count, end) ?? end;
+    }
+  }
+
+  /** The first of them from `start` on and before `end`; `undefined` where there is none. */
+  next(start: number, end = Infinity): number | undefined {
+    const last = Math.ceil(end / CHUNK_PAGES);
+    let index = this.#chunks.next(start >>> CHUNK_BITS, last);
+    for (; index !== undefined; index = this.#chunks.next(index + 1, last)) {
       const first = index * CHUNK_PAGES;
       const offset = this.#chunks.get(index)!.indexOf(MARK, Math.max(0, start - first));
-      if (offset >= 0) return first + offset;
+      if (offset >= 0) return first + offset < end ? first + offset : undefined;
     }
     return undefined;
   }

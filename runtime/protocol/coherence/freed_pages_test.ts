@@ -29,3 +29,26 @@ Deno.test("FreedPages is empty once all was deleted, whatever the extent", () =>
   assert(freed.isEmpty);
   assertEquals(freed.next(0), undefined);
 });
+
+Deno.test("FreedPages.next looks no further than it is to", () => {
+  const freed = new FreedPages();
+  freed.add({ first: 700, count: 1 });
+  freed.add({ first: 5000, count: 1 });
+  assertEquals(freed.next(0, 700), undefined);
+  assertEquals(freed.next(0, 701), 700);
+  assertEquals(freed.next(701, 1024), undefined);
+});
+
+Deno.test("FreedPages.move takes the marks of a run along, be they in whole chunks or not", () => {
+  const [from, to] = [new FreedPages(), new FreedPages()];
+  from.add({ first: 500, count: 600 });
+  from.add({ first: 2000, count: 1 });
+  to.add({ first: 1030, count: 1 });
+  from.move({ first: 511, count: 2000 }, to);
+  assertEquals(pagesOf(from), Array.from({ length: 11 }, (_, index) => 500 + index));
+  assertEquals(pagesOf(to), [...Array.from({ length: 589 }, (_, index) => 511 + index), 2000]);
+  from.move({ first: 0, count: 4096 }, to);
+  assert(from.isEmpty);
+  to.delete({ first: 0, count: 4096 });
+  assert(to.isEmpty);
+});

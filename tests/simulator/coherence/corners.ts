@@ -64,6 +64,8 @@ const CORNERS = [
   "cleared",
   /** Among them some that were lost, or would have been. */
   "clearedLost",
+  /** Freed pages were given to the node that alone had them, to zero them. */
+  "reused",
   /** Pages were freed that were being cleared. */
   "freedAgain",
   /** A node was frozen: its engine took no step for a while. */

@@ -258,11 +258,11 @@ export class WatchedDirectory extends ProbeDirectory {
     this.#watch("starts from the queue", () => super.leave(node));
   }
 
-  override clear(run: PageRun): void {
+  override free(run: PageRun): void {
     for (const transaction of this.active.values()) {
       if (overlaps(transaction, run)) this.#count("freed", transaction);
     }
-    super.clear(run);
+    super.free(run);
   }
 
   protected override afterUpgrade(record: number, copies: number, owns: boolean): number {

@@ -20,7 +20,7 @@ Deno.test("a page that is freed while a node is told of its loss is not lost for
   const cluster = withLostPage();
   cluster.fault(3, 0, Access.Read);
   cluster.deliver(3, 1);
-  cluster.step(1, { kind: "clear", first: 0, count: 1 });
+  cluster.clear({ first: 0, count: 1 });
   const { events } = cluster.deliver(1, 3);
   assertEquals(events, [{ kind: "pageLost", page: 0, node: 2 }]);
   cluster.flush();
@@ -32,7 +32,7 @@ Deno.test("a page that is lost while no thread waits for it can be had once it i
   const cluster = withLostPage();
   cluster.step(3, { kind: "fetch", first: 0, count: 1, access: Access.Read });
   cluster.flush();
-  cluster.step(1, { kind: "clear", first: 0, count: 1 });
+  cluster.clear({ first: 0, count: 1 });
   cluster.flush();
   cluster.access(3, 0, Access.Write);
   assertEquals(cluster.node(3).state(0), PageState.Exclusive);
@@ -64,7 +64,7 @@ Deno.test("a page whose requester had its bytes is not lost with the node that s
 
 Deno.test("a page that is freed while it is on its way is cleared once it is there", () => {
   const cluster = withSurvivor();
-  cluster.step(1, { kind: "clear", first: 0, count: 1 });
+  cluster.clear({ first: 0, count: 1 });
   cluster.flush();
   assertEquals(cluster.node(1).directory!.copies(0), { owner: 0, nodes: [] });
   assertEquals(cluster.states(0)[3], PageState.Invalid);
@@ -73,7 +73,7 @@ Deno.test("a page that is freed while it is on its way is cleared once it is the
 Deno.test("a request for a page that is being cleared waits, and gets zeros", () => {
   const cluster = new ScriptedCluster(3, { holdTimeUs: 100 });
   cluster.access(2, 0, Access.Write);
-  cluster.step(1, { kind: "clear", first: 0, count: 1 });
+  cluster.clear({ first: 0, count: 1 });
   cluster.step(1, { kind: "work" });
   cluster.fault(3, 0, Access.Read);
   cluster.deliver(3, 1);
@@ -89,7 +89,7 @@ Deno.test("a request for a page that is being cleared waits, and gets zeros", ()
 Deno.test("a node that leaves while its pages are cleared has none of them taken over", () => {
   const cluster = new ScriptedCluster(2);
   cluster.access(2, 0, Access.Write);
-  cluster.step(1, { kind: "clear", first: 0, count: 1 });
+  cluster.clear({ first: 0, count: 1 });
   cluster.step(1, { kind: "work" });
   cluster.step(2, { kind: "leave" });
   cluster.flush();

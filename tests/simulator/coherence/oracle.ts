@@ -79,6 +79,13 @@ export class Oracle {
     this.#words.fill(0, page * PAGE_WORDS, (page + 1) * PAGE_WORDS);
   }
 
+  /** @returns Whether the page has no other words than zeros. */
+  isZero(page: number): boolean {
+    return this.#words.subarray(page * PAGE_WORDS, (page + 1) * PAGE_WORDS).every((word) =>
+      word === 0
+    );
+  }
+
   /** @returns Whether the page may be lost. */
   mayBeLost(page: number): boolean {
     return this.#losses[page] !== 0;

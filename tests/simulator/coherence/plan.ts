@@ -14,8 +14,14 @@ export type Incident =
   & { readonly step: number }
   & (
     | { readonly kind: "join" | "leave" | "kill" | "openWindow"; readonly node: SimulatedNode }
-    | { readonly kind: "close" }
-    | { readonly kind: "free"; readonly first: number; readonly count: number }
+    | { readonly kind: "close" | "beat" }
+    /** Pages are freed, and given at once to a node that can zero them, any (0), or none. */
+    | {
+      readonly kind: "free";
+      readonly first: number;
+      readonly count: number;
+      readonly user: number | undefined;
+    }
     /**
      * A node dies that is to send bytes, as soon as there is one; for a write that others drop
      * copies for, or any.
@@ -119,16 +125,24 @@ export function makeIncidents(random: Random, { nodes, pageCount }: World): Inci
   for (let kills = deaths ? random.below(3) : 0; kills > 0; kills--) {
     incidents.push({ step: random.below(150), kind: "killSource", shared: random.chance(60) });
   }
-  const addFrees = (count: number, random: Random): void => {
+  const addFrees = (count: number, random: Random, user: () => number | undefined): void => {
     for (; count > 0; count--) {
       const first = random.below(pageCount);
       const run = { first, count: random.between(1, pageCount - first) };
-      incidents.push({ step: random.below(250), kind: "free", ...run });
+      incidents.push({ step: random.below(250), kind: "free", ...run, user: user() });
     }
   };
-  addFrees(deaths ? random.below(6) : 0, random);
+  addFrees(deaths ? random.below(6) : 0, random, () => 0);
   // From a generator of their own: a seed that found something once is the same schedule still.
   const aside = random.fork();
-  if (aside.chance(50)) addFrees(aside.below(6), aside);
+  if (aside.chance(50)) addFrees(aside.below(6), aside, () => 0);
+  if (aside.chance(50)) {
+    addFrees(aside.below(6), aside, () => {
+      return aside.chance(50) ? undefined : aside.below(nodes.length + 1);
+    });
+    for (let beats = aside.below(6); beats > 0; beats--) {
+      incidents.push({ step: aside.below(250), kind: "beat" });
+    }
+  }
   return incidents.sort((a, b) => b.step - a.step);
 }

@@ -192,6 +192,26 @@ class HastyClearer extends ProbeDirectory {
   }
 }
 
+/** Gives memory out while freed pages of it still rest. */
+class RestfulReuser extends ProbeDirectory {
+  override reuse(): PageRun[] {
+    return [];
+  }
+
+  override isClearing({ first, count }: PageRun): boolean {
+    return this.freed.next(first, first + count) !== undefined || this.clearing.size > 0;
+  }
+}
+
+/** Gives pages to a program as they are, though no node zeroes them. */
+class DirtyReuser extends ProbeDirectory {
+  override reuse(run: PageRun, node: NodeId): PageRun[] {
+    const reused = super.reuse(run, node);
+    this.freed.delete(run);
+    return reused;
+  }
+}
+
 /** Waits for the acknowledgement of a node that has died. */
 class PatientClearer extends ProbeDirectory {
   #isLoss = false;
@@ -374,6 +394,18 @@ export const PLANTED_BUGS: readonly FindableBug[] = [
     { Directory: HastyClearer },
     "2x1 and a free",
     /blames|page \d+/,
+  ),
+  planted(
+    "memory is given out that is cleared later",
+    { Directory: RestfulReuser },
+    "2x1 and a free",
+    /a program needs it|with what was on it/,
+  ),
+  planted(
+    "memory is given out with what was on it",
+    { Directory: DirtyReuser },
+    "2x1 and a free",
+    /with what was on it/,
   ),
   planted(
     "a clear waits for a node that has died",

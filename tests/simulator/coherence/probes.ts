@@ -208,7 +208,12 @@ export class ProbeDirectory extends Directory {
    */
   get idle(): boolean {
     return this.active.size === 0 && this.waiting.size === 0 && this.leaving.size === 0 &&
-      this.freed.isEmpty && this.clearing.size === 0 && !this.hasWork;
+      this.freed.isEmpty && !this.hasResting && this.clearing.size === 0 && !this.hasWork;
+  }
+
+  /** Whether freed pages are not to be cleared yet. */
+  get hasResting(): boolean {
+    return !this.resting.isEmpty;
   }
 
   /** @returns The transaction under way on a page, if there is one. */

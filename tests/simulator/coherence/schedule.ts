@@ -83,6 +83,7 @@ export class Schedule {
     if (deadline !== Infinity || this.waits) {
       world.now = Math.max(world.now, Math.min(deadline, this.nextUs));
     } else if (this.#incidents.length > 0) this.#happen(this.#incidents.pop()!);
+    else if (world.nodes[0]!.directory.hasResting) world.beat();
     else return false;
     return true;
   }
@@ -117,7 +118,11 @@ export class Schedule {
       case "openWindow":
         return this.world.openWindow(incident.node);
       case "free":
-        return this.world.free(incident.first, incident.count);
+        this.world.free(incident);
+        if (incident.user !== undefined) this.world.reuse(incident, incident.user);
+        return;
+      case "beat":
+        return this.world.beat();
       case "close":
         this.#closes = true;
         return;

@@ -217,16 +217,41 @@ export class World {
    * Pages are freed: no program needs what is on them. Threads that touch them all the same find
    * what was there, and at some time zeros.
    *
-   * @param first The first page.
-   * @param count How many.
+   * @param run The pages.
    */
-  free(first: number, count: number): void {
-    for (let page = first; page < first + count; page++) {
+  free(run: PageRun): void {
+    this.#trace?.(`pages ${run.first}+${run.count} are freed`);
+    for (let page = run.first; page < run.first + run.count; page++) {
       const isClearing = this.#isClearing(page);
       if (isClearing) this.reach("freedAgain");
       this.#clears.set(page, isClearing ? 2 : 1);
     }
-    this.#step(this.nodes[0]!, { kind: "clear", first, count });
+    this.nodes[0]!.directory.free(run);
+  }
+
+  /**
+   * Pages are given to a program: zeros, at the latest when no page of them is to be cleared.
+   *
+   * @param run The pages.
+   * @param node The node that can zero pages of them; 0 for none.
+   */
+  reuse(run: PageRun, node: number): void {
+    this.#trace?.(`pages ${run.first}+${run.count} are given to node ${node}`);
+    const { directory } = this.nodes[0]!;
+    const reused = directory.reuse(run, node);
+    for (let page = run.first; page < run.first + run.count; page++) {
+      if (directory.isClearing({ first: page, count: 1 })) continue;
+      this.#clears.set(page, 0);
+      if (reused.some((own) => contains(own, page))) this.reach("reused");
+      else if (!this.#oracle.isZero(page)) {
+        fail(`page ${page} is given to a program with what was on it`);
+      }
+    }
+  }
+
+  /** Time has passed at the home. */
+  beat(): void {
+    this.nodes[0]!.directory.beat();
   }
 
   #isClearing(page: number): boolean {
