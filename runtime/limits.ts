@@ -171,8 +171,6 @@ export const ADOPTIONS_MAX = 16;
 export const DISCARD_STEP_PAGES = 4096;
 /** How often the engine looks whether bytes are sent that it is to give back, in microseconds. */
 export const DISCARD_LOOK_US = 10_000;
-/** How often a node looks whether it has nothing to do, to give memory back, in milliseconds. */
-export const IDLE_LOOK_MS = 1_000;
 /** The pause between two pieces of memory that an idle node gives back, in milliseconds. */
 export const IDLE_STEP_MS = 20;
 

@@ -1,6 +1,6 @@
 /** Finds out when a node has nothing to do, and has it give back the memory of dead bytes then. */
 
-import { IDLE_LOOK_MS, IDLE_STEP_MS } from "../limits.ts";
+import { IDLE_STEP_MS } from "../limits.ts";
 
 /** What is watched. */
 export interface IdleWatchOptions {
@@ -12,17 +12,21 @@ export interface IdleWatchOptions {
   readonly idle: () => void;
 }
 
-/** Looks at a node now and then. */
+/** Looks at a node at each beat, and more often while it gives memory back. */
 export class IdleWatch implements Disposable {
   readonly #options: IdleWatchOptions;
   #seen: number;
-  #timer: ReturnType<typeof setTimeout>;
+  #timer: ReturnType<typeof setTimeout> | undefined;
 
   /** @param options What is watched, from now on. */
   constructor(options: IdleWatchOptions) {
     this.#options = options;
     this.#seen = options.events();
-    this.#timer = setTimeout(() => this.#look(), IDLE_LOOK_MS);
+  }
+
+  /** A second has passed. */
+  beat(): void {
+    if (this.#timer === undefined) this.#look();
   }
 
   #look(): void {
@@ -30,7 +34,7 @@ export class IdleWatch implements Disposable {
     const isIdle = events() === this.#seen && pagesDead() > 0;
     if (isIdle) idle();
     this.#seen = events();
-    this.#timer = setTimeout(() => this.#look(), isIdle ? IDLE_STEP_MS : IDLE_LOOK_MS);
+    this.#timer = isIdle ? setTimeout(() => this.#look(), IDLE_STEP_MS) : undefined;
   }
 
   /** Ends the watch. */

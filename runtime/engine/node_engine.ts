@@ -242,6 +242,8 @@ export class NodeEngine implements AsyncDisposable {
 
   /** At the directory node: how many more pages another node has memory for. */
   peerRoom(node: NodeId, pages: number): void {
+    // A step wakes the engine, and each ping tells.
+    if (this.#coherence.directory?.knowsRoom(node, pages)) return;
     this.driver.input({ kind: "room", node, pages });
   }
 
@@ -264,6 +266,7 @@ export class NodeEngine implements AsyncDisposable {
    */
   beat(): DebtsDue["defaults"] {
     this.services.beat();
+    this.#idle.beat();
     const { directory } = this.#coherence;
     if (directory === undefined) return [];
     directory.beat();

@@ -19,6 +19,7 @@ import {
   type GrantMessage,
   isFinal,
   type LocatedMessage,
+  NO_NODES,
   type NodeId,
 } from "./messages.ts";
 import { type MemoryCounters, type MemoryOptions, PageMemory } from "./memory.ts";
@@ -89,7 +90,7 @@ interface Pending extends PageRun {
   /** The node that sent the grant; 0 before there is one. */
   granter: NodeId;
   /** The nodes that have acknowledged, maybe before the grant came that names the nodes. */
-  readonly acknowledged: NodeId[];
+  acknowledged: readonly NodeId[];
   /** The accesses of this node that wait for the request, at most one a page. */
   readonly waiting: Wanted[];
 }
@@ -123,25 +124,26 @@ function mismatchOf(
   return undefined;
 }
 
-/** The requests under way, in the order in which they were made; found by page, and by number. */
+/** The requests under way, in the order in which they were made. */
 class PendingTable extends RunTable<Pending> {
-  readonly #requests = new Map<number, Pending>();
   /** How many of them a thread waits for. */
   awaited = 0;
 
-  find(request: number): Pending | undefined {
-    return this.#requests.get(request);
+  /** The request that a message about some pages names. */
+  find(request: number, first: number): Pending | undefined {
+    const pending = this.at(first);
+    if (pending?.request === request) return pending;
+    // The message is late, or breaks the protocol.
+    return this.values().find((other) => other.request === request);
   }
 
   override add(pending: Pending): void {
     super.add(pending);
-    this.#requests.set(pending.request, pending);
     if (pending.waiting.length > 0) this.awaited++;
   }
 
   override delete(pending: Pending): void {
     super.delete(pending);
-    this.#requests.delete(pending.request);
     if (pending.waiting.length > 0) this.awaited--;
   }
 
@@ -360,6 +362,7 @@ export class PageCache {
 
   /** A step begins. What an earlier one mapped for threads they have had some time to touch. */
   begin(now: number): void {
+    if (this.mapped.size === 0) return;
     for (const [page, until] of this.mapped) {
       if (until > now) break;
       this.mapped.delete(page);
@@ -439,7 +442,7 @@ export class PageCache {
    * node, and no window maps any of its pages.
    */
   acceptsData(from: NodeId, grant: GrantMessage): boolean {
-    const pending = this.pending.find(grant.request);
+    const pending = this.pending.find(grant.request, grant.first);
     return pending !== undefined && pending.grant === undefined && !this.gone.has(from) &&
       mismatchOf(pending, grant, this.states) === undefined;
   }
@@ -461,7 +464,7 @@ export class PageCache {
 
   /** Takes a grant: of pages, or of the right to write them. */
   grant(from: NodeId, message: GrantMessage, now: number): void {
-    const pending = this.pending.find(message.request);
+    const pending = this.pending.find(message.request, message.first);
     // A second grant for one request comes only if the first source died; the first grant counts.
     if (pending === undefined || pending.grant !== undefined) return;
     // This node has told the home, by `peerLostSeen`, that it depends on the lost node no longer.
@@ -478,9 +481,9 @@ export class PageCache {
 
   /** Takes an acknowledgement: a sharer has dropped its copies for a request of this node. */
   acknowledge(from: NodeId, message: AcknowledgeMessage, now: number): void {
-    const pending = this.pending.find(message.request);
+    const pending = this.pending.find(message.request, message.first);
     if (pending === undefined || pending.acknowledged.includes(from)) return;
-    pending.acknowledged.push(from);
+    pending.acknowledged = [...pending.acknowledged, from];
     this.#settle(pending, now);
   }
 
@@ -610,21 +613,21 @@ export class PageCache {
       if (this.sequences.enters(page)) this.#readAhead(access);
       return;
     }
-    const lostNode = this.lost.get(page);
-    if (lostNode !== undefined) {
-      this.outbox.tell({ kind: "pageLost", page, node: lostNode });
-      return;
+    if (this.lost.size > 0) {
+      const node = this.lost.get(page);
+      if (node !== undefined) return this.outbox.tell({ kind: "pageLost", page, node });
     }
-    let pending = this.pending.at(page);
+    const pending = this.pending.at(page);
     if (pending === undefined) {
       if (this.leaving) return;
       if (this.#lacksRoom(page)) return this.#waitForRoom(page, access, now);
       const { free } = this.memory;
       const extent = this.#extent(page, this.sequences.miss(page), free);
-      pending = this.#request(page, extent, access);
-      this.sequences.asked(page, pending.count);
-      this.#readAhead(access);
-    } else if (this.sequences.enters(page)) this.#readAhead(access);
+      this.#request(page, extent, access, [{ page, access }]);
+      this.sequences.asked(page, extent);
+      return this.#readAhead(access);
+    }
+    if (this.sequences.enters(page)) this.#readAhead(access);
     this.pending.addWaiting(pending, page, access);
   }
 
@@ -652,7 +655,7 @@ export class PageCache {
     if (this.lost.has(first)) return;
     const extent = this.#extent(first, run.count, this.#spare);
     if (extent === 0) return;
-    this.#request(first, extent, access, true);
+    this.#request(first, extent, access, [], true);
     this.sequences.asked(first, extent);
   }
 
@@ -678,7 +681,13 @@ export class PageCache {
     return this.memory.requestable(first, limit, room);
   }
 
-  #request(first: number, count: number, access: Access, ahead = false): Pending {
+  #request(
+    first: number,
+    count: number,
+    access: Access,
+    waiting: Wanted[] = [],
+    ahead = false,
+  ): void {
     if (ahead) this.counters.pagesAhead += count;
     else if (access === Access.Read) this.counters.readMisses++;
     else if (this.state(first) === PageState.Shared) this.counters.upgrades++;
@@ -695,14 +704,13 @@ export class PageCache {
       ahead,
       grant: undefined,
       granter: 0,
-      acknowledged: [],
-      waiting: [],
+      acknowledged: NO_NODES,
+      waiting,
     };
     this.pending.add(pending);
     this.memory.requested(pending);
     if (home === 0) this.#locate(pending);
     else this.#send(pending);
-    return pending;
   }
 
   /** Asks the directory node, once for each chunk, which node is the home of its pages. */
@@ -758,6 +766,7 @@ export class PageCache {
 
   /** Whether every node that the grant names has dropped its copy. */
   protected acknowledged(acknowledged: readonly NodeId[], grant: GrantMessage): boolean {
+    if (grant.invalidated.length === 0) return true;
     return grant.invalidated.every((node) => acknowledged.includes(node) || this.gone.has(node));
   }
 
@@ -767,11 +776,14 @@ export class PageCache {
     // The first page that was requested ahead stays unmapped: the fault on it shows that the walk
     // goes on.
     const trap = pending.ahead && !pending.waiting.some(({ page }) => page === first);
-    const rest = trap ? { first: first + 1, count: count - 1 } : { first, count };
+    const mapped = trap ? first + 1 : first;
+    const rest = first + count - mapped;
     switch (content) {
       case Content.Data:
         this.counters.pagesReceived += count;
-        if (rest.count > 0) this.outbox.operate({ kind: "install", ...rest, writable });
+        if (rest > 0) {
+          this.outbox.operate({ kind: "install", first: mapped, count: rest, writable });
+        }
         break;
       case Content.Zero:
         this.counters.pagesZero += count;
@@ -780,7 +792,7 @@ export class PageCache {
         if (trap) this.outbox.operate({ kind: "evict", first, count: 1 });
         break;
       case Content.Kept:
-        if (rest.count > 0) this.outbox.operate({ kind: "unprotect", ...rest });
+        if (rest > 0) this.outbox.operate({ kind: "unprotect", first: mapped, count: rest });
         break;
       default:
         // Pages that are lost are not taken.

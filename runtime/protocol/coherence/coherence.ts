@@ -216,7 +216,8 @@ export class Coherence {
       const { to, message } = outbox.messages[index]!;
       if (to !== this.#self) index++;
       else {
-        outbox.messages.splice(index, 1);
+        if (index === outbox.messages.length - 1) outbox.messages.pop();
+        else outbox.messages.splice(index, 1);
         this.#receive(to, message, now);
         delivered = true;
       }

@@ -113,6 +113,7 @@ export class DemandQueue {
   }
 
   #endHolds(now: number): void {
+    if (this.holds.size === 0) return;
     for (const [page, until] of this.holds) {
       if (until > now) return;
       this.holds.delete(page);

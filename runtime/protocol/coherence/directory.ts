@@ -246,6 +246,11 @@ export class Directory {
     }
   }
 
+  /** Whether a node that tells so of its room tells nothing new. */
+  knowsRoom(node: NodeId, pages: number): boolean {
+    return this.rooms.get(node) === pages;
+  }
+
   /** A node has told how many pages of others it has room for. */
   room(node: NodeId, pages: number): void {
     if (!this.members.has(node)) return;
@@ -257,6 +262,7 @@ export class Directory {
 
   /** Forgets that a node was asked to take over pages. */
   #askAgain(node: NodeId): void {
+    if (this.adoptions.size === 0) return;
     for (const [leaver, { taker }] of this.adoptions) {
       if (taker === node) this.adoptions.delete(leaver);
     }
@@ -264,11 +270,12 @@ export class Directory {
 
   /** Looks again at nodes that leave, as this node has room again for pages of others, or none. */
   lookForRoom(): void {
+    if (this.leaving.size === 0) return;
     const room = Math.min(1, this.#own.room);
     if (room === this.rooms.get(this.self) && !this.#own.hasDeclined) return;
     this.#own.hasDeclined = false;
     this.rooms.set(this.self, room);
-    if (this.leaving.size > 0) this.room(this.self, room);
+    this.room(this.self, room);
   }
 
   /** This node wants to leave, as soon as no other one needs it. */
@@ -421,6 +428,7 @@ export class Directory {
 
   /** Goes on taking over pages of nodes that leave. */
   advanceLeaving(): void {
+    if (this.leaving.size === 0) return;
     for (const [node, leaver] of this.leaving) {
       // The work that was put off has its turn, and a transaction its end.
       if (!leaver.paused && leaver.transactions === 0) {
@@ -487,14 +495,17 @@ export class Directory {
   #start({ from, message }: WaitingRequest): void {
     if (message.kind === "drop") return this.drop(from, message);
     const { first, request } = message;
-    this.repair({ first, count: Math.min(message.count, this.options.runPages) });
-    const has = this.holders.has(first, from);
+    if (this.departed.length > 0) {
+      this.repair({ first, count: Math.min(message.count, this.options.runPages) });
+    }
+    const copies = this.holders.count(first);
+    const has = copies > 0 && this.holders.has(first, from);
     const reads = message.access === Access.Read && !has;
-    const handOver = reads && this.#migrates(first);
-    const count = this.#extent(first, message.count, reads);
-    this.#learn(from, { ...message, count });
-    const lostNode = this.holders.lostWith(first);
-    const untouched = lostNode === 0 && this.holders.owner(first) === 0;
+    const handOver = reads && copies === 1 && this.#migrates(first);
+    const count = this.#extent(first, message.count, reads && copies === 1);
+    if (copies > 0) this.#learn(from, message, count, copies, has);
+    const lostNode = copies === 0 ? this.holders.lostWith(first) : 0;
+    const untouched = copies === 0 && lostNode === 0;
     const access = handOver || untouched ? Access.Write : message.access;
     let phase: Phase;
     let invalidated = NO_NODES;
@@ -503,7 +514,10 @@ export class Directory {
     else if (access === Access.Write) {
       const source = has ? 0 : this.#source(first);
       phase = has ? KEPT : { kind: "forwarded", source };
-      invalidated = this.holders.list(first).filter((node) => node !== from && node !== source);
+      // The one node that has the page is the source, or asks itself.
+      if (copies > 1) {
+        invalidated = this.holders.list(first).filter((node) => node !== from && node !== source);
+      }
     } else if (!has) phase = { kind: "forwarded", source: this.#source(first) };
     else return this.#violation(from, `request to read page ${first}, which it has`);
     const transaction: Transaction = {
@@ -542,33 +556,48 @@ export class Directory {
   #settle(transaction: Transaction): void {
     const { access, requester } = transaction;
     // Where the home took the pages for lost, the bytes had come in time.
-    if (access === Access.Write) this.holders.set(transaction, [requester]);
+    if (access === Access.Write) this.holders.setOnly(transaction, requester);
     else this.addSharer(transaction, requester);
   }
 
-  /** Whether a page has one copy and is handed over, with the right to write, to its reader. */
+  /** Whether a page that has one copy is handed over, with the right to write, to its reader. */
   #migrates(page: number): boolean {
-    return handOversLeft(this.migrations.get(page)) > 0 && this.holders.count(page) === 1;
+    return handOversLeft(this.migrations.get(page)) > 0;
   }
 
-  /** Learns from a request that begins whether its pages migrate. They have the same copies. */
-  #learn(from: NodeId, request: RequestMessage): void {
-    if (this.options.migration !== true) return;
-    const { first, access } = request;
-    const copies = this.holders.count(first);
-    const upgrade = this.holders.has(first, from);
-    if (copies === 0 || upgrade !== (access === Access.Write)) return;
-    const owns = this.holders.owner(first) === from;
-    this.migrations.change(request, (record) => {
+  /**
+   * Learns from a request that begins whether its pages migrate. They have the same copies.
+   *
+   * @param from The node that asks.
+   * @param request The request.
+   * @param count How many of its pages it begins with.
+   * @param copies How many nodes have copies.
+   * @param upgrade Whether the node that asks is one of them.
+   */
+  #learn(
+    from: NodeId,
+    { first, access }: RequestMessage,
+    count: number,
+    copies: number,
+    upgrade: boolean,
+  ): void {
+    if (this.options.migration !== true || upgrade !== (access === Access.Write)) return;
+    const owns = upgrade && this.holders.owner(first) === from;
+    this.migrations.change({ first, count }, (record) => {
       return upgrade ? this.afterUpgrade(record, copies, owns) : afterRead(record, copies);
     });
   }
 
-  /** How many of `limit` pages from `first` on can be treated like it, for a read or a write. */
-  #extent(first: number, limit: number, reads: boolean): number {
+  /**
+   * How many of `limit` pages from `first` on can be treated like the first.
+   *
+   * @param first The first page.
+   * @param limit How many to look at; no more than a run counts.
+   * @param mayMigrate Whether they are read and have one copy, so that they may be handed over.
+   */
+  #extent(first: number, limit: number, mayMigrate: boolean): number {
     const alike = this.#alike(first, first + Math.min(limit, this.options.runPages));
-    // Only a page with one copy is handed over.
-    if (!reads || this.holders.count(first) !== 1) return alike;
+    if (!mayMigrate || alike === 1) return alike;
     const migrates = this.#migrates(first);
     let count = 0;
     while (count < alike && this.#migrates(first + count) === migrates) {
@@ -611,7 +640,7 @@ export class Directory {
 
   #end(transaction: Transaction): void {
     this.active.delete(transaction);
-    this.orphans.delete(transaction);
+    if (this.orphans.size > 0) this.orphans.delete(transaction);
     this.#countLeavers(transaction, -1);
     // Of the pages that it was to take over it may have asked for some, and been granted fewer.
     this.#askAgain(transaction.requester);
@@ -946,6 +975,7 @@ export class Directory {
 
   /** Notes that a transaction of which leaving nodes are parties has begun, or ended. */
   #countLeavers(transaction: Transaction, change: number): void {
+    if (this.leaving.size === 0) return;
     for (const [node, leaver] of this.leaving) {
       if (involves(transaction, node)) leaver.transactions += change;
     }

@@ -196,6 +196,15 @@ export class HolderTable {
     for (const node of nodes) this.add(run, node);
   }
 
+  /** A node, and no other, has copies of a run. */
+  setOnly(run: PageRun, node: NodeId): void {
+    const slot = this.#slots.of(node);
+    this.#create(run, slot, (chunk, from, to) => {
+      fill(chunk, from, to, node);
+      setBits(chunk, from, to, slot);
+    });
+  }
+
   /** A run was lost with a node: no node has copies. */
   lose(run: PageRun, node: NodeId): void {
     this.#create(run, 0, (chunk, from, to) => fill(chunk, from, to, node));
@@ -349,11 +358,11 @@ function firstSlot(chunk: Chunk, offset: number): number {
   return -1;
 }
 
-/** No node has copies of the pages, which were lost with a node; 0 where they were not. */
-function fill({ words, planes }: Chunk, from: number, to: number, lostWith: NodeId): void {
+/** No node has copies of the pages; the first plane has what it says of them. */
+function fill({ words, planes }: Chunk, from: number, to: number, first: NodeId): void {
   for (let plane = 0; plane < planes; plane++) {
     const start = plane * PLANE_WORDS;
-    const word = plane === 0 ? lostWith : 0;
+    const word = plane === 0 ? first : 0;
     for (let index = start + from; index < start + to; index++) words[index] = word;
   }
 }

@@ -61,6 +61,30 @@ function isCopy(value: Residence): boolean {
   return value === Used || value === Idle || value === UsedAlone || value === IdleAlone;
 }
 
+// What becomes of a page's bytes. Functions that were made anew for each run would be garbage of
+// every miss.
+
+function onceRequested(value: Residence): Residence {
+  if (value === Residence.None) return Expected;
+  return value === Spent || value === Dead ? Replaced : value;
+}
+
+function onceShared(value: Residence): Residence {
+  if (value === UsedAlone) return Used;
+  return value === IdleAlone ? Idle : value;
+}
+
+function onceDropped(left: Residence): (value: Residence) => Residence {
+  return (value) => {
+    if (value === Dropping) return Forgone;
+    return isCopy(value) ? left : value;
+  };
+}
+
+const onceSpent = onceDropped(Spent);
+const onceDead = onceDropped(Dead);
+const onceReplaced = onceDropped(Replaced);
+
 /** The bytes that one node keeps. */
 export class PageMemory {
   readonly residence = new PageTable<Residence>();
@@ -180,10 +204,7 @@ export class PageMemory {
 
   /** Pages were requested. */
   requested(run: PageRun): void {
-    this.residence.change(run, (value) => {
-      if (value === Residence.None) return Expected;
-      return value === Spent || value === Dead ? Replaced : value;
-    });
+    this.residence.change(run, onceRequested);
   }
 
   /** Pages were granted, and are here: to write if they are the only copies. */
@@ -208,40 +229,39 @@ export class PageMemory {
 
   /** Another node has the pages too, from now on. */
   shared(run: PageRun): void {
-    this.residence.change(run, (value) => {
-      if (value === UsedAlone) return Used;
-      return value === IdleAlone ? Idle : value;
-    });
+    this.residence.change(run, onceShared);
   }
 
   /** Copies were dropped for another node's write; their bytes may be asked for until it ends. */
   invalidated(run: PageRun, requests: RunTable<PageRun>): void {
-    this.#died(run, Dead, requests);
+    this.#died(run, onceDead, requests);
   }
 
   /** Copies were dropped that no program needs: no node will ask for their bytes. */
   cleared(run: PageRun, requests: RunTable<PageRun>): void {
-    this.#died(run, Spent, requests);
+    this.#died(run, onceSpent, requests);
   }
 
   /** Copies went to another node. That one has the bytes, or nobody will. */
   surrendered(run: PageRun, requests: RunTable<PageRun>): void {
     if (this.offloads.length > 0) this.#countOffloaded(run);
-    this.#died(run, Spent, requests);
+    this.#died(run, onceSpent, requests);
   }
 
-  #died({ first, count }: PageRun, left: Residence, requests: RunTable<PageRun>): void {
-    const end = first + count;
-    for (let page = first; page < end;) {
+  #died(
+    run: PageRun,
+    left: (value: Residence) => Residence,
+    requests: RunTable<PageRun>,
+  ): void {
+    if (requests.size === 0) return void this.residence.change(run, left);
+    const end = run.first + run.count;
+    for (let page = run.first; page < end;) {
       const request = requests.at(page);
       const stop = request === undefined
         ? requests.next(page, end)
         : Math.min(end, request.first + request.count);
-      const dead = request === undefined ? left : Replaced;
-      this.residence.change({ first: page, count: stop - page }, (value) => {
-        if (value === Dropping) return Forgone;
-        return isCopy(value) ? dead : value;
-      });
+      const part = { first: page, count: stop - page };
+      this.residence.change(part, request === undefined ? left : onceReplaced);
       page = stop;
     }
   }

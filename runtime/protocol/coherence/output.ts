@@ -73,12 +73,17 @@ export class Outbox {
   messages: Envelope[] = [];
   events: EngineEvent[] = [];
 
+  // Most steps have one operation and one message, and a list that begins as empty makes room for
+  // many with the first.
+
   operate(operation: PageOperation): void {
-    this.operations.push(operation);
+    if (this.operations.length === 0) this.operations = [operation];
+    else this.operations.push(operation);
   }
 
   send(to: NodeId, message: Message): void {
-    this.messages.push({ to, message });
+    if (this.messages.length === 0) this.messages = [{ to, message }];
+    else this.messages.push({ to, message });
   }
 
   tell(event: EngineEvent): void {

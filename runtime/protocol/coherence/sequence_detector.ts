@@ -48,9 +48,7 @@ export class SequenceDetector {
   miss(page: number): number {
     let sequence = this.#follow(page);
     if (sequence === undefined) {
-      sequence = { next: page, end: 0, length: 1 };
-      if (this.#sequences.length === SEQUENCES_MAX) this.#sequences.shift();
-      this.#sequences.push(sequence);
+      sequence = this.#begin();
     } else {
       sequence.length = Math.min(sequence.length * 2, this.#maxPages);
     }
@@ -130,11 +128,26 @@ export class SequenceDetector {
    * @param count How many.
    */
   taken(first: number, count: number): void {
-    for (const [index, { next, end }] of this.#sequences.entries()) {
+    const sequences = this.#sequences;
+    for (let index = 0; index < sequences.length; index++) {
+      const { next, end } = sequences[index]!;
       if (next >= end || next >= first + count || first >= end) continue;
-      this.#sequences.splice(index, 1);
+      sequences.splice(index, 1);
       return;
     }
+  }
+
+  /** A walk that moved last; the one that has not moved for longest makes room for it. */
+  #begin(): Sequence {
+    const sequences = this.#sequences;
+    if (sequences.length < SEQUENCES_MAX) sequences.push({ next: 0, end: 0, length: 1 });
+    else {
+      const oldest = sequences.shift()!;
+      oldest.end = 0;
+      oldest.length = 1;
+      sequences.push(oldest);
+    }
+    return sequences.at(-1)!;
   }
 
   /** Finds the walk that is to fault at a page, and marks it as the one that moved last. */

@@ -232,8 +232,7 @@ export class WatchedCache extends ProbeCache {
   }
 
   override grant(from: NodeId, message: GrantMessage, now: number): void {
-    const { request } = message;
-    const pending = this.pending.find(request);
+    const pending = this.pending.find(message.request, message.first);
     const isAwaited = pending !== undefined && pending.grant === undefined && !this.gone.has(from);
     if (isAwaited) this.#count(grantName(message), message);
     else this.tables?.corners.count("lateGrant", TIMES);
@@ -241,7 +240,7 @@ export class WatchedCache extends ProbeCache {
   }
 
   override acknowledge(from: NodeId, message: AcknowledgeMessage, now: number): void {
-    const isAwaited = this.pending.find(message.request) !== undefined;
+    const isAwaited = this.pending.find(message.request, message.first) !== undefined;
     if (isAwaited) this.#count("acknowledge", message);
     else this.tables?.corners.count("lateAcknowledge", TIMES);
     super.acknowledge(from, message, now);
