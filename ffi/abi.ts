@@ -95,6 +95,28 @@ export const SEAL_STATE = {
   },
 } as const;
 
+/**
+ * Layout of `tdsm_sealed_link`, in bytes. The library alone reads and writes it, once a link is its
+ * own.
+ */
+export const SEALED_LINK = {
+  size: 155_888,
+  fields: {
+    sends: { offset: 0, size: 48 },
+    receives: { offset: 48, size: 48 },
+    out_start: { offset: 96, size: 4 },
+    out_end: { offset: 100, size: 4 },
+    in_start: { offset: 104, size: 4 },
+    in_end: { offset: 108, size: 4 },
+    plain_start: { offset: 112, size: 4 },
+    plain_end: { offset: 116, size: 4 },
+    failure: { offset: 120, size: 4 },
+    held: { offset: 124, size: 4 },
+    out: { offset: 128, size: 81_992 },
+    in: { offset: 82_120, size: 73_764 },
+  },
+} as const;
+
 /** `u32` words of one fault record in the array that `NativeRegion.readFaults` fills. */
 export const FAULT_WORDS = 4;
 /** The word of a fault record that has the logical page. */

@@ -129,6 +129,19 @@ export const symbols = {
    * `int32_t tdsm_link_send(int32_t fd, const struct iovec *pieces, uint32_t count, uint32_t more)`
    */
   tdsm_link_send: { parameters: ["i32", "buffer", "u32", "u32"], result: "i32" },
+  /**
+   * `int32_t tdsm_sealed_receive(tdsm_sealed_link *link, int32_t fd, uint8_t *first,
+   * uint32_t first_length, uint8_t *second, uint32_t second_length)`
+   */
+  tdsm_sealed_receive: {
+    parameters: ["buffer", "i32", "buffer", "u32", "buffer", "u32"],
+    result: "i32",
+  },
+  /**
+   * `int32_t tdsm_sealed_send(tdsm_sealed_link *link, int32_t fd, const struct iovec *pieces,
+   * uint32_t count, uint32_t more)`
+   */
+  tdsm_sealed_send: { parameters: ["buffer", "i32", "buffer", "u32", "u32"], result: "i32" },
   /** `int32_t tdsm_setenv(const char *name, const char *value)` */
   tdsm_setenv: { parameters: ["buffer", "buffer"], result: "i32" },
   /** `int32_t tdsm_rdma_section(tdsm_rdma_section_info *out)` */

@@ -3,6 +3,7 @@
 
 const std = @import("std");
 const seal = @import("seal.zig");
+const SealedLink = @import("sealed_link.zig").SealedLink;
 const Status = @import("status.zig").Status;
 
 /// Raised when a layout, a constant or the meaning of a call changes.
@@ -266,6 +267,7 @@ pub const manifest: [:0]const u8 = made: {
         "," ++ structJson("tdsm_rdma_section_info", SectionInfo) ++
         "," ++ structJson("tdsm_module_info", ModuleInfo) ++
         "," ++ structJson("tdsm_seal_state", seal.State) ++
+        "," ++ structJson("tdsm_sealed_link", SealedLink) ++
         "},\"statuses\":" ++ enumJson(Status) ++
         ",\"steps\":" ++ enumJson(Step) ++
         ",\"problems\":" ++ enumJson(Problem) ++
@@ -334,7 +336,7 @@ test "abi: the manifest is JSON and has every struct" {
     defer parsed.deinit();
     const root = parsed.value.object;
     try std.testing.expectEqual(@as(i64, version), root.get("abiVersion").?.integer);
-    try std.testing.expectEqual(@as(usize, 7), root.get("structs").?.object.count());
+    try std.testing.expectEqual(@as(usize, 8), root.get("structs").?.object.count());
     const fault = root.get("structs").?.object.get("tdsm_fault").?.object;
     try std.testing.expectEqual(@as(i64, 12), fault.get("fields").?.object.get("window").?.object.get("offset").?.integer);
 }

@@ -18,8 +18,8 @@ fn nonceOf(number: u64) [Aegis256.nonce_length]u8 {
     return nonce;
 }
 
-fn seal(bytes: [*]u8, length: usize, tag: *[Aegis256.tag_length]u8, number: u64, key: *const [Aegis256.key_length]u8) callconv(.c) void {
-    Aegis256.encrypt(bytes[0..length], tag, bytes[0..length], "", nonceOf(number), key.*);
+fn seal(out: [*]u8, bytes: [*]const u8, length: usize, tag: *[Aegis256.tag_length]u8, number: u64, key: *const [Aegis256.key_length]u8) callconv(.c) void {
+    Aegis256.encrypt(out[0..length], tag, bytes[0..length], "", nonceOf(number), key.*);
 }
 
 fn open(out: [*]u8, bytes: [*]const u8, length: usize, tag: *const [Aegis256.tag_length]u8, number: u64, key: *const [Aegis256.key_length]u8) callconv(.c) bool {

@@ -16,6 +16,7 @@ const modules = @import("modules.zig");
 const pages = @import("pages.zig");
 const process = @import("process.zig");
 const registry = @import("registry.zig");
+const SealedLink = @import("sealed_link.zig").SealedLink;
 const seals = @import("seal.zig");
 const section = @import("section.zig");
 const status = @import("status.zig");
@@ -420,6 +421,31 @@ pub export fn tdsm_link_send(fd: i32, pieces: ?[*]const std.posix.iovec_const, c
     const first = pieces orelse return -@as(i32, @backingInt(linux.E.INVAL));
     if (count > links.pieces_max) return -@as(i32, @backingInt(linux.E.INVAL));
     return links.send(fd, first[0..count], more != 0);
+}
+
+/// int32_t tdsm_sealed_receive(tdsm_sealed_link *link, int32_t fd, uint8_t *first,
+///                             uint32_t first_length, uint8_t *second, uint32_t second_length)
+/// As `tdsm_link_receive`, opened; EBADMSG where bytes are not as the other side has sealed them,
+/// EPROTO where the other side has ended inside of a record. Where `link->held` is not 0 then,
+/// there is more to receive, of which no epoll tells.
+pub export fn tdsm_sealed_receive(link: ?*SealedLink, fd: i32, first: ?[*]u8, first_length: u32, second: ?[*]u8, second_length: u32) i32 {
+    const one: []u8 = if (first) |bytes| bytes[0..first_length] else &.{};
+    const two: []u8 = if (second) |bytes| bytes[0..second_length] else &.{};
+    const end = link orelse return -@as(i32, @backingInt(linux.E.INVAL));
+    return end.receive(fd, one, two);
+}
+
+/// int32_t tdsm_sealed_send(tdsm_sealed_link *link, int32_t fd, const struct iovec *pieces,
+///                          uint32_t count, uint32_t more)
+/// Answers how many bytes of the pieces are taken, or the negated errno. Those taken may lie in
+/// `link->out` still: from `out_start` to `out_end`, and the next call sends them first. Never
+/// blocks.
+pub export fn tdsm_sealed_send(link: ?*SealedLink, fd: i32, pieces: ?[*]const std.posix.iovec_const, count: u32, more: u32) i32 {
+    const invalid = -@as(i32, @backingInt(linux.E.INVAL));
+    const end = link orelse return invalid;
+    const first = pieces orelse return invalid;
+    if (count > links.pieces_max) return invalid;
+    return end.send(fd, first[0..count], more != 0);
 }
 
 /// int32_t tdsm_setenv(const char *name, const char *value)

@@ -5,8 +5,8 @@
 //! sleeps in one epoll of faults, kicks, links, and the epoll of the event loop that Deno runs on
 //! this very thread, so that nothing which the event loop has to do waits for the sleep to end.
 //!
-//! Nothing here blocks but `wait`, allocates, or decides anything. Sealing has its place in `send`,
-//! before the system call, and in `receive`, behind it.
+//! Nothing here blocks but `wait`, allocates, or decides anything. `sealed_link.zig` seals before
+//! `send`, and opens behind `receive`.
 
 const std = @import("std");
 const linux = std.os.linux;

@@ -57,18 +57,51 @@ pub const State = extern struct {
     }
 
     /// Whether a caller's memory can be a state: it may be anything.
-    fn isSound(state: *const State) bool {
+    pub fn isSound(state: *const State) bool {
         return state.suite & suites() != 0 and @popCount(state.suite) == 1 and
             state.number <= rekey_after and state.length <= record_max_bytes;
     }
 
-    /// Seals bytes where they lie.
-    fn sealNext(state: *State, bytes: []u8, tag: *[tag_bytes]u8) void {
+    /// Seals bytes as the next record: `out` is as long as they are, and `overhead_bytes`.
+    pub fn sealRecord(state: *State, plain: []const u8, out: []u8) void {
+        std.debug.assert(plain.len <= record_max_bytes and out.len == plain.len + overhead_bytes);
+        var length: [4]u8 = undefined;
+        std.mem.writeInt(u32, &length, @intCast(plain.len), .little);
+        state.sealNext(&length, out[0..4], out[4..header_bytes]);
+        state.sealNext(plain, out[header_bytes..][0..plain.len], out[header_bytes + plain.len ..][0..tag_bytes]);
+    }
+
+    /// How many bytes make the next header, or the rest of a record, whole.
+    pub fn needed(state: *const State) u32 {
+        return if (state.length == 0) header_bytes else state.length + tag_bytes;
+    }
+
+    /// Opens the header of a record.
+    pub fn openLength(state: *State, header: *const [header_bytes]u8) status.Error!void {
+        var bytes: [4]u8 = undefined;
+        try state.openNext(&bytes, header[0..4], header[4..header_bytes]);
+        const length = std.mem.readInt(u32, &bytes, .little);
+        // Only an end that has the key can say so.
+        if (length == 0 or length > record_max_bytes) return status.reject(error.NotAuthentic);
+        state.length = length;
+    }
+
+    /// Opens the rest of the record whose header was opened: what it carries, and its tag. `out`
+    /// may be where the bytes lie.
+    pub fn openBody(state: *State, out: []u8, body: []const u8) status.Error!void {
+        const length = state.length;
+        try state.openNext(out[0..length], body[0..length], body[length..][0..tag_bytes]);
+        state.length = 0;
+    }
+
+    /// Seals bytes. Those of a page may change meanwhile, so each is read once: a cipher that read
+    /// one twice would make a record that nobody can open.
+    fn sealNext(state: *State, plain: []const u8, out: []u8, tag: *[tag_bytes]u8) void {
         const number = state.next();
         if (state.suite == @backingInt(Suite.aegis256)) {
-            return tdsm_aegis256_seal(bytes.ptr, bytes.len, tag, number, &state.key);
+            return tdsm_aegis256_seal(out.ptr, plain.ptr, plain.len, tag, number, &state.key);
         }
-        ChaCha20Poly1305.encrypt(bytes, tag, bytes, "", chachaNonce(number), state.key);
+        ChaCha20Poly1305.encrypt(out, tag, plain, "", chachaNonce(number), state.key);
     }
 
     /// Opens bytes; where they are not as they were sealed, `out` has nothing of them.
@@ -92,7 +125,7 @@ pub const State = extern struct {
             var tag: [tag_bytes]u8 = undefined;
             state.number = rekey_number;
             if (state.suite == @backingInt(Suite.aegis256)) {
-                tdsm_aegis256_seal(&key, key.len, &tag, rekey_number, &state.key);
+                tdsm_aegis256_seal(&key, &key, key.len, &tag, rekey_number, &state.key);
             } else {
                 ChaCha20Poly1305.encrypt(&key, &tag, &key, "", chachaNonce(rekey_number), state.key);
             }
@@ -105,7 +138,7 @@ pub const State = extern struct {
     }
 };
 
-extern fn tdsm_aegis256_seal(bytes: [*]u8, length: usize, tag: *[tag_bytes]u8, number: u64, key: *const [key_bytes]u8) void;
+extern fn tdsm_aegis256_seal(out: [*]u8, bytes: [*]const u8, length: usize, tag: *[tag_bytes]u8, number: u64, key: *const [key_bytes]u8) void;
 extern fn tdsm_aegis256_open(out: [*]u8, bytes: [*]const u8, length: usize, tag: *const [tag_bytes]u8, number: u64, key: *const [key_bytes]u8) bool;
 
 fn chachaNonce(number: u64) [ChaCha20Poly1305.nonce_length]u8 {
@@ -120,9 +153,6 @@ pub fn sealedBytes(length: usize) usize {
 }
 
 /// Seals `plain` as records, and returns how many bytes of `out` they take.
-///
-/// The bytes are copied first and sealed where the copy lies: those of a page may change meanwhile,
-/// and a cipher that read one of them twice would make a record that nobody can open.
 pub fn seal(state: *State, plain: []const u8, out: []u8) status.Error!usize {
     if (!state.isSound() or out.len < sealedBytes(plain.len)) return status.reject(error.BadArgument);
     var rest = plain;
@@ -130,11 +160,7 @@ pub fn seal(state: *State, plain: []const u8, out: []u8) status.Error!usize {
     while (rest.len > 0) {
         const part = rest[0..@min(rest.len, record_max_bytes)];
         const record = out[used..][0 .. part.len + overhead_bytes];
-        std.mem.writeInt(u32, record[0..4], @intCast(part.len), .little);
-        state.sealNext(record[0..4], record[4..header_bytes]);
-        const bytes = record[header_bytes..][0..part.len];
-        @memcpy(bytes, part);
-        state.sealNext(bytes, record[header_bytes + part.len ..][0..tag_bytes]);
+        state.sealRecord(part, record);
         used += record.len;
         rest = rest[part.len..];
     }
@@ -160,23 +186,16 @@ pub fn open(state: *State, sealed: []const u8, out: []u8) status.Error!Opened {
     var done: Opened = .{ .taken = 0, .carried = 0 };
     while (true) {
         const rest = sealed[done.taken..];
+        const needed = state.needed();
+        if (rest.len < needed) return done;
         if (state.length == 0) {
-            if (rest.len < header_bytes) return done;
-            var header: [4]u8 = undefined;
-            state.openNext(&header, rest[0..4], rest[4..header_bytes]) catch |failure| return afterAll(done, failure);
-            const length = std.mem.readInt(u32, &header, .little);
-            // Only an end that has the key can say so.
-            if (length == 0 or length > record_max_bytes) return status.reject(error.NotAuthentic);
-            state.length = length;
-            done.taken += header_bytes;
-            continue;
+            state.openLength(rest[0..header_bytes]) catch |failure| return afterAll(done, failure);
+        } else {
+            const length = state.length;
+            state.openBody(out[done.carried..], rest) catch |failure| return afterAll(done, failure);
+            done.carried += length;
         }
-        const length = state.length;
-        if (rest.len < length + tag_bytes) return done;
-        state.openNext(out[done.carried..][0..length], rest[0..length], rest[length..][0..tag_bytes]) catch |failure| return afterAll(done, failure);
-        state.length = 0;
-        done.taken += length + tag_bytes;
-        done.carried += length;
+        done.taken += needed;
     }
 }
 

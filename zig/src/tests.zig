@@ -18,6 +18,7 @@ comptime {
     _ = @import("windows_test.zig");
     _ = @import("wait_test.zig");
     _ = @import("links_test.zig");
+    _ = @import("sealed_link_test.zig");
     _ = @import("waiters_test.zig");
     _ = @import("race_test.zig");
     // The last, since a fenced region keeps its slot, and another test needs all of them.
