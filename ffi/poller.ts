@@ -17,9 +17,16 @@ import {
 import type { TdsmLibrary } from "./library.ts";
 import type { NativeRegion } from "./native.ts";
 import { cString } from "./native_values.ts";
+import { endedInside, type LinkSeal, notAuthentic } from "./seal.ts";
 
 /** What a call answers where nothing has arrived, or where there is no room: EAGAIN. */
 const AGAIN = -11;
+/**
+ * What it answers where a record is not as it was sealed, EBADMSG, and where the record's end is
+ * missing, EPROTO.
+ */
+const NOT_AUTHENTIC = -74;
+const CUT_OFF = -71;
 /** The most links that one sleep tells of, and the most pieces that one call sends. */
 const READY_MAX = 64;
 /** The most pieces of memory that {@linkcode Descriptor.send} takes. */
@@ -151,12 +158,14 @@ export class Poller implements Disposable {
    * @param connection The two addresses of a connection that is to stay open as long as the
    * descriptor is used.
    * @param watcher Is told what happens.
+   * @param seal How the bytes are sealed and opened; left out where they go as they are.
    * @returns The descriptor.
    * @throws {TdsmError} If it is not found, or the kernel has no memory left.
    */
   take(
     { localAddr: near, remoteAddr: far }: Pick<Deno.TcpConn, "localAddr" | "remoteAddr">,
     watcher: Watcher,
+    seal?: LinkSeal,
   ): Descriptor {
     const [symbols, epoll] = [this.#symbols, this.#epoll];
     const fd = symbols.tdsm_link_find(
@@ -169,7 +178,7 @@ export class Poller implements Disposable {
     const result = symbols.tdsm_link_add(epoll, fd);
     if (result < 0) throw statusError("watch a connection", result, symbols.tdsm_last_errno());
     this.#watchers.set(fd, watcher);
-    return new Descriptor(symbols, epoll, fd, {
+    return new Descriptor(symbols, epoll, fd, seal, {
       detach: () => symbols.tdsm_link_detach(this.#loop, fd),
       removed: () => this.#watchers.delete(fd),
       turn: () => this.turnDue = true,
@@ -207,20 +216,41 @@ function addressOf({ buffer, byteOffset }: Uint8Array): number {
 /** Pieces of memory that are sent as one: one call's. */
 const pieces = new Uint32Array(PIECES_MAX * PIECE_WORDS);
 
-/** The bytes of one connection, as they are: those of a link that is sealed do not go by it. */
+/** The bytes of one connection. */
 export class Descriptor {
   readonly #symbols: TdsmLibrary["symbols"];
   readonly #epoll: number;
   readonly #fd: number;
+  readonly #seal: LinkSeal | undefined;
   readonly #poller: PollerOf;
   #interest = 0;
 
   /** A poller makes it. */
-  constructor(symbols: TdsmLibrary["symbols"], epoll: number, fd: number, poller: PollerOf) {
+  constructor(
+    symbols: TdsmLibrary["symbols"],
+    epoll: number,
+    fd: number,
+    seal: LinkSeal | undefined,
+    poller: PollerOf,
+  ) {
     this.#symbols = symbols;
     this.#epoll = epoll;
     this.#fd = fd;
+    this.#seal = seal;
     this.#poller = poller;
+  }
+
+  /**
+   * Whether {@linkcode Descriptor.receive} is to be called again, though the link is told of
+   * nothing: what has arrived was taken from the kernel, and not handed over for want of room.
+   */
+  get holds(): boolean {
+    return this.#seal?.holds ?? false;
+  }
+
+  /** How many bytes {@linkcode Descriptor.send} has taken, and sends with the next call. */
+  get unsentBytes(): number {
+    return this.#seal?.unsentBytes ?? 0;
   }
 
   /**
@@ -265,28 +295,31 @@ export class Descriptor {
    * @param first Where they go first.
    * @param second Where they go when `first` is full.
    * @returns How many; 0 at the other side's end; `undefined` where none have arrived.
-   * @throws {TdsmError} `PeerLost` if the connection has failed.
+   * @throws {TdsmError} `PeerLost` if the connection has failed, `FrameCorrupted` where what
+   * arrives is not what the other side has sealed, `ProtocolViolation` where its end is missing.
    */
   receive(first: Uint8Array, second?: Uint8Array): number | undefined {
-    const result = this.#symbols.tdsm_link_receive(
-      this.#fd,
-      first as Uint8Array<ArrayBuffer>,
-      first.length,
-      (second ?? null) as Uint8Array<ArrayBuffer> | null,
-      second?.length ?? 0,
-    );
+    const [fd, seal] = [this.#fd, this.#seal];
+    const one = first as Uint8Array<ArrayBuffer>;
+    const two = (second ?? null) as Uint8Array<ArrayBuffer> | null;
+    const { tdsm_link_receive, tdsm_sealed_receive } = this.#symbols;
+    const result = seal === undefined
+      ? tdsm_link_receive(fd, one, one.length, two, two?.length ?? 0)
+      : tdsm_sealed_receive(seal.memory, fd, one, one.length, two, two?.length ?? 0);
     if (result >= 0) return result;
     if (result === AGAIN) return undefined;
+    if (result === NOT_AUTHENTIC) throw notAuthentic();
+    if (result === CUT_OFF) throw endedInside();
     throw connectionError(-result);
   }
 
   /**
    * Sends bytes, without blocking.
    *
-   * @param count How many pieces, at most {@linkcode PIECES_MAX}.
+   * @param count How many pieces, at most {@linkcode PIECES_MAX}; 0 sends what is still unsent.
    * @param piece Returns a piece by its index.
    * @param more Whether there are more bytes to send right behind these.
-   * @returns How many bytes the kernel has taken of all pieces together; 0 where there is no room.
+   * @returns How many bytes of all pieces together are taken; 0 where there is no room.
    * @throws {TdsmError} `PeerLost` if the connection has failed.
    */
   send(count: number, piece: (index: number) => Uint8Array, more: boolean): number {
@@ -298,7 +331,10 @@ export class Descriptor {
       pieces[index * PIECE_WORDS + 2] = bytes.length;
       pieces[index * PIECE_WORDS + 3] = 0;
     }
-    const result = this.#symbols.tdsm_link_send(this.#fd, pieces, count, more ? 1 : 0);
+    const [fd, seal, behind] = [this.#fd, this.#seal, more ? 1 : 0];
+    const result = seal === undefined
+      ? this.#symbols.tdsm_link_send(fd, pieces, count, behind)
+      : this.#symbols.tdsm_sealed_send(seal.memory, fd, pieces, count, behind);
     if (result >= 0) return result;
     if (result === AGAIN) return 0;
     throw connectionError(-result);

@@ -1,4 +1,7 @@
-/** Sealing and opening what one direction of a connection carries, by `libtdsm.so`. */
+/**
+ * Sealing and opening what a connection carries, by `libtdsm.so`: one direction by itself, whose
+ * bytes Deno moves, or both, whose bytes go by the descriptor beneath the connection.
+ */
 
 import {
   SEAL_HEADER_BYTES,
@@ -6,6 +9,7 @@ import {
   SEAL_OVERHEAD_BYTES,
   SEAL_RECORD_MAX_BYTES,
   SEAL_STATE,
+  SEALED_LINK,
   statusError,
   STATUSES,
 } from "./abi.ts";
@@ -100,6 +104,17 @@ export class SealState {
     return carries === 0 ? SEAL_HEADER_BYTES : carries + SEAL_OVERHEAD_BYTES - SEAL_HEADER_BYTES;
   }
 
+  /**
+   * Hands the key and the number of what comes next to another memory, and forgets them: a number
+   * that was used twice would give away what it has sealed.
+   *
+   * @param target As many bytes as there are in a `tdsm_seal_state`.
+   */
+  moveTo(target: Uint8Array): void {
+    target.set(this.#state);
+    this.#state.fill(0);
+  }
+
   /** How many bytes the last {@linkcode SealState.open} was done with. */
   get taken(): number {
     return this.#taken[0]!;
@@ -107,11 +122,60 @@ export class SealState {
 
   #check(operation: string, result: number): number {
     if (result >= 0) return result;
-    if (result === -STATUSES.not_authentic) {
-      const why =
-        "what arrives is not what the other side has sealed: something on the way changes it";
-      throw new TdsmError("FrameCorrupted", why);
-    }
+    if (result === -STATUSES.not_authentic) throw notAuthentic();
     throw statusError(`${operation} what nodes say to each other`, result, 0);
+  }
+}
+
+/** Why a sealed connection ends on which something was changed, dropped, repeated or moved. */
+export function notAuthentic(): TdsmError {
+  const why = "what arrives is not what the other side has sealed: something on the way changes it";
+  return new TdsmError("FrameCorrupted", why);
+}
+
+/** Why a sealed connection ends whose other side has ended before all of a record was there. */
+export function endedInside(): TdsmError {
+  return new TdsmError("ProtocolViolation", "ended inside of a record");
+}
+
+/** Words of a `tdsm_sealed_link` before what is sealed. */
+const LINK_WORDS = SEALED_LINK.fields.out.offset / 4;
+
+/** Both directions of one end of a connection whose bytes the library moves. */
+export class LinkSeal {
+  /** The keys are in here, and leave it for nobody. */
+  readonly #bytes = new Uint8Array(SEALED_LINK.size);
+  readonly #words = new Uint32Array(this.#bytes.buffer, 0, LINK_WORDS);
+
+  /**
+   * Goes on with a direction at its next record.
+   *
+   * @param direction Whether it is what this end sends, or what it receives.
+   * @param state The direction's state, which is of no use from then on.
+   * @param arrived What has arrived of the next record, less than all of it.
+   */
+  goOn(direction: "sends" | "receives", state: SealState, arrived?: Uint8Array): void {
+    const { fields } = SEALED_LINK;
+    const { offset, size } = fields[direction];
+    state.moveTo(this.#bytes.subarray(offset, offset + size));
+    if (arrived === undefined) return;
+    this.#bytes.set(arrived, fields.in.offset);
+    this.#words[fields.in_end.offset / 4] = arrived.length;
+  }
+
+  /** What calls of the library are given. */
+  get memory(): Uint8Array<ArrayBuffer> {
+    return this.#bytes;
+  }
+
+  /** How many sealed bytes the kernel has not taken. */
+  get unsentBytes(): number {
+    const { out_start, out_end } = SEALED_LINK.fields;
+    return this.#words[out_end.offset / 4]! - this.#words[out_start.offset / 4]!;
+  }
+
+  /** Whether there is something to receive of which the kernel knows nothing. */
+  get holds(): boolean {
+    return this.#words[SEALED_LINK.fields.held.offset / 4] !== 0;
   }
 }

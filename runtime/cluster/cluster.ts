@@ -55,7 +55,7 @@ export interface ClusterOptions {
   readonly secret?: Secret | undefined;
   /**
    * What the thread sleeps in, and what moves the bytes between nodes that know each other; where
-   * this is left out, and on connections that seal them, Deno does.
+   * this is left out, Deno does.
    */
   readonly poller?: Poller | undefined;
   /** A clock that counts suspension too, in milliseconds; left out, `awakeMs`, which need not. */

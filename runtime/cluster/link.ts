@@ -3,8 +3,8 @@
  * wants them; only bytes that came in one read with their frame are copied from the receive buffer.
  *
  * Deno's connection carries the handshake. Where the thread has a poller, the bytes then go by the
- * descriptor beneath the connection: sent and received at once, in the turn in which there is
- * reason to.
+ * descriptor beneath the connection, sealed where the nodes share a key: sent and received at once,
+ * in the turn in which there is reason to.
  */
 
 import type { Descriptor, Poller, Watcher } from "../../ffi/poller.ts";
@@ -155,8 +155,8 @@ export class Link implements Watcher {
    * @param handlers Gets what arrives from here on.
    * @param sender The queue to the node, which is sent from here on, behind the messages so far.
    * Without a queue the link sends only what {@linkcode Link.say} is given.
-   * @param poller What the thread sleeps in. It moves the bytes from here on, unless the connection
-   * seals them; without it, Deno does.
+   * @param poller What the thread sleeps in. It moves the bytes from here on; without it, Deno
+   * does.
    * @returns Whether the link is open.
    */
   open(handlers: LinkHandlers, sender?: Sender, poller?: Poller): boolean {
@@ -211,7 +211,8 @@ export class Link implements Watcher {
       if (poller === undefined || localAddr === undefined) {
         return sender.open(this.#connection, failed, () => this.#turn());
       }
-      this.#descriptor = poller.take({ localAddr, remoteAddr }, this);
+      const seal = this.#connection.handOverSending?.();
+      this.#descriptor = poller.take({ localAddr, remoteAddr }, this, seal);
       sender.openDescriptor(this.#descriptor, failed);
     }).catch(failed);
     this.#turn();
@@ -226,7 +227,12 @@ export class Link implements Watcher {
   ready(bytes: boolean, room: boolean): void {
     try {
       if (room) this.#sender.goOn();
-      if (bytes && this.#detached && this.#state !== "ended") this.#receiveNow(this.#descriptor!);
+      if (!bytes || !this.#detached) return;
+      const descriptor = this.#descriptor!;
+      do {
+        if (this.#state === "ended") return;
+        this.#receiveNow(descriptor);
+      } while (descriptor.holds);
     } catch (error) {
       this.#end(error);
     }
@@ -342,6 +348,7 @@ export class Link implements Watcher {
   async #receiveByDescriptor(): Promise<void> {
     if (this.#state !== "ended") {
       this.#detached = true;
+      this.#connection.handOverReceiving?.();
       this.#descriptor?.detach();
     }
     await this.#over.promise;

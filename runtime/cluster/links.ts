@@ -91,7 +91,7 @@ export class Links {
    * @param secret The key that the other side of every connection must have; without one, anyone
    * may say that it is a node.
    * @param poller What the thread sleeps in, and what moves the bytes between nodes that know each
-   * other; without it, and on connections that seal them, Deno does.
+   * other; without it, Deno does.
    */
   constructor(
     members: Members,

@@ -276,7 +276,8 @@ export class Sender {
 
   /** Writes as much of what is queued as there is room for. */
   #flushTo(descriptor: Descriptor): void {
-    if (this.#closed || (this.#segments.length === 0 && this.#used === 0)) return;
+    const isEmpty = this.#segments.length === 0 && this.#used === 0;
+    if (this.#closed || (isEmpty && descriptor.unsentBytes === 0)) return;
     try {
       this.#seal();
       const began = this.#writing;
@@ -305,11 +306,13 @@ export class Sender {
       const { bytes } = segments[index]!;
       return index === 0 && this.#taken > 0 ? bytes.subarray(this.#taken) : bytes;
     };
-    while (segments.length > 0) {
+    do {
+      const before = descriptor.unsentBytes;
       const count = Math.min(segments.length, PIECES_MAX);
       const sent = descriptor.send(count, piece, segments.length > count);
-      if (sent === 0) return false;
-      this.#sentAt = performance.now();
+      const after = descriptor.unsentBytes;
+      if (sent > 0 || after < before) this.#sentAt = performance.now();
+      if (sent === 0 && count > 0) return false;
       this.#taken += sent;
       while (segments.length > 0 && this.#taken >= segments[0]!.bytes.length) {
         const { bytes, heldBytes, batch } = segments.shift()!;
@@ -318,7 +321,8 @@ export class Sender {
         this.#queues.remove(this, heldBytes, batch === undefined);
         this.#spare ??= batch;
       }
-    }
+      if (after > 0) return false;
+    } while (segments.length > 0);
     return true;
   }
 

@@ -144,9 +144,7 @@ export class EngineHost implements Member {
     let host: EngineHost;
     try {
       await turn.come(settings, () => start.ticket);
-      // What is sealed is sealed above Deno's connection, so Deno's event loop sends and receives
-      // it.
-      if (secret === undefined || secret.plain) poller = Poller.open(library, listener);
+      poller = Poller.open(library, listener);
       const sleep = poller && { poller, nextTimerUs: (nowUs: number) => timers.nextUs(nowUs) };
       const options = {
         listener,

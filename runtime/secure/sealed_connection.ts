@@ -1,8 +1,11 @@
-/** A connection whose bytes are sealed: to a link it looks like any other. */
+/**
+ * A connection whose bytes are sealed: to a link it looks like any other. Here they are as long as
+ * Deno moves them; then the state of both directions goes to the descriptor beneath.
+ */
 
 import type { TdsmLibrary } from "../../ffi/library.ts";
 import { SEAL_OVERHEAD_BYTES } from "../../ffi/abi.ts";
-import { sealedBytes, SealState } from "../../ffi/seal.ts";
+import { endedInside, LinkSeal, sealedBytes, SealState } from "../../ffi/seal.ts";
 import { TdsmError } from "../errors.ts";
 import { noted } from "../event_loop.ts";
 import { SEAL_BATCH_BYTES, SEAL_FIRST_MAX_BYTES } from "../limits.ts";
@@ -16,12 +19,21 @@ export type Stream =
   >
   & {
     /**
-     * This side's address, by which the descriptor beneath is found. There is none where bytes that
-     * went by that descriptor would have to be sealed.
+     * This side's address, by which the descriptor beneath is found; there is none before that may
+     * be used.
      */
     readonly localAddr?: Deno.NetAddr | undefined;
     /** Whether bytes have been received that were not read yet. */
     readonly hasUnread?: boolean;
+    /**
+     * What is sent goes by the descriptor beneath from here on. Nothing must be being written.
+     *
+     * @returns How it is sealed, and what is received there is opened; nothing where it is in the
+     * clear.
+     */
+    handOverSending?(): LinkSeal | undefined;
+    /** The same for what is received. Nothing must be unread, or being read. */
+    handOverReceiving?(): void;
   };
 
 /** How a connection is sealed. */
@@ -61,6 +73,8 @@ export class SealedConnection implements Stream {
   #opened = 0;
   #carried = 0;
   #hasReceived = false;
+  /** How the descriptor beneath goes on. */
+  #handedOver: LinkSeal | undefined;
 
   /**
    * @param connection The connection, on which the handshake is done.
@@ -78,15 +92,34 @@ export class SealedConnection implements Stream {
     return this.#connection.remoteAddr;
   }
 
-  /** This side's address, once what is sent and received travels in the clear. */
+  /** This side's address; in the clear, once both sides have said what is sealed. */
   get localAddr(): Deno.NetAddr | undefined {
-    const isClear = this.#plain && this.#hasSent && this.#hasReceived;
-    return isClear ? this.#connection.localAddr : undefined;
+    const isSealed = this.#plain && !(this.#hasSent && this.#hasReceived);
+    return isSealed ? undefined : this.#connection.localAddr;
   }
 
   /** Whether something was opened, or came with the first record, that was not read yet. */
   get hasUnread(): boolean {
-    return this.#opened < this.#carried || (this.#plain && this.#start < this.#end);
+    // A record that is whole and was not opened is one that the next read fails by.
+    const waiting = this.#plain ? 1 : this.#receives.needed;
+    return this.#opened < this.#carried || this.#end - this.#start >= waiting;
+  }
+
+  /** What is sent goes by the descriptor beneath from here on; in the clear, if so agreed. */
+  handOverSending(): LinkSeal | undefined {
+    if (this.#plain) return undefined;
+    this.#handedOver = new LinkSeal();
+    this.#handedOver.goOn("sends", this.#sends);
+    this.#out = undefined;
+    return this.#handedOver;
+  }
+
+  /** So does what is received; nothing of it must be unread. */
+  handOverReceiving(): void {
+    const arrived = this.#received.subarray(this.#start, this.#end);
+    this.#handedOver?.goOn("receives", this.#receives, arrived);
+    this.#received = this.#plainBytes = new Uint8Array(0);
+    this.#start = this.#end = 0;
   }
 
   /** Whether small writes are sent at once. */
@@ -147,7 +180,7 @@ export class SealedConnection implements Stream {
       const count = await noted(this.#connection.read(this.#received.subarray(this.#end)));
       if (count === null) {
         if (this.#end === this.#start) return false;
-        throw new TdsmError("ProtocolViolation", "ended inside of a record");
+        throw endedInside();
       }
       this.#end += count;
     }

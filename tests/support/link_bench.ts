@@ -14,8 +14,11 @@ import type { PeerMessage } from "../../runtime/wire/peer_message.ts";
 import { packPages } from "../../runtime/cluster/page_packer.ts";
 import { Link, type LinkHandlers } from "../../runtime/cluster/link.ts";
 import { newCounters, Sender } from "../../runtime/cluster/sender.ts";
+import { KEY_BYTES, SEAL_FIRST_MAX_BYTES } from "../../runtime/limits.ts";
+import { SealedConnection, type Stream } from "../../runtime/secure/sealed_connection.ts";
 import { openLibrary, type TdsmLibrary } from "../../ffi/library.ts";
 import { Poller } from "../../ffi/poller.ts";
+import { suitesOf } from "../../ffi/seal.ts";
 import { controlFrame, PING } from "./raw_peer.ts";
 
 /** Bytes of a page. */
@@ -23,8 +26,15 @@ export const PAGE = 4096;
 /** The bounds that frames are checked against. */
 export const BOUNDS: FrameBounds = { pageCount: 64, pageSize: PAGE, runPages: 32 };
 
-/** What moves the bytes of a link: Deno, or the thread's own poller, by the descriptor beneath. */
-export type Way = "Deno" | "descriptor";
+/**
+ * What moves the bytes of a link: Deno, or the thread's own poller, by the descriptor beneath;
+ * sealed or as they are.
+ */
+const WAYS = ["Deno", "sealed, Deno", "descriptor", "sealed descriptor"] as const;
+export type Way = typeof WAYS[number];
+
+/** What a test needs of the other side's connection. */
+export type RawPeer = Pick<Deno.Conn, "read" | "write" | "closeWrite" | "close">;
 
 /** Opens a link whose bytes go in one of the ways; `greeted` says whether they do so already. */
 export type OpenBench = (greeted?: boolean) => Promise<LinkBench>;
@@ -41,7 +51,7 @@ export function eachWay(
   test: (open: OpenBench) => Promise<void>,
   options: Partial<Deno.TestDefinition> = {},
 ): void {
-  for (const way of ["Deno", "descriptor"] as const) {
+  for (const way of WAYS) {
     const fn = (): Promise<void> => test((greeted = true) => LinkBench.open(way, greeted));
     Deno.test({ ...options, name: `${name} (${way})`, fn });
   }
@@ -54,7 +64,8 @@ export class LinkBench implements AsyncDisposable {
   readonly counters = newCounters();
   readonly ended = Promise.withResolvers<unknown>();
   readonly link: Link;
-  readonly raw: Deno.TcpConn;
+  /** The other side. In the sealed ways, what is written in one go is sealed in one go. */
+  readonly raw: RawPeer;
   /** Whether the bytes of a grant are wanted. */
   wants: (grant: GrantMessage) => boolean = () => true;
   /** Called with each message, before it counts as heard. */
@@ -68,11 +79,13 @@ export class LinkBench implements AsyncDisposable {
   #wake: () => void = () => {};
 
   private constructor(listener: Deno.TcpListener, way: Way, near: Deno.TcpConn, far: Deno.TcpConn) {
-    this.raw = far;
     this.#listener = listener;
-    this.link = new Link(near, () => BOUNDS, this.counters, this.handlers());
-    if (way === "Deno") return;
-    this.#library = openLibrary();
+    this.#library = way === "Deno" ? undefined : openLibrary();
+    const isSealed = way.startsWith("sealed");
+    const [one, other] = isSealed ? sealBoth(this.#library!, near, far) : [near, far];
+    this.raw = isSealed ? withShortFirst(other) : other;
+    this.link = new Link(one, () => BOUNDS, this.counters, this.handlers());
+    if (this.#library === undefined || way.endsWith("Deno")) return;
     this.poller = Poller.open(this.#library, listener);
     if (this.poller === undefined) throw new Error("The event loop was not found");
     const { poller } = this;
@@ -90,7 +103,7 @@ export class LinkBench implements AsyncDisposable {
     const [near, far] = await Promise.all([Deno.connect({ hostname, port }), listener.accept()]);
     far.setNoDelay(true);
     const bench = new LinkBench(listener, way, near, far);
-    if (way === "descriptor" && greeted) await bench.#greet();
+    if (bench.poller !== undefined && greeted) await bench.#greet();
     return bench;
   }
 
@@ -136,7 +149,10 @@ export class LinkBench implements AsyncDisposable {
 
   /** Resolves when so many bytes have arrived, be they whole messages or not. */
   async receives(bytes: number): Promise<void> {
-    while (this.counters.bytesReceived < bytes) await new Promise((go) => setTimeout(go, 0));
+    while (this.counters.bytesReceived < bytes) {
+      assertEquals(this.ends, 0, "the link ended");
+      await new Promise((go) => setTimeout(go, 0));
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -154,15 +170,57 @@ export class LinkBench implements AsyncDisposable {
   }
 }
 
+/**
+ * Seals both ends of a connection, as after a handshake.
+ *
+ * @param library The library.
+ * @param near One end.
+ * @param far The other.
+ * @param suite How to seal; where it is left out, by the fastest that this machine does.
+ * @param plain Whether only what each end says first is sealed.
+ * @returns The two ends.
+ */
+export function sealBoth(
+  library: TdsmLibrary,
+  near: Stream,
+  far: Stream,
+  suite: number = suitesOf(library) & -suitesOf(library),
+  plain: boolean = false,
+): [near: SealedConnection, far: SealedConnection] {
+  const [there, back] = [1, 2].map((byte) => new Uint8Array(KEY_BYTES).fill(byte));
+  type Key = Uint8Array<ArrayBuffer>;
+  const seal = (stream: Stream, send: Key, receive: Key): SealedConnection =>
+    new SealedConnection(stream, { library, suite, plain, keys: { send, receive } });
+  return [seal(near, there!, back!), seal(far, back!, there!)];
+}
+
+/** Has no first record be longer than the first may be. */
+function withShortFirst(peer: RawPeer): RawPeer {
+  let isFirst = true;
+  return {
+    read: (bytes) => peer.read(bytes),
+    write(bytes) {
+      const part = isFirst ? bytes.subarray(0, SEAL_FIRST_MAX_BYTES / 2) : bytes;
+      isFirst = false;
+      return peer.write(part);
+    },
+    closeWrite: () => peer.closeWrite(),
+    close: () => peer.close(),
+  };
+}
+
 /** Writes all of some bytes. */
-export async function writeAll(connection: Deno.Conn, bytes: Uint8Array): Promise<void> {
+export async function writeAll(
+  connection: Pick<RawPeer, "write">,
+  bytes: Uint8Array,
+): Promise<void> {
   for (let sent = 0; sent < bytes.length;) {
     sent += await connection.write(bytes.subarray(sent));
   }
 }
 
 /** Reads until the link ends its side, and then ends this side too, which the link waits for. */
-export async function readAndEnd(connection: Deno.Conn): Promise<Uint8Array> {
+export async function readAndEnd(connection: RawPeer): Promise<Uint8Array> {
   const chunks: number[] = [];
   const buffer = new Uint8Array(65_536);
   for (;;) {
