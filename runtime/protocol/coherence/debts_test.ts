@@ -2,7 +2,7 @@ import { assertEquals } from "@std/assert";
 import { ScriptedCluster } from "../../../tests/support/scripted_cluster.ts";
 import { OWED_MAX_BEATS } from "../../limits.ts";
 import { Debts } from "./debts.ts";
-import { Content } from "./messages.ts";
+import { CLEAR_REQUEST, Content } from "./messages.ts";
 import { Access } from "./page.ts";
 import type { Transaction } from "./transactions.ts";
 
@@ -50,6 +50,25 @@ Deno.test("Debts: a node that has settled is reminded of the next, and no node o
   second.phase = { kind: "forwarded", source: 4 };
   assertEquals(beat(debts).reminded, []);
   assertEquals(beat(debts).reminded, ["3 of 6", "4 of 6"]);
+});
+
+Deno.test("Debts: a node that has not dropped what is cleared is reminded, and no other party is", () => {
+  const clearing = transaction(5, {
+    requester: 1,
+    request: CLEAR_REQUEST,
+    invalidated: [1, 2, 3, 4],
+    phase: { kind: "clearing", awaited: [1, 2, 3, 4] },
+  });
+  const debts = new Debts(() => [clearing], 1, 2);
+  beat(debts);
+  assertEquals(beat(debts).reminded, ["2 of 0", "3 of 0", "4 of 0"]);
+  debts.settled(3, clearing);
+  assertEquals(beat(debts).reminded, ["2 of 0", "4 of 0"]);
+  // One more acknowledgement is a phase of its own: what it is now about has just begun.
+  clearing.phase = { kind: "clearing", awaited: [2, 3] };
+  assertEquals(beat(debts).reminded, []);
+  for (let times = 1; times <= 2; times++) assertEquals(beat(debts).reminded, ["2 of 0", "3 of 0"]);
+  assertEquals(beat(debts).defaults, ["2 holds up 5", "3 holds up 5"]);
 });
 
 Deno.test("Debts: a node that leaves as many reminders as the limit says unanswered is in default", () => {

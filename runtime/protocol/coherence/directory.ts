@@ -117,7 +117,7 @@ export class Directory {
   /** The freed pages that are not to be cleared yet. */
   protected readonly resting = new RestingPages();
   /** The pages that are to be cleared. */
-  protected readonly freed = new FreedPages();
+  protected freed = new FreedPages();
   /**
    * From where on {@linkcode work} looks for pages to clear; `Infinity` where all of them are busy.
    */
@@ -389,7 +389,7 @@ export class Directory {
   /** Time has passed: the pages that have rested for a while are to be cleared. */
   beat(): void {
     if (this.resting.isEmpty) return;
-    this.resting.beat(this.#region, this.freed);
+    this.freed = this.resting.beat(this.#region, this.freed);
     if (!this.freed.isEmpty) this.#lookForFreed(0);
   }
 
@@ -893,7 +893,7 @@ export class Directory {
     const { first, count, phase } = transaction;
     if (phase.kind !== "clearing" || phase.awaited.length > 0) return;
     this.clearing.delete(transaction);
-    this.holders.set(transaction, []);
+    this.holders.clear(transaction);
     this.migrations.fill(first, count, UNPROVEN);
     // Whether the last copy was dropped or has gone with its node, nothing of it is missed.
     transaction.lostWith = 0;

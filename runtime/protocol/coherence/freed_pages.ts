@@ -9,6 +9,8 @@ import { SparseArray } from "./sparse_array.ts";
 const CHUNK_BITS = 9;
 const CHUNK_PAGES = 2 ** CHUNK_BITS;
 const MARK = 1;
+/** Stands for any chunk of which all pages are marked, and is never changed: most are so. */
+const WHOLE = new Uint8Array(CHUNK_PAGES).fill(MARK);
 
 /** A set of pages, kept for walks over it in ascending order. */
 export class FreedPages {
@@ -31,13 +33,8 @@ export class FreedPages {
       const index = page >>> CHUNK_BITS;
       const start = index * CHUNK_PAGES;
       const stop = Math.min(first + count, start + CHUNK_PAGES);
-      let chunk = this.#chunks.get(index);
-      if (chunk === undefined) {
-        chunk = new Uint8Array(CHUNK_PAGES);
-        this.#chunks.set(index, chunk);
-        this.#chunkCount++;
-      }
-      chunk.fill(MARK, page - start, stop - start);
+      if (stop - page === CHUNK_PAGES) this.#set(index, WHOLE);
+      else this.#own(index).fill(MARK, page - start, stop - start);
       page = stop;
     }
   }
@@ -53,15 +50,31 @@ export class FreedPages {
       const index = this.#chunks.next(page >>> CHUNK_BITS, ((end - 1) >>> CHUNK_BITS) + 1);
       if (index === undefined) return;
       const start = index * CHUNK_PAGES;
+      const from = Math.max(page, start);
       const stop = Math.min(end, start + CHUNK_PAGES);
-      const chunk = this.#chunks.get(index)!;
-      chunk.fill(0, Math.max(page, start) - start, stop - start);
-      if (!chunk.includes(MARK)) {
-        this.#chunks.set(index, undefined);
-        this.#chunkCount--;
+      if (stop - from === CHUNK_PAGES) this.#set(index, undefined);
+      else {
+        const chunk = this.#own(index).fill(0, from - start, stop - start);
+        if (!chunk.includes(MARK)) this.#set(index, undefined);
       }
       page = stop;
     }
+  }
+
+  /** A chunk that this set alone has, and may change. */
+  #own(index: number): Uint8Array {
+    let chunk = this.#chunks.get(index);
+    if (chunk === undefined || chunk === WHOLE) {
+      chunk = chunk === undefined ? new Uint8Array(CHUNK_PAGES) : WHOLE.slice();
+      this.#set(index, chunk);
+    }
+    return chunk;
+  }
+
+  #set(index: number, chunk: Uint8Array | undefined): void {
+    if (this.#chunks.get(index) === undefined) this.#chunkCount++;
+    if (chunk === undefined) this.#chunkCount--;
+    this.#chunks.set(index, chunk);
   }
 
   /** Puts those of a run into another set, and takes them from this one. */
@@ -73,10 +86,8 @@ export class FreedPages {
       const stop = Math.min(end, start + CHUNK_PAGES);
       const isWhole = first <= start && stop === start + CHUNK_PAGES;
       if (isWhole && target.#chunks.get(index) === undefined) {
-        target.#chunks.set(index, this.#chunks.get(index));
-        target.#chunkCount++;
-        this.#chunks.set(index, undefined);
-        this.#chunkCount--;
+        target.#set(index, this.#chunks.get(index));
+        this.#set(index, undefined);
       } else this.#moveWithin(page, stop, target);
       page = stop;
     }

@@ -30,6 +30,18 @@ Deno.test("FreedPages is empty once all was deleted, whatever the extent", () =>
   assertEquals(freed.next(0), undefined);
 });
 
+Deno.test("FreedPages: a whole chunk that is marked has pages deleted of one set only", () => {
+  const [one, other] = [new FreedPages(), new FreedPages()];
+  for (const freed of [one, other]) freed.add({ first: 512, count: 512 });
+  one.delete({ first: 513, count: 510 });
+  one.add({ first: 514, count: 1 });
+  assertEquals(pagesOf(one), [512, 514, 1023]);
+  assertEquals(pagesOf(other).length, 512);
+  other.add({ first: 600, count: 1 });
+  other.delete({ first: 0, count: 1024 });
+  assert(other.isEmpty);
+});
+
 Deno.test("FreedPages.next looks no further than it is to", () => {
   const freed = new FreedPages();
   freed.add({ first: 700, count: 1 });

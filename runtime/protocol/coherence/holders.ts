@@ -190,7 +190,7 @@ export class HolderTable {
     });
   }
 
-  /** These nodes alone have copies of a run; the first is the owner. None: no node has. */
+  /** These nodes alone have copies of a run; the first is the owner. */
   set(run: PageRun, nodes: readonly NodeId[]): void {
     this.#visit(run, (chunk, from, to) => fill(chunk, from, to, 0));
     for (const node of nodes) this.add(run, node);
@@ -203,6 +203,28 @@ export class HolderTable {
       fill(chunk, from, to, node);
       setBits(chunk, from, to, slot);
     });
+  }
+
+  /** A run is as if no node had ever touched it. Chunks of which all is so take no memory. */
+  clear({ first, count }: PageRun): void {
+    const end = first + count;
+    for (let page = first; page < end;) {
+      const stop = Math.min(end, page - (page & CHUNK_MASK) + CHUNK_PAGES);
+      const chunk = this.#chunk(page);
+      if (chunk !== undefined) {
+        fill(chunk, page & CHUNK_MASK, (page & CHUNK_MASK) + stop - page, 0);
+        if (isUntouched(chunk)) this.#chunks.set(page >>> CHUNK_BITS, undefined);
+      }
+      page = stop;
+    }
+  }
+
+  /** How many chunks take memory. */
+  get chunks(): number {
+    let count = 0;
+    let index = this.#chunks.next(0);
+    for (; index !== undefined; index = this.#chunks.next(index + 1)) count++;
+    return count;
   }
 
   /** A run was lost with a node: no node has copies. */
@@ -319,6 +341,12 @@ function planeOf(slot: number): number {
 
 function wordOf({ words, planes }: Chunk, offset: number, plane: number): number {
   return plane < planes ? words[plane * PLANE_WORDS + offset]! : 0;
+}
+
+/** Whether no node has a page of a chunk, and none is lost. */
+function isUntouched({ words }: Chunk): boolean {
+  for (let offset = 0; offset < CHUNK_PAGES; offset++) if (words[offset] !== 0) return false;
+  return true;
 }
 
 /** Whether any node has a copy of a page. */

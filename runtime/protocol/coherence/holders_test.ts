@@ -23,8 +23,21 @@ Deno.test("HolderTable: the first of those that are set is the owner", () => {
   assertEquals(holders.list(7).sort((a, b) => a - b), [3, 9, 31, 32]);
   holders.set(run(7), [4]);
   assertEquals(holders.list(7), [4]);
-  holders.set(run(7), []);
+  holders.clear(run(7));
   assertEquals([holders.owner(7), holders.list(7)], [0, []]);
+});
+
+Deno.test("HolderTable: a chunk that was cleared takes no memory, once all of it was", () => {
+  const holders = new HolderTable();
+  holders.set(run(CHUNK_PAGES - 2, 4), [2, 40]);
+  holders.lose(run(3), 5);
+  assertEquals(holders.chunks, 2);
+  holders.clear(run(CHUNK_PAGES - 2, 4));
+  assertEquals([holders.chunks, holders.lostWith(3)], [1, 5], "what is lost is not forgotten");
+  holders.clear(run(0, 4 * CHUNK_PAGES));
+  assertEquals([holders.chunks, holders.lostWith(3)], [0, 0]);
+  holders.add(run(CHUNK_PAGES), 40);
+  assertEquals([holders.chunks, holders.list(CHUNK_PAGES)], [1, [40]]);
 });
 
 Deno.test("HolderTable: another holder becomes the owner when the owner goes", () => {

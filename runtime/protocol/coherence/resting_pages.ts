@@ -10,8 +10,8 @@ import type { PageRun } from "./page.ts";
 /** Pages that rest for one beat of the home's heart at least, and for two at most. */
 export class RestingPages {
   /** Those that were freed since the last beat. */
-  readonly #young = new FreedPages();
-  readonly #old = new FreedPages();
+  #young = new FreedPages();
+  #old = new FreedPages();
 
   /** Whether there is none. */
   get isEmpty(): boolean {
@@ -42,9 +42,22 @@ export class RestingPages {
     this.#old.move(run, target);
   }
 
-  /** A beat has passed: moves those of a run that had rested before it. */
-  beat(run: PageRun, target: FreedPages): void {
-    this.#old.move(run, target);
-    this.#young.move(run, this.#old);
+  /**
+   * A beat has passed.
+   *
+   * @param region All pages.
+   * @param due The pages that are to be cleared.
+   * @returns The same set, or another one, with those that had rested before the beat.
+   */
+  beat(region: PageRun, due: FreedPages): FreedPages {
+    const [old, young] = [this.#old, this.#young];
+    this.#old = young;
+    if (due.isEmpty) {
+      this.#young = due;
+      return old;
+    }
+    old.move(region, due);
+    this.#young = old;
+    return due;
   }
 }

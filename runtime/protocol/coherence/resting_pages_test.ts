@@ -4,26 +4,34 @@ import { RestingPages } from "./resting_pages.ts";
 
 const ALL = { first: 0, count: 4096 };
 
+/** The pages of a set, of a few. */
+function of(due: FreedPages, ...pages: number[]): number[] {
+  return pages.filter((page) => due.has(page));
+}
+
 Deno.test("RestingPages lets a page rest until the second beat after it was freed", () => {
-  const [resting, due] = [new RestingPages(), new FreedPages()];
+  const resting = new RestingPages();
+  let due = new FreedPages();
   resting.add({ first: 3, count: 2 });
-  resting.beat(ALL, due);
+  due = resting.beat(ALL, due);
   resting.add({ first: 4, count: 2 });
   assert(due.isEmpty);
-  resting.beat(ALL, due);
-  assertEquals([3, 4, 5].filter((page) => due.has(page)), [3]);
-  resting.beat(ALL, due);
-  assertEquals([3, 4, 5].filter((page) => due.has(page)), [3, 4, 5]);
+  due = resting.beat(ALL, due);
+  assertEquals(of(due, 3, 4, 5), [3]);
+  due = resting.beat(ALL, due);
+  assertEquals(of(due, 3, 4, 5), [3, 4, 5]);
   assert(resting.isEmpty);
+  due = resting.beat(ALL, due);
+  assertEquals(of(due, 3, 4, 5), [3, 4, 5], "what is not cleared yet stays due");
 });
 
 Deno.test("RestingPages moves a part of what rests, however long that has", () => {
   const [resting, due] = [new RestingPages(), new FreedPages()];
   resting.add({ first: 510, count: 4 });
-  resting.beat(ALL, due);
+  resting.beat(ALL, new FreedPages());
   resting.add({ first: 600, count: 1 });
   resting.move({ first: 511, count: 100 }, due);
-  assertEquals([510, 511, 513, 600].filter((page) => due.has(page)), [511, 513, 600]);
+  assertEquals(of(due, 510, 511, 513, 600), [511, 513, 600]);
   assert(resting.hasAny({ first: 500, count: 11 }));
   assert(!resting.hasAny({ first: 511, count: 100 }));
 });

@@ -4,7 +4,7 @@ import { NativeRegion } from "../../ffi/native.ts";
 import { resolveSettings } from "../settings/settings.ts";
 import type { NodeOptions } from "../settings/types.ts";
 import { EngineClient } from "../ring/client.ts";
-import { CLOSE_REMINDER_MS, LEAVE_STALL_MS } from "../limits.ts";
+import { CLOSE_REMINDER_MS, HEARTBEAT_MS, LEAVE_STALL_MS } from "../limits.ts";
 import type { Message } from "../protocol/coherence/messages.ts";
 import { Access } from "../protocol/coherence/page.ts";
 import { EngineHost } from "./host.ts";
@@ -114,6 +114,47 @@ Deno.test({
     // The wait for an answer of the engine does not keep the event loop, and nothing else is left.
     let closed = false;
     void closing.finally(() => closed = true);
+    while (!closed) await turns(1);
+    assert(await closing);
+  },
+});
+
+/** More turns of the event loop than anything takes that is on its way within this process. */
+const TURNS_MAX = 100_000;
+
+Deno.test({
+  name: "EngineHost: an allocation that waited for pages to be cleared is answered at once",
+  sanitizeResources: false,
+  async fn() {
+    // A beat would send what was left behind.
+    using _timers = new ManualTimers(HEARTBEAT_MS);
+    using directory = await startEngine({ directory: true, size: "256KiB" });
+    const at = { cluster: { address: { hostname: HOST, port: directory.port } } } as ClusterMember;
+    await using second = await new ClusterMember().join(at);
+    await using third = await new ClusterMember().join(at);
+    const last = { first: 63, count: 1, request: 1 };
+    const cells = { type: "Uint8Array", length: 4096, packed: false } as const;
+    const asks = [
+      [{ kind: "allocate", ticket: 1, ...cells }, "allocated"],
+      [{ kind: "request", access: Access.Write, ...last }, "grant"],
+      [{ kind: "free", ticket: 2, offset: 63 * 4096, bytes: 4096 }, "freed"],
+    ] as const;
+    for (const [index, [ask, answer]] of asks.entries()) {
+      second.cluster.send(1, ask);
+      second.cluster.flush();
+      await second.until(() => second.heard.length > index);
+      assertEquals(second.heard.at(-1)!.message.kind, answer);
+    }
+    // What is lost is cleared in work that was put off: behind it nothing else is sent.
+    second.cluster.abort();
+    await third.until(() => third.heard.length > 0);
+    third.cluster.send(1, { kind: "allocate", ticket: 1, ...cells });
+    third.cluster.flush();
+    for (let turn = 0; third.heard.length === 1 && turn < TURNS_MAX; turn++) await turns(1);
+    assertEquals(third.heard.map(({ message: { kind } }) => kind), ["peerLost", "allocated"]);
+    third.cluster.abort();
+    let closed = false;
+    const closing = directory.client.close().finally(() => closed = true);
     while (!closed) await turns(1);
     assert(await closing);
   },
