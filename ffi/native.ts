@@ -4,6 +4,7 @@
  */
 
 import { TdsmError } from "../runtime/errors.ts";
+import { CLOSED_REGIONS_MAX_BYTES } from "../runtime/limits.ts";
 import {
   EXIT_BEGUN,
   FAULT_WORDS,
@@ -116,6 +117,14 @@ export class NativeRegion implements Disposable {
    * or `SystemCallFailed`; the message says what to do.
    */
   static open(library: TdsmLibrary, options: NativeRegionOptions): NativeRegion {
+    const closed = Number(library.symbols.tdsm_closed_bytes());
+    if (closed + options.size > CLOSED_REGIONS_MAX_BYTES) {
+      const message = `Cannot open the region: those that this process has closed keep ` +
+        `${closed / 2 ** 30} GiB of addresses, and they may keep at most ` +
+        `${CLOSED_REGIONS_MAX_BYTES / 2 ** 30} with this one; end the process, and join in a ` +
+        `fresh one`;
+      throw new TdsmError("LimitExceeded", message, { operation: "open" });
+    }
     const asked = new DataView(new ArrayBuffer(OPEN_OPTIONS.size));
     const info = new DataView(new ArrayBuffer(REGION_INFO.size));
     const flags = options.requireKernelFaults ? OPEN_REQUIRE_KERNEL_FAULTS : 0;

@@ -253,3 +253,26 @@ Deno.test("process: die ends the process even if stderr has no reader", async ()
   const ended = await run(code, { permissions: ["--allow-ffi"], unreadStderr: true });
   assertEquals(ended.code, 9);
 });
+
+Deno.test("a process that has closed regions of 32 TiB opens no other one, and says so", async () => {
+  const code = `
+    import { openLibrary } from "${here.href}library.ts";
+    import { NativeRegion } from "${here.href}native.ts";
+    const library = openLibrary({ path: ${JSON.stringify(libraryPath)} });
+    const open = (size) => NativeRegion.open(library, { size, pageSize: 4096 })[Symbol.dispose]();
+    for (let closed = 0; closed < 32; closed++) open(2 ** 40);
+    try {
+      open(2 ** 30);
+    } catch (error) {
+      console.log(error.code, error.message);
+    }
+  `;
+  const { code: status, stdout, stderr } = await run(code, { permissions: ["-A"] });
+  assertEquals([status, stderr], [0, ""]);
+  assertEquals(
+    stdout,
+    "LimitExceeded Cannot open the region: those that this process has closed keep 32768 GiB of " +
+      "addresses, and they may keep at most 32768 with this one; end the process, and join in a " +
+      "fresh one\n",
+  );
+});

@@ -59,6 +59,8 @@ export const symbols = {
   tdsm_populate: { parameters: ["u32", "u32", "u32"], result: "i32" },
   /** `int64_t tdsm_memory_bytes(uint32_t handle)` */
   tdsm_memory_bytes: { parameters: ["u32"], result: "i64" },
+  /** `uint64_t tdsm_closed_bytes(void)` */
+  tdsm_closed_bytes: { parameters: [], result: "u64" },
   /** `int32_t tdsm_wake(uint32_t handle)` */
   tdsm_wake: { parameters: ["u32"], result: "i32" },
   /** `int32_t tdsm_faults_read(uint32_t handle, tdsm_fault *out, uint32_t capacity)` */

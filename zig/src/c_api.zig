@@ -15,6 +15,7 @@ const links = @import("links.zig");
 const modules = @import("modules.zig");
 const pages = @import("pages.zig");
 const process = @import("process.zig");
+const regions = @import("region.zig");
 const registry = @import("registry.zig");
 const SealedLink = @import("sealed_link.zig").SealedLink;
 const seals = @import("seal.zig");
@@ -204,6 +205,13 @@ pub export fn tdsm_memory_bytes(handle: u32) i64 {
     defer lease.end();
     const bytes = lease.region.memoryBytes() catch |failure| return status.code(failure);
     return @intCast(bytes);
+}
+
+/// uint64_t tdsm_closed_bytes(void)
+/// Answers how many bytes of addresses the regions take that were closed: no other mapping will
+/// ever be there.
+pub export fn tdsm_closed_bytes() u64 {
+    return regions.closed_bytes.load(.monotonic);
 }
 
 /// int32_t tdsm_wake(uint32_t handle)

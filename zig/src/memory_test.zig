@@ -169,3 +169,11 @@ fn refuseMemory() bool {
     if (linux.prctl(@backingInt(linux.PR.SET_NO_NEW_PRIVS), 1, 0, 0, 0) != 0) return false;
     return linux.seccomp(linux.SECCOMP.SET_MODE_FILTER, 0, &program) == 0;
 }
+
+test "memory: the addresses of a region count as taken once it is closed, and not before" {
+    const before = c.tdsm_closed_bytes();
+    const harness = try Harness.open(4096, 1 << 10);
+    try expectEqual(before, c.tdsm_closed_bytes());
+    harness.close();
+    try expectEqual(before + (4096 << 10), c.tdsm_closed_bytes());
+}

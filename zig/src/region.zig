@@ -12,6 +12,9 @@ const waiters = @import("waiters.zig");
 const fences = @import("fence.zig");
 const Error = status.Error;
 
+/// The addresses of the regions that were closed: nothing else is ever mapped there.
+pub var closed_bytes: std.atomic.Value(u64) = .init(0);
+
 pub const Region = struct {
     memory_file: i32 = -1,
     uffd: i32 = -1,
@@ -125,6 +128,8 @@ pub const Region = struct {
     /// Gives the memory back and closes every descriptor. No thread may be inside a call on the
     /// region. Blank memory takes the place of each window; those of a fenced region stay closed.
     pub fn close(region: *Region) void {
+        // Both stay for as long as the process.
+        if (region.windows.slots[0].length != 0) _ = closed_bytes.fetchAdd(region.size, .monotonic);
         if (region.alias != 0) _ = linux.munmap(@ptrFromInt(region.alias), region.size);
         region.waiters.deinit();
         if (!fences.endLease(region)) {
