@@ -337,6 +337,11 @@ export const LEASE_MS = 10_000;
  * How many reminders in a row of what it owes a node may leave unanswered; one goes out each beat.
  */
 export const OWED_MAX_BEATS: number = SILENCE_MAX_MS / HEARTBEAT_MS;
+/**
+ * For how many beats a node may lack what another one says it has sent, before one of the two is
+ * given up: longer than the fullest queue takes on all but slow links.
+ */
+export const DISPUTED_MAX_BEATS = 60;
 
 // Semaphores, barriers and mutexes.
 

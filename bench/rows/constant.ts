@@ -36,6 +36,7 @@ class Home {
     this.directory = new Directory(options, this.#outbox, {
       room: Infinity,
       hasDeclined: false,
+      lacks: () => undefined,
       adopt() {},
     });
     for (let node = 1; node <= NODES; node++) this.directory.peerJoined(node);
@@ -183,6 +184,7 @@ function death(pages: number): number {
   const directory = new Directory({ self: 1, pageCount: 2 ** 28, runPages: RUN_PAGES }, outbox, {
     room: Infinity,
     hasDeclined: false,
+    lacks: () => undefined,
     adopt() {},
   });
   for (let node = 1; node <= 3; node++) directory.peerJoined(node);

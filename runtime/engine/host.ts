@@ -12,7 +12,9 @@ import { END_SIGNALS, type EndSignal, SignalEcho } from "../signals.ts";
 import {
   CLOSE_REMINDER_MS,
   DEATH_MESSAGE_MAX_MS,
+  DISPUTED_MAX_BEATS,
   FAILURE_GRACE_MS,
+  HEARTBEAT_MS,
   LEAVE_MAX_MS,
   LEAVE_STALL_MS,
   MEMORY_WAIT_MAX_MS,
@@ -318,8 +320,12 @@ export class EngineHost implements Member {
   beat(): void {
     this.engine.services.setThreads(this.#cluster.self, this.#slots.threads);
     this.engine.calls.lookForEnded();
-    for (const { node, page } of this.engine.beat()) {
-      this.#cluster.giveUp(node, `it owes page ${page} for ${SILENCE_MAX_MS} ms, though it lives`);
+    for (const { node, page, opponent } of this.engine.beat()) {
+      const reason = opponent === 0
+        ? `it owes page ${page} for ${SILENCE_MAX_MS} ms, though it lives`
+        : `of what nodes ${node} and ${opponent} send each other for page ${page} nothing has ` +
+          `arrived for ${DISPUTED_MAX_BEATS * HEARTBEAT_MS} ms, so one of the two has to go`;
+      this.#cluster.giveUp(node, reason);
     }
     this.#cluster.flush();
   }

@@ -247,14 +247,23 @@ export class NodeEngine implements AsyncDisposable {
     this.driver.input({ kind: "room", node, pages });
   }
 
-  /** A message about what a node owes to a transaction: it counts behind all earlier ones. */
-  #receiveDebt(from: NodeId, { kind, first, requester, request }: DebtControl): void {
+  /** A word about what a node owes to a transaction: it counts behind all that was said before. */
+  #receiveDebt(from: NodeId, message: DebtControl): void {
     const { cache, directory } = this.#coherence;
+    const { kind, first, requester, request } = message;
     const debt = { first, requester, request };
     if (kind === "remind" && from === DIRECTORY_NODE) {
-      if (!cache.owes(debt)) this.#options.cluster.send(from, { kind: "settled", ...debt });
-    } else if (kind === "settled" && directory !== undefined) directory.debts.settled(from, debt);
-    else {
+      if (cache.owes(debt)) return;
+      const lacks = cache.lacks(debt);
+      const settled = {
+        kind: "settled",
+        ...debt,
+        ...(lacks === undefined ? {} : { lacks }),
+      } as const;
+      this.#options.cluster.send(from, settled);
+    } else if (kind === "settled" && directory !== undefined) {
+      directory.debts.settled(from, debt, message.lacks);
+    } else {
       const reason = `${kind} from a node that may not send it`;
       this.#options.tell({ kind: "violation", node: from, reason });
     }

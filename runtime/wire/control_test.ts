@@ -126,6 +126,7 @@ const OPTIONAL = new Set([
   "allocate.name",
   "allocated.reused",
   "nodeStatus.counters",
+  "settled.lacks",
 ]);
 
 Deno.test("decodeControl: each field that is missing or unknown is refused", () => {

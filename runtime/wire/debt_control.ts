@@ -4,17 +4,20 @@
  * about pages, in order.
  */
 
-import type { Debt } from "../protocol/coherence/debts.ts";
-import { integer, node, type Shapes, U32_MAX } from "./control_fields.ts";
+import { NODE_ID_MAX } from "../limits.ts";
+import type { Debt, Lacking } from "../protocol/coherence/debts.ts";
+import { integer, node, optional, type Shapes, U32_MAX } from "./control_fields.ts";
 
 /** Home → node: this transaction waits for you, as far as I know. */
 export interface RemindControl extends Debt {
   readonly kind: "remind";
 }
 
-/** Node → home: I have done my part in that transaction. */
+/** Node → home: I have done my part in that transaction; or, as its requester, what I lack. */
 export interface SettledControl extends Debt {
   readonly kind: "settled";
+  /** Of the requester: the node whose acknowledgement it lacks; 0 where it lacks the grant. */
+  readonly lacks?: Lacking;
 }
 
 /** A message about what a node owes. */
@@ -27,4 +30,7 @@ const transaction = {
 };
 
 /** How each field is read and written. */
-export const DEBT_SHAPES: Shapes<DebtControl> = { remind: transaction, settled: transaction };
+export const DEBT_SHAPES: Shapes<DebtControl> = {
+  remind: transaction,
+  settled: { ...transaction, lacks: optional(integer(0, NODE_ID_MAX)) },
+};

@@ -302,11 +302,16 @@ class FuzzedMember implements Member {
         return;
       case "remind":
         if (!this.#coherence.cache.owes(message)) {
-          this.cluster.send(from, { ...message, kind: "settled" });
+          const lacks = this.#coherence.cache.lacks(message);
+          this.cluster.send(from, {
+            ...message,
+            kind: "settled",
+            ...(lacks === undefined ? {} : { lacks }),
+          });
         }
         return;
       case "settled":
-        return this.#coherence.directory?.debts.settled(from, message);
+        return this.#coherence.directory?.debts.settled(from, message, message.lacks);
       default:
         if (message.kind === "leave") this.#services.peerLeft(from);
         this.run({ kind: "message", from, message });

@@ -284,6 +284,13 @@ export const CONTROLS: readonly (readonly [label: string, control: Control])[] =
   ["stats", { kind: "stats", ticket: 0xffff_ffff, counters: { faults: 0 } }],
   ["remind", { kind: "remind", first: 7, requester: 2, request: 0xffff_ffff }],
   ["settled", { kind: "settled", first: 70_000, requester: 300, request: 1 }],
+  ["settled, but for an acknowledgement", {
+    kind: "settled",
+    first: 70_000,
+    requester: 300,
+    request: 1,
+    lacks: 2,
+  }],
 ];
 
 /**

@@ -9,7 +9,7 @@
 
 import { ADOPTIONS_MAX, MEMORY_WAIT_MAX_MS, TICKET_MAX } from "../../limits.ts";
 import { ChunkHomes } from "./chunk_homes.ts";
-import type { Debt } from "./debts.ts";
+import type { Debt, Lacking } from "./debts.ts";
 import { type Demand, DemandQueue } from "./demand_queue.ts";
 import {
   type AcknowledgeMessage,
@@ -342,6 +342,14 @@ export class PageCache {
     return this.demands.deferred.some((demand) =>
       demand.first === first && demand.requester === requester && demand.request === request
     );
+  }
+
+  /** What a request of this node lacks; `undefined` where it is over. */
+  lacks({ first, requester, request }: Debt): Lacking | undefined {
+    const pending = requester === this.options.self ? this.pending.find(request, first) : undefined;
+    if (pending?.grant === undefined) return pending && 0;
+    const { acknowledged, grant } = pending;
+    return grant.invalidated.find((node) => !acknowledged.includes(node) && !this.gone.has(node));
   }
 
   /** Takes the home's word that it forgot copies, and that no node will ask for their bytes. */

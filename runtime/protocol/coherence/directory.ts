@@ -14,7 +14,7 @@ import {
   REUSED_RUNS_MAX,
   WORK_PAGES,
 } from "../../limits.ts";
-import { Debts } from "./debts.ts";
+import { type Debt, Debts, type Lacking } from "./debts.ts";
 import { FreedPages } from "./freed_pages.ts";
 import { CHUNK_PAGES, HolderTable } from "./holders.ts";
 import {
@@ -80,6 +80,8 @@ export interface Leaver {
 export interface OwnMemory {
   /** How many pages of others there is room for. */
   readonly room: number;
+  /** What a request of this node lacks; see {@linkcode Debts}. */
+  lacks(debt: Debt): Lacking | undefined;
   /** Whether pages that this node was to adopt were forgotten for want of room. */
   hasDeclined: boolean;
   /** Makes this node ask for pages of others, to write them. */
@@ -132,7 +134,7 @@ export class Directory {
   protected readonly adoptions = new Map<NodeId, Adoption>();
   /** Whether this node wants to leave: it goes last. */
   protected closing = false;
-  readonly #own: OwnMemory;
+  protected readonly own: OwnMemory;
 
   /**
    * @param options The region.
@@ -142,9 +144,9 @@ export class Directory {
   constructor(options: DirectoryOptions, outbox: Outbox, own: OwnMemory) {
     this.options = options;
     this.self = options.self;
-    this.debts = new Debts(() => this.active.values(), options.self);
+    this.debts = new Debts(() => this.active.values(), options.self, (debt) => own.lacks(debt));
     this.outbox = outbox;
-    this.#own = own;
+    this.own = own;
   }
 
   /** The nodes that have a copy of a page; for checks. */
@@ -271,9 +273,9 @@ export class Directory {
   /** Looks again at nodes that leave, as this node has room again for pages of others, or none. */
   lookForRoom(): void {
     if (this.leaving.size === 0) return;
-    const room = Math.min(1, this.#own.room);
-    if (room === this.rooms.get(this.self) && !this.#own.hasDeclined) return;
-    this.#own.hasDeclined = false;
+    const room = Math.min(1, this.own.room);
+    if (room === this.rooms.get(this.self) && !this.own.hasDeclined) return;
+    this.own.hasDeclined = false;
     this.rooms.set(this.self, room);
     this.room(this.self, room);
   }
@@ -776,7 +778,7 @@ export class Directory {
 
   /** How many pages of others a node has room for, as far as the home knows. */
   protected roomOf(node: NodeId): number {
-    return node === this.self ? this.#own.room : this.rooms.get(node) ?? 0;
+    return node === this.self ? this.own.room : this.rooms.get(node) ?? 0;
   }
 
   /** Lets a node take over pages; returns how many of them it has room for. */
@@ -784,7 +786,7 @@ export class Directory {
     const room = this.roomOf(taker);
     const taken = Math.min(count, room);
     const run = { first, count: taken };
-    if (taker === this.self) this.#own.adopt(run);
+    if (taker === this.self) this.own.adopt(run);
     else {
       this.rooms.set(taker, room - taken);
       this.outbox.send(taker, { kind: "adopt", ...run });

@@ -13,6 +13,7 @@ function setUp(nodes: number, runPages = 8, workPages = 8_192) {
   const directory = new Directory({ self: 1, pageCount: PAGES, runPages, workPages }, outbox, {
     room: Infinity,
     hasDeclined: false,
+    lacks: () => undefined,
     adopt: (run) => takenOver.push(run),
   });
   for (let node = 1; node <= nodes; node++) directory.peerJoined(node);

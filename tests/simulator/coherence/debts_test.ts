@@ -5,7 +5,7 @@
  */
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { type Debt, Debts } from "../../../runtime/protocol/coherence/debts.ts";
+import { type Debt, Debts, type Lacking } from "../../../runtime/protocol/coherence/debts.ts";
 import type { NodeId } from "../../../runtime/protocol/coherence/messages.ts";
 import type { Demand } from "../../../runtime/protocol/coherence/demand_queue.ts";
 import type { Transaction } from "../../../runtime/protocol/coherence/transactions.ts";
@@ -20,6 +20,8 @@ import { World } from "./world.ts";
 const SCHEDULES = 150;
 /** How many steps lie between two beats at least. */
 const BEAT_STEPS = 5;
+/** More beats than anything is on its way between two nodes. */
+const DISPUTED_BEATS = 400;
 /** The node that does not do its part, where one does not. */
 const DEBTOR = 2;
 
@@ -28,6 +30,8 @@ interface Word {
   readonly node: SimulatedNode;
   readonly debt: Debt;
   readonly isAnswer: boolean;
+  /** What a requester that answers lacks. */
+  readonly lacking: Lacking | undefined;
   readonly behind: Frame | undefined;
 }
 
@@ -69,15 +73,16 @@ class Collector {
 
   #say(node: SimulatedNode, debt: Debt, isAnswer: boolean): void {
     const { frames } = isAnswer ? this.#world.link(node.id, 1) : this.#world.link(1, node.id);
-    this.#words.push({ node, debt, isAnswer, behind: frames.at(-1) });
+    const lacking = isAnswer ? node.cache.lacks(debt) : undefined;
+    this.#words.push({ node, debt, isAnswer, lacking, behind: frames.at(-1) });
   }
 
   #carry(word: Word): void {
-    const { node, debt, isAnswer, behind } = word;
+    const { node, debt, isAnswer, lacking, behind } = word;
     const { frames } = isAnswer ? this.#world.link(node.id, 1) : this.#world.link(1, node.id);
     if (!node.present) return;
     if (behind !== undefined && frames.includes(behind)) this.#words.push(word);
-    else if (isAnswer) this.#world.nodes[0]!.directory.debts.settled(node.id, debt);
+    else if (isAnswer) this.#world.nodes[0]!.directory.debts.settled(node.id, debt, lacking);
     else if (!node.cache.owes(debt)) this.#say(node, debt, true);
   }
 }
@@ -85,7 +90,12 @@ class Collector {
 /**
  * Runs a schedule, as far as it comes; with deaths and departures, unless nodes are only to join.
  */
-function collect(seed: number, parts: Partial<ProbeParts> = {}, joinsOnly = false): Collector {
+function collect(
+  seed: number,
+  parts: Partial<ProbeParts> = {},
+  joinsOnly = false,
+  beats = 0,
+): Collector {
   const random = new Random(seed);
   const bug: PlantedBug = { ...NO_BUG, parts: { ...PARTS, ...parts } };
   const world = new World(
@@ -100,7 +110,7 @@ function collect(seed: number, parts: Partial<ProbeParts> = {}, joinsOnly = fals
   const schedule = new Schedule(random, world, incidents);
   const collector = new Collector(world);
   while (schedule.step()) collector.look();
-  for (let time = 0; time < 8; time++) {
+  for (let time = 0; time < beats + 8; time++) {
     collector.look();
     collector.beat();
   }
@@ -109,7 +119,13 @@ function collect(seed: number, parts: Partial<ProbeParts> = {}, joinsOnly = fals
 
 /** A directory that does not take long to find a node in default. */
 class StrictDirectory extends ProbeDirectory {
-  override readonly debts: Debts = new Debts(() => this.active.values(), 1, 2);
+  override readonly debts: Debts = new Debts(
+    () => this.active.values(),
+    1,
+    (debt) => this.own.lacks(debt),
+    2,
+    DISPUTED_BEATS,
+  );
 }
 
 const PARTS: ProbeParts = { PageCache: ProbeCache, Directory: StrictDirectory };
@@ -125,13 +141,13 @@ class DeafDebts extends Debts {
 }
 
 class DeafDirectory extends ProbeDirectory {
-  override readonly debts: Debts = new DeafDebts(() => this.active.values(), 1, 2);
+  override readonly debts: Debts = new DeafDebts(() => this.active.values(), 1, undefined, 2);
 }
 
 /** Reminds of what has only begun. */
 class HastyDebts extends Debts {
   constructor(transactions: () => Iterable<Transaction>) {
-    super(transactions, 1, 0);
+    super(transactions, 1, undefined, 0);
   }
 }
 
@@ -164,6 +180,27 @@ Deno.test("a node that does not do its part is in default wherever another waits
   let found = 0;
   for (let seed = 1; seed <= SCHEDULES; seed++) {
     const { named } = collect(seed, { PageCache: IdleCache }, true);
+    for (const node of named) assertEquals(node, DEBTOR, `seed ${seed}`);
+    found += named.size;
+  }
+  assert(found > SCHEDULES / 10, `found in ${found} schedules`);
+});
+
+/** One node says that it has sent what it has not. */
+class LyingCache extends ProbeCache {
+  override owes(debt: Debt): boolean {
+    return this.options.self !== DEBTOR && super.owes(debt);
+  }
+
+  protected override surrender(message: Demand): void {
+    if (this.options.self !== DEBTOR) super.surrender(message);
+  }
+}
+
+Deno.test("a node that says it has sent what it has not has to go, and no other node", () => {
+  let found = 0;
+  for (let seed = 1; seed <= SCHEDULES; seed++) {
+    const { named } = collect(seed, { PageCache: LyingCache }, true, DISPUTED_BEATS);
     for (const node of named) assertEquals(node, DEBTOR, `seed ${seed}`);
     found += named.size;
   }
