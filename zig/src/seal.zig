@@ -240,7 +240,8 @@ fn findAes() bool {
         },
         .aarch64 => {
             const hwcap_aes = 1 << 3;
-            return std.os.linux.getauxval(std.elf.AT.HWCAP) & hwcap_aes != 0;
+            // The C library's: that of `std.os.linux` is told nothing where a program in C starts.
+            return std.c.getauxval(std.elf.AT.HWCAP) & hwcap_aes != 0;
         },
         else => return false,
     }

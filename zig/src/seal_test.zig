@@ -42,6 +42,19 @@ fn expectHex(comptime expected: []const u8, actual: []const u8) !void {
     try testing.expectEqualSlices(u8, try std.fmt.hexToBytes(&bytes, expected), actual);
 }
 
+test "seal: instructions for AES are found where the kernel says that there are any" {
+    const opened = std.os.linux.open("/proc/cpuinfo", .{ .ACCMODE = .RDONLY }, 0);
+    try testing.expectEqual(.SUCCESS, std.os.linux.errno(opened));
+    const file: i32 = @intCast(opened);
+    defer _ = std.os.linux.close(file);
+    // What one processor has is in the first of these bytes.
+    var buffer: [8192]u8 = undefined;
+    const text = buffer[0..std.os.linux.read(file, &buffer, buffer.len)];
+    const has_avx = @import("builtin").cpu.arch != .x86_64 or std.mem.find(u8, text, " avx ") != null;
+    const has_aes = has_avx and std.mem.find(u8, text, " aes ") != null;
+    try testing.expectEqual(has_aes, seal.suites() & @backingInt(seal.Suite.aegis256) != 0);
+}
+
 test "seal: the standards' vectors of both ciphers" {
     // RFC 10032, AEGIS-256, test vector 1.
     var block: [16]u8 = @splat(0);
