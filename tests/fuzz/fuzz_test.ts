@@ -15,6 +15,7 @@ import { type Decode, frameTarget } from "./frames.ts";
 import { handshakeTarget } from "./handshakes.ts";
 import { sealBroken } from "./mutate.ts";
 import { sealedTarget } from "./sealed.ts";
+import { sealedLinkReceive, sealedLinkTarget } from "./sealed_links.ts";
 import { fuzz, type Target } from "./target.ts";
 import { TARGETS } from "./targets.ts";
 
@@ -42,6 +43,7 @@ const OUTCOMES: Readonly<Record<string, readonly string[]>> = {
   directory: ["stranger", "member"],
   join: ["member", "ProtocolViolation", "PeerLost", "JoinRefused", "TimedOut"],
   sealed: ["FrameCorrupted", "waits"],
+  "sealed link": ["FrameCorrupted", "waits"],
   handshake: ["MessageTooShort", "MessageTooLong", "NotAuthentic"],
 };
 
@@ -153,4 +155,15 @@ Deno.test("fuzz: an end that takes a changed record for an empty one is found", 
     }
   });
   await assertFound("takes a changed record", fault);
+});
+
+Deno.test("fuzz: a link that counts bytes of a changed record is found", async () => {
+  const fault = sealedLinkTarget((first, second) => {
+    try {
+      return sealedLinkReceive(first, second);
+    } catch {
+      return 1;
+    }
+  });
+  await assertFound("counts a changed record", fault);
 });

@@ -53,8 +53,14 @@ export function sealedTarget(open: Open = (state, sealed, out) => state.open(sea
   };
 }
 
-/** The bytes as of a place, before those up to there. */
-function moved(place: number, bytes: Uint8Array): Uint8Array {
+/**
+ * Moves bytes.
+ *
+ * @param place Where to cut.
+ * @param bytes The bytes.
+ * @returns Those as of that place, before those up to there.
+ */
+export function moved(place: number, bytes: Uint8Array): Uint8Array {
   return new Uint8Array([...bytes.subarray(place), ...bytes.subarray(0, place)]);
 }
 

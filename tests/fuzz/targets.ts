@@ -7,6 +7,7 @@ import { engineTarget } from "./engines.ts";
 import { frameTarget } from "./frames.ts";
 import { handshakeTarget } from "./handshakes.ts";
 import { sealedTarget } from "./sealed.ts";
+import { sealedLinkTarget } from "./sealed_links.ts";
 import { streamTarget } from "./streams.ts";
 import type { Target } from "./target.ts";
 
@@ -21,4 +22,5 @@ export const TARGETS: readonly Target[] = [
   joinTarget,
   handshakeTarget(),
   sealedTarget(),
+  sealedLinkTarget(),
 ];
