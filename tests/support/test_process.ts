@@ -7,6 +7,8 @@ const ROOT = fileURLToPath(new URL("../..", import.meta.url));
  * What a process needs of the environment; settings of the runtime must come from the test alone.
  */
 const ENVIRONMENT = ["PATH", "HOME", "DENO_DIR", "XDG_CACHE_HOME", "TMPDIR"];
+/** The variable with a key that the nodes of all tests share, unless a test gives them another. */
+const TEST_KEY = "TDSM_TEST_KEY";
 
 /** Waits for `promise`, but not for ever; `what` is for the message. */
 export type Bounded = <Value>(what: string, promise: Promise<Value>) => Promise<Value>;
@@ -64,7 +66,8 @@ export class TestProcess {
     this.name = name;
     this.#bounded = bounded;
     const [program, ...words] = [...prefix, Deno.execPath(), ...args];
-    const inherited = ENVIRONMENT.map((key) => [key, Deno.env.get(key)] as const);
+    const inherited = ENVIRONMENT.map((name) => [name, Deno.env.get(name)] as const);
+    const key = Deno.env.get(TEST_KEY);
     this.#child = new Deno.Command(program!, {
       args: words,
       cwd,
@@ -72,6 +75,7 @@ export class TestProcess {
       env: {
         ...Object.fromEntries(inherited.filter(([, value]) => value !== undefined)),
         NO_COLOR: "1",
+        ...(key !== undefined && { TDSM_KEY: key }),
         ...env,
       },
       stdin: "piped",
