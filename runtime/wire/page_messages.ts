@@ -127,18 +127,8 @@ export const PAGE_MESSAGES: {
       lost: getContent(header, start) === Content.Lost,
     }),
   },
-  peerLost: {
-    type: 7,
-    fields: Node,
-    put: (message, header, start) => putU32(header, start + Offset.Node, message.node),
-    get: (header, start) => ({ kind: "peerLost", node: getNode(header, start) }),
-  },
-  peerLostSeen: {
-    type: 8,
-    fields: Node,
-    put: (message, header, start) => putU32(header, start + Offset.Node, message.node),
-    get: (header, start) => ({ kind: "peerLostSeen", node: getNode(header, start) }),
-  },
+  peerLost: rowOfNode("peerLost", 7),
+  peerLostSeen: rowOfNode("peerLostSeen", 8),
   refused: {
     type: 9,
     fields: Run | Request | Node,
@@ -154,39 +144,78 @@ export const PAGE_MESSAGES: {
       request: getRequest(header, start),
     }),
   },
-  leave: {
-    type: 10,
-    fields: 0,
-    put() {},
-    get: () => ({ kind: "leave" }),
-  },
-  left: {
-    type: 11,
-    fields: 0,
-    put() {},
-    get: () => ({ kind: "left" }),
-  },
+  leave: rowOfNothing("leave", 10),
+  left: rowOfNothing("left", 11),
   drop: rowOfRun("drop", 20),
   dropped: rowOfRun("dropped", 21),
   keep: rowOfRun("keep", 22),
   offload: rowOfRun("offload", 23),
   adopt: rowOfRun("adopt", 24),
   locate: rowOfRun("locate", 25),
-  located: {
-    type: 26,
+  located: rowOfRunAndNode("located", 26),
+  retire: rowOfNothing("retire", 27),
+  retired: rowOfNode("retired", 28),
+  drain: rowOfNode("drain", 29),
+  drained: rowOfNode("drained", 30),
+  inquire: rowOfNode("inquire", 31),
+  holds: {
+    type: 32,
+    fields: AccessField | Run,
+    put({ access, first, count }, header, start) {
+      header[start + Offset.Access] = access;
+      putPages(header, start, first, count);
+    },
+    get: (header, start) => ({
+      kind: "holds",
+      access: getAccess(header, start),
+      first: getFirst(header, start),
+      count: getCount(header, start),
+    }),
+  },
+  touched: rowOfRunAndNode("touched", 33),
+  reported: rowOfNode("reported", 34),
+  part: rowOfNothing("part", 35),
+  parted: rowOfNothing("parted", 36),
+};
+
+/** The row of a kind that has no field. */
+function rowOfNothing<Kind>(kind: Kind, type: number): PageMessageRow<{ readonly kind: Kind }> {
+  return { type, fields: 0, put() {}, get: () => ({ kind }) };
+}
+
+/** The row of a kind that has nothing but a node. */
+function rowOfNode<Kind>(
+  kind: Kind,
+  type: number,
+): PageMessageRow<{ readonly kind: Kind; readonly node: NodeId }> {
+  return {
+    type,
+    fields: Node,
+    put: ({ node }, header, start) => putU32(header, start + Offset.Node, node),
+    get: (header, start) => ({ kind, node: getNode(header, start) }),
+  };
+}
+
+/** The row of a kind that has a run of pages and a node. */
+function rowOfRunAndNode<Kind>(
+  kind: Kind,
+  type: number,
+): PageMessageRow<PageRun & { readonly kind: Kind; readonly node: NodeId }> {
+  return {
+    type,
     fields: Run | Node,
     put({ first, count, node }, header, start) {
       putPages(header, start, first, count);
       putU32(header, start + Offset.Node, node);
     },
     get: (header, start) => ({
-      kind: "located",
+      kind,
       first: getFirst(header, start),
       count: getCount(header, start),
       node: getNode(header, start),
     }),
-  },
-};
+  };
+}
 
 /** The row of a kind that has nothing but a run of pages. */
 function rowOfRun<Kind>(

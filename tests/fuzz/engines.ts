@@ -200,6 +200,11 @@ class LiveEngine {
           return { kind, first, count, request, lost: random.chance(20) };
         case "peerLost":
         case "peerLostSeen":
+        case "retired":
+        case "drain":
+        case "drained":
+        case "inquire":
+        case "reported":
           return { kind, node };
         case "drop":
         case "dropped":
@@ -209,9 +214,15 @@ class LiveEngine {
         case "locate":
           return { kind, first, count };
         case "located":
+        case "touched":
           return { kind, first, count, node };
+        case "holds":
+          return { kind, access, first, count };
         case "leave":
         case "left":
+        case "retire":
+        case "part":
+        case "parted":
           return { kind };
       }
     })();

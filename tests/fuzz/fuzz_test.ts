@@ -1,5 +1,6 @@
 import { assert, assertRejects } from "@std/assert";
 import { PACKED_REASONS, unpackPages } from "../../runtime/cluster/compression.ts";
+import { HomeMoves } from "../../runtime/protocol/coherence/home_moves.ts";
 import { PageCache } from "../../runtime/protocol/coherence/cache.ts";
 import { decodeFrame } from "../../runtime/wire/page_frames.ts";
 import { Directory } from "../../runtime/protocol/coherence/directory.ts";
@@ -132,8 +133,11 @@ class Gullible extends Directory {
 }
 
 Deno.test("fuzz: faults planted in the engine are found", async () => {
-  await assertFound("throws", engineTarget({ PageCache: Fragile, Directory }));
-  await assertFound("leaves the region", engineTarget({ PageCache, Directory: Gullible }));
+  await assertFound("throws", engineTarget({ PageCache: Fragile, Directory, HomeMoves }));
+  await assertFound(
+    "leaves the region",
+    engineTarget({ PageCache, Directory: Gullible, HomeMoves }),
+  );
 });
 
 Deno.test("fuzz: a handshake that does not look at the payload's tag is found", async () => {

@@ -196,7 +196,7 @@ export class Fingerprint {
     if ("content" in phase) this.#put(phase.content);
     if ("source" in phase) this.#put(phase.source);
     if ("lostNode" in phase) this.#put(phase.lostNode);
-    if ("awaited" in phase) this.#putMask(phase.awaited);
+    if ("awaited" in phase) this.#putMask([...phase.awaited]);
     if (phase.kind !== "aborting") return;
     this.#put(phase.refused.length);
     for (const node of phase.refused) this.#put(node);

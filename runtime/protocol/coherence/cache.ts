@@ -174,6 +174,11 @@ export interface CacheOptions extends MemoryOptions {
   readonly readAhead?: boolean;
   /** The shortest run behind which the next run is requested ahead, in pages; 8 by default. */
   readonly readAheadMinPages?: number;
+  /**
+   * Whether this node has heard that a node is gone, where a home that has not may still name that
+   * node in an answer to a later request.
+   */
+  isGone?(node: NodeId): boolean;
 }
 
 /** A walk with shorter runs may end soon, so nothing is requested ahead of it. */
@@ -220,20 +225,24 @@ export class PageCache {
   protected leaving = false;
 
   readonly #granted: (grant: GrantMessage, requester: NodeId) => void;
+  readonly #answered: () => void;
 
   /**
    * @param options The node and its region.
    * @param outbox Where operations, messages and events go.
    * @param granted Tells the home, if this node is the home, that a grant of this node is final.
+   * @param answered Called when this node leaves and every request of it is answered.
    */
   constructor(
     options: CacheOptions,
     outbox: Outbox,
     granted: (grant: GrantMessage, requester: NodeId) => void = () => {},
+    answered: () => void = () => outbox.send(DIRECTORY_NODE, { kind: "leave" }),
   ) {
     this.options = options;
     this.outbox = outbox;
     this.#granted = granted;
+    this.#answered = answered;
     this.homes = options.homes ?? new ChunkHomes();
     this.memory = new PageMemory(options, outbox, this.states, this.counters);
     const { runPages, readAhead, readAheadMinPages = READ_AHEAD_MIN_PAGES } = options;
@@ -451,7 +460,7 @@ export class PageCache {
    */
   acceptsData(from: NodeId, grant: GrantMessage): boolean {
     const pending = this.pending.find(grant.request, grant.first);
-    return pending !== undefined && pending.grant === undefined && !this.gone.has(from) &&
+    return pending !== undefined && pending.grant === undefined && !this.#isGone(from) &&
       mismatchOf(pending, grant, this.states) === undefined;
   }
 
@@ -526,6 +535,73 @@ export class PageCache {
   }
 
   /**
+   * Takes the news that the home of some pages has moved to the directory node. What the old home
+   * has demanded and this node has not met is forgotten. A home that is gone may have forgotten the
+   * copies that it was asked to forget, so these are none.
+   */
+  homeMoved(runs: readonly PageRun[], isGone: boolean, now: number): void {
+    for (const run of runs) {
+      this.demands.forget(run);
+      if (isGone) this.memory.dropped(run);
+    }
+    // What is demanded on behalf of a node that is gone must not be met; `peerLost` goes on here.
+    if (!isGone) this.demands.meetDue(now);
+  }
+
+  /** Whether a home has yet to answer a request. */
+  isAsking(home: NodeId): boolean {
+    return this.pending.values().some((pending) => pending.home === home);
+  }
+
+  /** Takes back what a home was asked about dead bytes; returns the copies that it was. */
+  unask(runs: readonly PageRun[]): number[] {
+    return runs.flatMap((run) => this.memory.unask(run));
+  }
+
+  /**
+   * Makes the requests anew that were under way at a home which has moved, now that nothing can
+   * come of them any more. A grant that lacks acknowledgements yet is good for reading: its bytes
+   * are the last ones, and the nodes that have not acknowledged may read theirs.
+   */
+  askAnew(home: NodeId, now: number): void {
+    for (const pending of [...this.pending.values()]) {
+      if (pending.home !== home) continue;
+      const { grant } = pending;
+      if (grant?.content === Content.Data) {
+        pending.grant = { ...grant, access: Access.Read, invalidated: NO_NODES };
+        this.#settle(pending, now);
+        continue;
+      }
+      this.pending.delete(pending);
+      const anew: Pending = {
+        ...pending,
+        request: this.#number(),
+        home: this.homes.of(pending.first),
+        grant: undefined,
+        granter: 0,
+        acknowledged: [],
+      };
+      this.pending.add(anew);
+      this.#send(anew);
+    }
+    this.#forgetGone();
+  }
+
+  /** Tells the directory node which copies of a run are here. */
+  tellCopies({ first, count }: PageRun): void {
+    const end = Math.min(first + count, this.options.pageCount);
+    for (let page = first; page < end;) {
+      const extent = this.states.extent(page, Math.min(this.options.runPages, end - page));
+      const state = this.states.get(page);
+      if (state !== PageState.Invalid) {
+        const access = state === PageState.Exclusive ? Access.Write : Access.Read;
+        this.outbox.send(DIRECTORY_NODE, { kind: "holds", access, first: page, count: extent });
+      }
+      page += extent;
+    }
+  }
+
+  /**
    * Leaves: makes no more requests and ends all holds. Tells the home once every request is
    * answered, so that no bytes are on their way to this node. The home then fetches the pages that
    * only this node has.
@@ -539,9 +615,7 @@ export class PageCache {
   }
 
   #leaveWhenAnswered(): void {
-    if (this.leaving && this.pending.size === 0) {
-      this.outbox.send(DIRECTORY_NODE, { kind: "leave" });
-    }
+    if (this.leaving && this.pending.size === 0) this.#answered();
   }
 
   /** Meets a demand of the home: gives up pages, or the right to write them. */
@@ -700,8 +774,7 @@ export class PageCache {
     else if (access === Access.Read) this.counters.readMisses++;
     else if (this.state(first) === PageState.Shared) this.counters.upgrades++;
     else this.counters.writeMisses++;
-    const request = this.nextRequest;
-    this.nextRequest = request === TICKET_MAX ? 1 : request + 1;
+    const request = this.#number();
     const home = this.homes.of(first);
     const pending: Pending = {
       request,
@@ -719,6 +792,13 @@ export class PageCache {
     this.memory.requested(pending);
     if (home === 0) this.#locate(pending);
     else this.#send(pending);
+  }
+
+  /** The number of the next request. */
+  #number(): number {
+    const request = this.nextRequest;
+    this.nextRequest = request === TICKET_MAX ? 1 : request + 1;
+    return request;
   }
 
   /** Asks the directory node, once for each chunk, which node is the home of its pages. */
@@ -749,7 +829,9 @@ export class PageCache {
     if (lost) this.#lose(pending, grant);
     else this.#take(pending, grant, now);
     const { home } = pending;
-    if (pending.granter !== home || !isFinal(grant)) {
+    // A home that has moved wants no word any more.
+    const isOver = (pending.granter === home && isFinal(grant)) || this.homes.of(first) !== home;
+    if (!isOver) {
       this.outbox.send(home, { kind: "done", first, count, request, lost });
     }
     this.sequences.granted(first, pending.count, count);
@@ -775,7 +857,11 @@ export class PageCache {
   /** Whether every node that the grant names has dropped its copy. */
   protected acknowledged(acknowledged: readonly NodeId[], grant: GrantMessage): boolean {
     if (grant.invalidated.length === 0) return true;
-    return grant.invalidated.every((node) => acknowledged.includes(node) || this.gone.has(node));
+    return grant.invalidated.every((node) => acknowledged.includes(node) || this.#isGone(node));
+  }
+
+  #isGone(node: NodeId): boolean {
+    return this.gone.has(node) || this.options.isGone?.(node) === true;
   }
 
   #take(pending: Pending, grant: GrantMessage, now: number): void {

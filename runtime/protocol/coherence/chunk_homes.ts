@@ -87,12 +87,12 @@ export class ChunkHomes {
    *
    * @param node The node that is the home of no chunk any more.
    * @param heir The home of its chunks from now on.
-   * @returns The chunks, in ascending order, those in a row as one run.
+   * @returns The chunks, in ascending order.
    */
   takeOver(node: NodeId, heir: NodeId): PageRun[] {
     const entry = this.#entries.get(node);
     if (entry === undefined) return [];
-    const runs: { first: number; count: number }[] = [];
+    const chunks: PageRun[] = [];
     const next = this.#entry(heir);
     let index = this.#blocks.next(0);
     for (; index !== undefined; index = this.#blocks.next(index + 1)) {
@@ -100,15 +100,12 @@ export class ChunkHomes {
       let offset = block.indexOf(entry);
       for (; offset >= 0; offset = block.indexOf(entry, offset + 1)) {
         block[offset] = next;
-        const first = (index * BLOCK_CHUNKS + offset) * this.#chunkPages;
-        const last = runs.at(-1);
-        if (last !== undefined && last.first + last.count === first) last.count += this.#chunkPages;
-        else runs.push({ first, count: this.#chunkPages });
+        chunks.push(this.chunk((index * BLOCK_CHUNKS + offset) * this.#chunkPages));
       }
     }
     this.#entries.delete(node);
     this.#free.push(entry);
-    return runs;
+    return chunks;
   }
 
   #entry(node: NodeId): number {

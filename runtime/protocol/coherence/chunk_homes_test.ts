@@ -37,7 +37,8 @@ Deno.test("ChunkHomes: a node takes over the chunks of another, and no more", ()
   // Its block is another than that of the first.
   homes.set(2000, 5);
   assertEquals(homes.takeOver(5, 1), [
-    { first: 0, count: 4 },
+    { first: 0, count: 2 },
+    { first: 2, count: 2 },
     { first: 6, count: 2 },
     { first: 2000, count: 2 },
   ]);

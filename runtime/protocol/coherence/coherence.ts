@@ -6,6 +6,7 @@
 
 import { type CacheCounters, PageCache } from "./cache.ts";
 import { ChunkHomes, type Placement } from "./chunk_homes.ts";
+import type { Demand } from "./demand_queue.ts";
 import { Directory } from "./directory.ts";
 import {
   CLEAR_REQUEST,
@@ -14,6 +15,7 @@ import {
   type Message,
   type NodeId,
 } from "./messages.ts";
+import { HomeMoves } from "./home_moves.ts";
 import { Outbox, type Output } from "./output.ts";
 import type { Access, PageRun, PageState } from "./page.ts";
 
@@ -86,7 +88,21 @@ export interface CoherenceOptions {
 export interface CoherenceParts {
   readonly PageCache: typeof PageCache;
   readonly Directory: typeof Directory;
+  readonly HomeMoves: typeof HomeMoves;
 }
+
+/** How far a node has come with leaving, where it can be the home of pages. */
+type Departure =
+  /** It waits for what it has asked for. */
+  | { readonly kind: "answering" }
+  /** It begins no transaction, and waits for the end of those that are under way. */
+  | { readonly kind: "retiring" }
+  /** It waits for the directory node to take its place as a home. */
+  | { readonly kind: "moving" }
+  /** It waits for other homes, which have the pages taken over that only it has. */
+  | { readonly kind: "parting"; readonly awaited: Set<NodeId> }
+  /** It waits for the directory node. */
+  | { readonly kind: "last" };
 
 /** The protocol of one node. */
 export class Coherence {
@@ -97,23 +113,40 @@ export class Coherence {
   readonly directory: Directory | undefined;
   readonly #self: NodeId;
   readonly #placement: Placement;
+  /** What this node knows of other nodes and of moves; only where it can be the home of a page. */
+  readonly moves: HomeMoves | undefined;
+  #departure: Departure | undefined;
+  /** The demands on behalf of nodes of which this node has yet to hear. */
+  #early: { readonly from: NodeId; readonly demand: Demand }[] = [];
   readonly #outbox = new Outbox();
 
   /**
    * @param options The node and its region.
    * @param parts The classes to use.
    */
-  constructor(options: CoherenceOptions, parts: CoherenceParts = { PageCache, Directory }) {
+  constructor(
+    options: CoherenceOptions,
+    parts: CoherenceParts = { PageCache, Directory, HomeMoves },
+  ) {
     this.#self = options.self;
     const { self, placement = "directory", chunkPages } = options;
     const homes = this.homes = new ChunkHomes(placement, chunkPages);
     this.#placement = placement;
-    this.cache = new parts.PageCache({ ...options, homes }, this.#outbox, (grant, requester) => {
+    const granted = (grant: GrantMessage, requester: NodeId): void => {
       this.directory?.granted(grant, requester);
-    });
-    if (self !== DIRECTORY_NODE && placement === "directory") return;
-    this.directory = new parts.Directory(options, this.#outbox, this.cache);
-    this.directory.peerJoined(self);
+    };
+    const isGone = (node: NodeId): boolean => this.moves?.isGone(node) ?? false;
+    const cacheOptions = { ...options, homes, isGone };
+    const outbox = this.#outbox;
+    if (placement === "directory") {
+      this.cache = new parts.PageCache(cacheOptions, outbox, granted);
+      if (self !== DIRECTORY_NODE) return;
+    } else {
+      this.cache = new parts.PageCache(cacheOptions, outbox, granted, () => this.#retire());
+      this.moves = new parts.HomeMoves(self, outbox, this.cache);
+    }
+    this.directory = new parts.Directory(options, outbox, this.cache);
+    this.#joined(self);
   }
 
   /** When to step with a `tick`, in microseconds of the clock of `now`; `Infinity` for never. */
@@ -175,6 +208,7 @@ export class Coherence {
     do {
       this.cache.useRoom(now);
       this.directory?.lookForRoom();
+      if (this.#departure !== undefined) this.#depart();
     } while (this.#deliverLocally(now));
     return outbox;
   }
@@ -188,7 +222,7 @@ export class Coherence {
       case "message":
         return this.#receive(input.from, input.message, now);
       case "peerJoined":
-        return this.directory?.peerJoined(input.node);
+        return this.#joined(input.node, now);
       case "peerLost":
         return this.directory?.peerLost(input.node);
       case "room":
@@ -196,7 +230,9 @@ export class Coherence {
       case "idle":
         return this.cache.giveBack();
       case "leave":
-        return this.#self === DIRECTORY_NODE ? this.directory!.close() : this.cache.leave();
+        if (this.#self === DIRECTORY_NODE) return this.directory!.close();
+        if (this.moves !== undefined) this.#departure = { kind: "answering" };
+        return this.cache.leave();
       case "resumed":
         return this.cache.resumed(input.page, now);
       case "tick":
@@ -226,12 +262,16 @@ export class Coherence {
   }
 
   #receive(from: NodeId, message: Message, now: number): void {
+    // What a node that is gone still says counts no more.
+    if (this.moves?.present.has(from) === false) return;
     switch (message.kind) {
       case "request":
       case "done":
       case "refused":
       case "drop":
       case "offload":
+        // Its sender has yet to hear that this node is no home any more.
+        if (this.moves?.retired.has(this.#self)) return;
         if (!this.#isHome(message.first)) return this.#violation(from, message);
         return this.#receiveAsHome(this.directory!, from, message);
       case "peerLostSeen":
@@ -256,21 +296,35 @@ export class Coherence {
         return this.cache.acknowledge(from, message, now);
       case "forward":
       case "invalidate":
-        if (from !== this.homes.of(message.first)) return this.#violation(from, message);
-        return this.cache.demand(message, now);
+        if (!this.#isFromHome(from, message)) return;
+        return this.#demand(from, message, now);
       case "dropped":
       case "keep":
       case "adopt":
-        if (from !== this.homes.of(message.first)) return this.#violation(from, message);
+        if (this.moves?.retired.has(from)) return this.#receiveLate(from, message, now);
+        if (!this.#isFromHome(from, message)) return;
         return this.#receiveFromHome(message, now);
       case "peerLost":
         if (from !== DIRECTORY_NODE) return this.#violation(from, message);
-        this.cache.peerLost(message.node, now);
-        this.#outbox.tell({ kind: "peerGone", node: message.node });
-        return this.#outbox.send(from, { kind: "peerLostSeen", node: message.node });
+        return this.#peerLost(message.node, now);
       case "left":
+        if (this.#departure?.kind === "parting") {
+          this.#departure.awaited.delete(from);
+          return;
+        }
         if (from !== DIRECTORY_NODE) return this.#violation(from, message);
         return this.#outbox.tell({ kind: "left" });
+      case "retire":
+      case "retired":
+      case "drain":
+      case "drained":
+      case "inquire":
+      case "holds":
+      case "touched":
+      case "reported":
+      case "part":
+      case "parted":
+        return this.#receiveOfMoves(from, message, now);
       default:
         message satisfies never;
     }
@@ -321,6 +375,153 @@ export class Coherence {
     }
   }
 
+  /** A home that has moved has answered before that what this node had asked. */
+  #receiveLate(
+    from: NodeId,
+    message: Message & { kind: "dropped" | "keep" | "adopt" },
+    now: number,
+  ): void {
+    if (message.kind === "adopt") return;
+    for (const first of this.moves!.takeAsked(from, message)) {
+      this.#receiveFromHome({ kind: message.kind, first, count: 1 }, now);
+    }
+  }
+
+  /** What is said when homes move. */
+  #receiveOfMoves(
+    from: NodeId,
+    message: Message & {
+      kind:
+        | "retire"
+        | "retired"
+        | "drain"
+        | "drained"
+        | "inquire"
+        | "holds"
+        | "touched"
+        | "reported"
+        | "part"
+        | "parted";
+    },
+    now: number,
+  ): void {
+    const { moves, directory } = this;
+    if (moves === undefined || directory === undefined) return this.#violation(from, message);
+    const isOfDirectory = this.#self === DIRECTORY_NODE;
+    switch (message.kind) {
+      case "drain":
+      case "inquire":
+        return moves.ask(from, message.kind, message.node);
+      case "drained":
+        return moves.drained(from, message.node, now);
+      case "part":
+        if (this.#departure?.kind !== "parting") return this.#violation(from, message);
+        return moves.part(from);
+      case "parted":
+        return directory.parted(from);
+      case "retired":
+        if (from !== DIRECTORY_NODE) return this.#violation(from, message);
+        return this.#homeMoved(message.node, false, now);
+      case "retire":
+        if (!isOfDirectory) return this.#violation(from, message);
+        for (const node of moves.present) this.#outbox.send(node, { kind: "retired", node: from });
+        return;
+      case "holds":
+        if (!isOfDirectory) return this.#violation(from, message);
+        return directory.holds(from, message);
+      case "touched":
+        if (!isOfDirectory) return this.#violation(from, message);
+        return directory.touched(from, message);
+      case "reported":
+        if (!isOfDirectory) return this.#violation(from, message);
+        return directory.reported(from, message);
+      default:
+        message satisfies never;
+    }
+  }
+
+  /** A node has joined, as far as this node knows. */
+  #joined(node: NodeId, now = 0): void {
+    this.directory?.peerJoined(node);
+    this.moves?.joined(node);
+    const isMeant = ({ demand }: { demand: Demand }): boolean => demand.requester === node;
+    for (const { demand } of this.#early.filter(isMeant)) this.cache.demand(demand, now);
+    this.#early = this.#early.filter((early) => !isMeant(early));
+  }
+
+  /** The directory node tells that a node is gone. */
+  #peerLost(node: NodeId, now: number): void {
+    const { moves } = this;
+    moves?.present.delete(node);
+    if (moves !== undefined && !moves.retired.has(node)) this.#homeMoved(node, true, now);
+    this.cache.peerLost(node, now);
+    if (this.#self !== DIRECTORY_NODE) this.directory?.peerLost(node);
+    moves?.lost(node, now);
+    if (this.#departure?.kind === "parting") this.#departure.awaited.delete(node);
+    this.#outbox.tell({ kind: "peerGone", node });
+    this.#outbox.send(DIRECTORY_NODE, { kind: "peerLostSeen", node });
+  }
+
+  /** A home has moved to the directory node. */
+  #homeMoved(node: NodeId, isGone: boolean, now: number): void {
+    const chunks = this.homes.takeOver(node, DIRECTORY_NODE);
+    if (this.#self === DIRECTORY_NODE) this.directory!.takeOver(node, chunks);
+    else if (node === this.#self) this.directory!.handOver(chunks);
+    this.#early = this.#early.filter(({ from }) => from !== node);
+    this.cache.homeMoved(chunks, isGone, now);
+    this.moves!.moved(node, chunks, now);
+    if (node === this.#self) this.#part();
+  }
+
+  /** Every request of this node, which leaves, is answered: it gives up being a home. */
+  #retire(): void {
+    if (this.#departure?.kind !== "answering") return;
+    this.directory!.retire();
+    this.#departure = { kind: "retiring" };
+  }
+
+  /** Tells the directory node that this node is idle as a home, or that no home needs it. */
+  #depart(): void {
+    const departure = this.#departure!;
+    if (departure.kind === "retiring" && this.directory!.isRetired) {
+      this.#departure = { kind: "moving" };
+      this.#outbox.send(DIRECTORY_NODE, { kind: "retire" });
+    } else if (departure.kind === "parting" && departure.awaited.size === 0) {
+      this.#departure = { kind: "last" };
+      this.#outbox.send(DIRECTORY_NODE, { kind: "leave" });
+    }
+  }
+
+  /** Asks the other homes to have the pages taken over that only this node has. */
+  #part(): void {
+    const awaited = new Set(this.moves!.present);
+    awaited.delete(this.#self);
+    awaited.delete(DIRECTORY_NODE);
+    for (const node of awaited) this.#outbox.send(node, { kind: "leave" });
+    this.#departure = { kind: "parting", awaited };
+  }
+
+  /** Takes a demand of a home, unless its requester is gone, or has yet to be heard of. */
+  #demand(from: NodeId, demand: Demand, now: number): void {
+    const { first, count, requester, request } = demand;
+    if (this.moves === undefined || this.moves.present.has(requester)) {
+      return this.cache.demand(demand, now);
+    }
+    if (!this.moves.isGone(requester)) return void this.#early.push({ from, demand });
+    this.#outbox.send(from, { kind: "refused", first, count, requester, request });
+  }
+
+  /** Whether a message is of the home of its pages. One that has moved may have sent it before. */
+  #isFromHome(from: NodeId, message: Message & PageRun): boolean {
+    const home = this.homes.of(message.first);
+    if (from === home) return true;
+    if (this.moves?.retired.has(from)) return false;
+    // A node that is asked to adopt pages need not know their home.
+    if (home === 0 && message.kind === "adopt") return true;
+    this.#violation(from, message);
+    return false;
+  }
+
   /**
    * Whether this node is the home of a page. Other nodes have that from the directory node, and may
    * have heard before this one does.
@@ -339,7 +540,10 @@ export class Coherence {
   #locate(from: NodeId, { first, count }: PageRun): void {
     let node = this.homes.of(first);
     if (node === 0) {
-      node = this.#placement === "spread" ? this.directory!.turn(this.homes.chunk(first)) : from;
+      const { retired } = this.moves!;
+      node = this.#placement === "spread"
+        ? this.directory!.turn(this.homes.chunk(first), retired)
+        : from;
       this.homes.set(first, node);
     }
     this.#outbox.send(from, { kind: "located", first, count, node });

@@ -71,3 +71,85 @@ Deno.test("Coherence: word of a home that was not asked for is a breach", () => 
   const reason = "located page 0, which this node did not ask about";
   assertEquals(events, [{ kind: "violation", node: 1, reason }]);
 });
+
+Deno.test("Coherence: node 1 takes over from a home that has died, and asks who has what", () => {
+  const cluster = new ScriptedCluster(4, REGION);
+  // Node 2 is the home: of page 4 node 3 has the only copy, of page 5 node 2 itself.
+  for (const page of [5, 4]) cluster.access(2, page, Access.Write);
+  cluster.access(3, 4, Access.Write);
+  cluster.step(1, { kind: "peerLost", node: 2 });
+  cluster.fault(4, 4, Access.Read);
+  cluster.flush();
+  assertEquals(cluster.states(4), [Invalid, Invalid, Shared, Shared]);
+  assertEquals(cluster.node(1).directory!.copies(4), { owner: 3, nodes: [3, 4] });
+  assertEquals(cluster.log.filter((line) => line.startsWith("holds")), ["holds 3>1"]);
+  // Whether page 6 was touched, nobody knows.
+  for (const page of [5, 6]) {
+    cluster.fault(4, page, Access.Read);
+    cluster.deliver(4, 1);
+    assertEquals(cluster.deliver(1, 4).events, [{ kind: "pageLost", page, node: 2 }]);
+    cluster.flush();
+  }
+});
+
+Deno.test("Coherence: a copy on its way is waited for when its home has died", () => {
+  const cluster = new ScriptedCluster(4, REGION);
+  cluster.access(2, 4, Access.Write);
+  cluster.access(3, 4, Access.Write);
+  cluster.fault(4, 4, Access.Write);
+  for (const [from, to] of [[4, 1], [1, 4], [4, 2], [2, 3]] as const) cluster.deliver(from, to);
+  // Node 3 has sent its only copy to node 4 when their home dies.
+  assertEquals(cluster.link(3, 4).map(({ kind }) => kind), ["grant"]);
+  cluster.step(1, { kind: "peerLost", node: 2 });
+  cluster.deliver(1, 4);
+  assertEquals(cluster.link(4, 1).map(({ kind }) => kind), ["drain", "peerLostSeen"]);
+  cluster.flush();
+  assertEquals(cluster.states(4), [Invalid, Invalid, Invalid, Exclusive]);
+  assertEquals(cluster.node(1).directory!.copies(4), { owner: 4, nodes: [4] });
+});
+
+Deno.test("Coherence: a grant that lacks acknowledgements is for reading when its home has died", () => {
+  const cluster = new ScriptedCluster(5, REGION);
+  cluster.access(2, 4, Access.Write);
+  cluster.access(3, 4, Access.Write);
+  cluster.access(5, 4, Access.Read);
+  cluster.fault(4, 4, Access.Write);
+  for (const [from, to] of [[4, 1], [1, 4], [4, 2], [2, 3], [3, 4]] as const) {
+    cluster.deliver(from, to);
+  }
+  // Node 5 was never told to drop its copy.
+  cluster.link(2, 5).length = 0;
+  cluster.step(1, { kind: "peerLost", node: 2 });
+  cluster.deliver(1, 4);
+  for (const node of [1, 3, 5]) cluster.deliver(4, node);
+  for (const node of [3, 5]) cluster.deliver(1, node);
+  for (const node of [1, 3, 5]) cluster.deliver(node, 4);
+  assertEquals(cluster.states(4).slice(2), [Invalid, Shared, Shared]);
+  cluster.flush();
+  assertEquals(cluster.states(4).slice(2), [Invalid, Exclusive, Invalid]);
+});
+
+Deno.test("Coherence: a home that leaves hands over what it knows, and nothing is lost", () => {
+  const cluster = new ScriptedCluster(3, REGION);
+  for (const [node, kind] of [[2, "room"], [3, "room"]] as const) {
+    cluster.step(node, { kind, node: 1, pages: Infinity });
+  }
+  for (const page of [4, 5]) cluster.access(2, page, Access.Write);
+  cluster.access(3, 5, Access.Write);
+  cluster.step(2, { kind: "leave" });
+  cluster.flush();
+  assertEquals(cluster.log.filter((line) => /^(retire|left|leave)/.test(line)).sort(), [
+    "leave 2>1",
+    "leave 2>3",
+    "left 1>2",
+    "left 3>2",
+    "retire 2>1",
+    "retired 1>2",
+    "retired 1>3",
+  ]);
+  assertEquals(cluster.node(1).directory!.copies(4), { owner: 1, nodes: [1] });
+  assertEquals(cluster.node(1).directory!.copies(5), { owner: 3, nodes: [3] });
+  // Nobody had touched page 6, and node 1 knows that.
+  assertEquals(cluster.access(3, 6, Access.Write), ["request 3>1", "grant 1>3"]);
+  assertEquals(cluster.node(3).counters.pagesZero, 1);
+});

@@ -79,6 +79,8 @@ function owing({ phase, requester, invalidated }: Transaction): readonly NodeId[
     case "aborting":
     case "clearing":
       return phase.awaited;
+    case "rebuilding":
+      return [...phase.awaited];
     default:
       return phase satisfies never;
   }
@@ -165,6 +167,7 @@ export class Debts {
       if (transaction.first !== first || transaction.phase !== account.phase) continue;
       const { kind } = account.phase;
       if (kind === "sourceLost" || kind === "aborting" || kind === "clearing") continue;
+      if (kind === "rebuilding") continue;
       if (node === requester) account.lacking = lacking;
       else account.settled.add(node);
     }

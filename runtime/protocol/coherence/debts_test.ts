@@ -15,6 +15,7 @@ function transaction(first: number, rest: Partial<Transaction> = {}): Transactio
     count: 1,
     invalidated: [],
     lostWith: 0,
+    refused: [],
     phase: { kind: "forwarded", source: 2 },
     ...rest,
   };

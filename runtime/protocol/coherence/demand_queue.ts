@@ -101,6 +101,11 @@ export class DemandQueue {
     return dropped;
   }
 
+  /** Removes the demands for pages of a run, whose home has moved. */
+  forget(run: PageRun): void {
+    this.deferred = this.deferred.filter((demand) => !contains(run, demand.first));
+  }
+
   /** When the last hold of a run's pages ends; `undefined` when none is held. */
   #heldUntil({ first, count }: PageRun): number | undefined {
     if (this.holds.size === 0) return undefined;

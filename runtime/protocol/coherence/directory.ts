@@ -21,14 +21,18 @@ import {
   type AcknowledgeMessage,
   CLEAR_REQUEST,
   Content,
+  DIRECTORY_NODE,
   type DoneMessage,
   type DropMessage,
   type GrantMessage,
+  type HoldsMessage,
   NO_NODES,
   type NodeId,
   type OffloadMessage,
   type RefusedMessage,
+  type ReportedMessage,
   type RequestMessage,
+  type TouchedMessage,
 } from "./messages.ts";
 import { afterRead, afterUpgrade, handOversLeft, UNPROVEN } from "./migration.ts";
 import type { Outbox } from "./output.ts";
@@ -45,6 +49,7 @@ import {
   involves,
   KEPT,
   type Phase,
+  type RebuildingPhase,
   sourceOf,
   type Transaction,
   type TransactionEvent,
@@ -74,6 +79,8 @@ export interface Leaver {
   transactions: number;
   /** Whether {@linkcode Directory.work} is to go on with the node. */
   paused: boolean;
+  /** Whether the node was asked to part, and whether it has. */
+  parting: "asked" | "parted" | undefined;
 }
 
 /** The memory of the home itself, as far as the directory uses it. */
@@ -86,6 +93,15 @@ export interface OwnMemory {
   hasDeclined: boolean;
   /** Makes this node ask for pages of others, to write them. */
   adopt(run: PageRun): void;
+}
+
+/** The pages of a home that has moved here. */
+interface Rebuild {
+  /** The nodes that have not told yet what they have. */
+  readonly awaited: Set<NodeId>;
+  readonly transactions: readonly Transaction[];
+  /** Whether the old home has told which of them were touched, so that the others were not. */
+  isTold: boolean;
 }
 
 /** Pages of a node that leaves, and the node that was asked to take them; 0 where none has room. */
@@ -134,6 +150,10 @@ export class Directory {
   protected readonly adoptions = new Map<NodeId, Adoption>();
   /** Whether this node wants to leave: it goes last. */
   protected closing = false;
+  /** The homes that have moved here and whose pages cannot be served yet. */
+  protected readonly rebuilds = new Map<NodeId, Rebuild>();
+  /** Whether this node is to be the home of no page any more. */
+  protected retiring = false;
   protected readonly own: OwnMemory;
 
   /**
@@ -191,16 +211,17 @@ export class Directory {
     this.members.add(node);
   }
 
-  /** The node whose turn it is to be the home of a chunk, of those that stay. */
-  turn({ first, count }: PageRun): NodeId {
-    const nodes = this.members.values().filter((node) => !this.leaving.has(node)).toArray();
+  /** The node whose turn it is to be the home of a chunk, of those that stay homes. */
+  turn({ first, count }: PageRun, retired: ReadonlySet<NodeId>): NodeId {
+    const stays = (node: NodeId) => !this.leaving.has(node) && !retired.has(node);
+    const nodes = this.members.values().filter(stays).toArray();
     return nodes[first / count % nodes.length]!;
   }
 
   /** Takes a request for pages. */
   request(from: NodeId, message: RequestMessage): void {
     const { first } = message;
-    if (!this.members.has(from) || this.leaving.has(from)) return;
+    if (!this.members.has(from) || this.leaving.has(from) || this.retiring) return;
     if (this.#isOutside(message)) return this.#outside(from, message);
     if (!this.busy(first)) return this.#start({ from, message });
     if (this.waiting.size === REQUESTS_WAITING_MAX) {
@@ -214,7 +235,7 @@ export class Directory {
    * way on their pages, unless the node has the only ones.
    */
   drop(from: NodeId, message: DropMessage): void {
-    if (!this.members.has(from)) return;
+    if (!this.members.has(from) || this.retiring) return;
     if (this.#isOutside(message)) return this.#outside(from, message);
     this.repair(message);
     const alike = (page: number) => this.busy(page) ? undefined : this.#isAlone(page, from);
@@ -231,7 +252,7 @@ export class Directory {
 
   /** Takes an `offload`: a node needs the room of pages that it has the only copies of. */
   offload(from: NodeId, message: OffloadMessage): void {
-    if (!this.members.has(from) || this.leaving.has(from)) return;
+    if (!this.members.has(from) || this.leaving.has(from) || this.retiring) return;
     if (this.#isOutside(message)) return this.#outside(from, message);
     this.#endRest(this.#region);
     this.repair(message);
@@ -324,9 +345,30 @@ export class Directory {
     this.#depart(node);
     const event = { kind: "peerLost", node } as const;
     for (const transaction of this.active.values()) this.#advance(transaction, event);
-    for (const member of this.members) this.outbox.send(member, event);
+    if (this.self === DIRECTORY_NODE) {
+      for (const member of this.members) this.outbox.send(member, event);
+    } else this.#inquire(node);
     for (const transaction of this.orphans) this.#abortOnceTold(transaction);
     for (const transaction of this.clearing) this.endClear(transaction);
+    for (const [home, { awaited }] of this.rebuilds) {
+      awaited.delete(node);
+      this.endRebuild(home);
+    }
+  }
+
+  /**
+   * Asks those whose word a transaction awaits since a node is gone. They have heard of that from
+   * the directory node, or will.
+   */
+  #inquire(node: NodeId): void {
+    const parties = new Set<NodeId>();
+    for (const { phase, requester } of this.orphans) {
+      if (phase.kind === "sourceLost" && phase.source === node) parties.add(requester);
+      else if (phase.kind === "aborting" && requester === node) {
+        for (const party of phase.awaited) parties.add(party);
+      }
+    }
+    for (const party of parties) this.outbox.send(party, { kind: "inquire", node });
   }
 
   /** Takes a `peerLostSeen`: the node sends no more about transactions with the lost node. */
@@ -418,13 +460,130 @@ export class Directory {
     this.endClear(transaction);
   }
 
+  /**
+   * Takes over the pages of a home: one that has died, or that has no transaction under way and
+   * takes part in telling what there is. They are served once every node has told which copies it
+   * has.
+   */
+  takeOver(home: NodeId, chunks: readonly PageRun[]): void {
+    if (chunks.length === 0) return;
+    const awaited = new Set(this.members);
+    const transactions = chunks.map(({ first, count }): Transaction => ({
+      requester: this.self,
+      request: CLEAR_REQUEST,
+      access: Access.Write,
+      first,
+      count: Math.min(count, this.options.pageCount - first),
+      invalidated: NO_NODES,
+      lostWith: 0,
+      refused: NO_NODES,
+      phase: { kind: "rebuilding", home, awaited },
+    }));
+    for (const transaction of transactions) this.active.add(transaction);
+    this.rebuilds.set(home, { awaited, transactions, isTold: false });
+    this.endRebuild(home);
+  }
+
+  /** Takes a `holds`: a node has copies of pages whose home has moved here. */
+  holds(from: NodeId, { access, first, count }: HoldsMessage): void {
+    if (!this.members.has(from)) return;
+    const isAwaited = this.#isRebuilding({ first, count }, ({ awaited }) => awaited.has(from));
+    if (!isAwaited) {
+      return this.#violation(from, `holds pages ${first}+${count}, and was not asked`);
+    }
+    if (access === Access.Write) this.holders.set({ first, count }, [from]);
+    else this.addSharer({ first, count }, from);
+  }
+
+  /** Takes a `touched`: a home that has moved here tells with which node pages may be lost. */
+  touched(from: NodeId, { first, count, node }: TouchedMessage): void {
+    if (!this.members.has(from)) return;
+    const isHome = this.#isRebuilding({ first, count }, ({ home, awaited }) => {
+      return home === from && awaited.has(from);
+    });
+    if (!isHome) {
+      return this.#violation(from, `touched pages ${first}+${count}, and was not asked`);
+    }
+    for (let page = first; page < first + count; page++) {
+      if (this.holders.owner(page) === 0) this.holders.lose({ first: page, count: 1 }, node);
+    }
+  }
+
+  /** Takes a `reported`: a node has told all that it has of the pages of a home that has moved. */
+  reported(from: NodeId, { node }: ReportedMessage): void {
+    const rebuild = this.rebuilds.get(node);
+    if (rebuild?.awaited.delete(from) !== true) return;
+    if (from === node) rebuild.isTold = true;
+    this.endRebuild(node);
+  }
+
+  /** Serves the pages of a home that has moved here, once every node has told what it has. */
+  protected endRebuild(home: NodeId): void {
+    const rebuild = this.rebuilds.get(home);
+    if (rebuild === undefined || rebuild.awaited.size > 0) return;
+    this.rebuilds.delete(home);
+    for (const transaction of rebuild.transactions) {
+      // What was on its way may have been the only copy, or a first touch of which nobody was told.
+      if (!rebuild.isTold) transaction.lostWith = home;
+      this.#end(transaction);
+    }
+  }
+
+  /** Whether pages are of homes that have moved here, of which something is true. */
+  #isRebuilding({ first, count }: PageRun, is: (phase: RebuildingPhase) => boolean): boolean {
+    for (let page = first; page < first + count;) {
+      const transaction = this.active.at(page);
+      if (transaction?.phase.kind !== "rebuilding" || !is(transaction.phase)) return false;
+      page = transaction.first + transaction.count;
+    }
+    return true;
+  }
+
+  /** This node is to be the home of no page any more: no transaction begins from here on. */
+  retire(): void {
+    this.retiring = true;
+    this.waiting.clear();
+  }
+
+  /** Whether it can be so: no transaction is under way. */
+  get isRetired(): boolean {
+    return this.retiring && this.active.size === 0;
+  }
+
+  /** Tells the directory node, the home of these chunks from now on, which pages were touched. */
+  handOver(chunks: readonly PageRun[]): void {
+    for (const chunk of chunks) this.#handOver(chunk);
+    this.advanceLeaving();
+  }
+
+  #handOver({ first, count }: PageRun): void {
+    const end = Math.min(first + count, this.options.pageCount);
+    for (let page = this.holders.nextTouched(first, end); page < end;) {
+      const extent = this.holders.extent(page, Math.min(this.options.runPages, end - page));
+      const node = this.holders.owner(page) || this.holders.lostWith(page);
+      this.outbox.send(DIRECTORY_NODE, { kind: "touched", first: page, count: extent, node });
+      page = this.holders.nextTouched(page + extent, end);
+    }
+    this.holders.set({ first, count: end - first }, []);
+    this.migrations.fill(first, end - first, UNPROVEN);
+  }
+
   /** Lets a node leave, once this node has taken over the pages that only that node has. */
   leave(node: NodeId): void {
     if (!this.members.has(node)) return;
     // What is cleared need not be taken over.
     this.#endRest(this.#region);
     this.waiting.removeOf(node);
+    this.#askAgain(node);
     this.leaving.set(node, this.leaver(node, 0));
+    this.advanceLeaving();
+  }
+
+  /** Takes a `parted`: a leaving node has heard that nothing depends on it, and counts on that. */
+  parted(node: NodeId): void {
+    const leaver = this.leaving.get(node);
+    if (leaver?.parting !== "asked") return;
+    leaver.parting = "parted";
     this.advanceLeaving();
   }
 
@@ -442,7 +601,8 @@ export class Directory {
   /** A node that has begun to leave. */
   protected leaver(node: NodeId, page: number): Leaver {
     const part = this.active.values().filter((transaction) => involves(transaction, node));
-    return { page, transactions: part.reduce((count) => count + 1, 0), paused: false };
+    const transactions = part.reduce((count) => count + 1, 0);
+    return { page, transactions, paused: false, parting: undefined };
   }
 
   /**
@@ -530,6 +690,7 @@ export class Directory {
       count,
       invalidated,
       lostWith: 0,
+      refused: NO_NODES,
       phase,
     };
     this.#tell(transaction);
@@ -654,10 +815,17 @@ export class Directory {
     this.advanceLeaving();
   }
 
+  /** Whether a party may know before this home that a requester is gone; at node 1 none does. */
+  #mayHearLate({ phase }: Transaction): boolean {
+    return this.self !== DIRECTORY_NODE && phase.kind !== "aborting";
+  }
+
   /** Moves a transaction from one phase to the next. */
   #advance(transaction: Transaction, event: TransactionEvent): void {
     if (event.kind === "peerLost") {
       transaction.invalidated = without(transaction.invalidated, event.node);
+    } else if (event.kind === "refused" && this.#mayHearLate(transaction)) {
+      transaction.refused = [...transaction.refused, event.from];
     }
     const { phase, requester } = transaction;
     switch (phase.kind) {
@@ -686,6 +854,8 @@ export class Directory {
         if (event.kind !== "peerLost" || !phase.awaited.includes(event.node)) return;
         transaction.phase = { kind: "clearing", awaited: without(phase.awaited, event.node) };
         return;
+      case "rebuilding":
+        return;
       default:
         phase satisfies never;
     }
@@ -693,7 +863,7 @@ export class Directory {
 
   /** The requester died: others have yet to tell whether they gave up their copies for it. */
   #beginAbort(transaction: Transaction): void {
-    const { phase, requester, invalidated } = transaction;
+    const { phase, requester, invalidated, refused } = transaction;
     const source = sourceOf(phase);
     this.orphans.add(transaction);
     transaction.phase = {
@@ -702,7 +872,7 @@ export class Directory {
       source,
       lostNode: requester,
       awaited: [source, ...invalidated].filter((node) => this.members.has(node)),
-      refused: NO_NODES,
+      refused,
     };
   }
 
@@ -878,6 +1048,7 @@ export class Directory {
       count,
       invalidated,
       lostWith: 0,
+      refused: NO_NODES,
       phase: { kind: "clearing", awaited: invalidated },
     };
     this.active.add(transaction);
@@ -953,7 +1124,8 @@ export class Directory {
         // Whether a transaction that is under way has brought the bytes to another node, its end
         // will show.
         const transaction = this.active.at(page);
-        if (transaction === undefined) this.holders.lose(run, node);
+        const isHere = transaction === undefined || transaction.phase.kind === "rebuilding";
+        if (isHere) this.holders.lose(run, node);
         else transaction.lostWith = node;
       }
       page += run.count;
@@ -1006,7 +1178,8 @@ export class Directory {
    */
   #advanceLeaving(node: NodeId, leaver: Leaver, budget: number): number {
     leaver.paused = false;
-    if (leaver.transactions > 0) return budget;
+    // What the node has of pages whose home has moved here is not known before it has told.
+    if (leaver.transactions > 0 || this.rebuilds.size > 0) return budget;
     const allGo = this.closing &&
       this.members.values().every((other) => other === this.self || this.leaving.has(other));
     if (allGo) {
@@ -1052,12 +1225,20 @@ export class Directory {
    * A leaving node has nothing that others lack. Until now its copies counted, in case those died.
    */
   #letGo(node: NodeId): void {
+    const leaver = this.leaving.get(node)!;
+    // Where this home may move, the node must not report its copies any more.
+    if (this.self !== DIRECTORY_NODE && leaver.parting !== "parted") {
+      if (leaver.parting === undefined) this.outbox.send(node, { kind: "part" });
+      leaver.parting = "asked";
+      return;
+    }
     this.leaving.delete(node);
     this.adoptions.delete(node);
     this.rooms.delete(node);
     this.members.delete(node);
     this.#depart(node);
     this.outbox.send(node, { kind: "left" });
+    if (this.self !== DIRECTORY_NODE) return;
     this.outbox.tell({ kind: "nodeLeft", node });
     for (const member of this.members) this.outbox.send(member, { kind: "peerLost", node });
   }

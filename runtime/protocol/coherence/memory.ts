@@ -163,6 +163,18 @@ export class PageMemory {
     return value === Dropping || value === Forgone;
   }
 
+  /** Takes back what the home was asked about dead bytes; returns the copies that it was. */
+  unask({ first, count }: PageRun): number[] {
+    const copies: number[] = [];
+    if (this.residence.count(Dropping, Forgone) === 0) return copies;
+    for (let page = first; page < first + count; page++) {
+      const value = this.residence.get(page);
+      if (value === Forgone) this.residence.fill(page, 1, Dead);
+      else if (value === Dropping) copies.push(page);
+    }
+    return copies;
+  }
+
   /** Whether a copy of the page is here, be it that no thread may read it any more. */
   hasCopy(page: number): boolean {
     return this.#states.get(page) !== PageState.Invalid || this.residence.get(page) === Dropping;

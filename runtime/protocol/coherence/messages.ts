@@ -154,6 +154,70 @@ export interface LocatedMessage {
   readonly node: NodeId;
 }
 
+/** Home → directory node: I begin no transaction any more, and none is under way here. */
+export interface RetireMessage {
+  readonly kind: "retire";
+}
+
+/** Directory node → every node: this node is no home any more, I am in its place. */
+export interface RetiredMessage {
+  readonly kind: "retired";
+  readonly node: NodeId;
+}
+
+/** Node → every node: say so when you do nothing any more that this home has asked you for. */
+export interface DrainMessage {
+  readonly kind: "drain";
+  readonly node: NodeId;
+}
+
+/** Every node → node: from here on nothing comes from me that this home has asked me for. */
+export interface DrainedMessage {
+  readonly kind: "drained";
+  readonly node: NodeId;
+}
+
+/** Home → party of a transaction: say `peerLostSeen` when you have heard that this node is gone. */
+export interface InquireMessage {
+  readonly kind: "inquire";
+  readonly node: NodeId;
+}
+
+/** Node → directory node: I have copies of these pages, whose home has moved. */
+export interface HoldsMessage {
+  readonly kind: "holds";
+  readonly access: Access;
+  readonly first: number;
+  readonly count: number;
+}
+
+/**
+ * A home that has moved → directory node: these pages were touched; this node is their owner, or
+ * they were lost with it.
+ */
+export interface TouchedMessage {
+  readonly kind: "touched";
+  readonly first: number;
+  readonly count: number;
+  readonly node: NodeId;
+}
+
+/** Node → directory node: that is all that I have of the pages of this home, which has moved. */
+export interface ReportedMessage {
+  readonly kind: "reported";
+  readonly node: NodeId;
+}
+
+/** Home → leaving node: nothing of my pages depends on you; say `parted` when you count on none. */
+export interface PartMessage {
+  readonly kind: "part";
+}
+
+/** Leaving node → home: from here on my copies of your pages are none, whatever comes. */
+export interface PartedMessage {
+  readonly kind: "parted";
+}
+
 /** Node → home: forget my copies of these pages, which no thread here reads any more. */
 export interface DropMessage {
   readonly kind: "drop";
@@ -212,6 +276,16 @@ export type Message =
   | RefusedMessage
   | LocateMessage
   | LocatedMessage
+  | RetireMessage
+  | RetiredMessage
+  | DrainMessage
+  | DrainedMessage
+  | InquireMessage
+  | HoldsMessage
+  | TouchedMessage
+  | ReportedMessage
+  | PartMessage
+  | PartedMessage
   | DropMessage
   | DroppedMessage
   | KeepMessage

@@ -36,7 +36,17 @@ export type Phase =
    * No program needs the pages. These nodes have not acknowledged yet that they have dropped
    * theirs.
    */
-  | { readonly kind: "clearing"; readonly awaited: readonly NodeId[] };
+  | { readonly kind: "clearing"; readonly awaited: readonly NodeId[] }
+  /** The pages are of a home that has moved here. These nodes have not told yet what they have. */
+  | RebuildingPhase;
+
+/** What is known of pages whose home has moved here. */
+export interface RebuildingPhase {
+  readonly kind: "rebuilding";
+  /** The node that was their home. */
+  readonly home: NodeId;
+  readonly awaited: ReadonlySet<NodeId>;
+}
 
 /** What is known of a transaction whose requester died. */
 export interface AbortingPhase {
@@ -75,6 +85,8 @@ export interface Transaction extends PageRun {
   invalidated: readonly NodeId[];
   /** The node with which the last copy of its pages went while it was under way; 0 for none. */
   lostWith: NodeId;
+  /** The nodes that kept their copies: they knew before the home that the requester is gone. */
+  refused: readonly NodeId[];
   phase: Phase;
 }
 
@@ -93,6 +105,7 @@ export function contentOf(phase: Phase): Content {
     case "clearing":
       return Content.Zero;
     case "lost":
+    case "rebuilding":
       return Content.Lost;
     default:
       return phase satisfies never;

@@ -287,6 +287,14 @@ export class WatchedCache extends ProbeCache {
     super.giveBack();
   }
 
+  override askAnew(home: NodeId, now: number): void {
+    const isGranted = this.pending.values().some((pending) =>
+      pending.home === home && pending.grant?.content === Content.Data
+    );
+    if (isGranted) this.tables?.corners.count("grantOfMoved", TIMES);
+    super.askAnew(home, now);
+  }
+
   override peerLost(node: NodeId, now: number): void {
     this.#countAll("peerLost");
     for (const demand of this.demands.deferred) {

@@ -68,6 +68,18 @@ const CORNERS = [
   "reused",
   /** Pages were freed that were being cleared. */
   "freedAgain",
+  /** A node became the home of a chunk that others, too, had to ask about. */
+  "homeElsewhere",
+  /** A home died, and its chunks had copies elsewhere. */
+  "homeDied",
+  /** A home moved since its node left. */
+  "homeRetired",
+  /** A grant that lacked acknowledgements was taken for reading, since its home had moved. */
+  "grantOfMoved",
+  /** A node refused a demand before the home had heard that the requester is gone. */
+  "refusedEarly",
+  /** A home named a node of which the one that it asked had yet to hear. */
+  "requesterUnknown",
   /** A node was frozen: its engine took no step for a while. */
   "frozen",
   /** A node that was frozen, or not heard, was given up without its knowledge. */

@@ -4,6 +4,7 @@
  * takes.
  */
 
+import { HomeMoves } from "../../../runtime/protocol/coherence/home_moves.ts";
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { type Debt, Debts, type Lacking } from "../../../runtime/protocol/coherence/debts.ts";
 import type { NodeId } from "../../../runtime/protocol/coherence/messages.ts";
@@ -128,7 +129,7 @@ class StrictDirectory extends ProbeDirectory {
   );
 }
 
-const PARTS: ProbeParts = { PageCache: ProbeCache, Directory: StrictDirectory };
+const PARTS: ProbeParts = { PageCache: ProbeCache, Directory: StrictDirectory, HomeMoves };
 
 class SilentCache extends ProbeCache {
   override owes(): boolean {

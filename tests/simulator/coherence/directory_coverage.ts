@@ -273,12 +273,17 @@ export class WatchedDirectory extends ProbeDirectory {
     return next;
   }
 
+  /** The transactions under way, but for those that stand for pages of a home that has moved. */
+  #watched(): Iterable<Transaction> {
+    return this.active.values().filter(({ phase }) => phase.kind !== "rebuilding");
+  }
+
   #reach(corner: Corner): void {
     this.tables?.corners.count(corner, TIMES);
   }
 
   #countFate(node: NodeId, fate: Fate): void {
-    for (const transaction of this.active.values()) {
+    for (const transaction of this.#watched()) {
       const { requester, invalidated } = transaction;
       const role = requester === node
         ? "requester"
@@ -307,7 +312,7 @@ export class WatchedDirectory extends ProbeDirectory {
     end?: (ended: Transaction) => TransactionEvent,
   ): void {
     if (this.tables === undefined) return step();
-    const before = [...this.active.values()];
+    const before = [...this.#watched()];
     const sent = this.outbox.messages.length;
     step();
     for (const transaction of before) {
@@ -315,7 +320,7 @@ export class WatchedDirectory extends ProbeDirectory {
       this.#count(end(transaction), transaction);
     }
     this.#countFinal(start, sent);
-    for (const transaction of this.active.values()) {
+    for (const transaction of this.#watched()) {
       if (before.includes(transaction)) continue;
       this.#sorts.set(transaction, this.#sort(transaction));
       this.#count(start, transaction);

@@ -105,7 +105,7 @@ export function touches(home: SimulatedNode, node: SimulatedNode, page: number):
 /** The home knows of a copy, or it is being made. */
 function checkKnown(home: SimulatedNode, node: SimulatedNode, page: number): void {
   const { directory } = home;
-  if (directory.has(page, node.id)) return;
+  if (directory.has(page, node.id) || directory.isRebuilding(page)) return;
   if (directory.transactionOn(page)?.requester === node.id) return;
   fail(`the home does not know that node ${node.id} has page ${page}`);
 }
@@ -171,7 +171,8 @@ export function allowLosses(
   oracle: Oracle,
 ): void {
   for (let page = 0; page < pageCount; page++) {
-    const { directory } = homeOf(nodes, page);
+    const home = homeOf(nodes, page);
+    const { directory } = home;
     const transaction = directory.transactionOn(page);
     const copies = directory.copies(page).nodes;
     // No node has touched it, or the victim's first touch, or hand-over, has been granted by the
@@ -197,9 +198,40 @@ export function allowLosses(
     // A sharer that was told to drop its copy for this transaction still has the bytes.
     const dropped = transaction?.requester !== victim.id &&
       transaction?.invalidated.some((id) => nodes[id - 1]!.present && id !== victim.id);
-    if (writing || ((had || sending) && !kept && !dropped)) {
+    // With a home goes what it had begun, and what no other node has a copy of.
+    const isHome = home === victim && (transaction !== undefined || !kept);
+    // What a home has not told before its death, which has moved.
+    const isMoving = directory.isRebuilding(page) && !kept;
+    if (writing || isHome || isMoving || ((had || sending) && !kept && !dropped)) {
       oracle.allowLoss(page, victim.id);
     }
+  }
+}
+
+/**
+ * Notes which pages may be lost with their home, of whose death the directory node is about to
+ * hear: since it died it may have become the home of more, and its own first touch tells nobody.
+ *
+ * @param nodes All nodes; the directory node first.
+ * @param links All links.
+ * @param victim The node.
+ * @param pageCount The pages of the region.
+ * @param oracle Where to note it.
+ */
+export function allowHomeless(
+  nodes: readonly SimulatedNode[],
+  links: readonly Link[],
+  victim: SimulatedNode,
+  pageCount: number,
+  oracle: Oracle,
+): void {
+  for (let page = 0; page < pageCount; page++) {
+    if (homeOf(nodes, page) !== victim) continue;
+    const kept = nodes.some((node) =>
+      node.present &&
+      (node.engine.state(page) !== PageState.Invalid || isComing(links, victim, node, page))
+    );
+    if (!kept) oracle.allowLoss(page, victim.id);
   }
 }
 
@@ -222,23 +254,28 @@ function isComing(
 }
 
 /**
- * Notes which pages cannot be lost with a node of whose death the home is about to hear: those that
- * the home neither counts it among the holders of, nor has a transaction with it on.
+ * Notes which pages cannot be lost with a node of whose death their home is about to hear: those
+ * that the home neither counts it among the holders of, nor has a transaction with it on.
  *
- * @param home The directory node.
+ * @param nodes All nodes; the directory node first.
+ * @param home The home.
  * @param victim The node.
  * @param pageCount The pages of the region.
  * @param oracle Where to note it.
  */
 export function forbidLosses(
-  { directory }: SimulatedNode,
+  nodes: readonly SimulatedNode[],
+  home: SimulatedNode,
   victim: SimulatedNode,
   pageCount: number,
   oracle: Oracle,
 ): void {
+  const { directory } = home;
   for (let page = 0; page < pageCount; page++) {
+    if (homeOf(nodes, page) !== home) continue;
     const transaction = directory.transactionOn(page);
-    const hasPart = transaction !== undefined && involves(transaction, victim.id);
+    const hasPart = directory.isRebuilding(page) ||
+      (transaction !== undefined && involves(transaction, victim.id));
     const has = directory.has(page, victim.id) || directory.lostWith(page) === victim.id;
     if (!hasPart && !has) oracle.forbidLoss(page, victim.id);
   }
@@ -249,18 +286,26 @@ export function forbidLosses(
  * that are there, and that no transaction is under way on.
  *
  * @param nodes All nodes; the directory node first.
+ * @param links All links.
  * @param pageCount The pages of the region.
  * @param oracle Where to note it.
  */
 export function settleLosses(
   nodes: readonly SimulatedNode[],
+  links: readonly Link[],
   pageCount: number,
   oracle: Oracle,
 ): void {
   if (nodes.some(({ endUnnoticed }) => endUnnoticed)) return;
+  const isNews = ({ kind }: { readonly kind: string }) => kind === "peerLost" || kind === "retired";
+  const isHeard = (node: SimulatedNode) =>
+    !links.some(({ to, frames }) => to === node && frames.some(({ message }) => isNews(message)));
   for (let page = 0; page < pageCount; page++) {
-    const { directory } = homeOf(nodes, page);
-    if (!directory.isLost(page) && !directory.busy(page)) oracle.forbidLosses(page);
+    const home = homeOf(nodes, page);
+    const { directory } = home;
+    if (!directory.isLost(page) && !directory.busy(page) && isHeard(home)) {
+      oracle.forbidLosses(page);
+    }
   }
 }
 
@@ -277,9 +322,8 @@ export function allowStranded(
   pageCount: number,
   oracle: Oracle,
 ): void {
-  const home = nodes[0]!;
   for (let page = 0; page < pageCount; page++) {
-    const { nodes: copies } = home.directory.copies(page);
+    const { nodes: copies } = homeOf(nodes, page).directory.copies(page);
     if (copies.some((id) => nodes[id - 1]!.present)) continue;
     for (const id of copies) oracle.allowLoss(page, id);
   }

@@ -96,15 +96,29 @@ export function makeOptions(random: Random): WorldOptions {
   return { pageCount, threads, checked: true, memoryPages, ...settings };
 }
 
-/** @returns Where the homes of pages are, drawn at random. */
-export function makeHomes(random: Random): Pick<WorldOptions, "placement" | "chunkPages"> {
+/**
+ * Where the homes of pages are, drawn at random.
+ *
+ * @param random Where chance comes from.
+ * @param memoryPages The most pages that each node may keep.
+ * @returns What makes a cluster one whose homes are on every node. Homes know the room of node 1
+ *   only, which has no limit.
+ */
+export function makeHomes(
+  random: Random,
+  memoryPages: readonly number[],
+): Pick<WorldOptions, "placement" | "chunkPages" | "memoryPages"> {
   const placement = random.chance(50) ? "first-touch" : "spread";
-  return { placement, chunkPages: 2 ** random.below(3) };
+  return {
+    placement,
+    chunkPages: 2 ** random.below(3),
+    memoryPages: [Infinity, ...memoryPages.slice(1)],
+  };
 }
 
 /** @returns Whether an incident can happen where the homes are on every node. */
 export function isOfHomes({ kind }: Incident): boolean {
-  return kind === "join" || kind === "openWindow";
+  return kind !== "free";
 }
 
 /** @returns What happens to the nodes of a cluster, the last first. */

@@ -12,8 +12,10 @@ import {
   type LocatedMessage,
   NO_NODES,
   type NodeId,
+  type RefusedMessage,
   type RequestMessage,
 } from "../../../runtime/protocol/coherence/messages.ts";
+import { HomeMoves } from "../../../runtime/protocol/coherence/home_moves.ts";
 import { PageMemory } from "../../../runtime/protocol/coherence/memory.ts";
 import { Access, type PageRun, PageState } from "../../../runtime/protocol/coherence/page.ts";
 import { Residence } from "../../../runtime/protocol/coherence/residence.ts";
@@ -26,7 +28,11 @@ import type { FreezeBug } from "./freeze_bugs.ts";
 import { ProbeCache, ProbeDirectory, type ProbeParts } from "./probes.ts";
 
 /** The parts as they are. */
-const SOUND_PARTS: ProbeParts = { PageCache: WatchedCache, Directory: WatchedDirectory };
+const SOUND_PARTS: ProbeParts = {
+  PageCache: WatchedCache,
+  Directory: WatchedDirectory,
+  HomeMoves,
+};
 
 /** A fault, in the parts of the engine or in the driver. */
 export interface PlantedBug {
@@ -306,6 +312,60 @@ class BoundlessCache extends ProbeCache {
   }
 }
 
+/** Serves the pages of a home that has moved though one node has yet to tell what it has. */
+class HastyHeir extends ProbeDirectory {
+  protected override endRebuild(home: NodeId): void {
+    const { awaited } = this.rebuilds.get(home) ?? {};
+    if (awaited?.size === 1) awaited.clear();
+    super.endRebuild(home);
+  }
+}
+
+/** Takes for untouched what no node has of the pages of a home that has died. */
+class CarelessHeir extends ProbeDirectory {
+  override takeOver(home: NodeId, chunks: readonly PageRun[]): void {
+    super.takeOver(home, chunks);
+    const rebuild = this.rebuilds.get(home);
+    if (rebuild !== undefined) rebuild.isTold = true;
+  }
+}
+
+/** Forgets that a node has kept its copies before the home has heard why. */
+class LateListener extends ProbeDirectory {
+  override refused(from: NodeId, message: RefusedMessage): void {
+    if (this.active.at(message.first)?.phase.kind === "aborting") super.refused(from, message);
+  }
+}
+
+/** Asks the old home on, when it has moved. */
+class StaleMoves extends HomeMoves {
+  override moved(node: NodeId, runs: readonly PageRun[], now: number): void {
+    super.moved(node, runs, now);
+    for (const { first } of runs) (this.cache as ProbeCache).believe(first, node);
+  }
+}
+
+/** Tells what it has while more may be on its way. */
+class HastyReporter extends ProbeCache {
+  override isAsking(): boolean {
+    return false;
+  }
+}
+
+/** Says that nothing is on its way from it any more before it has heard why. */
+class HastyAnswerer extends HomeMoves {
+  override ask(from: NodeId, kind: "drain" | "inquire", node: NodeId): void {
+    this.say(from, kind, node);
+  }
+}
+
+/** Does not know of nodes that are gone when a home names them that has yet to hear. */
+class ForgetfulMoves extends HomeMoves {
+  override isGone(): boolean {
+    return false;
+  }
+}
+
 const BROKEN_PAGE = /page \d+/;
 const ENDLESS = /never end|for ever/;
 
@@ -454,16 +514,17 @@ export const PLANTED_BUGS: readonly FindableBug[] = [
 
 /** Every planted bug of homes; the checker's worlds have all pages at node 1. */
 export const HOME_BUGS: readonly HomeBug[] = [
-  {
-    ...NO_BUG,
-    name: "takes itself for the home of what it asked about",
-    parts: { ...SOUND_PARTS, PageCache: PresumptuousCache },
-    finding: BROKEN_PAGE,
-  },
-  {
-    ...NO_BUG,
-    name: "asks one home for pages of another",
-    parts: { ...SOUND_PARTS, PageCache: BoundlessCache },
-    finding: BROKEN_PAGE,
-  },
+  homeBug("takes itself for the home of what it asked about", { PageCache: PresumptuousCache }),
+  homeBug("asks one home for pages of another", { PageCache: BoundlessCache }),
+  homeBug("serves before all have reported", { Directory: HastyHeir }, /blames|page \d+/),
+  homeBug("takes a page that nobody reports for untouched", { Directory: CarelessHeir }),
+  homeBug("forgets a refusal that comes early", { Directory: LateListener }),
+  homeBug("asks a home that has moved", { HomeMoves: StaleMoves }, /for ever|blames/),
+  homeBug("reports while a copy is on its way", { PageCache: HastyReporter }),
+  homeBug("says that it has drained before it has heard why", { HomeMoves: HastyAnswerer }),
+  homeBug("does not know who is gone", { HomeMoves: ForgetfulMoves }, ENDLESS),
 ];
+
+function homeBug(name: string, parts: Partial<ProbeParts>, finding = BROKEN_PAGE): HomeBug {
+  return { ...NO_BUG, name, parts: { ...SOUND_PARTS, ...parts }, finding };
+}

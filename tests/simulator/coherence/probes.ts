@@ -142,6 +142,11 @@ export class ProbeCache extends PageCache {
     return this.demands.deferred.some((other) => other === message);
   }
 
+  /** Takes a node for the home of a page, whatever was told. */
+  believe(page: number, home: NodeId): void {
+    this.homes.set(page, home);
+  }
+
   /** The requests under way. */
   get requests(): readonly PendingRequest[] {
     return [...this.pending.values()];
@@ -231,6 +236,11 @@ export class ProbeDirectory extends Directory {
       .map(({ phase }) => sourceOf(phase))
       .filter((source) => source > DIRECTORY_NODE)
       .toArray();
+  }
+
+  /** @returns Whether the home of a page has moved here, and nodes have yet to report. */
+  isRebuilding(page: number): boolean {
+    return this.active.at(page)?.phase.kind === "rebuilding";
   }
 
   /** @returns Whether the node has joined and is not gone, as the home knows. */

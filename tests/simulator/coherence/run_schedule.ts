@@ -13,8 +13,14 @@ import { World } from "./world.ts";
 /** Each seed that is a multiple of it has nodes that are frozen. */
 export const FROZEN_EVERY = 10;
 
-/** Each seed that leaves this rest when it is divided by 7 has homes on every node. */
+/** Of so many seeds in a row one has homes on every node, unless it has nodes that are frozen. */
+const HOMES_EVERY = 7;
 const HOMES_REST = 3;
+
+/** @returns Whether a seed has homes on every node. */
+export function hasHomes(seed: number): boolean {
+  return seed % FROZEN_EVERY !== 0 && seed % HOMES_EVERY === HOMES_REST;
+}
 
 /** What became of a schedule. */
 export interface ScheduleResult {
@@ -40,14 +46,15 @@ export function runSchedule(
 ): ScheduleResult {
   const random = new Random(seed);
   const isFrozen = seed % FROZEN_EVERY === 0;
-  const hasHomes = !isFrozen && seed % 7 === HOMES_REST;
   const drawn = makeOptions(random);
   // What a node that was given up does to its memory, the oracle of that node does not follow.
   const unlimited = isFrozen ? { ...drawn, memoryPages: [] } : drawn;
-  const options = hasHomes ? { ...unlimited, memoryPages: [], ...makeHomes(random) } : unlimited;
+  const options = hasHomes(seed)
+    ? { ...unlimited, ...makeHomes(random, drawn.memoryPages) }
+    : unlimited;
   const world = new World(options, random, bug, coverage, trace);
   const drawnIncidents = makeIncidents(random, world);
-  const incidents = hasHomes ? drawnIncidents.filter(isOfHomes) : drawnIncidents;
+  const incidents = hasHomes(seed) ? drawnIncidents.filter(isOfHomes) : drawnIncidents;
   const schedule = isFrozen
     ? new FrozenSchedule(random, world, incidents, bug.freezing)
     : new Schedule(random, world, incidents);

@@ -143,7 +143,9 @@ export class Schedule {
 
   #killSource(): void {
     const { nodes } = this.world;
-    const source = nodes[0]!.directory.sources(this.#kills.at(-1)!)
+    const isShared = this.#kills.at(-1)!;
+    const source = nodes.filter(({ present, engine }) => present && engine.directory !== undefined)
+      .flatMap(({ directory }) => directory.sources(isShared))
       .find((id) => nodes[id - 1]!.present);
     if (source === undefined) return;
     this.#kills.pop();

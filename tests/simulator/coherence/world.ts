@@ -6,6 +6,7 @@
 import { HEARTBEAT_MS, MEMORY_ASK_AGAIN_MS } from "../../../runtime/limits.ts";
 import type { Placement } from "../../../runtime/protocol/coherence/chunk_homes.ts";
 import type { Input } from "../../../runtime/protocol/coherence/coherence.ts";
+import type { Message } from "../../../runtime/protocol/coherence/messages.ts";
 import type { EngineEvent, Envelope, Output } from "../../../runtime/protocol/coherence/output.ts";
 import {
   Access,
@@ -19,6 +20,7 @@ import { WatchedCache } from "./cache_coverage.ts";
 import { type Corner, TIMES } from "./corners.ts";
 import { WatchedDirectory } from "./directory_coverage.ts";
 import {
+  allowHomeless,
   allowLosses,
   allowStranded,
   checkAccess,
@@ -29,7 +31,7 @@ import {
   settleLosses,
 } from "./invariants.ts";
 import { PAGE_WORDS } from "./mmu.ts";
-import { isData, type Link, SimulatedNode, type Thread } from "./node.ts";
+import { homeOf, isData, type Link, SimulatedNode, type Thread } from "./node.ts";
 import { type AccessOperation, neededAccess, perform } from "./operation.ts";
 import { fail, Oracle } from "./oracle.ts";
 import type { PlantedBug } from "./planted_bugs.ts";
@@ -167,6 +169,8 @@ export class World {
       this.link(1, id).frames.push({ message, bytes: undefined });
     }
     this.nodes[0]!.known.add(node.id);
+    // Its answers to pings tell every node how much room the directory node has.
+    this.#step(node, { kind: "room", node: 1, pages: this.nodes[0]!.engine.room });
   }
 
   /** Whether the first frame of a link can arrive: its receiver has heard of its sender. */
@@ -197,7 +201,8 @@ export class World {
   /** The home notices that a connection ended; nothing more arrives over it. */
   noticeEnd(node: SimulatedNode): void {
     node.endUnnoticed = false;
-    forbidLosses(this.nodes[0]!, node, this.pageCount, this.#oracle);
+    allowHomeless(this.nodes, this.links, node, this.pageCount, this.#oracle);
+    forbidLosses(this.nodes, this.nodes[0]!, node, this.pageCount, this.#oracle);
     this.#step(this.nodes[0]!, { kind: "peerLost", node: node.id });
   }
 
@@ -372,6 +377,10 @@ export class World {
       return this.#step(to, message);
     }
     this.#watcher?.delivered(from, to, message);
+    this.#watchMoves(to, message);
+    if (message.kind === "peerLost" && to.engine.directory !== undefined) {
+      forbidLosses(this.nodes, to, this.nodes[message.node - 1]!, this.pageCount, this.#oracle);
+    }
     if (message.kind === "forward" || message.kind === "invalidate") {
       const { first } = message;
       const isHere = to.engine.state(first) !== PageState.Invalid;
@@ -379,6 +388,29 @@ export class World {
     }
     this.#step(to, { kind: "message", from: from.id, message });
     this.#giveBack(from);
+  }
+
+  /** Takes note of what happens where homes are on every node. */
+  #watchMoves(to: SimulatedNode, message: Message): void {
+    if (to.engine.directory === undefined) return;
+    if (message.kind === "located" && message.node !== 1) this.reach("homeElsewhere");
+    if (message.kind === "retired" && to.id === message.node) this.reach("homeRetired");
+    if (message.kind === "holds" && !this.#isRetired(to, message.first)) this.reach("homeDied");
+    if (message.kind === "forward" || message.kind === "invalidate") {
+      const { present } = to.engine.moves!;
+      const isNew = !present.has(message.requester) && !to.engine.moves!.isGone(message.requester);
+      if (isNew) this.reach("requesterUnknown");
+    }
+    if (message.kind === "refused") {
+      const phase = to.directory.transactionOn(message.first)?.phase;
+      if (phase !== undefined && phase.kind !== "aborting") this.reach("refusedEarly");
+    }
+  }
+
+  /** Whether the home of a page that is moving to a node lives. */
+  #isRetired(to: SimulatedNode, page: number): boolean {
+    const phase = to.directory.transactionOn(page)?.phase;
+    return phase?.kind === "rebuilding" && this.nodes[phase.home - 1]!.present;
   }
 
   /** Pages that a node has discarded lose their bytes once these have left. */
@@ -456,13 +488,15 @@ export class World {
       !node.cache.isTaking(input.message.first);
     if (isForgotten) this.reach("adoptionForgotten");
     const forgets = output.messages.some(({ message }) => message.kind === "dropped");
-    if (forgets || (node.id === 1 && node.engine.counters.pagesDropped > pagesDropped)) {
+    const isOwn = node.engine.directory !== undefined &&
+      node.engine.counters.pagesDropped > pagesDropped;
+    if (forgets || isOwn) {
       allowStranded(this.nodes, this.#options.pageCount, this.#oracle);
     }
     for (const event of output.events) this.#handle(node, event);
     if (!this.#options.checked) return;
     checkStep(this.nodes, this.#options.pageCount, this.#oracle);
-    settleLosses(this.nodes, this.#options.pageCount, this.#oracle);
+    settleLosses(this.nodes, this.links, this.#options.pageCount, this.#oracle);
   }
 
   #operate(node: SimulatedNode, { operations, events }: Output): void {
@@ -588,7 +622,7 @@ export class World {
   #allowAbandoned(): void {
     if (this.nodes.some(({ id, status }) => id !== 1 && status === "live")) return;
     for (let page = 0; page < this.pageCount; page++) {
-      const { directory } = this.nodes[0]!;
+      const { directory } = homeOf(this.nodes, page);
       if (directory.isLost(page)) this.#oracle.allowLoss(page, directory.lostWith(page));
     }
   }

@@ -1,0 +1,143 @@
+/**
+ * What a node does when a home has died or gives up being one: its chunks move to the directory
+ * node, which serves them once every node has told which copies of them it has. A node tells when
+ * nothing can be on its way to it any more that the old home has asked other nodes for.
+ */
+
+import { GONE_REMEMBERED_MAX } from "../../limits.ts";
+import type { PageCache } from "./cache.ts";
+import { DIRECTORY_NODE, type NodeId } from "./messages.ts";
+import type { Outbox } from "./output.ts";
+import type { PageRun } from "./page.ts";
+
+/** A move of which this node has heard and has not told yet what it has. */
+interface Drain {
+  /** The chunks, as far as this node knows them. */
+  readonly runs: readonly PageRun[];
+  /** The copies that the old home was asked to forget, and has not said whether it has. */
+  readonly asked: Set<number>;
+  /** The nodes that may have sent something to this one on behalf of the old home. */
+  readonly awaited: Set<NodeId>;
+}
+
+/** A node that wants to know when this one has heard of something about a node. */
+interface Asker {
+  readonly from: NodeId;
+  readonly node: NodeId;
+  readonly kind: "drain" | "inquire";
+}
+
+/** The moves of homes, as one node sees them. */
+export class HomeMoves {
+  /** The nodes that this node has heard of, itself too, but for those that are gone. */
+  readonly present = new Set<NodeId>();
+  /** Those of them that are homes no more. */
+  readonly retired = new Set<NodeId>();
+  /** The nodes that went last. */
+  readonly #gone = new Set<NodeId>();
+  /** The homes with which this node, which leaves, has parted: it has none of their pages. */
+  readonly #parted = new Set<NodeId>();
+  readonly #drains = new Map<NodeId, Drain>();
+  #askers: Asker[] = [];
+  readonly #self: NodeId;
+  readonly #outbox: Outbox;
+  protected readonly cache: PageCache;
+
+  /**
+   * @param self This node.
+   * @param outbox Where messages go.
+   * @param cache This node's pages.
+   */
+  constructor(self: NodeId, outbox: Outbox, cache: PageCache) {
+    this.#self = self;
+    this.#outbox = outbox;
+    this.cache = cache;
+  }
+
+  /** Whether this node has heard that a node is gone. */
+  isGone(node: NodeId): boolean {
+    return this.#gone.has(node);
+  }
+
+  /** A node has joined. */
+  joined(node: NodeId): void {
+    this.present.add(node);
+  }
+
+  /** Of pages about which a home that has moved answers late, those that it was asked about. */
+  takeAsked(home: NodeId, { first, count }: PageRun): number[] {
+    const asked = this.#drains.get(home)?.asked;
+    if (asked === undefined) return [];
+    const pages: number[] = [];
+    for (let page = first; page < first + count; page++) if (asked.delete(page)) pages.push(page);
+    return pages;
+  }
+
+  /** Takes a home's word that nothing of its pages depends on this node, which leaves. */
+  part(home: NodeId): void {
+    this.#parted.add(home);
+    this.#outbox.send(home, { kind: "parted" });
+  }
+
+  /** A home has moved to the directory node, with these chunks of which this node knows. */
+  moved(node: NodeId, runs: readonly PageRun[], now: number): void {
+    this.retired.add(node);
+    this.#answer("drain", node);
+    const awaited = new Set<NodeId>();
+    const asked = new Set(this.cache.unask(runs));
+    if (asked.size > 0 || this.cache.isAsking(node)) {
+      for (const other of this.present) if (other !== this.#self) awaited.add(other);
+    }
+    this.#drains.set(node, { runs, asked, awaited });
+    for (const other of awaited) this.#outbox.send(other, { kind: "drain", node });
+    this.#report(node, now);
+  }
+
+  /** A node is gone; if it was a home, that has moved before. */
+  lost(node: NodeId, now: number): void {
+    this.retired.delete(node);
+    this.#gone.add(node);
+    if (this.#gone.size > GONE_REMEMBERED_MAX) this.#gone.delete([...this.#gone][0]!);
+    this.#askers = this.#askers.filter(({ from }) => from !== node);
+    this.#answer("inquire", node);
+    for (const [home, { awaited }] of this.#drains) {
+      awaited.delete(node);
+      this.#report(home, now);
+    }
+  }
+
+  /** Another node wants to be told when this one has heard of a move, or of a loss. */
+  ask(from: NodeId, kind: Asker["kind"], node: NodeId): void {
+    const isHeard = this.isGone(node) || (kind === "drain" && this.retired.has(node));
+    if (isHeard) this.say(from, kind, node);
+    else this.#askers.push({ from, kind, node });
+  }
+
+  /** Nothing of another node can come any more that a home which has moved has asked for. */
+  drained(from: NodeId, node: NodeId, now: number): void {
+    this.#drains.get(node)?.awaited.delete(from);
+    this.#report(node, now);
+  }
+
+  #answer(kind: Asker["kind"], node: NodeId): void {
+    const isMeant = (asker: Asker) => asker.kind === kind && asker.node === node;
+    for (const asker of this.#askers.filter(isMeant)) this.say(asker.from, kind, node);
+    this.#askers = this.#askers.filter((asker) => !isMeant(asker));
+  }
+
+  protected say(to: NodeId, kind: Asker["kind"], node: NodeId): void {
+    this.#outbox.send(to, { kind: kind === "drain" ? "drained" : "peerLostSeen", node });
+  }
+
+  /** Tells the directory node which copies of moved chunks are here, once none are on their way. */
+  #report(node: NodeId, now: number): void {
+    const drain = this.#drains.get(node);
+    if (drain === undefined || drain.awaited.size > 0) return;
+    this.#drains.delete(node);
+    // What the old home has not answered it has not done.
+    for (const first of drain.asked) this.cache.kept({ first, count: 1 }, now);
+    this.cache.askAnew(node, now);
+    if (!this.#parted.has(node)) { for (const run of drain.runs) this.cache.tellCopies(run); }
+    this.#outbox.send(DIRECTORY_NODE, { kind: "reported", node });
+  }
+}
