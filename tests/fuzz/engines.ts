@@ -77,10 +77,17 @@ class LiveEngine {
       readAhead: random.chance(50),
       readAheadMinPages: 2,
       memoryPages: pick([Infinity, 1, 8], random),
+      placement: pick(["directory", "first-touch", "spread"], random),
+      chunkPages: pick([1, 8, 128], random),
     }, parts);
     for (const node of NODES) {
-      if (this.#self === DIRECTORY_NODE && node !== this.#self) this.#join(node);
+      if (this.#hearsOfNodes && node !== this.#self) this.#join(node);
     }
+  }
+
+  /** Whether the engine is told of each node that joins. */
+  get #hearsOfNodes(): boolean {
+    return this.#engine.directory !== undefined;
   }
 
   step(): void {
@@ -166,7 +173,18 @@ class LiveEngine {
       case "adopt":
         return this.#from(from, { kind: "request", access: Access.Write, first, count, request });
       case "peerLost":
+      case "inquire":
         return this.#from(from, { kind: "peerLostSeen", node: message.node });
+      case "locate":
+        return this.#from(from, { kind: "located", first, count, node: pick(NODES, random) });
+      case "drain":
+        return this.#from(from, { kind: "drained", node: message.node });
+      case "retire":
+        return this.#from(from, { kind: "retired", node: this.#self });
+      case "retired":
+        return this.#from(from, { kind: "reported", node: message.node });
+      case "part":
+        return this.#from(from, { kind: "parted" });
       default:
         return this.#anything();
     }
@@ -249,7 +267,7 @@ class LiveEngine {
   /** Only of peers that are connected, and not given up, anything is heard. */
   #from(from: NodeId, message: Message): Input | undefined {
     if (from === this.#self || this.#gone.has(from)) return undefined;
-    if (this.#self === DIRECTORY_NODE && !this.#joined.has(from)) return undefined;
+    if (this.#hearsOfNodes && !this.#joined.has(from)) return undefined;
     return { kind: "message", from, message };
   }
 

@@ -308,11 +308,7 @@ export class Coherence {
         if (from !== DIRECTORY_NODE) return this.#violation(from, message);
         return this.#peerLost(message.node, now);
       case "left":
-        if (this.#departure?.kind === "parting") {
-          this.#departure.awaited.delete(from);
-          return;
-        }
-        if (from !== DIRECTORY_NODE) return this.#violation(from, message);
+        if (from !== DIRECTORY_NODE) return this.#left(from, message);
         return this.#outbox.tell({ kind: "left" });
       case "retire":
       case "retired":
@@ -415,7 +411,9 @@ export class Coherence {
       case "drained":
         return moves.drained(from, message.node, now);
       case "part":
-        if (this.#departure?.kind !== "parting") return this.#violation(from, message);
+        if (this.#departure?.kind !== "parting" && this.#departure?.kind !== "last") {
+          return this.#violation(from, message);
+        }
         return moves.part(from);
       case "parted":
         return directory.parted(from);
@@ -438,6 +436,16 @@ export class Coherence {
       default:
         message satisfies never;
     }
+  }
+
+  /** Another home has nothing that depends on this node, which leaves. */
+  #left(from: NodeId, message: Message): void {
+    const departure = this.#departure;
+    if (departure?.kind !== "parting" && departure?.kind !== "last") {
+      return this.#violation(from, message);
+    }
+    this.moves!.left(from);
+    if (departure.kind === "parting") departure.awaited.delete(from);
   }
 
   /** A node has joined, as far as this node knows. */
@@ -470,6 +478,7 @@ export class Coherence {
     this.#early = this.#early.filter(({ from }) => from !== node);
     this.cache.homeMoved(chunks, isGone, now);
     this.moves!.moved(node, chunks, now);
+    if (this.#departure?.kind === "parting") this.#departure.awaited.delete(node);
     if (node === this.#self) this.#part();
   }
 
@@ -495,7 +504,7 @@ export class Coherence {
   /** Asks the other homes to have the pages taken over that only this node has. */
   #part(): void {
     const awaited = new Set(this.moves!.present);
-    awaited.delete(this.#self);
+    for (const node of this.moves!.retired) awaited.delete(node);
     awaited.delete(DIRECTORY_NODE);
     for (const node of awaited) this.#outbox.send(node, { kind: "leave" });
     this.#departure = { kind: "parting", awaited };

@@ -153,3 +153,22 @@ Deno.test("Coherence: a home that leaves hands over what it knows, and nothing i
   assertEquals(cluster.access(3, 6, Access.Write), ["request 3>1", "grant 1>3"]);
   assertEquals(cluster.node(3).counters.pagesZero, 1);
 });
+
+Deno.test("Coherence: homes leave at the same time, and nothing is lost with them", () => {
+  const cluster = new ScriptedCluster(4, REGION);
+  for (const node of [2, 3, 4]) cluster.step(node, { kind: "room", node: 1, pages: Infinity });
+  for (const [home, page] of [[2, 4], [3, 8], [4, 12]] as const) {
+    cluster.access(home, page, Access.Write);
+  }
+  // Each has the only copy of a page whose home is another.
+  for (const [node, page] of [[3, 4], [4, 8], [2, 12]] as const) {
+    cluster.access(node, page, Access.Write);
+  }
+  for (const node of [2, 3, 4]) cluster.step(node, { kind: "leave" });
+  cluster.flush();
+  assertEquals(cluster.log.filter((line) => line.startsWith("left 1>")).length, 3);
+  for (const page of [4, 8, 12]) {
+    assertEquals(cluster.node(1).directory!.copies(page), { owner: 1, nodes: [1] });
+    assertEquals(cluster.node(1).state(page), Exclusive);
+  }
+});

@@ -553,7 +553,8 @@ export class Directory {
   /** Tells the directory node, the home of these chunks from now on, which pages were touched. */
   handOver(chunks: readonly PageRun[]): void {
     for (const chunk of chunks) this.#handOver(chunk);
-    this.advanceLeaving();
+    // Nodes that leave hear of the move, and ask this one for nothing more.
+    this.leaving.clear();
   }
 
   #handOver({ first, count }: PageRun): void {
@@ -570,7 +571,7 @@ export class Directory {
 
   /** Lets a node leave, once this node has taken over the pages that only that node has. */
   leave(node: NodeId): void {
-    if (!this.members.has(node)) return;
+    if (!this.members.has(node) || this.retiring) return;
     // What is cleared need not be taken over.
     this.#endRest(this.#region);
     this.waiting.removeOf(node);

@@ -35,8 +35,10 @@ export class HomeMoves {
   readonly retired = new Set<NodeId>();
   /** The nodes that went last. */
   readonly #gone = new Set<NodeId>();
-  /** The homes with which this node, which leaves, has parted: it has none of their pages. */
+  /** The homes with which this node, which leaves, has parted: they may have forgotten it. */
   readonly #parted = new Set<NodeId>();
+  /** Those that have. */
+  readonly #left = new Set<NodeId>();
   readonly #drains = new Map<NodeId, Drain>();
   #askers: Asker[] = [];
   readonly #self: NodeId;
@@ -75,8 +77,15 @@ export class HomeMoves {
 
   /** Takes a home's word that nothing of its pages depends on this node, which leaves. */
   part(home: NodeId): void {
+    // A home that has moved has asked before, and does not forget any node since.
+    if (this.retired.has(home)) return;
     this.#parted.add(home);
     this.#outbox.send(home, { kind: "parted" });
+  }
+
+  /** Takes a home's word that it has forgotten this node, which leaves. */
+  left(home: NodeId): void {
+    this.#left.add(home);
   }
 
   /** A home has moved to the directory node, with these chunks of which this node knows. */
@@ -85,7 +94,8 @@ export class HomeMoves {
     this.#answer("drain", node);
     const awaited = new Set<NodeId>();
     const asked = new Set(this.cache.unask(runs));
-    if (asked.size > 0 || this.cache.isAsking(node)) {
+    const isAwaited = asked.size > 0 || this.cache.isAsking(node) || this.#parted.has(node);
+    if (isAwaited && !this.#left.has(node)) {
       for (const other of this.present) if (other !== this.#self) awaited.add(other);
     }
     this.#drains.set(node, { runs, asked, awaited });
@@ -137,7 +147,9 @@ export class HomeMoves {
     // What the old home has not answered it has not done.
     for (const first of drain.asked) this.cache.kept({ first, count: 1 }, now);
     this.cache.askAnew(node, now);
-    if (!this.#parted.has(node)) { for (const run of drain.runs) this.cache.tellCopies(run); }
+    // Others may have overwritten what this node has of the pages of a home that has forgotten it.
+    const isForgotten = (this.isGone(node) ? this.#parted : this.#left).has(node);
+    if (!isForgotten) { for (const run of drain.runs) this.cache.tellCopies(run); }
     this.#outbox.send(DIRECTORY_NODE, { kind: "reported", node });
   }
 }
