@@ -1,6 +1,7 @@
 /** The programs are right, and the simulator counts what real nodes count. */
 
 import { assert, assertAlmostEquals, assertEquals, assertThrows } from "@std/assert";
+import { Jacobi } from "./jacobi.ts";
 import { PROTOCOL } from "./mod.ts";
 import { type Network, networks } from "./network.ts";
 import { missBytes } from "./part.ts";
@@ -53,6 +54,18 @@ for (const nodes of [1, 2, 5]) {
     }
   });
 }
+
+Deno.test("where homes are on every node, programs compute the same, and node 1 has less to do", () => {
+  for (const program of makeSuite(SMALL)) {
+    const options = { program, nodes: 8, network: LOOPBACK!, unitUs: 0.01, checked: true };
+    const { homeEngineShare, us } = simulate({ ...options, protocol: PROTOCOL });
+    for (const placement of ["first-touch", "spread"] as const) {
+      const run = simulate({ ...options, protocol: { ...PROTOCOL, placement } });
+      const worked = [run.homeEngineShare * run.us, homeEngineShare * us];
+      if (program instanceof Jacobi) assert(worked[0]! < worked[1]! / 2, `${worked}`);
+    }
+  }
+});
 
 Deno.test("one simulated node takes what its work takes, and many on a free network share it", () => {
   for (const program of makeSuite(SMALL)) {

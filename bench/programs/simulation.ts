@@ -102,9 +102,12 @@ class Simulation {
   }
 
   run(): SimulatedRun {
-    const [home] = this.#nodes;
-    for (const { id } of this.#nodes) {
-      if (id !== DIRECTORY_NODE) home!.engine.step({ kind: "peerJoined", node: id }, 0);
+    // Of others hear the nodes that can be the home of a page.
+    const homes = this.#nodes.filter(({ engine }) => engine.directory !== undefined);
+    for (const home of homes) {
+      for (const { id } of this.#nodes) {
+        if (id !== home.id) home.engine.step({ kind: "peerJoined", node: id }, 0);
+      }
     }
     for (const node of this.#nodes) this.#timeline.at(0, () => this.#advance(node));
     this.#timeline.run();
