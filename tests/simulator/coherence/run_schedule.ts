@@ -13,13 +13,13 @@ import { World } from "./world.ts";
 /** Each seed that is a multiple of it has nodes that are frozen. */
 export const FROZEN_EVERY = 10;
 
-/** Of so many seeds in a row one has homes on every node, unless it has nodes that are frozen. */
+/** Of so many seeds in a row one has homes on every node. */
 const HOMES_EVERY = 7;
 const HOMES_REST = 3;
 
 /** @returns Whether a seed has homes on every node. */
 export function hasHomes(seed: number): boolean {
-  return seed % FROZEN_EVERY !== 0 && seed % HOMES_EVERY === HOMES_REST;
+  return seed % HOMES_EVERY === HOMES_REST;
 }
 
 /** What became of a schedule. */
@@ -50,7 +50,7 @@ export function runSchedule(
   // What a node that was given up does to its memory, the oracle of that node does not follow.
   const unlimited = isFrozen ? { ...drawn, memoryPages: [] } : drawn;
   const options = hasHomes(seed)
-    ? { ...unlimited, ...makeHomes(random, drawn.memoryPages) }
+    ? { ...unlimited, ...makeHomes(random, unlimited.memoryPages) }
     : unlimited;
   const world = new World(options, random, bug, coverage, trace);
   const drawnIncidents = makeIncidents(random, world);

@@ -10,7 +10,7 @@ import { hasHomes, runSchedule } from "./run_schedule.ts";
 const SCHEDULES = 3_000;
 /** Within so many each planted bug is found; most are in the first ten. */
 const BUG_SCHEDULES_MAX = 30_000;
-/** The same, of which one in eight has homes on every node; most are found in the first hundred. */
+/** The same, of which one in seven has homes on every node; most are found in the first hundred. */
 const HOME_BUG_SEEDS_MAX = 100_000;
 /** Of the pairs that can happen so few schedules visit no fewer; a million visit all of them. */
 const VISITED_MIN = 0.9;
