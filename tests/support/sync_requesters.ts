@@ -91,6 +91,11 @@ export class SyncRequesters {
     return this;
   }
 
+  endThread(node: NodeId, thread: number): this {
+    this.synchronizer.threadGone(node, thread);
+    return this;
+  }
+
   /** Lets time pass. */
   beat(times = 1): this {
     for (let time = 0; time < times; time++) this.synchronizer.beat();

@@ -15,7 +15,7 @@ import {
   SYNC_WAITING_MAX,
 } from "../../limits.ts";
 import type { NodeId } from "../coherence/messages.ts";
-import { type SyncReply, SyncStatus } from "./messages.ts";
+import { type SyncReply, SyncStatus, threadOf } from "./messages.ts";
 
 /** Where answers go. Calls come in the order in which each node must be told. */
 export interface SyncOutbox {
@@ -301,6 +301,22 @@ export class SyncDesk {
   stuck(barriers: readonly StuckBarrier[]): void {
     const arrived = barriers.reduce((sum, barrier) => sum + barrier.arrived.length, 0);
     this.#outbox.stuck?.({ barriers, others: this.#waiting - arrived });
+  }
+
+  /**
+   * A thread of a node has ended that had a link of its own: it loses its places, and what it held
+   * goes to others.
+   */
+  dismissThread(node: NodeId, thread: number): void {
+    const { waiting, held } = this.members.get(node)!;
+    for (const waiter of [...waiting.values()]) {
+      if (threadOf(waiter.ticket) !== thread) continue;
+      this.release(waiter);
+      waiter.place.settle();
+    }
+    for (const ticket of [...held.keys()]) {
+      if (threadOf(ticket) === thread) this.takeBack(node, ticket)!.giveBack(true);
+    }
   }
 
   /** A node is gone: it loses its places, and what it held or had made goes to others. */

@@ -6,6 +6,38 @@
  * until it is unlocked. Every request but a cancel is answered once.
  */
 
+import { CALL_SLOTS_MAX } from "../../limits.ts";
+
+/**
+ * The tickets of one thread that asks by a link of its own: those from 2^31 on are parted among the
+ * threads of a node, and those below are for what the node's own link carries.
+ */
+export const THREAD_TICKETS: number = 2 ** 31 / CALL_SLOTS_MAX;
+/** The largest ticket of what a node's own link carries. */
+export const NODE_TICKET_MAX: number = 2 ** 31 - 1;
+
+/**
+ * The first ticket of a thread that asks by a link of its own.
+ *
+ * @param thread The node's number of the thread, from 1 to `CALL_SLOTS_MAX`.
+ * @returns The ticket; those of the thread are {@linkcode THREAD_TICKETS} from it on.
+ */
+export function firstTicketOf(thread: number): number {
+  return NODE_TICKET_MAX + 1 + (thread - 1) * THREAD_TICKETS;
+}
+
+/**
+ * The thread that a ticket belongs to.
+ *
+ * @param ticket The ticket.
+ * @returns The node's number of the thread; 0 where the node's own link carries the request.
+ */
+export function threadOf(ticket: number): number {
+  return ticket <= NODE_TICKET_MAX
+    ? 0
+    : 1 + Math.floor((ticket - NODE_TICKET_MAX - 1) / THREAD_TICKETS);
+}
+
 /** What a request is for. */
 export const SyncOperation = {
   /** Take a permit, or wait for one. */

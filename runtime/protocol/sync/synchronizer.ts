@@ -112,6 +112,19 @@ export class Synchronizer {
     this.#barriers.peerGone(node);
   }
 
+  /**
+   * The link of a thread has ended, and so has what the thread asked for by it: it loses its places
+   * in every queue, and the mutexes that it holds are abandoned.
+   *
+   * @param node The thread's node.
+   * @param thread The node's number of the thread, as `threadOf` has it.
+   */
+  threadGone(node: NodeId, thread: number): void {
+    if (!this.#desk.serves(node)) return;
+    this.#stillBeats = 0;
+    this.#desk.dismissThread(node, thread);
+  }
+
   /** Takes note of how many threads of a node can ask. */
   setThreads(node: NodeId, threads: number): void {
     this.#desk.setThreads(node, threads);

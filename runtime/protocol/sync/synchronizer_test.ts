@@ -1,6 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { SyncRequesters } from "../../../tests/support/sync_requesters.ts";
-import { SYNC_WAITING_MAX } from "../../limits.ts";
+import { CALL_SLOTS_MAX, SYNC_WAITING_MAX, TICKET_MAX } from "../../limits.ts";
+import { firstTicketOf, NODE_TICKET_MAX, THREAD_TICKETS, threadOf } from "./messages.ts";
 
 Deno.test("Synchronizer: a request that waits can be cancelled, wherever in the queue, and others keep their places", () => {
   for (const [cancelled, left] of [[1, [2, 3]], [2, [1, 3]], [3, [1, 2]]] as const) {
@@ -172,4 +173,39 @@ Deno.test("Synchronizer: nothing is told where threads wait for permits and mute
   const cluster = new SyncRequesters(2, { stuckBeats: 1 });
   cluster.acquire(1, 1).lock(2, 1).lock(2, 2).beat(3);
   assertEquals(cluster.stuck(), []);
+});
+
+Deno.test("threadOf: each thread that asks by a link of its own has tickets of its own, and the node has the rest", () => {
+  assertEquals([0, 1, NODE_TICKET_MAX].map(threadOf), [0, 0, 0]);
+  for (let thread = 1; thread <= CALL_SLOTS_MAX; thread++) {
+    const first = firstTicketOf(thread);
+    assertEquals([first - 1, first, first + THREAD_TICKETS - 1].map(threadOf), [
+      thread - 1,
+      thread,
+      thread,
+    ]);
+  }
+  assertEquals(threadOf(TICKET_MAX), CALL_SLOTS_MAX);
+});
+
+Deno.test("Synchronizer: a thread whose link has ended loses its places, and its mutex goes on as abandoned", () => {
+  const [one, two] = [firstTicketOf(1), firstTicketOf(2)];
+  const cluster = new SyncRequesters().lock(2, one).lock(2, two).lock(3, 1);
+  cluster.acquire(2, one + 1).acquire(2, two + 1).arrive(2, one + 2, 2).answers();
+  cluster.endThread(2, 1);
+  assertEquals(cluster.answers(), [`2.${two} Abandoned`]);
+  // The permit goes to the thread that is left, and the barrier has nobody.
+  cluster.release(3, 2).arrive(3, 3, 2);
+  assertEquals(cluster.answers(), [`2.${two + 1} Done`, "3.2 Done"]);
+  cluster.cancel(3, 3).unlock(2, two + 2, two).unlock(3, 4, 1);
+  assertEquals(cluster.answers(), ["3.3 Cancelled", "3.1 Done", `2.${two + 2} Done`, "3.4 Done"]);
+  assert(cluster.isEmpty);
+});
+
+Deno.test("Synchronizer: the end of a thread's link means nothing where its node is gone", () => {
+  const cluster = new SyncRequesters().lock(2, firstTicketOf(1)).lock(3, 1).lose(2);
+  assertEquals(cluster.answers(), [`2.${firstTicketOf(1)} Done`, "3.1 Abandoned"]);
+  cluster.endThread(2, 1).unlock(3, 2, 1);
+  assertEquals(cluster.answers(), ["3.2 Done"]);
+  assert(cluster.isEmpty);
 });

@@ -24,6 +24,8 @@ const CORNERS = [
   "abandoned",
   /** A node said that the thread had ended which held a mutex. */
   "threadEnded",
+  /** The link of a thread ended while the thread waited for something or held it. */
+  "threadLeftInUse",
   /** A grant was on its way to a node that had died. */
   "grantLost",
   /** A node left while it waited or held something. */

@@ -8,11 +8,14 @@ import { BOUNDS, ofKind } from "../../support/frames.ts";
 import { decodeFrame } from "../../../runtime/wire/page_frames.ts";
 import { encodeSync, SYNC_MAX_BYTES } from "../../../runtime/wire/sync_frames.ts";
 import {
+  firstTicketOf,
+  NODE_TICKET_MAX,
   type SyncMessage,
   SyncOperation,
   type SyncReply,
   type SyncRequest,
   SyncStatus,
+  threadOf,
 } from "../../../runtime/protocol/sync/messages.ts";
 import { fail } from "./oracle.ts";
 
@@ -21,38 +24,67 @@ export type Life = "working" | "leaving" | "dead";
 
 const scratch = new Uint8Array(SYNC_MAX_BYTES);
 
-/** A node, and its connection. */
+/** The threads of a node that ask by links of their own; thread 0 stands for the node's own link. */
+export const THREADS: readonly number[] = [1, 2];
+
+/** What one of a node's links carries to the directory, in order: frames, or the link's end. */
+type Carried = Uint8Array | "end";
+
+/** A node, and its connections. */
 export class SyncNode {
   readonly id: NodeId;
   life: Life = "working";
   /** Whether the directory counts it as gone. */
   isLost = false;
-  /** Frames to the directory, in order. */
-  readonly toDirectory: Uint8Array[] = [];
+  /** What is on its way to the directory, by the threads whose links carry it. */
+  readonly toDirectory: readonly Carried[][] = [0, ...THREADS].map(() => []);
   /** Frames from the directory, in order. */
   readonly fromDirectory: Uint8Array[] = [];
   /** What was asked for and has no answer, by ticket. */
   readonly asked = new Map<number, SyncRequest>();
   /** The mutexes that it holds: their names by the tickets of their locks. */
   readonly locks = new Map<number, string>();
-  #nextTicket: number;
+  /** The threads whose links have ended, as the directory will see. */
+  readonly ended = new Set<number>();
+  /** What threads had asked for whose links have ended, by ticket. */
+  readonly #unread = new Map<number, SyncRequest>();
+  readonly #nextTickets: number[];
 
-  /** @param id The node. @param firstTicket Its first ticket. */
+  /** @param id The node. @param firstTicket The first ticket of its own link. */
   constructor(id: NodeId, firstTicket: number) {
     this.id = id;
-    this.#nextTicket = firstTicket;
+    this.#nextTickets = [firstTicket, ...THREADS.map(firstTicketOf)];
   }
 
-  /** A ticket that is not in use. */
-  ticket(): number {
-    const ticket = this.#nextTicket;
-    this.#nextTicket = (ticket + 1) >>> 0;
+  /** A ticket of a thread that is not in use. */
+  ticket(thread = 0): number {
+    const ticket = this.#nextTickets[thread]!;
+    this.#nextTickets[thread] = ticket === NODE_TICKET_MAX ? 0 : ticket + 1;
     return ticket;
   }
 
-  /** Sends a request. */
+  /** The links on which something is on its way to the directory. */
+  get busyLinks(): Carried[][] {
+    return this.toDirectory.filter(({ length }) => length > 0);
+  }
+
+  /** A thread ends, and its link behind all that it has said. */
+  endThread(thread: number): void {
+    this.ended.add(thread);
+    this.toDirectory[thread]!.push("end");
+    for (const [ticket, request] of this.asked) {
+      if (threadOf(ticket) !== thread) continue;
+      this.asked.delete(ticket);
+      this.#unread.set(ticket, request);
+    }
+    for (const ticket of this.locks.keys()) {
+      if (threadOf(ticket) === thread) this.locks.delete(ticket);
+    }
+  }
+
+  /** Sends a request, by the link whose thread has the ticket. */
   ask(request: SyncRequest): void {
-    this.toDirectory.push(toBytes(request));
+    this.toDirectory[threadOf(request.ticket)]!.push(toBytes(request));
     if (request.operation === SyncOperation.Cancel) return;
     this.asked.set(request.ticket, request);
     if ("lock" in request) this.locks.delete(request.lock);
@@ -62,6 +94,12 @@ export class SyncNode {
   receive(): SyncReply {
     const reply = fromBytes(this.fromDirectory.shift()!) as SyncReply;
     const { ticket, status } = reply;
+    const unread = this.#unread.get(ticket);
+    if (unread !== undefined) {
+      this.#unread.delete(ticket);
+      this.#giveBack(unread, status);
+      return reply;
+    }
     const request = this.asked.get(ticket) ?? fail(`${this.id}.${ticket} has an answer already`);
     this.asked.delete(ticket);
     const isGranted = status === SyncStatus.Done || status === SyncStatus.Abandoned;
@@ -73,12 +111,21 @@ export class SyncNode {
     return reply;
   }
 
+  /** A thread has not read that it was given a permit. */
+  #giveBack(request: SyncRequest, status: SyncStatus): void {
+    const { Acquire, TryAcquire, Release: operation } = SyncOperation;
+    const isPermit = request.operation === Acquire || request.operation === TryAcquire;
+    if (!isPermit || status !== SyncStatus.Done || this.life !== "working") return;
+    this.ask({ kind: "sync", operation, ticket: this.ticket(), key: request.key, count: 1 });
+  }
+
   /** Its process is no more; what it had sent may arrive. */
   die(): void {
     this.life = "dead";
     this.asked.clear();
     this.locks.clear();
     this.fromDirectory.length = 0;
+    this.#unread.clear();
   }
 }
 

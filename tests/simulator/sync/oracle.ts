@@ -12,6 +12,7 @@ import {
   type SyncReply,
   type SyncRequest,
   SyncStatus,
+  threadOf,
   type UnlockRequest,
 } from "../../../runtime/protocol/sync/messages.ts";
 import type { Synchronizer, SyncUsage } from "../../../runtime/protocol/sync/synchronizer.ts";
@@ -204,6 +205,32 @@ export class SyncOracle {
     for (const answer of answers) this.#answered(answer);
     this.#inherit(node);
     this.#checkState(NOBODY);
+  }
+
+  /** The synchronizer was told that the link of a thread has ended, and these answers came out. */
+  threadLost(node: NodeId, thread: number, answers: readonly Answer[]): void {
+    if (this.#gone.has(node)) {
+      if (answers.length > 0) fail(`node ${node} is gone, and its thread's end leads to answers`);
+      return this.#checkState(NOBODY);
+    }
+    this.#stillBeats = 0;
+    this.#open = this.#open.filter(({ from, request }) =>
+      from !== node || threadOf(request.ticket) !== thread
+    );
+    for (const [name, { holder, ticket }] of [...this.#locks]) {
+      if (holder !== node || threadOf(ticket) !== thread) continue;
+      this.#locks.delete(name);
+      this.#abandoned.add(name);
+    }
+    for (const answer of answers) this.#answered(answer);
+    this.#checkState(NOBODY);
+  }
+
+  /** Whether a thread waits for something, or holds a mutex, by a link of its own. */
+  isThreadBusy(node: NodeId, thread: number): boolean {
+    const isOf = (ticket: number): boolean => threadOf(ticket) === thread;
+    return this.#open.some(({ from, request }) => from === node && isOf(request.ticket)) ||
+      [...this.#locks.values()].some(({ holder, ticket }) => holder === node && isOf(ticket));
   }
 
   /** What a node has made goes to a node that uses it, or is without a maker. */

@@ -64,6 +64,10 @@ class LoyalDesk extends SyncDesk {
   }
 }
 
+class TrustfulDesk extends SyncDesk {
+  override dismissThread(): void {}
+}
+
 class HoardingDesk extends SyncDesk {
   override cancel(node: NodeId, ticket: number): void {
     const waiter = this.members.get(node)!.waiting.get(ticket);
@@ -144,7 +148,12 @@ export const PLANTED_SYNC_BUGS: readonly PlantedSyncBug[] = [
   {
     name: "keeps the places of the dead",
     parts: { ...SYNC_PARTS, SyncDesk: LoyalDesk },
-    finding: /\d+ wait, not \d+|is gone, and is answered/,
+    finding: /\d+ wait, not \d+|is gone, and is answered|have no maker any more/,
+  },
+  {
+    name: "keeps the places of threads whose links have ended",
+    parts: { ...SYNC_PARTS, SyncDesk: TrustfulDesk },
+    finding: /\d+ wait, not \d+|\d+ mutexes are held, not \d+|are counted as made by/,
   },
   {
     name: "remembers what is idle",

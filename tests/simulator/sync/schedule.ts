@@ -5,7 +5,12 @@
 
 import { NODE_ID_MAX, SEMAPHORE_COUNT_MAX } from "../../../runtime/limits.ts";
 import { SEMAPHORE_KEY_MADE_MIN } from "../../../runtime/protocol/sync/semaphores.ts";
-import { SyncOperation, type SyncRequest } from "../../../runtime/protocol/sync/messages.ts";
+import {
+  NODE_TICKET_MAX,
+  SyncOperation,
+  type SyncRequest,
+  threadOf,
+} from "../../../runtime/protocol/sync/messages.ts";
 import {
   SYNC_PARTS,
   Synchronizer,
@@ -14,7 +19,7 @@ import {
 import { type StuckWaits, SYNC_LIMITS } from "../../../runtime/protocol/sync/desk.ts";
 import { Random } from "../coherence/random.ts";
 import { SyncCoverage } from "./coverage.ts";
-import { fromBytes, SyncNode, toBytes } from "./node.ts";
+import { fromBytes, SyncNode, THREADS, toBytes } from "./node.ts";
 import { type Answer, fail, SyncOracle } from "./oracle.ts";
 
 const kind = "sync";
@@ -25,7 +30,7 @@ const FULL_KEY = 99n;
 const MADE_MAX = 200;
 const NAMES = ["a", "b"];
 /** Under which no request is ever made. */
-const NO_TICKET = 0xffff_0000;
+const NO_TICKET = NODE_TICKET_MAX >> 1;
 /** As many requests of one node are open at one time. */
 const ASKED_MAX = 4;
 /** Steps in which whatever is left must come to its end. */
@@ -83,7 +88,7 @@ export class SyncSchedule {
     this.#nodes = Array.from({ length: random.between(2, 5) }, (_, index) => {
       // The last node has the greatest id, and tickets that begin again during the schedule.
       const id = index === 4 ? NODE_ID_MAX : index + 1;
-      return new SyncNode(id, index === 4 ? 0xffff_fff0 : 0);
+      return new SyncNode(id, index === 4 ? NODE_TICKET_MAX - 15 : 0);
     });
     for (const { id } of this.#nodes) {
       const works = random.chance(80);
@@ -113,9 +118,18 @@ export class SyncSchedule {
     else if (dice < 88) this.#ask(node);
     else if (dice < 93) this.#cancel(node);
     else if (dice < 94) this.#setThreads(node);
-    else if (dice < 97) this.#beat();
+    else if (dice < 96) this.#beat();
+    else if (dice < 97) this.#endThread(node);
     else if (dice < 99) this.#die(node);
     else this.#leave(node);
+  }
+
+  /** A thread that has a link of its own ends. */
+  #endThread(node: SyncNode): void {
+    const thread = this.#pick(THREADS);
+    if (node.life !== "working" || node.ended.has(thread)) return;
+    this.#trace(`${node.id} ends thread ${thread}`);
+    node.endThread(thread);
   }
 
   /** The directory hears how many threads of a node there are. */
@@ -148,7 +162,8 @@ export class SyncSchedule {
 
   #request(node: SyncNode): SyncRequest {
     const random = this.#random;
-    const ticket = node.ticket();
+    const thread = this.#pick([0, ...THREADS].filter((thread) => !node.ended.has(thread)));
+    const ticket = node.ticket(thread);
     const { Acquire, TryAcquire, Release, MakeSemaphore, Arrive, Lock, TryLock } = SyncOperation;
     // Rarely the thread that has it locked has ended.
     const unlock = random.chance(80) ? SyncOperation.Unlock : SyncOperation.Abandon;
@@ -172,10 +187,14 @@ export class SyncSchedule {
     }
     if (dice < 90) return { kind, operation: Lock, ticket, name };
     if (dice < 98) return { kind, operation: TryLock, ticket, name };
-    // Of a lock that another node holds, if there is one, but not this one.
+    // Of a lock that another node holds, if there is one, but not this one. It goes by the link by
+    // which this node may yet lock under the same ticket: so it arrives before that.
     const others = this.#nodes.flatMap(({ locks }) => [...locks.keys()]);
-    const foreign = others.filter((lock) => !node.locks.has(lock) && !node.asked.has(lock));
-    return { kind, operation: unlock, ticket, lock: this.#pick([...foreign, NO_TICKET]) };
+    const foreign = others.filter((lock) =>
+      !node.locks.has(lock) && !node.asked.has(lock) && !node.ended.has(threadOf(lock))
+    );
+    const lock = this.#pick([...foreign, NO_TICKET]);
+    return { kind, operation: unlock, ticket: node.ticket(threadOf(lock)), lock };
   }
 
   #cancel(node: SyncNode): void {
@@ -186,18 +205,32 @@ export class SyncSchedule {
   }
 
   #deliverRequest(node: SyncNode): void {
-    const bytes = node.toDirectory.shift();
-    if (bytes === undefined) {
+    const { busyLinks } = node;
+    if (busyLinks.length === 0) {
       if (node.life !== "working" && !node.isLost) this.#lose(node);
       return;
     }
     // A node may be given up for its silence while its words are on their way.
     if (node.life === "dead" && !node.isLost && this.#random.chance(30)) this.#lose(node);
-    const request = fromBytes(bytes) as SyncRequest;
+    const link = this.#pick(busyLinks);
+    const carried = link.shift()!;
+    if (carried === "end") return this.#threadGone(node, node.toDirectory.indexOf(link));
+    const request = fromBytes(carried) as SyncRequest;
     this.#trace(`directory: from ${node.id} ${show(request)}`);
     this.#answers = [];
     this.#synchronizer.request(node.id, request);
     this.#oracle.requested(node.id, request, this.#answers);
+    this.#sendAnswers();
+  }
+
+  /** The directory notices that the link of a thread has ended; the next thread may have another. */
+  #threadGone(node: SyncNode, thread: number): void {
+    this.#trace(`directory: thread ${thread} of ${node.id} is gone`);
+    node.ended.delete(thread);
+    if (this.#oracle.isThreadBusy(node.id, thread)) this.coverage.reach("threadLeftInUse");
+    this.#answers = [];
+    this.#synchronizer.threadGone(node.id, thread);
+    this.#oracle.threadLost(node.id, thread, this.#answers);
     this.#sendAnswers();
   }
 
@@ -226,12 +259,14 @@ export class SyncSchedule {
     if (node.fromDirectory.length > 0) this.coverage.reach("grantLost");
     if (node.asked.size > 0) this.coverage.reach("diedWaiting");
     node.die();
-    if (node.toDirectory.length > 0) node.toDirectory.splice(this.#random.below(10));
+    for (const link of node.busyLinks) link.splice(this.#random.below(10));
   }
 
   #leave(node: SyncNode): void {
     if (node.id === 1 || node.life !== "working") return;
     this.#trace(`${node.id} leaves`);
+    // It says so once the directory has seen the ends of its threads' links.
+    for (const thread of THREADS) if (!node.ended.has(thread)) node.endThread(thread);
     node.life = "leaving";
   }
 
@@ -311,7 +346,7 @@ export class SyncSchedule {
 
 /** Whether something is left to happen to a node by itself. */
 function isUnderWay(node: SyncNode): boolean {
-  return node.toDirectory.length > 0 || node.fromDirectory.length > 0 ||
+  return node.busyLinks.length > 0 || node.fromDirectory.length > 0 ||
     (node.life !== "working" && !node.isLost);
 }
 
