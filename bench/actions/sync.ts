@@ -8,22 +8,25 @@ const nothing = rpc("bench: nothing", (): void => {});
  * Waits at a barrier again and again.
  *
  * @param node The node.
- * @param loop The barrier, how many arrive at it, how often to wait.
+ * @param loop The barrier, how many arrive at it, how often to wait; whether this node blocks its
+ * thread.
  * @returns How long each wait took, in microseconds, but the first: the others may begin later.
  */
 export async function barrierLoop(
   node: Node,
-  { name, parties, count }: {
+  { name, parties, count, blocks }: {
     readonly name: string;
     readonly parties: number;
     readonly count: number;
+    readonly blocks: boolean;
   },
 ): Promise<number[]> {
   const barrier = node.barrier(name, parties);
   const us: number[] = [];
   for (let wait = 0; wait < count; wait++) {
     const begin = performance.now();
-    await barrier.wait();
+    if (blocks) barrier.waitSync();
+    else await barrier.wait();
     if (wait > 0) us.push((performance.now() - begin) * 1000);
   }
   return us;
@@ -73,17 +76,19 @@ export async function handOff(
  * Locks a mutex, adds to a cell and unlocks, in turns with another node that does the same.
  *
  * @param node The node.
- * @param loop The mutex; how often; where the cell is, in bytes.
+ * @param loop The mutex; how often; where the cell is, in bytes; whether this node blocks its
+ * thread.
  * @returns How long each turn took, in microseconds: half of the time from one lock of this node to
  * its next one, between which the other node has had the mutex. What is before both nodes take
  * part, or after that, is left out.
  */
 export async function mutexLoop(
   node: Node,
-  { name, count, offset }: {
+  { name, count, offset, blocks }: {
     readonly name: string;
     readonly count: number;
     readonly offset: number;
+    readonly blocks: boolean;
   },
 ): Promise<number[]> {
   const mutex = node.mutex(name);
@@ -91,7 +96,7 @@ export async function mutexLoop(
   const us: number[] = [];
   let [since, left] = [0, 0];
   for (let turn = 0; turn < count; turn++) {
-    using _lock = await mutex.lock();
+    using _lock = blocks ? mutex.lockSync() : await mutex.lock();
     const now = performance.now();
     // The cell is as this node left it where the other node has had no turn meanwhile.
     if (turn > 0 && cell[0] !== left) us.push((now - since) * 500);

@@ -38,8 +38,13 @@ export function handOffRounds(cluster: BenchCluster, blocks: boolean): () => Pro
 }
 
 /** Rounds in which some nodes wait at a barrier; resolve with microseconds a wait. */
-function barrierRounds(cluster: BenchCluster, ids: readonly number[]): () => Promise<number[]> {
-  const loop = { name: `of ${ids.length}`, parties: ids.length, count: TIMES };
+function barrierRounds(
+  cluster: BenchCluster,
+  ids: readonly number[],
+  blocks: boolean,
+): () => Promise<number[]> {
+  const name = `${blocks ? "blocking, " : ""}of ${ids.length}`;
+  const loop = { name, parties: ids.length, count: TIMES, blocks };
   return async () => {
     const waits = ids.map((id) => cluster.node(id).run("barrierLoop", loop));
     return (await Promise.all(waits)).at(-1)!;
@@ -47,8 +52,8 @@ function barrierRounds(cluster: BenchCluster, ids: readonly number[]): () => Pro
 }
 
 /** Rounds in which two nodes lock a mutex, change a cell and unlock; microseconds a turn. */
-function mutexRounds(cluster: BenchCluster): () => Promise<number[]> {
-  const loop = { name: "cell", count: TIMES, offset: 0 };
+function mutexRounds(cluster: BenchCluster, blocks: boolean): () => Promise<number[]> {
+  const loop = { name: "cell", count: TIMES, offset: 0, blocks };
   return async () => {
     const turns = [2, 3].map((id) => cluster.node(id).run("mutexLoop", loop));
     return (await Promise.all(turns))[0]!;
@@ -58,9 +63,12 @@ function mutexRounds(cluster: BenchCluster): () => Promise<number[]> {
 function rounds(context: Context, cluster: BenchCluster): OpenFamily["take"] {
   return {
     ...floorRounds(context),
-    "barrier": barrierRounds(cluster, [1, 2, 3]),
-    "barrier-two": barrierRounds(cluster, [2, 3]),
-    "mutex": mutexRounds(cluster),
+    "barrier": barrierRounds(cluster, [1, 2, 3], false),
+    "barrier-two": barrierRounds(cluster, [2, 3], false),
+    "mutex": mutexRounds(cluster, false),
+    "barrier-blocking": barrierRounds(cluster, [1, 2, 3], true),
+    "barrier-two-blocking": barrierRounds(cluster, [2, 3], true),
+    "mutex-blocking": mutexRounds(cluster, true),
     "hand-off": handOffRounds(cluster, false),
     "hand-off-blocking": handOffRounds(cluster, true),
     "call": () => cluster.node(2).run("callLoop", { to: 3, count: TIMES }),
@@ -92,8 +100,26 @@ function rows(suffix: string, title: string): Family["rows"] {
       unit,
       against: within(3),
     },
+    {
+      id: `mutex-blocking${suffix}`,
+      title: `the same by lockSync${title}`,
+      unit,
+      against: within(3),
+    },
     { id: `barrier-two${suffix}`, title: `barrier of two${title}`, unit, against: within(2) },
+    {
+      id: `barrier-two-blocking${suffix}`,
+      title: `barrier of two, waitSync${title}`,
+      unit,
+      against: within(2),
+    },
     { id: `barrier${suffix}`, title: `barrier of three${title}`, unit, against: within(3) },
+    {
+      id: `barrier-blocking${suffix}`,
+      title: `barrier of three, waitSync${title}`,
+      unit,
+      against: within(3),
+    },
     {
       id: `call${suffix}`,
       title: `remote call without arguments${title}`,
