@@ -185,6 +185,31 @@ export class Poller implements Disposable {
     });
   }
 
+  /**
+   * Lends another thread a descriptor of a connection, which from here on neither this thread nor
+   * its event loop reads.
+   *
+   * @param connection The two addresses of a connection that Deno has nothing left to do on.
+   * @returns The descriptor, at least 3, which is to be given up by `ThreadDescriptor.close`.
+   * @throws {TdsmError} If the connection is not found, or descriptors are used up.
+   */
+  lend(
+    { localAddr: near, remoteAddr: far }: Pick<Deno.TcpConn, "localAddr" | "remoteAddr">,
+  ): number {
+    const symbols = this.#symbols;
+    const fd = symbols.tdsm_link_find(
+      cString(near.hostname),
+      near.port,
+      cString(far.hostname),
+      far.port,
+    );
+    if (fd < 0) throw statusError("find the descriptor of a connection", fd, 0);
+    symbols.tdsm_link_detach(this.#loop, fd);
+    const lent = symbols.tdsm_thread_link_lend(fd);
+    if (lent < 0) throw statusError("lend a descriptor", lent, symbols.tdsm_last_errno());
+    return lent;
+  }
+
   /** Closes it. Every descriptor must have been given up. */
   [Symbol.dispose](): void {
     this.#symbols.tdsm_links_close(this.#epoll);

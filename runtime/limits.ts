@@ -366,6 +366,22 @@ export const SYNC_WAITING_ASSURED: number = CALL_SLOTS_MAX;
 /** The most parties of a barrier: as many as can wait. */
 export const BARRIER_PARTIES_MAX: number = SYNC_WAITING_MAX;
 /**
+ * The links at the directory node that threads of other nodes have for themselves. A thread that
+ * gets none asks by its engine: a descriptor may be wanted for a node that joins.
+ */
+export const THREAD_LINKS_MAX = 256;
+/** How many times a thread blocks at the directory's desk before it is given a link of its own. */
+export const THREAD_LINK_AFTER = 16;
+/** How many releases and unlocks of a thread may have no answer before the thread waits for one. */
+export const THREAD_LINK_UNANSWERED_MAX = 64;
+/**
+ * How long a node whose thread has found its own link ended waits to hear why before it fails, in
+ * milliseconds: the word comes by another connection.
+ */
+export const THREAD_LINK_VERDICT_MS: number = PEER_VERDICT_MAX_MS;
+/** How often a node looks for what its thread left unread in its link, in milliseconds. */
+export const THREAD_LINK_LOOK_MS = 5;
+/**
  * How long every thread of every node may wait, some of them at a barrier, until the directory node
  * says so: a wait that nobody is left to end. In milliseconds.
  */

@@ -4,10 +4,11 @@
 
 import { type Address, formatAddress, isLoopback } from "../address.ts";
 import { reasonOf, TdsmError, type TdsmErrorCode } from "../errors.ts";
-import { NODE_ID_MAX, NODES_MAX } from "../limits.ts";
+import { NODE_ID_MAX, NODES_MAX, THREAD_LINKS_MAX } from "../limits.ts";
 import { PROTOCOL_VERSION } from "../wire/layout.ts";
 import type { Control, HelloControl, RefuseControl } from "../wire/control.ts";
 import type { StatusRequestControl } from "../wire/status_control.ts";
+import type { ThreadHelloControl } from "../wire/thread_control.ts";
 import { DIRECTORY_NODE, type NodeId } from "../protocol/coherence/messages.ts";
 import { SETTINGS } from "../settings/table.ts";
 import { formatSize } from "../size.ts";
@@ -132,6 +133,35 @@ export function objectionToStatus(
 ): RefuseControl | undefined {
   if (protocolVersion !== PROTOCOL_VERSION) return otherVersion(`${protocolVersion}`);
   return self === DIRECTORY_NODE ? undefined : notDirectory(directory!);
+}
+
+/**
+ * Why the connection of a thread of a node is refused.
+ *
+ * @param hello Its first message.
+ * @param door What there is to know of the cluster.
+ * @param threads The links that threads of all nodes have.
+ * @param threads.count How many.
+ * @param threads.isLinked Whether the thread has one.
+ * @returns The refusal to send; `undefined` when it is let in.
+ */
+export function objectionToThread(
+  hello: ThreadHelloControl,
+  { self, session, directory, isLinked }: Pick<
+    Doorkeeper,
+    "self" | "session" | "directory" | "isLinked"
+  >,
+  threads: { readonly count: number; readonly isLinked: boolean },
+): RefuseControl | undefined {
+  if (hello.protocolVersion !== PROTOCOL_VERSION) return otherVersion(`${hello.protocolVersion}`);
+  if (self !== DIRECTORY_NODE) return notDirectory(directory!);
+  if (hello.session !== session) return refuse("JoinRefused", "it is of another cluster");
+  if (!isLinked(hello.node)) return refuse("JoinRefused", `no node ${hello.node} is connected`);
+  if (threads.isLinked) return connectedAlready();
+  if (threads.count >= THREAD_LINKS_MAX) {
+    return refuse("LimitExceeded", `there are ${threads.count} links of threads`);
+  }
+  return undefined;
 }
 
 /**

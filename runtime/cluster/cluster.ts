@@ -25,6 +25,8 @@ import type { AbortControl, HelloControl, WelcomeControl } from "../wire/control
 import type { RegionSettings } from "../wire/region_settings.ts";
 import type { EngineMessage, PeerMessage } from "../wire/peer_message.ts";
 import type { NodeStatusControl } from "../wire/status_control.ts";
+import type { SyncMessage } from "../protocol/sync/messages.ts";
+import type { Stream } from "../secure/sealed_connection.ts";
 import { Lease } from "../protocol/coherence/lease.ts";
 import { DIRECTORY_NODE, type GrantMessage, type NodeId } from "../protocol/coherence/messages.ts";
 import { keyRefused, notADirectory, objectionToLoopback, type Peer, refusal } from "./admission.ts";
@@ -70,7 +72,13 @@ export interface Member {
     target(from: NodeId, grant: GrantMessage): Uint8Array | undefined;
     /** A message; `payload` is what a remote call carries. */
     received(from: NodeId, message: EngineMessage, payload: Uint8Array): void;
+    /** At the directory node: a request on the link that a thread of a node has for itself. */
+    threadAsked(from: NodeId, thread: number, request: SyncMessage): void;
+    /** At the directory node: that link has ended, behind all that it has brought. */
+    threadEnded(from: NodeId, thread: number): void;
   };
+  /** The directory node has seen the end of the link of a thread of this node. */
+  threadGone(thread: number): void;
   /** At the directory node: collects the counters of all nodes. */
   status(): Promise<NodeStatusControl[]>;
   /** At the directory node: a node has joined. */
@@ -149,6 +157,17 @@ export class Cluster<Node extends Member = Member> {
           if (node === DIRECTORY_NODE) this.#lease?.pinged(number, clock());
         },
         lost: (node, reason) => this.#lost(node, reason),
+        threadSaid: (node, thread, message) => {
+          if (message.kind !== "sync") {
+            const reason = `${message.kind} on the link of thread ${thread}`;
+            throw new TdsmError("ProtocolViolation", reason);
+          }
+          this.node.engine.threadAsked(node, thread, message);
+        },
+        threadGone: (node, thread) => {
+          this.node.engine.threadEnded(node, thread);
+          this.#links.to(node)?.send({ kind: "threadGone", thread });
+        },
       },
       sum,
       secret,
@@ -306,6 +325,27 @@ export class Cluster<Node extends Member = Member> {
     this.#links.to(to)?.send(message, payload, encoding);
   }
 
+  /**
+   * At the directory node: queues an answer to a thread of another node, by the link that the
+   * thread has for itself. Where it has none any more, nobody waits for the answer.
+   */
+  sendToThread(to: NodeId, thread: number, reply: SyncMessage): void {
+    this.#links.toThread(to, thread)?.send(reply);
+  }
+
+  /**
+   * Connects to the directory node for a thread of this node.
+   *
+   * @param thread This node's number of the thread.
+   * @returns The connection, which the caller closes.
+   * @throws {TdsmError} Why there is none.
+   */
+  dialThread(thread: number): Promise<Stream> {
+    const { self: node, session } = this.#members;
+    const protocolVersion = PROTOCOL_VERSION;
+    return this.#links.dialThread({ kind: "threadHello", protocolVersion, session, node, thread });
+  }
+
   /** The page bytes that wait to be sent, or are being sent, straight from where they lie. */
   unsent(): IterableIterator<Uint8Array> {
     return this.#links.unsent();
@@ -446,6 +486,9 @@ export class Cluster<Node extends Member = Member> {
       case "closing":
         if (!fromDirectory) break;
         return this.node.closing();
+      case "threadGone":
+        if (!fromDirectory) break;
+        return this.node.threadGone(message.thread);
       case "abort":
         // Any node may announce its own failure; only the directory node may announce another's.
         if (!fromDirectory && !(this.#members.isDirectory && message.node === from)) break;
@@ -466,6 +509,7 @@ export class Cluster<Node extends Member = Member> {
       case "statusRequest":
       case "clusterStatus":
       case "nodeStatus":
+      case "threadHello":
         // Said only before two nodes know each other.
         break;
       default:

@@ -24,6 +24,7 @@ import {
   connectedAlready,
   objectionToHello,
   objectionToStatus,
+  objectionToThread,
   type Peer,
   unreachable,
 } from "./admission.ts";
@@ -245,6 +246,11 @@ export class Door {
       return ended;
     }
     if (control.kind === "statusRequest") return this.#links.drain(link, this.#report(link));
+    if (control.kind === "threadHello") {
+      link.say({ kind: "accept", node: this.#members.self });
+      this.#links.carryThread(control, link);
+      return undefined;
+    }
     const hello = control as HelloControl;
     if (hello.node === 0) return this.#admit(hello, link, visitor);
     if (this.#members.get(hello.node) === undefined) {
@@ -275,6 +281,11 @@ export class Door {
     const { self, session, region, nextId } = members;
     const directory = members.get(DIRECTORY_NODE);
     if (control.kind === "statusRequest") return objectionToStatus(control, { self, directory });
+    const isLinked = (node: NodeId): boolean => this.#links.get(node) !== undefined;
+    if (control.kind === "threadHello") {
+      const door = { self, session, directory, isLinked };
+      return objectionToThread(control, door, this.#links.threadLinks(control));
+    }
     return objectionToHello(control, {
       self,
       session,
@@ -283,7 +294,7 @@ export class Door {
       nodes: members.peers.length + 1,
       nextId,
       isGone: (node) => members.isGone(node),
-      isLinked: (node) => this.#links.get(node) !== undefined,
+      isLinked,
       isDialled: (node) => this.#links.isDialled(node),
     });
   }

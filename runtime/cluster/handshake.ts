@@ -7,6 +7,7 @@ import { mayUseNet, netPermission } from "../settings/permissions.ts";
 import { reasonOf, TdsmError } from "../errors.ts";
 import { noted } from "../event_loop.ts";
 import {
+  CONTROL_MAX_BYTES,
   HANDSHAKE_MAX_MS,
   JOIN_RETRY_MAX_MS,
   JOIN_RETRY_MIN_MS,
@@ -15,8 +16,10 @@ import {
 } from "../limits.ts";
 import type { Secret } from "../secure/handshake.ts";
 import type { SealedConnection, Stream } from "../secure/sealed_connection.ts";
-import { type Control, isControl } from "../wire/control.ts";
+import { type Control, encodeControl, isControl } from "../wire/control.ts";
+import { Framer } from "../wire/framer.ts";
 import type { PeerMessage } from "../wire/peer_message.ts";
+import { refusal } from "./admission.ts";
 import type { Link, LinkHandlers } from "./link.ts";
 
 /**
@@ -76,6 +79,48 @@ export function nextWord<Result>(
     link.close();
   }, timeoutMs);
   return promise;
+}
+
+/**
+ * Says the first message of a connection on which no link is made, and waits for the answer.
+ *
+ * @param connection The connection. It is not closed where that fails.
+ * @param hello The message.
+ * @param address Where the other side is.
+ * @param timeoutMs How long to wait for the answer, in milliseconds.
+ * @throws {TdsmError} Where it is refused, or there is no answer; `TimedOut`.
+ */
+export async function introduce(
+  connection: Stream,
+  hello: Control,
+  address: Address,
+  timeoutMs: number = HANDSHAKE_MAX_MS,
+): Promise<void> {
+  const bytes = new Uint8Array(CONTROL_MAX_BYTES);
+  const timer = setTimeout(() => closeNow(connection), timeoutMs);
+  try {
+    connection.setNoDelay(true);
+    const size = encodeControl(hello, bytes, 0);
+    for (let sent = 0; sent < size;) {
+      sent += await noted(connection.write(bytes.subarray(sent, size)));
+    }
+    const framer = new Framer();
+    for (;;) {
+      const frame = framer.next(undefined);
+      if (frame.kind === "control") {
+        if (frame.control.kind !== "accept") throw refusal(frame.control, address, hello.kind);
+        return;
+      }
+      if (frame.kind !== "need") throw new TdsmError("ProtocolViolation", "no answer to it");
+      const received = await noted(connection.read(framer.space));
+      if (received === null) {
+        throw new TdsmError("PeerLost", "the other side closed the connection");
+      }
+      framer.filled(received);
+    }
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 /**

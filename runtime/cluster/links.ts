@@ -15,9 +15,18 @@ import {
 import { crc32c } from "../wire/crc32c.ts";
 import type { Control, HelloControl, PingControl } from "../wire/control.ts";
 import type { PeerMessage } from "../wire/peer_message.ts";
+import type { ThreadHelloControl } from "../wire/thread_control.ts";
 import { DIRECTORY_NODE, type GrantMessage, type NodeId } from "../protocol/coherence/messages.ts";
 import { type Peer, refusal } from "./admission.ts";
-import { connectToPeer, isDropped, nextWord, secure, shakeHands } from "./handshake.ts";
+import {
+  closeNow,
+  connectToPeer,
+  introduce,
+  isDropped,
+  nextWord,
+  secure,
+  shakeHands,
+} from "./handshake.ts";
 import { Link, type LinkHandlers } from "./link.ts";
 import type { Members } from "./members.ts";
 import { demandKey, proveKey, type Secret } from "../secure/handshake.ts";
@@ -39,19 +48,32 @@ export interface PeerHandlers {
   pinging(node: NodeId, number: number): void;
   /** The connection to a node has ended, or could not be made. */
   lost(node: NodeId, reason: string): void;
+  /** A message on the link that a thread of a node has for itself. */
+  threadSaid(node: NodeId, thread: number, message: PeerMessage): void;
+  /** That link has ended in order. */
+  threadGone(node: NodeId, thread: number): void;
+}
+
+/** The queue to what is at the other end of a connection. */
+interface Queue {
+  /** The queue of messages. */
+  readonly sender: Sender;
+  /** Whether something was sent since the last {@linkcode Links.sayAlive}. */
+  active: boolean;
+}
+
+/** The link that a thread of another node has for itself. */
+interface ThreadLine extends Queue {
+  readonly link: Link;
 }
 
 /** The way to another node: its queue and its link. It exists from the first message on. */
-interface Line {
-  /** The queue of messages to the node. */
-  readonly sender: Sender;
+interface Line extends Queue {
   /**
    * The connection, from its handshake on. Without a connection the other node is being dialled, or
    * the connection has ended and the directory node decides whether the other node is lost.
    */
   link: Link | undefined;
-  /** Whether something was sent since the last {@linkcode Links.sayAlive}. */
-  active: boolean;
   /** For how many beats in a row the node has taken nothing of what waits for it. */
   stillBeats: number;
   /** The number of the last ping to the node; 0 before the first. */
@@ -77,7 +99,9 @@ export class Links {
   /** For each link that drains, a promise of its end. */
   readonly #draining = new Set<Promise<void>>();
   /** The lines on which something was queued since the last flush. */
-  readonly #touched = new Set<Line>();
+  readonly #touched = new Set<Queue>();
+  /** At the directory node: the links of threads of other nodes, by node and thread. */
+  readonly #threads = new Map<NodeId, Map<number, ThreadLine>>();
   /** What ends each pause before a node is dialled again. */
   readonly #pauses = new Set<() => void>();
   #closed = false;
@@ -143,6 +167,65 @@ export class Links {
     }
     this.#touched.add(line);
     return line.sender;
+  }
+
+  /** The queue to a thread of another node; `undefined` where it has no link of its own. */
+  toThread(node: NodeId, thread: number): Sender | undefined {
+    const line = this.#threads.get(node)?.get(thread);
+    if (line !== undefined) this.#touched.add(line);
+    return line?.sender;
+  }
+
+  /** How many links of threads there are, and whether one of them is that of a thread. */
+  threadLinks(
+    { node, thread }: Pick<ThreadHelloControl, "node" | "thread">,
+  ): { count: number; isLinked: boolean } {
+    const counts = [...this.#threads.values()].map(({ size }) => size);
+    return {
+      count: counts.reduce((sum, size) => sum + size, 0),
+      isLinked: this.#threads.get(node)?.has(thread) === true,
+    };
+  }
+
+  /** Makes a link the link of a thread of another node, by which it asks past its engine. */
+  carryThread({ node, thread }: Pick<ThreadHelloControl, "node" | "thread">, link: Link): void {
+    const sender = new Sender(this.counters, undefined, this.#queues);
+    const line: ThreadLine = { sender, active: false, link };
+    const ofThread: LinkHandlers = {
+      target: () => undefined,
+      received: (message) => {
+        this.#handlers.threadSaid(node, thread, message);
+        this.flush();
+      },
+      ended: (error) => {
+        // This node has ended the link itself.
+        if (this.#threads.get(node)?.get(thread) !== line) return;
+        this.#forgetThread(node, thread);
+        if (error === undefined) this.#handlers.threadGone(node, thread);
+        else {
+          this.end(node, "ended", "keep");
+          this.#handlers.lost(node, `the link of its thread ${thread} ended: ${reasonOf(error)}`);
+        }
+        this.flush();
+      },
+    };
+    const lines = this.#threads.get(node) ?? new Map<number, ThreadLine>();
+    this.#threads.set(node, lines.set(thread, line));
+    if (!link.open(ofThread, sender, this.#poller)) this.#forgetThread(node, thread);
+    this.#greeted.delete(link);
+  }
+
+  #forgetThread(node: NodeId, thread: number): void {
+    const lines = this.#threads.get(node);
+    lines?.delete(thread);
+    if (lines?.size === 0) this.#threads.delete(node);
+  }
+
+  /** Ends the links of a node's threads. */
+  #endThreads(node: NodeId): void {
+    const lines = this.#threads.get(node);
+    this.#threads.delete(node);
+    for (const { link } of lines?.values() ?? []) link.close();
   }
 
   /**
@@ -305,6 +388,26 @@ export class Links {
     }
   }
 
+  /**
+   * Connects to the directory node for a thread of this node.
+   *
+   * @param hello What the connection says first.
+   * @returns The connection, on which nothing was said behind the answer.
+   * @throws {TdsmError} Why there is none.
+   */
+  async dialThread(hello: ThreadHelloControl): Promise<Stream> {
+    const { address: hostname, port } = this.#members.get(DIRECTORY_NODE)!;
+    const connection = await connectToPeer({ hostname, port });
+    const stream = await secure(connection, this.#secret, proveKey);
+    try {
+      await introduce(stream, hello, { hostname, port });
+    } catch (error) {
+      closeNow(stream);
+      throw error;
+    }
+    return stream;
+  }
+
   /** Waits for some milliseconds, or until this node takes no part in the cluster any more. */
   async #pause(pauseMs: number): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
@@ -350,6 +453,7 @@ export class Links {
    * @param queue Whether the queue to the node is kept, for a later connection.
    */
   end(node: NodeId, state: "draining" | "ended", queue: "keep" | "forget"): void {
+    this.#endThreads(node);
     const line = this.#lines.get(node);
     if (line === undefined) return;
     if (queue === "forget") {

@@ -98,6 +98,7 @@ export class EngineHost implements Member {
       cluster,
       slots: this.#slots,
       sleep,
+      lender: poller,
       life: this.#life,
       tell: (event) => this.#tell(event),
       fail: (error) => this.fail(error),
@@ -314,6 +315,11 @@ export class EngineHost implements Member {
   /** The directory node has heard this node, which may use its pages until then. */
   leased(untilMs: number): void {
     if (!this.engine.region.extendLease(untilMs)) this.fail(this.#cluster.leaseOver());
+  }
+
+  /** The directory node has seen the end of the link of a thread of this node. */
+  threadGone(thread: number): void {
+    this.engine.threads?.gone(thread);
   }
 
   /** A second has passed. */
@@ -551,7 +557,6 @@ export class EngineHost implements Member {
   /** Hands over the pages that only this node has. */
   async #leave(): Promise<void> {
     const { engine } = this;
-    engine.driver.input({ kind: "leave" });
     // This node makes no more requests: each message about pages takes a page from it, or answers
     // an earlier request, so while messages come the leaving makes progress.
     using _clock = new StallClock(LEAVE_STALL_MS, () => engine.pageMessages, () => {
@@ -560,6 +565,14 @@ export class EngineHost implements Member {
       this.log(Level.Error, `Left without a word of the directory for ${LEAVE_STALL_MS} ms${lost}`);
       this.#enterParted();
     });
+    // What threads have asked by links of their own comes before the node's word that it leaves.
+    let ended = engine.threads === undefined;
+    void engine.threads?.endAll().then(() => {
+      ended = true;
+      this.#life.notify();
+    });
+    while (!ended && this.#life.state === "leaving") await this.#life.change();
+    engine.driver.input({ kind: "leave" });
     while (this.#life.state === "leaving") await this.#life.change();
   }
 }

@@ -135,6 +135,12 @@ export class SyncLog {
     else if ("lock" in request) this.#locks.delete(request.lock);
   }
 
+  /** Logs how a request ended that a thread has made by a link of its own. */
+  told(what: string, { status, count }: Pick<SyncReply, "status" | "count">): void {
+    const [level, outcome] = describeOutcome(status, count, 0n);
+    this.#tell(level, () => `A thread's request: ${what}: ${outcome}`);
+  }
+
   /** Forgets every request: none will be answered. */
   end(): void {
     this.#asked.clear();

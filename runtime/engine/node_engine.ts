@@ -37,6 +37,9 @@ import { RpcService } from "./rpc_service.ts";
 import { Services } from "./services.ts";
 import type { StuckWaits } from "../protocol/sync/desk.ts";
 import { StatusService } from "./status_service.ts";
+import { ThreadLinks } from "./thread_links.ts";
+import type { Poller } from "../../ffi/poller.ts";
+import type { SyncMessage } from "../protocol/sync/messages.ts";
 
 /** What an engine is made of, and the callbacks for what its host must do. */
 export interface NodeEngineOptions {
@@ -50,6 +53,8 @@ export interface NodeEngineOptions {
   readonly slots: CallSlots;
   /** What the engine's thread sleeps in; without it, a thread of Deno's pool sleeps. */
   readonly sleep?: DriverSleep | undefined;
+  /** Lends threads links of their own; without it, there are none. */
+  readonly lender?: Pick<Poller, "lend"> | undefined;
   readonly life: LifeCycle;
   /** Called with each event of the protocol. */
   tell(event: EngineEvent): void;
@@ -81,6 +86,8 @@ export class NodeEngine implements AsyncDisposable {
   readonly rpc: RpcService;
   readonly status: StatusService;
   readonly driver: Driver;
+  /** The links that threads of this node have for themselves; `undefined` where none can. */
+  readonly threads: ThreadLinks | undefined;
   /** The calls of the program's threads. */
   readonly calls: CallServer;
   readonly #options: NodeEngineOptions;
@@ -140,6 +147,7 @@ export class NodeEngine implements AsyncDisposable {
       send: (to, control) => cluster.send(to, control),
     });
     const { slots, life, close, leave, abort, isNearEnd } = options;
+    this.threads = this.#newThreadLinks();
     const { services, rpc } = this;
     const stats = () => this.#stats();
     const calls = new ProgramCalls({
@@ -148,6 +156,8 @@ export class NodeEngine implements AsyncDisposable {
       cluster,
       services,
       rpc,
+      threads: this.threads,
+      fail: options.fail,
       hasEnded: (thread) => hasThreadEnded(library, thread),
       stats,
       close,
@@ -235,6 +245,17 @@ export class NodeEngine implements AsyncDisposable {
     }
   }
 
+  /** At the directory node: a thread of another node asks by a link of its own. */
+  threadAsked(from: NodeId, thread: number, request: SyncMessage): void {
+    this.driver.stayAwake();
+    this.services.sync(from, request, thread);
+  }
+
+  /** At the directory node: that link has ended. */
+  threadEnded(from: NodeId, thread: number): void {
+    this.services.threadEnded(from, thread);
+  }
+
   /** How many more pages this node has memory for; `Infinity` where it has no limit. */
   get room(): number {
     return this.#coherence.room;
@@ -317,6 +338,7 @@ export class NodeEngine implements AsyncDisposable {
   refuse(error: TdsmError): void {
     this.services.fail(error);
     this.rpc.fail(error);
+    this.threads?.close();
   }
 
   /** Stops serving, and closes the region. */
@@ -324,6 +346,31 @@ export class NodeEngine implements AsyncDisposable {
     this.#idle[Symbol.dispose]();
     await this.driver.stop();
     this.region[Symbol.dispose]();
+  }
+
+  /**
+   * Threads of the directory node are beside its desk; what is logged, an engine has to see; and
+   * what a thread sends by its own link is not sealed.
+   */
+  #newThreadLinks(): ThreadLinks | undefined {
+    const { cluster, library, slots, lender: poller, settings } = this.#options;
+    const isLogged = settings.semLogLevel >= Level.Info;
+    const isSealed = settings.key !== undefined && !settings.plain;
+    if (poller === undefined || cluster.self === DIRECTORY_NODE || isLogged || isSealed) {
+      return undefined;
+    }
+    return new ThreadLinks({
+      library,
+      slots,
+      poller,
+      dial: (thread) => cluster.dialThread(thread),
+      giveBackPermit: (key) => {
+        if (this.#options.life.refusal !== undefined) return;
+        this.services.giveBackPermit(key);
+        cluster.flush();
+      },
+      needsTurn: () => this.driver.needsTurn(),
+    });
   }
 
   #newServices(): Services {
@@ -334,6 +381,7 @@ export class NodeEngine implements AsyncDisposable {
       size: region.size,
       pageSize: region.pageSize,
       send: (to, message) => cluster.send(to, message),
+      sendToThread: (to, thread, reply) => cluster.sendToThread(to, thread, reply),
       violation: (node, reason) => tell({ kind: "violation", node, reason }),
       stuck: this.#options.stuck,
       refused: (text) => {

@@ -21,6 +21,9 @@ import type { CallSlots } from "../ring/call_slots.ts";
 import type { RecordBody } from "../ring/ring.ts";
 import type { RpcService } from "./rpc_service.ts";
 import type { Services } from "./services.ts";
+import type { ThreadLinks } from "./thread_links.ts";
+import { THREAD_LINK_VERDICT_MS } from "../limits.ts";
+import type { SyncStatus } from "../protocol/sync/messages.ts";
 
 /** The parts of the engine that answer calls. */
 export interface ProgramCallsOptions {
@@ -29,6 +32,8 @@ export interface ProgramCallsOptions {
   readonly cluster: Cluster;
   readonly services: Services;
   readonly rpc: RpcService;
+  /** The links that threads have for themselves; left out where no thread can have one. */
+  readonly threads: ThreadLinks | undefined;
   /** Whether a thread of the program has ended. */
   hasEnded(thread: bigint): boolean;
   /** What this node has counted. */
@@ -39,6 +44,8 @@ export interface ProgramCallsOptions {
   leave(): Promise<void>;
   /** Ends the cluster, because the program has failed or called `abort`. */
   abort(reason: string): void;
+  /** Ends this node, which cannot go on. */
+  fail(error: TdsmError): void;
   /** Whether the process ends before its program could be told of anything. */
   isNearEnd(): boolean;
   /** Something was begun that goes on in the event loop. */
@@ -67,6 +74,7 @@ export class ProgramCalls {
   /** The thread of a slot has ended, or detached, and waits for nothing. */
   #gone(slot: number, unread: readonly RecordBody[]): void {
     for (const call of this.#waiting) if (call.slot === slot) this.#waiting.delete(call);
+    this.#options.threads?.threadGone(slot);
     // A node that can ask nothing any more has nothing to give back either.
     if (this.#options.life.refusal === undefined) this.#options.services.threadGone(slot, unread);
   }
@@ -117,11 +125,38 @@ export class ProgramCalls {
       case Call.Stats:
         if (failure !== undefined) return call.reject(failure);
         return void answerWith(call, () => ({ ...stats() }));
+      case Call.OpenLink:
+        if (life.state === "joined") void this.#options.threads?.open(call.slot);
+        return;
+      case Call.LinkEnded:
+        return void this.#linkEnded(call);
+      case Call.LinkTold: {
+        const { code, count, payload } = call.record;
+        services.told(new TextDecoder().decode(payload), { status: code as SyncStatus, count });
+        return call.respond();
+      }
       case Call.Detach:
         throw new Error("The rings act on it");
       default:
         throw new Error(`The engine has no call ${what satisfies never}`);
     }
+  }
+
+  /**
+   * A thread has found its own link ended. Where the node closes, or the cluster ends, the word of
+   * that comes by another connection. Otherwise it is as if the node's own link had ended: nobody
+   * knows what became of the thread's last request.
+   */
+  async #linkEnded(call: ThreadCall): Promise<void> {
+    const { life, fail } = this.#options;
+    const timer = setTimeout(() => {
+      if (life.state !== "joined") return;
+      const why = "Lost the directory node: the link of a thread of this node has ended";
+      fail(new TdsmError("DirectoryLost", why));
+    }, THREAD_LINK_VERDICT_MS);
+    while (life.refusal === undefined) await life.change();
+    clearTimeout(timer);
+    call.reject(life.refusal);
   }
 
   /** Gives up a call of a thread, of any kind. */

@@ -4,7 +4,6 @@
  */
 
 import { TdsmError } from "../errors.ts";
-import { TICKET_MAX } from "../limits.ts";
 import { Allocator } from "../protocol/allocation/allocator.ts";
 import type { AllocatorInput, AllocatorOutput } from "../protocol/allocation/messages.ts";
 import { type AllocationRequest, ELEMENT_BYTES } from "../protocol/allocation/messages.ts";
@@ -13,11 +12,13 @@ import type { Directory } from "../protocol/coherence/directory.ts";
 import { DIRECTORY_NODE, type NodeId } from "../protocol/coherence/messages.ts";
 import type { PageRun } from "../protocol/coherence/page.ts";
 import {
+  NODE_TICKET_MAX,
   type SyncMessage,
   SyncOperation,
   type SyncReply,
   type SyncRequest,
   SyncStatus,
+  threadOf,
   type UnlockRequest,
 } from "../protocol/sync/messages.ts";
 import type { StuckWaits } from "../protocol/sync/desk.ts";
@@ -38,6 +39,8 @@ export interface ServicesOptions {
   readonly pageSize: number;
   /** Sends to another node. */
   send(to: NodeId, message: SyncMessage | AllocatorInput | AllocatorOutput): void;
+  /** Answers a thread of another node by the link that the thread has for itself. */
+  sendToThread?(to: NodeId, thread: number, reply: SyncReply): void;
   /** Called when a node breaks the protocol. */
   violation(node: NodeId, reason: string): void;
   /** At the directory node: waits that nobody may be left to end. */
@@ -48,7 +51,7 @@ export interface ServicesOptions {
   partyLost?(): void;
   /** At the directory node: what becomes of pages that are freed. */
   readonly pages?: Pick<Directory, "free" | "reuse" | "isClearing"> | undefined;
-  /** The largest ticket, behind which tickets begin anew; 2^32 - 1 by default. */
+  /** The largest ticket, behind which tickets begin anew; 2^31 - 1 by default. */
   readonly ticketMax?: number;
   /** Logs each request, and how it ended. */
   readonly log?: SyncLog;
@@ -168,12 +171,33 @@ export class Services {
     this.#synchronizer?.beat();
   }
 
-  /** A message about a semaphore, a barrier or a mutex. */
-  sync(from: NodeId, message: SyncMessage): void {
+  /**
+   * A message about a semaphore, a barrier or a mutex.
+   *
+   * @param from The node.
+   * @param message The message.
+   * @param thread The thread whose own link has brought it; 0 where that is the node's.
+   */
+  sync(from: NodeId, message: SyncMessage, thread = 0): void {
     if (message.kind === "sync") {
+      if (threadOf(message.ticket) !== thread) {
+        const reason = `ticket ${message.ticket} on a link that it does not belong to`;
+        return this.#options.violation(from, reason);
+      }
       if (this.#synchronizer !== undefined) return this.#synchronizer.request(from, message);
     } else if (from === DIRECTORY_NODE) return this.#replied(message);
     this.#options.violation(from, `${message.kind} from a node that may not send it`);
+  }
+
+  /** At the directory node: the link that a thread of a node has for itself has ended. */
+  threadEnded(node: NodeId, thread: number): void {
+    this.#synchronizer?.threadGone(node, thread);
+  }
+
+  /** A thread has been answered by its own link with what others are to know. */
+  told(what: string, reply: Pick<SyncReply, "status" | "count">): void {
+    this.#options.log?.told(what, reply);
+    if (reply.status === SyncStatus.PeerLost) this.#options.partyLost?.();
   }
 
   /** A message about allocations. */
@@ -223,7 +247,7 @@ export class Services {
     for (const body of unread) {
       const { kind, code, id, key } = body;
       if (kind === Answer.Refused) this.#options.refused?.(valueOf(body) as string);
-      else if (!this.#locks.has(id)) this.#giveBackPermit(key);
+      else if (!this.#locks.has(id)) this.giveBackPermit(key);
       else if (code === SyncStatus.Done) this.#giveBackLock(id, SyncOperation.Unlock);
     }
     for (const [lock, holder] of [...this.#locks]) {
@@ -240,7 +264,8 @@ export class Services {
     });
   }
 
-  #giveBackPermit(key: bigint): void {
+  /** Gives back a permit that was granted to a thread which has not seen that. */
+  giveBackPermit(key: bigint): void {
     const { Release: operation } = SyncOperation;
     this.#request({ kind: "sync", operation, ticket: this.#newTicket(), key, count: 1 });
   }
@@ -324,7 +349,7 @@ export class Services {
   }
 
   #newTicket(): number {
-    const { ticketMax = TICKET_MAX } = this.#options;
+    const { ticketMax = NODE_TICKET_MAX } = this.#options;
     let ticket = this.#lastTicket;
     do ticket = ticket === ticketMax ? 1 : ticket + 1; while (
       this.#calls.has(ticket) || this.#locks.has(ticket) || this.#asked.has(ticket)
@@ -339,8 +364,10 @@ export class Services {
   }
 
   #reply(to: NodeId, reply: SyncReply): void {
+    const thread = threadOf(reply.ticket);
     if (to === this.#options.self) this.#replied(reply);
-    else this.#options.send(to, reply);
+    else if (thread === 0) this.#options.send(to, reply);
+    else this.#options.sendToThread?.(to, thread, reply);
   }
 
   #replied(reply: SyncReply): void {
@@ -370,7 +397,7 @@ export class Services {
       case SyncOperation.Acquire:
       case SyncOperation.TryAcquire:
         if (!granted) break;
-        if (call === undefined) return this.#giveBackPermit(request.key);
+        if (call === undefined) return this.giveBackPermit(request.key);
         return call.grant({ ...syncAnswerFields(reply), key: request.key });
       case SyncOperation.Release:
       case SyncOperation.Unlock:

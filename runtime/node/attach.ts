@@ -7,7 +7,14 @@ import { currentThread, NativeRegion } from "../../ffi/native.ts";
 import { CallSlots } from "../ring/call_slots.ts";
 import { EngineClient } from "../ring/client.ts";
 import type { NodeHandle } from "./node.ts";
-import { beginThread, memoryOf, NodeThread, type NodeThreadParts, throwFailure } from "./thread.ts";
+import {
+  beginThread,
+  memoryOf,
+  NodeThread,
+  type NodeThreadParts,
+  settle,
+  throwFailure,
+} from "./thread.ts";
 import { bindRpc } from "../rpc/define.ts";
 import { rpcTransport } from "./rpc_transport.ts";
 
@@ -63,6 +70,7 @@ export class AttachedNode extends NodeThread implements Disposable {
     this.#unbind();
     this.#unbind = undefined;
     memoryOf(this).end();
+    settle(this);
     this.#client.detach();
     this.#library[Symbol.dispose]();
     throwFailure(this);
@@ -99,7 +107,7 @@ export function attach(handle: NodeHandle): AttachedNode {
   try {
     const region = NativeRegion.attach(library, { handle: handle.region });
     const slots = new CallSlots(handle.slots);
-    const client = new EngineClient(slots, region, currentThread(library));
+    const client = new EngineClient(slots, region, currentThread(library), library);
     const refusal = client.refusal("attach to the node");
     if (refusal !== undefined) {
       client.detach();

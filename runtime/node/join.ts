@@ -147,7 +147,7 @@ function untilReady(
     switch (data.kind) {
       case "ready": {
         const region = NativeRegion.attach(library, { handle: data.handle });
-        client = new EngineClient(slots, region, currentThread(library));
+        client = new EngineClient(slots, region, currentThread(library), library);
         fence = (error) => {
           region.fence(`tdsm: error: ${errorText(error)}\n`, ExitCode.Node, FAILURE_GRACE_MS);
           slots.fail(error);

@@ -8,7 +8,7 @@ import type { TdsmError } from "../errors.ts";
 import { logWritten } from "../log.ts";
 import type { LoadedModule, LoadModuleOptions, NodeModule } from "./module.ts";
 import { closedError, failedError } from "../ring/client.ts";
-import { beginThread, memoryOf, NodeThread, type NodeThreadParts } from "./thread.ts";
+import { beginThread, memoryOf, NodeThread, type NodeThreadParts, settle } from "./thread.ts";
 
 /** What a node is made of; made by `join` and `run`. */
 export interface NodeParts extends NodeThreadParts {
@@ -171,6 +171,7 @@ export class Node extends NodeThread implements AsyncDisposable {
     const { client, terminate } = this.#parts;
     for (const module of this.#modules) module.retire();
     memoryOf(this).end();
+    settle(this);
     const orderly = await client.close();
     const { failure } = client;
     // Calls that still wait will get no answer, so they end here.

@@ -1,14 +1,39 @@
 /** A thread's requests about semaphores, barriers and mutexes, and what the answers mean. */
 
-import type { EngineClient } from "../ring/client.ts";
+import { BLOCK_NAMES, checkWait } from "../arguments/wait_bounds.ts";
+import { Call } from "../ring/calls.ts";
+import { type EngineClient, silentDirectory } from "../ring/client.ts";
+import { newBody } from "../ring/ring.ts";
+import type { ThreadLink } from "../ring/thread_link.ts";
 import { type SyncAnswer, syncAnswer, syncBody, type SyncDemand } from "../ring/sync_records.ts";
 import { TdsmError } from "../errors.ts";
-import { SyncStatus } from "../protocol/sync/messages.ts";
-import { blockFor, type BlockOptions, waitFor, type WaitOptions } from "./waiting.ts";
+import {
+  CALL_SYNC_MAX_MS,
+  ENDED_LOOK_MS,
+  SILENCE_MAX_MS,
+  THREAD_LINK_LOOK_MS,
+  THREAD_LINK_UNANSWERED_MAX,
+} from "../limits.ts";
+import { type SyncReply, SyncStatus, threadOf } from "../protocol/sync/messages.ts";
+import { blockFor, type BlockOptions, timedOut, waitFor, type WaitOptions } from "./waiting.ts";
 
-/** One thread's way to the semaphores, barriers and mutexes of the directory node. */
+const encoder = new TextEncoder();
+
+/**
+ * One thread's way to the semaphores, barriers and mutexes of the directory node: by its engine or,
+ * where the thread blocks, by a link of its own. What it asks for reaches the directory node in
+ * order: it asks one way only once all is answered that it has asked for the other way.
+ */
 export class SyncClient {
   readonly #client: EngineClient;
+  /** The requests by the engine that have no answer yet. */
+  #byEngine = 0;
+  /** Whether this thread blocked when it last waited for something. */
+  #blocks = false;
+  /** Whether the engine knows that this thread's own link has ended. */
+  #hasToldEnd = false;
+  /** What looks for answers that no call waits for. */
+  #looking: ReturnType<typeof setTimeout> | undefined;
   readonly #failed: (error: TdsmError) => void;
   /** Why a request failed for which no call of this thread waited; until a call throws it. */
   #failure: TdsmError | undefined;
@@ -42,11 +67,83 @@ export class SyncClient {
       this.#failure ??= error;
       this.#failed(error);
     };
-    this.#client.tell(syncBody(demand), what, (record) => {
-      const answer = syncAnswer(record);
+    const answered = (answer: SyncAnswer): void => {
       if (answer.status !== SyncStatus.Done) refused(syncError(answer, what));
-    }, refused);
+    };
+    const link = this.#blocks ? this.#ownLink() : undefined;
+    // What was locked by the engine is unlocked by it, too: it counts the locks of its threads.
+    const isOfEngine = "lock" in demand && threadOf(demand.lock) === 0;
+    if (link === undefined || isOfEngine) this.#tell(demand, what, answered, refused);
+    else this.#postTo(link, demand, what, answered);
     if (earlier) this.throwFailure();
+  }
+
+  /** Makes a request by the engine whose answer the caller does not wait for. */
+  #tell(
+    demand: SyncDemand,
+    what: string,
+    answered: (answer: SyncAnswer) => void,
+    refused: (error: TdsmError) => void,
+  ): void {
+    this.settle();
+    this.#client.tell(syncBody(demand), what, (record) => {
+      this.#byEngine--;
+      answered(syncAnswer(record));
+    }, (error) => {
+      this.#byEngine--;
+      refused(error);
+    });
+    this.#byEngine++;
+  }
+
+  /** The same by the thread's own link. */
+  #postTo(
+    link: ThreadLink,
+    demand: SyncDemand,
+    what: string,
+    answered: (answer: SyncAnswer) => void,
+  ): void {
+    const refusal = this.#client.refusal(what);
+    if (refusal !== undefined) throw refusal;
+    while (link.unanswered >= THREAD_LINK_UNANSWERED_MAX && this.#ownLink() === link) {
+      link.receive(ENDED_LOOK_MS);
+    }
+    link.send(demand, answered);
+    this.#looking ??= setTimeout(() => this.#look(THREAD_LINK_LOOK_MS), 0);
+    Deno.unrefTimer(this.#looking);
+  }
+
+  /** Takes the answers that are there and that no call waits for; looks again for the others. */
+  #look(pauseMs: number): void {
+    this.#looking = undefined;
+    const link = this.#ownLink();
+    if (link === undefined) return;
+    for (let before = -1; link.unanswered > 0 && link.unanswered !== before;) {
+      before = link.unanswered;
+      link.receive(0);
+    }
+    if (link.unanswered === 0) return;
+    const next = Math.min(2 * pauseMs, ENDED_LOOK_MS);
+    this.#looking = setTimeout(() => this.#look(next), pauseMs);
+    Deno.unrefTimer(this.#looking);
+  }
+
+  /** This thread's own link, if it has one and has asked for nothing by its engine since. */
+  #ownLink(): ThreadLink | undefined {
+    const link = this.#byEngine === 0 ? this.#client.ownLink : undefined;
+    if (link?.hasEnded !== true) return link;
+    // Something may be lost that no call waits for.
+    if (!this.#hasToldEnd) this.#client.post(newBody(Call.LinkEnded));
+    this.#hasToldEnd = true;
+    return undefined;
+  }
+
+  /** Blocks this thread until all is answered that it has asked for by its own link. */
+  settle(): void {
+    for (let link = this.#ownLink(); link !== undefined; link = this.#ownLink()) {
+      if (link.unanswered === 0 || this.#client.failure !== undefined) return;
+      link.receive(ENDED_LOOK_MS);
+    }
   }
 
   /**
@@ -73,8 +170,15 @@ export class SyncClient {
    * earlier request has failed for which no call waited.
    */
   async ask(demand: SyncDemand, what: string, options?: WaitOptions): Promise<SyncAnswer> {
+    this.settle();
     this.throwFailure();
-    return syncAnswer(await waitFor(this.#client, syncBody(demand), what, options));
+    this.#blocks = false;
+    this.#byEngine++;
+    try {
+      return syncAnswer(await waitFor(this.#client, syncBody(demand), what, options));
+    } finally {
+      this.#byEngine--;
+    }
   }
 
   /**
@@ -91,7 +195,69 @@ export class SyncClient {
    */
   askSync(demand: SyncDemand, what: string, options?: BlockOptions): SyncAnswer {
     this.throwFailure();
-    return syncAnswer(blockFor(this.#client, syncBody(demand), what, options));
+    this.#blocks = true;
+    const link = this.#ownLink();
+    if (link !== undefined) return this.#askBy(link, demand, what, options);
+    const answer = blockFor(this.#client, syncBody(demand), what, options);
+    this.#client.blockedByEngine();
+    return syncAnswer(answer);
+  }
+
+  /** Asks by the thread's own link, and blocks until the answer is there. */
+  #askBy(
+    link: ThreadLink,
+    demand: SyncDemand,
+    what: string,
+    options: BlockOptions = {},
+  ): SyncAnswer {
+    checkWait(options, BLOCK_NAMES, what);
+    const { timeoutMs } = options;
+    this.#throwRefusal(what);
+    const ticket = link.send(demand);
+    let giveUpAt = performance.now() + (timeoutMs ?? Infinity);
+    let isCancelled = false;
+    for (;;) {
+      const leftMs = giveUpAt - performance.now();
+      const reply = link.receive(Math.min(Math.max(leftMs, 0), ENDED_LOOK_MS), true);
+      if (reply?.ticket === ticket) return this.#answered(link, reply, what, timeoutMs);
+      if (link.hasEnded) return this.#ended(what);
+      this.#throwRefusal(what);
+      if (leftMs > 0) continue;
+      if (isCancelled) throw silentDirectory(what);
+      // From here an answer comes in any case: the real one, or `Cancelled`.
+      link.cancel(ticket);
+      isCancelled = true;
+      giveUpAt = performance.now() + SILENCE_MAX_MS + CALL_SYNC_MAX_MS;
+    }
+  }
+
+  #throwRefusal(what: string): void {
+    const refusal = this.#client.refusal(what);
+    if (refusal !== undefined) throw refusal;
+  }
+
+  /** The answer to what was asked by the thread's own link. */
+  #answered(
+    link: ThreadLink,
+    { status, count, ticket, key }: SyncReply,
+    what: string,
+    timeoutMs: number | undefined,
+  ): SyncAnswer {
+    link.taken();
+    if (status === SyncStatus.Cancelled) throw timedOut(what, timeoutMs!);
+    // The engine tells the launcher that a node is gone before this thread acts on that, and logs
+    // that a mutex was abandoned.
+    if (status === SyncStatus.PeerLost || status === SyncStatus.Abandoned) {
+      const payload = encoder.encode(what);
+      this.#client.block(newBody(Call.LinkTold, { code: status, count, payload }), what);
+    }
+    return { status, count, ticket, key };
+  }
+
+  /** The link has ended: the engine knows why, or will. */
+  #ended(what: string): never {
+    this.#client.block(newBody(Call.LinkEnded), what);
+    throw new Error("The engine has no reason for the end of a link");
   }
 }
 

@@ -118,6 +118,14 @@ export let memoryOf: (node: NodeThread) => RegionMemory;
 export let isWaiting: (node: NodeThread) => boolean;
 
 /**
+ * Blocks this thread until the directory node has taken what the thread has sent it by a link of
+ * its own. Set by the class.
+ *
+ * @param node The node.
+ */
+export let settle: (node: NodeThread) => void;
+
+/**
  * Tells the caller that a release or an unlock of this thread has failed. Set by the class.
  *
  * @param node The node.
@@ -164,6 +172,7 @@ export abstract class NodeThread {
   static {
     memoryOf = (node) => node.#memory;
     isWaiting = (node) => node.#client.waiting;
+    settle = (node) => node.#sync.settle();
     throwFailure = (node) => node.#sync.throwFailure();
     beginThread = (node, { id, address, port, region, client, failed }) => {
       const blank: Writable<NodeThread> = node;

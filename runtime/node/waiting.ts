@@ -114,7 +114,14 @@ export function blockFor(
   return record;
 }
 
-function timedOut(what: string, timeoutMs: number): TdsmError {
+/**
+ * The error of a wait whose time is up.
+ *
+ * @param what What was waited for.
+ * @param timeoutMs The time, in milliseconds.
+ * @returns The error.
+ */
+export function timedOut(what: string, timeoutMs: number): TdsmError {
   const message = `Could not ${what} within ${timeoutMs} ms`;
   return new TdsmError("TimedOut", message, { operation: what });
 }

@@ -15,6 +15,11 @@ function align(words: number): number {
   return Math.ceil(words / 16) * 16;
 }
 
+/** The words about the link that a thread has for itself. The key has two words, as 64 bits do. */
+const LinkWord = { Descriptor: 0, Thread: 1, Ticket: 2, Key: 4, Words: 6 } as const;
+/** Where they begin: at an even word, behind those of {@linkcode Control}. */
+const LINKS_AT = align(18 + 3 * CALL_SLOTS_MAX + NODES_MAX);
+
 /** Words at the start of the buffer. */
 const Control = {
   Asleep: 0,
@@ -34,7 +39,9 @@ const Control = {
   PeersVersion: 16 + 3 * CALL_SLOTS_MAX,
   PeerCount: 17 + 3 * CALL_SLOTS_MAX,
   Peers: 18 + 3 * CALL_SLOTS_MAX,
-  Words: align(18 + 3 * CALL_SLOTS_MAX + NODES_MAX),
+  /** Of each slot what {@linkcode LinkWord} says. */
+  Links: LINKS_AT,
+  Words: align(LINKS_AT + CALL_SLOTS_MAX * LinkWord.Words),
 } as const;
 
 /** Stands for a thread of which it is not known whether it has ended. */
@@ -49,11 +56,21 @@ const FAILURE_BEGUN = -1;
  */
 const FAILURE_BYTES = 6 * FAILURE_TEXT_MAX + 1024;
 
+/** A link to the directory node that one thread has for itself. */
+export interface LentLink {
+  /** Its descriptor, which the engine lends to the thread. */
+  readonly fd: number;
+  /** The node's number of the thread, by which its tickets are told from others. */
+  readonly thread: number;
+}
+
 /** The shared memory of all threads of one node. */
 export class CallSlots {
   readonly buffer: SharedArrayBuffer;
   readonly #control: Int32Array;
   readonly #threads: BigUint64Array;
+  /** The words about the threads' own links, as 64 bits. */
+  readonly #keys: BigUint64Array;
 
   /** @param buffer The buffer that another thread made; left out, a new one is made. */
   constructor(buffer?: SharedArrayBuffer) {
@@ -61,6 +78,8 @@ export class CallSlots {
       new SharedArrayBuffer(Control.Words * 4 + RINGS_BYTES + FAILURE_BYTES);
     this.#control = new Int32Array(this.buffer, 0, Control.Words);
     this.#threads = new BigUint64Array(this.buffer, Control.Threads * 4, CALL_SLOTS_MAX);
+    const keys = CALL_SLOTS_MAX * LinkWord.Words / 2;
+    this.#keys = new BigUint64Array(this.buffer, Control.Links * 4, keys);
   }
 
   /** The slots that are or were in use: 0, 1, … one less than this. */
@@ -143,6 +162,60 @@ export class CallSlots {
   /** The number of the first call of the thread that has taken a slot. */
   nextCall(slot: number): number {
     return Atomics.load(this.#control, Control.NextCall + slot) >>> 0 || 1;
+  }
+
+  #linkWord(slot: number, word: number): number {
+    return Control.Links + slot * LinkWord.Words + word;
+  }
+
+  /**
+   * Gives the thread of a slot a link to the directory node for itself.
+   *
+   * @param slot The slot.
+   * @param lent The link.
+   */
+  lendLink(slot: number, { fd, thread }: LentLink): void {
+    Atomics.store(this.#control, this.#linkWord(slot, LinkWord.Thread), thread);
+    Atomics.store(this.#control, this.#linkWord(slot, LinkWord.Descriptor), fd);
+  }
+
+  /** The link that the thread of a slot has for itself; `undefined` where it has none. */
+  link(slot: number): LentLink | undefined {
+    const fd = Atomics.load(this.#control, this.#linkWord(slot, LinkWord.Descriptor));
+    if (fd === 0) return undefined;
+    return { fd, thread: Atomics.load(this.#control, this.#linkWord(slot, LinkWord.Thread)) };
+  }
+
+  /**
+   * Takes the link of a slot, whose thread uses it no longer.
+   *
+   * @param slot The slot.
+   * @returns Its descriptor, which the caller closes; `undefined` where another thread has taken
+   * it, or there was none.
+   */
+  takeLink(slot: number): number | undefined {
+    const fd = Atomics.exchange(this.#control, this.#linkWord(slot, LinkWord.Descriptor), 0);
+    return fd === 0 ? undefined : fd;
+  }
+
+  /**
+   * Notes the request by which the thread of a slot may be granted a permit over its own link, so
+   * that the permit is given back if the thread ends before it has read the answer.
+   *
+   * @param slot The slot.
+   * @param ticket The request; 0 where there is none any more.
+   * @param key The semaphore.
+   */
+  notePermit(slot: number, ticket: number, key = 0n): void {
+    this.#keys[(slot * LinkWord.Words + LinkWord.Key) / 2] = key;
+    Atomics.store(this.#control, this.#linkWord(slot, LinkWord.Ticket), ticket | 0);
+  }
+
+  /** What {@linkcode CallSlots.notePermit} has noted; `undefined` where that is nothing. */
+  permit(slot: number): { readonly ticket: number; readonly key: bigint } | undefined {
+    const ticket = Atomics.load(this.#control, this.#linkWord(slot, LinkWord.Ticket)) >>> 0;
+    if (ticket === 0) return undefined;
+    return { ticket, key: this.#keys[(slot * LinkWord.Words + LinkWord.Key) / 2]! };
   }
 
   /** The rings of a slot. */

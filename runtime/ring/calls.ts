@@ -46,6 +46,15 @@ export const Call = {
   Leave: 13,
   /** The last of this thread, which reads no answer any more. No answer. */
   Detach: 14,
+  /** This thread often blocks at the desk: it is to have a link of its own there. No answer. */
+  OpenLink: 15,
+  /** That link has ended → an error that says why, once the engine knows. */
+  LinkEnded: 16,
+  /**
+   * By that link a request was answered with the status `code`; `count` is a node, the payload the
+   * request in words → nothing, once the engine has told whom that concerns.
+   */
+  LinkTold: 17,
 } as const;
 /** One of {@linkcode Call}. */
 export type Call = typeof Call[keyof typeof Call];

@@ -3,11 +3,14 @@
  * or with blocking.
  */
 
+import type { TdsmLibrary } from "../../ffi/library.ts";
 import type { NativeRegion } from "../../ffi/native.ts";
+import { ThreadDescriptor } from "../../ffi/thread_link.ts";
 import type { ValueType } from "../std/msgpack_encode.d.ts";
 import { Answer, Call, type PackedError, unpackError, valueFields, valueOf } from "./calls.ts";
 import { type CallSlots, UNKNOWN_THREAD } from "./call_slots.ts";
 import { newBody, type RecordBody, type Ring, type RingRecord } from "./ring.ts";
+import { ThreadLink } from "./thread_link.ts";
 import { RingWriter } from "./writer.ts";
 import { TdsmError } from "../errors.ts";
 import {
@@ -18,6 +21,7 @@ import {
   SILENCE_MAX_MS,
   SLOT_LOOK_MS,
   SLOT_WAIT_MAX_MS,
+  THREAD_LINK_AFTER,
   TICKET_MAX,
 } from "../limits.ts";
 
@@ -77,6 +81,11 @@ export class EngineClient {
   readonly #calls: RingWriter;
   readonly #answers: Ring;
   readonly #waiters = new Map<number, Waiter>();
+  readonly #library: TdsmLibrary | undefined;
+  /** This thread's own link to the directory's desk, once it has looked at it. */
+  #ownLink: ThreadLink | undefined;
+  /** How many times this thread has blocked at that desk by its engine. */
+  #blockedTimes = 0;
   #nextCall: number;
   #listening = false;
   /** The call that closes the engine; 0 before there is one. */
@@ -88,6 +97,7 @@ export class EngineClient {
   /** Why no call of this thread is answered any more. */
   #failure: TdsmError | undefined;
   #toldFailure = false;
+  #detached = false;
   /** What ends a wait for answers goes on with; made once. */
   readonly #listenOn = (): void => {
     this.#listening = false;
@@ -100,9 +110,16 @@ export class EngineClient {
    * @param slots The rings of the node.
    * @param region What to kick when the engine sleeps.
    * @param thread This thread's name, by which the engine sees when the thread has ended.
+   * @param library What a link of the thread's own is used by; without it, there is none.
    * @throws {TdsmError} `LimitExceeded` when every slot is taken, and stays so for a while.
    */
-  constructor(slots: CallSlots, region: NativeRegion, thread: bigint = UNKNOWN_THREAD) {
+  constructor(
+    slots: CallSlots,
+    region: NativeRegion,
+    thread: bigint = UNKNOWN_THREAD,
+    library?: TdsmLibrary,
+  ) {
+    this.#library = library;
     this.#slots = slots;
     this.#region = region;
     const slot = this.#claim(thread);
@@ -234,6 +251,33 @@ export class EngineClient {
     return this.#block(body, what, timeoutMs ?? Infinity, timeoutMs !== undefined);
   }
 
+  /**
+   * This thread's own link to the directory's desk; `undefined` where it has none, or none any
+   * more. To be asked for again before each use: the thread may have learnt meanwhile that the node
+   * is closed.
+   */
+  get ownLink(): ThreadLink | undefined {
+    if (this.#ownLink !== undefined || this.#library === undefined) return this.#ownLink;
+    const lent = this.#failure === undefined ? this.#slots.link(this.#slot) : undefined;
+    if (lent === undefined) return undefined;
+    const descriptor = new ThreadDescriptor(this.#library, lent.fd);
+    return this.#ownLink = new ThreadLink(descriptor, this.#slots, this.#slot, lent.thread);
+  }
+
+  /** This thread has blocked at the desk by its engine: if it often does, it is given a link. */
+  blockedByEngine(): void {
+    if (this.#library === undefined || ++this.#blockedTimes !== THREAD_LINK_AFTER) return;
+    this.post(newBody(Call.OpenLink));
+  }
+
+  /** Gives the link up. This thread does not use it at this moment. */
+  #closeOwnLink(): void {
+    this.#ownLink = undefined;
+    if (this.#library === undefined) return;
+    const fd = this.#slots.takeLink(this.#slot);
+    if (fd !== undefined) new ThreadDescriptor(this.#library, fd).close();
+  }
+
   /** Makes a call that has no answer. */
   post(body: RecordBody): void {
     this.#learn();
@@ -309,8 +353,11 @@ export class EngineClient {
   detach(): void {
     // Answers may have come without waking this thread; they still count.
     if (this.#serve === undefined) this.#takeAll();
-    // From here on only the engine reads what comes for this thread.
-    if (!this.#slots.ended) this.#send(newBody(Call.Detach), 0);
+    // From here on only the engine reads what comes for this thread, by the link too.
+    this.#ownLink = undefined;
+    if (this.#slots.ended) this.#closeOwnLink();
+    else this.#send(newBody(Call.Detach), 0);
+    this.#detached = true;
     this.fail(new TdsmError("NodeClosed", "this thread has detached from the node"));
   }
 
@@ -327,6 +374,7 @@ export class EngineClient {
    */
   fail(why: TdsmError): void {
     this.#failure ??= why;
+    if (!this.#detached) this.#closeOwnLink();
     this.#serve = undefined;
     this.#unserved = [];
     // The listening loop looks once more, and ends because no call waits.
@@ -529,5 +577,16 @@ export class EngineClient {
 
 function silent(what: string): TdsmError {
   const why = `the engine is silent for ${CALL_SYNC_MAX_MS} ms`;
+  return failedError(what, new TdsmError("EngineFailed", why));
+}
+
+/**
+ * The error of a thread whose own link brings no answer to a cancel.
+ *
+ * @param what What was wanted.
+ * @returns The error.
+ */
+export function silentDirectory(what: string): TdsmError {
+  const why = "the directory node does not answer";
   return failedError(what, new TdsmError("EngineFailed", why));
 }

@@ -33,6 +33,7 @@ import { type Malformed, malformed } from "./reason.ts";
 import { REGION_FIELDS, type RegionSettings, WANTED_FIELDS } from "./region_settings.ts";
 import type { NodeId } from "../protocol/coherence/messages.ts";
 import { STATUS_SHAPES, type StatusControl } from "./status_control.ts";
+import { THREAD_SHAPES, type ThreadControl } from "./thread_control.ts";
 
 /**
  * First message of a node that connects: its id, and the cluster that it is a member of or wants to
@@ -136,7 +137,8 @@ export type Control =
   | AbortControl
   | AllocatorControl
   | StatusControl
-  | DebtControl;
+  | DebtControl
+  | ThreadControl;
 
 const SHAPES: Shapes<Control> = {
   hello: {
@@ -169,6 +171,7 @@ const SHAPES: Shapes<Control> = {
   ...ALLOCATOR_SHAPES,
   ...STATUS_SHAPES,
   ...DEBT_SHAPES,
+  ...THREAD_SHAPES,
 };
 
 /**

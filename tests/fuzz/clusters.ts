@@ -217,6 +217,7 @@ class FuzzedMember implements Member {
       size,
       pageSize,
       send: (to, message) => cluster.send(to, message),
+      sendToThread: (to, thread, reply) => cluster.sendToThread(to, thread, reply),
       violation: (node, reason) => cluster.expel(node, reason),
       pages: this.#coherence.directory,
     });
@@ -226,6 +227,9 @@ class FuzzedMember implements Member {
         return accepts ? bytesOf(grant.first, grant.count) : undefined;
       },
       received: (from, message) => this.#step(() => this.#received(from, message)),
+      threadAsked: (from, thread, message) =>
+        this.#step(() => this.#services.sync(from, message, thread)),
+      threadEnded: (from, thread) => this.#step(() => this.#services.threadEnded(from, thread)),
     };
   }
 
@@ -264,6 +268,7 @@ class FuzzedMember implements Member {
 
   changed(): void {}
   closing(): void {}
+  threadGone(): void {}
 
   /** As the engine of a node does. */
   fail(): void {

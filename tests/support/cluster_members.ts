@@ -7,6 +7,7 @@ import { crc32c } from "../../runtime/wire/crc32c.ts";
 import { type Control, isControl, ROOM_UNLIMITED } from "../../runtime/wire/control.ts";
 import type { EngineMessage, PeerMessage } from "../../runtime/wire/peer_message.ts";
 import type { GrantMessage, NodeId } from "../../runtime/protocol/coherence/messages.ts";
+import type { SyncMessage } from "../../runtime/protocol/sync/messages.ts";
 import type { RegionSettings } from "../../runtime/wire/region_settings.ts";
 import { Cluster, type ClusterOptions, type Member } from "../../runtime/cluster/cluster.ts";
 import { listen } from "../../runtime/cluster/handshake.ts";
@@ -40,6 +41,12 @@ interface Heard {
 /** A cluster's node without an engine: it keeps what it hears. */
 export class ClusterMember implements AsyncDisposable {
   readonly heard: Heard[] = [];
+  /** What threads of other nodes have asked by links of their own. */
+  readonly asked: { from: NodeId; thread: number; message: SyncMessage }[] = [];
+  /** The nodes and threads whose links have ended. */
+  readonly threadsEnded: [NodeId, number][] = [];
+  /** The threads of this node of which the directory node has said that. */
+  readonly threadsGone: number[] = [];
   readonly lost: NodeId[] = [];
   /** Why they were lost. */
   readonly reasons: string[] = [];
@@ -105,7 +112,11 @@ export class ClusterMember implements AsyncDisposable {
       engine: {
         target: (_, { first, count }) => this.alias.subarray(first * PAGE, (first + count) * PAGE),
         received: (from, message) => this.#note(() => this.heard.push({ from, message })),
+        threadAsked: (from, thread, message) =>
+          this.#note(() => this.asked.push({ from, thread, message })),
+        threadEnded: (from, thread) => this.#note(() => this.threadsEnded.push([from, thread])),
       },
+      threadGone: (thread) => this.#note(() => this.threadsGone.push(thread)),
       status: () => Promise.resolve([]),
       joined: ({ id }) => this.#note(() => this.joined.push(id)),
       lost: (node, reason) =>

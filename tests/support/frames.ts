@@ -301,6 +301,14 @@ export const CONTROLS: readonly (readonly [label: string, control: Control])[] =
     request: 1,
     lacks: 2,
   }],
+  ["thread hello", {
+    kind: "threadHello",
+    protocolVersion: 4,
+    session: 0xfedc_ba98_7654_3210n,
+    node: 3,
+    thread: 64,
+  }],
+  ["thread gone", { kind: "threadGone", thread: 1 }],
 ];
 
 /**

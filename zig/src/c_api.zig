@@ -12,6 +12,7 @@ const exit = @import("exit.zig");
 const faults = @import("faults.zig");
 const fence = @import("fence.zig");
 const links = @import("links.zig");
+const thread_link = @import("thread_link.zig");
 const modules = @import("modules.zig");
 const pages = @import("pages.zig");
 const process = @import("process.zig");
@@ -454,6 +455,47 @@ pub export fn tdsm_sealed_send(link: ?*SealedLink, fd: i32, pieces: ?[*]const st
     const first = pieces orelse return invalid;
     if (count > links.pieces_max) return invalid;
     return end.send(fd, first[0..count], more != 0);
+}
+
+/// int32_t tdsm_thread_link_lend(int32_t fd)
+/// Answers another descriptor of the socket, at least 3.
+pub export fn tdsm_thread_link_lend(fd: i32) i32 {
+    return thread_link.lend(fd) catch |failure| status.code(failure);
+}
+
+/// int32_t tdsm_thread_link_expect(int32_t fd, uint32_t answer_bytes)
+/// The next `tdsm_thread_link_receive` waits until so many bytes are there.
+pub export fn tdsm_thread_link_expect(fd: i32, answer_bytes: u32) i32 {
+    thread_link.expect(fd, answer_bytes) catch |failure| return status.code(failure);
+    return 0;
+}
+
+/// void tdsm_thread_link_close(int32_t fd)
+pub export fn tdsm_thread_link_close(fd: i32) void {
+    thread_link.close(fd);
+}
+
+/// void tdsm_thread_link_end(int32_t fd, uint32_t whole)
+/// Nothing more is sent; answers still arrive, unless `whole` is not 0.
+pub export fn tdsm_thread_link_end(fd: i32, whole: u32) void {
+    thread_link.end(fd, whole != 0);
+}
+
+/// int32_t tdsm_thread_link_send(int32_t fd, const uint8_t *bytes, uint32_t length,
+///                               uint32_t timeout_us)
+/// Answers how many bytes were sent in that time, or the negated errno. Blocks only where there is
+/// no room.
+pub export fn tdsm_thread_link_send(fd: i32, bytes: ?[*]const u8, length: u32, timeout_us: u32) i32 {
+    const first = bytes orelse return -@as(i32, @backingInt(linux.E.INVAL));
+    return thread_link.send(fd, first[0..length], timeout_us);
+}
+
+/// int32_t tdsm_thread_link_receive(int32_t fd, uint8_t *out, uint32_t length, uint32_t timeout_us)
+/// Blocks until the bytes that are expected are there. Answers how many it took, 0 at the other
+/// side's end, or the negated errno, which is EAGAIN after the time.
+pub export fn tdsm_thread_link_receive(fd: i32, out: ?[*]u8, length: u32, timeout_us: u32) i32 {
+    const first = out orelse return -@as(i32, @backingInt(linux.E.INVAL));
+    return thread_link.receive(fd, first[0..length], timeout_us);
 }
 
 /// int32_t tdsm_setenv(const char *name, const char *value)

@@ -19,6 +19,7 @@ comptime {
     _ = @import("wait_test.zig");
     _ = @import("links_test.zig");
     _ = @import("sealed_link_test.zig");
+    _ = @import("thread_link_test.zig");
     _ = @import("waiters_test.zig");
     _ = @import("race_test.zig");
     // The last, since a fenced region keeps its slot, and another test needs all of them.

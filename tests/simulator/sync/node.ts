@@ -24,7 +24,7 @@ export type Life = "working" | "leaving" | "dead";
 
 const scratch = new Uint8Array(SYNC_MAX_BYTES);
 
-/** The threads of a node that ask by links of their own; thread 0 stands for the node's own link. */
+/** The threads of a node that ask by links of their own; 0 stands for the node's own link. */
 export const THREADS: readonly number[] = [1, 2];
 
 /** What one of a node's links carries to the directory, in order: frames, or the link's end. */

@@ -223,7 +223,7 @@ export class SyncSchedule {
     this.#sendAnswers();
   }
 
-  /** The directory notices that the link of a thread has ended; the next thread may have another. */
+  /** The directory notices that the link of a thread has ended; another thread may have one. */
   #threadGone(node: SyncNode, thread: number): void {
     this.#trace(`directory: thread ${thread} of ${node.id} is gone`);
     node.ended.delete(thread);

@@ -1,0 +1,229 @@
+/** Threads that block at the directory's desk by links of their own, past their engines. */
+
+import { assert, assertEquals } from "@std/assert";
+import { ProcessCluster, type RemoteNode } from "../support/process_cluster.ts";
+import { failure } from "../support/heard.ts";
+import type { Blocking } from "./programs/blocking_worker.ts";
+
+const OWN_LINK = new URL("programs/own_link.ts", import.meta.url).href;
+const WORKER = new URL("programs/blocking_worker.ts", import.meta.url).href;
+
+/** Has the thread that joined ask by a link of its own from here on. */
+function link(node: RemoteNode): Promise<void> {
+  return node.evaluate(async (node, url) => {
+    const { untilOwnLink } = await import(url) as typeof import("./programs/own_link.ts");
+    await untilOwnLink(node);
+  }, OWN_LINK);
+}
+
+/** Starts Workers of a node that block by links of their own; resolves to their first words. */
+function work(
+  node: RemoteNode,
+  doing: Blocking["doing"],
+  count = 1,
+  workers = 1,
+): Promise<unknown[]> {
+  return node.evaluate(
+    async (node, url, doing, count, workers) => {
+      const kept = globalThis as unknown as { workers: Worker[]; words: unknown[] };
+      kept.workers = Array.from({ length: workers }, () => new Worker(url, { type: "module" }));
+      kept.words = [];
+      const all = kept.workers.map((worker) => {
+        const { promise, resolve, reject } = Promise.withResolvers<unknown>();
+        worker.onmessage = ({ data }) => {
+          kept.words.push(data);
+          resolve(data);
+        };
+        worker.onerror = (event) => reject(new Error(event.message));
+        worker.postMessage({ handle: node.handle, doing, count } satisfies Blocking);
+        return promise;
+      });
+      return await Promise.all(all);
+    },
+    WORKER,
+    doing,
+    count,
+    workers,
+  );
+}
+
+/** What a Worker of {@linkcode work} says next. */
+function nextWord(node: RemoteNode): Promise<unknown> {
+  return node.evaluate(async () => {
+    const { workers, words } = globalThis as unknown as { workers: Worker[]; words: unknown[] };
+    if (words.length > 1) return words[1];
+    const { promise, resolve } = Promise.withResolvers<unknown>();
+    workers[0]!.addEventListener("message", ({ data }) => resolve(data));
+    return await promise;
+  });
+}
+
+Deno.test("thread link: no message of the node's own goes to the desk, and what threads do is in order", async () => {
+  await using cluster = new ProcessCluster();
+  const [, second, third] = await cluster.start(3, "--size=64KiB");
+  await Promise.all([second!, third!].map(link));
+  const sent = await second!.evaluate(async (node) => {
+    const before = (await node.stats()).messagesSent;
+    const semaphore = node.semaphore(5n);
+    for (let time = 0; time < 200; time++) {
+      semaphore.release(2);
+      if (!semaphore.tryAcquire()) throw new Error("the permit was not there");
+      semaphore.acquireSync();
+      node.mutex("a").lockSync().unlock();
+      node.mutex("a").tryLock()!.unlock();
+    }
+    return (await node.stats()).messagesSent - before;
+  });
+  assertEquals(sent, 0);
+  // What the engine carries comes behind what the thread has sent by its own link, and before it.
+  const found = await second!.evaluate(async (node) => {
+    const semaphore = node.semaphore(6n);
+    for (let time = 0; time < 50; time++) {
+      semaphore.release(2);
+      await semaphore.acquire({ timeoutMs: 0 });
+      await semaphore.acquire({ timeoutMs: 0 });
+      semaphore.release();
+      semaphore.acquireSync({ timeoutMs: 0 });
+      const lock = await node.mutex("b").lock();
+      lock.unlock();
+      const again = node.mutex("b").lockSync({ timeoutMs: 0 });
+      await Promise.resolve();
+      again.unlock();
+      (await node.mutex("b").lock({ timeoutMs: 0 })).unlock();
+    }
+    return semaphore.tryAcquire();
+  });
+  assertEquals(found, false);
+});
+
+Deno.test("thread link: threads of three nodes take turns at a mutex, and meet at a barrier", async () => {
+  await using cluster = new ProcessCluster();
+  const nodes = await cluster.start(3, "--size=64KiB");
+  await Promise.all(nodes.slice(1).map(link));
+  const rounds = 60;
+  const counted = await Promise.all([
+    work(nodes[1]!, "count", 100, 2),
+    work(nodes[2]!, "count", 100, 2),
+    ...nodes.map((node) =>
+      node.evaluate((node, rounds) => {
+        const cells = node.view(Int32Array, 0, 2);
+        const barrier = node.barrier("round", 3);
+        let wrong = 0;
+        for (let round = 0; round < rounds; round++) {
+          Atomics.add(cells, 1, 1);
+          barrier.waitSync();
+          if (Atomics.load(cells, 1) !== 3 * (round + 1)) wrong++;
+          barrier.waitSync();
+        }
+        return wrong;
+      }, rounds)
+    ),
+  ]);
+  assertEquals(counted, [["counted", "counted"], ["counted", "counted"], 0, 0, 0]);
+  assertEquals(await nodes[0]!.load(0), 400);
+  const ends = await Promise.all(nodes.map((node) => node.leave()));
+  assertEquals(ends.map(({ code }) => code), [0, 0, 0]);
+});
+
+Deno.test("thread link: a wait ends by its time, with no permit, and others keep their places", async () => {
+  await using cluster = new ProcessCluster();
+  const [first, second] = await cluster.start(2, "--size=64KiB");
+  await link(second!);
+  const late = () =>
+    failure(second!.evaluate((node) => node.semaphore(5n).acquireSync({ timeoutMs: 20 })));
+  assertEquals(await late(), ["TimedOut", "Could not acquire semaphore 5 within 20 ms"]);
+  await first!.evaluate((node) => node.semaphore(5n).release());
+  await second!.evaluate((node) => node.semaphore(5n).acquireSync({ timeoutMs: 0 }));
+  assertEquals(await first!.evaluate((node) => node.semaphore(5n).tryAcquire()), false);
+});
+
+Deno.test("thread link: what the directory refuses rejects `closed`, though the thread asks for nothing else", async () => {
+  await using cluster = new ProcessCluster();
+  const [, second] = await cluster.start(2, "--size=64KiB");
+  await link(second!);
+  const refused = await failure(second!.evaluate(async (node) => {
+    node.semaphore(7n).release(2 ** 31 - 1);
+    node.semaphore(7n).release();
+    await node.closed;
+  }));
+  assertEquals(refused, [
+    "LimitExceeded",
+    "Cannot release semaphore 7: it would have more than 2^31 - 1",
+  ]);
+});
+
+Deno.test("thread link: what a thread released before its node closed has arrived, and its node leaves in order", async () => {
+  await using cluster = new ProcessCluster();
+  const [first, second, third] = await cluster.start(3, "--size=64KiB");
+  await link(second!);
+  assertEquals(await work(second!, "acquire"), ["waits"]);
+  const closed = second!.evaluate(async (node) => {
+    for (let time = 0; time < 40; time++) node.semaphore(5n).release();
+    await node.close();
+  });
+  // A thread that waits by its own link is told.
+  await closed;
+  assertEquals(await nextWord(second!), "NodeClosed");
+  const taken = await first!.evaluate((node) => {
+    let taken = 0;
+    while (node.semaphore(5n).tryAcquire()) taken++;
+    return taken;
+  });
+  assertEquals(taken, 40);
+  // No permit goes to the thread that has given up.
+  await third!.evaluate((node) => node.semaphore(9n).release());
+  assertEquals(await third!.evaluate((node) => node.semaphore(9n).tryAcquire()), true);
+  assertEquals((await third!.leave()).code, 0);
+});
+
+Deno.test("thread link: a thread that waits learns that its directory node has died, or that a program has failed", async () => {
+  for (const how of ["kill", "abort"] as const) {
+    await using cluster = new ProcessCluster();
+    const [first, second, third] = await cluster.start(3, "--size=64KiB");
+    await link(second!);
+    const waiting = failure(second!.evaluate((node) => node.semaphore(9n).acquireSync()));
+    if (how === "kill") first!.process.kill();
+    else await third!.evaluate((node) => node.abort("enough")).catch(() => {});
+    const [code, message] = await waiting;
+    assertEquals(code, how === "kill" ? "DirectoryLost" : "NodeFailed", message);
+    assert(message.startsWith("Cannot acquire semaphore 9: "), message);
+  }
+});
+
+Deno.test("thread link: a mutex goes on as abandoned when its node is killed, or its thread has ended", async () => {
+  for (const how of ["kill", "terminate"] as const) {
+    await using cluster = new ProcessCluster();
+    const [first, second, third] = await cluster.start(3, "--size=64KiB");
+    await link(third!);
+    assertEquals(await work(second!, "lock"), ["locked"]);
+    const waiting = third!.evaluate((node) => node.mutex("held").lockSync().abandoned);
+    if (how === "kill") second!.process.kill();
+    else {
+      await second!.evaluate(() => {
+        (globalThis as unknown as { workers: Worker[] }).workers[0]!.terminate();
+      });
+    }
+    assertEquals(await cluster.bounded("the mutex", waiting), true);
+    // Its lock is abandoned again with its thread's node, if that does not unlock it.
+    await third!.evaluate((node) => node.close());
+    const lock = await first!.evaluate(async (node) => {
+      const lock = await node.mutex("held").lock();
+      lock.unlock();
+      return lock.abandoned;
+    });
+    assertEquals(lock, true);
+  }
+});
+
+Deno.test("thread link: a thread at a barrier is told of the node that is gone", async () => {
+  await using cluster = new ProcessCluster();
+  const [first, second, third] = await cluster.start(3, "--size=64KiB");
+  await link(second!);
+  const meet = (node: RemoteNode) =>
+    node.evaluate((node) => void node.barrier("phase", 3).waitSync());
+  await Promise.all([first!, second!, third!].map(meet));
+  const waiting = failure(meet(second!));
+  third!.process.kill();
+  const [code, message] = await waiting;
+  assertEquals(code, "PeerLost", message);
+});
