@@ -386,6 +386,52 @@ test "sealed link: both ends change keys in the middle of a run" {
     }
 }
 
+test "sealed link: of 1,000 links each opens what it was sent, and no other's" {
+    const count = 1000;
+    var limit: linux.rlimit = undefined;
+    _ = linux.getrlimit(.NOFILE, &limit);
+    const before = limit;
+    limit.cur = @min(limit.max, 4096);
+    _ = linux.setrlimit(.NOFILE, &limit);
+    defer _ = linux.setrlimit(.NOFILE, &before);
+    // Memory that is not touched costs nothing, so the ends are not filled with zeros here.
+    const both = try std.heap.page_allocator.alloc([2]SealedLink, count);
+    defer std.heap.page_allocator.free(both);
+    var fds: [count][2]i32 = undefined;
+    for (&fds, both, 0..) |*pair, *links_of, index| {
+        pair.* = try sockets();
+        var key: [seal.key_bytes]u8 = @splat(3);
+        std.mem.writeInt(u32, key[0..4], @intCast(index), .little);
+        for (links_of) |*link| {
+            @memset(std.mem.asBytes(link)[0..@offsetOf(SealedLink, "out")], 0);
+            link.sends = try stateOf(each()[0], &key);
+            link.receives = link.sends;
+        }
+    }
+    defer for (fds) |pair| {
+        for (pair) |fd| _ = linux.close(fd);
+    };
+    for (0..3) |round| {
+        for (fds, both, 0..) |pair, *links_of, index| {
+            const end: End = .{ .fd = pair[0], .link = &links_of[0] };
+            const word = [_]u32{ @intCast(index), @intCast(round) };
+            try expectEqual(@sizeOf(@TypeOf(word)), @as(usize, @intCast(end.send(&.{std.mem.asBytes(&word)}))));
+        }
+        for (fds, both, 0..) |pair, *links_of, index| {
+            const end: End = .{ .fd = pair[1], .link = &links_of[1] };
+            var word: [2]u32 = undefined;
+            try expectEqual(@sizeOf(@TypeOf(word)), try end.receiveAll(std.mem.asBytes(&word), 64));
+            try expectEqualSlices(u32, &.{ @intCast(index), @intCast(round) }, &word);
+        }
+    }
+    // What is sealed for one link is nothing to another.
+    const stray: End = .{ .fd = fds[0][0], .link = &both[1][0] };
+    try expectEqual(1, stray.send(&.{"x"}));
+    const opened: End = .{ .fd = fds[0][1], .link = &both[0][1] };
+    var byte: [1]u8 = undefined;
+    try expectEqual(sealed_link.not_authentic, opened.receive(byte[0..0], &byte));
+}
+
 test "sealed link: memory that is no link is refused" {
     const pair = try Pair.open(each()[0]);
     defer pair.close();
