@@ -34,13 +34,17 @@ pub fn die(message: []const u8, exit_status: i32, timeout_ms: u32) noreturn {
     var farewell: Farewell = .{ .message = message };
     var thread: std.c.pthread_t = undefined;
     if (message.len > 0 and std.c.pthread_create(&thread, null, writeFarewell, &farewell) == .SUCCESS) {
-        const timeout: linux.timespec = .{
-            .sec = timeout_ms / std.time.ms_per_s,
-            .nsec = @as(isize, timeout_ms % std.time.ms_per_s) * std.time.ns_per_ms,
-        };
-        const wait: linux.FUTEX_OP = .{ .cmd = .WAIT, .private = true };
-        // One wait: woken early by chance, at worst the message is cut short.
-        if (farewell.written.load(.acquire) == 0) _ = linux.futex_4arg(&farewell.written.raw, wait, 0, &timeout);
+        const end_ms = boottimeMs() + @as(f64, @floatFromInt(timeout_ms));
+        // A signal, or chance, may end a wait before its time.
+        while (farewell.written.load(.acquire) == 0) {
+            const left_ms = end_ms - boottimeMs();
+            if (left_ms <= 0) break;
+            const left: linux.timespec = .{
+                .sec = @intFromFloat(@divFloor(left_ms, std.time.ms_per_s)),
+                .nsec = @intFromFloat(@mod(left_ms, std.time.ms_per_s) * std.time.ns_per_ms),
+            };
+            _ = linux.futex_4arg(&farewell.written.raw, .{ .cmd = .WAIT, .private = true }, 0, &left);
+        }
     }
     linux.exit_group(exit_status);
 }

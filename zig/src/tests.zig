@@ -12,6 +12,7 @@ comptime {
     _ = @import("module_file_test.zig");
     _ = @import("modules_test.zig");
     _ = @import("open_test.zig");
+    _ = @import("process_test.zig");
     _ = @import("pages_test.zig");
     _ = @import("memory_test.zig");
     _ = @import("mappings_test.zig");
