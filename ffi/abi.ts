@@ -170,6 +170,8 @@ export const READY_FAULTS: number = 1 << 16;
 export const READY_KICKED: number = 1 << 17;
 /** Bit that `tdsm_links_wait` answers: the event loop of this thread has something to do. */
 export const READY_LOOP: number = 1 << 18;
+/** Bit that `tdsm_links_wait` answers: what happened was seen in a look, before any sleep. */
+export const READY_SEEN: number = 1 << 19;
 /** Bit of a link: bytes have arrived, or the other side has ended. */
 export const LINK_BYTES = 1;
 /** Bit of a link: there is room for bytes to send. */
@@ -219,6 +221,7 @@ export const CONSTANTS = {
   ready_faults: READY_FAULTS,
   ready_kicked: READY_KICKED,
   ready_loop: READY_LOOP,
+  ready_seen: READY_SEEN,
   link_bytes: LINK_BYTES,
   link_room: LINK_ROOM,
   descriptors_max: 65536,

@@ -12,6 +12,7 @@ import {
   READY_FAULTS,
   READY_KICKED,
   READY_LOOP,
+  READY_SEEN,
   statusError,
 } from "./abi.ts";
 import type { TdsmLibrary } from "./library.ts";
@@ -67,6 +68,10 @@ export class Poller implements Disposable {
    * event loop before it sleeps again.
    */
   turnDue = false;
+  /** Whether bytes were sent by a link since this was last set to `false`. */
+  hasSent = false;
+  /** Whether the last {@linkcode Poller.wait} ended in its look, before any sleep. */
+  hasSeen = false;
   readonly #symbols: TdsmLibrary["symbols"];
   readonly #epoll: number;
   /** The epoll that Deno's event loop of this thread sleeps in. */
@@ -129,14 +134,16 @@ export class Poller implements Disposable {
    * Sleeps until something happens, and tells the links that it concerns. The whole thread sleeps;
    * what its event loop has to do ends the sleep, except a timer that is due.
    *
-   * @param timeoutUs The longest sleep in microseconds, below 2^31; 0 does not sleep.
-   * @param lookUs How long to look again and again before that, in microseconds.
+   * @param timeoutUs How long at most, in microseconds, below 2^31; 0 does not sleep.
+   * @param lookUs How much of that to look again and again instead of sleeping, in microseconds, as
+   * long as no more threads want a core than there are cores.
    * @returns What has happened.
    * @throws {TdsmError} If the kernel fails.
    */
   wait(timeoutUs: number, lookUs = 0): Happened {
     const ready = this.#ready;
     const result = this.#symbols.tdsm_links_wait(this.#epoll, ready, READY_MAX, timeoutUs, lookUs);
+    this.hasSeen = (result & READY_SEEN) !== 0;
     if (result === 0) return NOTHING;
     if (result < 0) throw statusError("wait", result, this.#symbols.tdsm_last_errno());
     if ((result & READY_LOOP) !== 0) this.turnDue = true;
@@ -182,6 +189,7 @@ export class Poller implements Disposable {
       detach: () => symbols.tdsm_link_detach(this.#loop, fd),
       removed: () => this.#watchers.delete(fd),
       turn: () => this.turnDue = true,
+      sent: () => this.hasSent = true,
     });
   }
 
@@ -222,6 +230,7 @@ interface PollerOf {
   detach(): void;
   removed(): void;
   turn(): void;
+  sent(): void;
 }
 
 /** The address of the first byte of each buffer that was sent from. */
@@ -356,6 +365,7 @@ export class Descriptor {
       pieces[index * PIECE_WORDS + 2] = bytes.length;
       pieces[index * PIECE_WORDS + 3] = 0;
     }
+    this.#poller.sent();
     const [fd, seal, behind] = [this.#fd, this.#seal, more ? 1 : 0];
     const result = seal === undefined
       ? this.#symbols.tdsm_link_send(fd, pieces, count, behind)

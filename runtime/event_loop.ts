@@ -6,6 +6,7 @@
  */
 
 let steps = 0;
+let awaitedElsewhere = 0;
 
 /** How often an operation of this thread has begun or ended; another number means that some has. */
 export function operationSteps(): number {
@@ -26,4 +27,27 @@ export async function noted<Result>(operation: Promise<Result>): Promise<Result>
   } finally {
     steps++;
   }
+}
+
+/**
+ * Notes an operation that another thread of Deno's carries out, as those of WebCrypto, and where
+ * host names are looked up. Its end wakes no epoll while this thread sleeps within a turn, so as
+ * long as there is any the engine looks for that now and then.
+ *
+ * @param operation The operation, which has just begun.
+ * @returns What the operation resolves to.
+ * @throws What the operation rejects with.
+ */
+export async function elsewhere<Result>(operation: Promise<Result>): Promise<Result> {
+  awaitedElsewhere++;
+  try {
+    return await noted(operation);
+  } finally {
+    awaitedElsewhere--;
+  }
+}
+
+/** Whether any operation is under way of which {@linkcode elsewhere} has taken note. */
+export function awaitsElsewhere(): boolean {
+  return awaitedElsewhere > 0;
 }

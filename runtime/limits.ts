@@ -184,13 +184,34 @@ export const IDLE_STEP_MS = 20;
 /** The faults that are read in one go. */
 export const FAULT_BATCH = 64;
 /**
- * How long the engine polls after the last event, where nothing else is asked for, in microseconds.
+ * How long the engine polls after the last event, or looks for an answer, where nothing else is
+ * asked for, in microseconds.
  */
 export const POLL_TIME_DEFAULT_US = 300;
-/** The longest that the engine may be told to poll, in microseconds. */
+/** The longest that the engine may be told to poll or to look, in microseconds. */
 export const POLL_TIME_MAX_US = 1_000_000;
-/** How long the engine that polls looks before it yields its core, in microseconds. */
-export const POLL_LOOK_US = 5;
+/**
+ * For how many wake-ups of a sleeping thread, as long as they take here, the engine looks for the
+ * answer to what it has sent before it sleeps.
+ */
+export const LOOK_WAKES = 4;
+/** What a wake-up is taken to cost before any was measured, in microseconds. */
+export const WAKE_FIRST_US = 25;
+/** The most that a wake-up counts: one that is later waited for other threads, in microseconds. */
+export const WAKE_MAX_US = 50;
+/** How many looks in a row may be in vain before the next ones are left out. */
+export const LOOKS_IN_VAIN_MAX = 2;
+/** How many looks are left out at most, before one is tried again. */
+export const LOOKS_LEFT_OUT_MAX = 64;
+/**
+ * How long the engine sleeps while a page is held for a thread that has not run yet, in
+ * microseconds: of that the kernel does not tell, so the engine looks.
+ */
+export const HELD_SLEEP_US = 25;
+/** How often the engine looks for work that other threads of Deno's do for it, in microseconds. */
+export const ELSEWHERE_LOOK_US = 1_000;
+/** How often the engine asks for faults that the epoll should have told of, in microseconds. */
+export const FAULTS_ASK_US = 10_000;
 /** After how long without the core somebody else is taken to compute there, in microseconds. */
 export const POLL_AWAY_US = 500;
 /**

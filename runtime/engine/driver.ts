@@ -2,9 +2,9 @@
  * Drives the protocol of a node: takes faults from the kernel, messages from peers and calls from
  * the program's threads, and carries out the page operations and sends that the protocol asks for.
  *
- * After each event the driver polls for a while, and only then sleeps in the kernel (`polling.ts`).
- * With a poller it looks at faults, links and kicks in one call, and the whole thread sleeps in
- * that call; Deno's event loop has a turn where there is something for it. Without one, Deno's
+ * With a poller the whole thread sleeps in one call for faults, links and kicks, which may look for
+ * the answer to what was sent before it sleeps (`polling.ts`); Deno's event loop has a turn where
+ * there is something for it. Without a poller the driver polls for a while after each event, Deno's
  * event loop looks at sockets, and a thread of Deno's pool sleeps until there is a fault or a kick.
  */
 
@@ -17,18 +17,20 @@ import {
 } from "../../ffi/abi.ts";
 import type { NativeRegion } from "../../ffi/native.ts";
 import type { Poller } from "../../ffi/poller.ts";
-import { operationSteps } from "../event_loop.ts";
+import { awaitsElsewhere, elsewhere, operationSteps } from "../event_loop.ts";
 import {
   DISCARD_LOOK_US,
+  ELSEWHERE_LOOK_US,
   FAULT_BATCH,
+  FAULTS_ASK_US,
+  HELD_SLEEP_US,
   LOOP_BUSY_TURNS,
   LOOP_QUIET_TURNS,
-  POLL_LOOK_US,
   RUN_MAX_BYTES,
   SLEEP_LEAST_US,
   SLEEP_MAX_US,
 } from "../limits.ts";
-import { nowUs, Polling } from "./polling.ts";
+import { Looking, nowUs, Polling } from "./polling.ts";
 import { Encoding } from "../wire/layout.ts";
 import type { Coherence, Input } from "../protocol/coherence/coherence.ts";
 import {
@@ -60,7 +62,10 @@ export interface MessageSink {
 
 /** What the thread of a driver sleeps in. */
 export interface DriverSleep {
-  readonly poller: Pick<Poller, "turnDue" | "wait" | "watch" | "leaveFaults">;
+  readonly poller: Pick<
+    Poller,
+    "turnDue" | "hasSent" | "hasSeen" | "wait" | "watch" | "leaveFaults"
+  >;
   /** When the next timer of this thread is due, at a time; both in microseconds. */
   readonly nextTimerUs: (nowUs: number) => number;
 }
@@ -74,7 +79,7 @@ export interface DriverParts {
   readonly calls: CallServer;
   /** What the thread sleeps in; without it, a thread of Deno's pool sleeps. */
   readonly sleep?: DriverSleep | undefined;
-  /** How long to poll after the last event, in microseconds. */
+  /** How long to poll after the last event, or to look for an answer at most, in microseconds. */
   readonly pollTimeUs: number;
   /** Whether pages are packed where that makes them smaller. */
   readonly compression: boolean;
@@ -90,7 +95,7 @@ export interface DriverParts {
 
 /** How a driver spends its time. */
 export interface DriverCounters {
-  /** Turns of the polling loop. */
+  /** Turns of the driver's loop. */
   turns: number;
   /** How often the driver went to sleep. */
   sleeps: number;
@@ -120,6 +125,7 @@ export class Driver {
     }
   };
   readonly #polling: Polling;
+  readonly #looking: Looking;
   /** Whether no turn is scheduled. */
   #asleep = true;
   /** Whether a thread of the pool waits in the kernel. It stays there while the driver polls. */
@@ -128,6 +134,8 @@ export class Driver {
   #quietTurns = 0;
   /** The {@linkcode operationSteps} at the last look. */
   #operationSteps = 0;
+  /** Whether the event loop awaited work of other threads when it had its last turn. */
+  #awaited = false;
   #toldOfExit = false;
   /** Ends a sleep. */
   #alarm: ReturnType<typeof setTimeout> | undefined;
@@ -141,14 +149,20 @@ export class Driver {
   /** Inputs that arose within a step, and wait for its end. */
   readonly #inputs: Input[] = [];
   #stepping = false;
-  /** Whether the step under way may have woken a thread of the program. */
+  /**
+   * Whether a thread of the program may have been woken since the last sleep, or since the step
+   * began.
+   */
   #woke = false;
+  /** With a poller: when faults were last asked for that it had not told of. */
+  #askedUs = 0;
   #faulted: (() => void) | undefined;
 
   /** @param parts What to drive, and with what. */
   constructor(parts: DriverParts) {
     this.#parts = parts;
     this.#polling = new Polling(parts.pollTimeUs, () => parts.region.yield());
+    this.#looking = new Looking(parts.pollTimeUs);
     this.#alias = parts.region.alias();
     this.#discards = new Discards(this.#alias, parts.region.pageSize);
     if (parts.compression) this.#packed = new Uint8Array(RUN_MAX_BYTES);
@@ -158,7 +172,7 @@ export class Driver {
   async #prepare(): Promise<void> {
     // Loaded on demand, since compiling the package that compresses takes longer than to connect.
     if (this.#packed === undefined) return;
-    ({ packPages: this.#packPages } = await import("../cluster/page_packer.ts"));
+    ({ packPages: this.#packPages } = await elsewhere(import("../cluster/page_packer.ts")));
   }
 
   /** Begins to take faults and calls. */
@@ -269,33 +283,30 @@ export class Driver {
     else setImmediate(this.#turn);
   }
 
-  /** Turns of the polling loop, and sleeps, until the event loop has something to do. */
+  /** Acts and sleeps in turn, until the event loop has something to do. */
   #turns({ poller, nextTimerUs }: DriverSleep): void {
-    const { slots } = this.#parts;
+    const awaits = awaitsElsewhere();
     if (this.#isTurnDue(poller)) this.#quietTurns = 0;
+    this.#awaited = awaits;
     poller.turnDue = false;
     this.#operationSteps = operationSteps();
-    const isQuiet = this.#quietTurns >= LOOP_QUIET_TURNS;
-    let lookUs = 0;
+    const isQuiet = this.#quietTurns >= LOOP_QUIET_TURNS && !awaits;
     let sleepUs = 0;
     while (!this.#stopped) {
-      const { faults, any } = poller.wait(sleepUs, lookUs);
-      const hasSlept = sleepUs > 0;
-      if (hasSlept) slots.setAsleep(false);
-      const active = this.#act(faults) || any;
+      this.#act(sleepUs > 0 ? this.#sleepIn(poller, sleepUs) : poller.wait(0).faults);
       if (this.#isTurnDue(poller)) break;
-      if (nextTimerUs(nowUs()) <= nowUs()) {
+      const now = nowUs();
+      const timerUs = nextTimerUs(now);
+      if (timerUs <= now) {
         // Few timers begin anything that goes on after their turn.
         this.#quietTurns = Math.min(this.#quietTurns, LOOP_QUIET_TURNS - LOOP_BUSY_TURNS);
         break;
       }
-      if (!isQuiet && hasSlept) break;
-      const polls = active ? this.#polling.event() : this.#polling.again();
-      sleepUs = polls ? 0 : this.#sleepUs(nextTimerUs);
-      lookUs = sleepUs > 0 ? 0 : POLL_LOOK_US;
+      if (!isQuiet && sleepUs > 0) break;
+      sleepUs = this.#sleepUs(now, timerUs);
       if (!isQuiet && sleepUs === 0) break;
     }
-    if (!isQuiet) this.#quietTurns++;
+    if (!isQuiet && this.#quietTurns < LOOP_QUIET_TURNS) this.#quietTurns++;
     if (!this.#stopped) setImmediate(this.#turn);
   }
 
@@ -313,29 +324,56 @@ export class Driver {
    * the last.
    */
   #sleepMaxUs(): number {
-    if (this.#quietTurns >= LOOP_QUIET_TURNS) return SLEEP_MAX_US;
-    return this.#quietTurns < LOOP_BUSY_TURNS ? 0 : 2 ** this.#quietTurns;
+    const maxUs = this.#awaited ? ELSEWHERE_LOOK_US : SLEEP_MAX_US;
+    if (this.#quietTurns >= LOOP_QUIET_TURNS) return maxUs;
+    return this.#quietTurns < LOOP_BUSY_TURNS ? 0 : Math.min(2 ** this.#quietTurns, maxUs);
   }
 
-  /** How long the thread may sleep now, in microseconds; tells the threads that write calls. */
-  #sleepUs(nextTimerUs: DriverSleep["nextTimerUs"]): number {
-    const { slots, calls, region } = this.#parts;
-    const now = nowUs();
-    const untilUs = Math.min(this.#wakeAt(), nextTimerUs(now));
+  /**
+   * How long the thread may sleep now, in microseconds; says so to the threads that write calls.
+   */
+  #sleepUs(now: number, timerUs: number): number {
+    const { slots, calls } = this.#parts;
+    const untilUs = Math.min(this.#wakeAt(HELD_SLEEP_US), timerUs);
     const sleepUs = Math.min(Math.ceil(untilUs - now), this.#sleepMaxUs());
-    if (sleepUs <= 0) {
-      region.yield();
-      return 0;
-    }
+    if (sleepUs <= 0) return 0;
     slots.setAsleep(true);
     // A call written just before the engine said that it sleeps brings no kick, and would wait for
-    // ever. Nor does an epoll tell that the program has closed the descriptor of faults.
-    if (calls.poll() || this.#takeFaults()) {
+    // ever.
+    if (calls.poll() || this.#askForFaults(now)) {
       slots.setAsleep(false);
       return 0;
     }
     this.counters.sleeps++;
     return sleepUs;
+  }
+
+  /**
+   * Now and then asks for faults, since no epoll tells that the program has closed their
+   * descriptor.
+   */
+  #askForFaults(now: number): boolean {
+    if (now - this.#askedUs < FAULTS_ASK_US) return false;
+    this.#askedUs = now;
+    return this.#takeFaults();
+  }
+
+  /** Sleeps, or looks for an answer before that. Returns whether there are faults. */
+  #sleepIn(poller: DriverSleep["poller"], sleepUs: number): boolean {
+    const { calls, slots } = this.#parts;
+    // A thread that was woken may wait for this very core.
+    const looks = poller.hasSent && !this.#woke && !calls.hasWoken;
+    const lookUs = looks ? this.#looking.nextUs() : 0;
+    poller.hasSent = this.#woke = calls.hasWoken = false;
+    const begun = nowUs();
+    const { faults, any } = poller.wait(sleepUs, lookUs);
+    slots.setAsleep(false);
+    if (lookUs > 0) this.#looking.looked(poller.hasSeen);
+    if (any || poller.turnDue) return faults;
+    const lateUs = nowUs() - begun - sleepUs;
+    // A signal ends a sleep early.
+    if (lateUs >= 0) this.#looking.overslept(lateUs);
+    return faults;
   }
 
   /** One turn of the polling loop. */
@@ -344,7 +382,7 @@ export class Driver {
     if (this.#act(true) ? this.#polling.event() : this.#polling.again()) {
       return void setImmediate(this.#turn);
     }
-    const wakeAt = this.#wakeAt();
+    const wakeAt = this.#wakeAt(0);
     if (wakeAt - nowUs() >= SLEEP_LEAST_US) return this.#sleep(wakeAt);
     this.#parts.region.yield();
     setImmediate(this.#turn);
@@ -374,15 +412,20 @@ export class Driver {
     return active;
   }
 
-  /** When there is something to do if nothing happens, in microseconds; `Infinity` for never. */
-  #wakeAt(): number {
+  /**
+   * When there is something to do even if nothing happens, in microseconds; `Infinity` for never.
+   *
+   * @param heldUs How long to wait where a page is held for a thread that has not run.
+   */
+  #wakeAt(heldUs: number): number {
     const { coherence, region } = this.#parts;
     const discardsAt = this.#discards.isEmpty ? Infinity : nowUs() + DISCARD_LOOK_US;
     if (this.#failed) return discardsAt;
     if (coherence.hasWork) return 0;
+    const wakeAt = Math.min(coherence.deadline, discardsAt);
     // Whether a thread has run is not told, only looked at.
-    if (region.countsRuns && coherence.awaitedPages.length > 0) return 0;
-    return Math.min(coherence.deadline, discardsAt);
+    if (!region.countsRuns || coherence.awaitedPages.length === 0) return wakeAt;
+    return heldUs === 0 ? 0 : Math.min(wakeAt, nowUs() + heldUs);
   }
 
   /** Where a demand waits for threads of this node, tells the protocol which of them have run. */
@@ -455,7 +498,7 @@ export class Driver {
   #do(input: Input): void {
     const { coherence, sink, tell } = this.#parts;
     const output: Output = coherence.step(input, nowUs());
-    this.#woke = false;
+    if (this.#parts.sleep === undefined) this.#woke = false;
     for (const operation of output.operations) this.#operate(operation);
     for (const { to, message } of output.messages) {
       if (message.kind === "grant" && message.content === Content.Data) this.#grant(to, message);
@@ -466,8 +509,8 @@ export class Driver {
     for (const event of output.events) tell(event);
     if (output.events.length > 0) this.needsTurn();
     // The kernel may have placed the woken thread on this very core, where it would wait until this
-    // thread sleeps.
-    if (this.#woke) this.#parts.region.yield();
+    // thread sleeps. With a poller that is soon.
+    if (this.#woke && this.#parts.sleep === undefined) this.#parts.region.yield();
   }
 
   /** Sends a grant with the bytes of its pages. */

@@ -15,9 +15,9 @@ import { Encoding } from "../wire/layout.ts";
 import { EngineClient } from "../ring/client.ts";
 import { answerWith, Call, CallServer } from "../ring/calls.ts";
 import { unpackPages } from "../cluster/compression.ts";
-import { noted } from "../event_loop.ts";
+import { elsewhere, noted } from "../event_loop.ts";
 import { Driver } from "./driver.ts";
-import { LOOP_BUSY_TURNS, LOOP_QUIET_TURNS, SLEEP_MAX_US } from "../limits.ts";
+import { ELSEWHERE_LOOK_US, LOOP_BUSY_TURNS, LOOP_QUIET_TURNS, SLEEP_MAX_US } from "../limits.ts";
 import { CallSlots } from "../ring/call_slots.ts";
 
 const PAGE = 4096;
@@ -160,9 +160,13 @@ function eachWay(name: string, test: () => Promise<void>): void {
 /** A poller without a kernel: instead of a sleep, the event loop has a turn. */
 class FakePoller {
   turnDue = false;
+  hasSent = false;
+  hasSeen = false;
   leftFaults = false;
   /** How long each wait was to be at most, in microseconds. */
   readonly waitsUs: number[] = [];
+  /** How long each of them was to look. */
+  readonly looksUs: number[] = [];
   readonly #region: FakeRegion;
 
   constructor(region: FakeRegion) {
@@ -175,9 +179,10 @@ class FakePoller {
     this.leftFaults = true;
   }
 
-  wait(timeoutUs: number): Happened {
+  wait(timeoutUs: number, lookUs = 0): Happened {
     assert(!this.#region.closed, "the region is closed");
     this.waitsUs.push(timeoutUs);
+    this.looksUs.push(lookUs);
     const faults = !this.leftFaults && this.#region.faults.length > 0;
     const any = this.#region.takeKick() || faults;
     // As if there were something to do, so that the driver gives way.
@@ -452,6 +457,55 @@ Deno.test("Driver gives an operation that began before its turn turns of the eve
   assert(!waitsUs.slice(before).includes(SLEEP_MAX_US));
   operation.resolve();
   await ended;
+});
+
+Deno.test("Driver looks before a sleep only for the answer to what it has sent, and not once it has woken a thread", async () => {
+  way = "poller";
+  await using bench = new Bench({ pollTimeUs: 50 });
+  const { poller } = bench;
+  bench.onSend = () => poller.hasSent = true;
+  bench.driver.start();
+  /** Whether the driver looks before its next sleep, once something was done. */
+  const looks = async (act: () => void): Promise<boolean> => {
+    poller.looksUs.length = poller.waitsUs.length = 0;
+    act();
+    while (!poller.waitsUs.some((us) => us > 0)) await new Promise((go) => setImmediate(go));
+    return poller.looksUs[poller.waitsUs.findIndex((us) => us > 0)]! > 0;
+  };
+  assertEquals(await looks(() => {}), false);
+  assertEquals(await looks(() => bench.region.fault(5)), true);
+  assert(bench.log.includes("request to 1"));
+  const message = grant(5, 1, Content.Data);
+  const given = (): void => {
+    poller.hasSent = true;
+    bench.driver.input({ kind: "message", from: 1, message });
+  };
+  assertEquals(await looks(given), false);
+  assert(bench.log.includes("install 5+1 writable"));
+  assertEquals(await looks(() => poller.hasSent = true), true);
+});
+
+Deno.test("Driver sleeps no longer than a moment while other threads of Deno's work for it", async () => {
+  way = "poller";
+  await using bench = new Bench();
+  const { waitsUs } = bench.poller;
+  const until = async (us: number): Promise<void> => {
+    while (!waitsUs.includes(us)) await new Promise((go) => setImmediate(go));
+  };
+  const work = Promise.withResolvers<void>();
+  const done = elsewhere(work.promise);
+  bench.driver.start();
+  await until(ELSEWHERE_LOOK_US);
+  for (let turn = 0; turn < 2 * LOOP_QUIET_TURNS; turn++) {
+    await new Promise((go) => setImmediate(go));
+  }
+  assertEquals(Math.max(...waitsUs), ELSEWHERE_LOOK_US);
+  work.resolve();
+  await done;
+  waitsUs.length = 0;
+  await until(SLEEP_MAX_US);
+  // What was awaited may have begun something else, so sleeps are none at first.
+  assertEquals(waitsUs.find((us) => us > 0), 2 ** LOOP_BUSY_TURNS);
 });
 
 Deno.test("Driver lets one thread wait in the kernel, however often it sleeps", async () => {

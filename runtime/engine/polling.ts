@@ -1,23 +1,84 @@
 /**
- * When the engine polls, and when it sleeps.
+ * When the engine looks for news, and when it sleeps.
  *
- * To wake a sleeping thread costs more than everything else on a page's way, so after each event
- * the engine polls for a while before it sleeps. Where all cores are in use, polling takes a core
- * from the very thread that the engine waits for. So after each look in vain the engine yields its
- * core, which costs next to nothing where no other thread wants the core. If the core comes back
- * only after a whole time slice, or late nearly each time, another thread computes there, and it is
- * better to sleep and be woken: polling pauses, for 20 ms at first and twice as long each time in a
- * row, up to 1 s.
+ * To wake a sleeping thread costs more than most of what else is on a page's way: up to 35 us where
+ * the core has halted. So once the engine has sent something, the answer may be awaited by looking
+ * again and again for a short while. Where all cores are in use that would take a core from the
+ * very thread that has the answer; so the engine then sleeps at once, and the kernel gives its core
+ * away.
+ *
+ * {@linkcode Looking} decides for an engine whose thread sleeps in one poll. {@linkcode Polling} is
+ * for the engine that has no such poll, and whose sleep begins and ends in Deno's event loop: after
+ * each event it polls for a while. After each look in vain it yields its core, which costs next to
+ * nothing where no other thread wants the core. If the core comes back only after a whole time
+ * slice, or late nearly each time, another thread computes there, and it is better to sleep and be
+ * woken: polling pauses, for 20 ms at first and twice as long each time in a row, up to 1 s.
  */
 
 import {
+  LOOK_WAKES,
+  LOOKS_IN_VAIN_MAX,
+  LOOKS_LEFT_OUT_MAX,
   POLL_AWAY_SHARE,
   POLL_AWAY_US,
   POLL_LOST_US,
   POLL_PAUSE_MAX_US,
   POLL_PAUSE_MIN_US,
   POLL_WINDOW_US,
+  WAKE_FIRST_US,
+  WAKE_MAX_US,
 } from "../limits.ts";
+
+/** Decides how long to look for the answer to what was sent, before the thread sleeps. */
+export class Looking {
+  readonly #maxUs: number;
+  /** What a wake-up costs on this machine, in microseconds. */
+  #wakeUs = WAKE_FIRST_US;
+  #inVain = 0;
+  /** How many looks are to be left out yet, and how many were the last time. */
+  #leftOut = 0;
+  #leaveOut = 0;
+
+  /** @param maxUs How long to look at most, in microseconds; 0 for never. */
+  constructor(maxUs: number) {
+    this.#maxUs = maxUs;
+  }
+
+  /**
+   * How long to look now, before a sleep.
+   *
+   * @returns Microseconds; 0 for not at all, since that was in vain again and again.
+   */
+  nextUs(): number {
+    if (this.#leftOut > 0) {
+      this.#leftOut--;
+      return 0;
+    }
+    return Math.min(this.#maxUs, Math.ceil(LOOK_WAKES * this.#wakeUs));
+  }
+
+  /**
+   * A look has ended.
+   *
+   * @param seen Whether anything was seen; if not, the time was up or the cores were in use.
+   */
+  looked(seen: boolean): void {
+    if (seen) this.#inVain = this.#leaveOut = 0;
+    else if (++this.#inVain >= LOOKS_IN_VAIN_MAX) {
+      this.#leaveOut = Math.min(Math.max(2 * this.#leaveOut, 1), LOOKS_LEFT_OUT_MAX);
+      this.#leftOut = this.#leaveOut;
+    }
+  }
+
+  /**
+   * A sleep has ended by its time: what that took longer is what it costs here to wake a thread.
+   *
+   * @param lateUs How much longer, in microseconds.
+   */
+  overslept(lateUs: number): void {
+    this.#wakeUs += (Math.min(Math.max(lateUs, 0), WAKE_MAX_US) - this.#wakeUs) / 4;
+  }
+}
 
 /** Decides whether to poll or to sleep. */
 export class Polling {

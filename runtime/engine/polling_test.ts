@@ -1,12 +1,17 @@
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import {
+  LOOK_WAKES,
+  LOOKS_IN_VAIN_MAX,
+  LOOKS_LEFT_OUT_MAX,
   POLL_AWAY_US,
   POLL_LOST_US,
   POLL_PAUSE_MAX_US,
   POLL_PAUSE_MIN_US,
   POLL_WINDOW_US,
+  WAKE_FIRST_US,
+  WAKE_MAX_US,
 } from "../limits.ts";
-import { Polling } from "./polling.ts";
+import { Looking, Polling } from "./polling.ts";
 
 const TIME_US = 100;
 
@@ -113,4 +118,41 @@ Deno.test("Polling takes no event's own time for polling", () => {
     bench.polling.again();
   }
   assertEquals(bench.lose(), POLL_PAUSE_MIN_US);
+});
+
+const LONG_US = 1_000_000;
+
+Deno.test("Looking takes as long as some wake-ups do here, and no longer than it may", () => {
+  const looking = new Looking(LONG_US);
+  assertEquals(looking.nextUs(), LOOK_WAKES * WAKE_FIRST_US);
+  assertEquals(new Looking(TIME_US / 2).nextUs(), TIME_US / 2);
+  assertEquals(new Looking(0).nextUs(), 0);
+  for (let count = 0; count < 100; count++) looking.overslept(2);
+  assertEquals(looking.nextUs(), LOOK_WAKES * 2 + 1);
+  // What waits for a whole slice of another thread says nothing of wake-ups.
+  for (let count = 0; count < 100; count++) looking.overslept(10_000);
+  assertEquals(looking.nextUs(), LOOK_WAKES * WAKE_MAX_US);
+});
+
+Deno.test("Looking that is in vain again and again is left out, and tried again now and then", () => {
+  const looking = new Looking(LONG_US);
+  const vain = (): void => {
+    assert(looking.nextUs() > 0);
+    looking.looked(false);
+  };
+  const leftOut = (): number => {
+    for (let count = 0;; count++) if (looking.nextUs() > 0) return count;
+  };
+  for (let count = 0; count < LOOKS_IN_VAIN_MAX; count++) vain();
+  const counts: number[] = [];
+  while (counts.at(-1) !== LOOKS_LEFT_OUT_MAX) {
+    counts.push(leftOut());
+    looking.looked(false);
+  }
+  assertEquals(counts, [1, 2, 4, 8, 16, 32, LOOKS_LEFT_OUT_MAX]);
+  assertEquals(leftOut(), LOOKS_LEFT_OUT_MAX);
+  // One that has seen something makes up for all of them.
+  looking.looked(true);
+  for (let count = 0; count < LOOKS_IN_VAIN_MAX; count++) vain();
+  assertEquals(leftOut(), 1);
 });

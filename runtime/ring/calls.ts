@@ -152,6 +152,8 @@ export async function answerWith(
 
 /** The engine's side of the rings. */
 export class CallServer {
+  /** Whether a thread was woken by an answer since this was last set to `false`. */
+  hasWoken = false;
   readonly #slots: CallSlots;
   readonly #take: (call: ThreadCall) => void;
   readonly #taken: () => void;
@@ -214,7 +216,7 @@ export class CallServer {
   #takeCall(slot: number, rings: SlotRings, record: RingRecord): void {
     if (record.call !== 0) rings.lastCall = record.call;
     if (record.kind === Call.Detach) return this.#end(slot, rings);
-    this.#take(new RingCall(slot, record, rings));
+    this.#take(new RingCall(slot, record, rings, this));
   }
 
   /** The thread of a slot reads nothing more: gives up the answers to it, and frees the slot. */
@@ -233,6 +235,7 @@ export class CallServer {
   /** Has the thread that joined serve a remote call. */
   serve(id: number, fields: Partial<RecordBody>): void {
     if (this.#rings.length === 0) this.#open();
+    this.hasWoken = true;
     void this.#rings[0]!.answers.push(id, newBody(Answer.Serve, fields));
   }
 
@@ -279,12 +282,14 @@ class RingCall implements ThreadCall {
   readonly slot: number;
   readonly record: RingRecord;
   readonly #rings: SlotRings;
+  readonly #server: CallServer;
   readonly #owner: number;
 
-  constructor(slot: number, record: RingRecord, rings: SlotRings) {
+  constructor(slot: number, record: RingRecord, rings: SlotRings, server: CallServer) {
     this.slot = slot;
     this.record = record;
     this.#rings = rings;
+    this.#server = server;
     this.#owner = rings.owner;
   }
 
@@ -311,6 +316,7 @@ class RingCall implements ThreadCall {
   #push(body: RecordBody, quiet = false): void {
     // What comes too late for its thread is not for the next one in the slot.
     if (this.isGone) return;
+    if (!quiet) this.#server.hasWoken = true;
     void this.#rings.answers.push(this.record.call, body, quiet);
   }
 }

@@ -32,7 +32,7 @@ const sockets = new Int32Array(2);
 assert(libc.symbols.socketpair(AF_UNIX, SOCK_STREAM_NONBLOCK, 0, sockets) === 0);
 const [near, far] = sockets as unknown as [number, number];
 const seal = new LinkSeal();
-const poller = { detach: () => {}, removed: () => {}, turn: () => {} };
+const poller = { detach: () => {}, removed: () => {}, turn: () => {}, sent: () => {} };
 const descriptor = new Descriptor(library.symbols, -1, near, seal, poller);
 const bare = new Descriptor(library.symbols, -1, near, undefined, poller);
 

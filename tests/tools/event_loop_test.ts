@@ -7,9 +7,9 @@ const ROOT = new URL("../../", import.meta.url);
 /** What runs in the thread of the engine and is not pure; bundle.ts runs in the main thread. */
 const FOLDERS = ["runtime/cluster", "runtime/secure", "runtime/engine"];
 
-/** Where an operation begins; behind it, only what names the object, and `noted(`. */
+/** Where an operation begins; before it, only what names the object, and what notes it. */
 const OPERATION =
-  /(\bnoted\(\s*)?(?:\bawait\s+)?(?:\bthis\.#|\bcrypto\.)?\b(?:subtle\.\w+|Deno\.(?:connect|resolveDns)|(?:connection|listener)\??\.(?:read|write|closeWrite|accept))\(/g;
+  /(\b(?:noted|elsewhere)\(\s*)?(?:\bawait\s+)?(?:\bthis\.#|\bcrypto\.)?\b(?:subtle\.\w+|Deno\.(?:connect|resolveDns)|(?:connection|listener)\??\.(?:read|write|closeWrite|accept))\(/g;
 
 function unnoted(path: string, text: string): string[] {
   const code = text.replace(/\/\*[^]*?\*\/|\/\/.*/g, "");

@@ -67,6 +67,8 @@ pub const ready_faults: i32 = 1 << 16;
 pub const ready_kicked: i32 = 1 << 17;
 /// The event loop of this thread has something to do.
 pub const ready_loop: i32 = 1 << 18;
+/// It was seen in a look, before any sleep.
+pub const ready_seen: i32 = 1 << 19;
 /// `tdsm_link_ready.bits` and the interest in a link: bytes, or the other side's end.
 pub const link_bytes: u32 = 1;
 /// `tdsm_link_ready.bits` and the interest in a link: room for bytes to send.
@@ -287,7 +289,7 @@ pub const manifest: [:0]const u8 = made: {
         "seal_header",           "ready_faults",
         "ready_kicked",          "ready_loop",
         "link_bytes",            "link_room",
-        "descriptors_max",
+        "descriptors_max",       "ready_seen",
     }) ++ "}}";
 };
 

@@ -369,12 +369,13 @@ pub export fn tdsm_links_region(epoll: i32, handle: u32, wants_faults: u32) i32 
 
 /// int32_t tdsm_links_wait(int32_t epoll, tdsm_link_ready *out, uint32_t capacity,
 ///                         int32_t timeout_us, uint32_t look_us)
-/// Blocks until something happens or the time is over; a negative time has no end. Before that it
-/// looks again and again for `look_us`. Answers how many links are in `out`, at most 64, and the
-/// bits FAULTS 1 << 16, KICKED 1 << 17, LOOP 1 << 18.
+/// Blocks until something happens or the time is over; a negative time has no end. For the first
+/// `look_us` of that it looks again and again, unless more threads want a core than there are
+/// cores. Answers how many links are in `out`, at most 64, and the bits FAULTS 1 << 16, KICKED 1 <<
+/// 17, LOOP 1 << 18, and SEEN 1 << 19 for what came while it looked.
 pub export fn tdsm_links_wait(epoll: i32, out: ?[*]abi.LinkReady, capacity: u32, timeout_us: i32, look_us: u32) i32 {
     const ready = out orelse return status.code(status.reject(error.BadArgument));
-    return links.wait(epoll, ready[0..capacity], timeout_us, look_us) catch |failure| status.code(failure);
+    return links.wait(epoll, ready[0..capacity], timeout_us, @min(look_us, std.math.maxInt(i32))) catch |failure| status.code(failure);
 }
 
 /// int32_t tdsm_link_find(const char *local, uint32_t local_port, const char *remote,

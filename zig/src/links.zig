@@ -11,6 +11,7 @@
 const std = @import("std");
 const linux = std.os.linux;
 const abi = @import("abi.zig");
+const cores = @import("cores.zig");
 const status = @import("status.zig");
 const Region = @import("region.zig").Region;
 
@@ -102,15 +103,23 @@ fn control(epoll: i32, operation: u32, fd: i32, source: Source, events: u32) sta
 pub const ready_max = 64;
 
 /// Sleeps until something happens, at most for `timeout_us`, or without end if that is negative.
-/// Before the sleep it looks again and again for `look_us`. Answers how many links are in `out`,
-/// and bits of `abi.ready_*`.
-pub fn wait(epoll: i32, out: []Ready, timeout_us: i32, look_us: u32) status.Error!i32 {
+/// For the first `look_us` of that it looks again and again, unless more threads want a core than
+/// there are cores. Answers how many links are in `out`, and bits of `abi.ready_*`.
+pub fn wait(epoll: i32, out: []Ready, timeout_us: i32, look_us: u31) status.Error!i32 {
     var events: [ready_max]linux.epoll_event = undefined;
     const some = events[0..@min(events.len, out.len)];
-    var count = try look(epoll, some, look_us);
-    if (count == 0 and timeout_us != 0) count = try sleep(epoll, some, timeout_us);
-    var links: i32 = 0;
+    var count: usize = 0;
     var bits: i32 = 0;
+    var left_us = timeout_us;
+    if (look_us > 0) {
+        const begun = nowNs();
+        count = try look(epoll, some, begun, look_us);
+        if (count > 0) bits |= abi.ready_seen;
+        const looked_us = (nowNs() - begun) / std.time.ns_per_us;
+        if (timeout_us >= 0) left_us = @intCast(@as(u64, @intCast(timeout_us)) -| looked_us);
+    }
+    if (count == 0) count = try sleep(epoll, some, left_us);
+    var links: i32 = 0;
     for (events[0..count]) |event| {
         const fd: i32 = @bitCast(@as(u32, @truncate(event.data.u64)));
         switch (@as(Source, @fromBackingInt(@as(u32, @intCast(event.data.u64 >> 32))))) {
@@ -152,14 +161,24 @@ fn sleep(epoll: i32, events: []linux.epoll_event, timeout_us: i32) status.Error!
     };
 }
 
-/// Looks again and again for a while.
-fn look(epoll: i32, events: []linux.epoll_event, look_us: u32) status.Error!usize {
-    const end = nowNs() + @as(u64, look_us) * std.time.ns_per_us;
-    while (true) {
+/// Looks again and again for a while, as long as no other thread wants this core.
+fn look(epoll: i32, events: []linux.epoll_event, begun: u64, look_us: u31) status.Error!usize {
+    const end = begun + @as(u64, look_us) * std.time.ns_per_us;
+    var now = begun;
+    var count_again = begun;
+    while (now < end) : (now = nowNs()) {
+        if (now >= count_again) {
+            if (cores.areTaken()) return 0;
+            count_again = now + count_every_ns;
+        }
         const count = try sleep(epoll, events, 0);
-        if (count > 0 or nowNs() >= end) return count;
+        if (count > 0) return count;
     }
+    return 0;
 }
+
+/// How often a look counts the threads that want a core: that takes some 2 us.
+const count_every_ns = 10 * std.time.ns_per_us;
 
 fn nowNs() u64 {
     var time: linux.timespec = undefined;

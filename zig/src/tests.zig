@@ -3,6 +3,7 @@
 comptime {
     _ = @import("abi.zig");
     _ = @import("crc32c.zig");
+    _ = @import("cores.zig");
     _ = @import("status.zig");
     _ = @import("window.zig");
     _ = @import("section.zig");
