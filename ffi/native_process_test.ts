@@ -156,6 +156,58 @@ Deno.test({
   },
 });
 
+const CLASS = `
+  import { RealtimeThread } from "${here.href}realtime.ts";
+  const libc = Deno.dlopen("libc.so.6", {
+    sched_getscheduler: { parameters: ["i32"], result: "i32" },
+  });
+  const classOf = () => libc.symbols.sched_getscheduler(0) & 0xff;`;
+
+Deno.test({
+  name: `process: a user without privilege is told how to get a real-time class${nobodyReason}`,
+  ignore: nobodyReason !== "",
+  fn: async () => {
+    const home = await Deno.makeTempDir();
+    try {
+      await Deno.chmod(home, 0o777);
+      const { stdout, stderr } = await run(
+        `${imports}${CLASS}
+        const begun = RealtimeThread.begin(library);
+        console.log(classOf(), begun.code, begun.message);`,
+        { permissions: ["--allow-ffi"], prefix: asNobody, env: { DENO_DIR: home, HOME: home } },
+      );
+      assertMatch(
+        stdout,
+        /^0 InvalidOption Cannot use realtime on: .*EPERM.* `ulimit -r 1`/,
+        stderr,
+      );
+    } finally {
+      await Deno.remove(home, { recursive: true });
+    }
+  },
+});
+
+Deno.test({
+  name: "process: the real-time class ends with what began it",
+  ignore: !isRoot,
+  fn: async () => {
+    const { stdout, stderr } = await run(
+      `${imports}${CLASS}
+      const before = classOf();
+      const begun = RealtimeThread.begin(library);
+      if (begun instanceof Error) console.log("refused", before, classOf());
+      else {
+        const within = classOf();
+        begun[Symbol.dispose]();
+        console.log("begun", before, within, classOf());
+      }`,
+      { permissions: ["--allow-ffi"] },
+    );
+    // Also root may lack the privilege, as in a container.
+    assertMatch(stdout, /^(begun 0 2 0|refused 0 0)\n$/, stderr);
+  },
+});
+
 Deno.test("process: die writes its message and ends, while another thread waits for a page", async () => {
   const { code, stdout, stderr } = await run(
     `${imports}

@@ -88,6 +88,10 @@ export const symbols = {
   },
   /** `void tdsm_yield(void)` */
   tdsm_yield: { parameters: [], result: "void" },
+  /** `int32_t tdsm_realtime_begin(void)` */
+  tdsm_realtime_begin: { parameters: [], result: "i32" },
+  /** `void tdsm_realtime_end(void)` */
+  tdsm_realtime_end: { parameters: [], result: "void" },
   /** `uint64_t tdsm_thread(void)` */
   tdsm_thread: { parameters: [], result: "u64" },
   /** `int32_t tdsm_thread_ended(uint64_t thread)` */

@@ -6,6 +6,7 @@
 import { openLibrary, type TdsmLibrary } from "../../ffi/library.ts";
 import { boottimeMs, die } from "../../ffi/native.ts";
 import { Poller } from "../../ffi/poller.ts";
+import { RealtimeThread } from "../../ffi/realtime.ts";
 import { errorText, ExitCode, reasonOf, TdsmError } from "../errors.ts";
 import { formatAddress, isLoopback } from "../address.ts";
 import { END_SIGNALS, type EndSignal, SignalEcho } from "../signals.ts";
@@ -58,6 +59,8 @@ interface HostParts {
   readonly sleep: DriverSleep | undefined;
   /** What the links and the driver use; this host closes it. */
   readonly poller: Poller | undefined;
+  /** The class of this thread, where it is a real-time class; this host ends it. */
+  readonly realtime: RealtimeThread | undefined;
 }
 
 /** One node's engine, from the moment at which the node has joined. */
@@ -69,6 +72,7 @@ export class EngineHost implements Member {
   readonly #cluster: Cluster;
   readonly #turn: Turn;
   readonly #poller: Poller | undefined;
+  readonly #realtime: RealtimeThread | undefined;
   readonly #slots: CallSlots;
   readonly #life = new LifeCycle();
   readonly #process = new ProcessEnd();
@@ -82,13 +86,15 @@ export class EngineHost implements Member {
   #programEnd: ReturnType<typeof setTimeout> | undefined;
 
   /** Opens the region and begins to serve it. */
-  private constructor({ start, post, library, cluster, region, turn, sleep, poller }: HostParts) {
+  private constructor(parts: HostParts) {
+    const { start, post, library, cluster, region, turn, sleep } = parts;
     this.#start = start;
     this.#post = post;
     this.#library = library;
     this.#cluster = cluster;
     this.#turn = turn;
-    this.#poller = poller;
+    this.#poller = parts.poller;
+    this.#realtime = parts.realtime;
     this.#slots = new CallSlots(start.slots);
     this.engine = new NodeEngine({
       settings: start.settings,
@@ -98,7 +104,7 @@ export class EngineHost implements Member {
       cluster,
       slots: this.#slots,
       sleep,
-      lender: poller,
+      lender: parts.poller,
       life: this.#life,
       tell: (event) => this.#tell(event),
       fail: (error) => this.fail(error),
@@ -144,10 +150,12 @@ export class EngineHost implements Member {
     const secret = secretOf(settings, library);
     const turn = new Turn();
     let poller: Poller | undefined;
+    let realtime: RealtimeThread | undefined;
     let host: EngineHost;
     try {
       await turn.come(settings, () => start.ticket);
       poller = Poller.open(library, listener);
+      realtime = realtimeOf(settings, library, poller);
       const sleep = poller && { poller, nextTimerUs: (nowUs: number) => timers.nextUs(nowUs) };
       const options = {
         listener,
@@ -160,7 +168,17 @@ export class EngineHost implements Member {
         poller,
       };
       const open = (cluster: Cluster, region: RegionSettings) =>
-        new EngineHost({ start, post, library, cluster, region, turn, sleep, poller });
+        new EngineHost({
+          start,
+          post,
+          library,
+          cluster,
+          region,
+          turn,
+          sleep,
+          poller,
+          realtime,
+        });
       if (directoryAddress === undefined) host = Cluster.host(options, regionOf(settings), open);
       else {
         post({ kind: "joining" });
@@ -173,6 +191,7 @@ export class EngineHost implements Member {
       turn[Symbol.dispose]();
       listener.close();
       poller?.[Symbol.dispose]();
+      realtime?.[Symbol.dispose]();
       throw error;
     }
     await host.engine.driver.prepared;
@@ -527,6 +546,7 @@ export class EngineHost implements Member {
     await this.engine[Symbol.asyncDispose]();
     this.#turn[Symbol.dispose]();
     this.#poller?.[Symbol.dispose]();
+    this.#realtime?.[Symbol.dispose]();
     this.#post({ kind: "closed" });
   }
 
@@ -593,6 +613,27 @@ function regionOf(settings: Settings): RegionSettings {
   const asked = regionSettings(settings) as RegionSettings;
   return { ...asked, runPages: boundRun(asked.runPages, asked.pageSize) };
 }
+
+/** Puts this thread into the class that the settings ask for, if it sleeps in one poll. */
+function realtimeOf(
+  { realtime }: Settings,
+  library: TdsmLibrary,
+  poller: Poller | undefined,
+): RealtimeThread | undefined {
+  if (realtime === "off" || (poller === undefined && realtime === "auto")) return undefined;
+  // Between Deno's event loop and the driver such a thread might never sleep.
+  if (poller === undefined) {
+    throw new TdsmError("InvalidOption", NO_REALTIME, { operation: "join" });
+  }
+  const begun = RealtimeThread.begin(library);
+  if (begun instanceof RealtimeThread) return begun;
+  if (realtime === "on") throw begun;
+  return undefined;
+}
+
+const NO_REALTIME =
+  "Cannot use realtime on: the engine's thread does not sleep in one poll here, " +
+  "since links are sealed, or /proc is not there. Use realtime auto";
 
 /** What a node has to know for a handshake; nothing where it has no key, which was read before. */
 function secretOf({ key, plain }: Settings, library: TdsmLibrary): Secret | undefined {

@@ -43,6 +43,7 @@ const RULES: { readonly [Name in SettingName]: readonly string[] } = {
   semLogLevel: ["must be a whole number from 0 to 5"],
   joinTimeoutMs: ["must be a whole number of milliseconds from 0 to 3600000"],
   pollTimeUs: ["must be a whole number of microseconds from 0 to 1000000"],
+  realtime: ["must be a string", "must be auto, on or off"],
   holdTimeUs: ["must be a whole number of microseconds from 0 to 100000"],
   runPages: ["must be a whole number of pages from 1 to 128"],
   migration: SWITCH,

@@ -162,8 +162,8 @@ function choice<Word extends string>(
 ): Kind<Word> {
   return text(placeholder, (given) => {
     const word = words.find((known) => known === given);
-    if (word === undefined) throw new RangeError(`must be ${words.join(" or ")}`);
-    return word;
+    if (word !== undefined) return word;
+    throw new RangeError(`must be ${words.slice(0, -1).join(", ")} or ${words.at(-1)}`);
   });
 }
 
@@ -334,7 +334,14 @@ const TABLE = {
     flag: "poll-time",
     kind: integer("US", 0, POLL_TIME_MAX_US),
     default: POLL_TIME_DEFAULT_US,
-    help: "How long the engine polls after the last event, in microseconds; 0 is never",
+    help: "How long the engine looks for an answer before it sleeps, in microseconds; 0 is never",
+  },
+  realtime: {
+    environment: ["TDSM_REALTIME"],
+    flag: "realtime",
+    kind: choice("WHEN", "auto", "on", "off"),
+    default: "auto",
+    help: "Give the engine a core before programs that compute: where permitted (auto), on, off",
   },
   holdTimeUs: {
     environment: ["HOLD_TIME_US"],

@@ -69,9 +69,15 @@ export interface NodeOptions {
   /** How long the node tries to reach the directory, in milliseconds; 0 is one try. */
   readonly joinTimeoutMs?: number | undefined;
   /**
-   * How long the engine polls after the last event before it sleeps, in microseconds; 0 is never.
+   * How long the engine looks for an answer at most before it sleeps, in microseconds; 0 is never.
    */
   readonly pollTimeUs?: number | undefined;
+  /**
+   * Whether the engine's thread is in a real-time class, so that it is given a core at once also
+   * where programs compute on every core: `"auto"` where the kernel permits it, `"on"` demands it.
+   * An engine that uses all of a core leaves the class until it sleeps again. Default: `"auto"`.
+   */
+  readonly realtime?: "auto" | "on" | "off" | undefined;
   /**
    * The longest that a node keeps a new page for a waiting thread, in microseconds. For all nodes.
    */
@@ -138,8 +144,10 @@ export interface Settings {
   readonly semLogLevel: number;
   /** How long the node tries to reach the directory, in milliseconds; 0 is one try. */
   readonly joinTimeoutMs: number;
-  /** How long the engine polls after the last event, in microseconds. */
+  /** How long the engine looks for an answer at most before it sleeps, in microseconds. */
   readonly pollTimeUs: number;
+  /** Whether the engine's thread is in a real-time class. */
+  readonly realtime: "auto" | "on" | "off";
   /**
    * The longest that the node keeps a new page for a thread that waited for it, in microseconds.
    */

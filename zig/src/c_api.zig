@@ -16,6 +16,7 @@ const thread_link = @import("thread_link.zig");
 const modules = @import("modules.zig");
 const pages = @import("pages.zig");
 const process = @import("process.zig");
+const realtime = @import("realtime.zig");
 const regions = @import("region.zig");
 const registry = @import("registry.zig");
 const SealedLink = @import("sealed_link.zig").SealedLink;
@@ -302,6 +303,20 @@ pub export fn tdsm_seal_open(state: ?*seals.State, sealed: ?[*]const u8, length:
 /// Lets another thread have this core, if one waits for it.
 pub export fn tdsm_yield() void {
     _ = linux.sched_yield();
+}
+
+/// int32_t tdsm_realtime_begin(void)
+/// Puts the calling thread into a real-time class, except while it uses all of a core. Threads that
+/// it makes are not in the class.
+pub export fn tdsm_realtime_begin() i32 {
+    realtime.begin() catch |failure| return status.code(failure);
+    return 0;
+}
+
+/// void tdsm_realtime_end(void)
+/// Puts the calling thread back into the ordinary class.
+pub export fn tdsm_realtime_end() void {
+    realtime.end();
 }
 
 /// uint64_t tdsm_thread(void)

@@ -39,7 +39,8 @@ pub fn install(region: *Region, range: ByteRange, flags: u32) Error!void {
             @memset(alias[0..range.length], 0);
         }
     }
-    region.waiters.serve(@intCast(range.start / region.page_size), @intCast(range.length / region.page_size));
+    const pull = region.waiters.serve(@intCast(range.start / region.page_size), @intCast(range.length / region.page_size));
+    defer pull.end();
     const write_protected = flags & abi.install_writable == 0;
     var views = region.windows.views(range);
     while (views.next()) |view| try installView(region, range, view, write_protected);
@@ -100,7 +101,8 @@ pub fn wake(region: *Region) Error!void {
 /// Makes pages that have entries writable, and wakes the threads that wait for them.
 pub fn unprotect(region: *Region, range: ByteRange) Error!void {
     if (region.fence.raised) return status.reject(error.Fenced);
-    region.waiters.serve(@intCast(range.start / region.page_size), @intCast(range.length / region.page_size));
+    const pull = region.waiters.serve(@intCast(range.start / region.page_size), @intCast(range.length / region.page_size));
+    defer pull.end();
     var views = region.windows.views(range);
     while (views.next()) |view| try setProtection(region, view, .off);
 }

@@ -7,6 +7,8 @@
 
 const std = @import("std");
 const linux = std.os.linux;
+const realtime = @import("realtime.zig");
+const Pull = @import("pull.zig").Pull;
 
 /// Threads remembered at one time; beyond it the one noted longest ago is forgotten.
 pub const capacity = 64;
@@ -62,11 +64,17 @@ pub const Table = struct {
         waiter.runs = readRuns(waiter.schedstat);
     }
 
-    /// The pages were installed: the threads that waited for them are woken.
-    pub fn serve(table: *Table, first: u32, count: u32) void {
+    /// The pages are being installed: the threads that wait for them will be woken. Where the
+    /// calling thread is an engine's in a real-time class, which sleeps soon, one of them is pulled
+    /// onto its core; `end` is to be called once they are awake.
+    pub fn serve(table: *Table, first: u32, count: u32) Pull {
+        var sleeper: u32 = 0;
         for (&table.waiters) |*waiter| {
-            if (waiter.page >= first and waiter.page - first < count) waiter.served = true;
+            if (waiter.page < first or waiter.page - first >= count or waiter.thread == 0) continue;
+            if (!waiter.served) sleeper = waiter.thread;
+            waiter.served = true;
         }
+        return if (sleeper != 0 and realtime.isActive()) Pull.begin(sleeper) else .{};
     }
 
     /// Whether every thread that was woken when the page was installed, as far as they are known,

@@ -71,7 +71,7 @@ test "waiters: a thread that is woken and has no core has not resumed" {
     // Rarely the thread loses its core between its fault and its sleep: that looks like a run.
     for (0..100) |_| {
         table.note(fault.thread, fault.page);
-        table.serve(2, 1);
+        _ = table.serve(2, 1);
         waited = waited or !table.resumed(2);
         try std.testing.expect(table.resumed(1));
     }
@@ -79,7 +79,7 @@ test "waiters: a thread that is woken and has no core has not resumed" {
     // It faults again, to write: until that is served nobody is waited for.
     table.note(fault.thread, fault.page);
     try std.testing.expect(table.resumed(2));
-    table.serve(0, 4);
+    _ = table.serve(0, 4);
     try std.testing.expect(!table.resumed(2));
     try harness.install(2, 1, 0);
     _ = access.join();
