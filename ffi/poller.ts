@@ -63,11 +63,13 @@ const FAULTS: Happened = { faults: true, any: true };
 /** What one thread sleeps on: a region's faults and kicks, its links, and its own event loop. */
 export class Poller implements Disposable {
   /**
-   * Whether the event loop of this thread has something to do: a promise to go on with, a
-   * connection to make. Set also by code that begins such a thing; the thread then returns to the
-   * event loop before it sleeps again.
+   * Whether something was begun that goes on in the event loop of this thread: a promise, a
+   * connection. Set by the code that begins it; the thread then returns to the event loop before it
+   * sleeps again.
    */
   turnDue = false;
+  /** Whether the last {@linkcode Poller.wait} ended by what the event loop has to do. */
+  loopReady = false;
   /** Whether bytes were sent by a link since this was last set to `false`. */
   hasSent = false;
   /** Whether the last {@linkcode Poller.wait} ended in its look, before any sleep. */
@@ -144,9 +146,9 @@ export class Poller implements Disposable {
     const ready = this.#ready;
     const result = this.#symbols.tdsm_links_wait(this.#epoll, ready, READY_MAX, timeoutUs, lookUs);
     this.hasSeen = (result & READY_SEEN) !== 0;
+    this.loopReady = (result & READY_LOOP) !== 0;
     if (result === 0) return NOTHING;
     if (result < 0) throw statusError("wait", result, this.#symbols.tdsm_last_errno());
-    if ((result & READY_LOOP) !== 0) this.turnDue = true;
     const links = result & (READY_FAULTS - 1);
     for (let index = 0; index < links; index++) {
       const bits = ready[index * READY_WORDS + 1]!;

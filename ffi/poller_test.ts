@@ -82,21 +82,18 @@ Deno.test("Poller: what its thread's event loop has to do ends the sleep, and a 
   // Lets Deno take note of everything that has happened until here.
   await new Promise((resolve) => setImmediate(resolve));
   poller.wait(0);
-  poller.turnDue = false;
   await far.write(bytesOf("x"));
   await new Promise((resolve) => setImmediate(resolve));
-  poller.turnDue = false;
   poller.wait(1e9);
-  assertEquals(poller.turnDue, false);
+  assertEquals(poller.loopReady, false);
   // Deno itself reads at the other end.
   const read = far.read(new Uint8Array(1));
   await new Promise((resolve) => setImmediate(resolve));
   poller.wait(0);
-  poller.turnDue = false;
   descriptor.receive(new Uint8Array(1));
   descriptor.send(1, () => bytesOf("y"), false);
   poller.wait(1e9);
-  assert(poller.turnDue);
+  assert(poller.loopReady);
   assertEquals(await read, 1);
   await near.closeWrite();
 });

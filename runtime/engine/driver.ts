@@ -64,7 +64,7 @@ export interface MessageSink {
 export interface DriverSleep {
   readonly poller: Pick<
     Poller,
-    "turnDue" | "hasSent" | "hasSeen" | "wait" | "watch" | "leaveFaults"
+    "turnDue" | "loopReady" | "hasSent" | "hasSeen" | "wait" | "watch" | "leaveFaults"
   >;
   /** When the next timer of this thread is due, at a time; both in microseconds. */
   readonly nextTimerUs: (nowUs: number) => number;
@@ -134,6 +134,8 @@ export class Driver {
   #quietTurns = 0;
   /** The {@linkcode operationSteps} at the last look. */
   #operationSteps = 0;
+  /** Whether the event loop's last turn was for a timer, and the engine has not slept since. */
+  #timed = false;
   /** Whether the event loop awaited work of other threads when it had its last turn. */
   #awaited = false;
   #toldOfExit = false;
@@ -286,7 +288,9 @@ export class Driver {
   /** Acts and sleeps in turn, until the event loop has something to do. */
   #turns({ poller, nextTimerUs }: DriverSleep): void {
     const awaits = awaitsElsewhere();
-    if (this.#isTurnDue(poller)) this.#quietTurns = 0;
+    // A timer that is set anew in its turn makes the event loop ready once.
+    if (this.#isTurnDue(poller) || (poller.loopReady && !this.#timed)) this.#quietTurns = 0;
+    this.#timed &&= !poller.loopReady;
     this.#awaited = awaits;
     poller.turnDue = false;
     this.#operationSteps = operationSteps();
@@ -294,12 +298,13 @@ export class Driver {
     let sleepUs = 0;
     while (!this.#stopped) {
       this.#act(sleepUs > 0 ? this.#sleepIn(poller, sleepUs) : poller.wait(0).faults);
-      if (this.#isTurnDue(poller)) break;
+      if (this.#isTurnDue(poller) || poller.loopReady) break;
       const now = nowUs();
       const timerUs = nextTimerUs(now);
       if (timerUs <= now) {
         // Few timers begin anything that goes on after their turn.
         this.#quietTurns = Math.min(this.#quietTurns, LOOP_QUIET_TURNS - LOOP_BUSY_TURNS);
+        this.#timed = true;
         break;
       }
       if (!isQuiet && sleepUs > 0) break;
@@ -369,7 +374,8 @@ export class Driver {
     const { faults, any } = poller.wait(sleepUs, lookUs);
     slots.setAsleep(false);
     if (lookUs > 0) this.#looking.looked(poller.hasSeen);
-    if (any || poller.turnDue) return faults;
+    this.#timed &&= poller.loopReady;
+    if (any || poller.loopReady) return faults;
     const lateUs = nowUs() - begun - sleepUs;
     // A signal ends a sleep early.
     if (lateUs >= 0) this.#looking.overslept(lateUs);

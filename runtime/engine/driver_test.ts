@@ -160,6 +160,11 @@ function eachWay(name: string, test: () => Promise<void>): void {
 /** A poller without a kernel: instead of a sleep, the event loop has a turn. */
 class FakePoller {
   turnDue = false;
+  loopReady = false;
+  /** Whether the event loop has something to do at the end of each longest sleep. */
+  givesWay = true;
+  /** Whether the next wait finds that the event loop has something to do. */
+  loopBecomesReady = false;
   hasSent = false;
   hasSeen = false;
   leftFaults = false;
@@ -181,12 +186,14 @@ class FakePoller {
 
   wait(timeoutUs: number, lookUs = 0): Happened {
     assert(!this.#region.closed, "the region is closed");
+    this.loopReady = this.loopBecomesReady;
+    this.loopBecomesReady = false;
     this.waitsUs.push(timeoutUs);
     this.looksUs.push(lookUs);
     const faults = !this.leftFaults && this.#region.faults.length > 0;
     const any = this.#region.takeKick() || faults;
     // As if there were something to do, so that the driver gives way.
-    this.turnDue ||= !any && timeoutUs === SLEEP_MAX_US;
+    this.turnDue ||= this.givesWay && !any && timeoutUs === SLEEP_MAX_US;
     return { faults, any };
   }
 }
@@ -211,6 +218,8 @@ class Bench implements AsyncDisposable {
   /** How often the driver has asked which they are. */
   looks = 0;
   onTurn: () => void = () => {};
+  /** When the next timer of the event loop is due. */
+  nextTimerUs: (nowUs: number) => number = () => Infinity;
   #watchers: (() => void)[] = [];
 
   constructor(
@@ -229,7 +238,9 @@ class Bench implements AsyncDisposable {
       region: this.region as unknown as NativeRegion,
       slots: this.slots,
       calls: new CallServer(this.slots, (call) => void answerWith(call, (argument) => argument)),
-      sleep: way === "pool" ? undefined : { poller: this.poller, nextTimerUs: () => Infinity },
+      sleep: way === "pool"
+        ? undefined
+        : { poller: this.poller, nextTimerUs: (nowUs) => this.nextTimerUs(nowUs) },
       pollTimeUs,
       compression,
       lookAtClock: () => this.onTurn(),
@@ -506,6 +517,32 @@ Deno.test("Driver sleeps no longer than a moment while other threads of Deno's w
   await until(SLEEP_MAX_US);
   // What was awaited may have begun something else, so sleeps are none at first.
   assertEquals(waitsUs.find((us) => us > 0), 2 ** LOOP_BUSY_TURNS);
+});
+
+Deno.test("Driver takes a timer that is set anew in its turn for no other work of the event loop", async () => {
+  way = "poller";
+  await using bench = new Bench();
+  const { poller } = bench;
+  const { waitsUs } = poller;
+  poller.givesWay = false;
+  // A timer ends each long sleep. It is set anew, which makes the event loop ready.
+  let timers = 0;
+  bench.nextTimerUs = (nowUs) => {
+    if (waitsUs.at(-1) !== SLEEP_MAX_US) return Infinity;
+    timers++;
+    poller.loopBecomesReady = true;
+    return nowUs;
+  };
+  bench.driver.start();
+  const untilTimer = async (): Promise<number> => {
+    const seen = timers;
+    waitsUs.length = 0;
+    while (timers === seen) await new Promise((go) => setImmediate(go));
+    return waitsUs.filter((us) => us > 0 && us < SLEEP_MAX_US).length;
+  };
+  await untilTimer();
+  // One of these turns is for that.
+  assertEquals(await untilTimer(), LOOP_BUSY_TURNS - 1);
 });
 
 Deno.test("Driver lets one thread wait in the kernel, however often it sleeps", async () => {

@@ -48,7 +48,7 @@ export class Framer {
       this.#end -= this.#start;
       this.#start = 0;
     }
-    return this.#buffer.subarray(this.#end);
+    return this.#end === 0 ? this.#buffer : this.#buffer.subarray(this.#end);
   }
 
   /**
