@@ -208,8 +208,8 @@ export const LOOKS_LEFT_OUT_MAX = 64;
  * microseconds: of that the kernel does not tell, so the engine looks.
  */
 export const HELD_SLEEP_US = 25;
-/** How often the engine looks for work that other threads of Deno's do for it, in microseconds. */
-export const ELSEWHERE_LOOK_US = 1_000;
+/** How often the engine looks for the end of an operation of Deno's, in microseconds. */
+export const OPERATION_LOOK_US = 1_000;
 /** How often the engine asks for faults that the epoll should have told of, in microseconds. */
 export const FAULTS_ASK_US = 10_000;
 /** After how long without the core somebody else is taken to compute there, in microseconds. */

@@ -135,7 +135,7 @@ export class Door {
   async #acceptAll(): Promise<void> {
     while (!this.#links.closed) {
       try {
-        const connection = await noted(this.#listener.accept());
+        const connection = await noted(this.#listener.accept(), true);
         this.#makeRoom(connection.remoteAddr.hostname);
         void this.#accept(connection);
       } catch (error) {

@@ -5,7 +5,7 @@
 import { type Address, formatAddress, isWildcard } from "../address.ts";
 import { mayUseNet, netPermission } from "../settings/permissions.ts";
 import { reasonOf, TdsmError } from "../errors.ts";
-import { elsewhere, noted } from "../event_loop.ts";
+import { noted } from "../event_loop.ts";
 import {
   CONTROL_MAX_BYTES,
   HANDSHAKE_MAX_MS,
@@ -231,7 +231,7 @@ async function connectWithin(address: Address, timeoutMs: number): Promise<Deno.
     controller.abort(new TdsmError("TimedOut", `no connection within ${timeoutMs} ms`));
   }, timeoutMs);
   try {
-    return await elsewhere(Deno.connect({ ...address, signal: controller.signal }));
+    return await noted(Deno.connect({ ...address, signal: controller.signal }));
   } finally {
     clearTimeout(timer);
   }

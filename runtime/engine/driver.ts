@@ -17,15 +17,15 @@ import {
 } from "../../ffi/abi.ts";
 import type { NativeRegion } from "../../ffi/native.ts";
 import type { Poller } from "../../ffi/poller.ts";
-import { awaitsElsewhere, elsewhere, operationSteps } from "../event_loop.ts";
+import { hasOperations, noted, operationSteps } from "../event_loop.ts";
 import {
   DISCARD_LOOK_US,
-  ELSEWHERE_LOOK_US,
   FAULT_BATCH,
   FAULTS_ASK_US,
   HELD_SLEEP_US,
   LOOP_BUSY_TURNS,
   LOOP_QUIET_TURNS,
+  OPERATION_LOOK_US,
   RUN_MAX_BYTES,
   SLEEP_LEAST_US,
   SLEEP_MAX_US,
@@ -136,7 +136,7 @@ export class Driver {
   #operationSteps = 0;
   /** Whether the event loop's last turn was for a timer, and the engine has not slept since. */
   #timed = false;
-  /** Whether the event loop awaited work of other threads when it had its last turn. */
+  /** Whether operations were under way when the event loop had its last turn. */
   #awaited = false;
   #toldOfExit = false;
   /** Ends a sleep. */
@@ -174,7 +174,7 @@ export class Driver {
   async #prepare(): Promise<void> {
     // Loaded on demand, since compiling the package that compresses takes longer than to connect.
     if (this.#packed === undefined) return;
-    ({ packPages: this.#packPages } = await elsewhere(import("../cluster/page_packer.ts")));
+    ({ packPages: this.#packPages } = await noted(import("../cluster/page_packer.ts")));
   }
 
   /** Begins to take faults and calls. */
@@ -287,7 +287,7 @@ export class Driver {
 
   /** Acts and sleeps in turn, until the event loop has something to do. */
   #turns({ poller, nextTimerUs }: DriverSleep): void {
-    const awaits = awaitsElsewhere();
+    const awaits = hasOperations();
     // A timer that is set anew in its turn makes the event loop ready once.
     if (this.#isTurnDue(poller) || (poller.loopReady && !this.#timed)) this.#quietTurns = 0;
     this.#timed &&= !poller.loopReady;
@@ -329,7 +329,7 @@ export class Driver {
    * the last.
    */
   #sleepMaxUs(): number {
-    const maxUs = this.#awaited ? ELSEWHERE_LOOK_US : SLEEP_MAX_US;
+    const maxUs = this.#awaited ? OPERATION_LOOK_US : SLEEP_MAX_US;
     if (this.#quietTurns >= LOOP_QUIET_TURNS) return maxUs;
     return this.#quietTurns < LOOP_BUSY_TURNS ? 0 : Math.min(2 ** this.#quietTurns, maxUs);
   }

@@ -15,9 +15,9 @@ import { Encoding } from "../wire/layout.ts";
 import { EngineClient } from "../ring/client.ts";
 import { answerWith, Call, CallServer } from "../ring/calls.ts";
 import { unpackPages } from "../cluster/compression.ts";
-import { elsewhere, noted } from "../event_loop.ts";
+import { noted } from "../event_loop.ts";
 import { Driver } from "./driver.ts";
-import { ELSEWHERE_LOOK_US, LOOP_BUSY_TURNS, LOOP_QUIET_TURNS, SLEEP_MAX_US } from "../limits.ts";
+import { LOOP_BUSY_TURNS, LOOP_QUIET_TURNS, OPERATION_LOOK_US, SLEEP_MAX_US } from "../limits.ts";
 import { CallSlots } from "../ring/call_slots.ts";
 
 const PAGE = 4096;
@@ -496,7 +496,7 @@ Deno.test("Driver looks before a sleep only for the answer to what it has sent, 
   assertEquals(await looks(() => poller.hasSent = true), true);
 });
 
-Deno.test("Driver sleeps no longer than a moment while other threads of Deno's work for it", async () => {
+Deno.test("Driver sleeps no longer than a moment while an operation of Deno's is under way", async () => {
   way = "poller";
   await using bench = new Bench();
   const { waitsUs } = bench.poller;
@@ -504,13 +504,13 @@ Deno.test("Driver sleeps no longer than a moment while other threads of Deno's w
     while (!waitsUs.includes(us)) await new Promise((go) => setImmediate(go));
   };
   const work = Promise.withResolvers<void>();
-  const done = elsewhere(work.promise);
+  const done = noted(work.promise);
   bench.driver.start();
-  await until(ELSEWHERE_LOOK_US);
+  await until(OPERATION_LOOK_US);
   for (let turn = 0; turn < 2 * LOOP_QUIET_TURNS; turn++) {
     await new Promise((go) => setImmediate(go));
   }
-  assertEquals(Math.max(...waitsUs), ELSEWHERE_LOOK_US);
+  assertEquals(Math.max(...waitsUs), OPERATION_LOOK_US);
   work.resolve();
   await done;
   waitsUs.length = 0;

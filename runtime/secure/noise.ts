@@ -6,7 +6,7 @@
  * Nothing here reads, writes or waits for a connection.
  */
 
-import { elsewhere } from "../event_loop.ts";
+import { noted } from "../event_loop.ts";
 import { KEY_BYTES, NOISE_PAYLOAD_MAX_BYTES } from "../limits.ts";
 
 /** Bytes as WebCrypto takes them. */
@@ -216,10 +216,10 @@ export class NoiseHandshake {
 }
 
 async function randomEphemeral(): Promise<Ephemeral> {
-  const { publicKey, privateKey } = await elsewhere(
+  const { publicKey, privateKey } = await noted(
     crypto.subtle.generateKey("X25519", false, ["deriveBits"]),
   ) as CryptoKeyPair;
-  const publicBytes = new Uint8Array(await elsewhere(crypto.subtle.exportKey("raw", publicKey)));
+  const publicBytes = new Uint8Array(await noted(crypto.subtle.exportKey("raw", publicKey)));
   return { publicBytes, privateKey };
 }
 
@@ -228,10 +228,10 @@ async function randomEphemeral(): Promise<Ephemeral> {
  * know.
  */
 async function sharedSecret(privateKey: CryptoKey, remote: Bytes): Promise<Bytes | undefined> {
-  const publicKey = await elsewhere(crypto.subtle.importKey("raw", remote, "X25519", false, []));
+  const publicKey = await noted(crypto.subtle.importKey("raw", remote, "X25519", false, []));
   try {
     const algorithm = { name: "X25519", public: publicKey };
-    return new Uint8Array(await elsewhere(crypto.subtle.deriveBits(algorithm, privateKey, 256)));
+    return new Uint8Array(await noted(crypto.subtle.deriveBits(algorithm, privateKey, 256)));
   } catch {
     // WebCrypto refuses a secret of zeros, which is what each public key of small order yields.
     return undefined;
@@ -239,7 +239,7 @@ async function sharedSecret(privateKey: CryptoKey, remote: Bytes): Promise<Bytes
 }
 
 async function hashOf(before: Bytes, data: Uint8Array): Promise<Bytes> {
-  return new Uint8Array(await elsewhere(crypto.subtle.digest("SHA-256", join(before, data))));
+  return new Uint8Array(await noted(crypto.subtle.digest("SHA-256", join(before, data))));
 }
 
 /**
@@ -248,12 +248,12 @@ async function hashOf(before: Bytes, data: Uint8Array): Promise<Bytes> {
  */
 async function derive(chainingKey: Bytes, material: Uint8Array, outputs: number): Promise<Bytes[]> {
   const { subtle } = crypto;
-  const key = await elsewhere(
+  const key = await noted(
     subtle.importKey("raw", material.slice(), "HKDF", false, ["deriveBits"]),
   );
   const algorithm = { name: "HKDF", hash: "SHA-256", salt: chainingKey, info: new Uint8Array() };
   const bits = new Uint8Array(
-    await elsewhere(subtle.deriveBits(algorithm, key, outputs * 8 * KEY_BYTES)),
+    await noted(subtle.deriveBits(algorithm, key, outputs * 8 * KEY_BYTES)),
   );
   return Array.from({ length: outputs }, (_, i) => bits.slice(i * KEY_BYTES, (i + 1) * KEY_BYTES));
 }
@@ -263,18 +263,18 @@ const NONCE = new Uint8Array(12);
 
 async function seal(key: Bytes, said: Bytes, payload: Uint8Array): Promise<Bytes> {
   const { subtle } = crypto;
-  const cipherKey = await elsewhere(subtle.importKey("raw", key, "AES-GCM", false, ["encrypt"]));
+  const cipherKey = await noted(subtle.importKey("raw", key, "AES-GCM", false, ["encrypt"]));
   const algorithm = { name: "AES-GCM", iv: NONCE, additionalData: said };
-  return new Uint8Array(await elsewhere(subtle.encrypt(algorithm, cipherKey, payload.slice())));
+  return new Uint8Array(await noted(subtle.encrypt(algorithm, cipherKey, payload.slice())));
 }
 
 /** Returns nothing where the tag is wrong. */
 async function open(key: Bytes, said: Bytes, sealed: Bytes): Promise<Bytes | undefined> {
   const { subtle } = crypto;
-  const cipherKey = await elsewhere(subtle.importKey("raw", key, "AES-GCM", false, ["decrypt"]));
+  const cipherKey = await noted(subtle.importKey("raw", key, "AES-GCM", false, ["decrypt"]));
   const algorithm = { name: "AES-GCM", iv: NONCE, additionalData: said };
   try {
-    return new Uint8Array(await elsewhere(subtle.decrypt(algorithm, cipherKey, sealed)));
+    return new Uint8Array(await noted(subtle.decrypt(algorithm, cipherKey, sealed)));
   } catch {
     return undefined;
   }

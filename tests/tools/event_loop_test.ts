@@ -9,7 +9,7 @@ const FOLDERS = ["runtime/cluster", "runtime/secure", "runtime/engine"];
 
 /** Where an operation begins; before it, only what names the object, and what notes it. */
 const OPERATION =
-  /(\b(?:noted|elsewhere)\(\s*)?(?:\bawait\s+)?(?:\bthis\.#|\bcrypto\.)?\b(?:subtle\.\w+|Deno\.(?:connect|resolveDns)|(?:connection|listener)\??\.(?:read|write|closeWrite|accept))\(/g;
+  /(\bnoted\(\s*)?(?:\bawait\s+)?(?:\bthis\.#|\bcrypto\.)?\b(?:subtle\.\w+|Deno\.(?:connect|resolveDns)|(?:connection|listener)\??\.(?:read|write|closeWrite|accept))\(/g;
 
 function unnoted(path: string, text: string): string[] {
   const code = text.replace(/\/\*[^]*?\*\/|\/\/.*/g, "");

@@ -367,8 +367,9 @@ pub export fn tdsm_links_loop(epoll: i32, address: ?[*:0]const u8, port: u32) i3
     const at = address orelse return bad;
     const number = std.math.cast(u16, port) orelse return bad;
     const none = status.code(status.reject(error.KernelUnsupported));
-    const loop = links.findLoop(links.find(at, number, null, 0) orelse return none) orelse return none;
-    links.watchLoop(epoll, loop) catch |failure| return status.code(failure);
+    const listener = links.find(at, number, null, 0) orelse return none;
+    const loop = links.findLoop(listener) orelse return none;
+    links.watchLoop(epoll, loop, listener) catch |failure| return status.code(failure);
     return loop;
 }
 

@@ -56,9 +56,12 @@ pub fn leaveFaults(epoll: i32, region: *const Region) status.Error!void {
     };
 }
 
-/// From here on `wait` tells when the event loop whose epoll this is has something to do.
-pub fn watchLoop(epoll: i32, loop: i32) status.Error!void {
-    return control(epoll, linux.EPOLL.CTL_ADD, loop, .loop, linux.EPOLL.IN);
+/// From here on `wait` tells when the event loop whose epoll this is has something to do, and of
+/// each connection that comes to its listener: the event loop may have taken note of one without
+/// having acted upon it.
+pub fn watchLoop(epoll: i32, loop: i32, listener: i32) status.Error!void {
+    try control(epoll, linux.EPOLL.CTL_ADD, loop, .loop, linux.EPOLL.IN);
+    try control(epoll, linux.EPOLL.CTL_ADD, listener, .loop, linux.EPOLL.IN | linux.EPOLL.ET);
 }
 
 /// Adds a link, of which nothing is told yet.

@@ -242,7 +242,9 @@ test "links: one sleep is ended by a fault, a kick, a link, or the event loop" {
     var bench = try Bench.open();
     defer bench.close();
     try succeed(c.tdsm_links_region(bench.epoll, handle, 1));
-    try links.watchLoop(bench.epoll, loop.epoll);
+    const door = try Pair.open();
+    defer door.close();
+    try links.watchLoop(bench.epoll, loop.epoll, door.near);
     try bench.add(pair.near, abi.link_bytes);
     try expectEqual(0, bench.wait(100));
     // A look finds the same as a sleep, and is bounded.
@@ -264,6 +266,11 @@ test "links: one sleep is ended by a fault, a kick, a link, or the event loop" {
     try harness.install(2, 1, 0);
     _ = access.join();
     try expectEqual(0, bench.wait(0));
+
+    // What comes to the listener is told, whether the loop has seen it or not; but once.
+    try door.write("x");
+    try expectEqual(abi.ready_loop, bench.wait(-1));
+    try expectEqual(0, bench.wait(100));
 
     try inside.write("x");
     try expectEqual(abi.ready_loop, bench.wait(-1));
