@@ -505,7 +505,14 @@ export class EngineClient {
 
   /** Wakes the engine if it sleeps; to be done after each call that was written. */
   #kick(): void {
-    if (this.#slots.takeAsleep()) this.#region.kick();
+    if (!this.#slots.takeAsleep()) return;
+    try {
+      this.#region.kick();
+    } catch (error) {
+      // The engine woke by something else, and has taken the call: one that has closed the node.
+      const isLast = error instanceof TdsmError && error.code === "NodeClosed";
+      if (!isLast || this.#closeCall === 0) throw error;
+    }
   }
 
   #takeAll(): void {

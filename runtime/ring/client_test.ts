@@ -18,6 +18,8 @@ class Bench implements Disposable {
   readonly server: CallServer;
   readonly client: EngineClient;
   kicks = 0;
+  /** Called with each kick, before it returns. */
+  onKick = (): void => {};
   /** `Atomics.waitAsync` alone does not keep Deno's event loop; in a node the Worker does. */
   readonly #loop = setInterval(() => {}, 60_000);
 
@@ -25,7 +27,11 @@ class Bench implements Disposable {
     this.server = new CallServer(this.slots, (call) => {
       void answerWith(call, (argument) => handler(call.record.kind, argument));
     });
-    const region = { kick: () => void this.kicks++ };
+    const kick = (): void => {
+      this.kicks++;
+      this.onKick();
+    };
+    const region = { kick };
     this.client = new EngineClient(this.slots, region as unknown as NativeRegion);
   }
 
@@ -55,6 +61,17 @@ Deno.test("EngineClient.call resolves with the engine's answer, in whatever orde
   assertEquals(await Promise.all(calls), ["answer 0", "answer 1", "answer 2"]);
   assertEquals(order, [2, 0, 1]);
   assertEquals(bench.server.poll(), false);
+});
+
+Deno.test("EngineClient.close hears of an engine that took the call before the kick, and is closed by then", async () => {
+  using bench = new Bench(() => null);
+  bench.onKick = () => {
+    bench.server.poll();
+    throw new TdsmError("NodeClosed", "the region is closed");
+  };
+  bench.slots.setAsleep(true);
+  assertEquals(await bench.client.close(), true);
+  assertEquals(bench.kicks, 1);
 });
 
 Deno.test("EngineClient.call carries values as they were", async () => {
