@@ -591,9 +591,10 @@ export class PageCache {
   tellCopies({ first, count }: PageRun): void {
     const end = Math.min(first + count, this.options.pageCount);
     for (let page = first; page < end;) {
-      const extent = this.states.extent(page, Math.min(this.options.runPages, end - page));
+      const extent = this.memory.alike(page, Math.min(this.options.runPages, end - page));
       const state = this.states.get(page);
-      if (state !== PageState.Invalid) {
+      // A copy that the new home was asked to forget already is one until it answers.
+      if (this.memory.hasCopy(page)) {
         const access = state === PageState.Exclusive ? Access.Write : Access.Read;
         this.outbox.send(DIRECTORY_NODE, { kind: "holds", access, first: page, count: extent });
       }

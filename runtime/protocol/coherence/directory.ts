@@ -525,7 +525,16 @@ export class Directory {
     for (const transaction of rebuild.transactions) {
       // What was on its way may have been the only copy, or a first touch of which nobody was told.
       if (!rebuild.isTold) transaction.lostWith = home;
+      this.#loseOwned(transaction, home);
       this.#end(transaction);
+    }
+  }
+
+  /** What the old home told to be of a node that has not got it was on its way from there. */
+  #loseOwned({ first, count }: PageRun, home: NodeId): void {
+    for (let page = first; page < first + count; page++) {
+      const owner = this.holders.lostWith(page);
+      if (this.members.has(owner)) this.holders.lose({ first: page, count: 1 }, home);
     }
   }
 
