@@ -41,7 +41,7 @@ Deno.test("resolveSettings: a node that is told nothing hosts the directory", ()
     semLogLevel: 2,
     joinTimeoutMs: 10_000,
     pollTimeUs: POLL_TIME_DEFAULT_US,
-    realtime: "auto",
+    realtime: "off",
     holdTimeUs: HOLD_TIME_DEFAULT_US,
     runPages: 128,
     migration: true,

@@ -340,7 +340,7 @@ const TABLE = {
     environment: ["TDSM_REALTIME"],
     flag: "realtime",
     kind: choice("WHEN", "auto", "on", "off"),
-    default: "auto",
+    default: "off",
     help: "Give the engine a core before programs that compute: where permitted (auto), on, off",
   },
   holdTimeUs: {

@@ -75,7 +75,8 @@ export interface NodeOptions {
   /**
    * Whether the engine's thread is in a real-time class, so that it is given a core at once also
    * where programs compute on every core: `"auto"` where the kernel permits it, `"on"` demands it.
-   * An engine that uses all of a core leaves the class until it sleeps again. Default: `"auto"`.
+   * An engine that uses all of a core leaves the class until it sleeps again. Default: `"off"`,
+   * since a node joins later in it where cores are short.
    */
   readonly realtime?: "auto" | "on" | "off" | undefined;
   /**

@@ -1,11 +1,12 @@
 /**
  * The simulator as a program.
  *
- *     deno task simulate [--schedules N] [--seed S] [--verbose]
+ *     deno task simulate [--schedules N] [--seed S] [--no-homes] [--verbose]
  *
  * Without `--seed` the first seed is drawn at random and printed. With `--seed` and no
- * `--schedules` that one schedule is run; `--verbose` shows everything that happens in it. A
- * failure is replayed with its trace, and ends the program with exit code 1.
+ * `--schedules` that one schedule is run; `--verbose` shows everything that happens in it.
+ * `--no-homes` leaves out the seeds that stand for homes on every node, which no cluster has yet.
+ * A failure is replayed with its trace, and ends the program with exit code 1.
  *
  * At the end it prints what was visited. A run of a million schedules or more also fails when
  * something was not that can be.
@@ -61,10 +62,11 @@ async function runShares(shares: Share[], finished: (result: BatchResult) => voi
 }
 
 /** Runs many schedules on all cores; returns whether all went well. */
-async function runMany(seed: number, schedules: number): Promise<boolean> {
+async function runMany(seed: number, schedules: number, homes: boolean): Promise<boolean> {
   const shares: Share[] = [];
   for (let first = 0; first < schedules; first += SHARE_SCHEDULES) {
-    shares.unshift({ seed: seed + first, count: Math.min(SHARE_SCHEDULES, schedules - first) });
+    const count = Math.min(SHARE_SCHEDULES, schedules - first);
+    shares.unshift({ seed: seed + first, count, homes });
   }
   const coverage = new ProtocolCoverage();
   const start = performance.now();
@@ -100,7 +102,9 @@ async function runMany(seed: number, schedules: number): Promise<boolean> {
 
 const flags = parseArgs(Deno.args, {
   string: ["schedules", "seed"],
-  boolean: ["verbose"],
+  boolean: ["homes", "verbose"],
+  default: { homes: true },
+  negatable: ["homes"],
 });
 const seed = flags.seed === undefined
   ? Math.floor(Math.random() * SEEDS_MAX)
@@ -108,5 +112,5 @@ const seed = flags.seed === undefined
 const single = flags.seed !== undefined && flags.schedules === undefined;
 const passed = single
   ? replay(seed, flags.verbose === true)
-  : await runMany(seed, Number.parseInt(flags.schedules ?? `${SCHEDULES_DEFAULT}`));
+  : await runMany(seed, Number.parseInt(flags.schedules ?? `${SCHEDULES_DEFAULT}`), flags.homes);
 if (!passed) Deno.exit(1);

@@ -3,6 +3,7 @@
  */
 
 import { runBatch } from "./batch.ts";
+import { NO_BUG } from "./planted_bugs.ts";
 
 /** Schedules with neighbouring seeds. */
 export interface Share {
@@ -10,11 +11,13 @@ export interface Share {
   readonly seed: number;
   /** How many. */
   readonly count: number;
+  /** Whether those with homes on every node are among them. */
+  readonly homes: boolean;
 }
 
 /** The other side of the worker looks the same from here. */
 const parent = self as unknown as Worker;
 
-parent.onmessage = ({ data: { seed, count } }: MessageEvent<Share>) => {
-  parent.postMessage(runBatch(seed, count));
+parent.onmessage = ({ data: { seed, count, homes } }: MessageEvent<Share>) => {
+  parent.postMessage(runBatch(seed, count, NO_BUG, homes));
 };
