@@ -125,6 +125,18 @@ async function canBecomeNobody(): Promise<boolean> {
   }
 }
 
+/** Runs a program as a user without any privilege, with a home of its own. */
+async function runAsNobody(program: string): ReturnType<typeof run> {
+  const home = await Deno.makeTempDir();
+  try {
+    await Deno.chmod(home, 0o777);
+    const env = { DENO_DIR: home, HOME: home };
+    return await run(program, { permissions: ["--allow-ffi"], prefix: asNobody, env });
+  } finally {
+    await Deno.remove(home, { recursive: true });
+  }
+}
+
 const unprivileged = Deno.readTextFileSync("/proc/sys/vm/unprivileged_userfaultfd").trim() === "1";
 const nobodyReason = unprivileged
   ? " (skipped: vm.unprivileged_userfaultfd is 1)"
@@ -136,23 +148,16 @@ Deno.test({
   name: `process: a user without privilege gets user-mode faults, or a refusal${nobodyReason}`,
   ignore: nobodyReason !== "",
   fn: async () => {
-    const home = await Deno.makeTempDir();
-    try {
-      await Deno.chmod(home, 0o777);
-      const { stdout, stderr } = await run(
-        `${imports}
+    const { stdout, stderr } = await runAsNobody(
+      `${imports}
         const options = { size: 2 ** 20, pageSize: 4096 };
         { using region = NativeRegion.open(library, options); console.log(region.userModeOnly); }
         try { NativeRegion.open(library, { ...options, requireKernelFaults: true }); }
         catch (error) { console.log(error.code, error.errno, error.message); }`,
-        { permissions: ["--allow-ffi"], prefix: asNobody, env: { DENO_DIR: home, HOME: home } },
-      );
-      const [userModeOnly, refusal] = stdout.split("\n");
-      assertEquals(userModeOnly, "true", stderr);
-      assertMatch(refusal!, /^PrivilegeMissing 1 .*sysctl vm\.unprivileged_userfaultfd=1/);
-    } finally {
-      await Deno.remove(home, { recursive: true });
-    }
+    );
+    const [userModeOnly, refusal] = stdout.split("\n");
+    assertEquals(userModeOnly, "true", stderr);
+    assertMatch(refusal!, /^PrivilegeMissing 1 .*sysctl vm\.unprivileged_userfaultfd=1/);
   },
 });
 
@@ -167,23 +172,16 @@ Deno.test({
   name: `process: a user without privilege is told how to get a real-time class${nobodyReason}`,
   ignore: nobodyReason !== "",
   fn: async () => {
-    const home = await Deno.makeTempDir();
-    try {
-      await Deno.chmod(home, 0o777);
-      const { stdout, stderr } = await run(
-        `${imports}${CLASS}
+    const { stdout, stderr } = await runAsNobody(
+      `${imports}${CLASS}
         const begun = RealtimeThread.begin(library);
         console.log(classOf(), begun.code, begun.message);`,
-        { permissions: ["--allow-ffi"], prefix: asNobody, env: { DENO_DIR: home, HOME: home } },
-      );
-      assertMatch(
-        stdout,
-        /^0 InvalidOption Cannot use realtime on: .*EPERM.* `ulimit -r 1`/,
-        stderr,
-      );
-    } finally {
-      await Deno.remove(home, { recursive: true });
-    }
+    );
+    assertMatch(
+      stdout,
+      /^0 InvalidOption Cannot use realtime on: .*EPERM.* `ulimit -r 1`/,
+      stderr,
+    );
   },
 });
 

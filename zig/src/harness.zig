@@ -141,3 +141,14 @@ pub const Pipe = struct {
         result.* = linux.errno(linux.read(pipe.ends[0], @ptrCast(target), 1));
     }
 };
+
+/// Lets the process have so many descriptors, as far as it may. Answers the limit as it was, which
+/// the caller sets again.
+pub fn allowDescriptors(count: u64) linux.rlimit {
+    var limit: linux.rlimit = undefined;
+    _ = linux.getrlimit(.NOFILE, &limit);
+    const before = limit;
+    limit.cur = @min(limit.max, count);
+    _ = linux.setrlimit(.NOFILE, &limit);
+    return before;
+}

@@ -186,11 +186,7 @@ test "links: a peer that is gone is told to readers and to senders, without a si
 
 test "links: 1,000 links, of which any 64 are told at a time, and none is forgotten" {
     const count = 1000;
-    var limit: linux.rlimit = undefined;
-    _ = linux.getrlimit(.NOFILE, &limit);
-    const before = limit;
-    limit.cur = @min(limit.max, 4096);
-    _ = linux.setrlimit(.NOFILE, &limit);
+    const before = harness_file.allowDescriptors(4096);
     defer _ = linux.setrlimit(.NOFILE, &before);
     var bench = try Bench.open();
     defer bench.close();

@@ -388,11 +388,7 @@ test "sealed link: both ends change keys in the middle of a run" {
 
 test "sealed link: of 1,000 links each opens what it was sent, and no other's" {
     const count = 1000;
-    var limit: linux.rlimit = undefined;
-    _ = linux.getrlimit(.NOFILE, &limit);
-    const before = limit;
-    limit.cur = @min(limit.max, 4096);
-    _ = linux.setrlimit(.NOFILE, &limit);
+    const before = @import("harness.zig").allowDescriptors(4096);
     defer _ = linux.setrlimit(.NOFILE, &before);
     // Memory that is not touched costs nothing, so the ends are not filled with zeros here.
     const both = try std.heap.page_allocator.alloc([2]SealedLink, count);
