@@ -52,7 +52,7 @@ export const Call = {
   LinkEnded: 16,
   /**
    * By that link a request was answered with the status `code`; `count` is a node, the payload the
-   * request in words → nothing, once the engine has told whom that concerns.
+   * request in words → nothing, once the engine has told the thread that it concerns.
    */
   LinkTold: 17,
 } as const;

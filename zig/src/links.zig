@@ -27,7 +27,7 @@ pub const Interest = packed struct(u32) {
 /// What happened to a link.
 pub const Ready = abi.LinkReady;
 
-/// Whom an event is about, in its upper half; the lower half is a descriptor.
+/// What an event is about, in its upper half; the lower half is a descriptor.
 const Source = enum(u32) { link, faults, kick, loop };
 
 /// Opens an epoll, and makes this thread's timers exact: a sleep of 30 us must not take 80.

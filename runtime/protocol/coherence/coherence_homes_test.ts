@@ -72,7 +72,7 @@ Deno.test("Coherence: word of a home that was not asked for is a breach", () => 
   assertEquals(events, [{ kind: "violation", node: 1, reason }]);
 });
 
-Deno.test("Coherence: node 1 takes over from a home that has died, and asks who has what", () => {
+Deno.test("Coherence: node 1 takes over from a home that has died, and asks which node has what", () => {
   const cluster = new ScriptedCluster(4, REGION);
   // Node 2 is the home: of page 4 node 3 has the only copy, of page 5 node 2 itself.
   for (const page of [5, 4]) cluster.access(2, page, Access.Write);

@@ -129,7 +129,7 @@ Deno.test("PageCache.owes: a demand that waits for a hold is owed, and one that 
   assertEquals(cluster.node(2).cache.owes(debt), false);
 });
 
-/** Lets time pass in which the nodes say of a transaction what they say, and who has to go then. */
+/** Lets time pass while nodes say what they say of a transaction; which nodes have to go then. */
 function disputed(
   transactions: readonly Transaction[],
   say: (debts: Debts) => void,

@@ -522,7 +522,7 @@ export const HOME_BUGS: readonly HomeBug[] = [
   homeBug("asks a home that has moved", { HomeMoves: StaleMoves }, /for ever|blames/),
   homeBug("reports while a copy is on its way", { PageCache: HastyReporter }),
   homeBug("says that it has drained before it has heard why", { HomeMoves: HastyAnswerer }),
-  homeBug("does not know who is gone", { HomeMoves: ForgetfulMoves }, ENDLESS),
+  homeBug("does not know which nodes are gone", { HomeMoves: ForgetfulMoves }, ENDLESS),
 ];
 
 function homeBug(name: string, parts: Partial<ProbeParts>, finding = BROKEN_PAGE): HomeBug {
