@@ -338,10 +338,8 @@ export class Link implements Watcher {
   }
 
   /** Has Deno receive. The next bytes may be there already, which wakes no epoll. */
-  async #read(bytes: Uint8Array): Promise<number | null> {
-    const received = await noted(this.#connection.read(bytes));
-    this.#turn();
-    return received;
+  #read(bytes: Uint8Array): Promise<number | null> {
+    return noted(this.#connection.read(bytes));
   }
 
   /** Receives by the descriptor from here on. Resolves when the link has ended. */
