@@ -3,7 +3,12 @@
  */
 
 import { Content, type NodeId } from "../../../runtime/protocol/coherence/messages.ts";
-import { Access, contains, PageState } from "../../../runtime/protocol/coherence/page.ts";
+import {
+  Access,
+  contains,
+  type PageRun,
+  PageState,
+} from "../../../runtime/protocol/coherence/page.ts";
 import { involves } from "../../../runtime/protocol/coherence/transactions.ts";
 import { homeOf, type Link, type SimulatedNode } from "./node.ts";
 import { type AccessOperation, neededAccess } from "./operation.ts";
@@ -227,11 +232,33 @@ export function allowHomeless(
 ): void {
   for (let page = 0; page < pageCount; page++) {
     if (homeOf(nodes, page) !== victim) continue;
+    allowDropped(nodes, links, victim, { first: page, count: 1 }, oracle);
+  }
+}
+
+/**
+ * Notes which pages may be lost with their home, which is dead: those that no node keeps. A node
+ * that asks it to forget copies, and has yet to hear of its death, keeps them no more.
+ *
+ * @param nodes All nodes; the directory node first.
+ * @param links All links.
+ * @param home The home.
+ * @param run The pages.
+ * @param oracle Where to note it.
+ */
+export function allowDropped(
+  nodes: readonly SimulatedNode[],
+  links: readonly Link[],
+  home: SimulatedNode,
+  { first, count }: PageRun,
+  oracle: Oracle,
+): void {
+  for (let page = first; page < first + count; page++) {
     const kept = nodes.some((node) =>
       node.present &&
-      (node.engine.state(page) !== PageState.Invalid || isComing(links, victim, node, page))
+      (node.engine.state(page) !== PageState.Invalid || isComing(links, home, node, page))
     );
-    if (!kept) oracle.allowLoss(page, victim.id);
+    if (!kept) oracle.allowLoss(page, home.id);
   }
 }
 

@@ -40,8 +40,10 @@ Deno.test("schedules: what was found once is found no more", () => {
   // A home that wanted to take over pages, and forgot them for want of room; a transaction that
   // brought fewer pages than were to be taken over; a copy dropped while the others that had one
   // left, or died before it had arrived; pages that were on their way from a home that died; a
-  // copy that was not reported to a new home that had asked to have it forgotten.
-  const seeds = [15306, 123601, 10366, 4010413063, 4430303, 4124788, 4195754];
+  // copy that was not reported to a new home that had asked to have it forgotten; and two that were
+  // right, and taken for wrong: a home that let a node go with the last copy but for one on a node
+  // of whose death it had not heard, and a copy that a dead home was asked to forget.
+  const seeds = [15306, 123601, 10366, 4010413063, 4430303, 4124788, 4195754, 6005331, 3492730069];
   for (const seed of seeds) runSchedule(seed);
 });
 

@@ -11,7 +11,7 @@ export interface Share {
   readonly seed: number;
   /** How many. */
   readonly count: number;
-  /** Whether those with homes on every node are among them. */
+  /** Whether only those with homes on every node are run. */
   readonly homes: boolean;
 }
 

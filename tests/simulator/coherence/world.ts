@@ -20,6 +20,7 @@ import { WatchedCache } from "./cache_coverage.ts";
 import { type Corner, TIMES } from "./corners.ts";
 import { WatchedDirectory } from "./directory_coverage.ts";
 import {
+  allowDropped,
   allowHomeless,
   allowLosses,
   allowStranded,
@@ -487,11 +488,20 @@ export class World {
     const isForgotten = input.kind === "message" && input.message.kind === "adopt" &&
       !node.cache.isTaking(input.message.first);
     if (isForgotten) this.reach("adoptionForgotten");
-    const forgets = output.messages.some(({ message }) => message.kind === "dropped");
+    // A home lets a node go as it forgets copies: it counts on others, of whose death it may have
+    // yet to hear.
+    const forgets = output.messages.some(({ message: { kind } }) =>
+      kind === "dropped" || kind === "left"
+    );
     const isOwn = node.engine.directory !== undefined &&
       node.engine.counters.pagesDropped > pagesDropped;
     if (forgets || isOwn) {
       allowStranded(this.nodes, this.#options.pageCount, this.#oracle);
+    }
+    for (const { to, message } of output.messages) {
+      const home = this.nodes[to - 1]!;
+      if (message.kind !== "drop" || home.status !== "dead") continue;
+      allowDropped(this.nodes, this.links, home, message, this.#oracle);
     }
     for (const event of output.events) this.#handle(node, event);
     if (!this.#options.checked) return;
