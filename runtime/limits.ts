@@ -90,6 +90,15 @@ export const WAIT_UNTOLD_MS = 2_000;
 /** The same without a terminal, and with a log of warnings only: nobody may be looking. */
 export const WAIT_UNTOLD_LOG_MS = 10_000;
 
+// Finding the directory by a rendezvous.
+
+/** How often a node looks whether the directory is published, in milliseconds. */
+export const RENDEZVOUS_LOOK_MS = 20;
+/** The most bytes of a rendezvous file that are read; a record has far less. */
+export const RENDEZVOUS_FILE_MAX_BYTES: number = 4 * KIB;
+/** How long a connection by which a node looks for a directory may take, in milliseconds. */
+export const PROBE_MAX_MS = 1_000;
+
 // Pages on their way, and transactions at a home.
 
 /** The most pages that one request or grant carries. */

@@ -134,6 +134,7 @@ function environmentOf(
     ...Object.fromEntries(otherSpellings.map((name) => [name, ""])),
     [address!]: first ? "" : formatAddress(directory),
     [SETTINGS.directory.environment[0]!]: first ? "1" : "",
+    [SETTINGS.rendezvous.environment[0]!]: "",
     [SETTINGS.address.environment[0]!]: HOSTNAME,
     [SETTINGS.port.environment[0]!]: first ? String(directory.port) : "0",
     [SETTINGS.rpcServer.environment[0]!]: rpcServers && !first ? "1" : "",

@@ -44,6 +44,27 @@ export function formatTicket({ launcher, directoryPort, node, secret }: TurnTick
   return [formatAddress(launcher), directoryPort, node, secret].join("/");
 }
 
+/**
+ * The place of a node among those that were started together.
+ *
+ * @param ticket What the launcher tells the node, if one has started it.
+ * @param settings The node's settings.
+ * @returns The node's rank, if it joins the launcher's directory; and how many there are.
+ */
+export function placeOf(
+  ticket: string | undefined,
+  settings: Settings,
+): { readonly rank: number | undefined; readonly nodeCount: number } {
+  const [, directoryPort, node] = ticket?.split("/") ?? [];
+  const isLaunched = node !== undefined && Number(directoryPort) === portOfDirectory(settings);
+  return { rank: isLaunched ? Number(node) - 1 : undefined, nodeCount: settings.nodes };
+}
+
+/** The port of the directory. A node that hosts one joins none, also where it is told of one. */
+function portOfDirectory(settings: Settings): number {
+  return (settings.directory ? settings : settings.directoryAddress ?? settings).port;
+}
+
 /** A node's turn to join. Where no launcher has started the node, its turn is at once. */
 export class Turn implements Disposable {
   #connection: Deno.TcpConn | undefined;
@@ -63,10 +84,8 @@ export class Turn implements Disposable {
     const ticket = environment(TURN_VARIABLE);
     if (ticket === undefined || ticket === "") return;
     const [at, directoryPort] = ticket.split("/");
-    // One that hosts a directory of its own joins none, even where it is told of one.
-    const { port } = settings.directory ? settings : settings.directoryAddress ?? settings;
     const launcher = launcherOf(at!);
-    if (port !== Number(directoryPort)) return;
+    if (portOfDirectory(settings) !== Number(directoryPort)) return;
     try {
       const connection = this.#connection = await noted(Deno.connect(launcher));
       await noted(connection.write(new TextEncoder().encode(`${ticket}\n`)));

@@ -11,6 +11,8 @@ const node = new BareThread({
   id: 2,
   address: "127.0.0.1",
   port: 4000,
+  rank: undefined,
+  nodeCount: 1,
   region: { window: () => new Uint8Array(4096) } as unknown as NativeRegion,
   client: { refusal: () => undefined } as unknown as EngineClient,
 });

@@ -113,8 +113,9 @@ export function attach(handle: NodeHandle): AttachedNode {
       client.detach();
       throw refusal;
     }
-    const { id, address, port } = handle;
-    return newAttachedNode({ id, address, port, region, client }, library);
+    const { id, address, port, rank, nodeCount } = handle;
+    const parts = { id, address, port, rank, nodeCount, region, client };
+    return newAttachedNode(parts, library);
   } catch (error) {
     library[Symbol.dispose]();
     throw error;

@@ -24,7 +24,8 @@ import { readKey, requireKey } from "../settings/key.ts";
 import { requirePermissions } from "../settings/permissions.ts";
 import { requireDeno } from "../version.ts";
 import { warnOfUnread } from "./unread_environment.ts";
-import { TURN_VARIABLE } from "../engine/turn.ts";
+import { meet, type Meeting } from "../rendezvous/meet.ts";
+import { placeOf, TURN_VARIABLE } from "../engine/turn.ts";
 import { tellWhileJoining } from "./waits_told.ts";
 
 /**
@@ -52,17 +53,34 @@ export function join(options: NodeOptions = {}): Promise<Node> {
 /**
  * Starts a node.
  *
- * @param settings What it goes by.
+ * @param given What it goes by.
  * @param ownsProcess Whether the process ends with the node, even if its program computes or
  * blocks.
  * @returns The node, once it has joined.
  * @throws {TdsmError} Why the node cannot start.
  */
 export async function startNode(
-  settings: Settings,
+  given: Settings,
   ownsProcess: boolean,
 ): Promise<Node> {
   requireDeno();
+  const meeting = await meet(given);
+  let node: Node | undefined;
+  try {
+    node = await startMet(meeting, ownsProcess);
+    const { address: hostname, port } = node;
+    await meeting.publish({ hostname, port });
+    return node;
+  } catch (error) {
+    // A node that is closed takes back by itself what it has published.
+    await (node === undefined ? meeting.withdraw() : node.close().catch(() => {}));
+    throw error;
+  }
+}
+
+/** Starts a node that knows whether it hosts the directory, or where that is. */
+async function startMet(meeting: Meeting, ownsProcess: boolean): Promise<Node> {
+  const { settings } = meeting;
   requirePermissions(settings);
   requireKey(settings);
   const read = await readKey(settings.key);
@@ -80,6 +98,8 @@ export async function startNode(
   const worker = startEngineWorker(engine);
   const { memoryLimit } = settings;
   const isKnown = memoryLimit !== undefined && "bytes" in memoryLimit;
+  const ticket = readEnvironment()(TURN_VARIABLE);
+  const place = meeting.place ?? placeOf(ticket, settings);
   const start: EngineStart = {
     settings: { ...settings, key: read?.key, signals: settings.signals ?? ownsProcess },
     library: library.path,
@@ -87,11 +107,11 @@ export async function startNode(
     // Found out here, while the Worker's thread scans the engine's code.
     available: isKnown ? undefined : availableMemory(),
     ownsProcess,
-    ticket: readEnvironment()(TURN_VARIABLE),
+    ticket,
   };
   using waiting = new DisposableStack();
   const joining = (): void => void waiting.use(tellWhileJoining(settings));
-  const ready = untilReady(worker, library, slots, joining);
+  const ready = untilReady(worker, library, slots, place, meeting, joining);
   worker.postMessage(start);
   try {
     return await ready;
@@ -107,12 +127,16 @@ export async function startNode(
 /**
  * Listens to the engine, at first until it is ready, then for as long as it runs.
  *
+ * @param place The node's place among those that were started together.
+ * @param meeting How the node was found by others, until it is closed.
  * @param joining Called when the engine begins to join.
  */
 function untilReady(
   worker: Worker,
   library: TdsmLibrary,
   slots: CallSlots,
+  place: ReturnType<typeof placeOf>,
+  meeting: Meeting,
   joining: () => void,
 ): Promise<Node> {
   const ready = Promise.withResolvers<Node>();
@@ -162,6 +186,7 @@ function untilReady(
           // The answer to the call can overtake earlier news, such as a line of the log.
           if (orderly) await told.promise;
           unmark();
+          await meeting.withdraw();
           worker.terminate();
           slots.end();
           unbind();
@@ -174,6 +199,8 @@ function untilReady(
           id,
           address,
           port,
+          rank: place.rank,
+          nodeCount: place.nodeCount,
           region,
           client,
           library,

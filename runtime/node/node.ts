@@ -42,6 +42,10 @@ export interface NodeHandle {
   readonly address: string;
   /** The TCP port on which the node listens. */
   readonly port: number;
+  /** The node's place among those that a launcher has started. */
+  readonly rank: number | undefined;
+  /** How many nodes were started together. */
+  readonly nodeCount: number;
   /** The path of `libtdsm.so`. */
   readonly library: string;
   /** The library's number for the region. */
@@ -98,8 +102,9 @@ export class Node extends NodeThread implements AsyncDisposable {
 
   /** What `attach` needs in a Worker of the program. Send it by `postMessage`. */
   get handle(): NodeHandle {
-    const { id, address, port, library, region, slots } = this.#parts;
-    return { id, address, port, library: library.path, region: region.handle, slots };
+    const { id, address, port, rank, nodeCount, library, region, slots } = this.#parts;
+    const { path } = library;
+    return { id, address, port, rank, nodeCount, library: path, region: region.handle, slots };
   }
 
   /**

@@ -52,6 +52,8 @@ class Bench {
       id: 2,
       address: "127.0.0.1",
       port: 4000,
+      rank: undefined,
+      nodeCount: 1,
       region: region as unknown as NativeRegion,
       client: client as unknown as EngineClient,
       library: { path: "libtdsm.so" } as TdsmLibrary,

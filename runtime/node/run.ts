@@ -113,7 +113,7 @@ async function execute(
   // Until the node closes: then it has no peers to look for any more.
   using _hint = tellWhileAlone(node, settings);
   if (settings.rpcServer) await node.closed;
-  else await Promise.race([begin(node, settings.nodes, main), untilEnded(node)]);
+  else await Promise.race([begin(node, main), untilEnded(node)]);
 }
 
 /** The events by which errors come that nothing in the program catches. */
@@ -267,11 +267,10 @@ function isClosed(node: Node): boolean {
  */
 async function begin(
   node: Node,
-  nodes: number,
   main: (node: Node) => void | Promise<void>,
 ): Promise<void> {
   // Ids are given in order of joining, so every node with a lower id has joined.
-  for (let id = node.id + 1; id <= nodes; id++) await untilJoined(node, id);
+  for (let id = node.id + 1; id <= node.nodeCount; id++) await untilJoined(node, id);
   await main(node);
 }
 

@@ -84,6 +84,10 @@ export interface NodeThreadParts {
   readonly address: string;
   /** The port on which it listens. */
   readonly port: number;
+  /** Its place among the nodes that a launcher has started. */
+  readonly rank: number | undefined;
+  /** How many nodes were started together. */
+  readonly nodeCount: number;
   /** This thread's way to the region. */
   readonly region: NativeRegion;
   /** This thread's way to the engine. */
@@ -161,6 +165,14 @@ export abstract class NodeThread {
   /** The TCP port on which the node listens. */
   readonly port!: number;
   /**
+   * Its place among the nodes that a launcher has started together: 0, 1, 2 … The node with rank 0
+   * is node 1. A process that is started again in the place of another one has the same rank, and
+   * an id of its own. `undefined` where no launcher gives ranks.
+   */
+  readonly rank!: number | undefined;
+  /** How many nodes a launcher has started together; without one, the setting `nodes`. */
+  readonly nodeCount!: number;
+  /**
    * Whether system calls fail with `EFAULT` on pages of the region that this node has no copy of,
    * because the kernel lets this user serve only faults of user space.
    */
@@ -174,11 +186,13 @@ export abstract class NodeThread {
     isWaiting = (node) => node.#client.waiting;
     settle = (node) => node.#sync.settle();
     throwFailure = (node) => node.#sync.throwFailure();
-    beginThread = (node, { id, address, port, region, client, failed }) => {
+    beginThread = (node, { id, address, port, rank, nodeCount, region, client, failed }) => {
       const blank: Writable<NodeThread> = node;
       blank.id = id;
       blank.address = address;
       blank.port = port;
+      blank.rank = rank;
+      blank.nodeCount = nodeCount;
       blank.size = region.size;
       blank.pageSize = region.pageSize;
       blank.userModeOnly = region.userModeOnly;

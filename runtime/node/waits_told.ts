@@ -5,6 +5,7 @@
 import { formatAddress, isWildcard } from "../address.ts";
 import { WAIT_UNTOLD_LOG_MS, WAIT_UNTOLD_MS } from "../limits.ts";
 import { Level, writeLog } from "../log.ts";
+import { DIRECTORY_NODE } from "../protocol/coherence/messages.ts";
 import type { Settings } from "../settings/types.ts";
 import type { Node } from "./node.ts";
 import { isWaiting } from "./thread.ts";
@@ -38,8 +39,8 @@ export function tellWhileJoining(
  * @param settings The node's settings.
  * @returns Cancels the hint.
  */
-export function tellWhileAlone(node: Node, { directory, logLevel }: Settings): Disposable {
-  if (!directory) return NOTHING;
+export function tellWhileAlone(node: Node, { logLevel }: Settings): Disposable {
+  if (node.id !== DIRECTORY_NODE) return NOTHING;
   const { level } = untold(logLevel);
   return tellLater(logLevel, () => {
     if (level === Level.Warning && !isWaiting(node)) return;

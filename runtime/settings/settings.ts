@@ -11,6 +11,7 @@ import { DIRECTORY_PORT_DEFAULT, PAGE_SIZE_DEFAULT_BYTES } from "../limits.ts";
 import { formatSize } from "../size.ts";
 import { type Flags, type ProgramFlags, readFlags, refused } from "./flags.ts";
 import { nearestName } from "./near.ts";
+import type { RendezvousChoice } from "./rendezvous_choice.ts";
 
 /** Reads an environment variable; `undefined` where there is none, or none may be read. */
 export type Environment = (name: string) => string | undefined;
@@ -69,12 +70,20 @@ export function resolveSettings(
   checkOptions(options);
   const { flags, rest } = readFlags(args ?? [], program);
   const find = <Name extends SettingName>(name: Name) => findValue(name, options, flags, env);
-  const directoryAddress = chooseDirectory(
+  const rendezvous = chooseRendezvous(
+    find("rendezvous"),
     find("directory"),
     find("directoryAddress"),
-    find("rpcServer")?.value ?? SETTINGS.rpcServer.default,
   );
-  const directory = directoryAddress === undefined;
+  const byFlags = rendezvous.kind === "flags";
+  const directoryAddress = byFlags
+    ? chooseDirectory(
+      find("directory"),
+      find("directoryAddress"),
+      find("rpcServer")?.value ?? SETTINGS.rpcServer.default,
+    )
+    : undefined;
+  const directory = byFlags && directoryAddress === undefined;
   const size = find("size");
   const pageSize = find("pageSize");
   checkRegion(size, pageSize, directory);
@@ -86,11 +95,24 @@ export function resolveSettings(
   };
   const settings = {
     ...Object.fromEntries(NAMES.map((name) => [name, read(name)])),
+    rendezvous,
     directory,
     directoryAddress,
     port: find("port")?.value ?? (directory ? DIRECTORY_PORT_DEFAULT : 0),
   } as Settings;
   return { settings, rest };
+}
+
+/**
+ * The settings of a node that is to host the directory, as its rendezvous has found.
+ *
+ * @param settings Its settings, as far as its user has said them.
+ * @returns The same, with the defaults of what the directory node decides.
+ */
+export function asDirectory(settings: Settings): Settings {
+  const decided = NAMES.filter((name) => SETTINGS[name].ofCluster && settings[name] === undefined);
+  const defaults = decided.map((name) => [name, SETTINGS[name].default]);
+  return { ...settings, ...Object.fromEntries(defaults), directory: true };
 }
 
 /** The variables that were looked for and may not be read, each with whether that was told. */
@@ -208,6 +230,22 @@ function invalid(
 function show(raw: unknown): string {
   if (typeof raw === "string") return JSON.stringify(raw);
   return Deno.inspect(raw, { depth: 1, breakLength: Infinity, colors: false });
+}
+
+/**
+ * How the node finds its directory. The role that a user gives it counts unless a stronger source
+ * names a rendezvous.
+ */
+function chooseRendezvous(
+  rendezvous: Found<RendezvousChoice> | undefined,
+  ...roles: readonly (Found<unknown> | undefined)[]
+): RendezvousChoice {
+  const byFlags: RendezvousChoice = { kind: "flags" };
+  if (rendezvous === undefined) return SETTINGS.rendezvous.default;
+  const role = roles.find((given) => given !== undefined && given.rank >= rendezvous.rank);
+  if (role === undefined || rendezvous.value.kind === "flags") return rendezvous.value;
+  if (role.rank > rendezvous.rank) return byFlags;
+  throw invalid(rendezvous, `${role.source} says how the node finds the directory, too. Use one`);
 }
 
 /** The directory to join, or `undefined` where this node is to host it. */

@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
-import { readEnvironment, resolveSettings } from "./settings.ts";
+import { asDirectory, readEnvironment, resolveSettings } from "./settings.ts";
 import type { NodeOptions, Settings } from "./types.ts";
 import { settingsHelp, settingsTable } from "./help.ts";
 import { SETTINGS } from "./table.ts";
@@ -25,6 +25,7 @@ Deno.test("resolveSettings: a node that is told nothing hosts the directory", ()
   assertEquals(resolve({}).settings, {
     directory: true,
     directoryAddress: undefined,
+    rendezvous: { kind: "flags" },
     address: "127.0.0.1",
     port: 9634,
     rpcServer: false,
@@ -70,6 +71,11 @@ const SAMPLES: { [Name in keyof Settings]: [string, string, NodeOptions[Name], u
     { hostname: "::1", port: 9634 },
     { hostname: "b", port: 2 },
     { hostname: "a", port: 1 },
+  ]],
+  rendezvous: ["file:b", "flags", "file:c", [
+    { kind: "flags" },
+    { kind: "file", path: "b" },
+    { kind: "file", path: "c" },
   ]],
   address: ["10.0.0.2", "10.0.0.1", "[::1]", ["10.0.0.1", "10.0.0.2", "::1"]],
   port: ["2", "1", 3, [1, 2, 3]],
@@ -163,6 +169,31 @@ Deno.test("resolveSettings: directory and address together: the stronger source 
   assertEquals([option.directory, option.directoryAddress], [false, { hostname: "a", port: 1 }]);
   const off = resolve({}, ["--no-directory"], { DIRECTORY: "1", DIRECTORY_ADDRESS: "a" }).settings;
   assertEquals(off.directory, false);
+});
+
+Deno.test("resolveSettings: a rendezvous leaves the role open, and the stronger source decides", () => {
+  const byFile = resolve({ rendezvous: "file:/shared/c" }, [], { DIRECTORY: "1" }).settings;
+  assertEquals(byFile.rendezvous, { kind: "file", path: "/shared/c" });
+  assertEquals([byFile.directory, byFile.directoryAddress, byFile.port], [false, undefined, 0]);
+  assertEquals([byFile.size, byFile.migration], [undefined, undefined]);
+  const byFlag = resolve({}, ["--directory"], { TDSM_RENDEZVOUS: "file:c" }).settings;
+  assertEquals([byFlag.rendezvous.kind, byFlag.directory], ["flags", true]);
+  assertInvalid(
+    () => resolve({}, ["--rendezvous=file:c", "--directory-address=a"]),
+    'Cannot use "file:c" of flag --rendezvous: flag --directory-address says how the node finds ' +
+      "the directory, too. Use one",
+  );
+  assertEquals(resolve({}, ["--rendezvous=flags", "--directory"]).settings.directory, true);
+  assertInvalid(
+    () => resolve({}, ["--rendezvous=file:"]),
+    'Cannot use "file:" of flag --rendezvous: it must have a path behind file:',
+  );
+});
+
+Deno.test("asDirectory: a node that hosts has the defaults of what it was not told", () => {
+  const { settings } = resolve({ rendezvous: "file:c", pageSize: "2MiB" });
+  const host = asDirectory(settings);
+  assertEquals([host.directory, host.size, host.pageSize], [true, 64 * 1024 ** 2, 2 ** 21]);
 });
 
 Deno.test("resolveSettings: a node that only serves joins the directory of this machine, unless it hosts it", () => {

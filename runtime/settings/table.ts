@@ -26,6 +26,7 @@ import {
 } from "../limits.ts";
 import { Level } from "../log.ts";
 import { keyOf, keyOption, type KeySource } from "./key_text.ts";
+import { parseRendezvous } from "./rendezvous_choice.ts";
 import { formatSize, parseSize } from "../size.ts";
 
 /** The name of a setting, as an option. */
@@ -212,6 +213,14 @@ const TABLE = {
     default: undefined,
     defaultText: `none; the port is ${DIRECTORY_PORT_DEFAULT}`,
     help: "Join the directory at this address",
+  },
+  rendezvous: {
+    environment: ["TDSM_RENDEZVOUS"],
+    flag: "rendezvous",
+    kind: text("HOW", parseRendezvous),
+    default: { kind: "flags" },
+    defaultText: "flags",
+    help: "Find the directory by a file that all nodes see (file:PATH), or by flags",
   },
   address: {
     environment: ["ADDRESS"],

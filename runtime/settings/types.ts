@@ -5,6 +5,7 @@
 
 import type { Address } from "../address.ts";
 import type { KeySource } from "./key_text.ts";
+import type { RendezvousChoice } from "./rendezvous_choice.ts";
 
 /**
  * The settings that a program gives its node. Settings that the program leaves out come from flags,
@@ -25,6 +26,11 @@ export interface NodeOptions {
   readonly directory?: boolean | undefined;
   /** The directory to join: `host` or `host:port`, an IPv6 address with a port as `[::1]:9634`. */
   readonly directoryAddress?: string | undefined;
+  /**
+   * How this node finds the directory: `"flags"` by `directory` and `directoryAddress` alone,
+   * `"file:PATH"` by a file that all nodes see, where the first one hosts. Default: `"flags"`.
+   */
+  readonly rendezvous?: string | undefined;
   /** The host name or IP address on which this node listens and by which others reach it. */
   readonly address?: string | undefined;
   /** The TCP port on which this node listens; 0 takes any free one. */
@@ -115,6 +121,11 @@ export interface Settings {
   readonly directory: boolean;
   /** The directory to join; `undefined` on the node that hosts it. */
   readonly directoryAddress: Address | undefined;
+  /**
+   * How the node finds the directory. Unless by flags, `directory`, `directoryAddress` and what the
+   * directory node decides are not known before it has found it.
+   */
+  readonly rendezvous: RendezvousChoice;
   /** Where this node listens. */
   readonly address: string;
   /** The port on which it listens; 0 takes any free one. */

@@ -66,6 +66,8 @@ Deno.test("launch: nodes have their numbers, settings, arguments, permissions an
     assertEquals(JSON.parse(told!), {
       granted: ["ffi", "read"],
       loopback: "granted",
+      rank: node - 1,
+      nodeCount: 3,
       size: 1 << 20,
       memoryLimitBytes: 1 << 20,
       args: ["two words", "-n", "--size=1MiB"],

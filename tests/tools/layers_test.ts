@@ -17,7 +17,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ["runtime/cluster", "runtime/ring"],
   ["runtime/secure"],
   ["runtime/wire"],
-  ["runtime/protocol/sync", "runtime/protocol/allocation"],
+  ["runtime/protocol/sync", "runtime/protocol/allocation", "runtime/rendezvous"],
   ["runtime/protocol/coherence", "runtime/rpc", "runtime/settings", "ffi"],
   [
     "runtime/address.ts",

@@ -19,7 +19,8 @@ const ACTS: Readonly<Record<string, (node: Node) => void | Promise<void>>> = {
     const input = await new Response(Deno.stdin.readable).text();
     const { memoryLimitBytes } = node.stats();
     const args = Deno.args.slice(1);
-    const told = { granted, loopback, size: node.size, memoryLimitBytes, args, input };
+    const { size, rank, nodeCount } = node;
+    const told = { granted, loopback, rank, nodeCount, size, memoryLimitBytes, args, input };
     console.log(JSON.stringify(told));
     console.error("and to stderr");
   },

@@ -1,0 +1,258 @@
+/**
+ * Nodes that find each other by a file on a file system that all of them see. The node that locks
+ * the file hosts the directory, and keeps the lock for as long as it lives: so a file whose lock is
+ * free is one of a dead cluster, and no clock has to tell.
+ */
+
+import { type Address, formatAddress, isLoopback, isWildcard, parseAddress } from "../address.ts";
+import { reasonOf, TdsmError } from "../errors.ts";
+import { PROBE_MAX_MS, RENDEZVOUS_FILE_MAX_BYTES, RENDEZVOUS_LOOK_MS } from "../limits.ts";
+import { refused } from "../settings/flags.ts";
+import { newKey } from "../settings/key.ts";
+import { keyOf } from "../settings/key_text.ts";
+import { mayUseNet, netPermission } from "../settings/permissions.ts";
+import type { Settings } from "../settings/types.ts";
+import { machineName } from "./machine.ts";
+import type { Finding, Hosting, Rendezvous, Seeker } from "./rendezvous.ts";
+
+/** The bits of a file's mode by which others than its owner can read or change it. */
+const OTHERS = 0o077;
+const MODE = 0o600;
+/** With what every record begins: what begins otherwise is no file of ours. */
+const BEGINNING = '{"tdsm":';
+const RECORD_VERSION = 1;
+
+/** What the file says of a cluster. */
+interface FileRecord {
+  readonly tdsm: typeof RECORD_VERSION;
+  /** Where its directory listens. */
+  readonly address: string;
+  /** What nobody but the machine of the directory has. */
+  readonly boot: string;
+  /** The key in base64, if the directory node has made one. */
+  readonly key?: string;
+}
+
+/** A file by which nodes find each other. */
+export class FileRendezvous implements Rendezvous {
+  readonly #path: string;
+
+  /**
+   * @param path The file, which is made where there is none.
+   */
+  constructor(path: string) {
+    this.#path = path;
+  }
+
+  /**
+   * Hosts the directory if no other node has the lock of the file, and otherwise waits for where
+   * the directory is. A node that only serves calls never hosts.
+   *
+   * @param seeker The node.
+   * @returns What the node is to do.
+   * @throws {TdsmError} `PermissionMissing`, `InvalidOption`, or `NoDirectory` when the time is up.
+   */
+  async find({ settings, giveUpAtMs }: Seeker): Promise<Finding> {
+    this.#requirePermissions();
+    const mayHost = !settings.rpcServer;
+    for (let met = `no node has claimed it`;;) {
+      const file = await this.#open(settings);
+      try {
+        if (await file.tryLock(mayHost)) {
+          if (mayHost && await this.#isCurrent(file)) {
+            const hosting = await this.#host(file, settings);
+            if (hosting !== undefined) return hosting;
+          }
+          file.close();
+        } else {
+          const text = await readText(file);
+          file.close();
+          const record = recordOf(text);
+          if (record === undefined) met = "the node that has claimed it does not listen yet";
+          else {
+            const directory = this.#reachable(record);
+            const why = await whyNotThere(directory);
+            if (why === undefined) return joining(directory, record);
+            // A record of a dead cluster whose file was locked anew a moment ago, or a directory
+            // that is cut off.
+            met = `nothing answers at ${record.address}, which it names (${why})`;
+          }
+        }
+      } catch (error) {
+        close(file);
+        throw error;
+      }
+      if (performance.now() + RENDEZVOUS_LOOK_MS >= giveUpAtMs) {
+        throw this.#timeUp(settings, met);
+      }
+      await new Promise((resolve) => setTimeout(resolve, RENDEZVOUS_LOOK_MS));
+    }
+  }
+
+  #requirePermissions(): void {
+    const path = this.#path;
+    const missing = (["read", "write"] as const).filter((name) =>
+      Deno.permissions.querySync({ name, path }).state !== "granted"
+    );
+    if (missing.length === 0) return;
+    const flags = missing.map((name) => `--allow-${name}=${path}`).join(" ");
+    throw new TdsmError(
+      "PermissionMissing",
+      `Cannot use the file ${path} to find the directory: run Deno with ${flags}`,
+      { operation: "join" },
+    );
+  }
+
+  async #open(settings: Settings): Promise<Deno.FsFile> {
+    const path = this.#path;
+    let file: Deno.FsFile;
+    try {
+      file = await Deno.open(path, { read: true, write: true, create: true, mode: MODE });
+    } catch (cause) {
+      throw refused(`Cannot use the file ${path} to find the directory: ${reasonOf(cause)}`, cause);
+    }
+    const { isFile, mode } = await file.stat();
+    const isOpen = settings.key === undefined && !settings.insecure && ((mode ?? 0) & OTHERS) !== 0;
+    if (isFile && !isOpen) return file;
+    file.close();
+    const why = isFile
+      ? `others can read or change it, and it has the key. Run chmod 600 ${path}`
+      : "it is no file";
+    throw refused(`Cannot use ${path} to find the directory: ${why}`);
+  }
+
+  /** Whether the path still leads to the file: a node that left may have removed it. */
+  async #isCurrent(file: Deno.FsFile): Promise<boolean> {
+    try {
+      const [{ ino, dev }, now] = [await file.stat(), await Deno.stat(this.#path)];
+      return ino === now.ino && dev === now.dev;
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound) return false;
+      throw error;
+    }
+  }
+
+  /** Has this node host, once it has the lock; `undefined` where another one may host. */
+  async #host(file: Deno.FsFile, settings: Settings): Promise<Hosting | undefined> {
+    const path = this.#path;
+    const text = await readText(file);
+    if (text !== "" && !text.startsWith(BEGINNING)) {
+      const what = "it has something else in it. Name a file that is not there yet";
+      throw refused(`Cannot use the file ${path} to find the directory: ${what}`);
+    }
+    const { host, boot } = machineName();
+    const old = recordOf(text);
+    // On one machine the lock is proof. Some network file systems do not pass locks on.
+    if (old !== undefined && old.boot !== boot) await this.#requireDead(old);
+    await file.truncate();
+    const needsKey = settings.key === undefined && !settings.insecure;
+    const key = needsKey ? newKey() : undefined;
+    return {
+      kind: "host",
+      key: key === undefined ? undefined : keyOf(key),
+      plain: isLoopback(settings.address),
+      publish: async ({ hostname, port }) => {
+        const address = formatAddress({ hostname: isWildcard(hostname) ? host : hostname, port });
+        const record: FileRecord = { tdsm: RECORD_VERSION, address, boot, ...(key && { key }) };
+        await file.write(new TextEncoder().encode(`${JSON.stringify(record)}\n`));
+        await file.sync();
+      },
+      withdraw: async () => {
+        try {
+          if (await this.#isCurrent(file)) await Deno.remove(path);
+        } finally {
+          file.close();
+        }
+      },
+    };
+  }
+
+  /**
+   * Makes sure that no directory is where the record of another machine says, although the lock is
+   * free.
+   */
+  async #requireDead({ address }: FileRecord): Promise<void> {
+    const directory = parseAddress(address, 0);
+    if (isLoopback(directory.hostname) || await whyNotThere(directory) !== undefined) return;
+    const message = `Cannot use the file ${this.#path} to find the directory: its lock is free, ` +
+      `but something answers at ${address}, which it names. Where that is a cluster that lives, ` +
+      "the file system does not lock across machines; where it is not, remove the file";
+    throw new TdsmError("JoinRefused", message, { operation: "join" });
+  }
+
+  /** Where the directory is, for this machine. */
+  #reachable({ address, boot }: FileRecord): Address {
+    const directory = parseAddress(address, 0);
+    if (!isLoopback(directory.hostname) || boot === machineName().boot) return directory;
+    throw refused(
+      `Cannot join by the file ${this.#path}: its directory is on another machine, and listens at ` +
+        `${address}, where only that machine reaches it. Give its node an --address`,
+    );
+  }
+
+  #timeUp({ joinTimeoutMs, rpcServer }: Settings, met: string): TdsmError {
+    const within = joinTimeoutMs === 0 ? "at the first try" : `within ${joinTimeoutMs} ms`;
+    const serves = rpcServer ? ". A node that only serves calls does not claim it" : "";
+    return new TdsmError(
+      "NoDirectory",
+      `Cannot join by the file ${this.#path} ${within}: ${met}${serves}. ` +
+        "Start a node that hosts, or wait longer with --join-timeout",
+      { operation: "join" },
+    );
+  }
+}
+
+function joining(directory: Address, { key }: FileRecord): Finding {
+  return {
+    kind: "join",
+    directory,
+    key: key === undefined ? undefined : keyOf(key),
+    plain: isLoopback(directory.hostname),
+  };
+}
+
+/** Reads a file from its beginning. */
+async function readText(file: Deno.FsFile): Promise<string> {
+  await file.seek(0, Deno.SeekMode.Start);
+  const bytes = new Uint8Array(RENDEZVOUS_FILE_MAX_BYTES);
+  let end = 0;
+  for (let count: number | null = 1; count !== null && end < bytes.length; end += count ?? 0) {
+    count = await file.read(bytes.subarray(end));
+  }
+  await file.seek(0, Deno.SeekMode.Start);
+  return new TextDecoder().decode(bytes.subarray(0, end));
+}
+
+/** What a file says; `undefined` where it says nothing, or is only half written. */
+function recordOf(text: string): FileRecord | undefined {
+  try {
+    const record = JSON.parse(text) as FileRecord;
+    const { tdsm, address, boot, key } = record;
+    if (tdsm !== RECORD_VERSION || typeof boot !== "string") return undefined;
+    parseAddress(address, 0);
+    if (key !== undefined) keyOf(key);
+    return record;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Why nothing answers at an address; `undefined` where something does. */
+async function whyNotThere(address: Address): Promise<string | undefined> {
+  if (!mayUseNet(address)) throw netPermission(address);
+  try {
+    (await Deno.connect({ ...address, signal: AbortSignal.timeout(PROBE_MAX_MS) })).close();
+    return undefined;
+  } catch (error) {
+    return reasonOf(error);
+  }
+}
+
+/** Closes a file that may be closed. */
+function close(file: Deno.FsFile): void {
+  try {
+    file.close();
+  } catch {
+    // It is closed already.
+  }
+}
