@@ -157,6 +157,7 @@ type Column = readonly [title: string, counter: string, bytes?: true];
 
 /** What each node keeps. */
 const HELD_COLUMNS: readonly Column[] = [
+  ["CHUNKS", "homeChunks"],
   ["SHARED", "pagesShared"],
   ["EXCLUSIVE", "pagesExclusive"],
   ["DEAD", "pagesDead"],

@@ -3,6 +3,7 @@ import { type ClusterStatus, formatStatus } from "./status.ts";
 
 Deno.test("formatStatus writes bytes with units, and marks the titles and the nodes that did not answer", () => {
   const counters = {
+    homeChunks: 128,
     pagesShared: 1,
     pagesExclusive: 20_000,
     pagesDead: 12,
@@ -31,9 +32,9 @@ Deno.test("formatStatus writes bytes with units, and marks the titles and the no
     text,
     `Region of 64MiB in pages of 4KiB, not compressed on the wire
 
-<bold>NODE  ADDRESS        SHARED  EXCLUSIVE  DEAD  OFFLOADED   MEMORY   LIMIT</>
-   1  10.0.0.1:9634       1      20000    12          0  78.2MiB  200MiB
-<dim>   2  [::1]:40001         -          -     -          -        -       -</>
+<bold>NODE  ADDRESS        CHUNKS  SHARED  EXCLUSIVE  DEAD  OFFLOADED   MEMORY   LIMIT</>
+   1  10.0.0.1:9634     128       1      20000    12          0  78.2MiB  200MiB
+<dim>   2  [::1]:40001         -       -          -     -          -        -       -</>
 
 <bold>NODE  FAULTS  PAGES IN  PAGES OUT  BYTES IN  BYTES OUT  MESSAGES IN  OUT</>
    1       3         4          5    1.4GiB       999B            6    7

@@ -12,7 +12,12 @@ import type { ThreadHelloControl } from "../wire/thread_control.ts";
 import { DIRECTORY_NODE, type NodeId } from "../protocol/coherence/messages.ts";
 import { SETTINGS } from "../settings/table.ts";
 import { formatSize } from "../size.ts";
-import { boundRun, REGION_NAMES, type RegionSettings } from "../wire/region_settings.ts";
+import {
+  boundRun,
+  REGION_NAMES,
+  type RegionSettings,
+  type RegionValue,
+} from "../wire/region_settings.ts";
 
 /** Another node. */
 export interface Peer {
@@ -102,9 +107,10 @@ function objectionToSettings(
 }
 
 /** The value of a setting as people write it. */
-function show(name: keyof RegionSettings, value: number | boolean): string {
+function show(name: keyof RegionSettings, value: RegionValue): string {
   if (typeof value === "boolean") return value ? "on" : "off";
-  return SETTINGS[name].kind.placeholder === "SIZE" ? formatSize(value) : String(value);
+  const isSize = typeof value === "number" && SETTINGS[name].kind.placeholder === "SIZE";
+  return isSize ? formatSize(value) : String(value);
 }
 
 function objectionToJoin(

@@ -37,6 +37,7 @@ const DIRECTORY: Doorkeeper = {
     compression: false,
     checksums: true,
     migration: true,
+    homes: "directory",
   },
   directory: undefined,
   nodes: 4,
@@ -60,6 +61,7 @@ const OTHER_SETTINGS: readonly [wanted: Partial<RegionSettings>, reason: string]
   [{ compression: true }, "--compression on asked for, the directory node has off"],
   [{ checksums: false }, "--checksums off asked for, the directory node has on"],
   [{ migration: false }, "--migration off asked for, the directory node has on"],
+  [{ homes: "spread" }, "--homes spread asked for, the directory node has directory"],
 ];
 
 Deno.test("objectionToHello lets a node join whose wanted settings are those of the region", () => {

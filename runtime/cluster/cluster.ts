@@ -81,7 +81,7 @@ export interface Member {
   threadGone(thread: number): void;
   /** At the directory node: collects the counters of all nodes. */
   status(): Promise<NodeStatusControl[]>;
-  /** At the directory node: a node has joined. */
+  /** A node has joined; at its start a node knows those that had joined before. */
   joined(peer: Peer): void;
   /** At the directory node: a node went away without leaving. */
   lost(node: NodeId, reason: string): void;
@@ -480,6 +480,8 @@ export class Cluster<Node extends Member = Member> {
       case "peerJoined":
         if (!fromDirectory) break;
         this.#members.add(message);
+        // Before anything that the node says is taken.
+        this.node.joined(message);
         this.#door.announced(message.id);
         this.node.log(Level.Info, `Node ${message.id} has joined`);
         return this.node.changed();

@@ -19,11 +19,13 @@ import {
   LEAVE_MAX_MS,
   LEAVE_STALL_MS,
   MEMORY_WAIT_MAX_MS,
+  OWED_MAX_BEATS,
   PROGRAM_GRACE_MS,
   SETTLE_MAX_MS,
   SILENCE_MAX_MS,
 } from "../limits.ts";
 import { Level } from "../log.ts";
+import type { Default } from "../protocol/coherence/debts.ts";
 import { DIRECTORY_NODE, type NodeId } from "../protocol/coherence/messages.ts";
 import type { EngineEvent } from "../protocol/coherence/output.ts";
 import type { StuckWaits } from "../protocol/sync/desk.ts";
@@ -112,6 +114,7 @@ export class EngineHost implements Member {
       close: () => this.#closed ??= this.#close(),
       leave: async () => void await this.#leaveSoon(),
       exiting: () => this.#exiting(),
+      inDefault: (home, found) => this.#inDefault(home, found),
       stuck: (waits) => this.#stuck(waits),
       partyLost: () => this.#otherGone(),
       abort: (reason) => this.#abort(reason),
@@ -313,7 +316,7 @@ export class EngineHost implements Member {
     return this.engine.status.gather();
   }
 
-  /** At the directory node: a node has joined. */
+  /** A node has joined. */
   joined({ id }: Peer): void {
     this.engine.peerJoined(id, this.#cluster.working.includes(id));
   }
@@ -327,7 +330,6 @@ export class EngineHost implements Member {
   /** Another node has said how it is. */
   pinged(from: NodeId, { room, threads }: Vitals): void {
     this.engine.services.setThreads(from, threads);
-    if (this.#cluster.self !== DIRECTORY_NODE) return;
     this.engine.peerRoom(from, room === ROOM_UNLIMITED ? Infinity : room);
   }
 
@@ -345,14 +347,27 @@ export class EngineHost implements Member {
   beat(): void {
     this.engine.services.setThreads(this.#cluster.self, this.#slots.threads);
     this.engine.calls.lookForEnded();
-    for (const { node, page, opponent } of this.engine.beat()) {
-      const reason = opponent === 0
-        ? `it owes page ${page} for ${SILENCE_MAX_MS} ms, though it lives`
-        : `of what nodes ${node} and ${opponent} send each other for page ${page} nothing has ` +
-          `arrived for ${DISPUTED_MAX_BEATS * HEARTBEAT_MS} ms, so one of the two has to go`;
-      this.#cluster.giveUp(node, reason);
-    }
+    this.engine.beat();
     this.#cluster.flush();
+  }
+
+  /** A home has found a node that has not done its part for too long: the directory node acts. */
+  #inDefault(home: NodeId, { node, page, opponent }: Default): void {
+    const cluster = this.#cluster;
+    if (cluster.self !== DIRECTORY_NODE) {
+      return cluster.send(DIRECTORY_NODE, { kind: "inDefault", node, page, opponent });
+    }
+    // The directory node can give up only others: the one that has nothing of it.
+    const gone = node !== DIRECTORY_NODE ? node : opponent !== 0 ? opponent : home;
+    if (gone === DIRECTORY_NODE) return;
+    const other = opponent === 0 ? home : gone === opponent ? node : opponent;
+    const reason = gone === node && opponent === 0
+      ? `it owes page ${page} for ${SILENCE_MAX_MS} ms, though it lives`
+      : `of what nodes ${gone} and ${other} send each other for page ${page} nothing has ` +
+        `arrived for ${
+          (opponent === 0 ? OWED_MAX_BEATS : DISPUTED_MAX_BEATS) * HEARTBEAT_MS
+        } ms, so one of the two has to go`;
+    cluster.giveUp(gone, reason);
   }
 
   /** At the directory node: a node went away without leaving. */

@@ -10,8 +10,9 @@ import type { Settings } from "../settings/types.ts";
 import type { TdsmError } from "../errors.ts";
 import { HOLD_LEAST_US } from "../limits.ts";
 import { Level } from "../log.ts";
+import { HOME_CHUNK_PAGES } from "../protocol/coherence/chunk_homes.ts";
 import { Coherence } from "../protocol/coherence/coherence.ts";
-import type { DebtsDue } from "../protocol/coherence/debts.ts";
+import type { Default } from "../protocol/coherence/debts.ts";
 import {
   DIRECTORY_NODE,
   type GrantMessage,
@@ -20,7 +21,7 @@ import {
 } from "../protocol/coherence/messages.ts";
 import type { EngineEvent } from "../protocol/coherence/output.ts";
 import { type EngineMessage, isPageMessage } from "../wire/peer_message.ts";
-import type { DebtControl } from "../wire/debt_control.ts";
+import type { RemindControl, SettledControl } from "../wire/debt_control.ts";
 import type { Counters } from "../wire/status_control.ts";
 import type { RegionSettings } from "../wire/region_settings.ts";
 import type { Cluster } from "../cluster/cluster.ts";
@@ -66,6 +67,8 @@ export interface NodeEngineOptions {
   close(): Promise<void>;
   /** The same in a bounded time, since the process is about to end. */
   leave(): Promise<void>;
+  /** A home has a node that has not done its part for too long, or the directory node is told. */
+  inDefault(from: NodeId, found: Default): void;
   /** At the directory node: called with waits that nobody may be left to end. */
   stuck(waits: StuckWaits): void;
   /** Called before a thread is told that a party of its barrier is gone. */
@@ -113,7 +116,7 @@ export class NodeEngine implements AsyncDisposable {
   constructor(options: NodeEngineOptions) {
     this.#options = options;
     const { settings, cluster, library } = options;
-    const { size, pageSize, runPages, holdTimeUs, compression, migration } = options.region;
+    const { size, pageSize, runPages, holdTimeUs, compression, migration, homes } = options.region;
     const { self } = cluster;
     const { hostname: address, port } = cluster.address;
     this.memoryPages = memoryPages({
@@ -130,6 +133,7 @@ export class NodeEngine implements AsyncDisposable {
       // access is done, for ever.
       holdTimeUs: this.region.countsRuns ? Math.max(holdTimeUs, HOLD_LEAST_US) : HOLD_LEAST_US,
       migration,
+      placement: homes,
       readAhead: settings.readAhead,
       // A node that has room for all pages need not look for what it can do without.
       memoryPages: this.memoryPages < size / pageSize ? this.memoryPages : Infinity,
@@ -181,6 +185,7 @@ export class NodeEngine implements AsyncDisposable {
       exiting: options.exiting,
       failed: (error) => this.#failed(error),
     });
+    for (const { id } of cluster.peers) this.#meet(id);
     this.#idle = new IdleWatch({
       events: () => this.#coherence.counters.faults + this.#demands,
       pagesDead: () => this.copies.pagesDead,
@@ -203,8 +208,9 @@ export class NodeEngine implements AsyncDisposable {
    */
   received(from: NodeId, message: EngineMessage, payload: Uint8Array): void {
     if (isPageMessage(message)) {
-      // Permits must not be granted to a node that is going.
-      if (message.kind === "leave") {
+      // Permits must not be granted to a node that is going. A home says first that it is none.
+      const isGoing = message.kind === "leave" || message.kind === "retire";
+      if (isGoing && this.#options.cluster.self === DIRECTORY_NODE) {
         this.services.peerLeft(from);
         this.leaving.add(from);
       }
@@ -240,6 +246,8 @@ export class NodeEngine implements AsyncDisposable {
       case "remind":
       case "settled":
         return this.#receiveDebt(from, message);
+      case "inDefault":
+        return this.#options.inDefault(from, message);
       default:
         message satisfies never;
     }
@@ -261,21 +269,27 @@ export class NodeEngine implements AsyncDisposable {
     return this.#coherence.room;
   }
 
-  /** At the directory node: how many more pages another node has memory for. */
+  /**
+   * At a home: how many more pages another node has memory for. The directory node is told that of
+   * each node, and tells the others its own.
+   */
   peerRoom(node: NodeId, pages: number): void {
+    const { self } = this.#options.cluster;
+    if (self !== DIRECTORY_NODE && node !== DIRECTORY_NODE) return;
     // A step wakes the engine, and each ping tells.
-    if (this.#coherence.directory?.knowsRoom(node, pages)) return;
+    if (this.#coherence.directory?.knowsRoom(node, pages) !== false) return;
     this.driver.input({ kind: "room", node, pages });
   }
 
   /** A word about what a node owes to a transaction: it counts behind all that was said before. */
-  #receiveDebt(from: NodeId, message: DebtControl): void {
-    const { cache, directory } = this.#coherence;
+  #receiveDebt(from: NodeId, message: RemindControl | SettledControl): void {
+    const coherence = this.#coherence;
+    const { directory } = coherence;
     const { kind, first, requester, request } = message;
     const debt = { first, requester, request };
-    if (kind === "remind" && from === DIRECTORY_NODE) {
-      if (cache.owes(debt)) return;
-      const lacks = cache.lacks(debt);
+    if (kind === "remind" && (from === DIRECTORY_NODE || directory !== undefined)) {
+      if (coherence.owes(debt)) return;
+      const lacks = coherence.cache.lacks(debt);
       const settled = {
         kind: "settled",
         ...debt,
@@ -290,22 +304,18 @@ export class NodeEngine implements AsyncDisposable {
     }
   }
 
-  /**
-   * A second has passed. Returns the nodes that have not done their part for too long, and what
-   * each holds up.
-   */
-  beat(): DebtsDue["defaults"] {
+  /** A second has passed. */
+  beat(): void {
     this.services.beat();
     this.#idle.beat();
     const { directory } = this.#coherence;
-    if (directory === undefined) return [];
+    if (directory === undefined) return;
     directory.beat();
     if (directory.hasWork) this.driver.stayAwake();
     const { reminders, defaults } = directory.debts.beat();
-    for (const { node, debt } of reminders) {
-      this.#options.cluster.send(node, { kind: "remind", ...debt });
-    }
-    return defaults;
+    const { cluster, inDefault } = this.#options;
+    for (const { node, debt } of reminders) cluster.send(node, { kind: "remind", ...debt });
+    for (const found of defaults) inDefault(cluster.self, found);
   }
 
   /** Where to write the bytes of a grant; `undefined` when this node has not requested them. */
@@ -313,9 +323,15 @@ export class NodeEngine implements AsyncDisposable {
     return this.driver.target(from, grant);
   }
 
-  /** At the directory node: a node has joined; `works` says whether it has work of its own. */
+  /** A node has joined; at the directory node `works` says whether it has work of its own. */
   peerJoined(node: NodeId, works: boolean): void {
-    this.services.peerJoined(node, works);
+    if (this.#options.cluster.self === DIRECTORY_NODE) this.services.peerJoined(node, works);
+    this.#meet(node);
+  }
+
+  /** A home has to know which nodes there are. */
+  #meet(node: NodeId): void {
+    if (this.#coherence.directory === undefined) return;
     this.driver.input({ kind: "peerJoined", node });
   }
 
@@ -375,6 +391,7 @@ export class NodeEngine implements AsyncDisposable {
 
   #newServices(): Services {
     const { cluster, region, settings, tell, post } = this.#options;
+    const { homes } = region;
     return new Services({
       self: cluster.self,
       works: !settings.rpcServer,
@@ -389,11 +406,19 @@ export class NodeEngine implements AsyncDisposable {
         post({ kind: "log", level: Level.Warning, text, topic: "sync" });
       },
       partyLost: this.#options.partyLost,
-      pages: this.#coherence.directory,
+      // What another node is the home of, this one could not clear: the thread that is given it
+      // zeroes it.
+      pages: homes === "directory" ? this.#coherence.directory : undefined,
       log: new SyncLog(settings.semLogLevel, (level, text) => {
         post({ kind: "log", level, text, topic: "sync" });
       }),
     });
+  }
+
+  get #homeChunks(): number {
+    const { cluster: { self }, region: { homes, size, pageSize } } = this.#options;
+    if (homes !== "directory") return this.#coherence.homes.count(self);
+    return self === DIRECTORY_NODE ? Math.ceil(size / pageSize / HOME_CHUNK_PAGES) : 0;
   }
 
   #stats(): NodeStats & Counters {
@@ -402,6 +427,7 @@ export class NodeEngine implements AsyncDisposable {
       ...this.#coherence.counters,
       ...this.#options.cluster.counters,
       ...this.driver.counters,
+      homeChunks: this.#homeChunks,
       memoryBytes: this.region.memoryBytes(),
       memoryLimitBytes: this.memoryPages * this.region.pageSize,
     };

@@ -54,6 +54,7 @@ Deno.test("join: stats have every field, and they are numbers", async () => {
     "pagesDropped",
     "pagesOffloaded",
     "pagesDiscarded",
+    "homeChunks",
     "pagesShared",
     "pagesExclusive",
     "pagesDead",

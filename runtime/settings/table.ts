@@ -376,6 +376,14 @@ const TABLE = {
     help: "Hand over at the read what nodes read and write in turn",
     ofCluster: true,
   },
+  homes: {
+    environment: ["HOMES"],
+    flag: "homes",
+    kind: choice("PLACEMENT", "directory", "first-touch", "spread"),
+    default: "directory",
+    help: "Which nodes keep order for which pages: directory, first-touch, spread",
+    ofCluster: true,
+  },
   readAhead: {
     environment: ["READ_AHEAD"],
     flag: "read-ahead",

@@ -93,6 +93,12 @@ export interface NodeOptions {
   readonly runPages?: number | undefined;
   /** Whether pages that nodes read and write in turn are handed over at the read. For all nodes. */
   readonly migration?: boolean | undefined;
+  /**
+   * How pages get their homes, the nodes that keep their order, by chunks of 128: each page at the
+   * directory node (`"directory"`); a chunk at the node that is the first to need a page of it
+   * (`"first-touch"`); chunk by chunk at another node in turn (`"spread"`). For all nodes.
+   */
+  readonly homes?: "directory" | "first-touch" | "spread" | undefined;
   /** Whether the node fetches what a walk through memory will need next, before it gets there. */
   readonly readAhead?: boolean | undefined;
   /**
@@ -168,6 +174,8 @@ export interface Settings {
   readonly runPages: number | undefined;
   /** Whether pages that nodes read and write in turn are handed over at the read. */
   readonly migration: boolean | undefined;
+  /** How pages get their homes. */
+  readonly homes: "directory" | "first-touch" | "spread" | undefined;
   /** Whether the node fetches what a walk will need next. */
   readonly readAhead: boolean;
   /** What `run` does when its main fails. */

@@ -127,6 +127,7 @@ const OPTIONAL = new Set([
   "allocated.reused",
   "nodeStatus.counters",
   "settled.lacks",
+  "welcome.homes",
 ]);
 
 Deno.test("decodeControl: each field that is missing or unknown is refused", () => {
@@ -158,6 +159,8 @@ const INVALID: readonly (readonly [label: string, name: string, values: readonly
   ["hello of a peer", "serving", [0, null, "yes"]],
   ["hello of a peer", "release", [1, "r".repeat(CONTROL_TEXT_MAX + 1)]],
   ["welcome", "runPages", [0, 129]],
+  ["welcome to a cluster with homes on every node", "homes", ["", "everywhere", 1, null]],
+  ["in default", "node", [0, -1]],
   ["welcome", "holdTimeUs", [-1, 1e9]],
   ["welcome", "compression", [0, null, "true"]],
   ["welcome", "peers", [

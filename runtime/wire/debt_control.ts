@@ -1,11 +1,10 @@
 /**
- * The messages by which the directory node finds a node that does not do its part in a
- * transaction, as control messages: their lines of its `SHAPES`. They travel between the messages
- * about pages, in order.
+ * The messages by which a home finds a node that does not do its part in a transaction, as control
+ * messages: their lines of its `SHAPES`. They travel between the messages about pages, in order.
  */
 
 import { NODE_ID_MAX } from "../limits.ts";
-import type { Debt, Lacking } from "../protocol/coherence/debts.ts";
+import type { Debt, Default, Lacking } from "../protocol/coherence/debts.ts";
 import { integer, node, optional, type Shapes, U32_MAX } from "./control_fields.ts";
 
 /** Home → node: this transaction waits for you, as far as I know. */
@@ -20,8 +19,13 @@ export interface SettledControl extends Debt {
   readonly lacks?: Lacking;
 }
 
+/** Home → directory node, which alone gives nodes up: this node has not done its part for long. */
+export interface DefaultControl extends Default {
+  readonly kind: "inDefault";
+}
+
 /** A message about what a node owes. */
-export type DebtControl = RemindControl | SettledControl;
+export type DebtControl = RemindControl | SettledControl | DefaultControl;
 
 const transaction = {
   first: integer(0, U32_MAX),
@@ -33,4 +37,5 @@ const transaction = {
 export const DEBT_SHAPES: Shapes<DebtControl> = {
   remind: transaction,
   settled: { ...transaction, lacks: optional(integer(0, NODE_ID_MAX)) },
+  inDefault: { node, page: integer(0, U32_MAX), opponent: integer(0, NODE_ID_MAX) },
 };

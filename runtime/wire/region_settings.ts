@@ -28,23 +28,33 @@ export const REGION_NAMES: readonly RegionSettingName[] = Object.entries(SETTING
 export const REGION_FIELDS: RegionFields = regionFields(settingField);
 
 /** The same for `hello`, where a node may leave out a value that it does not ask for. */
-export const WANTED_FIELDS: RegionFields = regionFields((kind) => optional(settingField(kind)));
+export const WANTED_FIELDS: RegionFields = regionFields((it) => optional(settingField(it)));
 
-type RegionKind = Kind<number> | Kind<boolean>;
+/** The value of such a setting. */
+export type RegionValue = RegionSettings[RegionSettingName];
 
-function regionFields(field: (kind: RegionKind) => FieldCodec<number | boolean>): RegionFields {
-  const entries = REGION_NAMES.map((name) => [name, field(SETTINGS[name].kind)] as const);
+/** What reads such a setting; each gets only values that were read by itself. */
+interface RegionSetting {
+  readonly kind: Pick<Kind<RegionValue>, "fromOption">;
+  readonly default: RegionValue | undefined;
+}
+
+function regionFields(
+  field: (setting: RegionSetting) => FieldCodec<RegionValue>,
+): RegionFields {
+  const entries = REGION_NAMES.map((name) => [name, field(SETTINGS[name])] as const);
   // Each field reads what its own kind does, which is the type that the setting has.
   return Object.fromEntries(entries) as unknown as RegionFields;
 }
 
 /** A field for the values of a setting, which refuses the values that the setting refuses. */
-function settingField(kind: RegionKind): FieldCodec<number | boolean> {
+function settingField({ kind, default: byDefault }: RegionSetting): FieldCodec<RegionValue> {
   const number = integer(0, Number.MAX_SAFE_INTEGER);
   return {
     read(value) {
-      const plain = typeof value === "boolean" ? value : number.read(value);
-      if (plain === undefined) return undefined;
+      // A program may also give a size in words; nodes do not.
+      const plain = typeof byDefault === "number" ? number.read(value) : value;
+      if (typeof plain !== typeof byDefault) return undefined;
       try {
         return kind.fromOption(plain);
       } catch (error) {
@@ -52,7 +62,7 @@ function settingField(kind: RegionKind): FieldCodec<number | boolean> {
         throw error;
       }
     },
-    write: (value) => typeof value === "boolean" ? value : number.write(value),
+    write: (value) => typeof value === "number" ? number.write(value) : value,
     optional: false,
   };
 }

@@ -109,6 +109,7 @@ Deno.test("join: what the directory node decides is refused where a node asks fo
     "--hold-time=500",
     "--run-pages=16",
     "--no-migration",
+    "--homes=spread",
   ];
   const directory = await cluster.host(...decided);
   const to = `--directory-address=${directory.at}`;
@@ -120,6 +121,7 @@ Deno.test("join: what the directory node decides is refused where a node asks fo
     ["--hold-time=0", "--hold-time 0 asked for, the directory node has 500"],
     ["--run-pages=128", "--run-pages 128 asked for, the directory node has 16"],
     ["--migration", "--migration on asked for, the directory node has off"],
+    ["--homes=directory", "--homes directory asked for, the directory node has spread"],
   ];
   for (const [flag, reason] of refused) {
     assertFailed(

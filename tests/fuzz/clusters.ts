@@ -54,6 +54,7 @@ const REGION: RegionSettings = {
   compression: true,
   checksums: true,
   migration: true,
+  homes: "directory",
 };
 const BOUNDS = { pageCount: 64, pageSize: PAGE, runPages: REGION.runPages };
 const SESSION = 7n;
@@ -306,7 +307,7 @@ class FuzzedMember implements Member {
       case "stats":
         return;
       case "remind":
-        if (!this.#coherence.cache.owes(message)) {
+        if (!this.#coherence.owes(message)) {
           const lacks = this.#coherence.cache.lacks(message);
           this.cluster.send(from, {
             ...message,
@@ -317,6 +318,8 @@ class FuzzedMember implements Member {
         return;
       case "settled":
         return this.#coherence.directory?.debts.settled(from, message, message.lacks);
+      case "inDefault":
+        return;
       default:
         if (message.kind === "leave") this.#services.peerLeft(from);
         this.run({ kind: "message", from, message });

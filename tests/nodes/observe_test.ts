@@ -47,7 +47,7 @@ Deno.test("status: shows every node with its pages, by the network alone, and ta
   const table = await runMain(cluster, ["--allow-net"], "--status", at);
   assertMatch(
     table.stdout,
-    /^NODE +ADDRESS +SHARED +EXCLUSIVE +DEAD .*\n +1 .*\n +2 .*\n +3 .*\n\nNODE +FAULTS .*\n +1 /m,
+    /^NODE +ADDRESS +CHUNKS +SHARED +EXCLUSIVE +DEAD .*\n +1 .*\n +2 .*\n +3 .*\n\nNODE +FAULTS .*\n +1 /m,
   );
 });
 

@@ -29,6 +29,7 @@ export const REGION: RegionSettings = {
   compression: true,
   checksums: true,
   migration: true,
+  homes: "directory",
 };
 /** Where every node listens. */
 export const HOST = "127.0.0.1";

@@ -9,6 +9,8 @@ const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const ENVIRONMENT = ["PATH", "HOME", "DENO_DIR", "XDG_CACHE_HOME", "TMPDIR"];
 /** The variable with a key that the nodes of all tests share, unless a test gives them another. */
 const TEST_KEY = "TDSM_TEST_KEY";
+/** The variable with the homes that pages have in all tests, unless a test decides that itself. */
+const TEST_HOMES = "TDSM_TEST_HOMES";
 
 /** Waits for `promise`, but not for ever; `what` is for the message. */
 export type Bounded = <Value>(what: string, promise: Promise<Value>) => Promise<Value>;
@@ -68,6 +70,7 @@ export class TestProcess {
     const [program, ...words] = [...prefix, Deno.execPath(), ...args];
     const inherited = ENVIRONMENT.map((name) => [name, Deno.env.get(name)] as const);
     const key = Deno.env.get(TEST_KEY);
+    const homes = Deno.env.get(TEST_HOMES);
     this.#child = new Deno.Command(program!, {
       args: words,
       cwd,
@@ -76,6 +79,7 @@ export class TestProcess {
         ...Object.fromEntries(inherited.filter(([, value]) => value !== undefined)),
         NO_COLOR: "1",
         ...(key !== undefined && { TDSM_KEY: key }),
+        ...(homes !== undefined && { HOMES: homes }),
         ...env,
       },
       stdin: "piped",

@@ -9,7 +9,7 @@
 
 import { ADOPTIONS_MAX, MEMORY_WAIT_MAX_MS, TICKET_MAX } from "../../limits.ts";
 import { ChunkHomes } from "./chunk_homes.ts";
-import type { Debt, Lacking } from "./debts.ts";
+import { type Debt, isOwed, type Lacking } from "./debts.ts";
 import { type Demand, DemandQueue } from "./demand_queue.ts";
 import {
   type AcknowledgeMessage,
@@ -347,10 +347,8 @@ export class PageCache {
   }
 
   /** Whether this node owes its part in a transaction: the home's demand waits for a hold. */
-  owes({ first, requester, request }: Debt): boolean {
-    return this.demands.deferred.some((demand) =>
-      demand.first === first && demand.requester === requester && demand.request === request
-    );
+  owes(debt: Debt): boolean {
+    return this.demands.deferred.some((demand) => isOwed(debt, demand));
   }
 
   /** What a request of this node lacks; `undefined` where it is over. */
@@ -736,6 +734,8 @@ export class PageCache {
     const { first } = run;
     if (first >= this.options.pageCount || !this.#isMissing(first, access)) return;
     if (this.lost.has(first)) return;
+    // A node that writes where its part ends would become the home of the next node's.
+    if (access === Access.Write && this.homes.of(first) === 0) return;
     const extent = this.#extent(first, run.count, this.#spare);
     if (extent === 0) return;
     this.#request(first, extent, access, [], true);

@@ -33,6 +33,8 @@ export class ChunkHomes {
   /** The nodes that entries stand for, from 1 on. */
   readonly #nodes: NodeId[] = [0];
   readonly #entries = new Map<NodeId, number>();
+  /** For each entry, how many chunks have it. */
+  readonly #counts: number[] = [0];
   /** Entries that stand for no node any more. */
   readonly #free: number[] = [];
 
@@ -66,6 +68,11 @@ export class ChunkHomes {
     return Math.min(next, end) - first;
   }
 
+  /** How many chunks were given to a node; none where all pages have one home. */
+  count(node: NodeId): number {
+    return this.#counts[this.#entries.get(node) ?? 0]!;
+  }
+
   /** The chunk of a page. */
   chunk(page: number): PageRun {
     return { first: page - page % this.#chunkPages, count: this.#chunkPages };
@@ -79,7 +86,11 @@ export class ChunkHomes {
       block = new Uint16Array(BLOCK_CHUNKS);
       this.#blocks.set(chunk >>> BLOCK_BITS, block);
     }
-    block[chunk & BLOCK_MASK] = this.#entry(node);
+    const entry = this.#entry(node);
+    const before = block[chunk & BLOCK_MASK]!;
+    if (before !== 0) this.#counts[before]!--;
+    this.#counts[entry]!++;
+    block[chunk & BLOCK_MASK] = entry;
   }
 
   /**
@@ -103,6 +114,7 @@ export class ChunkHomes {
         chunks.push(this.chunk((index * BLOCK_CHUNKS + offset) * this.#chunkPages));
       }
     }
+    this.#counts[next]! += chunks.length;
     this.#entries.delete(node);
     this.#free.push(entry);
     return chunks;
@@ -113,6 +125,7 @@ export class ChunkHomes {
     if (entry === undefined) {
       entry = this.#free.pop() ?? this.#nodes.length;
       this.#nodes[entry] = node;
+      this.#counts[entry] = 0;
       this.#entries.set(node, entry);
     }
     return entry;

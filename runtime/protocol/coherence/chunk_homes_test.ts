@@ -33,6 +33,8 @@ Deno.test("ChunkHomes: a run ends where the home is another, or is not known", (
 Deno.test("ChunkHomes: a node takes over the chunks of another, and no more", () => {
   const homes = new ChunkHomes("spread", 2);
   for (const page of [0, 2, 6]) homes.set(page, 5);
+  homes.set(8, 5);
+  homes.set(8, 7);
   homes.set(4, 6);
   // Its block is another than that of the first.
   homes.set(2000, 5);
@@ -43,6 +45,7 @@ Deno.test("ChunkHomes: a node takes over the chunks of another, and no more", ()
     { first: 2000, count: 2 },
   ]);
   assertEquals([0, 2, 4, 6, 2000].map((page) => homes.of(page)), [1, 1, 6, 1, 1]);
+  assertEquals([1, 5, 6].map((node) => homes.count(node)), [4, 0, 1]);
   assertEquals(homes.takeOver(5, 1), []);
 });
 
@@ -52,5 +55,5 @@ Deno.test("ChunkHomes: more nodes come and go than entries can tell apart", () =
     homes.set(0, node);
     if (node > 2) homes.takeOver(node - 1, 1);
   }
-  assertEquals(homes.of(0), 69_999);
+  assertEquals([homes.of(0), homes.count(69_999)], [69_999, 1]);
 });

@@ -6,6 +6,7 @@
 
 import { type CacheCounters, PageCache } from "./cache.ts";
 import { ChunkHomes, type Placement } from "./chunk_homes.ts";
+import { type Debt, isOwed } from "./debts.ts";
 import type { Demand } from "./demand_queue.ts";
 import { Directory } from "./directory.ts";
 import {
@@ -178,6 +179,11 @@ export class Coherence {
   /** What this node may do with a page. */
   state(page: number): PageState {
     return this.cache.state(page);
+  }
+
+  /** Whether this node owes its part in a transaction: a demand waits here. */
+  owes(debt: Debt): boolean {
+    return this.cache.owes(debt) || this.#early.some(({ demand }) => isOwed(debt, demand));
   }
 
   /** What was counted so far. */

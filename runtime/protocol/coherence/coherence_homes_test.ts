@@ -53,6 +53,18 @@ Deno.test("Coherence: a run ends where the next page has another home, or one th
   ]);
 });
 
+Deno.test("Coherence: ahead of a walk that writes no home is asked for, and ahead of one that reads it is", () => {
+  const options = { ...REGION, runPages: 4, readAhead: true, readAheadMinPages: 2 };
+  for (const access of [Access.Read, Access.Write]) {
+    const cluster = new ScriptedCluster(3, options);
+    for (const page of [0, 1, 2]) cluster.access(3, page, Access.Write);
+    const said = [0, 1, 2, 3].flatMap((page) => cluster.access(2, page, access));
+    const located = said.filter((message) => message === "locate 2>1").length;
+    assertEquals(located, access === Access.Write ? 1 : 2);
+    assertEquals(cluster.node(1).homes.of(4), access === Access.Write ? 0 : 2);
+  }
+});
+
 Deno.test("Coherence: a request to a node that is not the home is a breach", () => {
   const cluster = new ScriptedCluster(3, REGION);
   cluster.access(3, 0, Access.Write);

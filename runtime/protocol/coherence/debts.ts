@@ -23,6 +23,11 @@ export interface Debt {
   readonly request: number;
 }
 
+/** Whether a debt is one to the transaction that a demand is of. */
+export function isOwed({ first, requester, request }: Debt, demand: Debt): boolean {
+  return demand.first === first && demand.requester === requester && demand.request === request;
+}
+
 /** What a requester lacks: the acknowledgement of this node, or, by 0, its grant. */
 export type Lacking = NodeId;
 

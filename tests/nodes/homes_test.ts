@@ -1,0 +1,253 @@
+/** Homes on every node: what programs see of them, and what becomes of pages whose home goes. */
+
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { ProcessCluster, type RemoteNode } from "../support/process_cluster.ts";
+
+const PAGE = 4096;
+/** Bytes of a chunk, whose pages have one home. */
+const CHUNK = 128 * PAGE;
+const PLACEMENTS = ["first-touch", "spread"] as const;
+
+/** How many chunks each node is the home of. */
+function homeChunks(nodes: readonly RemoteNode[]): Promise<number[]> {
+  return Promise.all(nodes.map((node) => node.evaluate((it) => it.stats().homeChunks)));
+}
+
+/** Writes a word to each page from a byte on: its page's number and a salt. */
+async function write(node: RemoteNode, from: number, bytes: number, salt: number): Promise<void> {
+  await node.evaluate(
+    (node, from, bytes, salt) => {
+      for (let at = from; at < from + bytes; at += 4096) {
+        node.view(Uint32Array, at, 1)[0] = at / 4096 * 1000 + salt;
+      }
+    },
+    from,
+    bytes,
+    salt,
+  );
+}
+
+/** How many pages from a byte on do not have what `write` has written. */
+function wrong(node: RemoteNode, from: number, bytes: number, salt: number): Promise<number> {
+  return node.evaluate(
+    (node, from, bytes, salt) => {
+      let wrong = 0;
+      for (let at = from; at < from + bytes; at += 4096) {
+        if (node.view(Uint32Array, at, 1)[0] !== at / 4096 * 1000 + salt) wrong++;
+      }
+      return wrong;
+    },
+    from,
+    bytes,
+    salt,
+  );
+}
+
+/** Nodes that add to one word until they are told to stop. */
+class Adders {
+  readonly #nodes: readonly RemoteNode[];
+  readonly #added: Promise<number>[];
+  readonly #offset: number;
+
+  constructor(nodes: readonly RemoteNode[], offset: number) {
+    this.#nodes = nodes;
+    this.#offset = offset;
+    this.#added = nodes.map((node) =>
+      node.evaluate(async (node, offset) => {
+        const words = node.view(Int32Array, offset, 1);
+        const state = globalThis as { stop?: boolean };
+        let added = 0;
+        for (; state.stop !== true; added++) {
+          Atomics.add(words, 0, 1);
+          if (added % 16 === 0) await new Promise((go) => setTimeout(go, 0));
+        }
+        state.stop = false;
+        return added;
+      }, offset)
+    );
+  }
+
+  /** Waits until the word has moved on by so much. */
+  async progress(count: number): Promise<void> {
+    const [node] = this.#nodes;
+    await node!.evaluate(
+      async (node, offset, count) => {
+        const words = node.view(Int32Array, offset, 1);
+        const until = Atomics.load(words, 0) + count;
+        while (Atomics.load(words, 0) < until) await new Promise((go) => setTimeout(go, 0));
+      },
+      this.#offset,
+      count,
+    );
+  }
+
+  /** Has them stop; checks that no addition was lost. */
+  async end(): Promise<void> {
+    for (const node of this.#nodes) {
+      await node.evaluate(() => void ((globalThis as { stop?: boolean }).stop = true));
+    }
+    const sum = (await Promise.all(this.#added)).reduce((sum, added) => sum + added);
+    for (const node of this.#nodes) assertEquals(await node.load(this.#offset), sum);
+  }
+}
+
+for (const placement of PLACEMENTS) {
+  const flag = `--homes=${placement}`;
+
+  Deno.test(`homes: ${placement}: nodes that write and read all pages in turn see what was written`, async () => {
+    await using cluster = new ProcessCluster();
+    const nodes = await cluster.start(3, "--size=6MiB", flag);
+    for (const [index, node] of nodes.entries()) await write(node, index * 4 * CHUNK, 4 * CHUNK, 0);
+    const chunks = await homeChunks(nodes);
+    // The nodes take turns, whichever of them writes; or each is home of what it has written.
+    assertEquals(chunks, [4, 4, 4]);
+    for (let round = 1; round <= 3; round++) {
+      for (const [index, node] of nodes.entries()) {
+        const other = (index + round) % 3 * 4 * CHUNK;
+        assertEquals(await wrong(node, other, 4 * CHUNK, round - 1), 0);
+        await write(node, other, 4 * CHUNK, round);
+      }
+    }
+    for (const node of nodes) assertEquals(await wrong(node, 0, 12 * CHUNK, 3), 0);
+    assertEquals(await homeChunks(nodes), chunks);
+  });
+
+  Deno.test(`homes: ${placement}: nodes with less memory than the data keep all of it`, async () => {
+    await using cluster = new ProcessCluster();
+    const directory = await cluster.host("--size=24MiB", "--memory-limit=10MiB", flag);
+    const nodes = [directory];
+    while (nodes.length < 4) nodes.push(await cluster.join(directory, "--memory-limit=10MiB"));
+    const part = 12 * CHUNK;
+    await Promise.all(nodes.map((node, index) => write(node, index * part, part, 7)));
+    for (const node of nodes) assertEquals(await wrong(node, 0, 4 * part, 7), 0);
+    for (const node of nodes) {
+      const { memoryBytes, pagesDropped } = await node.evaluate((it) => it.stats());
+      assert(memoryBytes <= 10 * 2 ** 20, `${memoryBytes} bytes`);
+      assert(pagesDropped > 0, "it had to drop copies");
+    }
+  });
+
+  Deno.test(`homes: ${placement}: what is freed and allocated again is zeros, whichever node was its home`, async () => {
+    await using cluster = new ProcessCluster();
+    const nodes = await cluster.start(3, "--size=8MiB", flag);
+    for (let round = 0; round < 9; round++) {
+      const [found, offset] = await nodes[round % 3]!.evaluate(async (node, round) => {
+        const words = await node.alloc(BigUint64Array, 1 << 18);
+        const found = words.findIndex((word) => word !== 0n);
+        words.fill(BigInt(round + 1));
+        return [found, node.offsetOf(words)];
+      }, round);
+      assertEquals(found, -1, `round ${round}`);
+      const seen = await nodes[(round + 1) % 3]!.evaluate(
+        async (node, offset, round) => {
+          const words = node.view(BigUint64Array, offset, 1 << 18);
+          const all = words.every((word) => word === BigInt(round + 1));
+          await node.free(words);
+          return all;
+        },
+        offset!,
+        round,
+      );
+      assert(seen, `round ${round}`);
+    }
+  });
+
+  Deno.test(`homes: ${placement}: a home leaves while others add to a word of its pages`, async () => {
+    await using cluster = new ProcessCluster();
+    const nodes = await cluster.start(4, "--size=4MiB", flag);
+    const [, , , leaver] = nodes;
+    // Of every chunk the leaver is the first to need a page.
+    await write(leaver!, 0, 4 * 2 ** 20, 5);
+    const before = await homeChunks(nodes);
+    assertEquals(before, placement === "spread" ? [2, 2, 2, 2] : [0, 0, 0, 8]);
+    const rest = nodes.slice(0, 3);
+    const offset = 3 * CHUNK + PAGE;
+    await leaver!.store(offset, 0);
+    const adders = new Adders(rest, offset);
+    await adders.progress(100);
+    const { code, stderr } = await leaver!.leave();
+    assertEquals(code, 0, stderr);
+    await adders.progress(100);
+    await adders.end();
+    // A chunk moves to node 1, and nowhere else.
+    const [moved, ...stayed] = before;
+    assertEquals((await homeChunks(rest)).slice(1), stayed.slice(0, 2));
+    assertEquals((await homeChunks(rest))[0], moved! + before[3]!);
+    for (const node of rest) {
+      assertEquals(await wrong(node, 0, offset, 5), 0);
+      assertEquals(await wrong(node, offset + PAGE, 4 * CHUNK, 5), 0);
+    }
+  });
+
+  Deno.test(`homes: ${placement}: a home is killed while others add to a word of its pages`, async () => {
+    await using cluster = new ProcessCluster();
+    const nodes = await cluster.start(4, "--size=4MiB", flag);
+    const killed = nodes[3]!;
+    const rest = nodes.slice(0, 3);
+    // By turns it is the home of the fourth chunk; or it is since it has touched that first.
+    const chunk = 3 * CHUNK;
+    await killed.store(chunk, 1);
+    await write(rest[1]!, chunk, CHUNK, 9);
+    assertEquals(await wrong(rest[2]!, chunk, CHUNK, 9), 0);
+    const offset = chunk + 5 * PAGE;
+    await rest[1]!.store(offset, 0);
+    const adders = new Adders(rest, offset);
+    await adders.progress(100);
+    killed.process.kill();
+    await adders.progress(100);
+    await adders.end();
+    assertEquals(await wrong(rest[0]!, chunk, 5 * PAGE, 9), 0);
+    const late = await cluster.join(nodes[0]!);
+    assertEquals(await wrong(late, chunk + 6 * PAGE, CHUNK - 6 * PAGE, 9), 0);
+  });
+}
+
+Deno.test("homes: of a home that is killed only what no other node has is lost, touched or not, and never zero", async () => {
+  await using cluster = new ProcessCluster();
+  const nodes = await cluster.start(5, "--size=4MiB", "--homes=first-touch");
+  const [directory, asker, home, reader, stranger] = nodes;
+  await home!.store(2 * CHUNK, 33);
+  await home!.store(2 * CHUNK + PAGE, 34);
+  assertEquals(await reader!.load(2 * CHUNK + PAGE), 34);
+  home!.process.kill();
+  await directory!.process.untilPrinted(/Node 3 is lost/);
+  for (const [node, offset] of [[asker, 2 * CHUNK], [stranger, 2 * CHUNK + 9 * PAGE]] as const) {
+    node!.load(offset).catch(() => {});
+    const { code, stderr } = await node!.process.exit();
+    assertEquals(code, 70, stderr);
+    assertMatch(stderr, /is lost: its only copy was on node 3.*\(PageLost\)/);
+  }
+  for (const node of [directory!, reader!, await cluster.join(directory!)]) {
+    assertEquals(await node.load(2 * CHUNK + PAGE), 34);
+    await node.store(2 * CHUNK + PAGE, 34);
+  }
+});
+
+Deno.test("homes: two homes leave at once, and one is killed, while others go on", async () => {
+  await using cluster = new ProcessCluster();
+  const nodes = await cluster.start(6, "--size=6MiB", "--homes=first-touch");
+  for (const [index, node] of nodes.entries()) await write(node, 2 * index * CHUNK, 2 * CHUNK, 1);
+  const [directory, worker, left, alsoLeft, killed, last] = nodes;
+  const rest = [directory!, worker!, last!];
+  // Somebody else has all that the node has which is killed.
+  assertEquals(await wrong(last!, 8 * CHUNK, 2 * CHUNK, 1), 0);
+  for (const home of [left!, alsoLeft!, killed!]) {
+    await last!.store((home.info.id - 1) * 2 * CHUNK, 0);
+  }
+  const adders = [left!, alsoLeft!, killed!].map(({ info }) => {
+    return (info.id - 1) * 2 * CHUNK;
+  });
+  const words = new Adders(rest, adders[0]!);
+  await words.progress(50);
+  const exits = [left!.leave(), alsoLeft!.leave()];
+  killed!.process.kill();
+  for (const { code, stderr } of await Promise.all(exits)) assertEquals(code, 0, stderr);
+  await words.progress(50);
+  await words.end();
+  for (const node of rest) {
+    for (const [index] of nodes.entries()) {
+      assertEquals(await wrong(node, 2 * index * CHUNK + PAGE, 2 * CHUNK - PAGE, 1), 0);
+    }
+  }
+  assertEquals(await homeChunks(rest), [8, 2, 2]);
+});
