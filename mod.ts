@@ -26,6 +26,7 @@ export type { Rpc, RpcAnswer, RpcOf, RpcOptions } from "./runtime/rpc/types.ts";
 export { run, type RunOptions } from "./runtime/node/run.ts";
 export { Semaphore } from "./runtime/node/semaphore.ts";
 export type { BlockOptions, WaitOptions } from "./runtime/node/waiting.ts";
+export { rewriteWasm } from "./runtime/wasm/rewrite.ts";
 export { VERSION } from "./runtime/version.ts";
 
 if (import.meta.main) {

@@ -450,6 +450,15 @@ export const RPC_ERROR_TEXT_MAX = 8_192;
 /** How many causes of an error a call brings back with it. */
 export const RPC_CAUSES_MAX = 8;
 
+// WebAssembly.
+
+/** The largest module that is rewritten, in bytes: V8 takes none that is larger. */
+export const WASM_MODULE_MAX_BYTES: number = GIB;
+/** How deep the blocks of a function of a module may be nested. */
+export const WASM_NESTING_MAX = 65_536;
+/** The pages of 64 KiB that addresses of 32 bits reach. */
+export const WASM_MEMORY32_MAX_PAGES = 65_536;
+
 // How a node, and its program, end.
 
 /**

@@ -6,10 +6,13 @@ import { decodeFrame } from "../../runtime/wire/page_frames.ts";
 import { Directory } from "../../runtime/protocol/coherence/directory.ts";
 import { Offset } from "../../runtime/wire/layout.ts";
 import { FRAME_REASONS } from "../../runtime/wire/reason.ts";
+import { refuse } from "../../runtime/wasm/binary.ts";
+import { rewriteModule } from "../../runtime/wasm/rewrite.ts";
 import type { RequestMessage } from "../../runtime/protocol/coherence/messages.ts";
 import { CONTROLS, MESSAGES } from "../support/frames.ts";
 import { RPC_MESSAGES } from "../support/rpc_frames.ts";
 import { SYNC_MESSAGES } from "../support/sync_frames.ts";
+import { ofIndices } from "../support/wasm_module.ts";
 import { packedTarget, type Unpack } from "./compression.ts";
 import { engineTarget } from "./engines.ts";
 import { type Decode, frameTarget } from "./frames.ts";
@@ -19,6 +22,7 @@ import { sealedTarget } from "./sealed.ts";
 import { sealedLinkReceive, sealedLinkTarget } from "./sealed_links.ts";
 import { fuzz, type Target } from "./target.ts";
 import { TARGETS } from "./targets.ts";
+import { type Rewrite, wasmTarget } from "./wasm_modules.ts";
 
 const INPUTS = 200_000;
 const PLANTED_INPUTS = 20_000;
@@ -46,6 +50,7 @@ const OUTCOMES: Readonly<Record<string, readonly string[]>> = {
   sealed: ["FrameCorrupted", "waits"],
   "sealed link": ["FrameCorrupted", "waits"],
   handshake: ["MessageTooShort", "MessageTooLong", "NotAuthentic"],
+  wasm: ["rewritten", "refused"],
 };
 
 Deno.test("fuzz: broken inputs are taken or refused, and every outcome comes out", async () => {
@@ -170,4 +175,29 @@ Deno.test("fuzz: a link that counts bytes of a changed record is found", async (
     }
   });
   await assertFound("counts a changed record", fault);
+});
+
+Deno.test("fuzz: faults planted in the rewriting of modules are found", async () => {
+  const faults: Record<string, Rewrite> = {
+    "takes what the engine refuses": (bytes, options) => {
+      try {
+        return rewriteModule(bytes, options);
+      } catch (error) {
+        if (!(error as Error).message.includes("it is not valid")) throw error;
+        return rewriteModule(ofIndices());
+      }
+    },
+    "does not know one instruction": (bytes, options) => {
+      if (bytes.includes(0xd2)) refuse("byte 1 (d2) begins an instruction that is not known");
+      return rewriteModule(bytes, options);
+    },
+    "leaves indices as they are": (bytes, options) => {
+      const { bytes: rewritten, memory } = rewriteModule(bytes, options);
+      // The index behind the opcode `call`.
+      const call = rewritten.lastIndexOf(0x10);
+      if (call > 0) rewritten[call + 1]! += 100;
+      return { bytes: rewritten, memory };
+    },
+  };
+  for (const [name, fault] of Object.entries(faults)) await assertFound(name, wasmTarget(fault));
 });

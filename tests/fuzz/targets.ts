@@ -10,6 +10,7 @@ import { sealedTarget } from "./sealed.ts";
 import { sealedLinkTarget } from "./sealed_links.ts";
 import { streamTarget } from "./streams.ts";
 import type { Target } from "./target.ts";
+import { wasmTarget } from "./wasm_modules.ts";
 
 /** The targets. The more an input costs, the fewer there are. */
 export const TARGETS: readonly Target[] = [
@@ -23,4 +24,5 @@ export const TARGETS: readonly Target[] = [
   handshakeTarget(),
   sealedTarget(),
   sealedLinkTarget(),
+  wasmTarget(),
 ];

@@ -19,6 +19,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ["runtime/wire"],
   ["runtime/protocol/sync", "runtime/protocol/allocation", "runtime/rendezvous"],
   ["runtime/protocol/coherence", "runtime/rpc", "runtime/settings", "ffi"],
+  ["runtime/wasm"],
   [
     "runtime/address.ts",
     "runtime/arguments",
