@@ -177,7 +177,10 @@ export const MEMORY_PART_MIN_BYTES: number = (2 + MEMORY_SPARE_PAGES) * PAGE_SIZ
 export const MEMORY_WAIT_MAX_MS = 10_000;
 /** How long after a node asked to have its pages taken elsewhere it asks anew, in milliseconds. */
 export const MEMORY_ASK_AGAIN_MS = 500;
-/** The most runs that a node asks its home to forget, or to have taken elsewhere, at one time. */
+/**
+ * The most runs that a node asks its home to forget, or to have taken elsewhere, at one time; as
+ * many again where threads wait for their room.
+ */
 export const RELIEF_RUNS_MAX = 16;
 /** The most runs that wait at a node until there is room to take them from others. */
 export const ADOPTIONS_MAX = 16;

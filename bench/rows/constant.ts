@@ -34,7 +34,7 @@ class Home {
   constructor() {
     const options = { self: 1, pageCount: PAGES, runPages: RUN_PAGES, migration: true };
     this.directory = new Directory(options, this.#outbox, {
-      room: Infinity,
+      room: { pages: Infinity, spare: Infinity },
       hasDeclined: false,
       lacks: () => undefined,
       adopt() {},
@@ -182,7 +182,7 @@ class Pair {
 function death(pages: number): number {
   const outbox = new Outbox();
   const directory = new Directory({ self: 1, pageCount: 2 ** 28, runPages: RUN_PAGES }, outbox, {
-    room: Infinity,
+    room: { pages: Infinity, spare: Infinity },
     hasDeclined: false,
     lacks: () => undefined,
     adopt() {},

@@ -34,7 +34,7 @@ import type { Stream } from "../secure/sealed_connection.ts";
 import { type LinkCounters, Sender, SendQueues, type Sum } from "./sender.ts";
 
 /** What a ping says of its sender. */
-export type Vitals = Pick<PingControl, "room" | "threads">;
+export type Vitals = Pick<PingControl, "room" | "spare" | "threads">;
 
 /** Gets the messages of other nodes. The answers to one are sent before the next is delivered. */
 export interface PeerHandlers {

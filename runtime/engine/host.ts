@@ -323,14 +323,19 @@ export class EngineHost implements Member {
 
   /** What pings say of this node. */
   vitals(): Vitals {
-    const room = Math.min(this.engine.room, ROOM_UNLIMITED);
-    return { room, threads: this.#slots.threads };
+    const { pages, spare } = this.engine.room;
+    return {
+      room: Math.min(pages, ROOM_UNLIMITED),
+      spare: Math.min(spare, ROOM_UNLIMITED),
+      threads: this.#slots.threads,
+    };
   }
 
   /** Another node has said how it is. */
-  pinged(from: NodeId, { room, threads }: Vitals): void {
+  pinged(from: NodeId, { room, spare, threads }: Vitals): void {
     this.engine.services.setThreads(from, threads);
-    this.engine.peerRoom(from, room === ROOM_UNLIMITED ? Infinity : room);
+    const limited = (pages: number) => pages === ROOM_UNLIMITED ? Infinity : pages;
+    this.engine.peerRoom(from, { pages: limited(room), spare: limited(spare) });
   }
 
   /** The directory node has heard this node, which may use its pages until then. */

@@ -13,6 +13,7 @@ import { Level } from "../log.ts";
 import { HOME_CHUNK_PAGES } from "../protocol/coherence/chunk_homes.ts";
 import { Coherence } from "../protocol/coherence/coherence.ts";
 import type { Default } from "../protocol/coherence/debts.ts";
+import type { Room } from "../protocol/coherence/memory.ts";
 import {
   DIRECTORY_NODE,
   type GrantMessage,
@@ -264,8 +265,8 @@ export class NodeEngine implements AsyncDisposable {
     this.services.threadEnded(from, thread);
   }
 
-  /** How many more pages this node has memory for; `Infinity` where it has no limit. */
-  get room(): number {
+  /** How many more pages this node has memory for. */
+  get room(): Room {
     return this.#coherence.room;
   }
 
@@ -273,12 +274,12 @@ export class NodeEngine implements AsyncDisposable {
    * At a home: how many more pages another node has memory for. The directory node is told that of
    * each node, and tells the others its own.
    */
-  peerRoom(node: NodeId, pages: number): void {
+  peerRoom(node: NodeId, room: Room): void {
     const { self } = this.#options.cluster;
     if (self !== DIRECTORY_NODE && node !== DIRECTORY_NODE) return;
     // A step wakes the engine, and each ping tells.
-    if (this.#coherence.directory?.knowsRoom(node, pages) !== false) return;
-    this.driver.input({ kind: "room", node, pages });
+    if (this.#coherence.directory?.knowsRoom(node, room) !== false) return;
+    this.driver.input({ kind: "room", node, ...room });
   }
 
   /** A word about what a node owes to a transaction: it counts behind all that was said before. */

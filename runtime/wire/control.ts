@@ -104,6 +104,8 @@ export interface PingControl {
    * limit.
    */
   readonly room: number;
+  /** Those of them that the sender does not keep free for its own threads; likewise. */
+  readonly spare: number;
   /** How many threads of the sender's program use its node. */
   readonly threads: number;
 }
@@ -166,6 +168,7 @@ const SHAPES: Shapes<Control> = {
     sent: integer(1, U32_MAX),
     echo: integer(0, U32_MAX),
     room: integer(0, U32_MAX),
+    spare: integer(0, U32_MAX),
     threads: integer(0, CALL_SLOTS_MAX),
   },
   closing: {},

@@ -59,6 +59,7 @@ Deno.test("PAGE_MESSAGES: the fields of a kind are those of its message", () => 
     first: Field.Run,
     count: Field.Run,
     request: Field.Request,
+    awaited: Field.Request,
     requester: Field.Node,
     node: Field.Node,
     lostNode: Field.Node,

@@ -149,7 +149,17 @@ export const PAGE_MESSAGES: {
   drop: rowOfRun("drop", 20),
   dropped: rowOfRun("dropped", 21),
   keep: rowOfRun("keep", 22),
-  offload: rowOfRun("offload", 23),
+  offload: {
+    type: 23,
+    fields: Run | Request,
+    put: ({ first, count, awaited }, header, start) => putRun(header, start, first, count, awaited),
+    get: (header, start) => ({
+      kind: "offload",
+      first: getFirst(header, start),
+      count: getCount(header, start),
+      awaited: getRequest(header, start),
+    }),
+  },
   adopt: rowOfRun("adopt", 24),
   locate: rowOfRun("locate", 25),
   located: rowOfRunAndNode("located", 26),

@@ -254,7 +254,7 @@ class FuzzedMember implements Member {
   }
 
   vitals(): Vitals {
-    return { room: ROOM_UNLIMITED, threads: 1 };
+    return { room: ROOM_UNLIMITED, spare: ROOM_UNLIMITED, threads: 1 };
   }
 
   pinged(from: NodeId, { threads }: Vitals): void {

@@ -77,6 +77,7 @@ class LiveEngine {
       readAhead: random.chance(50),
       readAheadMinPages: 2,
       memoryPages: pick([Infinity, 1, 8], random),
+      reservePages: pick([0, 1, 4], random),
       placement: pick(["directory", "first-touch", "spread"], random),
       chunkPages: pick([1, 8, 128], random),
     }, parts);
@@ -123,7 +124,8 @@ class LiveEngine {
       return this.#free({ first: page, count: BOUNDS.pageCount - page });
     }
     if (roll < 34 && this.#self === DIRECTORY_NODE && random.chance(50)) {
-      return { kind: "room", node: pick(NODES, random), pages: random.below(BOUNDS.pageCount) };
+      const pages = random.below(BOUNDS.pageCount);
+      return { kind: "room", node: pick(NODES, random), pages, spare: random.below(pages + 1) };
     }
     if (roll < 35 && this.#self === DIRECTORY_NODE) {
       const node = pick(NODES.slice(1), random);
@@ -227,10 +229,11 @@ class LiveEngine {
         case "drop":
         case "dropped":
         case "keep":
-        case "offload":
         case "adopt":
         case "locate":
           return { kind, first, count };
+        case "offload":
+          return { kind, first, count, awaited: random.below(count + 1) };
         case "located":
         case "touched":
           return { kind, first, count, node };

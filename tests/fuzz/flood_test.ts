@@ -79,7 +79,7 @@ const FLOOD: readonly Message[] = [
   { kind: "drop", first: 9, count: 1 },
   { kind: "dropped", ...RUN },
   { kind: "keep", ...RUN },
-  { kind: "offload", ...RUN },
+  { kind: "offload", ...RUN, awaited: 1 },
   { kind: "adopt", ...RUN },
   { kind: "leave" },
   { kind: "left" },

@@ -97,3 +97,26 @@ Deno.test("memory: copies that others have overwritten are given back in idle ti
   await verify(reader, bounded.whole, 1);
   await bounded.leave();
 });
+
+Deno.test("memory: a thread that waits gets the last free page, which another node keeps free", async () => {
+  const limitPages = 18;
+  const env = { RUN_PAGES: "1", READ_AHEAD: "0" };
+  await using bounded = new BoundedNodes(1, env);
+  const limit = `${4 * limitPages}KiB`;
+  const nodes = [];
+  while (nodes.length < 3) nodes.push(await bounded.start(undefined, limit));
+  const pages = (from: number, count: number) => ({ from: from * 4096, bytes: count * 4096 });
+  for (const [index, count] of [limitPages, limitPages, limitPages - 1].entries()) {
+    await write(nodes[index]!, pages(index * limitPages, count));
+  }
+  const full = (await bounded.stats()).findIndex(({ pagesExclusive }) => {
+    return pagesExclusive === limitPages;
+  });
+  // With the page behind them all, every node is full.
+  const last = pages(3 * limitPages, 1);
+  await write(nodes[full]!, last);
+  await verify(nodes[full]!, last);
+  const held = (await bounded.stats()).map(({ pagesExclusive }) => pagesExclusive);
+  assertEquals(held, [limitPages, limitPages, limitPages]);
+  await bounded.leave();
+});

@@ -6,7 +6,7 @@ import { Content, type NodeId } from "../../runtime/protocol/coherence/messages.
 import { Access, contains, PageState } from "../../runtime/protocol/coherence/page.ts";
 import type { Transaction } from "../../runtime/protocol/coherence/transactions.ts";
 import { Residence } from "../../runtime/protocol/coherence/residence.ts";
-import { roomOf } from "./room.ts";
+import { type Limits, roomOf } from "./room.ts";
 import { fail } from "../simulator/coherence/oracle.ts";
 import { holdersOf, type ModelState, type NodeState } from "./state.ts";
 
@@ -86,19 +86,19 @@ export function checkState(
  * Checks a state in which nothing happens unless a thread wishes it.
  *
  * @param state The cluster.
- * @param options How many pages each node may keep.
+ * @param limits How many pages each node may keep.
  * @throws {InvariantError} When something is not done.
  */
 export function checkQuiescence(
   state: ModelState,
-  options: { readonly memoryPages: number },
+  limits: Limits,
 ): void {
   const { active, waiting, leaving, holders, lost, freed } = state.directory;
   if (active.length > 0 || waiting.length > 0) fail("the home has transactions that never end");
   if (freed.length > 0) fail(`page ${freed[0]} was freed, and is never cleared`);
   // Where no node has room, a wait for room ends by the clock, which stands still here.
   const roomy = state.nodes.findIndex(({ status }, index) =>
-    status === "live" && roomOf(state, index + 1, options) > 0
+    status === "live" && roomOf(state, index + 1, limits).pages > 0
   );
   if (leaving.length > 0 && roomy >= 0) {
     fail(`a node may never leave, though node ${roomy + 1} has room`);

@@ -52,7 +52,10 @@ export class Fingerprint {
     this.#put(state.departures);
     this.#put(state.frees);
     for (const clears of state.clears) this.#put(clears);
-    for (const room of state.told) this.#put(room ?? 255);
+    for (const room of state.told) {
+      this.#put(room?.pages ?? 255);
+      this.#put(room?.spare ?? 255);
+    }
     return this.#hash();
   }
 
@@ -145,6 +148,7 @@ export class Fingerprint {
     for (const runs of [adoptions, offloads]) {
       this.#putPairs(runs.map(({ first, count }) => [first, count]));
     }
+    for (const { awaited } of offloads) this.#put(awaited);
     this.#putPairs(mapped);
     this.#put(strandedSince === Infinity ? 0 : 1);
   }
@@ -167,7 +171,10 @@ export class Fingerprint {
     for (const node of directory.departed) this.#put(node);
     this.#put(directory.sweep.page);
     this.#put(directory.sweep.nodes);
-    this.#putPairs(directory.rooms);
+    this.#put(directory.rooms.length);
+    for (const [node, { pages, spare }] of directory.rooms) {
+      this.#putPairs([[node, pages], [spare, 0]]);
+    }
     for (const [node, { page, taker }] of directory.adoptions) {
       this.#putPairs([[node, page], [taker, 0]]);
     }
@@ -219,6 +226,7 @@ export class Fingerprint {
       this.#put(message.first);
       this.#put(message.count);
     }
+    if ("awaited" in message) this.#put(message.awaited);
     if ("access" in message) this.#put(message.access);
     if ("content" in message) this.#put(message.content);
     if ("invalidated" in message) this.#putMask(message.invalidated);

@@ -5,10 +5,12 @@
 
 import { MEMORY_ASK_AGAIN_MS } from "../../runtime/limits.ts";
 import { Coherence, type Input } from "../../runtime/protocol/coherence/coherence.ts";
+import { NO_ROOM } from "../../runtime/protocol/coherence/memory.ts";
 import { Content, type Message, type NodeId } from "../../runtime/protocol/coherence/messages.ts";
 import type { EngineEvent, PageOperation } from "../../runtime/protocol/coherence/output.ts";
 import { Access, contains, PageState, permits } from "../../runtime/protocol/coherence/page.ts";
 import { type CacheTables, WatchedCache } from "../simulator/coherence/cache_coverage.ts";
+import { watchWish } from "../simulator/coherence/invariants.ts";
 import { fail } from "../simulator/coherence/oracle.ts";
 import type { PlantedBug } from "../simulator/coherence/planted_bugs.ts";
 import type { ProbeCache, ProbeDirectory } from "../simulator/coherence/probes.ts";
@@ -41,8 +43,9 @@ export interface ModelOptions {
   readonly readAhead: boolean;
   /** How many times a page is freed. */
   readonly frees: number;
-  /** The most pages that each node may keep. */
+  /** The most pages that each node may keep, and how many of these it keeps free for faults. */
   readonly memoryPages: number;
+  readonly reservePages: number;
   /** Whether nodes tell how much room they have at any time, or only while one looks for room. */
   readonly roomAnyTime: boolean;
   /** How many nodes may die or leave, and in which of these ways. */
@@ -73,7 +76,7 @@ export class Model {
   constructor(options: ModelOptions, bug: PlantedBug, tables?: CacheTables) {
     this.#options = options;
     this.#bug = bug;
-    const { pages: pageCount, runPages, migration, readAhead, memoryPages } = options;
+    const { pages: pageCount, runPages, migration, readAhead, memoryPages, reservePages } = options;
     const holdTimeUs = options.holds ? HOLDS_END_US : 0;
     const settings = {
       pageCount,
@@ -82,6 +85,7 @@ export class Model {
       migration,
       readAhead,
       memoryPages,
+      reservePages,
       workPages: 1,
     };
     const parts = eager(bug.parts, options);
@@ -167,10 +171,13 @@ export class Model {
     const told = state.told[id - 1];
     if (told !== undefined) actions.push({ kind: "hearRoom", node: id });
     else if (id !== 1 && status === "live" && this.#tellsRoom(state)) {
-      const known = state.directory.rooms.find(([node]) => node === id)?.[1] ?? 0;
-      if (known !== roomOf(state, id, this.#options)) actions.push({ kind: "tellRoom", node: id });
+      const known = state.directory.rooms.find(([node]) => node === id)?.[1] ?? NO_ROOM;
+      const { pages, spare } = roomOf(state, id, this.#options);
+      if (known.pages !== pages || known.spare !== spare) {
+        actions.push({ kind: "tellRoom", node: id });
+      }
     }
-    if (mayAskAgain(state, id)) actions.push({ kind: "askAgain", node: id });
+    if (mayAskAgain(state, id, this.#options)) actions.push({ kind: "askAgain", node: id });
   }
 
   #tellsRoom({ directory, nodes }: ModelState): boolean {
@@ -262,9 +269,9 @@ export class Model {
         return;
       }
       case "hearRoom": {
-        const pages = draft.told[action.node - 1]!;
+        const room = draft.told[action.node - 1]!;
         draft.told = replaced(draft.told, action.node - 1, undefined);
-        return this.#step(draft, 1, { kind: "room", node: action.node, pages });
+        return this.#step(draft, 1, { kind: "room", node: action.node, ...room });
       }
       case "idle":
         return this.#step(draft, action.node, { kind: "idle" });
@@ -382,7 +389,9 @@ export class Model {
   #step(draft: Draft, id: NodeId, input: Input, now = 0): void {
     const engine = this.#load(draft, id);
     const { pagesDropped } = engine.counters;
+    const givesKeptRoom = watchWish({ id, engine }, input);
     const { operations, messages, events } = engine.step(input, now);
+    givesKeptRoom(messages);
     for (const event of events) {
       if (event.kind !== "cleared") continue;
       for (let page = event.first; page < event.first + event.count; page++) {

@@ -3,11 +3,18 @@
  */
 
 import { MEMORY_ASK_AGAIN_MS } from "../../runtime/limits.ts";
+import type { Room } from "../../runtime/protocol/coherence/memory.ts";
 import type { NodeId } from "../../runtime/protocol/coherence/messages.ts";
 import { contains, PageState } from "../../runtime/protocol/coherence/page.ts";
 import { Residence } from "../../runtime/protocol/coherence/residence.ts";
 import type { CacheState } from "../simulator/coherence/probes.ts";
 import { holdersOf, type ModelState, type NodeState } from "./state.ts";
+
+/** How many pages each node may keep, and how many of these it keeps free for its own threads. */
+export interface Limits {
+  readonly memoryPages: number;
+  readonly reservePages: number;
+}
 
 /** The copies that no other node has, and the pages that are to come. */
 const FIXED: readonly Residence[] = [
@@ -20,18 +27,19 @@ const FIXED: readonly Residence[] = [
 /**
  * @param state The cluster.
  * @param id A node.
- * @param options How many pages it may keep.
+ * @param limits How many pages it may keep.
  * @returns For how many pages of others it has room.
  */
 export function roomOf(
   state: ModelState,
   id: NodeId,
-  { memoryPages }: { readonly memoryPages: number },
-): number {
+  { memoryPages, reservePages }: Limits,
+): Room {
   const { residence, roomless, adoptions } = state.nodes[id - 1]!.cache;
   const fixed = residence.filter((value) => FIXED.includes(value)).length;
   const promised = adoptions.reduce((sum, { count }) => sum + count, roomless.length);
-  return Math.max(0, memoryPages - fixed - promised);
+  const pages = Math.max(0, memoryPages - fixed - promised);
+  return { pages, spare: Math.max(0, pages - reservePages) };
 }
 
 /** @returns Whether the node has dead bytes that nothing was done about yet. */
@@ -45,9 +53,10 @@ export function hasDeadBytes({ cache: { residence } }: NodeState): boolean {
  *
  * @param state The cluster.
  * @param id The node.
+ * @param limits How many pages each node may keep.
  * @returns Whether something comes of it.
  */
-export function mayAskAgain(state: ModelState, id: NodeId): boolean {
+export function mayAskAgain(state: ModelState, id: NodeId, limits: Limits): boolean {
   const { cache, status } = state.nodes[id - 1]!;
   if (status !== "live" || cache.offloads.length === 0 || cache.roomless.length === 0) return false;
   const asks = state.links.some((frames, index) =>
@@ -65,7 +74,9 @@ export function mayAskAgain(state: ModelState, id: NodeId): boolean {
       node !== id && state.nodes[node - 1]!.status !== "leaving"
     );
     if (others.length > 0) return pageState === PageState.Shared;
-    return state.directory.rooms.some(([node, pages]) =>
+    // Of its own room the home need not be told.
+    if (id !== 1 && roomOf(state, 1, limits).pages > 0) return true;
+    return state.directory.rooms.some(([node, { pages }]) =>
       node !== id && pages > 0 && state.nodes[node - 1]!.status === "live"
     );
   });

@@ -3,6 +3,7 @@
  * rest.
  */
 
+import type { Room } from "../../runtime/protocol/coherence/memory.ts";
 import type { Message, NodeId } from "../../runtime/protocol/coherence/messages.ts";
 import type { PageOperation } from "../../runtime/protocol/coherence/output.ts";
 import type { Access } from "../../runtime/protocol/coherence/page.ts";
@@ -59,7 +60,7 @@ export interface ModelState {
   /** How many times each page may be cleared: since it is being cleared, and since it was freed. */
   readonly clears: readonly number[];
   /** For each node how much room it has told of, where the home has not heard it yet. */
-  readonly told: readonly (number | undefined)[];
+  readonly told: readonly (Room | undefined)[];
 }
 
 /** Something that can happen. */

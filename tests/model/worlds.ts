@@ -30,6 +30,7 @@ function world(
     departures: NOBODY_GOES,
     frees: 0,
     memoryPages: Infinity,
+    reservePages: 0,
     roomAnyTime: true,
   };
   return { name, options: { nodes, pages, ...defaults, ...options } };
@@ -65,6 +66,11 @@ export const SMALL_WORLDS: readonly World[] = [
   world("2x1 of one page and a leave", 2, 1, { memoryPages: 1, departures: ONE_LEAVES }),
   world("3x1 of one page", 3, 1, { memoryPages: 1, roomAnyTime: false, holds: false }),
   world("2x2 of one page", 2, 2, { memoryPages: 1, holds: false }),
+  world("2x2 of one page that is kept free", 2, 2, {
+    memoryPages: 1,
+    reservePages: 1,
+    holds: false,
+  }),
   world("2x2 of one page and one that dies or leaves", 2, 2, {
     memoryPages: 1,
     holds: false,

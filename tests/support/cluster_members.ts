@@ -55,10 +55,10 @@ export class ClusterMember implements AsyncDisposable {
   readonly failures: TdsmError[] = [];
   readonly logged: string[] = [];
   readonly alias = new Uint8Array(REGION.size);
-  /** How many more pages the node says that it has memory for. */
-  room = ROOM_UNLIMITED;
+  /** How many more pages the node says that it has memory for, and how many of these are spare. */
+  room: readonly [room: number, spare: number] = [ROOM_UNLIMITED, ROOM_UNLIMITED];
   /** What each other node has last said of its own. */
-  readonly rooms = new Map<NodeId, number>();
+  readonly rooms = new Map<NodeId, readonly [room: number, spare: number]>();
   closings = 0;
   welcomed: RegionSettings | undefined;
   readonly #options: ClusterOptions;
@@ -126,8 +126,8 @@ export class ClusterMember implements AsyncDisposable {
           this.reasons.push(reason);
         }),
       changed: () => this.#note(() => {}),
-      vitals: () => ({ room: this.room, threads: 1 }),
-      pinged: (from, { room }) => this.#note(() => this.rooms.set(from, room)),
+      vitals: () => ({ room: this.room[0], spare: this.room[1], threads: 1 }),
+      pinged: (from, { room, spare }) => this.#note(() => this.rooms.set(from, [room, spare])),
       leased: () => {},
       beat: () => {},
       closing: () => this.#note(() => this.closings++),

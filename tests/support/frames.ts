@@ -98,7 +98,7 @@ const WITHOUT_PAYLOAD: readonly (readonly [label: string, message: Message])[] =
   ["drop", { kind: "drop", first: 16, count: 128 }],
   ["dropped", { kind: "dropped", first: 16, count: 127 }],
   ["keep", { kind: "keep", first: 143, count: 1 }],
-  ["offload", { kind: "offload", first: 300, count: 4 }],
+  ["offload", { kind: "offload", first: 300, count: 4, awaited: 2 }],
   ["adopt", { kind: "adopt", first: 300, count: 3 }],
   ["locate", { kind: "locate", first: 300, count: 3 }],
   ["located", { kind: "located", first: 300, count: 3, node: 2 }],
@@ -241,7 +241,7 @@ export const CONTROLS: readonly (readonly [label: string, control: Control])[] =
   ["refuse", { kind: "refuse", code: "RegionMismatch", reason: "the region has 64 MiB" }],
   ["accept", { kind: "accept", node: 2 }],
   ["peer joined", { kind: "peerJoined", id: 4, address: "node-4.example", port: 40_002 }],
-  ["ping", { kind: "ping", sent: 70_000, echo: 300, room: 0xffff_ffff, threads: 3 }],
+  ["ping", { kind: "ping", sent: 70_000, echo: 300, room: 0xffff_ffff, spare: 7, threads: 3 }],
   ["closing", { kind: "closing" }],
   ["abort", { kind: "abort", node: 2, reason: "RangeError: of the program" }],
   ["allocate", {

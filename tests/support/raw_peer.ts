@@ -45,6 +45,7 @@ export const PING: PingControl = {
   sent: 1,
   echo: 0,
   room: ROOM_UNLIMITED,
+  spare: ROOM_UNLIMITED,
   threads: 1,
 };
 

@@ -112,7 +112,7 @@ export class ScriptedCluster {
   /** The home hears from each node how much room it has. */
   tellRooms(): void {
     for (const [index, { room }] of this.engines.entries()) {
-      if (index > 0) this.step(1, { kind: "room", node: index + 1, pages: room });
+      if (index > 0) this.step(1, { kind: "room", node: index + 1, ...room });
     }
   }
 

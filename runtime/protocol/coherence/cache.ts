@@ -22,7 +22,7 @@ import {
   NO_NODES,
   type NodeId,
 } from "./messages.ts";
-import { type MemoryCounters, type MemoryOptions, PageMemory } from "./memory.ts";
+import { type MemoryCounters, type MemoryOptions, PageMemory, type Room } from "./memory.ts";
 import type { Outbox } from "./output.ts";
 import { Access, contains, type PageRun, PageState, permits } from "./page.ts";
 import { PageTable } from "./page_table.ts";
@@ -275,11 +275,12 @@ export class PageCache {
     };
   }
 
-  /** How many pages of others this node has room for; `Infinity` without a limit. */
-  get room(): number {
+  /** How many pages of others this node has room for. */
+  get room(): Room {
     let promised = this.roomless.length;
     for (const { count } of this.adoptions) promised += count;
-    return Math.max(0, this.memory.room - promised);
+    const pages = Math.max(0, this.memory.room - promised);
+    return { pages, spare: Math.max(0, pages - this.memory.reserve) };
   }
 
   /** Whether a thread of this node waits for a page. */
@@ -399,7 +400,10 @@ export class PageCache {
     const any = this.roomless.length + kept - free;
     const adopted = this.adoptions[0]?.count ?? 0;
     const isNeeded = (page: number) => this.mapped.has(page) || this.pending.at(page) !== undefined;
-    if (any + adopted > 0) this.memory.makeRoom(any + adopted, Math.max(0, any), isNeeded, now);
+    if (any + adopted > 0) {
+      const awaited = Math.max(0, this.roomless.length - free);
+      this.memory.makeRoom(any + adopted, Math.max(0, any), awaited, isNeeded, now);
+    }
     // What no node had to be asked for is free at once.
     this.#serveRoomless(now);
     this.#adoptAll();
@@ -430,8 +434,7 @@ export class PageCache {
   #adoptAll(): void {
     while (this.adoptions.length > 0) {
       const { first, count } = this.adoptions[0]!;
-      const { free, reserve } = this.memory;
-      const room = free - reserve - this.roomless.length;
+      const room = this.memory.free - this.roomless.length;
       // What the home is asked to forget can be requested once the home has answered.
       let ready = 0;
       while (ready < count && !this.memory.isAsked(first + ready)) ready++;

@@ -16,6 +16,7 @@ import {
   type Message,
   type NodeId,
 } from "./messages.ts";
+import type { Room } from "./memory.ts";
 import { HomeMoves } from "./home_moves.ts";
 import { Outbox, type Output } from "./output.ts";
 import type { Access, PageRun, PageState } from "./page.ts";
@@ -38,7 +39,7 @@ export type Input =
   /** At the directory node: the connection to a node has ended. */
   | { readonly kind: "peerLost"; readonly node: NodeId }
   /** At the directory node: a node has told how many pages of others it has room for. */
-  | { readonly kind: "room"; readonly node: NodeId; readonly pages: number }
+  | { readonly kind: "room"; readonly node: NodeId } & Room
   /** There is nothing else to do: bytes that nobody needs are given back, some at a time. */
   | { readonly kind: "idle" }
   /** This node wants to leave: its threads touch no page any more. The directory node goes last. */
@@ -77,6 +78,8 @@ export interface CoherenceOptions {
    * dead ones whose bytes were not given back yet. No limit by default.
    */
   readonly memoryPages?: number;
+  /** How many of them are kept free for faults; by default an eighth, and two runs at most. */
+  readonly reservePages?: number;
   /** How many pages one `work` looks at; `WORK_PAGES` of the limits by default. */
   readonly workPages?: number;
   /** Whether the next run of a walk is requested before the walk reaches it; off by default. */
@@ -171,8 +174,8 @@ export class Coherence {
     return this.cache.awaitedPages;
   }
 
-  /** How many pages of others this node has room for; `Infinity` if unlimited. For heartbeats. */
-  get room(): number {
+  /** How many pages of others this node has room for. For heartbeats. */
+  get room(): Room {
     return this.cache.room;
   }
 
@@ -232,7 +235,7 @@ export class Coherence {
       case "peerLost":
         return this.directory?.peerLost(input.node);
       case "room":
-        return this.directory?.room(input.node, input.pages);
+        return this.directory?.room(input.node, input);
       case "idle":
         return this.cache.giveBack();
       case "leave":

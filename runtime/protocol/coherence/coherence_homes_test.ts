@@ -144,7 +144,7 @@ Deno.test("Coherence: a grant that lacks acknowledgements is for reading when it
 Deno.test("Coherence: a home that leaves hands over what it knows, and nothing is lost", () => {
   const cluster = new ScriptedCluster(3, REGION);
   for (const [node, kind] of [[2, "room"], [3, "room"]] as const) {
-    cluster.step(node, { kind, node: 1, pages: Infinity });
+    cluster.step(node, { kind, node: 1, pages: Infinity, spare: Infinity });
   }
   for (const page of [4, 5]) cluster.access(2, page, Access.Write);
   cluster.access(3, 5, Access.Write);
@@ -168,7 +168,8 @@ Deno.test("Coherence: a home that leaves hands over what it knows, and nothing i
 
 Deno.test("Coherence: homes leave at the same time, and nothing is lost with them", () => {
   const cluster = new ScriptedCluster(4, REGION);
-  for (const node of [2, 3, 4]) cluster.step(node, { kind: "room", node: 1, pages: Infinity });
+  const room = { pages: Infinity, spare: Infinity };
+  for (const node of [2, 3, 4]) cluster.step(node, { kind: "room", node: 1, ...room });
   for (const [home, page] of [[2, 4], [3, 8], [4, 12]] as const) {
     cluster.access(home, page, Access.Write);
   }

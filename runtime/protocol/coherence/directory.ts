@@ -14,6 +14,7 @@ import {
   REUSED_RUNS_MAX,
   WORK_PAGES,
 } from "../../limits.ts";
+import { NO_ROOM, type Room } from "./memory.ts";
 import { type Debt, Debts, type Lacking } from "./debts.ts";
 import { FreedPages } from "./freed_pages.ts";
 import { CHUNK_PAGES, HolderTable } from "./holders.ts";
@@ -86,7 +87,7 @@ export interface Leaver {
 /** The memory of the home itself, as far as the directory uses it. */
 export interface OwnMemory {
   /** How many pages of others there is room for. */
-  readonly room: number;
+  readonly room: Room;
   /** What a request of this node lacks; see {@linkcode Debts}. */
   lacks(debt: Debt): Lacking | undefined;
   /** Whether pages that this node was to adopt were forgotten for want of room. */
@@ -145,7 +146,7 @@ export class Directory {
   /** The transactions that clear pages. */
   protected readonly clearing = new Set<Transaction>();
   /** How many pages of others each node said it had room for, less what it was given since. */
-  protected readonly rooms = new Map<NodeId, number>();
+  protected readonly rooms = new Map<NodeId, Room>();
   /** For each node that leaves, what another node was asked to take last. */
   protected readonly adoptions = new Map<NodeId, Adoption>();
   /** Whether this node wants to leave: it goes last. */
@@ -257,27 +258,30 @@ export class Directory {
     this.#endRest(this.#region);
     this.repair(message);
     const isMovable = (page: number) => !this.busy(page) && this.#isAlone(page, from);
+    let { awaited } = message;
     for (const run of this.#pieces(message, isMovable)) {
       if (!isMovable(run.first)) continue;
       for (let { first, count } = run; count > 0;) {
-        const taker = this.#taker(from);
+        const taker = this.#taker(from, awaited > 0);
         if (taker === undefined) return;
-        const taken = this.#place({ first, count }, taker);
+        const taken = this.#place({ first, count }, taker, awaited);
         first += taken;
         count -= taken;
+        awaited -= taken;
       }
     }
   }
 
   /** Whether a node that tells so of its room tells nothing new. */
-  knowsRoom(node: NodeId, pages: number): boolean {
-    return this.rooms.get(node) === pages;
+  knowsRoom(node: NodeId, { pages, spare }: Room): boolean {
+    const known = this.rooms.get(node);
+    return known?.pages === pages && known.spare === spare;
   }
 
   /** A node has told how many pages of others it has room for. */
-  room(node: NodeId, pages: number): void {
+  room(node: NodeId, { pages, spare }: Room): void {
     if (!this.members.has(node)) return;
-    this.rooms.set(node, pages);
+    this.rooms.set(node, { pages, spare });
     this.#askAgain(node);
     this.#askAgain(0);
     this.advanceLeaving();
@@ -294,10 +298,10 @@ export class Directory {
   /** Looks again at nodes that leave, as this node has room again for pages of others, or none. */
   lookForRoom(): void {
     if (this.leaving.size === 0) return;
-    const room = Math.min(1, this.own.room);
-    if (room === this.rooms.get(this.self) && !this.own.hasDeclined) return;
+    const pages = Math.min(1, this.own.room.pages);
+    const room = { pages, spare: pages };
+    if (this.knowsRoom(this.self, room) && !this.own.hasDeclined) return;
     this.own.hasDeclined = false;
-    this.rooms.set(this.self, room);
     this.room(this.self, room);
   }
 
@@ -943,12 +947,22 @@ export class Directory {
     this.outbox.send(node, { kind: "dropped", first, count });
   }
 
-  /** The node with the most room for pages of another; this one if it has as much. */
-  #taker(from: NodeId): NodeId | undefined {
+  /**
+   * The node with the most spare room for pages of another; where that one needs them to be taken,
+   * and no node has any, the node with the most room at all.
+   */
+  #taker(from: NodeId, isNeeded: boolean): NodeId | undefined {
+    const taker = this.#roomiest(from, ({ spare }) => spare);
+    if (taker !== undefined || !isNeeded) return taker;
+    return this.#roomiest(from, ({ pages }) => pages);
+  }
+
+  /** The node that has the most of some room for pages of another; this one if it has as much. */
+  #roomiest(from: NodeId, of: (room: Room) => number): NodeId | undefined {
     let taker: NodeId | undefined;
     let most = 0;
     for (const node of this.members) {
-      const room = this.roomOf(node);
+      const room = of(this.roomOf(node));
       if (node === from || this.leaving.has(node) || room <= most) continue;
       taker = node;
       most = room;
@@ -957,18 +971,25 @@ export class Directory {
   }
 
   /** How many pages of others a node has room for, as far as the home knows. */
-  protected roomOf(node: NodeId): number {
-    return node === this.self ? this.own.room : this.rooms.get(node) ?? 0;
+  protected roomOf(node: NodeId): Room {
+    return node === this.self ? this.own.room : this.rooms.get(node) ?? NO_ROOM;
   }
 
-  /** Lets a node take over pages; returns how many of them it has room for. */
-  #place({ first, count }: PageRun, taker: NodeId): number {
-    const room = this.roomOf(taker);
-    const taken = Math.min(count, room);
+  /**
+   * Lets a node take over pages.
+   *
+   * @param run The pages.
+   * @param taker The node.
+   * @param needed How many of them must be taken, whether it has spare room or not.
+   * @returns How many of them it takes: at least one.
+   */
+  #place({ first, count }: PageRun, taker: NodeId, needed: number): number {
+    const { pages, spare } = this.roomOf(taker);
+    const taken = spare > 0 ? Math.min(count, spare) : Math.min(count, needed, pages);
     const run = { first, count: taken };
     if (taker === this.self) this.own.adopt(run);
     else {
-      this.rooms.set(taker, room - taken);
+      this.rooms.set(taker, { pages: pages - taken, spare: Math.max(0, spare - taken) });
       this.outbox.send(taker, { kind: "adopt", ...run });
     }
     return taken;
@@ -978,11 +999,11 @@ export class Directory {
   #evacuate(node: NodeId, run: PageRun): void {
     const asked = this.adoptions.get(node);
     if (asked?.page === run.first) return;
-    const taker = this.#taker(node);
+    const taker = this.#taker(node, true);
     // This node's own requests are answered, or looked at again, without being asked for twice.
     if (taker === this.self) this.adoptions.delete(node);
     else this.adoptions.set(node, { page: run.first, taker: taker ?? 0 });
-    if (taker !== undefined) this.#place(run, taker);
+    if (taker !== undefined) this.#place(run, taker, run.count);
     else this.outbox.send(node, { kind: "keep", ...run });
   }
 

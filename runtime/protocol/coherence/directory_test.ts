@@ -11,7 +11,7 @@ function setUp(nodes: number, runPages = 8, workPages = 8_192) {
   const outbox = new Outbox();
   const takenOver: PageRun[] = [];
   const directory = new Directory({ self: 1, pageCount: PAGES, runPages, workPages }, outbox, {
-    room: Infinity,
+    room: { pages: Infinity, spare: Infinity },
     hasDeclined: false,
     lacks: () => undefined,
     adopt: (run) => takenOver.push(run),
@@ -225,7 +225,7 @@ Deno.test("Directory: memory that a node wants elsewhere ends the rest of freed 
     transact(2, Access.Write, 100);
     directory.free({ first: 0, count: 8 });
     if (wants === "leave") directory.leave(2);
-    else directory.offload(2, { kind: "offload", first: 100, count: 1 });
+    else directory.offload(2, { kind: "offload", first: 100, count: 1, awaited: 0 });
     while (directory.hasWork) directory.work();
     const demands = take().filter(({ kind }) => kind === "invalidate");
     assertEquals(demands.map(({ to }) => to), [2], wants);

@@ -42,6 +42,8 @@ export interface MemoryOptions {
   readonly runPages: number;
   /** The most pages of which this node keeps bytes; no limit by default. */
   readonly memoryPages?: number;
+  /** How many of them are kept free for faults; by default an eighth, and two runs at most. */
+  readonly reservePages?: number;
   /** Which node is the home of which pages; the directory node is that of all by default. */
   readonly homes?: ChunkHomes;
 }
@@ -54,6 +56,23 @@ export interface MemoryCounters {
   pagesOffloaded: number;
   /** Pages whose dead bytes were given back. */
   pagesDiscarded: number;
+}
+
+/** How many more pages a node has memory for. */
+export interface Room {
+  /** All of them; `Infinity` without a limit. */
+  readonly pages: number;
+  /** Those of them that the node does not keep free for threads of its own. */
+  readonly spare: number;
+}
+
+/** No room. */
+export const NO_ROOM: Room = { pages: 0, spare: 0 };
+
+/** Only copies that the home was asked to find a place for. */
+interface Offload extends PageRun {
+  /** For the room of how many of them threads waited then. */
+  readonly awaited: number;
 }
 
 /** Whether there is a copy that threads may read. */
@@ -93,7 +112,7 @@ export class PageMemory {
   /** How many pages are kept free, so that faults need not wait. */
   readonly reserve: number;
   /** The only copies that the home was asked to find a place for, since it was last asked anew. */
-  offloads: PageRun[] = [];
+  offloads: Offload[] = [];
   /** When the home may be asked anew, in microseconds. */
   askAgainAt = 0;
   /** Where each hand is. */
@@ -125,9 +144,8 @@ export class PageMemory {
     this.#states = states;
     this.#counters = counters;
     this.limit = memoryPages;
-    this.reserve = memoryPages === Infinity
-      ? 0
-      : Math.min(RESERVE_RUNS * runPages, Math.floor(memoryPages * RESERVE_SHARE));
+    const reserve = Math.min(RESERVE_RUNS * runPages, Math.floor(memoryPages * RESERVE_SHARE));
+    this.reserve = memoryPages === Infinity ? 0 : options.reservePages ?? reserve;
   }
 
   /** The pages that count: copies, dead ones, and those that are to come. */
@@ -148,8 +166,7 @@ export class PageMemory {
   /** The pages that could come here if all was given back that others have too, or nobody needs. */
   get room(): number {
     if (this.limit === Infinity) return Infinity;
-    const taken = this.residence.count(UsedAlone, IdleAlone, Expected, Replaced) + this.reserve;
-    return Math.max(0, this.limit - taken);
+    return this.limit - this.residence.count(UsedAlone, IdleAlone, Expected, Replaced);
   }
 
   /** How many pages the hand that unmaps is ahead of the one that takes. */
@@ -318,12 +335,14 @@ export class PageMemory {
    * @param dispensable How many pages may be made free of dead bytes and copies that others have
    * too.
    * @param any How many may be made free at all.
+   * @param awaited For how many of these threads wait.
    * @param isNeeded Whether a copy must stay for the time being.
    * @param now The time, in microseconds.
    */
   makeRoom(
     dispensable: number,
     any: number,
+    awaited: number,
     isNeeded: (page: number) => boolean,
     now: number,
   ): void {
@@ -336,7 +355,8 @@ export class PageMemory {
     lacking -= this.#drop(Math.min(lacking, this.#askable()), isNeeded);
     lacking -= dispensable - any;
     if (lacking <= 0) return;
-    this.#offload(lacking, isNeeded, now);
+    // What is free sooner is for the threads that wait.
+    this.#offload(lacking, Math.max(0, lacking - (any - awaited)), isNeeded, now);
   }
 
   /** Gives dead bytes back, some at a time. */
@@ -415,23 +435,40 @@ export class PageMemory {
   }
 
   /** Asks the home to find another place for only copies that no thread has touched. */
-  #offload(pages: number, isNeeded: (page: number) => boolean, now: number): void {
+  #offload(
+    pages: number,
+    awaited: number,
+    isNeeded: (page: number) => boolean,
+    now: number,
+  ): void {
     // What was asked for may have gone in another way, or be no only copy any more.
     this.offloads = this.offloads.filter((run) => this.#countAlone(run) > 0);
     if (this.offloads.length === 0) this.askAgainAt = now + MEMORY_ASK_AGAIN_MS * MS_US;
     let asked = 0;
-    for (const run of this.offloads) asked += this.#countAlone(run);
-    const runs = RELIEF_RUNS_MAX - this.offloads.length;
-    pages = Math.min(pages - asked, runs * this.#options.runPages);
+    let urgentRuns = 0;
+    for (const run of this.offloads) {
+      const alone = this.#countAlone(run);
+      asked += alone;
+      awaited -= Math.min(run.awaited, alone);
+      if (run.awaited > 0) urgentRuns++;
+    }
+    // What was asked for before a thread waited may find no place: only spare room is given for it.
+    const most = (runs: number) => (RELIEF_RUNS_MAX - runs) * this.#options.runPages;
+    pages = Math.max(
+      Math.min(pages - asked, most(this.offloads.length)),
+      Math.min(awaited, most(urgentRuns)),
+    );
     if (pages <= 0) return;
     // Where no node takes pages, none are unmapped but those that one is asked to take: each that a
     // thread uses costs a fault.
-    this.#unmap(ALONE, pages, this.#moves ? this.#lead : 0, isNeeded);
+    this.#unmap(ALONE, pages + asked, this.#moves ? this.#lead : 0, isNeeded);
     const isAsked = (page: number) => this.offloads.some((run) => contains(run, page));
     const stays = (page: number) => isNeeded(page) || isAsked(page);
     this.#take(ALONE, pages, stays, (first, count) => {
-      this.offloads.push({ first, count });
-      this.#outbox.send(this.#homes.of(first), { kind: "offload", first, count });
+      const run = { first, count, awaited: Math.max(0, Math.min(count, awaited)) };
+      awaited -= run.awaited;
+      this.offloads.push(run);
+      this.#outbox.send(this.#homes.of(first), { kind: "offload", ...run });
     });
   }
 

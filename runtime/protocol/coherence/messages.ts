@@ -244,6 +244,8 @@ export interface OffloadMessage {
   readonly kind: "offload";
   readonly first: number;
   readonly count: number;
+  /** For the room of how many of them threads wait now. */
+  readonly awaited: number;
 }
 
 /** Home → node: request these pages to write, if you have room; another node needs its room. */

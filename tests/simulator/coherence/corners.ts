@@ -56,6 +56,8 @@ const CORNERS = [
   "usedAgain",
   /** A node's only copy went to another one since its own had no room. */
   "offloaded",
+  /** It went, since a thread waited, where room is kept free for other threads. */
+  "keptRoomGiven",
   /** A node told of room that it no longer had when it was asked to take a page. */
   "adoptionForgotten",
   /** No node had room for a page that a thread waited for, or for those of a node that left. */

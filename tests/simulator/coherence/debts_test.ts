@@ -100,7 +100,7 @@ function collect(
   const random = new Random(seed);
   const bug: PlantedBug = { ...NO_BUG, parts: { ...PARTS, ...parts } };
   const world = new World(
-    { ...makeOptions(random), memoryPages: [], checked: false },
+    { ...makeOptions(random), memoryPages: [], reservePages: [], checked: false },
     random,
     bug,
     undefined,

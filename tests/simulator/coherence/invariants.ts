@@ -2,10 +2,13 @@
  * The invariants after every step of every node, and those of the end, when nothing is left to do.
  */
 
+import type { Coherence, Input } from "../../../runtime/protocol/coherence/coherence.ts";
 import { Content, type NodeId } from "../../../runtime/protocol/coherence/messages.ts";
+import type { Envelope } from "../../../runtime/protocol/coherence/output.ts";
 import {
   Access,
   contains,
+  overlaps,
   type PageRun,
   PageState,
 } from "../../../runtime/protocol/coherence/page.ts";
@@ -13,6 +16,7 @@ import { involves } from "../../../runtime/protocol/coherence/transactions.ts";
 import { homeOf, type Link, type SimulatedNode } from "./node.ts";
 import { type AccessOperation, neededAccess } from "./operation.ts";
 import { fail, type Oracle } from "./oracle.ts";
+import type { ProbeCache, ProbeDirectory } from "./probes.ts";
 
 /**
  * Checks every page of every node that takes part.
@@ -52,6 +56,55 @@ export function checkStep(
       fail(`page ${page} has ${writers} writers and ${readers} readers`);
     }
   }
+}
+
+/** How many pages that others have a node is to take: of itself, or asked by messages. */
+function takenBy(
+  { cache, id }: { readonly cache: ProbeCache; readonly id: NodeId },
+  wish: PageRun,
+  messages: readonly Envelope[],
+): Map<NodeId, number> {
+  const taken = new Map<NodeId, number>();
+  for (let page = wish.first; page < wish.first + wish.count; page++) {
+    if (cache.isTaking(page)) taken.set(id, (taken.get(id) ?? 0) + 1);
+  }
+  for (const { to, message } of messages) {
+    if (message.kind !== "adopt" || !overlaps(message, wish)) continue;
+    taken.set(to, (taken.get(to) ?? 0) + message.count);
+  }
+  return taken;
+}
+
+/**
+ * Prepares to check what a home makes of a wish for room: where no thread waits, only spare room is
+ * given, so that nodes that all have little do not pass pages to and fro.
+ *
+ * @param home The home, before its step.
+ * @param input What it is about to take.
+ * @returns Checks what the home has sent, and says whether a node is to take pages into room that
+ *   it keeps free.
+ */
+export function watchWish(
+  home: { readonly id: NodeId; readonly engine: Coherence },
+  input: Input,
+): (messages: readonly Envelope[]) => boolean {
+  if (input.kind !== "message" || input.message.kind !== "offload") return () => false;
+  const wish = input.message;
+  const cache = home.engine.cache as ProbeCache;
+  const directory = home.engine.directory as ProbeDirectory;
+  const own = { id: home.id, cache };
+  const spares = new Map(directory.believedRooms.map(([node, { spare }]) => [node, spare]));
+  spares.set(home.id, cache.room.spare);
+  const before = takenBy(own, wish, []).get(home.id) ?? 0;
+  return (messages) => {
+    for (const [node, count] of takenBy(own, wish, messages)) {
+      const more = node === home.id ? count - before : count;
+      if (more <= (spares.get(node) ?? 0)) continue;
+      if (wish.awaited > 0) return true;
+      fail(`node ${node} is to take pages into room that it keeps free, and no thread waits`);
+    }
+    return false;
+  };
 }
 
 /** No more pages have memory at a node than it may keep. */

@@ -3,6 +3,7 @@
  */
 
 import { Coherence, type CoherenceOptions } from "../../../runtime/protocol/coherence/coherence.ts";
+import { NO_ROOM, type Room } from "../../../runtime/protocol/coherence/memory.ts";
 import {
   Content,
   type GrantMessage,
@@ -80,10 +81,10 @@ export class SimulatedNode {
   /**
    * How much room it last told of, and what of that the home has not heard yet, the first first.
    */
-  toldRoom = 0;
+  toldRoom = NO_ROOM;
   /** When it told that, in microseconds. */
   toldRoomAt = 0;
-  readonly rooms: number[] = [];
+  readonly rooms: Room[] = [];
   /**
    * Since when it has had room, and the home has known, in microseconds; `Infinity` if it is not
    * so.

@@ -32,7 +32,7 @@ export type Incident =
 /** @returns The protocol's settings, drawn at random. */
 export function makeSettings(
   random: Random,
-): Omit<WorldOptions, "pageCount" | "threads" | "checked" | "memoryPages"> {
+): Omit<WorldOptions, "pageCount" | "threads" | "checked" | "memoryPages" | "reservePages"> {
   return {
     runPages: random.between(1, 8),
     // None, about as long as a message takes, or longer than most else.
@@ -79,6 +79,12 @@ function makeLimits(random: Random, nodes: number, pageCount: number): number[] 
   );
 }
 
+/** How many pages of its limit each node keeps free: none, or any number. */
+function makeReserves(random: Random, memoryPages: readonly number[]): number[] {
+  if (random.chance(50)) return [];
+  return memoryPages.map((pages) => pages === Infinity ? 0 : random.below(pages + 1));
+}
+
 /** @returns A cluster, drawn at random. */
 export function makeOptions(random: Random): WorldOptions {
   const pageCount = random.between(1, 6);
@@ -93,7 +99,8 @@ export function makeOptions(random: Random): WorldOptions {
   }
   const settings = makeSettings(random);
   const memoryPages = makeLimits(random, threads.length, pageCount);
-  return { pageCount, threads, checked: true, memoryPages, ...settings };
+  const reservePages = makeReserves(random.fork(), memoryPages);
+  return { pageCount, threads, checked: true, memoryPages, reservePages, ...settings };
 }
 
 /**

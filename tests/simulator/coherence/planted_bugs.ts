@@ -12,11 +12,12 @@ import {
   type LocatedMessage,
   NO_NODES,
   type NodeId,
+  type OffloadMessage,
   type RefusedMessage,
   type RequestMessage,
 } from "../../../runtime/protocol/coherence/messages.ts";
 import { HomeMoves } from "../../../runtime/protocol/coherence/home_moves.ts";
-import { PageMemory } from "../../../runtime/protocol/coherence/memory.ts";
+import { PageMemory, type Room } from "../../../runtime/protocol/coherence/memory.ts";
 import { Access, type PageRun, PageState } from "../../../runtime/protocol/coherence/page.ts";
 import { Residence } from "../../../runtime/protocol/coherence/residence.ts";
 import { WatchedCache } from "./cache_coverage.ts";
@@ -289,8 +290,22 @@ class GreedyMemory extends PageMemory {
 
 /** Lets nodes take pages that they have no room for. */
 class BlindDirectory extends ProbeDirectory {
-  protected override roomOf(): number {
-    return 1;
+  protected override roomOf(): Room {
+    return { pages: 1, spare: 1 };
+  }
+}
+
+/** Keeps what others keep free for their own threads from a thread that finds room nowhere else. */
+class ThriftyDirectory extends ProbeDirectory {
+  override offload(from: NodeId, message: OffloadMessage): void {
+    super.offload(from, { ...message, awaited: 0 });
+  }
+}
+
+/** Takes a wish for spare room as one of a thread that waits. */
+class LavishDirectory extends ProbeDirectory {
+  override offload(from: NodeId, message: OffloadMessage): void {
+    super.offload(from, { ...message, awaited: message.count });
   }
 }
 
@@ -502,6 +517,18 @@ export const PLANTED_BUGS: readonly FindableBug[] = [
     { Directory: BlindDirectory },
     "2x2 of one page and one that dies or leaves",
     /never|found no room/,
+  ),
+  planted(
+    "gives no room that is kept free, though a thread waits",
+    { Directory: ThriftyDirectory },
+    "2x2 of one page that is kept free",
+    /found no room|for ever/,
+  ),
+  planted(
+    "gives room that is kept free to a node of which no thread waits",
+    { Directory: LavishDirectory },
+    "2x2 of one page that is kept free",
+    /no thread waits/,
   ),
   {
     ...NO_BUG,

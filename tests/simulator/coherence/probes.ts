@@ -6,6 +6,7 @@
 import { PageCache } from "../../../runtime/protocol/coherence/cache.ts";
 import { Directory } from "../../../runtime/protocol/coherence/directory.ts";
 import type { CoherenceParts } from "../../../runtime/protocol/coherence/coherence.ts";
+import { NO_ROOM, type Room } from "../../../runtime/protocol/coherence/memory.ts";
 import {
   DIRECTORY_NODE,
   type Message,
@@ -39,7 +40,7 @@ export interface CacheState {
   readonly nextRequest: number;
   readonly leaving: boolean;
   readonly residence: readonly Residence[];
-  readonly offloads: readonly PageRun[];
+  readonly offloads: PageCache["memory"]["offloads"];
   readonly askAgainAt: number;
   readonly mapped: readonly (readonly [page: number, until: number])[];
   readonly hands: PageCache["memory"]["hands"];
@@ -63,7 +64,7 @@ export interface DirectoryState {
   readonly sweep: { readonly page: number; readonly nodes: number };
   readonly active: readonly Transaction[];
   readonly waiting: readonly WaitingRequest[];
-  readonly rooms: readonly (readonly [node: NodeId, pages: number])[];
+  readonly rooms: readonly (readonly [node: NodeId, room: Room])[];
   readonly adoptions: readonly (readonly [node: NodeId, asked: AskedAdoption])[];
   /** The pages that are to be cleared, and from where on they are looked for. */
   readonly freed: readonly number[];
@@ -268,8 +269,13 @@ export class ProbeDirectory extends Directory {
   }
 
   /** @returns How much room the home believes that a node has; none before it was told. */
-  believedRoom(node: NodeId): number {
-    return this.rooms.get(node) ?? 0;
+  believedRoom(node: NodeId): Room {
+    return this.rooms.get(node) ?? NO_ROOM;
+  }
+
+  /** How much room the home believes that each node has of which it was told. */
+  get believedRooms(): DirectoryState["rooms"] {
+    return [...this.rooms];
   }
 
   /** Whether the home itself wants to leave. */
@@ -308,7 +314,7 @@ export class ProbeDirectory extends Directory {
       sweep: this.sweep,
       active: [...this.active.values().map(copyTransaction)],
       waiting: this.waiting.list(),
-      rooms: [...this.rooms],
+      rooms: this.believedRooms,
       adoptions: [...this.adoptions],
       freed,
       clearFrom: this.clearFrom,

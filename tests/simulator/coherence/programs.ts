@@ -136,6 +136,7 @@ export function runPrograms(set: ProgramSet, seed: number): ProgramResult {
     threads,
     checked,
     memoryPages: [],
+    reservePages: [],
     ...makeSettings(random),
     ...settings,
   };

@@ -137,6 +137,29 @@ Deno.test("room: a thread that waits goes on once another node has told of room"
   assertEquals(cluster.node(2).deadline, Infinity);
 });
 
+Deno.test("room: a thread that waits gets the last page of room, kept free or not", () => {
+  const cluster = new ScriptedCluster(3, { memoryPages: 8, reservePages: 1 });
+  for (const [id, pages] of [[1, 8], [2, 8], [3, 7]] as const) {
+    for (let page = 0; page < pages; page++) cluster.access(id, 8 * id + page, Access.Write);
+  }
+  cluster.tellRooms();
+  cluster.access(2, 50, Access.Write);
+  assertEquals(cluster.states(50)[1], Exclusive);
+  assertEquals(cluster.engines.map(({ cache }) => cache.copies.pagesExclusive), [8, 8, 8]);
+});
+
+Deno.test("room: none that is kept free goes to a node that wants some for later faults", () => {
+  const cluster = new ScriptedCluster(3, { memoryPages: 8, reservePages: 2 });
+  for (const [id, pages] of [[1, 6], [2, 8], [3, 6]] as const) {
+    for (let page = 0; page < pages; page++) cluster.access(id, 8 * id + page, Access.Write);
+  }
+  cluster.tellRooms();
+  const start = cluster.log.length;
+  cluster.step(2, { kind: "tick" }, WAIT_US);
+  cluster.flush();
+  assertEquals(new Set(cluster.log.slice(start)), new Set(["offload 2>1"]));
+});
+
 Deno.test("room: runs that no thread waits for never take the last of it", () => {
   const options = { runPages: 8, readAhead: true, readAheadMinPages: 1 };
   const cluster = new ScriptedCluster(2, options, [Infinity, 9]);

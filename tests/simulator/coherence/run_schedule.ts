@@ -48,7 +48,7 @@ export function runSchedule(
   const isFrozen = seed % FROZEN_EVERY === 0;
   const drawn = makeOptions(random);
   // What a node that was given up does to its memory, the oracle of that node does not follow.
-  const unlimited = isFrozen ? { ...drawn, memoryPages: [] } : drawn;
+  const unlimited = isFrozen ? { ...drawn, memoryPages: [], reservePages: [] } : drawn;
   const options = hasHomes(seed)
     ? { ...unlimited, ...makeHomes(random, unlimited.memoryPages) }
     : unlimited;

@@ -30,6 +30,7 @@ import {
   checkStep,
   forbidLosses,
   settleLosses,
+  watchWish,
 } from "./invariants.ts";
 import { PAGE_WORDS } from "./mmu.ts";
 import { homeOf, isData, type Link, SimulatedNode, type Thread } from "./node.ts";
@@ -55,6 +56,8 @@ export interface WorldOptions {
   readonly readAheadMinPages: number;
   /** For each node the most pages that it may keep; `Infinity` for no limit. */
   readonly memoryPages: readonly number[];
+  /** For each node how many of them it keeps free for faults. */
+  readonly reservePages: readonly number[];
   /** How many pages the home looks at in one go, when a node is gone or leaves. */
   readonly workPages: number;
   /** The threads of each node; as many nodes as there are entries. */
@@ -111,7 +114,11 @@ export class World {
     this.nodes = options.threads.map((threads, index) =>
       new SimulatedNode(
         index + 1,
-        { ...options, memoryPages: options.memoryPages[index] ?? Infinity },
+        {
+          ...options,
+          memoryPages: options.memoryPages[index] ?? Infinity,
+          reservePages: options.reservePages[index] ?? 0,
+        },
         bug.parts,
         threads,
       )
@@ -171,7 +178,7 @@ export class World {
     }
     this.nodes[0]!.known.add(node.id);
     // Its answers to pings tell every node how much room the directory node has.
-    this.#step(node, { kind: "room", node: 1, pages: this.nodes[0]!.engine.room });
+    this.#step(node, { kind: "room", node: 1, ...this.nodes[0]!.engine.room });
   }
 
   /** Whether the first frame of a link can arrive: its receiver has heard of its sender. */
@@ -272,9 +279,9 @@ export class World {
    * @returns The time, in microseconds; `Infinity` where the home knows.
    */
   roomNewsAt(node: SimulatedNode): number {
-    const { room } = node.engine;
-    if (room !== node.toldRoom) return this.now;
-    const isKnown = room === this.nodes[0]!.directory.believedRoom(node.id);
+    const { engine: { room }, toldRoom } = node;
+    if (room.pages !== toldRoom.pages || room.spare !== toldRoom.spare) return this.now;
+    const isKnown = this.nodes[0]!.directory.knowsRoom(node.id, room);
     return isKnown ? Infinity : node.toldRoomAt + HEARTBEAT_MS * 1000;
   }
 
@@ -287,7 +294,7 @@ export class World {
 
   /** The home hears how much room a node had. */
   hearRoom(node: SimulatedNode): void {
-    this.#step(this.nodes[0]!, { kind: "room", node: node.id, pages: node.rooms.shift()! });
+    this.#step(this.nodes[0]!, { kind: "room", node: node.id, ...node.rooms.shift()! });
   }
 
   /** A node's driver has nothing else to do. */
@@ -474,7 +481,9 @@ export class World {
   #step(node: SimulatedNode, input: Input): void {
     this.#trace?.(`${this.now} node ${node.id} takes ${JSON.stringify(input)}`);
     const { pagesDropped, pagesOffloaded } = node.engine.counters;
+    const givesKeptRoom = watchWish(node, input);
     const output = node.engine.step(input, this.now);
+    if (givesKeptRoom(output.messages)) this.reach("keptRoomGiven");
     if (this.#bug.messagesFirst) {
       this.#send(node, output.messages);
       this.#operate(node, output);
@@ -610,8 +619,8 @@ export class World {
   /** Notes since when nodes have had room that the home knows of. */
   #watchRoom(): void {
     for (const node of this.nodes) {
-      const known = node.id === 1 || this.nodes[0]!.directory.believedRoom(node.id) > 0;
-      const isRoomy = node.status === "live" && known && node.engine.room > 0;
+      const known = node.id === 1 || this.nodes[0]!.directory.believedRoom(node.id).pages > 0;
+      const isRoomy = node.status === "live" && known && node.engine.room.pages > 0;
       node.roomySince = isRoomy ? Math.min(node.roomySince, this.now) : Infinity;
     }
   }
@@ -620,9 +629,9 @@ export class World {
   #exhausted(node: SimulatedNode, page: number | undefined): void {
     this.reach("memoryExhausted");
     for (const other of this.nodes) {
-      const { room } = other.engine;
+      const { pages } = other.engine.room;
       if (other === node || this.now - other.roomySince < ROOMY_MAX_US) continue;
-      fail(`node ${node.id} found no room, and node ${other.id} had room for ${room} pages`);
+      fail(`node ${node.id} found no room, and node ${other.id} had room for ${pages} pages`);
     }
     if (page === undefined) this.kill(node);
     else this.#giveUp(node, page);
