@@ -4,7 +4,12 @@
  */
 
 import { TdsmError, type TdsmErrorCode } from "../runtime/errors.ts";
-import { PAGE_SIZE_MAX_BYTES, PAGE_SIZE_MIN_BYTES, REGION_MAX_BYTES } from "../runtime/limits.ts";
+import {
+  NOISE_PAYLOAD_MAX_BYTES,
+  PAGE_SIZE_MAX_BYTES,
+  PAGE_SIZE_MIN_BYTES,
+  REGION_MAX_BYTES,
+} from "../runtime/limits.ts";
 
 /** The ABI version that this code is written for. */
 export const ABI_VERSION = 4;
@@ -117,6 +122,20 @@ export const SEALED_LINK = {
   },
 } as const;
 
+/** Layout of `tdsm_noise_state`, in bytes; the library alone reads and writes it, but for the hash. */
+export const NOISE_STATE = {
+  size: 168,
+  fields: {
+    hash: { offset: 0, size: 32 },
+    chaining_key: { offset: 32, size: 32 },
+    cipher_key: { offset: 64, size: 32 },
+    private: { offset: 96, size: 32 },
+    remote: { offset: 128, size: 32 },
+    role: { offset: 160, size: 4 },
+    step: { offset: 164, size: 4 },
+  },
+} as const;
+
 /** `u32` words of one fault record in the array that `NativeRegion.readFaults` fills. */
 export const FAULT_WORDS = 4;
 /** The word of a fault record that has the logical page. */
@@ -191,6 +210,9 @@ export const SEAL_OVERHEAD_BYTES = 36;
 /** The most bytes that a sealed record carries. */
 export const SEAL_RECORD_MAX_BYTES = 65_536;
 
+/** How much longer a message of the handshake with a key is than its payload, in bytes. */
+export const NOISE_OVERHEAD_BYTES = 48;
+
 /** The constants above and the bounds of the library, by their names in the layout manifest. */
 export const CONSTANTS = {
   page_size_min: PAGE_SIZE_MIN_BYTES,
@@ -218,6 +240,8 @@ export const CONSTANTS = {
   seal_header: SEAL_HEADER_BYTES,
   seal_overhead: SEAL_OVERHEAD_BYTES,
   seal_record_max: SEAL_RECORD_MAX_BYTES,
+  noise_overhead: NOISE_OVERHEAD_BYTES,
+  noise_payload_max: NOISE_PAYLOAD_MAX_BYTES,
   ready_faults: READY_FAULTS,
   ready_kicked: READY_KICKED,
   ready_loop: READY_LOOP,

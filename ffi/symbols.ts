@@ -86,6 +86,26 @@ export const symbols = {
     parameters: ["buffer", "buffer", "u32", "buffer", "u32", "buffer"],
     result: "i32",
   },
+  /**
+   * `int32_t tdsm_noise_begin(tdsm_noise_state *out, uint32_t role, const uint8_t key[32],
+   * const uint8_t *prologue, uint32_t length)`
+   */
+  tdsm_noise_begin: { parameters: ["buffer", "u32", "buffer", "buffer", "u32"], result: "i32" },
+  /**
+   * `int32_t tdsm_noise_write(tdsm_noise_state *state, const uint8_t *payload, uint32_t length,
+   * const uint8_t secret[32], uint8_t *message)`
+   */
+  tdsm_noise_write: {
+    parameters: ["buffer", "buffer", "u32", "buffer", "buffer"],
+    result: "i32",
+  },
+  /**
+   * `int32_t tdsm_noise_read(tdsm_noise_state *state, const uint8_t *message, uint8_t *payload,
+   * uint32_t length)`
+   */
+  tdsm_noise_read: { parameters: ["buffer", "buffer", "buffer", "u32"], result: "i32" },
+  /** `int32_t tdsm_noise_split(tdsm_noise_state *state, uint8_t send[32], uint8_t receive[32])` */
+  tdsm_noise_split: { parameters: ["buffer", "buffer", "buffer"], result: "i32" },
   /** `void tdsm_yield(void)` */
   tdsm_yield: { parameters: [], result: "void" },
   /** `int32_t tdsm_realtime_begin(void)` */

@@ -59,7 +59,7 @@ function stampPath(machine: Machine): string {
   return `${libraryPath(machine)}.stamp`;
 }
 
-/** The processors that `aegis.zig` is compiled for: those with instructions for AES. */
+/** The processors that `aes.zig` is compiled for: those with instructions for AES. */
 const AES_PROCESSORS: Readonly<Record<Machine, string>> = {
   x86_64: "x86_64+avx+aes",
   aarch64: "generic+aes",
@@ -176,13 +176,13 @@ async function replace(path: string, content: string | Uint8Array): Promise<void
   await Deno.rename(temporary, path);
 }
 
-/** Compiles `aegis.zig` in a folder, and has the object used; the name is relative to `zig/`. */
-async function withAegis<Result>(
+/** Compiles `aes.zig` in a folder, and has the object used; the name is relative to `zig/`. */
+async function withAes<Result>(
   machine: Machine,
   use: (object: string) => Promise<Result>,
 ): Promise<Result> {
   await Deno.mkdir(outputDirectory, { recursive: true });
-  const object = await Deno.makeTempFile({ dir: outputDirectory, prefix: ".aegis-", suffix: ".o" });
+  const object = await Deno.makeTempFile({ dir: outputDirectory, prefix: ".aes-", suffix: ".o" });
   const name = `..${object.slice(root.length)}`;
   try {
     await runZig([
@@ -195,7 +195,7 @@ async function withAegis<Result>(
       "-target",
       targetOf(machine),
       `-femit-bin=${name}`,
-      "src/aegis.zig",
+      "src/aes.zig",
     ]);
     return await use(name);
   } finally {
@@ -211,7 +211,7 @@ async function build(machine: Machine): Promise<void> {
   }
   const temporary = await Deno.makeTempFile({ dir: outputDirectory, prefix: ".build-" });
   try {
-    await withAegis(machine, (object) =>
+    await withAes(machine, (object) =>
       runZig([
         "build-lib",
         "@libtdsm.rsp",
@@ -262,7 +262,7 @@ async function writeIndex(): Promise<void> {
  */
 async function test(filters: readonly string[]): Promise<void> {
   const filterArgs = filters.flatMap((filter) => ["--test-filter", filter]);
-  const printed = await withAegis(thisMachine(), (object) =>
+  const printed = await withAes(thisMachine(), (object) =>
     runZig([
       "test",
       "@libtdsm.rsp",

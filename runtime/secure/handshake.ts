@@ -3,13 +3,14 @@
  * and a program without the key learns only that there is one.
  */
 
-import { suitesOf } from "../../ffi/seal.ts";
+import { NOISE_OVERHEAD_BYTES } from "../../ffi/abi.ts";
 import type { TdsmLibrary } from "../../ffi/library.ts";
+import { NoiseError, NoiseHandshake, type Role } from "../../ffi/noise.ts";
+import { suitesOf } from "../../ffi/seal.ts";
 import { TdsmError } from "../errors.ts";
 import { noted } from "../event_loop.ts";
 import { DISCARDED_MAX_BYTES } from "../limits.ts";
 import { PROTOCOL_VERSION } from "../wire/layout.ts";
-import { MESSAGE_OVERHEAD_BYTES, NoiseError, NoiseHandshake } from "./noise.ts";
 import { keyPreamble, type Preamble, PREAMBLE_BYTES, readPreamble } from "./preamble.ts";
 import { SealedConnection, type Stream } from "./sealed_connection.ts";
 
@@ -27,7 +28,7 @@ export interface Secret {
 const PLAIN = 4;
 /** Of both messages: one byte of modes, and three that are zero. */
 const PAYLOAD_BYTES = 4;
-const MESSAGE_BYTES: number = MESSAGE_OVERHEAD_BYTES + PAYLOAD_BYTES;
+const MESSAGE_BYTES: number = NOISE_OVERHEAD_BYTES + PAYLOAD_BYTES;
 
 /**
  * The side that has connected: proves that it has the key, and has the other side prove the same.
@@ -40,8 +41,8 @@ const MESSAGE_BYTES: number = MESSAGE_OVERHEAD_BYTES + PAYLOAD_BYTES;
  * word.
  */
 export async function proveKey(connection: Stream, secret: Secret): Promise<SealedConnection> {
-  const noise = await begin("initiator", secret);
-  const first = await noise.write(payloadOf(modesOf(secret)));
+  const noise = begin("initiator", secret);
+  const first = noise.write(payloadOf(modesOf(secret)));
   await writeAll(connection, keyPreamble(), first);
   const preamble = await readExactly(connection, PREAMBLE_BYTES);
   if (preamble === undefined) throw closed();
@@ -50,10 +51,10 @@ export async function proveKey(connection: Stream, secret: Secret): Promise<Seal
   if (second === undefined) {
     throw mismatch("it has another key: give every node the same one, with --key-file or TDSM_KEY");
   }
-  const payload = await readMessage(noise, second);
+  const payload = authentic(() => noise.read(second));
   const mode = payload[0]!;
   if (!isChoice(mode, modesOf(secret))) throw misspoken();
-  return await seal(connection, secret, noise, mode);
+  return seal(connection, secret, noise, mode);
 }
 
 /**
@@ -78,12 +79,13 @@ export async function demandKey(
     requireKey(readPreamble(preamble));
     const first = await readExactly(connection, MESSAGE_BYTES);
     if (first === undefined) throw closed();
-    const noise = await begin("responder", secret);
-    const payload = await readMessage(noise, first);
+    const noise = begin("responder", secret);
+    const payload = authentic(() => noise.read(first));
     known();
     const mode = choose(payload[0]! & modesOf(secret));
-    await writeAll(connection, keyPreamble(), await noise.write(payloadOf(mode)));
-    const sealed = await seal(connection, secret, noise, mode);
+    const second = authentic(() => noise.write(payloadOf(mode)));
+    await writeAll(connection, keyPreamble(), second);
+    const sealed = seal(connection, secret, noise, mode);
     await sealed.receiveFirst();
     return sealed;
   } catch (error) {
@@ -95,15 +97,15 @@ export async function demandKey(
 }
 
 /** Both messages were said: from here on the connection is sealed, as the mode says. */
-async function seal(
+function seal(
   connection: Stream,
   { library }: Secret,
   noise: NoiseHandshake,
   mode: number,
-): Promise<SealedConnection> {
+): SealedConnection {
   return new SealedConnection(connection, {
     library,
-    keys: await noise.split(),
+    keys: noise.split(),
     suite: mode & ~PLAIN,
     plain: (mode & PLAIN) !== 0,
   });
@@ -112,11 +114,11 @@ async function seal(
 /**
  * Both preambles are in the prologue. Any other than this is refused, so both are known beforehand.
  */
-function begin(role: "initiator" | "responder", { key }: Secret): Promise<NoiseHandshake> {
+function begin(role: Role, { key, library }: Secret): NoiseHandshake {
   const prologue = new Uint8Array(2 * PREAMBLE_BYTES);
   prologue.set(keyPreamble());
   prologue.set(keyPreamble(), PREAMBLE_BYTES);
-  return NoiseHandshake.begin(role, key, prologue);
+  return new NoiseHandshake(library, role, key, prologue);
 }
 
 function modesOf({ plain, library }: Secret): number {
@@ -140,10 +142,10 @@ function payloadOf(modes: number): Uint8Array {
   return new Uint8Array(PAYLOAD_BYTES).with(0, modes);
 }
 
-/** Takes the other side's message; one that cannot be accepted has been made with another key. */
-async function readMessage(noise: NoiseHandshake, message: Uint8Array): Promise<Uint8Array> {
+/** Goes on with a handshake; what cannot be accepted has been made with another key. */
+function authentic<Result>(step: () => Result): Result {
   try {
-    return await noise.read(message);
+    return step();
   } catch (error) {
     if (!(error instanceof NoiseError)) throw error;
     throw mismatch("it has another key, or something on the way changes what is sent");

@@ -5,11 +5,11 @@
 
 import type { TdsmLibrary } from "../../ffi/library.ts";
 import { SEAL_OVERHEAD_BYTES } from "../../ffi/abi.ts";
+import type { TransportKeys } from "../../ffi/noise.ts";
 import { endedInside, LinkSeal, sealedBytes, SealState } from "../../ffi/seal.ts";
 import { TdsmError } from "../errors.ts";
 import { noted } from "../event_loop.ts";
 import { SEAL_BATCH_BYTES, SEAL_FIRST_MAX_BYTES } from "../limits.ts";
-import type { TransportKeys } from "./noise.ts";
 
 /** What a link needs of a connection. */
 export type Stream =
@@ -39,7 +39,7 @@ export type Stream =
 /** How a connection is sealed. */
 export interface Sealing {
   readonly library: TdsmLibrary;
-  /** Those that the handshake has yielded. */
+  /** Those that the handshake has yielded; they are wiped. */
   readonly keys: TransportKeys;
   /** How, as the library numbers it. */
   readonly suite: number;
@@ -83,8 +83,10 @@ export class SealedConnection implements Stream {
   constructor(connection: Stream, { library, keys, suite, plain }: Sealing) {
     this.#connection = connection;
     this.#plain = plain;
-    this.#sends = new SealState(library, suite, keys.send as Uint8Array<ArrayBuffer>);
-    this.#receives = new SealState(library, suite, keys.receive as Uint8Array<ArrayBuffer>);
+    this.#sends = new SealState(library, suite, keys.send);
+    this.#receives = new SealState(library, suite, keys.receive);
+    keys.send.fill(0);
+    keys.receive.fill(0);
   }
 
   /** The other side's address. */

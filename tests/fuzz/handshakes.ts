@@ -1,16 +1,19 @@
 /** Throws changed messages at both sides of a handshake: none may be taken. */
 
 import { assert } from "@std/assert";
-import { MESSAGE_OVERHEAD_BYTES, NoiseError, NoiseHandshake } from "../../runtime/secure/noise.ts";
+import { NOISE_OVERHEAD_BYTES } from "../../ffi/abi.ts";
+import { openLibrary } from "../../ffi/library.ts";
+import { NoiseError, NoiseHandshake, type Role } from "../../ffi/noise.ts";
 import { KEY_BYTES, NOISE_PAYLOAD_MAX_BYTES } from "../../runtime/limits.ts";
 import type { Random } from "../simulator/coherence/random.ts";
 import type { Target } from "./target.ts";
 
+const library = openLibrary();
 const KEY = new Uint8Array(KEY_BYTES).fill(7);
 const PROLOGUE = new Uint8Array(16).fill(1);
 
 /** What is tried in place of {@linkcode NoiseHandshake.read}, to see that its faults are found. */
-export type Read = (side: NoiseHandshake, message: Uint8Array) => Promise<Uint8Array>;
+export type Read = (side: NoiseHandshake, message: Uint8Array) => Uint8Array;
 
 /**
  * Changes some bytes, or how many there are.
@@ -47,26 +50,25 @@ export function change(random: Random, bytes: Uint8Array): Uint8Array {
 export function handshakeTarget(read: Read = (side, message) => side.read(message)): Target {
   return {
     name: "handshake",
-    weight: 1,
-    async try(random) {
-      const [initiator, responder] = await Promise.all([
-        NoiseHandshake.begin("initiator", KEY, PROLOGUE),
-        NoiseHandshake.begin("responder", KEY, PROLOGUE),
-      ]);
+    weight: 4,
+    try(random) {
+      const begin = (role: Role) => new NoiseHandshake(library, role, KEY, PROLOGUE);
+      const [initiator, responder] = [begin("initiator"), begin("responder")];
+      const secret = () => new Uint8Array(KEY_BYTES).map(() => random.below(256));
       const payload = new Uint8Array(random.below(NOISE_PAYLOAD_MAX_BYTES + 1));
-      const first = await initiator.write(payload);
-      assert(first.length === MESSAGE_OVERHEAD_BYTES + payload.length);
-      if (random.chance(60)) return await outcome(read, responder, change(random, first));
-      await responder.read(first);
-      return await outcome(read, initiator, change(random, await responder.write(payload)));
+      const first = initiator.write(payload, secret());
+      assert(first.length === NOISE_OVERHEAD_BYTES + payload.length);
+      if (random.chance(60)) return outcome(read, responder, change(random, first));
+      responder.read(first);
+      return outcome(read, initiator, change(random, responder.write(payload, secret())));
     },
   };
 }
 
 /** What comes of a message that is not as it was sent. */
-async function outcome(read: Read, side: NoiseHandshake, message: Uint8Array): Promise<string> {
+function outcome(read: Read, side: NoiseHandshake, message: Uint8Array): string {
   try {
-    await read(side, message);
+    read(side, message);
   } catch (error) {
     if (error instanceof NoiseError) return error.reason;
     throw error;

@@ -29,7 +29,7 @@ Deno.test("event loop: the engine's operations are noted, since they end no slee
       found.push(...unnoted(path, text));
     }
   }
-  assert(operations > 20, "the operations were found");
+  assert(operations > 15, "the operations were found");
   assertEquals(found, []);
   assertEquals(unnoted("a.ts", "x = await this.#connection.read(bytes);"), [
     "a.ts: await this.#connection.read(…",

@@ -2,6 +2,7 @@
 //! side check them. Everything here is append-only within one `version`.
 
 const std = @import("std");
+const noise = @import("noise.zig");
 const seal = @import("seal.zig");
 const SealedLink = @import("sealed_link.zig").SealedLink;
 const Status = @import("status.zig").Status;
@@ -31,6 +32,11 @@ pub const seal_header = seal.header_bytes;
 pub const seal_overhead = seal.overhead_bytes;
 /// The most bytes that a record carries.
 pub const seal_record_max = seal.record_max_bytes;
+
+/// How much longer a message of the handshake with a key is than its payload, in bytes.
+pub const noise_overhead = noise.overhead_bytes;
+/// The most bytes that a message of the handshake carries.
+pub const noise_payload_max = noise.payload_max_bytes;
 
 /// `tdsm_open_options.flags`: refuse where faults inside system calls cannot be served.
 pub const open_require_kernel_faults: u32 = 1;
@@ -270,6 +276,7 @@ pub const manifest: [:0]const u8 = made: {
         "," ++ structJson("tdsm_module_info", ModuleInfo) ++
         "," ++ structJson("tdsm_seal_state", seal.State) ++
         "," ++ structJson("tdsm_sealed_link", SealedLink) ++
+        "," ++ structJson("tdsm_noise_state", noise.State) ++
         "},\"statuses\":" ++ enumJson(Status) ++
         ",\"steps\":" ++ enumJson(Step) ++
         ",\"problems\":" ++ enumJson(Problem) ++
@@ -290,6 +297,7 @@ pub const manifest: [:0]const u8 = made: {
         "ready_kicked",          "ready_loop",
         "link_bytes",            "link_room",
         "descriptors_max",       "ready_seen",
+        "noise_overhead",        "noise_payload_max",
     }) ++ "}}";
 };
 
@@ -338,7 +346,7 @@ test "abi: the manifest is JSON and has every struct" {
     defer parsed.deinit();
     const root = parsed.value.object;
     try std.testing.expectEqual(@as(i64, version), root.get("abiVersion").?.integer);
-    try std.testing.expectEqual(@as(usize, 8), root.get("structs").?.object.count());
+    try std.testing.expectEqual(@as(usize, 9), root.get("structs").?.object.count());
     const fault = root.get("structs").?.object.get("tdsm_fault").?.object;
     try std.testing.expectEqual(@as(i64, 12), fault.get("fields").?.object.get("window").?.object.get("offset").?.integer);
 }

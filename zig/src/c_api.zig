@@ -14,6 +14,7 @@ const fence = @import("fence.zig");
 const links = @import("links.zig");
 const thread_link = @import("thread_link.zig");
 const modules = @import("modules.zig");
+const noise = @import("noise.zig");
 const pages = @import("pages.zig");
 const process = @import("process.zig");
 const realtime = @import("realtime.zig");
@@ -297,6 +298,46 @@ pub export fn tdsm_seal_open(state: ?*seals.State, sealed: ?[*]const u8, length:
     const done = seals.open(state orelse return bad, bytes, room) catch |failure| return status.code(failure);
     count.* = @intCast(done.taken);
     return @intCast(done.carried);
+}
+
+/// int32_t tdsm_noise_begin(tdsm_noise_state *out, uint32_t role, const uint8_t key[32],
+///                          const uint8_t *prologue, uint32_t length)
+/// Begins a handshake as its initiator (1) or its responder (2).
+pub export fn tdsm_noise_begin(out: ?*noise.State, role: u32, key: ?*const [noise.key_bytes]u8, prologue: ?[*]const u8, length: u32) i32 {
+    const bad = status.code(status.reject(error.BadArgument));
+    const state = out orelse return bad;
+    state.begin(role, key orelse return bad, given(prologue, length)) catch |failure| return status.code(failure);
+    return 0;
+}
+
+/// int32_t tdsm_noise_write(tdsm_noise_state *state, const uint8_t *payload, uint32_t length,
+///                          const uint8_t secret[32], uint8_t *message)
+/// Makes this side's message, 48 bytes longer than its payload; `secret` is random, and used for
+/// nothing else.
+pub export fn tdsm_noise_write(state: ?*noise.State, payload: ?[*]const u8, length: u32, secret: ?*const [noise.key_bytes]u8, message: ?[*]u8) i32 {
+    const bad = status.code(status.reject(error.BadArgument));
+    const out = (message orelse return bad)[0 .. @as(usize, length) + noise.overhead_bytes];
+    (state orelse return bad).write(given(payload, length), secret orelse return bad, out) catch |failure| return status.code(failure);
+    return 0;
+}
+
+/// int32_t tdsm_noise_read(tdsm_noise_state *state, const uint8_t *message, uint8_t *payload,
+///                         uint32_t length)
+/// Takes the other side's message, whose payload has `length` bytes.
+pub export fn tdsm_noise_read(state: ?*noise.State, message: ?[*]const u8, payload: ?[*]u8, length: u32) i32 {
+    const bad = status.code(status.reject(error.BadArgument));
+    const bytes = (message orelse return bad)[0 .. @as(usize, length) + noise.overhead_bytes];
+    const out: []u8 = if (payload) |first| first[0..length] else &.{};
+    (state orelse return bad).read(bytes, out) catch |failure| return status.code(failure);
+    return 0;
+}
+
+/// int32_t tdsm_noise_split(tdsm_noise_state *state, uint8_t send[32], uint8_t receive[32])
+/// The keys of the two directions, once both messages are there.
+pub export fn tdsm_noise_split(state: ?*noise.State, send: ?*[noise.key_bytes]u8, receive: ?*[noise.key_bytes]u8) i32 {
+    const bad = status.code(status.reject(error.BadArgument));
+    (state orelse return bad).split(send orelse return bad, receive orelse return bad) catch |failure| return status.code(failure);
+    return 0;
 }
 
 /// void tdsm_yield(void)

@@ -207,8 +207,9 @@ pub fn suites() u32 {
 
 var aes: std.atomic.Value(enum(u8) { unknown, present, absent }) = .init(.unknown);
 
+/// Whether the functions of `aes.zig` may be called.
 /// Asked once: CPUID leaves a virtual machine, and that takes microseconds.
-fn hasAes() bool {
+pub fn hasAes() bool {
     switch (aes.load(.monotonic)) {
         .present => return true,
         .absent => return false,

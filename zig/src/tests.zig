@@ -7,6 +7,7 @@ comptime {
     _ = @import("status.zig");
     _ = @import("window.zig");
     _ = @import("section.zig");
+    _ = @import("noise_test.zig");
     _ = @import("seal_test.zig");
     _ = @import("thread.zig");
     _ = @import("exit_test.zig");
