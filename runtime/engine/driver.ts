@@ -302,8 +302,7 @@ export class Driver {
       const now = nowUs();
       const timerUs = nextTimerUs(now);
       if (timerUs <= now) {
-        // Few timers begin anything that goes on after their turn.
-        this.#quietTurns = Math.min(this.#quietTurns, LOOP_QUIET_TURNS - LOOP_BUSY_TURNS);
+        // What a timer begins that goes on in the event loop is noted, or is a timer.
         this.#timed = true;
         break;
       }
