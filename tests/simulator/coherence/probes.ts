@@ -135,7 +135,8 @@ export class ProbeCache extends PageCache {
   /** @returns Whether a page is requested, or will be once there is room. */
   isTaking(page: number): boolean {
     return this.pending.at(page) !== undefined ||
-      this.adoptions.some((run) => contains(run, page));
+      this.adoptions.some((run) => contains(run, page)) ||
+      this.roomless.some((wanted) => wanted.page === page);
   }
 
   /** @returns Whether the message is a demand that waits here. */
