@@ -234,6 +234,46 @@ export function keyRefused(
   });
 }
 
+/**
+ * The error of a node that has found its directory at none of the addresses where it may be.
+ *
+ * @param addresses The addresses, more than one.
+ * @param timeoutMs How long it was tried, in milliseconds.
+ * @param cause What was met at the last of them.
+ * @returns The error.
+ */
+export function atNoneOf(
+  addresses: readonly Address[],
+  timeoutMs: number,
+  cause: unknown,
+): TdsmError {
+  const [first, last] = [formatAddress(addresses[0]!), addresses.at(-1)!.port];
+  const message = `Cannot join: the directory is at none of ${first} to ${last}, tried for ` +
+    `${timeoutMs} ms (${reasonOf(cause)}). See whether node 1 has started, or wait longer with ` +
+    "--join-timeout";
+  return new TdsmError("NoDirectory", message, { operation: "join", cause });
+}
+
+/**
+ * Whether the program at one of several addresses is not of the cluster that this node looks for.
+ *
+ * @param error How the handshake with it has failed.
+ * @returns Whether the directory may be at another one of the addresses.
+ */
+export function isOfOthers(error: unknown): boolean {
+  if (!(error instanceof TdsmError)) return true;
+  return OTHERS_CODES.includes(error.code);
+}
+
+/** How programs answer that are no nodes, or nodes of another cluster. */
+const OTHERS_CODES: readonly TdsmErrorCode[] = [
+  "JoinRefused",
+  "KeyMismatch",
+  "KeyMissing",
+  "ProtocolViolation",
+  "VersionMismatch",
+];
+
 function otherVersion(theirs: string): RefuseControl {
   const reason = `protocol version ${theirs} asked for, this is ${PROTOCOL_VERSION}: ` +
     "run the same release on every node";

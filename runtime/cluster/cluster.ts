@@ -29,7 +29,15 @@ import type { SyncMessage } from "../protocol/sync/messages.ts";
 import type { Stream } from "../secure/sealed_connection.ts";
 import { Lease } from "../protocol/coherence/lease.ts";
 import { DIRECTORY_NODE, type GrantMessage, type NodeId } from "../protocol/coherence/messages.ts";
-import { keyRefused, notADirectory, objectionToLoopback, type Peer, refusal } from "./admission.ts";
+import {
+  atNoneOf,
+  isOfOthers,
+  keyRefused,
+  notADirectory,
+  objectionToLoopback,
+  type Peer,
+  refusal,
+} from "./admission.ts";
 import { Door } from "./door.ts";
 import { connectToDirectory, isDropped, secure, shakeHands, tryMaxMs } from "./handshake.ts";
 import { Link } from "./link.ts";
@@ -53,6 +61,11 @@ export interface ClusterOptions {
    * not tried.
    */
   readonly whyUnreachable?: (address: Address) => Promise<string | undefined>;
+  /**
+   * Where else the directory may be than where it is looked for first, in this order: programs of
+   * others are passed over, which a key tells apart.
+   */
+  readonly otherDirectories?: readonly Address[];
   /** The key of the cluster; without one, each program that reaches the node may join. */
   readonly secret?: Secret | undefined;
   /**
@@ -211,7 +224,7 @@ export class Cluster<Node extends Member = Member> {
    * Joins the cluster of a directory.
    *
    * @param options This node.
-   * @param directory Where the directory is.
+   * @param first Where the directory is, or may be where `options` name others.
    * @param wanted The settings that the directory node must have decided, or else the node does not
    * join.
    * @param timeoutMs How long to try to reach the directory node, in milliseconds; 0 is one try.
@@ -222,22 +235,37 @@ export class Cluster<Node extends Member = Member> {
    */
   static async join<Node extends Member>(
     options: ClusterOptions,
-    directory: Address,
+    first: Address,
     wanted: Partial<RegionSettings>,
     timeoutMs: number,
     open: (cluster: Cluster, region: RegionSettings) => Node,
   ): Promise<Node> {
     const giveUpAt = performance.now() + tryMaxMs(timeoutMs);
     const leftMs = (): number => Math.max(1, Math.ceil(giveUpAt - performance.now()));
-    const { clock = awakeMs } = options;
+    const { clock = awakeMs, otherDirectories = [] } = options;
+    const directories = [first, ...otherDirectories];
+    const isOnly = directories.length === 1;
+    /** Waits before the next round of several addresses. */
+    const next = async (tries: number, error: unknown): Promise<void> => {
+      if (tries % directories.length > 0) return;
+      const round = tries / directories.length;
+      const pauseMs = Math.min(JOIN_RETRY_MIN_MS * 2 ** (round - 1), JOIN_RETRY_MAX_MS);
+      if (timeoutMs === 0 || leftMs() <= pauseMs) throw atNoneOf(directories, timeoutMs, error);
+      await new Promise((resolve) => setTimeout(resolve, pauseMs));
+    };
     /** How the last handshake failed that another try may do better than. */
     let met: unknown;
     for (let tries = 1;; tries++) {
+      const directory = directories[(tries - 1) % directories.length]!;
       let connection: Deno.TcpConn;
       try {
-        connection = await connectToDirectory(directory, tries === 1 ? timeoutMs : leftMs());
+        const maxMs = !isOnly ? 0 : tries === 1 ? timeoutMs : leftMs();
+        connection = await connectToDirectory(directory, maxMs);
       } catch (error) {
-        throw met === undefined ? error : notLetIn(directory, met, tries - 1);
+        if (isOnly) throw met === undefined ? error : notLetIn(directory, met, tries - 1);
+        if (error instanceof TdsmError && error.code !== "NoDirectory") throw error;
+        await next(tries, met ?? (error as TdsmError).cause);
+        continue;
       }
       requireReachable(connection, options.listener, directory);
       const counters = newCounters();
@@ -264,6 +292,11 @@ export class Cluster<Node extends Member = Member> {
         await cluster.#admitted.promise;
         return cluster.node as Node;
       } catch (error) {
+        if (!isOnly && members === undefined && (isPassing(error) || isOfOthers(error))) {
+          met = error;
+          await next(tries, met);
+          continue;
+        }
         const pauseMs = Math.min(JOIN_RETRY_MIN_MS * 2 ** (tries - 1), JOIN_RETRY_MAX_MS);
         const mayGoBetter = timeoutMs > 0 && members === undefined && isPassing(error);
         if (!mayGoBetter || leftMs() <= pauseMs) throw notLetIn(directory, error, tries);

@@ -287,6 +287,31 @@ function noDirectory(address: Address, timeoutMs: number, cause: unknown): TdsmE
 }
 
 /**
+ * Listens for other nodes on the first port that is free.
+ *
+ * @param hostname The address to bind to.
+ * @param ports The ports, one at least.
+ * @param hosting Whether this node hosts a directory.
+ * @returns The listener.
+ * @throws {TdsmError} As {@linkcode listen}, of the last port where all are taken.
+ */
+export function listenAtFirst(
+  hostname: string,
+  ports: readonly number[],
+  hosting: boolean,
+): Deno.TcpListener {
+  for (const port of ports.slice(0, -1)) {
+    try {
+      return listen(hostname, port, hosting);
+    } catch (error) {
+      const isTaken = error instanceof TdsmError && error.cause instanceof Deno.errors.AddrInUse;
+      if (!isTaken) throw error;
+    }
+  }
+  return listen(hostname, ports.at(-1)!, hosting);
+}
+
+/**
  * Listens for other nodes.
  *
  * @param hostname The address to bind to.

@@ -34,7 +34,7 @@ import { boundRun, type RegionSettings, regionSettings } from "../wire/region_se
 import { packError, unpackError } from "../ring/calls.ts";
 import { Cluster, type Member, nodeFailed } from "../cluster/cluster.ts";
 import type { Secret } from "../secure/handshake.ts";
-import { listen, whyUnreachable } from "../cluster/handshake.ts";
+import { listenAtFirst, whyUnreachable } from "../cluster/handshake.ts";
 import type { Vitals } from "../cluster/links.ts";
 import { ROOM_UNLIMITED } from "../wire/control.ts";
 import type { Settings } from "../settings/types.ts";
@@ -143,12 +143,12 @@ export class EngineHost implements Member {
    * @throws {TdsmError} Why the node cannot start.
    */
   static async start(start: EngineStart, post: (news: EngineNews) => void): Promise<EngineHost> {
-    const { settings } = start;
+    const { settings, otherPorts = [], otherDirectories = [] } = start;
     const { address, port, rpcServer: serving, directoryAddress, joinTimeoutMs } = settings;
     const library = openLibrary({ path: start.library });
     const sum = (bytes: Uint8Array) => library.checksum(bytes);
     const timers = new NotedTimers();
-    const listener = listen(address, port, directoryAddress === undefined);
+    const listener = listenAtFirst(address, [port, ...otherPorts], directoryAddress === undefined);
     const clock = () => boottimeMs(library);
     const secret = secretOf(settings, library);
     const turn = new Turn();
@@ -167,6 +167,7 @@ export class EngineHost implements Member {
         sum,
         clock,
         whyUnreachable,
+        otherDirectories,
         secret,
         poller,
       };

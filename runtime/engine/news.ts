@@ -4,6 +4,7 @@
  */
 
 import type { AvailableMemory } from "../../ffi/memory_available.ts";
+import type { Address } from "../address.ts";
 import type { Settings } from "../settings/types.ts";
 import type { Level, LogTopic } from "../log.ts";
 import type { NodeId } from "../protocol/coherence/messages.ts";
@@ -20,6 +21,10 @@ export interface EngineStart {
   readonly available?: AvailableMemory | undefined;
   /** Whether the process ends with its node, as under `run`, even if its threads do not stop. */
   readonly ownsProcess: boolean;
+  /** The ports on which to listen where the one of the settings is taken. */
+  readonly otherPorts?: readonly number[];
+  /** Where else the directory may be than the settings say. */
+  readonly otherDirectories?: readonly Address[];
   /** What the launcher has told this node, if one has started it. */
   readonly ticket?: string | undefined;
 }
