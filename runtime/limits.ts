@@ -92,6 +92,10 @@ export const WAIT_UNTOLD_LOG_MS = 10_000;
 
 // Finding the directory by a rendezvous.
 
+/** The most machines in a list of Slurm's that is read. */
+export const NODELIST_MAX = 16_384;
+/** The most bytes that are read at once of what a launcher answers; no line is longer. */
+export const DESCRIPTOR_READ_BYTES: number = 4 * KIB;
 /** How often a node looks whether the directory is published, in milliseconds. */
 export const RENDEZVOUS_LOOK_MS = 20;
 /** The most bytes of a rendezvous file that are read; a record has far less. */

@@ -14,6 +14,7 @@ import { loadEngineSource } from "../engine/source.ts";
 import { readKey, requireKey } from "../settings/key.ts";
 import { mayUseNet } from "../settings/permissions.ts";
 import { WIDTH_MAX, wrap } from "../settings/help.ts";
+import type { LauncherKind } from "../settings/rendezvous_choice.ts";
 import type { Settings } from "../settings/types.ts";
 import { TdsmError } from "../errors.ts";
 import { formatSize } from "../size.ts";
@@ -57,7 +58,13 @@ export async function examine(settings: Settings): Promise<Check[]> {
   const checks = [checkSystem(), checkKernel(machine), permitted, checkNet(settings), checkEnv()];
   if (permitted.verdict === "ok") checks.push(...await checkLibrary(settings, machine));
   else checks.push(unknown("library"), unknown("userfaultfd"));
-  checks.push(await checkEngine(), checkPort(settings), await checkKey(settings), checkCores());
+  checks.push(
+    await checkEngine(),
+    checkRendezvous(settings),
+    checkPort(settings),
+    await checkKey(settings),
+    checkCores(),
+  );
   return checks;
 }
 
@@ -279,6 +286,36 @@ function rightsRemedy(machine: Machine | undefined): string {
   }
   return machine?.hasDevice ? `${device}, or ${sysctl}` : sysctl;
 }
+
+/** By what the node finds its directory. */
+function checkRendezvous({ rendezvous, directoryAddress }: Settings): Check {
+  const name = "rendezvous";
+  const { kind } = rendezvous;
+  if (kind === "flags" || kind === "auto") {
+    const role = directoryAddress === undefined
+      ? "this node hosts the directory"
+      : `this node joins ${formatAddress(directoryAddress)}`;
+    return { name, verdict: "ok", found: `no launcher is seen, or flags say more: ${role}` };
+  }
+  if (kind === "file") {
+    return {
+      name,
+      verdict: "ok",
+      found: `the nodes find each other by the file ${rendezvous.path}`,
+    };
+  }
+  return {
+    name,
+    verdict: "ok",
+    found: `the nodes find each other as ${LAUNCHER_NAMES[kind]} tells`,
+  };
+}
+
+const LAUNCHER_NAMES: Readonly<Record<LauncherKind, string>> = {
+  slurm: "Slurm",
+  pmi: "an MPI launcher with PMI 1",
+  openmpi: "Open MPI",
+};
 
 function checkPort({ address, port }: Settings): Check {
   const name = "port";

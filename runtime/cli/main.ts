@@ -113,7 +113,13 @@ async function showDoctor(settings: Settings, json: boolean): Promise<void> {
 
 async function showStatus(settings: Settings, json: boolean): Promise<void> {
   const { fetchStatus, formatStatus } = await import("./status.ts");
-  const { address: hostname, port, directoryAddress = { hostname, port } } = settings;
+  const { address: hostname, port, directoryAddress = { hostname, port }, rendezvous } = settings;
+  if (rendezvous.kind !== "flags") {
+    throw refused(
+      `Cannot get the status by rendezvous ${rendezvous.kind}: ` +
+        "name the directory with --directory-address HOST:PORT",
+    );
+  }
   if (directoryAddress.port === 0) {
     throw refused(
       "Cannot get the status at port 0, which is any free port: " +

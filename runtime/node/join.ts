@@ -107,6 +107,8 @@ async function startMet(meeting: Meeting, ownsProcess: boolean): Promise<Node> {
     // Found out here, while the Worker's thread scans the engine's code.
     available: isKnown ? undefined : availableMemory(),
     ownsProcess,
+    otherPorts: meeting.otherPorts,
+    otherDirectories: meeting.otherDirectories,
     ticket,
   };
   using waiting = new DisposableStack();

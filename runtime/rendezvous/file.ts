@@ -11,9 +11,12 @@ import { refused } from "../settings/flags.ts";
 import { newKey } from "../settings/key.ts";
 import { keyOf } from "../settings/key_text.ts";
 import { mayUseNet, netPermission } from "../settings/permissions.ts";
+import { seenLauncher } from "../settings/rendezvous_choice.ts";
+import { readEnvironment } from "../settings/settings.ts";
 import type { Settings } from "../settings/types.ts";
 import { machineName } from "./machine.ts";
 import type { Finding, Hosting, Rendezvous, Seeker } from "./rendezvous.ts";
+import { placeBy, variablesOf } from "./variables.ts";
 
 /** The bits of a file's mode by which others than its owner can read or change it. */
 const OTHERS = 0o077;
@@ -46,7 +49,8 @@ export class FileRendezvous implements Rendezvous {
 
   /**
    * Hosts the directory if no other node has the lock of the file, and otherwise waits for where
-   * the directory is. A node that only serves calls never hosts.
+   * the directory is. A node that only serves calls never hosts; of nodes with ranks only the first
+   * one does.
    *
    * @param seeker The node.
    * @returns What the node is to do.
@@ -54,14 +58,16 @@ export class FileRendezvous implements Rendezvous {
    */
   async find({ settings, giveUpAtMs }: Seeker): Promise<Finding> {
     this.#requirePermissions();
-    const mayHost = !settings.rpcServer;
+    // Several machines of a launcher that does not tell of them may share a file.
+    const launcher = seenLauncher(readEnvironment());
+    const place = launcher && placeBy(launcher, variablesOf(launcher));
+    const mayHost = place === undefined ? !settings.rpcServer : place.rank === 0;
     for (let met = `no node has claimed it`;;) {
       const file = await this.#open(settings);
       try {
         if (await file.tryLock(mayHost)) {
           if (mayHost && await this.#isCurrent(file)) {
-            const hosting = await this.#host(file, settings);
-            if (hosting !== undefined) return hosting;
+            return { ...await this.#host(file, settings), place };
           }
           file.close();
         } else {
@@ -72,7 +78,7 @@ export class FileRendezvous implements Rendezvous {
           else {
             const directory = this.#reachable(record);
             const why = await whyNotThere(directory);
-            if (why === undefined) return joining(directory, record);
+            if (why === undefined) return { ...joining(directory, record), place };
             // A record of a dead cluster whose file was locked anew a moment ago, or a directory
             // that is cut off.
             met = `nothing answers at ${record.address}, which it names (${why})`;
@@ -132,8 +138,8 @@ export class FileRendezvous implements Rendezvous {
     }
   }
 
-  /** Has this node host, once it has the lock; `undefined` where another one may host. */
-  async #host(file: Deno.FsFile, settings: Settings): Promise<Hosting | undefined> {
+  /** Has this node host, once it has the lock. */
+  async #host(file: Deno.FsFile, settings: Settings): Promise<Hosting> {
     const path = this.#path;
     const text = await readText(file);
     if (text !== "" && !text.startsWith(BEGINNING)) {
@@ -205,7 +211,7 @@ export class FileRendezvous implements Rendezvous {
 function joining(directory: Address, { key }: FileRecord): Finding {
   return {
     kind: "join",
-    directory,
+    directories: [directory],
     key: key === undefined ? undefined : keyOf(key),
     plain: isLoopback(directory.hostname),
   };

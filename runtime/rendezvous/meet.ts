@@ -9,6 +9,10 @@ import type { Finding, Place, Rendezvous } from "./rendezvous.ts";
 export interface Meeting {
   /** The node's settings, which say whether it hosts the directory, or where that is. */
   readonly settings: Settings;
+  /** The ports on which to listen where the one that the settings name is taken, in this order. */
+  readonly otherPorts: readonly number[];
+  /** Where else the directory may be than the settings say, in this order. */
+  readonly otherDirectories: readonly Address[];
   /** The node's place, where a launcher gives places. */
   readonly place: Place | undefined;
   /**
@@ -32,20 +36,26 @@ export async function meet(settings: Settings): Promise<Meeting> {
   const giveUpAtMs = performance.now() + settings.joinTimeoutMs;
   const rendezvous = await chosen(settings);
   if (rendezvous === undefined) {
-    const nothing = (): Promise<void> => Promise.resolve();
-    return { settings, place: undefined, publish: nothing, withdraw: nothing };
+    return { ...JUST_SETTINGS, settings };
   }
   const found = await rendezvous.find({ settings, giveUpAtMs });
+  const { place } = found;
   if (found.kind === "host") {
+    const { ports: [port = settings.port, ...otherPorts] = [], address = settings.address } = found;
     return {
-      settings: asDirectory(withKey(settings, found)),
-      place: found.place,
+      ...JUST_SETTINGS,
+      settings: asDirectory({
+        ...withKey(settings, found),
+        port,
+        address: isLoopback(settings.address) ? address : settings.address,
+      }),
+      otherPorts,
+      place,
       publish: (directory) => found.publish(directory),
       withdraw: () => found.withdraw(),
     };
   }
-  const nothing = (): Promise<void> => Promise.resolve();
-  const { directory, place } = found;
+  const { directories: [directory, ...otherDirectories] } = found;
   const leftMs = Math.max(0, Math.ceil(giveUpAtMs - performance.now()));
   const joining: Settings = {
     ...withKey(settings, found),
@@ -54,14 +64,30 @@ export async function meet(settings: Settings): Promise<Meeting> {
     address: reachableFrom(directory, settings.address),
     joinTimeoutMs: leftMs,
   };
-  return { settings: joining, place, publish: nothing, withdraw: nothing };
+  return { ...JUST_SETTINGS, settings: joining, otherDirectories, place };
 }
+
+/** The meeting of a node that is told all by its settings. */
+const JUST_SETTINGS: Omit<Meeting, "settings"> = {
+  otherPorts: [],
+  otherDirectories: [],
+  place: undefined,
+  publish: () => Promise.resolve(),
+  withdraw: () => Promise.resolve(),
+};
 
 /** Loaded on demand, since most nodes are told where the directory is. */
 async function chosen({ rendezvous }: Settings): Promise<Rendezvous | undefined> {
   switch (rendezvous.kind) {
+    case "auto":
     case "flags":
       return undefined;
+    case "slurm":
+      return new (await import("./slurm.ts")).SlurmRendezvous();
+    case "pmi":
+      return new (await import("./pmi.ts")).PmiRendezvous();
+    case "openmpi":
+      return new (await import("./openmpi.ts")).OpenMpiRendezvous();
     case "file": {
       const { FileRendezvous } = await import("./file.ts");
       return new FileRendezvous(rendezvous.path);

@@ -51,6 +51,10 @@ interface Found {
 /** This node is to host the directory. */
 export interface Hosting extends Found {
   readonly kind: "host";
+  /** Where to listen, if the user has named no address that other machines reach. */
+  readonly address?: string | undefined;
+  /** The ports on which to listen: the first that is free. Any free one, where this is left out. */
+  readonly ports?: readonly number[];
   /**
    * Tells the other nodes where the directory is: called once it listens.
    *
@@ -64,6 +68,6 @@ export interface Hosting extends Found {
 /** This node is to join. */
 export interface Joining extends Found {
   readonly kind: "join";
-  /** Where the directory is. */
-  readonly directory: Address;
+  /** Where the directory is: at one of these, in the order in which they are to be tried. */
+  readonly directories: readonly [Address, ...Address[]];
 }

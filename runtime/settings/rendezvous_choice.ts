@@ -2,13 +2,32 @@
 
 /** How a node finds the directory. */
 export type RendezvousChoice =
+  /** By a launcher, where one is seen, and else by flags. */
+  | { readonly kind: "auto" }
   /** By `directory` and `directoryAddress` alone. */
   | { readonly kind: "flags" }
+  /** As a launcher tells by the environment. */
+  | { readonly kind: LauncherKind }
   /** By a file that all nodes see. */
   | { readonly kind: "file"; readonly path: string };
 
+/** A launcher that tells the processes that it has started of each other. */
+export type LauncherKind = typeof LAUNCHERS[number];
+
+const LAUNCHERS = ["slurm", "pmi", "openmpi"] as const;
 /** What there is, for the message that something else was asked for. */
-const RULE = "must be flags or file:PATH";
+const RULE = "must be auto, flags, slurm, pmi, openmpi or file:PATH";
+
+/**
+ * What each launcher sets for the processes that it has started, and nothing else sets. One that
+ * starts its own processes by another one comes before that.
+ */
+const SEEN_BY: readonly (readonly [LauncherKind, variable: string])[] = [
+  ["pmi", "MPI_LOCALNRANKS"],
+  ["openmpi", "OMPI_COMM_WORLD_SIZE"],
+  // A job's script has most of Slurm's variables, too, and is no task of a step.
+  ["slurm", "SLURM_STEP_NUM_TASKS"],
+];
 
 /**
  * Reads the setting.
@@ -18,11 +37,25 @@ const RULE = "must be flags or file:PATH";
  * @throws {RangeError} If there is no such way; the message says which there are.
  */
 export function parseRendezvous(text: string): RendezvousChoice {
-  if (text === "flags") return { kind: "flags" };
+  const kind = LAUNCHERS.find((known) => known === text);
+  if (kind !== undefined) return { kind };
+  if (text === "auto" || text === "flags") return { kind: text };
   const [, scheme, rest] = /^([a-z]+):(.*)$/s.exec(text) ?? [];
   if (scheme === "file") {
     if (rest === "" || rest!.includes("\0")) throw new RangeError("must have a path behind file:");
     return { kind: "file", path: rest! };
   }
   throw new RangeError(RULE);
+}
+
+/**
+ * The launcher that has started this process.
+ *
+ * @param env Reads an environment variable.
+ * @returns The launcher; `undefined` where none is seen.
+ */
+export function seenLauncher(
+  env: (name: string) => string | undefined,
+): LauncherKind | undefined {
+  return SEEN_BY.find(([, variable]) => env(variable))?.[0];
 }

@@ -11,7 +11,7 @@ import { DIRECTORY_PORT_DEFAULT, PAGE_SIZE_DEFAULT_BYTES } from "../limits.ts";
 import { formatSize } from "../size.ts";
 import { type Flags, type ProgramFlags, readFlags, refused } from "./flags.ts";
 import { nearestName } from "./near.ts";
-import type { RendezvousChoice } from "./rendezvous_choice.ts";
+import { type LauncherKind, type RendezvousChoice, seenLauncher } from "./rendezvous_choice.ts";
 
 /** Reads an environment variable; `undefined` where there is none, or none may be read. */
 export type Environment = (name: string) => string | undefined;
@@ -72,6 +72,7 @@ export function resolveSettings(
   const find = <Name extends SettingName>(name: Name) => findValue(name, options, flags, env);
   const rendezvous = chooseRendezvous(
     find("rendezvous"),
+    () => seenLauncher(env),
     find("directory"),
     find("directoryAddress"),
   );
@@ -238,10 +239,14 @@ function show(raw: unknown): string {
  */
 function chooseRendezvous(
   rendezvous: Found<RendezvousChoice> | undefined,
+  seen: () => LauncherKind | undefined,
   ...roles: readonly (Found<unknown> | undefined)[]
 ): RendezvousChoice {
   const byFlags: RendezvousChoice = { kind: "flags" };
-  if (rendezvous === undefined) return SETTINGS.rendezvous.default;
+  if (rendezvous === undefined || rendezvous.value.kind === "auto") {
+    const launcher = roles.some((given) => given !== undefined) ? undefined : seen();
+    return launcher === undefined ? byFlags : { kind: launcher };
+  }
   const role = roles.find((given) => given !== undefined && given.rank >= rendezvous.rank);
   if (role === undefined || rendezvous.value.kind === "flags") return rendezvous.value;
   if (role.rank > rendezvous.rank) return byFlags;

@@ -192,6 +192,22 @@ Deno.test("resolveSettings: a rendezvous leaves the role open, and the stronger 
   );
 });
 
+Deno.test("resolveSettings: a launcher is seen by what it sets, unless a role is given", () => {
+  const kind = (variables: Record<string, string>, ...args: string[]) =>
+    resolve({}, args, variables).settings.rendezvous.kind;
+  const hydra = { MPI_LOCALNRANKS: "2" };
+  const slurm = { SLURM_STEP_NUM_TASKS: "4" };
+  assertEquals(kind(hydra), "pmi");
+  assertEquals(kind(slurm), "slurm");
+  assertEquals(kind({ ...slurm, ...hydra }), "pmi");
+  assertEquals(kind({ ...slurm, OMPI_COMM_WORLD_SIZE: "2" }), "openmpi");
+  assertEquals(kind({ SLURM_PROCID: "0", SLURM_NTASKS: "4" }), "flags");
+  assertEquals(kind(slurm, "--rendezvous=auto"), "slurm");
+  assertEquals(kind(slurm, "--rendezvous=flags"), "flags");
+  assertEquals(kind(slurm, "--directory"), "flags");
+  assertEquals(kind({ ...slurm, DIRECTORY_ADDRESS: "a" }), "flags");
+});
+
 Deno.test("asDirectory: a node that hosts has the defaults of what it was not told", () => {
   const { settings } = resolve({ rendezvous: "file:c", pageSize: "2MiB" });
   const host = asDirectory(settings);

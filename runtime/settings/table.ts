@@ -218,9 +218,9 @@ const TABLE = {
     environment: ["TDSM_RENDEZVOUS"],
     flag: "rendezvous",
     kind: text("HOW", parseRendezvous),
-    default: { kind: "flags" },
-    defaultText: "flags",
-    help: "Find the directory by a file that all nodes see (file:PATH), or by flags",
+    default: { kind: "auto" },
+    defaultText: "auto",
+    help: "Find the directory by slurm, pmi, openmpi, file:PATH or flags; auto is what is seen",
   },
   address: {
     environment: ["ADDRESS"],

@@ -27,8 +27,10 @@ export interface NodeOptions {
   /** The directory to join: `host` or `host:port`, an IPv6 address with a port as `[::1]:9634`. */
   readonly directoryAddress?: string | undefined;
   /**
-   * How this node finds the directory: `"flags"` by `directory` and `directoryAddress` alone,
-   * `"file:PATH"` by a file that all nodes see, where the first one hosts. Default: `"flags"`.
+   * How this node finds the directory: `"flags"` by `directory` and `directoryAddress` alone;
+   * `"slurm"`, `"pmi"` and `"openmpi"` as these launchers tell; `"file:PATH"` by a file that all
+   * nodes see, where the first one hosts. Default: `"auto"`, by the launcher that has started the
+   * node, where one is seen, and else by flags.
    */
   readonly rendezvous?: string | undefined;
   /** The host name or IP address on which this node listens and by which others reach it. */

@@ -1,0 +1,43 @@
+/**
+ * Processes of `mpiexec` of Open MPI on one machine: rank 0 hosts, on a port made of the number of
+ * the job, with a key made of the job's own secret. Of other machines its environment does not
+ * tell.
+ */
+
+import type { Finding, Rendezvous, Seeker } from "./rendezvous.ts";
+import { addressesAt, portsOf } from "./ports.ts";
+import { placeBy, variablesOf } from "./variables.ts";
+
+/** The processes of one `mpiexec`. */
+export class OpenMpiRendezvous implements Rendezvous {
+  /**
+   * Has rank 0 host.
+   *
+   * @param seeker The node.
+   * @returns What the node is to do.
+   * @throws {TdsmError} `PermissionMissing`, or `InvalidOption` where Open MPI's variables are no
+   * use, or its processes are on several machines.
+   */
+  async find({ settings }: Seeker): Promise<Finding> {
+    const variables = variablesOf("openmpi");
+    const place = placeBy("openmpi", variables);
+    if (variables.number("OMPI_COMM_WORLD_LOCAL_SIZE", 1) < place.nodeCount) {
+      throw variables.wrong(
+        "its processes are on several machines, and it does not tell where. Let them find each " +
+          "other by a file that all machines see, with --rendezvous file:PATH",
+      );
+    }
+    const job = variables.number("OMPI_MCA_ess_base_jobid");
+    const secret = variables.text("OMPI_MCA_orte_precondition_transports");
+    const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(secret));
+    const key = settings.key === undefined ? new Uint8Array(digest) : undefined;
+    // The upper half is of the launcher, the lower one of the job that it runs.
+    const ports = portsOf(Math.floor(job / 2 ** 16), job % 2 ** 16);
+    const found = { place, key, plain: true };
+    if (place.rank === 0) {
+      const nothing = (): Promise<void> => Promise.resolve();
+      return { kind: "host", ports, publish: nothing, withdraw: nothing, ...found };
+    }
+    return { kind: "join", directories: addressesAt("127.0.0.1", ports), ...found };
+  }
+}
