@@ -96,6 +96,14 @@ export const WAIT_UNTOLD_LOG_MS = 10_000;
 export const NODELIST_MAX = 16_384;
 /** The most bytes that are read at once of what a launcher answers; no line is longer. */
 export const DESCRIPTOR_READ_BYTES: number = 4 * KIB;
+/** How long a record in etcd lives without its node, in seconds. */
+export const ETCD_LEASE_S = 5;
+/** How often the node keeps it, in milliseconds; an answer takes no longer than that. */
+export const ETCD_BEAT_MS = 1_000;
+/** How long etcd may take to answer a node that starts or ends, in milliseconds. */
+export const ETCD_CALL_MAX_MS = 2_000;
+/** How long a node waits for etcd to tell of a change before it looks itself, in milliseconds. */
+export const ETCD_RETRY_MS = 500;
 /** How often a node looks whether the directory is published, in milliseconds. */
 export const RENDEZVOUS_LOOK_MS = 20;
 /** The most bytes of a rendezvous file that are read; a record has far less. */

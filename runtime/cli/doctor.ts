@@ -8,13 +8,13 @@ import { findLibrary } from "../../ffi/embedded.ts";
 import type { TdsmLibrary } from "../../ffi/library.ts";
 import { inspectMachine, type Machine } from "../../ffi/machine.ts";
 import { NativeRegion, rdmaSection } from "../../ffi/native.ts";
-import { formatAddress } from "../address.ts";
+import { type Address, formatAddress } from "../address.ts";
 import { START_COMMAND } from "../start_command.ts";
 import { loadEngineSource } from "../engine/source.ts";
 import { readKey, requireKey } from "../settings/key.ts";
 import { mayUseNet } from "../settings/permissions.ts";
 import { WIDTH_MAX, wrap } from "../settings/help.ts";
-import type { LauncherKind } from "../settings/rendezvous_choice.ts";
+import type { LauncherKind, RendezvousChoice } from "../settings/rendezvous_choice.ts";
 import type { Settings } from "../settings/types.ts";
 import { TdsmError } from "../errors.ts";
 import { formatSize } from "../size.ts";
@@ -289,26 +289,26 @@ function rightsRemedy(machine: Machine | undefined): string {
 
 /** By what the node finds its directory. */
 function checkRendezvous({ rendezvous, directoryAddress }: Settings): Check {
-  const name = "rendezvous";
+  return { name: "rendezvous", verdict: "ok", found: rendezvousText(rendezvous, directoryAddress) };
+}
+
+function rendezvousText(rendezvous: RendezvousChoice, directory: Address | undefined): string {
   const { kind } = rendezvous;
-  if (kind === "flags" || kind === "auto") {
-    const role = directoryAddress === undefined
-      ? "this node hosts the directory"
-      : `this node joins ${formatAddress(directoryAddress)}`;
-    return { name, verdict: "ok", found: `no launcher is seen, or flags say more: ${role}` };
+  switch (kind) {
+    case "auto":
+    case "flags": {
+      const role = directory === undefined
+        ? "this node hosts the directory"
+        : `this node joins ${formatAddress(directory)}`;
+      return `no launcher is seen, or flags say more: ${role}`;
+    }
+    case "file":
+      return `the nodes find each other by the file ${rendezvous.path}`;
+    case "etcd":
+      return `the nodes find each other by ${rendezvous.prefix} in etcd at ${rendezvous.url}`;
+    default:
+      return `the nodes find each other as ${LAUNCHER_NAMES[kind]} tells`;
   }
-  if (kind === "file") {
-    return {
-      name,
-      verdict: "ok",
-      found: `the nodes find each other by the file ${rendezvous.path}`,
-    };
-  }
-  return {
-    name,
-    verdict: "ok",
-    found: `the nodes find each other as ${LAUNCHER_NAMES[kind]} tells`,
-  };
 }
 
 const LAUNCHER_NAMES: Readonly<Record<LauncherKind, string>> = {

@@ -6,17 +6,15 @@
 
 import { type Address, formatAddress, isLoopback, isWildcard, parseAddress } from "../address.ts";
 import { reasonOf, TdsmError } from "../errors.ts";
-import { PROBE_MAX_MS, RENDEZVOUS_FILE_MAX_BYTES, RENDEZVOUS_LOOK_MS } from "../limits.ts";
+import { RENDEZVOUS_FILE_MAX_BYTES, RENDEZVOUS_LOOK_MS } from "../limits.ts";
 import { refused } from "../settings/flags.ts";
 import { newKey } from "../settings/key.ts";
 import { keyOf } from "../settings/key_text.ts";
-import { mayUseNet, netPermission } from "../settings/permissions.ts";
-import { seenLauncher } from "../settings/rendezvous_choice.ts";
-import { readEnvironment } from "../settings/settings.ts";
 import type { Settings } from "../settings/types.ts";
 import { machineName } from "./machine.ts";
+import { whyNotThere } from "./probe.ts";
 import type { Finding, Hosting, Rendezvous, Seeker } from "./rendezvous.ts";
-import { placeBy, variablesOf } from "./variables.ts";
+import { placeSeen } from "./variables.ts";
 
 /** The bits of a file's mode by which others than its owner can read or change it. */
 const OTHERS = 0o077;
@@ -59,8 +57,7 @@ export class FileRendezvous implements Rendezvous {
   async find({ settings, giveUpAtMs }: Seeker): Promise<Finding> {
     this.#requirePermissions();
     // Several machines of a launcher that does not tell of them may share a file.
-    const launcher = seenLauncher(readEnvironment());
-    const place = launcher && placeBy(launcher, variablesOf(launcher));
+    const place = placeSeen();
     const mayHost = place === undefined ? !settings.rpcServer : place.rank === 0;
     for (let met = `no node has claimed it`;;) {
       const file = await this.#open(settings);
@@ -240,17 +237,6 @@ function recordOf(text: string): FileRecord | undefined {
     return record;
   } catch {
     return undefined;
-  }
-}
-
-/** Why nothing answers at an address; `undefined` where something does. */
-async function whyNotThere(address: Address): Promise<string | undefined> {
-  if (!mayUseNet(address)) throw netPermission(address);
-  try {
-    (await Deno.connect({ ...address, signal: AbortSignal.timeout(PROBE_MAX_MS) })).close();
-    return undefined;
-  } catch (error) {
-    return reasonOf(error);
   }
 }
 

@@ -77,7 +77,8 @@ const JUST_SETTINGS: Omit<Meeting, "settings"> = {
 };
 
 /** Loaded on demand, since most nodes are told where the directory is. */
-async function chosen({ rendezvous }: Settings): Promise<Rendezvous | undefined> {
+async function chosen(settings: Settings): Promise<Rendezvous | undefined> {
+  const { rendezvous } = settings;
   switch (rendezvous.kind) {
     case "auto":
     case "flags":
@@ -91,6 +92,10 @@ async function chosen({ rendezvous }: Settings): Promise<Rendezvous | undefined>
     case "file": {
       const { FileRendezvous } = await import("./file.ts");
       return new FileRendezvous(rendezvous.path);
+    }
+    case "etcd": {
+      const { EtcdRendezvous } = await import("./etcd.ts");
+      return new EtcdRendezvous(rendezvous.url, rendezvous.prefix, settings.logLevel);
     }
     default:
       return rendezvous satisfies never;

@@ -2,7 +2,8 @@
 
 import { TdsmError } from "../errors.ts";
 import { refused } from "../settings/flags.ts";
-import type { LauncherKind } from "../settings/rendezvous_choice.ts";
+import { type LauncherKind, seenLauncher } from "../settings/rendezvous_choice.ts";
+import { readEnvironment } from "../settings/settings.ts";
 import type { Place } from "./rendezvous.ts";
 
 /** What there is to know of each launcher. */
@@ -53,6 +54,17 @@ export function variablesOf(kind: LauncherKind): LauncherVariables {
  */
 export function placeBy(kind: LauncherKind, variables: LauncherVariables): Place {
   return variables.place(LAUNCHERS[kind].rank, LAUNCHERS[kind].size);
+}
+
+/**
+ * The place of this process, where nodes find each other in another way than the launcher's own.
+ *
+ * @returns The place; `undefined` where no launcher is seen.
+ * @throws {TdsmError} As {@linkcode placeBy}.
+ */
+export function placeSeen(): Place | undefined {
+  const kind = seenLauncher(readEnvironment());
+  return kind && placeBy(kind, variablesOf(kind));
 }
 
 /** Reads variables of one launcher; each of them has to be there. */

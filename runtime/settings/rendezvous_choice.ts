@@ -9,14 +9,16 @@ export type RendezvousChoice =
   /** As a launcher tells by the environment. */
   | { readonly kind: LauncherKind }
   /** By a file that all nodes see. */
-  | { readonly kind: "file"; readonly path: string };
+  | { readonly kind: "file"; readonly path: string }
+  /** By a record in etcd. */
+  | { readonly kind: "etcd"; readonly url: string; readonly prefix: string };
 
 /** A launcher that tells the processes that it has started of each other. */
 export type LauncherKind = typeof LAUNCHERS[number];
 
 const LAUNCHERS = ["slurm", "pmi", "openmpi"] as const;
 /** What there is, for the message that something else was asked for. */
-const RULE = "must be auto, flags, slurm, pmi, openmpi or file:PATH";
+const RULE = "must be auto, flags, slurm, pmi, openmpi, file:PATH or etcd:URL/PREFIX";
 
 /**
  * What each launcher sets for the processes that it has started, and nothing else sets. One that
@@ -45,7 +47,19 @@ export function parseRendezvous(text: string): RendezvousChoice {
     if (rest === "" || rest!.includes("\0")) throw new RangeError("must have a path behind file:");
     return { kind: "file", path: rest! };
   }
+  if (scheme === "etcd") return etcdOf(rest!);
   throw new RangeError(RULE);
+}
+
+/** Reads where etcd is, and with what the names of a cluster begin there. */
+function etcdOf(text: string): RendezvousChoice {
+  const url = URL.parse(text);
+  const prefix = url?.pathname.replace(/^\/+|\/+$/g, "");
+  if (url === null || !/^https?:$/.test(url.protocol) || !prefix || url.search || url.hash) {
+    throw new RangeError("must be as etcd:http://HOST:2379/PREFIX");
+  }
+  if (url.username !== "") throw new RangeError("must have no user: nodes do not log in to etcd");
+  return { kind: "etcd", url: url.origin, prefix };
 }
 
 /**

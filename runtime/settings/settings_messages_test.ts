@@ -21,7 +21,10 @@ const RULES: { readonly [Name in SettingName]: readonly string[] } = {
     "must be a string",
     "must be HOST or HOST:PORT with a port from 1 to 65535",
   ],
-  rendezvous: ["must be a string", "must be auto, flags, slurm, pmi, openmpi or file:PATH"],
+  rendezvous: [
+    "must be a string",
+    "must be auto, flags, slurm, pmi, openmpi, file:PATH or etcd:URL/PREFIX",
+  ],
   address: ["must be a string", "must be a host name or an IP address"],
   port: ["must be a whole number from 0 to 65535"],
   rpcServer: SWITCH,

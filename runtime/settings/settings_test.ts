@@ -190,6 +190,21 @@ Deno.test("resolveSettings: a rendezvous leaves the role open, and the stronger 
     () => resolve({}, ["--rendezvous=file:"]),
     'Cannot use "file:" of flag --rendezvous: it must have a path behind file:',
   );
+  assertEquals(
+    resolve({ rendezvous: "etcd:http://[::1]:2379/tdsm/job-1/" }).settings.rendezvous,
+    { kind: "etcd", url: "http://[::1]:2379", prefix: "tdsm/job-1" },
+  );
+  for (const text of ["a:1/p", "http://a:1", "http://a:1/", "ftp://a/p", "http://a/p?q", ""]) {
+    assertInvalid(
+      () => resolve({ rendezvous: `etcd:${text}` }),
+      `Cannot use "etcd:${text}" of option rendezvous: it must be as etcd:http://HOST:2379/PREFIX`,
+    );
+  }
+  assertInvalid(
+    () => resolve({ rendezvous: "etcd:http://me:secret@a/p" }),
+    'Cannot use "etcd:http://me:secret@a/p" of option rendezvous: it must have no user: ' +
+      "nodes do not log in to etcd",
+  );
 });
 
 Deno.test("resolveSettings: a launcher is seen by what it sets, unless a role is given", () => {

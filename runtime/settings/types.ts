@@ -29,8 +29,9 @@ export interface NodeOptions {
   /**
    * How this node finds the directory: `"flags"` by `directory` and `directoryAddress` alone;
    * `"slurm"`, `"pmi"` and `"openmpi"` as these launchers tell; `"file:PATH"` by a file that all
-   * nodes see, where the first one hosts. Default: `"auto"`, by the launcher that has started the
-   * node, where one is seen, and else by flags.
+   * nodes see, and `"etcd:http://HOST:2379/PREFIX"` by a record in etcd, where the first one hosts.
+   * Default: `"auto"`, by the launcher that has started the node, where one is seen, and else by
+   * flags.
    */
   readonly rendezvous?: string | undefined;
   /** The host name or IP address on which this node listens and by which others reach it. */

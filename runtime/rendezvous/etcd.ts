@@ -1,0 +1,352 @@
+/**
+ * Nodes that find each other by a record in etcd, over its JSON gateway. The node that creates the
+ * record hosts the directory. The record hangs on a lease, and so goes with its node.
+ */
+
+import { type Address, formatAddress, isLoopback, isWildcard, parseAddress } from "../address.ts";
+import { reasonOf, TdsmError } from "../errors.ts";
+import {
+  ETCD_BEAT_MS,
+  ETCD_CALL_MAX_MS,
+  ETCD_LEASE_S,
+  ETCD_RETRY_MS,
+  RENDEZVOUS_LOOK_MS,
+} from "../limits.ts";
+import { Level, writeLog } from "../log.ts";
+import { refused } from "../settings/flags.ts";
+import { newKey } from "../settings/key.ts";
+import { keyOf } from "../settings/key_text.ts";
+import { mayUseNet, netPermission } from "../settings/permissions.ts";
+import type { Settings } from "../settings/types.ts";
+import { machineName } from "./machine.ts";
+import { whyNotThere } from "./probe.ts";
+import type { Finding, Hosting, Rendezvous, Seeker } from "./rendezvous.ts";
+import { placeSeen } from "./variables.ts";
+
+const RECORD_VERSION = 1;
+
+/** What etcd says of a cluster. */
+interface EtcdRecord {
+  readonly tdsm: typeof RECORD_VERSION;
+  /** What no other record has. */
+  readonly claim: string;
+  /** Where the directory listens, once it does. */
+  readonly address?: string;
+  /** The key in base64, where the directory listens on loopback and nobody has given one. */
+  readonly key?: string;
+}
+
+/** The record as etcd has it, and the state of etcd in which that was so. */
+interface Seen {
+  readonly record: EtcdRecord | undefined;
+  readonly revision: number;
+}
+
+/** What etcd answers, as far as it is used. Numbers of 64 bits are text. */
+interface Answer {
+  readonly header?: { readonly revision?: string };
+  readonly kvs?: readonly { readonly value: string }[];
+  readonly succeeded?: boolean;
+  readonly ID?: string;
+}
+
+/** A record in etcd by which nodes find each other. */
+export class EtcdRendezvous implements Rendezvous {
+  readonly #url: string;
+  /** The record's key, in base64. */
+  readonly #key: string;
+  readonly #name: string;
+  readonly #logLevel: number;
+
+  /**
+   * @param url Where etcd listens: `http://10.0.0.9:2379`.
+   * @param prefix Begins the name of the record: one cluster has one prefix.
+   * @param logLevel The node's log level.
+   */
+  constructor(url: string, prefix: string, logLevel: number) {
+    this.#url = url;
+    this.#logLevel = logLevel;
+    this.#name = `${prefix}/directory`;
+    this.#key = base64(this.#name);
+  }
+
+  /**
+   * Hosts the directory if there is no record, and otherwise waits for where the directory is. Of
+   * nodes with ranks only the first one hosts, and a node that only serves calls never does.
+   *
+   * @param seeker The node.
+   * @returns What the node is to do.
+   * @throws {TdsmError} `PermissionMissing`; `InvalidOption` where that is no etcd; `NoDirectory`
+   * when the time is up.
+   */
+  async find({ settings, giveUpAtMs }: Seeker): Promise<Finding> {
+    this.#requirePermission();
+    const place = placeSeen();
+    const mayHost = place === undefined ? !settings.rpcServer : place.rank === 0;
+    for (let met = "no node has claimed it";;) {
+      try {
+        const { record, revision } = await this.#read();
+        if (record === undefined && mayHost) {
+          const hosting = await this.#claim(settings);
+          if (hosting !== undefined) return { ...hosting, place };
+          continue;
+        }
+        const found = record?.address === undefined ? undefined : await joining(record);
+        if (typeof found === "object") return { ...found, place };
+        if (record !== undefined) met = found ?? "the node that has claimed it does not listen yet";
+        await this.#change(revision, Math.min(giveUpAtMs - performance.now(), ETCD_RETRY_MS));
+      } catch (error) {
+        if (!(error instanceof EtcdSilent)) throw error;
+        met = error.message;
+        await new Promise((resolve) => setTimeout(resolve, RENDEZVOUS_LOOK_MS));
+      }
+      if (performance.now() >= giveUpAtMs) throw this.#timeUp(settings, met);
+    }
+  }
+
+  #requirePermission(): void {
+    const { hostname, port, protocol } = new URL(this.#url);
+    const address = {
+      hostname: hostname.replace(/^\[(.*)\]$/, "$1"),
+      port: Number(port) || (protocol === "https:" ? 443 : 80),
+    };
+    if (!mayUseNet(address)) throw netPermission(address);
+  }
+
+  async #read(): Promise<Seen> {
+    const { kvs, header } = await this.#call("kv/range", { key: this.#key });
+    const revision = Number(header?.revision);
+    const value = kvs?.[0]?.value;
+    return { record: value === undefined ? undefined : this.#recordOf(value), revision };
+  }
+
+  #recordOf(value: string): EtcdRecord {
+    try {
+      const record = JSON.parse(new TextDecoder().decode(Uint8Array.fromBase64(value)));
+      const { tdsm, claim, address, key } = record as EtcdRecord;
+      if (tdsm === RECORD_VERSION && typeof claim === "string") {
+        if (address !== undefined) parseAddress(address, 0);
+        if (key !== undefined) keyOf(key);
+        return record;
+      }
+    } catch {
+      // Told below.
+    }
+    throw refused(`Cannot use ${this.#name} in etcd: something else is there. Name another prefix`);
+  }
+
+  /** Creates the record; `undefined` where another node was first. */
+  async #claim(settings: Settings): Promise<Hosting | undefined> {
+    const isLocal = isLoopback(settings.address);
+    const makesKey = isLocal && settings.key === undefined && !settings.insecure;
+    const claimed: EtcdRecord = {
+      tdsm: RECORD_VERSION,
+      claim: crypto.randomUUID(),
+      ...(makesKey && { key: newKey() }),
+    };
+    const { ID: lease } = await this.#call("lease/grant", { TTL: ETCD_LEASE_S });
+    if (!await this.#create(claimed, lease!)) {
+      await this.#call("lease/revoke", { ID: lease });
+      return undefined;
+    }
+    const keeper = this.#keep(lease!);
+    let record = claimed;
+    return {
+      kind: "host",
+      key: makesKey ? keyOf(claimed.key!) : undefined,
+      plain: isLocal,
+      publish: async ({ hostname, port }) => {
+        const host = isWildcard(hostname) ? machineName().host : hostname;
+        record = { ...claimed, address: formatAddress({ hostname: host, port }) };
+        if (!await this.#replace(claimed, record, lease!)) throw this.#lost();
+        keeper.postMessage({ value: valueOf(record) });
+      },
+      withdraw: async () => {
+        keeper.terminate();
+        try {
+          await this.#remove(record);
+        } catch (error) {
+          // The record goes by itself when its lease is over.
+          if (!(error instanceof TdsmError || error instanceof EtcdSilent)) throw error;
+        }
+      },
+    };
+  }
+
+  /** Puts a record where there is none. */
+  #create(record: EtcdRecord, lease: string): Promise<boolean> {
+    return this.#if({ target: "CREATE", createRevision: "0" }, this.#put(record, lease));
+  }
+
+  /** Puts a record in the place of another one. */
+  #replace(old: EtcdRecord, record: EtcdRecord, lease: string): Promise<boolean> {
+    return this.#if({ target: "VALUE", value: valueOf(old) }, this.#put(record, lease));
+  }
+
+  /** Removes the record, unless another one is there. */
+  #remove(record: EtcdRecord): Promise<boolean> {
+    const remove = { requestDeleteRange: { key: this.#key } };
+    return this.#if({ target: "VALUE", value: valueOf(record) }, remove);
+  }
+
+  #put(record: EtcdRecord, lease: string): object {
+    return { requestPut: { key: this.#key, value: valueOf(record), lease } };
+  }
+
+  /** Does something if the record is as it should be; returns whether it was. */
+  async #if(should: object, success: object): Promise<boolean> {
+    const compare = { key: this.#key, result: "EQUAL", ...should };
+    const { succeeded } = await this.#call("kv/txn", { compare: [compare], success: [success] });
+    return succeeded === true;
+  }
+
+  /** Keeps the lease, also while the thread that joined computes or blocks. */
+  #keep(lease: string): Worker {
+    const url = URL.createObjectURL(new Blob([KEEPER], { type: "text/javascript" }));
+    const worker = new Worker(url, { type: "module" });
+    URL.revokeObjectURL(url);
+    worker.onerror = (event) => event.preventDefault();
+    worker.onmessage = ({ data }: MessageEvent<"silent" | "lost">) => {
+      if (this.#logLevel < Level.Warning) return;
+      const what = data === "silent"
+        ? `etcd at ${this.#url} does not answer`
+        : `another node has claimed ${this.#name} in etcd`;
+      writeLog(Level.Warning, `${what}: new nodes do not find this cluster`);
+    };
+    worker.postMessage({
+      url: this.#url,
+      key: this.#key,
+      lease,
+      seconds: ETCD_LEASE_S,
+      beatMs: ETCD_BEAT_MS,
+    });
+    return worker;
+  }
+
+  /** Waits until the record changes after a state of etcd, or the time is up. */
+  async #change(revision: number, timeoutMs: number): Promise<void> {
+    const giveUp = AbortSignal.timeout(Math.max(0, Math.ceil(timeoutMs)));
+    const request = { create_request: { key: this.#key, start_revision: revision + 1 } };
+    try {
+      const response = await fetch(`${this.#url}/v3/watch`, {
+        method: "POST",
+        body: JSON.stringify(request),
+        signal: giveUp,
+      });
+      const lines = response.body!.pipeThrough(new TextDecoderStream());
+      // The first message says that the watch has begun.
+      for await (const text of lines) if (text.includes('"events"')) return;
+    } catch (error) {
+      // Then the record is read again, and says why if etcd is gone.
+      if (!giveUp.aborted && !(error instanceof TypeError)) throw error;
+    }
+  }
+
+  async #call(path: string, body: object): Promise<Answer> {
+    let response: Response;
+    let text: string;
+    try {
+      response = await fetch(`${this.#url}/v3/${path}`, {
+        method: "POST",
+        body: JSON.stringify(body),
+        signal: AbortSignal.timeout(ETCD_CALL_MAX_MS),
+      });
+      text = await response.text();
+    } catch (error) {
+      throw new EtcdSilent(`etcd at ${this.#url} does not answer (${reasonOf(error)})`);
+    }
+    try {
+      const answer = JSON.parse(text) as Answer & { readonly error?: string };
+      if (response.ok && answer.header !== undefined) return answer;
+      if (answer.error !== undefined) {
+        throw refused(`Cannot use etcd at ${this.#url}: it says ${JSON.stringify(answer.error)}`);
+      }
+    } catch (error) {
+      if (error instanceof TdsmError) throw error;
+    }
+    throw refused(
+      `Cannot use ${this.#url}: it answers ${response.status} to /v3/${path}, as no etcd does ` +
+        "that has a JSON gateway (version 3.4 or newer)",
+    );
+  }
+
+  #lost(): TdsmError {
+    const message = `Cannot host: the lease of ${this.#name} in etcd was over before this node ` +
+      "had started. Start again";
+    return new TdsmError("NoDirectory", message, { operation: "join" });
+  }
+
+  #timeUp({ joinTimeoutMs, rpcServer }: Settings, met: string): TdsmError {
+    const serves = rpcServer ? ". A node that only serves calls does not claim it" : "";
+    return new TdsmError(
+      "NoDirectory",
+      `Cannot join by ${this.#name} in etcd within ${joinTimeoutMs} ms: ${met}${serves}. ` +
+        "Start a node that hosts, or wait longer with --join-timeout",
+      { operation: "join" },
+    );
+  }
+}
+
+/** etcd cannot be reached now. */
+class EtcdSilent extends Error {}
+
+/** What to do about a record with an address: join, or why that is not possible yet. */
+async function joining({ address, key }: EtcdRecord): Promise<Finding | string> {
+  const directory: Address = parseAddress(address!, 0);
+  const why = await whyNotThere(directory);
+  // The record of a node that has just died goes when its lease is over.
+  if (why !== undefined) return `nothing answers at ${address}, which it names (${why})`;
+  return {
+    kind: "join",
+    directories: [directory],
+    key: key === undefined ? undefined : keyOf(key),
+    plain: isLoopback(directory.hostname),
+  };
+}
+
+function valueOf(record: EtcdRecord): string {
+  return base64(JSON.stringify(record));
+}
+
+/** As etcd takes names and values. */
+function base64(text: string): string {
+  return new TextEncoder().encode(text).toBase64();
+}
+
+/**
+ * What the keeper's Worker runs; text, since a package has no file for it. Where the lease is over,
+ * as after the process was suspended, it puts the record there anew, unless another node has.
+ */
+const KEEPER = `
+let given, value, silent = false;
+const call = async (path, body) => {
+  const signal = AbortSignal.timeout(given.beatMs);
+  const init = { method: "POST", body: JSON.stringify(body), signal };
+  const answer = JSON.parse((await (await fetch(given.url + "/v3/" + path, init)).text()));
+  return answer.result ?? answer;
+};
+const beat = async () => {
+  try {
+    const { TTL = "0" } = await call("lease/keepalive", { ID: given.lease });
+    silent = false;
+    if (Number(TTL) > 0 || value === undefined) return;
+    const { ID } = await call("lease/grant", { TTL: given.seconds });
+    const compare = [{ target: "CREATE", key: given.key, result: "EQUAL", createRevision: "0" }];
+    const success = [{ requestPut: { key: given.key, value, lease: ID } }];
+    const { succeeded } = await call("kv/txn", { compare, success });
+    given.lease = ID;
+    if (succeeded) return;
+    self.postMessage("lost");
+    clearInterval(timer);
+  } catch {
+    if (!silent) self.postMessage("silent");
+    silent = true;
+  }
+};
+let timer;
+self.onmessage = ({ data }) => {
+  if (data.value !== undefined) return void (value = data.value);
+  given = data;
+  timer = setInterval(beat, given.beatMs);
+};
+`;

@@ -1,0 +1,119 @@
+import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import { TdsmError } from "../errors.ts";
+import { resolveSettings } from "../settings/settings.ts";
+import { EtcdRendezvous } from "./etcd.ts";
+import type { Finding } from "./rendezvous.ts";
+
+/** Looks for the directory at a server that stands for etcd; `tests/launchers/` has a real one. */
+async function findAt(
+  answer: (path: string) => Response,
+  joinTimeoutMs = 0,
+): Promise<Finding> {
+  await using server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen() {} }, (request) => {
+    return answer(new URL(request.url).pathname);
+  });
+  return await find(`http://127.0.0.1:${server.addr.port}`, joinTimeoutMs);
+}
+
+function find(url: string, joinTimeoutMs: number): Promise<Finding> {
+  const options = { rendezvous: `etcd:${url}/p`, joinTimeoutMs };
+  const { settings } = resolveSettings(options, undefined, () => "");
+  const giveUpAtMs = performance.now() + joinTimeoutMs;
+  return new EtcdRendezvous(url, "p", 0).find({ settings, giveUpAtMs });
+}
+
+async function refusal(finding: Promise<Finding>): Promise<TdsmError> {
+  const error = await assertRejects(() => finding, TdsmError);
+  error.message = error.message.replace(/127\.0\.0\.1:\d+/, "HOST");
+  return error;
+}
+
+function record(value: unknown): Response {
+  const kvs = [{ value: btoa(typeof value === "string" ? value : JSON.stringify(value)) }];
+  return Response.json({ header: { revision: "3" }, kvs });
+}
+
+Deno.test("EtcdRendezvous: a server that is no etcd is named", async () => {
+  const page = await refusal(findAt(() => new Response("<p>Hello", { status: 404 })));
+  assertEquals(page.code, "InvalidOption");
+  assertEquals(
+    page.message,
+    "Cannot use http://HOST: it answers 404 to /v3/kv/range, as no etcd does that has a JSON " +
+      "gateway (version 3.4 or newer)",
+  );
+  const json = await refusal(findAt(() => Response.json({ hello: "world" })));
+  assertStringIncludes(json.message, "it answers 200 to /v3/kv/range, as no etcd does");
+});
+
+Deno.test("EtcdRendezvous: what etcd says is wrong is passed on", async () => {
+  const says = { error: "etcdserver: user name is empty", code: 3 };
+  const error = await refusal(findAt(() => Response.json(says, { status: 400 })));
+  assertEquals(
+    error.message,
+    'Cannot use etcd at http://HOST: it says "etcdserver: user name is empty"',
+  );
+});
+
+Deno.test("EtcdRendezvous: an etcd that is not there is waited for, for so long", async () => {
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const { port } = listener.addr;
+  listener.close();
+  const error = await refusal(find(`http://127.0.0.1:${port}`, 100));
+  assertEquals(error.code, "NoDirectory");
+  assertStringIncludes(
+    error.message,
+    "Cannot join by p/directory in etcd within 100 ms: etcd at http://HOST does not answer (",
+  );
+});
+
+Deno.test("EtcdRendezvous: what others have put there is left as it is", async () => {
+  for (const value of ["hello", { tdsm: 2, claim: "a" }, { tdsm: 1 }, null]) {
+    const error = await refusal(findAt(() => record(value)));
+    assertEquals(
+      error.message,
+      "Cannot use p/directory in etcd: something else is there. Name another prefix",
+    );
+  }
+});
+
+Deno.test("EtcdRendezvous: a directory that is published, and one that does not answer", async () => {
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const { port } = listener.addr;
+  const address = `127.0.0.1:${port}`;
+  const accepting = listener.accept();
+  const found = await findAt(() => record({ tdsm: 1, claim: "a", address }));
+  (await accepting).close();
+  listener.close();
+  assertEquals(found, {
+    kind: "join",
+    directories: [{ hostname: "127.0.0.1", port }],
+    key: undefined,
+    plain: true,
+    place: undefined,
+  });
+  const gone = await refusal(findAt((path) => {
+    if (path === "/v3/watch") return Response.json({ result: { created: true } });
+    return record({ tdsm: 1, claim: "a", address });
+  }, 50));
+  assertStringIncludes(gone.message, "nothing answers at HOST, which it names (");
+  const claimed = await refusal(findAt((path) => {
+    if (path === "/v3/watch") return Response.json({ result: { created: true } });
+    return record({ tdsm: 1, claim: "a" });
+  }, 50));
+  assertStringIncludes(claimed.message, "the node that has claimed it does not listen yet");
+});
+
+Deno.test({
+  name: "EtcdRendezvous: a permission that is missing is named",
+  permissions: { net: ["127.0.0.1"] },
+  async fn() {
+    const { settings } = resolveSettings({ rendezvous: "flags" }, undefined, () => "");
+    const seeker = { settings, giveUpAtMs: 0 };
+    const error = await assertRejects(
+      () => new EtcdRendezvous("https://etcd.example", "p", 0).find(seeker),
+      TdsmError,
+    );
+    assertEquals(error.code, "PermissionMissing");
+    assertStringIncludes(error.message, "etcd.example:443: run Deno with --allow-net");
+  },
+});
