@@ -122,7 +122,7 @@ export const SEALED_LINK = {
   },
 } as const;
 
-/** Layout of `tdsm_noise_state`, in bytes; the library alone reads and writes it, but for the hash. */
+/** Layout of `tdsm_noise_state`, in bytes; but for the hash, the library alone uses its fields. */
 export const NOISE_STATE = {
   size: 168,
   fields: {

@@ -1,7 +1,8 @@
 /**
- * The handshake of two programs that share a key, by `libtdsm.so`: Noise_NNpsk0_25519_AESGCM_SHA256.
- * Two messages; with them both sides know that the other has the key, and have two fresh keys, one
- * for each direction. A key that is found later does not open what was said before.
+ * The handshake of two programs that share a key, by `libtdsm.so`:
+ * Noise_NNpsk0_25519_AESGCM_SHA256. Two messages; with them both sides know that the other has the
+ * key, and have two fresh keys, one for each direction. A key that is found later does not open
+ * what was said before.
  *
  * Nothing here reads, writes or waits for a connection.
  */
