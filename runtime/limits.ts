@@ -512,6 +512,11 @@ export const DEATH_MESSAGE_MAX_MS = 1_000;
 
 /** How long the directory node waits for what the others have counted, in milliseconds. */
 export const STATUS_MAX_MS = 2_000;
+/**
+ * The most places that the allocator looks at for one whose chunks can have the home that is asked
+ * for, before it takes any.
+ */
+export const PLACES_TRIED_MAX = 4_096;
 /** The most counters that a node tells of itself. */
 export const COUNTERS_MAX = 64;
 /** The lines that wait for the log to be loaded. */

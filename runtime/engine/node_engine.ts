@@ -36,7 +36,7 @@ import { ProgramCalls } from "./program_calls.ts";
 import type { CallServer } from "../ring/calls.ts";
 import type { CallSlots } from "../ring/call_slots.ts";
 import { RpcService } from "./rpc_service.ts";
-import { Services } from "./services.ts";
+import { type ServiceHomes, Services } from "./services.ts";
 import type { StuckWaits } from "../protocol/sync/desk.ts";
 import { StatusService } from "./status_service.ts";
 import { ThreadLinks } from "./thread_links.ts";
@@ -165,6 +165,7 @@ export class NodeEngine implements AsyncDisposable {
       fail: options.fail,
       hasEnded: (thread) => hasThreadEnded(library, thread),
       stats,
+      homeOf: (page) => this.homeOf(page),
       close,
       leave,
       abort,
@@ -235,6 +236,8 @@ export class NodeEngine implements AsyncDisposable {
       case "zeroed":
       case "free":
       case "freed":
+      case "findHome":
+      case "homeFound":
       case "allocationFailed":
         this.driver.stayAwake();
         return this.services.allocation(from, message);
@@ -390,6 +393,25 @@ export class NodeEngine implements AsyncDisposable {
     });
   }
 
+  /** What decides on homes; `undefined` where node 1 is that of every page, and elsewhere. */
+  get #homeTable(): ServiceHomes | undefined {
+    const { cluster, region } = this.#options;
+    if (region.homes === "directory" || cluster.self !== DIRECTORY_NODE) return undefined;
+    const coherence = this.#coherence;
+    return {
+      chunkPages: HOME_CHUNK_PAGES,
+      homes: coherence.homes,
+      hindrance: (run, home) => coherence.hindrance(run, home),
+      assignHomes: (run, home) => coherence.assignHomes(run, home),
+      stays: (node) => coherence.stays(node),
+    };
+  }
+
+  /** The home of a page; 0 where it has none yet. */
+  async homeOf(page: number): Promise<NodeId | 0> {
+    return this.#coherence.homes.of(page) || await this.services.homeOf(page);
+  }
+
   #newServices(): Services {
     const { cluster, region, settings, tell, post } = this.#options;
     const { homes } = region;
@@ -410,6 +432,7 @@ export class NodeEngine implements AsyncDisposable {
       // What another node is the home of, this one could not clear: the thread that is given it
       // zeroes it.
       pages: homes === "directory" ? this.#coherence.directory : undefined,
+      homes: this.#homeTable,
       log: new SyncLog(settings.semLogLevel, (level, text) => {
         post({ kind: "log", level, text, topic: "sync" });
       }),

@@ -38,6 +38,8 @@ export interface ProgramCallsOptions {
   hasEnded(thread: bigint): boolean;
   /** What this node has counted. */
   stats(): NodeStats & Counters;
+  /** The home of a page; 0 where it has none yet. */
+  homeOf(page: number): Promise<NodeId>;
   /** Leaves the cluster; at the directory node, ends it. A second call gets the same promise. */
   close(): Promise<void>;
   /** The same in a bounded time, since the process is about to end. */
@@ -80,7 +82,7 @@ export class ProgramCalls {
   }
 
   #take(call: ThreadCall): void {
-    const { life, cluster, services, rpc, stats, close, leave, abort } = this.#options;
+    const { life, cluster, services, rpc, stats, homeOf, close, leave, abort } = this.#options;
     const { failure, refusal } = life;
     const { kind, id, key } = call.record;
     const what = kind as Call;
@@ -114,6 +116,9 @@ export class ProgramCalls {
           const { offset, bytes } = argument as { offset: number; bytes: number };
           return services.free(Number(offset), Number(bytes)).then(() => null);
         });
+      case Call.HomeOf:
+        if (refusal !== undefined) return call.reject(refusal);
+        return void answerWith(call, (page) => homeOf(Number(page)));
       case Call.WaitForPeer:
         return this.#waitForPeer(call);
       case Call.Peers:

@@ -8,6 +8,7 @@ import { Allocator } from "../protocol/allocation/allocator.ts";
 import type { AllocatorInput, AllocatorOutput } from "../protocol/allocation/messages.ts";
 import { type AllocationRequest, ELEMENT_BYTES } from "../protocol/allocation/messages.ts";
 import { AllocatorServer } from "../protocol/allocation/server.ts";
+import type { Coherence } from "../protocol/coherence/coherence.ts";
 import type { Directory } from "../protocol/coherence/directory.ts";
 import { DIRECTORY_NODE, type NodeId } from "../protocol/coherence/messages.ts";
 import type { PageRun } from "../protocol/coherence/page.ts";
@@ -51,10 +52,19 @@ export interface ServicesOptions {
   partyLost?(): void;
   /** At the directory node: what becomes of pages that are freed. */
   readonly pages?: Pick<Directory, "free" | "reuse" | "isClearing"> | undefined;
+  /** At the directory node: which nodes are homes of pages; left out where it is that of all. */
+  readonly homes?: ServiceHomes | undefined;
   /** The largest ticket, behind which tickets begin anew; 2^31 - 1 by default. */
   readonly ticketMax?: number;
   /** Logs each request, and how it ended. */
   readonly log?: SyncLog;
+}
+
+/** The homes of pages, as far as the services have to do with them. */
+export interface ServiceHomes
+  extends Pick<Coherence, "hindrance" | "assignHomes" | "stays" | "homes"> {
+  /** The pages of a chunk, which have one home. */
+  readonly chunkPages: number;
 }
 
 /** An allocation that waits for its answer. */
@@ -112,7 +122,7 @@ export class Services {
       stuck: (waits) => options.stuck?.(waits),
     });
     this.peerJoined(options.self, options.works);
-    const { pages } = options;
+    const { pages, homes } = options;
     const runOf = (offset: number, bytes: number): PageRun => {
       const first = Math.floor(offset / pageSize);
       return { first, count: Math.ceil((offset + bytes) / pageSize) - first };
@@ -122,6 +132,16 @@ export class Services {
       size,
       pageSize,
       reservedBytes: 0,
+      ...(homes && {
+        homes: {
+          chunkBytes: homes.chunkPages * pageSize,
+          hindrance: (offset, bytes, home) => {
+            const page = homes.hindrance(runOf(offset, bytes), home);
+            return page === undefined ? undefined : page * pageSize;
+          },
+          assign: (offset, bytes, home) => homes.assignHomes(runOf(offset, bytes), home),
+        },
+      }),
       ...(pages === undefined ? {} : { clear }),
     });
     const send = (to: NodeId, message: AllocatorOutput): void => this.#answer(to, message);
@@ -130,7 +150,10 @@ export class Services {
       reuse: (offset: number, bytes: number, node: NodeId) =>
         pages.reuse(runOf(offset, bytes), node),
     };
-    this.#allocator = new AllocatorServer(allocator, { send, violation }, memory);
+    this.#allocator = new AllocatorServer(allocator, { send, violation }, memory, {
+      stays: (node) => homes === undefined ? this.#members.has(node) : homes.stays(node),
+      of: (page) => homes === undefined ? DIRECTORY_NODE : homes.homes.of(page),
+    });
   }
 
   /** At the directory node: a node has joined; `works` says whether it has work of its own. */
@@ -206,6 +229,7 @@ export class Services {
       case "allocate":
       case "zeroed":
       case "free":
+      case "findHome":
         if (this.#allocator === undefined) break;
         // A request of a node that leaves is dropped, as the synchronizer does.
         return this.#members.has(from) ? this.#allocator.receive(from, message) : undefined;
@@ -336,6 +360,13 @@ export class Services {
     this.#untaken.delete(offset);
     const answer = await this.#allocation((ticket) => ({ kind: "free", ticket, offset, bytes }));
     if (answer.kind !== "freed") throw unexpected(answer, "free");
+  }
+
+  /** Finds the home of a page; 0 where it has none yet. */
+  async homeOf(page: number): Promise<NodeId | 0> {
+    const answer = await this.#allocation((ticket) => ({ kind: "findHome", ticket, page }));
+    if (answer.kind !== "homeFound") throw unexpected(answer, "find a home");
+    return answer.node;
   }
 
   /** Ends every request: none will be answered. */

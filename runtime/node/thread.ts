@@ -12,6 +12,7 @@ import type { EngineClient } from "../ring/client.ts";
 import { newBody } from "../ring/ring.ts";
 import { TdsmError } from "../errors.ts";
 import {
+  ALLOCATION_NAME_MAX_BYTES,
   BARRIER_PARTIES_MAX,
   CONTROL_TEXT_MAX,
   NODE_ID_MAX,
@@ -53,6 +54,13 @@ export interface AllocOptions {
    * it has its pages to itself, so that there is no false sharing.
    */
   readonly packed?: boolean;
+  /**
+   * The node that keeps the order of the pages, their home: the id of one that is there, or
+   * `"spread"` for all in turn, by chunks of 128 pages. The allocation then has its chunks to
+   * itself, so it takes at least 512 KiB. Chunks that had another home before keep that, where the
+   * region has no others. Where the setting `homes` is `"directory"`, node 1 is the home of all.
+   */
+  readonly home?: number | "spread";
 }
 
 /**
@@ -292,12 +300,14 @@ export abstract class NodeThread {
    *
    * @param Type The kind of array.
    * @param length The length of the array, in elements; at least 1.
-   * @param options A name, by which all nodes get the same cells; an alignment; `packed`.
+   * @param options A name, by which all nodes get the same cells; an alignment; `packed`; `home`.
    * @returns The array.
-   * @throws {RangeError} When the length, the name or the alignment is out of its bounds.
+   * @throws {RangeError} When the length, the name or the alignment is out of its bounds, or what
+   * is packed is to have a home.
    * @throws {TypeError} When `Type` is no constructor of typed arrays, or an option is unknown or
    * of another type.
-   * @throws {TdsmError} `OutOfMemory`, `NameConflict`, or why the node cannot go on.
+   * @throws {TdsmError} `OutOfMemory`, `NameConflict`, `InvalidOption` when `home` is a node that
+   * is not there or leaves, or why the node cannot go on.
    *
    * @example A grid that every node finds by its name
    * ```ts
@@ -316,13 +326,15 @@ export abstract class NodeThread {
   ): Promise<View> {
     checkArrayType(Type, "allocate");
     checkAllocOptions(options);
-    const { name, align, packed = false } = options;
+    const { name, align, packed = false, home } = options;
+    if (typeof home === "number") checkCount(home, 1, NODE_ID_MAX, "the home of an allocation");
     const request = {
       type: Type.name,
       length,
       packed,
       ...(name === undefined ? {} : { name }),
       ...(align === undefined ? {} : { align }),
+      ...(home === undefined ? {} : { home }),
     } as AllocationRequest & { packed: boolean };
     const wrong = invalidRequest(request);
     if (wrong !== undefined) throw new RangeError(wrong.message);
@@ -349,6 +361,73 @@ export abstract class NodeThread {
       this.#client.post(newBody(Call.Taken, { key: BigInt(offset) }));
     }
     return this.view(Type, Number(offset), length);
+  }
+
+  /**
+   * Allocates a part for each node that is there, on chunks of its own, of which the node is the
+   * home where the setting `homes` is not `"directory"`. Each node gets all parts when it asks for
+   * the same name and length, and knows the same nodes: so ask once all have joined, as `run` does
+   * with the setting `nodes`. A part is freed like any other array.
+   *
+   * @param Type The kind of array.
+   * @param lengthEach The length of each part, in elements; at least 1.
+   * @param options The name, which each part has with `/` and its node's id behind it.
+   * @param options.name The name.
+   * @returns The part of each node, by the node's id, in order of joining; all zero.
+   * @throws {RangeError} When the length or the name is out of its bounds.
+   * @throws {TypeError} When `Type` is no constructor of typed arrays, or there is no name.
+   * @throws {TdsmError} As {@linkcode NodeThread.alloc}.
+   *
+   * @example Each node writes its part, and reads the others'
+   * ```ts
+   * import { join } from "@tdsm/runtime";
+   *
+   * await using node = await join({ directory: true, port: 0, homes: "first-touch" });
+   * const parts = await node.allocParts(Float64Array, 1000, { name: "rows" });
+   * parts.get(node.id)!.fill(node.id);
+   * for (const [id, part] of parts) console.log(id, part[0]); // 1 1
+   * ```
+   */
+  async allocParts<View>(
+    Type: TypedArrayConstructor<View>,
+    lengthEach: number,
+    options: { readonly name: string },
+  ): Promise<Map<number, View>> {
+    const given = checkOptions(options, ["name"], "allocate parts", '{ name: "rows" }');
+    const name = checkName(given.name, "allocation", ALLOCATION_NAME_MAX_BYTES);
+    this.#check("allocate parts");
+    const ids = [this.id, ...this.#client.peers].sort((a, b) => a - b);
+    const parts = ids.map(async (id) => {
+      return [id, await this.alloc(Type, lengthEach, { name: `${name}/${id}`, home: id })] as const;
+    });
+    return new Map(await Promise.all(parts));
+  }
+
+  /**
+   * Which node is the home of the page on which a view begins: the node that each miss of it is
+   * asked of. Nothing comes to have a home by the question.
+   *
+   * @param view A typed array over the region.
+   * @returns The node's id; `undefined` where no node has needed a page of the chunk yet.
+   * @throws {RangeError} When the view is not over the region, or has no element.
+   * @throws {TypeError} When it is no view at all.
+   * @throws {TdsmError} When this node is closed or cannot go on.
+   *
+   * @example Where the pages of an array are ordered
+   * ```ts
+   * import { join } from "@tdsm/runtime";
+   *
+   * await using node = await join({ directory: true, port: 0, homes: "spread" });
+   * const cells = await node.alloc(Int32Array, 1000, { home: node.id });
+   * console.log(await node.homeOf(cells)); // 1
+   * ```
+   */
+  async homeOf(view: RegionView): Promise<number | undefined> {
+    const offset = this.offsetOf(view);
+    if (view.byteLength === 0) throw new RangeError("Cannot tell the home of a view that is empty");
+    const page = Math.floor(offset / this.pageSize);
+    const home = Number(await this.#client.call(Call.HomeOf, page, "tell the home of a view"));
+    return home === 0 ? undefined : home;
   }
 
   /**
@@ -558,15 +637,21 @@ const ALLOC_OPTIONS = {
   name: "string",
   align: "number",
   packed: "boolean",
-} as const satisfies Record<keyof AllocOptions, string>;
+} as const satisfies Record<Exclude<keyof AllocOptions, "home">, string>;
 
 /** Checks the options of an allocation: with a slip in `name`, each node would get other cells. */
 function checkAllocOptions(options: unknown): void {
-  const names = Object.keys(ALLOC_OPTIONS);
+  const names = [...Object.keys(ALLOC_OPTIONS), "home"];
   const given = checkOptions(options, names, "allocate", '{ name: "grid" }');
   for (const [option, type] of Object.entries(ALLOC_OPTIONS)) {
     const value = given[option];
     if (value === undefined || typeof value === type) continue;
     throw new TypeError(`Cannot allocate with ${show(value)} as ${option}: give a ${type}`);
+  }
+  const { home } = given;
+  if (home !== undefined && home !== "spread" && typeof home !== "number") {
+    throw new TypeError(
+      `Cannot allocate with ${show(home)} as home: give the id of a node, or "spread"`,
+    );
   }
 }

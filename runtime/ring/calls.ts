@@ -55,6 +55,8 @@ export const Call = {
    * request in words → nothing, once the engine has told the thread that it concerns.
    */
   LinkTold: 17,
+  /** A page → the node that is its home; 0 where none is yet. */
+  HomeOf: 18,
 } as const;
 /** One of {@linkcode Call}. */
 export type Call = typeof Call[keyof typeof Call];

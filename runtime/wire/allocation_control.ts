@@ -4,12 +4,14 @@
 
 import type { ValueType } from "../std/msgpack_encode.d.ts";
 import {
+  NODE_ID_MAX,
   PAGE_SIZE_MIN_BYTES,
   REGION_MAX_BYTES,
   REUSE_MAX_PAGES,
   REUSED_RUNS_MAX,
   TICKET_MAX,
 } from "../limits.ts";
+import type { NodeId } from "../protocol/coherence/messages.ts";
 import type { PageRun } from "../protocol/coherence/page.ts";
 import {
   type AllocatorControl,
@@ -22,6 +24,7 @@ import {
   type FieldCodec,
   flag,
   integer,
+  node,
   optional,
   type Shapes,
   text,
@@ -60,6 +63,11 @@ const runs: FieldCodec<readonly PageRun[]> = {
   write: (value) => value.map(({ first, count }) => [first, count]),
   optional: false,
 };
+const home: FieldCodec<NodeId | "spread"> = {
+  read: (value) => value === "spread" ? value : node.read(value),
+  write: (value) => value,
+  optional: false,
+};
 const align: FieldCodec<number> = {
   ...size,
   read(value) {
@@ -77,6 +85,7 @@ export const ALLOCATOR_SHAPES: Shapes<AllocatorControl> = {
     align: optional(align),
     packed: flag,
     name: optional(name),
+    home: optional(home),
   },
   allocated: {
     ticket,
@@ -88,5 +97,7 @@ export const ALLOCATOR_SHAPES: Shapes<AllocatorControl> = {
   zeroed: { offset },
   free: { ticket, offset, bytes: size },
   freed: { ticket },
+  findHome: { ticket, page },
+  homeFound: { ticket, node: integer(0, NODE_ID_MAX) },
   allocationFailed: { ticket, code: word, reason: text },
 };

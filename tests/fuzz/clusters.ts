@@ -299,6 +299,8 @@ class FuzzedMember implements Member {
       case "zeroed":
       case "free":
       case "freed":
+      case "findHome":
+      case "homeFound":
       case "allocationFailed":
         return this.#services.allocation(from, message);
       case "rpcCall":

@@ -251,3 +251,93 @@ Deno.test("homes: two homes leave at once, and one is killed, while others go on
   }
   assertEquals(await homeChunks(rest), [8, 2, 2]);
 });
+
+Deno.test("homes: an allocation has the home that it asks for, wherever it is touched first", async () => {
+  await using cluster = new ProcessCluster();
+  const nodes = await cluster.start(4, "--size=16MiB", "--homes=first-touch");
+  const [directory, second, third, fourth] = nodes;
+  const found = await second!.evaluate(async (node) => {
+    const cells = await node.alloc(Int32Array, 300_000, { name: "cells", home: 3 });
+    const all = await node.alloc(Int32Array, 600_000, { name: "all", home: "spread" });
+    const own = await node.alloc(Int32Array, 10, { home: node.id });
+    const plain = await node.alloc(Int32Array, 10);
+    const before = await node.homeOf(plain);
+    for (const view of [cells, all, own, plain]) view.fill(7);
+    const homes: (number | undefined)[] = [before];
+    for (const view of [cells, cells.subarray(299_999), own, plain]) {
+      homes.push(await node.homeOf(view));
+    }
+    const spread = new Set<number | undefined>();
+    for (let at = 0; at < all.length; at += 1 << 17) {
+      spread.add(await node.homeOf(all.subarray(at, at + 1)));
+    }
+    return { homes, spread: [...spread].sort(), offset: node.offsetOf(cells) };
+  });
+  assertEquals(found.homes, [null as unknown as undefined, 3, 3, 2, 2]);
+  assertEquals(found.spread, [1, 2, 3, 4]);
+  assertEquals(found.offset % CHUNK, 0);
+  // Three chunks of its own, and one or two of those that are spread.
+  const chunks = await homeChunks(nodes);
+  assert(chunks[2]! >= 4, `${chunks}`);
+  for (const node of [directory!, third!, fourth!]) {
+    const [sum, home] = await node.evaluate(async (node) => {
+      const cells = await node.alloc(Int32Array, 300_000, { name: "cells", home: 3 });
+      return [cells.reduce((sum, cell) => sum + cell, 0), await node.homeOf(cells)];
+    });
+    assertEquals([sum, home], [2_100_000, 3]);
+  }
+  const refusals = await second!.evaluate(async (node) => {
+    const why = (error: { code?: string; message: string; name: string }) =>
+      `${error.code ?? error.name}: ${error.message}`;
+    return [
+      await node.alloc(Int32Array, 1, { home: 9 }).then(() => "", why),
+      await node.alloc(Int32Array, 300_000, { name: "cells", home: 2 }).then(() => "", why),
+      await node.alloc(Int32Array, 1, { home: 2, packed: true }).then(() => "", why),
+      await node.alloc(Int32Array, 1, { home: 0 }).then(() => "", why),
+    ];
+  });
+  assertEquals(refusals, [
+    "InvalidOption: Cannot allocate Int32Array of 1 with home 9: node 9 is not there, or leaves",
+    'NameConflict: Cannot allocate "cells" as Int32Array of 300000 with home 2: node 2 allocated ' +
+    "it as Int32Array of 300000 with home 3; ask for the same, or use another name",
+    "RangeError: Cannot allocate packed Int32Array of 1 with home 2: what is packed shares its " +
+    "pages, and so their home; leave one of the two out",
+    "RangeError: Cannot use 0 as the home of an allocation: give a whole number from 1 to 4294967294",
+  ]);
+});
+
+Deno.test("homes: what is allocated anew has the home that it asks for, as long as the region has chunks without another", async () => {
+  await using cluster = new ProcessCluster();
+  const nodes = await cluster.start(2, "--size=2MiB", "--homes=first-touch");
+  const homes = await nodes[0]!.evaluate(async (node) => {
+    const homes: (number | undefined)[] = [];
+    // Four chunks in all: node 1 is soon the home of two, and node 2 of the other two.
+    for (const home of [1, 2, 1, 2, 1, 2]) {
+      const cells = await node.alloc(Int32Array, 200_000, { home });
+      cells.fill(home);
+      homes.push(await node.homeOf(cells));
+      await node.free(cells);
+    }
+    return homes;
+  });
+  assertEquals(homes, [1, 2, 1, 2, 1, 2]);
+});
+
+for (const placement of ["directory", "first-touch"]) {
+  Deno.test(`homes: ${placement}: allocParts gives all nodes the part of each, with its home there`, async () => {
+    await using cluster = new ProcessCluster();
+    const nodes = await cluster.start(3, "--size=16MiB", `--homes=${placement}`);
+    const found = await Promise.all(nodes.map((node) =>
+      node.evaluate(async (node) => {
+        await Promise.all([1, 2, 3].map((id) => node.waitForPeer(id)));
+        const parts = await node.allocParts(Int32Array, 1000, { name: "rows" });
+        parts.get(node.id)!.fill(node.id * 10);
+        await node.barrier("written", 3).wait();
+        const homes = await Promise.all([...parts.values()].map((part) => node.homeOf(part)));
+        return [[...parts.keys()], [...parts.values()].map((part) => part[999]), homes];
+      })
+    ));
+    const homes = placement === "directory" ? [1, 1, 1] : [1, 2, 3];
+    for (const node of found) assertEquals(node, [[1, 2, 3], [10, 20, 30], homes]);
+  });
+}

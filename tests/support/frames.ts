@@ -260,6 +260,23 @@ export const CONTROLS: readonly (readonly [label: string, control: Control])[] =
     length: 3,
     packed: true,
   }],
+  ["allocate with a home", {
+    kind: "allocate",
+    ticket: 7,
+    type: "Int32Array",
+    length: 1000,
+    packed: false,
+    home: 3,
+  }],
+  ["allocate, spread", {
+    kind: "allocate",
+    ticket: 8,
+    type: "Int32Array",
+    length: 1000,
+    packed: false,
+    name: "grid",
+    home: "spread",
+  }],
   ["allocated", {
     kind: "allocated",
     ticket: 2,
@@ -278,6 +295,8 @@ export const CONTROLS: readonly (readonly [label: string, control: Control])[] =
   ["zeroed", { kind: "zeroed", offset: 0 }],
   ["free", { kind: "free", ticket: 3, offset: 8192, bytes: 2 ** 36 }],
   ["freed", { kind: "freed", ticket: 3 }],
+  ["find home", { kind: "findHome", ticket: 9, page: 70_000 }],
+  ["home found", { kind: "homeFound", ticket: 9, node: 300 }],
   ["allocation failed", {
     kind: "allocationFailed",
     ticket: 4,

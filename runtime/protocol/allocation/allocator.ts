@@ -52,6 +52,18 @@ export interface AllocatorOptions {
    * zeroes.
    */
   readonly clear?: (offset: number, bytes: number) => void;
+  /** The homes of pages; left out where all have the same. */
+  readonly homes?: AllocationHomes;
+}
+
+/** The homes of pages, as far as the allocator has to do with them. */
+export interface AllocationHomes {
+  /** The bytes of a chunk, whose pages have one home. */
+  readonly chunkBytes: number;
+  /** Where the first chunk of a range begins that has another node as its home, if one has. */
+  hindrance(offset: number, bytes: number, home: NodeId): number | undefined;
+  /** Gives the chunks of a range that have no home one. */
+  assign(offset: number, bytes: number, home: NodeId | "spread"): void;
 }
 
 /** An allocation. */
@@ -122,8 +134,13 @@ interface Named {
 }
 
 interface Block {
-  /** What was asked for; the allocation is rounded up to pages, or to the unit of packed ones. */
+  /**
+   * What was asked for; the allocation is rounded up to pages, to chunks, or to the unit of packed
+   * ones.
+   */
   readonly bytes: number;
+  /** What it is rounded up to, in bytes. */
+  readonly unit: number;
   /** Where it is packed. */
   readonly arena: Arena | undefined;
   readonly named: Named | undefined;
@@ -180,8 +197,9 @@ export class Allocator {
     const bytes = length * ELEMENT_BYTES[type];
     const align = this.#alignment(request);
     const arena = packed === true ? this.#arena(node) : undefined;
+    const unit = arena === undefined ? this.#unit(request) : PACKED_UNIT_BYTES;
     const place = arena === undefined
-      ? this.#takePages(roundUp(bytes, this.#options.pageSize), align)
+      ? this.#takePages(roundUp(bytes, unit), align, request.home)
       : this.#pack(arena, roundUp(bytes, PACKED_UNIT_BYTES), align);
     if (place === undefined) return this.#outOfMemory(request, bytes);
 
@@ -190,7 +208,7 @@ export class Allocator {
     const named = name === undefined
       ? undefined
       : this.#name(node, { ...request, name }, offset, dirtyBytes);
-    this.#blocks.set(offset, { bytes, arena, named });
+    this.#blocks.set(offset, { bytes, unit, arena, named });
     return { kind: "allocated", offset, dirtyBytes, created: true };
   }
 
@@ -213,7 +231,7 @@ export class Allocator {
     if (block.bytes !== bytes) {
       return refuse(`the allocation there has ${block.bytes}; free the view that alloc gave`);
     }
-    const { arena, named } = block;
+    const { arena, named, unit } = block;
     // The node that zeroes may give it up. For others it is not there yet: what they had was freed.
     if (named !== undefined && this.#unready.has(named) && named.zeroing !== node) {
       return refuse("it was freed already, and what is there now is not ready");
@@ -224,9 +242,9 @@ export class Allocator {
       this.#unready.delete(named);
     }
     if (arena === undefined) {
-      this.#releasePages(offset, offset + roundUp(bytes, this.#options.pageSize), offset);
+      this.#releasePages(offset, offset + roundUp(bytes, unit), offset);
     } else {
-      this.#unpack(arena, offset, roundUp(bytes, PACKED_UNIT_BYTES));
+      this.#unpack(arena, offset, roundUp(bytes, unit));
     }
     return { kind: "freed", name: named?.request.name };
   }
@@ -276,8 +294,15 @@ export class Allocator {
     };
   }
 
-  #alignment({ type, align, packed }: AllocationRequest): number {
-    return Math.max(align ?? 1, packed === true ? ELEMENT_BYTES[type] : this.#options.pageSize);
+  #alignment(request: AllocationRequest): number {
+    const { type, align, packed } = request;
+    return Math.max(align ?? 1, packed === true ? ELEMENT_BYTES[type] : this.#unit(request));
+  }
+
+  /** Whole pages, and where it has homes of its own whole chunks. */
+  #unit({ home }: AllocationRequest): number {
+    const { pageSize, homes } = this.#options;
+    return home === undefined || homes === undefined ? pageSize : homes.chunkBytes;
   }
 
   #name(
@@ -302,7 +327,7 @@ export class Allocator {
     const { request: first, creator, offset, dirtyBytes } = named;
     const same = request.type === first.type && request.length === first.length &&
       (request.packed === true) === (first.packed === true) &&
-      this.#alignment(request) === this.#alignment(first);
+      this.#alignment(request) === this.#alignment(first) && request.home === first.home;
     if (!same) {
       const { name: _, ...unnamed } = first;
       const message = `Cannot allocate ${describe(request)}: node ${creator} allocated it as ` +
@@ -329,8 +354,14 @@ export class Allocator {
   }
 
   /** Takes whole pages from the region: no program needs what was on them. */
-  #takePages(bytes: number, align: number): Place | undefined {
-    const place = this.#pages.take(bytes, align);
+  #takePages(bytes: number, align: number, home?: NodeId | "spread"): Place | undefined {
+    const { homes } = this.#options;
+    const hindrance = typeof home === "number" && homes !== undefined
+      ? (offset: number) => homes.hindrance(offset, bytes, home)
+      : undefined;
+    // What has a home keeps it: where each place is another node's, one of those has to do.
+    const place = this.#pages.take(bytes, align, hindrance) ?? this.#pages.take(bytes, align);
+    if (place !== undefined && home !== undefined) homes?.assign(place.offset, bytes, home);
     if (place === undefined || this.#options.clear === undefined) return place;
     const { offset, dirtyFrom } = place;
     this.#clear(dirtyFrom, offset + bytes);
@@ -399,7 +430,7 @@ export class Allocator {
     const align = this.#alignment(request);
     const place = align > pageSize ? ` at a multiple of ${formatSize(align)}` : "";
     const message = `Cannot allocate ${describe(request)}: it needs ` +
-      `${readableSize(roundUp(bytes, pageSize))}${place}, and ${
+      `${readableSize(roundUp(bytes, this.#unit(request)))}${place}, and ${
         readableSize(this.#pages.bytes)
       } are ` +
       `free, at most ${readableSize(this.#pages.largest)} in one piece; free something, or start ` +

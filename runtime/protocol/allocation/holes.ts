@@ -8,6 +8,8 @@
  * from a generator that always begins alike, since the protocol must do the same each time.
  */
 
+import { PLACES_TRIED_MAX } from "../../limits.ts";
+
 /** A range of free bytes. Its fields change only inside of {@linkcode Holes}. */
 export interface Hole {
   /** Its first byte. */
@@ -77,16 +79,45 @@ export class Holes {
    *
    * @param bytes How many, a multiple of the unit.
    * @param align What the place is a multiple of, in bytes; a power of two.
+   * @param hindrance Returns the first byte from an offset on that keeps the place there from being
+   * taken, if any does; {@linkcode PLACES_TRIED_MAX} places are looked at, from the highest on. Any
+   * place will do where it is left out.
    * @returns The place, or `undefined` when the bytes fit nowhere.
    */
-  take(bytes: number, align: number): Place | undefined {
+  take(
+    bytes: number,
+    align: number,
+    hindrance?: (offset: number) => number | undefined,
+  ): Place | undefined {
+    if (hindrance !== undefined) return this.#takeFree(bytes, align, hindrance);
     const sure = bytes + Math.max(align - this.#unit, 0);
     const hole = highest(this.#root, sure) ?? highestAligned(this.#root, bytes, align);
     if (hole === undefined) return undefined;
-    const offset = roundDown(hole.end - bytes, align);
+    return this.#takeAt(hole, roundDown(hole.end - bytes, align), bytes);
+  }
+
+  #takeAt(hole: Hole, offset: number, bytes: number): Place {
     const dirtyFrom = clamp(hole.dirtyFrom, offset, offset + bytes);
     this.cut(hole, offset, offset + bytes);
     return { offset, dirtyFrom };
+  }
+
+  #takeFree(
+    bytes: number,
+    align: number,
+    hindrance: (offset: number) => number | undefined,
+  ): Place | undefined {
+    let tries = 0;
+    for (const hole of descending(this.#root, bytes)) {
+      for (let end = hole.end; tries < PLACES_TRIED_MAX; tries++) {
+        const offset = roundDown(end - bytes, align);
+        if (offset < hole.start) break;
+        const before = hindrance(offset);
+        if (before === undefined) return this.#takeAt(hole, offset, bytes);
+        end = before;
+      }
+    }
+    return undefined;
   }
 
   /**
@@ -231,6 +262,14 @@ function highest(tree: Tree, bytes: number): Tree {
     else if (node.end - node.start >= bytes) return node;
     else node = node.left!;
   }
+}
+
+/** The holes of at least so many bytes, from the highest down. */
+function* descending(tree: Tree, bytes: number): Generator<Hole> {
+  if (tree === undefined || tree.largest < bytes) return;
+  yield* descending(tree.right, bytes);
+  if (tree.end - tree.start >= bytes) yield tree;
+  yield* descending(tree.left, bytes);
 }
 
 /** The highest hole that has an aligned place for so many bytes. */

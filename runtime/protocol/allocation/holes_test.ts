@@ -69,3 +69,20 @@ Deno.test("roundUp: rounding and clamping are exact beyond 32 bits", () => {
   assertEquals([roundDown(top, 4096), roundUp(top, 4096)], [top, top]);
   assertEquals([clamp(1, 2, 4), clamp(3, 2, 4), clamp(5, 2, 4)], [2, 3, 4]);
 });
+
+Deno.test("Holes: the highest place is taken that nothing hinders, from whichever hole", () => {
+  const holes = new Holes(UNIT);
+  holes.release(0, 160, 160);
+  holes.release(200, 240, 240);
+  const asked: number[] = [];
+  // Of the bytes from 120 to 232 none may be taken.
+  const hindrance = (offset: number): number | undefined => {
+    asked.push(offset);
+    return offset + 16 > 120 && offset < 232 ? Math.max(offset, 120) : undefined;
+  };
+  assertEquals(holes.take(16, 16, hindrance), { offset: 96, dirtyFrom: 112 });
+  // A place that ends where a hindrance begins is the next to be looked at.
+  assertEquals(asked, [224, 208, 144, 128, 112, 96]);
+  assertEquals(holes.take(160, UNIT, hindrance), undefined);
+  assertEquals(holes.bytes, 184);
+});

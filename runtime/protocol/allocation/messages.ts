@@ -4,6 +4,7 @@
  */
 
 import { ALLOCATION_NAME_MAX_BYTES, REGION_MAX_BYTES } from "../../limits.ts";
+import type { NodeId } from "../coherence/messages.ts";
 import type { PageRun } from "../coherence/page.ts";
 
 /** The bytes of an element of each kind of typed array. */
@@ -40,6 +41,11 @@ export interface AllocationRequest {
   readonly packed?: boolean;
   /** Under this name every node gets the same cells. */
   readonly name?: string;
+  /**
+   * The node that is to be the home of its pages, where nodes can be; or the nodes are, chunk by
+   * chunk. It then has its chunks to itself.
+   */
+  readonly home?: NodeId | "spread";
 }
 
 /** Node → directory: allocate. */
@@ -106,10 +112,28 @@ export interface AllocationFailure {
   readonly reason: string;
 }
 
+/** Node → directory: which node is the home of a page? Nothing comes to have one by the question. */
+export interface FindHomeRequest {
+  readonly kind: "findHome";
+  /** The node's number for this request, which the answer repeats. */
+  readonly ticket: number;
+  /** The page. */
+  readonly page: number;
+}
+
+/** Directory → node: this one is. */
+export interface HomeFoundReply {
+  readonly kind: "homeFound";
+  /** That of the request. */
+  readonly ticket: number;
+  /** The home; 0 where no node has needed a page of the chunk yet. */
+  readonly node: NodeId | 0;
+}
+
 /** What a node sends. */
-export type AllocatorInput = AllocateRequest | ZeroedNotice | FreeRequest;
+export type AllocatorInput = AllocateRequest | ZeroedNotice | FreeRequest | FindHomeRequest;
 /** What it is answered. */
-export type AllocatorOutput = AllocateReply | FreeReply | AllocationFailure;
+export type AllocatorOutput = AllocateReply | FreeReply | HomeFoundReply | AllocationFailure;
 /** A control message about allocations. */
 export type AllocatorControl = AllocatorInput | AllocatorOutput;
 
@@ -188,10 +212,11 @@ export function isAllocationName(name: string): boolean {
  * @returns Text such as `"grid" as packed Float64Array of 10, aligned to 64`.
  */
 export function describe(request: AllocationRequest): string {
-  const { type, length, align, packed, name } = request;
+  const { type, length, align, packed, name, home } = request;
+  const placed = home === undefined ? "" : home === "spread" ? ", spread" : ` with home ${home}`;
   const named = name === undefined ? "" : `${JSON.stringify(name)} as `;
   const aligned = align === undefined ? "" : `, aligned to ${align}`;
-  return `${named}${packed === true ? "packed " : ""}${type} of ${length}${aligned}`;
+  return `${named}${packed === true ? "packed " : ""}${type} of ${length}${aligned}${placed}`;
 }
 
 /**
@@ -202,7 +227,7 @@ export function describe(request: AllocationRequest): string {
  * @returns What is wrong, or `undefined`.
  */
 export function invalidRequest(request: AllocationRequest): AllocationError | undefined {
-  const { type, length, align, name } = request;
+  const { type, length, align, packed, name, home } = request;
   const invalid = (reason: string): AllocationError =>
     allocationError("InvalidRequest", `Cannot allocate ${describe(request)}: ${reason}`);
   if (!isElementType(type)) {
@@ -213,6 +238,9 @@ export function invalidRequest(request: AllocationRequest): AllocationError | un
   }
   if (align !== undefined && !isAlignment(align)) {
     return invalid(`the alignment must be a power of two up to ${REGION_MAX_BYTES}`);
+  }
+  if (home !== undefined && packed === true) {
+    return invalid("what is packed shares its pages, and so their home; leave one of the two out");
   }
   if (name !== undefined && !isAllocationName(name)) {
     return invalid(

@@ -10,7 +10,7 @@ import type { Allocation, Allocator } from "./allocator.ts";
 import type { AllocateRequest, AllocatorInput, AllocatorOutput } from "./messages.ts";
 import { allocationError, describe, ELEMENT_BYTES } from "./messages.ts";
 import type { AllocationError } from "./messages.ts";
-import type { NodeId } from "../coherence/messages.ts";
+import { DIRECTORY_NODE, type NodeId } from "../coherence/messages.ts";
 import type { PageRun } from "../coherence/page.ts";
 
 /** Where the answers go. */
@@ -37,6 +37,17 @@ export interface FreedMemory {
   reuse(offset: number, bytes: number, node: NodeId): readonly PageRun[];
 }
 
+/** Which nodes are homes, and of which pages. */
+export interface HomeTable {
+  /** Whether a node is there, and stays. */
+  stays(node: NodeId): boolean;
+  /** The home of a page; 0 where it has none yet. */
+  of(page: number): NodeId | 0;
+}
+
+/** Where every page has the same home. */
+const ONE_HOME: HomeTable = { stays: () => true, of: () => DIRECTORY_NODE };
+
 /** A region of which no page is ever cleared. */
 const UNCLEARED: FreedMemory = { isClearing: () => false, reuse: () => [] };
 
@@ -62,17 +73,21 @@ export class AllocatorServer {
   #waitingCount = 0;
   #held: Held[] = [];
   readonly #memory: FreedMemory;
+  readonly #homes: HomeTable;
 
   /**
    * @param allocator What gives out the region.
    * @param outbox Where the answers go.
    * @param memory The pages of the region.
+   * @param homes Their homes.
    */
   constructor(
     allocator: Allocator,
     outbox: AllocatorOutbox,
     memory: FreedMemory = UNCLEARED,
+    homes: HomeTable = ONE_HOME,
   ) {
+    this.#homes = homes;
     this.#allocator = allocator;
     this.#outbox = outbox;
     this.#memory = memory;
@@ -113,6 +128,10 @@ export class AllocatorServer {
         // Its node gave it up before it was ready: the next to ask creates it.
         return this.#retry(result.name);
       }
+      case "findHome": {
+        const { ticket, page } = message;
+        return this.#outbox.send(from, { kind: "homeFound", ticket, node: this.#homes.of(page) });
+      }
       case "zeroed": {
         const name = this.#allocator.zeroed(from, message.offset);
         if (name !== undefined) return this.#retry(name);
@@ -141,7 +160,11 @@ export class AllocatorServer {
   }
 
   #allocate(from: NodeId, message: AllocateRequest): void {
-    const { ticket, name } = message;
+    const { ticket, name, home } = message;
+    if (typeof home === "number" && !this.#homes.stays(home)) {
+      const reason = `Cannot allocate ${describe(message)}: node ${home} is not there, or leaves`;
+      return this.#fail(from, ticket, allocationError("InvalidRequest", reason));
+    }
     const result = this.#allocator.allocate(from, message);
     if (result.kind === "error") return this.#fail(from, ticket, result);
     if (result.kind === "allocated") return this.#allocated(from, message, result);

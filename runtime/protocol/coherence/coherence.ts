@@ -189,6 +189,37 @@ export class Coherence {
     return this.cache.owes(debt) || this.#early.some(({ demand }) => isOwed(debt, demand));
   }
 
+  /** At the directory node: the first page of a run whose home is another node than this, if any. */
+  hindrance(run: PageRun, home: NodeId): number | undefined {
+    const isOther = (node: NodeId): boolean => node !== 0 && node !== home;
+    return this.#chunksOf(run).find(({ first }) => isOther(this.homes.of(first)))?.first;
+  }
+
+  /** At the directory node: gives the chunks of a run that have no home one. */
+  assignHomes(run: PageRun, home: NodeId | "spread"): void {
+    for (const chunk of this.#chunksOf(run)) {
+      if (this.homes.of(chunk.first) !== 0) continue;
+      this.homes.set(chunk.first, home === "spread" ? this.#turn(chunk) : home);
+    }
+  }
+
+  /** At the directory node: whether a node is there, and has not begun to leave. */
+  stays(node: NodeId): boolean {
+    return this.directory!.stays(node) && this.moves?.retired.has(node) !== true;
+  }
+
+  #turn(chunk: PageRun): NodeId {
+    return this.directory!.turn(chunk, this.moves!.retired);
+  }
+
+  *#chunksOf({ first, count }: PageRun): Generator<PageRun> {
+    for (let page = first; page < first + count;) {
+      const chunk = this.homes.chunk(page);
+      yield chunk;
+      page = chunk.first + chunk.count;
+    }
+  }
+
   /** What was counted so far. */
   get counters(): Readonly<CacheCounters> {
     return this.cache.counters;
@@ -558,10 +589,7 @@ export class Coherence {
   #locate(from: NodeId, { first, count }: PageRun): void {
     let node = this.homes.of(first);
     if (node === 0) {
-      const { retired } = this.moves!;
-      node = this.#placement === "spread"
-        ? this.directory!.turn(this.homes.chunk(first), retired)
-        : from;
+      node = this.#placement === "spread" ? this.#turn(this.homes.chunk(first)) : from;
       this.homes.set(first, node);
     }
     this.#outbox.send(from, { kind: "located", first, count, node });

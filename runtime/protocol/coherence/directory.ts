@@ -214,9 +214,13 @@ export class Directory {
 
   /** The node whose turn it is to be the home of a chunk, of those that stay homes. */
   turn({ first, count }: PageRun, retired: ReadonlySet<NodeId>): NodeId {
-    const stays = (node: NodeId) => !this.leaving.has(node) && !retired.has(node);
-    const nodes = this.members.values().filter(stays).toArray();
+    const nodes = [...this.members].filter((node) => this.stays(node) && !retired.has(node));
     return nodes[first / count % nodes.length]!;
+  }
+
+  /** Whether a node is a member, and has not begun to leave. */
+  stays(node: NodeId): boolean {
+    return this.members.has(node) && !this.leaving.has(node);
   }
 
   /** Takes a request for pages. */
