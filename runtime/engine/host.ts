@@ -36,10 +36,9 @@ import { Cluster, type Member, nodeFailed } from "../cluster/cluster.ts";
 import type { Secret } from "../secure/handshake.ts";
 import { listenAtFirst, whyUnreachable } from "../cluster/handshake.ts";
 import type { Vitals } from "../cluster/links.ts";
-import { ROOM_UNLIMITED } from "../wire/control.ts";
 import type { Settings } from "../settings/types.ts";
 import type { NodeStatusControl } from "../wire/status_control.ts";
-import { NodeEngine } from "./node_engine.ts";
+import { NodeEngine, readRoom, writtenRoom } from "./node_engine.ts";
 import { describeStuck } from "./log.ts";
 import type { DriverSleep } from "./driver.ts";
 import { LifeCycle, ProcessEnd, StallClock } from "./life_cycle.ts";
@@ -324,19 +323,13 @@ export class EngineHost implements Member {
 
   /** What pings say of this node. */
   vitals(): Vitals {
-    const { pages, spare } = this.engine.room;
-    return {
-      room: Math.min(pages, ROOM_UNLIMITED),
-      spare: Math.min(spare, ROOM_UNLIMITED),
-      threads: this.#slots.threads,
-    };
+    return { ...writtenRoom(this.engine.room), threads: this.#slots.threads };
   }
 
   /** Another node has said how it is. */
-  pinged(from: NodeId, { room, spare, threads }: Vitals): void {
-    this.engine.services.setThreads(from, threads);
-    const limited = (pages: number) => pages === ROOM_UNLIMITED ? Infinity : pages;
-    this.engine.peerRoom(from, { pages: limited(room), spare: limited(spare) });
+  pinged(from: NodeId, vitals: Vitals): void {
+    this.engine.services.setThreads(from, vitals.threads);
+    this.engine.peerRoom(from, readRoom(vitals));
   }
 
   /** The directory node has heard this node, which may use its pages until then. */

@@ -22,6 +22,7 @@ import {
 } from "../protocol/coherence/messages.ts";
 import type { EngineEvent } from "../protocol/coherence/output.ts";
 import { type EngineMessage, isPageMessage } from "../wire/peer_message.ts";
+import { type PingControl, ROOM_UNLIMITED } from "../wire/control.ts";
 import type { RemindControl, SettledControl } from "../wire/debt_control.ts";
 import type { Counters } from "../wire/status_control.ts";
 import type { RegionSettings } from "../wire/region_settings.ts";
@@ -81,6 +82,31 @@ export interface NodeEngineOptions {
   /** Whether the process ends before its program could be told of anything. */
   isNearEnd(): boolean;
   post(news: EngineNews): void;
+}
+
+/**
+ * Room as messages have it.
+ *
+ * @param room The room.
+ * @param room.pages All of it.
+ * @param room.spare What is not kept free.
+ * @returns The same in 32 bits.
+ */
+export function writtenRoom({ pages, spare }: Room): Pick<PingControl, "room" | "spare"> {
+  return { room: Math.min(pages, ROOM_UNLIMITED), spare: Math.min(spare, ROOM_UNLIMITED) };
+}
+
+/**
+ * The room that a message has.
+ *
+ * @param written The message.
+ * @param written.room All of it.
+ * @param written.spare What is not kept free.
+ * @returns The room.
+ */
+export function readRoom({ room, spare }: Pick<PingControl, "room" | "spare">): Room {
+  const read = (pages: number) => pages === ROOM_UNLIMITED ? Infinity : pages;
+  return { pages: read(room), spare: read(spare) };
 }
 
 /** One node's region, and all that serves it. */
@@ -250,6 +276,9 @@ export class NodeEngine implements AsyncDisposable {
       case "remind":
       case "settled":
         return this.#receiveDebt(from, message);
+      case "roomElsewhere":
+        if (from === DIRECTORY_NODE) return this.#hearRoom(message.node, readRoom(message));
+        return this.#breach(from, message.kind);
       case "inDefault":
         return this.#options.inDefault(from, message);
       default:
@@ -280,9 +309,25 @@ export class NodeEngine implements AsyncDisposable {
   peerRoom(node: NodeId, room: Room): void {
     const { self } = this.#options.cluster;
     if (self !== DIRECTORY_NODE && node !== DIRECTORY_NODE) return;
+    this.#hearRoom(node, room);
+    const isHome = this.#options.region.homes !== "directory" && node !== DIRECTORY_NODE;
+    if (isHome && room.pages !== Infinity) this.#tellRoom(node);
+  }
+
+  #hearRoom(node: NodeId, room: Room): void {
     // A step wakes the engine, and each ping tells.
     if (this.#coherence.directory?.knowsRoom(node, room) !== false) return;
     this.driver.input({ kind: "room", node, ...room });
+  }
+
+  /** Tells a home with a limit which other node has the most room, where that is news. */
+  #tellRoom(home: NodeId): void {
+    const found = this.#coherence.directory!.roomElsewhere(home);
+    if (found === undefined) return;
+    const { node } = found;
+    const { cluster } = this.#options;
+    cluster.send(home, { kind: "roomElsewhere", node, ...writtenRoom(found) });
+    cluster.flush();
   }
 
   /** A word about what a node owes to a transaction: it counts behind all that was said before. */
@@ -303,9 +348,13 @@ export class NodeEngine implements AsyncDisposable {
     } else if (kind === "settled" && directory !== undefined) {
       directory.debts.settled(from, debt, message.lacks);
     } else {
-      const reason = `${kind} from a node that may not send it`;
-      this.#options.tell({ kind: "violation", node: from, reason });
+      this.#breach(from, kind);
     }
+  }
+
+  #breach(node: NodeId, kind: string): void {
+    const reason = `${kind} from a node that may not send it`;
+    this.#options.tell({ kind: "violation", node, reason });
   }
 
   /** A second has passed. */

@@ -110,6 +110,13 @@ export interface PingControl {
   readonly threads: number;
 }
 
+/** Directory → home that has said that its memory is limited: of the others, this node has most. */
+export interface RoomElsewhereControl extends Pick<PingControl, "room" | "spare"> {
+  readonly kind: "roomElsewhere";
+  /** The node. */
+  readonly node: NodeId;
+}
+
 /** The room of a node whose memory is not limited. */
 export const ROOM_UNLIMITED = 0xffff_ffff;
 
@@ -135,6 +142,7 @@ export type Control =
   | AcceptControl
   | PeerJoinedControl
   | PingControl
+  | RoomElsewhereControl
   | ClosingControl
   | AbortControl
   | AllocatorControl
@@ -171,6 +179,7 @@ const SHAPES: Shapes<Control> = {
     spare: integer(0, U32_MAX),
     threads: integer(0, CALL_SLOTS_MAX),
   },
+  roomElsewhere: { node, room: integer(0, U32_MAX), spare: integer(0, U32_MAX) },
   closing: {},
   abort: { node, reason: text },
   ...ALLOCATOR_SHAPES,

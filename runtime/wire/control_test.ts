@@ -162,6 +162,7 @@ const INVALID: readonly (readonly [label: string, name: string, values: readonly
   ["welcome", "runPages", [0, 129]],
   ["welcome to a cluster with homes on every node", "homes", ["", "everywhere", 1, null]],
   ["in default", "node", [0, -1]],
+  ["room elsewhere", "spare", [-1, 2 ** 32]],
   ["welcome", "holdTimeUs", [-1, 1e9]],
   ["welcome", "compression", [0, null, "true"]],
   ["welcome", "peers", [

@@ -7,7 +7,7 @@
 import type { AllocatorControl } from "../protocol/allocation/messages.ts";
 import type { Message } from "../protocol/coherence/messages.ts";
 import type { SyncMessage } from "../protocol/sync/messages.ts";
-import type { Control } from "./control.ts";
+import type { Control, RoomElsewhereControl } from "./control.ts";
 import type { DebtControl } from "./debt_control.ts";
 import { PAGE_MESSAGES } from "./page_messages.ts";
 import type { RpcMessage } from "./rpc_frames.ts";
@@ -24,6 +24,7 @@ export type EngineMessage =
   | AllocatorControl
   | StatsRequestControl
   | StatsControl
+  | RoomElsewhereControl
   | DebtControl;
 
 /**

@@ -321,6 +321,7 @@ class FuzzedMember implements Member {
       case "settled":
         return this.#coherence.directory?.debts.settled(from, message, message.lacks);
       case "inDefault":
+      case "roomElsewhere":
         return;
       default:
         if (message.kind === "leave") this.#services.peerLeft(from);

@@ -127,6 +127,19 @@ for (const placement of PLACEMENTS) {
     }
   });
 
+  Deno.test(`homes: ${placement}: a node writes more than it and node 1 have room for, and others take the rest over`, async () => {
+    await using cluster = new ProcessCluster();
+    const limit = "--memory-limit=4MiB";
+    const directory = await cluster.host("--size=10MiB", limit, flag);
+    const nodes = [directory, await cluster.join(directory, limit)];
+    nodes.push(await cluster.join(directory, limit));
+    const bytes = 10 * 2 ** 20;
+    await write(nodes[2]!, 0, bytes, 3);
+    for (const node of nodes) assertEquals(await wrong(node, 0, bytes, 3), 0);
+    const { pagesOffloaded } = await nodes[2]!.evaluate((it) => it.stats());
+    assert(pagesOffloaded >= 6 * 256, `${pagesOffloaded} pages`);
+  });
+
   Deno.test(`homes: ${placement}: what is freed and allocated again is zeros, whichever node was its home`, async () => {
     await using cluster = new ProcessCluster();
     const nodes = await cluster.start(3, "--size=8MiB", flag);

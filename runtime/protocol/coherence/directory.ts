@@ -961,11 +961,28 @@ export class Directory {
     return this.#roomiest(from, ({ pages }) => pages);
   }
 
+  /**
+   * At the directory node: the other node with the most room, for a home that has no room itself.
+   *
+   * @param home The home, to which this node tells its own room besides.
+   * @returns The node and its room; `undefined` where none is known to have any.
+   */
+  roomElsewhere(home: NodeId): Room & { readonly node: NodeId } | undefined {
+    const others = [...this.members].filter((node) => node !== this.self);
+    const node = this.#roomiest(home, ({ spare }) => spare, others) ??
+      this.#roomiest(home, ({ pages }) => pages, others);
+    return node === undefined ? undefined : { node, ...this.roomOf(node) };
+  }
+
   /** The node that has the most of some room for pages of another; this one if it has as much. */
-  #roomiest(from: NodeId, of: (room: Room) => number): NodeId | undefined {
+  #roomiest(
+    from: NodeId,
+    of: (room: Room) => number,
+    nodes: Iterable<NodeId> = this.members,
+  ): NodeId | undefined {
     let taker: NodeId | undefined;
     let most = 0;
-    for (const node of this.members) {
+    for (const node of nodes) {
       const room = of(this.roomOf(node));
       if (node === from || this.leaving.has(node) || room <= most) continue;
       taker = node;

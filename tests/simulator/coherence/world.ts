@@ -295,6 +295,15 @@ export class World {
   /** The home hears how much room a node had. */
   hearRoom(node: SimulatedNode): void {
     this.#step(this.nodes[0]!, { kind: "room", node: node.id, ...node.rooms.shift()! });
+    this.#tellElsewhere(node);
+  }
+
+  /** Where nodes are homes, node 1 answers by which of the others has the most room. */
+  #tellElsewhere(node: SimulatedNode): void {
+    if (node.engine.directory === undefined || !node.present || node.id === 1) return;
+    const found = this.nodes[0]!.directory.roomElsewhere(node.id);
+    if (found === undefined || !node.known.has(found.node)) return;
+    this.#step(node, { kind: "room", ...found });
   }
 
   /** A node's driver has nothing else to do. */
