@@ -13,16 +13,12 @@ import { END_SIGNALS, type EndSignal, SignalEcho } from "../signals.ts";
 import {
   CLOSE_REMINDER_MS,
   DEATH_MESSAGE_MAX_MS,
-  DISPUTED_MAX_BEATS,
   FAILURE_GRACE_MS,
-  HEARTBEAT_MS,
   LEAVE_MAX_MS,
   LEAVE_STALL_MS,
   MEMORY_WAIT_MAX_MS,
-  OWED_MAX_BEATS,
   PROGRAM_GRACE_MS,
   SETTLE_MAX_MS,
-  SILENCE_MAX_MS,
 } from "../limits.ts";
 import { Level } from "../log.ts";
 import type { Default } from "../protocol/coherence/debts.ts";
@@ -43,6 +39,7 @@ import { describeStuck } from "./log.ts";
 import type { DriverSleep } from "./driver.ts";
 import { LifeCycle, ProcessEnd, StallClock } from "./life_cycle.ts";
 import { Turn, TurnWord } from "./turn.ts";
+import { verdictOn } from "./verdict.ts";
 import type { EngineNews, EngineStart } from "./news.ts";
 import { CallSlots } from "../ring/call_slots.ts";
 import { NotedTimers } from "./timers.ts";
@@ -356,17 +353,8 @@ export class EngineHost implements Member {
     if (cluster.self !== DIRECTORY_NODE) {
       return cluster.send(DIRECTORY_NODE, { kind: "inDefault", node, page, opponent });
     }
-    // The directory node can give up only others: the one that has nothing of it.
-    const gone = node !== DIRECTORY_NODE ? node : opponent !== 0 ? opponent : home;
-    if (gone === DIRECTORY_NODE) return;
-    const other = opponent === 0 ? home : gone === opponent ? node : opponent;
-    const reason = gone === node && opponent === 0
-      ? `it owes page ${page} for ${SILENCE_MAX_MS} ms, though it lives`
-      : `of what nodes ${gone} and ${other} send each other for page ${page} nothing has ` +
-        `arrived for ${
-          (opponent === 0 ? OWED_MAX_BEATS : DISPUTED_MAX_BEATS) * HEARTBEAT_MS
-        } ms, so one of the two has to go`;
-    cluster.giveUp(gone, reason);
+    const { gone, reason } = verdictOn(home, { node, page, opponent });
+    if (gone !== DIRECTORY_NODE) cluster.giveUp(gone, reason);
   }
 
   /** At the directory node: a node went away without leaving. */
