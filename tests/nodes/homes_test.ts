@@ -354,3 +354,29 @@ for (const placement of ["directory", "first-touch"]) {
     for (const node of found) assertEquals(node, [[1, 2, 3], [10, 20, 30], homes]);
   });
 }
+
+Deno.test("homes: of what two other nodes share node 1 hears one look-up a chunk and node, and no more", async () => {
+  await using cluster = new ProcessCluster();
+  const nodes = await cluster.start(3, "--size=4MiB", "--homes=first-touch");
+  const [directory, second, third] = nodes;
+  const counts = () =>
+    directory!.evaluate((node) => {
+      const { messagesReceived, messagesSent } = node.stats();
+      return [messagesReceived, messagesSent];
+    });
+  const before = await counts();
+  for (const [index, node] of [second!, third!].entries()) {
+    await write(node, index * 4 * CHUNK, 4 * CHUNK, 1);
+  }
+  for (let round = 1; round <= 4; round++) {
+    for (const node of [second!, third!]) {
+      assertEquals(await wrong(node, 0, 8 * CHUNK, round), 0);
+      await write(node, 0, 8 * CHUNK, round + (node === third ? 1 : 0));
+    }
+  }
+  // Eight chunks, and two nodes that ask: pings are not about pages.
+  const after = await counts();
+  assertEquals([after[0]! - before[0]!, after[1]! - before[1]!], [16, 16]);
+  const { messagesSent } = await second!.evaluate((node) => node.stats());
+  assert(messagesSent > 100, `${messagesSent} messages of node 2`);
+});
