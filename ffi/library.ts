@@ -11,28 +11,38 @@ import { symbols, type TdsmDynamicLibrary } from "./symbols.ts";
 export interface OpenLibraryOptions {
   /** Path of `libtdsm.so`; if given, no other path is tried. */
   path?: string | undefined;
-  /**
-   * Whether the library is for a thread that serves no region. Such a thread calls few of the
-   * functions, and Deno compiles code for each that it opens: those of
-   * {@linkcode PROGRAM_FUNCTIONS} are opened at once, all others together when one of them is
-   * called.
-   */
+  /** Whether the library is for a thread that serves no region: then it calls others often. */
   forProgram?: boolean | undefined;
 }
 
+type FunctionName = keyof TdsmDynamicLibrary["symbols"];
+
 /**
- * The functions that a thread of a program calls in order to join or to attach, while it is served,
- * and when its node fails: then another thread may hold the loader's lock for ever.
+ * The functions that are called for each message, page or turn. Deno compiles code for each of
+ * these, which takes as long as some hundred calls without it. So all others are called by their
+ * addresses.
  */
-const PROGRAM_FUNCTIONS: readonly (keyof TdsmDynamicLibrary["symbols"])[] = [
-  "tdsm_abi_version",
-  "tdsm_last_errno",
-  "tdsm_describe",
-  "tdsm_fence",
-  "tdsm_thread",
-  "tdsm_kick",
-  "tdsm_setenv",
-];
+const OFTEN: Readonly<Record<"engine" | "program", readonly FunctionName[]>> = {
+  engine: [
+    "tdsm_boottime_ms",
+    "tdsm_faults_read",
+    "tdsm_install",
+    "tdsm_protect",
+    "tdsm_unprotect",
+    "tdsm_evict",
+    "tdsm_release",
+    "tdsm_populate",
+    "tdsm_resumed",
+    "tdsm_crc32c",
+    "tdsm_yield",
+    "tdsm_links_wait",
+    "tdsm_link_receive",
+    "tdsm_link_send",
+    "tdsm_sealed_receive",
+    "tdsm_sealed_send",
+  ],
+  program: ["tdsm_kick", "tdsm_thread_link_send", "tdsm_thread_link_receive"],
+};
 
 /** `libtdsm.so`, open. */
 export class TdsmLibrary implements Disposable {
@@ -92,7 +102,7 @@ export function openLibrary(options: OpenLibraryOptions = {}): TdsmLibrary {
     requireFfiPermission(path);
     let library: TdsmDynamicLibrary;
     try {
-      library = options.forProgram ? openInParts(path) : Deno.dlopen(path, symbols);
+      library = open(path, OFTEN[options.forProgram ? "program" : "engine"]);
     } catch (cause) {
       attempts.push({ path, origin, cause });
       continue;
@@ -103,26 +113,29 @@ export function openLibrary(options: OpenLibraryOptions = {}): TdsmLibrary {
   throw notFound(attempts);
 }
 
-/** Opens the library for a thread of a program. */
-function openInParts(path: string): TdsmDynamicLibrary {
-  const names = Object.keys(symbols) as (keyof typeof symbols)[];
-  const open = (soon: boolean): TdsmDynamicLibrary => {
-    const part = names.filter((name) => PROGRAM_FUNCTIONS.includes(name) === soon);
-    const entries: unknown = Object.fromEntries(part.map((name) => [name, symbols[name]]));
-    return Deno.dlopen(path, entries as typeof symbols);
-  };
-  const first = open(true);
-  let others: TdsmDynamicLibrary | undefined;
-  const opened = { ...first.symbols };
-  for (const name of names) {
+/**
+ * Opens the library. The address of a function is the library's own answer: the loader may be held
+ * up by a thread that faults in the initialiser of a native module, until an engine serves it.
+ */
+function open(path: string, often: readonly FunctionName[]): TdsmDynamicLibrary {
+  const compiled: unknown = Object.fromEntries(
+    [...often, "tdsm_function" as const].map((name) => [name, symbols[name]]),
+  );
+  const library = Deno.dlopen(path, compiled as typeof symbols);
+  const opened = { ...library.symbols };
+  for (const name of Object.keys(symbols) as FunctionName[]) {
     if (name in opened) continue;
-    Object.defineProperty(opened, name, { get: () => (others ??= open(false)).symbols[name] });
+    const get = (): unknown => {
+      const address = opened.tdsm_function(new TextEncoder().encode(`${name}\0`));
+      if (address === null) throw new Error(`libtdsm.so has no ${name}`);
+      const called = new Deno.UnsafeFnPointer(address as Deno.PointerObject<never>, symbols[name]);
+      const value: unknown = called.call.bind(called);
+      Object.defineProperty(opened, name, { value });
+      return value;
+    };
+    Object.defineProperty(opened, name, { get, configurable: true });
   }
-  const close = (): void => {
-    first.close();
-    others?.close();
-  };
-  return { symbols: opened, close };
+  return { symbols: opened, close: () => library.close() };
 }
 
 /**

@@ -1,7 +1,9 @@
 import { fileURLToPath } from "node:url";
 import { assert, assertEquals, assertInstanceOf, assertMatch, assertThrows } from "@std/assert";
 import { TdsmError } from "../runtime/errors.ts";
+import { STATUSES } from "./abi.ts";
 import { builtLibraryPath, openLibrary } from "./library.ts";
+import { symbols } from "./symbols.ts";
 
 const module = new URL("./library.ts", import.meta.url).href;
 const configuration = fileURLToPath(new URL("../deno.json", import.meta.url));
@@ -125,13 +127,34 @@ Deno.test("openLibrary: one of another ABI version is refused by name", async ()
   assertMatch(printed, /^LibraryMismatch .* ABI version \d+, this runtime needs 999; .*tdsm build/);
 });
 
-Deno.test("openLibrary: for a thread of a program, functions that few call are opened when they are called", () => {
-  using library = openLibrary({ forProgram: true });
-  const isOpen = (name: "tdsm_fence" | "tdsm_crc32c"): boolean =>
-    "value" in Object.getOwnPropertyDescriptor(library.symbols, name)!;
-  assert(isOpen("tdsm_fence"));
-  assert(!isOpen("tdsm_crc32c"));
-  using whole = openLibrary();
-  const bytes = Uint8Array.of(1, 2, 3);
-  assertEquals(library.checksum(bytes), whole.checksum(bytes));
-});
+for (const forProgram of [true, false]) {
+  const of = forProgram ? "a thread of a program" : "an engine";
+  Deno.test(`openLibrary: for ${of}, what is called seldom is called by its address`, () => {
+    using library = openLibrary({ forProgram });
+    const compiled = Deno.dlopen(library.path, symbols);
+    using _closed = { [Symbol.dispose]: () => compiled.close() };
+    const isCompiled = (name: keyof typeof symbols): boolean =>
+      "value" in Object.getOwnPropertyDescriptor(library.symbols, name)!;
+    assertEquals(isCompiled("tdsm_kick"), forProgram);
+    assertEquals(isCompiled("tdsm_links_wait"), !forProgram);
+    assert(!isCompiled("tdsm_seal_suites"));
+    for (const name of Object.keys(symbols) as (keyof typeof symbols)[]) {
+      assertEquals(typeof library.symbols[name], "function", name);
+    }
+    // One for each kind of result, and for each kind of argument that some have.
+    const bytes = Uint8Array.of(1, 2, 3);
+    const each = [library.symbols, compiled.symbols];
+    const same = <Result>(call: (of: typeof compiled.symbols) => Result): Result => {
+      const [one, two] = each.map(call);
+      assertEquals(one, two);
+      return one!;
+    };
+    assertEquals(same((of) => of.tdsm_crc32c(bytes, 3, 0)), library.checksum(bytes));
+    assertEquals(same((of) => of.tdsm_thread_ended(of.tdsm_thread())), 0);
+    assert(same((of) => of.tdsm_abi_version()) > 0);
+    assert(same((of) => of.tdsm_memory_bytes(0)) < 0n);
+    assertEquals(same((of) => of.tdsm_lease_extend(0, 1.5)), -STATUSES.bad_handle);
+    const text = same((of) => Deno.UnsafePointerView.getCString(of.tdsm_layout_manifest()!));
+    assertEquals(JSON.parse(text).abiVersion, library.symbols.tdsm_abi_version());
+  });
+}

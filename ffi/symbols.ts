@@ -9,6 +9,8 @@ export const symbols = {
   tdsm_abi_version: { parameters: [], result: "u32" },
   /** `const char *tdsm_layout_manifest(void)` */
   tdsm_layout_manifest: { parameters: [], result: "pointer" },
+  /** `void *tdsm_function(const char *name)` */
+  tdsm_function: { parameters: ["buffer"], result: "pointer" },
   /** `int32_t tdsm_last_errno(void)` */
   tdsm_last_errno: { parameters: [], result: "i32" },
   /** `int32_t tdsm_open(const tdsm_open_options *options, tdsm_region_info *out)` */

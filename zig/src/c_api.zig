@@ -37,6 +37,16 @@ pub export fn tdsm_layout_manifest() [*:0]const u8 {
     return abi.manifest.ptr;
 }
 
+/// void *tdsm_function(const char *name)
+/// Where the function of that name is, of those of this file; null if there is none. Takes no lock.
+pub export fn tdsm_function(name: ?[*:0]const u8) ?*const anyopaque {
+    const wanted = std.mem.span(name orelse return null);
+    inline for (comptime std.meta.declarations(@This())) |declared| {
+        if (std.mem.eql(u8, wanted, declared)) return @ptrCast(&@field(@This(), declared));
+    }
+    return null;
+}
+
 /// int32_t tdsm_last_errno(void)
 pub export fn tdsm_last_errno() i32 {
     return status.lastErrno();
