@@ -164,16 +164,17 @@ function* candidates(options: OpenLibraryOptions): Generator<{ path: string; ori
 }
 
 /**
- * Makes sure that a library may be loaded. `dlopen` itself would prompt on a terminal.
+ * Makes sure that a library may be loaded, and called by addresses. Deno itself would prompt on a
+ * terminal.
  *
  * @param path Path of the library.
  * @throws {TdsmError} `PermissionMissing` if it may not.
  */
 export function requireFfiPermission(path: string): void {
-  if (Deno.permissions.querySync({ name: "ffi", path }).state === "granted") return;
+  if (Deno.permissions.querySync({ name: "ffi" }).state === "granted") return;
   throw new TdsmError(
     "PermissionMissing",
-    `Cannot load ${path}: run Deno with --allow-ffi`,
+    `Cannot load ${path}: run Deno with --allow-ffi, without a path`,
     { operation: "load" },
   );
 }

@@ -99,11 +99,13 @@ Deno.test("openLibrary: without the permission the environment is not looked at"
   assertMatch(printed, /^opened .*\/zig-out\/lib\/libtdsm\.so/);
 });
 
-Deno.test("openLibrary: without --allow-ffi the error names the flag, and nothing prompts", async () => {
+Deno.test("openLibrary: without --allow-ffi, or with a path there, the error says so, and nothing prompts", async () => {
   for (const options of ["{}", `{ path: "/nowhere/libtdsm.so" }`]) {
-    const printed = await run(report(options), []);
-    assertMatch(printed, /^PermissionMissing Cannot load .*: run Deno with --allow-ffi/);
-    assert(!printed.includes("Deno requests"));
+    for (const permissions of [[], [`--allow-ffi=${builtLibraryPath()}`]]) {
+      const printed = await run(report(options), permissions);
+      assertMatch(printed, /^PermissionMissing Cannot load .*: run Deno with --allow-ffi, without/);
+      assert(!printed.includes("Deno requests"));
+    }
   }
 });
 
