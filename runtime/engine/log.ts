@@ -191,7 +191,7 @@ function describeOutcome(
     case SyncStatus.Last:
       return [Level.Debug, "done, as the last to arrive"];
     case SyncStatus.Abandoned:
-      return [Level.Warning, "done, but the node that held it is gone and did not unlock it"];
+      return [Level.Warning, "done, but its last holder has ended and did not unlock it"];
     case SyncStatus.Unavailable:
       return [Level.Debug, "it is not available"];
     case SyncStatus.Cancelled:
