@@ -213,6 +213,16 @@ export class Allocator {
   }
 
   /**
+   * Whether a name stands for an allocation.
+   *
+   * @param name The name.
+   * @returns Whether it does, be its cells zero yet or not.
+   */
+  hasName(name: string): boolean {
+    return this.#names.has(name);
+  }
+
+  /**
    * Frees an allocation, whichever node made it.
    *
    * @param node The node that asks.

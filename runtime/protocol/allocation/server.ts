@@ -161,7 +161,9 @@ export class AllocatorServer {
 
   #allocate(from: NodeId, message: AllocateRequest): void {
     const { ticket, name, home } = message;
-    if (typeof home === "number" && !this.#homes.stays(home)) {
+    // What is there already has its home, whatever has become of that since.
+    const isNew = name === undefined || !this.#allocator.hasName(name);
+    if (isNew && typeof home === "number" && !this.#homes.stays(home)) {
       const reason = `Cannot allocate ${describe(message)}: node ${home} is not there, or leaves`;
       return this.#fail(from, ticket, allocationError("InvalidRequest", reason));
     }

@@ -401,3 +401,50 @@ Deno.test("AllocatorServer: so many may wait for pages to be cleared, and no mor
   recorder.clear(...recorder.clearing);
   assertEquals([answers.length, server.waiting], [REQUESTS_WAITING_MAX + 1, 0]);
 });
+
+Deno.test("AllocatorServer: a home that is gone is none for new cells, and no reason to refuse those that are there", () => {
+  const answers: Answer[] = [];
+  const homes = new Set([1, 2, 3]);
+  const chunkBytes = 2 * PAGE;
+  const assigned: [offset: number, bytes: number, home: number | "spread"][] = [];
+  const allocator = new Allocator({
+    size: 8 * PAGE,
+    pageSize: PAGE,
+    reservedBytes: 0,
+    homes: {
+      chunkBytes,
+      hindrance: () => undefined,
+      assign: (...given) => assigned.push(given),
+    },
+  });
+  const server = new AllocatorServer(
+    allocator,
+    { send: (to, message) => answers.push({ to, message }), violation: () => {} },
+    undefined,
+    { stays: (node) => homes.has(node), of: (page) => page < 6 ? 0 : 3 },
+  );
+  const grid = { ...request(1, "grid"), home: 3 };
+  server.receive(1, grid);
+  assertEquals(assigned, [[6 * PAGE, chunkBytes, 3]]);
+  homes.delete(3);
+  server.receive(2, { ...grid, ticket: 2 });
+  server.receive(2, { ...request(3), home: 3 });
+  server.receive(2, { kind: "findHome", ticket: 4, page: 7 });
+  assertEquals(answers, [
+    allocated(1, 1, 6 * PAGE),
+    shared(2, 2, 6 * PAGE),
+    {
+      to: 2,
+      message: {
+        kind: "allocationFailed",
+        ticket: 3,
+        code: "InvalidRequest",
+        reason: "Cannot allocate Int32Array of 4 with home 3: node 3 is not there, or leaves",
+      },
+    },
+    { to: 2, message: { kind: "homeFound", ticket: 4, node: 3 } },
+  ]);
+  // Its whole chunk is free again.
+  server.receive(1, { kind: "free", ticket: 5, offset: 6 * PAGE, bytes: 16 });
+  assertEquals(allocator.statistics().freeBytes, 8 * PAGE);
+});
