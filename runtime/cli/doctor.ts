@@ -304,6 +304,8 @@ function rendezvousText(rendezvous: RendezvousChoice, directory: Address | undef
     }
     case "file":
       return `the nodes find each other by the file ${rendezvous.path}`;
+    case "dns":
+      return `the node whose machine is ${formatAddress(rendezvous.directory)} hosts, others join`;
     case "etcd":
       return `the nodes find each other by ${rendezvous.prefix} in etcd at ${rendezvous.url}`;
     default:

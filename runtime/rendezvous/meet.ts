@@ -97,6 +97,8 @@ async function chosen(settings: Settings): Promise<Rendezvous | undefined> {
       const { EtcdRendezvous } = await import("./etcd.ts");
       return new EtcdRendezvous(rendezvous.url, rendezvous.prefix, settings.logLevel);
     }
+    case "dns":
+      return new (await import("./dns.ts")).DnsRendezvous(rendezvous.directory);
     default:
       return rendezvous satisfies never;
   }

@@ -1,5 +1,8 @@
 /** How a node finds the directory: the setting `rendezvous` as text, and as it is used. */
 
+import { type Address, parseAddress } from "../address.ts";
+import { DIRECTORY_PORT_DEFAULT } from "../limits.ts";
+
 /** How a node finds the directory. */
 export type RendezvousChoice =
   /** By a launcher, where one is seen, and else by flags. */
@@ -11,14 +14,17 @@ export type RendezvousChoice =
   /** By a file that all nodes see. */
   | { readonly kind: "file"; readonly path: string }
   /** By a record in etcd. */
-  | { readonly kind: "etcd"; readonly url: string; readonly prefix: string };
+  | { readonly kind: "etcd"; readonly url: string; readonly prefix: string }
+  /** By the name of the machine of the directory. */
+  | { readonly kind: "dns"; readonly directory: Address };
 
 /** A launcher that tells the processes that it has started of each other. */
 export type LauncherKind = typeof LAUNCHERS[number];
 
 const LAUNCHERS = ["slurm", "pmi", "openmpi"] as const;
 /** What there is, for the message that something else was asked for. */
-const RULE = "must be auto, flags, slurm, pmi, openmpi, file:PATH or etcd:URL/PREFIX";
+const RULE =
+  "must be auto, flags, slurm, pmi, openmpi, file:PATH, etcd:URL/PREFIX or dns:NAME:PORT";
 
 /**
  * What each launcher sets for the processes that it has started, and nothing else sets. One that
@@ -48,6 +54,9 @@ export function parseRendezvous(text: string): RendezvousChoice {
     return { kind: "file", path: rest! };
   }
   if (scheme === "etcd") return etcdOf(rest!);
+  if (scheme === "dns") {
+    return { kind: "dns", directory: parseAddress(rest!, DIRECTORY_PORT_DEFAULT) };
+  }
   throw new RangeError(RULE);
 }
 

@@ -23,7 +23,7 @@ const RULES: { readonly [Name in SettingName]: readonly string[] } = {
   ],
   rendezvous: [
     "must be a string",
-    "must be auto, flags, slurm, pmi, openmpi, file:PATH or etcd:URL/PREFIX",
+    "must be auto, flags, slurm, pmi, openmpi, file:PATH, etcd:URL/PREFIX or dns:NAME:PORT",
   ],
   address: ["must be a string", "must be a host name or an IP address"],
   port: ["must be a whole number from 0 to 65535"],

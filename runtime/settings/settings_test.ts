@@ -194,6 +194,15 @@ Deno.test("resolveSettings: a rendezvous leaves the role open, and the stronger 
     resolve({ rendezvous: "etcd:http://[::1]:2379/tdsm/job-1/" }).settings.rendezvous,
     { kind: "etcd", url: "http://[::1]:2379", prefix: "tdsm/job-1" },
   );
+  assertEquals(
+    resolve({ rendezvous: "dns:program-0.program:9700" }).settings.rendezvous,
+    { kind: "dns", directory: { hostname: "program-0.program", port: 9700 } },
+  );
+  assertInvalid(
+    () => resolve({ rendezvous: "dns:" }),
+    'Cannot use "dns:" of option rendezvous: ' +
+      "it must be HOST or HOST:PORT with a port from 1 to 65535",
+  );
   for (const text of ["a:1/p", "http://a:1", "http://a:1/", "ftp://a/p", "http://a/p?q", ""]) {
     assertInvalid(
       () => resolve({ rendezvous: `etcd:${text}` }),

@@ -29,7 +29,8 @@ export interface NodeOptions {
   /**
    * How this node finds the directory: `"flags"` by `directory` and `directoryAddress` alone;
    * `"slurm"`, `"pmi"` and `"openmpi"` as these launchers tell; `"file:PATH"` by a file that all
-   * nodes see, and `"etcd:http://HOST:2379/PREFIX"` by a record in etcd, where the first one hosts.
+   * nodes see, and `"etcd:http://HOST:2379/PREFIX"` by a record in etcd, where the first one hosts;
+   * `"dns:NAME:PORT"` by the name of the machine that hosts.
    * Default: `"auto"`, by the launcher that has started the node, where one is seen, and else by
    * flags.
    */

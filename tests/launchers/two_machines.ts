@@ -31,7 +31,8 @@ export class TwoMachines implements AsyncDisposable {
         await must("ip", "-n", name, "addr", "add", `10.77.0.${index + 1}/24`, "dev", "eth0");
         await must("ip", "-n", name, "link", "set", "eth0", "up");
       }
-      const hosts = "127.0.0.1 localhost\n10.77.0.1 n1\n10.77.0.2 n2\n";
+      const hosts =
+        "127.0.0.1 localhost\n10.77.0.1 n1\n10.77.0.2 n2\n10.77.0.1 both\n10.77.0.2 both\n";
       await Deno.writeTextFile(`${machines.folder}/hosts`, hosts);
       for (const number of [1, 2]) {
         const path = `${machines.folder}/on-n${number}`;

@@ -1,0 +1,48 @@
+import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import { resolveName } from "../../ffi/resolve.ts";
+import { TdsmError } from "../errors.ts";
+import { resolveSettings } from "../settings/settings.ts";
+import { DnsRendezvous } from "./dns.ts";
+import type { Finding, Hosting } from "./rendezvous.ts";
+
+function find(hostname: string, port: number, waitMs = 0): Promise<Finding> {
+  const { settings } = resolveSettings({ joinTimeoutMs: waitMs }, undefined, () => "");
+  const giveUpAtMs = performance.now() + waitMs;
+  return new DnsRendezvous({ hostname, port }).find({ settings, giveUpAtMs });
+}
+
+Deno.test("resolveName: addresses stand for themselves, names for theirs, each once", async () => {
+  assertEquals(await resolveName("127.0.0.7"), ["127.0.0.7"]);
+  assertEquals(await resolveName("::1"), ["::1"]);
+  const local = await resolveName("localhost");
+  assert(local.includes("127.0.0.1") || local.includes("::1"));
+  assertEquals(local, [...new Set(local)]);
+  await assertRejects(() => resolveName("no-such-name.invalid"), Error);
+});
+
+Deno.test("DnsRendezvous: a node whose machine has the name hosts, unless somebody listens", async () => {
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const { port } = listener.addr;
+  const taken = await find("127.0.0.1", port);
+  assertEquals(taken, {
+    kind: "join",
+    place: undefined,
+    directories: [{ hostname: "127.0.0.1", port }],
+  });
+  listener.close();
+  const host = await find("127.0.0.1", port) as Hosting;
+  assertEquals([host.kind, host.address, host.ports], ["host", "127.0.0.1", [port]]);
+});
+
+Deno.test("DnsRendezvous: a node elsewhere joins by the name", async () => {
+  // An address for documentation, which no machine has.
+  const found = await find("192.0.2.1", 9634);
+  assertEquals(found.kind, "join");
+});
+
+Deno.test("DnsRendezvous: a name that nobody knows is waited for, for so long", async () => {
+  const error = await assertRejects(() => find("no-such-name.invalid", 9634, 50), TdsmError);
+  assertEquals(error.code, "NoDirectory");
+  const message = "Cannot join at no-such-name.invalid:9634: within 50 ms nobody knows that name (";
+  assertStringIncludes(error.message, message);
+});
