@@ -97,6 +97,7 @@ export class SlurmRendezvous implements Rendezvous {
     for (;;) {
       const bytes = await this.#readKey(path);
       if (bytes !== undefined) return { bytes };
+      await lookAnew(path);
       if (performance.now() + RENDEZVOUS_LOOK_MS >= giveUpAtMs) break;
       await new Promise((resolve) => setTimeout(resolve, RENDEZVOUS_LOOK_MS));
     }
@@ -161,5 +162,19 @@ export class SlurmRendezvous implements Rendezvous {
       if (error instanceof TdsmError) throw error;
       throw this.#variables.wrong(`cannot read the key in ${path}: ${reasonOf(error)}`, error);
     }
+  }
+}
+
+/**
+ * Lists the folder of a file that is not there yet: clients of NFS remember for a while that it is
+ * not, until they see that its folder has changed.
+ */
+async function lookAnew(path: string): Promise<void> {
+  const folder = path.slice(0, path.lastIndexOf("/"));
+  if (Deno.permissions.querySync({ name: "read", path: folder }).state !== "granted") return;
+  try {
+    for await (const _entry of Deno.readDir(folder)) break;
+  } catch {
+    // That the file cannot be read says more.
   }
 }
