@@ -13,6 +13,8 @@ export { attach, AttachedNode } from "./runtime/node/attach.ts";
 export { Barrier } from "./runtime/node/barrier.ts";
 export type { NodeOptions } from "./runtime/settings/types.ts";
 export { TdsmError, type TdsmErrorCode, type TdsmErrorInit } from "./runtime/errors.ts";
+export { Futex, type FutexView, type FutexWaitAsync } from "./runtime/node/futex.ts";
+export type { FutexOutcome } from "./runtime/protocol/sync/futex_wait.ts";
 export { join } from "./runtime/node/join.ts";
 export { Mutex, MutexLock } from "./runtime/node/mutex.ts";
 export { Node, type NodeHandle } from "./runtime/node/node.ts";

@@ -410,6 +410,22 @@ export const SYNC_WAITING_MAX = 65_536;
 export const SYNC_WAITING_ASSURED: number = CALL_SLOTS_MAX;
 /** The most parties of a barrier: as many as can wait. */
 export const BARRIER_PARTIES_MAX: number = SYNC_WAITING_MAX;
+/** The most waits for a word that one notify wakes. */
+export const FUTEX_COUNT_MAX = 0x7fff_ffff;
+/**
+ * The words that a node may take for quiet at one time, so that a notify there costs no message.
+ * The number of a word, which has up to 38 bits, less the bits of its slot fits into 31.
+ */
+export const FUTEX_QUIET_SLOTS = 256;
+/**
+ * How long a thread looks at its word before it asks the desk, in microseconds: at most, which is
+ * longer than a page takes to come back from another node, and at least, where the last looks were
+ * in vain.
+ */
+export const FUTEX_SPIN_MAX_US = 200;
+export const FUTEX_SPIN_MIN_US = 2;
+/** How many times it looks before it looks at the clock. */
+export const FUTEX_SPIN_LOOKS = 16;
 /**
  * The links at the directory node that threads of other nodes have for themselves. A thread that
  * gets none asks by its engine: a descriptor may be wanted for a node that joins.

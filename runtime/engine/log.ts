@@ -114,8 +114,13 @@ export class SyncLog {
   asked(request: SyncRequest): void {
     if (this.#level < Level.Warning) return;
     const { operation, ticket } = request;
-    if (operation === SyncOperation.Cancel) {
-      return this.#tell(Level.Trace, () => `Request ${ticket}: cancel`);
+    switch (operation) {
+      case SyncOperation.Cancel:
+        return this.#tell(Level.Trace, () => `Request ${ticket}: cancel`);
+      case SyncOperation.FutexStay:
+        return this.#tell(Level.Trace, () => `Request ${ticket}: the word is as it was`);
+      case SyncOperation.FutexHeard:
+        return this.#tell(Level.Trace, () => `Word ${request.key}: ask at each notify`);
     }
     this.#asked.set(ticket, request);
     this.#tell(Level.Trace, () => `Request ${ticket}: ${this.#describe(request)}`);
@@ -128,7 +133,8 @@ export class SyncLog {
   answered({ ticket, status, count, key }: SyncReply): void {
     const request = this.#asked.get(ticket);
     if (request === undefined) return;
-    this.#asked.delete(ticket);
+    // A wait that is registered goes on.
+    if (status !== SyncStatus.Registered) this.#asked.delete(ticket);
     const [level, outcome] = describeOutcome(status, count, key);
     this.#tell(level, () => `Request ${ticket}: ${this.#describe(request)}: ${outcome}`);
     if (status !== SyncStatus.Done && status !== SyncStatus.Abandoned) this.#locks.delete(ticket);
@@ -173,6 +179,10 @@ export class SyncLog {
         const verb = request.operation === SyncOperation.Unlock ? "unlock" : "abandon";
         return name === undefined ? `${verb} a mutex` : `${verb} mutex ${JSON.stringify(name)}`;
       }
+      case SyncOperation.FutexWait:
+        return `wait for word ${request.key}`;
+      case SyncOperation.FutexNotify:
+        return `notify up to ${request.count} that wait for word ${request.key}`;
     }
   }
 }
@@ -206,5 +216,13 @@ function describeOutcome(
       return [Level.Info, "refused, too many are in use"];
     case SyncStatus.PeerLost:
       return [Level.Info, `refused, node ${count} takes part in it and is gone`];
+    case SyncStatus.Registered:
+      return [Level.Trace, "registered"];
+    case SyncStatus.Notified:
+      return [Level.Debug, `${count} woken`];
+    case SyncStatus.Quiet:
+      return [Level.Debug, `${count} woken, and none waits any more`];
+    case SyncStatus.Stirred:
+      return [Level.Trace, `word ${key} is waited for`];
   }
 }

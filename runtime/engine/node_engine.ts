@@ -482,6 +482,7 @@ export class NodeEngine implements AsyncDisposable {
       // zeroes it.
       pages: homes === "directory" ? this.#coherence.directory : undefined,
       homes: this.#homeTable,
+      quietWords: this.#options.slots.quietWords,
       log: new SyncLog(settings.semLogLevel, (level, text) => {
         post({ kind: "log", level, text, topic: "sync" });
       }),

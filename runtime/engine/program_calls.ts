@@ -101,6 +101,8 @@ export class ProgramCalls {
         return this.#cancel(call.slot, id);
       case Call.Sync:
         return refusal === undefined ? services.request(call) : call.reject(refusal);
+      case Call.FutexStay:
+        return refusal === undefined ? services.stay(call.slot, id) : undefined;
       case Call.Rpc:
         return refusal === undefined ? rpc.request(call) : call.reject(refusal);
       case Call.RpcServed:
@@ -210,4 +212,10 @@ export class ProgramCalls {
 }
 
 /** The calls that are done, or passed on, at once: the most frequent. */
-const SYNCHRONOUS: ReadonlySet<Call> = new Set([Call.Sync, Call.Cancel, Call.Rpc, Call.RpcServed]);
+const SYNCHRONOUS: ReadonlySet<Call> = new Set([
+  Call.Sync,
+  Call.FutexStay,
+  Call.Cancel,
+  Call.Rpc,
+  Call.RpcServed,
+]);

@@ -47,6 +47,7 @@ class Bench {
       isGone: false,
       grant() {},
       cancelled() {},
+      progress() {},
     });
     return answers;
   }

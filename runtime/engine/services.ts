@@ -25,6 +25,7 @@ import {
 import type { StuckWaits } from "../protocol/sync/desk.ts";
 import { Synchronizer } from "../protocol/sync/synchronizer.ts";
 import { Answer, type ThreadCall, valueFields, valueOf } from "../ring/calls.ts";
+import type { QuietWords } from "../ring/quiet_words.ts";
 import type { RecordBody } from "../ring/ring.ts";
 import { type AnsweredRequest, syncAnswerFields, syncRequest } from "../ring/sync_records.ts";
 import { describeRefusal, type SyncLog } from "./log.ts";
@@ -54,6 +55,8 @@ export interface ServicesOptions {
   readonly pages?: Pick<Directory, "free" | "reuse" | "isClearing"> | undefined;
   /** At the directory node: which nodes are homes of pages; left out where it is that of all. */
   readonly homes?: ServiceHomes | undefined;
+  /** Where threads of this node see at which words nobody waits; left out where none looks. */
+  readonly quietWords?: QuietWords;
   /** The largest ticket, behind which tickets begin anew; 2^31 - 1 by default. */
   readonly ticketMax?: number;
   /** Logs each request, and how it ended. */
@@ -265,7 +268,7 @@ export class Services {
       const { operation, ticket } = asked.request;
       // Any other is answered at once.
       const waits = operation === SyncOperation.Acquire || operation === SyncOperation.Arrive ||
-        operation === SyncOperation.Lock;
+        operation === SyncOperation.Lock || operation === SyncOperation.FutexWait;
       if (waits) this.#ask({ kind: "sync", operation: SyncOperation.Cancel, ticket });
     }
     for (const body of unread) {
@@ -296,6 +299,19 @@ export class Services {
 
   #giveBackLock(lock: number, operation: UnlockRequest["operation"]): void {
     this.#request({ kind: "sync", operation, ticket: this.#newTicket(), lock });
+  }
+
+  /** A thread has looked at the word for which it waits, and goes on to wait. */
+  stay(slot: number, ticket: number): void {
+    const asked = this.#calls.get(ticket);
+    if (asked?.call?.slot !== slot || asked.request.operation !== SyncOperation.FutexWait) return;
+    this.#ask({ kind: "sync", operation: SyncOperation.FutexStay, ticket });
+  }
+
+  /** A word is not quiet any more: no thread of this node takes it for that from here on. */
+  #stirred(key: bigint): void {
+    this.#options.quietWords?.delete(key);
+    this.#ask({ kind: "sync", operation: SyncOperation.FutexHeard, ticket: 0, key });
   }
 
   /** Gives up a thread's request; the request is answered all the same. */
@@ -402,13 +418,18 @@ export class Services {
   }
 
   #replied(reply: SyncReply): void {
+    if (reply.status === SyncStatus.Stirred) return this.#stirred(reply.key);
     const asked = this.#calls.get(reply.ticket);
     if (asked === undefined) {
       const reason = `an answer to request ${reply.ticket}, which was not made`;
       return this.#options.violation(DIRECTORY_NODE, reason);
     }
-    this.#calls.delete(reply.ticket);
     this.#options.log?.answered(reply);
+    if (reply.status === SyncStatus.Registered) {
+      return asked.call?.progress(syncAnswerFields(reply));
+    }
+    this.#calls.delete(reply.ticket);
+    if (reply.status === SyncStatus.Quiet) this.#options.quietWords?.add(reply.key);
     if (reply.status === SyncStatus.PeerLost) this.#options.partyLost?.();
     const { call, request } = asked;
     const { status, ticket } = reply;

@@ -86,6 +86,7 @@ class Bench {
         throw error;
       },
       cancelled() {},
+      progress() {},
     };
     await this.services.allocateFor(call);
     return answer;
@@ -115,6 +116,7 @@ class Bench {
       },
       reject: (error) => void answers.push(error as TdsmError),
       cancelled: () => void answers.push("cancelled"),
+      progress: (fields) => void answers.push(syncAnswer(newBody(0, fields))),
     };
     this.services.request(call);
     return { call: record.call, answers, quiet, grants };

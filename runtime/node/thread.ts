@@ -18,6 +18,7 @@ import {
   NODE_ID_MAX,
   SEMAPHORE_COUNT_MAX,
 } from "../limits.ts";
+import { type Futex, newFutex } from "./futex.ts";
 import { RegionMemory } from "./memory.ts";
 import { type Mutex, newMutex } from "./mutex.ts";
 import type { NodeStats } from "../engine/news.ts";
@@ -172,6 +173,8 @@ export abstract class NodeThread {
   readonly address!: string;
   /** The TCP port on which the node listens. */
   readonly port!: number;
+  /** `Atomics.wait`, `waitAsync` and `notify` for words of the region, across nodes. */
+  readonly futex!: Futex;
   /**
    * Its place among the nodes that a launcher has started together: 0, 1, 2 … The node with rank 0
    * is node 1. A process that is started again in the place of another one has the same rank, and
@@ -206,6 +209,7 @@ export abstract class NodeThread {
       blank.userModeOnly = region.userModeOnly;
       node.#memory = new RegionMemory(region);
       node.#client = client;
+      blank.futex = newFutex({ client, memory: node.#memory, quietWords: client.quietWords });
       node.#sync = new SyncClient(client, failed);
     };
   }

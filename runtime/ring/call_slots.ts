@@ -8,6 +8,7 @@
 
 import { TdsmError } from "../errors.ts";
 import { CALL_SLOTS_MAX, FAILURE_TEXT_MAX, NODES_MAX, PEERS_LOOKS_MAX } from "../limits.ts";
+import { QUIET_WORDS, QuietWords } from "./quiet_words.ts";
 import { Ring, RING_BYTES } from "./ring.ts";
 
 /** Rings begin at a cache line. */
@@ -19,6 +20,7 @@ function align(words: number): number {
 const LinkWord = { Descriptor: 0, Thread: 1, Ticket: 2, Key: 4, Words: 6 } as const;
 /** Where they begin: at an even word, behind those of {@linkcode Control}. */
 const LINKS_AT = align(18 + 3 * CALL_SLOTS_MAX + NODES_MAX);
+const QUIET_AT = align(LINKS_AT + CALL_SLOTS_MAX * LinkWord.Words);
 
 /** Words at the start of the buffer. */
 const Control = {
@@ -41,7 +43,9 @@ const Control = {
   Peers: 18 + 3 * CALL_SLOTS_MAX,
   /** Of each slot what {@linkcode LinkWord} says. */
   Links: LINKS_AT,
-  Words: align(LINKS_AT + CALL_SLOTS_MAX * LinkWord.Words),
+  /** What {@linkcode QuietWords} has. */
+  Quiet: QUIET_AT,
+  Words: align(QUIET_AT + QUIET_WORDS),
 } as const;
 
 /** Stands for a thread of which it is not known whether it has ended. */
@@ -80,6 +84,11 @@ export class CallSlots {
     this.#threads = new BigUint64Array(this.buffer, Control.Threads * 4, CALL_SLOTS_MAX);
     const keys = CALL_SLOTS_MAX * LinkWord.Words / 2;
     this.#keys = new BigUint64Array(this.buffer, Control.Links * 4, keys);
+  }
+
+  /** The words at which no thread of any node waits, as far as this node knows. */
+  get quietWords(): QuietWords {
+    return new QuietWords(new Int32Array(this.buffer, Control.Quiet * 4, QUIET_WORDS));
   }
 
   /** The slots that are or were in use: 0, 1, … one less than this. */

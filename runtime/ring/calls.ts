@@ -57,6 +57,8 @@ export const Call = {
   LinkTold: 17,
   /** A page → the node that is its home; 0 where none is yet. */
   HomeOf: 18,
+  /** `id`: the ticket of a wait for a word whose thread has found the word unchanged. No answer. */
+  FutexStay: 19,
 } as const;
 /** One of {@linkcode Call}. */
 export type Call = typeof Call[keyof typeof Call];
@@ -78,6 +80,8 @@ export const Answer = {
   Grant: 4,
   /** What this thread gave back was refused; the payload says why, if the thread does not. */
   Refused: 5,
+  /** The call goes on: it has come as far as `code` says, and is answered once more. */
+  Progress: 6,
 } as const;
 
 /** The kinds of answers that count also where the thread has not read them. */
@@ -97,6 +101,8 @@ export interface ThreadCall {
    * @param quiet Whether the thread need not be woken, because it does not wait for this answer.
    */
   respond(fields?: Partial<RecordBody>, quiet?: boolean): void;
+  /** Says how far the call has come, which goes on. */
+  progress(fields: Partial<RecordBody>): void;
   /** Whether its thread has ended or detached, so that no answer is read any more. */
   readonly isGone: boolean;
   /**
@@ -297,6 +303,10 @@ class RingCall implements ThreadCall {
 
   respond(fields?: Partial<RecordBody>, quiet?: boolean): void {
     this.#push(newBody(Answer.Value, fields), quiet);
+  }
+
+  progress(fields: Partial<RecordBody>): void {
+    this.#push(newBody(Answer.Progress, fields));
   }
 
   get isGone(): boolean {

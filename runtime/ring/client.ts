@@ -9,6 +9,7 @@ import { ThreadDescriptor } from "../../ffi/thread_link.ts";
 import type { ValueType } from "../std/msgpack_encode.d.ts";
 import { Answer, Call, type PackedError, unpackError, valueFields, valueOf } from "./calls.ts";
 import { type CallSlots, UNKNOWN_THREAD } from "./call_slots.ts";
+import type { QuietWords } from "./quiet_words.ts";
 import { newBody, type RecordBody, type Ring, type RingRecord } from "./ring.ts";
 import { ThreadLink } from "./thread_link.ts";
 import { RingWriter } from "./writer.ts";
@@ -71,6 +72,23 @@ export function failedError(what: string, { code, message, errno }: TdsmError): 
     operation: what,
     ...(errno === undefined ? {} : { errno }),
   });
+}
+
+/** A call that is answered several times. */
+export class OpenCall {
+  /** Its number, by which another call can refer to it. */
+  readonly id: number;
+  /** The answers that were not looked at yet. */
+  readonly answers: RingRecord[] = [];
+  /** Why there is no further answer. */
+  error: Error | undefined;
+  /** Called at each answer, and at the error. */
+  answered: () => void = () => {};
+
+  /** @param id Its number. */
+  constructor(id: number) {
+    this.id = id;
+  }
 }
 
 /** One thread's calls to the engine. */
@@ -252,6 +270,56 @@ export class EngineClient {
   }
 
   /**
+   * Asks the engine for what is answered several times.
+   *
+   * @param body What is asked.
+   * @param what The same as the program would say it.
+   * @returns The call.
+   * @throws {TdsmError} `NodeClosed`, or why the node cannot go on: nothing was asked.
+   */
+  open(body: RecordBody, what: string): OpenCall {
+    const refusal = this.refusal(what);
+    if (refusal !== undefined) throw refusal;
+    const call = new OpenCall(this.#newCall());
+    const waiter: Waiter = {
+      what,
+      resolve: (record) => {
+        if (record.kind === Answer.Progress) this.#waiters.set(call.id, waiter);
+        call.answers.push(record);
+        call.answered();
+      },
+      reject: (error) => {
+        call.error = error;
+        call.answered();
+      },
+    };
+    this.#waiters.set(call.id, waiter);
+    this.#sendSync(body, call.id, what);
+    return call;
+  }
+
+  /**
+   * Blocks this thread until a call is answered once more.
+   *
+   * @param call The call.
+   * @param timeoutMs The longest wait, in milliseconds.
+   * @returns The answer; `undefined` when the time is over.
+   * @throws {TdsmError} Why there is none.
+   */
+  nextAnswer(call: OpenCall, timeoutMs: number): RingRecord | undefined {
+    const isPending = (): boolean => call.answers.length === 0 && call.error === undefined;
+    this.#blockWhile(isPending, performance.now() + timeoutMs);
+    const answer = call.answers.shift();
+    if (answer === undefined && call.error !== undefined) throw call.error;
+    return answer;
+  }
+
+  /** Takes answers while this thread goes on, as for a call that it awaits. */
+  listen(): void {
+    this.#listen();
+  }
+
+  /**
    * This thread's own link to the directory's desk; `undefined` where it has none, or none any
    * more. To be asked for again before each use: the thread may have learnt meanwhile that the node
    * is closed.
@@ -298,6 +366,11 @@ export class EngineClient {
   serveCalls(serve: (record: RingRecord) => void): void {
     this.#serve = serve;
     this.#listen();
+  }
+
+  /** The words at which no thread of any node waits, as far as the engine knows. */
+  get quietWords(): QuietWords {
+    return this.#slots.quietWords;
   }
 
   /** The ids of the other nodes, as far as the engine has told without being asked. */
@@ -452,33 +525,45 @@ export class EngineClient {
       resolve: (record) => answer = { record },
       reject: (error) => answer = { error },
     });
-    let giveUpAt = performance.now() + timeoutMs;
+    const isPending = (): boolean => answer === undefined;
     this.#blocking++;
     try {
-      while (answer === undefined) {
+      if (!this.#blockWhile(isPending, performance.now() + timeoutMs)) {
+        if (!cancels) throw silent(what);
+        this.#sendSync(newBody(Call.Cancel, { id }), 0, what);
+        // From here an answer comes in any case: the real one, `Cancelled`, or that the directory
+        // node is lost.
+        const giveUpAt = performance.now() + SILENCE_MAX_MS + CALL_SYNC_MAX_MS;
+        if (!this.#blockWhile(isPending, giveUpAt)) throw silent(what);
+      }
+    } finally {
+      this.#waiters.delete(id);
+      if (--this.#blocking === 0) this.#serveLater();
+    }
+    const { record, error } = answer as { record?: RingRecord; error?: Error };
+    if (record === undefined) throw error;
+    return record;
+  }
+
+  /** Blocks this thread, and takes answers, while something is missing; `false` after the time. */
+  #blockWhile(isPending: () => boolean, giveUpAt: number): boolean {
+    this.#blocking++;
+    try {
+      while (isPending()) {
         // Read before the ring, so that answers from before the engine's end are not lost.
         const { ended } = this.#slots;
         const record = this.#answers.pop();
         const leftMs = giveUpAt - performance.now();
         if (record !== undefined) this.#take(record);
         else if (ended) this.#learn();
+        else if (leftMs <= 0) return false;
         // The engine may end between the look and the wait, too early to wake this thread.
-        else if (leftMs > 0) this.#answers.waitForRecord(Math.min(leftMs, ENDED_LOOK_MS));
-        else if (!cancels) throw silent(what);
-        else {
-          this.#sendSync(newBody(Call.Cancel, { id }), 0, what);
-          // From here an answer comes in any case: the real one, `Cancelled`, or that the directory
-          // node is lost.
-          cancels = false;
-          giveUpAt = performance.now() + SILENCE_MAX_MS + CALL_SYNC_MAX_MS;
-        }
+        else this.#answers.waitForRecord(Math.min(leftMs, ENDED_LOOK_MS));
       }
+      return true;
     } finally {
-      this.#waiters.delete(id);
       if (--this.#blocking === 0) this.#serveLater();
     }
-    if ("error" in answer) throw answer.error;
-    return answer.record;
   }
 
   /** Writes a call, at once or when there is room. */

@@ -1,5 +1,5 @@
 /**
- * Requests about semaphores, barriers and mutexes as they cross the rings between a program's
+ * Requests of synchronisation as they cross the rings between a program's
  * threads and the engine: in the fields of a record. Only a request that goes to another node
  * becomes a frame.
  */
@@ -18,10 +18,15 @@ const encoder = new TextEncoder();
 /** Keeps a byte order mark, since a mark at the beginning of a name is part of the name. */
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
-/** A request that has an answer: all but a cancel. */
+/** A request that has an answer. */
 export type AnsweredRequest = Exclude<
   SyncRequest,
-  { readonly operation: typeof SyncOperation.Cancel }
+  {
+    readonly operation:
+      | typeof SyncOperation.Cancel
+      | typeof SyncOperation.FutexStay
+      | typeof SyncOperation.FutexHeard;
+  }
 >;
 
 type Unnumbered<Request> = Request extends SyncMessage ? Omit<Request, "kind" | "ticket"> : never;
@@ -32,8 +37,8 @@ export type SyncDemand = Unnumbered<AnsweredRequest>;
 export type SyncAnswer = Omit<SyncReply, "kind">;
 
 /**
- * Writes a request into the fields of a record: `code` is the operation, `count` permits or
- * parties, `id` a lock, `key` a semaphore, the payload a name in UTF-8.
+ * Writes a request into the fields of a record: `code` is the operation, `count` permits,
+ * parties or waits, `id` a lock, `key` a semaphore or a word, the payload a name in UTF-8.
  *
  * @param demand The request.
  * @returns The record's body.
@@ -64,8 +69,10 @@ export function syncRequest(
   switch (operation) {
     case SyncOperation.Acquire:
     case SyncOperation.TryAcquire:
+    case SyncOperation.FutexWait:
       return { kind, operation, ticket, key };
     case SyncOperation.Release:
+    case SyncOperation.FutexNotify:
       return { kind, operation, ticket, key, count };
     case SyncOperation.MakeSemaphore:
       return { kind, operation, ticket, count };

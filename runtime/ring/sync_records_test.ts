@@ -42,6 +42,12 @@ const DEMANDS: Readonly<Record<SyncDemand["operation"], readonly SyncDemand[]>> 
   })),
   [SyncOperation.Lock]: NAMES.map((name) => ({ operation: SyncOperation.Lock, name })),
   [SyncOperation.TryLock]: NAMES.map((name) => ({ operation: SyncOperation.TryLock, name })),
+  [SyncOperation.FutexWait]: KEYS.map((key) => ({ operation: SyncOperation.FutexWait, key })),
+  [SyncOperation.FutexNotify]: KEYS.map((key) => ({
+    operation: SyncOperation.FutexNotify,
+    key,
+    count: SEMAPHORE_COUNT_MAX,
+  })),
   [SyncOperation.Abandon]: [{ operation: SyncOperation.Abandon, lock: 7 }],
   [SyncOperation.Unlock]: [1, 0xffff_ffff].map((lock) => ({
     operation: SyncOperation.Unlock,
@@ -50,7 +56,12 @@ const DEMANDS: Readonly<Record<SyncDemand["operation"], readonly SyncDemand[]>> 
 };
 
 Deno.test("syncBody: a request of each operation crosses the ring as it was, and gets its ticket behind it", () => {
-  const operations = Object.values(SyncOperation).filter((code) => code !== SyncOperation.Cancel);
+  const unanswered: SyncOperation[] = [
+    SyncOperation.Cancel,
+    SyncOperation.FutexStay,
+    SyncOperation.FutexHeard,
+  ];
+  const operations = Object.values(SyncOperation).filter((code) => !unanswered.includes(code));
   assertEquals(Object.keys(DEMANDS).map(Number), operations);
   for (const demand of Object.values(DEMANDS).flat()) {
     const record = cross(syncBody(demand));
@@ -61,7 +72,7 @@ Deno.test("syncBody: a request of each operation crosses the ring as it was, and
 });
 
 Deno.test("syncRequest: an operation that a thread cannot ask for is a fault of the runtime", () => {
-  for (const code of [0, SyncOperation.Cancel, 11]) {
+  for (const code of [0, SyncOperation.Cancel, SyncOperation.FutexStay, 15]) {
     assertThrows(() => syncRequest(newBody(Call.Sync, { code }), 1), Error, `operation ${code}`);
   }
 });

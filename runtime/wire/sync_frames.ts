@@ -1,11 +1,12 @@
 /**
- * Encoding and decoding of messages about semaphores, barriers and mutexes. A permit that goes from
+ * Encoding and decoding of messages of synchronisation. A permit that goes from
  * one node to another takes two frames of 44 bytes. As with pages, encoding allocates nothing
  * except for a name, and every field is checked before it is used.
  */
 
 import {
   BARRIER_PARTIES_MAX,
+  FUTEX_COUNT_MAX,
   NODE_ID_MAX,
   SEMAPHORE_COUNT_MAX,
   SYNC_NAME_MAX_BYTES,
@@ -40,11 +41,11 @@ export const SyncOffset = {
   Reserved: 9,
   /** u32, the requester's number of the request. */
   Ticket: 12,
-  /** u32, permits, parties or a node. */
+  /** u32, permits, parties, waits or a node. */
   Count: 16,
   /** u32, of an unlock or an abandon the ticket of the lock. */
   Lock: 20,
-  /** u64, a semaphore. */
+  /** u64, a semaphore, or the first byte of a word. */
   Key: 24,
   /** The name, in UTF-8, to the end of the frame. */
   Name: FRAME_HEADER_BYTES,
@@ -76,6 +77,10 @@ export const SHAPES_BY_OPERATION: Readonly<Record<SyncOperation, SyncShape>> = {
   [SyncOperation.Unlock]: { ...NOTHING, lock: true },
   [SyncOperation.Cancel]: NOTHING,
   [SyncOperation.Abandon]: { ...NOTHING, lock: true },
+  [SyncOperation.FutexWait]: KEY,
+  [SyncOperation.FutexStay]: NOTHING,
+  [SyncOperation.FutexNotify]: { ...KEY, countMin: 1, countMax: FUTEX_COUNT_MAX },
+  [SyncOperation.FutexHeard]: KEY,
 };
 
 /** What each status uses. */
@@ -91,6 +96,10 @@ export const SHAPES_BY_STATUS: Readonly<Record<SyncStatus, SyncShape>> = {
   [SyncStatus.NotHolder]: NOTHING,
   [SyncStatus.LimitExceeded]: NOTHING,
   [SyncStatus.PeerLost]: { ...NOTHING, countMin: 1, countMax: NODE_ID_MAX },
+  [SyncStatus.Registered]: NOTHING,
+  [SyncStatus.Notified]: { ...NOTHING, countMax: FUTEX_COUNT_MAX },
+  [SyncStatus.Quiet]: { ...KEY, countMax: FUTEX_COUNT_MAX },
+  [SyncStatus.Stirred]: KEY,
 };
 
 /** What {@linkcode decodeSyncFrame} found. */
@@ -208,9 +217,12 @@ function putRequest(request: SyncRequest, target: Uint8Array, offset: number): n
   switch (request.operation) {
     case SyncOperation.Acquire:
     case SyncOperation.TryAcquire:
+    case SyncOperation.FutexWait:
+    case SyncOperation.FutexHeard:
       putKey(target, offset, request.key);
       break;
     case SyncOperation.Release:
+    case SyncOperation.FutexNotify:
       putKey(target, offset, request.key);
       putU32(target, offset + SyncOffset.Count, request.count);
       break;
@@ -230,6 +242,7 @@ function putRequest(request: SyncRequest, target: Uint8Array, offset: number): n
       putU32(target, offset + SyncOffset.Lock, request.lock);
       break;
     case SyncOperation.Cancel:
+    case SyncOperation.FutexStay:
       break;
     default:
       request satisfies never;
@@ -251,8 +264,11 @@ function getRequest(
   switch (operation) {
     case SyncOperation.Acquire:
     case SyncOperation.TryAcquire:
+    case SyncOperation.FutexWait:
+    case SyncOperation.FutexHeard:
       return { kind, operation, ticket, key: getKey(bytes, start) };
     case SyncOperation.Release:
+    case SyncOperation.FutexNotify:
       return { kind, operation, ticket, key: getKey(bytes, start), count };
     case SyncOperation.MakeSemaphore:
       return { kind, operation, ticket, count };
@@ -269,6 +285,7 @@ function getRequest(
     case SyncOperation.Abandon:
       return { kind, operation, ticket, lock: getU32(bytes, start + SyncOffset.Lock) };
     case SyncOperation.Cancel:
+    case SyncOperation.FutexStay:
       return { kind, operation, ticket };
   }
 }

@@ -48,11 +48,29 @@ Deno.test("SHAPES_BY_OPERATION: every operation and every status has a golden fr
 
 const LABELS = SYNC_MESSAGES.map(([label]) => label);
 const WITHOUT_KEY = LABELS.filter((label) =>
-  !["acquire", "try to acquire", "release", "reply: made"].includes(label)
+  ![
+    "acquire",
+    "try to acquire",
+    "release",
+    "reply: made",
+    "wait for a word",
+    "notify",
+    "heard",
+    "reply: quiet",
+    "reply: stirred",
+  ].includes(label)
 );
 const WITHOUT_COUNT = LABELS.filter((label) =>
-  !["release", "make a semaphore", "arrive", "reply: parties mismatch", "reply: peer lost"]
-    .includes(label)
+  ![
+    "release",
+    "make a semaphore",
+    "arrive",
+    "reply: parties mismatch",
+    "reply: peer lost",
+    "notify",
+    "reply: notified",
+    "reply: quiet",
+  ].includes(label)
 );
 
 const MALFORMED: MalformedCases = [
@@ -71,12 +89,12 @@ const MALFORMED: MalformedCases = [
   ]],
   ["SyncOperationUnknown", [
     ["acquire", SyncOffset.Code, [0]],
-    ["cancel", SyncOffset.Code, [11]],
+    ["cancel", SyncOffset.Code, [15]],
     ["lock", SyncOffset.Code, [255]],
   ]],
   ["SyncStatusUnknown", [
     ["reply: done", SyncOffset.Code, [0]],
-    ["reply: done", SyncOffset.Code, [12]],
+    ["reply: done", SyncOffset.Code, [16]],
     ["reply: made", SyncOffset.Code, [255]],
   ]],
   [
@@ -100,6 +118,10 @@ const MALFORMED: MalformedCases = [
     ["make a semaphore", SyncOffset.Count, [0, 0, 0, 0x80]],
     ["arrive", SyncOffset.Count, [0]],
     ["arrive", SyncOffset.Count, [1, 0, 1]],
+    ["notify", SyncOffset.Count, [0, 0, 0, 0]],
+    ["notify", SyncOffset.Count, [0, 0, 0, 0x80]],
+    ["reply: notified", SyncOffset.Count, [0, 0, 0, 0x80]],
+    ["reply: quiet", SyncOffset.Count, [0, 0, 0, 0x80]],
     ["reply: parties mismatch", SyncOffset.Count, [0]],
     ["reply: peer lost", SyncOffset.Count, [0]],
   ]],

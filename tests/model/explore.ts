@@ -9,10 +9,31 @@
  */
 
 import { InvariantError } from "../simulator/coherence/oracle.ts";
-import { Fingerprint } from "./fingerprint.ts";
-import type { Model } from "./model.ts";
 import { StateSet } from "./state_set.ts";
-import type { Action, ModelState } from "./state.ts";
+
+/** What can be explored: states, and what leads from one to the next. */
+export interface TransitionSystem<State, Action> {
+  /** The state before anything happens. */
+  readonly initial: State;
+  /** Everything that can happen; what happens in the end anyway comes first. */
+  actions(state: State): Action[];
+  /**
+   * The state that an action leads to.
+   *
+   * @throws {InvariantError} The promise that the action breaks.
+   */
+  apply(state: State, action: Action): State;
+  /** Whether an action need not happen. */
+  isWish(action: Action): boolean;
+  /**
+   * Checks a state from which nothing happens by itself.
+   *
+   * @throws {InvariantError} The promise that is broken.
+   */
+  checkQuiescence(state: State): void;
+  /** 53 bits of a hash over everything that matters about a state. */
+  fingerprint(state: State): number;
+}
 
 /** Where to stop. */
 export interface Limits {
@@ -23,7 +44,7 @@ export interface Limits {
 }
 
 /** The result of an exploration. */
-export interface Exploration {
+export interface Exploration<Action = unknown> {
   /** How many states were reached. */
   readonly states: number;
   /** How many actions were taken. */
@@ -62,9 +83,8 @@ class Column {
 }
 
 /** One search. */
-class Search {
-  readonly #model: Model;
-  readonly #fingerprint: Fingerprint;
+class Search<State, Action> {
+  readonly #model: TransitionSystem<State, Action>;
   readonly #seen = new StateSet();
   /** How each state was first reached. */
   readonly #parents = new Column();
@@ -73,9 +93,8 @@ class Search {
   readonly #ways = new Column();
   transitions = 0;
 
-  constructor(model: Model, nodes: number) {
+  constructor(model: TransitionSystem<State, Action>) {
     this.#model = model;
-    this.#fingerprint = new Fingerprint(nodes, model.isLimited);
   }
 
   get states(): number {
@@ -83,8 +102,8 @@ class Search {
   }
 
   /** Adds a state; returns its number if it is new. */
-  enter(state: ModelState, parent: number, action: number): { id: number; added: boolean } {
-    const entry = this.#seen.add(this.#fingerprint.of(state));
+  enter(state: State, parent: number, action: number): { id: number; added: boolean } {
+    const entry = this.#seen.add(this.#model.fingerprint(state));
     if (entry.added) {
       this.#parents.set(entry.id, parent);
       this.#actions.set(entry.id, action);
@@ -94,9 +113,9 @@ class Search {
   }
 
   /** Visits a state: does everything that it allows, and hands out the states that are new. */
-  visit(state: ModelState, id: number, found: (state: ModelState, id: number) => void): void {
+  visit(state: State, id: number, found: (state: State, id: number) => void): void {
     const actions = this.#model.actions(state);
-    const wished = actions[0] === undefined || isWish(actions[0]);
+    const wished = actions[0] === undefined || this.#model.isWish(actions[0]);
     if (wished) {
       this.#model.checkQuiescence(state);
       this.#ways.set(id, NONE);
@@ -149,7 +168,7 @@ class Search {
   }
 
   /** The first action that breaks a promise in a state. */
-  culprit(state: ModelState): number | undefined {
+  culprit(state: State): number | undefined {
     const index = this.#model.actions(state).findIndex((action) => {
       try {
         this.#model.apply(state, action);
@@ -162,26 +181,23 @@ class Search {
   }
 }
 
-function isWish({ kind }: Action): boolean {
-  return kind === "access" || kind === "die" || kind === "leave" || kind === "cut" ||
-    kind === "free" || kind === "idle";
-}
-
 /**
  * Visits the states of a model.
  *
  * @param model What to explore.
- * @param nodes How many nodes it has.
  * @param limits Where to stop.
  * @returns What was found.
  */
-export function explore(model: Model, nodes: number, limits: Limits): Exploration {
-  const search = new Search(model, nodes);
+export function explore<State, Action>(
+  model: TransitionSystem<State, Action>,
+  limits: Limits,
+): Exploration<Action> {
+  const search = new Search(model);
   const initial = model.initial;
   let frontier = [{ state: initial, id: search.enter(initial, NONE, 0).id }];
   let depth = 0;
   let complete = true;
-  const result = (failure: Exploration["failure"]): Exploration => {
+  const result = (failure: Exploration<Action>["failure"]): Exploration<Action> => {
     return { states: search.states, transitions: search.transitions, depth, complete, failure };
   };
   for (let visited = 0; frontier.length > 0 && complete; depth++) {

@@ -56,7 +56,7 @@ export class Fingerprint {
       this.#put(room?.pages ?? 255);
       this.#put(room?.spare ?? 255);
     }
-    return this.#hash();
+    return hashOf(this.#bytes, this.#length);
   }
 
   #rankRequests(state: ModelState): void {
@@ -258,19 +258,26 @@ export class Fingerprint {
   #put(value: number): void {
     this.#bytes[this.#length++] = value;
   }
+}
 
-  #hash(): number {
-    let low = 0x9747b28c;
-    let high = 0x3c6ef372;
-    for (let index = 0; index < this.#length; index++) {
-      const byte = this.#bytes[index]!;
-      low = Math.imul(low ^ byte, 0x85ebca6b);
-      low ^= low >>> 15;
-      high = Math.imul(high ^ byte, 0xc2b2ae35);
-      high ^= high >>> 13;
-    }
-    return (high >>> 11) * 2 ** 32 + (low >>> 0);
+/**
+ * A hash.
+ *
+ * @param bytes What of.
+ * @param length How many of them.
+ * @returns 53 bits.
+ */
+export function hashOf(bytes: Uint8Array, length: number): number {
+  let low = 0x9747b28c;
+  let high = 0x3c6ef372;
+  for (let index = 0; index < length; index++) {
+    const byte = bytes[index]!;
+    low = Math.imul(low ^ byte, 0x85ebca6b);
+    low ^= low >>> 15;
+    high = Math.imul(high ^ byte, 0xc2b2ae35);
+    high ^= high >>> 13;
   }
+  return (high >>> 11) * 2 ** 32 + (low >>> 0);
 }
 
 /** Whose request a message is about. */

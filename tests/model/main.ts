@@ -24,7 +24,7 @@ const MINUTE_MS = 60_000;
 function check({ name, options }: World, minutes: number, coverage: ProtocolCoverage): boolean {
   const start = performance.now();
   const proceed = () => performance.now() - start < minutes * MINUTE_MS;
-  const result = explore(new Model(options, NO_BUG, coverage), options.nodes, {
+  const result = explore(new Model(options, NO_BUG, coverage), {
     states: STATES_MAX,
     proceed,
   });

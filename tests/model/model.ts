@@ -17,6 +17,8 @@ import type { ProbeCache, ProbeDirectory } from "../simulator/coherence/probes.t
 import { allowLosses, checkQuiescence, checkState, counts, settleLosses } from "./checks.ts";
 import { hasDeadBytes, mayAskAgain, roomOf, timeless } from "./room.ts";
 import { eager } from "./eager.ts";
+import type { TransitionSystem } from "./explore.ts";
+import { Fingerprint } from "./fingerprint.ts";
 import { mappedAfter, outdated } from "./memory.ts";
 import {
   type Action,
@@ -61,10 +63,11 @@ const ASK_AGAIN_US = MEMORY_ASK_AGAIN_MS * 1000;
 type Draft = { -readonly [Key in keyof ModelState]: ModelState[Key] };
 
 /** A transition system. */
-export class Model {
+export class Model implements TransitionSystem<ModelState, Action> {
   readonly #options: ModelOptions;
   readonly #bug: PlantedBug;
   readonly #engines: Coherence[];
+  readonly #fingerprint: Fingerprint;
   /** The state in which every node has joined and none has touched anything. */
   readonly initial: ModelState;
 
@@ -96,6 +99,18 @@ export class Model {
       if (cache instanceof WatchedCache) cache.tables = tables;
     }
     this.initial = this.#makeInitial();
+    this.#fingerprint = new Fingerprint(options.nodes, this.isLimited);
+  }
+
+  /** 53 bits of a hash over everything that matters about a state. */
+  fingerprint(state: ModelState): number {
+    return this.#fingerprint.of(state);
+  }
+
+  /** Whether an action need not happen. */
+  isWish({ kind }: Action): boolean {
+    return kind === "access" || kind === "die" || kind === "leave" || kind === "cut" ||
+      kind === "free" || kind === "idle";
   }
 
   /** Whether memory has a limit. */

@@ -7,7 +7,7 @@ import { LARGE_WORLDS, SMALL_WORLDS, type World } from "./worlds.ts";
 const NO_LIMITS = { states: Infinity, proceed: () => true };
 
 function exploreWorld({ options }: World, bug = NO_BUG): Exploration {
-  return explore(new Model(options, bug), options.nodes, NO_LIMITS);
+  return explore(new Model(options, bug), NO_LIMITS);
 }
 
 const TESTED = [
@@ -47,7 +47,7 @@ for (const bug of PLANTED_BUGS) {
 
 Deno.test("a search that is stopped says that it is not complete", () => {
   const { options } = SMALL_WORLDS[0]!;
-  const { complete, states } = explore(new Model(options, NO_BUG), options.nodes, {
+  const { complete, states } = explore(new Model(options, NO_BUG), {
     states: 50,
     proceed: () => true,
   });

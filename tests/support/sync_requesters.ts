@@ -81,6 +81,28 @@ export class SyncRequesters {
     return this;
   }
 
+  futexWait(node: NodeId, ticket: number, key = 8n): this {
+    this.synchronizer.request(node, { kind, operation: SyncOperation.FutexWait, ticket, key });
+    return this;
+  }
+
+  futexStay(node: NodeId, ticket: number): this {
+    this.synchronizer.request(node, { kind, operation: SyncOperation.FutexStay, ticket });
+    return this;
+  }
+
+  futexNotify(node: NodeId, ticket: number, count: number, key = 8n): this {
+    const operation = SyncOperation.FutexNotify;
+    this.synchronizer.request(node, { kind, operation, ticket, key, count });
+    return this;
+  }
+
+  futexHeard(node: NodeId, key = 8n): this {
+    const operation = SyncOperation.FutexHeard;
+    this.synchronizer.request(node, { kind, operation, ticket: 0, key });
+    return this;
+  }
+
   lose(node: NodeId): this {
     this.synchronizer.peerLost(node);
     return this;

@@ -1,9 +1,10 @@
 /**
- * What nodes say about semaphores, barriers and mutexes: a request to the directory node, and its
- * answer. `sync_frames.ts` gives them their bytes.
+ * What nodes say about semaphores, barriers, mutexes and waits for words: a request to the
+ * directory node, and its answer. `sync_frames.ts` gives them their bytes.
  *
  * The requester numbers its requests: a ticket names one until it is answered, and that of a lock
- * until it is unlocked. Every request but a cancel is answered once.
+ * until it is unlocked. Most requests are answered once; a wait for a word is acknowledged before,
+ * and a cancel, a stay and a heard have no answer.
  */
 
 import { CALL_SLOTS_MAX } from "../../limits.ts";
@@ -60,6 +61,14 @@ export const SyncOperation = {
   Cancel: 9,
   /** Unlock a mutex whose holder has ended. */
   Abandon: 10,
+  /** Wait for a word of the region to be notified. */
+  FutexWait: 11,
+  /** The word is as it was when it was looked at: the wait goes on. */
+  FutexStay: 12,
+  /** Wake waits for a word. */
+  FutexNotify: 13,
+  /** This node knows that a word is not quiet any more. */
+  FutexHeard: 14,
 } as const;
 /** One of {@linkcode SyncOperation}. */
 export type SyncOperation = typeof SyncOperation[keyof typeof SyncOperation];
@@ -136,8 +145,57 @@ export interface CancelRequest {
   readonly ticket: number;
 }
 
+/**
+ * Node → directory: a thread would wait for a word. The first answer is `Registered`, with which
+ * the request goes on.
+ */
+export interface FutexWaitRequest {
+  readonly kind: "sync";
+  readonly operation: typeof SyncOperation.FutexWait;
+  readonly ticket: number;
+  /** The first byte of the word in the region. */
+  readonly key: bigint;
+}
+
+/** Node → directory: the thread has looked, and waits. It has no answer of its own. */
+export interface FutexStayRequest {
+  readonly kind: "sync";
+  readonly operation: typeof SyncOperation.FutexStay;
+  /** The ticket of the wait. */
+  readonly ticket: number;
+}
+
+/** Node → directory: wake those that wait for a word. */
+export interface FutexNotifyRequest {
+  readonly kind: "sync";
+  readonly operation: typeof SyncOperation.FutexNotify;
+  readonly ticket: number;
+  /** The first byte of the word in the region. */
+  readonly key: bigint;
+  /** How many at most, at least 1. */
+  readonly count: number;
+}
+
+/** Node → directory: none of my threads takes that word for quiet any more. It has no answer. */
+export interface FutexHeardRequest {
+  readonly kind: "sync";
+  readonly operation: typeof SyncOperation.FutexHeard;
+  /** 0: it is about no request. */
+  readonly ticket: number;
+  /** The first byte of the word in the region. */
+  readonly key: bigint;
+}
+
+/** A request about words of the region. */
+export type FutexRequest =
+  | FutexWaitRequest
+  | FutexStayRequest
+  | FutexNotifyRequest
+  | FutexHeardRequest;
+
 /** A request to the directory node. */
 export type SyncRequest =
+  | FutexRequest
   | AcquireRequest
   | ReleaseRequest
   | MakeSemaphoreRequest
@@ -172,6 +230,14 @@ export const SyncStatus = {
    * The barrier cannot be completed: a node is gone that takes part in it, which the answer names.
    */
   PeerLost: 11,
+  /** The wait for a word is registered: look at the word. */
+  Registered: 12,
+  /** So many waits for the word were woken. */
+  Notified: 13,
+  /** The same, and no wait is left: the word is quiet until this node is told otherwise. */
+  Quiet: 14,
+  /** The answer to no request: a word is not quiet any more, which the node has to confirm. */
+  Stirred: 15,
 } as const;
 /** One of {@linkcode SyncStatus}. */
 export type SyncStatus = typeof SyncStatus[keyof typeof SyncStatus];
@@ -182,12 +248,13 @@ export interface SyncReply {
   readonly ticket: number;
   readonly status: SyncStatus;
   /**
-   * With `PartiesMismatch`, the parties that others count; with `PeerLost`, the node; otherwise 0.
+   * With `PartiesMismatch`, the parties that others count; with `PeerLost`, the node; with
+   * `Notified` and `Quiet`, the waits that were woken; otherwise 0.
    */
   readonly count: number;
-  /** With `Made`, the key; otherwise 0. */
+  /** With `Made`, the key; with `Quiet` and `Stirred`, the word; otherwise 0. */
   readonly key: bigint;
 }
 
-/** A message about a semaphore, a barrier or a mutex. */
+/** A message of synchronisation. */
 export type SyncMessage = SyncRequest | SyncReply;

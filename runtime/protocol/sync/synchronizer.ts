@@ -1,12 +1,13 @@
 /**
- * Semaphores, barriers and mutexes of a cluster, at the directory node: a pure state machine, with
- * requests going in and answers coming out. Everything is first come, first served, in the order in
- * which requests arrive here. What is idle is forgotten, so memory is in proportion to what is in
- * use, and bounded by {@linkcode SyncLimits}.
+ * Semaphores, barriers, mutexes and waits for words of a cluster, at the directory node: a pure
+ * state machine, with requests going in and answers coming out. Everything is first come, first
+ * served, in the order in which requests arrive here. What is idle is forgotten, so memory is in
+ * proportion to what is in use, and bounded by {@linkcode SyncLimits}.
  */
 
 import { Barriers } from "./barriers.ts";
 import type { NodeId } from "../coherence/messages.ts";
+import { FutexDesk } from "./futexes.ts";
 import { Mutexes } from "./mutexes.ts";
 import { Semaphores } from "./semaphores.ts";
 import { SYNC_LIMITS, SyncDesk, type SyncLimits, type SyncOutbox } from "./desk.ts";
@@ -31,7 +32,7 @@ export interface SyncUsage {
   readonly barriers: number;
   /** Mutexes that are locked, or abandoned. */
   readonly mutexes: number;
-  /** Requests that wait. */
+  /** Requests that wait, those for words among them. */
   readonly waiting: number;
   /** Mutexes that are locked. */
   readonly held: number;
@@ -39,12 +40,13 @@ export interface SyncUsage {
   readonly orphans: number;
 }
 
-/** The semaphores, barriers and mutexes of a cluster. */
+/** What threads of a cluster synchronise by. */
 export class Synchronizer {
   readonly #desk: SyncDesk;
   readonly #semaphores: Semaphores;
   readonly #barriers: Barriers;
   readonly #mutexes: Mutexes;
+  readonly #futexes: FutexDesk;
   /** The last node with work of its own that has died. */
   #died: NodeId | undefined;
   /** The beats since which every thread waits, and no node has come, gone or asked for anything. */
@@ -60,6 +62,7 @@ export class Synchronizer {
     this.#semaphores = new parts.Semaphores(this.#desk);
     this.#barriers = new parts.Barriers(this.#desk);
     this.#mutexes = new parts.Mutexes(this.#desk);
+    this.#futexes = new FutexDesk(outbox);
   }
 
   /** How much is remembered. */
@@ -68,7 +71,7 @@ export class Synchronizer {
       semaphores: this.#semaphores.size,
       barriers: this.#barriers.size,
       mutexes: this.#mutexes.size,
-      waiting: this.#desk.waiting,
+      waiting: this.#desk.waiting + this.#futexes.waiting,
       held: this.#desk.held,
       orphans: this.#desk.orphaned,
     };
@@ -93,6 +96,7 @@ export class Synchronizer {
   peerJoined(node: NodeId, works = true): void {
     this.#stillBeats = 0;
     this.#desk.admit(node, works);
+    this.#futexes.peerJoined(node);
   }
 
   /**
@@ -110,6 +114,7 @@ export class Synchronizer {
     this.#stillBeats = 0;
     this.#desk.dismiss(node);
     this.#barriers.peerGone(node);
+    this.#futexes.peerGone(node);
   }
 
   /**
@@ -123,6 +128,7 @@ export class Synchronizer {
     if (!this.#desk.serves(node)) return;
     this.#stillBeats = 0;
     this.#desk.dismissThread(node, thread);
+    this.#futexes.threadGone(node, thread);
   }
 
   /** Takes note of how many threads of a node can ask. */
@@ -149,8 +155,15 @@ export class Synchronizer {
     if (!this.#desk.serves(from)) return;
     this.#stillBeats = 0;
     const { ticket } = request;
-    if (request.operation === SyncOperation.Cancel) return this.#desk.cancel(from, ticket);
-    if (this.#desk.isTaken(from, ticket)) {
+    switch (request.operation) {
+      case SyncOperation.Cancel:
+        this.#futexes.cancel(from, ticket);
+        return this.#desk.cancel(from, ticket);
+      case SyncOperation.FutexStay:
+      case SyncOperation.FutexHeard:
+        return this.#futexes.request(from, request);
+    }
+    if (this.#desk.isTaken(from, ticket) || this.#futexes.has(from, ticket)) {
       return this.#desk.violation(from, `request under ticket ${ticket}, which is in use`);
     }
     switch (request.operation) {
@@ -172,6 +185,9 @@ export class Synchronizer {
         return this.#mutexes.unlock(from, ticket, request.lock, false);
       case SyncOperation.Abandon:
         return this.#mutexes.unlock(from, ticket, request.lock, true);
+      case SyncOperation.FutexWait:
+      case SyncOperation.FutexNotify:
+        return this.#futexes.request(from, request);
       default:
         request satisfies never;
     }

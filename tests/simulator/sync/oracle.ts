@@ -8,6 +8,7 @@ import { SEMAPHORE_COUNT_MAX } from "../../../runtime/limits.ts";
 import type { NodeId } from "../../../runtime/protocol/coherence/messages.ts";
 import {
   type ArriveRequest,
+  type FutexRequest,
   SyncOperation,
   type SyncReply,
   type SyncRequest,
@@ -28,7 +29,10 @@ export interface Answer {
 /** A request that has arrived and has no answer, in the order of arrival. */
 interface Open {
   readonly from: NodeId;
-  readonly request: Exclude<SyncRequest, { operation: typeof SyncOperation.Cancel }>;
+  readonly request: Exclude<
+    SyncRequest,
+    FutexRequest | { operation: typeof SyncOperation.Cancel }
+  >;
 }
 
 /** What is known of a barrier's last round. */
@@ -158,7 +162,11 @@ export class SyncOracle {
   }
 
   /** A request went in, and these answers came out. */
-  requested(from: NodeId, request: SyncRequest, answers: readonly Answer[]): void {
+  requested(
+    from: NodeId,
+    request: Exclude<SyncRequest, FutexRequest>,
+    answers: readonly Answer[],
+  ): void {
     if (this.#gone.has(from)) {
       this.#coverage.reach("lateRequest");
       if (answers.length > 0) fail(`node ${from} is gone, and is answered`);

@@ -6,6 +6,7 @@
 import { NODE_ID_MAX, SEMAPHORE_COUNT_MAX } from "../../../runtime/limits.ts";
 import { SEMAPHORE_KEY_MADE_MIN } from "../../../runtime/protocol/sync/semaphores.ts";
 import {
+  type FutexRequest,
   NODE_TICKET_MAX,
   SyncOperation,
   type SyncRequest,
@@ -215,7 +216,7 @@ export class SyncSchedule {
     const link = this.#pick(busyLinks);
     const carried = link.shift()!;
     if (carried === "end") return this.#threadGone(node, node.toDirectory.indexOf(link));
-    const request = fromBytes(carried) as SyncRequest;
+    const request = fromBytes(carried) as Exclude<SyncRequest, FutexRequest>;
     this.#trace(`directory: from ${node.id} ${show(request)}`);
     this.#answers = [];
     this.#synchronizer.request(node.id, request);

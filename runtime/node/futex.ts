@@ -1,0 +1,384 @@
+/**
+ * Waiting for words of the region, on any node, as `Atomics.wait` waits for words of a process.
+ */
+
+import { type EngineClient, type OpenCall, silentDirectory } from "../ring/client.ts";
+import type { QuietWords } from "../ring/quiet_words.ts";
+import { Answer, Call } from "../ring/calls.ts";
+import { newBody, type RingRecord } from "../ring/ring.ts";
+import { syncAnswer, syncBody } from "../ring/sync_records.ts";
+import { show } from "../arguments/show.ts";
+import {
+  CALL_SYNC_MAX_MS,
+  FUTEX_COUNT_MAX,
+  FUTEX_SPIN_LOOKS,
+  FUTEX_SPIN_MAX_US,
+  FUTEX_SPIN_MIN_US,
+  SILENCE_MAX_MS,
+  TIMEOUT_MAX_MS,
+} from "../limits.ts";
+import {
+  futexAnswered,
+  futexExpired,
+  type FutexMove,
+  type FutexOutcome,
+  type FutexStep,
+} from "../protocol/sync/futex_wait.ts";
+import { SyncOperation, SyncStatus } from "../protocol/sync/messages.ts";
+import type { RegionMemory } from "./memory.ts";
+import { syncError } from "./sync_client.ts";
+
+/**
+ * A typed array whose elements a thread can wait for: of the region, by `node.view`, `node.alloc`
+ * or over `node.shared`.
+ *
+ * @example Either kind of word
+ * ```ts
+ * import { type FutexView, join } from "@tdsm/runtime";
+ *
+ * await using node = await join({ directory: true, port: 0 });
+ * const views: FutexView[] = [node.view(Int32Array, 0, 1), node.view(BigInt64Array, 8, 1)];
+ * console.log(views.map((view) => node.futex.notify(view, 0))); // [ 0, 0 ]
+ * ```
+ */
+export type FutexView = Int32Array<ArrayBufferLike> | BigInt64Array<ArrayBufferLike>;
+
+/**
+ * How a wait that does not block began: it has ended already, or `value` resolves when it ends.
+ *
+ * @example Wait without blocking
+ * ```ts
+ * import { type FutexWaitAsync, join } from "@tdsm/runtime";
+ *
+ * await using node = await join({ directory: true, port: 0 });
+ * const cells = node.view(Int32Array, 0, 1);
+ * const begun: FutexWaitAsync = node.futex.waitAsync(cells, 0, 0);
+ * node.futex.notify(cells, 0);
+ * console.log(await begun.value); // ok
+ * ```
+ */
+export type FutexWaitAsync =
+  | { readonly async: false; readonly value: "not-equal" | "timed-out" }
+  | { readonly async: true; readonly value: Promise<"ok" | "timed-out"> };
+
+/** What {@linkcode Futex} is made of. */
+export interface FutexParts {
+  readonly client: EngineClient;
+  readonly memory: RegionMemory;
+  readonly quietWords: QuietWords;
+}
+
+/**
+ * Makes the futex of a thread's node. Set by the class: programs have no constructor of it.
+ *
+ * @param parts What it is made of.
+ * @returns The futex.
+ */
+export let newFutex: (parts: FutexParts) => Futex;
+
+/**
+ * `Atomics.wait`, `waitAsync` and `notify` for words of the region: a thread that waits is woken by
+ * a notify of any thread of any node. Arguments and results are those of `Atomics`.
+ *
+ * A thread looks at its word for a short time before it goes to sleep, and a notify at a word where
+ * nobody has slept lately sends no message.
+ *
+ * @example Wait until another thread has changed a word
+ * ```ts
+ * import { join } from "@tdsm/runtime";
+ *
+ * await using node = await join({ directory: true, port: 0 });
+ * const ready = node.view(Int32Array, 0, 1);
+ * // Another thread of any node: Atomics.store(ready, 0, 1); node.futex.notify(ready, 0);
+ * console.log(node.futex.wait(ready, 0, 0, 10)); // timed-out
+ * ```
+ */
+export class Futex {
+  #client!: EngineClient;
+  #memory!: RegionMemory;
+  #quietWords!: QuietWords;
+  /** How long this thread looks before it asks the desk, in microseconds. */
+  #spinUs = FUTEX_SPIN_MAX_US;
+
+  static {
+    newFutex = ({ client, memory, quietWords }) => {
+      const futex = new Futex();
+      futex.#client = client;
+      futex.#memory = memory;
+      futex.#quietWords = quietWords;
+      return futex;
+    };
+  }
+
+  /** `node.futex` is one. */
+  private constructor() {}
+
+  /**
+   * Blocks this thread until a word is notified, unless the word has another value than expected.
+   *
+   * @param view The array.
+   * @param index The element.
+   * @param value What the element is expected to be.
+   * @param timeoutMs When to give up, in milliseconds; by default never.
+   * @returns `"ok"` when notified, `"not-equal"` when the word had another value, `"timed-out"`.
+   * @throws {TypeError} When the view is no `Int32Array` or `BigInt64Array`, or the value fits not.
+   * @throws {RangeError} When the element is not in the view, or the view not over the region.
+   * @throws {TdsmError} `LimitExceeded` when too many threads wait, or why the node cannot go on.
+   */
+  wait(
+    view: Int32Array<ArrayBufferLike>,
+    index: number,
+    value: number,
+    timeoutMs?: number,
+  ): FutexOutcome;
+  /**
+   * The same for a word of 64 bits.
+   *
+   * @param view The array.
+   * @param index The element.
+   * @param value What the element is expected to be.
+   * @param timeoutMs When to give up, in milliseconds; by default never.
+   * @returns `"ok"` when notified, `"not-equal"` when the word had another value, `"timed-out"`.
+   * @throws {TypeError} When the view is no `Int32Array` or `BigInt64Array`, or the value fits not.
+   * @throws {RangeError} When the element is not in the view, or the view not over the region.
+   * @throws {TdsmError} `LimitExceeded` when too many threads wait, or why the node cannot go on.
+   */
+  wait(
+    view: BigInt64Array<ArrayBufferLike>,
+    index: number,
+    value: bigint,
+    timeoutMs?: number,
+  ): FutexOutcome;
+  wait(view: FutexView, index: number, value: number | bigint, timeoutMs?: number): FutexOutcome {
+    const { what, byte, isUnchanged, timeout } = this.#begin(view, index, value, timeoutMs);
+    const giveUpAt = performance.now() + timeout;
+    if (!this.#spin(isUnchanged, giveUpAt)) return "not-equal";
+    if (timeout === 0) return "timed-out";
+    const wait = this.#register(what, byte, isUnchanged);
+    while (isOpen(wait.step)) {
+      const leftMs = Math.max(0, giveUpAt - performance.now());
+      const answer = this.#client.nextAnswer(
+        wait.call,
+        wait.step === "asleep" ? leftMs : SILENT_MS,
+      );
+      if (answer !== undefined) wait.take(answer);
+      else if (wait.step === "asleep") wait.move(futexExpired(wait.step));
+      else throw silentDirectory(what);
+    }
+    return wait.step;
+  }
+
+  /**
+   * The same without blocking while it waits: only until the wait is registered, so that a notify
+   * that comes later wakes it.
+   *
+   * @param view The array.
+   * @param index The element.
+   * @param value What the element is expected to be.
+   * @param timeoutMs When to give up, in milliseconds; by default never.
+   * @returns Whether it waits, and how the wait has ended, or will.
+   * @throws {TypeError} When the view is no `Int32Array` or `BigInt64Array`, or the value fits not.
+   * @throws {RangeError} When the element is not in the view, or the view not over the region.
+   * @throws {TdsmError} `LimitExceeded` when too many threads wait, or why the node cannot go on.
+   */
+  waitAsync(
+    view: Int32Array<ArrayBufferLike>,
+    index: number,
+    value: number,
+    timeoutMs?: number,
+  ): FutexWaitAsync;
+  /**
+   * The same for a word of 64 bits.
+   *
+   * @param view The array.
+   * @param index The element.
+   * @param value What the element is expected to be.
+   * @param timeoutMs When to give up, in milliseconds; by default never.
+   * @returns Whether it waits, and how the wait has ended, or will.
+   * @throws {TypeError} When the view is no `Int32Array` or `BigInt64Array`, or the value fits not.
+   * @throws {RangeError} When the element is not in the view, or the view not over the region.
+   * @throws {TdsmError} `LimitExceeded` when too many threads wait, or why the node cannot go on.
+   */
+  waitAsync(
+    view: BigInt64Array<ArrayBufferLike>,
+    index: number,
+    value: bigint,
+    timeoutMs?: number,
+  ): FutexWaitAsync;
+  waitAsync(
+    view: FutexView,
+    index: number,
+    value: number | bigint,
+    timeoutMs?: number,
+  ): FutexWaitAsync {
+    const { what, byte, isUnchanged, timeout } = this.#begin(view, index, value, timeoutMs);
+    if (!isUnchanged()) return { async: false, value: "not-equal" };
+    if (timeout === 0) return { async: false, value: "timed-out" };
+    const wait = this.#register(what, byte, isUnchanged);
+    if (wait.step === "changed") {
+      this.#client.nextAnswer(wait.call, SILENT_MS);
+      return { async: false, value: "not-equal" };
+    }
+    const { promise, resolve, reject } = Promise.withResolvers<"ok" | "timed-out">();
+    const timer = timeout > TIMEOUT_MAX_MS
+      ? undefined
+      : setTimeout(() => wait.move(futexExpired(wait.step as FutexStep)), timeout);
+    const look = (): void => {
+      const { call } = wait;
+      try {
+        for (let next = call.answers.shift(); next !== undefined; next = call.answers.shift()) {
+          wait.take(next);
+        }
+        if (call.error !== undefined) throw call.error;
+      } catch (error) {
+        clearTimeout(timer);
+        return reject(error);
+      }
+      if (isOpen(wait.step)) return;
+      clearTimeout(timer);
+      resolve(wait.step as "ok" | "timed-out");
+    };
+    wait.call.answered = look;
+    look();
+    this.#client.listen();
+    return { async: true, value: promise };
+  }
+
+  /**
+   * Wakes threads that wait for a word, on any node, those first that have waited longest.
+   *
+   * @param view The array.
+   * @param index The element.
+   * @param count How many at most; by default all.
+   * @returns How many were woken.
+   * @throws {TypeError} When the view is no `Int32Array` or `BigInt64Array`.
+   * @throws {RangeError} When the element is not in the view, or the view not over the region.
+   * @throws {TdsmError} Why the node cannot go on.
+   */
+  notify(view: FutexView, index: number, count?: number): number {
+    const byte = this.#byteOf(view, index, "notify");
+    const wanted = count === undefined ? Infinity : Math.max(0, Math.trunc(Number(count)) || 0);
+    const refusal = this.#client.refusal("notify");
+    if (refusal !== undefined) throw refusal;
+    if (wanted === 0 || this.#quietWords.has(byte)) return 0;
+    const demand = {
+      operation: SyncOperation.FutexNotify,
+      key: BigInt(byte),
+      count: Math.min(wanted, FUTEX_COUNT_MAX),
+    } as const;
+    const what = `notify byte ${byte} of the region`;
+    const answer = syncAnswer(this.#client.block(syncBody(demand), what));
+    const { status } = answer;
+    if (status === SyncStatus.Notified || status === SyncStatus.Quiet) return answer.count;
+    throw syncError(answer, what);
+  }
+
+  /** Checks what a wait was given. */
+  #begin(view: FutexView, index: number, value: number | bigint, timeoutMs: number | undefined): {
+    what: string;
+    byte: number;
+    isUnchanged: () => boolean;
+    timeout: number;
+  } {
+    const byte = this.#byteOf(view, index, "wait for");
+    const what = `wait for byte ${byte} of the region`;
+    const refusal = this.#client.refusal(what);
+    if (refusal !== undefined) throw refusal;
+    // As `Atomics.wait` reads its arguments.
+    const timeout = timeoutMs === undefined || Number.isNaN(Number(timeoutMs))
+      ? Infinity
+      : Math.max(0, Number(timeoutMs));
+    if (view instanceof BigInt64Array) {
+      const expected = BigInt.asIntN(64, BigInt(value));
+      return { what, byte, isUnchanged: () => Atomics.load(view, index) === expected, timeout };
+    }
+    const expected = (value as number) | 0;
+    return { what, byte, isUnchanged: () => Atomics.load(view, index) === expected, timeout };
+  }
+
+  #byteOf(view: FutexView, index: number, verb: string): number {
+    if (!(view instanceof Int32Array || view instanceof BigInt64Array)) {
+      throw new TypeError(
+        `Cannot ${verb} an element of ${show(view)}: give an Int32Array or a BigInt64Array`,
+      );
+    }
+    if (!Number.isInteger(index) || index < 0 || index >= view.length) {
+      throw new RangeError(`Cannot ${verb} element ${show(index)} of ${view.length}`);
+    }
+    const offset = this.#memory.offsetOf(view);
+    if (offset !== undefined) return offset + index * view.BYTES_PER_ELEMENT;
+    throw new RangeError(`Cannot ${verb} an element of an array that is not over the region`);
+  }
+
+  /** Looks at a word for a while; `false` once the word has changed. */
+  #spin(isUnchanged: () => boolean, giveUpAt: number): boolean {
+    if (!isUnchanged()) return false;
+    const endAt = Math.min(performance.now() + this.#spinUs / 1000, giveUpAt);
+    do {
+      for (let looks = 0; looks < FUTEX_SPIN_LOOKS; looks++) {
+        if (isUnchanged()) continue;
+        this.#spinUs = Math.min(this.#spinUs * 2, FUTEX_SPIN_MAX_US);
+        return false;
+      }
+    } while (performance.now() < endAt);
+    // Where words change later than that, to look takes a core from the thread that changes them.
+    this.#spinUs = Math.max(this.#spinUs / 2, FUTEX_SPIN_MIN_US);
+    return true;
+  }
+
+  /** Registers a wait, and looks at the word once that is acknowledged. */
+  #register(what: string, byte: number, isUnchanged: () => boolean): OpenWait {
+    const demand = { operation: SyncOperation.FutexWait, key: BigInt(byte) } as const;
+    const wait = new OpenWait(this.#client, what, syncBody(demand), isUnchanged);
+    const answer = this.#client.nextAnswer(wait.call, SILENT_MS);
+    if (answer === undefined) throw silentDirectory(what);
+    wait.take(answer);
+    return wait;
+  }
+}
+
+/** How long the desk may take to answer what it answers at once, in milliseconds. */
+const SILENT_MS = SILENCE_MAX_MS + CALL_SYNC_MAX_MS;
+
+/** A wait that the desk knows of, or will. */
+class OpenWait {
+  readonly call: OpenCall;
+  step: FutexStep | FutexOutcome = "registering";
+  readonly #client: EngineClient;
+  readonly #what: string;
+  readonly #isUnchanged: () => boolean;
+  #ticket = 0;
+
+  constructor(
+    client: EngineClient,
+    what: string,
+    body: ReturnType<typeof syncBody>,
+    isUnchanged: () => boolean,
+  ) {
+    this.#client = client;
+    this.#what = what;
+    this.#isUnchanged = isUnchanged;
+    this.call = client.open(body, what);
+  }
+
+  /** The desk has answered. */
+  take(record: RingRecord): void {
+    const answer = syncAnswer(record);
+    const status = record.kind === Answer.Cancelled ? SyncStatus.Cancelled : answer.status;
+    if (status === SyncStatus.Registered) this.#ticket = answer.ticket;
+    const move = futexAnswered(this.step as FutexStep, status, this.#isUnchanged);
+    if (move === undefined) throw syncError(answer, this.#what);
+    this.move(move);
+  }
+
+  /** Goes on. */
+  move({ step, say }: FutexMove): void {
+    this.step = step;
+    if (say === SyncOperation.Cancel) this.#client.cancel(this.call.id);
+    else if (say !== undefined) this.#client.post(newBody(Call.FutexStay, { id: this.#ticket }));
+  }
+}
+
+function isOpen(step: FutexStep | FutexOutcome): step is FutexStep {
+  return step !== "ok" && step !== "not-equal" && step !== "timed-out";
+}

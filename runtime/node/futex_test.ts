@@ -1,0 +1,77 @@
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { TdsmError } from "../errors.ts";
+import { join } from "./join.ts";
+
+Deno.test("Futex: a wait says what Atomics.wait would, for either kind of word", async () => {
+  await using node = await join({ directory: true, port: 0, size: "64KiB" });
+  const { futex } = node;
+  const small = node.view(Int32Array, 4096, 4);
+  const large = node.view(BigInt64Array, 8192, 4);
+  small[2] = -1;
+  large[2] = -1n;
+  assertEquals(futex.wait(small, 2, 0), "not-equal");
+  assertEquals(futex.wait(large, 2, 0n), "not-equal");
+  // As `Atomics.wait` does, by the lowest bits.
+  assertEquals(futex.wait(small, 2, 2 ** 32 - 1, 0), "timed-out");
+  assertEquals(futex.wait(large, 2, 2n ** 64n - 1n, 0), "timed-out");
+  assertEquals(futex.wait(small, 2, -1, 1), "timed-out");
+  assertEquals(futex.wait(large, 2, -1n, -5), "timed-out");
+  assertEquals([futex.notify(small, 2), futex.notify(large, 2, 0)], [0, 0]);
+});
+
+Deno.test("Futex: waits that do not block are woken in order, by this thread too", async () => {
+  await using node = await join({ directory: true, port: 0, size: "64KiB" });
+  const { futex } = node;
+  const cells = node.view(Int32Array, 0, 16);
+  assertEquals(futex.waitAsync(cells, 1, 5), { async: false, value: "not-equal" });
+  assertEquals(futex.waitAsync(cells, 1, 0, 0), { async: false, value: "timed-out" });
+  for (let round = 0; round < 3; round++) {
+    const order: number[] = [];
+    const waits = [0, 1, 2].map((number) => {
+      const begun = futex.waitAsync(cells, 1, 0);
+      assert(begun.async);
+      return (begun.value as Promise<string>).then((outcome) => {
+        order.push(number);
+        return outcome;
+      });
+    });
+    const other = futex.waitAsync(cells, 2, 0, 60_000);
+    assertEquals(futex.notify(cells, 1, 2), 2);
+    assertEquals(await Promise.all(waits.slice(0, 2)), ["ok", "ok"]);
+    assertEquals(order, [0, 1]);
+    assertEquals([futex.notify(cells, 1), futex.notify(cells, 1)], [1, 0]);
+    assertEquals(await waits[2], "ok");
+    assertEquals(futex.notify(cells, 2), 1);
+    assertEquals(await other.value, "ok");
+  }
+  assertEquals(await futex.waitAsync(cells, 1, 0, 5).value, "timed-out");
+  assertEquals(futex.notify(cells, 1), 0);
+});
+
+Deno.test("Futex: what is no word of the region is refused in a line", async () => {
+  await using node = await join({ directory: true, port: 0, size: "64KiB" });
+  const { futex } = node;
+  const cells = node.view(Int32Array, 0, 4);
+  const wrong = node.view(Uint32Array, 0, 4) as unknown as Int32Array;
+  assertThrows(() => futex.wait(wrong, 0, 0), TypeError, "give an Int32Array or a BigInt64Array");
+  assertThrows(() => futex.notify(wrong, 0), TypeError, "give an Int32Array or a BigInt64Array");
+  for (const index of [-1, 4, 0.5, NaN]) {
+    assertThrows(() => futex.wait(cells, index, 0), RangeError, `element ${index} of 4`);
+  }
+  const own = new Int32Array(4);
+  assertThrows(() => futex.notify(own, 0), RangeError, "not over the region");
+  assertThrows(() => futex.waitAsync(cells, 0, 0n as unknown as number, 0), TypeError);
+});
+
+Deno.test("Futex: a node that is closed ends the waits of its threads", async () => {
+  const node = await join({ directory: true, port: 0, size: "64KiB" });
+  const { futex } = node;
+  const cells = node.view(Int32Array, 0, 4);
+  const { value } = futex.waitAsync(cells, 0, 0);
+  const ended = assertRejects(() => value as Promise<string>, TdsmError, "the node is closed");
+  const closing = node.close();
+  await ended;
+  await closing;
+  const again = node.futex;
+  assertThrows(() => again.notify(cells, 0), RangeError);
+});

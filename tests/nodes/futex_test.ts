@@ -1,0 +1,111 @@
+/** Threads of several nodes that wait for words of the region. */
+
+import { assertEquals } from "@std/assert";
+import { ProcessCluster, type RemoteNode } from "../support/process_cluster.ts";
+import { failure } from "../support/heard.ts";
+import type { JobCounts } from "./programs/futex_jobs.ts";
+import type { FutexTask } from "./programs/futex_worker.ts";
+
+const WORKER = new URL("programs/futex_worker.ts", import.meta.url).href;
+const NODES = 3;
+
+/** Has Workers of all nodes do a job together; returns what each has counted. */
+async function perform(
+  nodes: readonly RemoteNode[],
+  workers: number,
+  job: string,
+  rounds: number,
+): Promise<JobCounts[]> {
+  const threads = nodes.length * workers;
+  const found = await Promise.all(nodes.map((node, index) =>
+    node.evaluate(
+      async (node, url, workers, job, first, threads, rounds) => {
+        const all = Array.from({ length: workers }, () => new Worker(url, { type: "module" }));
+        const answers = all.map((worker, at) => {
+          const { promise, resolve, reject } = Promise.withResolvers<unknown>();
+          worker.onmessage = ({ data }) => resolve(data);
+          worker.onerror = (event) => reject(new Error(event.message));
+          const thread = first + at;
+          const task: FutexTask = { handle: node.handle, job, thread, threads, rounds };
+          worker.postMessage(task);
+          return promise;
+        });
+        const counts = await Promise.all(answers);
+        for (const worker of all) worker.terminate();
+        return counts;
+      },
+      WORKER,
+      workers,
+      job,
+      index * workers,
+      threads,
+      rounds,
+    )
+  ));
+  return found.flat() as JobCounts[];
+}
+
+Deno.test("futex: threads of three nodes take turns, and no wake-up is lost", async () => {
+  await using cluster = new ProcessCluster();
+  const nodes = await cluster.start(NODES);
+  const counts = await perform(nodes, 2, "turns", 50);
+  assertEquals(counts.map(({ value }) => value), Array(2 * NODES).fill(50));
+  assertEquals(await nodes[0]!.load(0), 2 * NODES * 50);
+});
+
+Deno.test("futex: a mutex, a bounded queue with condition variables and a barrier of nothing but words are right", async () => {
+  await using cluster = new ProcessCluster();
+  const nodes = await cluster.start(NODES);
+  const rounds = 200;
+  await perform(nodes, 2, "mutex", rounds);
+  assertEquals(await nodes[2]!.load(1025 * 4), 2 * NODES * rounds);
+  const queue = await perform(nodes, 2, "queue", rounds);
+  const sum = queue.reduce((sum, { value }) => sum + value, 0);
+  assertEquals(sum, NODES * rounds * (rounds + 1) / 2);
+  const barrier = await perform(nodes, 2, "barrier", 50);
+  assertEquals(barrier.map(({ value }) => value), Array(2 * NODES).fill(0));
+});
+
+Deno.test("futex: waits on several nodes are woken by a notify on another, and as many as it says", async () => {
+  await using cluster = new ProcessCluster();
+  const nodes = await cluster.start(NODES);
+  const waits = nodes.map((node) =>
+    node.evaluate(async (node) => {
+      const waits = [0, 1].map(() => node.futex.waitAsync(node.view(Int32Array, 0, 1), 0, 0));
+      node.semaphore(1n).release();
+      return await Promise.all(waits.map(({ value }) => value));
+    })
+  );
+  const woken = await nodes[1]!.evaluate(async (node) => {
+    for (let begun = 0; begun < 3; begun++) await node.semaphore(1n).acquire();
+    const cells = node.view(Int32Array, 0, 1);
+    return [1, 2, undefined, undefined].map((count) => node.futex.notify(cells, 0, count));
+  });
+  assertEquals(woken, [1, 2, 3, 0]);
+  assertEquals(await Promise.all(waits), Array(NODES).fill(["ok", "ok"]));
+});
+
+Deno.test("futex: a node that dies while it waits takes no wake-up with it", async () => {
+  await using cluster = new ProcessCluster();
+  const [first, second, third] = await cluster.start(NODES);
+  const begin = (node: RemoteNode): Promise<unknown> =>
+    node.evaluate(async (node) => {
+      const { value } = node.futex.waitAsync(node.view(Int32Array, 0, 1), 0, 0);
+      node.semaphore(1n).release();
+      return await value;
+    });
+  // The words' page is not to be lost with its node.
+  await first!.evaluate((node) => void node.view(Int32Array, 0, 1)[0]);
+  const lost = failure(begin(second!));
+  await first!.evaluate((node) => node.semaphore(1n).acquire());
+  const waiting = begin(third!);
+  await first!.evaluate((node) => node.semaphore(1n).acquire());
+  second!.process.kill();
+  await first!.process.untilPrinted(/Node 2 is lost/);
+  const woken = await first!.evaluate((node) =>
+    node.futex.notify(node.view(Int32Array, 0, 1), 0, 1)
+  );
+  assertEquals(woken, 1);
+  assertEquals(await waiting, "ok");
+  await lost;
+});
