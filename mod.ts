@@ -9,7 +9,7 @@
  * @module
  */
 
-export { attach, AttachedNode } from "./runtime/node/attach.ts";
+export { attach, AttachedNode, type AttachOptions } from "./runtime/node/attach.ts";
 export { Barrier } from "./runtime/node/barrier.ts";
 export type { NodeOptions } from "./runtime/settings/types.ts";
 export { TdsmError, type TdsmErrorCode, type TdsmErrorInit } from "./runtime/errors.ts";

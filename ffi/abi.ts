@@ -12,16 +12,17 @@ import {
 } from "../runtime/limits.ts";
 
 /** The ABI version that this code is written for. */
-export const ABI_VERSION = 4;
+export const ABI_VERSION = 5;
 
 /** Layout of `tdsm_open_options`, in bytes. */
 export const OPEN_OPTIONS = {
-  size: 24,
+  size: 32,
   fields: {
     size: { offset: 0, size: 8 },
     required_features: { offset: 8, size: 8 },
     page_size: { offset: 16, size: 4 },
     flags: { offset: 20, size: 4 },
+    window_address: { offset: 24, size: 8 },
   },
 } as const;
 

@@ -50,6 +50,12 @@ export interface NativeRegionOptions {
   requireKernelFaults?: boolean;
   /** Bits of UFFD_FEATURE_* demanded beside those that the runtime needs. Default: none. */
   requiredFeatures?: bigint;
+  /**
+   * Where the program is to touch the region: memory of the process of that size, such as a
+   * buffer's, whose contents are lost; it must stay what it is for as long as the process. Default:
+   * anywhere.
+   */
+  windowAddress?: bigint;
 }
 
 /** The data for {@linkcode NativeRegion.attach}; can be sent to another thread by `postMessage`. */
@@ -146,6 +152,11 @@ export class NativeRegion implements Disposable {
       LITTLE_ENDIAN,
     );
     asked.setUint32(OPEN_OPTIONS.fields.flags.offset, flags, LITTLE_ENDIAN);
+    asked.setBigUint64(
+      OPEN_OPTIONS.fields.window_address.offset,
+      options.windowAddress ?? 0n,
+      LITTLE_ENDIAN,
+    );
     const result = library.symbols.tdsm_open(asked.buffer, info.buffer);
     if (result === 0) return new NativeRegion(library, info, true);
     const { fields } = REGION_INFO;

@@ -218,7 +218,8 @@ export class EngineHost implements Member {
     const { hostname: address, port } = this.#cluster.address;
     const { handle, userModeOnly } = this.engine.region;
     this.engine.region.watchExit(2 * LEAVE_MAX_MS);
-    this.#post({ kind: "ready", id: this.#cluster.self, handle, address, port });
+    const { shared } = this.engine;
+    this.#post({ kind: "ready", id: this.#cluster.self, handle, shared, address, port });
     this.#turn.tell(TurnWord.Joined);
     if (userModeOnly) {
       this.log(

@@ -108,6 +108,8 @@ export type EngineNews =
     readonly id: NodeId;
     /** The library's handle by which other threads attach to the region. */
     readonly handle: number;
+    /** The buffer over the region; or why this Deno has none, in words. */
+    readonly shared: SharedArrayBuffer | string;
     /** Where the node listens. */
     readonly address: string;
     readonly port: number;

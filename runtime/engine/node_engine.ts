@@ -5,7 +5,7 @@
 
 import type { TdsmLibrary } from "../../ffi/library.ts";
 import type { AvailableMemory } from "../../ffi/memory_available.ts";
-import { hasThreadEnded, NativeRegion } from "../../ffi/native.ts";
+import { hasThreadEnded, type NativeRegion } from "../../ffi/native.ts";
 import type { Settings } from "../settings/types.ts";
 import type { TdsmError } from "../errors.ts";
 import { HOLD_LEAST_US } from "../limits.ts";
@@ -39,6 +39,7 @@ import type { CallSlots } from "../ring/call_slots.ts";
 import { RpcService } from "./rpc_service.ts";
 import { type ServiceHomes, Services } from "./services.ts";
 import type { StuckWaits } from "../protocol/sync/desk.ts";
+import { openSharedRegion, type SharedRegion } from "./shared_buffer.ts";
 import { StatusService } from "./status_service.ts";
 import { ThreadLinks } from "./thread_links.ts";
 import type { Poller } from "../../ffi/poller.ts";
@@ -112,6 +113,8 @@ export function readRoom({ room, spare }: Pick<PingControl, "room" | "spare">): 
 /** One node's region, and all that serves it. */
 export class NodeEngine implements AsyncDisposable {
   readonly region: NativeRegion;
+  /** The buffer over the region; or why there is none. */
+  readonly shared: SharedRegion["shared"];
   readonly services: Services;
   readonly rpc: RpcService;
   readonly status: StatusService;
@@ -151,7 +154,7 @@ export class NodeEngine implements AsyncDisposable {
       available: options.available,
       region: options.region,
     });
-    this.region = NativeRegion.open(library, { size, pageSize });
+    ({ region: this.region, shared: this.shared } = openSharedRegion(library, { size, pageSize }));
     this.#coherence = new Coherence({
       self,
       pageCount: size / pageSize,

@@ -14,6 +14,7 @@ const node = new BareThread({
   rank: undefined,
   nodeCount: 1,
   region: { window: () => new Uint8Array(4096) } as unknown as NativeRegion,
+  shared: "it has no engine",
   client: { refusal: () => undefined } as unknown as EngineClient,
 });
 

@@ -2,6 +2,9 @@
  * Using a node from another thread of its program: a Worker.
  */
 
+import { checkOptions } from "../arguments/options.ts";
+import { show } from "../arguments/show.ts";
+import { extendAtomics } from "./atomics.ts";
 import { openLibrary, type TdsmLibrary } from "../../ffi/library.ts";
 import { currentThread, NativeRegion } from "../../ffi/native.ts";
 import { CallSlots } from "../ring/call_slots.ts";
@@ -19,7 +22,32 @@ import { bindRpc } from "../rpc/define.ts";
 import { rpcTransport } from "./rpc_transport.ts";
 
 /** Makes a node of another thread, which has opened the library. Set by the class. */
-let newAttachedNode: (parts: NodeThreadParts, library: TdsmLibrary) => AttachedNode;
+let newAttachedNode: (
+  parts: NodeThreadParts,
+  library: TdsmLibrary,
+  atomics: boolean,
+) => AttachedNode;
+
+/**
+ * How to attach.
+ *
+ * @example Leave `Atomics` of a Worker as they are
+ * ```ts
+ * import { attach, type AttachOptions, join } from "@tdsm/runtime";
+ *
+ * await using node = await join({ directory: true, port: 0 });
+ * const options: AttachOptions = { atomics: false };
+ * using attached = attach(node.handle, options); // in a Worker, as a rule
+ * console.log(attached.futex.notify(attached.view(Int32Array, 0, 1), 0)); // 0
+ * ```
+ */
+export interface AttachOptions {
+  /**
+   * Whether `Atomics.wait`, `waitAsync` and `notify` of this thread work across nodes for words of
+   * the region. Default: true. Without, use `node.futex` for such words, and never `Atomics`.
+   */
+  readonly atomics?: boolean;
+}
 
 /**
  * A node as a Worker of its program sees it. Made by `attach`.
@@ -40,13 +68,15 @@ export class AttachedNode extends NodeThread implements Disposable {
   #client!: EngineClient;
   /** Takes the node from the calls of this thread; `undefined` once the node is detached. */
   #unbind: (() => void) | undefined;
+  #restoreAtomics = (): void => {};
 
   static {
-    newAttachedNode = (parts, library) => {
+    newAttachedNode = (parts, library, atomics) => {
       const node = new AttachedNode();
       beginThread(node, parts);
       node.#library = library;
       node.#client = parts.client;
+      if (atomics) node.#restoreAtomics = extendAtomics(node.futex, memoryOf(node));
       node.#unbind = bindRpc(rpcTransport(node, parts.client));
       return node;
     };
@@ -69,6 +99,7 @@ export class AttachedNode extends NodeThread implements Disposable {
     if (this.#unbind === undefined) return;
     this.#unbind();
     this.#unbind = undefined;
+    this.#restoreAtomics();
     memoryOf(this).end();
     settle(this);
     this.#client.detach();
@@ -87,7 +118,9 @@ export class AttachedNode extends NodeThread implements Disposable {
  * and outgoing remote calls work there as in the thread that joined.
  *
  * @param handle The node's `handle`, sent by `postMessage`.
+ * @param options What to leave as it is.
  * @returns The node, as this thread sees it.
+ * @throws {TypeError} When the options are none.
  * @throws {TdsmError} `NodeClosed` when the node is closed by now, or why it cannot go on;
  * `LimitExceeded` when 64 threads use it, and none of them ends within a second.
  *
@@ -102,7 +135,8 @@ export class AttachedNode extends NodeThread implements Disposable {
  * }
  * ```
  */
-export function attach(handle: NodeHandle): AttachedNode {
+export function attach(handle: NodeHandle, options: AttachOptions = {}): AttachedNode {
+  const { atomics = true } = checkAttachOptions(options);
   const library = openLibrary({ path: handle.library, forProgram: true });
   try {
     const region = NativeRegion.attach(library, { handle: handle.region });
@@ -113,11 +147,18 @@ export function attach(handle: NodeHandle): AttachedNode {
       client.detach();
       throw refusal;
     }
-    const { id, address, port, rank, nodeCount } = handle;
-    const parts = { id, address, port, rank, nodeCount, region, client };
-    return newAttachedNode(parts, library);
+    const { id, address, port, rank, nodeCount, shared } = handle;
+    const parts = { id, address, port, rank, nodeCount, region, shared, client };
+    return newAttachedNode(parts, library, atomics);
   } catch (error) {
     library[Symbol.dispose]();
     throw error;
   }
+}
+
+/** Checks the options of {@linkcode attach}. */
+function checkAttachOptions(options: unknown): AttachOptions {
+  const { atomics } = checkOptions(options, ["atomics"], "attach", "{ atomics: false }");
+  if (atomics === undefined || typeof atomics === "boolean") return { atomics: atomics ?? true };
+  throw new TypeError(`Cannot attach with ${show(atomics)} as atomics: give true or false`);
 }

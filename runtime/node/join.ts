@@ -113,7 +113,7 @@ async function startMet(meeting: Meeting, ownsProcess: boolean): Promise<Node> {
   };
   using waiting = new DisposableStack();
   const joining = (): void => void waiting.use(tellWhileJoining(settings));
-  const ready = untilReady(worker, library, slots, place, meeting, joining);
+  const ready = untilReady(worker, library, slots, place, meeting, joining, settings.atomics);
   worker.postMessage(start);
   try {
     return await ready;
@@ -132,6 +132,7 @@ async function startMet(meeting: Meeting, ownsProcess: boolean): Promise<Node> {
  * @param place The node's place among those that were started together.
  * @param meeting How the node was found by others, until it is closed.
  * @param joining Called when the engine begins to join.
+ * @param atomics Whether `Atomics` of this thread are to wait across nodes.
  */
 function untilReady(
   worker: Worker,
@@ -140,6 +141,7 @@ function untilReady(
   place: ReturnType<typeof placeOf>,
   meeting: Meeting,
   joining: () => void,
+  atomics: boolean,
 ): Promise<Node> {
   const ready = Promise.withResolvers<Node>();
   const closed = Promise.withResolvers<void>();
@@ -178,7 +180,7 @@ function untilReady(
           region.fence(`tdsm: error: ${errorText(error)}\n`, ExitCode.Node, FAILURE_GRACE_MS);
           slots.fail(error);
         };
-        const { id, address, port } = data;
+        const { id, address, port, shared } = data;
         const unmark = markNode(library);
         const terminate = async (
           orderly: boolean,
@@ -204,9 +206,11 @@ function untilReady(
           rank: place.rank,
           nodeCount: place.nodeCount,
           region,
+          shared,
           client,
           library,
           slots: slots.buffer,
+          atomics,
           closed: closed.promise,
           terminate,
           failed: (error) => closed.reject(error),

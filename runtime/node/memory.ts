@@ -29,6 +29,8 @@ export class RegionMemory {
   readonly #main: MemoryWindow;
   readonly #windows = new Set<MemoryWindow>();
   #bytes: Uint8Array<ArrayBuffer>;
+  /** Of shared buffers that were seen, where each begins in the region; NaN for one elsewhere. */
+  readonly #shared = new WeakMap<SharedArrayBuffer, number>();
   #ended = false;
 
   /** @param region The region. */
@@ -72,7 +74,21 @@ export class RegionMemory {
     if (this.#ended) return undefined;
     if (buffer === this.#bytes.buffer && !this.#bytes.buffer.detached) return byteOffset;
     // Without bytes a view has no place, as one of a buffer that is detached.
-    if (byteLength === 0 || !(buffer instanceof ArrayBuffer)) return undefined;
+    if (byteLength === 0) return undefined;
+    if (!(buffer instanceof SharedArrayBuffer)) return this.#locate(view);
+    // Each thread to which it was sent has another object over the same memory, which never moves.
+    let start = this.#shared.get(buffer);
+    if (start === undefined) {
+      const first = this.#locate(view);
+      start = first === undefined ? NaN : first - byteOffset;
+      this.#shared.set(buffer, start);
+    }
+    return Number.isNaN(start) ? undefined : start + byteOffset;
+  }
+
+  /** The same by the address of a view. */
+  #locate(view: ArrayBufferView): number | undefined {
+    const { byteLength } = view;
     const address = Deno.UnsafePointer.value(
       Deno.UnsafePointer.of(view as Uint8Array<ArrayBuffer>),
     );

@@ -6,6 +6,7 @@ import type { TdsmLibrary } from "../../ffi/library.ts";
 
 import type { TdsmError } from "../errors.ts";
 import { logWritten } from "../log.ts";
+import { extendAtomics } from "./atomics.ts";
 import type { LoadedModule, LoadModuleOptions, NodeModule } from "./module.ts";
 import { closedError, failedError } from "../ring/client.ts";
 import { beginThread, memoryOf, NodeThread, type NodeThreadParts, settle } from "./thread.ts";
@@ -16,6 +17,8 @@ export interface NodeParts extends NodeThreadParts {
   readonly library: TdsmLibrary;
   /** The rings. */
   readonly slots: SharedArrayBuffer;
+  /** Whether `Atomics` of the thread that joined wait across nodes. */
+  readonly atomics: boolean;
   /** Resolves when the cluster has ended well; rejects when this node cannot go on. */
   readonly closed: Promise<void>;
   /** Ends the engine's Worker, closed in good order or not. Returns why the node failed. */
@@ -50,6 +53,8 @@ export interface NodeHandle {
   readonly library: string;
   /** The library's number for the region. */
   readonly region: number;
+  /** What `node.shared` is; or why this Deno has no such buffer. */
+  readonly shared: SharedArrayBuffer | string;
   /** The rings. */
   readonly slots: SharedArrayBuffer;
 }
@@ -84,12 +89,14 @@ export class Node extends NodeThread implements AsyncDisposable {
   #parts!: NodeParts;
   readonly #modules = new Set<LoadedModule<Deno.ForeignLibraryInterface>>();
   #closing: Promise<void> | undefined;
+  #restoreAtomics = (): void => {};
 
   static {
     newNode = (parts) => {
       const node = new Node(parts.closed);
       beginThread(node, parts);
       node.#parts = parts;
+      if (parts.atomics) node.#restoreAtomics = extendAtomics(node.futex, memoryOf(node));
       return node;
     };
   }
@@ -102,9 +109,9 @@ export class Node extends NodeThread implements AsyncDisposable {
 
   /** What `attach` needs in a Worker of the program. Send it by `postMessage`. */
   get handle(): NodeHandle {
-    const { id, address, port, rank, nodeCount, library, region, slots } = this.#parts;
-    const { path } = library;
-    return { id, address, port, rank, nodeCount, library: path, region: region.handle, slots };
+    const { id, address, port, rank, nodeCount, library, region, shared, slots } = this.#parts;
+    const ids = { id, address, port, rank, nodeCount };
+    return { ...ids, library: library.path, region: region.handle, shared, slots };
   }
 
   /**
@@ -175,6 +182,7 @@ export class Node extends NodeThread implements AsyncDisposable {
   async #close(): Promise<void> {
     const { client, terminate } = this.#parts;
     for (const module of this.#modules) module.retire();
+    this.#restoreAtomics();
     memoryOf(this).end();
     settle(this);
     const orderly = await client.close();

@@ -57,6 +57,8 @@ class Bench {
       region: region as unknown as NativeRegion,
       client: client as unknown as EngineClient,
       library: { path: "libtdsm.so" } as TdsmLibrary,
+      shared: "it has no engine",
+      atomics: false,
       slots: new SharedArrayBuffer(0),
       closed: new Promise(() => {}),
       terminate: (orderly: boolean) => {

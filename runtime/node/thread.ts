@@ -99,6 +99,8 @@ export interface NodeThreadParts {
   readonly nodeCount: number;
   /** This thread's way to the region. */
   readonly region: NativeRegion;
+  /** The buffer over the region; or why this Deno has none, in words. */
+  readonly shared: SharedArrayBuffer | string;
   /** This thread's way to the engine. */
   readonly client: EngineClient;
   /** Called when a release or an unlock of this thread has failed: no call waits for its answer. */
@@ -191,13 +193,15 @@ export abstract class NodeThread {
   #client!: EngineClient;
   #sync!: SyncClient;
   #memory!: RegionMemory;
+  #shared!: SharedArrayBuffer | string;
 
   static {
     memoryOf = (node) => node.#memory;
     isWaiting = (node) => node.#client.waiting;
     settle = (node) => node.#sync.settle();
     throwFailure = (node) => node.#sync.throwFailure();
-    beginThread = (node, { id, address, port, rank, nodeCount, region, client, failed }) => {
+    beginThread = (node, parts) => {
+      const { id, address, port, rank, nodeCount, region, shared, client, failed } = parts;
       const blank: Writable<NodeThread> = node;
       blank.id = id;
       blank.address = address;
@@ -207,6 +211,7 @@ export abstract class NodeThread {
       blank.size = region.size;
       blank.pageSize = region.pageSize;
       blank.userModeOnly = region.userModeOnly;
+      node.#shared = shared;
       node.#memory = new RegionMemory(region);
       node.#client = client;
       blank.futex = newFutex({ client, memory: node.#memory, quietWords: client.quietWords });
@@ -225,6 +230,33 @@ export abstract class NodeThread {
    */
   get memory(): Uint8Array<ArrayBuffer> {
     return this.#memory.bytes;
+  }
+
+  /**
+   * The whole region as shared memory: the same cells as {@linkcode NodeThread.memory}. Sent to a
+   * Worker by `postMessage`, it is the region there, too, whether that Worker attaches or not.
+   *
+   * Give each view a length: a view without one asks for the buffer's length at every access. Once
+   * the node is closed, the buffer reads zeros.
+   *
+   * @throws {TdsmError} `DenoUnsupported` where this version of Deno lays such buffers out in
+   * another way than the region needs.
+   *
+   * @example A view for any Worker
+   * ```ts
+   * import { join } from "@tdsm/runtime";
+   *
+   * await using node = await join({ directory: true, port: 0 });
+   * const cells = new Int32Array(node.shared, 4096, 16); // worker.postMessage(cells)
+   * cells[0] = 42;
+   * console.log(node.view(Int32Array, 4096, 16)[0]); // 42
+   * ```
+   */
+  get shared(): SharedArrayBuffer {
+    if (typeof this.#shared !== "string") return this.#shared;
+    const message = `Cannot have the region as a SharedArrayBuffer on Deno ${Deno.version.deno}: ` +
+      `${this.#shared}. Use node.memory`;
+    throw new TdsmError("DenoUnsupported", message, { operation: "share the region" });
   }
 
   /**

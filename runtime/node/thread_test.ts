@@ -43,6 +43,7 @@ class Bench {
       rank: undefined,
       nodeCount: 1,
       region: region as unknown as NativeRegion,
+      shared: "it has no engine",
       client: client as unknown as EngineClient,
     });
   }

@@ -16,6 +16,9 @@ function align(words: number): number {
   return Math.ceil(words / 16) * 16;
 }
 
+/** Of this realm as it was before any node: these words are no part of a region. */
+const { wait, notify } = Atomics;
+
 /** The words about the link that a thread has for itself. The key has two words, as 64 bits do. */
 const LinkWord = { Descriptor: 0, Thread: 1, Ticket: 2, Key: 4, Words: 6 } as const;
 /** Where they begin: at an even word, behind those of {@linkcode Control}. */
@@ -140,7 +143,7 @@ export class CallSlots {
     Atomics.store(this.#control, Control.NextCall + slot, nextCall | 0);
     Atomics.store(this.#threads, slot, 0n);
     Atomics.add(this.#control, Control.Released, 1);
-    Atomics.notify(this.#control, Control.Released);
+    notify(this.#control, Control.Released);
   }
 
   /** How many slots were released so far, modulo 2^32. */
@@ -159,7 +162,7 @@ export class CallSlots {
   awaitReleased(released: number, timeoutMs: number, kick: () => void): void {
     Atomics.store(this.#control, Control.Wanted, 1);
     kick();
-    Atomics.wait(this.#control, Control.Released, released, timeoutMs);
+    wait(this.#control, Control.Released, released, timeoutMs);
   }
 
   /** Whether a thread has found every slot taken since this was last asked. */

@@ -18,6 +18,9 @@ const RecordWord = { Length: 0, Kind: 1, Call: 2, Code: 3, Count: 4, Id: 5, Key:
 /** The bytes of a header. Records begin at multiples of this, so that no header wraps around. */
 const RECORD_HEADER_BYTES = 32;
 
+/** Of this realm as it was before any node: rings are no part of a region. */
+const { wait, waitAsync, notify } = Atomics;
+
 /** The bytes of a ring, with its words. */
 export const RING_BYTES: number = RingWord.Words * 4 + CALL_RING_BYTES;
 
@@ -166,12 +169,12 @@ export class Ring {
   waitForRecord(timeoutMs: number): void {
     const read = this.readPosition;
     this.#sleeps(RingWord.ReaderWaits);
-    Atomics.wait(this.#words, RingWord.Written, read, timeoutMs);
+    wait(this.#words, RingWord.Written, read, timeoutMs);
   }
 
   /** Ends the waits for a record, though there is none. */
   wakeReader(): void {
-    Atomics.notify(this.#words, RingWord.Written);
+    notify(this.#words, RingWord.Written);
   }
 
   /** The reader's position, in bytes. */
@@ -182,8 +185,8 @@ export class Ring {
   /** Resolves when the reader has come further than this; `undefined` when it has already. */
   untilReadBeyond(position: number): Promise<unknown> | undefined {
     this.#sleeps(RingWord.WriterWaits);
-    const wait = Atomics.waitAsync(this.#words, RingWord.Read, position);
-    return wait.async ? wait.value : undefined;
+    const wakes = waitAsync(this.#words, RingWord.Read, position);
+    return wakes.async ? wakes.value : undefined;
   }
 
   /**
@@ -193,8 +196,8 @@ export class Ring {
   untilRecord(): Promise<unknown> | undefined {
     const read = this.readPosition;
     this.#sleeps(RingWord.ReaderWaits);
-    const wait = Atomics.waitAsync(this.#words, RingWord.Written, read);
-    return wait.async ? wait.value : undefined;
+    const wakes = waitAsync(this.#words, RingWord.Written, read);
+    return wakes.async ? wakes.value : undefined;
   }
 
   /**
@@ -208,7 +211,7 @@ export class Ring {
       const leftMs = giveUpAt - performance.now();
       if (leftMs <= 0) return false;
       this.#sleeps(RingWord.WriterWaits);
-      Atomics.wait(this.#words, RingWord.Read, read, leftMs);
+      wait(this.#words, RingWord.Read, read, leftMs);
     }
   }
 
@@ -224,7 +227,7 @@ export class Ring {
   /** Wakes the other side, if it waits for a position that has moved. */
   #wake(position: number, waits: number): void {
     if (Atomics.load(this.#words, waits) === 0) return;
-    if (Atomics.exchange(this.#words, waits, 0) !== 0) Atomics.notify(this.#words, position);
+    if (Atomics.exchange(this.#words, waits, 0) !== 0) notify(this.#words, position);
   }
 }
 

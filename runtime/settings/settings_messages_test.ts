@@ -55,6 +55,7 @@ const RULES: { readonly [Name in SettingName]: readonly string[] } = {
   readAhead: SWITCH,
   onError: ["must be a string", "must be abort or leave"],
   signals: SWITCH,
+  atomics: SWITCH,
   library: ["must be a string", "must be a path"],
 };
 

@@ -50,6 +50,7 @@ Deno.test("resolveSettings: a node that is told nothing hosts the directory", ()
     readAhead: true,
     onError: "abort",
     signals: undefined,
+    atomics: true,
     library: undefined,
   });
 });
@@ -110,6 +111,7 @@ const SAMPLES: { [Name in keyof Settings]: [string, string, NodeOptions[Name], u
   readAhead: ["0", "1", true, [true, false, true]],
   onError: ["abort", "leave", "leave", ["leave", "abort", "leave"]],
   signals: ["0", "1", true, [true, false, true]],
+  atomics: ["0", "1", true, [true, false, true]],
   library: ["/b.so", "/a.so", "/c.so", ["/a.so", "/b.so", "/c.so"]],
 };
 

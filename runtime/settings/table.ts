@@ -406,6 +406,13 @@ const TABLE = {
     defaultText: "on under run, off under join",
     help: "Leave in good order at SIGINT, SIGTERM and SIGHUP, before they end the process",
   },
+  atomics: {
+    environment: ["ATOMICS"],
+    flag: "atomics",
+    kind: SWITCH,
+    default: true,
+    help: "Have Atomics.wait, waitAsync and notify wait for words of the region across nodes",
+  },
   library: {
     environment: ["TDSM_LIBRARY"],
     flag: "library",

@@ -115,6 +115,12 @@ export interface NodeOptions {
    * process. Default: true under `run`, false under `join`, where signals are the program's own.
    */
   readonly signals?: boolean | undefined;
+  /**
+   * Whether `Atomics.wait`, `waitAsync` and `notify` of the thread that joins work across nodes for
+   * words of the region. Default: true. Without, use `node.futex` for such words, and never
+   * `Atomics`.
+   */
+  readonly atomics?: boolean | undefined;
   /** The path of `libtdsm.so`, where it is not in its usual place. */
   readonly library?: string | undefined;
 }
@@ -186,6 +192,8 @@ export interface Settings {
   readonly onError: "abort" | "leave";
   /** Whether signals have the node leave; `undefined` is up to `run` and `join`. */
   readonly signals: boolean | undefined;
+  /** Whether `Atomics` of the thread that joins are made to wait across nodes. */
+  readonly atomics: boolean;
   /** The path of `libtdsm.so`; `undefined` looks in the usual places. */
   readonly library: string | undefined;
 }

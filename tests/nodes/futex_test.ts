@@ -15,18 +15,19 @@ async function perform(
   workers: number,
   job: string,
   rounds: number,
+  by: FutexTask["by"] = "futex",
 ): Promise<JobCounts[]> {
   const threads = nodes.length * workers;
   const found = await Promise.all(nodes.map((node, index) =>
     node.evaluate(
-      async (node, url, workers, job, first, threads, rounds) => {
+      async (node, url, workers, job, by, first, threads, rounds) => {
         const all = Array.from({ length: workers }, () => new Worker(url, { type: "module" }));
         const answers = all.map((worker, at) => {
           const { promise, resolve, reject } = Promise.withResolvers<unknown>();
           worker.onmessage = ({ data }) => resolve(data);
           worker.onerror = (event) => reject(new Error(event.message));
           const thread = first + at;
-          const task: FutexTask = { handle: node.handle, job, thread, threads, rounds };
+          const task: FutexTask = { handle: node.handle, job, by, thread, threads, rounds };
           worker.postMessage(task);
           return promise;
         });
@@ -37,6 +38,7 @@ async function perform(
       WORKER,
       workers,
       job,
+      by,
       index * workers,
       threads,
       rounds,
@@ -63,6 +65,21 @@ Deno.test("futex: a mutex, a bounded queue with condition variables and a barrie
   const sum = queue.reduce((sum, { value }) => sum + value, 0);
   assertEquals(sum, NODES * rounds * (rounds + 1) / 2);
   const barrier = await perform(nodes, 2, "barrier", 50);
+  assertEquals(barrier.map(({ value }) => value), Array(2 * NODES).fill(0));
+});
+
+Deno.test("futex: the standard Atomics on shared memory do the same, in code that knows nothing of nodes", async () => {
+  await using cluster = new ProcessCluster();
+  const nodes = await cluster.start(NODES);
+  const rounds = 100;
+  await perform(nodes, 2, "turns", 20, "atomics");
+  assertEquals(await nodes[1]!.load(0), 2 * NODES * 20);
+  await perform(nodes, 2, "mutex", rounds, "atomics");
+  assertEquals(await nodes[1]!.load(1025 * 4), 2 * NODES * rounds);
+  const queue = await perform(nodes, 2, "queue", rounds, "atomics");
+  const sum = queue.reduce((sum, { value }) => sum + value, 0);
+  assertEquals(sum, NODES * rounds * (rounds + 1) / 2);
+  const barrier = await perform(nodes, 2, "barrier", 20, "atomics");
   assertEquals(barrier.map(({ value }) => value), Array(2 * NODES).fill(0));
 });
 

@@ -8,7 +8,7 @@ const SealedLink = @import("sealed_link.zig").SealedLink;
 const Status = @import("status.zig").Status;
 
 /// Raised when a layout, a constant or the meaning of a call changes.
-pub const version: u32 = 4;
+pub const version: u32 = 5;
 
 pub const page_size_min: u32 = 4 << 10;
 pub const page_size_max: u32 = 2 << 20;
@@ -108,13 +108,17 @@ pub const OpenOptions = extern struct {
     page_size: u32,
     /// Bits of `open_*`.
     flags: u32,
+    /// Where the program is to touch the region: private memory of the caller, all of which the
+    /// region takes over for good; 0 for anywhere.
+    window_address: u64 = 0,
 
     comptime {
-        std.debug.assert(@sizeOf(OpenOptions) == 24);
+        std.debug.assert(@sizeOf(OpenOptions) == 32);
         std.debug.assert(@offsetOf(OpenOptions, "size") == 0);
         std.debug.assert(@offsetOf(OpenOptions, "required_features") == 8);
         std.debug.assert(@offsetOf(OpenOptions, "page_size") == 16);
         std.debug.assert(@offsetOf(OpenOptions, "flags") == 20);
+        std.debug.assert(@offsetOf(OpenOptions, "window_address") == 24);
     }
 };
 

@@ -164,3 +164,42 @@ test "open: describe says what open said" {
     try succeed(c.tdsm_describe(harness.info.handle, &info));
     try expectEqual(harness.info, info);
 }
+
+test "open: the window is where the caller's memory was, and that stays blank memory" {
+    const size = good.size;
+    const prot: linux.PROT = .{ .READ = true, .WRITE = true };
+    const flags: linux.MAP = .{ .TYPE = .PRIVATE, .ANONYMOUS = true, .NORESERVE = true };
+    const place = linux.mmap(null, size, prot, flags, -1, 0);
+    try expectEqual(.SUCCESS, linux.errno(place));
+    defer _ = linux.munmap(@ptrFromInt(place), size);
+    var options = good;
+    options.window_address = place;
+    var info: abi.RegionInfo = .{};
+    try succeed(c.tdsm_open(&options, &info));
+    try expectEqual(place, info.window_address);
+    try succeed(c.tdsm_install(info.handle, 3, 1, abi.install_writable));
+    const window: [*]u8 = @ptrFromInt(place);
+    window[3 * 4096] = 7;
+    try expectEqual(7, @as([*]u8, @ptrFromInt(info.alias_address))[3 * 4096]);
+    try succeed(c.tdsm_close(info.handle));
+    try expectEqual(0, window[3 * 4096]);
+
+    // After a failure nothing else may be mapped there either.
+    options.required_features = 1 << 60;
+    try expectRefused(options, .kernel_unsupported, .features);
+    window[size - 1] = 1;
+}
+
+test "open: a place that is not memory of the caller from end to end is a bad argument" {
+    const size = good.size;
+    const flags: linux.MAP = .{ .TYPE = .PRIVATE, .ANONYMOUS = true, .NORESERVE = true };
+    const place = linux.mmap(null, size, .{}, flags, -1, 0);
+    try expectEqual(.SUCCESS, linux.errno(place));
+    defer _ = linux.munmap(@ptrFromInt(place), size);
+    _ = linux.munmap(@ptrFromInt(place + size - 4096), 4096);
+    for ([_]u64{ place, place + 1, 4096, std.math.maxInt(u64) - 4095 }) |address| {
+        var options = good;
+        options.window_address = address;
+        try expectRefused(options, .bad_argument, .options);
+    }
+}

@@ -24,6 +24,8 @@ pub const Region = struct {
     size: u64 = 0,
     page_size: u32 = 0,
     flags: u32 = 0,
+    /// Whether the memory at the window's address is the caller's.
+    keeps_place: bool = false,
     features: u64 = 0,
     windows: window.Table = .{},
     waiters: waiters.Table = .{},
@@ -42,7 +44,7 @@ pub const Region = struct {
         region.page_size = options.page_size;
         errdefer region.abandon();
 
-        try region.openMemory(info);
+        try region.openMemory(options.window_address, info);
         try region.openUserfaultfd(options, info);
         info.failed_step = .event;
         region.event = @intCast(try status.check(linux.eventfd(0, linux.EFD.CLOEXEC | linux.EFD.NONBLOCK)));
@@ -60,16 +62,30 @@ pub const Region = struct {
         if (options.page_size < std.heap.pageSize()) return status.reject(error.KernelUnsupported);
         if (options.size == 0 or options.size > abi.region_size_max) return status.reject(error.BadArgument);
         if (options.size % options.page_size != 0) return status.reject(error.BadArgument);
+        if (options.window_address != 0) try checkPlace(options.window_address, options.size);
     }
 
-    fn openMemory(region: *Region, info: *abi.RegionInfo) Error!void {
+    /// Refuses a place for the window that is not memory of this process from end to end.
+    fn checkPlace(address: u64, size: u64) Error!void {
+        const unit = std.heap.pageSize();
+        if (address % unit != 0 or address > std.math.maxInt(u64) - size) return status.reject(error.BadArgument);
+        var resident: u8 = undefined;
+        for ([_]u64{ address, address + size - unit }) |ends| {
+            const result = linux.syscall3(.mincore, ends, unit, @intFromPtr(&resident));
+            if (linux.errno(result) != .SUCCESS) return status.reject(error.BadArgument);
+        }
+    }
+
+    fn openMemory(region: *Region, window_address: u64, info: *abi.RegionInfo) Error!void {
         info.failed_step = .memory_file;
         region.memory_file = @intCast(try status.check(linux.memfd_create("tdsm-region", linux.MFD.CLOEXEC)));
         try checkFileLimit(region.size);
         _ = try status.check(linux.ftruncate(region.memory_file, @intCast(region.size)));
 
         info.failed_step = .map_window;
-        const address = try region.map(null, 0, region.size);
+        const place: ?[*]u8 = if (window_address == 0) null else @ptrFromInt(window_address);
+        region.keeps_place = place != null;
+        const address = try region.map(place, 0, region.size);
         _ = region.windows.add(.{
             .address = address,
             .region_byte = 0,
@@ -120,7 +136,8 @@ pub const Region = struct {
     /// Gives back what was opened, before anything of it was handed out.
     fn abandon(region: *Region) void {
         const main = region.windows.slots[0];
-        if (main.length != 0) _ = linux.munmap(@ptrFromInt(main.address), main.length);
+        if (main.length != 0 and region.keeps_place) region.blank(0);
+        if (main.length != 0 and !region.keeps_place) _ = linux.munmap(@ptrFromInt(main.address), main.length);
         region.windows = .{};
         region.close();
     }

@@ -10,6 +10,8 @@ import { type Primitives, runFutexJob } from "./futex_jobs.ts";
 export interface FutexTask {
   readonly handle: NodeHandle;
   readonly job: string;
+  /** By `node.futex`, or by `Atomics` on shared memory, as code that knows nothing of nodes. */
+  readonly by: "futex" | "atomics";
   /** This thread's number among all of them, from 0. */
   readonly thread: number;
   readonly threads: number;
@@ -24,9 +26,13 @@ interface WorkerScope {
 
 const scope = globalThis as unknown as WorkerScope;
 
-scope.onmessage = ({ data: { handle, job, thread, threads, rounds } }) => {
+scope.onmessage = ({ data: { handle, job, by, thread, threads, rounds } }) => {
   try {
     using node = attach(handle);
+    if (by === "atomics") {
+      const cells = new Int32Array(node.shared, 0, node.size / 4);
+      return scope.postMessage(runFutexJob(job, cells, Atomics, thread, threads, rounds));
+    }
     const primitives: Primitives = {
       wait: (view, index, value, timeoutMs) => node.futex.wait(view, index, value, timeoutMs),
       notify: (view, index, count) => node.futex.notify(view, index, count),
