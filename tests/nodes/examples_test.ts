@@ -128,6 +128,15 @@ Deno.test("mandelbrot: Workers of all nodes draw every tile once, and there is a
   });
 });
 
+Deno.test("atomics: code that knows nothing of nodes waits for Workers of all nodes", async () => {
+  const printedBy = await runWell("atomics");
+  assertMatch(printedBy(1), /^2000 squares by Workers of 3 nodes add up to 2664667000$/m);
+  const done = [1, 2, 3].flatMap((node) =>
+    /^My Workers did (\d+) and (\d+) of them$/m.exec(printedBy(node))!.slice(1).map(Number)
+  );
+  assertEquals(done.reduce((sum, count) => sum + count), 2_000);
+});
+
 Deno.test("counter: a C variable is one variable on all nodes", async () => {
   await withFolder(async (folder) => {
     const text = await Deno.readTextFile(`${ROOT}examples/counter.ts`);
