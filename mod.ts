@@ -28,6 +28,8 @@ export type { Rpc, RpcAnswer, RpcOf, RpcOptions } from "./runtime/rpc/types.ts";
 export { run, type RunOptions } from "./runtime/node/run.ts";
 export { Semaphore } from "./runtime/node/semaphore.ts";
 export type { BlockOptions, WaitOptions } from "./runtime/node/waiting.ts";
+export type { WasmMemory } from "./runtime/node/wasm_imports.ts";
+export type { WasmMemoryOptions } from "./runtime/node/wasm_memory.ts";
 export { rewriteWasm } from "./runtime/wasm/rewrite.ts";
 export { VERSION } from "./runtime/version.ts";
 

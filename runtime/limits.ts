@@ -487,8 +487,14 @@ export const RPC_CAUSES_MAX = 8;
 export const WASM_MODULE_MAX_BYTES: number = GIB;
 /** How deep the blocks of a function of a module may be nested. */
 export const WASM_NESTING_MAX = 65_536;
+/** The bytes of a page of a module's memory. */
+export const WASM_PAGE_BYTES: number = 64 * KIB;
 /** The pages of 64 KiB that addresses of 32 bits reach. */
 export const WASM_MEMORY32_MAX_PAGES = 65_536;
+/** The most pages of a memory with addresses of 64 bits: V8 makes none that is larger. */
+export const WASM_MEMORY64_MAX_PAGES = 262_144;
+/** The longest name of a memory, in bytes of UTF-8: names of allocations are made of it. */
+export const WASM_NAME_MAX_BYTES = 240;
 
 // How a node, and its program, end.
 

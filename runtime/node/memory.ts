@@ -13,7 +13,10 @@ import type { NativeRegion } from "../../ffi/native.ts";
 /** What {@linkcode RegionMemory} needs of a region. */
 export type MappedRegion = Pick<NativeRegion, "window" | "windowAddress" | "size">;
 
-/** Memory where a part of the region is seen as well: the shared variables of a native module. */
+/**
+ * Memory where a part of the region is seen as well: the shared variables of a native module, or a
+ * WebAssembly memory.
+ */
 export interface MemoryWindow {
   /** Address of the first byte. */
   readonly address: bigint;
@@ -30,7 +33,7 @@ export class RegionMemory {
   readonly #windows = new Set<MemoryWindow>();
   #bytes: Uint8Array<ArrayBuffer>;
   /** Of shared buffers that were seen, where each begins in the region; NaN for one elsewhere. */
-  readonly #shared = new WeakMap<SharedArrayBuffer, number>();
+  #shared = new WeakMap<SharedArrayBuffer, number>();
   #ended = false;
 
   /** @param region The region. */
@@ -59,12 +62,14 @@ export class RegionMemory {
    */
   addWindow(window: MemoryWindow): () => void {
     this.#windows.add(window);
+    // A buffer that began elsewhere may be seen from here on.
+    this.#shared = new WeakMap();
     return () => void this.#windows.delete(window);
   }
 
   /**
    * Where a view begins in the region: a view of this thread's buffer, of one that was taken from
-   * the program, or of a native module's shared variables.
+   * the program, of a native module's shared variables, or of a WebAssembly memory.
    *
    * @param view Any view.
    * @returns The offset, in bytes; `undefined` where the view is not over the region.

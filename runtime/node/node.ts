@@ -10,6 +10,8 @@ import { extendAtomics } from "./atomics.ts";
 import type { LoadedModule, LoadModuleOptions, NodeModule } from "./module.ts";
 import { closedError, failedError } from "../ring/client.ts";
 import { beginThread, memoryOf, NodeThread, type NodeThreadParts, settle } from "./thread.ts";
+import type { WasmMemory } from "./wasm_imports.ts";
+import type { WasmMemoryOptions } from "./wasm_memory.ts";
 
 /** What a node is made of; made by `join` and `run`. */
 export interface NodeParts extends NodeThreadParts {
@@ -148,6 +150,44 @@ export class Node extends NodeThread implements AsyncDisposable {
     }
     this.#modules.add(module);
     return module;
+  }
+
+  /**
+   * A WebAssembly memory whose pages are the region's: what an instance on one node stores,
+   * instances on all nodes load. Every node gets the same memory by its name.
+   *
+   * A module that uses it has to be rewritten by `rewriteWasm`, and imports from `"tdsm"` what
+   * {@linkcode NodeThread.wasmImports} returns. All of the maximum is allocated in the region;
+   * pages that nobody touches take no memory.
+   *
+   * @param options How large it is.
+   * @returns The memory, for this thread, and by `postMessage` for Workers that are attached.
+   * @throws {TypeError} When the options are no such object, or one of them is of another type.
+   * @throws {RangeError} When a size is out of its bounds.
+   * @throws {TdsmError} `OutOfMemory` when the region has no room; `NameConflict` when another node
+   *   has asked for another size by this name; `InvalidArgument` when a Worker has joined.
+   *
+   * @example An instance whose memory is the region
+   * ```ts
+   * import { join, rewriteWasm } from "@tdsm/runtime";
+   *
+   * // (module (memory 1 2 shared) (func (export "pages") (result i32) (memory.size)))
+   * const text = "\0asm\x01\0\0\0\x01\x05\x01\x60\0\x01\x7f\x03\x02\x01\0\x05\x04\x01\x03" +
+   *   "\x01\x02\x07\x09\x01\x05pages\0\0\x0a\x06\x01\x04\0\x3f\0\x0b";
+   * const bytes = rewriteWasm(Uint8Array.from(text, (letter) => letter.charCodeAt(0)));
+   *
+   * await using node = await join({ directory: true, port: 0 });
+   * const shared = await node.wasmMemory({ pages: 1, maximum: 2 });
+   * const imports = { tdsm: node.wasmImports(shared) };
+   * const { instance } = await WebAssembly.instantiate(bytes, imports);
+   * console.log((instance.exports.pages as () => number)()); // 1
+   * ```
+   */
+  async wasmMemory(options: WasmMemoryOptions): Promise<WasmMemory> {
+    if (this.#closing !== undefined) throw closedError("make a WebAssembly memory");
+    // Imported on demand, since most programs have no WebAssembly.
+    const { makeWasmMemory } = await import("./wasm_memory.ts");
+    return await makeWasmMemory(this, this.#parts.region, options);
   }
 
   /**

@@ -31,6 +31,7 @@ import { failureText } from "./report.ts";
 import { inspectAsJson } from "./inspect.ts";
 import { SyncClient, syncError } from "./sync_client.ts";
 import { waitFor, type WaitOptions } from "./waiting.ts";
+import { CARD_WORDS, makeWasmImports, type WasmMemory } from "./wasm_imports.ts";
 
 /**
  * How to allocate.
@@ -540,6 +541,32 @@ export abstract class NodeThread {
    */
   mutex(name: string): Mutex {
     return newMutex(this.#sync, checkName(name, "mutex"));
+  }
+
+  /**
+   * What modules that `rewriteWasm` has rewritten import from `"tdsm"`, for instances of this
+   * thread.
+   *
+   * @param shared The memory of the instances, by `node.wasmMemory`.
+   * @returns The functions, and the memory as `memory`. They throw a `WebAssembly.RuntimeError`
+   *   where the instruction would trap.
+   * @throws {TdsmError} When this node is closed or cannot go on.
+   *
+   * @example In a Worker that is sent the memory and a module
+   * ```ts
+   * import { attach, type NodeHandle, type WasmMemory } from "@tdsm/runtime";
+   *
+   * function start(handle: NodeHandle, shared: WasmMemory, module: WebAssembly.Module): void {
+   *   using node = attach(handle);
+   *   const imports = { tdsm: node.wasmImports(shared), env: { memory: shared.memory } };
+   *   const { exports } = new WebAssembly.Instance(module, imports);
+   *   (exports.main as () => void)();
+   * }
+   * ```
+   */
+  wasmImports(shared: WasmMemory): WebAssembly.ModuleImports {
+    const card = this.view(Int32Array, shared.cardOffset, CARD_WORDS);
+    return makeWasmImports({ regionMemory: this.#memory, futex: this.futex, card }, shared);
   }
 
   /**
