@@ -135,6 +135,11 @@ export const WORK_PAGES = 8_192;
  */
 export const CLEARS_MAX = 8;
 /**
+ * The runs of freed pages that the directory node has told other homes to clear, and of which it
+ * awaits word: enough to keep several homes busy over a slow network.
+ */
+export const CLEAR_ORDERS_MAX = 64;
+/**
  * The longest allocation of which a node may keep the pages that it has from an earlier one, in
  * pages: the directory node looks at each of them.
  */

@@ -261,6 +261,7 @@ export class EngineHost implements Member {
         this.engine.peerGone(event.node);
         return this.#cluster.forget(event.node);
       case "cleared":
+      case "clearedElsewhere":
         this.engine.services.cleared();
         // The answers that waited for that are behind all that the step has sent.
         return this.#cluster.flush();

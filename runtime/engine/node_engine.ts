@@ -466,7 +466,6 @@ export class NodeEngine implements AsyncDisposable {
 
   #newServices(): Services {
     const { cluster, region, settings, tell, post } = this.#options;
-    const { homes } = region;
     return new Services({
       self: cluster.self,
       works: !settings.rpcServer,
@@ -481,9 +480,7 @@ export class NodeEngine implements AsyncDisposable {
         post({ kind: "log", level: Level.Warning, text, topic: "sync" });
       },
       partyLost: this.#options.partyLost,
-      // What another node is the home of, this one could not clear: the thread that is given it
-      // zeroes it.
-      pages: homes === "directory" ? this.#coherence.directory : undefined,
+      pages: this.#coherence.directory,
       homes: this.#homeTable,
       quietWords: this.#options.slots.quietWords,
       log: new SyncLog(settings.semLogLevel, (level, text) => {

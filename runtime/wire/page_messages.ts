@@ -186,6 +186,8 @@ export const PAGE_MESSAGES: {
   reported: rowOfNode("reported", 34),
   part: rowOfNothing("part", 35),
   parted: rowOfNothing("parted", 36),
+  clear: rowOfRun("clear", 37),
+  cleared: rowOfRun("cleared", 38),
 };
 
 /** The row of a kind that has no field. */

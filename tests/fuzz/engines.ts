@@ -230,6 +230,8 @@ class LiveEngine {
         case "dropped":
         case "keep":
         case "adopt":
+        case "clear":
+        case "cleared":
         case "locate":
           return { kind, first, count };
         case "offload":

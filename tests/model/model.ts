@@ -507,6 +507,9 @@ export class Model implements TransitionSystem<ModelState, Action> {
         draft.told = replaced(draft.told, id - 1, undefined);
         for (let from = 1; from <= draft.nodes.length; from++) this.#setLink(draft, from, id, []);
         return;
+      case "clearedElsewhere":
+        // The home has told of that before.
+        return;
       case "cleared":
         // Done before the operations: a copy that is left is an old one now.
         return;

@@ -112,6 +112,8 @@ const WITHOUT_PAYLOAD: readonly (readonly [label: string, message: Message])[] =
   ["reported", { kind: "reported", node: 3 }],
   ["part", { kind: "part" }],
   ["parted", { kind: "parted" }],
+  ["clear", { kind: "clear", first: 300, count: 3 }],
+  ["cleared", { kind: "cleared", first: 300, count: 3 }],
   ["leave", { kind: "leave" }],
   ["left", { kind: "left" }],
 ];

@@ -73,6 +73,25 @@ export class ChunkHomes {
     return this.#counts[this.#entries.get(node) ?? 0]!;
   }
 
+  /** The first page from `first` on that has another home than this node; `end` if none has. */
+  nextOther(self: NodeId, first: number, end: number): number {
+    if (this.#entries.size === 0 && this.#otherwise === self) return end;
+    const last = Math.ceil(end / this.#chunkPages);
+    let chunk = first >>> this.#chunkBits;
+    while (chunk < last) {
+      const index = this.#blocks.next(chunk >>> BLOCK_BITS, Math.ceil(last / BLOCK_CHUNKS));
+      if (index === undefined) return end;
+      const block = this.#blocks.get(index)!;
+      const start = index * BLOCK_CHUNKS;
+      for (chunk = Math.max(chunk, start); chunk < start + BLOCK_CHUNKS; chunk++) {
+        const entry = block[chunk - start]!;
+        if (entry === 0 || this.#nodes[entry] === self) continue;
+        return Math.min(end, Math.max(first, chunk * this.#chunkPages));
+      }
+    }
+    return end;
+  }
+
   /** The chunk of a page. */
   chunk(page: number): PageRun {
     return { first: page - page % this.#chunkPages, count: this.#chunkPages };

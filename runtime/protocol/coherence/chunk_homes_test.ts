@@ -57,3 +57,18 @@ Deno.test("ChunkHomes: more nodes come and go than entries can tell apart", () =
   }
   assertEquals([homes.of(0), homes.count(69_999)], [69_999, 1]);
 });
+
+Deno.test("ChunkHomes: the next page with another home is found, near and far", () => {
+  const homes = new ChunkHomes("first-touch", 4);
+  assertEquals(homes.nextOther(1, 0, 100), 100);
+  homes.set(4, 1);
+  homes.set(8, 2);
+  homes.set(2 ** 20, 3);
+  assertEquals(homes.nextOther(1, 0, 100), 8);
+  assertEquals(homes.nextOther(1, 9, 100), 9);
+  assertEquals(homes.nextOther(1, 0, 8), 8);
+  assertEquals(homes.nextOther(2, 0, 100), 4);
+  assertEquals(homes.nextOther(1, 12, 2 ** 28), 2 ** 20);
+  assertEquals(homes.nextOther(1, 2 ** 20 + 3, 2 ** 28), 2 ** 20 + 3);
+  assertEquals(homes.nextOther(1, 2 ** 20 + 4, 2 ** 28), 2 ** 28);
+});

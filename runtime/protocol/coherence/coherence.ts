@@ -149,7 +149,7 @@ export class Coherence {
       this.cache = new parts.PageCache(cacheOptions, outbox, granted, () => this.#retire());
       this.moves = new parts.HomeMoves(self, outbox, this.cache);
     }
-    this.directory = new parts.Directory(options, outbox, this.cache);
+    this.directory = new parts.Directory({ ...options, homes }, outbox, this.cache);
     this.#joined(self);
   }
 
@@ -344,6 +344,17 @@ export class Coherence {
         if (this.moves?.retired.has(from)) return this.#receiveLate(from, message, now);
         if (!this.#isFromHome(from, message)) return;
         return this.#receiveFromHome(message, now);
+      case "clear":
+        // The directory node has yet to hear that this node is no home any more, or to say so.
+        if (this.moves?.retired.has(this.#self)) return;
+        if (from !== DIRECTORY_NODE || !this.#isHome(message.first)) {
+          return this.#violation(from, message);
+        }
+        return this.directory!.clear(message);
+      case "cleared":
+        if (this.moves?.retired.has(from)) return;
+        if (this.#self !== DIRECTORY_NODE) return this.#violation(from, message);
+        return this.directory!.cleared(from, message);
       case "peerLost":
         if (from !== DIRECTORY_NODE) return this.#violation(from, message);
         return this.#peerLost(message.node, now);

@@ -185,3 +185,61 @@ Deno.test("Coherence: homes leave at the same time, and nothing is lost with the
     assertEquals(cluster.node(1).state(page), Exclusive);
   }
 });
+
+Deno.test("Coherence: freed pages are cleared by their homes, and count as cleared behind their word", () => {
+  const cluster = new ScriptedCluster(3, REGION);
+  const { directory } = cluster.node(1);
+  // Node 2 is the home of pages 4 to 7, of which two were touched; pages 8 to 11 have no home.
+  for (const page of [4, 5]) cluster.access(2, page, Access.Write);
+  cluster.access(3, 5, Access.Write);
+  const start = cluster.log.length;
+  cluster.clear({ first: 4, count: 8 });
+  assertEquals(directory!.isClearing({ first: 4, count: 4 }), true);
+  cluster.step(1, { kind: "work" });
+  assertEquals(directory!.isClearing({ first: 8, count: 4 }), false);
+  assertEquals(cluster.link(1, 2), [{ kind: "clear", first: 4, count: 4 }]);
+  cluster.flush();
+  assertEquals(cluster.log.slice(start), [
+    "clear 1>2",
+    "invalidate 2>3",
+    "acknowledge 3>2",
+    "cleared 2>1",
+  ]);
+  assertEquals(directory!.isClearing({ first: 4, count: 4 }), false);
+  assertEquals(cluster.node(2).directory!.copies(5), { owner: 0, nodes: [] });
+  cluster.access(3, 5, Access.Read);
+  assertEquals(cluster.node(3).counters.pagesZero, 1);
+});
+
+Deno.test("Coherence: node 1 clears what it has told a home to that has died", () => {
+  const cluster = new ScriptedCluster(3, REGION);
+  const { directory } = cluster.node(1);
+  cluster.access(2, 4, Access.Write);
+  cluster.access(3, 4, Access.Write);
+  cluster.clear({ first: 4, count: 1 });
+  cluster.step(1, { kind: "work" });
+  cluster.link(1, 2).length = 0;
+  cluster.step(1, { kind: "peerLost", node: 2 });
+  assertEquals(directory!.isClearing({ first: 4, count: 1 }), true);
+  cluster.flush();
+  assertEquals(directory!.isClearing({ first: 4, count: 1 }), false);
+  assertEquals(cluster.states(4), [Invalid, Invalid, Invalid]);
+});
+
+Deno.test("Coherence: word of a clear that was not told to a home is a breach, and so is one from elsewhere", () => {
+  const cluster = new ScriptedCluster(3, REGION);
+  cluster.access(2, 4, Access.Write);
+  const run = { first: 4, count: 1 };
+  for (
+    const [to, from, message] of [
+      [1, 2, { kind: "cleared", ...run }],
+      [2, 3, { kind: "clear", ...run }],
+      [3, 2, { kind: "cleared", ...run }],
+      // Pages 8 and on have another home, or none.
+      [2, 1, { kind: "clear", first: 4, count: 5 }],
+    ] as const
+  ) {
+    const { events } = cluster.step(to, { kind: "message", from, message });
+    assertEquals(events.map(({ kind }) => kind), ["violation"]);
+  }
+});

@@ -8,19 +8,24 @@
  */
 
 import {
+  CLEAR_ORDERS_MAX,
   CLEARS_MAX,
   REQUESTS_WAITING_MAX,
   REUSE_MAX_PAGES,
   REUSED_RUNS_MAX,
   WORK_PAGES,
 } from "../../limits.ts";
-import { NO_ROOM, type Room } from "./memory.ts";
+import type { ChunkHomes } from "./chunk_homes.ts";
+import { ClearOrders } from "./clear_orders.ts";
 import { type Debt, Debts, type Lacking } from "./debts.ts";
 import { FreedPages } from "./freed_pages.ts";
 import { CHUNK_PAGES, HolderTable } from "./holders.ts";
+import { NO_ROOM, type Room } from "./memory.ts";
 import {
   type AcknowledgeMessage,
   CLEAR_REQUEST,
+  type ClearedMessage,
+  type ClearMessage,
   Content,
   DIRECTORY_NODE,
   type DoneMessage,
@@ -68,6 +73,8 @@ export interface DirectoryOptions {
   readonly runPages: number;
   /** Whether a page that nodes read and write in turn is handed over at reads; off by default. */
   readonly migration?: boolean;
+  /** Which node is the home of which pages; this node is that of all where there is no table. */
+  readonly homes?: ChunkHomes;
   /** How many pages one {@linkcode Directory.work} looks at; {@linkcode WORK_PAGES} by default. */
   readonly workPages?: number;
 }
@@ -145,6 +152,10 @@ export class Directory {
   protected clearAgainFrom = Infinity;
   /** The transactions that clear pages. */
   protected readonly clearing = new Set<Transaction>();
+  /** At the directory node: what other homes are to clear. */
+  protected readonly orders = new ClearOrders();
+  /** At another home: what the directory node has told it to clear. */
+  protected ordered: PageRun[] = [];
   /** How many pages of others each node said it had room for, less what it was given since. */
   protected readonly rooms = new Map<NodeId, Room>();
   /** For each node that leaves, what another node was asked to take last. */
@@ -189,7 +200,7 @@ export class Directory {
    */
   get hasWork(): boolean {
     if (this.departed.length > 0) return true;
-    if (this.clearFrom !== Infinity && this.clearing.size < CLEARS_MAX) return true;
+    if (this.clearFrom !== Infinity && this.#mayClear) return true;
     return this.leaving.size > 0 && this.leaving.values().some(({ paused }) => paused);
   }
 
@@ -391,7 +402,8 @@ export class Directory {
   /**
    * Takes note of pages of which no program needs what is on them: after two beats, or when memory
    * is wanted, {@linkcode work} makes them as if no node had ever touched them. No step, since it
-   * has no output. Costs the chunks of the run that any node has touched, however long the run is.
+   * has no output. Costs the chunks of the run that any node has touched, or that have another
+   * home, however long the run is.
    */
   free({ first, count }: PageRun): void {
     const end = first + count;
@@ -419,7 +431,9 @@ export class Directory {
     this.repair(run);
     let page = this.freed.next(run.first, end);
     while (page !== undefined && reused.length < REUSED_RUNS_MAX) {
-      const marked = { first: page, count: this.#freedEnd(page, end) - page };
+      // Pages of one home. Of those of another one nothing is known here.
+      const extent = this.options.homes?.extent(page, end - page) ?? end - page;
+      const marked = { first: page, count: this.#freedEnd(page, page + extent) - page };
       for (const piece of this.#pieces(marked, (page) => this.#keeper(page))) {
         const keeper = this.#keeper(piece.first);
         if (keeper === node && reused.length < REUSED_RUNS_MAX) reused.push(piece);
@@ -434,7 +448,7 @@ export class Directory {
   /** The node that alone has a page; 0 where it is untouched; `undefined` where neither is so. */
   #keeper(page: number): NodeId | undefined {
     const { holders } = this;
-    if (this.busy(page) || holders.count(page) > 1) return undefined;
+    if (this.busy(page) || this.#isElsewhere(page) || holders.count(page) > 1) return undefined;
     return holders.lostWith(page) === 0 ? holders.owner(page) : undefined;
   }
 
@@ -451,7 +465,9 @@ export class Directory {
    */
   isClearing(run: PageRun): boolean {
     if (this.resting.hasAny(run)) return true;
-    if (this.freed.next(run.first, run.first + run.count) !== undefined) return true;
+    const end = run.first + run.count;
+    if (this.freed.next(run.first, end) !== undefined) return true;
+    if (this.orders.next(run.first, end) < end) return true;
     return this.clearing.values().some((transaction) => overlaps(transaction, run));
   }
 
@@ -468,12 +484,38 @@ export class Directory {
     this.endClear(transaction);
   }
 
+  /** Takes a `clear`: this node, their home, is to clear pages for the directory node. */
+  clear({ first, count }: ClearMessage): void {
+    if (this.retiring) return;
+    const run = { first, count };
+    const isOfOneHome = this.options.homes?.extent(first, count) === count;
+    if (this.#isOutside(run) || !isOfOneHome || this.ordered.length === CLEAR_ORDERS_MAX) {
+      return this.#violation(DIRECTORY_NODE, `told to clear pages ${first}+${count}`);
+    }
+    this.ordered.push(run);
+    this.freed.add(run);
+    this.#lookForFreed(first);
+  }
+
+  /** Takes a `cleared`: another home has cleared pages that it was told to. */
+  cleared(from: NodeId, { first, count }: ClearedMessage): void {
+    if (!this.orders.end(from, { first, count })) {
+      return this.#violation(from, `cleared pages ${first}+${count}, and was not told to`);
+    }
+    this.outbox.tell({ kind: "clearedElsewhere", first, count });
+    this.#noteFreed({ first, count });
+  }
+
   /**
    * Takes over the pages of a home: one that has died, or that has no transaction under way and
    * takes part in telling what there is. They are served once every node has told which copies it
    * has.
    */
   takeOver(home: NodeId, chunks: readonly PageRun[]): void {
+    for (const run of this.orders.takeBack(home)) {
+      this.freed.add(run);
+      this.#lookForFreed(run.first);
+    }
     if (chunks.length === 0) return;
     const awaited = new Set(this.members);
     const transactions = chunks.map(({ first, count }): Transaction => ({
@@ -560,6 +602,11 @@ export class Directory {
   retire(): void {
     this.retiring = true;
     this.waiting.clear();
+    // What it has not cleared yet is cleared by the directory node.
+    this.ordered = [];
+    this.freed = new FreedPages();
+    this.clearFrom = Infinity;
+    this.clearAgainFrom = Infinity;
   }
 
   /** Whether it can be so: no transaction is under way. */
@@ -1030,7 +1077,7 @@ export class Directory {
 
   /** Clears pages that were freed, where they are not busy. */
   #clearFreed(budget: number): void {
-    while (budget > 0 && this.clearFrom !== Infinity && this.clearing.size < CLEARS_MAX) {
+    while (budget > 0 && this.clearFrom !== Infinity && this.#mayClear) {
       const first = this.freed.next(this.clearFrom);
       if (first === undefined) {
         this.clearFrom = this.clearAgainFrom;
@@ -1038,6 +1085,11 @@ export class Directory {
         continue;
       }
       const { runPages, pageCount } = this.options;
+      if (this.#isElsewhere(first)) {
+        this.clearFrom = this.#orderClear(first);
+        budget -= this.clearFrom - first;
+        continue;
+      }
       const end = this.#freedEnd(first, Math.min(first + runPages, pageCount));
       this.repair({ first, count: end - first });
       const touched = this.#touchedFrom(first, end);
@@ -1046,8 +1098,8 @@ export class Directory {
       else if (touched > first) {
         const count = touched - first;
         this.#unmark({ first, count });
-        this.outbox.tell({ kind: "cleared", first, count });
         this.clearFrom = touched;
+        this.#tellCleared({ first, count });
       } else {
         const count = this.#extent(first, end - first, false);
         this.clearFrom = first + count;
@@ -1057,11 +1109,52 @@ export class Directory {
     }
   }
 
+  /** Whether freed pages can be cleared now. */
+  get #mayClear(): boolean {
+    return this.clearing.size < CLEARS_MAX && !this.orders.isFull;
+  }
+
+  /** Tells the home of freed pages to clear them; returns where to go on. */
+  #orderClear(first: number): number {
+    const homes = this.options.homes!;
+    const chunk = homes.chunk(first);
+    const end = this.orders.next(
+      first,
+      Math.min(chunk.first + chunk.count, this.options.pageCount),
+    );
+    // The end of an order has the walk over freed pages come back to its pages.
+    if (end === first) return first + 1;
+    const run = { first, count: this.#freedEnd(first, end) - first };
+    const home = homes.of(first);
+    this.#unmark(run);
+    this.orders.add(home, run);
+    this.outbox.send(home, { kind: "clear", ...run });
+    return first + run.count;
+  }
+
+  /** Pages are as if no node had ever touched them. */
+  #tellCleared({ first, count }: PageRun): void {
+    this.outbox.tell({ kind: "cleared", first, count });
+    this.ordered = this.ordered.filter((run) => {
+      if (!overlaps(run, { first, count }) || this.isClearing(run)) return true;
+      this.outbox.send(DIRECTORY_NODE, { kind: "cleared", ...run });
+      return false;
+    });
+  }
+
+  /** Whether a page has another home. One that has none yet is untouched. */
+  #isElsewhere(page: number): boolean {
+    const home = this.options.homes?.of(page) ?? 0;
+    return home !== 0 && home !== this.self;
+  }
+
   /**
-   * The first page from one on that a node has touched, or is about to; `end` where there is none.
+   * The first page from one on that a node has touched, or is about to, or may have, as it has
+   * another home; `end` where there is none.
    */
   #touchedFrom(first: number, end: number): number {
-    return this.active.next(first, this.holders.nextTouched(first, end));
+    const touched = this.active.next(first, this.holders.nextTouched(first, end));
+    return this.options.homes?.nextOther(this.self, first, touched) ?? touched;
   }
 
   get #region(): PageRun {
@@ -1122,7 +1215,7 @@ export class Directory {
     this.migrations.fill(first, count, UNPROVEN);
     // Whether the last copy was dropped or has gone with its node, nothing of it is missed.
     transaction.lostWith = 0;
-    this.outbox.tell({ kind: "cleared", first, count });
+    this.#tellCleared({ first, count });
     this.#end(transaction);
   }
 

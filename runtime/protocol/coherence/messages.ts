@@ -255,6 +255,20 @@ export interface AdoptMessage {
   readonly count: number;
 }
 
+/** Directory node → home: clear these pages, which are of one chunk. */
+export interface ClearMessage {
+  readonly kind: "clear";
+  readonly first: number;
+  readonly count: number;
+}
+
+/** Home → directory node: these pages, which you told me to clear, are as if never touched. */
+export interface ClearedMessage {
+  readonly kind: "cleared";
+  readonly first: number;
+  readonly count: number;
+}
+
 /** Leaving node → home: I make no more requests; take the pages that only I have. */
 export interface LeaveMessage {
   readonly kind: "leave";
@@ -293,6 +307,8 @@ export type Message =
   | KeepMessage
   | OffloadMessage
   | AdoptMessage
+  | ClearMessage
+  | ClearedMessage
   | LeaveMessage
   | LeftMessage;
 

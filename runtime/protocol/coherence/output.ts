@@ -55,6 +55,8 @@ export type EngineEvent =
    * zeros.
    */
   | { readonly kind: "cleared"; readonly first: number; readonly count: number }
+  /** At the directory node: another home says that of its pages. */
+  | { readonly kind: "clearedElsewhere"; readonly first: number; readonly count: number }
   /** At the directory node: a node has left, and has been told so. */
   | { readonly kind: "nodeLeft"; readonly node: NodeId }
   /** This node has left: no other node needs it any more. */

@@ -68,6 +68,9 @@ const CORNERS = [
   "clearedLost",
   /** Freed pages were given to the node that alone had them, to zero them. */
   "reused",
+  /** Another home has cleared pages that it was told to; one that moved has not. */
+  "clearedElsewhere",
+  "orderTakenBack",
   /** Pages were freed that were being cleared. */
   "freedAgain",
   /** A node became the home of a chunk that others, too, had to ask about. */

@@ -265,6 +265,12 @@ export class WatchedDirectory extends ProbeDirectory {
     super.free(run);
   }
 
+  override takeOver(home: NodeId, chunks: readonly PageRun[]): void {
+    const orders = this.orders.size;
+    super.takeOver(home, chunks);
+    if (this.orders.size < orders) this.#reach("orderTakenBack");
+  }
+
   protected override afterUpgrade(record: number, copies: number, owns: boolean): number {
     const next = super.afterUpgrade(record, copies, owns);
     if (next === UNPROVEN) {

@@ -5,7 +5,7 @@
  *
  * Without `--seed` the first seed is drawn at random and printed. With `--seed` and no
  * `--schedules` that one schedule is run; `--verbose` shows everything that happens in it.
- * `--homes` runs only the seeds that stand for homes on every node, one of seven.
+ * `--homes` runs only the seeds that stand for homes on every node, two of seven.
  * A failure is replayed with its trace, and ends the program with exit code 1.
  *
  * At the end it prints what was visited. A run of a million schedules or more also fails when

@@ -21,6 +21,8 @@ const MESSAGES = [
   "acknowledge",
   "clear",
   "acknowledge clear",
+  "order to clear",
+  "cleared",
   "grant data R",
   "grant data W",
   "grant zero",
@@ -70,12 +72,12 @@ export const MESSAGE_SHAPE: TableShape<MessageName, MessageFate> = {
   never: [
     {
       why: "it is for the directory node, which is the last to go",
-      rows: ["acknowledge clear", "locate", "retire", "holds", "touched", "reported"],
+      rows: ["cleared", "locate", "retire", "holds", "touched", "reported"],
       columns: ["at a leaver", "to the gone"],
     },
     {
       why: "only the directory node says so",
-      rows: ["clear", "peerLost", "located", "retired"],
+      rows: ["order to clear", "peerLost", "located", "retired"],
       columns: ["of the gone"],
     },
   ],
@@ -89,6 +91,7 @@ export const MESSAGE_SHAPE: TableShape<MessageName, MessageFate> = {
         "done, lost",
         "peerLostSeen",
         "refused",
+        "acknowledge clear",
         "drop",
         "offload",
         "leave",
@@ -102,6 +105,7 @@ export const MESSAGE_SHAPE: TableShape<MessageName, MessageFate> = {
         "forward W",
         "stand-in W",
         "invalidate",
+        "clear",
         "grant zero",
         "grant kept",
         "grant lost",
@@ -115,6 +119,8 @@ export const MESSAGE_SHAPE: TableShape<MessageName, MessageFate> = {
     {
       why: "few homes move, and little is said then",
       rows: [
+        "order to clear",
+        "cleared",
         "locate",
         "located",
         "retire",
@@ -154,6 +160,8 @@ export function messageName(message: Message, to: NodeId): MessageName {
       return message.request === CLEAR_REQUEST ? "clear" : "invalidate";
     case "acknowledge":
       return message.request === CLEAR_REQUEST ? "acknowledge clear" : "acknowledge";
+    case "clear":
+      return "order to clear";
     case "done":
       return message.lost ? "done, lost" : "done";
     default:

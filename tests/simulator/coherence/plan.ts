@@ -123,11 +123,6 @@ export function makeHomes(
   };
 }
 
-/** @returns Whether an incident can happen where the homes are on every node. */
-export function isOfHomes({ kind }: Incident): boolean {
-  return kind !== "free";
-}
-
 /** @returns What happens to the nodes of a cluster, the last first. */
 export function makeIncidents(random: Random, { nodes, pageCount }: World): Incident[] {
   const incidents: Incident[] = [];

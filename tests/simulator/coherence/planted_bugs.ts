@@ -4,9 +4,12 @@
  */
 
 import type { ChunkHomes } from "../../../runtime/protocol/coherence/chunk_homes.ts";
+import { ClearOrders } from "../../../runtime/protocol/coherence/clear_orders.ts";
 import type { Demand } from "../../../runtime/protocol/coherence/demand_queue.ts";
 import {
   CLEAR_REQUEST,
+  type ClearMessage,
+  DIRECTORY_NODE,
   type DoneMessage,
   type GrantMessage,
   type LocatedMessage,
@@ -381,6 +384,36 @@ class ForgetfulMoves extends HomeMoves {
   }
 }
 
+/** Says that it has cleared pages when it is told to. */
+class HastyDeputy extends ProbeDirectory {
+  override clear(message: ClearMessage): void {
+    super.clear(message);
+    if (!this.ordered.some(({ first }) => first === message.first)) return;
+    this.ordered = [];
+    this.outbox.send(DIRECTORY_NODE, { ...message, kind: "cleared" });
+  }
+}
+
+/** Waits for the word of a home that has moved. */
+class PatientOrders extends ClearOrders {
+  override takeBack(): PageRun[] {
+    return [];
+  }
+}
+
+class PatientHeir extends ProbeDirectory {
+  protected override readonly orders = new PatientOrders();
+}
+
+/** Has only those freed pages cleared that it is itself the home of. */
+class SelfishFreer extends ProbeDirectory {
+  override free({ first, count }: PageRun): void {
+    for (let page = first; page < first + count; page++) {
+      if (this.options.homes?.of(page) === this.self) super.free({ first: page, count: 1 });
+    }
+  }
+}
+
 const BROKEN_PAGE = /page \d+/;
 const ENDLESS = /never end|for ever/;
 
@@ -546,10 +579,13 @@ export const HOME_BUGS: readonly HomeBug[] = [
   homeBug("serves before all have reported", { Directory: HastyHeir }, /blames|page \d+/),
   homeBug("takes a page that nobody reports for untouched", { Directory: CarelessHeir }),
   homeBug("forgets a refusal that comes early", { Directory: LateListener }),
-  homeBug("asks a home that has moved", { HomeMoves: StaleMoves }, /for ever|blames/),
+  homeBug("asks a home that has moved", { HomeMoves: StaleMoves }, /for ever|blames|page \d+/),
   homeBug("reports while a copy is on its way", { PageCache: HastyReporter }),
   homeBug("says that it has drained before it has heard why", { HomeMoves: HastyAnswerer }),
   homeBug("does not know which nodes are gone", { HomeMoves: ForgetfulMoves }, ENDLESS),
+  homeBug("says that it has cleared what it is told to", { Directory: HastyDeputy }, /said to be/),
+  homeBug("waits for the clears of a home that has moved", { Directory: PatientHeir }, ENDLESS),
+  homeBug("clears the pages of no other home", { Directory: SelfishFreer }, /with what was on it/),
 ];
 
 function homeBug(name: string, parts: Partial<ProbeParts>, finding = BROKEN_PAGE): HomeBug {

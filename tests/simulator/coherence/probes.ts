@@ -215,7 +215,8 @@ export class ProbeDirectory extends Directory {
    */
   get idle(): boolean {
     return this.active.size === 0 && this.waiting.size === 0 && this.leaving.size === 0 &&
-      this.freed.isEmpty && !this.hasResting && this.clearing.size === 0 && !this.hasWork;
+      this.freed.isEmpty && !this.hasResting && this.clearing.size === 0 &&
+      this.orders.size === 0 && this.ordered.length === 0 && !this.hasWork;
   }
 
   /** Whether freed pages are not to be cleared yet. */

@@ -3,7 +3,7 @@
  */
 
 import { FrozenSchedule } from "./frozen.ts";
-import { isOfHomes, makeHomes, makeIncidents, makeOptions } from "./plan.ts";
+import { makeHomes, makeIncidents, makeOptions } from "./plan.ts";
 import { NO_BUG, type PlantedBug } from "./planted_bugs.ts";
 import type { ProtocolCoverage } from "./protocol_coverage.ts";
 import { Random } from "./random.ts";
@@ -13,13 +13,14 @@ import { World } from "./world.ts";
 /** Each seed that is a multiple of it has nodes that are frozen. */
 export const FROZEN_EVERY = 10;
 
-/** Of so many seeds in a row one has homes on every node. */
+/** Of so many seeds in a row one has homes on every node, and another one has frees as well. */
 const HOMES_EVERY = 7;
 const HOMES_REST = 3;
+const HOMES_AND_FREES_REST = 5;
 
 /** @returns Whether a seed has homes on every node. */
 export function hasHomes(seed: number): boolean {
-  return seed % HOMES_EVERY === HOMES_REST;
+  return seed % HOMES_EVERY === HOMES_REST || seed % HOMES_EVERY === HOMES_AND_FREES_REST;
 }
 
 /** What became of a schedule. */
@@ -54,7 +55,8 @@ export function runSchedule(
     : unlimited;
   const world = new World(options, random, bug, coverage, trace);
   const drawnIncidents = makeIncidents(random, world);
-  const incidents = hasHomes(seed) ? drawnIncidents.filter(isOfHomes) : drawnIncidents;
+  const hasFrees = seed % HOMES_EVERY !== HOMES_REST;
+  const incidents = drawnIncidents.filter(({ kind }) => hasFrees || kind !== "free");
   const schedule = isFrozen
     ? new FrozenSchedule(random, world, incidents, bug.freezing)
     : new Schedule(random, world, incidents);

@@ -87,6 +87,8 @@ export class World {
   readonly #oracle: Oracle;
   /** How many times each page may be cleared: since it is being cleared, and since it was freed. */
   readonly #clears = new Map<number, number>();
+  /** The pages that another home was told to clear, and that no home has cleared since. */
+  readonly #ordered = new Set<number>();
   readonly #coverage: ProtocolCoverage | undefined;
   readonly #watcher: Watcher | undefined;
 
@@ -218,9 +220,9 @@ export class World {
    * A node that died without the home's knowledge may be given a page that is untouched, and takes
    * it along.
    */
-  #allowTaken(page: number): void {
-    for (const { id, status, endUnnoticed, cache } of this.nodes) {
-      const isTaken = status === "dead" && endUnnoticed &&
+  #allowTaken(home: SimulatedNode, page: number): void {
+    for (const { id, status, cache } of this.nodes) {
+      const isTaken = status === "dead" && home.directory.isMember(id) &&
         cache.requests.some((run) => contains(run, page));
       if (isTaken) this.#oracle.allowLoss(page, id);
     }
@@ -518,6 +520,11 @@ export class World {
     }
     for (const { to, message } of output.messages) {
       const home = this.nodes[to - 1]!;
+      if (message.kind === "clear") {
+        for (let count = 0; count < message.count; count++) {
+          this.#ordered.add(message.first + count);
+        }
+      }
       if (message.kind !== "drop" || home.status !== "dead") continue;
       allowDropped(this.nodes, this.links, home, message, this.#oracle);
     }
@@ -533,7 +540,7 @@ export class World {
     for (const operation of operations) {
       // What this node does to a cleared page comes in between: it drops its copy before, and gets
       // zeros after.
-      if (operation.kind === "installZero") this.#clear(cleared, operation);
+      if (operation.kind === "installZero") this.#clear(node, cleared, operation);
       if (operation.kind === "discard" && this.#bug.discardsAtOnce) {
         node.mmu.operate(operation);
         node.mmu.giveBack(() => false);
@@ -549,23 +556,37 @@ export class World {
         if (page >= first && page < first + count) thread.blocked = false;
       }
     }
-    this.#clear(cleared, { first: 0, count: this.pageCount });
+    this.#clear(node, cleared, { first: 0, count: this.pageCount });
   }
 
-  /** The cleared pages that are within a run are zeros from now on. */
-  #clear(cleared: PageRun[], within: PageRun): void {
+  /** The pages that a home has cleared and that are within a run are zeros from now on. */
+  #clear(home: SimulatedNode, cleared: PageRun[], within: PageRun): void {
     for (const run of cleared.filter((run) => overlaps(run, within))) {
       cleared.splice(cleared.indexOf(run), 1);
       this.reach("cleared");
       for (let page = run.first; page < run.first + run.count; page++) {
         const clears = this.#clears.get(page) ?? 0;
-        if (clears === 0) fail(`page ${page} was cleared, and a program needs it`);
-        this.#clears.set(page, clears - 1);
+        const isFreed = home.id === 1
+          ? clears > 0
+          : this.nodes[0]!.directory.isClearing({ first: page, count: 1 });
+        if (!isFreed) fail(`page ${page} was cleared, and a program needs it`);
+        if (home.id === 1) this.#clears.set(page, clears - 1);
+        this.#ordered.delete(page);
         if (this.#oracle.mayBeLost(page)) this.reach("clearedLost");
         if (this.#options.checked) checkCleared(this.nodes, page);
         this.#oracle.clear(page);
-        this.#allowTaken(page);
+        this.#allowTaken(home, page);
       }
+    }
+  }
+
+  /** The directory node takes pages for cleared that have another home. */
+  #clearedElsewhere({ first, count }: PageRun): void {
+    this.reach("clearedElsewhere");
+    const { directory } = this.nodes[0]!;
+    for (let page = first; page < first + count; page++) {
+      if (this.#ordered.has(page)) fail(`page ${page} is said to be cleared, and was not`);
+      this.#clears.set(page, directory.isClearing({ first: page, count: 1 }) ? 1 : 0);
     }
   }
 
@@ -615,6 +636,8 @@ export class World {
       case "cleared":
         // Done with the operations.
         return;
+      case "clearedElsewhere":
+        return this.#clearedElsewhere(event);
       case "nodeLeft":
         if (this.nodes[0]!.directory.isClosing) this.#allowAbandoned();
         return allowStranded(this.nodes, this.#options.pageCount, this.#oracle);
