@@ -563,12 +563,12 @@ export class Coherence {
 
   /** Takes a demand of a home, unless its requester is gone, or has yet to be heard of. */
   #demand(from: NodeId, demand: Demand, now: number): void {
-    const { first, count, requester, request } = demand;
+    const { requester } = demand;
     if (this.moves === undefined || this.moves.present.has(requester)) {
       return this.cache.demand(demand, now);
     }
     if (!this.moves.isGone(requester)) return void this.#early.push({ from, demand });
-    this.#outbox.send(from, { kind: "refused", first, count, requester, request });
+    this.moves.refuse(from, demand);
   }
 
   /** Whether a message is of the home of its pages. One that has moved may have sent it before. */

@@ -6,6 +6,7 @@
 
 import { GONE_REMEMBERED_MAX } from "../../limits.ts";
 import type { PageCache } from "./cache.ts";
+import type { Demand } from "./demand_queue.ts";
 import { DIRECTORY_NODE, type NodeId } from "./messages.ts";
 import type { Outbox } from "./output.ts";
 import type { PageRun } from "./page.ts";
@@ -64,6 +65,14 @@ export class HomeMoves {
   /** A node has joined. */
   joined(node: NodeId): void {
     this.present.add(node);
+  }
+
+  /** Keeps copies that a home has demanded on behalf of a node which is gone, unknown to the home. */
+  refuse(home: NodeId, demand: Demand): void {
+    // Bytes in place of those of a source that died: the copies were given up before.
+    if (demand.kind === "forward" && demand.invalidated.includes(this.#self)) return;
+    const { first, count, requester, request } = demand;
+    this.#outbox.send(home, { kind: "refused", first, count, requester, request });
   }
 
   /** Of pages about which a home that has moved answers late, those that it was asked about. */

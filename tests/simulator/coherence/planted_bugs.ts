@@ -64,6 +64,8 @@ export interface FindableBug extends PlantedBug {
 export interface HomeBug extends PlantedBug {
   /** What the simulator says of it. */
   readonly finding: RegExp;
+  /** The first seed to try, where it is so rare that others would be tried for long. */
+  readonly seed: number;
 }
 
 /** The protocol and its driver as they should be. */
@@ -414,6 +416,13 @@ class SelfishFreer extends ProbeDirectory {
   }
 }
 
+/** Says that it keeps what it has dropped, where the requester is gone. */
+class BoastfulMoves extends HomeMoves {
+  override refuse(home: NodeId, demand: Demand): void {
+    super.refuse(home, demand.kind === "forward" ? { ...demand, invalidated: NO_NODES } : demand);
+  }
+}
+
 const BROKEN_PAGE = /page \d+/;
 const ENDLESS = /never end|for ever/;
 
@@ -586,8 +595,12 @@ export const HOME_BUGS: readonly HomeBug[] = [
   homeBug("says that it has cleared what it is told to", { Directory: HastyDeputy }, /said to be/),
   homeBug("waits for the clears of a home that has moved", { Directory: PatientHeir }, ENDLESS),
   homeBug("clears the pages of no other home", { Directory: SelfishFreer }, /with what was on it/),
+  {
+    ...homeBug("says that it keeps what it has dropped", { HomeMoves: BoastfulMoves }, /blames/),
+    seed: 20653468,
+  },
 ];
 
 function homeBug(name: string, parts: Partial<ProbeParts>, finding = BROKEN_PAGE): HomeBug {
-  return { ...NO_BUG, name, parts: { ...SOUND_PARTS, ...parts }, finding };
+  return { ...NO_BUG, name, parts: { ...SOUND_PARTS, ...parts }, finding, seed: 1 };
 }
