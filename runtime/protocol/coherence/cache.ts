@@ -86,6 +86,8 @@ interface Pending extends PageRun {
   home: NodeId;
   /** Whether the request was made ahead of a walk. */
   readonly ahead: boolean;
+  /** Whether it was made before, of a home that has moved: bytes may have come from there. */
+  readonly anew: boolean;
   grant: GrantMessage | undefined;
   /** The node that sent the grant; 0 before there is one. */
   granter: NodeId;
@@ -577,6 +579,7 @@ export class PageCache {
       const anew: Pending = {
         ...pending,
         request: this.#number(),
+        anew: true,
         home: this.homes.of(pending.first),
         grant: undefined,
         granter: 0,
@@ -787,6 +790,7 @@ export class PageCache {
       first,
       count,
       ahead,
+      anew: false,
       grant: undefined,
       granter: 0,
       acknowledged: NO_NODES,
@@ -828,7 +832,8 @@ export class PageCache {
     const lost = grant.content === Content.Lost;
     const granted = lost ? 0 : count;
     if (granted < pending.count) {
-      this.memory.refused({ first: first + granted, count: pending.count - granted }, lost);
+      const rest = { first: first + granted, count: pending.count - granted };
+      this.memory.refused(rest, lost || pending.anew);
     }
     if (lost) this.#lose(pending, grant);
     else this.#take(pending, grant, now);

@@ -120,6 +120,23 @@ Deno.test("Coherence: a copy on its way is waited for when its home has died", (
   assertEquals(cluster.node(1).directory!.copies(4), { owner: 4, nodes: [4] });
 });
 
+Deno.test("Coherence: bytes that a dead home may have begun to send are given back", () => {
+  const cluster = new ScriptedCluster(4, { ...REGION, runPages: 2 });
+  cluster.step(2, { kind: "fetch", first: 4, count: 2, access: Access.Write });
+  cluster.flush();
+  // Other nodes have page 5 than page 4, so that node 4, which asks for both, is granted one.
+  for (const page of [4, 5]) cluster.access(3, page, Access.Read);
+  cluster.access(1, 5, Access.Write);
+  cluster.access(2, 5, Access.Read);
+  cluster.step(4, { kind: "fetch", first: 4, count: 2, access: Access.Read });
+  for (const [from, to] of [[4, 1], [1, 4], [4, 2]] as const) cluster.deliver(from, to);
+  cluster.link(2, 4).length = 0;
+  cluster.step(1, { kind: "peerLost", node: 2 });
+  cluster.flush();
+  assertEquals(cluster.node(4).state(4), Shared);
+  assertEquals(cluster.node(4).cache.copies.pagesDead, 1);
+});
+
 Deno.test("Coherence: a grant that lacks acknowledgements is for reading when its home has died", () => {
   const cluster = new ScriptedCluster(5, REGION);
   cluster.access(2, 4, Access.Write);

@@ -241,10 +241,10 @@ export class PageMemory {
     this.residence.fill(first, count, alone ? UsedAlone : Used);
   }
 
-  /** Pages that were requested will not come; some of their bytes may have, if they are lost. */
-  refused(run: PageRun, lost: boolean): void {
+  /** Pages that were requested will not come; some of their bytes may have. */
+  refused(run: PageRun, mayHaveCome: boolean): void {
     this.residence.change(run, (value) => {
-      if (value === Expected) return lost ? Spent : Residence.None;
+      if (value === Expected) return mayHaveCome ? Spent : Residence.None;
       return value === Replaced ? Dead : value;
     });
   }
