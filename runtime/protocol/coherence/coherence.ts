@@ -147,7 +147,8 @@ export class Coherence {
       if (self !== DIRECTORY_NODE) return;
     } else {
       this.cache = new parts.PageCache(cacheOptions, outbox, granted, () => this.#retire());
-      this.moves = new parts.HomeMoves(self, outbox, this.cache);
+      const handOver = (chunk: PageRun): void => this.directory!.handOver(chunk);
+      this.moves = new parts.HomeMoves(self, outbox, this.cache, handOver, options.workPages);
     }
     this.directory = new parts.Directory({ ...options, homes }, outbox, this.cache);
     this.#joined(self);
@@ -163,7 +164,7 @@ export class Coherence {
    * then, again and again, and takes in between what comes.
    */
   get hasWork(): boolean {
-    return this.directory?.hasWork ?? false;
+    return this.moves?.hasWork === true || this.directory?.hasWork === true;
   }
 
   /**
@@ -278,6 +279,7 @@ export class Coherence {
       case "tick":
         return this.cache.tick(now);
       case "work":
+        if (this.moves?.hasWork) this.moves.work();
         return this.directory?.work();
       default:
         input satisfies never;
@@ -525,7 +527,7 @@ export class Coherence {
   #homeMoved(node: NodeId, isGone: boolean, now: number): void {
     const chunks = this.homes.takeOver(node, DIRECTORY_NODE);
     if (this.#self === DIRECTORY_NODE) this.directory!.takeOver(node, chunks);
-    else if (node === this.#self) this.directory!.handOver(chunks);
+    else if (node === this.#self) this.directory!.moved();
     this.#early = this.#early.filter(({ from }) => from !== node);
     this.cache.homeMoved(chunks, isGone, now);
     this.moves!.moved(node, chunks, now);

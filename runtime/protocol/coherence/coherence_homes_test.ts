@@ -260,3 +260,28 @@ Deno.test("Coherence: word of a clear that was not told to a home is a breach, a
     assertEquals(events.map(({ kind }) => kind), ["violation"]);
   }
 });
+
+Deno.test("Coherence: what a node has of the pages of a home that died is told in parts, and served in parts", () => {
+  const cluster = new ScriptedCluster(3, { ...REGION, workPages: 4 });
+  for (const page of [4, 8, 12]) {
+    cluster.access(2, page, Access.Write);
+    cluster.access(3, page, Access.Read);
+  }
+  cluster.step(1, { kind: "peerLost", node: 2 });
+  cluster.deliver(1, 3);
+  const told = () => cluster.link(3, 1).map(({ kind }) => kind).filter((kind) => kind !== "drain");
+  assertEquals(told(), ["holds", "peerLostSeen"]);
+  assertEquals(cluster.node(3).hasWork, true);
+  cluster.step(3, { kind: "work" });
+  cluster.step(3, { kind: "work" });
+  assertEquals(told(), ["holds", "peerLostSeen", "holds", "holds", "reported"]);
+  assertEquals(cluster.node(3).hasWork, false);
+  const { directory } = cluster.node(1);
+  // Node 1 tells itself in parts as well.
+  while (cluster.node(1).hasWork) cluster.step(1, { kind: "work" });
+  while (cluster.link(3, 1).length > 0) cluster.deliver(3, 1);
+  assertEquals([4, 8, 12].map((page) => directory!.busy(page)), [true, true, false]);
+  cluster.flush();
+  assertEquals([4, 8, 12].map((page) => directory!.busy(page)), [false, false, false]);
+  assertEquals([4, 8, 12].map((page) => directory!.copies(page).nodes), [[3], [3], [3]]);
+});

@@ -107,7 +107,8 @@ export interface OwnMemory {
 interface Rebuild {
   /** The nodes that have not told yet what they have. */
   readonly awaited: Set<NodeId>;
-  readonly transactions: readonly Transaction[];
+  /** Those that stand for its pages, until these can be served. */
+  readonly transactions: Transaction[];
   /** Whether the old home has told which of them were touched, so that the others were not. */
   isTold: boolean;
 }
@@ -201,6 +202,7 @@ export class Directory {
   get hasWork(): boolean {
     if (this.departed.length > 0) return true;
     if (this.clearFrom !== Infinity && this.#mayClear) return true;
+    if (this.rebuilds.values().some(({ awaited }) => awaited.size === 0)) return true;
     return this.leaving.size > 0 && this.leaving.values().some(({ paused }) => paused);
   }
 
@@ -210,6 +212,7 @@ export class Directory {
     for (const [node, leaver] of this.leaving) {
       if (leaver.paused && budget > 0) budget = this.#advanceLeaving(node, leaver, budget);
     }
+    for (const home of this.rebuilds.keys()) this.endRebuild(home);
     this.#clearFreed(budget);
   }
 
@@ -567,12 +570,18 @@ export class Directory {
     this.endRebuild(node);
   }
 
-  /** Serves the pages of a home that has moved here, once every node has told what it has. */
+  /**
+   * Serves the pages of a home that has moved here, once every node has told what it has. A home
+   * may have had millions of pages, so this is done in parts.
+   */
   protected endRebuild(home: NodeId): void {
     const rebuild = this.rebuilds.get(home);
     if (rebuild === undefined || rebuild.awaited.size > 0) return;
-    this.rebuilds.delete(home);
-    for (const transaction of rebuild.transactions) {
+    let budget = this.options.workPages ?? WORK_PAGES;
+    let transaction: Transaction | undefined;
+    while (budget > 0 && (transaction = rebuild.transactions.pop()) !== undefined) {
+      if (rebuild.transactions.length === 0) this.rebuilds.delete(home);
+      budget -= transaction.count;
       // What was on its way may have been the only copy, or a first touch of which nobody was told.
       if (!rebuild.isTold) transaction.lostWith = home;
       this.#loseOwned(transaction, home);
@@ -582,9 +591,11 @@ export class Directory {
 
   /** What the old home told to be of a node that has not got it was on its way from there. */
   #loseOwned({ first, count }: PageRun, home: NodeId): void {
-    for (let page = first; page < first + count; page++) {
-      const owner = this.holders.lostWith(page);
-      if (this.members.has(owner)) this.holders.lose({ first: page, count: 1 }, home);
+    const end = first + count;
+    for (let page = first; page < end;) {
+      const run = { first: page, count: this.holders.extent(page, end - page) };
+      if (this.members.has(this.holders.lostWith(page))) this.holders.lose(run, home);
+      page += run.count;
     }
   }
 
@@ -614,14 +625,14 @@ export class Directory {
     return this.retiring && this.active.size === 0;
   }
 
-  /** Tells the directory node, the home of these chunks from now on, which pages were touched. */
-  handOver(chunks: readonly PageRun[]): void {
-    for (const chunk of chunks) this.#handOver(chunk);
+  /** Every node is told that this one is no home any more. */
+  moved(): void {
     // Nodes that leave hear of the move, and ask this one for nothing more.
     this.leaving.clear();
   }
 
-  #handOver({ first, count }: PageRun): void {
+  /** Tells the directory node, the home of a chunk from now on, which of its pages were touched. */
+  handOver({ first, count }: PageRun): void {
     const end = Math.min(first + count, this.options.pageCount);
     for (let page = this.holders.nextTouched(first, end); page < end;) {
       const extent = this.holders.extent(page, Math.min(this.options.runPages, end - page));
@@ -1286,9 +1297,12 @@ export class Directory {
 
   /** A transaction has ended: what of its pages no node has was lost while it was under way. */
   #loseOrphans({ first, count, lostWith }: Transaction): void {
-    for (let page = first; page < first + count; page++) {
-      if (this.holders.owner(page) !== 0 || this.holders.lostWith(page) !== 0) continue;
-      this.holders.lose({ first: page, count: 1 }, lostWith);
+    const end = first + count;
+    for (let page = first; page < end;) {
+      const run = { first: page, count: this.holders.extent(page, end - page) };
+      const isOrphan = this.holders.owner(page) === 0 && this.holders.lostWith(page) === 0;
+      if (isOrphan) this.holders.lose(run, lostWith);
+      page += run.count;
     }
   }
 

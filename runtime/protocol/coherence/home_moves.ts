@@ -4,7 +4,7 @@
  * nothing can be on its way to it any more that the old home has asked other nodes for.
  */
 
-import { GONE_REMEMBERED_MAX } from "../../limits.ts";
+import { GONE_REMEMBERED_MAX, WORK_PAGES } from "../../limits.ts";
 import type { PageCache } from "./cache.ts";
 import type { Demand } from "./demand_queue.ts";
 import { DIRECTORY_NODE, type NodeId } from "./messages.ts";
@@ -19,6 +19,13 @@ interface Drain {
   readonly asked: Set<number>;
   /** The nodes that may have sent something to this one on behalf of the old home. */
   readonly awaited: Set<NodeId>;
+}
+
+/** What this node has yet to tell the directory node about the pages of a home that has moved. */
+interface Report {
+  readonly home: NodeId;
+  /** The chunks, the last one first. */
+  readonly runs: PageRun[];
 }
 
 /** A node that wants to know when this one has heard of something about a node. */
@@ -41,7 +48,10 @@ export class HomeMoves {
   /** Those that have. */
   readonly #left = new Set<NodeId>();
   readonly #drains = new Map<NodeId, Drain>();
+  readonly #reports: Report[] = [];
   #askers: Asker[] = [];
+  readonly #handOver: (chunk: PageRun) => void;
+  readonly #workPages: number;
   readonly #self: NodeId;
   readonly #outbox: Outbox;
   protected readonly cache: PageCache;
@@ -50,11 +60,43 @@ export class HomeMoves {
    * @param self This node.
    * @param outbox Where messages go.
    * @param cache This node's pages.
+   * @param handOver Tells which pages of a chunk were touched whose home this node was.
+   * @param workPages How many pages one {@linkcode work} looks at.
    */
-  constructor(self: NodeId, outbox: Outbox, cache: PageCache) {
+  constructor(
+    self: NodeId,
+    outbox: Outbox,
+    cache: PageCache,
+    handOver: (chunk: PageRun) => void,
+    workPages: number = WORK_PAGES,
+  ) {
+    this.#handOver = handOver;
+    this.#workPages = workPages;
     this.#self = self;
     this.#outbox = outbox;
     this.cache = cache;
+  }
+
+  /** Whether to call {@linkcode work} soon: this node has not told yet of all that it has. */
+  get hasWork(): boolean {
+    return this.#reports.length > 0;
+  }
+
+  /**
+   * Tells a part of what this node has, which may be millions of pages. Nothing of it changes
+   * meanwhile: the new home begins no transaction on these pages before all is told.
+   */
+  work(): void {
+    let budget = this.#workPages;
+    for (let report = this.#reports[0]; report !== undefined; report = this.#reports[0]) {
+      for (let run; budget > 0 && (run = report.runs.pop()) !== undefined; budget -= run.count) {
+        if (report.home === this.#self) this.#handOver(run);
+        this.cache.tellCopies(run);
+      }
+      if (report.runs.length > 0) return;
+      this.#reports.shift();
+      this.#outbox.send(DIRECTORY_NODE, { kind: "reported", node: report.home });
+    }
   }
 
   /** Whether this node has heard that a node is gone. */
@@ -158,7 +200,7 @@ export class HomeMoves {
     this.cache.askAnew(node, now);
     // Others may have overwritten what this node has of the pages of a home that has forgotten it.
     const isForgotten = (this.isGone(node) ? this.#parted : this.#left).has(node);
-    if (!isForgotten) { for (const run of drain.runs) this.cache.tellCopies(run); }
-    this.#outbox.send(DIRECTORY_NODE, { kind: "reported", node });
+    this.#reports.push({ home: node, runs: isForgotten ? [] : drain.runs.toReversed() });
+    if (this.#reports.length === 1) this.work();
   }
 }
