@@ -187,11 +187,13 @@ export function sealBoth(
   suite: number = suitesOf(library) & -suitesOf(library),
   plain: boolean = false,
 ): [near: SealedConnection, far: SealedConnection] {
-  const [there, back] = [1, 2].map((byte) => new Uint8Array(KEY_BYTES).fill(byte));
-  type Key = Uint8Array<ArrayBuffer>;
-  const seal = (stream: Stream, send: Key, receive: Key): SealedConnection =>
-    new SealedConnection(stream, { library, suite, plain, keys: { send, receive } });
-  return [seal(near, there!, back!), seal(far, back!, there!)];
+  // A connection clears the keys that it is given.
+  const key = (byte: number): Uint8Array<ArrayBuffer> => new Uint8Array(KEY_BYTES).fill(byte);
+  const seal = (stream: Stream, send: number, receive: number): SealedConnection => {
+    const keys = { send: key(send), receive: key(receive) };
+    return new SealedConnection(stream, { library, suite, plain, keys });
+  };
+  return [seal(near, 1, 2), seal(far, 2, 1)];
 }
 
 /** Has no first record be longer than the first may be. */
