@@ -18,12 +18,14 @@ export class RealtimeThread implements Disposable {
    * not in the class.
    *
    * @param library The library.
+   * @param when Whether it is in the class at all times, or only as long as threads of the ordinary
+   * class keep it waiting where it sleeps in a `Poller`.
    * @returns The thread; or the error that says why not: the kernel does not permit it to each
    * user.
    */
-  static begin(library: TdsmLibrary): RealtimeThread | TdsmError {
+  static begin(library: TdsmLibrary, when: "always" | "starving"): RealtimeThread | TdsmError {
     const { symbols } = library;
-    const result = symbols.tdsm_realtime_begin();
+    const result = symbols.tdsm_realtime_begin(when === "always" ? 1 : 0);
     if (result >= 0) return new RealtimeThread(library);
     const errno = symbols.tdsm_last_errno();
     const message = "Cannot use realtime on: the kernel does not permit this process a real-time " +

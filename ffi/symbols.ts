@@ -110,8 +110,8 @@ export const symbols = {
   tdsm_noise_split: { parameters: ["buffer", "buffer", "buffer"], result: "i32" },
   /** `void tdsm_yield(void)` */
   tdsm_yield: { parameters: [], result: "void" },
-  /** `int32_t tdsm_realtime_begin(void)` */
-  tdsm_realtime_begin: { parameters: [], result: "i32" },
+  /** `int32_t tdsm_realtime_begin(uint32_t always)` */
+  tdsm_realtime_begin: { parameters: ["u32"], result: "i32" },
   /** `void tdsm_realtime_end(void)` */
   tdsm_realtime_end: { parameters: [], result: "void" },
   /** `uint64_t tdsm_thread(void)` */

@@ -57,7 +57,7 @@ interface HostParts {
   readonly sleep: DriverSleep | undefined;
   /** What the links and the driver use; this host closes it. */
   readonly poller: Poller | undefined;
-  /** The class of this thread, where it is a real-time class; this host ends it. */
+  /** This thread in a real-time class, where it is in one already; this host ends that. */
   readonly realtime: RealtimeThread | undefined;
 }
 
@@ -70,7 +70,7 @@ export class EngineHost implements Member {
   readonly #cluster: Cluster;
   readonly #turn: Turn;
   readonly #poller: Poller | undefined;
-  readonly #realtime: RealtimeThread | undefined;
+  #realtime: RealtimeThread | undefined;
   readonly #slots: CallSlots;
   readonly #life = new LifeCycle();
   readonly #process = new ProcessEnd();
@@ -154,7 +154,7 @@ export class EngineHost implements Member {
     try {
       await turn.come(settings, () => start.ticket);
       poller = Poller.open(library, listener);
-      realtime = realtimeOf(settings, library, poller);
+      if (settings.realtime === "on") realtime = inRealtime(library, poller);
       const sleep = poller && { poller, nextTimerUs: (nowUs: number) => timers.nextUs(nowUs) };
       const options = {
         listener,
@@ -209,8 +209,14 @@ export class EngineHost implements Member {
   #ready(): void {
     this.#announced = true;
     this.changed();
+    const { settings } = this.#start;
+    // Not while the node joins: other threads than the engine's do a part of that.
+    if (settings.realtime === "auto" && this.#poller !== undefined) {
+      const begun = RealtimeThread.begin(this.#library, "starving");
+      if (begun instanceof RealtimeThread) this.#realtime = begun;
+    }
     // A signal may come as soon as the program knows of the node.
-    if (this.#start.settings.signals) {
+    if (settings.signals) {
       for (const name of Object.keys(END_SIGNALS) as EndSignal[]) {
         Deno.addSignalListener(name, () => this.#signalled(name));
       }
@@ -229,7 +235,7 @@ export class EngineHost implements Member {
           "chmod 0666 /dev/userfaultfd and sysctl vm.unprivileged_userfaultfd=1",
       );
     }
-    if (!isLoopback(address) && this.#start.settings.key === undefined) {
+    if (!isLoopback(address) && settings.key === undefined) {
       const at = formatAddress({ hostname: address, port });
       this.log(
         Level.Warning,
@@ -618,26 +624,19 @@ function regionOf(settings: Settings): RegionSettings {
   return { ...asked, runPages: boundRun(asked.runPages, asked.pageSize) };
 }
 
-/** Puts this thread into the class that the settings ask for, if it sleeps in one poll. */
-function realtimeOf(
-  { realtime }: Settings,
-  library: TdsmLibrary,
-  poller: Poller | undefined,
-): RealtimeThread | undefined {
-  if (realtime === "off" || (poller === undefined && realtime === "auto")) return undefined;
+/** Puts this thread into a real-time class, as the settings say; throws where that cannot be. */
+function inRealtime(library: TdsmLibrary, poller: Poller | undefined): RealtimeThread {
   // Between Deno's event loop and the driver such a thread might never sleep.
-  if (poller === undefined) {
-    throw new TdsmError("InvalidOption", NO_REALTIME, { operation: "join" });
-  }
-  const begun = RealtimeThread.begin(library);
+  const begun = poller === undefined
+    ? new TdsmError("InvalidOption", NO_REALTIME, { operation: "join" })
+    : RealtimeThread.begin(library, "always");
   if (begun instanceof RealtimeThread) return begun;
-  if (realtime === "on") throw begun;
-  return undefined;
+  throw begun;
 }
 
 const NO_REALTIME =
   "Cannot use realtime on: the engine's thread does not sleep in one poll here, " +
-  "since links are sealed, or /proc is not there. Use realtime auto";
+  "as where /proc is not there. Use realtime auto";
 
 /** What a node has to know for a handshake; nothing where it has no key, which was read before. */
 function secretOf({ key, plain }: Settings, library: TdsmLibrary): Secret | undefined {

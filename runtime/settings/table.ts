@@ -350,7 +350,7 @@ const TABLE = {
     flag: "realtime",
     kind: choice("WHEN", "auto", "on", "off"),
     default: "off",
-    help: "Give the engine a core before programs that compute: where permitted (auto), on, off",
+    help: "Give the engine a core before programs that compute: auto (while it waits), on, off",
   },
   holdTimeUs: {
     environment: ["HOLD_TIME_US"],

@@ -18,6 +18,7 @@ const noise = @import("noise.zig");
 const pages = @import("pages.zig");
 const process = @import("process.zig");
 const realtime = @import("realtime.zig");
+const starvation = @import("starvation.zig");
 const regions = @import("region.zig");
 const registry = @import("registry.zig");
 const SealedLink = @import("sealed_link.zig").SealedLink;
@@ -356,17 +357,20 @@ pub export fn tdsm_yield() void {
     _ = linux.sched_yield();
 }
 
-/// int32_t tdsm_realtime_begin(void)
-/// Puts the calling thread into a real-time class, except while it uses all of a core. Threads that
-/// it makes are not in the class.
-pub export fn tdsm_realtime_begin() i32 {
-    realtime.begin() catch |failure| return status.code(failure);
+/// int32_t tdsm_realtime_begin(uint32_t always)
+/// Puts the calling thread into a real-time class, except while it uses all of a core; if not
+/// `always`, only as long as threads of the ordinary class keep it waiting where it sleeps in
+/// `tdsm_links_wait`. Threads that it makes are not in the class.
+pub export fn tdsm_realtime_begin(always: u32) i32 {
+    const begun = if (always != 0) realtime.begin() else starvation.begin();
+    begun catch |failure| return status.code(failure);
     return 0;
 }
 
 /// void tdsm_realtime_end(void)
 /// Puts the calling thread back into the ordinary class.
 pub export fn tdsm_realtime_end() void {
+    starvation.end();
     realtime.end();
 }
 

@@ -28,7 +28,7 @@ pub fn areTaken() bool {
 }
 
 /// How many cores the machine has, whichever this process may use.
-pub fn cores() u32 {
+fn cores() u32 {
     const known = count.load(.monotonic);
     if (known != 0) return known;
     const found: u32 = @intCast(@max(sysconf(nprocessors_onln), 1));

@@ -12,6 +12,7 @@ const std = @import("std");
 const linux = std.os.linux;
 const abi = @import("abi.zig");
 const cores = @import("cores.zig");
+const starvation = @import("starvation.zig");
 const status = @import("status.zig");
 const Region = @import("region.zig").Region;
 
@@ -121,7 +122,10 @@ pub fn wait(epoll: i32, out: []Ready, timeout_us: i32, look_us: u31) status.Erro
         const looked_us = (nowNs() - begun) / std.time.ns_per_us;
         if (timeout_us >= 0) left_us = @intCast(@as(u64, @intCast(timeout_us)) -| looked_us);
     }
-    if (count == 0) count = try sleep(epoll, some, left_us);
+    if (count == 0) {
+        count = try sleep(epoll, some, left_us);
+        if (left_us != 0) starvation.slept();
+    }
     var links: i32 = 0;
     for (events[0..count]) |event| {
         const fd: i32 = @bitCast(@as(u32, @truncate(event.data.u64)));

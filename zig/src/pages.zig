@@ -39,8 +39,7 @@ pub fn install(region: *Region, range: ByteRange, flags: u32) Error!void {
             @memset(alias[0..range.length], 0);
         }
     }
-    const pull = region.waiters.serve(@intCast(range.start / region.page_size), @intCast(range.length / region.page_size));
-    defer pull.end();
+    region.waiters.serve(@intCast(range.start / region.page_size), @intCast(range.length / region.page_size));
     const write_protected = flags & abi.install_writable == 0;
     var views = region.windows.views(range);
     while (views.next()) |view| try installView(region, range, view, write_protected);
@@ -101,8 +100,7 @@ pub fn wake(region: *Region) Error!void {
 /// Makes pages that have entries writable, and wakes the threads that wait for them.
 pub fn unprotect(region: *Region, range: ByteRange) Error!void {
     if (region.fence.raised) return status.reject(error.Fenced);
-    const pull = region.waiters.serve(@intCast(range.start / region.page_size), @intCast(range.length / region.page_size));
-    defer pull.end();
+    region.waiters.serve(@intCast(range.start / region.page_size), @intCast(range.length / region.page_size));
     var views = region.windows.views(range);
     while (views.next()) |view| try setProtection(region, view, .off);
 }

@@ -155,7 +155,7 @@ fn sleeps() i64 {
     return usage.nvcsw;
 }
 
-fn clock(id: linux.CLOCK) u64 {
+pub fn clock(id: linux.CLOCK) u64 {
     var time: linux.timespec = undefined;
     _ = linux.clock_gettime(id, &time);
     return @as(u64, @intCast(time.sec)) * std.time.ns_per_s + @as(u64, @intCast(time.nsec));

@@ -12,8 +12,9 @@ comptime {
     _ = @import("thread.zig");
     _ = @import("exit_test.zig");
     _ = @import("module_file_test.zig");
-    _ = @import("pull.zig");
     _ = @import("realtime.zig");
+    _ = @import("schedstat.zig");
+    _ = @import("starvation.zig");
     _ = @import("modules_test.zig");
     _ = @import("open_test.zig");
     _ = @import("process_test.zig");

@@ -2,13 +2,12 @@
 //!
 //! A page that was just given to this node should stay until the access that asked for it has
 //! happened. The kernel does not tell when that is, but it counts how often each thread was given
-//! a core (`/proc/<pid>/task/<tid>/schedstat`): a thread that waited in a fault, was woken and was
-//! given a core since has done its access, or is within nanoseconds of it.
+//! a core (`schedstat.zig`): a thread that waited in a fault, was woken and was given a core since
+//! has done its access, or is within nanoseconds of it.
 
 const std = @import("std");
 const linux = std.os.linux;
-const realtime = @import("realtime.zig");
-const Pull = @import("pull.zig").Pull;
+const schedstat = @import("schedstat.zig");
 
 /// Threads remembered at one time; beyond it the one noted longest ago is forgotten.
 pub const capacity = 64;
@@ -18,7 +17,7 @@ pub fn kernelCounts() bool {
     var self: Waiter = .{ .thread = @intCast(linux.gettid()) };
     self.reopen();
     defer self.close();
-    return readRuns(self.schedstat) != null;
+    return schedstat.read(self.schedstat) != null;
 }
 
 const Waiter = struct {
@@ -33,15 +32,16 @@ const Waiter = struct {
 
     fn reopen(waiter: *Waiter) void {
         waiter.close();
-        var buffer: [64]u8 = undefined;
-        const path = std.fmt.bufPrintSentinel(&buffer, "/proc/self/task/{d}/schedstat", .{waiter.thread}, 0) catch unreachable;
-        const result = linux.open(path, .{ .ACCMODE = .RDONLY, .CLOEXEC = true }, 0);
-        if (linux.errno(result) == .SUCCESS) waiter.schedstat = @intCast(result);
+        waiter.schedstat = schedstat.open(waiter.thread);
     }
 
     fn close(waiter: *Waiter) void {
-        if (waiter.schedstat >= 0) _ = linux.close(waiter.schedstat);
+        schedstat.close(waiter.schedstat);
         waiter.schedstat = -1;
+    }
+
+    fn readRuns(waiter: *const Waiter) ?u64 {
+        return (schedstat.read(waiter.schedstat) orelse return null).runs;
     }
 };
 
@@ -57,24 +57,18 @@ pub const Table = struct {
         const waiter = table.of(thread);
         waiter.page = page;
         waiter.served = false;
-        waiter.runs = readRuns(waiter.schedstat);
+        waiter.runs = waiter.readRuns();
         if (waiter.runs != null) return;
         // The file of a thread that ended stays dead when its id is given to another.
         waiter.reopen();
-        waiter.runs = readRuns(waiter.schedstat);
+        waiter.runs = waiter.readRuns();
     }
 
-    /// The pages are being installed: the threads that wait for them will be woken. Where the
-    /// calling thread is an engine's in a real-time class, which sleeps soon, one of them is pulled
-    /// onto its core; `end` is to be called once they are awake.
-    pub fn serve(table: *Table, first: u32, count: u32) Pull {
-        var sleeper: u32 = 0;
+    /// The pages are being installed: the threads that wait for them will be woken.
+    pub fn serve(table: *Table, first: u32, count: u32) void {
         for (&table.waiters) |*waiter| {
-            if (waiter.page < first or waiter.page - first >= count or waiter.thread == 0) continue;
-            if (!waiter.served) sleeper = waiter.thread;
-            waiter.served = true;
+            if (waiter.page >= first and waiter.page - first < count) waiter.served = true;
         }
-        return if (sleeper != 0 and realtime.isActive()) Pull.begin(sleeper) else .{};
     }
 
     /// Whether every thread that was woken when the page was installed, as far as they are known,
@@ -85,7 +79,7 @@ pub const Table = struct {
             if (waiter.thread == 0 or waiter.page != page or !waiter.served) continue;
             const before = waiter.runs orelse continue;
             // A thread that has ended waits for nothing.
-            const runs = readRuns(waiter.schedstat) orelse continue;
+            const runs = waiter.readRuns() orelse continue;
             if (runs == before) return false;
         }
         return true;
@@ -106,16 +100,3 @@ pub const Table = struct {
         return waiter;
     }
 };
-
-/// The last of the three numbers in the file: how often the thread was given a core.
-fn readRuns(schedstat: i32) ?u64 {
-    if (schedstat < 0) return null;
-    var buffer: [96]u8 = undefined;
-    const result = linux.pread(schedstat, &buffer, buffer.len, 0);
-    if (linux.errno(result) != .SUCCESS) return null;
-    const text = std.mem.trimEnd(u8, buffer[0..result], "\n ");
-    const space = std.mem.lastIndexOfScalar(u8, text, ' ') orelse return null;
-    const runs = std.fmt.parseInt(u64, text[space + 1 ..], 10) catch return null;
-    // Every thread that can be asked about has run, unless the kernel does not count.
-    return if (runs == 0) null else runs;
-}

@@ -1,0 +1,171 @@
+//! Puts a thread into a real-time class for as long as it waits for cores.
+//!
+//! In that class the kernel wakes a thread away from the core of the thread that wakes it, if that
+//! one is in the class, too. Where cores are in use, that costs little. Where they have halted, it
+//! takes 20 to 40 times as long as to wake the thread on the same core, so that a message over
+//! three engines is a third slower. So the thread is in the class only where threads of the
+//! ordinary class keep it waiting.
+
+const std = @import("std");
+const linux = std.os.linux;
+const realtime = @import("realtime.zig");
+const schedstat = @import("schedstat.zig");
+const status = @import("status.zig");
+
+/// For how long a thread is watched before it is judged.
+const watched_ns = 20 * std.time.ns_per_ms;
+/// From which share of that time on it counts as kept waiting, in percent.
+const share_min_percent = 20;
+/// How long it is then in the class: twice as long each time that it needs it again, up to the
+/// most.
+const stay_min_ns = 100 * std.time.ns_per_ms;
+const stay_max_ns = 2 * std.time.ns_per_s;
+
+/// What is to become of a thread.
+const Verdict = enum { stay, enter, leave };
+
+/// When a thread is in the class. Times are of a clock in nanoseconds.
+const Judge = struct {
+    is_in_class: bool = false,
+    /// When the watch began, and how long the thread had waited for cores by then.
+    begun_ns: u64,
+    waited_ns: u64,
+    /// When there is something to judge.
+    due_ns: u64,
+    /// How long the last stay in the class was; 0 where the watch behind it found no need of one.
+    stay_ns: u64 = 0,
+
+    fn init(now_ns: u64, waited_ns: u64) Judge {
+        return .{ .begun_ns = now_ns, .waited_ns = waited_ns, .due_ns = now_ns + watched_ns };
+    }
+
+    fn judge(self: *Judge, now_ns: u64, waited_ns: u64) Verdict {
+        const passed_ns = @max(now_ns -| self.begun_ns, 1);
+        const starves = (waited_ns -| self.waited_ns) * 100 / passed_ns >= share_min_percent;
+        self.begun_ns = now_ns;
+        self.waited_ns = waited_ns;
+        self.due_ns = now_ns + watched_ns;
+        if (self.is_in_class) {
+            self.is_in_class = false;
+            return .leave;
+        }
+        self.stay_ns = if (starves) @min(@max(2 * self.stay_ns, stay_min_ns), stay_max_ns) else 0;
+        if (!starves) return .stay;
+        self.is_in_class = true;
+        self.due_ns = now_ns + self.stay_ns;
+        return .enter;
+    }
+};
+
+const Thread = struct { file: i32, judge: Judge };
+
+/// The calling thread, between `begin` and `end`.
+threadlocal var watched: ?Thread = null;
+
+/// Watches the calling thread. Fails with EPERM where the process may not use the class, and with
+/// EOPNOTSUPP where the kernel does not count how long threads wait.
+pub fn begin() status.Error!void {
+    if (watched != null) return;
+    try realtime.begin();
+    realtime.end();
+    const file = schedstat.open(@intCast(linux.gettid()));
+    errdefer schedstat.close(file);
+    const counts = schedstat.read(file) orelse return status.refuse(error.KernelUnsupported, .OPNOTSUPP);
+    watched = .{ .file = file, .judge = .init(realtime.clock(.MONOTONIC), counts.waited_ns) };
+}
+
+/// Watches the calling thread no longer, and puts it back into the ordinary class.
+pub fn end() void {
+    const thread = watched orelse return;
+    schedstat.close(thread.file);
+    watched = null;
+    realtime.end();
+}
+
+/// The calling thread has slept.
+pub fn slept() void {
+    const thread = if (watched) |*known| known else return;
+    const now_ns = realtime.clock(.MONOTONIC);
+    if (now_ns < thread.judge.due_ns) return;
+    const counts = schedstat.read(thread.file) orelse return;
+    switch (thread.judge.judge(now_ns, counts.waited_ns)) {
+        .stay => {},
+        // The right may have been taken away since; the thread is judged again.
+        .enter => realtime.begin() catch {},
+        .leave => realtime.end(),
+    }
+}
+
+const expectEqual = std.testing.expectEqual;
+const ms = std.time.ns_per_ms;
+
+test "starvation: one that waits little stays where it is" {
+    var judge: Judge = .init(0, 0);
+    try expectEqual(.stay, judge.judge(20 * ms, 3 * ms));
+    try expectEqual(.stay, judge.judge(40 * ms, 6 * ms));
+    // What counts is the wait since the last look.
+    try expectEqual(.stay, judge.judge(2000 * ms, 300 * ms));
+    try expectEqual(2020 * ms, judge.due_ns);
+}
+
+test "starvation: each stay is longer than the one before, up to a bound, until none is needed" {
+    var judge: Judge = .init(0, 0);
+    var now: u64 = 0;
+    var waited: u64 = 0;
+    var stays: [6]u64 = undefined;
+    for (&stays) |*stay| {
+        now = judge.due_ns;
+        waited += watched_ns / 2;
+        try expectEqual(.enter, judge.judge(now, waited));
+        stay.* = judge.due_ns - now;
+        now = judge.due_ns;
+        try expectEqual(.leave, judge.judge(now, waited));
+        try expectEqual(now + watched_ns, judge.due_ns);
+    }
+    try expectEqual([_]u64{ 100 * ms, 200 * ms, 400 * ms, 800 * ms, 1600 * ms, 2000 * ms }, stays);
+    now = judge.due_ns;
+    try expectEqual(.stay, judge.judge(now, waited));
+    now = judge.due_ns;
+    try expectEqual(.enter, judge.judge(now, waited + watched_ns));
+    try expectEqual(now + stay_min_ns, judge.due_ns);
+}
+
+/// Threads that compute on a core, until they are told to end.
+const Loops = struct {
+    done: std.atomic.Value(bool) = .init(false),
+
+    fn run(loops: *Loops) void {
+        while (!loops.done.load(.monotonic)) std.atomic.spinLoopHint();
+    }
+};
+
+test "starvation: a thread that shares its core with two that compute is put into the class" {
+    var before: [16]u64 = undefined;
+    _ = linux.syscall3(.sched_getaffinity, 0, @sizeOf(@TypeOf(before)), @intFromPtr(&before));
+    var core: u32 = 0;
+    _ = linux.syscall3(.getcpu, @intFromPtr(&core), 0, 0);
+    if (core / 64 >= before.len) return error.SkipZigTest;
+    var one: [16]u64 = @splat(0);
+    one[core / 64] = @as(u64, 1) << @intCast(core % 64);
+    _ = linux.syscall3(.sched_setaffinity, 0, @sizeOf(@TypeOf(one)), @intFromPtr(&one));
+    defer _ = linux.syscall3(.sched_setaffinity, 0, @sizeOf(@TypeOf(before)), @intFromPtr(&before));
+    begin() catch return error.SkipZigTest;
+    defer end();
+
+    var loops: Loops = .{};
+    var threads: [2]std.Thread = undefined;
+    for (&threads) |*thread| thread.* = try std.Thread.spawn(.{}, Loops.run, .{&loops});
+    const pause: linux.timespec = .{ .sec = 0, .nsec = 100 * std.time.ns_per_us };
+    while (!realtime.isActive()) {
+        _ = linux.nanosleep(&pause, null);
+        slept();
+    }
+    loops.done.store(true, .monotonic);
+    for (threads) |thread| thread.join();
+    // Once its core is its own it leaves.
+    while (watched.?.judge.stay_ns != 0) {
+        _ = linux.nanosleep(&pause, null);
+        slept();
+    }
+    try std.testing.expect(!realtime.isActive());
+}
