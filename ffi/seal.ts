@@ -144,8 +144,17 @@ const LINK_WORDS = SEALED_LINK.fields.out.offset / 4;
 /** Both directions of one end of a connection whose bytes the library moves. */
 export class LinkSeal {
   /** The keys are in here, and leave it for nobody. */
-  readonly #bytes = new Uint8Array(SEALED_LINK.size);
-  readonly #words = new Uint32Array(this.#bytes.buffer, 0, LINK_WORDS);
+  readonly #bytes: Uint8Array<ArrayBuffer>;
+  readonly #words: Uint32Array;
+
+  /**
+   * @param memory A `tdsm_sealed_link`, at an address that 8 divides, such as one that another
+   * thread has used; left out, a new one is made.
+   */
+  constructor(memory: Uint8Array = new Uint8Array(SEALED_LINK.size)) {
+    this.#bytes = memory as Uint8Array<ArrayBuffer>;
+    this.#words = new Uint32Array(memory.buffer, memory.byteOffset, LINK_WORDS);
+  }
 
   /**
    * Goes on with a direction at its next record.
@@ -161,6 +170,16 @@ export class LinkSeal {
     if (arrived === undefined) return;
     this.#bytes.set(arrived, fields.in.offset);
     this.#words[fields.in_end.offset / 4] = arrived.length;
+  }
+
+  /**
+   * Hands everything to another memory, and forgets it here: no number is used in both.
+   *
+   * @param target As many bytes as there are in a `tdsm_sealed_link`.
+   */
+  moveTo(target: Uint8Array): void {
+    target.set(this.#bytes);
+    this.#bytes.fill(0);
   }
 
   /** What calls of the library are given. */

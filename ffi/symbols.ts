@@ -179,15 +179,18 @@ export const symbols = {
   /** `void tdsm_thread_link_end(int32_t fd, uint32_t whole)` */
   tdsm_thread_link_end: { parameters: ["i32", "u32"], result: "void" },
   /**
-   * `int32_t tdsm_thread_link_send(int32_t fd, const uint8_t *bytes, uint32_t length,
-   * uint32_t timeout_us)`
+   * `int32_t tdsm_thread_link_send(int32_t fd, tdsm_sealed_link *seal, const uint8_t *bytes,
+   * uint32_t length, uint32_t timeout_us)`
    */
-  tdsm_thread_link_send: { parameters: ["i32", "buffer", "u32", "u32"], result: "i32" },
+  tdsm_thread_link_send: { parameters: ["i32", "buffer", "buffer", "u32", "u32"], result: "i32" },
   /**
-   * `int32_t tdsm_thread_link_receive(int32_t fd, uint8_t *out, uint32_t length,
-   * uint32_t timeout_us)`
+   * `int32_t tdsm_thread_link_receive(int32_t fd, tdsm_sealed_link *seal, uint8_t *out,
+   * uint32_t length, uint32_t timeout_us)`
    */
-  tdsm_thread_link_receive: { parameters: ["i32", "buffer", "u32", "u32"], result: "i32" },
+  tdsm_thread_link_receive: {
+    parameters: ["i32", "buffer", "buffer", "u32", "u32"],
+    result: "i32",
+  },
   /** `int32_t tdsm_setenv(const char *name, const char *value)` */
   tdsm_setenv: { parameters: ["buffer", "buffer"], result: "i32" },
   /** `int32_t tdsm_rdma_section(tdsm_rdma_section_info *out)` */

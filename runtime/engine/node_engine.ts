@@ -420,17 +420,11 @@ export class NodeEngine implements AsyncDisposable {
     this.region[Symbol.dispose]();
   }
 
-  /**
-   * Threads of the directory node are beside its desk; what is logged, an engine has to see; and
-   * what a thread sends by its own link is not sealed.
-   */
+  /** Threads of the directory node are beside its desk; what is logged, an engine has to see. */
   #newThreadLinks(): ThreadLinks | undefined {
     const { cluster, library, slots, lender: poller, settings } = this.#options;
     const isLogged = settings.semLogLevel >= Level.Info;
-    const isSealed = settings.key !== undefined && !settings.plain;
-    if (poller === undefined || cluster.self === DIRECTORY_NODE || isLogged || isSealed) {
-      return undefined;
-    }
+    if (poller === undefined || cluster.self === DIRECTORY_NODE || isLogged) return undefined;
     return new ThreadLinks({
       library,
       slots,

@@ -88,15 +88,17 @@ export class ThreadLinks {
 
   #lend(slot: number, link: OwnLink, stream: Stream): void {
     const { localAddr, remoteAddr } = stream;
-    // What a thread sends by its descriptor is not sealed.
-    if (localAddr === undefined || stream.handOverSending?.() !== undefined) {
+    // The directory node says nothing more unasked.
+    if (localAddr === undefined || stream.hasUnread) {
       link.ends = true;
       return closeNow(stream);
     }
     const { poller, slots, library } = this.#options;
+    const seal = stream.handOverSending?.();
+    stream.handOverReceiving?.();
     const ends = { localAddr, remoteAddr };
     link.descriptor = new ThreadDescriptor(library, poller.lend(ends));
-    slots.lendLink(slot, { fd: poller.lend(ends), thread: link.thread });
+    slots.lendLink(slot, { fd: poller.lend(ends), thread: link.thread }, seal);
   }
 
   /** A number that no link has; `undefined` where all are taken. */
@@ -122,7 +124,9 @@ export class ThreadLinks {
     slots.notePermit(slot, 0);
     const fd = slots.takeLink(slot);
     if (fd !== undefined) new ThreadDescriptor(library, fd).close();
+    const seal = slots.takeSeal(slot);
     if (link === undefined) return;
+    if (seal !== undefined) link.descriptor?.goOn(seal);
     link.ends = true;
     // One that is not lent yet is closed once there is a connection.
     link.descriptor?.endSending();
@@ -138,13 +142,17 @@ export class ThreadLinks {
     // word that all is over.
     const giveUpAt = performance.now() + LINK_CLOSE_MAX_MS;
     const bytes = new Uint8Array(THREAD_ANSWER_BYTES);
+    let there = 0;
     while (permit !== undefined && !this.#closed && performance.now() < giveUpAt) {
-      const received = descriptor.receive(bytes, 0);
+      const received = descriptor.receive(bytes.subarray(there), 0);
       if (received === undefined) break;
+      there += received;
       if (received === 0) {
         await new Promise((resolve) => setTimeout(resolve, THREAD_LINK_LOOK_MS));
         continue;
       }
+      if (there < THREAD_ANSWER_BYTES) continue;
+      there = 0;
       const { ticket, status } = threadAnswer(bytes) ?? {};
       if (ticket !== permit.ticket) continue;
       if (status === SyncStatus.Done) this.#options.giveBackPermit(permit.key);

@@ -6,6 +6,8 @@
  * and a thread that then writes a call kicks the engine awake.
  */
 
+import { SEALED_LINK } from "../../ffi/abi.ts";
+import { LinkSeal } from "../../ffi/seal.ts";
 import { TdsmError } from "../errors.ts";
 import { CALL_SLOTS_MAX, FAILURE_TEXT_MAX, NODES_MAX, PEERS_LOOKS_MAX } from "../limits.ts";
 import { QUIET_WORDS, QuietWords } from "./quiet_words.ts";
@@ -20,7 +22,7 @@ function align(words: number): number {
 const { wait, notify } = Atomics;
 
 /** The words about the link that a thread has for itself. The key has two words, as 64 bits do. */
-const LinkWord = { Descriptor: 0, Thread: 1, Ticket: 2, Key: 4, Words: 6 } as const;
+const LinkWord = { Descriptor: 0, Thread: 1, Ticket: 2, Sealed: 3, Key: 4, Words: 6 } as const;
 /** Where they begin: at an even word, behind those of {@linkcode Control}. */
 const LINKS_AT = align(18 + 3 * CALL_SLOTS_MAX + NODES_MAX);
 const QUIET_AT = align(LINKS_AT + CALL_SLOTS_MAX * LinkWord.Words);
@@ -62,6 +64,12 @@ const FAILURE_BEGUN = -1;
  * few.
  */
 const FAILURE_BYTES = 6 * FAILURE_TEXT_MAX + 1024;
+/**
+ * Where the states of sealed links begin, one a slot, and the bytes of each, at addresses that 8
+ * divides. Memory that no link uses is never touched, and so costs nothing.
+ */
+const SEALS_AT = 4 * align((Control.Words * 4 + RINGS_BYTES + FAILURE_BYTES) / 4);
+const SEAL_BYTES = 4 * align(SEALED_LINK.size / 4);
 
 /** A link to the directory node that one thread has for itself. */
 export interface LentLink {
@@ -69,6 +77,8 @@ export interface LentLink {
   readonly fd: number;
   /** The node's number of the thread, by which its tickets are told from others. */
   readonly thread: number;
+  /** How it is sealed, in the shared memory; left out where its bytes go as they are. */
+  readonly seal?: LinkSeal;
 }
 
 /** The shared memory of all threads of one node. */
@@ -82,7 +92,7 @@ export class CallSlots {
   /** @param buffer The buffer that another thread made; left out, a new one is made. */
   constructor(buffer?: SharedArrayBuffer) {
     this.buffer = buffer ??
-      new SharedArrayBuffer(Control.Words * 4 + RINGS_BYTES + FAILURE_BYTES);
+      new SharedArrayBuffer(SEALS_AT + CALL_SLOTS_MAX * SEAL_BYTES);
     this.#control = new Int32Array(this.buffer, 0, Control.Words);
     this.#threads = new BigUint64Array(this.buffer, Control.Threads * 4, CALL_SLOTS_MAX);
     const keys = CALL_SLOTS_MAX * LinkWord.Words / 2;
@@ -180,13 +190,22 @@ export class CallSlots {
     return Control.Links + slot * LinkWord.Words + word;
   }
 
+  #seal(slot: number): Uint8Array {
+    return new Uint8Array(this.buffer, SEALS_AT + slot * SEAL_BYTES, SEALED_LINK.size);
+  }
+
   /**
    * Gives the thread of a slot a link to the directory node for itself.
    *
    * @param slot The slot.
-   * @param lent The link.
+   * @param lent Its descriptor, and the node's number of the thread.
+   * @param seal How the link is sealed, which from here on only the thread knows; left out where
+   * its bytes go as they are.
    */
-  lendLink(slot: number, { fd, thread }: LentLink): void {
+  lendLink(slot: number, { fd, thread }: Omit<LentLink, "seal">, seal?: LinkSeal): void {
+    seal?.moveTo(this.#seal(slot));
+    const sealed = seal === undefined ? 0 : 1;
+    Atomics.store(this.#control, this.#linkWord(slot, LinkWord.Sealed), sealed);
     Atomics.store(this.#control, this.#linkWord(slot, LinkWord.Thread), thread);
     Atomics.store(this.#control, this.#linkWord(slot, LinkWord.Descriptor), fd);
   }
@@ -195,7 +214,9 @@ export class CallSlots {
   link(slot: number): LentLink | undefined {
     const fd = Atomics.load(this.#control, this.#linkWord(slot, LinkWord.Descriptor));
     if (fd === 0) return undefined;
-    return { fd, thread: Atomics.load(this.#control, this.#linkWord(slot, LinkWord.Thread)) };
+    const thread = Atomics.load(this.#control, this.#linkWord(slot, LinkWord.Thread));
+    const sealed = Atomics.load(this.#control, this.#linkWord(slot, LinkWord.Sealed)) === 1;
+    return { fd, thread, ...(sealed && { seal: new LinkSeal(this.#seal(slot)) }) };
   }
 
   /**
@@ -208,6 +229,20 @@ export class CallSlots {
   takeLink(slot: number): number | undefined {
     const fd = Atomics.exchange(this.#control, this.#linkWord(slot, LinkWord.Descriptor), 0);
     return fd === 0 ? undefined : fd;
+  }
+
+  /**
+   * Takes how the link of a slot is sealed, once its thread is gone. Nothing is left of it there.
+   *
+   * @param slot The slot.
+   * @returns How; `undefined` where the link is not sealed, or there was none.
+   */
+  takeSeal(slot: number): LinkSeal | undefined {
+    const word = this.#linkWord(slot, LinkWord.Sealed);
+    if (Atomics.exchange(this.#control, word, 0) === 0) return undefined;
+    const seal = new LinkSeal();
+    new LinkSeal(this.#seal(slot)).moveTo(seal.memory);
+    return seal;
   }
 
   /**

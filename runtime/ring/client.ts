@@ -328,7 +328,7 @@ export class EngineClient {
     if (this.#ownLink !== undefined || this.#library === undefined) return this.#ownLink;
     const lent = this.#failure === undefined ? this.#slots.link(this.#slot) : undefined;
     if (lent === undefined) return undefined;
-    const descriptor = new ThreadDescriptor(this.#library, lent.fd);
+    const descriptor = new ThreadDescriptor(this.#library, lent.fd, lent.seal);
     return this.#ownLink = new ThreadLink(descriptor, this.#slots, this.#slot, lent.thread);
   }
 

@@ -137,11 +137,10 @@ export class ThreadLink {
    */
   receive(timeoutMs: number, isAwaited = false): SyncReply | undefined {
     if (this.#hasEnded) return undefined;
-    if (this.#read === this.#end && !this.#fill(timeoutMs, isAwaited)) return undefined;
+    const isThere = this.#end - this.#read >= THREAD_ANSWER_BYTES;
+    if (!isThere && !this.#fill(timeoutMs, isAwaited)) return undefined;
     const end = this.#read + THREAD_ANSWER_BYTES;
-    const reply = end > this.#end
-      ? undefined
-      : threadAnswer(this.#answers.subarray(this.#read, end));
+    const reply = threadAnswer(this.#answers.subarray(this.#read, end));
     if (reply === undefined) {
       this.#hasEnded = true;
       return undefined;
@@ -158,15 +157,18 @@ export class ThreadLink {
     return undefined;
   }
 
-  /** Takes what has arrived; `false` where that is not what is waited for. */
+  /** Takes what has arrived; `false` where that is not all of an answer. */
   #fill(timeoutMs: number, isAwaited: boolean): boolean {
     const answers = isAwaited ? this.#posted.size + 1 : 1;
-    const bytes = this.#answers.subarray(0, answers * THREAD_ANSWER_BYTES);
+    // A part of one may be left of the last time.
+    this.#answers.copyWithin(0, this.#read, this.#end);
+    this.#end -= this.#read;
+    this.#read = 0;
+    const bytes = this.#answers.subarray(this.#end, answers * THREAD_ANSWER_BYTES);
     const received = this.#descriptor.receive(bytes, Math.ceil(timeoutMs * MS_US));
     this.#hasEnded = received === undefined;
-    this.#read = 0;
-    this.#end = received ?? 0;
-    return this.#end > 0;
+    this.#end += received ?? 0;
+    return this.#end >= THREAD_ANSWER_BYTES;
   }
 
   /** The program has what the last answer gives. */
@@ -187,7 +189,7 @@ export class ThreadLink {
     if (this.#hasEnded) return;
     const size = encodeSync(request, this.#frame, 0);
     // So few requests have no answer that there is room, unless the directory node stands still.
-    for (let sent = 0; sent < size;) {
+    for (let sent = 0; sent < size || this.#descriptor.unsentBytes > 0;) {
       const more = this.#descriptor.send(this.#frame.subarray(sent, size), ENDED_LOOK_MS * MS_US);
       if (more === undefined) return void (this.#hasEnded = true);
       sent += more;

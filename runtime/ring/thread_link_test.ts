@@ -25,6 +25,8 @@ class Bench {
   arrived = new Uint8Array(0);
   /** Whether the other side has ended. */
   over = false;
+  /** Whether waits end before everything that they are for is there. */
+  inParts = false;
   /** The bytes that each wait was for. */
   readonly waits: number[] = [];
   readonly link = new ThreadLink(
@@ -32,7 +34,7 @@ class Bench {
       send: ({ length }: Uint8Array) => this.over ? undefined : length,
       receive: (answers: Uint8Array) => {
         this.waits.push(answers.length);
-        if (this.arrived.length < answers.length && !this.over) return 0;
+        if (this.arrived.length < answers.length && !this.over && !this.inParts) return 0;
         const taken = this.arrived.slice(0, answers.length);
         this.arrived = this.arrived.slice(taken.length);
         answers.set(taken);
@@ -111,8 +113,27 @@ Deno.test("ThreadLink: what is no answer, or ends in the midst of one, ends the 
     const bench = new Bench();
     bench.arrived = bytes;
     bench.over = bytes.length < THREAD_ANSWER_BYTES;
+    // It has ended once nothing comes behind the part.
+    if (bench.over) assertEquals([bench.link.receive(5), bench.link.hasEnded], [undefined, false]);
     assertEquals([bench.link.receive(5), bench.link.hasEnded], [undefined, true]);
   }
+});
+
+Deno.test("ThreadLink: an answer that comes in parts is taken once it is whole", () => {
+  const bench = new Bench();
+  const { link } = bench;
+  link.send({ operation: Release, key: 7n, count: 1 }, () => {});
+  const ticket = link.send({ operation: Acquire, key: 7n });
+  bench.answer(FIRST);
+  bench.answer(ticket);
+  const whole = bench.arrived;
+  const replies: (number | undefined)[] = [];
+  for (let start = 0; start < whole.length; start += 11) {
+    bench.arrived = whole.slice(start, start + 11);
+    bench.inParts = true;
+    replies.push(link.receive(5, true)?.ticket);
+  }
+  assertEquals([replies, link.unanswered], [[...Array(7).fill(undefined), ticket], 0]);
 });
 
 Deno.test("ThreadLink: once the other side has ended, it says so", () => {

@@ -50,6 +50,7 @@ const OUTCOMES: Readonly<Record<string, readonly string[]>> = {
   join: ["member", "ProtocolViolation", "PeerLost", "JoinRefused", "TimedOut"],
   sealed: ["FrameCorrupted", "waits"],
   "sealed link": ["FrameCorrupted", "waits"],
+  "thread link": ["FrameCorrupted", "waits"],
   handshake: ["MessageTooShort", "MessageTooLong", "NotAuthentic"],
   wasm: ["rewritten", "refused"],
 };

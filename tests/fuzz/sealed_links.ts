@@ -7,7 +7,8 @@ import { assert } from "@std/assert";
 import { openLibrary } from "../../ffi/library.ts";
 import { SEAL_KEY_BYTES, SEALED_LINK } from "../../ffi/abi.ts";
 import { Descriptor } from "../../ffi/poller.ts";
-import { LinkSeal, sealedBytes, SealState, Suite, suitesOf } from "../../ffi/seal.ts";
+import { LinkSeal, notAuthentic, sealedBytes, SealState, Suite, suitesOf } from "../../ffi/seal.ts";
+import { ThreadDescriptor } from "../../ffi/thread_link.ts";
 import { TdsmError } from "../../runtime/errors.ts";
 import type { Random } from "../simulator/coherence/random.ts";
 import { change } from "./handshakes.ts";
@@ -34,6 +35,7 @@ const [near, far] = sockets as unknown as [number, number];
 const seal = new LinkSeal();
 const poller = { detach: () => {}, removed: () => {}, turn: () => {}, sent: () => {} };
 const descriptor = new Descriptor(library.symbols, -1, near, seal, poller);
+const ofThread = new ThreadDescriptor(library, near, seal);
 const bare = new Descriptor(library.symbols, -1, near, undefined, poller);
 
 const plain = new Uint8Array(PIECES * PIECE_MAX_BYTES);
@@ -46,6 +48,23 @@ export type Receive = (first: Uint8Array, second: Uint8Array) => number | undefi
 /** What is tried elsewise. */
 export function sealedLinkReceive(first: Uint8Array, second: Uint8Array): number | undefined {
   return descriptor.receive(first, second);
+}
+
+function threadLinkReceive(first: Uint8Array, second: Uint8Array): number | undefined {
+  // One lies behind the other.
+  const room = new Uint8Array(received.buffer, first.byteOffset, first.length + second.length);
+  const taken = ofThread.receive(room, 0);
+  if (taken === undefined) throw notAuthentic();
+  return taken === 0 ? undefined : taken;
+}
+
+/**
+ * The native path of a sealed link that a thread has for itself.
+ *
+ * @returns The target.
+ */
+export function threadLinkTarget(): Target {
+  return { ...sealedLinkTarget(threadLinkReceive), name: "thread link" };
 }
 
 /**

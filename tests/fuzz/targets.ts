@@ -7,7 +7,7 @@ import { engineTarget } from "./engines.ts";
 import { frameTarget } from "./frames.ts";
 import { handshakeTarget } from "./handshakes.ts";
 import { sealedTarget } from "./sealed.ts";
-import { sealedLinkTarget } from "./sealed_links.ts";
+import { sealedLinkTarget, threadLinkTarget } from "./sealed_links.ts";
 import { streamTarget } from "./streams.ts";
 import type { Target } from "./target.ts";
 import { wasmTarget } from "./wasm_modules.ts";
@@ -24,5 +24,6 @@ export const TARGETS: readonly Target[] = [
   handshakeTarget(),
   sealedTarget(),
   sealedLinkTarget(),
+  threadLinkTarget(),
   wasmTarget(),
 ];

@@ -3,10 +3,38 @@
 import { assert, assertEquals } from "@std/assert";
 import { ProcessCluster, type RemoteNode } from "../support/process_cluster.ts";
 import { failure } from "../support/heard.ts";
+import { newKey } from "../../runtime/settings/key.ts";
 import type { Blocking } from "./programs/blocking_worker.ts";
 
 const OWN_LINK = new URL("programs/own_link.ts", import.meta.url).href;
 const WORKER = new URL("programs/blocking_worker.ts", import.meta.url).href;
+
+/** Starts nodes. */
+type Start = (cluster: ProcessCluster, count: number) => Promise<RemoteNode[]>;
+
+/** Defines a test of links in the clear, and one of sealed links. */
+function test(title: string, body: (start: Start) => Promise<void>): void {
+  Deno.test(`thread link: ${title}`, () => body((cluster, count) => start(cluster, count, [])));
+  Deno.test(`thread link, sealed: ${title}`, async () => {
+    const file = await Deno.makeTempFile();
+    try {
+      await Deno.writeTextFile(file, newKey());
+      await body((cluster, count) => start(cluster, count, [`--key-file=${file}`]));
+    } finally {
+      await Deno.remove(file);
+    }
+  });
+}
+
+async function start(
+  cluster: ProcessCluster,
+  count: number,
+  flags: readonly string[],
+): Promise<RemoteNode[]> {
+  const nodes = [await cluster.host("--size=64KiB", ...flags)];
+  while (nodes.length < count) nodes.push(await cluster.join(nodes[0]!, ...flags));
+  return nodes;
+}
 
 /** Has the thread that joined ask by a link of its own from here on. */
 function link(node: RemoteNode): Promise<void> {
@@ -58,9 +86,9 @@ function nextWord(node: RemoteNode): Promise<unknown> {
   });
 }
 
-Deno.test("thread link: no message of the node's own goes to the desk, and what threads do is in order", async () => {
+test("no message of the node's own goes to the desk, and what threads do is in order", async (start) => {
   await using cluster = new ProcessCluster();
-  const [, second, third] = await cluster.start(3, "--size=64KiB");
+  const [, second, third] = await start(cluster, 3);
   await Promise.all([second!, third!].map(link));
   const sent = await second!.evaluate(async (node) => {
     const before = (await node.stats()).messagesSent;
@@ -96,9 +124,9 @@ Deno.test("thread link: no message of the node's own goes to the desk, and what 
   assertEquals(found, false);
 });
 
-Deno.test("thread link: threads of three nodes take turns at a mutex, and meet at a barrier", async () => {
+test("threads of three nodes take turns at a mutex, and meet at a barrier", async (start) => {
   await using cluster = new ProcessCluster();
-  const nodes = await cluster.start(3, "--size=64KiB");
+  const nodes = await start(cluster, 3);
   await Promise.all(nodes.slice(1).map(link));
   const rounds = 60;
   const counted = await Promise.all([
@@ -125,9 +153,9 @@ Deno.test("thread link: threads of three nodes take turns at a mutex, and meet a
   assertEquals(ends.map(({ code }) => code), [0, 0, 0]);
 });
 
-Deno.test("thread link: a wait ends by its time, with no permit, and others keep their places", async () => {
+test("a wait ends by its time, with no permit, and others keep their places", async (start) => {
   await using cluster = new ProcessCluster();
-  const [first, second] = await cluster.start(2, "--size=64KiB");
+  const [first, second] = await start(cluster, 2);
   await link(second!);
   const late = () =>
     failure(second!.evaluate((node) => node.semaphore(5n).acquireSync({ timeoutMs: 20 })));
@@ -137,9 +165,9 @@ Deno.test("thread link: a wait ends by its time, with no permit, and others keep
   assertEquals(await first!.evaluate((node) => node.semaphore(5n).tryAcquire()), false);
 });
 
-Deno.test("thread link: what the directory refuses rejects `closed`, though the thread asks for nothing else", async () => {
+test("what the directory refuses rejects `closed`, though the thread asks for nothing else", async (start) => {
   await using cluster = new ProcessCluster();
-  const [, second] = await cluster.start(2, "--size=64KiB");
+  const [, second] = await start(cluster, 2);
   await link(second!);
   const refused = await failure(second!.evaluate(async (node) => {
     node.semaphore(7n).release(2 ** 31 - 1);
@@ -152,9 +180,9 @@ Deno.test("thread link: what the directory refuses rejects `closed`, though the 
   ]);
 });
 
-Deno.test("thread link: what a thread released before its node closed has arrived, and its node leaves in order", async () => {
+test("what a thread released before its node closed has arrived, and its node leaves in order", async (start) => {
   await using cluster = new ProcessCluster();
-  const [first, second, third] = await cluster.start(3, "--size=64KiB");
+  const [first, second, third] = await start(cluster, 3);
   await link(second!);
   assertEquals(await work(second!, "acquire"), ["waits"]);
   const closed = second!.evaluate(async (node) => {
@@ -176,10 +204,10 @@ Deno.test("thread link: what a thread released before its node closed has arrive
   assertEquals((await third!.leave()).code, 0);
 });
 
-Deno.test("thread link: a thread that waits learns that its directory node has died, or that a program has failed", async () => {
+test("a thread that waits learns that its directory node has died, or that a program has failed", async (start) => {
   for (const how of ["kill", "abort"] as const) {
     await using cluster = new ProcessCluster();
-    const [first, second, third] = await cluster.start(3, "--size=64KiB");
+    const [first, second, third] = await start(cluster, 3);
     await link(second!);
     const waiting = failure(second!.evaluate((node) => node.semaphore(9n).acquireSync()));
     if (how === "kill") first!.process.kill();
@@ -190,10 +218,10 @@ Deno.test("thread link: a thread that waits learns that its directory node has d
   }
 });
 
-Deno.test("thread link: a mutex goes on as abandoned when its node is killed, or its thread has ended", async () => {
+test("a mutex goes on as abandoned when its node is killed, or its thread has ended", async (start) => {
   for (const how of ["kill", "terminate"] as const) {
     await using cluster = new ProcessCluster();
-    const [first, second, third] = await cluster.start(3, "--size=64KiB");
+    const [first, second, third] = await start(cluster, 3);
     await link(third!);
     assertEquals(await work(second!, "lock"), ["locked"]);
     const waiting = third!.evaluate((node) => node.mutex("held").lockSync().abandoned);
@@ -215,9 +243,9 @@ Deno.test("thread link: a mutex goes on as abandoned when its node is killed, or
   }
 });
 
-Deno.test("thread link: a thread at a barrier is told of the node that is gone", async () => {
+test("a thread at a barrier is told of the node that is gone", async (start) => {
   await using cluster = new ProcessCluster();
-  const [first, second, third] = await cluster.start(3, "--size=64KiB");
+  const [first, second, third] = await start(cluster, 3);
   await link(second!);
   const meet = (node: RemoteNode) =>
     node.evaluate((node) => void node.barrier("phase", 3).waitSync());

@@ -553,21 +553,24 @@ pub export fn tdsm_thread_link_end(fd: i32, whole: u32) void {
     thread_link.end(fd, whole != 0);
 }
 
-/// int32_t tdsm_thread_link_send(int32_t fd, const uint8_t *bytes, uint32_t length,
-///                               uint32_t timeout_us)
+/// int32_t tdsm_thread_link_send(int32_t fd, tdsm_sealed_link *seal, const uint8_t *bytes,
+///                               uint32_t length, uint32_t timeout_us)
 /// Answers how many bytes were sent in that time, or the negated errno. Blocks only where there is
-/// no room.
-pub export fn tdsm_thread_link_send(fd: i32, bytes: ?[*]const u8, length: u32, timeout_us: u32) i32 {
+/// no room. `seal` is null where the bytes go as they are; where not, some may be sent by the next
+/// call.
+pub export fn tdsm_thread_link_send(fd: i32, seal: thread_link.Seal, bytes: ?[*]const u8, length: u32, timeout_us: u32) i32 {
     const first = bytes orelse return -@as(i32, @backingInt(linux.E.INVAL));
-    return thread_link.send(fd, first[0..length], timeout_us);
+    return thread_link.send(fd, seal, first[0..length], timeout_us);
 }
 
-/// int32_t tdsm_thread_link_receive(int32_t fd, uint8_t *out, uint32_t length, uint32_t timeout_us)
+/// int32_t tdsm_thread_link_receive(int32_t fd, tdsm_sealed_link *seal, uint8_t *out,
+///                                  uint32_t length, uint32_t timeout_us)
 /// Blocks until the bytes that are expected are there. Answers how many it took, 0 at the other
-/// side's end, or the negated errno, which is EAGAIN after the time.
-pub export fn tdsm_thread_link_receive(fd: i32, out: ?[*]u8, length: u32, timeout_us: u32) i32 {
+/// side's end, or the negated errno, which is EAGAIN after the time. Where they are sealed, it
+/// waits for `length` bytes, and answers fewer after the time.
+pub export fn tdsm_thread_link_receive(fd: i32, seal: thread_link.Seal, out: ?[*]u8, length: u32, timeout_us: u32) i32 {
     const first = out orelse return -@as(i32, @backingInt(linux.E.INVAL));
-    return thread_link.receive(fd, first[0..length], timeout_us);
+    return thread_link.receive(fd, seal, first[0..length], timeout_us);
 }
 
 /// int32_t tdsm_setenv(const char *name, const char *value)

@@ -6,6 +6,8 @@
 
 const std = @import("std");
 const linux = std.os.linux;
+const seals = @import("seal.zig");
+const SealedLink = @import("sealed_link.zig").SealedLink;
 const status = @import("status.zig");
 
 /// The least descriptor that is lent, so that none is 0, which stands for none.
@@ -34,9 +36,14 @@ pub fn end(lent: i32, whole: bool) void {
     _ = linux.shutdown(lent, if (whole) linux.SHUT.RDWR else linux.SHUT.WR);
 }
 
+/// How a thread's link is sealed; null where its bytes go as they are.
+pub const Seal = ?*SealedLink;
+
 /// Sends bytes; where there is no room for them, waits for some. Answers how many were sent in that
-/// time, or the negated errno.
-pub fn send(lent: i32, bytes: []const u8, timeout_us: u32) i32 {
+/// time, or the negated errno. Where they are sealed, they may have been taken and not sent yet:
+/// the next call, also one of `receive`, sends them first.
+pub fn send(lent: i32, seal: Seal, bytes: []const u8, timeout_us: u32) i32 {
+    if (seal) |link| return sendSealed(lent, link, bytes, timeout_us);
     var sent: usize = 0;
     while (sent < bytes.len) {
         const rest = bytes[sent..];
@@ -45,23 +52,75 @@ pub fn send(lent: i32, bytes: []const u8, timeout_us: u32) i32 {
             .SUCCESS => sent += result,
             .INTR => {},
             .AGAIN => if (!await(lent, linux.POLL.OUT, timeout_us)) break,
-            else => |errno| return -@as(i32, @backingInt(errno)),
+            else => |errno| return errnoOf(errno),
         }
     }
     return @intCast(sent);
 }
 
+fn sendSealed(lent: i32, link: *SealedLink, bytes: []const u8, timeout_us: u32) i32 {
+    var taken: usize = 0;
+    while (true) {
+        const rest = bytes[taken..];
+        const more = link.send(lent, &.{.{ .base = rest.ptr, .len = rest.len }}, false);
+        if (more < 0) return more;
+        taken += @intCast(more);
+        if (link.out_end == 0 or !await(lent, linux.POLL.OUT, timeout_us)) return @intCast(taken);
+    }
+}
+
 /// Waits until what was expected is there, and takes as much of it as there is room for. Answers
 /// how many bytes that are, 0 at the other side's end, or the negated errno: EAGAIN after the time,
-/// or where a signal came first.
-pub fn receive(lent: i32, out: []u8, timeout_us: u32) i32 {
-    if (!await(lent, linux.POLL.IN, timeout_us)) return -@as(i32, @backingInt(linux.E.AGAIN));
+/// or where a signal came first. Where they are sealed, it waits for as many as there is room for,
+/// whatever was expected, and answers fewer after the time.
+pub fn receive(lent: i32, seal: Seal, out: []u8, timeout_us: u32) i32 {
+    if (seal) |link| return receiveSealed(lent, link, out, timeout_us);
+    if (!await(lent, linux.POLL.IN, timeout_us)) return errnoOf(.AGAIN);
     const result = linux.recvfrom(lent, out.ptr, out.len, linux.MSG.DONTWAIT, null, null);
     return switch (linux.errno(result)) {
         .SUCCESS => @intCast(result),
-        .INTR => -@as(i32, @backingInt(linux.E.AGAIN)),
-        else => |errno| -@as(i32, @backingInt(errno)),
+        .INTR => errnoOf(.AGAIN),
+        else => |errno| errnoOf(errno),
     };
+}
+
+fn receiveSealed(lent: i32, link: *SealedLink, out: []u8, timeout_us: u32) i32 {
+    // What had no room before is what the answer waits for.
+    const sent = if (link.out_end == 0) 0 else sendSealed(lent, link, &.{}, timeout_us);
+    if (sent < 0) return sent;
+    var filled: usize = 0;
+    // Nothing can be there yet where nothing was left over: the thread sleeps first.
+    var may_be_there = link.held != 0 or link.in_start < link.in_end;
+    while (true) {
+        if (may_be_there) {
+            const count = link.receive(lent, out[filled..], &.{});
+            if (count > 0) filled += @intCast(count);
+            if (filled == out.len) return @intCast(filled);
+            if (count <= 0 and count != errnoOf(.AGAIN)) return if (filled > 0) @intCast(filled) else count;
+        }
+        may_be_there = true;
+        expect(lent, leastOf(link, out.len - filled)) catch return errnoOf(.BADF);
+        if (await(lent, linux.POLL.IN, timeout_us)) continue;
+        return if (filled > 0) @intCast(filled) else errnoOf(.AGAIN);
+    }
+}
+
+/// How many bytes have to arrive at least for so many to be opened: the other side may have sealed
+/// them as one record.
+fn leastOf(link: *const SealedLink, wanted: usize) u32 {
+    const there = link.in_end - link.in_start;
+    const carried = link.receives.length;
+    const least = if (carried == 0)
+        seals.overhead_bytes + wanted
+    else if (carried >= wanted)
+        carried + seals.tag_bytes
+    else
+        carried + seals.tag_bytes + seals.overhead_bytes + (wanted - carried);
+    return @intCast(@max(least -| there, 1));
+}
+
+fn errnoOf(errno: linux.E) i32 {
+    return -@as(i32, @backingInt(errno));
 }
 
 /// Sleeps until something happens on a socket. Whether it did, before the time was over.
