@@ -53,8 +53,8 @@ export type Sum = (bytes: Uint8Array) => number;
  * them under way.
  */
 export class SendQueues {
-  /** The queues in which something waits. */
-  readonly #filled = new Set<Sender>();
+  /** The queues in which something waits, or has waited, and that are not closed. */
+  readonly #open = new Set<Sender>();
   #heldBytes = 0;
   #unsentVersion = 0;
 
@@ -65,29 +65,33 @@ export class SendQueues {
 
   /** A queue holds so many bytes more. */
   add(sender: Sender, bytes: number): void {
-    this.#filled.add(sender);
+    this.#open.add(sender);
     this.#heldBytes += bytes;
     if (this.#heldBytes > LINK_QUEUE_MAX_BYTES) this.#worst().overflow();
   }
 
   /**
-   * A queue, which may be empty now, holds so many bytes less.
+   * A queue holds so many bytes less.
    *
-   * @param sender The queue.
    * @param bytes How many.
    * @param hasPayload Whether a payload may be among them.
    */
-  remove(sender: Sender, bytes: number, hasPayload: boolean): void {
+  remove(bytes: number, hasPayload: boolean): void {
     this.#heldBytes -= bytes;
     if (hasPayload) this.#unsentVersion++;
-    if (sender.heldBytes === 0) this.#filled.delete(sender);
+  }
+
+  /** A queue is closed, which has held so many bytes. */
+  close(sender: Sender, bytes: number): void {
+    this.remove(bytes, true);
+    this.#open.delete(sender);
   }
 
   /** The longest queue of those that stand still, or else of all. */
   #worst(): Sender {
     const since = performance.now() - HEARTBEAT_MS;
-    const still = [...this.#filled].filter((sender) => sender.standsStillSince(since));
-    const worst = still.length === 0 ? [...this.#filled] : still;
+    const still = [...this.#open].filter((sender) => sender.standsStillSince(since));
+    const worst = still.length === 0 ? [...this.#open] : still;
     return worst.reduce((a, b) => b.heldBytes > a.heldBytes ? b : a);
   }
 }
@@ -188,7 +192,7 @@ export class Sender {
     this.#current = undefined;
     this.#segments = [];
     this.#used = 0;
-    if (held > 0) this.#queues.remove(this, held, true);
+    this.#queues.close(this, held);
   }
 
   /**
@@ -318,7 +322,7 @@ export class Sender {
         const { bytes, heldBytes, batch } = segments.shift()!;
         this.#taken -= bytes.length;
         this.#heldBytes -= heldBytes;
-        this.#queues.remove(this, heldBytes, batch === undefined);
+        this.#queues.remove(heldBytes, batch === undefined);
         this.#spare ??= batch;
       }
       if (after > 0) return false;
@@ -334,7 +338,7 @@ export class Sender {
       this.#count(source.length);
     } else {
       this.#seal();
-      this.#segments.push({ bytes: source, heldBytes });
+      this.#push({ bytes: source, heldBytes });
       this.#queued(source.length, heldBytes);
     }
   }
@@ -353,7 +357,7 @@ export class Sender {
       }
       if (this.#closed) break;
       this.#heldBytes -= heldBytes;
-      this.#queues.remove(this, heldBytes, batch === undefined);
+      this.#queues.remove(heldBytes, batch === undefined);
       this.#spare ??= batch;
     }
     // In the same turn of the event loop that found the queue empty: a frame queued in between
@@ -365,10 +369,16 @@ export class Sender {
   #seal(): void {
     if (this.#used === 0) return;
     const bytes = this.#batch.subarray(0, this.#used);
-    this.#segments.push({ bytes, heldBytes: bytes.length, batch: this.#batch });
+    this.#push({ bytes, heldBytes: bytes.length, batch: this.#batch });
     this.#batch = this.#spare ?? new Uint8Array(SEND_BATCH_BYTES);
     this.#spare = undefined;
     this.#used = 0;
+  }
+
+  /** Queues a write. Mostly there is one at a time, and an empty list makes room for many. */
+  #push(segment: Segment): void {
+    if (this.#segments.length === 0) this.#segments = [segment];
+    else this.#segments.push(segment);
   }
 
   /** Makes room in the batch. */

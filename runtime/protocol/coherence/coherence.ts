@@ -240,9 +240,7 @@ export class Coherence {
    */
   step(input: Input, now: number): Output {
     const outbox = this.#outbox;
-    outbox.operations = [];
-    outbox.messages = [];
-    outbox.events = [];
+    outbox.clear();
     this.cache.begin(now);
     this.#take(input, now);
     this.#deliverLocally(now);

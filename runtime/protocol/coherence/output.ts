@@ -69,14 +69,22 @@ export interface Output {
   readonly events: readonly EngineEvent[];
 }
 
+/** Stands for lists of a step that are empty: nothing is ever put into it. */
+const NOTHING: never[] = [];
+
 /** Collects the actions of the cache and the directory during a step. */
 export class Outbox {
-  operations: PageOperation[] = [];
-  messages: Envelope[] = [];
-  events: EngineEvent[] = [];
+  operations: PageOperation[] = NOTHING;
+  messages: Envelope[] = NOTHING;
+  events: EngineEvent[] = NOTHING;
 
-  // Most steps have one operation and one message, and a list that begins as empty makes room for
-  // many with the first.
+  // Most steps have one operation, one message and no event, and a list that begins as empty makes
+  // room for many with the first.
+
+  /** Begins a step. */
+  clear(): void {
+    this.operations = this.messages = this.events = NOTHING;
+  }
 
   operate(operation: PageOperation): void {
     if (this.operations.length === 0) this.operations = [operation];
@@ -89,6 +97,7 @@ export class Outbox {
   }
 
   tell(event: EngineEvent): void {
-    this.events.push(event);
+    if (this.events.length === 0) this.events = [event];
+    else this.events.push(event);
   }
 }
