@@ -272,6 +272,23 @@ Deno.test("busy loops spin on each core until they are to rest", async () => {
   }
 });
 
+Deno.test("the time of a process has that of threads which have ended", async () => {
+  const workers = () =>
+    [...Deno.readDirSync("/proc/self/task")].filter(({ name }) =>
+      Deno.readTextFileSync(`/proc/self/task/${name}/comm`).startsWith("worker-")
+    ).length;
+  const [others, before] = [workers(), cpuTimeUs(Deno.pid)];
+  const spin =
+    "const end = performance.now() + 50; while (performance.now() < end); postMessage(0)";
+  const worker = new Worker(`data:text/javascript,${spin}`, { type: "module" });
+  await new Promise((resolve) => worker.onmessage = resolve);
+  const during = cpuTimeUs(Deno.pid);
+  worker.terminate();
+  while (workers() > others) await new Promise((resolve) => setTimeout(resolve, 1));
+  assert(during > before);
+  assert(cpuTimeUs(Deno.pid) >= during);
+});
+
 Deno.test("two states of a floor are told apart, and the noise of one is not", () => {
   const random = new Random(7);
   // Times have a long tail: the logarithm of each is a sum of many small things.

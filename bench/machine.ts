@@ -91,22 +91,31 @@ function readTicks(): Ticks {
 }
 
 /**
- * The time that a process has had a core, of all its threads that there are.
+ * The time that a process has had a core, of all its threads, also of those that have ended: the
+ * sum over `/proc/PID/task` would go down with each of them.
  *
  * @param pid The process.
  * @returns Microseconds.
+ * @throws {Error} If there is no such process.
  */
 export function cpuTimeUs(pid: number): number {
-  let ns = 0;
-  for (const { name } of Deno.readDirSync(`/proc/${pid}/task`)) {
-    try {
-      ns += Number(Deno.readTextFileSync(`/proc/${pid}/task/${name}/schedstat`).split(" ")[0]);
-    } catch (error) {
-      // A thread may end between the two.
-      if (!(error instanceof Deno.errors.NotFound)) throw error;
-    }
+  using library = openClocks();
+  const { clock_getcpuclockid, clock_gettime } = library.symbols;
+  const clock = new Int32Array(1);
+  const seconds = new BigInt64Array(2);
+  if (clock_getcpuclockid(pid, clock) !== 0 || clock_gettime(clock[0]!, seconds) !== 0) {
+    throw new Error(`there is no process ${pid}`);
   }
-  return ns / 1000;
+  return Number(seconds[0]) * 1e6 + Number(seconds[1]) / 1000;
+}
+
+/** The clocks of processes, of the C library. */
+function openClocks() {
+  const library = Deno.dlopen("libc.so.6", {
+    clock_getcpuclockid: { parameters: ["i32", "buffer"], result: "i32" },
+    clock_gettime: { parameters: ["i32", "buffer"], result: "i32" },
+  });
+  return { symbols: library.symbols, [Symbol.dispose]: () => library.close() };
 }
 
 /**
