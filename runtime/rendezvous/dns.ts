@@ -9,7 +9,7 @@ import { reasonOf, TdsmError } from "../errors.ts";
 import { RENDEZVOUS_LOOK_MS } from "../limits.ts";
 import { refused } from "../settings/flags.ts";
 import { mayUseNet, netPermission } from "../settings/permissions.ts";
-import type { Finding, Rendezvous, Seeker } from "./rendezvous.ts";
+import { type Finding, KNOWN_TO_ALL, type Rendezvous, type Seeker } from "./rendezvous.ts";
 import { placeSeen } from "./variables.ts";
 
 /** A name by which nodes know the directory. */
@@ -42,9 +42,7 @@ export class DnsRendezvous implements Rendezvous {
         if (!isFree({ hostname: address, port })) {
           return { kind: "join", place, directories: [this.#directory] };
         }
-        const nothing = (): Promise<void> => Promise.resolve();
-        const found = { place, address, ports: [port] };
-        return { kind: "host", publish: nothing, withdraw: nothing, ...found };
+        return { kind: "host", place, address, ports: [port], ...KNOWN_TO_ALL };
       } catch (error) {
         if (error instanceof TdsmError) throw error;
         why = reasonOf(error);

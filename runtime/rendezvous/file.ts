@@ -8,7 +8,7 @@ import { type Address, formatAddress, isLoopback, isWildcard, parseAddress } fro
 import { reasonOf, TdsmError } from "../errors.ts";
 import { RENDEZVOUS_FILE_MAX_BYTES, RENDEZVOUS_LOOK_MS } from "../limits.ts";
 import { refused } from "../settings/flags.ts";
-import { newKey } from "../settings/key.ts";
+import { MODE_OTHERS, newKey } from "../settings/key.ts";
 import { keyOf } from "../settings/key_text.ts";
 import type { Settings } from "../settings/types.ts";
 import { machineName } from "./machine.ts";
@@ -16,10 +16,8 @@ import { whyNotThere } from "./probe.ts";
 import type { Finding, Hosting, Rendezvous, Seeker } from "./rendezvous.ts";
 import { placeSeen } from "./variables.ts";
 
-/** The bits of a file's mode by which others than its owner can read or change it. */
-const OTHERS = 0o077;
 const MODE = 0o600;
-/** With what every record begins: what begins otherwise is no file of ours. */
+/** With what every record begins: what begins otherwise is no file of a rendezvous. */
 const BEGINNING = '{"tdsm":';
 const RECORD_VERSION = 1;
 
@@ -59,7 +57,7 @@ export class FileRendezvous implements Rendezvous {
     // Several machines of a launcher that does not tell of them may share a file.
     const place = placeSeen();
     const mayHost = place === undefined ? !settings.rpcServer : place.rank === 0;
-    for (let met = `no node has claimed it`;;) {
+    for (let met = "no node has claimed it";;) {
       const file = await this.#open(settings);
       try {
         if (await file.tryLock(mayHost)) {
@@ -115,7 +113,8 @@ export class FileRendezvous implements Rendezvous {
       throw refused(`Cannot use the file ${path} to find the directory: ${reasonOf(cause)}`, cause);
     }
     const { isFile, mode } = await file.stat();
-    const isOpen = settings.key === undefined && !settings.insecure && ((mode ?? 0) & OTHERS) !== 0;
+    const isOpen = settings.key === undefined && !settings.insecure &&
+      ((mode ?? 0) & MODE_OTHERS) !== 0;
     if (isFile && !isOpen) return file;
     file.close();
     const why = isFile

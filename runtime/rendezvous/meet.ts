@@ -3,7 +3,7 @@
 import { type Address, isLoopback } from "../address.ts";
 import { asDirectory } from "../settings/settings.ts";
 import type { Settings } from "../settings/types.ts";
-import type { Finding, Place, Rendezvous } from "./rendezvous.ts";
+import { type Finding, KNOWN_TO_ALL, type Place, type Rendezvous } from "./rendezvous.ts";
 
 /** What came of looking for the directory. */
 export interface Meeting {
@@ -72,8 +72,7 @@ const JUST_SETTINGS: Omit<Meeting, "settings"> = {
   otherPorts: [],
   otherDirectories: [],
   place: undefined,
-  publish: () => Promise.resolve(),
-  withdraw: () => Promise.resolve(),
+  ...KNOWN_TO_ALL,
 };
 
 /** Loaded on demand, since most nodes are told where the directory is. */

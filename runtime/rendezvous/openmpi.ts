@@ -4,7 +4,7 @@
  * tell.
  */
 
-import type { Finding, Rendezvous, Seeker } from "./rendezvous.ts";
+import { type Finding, KNOWN_TO_ALL, type Rendezvous, type Seeker } from "./rendezvous.ts";
 import { addressesAt, portsOf } from "./ports.ts";
 import { placeBy, variablesOf } from "./variables.ts";
 
@@ -34,10 +34,7 @@ export class OpenMpiRendezvous implements Rendezvous {
     // The upper half is of the launcher, the lower one of the job that it runs.
     const ports = portsOf(Math.floor(job / 2 ** 16), job % 2 ** 16);
     const found = { place, key, plain: true };
-    if (place.rank === 0) {
-      const nothing = (): Promise<void> => Promise.resolve();
-      return { kind: "host", ports, publish: nothing, withdraw: nothing, ...found };
-    }
+    if (place.rank === 0) return { kind: "host", ports, ...KNOWN_TO_ALL, ...found };
     return { kind: "join", directories: addressesAt("127.0.0.1", ports), ...found };
   }
 }

@@ -65,6 +65,12 @@ export interface Hosting extends Found {
   withdraw(): Promise<void>;
 }
 
+/** What is to do for a node that hosts where the others know by themselves where it listens. */
+export const KNOWN_TO_ALL: Pick<Hosting, "publish" | "withdraw"> = {
+  publish: () => Promise.resolve(),
+  withdraw: () => Promise.resolve(),
+};
+
 /** This node is to join. */
 export interface Joining extends Found {
   readonly kind: "join";

@@ -5,16 +5,13 @@
 
 import { reasonOf, TdsmError } from "../errors.ts";
 import { DIRECTORY_PORT_DEFAULT, KEY_FILE_MAX_BYTES, RENDEZVOUS_LOOK_MS } from "../limits.ts";
-import { newKey } from "../settings/key.ts";
+import { MODE_OTHERS, newKey } from "../settings/key.ts";
 import { keyOf } from "../settings/key_text.ts";
 import { whyOnlyHere } from "./machine.ts";
 import { parseNodelist } from "./nodelist.ts";
 import { addressesAt, portsOf } from "./ports.ts";
-import type { Finding, Rendezvous, Seeker } from "./rendezvous.ts";
+import { type Finding, KNOWN_TO_ALL, type Rendezvous, type Seeker } from "./rendezvous.ts";
 import { placeBy, variablesOf } from "./variables.ts";
-
-/** The bits of a file's mode by which others than its owner can read or change it. */
-const OTHERS = 0o077;
 
 /** The tasks of a job step. */
 export class SlurmRendezvous implements Rendezvous {
@@ -35,8 +32,7 @@ export class SlurmRendezvous implements Rendezvous {
     if (place.nodeCount === 1) {
       // As without Slurm: others may join by address.
       const ports = [settings.port || DIRECTORY_PORT_DEFAULT];
-      const nothing = (): Promise<void> => Promise.resolve();
-      return { kind: "host", place, ports, publish: nothing, withdraw: nothing };
+      return { kind: "host", place, ports, ...KNOWN_TO_ALL };
     }
     const [job, step] = [variables.number("SLURM_JOB_ID"), variables.number("SLURM_STEP_ID")];
     const machines = this.#machines();
@@ -56,7 +52,7 @@ export class SlurmRendezvous implements Rendezvous {
       ...found,
       address: isSingle ? undefined : "0.0.0.0",
       ports,
-      publish: () => Promise.resolve(),
+      ...KNOWN_TO_ALL,
       withdraw: async () => await key?.remove?.(),
     };
   }
@@ -151,7 +147,7 @@ export class SlurmRendezvous implements Rendezvous {
     try {
       using file = await Deno.open(path);
       const { mode, isFile } = await file.stat();
-      if (!isFile || ((mode ?? 0) & OTHERS) !== 0) {
+      if (!isFile || ((mode ?? 0) & MODE_OTHERS) !== 0) {
         throw this.#variables.wrong(`others can read or change ${path}. Remove it`);
       }
       const bytes = new Uint8Array(KEY_FILE_MAX_BYTES);

@@ -119,13 +119,15 @@ export class LauncherVariables {
    * @param name The variable.
    * @param min The least that it may be.
    * @returns The number.
-   * @throws {TdsmError} `PermissionMissing`, or `InvalidOption` where there is none.
+   * @throws {TdsmError} `PermissionMissing`, or `InvalidOption` where there is no such number.
    */
   number(name: string, min = 0): number {
     const text = this.text(name);
     const number = /^\d+$/.test(text) ? Number(text) : NaN;
     if (number >= min && Number.isSafeInteger(number)) return number;
-    throw this.wrong(`${name} is ${JSON.stringify(text)}, and must be a whole number`);
+    throw this.wrong(
+      `${name} is ${JSON.stringify(text)}, and must be a whole number from ${min} on`,
+    );
   }
 
   /**
@@ -136,7 +138,7 @@ export class LauncherVariables {
    * @returns The node's place.
    * @throws {TdsmError} `PermissionMissing`, or `InvalidOption` where one is missing or wrong.
    */
-  place(rankName: string, sizeName: string): { rank: number; nodeCount: number } {
+  place(rankName: string, sizeName: string): Place {
     const rank = this.number(rankName);
     const nodeCount = this.number(sizeName, 1);
     if (rank < nodeCount) return { rank, nodeCount };

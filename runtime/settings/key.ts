@@ -12,7 +12,7 @@ import { keyOf, type KeySource } from "./key_text.ts";
 import type { Settings } from "./types.ts";
 
 /** The bits of a file's mode by which others than its owner can read or change it. */
-const OTHERS = 0o077;
+export const MODE_OTHERS = 0o077;
 
 /** A key that was read. */
 export interface ReadKey {
@@ -49,7 +49,7 @@ export async function readKey(source: KeySource | undefined): Promise<ReadKey | 
   const { bytes, mode } = await readStart(path);
   try {
     const key = keyOf(new TextDecoder().decode(bytes));
-    const isOpen = ((mode ?? 0) & OTHERS) !== 0;
+    const isOpen = ((mode ?? 0) & MODE_OTHERS) !== 0;
     const warning = `Others on this machine can read or change the key file ${path}: ` +
       `run chmod 600 ${path}, and make a new key if somebody has`;
     return { key, warning: isOpen ? warning : undefined };
