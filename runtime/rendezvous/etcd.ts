@@ -158,7 +158,13 @@ export class EtcdRendezvous implements Rendezvous {
       publish: async ({ hostname, port }) => {
         const host = isWildcard(hostname) ? machineName().host : hostname;
         record = { ...claimed, address: formatAddress({ hostname: host, port }) };
-        if (!await this.#replace(claimed, record, lease!)) throw this.#lost();
+        let isOurs: boolean;
+        try {
+          isOurs = await this.#replace(claimed, record, lease!);
+        } catch (error) {
+          throw error instanceof EtcdSilent ? this.#unpublished(error) : error;
+        }
+        if (!isOurs) throw this.#lost();
         keeper.postMessage({ value: valueOf(record) });
       },
       withdraw: async () => {
@@ -233,6 +239,10 @@ export class EtcdRendezvous implements Rendezvous {
         body: JSON.stringify(request),
         signal: giveUp,
       });
+      if (!response.ok) {
+        await response.body?.cancel();
+        throw new EtcdSilent(`etcd at ${this.#url} answers ${response.status} to /v3/watch`);
+      }
       const lines = response.body!.pipeThrough(new TextDecoderStream());
       // The first message says that the watch has begun.
       for await (const text of lines) if (text.includes('"events"')) return;
@@ -255,6 +265,9 @@ export class EtcdRendezvous implements Rendezvous {
     } catch (error) {
       throw new EtcdSilent(`etcd at ${this.#url} does not answer (${reasonOf(error)})`);
     }
+    if (NOT_NOW.has(response.status)) {
+      throw new EtcdSilent(`etcd at ${this.#url} cannot answer now (${response.status})`);
+    }
     try {
       const answer = JSON.parse(text) as Answer & { readonly error?: string };
       if (response.ok && answer.header !== undefined) return answer;
@@ -268,6 +281,11 @@ export class EtcdRendezvous implements Rendezvous {
       `Cannot use ${this.#url}: it answers ${response.status} to /v3/${path}, as no etcd does ` +
         "that has a JSON gateway (version 3.4 or newer)",
     );
+  }
+
+  #unpublished(cause: EtcdSilent): TdsmError {
+    const message = `Cannot host by ${this.#name}: ${cause.message}. Start again once it does`;
+    return new TdsmError("NoDirectory", message, { operation: "join", cause });
   }
 
   #lost(): TdsmError {
@@ -286,6 +304,9 @@ export class EtcdRendezvous implements Rendezvous {
     );
   }
 }
+
+/** How the gateway answers while etcd has no leader, or is too slow. */
+const NOT_NOW: ReadonlySet<number> = new Set([503, 504]);
 
 /** etcd cannot be reached now. */
 class EtcdSilent extends Error {}
@@ -315,32 +336,48 @@ function base64(text: string): string {
 
 /**
  * What the keeper's Worker runs; text, since a package has no file for it. Where the lease is over,
- * as after the process was suspended, it puts the record there anew, unless another node has.
+ * as after the process was suspended, it puts the record there anew, unless another node has. Its
+ * own record can be there, too: where etcd has put it, and the answer was lost.
  */
 const KEEPER = `
-let given, value, silent = false;
+let given, value, busy = false, silent = false;
 const call = async (path, body) => {
   const signal = AbortSignal.timeout(given.beatMs);
   const init = { method: "POST", body: JSON.stringify(body), signal };
-  const answer = JSON.parse((await (await fetch(given.url + "/v3/" + path, init)).text()));
+  const response = await fetch(given.url + "/v3/" + path, init);
+  const answer = await response.json();
+  if (!response.ok || answer.error !== undefined) throw new Error("etcd refuses");
   return answer.result ?? answer;
 };
+/** Whether the record is there, or not due yet; not where another node has put its own. */
+const keep = async () => {
+  const { TTL = "0" } = await call("lease/keepalive", { ID: given.lease });
+  if (Number(TTL) > 0 || value === undefined) return true;
+  const { ID } = await call("lease/grant", { TTL: given.seconds });
+  const success = [{ requestPut: { key: given.key, value, lease: ID } }];
+  const putIf = async (should) => {
+    const compare = [{ key: given.key, result: "EQUAL", ...should }];
+    return (await call("kv/txn", { compare, success })).succeeded === true;
+  };
+  const isPut = await putIf({ target: "CREATE", createRevision: "0" }) ||
+    await putIf({ target: "VALUE", value });
+  given.lease = ID;
+  return isPut;
+};
 const beat = async () => {
+  if (busy) return;
+  busy = true;
   try {
-    const { TTL = "0" } = await call("lease/keepalive", { ID: given.lease });
+    if (!await keep()) {
+      clearInterval(timer);
+      self.postMessage("lost");
+    }
     silent = false;
-    if (Number(TTL) > 0 || value === undefined) return;
-    const { ID } = await call("lease/grant", { TTL: given.seconds });
-    const compare = [{ target: "CREATE", key: given.key, result: "EQUAL", createRevision: "0" }];
-    const success = [{ requestPut: { key: given.key, value, lease: ID } }];
-    const { succeeded } = await call("kv/txn", { compare, success });
-    given.lease = ID;
-    if (succeeded) return;
-    self.postMessage("lost");
-    clearInterval(timer);
   } catch {
     if (!silent) self.postMessage("silent");
     silent = true;
+  } finally {
+    busy = false;
   }
 };
 let timer;
