@@ -70,7 +70,7 @@ export class LineDescriptor implements Disposable {
       }
       const leftMs = Math.max(0, Math.ceil(giveUpAtMs - performance.now()));
       const events = await this.#c.symbols.poll(new Uint8Array(poll.buffer), 1n, leftMs);
-      if (events === 0) return undefined;
+      if (events === 0 || (events < 0 && leftMs === 0)) return undefined;
       // A signal has ended the wait.
       if (events < 0) continue;
       const length = this.#c.symbols.read(this.#descriptor, bytes, BigInt(bytes.length));

@@ -33,9 +33,10 @@ export class PmiRendezvous implements Rendezvous {
   async find({ settings, giveUpAtMs }: Seeker): Promise<Finding> {
     const variables = this.#variables;
     const place = placeBy("pmi", variables);
-    const table = await PmiTable.open(variables.number("PMI_FD"), variables, giveUpAtMs);
+    using stack = new DisposableStack();
+    const descriptor = variables.number("PMI_FD");
+    const table = stack.use(await PmiTable.open(descriptor, variables, giveUpAtMs));
     if (place.rank > 0) {
-      using _table = table;
       await table.meet();
       const directory = parseAddress(await table.get(ADDRESS), 0);
       const key = await table.get(KEY);
@@ -47,6 +48,8 @@ export class PmiRendezvous implements Rendezvous {
     const host = this.#host(place.nodeCount);
     const makesKey = settings.key === undefined && !settings.insecure;
     const key = makesKey ? newKey() : undefined;
+    // From here on it is for `withdraw` to end the table.
+    stack.move();
     return {
       kind: "host",
       place,
