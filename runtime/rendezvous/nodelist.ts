@@ -11,7 +11,9 @@ import { NODELIST_MAX } from "../limits.ts";
  * @throws {RangeError} If `text` is no such list, or one of more than `NODELIST_MAX` names.
  */
 export function parseNodelist(text: string): string[] {
-  return splitOutside(text).flatMap((item) => expand(item, text));
+  const names = splitOutside(text).flatMap((item) => expand(item, text));
+  if (names.length > NODELIST_MAX) throw tooLong(text);
+  return names;
 }
 
 /** Splits a list at the commas that are in no brackets. */
@@ -27,11 +29,9 @@ function expand(item: string, list: string): string[] {
   const [, before, numbers, after] = /^([^\[]*)\[([^\]]*)\](.*)$/.exec(item) ?? [];
   if (before === undefined) return [item];
   const rest = expand(after!, list);
-  const names = numbersOf(numbers!, list).flatMap((number) =>
-    rest.map((end) => before + number + end)
-  );
-  if (names.length > NODELIST_MAX) throw tooLong(list);
-  return names;
+  const here = numbersOf(numbers!, list);
+  if (here.length * rest.length > NODELIST_MAX) throw tooLong(list);
+  return here.flatMap((number) => rest.map((end) => before + number + end));
 }
 
 /** The numbers that stand in brackets, as they are written in names. */
