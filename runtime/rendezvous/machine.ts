@@ -3,6 +3,7 @@
 import { withFiles } from "../../ffi/machine.ts";
 import { isLoopback } from "../address.ts";
 import { reasonOf } from "../errors.ts";
+import { mayUseNet, netPermission } from "../settings/permissions.ts";
 
 /** This machine, as other machines know it. */
 export interface MachineName {
@@ -29,12 +30,15 @@ export function machineName(): MachineName {
  *
  * @param name The name of this machine.
  * @returns The reason, and what to do; `undefined` where they reach it.
+ * @throws {TdsmError} `PermissionMissing`
  */
 export function whyOnlyHere(name: string): string | undefined {
   const remedy = "Correct /etc/hosts there, or the name service";
+  const anyPort = { hostname: name, port: 0 };
+  if (!mayUseNet(anyPort)) throw netPermission(anyPort);
   let own: string;
   try {
-    using listener = Deno.listen({ hostname: name, port: 0 });
+    using listener = Deno.listen(anyPort);
     own = listener.addr.hostname;
   } catch (error) {
     return `the machine ${name} cannot listen by that name (${reasonOf(error)}). ${remedy}`;
