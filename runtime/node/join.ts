@@ -21,7 +21,7 @@ import { newNode, type Node } from "./node.ts";
 import { memoryOf } from "./thread.ts";
 import { serveRpc } from "./rpc_transport.ts";
 import { readKey, requireKey } from "../settings/key.ts";
-import { requirePermissions } from "../settings/permissions.ts";
+import { requireNative, requirePermissions } from "../settings/permissions.ts";
 import { requireDeno } from "../version.ts";
 import { warnOfUnread } from "./unread_environment.ts";
 import { meet, type Meeting } from "../rendezvous/meet.ts";
@@ -64,6 +64,8 @@ export async function startNode(
   ownsProcess: boolean,
 ): Promise<Node> {
   requireDeno();
+  // Some ways to find the directory use the C library.
+  requireNative();
   const meeting = await meet(given);
   let node: Node | undefined;
   try {
@@ -73,7 +75,7 @@ export async function startNode(
     return node;
   } catch (error) {
     // A node that is closed takes back by itself what it has published.
-    await (node === undefined ? meeting.withdraw() : node.close().catch(() => {}));
+    await (node === undefined ? meeting.withdraw() : node.close()).catch(() => {});
     throw error;
   }
 }
@@ -190,14 +192,17 @@ function untilReady(
           // The answer to the call can overtake earlier news, such as a line of the log.
           if (orderly) await told.promise;
           unmark();
-          await meeting.withdraw();
-          worker.terminate();
-          slots.end();
-          unbind();
-          // A thread of an engine that did not close may still be inside of the library.
-          if (orderly) library[Symbol.dispose]();
-          if (failure === undefined) closed.resolve();
-          else closed.reject(failure);
+          try {
+            await meeting.withdraw();
+          } finally {
+            worker.terminate();
+            slots.end();
+            unbind();
+            // A thread of an engine that did not close may still be inside of the library.
+            if (orderly) library[Symbol.dispose]();
+            if (failure === undefined) closed.resolve();
+            else closed.reject(failure);
+          }
         };
         const node = newNode({
           id,

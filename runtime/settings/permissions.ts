@@ -5,17 +5,25 @@ import type { Settings } from "./types.ts";
 import { TdsmError } from "../errors.ts";
 
 /**
+ * Checks that native code may be used.
+ *
+ * @throws {TdsmError} `PermissionMissing`, naming the flag.
+ */
+export function requireNative(): void {
+  // Pointers need the permission without a path.
+  if (Deno.permissions.querySync({ name: "ffi" }).state === "granted") return;
+  const message = "Cannot use native code: run Deno with --allow-ffi, without a path";
+  throw new TdsmError("PermissionMissing", message, { operation: "join" });
+}
+
+/**
  * Checks that native code may be used, and the network as the settings need it.
  *
  * @param settings What the node goes by.
  * @throws {TdsmError} `PermissionMissing`, naming the flag.
  */
 export function requirePermissions(settings: Settings): void {
-  // Pointers need the permission without a path.
-  if (Deno.permissions.querySync({ name: "ffi" }).state !== "granted") {
-    const message = "Cannot use native code: run Deno with --allow-ffi, without a path";
-    throw new TdsmError("PermissionMissing", message, { operation: "join" });
-  }
+  requireNative();
   const { address: hostname, port, directoryAddress } = settings;
   const addresses = [{ hostname, port }];
   if (directoryAddress !== undefined) addresses.push(directoryAddress);
