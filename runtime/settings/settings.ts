@@ -234,8 +234,8 @@ function show(raw: unknown): string {
 }
 
 /**
- * How the node finds its directory. The role that a user gives it counts unless a stronger source
- * names a rendezvous.
+ * How the node finds its directory. The role that the strongest source gives it counts, unless a
+ * stronger one names a rendezvous.
  */
 function chooseRendezvous(
   rendezvous: Found<RendezvousChoice> | undefined,
@@ -243,12 +243,14 @@ function chooseRendezvous(
   ...roles: readonly (Found<unknown> | undefined)[]
 ): RendezvousChoice {
   const byFlags: RendezvousChoice = { kind: "flags" };
+  const [role] = roles.filter((given) => given !== undefined).sort((a, b) => b.rank - a.rank);
   if (rendezvous === undefined || rendezvous.value.kind === "auto") {
-    const launcher = roles.some((given) => given !== undefined) ? undefined : seen();
+    const launcher = role === undefined ? seen() : undefined;
     return launcher === undefined ? byFlags : { kind: launcher };
   }
-  const role = roles.find((given) => given !== undefined && given.rank >= rendezvous.rank);
-  if (role === undefined || rendezvous.value.kind === "flags") return rendezvous.value;
+  if (role === undefined || role.rank < rendezvous.rank || rendezvous.value.kind === "flags") {
+    return rendezvous.value;
+  }
   if (role.rank > rendezvous.rank) return byFlags;
   throw invalid(rendezvous, `${role.source} says how the node finds the directory, too. Use one`);
 }
