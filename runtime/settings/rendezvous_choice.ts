@@ -67,7 +67,9 @@ function etcdOf(text: string): RendezvousChoice {
   if (url === null || !/^https?:$/.test(url.protocol) || !prefix || url.search || url.hash) {
     throw new RangeError("must be as etcd:http://HOST:2379/PREFIX");
   }
-  if (url.username !== "") throw new RangeError("must have no user: nodes do not log in to etcd");
+  if (url.username !== "" || url.password !== "") {
+    throw new RangeError("must have no user: nodes do not log in to etcd");
+  }
   return { kind: "etcd", url: url.origin, prefix };
 }
 
