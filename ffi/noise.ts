@@ -109,8 +109,11 @@ export class NoiseHandshake {
     const message = new Uint8Array(length + NOISE_OVERHEAD_BYTES);
     const bytes = payload as Bytes;
     const { tdsm_noise_write: write } = this.#symbols;
-    this.#check(write(this.#state, bytes, length, secret, message));
-    secret.fill(0);
+    try {
+      this.#check(write(this.#state, bytes, length, secret, message));
+    } finally {
+      secret.fill(0);
+    }
     return message;
   }
 
