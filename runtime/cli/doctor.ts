@@ -287,7 +287,7 @@ function rightsRemedy(machine: Machine | undefined): string {
   return machine?.hasDevice ? `${device}, or ${sysctl}` : sysctl;
 }
 
-/** By what the node finds its directory. */
+/** How the node finds its directory. */
 function checkRendezvous({ rendezvous, directoryAddress }: Settings): Check {
   return { name: "rendezvous", verdict: "ok", found: rendezvousText(rendezvous, directoryAddress) };
 }
@@ -305,7 +305,8 @@ function rendezvousText(rendezvous: RendezvousChoice, directory: Address | undef
     case "file":
       return `the nodes find each other by the file ${rendezvous.path}`;
     case "dns":
-      return `the node whose machine is ${formatAddress(rendezvous.directory)} hosts, others join`;
+      return `the node on the machine ${rendezvous.directory.hostname} hosts, at port ` +
+        `${rendezvous.directory.port}, and others join it`;
     case "etcd":
       return `the nodes find each other by ${rendezvous.prefix} in etcd at ${rendezvous.url}`;
     default:

@@ -22,6 +22,7 @@ export type CustomSection = "keep" | "leave out" | "names" | "object file";
  * Tells what to do with a custom section.
  *
  * @param name Its name.
+ * @returns What to do.
  */
 export function customSection(name: string): CustomSection {
   if (name === "name") return "names";
