@@ -146,7 +146,7 @@ export class LauncherVariables {
   }
 
   /**
-   * The error that the launcher tells what cannot be used.
+   * The error that what the launcher tells cannot be used.
    *
    * @param reason Why.
    * @param cause What it was made of.

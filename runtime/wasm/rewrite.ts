@@ -18,9 +18,9 @@ import {
 } from "./types.ts";
 
 /** The module from which a rewritten module imports what it needs. */
-export const IMPORT_MODULE = "tdsm";
+const IMPORT_MODULE = "tdsm";
 /** The name by which it imports its memory, if it had one of its own. */
-export const IMPORT_MEMORY = "memory";
+const IMPORT_MEMORY = "memory";
 
 /** What is refused or not. */
 export interface RewriteOptions {
