@@ -20,6 +20,7 @@ import { mayUseNet, netPermission } from "../settings/permissions.ts";
 import type { Settings } from "../settings/types.ts";
 import { machineName } from "./machine.ts";
 import { whyNotThere } from "./probe.ts";
+import { joiningAt, mayClaim, notInTime } from "./record.ts";
 import type { Finding, Hosting, Rendezvous, Seeker } from "./rendezvous.ts";
 import { placeSeen } from "./variables.ts";
 
@@ -82,7 +83,7 @@ export class EtcdRendezvous implements Rendezvous {
   async find({ settings, giveUpAtMs }: Seeker): Promise<Finding> {
     this.#requirePermission();
     const place = placeSeen();
-    const mayHost = place === undefined ? !settings.rpcServer : place.rank === 0;
+    const mayHost = mayClaim(settings, place);
     for (let met = "no node has claimed it";;) {
       try {
         const { record, revision } = await this.#read();
@@ -100,7 +101,9 @@ export class EtcdRendezvous implements Rendezvous {
         met = error.message;
         await new Promise((resolve) => setTimeout(resolve, RENDEZVOUS_LOOK_MS));
       }
-      if (performance.now() >= giveUpAtMs) throw this.#timeUp(settings, met);
+      if (performance.now() >= giveUpAtMs) {
+        throw notInTime(`${this.#name} in etcd`, settings, met);
+      }
     }
   }
 
@@ -293,16 +296,6 @@ export class EtcdRendezvous implements Rendezvous {
       "had started. Start again";
     return new TdsmError("NoDirectory", message, { operation: "join" });
   }
-
-  #timeUp({ joinTimeoutMs, rpcServer }: Settings, met: string): TdsmError {
-    const serves = rpcServer ? ". A node that only serves calls does not claim it" : "";
-    return new TdsmError(
-      "NoDirectory",
-      `Cannot join by ${this.#name} in etcd within ${joinTimeoutMs} ms: ${met}${serves}. ` +
-        "Start a node that hosts, or wait longer with --join-timeout",
-      { operation: "join" },
-    );
-  }
 }
 
 /** How the gateway answers while etcd has no leader, or is too slow. */
@@ -317,12 +310,7 @@ async function joining({ address, key }: EtcdRecord): Promise<Finding | string> 
   const why = await whyNotThere(directory);
   // The record of a node that has just died goes when its lease is over.
   if (why !== undefined) return `nothing answers at ${address}, which it names (${why})`;
-  return {
-    kind: "join",
-    directories: [directory],
-    key: key === undefined ? undefined : keyOf(key),
-    plain: isLoopback(directory.hostname),
-  };
+  return joiningAt(directory, key);
 }
 
 function valueOf(record: EtcdRecord): string {

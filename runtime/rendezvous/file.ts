@@ -13,6 +13,7 @@ import { keyOf } from "../settings/key_text.ts";
 import type { Settings } from "../settings/types.ts";
 import { machineName } from "./machine.ts";
 import { whyNotThere } from "./probe.ts";
+import { joiningAt, mayClaim, notInTime } from "./record.ts";
 import type { Finding, Hosting, Rendezvous, Seeker } from "./rendezvous.ts";
 import { placeSeen } from "./variables.ts";
 
@@ -56,7 +57,7 @@ export class FileRendezvous implements Rendezvous {
     this.#requirePermissions();
     // Several machines of a launcher that does not tell of them may share a file.
     const place = placeSeen();
-    const mayHost = place === undefined ? !settings.rpcServer : place.rank === 0;
+    const mayHost = mayClaim(settings, place);
     for (let met = "no node has claimed it";;) {
       const file = await this.#open(settings);
       try {
@@ -73,7 +74,7 @@ export class FileRendezvous implements Rendezvous {
           else {
             const directory = this.#reachable(record);
             const why = await whyNotThere(directory);
-            if (why === undefined) return { ...joining(directory, record), place };
+            if (why === undefined) return { ...joiningAt(directory, record.key), place };
             // A record of a dead cluster whose file was locked anew a moment ago, or a directory
             // that is cut off.
             met = `nothing answers at ${record.address}, which it names (${why})`;
@@ -84,7 +85,7 @@ export class FileRendezvous implements Rendezvous {
         throw error;
       }
       if (performance.now() + RENDEZVOUS_LOOK_MS >= giveUpAtMs) {
-        throw this.#timeUp(settings, met);
+        throw notInTime(`the file ${this.#path}`, settings, met);
       }
       await new Promise((resolve) => setTimeout(resolve, RENDEZVOUS_LOOK_MS));
     }
@@ -191,26 +192,6 @@ export class FileRendezvous implements Rendezvous {
         `${address}, where only that machine reaches it. Give its node an --address`,
     );
   }
-
-  #timeUp({ joinTimeoutMs, rpcServer }: Settings, met: string): TdsmError {
-    const within = joinTimeoutMs === 0 ? "at the first try" : `within ${joinTimeoutMs} ms`;
-    const serves = rpcServer ? ". A node that only serves calls does not claim it" : "";
-    return new TdsmError(
-      "NoDirectory",
-      `Cannot join by the file ${this.#path} ${within}: ${met}${serves}. ` +
-        "Start a node that hosts, or wait longer with --join-timeout",
-      { operation: "join" },
-    );
-  }
-}
-
-function joining(directory: Address, { key }: FileRecord): Finding {
-  return {
-    kind: "join",
-    directories: [directory],
-    key: key === undefined ? undefined : keyOf(key),
-    plain: isLoopback(directory.hostname),
-  };
 }
 
 /** Reads a file from its beginning. */
