@@ -214,14 +214,20 @@ export class EtcdRendezvous implements Rendezvous {
     const url = URL.createObjectURL(new Blob([KEEPER], { type: "text/javascript" }));
     const worker = new Worker(url, { type: "module" });
     URL.revokeObjectURL(url);
-    worker.onerror = (event) => event.preventDefault();
-    worker.onmessage = ({ data }: MessageEvent<"silent" | "lost">) => {
+    const warn = (what: string): void => {
       if (this.#logLevel < Level.Warning) return;
-      const what = data === "silent"
-        ? `etcd at ${this.#url} does not answer`
-        : `another node has claimed ${this.#name} in etcd`;
       writeLog(Level.Warning, `${what}: new nodes do not find this cluster`);
     };
+    worker.onerror = (event) => {
+      event.preventDefault();
+      warn(`what keeps ${this.#name} in etcd has failed (${event.message})`);
+    };
+    worker.onmessage = ({ data }: MessageEvent<"silent" | "lost">) =>
+      warn(
+        data === "silent"
+          ? `etcd at ${this.#url} does not answer`
+          : `another node has claimed ${this.#name} in etcd`,
+      );
     worker.postMessage({
       url: this.#url,
       key: this.#key,
