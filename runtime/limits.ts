@@ -104,8 +104,13 @@ export const ETCD_BEAT_MS = 1_000;
 export const ETCD_CALL_MAX_MS = 2_000;
 /** How long a node waits for etcd to tell of a change before it looks itself, in milliseconds. */
 export const ETCD_RETRY_MS = 500;
-/** How often a node looks whether the directory is published, in milliseconds. */
+/** After how long a node looks again whether the directory is published, at first, in milliseconds. */
 export const RENDEZVOUS_LOOK_MS = 20;
+/**
+ * The same at last, in milliseconds: the pauses grow, so that thousands of nodes do not keep a file
+ * server or a name server busy.
+ */
+export const RENDEZVOUS_LOOK_MAX_MS = 1_000;
 /** The most bytes of a rendezvous file that are read; a record has far less. */
 export const RENDEZVOUS_FILE_MAX_BYTES: number = 4 * KIB;
 /** How long a connection by which a node looks for a directory may take, in milliseconds. */

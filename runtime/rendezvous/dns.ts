@@ -4,11 +4,12 @@
  */
 
 import { resolveName } from "../../ffi/resolve.ts";
-import { type Address, formatAddress } from "../address.ts";
+import { type Address, formatAddress, isLoopback } from "../address.ts";
 import { reasonOf, TdsmError } from "../errors.ts";
-import { RENDEZVOUS_LOOK_MS } from "../limits.ts";
 import { refused } from "../settings/flags.ts";
 import { mayUseNet, netPermission } from "../settings/permissions.ts";
+import type { Settings } from "../settings/types.ts";
+import { Looks } from "./looks.ts";
 import { type Finding, KNOWN_TO_ALL, type Rendezvous, type Seeker } from "./rendezvous.ts";
 import { placeSeen } from "./variables.ts";
 
@@ -29,36 +30,50 @@ export class DnsRendezvous implements Rendezvous {
    *
    * @param seeker The node.
    * @returns What the node is to do.
-   * @throws {TdsmError} `PermissionMissing`; `InvalidOption` where the name has several addresses;
-   * `NoDirectory` when the time is up.
+   * @throws {TdsmError} `PermissionMissing`; `InvalidOption` where the name has several addresses,
+   * or one at which this node cannot host; `NoDirectory` when the time is up.
    */
   async find({ settings, giveUpAtMs }: Seeker): Promise<Finding> {
     const { hostname, port } = this.#directory;
     const place = placeSeen();
-    for (;;) {
-      let why: string;
+    const address = only(hostname, await this.#resolve(settings, giveUpAtMs));
+    if (!isFree({ hostname: address, port })) {
+      return { kind: "join", place, directories: [this.#directory] };
+    }
+    if (isLoopback(address) && !isLocalName(hostname)) {
+      throw refused(
+        `Cannot host the directory by the name ${hostname}: on this machine it is ${address}, ` +
+          "where no other one reaches it. Correct /etc/hosts here, or the name service",
+      );
+    }
+    return { kind: "host", place, address, ports: [port], ...KNOWN_TO_ALL };
+  }
+
+  /** The addresses of the name, as soon as there are any. */
+  async #resolve({ joinTimeoutMs }: Settings, giveUpAtMs: number): Promise<readonly string[]> {
+    const looks = new Looks(giveUpAtMs);
+    let why: string;
+    do {
       try {
-        const address = only(hostname, await resolveName(hostname));
-        if (!isFree({ hostname: address, port })) {
-          return { kind: "join", place, directories: [this.#directory] };
-        }
-        return { kind: "host", place, address, ports: [port], ...KNOWN_TO_ALL };
+        return await resolveName(this.#directory.hostname);
       } catch (error) {
         if (error instanceof TdsmError) throw error;
         why = reasonOf(error);
       }
-      if (performance.now() + RENDEZVOUS_LOOK_MS >= giveUpAtMs) {
-        throw new TdsmError(
-          "NoDirectory",
-          `Cannot join at ${formatAddress(this.#directory)}: within ${settings.joinTimeoutMs} ms ` +
-            `nobody knows that name (${why}). See whether the node of that name has started, or ` +
-            "wait longer with --join-timeout",
-          { operation: "join" },
-        );
-      }
-      await new Promise((resolve) => setTimeout(resolve, RENDEZVOUS_LOOK_MS));
-    }
+    } while (await looks.again());
+    throw new TdsmError(
+      "NoDirectory",
+      `Cannot join at ${formatAddress(this.#directory)}: within ${joinTimeoutMs} ms ` +
+        `nobody knows that name (${why}). See whether the node of that name has started, or ` +
+        "wait longer with --join-timeout",
+      { operation: "join" },
+    );
   }
+}
+
+/** Whether a name is one that every machine has for itself. */
+function isLocalName(name: string): boolean {
+  return name === "localhost" || isLoopback(name);
 }
 
 /** The address of a name that stands for one machine; of two families it may have one each. */
@@ -82,6 +97,6 @@ function isFree(address: Address): boolean {
   } catch (error) {
     const isOther = error instanceof Deno.errors.AddrNotAvailable;
     if (isOther || error instanceof Deno.errors.AddrInUse) return false;
-    throw error;
+    throw refused(`Cannot listen at ${formatAddress(address)}: ${reasonOf(error)}`, error);
   }
 }

@@ -46,3 +46,13 @@ Deno.test("DnsRendezvous: a name that nobody knows is waited for, for so long", 
   const message = "Cannot join at no-such-name.invalid:9634: within 50 ms nobody knows that name (";
   assertStringIncludes(error.message, message);
 });
+
+Deno.test("DnsRendezvous: a machine that has the name for itself alone does not host by it", async () => {
+  // The number is 127.0.0.1 to the resolver, as the machine's own name is in many an /etc/hosts.
+  const error = await assertRejects(() => find("2130706433", 0), TdsmError);
+  assertEquals(error.code, "InvalidOption");
+  assertStringIncludes(
+    error.message,
+    "on this machine it is 127.0.0.1, where no other one reaches",
+  );
+});

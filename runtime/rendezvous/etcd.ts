@@ -5,19 +5,14 @@
 
 import { type Address, formatAddress, isLoopback, isWildcard, parseAddress } from "../address.ts";
 import { reasonOf, TdsmError } from "../errors.ts";
-import {
-  ETCD_BEAT_MS,
-  ETCD_CALL_MAX_MS,
-  ETCD_LEASE_S,
-  ETCD_RETRY_MS,
-  RENDEZVOUS_LOOK_MS,
-} from "../limits.ts";
+import { ETCD_BEAT_MS, ETCD_CALL_MAX_MS, ETCD_LEASE_S, ETCD_RETRY_MS } from "../limits.ts";
 import { Level, writeLog } from "../log.ts";
 import { refused } from "../settings/flags.ts";
 import { newKey } from "../settings/key.ts";
 import { keyOf } from "../settings/key_text.ts";
 import { mayUseNet, netPermission } from "../settings/permissions.ts";
 import type { Settings } from "../settings/types.ts";
+import { Looks } from "./looks.ts";
 import { machineName } from "./machine.ts";
 import { whyNotThere } from "./probe.ts";
 import { joiningAt, mayClaim, notInTime } from "./record.ts";
@@ -84,6 +79,7 @@ export class EtcdRendezvous implements Rendezvous {
     this.#requirePermission();
     const place = placeSeen();
     const mayHost = mayClaim(settings, place);
+    const looks = new Looks(giveUpAtMs);
     for (let met = "no node has claimed it";;) {
       try {
         const { record, revision } = await this.#read();
@@ -99,7 +95,7 @@ export class EtcdRendezvous implements Rendezvous {
       } catch (error) {
         if (!(error instanceof EtcdSilent)) throw error;
         met = error.message;
-        await new Promise((resolve) => setTimeout(resolve, RENDEZVOUS_LOOK_MS));
+        await looks.again();
       }
       if (performance.now() >= giveUpAtMs) {
         throw notInTime(`${this.#name} in etcd`, settings, met);
@@ -148,11 +144,12 @@ export class EtcdRendezvous implements Rendezvous {
       ...(makesKey && { key: newKey() }),
     };
     const { ID: lease } = await this.#call("lease/grant", { TTL: ETCD_LEASE_S });
-    if (!await this.#create(claimed, lease!)) {
+    if (lease === undefined) throw refused(`Cannot use ${this.#url}: it grants no lease`);
+    if (!await this.#create(claimed, lease)) {
       await this.#call("lease/revoke", { ID: lease });
       return undefined;
     }
-    const keeper = this.#keep(lease!);
+    const keeper = this.#keep(lease);
     let record = claimed;
     return {
       kind: "host",
@@ -163,7 +160,7 @@ export class EtcdRendezvous implements Rendezvous {
         record = { ...claimed, address: formatAddress({ hostname: host, port }) };
         let isOurs: boolean;
         try {
-          isOurs = await this.#replace(claimed, record, lease!);
+          isOurs = await this.#replace(claimed, record, lease);
         } catch (error) {
           throw error instanceof EtcdSilent ? this.#unpublished(error) : error;
         }

@@ -6,11 +6,12 @@
 
 import { type Address, formatAddress, isLoopback, isWildcard, parseAddress } from "../address.ts";
 import { reasonOf, TdsmError } from "../errors.ts";
-import { RENDEZVOUS_FILE_MAX_BYTES, RENDEZVOUS_LOOK_MS } from "../limits.ts";
+import { RENDEZVOUS_FILE_MAX_BYTES } from "../limits.ts";
 import { refused } from "../settings/flags.ts";
 import { MODE_OTHERS, newKey } from "../settings/key.ts";
 import { keyOf } from "../settings/key_text.ts";
 import type { Settings } from "../settings/types.ts";
+import { Looks } from "./looks.ts";
 import { machineName } from "./machine.ts";
 import { whyNotThere } from "./probe.ts";
 import { joiningAt, mayClaim, notInTime } from "./record.ts";
@@ -58,6 +59,7 @@ export class FileRendezvous implements Rendezvous {
     // Several machines of a launcher that does not tell of them may share a file.
     const place = placeSeen();
     const mayHost = mayClaim(settings, place);
+    const looks = new Looks(giveUpAtMs);
     for (let met = "no node has claimed it";;) {
       const file = await this.#open(settings);
       try {
@@ -84,10 +86,7 @@ export class FileRendezvous implements Rendezvous {
         close(file);
         throw error;
       }
-      if (performance.now() + RENDEZVOUS_LOOK_MS >= giveUpAtMs) {
-        throw notInTime(`the file ${this.#path}`, settings, met);
-      }
-      await new Promise((resolve) => setTimeout(resolve, RENDEZVOUS_LOOK_MS));
+      if (!await looks.again()) throw notInTime(`the file ${this.#path}`, settings, met);
     }
   }
 

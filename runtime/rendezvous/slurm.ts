@@ -4,9 +4,10 @@
  */
 
 import { reasonOf, TdsmError } from "../errors.ts";
-import { DIRECTORY_PORT_DEFAULT, KEY_FILE_MAX_BYTES, RENDEZVOUS_LOOK_MS } from "../limits.ts";
+import { DIRECTORY_PORT_DEFAULT, KEY_FILE_MAX_BYTES } from "../limits.ts";
 import { MODE_OTHERS, newKey } from "../settings/key.ts";
 import { keyOf } from "../settings/key_text.ts";
+import { Looks } from "./looks.ts";
 import { whyOnlyHere } from "./machine.ts";
 import { parseNodelist } from "./nodelist.ts";
 import { addressesAt, portsOf } from "./ports.ts";
@@ -90,13 +91,12 @@ export class SlurmRendezvous implements Rendezvous {
     const path = `${variables.text("SLURM_SUBMIT_DIR")}/.${name}.key`;
     this.#requirePermissions(path, isHost);
     if (isHost) return await this.#makeKey(path);
-    for (;;) {
+    const looks = new Looks(giveUpAtMs);
+    do {
       const bytes = await this.#readKey(path);
       if (bytes !== undefined) return { bytes };
       await lookAnew(path);
-      if (performance.now() + RENDEZVOUS_LOOK_MS >= giveUpAtMs) break;
-      await new Promise((resolve) => setTimeout(resolve, RENDEZVOUS_LOOK_MS));
-    }
+    } while (await looks.again());
     throw new TdsmError(
       "NoDirectory",
       `Cannot find the directory by Slurm: task 0 has not written the key of the step to ${path} ` +
@@ -110,7 +110,7 @@ export class SlurmRendezvous implements Rendezvous {
     const folder = path.slice(0, path.lastIndexOf("/"));
     const missing = (["read", "write"] as const).filter((name) =>
       (name === "read" || isHost) &&
-      Deno.permissions.querySync({ name, path }).state !== "granted"
+      Deno.permissions.querySync({ name, path: folder }).state !== "granted"
     );
     if (missing.length === 0) return;
     const flags = missing.map((name) => `--allow-${name}=${folder}`).join(" ");
