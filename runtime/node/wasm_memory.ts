@@ -81,7 +81,7 @@ export async function makeWasmMemory(
     throw new TdsmError("InvalidArgument", message, { operation: "wasmMemory" });
   }
   const cells = await node.alloc(Uint8Array, maximum * WASM_PAGE_BYTES, { name: `wasm ${name}` });
-  const card = await node.alloc(Int32Array, CARD_WORDS, { name: `wasm ${name} card` });
+  const card = await node.alloc(Int32Array, CARD_WORDS, { name: `wasm-card ${name}` });
   const differs = new WasmCard(card).agree(pages, address);
   if (differs !== undefined) {
     const message = `Cannot make the WebAssembly memory ${show(name)}: another node has made it ` +

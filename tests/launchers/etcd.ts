@@ -76,9 +76,11 @@ class Etcd implements AsyncDisposable {
 
   /** Waits until there are so many records with an address. */
   async untilRecords(count: number): Promise<string[]> {
+    const giveUpAt = performance.now() + 60_000;
     for (;;) {
       const values = await this.values();
       if (values.length === count && values.every((it) => it.includes('"address"'))) return values;
+      if (performance.now() > giveUpAt) throw new Error(`within a minute etcd has only ${values}`);
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
   }
