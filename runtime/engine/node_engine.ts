@@ -283,6 +283,7 @@ export class NodeEngine implements AsyncDisposable {
         if (from === DIRECTORY_NODE) return this.#hearRoom(message.node, readRoom(message));
         return this.#breach(from, message.kind);
       case "inDefault":
+        if (this.#options.cluster.self !== DIRECTORY_NODE) return this.#breach(from, message.kind);
         return this.#options.inDefault(from, message);
       default:
         message satisfies never;
@@ -323,7 +324,7 @@ export class NodeEngine implements AsyncDisposable {
     this.driver.input({ kind: "room", node, ...room });
   }
 
-  /** Tells a home with a limit which other node has the most room, where that is news. */
+  /** Tells a home with a limit which other node has the most room, if any is known to have some. */
   #tellRoom(home: NodeId): void {
     const found = this.#coherence.directory!.roomElsewhere(home);
     if (found === undefined) return;
