@@ -12,11 +12,11 @@ const SYMBOLS = {
   write: { parameters: ["i32", "buffer", "usize"], result: "isize" },
 } as const satisfies Deno.ForeignLibraryInterface;
 
-/** `struct pollfd`: the descriptor, and the events to wait for, of which those that came. */
+/** `struct pollfd`: the descriptor, the events to wait for, and those that came. */
 const POLLFD_BYTES = 8;
 const POLLIN = 1;
 
-/** A descriptor on the other end of which somebody answers in lines. */
+/** A descriptor whose other end answers in lines. */
 export class LineDescriptor implements Disposable {
   readonly #c = Deno.dlopen("libc.so.6", SYMBOLS);
   readonly #descriptor: number;
