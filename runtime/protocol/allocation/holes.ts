@@ -109,7 +109,8 @@ export class Holes {
   ): Place | undefined {
     let tries = 0;
     for (const hole of descending(this.#root, bytes)) {
-      for (let end = hole.end; tries < PLACES_TRIED_MAX; tries++) {
+      for (let end = hole.end;;) {
+        if (tries++ === PLACES_TRIED_MAX) return undefined;
         const offset = roundDown(end - bytes, align);
         if (offset < hole.start) break;
         const before = hindrance(offset);
