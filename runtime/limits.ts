@@ -398,7 +398,7 @@ export const OWED_MAX_BEATS: number = SILENCE_MAX_MS / HEARTBEAT_MS;
  */
 export const DISPUTED_MAX_BEATS = 60;
 
-// Semaphores, barriers and mutexes.
+// Semaphores, barriers, mutexes and waits for words.
 
 /** The most permits that a semaphore counts. */
 export const SEMAPHORE_COUNT_MAX = 0x7fff_ffff;
@@ -414,8 +414,16 @@ export const SYNC_OBJECTS_ASSURED = 1_024;
 export const SYNC_ORPHANS_MAX = 65_536;
 /** The barriers of which the directory remembers which nodes took part in the last round. */
 export const SYNC_ROUNDS_MAX = 4_096;
-/** The requests that wait at semaphores, barriers and mutexes at one time, over all nodes. */
+/**
+ * The requests that wait at semaphores, barriers and mutexes at one time, over all nodes; and
+ * likewise, beside these, the waits for words and the notifies that are not done.
+ */
 export const SYNC_WAITING_MAX = 65_536;
+/**
+ * How long the directory node may take to answer what it answers at once, in milliseconds: by then
+ * a dead one is found out, and its loss told.
+ */
+export const DESK_SILENCE_MAX_MS: number = SILENCE_MAX_MS + CALL_SYNC_MAX_MS;
 /** How many of a node's requests may wait though {@linkcode SYNC_WAITING_MAX} of all nodes do. */
 export const SYNC_WAITING_ASSURED: number = CALL_SLOTS_MAX;
 /** The most parties of a barrier: as many as can wait. */
@@ -428,11 +436,11 @@ export const FUTEX_COUNT_MAX = 0x7fff_ffff;
  */
 export const FUTEX_QUIET_SLOTS = 256;
 /**
- * How long a thread looks at its word before it asks the desk, in microseconds: at most, which is
- * longer than a page takes to come back from another node, and at least, where the last looks were
- * in vain.
+ * The longest that a thread looks at its word before it asks the desk, in microseconds: longer than
+ * a page takes to come back from another node.
  */
 export const FUTEX_SPIN_MAX_US = 200;
+/** The shortest, where the last looks were in vain, in microseconds. */
 export const FUTEX_SPIN_MIN_US = 2;
 /** How many times it looks before it looks at the clock. */
 export const FUTEX_SPIN_LOOKS = 16;
@@ -464,6 +472,11 @@ export const SYNC_STUCK_NAMED_MAX = 8;
 
 /** The allocations of one region that live at one time; bounds the memory of the directory node. */
 export const ALLOCATIONS_MAX: number = 4 * MIB;
+/**
+ * The most places that the allocator looks at for one whose chunks can have the home that is asked
+ * for, before it takes any.
+ */
+export const PLACES_TRIED_MAX = 4_096;
 /** The longest name of an allocation, in bytes of UTF-8. */
 export const ALLOCATION_NAME_MAX_BYTES = 255;
 /** The longest name of a native module in UTF-8: names of cells and of a mutex are made of it. */
@@ -544,11 +557,6 @@ export const DEATH_MESSAGE_MAX_MS = 1_000;
 
 /** How long the directory node waits for what the others have counted, in milliseconds. */
 export const STATUS_MAX_MS = 2_000;
-/**
- * The most places that the allocator looks at for one whose chunks can have the home that is asked
- * for, before it takes any.
- */
-export const PLACES_TRIED_MAX = 4_096;
 /** The most counters that a node tells of itself. */
 export const COUNTERS_MAX = 64;
 /** The lines that wait for the log to be loaded. */

@@ -9,12 +9,11 @@ import { newBody, type RingRecord } from "../ring/ring.ts";
 import { syncAnswer, syncBody } from "../ring/sync_records.ts";
 import { show } from "../arguments/show.ts";
 import {
-  CALL_SYNC_MAX_MS,
+  DESK_SILENCE_MAX_MS,
   FUTEX_COUNT_MAX,
   FUTEX_SPIN_LOOKS,
   FUTEX_SPIN_MAX_US,
   FUTEX_SPIN_MIN_US,
-  SILENCE_MAX_MS,
   TIMEOUT_MAX_MS,
 } from "../limits.ts";
 import {
@@ -159,7 +158,7 @@ export class Futex {
       const leftMs = Math.max(0, giveUpAt - performance.now());
       const answer = this.#client.nextAnswer(
         wait.call,
-        wait.step === "asleep" ? leftMs : SILENT_MS,
+        wait.step === "asleep" ? leftMs : DESK_SILENCE_MAX_MS,
       );
       if (answer !== undefined) wait.take(answer);
       else if (wait.step === "asleep") wait.move(futexExpired(wait.step));
@@ -216,7 +215,7 @@ export class Futex {
     if (timeout === 0) return { async: false, value: "timed-out" };
     const wait = this.#register(what, byte, isUnchanged);
     if (wait.step === "changed") {
-      this.#client.nextAnswer(wait.call, SILENT_MS);
+      this.#client.nextAnswer(wait.call, DESK_SILENCE_MAX_MS);
       return { async: false, value: "not-equal" };
     }
     const { promise, resolve, reject } = Promise.withResolvers<"ok" | "timed-out">();
@@ -253,7 +252,7 @@ export class Futex {
    * @returns How many were woken.
    * @throws {TypeError} When the view is no `Int32Array` or `BigInt64Array`.
    * @throws {RangeError} When the element is not in the view, or the view not over the region.
-   * @throws {TdsmError} Why the node cannot go on.
+   * @throws {TdsmError} `LimitExceeded` when too many threads wait, or why the node cannot go on.
    */
   notify(view: FutexView, index: number, count?: number): number {
     const byte = this.#byteOf(view, index, "notify");
@@ -330,15 +329,12 @@ export class Futex {
   #register(what: string, byte: number, isUnchanged: () => boolean): OpenWait {
     const demand = { operation: SyncOperation.FutexWait, key: BigInt(byte) } as const;
     const wait = new OpenWait(this.#client, what, syncBody(demand), isUnchanged);
-    const answer = this.#client.nextAnswer(wait.call, SILENT_MS);
+    const answer = this.#client.nextAnswer(wait.call, DESK_SILENCE_MAX_MS);
     if (answer === undefined) throw silentDirectory(what);
     wait.take(answer);
     return wait;
   }
 }
-
-/** How long the desk may take to answer what it answers at once, in milliseconds. */
-const SILENT_MS = SILENCE_MAX_MS + CALL_SYNC_MAX_MS;
 
 /** A wait that the desk knows of, or will. */
 class OpenWait {

@@ -8,9 +8,8 @@ import type { ThreadLink } from "../ring/thread_link.ts";
 import { type SyncAnswer, syncAnswer, syncBody, type SyncDemand } from "../ring/sync_records.ts";
 import { TdsmError } from "../errors.ts";
 import {
-  CALL_SYNC_MAX_MS,
+  DESK_SILENCE_MAX_MS,
   ENDED_LOOK_MS,
-  SILENCE_MAX_MS,
   THREAD_LINK_LOOK_MS,
   THREAD_LINK_UNANSWERED_MAX,
 } from "../limits.ts";
@@ -227,7 +226,7 @@ export class SyncClient {
       // From here an answer comes in any case: the real one, or `Cancelled`.
       link.cancel(ticket);
       isCancelled = true;
-      giveUpAt = performance.now() + SILENCE_MAX_MS + CALL_SYNC_MAX_MS;
+      giveUpAt = performance.now() + DESK_SILENCE_MAX_MS;
     }
   }
 

@@ -17,9 +17,9 @@ import { TdsmError } from "../errors.ts";
 import {
   CALL_SLOTS_MAX,
   CALL_SYNC_MAX_MS,
+  DESK_SILENCE_MAX_MS,
   ENDED_LOOK_MS,
   LEAVE_MAX_MS,
-  SILENCE_MAX_MS,
   SLOT_LOOK_MS,
   SLOT_WAIT_MAX_MS,
   THREAD_LINK_AFTER,
@@ -533,7 +533,7 @@ export class EngineClient {
         this.#sendSync(newBody(Call.Cancel, { id }), 0, what);
         // From here an answer comes in any case: the real one, `Cancelled`, or that the directory
         // node is lost.
-        const giveUpAt = performance.now() + SILENCE_MAX_MS + CALL_SYNC_MAX_MS;
+        const giveUpAt = performance.now() + DESK_SILENCE_MAX_MS;
         if (!this.#blockWhile(isPending, giveUpAt)) throw silent(what);
       }
     } finally {
@@ -673,7 +673,7 @@ function silent(what: string): TdsmError {
 }
 
 /**
- * The error of a thread whose own link brings no answer to a cancel.
+ * The error of a thread that the directory node leaves without an answer for too long.
  *
  * @param what What was wanted.
  * @returns The error.
