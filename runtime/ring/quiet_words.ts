@@ -11,6 +11,11 @@ const WORD_BYTES = 4;
 /** A slot in which no word is. */
 const NONE = 0;
 
+/** What stands for a word in its slot. */
+function tagOf(byte: number): number {
+  return Math.floor(byte / WORD_BYTES / FUTEX_QUIET_SLOTS) + 1;
+}
+
 /** How many 32-bit words of shared memory {@linkcode QuietWords} takes. */
 export const QUIET_WORDS: number = FUTEX_QUIET_SLOTS;
 
@@ -33,15 +38,14 @@ export class QuietWords {
    * @returns Whether nobody need be notified.
    */
   has(byte: number): boolean {
-    const word = byte / WORD_BYTES;
-    const tag = Math.floor(word / FUTEX_QUIET_SLOTS) + 1;
-    return Atomics.compareExchange(this.#slots, word % FUTEX_QUIET_SLOTS, tag, tag) === tag;
+    const slot = byte / WORD_BYTES % FUTEX_QUIET_SLOTS;
+    const tag = tagOf(byte);
+    return Atomics.compareExchange(this.#slots, slot, tag, tag) === tag;
   }
 
   /** For the engine: a word is quiet from here on. */
   add(key: bigint): void {
-    const tag = Number(key) / WORD_BYTES / FUTEX_QUIET_SLOTS;
-    Atomics.exchange(this.#slots, quietSlot(key), Math.floor(tag) + 1);
+    Atomics.exchange(this.#slots, quietSlot(key), tagOf(Number(key)));
   }
 
   /** For the engine: a word is not quiet from here on, and no thread takes it for that. */

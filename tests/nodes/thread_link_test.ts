@@ -3,7 +3,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { ProcessCluster, type RemoteNode } from "../support/process_cluster.ts";
 import { failure } from "../support/heard.ts";
-import { newKey } from "../../runtime/settings/key.ts";
+import { KeyFile } from "../support/key_file.ts";
 import type { Blocking } from "./programs/blocking_worker.ts";
 
 const OWN_LINK = new URL("programs/own_link.ts", import.meta.url).href;
@@ -16,13 +16,8 @@ type Start = (cluster: ProcessCluster, count: number) => Promise<RemoteNode[]>;
 function test(title: string, body: (start: Start) => Promise<void>): void {
   Deno.test(`thread link: ${title}`, () => body((cluster, count) => start(cluster, count, [])));
   Deno.test(`thread link, sealed: ${title}`, async () => {
-    const file = await Deno.makeTempFile();
-    try {
-      await Deno.writeTextFile(file, newKey());
-      await body((cluster, count) => start(cluster, count, [`--key-file=${file}`]));
-    } finally {
-      await Deno.remove(file);
-    }
+    using key = new KeyFile();
+    await body((cluster, count) => start(cluster, count, [key.flag]));
   });
 }
 
