@@ -143,7 +143,7 @@ const LINK_WORDS = SEALED_LINK.fields.out.offset / 4;
 
 /** Both directions of one end of a connection whose bytes the library moves. */
 export class LinkSeal {
-  /** The keys are in here, and leave it for nobody. */
+  /** The keys are in here, and leave it by {@linkcode LinkSeal.moveTo} only. */
   readonly #bytes: Uint8Array<ArrayBuffer>;
   readonly #words: Uint32Array;
 

@@ -50,8 +50,8 @@ export interface NodeStats {
   /** Pages that the node may not read any more, and whose bytes it has not given back yet. */
   readonly pagesDead: number;
   /**
-   * Chunks of 128 pages that the node keeps the order of: it is their home. Of a chunk of which no
-   * node has needed a page no node is, but where the directory node is the home of all.
+   * Chunks of 128 pages that the node keeps the order of: it is their home. A chunk of which no
+   * node has needed a page has none yet, unless the directory node is the home of all.
    */
   readonly homeChunks: number;
   /** The memory that the pages take, in bytes; beside them the process needs some for itself. */

@@ -120,7 +120,7 @@ export class AttachedNode extends NodeThread implements Disposable {
  * @param handle The node's `handle`, sent by `postMessage`.
  * @param options What to leave as it is.
  * @returns The node, as this thread sees it.
- * @throws {TypeError} When the options are none.
+ * @throws {TypeError} When an option is unknown or of another type.
  * @throws {TdsmError} `NodeClosed` when the node is closed by now, or why it cannot go on;
  * `LimitExceeded` when 64 threads use it, and none of them ends within a second.
  *

@@ -1,7 +1,6 @@
 /**
- * Requests of synchronisation as they cross the rings between a program's
- * threads and the engine: in the fields of a record. Only a request that goes to another node
- * becomes a frame.
+ * Requests of synchronisation as they cross the rings between a program's threads and the engine:
+ * in the fields of a record. Only a request that goes to another node becomes a frame.
  */
 
 import {

@@ -1,7 +1,7 @@
 /**
- * Encoding and decoding of messages of synchronisation. A permit that goes from
- * one node to another takes two frames of 44 bytes. As with pages, encoding allocates nothing
- * except for a name, and every field is checked before it is used.
+ * Encoding and decoding of messages of synchronisation. A permit that goes from one node to another
+ * takes two frames of 44 bytes. As with pages, encoding allocates nothing except for a name, and
+ * every field is checked before it is used.
  */
 
 import {

@@ -65,7 +65,8 @@ pub const Region = struct {
         if (options.window_address != 0) try checkPlace(options.window_address, options.size);
     }
 
-    /// Refuses a place for the window that is not memory of this process from end to end.
+    /// Refuses a place for the window that does not begin and end in memory of this process. That
+    /// all between is memory, too, is the caller's word: the kernel would tell it page by page.
     fn checkPlace(address: u64, size: u64) Error!void {
         const unit = std.heap.pageSize();
         if (address % unit != 0 or address > std.math.maxInt(u64) - size) return status.reject(error.BadArgument);

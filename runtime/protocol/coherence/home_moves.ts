@@ -109,7 +109,7 @@ export class HomeMoves {
     this.present.add(node);
   }
 
-  /** Keeps copies that a home has demanded on behalf of a node which is gone, unknown to the home. */
+  /** Keeps copies that a home, yet to hear of it, has demanded on behalf of a node that is gone. */
   refuse(home: NodeId, demand: Demand): void {
     // Bytes in place of those of a source that died: the copies were given up before.
     if (demand.kind === "forward" && demand.invalidated.includes(this.#self)) return;
