@@ -242,21 +242,18 @@ Deno.test("homes: two homes leave at once, and one is killed, while others go on
   for (const [index, node] of nodes.entries()) await write(node, 2 * index * CHUNK, 2 * CHUNK, 1);
   const [directory, worker, left, alsoLeft, killed, last] = nodes;
   const rest = [directory!, worker!, last!];
-  // Somebody else has all that the node has which is killed.
+  // The last node has all that the one has that is to be killed.
   assertEquals(await wrong(last!, 8 * CHUNK, 2 * CHUNK, 1), 0);
   for (const home of [left!, alsoLeft!, killed!]) {
     await last!.store((home.info.id - 1) * 2 * CHUNK, 0);
   }
-  const adders = [left!, alsoLeft!, killed!].map(({ info }) => {
-    return (info.id - 1) * 2 * CHUNK;
-  });
-  const words = new Adders(rest, adders[0]!);
-  await words.progress(50);
+  const adders = new Adders(rest, (left!.info.id - 1) * 2 * CHUNK);
+  await adders.progress(50);
   const exits = [left!.leave(), alsoLeft!.leave()];
   killed!.process.kill();
   for (const { code, stderr } of await Promise.all(exits)) assertEquals(code, 0, stderr);
-  await words.progress(50);
-  await words.end();
+  await adders.progress(50);
+  await adders.end();
   for (const node of rest) {
     for (const [index] of nodes.entries()) {
       assertEquals(await wrong(node, 2 * index * CHUNK + PAGE, 2 * CHUNK - PAGE, 1), 0);
