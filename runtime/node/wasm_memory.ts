@@ -93,7 +93,6 @@ export async function makeWasmMemory(
   const found = memories.get(name);
   if (found !== undefined) return found;
   const memory = newMemory(maximum, address);
-  kept.push(memory);
   const byteOffset = node.offsetOf(cells);
   const shared: WasmMemory = {
     memory,
@@ -103,6 +102,7 @@ export async function makeWasmMemory(
     address,
   };
   region.addWindow(byteOffset, maximum * WASM_PAGE_BYTES, addressOf(memory));
+  kept.push(memory);
   seeIn(memoryOf(node), memory, byteOffset);
   memories.set(name, shared);
   return shared;
