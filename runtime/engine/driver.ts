@@ -302,7 +302,7 @@ export class Driver {
       const now = nowUs();
       const timerUs = nextTimerUs(now);
       if (timerUs <= now) {
-        // What a timer begins that goes on in the event loop is noted, or is a timer.
+        // What a timer begins, and the event loop goes on with, is noted itself or is a timer.
         this.#timed = true;
         break;
       }

@@ -242,7 +242,7 @@ export class Services {
     this.#options.violation(from, `${message.kind} from a node that may not send it`);
   }
 
-  /** A thread's request about a semaphore, a barrier or a mutex. */
+  /** A thread's request about a semaphore, a barrier, a mutex or a word. */
   request(call: ThreadCall): void {
     this.#request(syncRequest(call.record, this.#newTicket()), call);
   }
