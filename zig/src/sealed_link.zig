@@ -17,7 +17,8 @@ const ahead_bytes = 8 << 10;
 /// Records that are longer are not opened behind others whose bytes are not looked at yet.
 const apart_bytes = 16 << 10;
 
-fn errnoOf(errno: linux.E) i32 {
+/// How a call that moves bytes answers an error of the kernel's.
+pub fn errnoOf(errno: linux.E) i32 {
     return -@as(i32, @backingInt(errno));
 }
 

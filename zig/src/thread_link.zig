@@ -7,7 +7,9 @@
 const std = @import("std");
 const linux = std.os.linux;
 const seals = @import("seal.zig");
-const SealedLink = @import("sealed_link.zig").SealedLink;
+const sealed_link = @import("sealed_link.zig");
+const SealedLink = sealed_link.SealedLink;
+const errnoOf = sealed_link.errnoOf;
 const status = @import("status.zig");
 
 /// The least descriptor that is lent, so that none is 0, which stands for none.
@@ -117,10 +119,6 @@ fn leastOf(link: *const SealedLink, wanted: usize) u32 {
     else
         carried + seals.tag_bytes + seals.overhead_bytes + (wanted - carried);
     return @intCast(@max(least -| there, 1));
-}
-
-fn errnoOf(errno: linux.E) i32 {
-    return -@as(i32, @backingInt(errno));
 }
 
 /// Sleeps until something happens on a socket. Whether it did, before the time was over.
