@@ -33,7 +33,7 @@ export type TdsmErrorCode =
   | "PrivilegeMissing"
   /** The kernel is too old, or was built without something that the runtime needs. */
   | "KernelUnsupported"
-  /** Deno is older than the oldest that nodes run on. */
+  /** Deno is older than the oldest that nodes run on, or lays shared buffers out otherwise. */
   | "DenoUnsupported"
   /** A system call failed in a way that has no code of its own; see `errno`. */
   | "SystemCallFailed"
@@ -71,7 +71,10 @@ export type TdsmErrorCode =
   | "MemoryExhausted"
   /** The region has no room for an allocation; the message says what is free. */
   | "OutOfMemory"
-  /** An allocation of this name is of another type or length; or another library has the name. */
+  /**
+   * An allocation of this name is of another type, length or home, or a WebAssembly memory of it of
+   * another size; or another library has the name.
+   */
   | "NameConflict"
   /** What is to be freed is no allocation, or is free already. */
   | "NotAllocated"
