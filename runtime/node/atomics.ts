@@ -27,6 +27,8 @@ const NAMES = ["wait", "waitAsync", "notify"] as const;
 const nodes = new Set<RealmNode>();
 /** What this realm had before the first node; `undefined` while there is none. */
 let originals: Functions | undefined;
+/** What took the place of the originals; `undefined` while there is no node. */
+let replacements: Functions | undefined;
 
 /**
  * From here on `Atomics` of this realm waits for words of a node's region across nodes.
@@ -79,11 +81,18 @@ function replace(): void {
     },
   };
   for (const name of NAMES) define(name, functions[name]);
+  replacements = functions;
 }
 
 function restore(): void {
-  for (const name of NAMES) define(name, originals![name]);
-  originals = undefined;
+  for (const name of NAMES) {
+    // What another library has put there meanwhile stays: it goes on to ours, and that to the
+    // originals.
+    if ((Atomics as unknown as Functions)[name] === replacements![name]) {
+      define(name, originals![name]);
+    }
+  }
+  originals = replacements = undefined;
 }
 
 function define(name: typeof NAMES[number], value: unknown): void {

@@ -45,6 +45,25 @@ Deno.test("extendAtomics: they are the realm's own before the first node and aft
   assertEquals(now(), BEFORE);
 });
 
+Deno.test("extendAtomics: what another library put in their place stays when the last node goes", async () => {
+  const node = await join(OPTIONS);
+  const extended = Atomics.wait;
+  const counted = { calls: 0 };
+  const theirs = ((...parts: Parameters<typeof wait>) => {
+    counted.calls++;
+    return extended(...parts);
+  }) as typeof wait;
+  Atomics.wait = theirs;
+  try {
+    await node.close();
+    assertEquals(now(), [theirs, waitAsync, notify]);
+    assertEquals(Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 1), "not-equal");
+    assertEquals(counted.calls, 1);
+  } finally {
+    Atomics.wait = wait;
+  }
+});
+
 Deno.test("extendAtomics: atomics: false leaves them as they are", async () => {
   await using node = await join({ ...OPTIONS, atomics: false });
   using attached = attach(node.handle, { atomics: false });
