@@ -77,6 +77,10 @@ export function reserveBuffer(
 ): ReservedBuffer | string {
   try {
     const buffer = make(FIRST_BYTES, { maxByteLength: size });
+    // Others have addresses of which some are not theirs: the region must not be mapped over them.
+    if (buffer.maxByteLength !== size || !buffer.growable) {
+      return `its buffers do not grow to ${size} bytes`;
+    }
     const address = addressOf(buffer, 0);
     if (address % ADDRESS_UNIT !== 0n) return `its buffers begin at addresses such as ${address}`;
     return { buffer, address };
