@@ -2,6 +2,7 @@ import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/
 import { TdsmError } from "../errors.ts";
 import { resolveSettings } from "../settings/settings.ts";
 import type { NodeOptions } from "../settings/types.ts";
+import { withFolder } from "../../tests/support/folder.ts";
 import { withVariables } from "../../tests/support/variables.ts";
 import { addressesAt, portsOf } from "./ports.ts";
 import type { Finding, Hosting, Joining } from "./rendezvous.ts";
@@ -29,15 +30,6 @@ async function find(
   using _variables = withVariables(variables);
   const { settings } = resolveSettings({ rendezvous: "slurm", ...options }, undefined, () => "");
   return await new SlurmRendezvous().find({ settings, giveUpAtMs: performance.now() + waitMs });
-}
-
-async function withFolder(use: (folder: string) => Promise<void>): Promise<void> {
-  const folder = await Deno.makeTempDir();
-  try {
-    await use(folder);
-  } finally {
-    await Deno.remove(folder, { recursive: true });
-  }
 }
 
 function refusal(...given: Parameters<typeof find>): Promise<TdsmError> {

@@ -6,6 +6,7 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { decode } from "fast-png";
 import { fileURLToPath } from "node:url";
+import { withFolder } from "../support/folder.ts";
 import { ProcessCluster } from "../support/process_cluster.ts";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
@@ -28,16 +29,6 @@ async function runWell(name: string, cwd = ROOT): Promise<(node: number) => stri
     stdout.split("\n").filter((line) => line.startsWith(`[${node}] `)).map((line) => line.slice(4));
   assertEquals(linesOf(1).at(-1), "OK");
   return (node) => linesOf(node).join("\n");
-}
-
-/** Gives a folder to `use`, and removes it with all that is in it then. */
-async function withFolder(use: (folder: string) => Promise<void>): Promise<void> {
-  const folder = await Deno.makeTempDir();
-  try {
-    await use(folder);
-  } finally {
-    await Deno.remove(folder, { recursive: true });
-  }
 }
 
 Deno.test("hello: as many nodes as are launched count", async () => {
