@@ -249,8 +249,10 @@ export function allowLosses(
     // The home may count on a copy that is on its way there, and have dropped its own.
     const had = victim.cache.hasCopy(page) || copies.includes(victim.id) ||
       transaction?.invalidated.includes(victim.id);
+    // A node that hears from its home that it may go reports its copies to no other one.
+    const mayGo = (node: SimulatedNode): boolean => home === victim && directory.isParting(node.id);
     const kept = nodes.some((node) =>
-      node !== victim && touches(homeOf(nodes, page), node, page) &&
+      node !== victim && touches(homeOf(nodes, page), node, page) && !mayGo(node) &&
       (node.engine.state(page) !== PageState.Invalid || isComing(links, victim, node, page))
     );
     // A sharer that was told to drop its copy for this transaction still has the bytes.

@@ -229,6 +229,11 @@ export class ProbeDirectory extends Directory {
     return this.active.at(page);
   }
 
+  /** @returns Whether a leaving node was told that this home needs nothing of it any more. */
+  isParting(node: NodeId): boolean {
+    return this.leaving.get(node)?.parting !== undefined;
+  }
+
   /**
    * @param shared Whether only those count for whose write other nodes drop their copies.
    * @returns The nodes that are to send bytes.

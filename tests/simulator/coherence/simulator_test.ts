@@ -44,6 +44,9 @@ Deno.test("schedules: what was found once is found no more", () => {
   // right, and taken for wrong: a home that let a node go with the last copy but for one on a node
   // of whose death it had not heard, and a copy that a dead home was asked to forget. A node that
   // had dropped its copy for one of whose death the home had not heard, and said that it keeps it.
+  // Two more that were right: a page that was granted, once it was cleared, to a node of whose
+  // joining and death the home had yet to hear; and a home that died with a page after it had told
+  // a leaving node, which had the other copy, that it may go.
   const seeds = [
     15306,
     123601,
@@ -55,6 +58,8 @@ Deno.test("schedules: what was found once is found no more", () => {
     6005331,
     3492730069,
     20653468,
+    22695188,
+    22708997,
   ];
   for (const seed of seeds) runSchedule(seed);
 });

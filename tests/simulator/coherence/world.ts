@@ -222,7 +222,13 @@ export class World {
    */
   #allowTaken(home: SimulatedNode, page: number): void {
     for (const { id, status, cache } of this.nodes) {
-      const isTaken = status === "dead" && home.directory.isMember(id) &&
+      // The word of its joining may be on its way, too, behind it that of its death.
+      const isUnheard = home.directory.isMember(id) ||
+        this.links.some(({ to, frames }) =>
+          to === home &&
+          frames.some(({ message }) => message.kind === "peerLost" && message.node === id)
+        );
+      const isTaken = status === "dead" && isUnheard &&
         cache.requests.some((run) => contains(run, page));
       if (isTaken) this.#oracle.allowLoss(page, id);
     }
