@@ -39,7 +39,7 @@ const PARTIES = "give a whole number from 1 to 65536";
 const PERMITS = "give a whole number from 1 to 2147483647";
 const NEW_PERMITS = "give a whole number from 0 to 2147483647";
 const OPTIONS = 'give options as an object, such as { name: "grid" }';
-const ALLOC = "use name or align or packed";
+const ALLOC = "use name or align or packed or home";
 const SYMBOLS = "give its functions as Deno.dlopen takes them, or {} for none";
 const PROCEDURE = 'is given as its procedure, write rpc("job", (…) => …)';
 const ID = "give a whole number from 1 to 4294967294";

@@ -1,7 +1,13 @@
 import { decode } from "../std/msgpack_decode.js";
 import { encode } from "../std/msgpack_encode.js";
 import { assertEquals } from "@std/assert";
-import { CONTROL_TEXT_MAX, REGION_MAX_BYTES, REUSE_MAX_PAGES, REUSED_RUNS_MAX } from "../limits.ts";
+import {
+  CONTROL_TEXT_MAX,
+  NODE_ID_MAX,
+  REGION_MAX_BYTES,
+  REUSE_MAX_PAGES,
+  REUSED_RUNS_MAX,
+} from "../limits.ts";
 import type { ValueType } from "../std/msgpack_encode.d.ts";
 import { ALLOCATOR_SHAPES } from "./allocation_control.ts";
 import type { AllocatorControl } from "../protocol/allocation/messages.ts";
@@ -27,6 +33,15 @@ const MESSAGES: readonly AllocatorControl[] = [
     align: REGION_MAX_BYTES,
     packed: true,
     name: "é".repeat(127) + "!",
+    home: NODE_ID_MAX,
+  },
+  {
+    kind: "allocate",
+    ticket: 5,
+    type: "Float64Array",
+    length: 1,
+    packed: false,
+    home: "spread",
   },
   { kind: "allocated", ticket: 1, offset: 0, dirtyBytes: 0, created: true },
   {
@@ -48,6 +63,10 @@ const MESSAGES: readonly AllocatorControl[] = [
   { kind: "free", ticket: 2, offset: 4096, bytes: 1 },
   { kind: "free", ticket: 2, offset: 2 ** 39, bytes: 2 ** 39 },
   { kind: "freed", ticket: 3 },
+  { kind: "findHome", ticket: 6, page: 0 },
+  { kind: "findHome", ticket: 6, page: 2 ** 28 - 1 },
+  { kind: "homeFound", ticket: 6, node: 0 },
+  { kind: "homeFound", ticket: 6, node: NODE_ID_MAX },
   { kind: "allocationFailed", ticket: 4, code: "OutOfMemory", reason: "Cannot allocate" },
 ];
 
@@ -79,10 +98,10 @@ Deno.test("ALLOCATOR_SHAPES: numbers beyond 32 bits leave as integers of 64", ()
   assertEquals(ALLOCATOR_SHAPES.zeroed.offset.write(2 ** 32 - 1), 2 ** 32 - 1);
 });
 
-Deno.test("ALLOCATOR_SHAPES: only the alignment and the name of a request, and the pages of an answer, may be left out", () => {
+Deno.test("ALLOCATOR_SHAPES: only alignment, name and home of a request, and the pages of an answer, may be left out", () => {
   const all = Object.keys(ALLOCATOR_SHAPES).flatMap(shape);
   const left = all.filter(([, field]) => field.optional).map(([name]) => name);
-  assertEquals(left, ["align", "name", "reused"]);
+  assertEquals(left, ["align", "name", "home", "reused"]);
 });
 
 Deno.test("ALLOCATOR_SHAPES: every kind of typed array is one that JavaScript has", () => {
@@ -101,6 +120,9 @@ const INVALID: readonly (readonly [kind: string, name: string, values: readonly 
   ["allocate", "align", [0, 3, 2 ** 41, -8, 0.5, 2n ** 63n, null, "8"]],
   ["allocate", "packed", [0, 1, null, "true"]],
   ["allocate", "name", ["", "x".repeat(256), "é".repeat(128), "\ud800", 1, null, ["x"]]],
+  ["allocate", "home", [0, -1, NODE_ID_MAX + 1, 0.5, "", "first-touch", "2", null]],
+  ["findHome", "page", [-1, 2 ** 28, 0.5, "1", null]],
+  ["homeFound", "node", [-1, NODE_ID_MAX + 1, 0.5, "spread", null]],
   ["allocated", "offset", [-1, REGION_MAX_BYTES, 0.5, null]],
   ["allocated", "dirtyBytes", [-1, REGION_MAX_BYTES + 1, "0"]],
   ["allocated", "reused", [
