@@ -20,6 +20,7 @@ import { ProtocolCoverage } from "./protocol_coverage.ts";
 import { runSchedule } from "./run_schedule.ts";
 import type { Share } from "./worker.ts";
 
+const USAGE = "Usage: ./tdsm simulate [--schedules N] [--seed S] [--homes] [--verbose]";
 const SCHEDULES_DEFAULT = 100_000;
 /** From so many on everything must be visited that can be. */
 const SCHEDULES_LARGE = 1_000_000;
@@ -100,10 +101,21 @@ async function runMany(seed: number, schedules: number, homes: boolean): Promise
   return unvisited.length === 0 || schedules < SCHEDULES_LARGE;
 }
 
+/** Ends the program over an argument that it does not know. */
+function refuse(argument: string): never {
+  console.error(`Cannot simulate with ${argument}. ${USAGE}`);
+  Deno.exit(2);
+}
+
 const flags = parseArgs(Deno.args, {
   string: ["schedules", "seed"],
-  boolean: ["homes", "verbose"],
+  boolean: ["homes", "verbose", "help"],
+  unknown: refuse,
 });
+if (flags.help) {
+  console.log(USAGE);
+  Deno.exit(0);
+}
 const seed = flags.seed === undefined
   ? Math.floor(Math.random() * SEEDS_MAX)
   : Number.parseInt(flags.seed);
