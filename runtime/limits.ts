@@ -104,7 +104,7 @@ export const ETCD_BEAT_MS = 1_000;
 export const ETCD_CALL_MAX_MS = 2_000;
 /** How long a node waits for etcd to tell of a change before it looks itself, in milliseconds. */
 export const ETCD_RETRY_MS = 500;
-/** After how long a node looks again whether the directory is published, at first, in milliseconds. */
+/** How long a node waits before it looks again for its directory, at first, in milliseconds. */
 export const RENDEZVOUS_LOOK_MS = 20;
 /**
  * The same at last, in milliseconds: the pauses grow, so that thousands of nodes do not keep a file

@@ -1,5 +1,4 @@
-import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
-import { resolveName } from "../../ffi/resolve.ts";
+import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { TdsmError } from "../errors.ts";
 import { resolveSettings } from "../settings/settings.ts";
 import { DnsRendezvous } from "./dns.ts";
@@ -10,15 +9,6 @@ function find(hostname: string, port: number, waitMs = 0): Promise<Finding> {
   const giveUpAtMs = performance.now() + waitMs;
   return new DnsRendezvous({ hostname, port }).find({ settings, giveUpAtMs });
 }
-
-Deno.test("resolveName: addresses stand for themselves, names for theirs, each once", async () => {
-  assertEquals(await resolveName("127.0.0.7"), ["127.0.0.7"]);
-  assertEquals(await resolveName("::1"), ["::1"]);
-  const local = await resolveName("localhost");
-  assert(local.includes("127.0.0.1") || local.includes("::1"));
-  assertEquals(local, [...new Set(local)]);
-  await assertRejects(() => resolveName("no-such-name.invalid"), Error);
-});
 
 Deno.test("DnsRendezvous: a node whose machine has the name hosts, unless somebody listens", async () => {
   using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });

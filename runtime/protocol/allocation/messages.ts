@@ -112,7 +112,7 @@ export interface AllocationFailure {
   readonly reason: string;
 }
 
-/** Node → directory: which node is the home of a page? Nothing comes to have one by the question. */
+/** Node → directory: which node is the home of a page? The question gives none to it. */
 export interface FindHomeRequest {
   readonly kind: "findHome";
   /** The node's number for this request, which the answer repeats. */

@@ -190,7 +190,7 @@ export class Coherence {
     return this.cache.owes(debt) || this.#early.some(({ demand }) => isOwed(debt, demand));
   }
 
-  /** At the directory node: the first page of a run whose home is another node than this, if any. */
+  /** At the directory node: the first page of a run that has another home, if any. */
   hindrance(run: PageRun, home: NodeId): number | undefined {
     const isOther = (node: NodeId): boolean => node !== 0 && node !== home;
     return this.#chunksOf(run).find(({ first }) => isOther(this.homes.of(first)))?.first;

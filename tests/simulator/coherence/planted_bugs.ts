@@ -558,7 +558,7 @@ export const PLANTED_BUGS: readonly FindableBug[] = [
     "offloads to a node that has no room",
     { Directory: BlindDirectory },
     "2x2 of one page and one that dies or leaves",
-    /never|found no room/,
+    /never|found no room|into room that it keeps free/,
   ),
   planted(
     "gives no room that is kept free, though a thread waits",
