@@ -88,36 +88,21 @@ export class SlurmRendezvous implements Rendezvous {
       const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(name));
       return { bytes: new Uint8Array(digest) };
     }
-    const path = `${variables.text("SLURM_SUBMIT_DIR")}/.${name}.key`;
-    this.#requirePermissions(path, isHost);
+    const folder = variables.text("SLURM_SUBMIT_DIR");
+    const path = `${folder}/.${name}.key`;
+    requirePermissions(folder, path, isHost);
     if (isHost) return await this.#makeKey(path);
     const looks = new Looks(giveUpAtMs);
     do {
       const bytes = await this.#readKey(path);
       if (bytes !== undefined) return { bytes };
-      await lookAnew(path);
+      await lookAnew(folder);
     } while (await looks.again());
     throw new TdsmError(
       "NoDirectory",
       `Cannot find the directory by Slurm: task 0 has not written the key of the step to ${path} ` +
         `within ${settings.joinTimeoutMs} ms. Where the machines do not share that folder, set ` +
         "TDSM_KEY in the job's script; or wait longer with --join-timeout",
-      { operation: "join" },
-    );
-  }
-
-  #requirePermissions(path: string, isHost: boolean): void {
-    const folder = path.slice(0, path.lastIndexOf("/"));
-    const missing = (["read", "write"] as const).filter((name) =>
-      (name === "read" || isHost) &&
-      Deno.permissions.querySync({ name, path: folder }).state !== "granted"
-    );
-    if (missing.length === 0) return;
-    const flags = missing.map((name) => `--allow-${name}=${folder}`).join(" ");
-    throw new TdsmError(
-      "PermissionMissing",
-      `Cannot use the key file ${path} of the job step: run Deno with ${flags}, ` +
-        "or set TDSM_KEY in the job's script",
       { operation: "join" },
     );
   }
@@ -161,13 +146,27 @@ export class SlurmRendezvous implements Rendezvous {
   }
 }
 
+/** Refuses a node that may not use the key's folder: it lists that, and drafts the file there. */
+function requirePermissions(folder: string, path: string, isHost: boolean): void {
+  const missing = (["read", "write"] as const).filter((name) =>
+    (name === "read" || isHost) &&
+    Deno.permissions.querySync({ name, path: folder }).state !== "granted"
+  );
+  if (missing.length === 0) return;
+  const flags = missing.map((name) => `--allow-${name}=${folder}`).join(" ");
+  throw new TdsmError(
+    "PermissionMissing",
+    `Cannot use the key file ${path} of the job step: run Deno with ${flags}, ` +
+      "or set TDSM_KEY in the job's script",
+    { operation: "join" },
+  );
+}
+
 /**
  * Lists the folder of a file that is not there yet: clients of NFS remember for a while that it is
  * not, until they see that its folder has changed.
  */
-async function lookAnew(path: string): Promise<void> {
-  const folder = path.slice(0, path.lastIndexOf("/"));
-  if (Deno.permissions.querySync({ name: "read", path: folder }).state !== "granted") return;
+async function lookAnew(folder: string): Promise<void> {
   try {
     for await (const _entry of Deno.readDir(folder)) break;
   } catch {
