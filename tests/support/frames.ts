@@ -168,6 +168,17 @@ export const MESSAGES: readonly MessageExample[] = [
   },
 ];
 
+/** What a directory node decides, as both its welcomes have it. */
+const REGION = {
+  size: 64 * 1024 ** 2,
+  pageSize: 4096,
+  runPages: 128,
+  holdTimeUs: 100,
+  compression: false,
+  checksums: true,
+  migration: true,
+};
+
 /** Every kind of control frame. */
 export const CONTROLS: readonly (readonly [label: string, control: Control])[] = [
   ["hello of a node that joins", {
@@ -213,13 +224,7 @@ export const CONTROLS: readonly (readonly [label: string, control: Control])[] =
     kind: "welcome",
     node: 3,
     session: 0xfedc_ba98_7654_3210n,
-    size: 64 * 1024 ** 2,
-    pageSize: 4096,
-    runPages: 128,
-    holdTimeUs: 100,
-    compression: false,
-    checksums: true,
-    migration: true,
+    ...REGION,
     homes: "directory",
     peers: [
       { id: 1, address: "10.0.0.1", port: 9634 },
@@ -230,13 +235,7 @@ export const CONTROLS: readonly (readonly [label: string, control: Control])[] =
     kind: "welcome",
     node: 2,
     session: 1n,
-    size: 64 * 1024 ** 2,
-    pageSize: 4096,
-    runPages: 128,
-    holdTimeUs: 100,
-    compression: false,
-    checksums: true,
-    migration: true,
+    ...REGION,
     homes: "first-touch",
     peers: [{ id: 1, address: "10.0.0.1", port: 9634 }],
   }],
