@@ -3,13 +3,13 @@ import {
   functionType,
   I32,
   number,
-  Section,
   section,
   sharedMemory,
   sized,
   text,
   wasmModule,
 } from "../../tests/support/wasm_module.ts";
+import { Section } from "./binary.ts";
 import { type Immediate, immediatesOf } from "./opcodes.ts";
 
 const PREFIXES = [0xfb, 0xfc, 0xfd, 0xfe];

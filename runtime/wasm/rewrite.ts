@@ -5,7 +5,7 @@
 
 import { WASM_MEMORY32_MAX_PAGES, WASM_MODULE_MAX_BYTES } from "../limits.ts";
 import { show } from "../arguments/show.ts";
-import { hex, refuse, WasmReader, WasmWriter } from "./binary.ts";
+import { hex, refuse, Section, WasmReader, WasmWriter } from "./binary.ts";
 import { CodeRewriter, type Replacement, REPLACEMENTS } from "./code.ts";
 import { customSection, rewriteNames } from "./names.ts";
 import {
@@ -48,23 +48,6 @@ const MAGIC = [0x00, 0x61, 0x73, 0x6d];
 const VERSION = [0x01, 0x00, 0x00, 0x00];
 /** The version of a component, which is made of modules. */
 const COMPONENT = [0x0d, 0x00, 0x01, 0x00];
-
-const Section = {
-  Custom: 0,
-  Type: 1,
-  Import: 2,
-  Function: 3,
-  Table: 4,
-  Memory: 5,
-  Global: 6,
-  Export: 7,
-  Start: 8,
-  Element: 9,
-  Code: 10,
-  Data: 11,
-  DataCount: 12,
-  Tag: 13,
-} as const;
 
 /** The order in which sections stand in a module. */
 const ORDER: readonly number[] = [1, 2, 3, 4, 5, 13, 6, 7, 8, 9, 12, 10, 11];

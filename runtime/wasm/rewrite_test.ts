@@ -8,13 +8,13 @@ import {
   number,
   ofIndices,
   ofInstructions,
-  Section,
   section,
   sharedMemory,
   sized,
   text,
   wasmModule,
 } from "../../tests/support/wasm_module.ts";
+import { Section } from "./binary.ts";
 import { TdsmError } from "../errors.ts";
 import { WASM_NESTING_MAX } from "../limits.ts";
 import { rewriteModule, rewriteWasm } from "./rewrite.ts";

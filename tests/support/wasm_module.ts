@@ -1,22 +1,6 @@
 /** WebAssembly modules for tests, put together byte by byte. */
 
-/** The ids of sections. */
-export const Section = {
-  Custom: 0,
-  Type: 1,
-  Import: 2,
-  Function: 3,
-  Table: 4,
-  Memory: 5,
-  Global: 6,
-  Export: 7,
-  Start: 8,
-  Element: 9,
-  Code: 10,
-  Data: 11,
-  DataCount: 12,
-  Tag: 13,
-} as const;
+import { Section } from "../../runtime/wasm/binary.ts";
 
 /** The types of numbers. */
 export const I32 = 0x7f;

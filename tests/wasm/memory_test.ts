@@ -10,12 +10,12 @@ import {
   functionType,
   I32,
   I64,
-  Section,
   section,
   sharedMemory,
   text,
   wasmModule,
 } from "../support/wasm_module.ts";
+import { Section } from "../../runtime/wasm/binary.ts";
 
 /** What a test keeps in the nodes' processes. */
 declare const kept: {

@@ -1,14 +1,7 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { rewriteModule } from "../../runtime/wasm/rewrite.ts";
-import {
-  body,
-  functionType,
-  I32,
-  Section,
-  section,
-  text,
-  wasmModule,
-} from "../support/wasm_module.ts";
+import { body, functionType, I32, section, text, wasmModule } from "../support/wasm_module.ts";
+import { Section } from "../../runtime/wasm/binary.ts";
 import { noCount, runScript } from "./spec_script.ts";
 
 /** A module of which `answer` returns what its function 0 does: 42 and the size of its memory. */
