@@ -12,10 +12,16 @@ const realtime = @import("realtime.zig");
 const schedstat = @import("schedstat.zig");
 const status = @import("status.zig");
 
+const Schedstat = schedstat.Schedstat;
+
 /// For how long a thread is watched before it is judged.
 const watched_ns = 20 * std.time.ns_per_ms;
 /// From which share of that time on it counts as kept waiting, in percent.
 const share_min_percent = 20;
+/// And from which mean wait for a core on. Engines that wait for each other's steps wait for a share
+/// like that, too, but for 20 to 40 us at a time: there the class would make their wakes dearer, and
+/// gain nothing. A program that computes keeps a thread waiting up to the next tick.
+const wait_min_ns = 50 * std.time.ns_per_us;
 /// How long it is then in the class: twice as long each time that it needs it again, up to the
 /// most.
 const stay_min_ns = 100 * std.time.ns_per_ms;
@@ -27,23 +33,25 @@ const Verdict = enum { stay, enter, leave };
 /// When a thread is in the class. Times are of a clock in nanoseconds.
 const Judge = struct {
     is_in_class: bool = false,
-    /// When the watch began, and how long the thread had waited for cores by then.
+    /// When the watch began, and what the kernel had counted by then.
     begun_ns: u64,
-    waited_ns: u64,
+    counts: Schedstat,
     /// When there is something to judge.
     due_ns: u64,
     /// How long the last stay in the class was; 0 where the watch behind it found no need of one.
     stay_ns: u64 = 0,
 
-    fn init(now_ns: u64, waited_ns: u64) Judge {
-        return .{ .begun_ns = now_ns, .waited_ns = waited_ns, .due_ns = now_ns + watched_ns };
+    fn init(now_ns: u64, counts: Schedstat) Judge {
+        return .{ .begun_ns = now_ns, .counts = counts, .due_ns = now_ns + watched_ns };
     }
 
-    fn judge(self: *Judge, now_ns: u64, waited_ns: u64) Verdict {
+    fn judge(self: *Judge, now_ns: u64, counts: Schedstat) Verdict {
         const passed_ns = @max(now_ns -| self.begun_ns, 1);
-        const starves = (waited_ns -| self.waited_ns) * 100 / passed_ns >= share_min_percent;
+        const waited_ns = counts.waited_ns -| self.counts.waited_ns;
+        const runs = @max(counts.runs -| self.counts.runs, 1);
+        const starves = waited_ns * 100 / passed_ns >= share_min_percent and waited_ns / runs >= wait_min_ns;
         self.begun_ns = now_ns;
-        self.waited_ns = waited_ns;
+        self.counts = counts;
         self.due_ns = now_ns + watched_ns;
         if (self.is_in_class) {
             self.is_in_class = false;
@@ -71,7 +79,7 @@ pub fn begin() status.Error!void {
     const file = schedstat.open(@intCast(linux.gettid()));
     errdefer schedstat.close(file);
     const counts = schedstat.read(file) orelse return status.refuse(error.KernelUnsupported, .OPNOTSUPP);
-    watched = .{ .file = file, .judge = .init(realtime.clock(.MONOTONIC), counts.waited_ns) };
+    watched = .{ .file = file, .judge = .init(realtime.clock(.MONOTONIC), counts) };
 }
 
 /// Watches the calling thread no longer, and puts it back into the ordinary class.
@@ -88,7 +96,7 @@ pub fn slept() void {
     const now_ns = realtime.clock(.MONOTONIC);
     if (now_ns < thread.judge.due_ns) return;
     const counts = schedstat.read(thread.file) orelse return;
-    switch (thread.judge.judge(now_ns, counts.waited_ns)) {
+    switch (thread.judge.judge(now_ns, counts)) {
         .stay => {},
         // The right may have been taken away since; the thread is judged again.
         .enter => realtime.begin() catch {},
@@ -99,34 +107,45 @@ pub fn slept() void {
 const expectEqual = std.testing.expectEqual;
 const ms = std.time.ns_per_ms;
 
+fn counted(waited_ns: u64, runs: u64) Schedstat {
+    return .{ .waited_ns = waited_ns, .runs = runs };
+}
+
 test "starvation: one that waits little stays where it is" {
-    var judge: Judge = .init(0, 0);
-    try expectEqual(.stay, judge.judge(20 * ms, 3 * ms));
-    try expectEqual(.stay, judge.judge(40 * ms, 6 * ms));
+    var judge: Judge = .init(0, counted(0, 1));
+    try expectEqual(.stay, judge.judge(20 * ms, counted(3 * ms, 2)));
+    try expectEqual(.stay, judge.judge(40 * ms, counted(6 * ms, 3)));
     // What counts is the wait since the last look.
-    try expectEqual(.stay, judge.judge(2000 * ms, 300 * ms));
+    try expectEqual(.stay, judge.judge(2000 * ms, counted(300 * ms, 4)));
     try expectEqual(2020 * ms, judge.due_ns);
 }
 
+test "starvation: one that waits often, and briefly each time, stays where it is" {
+    var judge: Judge = .init(0, counted(0, 1));
+    try expectEqual(.stay, judge.judge(20 * ms, counted(8 * ms, 201)));
+    // The same wait in fewer pieces is one that the class spares it.
+    try expectEqual(.enter, judge.judge(40 * ms, counted(16 * ms, 301)));
+}
+
 test "starvation: each stay is longer than the one before, up to a bound, until none is needed" {
-    var judge: Judge = .init(0, 0);
+    var judge: Judge = .init(0, counted(0, 1));
     var now: u64 = 0;
     var waited: u64 = 0;
     var stays: [6]u64 = undefined;
     for (&stays) |*stay| {
         now = judge.due_ns;
         waited += watched_ns / 2;
-        try expectEqual(.enter, judge.judge(now, waited));
+        try expectEqual(.enter, judge.judge(now, counted(waited, 1)));
         stay.* = judge.due_ns - now;
         now = judge.due_ns;
-        try expectEqual(.leave, judge.judge(now, waited));
+        try expectEqual(.leave, judge.judge(now, counted(waited, 1)));
         try expectEqual(now + watched_ns, judge.due_ns);
     }
     try expectEqual([_]u64{ 100 * ms, 200 * ms, 400 * ms, 800 * ms, 1600 * ms, 2000 * ms }, stays);
     now = judge.due_ns;
-    try expectEqual(.stay, judge.judge(now, waited));
+    try expectEqual(.stay, judge.judge(now, counted(waited, 1)));
     now = judge.due_ns;
-    try expectEqual(.enter, judge.judge(now, waited + watched_ns));
+    try expectEqual(.enter, judge.judge(now, counted(waited + watched_ns, 1)));
     try expectEqual(now + stay_min_ns, judge.due_ns);
 }
 
