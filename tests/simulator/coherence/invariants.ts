@@ -96,13 +96,11 @@ export function watchWish(
   const spares = new Map(directory.believedRooms.map(([node, { spare }]) => [node, spare]));
   spares.set(home.id, cache.room.spare);
   const before = takenBy(own, wish, []).get(home.id) ?? 0;
-  const asked = new Set(cache.memory.offloads);
+  const asked = new Set(cache.offloads);
   // In the same step the home may ask for room itself, for pages that it has just come to have.
   const isAwaited = () =>
     wish.awaited > 0 ||
-    cache.memory.offloads.some((run) =>
-      run.awaited > 0 && !asked.has(run) && overlaps(run, wish)
-    );
+    cache.offloads.some((run) => run.awaited > 0 && !asked.has(run) && overlaps(run, wish));
   return (messages) => {
     for (const [node, count] of takenBy(own, wish, messages)) {
       const more = node === home.id ? count - before : count;

@@ -106,6 +106,11 @@ export class ProbeCache extends PageCache {
     return this.memory.hasCopy(page);
   }
 
+  /** The only copies that other nodes are asked to take, in the order in which they were. */
+  get offloads(): PageCache["memory"]["offloads"] {
+    return this.memory.offloads;
+  }
+
   /** Whether a demand waits for a hold. */
   get hasDeferred(): boolean {
     return this.demands.deferred.length > 0;
