@@ -15,6 +15,15 @@ import { UNPRINTABLE } from "./printable.ts";
 /** What a line is about: the runtime, or semaphores, barriers and mutexes. */
 export type LogTopic = "runtime" | "sync";
 
+/** How lines are written where the program has not configured LogTape. */
+export type LogFormat = "text" | "json";
+
+/**
+ * What a line is about, for programs that read the log: `node`, the node that says it; `event`, by
+ * name, of what has happened to a member of the cluster; and what there is to say of that.
+ */
+export type LogFields = Readonly<Record<string, string | number>>;
+
 /** How much a line matters: the numbers of the settings `logLevel` and `semLogLevel`. */
 export const Level = { Error: 1, Warning: 2, Info: 3, Debug: 4, Trace: 5 } as const;
 /** One of {@linkcode Level}. */
@@ -55,10 +64,29 @@ const LOGTAPE: string = "@logtape/logtape";
 
 type Write = (record: LogRecord) => void;
 
+let format: LogFormat = "text";
 let write: Write | undefined;
 /** What came before LogTape was loaded; `undefined` while nothing has come. */
 let waiting: LogRecord[] | undefined;
 let begun: Promise<void> | undefined;
+
+/**
+ * Says how lines are written from here on, by this thread.
+ *
+ * @param wanted As text, or as JSON.
+ */
+export function setLogFormat(wanted: LogFormat): void {
+  format = wanted;
+}
+
+/**
+ * How lines are written now, by this thread.
+ *
+ * @returns As text, or as JSON.
+ */
+export function logFormat(): LogFormat {
+  return format;
+}
 
 /**
  * Writes a line to the log, from the program's thread.
@@ -66,15 +94,21 @@ let begun: Promise<void> | undefined;
  * @param level How much it matters.
  * @param text The line, without its end.
  * @param topic What it is about.
+ * @param fields The same for programs.
  */
-export function writeLog(level: Level, text: string, topic: LogTopic = "runtime"): void {
+export function writeLog(
+  level: Level,
+  text: string,
+  topic: LogTopic = "runtime",
+  fields: LogFields = {},
+): void {
   const record: LogRecord = {
     category: CATEGORIES[topic],
     level: NAMES[level],
     message: [text],
     rawMessage: text,
     timestamp: Date.now(),
-    properties: {},
+    properties: { ...fields },
   };
   if (write !== undefined) return write(record);
   if (waiting === undefined) {
@@ -119,7 +153,13 @@ const STYLES: Readonly<Record<LogLevel, string>> = {
 };
 
 /** Writes a line to stderr: where the program has no LogTape, or has not configured it. */
-function writePlain({ category, level, rawMessage, timestamp }: LogRecord): void {
+function writePlain(record: LogRecord): void {
+  const { category, level, rawMessage, timestamp } = record;
+  if (format === "json") {
+    const topic = category.at(-1) === "sync" ? "sync" : "runtime";
+    const fields = record.properties as LogFields;
+    return console.error("%s", formatJson({ level, text: rawMessage, topic, fields, timestamp }));
+  }
   // Some of the text comes from other nodes.
   const text = rawMessage.replace(UNPRINTABLE, encodeURIComponent);
   // Nodes may be in different time zones, and their lines in one file: UTC, with the date.
@@ -132,4 +172,47 @@ function writePlain({ category, level, rawMessage, timestamp }: LogRecord): void
     "",
     text,
   );
+}
+
+/** What {@linkcode formatJson} writes. */
+export interface JsonLine {
+  readonly level: "error" | "warning" | "info" | "debug" | "trace";
+  readonly text: string;
+  readonly topic: LogTopic;
+  readonly fields?: LogFields;
+  /** When it was said, in milliseconds since 1970; now, where this is left out. */
+  readonly timestamp?: number;
+}
+
+/**
+ * Writes a line of the log as JSON.
+ *
+ * @param line The line.
+ * @returns An object of one line: `time`, `level`, `topic`, `node`, `message`, and the fields.
+ */
+export function formatJson(line: JsonLine): string {
+  const { level, text, topic, fields = {}, timestamp = Date.now() } = line;
+  const { node, ...others } = fields;
+  const time = new Date(timestamp).toISOString();
+  const object = { time, level, topic, ...(node !== undefined && { node }), message: text };
+  // Some of the text comes from other nodes, and a person may look at the line on a terminal.
+  return JSON.stringify({ ...object, ...others }).replace(
+    UNPRINTABLE,
+    (run) =>
+      [...run].map((letter) => `\\u${letter.charCodeAt(0).toString(16).padStart(4, "0")}`).join(""),
+  );
+}
+
+/**
+ * What a process prints that the library ends over an error: nothing else can print any more.
+ *
+ * @param text The error.
+ * @param format How the log is written.
+ * @param node The node, where it is known.
+ * @returns One line, with its end.
+ */
+export function deathMessage(text: string, format: LogFormat, node?: number): string {
+  if (format === "text") return `tdsm: error: ${text}\n`;
+  const fields = node === undefined ? {} : { node };
+  return `${formatJson({ level: "error", text, topic: "runtime", fields })}\n`;
 }

@@ -19,7 +19,7 @@ import {
   SILENCE_MAX_MS,
   UNPROVEN_MAX_MS,
 } from "../limits.ts";
-import { Level } from "../log.ts";
+import { Level, type LogFields } from "../log.ts";
 import { type Encoding, PROTOCOL_VERSION } from "../wire/layout.ts";
 import type { AbortControl, HelloControl, WelcomeControl } from "../wire/control.ts";
 import type { RegionSettings } from "../wire/region_settings.ts";
@@ -42,7 +42,7 @@ import { Door } from "./door.ts";
 import { connectToDirectory, isDropped, secure, shakeHands, tryMaxMs } from "./handshake.ts";
 import { Link } from "./link.ts";
 import { Links, type Vitals } from "./links.ts";
-import { Members } from "./members.ts";
+import { joinedFields, Members } from "./members.ts";
 import { type LinkCounters, newCounters, type Sum } from "./sender.ts";
 import { proveKey, type Secret } from "../secure/handshake.ts";
 
@@ -113,7 +113,7 @@ export interface Member {
   /** This node cannot go on; `byOther` says that another one has failed, and ended the cluster. */
   fail(error: TdsmError, byOther?: boolean): void;
   /** Something to log. */
-  log(level: Level, text: string): void;
+  log(level: Level, text: string, fields?: LogFields): void;
 }
 
 /** JavaScript's clock, in milliseconds; on Linux it stands still while the machine is suspended. */
@@ -193,7 +193,7 @@ export class Cluster<Node extends Member = Member> {
         this.node.joined(peer);
         this.node.changed();
       },
-      log: (level, text) => this.node.log(level, text),
+      log: (level, text, fields) => this.node.log(level, text, fields),
     });
     this.node = open(this);
     this.#heartbeat = setInterval(() => this.#beat(), HEARTBEAT_MS);
@@ -516,7 +516,7 @@ export class Cluster<Node extends Member = Member> {
         // Before anything that the node says is taken.
         this.node.joined(message);
         this.#door.announced(message.id);
-        this.node.log(Level.Info, `Node ${message.id} has joined`);
+        this.node.log(Level.Info, `Node ${message.id} has joined`, joinedFields(message));
         return this.node.changed();
       case "closing":
         if (!fromDirectory) break;

@@ -15,7 +15,7 @@ import {
   UNPROVEN_ADDRESS_MAX,
   UNPROVEN_MAX,
 } from "../limits.ts";
-import { Level } from "../log.ts";
+import { Level, type LogFields } from "../log.ts";
 import type { Control, HelloControl, RefuseControl } from "../wire/control.ts";
 import { DIRECTORY_NODE, type NodeId } from "../protocol/coherence/messages.ts";
 import type { NodeStatusControl } from "../wire/status_control.ts";
@@ -32,7 +32,7 @@ import { DropLog } from "./drop_log.ts";
 import { closeNow } from "./handshake.ts";
 import type { Link, LinkHandlers } from "./link.ts";
 import type { Links } from "./links.ts";
-import { Members } from "./members.ts";
+import { joinedFields, Members } from "./members.ts";
 
 /** What the door asks of its node, and reports to it. */
 export interface DoorHandlers {
@@ -46,7 +46,7 @@ export interface DoorHandlers {
   /** At the directory node: a node has joined. */
   joined(peer: Peer): void;
   /** Something to log. */
-  log(level: Level, text: string): void;
+  log(level: Level, text: string, fields?: LogFields): void;
 }
 
 /** The other side of a connection that is not a node's yet. */
@@ -100,7 +100,7 @@ export class Door {
     this.#members = members;
     this.#links = links;
     this.#handlers = handlers;
-    this.#drops = new DropLog((level, text) => handlers.log(level, text));
+    this.#drops = new DropLog((level, text, fields) => handlers.log(level, text, fields));
   }
 
   /** Accepts connections from here on. */
@@ -379,7 +379,7 @@ export class Door {
     members.admit(peer, hello);
     this.#links.sayToAll({ kind: "peerJoined", ...peer });
     const at = formatAddress({ hostname, port });
-    this.#handlers.log(Level.Info, `Node ${id} has joined from ${at}`);
+    this.#handlers.log(Level.Info, `Node ${id} has joined from ${at}`, joinedFields(peer));
     this.#handlers.joined(peer);
     const handlers = this.#links.carry(id, link);
     for (const { id: node } of welcomed) {

@@ -1,7 +1,7 @@
 /** What is said of connections that are dropped: strangers can make any number of them. */
 
 import { DROPS_TOLD_MAX, DROPS_TOLD_MS } from "../limits.ts";
-import type { Level } from "../log.ts";
+import type { Level, LogFields } from "../log.ts";
 
 /** The lines of one level. */
 interface Tally {
@@ -16,14 +16,14 @@ interface Tally {
  * were. Each level has lines of its own: what nobody is shown takes no line from what is.
  */
 export class DropLog {
-  readonly #log: (level: Level, text: string) => void;
+  readonly #log: (level: Level, text: string, fields: LogFields) => void;
   readonly #tallies = new Map<Level, Tally>();
   /** Runs while lines of this interval were told. */
   #interval: ReturnType<typeof setTimeout> | undefined;
   #closed = false;
 
   /** @param log Takes the lines. */
-  constructor(log: (level: Level, text: string) => void) {
+  constructor(log: (level: Level, text: string, fields: LogFields) => void) {
     this.#log = log;
   }
 
@@ -40,7 +40,8 @@ export class DropLog {
     if (tally.told >= DROPS_TOLD_MAX) return void tally.untold++;
     tally.told++;
     if (!this.#closed) this.#interval ??= setTimeout(() => this.#tellRest(), DROPS_TOLD_MS);
-    this.#log(level, `Dropped a connection from ${from}: ${reason}`);
+    const event = "connectionDropped";
+    this.#log(level, `Dropped a connection from ${from}: ${reason}`, { event, from, reason });
   }
 
   /** Tells what was not told yet; no timer runs from here on. */
@@ -53,7 +54,9 @@ export class DropLog {
   #tellRest(): void {
     this.#interval = undefined;
     for (const [level, { untold }] of this.#tallies) {
-      if (untold > 0) this.#log(level, `Dropped ${untold} more connections`);
+      if (untold === 0) continue;
+      const fields = { event: "connectionsDropped", count: untold };
+      this.#log(level, `Dropped ${untold} more connections`, fields);
     }
     this.#tallies.clear();
   }

@@ -3,6 +3,7 @@
  */
 
 import { GONE_REMEMBERED_MAX } from "../limits.ts";
+import type { LogFields } from "../log.ts";
 import { formatAddress, isWildcard } from "../address.ts";
 import type { FrameBounds } from "../wire/check.ts";
 import type { HelloControl } from "../wire/control.ts";
@@ -152,4 +153,14 @@ export class Members {
     this.#working.delete(node);
     return this.#peers.delete(node);
   }
+}
+
+/**
+ * What programs that read the log are told of a node that has joined.
+ *
+ * @param peer The node.
+ * @returns The event and its fields.
+ */
+export function joinedFields({ id: peer, address, port }: Peer): LogFields {
+  return { event: "nodeJoined", peer, address, port };
 }

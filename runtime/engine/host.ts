@@ -20,7 +20,7 @@ import {
   PROGRAM_GRACE_MS,
   SETTLE_MAX_MS,
 } from "../limits.ts";
-import { Level } from "../log.ts";
+import { deathMessage, Level, type LogFields } from "../log.ts";
 import type { Default } from "../protocol/coherence/debts.ts";
 import { DIRECTORY_NODE, type NodeId } from "../protocol/coherence/messages.ts";
 import type { EngineEvent } from "../protocol/coherence/output.ts";
@@ -124,7 +124,7 @@ export class EngineHost implements Member {
   /** From here on the library fences the region by itself where this engine does not run. */
   #beginLease(untilMs: number): void {
     const over = this.#cluster.leaseOver(false);
-    const message = deathMessage(over);
+    const message = this.#deathMessage(over);
     const end = { message, status: deathCode(over), graceMs: FAILURE_GRACE_MS };
     const unattendedMs = this.#start.ownsProcess ? PROGRAM_GRACE_MS : -1;
     this.engine.region.beginLease(untilMs, end, unattendedMs);
@@ -259,10 +259,14 @@ export class EngineHost implements Member {
       case "memoryExhausted":
         return this.#outOfMemory(event.page);
       case "violation":
-        this.log(Level.Error, `Node ${event.node} broke the protocol: ${event.reason}`);
+        this.log(Level.Error, `Node ${event.node} broke the protocol: ${event.reason}`, {
+          event: "nodeExpelled",
+          peer: event.node,
+          reason: event.reason,
+        });
         return this.#cluster.expel(event.node, event.reason);
       case "peerGone":
-        this.log(Level.Info, `Node ${event.node} is gone`);
+        this.log(Level.Info, `Node ${event.node} is gone`, { event: "nodeGone", peer: event.node });
         this.#otherGone();
         this.engine.peerGone(event.node);
         return this.#cluster.forget(event.node);
@@ -272,11 +276,14 @@ export class EngineHost implements Member {
         // The answers that waited for that are behind all that the step has sent.
         return this.#cluster.flush();
       case "nodeLeft":
-        this.log(Level.Info, `Node ${event.node} has left`);
+        this.log(Level.Info, `Node ${event.node} has left`, {
+          event: "nodeLeft",
+          peer: event.node,
+        });
         this.engine.peerGone(event.node);
         return this.#cluster.release(event.node);
       case "left":
-        this.log(Level.Info, "Left the cluster");
+        this.log(Level.Info, "Left the cluster", { event: "left" });
         // The directory ends the connection now, and that is no failure.
         return void this.#enterParted();
       default:
@@ -372,6 +379,7 @@ export class EngineHost implements Member {
     this.log(
       Level.Warning,
       `Node ${node} is lost: ${reason}. Pages that only it had are lost with it`,
+      { event: "nodeLost", peer: node, reason },
     );
     this.engine.peerLost(node);
   }
@@ -388,7 +396,7 @@ export class EngineHost implements Member {
     const why = "the directory node has closed the cluster";
     const refusal = new TdsmError("DirectoryLost", why);
     if (!this.#enterParted(refusal)) return;
-    this.log(Level.Info, "The directory node has closed the cluster");
+    this.log(Level.Info, "The directory node has closed the cluster", { event: "closed" });
     this.#post({ kind: "closing" });
     const ofFaults = new TdsmError("DirectoryLost", `Cannot fetch a page: ${why}`);
     this.engine.refuse(refusal);
@@ -444,10 +452,16 @@ export class EngineHost implements Member {
     this.#endProgram(failure);
   }
 
+  /** What the process prints that the library ends over an error. */
+  #deathMessage(error: TdsmError): string {
+    const { logFormat } = this.#start.settings;
+    return deathMessage(errorText(error), logFormat, this.#cluster.self);
+  }
+
   /** Closes the region to every thread: the next access ends the process, a little later. */
   #fence(error: TdsmError, graceMs = FAILURE_GRACE_MS): void {
     try {
-      this.engine.driver.fence(deathMessage(error), deathCode(error), graceMs);
+      this.engine.driver.fence(this.#deathMessage(error), deathCode(error), graceMs);
     } catch (cause) {
       this.log(Level.Error, reasonOf(cause));
       this.#die(error);
@@ -470,13 +484,14 @@ export class EngineHost implements Member {
   }
 
   #die(error: TdsmError): never {
-    die(this.#library, deathMessage(error), deathCode(error), DEATH_MESSAGE_MAX_MS);
+    die(this.#library, this.#deathMessage(error), deathCode(error), DEATH_MESSAGE_MAX_MS);
   }
 
   /** Something to log. */
-  log(level: Level, text: string): void {
+  log(level: Level, text: string, fields: LogFields = {}): void {
     if (level > this.#start.settings.logLevel) return;
-    this.#post({ kind: "log", level, text, topic: "runtime" });
+    const { self: node } = this.#cluster;
+    this.#post({ kind: "log", level, text, topic: "runtime", fields: { node, ...fields } });
   }
 
   /** Lets the node leave at a signal, and ends the process as that signal would. */
@@ -484,7 +499,7 @@ export class EngineHost implements Member {
     if (this.#echo.repeats(name, performance.now())) return;
     const code = ExitCode.Signal + END_SIGNALS[name];
     if (!this.#process.enter("signalled")) die(this.#library, "", code, 0);
-    this.log(Level.Info, `${name}: leaving the cluster`);
+    this.log(Level.Info, `${name}: leaving the cluster`, { event: "signal", signal: name });
     void this.#leaveSoon().then((message) => {
       // The main thread ends the process if it is free, so that the program's `unload` listeners
       // run.
@@ -520,7 +535,8 @@ export class EngineHost implements Member {
       timers.push(setTimeout(() => {
         const { pagesExclusive } = this.engine.copies;
         const lost = pagesExclusive === 0 ? "" : `: at least ${pagesExclusive} pages are lost`;
-        resolve(`tdsm: error: Could not leave the cluster within ${LEAVE_MAX_MS} ms${lost}\n`);
+        const text = `Could not leave the cluster within ${LEAVE_MAX_MS} ms${lost}`;
+        resolve(deathMessage(text, this.#start.settings.logFormat, this.#cluster.self));
       }, LEAVE_MAX_MS));
     });
     const message = await Promise.race([this.#part().then(() => ""), late]);
@@ -605,11 +621,6 @@ export class EngineHost implements Member {
     engine.driver.input({ kind: "leave" });
     while (this.#life.state === "leaving") await this.#life.change();
   }
-}
-
-/** What a process prints that the library ends over an error. */
-function deathMessage(error: TdsmError): string {
-  return `tdsm: error: ${errorText(error)}\n`;
 }
 
 /** The exit code of a process that the library ends over an error. */

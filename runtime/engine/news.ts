@@ -6,7 +6,7 @@
 import type { AvailableMemory } from "../../ffi/memory_available.ts";
 import type { Address } from "../address.ts";
 import type { Settings } from "../settings/types.ts";
-import type { Level, LogTopic } from "../log.ts";
+import type { Level, LogFields, LogTopic } from "../log.ts";
 import type { NodeId } from "../protocol/coherence/messages.ts";
 import type { PackedError } from "../ring/calls.ts";
 
@@ -128,4 +128,6 @@ export type EngineNews =
     readonly level: Level;
     readonly text: string;
     readonly topic: LogTopic;
+    /** The same for programs; left out where there is nothing more to say. */
+    readonly fields?: LogFields;
   };

@@ -472,14 +472,15 @@ export class NodeEngine implements AsyncDisposable {
       stuck: this.#options.stuck,
       refused: (text) => {
         if (settings.semLogLevel < Level.Warning) return;
-        post({ kind: "log", level: Level.Warning, text, topic: "sync" });
+        const fields = { node: cluster.self };
+        post({ kind: "log", level: Level.Warning, text, topic: "sync", fields });
       },
       partyLost: this.#options.partyLost,
       pages: this.#coherence.directory,
       homes: this.#homeTable,
       quietWords: this.#options.slots.quietWords,
       log: new SyncLog(settings.semLogLevel, (level, text) => {
-        post({ kind: "log", level, text, topic: "sync" });
+        post({ kind: "log", level, text, topic: "sync", fields: { node: cluster.self } });
       }),
     });
   }
@@ -510,12 +511,13 @@ export class NodeEngine implements AsyncDisposable {
   }
 
   #trace(way: "from" | "to", node: NodeId, message: Message): void {
-    const { settings: { logLevel }, post } = this.#options;
+    const { settings: { logLevel }, cluster, post } = this.#options;
     if (logLevel < Level.Debug) return;
     const level = levelOf(message);
     if (level > logLevel) return;
     const text = `${describeMessage(message)}, ${way} node ${node}`;
-    post({ kind: "log", level, text, topic: "runtime" });
+    const fields = { node: cluster.self, peer: node };
+    post({ kind: "log", level, text, topic: "runtime", fields });
   }
 
   /** Sends by another sink, and logs each message. */

@@ -15,7 +15,7 @@ import { loadEngineSource, startEngineWorker } from "../engine/source.ts";
 import { EngineClient } from "../ring/client.ts";
 import { errorText, ExitCode, TdsmError } from "../errors.ts";
 import { FAILURE_GRACE_MS } from "../limits.ts";
-import { Level, writeLog } from "../log.ts";
+import { deathMessage, Level, logFormat, setLogFormat, writeLog } from "../log.ts";
 import { isWorker, markNode, requireNoNode } from "./one_node.ts";
 import { newNode, type Node } from "./node.ts";
 import { memoryOf } from "./thread.ts";
@@ -83,6 +83,7 @@ export async function startNode(
 /** Starts a node that knows whether it hosts the directory, or where that is. */
 async function startMet(meeting: Meeting, ownsProcess: boolean): Promise<Node> {
   const { settings } = meeting;
+  setLogFormat(settings.logFormat);
   requirePermissions(settings);
   requireKey(settings);
   const read = await readKey(settings.key);
@@ -176,13 +177,14 @@ function untilReady(
   worker.onmessage = ({ data }: MessageEvent<EngineNews>) => {
     switch (data.kind) {
       case "ready": {
+        const { id, address, port, shared } = data;
         const region = NativeRegion.attach(library, { handle: data.handle });
         client = new EngineClient(slots, region, currentThread(library), library);
         fence = (error) => {
-          region.fence(`tdsm: error: ${errorText(error)}\n`, ExitCode.Node, FAILURE_GRACE_MS);
+          const message = deathMessage(errorText(error), logFormat(), id);
+          region.fence(message, ExitCode.Node, FAILURE_GRACE_MS);
           slots.fail(error);
         };
-        const { id, address, port, shared } = data;
         const unmark = markNode(library);
         const terminate = async (
           orderly: boolean,
@@ -242,7 +244,7 @@ function untilReady(
       case "closed":
         return told.resolve();
       case "log":
-        return writeLog(data.level, data.text, data.topic);
+        return writeLog(data.level, data.text, data.topic, data.fields);
       default:
         data satisfies never;
     }

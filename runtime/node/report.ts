@@ -5,6 +5,7 @@
 
 import { isWorker } from "./one_node.ts";
 import { errorText, ExitCode, TdsmError } from "../errors.ts";
+import { formatJson, logFormat } from "../log.ts";
 
 /**
  * The errors that are printed already, with the exit code of a program that does not catch them.
@@ -58,11 +59,15 @@ function isObject(thrown: unknown): thrown is object {
 }
 
 /**
- * Prints a message to stderr, in the form of every error of the runtime.
+ * Prints a message to stderr, in the form of every error of the runtime: that of a line of the log
+ * where the log is JSON.
  *
  * @param text The message.
  */
 export function printError(text: string): void {
+  if (logFormat() === "json") {
+    return console.error("%s", formatJson({ level: "error", text, topic: "runtime" }));
+  }
   // `console` leaves the colour out where there is no terminal, and where NO_COLOR is set.
   console.error("tdsm: %cerror%c: %s", "color: red", "", text);
 }

@@ -331,6 +331,13 @@ const TABLE = {
     default: Level.Warning,
     help: "The same for semaphores and barriers",
   },
+  logFormat: {
+    environment: ["TDSM_LOG_FORMAT"],
+    flag: "log-format",
+    kind: choice("FORMAT", "text", "json"),
+    default: "text",
+    help: "Write each line of the log as text, or as a JSON object",
+  },
   joinTimeoutMs: {
     environment: ["JOIN_TIMEOUT_MS"],
     flag: "join-timeout",

@@ -76,6 +76,12 @@ export interface NodeOptions {
   readonly logLevel?: number | undefined;
   /** The same for semaphores and barriers. */
   readonly semLogLevel?: number | undefined;
+  /**
+   * How lines of the log are written where the program has not configured LogTape: as `"text"`, or
+   * as `"json"`, an object each with its time, level, node and topic, and fields of what happens to
+   * nodes. Default: `"text"`.
+   */
+  readonly logFormat?: "text" | "json" | undefined;
   /** How long the node tries to reach the directory, in milliseconds; 0 is one try. */
   readonly joinTimeoutMs?: number | undefined;
   /**
@@ -170,6 +176,8 @@ export interface Settings {
   readonly logLevel: number;
   /** How much is logged of semaphores and barriers, 0 to 5. */
   readonly semLogLevel: number;
+  /** How lines of the log are written. */
+  readonly logFormat: "text" | "json";
   /** How long the node tries to reach the directory, in milliseconds; 0 is one try. */
   readonly joinTimeoutMs: number;
   /** How long the engine looks for an answer at most before it sleeps, in microseconds. */

@@ -332,3 +332,41 @@ Deno.test("log: a program that configures LogTape has the records, and stderr ha
   assertEquals([code, stderr], [0, ""]);
   assertMatch(stdout, /^own: tdsm info Node 2 has joined from /m);
 });
+
+Deno.test("log: as JSON each line is an object, and what happens to members has fields", async () => {
+  await using cluster = new ProcessCluster();
+  const directory = await cluster.host("--log-level=3", "--log-format=json");
+  const second = await cluster.join(directory);
+  const third = await cluster.join(directory, "--log-level=3", "--log-format=json");
+  const { info: { port } } = second;
+  assertEquals((await second.leave()).code, 0);
+  await directory.process.untilPrinted(/"nodeLeft"/);
+  third.process.kill();
+  await directory.process.untilPrinted(/"nodeLost"/);
+  const lines = directory.process.stderr.trimEnd().split("\n").map((line) => JSON.parse(line));
+  for (const { time, level, topic, node } of lines) {
+    assertEquals([new Date(time).toISOString(), topic, node], [time, "runtime", 1]);
+    assert(["info", "warning"].includes(level), level);
+  }
+  const joined = lines.find(({ event }) => event === "nodeJoined");
+  assertEquals([joined.peer, joined.address, joined.port], [2, "127.0.0.1", port]);
+  const events = lines.filter(({ event }) => event !== undefined && event !== "nodeGone");
+  assertEquals(events.map(({ event, peer }) => [event, peer]), [
+    ["nodeJoined", 2],
+    ["nodeJoined", 3],
+    ["nodeLeft", 2],
+    ["nodeLost", 3],
+  ]);
+});
+
+Deno.test("log: as JSON also what ends a program is one object a line", async () => {
+  await using cluster = new ProcessCluster();
+  const args = ["run", "-A", "examples/hello.ts", "--log-format=json", "--join-timeout=0"];
+  using closed = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const at = `--directory-address=127.0.0.1:${closed.addr.port}`;
+  closed.close();
+  const { code, stderr } = await cluster.spawn("program", { args: [...args, at] }).exit();
+  const { level, message } = JSON.parse(stderr);
+  assertEquals([code, level], [70, "error"]);
+  assertMatch(message, /\(NoDirectory\)$/);
+});
