@@ -18,9 +18,9 @@ const Schedstat = schedstat.Schedstat;
 const watched_ns = 20 * std.time.ns_per_ms;
 /// From which share of that time on it counts as kept waiting, in percent.
 const share_min_percent = 20;
-/// And from which mean wait for a core on. Engines that wait for each other's steps wait for a share
-/// like that, too, but for 20 to 40 us at a time: there the class would make their wakes dearer, and
-/// gain nothing. A program that computes keeps a thread waiting up to the next tick.
+/// And from which mean wait for a core on. Engines that wait for each other's steps wait for a
+/// share like that, too, but for 20 to 40 us at a time: there the class would make their wakes
+/// dearer, and gain nothing. A program that computes keeps a thread waiting up to the next tick.
 const wait_min_ns = 50 * std.time.ns_per_us;
 /// How long it is then in the class: twice as long each time that it needs it again, up to the
 /// most.
