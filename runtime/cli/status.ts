@@ -39,7 +39,7 @@ export interface ClusterStatus {
   readonly pageSize: number;
   /** Whether pages are compressed on the wire. */
   readonly compression: boolean;
-  /** Its nodes, in order of joining; the first hosts the directory. */
+  /** Its nodes, in order of their ids; the first hosts the directory. */
   readonly nodes: readonly NodeStatus[];
 }
 

@@ -14,6 +14,7 @@ import {
   JOIN_RETRY_MIN_MS,
   LEASE_MS,
   LOSSES_REMEMBERED_MAX,
+  NODES_MAX,
   PEER_VERDICT_LAST_MS,
   PEER_VERDICT_MAX_MS,
   SILENCE_MAX_MS,
@@ -26,6 +27,7 @@ import type { RegionSettings } from "../wire/region_settings.ts";
 import type { EngineMessage, PeerMessage } from "../wire/peer_message.ts";
 import type { NodeStatusControl } from "../wire/status_control.ts";
 import type { SyncMessage } from "../protocol/sync/messages.ts";
+import type { Place } from "../rendezvous/rendezvous.ts";
 import type { Stream } from "../secure/sealed_connection.ts";
 import { Lease } from "../protocol/coherence/lease.ts";
 import { DIRECTORY_NODE, type GrantMessage, type NodeId } from "../protocol/coherence/messages.ts";
@@ -54,6 +56,8 @@ export interface ClusterOptions {
   readonly serving: boolean;
   /** The runtime's release, for people. */
   readonly release: string;
+  /** The node's place, where a launcher gives places. */
+  readonly place?: Place | undefined;
   /** Computes checksums of the bytes behind frames; TypeScript does so where this is left out. */
   readonly sum?: Sum;
   /**
@@ -214,7 +218,7 @@ export class Cluster<Node extends Member = Member> {
     open: (cluster: Cluster, region: RegionSettings) => Node,
   ): Node {
     const random = crypto.getRandomValues(new BigUint64Array(1));
-    const members = new Members(DIRECTORY_NODE, random[0]! || 1n, region);
+    const members = new Members(DIRECTORY_NODE, random[0]! || 1n, region, options.place);
     const counters = newCounters();
     const cluster = new Cluster(options, members, counters, undefined, (it) => open(it, region));
     return cluster.node;
@@ -278,7 +282,8 @@ export class Cluster<Node extends Member = Member> {
         const cluster = await shakeHands((handlers) => {
           const bounds = () => members?.bounds;
           const link = new Link(stream, bounds, counters, handlers, options.sum);
-          link.say({ ...helloOf(options, { self: 0, session: 0n }), ...wanted });
+          const hello = helloOf(options, { self: 0, session: 0n });
+          link.say({ ...hello, ...wanted, ...rankOf(options) });
           return link;
         }, (control, link) => {
           if (control.kind !== "welcome") throw refusal(control, directory);
@@ -316,7 +321,7 @@ export class Cluster<Node extends Member = Member> {
     return this.#members.self;
   }
 
-  /** Every other node, in order of joining. */
+  /** Every other node, in order of their ids. */
   get peers(): Peer[] {
     return this.#members.peers;
   }
@@ -654,6 +659,12 @@ function helloOf(
   const { hostname: address, port } = listener.addr;
   const protocolVersion = PROTOCOL_VERSION;
   return { kind: "hello", protocolVersion, session, node, address, port, serving, release };
+}
+
+/** The rank by which a node that joins has an id kept for it, where a launcher gives ranks. */
+function rankOf({ place }: ClusterOptions): Pick<HelloControl, "rank"> {
+  // A cluster has no room for more.
+  return place === undefined || place.rank >= NODES_MAX ? {} : { rank: place.rank };
 }
 
 /** The members of a cluster, as a node knows them once the directory node has let that node in. */

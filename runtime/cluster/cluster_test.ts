@@ -41,6 +41,25 @@ Deno.test("Cluster: nodes join, get ids in order, and know each other", async ()
   assertEquals([directory.joined, directory.cluster.working], [[2, 3], [2]]);
 });
 
+Deno.test("Cluster: nodes with ranks have the ids kept for them, in whatever order they join", async () => {
+  const ranked = (rank: number) => new ClusterMember(false, undefined, { rank, nodeCount: 4 });
+  await using directory = ClusterMember.host(REGION, { place: { rank: 0, nodeCount: 4 } });
+  const last = await ranked(3).join(directory);
+  await using extra = await new ClusterMember().join(directory);
+  assertEquals([last.id, extra.id], [4, 5]);
+  await last.cluster.close();
+  await directory.until(() => directory.lost.length === 1);
+  directory.cluster.forget(4);
+  await using again = await ranked(3).join(directory);
+  await using second = await ranked(1).join(directory);
+  assertEquals([again.id, second.id], [6, 2]);
+  // Of rank 3's first process a node hears that has come after it, and would wait for it.
+  const heard = { from: 1, message: { kind: "peerLost", node: 4 } } as const;
+  await second.until(() => second.heard.length > 0);
+  assertEquals(second.heard, [heard]);
+  assertEquals(extra.heard, []);
+});
+
 Deno.test("Cluster: many that join at once all get in", async () => {
   await using directory = ClusterMember.host();
   const nodes = upTo(20).map(() => new ClusterMember());

@@ -382,9 +382,10 @@ export class Door {
     this.#handlers.log(Level.Info, `Node ${id} has joined from ${at}`, joinedFields(peer));
     this.#handlers.joined(peer);
     const handlers = this.#links.carry(id, link);
-    for (const { id: node } of welcomed) {
-      if (members.isGone(node)) this.#links.to(id)?.send({ kind: "peerLost", node });
-    }
+    const gone = welcomed.map(({ id: node }) => node).filter((node) => members.isGone(node));
+    // A node with a rank waits for the ids of all ranks, of which some may have come and gone.
+    if (hello.rank !== undefined) gone.push(...members.goneEarly);
+    for (const node of new Set(gone)) this.#links.to(id)?.send({ kind: "peerLost", node });
     return handlers;
   }
 

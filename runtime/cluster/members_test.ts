@@ -1,6 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { HOST, REGION } from "../../tests/support/cluster_members.ts";
 import { HELLO } from "../../tests/support/raw_peer.ts";
+import { NODES_MAX } from "../limits.ts";
 import { Members } from "./members.ts";
 
 Deno.test("Members.admit gives each id once, and counts the nodes that run a program", () => {
@@ -29,6 +30,35 @@ Deno.test("Members.offer gives the id of a node that did not join to the next", 
   assertEquals(members.isGone(2), false);
   assertEquals(members.nextId, 2);
   assertEquals([2, 4, 5].map(() => members.offer(HELLO, HOST).id), [2, 4, 5]);
+});
+
+Deno.test("Members.offer keeps an id for each rank, and gives it once", () => {
+  const members = new Members(1, 5n, REGION, { rank: 0, nodeCount: 4 });
+  const offer = (rank?: number) =>
+    members.offer(rank === undefined ? HELLO : { ...HELLO, rank }, HOST);
+  assertEquals([offer(3).id, offer().id, offer(1).id], [4, 5, 2]);
+  // Of a rank that is started again, a rank that there is not, and one that the directory node has.
+  assertEquals([offer(3).id, offer(4).id, offer(0).id], [6, 7, 8]);
+  const second = offer(2);
+  members.withdraw(second);
+  assertEquals([second.id, offer(2).id, offer(2).id], [3, 3, 9]);
+});
+
+Deno.test("Members.offer: a directory node of another rank than 0 has rank 0's id, and gives its own", () => {
+  const members = new Members(1, 5n, REGION, { rank: 2, nodeCount: 3 });
+  const ids = [0, 1, 2].map((rank) => members.offer({ ...HELLO, rank }, HOST).id);
+  assertEquals(ids, [3, 2, 4]);
+  const without = new Members(1, 5n, REGION);
+  assertEquals(without.offer({ ...HELLO, rank: 2 }, HOST).id, 2);
+});
+
+Deno.test("Members: an id kept for a rank is not gone before it was given, however many are", () => {
+  const members = new Members(2, 5n, REGION);
+  for (let id = NODES_MAX + 1; id <= 100_000; id++) members.remove(id);
+  assertEquals([3, NODES_MAX].map((id) => members.isGone(id)), [false, false]);
+  members.add({ id: 3, address: "host", port: 8 });
+  members.remove(3);
+  assertEquals([members.isGone(3), members.goneEarly], [true, [3]]);
 });
 
 Deno.test("Members.admit takes the connection's address for a node that listens everywhere", () => {

@@ -139,7 +139,7 @@ export class EngineHost implements Member {
    * @throws {TdsmError} Why the node cannot start.
    */
   static async start(start: EngineStart, post: (news: EngineNews) => void): Promise<EngineHost> {
-    const { settings, otherPorts = [], otherDirectories = [] } = start;
+    const { settings, otherPorts = [], otherDirectories = [], place } = start;
     const { address, port, rpcServer: serving, directoryAddress, joinTimeoutMs } = settings;
     const library = openLibrary({ path: start.library });
     const sum = (bytes: Uint8Array) => library.checksum(bytes);
@@ -160,6 +160,7 @@ export class EngineHost implements Member {
         listener,
         serving,
         release: VERSION,
+        place,
         sum,
         clock,
         whyUnreachable,

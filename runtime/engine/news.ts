@@ -7,6 +7,7 @@ import type { AvailableMemory } from "../../ffi/memory_available.ts";
 import type { Address } from "../address.ts";
 import type { Settings } from "../settings/types.ts";
 import type { Level, LogFields, LogTopic } from "../log.ts";
+import type { Place } from "../rendezvous/rendezvous.ts";
 import type { NodeId } from "../protocol/coherence/messages.ts";
 import type { PackedError } from "../ring/calls.ts";
 
@@ -25,6 +26,8 @@ export interface EngineStart {
   readonly otherPorts?: readonly number[];
   /** Where else the directory may be than the settings say. */
   readonly otherDirectories?: readonly Address[];
+  /** The node's place, where a launcher gives places. */
+  readonly place?: Place | undefined;
   /** What the launcher has told this node, if one has started it. */
   readonly ticket?: string | undefined;
 }

@@ -73,7 +73,7 @@ export class StatusService {
    * At the directory node: asks every node. A caller during a collection gets the result of that
    * one.
    *
-   * @returns All nodes, in order of joining; a node that did not answer in time has no counters.
+   * @returns All nodes, in order of their ids; a node that did not answer in time has no counters.
    */
   gather(): Promise<NodeStatusControl[]> {
     return this.#gathering ??= this.#gather().finally(() => this.#gathering = undefined);

@@ -7,6 +7,7 @@
 import { type Address, formatAddress, parseAddress } from "../address.ts";
 import { TdsmError } from "../errors.ts";
 import { noted } from "../event_loop.ts";
+import type { Place } from "../rendezvous/rendezvous.ts";
 import { refused } from "../settings/flags.ts";
 import type { Environment } from "../settings/settings.ts";
 import type { Settings } from "../settings/types.ts";
@@ -49,15 +50,12 @@ export function formatTicket({ launcher, directoryPort, node, secret }: TurnTick
  *
  * @param ticket What the launcher tells the node, if one has started it.
  * @param settings The node's settings.
- * @returns The node's rank, if it joins the launcher's directory; and how many there are.
+ * @returns The node's place, if it joins the launcher's directory.
  */
-export function placeOf(
-  ticket: string | undefined,
-  settings: Settings,
-): { readonly rank: number | undefined; readonly nodeCount: number } {
+export function placeOf(ticket: string | undefined, settings: Settings): Place | undefined {
   const [, directoryPort, node] = ticket?.split("/") ?? [];
   const isLaunched = node !== undefined && Number(directoryPort) === portOfDirectory(settings);
-  return { rank: isLaunched ? Number(node) - 1 : undefined, nodeCount: settings.nodes };
+  return isLaunched ? { rank: Number(node) - 1, nodeCount: settings.nodes } : undefined;
 }
 
 /** The port of the directory. A node that hosts one joins none, also where it is told of one. */

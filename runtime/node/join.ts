@@ -25,6 +25,7 @@ import { requireNative, requirePermissions } from "../settings/permissions.ts";
 import { requireDeno } from "../version.ts";
 import { warnOfUnread } from "./unread_environment.ts";
 import { meet, type Meeting } from "../rendezvous/meet.ts";
+import type { Place } from "../rendezvous/rendezvous.ts";
 import { placeOf, TURN_VARIABLE } from "../engine/turn.ts";
 import { tellWhileJoining } from "./waits_told.ts";
 
@@ -112,6 +113,7 @@ async function startMet(meeting: Meeting, ownsProcess: boolean): Promise<Node> {
     ownsProcess,
     otherPorts: meeting.otherPorts,
     otherDirectories: meeting.otherDirectories,
+    place,
     ticket,
   };
   using waiting = new DisposableStack();
@@ -141,7 +143,7 @@ function untilReady(
   worker: Worker,
   library: TdsmLibrary,
   slots: CallSlots,
-  place: ReturnType<typeof placeOf>,
+  place: Place | undefined,
   meeting: Meeting,
   joining: () => void,
   atomics: boolean,
@@ -210,8 +212,8 @@ function untilReady(
           id,
           address,
           port,
-          rank: place.rank,
-          nodeCount: place.nodeCount,
+          rank: place?.rank,
+          nodeCount: place?.nodeCount ?? meeting.settings.nodes,
           region,
           shared,
           client,

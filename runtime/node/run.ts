@@ -269,8 +269,10 @@ async function begin(
   node: Node,
   main: (node: Node) => void | Promise<void>,
 ): Promise<void> {
-  // Ids are given in order of joining, so every node with a lower id has joined.
-  for (let id = node.id + 1; id <= node.nodeCount; id++) await untilJoined(node, id);
+  // Nodes with ranks, for which ids are kept, join in any order. Without ranks ids are given in
+  // order of joining, so every node with a lower id has joined.
+  const first = node.rank === undefined ? node.id + 1 : 1;
+  for (let id = first; id <= node.nodeCount; id++) await untilJoined(node, id);
   await main(node);
 }
 

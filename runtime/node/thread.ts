@@ -166,7 +166,10 @@ export let throwFailure: (node: NodeThread) => void;
  * ```
  */
 export abstract class NodeThread {
-  /** The node's id: 1, 2, 3 … in order of joining. The node with id 1 hosts the directory. */
+  /**
+   * The node's id: 1, 2, 3 … in order of joining, or where a launcher gives ranks the rank + 1. The
+   * node with id 1 hosts the directory.
+   */
   readonly id!: number;
   /** The region's size, in bytes. */
   readonly size!: number;
@@ -180,8 +183,8 @@ export abstract class NodeThread {
   readonly futex!: Futex;
   /**
    * Its place among the nodes that a launcher has started together: 0, 1, 2 … The node with rank 0
-   * is node 1. A process that is started again in the place of another one has the same rank, and
-   * an id of its own. `undefined` where no launcher gives ranks.
+   * is node 1, that with rank 1 node 2. A process that is started again in the place of another one
+   * has the same rank, and a new id. `undefined` where no launcher gives ranks.
    */
   readonly rank!: number | undefined;
   /** How many nodes a launcher has started together; without one, the setting `nodes`. */
@@ -410,7 +413,7 @@ export abstract class NodeThread {
    * @param lengthEach The length of each part, in elements; at least 1.
    * @param options The name, which each part has with `/` and its node's id behind it.
    * @param options.name The name.
-   * @returns The part of each node, by the node's id, in order of joining; all zero.
+   * @returns The part of each node, by the node's id, in order of the ids; all zero.
    * @throws {RangeError} When the length or the name is out of its bounds.
    * @throws {TypeError} When `Type` is no constructor of typed arrays, or there is no name.
    * @throws {TdsmError} As {@linkcode NodeThread.alloc}.
@@ -570,7 +573,7 @@ export abstract class NodeThread {
   }
 
   /**
-   * The other nodes, in order of joining.
+   * The other nodes, in order of their ids.
    *
    * @returns Their ids and addresses.
    * @throws {TdsmError} When this node is closed or cannot go on.

@@ -13,7 +13,7 @@
  * ```
  */
 export interface PeerInfo {
-  /** Its id: 1, 2, 3 … in order of joining. */
+  /** Its id: 1, 2, 3 … in order of joining; with ranks, the rank + 1. */
   readonly id: number;
   /** The host name or IP address by which this node reaches the other. */
   readonly address: string;
@@ -44,7 +44,7 @@ export interface NodeSummary {
   readonly size: number;
   /** The size of a page, in bytes. */
   readonly pageSize: number;
-  /** The ids of the other nodes, in order of joining. */
+  /** The ids of the other nodes, in ascending order. */
   readonly peers: readonly number[];
 }
 

@@ -8,7 +8,7 @@ import { decode } from "../std/msgpack_decode.js";
 import { encode } from "../std/msgpack_encode.js";
 import type { ValueMap, ValueType } from "../std/msgpack_encode.d.ts";
 import { TdsmError } from "../errors.ts";
-import { CALL_SLOTS_MAX, CONTROL_MAX_BYTES, NODE_ID_MAX } from "../limits.ts";
+import { CALL_SLOTS_MAX, CONTROL_MAX_BYTES, NODE_ID_MAX, NODES_MAX } from "../limits.ts";
 import { ALLOCATOR_SHAPES } from "./allocation_control.ts";
 import { DEBT_SHAPES, type DebtControl } from "./debt_control.ts";
 import type { AllocatorControl } from "../protocol/allocation/messages.ts";
@@ -20,6 +20,7 @@ import {
   flag,
   integer,
   node,
+  optional,
   type PeerAddress,
   peers,
   port,
@@ -58,6 +59,11 @@ export interface HelloControl extends Partial<RegionSettings> {
   readonly serving: boolean;
   /** The node's release, for people. */
   readonly release: string;
+  /**
+   * Its rank, from 0 on, where a launcher gives ranks and the node wants to join: an id is kept for
+   * each rank.
+   */
+  readonly rank?: number;
 }
 
 /** Directory → joining node: you are in, and this is the cluster. */
@@ -160,6 +166,7 @@ const SHAPES: Shapes<Control> = {
     ...WANTED_FIELDS,
     serving: flag,
     release: text,
+    rank: optional(integer(0, NODES_MAX - 1)),
   },
   welcome: {
     node,

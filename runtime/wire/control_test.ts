@@ -122,6 +122,7 @@ Deno.test("decodeControl: a kind that is unknown is refused", () => {
 
 const OPTIONAL = new Set([
   ...REGION_NAMES.map((name) => `hello.${name}`),
+  "hello.rank",
   "allocate.align",
   "allocate.name",
   "allocate.home",

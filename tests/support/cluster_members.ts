@@ -65,13 +65,13 @@ export class ClusterMember implements AsyncDisposable {
   readonly #watchers = new Set<() => void>();
   #cluster: Cluster | undefined;
 
-  constructor(serving = false, sum: Sum = crc32c) {
-    this.#options = { listener: listen(HOST, 0), serving, release: "test", sum };
+  constructor(serving = false, sum: Sum = crc32c, place?: ClusterOptions["place"]) {
+    this.#options = { listener: listen(HOST, 0), serving, release: "test", sum, place };
   }
 
   static host(
     region: RegionSettings = REGION,
-    options: Pick<ClusterOptions, "whyUnreachable"> = {},
+    options: Pick<ClusterOptions, "whyUnreachable" | "place"> = {},
   ): ClusterMember {
     const node = new ClusterMember();
     Cluster.host({ ...node.#options, ...options }, region, (cluster) => node.#open(cluster));

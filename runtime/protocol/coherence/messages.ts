@@ -8,7 +8,7 @@
 
 import type { Access } from "./page.ts";
 
-/** A node's number in its cluster, from 1 on in order of joining, never given twice. */
+/** A node's number in its cluster, from 1 on, never given twice. */
 export type NodeId = number;
 
 /** The empty list of nodes, shared because most messages have no nodes. */
