@@ -43,7 +43,7 @@ Deno.test("resolveSettings: a node that is told nothing hosts the directory", ()
     logFormat: "text",
     joinTimeoutMs: 10_000,
     pollTimeUs: POLL_TIME_DEFAULT_US,
-    realtime: "off",
+    realtime: "auto",
     holdTimeUs: HOLD_TIME_DEFAULT_US,
     runPages: 128,
     migration: true,

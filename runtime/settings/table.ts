@@ -356,7 +356,7 @@ const TABLE = {
     environment: ["TDSM_REALTIME"],
     flag: "realtime",
     kind: choice("WHEN", "auto", "on", "off"),
-    default: "off",
+    default: "auto",
     help: "Give the engine a core before programs that compute: auto (while it waits), on, off",
   },
   holdTimeUs: {

@@ -92,7 +92,7 @@ export interface NodeOptions {
    * Whether the engine's thread is in a real-time class, so that it is given a core at once also
    * where programs compute on every core: with `"auto"` as long as they keep it waiting for one,
    * and the kernel permits it; `"on"` demands it. An engine that uses all of a core leaves the
-   * class until it sleeps again. Default: `"off"`.
+   * class until it sleeps again. Default: `"auto"`.
    */
   readonly realtime?: "auto" | "on" | "off" | undefined;
   /**
