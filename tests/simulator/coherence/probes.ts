@@ -12,6 +12,7 @@ import {
   type Message,
   type NodeId,
 } from "../../../runtime/protocol/coherence/messages.ts";
+import type { EngineEvent } from "../../../runtime/protocol/coherence/output.ts";
 import { Residence } from "../../../runtime/protocol/coherence/residence.ts";
 import {
   contains,
@@ -25,6 +26,8 @@ import { sourceOf, type Transaction } from "../../../runtime/protocol/coherence/
 export type PendingRequest = NonNullable<ReturnType<PageCache["pending"]["find"]>>;
 /** A demand that waits at the node that it was made to. */
 export type DeferredDemand = PageCache["demands"]["deferred"][number];
+/** What a home tells when it has cleared pages. */
+export type ClearedEvent = Extract<EngineEvent, { kind: "cleared" }>;
 /** What another node was asked to take of one that leaves, at their home. */
 export type AskedAdoption = NonNullable<ReturnType<Directory["adoptions"]["get"]>>;
 
@@ -214,6 +217,27 @@ export class ProbeCache extends PageCache {
 
 /** A directory that can be looked into. */
 export class ProbeDirectory extends Directory {
+  /** How many operations of its step came before each event that pages are cleared. */
+  readonly #operationsBefore = new WeakMap<ClearedEvent, number>();
+
+  constructor(...parts: ConstructorParameters<typeof Directory>) {
+    super(...parts);
+    const { outbox } = this;
+    const tell = outbox.tell.bind(outbox);
+    outbox.tell = (event) => {
+      if (event.kind === "cleared") this.#operationsBefore.set(event, outbox.operations.length);
+      tell(event);
+    };
+  }
+
+  /**
+   * @param event An event of the last step of this home.
+   * @returns How many operations of that step came before the pages were cleared.
+   */
+  operationsBefore(event: ClearedEvent): number {
+    return this.#operationsBefore.get(event)!;
+  }
+
   /**
    * Whether no transaction is under way, no request waits, no node is leaving and no page is to be
    * cleared.

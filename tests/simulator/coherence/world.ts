@@ -11,7 +11,6 @@ import type { EngineEvent, Envelope, Output } from "../../../runtime/protocol/co
 import {
   Access,
   contains,
-  overlaps,
   type PageRun,
   PageState,
   permits,
@@ -37,6 +36,7 @@ import { homeOf, isData, type Link, SimulatedNode, type Thread } from "./node.ts
 import { type AccessOperation, neededAccess, perform } from "./operation.ts";
 import { fail, Oracle } from "./oracle.ts";
 import type { PlantedBug } from "./planted_bugs.ts";
+import type { ClearedEvent } from "./probes.ts";
 import type { ProtocolCoverage } from "./protocol_coverage.ts";
 import type { Random } from "./random.ts";
 import { Watcher } from "./watcher.ts";
@@ -543,10 +543,10 @@ export class World {
   #operate(node: SimulatedNode, { operations, events }: Output): void {
     const { preemptPercent } = this.#options;
     const cleared = events.filter((event) => event.kind === "cleared");
-    for (const operation of operations) {
+    for (const [index, operation] of operations.entries()) {
       // What this node does to a cleared page comes in between: it drops its copy before, and gets
       // zeros after.
-      if (operation.kind === "installZero") this.#clear(node, cleared, operation);
+      this.#clear(node, cleared, index);
       if (operation.kind === "discard" && this.#bug.discardsAtOnce) {
         node.mmu.operate(operation);
         node.mmu.giveBack(() => false);
@@ -562,13 +562,14 @@ export class World {
         if (page >= first && page < first + count) thread.blocked = false;
       }
     }
-    this.#clear(node, cleared, { first: 0, count: this.pageCount });
+    this.#clear(node, cleared, operations.length);
   }
 
-  /** The pages that a home has cleared and that are within a run are zeros from now on. */
-  #clear(home: SimulatedNode, cleared: PageRun[], within: PageRun): void {
-    for (const run of cleared.filter((run) => overlaps(run, within))) {
-      cleared.splice(cleared.indexOf(run), 1);
+  /** The pages that a home has cleared before an operation of its step are zeros from now on. */
+  #clear(home: SimulatedNode, cleared: ClearedEvent[], operation: number): void {
+    while (cleared.length > 0) {
+      if (home.directory.operationsBefore(cleared[0]!) > operation) return;
+      const run = cleared.shift()!;
       this.reach("cleared");
       for (let page = run.first; page < run.first + run.count; page++) {
         const clears = this.#clears.get(page) ?? 0;
