@@ -49,7 +49,7 @@ Deno.test("schedules: what was found once is found no more", () => {
   // a leaving node, which had the other copy, that it may go. And one that the check of room that
   // nodes keep free took for wrong: a home that in one step came to have a page which another node
   // had wished to be rid of, and asked for room for it itself, since a thread of its own waited.
-  // And zeros that a home gave itself, which a thread changed, before it dropped them to clear them.
+  // And zeros that a home gave itself, which a thread changed before it dropped them to clear them.
   const seeds = [
     15306,
     123601,
