@@ -21,6 +21,7 @@ export { Node, type NodeHandle } from "./runtime/node/node.ts";
 export type { LoadModuleOptions, NodeModule } from "./runtime/node/module.ts";
 export { type AllocOptions, NodeThread, type RegionView } from "./runtime/node/thread.ts";
 export type { NodeSummary, PeerInfo, TypedArrayConstructor } from "./runtime/node/types.ts";
+export type { AllocationMoves } from "./runtime/engine/page_moves.ts";
 export type { NodeStats } from "./runtime/engine/news.ts";
 export { rpc } from "./runtime/rpc/define.ts";
 export { RemoteError, type RemoteErrorInit } from "./runtime/rpc/error.ts";

@@ -559,6 +559,13 @@ export const DEATH_MESSAGE_MAX_MS = 1_000;
 export const STATUS_MAX_MS = 2_000;
 /** The most counters that a node tells of itself. */
 export const COUNTERS_MAX = 64;
+/**
+ * The chunks of 128 pages whose moves a node counts page by page: 4 GiB in pages of 4 KiB, for which
+ * it needs 8 MiB.
+ */
+export const MOVE_CHUNKS_MAX = 8_192;
+/** The named allocations, the oldest, whose moves are told one by one; the rest in one sum. */
+export const ALLOCATIONS_TOLD_MAX = 128;
 /** The lines that wait for the log to be loaded. */
 export const LOG_WAITING_MAX = 1_024;
 

@@ -9,13 +9,14 @@ import { connectToPeer, secure, shakeHands, tryMaxMs } from "../cluster/handshak
 import { Link, type LinkHandlers } from "../cluster/link.ts";
 import { newCounters } from "../cluster/sender.ts";
 import { reasonOf, TdsmError } from "../errors.ts";
+import { printable } from "../printable.ts";
 import { HANDSHAKE_MAX_MS } from "../limits.ts";
 import { proveKey, type Secret } from "../secure/handshake.ts";
 import type { Stream } from "../secure/sealed_connection.ts";
 import { WIDTH_MAX } from "../settings/help.ts";
 import { formatSize, roughSize } from "../size.ts";
 import { PROTOCOL_VERSION } from "../wire/layout.ts";
-import type { Counters, NodeStatusControl } from "../wire/status_control.ts";
+import type { Counters, NamedPages, NodeStatusControl } from "../wire/status_control.ts";
 import { type Paint, plain } from "./paint.ts";
 import { formatTable } from "./table.ts";
 
@@ -29,6 +30,11 @@ export interface NodeStatus {
   readonly port: number;
   /** The node's counters, as in `node.stats()`; `null` if the node did not answer in time. */
   readonly stats: Counters | null;
+  /**
+   * How many pages of each named allocation have moved to the node; `null` if the node did not
+   * answer in time.
+   */
+  readonly moves: readonly number[] | null;
 }
 
 /** A cluster. */
@@ -39,6 +45,8 @@ export interface ClusterStatus {
   readonly pageSize: number;
   /** Whether pages are compressed on the wire. */
   readonly compression: boolean;
+  /** The oldest allocations that have a name, each with its pages. */
+  readonly allocations: readonly NamedPages[];
   /** Its nodes, in order of their ids; the first hosts the directory. */
   readonly nodes: readonly NodeStatus[];
 }
@@ -105,9 +113,9 @@ async function receive(
     return link;
   }, (control, link) => {
     if (control.kind !== "clusterStatus") throw refusal(control, directory, OPERATION);
-    const { size, pageSize, compression, nodes } = control;
+    const { size, pageSize, compression, nodes, named: allocations = [] } = control;
     link.open(listen(nodes, directory, (statuses) => {
-      done.resolve({ size, pageSize, compression, nodes: statuses });
+      done.resolve({ size, pageSize, compression, allocations, nodes: statuses });
     }, done.reject));
     return link;
   }, leftMs());
@@ -143,13 +151,20 @@ function listen(
 }
 
 function statusOf(
-  { id, address, port, counters }: NodeStatusControl,
+  { id, address, port, counters, moves }: NodeStatusControl,
   directory: Address,
 ): NodeStatus {
   // A directory node that listens on every interface knows no address of its own; the address by
   // which it has just been reached is one.
   const reached = isWildcard(address) ? directory.hostname : address;
-  return { id, address: reached, port, stats: counters ?? null };
+  const silent = counters === undefined;
+  return {
+    id,
+    address: reached,
+    port,
+    stats: counters ?? null,
+    moves: silent ? null : moves ?? [],
+  };
 }
 
 /** A column: its name, which counter it shows, and whether that counts bytes. */
@@ -184,9 +199,10 @@ const MOVED_COLUMNS: readonly Column[] = [
  * @returns Lines, each with a line end.
  */
 export function formatStatus(
-  { size, pageSize, compression, nodes }: ClusterStatus,
+  status: ClusterStatus,
   paint: Paint = plain,
 ): string {
+  const { size, pageSize, compression, nodes } = status;
   const region = `Region of ${formatSize(size)} in pages of ${formatSize(pageSize)}, ` +
     `${compression ? "" : "not "}compressed on the wire`;
   const held = tableOf(
@@ -195,7 +211,38 @@ export function formatStatus(
     paint,
     ({ address, port }) => formatAddress({ hostname: address, port }),
   );
-  return `${region}\n\n${held}\n${tableOf(nodes, MOVED_COLUMNS, paint)}`;
+  const moved = tableOf(nodes, MOVED_COLUMNS, paint);
+  return `${region}\n\n${held}\n${moved}${formatAllocations(status, paint)}`;
+}
+
+/** How many allocations are shown for people; `--json` has all that are told. */
+const ALLOCATIONS_SHOWN = 10;
+/** The longest name that is shown whole. */
+const NAME_SHOWN = 40;
+
+/** The allocations whose pages have moved most, each with the nodes that they moved to. */
+function formatAllocations({ allocations, nodes }: ClusterStatus, paint: Paint): string {
+  const rows = allocations.map(({ name, count }, index) => {
+    const byNode = nodes.map(({ id, moves }) => ({ id, moves: moves?.[index] ?? 0 }))
+      .filter(({ moves }) => moves > 0)
+      .sort((one, other) => other.moves - one.moves);
+    return { name, count, byNode, sum: byNode.reduce((sum, { moves }) => sum + moves, 0) };
+  }).filter(({ sum }) => sum > 0).sort((one, other) => other.sum - one.sum);
+  if (rows.length === 0) return "";
+  const shown = rows.slice(0, ALLOCATIONS_SHOWN).map(({ name, count, byNode, sum }) => {
+    const most = byNode.slice(0, 3).map(({ id, moves }) => `${id}: ${moves}`).join(", ");
+    const text = printable(name);
+    const short = text.length > NAME_SHOWN ? `${text.slice(0, NAME_SHOWN - 1)}…` : text;
+    return [short, String(count), String(sum), byNode.length > 3 ? `${most}, …` : most];
+  });
+  const titles = ["ALLOCATION", "PAGES", "PAGE MOVES", "BY NODE"];
+  return `\n${
+    formatTable([titles, ...shown], {
+      left: [0, 3],
+      width: WIDTH_MAX,
+      paint: (line, row) => row === 0 ? paint(line, "bold") : line,
+    })
+  }`;
 }
 
 /** A row of counters for each node, with its address where that is asked for. */

@@ -25,7 +25,7 @@ import { type Encoding, PROTOCOL_VERSION } from "../wire/layout.ts";
 import type { AbortControl, HelloControl, WelcomeControl } from "../wire/control.ts";
 import type { RegionSettings } from "../wire/region_settings.ts";
 import type { EngineMessage, PeerMessage } from "../wire/peer_message.ts";
-import type { NodeStatusControl } from "../wire/status_control.ts";
+import type { ClusterReport } from "../wire/status_control.ts";
 import type { SyncMessage } from "../protocol/sync/messages.ts";
 import type { Place } from "../rendezvous/rendezvous.ts";
 import type { Stream } from "../secure/sealed_connection.ts";
@@ -97,7 +97,7 @@ export interface Member {
   /** The directory node has seen the end of the link of a thread of this node. */
   threadGone(thread: number): void;
   /** At the directory node: collects the counters of all nodes. */
-  status(): Promise<NodeStatusControl[]>;
+  status(): Promise<ClusterReport>;
   /** A node has joined; at its start a node knows those that had joined before. */
   joined(peer: Peer): void;
   /** At the directory node: a node went away without leaving. */

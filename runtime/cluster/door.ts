@@ -18,7 +18,7 @@ import {
 import { Level, type LogFields } from "../log.ts";
 import type { Control, HelloControl, RefuseControl } from "../wire/control.ts";
 import { DIRECTORY_NODE, type NodeId } from "../protocol/coherence/messages.ts";
-import type { NodeStatusControl } from "../wire/status_control.ts";
+import type { ClusterReport } from "../wire/status_control.ts";
 import {
   clusterFull,
   connectedAlready,
@@ -37,7 +37,7 @@ import { joinedFields, Members } from "./members.ts";
 /** What the door asks of its node, and reports to it. */
 export interface DoorHandlers {
   /** At the directory node: collects the counters of all nodes. */
-  status(): Promise<NodeStatusControl[]>;
+  status(): Promise<ClusterReport>;
   /**
    * At the directory node: why a node that wants to join cannot be connected to; left out, that is
    * not tried.
@@ -303,11 +303,17 @@ export class Door {
   async #report(link: Link): Promise<void> {
     const asked = this.#handlers.status();
     this.#links.flush();
-    const statuses = await asked;
+    const { named, nodes } = await asked;
     const { size, pageSize, compression } = this.#members.region;
-    const nodes = statuses.length;
-    link.say({ kind: "clusterStatus", size, pageSize, compression, nodes });
-    for (const status of statuses) link.say(status);
+    link.say({
+      kind: "clusterStatus",
+      size,
+      pageSize,
+      compression,
+      nodes: nodes.length,
+      ...(named.length > 0 && { named }),
+    });
+    for (const status of nodes) link.say(status);
   }
 
   /**

@@ -33,7 +33,7 @@ import type { Secret } from "../secure/handshake.ts";
 import { listenAtFirst, whyUnreachable } from "../cluster/handshake.ts";
 import type { Vitals } from "../cluster/links.ts";
 import type { Settings } from "../settings/types.ts";
-import type { NodeStatusControl } from "../wire/status_control.ts";
+import type { ClusterReport } from "../wire/status_control.ts";
 import { NodeEngine, readRoom, writtenRoom } from "./node_engine.ts";
 import { describeStuck } from "./log.ts";
 import type { DriverSleep } from "./driver.ts";
@@ -325,7 +325,7 @@ export class EngineHost implements Member {
   }
 
   /** At the directory node: collects the counters of all nodes. */
-  status(): Promise<NodeStatusControl[]> {
+  status(): Promise<ClusterReport> {
     return this.engine.status.gather();
   }
 

@@ -10,6 +10,7 @@ import type { Level, LogFields, LogTopic } from "../log.ts";
 import type { Place } from "../rendezvous/rendezvous.ts";
 import type { NodeId } from "../protocol/coherence/messages.ts";
 import type { PackedError } from "../ring/calls.ts";
+import type { AllocationMoves } from "./page_moves.ts";
 
 /** The message by which the program's thread starts the engine. */
 export interface EngineStart {
@@ -75,6 +76,13 @@ export interface NodeStats {
   readonly pagesAhead: number;
   /** Pages whose bytes came from other nodes. */
   readonly pagesReceived: number;
+  /**
+   * Pages that came from other nodes, or of which other nodes lost their copies since this node
+   * writes.
+   */
+  readonly pagesMoved: number;
+  /** Of what those were pages; the allocation with the most moves first, all others at the end. */
+  readonly allocations: readonly AllocationMoves[];
   /** Pages that no node had written before, which need no transfer. */
   readonly pagesZero: number;
   /** Pages whose bytes went to other nodes. */

@@ -33,6 +33,7 @@ import type { LifeCycle } from "./life_cycle.ts";
 import { memoryPages } from "./memory_limit.ts";
 import { describeMessage, levelOf, SyncLog } from "./log.ts";
 import type { EngineNews, NodeStats } from "./news.ts";
+import { movesByName, PageMoves } from "./page_moves.ts";
 import { ProgramCalls } from "./program_calls.ts";
 import type { CallServer } from "../ring/calls.ts";
 import type { CallSlots } from "../ring/call_slots.ts";
@@ -126,6 +127,7 @@ export class NodeEngine implements AsyncDisposable {
   readonly #options: NodeEngineOptions;
   readonly #idle: IdleWatch;
   readonly #coherence: Coherence;
+  readonly #moves = new PageMoves();
   /** The most pages that this node keeps. */
   readonly memoryPages: number;
   /** At the directory node: the nodes that have begun to leave, and have not left yet. */
@@ -165,6 +167,7 @@ export class NodeEngine implements AsyncDisposable {
       migration,
       placement: homes,
       readAhead: settings.readAhead,
+      moved: (run, source) => this.#moves.moved(run, source),
       // A node that has room for all pages need not look for what it can do without.
       memoryPages: this.memoryPages < size / pageSize ? this.memoryPages : Infinity,
     });
@@ -177,13 +180,18 @@ export class NodeEngine implements AsyncDisposable {
     this.status = new StatusService({
       self: { id: self, address, port },
       peers: () => cluster.peers,
-      stats: () => this.#stats(),
+      stats: () => this.#counters(),
+      named: () => this.services.named,
+      moves: (run) => this.#moves.sum(run),
       send: (to, control) => cluster.send(to, control),
     });
     const { slots, life, close, leave, abort, isNearEnd } = options;
     this.threads = this.#newThreadLinks();
     const { services, rpc } = this;
-    const stats = () => this.#stats();
+    const stats = () => ({
+      ...this.#counters(),
+      allocations: movesByName(this.#moves, this.services.named),
+    });
     const calls = new ProgramCalls({
       slots,
       life,
@@ -403,6 +411,7 @@ export class NodeEngine implements AsyncDisposable {
   /** Ends the requests that wait for a node that is gone. */
   peerGone(node: NodeId): void {
     this.leaving.delete(node);
+    this.#moves.forget(node);
     this.rpc.peerLost(node);
     this.status.peerLost(node);
   }
@@ -491,12 +500,13 @@ export class NodeEngine implements AsyncDisposable {
     return self === DIRECTORY_NODE ? Math.ceil(size / pageSize / HOME_CHUNK_PAGES) : 0;
   }
 
-  #stats(): NodeStats & Counters {
+  #counters(): Omit<NodeStats, "allocations"> & Counters {
     return {
       ...this.#coherence.cache.copies,
       ...this.#coherence.counters,
       ...this.#options.cluster.counters,
       ...this.driver.counters,
+      pagesMoved: this.#moves.total,
       homeChunks: this.#homeChunks,
       memoryBytes: this.region.memoryBytes(),
       memoryLimitBytes: this.memoryPages * this.region.pageSize,

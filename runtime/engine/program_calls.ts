@@ -5,7 +5,6 @@
 
 import { TdsmError } from "../errors.ts";
 import type { NodeId } from "../protocol/coherence/messages.ts";
-import type { Counters } from "../wire/status_control.ts";
 import type { NodeStats } from "./news.ts";
 import {
   answerWith,
@@ -37,7 +36,7 @@ export interface ProgramCallsOptions {
   /** Whether a thread of the program has ended. */
   hasEnded(thread: bigint): boolean;
   /** What this node has counted. */
-  stats(): NodeStats & Counters;
+  stats(): NodeStats;
   /** The home of a page; 0 where it has none yet. */
   homeOf(page: number): Promise<NodeId>;
   /** Leaves the cluster; at the directory node, ends it. A second call gets the same promise. */
@@ -131,7 +130,10 @@ export class ProgramCalls {
         );
       case Call.Stats:
         if (failure !== undefined) return call.reject(failure);
-        return void answerWith(call, () => ({ ...stats() }));
+        return void answerWith(call, () => {
+          const { allocations, ...counters } = stats();
+          return { ...counters, allocations: allocations.map((moves) => ({ ...moves })) };
+        });
       case Call.OpenLink:
         if (life.state === "joined") void this.#options.threads?.open(call.slot);
         return;

@@ -4,7 +4,8 @@
  */
 
 import { TdsmError } from "../errors.ts";
-import { Allocator } from "../protocol/allocation/allocator.ts";
+import { ALLOCATIONS_TOLD_MAX } from "../limits.ts";
+import { Allocator, type NamedAllocation } from "../protocol/allocation/allocator.ts";
 import type { AllocatorInput, AllocatorOutput } from "../protocol/allocation/messages.ts";
 import { type AllocationRequest, ELEMENT_BYTES } from "../protocol/allocation/messages.ts";
 import { AllocatorServer } from "../protocol/allocation/server.ts";
@@ -28,7 +29,9 @@ import { Answer, type ThreadCall, valueFields, valueOf } from "../ring/calls.ts"
 import type { QuietWords } from "../ring/quiet_words.ts";
 import type { RecordBody } from "../ring/ring.ts";
 import { type AnsweredRequest, syncAnswerFields, syncRequest } from "../ring/sync_records.ts";
+import { KnownNames } from "./known_names.ts";
 import { describeRefusal, type SyncLog } from "./log.ts";
+import type { NamedRun } from "./page_moves.ts";
 
 /** What the services need of their node. */
 export interface ServicesOptions {
@@ -99,6 +102,9 @@ export class Services {
   /** Only at the directory node. */
   readonly #synchronizer: Synchronizer | undefined;
   readonly #allocator: AllocatorServer | undefined;
+  /** What has a name: at the directory node all that does, elsewhere what is known here. */
+  readonly #names: () => Generator<NamedAllocation>;
+  readonly #known = new KnownNames();
   /** At the directory node: those that may allocate. A leaving node could not zero the cells. */
   readonly #members = new Set<NodeId>();
   /** The threads' requests that wait, by ticket. */
@@ -116,6 +122,7 @@ export class Services {
   /** @param options The node. */
   constructor(options: ServicesOptions) {
     this.#options = options;
+    this.#names = () => this.#known[Symbol.iterator]();
     if (options.self !== DIRECTORY_NODE) return;
     const { size, pageSize } = options;
     const violation = (node: NodeId, reason: string): void => options.violation(node, reason);
@@ -147,6 +154,7 @@ export class Services {
       }),
       ...(pages === undefined ? {} : { clear }),
     });
+    this.#names = () => allocator.named();
     const send = (to: NodeId, message: AllocatorOutput): void => this.#answer(to, message);
     const memory = pages === undefined ? undefined : {
       isClearing: (offset: number, bytes: number) => pages.isClearing(runOf(offset, bytes)),
@@ -185,6 +193,15 @@ export class Services {
   #forget(node: NodeId): void {
     this.#members.delete(node);
     this.#allocator?.peerLost(node);
+  }
+
+  /** The pages of the allocations that have a name, as far as this node knows, the oldest first. */
+  get named(): NamedRun[] {
+    const { pageSize } = this.#options;
+    return this.#names().take(ALLOCATIONS_TOLD_MAX).map(({ name, offset, bytes }) => {
+      const first = Math.floor(offset / pageSize);
+      return { name, first, count: Math.ceil((offset + bytes) / pageSize) - first };
+    }).toArray();
   }
 
   /** At the directory node: takes note of how many threads of a node can ask. */
@@ -332,6 +349,10 @@ export class Services {
     const answer = await this.#allocation((ticket) => ({ ...request, kind: "allocate", ticket }));
     if (answer.kind !== "allocated") throw unexpected(answer, "allocate");
     const { offset, dirtyBytes, reused, created } = answer;
+    const { name, type, length } = request;
+    if (name !== undefined) {
+      this.#known.learn({ name, offset, bytes: length * ELEMENT_BYTES[type] });
+    }
     return {
       offset,
       dirtyBytes,
@@ -376,6 +397,7 @@ export class Services {
     this.#untaken.delete(offset);
     const answer = await this.#allocation((ticket) => ({ kind: "free", ticket, offset, bytes }));
     if (answer.kind !== "freed") throw unexpected(answer, "free");
+    this.#known.forget(offset);
   }
 
   /** Finds the home of a page; 0 where it has none yet. */

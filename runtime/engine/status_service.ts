@@ -5,8 +5,11 @@
 
 import { STATUS_MAX_MS, TICKET_MAX } from "../limits.ts";
 import { DIRECTORY_NODE, type NodeId } from "../protocol/coherence/messages.ts";
+import type { PageRun } from "../protocol/coherence/page.ts";
 import type {
+  ClusterReport,
   Counters,
+  NamedPages,
   NodeStatusControl,
   StatsControl,
   StatsRequestControl,
@@ -21,9 +24,16 @@ export interface StatusServiceOptions {
   peers(): readonly Peer[];
   /** Reads this node's counters. */
   stats(): Counters;
+  /** At the directory node: the allocations that have a name. */
+  named(): readonly NamedPages[];
+  /** How many pages of a run have moved to this node. */
+  moves(run: PageRun): number;
   /** Sends to another node. */
   send(to: NodeId, control: StatsRequestControl | StatsControl): void;
 }
+
+/** What a node tells of itself. */
+type Told = Pick<StatsControl, "counters" | "moves">;
 
 /** One node's part in `--status`. */
 export class StatusService {
@@ -31,9 +41,9 @@ export class StatusService {
   /**
    * The nodes that were asked and have not answered, each with the function that takes its answer.
    */
-  readonly #asked = new Map<NodeId, (counters: Counters | undefined) => void>();
+  readonly #asked = new Map<NodeId, (told: Told | undefined) => void>();
   #ticket = 0;
-  #gathering: Promise<NodeStatusControl[]> | undefined;
+  #gathering: Promise<ClusterReport> | undefined;
   #ended = false;
 
   /** @param options The node. */
@@ -51,8 +61,7 @@ export class StatusService {
   receive(from: NodeId, control: StatsRequestControl | StatsControl): string | undefined {
     const { kind, ticket } = control;
     if (kind === "statsRequest" && from === DIRECTORY_NODE) {
-      const counters = this.#options.stats();
-      this.#options.send(from, { kind: "stats", ticket, counters });
+      this.#options.send(from, { kind: "stats", ticket, ...this.#tell(control.runs) });
       return undefined;
     }
     if (kind === "statsRequest" || this.#options.self.id !== DIRECTORY_NODE) {
@@ -60,7 +69,7 @@ export class StatusService {
     }
     // An answer with an earlier ticket came too late, and the collection that it belongs to is
     // over.
-    if (ticket === this.#ticket) this.#asked.get(from)?.(control.counters);
+    if (ticket === this.#ticket) this.#asked.get(from)?.(control);
     return undefined;
   }
 
@@ -73,9 +82,9 @@ export class StatusService {
    * At the directory node: asks every node. A caller during a collection gets the result of that
    * one.
    *
-   * @returns All nodes, in order of their ids; a node that did not answer in time has no counters.
+   * @returns What is told of the cluster; a node that did not answer in time has no counters.
    */
-  gather(): Promise<NodeStatusControl[]> {
+  gather(): Promise<ClusterReport> {
     return this.#gathering ??= this.#gather().finally(() => this.#gathering = undefined);
   }
 
@@ -85,32 +94,51 @@ export class StatusService {
     for (const answer of [...this.#asked.values()]) answer(undefined);
   }
 
-  async #gather(): Promise<NodeStatusControl[]> {
+  async #gather(): Promise<ClusterReport> {
     const { self } = this.#options;
     this.#ticket = this.#ticket === TICKET_MAX ? 1 : this.#ticket + 1;
-    const statuses = this.#options.peers().map((peer) => this.#ask(peer));
+    const named = this.#options.named();
+    const runs = named.length === 0
+      ? undefined
+      : named.map(({ first, count }): PageRun => ({ first, count }));
+    const statuses = this.#options.peers().map((peer) => this.#ask(peer, runs));
     const timer = setTimeout(() => {
       for (const answer of [...this.#asked.values()]) answer(undefined);
     }, STATUS_MAX_MS);
     try {
-      return [statusOf(self, this.#options.stats()), ...await Promise.all(statuses)];
+      return { named, nodes: [statusOf(self, this.#tell(runs)), ...await Promise.all(statuses)] };
     } finally {
       clearTimeout(timer);
     }
   }
 
-  async #ask(peer: Peer): Promise<NodeStatusControl> {
+  /** What this node tells of itself. */
+  #tell(runs: readonly PageRun[] | undefined): Told {
+    const { stats, moves } = this.#options;
+    return { counters: stats(), ...(runs && { moves: runs.map((run) => moves(run)) }) };
+  }
+
+  async #ask(peer: Peer, runs: readonly PageRun[] | undefined): Promise<NodeStatusControl> {
     if (this.#ended) return statusOf(peer, undefined);
-    const { promise, resolve } = Promise.withResolvers<Counters | undefined>();
-    this.#asked.set(peer.id, (counters) => {
+    const { promise, resolve } = Promise.withResolvers<Told | undefined>();
+    this.#asked.set(peer.id, (told) => {
       this.#asked.delete(peer.id);
-      resolve(counters);
+      resolve(told);
     });
-    this.#options.send(peer.id, { kind: "statsRequest", ticket: this.#ticket });
+    const request: StatsRequestControl = { kind: "statsRequest", ticket: this.#ticket };
+    this.#options.send(peer.id, runs === undefined ? request : { ...request, runs });
     return statusOf(peer, await promise);
   }
 }
 
-function statusOf({ id, address, port }: Peer, counters: Counters | undefined): NodeStatusControl {
-  return { kind: "nodeStatus", id, address, port, ...(counters === undefined ? {} : { counters }) };
+function statusOf({ id, address, port }: Peer, told: Told | undefined): NodeStatusControl {
+  const { counters, moves } = told ?? {};
+  return {
+    kind: "nodeStatus",
+    id,
+    address,
+    port,
+    ...(counters && { counters }),
+    ...(moves && { moves }),
+  };
 }

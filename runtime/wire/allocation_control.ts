@@ -36,7 +36,8 @@ const type: FieldCodec<ElementType> = {
   write: (value) => value,
   optional: false,
 };
-const name: FieldCodec<string> = {
+/** The name of an allocation. */
+export const name: FieldCodec<string> = {
   read: (value) => typeof value === "string" && isAllocationName(value) ? value : undefined,
   write: (value) => value,
   optional: false,

@@ -148,6 +148,29 @@ export const counters: FieldCodec<Readonly<Record<string, number>>> = {
   optional: false,
 };
 
+/**
+ * A list.
+ *
+ * @param item What the list consists of.
+ * @param most The most items.
+ */
+export function list<T>(item: FieldCodec<T>, most: number): FieldCodec<readonly T[]> {
+  return {
+    read(value) {
+      if (!Array.isArray(value) || value.length > most) return undefined;
+      const items: T[] = [];
+      for (const entry of value as readonly ValueType[]) {
+        const read = item.read(entry);
+        if (read === undefined) return undefined;
+        items.push(read);
+      }
+      return items;
+    },
+    write: (value) => value.map((entry) => item.write(entry)),
+    optional: false,
+  };
+}
+
 /** Where nodes can be reached, each as `[id, address, port]`: names would double the bytes. */
 export const peers: FieldCodec<readonly PeerAddress[]> = {
   read(value) {

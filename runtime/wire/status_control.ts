@@ -4,23 +4,30 @@
  */
 
 import {
+  ALLOCATIONS_TOLD_MAX,
   NODES_MAX,
   PAGE_SIZE_MAX_BYTES,
   PAGE_SIZE_MIN_BYTES,
   REGION_MAX_BYTES,
   TICKET_MAX,
 } from "../limits.ts";
+import type { PageRun } from "../protocol/coherence/page.ts";
+import { name as allocationName } from "./allocation_control.ts";
 import {
   address,
   counters,
+  type FieldCodec,
   flag,
   integer,
+  list,
   node,
   optional,
   type PeerAddress,
   port,
   type Shapes,
 } from "./control_fields.ts";
+
+const REGION_MAX_PAGES = REGION_MAX_BYTES / PAGE_SIZE_MIN_BYTES;
 
 /** What a node has counted, by name. */
 export type Counters = Readonly<Record<string, number>>;
@@ -46,6 +53,13 @@ export interface ClusterStatusControl {
   readonly compression: boolean;
   /** How many nodes there are. */
   readonly nodes: number;
+  /** The oldest allocations that have a name; left out where there are none. */
+  readonly named?: readonly NamedPages[];
+}
+
+/** The pages of an allocation. */
+export interface NamedPages extends PageRun {
+  readonly name: string;
 }
 
 /** Directory node → the program that looks: this is one of the nodes. */
@@ -53,6 +67,16 @@ export interface NodeStatusControl extends PeerAddress {
   readonly kind: "nodeStatus";
   /** The node's counters; left out if the node did not answer in time. */
   readonly counters?: Counters;
+  /** How many pages of each named allocation have moved to the node; left out likewise. */
+  readonly moves?: readonly number[];
+}
+
+/** What the directory node tells of its cluster. */
+export interface ClusterReport {
+  /** The oldest allocations that have a name, as many as are told. */
+  readonly named: readonly NamedPages[];
+  /** All nodes, in order of their ids. */
+  readonly nodes: readonly NodeStatusControl[];
 }
 
 /** Directory node → another: what have you counted? */
@@ -60,6 +84,8 @@ export interface StatsRequestControl {
   readonly kind: "statsRequest";
   /** Names the request in its answer. */
   readonly ticket: number;
+  /** The pages of which the moves are asked for. */
+  readonly runs?: readonly PageRun[];
 }
 
 /** The answer: this. */
@@ -69,6 +95,8 @@ export interface StatsControl {
   readonly ticket: number;
   /** What the node has counted. */
   readonly counters: Counters;
+  /** How many pages of each of the runs have moved to the node. */
+  readonly moves?: readonly number[];
 }
 
 /** A message about the state of a cluster. */
@@ -80,6 +108,35 @@ export type StatusControl =
   | StatsControl;
 
 const ticket = integer(1, TICKET_MAX);
+const page = integer(0, REGION_MAX_PAGES - 1);
+const pages = integer(1, REGION_MAX_PAGES);
+/** The moves of each of some runs. */
+const moves = list(integer(0, Number.MAX_SAFE_INTEGER), ALLOCATIONS_TOLD_MAX);
+/** Runs of pages, each as `[first, count]`. */
+const runs: FieldCodec<readonly PageRun[]> = list({
+  read(value) {
+    if (!Array.isArray(value) || value.length !== 2) return undefined;
+    const [first, count] = [page.read(value[0]!), pages.read(value[1]!)];
+    return first === undefined || count === undefined ? undefined : { first, count };
+  },
+  write: ({ first, count }) => [first, count],
+  optional: false,
+}, ALLOCATIONS_TOLD_MAX);
+/** Named allocations, each as `[name, first, count]`. */
+const named: FieldCodec<readonly NamedPages[]> = list({
+  read(value) {
+    if (!Array.isArray(value) || value.length !== 3) return undefined;
+    const [called, first, count] = [
+      allocationName.read(value[0]!),
+      page.read(value[1]!),
+      pages.read(value[2]!),
+    ];
+    if (called === undefined || first === undefined || count === undefined) return undefined;
+    return { name: called, first, count };
+  },
+  write: ({ name, first, count }) => [name, first, count],
+  optional: false,
+}, ALLOCATIONS_TOLD_MAX);
 
 /** How each field is read and written. */
 export const STATUS_SHAPES: Shapes<StatusControl> = {
@@ -89,8 +146,15 @@ export const STATUS_SHAPES: Shapes<StatusControl> = {
     pageSize: integer(PAGE_SIZE_MIN_BYTES, PAGE_SIZE_MAX_BYTES),
     compression: flag,
     nodes: integer(1, NODES_MAX),
+    named: optional(named),
   },
-  nodeStatus: { id: node, address, port, counters: optional(counters) },
-  statsRequest: { ticket },
-  stats: { ticket, counters },
+  nodeStatus: {
+    id: node,
+    address,
+    port,
+    counters: optional(counters),
+    moves: optional(moves),
+  },
+  statsRequest: { ticket, runs: optional(runs) },
+  stats: { ticket, counters, moves: optional(moves) },
 };

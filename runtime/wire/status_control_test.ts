@@ -1,7 +1,13 @@
 import { encode } from "../std/msgpack_encode.js";
 import { assertEquals } from "@std/assert";
 import type { ValueMap, ValueType } from "../std/msgpack_encode.d.ts";
-import { CONTROL_MAX_BYTES, COUNTERS_MAX, NODES_MAX, REGION_MAX_BYTES } from "../limits.ts";
+import {
+  ALLOCATIONS_TOLD_MAX,
+  CONTROL_MAX_BYTES,
+  COUNTERS_MAX,
+  NODES_MAX,
+  REGION_MAX_BYTES,
+} from "../limits.ts";
 import { FRAME_HEADER_BYTES } from "./layout.ts";
 import { type Control, decodeControl, encodeControl } from "./control.ts";
 import type { StatusControl } from "./status_control.ts";
@@ -23,8 +29,19 @@ const EXAMPLES: readonly StatusControl[] = [
     counters: { faults: 0, bytesSent: Number.MAX_SAFE_INTEGER },
   },
   { kind: "nodeStatus", id: 3, address: "10.0.0.3", port: 1 },
+  {
+    kind: "clusterStatus",
+    size: 4096,
+    pageSize: 4096,
+    compression: false,
+    nodes: 1,
+    named: [{ name: "gr\u{1f4a1}d", first: 0, count: 2 ** 28 }, { name: "x", first: 1, count: 1 }],
+  },
+  { kind: "nodeStatus", id: 4, address: "::1", port: 1, counters: {}, moves: [2 ** 53 - 1, 0] },
   { kind: "statsRequest", ticket: 1 },
+  { kind: "statsRequest", ticket: 2, runs: [{ first: 2 ** 28 - 1, count: 1 }] },
   { kind: "stats", ticket: 0xffff_ffff, counters: {} },
+  { kind: "stats", ticket: 1, counters: {}, moves: Array(ALLOCATIONS_TOLD_MAX).fill(7) },
 ];
 
 Deno.test("encodeControl: every message about the state of a cluster arrives as it left", () => {
@@ -78,6 +95,14 @@ Deno.test("decodeControl: fields out of bounds are refused", () => {
     ["nodeStatus", "id", 0],
     ["statsRequest", "ticket", 0],
     ["stats", "ticket", 2n ** 32n],
+    ["stats", "moves", [-1]],
+    ["stats", "moves", 3],
+    ["stats", "moves", Array(ALLOCATIONS_TOLD_MAX + 1).fill(1)],
+    ["statsRequest", "runs", [[1, 0]]],
+    ["statsRequest", "runs", [[1, 1, 1]]],
+    ["statsRequest", "runs", [[2 ** 28, 1]]],
+    ["clusterStatus", "named", [["", 0, 1]]],
+    ["clusterStatus", "named", [["a", 0]]],
   ];
   for (const [kind, field, value] of wrong) {
     const expected = {

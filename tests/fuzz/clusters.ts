@@ -27,7 +27,7 @@ import { crc32c } from "../../runtime/wire/crc32c.ts";
 import { encodeMessage } from "../../runtime/wire/page_frames.ts";
 import { Encoding, FRAME_HEADER_BYTES, MESSAGE_MAX_BYTES } from "../../runtime/wire/layout.ts";
 import { type Control, encodeControl, ROOM_UNLIMITED } from "../../runtime/wire/control.ts";
-import type { NodeStatusControl } from "../../runtime/wire/status_control.ts";
+import type { ClusterReport } from "../../runtime/wire/status_control.ts";
 import { Coherence } from "../../runtime/protocol/coherence/coherence.ts";
 import type { EngineMessage } from "../../runtime/wire/peer_message.ts";
 import { Framer } from "../../runtime/wire/framer.ts";
@@ -234,8 +234,9 @@ class FuzzedMember implements Member {
     };
   }
 
-  status(): Promise<NodeStatusControl[]> {
-    return Promise.resolve([{ kind: "nodeStatus", id: DIRECTORY_NODE, ...LISTENS }]);
+  status(): Promise<ClusterReport> {
+    const nodes = [{ kind: "nodeStatus", id: DIRECTORY_NODE, ...LISTENS }] as const;
+    return Promise.resolve({ named: [{ name: "grid", first: 3, count: 2 }], nodes });
   }
 
   joined({ id }: Peer): void {

@@ -95,6 +95,15 @@ export interface Freed {
   readonly name: string | undefined;
 }
 
+/** What a name stands for. */
+export interface NamedAllocation {
+  readonly name: string;
+  /** Where it begins in the region, in bytes. */
+  readonly offset: number;
+  /** Its size, in bytes. */
+  readonly bytes: number;
+}
+
 /** How the region is used. */
 export interface AllocatorStatistics {
   /** The allocations. */
@@ -220,6 +229,13 @@ export class Allocator {
    */
   hasName(name: string): boolean {
     return this.#names.has(name);
+  }
+
+  /** The allocations that have a name, the oldest first. */
+  *named(): Generator<NamedAllocation> {
+    for (const [name, { request: { type, length }, offset }] of this.#names) {
+      yield { name, offset, bytes: length * ELEMENT_BYTES[type] };
+    }
   }
 
   /**

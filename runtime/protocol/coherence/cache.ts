@@ -181,6 +181,11 @@ export interface CacheOptions extends MemoryOptions {
    * node in an answer to a later request.
    */
   isGone?(node: NodeId): boolean;
+  /**
+   * Called when pages have come to this node that others had: their bytes from the node `source`,
+   * or only the right to write them, where `source` is 0.
+   */
+  moved?(run: PageRun, source: NodeId | 0): void;
 }
 
 /** A walk with shorter runs may end soon, so nothing is requested ahead of it. */
@@ -884,6 +889,7 @@ export class PageCache {
     switch (content) {
       case Content.Data:
         this.counters.pagesReceived += count;
+        this.options.moved?.(grant, pending.granter);
         if (rest > 0) {
           this.outbox.operate({ kind: "install", first: mapped, count: rest, writable });
         }
@@ -895,6 +901,7 @@ export class PageCache {
         if (trap) this.outbox.operate({ kind: "evict", first, count: 1 });
         break;
       case Content.Kept:
+        if (grant.invalidated.length > 0) this.options.moved?.(grant, 0);
         if (rest > 0) this.outbox.operate({ kind: "unprotect", first: mapped, count: rest });
         break;
       default:

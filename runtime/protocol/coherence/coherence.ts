@@ -86,6 +86,11 @@ export interface CoherenceOptions {
   readonly readAhead?: boolean;
   /** The shortest run behind which the next run is requested ahead, in pages; 8 by default. */
   readonly readAheadMinPages?: number;
+  /**
+   * Called when pages have come to this node that others had: their bytes from the node `source`,
+   * or only the right to write them, where `source` is 0.
+   */
+  readonly moved?: (run: PageRun, source: NodeId | 0) => void;
 }
 
 /** The classes that {@linkcode Coherence} is made of. Tests put faulty ones in. */
