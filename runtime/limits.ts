@@ -560,8 +560,8 @@ export const STATUS_MAX_MS = 2_000;
 /** The most counters that a node tells of itself. */
 export const COUNTERS_MAX = 64;
 /**
- * The chunks of 128 pages whose moves a node counts page by page: 4 GiB in pages of 4 KiB, for which
- * it needs 8 MiB.
+ * The chunks of 128 pages whose moves a node counts page by page: 4 GiB in pages of 4 KiB. The
+ * counts take 8 MiB then.
  */
 export const MOVE_CHUNKS_MAX = 8_192;
 /** The named allocations, the oldest, whose moves are told one by one; the rest in one sum. */

@@ -127,7 +127,11 @@ const OPTIONAL = new Set([
   "allocate.name",
   "allocate.home",
   "allocated.reused",
+  "clusterStatus.named",
   "nodeStatus.counters",
+  "nodeStatus.moves",
+  "stats.moves",
+  "statsRequest.runs",
   "settled.lacks",
   "welcome.homes",
 ]);

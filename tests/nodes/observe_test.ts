@@ -370,3 +370,44 @@ Deno.test("log: as JSON also what ends a program is one object a line", async ()
   assertEquals([code, level], [70, "error"]);
   assertMatch(message, /\(NoDirectory\)$/);
 });
+
+Deno.test("status: of two arrays it names the one that nodes fight over, also by nodes without its name", async () => {
+  await using cluster = new ProcessCluster();
+  const [directory, second] = await cluster.start(2);
+  const offset = await directory!.evaluate(async (node) => {
+    const fought = await node.alloc(Int32Array, 4, { name: "fought" });
+    const quiet = await node.alloc(Int32Array, 2048, { name: "quiet" });
+    quiet.fill(1);
+    return node.offsetOf(fought);
+  });
+  // Each writes a cell of its own: by turns, so that the page has to move each time.
+  for (let round = 0; round < 10; round++) {
+    await directory!.evaluate((node, at) => {
+      Atomics.add(node.view(Int32Array, at, 2), 0, 1);
+    }, offset);
+    await second!.evaluate((node, at) => {
+      Atomics.add(node.view(Int32Array, at, 2), 1, 1);
+    }, offset);
+  }
+  const { allocations, pagesMoved } = await directory!.evaluate((node) => node.stats());
+  assertEquals(allocations.map(({ name }) => name), ["fought", "quiet", null]);
+  const [fought, quiet, others] = allocations.map((moves) => moves.pagesMoved);
+  assert(fought! >= 9, `${fought}`);
+  assertEquals([quiet, others], [0, pagesMoved - fought!]);
+  const elsewhere = await second!.evaluate((node) => node.stats().allocations);
+  assertEquals(elsewhere.map(({ name }) => name), [null]);
+  assert(elsewhere[0]!.pagesMoved >= 10);
+
+  const at = `--directory-address=${directory!.at}`;
+  const { stdout } = await runMain(cluster, ["--allow-net"], "--status", "--json", at);
+  const status = JSON.parse(stdout) as ClusterStatus;
+  assertEquals(status.allocations.map(({ name, count }) => [name, count]), [
+    ["fought", 1],
+    ["quiet", 2],
+  ]);
+  const [own, other] = status.nodes.map(({ moves }) => moves!);
+  assertEquals([own, other![1]], [[fought, 0], 0]);
+  assert(other![0]! >= 10, `${other}`);
+  const table = await runMain(cluster, ["--allow-net"], "--status", at);
+  assertMatch(table.stdout, /\n\nALLOCATION .*\nfought +1 +\d+ +2: \d+, 1: \d+\n$/);
+});

@@ -326,6 +326,14 @@ export const CONTROLS: readonly (readonly [label: string, control: Control])[] =
     compression: true,
     nodes: 3,
   }],
+  ["cluster status with allocations", {
+    kind: "clusterStatus",
+    size: 2 ** 40,
+    pageSize: 65_536,
+    compression: true,
+    nodes: 3,
+    named: [{ name: "grid", first: 70_000, count: 128 }],
+  }],
   ["node status", {
     kind: "nodeStatus",
     id: 2,
@@ -339,8 +347,27 @@ export const CONTROLS: readonly (readonly [label: string, control: Control])[] =
     address: "10.0.0.3",
     port: 40_001,
   }],
+  ["node status with moves", {
+    kind: "nodeStatus",
+    id: 2,
+    address: "fe80::2",
+    port: 40_000,
+    counters: { faults: 7 },
+    moves: [2 ** 32, 0],
+  }],
   ["stats request", { kind: "statsRequest", ticket: 1 }],
+  ["stats request of runs", {
+    kind: "statsRequest",
+    ticket: 1,
+    runs: [{ first: 70_000, count: 128 }],
+  }],
   ["stats", { kind: "stats", ticket: 0xffff_ffff, counters: { faults: 0 } }],
+  ["stats with moves", {
+    kind: "stats",
+    ticket: 0xffff_ffff,
+    counters: { faults: 0 },
+    moves: [2 ** 32, 0],
+  }],
   ["remind", { kind: "remind", first: 7, requester: 2, request: 0xffff_ffff }],
   ["settled", { kind: "settled", first: 70_000, requester: 300, request: 1 }],
   ["settled, but for an acknowledgement", {
