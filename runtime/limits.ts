@@ -568,6 +568,12 @@ export const MOVE_CHUNKS_MAX = 8_192;
 export const ALLOCATIONS_TOLD_MAX = 128;
 /** The lines that wait for the log to be loaded. */
 export const LOG_WAITING_MAX = 1_024;
+/** The buckets of a histogram of durations, from 1 us on; the last ends at 16.8 s. */
+export const HISTOGRAM_BUCKETS = 25;
+/** The faults whose durations are measured at one time: each is of another page. */
+export const WATCHED_FAULTS_MAX = 4_096;
+/** The requests, or calls, whose durations are measured at one time. */
+export const WATCHED_WAITS_MAX = 16_384;
 
 // The launcher.
 

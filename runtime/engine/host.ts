@@ -36,6 +36,10 @@ import type { Settings } from "../settings/types.ts";
 import type { ClusterReport } from "../wire/status_control.ts";
 import { NodeEngine, readRoom, writtenRoom } from "./node_engine.ts";
 import { describeStuck } from "./log.ts";
+import { METRICS_PATH, MetricsServer } from "./metrics_server.ts";
+import { EngineMetrics } from "../observe/engine_metrics.ts";
+import { nodeMetrics } from "../observe/node_metrics.ts";
+import type { Metric } from "../observe/exposition.ts";
 import type { DriverSleep } from "./driver.ts";
 import { LifeCycle, ProcessEnd, StallClock } from "./life_cycle.ts";
 import { Turn, TurnWord } from "./turn.ts";
@@ -57,6 +61,8 @@ interface HostParts {
   readonly sleep: DriverSleep | undefined;
   /** What the links and the driver use; this host closes it. */
   readonly poller: Poller | undefined;
+  /** What serves metrics, if anything does; this host closes it. */
+  readonly metrics: MetricsServer | undefined;
   /** This thread in a real-time class, where it is in one already; this host ends that. */
   readonly realtime: RealtimeThread | undefined;
 }
@@ -70,6 +76,7 @@ export class EngineHost implements Member {
   readonly #cluster: Cluster;
   readonly #turn: Turn;
   readonly #poller: Poller | undefined;
+  readonly #metrics: MetricsServer | undefined;
   #realtime: RealtimeThread | undefined;
   readonly #slots: CallSlots;
   readonly #life = new LifeCycle();
@@ -93,6 +100,8 @@ export class EngineHost implements Member {
     this.#turn = turn;
     this.#poller = parts.poller;
     this.#realtime = parts.realtime;
+    this.#metrics = parts.metrics;
+    const counts = parts.metrics && new EngineMetrics();
     this.#slots = new CallSlots(start.slots);
     this.engine = new NodeEngine({
       settings: start.settings,
@@ -104,6 +113,7 @@ export class EngineHost implements Member {
       sleep,
       lender: parts.poller,
       life: this.#life,
+      watch: counts,
       tell: (event) => this.#tell(event),
       fail: (error) => this.fail(error),
       doom: (error) => this.#doom(error),
@@ -117,8 +127,24 @@ export class EngineHost implements Member {
       isNearEnd: () => this.#process.isNear,
       post,
     });
+    if (counts !== undefined) parts.metrics?.serve(() => this.#readMetrics(counts, region));
     const { leasedUntilMs } = cluster;
     if (leasedUntilMs !== Infinity) this.#beginLease(leasedUntilMs);
+  }
+
+  #readMetrics(engine: EngineMetrics, { size, pageSize }: RegionSettings): Metric[] {
+    const cluster = this.#cluster;
+    return nodeMetrics({
+      node: cluster.self,
+      address: cluster.address,
+      counters: this.engine.counters(),
+      engine,
+      peers: cluster.peers.length,
+      size,
+      pageSize,
+      tellsTime: this.#poller !== undefined,
+      isDesk: cluster.self === DIRECTORY_NODE,
+    });
   }
 
   /** From here on the library fences the region by itself where this engine does not run. */
@@ -150,8 +176,10 @@ export class EngineHost implements Member {
     const turn = new Turn();
     let poller: Poller | undefined;
     let realtime: RealtimeThread | undefined;
+    let metrics: MetricsServer | undefined;
     let host: EngineHost;
     try {
+      if (settings.metrics !== undefined) metrics = MetricsServer.open(settings.metrics);
       await turn.come(settings, () => start.ticket);
       poller = Poller.open(library, listener);
       if (settings.realtime === "on") realtime = inRealtime(library, poller);
@@ -179,6 +207,7 @@ export class EngineHost implements Member {
           sleep,
           poller,
           realtime,
+          metrics,
         });
       if (directoryAddress === undefined) host = Cluster.host(options, regionOf(settings), open);
       else {
@@ -191,6 +220,7 @@ export class EngineHost implements Member {
       if (error instanceof TdsmError && error.code === "NodeFailed") turn.tell(TurnWord.OtherGone);
       turn[Symbol.dispose]();
       listener.close();
+      await metrics?.[Symbol.asyncDispose]();
       poller?.[Symbol.dispose]();
       realtime?.[Symbol.dispose]();
       throw error;
@@ -228,6 +258,11 @@ export class EngineHost implements Member {
     const { shared } = this.engine;
     this.#post({ kind: "ready", id: this.#cluster.self, handle, shared, address, port });
     this.#turn.tell(TurnWord.Joined);
+    if (this.#metrics !== undefined) {
+      const { hostname, port } = this.#metrics.address;
+      const url = `http://${formatAddress(this.#metrics.address)}${METRICS_PATH}`;
+      this.log(Level.Info, `Metrics at ${url}`, { event: "metrics", address: hostname, port });
+    }
     if (userModeOnly) {
       this.log(
         Level.Warning,
@@ -570,6 +605,7 @@ export class EngineHost implements Member {
     this.#life.enter("ended", closed);
     this.engine.refuse(closed);
     this.engine.status.end();
+    await this.#metrics?.[Symbol.asyncDispose]();
     await this.engine[Symbol.asyncDispose]();
     this.#turn[Symbol.dispose]();
     this.#poller?.[Symbol.dispose]();

@@ -27,7 +27,8 @@ import type { RemindControl, SettledControl } from "../wire/debt_control.ts";
 import type { Counters } from "../wire/status_control.ts";
 import type { RegionSettings } from "../wire/region_settings.ts";
 import type { Cluster } from "../cluster/cluster.ts";
-import { Driver, type DriverSleep, type MessageSink } from "./driver.ts";
+import type { EngineWatch } from "../observe/engine_watch.ts";
+import { Driver, type DriverParts, type DriverSleep, type MessageSink } from "./driver.ts";
 import { IdleWatch } from "./idle_watch.ts";
 import type { LifeCycle } from "./life_cycle.ts";
 import { memoryPages } from "./memory_limit.ts";
@@ -42,6 +43,7 @@ import { type ServiceHomes, Services } from "./services.ts";
 import type { StuckWaits } from "../protocol/sync/desk.ts";
 import { openSharedRegion, type SharedRegion } from "./shared_buffer.ts";
 import { StatusService } from "./status_service.ts";
+import { WatchedDriver } from "./watched_driver.ts";
 import { ThreadLinks } from "./thread_links.ts";
 import type { Poller } from "../../ffi/poller.ts";
 import type { SyncMessage } from "../protocol/sync/messages.ts";
@@ -61,6 +63,8 @@ export interface NodeEngineOptions {
   /** Lends threads links of their own; without it, there are none. */
   readonly lender?: Pick<Poller, "lend"> | undefined;
   readonly life: LifeCycle;
+  /** Is told what happens; where it is left out, nothing is measured. */
+  readonly watch?: EngineWatch | undefined;
   /** Called with each event of the protocol. */
   tell(event: EngineEvent): void;
   /** Called when the node cannot go on. */
@@ -176,11 +180,12 @@ export class NodeEngine implements AsyncDisposable {
       send: (to, message, payload) => cluster.send(to, message, payload),
       isPresent: (node) => cluster.isPresent(node),
       serve: (id, fields) => calls.server.serve(id, fields),
+      watch: options.watch,
     });
     this.status = new StatusService({
       self: { id: self, address, port },
       peers: () => cluster.peers,
-      stats: () => this.#counters(),
+      stats: () => this.counters(),
       named: () => this.services.named,
       moves: (run) => this.#moves.sum(run),
       send: (to, control) => cluster.send(to, control),
@@ -189,7 +194,7 @@ export class NodeEngine implements AsyncDisposable {
     this.threads = this.#newThreadLinks();
     const { services, rpc } = this;
     const stats = () => ({
-      ...this.#counters(),
+      ...this.counters(),
       allocations: movesByName(this.#moves, this.services.named),
     });
     const calls = new ProgramCalls({
@@ -210,7 +215,7 @@ export class NodeEngine implements AsyncDisposable {
       needsTurn: () => this.driver.needsTurn(),
     });
     this.calls = calls.server;
-    this.driver = new Driver({
+    const parts: DriverParts = {
       coherence: this.#coherence,
       region: this.region,
       sink: settings.logLevel < Level.Debug ? cluster : this.#traced(cluster),
@@ -223,7 +228,9 @@ export class NodeEngine implements AsyncDisposable {
       lookAtClock: () => cluster.checkLease(),
       exiting: options.exiting,
       failed: (error) => this.#failed(error),
-    });
+    };
+    const { watch } = options;
+    this.driver = watch === undefined ? new Driver(parts) : new WatchedDriver(parts, watch);
     for (const { id } of cluster.peers) this.#meet(id);
     this.#idle = new IdleWatch({
       events: () => this.#coherence.counters.faults + this.#demands,
@@ -413,6 +420,7 @@ export class NodeEngine implements AsyncDisposable {
     this.leaving.delete(node);
     this.#moves.forget(node);
     this.rpc.peerLost(node);
+    this.#options.watch?.peerGone(node);
     this.status.peerLost(node);
   }
 
@@ -488,6 +496,7 @@ export class NodeEngine implements AsyncDisposable {
       pages: this.#coherence.directory,
       homes: this.#homeTable,
       quietWords: this.#options.slots.quietWords,
+      watch: this.#options.watch,
       log: new SyncLog(settings.semLogLevel, (level, text) => {
         post({ kind: "log", level, text, topic: "sync", fields: { node: cluster.self } });
       }),
@@ -500,7 +509,8 @@ export class NodeEngine implements AsyncDisposable {
     return self === DIRECTORY_NODE ? Math.ceil(size / pageSize / HOME_CHUNK_PAGES) : 0;
   }
 
-  #counters(): Omit<NodeStats, "allocations"> & Counters {
+  /** What this node has counted, but for page moves by name. */
+  counters(): Omit<NodeStats, "allocations"> & Counters {
     return {
       ...this.#coherence.cache.copies,
       ...this.#coherence.counters,

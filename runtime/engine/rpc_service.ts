@@ -5,12 +5,16 @@
 
 import type { TdsmError } from "../errors.ts";
 import { RPC_LOAD_MAX, RPC_LOAD_MAX_BYTES, TICKET_MAX } from "../limits.ts";
+import type { EngineWatch } from "../observe/engine_watch.ts";
 import type { NodeId } from "../protocol/coherence/messages.ts";
 import type { ThreadCall } from "../ring/calls.ts";
 import type { RecordBody } from "../ring/ring.ts";
 import { rpcAnswer, rpcAnswerFields, rpcCall, rpcCallFields } from "../ring/rpc_records.ts";
 import { encodeFailure, overloadedError, peerAbsentError, peerLostError } from "../rpc/error.ts";
 import type { RpcCallMessage, RpcMessage } from "../wire/rpc_frames.ts";
+
+/** What is told of calls. */
+type CallWatch = Pick<EngineWatch, "callMade" | "callEnded" | "serviceBegun" | "serviceEnded">;
 
 /** What {@linkcode RpcService} needs of its node. */
 export interface RpcServiceOptions {
@@ -20,6 +24,8 @@ export interface RpcServiceOptions {
   isPresent(node: NodeId): boolean;
   /** Has the program serve a call. */
   serve(id: number, fields: Partial<RecordBody>): void;
+  /** Is told of each call, and of its end. */
+  readonly watch?: CallWatch | undefined;
   /** The largest number of a call, behind which numbers begin anew; 2^32 - 1 by default. */
   readonly numberMax?: number;
 }
@@ -66,6 +72,7 @@ export class RpcService {
     if (!this.#callsTo.add(node, bytes)) return call.reject(overloadedError(procedure, node));
     const ticket = this.#lastTicket = this.#newNumber(this.#lastTicket, this.#calls);
     this.#calls.set(ticket, { to: node, procedure, call, bytes });
+    this.#options.watch?.callMade(ticket, node, procedure);
     this.#options.send(node, { kind: "rpcCall", ticket, procedure }, payload);
   }
 
@@ -80,6 +87,7 @@ export class RpcService {
     const served = this.#served.get(id);
     if (served === undefined) return;
     this.#served.delete(id);
+    this.#options.watch?.serviceEnded(id);
     const { from, ticket } = served;
     this.#callsFrom.remove(from, served.bytes);
     this.#options.send(from, { kind: "rpcAnswer", ticket, ok }, payload);
@@ -91,6 +99,7 @@ export class RpcService {
     const made = this.#calls.get(message.ticket);
     if (made?.to !== from) return;
     this.#calls.delete(message.ticket);
+    this.#options.watch?.callEnded(message.ticket);
     this.#callsTo.remove(from, made.bytes);
     made.call.respond(rpcAnswerFields({ ok: message.ok, payload }));
   }
@@ -107,6 +116,7 @@ export class RpcService {
     }
     const id = this.#lastServed = this.#newNumber(this.#lastServed, this.#served);
     this.#served.set(id, { from, ticket, bytes });
+    this.#options.watch?.serviceBegun(id, from, procedure);
     this.#options.serve(id, rpcCallFields(from, procedure, payload));
   }
 
@@ -115,9 +125,14 @@ export class RpcService {
     for (const [ticket, { to, procedure, call }] of [...this.#calls]) {
       if (to !== node) continue;
       this.#calls.delete(ticket);
+      this.#options.watch?.callEnded(ticket);
       call.reject(peerLostError(procedure, node));
     }
-    for (const [id, { from }] of [...this.#served]) if (from === node) this.#served.delete(id);
+    for (const [id, { from }] of [...this.#served]) {
+      if (from !== node) continue;
+      this.#served.delete(id);
+      this.#options.watch?.serviceEnded(id);
+    }
     this.#callsTo.forget(node);
     this.#callsFrom.forget(node);
   }

@@ -5,6 +5,7 @@
 
 import { TdsmError } from "../errors.ts";
 import { ALLOCATIONS_TOLD_MAX } from "../limits.ts";
+import type { EngineWatch } from "../observe/engine_watch.ts";
 import { Allocator, type NamedAllocation } from "../protocol/allocation/allocator.ts";
 import type { AllocatorInput, AllocatorOutput } from "../protocol/allocation/messages.ts";
 import { type AllocationRequest, ELEMENT_BYTES } from "../protocol/allocation/messages.ts";
@@ -64,6 +65,10 @@ export interface ServicesOptions {
   readonly ticketMax?: number;
   /** Logs each request, and how it ended. */
   readonly log?: SyncLog;
+  /** Is told of each request, and of its answer. */
+  readonly watch?:
+    | Pick<EngineWatch, "asked" | "answered" | "deskAsked" | "deskAnswered">
+    | undefined;
 }
 
 /** The homes of pages, as far as the services have to do with them. */
@@ -227,7 +232,7 @@ export class Services {
         const reason = `ticket ${message.ticket} on a link that it does not belong to`;
         return this.#options.violation(from, reason);
       }
-      if (this.#synchronizer !== undefined) return this.#synchronizer.request(from, message);
+      if (this.#synchronizer !== undefined) return this.#atDesk(from, message);
     } else if (from === DIRECTORY_NODE) return this.#replied(message);
     this.#options.violation(from, `${message.kind} from a node that may not send it`);
   }
@@ -428,12 +433,20 @@ export class Services {
 
   #ask(message: SyncRequest): void {
     this.#options.log?.asked(message);
-    if (this.#synchronizer !== undefined) this.#synchronizer.request(DIRECTORY_NODE, message);
+    this.#options.watch?.asked(message);
+    if (this.#synchronizer !== undefined) this.#atDesk(DIRECTORY_NODE, message);
     else this.#options.send(DIRECTORY_NODE, message);
+  }
+
+  /** At the directory node: a thread of any node asks. */
+  #atDesk(from: NodeId, request: SyncRequest): void {
+    this.#options.watch?.deskAsked(from, request);
+    this.#synchronizer!.request(from, request);
   }
 
   #reply(to: NodeId, reply: SyncReply): void {
     const thread = threadOf(reply.ticket);
+    this.#options.watch?.deskAnswered(to, reply);
     if (to === this.#options.self) this.#replied(reply);
     else if (thread === 0) this.#options.send(to, reply);
     else this.#options.sendToThread?.(to, thread, reply);
@@ -447,6 +460,7 @@ export class Services {
       return this.#options.violation(DIRECTORY_NODE, reason);
     }
     this.#options.log?.answered(reply);
+    this.#options.watch?.answered(reply);
     if (reply.status === SyncStatus.Registered) {
       return asked.call?.progress(syncAnswerFields(reply));
     }

@@ -20,6 +20,7 @@ import { isWorker, markNode, requireNoNode } from "./one_node.ts";
 import { newNode, type Node } from "./node.ts";
 import { memoryOf } from "./thread.ts";
 import { serveRpc } from "./rpc_transport.ts";
+import { metricsAt } from "../settings/metrics_address.ts";
 import { readKey, requireKey } from "../settings/key.ts";
 import { requireNative, requirePermissions } from "../settings/permissions.ts";
 import { requireDeno } from "../version.ts";
@@ -105,7 +106,12 @@ async function startMet(meeting: Meeting, ownsProcess: boolean): Promise<Node> {
   const ticket = readEnvironment()(TURN_VARIABLE);
   const place = meeting.place ?? placeOf(ticket, settings);
   const start: EngineStart = {
-    settings: { ...settings, key: read?.key, signals: settings.signals ?? ownsProcess },
+    settings: {
+      ...settings,
+      metrics: metricsAt(settings.metrics, place.rank),
+      key: read?.key,
+      signals: settings.signals ?? ownsProcess,
+    },
     library: library.path,
     slots: slots.buffer,
     // Found out here, while the Worker's thread scans the engine's code.

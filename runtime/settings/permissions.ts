@@ -24,9 +24,10 @@ export function requireNative(): void {
  */
 export function requirePermissions(settings: Settings): void {
   requireNative();
-  const { address: hostname, port, directoryAddress } = settings;
+  const { address: hostname, port, directoryAddress, metrics } = settings;
   const addresses = [{ hostname, port }];
   if (directoryAddress !== undefined) addresses.push(directoryAddress);
+  if (metrics !== undefined) addresses.push(metrics);
   const missing = addresses.find((address) => !mayUseNet(address));
   if (missing !== undefined) throw netPermission(missing, addresses);
 }

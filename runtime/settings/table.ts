@@ -3,7 +3,7 @@
  * values, the text of `--help` and the page of the documentation.
  */
 
-import { parseAddress, parseHostname, PORT_MAX } from "../address.ts";
+import { type Address, parseAddress, parseHostname, PORT_MAX } from "../address.ts";
 import type { MemoryLimit, Settings } from "./types.ts";
 import {
   ADDRESS_MAX_BYTES,
@@ -142,6 +142,30 @@ const MEMORY: Kind<MemoryLimit> = {
   placeholder: "SIZE",
   fromText: parseMemoryLimit,
   fromOption: (value) => typeof value === "string" ? parseMemoryLimit(value) : checkedBytes(value),
+};
+
+/** Reads where metrics are served: `9464`, or `HOST:9464`. */
+function parseMetrics(text: string): Address {
+  if (/^\d+$/.test(text)) return checkedPort(Number(text));
+  const address = parseAddress(text, -1);
+  if (address.port >= 0) return address;
+  throw new RangeError(METRICS_RULE);
+}
+
+function checkedPort(port: unknown): Address {
+  if (Number.isInteger(port) && Number(port) >= 0 && Number(port) <= PORT_MAX) {
+    return { hostname: "127.0.0.1", port: Number(port) };
+  }
+  throw new RangeError(METRICS_RULE);
+}
+
+const METRICS_RULE = `must be a port from 0 to ${PORT_MAX}, or HOST:PORT`;
+
+/** Where metrics are served. */
+const METRICS: Kind<Address> = {
+  placeholder: "[HOST:]PORT",
+  fromText: parseMetrics,
+  fromOption: (value) => typeof value === "string" ? parseMetrics(value) : checkedPort(value),
 };
 
 /** Text that `parse` reads. */
@@ -337,6 +361,14 @@ const TABLE = {
     kind: choice("FORMAT", "text", "json"),
     default: "text",
     help: "Write each line of the log as text, or as a JSON object",
+  },
+  metrics: {
+    environment: ["TDSM_METRICS"],
+    flag: "metrics",
+    kind: METRICS,
+    default: undefined,
+    defaultText: "none",
+    help: "Serve metrics for Prometheus at this port of 127.0.0.1, or at HOST:PORT",
   },
   joinTimeoutMs: {
     environment: ["JOIN_TIMEOUT_MS"],

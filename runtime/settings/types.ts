@@ -82,6 +82,12 @@ export interface NodeOptions {
    * nodes. Default: `"text"`.
    */
   readonly logFormat?: "text" | "json" | undefined;
+  /**
+   * Where the node serves metrics for Prometheus, by HTTP: a port of 127.0.0.1, or text such as
+   * `"0.0.0.0:9464"`; port 0 takes any free one. Of nodes that a launcher has started, that of rank
+   * R serves them R ports further. Default: nowhere, and nothing is measured.
+   */
+  readonly metrics?: number | string | undefined;
   /** How long the node tries to reach the directory, in milliseconds; 0 is one try. */
   readonly joinTimeoutMs?: number | undefined;
   /**
@@ -178,6 +184,8 @@ export interface Settings {
   readonly semLogLevel: number;
   /** How lines of the log are written. */
   readonly logFormat: "text" | "json";
+  /** Where metrics are served; `undefined` for nowhere. */
+  readonly metrics: Address | undefined;
   /** How long the node tries to reach the directory, in milliseconds; 0 is one try. */
   readonly joinTimeoutMs: number;
   /** How long the engine looks for an answer at most before it sleeps, in microseconds. */

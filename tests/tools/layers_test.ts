@@ -14,7 +14,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ["runtime/cli"],
   ["runtime/node"],
   ["runtime/engine"],
-  ["runtime/cluster", "runtime/ring"],
+  ["runtime/cluster", "runtime/ring", "runtime/observe"],
   ["runtime/secure"],
   ["runtime/wire"],
   ["runtime/protocol/sync", "runtime/protocol/allocation", "runtime/rendezvous"],

@@ -1,0 +1,83 @@
+/**
+ * Serves a node's metrics by HTTP, on the engine's thread: a program that computes or blocks does
+ * not hinder it, and what it reads is written by that very thread.
+ */
+
+import { type Address, formatAddress } from "../address.ts";
+import { reasonOf, TdsmError } from "../errors.ts";
+import { noted } from "../event_loop.ts";
+import { exposition, EXPOSITION_TYPE, type Metric } from "../observe/exposition.ts";
+import { netPermission } from "../settings/permissions.ts";
+
+/** Where metrics are, on the server. */
+export const METRICS_PATH = "/metrics";
+
+const OPERATION = "serve metrics";
+
+/** Serves metrics. */
+export class MetricsServer implements AsyncDisposable {
+  /** Where it listens. */
+  readonly address: Address;
+  readonly #server: Deno.HttpServer<Deno.NetAddr>;
+  #read: (() => Iterable<Metric>) | undefined;
+
+  private constructor(hostname: string, port: number) {
+    this.#server = Deno.serve({
+      hostname,
+      port,
+      onListen: () => {},
+      onError: (error) => new Response(`${reasonOf(error)}\n`, { status: 500 }),
+    }, (request) => noted(Promise.resolve(this.#answer(request))));
+    this.address = this.#server.addr;
+  }
+
+  /**
+   * Begins to listen; there are metrics once {@linkcode MetricsServer.serve} is called.
+   *
+   * @param address Where; port 0 takes any free one.
+   * @returns The server.
+   * @throws {TdsmError} `ListenFailed` when the port is taken or the address is not of this
+   * machine, `PermissionMissing` without the permission for it.
+   */
+  static open({ hostname, port }: Address): MetricsServer {
+    try {
+      return new MetricsServer(hostname, port);
+    } catch (cause) {
+      const address = { hostname, port };
+      if (cause instanceof Deno.errors.NotCapable) throw netPermission(address, [address], cause);
+      const why = cause instanceof Deno.errors.AddrInUse
+        ? "another program listens there, maybe another node"
+        : reasonOf(cause);
+      const message = `Cannot ${OPERATION} at ${formatAddress(address)}: ${why}. ` +
+        "Choose another port with --metrics, or 0 for any free one";
+      throw new TdsmError("ListenFailed", message, { operation: OPERATION, cause });
+    }
+  }
+
+  /**
+   * From here on there are metrics.
+   *
+   * @param read Reads them.
+   */
+  serve(read: () => Iterable<Metric>): void {
+    this.#read = read;
+  }
+
+  #answer({ method, url }: Request): Response {
+    if (new URL(url).pathname !== METRICS_PATH) {
+      return new Response(`Metrics are at ${METRICS_PATH}\n`, { status: 404 });
+    }
+    if (method !== "GET" && method !== "HEAD") {
+      return new Response("Use GET\n", { status: 405, headers: { allow: "GET, HEAD" } });
+    }
+    if (this.#read === undefined) return new Response("The node is joining\n", { status: 503 });
+    const text = exposition(this.#read());
+    const headers = { "content-type": EXPOSITION_TYPE };
+    return new Response(method === "HEAD" ? null : text, { headers });
+  }
+
+  /** Ends it, and every answer that is under way. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#server.shutdown();
+  }
+}

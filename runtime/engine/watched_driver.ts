@@ -1,0 +1,66 @@
+/**
+ * A driver that tells what it does. The driver itself knows nothing of that: an engine that nobody
+ * watches runs the same instructions as if there were no metrics and no traces.
+ */
+
+import type { Happened } from "../../ffi/poller.ts";
+import type { EngineWatch } from "../observe/engine_watch.ts";
+import type { Input } from "../protocol/coherence/coherence.ts";
+import type { PageOperation } from "../protocol/coherence/output.ts";
+import { Driver, type DriverParts, type DriverSleep, type MessageSink } from "./driver.ts";
+import { nowUs } from "./polling.ts";
+
+/** Runs one node's protocol, and tells what happens. */
+export class WatchedDriver extends Driver {
+  readonly #watch: EngineWatch;
+  readonly #coherence: DriverParts["coherence"];
+
+  /**
+   * @param parts What to drive, and with what.
+   * @param watch Is told.
+   */
+  constructor(parts: DriverParts, watch: EngineWatch) {
+    super({ ...parts, sink: watchedSink(parts.sink, watch) });
+    this.#watch = watch;
+    this.#coherence = parts.coherence;
+  }
+
+  protected override carryOut(input: Input): void {
+    const state = input.kind === "fault" ? this.#coherence.state(input.page) : undefined;
+    this.#watch.stepBegins(input, state, nowUs());
+    super.carryOut(input);
+    this.#watch.stepEnds(nowUs());
+  }
+
+  protected override operate(operation: PageOperation): void {
+    super.operate(operation);
+    this.#watch.operated(operation, nowUs());
+  }
+
+  protected override wait(
+    poller: DriverSleep["poller"],
+    sleepUs: number,
+    lookUs: number,
+  ): Happened {
+    const begunUs = nowUs();
+    const happened = super.wait(poller, sleepUs, lookUs);
+    const us = nowUs() - begunUs;
+    // A wait looks first, and sleeps only where it has seen nothing.
+    const pollingUs = sleepUs === 0 || poller.hasSeen ? us : Math.min(us, lookUs);
+    this.#watch.waited(pollingUs, us - pollingUs);
+    return happened;
+  }
+}
+
+/** A sink that tells of each message. */
+function watchedSink(sink: MessageSink, watch: EngineWatch): MessageSink {
+  return {
+    send(to, message, payload, encoding) {
+      sink.send(to, message, payload, encoding);
+      watch.sent(to, message, nowUs());
+    },
+    flush: () => sink.flush(),
+    unsent: () => sink.unsent(),
+    unsentVersion: () => sink.unsentVersion(),
+  };
+}

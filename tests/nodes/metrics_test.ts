@@ -1,0 +1,107 @@
+/** Metrics of real nodes, read as a scraper would. */
+
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { type ParsedMetric, parseExposition } from "../support/exposition_parser.ts";
+import { ProcessCluster, type RemoteNode } from "../support/process_cluster.ts";
+
+/** Where a node says that it serves its metrics. */
+async function metricsUrl({ process }: RemoteNode): Promise<string> {
+  return (await process.untilPrinted(/Metrics at (http:\S+)/))[1]!;
+}
+
+async function scrape(url: string): Promise<Map<string, ParsedMetric>> {
+  const response = await fetch(url);
+  const text = await response.text();
+  assertEquals(response.status, 200, text);
+  assertEquals(
+    response.headers.get("content-type"),
+    "text/plain; version=0.0.4; charset=utf-8",
+  );
+  return parseExposition(text);
+}
+
+Deno.test("metrics: a node serves what stats() counts, and how long faults, waits and calls take", async () => {
+  await using cluster = new ProcessCluster();
+  const flags = ["--metrics=0", "--log-level=3"];
+  const directory = await cluster.host(...flags);
+  const second = await cluster.join(directory, ...flags);
+  const urls = await Promise.all([directory, second].map(metricsUrl));
+  await directory.evaluate((node) => void node.memory.fill(1, 0, 3 * node.pageSize));
+  assertEquals(await second.load(0), 0x01010101);
+  await second.store(4, 7);
+  await second.evaluate(async (node) => {
+    await node.semaphore(7n).release();
+    await node.semaphore(7n).acquire();
+  });
+  const [ofDirectory, ofSecond] = await Promise.all(urls.map(scrape));
+  const stats = await second.evaluate((node) => node.stats());
+  const value = (metrics: typeof ofSecond, name: string, labels = "") =>
+    metrics!.get(name)?.samples.get(name + labels);
+  assertEquals(value(ofSecond, "tdsm_faults_total"), stats.faults);
+  assertEquals(value(ofSecond, "tdsm_pages_received_total"), stats.pagesReceived);
+  assertEquals(value(ofSecond, "tdsm_pages", '{state="exclusive"}'), stats.pagesExclusive);
+  assertEquals(
+    value(ofSecond, "tdsm_peer_pages_received_total", '{peer="1"}'),
+    stats.pagesReceived,
+  );
+  const durations = ofSecond!.get("tdsm_fault_duration_seconds")!.samples;
+  const counts = [...durations].filter(([name]) => name.includes("_count"));
+  const count = counts.reduce((sum, [, own]) => sum + own, 0);
+  assertEquals(count, stats.faults);
+  assert(durations.get('tdsm_fault_duration_seconds_sum{kind="read"}')! > 0);
+  const waits = ofDirectory!.get("tdsm_sync_wait_duration_seconds")!.samples;
+  assertEquals(waits.get('tdsm_sync_wait_duration_seconds_count{operation="acquire"}'), 1);
+  assertEquals(ofSecond!.get("tdsm_sync_wait_duration_seconds"), undefined);
+  const [base] = urls[1]!.split("/metrics");
+  const statuses = await Promise.all([
+    fetch(`${base}/`),
+    fetch(urls[1]!, { method: "POST" }),
+    fetch(urls[1]!, { method: "HEAD" }),
+  ].map(async (answer) => {
+    const response = await answer;
+    await response.body?.cancel();
+    return response.status;
+  }));
+  assertEquals(statuses, [404, 405, 200]);
+  assertEquals((await second.leave()).code, 0);
+  const [gone] = [(await scrape(urls[0]!)).get("tdsm_peer_messages_sent_total")];
+  assertEquals(gone, undefined, "a node that has left has no samples");
+});
+
+Deno.test("metrics: a program that computes does not hinder them", async () => {
+  await using cluster = new ProcessCluster();
+  const directory = await cluster.host("--metrics=0", "--log-level=3");
+  const url = await metricsUrl(directory);
+  await directory.evaluate((node) => {
+    // The answer comes first; then the thread blocks until the test has stored something.
+    setTimeout(() => {
+      const cells = node.view(Int32Array, 0, 1);
+      while (Atomics.load(cells, 0) === 0);
+    }, 0);
+  });
+  assert((await scrape(url)).has("tdsm_node_info"));
+});
+
+Deno.test("metrics: a port that is taken, and a missing permission, are one line that says so", async () => {
+  await using cluster = new ProcessCluster();
+  using taken = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const { port } = taken.addr;
+  const start = (permission: string) => {
+    const permissions = ["--no-prompt", "--allow-ffi", permission];
+    const args = ["run", ...permissions, "mod.ts", "--port=0", `--metrics=${port}`];
+    return cluster.spawn(permission, { args }).exit();
+  };
+  const [full, narrow] = await Promise.all(["--allow-net", "--allow-net=127.0.0.1:0"].map(start));
+  assertEquals(full!.code, 70);
+  assertMatch(
+    full!.stderr,
+    new RegExp(
+      `^tdsm: error: Cannot serve metrics at 127\\.0\\.0\\.1:${port}: another program listens .*` +
+        "--metrics, or 0 for any free one \\(ListenFailed\\)\\n$",
+    ),
+  );
+  assertMatch(
+    narrow!.stderr,
+    /^tdsm: error: Cannot use the network at .*--allow-net=127\.0\.0\.1 \(PermissionMissing\)\n$/,
+  );
+});
