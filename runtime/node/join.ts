@@ -99,16 +99,17 @@ async function startMet(meeting: Meeting, ownsProcess: boolean): Promise<Node> {
   // reads this when it is made.
   setEnvironment(library, "DENO_TOKIO_EVENT_INTERVAL", "1");
   requireNoNode();
+  const ticket = readEnvironment()(TURN_VARIABLE);
+  const place = meeting.place ?? placeOf(ticket, settings);
+  const metrics = metricsAt(settings.metrics, place?.rank);
   const slots = new CallSlots();
   const worker = startEngineWorker(engine);
   const { memoryLimit } = settings;
   const isKnown = memoryLimit !== undefined && "bytes" in memoryLimit;
-  const ticket = readEnvironment()(TURN_VARIABLE);
-  const place = meeting.place ?? placeOf(ticket, settings);
   const start: EngineStart = {
     settings: {
       ...settings,
-      metrics: metricsAt(settings.metrics, place.rank),
+      metrics,
       key: read?.key,
       signals: settings.signals ?? ownsProcess,
     },
