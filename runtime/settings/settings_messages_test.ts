@@ -15,6 +15,7 @@ const SIZE = "must be a whole number of bytes, or one with a unit, such as 64MiB
 /**
  * What is allowed, as an option and as text; the rule of a switch has both in {@linkcode SWITCH}.
  */
+const METRICS = "must be a port from 0 to 65535, or HOST:PORT";
 const RULES: { readonly [Name in SettingName]: readonly string[] } = {
   directory: SWITCH,
   directoryAddress: [
@@ -46,7 +47,7 @@ const RULES: { readonly [Name in SettingName]: readonly string[] } = {
   logLevel: ["must be a whole number from 0 to 5"],
   semLogLevel: ["must be a whole number from 0 to 5"],
   logFormat: ["must be a string", "must be text or json"],
-  metrics: ["must be a port from 0 to 65535, or HOST:PORT"],
+  metrics: [METRICS, METRICS],
   joinTimeoutMs: ["must be a whole number of milliseconds from 0 to 3600000"],
   pollTimeUs: ["must be a whole number of microseconds from 0 to 1000000"],
   realtime: ["must be a string", "must be auto, on or off"],

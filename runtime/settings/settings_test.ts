@@ -104,9 +104,9 @@ const SAMPLES: { [Name in keyof Settings]: [string, string, NodeOptions[Name], u
   logLevel: ["0", "5", 1, [5, 0, 1]],
   semLogLevel: ["0", "5", 1, [5, 0, 1]],
   logFormat: ["json", "text", "text", ["text", "json", "text"]],
-  metrics: ["[::1]:9464", "9464", 0, [
+  metrics: ["[::1]:0", "9464", 0, [
     { hostname: "127.0.0.1", port: 9464 },
-    { hostname: "::1", port: 9464 },
+    { hostname: "::1", port: 0 },
     { hostname: "127.0.0.1", port: 0 },
   ]],
   joinTimeoutMs: ["2", "1", 0, [1, 2, 0]],

@@ -146,10 +146,9 @@ const MEMORY: Kind<MemoryLimit> = {
 
 /** Reads where metrics are served: `9464`, or `HOST:9464`. */
 function parseMetrics(text: string): Address {
-  if (/^\d+$/.test(text)) return checkedPort(Number(text));
-  const address = parseAddress(text, -1);
-  if (address.port >= 0) return address;
-  throw new RangeError(METRICS_RULE);
+  const [, host, port] = /^(?:(.+):)?(\d+)$/s.exec(text) ?? [];
+  const address = checkedPort(Number(port));
+  return host === undefined ? address : { ...address, hostname: parseHostname(host) };
 }
 
 function checkedPort(port: unknown): Address {
