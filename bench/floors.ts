@@ -2,6 +2,7 @@
 
 import { PAGE_SIZE_DEFAULT_BYTES, RUN_MAX_PAGES } from "../runtime/limits.ts";
 import type { Context, OpenFamily, Row } from "./family.ts";
+import { cpuTimeUs } from "./machine.ts";
 
 /** Single misses in a round. */
 const MISSES = 100;
@@ -9,6 +10,10 @@ const MISSES = 100;
 const PINGS = 100;
 /** How long a round of turns at a word goes on, in milliseconds. */
 const FLAG_MS = 100;
+/** Fresh pages that are written in a round. */
+const FRESH_PAGES = 8_192;
+/** Single misses by whose messages the owner's time is divided. */
+const SERVED_MISSES = 4_000;
 /** The smallest request. */
 const REQUEST_BYTES = 32;
 /** The silence before a single miss, in milliseconds. */
@@ -25,6 +30,11 @@ export const FLOORS = {
   spinning: floor("floor-spinning", "floor: miss, spinning"),
   silence: floor("floor-silence", "floor: miss after a second of silence, blocking"),
   flag: floor("floor-flag", "floor: two programs alternate on one word, a turn"),
+  fresh: floor("floor-first-touch", "floor: first write of a plain memory file, for each page"),
+  message: floor(
+    "floor-message",
+    "floor: processor time a message, of a process that serves pages",
+  ),
   scanRead: {
     ...floor("floor-scan-read", `floor: read scan, blocking, ${RUN_MAX_PAGES} pages a request`),
     unit: "MB/s",
@@ -68,6 +78,14 @@ export function floorRounds(context: Context, scanPages = 16_384): OpenFamily["t
     [FLOORS.spinning.id]: async () => (await context.floor()).miss("spinning", MISSES, "kept"),
     [FLOORS.silence.id]: async () => (await context.floor()).missAfterSilence(1, SILENCE_MS),
     [FLOORS.flag.id]: async () => (await context.floor()).flag(FLAG_MS),
+    [FLOORS.fresh.id]: async () => [await (await context.floor()).fresh(FRESH_PAGES)],
+    [FLOORS.message.id]: async () => {
+      const floor = await context.floor();
+      const before = cpuTimeUs(floor.ownerPid);
+      await floor.miss("blocking", SERVED_MISSES, "kept");
+      // A request came, and an answer went.
+      return [(cpuTimeUs(floor.ownerPid) - before) / (2 * SERVED_MISSES)];
+    },
     [FLOORS.scanRead.id]: () => scan(false),
     [FLOORS.scanWrite.id]: () => scan(true),
     [FLOORS.denoPolling.id]: deno("polling", REQUEST_BYTES),

@@ -131,3 +131,9 @@ export function privateBytes(pid: number): number {
     1024 * Number(new RegExp(`^${name}:\\s+(\\d+) kB$`, "m").exec(status)![1]);
   return field("RssAnon") + field("VmPTE");
 }
+
+/** @returns A port of this machine on which nothing listens for now. */
+export function freePort(): number {
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  return listener.addr.port;
+}

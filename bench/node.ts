@@ -7,6 +7,7 @@ import { addApart, alternate, store, work } from "./actions/contention.ts";
 import { jacobi } from "./actions/jacobi.ts";
 import {
   fillOnes,
+  messages,
   readPages,
   sums,
   temporaryArrays,
@@ -27,6 +28,7 @@ const actions = {
   fillOnes,
   handOff,
   jacobi,
+  messages,
   mutexLoop,
   readPages,
   store,

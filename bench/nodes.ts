@@ -36,17 +36,19 @@ export class BenchNode implements AsyncDisposable {
    * @param settings Its settings.
    * @param directory The node that hosts the directory; none to host it.
    * @param core The core that it is tied to, if any.
+   * @param port Where it listens; 0 is any free port.
    * @returns The node, which has joined.
    */
   static async start(
     settings: NodeSettings,
-    directory?: BenchNode,
+    directory?: Pick<BenchNode, "at">,
     core?: number,
+    port = 0,
   ): Promise<BenchNode> {
     const role = directory === undefined
       ? ["--directory"]
       : ["--no-directory", `--directory-address=${directory.at}`];
-    const args = [...role, "--port=0", ...flags(settings)];
+    const args = [...role, `--port=${port}`, ...flags(settings)];
     const { key } = settings;
     const env = key === undefined ? {} : { TDSM_KEY: String(key) };
     return new BenchNode(await Served.start<NodeReady>("node.ts", { args, env, core }));

@@ -35,6 +35,12 @@ function requests({ readMisses, writeMisses, upgrades }: NodeStats): number {
   return readMisses + writeMisses + upgrades;
 }
 
+/** @returns How many messages about pages the node has sent and received so far. */
+export function messages(node: Node): number {
+  const { messagesSent, messagesReceived } = node.stats();
+  return messagesSent + messagesReceived;
+}
+
 /**
  * Writes a word of each page, in order.
  *

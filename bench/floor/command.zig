@@ -5,6 +5,7 @@
 //!     scan blocking|spinning RUN_PAGES PAGES read|write new|kept
 //!     ping blocking|spinning REQUEST_BYTES ANSWER_BYTES COUNT
 //!     flag MILLISECONDS
+//!     fresh PAGES
 
 const std = @import("std");
 const linux = std.os.linux;
@@ -32,7 +33,10 @@ pub const Ping = struct { waiting: wire.Waiting, request_bytes: u32, answer_byte
 /// Programs on both sides take turns at a word for so long.
 pub const Flag = struct { ms: u32 };
 
-pub const Command = union(enum) { touch: Touch, ping: Ping, flag: Flag };
+/// Pages of plain memory that was never used are written, one word each.
+pub const Fresh = struct { pages: u32 };
+
+pub const Command = union(enum) { touch: Touch, ping: Ping, flag: Flag, fresh: Fresh };
 
 pub fn parse(line: []const u8) !Command {
     var words: Words = .{ .words = std.mem.tokenizeScalar(u8, line, ' ') };
@@ -42,7 +46,7 @@ pub fn parse(line: []const u8) !Command {
 }
 
 fn parseKind(words: *Words) !Command {
-    switch (try words.choice(enum { miss, silence, scan, ping, flag })) {
+    switch (try words.choice(enum { miss, silence, scan, ping, flag, fresh })) {
         .miss => return .{ .touch = .{
             .waiting = try words.choice(wire.Waiting),
             .job = .{ .count = try words.number(1, wire.pages_max / stride), .stride = stride },
@@ -73,6 +77,7 @@ fn parseKind(words: *Words) !Command {
             .count = try words.number(1, toucher.samples_max),
         } },
         .flag => return .{ .flag = .{ .ms = try words.number(1, 60 * std.time.ms_per_s) } },
+        .fresh => return .{ .fresh = .{ .pages = try words.number(1, wire.pages_max) } },
     }
 }
 

@@ -155,6 +155,23 @@ export class Floor implements AsyncDisposable {
     return turns.length > 0 ? turns : [ms * 1000];
   }
 
+  /**
+   * First writes to plain memory, a memory file that a process has mapped for itself: one word of
+   * each page, in order.
+   *
+   * @param pages How many pages, up to 65536.
+   * @returns How long a page took, in microseconds.
+   */
+  async fresh(pages: number): Promise<number> {
+    const { ns } = await this.#requester.ask(["fresh", pages]) as ScanAnswer;
+    return ns / 1000 / pages;
+  }
+
+  /** The process that has the pages. */
+  get ownerPid(): number {
+    return this.#owner.pid;
+  }
+
   async #samples(command: readonly (string | number)[]): Promise<number[]> {
     const { samplesNs } = await this.#requester.ask(command) as SampleAnswer;
     return samplesNs.map((ns) => ns / 1000);

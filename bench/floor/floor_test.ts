@@ -30,6 +30,7 @@ Deno.test("floor: every kind of round answers, again and again, in both ways to 
     // Each is half of the time between two turns of one side: together no more than the whole.
     assert(turns.length > 0 && turns.reduce((sum, us) => sum + us, 0) <= 50_000);
   }
+  assert(await floor.fresh(300) > 0);
   assertSamples(await floor.missAfterSilence(2, 5), 2);
   assertSamples(await floor.miss("blocking", 21_845), 21_845);
 });

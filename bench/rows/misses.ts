@@ -2,6 +2,7 @@
 
 import { atMost, COLUMNS, type Context, type Family, type Row } from "../family.ts";
 import { floorRounds, FLOORS, SILENCE_MS } from "../floors.ts";
+import { cpuTimeUs } from "../machine.ts";
 import type { BenchNode } from "../nodes.ts";
 import { redisRounds, type RedisRow, redisRow } from "./redis.ts";
 
@@ -299,5 +300,54 @@ export const upgrades: Family = {
         [THREE_HOPS.id]: read(THREE_HOPS.id, 5, third, []),
       },
     };
+  },
+};
+
+/** How many nodes read at once, and the pages that each reads in a round. */
+const LOADERS = 8;
+const LOADED_PAGES = 64;
+
+/** What a home that many ask at once has to do for a message. */
+export const loaded: Family = {
+  name: "loaded",
+  rows: [
+    {
+      id: "engine-message",
+      title: `engine's processor time a message, home of pages that ${LOADERS} nodes read`,
+      unit: "us",
+      against: [{ row: FLOORS.message.id, goal: atMost(1.5) }],
+    },
+    FLOORS.message,
+  ],
+  rounds: { full: 10, quick: 3, warmUp: true },
+  async open(context, stack) {
+    const cluster = stack.use(await context.cluster(1 + LOADERS));
+    const [home, ...loaders] = cluster.nodes as [BenchNode, ...BenchNode[]];
+    const pages = { first: 0, count: LOADERS * LOADED_PAGES, stride: STRIDE_PAGES };
+    let value = 0;
+    const round = async (): Promise<number[]> => {
+      await home.run("writePages", {
+        ...pages,
+        count: pages.count * STRIDE_PAGES,
+        stride: 1,
+        value: ++value,
+      });
+      const begin = await home.run("messages", undefined);
+      const beginUs = cpuTimeUs(home.ready.pid);
+      await Promise.all(loaders.map((node, index) => {
+        const first = index * LOADED_PAGES * STRIDE_PAGES;
+        return node.run("timePages", {
+          first,
+          count: LOADED_PAGES,
+          stride: STRIDE_PAGES,
+          value,
+          write: false,
+          seed: value,
+        });
+      }));
+      const us = cpuTimeUs(home.ready.pid) - beginUs;
+      return [us / (await home.run("messages", undefined) - begin)];
+    };
+    return { take: { "engine-message": round, ...floorRounds(context) } };
   },
 };

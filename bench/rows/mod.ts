@@ -4,7 +4,7 @@ import type { Family } from "../family.ts";
 import { constant, departures } from "./constant.ts";
 import { contention } from "./contention.ts";
 import { busy, cached, jacobi } from "./local.ts";
-import { misses, silence, upgrades } from "./misses.ts";
+import { loaded, misses, silence, upgrades } from "./misses.ts";
 import { growth, idle, memory, memtest, start, temporary } from "./node_life.ts";
 import { redis } from "./redis.ts";
 import { firstTouch, scans } from "./scans.ts";
@@ -17,6 +17,7 @@ export const FAMILIES: readonly Family[] = [
   misses,
   silence,
   upgrades,
+  loaded,
   scans,
   firstTouch,
   sealed,

@@ -8,7 +8,7 @@ import { PAGE_SIZE_DEFAULT_BYTES as PAGE_BYTES } from "../../runtime/limits.ts";
 import { Access } from "../../runtime/protocol/coherence/page.ts";
 import { ScriptedCluster } from "../../tests/support/scripted_cluster.ts";
 import { BenchNode } from "../nodes.ts";
-import { cpuTimeUs, privateBytes } from "../machine.ts";
+import { cpuTimeUs, freePort, privateBytes } from "../machine.ts";
 import { atMost, type Family, ONCE } from "../family.ts";
 import { type Ready, Served } from "../process.ts";
 
@@ -33,6 +33,12 @@ export const start: Family = {
       against: [{ row: "start-deno" }],
     },
     { id: "join", title: "join alone", unit: "ms" },
+    {
+      id: "start-to-barrier",
+      title: "start of two nodes at once to the first barrier of both",
+      unit: "ms",
+      goal: atMost(110),
+    },
     { id: "start-deno", title: "start of a Deno process that does nothing", unit: "ms" },
   ],
   rounds: { full: 6, quick: 2, warmUp: true },
@@ -48,10 +54,29 @@ export const start: Family = {
       await using _process = await Served.start<Ready>("process.ts", { core: context.cores[1] });
       return [performance.now() - begin];
     };
+    const startTwo = async (): Promise<number[]> => {
+      const port = freePort();
+      const begin = performance.now();
+      const starting = [
+        BenchNode.start({}, undefined, context.cores[0], port),
+        BenchNode.start({}, { at: `127.0.0.1:${port}` }, context.cores[1]),
+      ];
+      await using stack = new AsyncDisposableStack();
+      await Promise.all(starting.map(async (node) => {
+        await stack.use(await node).run("barrierLoop", {
+          name: "started",
+          parties: 2,
+          count: 1,
+          blocks: false,
+        });
+      }));
+      return [performance.now() - begin];
+    };
     return {
       take: {
         "start-to-joined": async () => [(await joining()).ms],
         "join": async () => [(await joining()).joinMs],
+        "start-to-barrier": startTwo,
         "start-deno": startDeno,
       },
     };

@@ -3,6 +3,7 @@
 import type { Context, Family, OpenFamily, Row } from "../family.ts";
 import { DenoClient, type DenoWaiting } from "../floor/deno_ping.ts";
 import type { Exchange } from "../floor/deno_socket.ts";
+import { freePort } from "../machine.ts";
 
 /** One way to ask Redis. */
 export interface RedisRow {
@@ -110,11 +111,6 @@ async function startServer(stack: AsyncDisposableStack): Promise<number | undefi
   });
   await ready.promise;
   return port;
-}
-
-function freePort(): number {
-  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  return listener.addr.port;
 }
 
 const KINDS: readonly RedisRow[] = [

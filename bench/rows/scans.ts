@@ -84,8 +84,15 @@ export const firstTouch: Family = {
       title: "sequential first write, for each page",
       unit: "us",
       goal: atMost(2),
+      against: [{ row: FLOORS.fresh.id }],
     },
-    { id: "first-touch-home", title: "the same by the home, for each page", unit: "us" },
+    {
+      id: "first-touch-home",
+      title: "the same by the home, for each page",
+      unit: "us",
+      against: [{ row: FLOORS.fresh.id }],
+    },
+    FLOORS.fresh,
   ],
   rounds: { full: 8, quick: 3, warmUp: true },
   async open(context, stack) {
@@ -102,6 +109,7 @@ export const firstTouch: Family = {
       take: {
         "first-touch": () => touch(cluster.node(2)),
         "first-touch-home": () => touch(cluster.node(1)),
+        ...floorRounds(context),
       },
     };
   },

@@ -1,4 +1,5 @@
-import { assert, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { churn } from "./churn.ts";
 import { GROWTH_MAX_BYTES } from "./limits.ts";
 import { applyAlone, drawOperations, type Memory, NODES, Offset } from "./operations.ts";
 import { runSoak } from "./soak.ts";
@@ -47,4 +48,9 @@ Deno.test("soak: nodes that have no room for the whole region find the same", as
 Deno.test("soak: a byte that nobody should have changed is found", async () => {
   const run = () => runSoak({ seed: 2, durationMs: DURATION_MS, plantedRound: 0 });
   await assertRejects(run, Error, `Wrong value in round 0: byte ${Offset.End - 4}: `);
+});
+
+Deno.test("churn: of peers that have come and gone, in order or not, the directory node knows none", async () => {
+  const { samples, members } = await churn(200);
+  assertEquals([samples.length, members], [10, 0]);
 });

@@ -11,8 +11,8 @@ import type { SyncMessage } from "../../runtime/protocol/sync/messages.ts";
 import type { RegionSettings } from "../../runtime/wire/region_settings.ts";
 import { Cluster, type ClusterOptions, type Member } from "../../runtime/cluster/cluster.ts";
 import { listen } from "../../runtime/cluster/handshake.ts";
-import { Link } from "../../runtime/cluster/link.ts";
-import { newCounters, type Sum } from "../../runtime/cluster/sender.ts";
+import { Link, type LinkHandlers } from "../../runtime/cluster/link.ts";
+import { newCounters, Sender, type Sum } from "../../runtime/cluster/sender.ts";
 import { grant as linkGrant, request } from "./link_bench.ts";
 import { HELLO, PING } from "./raw_peer.ts";
 
@@ -199,20 +199,34 @@ export class ScriptedPeer implements Disposable {
   #ended = false;
   #wake: () => void = () => {};
 
+  readonly #sender = new Sender(newCounters());
+  readonly #handlers: LinkHandlers = {
+    target: () => undefined,
+    received: (message) => {
+      if (isControl(message)) this.#heard.push(message);
+      else this.#messages.push(message);
+      this.#wake();
+    },
+    ended: () => {
+      this.#ended = true;
+      this.#wake();
+    },
+  };
+
   constructor(connection: Deno.TcpConn) {
     const bounds = { pageCount: 64, pageSize: PAGE, runPages: 32 };
-    this.link = new Link(connection, () => bounds, newCounters(), {
-      target: () => undefined,
-      received: (message) => {
-        if (isControl(message)) this.#heard.push(message);
-        else this.#messages.push(message);
-        this.#wake();
-      },
-      ended: () => {
-        this.#ended = true;
-        this.#wake();
-      },
-    });
+    this.link = new Link(connection, () => bounds, newCounters(), this.#handlers);
+  }
+
+  /** Goes on, behind the handshake, as a node that sends messages of its engine. */
+  open(): void {
+    this.link.open(this.#handlers, this.#sender);
+  }
+
+  /** Sends a message of an engine, once the link is open. */
+  send(message: EngineMessage): void {
+    this.#sender.send(message);
+    this.#sender.flush();
   }
 
   /** Connects to a directory node, and joins the cluster with its first ping. */
