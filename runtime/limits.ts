@@ -557,6 +557,8 @@ export const DEATH_MESSAGE_MAX_MS = 1_000;
 
 /** How long the directory node waits for what the others have counted, in milliseconds. */
 export const STATUS_MAX_MS = 2_000;
+/** How often `--status --watch` looks, in milliseconds. */
+export const STATUS_WATCH_MS = 1_000;
 /** The most counters that a node tells of itself. */
 export const COUNTERS_MAX = 64;
 /**

@@ -21,7 +21,7 @@ import { paintOf } from "./paint.ts";
 import { START_COMMAND } from "../start_command.ts";
 
 /** The actions of the program other than to be a node. */
-const MODES = ["doctor", "status", "json", "new-key"] as const;
+const MODES = ["doctor", "status", "watch", "json", "new-key"] as const;
 type Mode = typeof MODES[number];
 /** Every flag of the program but the settings. */
 const FLAGS: ProgramFlags = { names: [...MODES, "help", "version"], only: true };
@@ -40,6 +40,7 @@ Options:
 ${
     settingsHelp([
       ["--status", "Show what every node of the directory's cluster holds and has moved, and end"],
+      ["--watch", "With --status, show once a second what they do, what moves most on top"],
       ["--doctor", "Show what this machine lacks for a node to run, and what mends it, and end"],
       ["--new-key", "Print a new key for --key-file of every node, and end"],
       ["--json", "With --status or --doctor, as JSON"],
@@ -64,10 +65,10 @@ export async function main(args: readonly string[]): Promise<void> {
   let exitCodeOfError = exitCodeOfStart;
   try {
     const { settings, rest } = resolveSettings({}, args, readEnvironment(), FLAGS);
-    const { doctor, status, json, "new-key": makeKey } = readModes(rest);
+    const { doctor, status, watch, json, "new-key": makeKey } = readModes(rest);
     if (makeKey) return console.log(newKey());
     if (doctor) return await showDoctor(settings, json);
-    if (status) return await showStatus(settings, json);
+    if (status) return await showStatus(settings, json, watch);
     // This node has no program, so the directory node need not wait for it.
     const node = await startNode({ ...settings, rpcServer: true }, true);
     exitCodeOfError = exitCodeOf;
@@ -89,12 +90,15 @@ export async function main(args: readonly string[]): Promise<void> {
 /** The action that the arguments ask for, other than settings. */
 function readModes(rest: readonly string[]): Readonly<Record<Mode, boolean>> {
   const modes = Object.fromEntries(MODES.map((mode) => [mode, rest.includes(`--${mode}`)]));
-  const { doctor, status, json } = modes;
+  const { doctor, status, watch, json } = modes;
   if (doctor && status) {
     throw refused("Cannot use --doctor and --status together: use one, and then the other");
   }
   if (json && !doctor && !status) {
     throw refused("Cannot use --json alone: it goes with --doctor or --status");
+  }
+  if (watch && !status) {
+    throw refused("Cannot use --watch alone: it goes with --status");
   }
   return modes as Record<Mode, boolean>;
 }
@@ -111,7 +115,7 @@ async function showDoctor(settings: Settings, json: boolean): Promise<void> {
   if (!healthy) Deno.exitCode = 1;
 }
 
-async function showStatus(settings: Settings, json: boolean): Promise<void> {
+async function showStatus(settings: Settings, json: boolean, watches: boolean): Promise<void> {
   const { fetchStatus, formatStatus } = await import("./status.ts");
   const { address: hostname, port, directoryAddress = { hostname, port }, rendezvous } = settings;
   if (rendezvous.kind !== "flags") {
@@ -132,10 +136,15 @@ async function showStatus(settings: Settings, json: boolean): Promise<void> {
   const secret = read === undefined
     ? undefined
     : { ...read, plain: settings.plain, library: library! };
-  const status = await fetchStatus(directoryAddress, settings.joinTimeoutMs, secret);
-  await print(
-    json ? `${JSON.stringify(status)}\n` : formatStatus(status, await paintOf(Deno.stdout)),
-  );
+  const look = () => fetchStatus(directoryAddress, settings.joinTimeoutMs, secret);
+  const paint = await paintOf(Deno.stdout);
+  if (watches) {
+    const { watch } = await import("./watch.ts");
+    const size = () => Deno.stdout.isTerminal() ? Deno.consoleSize() : undefined;
+    return await watch(look, { size, paint, write: print }, json);
+  }
+  const status = await look();
+  await print(json ? `${JSON.stringify(status)}\n` : formatStatus(status, paint));
 }
 
 /** Writes a whole text to stdout. */

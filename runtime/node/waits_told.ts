@@ -4,7 +4,7 @@
 
 import { formatAddress, isWildcard } from "../address.ts";
 import { WAIT_UNTOLD_LOG_MS, WAIT_UNTOLD_MS } from "../limits.ts";
-import { Level, writeLog } from "../log.ts";
+import { Level, type LogFields, writeLog } from "../log.ts";
 import { DIRECTORY_NODE } from "../protocol/coherence/messages.ts";
 import type { Settings } from "../settings/types.ts";
 import type { Node } from "./node.ts";
@@ -49,7 +49,7 @@ export function tellWhileAlone(node: Node, { logLevel }: Settings): Disposable {
     const { address, port } = node;
     const at = formatAddress({ hostname: isWildcard(address) ? "HOST" : address, port });
     return `No other node is here yet. Others join with --directory-address ${at}`;
-  });
+  }, { node: node.id });
 }
 
 const NOTHING: Disposable = { [Symbol.dispose]() {} };
@@ -62,14 +62,18 @@ function untold(logLevel: number): { level: Level; ms: number } {
 }
 
 /** Prints a text once, after a moment or a multiple of it: as soon as there is one to print. */
-function tellLater(logLevel: number, text: () => string | undefined): Disposable {
+function tellLater(
+  logLevel: number,
+  text: () => string | undefined,
+  fields?: LogFields,
+): Disposable {
   if (logLevel < Level.Warning) return NOTHING;
   const { level, ms } = untold(logLevel);
   const timer = setInterval(() => {
     const told = text();
     if (told === undefined) return;
     clearInterval(timer);
-    writeLog(level, told);
+    writeLog(level, told, "runtime", fields);
   }, ms);
   Deno.unrefTimer(timer);
   return { [Symbol.dispose]: () => clearInterval(timer) };

@@ -15,6 +15,11 @@ function runMain(
   return cluster.spawn(flags.join(" "), { args }).exit();
 }
 
+/**
+ * Starts a program on a terminal of its own: Python, which the launcher needs anyway, has those.
+ */
+const ON_TERMINAL = ["python3", "-c", "import pty, sys; pty.spawn(sys.argv[1:])"];
+
 Deno.test("status: shows every node with its pages, by the network alone, and takes no id", async () => {
   await using cluster = new ProcessCluster();
   const [directory, second] = await cluster.start(2);
@@ -72,6 +77,28 @@ Deno.test("status: a directory node that listens everywhere is shown where it wa
   );
   const { nodes } = JSON.parse(stdout) as ClusterStatus;
   assertEquals(nodes.map(({ address }) => address), ["127.0.0.1", "127.0.0.1"]);
+});
+
+Deno.test("status: with --watch it looks again and again, until the cluster ends", async () => {
+  await using cluster = new ProcessCluster();
+  const [directory, second] = await cluster.start(2);
+  const args = ["run", "--no-prompt", "--allow-net", "mod.ts", "--status", "--watch"];
+  const at = `--directory-address=${directory!.at}`;
+  const json = cluster.spawn("json", { args: [...args, "--json", at] });
+  const terminal = cluster.spawn("terminal", { args: [...args, at], prefix: ON_TERMINAL });
+  await json.untilPrinted(/^.+\n.+\n/);
+  // deno-lint-ignore no-control-regex
+  await terminal.untilPrinted(/measuring[^]*\x1b\[H[^]*2 nodes, region of 64MiB: \d+ pages\/s/);
+  const looks = json.stdout.trimEnd().split("\n").map((line) => JSON.parse(line));
+  for (const { time, nodes } of looks) {
+    assertEquals(new Date(time).toISOString(), time);
+    assertEquals((nodes as ClusterStatus["nodes"]).map(({ id }) => id), [1, 2]);
+  }
+  assertEquals((await second!.leave()).code, 0);
+  assertEquals((await directory!.leave()).code, 0);
+  const { code, stderr } = await json.exit();
+  assertEquals(code, 70);
+  assertMatch(stderr, /^tdsm: error: Cannot get the status: .*\n$/);
 });
 
 Deno.test("status: a node that says nothing is shown without its counters", async () => {
@@ -166,16 +193,11 @@ Deno.test("doctor: a port that is in use is told, and the flags that do not go t
   const anyPort = await run("--status", "--port=0");
   assertEquals([anyPort.code, anyPort.stdout], [2, ""]);
   assertMatch(anyPort.stderr, /port 0, .*: name the directory with --directory-address HOST:PORT /);
-  for (const flags of [["--json"], ["--doctor", "--status"]]) {
+  for (const flags of [["--json"], ["--watch"], ["--doctor", "--status"]]) {
     const refused = await run(...flags);
     assertEquals([refused.code, refused.stdout], [2, ""]);
   }
 });
-
-/**
- * Starts a program on a terminal of its own: Python, which the launcher needs anyway, has those.
- */
-const ON_TERMINAL = ["python3", "-c", "import pty, sys; pty.spawn(sys.argv[1:])"];
 
 /** Starts a program that shows no help of its own. */
 function runHello(cluster: ProcessCluster, ...flags: string[]): Promise<Exit> {
