@@ -583,6 +583,12 @@ export const WATCHED_WAITS_MAX = 16_384;
 export const LAUNCH_CONNECTIONS_MAX: number = 2 * NODES_MAX;
 /** The longest line by which a node of a launcher says which it is, in bytes. */
 export const LAUNCH_TICKET_MAX_BYTES = 256;
+/** The longest word of a node on another machine to its launcher, with its mark, in bytes. */
+export const LAUNCH_WORD_MAX_BYTES = 256;
+/** The connections to one machine that a launcher has under way at one time: sshd drops others. */
+export const LAUNCH_CONNECTING_MAX = 4;
+/** How often `ssh` looks whether a machine is still there, in seconds; it gives up after three. */
+export const LAUNCH_ALIVE_S = 5;
 /** The longest line of a node that its launcher keeps whole, in bytes. */
 export const LAUNCH_LINE_MAX_BYTES: number = MIB;
 /** After how long a launcher says which node it waits for, in milliseconds. */

@@ -1,8 +1,9 @@
 /**
- * Starts the nodes of a program on this machine:
+ * Starts the nodes of a program, on this machine or by ssh on others:
  *
  * ```sh
  * deno run -A runtime/cli/launch.ts -n 4 program.ts
+ * deno run -A runtime/cli/launch.ts --hosts a,b:2 program.ts
  * ```
  *
  * @module
@@ -13,7 +14,7 @@ import { printError } from "../node/report.ts";
 import { refused } from "../settings/flags.ts";
 import { readEnvironment } from "../settings/settings.ts";
 import { LAUNCH_HELP, parseLaunch } from "./launch_arguments.ts";
-import { launch } from "./local_nodes.ts";
+import { launchHere } from "./local_nodes.ts";
 import type { Launch } from "./node_process.ts";
 
 const URL_PATTERN = /^[a-z][a-z0-9+.-]+:/i;
@@ -41,8 +42,15 @@ export async function main(args: readonly string[]): Promise<void> {
   try {
     const what = parseLaunch(args, readEnvironment());
     if (what === undefined) return console.log(LAUNCH_HELP);
-    await requireProgram(what);
-    Deno.exitCode = await launch(what);
+    if (what.hosts === undefined) {
+      await requireProgram(what);
+      Deno.exitCode = await launchHere(what);
+    } else {
+      const { launchThere } = await import("./remote_nodes.ts");
+      const code = await launchThere(what, what.hosts);
+      // A read of the input for node 1 may be under way, and cannot be given up.
+      Deno.exit(code);
+    }
   } catch (error) {
     if (!(error instanceof TdsmError)) throw error;
     printError(errorText(error));

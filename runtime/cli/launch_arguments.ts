@@ -5,15 +5,19 @@ import { refused } from "../settings/flags.ts";
 import { nearestName } from "../settings/near.ts";
 import { type Environment, resolveSettings } from "../settings/settings.ts";
 import { SETTINGS } from "../settings/table.ts";
+import { type LaunchHost, parseHosts } from "./host_list.ts";
 import type { Launch } from "./node_process.ts";
 import { LAUNCH_COMMAND } from "../start_command.ts";
 
 /** The text of `--help`. */
-export const LAUNCH_HELP = `Starts nodes of one program on this machine.
+export const LAUNCH_HELP = `Starts nodes of one program, on this machine or by ssh on others.
 
 Usage: ${LAUNCH_COMMAND} [DENO'S FLAGS] -n N PROGRAM [ARGUMENTS]
+       ${LAUNCH_COMMAND} [DENO'S FLAGS] --hosts HOST[:N],… PROGRAM [ARGUMENTS]
 
-  -n N, --nodes N   How many nodes, 1 to ${NODES_MAX}
+  -n N, --nodes N   How many nodes on this machine, 1 to ${NODES_MAX}
+  --hosts LIST      On which machines, and how many on each: a,b:2,user@10.0.0.3
+  --ssh COMMAND     What stands for ssh: --ssh "ssh -p 2222"
   --rpc-server      Only node 1 executes the main of run; others serve its calls
   --help            Show this
 
@@ -27,6 +31,11 @@ address by environment variables; other settings are set in the environment:
 
   SIZE=1GiB ${LAUNCH_COMMAND} -n 4 program.ts
 
+With --hosts, ssh must reach each machine without a password, and the machines
+each other by the names in the list. Program, folder and Deno are where they are
+here (or a deno is on the PATH there). Nodes then have all of --allow-net, and
+of the environment only the settings. They make a key, which no command line has.
+
 Each line that a node prints is shown with the number of the node before it.
 Node 1 has the standard input, the others have none. SIGINT (Ctrl-C), SIGTERM
 and SIGHUP are passed on to every node; the second signal kills them all. The
@@ -35,7 +44,7 @@ says that all nodes have ended well, 128 and more is for a signal.
 `;
 
 /** The launcher's own flags, without their dashes. */
-const OWN_FLAGS = ["nodes", "rpc-server", "help"] as const;
+const OWN_FLAGS = ["nodes", "hosts", "ssh", "rpc-server", "help"] as const;
 /**
  * The flags of `deno run` whose value may be the next word, needed to find the program among the
  * words.
@@ -75,6 +84,8 @@ export function parseLaunch(
   // The only setting that differs from node to node.
   let { rpcServer: rpcServers } = resolveSettings({}, [], onlyRpcServer(environment)).settings;
   let nodes: number | undefined;
+  let hosts: readonly LaunchHost[] | undefined;
+  let ssh: readonly string[] | undefined;
   let at = 0;
   for (; at < args.length; at++) {
     const arg = args[at]!;
@@ -84,6 +95,10 @@ export function parseLaunch(
     if (own !== null) {
       const value = own[1] ?? own[2];
       nodes = countOf(value ?? args[++at]);
+    } else if (/^--hosts(?:=|$)/.test(arg)) {
+      hosts = parseHosts(valueIn(arg) ?? args[++at]);
+    } else if (/^--ssh(?:=|$)/.test(arg)) {
+      ssh = wordsOf(valueIn(arg) ?? args[++at]);
     } else if (arg === "--help" || arg === "-h") {
       return undefined;
     } else if (arg === "--rpc-server") {
@@ -101,20 +116,49 @@ export function parseLaunch(
   if (program === undefined || program === "") {
     throw refused(`Cannot launch: no program is named. Write ${LAUNCH_COMMAND} -n 4 program.ts`);
   }
-  if (nodes === undefined) {
-    throw refused(`Cannot launch ${program}: the number of nodes is missing. Write -n 4 before it`);
-  }
+  nodes = totalOf(program, nodes, hosts, ssh);
   if (program === "-") {
     throw refused("Cannot launch what stands on standard input: write it to a file");
   }
   const own = args.slice(at + 1);
+  const start = hosts === undefined ? `-n ${nodes}` : "--hosts …";
   if (own.some((arg, index) => isRpcServer(arg) && !own.slice(0, index).includes("--"))) {
     throw refused(
       `Cannot launch ${program} with --rpc-server behind it: node 1, too, would only serve calls. ` +
-        `Write ${LAUNCH_COMMAND} --rpc-server -n ${nodes} ${program}`,
+        `Write ${LAUNCH_COMMAND} --rpc-server ${start} ${program}`,
     );
   }
-  return { program, nodes, args: own, denoFlags, rpcServers };
+  const there = { ...(hosts && { hosts }), ...(ssh && { ssh }) };
+  return { program, nodes, args: own, denoFlags, rpcServers, ...there };
+}
+
+/** What a flag has behind its sign; `undefined` where its value is the next word. */
+function valueIn(arg: string): string | undefined {
+  const at = arg.indexOf("=");
+  return at < 0 ? undefined : arg.slice(at + 1);
+}
+
+/** The words of a command. */
+function wordsOf(text: string | undefined): readonly string[] {
+  const words = (text ?? "").split(/\s+/).filter((word) => word !== "");
+  if (words.length > 0) return words;
+  throw refused('Cannot use --ssh without a command: write --ssh "ssh -p 2222"');
+}
+
+/** How many nodes there are, by one of the two ways to say it. */
+function totalOf(
+  program: string,
+  nodes: number | undefined,
+  hosts: readonly LaunchHost[] | undefined,
+  ssh: readonly string[] | undefined,
+): number {
+  if (hosts !== undefined) {
+    if (nodes === undefined) return hosts.reduce((sum, host) => sum + host.nodes, 0);
+    throw refused("Cannot use -n with --hosts: write how many behind each machine, as a:2,b:2");
+  }
+  if (ssh !== undefined) throw refused("Cannot use --ssh without --hosts, which names machines");
+  if (nodes !== undefined) return nodes;
+  throw refused(`Cannot launch ${program}: the number of nodes is missing. Write -n 4 before it`);
 }
 
 /** Whether an argument of the program would have its node only serve calls. */

@@ -106,6 +106,28 @@ Deno.test("launch: what is missing is told", () => {
   );
 });
 
+Deno.test("launch: machines, and what stands for ssh", () => {
+  const [a, b] = [["a", 1], ["b", 2]].map(([hostname, nodes]) => (
+    { destination: hostname, hostname, nodes }
+  ));
+  const expected = { ...PLAIN, nodes: 3, hosts: [a, b] };
+  for (const line of ["--hosts a,b:2 a.ts", "--hosts=a,b:2 a.ts"]) {
+    assertEquals(parse(line) as unknown, expected);
+  }
+  const read = parseLaunch(["--ssh", "ssh -p 2222", "--hosts", "a", "a.ts"], () => undefined);
+  assertEquals(read?.ssh, ["ssh", "-p", "2222"]);
+  assertEquals(
+    refusal("--hosts a -n 2 a.ts").includes("with --hosts: write how many behind"),
+    true,
+  );
+  assertEquals(refusal("--ssh x -n 2 a.ts").includes("--ssh without --hosts"), true);
+  assertEquals(
+    refusal("--hosts"),
+    'Cannot use "" of --hosts: machines are named as a,b:2 or user@10.0.0.3:4',
+  );
+  assertEquals(refusal("--host a a.ts"), "Cannot use flag --host: did you mean --hosts?");
+});
+
 Deno.test("launch: a flag that is nearly right is refused with the right one", () => {
   for (
     const [wrong, right] of [

@@ -8,6 +8,7 @@ import { reasonOf, TdsmError } from "../errors.ts";
 import { newKey } from "../settings/key.ts";
 import { readEnvironment } from "../settings/settings.ts";
 import { SETTINGS } from "../settings/table.ts";
+import type { LaunchHost } from "./host_list.ts";
 
 /** The program to launch, and its nodes. */
 export interface Launch {
@@ -21,10 +22,16 @@ export interface Launch {
   readonly denoFlags: readonly string[];
   /** Whether only node 1 executes the program's main, and all others serve its calls. */
   readonly rpcServers: boolean;
+  /** The machines on which they run, where that is not this one. */
+  readonly hosts?: readonly LaunchHost[];
+  /** The words of the command that stands for `ssh`. */
+  readonly ssh?: readonly string[];
 }
 
 /** Where nodes of a launcher listen: only this machine reaches them. */
 export const HOSTNAME = "127.0.0.1";
+/** Where nodes of several machines listen: others use the address that connections come from. */
+export const EVERYWHERE = "0.0.0.0";
 /**
  * Set where the launcher shows a node's stderr on a terminal, though the node writes into a pipe.
  */
@@ -32,31 +39,39 @@ const TERMINAL_VARIABLE = "TDSM_TERMINAL";
 /** Set where that terminal shows colours; the name is Deno's own. */
 const COLOUR_VARIABLE = "FORCE_COLOR";
 
+/** The variables of all settings. */
+export const SETTING_VARIABLES: readonly string[] = Object.values(SETTINGS)
+  .flatMap(({ environment }) => environment);
+
 /** What the settings of all nodes have in common. */
 export interface CommonSettings {
+  /** Where nodes listen. */
+  readonly address: string;
   /** Where node 1 listens. */
   readonly directory: Address;
-  /** The memory of each node, in bytes; `undefined` where it is left to the node. */
-  readonly memoryLimit: number | undefined;
+  /** The memory of each node, as the setting has it; `undefined` where it is left to the node. */
+  readonly memoryLimit: string | undefined;
   /** The variables by which all nodes have the same key. */
   readonly keyVariables: Readonly<Record<string, string>>;
 }
 
 /**
- * Makes a key of the nodes' own, so that no other user of this machine can join them, unless their
- * user has given one. Nothing is sealed with it: a user that may listen on loopback may read their
+ * Makes a key of the nodes' own, so that nobody else can join them, unless their user has given
+ * one. On one machine nothing is sealed with it: a user that may listen on loopback may read their
  * memory, too.
  *
  * @param launch The program, and its nodes.
+ * @param isOneMachine Whether they are on one machine.
  * @returns The variables by which nodes have the key.
  */
-export function makeKey({ args }: Launch): Record<string, string> {
+export function makeKey({ args }: Launch, isOneMachine: boolean): Record<string, string> {
   const { key, plain } = SETTINGS;
   const environment = readEnvironment();
   const isGiven = key.environment.some((name) => environment(name)) ||
     args.some((arg) => arg === `--${key.flag}` || arg.startsWith(`--${key.flag}=`));
   if (isGiven) return {};
-  return { [key.environment[0]!]: newKey(), [plain.environment[0]!]: "1" };
+  const plainly = isOneMachine ? { [plain.environment[0]!]: "1" } : {};
+  return { [key.environment[0]!]: newKey(), ...plainly };
 }
 
 /**
@@ -75,9 +90,8 @@ export function spawnNode(
   ticket: string,
   common: CommonSettings,
 ): Deno.ChildProcess {
-  const { program, args, denoFlags } = launch;
   const command = new Deno.Command(Deno.execPath(), {
-    args: ["run", "--no-prompt", ...neededPermissions(denoFlags), ...denoFlags, program, ...args],
+    args: denoArguments(launch, HOSTNAME),
     env: { ...environmentOf(launch, id, common), [TURN_VARIABLE]: ticket },
     // A session of its own: a terminal's Ctrl-C comes to this process alone, which passes it on.
     detached: true,
@@ -87,6 +101,25 @@ export function spawnNode(
     stderr: "piped",
   });
   return startProcess(`node ${id}`, () => command.spawn());
+}
+
+/**
+ * The arguments of `deno` by which a node runs its program.
+ *
+ * @param launch The program, and its nodes.
+ * @param net The one host that nodes may reach; `undefined` lets them reach any.
+ * @returns The arguments.
+ */
+export function denoArguments(launch: Launch, net: string | undefined): string[] {
+  const { program, args, denoFlags } = launch;
+  return [
+    "run",
+    "--no-prompt",
+    ...neededPermissions(denoFlags, net),
+    ...denoFlags,
+    program,
+    ...args,
+  ];
 }
 
 /**
@@ -122,11 +155,18 @@ export function shareOfMemory(nodes: number): number | undefined {
   return available && partOfMemory(available.bytes, nodes);
 }
 
-/** The settings of a node, as environment variables. An empty variable counts as not set. */
-function environmentOf(
+/**
+ * The settings of a node, as environment variables. An empty variable counts as not set.
+ *
+ * @param launch The program, and its nodes.
+ * @param id The id that the node will have.
+ * @param common What the settings of all nodes have in common.
+ * @returns The variables.
+ */
+export function environmentOf(
   { nodes, rpcServers }: Launch,
   id: number,
-  { directory, memoryLimit, keyVariables }: CommonSettings,
+  { address: listening, directory, memoryLimit, keyVariables }: CommonSettings,
 ): Record<string, string> {
   const [address, ...otherSpellings] = SETTINGS.directoryAddress.environment;
   const first = id === 1;
@@ -135,14 +175,14 @@ function environmentOf(
     [address!]: first ? "" : formatAddress(directory),
     [SETTINGS.directory.environment[0]!]: first ? "1" : "",
     [SETTINGS.rendezvous.environment[0]!]: "",
-    [SETTINGS.address.environment[0]!]: HOSTNAME,
+    [SETTINGS.address.environment[0]!]: listening,
     [SETTINGS.port.environment[0]!]: first ? String(directory.port) : "0",
     [SETTINGS.rpcServer.environment[0]!]: rpcServers && !first ? "1" : "",
     [SETTINGS.nodes.environment[0]!]: String(nodes),
     [TERMINAL_VARIABLE]: Deno.stderr.isTerminal() ? "1" : "",
   };
   if (memoryLimit !== undefined) {
-    variables[SETTINGS.memoryLimit.environment[0]!] = String(memoryLimit);
+    variables[SETTINGS.memoryLimit.environment[0]!] = memoryLimit;
   }
   Object.assign(variables, keyVariables);
   const terminals = Deno.stdout.isTerminal() && Deno.stderr.isTerminal();
@@ -152,19 +192,17 @@ function environmentOf(
   return variables;
 }
 
-/**
- * The permissions that any node of this machine needs, as far as `denoFlags` do not give all of a
- * kind.
- */
-function neededPermissions(denoFlags: readonly string[]): string[] {
+/** The permissions that any node needs, as far as `denoFlags` do not give all of a kind. */
+function neededPermissions(denoFlags: readonly string[], net: string | undefined): string[] {
   // With all permissions no single one may be named; and with a list, Deno takes no more than the
   // list.
   if (givesAll(denoFlags, "all", "A")) return [];
-  const variables = Object.values(SETTINGS).flatMap(({ environment }) => environment);
-  const names = [...variables, TURN_VARIABLE, TERMINAL_VARIABLE, COLOUR_VARIABLE].join();
+  const names = [...SETTING_VARIABLES, TURN_VARIABLE, TERMINAL_VARIABLE, COLOUR_VARIABLE].join();
   return [
     ...(givesAll(denoFlags, "ffi") ? [] : ["--allow-ffi"]),
-    ...(givesAll(denoFlags, "net", "N") ? [] : [`--allow-net=${HOSTNAME}`]),
+    ...(givesAll(denoFlags, "net", "N")
+      ? []
+      : [net === undefined ? "--allow-net" : `--allow-net=${net}`]),
     ...(givesAll(denoFlags, "env", "E") ? [] : [`--allow-env=${names}`]),
   ];
 }

@@ -34,7 +34,7 @@ Deno.test("Turns: nodes that come in any order join one after the other", async 
     const joined = turns.let(node);
     using turn = await nodes[[3, 1, 2].indexOf(node)]!;
     assertEquals(order.length, node);
-    turn.tell(TurnWord.Joined);
+    turn.tell(TurnWord.Joined, 1);
     await joined;
   }
   assertEquals(order, [1, 2, 3]);
@@ -49,7 +49,7 @@ Deno.test("Turns: a node that joins again, or joins or hosts another directory, 
   const joined = turns.let(1);
   for (let time = 0; time < 2; time++) {
     using turn = await come(turns.ticket(1));
-    turn.tell(TurnWord.Joined);
+    turn.tell(TurnWord.Joined, 1);
     await joined;
   }
 });
@@ -59,8 +59,8 @@ Deno.test("Turns: whether a node knew when it ended that another one was gone", 
   for (const node of [1, 2]) {
     void turns.let(node);
     using turn = await come(turns.ticket(node));
-    turn.tell(TurnWord.Joined);
-    if (node === 2) turn.tell(TurnWord.OtherGone);
+    turn.tell(TurnWord.Joined, 1);
+    if (node === 2) turn.tell(TurnWord.OtherGone, 1);
   }
   assertEquals([await turns.knewOtherGone(1), await turns.knewOtherGone(2)], [false, true]);
 });
@@ -117,7 +117,7 @@ Deno.test("Turns: a node whose launcher has ended does not join", async () => {
     assertEquals([code, why.test(message)], ["NoDirectory", true], message);
   }
   // That harms no node that has joined.
-  first.tell(TurnWord.OtherGone);
+  first.tell(TurnWord.OtherGone, 1);
 });
 
 Deno.test("Turns: a ticket that no launcher has written is refused", async () => {

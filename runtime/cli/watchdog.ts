@@ -10,17 +10,25 @@
 import { LAUNCH_END_MAX_MS } from "../limits.ts";
 
 /**
- * The script of the process. The first line of its input is the secret of the launcher; a second
- * one says that all nodes have ended. At the end of its input it sends SIGTERM to each process
+ * The script of the process. The first line of its input is the secret of the launcher. Then comes
+ * `ended`, when all nodes have; or `signal NAME PROCESSES`, to have it send a signal, as on another
+ * machine. At the end of its input it sends SIGTERM to each process
  * whose environment has the secret, and later kills those that are left, with their process groups.
  *
  * A node that the launcher was starting when it was killed is found as well: the kernel ends the
  * input only once that process, too, has closed the other end of the pipe. It does so when it is
  * given its environment, maybe a moment earlier; the second look finds the process then.
  */
-const SCRIPT = `
+export const WATCHDOG_SCRIPT = `
 read -r secret || exit
-if read -r _; then exit; fi
+while read -r word signal processes; do
+  case $word in
+    ended) exit ;;
+    signal) kill -s "$signal" -- $processes ;;
+  esac
+done
+# Nobody reads on: a process that printed would be ended.
+exec >/dev/null 2>&1
 told=' '
 looks=0
 while [ $looks -le ${Math.ceil(LAUNCH_END_MAX_MS / 1000)} ]; do
@@ -48,7 +56,7 @@ export class Watchdog implements AsyncDisposable {
 
   constructor() {
     this.#process = new Deno.Command("sh", {
-      args: ["-c", SCRIPT],
+      args: ["-c", WATCHDOG_SCRIPT],
       // An event that ends the launcher, such as the closing of its terminal, must not end this
       // process too.
       detached: true,

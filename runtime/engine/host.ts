@@ -217,7 +217,9 @@ export class EngineHost implements Member {
       }
     } catch (error) {
       // A node that has not begun has no program that could have ended the cluster.
-      if (error instanceof TdsmError && error.code === "NodeFailed") turn.tell(TurnWord.OtherGone);
+      if (error instanceof TdsmError && error.code === "NodeFailed") {
+        turn.tell(TurnWord.OtherGone, listener.addr.port);
+      }
       turn[Symbol.dispose]();
       listener.close();
       await metrics?.[Symbol.asyncDispose]();
@@ -257,7 +259,7 @@ export class EngineHost implements Member {
     this.engine.region.watchExit(2 * LEAVE_MAX_MS);
     const { shared } = this.engine;
     this.#post({ kind: "ready", id: this.#cluster.self, handle, shared, address, port });
-    this.#turn.tell(TurnWord.Joined);
+    this.#turn.tell(TurnWord.Joined, port);
     if (this.#metrics !== undefined) {
       const { hostname, port } = this.#metrics.address;
       const url = `http://${formatAddress(this.#metrics.address)}${METRICS_PATH}`;
@@ -336,7 +338,7 @@ export class EngineHost implements Member {
 
   /** Another node has failed or is gone. The launcher is told before the program's threads. */
   #otherGone(): void {
-    this.#turn.tell(TurnWord.OtherGone);
+    this.#turn.tell(TurnWord.OtherGone, this.#cluster.address.port);
   }
 
   /**

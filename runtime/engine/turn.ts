@@ -22,11 +22,16 @@ export const TurnWord = {
   OtherGone: 2,
 } as const;
 
+/** Stands for the launcher of a node on another machine, which hears what the node prints. */
+const STDOUT = "stdout";
+/** Begins a word to that launcher, among what the program prints: no program has use for it. */
+export const WORD_MARK = "\x1e";
+
 /** What a launcher tells a node. */
 export interface TurnTicket {
-  /** Where the launcher listens. */
-  readonly launcher: Address;
-  /** The port of the directory, on this machine: a node that joins another one does not wait. */
+  /** Where the launcher listens; `stdout` for one that reads what the node prints. */
+  readonly launcher: Address | typeof STDOUT;
+  /** The port of the directory: a node that joins another one does not wait. */
   readonly directoryPort: number;
   /** The id that the node will have. */
   readonly node: number;
@@ -42,7 +47,8 @@ export interface TurnTicket {
  * @returns The word.
  */
 export function formatTicket({ launcher, directoryPort, node, secret }: TurnTicket): string {
-  return [formatAddress(launcher), directoryPort, node, secret].join("/");
+  const at = launcher === STDOUT ? STDOUT : formatAddress(launcher);
+  return [at, directoryPort, node, secret].join("/");
 }
 
 /**
@@ -63,9 +69,14 @@ function portOfDirectory(settings: Settings): number {
   return (settings.directory ? settings : settings.directoryAddress ?? settings).port;
 }
 
-/** A node's turn to join. Where no launcher has started the node, its turn is at once. */
+/**
+ * A node's turn to join. Where no launcher has started the node, its turn is at once. So it is where
+ * the launcher is on another machine, which starts the node only when its turn has come.
+ */
 export class Turn implements Disposable {
   #connection: Deno.TcpConn | undefined;
+  /** What the launcher on another machine knows its node's words by. */
+  #secret: string | undefined;
   readonly #told = new Set<number>();
   /** Whether the launcher listens to more than the ticket. */
   #hasCome = false;
@@ -81,7 +92,11 @@ export class Turn implements Disposable {
   async come(settings: Settings, environment: Environment): Promise<void> {
     const ticket = environment(TURN_VARIABLE);
     if (ticket === undefined || ticket === "") return;
-    const [at, directoryPort] = ticket.split("/");
+    const [at, directoryPort, , secret] = ticket.split("/");
+    if (at === STDOUT) {
+      this.#secret = secret;
+      return;
+    }
     const launcher = launcherOf(at!);
     if (portOfDirectory(settings) !== Number(directoryPort)) return;
     try {
@@ -104,10 +119,12 @@ export class Turn implements Disposable {
    * end by what the program is told next.
    *
    * @param word One of {@linkcode TurnWord}.
+   * @param port The port on which the node listens.
    */
-  tell(word: typeof TurnWord[keyof typeof TurnWord]): void {
+  tell(word: typeof TurnWord[keyof typeof TurnWord], port: number): void {
     if (this.#told.has(word)) return;
     this.#told.add(word);
+    if (this.#secret !== undefined) print(`${WORD_MARK}${this.#secret} ${word} ${port}\n`);
     if (this.#hasCome) this.#say([word]);
   }
 
@@ -121,6 +138,15 @@ export class Turn implements Disposable {
   [Symbol.dispose](): void {
     this.#connection?.close();
     this.#connection = undefined;
+  }
+}
+
+/** Prints a short text at once; nothing happens where nobody reads it any more. */
+function print(text: string): void {
+  try {
+    Deno.stdout.writeSync(new TextEncoder().encode(text));
+  } catch {
+    // A launcher that has ended needs to know nothing.
   }
 }
 

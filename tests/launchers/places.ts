@@ -25,7 +25,7 @@ export function assertPlaces(nodes: number, text: string): void {
   const sum = nodes * (nodes + 1) / 2;
   const expected = Array.from(
     { length: nodes },
-    (_, rank) => `rank ${rank} of ${nodes} is node ${rank === 0 ? 1 : "?"}, the sum is ${sum}`,
+    (_, rank) => `rank ${rank} of ${nodes} is node ${rank + 1}, the sum is ${sum}`,
   );
   assertEquals(text.trimEnd().split("\n").sort(), expected.sort());
 }

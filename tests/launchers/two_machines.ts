@@ -69,6 +69,11 @@ export class TwoMachines implements AsyncDisposable {
     return [`${this.folder}/on-n${number}`];
   }
 
+  /** Takes away what connects them. */
+  async cut(): Promise<void> {
+    await must("ip", "-n", this.#namespaces[1]!, "link", "set", "eth0", "down");
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     for (const name of this.#namespaces) {
       await new Deno.Command("ip", { args: ["netns", "del", name], stderr: "null" }).output();

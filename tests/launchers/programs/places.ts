@@ -9,7 +9,7 @@ await run(async (node) => {
   Atomics.add(word, 0, rank! + 1);
   await all.wait();
   console.log(
-    `rank ${rank} of ${nodeCount} is node ${rank === 0 ? id : "?"}, the sum is ${word[0]}`,
+    `rank ${rank} of ${nodeCount} is node ${id}, the sum is ${word[0]}`,
   );
   await all.wait();
 });

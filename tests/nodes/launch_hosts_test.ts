@@ -1,0 +1,148 @@
+/**
+ * The launcher on several machines, by a command that stands for `ssh` and runs all here;
+ * `tests/launchers/` has real ones.
+ */
+
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { withFolder } from "../support/folder.ts";
+import { ProcessCluster, type TestProcess } from "../support/process_cluster.ts";
+import { untilEnded, untilProcesses } from "../support/processes.ts";
+
+const LAUNCHER = ["run", "-A", "--no-prompt", "runtime/cli/launch.ts"];
+const PROGRAM = "tests/nodes/programs/launched.ts";
+
+/** Takes `ssh`'s options and a machine; prints as some login shells do. `gone` is out of reach. */
+const FAKE_SSH = `#!/bin/sh
+while :; do case $1 in -o) shift 2 ;; -*) shift ;; *) break ;; esac; done
+case $1 in gone) echo "ssh: no way to $1" >&2; exit 255 ;; esac
+shift
+echo Welcome
+exec sh -c "$*"
+`;
+
+/** Runs a test with the arguments of `deno` that launch the program on machines. */
+async function withHosts(
+  test: (cluster: ProcessCluster, launched: (...args: string[]) => string[]) => Promise<void>,
+): Promise<void> {
+  await using cluster = new ProcessCluster();
+  await withFolder(async (folder) => {
+    const ssh = `${folder}/ssh`;
+    await Deno.writeTextFile(ssh, FAKE_SSH, { mode: 0o755 });
+    await test(
+      cluster,
+      (hosts, ...args) => [...LAUNCHER, "--ssh", ssh, "--hosts", hosts!, ...args],
+    );
+  });
+}
+
+/** Waits until every node has printed its process; returns these, in the order of the nodes. */
+async function untilAll(launcher: TestProcess, nodes: number): Promise<number[]> {
+  const all = Array.from({ length: nodes }, (_, index) => index + 1);
+  const found = await Promise.all(
+    all.map((id) =>
+      launcher.untilPrinted(new RegExp(`^\\[${id}\\] node ${id} is process (\\d+)$`, "m"))
+    ),
+  );
+  return found.map(([, pid]) => Number(pid));
+}
+
+Deno.test("launch --hosts: nodes have their numbers, settings, arguments and input", async () => {
+  await withHosts(async (cluster, launched) => {
+    const launcher = cluster.spawn("launcher", {
+      args: launched("127.0.0.2,127.0.0.3:2", PROGRAM, "tell", "it's", "two words"),
+      env: { SIZE: "2MiB", PORT: "1", DIRECTORY_ADDRESS: "127.0.0.1:1" },
+    });
+    await launcher.write("for node 1");
+    await launcher.endInput();
+    const { code, stdout, stderr } = await launcher.exit();
+    assertEquals(code, 0, stdout + stderr);
+    const lines = stdout.split("\n").filter((line) => line.includes("{"));
+    for (const id of [1, 2, 3]) {
+      const told = lines.find((line) => line.startsWith(`[${id}] `))!;
+      const { rank, nodeCount, size, args, input } = JSON.parse(told.slice(4));
+      assertEquals([rank, nodeCount, size], [id - 1, 3, 2 << 20]);
+      assertEquals([args, input], [["it's", "two words"], id === 1 ? "for node 1\n" : ""]);
+    }
+    assertEquals(stdout.includes("Welcome") || stdout.includes("\x1e"), false, stdout);
+  });
+});
+
+Deno.test("launch --hosts: the key that nodes have is on no command line", async () => {
+  await withHosts(async (cluster, launched) => {
+    const launcher = cluster.spawn("launcher", {
+      args: launched("a:2", PROGRAM, "stay"),
+      env: { TDSM_KEY: "" },
+    });
+    const pids = await untilAll(launcher, 2);
+    const environments = pids.map((pid) => Deno.readTextFileSync(`/proc/${pid}/environ`));
+    const keys = environments.map((it) => /(?:^|\0)TDSM_KEY=([^\0]{44})\0/.exec(it)![1]!);
+    assertEquals(keys[0], keys[1]);
+    for (const { name } of Deno.readDirSync("/proc")) {
+      const line = await Deno.readTextFile(`/proc/${name}/cmdline`).catch(() => "");
+      assert(!line.includes(keys[0]!), line);
+    }
+    launcher.kill("SIGTERM");
+    assertEquals((await launcher.exit()).code, 128 + 15);
+    await cluster.bounded("the end of all nodes", untilEnded(pids));
+  });
+});
+
+Deno.test("launch --hosts: the node that fails is the one named, also where others end before it", async () => {
+  await withHosts(async (cluster, launched) => {
+    for (const [what, failing, code] of [["fail", 2, 3], ["lose", 3, 5]] as const) {
+      const args = launched("127.0.0.2,127.0.0.3:2", "-A", PROGRAM, what, String(failing), "5");
+      const exit = await cluster.spawn(what, { args }).exit();
+      assertEquals(exit.code, code, exit.stdout + exit.stderr);
+      const told = exit.stderr.split("\n").filter((line) => line.startsWith("tdsm: "));
+      assertEquals(told, [
+        `tdsm: node ${failing} ended with exit code ${code}, so the others are ended`,
+      ]);
+    }
+  });
+});
+
+Deno.test("launch --hosts: a signal comes to each node once; the second kills those that do not end", async () => {
+  await withHosts(async (cluster, launched) => {
+    const launcher = cluster.spawn("launcher", { args: launched("a:2", PROGRAM, "listen") });
+    const pids = await untilAll(launcher, 2);
+    for (const id of [1, 2]) {
+      await launcher.untilPrinted(new RegExp(`^\\[${id}\\] listening$`, "m"));
+    }
+    // A process that is stopped ends by SIGKILL alone.
+    Deno.kill(pids[1]!, "SIGSTOP");
+    launcher.kill("SIGINT");
+    await launcher.untilPrinted(/^\[1\] got SIGINT$/m);
+    launcher.kill("SIGTERM");
+    const { code, stdout } = await launcher.exit();
+    assertEquals([code, stdout.match(/got SIG/g)?.length], [128 + 2, 1], stdout);
+    await cluster.bounded("the end of all nodes", untilEnded(pids));
+  });
+});
+
+Deno.test("launch --hosts: a launcher that is killed leaves no process", async () => {
+  await withHosts(async (cluster, launched) => {
+    const mark = crypto.randomUUID();
+    const args = launched("a:2", PROGRAM, "stay");
+    const launcher = cluster.spawn("launcher", { args, env: { MARK: mark } });
+    await untilAll(launcher, 2);
+    launcher.kill("SIGKILL");
+    const gone = untilProcesses(`MARK=${mark}`, (count) => count === 0);
+    await cluster.bounded("the end of all processes", gone);
+  });
+});
+
+Deno.test("launch --hosts: a machine that cannot be reached, or has no such folder, is named", async () => {
+  await withHosts(async (cluster, launched) => {
+    const gone = await cluster.spawn("gone", { args: launched("a,gone", PROGRAM, "stay") }).exit();
+    assertEquals(gone.code, 70, gone.stdout + gone.stderr);
+    assertStringIncludes(gone.stderr, "[2] ssh: no way to gone\n");
+    assertStringIncludes(gone.stderr, "could not be started on gone: ssh ended with exit code 255");
+    const args = [...LAUNCHER, "--ssh", "no-such-ssh", "--hosts", "a", PROGRAM];
+    const none = await cluster.spawn("no ssh", { args }).exit();
+    assertMatch(
+      none.stderr,
+      /^tdsm: error: Cannot start no-such-ssh, to reach a: .*NotFound|entity/m,
+    );
+    assertEquals(none.code, 70);
+  });
+});
