@@ -4,7 +4,7 @@
  */
 
 import { NODES_MAX, WORKERS_MAX } from "../../examples/memtest_steps.ts";
-import { launch } from "../../runtime/cli/local_nodes.ts";
+import { launchHere } from "../../runtime/cli/local_nodes.ts";
 import { errorText, exitCodeOfStart, TdsmError } from "../../runtime/errors.ts";
 import { printError } from "../../runtime/node/report.ts";
 import { type Flags, readFlags, refused, unknownArgument } from "../../runtime/settings/flags.ts";
@@ -95,7 +95,7 @@ async function start(): Promise<boolean> {
   }
   const { role, nodes, knowsDirectory } = told;
   if (role === undefined) {
-    Deno.exitCode = await launch({
+    Deno.exitCode = await launchHere({
       program: MEMTEST.href,
       nodes,
       args: Deno.args,
