@@ -22,20 +22,20 @@ const PLAIN: Launch = {
   rpcServers: false,
 };
 
-Deno.test("launch: the number of nodes, in every way to write it", () => {
+Deno.test("parseLaunch: the number of nodes, in every way to write it", () => {
   for (const flag of ["-n 4", "-n4", "-n=4", "--nodes 4", "--nodes=4", "-n 3 -n 4"]) {
     assertEquals(parse(`${flag} a.ts`), PLAIN);
   }
 });
 
-Deno.test("launch: what stands after the program is the program's", () => {
+Deno.test("parseLaunch: what stands after the program is the program's", () => {
   const args = ["-n", "7", "--help", "--nods", "--", "-A", "b.ts"];
   assertEquals(parse(`-n 4 a.ts ${args.join(" ")}`), { ...PLAIN, args });
   assertEquals(parse(`-n 4 -- a.ts ${args.join(" ")}`), { ...PLAIN, args });
   assertEquals(parse("-n 4 -- -a.ts"), { ...PLAIN, program: "-a.ts" });
 });
 
-Deno.test("launch: other flags before the program are Deno's, with their values", () => {
+Deno.test("parseLaunch: other flags before the program are Deno's, with their values", () => {
   for (
     const denoFlags of [
       ["--allow-read"],
@@ -52,7 +52,7 @@ Deno.test("launch: other flags before the program are Deno's, with their values"
   }
 });
 
-Deno.test("launch: a flag that would have every node only serve calls is refused", () => {
+Deno.test("parseLaunch: a flag that would have every node only serve calls is refused", () => {
   for (const flag of ["--rpc-server", "--rpc-server=1", "--size=1MiB --rpc-server=true"]) {
     assertEquals(
       refusal(`-n 4 a.ts ${flag}`),
@@ -65,18 +65,18 @@ Deno.test("launch: a flag that would have every node only serve calls is refused
   }
 });
 
-Deno.test("launch: nodes 2 and on serve calls by the flag or the variable", () => {
+Deno.test("parseLaunch: nodes 2 and on serve calls by the flag or the variable", () => {
   assertEquals(parse("--rpc-server -n 4 a.ts"), { ...PLAIN, rpcServers: true });
   assertEquals(parse("-n 4 a.ts", { RPC_SERVER: "1" }), { ...PLAIN, rpcServers: true });
   assertEquals(parse("-n 4 a.ts", { RPC_SERVER: "0" }), PLAIN);
   assertEquals(parse("-n 4 a.ts", { RPC_SERVER: "" }), PLAIN);
 });
 
-Deno.test("launch: help before the program is the launcher's", () => {
+Deno.test("parseLaunch: help before the program is the launcher's", () => {
   for (const line of ["--help", "-h", "-n 4 --help a.ts"]) assertEquals(parse(line), undefined);
 });
 
-Deno.test("launch: a number of nodes that cannot be", () => {
+Deno.test("parseLaunch: a number of nodes that cannot be", () => {
   const rule = "it must be a whole number of nodes from 1 to 1024";
   for (const wrong of ["0", "-1", "1.5", "x", "1025", "1e3", "0x4"]) {
     for (const flag of ["-n ", "-n=", "--nodes ", "--nodes="]) {
@@ -89,7 +89,7 @@ Deno.test("launch: a number of nodes that cannot be", () => {
   assertEquals(parse("-n 1024 a.ts")?.nodes, 1024);
 });
 
-Deno.test("launch: what is missing is told", () => {
+Deno.test("parseLaunch: what is missing is told", () => {
   for (const line of ["", "-n 4", "-n 4 --", "-n 4 --config b.json"]) {
     assertEquals(
       refusal(line),
@@ -106,7 +106,7 @@ Deno.test("launch: what is missing is told", () => {
   );
 });
 
-Deno.test("launch: machines, and what stands for ssh", () => {
+Deno.test("parseLaunch: machines, and what stands for ssh", () => {
   const [a, b] = [["a", 1], ["b", 2]].map(([hostname, nodes]) => (
     { destination: hostname, hostname, nodes }
   ));
@@ -128,7 +128,7 @@ Deno.test("launch: machines, and what stands for ssh", () => {
   assertEquals(refusal("--host a a.ts"), "Cannot use flag --host: did you mean --hosts?");
 });
 
-Deno.test("launch: a flag that is nearly right is refused with the right one", () => {
+Deno.test("parseLaunch: a flag that is nearly right is refused with the right one", () => {
   for (
     const [wrong, right] of [
       ["--node", "nodes"],

@@ -70,8 +70,8 @@ function portOfDirectory(settings: Settings): number {
 }
 
 /**
- * A node's turn to join. Where no launcher has started the node, its turn is at once. So it is where
- * the launcher is on another machine, which starts the node only when its turn has come.
+ * A node's turn to join. Where no launcher has started the node, its turn is at once. So it is
+ * where the launcher is on another machine, which starts the node only when its turn has come.
  */
 export class Turn implements Disposable {
   #connection: Deno.TcpConn | undefined;
