@@ -10,7 +10,14 @@ import { refused } from "../settings/flags.ts";
 import { mayUseNet, netPermission } from "../settings/permissions.ts";
 import type { Settings } from "../settings/types.ts";
 import { Looks } from "./looks.ts";
-import { type Finding, KNOWN_TO_ALL, type Rendezvous, type Seeker } from "./rendezvous.ts";
+import { machineName } from "./machine.ts";
+import {
+  type Finding,
+  KNOWN_TO_ALL,
+  type Place,
+  type Rendezvous,
+  type Seeker,
+} from "./rendezvous.ts";
 import { placeSeen } from "./variables.ts";
 
 /** A name by which nodes know the directory. */
@@ -35,7 +42,7 @@ export class DnsRendezvous implements Rendezvous {
    */
   async find({ settings, giveUpAtMs }: Seeker): Promise<Finding> {
     const { hostname, port } = this.#directory;
-    const place = placeSeen();
+    const place = placeSeen() ?? placeByName(machineName().host, hostname, settings.nodes);
     const address = only(hostname, await this.#resolve(settings, giveUpAtMs));
     if (!isFree({ hostname: address, port })) {
       return { kind: "join", place, directories: [this.#directory] };
@@ -69,6 +76,24 @@ export class DnsRendezvous implements Rendezvous {
       { operation: "join" },
     );
   }
+}
+
+/**
+ * The place of a node whose machine has a number at the end of its name, as pods of a StatefulSet or
+ * of an indexed Job of Kubernetes have, and the machine of the directory the number 0.
+ *
+ * @param host The name of the node's machine: `program-3`.
+ * @param directory The name of the directory's: `program-0.program`.
+ * @param nodeCount How many nodes there are, by the settings.
+ * @returns The place; `undefined` where names have no such numbers, or the number is too high.
+ */
+export function placeByName(host: string, directory: string, nodeCount: number): Place | undefined {
+  const [, set] = /^(.+-)0$/.exec(directory.split(".")[0]!) ?? [];
+  const own = host.split(".")[0]!;
+  if (set === undefined || !own.startsWith(set)) return undefined;
+  const number = own.slice(set.length);
+  const rank = /^(?:0|[1-9]\d*)$/.test(number) ? Number(number) : NaN;
+  return rank < nodeCount ? { rank, nodeCount } : undefined;
 }
 
 /** Whether a name is one that every machine has for itself. */

@@ -1,7 +1,7 @@
 import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { TdsmError } from "../errors.ts";
 import { resolveSettings } from "../settings/settings.ts";
-import { DnsRendezvous } from "./dns.ts";
+import { DnsRendezvous, placeByName } from "./dns.ts";
 import type { Finding, Hosting } from "./rendezvous.ts";
 
 function find(hostname: string, port: number, waitMs = 0): Promise<Finding> {
@@ -45,4 +45,21 @@ Deno.test("DnsRendezvous: a machine that has the name for itself alone does not 
     error.message,
     "on this machine it is 127.0.0.1, where no other one reaches",
   );
+});
+
+Deno.test("placeByName: pods that are numbered have the number as their rank", () => {
+  const directory = "program-0.program.default.svc";
+  assertEquals(placeByName("program-0", directory, 4), { rank: 0, nodeCount: 4 });
+  assertEquals(placeByName("program-3.program", directory, 4), { rank: 3, nodeCount: 4 });
+  const none = [
+    "program-4",
+    "program",
+    "program-x",
+    "program-01",
+    "program-",
+    "other-1",
+    "program-1-2",
+  ];
+  for (const host of none) assertEquals(placeByName(host, directory, 4), undefined, host);
+  assertEquals(placeByName("n1", "n1", 4), undefined);
 });
