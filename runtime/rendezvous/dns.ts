@@ -79,8 +79,8 @@ export class DnsRendezvous implements Rendezvous {
 }
 
 /**
- * The place of a node whose machine has a number at the end of its name, as pods of a StatefulSet or
- * of an indexed Job of Kubernetes have, and the machine of the directory the number 0.
+ * The place of a node whose machine has a number at the end of its name, as pods of a StatefulSet
+ * or of an indexed Job of Kubernetes have, and the machine of the directory the number 0.
  *
  * @param host The name of the node's machine: `program-3`.
  * @param directory The name of the directory's: `program-0.program`.
