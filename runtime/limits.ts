@@ -518,6 +518,30 @@ export const WASM_MEMORY32_MAX_PAGES = 65_536;
 export const WASM_MEMORY64_MAX_PAGES = 262_144;
 /** The longest name of a memory, in bytes of UTF-8: names of allocations are made of it. */
 export const WASM_NAME_MAX_BYTES = 240;
+/**
+ * The threads of a WASI program that one node may have: each takes one of {@linkcode
+ * CALL_SLOTS_MAX}, and so do the thread that joined and those that have just ended.
+ */
+export const WASM_THREADS_NODE_MAX: number = CALL_SLOTS_MAX - 4;
+/** The last id of a thread of a WASI program: ids are given once, and have 29 bits. */
+export const WASM_THREAD_ID_MAX = 0x1fff_ffff;
+/** The threads that a node is ready for before any is started, if it has no more cores. */
+export const WASM_IDLE_THREADS = 2;
+/**
+ * How long a thread that starts another one waits for room on a node, in milliseconds: a thread
+ * that was joined a moment ago may not have given back its place yet.
+ */
+export const WASM_PLACE_WAIT_MS = 1_000;
+/** How long nodes may take to end the threads of a program that has ended, in milliseconds. */
+export const WASM_STOP_MAX_MS = 2_000;
+/** The most bytes that a WASI program reads at once from its standard input. */
+export const WASM_READ_MAX_BYTES: number = 64 * KIB;
+/** The most frames of a stack that are told of a thread that has trapped. */
+export const WASM_STACK_FRAMES_MAX = 64;
+/** What the region has beside the memory of a WASI program, in bytes. */
+export const WASM_REGION_SPARE_BYTES: number = 4 * MIB;
+/** How many times a node looks at the clock of the home node, to have the same time. */
+export const WASM_CLOCK_LOOKS = 8;
 
 // How a node, and its program, end.
 

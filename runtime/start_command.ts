@@ -34,3 +34,8 @@ export function launchCommandOf(url: string): string {
 
 /** How the launcher of this program is started. */
 export const LAUNCH_COMMAND: string = launchCommandOf(import.meta.url);
+
+/** How WebAssembly programs are run. */
+export const WASM_COMMAND: string = import.meta.url.endsWith(OWN_NAME)
+  ? "./tdsm wasm"
+  : "deno run -A npm:@tdsm/runtime wasm";

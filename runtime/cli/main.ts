@@ -18,7 +18,7 @@ import { formatSize } from "../size.ts";
 import { newKey, readKey } from "../settings/key.ts";
 import { VERSION } from "../version.ts";
 import { paintOf } from "./paint.ts";
-import { START_COMMAND } from "../start_command.ts";
+import { START_COMMAND, WASM_COMMAND } from "../start_command.ts";
 
 /** The actions of the program other than to be a node. */
 const MODES = ["doctor", "status", "watch", "json", "new-key"] as const;
@@ -31,6 +31,7 @@ const help = (): string =>
   `tdsm ${VERSION}: distributed shared memory for Deno
 
 Usage: ${START_COMMAND} [OPTIONS]
+       ${WASM_COMMAND} PROGRAM.wasm, to run a WebAssembly program
 
 Without --directory-address, hosts a directory and says how other nodes join it.
 With it, joins that directory and serves until it ends.
@@ -56,6 +57,10 @@ ${
  * @returns Resolves when it has ended; the exit code is set.
  */
 export async function main(args: readonly string[]): Promise<void> {
+  if (args[0] === "wasm") {
+    const { main: runWasm } = await import("./wasm.ts");
+    return await runWasm(args.slice(1));
+  }
   if (args.includes("--help") || args.includes("-h")) return console.log(help());
   if (args.includes("--version")) {
     return console.log(

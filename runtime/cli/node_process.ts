@@ -64,7 +64,7 @@ export interface CommonSettings {
  * @param isOneMachine Whether they are on one machine.
  * @returns The variables by which nodes have the key.
  */
-export function makeKey({ args }: Launch, isOneMachine: boolean): Record<string, string> {
+export function makeKey({ args }: Pick<Launch, "args">, isOneMachine: boolean): Record<string, string> {
   const { key, plain } = SETTINGS;
   const environment = readEnvironment();
   const isGiven = key.environment.some((name) => environment(name)) ||
@@ -164,7 +164,7 @@ export function shareOfMemory(nodes: number): number | undefined {
  * @returns The variables.
  */
 export function environmentOf(
-  { nodes, rpcServers }: Launch,
+  { nodes, rpcServers }: Pick<Launch, "nodes" | "rpcServers">,
   id: number,
   { address: listening, directory, memoryLimit, keyVariables }: CommonSettings,
 ): Record<string, string> {

@@ -12,6 +12,7 @@ const ROOT = resolve(import.meta.dirname!, "../..");
 const LAYERS: readonly (readonly string[])[] = [
   ["mod.ts"],
   ["runtime/cli"],
+  ["runtime/wasi"],
   ["runtime/node"],
   ["runtime/engine"],
   ["runtime/cluster", "runtime/ring", "runtime/observe"],

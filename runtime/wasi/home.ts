@@ -1,0 +1,108 @@
+/** The home node of a program: it places threads, and executes the calls of all of them. */
+
+import { TdsmError } from "../errors.ts";
+import { WASM_PLACE_WAIT_MS, WASM_THREAD_ID_MAX } from "../limits.ts";
+import { Errno } from "./errno.ts";
+import { type HomeCall, type HomeNode, MAIN_THREAD, type ProgramEnd } from "./messages.ts";
+import { Placement } from "./placement.ts";
+import type { WasiSystem } from "./system.ts";
+
+/** What a home node is made of. */
+export interface ProgramHomeParts {
+  readonly system: WasiSystem;
+  /** The ids of the nodes, the home node's first. */
+  readonly nodes: readonly number[];
+  /** How many threads a node may have at one time. */
+  readonly threadsPerNode: number;
+  /** Has a node execute a thread; rejects where the node is lost. */
+  readonly execute: (node: number, thread: number, argument: number) => Promise<void>;
+}
+
+/** Serves the threads of a program, until one of them ends it. */
+export class ProgramHome implements HomeNode {
+  readonly #system: WasiSystem;
+  readonly #placement: Placement;
+  readonly #execute: ProgramHomeParts["execute"];
+  /** The node of each thread. */
+  readonly #threads: Map<number, number>;
+  readonly #done = Promise.withResolvers<ProgramEnd>();
+  /** Those that wait for room, woken in turn when a thread ends. */
+  readonly #waiting: (() => void)[] = [];
+  #lastThread = MAIN_THREAD;
+
+  /** @param parts What it is made of. */
+  constructor({ system, nodes, threadsPerNode, execute }: ProgramHomeParts) {
+    this.#system = system;
+    this.#placement = new Placement(nodes, threadsPerNode);
+    this.#execute = execute;
+    this.#threads = new Map([[MAIN_THREAD, nodes[0]!]]);
+  }
+
+  /** Resolves when the program has ended; rejects when it cannot go on. */
+  get done(): Promise<ProgramEnd> {
+    return this.#done.promise;
+  }
+
+  /** The threads on a node, in order of their ids. */
+  threadsOf(node: number): number[] {
+    return [...this.#threads].filter(([, place]) => place === node).map(([thread]) => thread);
+  }
+
+  /** {@inheritDoc HomeNode.call} */
+  call({ name, args }: HomeCall): Promise<number> {
+    if (name !== "spawn") return this.#system.call(name, args);
+    const [argument, wanted] = args as readonly number[];
+    return this.#spawn(argument!, wanted === 0 ? undefined : wanted);
+  }
+
+  /** {@inheritDoc HomeNode.ended} */
+  ended(thread: number): void {
+    const node = this.#threads.get(thread);
+    if (node === undefined) return;
+    this.#threads.delete(thread);
+    this.#placement.free(node);
+    this.#waiting.shift()?.();
+  }
+
+  /** {@inheritDoc HomeNode.end} */
+  end(end: ProgramEnd): void {
+    if (end.kind === "failed") this.fail(new TdsmError(end.code, end.text));
+    else this.#done.resolve(end);
+  }
+
+  /** The program cannot go on. */
+  fail(reason: TdsmError): void {
+    this.#done.reject(reason);
+  }
+
+  /** Starts a thread; returns its id, or a negative error number. */
+  async #spawn(argument: number, wanted: number | undefined): Promise<number> {
+    if (this.#lastThread === WASM_THREAD_ID_MAX) return -Errno.Again;
+    const node = this.#placement.place(wanted) ?? await this.#untilRoom(wanted);
+    if (node === undefined) return -Errno.Again;
+    const thread = ++this.#lastThread;
+    this.#threads.set(thread, node);
+    // The thread that starts another one goes on at once, as where both are of one process.
+    this.#execute(node, thread, argument).catch((error) => this.#done.reject(error));
+    return thread;
+  }
+
+  async #untilRoom(wanted: number | undefined): Promise<number | undefined> {
+    const giveUpAt = performance.now() + WASM_PLACE_WAIT_MS;
+    for (;;) {
+      const leftMs = giveUpAt - performance.now();
+      if (leftMs <= 0) return undefined;
+      const { promise, resolve } = Promise.withResolvers<void>();
+      const timer = setTimeout(resolve, leftMs);
+      this.#waiting.push(resolve);
+      await promise;
+      clearTimeout(timer);
+      const index = this.#waiting.indexOf(resolve);
+      if (index >= 0) this.#waiting.splice(index, 1);
+      const node = this.#placement.place(wanted);
+      if (node !== undefined) return node;
+      // The room that woke this one is another node's.
+      if (index < 0) this.#waiting.shift()?.();
+    }
+  }
+}

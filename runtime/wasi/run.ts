@@ -1,0 +1,238 @@
+/** Running of a program: the home node's part, and that of every other node. */
+
+import { errorText, reasonOf, TdsmError } from "../errors.ts";
+import { WASM_CLOCK_LOOKS, WASM_STOP_MAX_MS } from "../limits.ts";
+import type { Node } from "../node/node.ts";
+import { printError } from "../node/report.ts";
+import { rpc } from "../rpc/define.ts";
+import { ProgramHome } from "./home.ts";
+import {
+  type HomeCall,
+  type HomeNode,
+  MAIN_THREAD,
+  type ProgramEnd,
+  type ThreadParts,
+} from "./messages.ts";
+import type { WasiProgram } from "./program.ts";
+import { type ProgramEnvironment, WasiSystem } from "./system.ts";
+import { clockNs } from "./thread_imports.ts";
+import { ThreadPool } from "./thread_pool.ts";
+
+/** How a program is run. */
+export interface RunProgramOptions {
+  /** What the program is given. */
+  readonly environment: ProgramEnvironment;
+  /** How many nodes take part: those with the lowest ids. */
+  readonly nodes: number;
+  /** How many threads a node may have at one time. */
+  readonly threadsPerNode: number;
+}
+
+/** The exit code of a program that has trapped: that of SIGABRT, as of other runtimes. */
+export const TRAP_EXIT_CODE = 134;
+
+/** What this process does: one of these resolves. */
+const home = Promise.withResolvers<ProgramHome>();
+const serving = Promise.withResolvers<ServingNode>();
+
+/** What other nodes ask of the home node. */
+const atHome = {
+  call: rpc("tdsm.wasm.call", async (call: HomeCall) => await (await home.promise).call(call)),
+  ended: rpc("tdsm.wasm.ended", async (thread: number) => (await home.promise).ended(thread)),
+  end: rpc("tdsm.wasm.end", async (end: ProgramEnd) => (await home.promise).end(end)),
+  clock: rpc("tdsm.wasm.clock", (): bigint => clockNs()),
+};
+
+/** What the home node asks of others. */
+const atNode = {
+  prepare: rpc(
+    "tdsm.wasm.prepare",
+    async (hash: string, nodes: number[], threads: number): Promise<string> =>
+      await (await serving.promise).prepare(hash, nodes, threads),
+  ),
+  attend: rpc("tdsm.wasm.attend", async () => await (await serving.promise).stopped),
+  execute: rpc(
+    "tdsm.wasm.execute",
+    async (thread: number, argument: number) =>
+      await (await serving.promise).execute(thread, argument),
+  ),
+  stop: rpc("tdsm.wasm.stop", async () => (await serving.promise).stop()),
+};
+
+/**
+ * Runs a program from the home node, node 1.
+ *
+ * @param node The node.
+ * @param program The program.
+ * @param options How it is run.
+ * @returns The program's exit code; its node is closed.
+ * @throws {TdsmError} `NodeFailed` when a node is lost that has threads of the program or pages of
+ * its memory; or why this node cannot go on.
+ */
+export async function runProgram(
+  node: Node,
+  program: WasiProgram,
+  { environment, nodes: count, threadsPerNode }: RunProgramOptions,
+): Promise<number> {
+  for (let id = node.id + 1; id <= count; id++) await node.waitForPeer(id);
+  const others = node.peers().map(({ id }) => id).filter((id) => id <= count);
+  const nodes = [node.id, ...others];
+  const parts = await partsOf(node, program, nodes, 0n);
+  const system = await WasiSystem.open(environment, parts.memory.memory);
+  const execute = (place: number, thread: number, argument: number): Promise<void> =>
+    place === node.id ? pool.execute(thread, argument) : atNode.execute.on(place)(thread, argument);
+  const started = new ProgramHome({ system, nodes, threadsPerNode, execute });
+  using pool = new ThreadPool(parts, started, (reason) => started.fail(workerFailed(reason)));
+  home.resolve(started);
+  const ready = others.map(async (id) => {
+    const problem = await atNode.prepare.on(id)(program.hash, nodes, threadsPerNode);
+    if (problem !== "") throw new TdsmError("NodeFailed", `Cannot run ${program.path}: ${problem}`);
+  });
+  await Promise.all([pool.warm(threadsPerNode), ...ready]);
+  for (const id of others) {
+    atNode.attend.on(id)().catch((error) =>
+      started.fail(lost(`Node ${id}`, started.threadsOf(id), error))
+    );
+  }
+  node.closed.catch((error) => started.fail(error));
+  await pool.execute(MAIN_THREAD, 0);
+  try {
+    const end = await started.done;
+    await system.flush();
+    if (end.kind === "trap") printError(end.text);
+    // Threads end before the memory does that they use.
+    pool[Symbol.dispose]();
+    const stop = others.map((id) => atNode.stop.on(id, { timeoutMs: WASM_STOP_MAX_MS })());
+    await Promise.allSettled(stop);
+    await node.close();
+    return end.kind === "exit" ? end.code : TRAP_EXIT_CODE;
+  } catch (error) {
+    throw isLoss(error) ? lost("A node", [], error) : error;
+  }
+}
+
+/**
+ * Executes threads of a program for the home node.
+ *
+ * @param node The node.
+ * @param program The program, which must be that of the home node.
+ * @returns Resolves when the cluster has ended.
+ * @throws {TdsmError} Why the node cannot go on.
+ */
+export async function serveProgram(node: Node, program: WasiProgram): Promise<void> {
+  const own = new ServingNode(node, program);
+  serving.resolve(own);
+  try {
+    await node.closed;
+  } finally {
+    own.stop();
+  }
+}
+
+/** A node that executes threads for the home node. */
+class ServingNode {
+  readonly #node: Node;
+  readonly #program: WasiProgram;
+  readonly #stopped = Promise.withResolvers<void>();
+  #pool: ThreadPool | undefined;
+
+  constructor(node: Node, program: WasiProgram) {
+    this.#node = node;
+    this.#program = program;
+    this.#stopped.promise.catch(() => {});
+  }
+
+  /** Resolves when the program has ended; rejects when this node cannot execute its threads. */
+  get stopped(): Promise<void> {
+    return this.#stopped.promise;
+  }
+
+  /** Gets ready for threads; returns what is in the way, if something is. */
+  async prepare(hash: string, nodes: number[], threads: number): Promise<string> {
+    const { id } = this.#node;
+    if (hash !== this.#program.hash) {
+      return `node ${id} has another program, or another version of it; give all nodes the same file`;
+    }
+    try {
+      const offsetNs = await clockOffsetNs(nodes[0]!);
+      const parts = await partsOf(this.#node, this.#program, nodes, offsetNs);
+      this.#pool = new ThreadPool(
+        parts,
+        toHome(nodes[0]!),
+        (reason) => this.#stopped.reject(new Error(reason)),
+      );
+      await this.#pool.warm(threads);
+      return "";
+    } catch (error) {
+      const reason = error instanceof TdsmError ? errorText(error) : reasonOf(error);
+      return `node ${id} cannot take part: ${reason}`;
+    }
+  }
+
+  async execute(thread: number, argument: number): Promise<void> {
+    await this.#pool!.execute(thread, argument);
+  }
+
+  stop(): void {
+    this.#pool?.[Symbol.dispose]();
+    this.#stopped.resolve();
+  }
+}
+
+/** The home node as threads of another node see it. */
+function toHome(id: number): HomeNode {
+  // Where a call fails the home node is gone, and this node ends with it.
+  return {
+    call: atHome.call.on(id),
+    ended: (thread) => void atHome.ended.on(id)(thread).catch(() => {}),
+    end: (end) => void atHome.end.on(id)(end).catch(() => {}),
+  };
+}
+
+async function partsOf(
+  node: Node,
+  { module, memory: memoryImport }: WasiProgram,
+  nodes: readonly number[],
+  clockOffsetNs: bigint,
+): Promise<ThreadParts> {
+  const { pages, maximum } = memoryImport;
+  const memory = await node.wasmMemory({ name: "program", pages, maximum });
+  return { handle: node.handle, module, memory, memoryImport, nodes, clockOffsetNs };
+}
+
+/**
+ * What to add to this machine's clock for that of another node. Where both may be the same, as on
+ * one machine, it is nothing.
+ */
+async function clockOffsetNs(node: number): Promise<bigint> {
+  let best = { tripNs: 0n, offsetNs: 0n };
+  for (let look = 0; look < WASM_CLOCK_LOOKS; look++) {
+    const before = clockNs();
+    const there = await atHome.clock.on(node)();
+    const after = clockNs();
+    const tripNs = after - before;
+    if (look > 0 && tripNs >= best.tripNs) continue;
+    best = { tripNs, offsetNs: there - (before + after) / 2n };
+  }
+  const { tripNs, offsetNs } = best;
+  return offsetNs < tripNs && -offsetNs < tripNs ? 0n : offsetNs;
+}
+
+/** Whether an error comes of the loss of another node. */
+function isLoss(error: unknown): boolean {
+  if (!(error instanceof TdsmError)) return true;
+  return ["PageLost", "PeerLost", "PeerUnreachable"].includes(error.code);
+}
+
+/** The error that a program cannot go on without a node. */
+function lost(node: string, threads: readonly number[], cause: unknown): TdsmError {
+  const reason = cause instanceof TdsmError ? errorText(cause) : reasonOf(cause);
+  const [what, names] = [threads.length === 1 ? "thread" : "threads", threads.join(", ")];
+  const held = threads.length === 0 ? "" : `, and with it ${what} ${names}`;
+  const message = `${node} of the program is lost${held}: ${reason}`;
+  return new TdsmError("NodeFailed", message, { operation: "run", cause });
+}
+
+function workerFailed(reason: string): TdsmError {
+  return new TdsmError("NodeFailed", `A thread cannot be executed: ${reason}`);
+}

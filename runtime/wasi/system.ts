@@ -1,0 +1,192 @@
+/**
+ * What the home node does for a program: its arguments, files and standard streams. Files are those
+ * of `node:wasi`, which keeps a program inside of the folders that it was given. The standard
+ * streams are not: there a call may wait for long, and the calls of other threads go on meanwhile.
+ */
+
+import process from "node:process";
+import { WASM_READ_MAX_BYTES } from "../limits.ts";
+import { reasonOf } from "../errors.ts";
+import { refused } from "../settings/flags.ts";
+import { Errno } from "./errno.ts";
+import type { HomeFunction } from "./functions.ts";
+
+/** What a program is given. */
+export interface ProgramEnvironment {
+  /** Its arguments, the first of which is its name. */
+  readonly args: readonly string[];
+  /** Its environment variables. */
+  readonly env: Readonly<Record<string, string>>;
+  /** The folders that it may use: by the name that it has for each, the path of this machine. */
+  readonly folders: Readonly<Record<string, string>>;
+}
+
+/** The functions of `node:wasi`, as instances import them. */
+type Functions = Readonly<Record<string, (...args: (number | bigint)[]) => number>>;
+
+/** The part of `WASI` of `node:wasi` that is used here. */
+interface NodeWasi {
+  readonly wasiImport: Functions;
+  finalizeBindings(
+    instance: { readonly exports: Record<string, never> },
+    options: { readonly memory: WebAssembly.Memory },
+  ): void;
+}
+
+const Stream = { In: 0, Out: 1, Error: 2 } as const;
+/** The bytes of an entry in a list of buffers: its address and its length. */
+const BUFFER_ENTRY_BYTES = 8;
+
+/** Executes the calls of a program on the home node. */
+export class WasiSystem {
+  readonly #functions: Functions;
+  readonly #bytes: Uint8Array;
+  readonly #view: DataView;
+  /** The descriptors that are this process's standard streams. */
+  readonly #streams = new Set<number>(Object.values(Stream));
+  /** Resolves when all that was to be written to the streams is written. */
+  #written: Promise<unknown> = Promise.resolve();
+
+  private constructor(wasi: NodeWasi, memory: WebAssembly.Memory) {
+    this.#functions = wasi.wasiImport;
+    this.#bytes = new Uint8Array(memory.buffer);
+    this.#view = new DataView(memory.buffer);
+  }
+
+  /**
+   * Gets a program's environment ready.
+   *
+   * @param environment What the program is given.
+   * @param memory The program's memory.
+   * @returns Its system.
+   * @throws {TdsmError} `InvalidOption` when a folder cannot be used.
+   */
+  static async open(
+    { args, env, folders }: ProgramEnvironment,
+    memory: WebAssembly.Memory,
+  ): Promise<WasiSystem> {
+    // Imported on demand, and without the warning that it is experimental: that would stand in the
+    // program's own stderr.
+    const { emitWarning } = process;
+    process.emitWarning = () => {};
+    try {
+      const { WASI } = await import("node:wasi");
+      const given = { args: [...args], env: { ...env }, preopens: { ...folders } };
+      const wasi = new WASI({ version: "preview1", ...given }) as unknown as NodeWasi;
+      wasi.finalizeBindings({ exports: {} }, { memory });
+      return new WasiSystem(wasi, memory);
+    } catch (cause) {
+      throw refused(`Cannot give the program its folders: ${reasonOf(cause)}`, cause);
+    } finally {
+      process.emitWarning = emitWarning;
+    }
+  }
+
+  /**
+   * Executes a function.
+   *
+   * @param name The function.
+   * @param args Its arguments; addresses are those of the program's memory.
+   * @returns Its result, an error number.
+   */
+  async call(name: HomeFunction, args: readonly (number | bigint)[]): Promise<number> {
+    const [descriptor, second, third, fourth] = args as readonly number[];
+    const isStream = this.#streams.has(descriptor!);
+    if (name === "fd_write" && isStream && descriptor !== Stream.In) {
+      return await this.#write(descriptor!, second! >>> 0, third! >>> 0, fourth! >>> 0);
+    }
+    if (name === "fd_read" && descriptor === Stream.In && isStream) {
+      return await this.#read(second! >>> 0, third! >>> 0, fourth! >>> 0);
+    }
+    const result = this.#functions[name]!(...args);
+    if (result === Errno.Success) {
+      // What the program has put in the place of a stream is a file.
+      if (name === "fd_close") this.#streams.delete(descriptor!);
+      if (name === "fd_renumber") {
+        for (const end of [descriptor!, second!]) this.#streams.delete(end);
+      }
+    }
+    return result;
+  }
+
+  /** Waits until all that was to be written to the streams is written. */
+  async flush(): Promise<void> {
+    await this.#written;
+  }
+
+  /** Writes copies of buffers: other nodes may want the pages while the reader of a pipe waits. */
+  async #write(descriptor: number, list: number, count: number, counted: number): Promise<number> {
+    const bytes = this.#copy(list, count);
+    if (bytes === undefined || counted + 4 > this.#bytes.length) return Errno.Fault;
+    const stream = descriptor === Stream.Out ? Deno.stdout : Deno.stderr;
+    const done = this.#written.then(() => writeAll(stream, bytes));
+    this.#written = done;
+    const result = await done;
+    if (result === Errno.Success) this.#view.setUint32(counted, bytes.length, true);
+    return result;
+  }
+
+  async #read(list: number, count: number, counted: number): Promise<number> {
+    const buffers = this.#buffers(list, count);
+    if (buffers === undefined || counted + 4 > this.#bytes.length) return Errno.Fault;
+    const room = buffers.reduce((sum, { length }) => sum + length, 0);
+    const bytes = new Uint8Array(Math.min(room, WASM_READ_MAX_BYTES));
+    let read = 0;
+    try {
+      read = bytes.length === 0 ? 0 : await Deno.stdin.read(bytes) ?? 0;
+    } catch {
+      return Errno.Io;
+    }
+    let taken = 0;
+    for (const buffer of buffers) {
+      const part = bytes.subarray(taken, Math.min(read, taken + buffer.length));
+      buffer.set(part);
+      taken += part.length;
+    }
+    this.#view.setUint32(counted, read, true);
+    return Errno.Success;
+  }
+
+  #copy(list: number, count: number): Uint8Array<ArrayBuffer> | undefined {
+    const buffers = this.#buffers(list, count);
+    if (buffers === undefined) return undefined;
+    const length = buffers.reduce((sum, { length }) => sum + length, 0);
+    const bytes = new Uint8Array(length);
+    let at = 0;
+    for (const buffer of buffers) {
+      bytes.set(buffer, at);
+      at += buffer.length;
+    }
+    return bytes;
+  }
+
+  /** The buffers of a list; `undefined` where one is not in the program's memory. */
+  #buffers(list: number, count: number): Uint8Array[] | undefined {
+    const size = this.#bytes.length;
+    if (list + count * BUFFER_ENTRY_BYTES > size) return undefined;
+    const buffers: Uint8Array[] = [];
+    for (let index = 0; index < count; index++) {
+      const entry = list + index * BUFFER_ENTRY_BYTES;
+      const [at, length] = [
+        this.#view.getUint32(entry, true),
+        this.#view.getUint32(entry + 4, true),
+      ];
+      if (at + length > size) return undefined;
+      buffers.push(this.#bytes.subarray(at, at + length));
+    }
+    return buffers;
+  }
+}
+
+/** Writes bytes; returns an error number. */
+async function writeAll(
+  stream: { write(bytes: Uint8Array): Promise<number> },
+  bytes: Uint8Array,
+): Promise<number> {
+  try {
+    for (let at = 0; at < bytes.length;) at += await stream.write(bytes.subarray(at));
+    return Errno.Success;
+  } catch (error) {
+    return error instanceof Deno.errors.BrokenPipe ? Errno.Pipe : Errno.Io;
+  }
+}

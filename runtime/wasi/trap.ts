@@ -1,0 +1,57 @@
+/** What a trap of a thread tells the user. */
+
+import { reasonOf } from "../errors.ts";
+import { REPLACEMENTS } from "../wasm/code.ts";
+import { MAIN_THREAD } from "./messages.ts";
+
+/** Where something has trapped. */
+export interface TrapPlace {
+  /** The thread. */
+  readonly thread: number;
+  /** The node on which it ran. */
+  readonly node: number;
+  /** Whether its instance was there, so that the program's own code ran. */
+  readonly started: boolean;
+}
+
+/**
+ * Describes a trap.
+ *
+ * @param error What was thrown.
+ * @param place Where.
+ * @param module The program: its functions count without those that rewriting adds.
+ * @returns A line, and behind it the program's functions, the innermost first.
+ */
+export function trapText(error: unknown, place: TrapPlace, module: WebAssembly.Module): string {
+  const { thread, node, started } = place;
+  const name = thread === MAIN_THREAD ? "The main thread" : `Thread ${thread}`;
+  const reason = reasonOf(error);
+  const what = started ? "has trapped" : "cannot start: the start function of the module traps";
+  const stack = error instanceof Error ? error.stack ?? "" : "";
+  const imported = countFunctions(module);
+  return [`${name}, on node ${node}, ${what}: ${reason}`, ...framesOf(stack, imported)]
+    .join("\n");
+}
+
+/** The functions that the program imports, with those that rewriting adds. */
+function countFunctions(module: WebAssembly.Module): number {
+  return WebAssembly.Module.imports(module).filter(({ kind }) => kind === "function").length;
+}
+
+/**
+ * The frames of the program in a stack of the engine. Bytes of the code are left out: rewriting has
+ * moved them.
+ *
+ * @param stack The stack.
+ * @param imported How many functions the module imports.
+ * @returns A line for each frame.
+ */
+export function framesOf(stack: string, imported: number): string[] {
+  const frames = stack.matchAll(/^ +at (?:(.*?) \()?wasm:\/\/.*?:?wasm-function\[(\d+)\].*$/gm);
+  return [...frames].map(([, name, index]) => {
+    const original = Number(index) - (Number(index) < imported ? 0 : REPLACEMENTS.length);
+    return name === undefined
+      ? `    at function ${original}`
+      : `    at ${name.replace(/^.*?\.wasm\.|^wasm-[0-9a-f]+\./, "")} (function ${original})`;
+  });
+}

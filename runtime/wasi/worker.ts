@@ -1,0 +1,111 @@
+/**
+ * The Worker of a program's threads: executes one thread at a time, each in an instance of its own.
+ * It blocks while its thread waits, so all that has to go on meanwhile is the main thread's.
+ */
+
+import { attach, type AttachedNode } from "../node/attach.ts";
+import { openLibrary } from "../../ffi/library.ts";
+import { NativeRegion } from "../../ffi/native.ts";
+import { TdsmError } from "../errors.ts";
+import { WASM_STACK_FRAMES_MAX } from "../limits.ts";
+import {
+  Cell,
+  CellState,
+  type HomeCall,
+  MAIN_THREAD,
+  type ProgramEnd,
+  type ThreadNews,
+  type ThreadOrder,
+  type ThreadParts,
+} from "./messages.ts";
+import { makeThreadImports, ProgramExit } from "./thread_imports.ts";
+import { trapText } from "./trap.ts";
+
+/** The part of a Worker's global scope that is used here. */
+interface WorkerScope {
+  onmessage: ((event: MessageEvent<ThreadOrder>) => void) | null;
+  postMessage(news: ThreadNews): void;
+}
+
+/** What the program exports. */
+interface ProgramExports {
+  readonly _start: () => void;
+  readonly wasi_thread_start: (thread: number, argument: number) => void;
+}
+
+const scope = globalThis as unknown as WorkerScope;
+
+/** Executes threads. */
+class ThreadExecutor {
+  readonly #parts: ThreadParts;
+  readonly #cell: Int32Array<SharedArrayBuffer>;
+  readonly #node: AttachedNode;
+  readonly #imports: WebAssembly.Imports;
+  #thread: number = MAIN_THREAD;
+
+  constructor(parts: ThreadParts, cell: SharedArrayBuffer) {
+    this.#parts = parts;
+    this.#cell = new Int32Array(cell);
+    // The imports wait for words of the program's memory; `Atomics` only waits for the cell.
+    this.#node = attach(parts.handle, { atomics: false });
+    const { library: path, region: handle } = parts.handle;
+    const region = NativeRegion.attach(openLibrary({ path, forProgram: true }), { handle });
+    this.#imports = makeThreadImports({
+      node: this.#node,
+      parts,
+      yield: () => region.yield(),
+      call: (call) => this.#call(call),
+      sleep: (ms) => void Atomics.wait(this.#cell, Cell.State, CellState.Waiting, ms),
+    });
+  }
+
+  /** Executes a thread; returns how it has ended the program, if it has. */
+  execute(thread: number, argument: number): ProgramEnd | undefined {
+    this.#thread = thread;
+    let exports: ProgramExports | undefined;
+    try {
+      const instance = new WebAssembly.Instance(this.#parts.module, this.#imports);
+      exports = instance.exports as unknown as ProgramExports;
+      if (thread !== MAIN_THREAD) {
+        exports.wasi_thread_start(thread, argument);
+        return undefined;
+      }
+      exports._start();
+      return { kind: "exit", code: 0 };
+    } catch (error) {
+      if (error instanceof ProgramExit) return { kind: "exit", code: error.code };
+      if (error instanceof TdsmError) {
+        return { kind: "failed", code: error.code, text: error.message };
+      }
+      const place = { thread, node: this.#node.id, started: exports !== undefined };
+      return { kind: "trap", text: trapText(error, place, this.#parts.module) };
+    }
+  }
+
+  #call(call: HomeCall): number {
+    scope.postMessage({ kind: "call", thread: this.#thread, call });
+    Atomics.wait(this.#cell, Cell.State, CellState.Waiting);
+    Atomics.store(this.#cell, Cell.State, CellState.Waiting);
+    return Atomics.load(this.#cell, Cell.Result);
+  }
+}
+
+let executor: ThreadExecutor | undefined;
+
+scope.onmessage = ({ data }) => {
+  switch (data.kind) {
+    case "begin":
+      Error.stackTraceLimit = WASM_STACK_FRAMES_MAX;
+      executor = new ThreadExecutor(data.parts, data.cell);
+      return scope.postMessage({ kind: "ready" });
+    case "execute": {
+      const { thread, argument } = data;
+      const end = executor!.execute(thread, argument);
+      return scope.postMessage(
+        end === undefined ? { kind: "ended", thread } : { kind: "end", end },
+      );
+    }
+    default:
+      data satisfies never;
+  }
+};
