@@ -532,8 +532,6 @@ export const WASM_IDLE_THREADS = 2;
  * that was joined a moment ago may not have given back its place yet.
  */
 export const WASM_PLACE_WAIT_MS = 1_000;
-/** How long nodes may take to end the threads of a program that has ended, in milliseconds. */
-export const WASM_STOP_MAX_MS = 2_000;
 /** The most bytes that a WASI program reads at once from its standard input. */
 export const WASM_READ_MAX_BYTES: number = 64 * KIB;
 /** The most frames of a stack that are told of a thread that has trapped. */

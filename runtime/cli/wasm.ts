@@ -36,8 +36,9 @@ export async function main(args: readonly string[]): Promise<void> {
     const program = await loadProgram(what.program);
     await checkFolders(what);
     const settings = settingsOf(what, program, readEnvironment());
-    const startsOthers = settings.nodes > 1 && settings.directory && isLoopback(settings.address);
-    await using others = startsOthers ? new OtherNodes(settings.nodes, what.settings) : undefined;
+    const { nodes, directory, rendezvous, address } = settings;
+    const isAlone = directory && rendezvous.kind === "flags" && isLoopback(address);
+    await using others = isAlone && nodes > 1 ? new OtherNodes(nodes, what.settings) : undefined;
     const own = others === undefined
       ? settings
       : settingsOf(what, program, others.environment(readEnvironment()));
@@ -49,9 +50,6 @@ export async function main(args: readonly string[]): Promise<void> {
     } catch (error) {
       abort(node, error);
       throw error;
-    } finally {
-      // Threads may still use the node, but nothing of the program counts any more.
-      await node.close().catch(() => {});
     }
   } catch (error) {
     if (!(error instanceof TdsmError)) throw error;
@@ -69,13 +67,17 @@ async function execute(
   settings: Settings,
   others: OtherNodes | undefined,
 ): Promise<void> {
-  if (node.id !== DIRECTORY_NODE) return await serveProgram(node, program);
+  if (node.id !== DIRECTORY_NODE) {
+    await serveProgram(node, program);
+    await node.close();
+    Deno.exit(0);
+  }
   const environment = { args: [program.path, ...args], env, folders };
   const nodes = Math.max(settings.nodes, node.nodeCount);
   const run = runProgram(node, program, { environment, nodes, threadsPerNode });
   const code = await Promise.race([run, ...others === undefined ? [] : [others.failed]]);
   await others?.[Symbol.asyncDispose]();
-  // A read of standard input may still be under way, and would keep the process.
+  // Threads may still run, and a read of standard input be under way.
   Deno.exit(code);
 }
 
@@ -93,13 +95,14 @@ function settingsOf(
   const resolve = (options: NodeOptions): Settings =>
     resolveSettings(options, flags, environment, { names: [], only: true }).settings;
   const settings = resolve({});
-  if (!settings.directory) return { ...settings, rpcServer: true };
+  const mayHost = settings.directory || settings.rendezvous.kind !== "flags";
   const size = maximum * WASM_PAGE_BYTES + WASM_REGION_SPARE_BYTES;
-  return resolve({
-    ...(isGiven("size") ? {} : { size }),
+  const options = {
+    ...(mayHost && !isGiven("size") ? { size } : {}),
     // Nobody has to know the port of a node that only this machine reaches.
-    ...(isGiven("port") || !isLoopback(settings.address) ? {} : { port: 0 }),
-  });
+    ...(settings.directory && !isGiven("port") && isLoopback(settings.address) ? { port: 0 } : {}),
+  };
+  return resolve(options);
 }
 
 /** Checks that the folders of a program are there, so that one message says so by their names. */

@@ -27,6 +27,9 @@ export interface WasmArguments {
 const OWN_FLAGS = ["nodes", "threads-per-node", "dir", "env", "help"] as const;
 const ROWS: readonly Setting<unknown>[] = Object.values(SETTINGS);
 
+/** All flags, without their dashes. */
+const FLAGS = [...OWN_FLAGS, ...ROWS.map(({ flag }) => flag)];
+
 /** The text of `--help`. */
 export const wasmHelp = (): string =>
   `Runs a WebAssembly program whose threads are spread over nodes: C with pthreads, Rust with
@@ -72,7 +75,7 @@ export function parseWasm(
     const arg = args[at]!;
     if (!arg.startsWith("-") || arg === "-" || arg === "--") break;
     const [, flag, joined] = /^(-n(?=\d|=|$)|--[^=]+)=?(.*)$/s.exec(arg) ?? [];
-    if (flag === undefined && arg !== "-h") throw unknownArgument(arg, OWN_FLAGS);
+    if (flag === undefined && arg !== "-h") throw unknownArgument(arg, FLAGS);
     const value = (): string => {
       const given = joined !== "" || arg.endsWith("=") ? joined : args[++at];
       if (given === undefined || given === "") throw refused(`Cannot use ${arg} without a value`);
@@ -101,10 +104,14 @@ export function parseWasm(
         break;
       }
       default: {
-        const setting = ROWS.find((row) => `--${row.flag}` === arg);
+        const setting = ROWS.find(({ flag }) =>
+          [`--${flag}`, `--no-${flag}`].includes(flagOf(arg))
+        );
+        if (setting === undefined) throw unknownArgument(arg, FLAGS);
         const next = args[at + 1];
-        const takesNext = setting?.kind.placeholder !== undefined && !next?.startsWith("--");
-        settings.push(takesNext && next !== undefined ? `${arg}=${args[++at]}` : arg);
+        const takesNext = setting.kind.placeholder !== undefined && !arg.includes("=") &&
+          next !== undefined && !next.startsWith("--");
+        settings.push(takesNext ? `${arg}=${args[++at]}` : arg);
       }
     }
   }
@@ -114,6 +121,11 @@ export function parseWasm(
     throw refused(`Cannot run: no program is named. Write ${WASM_COMMAND} -n 2 program.wasm`);
   }
   return { program, args: args.slice(at + 1), settings, threadsPerNode, folders, env };
+}
+
+/** A flag without its value. */
+function flagOf(arg: string): string {
+  return arg.replace(/=.*$/s, "");
 }
 
 function threads(text: string): number {

@@ -1,7 +1,7 @@
 /** The other nodes of a WebAssembly program on this machine: processes that the first one starts. */
 
 import { TdsmError } from "../errors.ts";
-import { LAUNCH_END_MAX_MS } from "../limits.ts";
+import { LAUNCH_CAUSE_MAX_MS, LAUNCH_END_MAX_MS } from "../limits.ts";
 import type { Node } from "../node/node.ts";
 import { type Environment, readEnvironment } from "../settings/settings.ts";
 import { SETTINGS } from "../settings/table.ts";
@@ -93,7 +93,9 @@ export class OtherNodes implements AsyncDisposable {
     if (code === 0) return;
     const how = signal === null ? `has ended with exit code ${code}` : `was ended by ${signal}`;
     const message = `A node of the program ${how}`;
-    this.#failed.reject(new TdsmError("NodeFailed", message, { operation: "run" }));
+    const error = new TdsmError("NodeFailed", message, { operation: "run" });
+    // Of a node that had joined, the cluster soon knows more: which threads it had.
+    Deno.unrefTimer(setTimeout(() => this.#failed.reject(error), LAUNCH_CAUSE_MAX_MS));
   }
 
   /** Waits until they have ended, but not for long. */

@@ -29,6 +29,7 @@ export class ProgramHome implements HomeNode {
   /** Those that wait for room, woken in turn when a thread ends. */
   readonly #waiting: (() => void)[] = [];
   #lastThread = MAIN_THREAD;
+  #isOver = false;
 
   /** @param parts What it is made of. */
   constructor({ system, nodes, threadsPerNode, execute }: ProgramHomeParts) {
@@ -50,6 +51,8 @@ export class ProgramHome implements HomeNode {
 
   /** {@inheritDoc HomeNode.call} */
   call({ name, args }: HomeCall): Promise<number> {
+    // Threads that are left do nothing more, whatever they read once the memory is gone.
+    if (this.#isOver) return new Promise(() => {});
     if (name !== "spawn") return this.#system.call(name, args);
     const [argument, wanted] = args as readonly number[];
     return this.#spawn(argument!, wanted === 0 ? undefined : wanted);
@@ -66,12 +69,14 @@ export class ProgramHome implements HomeNode {
 
   /** {@inheritDoc HomeNode.end} */
   end(end: ProgramEnd): void {
-    if (end.kind === "failed") this.fail(new TdsmError(end.code, end.text));
-    else this.#done.resolve(end);
+    if (end.kind === "failed") return this.fail(new TdsmError(end.code, end.text));
+    this.#isOver = true;
+    this.#done.resolve(end);
   }
 
   /** The program cannot go on. */
   fail(reason: TdsmError): void {
+    this.#isOver = true;
     this.#done.reject(reason);
   }
 
@@ -83,7 +88,7 @@ export class ProgramHome implements HomeNode {
     const thread = ++this.#lastThread;
     this.#threads.set(thread, node);
     // The thread that starts another one goes on at once, as where both are of one process.
-    this.#execute(node, thread, argument).catch((error) => this.#done.reject(error));
+    this.#execute(node, thread, argument).catch((error) => this.fail(error));
     return thread;
   }
 

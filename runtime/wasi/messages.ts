@@ -21,19 +21,18 @@ export interface ThreadParts {
   readonly clockOffsetNs: bigint;
 }
 
-/** What a Worker is told. */
-export type ThreadOrder =
-  /** Get ready for threads. */
-  | { readonly kind: "begin"; readonly parts: ThreadParts; readonly cell: SharedArrayBuffer }
-  /** Execute a thread; of {@linkcode MAIN_THREAD}, `_start`. */
-  | { readonly kind: "execute"; readonly thread: number; readonly argument: number };
+/** What a Worker is sent at first; later orders come by its {@linkcode Cell}. */
+export interface ThreadStart {
+  readonly parts: ThreadParts;
+  readonly cell: SharedArrayBuffer;
+}
 
 /** What a Worker tells. */
 export type ThreadNews =
   /** The Worker is ready for a thread. */
   | { readonly kind: "ready" }
   /** The thread waits until its {@linkcode Cell} has the answer. */
-  | { readonly kind: "call"; readonly thread: number; readonly call: HomeCall }
+  | { readonly kind: "call"; readonly call: HomeCall }
   /** The thread has ended, and the Worker is ready for another one. */
   | { readonly kind: "ended"; readonly thread: number }
   /** The program is to end; this thread has. */
@@ -54,12 +53,24 @@ export type ProgramEnd =
   /** The node of a thread cannot go on, and so the thread cannot. */
   | { readonly kind: "failed"; readonly code: TdsmErrorCode; readonly text: string };
 
-/** The words by which a thread that waits for the home node gets the answer. */
-export const Cell = { State: 0, Result: 1 } as const;
+/**
+ * The words by which a Worker gets an order, to execute a thread, and the answer of a call. It
+ * blocks for either: to be woken so takes far less time than to be sent a message.
+ */
+export const Cell = {
+  /** Whether there is an order that the Worker has not taken. */
+  Ordered: 0,
+  /** The thread that is to be executed, by its id. */
+  Thread: 1,
+  /** What the program has given to be passed on to the thread. */
+  Argument: 2,
+  /** Whether there is an answer that the Worker has not taken. */
+  Answered: 3,
+  /** The result of the call. */
+  Result: 4,
+} as const;
 /** How many they are. */
-export const CELL_WORDS = 2;
-/** The values of the word {@linkcode Cell}`.State`. */
-export const CellState = { Waiting: 0, Answered: 1 } as const;
+export const CELL_WORDS = 5;
 
 /** The home node, as threads of any node see it. */
 export interface HomeNode {

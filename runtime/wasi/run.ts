@@ -1,7 +1,7 @@
 /** Running of a program: the home node's part, and that of every other node. */
 
 import { errorText, reasonOf, TdsmError } from "../errors.ts";
-import { WASM_CLOCK_LOOKS, WASM_STOP_MAX_MS } from "../limits.ts";
+import { WASM_CLOCK_LOOKS } from "../limits.ts";
 import type { Node } from "../node/node.ts";
 import { printError } from "../node/report.ts";
 import { rpc } from "../rpc/define.ts";
@@ -65,7 +65,7 @@ const atNode = {
  * @param node The node.
  * @param program The program.
  * @param options How it is run.
- * @returns The program's exit code; its node is closed.
+ * @returns The program's exit code. Its node is closed; the process is to end then, with all threads.
  * @throws {TdsmError} `NodeFailed` when a node is lost that has threads of the program or pages of
  * its memory; or why this node cannot go on.
  */
@@ -82,7 +82,7 @@ export async function runProgram(
   const execute = (place: number, thread: number, argument: number): Promise<void> =>
     place === node.id ? pool.execute(thread, argument) : atNode.execute.on(place)(thread, argument);
   const started = new ProgramHome({ system, nodes, threadsPerNode, execute });
-  using pool = new ThreadPool(parts, started, (reason) => started.fail(workerFailed(reason)));
+  const pool = new ThreadPool(parts, started, (reason) => started.fail(workerFailed(reason)));
   home.resolve(started);
   const ready = others.map(async (id) => {
     const problem = await atNode.prepare.on(id)(program.hash, nodes, threadsPerNode);
@@ -100,10 +100,8 @@ export async function runProgram(
     const end = await started.done;
     await system.flush();
     if (end.kind === "trap") printError(end.text);
-    // Threads end before the memory does that they use.
-    pool[Symbol.dispose]();
-    const stop = others.map((id) => atNode.stop.on(id, { timeoutMs: WASM_STOP_MAX_MS })());
-    await Promise.allSettled(stop);
+    // All leave at the same time, so that none takes over pages of another.
+    await Promise.allSettled(others.map((id) => atNode.stop.on(id)()));
     await node.close();
     return end.kind === "exit" ? end.code : TRAP_EXIT_CODE;
   } catch (error) {
@@ -116,17 +114,13 @@ export async function runProgram(
  *
  * @param node The node.
  * @param program The program, which must be that of the home node.
- * @returns Resolves when the cluster has ended.
+ * @returns Resolves when the program has ended: the process is to end then, with its threads.
  * @throws {TdsmError} Why the node cannot go on.
  */
 export async function serveProgram(node: Node, program: WasiProgram): Promise<void> {
   const own = new ServingNode(node, program);
   serving.resolve(own);
-  try {
-    await node.closed;
-  } finally {
-    own.stop();
-  }
+  await Promise.race([node.closed, own.stopped]);
 }
 
 /** A node that executes threads for the home node. */
@@ -174,7 +168,6 @@ class ServingNode {
   }
 
   stop(): void {
-    this.#pool?.[Symbol.dispose]();
     this.#stopped.resolve();
   }
 }

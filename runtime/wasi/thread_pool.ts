@@ -4,11 +4,10 @@ import { WASM_IDLE_THREADS } from "../limits.ts";
 import {
   Cell,
   CELL_WORDS,
-  CellState,
   type HomeNode,
   type ThreadNews,
-  type ThreadOrder,
   type ThreadParts,
+  type ThreadStart,
 } from "./messages.ts";
 
 /** A Worker, which executes one thread at a time. */
@@ -19,13 +18,16 @@ interface PooledWorker {
   readonly ready: Promise<void>;
 }
 
-/** Executes threads on one node. A Worker whose thread has ended executes another one. */
-export class ThreadPool implements Disposable {
+/**
+ * Executes threads on one node. A Worker whose thread has ended executes another one. None of them
+ * is ended before the process: Deno cannot end a Worker that blocks or computes in less than two
+ * seconds.
+ */
+export class ThreadPool {
   readonly #parts: ThreadParts;
   readonly #home: HomeNode;
   /** Called when a Worker fails other than by its thread. */
   readonly #failed: (reason: string) => void;
-  readonly #workers = new Set<PooledWorker>();
   readonly #idle: PooledWorker[] = [];
 
   /**
@@ -61,14 +63,10 @@ export class ThreadPool implements Disposable {
   async execute(thread: number, argument: number): Promise<void> {
     const pooled = this.#idle.pop() ?? this.#start();
     await pooled.ready;
-    tell(pooled, { kind: "execute", thread, argument });
-  }
-
-  /** Ends all threads. */
-  [Symbol.dispose](): void {
-    for (const { worker } of this.#workers) worker.terminate();
-    this.#workers.clear();
-    this.#idle.length = 0;
+    const { cell } = pooled;
+    Atomics.store(cell, Cell.Thread, thread);
+    Atomics.store(cell, Cell.Argument, argument);
+    set(cell, Cell.Ordered);
   }
 
   #start(): PooledWorker {
@@ -76,7 +74,6 @@ export class ThreadPool implements Disposable {
     const { promise: ready, resolve } = Promise.withResolvers<void>();
     const buffer = new SharedArrayBuffer(CELL_WORDS * Int32Array.BYTES_PER_ELEMENT);
     const pooled = { worker, cell: new Int32Array(buffer), ready };
-    this.#workers.add(pooled);
     worker.onerror = (event) => {
       event.preventDefault();
       this.#failed(event.message);
@@ -96,7 +93,8 @@ export class ThreadPool implements Disposable {
           data satisfies never;
       }
     };
-    tell(pooled, { kind: "begin", parts: this.#parts, cell: buffer });
+    const start: ThreadStart = { parts: this.#parts, cell: buffer };
+    worker.postMessage(start);
     return pooled;
   }
 
@@ -107,13 +105,14 @@ export class ThreadPool implements Disposable {
       // The thread stays where it is: the program ends.
       return this.#failed(error instanceof Error ? error.message : String(error));
     }
-    Atomics.store(cell, Cell.State, CellState.Answered);
-    Atomics.notify(cell, Cell.State);
+    set(cell, Cell.Answered);
   }
 }
 
-function tell({ worker }: PooledWorker, order: ThreadOrder): void {
-  worker.postMessage(order);
+/** Wakes a Worker that waits for a word. */
+function set(cell: Int32Array<SharedArrayBuffer>, word: number): void {
+  Atomics.store(cell, word, 1);
+  Atomics.notify(cell, word);
 }
 
 /** The name of this file in a checkout, which no bundle keeps. */

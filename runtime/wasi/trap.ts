@@ -47,11 +47,12 @@ function countFunctions(module: WebAssembly.Module): number {
  * @returns A line for each frame.
  */
 export function framesOf(stack: string, imported: number): string[] {
-  const frames = stack.matchAll(/^ +at (?:(.*?) \()?wasm:\/\/.*?:?wasm-function\[(\d+)\].*$/gm);
-  return [...frames].map(([, name, index]) => {
+  const frame = /^ +at (?:(.*?) \()?wasm:\/\/wasm\/(?:(.*)-)?[0-9a-f]+:wasm-function\[(\d+)\]/gm;
+  return [...stack.matchAll(frame)].map(([, name, module, index]) => {
     const original = Number(index) - (Number(index) < imported ? 0 : REPLACEMENTS.length);
-    return name === undefined
-      ? `    at function ${original}`
-      : `    at ${name.replace(/^.*?\.wasm\.|^wasm-[0-9a-f]+\./, "")} (function ${original})`;
+    if (name === undefined) return `    at function ${original}`;
+    const prefix = `${module}.`;
+    const own = name.startsWith(prefix) ? name.slice(prefix.length) : name;
+    return `    at ${own} (function ${original})`;
   });
 }

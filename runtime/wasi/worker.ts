@@ -10,20 +10,19 @@ import { TdsmError } from "../errors.ts";
 import { WASM_STACK_FRAMES_MAX } from "../limits.ts";
 import {
   Cell,
-  CellState,
   type HomeCall,
   MAIN_THREAD,
   type ProgramEnd,
   type ThreadNews,
-  type ThreadOrder,
   type ThreadParts,
+  type ThreadStart,
 } from "./messages.ts";
 import { makeThreadImports, ProgramExit } from "./thread_imports.ts";
 import { trapText } from "./trap.ts";
 
 /** The part of a Worker's global scope that is used here. */
 interface WorkerScope {
-  onmessage: ((event: MessageEvent<ThreadOrder>) => void) | null;
+  onmessage: ((event: MessageEvent<ThreadStart>) => void) | null;
   postMessage(news: ThreadNews): void;
 }
 
@@ -41,7 +40,6 @@ class ThreadExecutor {
   readonly #cell: Int32Array<SharedArrayBuffer>;
   readonly #node: AttachedNode;
   readonly #imports: WebAssembly.Imports;
-  #thread: number = MAIN_THREAD;
 
   constructor(parts: ThreadParts, cell: SharedArrayBuffer) {
     this.#parts = parts;
@@ -55,13 +53,24 @@ class ThreadExecutor {
       parts,
       yield: () => region.yield(),
       call: (call) => this.#call(call),
-      sleep: (ms) => void Atomics.wait(this.#cell, Cell.State, CellState.Waiting, ms),
+      sleep: (ms) => void Atomics.wait(this.#cell, Cell.Answered, 0, ms),
     });
   }
 
+  /** Executes threads, until one of them has ended the program. */
+  run(): void {
+    scope.postMessage({ kind: "ready" });
+    for (;;) {
+      this.#take(Cell.Ordered);
+      const thread = Atomics.load(this.#cell, Cell.Thread);
+      const end = this.#execute(thread, Atomics.load(this.#cell, Cell.Argument));
+      if (end !== undefined) return scope.postMessage({ kind: "end", end });
+      scope.postMessage({ kind: "ended", thread });
+    }
+  }
+
   /** Executes a thread; returns how it has ended the program, if it has. */
-  execute(thread: number, argument: number): ProgramEnd | undefined {
-    this.#thread = thread;
+  #execute(thread: number, argument: number): ProgramEnd | undefined {
     let exports: ProgramExports | undefined;
     try {
       const instance = new WebAssembly.Instance(this.#parts.module, this.#imports);
@@ -83,29 +92,21 @@ class ThreadExecutor {
   }
 
   #call(call: HomeCall): number {
-    scope.postMessage({ kind: "call", thread: this.#thread, call });
-    Atomics.wait(this.#cell, Cell.State, CellState.Waiting);
-    Atomics.store(this.#cell, Cell.State, CellState.Waiting);
+    scope.postMessage({ kind: "call", call });
+    this.#take(Cell.Answered);
     return Atomics.load(this.#cell, Cell.Result);
+  }
+
+  /** Waits until a word is set, and clears it. */
+  #take(word: number): void {
+    Atomics.wait(this.#cell, word, 0);
+    Atomics.store(this.#cell, word, 0);
   }
 }
 
-let executor: ThreadExecutor | undefined;
-
-scope.onmessage = ({ data }) => {
-  switch (data.kind) {
-    case "begin":
-      Error.stackTraceLimit = WASM_STACK_FRAMES_MAX;
-      executor = new ThreadExecutor(data.parts, data.cell);
-      return scope.postMessage({ kind: "ready" });
-    case "execute": {
-      const { thread, argument } = data;
-      const end = executor!.execute(thread, argument);
-      return scope.postMessage(
-        end === undefined ? { kind: "ended", thread } : { kind: "end", end },
-      );
-    }
-    default:
-      data satisfies never;
-  }
+scope.onmessage = ({ data: { parts, cell } }) => {
+  Error.stackTraceLimit = WASM_STACK_FRAMES_MAX;
+  // In the engine's own words: Deno's leave out which function of a module it is.
+  Error.prepareStackTrace = (_, sites) => sites.map((site) => `    at ${site}`).join("\n");
+  new ThreadExecutor(parts, cell).run();
 };

@@ -25,6 +25,9 @@ const FILES = [
   "zig/rdma.ld",
 ];
 
+/** The modules that Workers begin with, beside those that programs import. */
+const WORKERS = ["runtime/wasi/worker.ts"];
+
 /** What `deno.json` says of the package. */
 interface Manifest {
   readonly name: string;
@@ -96,7 +99,7 @@ async function pack(manifest: Manifest, output: string, scratch: string): Promis
   const folder = `${scratch}/package`;
   const entries = Object.values(manifest.exports);
   const splitting = ["--code-splitting", "--outdir", folder];
-  await deno("bundle", "--quiet", "--platform", "deno", ...splitting, ...entries);
+  await deno("bundle", "--quiet", "--platform", "deno", ...splitting, ...entries, ...WORKERS);
   const main = `${folder}/mod.js`;
   const hashbang = "#!/usr/bin/env -S deno run --allow-ffi --allow-net\n";
   await Deno.writeTextFile(main, hashbang + await Deno.readTextFile(main), { mode: 0o755 });
