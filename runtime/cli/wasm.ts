@@ -12,6 +12,7 @@ import { WASM_PAGE_BYTES, WASM_REGION_SPARE_BYTES } from "../limits.ts";
 import { startNode } from "../node/join.ts";
 import type { Node } from "../node/node.ts";
 import { printError } from "../node/report.ts";
+import { tellWhileAlone } from "../node/waits_told.ts";
 import { DIRECTORY_NODE } from "../protocol/coherence/messages.ts";
 import { refused } from "../settings/flags.ts";
 import { type Environment, readEnvironment, resolveSettings } from "../settings/settings.ts";
@@ -74,6 +75,8 @@ async function execute(
   }
   const environment = { args: [program.path, ...args], env, folders };
   const nodes = Math.max(settings.nodes, node.nodeCount);
+  // Those on this machine are on their way.
+  using _hint = nodes > 1 && others === undefined ? tellWhileAlone(node, settings) : undefined;
   const run = runProgram(node, program, { environment, nodes, threadsPerNode });
   const code = await Promise.race([run, ...others === undefined ? [] : [others.failed]]);
   await others?.[Symbol.asyncDispose]();

@@ -75,7 +75,7 @@ export class ProgramHome implements HomeNode {
   }
 
   /** The program cannot go on. */
-  fail(reason: TdsmError): void {
+  fail(reason: unknown): void {
     this.#isOver = true;
     this.#done.reject(reason);
   }

@@ -84,19 +84,19 @@ export async function runProgram(
   const started = new ProgramHome({ system, nodes, threadsPerNode, execute });
   const pool = new ThreadPool(parts, started, (reason) => started.fail(workerFailed(reason)));
   home.resolve(started);
-  const ready = others.map(async (id) => {
-    const problem = await atNode.prepare.on(id)(program.hash, nodes, threadsPerNode);
-    if (problem !== "") throw new TdsmError("NodeFailed", `Cannot run ${program.path}: ${problem}`);
-  });
-  await Promise.all([pool.warm(threadsPerNode), ...ready]);
-  for (const id of others) {
-    atNode.attend.on(id)().catch((error) =>
-      started.fail(lost(`Node ${id}`, started.threadsOf(id), error))
-    );
-  }
   node.closed.catch((error) => started.fail(error));
-  await pool.execute(MAIN_THREAD, 0);
+  const getReady = async (): Promise<void> => {
+    const prepared = others.map((id) => prepareNode(id, program, nodes, threadsPerNode));
+    await Promise.all([pool.warm(threadsPerNode), ...prepared]);
+    for (const id of others) {
+      const fail = (error: unknown): void =>
+        started.fail(lost(`Node ${id}`, started.threadsOf(id), error));
+      atNode.attend.on(id)().catch(fail);
+    }
+    await pool.execute(MAIN_THREAD, 0);
+  };
   try {
+    getReady().catch((error) => started.fail(error));
     const end = await started.done;
     await system.flush();
     if (end.kind === "trap") printError(end.text);
@@ -107,6 +107,17 @@ export async function runProgram(
   } catch (error) {
     throw isLoss(error) ? lost("A node", [], error) : error;
   }
+}
+
+/** Has another node get ready for threads. */
+async function prepareNode(
+  id: number,
+  { hash, path }: WasiProgram,
+  nodes: number[],
+  threadsPerNode: number,
+): Promise<void> {
+  const problem = await atNode.prepare.on(id)(hash, nodes, threadsPerNode);
+  if (problem !== "") throw new TdsmError("NodeFailed", `Cannot run ${path}: ${problem}`);
 }
 
 /**

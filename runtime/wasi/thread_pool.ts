@@ -76,7 +76,8 @@ export class ThreadPool {
     const pooled = { worker, cell: new Int32Array(buffer), ready };
     worker.onerror = (event) => {
       event.preventDefault();
-      this.#failed(event.message);
+      const isMissing = event.message.startsWith("Module not found");
+      this.#failed(isMissing ? MISSING : event.message);
     };
     worker.onmessage = ({ data }: MessageEvent<ThreadNews>) => {
       switch (data.kind) {
@@ -115,6 +116,8 @@ function set(cell: Int32Array<SharedArrayBuffer>, word: number): void {
   Atomics.notify(cell, word);
 }
 
+/** Why a Worker cannot begin where the runtime is one file. */
+const MISSING = "the runtime is one file here, without the script of threads; use the package";
 /** The name of this file in a checkout, which no bundle keeps. */
 const OWN_NAME = "/runtime/wasi/thread_pool.ts";
 
