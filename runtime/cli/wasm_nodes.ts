@@ -1,4 +1,4 @@
-/** The other nodes of a WebAssembly program on this machine: processes that the first one starts. */
+/** The other nodes of a WebAssembly program on this machine: processes that the first starts. */
 
 import { TdsmError } from "../errors.ts";
 import { LAUNCH_CAUSE_MAX_MS, LAUNCH_END_MAX_MS } from "../limits.ts";

@@ -65,7 +65,8 @@ const atNode = {
  * @param node The node.
  * @param program The program.
  * @param options How it is run.
- * @returns The program's exit code. Its node is closed; the process is to end then, with all threads.
+ * @returns The program's exit code. Its node is closed; the process is to end then, with all
+ * threads.
  * @throws {TdsmError} `NodeFailed` when a node is lost that has threads of the program or pages of
  * its memory; or why this node cannot go on.
  */
