@@ -19,7 +19,7 @@ export function isOfHome(): boolean {
 export class OtherNodes implements AsyncDisposable {
   readonly #nodes: number;
   readonly #flags: readonly string[];
-  readonly #memoryLimit: number | undefined;
+  readonly #memoryLimit: string | undefined;
   readonly #keyVariables: Readonly<Record<string, string>>;
   readonly #running = new Set<Deno.ChildProcess>();
   readonly #failed = Promise.withResolvers<never>();
@@ -35,8 +35,8 @@ export class OtherNodes implements AsyncDisposable {
   constructor(nodes: number, flags: readonly string[]) {
     this.#nodes = nodes;
     this.#flags = flags.filter((flag) => !isOfFirst(flag));
-    this.#memoryLimit = shareOfMemory(nodes);
-    this.#keyVariables = makeKey({ args: flags });
+    this.#memoryLimit = shareOfMemory(nodes)?.toString();
+    this.#keyVariables = makeKey({ args: flags }, true);
     this.#failed.promise.catch(() => {});
     addEventListener("unload", this.#kill);
   }
@@ -51,7 +51,7 @@ export class OtherNodes implements AsyncDisposable {
     const limit = this.#memoryLimit;
     const variables: Record<string, string> = {
       ...this.#keyVariables,
-      ...(limit === undefined ? {} : { [SETTINGS.memoryLimit.environment[0]!]: String(limit) }),
+      ...(limit === undefined ? {} : { [SETTINGS.memoryLimit.environment[0]!]: limit }),
     };
     return (name) => variables[name] ?? given(name);
   }
@@ -66,6 +66,7 @@ export class OtherNodes implements AsyncDisposable {
     const permissions = ["--allow-ffi", `--allow-net=${hostname}`, "--allow-read", "--allow-env"];
     for (let id = 2; id <= this.#nodes; id++) {
       const variables = environmentOf({ nodes: this.#nodes, rpcServers: true }, id, {
+        address: hostname,
         directory: { hostname, port },
         memoryLimit: this.#memoryLimit,
         keyVariables: this.#keyVariables,
