@@ -64,7 +64,10 @@ export interface CommonSettings {
  * @param isOneMachine Whether they are on one machine.
  * @returns The variables by which nodes have the key.
  */
-export function makeKey({ args }: Pick<Launch, "args">, isOneMachine: boolean): Record<string, string> {
+export function makeKey(
+  { args }: Pick<Launch, "args">,
+  isOneMachine: boolean,
+): Record<string, string> {
   const { key, plain } = SETTINGS;
   const environment = readEnvironment();
   const isGiven = key.environment.some((name) => environment(name)) ||
