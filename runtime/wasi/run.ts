@@ -101,8 +101,9 @@ export async function runProgram(
     const end = await started.done;
     await system.flush();
     if (end.kind === "trap") printError(end.text);
-    // All leave at the same time, so that none takes over pages of another.
-    await Promise.allSettled(others.map((id) => atNode.stop.on(id)()));
+    // All leave at the same time, so that none takes over pages of another; also those that came
+    // too late to take part.
+    await Promise.allSettled(node.peers().map(({ id }) => atNode.stop.on(id)()));
     await node.close();
     return end.kind === "exit" ? end.code : TRAP_EXIT_CODE;
   } catch (error) {

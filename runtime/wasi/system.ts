@@ -6,7 +6,7 @@
 
 import process from "node:process";
 import { WASM_READ_MAX_BYTES } from "../limits.ts";
-import { reasonOf } from "../errors.ts";
+import { reasonOf, TdsmError } from "../errors.ts";
 import { refused } from "../settings/flags.ts";
 import { Errno } from "./errno.ts";
 import type { HomeFunction } from "./functions.ts";
@@ -59,7 +59,7 @@ export class WasiSystem {
    * @param environment What the program is given.
    * @param memory The program's memory.
    * @returns Its system.
-   * @throws {TdsmError} `InvalidOption` when a folder cannot be used.
+   * @throws {TdsmError} `InvalidOption` or `PermissionMissing` when a folder cannot be used.
    */
   static async open(
     { args, env, folders }: ProgramEnvironment,
@@ -76,7 +76,12 @@ export class WasiSystem {
       wasi.finalizeBindings({ exports: {} }, { memory });
       return new WasiSystem(wasi, memory);
     } catch (cause) {
-      throw refused(`Cannot give the program its folders: ${reasonOf(cause)}`, cause);
+      const what = "Cannot give the program its folders";
+      if (cause instanceof Deno.errors.NotCapable) {
+        const message = `${what}: run Deno with --allow-read and --allow-write for them`;
+        throw new TdsmError("PermissionMissing", message, { operation: "configure", cause });
+      }
+      throw refused(`${what}: ${reasonOf(cause)}`, cause);
     } finally {
       process.emitWarning = emitWarning;
     }

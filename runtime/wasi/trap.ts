@@ -26,11 +26,12 @@ export function trapText(error: unknown, place: TrapPlace, module: WebAssembly.M
   const { thread, node, started } = place;
   const name = thread === MAIN_THREAD ? "The main thread" : `Thread ${thread}`;
   const reason = reasonOf(error);
-  const what = started ? "has trapped" : "cannot start: the start function of the module traps";
+  if (!started) {
+    return `${name}, on node ${node}, cannot start: the start function of the module traps: ${reason}`;
+  }
   const stack = error instanceof Error ? error.stack ?? "" : "";
-  const imported = countFunctions(module);
-  return [`${name}, on node ${node}, ${what}: ${reason}`, ...framesOf(stack, imported)]
-    .join("\n");
+  const frames = framesOf(stack, countFunctions(module));
+  return [`${name}, on node ${node}, has trapped: ${reason}`, ...frames].join("\n");
 }
 
 /** The functions that the program imports, with those that rewriting adds. */

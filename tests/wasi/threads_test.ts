@@ -4,6 +4,16 @@ import { assertEquals, assertMatch, assertNotEquals } from "@std/assert";
 import { type Exit, ProcessCluster, type TestProcess } from "../support/process_cluster.ts";
 import { withFolder } from "../support/folder.ts";
 import { untilEnded } from "../support/processes.ts";
+import {
+  body,
+  functionType,
+  section,
+  sharedMemory,
+  sized,
+  text,
+  wasmModule,
+} from "../support/wasm_module.ts";
+import { Section } from "../../runtime/wasm/binary.ts";
 import { buildThreads } from "./build_threads.ts";
 
 const folder = await Deno.makeTempDir();
@@ -76,6 +86,30 @@ Deno.test("wasm: a trap tells the thread, its node and the program's functions",
     ),
   );
 });
+
+Deno.test("wasm: a start function that traps is told in one line", () =>
+  withFolder(async (folder) => {
+    const path = `${folder}/program.wasm`;
+    const [UNREACHABLE, FIRST] = [0x00, 0];
+    await Deno.writeFile(
+      path,
+      wasmModule(
+        section(Section.Type, functionType([], [])),
+        section(Section.Function, [FIRST]),
+        sharedMemory(1, 2),
+        section(Section.Export, [...text("_start"), 0, FIRST]),
+        [Section.Start, ...sized([FIRST])],
+        section(Section.Code, body(UNREACHABLE)),
+      ),
+    );
+    const { code, stderr } = await run(path);
+    assertEquals(code, 134);
+    assertEquals(
+      stderr,
+      "tdsm: error: The main thread, on node 1, cannot start: " +
+        "the start function of the module traps: unreachable\n",
+    );
+  }));
 
 Deno.test("wasm: standard input is read line by line, while other threads could go on", async () => {
   await using cluster = new ProcessCluster();
