@@ -54,7 +54,7 @@ Deno.test(
       assertMatch(panicked.stderr, /panicked at .*:\nas asked\n/);
       assertMatch(
         panicked.stderr,
-        /error: Thread \d+, on node [12], has trapped: unreachable\n    at /,
+        /error: Thread \d+, on node [12], has trapped: unreachable\n {4}at /,
       );
     }),
 );
