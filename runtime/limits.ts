@@ -42,6 +42,15 @@ export const LOSSES_REMEMBERED_MAX = 1024;
 /** The longest host name or address of a node, in bytes; bounds the list of nodes in a frame. */
 export const ADDRESS_MAX_BYTES = 48;
 
+/**
+ * The nodes with which, by `homes: auto`, chunks still have their home at the directory node. With
+ * so few it has time for all, and a home that all know of saves every node a look-up for each
+ * chunk.
+ */
+export const ONE_HOME_NODES_MAX = 3;
+/** The most pages whose home the directory node tells at once: setting so many takes 20 µs. */
+export const LOCATED_MAX_PAGES = 65_536;
+
 // What fits into the numbers of messages and of timers.
 
 /**

@@ -298,7 +298,7 @@ export class NodeEngine implements AsyncDisposable {
         if (from === DIRECTORY_NODE) return this.#hearRoom(message.node, readRoom(message));
         return this.#breach(from, message.kind);
       case "inDefault":
-        if (this.#options.cluster.self !== DIRECTORY_NODE) return this.#breach(from, message.kind);
+        if (!this.#hearsDefaults) return this.#breach(from, message.kind);
         return this.#options.inDefault(from, message);
       default:
         message satisfies never;
@@ -369,6 +369,12 @@ export class NodeEngine implements AsyncDisposable {
     } else {
       this.#breach(from, kind);
     }
+  }
+
+  /** Whether this is the directory node of a cluster in which others are homes, too. */
+  get #hearsDefaults(): boolean {
+    const { cluster, region } = this.#options;
+    return cluster.self === DIRECTORY_NODE && region.homes !== "directory";
   }
 
   #breach(node: NodeId, kind: string): void {
@@ -473,7 +479,7 @@ export class NodeEngine implements AsyncDisposable {
 
   /** The home of a page; 0 where it has none yet. */
   async homeOf(page: number): Promise<NodeId | 0> {
-    return this.#coherence.homes.of(page) || await this.services.homeOf(page);
+    return this.#coherence.homes.given(page) || await this.services.homeOf(page);
   }
 
   #newServices(): Services {

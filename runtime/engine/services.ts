@@ -168,7 +168,7 @@ export class Services {
     };
     this.#allocator = new AllocatorServer(allocator, { send, violation }, memory, {
       stays: (node) => homes === undefined ? this.#members.has(node) : homes.stays(node),
-      of: (page) => homes === undefined ? DIRECTORY_NODE : homes.homes.of(page),
+      of: (page) => homes === undefined ? DIRECTORY_NODE : homes.homes.given(page),
     });
   }
 

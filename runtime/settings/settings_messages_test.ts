@@ -54,7 +54,7 @@ const RULES: { readonly [Name in SettingName]: readonly string[] } = {
   holdTimeUs: ["must be a whole number of microseconds from 0 to 100000"],
   runPages: ["must be a whole number of pages from 1 to 128"],
   migration: SWITCH,
-  homes: ["must be a string", "must be directory, first-touch or spread"],
+  homes: ["must be a string", "must be auto, directory, first-touch or spread"],
   readAhead: SWITCH,
   onError: ["must be a string", "must be abort or leave"],
   signals: SWITCH,

@@ -48,7 +48,7 @@ Deno.test("resolveSettings: a node that is told nothing hosts the directory", ()
     holdTimeUs: HOLD_TIME_DEFAULT_US,
     runPages: 128,
     migration: true,
-    homes: "directory",
+    homes: "auto",
     readAhead: true,
     onError: "abort",
     signals: undefined,

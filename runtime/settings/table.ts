@@ -417,9 +417,9 @@ const TABLE = {
   homes: {
     environment: ["HOMES"],
     flag: "homes",
-    kind: choice("PLACEMENT", "directory", "first-touch", "spread"),
-    default: "directory",
-    help: "Which nodes keep order for which pages: directory, first-touch, spread",
+    kind: choice("PLACEMENT", "auto", "directory", "first-touch", "spread"),
+    default: "auto",
+    help: "Which nodes keep order for which pages: auto, directory, first-touch, spread",
     ofCluster: true,
   },
   readAhead: {

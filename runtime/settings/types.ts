@@ -112,9 +112,10 @@ export interface NodeOptions {
   /**
    * How pages get their homes, the nodes that keep their order, by chunks of 128: each page at the
    * directory node (`"directory"`); a chunk at the node that is the first to need a page of it
-   * (`"first-touch"`); chunk by chunk at another node in turn (`"spread"`). For all nodes.
+   * (`"first-touch"`); the former as long as no more than three nodes are there, then the latter
+   * (`"auto"`, the default); chunk by chunk at another node in turn (`"spread"`). For all nodes.
    */
-  readonly homes?: "directory" | "first-touch" | "spread" | undefined;
+  readonly homes?: "auto" | "directory" | "first-touch" | "spread" | undefined;
   /** Whether the node fetches what a walk through memory will need next, before it gets there. */
   readonly readAhead?: boolean | undefined;
   /**
@@ -201,7 +202,7 @@ export interface Settings {
   /** Whether pages that nodes read and write in turn are handed over at the read. */
   readonly migration: boolean | undefined;
   /** How pages get their homes. */
-  readonly homes: "directory" | "first-touch" | "spread" | undefined;
+  readonly homes: "auto" | "directory" | "first-touch" | "spread" | undefined;
   /** Whether the node fetches what a walk will need next. */
   readonly readAhead: boolean;
   /** What `run` does when its main fails. */

@@ -4,7 +4,7 @@
  * can give the unused fields a meaning.
  */
 
-import { NODE_ID_MAX } from "../limits.ts";
+import { LOCATED_MAX_PAGES, NODE_ID_MAX } from "../limits.ts";
 import { crc32c } from "./crc32c.ts";
 import {
   Encoding,
@@ -190,7 +190,8 @@ function checkRun(
     return value === 0 ? undefined : malformed("UnusedFieldNotZero", value);
   }
   if (count === 0) return malformed("RunEmpty", count);
-  if (count > bounds.runPages) return malformed("RunTooLong", count);
+  const most = (fields & Field.LongRun) === 0 ? bounds.runPages : LOCATED_MAX_PAGES;
+  if (count > most) return malformed("RunTooLong", count);
   if (first + count > bounds.pageCount) return malformed("RunOutOfRegion", first + count);
   return undefined;
 }

@@ -172,8 +172,6 @@ const SHAPES: Shapes<Control> = {
     node,
     session: u64,
     ...REGION_FIELDS,
-    // Clusters of this version had no other at first.
-    homes: { ...REGION_FIELDS.homes, absent: "directory" },
     peers,
   },
   refuse: { code: word, reason: text },
@@ -228,7 +226,6 @@ export function encodeControl(control: Control, target: Uint8Array, offset: numb
   for (const [name, field] of SHAPES_BY_KIND.get(control.kind)!) {
     const value = (control as unknown as Record<string, unknown>)[name];
     if (value === undefined && field.optional) continue;
-    if (value === field.absent && value !== undefined) continue;
     const written = field.write(value);
     // The receiver would only end the connection; an error here says which field is wrong.
     if (field.read(written) === undefined) throw outOfBounds(control.kind, name);
@@ -269,8 +266,7 @@ export function decodeControl(
   for (const [name, field] of shape) {
     const value = map.get(name);
     if (value === undefined) {
-      if (field.absent !== undefined) control[name] = field.absent;
-      else if (!field.optional) return malformed("ControlFieldMissing", `${kind}.${name}`);
+      if (!field.optional) return malformed("ControlFieldMissing", `${kind}.${name}`);
       continue;
     }
     known++;

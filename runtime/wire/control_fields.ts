@@ -22,8 +22,6 @@ export interface FieldCodec<T> {
   write(value: T): ValueType;
   /** Whether the field may be left out. */
   readonly optional: boolean;
-  /** The value that is not written, and that a field has which is not there. */
-  readonly absent?: T;
 }
 
 /** The fields of each kind of message, with the type that its interface says. */

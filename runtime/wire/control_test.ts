@@ -133,7 +133,6 @@ const OPTIONAL = new Set([
   "stats.moves",
   "statsRequest.runs",
   "settled.lacks",
-  "welcome.homes",
 ]);
 
 Deno.test("decodeControl: each field that is missing or unknown is refused", () => {

@@ -106,6 +106,8 @@ export const Field = {
   List: 16,
   /** The number of the request that a run belongs to. */
   Request: 32,
+  /** The run is of pages that are told of, not moved, so that it may be longer. */
+  LongRun: 64,
 } as const;
 
 /**

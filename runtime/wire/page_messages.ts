@@ -25,7 +25,7 @@ export interface PageMessageRow<M> {
 /** A message that ends with a list of nodes. */
 export type ListingMessage = Extract<Message, { readonly invalidated: readonly NodeId[] }>;
 
-const { Access: AccessField, Content: ContentField, Run, Request, Node, List } = Field;
+const { Access: AccessField, Content: ContentField, Run, Request, Node, List, LongRun } = Field;
 
 /** Every kind of message about pages. */
 export const PAGE_MESSAGES: {
@@ -162,7 +162,7 @@ export const PAGE_MESSAGES: {
   },
   adopt: rowOfRun("adopt", 24),
   locate: rowOfRun("locate", 25),
-  located: rowOfRunAndNode("located", 26),
+  located: rowOfRunAndNode("located", 26, LongRun),
   retire: rowOfNothing("retire", 27),
   retired: rowOfNode("retired", 28),
   drain: rowOfNode("drain", 29),
@@ -208,14 +208,15 @@ function rowOfNode<Kind>(
   };
 }
 
-/** The row of a kind that has a run of pages and a node. */
+/** The row of a kind that has a run of pages and a node, and maybe another field. */
 function rowOfRunAndNode<Kind>(
   kind: Kind,
   type: number,
+  field = 0,
 ): PageMessageRow<PageRun & { readonly kind: Kind; readonly node: NodeId }> {
   return {
     type,
-    fields: Run | Node,
+    fields: Run | Node | field,
     put({ first, count, node }, header, start) {
       putPages(header, start, first, count);
       putU32(header, start + Offset.Node, node);

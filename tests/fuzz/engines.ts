@@ -78,7 +78,7 @@ class LiveEngine {
       readAheadMinPages: 2,
       memoryPages: pick([Infinity, 1, 8], random),
       reservePages: pick([0, 1, 4], random),
-      placement: pick(["directory", "first-touch", "spread"], random),
+      placement: pick(["directory", "auto", "first-touch", "spread"], random),
       chunkPages: pick([1, 8, 128], random),
     }, parts);
     for (const node of NODES) {

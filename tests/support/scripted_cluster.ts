@@ -15,6 +15,8 @@ import type { Access, PageRun, PageState } from "../../runtime/protocol/coherenc
 export class ScriptedCluster {
   /** The engines, in order of their nodes. */
   readonly engines: Coherence[] = [];
+  readonly #options: Partial<CoherenceOptions>;
+  readonly #limits: readonly number[];
   readonly #links = new Map<string, Message[]>();
   /** Every message that was sent, as "kind from>to". */
   readonly log: string[] = [];
@@ -30,17 +32,22 @@ export class ScriptedCluster {
     options: Partial<CoherenceOptions> = {},
     limits: readonly number[] = [],
   ) {
-    const region = { pageCount: 64, runPages: 1, holdTimeUs: 0, ...options };
-    for (let self = 1; self <= nodes; self++) {
-      const memoryPages = limits[self - 1] ?? options.memoryPages ?? Infinity;
-      this.engines.push(new Coherence({ ...region, self, memoryPages }));
-      if (self === 1) continue;
-      for (let other = 1; other < self; other++) {
-        if (other > 1 && this.node(other).directory === undefined) continue;
-        this.step(other, { kind: "peerJoined", node: self });
-        if (this.node(self).directory !== undefined) {
-          this.step(self, { kind: "peerJoined", node: other });
-        }
+    this.#options = options;
+    this.#limits = limits;
+    while (this.engines.length < nodes) this.join();
+  }
+
+  /** One more node joins, and all others know at once. */
+  join(): void {
+    const self = this.engines.length + 1;
+    const region = { pageCount: 64, runPages: 1, holdTimeUs: 0, ...this.#options };
+    const memoryPages = this.#limits[self - 1] ?? this.#options.memoryPages ?? Infinity;
+    this.engines.push(new Coherence({ ...region, self, memoryPages }));
+    for (let other = 1; other < self; other++) {
+      if (other > 1 && this.node(other).directory === undefined) continue;
+      this.step(other, { kind: "peerJoined", node: self });
+      if (this.node(self).directory !== undefined) {
+        this.step(self, { kind: "peerJoined", node: other });
       }
     }
   }

@@ -442,9 +442,10 @@ export class PageCache {
     while (this.adoptions.length > 0) {
       const { first, count } = this.adoptions[0]!;
       const room = this.memory.free - this.roomless.length;
-      // What the home is asked to forget can be requested once the home has answered.
+      // What the home is asked to forget can be requested once the home has answered; and what was
+      // asked of a node that is not the home, once that has said so.
       let ready = 0;
-      while (ready < count && !this.memory.isAsked(first + ready)) ready++;
+      while (ready < count && !this.#isElsewhere(first + ready)) ready++;
       const taken = this.#fetch({ first, count: ready }, Access.Write, room);
       if (taken === count) this.adoptions.shift();
       else {
@@ -454,6 +455,13 @@ export class PageCache {
         this.hasDeclined = true;
       }
     }
+  }
+
+  /** Whether a page that is to be adopted cannot be requested yet. */
+  #isElsewhere(page: number): boolean {
+    const pending = this.pending.at(page);
+    return this.memory.isAsked(page) ||
+      (pending !== undefined && pending.home !== 0 && pending.home !== this.homes.of(page));
   }
 
   /** How many pages may be requested that no thread waits for: never as many as there is room. */
@@ -472,19 +480,55 @@ export class PageCache {
       mismatchOf(pending, grant, this.states) === undefined;
   }
 
-  /** Takes the directory node's word which node is the home of pages that this node asked about. */
-  located({ first, node }: LocatedMessage): void {
+  /**
+   * Takes the directory node's word which node is the home of pages that this node asked about, or
+   * asked the directory node for, since it took that for their home.
+   */
+  located({ first, count, node }: LocatedMessage, now: number): void {
+    const asked = this.pending.at(first);
+    if (asked?.first === first && asked.home === DIRECTORY_NODE && this.#isMisled(asked, node)) {
+      this.homes.give({ first, count }, node);
+      return this.#redirect(asked, node, now);
+    }
     const chunk = this.homes.chunk(first);
     if (!this.locating.delete(chunk.first)) {
       const reason = `located page ${first}, which this node did not ask about`;
       return this.outbox.tell({ kind: "violation", node: DIRECTORY_NODE, reason });
     }
     this.homes.set(first, node);
+    // The directory node tells what it knows of the pages behind the chunk, too.
+    this.homes.give({ first, count }, node);
     for (const pending of this.pending.values()) {
       if (pending.home !== 0 || !contains(chunk, pending.first)) continue;
       pending.home = node;
       this.#send(pending);
     }
+  }
+
+  /** Whether a request went to the directory node on an assumption that is wrong. */
+  #isMisled({ first, grant }: Pending, home: NodeId): boolean {
+    const given = this.homes.given(first);
+    return grant === undefined && home !== DIRECTORY_NODE && (given === 0 || given === home);
+  }
+
+  /**
+   * Makes a request anew at the home of its first page, which is not the one that was assumed. The
+   * rest of a run goes its own way, where a thread waits for it.
+   */
+  #redirect(pending: Pending, home: NodeId, now: number): void {
+    this.pending.delete(pending);
+    const run = { first: pending.first, count: this.homes.extent(pending.first, pending.count) };
+    const rest = { first: run.first + run.count, count: pending.count - run.count };
+    const isOfRest = ({ page }: Wanted): boolean => contains(rest, page);
+    const waiting = pending.waiting.filter((wanted) => !isOfRest(wanted));
+    const anew = { ...pending, ...run, request: this.#number(), home, waiting };
+    this.pending.add(anew);
+    this.#send(anew);
+    this.#forgetGone();
+    if (rest.count === 0) return;
+    this.memory.refused(rest, false);
+    this.sequences.granted(run.first, pending.count, run.count);
+    for (const { page, access } of pending.waiting.filter(isOfRest)) this.#want(page, access, now);
   }
 
   /** Takes a grant: of pages, or of the right to write them. */
@@ -834,6 +878,8 @@ export class PageCache {
     this.pending.delete(pending);
     if (this.gone.size > 0) this.#forgetGone();
     const { first, count, request } = grant;
+    // What it was assumed to be the home of, it is.
+    this.homes.give(grant, pending.home);
     const lost = grant.content === Content.Lost;
     const granted = lost ? 0 : count;
     if (granted < pending.count) {

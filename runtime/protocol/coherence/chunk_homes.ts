@@ -16,6 +16,8 @@ const BLOCK_MASK = BLOCK_CHUNKS - 1;
 
 /** How chunks get their homes. */
 export type Placement =
+  /** Node 1, as long as the cluster is small; the first node that needs a page of it later. */
+  | "auto"
   /** Node 1 is the home of every page. */
   | "directory"
   /** The first node that needs a page of a chunk is its home. */
@@ -27,8 +29,10 @@ export type Placement =
 export class ChunkHomes {
   readonly #chunkPages: number;
   readonly #chunkBits: number;
-  /** The home of a chunk that has no entry. */
-  readonly #otherwise: NodeId;
+  /** The home of a chunk that has no entry, as far as is assumed. */
+  #otherwise: NodeId;
+  /** Whether that is no assumption, since all pages have one home. */
+  readonly #isOne: boolean;
   readonly #blocks = new SparseArray<Uint16Array>();
   /** The nodes that entries stand for, from 1 on. */
   readonly #nodes: NodeId[] = [0];
@@ -45,14 +49,40 @@ export class ChunkHomes {
   constructor(placement: Placement = "directory", chunkPages: number = HOME_CHUNK_PAGES) {
     this.#chunkPages = chunkPages;
     this.#chunkBits = Math.log2(chunkPages);
-    this.#otherwise = placement === "directory" ? DIRECTORY_NODE : 0;
+    this.#isOne = placement === "directory";
+    this.#otherwise = this.#isOne || placement === "auto" ? DIRECTORY_NODE : 0;
   }
 
-  /** The home of a page; 0 where it is not known, or there is none yet. */
+  /**
+   * The home of a page; 0 where it is not known, or there is none yet. By `auto` it may only be
+   * assumed, see {@linkcode given}.
+   */
   of(page: number): NodeId {
+    return this.#given(page) || this.#otherwise;
+  }
+
+  /** The home that the chunk of a page was given, as this node was told; 0 where it was not. */
+  given(page: number): NodeId {
+    return this.#isOne ? this.#otherwise : this.#given(page);
+  }
+
+  /** The directory node need not be the home any more of a chunk that was given none. */
+  assumeNothing(): void {
+    if (!this.#isOne) this.#otherwise = 0;
+  }
+
+  /** A node is the home of the chunks of a run that were given none. */
+  give({ first, count }: PageRun, node: NodeId): void {
+    if (this.#isOne) return;
+    const end = first + count;
+    for (let page = first; page < end; page = this.chunk(page).first + this.#chunkPages) {
+      if (this.#given(page) === 0) this.set(page, node);
+    }
+  }
+
+  #given(page: number): NodeId {
     const chunk = page >>> this.#chunkBits;
-    const entry = this.#blocks.get(chunk >>> BLOCK_BITS)?.[chunk & BLOCK_MASK] ?? 0;
-    return entry === 0 ? this.#otherwise : this.#nodes[entry]!;
+    return this.#nodes[this.#blocks.get(chunk >>> BLOCK_BITS)?.[chunk & BLOCK_MASK] ?? 0]!;
   }
 
   /**
@@ -65,6 +95,15 @@ export class ChunkHomes {
     const end = first + limit;
     let next = this.chunk(first).first + this.#chunkPages;
     while (next < end && home !== 0 && this.of(next) === home) next += this.#chunkPages;
+    return Math.min(next, end) - first;
+  }
+
+  /** How many pages from `first` on, and no more than `limit`, were given the same home. */
+  givenExtent(first: number, limit: number): number {
+    const end = first + limit;
+    const home = this.given(first);
+    let next = this.chunk(first).first + this.#chunkPages;
+    while (next < end && this.given(next) === home) next += this.#chunkPages;
     return Math.min(next, end) - first;
   }
 

@@ -4,6 +4,7 @@
  * and the real driver run this same class.
  */
 
+import { LOCATED_MAX_PAGES, ONE_HOME_NODES_MAX } from "../../limits.ts";
 import { type CacheCounters, PageCache } from "./cache.ts";
 import { ChunkHomes, type Placement } from "./chunk_homes.ts";
 import { type Debt, isOwed } from "./debts.ts";
@@ -15,6 +16,7 @@ import {
   type GrantMessage,
   type Message,
   type NodeId,
+  type RequestMessage,
 } from "./messages.ts";
 import type { Room } from "./memory.ts";
 import { HomeMoves } from "./home_moves.ts";
@@ -121,6 +123,8 @@ export class Coherence {
   /** The directory of the pages that this node is the home of; only where it can be that of any. */
   readonly directory: Directory | undefined;
   readonly #self: NodeId;
+  readonly #pageCount: number;
+  readonly #runPages: number;
   readonly #placement: Placement;
   /** What this node knows of other nodes and of moves; only where it can be the home of a page. */
   readonly moves: HomeMoves | undefined;
@@ -138,6 +142,8 @@ export class Coherence {
     parts: CoherenceParts = { PageCache, Directory, HomeMoves },
   ) {
     this.#self = options.self;
+    this.#pageCount = options.pageCount;
+    this.#runPages = options.runPages;
     const { self, placement = "directory", chunkPages } = options;
     const homes = this.homes = new ChunkHomes(placement, chunkPages);
     this.#placement = placement;
@@ -198,13 +204,13 @@ export class Coherence {
   /** At the directory node: the first page of a run that has another home, if any. */
   hindrance(run: PageRun, home: NodeId): number | undefined {
     const isOther = (node: NodeId): boolean => node !== 0 && node !== home;
-    return this.#chunksOf(run).find(({ first }) => isOther(this.homes.of(first)))?.first;
+    return this.#chunksOf(run).find(({ first }) => isOther(this.homes.given(first)))?.first;
   }
 
   /** At the directory node: gives the chunks of a run that have no home one. */
   assignHomes(run: PageRun, home: NodeId | "spread"): void {
     for (const chunk of this.#chunksOf(run)) {
-      if (this.homes.of(chunk.first) !== 0) continue;
+      if (this.homes.given(chunk.first) !== 0) continue;
       this.homes.set(chunk.first, home === "spread" ? this.#turn(chunk) : home);
     }
   }
@@ -317,6 +323,7 @@ export class Coherence {
       case "offload":
         // Its sender has yet to hear that this node is no home any more.
         if (this.moves?.retired.has(this.#self)) return;
+        if (message.kind === "request" && this.#decides) return this.#request(from, message);
         if (!this.#isHome(message.first)) return this.#violation(from, message);
         return this.#receiveAsHome(this.directory!, from, message);
       case "peerLostSeen":
@@ -324,11 +331,13 @@ export class Coherence {
         if (this.directory === undefined) return this.#violation(from, message);
         return this.#receiveAsHome(this.directory, from, message);
       case "locate":
-        if (this.#self !== DIRECTORY_NODE) return this.#violation(from, message);
+        if (this.#self !== DIRECTORY_NODE || message.first >= this.#pageCount) {
+          return this.#violation(from, message);
+        }
         return this.#locate(from, message);
       case "located":
         if (from !== DIRECTORY_NODE) return this.#violation(from, message);
-        return this.cache.located(message);
+        return this.cache.located(message, now);
       case "grant":
         this.cache.grant(from, message, now);
         // A final grant has no `done`, so the home must look for the next request here.
@@ -348,6 +357,7 @@ export class Coherence {
       case "adopt":
         if (this.moves?.retired.has(from)) return this.#receiveLate(from, message, now);
         if (!this.#isFromHome(from, message)) return;
+        if (message.kind === "adopt") this.homes.give(message, from);
         return this.#receiveFromHome(message, now);
       case "clear":
         // The directory node has yet to hear that this node is no home any more, or to say so.
@@ -506,6 +516,7 @@ export class Coherence {
 
   /** A node has joined, as far as this node knows. */
   #joined(node: NodeId, now = 0): void {
+    if (node > ONE_HOME_NODES_MAX) this.homes.assumeNothing();
     this.directory?.peerJoined(node);
     this.moves?.joined(node);
     const isMeant = ({ demand }: { demand: Demand }): boolean => demand.requester === node;
@@ -518,8 +529,9 @@ export class Coherence {
     const { moves } = this;
     moves?.present.delete(node);
     if (moves !== undefined && !moves.retired.has(node)) this.#homeMoved(node, true, now);
-    this.cache.peerLost(node, now);
+    // What the cache gives up now ends transactions, behind which none may begin for the node.
     if (this.#self !== DIRECTORY_NODE) this.directory?.peerLost(node);
+    this.cache.peerLost(node, now);
     moves?.lost(node, now);
     if (this.#departure?.kind === "parting") this.#departure.awaited.delete(node);
     this.#outbox.tell({ kind: "peerGone", node });
@@ -578,11 +590,12 @@ export class Coherence {
 
   /** Whether a message is of the home of its pages. One that has moved may have sent it before. */
   #isFromHome(from: NodeId, message: Message & PageRun): boolean {
-    const home = this.homes.of(message.first);
+    const home = this.homes.given(message.first);
     if (from === home) return true;
     if (this.moves?.retired.has(from)) return false;
     // A node that is asked to adopt pages need not know their home.
-    if (home === 0 && message.kind === "adopt") return true;
+    const isInside = message.first + message.count <= this.#pageCount;
+    if (home === 0 && message.kind === "adopt" && isInside) return true;
     this.#violation(from, message);
     return false;
   }
@@ -592,7 +605,7 @@ export class Coherence {
    * have heard before this one does.
    */
   #isHome(page: number): boolean {
-    const home = this.homes.of(page);
+    const home = this.homes.given(page);
     if (home !== 0 || this.#self === DIRECTORY_NODE) return home === this.#self;
     this.homes.set(page, this.#self);
     return true;
@@ -602,13 +615,50 @@ export class Coherence {
    * At the directory node: tells a node which one is the home of pages. The first to ask may become
    * it.
    */
-  #locate(from: NodeId, { first, count }: PageRun): void {
-    let node = this.homes.of(first);
+  #locate(from: NodeId, { first }: PageRun): void {
+    let node = this.homes.given(first);
     if (node === 0) {
-      node = this.#placement === "spread" ? this.#turn(this.homes.chunk(first)) : from;
+      node = this.#newHome(from, first);
       this.homes.set(first, node);
     }
-    this.#outbox.send(from, { kind: "located", first, count, node });
+    this.#tellHome(from, first, node);
+  }
+
+  /** The home of a chunk that has none, as a node asks about it. */
+  #newHome(from: NodeId, page: number): NodeId {
+    if (this.#placement === "spread") return this.#turn(this.homes.chunk(page));
+    const isSmall = this.moves!.present.size <= ONE_HOME_NODES_MAX;
+    return this.#placement === "auto" && isSmall ? DIRECTORY_NODE : from;
+  }
+
+  /** Tells a node the home of a page, and how many pages behind it have the same. */
+  #tellHome(to: NodeId, first: number, node: NodeId): void {
+    const count = this.homes.givenExtent(
+      first,
+      Math.min(LOCATED_MAX_PAGES, this.#pageCount - first),
+    );
+    this.#outbox.send(to, { kind: "located", first, count, node });
+  }
+
+  /** Whether this node is asked for pages of which it is yet to decide that it is their home. */
+  get #decides(): boolean {
+    return this.#placement === "auto" && this.#self === DIRECTORY_NODE;
+  }
+
+  /**
+   * At the directory node: takes a request of a node that takes this one for the home of what was
+   * given none. So it is from now on, as far as the chunks of the run have no other.
+   */
+  #request(from: NodeId, message: RequestMessage): void {
+    const { first, count } = message;
+    const directory = this.directory!;
+    if (count < 1 || first + count > this.#pageCount) return directory.request(from, message);
+    const home = this.homes.given(first);
+    if (home !== 0 && home !== this.#self) return this.#tellHome(from, first, home);
+    const end = first + Math.min(count, this.#runPages);
+    const own = { first, count: this.homes.nextOther(this.#self, first, end) - first };
+    this.homes.give(own, this.#self);
+    directory.request(from, own.count === count ? message : { ...message, ...own });
   }
 
   #violation(from: NodeId, message: Message): void {

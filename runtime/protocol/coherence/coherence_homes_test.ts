@@ -65,6 +65,90 @@ Deno.test("Coherence: ahead of a walk that writes no home is asked for, and ahea
   }
 });
 
+Deno.test("Coherence: by auto three nodes ask nothing about homes, and their runs reach over chunks", () => {
+  const cluster = new ScriptedCluster(3, { ...REGION, placement: "auto", runPages: 8 });
+  cluster.step(2, { kind: "fetch", first: 2, count: 8, access: Access.Write });
+  assertEquals(cluster.log, ["request 2>1"]);
+  cluster.flush();
+  assertEquals(cluster.states(9), [Invalid, Exclusive, Invalid]);
+  assertEquals([0, 4, 8, 12].map((page) => cluster.node(1).homes.given(page)), [1, 1, 1, 0]);
+  assertEquals([0, 4, 8, 12].map((page) => cluster.node(2).homes.given(page)), [1, 1, 1, 0]);
+  assertEquals(cluster.access(3, 4, Access.Read), [
+    "request 3>1",
+    "forward 1>2",
+    "grant 2>3",
+    "done 3>1",
+  ]);
+});
+
+Deno.test("Coherence: by auto what a fourth node touches first has its home there, and nothing moves", () => {
+  const cluster = new ScriptedCluster(3, { ...REGION, placement: "auto" });
+  cluster.access(3, 0, Access.Write);
+  cluster.join();
+  assertEquals(cluster.access(4, 4, Access.Write), ["locate 4>1", "located 1>4"]);
+  assertEquals(cluster.access(3, 8, Access.Write), ["locate 3>1", "located 1>3"]);
+  assertEquals(cluster.access(2, 4, Access.Read), [
+    "locate 2>1",
+    "located 1>2",
+    "request 2>4",
+    "grant 4>2",
+  ]);
+  assertEquals(cluster.access(3, 1, Access.Write), ["request 3>1", "grant 1>3"]);
+  assertEquals([0, 4, 8, 12].map((page) => cluster.node(1).homes.given(page)), [1, 4, 3, 0]);
+  // With three of them left what is asked about has its home at node 1 again.
+  cluster.step(1, { kind: "peerLost", node: 2 });
+  cluster.flush();
+  cluster.access(3, 12, Access.Write);
+  assertEquals(cluster.node(1).homes.given(12), 1);
+});
+
+Deno.test("Coherence: by auto a request to node 1 for pages of another home is sent there", () => {
+  const cluster = new ScriptedCluster(3, { ...REGION, placement: "auto", runPages: 8 });
+  cluster.node(1).assignHomes({ first: 4, count: 4 }, 2);
+  cluster.step(3, { kind: "fetch", first: 5, count: 6, access: Access.Write });
+  cluster.fault(3, 9, Access.Write);
+  cluster.flush();
+  // The rest of the run goes its own way, as a thread waits for a page of it.
+  assertEquals(cluster.log, [
+    "request 3>1",
+    "located 1>3",
+    "request 3>2",
+    "request 3>1",
+    "grant 1>3",
+    "grant 2>3",
+  ]);
+  assertEquals([5, 7, 8, 9].map((page) => cluster.node(3).state(page)), [
+    Exclusive,
+    Exclusive,
+    Invalid,
+    Exclusive,
+  ]);
+  // A run ends where the next page has another home, though its requester does not know.
+  cluster.node(1).assignHomes({ first: 16, count: 4 }, 2);
+  cluster.step(3, { kind: "fetch", first: 14, count: 4, access: Access.Write });
+  cluster.flush();
+  assertEquals([14, 15, 16].map((page) => cluster.node(3).state(page)), [
+    Exclusive,
+    Exclusive,
+    Invalid,
+  ]);
+});
+
+Deno.test("Coherence: word of a home tells of the chunks behind that have the same", () => {
+  const cluster = new ScriptedCluster(3, REGION);
+  for (const page of [0, 4, 8, 16]) cluster.access(2, page, Access.Write);
+  cluster.access(3, 12, Access.Write);
+  assertEquals(cluster.access(1, 0, Access.Read), ["request 1>2", "grant 2>1"]);
+  assertEquals(cluster.access(3, 0, Access.Read), [
+    "locate 3>1",
+    "located 1>3",
+    "request 3>2",
+    "grant 2>3",
+  ]);
+  assertEquals(cluster.access(3, 8, Access.Read), ["request 3>2", "grant 2>3"]);
+  assertEquals([4, 16].map((page) => cluster.node(3).homes.given(page)), [2, 0]);
+});
+
 Deno.test("Coherence: a request to a node that is not the home is a breach", () => {
   const cluster = new ScriptedCluster(3, REGION);
   cluster.access(3, 0, Access.Write);

@@ -775,8 +775,13 @@ export class Directory {
     }
     // A transaction that the home grants at once is over; one that its cache grants is ended by
     // `granted`.
-    if (phase.kind === "granted" && invalidated.length === 0) this.#settle(transaction);
-    else {
+    if (phase.kind === "granted" && invalidated.length === 0) {
+      this.#settle(transaction);
+      if (this.adoptions.size === 0) return;
+      // Of the pages that it was to take over it may have asked for some, and is granted fewer.
+      this.#askAgain(from);
+      this.advanceLeaving();
+    } else {
       this.active.add(transaction);
       this.#countLeavers(transaction, 1);
     }

@@ -316,8 +316,8 @@ class LavishDirectory extends ProbeDirectory {
 
 /** Takes itself for the home of each chunk that it asked about. */
 class PresumptuousCache extends ProbeCache {
-  override located(message: LocatedMessage): void {
-    super.located({ ...message, node: this.options.self });
+  override located(message: LocatedMessage, now: number): void {
+    super.located({ ...message, node: this.options.self }, now);
   }
 }
 

@@ -18,6 +18,10 @@ const HOMES_EVERY = 7;
 const HOMES_REST = 3;
 const HOMES_AND_FREES_REST = 5;
 
+/** Of those with homes on every node these have them by `auto`, of so many seeds in a row. */
+const AUTO_EVERY = 11;
+const AUTO_RESTS: readonly number[] = [1, 5, 6, 7];
+
 /** @returns Whether a seed has homes on every node. */
 export function hasHomes(seed: number): boolean {
   return seed % HOMES_EVERY === HOMES_REST || seed % HOMES_EVERY === HOMES_AND_FREES_REST;
@@ -50,9 +54,11 @@ export function runSchedule(
   const drawn = makeOptions(random);
   // What a node that was given up does to its memory, the oracle of that node does not follow.
   const unlimited = isFrozen ? { ...drawn, memoryPages: [], reservePages: [] } : drawn;
-  const options = hasHomes(seed)
-    ? { ...unlimited, ...makeHomes(random, unlimited.memoryPages) }
-    : unlimited;
+  const homes = hasHomes(seed) ? makeHomes(random, unlimited.memoryPages) : {};
+  const auto = hasHomes(seed) && AUTO_RESTS.includes(seed % AUTO_EVERY)
+    ? { placement: "auto" } as const
+    : {};
+  const options = { ...unlimited, ...homes, ...auto };
   const world = new World(options, random, bug, coverage, trace);
   const drawnIncidents = makeIncidents(random, world);
   const hasFrees = seed % HOMES_EVERY !== HOMES_REST;
