@@ -382,7 +382,8 @@ Deno.test("homes: auto: three nodes have their homes at node 1, and the next one
     assertEquals(await wrong(node, 0, 2 * CHUNK, 1), 0);
     assertEquals(await wrong(node, from, 3 * CHUNK, 4), 0);
   }
-  assertEquals(await homeChunks(nodes), chunks);
+  // Node 1 may become the home of what it reads ahead.
+  assertEquals((await homeChunks(nodes)).slice(1), chunks.slice(1));
 });
 
 Deno.test("homes: of what two other nodes share node 1 hears one look-up a chunk that is touched and one a part, and no more", async () => {
