@@ -72,12 +72,8 @@ export class ChunkHomes {
   }
 
   /** A node is the home of the chunks of a run that were given none. */
-  give({ first, count }: PageRun, node: NodeId): void {
-    if (this.#isOne) return;
-    const end = first + count;
-    for (let page = first; page < end; page = this.chunk(page).first + this.#chunkPages) {
-      if (this.#given(page) === 0) this.set(page, node);
-    }
+  give(run: PageRun, node: NodeId): void {
+    if (!this.#isOne && run.count > 0) this.giveInTurn(run, [node]);
   }
 
   #given(page: number): NodeId {
@@ -136,14 +132,28 @@ export class ChunkHomes {
     return { first: page - page % this.#chunkPages, count: this.#chunkPages };
   }
 
+  /**
+   * The chunks of a run that were given no home get theirs, in turn.
+   *
+   * @param run The pages.
+   * @param nodes The nodes that take turns, by the number of the chunk.
+   */
+  giveInTurn({ first, count }: PageRun, nodes: readonly NodeId[]): void {
+    const entries = nodes.map((node) => this.#entry(node));
+    const end = Math.ceil((first + count) / this.#chunkPages);
+    for (let chunk = first >>> this.#chunkBits; chunk < end; chunk++) {
+      const block = this.#block(chunk);
+      if (block[chunk & BLOCK_MASK] !== 0) continue;
+      const entry = entries[chunk % entries.length]!;
+      block[chunk & BLOCK_MASK] = entry;
+      this.#counts[entry]!++;
+    }
+  }
+
   /** A node is the home of a page's chunk from now on. */
   set(page: number, node: NodeId): void {
     const chunk = page >>> this.#chunkBits;
-    let block = this.#blocks.get(chunk >>> BLOCK_BITS);
-    if (block === undefined) {
-      block = new Uint16Array(BLOCK_CHUNKS);
-      this.#blocks.set(chunk >>> BLOCK_BITS, block);
-    }
+    const block = this.#block(chunk);
     const entry = this.#entry(node);
     const before = block[chunk & BLOCK_MASK]!;
     if (before !== 0) this.#counts[before]!--;
@@ -156,26 +166,47 @@ export class ChunkHomes {
    *
    * @param node The node that is the home of no chunk any more.
    * @param heir The home of its chunks from now on.
-   * @returns The chunks, in ascending order.
+   * @param runPages How many pages of chunks in a row become one run at most; by default each chunk
+   *   is one.
+   * @returns The chunks, in runs, in ascending order.
    */
-  takeOver(node: NodeId, heir: NodeId): PageRun[] {
+  takeOver(node: NodeId, heir: NodeId, runPages: number = this.#chunkPages): PageRun[] {
     const entry = this.#entries.get(node);
     if (entry === undefined) return [];
-    const chunks: PageRun[] = [];
+    const runs: PageRun[] = [];
+    let first = 0;
+    let count = 0;
     const next = this.#entry(heir);
+    this.#counts[next]! += this.#counts[entry]!;
     let index = this.#blocks.next(0);
     for (; index !== undefined; index = this.#blocks.next(index + 1)) {
       const block = this.#blocks.get(index)!;
       let offset = block.indexOf(entry);
       for (; offset >= 0; offset = block.indexOf(entry, offset + 1)) {
         block[offset] = next;
-        chunks.push(this.chunk((index * BLOCK_CHUNKS + offset) * this.#chunkPages));
+        const page = (index * BLOCK_CHUNKS + offset) * this.#chunkPages;
+        if (page !== first + count || count + this.#chunkPages > runPages) {
+          if (count > 0) runs.push({ first, count });
+          first = page;
+          count = 0;
+        }
+        count += this.#chunkPages;
       }
     }
-    this.#counts[next]! += chunks.length;
+    if (count > 0) runs.push({ first, count });
     this.#entries.delete(node);
     this.#free.push(entry);
-    return chunks;
+    return runs;
+  }
+
+  /** The block of a chunk's entry, which is made where there is none. */
+  #block(chunk: number): Uint16Array {
+    let block = this.#blocks.get(chunk >>> BLOCK_BITS);
+    if (block === undefined) {
+      block = new Uint16Array(BLOCK_CHUNKS);
+      this.#blocks.set(chunk >>> BLOCK_BITS, block);
+    }
+    return block;
   }
 
   #entry(node: NodeId): number {

@@ -49,6 +49,39 @@ Deno.test("ChunkHomes: a node takes over the chunks of another, and no more", ()
   assertEquals(homes.takeOver(5, 1), []);
 });
 
+Deno.test("ChunkHomes: chunks in a row are taken over in runs, no longer than asked", () => {
+  const homes = new ChunkHomes("first-touch", 2);
+  homes.giveInTurn({ first: 0, count: 10 }, [5]);
+  homes.giveInTurn({ first: 12, count: 3 }, [5, 6]);
+  assertEquals(homes.takeOver(5, 1, 4), [
+    { first: 0, count: 4 },
+    { first: 4, count: 4 },
+    { first: 8, count: 2 },
+    { first: 12, count: 2 },
+  ]);
+  assertEquals([1, 6].map((node) => homes.count(node)), [6, 1]);
+});
+
+Deno.test("ChunkHomes: chunks are given in turn, but for those that have a home", () => {
+  const homes = new ChunkHomes("first-touch", 4);
+  homes.set(5, 9);
+  homes.giveInTurn({ first: 2, count: 12 }, [1, 2, 3]);
+  assertEquals([0, 4, 8, 12, 16].map((page) => homes.given(page)), [1, 9, 3, 1, 0]);
+  assertEquals([1, 2, 3, 9].map((node) => homes.count(node)), [2, 0, 1, 1]);
+  assertEquals([homes.givenExtent(0, 99), homes.givenExtent(12, 2)], [4, 2]);
+});
+
+Deno.test("ChunkHomes: by auto node 1 is assumed, and what was given is known", () => {
+  const homes = new ChunkHomes("auto", 4);
+  homes.give({ first: 4, count: 4 }, 1);
+  homes.give({ first: 4, count: 8 }, 2);
+  assertEquals([0, 4, 8].map((page) => homes.of(page)), [1, 1, 2]);
+  assertEquals([0, 4, 8].map((page) => homes.given(page)), [0, 1, 2]);
+  assertEquals(homes.extent(0, 16), 8);
+  homes.assumeNothing();
+  assertEquals([0, 4, 8].map((page) => homes.of(page)), [0, 1, 2]);
+});
+
 Deno.test("ChunkHomes: more nodes come and go than entries can tell apart", () => {
   const homes = new ChunkHomes("first-touch");
   for (let node = 2; node < 70_000; node++) {

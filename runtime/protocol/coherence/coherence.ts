@@ -4,7 +4,7 @@
  * and the real driver run this same class.
  */
 
-import { LOCATED_MAX_PAGES, ONE_HOME_NODES_MAX } from "../../limits.ts";
+import { LOCATED_MAX_PAGES, ONE_HOME_NODES_MAX, WORK_PAGES } from "../../limits.ts";
 import { type CacheCounters, PageCache } from "./cache.ts";
 import { ChunkHomes, type Placement } from "./chunk_homes.ts";
 import { type Debt, isOwed } from "./debts.ts";
@@ -125,6 +125,7 @@ export class Coherence {
   readonly #self: NodeId;
   readonly #pageCount: number;
   readonly #runPages: number;
+  readonly #workPages: number;
   readonly #placement: Placement;
   /** What this node knows of other nodes and of moves; only where it can be the home of a page. */
   readonly moves: HomeMoves | undefined;
@@ -144,6 +145,7 @@ export class Coherence {
     this.#self = options.self;
     this.#pageCount = options.pageCount;
     this.#runPages = options.runPages;
+    this.#workPages = options.workPages ?? WORK_PAGES;
     const { self, placement = "directory", chunkPages } = options;
     const homes = this.homes = new ChunkHomes(placement, chunkPages);
     this.#placement = placement;
@@ -203,16 +205,14 @@ export class Coherence {
 
   /** At the directory node: the first page of a run that has another home, if any. */
   hindrance(run: PageRun, home: NodeId): number | undefined {
-    const isOther = (node: NodeId): boolean => node !== 0 && node !== home;
-    return this.#chunksOf(run).find(({ first }) => isOther(this.homes.given(first)))?.first;
+    const end = run.first + run.count;
+    const page = this.homes.nextOther(home, run.first, end);
+    return page < end ? page : undefined;
   }
 
   /** At the directory node: gives the chunks of a run that have no home one. */
   assignHomes(run: PageRun, home: NodeId | "spread"): void {
-    for (const chunk of this.#chunksOf(run)) {
-      if (this.homes.given(chunk.first) !== 0) continue;
-      this.homes.set(chunk.first, home === "spread" ? this.#turn(chunk) : home);
-    }
+    this.homes.giveInTurn(run, home === "spread" ? this.#turns : [home]);
   }
 
   /** At the directory node: whether a node is there, and has not begun to leave. */
@@ -220,16 +220,9 @@ export class Coherence {
     return this.directory!.stays(node) && this.moves?.retired.has(node) !== true;
   }
 
-  #turn(chunk: PageRun): NodeId {
-    return this.directory!.turn(chunk, this.moves!.retired);
-  }
-
-  *#chunksOf({ first, count }: PageRun): Generator<PageRun> {
-    for (let page = first; page < first + count;) {
-      const chunk = this.homes.chunk(page);
-      yield chunk;
-      page = chunk.first + chunk.count;
-    }
+  /** The nodes that take turns to be the home of a chunk: those that stay homes. */
+  get #turns(): NodeId[] {
+    return [...this.moves!.present].filter((node) => this.stays(node));
   }
 
   /** What was counted so far. */
@@ -540,7 +533,7 @@ export class Coherence {
 
   /** A home has moved to the directory node. */
   #homeMoved(node: NodeId, isGone: boolean, now: number): void {
-    const chunks = this.homes.takeOver(node, DIRECTORY_NODE);
+    const chunks = this.homes.takeOver(node, DIRECTORY_NODE, this.#workPages);
     if (this.#self === DIRECTORY_NODE) this.directory!.takeOver(node, chunks);
     else if (node === this.#self) this.directory!.moved();
     this.#early = this.#early.filter(({ from }) => from !== node);
@@ -616,19 +609,17 @@ export class Coherence {
    * it.
    */
   #locate(from: NodeId, { first }: PageRun): void {
-    let node = this.homes.given(first);
-    if (node === 0) {
-      node = this.#newHome(from, first);
-      this.homes.set(first, node);
+    if (this.homes.given(first) === 0) {
+      this.homes.giveInTurn({ first, count: 1 }, this.#candidates(from));
     }
-    this.#tellHome(from, first, node);
+    this.#tellHome(from, first, this.homes.given(first));
   }
 
-  /** The home of a chunk that has none, as a node asks about it. */
-  #newHome(from: NodeId, page: number): NodeId {
-    if (this.#placement === "spread") return this.#turn(this.homes.chunk(page));
+  /** The nodes of which one becomes the home of what has none, as a node asks about it. */
+  #candidates(from: NodeId): NodeId[] {
+    if (this.#placement === "spread") return this.#turns;
     const isSmall = this.moves!.present.size <= ONE_HOME_NODES_MAX;
-    return this.#placement === "auto" && isSmall ? DIRECTORY_NODE : from;
+    return [this.#placement === "auto" && isSmall ? DIRECTORY_NODE : from];
   }
 
   /** Tells a node the home of a page, and how many pages behind it have the same. */

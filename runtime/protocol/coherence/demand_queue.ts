@@ -103,6 +103,7 @@ export class DemandQueue {
 
   /** Removes the demands for pages of a run, whose home has moved. */
   forget(run: PageRun): void {
+    if (this.deferred.length === 0) return;
     this.deferred = this.deferred.filter((demand) => !contains(run, demand.first));
   }
 

@@ -226,12 +226,6 @@ export class Directory {
     this.members.add(node);
   }
 
-  /** The node whose turn it is to be the home of a chunk, of those that stay homes. */
-  turn({ first, count }: PageRun, retired: ReadonlySet<NodeId>): NodeId {
-    const nodes = [...this.members].filter((node) => this.stays(node) && !retired.has(node));
-    return nodes[first / count % nodes.length]!;
-  }
-
   /** Whether a node is a member, and has not begun to leave. */
   stays(node: NodeId): boolean {
     return this.members.has(node) && !this.leaving.has(node);

@@ -306,6 +306,7 @@ export class PageMemory {
 
   /** The home has forgotten the copies. */
   dropped({ first, count }: PageRun): void {
+    if (this.residence.count(Dropping, Forgone) === 0) return;
     for (let page = first; page < first + count;) {
       const value = this.residence.get(page);
       const extent = this.residence.extent(page, first + count - page);

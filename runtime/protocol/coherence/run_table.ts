@@ -33,9 +33,12 @@ interface Chunk {
   size: number;
 }
 
+/** The number of the run that has all pages of a chunk: long runs take next to no memory. */
+type WholeChunk = number;
+
 /** Disjoint runs, in the order in which they were added. */
 export class RunTable<Run extends PageRun> {
-  readonly #chunks = new SparseArray<Chunk>();
+  readonly #chunks = new SparseArray<Chunk | WholeChunk>();
   readonly #spares: Chunk[] = [];
   /** The runs by number. */
   readonly #entries: (Entry<Run> | undefined)[] = [undefined];
@@ -72,7 +75,9 @@ export class RunTable<Run extends PageRun> {
     const last = ((end - 1) >>> CHUNK_BITS) + 1;
     let index = this.#chunks.next(start >>> CHUNK_BITS, last);
     for (; index !== undefined; index = this.#chunks.next(index + 1, last)) {
-      const { numbers } = this.#chunks.get(index)!;
+      const chunk = this.#chunks.get(index)!;
+      if (typeof chunk === "number") return Math.max(start, index * CHUNK_PAGES);
+      const { numbers } = chunk;
       const stop = Math.min(end, (index + 1) * CHUNK_PAGES);
       for (let page = Math.max(start, index * CHUNK_PAGES); page < stop; page++) {
         if (numbers[page & CHUNK_MASK] !== 0) return page;
@@ -129,7 +134,8 @@ export class RunTable<Run extends PageRun> {
 
   #entry(page: number): Entry<Run> | undefined {
     const chunk = this.#chunks.get(page >>> CHUNK_BITS);
-    return chunk === undefined ? undefined : this.#entries[chunk.numbers[page & CHUNK_MASK]!];
+    if (chunk === undefined) return undefined;
+    return this.#entries[typeof chunk === "number" ? chunk : chunk.numbers[page & CHUNK_MASK]!];
   }
 
   /** Puts a number at each page of a run; 0 takes the one that is there away. */
@@ -139,13 +145,19 @@ export class RunTable<Run extends PageRun> {
       const index = page >>> CHUNK_BITS;
       const from = page & CHUNK_MASK;
       const to = Math.min(CHUNK_PAGES, from + end - page);
-      const chunk = this.#chunks.get(index) ?? this.#addChunk(index);
-      const { numbers } = chunk;
-      for (let offset = from; offset < to; offset++) numbers[offset] = number;
-      chunk.size += number === 0 ? from - to : to - from;
-      if (chunk.size === 0) this.#deleteChunk(index, chunk);
       page += to - from;
+      if (to - from === CHUNK_PAGES) this.#chunks.set(index, number || undefined);
+      else this.#fillPart(index, from, to, number);
     }
+  }
+
+  /** The same between two offsets of a chunk. */
+  #fillPart(index: number, from: number, to: number, number: number): void {
+    const chunk = this.#chunks.get(index) as Chunk | undefined ?? this.#addChunk(index);
+    const { numbers } = chunk;
+    for (let offset = from; offset < to; offset++) numbers[offset] = number;
+    chunk.size += number === 0 ? from - to : to - from;
+    if (chunk.size === 0) this.#deleteChunk(index, chunk);
   }
 
   #addChunk(index: number): Chunk {

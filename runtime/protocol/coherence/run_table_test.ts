@@ -19,6 +19,20 @@ Deno.test("RunTable: a run is found by each of its pages, and by no other", () =
   for (const page of [1, 99, 228, LAST_PAGE - 1]) assertEquals(table.at(page), undefined);
 });
 
+Deno.test("RunTable: a run over whole chunks is found in all of them, until it is deleted", () => {
+  const { table, added } = setUp([127, 2 ** 20]);
+  for (const page of [127, 128, 5000, 2 ** 20 - 1, 2 ** 20 + 126]) {
+    assertEquals(table.at(page), added[0]);
+    assertEquals(table.next(page, 2 ** 21), page);
+  }
+  for (const page of [126, 2 ** 20 + 127]) assertEquals(table.at(page), undefined);
+  assertEquals(table.next(0, 2 ** 21), 127);
+  table.delete(added[0]!);
+  assertEquals(table.next(0, 2 ** 21), 2 ** 21);
+  table.add({ first: 130, count: 1 });
+  assertEquals([128, 130, 131].map((page) => table.at(page)?.first), [undefined, 130, undefined]);
+});
+
 Deno.test("RunTable: runs come in the order in which they were added", () => {
   const { table, added } = setUp([9, 2], [0, 1], [5, 1], [20, 1]);
   table.delete(added[1]!);
