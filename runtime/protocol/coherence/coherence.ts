@@ -316,7 +316,9 @@ export class Coherence {
       case "offload":
         // Its sender has yet to hear that this node is no home any more.
         if (this.moves?.retired.has(this.#self)) return;
-        if (message.kind === "request" && this.#decides) return this.#request(from, message);
+        if (message.kind === "request" && this.directory !== undefined) {
+          return this.#request(from, message);
+        }
         if (!this.#isHome(message.first)) return this.#violation(from, message);
         return this.#receiveAsHome(this.directory!, from, message);
       case "peerLostSeen":
@@ -631,21 +633,22 @@ export class Coherence {
     this.#outbox.send(to, { kind: "located", first, count, node });
   }
 
-  /** Whether this node is asked for pages of which it is yet to decide that it is their home. */
-  get #decides(): boolean {
-    return this.#placement === "auto" && this.#self === DIRECTORY_NODE;
-  }
-
   /**
-   * At the directory node: takes a request of a node that takes this one for the home of what was
-   * given none. So it is from now on, as far as the chunks of the run have no other.
+   * Takes a request as the home of its first page. The directory node may be taken for the home of
+   * what was given none, by `auto`, and then is. Of the other chunks of the run this node is the
+   * home too, unless it knows better: all of them are on record from now on.
    */
   #request(from: NodeId, message: RequestMessage): void {
     const { first, count } = message;
     const directory = this.directory!;
-    if (count < 1 || first + count > this.#pageCount) return directory.request(from, message);
+    const isInside = count >= 1 && first + count <= this.#pageCount;
+    const decides = this.#self === DIRECTORY_NODE && this.#placement === "auto";
     const home = this.homes.given(first);
-    if (home !== 0 && home !== this.#self) return this.#tellHome(from, first, home);
+    if (isInside && decides && home !== 0 && home !== this.#self) {
+      return this.#tellHome(from, first, home);
+    }
+    if (!decides && !this.#isHome(first)) return this.#violation(from, message);
+    if (!isInside) return directory.request(from, message);
     const end = first + Math.min(count, this.#runPages);
     const own = { first, count: this.homes.nextOther(this.#self, first, end) - first };
     this.homes.give(own, this.#self);

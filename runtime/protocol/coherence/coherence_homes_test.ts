@@ -149,6 +149,19 @@ Deno.test("Coherence: word of a home tells of the chunks behind that have the sa
   assertEquals([4, 16].map((page) => cluster.node(3).homes.given(page)), [2, 0]);
 });
 
+Deno.test("Coherence: a home that leaves tells of chunks of which it only heard in the middle of runs", () => {
+  const cluster = new ScriptedCluster(3, { ...REGION, runPages: 8 });
+  for (const page of [0, 4]) cluster.access(2, page, Access.Write);
+  cluster.node(1).assignHomes({ first: 8, count: 8 }, 2);
+  cluster.access(3, 8, Access.Write);
+  cluster.step(3, { kind: "fetch", first: 9, count: 7, access: Access.Write });
+  cluster.flush();
+  assertEquals(cluster.node(2).homes.given(12), 2);
+  cluster.step(2, { kind: "leave" });
+  cluster.flush();
+  assertEquals(cluster.node(1).directory!.copies(14), { owner: 3, nodes: [3] });
+});
+
 Deno.test("Coherence: a request to a node that is not the home is a breach", () => {
   const cluster = new ScriptedCluster(3, REGION);
   cluster.access(3, 0, Access.Write);
