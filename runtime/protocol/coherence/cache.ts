@@ -442,10 +442,11 @@ export class PageCache {
     while (this.adoptions.length > 0) {
       const { first, count } = this.adoptions[0]!;
       const room = this.memory.free - this.roomless.length;
-      // What the home is asked to forget can be requested once the home has answered; and what was
-      // asked of a node that is not the home, once that has said so.
+      // What the home is asked to forget can be requested once the home has answered. So can what
+      // is requested already, be it of a node that is not the home any more: the grant may be of
+      // fewer pages.
       let ready = 0;
-      while (ready < count && !this.#isElsewhere(first + ready)) ready++;
+      while (ready < count && this.#isUnasked(first + ready)) ready++;
       const taken = this.#fetch({ first, count: ready }, Access.Write, room);
       if (taken === count) this.adoptions.shift();
       else {
@@ -455,13 +456,6 @@ export class PageCache {
         this.hasDeclined = true;
       }
     }
-  }
-
-  /** Whether a page that is to be adopted cannot be requested yet. */
-  #isElsewhere(page: number): boolean {
-    const pending = this.pending.at(page);
-    return this.memory.isAsked(page) ||
-      (pending !== undefined && pending.home !== 0 && pending.home !== this.homes.of(page));
   }
 
   /** How many pages may be requested that no thread waits for: never as many as there is room. */
@@ -802,8 +796,12 @@ export class PageCache {
    * already, and the home is not just asked to forget it.
    */
   #isMissing(page: number, access: Access): boolean {
-    return !permits(this.state(page), access) && !this.memory.isAsked(page) &&
-      this.pending.at(page) === undefined;
+    return !permits(this.state(page), access) && this.#isUnasked(page);
+  }
+
+  /** Whether the home has yet to be asked for a page, and is not asked to forget it. */
+  #isUnasked(page: number): boolean {
+    return !this.memory.isAsked(page) && this.pending.at(page) === undefined;
   }
 
   /** How many of `limit` pages from `first` on one request can ask for, with so much room. */

@@ -171,6 +171,11 @@ export const CACHE_SHAPE: TableShape<CacheInput, Situation> = {
       rows: ["adopt"],
       columns: ["S granted"],
     },
+    {
+      why: "the home asks no node for a page that is on its way to that node already",
+      rows: ["adopt"],
+      columns: ["I granted"],
+    },
   ],
 };
 

@@ -37,6 +37,22 @@ Deno.test("the copies of a leaving node count until it has left", () => {
   assertEquals(cluster.node(1).directory!.copies(1), { owner: 1, nodes: [1] });
 });
 
+Deno.test("a page that is to be taken over is asked for again where a request for it brought others only", () => {
+  const cluster = new ScriptedCluster(3, { runPages: 4 }, [1, Infinity, Infinity]);
+  cluster.access(1, 9, Access.Write);
+  cluster.access(2, 1, Access.Write);
+  cluster.tellRooms();
+  // Node 3 has asked for pages 0 and 1. The home is to let node 2 leave before it hears of that.
+  cluster.step(3, { kind: "fetch", first: 0, count: 2, access: Access.Read });
+  cluster.step(2, { kind: "leave" });
+  cluster.deliver(2, 1);
+  cluster.deliver(1, 3);
+  assertEquals(cluster.log.slice(-3), ["request 3>1", "leave 2>1", "adopt 1>3"]);
+  cluster.flush();
+  assertEquals(cluster.states(1), [Invalid, Invalid, Exclusive]);
+  assert(cluster.log.includes("left 1>2"));
+});
+
 Deno.test("two nodes that leave do not rely on each other", () => {
   const cluster = new ScriptedCluster(3);
   for (const page of [0, 1]) cluster.access(2, page, Access.Write);

@@ -175,6 +175,10 @@ export const TRANSACTION_SHAPE: TableShape<TransactionEvent, Sort> = {
     why: "others have a copy again only where the home had to wait for a transaction before",
     rows: ["sharer dies", "source leaves"],
     columns: ["take-over"],
+  }, {
+    why: "the last copy of the pages was lost before, while they were on their way",
+    rows: ["aborted, nothing taken"],
+    columns: ["write+", "hand-over"],
   }],
 };
 
