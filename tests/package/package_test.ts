@@ -7,6 +7,7 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { VERSION } from "../../mod.ts";
 import { PERMISSIONS, PROGRAM_PRINTS, ROOT, Scratch } from "./scratch.ts";
+import { buildThreads } from "../wasi/build_threads.ts";
 import { type Package, Registry } from "./registry.ts";
 
 /** The import map of the program, which no way of adding the package may change. */
@@ -72,7 +73,7 @@ Deno.test("package: the tarball has what a program needs, and nothing else", asy
     assertEquals(files.filter((name) => name.startsWith(`${machine}-`)).length, 1, machine);
   }
   const others = files.filter((name) => !native.includes(name)).filter((name) =>
-    !/^(?:[\w.-]+|runtime\/cli\/launch)\.js$|^types\/.+\.d\.ts$|^package\.json$|^[A-Z]+(?:\.md)?$/
+    !/^(?:[\w.-]+|runtime\/cli\/launch|runtime\/wasi\/worker)\.js$|^types\/.+\.d\.ts$|^package\.json$|^[A-Z]+(?:\.md)?$/
       .test(name)
   );
   assertEquals(others, []);
@@ -193,6 +194,19 @@ Deno.test("package: the launcher starts examples that are copied into a project"
   assertEquals(printed[1]!.at(-1), "[1] OK");
   const help = await scratch.deno([...launch.slice(0, 3), "--help"]);
   assertStringIncludes(help, `\nUsage: deno ${launch.slice(0, 3).join(" ")} [DENO'S FLAGS] -n N`);
+});
+
+Deno.test("package: runs a WebAssembly program whose threads are spread over nodes", async () => {
+  const { tarball, single } = await pack();
+  using scratch = new Scratch();
+  await unpack(scratch, tarball);
+  await buildThreads(`${scratch.path}/threads.wasm`);
+  const words = ["wasm", "-n", "2", "threads.wasm", "count"];
+  const printed = await scratch.deno(["run", "-A", "npm:@tdsm/runtime", ...words]);
+  assertMatch(printed, /^(?:node [12]\n){6}counted 1200\n$/);
+  const refused = await scratch.run([scratch.executable, "run", "-A", single, ...words]);
+  assertEquals(refused.code, 1);
+  assertStringIncludes(refused.stderr, "without the script of threads; use the package");
 });
 
 Deno.test("package: a checkout in links, with and without a package.json", async () => {
