@@ -69,6 +69,17 @@ export async function startNode(
   // Some ways to find the directory use the C library.
   requireNative();
   const meeting = await meet(given);
+  try {
+    return await startAndPublish(meeting, ownsProcess);
+  } catch (error) {
+    const isTaken = error instanceof TdsmError && error.code === "ListenFailed";
+    if (!meeting.isContended || !isTaken) throw error;
+    return await startAndPublish(await meet(given), ownsProcess);
+  }
+}
+
+/** Starts a node, and tells others of it where it hosts the directory. */
+async function startAndPublish(meeting: Meeting, ownsProcess: boolean): Promise<Node> {
   let node: Node | undefined;
   try {
     node = await startMet(meeting, ownsProcess);

@@ -53,7 +53,7 @@ export class DnsRendezvous implements Rendezvous {
           "where no other one reaches it. Correct /etc/hosts here, or the name service",
       );
     }
-    return { kind: "host", place, address, ports: [port], ...KNOWN_TO_ALL };
+    return { kind: "host", place, address, ports: [port], isContended: true, ...KNOWN_TO_ALL };
   }
 
   /** The addresses of the name, as soon as there are any. */

@@ -3,7 +3,7 @@
  * record hosts the directory. The record hangs on a lease, and so goes with its node.
  */
 
-import { type Address, formatAddress, isLoopback, isWildcard, parseAddress } from "../address.ts";
+import { formatAddress, isLoopback, isWildcard, parseAddress } from "../address.ts";
 import { reasonOf, TdsmError } from "../errors.ts";
 import { ETCD_BEAT_MS, ETCD_CALL_MAX_MS, ETCD_LEASE_S, ETCD_RETRY_MS } from "../limits.ts";
 import { Level, writeLog } from "../log.ts";
@@ -13,9 +13,9 @@ import { keyOf } from "../settings/key_text.ts";
 import { mayUseNet, netPermission } from "../settings/permissions.ts";
 import type { Settings } from "../settings/types.ts";
 import { Looks } from "./looks.ts";
-import { machineName } from "./machine.ts";
+import { hostOf, machineName, whyOnlyHere } from "./machine.ts";
 import { whyNotThere } from "./probe.ts";
-import { joiningAt, mayClaim, notInTime } from "./record.ts";
+import { joiningAt, mayClaim, notInTime, reachable } from "./record.ts";
 import type { Finding, Hosting, Rendezvous, Seeker } from "./rendezvous.ts";
 import { placeSeen } from "./variables.ts";
 
@@ -28,6 +28,8 @@ interface EtcdRecord {
   readonly claim: string;
   /** Where the directory listens, once it does. */
   readonly address?: string;
+  /** What nobody but the machine of the directory has. */
+  readonly boot?: string;
   /** The key in base64, where the directory listens on loopback and nobody has given one. */
   readonly key?: string;
 }
@@ -84,11 +86,13 @@ export class EtcdRendezvous implements Rendezvous {
       try {
         const { record, revision } = await this.#read();
         if (record === undefined && mayHost) {
-          const hosting = await this.#claim(settings);
+          const hosting = await this.#claim(settings, giveUpAtMs);
           if (hosting !== undefined) return { ...hosting, place };
           continue;
         }
-        const found = record?.address === undefined ? undefined : await joining(record);
+        const found = record?.address === undefined
+          ? undefined
+          : await joining(`${this.#name} in etcd`, { ...record, address: record.address });
         if (typeof found === "object") return { ...found, place };
         if (record !== undefined) met = found ?? "the node that has claimed it does not listen yet";
         await this.#change(revision, Math.min(giveUpAtMs - performance.now(), ETCD_RETRY_MS));
@@ -122,8 +126,9 @@ export class EtcdRendezvous implements Rendezvous {
   #recordOf(value: string): EtcdRecord {
     try {
       const record = JSON.parse(new TextDecoder().decode(Uint8Array.fromBase64(value)));
-      const { tdsm, claim, address, key } = record as EtcdRecord;
-      if (tdsm === RECORD_VERSION && typeof claim === "string") {
+      const { tdsm, claim, address, boot, key } = record as EtcdRecord;
+      const isString = [claim, boot ?? ""].every((it) => typeof it === "string");
+      if (tdsm === RECORD_VERSION && isString) {
         if (address !== undefined) parseAddress(address, 0);
         if (key !== undefined) keyOf(key);
         return record;
@@ -135,7 +140,7 @@ export class EtcdRendezvous implements Rendezvous {
   }
 
   /** Creates the record; `undefined` where another node was first. */
-  async #claim(settings: Settings): Promise<Hosting | undefined> {
+  async #claim(settings: Settings, giveUpAtMs: number): Promise<Hosting | undefined> {
     const isLocal = isLoopback(settings.address);
     const makesKey = isLocal && settings.key === undefined && !settings.insecure;
     const claimed: EtcdRecord = {
@@ -156,15 +161,10 @@ export class EtcdRendezvous implements Rendezvous {
       key: makesKey ? keyOf(claimed.key!) : undefined,
       plain: isLocal,
       publish: async ({ hostname, port }) => {
-        const host = isWildcard(hostname) ? machineName().host : hostname;
-        record = { ...claimed, address: formatAddress({ hostname: host, port }) };
-        let isOurs: boolean;
-        try {
-          isOurs = await this.#replace(claimed, record, lease);
-        } catch (error) {
-          throw error instanceof EtcdSilent ? this.#unpublished(error) : error;
-        }
-        if (!isOurs) throw this.#lost();
+        const { boot } = machineName();
+        const host = isWildcard(hostname) ? this.#nameOfHere() : hostname;
+        record = { ...claimed, address: formatAddress({ hostname: host, port }), boot };
+        if (!await this.#publish(claimed, record, lease, giveUpAtMs)) throw this.#lost();
         keeper.postMessage({ value: valueOf(record) });
       },
       withdraw: async () => {
@@ -177,6 +177,38 @@ export class EtcdRendezvous implements Rendezvous {
         }
       },
     };
+  }
+
+  /** The name by which other machines reach this one. */
+  #nameOfHere(): string {
+    const host = hostOf();
+    const why = whyOnlyHere(host);
+    if (why === undefined) return host;
+    throw refused(`Cannot host by ${this.#name} in etcd: ${why}, or give the node an --address`);
+  }
+
+  /**
+   * Puts the record with the address in the place of the claim, as soon as etcd can take it.
+   *
+   * @returns Whether the claim was there.
+   */
+  async #publish(
+    claimed: EtcdRecord,
+    record: EtcdRecord,
+    lease: string,
+    giveUpAtMs: number,
+  ): Promise<boolean> {
+    const looks = new Looks(giveUpAtMs);
+    for (let isFirst = true;; isFirst = false) {
+      try {
+        if (await this.#replace(claimed, record, lease)) return true;
+        // etcd may have done it before, and its answer was lost.
+        return !isFirst && (await this.#read()).record?.address === record.address;
+      } catch (error) {
+        if (!(error instanceof EtcdSilent)) throw error;
+        if (!await looks.again()) throw this.#unpublished(error);
+      }
+    }
   }
 
   /** Puts a record where there is none. */
@@ -308,8 +340,12 @@ const NOT_NOW: ReadonlySet<number> = new Set([503, 504]);
 class EtcdSilent extends Error {}
 
 /** What to do about a record with an address: join, or why that is not possible yet. */
-async function joining({ address, key }: EtcdRecord): Promise<Finding | string> {
-  const directory: Address = parseAddress(address!, 0);
+async function joining(
+  name: string,
+  record: EtcdRecord & { readonly address: string },
+): Promise<Finding | string> {
+  const { address, key } = record;
+  const directory = reachable(name, record);
   const why = await whyNotThere(directory);
   // The record of a node that has just died goes when its lease is over.
   if (why !== undefined) return `nothing answers at ${address}, which it names (${why})`;

@@ -1,8 +1,9 @@
-import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import { assertEquals, assertMatch, assertRejects, assertStringIncludes } from "@std/assert";
 import { TdsmError } from "../errors.ts";
 import { resolveSettings } from "../settings/settings.ts";
 import { EtcdRendezvous } from "./etcd.ts";
-import type { Finding } from "./rendezvous.ts";
+import { machineName } from "./machine.ts";
+import type { Finding, Hosting } from "./rendezvous.ts";
 
 /** Looks for the directory at a server that stands for etcd; `tests/launchers/` has a real one. */
 async function findAt(
@@ -81,7 +82,8 @@ Deno.test("EtcdRendezvous: a directory that is published, and one that does not 
   const { port } = listener.addr;
   const address = `127.0.0.1:${port}`;
   const accepting = listener.accept();
-  const found = await findAt(() => record({ tdsm: 1, claim: "a", address }));
+  const { boot } = machineName();
+  const found = await findAt(() => record({ tdsm: 1, claim: "a", address, boot }));
   (await accepting).close();
   listener.close();
   assertEquals(found, {
@@ -93,7 +95,7 @@ Deno.test("EtcdRendezvous: a directory that is published, and one that does not 
   });
   const gone = await refusal(findAt((path) => {
     if (path === "/v3/watch") return Response.json({ result: { created: true } });
-    return record({ tdsm: 1, claim: "a", address });
+    return record({ tdsm: 1, claim: "a", address, boot });
   }, 50));
   assertStringIncludes(gone.message, "nothing answers at HOST, which it names (");
   const claimed = await refusal(findAt((path) => {
@@ -101,6 +103,95 @@ Deno.test("EtcdRendezvous: a directory that is published, and one that does not 
     return record({ tdsm: 1, claim: "a" });
   }, 50));
   assertStringIncludes(claimed.message, "the node that has claimed it does not listen yet");
+});
+
+Deno.test("EtcdRendezvous: a directory that only another machine reaches is refused", async () => {
+  for (const address of ["127.0.0.1:9", "[::1]:9", "localhost:9"]) {
+    for (const boot of ["another", undefined]) {
+      const error = await refusal(findAt(() => record({ tdsm: 1, claim: "a", address, boot })));
+      assertEquals(error.code, "InvalidOption");
+      assertMatch(
+        error.message,
+        /^Cannot join by p\/directory in etcd: its directory is on another machine, and listens at \S+, where only that machine reaches it\. Give its node an --address$/,
+      );
+    }
+  }
+});
+
+/** Whether etcd cannot answer the request of that number, though it may have done it. */
+type Silence = (path: string, count: number) => "before" | "after" | undefined;
+
+/** Stands for an etcd without leases that end: it has one record, and cannot answer at times. */
+class FakeEtcd {
+  value: string | undefined;
+  /** How many requests it has had for each path. */
+  readonly asked = new Map<string, number>();
+  readonly #silent: Silence;
+
+  constructor(silent: Silence) {
+    this.#silent = silent;
+  }
+
+  async answer(request: Request): Promise<Response> {
+    const path = new URL(request.url).pathname.replace("/v3/", "");
+    const count = (this.asked.get(path) ?? 0) + 1;
+    this.asked.set(path, count);
+    const silent = this.#silent(path, count);
+    // As a gateway does whose etcd has no leader.
+    const no = (): Response =>
+      Response.json({ error: "etcdserver: no leader", code: 14 }, { status: 503 });
+    if (silent === "before") return no();
+    const answer = Response.json({
+      header: { revision: "1" },
+      ...this.#do(path, await request.json()),
+    });
+    return silent === "after" ? no() : answer;
+  }
+
+  #do(path: string, body: Txn): object {
+    if (path === "lease/grant") return { ID: "7" };
+    if (path === "kv/range") {
+      return this.value === undefined ? {} : { kvs: [{ value: this.value }] };
+    }
+    if (path !== "kv/txn") return {};
+    const [{ target, value }] = body.compare;
+    const succeeded = target === "CREATE" ? this.value === undefined : this.value === value;
+    const [{ requestPut }] = body.success;
+    if (succeeded) this.value = requestPut?.value;
+    return { succeeded };
+  }
+}
+
+interface Txn {
+  readonly compare: [{ target: string; value?: string }];
+  readonly success: [{ requestPut?: { value: string } }];
+}
+
+Deno.test("EtcdRendezvous: an etcd that answers 503 for a while is waited for", async () => {
+  // At first, and when the address is published: done or not, with the answer lost.
+  for (const silent of ["before", "after"] as const) {
+    const etcd = new FakeEtcd((path, count) => {
+      if (path === "kv/range" && count <= 2) return "before";
+      if (path === "lease/grant" && count === 1) return "before";
+      return path === "kv/txn" && (count === 2 || count === 3) ? silent : undefined;
+    });
+    const options = { hostname: "127.0.0.1", port: 0, onListen() {} };
+    await using server = Deno.serve(options, (request) => etcd.answer(request));
+    const found = await find(`http://127.0.0.1:${server.addr.port}`, 60_000) as Hosting;
+    assertEquals([found.kind, etcd.asked.get("kv/range")], ["host", 4]);
+    await found.publish({ hostname: "127.0.0.1", port: 9 });
+    const { address, boot } = JSON.parse(atob(etcd.value!));
+    assertEquals([address, boot], ["127.0.0.1:9", machineName().boot]);
+    await found.withdraw();
+    assertEquals(etcd.value, undefined);
+  }
+});
+
+Deno.test("EtcdRendezvous: where 503 is all that etcd answers, the node says so in time", async () => {
+  const no = () => Response.json({ error: "etcdserver: no leader" }, { status: 503 });
+  const error = await refusal(findAt(no, 100));
+  assertEquals(error.code, "NoDirectory");
+  assertStringIncludes(error.message, "within 100 ms: etcd at http://HOST cannot answer now (503)");
 });
 
 Deno.test({

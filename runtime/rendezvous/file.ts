@@ -12,9 +12,9 @@ import { MODE_OTHERS, newKey } from "../settings/key.ts";
 import { keyOf } from "../settings/key_text.ts";
 import type { Settings } from "../settings/types.ts";
 import { Looks } from "./looks.ts";
-import { machineName } from "./machine.ts";
+import { hostOf, machineName } from "./machine.ts";
 import { whyNotThere } from "./probe.ts";
-import { joiningAt, mayClaim, notInTime } from "./record.ts";
+import { joiningAt, mayClaim, notInTime, reachable } from "./record.ts";
 import type { Finding, Hosting, Rendezvous, Seeker } from "./rendezvous.ts";
 import { placeSeen } from "./variables.ts";
 
@@ -74,7 +74,7 @@ export class FileRendezvous implements Rendezvous {
           const record = recordOf(text);
           if (record === undefined) met = "the node that has claimed it does not listen yet";
           else {
-            const directory = this.#reachable(record);
+            const directory = reachable(`the file ${this.#path}`, record);
             const why = await whyNotThere(directory);
             if (why === undefined) return { ...joiningAt(directory, record.key), place };
             // A record of a dead cluster whose file was locked anew a moment ago, or a directory
@@ -142,7 +142,7 @@ export class FileRendezvous implements Rendezvous {
       const what = "it has something else in it. Name a file that is not there yet";
       throw refused(`Cannot use the file ${path} to find the directory: ${what}`);
     }
-    const { host, boot } = machineName();
+    const { boot } = machineName();
     const old = recordOf(text);
     // On one machine the lock is proof. Some network file systems do not pass locks on.
     if (old !== undefined && old.boot !== boot) await this.#requireDead(old);
@@ -154,7 +154,10 @@ export class FileRendezvous implements Rendezvous {
       key: key === undefined ? undefined : keyOf(key),
       plain: isLoopback(settings.address),
       publish: async ({ hostname, port }) => {
-        const address = formatAddress({ hostname: isWildcard(hostname) ? host : hostname, port });
+        const address = formatAddress({
+          hostname: isWildcard(hostname) ? hostOf() : hostname,
+          port,
+        });
         const record: FileRecord = { tdsm: RECORD_VERSION, address, boot, ...(key && { key }) };
         await file.write(new TextEncoder().encode(`${JSON.stringify(record)}\n`));
         await file.sync();
@@ -180,16 +183,6 @@ export class FileRendezvous implements Rendezvous {
       `but something answers at ${address}, which it names. Where that is a cluster that lives, ` +
       "the file system does not lock across machines; where it is not, remove the file";
     throw new TdsmError("JoinRefused", message, { operation: "join" });
-  }
-
-  /** Where the directory is, for this machine. */
-  #reachable({ address, boot }: FileRecord): Address {
-    const directory = parseAddress(address, 0);
-    if (!isLoopback(directory.hostname) || boot === machineName().boot) return directory;
-    throw refused(
-      `Cannot join by the file ${this.#path}: its directory is on another machine, and listens at ` +
-        `${address}, where only that machine reaches it. Give its node an --address`,
-    );
   }
 }
 

@@ -15,6 +15,8 @@ export interface Meeting {
   readonly otherDirectories: readonly Address[];
   /** The node's place, where a launcher gives places. */
   readonly place: Place | undefined;
+  /** Whether to look for the directory anew where another node listens in this one's place. */
+  readonly isContended: boolean;
   /**
    * Tells the other nodes where this one listens, if it hosts the directory.
    *
@@ -51,6 +53,7 @@ export async function meet(settings: Settings): Promise<Meeting> {
       }),
       otherPorts,
       place,
+      isContended: found.isContended ?? false,
       publish: (directory) => found.publish(directory),
       withdraw: () => found.withdraw(),
     };
@@ -72,6 +75,7 @@ const JUST_SETTINGS: Omit<Meeting, "settings"> = {
   otherPorts: [],
   otherDirectories: [],
   place: undefined,
+  isContended: false,
   ...KNOWN_TO_ALL,
 };
 

@@ -8,6 +8,13 @@ import { type Finding, KNOWN_TO_ALL, type Rendezvous, type Seeker } from "./rend
 import { addressesAt, portsOf } from "./ports.ts";
 import { placeBy, variablesOf } from "./variables.ts";
 
+/** What is the same for all processes of a job, and tells it from others; from release 5 on, not. */
+const JOB = "OMPI_MCA_ess_base_jobid";
+/** What nobody else knows. */
+const SECRET = "OMPI_MCA_orte_precondition_transports";
+const BY_FILE = "Let them find each other by a file that all of them see, with --rendezvous " +
+  "file:PATH; or, where mpiexec has not started them, set --rendezvous flags";
+
 /** The processes of one `mpiexec`. */
 export class OpenMpiRendezvous implements Rendezvous {
   /**
@@ -23,12 +30,17 @@ export class OpenMpiRendezvous implements Rendezvous {
     const place = placeBy("openmpi", variables);
     if (variables.number("OMPI_COMM_WORLD_LOCAL_SIZE", 1) < place.nodeCount) {
       throw variables.wrong(
-        "its processes are on several machines, and it does not tell where. Let them find each " +
-          "other by a file that all machines see, with --rendezvous file:PATH",
+        `its processes are on several machines, and it does not tell where. ${BY_FILE}`,
       );
     }
-    const job = variables.number("OMPI_MCA_ess_base_jobid");
-    const secret = variables.text("OMPI_MCA_orte_precondition_transports");
+    const missing = [JOB, SECRET].filter((name) => variables.find(name) === undefined);
+    if (missing.length > 0) {
+      throw variables.wrong(
+        `its processes share ${missing.join(" and ")} up to release 4, and here none. ${BY_FILE}`,
+      );
+    }
+    const job = variables.number(JOB);
+    const secret = variables.text(SECRET);
     const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(secret));
     const key = settings.key === undefined ? new Uint8Array(digest) : undefined;
     // The upper half is of the launcher, the lower one of the job that it runs.

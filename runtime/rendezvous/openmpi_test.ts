@@ -35,6 +35,16 @@ Deno.test("OpenMpiRendezvous: what it does not tell, or wrong, is named", async 
   const cases: [changes: Record<string, string>, message: string][] = [
     [{ OMPI_COMM_WORLD_LOCAL_SIZE: "1" }, "on several machines, and it does not tell where. Let"],
     [{ OMPI_COMM_WORLD_RANK: "" }, "OMPI_COMM_WORLD_RANK is not set. Start the program by mpiexec"],
+    [{ OMPI_COMM_WORLD_LOCAL_SIZE: "" }, "OMPI_COMM_WORLD_LOCAL_SIZE is not set. Start the"],
+    [
+      { OMPI_MCA_orte_precondition_transports: "" },
+      "its processes share OMPI_MCA_orte_precondition_transports up to release 4, and here none. " +
+      "Let them find each other by a file that all of them see, with --rendezvous file:PATH",
+    ],
+    [
+      { OMPI_MCA_orte_precondition_transports: "", OMPI_MCA_ess_base_jobid: "" },
+      "share OMPI_MCA_ess_base_jobid and OMPI_MCA_orte_precondition_transports up to release 4",
+    ],
     [{ OMPI_MCA_ess_base_jobid: "x" }, 'OMPI_MCA_ess_base_jobid is "x", and must be a whole'],
   ];
   for (const [changes, message] of cases) {

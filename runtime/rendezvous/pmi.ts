@@ -5,7 +5,7 @@
 
 import { LineDescriptor } from "../../ffi/descriptor.ts";
 import { type Address, formatAddress, isWildcard, parseAddress } from "../address.ts";
-import { reasonOf, TdsmError } from "../errors.ts";
+import { ExitCode, reasonOf, TdsmError } from "../errors.ts";
 import { keyOf } from "../settings/key_text.ts";
 import { newKey } from "../settings/key.ts";
 import { whyOnlyHere } from "./machine.ts";
@@ -63,7 +63,7 @@ export class PmiRendezvous implements Rendezvous {
         await table.meet();
         await table.end();
       },
-      withdraw: () => Promise.resolve(table[Symbol.dispose]()),
+      withdraw: () => Promise.resolve(table.abort()),
     };
   }
 
@@ -144,6 +144,20 @@ class PmiTable implements Disposable {
    */
   async end(): Promise<void> {
     await this.#ask("finalize", "finalize_ack");
+    this[Symbol.dispose]();
+  }
+
+  /**
+   * Has the launcher end all processes where this one can go on no more: the others wait for it.
+   * Nothing happens once it has taken leave.
+   */
+  abort(): void {
+    if (!this.#isOpen) return;
+    try {
+      this.#lines.write(`cmd=abort exitcode=${ExitCode.Node}`);
+    } catch {
+      // The launcher has ended, and the others with it.
+    }
     this[Symbol.dispose]();
   }
 

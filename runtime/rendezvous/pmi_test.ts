@@ -89,6 +89,14 @@ Deno.test("PmiRendezvous: rank 0 puts its address and a key into the table, and 
   ]);
 });
 
+Deno.test("PmiRendezvous: a rank 0 that cannot host has the launcher end the others", async () => {
+  using launcher = new Launcher();
+  const [found] = await Promise.all([find(launcher.variables(0)), launcher.answer(GREETING)]);
+  await (found as Hosting).withdraw();
+  await launcher.answer(["cmd=none"]);
+  assertEquals(launcher.heard.at(-1), "cmd=abort exitcode=70");
+});
+
 Deno.test("PmiRendezvous: the others get both from it", async () => {
   using launcher = new Launcher();
   const got = (value: string) => `cmd=get_result rc=0 msg=success value=${value}`;

@@ -1,9 +1,11 @@
 /** What the ways have in common in which the node that claims a record hosts the directory. */
 
-import { type Address, isLoopback } from "../address.ts";
+import { type Address, isLoopback, parseAddress } from "../address.ts";
 import { TdsmError } from "../errors.ts";
+import { refused } from "../settings/flags.ts";
 import { keyOf } from "../settings/key_text.ts";
 import type { Settings } from "../settings/types.ts";
+import { machineName } from "./machine.ts";
 import type { Joining, Place } from "./rendezvous.ts";
 
 /**
@@ -16,6 +18,28 @@ import type { Joining, Place } from "./rendezvous.ts";
  */
 export function mayClaim({ rpcServer }: Settings, place: Place | undefined): boolean {
   return place === undefined ? !rpcServer : place.rank === 0;
+}
+
+/**
+ * Where the directory of a record is, for this machine.
+ *
+ * @param record The record, for people: `the file /shared/job`.
+ * @param told What it says: the address of the directory, and the machine that it is on.
+ * @returns The address.
+ * @throws {TdsmError} `InvalidOption` where only another machine reaches that.
+ */
+export function reachable(
+  record: string,
+  { address, boot }: { readonly address: string; readonly boot?: string },
+): Address {
+  const directory = parseAddress(address, 0);
+  const { hostname } = directory;
+  const isLocal = hostname === "localhost" || isLoopback(hostname);
+  if (!isLocal || boot === machineName().boot) return directory;
+  throw refused(
+    `Cannot join by ${record}: its directory is on another machine, and listens at ${address}, ` +
+      "where only that machine reaches it. Give its node an --address",
+  );
 }
 
 /**

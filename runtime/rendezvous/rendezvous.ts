@@ -56,6 +56,11 @@ export interface Hosting extends Found {
   /** The ports on which to listen: the first that is free. Any free one, where this is left out. */
   readonly ports?: readonly number[];
   /**
+   * Whether another node of this machine may listen there first: then that one hosts, and this one
+   * has to look anew.
+   */
+  readonly isContended?: boolean;
+  /**
    * Tells the other nodes where the directory is: called once it listens.
    *
    * @param directory Where.

@@ -32,7 +32,7 @@ export class SlurmRendezvous implements Rendezvous {
     const { settings } = seeker;
     if (place.nodeCount === 1) {
       // As without Slurm: others may join by address.
-      const ports = [settings.port || DIRECTORY_PORT_DEFAULT];
+      const ports = [settings.isPortGiven ? settings.port : DIRECTORY_PORT_DEFAULT];
       return { kind: "host", place, ports, ...KNOWN_TO_ALL };
     }
     const [job, step] = [variables.number("SLURM_JOB_ID"), variables.number("SLURM_STEP_ID")];

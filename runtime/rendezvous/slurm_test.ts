@@ -83,6 +83,10 @@ Deno.test("SlurmRendezvous: a task of several machines joins the first of its st
 Deno.test("SlurmRendezvous: one task alone hosts as without Slurm, and has its rank", async () => {
   const found = await find({ ...variablesIn("/nowhere"), SLURM_STEP_NUM_TASKS: "1" }) as Hosting;
   assertEquals([found.ports, found.place], [[9634], { rank: 0, nodeCount: 1 }]);
+  const variables = { ...variablesIn("/nowhere"), SLURM_STEP_NUM_TASKS: "1" };
+  for (const port of [0, 7000]) {
+    assertEquals((await find(variables, { port }) as Hosting).ports, [port]);
+  }
 });
 
 Deno.test("SlurmRendezvous: with insecure, steps are kept apart by a key that is no secret", async () => {

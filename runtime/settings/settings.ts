@@ -85,6 +85,7 @@ export function resolveSettings(
     )
     : undefined;
   const directory = byFlags && directoryAddress === undefined;
+  const port = find("port")?.value;
   const size = find("size");
   const pageSize = find("pageSize");
   checkRegion(size, pageSize, directory);
@@ -99,7 +100,8 @@ export function resolveSettings(
     rendezvous,
     directory,
     directoryAddress,
-    port: find("port")?.value ?? (directory ? DIRECTORY_PORT_DEFAULT : 0),
+    port: port ?? (directory ? DIRECTORY_PORT_DEFAULT : 0),
+    isPortGiven: port !== undefined,
   } as Settings;
   return { settings, rest };
 }

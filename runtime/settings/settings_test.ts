@@ -2,7 +2,7 @@ import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/a
 import { asDirectory, readEnvironment, resolveSettings } from "./settings.ts";
 import type { NodeOptions, Settings } from "./types.ts";
 import { settingsHelp, settingsTable } from "./help.ts";
-import { SETTINGS } from "./table.ts";
+import { type SettingName, SETTINGS } from "./table.ts";
 import { TdsmError } from "../errors.ts";
 import { HOLD_TIME_DEFAULT_US, POLL_TIME_DEFAULT_US } from "../limits.ts";
 
@@ -28,6 +28,7 @@ Deno.test("resolveSettings: a node that is told nothing hosts the directory", ()
     rendezvous: { kind: "flags" },
     address: "127.0.0.1",
     port: 9634,
+    isPortGiven: false,
     rpcServer: false,
     key: undefined,
     insecure: false,
@@ -69,7 +70,7 @@ Deno.test("resolveSettings: a node with a directory's address joins it and leave
 const KEY_TEXT = new Uint8Array(32).fill(7).toBase64();
 
 // For each setting: the texts of flag and environment, the option, and what each becomes.
-const SAMPLES: { [Name in keyof Settings]: [string, string, NodeOptions[Name], unknown[]] } = {
+const SAMPLES: { [Name in SettingName]: [string, string, NodeOptions[Name], unknown[]] } = {
   directory: ["1", "1", true, [true, true, true]],
   directoryAddress: ["b:2", "[::1]", "a:1", [
     { hostname: "::1", port: 9634 },
@@ -123,7 +124,7 @@ const SAMPLES: { [Name in keyof Settings]: [string, string, NodeOptions[Name], u
   library: ["/b.so", "/a.so", "/c.so", ["/a.so", "/b.so", "/c.so"]],
 };
 
-for (const name of Object.keys(SETTINGS) as (keyof Settings)[]) {
+for (const name of Object.keys(SETTINGS) as SettingName[]) {
   Deno.test(`resolveSettings: ${name}: an option beats a flag, a flag the environment`, () => {
     const [flagText, environmentText, option, [fromEnvironment, fromFlag, fromOption]] =
       SAMPLES[name];

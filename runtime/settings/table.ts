@@ -30,7 +30,7 @@ import { parseRendezvous } from "./rendezvous_choice.ts";
 import { formatSize, parseSize } from "../size.ts";
 
 /** The name of a setting, as an option. */
-export type SettingName = keyof Settings;
+export type SettingName = Exclude<keyof Settings, "isPortGiven">;
 
 /** How values of one kind are read. Both readers throw a RangeError that says what is allowed. */
 export interface Kind<Value> {

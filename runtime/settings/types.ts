@@ -159,6 +159,8 @@ export interface Settings {
   readonly address: string;
   /** The port on which it listens; 0 takes any free one. */
   readonly port: number;
+  /** Whether somebody has named the port, be it 0. */
+  readonly isPortGiven: boolean;
   /** Whether this node only serves calls. */
   readonly rpcServer: boolean;
   /** The key of the cluster, or the file that has it; `undefined` where there is none. */
