@@ -105,6 +105,8 @@ export const WAIT_UNTOLD_LOG_MS = 10_000;
 export const NODELIST_MAX = 16_384;
 /** The most bytes that are read at once of what a launcher answers; no line is longer. */
 export const DESCRIPTOR_READ_BYTES: number = 4 * KIB;
+/** How long a process that PMI's others wait for in vain may go on, in milliseconds. */
+export const PMI_ABORT_MS = 1_000;
 /** How long a record in etcd lives without its node, in seconds. */
 export const ETCD_LEASE_S = 5;
 /** How often the node keeps it, in milliseconds; an answer takes no longer than that. */

@@ -12,8 +12,8 @@ import { placeBy, variablesOf } from "./variables.ts";
 const JOB = "OMPI_MCA_ess_base_jobid";
 /** What nobody else knows. */
 const SECRET = "OMPI_MCA_orte_precondition_transports";
-const BY_FILE = "Let them find each other by a file that all of them see, with --rendezvous " +
-  "file:PATH; or, where mpiexec has not started them, set --rendezvous flags";
+const BY_FILE =
+  "Let them find each other by a file that all of them see, with --rendezvous file:PATH";
 
 /** The processes of one `mpiexec`. */
 export class OpenMpiRendezvous implements Rendezvous {
@@ -36,7 +36,10 @@ export class OpenMpiRendezvous implements Rendezvous {
     const missing = [JOB, SECRET].filter((name) => variables.find(name) === undefined);
     if (missing.length > 0) {
       throw variables.wrong(
-        `its processes share ${missing.join(" and ")} up to release 4, and here none. ${BY_FILE}`,
+        `its processes share ${
+          missing.join(" and ")
+        } up to release 4, and here none. ${BY_FILE}. ` +
+          "Or, where mpiexec has not started them, use --rendezvous flags",
       );
     }
     const job = variables.number(JOB);

@@ -6,6 +6,7 @@
 import { LineDescriptor } from "../../ffi/descriptor.ts";
 import { type Address, formatAddress, isWildcard, parseAddress } from "../address.ts";
 import { ExitCode, reasonOf, TdsmError } from "../errors.ts";
+import { PMI_ABORT_MS } from "../limits.ts";
 import { keyOf } from "../settings/key_text.ts";
 import { newKey } from "../settings/key.ts";
 import { whyOnlyHere } from "./machine.ts";
@@ -63,7 +64,7 @@ export class PmiRendezvous implements Rendezvous {
         await table.meet();
         await table.end();
       },
-      withdraw: () => Promise.resolve(table.abort()),
+      withdraw: () => Promise.resolve(table.abortSoon()),
     };
   }
 
@@ -148,17 +149,21 @@ class PmiTable implements Disposable {
   }
 
   /**
-   * Has the launcher end all processes where this one can go on no more: the others wait for it.
-   * Nothing happens once it has taken leave.
+   * Has the launcher end all processes if this one, which can go on no more, does not end by
+   * itself: the others wait for it. The launcher ends this one at once, so first it has time to say
+   * why. Nothing happens once it has taken leave.
    */
-  abort(): void {
+  abortSoon(): void {
     if (!this.#isOpen) return;
-    try {
-      this.#lines.write(`cmd=abort exitcode=${ExitCode.Node}`);
-    } catch {
-      // The launcher has ended, and the others with it.
-    }
-    this[Symbol.dispose]();
+    const timer = setTimeout(() => {
+      try {
+        this.#lines.write(`cmd=abort exitcode=${ExitCode.Node}`);
+      } catch {
+        // The launcher has ended, and the others with it.
+      }
+      this[Symbol.dispose]();
+    }, PMI_ABORT_MS);
+    Deno.unrefTimer(timer);
   }
 
   async #ask(command: string, answer: string, fields = ""): Promise<string> {

@@ -3,7 +3,7 @@
  * `./tdsm test:launchers`, as root.
  */
 
-import { assertEquals, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { ProcessCluster } from "../support/process_cluster.ts";
 import { assertEnded, placesProgram } from "./places.ts";
 import { TwoMachines } from "./two_machines.ts";
@@ -38,6 +38,17 @@ Deno.test("MPICH: processes of mpiexec find each other, on one machine and on tw
   const hosts = ["-hosts", "n1,n2", "-ppn", "2", "-n", "4"];
   const prefix = [...machines.on(1), HYDRA, ...ssh, ...hosts];
   assertEnded(4, await cluster.spawn("two machines", { args, prefix }).exit());
+});
+
+Deno.test("MPICH: where rank 0 cannot host, the others end with it, and do not wait", async () => {
+  requireCommand(HYDRA, "mpich");
+  await using cluster = new ProcessCluster();
+  using taken = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const args = placesProgram([], [`--port=${taken.addr.port}`, "--join-timeout=600000"]);
+  const { code, stderr } = await cluster.spawn("mpiexec", { args, prefix: [HYDRA, "-n", "3"] })
+    .exit();
+  assert(code !== 0);
+  assertStringIncludes(stderr, "the port is in use");
 });
 
 Deno.test("MPICH: runs at the same time do not mix", async () => {
