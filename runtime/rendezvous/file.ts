@@ -4,7 +4,7 @@
  * free is one of a dead cluster, and no clock has to tell.
  */
 
-import { type Address, formatAddress, isLoopback, isWildcard, parseAddress } from "../address.ts";
+import { formatAddress, isLoopback, isWildcard, parseAddress } from "../address.ts";
 import { reasonOf, TdsmError } from "../errors.ts";
 import { RENDEZVOUS_FILE_MAX_BYTES } from "../limits.ts";
 import { refused } from "../settings/flags.ts";
