@@ -8,7 +8,7 @@ import { type Finding, KNOWN_TO_ALL, type Rendezvous, type Seeker } from "./rend
 import { addressesAt, portsOf } from "./ports.ts";
 import { placeBy, variablesOf } from "./variables.ts";
 
-/** What is the same for all processes of a job, and tells it from others; from release 5 on, not. */
+/** What all processes of a job have, and no other job; from release 5 on they do not. */
 const JOB = "OMPI_MCA_ess_base_jobid";
 /** What nobody else knows. */
 const SECRET = "OMPI_MCA_orte_precondition_transports";
