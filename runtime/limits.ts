@@ -601,6 +601,34 @@ export const COUNTERS_MAX = 64;
 export const MOVE_CHUNKS_MAX = 8_192;
 /** The named allocations, the oldest, whose moves are told one by one; the rest in one sum. */
 export const ALLOCATIONS_TOLD_MAX = 128;
+/** The most parts into which a range of pages is divided to look at what happens there. */
+export const CELLS_MAX = 256;
+/** The semaphores, barriers, mutexes and words, those where most wait, that are told. */
+export const PLACES_TOLD_MAX = 32;
+/** How many waits and how many locks are looked at to find them. */
+export const PLACES_LOOKED_MAX = 1_024;
+/** How many of the nodes that wait at each are told. */
+export const PLACE_NODES_TOLD_MAX = 16;
+/** The events of a cluster, the last ones, that its directory node remembers. */
+export const EVENTS_MAX = 64;
+/** The longest text of an event that is remembered, in UTF-16 code units; the rest is cut off. */
+export const EVENT_TEXT_MAX = 240;
+/** For how long after a look a node measures how long threads wait for pages, in milliseconds. */
+export const LOOKED_AT_MS = 5_000;
+/** The requests under way that a node measures at one time. */
+export const TIMED_REQUESTS_MAX = 1_024;
+/** The programs that may look at a cluster at one time, each again and again. */
+export const LOOKERS_MAX = 16;
+/** How long a program that looks at a cluster may be silent, in milliseconds. */
+export const LOOKER_SILENCE_MAX_MS = 60_000;
+/** The port of a dashboard where none is named. */
+export const DASHBOARD_PORT_DEFAULT = 9635;
+/** For how long what a dashboard has seen is good for other browsers, in milliseconds. */
+export const SNAPSHOT_FRESH_MS = 500;
+/** How long a dashboard waits at least before it looks again, in milliseconds. */
+export const SNAPSHOT_PAUSE_MS = 200;
+/** The requests of browsers that wait until a dashboard looks. */
+export const SNAPSHOTS_WAITING_MAX = 32;
 /** The lines that wait for the log to be loaded. */
 export const LOG_WAITING_MAX = 1_024;
 /** The buckets of a histogram of durations, from 1 us on; the last ends at 16.8 s. */

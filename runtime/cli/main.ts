@@ -4,7 +4,7 @@
 
 import { ABI_VERSION } from "../../ffi/abi.ts";
 import { findLibrary } from "../../ffi/embedded.ts";
-import { formatAddress, isWildcard } from "../address.ts";
+import { type Address, formatAddress, isWildcard } from "../address.ts";
 import { readEnvironment, resolveSettings } from "../settings/settings.ts";
 import type { Settings } from "../settings/types.ts";
 import { type ProgramFlags, refused } from "../settings/flags.ts";
@@ -17,6 +17,8 @@ import { PROTOCOL_VERSION } from "../wire/layout.ts";
 import { formatSize } from "../size.ts";
 import { newKey, readKey } from "../settings/key.ts";
 import { VERSION } from "../version.ts";
+import type { Dashboard } from "./dashboard.ts";
+import { type DashboardAddress, takeDashboardFlag } from "./dashboard_flag.ts";
 import { paintOf } from "./paint.ts";
 import { START_COMMAND, WASM_COMMAND } from "../start_command.ts";
 
@@ -24,7 +26,7 @@ import { START_COMMAND, WASM_COMMAND } from "../start_command.ts";
 const MODES = ["doctor", "status", "watch", "json", "new-key"] as const;
 type Mode = typeof MODES[number];
 /** Every flag of the program but the settings. */
-const FLAGS: ProgramFlags = { names: [...MODES, "help", "version"], only: true };
+const FLAGS: ProgramFlags = { names: [...MODES, "dashboard", "help", "version"], only: true };
 
 /** The text of `--help`. */
 const help = (): string =>
@@ -43,6 +45,11 @@ ${
       ["--status", "Show what every node of the directory's cluster holds and has moved, and end"],
       ["--watch", "With --status, show once a second what they do, what moves most on top"],
       ["--doctor", "Show what this machine lacks for a node to run, and what mends it, and end"],
+      [
+        "--dashboard [[HOST:]PORT]",
+        "Serve a page for browsers that shows the cluster, at 127.0.0.1:9635 by default; with " +
+        "--directory-address without joining",
+      ],
       ["--new-key", "Print a new key for --key-file of every node, and end"],
       ["--json", "With --status or --doctor, as JSON"],
       ["--help", "Show this"],
@@ -69,16 +76,27 @@ export async function main(args: readonly string[]): Promise<void> {
   }
   let exitCodeOfError = exitCodeOfStart;
   try {
-    const { settings, rest } = resolveSettings({}, args, readEnvironment(), FLAGS);
-    const { doctor, status, watch, json, "new-key": makeKey } = readModes(rest);
+    const { at, rest: others } = takeDashboardFlag(args);
+    const { settings, rest } = resolveSettings({}, others, readEnvironment(), FLAGS);
+    const { doctor, status, watch, json, "new-key": makeKey } = readModes(rest, at !== undefined);
     if (makeKey) return console.log(newKey());
     if (doctor) return await showDoctor(settings, json);
     if (status) return await showStatus(settings, json, watch);
+    if (at !== undefined && settings.directoryAddress !== undefined) {
+      const { watchCluster } = await import("./dashboard_command.ts");
+      return await watchCluster(settings, settings.directoryAddress, at, tellOf);
+    }
+    // Before the node starts, as the port may be taken.
+    let directory: Address | undefined;
+    await using dashboard = at && await openDashboard(settings, at, () => directory);
     // This node has no program, so the directory node need not wait for it.
     const node = await startNode({ ...settings, rpcServer: true }, true);
     exitCodeOfError = exitCodeOf;
+    const { address, port } = node;
+    directory = { hostname: isWildcard(address) ? "127.0.0.1" : address, port };
     try {
       await greet(node);
+      if (dashboard !== undefined) await tellOf(dashboard.url);
       await node.closed;
       console.log(`The directory has closed the cluster, and node ${node.id} has ended with it.`);
     } finally {
@@ -93,7 +111,10 @@ export async function main(args: readonly string[]): Promise<void> {
 }
 
 /** The action that the arguments ask for, other than settings. */
-function readModes(rest: readonly string[]): Readonly<Record<Mode, boolean>> {
+function readModes(
+  rest: readonly string[],
+  dashboard: boolean,
+): Readonly<Record<Mode, boolean>> {
   const modes = Object.fromEntries(MODES.map((mode) => [mode, rest.includes(`--${mode}`)]));
   const { doctor, status, watch, json } = modes;
   if (doctor && status) {
@@ -105,7 +126,20 @@ function readModes(rest: readonly string[]): Readonly<Record<Mode, boolean>> {
   if (watch && !status) {
     throw refused("Cannot use --watch alone: it goes with --status");
   }
+  const other = MODES.find((mode) => modes[mode]);
+  if (dashboard && other !== undefined) {
+    throw refused(`Cannot use --dashboard and --${other} together: use one, and then the other`);
+  }
   return modes as Record<Mode, boolean>;
+}
+
+async function openDashboard(
+  settings: Settings,
+  at: DashboardAddress,
+  directory: () => Address | undefined,
+): Promise<Dashboard> {
+  const command = await import("./dashboard_command.ts");
+  return await command.openDashboard(settings, at, directory);
 }
 
 async function showDoctor(settings: Settings, json: boolean): Promise<void> {
@@ -169,4 +203,10 @@ async function greet({ id, size, pageSize, address, port }: Node): Promise<void>
   ${paint(command, "bold")}
 ${wildcard ? "\nwhere HOST is a name or address of this machine,\n" : ""}
 or with that flag on a program of their own. Ctrl-C ends the directory.`);
+}
+
+/** Says where the dashboard is. */
+async function tellOf(url: string): Promise<void> {
+  const paint = await paintOf(Deno.stdout);
+  console.log(`\nThe dashboard is at ${paint(url, "bold")}`);
 }

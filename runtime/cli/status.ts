@@ -75,18 +75,37 @@ export async function fetchStatus(
     const stream = await secure(connection, secret, proveKey, leftMs);
     return await receive(stream, directory, giveUpAt);
   } catch (error) {
-    const refused = keyRefused(directory, error, OPERATION);
-    if (refused !== undefined) throw refused;
-    if (error instanceof TdsmError && error.operation !== undefined) throw error;
-    const code = error instanceof TdsmError ? error.code : "ProtocolViolation";
-    const message = `Cannot ${OPERATION}: what listens at ${formatAddress(directory)} does not ` +
-      `answer like a directory of this release: ${reasonOf(error)}. ` +
-      "Name a directory with --directory-address";
-    throw new TdsmError(code, message, { operation: OPERATION, cause: error });
+    throw statusError(directory, error);
   }
 }
 
-async function connect(directory: Address, timeoutMs: number): Promise<Deno.TcpConn> {
+/**
+ * Says why a directory node does not tell of its cluster.
+ *
+ * @param directory Where it listens.
+ * @param error What has happened.
+ * @returns The error for the user.
+ */
+export function statusError(directory: Address, error: unknown): TdsmError {
+  const refused = keyRefused(directory, error, OPERATION);
+  if (refused !== undefined) return refused;
+  if (error instanceof TdsmError && error.operation !== undefined) return error;
+  const code = error instanceof TdsmError ? error.code : "ProtocolViolation";
+  const message = `Cannot ${OPERATION}: what listens at ${formatAddress(directory)} does not ` +
+    `answer like a directory of this release: ${reasonOf(error)}. ` +
+    "Name a directory with --directory-address";
+  return new TdsmError(code, message, { operation: OPERATION, cause: error });
+}
+
+/**
+ * Connects to a directory node.
+ *
+ * @param directory Where it listens.
+ * @param timeoutMs How long to try, in milliseconds.
+ * @returns The connection.
+ * @throws {TdsmError} `NoDirectory` when nothing listens there.
+ */
+export async function connect(directory: Address, timeoutMs: number): Promise<Deno.TcpConn> {
   try {
     return await connectToPeer(directory, timeoutMs);
   } catch (cause) {

@@ -4,7 +4,7 @@
 
 import { type Address, formatAddress, isLoopback } from "../address.ts";
 import { reasonOf, TdsmError, type TdsmErrorCode } from "../errors.ts";
-import { NODE_ID_MAX, NODES_MAX, THREAD_LINKS_MAX } from "../limits.ts";
+import { LOOKERS_MAX, NODE_ID_MAX, NODES_MAX, THREAD_LINKS_MAX } from "../limits.ts";
 import { PROTOCOL_VERSION } from "../wire/layout.ts";
 import type { Control, HelloControl, RefuseControl } from "../wire/control.ts";
 import type { StatusRequestControl } from "../wire/status_control.ts";
@@ -131,14 +131,17 @@ function objectionToJoin(
  *
  * @param request The request.
  * @param door What there is to know of the cluster.
+ * @param isFull Whether it wants to look again and again, and as many do as may.
  * @returns The refusal to send; `undefined` when the program gets the state.
  */
 export function objectionToStatus(
   { protocolVersion }: StatusRequestControl,
   { self, directory }: Pick<Doorkeeper, "self" | "directory">,
+  isFull = false,
 ): RefuseControl | undefined {
   if (protocolVersion !== PROTOCOL_VERSION) return otherVersion(`${protocolVersion}`);
-  return self === DIRECTORY_NODE ? undefined : notDirectory(directory!);
+  if (self !== DIRECTORY_NODE) return notDirectory(directory!);
+  return isFull ? refuse("LimitExceeded", `${LOOKERS_MAX} programs look at it already`) : undefined;
 }
 
 /**

@@ -25,7 +25,7 @@ import { type Encoding, PROTOCOL_VERSION } from "../wire/layout.ts";
 import type { AbortControl, HelloControl, WelcomeControl } from "../wire/control.ts";
 import type { RegionSettings } from "../wire/region_settings.ts";
 import type { EngineMessage, PeerMessage } from "../wire/peer_message.ts";
-import type { ClusterReport } from "../wire/status_control.ts";
+import type { ClusterReport, StatusRequestControl } from "../wire/status_control.ts";
 import type { SyncMessage } from "../protocol/sync/messages.ts";
 import type { Place } from "../rendezvous/rendezvous.ts";
 import type { Stream } from "../secure/sealed_connection.ts";
@@ -97,7 +97,7 @@ export interface Member {
   /** The directory node has seen the end of the link of a thread of this node. */
   threadGone(thread: number): void;
   /** At the directory node: collects the counters of all nodes. */
-  status(): Promise<ClusterReport>;
+  status(request: StatusRequestControl): Promise<ClusterReport>;
   /** A node has joined; at its start a node knows those that had joined before. */
   joined(peer: Peer): void;
   /** At the directory node: a node went away without leaving. */
@@ -191,7 +191,7 @@ export class Cluster<Node extends Member = Member> {
       poller,
     );
     this.#door = new Door(listener, members, this.#links, {
-      status: () => this.node.status(),
+      status: (request) => this.node.status(request),
       whyUnreachable: options.whyUnreachable,
       joined: (peer) => {
         this.node.joined(peer);
@@ -549,6 +549,8 @@ export class Cluster<Node extends Member = Member> {
       case "statusRequest":
       case "clusterStatus":
       case "nodeStatus":
+      case "clusterWaits":
+      case "clusterEvents":
       case "threadHello":
         // Said only before two nodes know each other.
         break;

@@ -18,7 +18,7 @@ import {
 import { Level, type LogFields } from "../log.ts";
 import type { Control, HelloControl, RefuseControl } from "../wire/control.ts";
 import { DIRECTORY_NODE, type NodeId } from "../protocol/coherence/messages.ts";
-import type { ClusterReport } from "../wire/status_control.ts";
+import type { ClusterReport, StatusRequestControl } from "../wire/status_control.ts";
 import {
   clusterFull,
   connectedAlready,
@@ -32,12 +32,13 @@ import { DropLog } from "./drop_log.ts";
 import { closeNow } from "./handshake.ts";
 import type { Link, LinkHandlers } from "./link.ts";
 import type { Links } from "./links.ts";
+import { Lookers } from "./lookers.ts";
 import { joinedFields, Members } from "./members.ts";
 
 /** What the door asks of its node, and reports to it. */
 export interface DoorHandlers {
-  /** At the directory node: collects the counters of all nodes. */
-  status(): Promise<ClusterReport>;
+  /** At the directory node: collects the counters of all nodes, and what else is asked for. */
+  status(request: StatusRequestControl): Promise<ClusterReport>;
   /**
    * At the directory node: why a node that wants to join cannot be connected to; left out, that is
    * not tried.
@@ -79,6 +80,8 @@ export class Door {
   readonly #early = new Map<NodeId, () => void>();
   /** When this node last failed to accept a connection, by `performance.now()`. */
   #failedAt = -Infinity;
+  /** At the directory node: the programs that look at the cluster. */
+  readonly #lookers: Lookers;
   /** Tells of connections that were dropped. */
   readonly #drops: DropLog;
 
@@ -100,6 +103,14 @@ export class Door {
     this.#members = members;
     this.#links = links;
     this.#handlers = handlers;
+    this.#lookers = new Lookers({
+      report: (request) => {
+        const asked = handlers.status(request);
+        links.flush();
+        return asked;
+      },
+      region: members.region,
+    });
     this.#drops = new DropLog((level, text, fields) => handlers.log(level, text, fields));
   }
 
@@ -113,6 +124,7 @@ export class Door {
     this.#listener.close();
     for (const visitor of this.#visitors) visitor.close();
     this.#drops.close();
+    this.#lookers.close();
   }
 
   /** Tells the nodes that are let in, and have not joined yet, how the cluster ends. */
@@ -245,7 +257,7 @@ export class Door {
       this.#tell(harmless ? Level.Debug : Level.Warning, visitor, refused.reason);
       return ended;
     }
-    if (control.kind === "statusRequest") return this.#links.drain(link, this.#report(link));
+    if (control.kind === "statusRequest") return this.#tellState(link, control);
     if (control.kind === "threadHello") {
       link.say({ kind: "accept", node: this.#members.self });
       this.#links.carryThread(control, link);
@@ -280,7 +292,10 @@ export class Door {
     const members = this.#members;
     const { self, session, region, nextId } = members;
     const directory = members.get(DIRECTORY_NODE);
-    if (control.kind === "statusRequest") return objectionToStatus(control, { self, directory });
+    if (control.kind === "statusRequest") {
+      const isFull = control.since !== undefined && this.#lookers.isFull;
+      return objectionToStatus(control, { self, directory }, isFull);
+    }
     const isLinked = (node: NodeId): boolean => this.#links.get(node) !== undefined;
     if (control.kind === "threadHello") {
       const door = { self, session, directory, isLinked };
@@ -299,21 +314,10 @@ export class Door {
     });
   }
 
-  /** At the directory node: answers `--status`. */
-  async #report(link: Link): Promise<void> {
-    const asked = this.#handlers.status();
-    this.#links.flush();
-    const { named, nodes } = await asked;
-    const { size, pageSize, compression } = this.#members.region;
-    link.say({
-      kind: "clusterStatus",
-      size,
-      pageSize,
-      compression,
-      nodes: nodes.length,
-      ...(named.length > 0 && { named }),
-    });
-    for (const status of nodes) link.say(status);
+  /** At the directory node: tells a program of the cluster, once or whenever it asks. */
+  #tellState(link: Link, request: StatusRequestControl): Promise<void> | undefined {
+    if (request.since !== undefined) return void this.#lookers.serve(link, request);
+    return this.#links.drain(link, this.#lookers.answer(link, request));
   }
 
   /**

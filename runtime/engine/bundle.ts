@@ -7,8 +7,7 @@
  * names, for profiles of the engine.
  *
  * The first line of the bundle has a hash of all its sources, so that a second run with nothing
- * changed only reads. One rename puts text and hash in place, so two runs at the same time do no
- * harm.
+ * changed only reads.
  */
 
 const FOLDER = import.meta.dirname!;
@@ -18,27 +17,38 @@ const OUTPUT = `${FOLDER}/worker.bundle.js`;
 /** How the bundle is written. */
 const SHAPE = Deno.args.includes("--readable") ? [] : ["--minify"];
 
-/** Whether a change of the file `name` can change the bundle. */
-function isSource(name: string): boolean {
-  return name.endsWith(".ts") && !/_(?:test|bench)\.ts$/.test(name);
+/** Whether a file is a source of a bundle, and no test. */
+function isSource(name: string, pattern: RegExp): boolean {
+  return pattern.test(name) && !/_(?:test|bench)\.ts$/.test(name);
 }
 
 /** Adds the paths, from the root, of all sources below `folder` to `found`. */
-function collectSources(folder: string, found: string[]): void {
+function collectSources(folder: string, pattern: RegExp, found: string[]): void {
   for (const entry of Deno.readDirSync(`${ROOT}/${folder}`)) {
     const path = `${folder}/${entry.name}`;
-    if (entry.isDirectory) collectSources(path, found);
-    else if (isSource(entry.name)) found.push(path);
+    if (entry.isDirectory) collectSources(path, pattern, found);
+    else if (isSource(entry.name, pattern)) found.push(path);
   }
 }
 
-/** The hash of all that the bundle is made of: sources, import map, locked packages, Deno. */
-async function hashSources(): Promise<string> {
+/**
+ * The hash of all that a bundle is made of: sources, import map, locked packages, Deno.
+ *
+ * @param folders Where the sources are, from the root.
+ * @param pattern What the names of sources end with.
+ * @param shape How the bundle is written.
+ * @returns The hash, in hexadecimal.
+ */
+export async function hashSources(
+  folders: readonly string[],
+  pattern: RegExp,
+  shape: readonly string[],
+): Promise<string> {
   const paths = ["deno.json", "deno.lock"];
-  for (const folder of ["runtime", "ffi"]) collectSources(folder, paths);
+  for (const folder of folders) collectSources(folder, pattern, paths);
   paths.sort();
   const encoder = new TextEncoder();
-  const parts = [encoder.encode([Deno.version.deno, ...SHAPE].join(" "))];
+  const parts = [encoder.encode([Deno.version.deno, ...shape].join(" "))];
   for (const path of paths) {
     const content = await Deno.readFile(`${ROOT}/${path}`);
     parts.push(encoder.encode(`\n${path} ${content.length}\n`), content);
@@ -47,50 +57,68 @@ async function hashSources(): Promise<string> {
   return new Uint8Array(digest).toHex();
 }
 
-/** The first `length` bytes of the bundle that is there, or nothing where there is none. */
-function readStart(length: number): string {
+/**
+ * Whether a bundle is there that was made from the same sources.
+ *
+ * @param output The bundle's path.
+ * @param header Its first line, which has the hash of the sources.
+ * @returns Whether it has that line.
+ */
+export function isUpToDate(output: string, header: string): boolean {
   try {
-    using file = Deno.openSync(OUTPUT);
-    const bytes = new Uint8Array(length);
-    return new TextDecoder().decode(bytes.subarray(0, file.readSync(bytes) ?? 0));
+    using file = Deno.openSync(output);
+    const bytes = new Uint8Array(header.length);
+    return new TextDecoder().decode(bytes.subarray(0, file.readSync(bytes) ?? 0)) === header;
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return "";
+    if (error instanceof Deno.errors.NotFound) return false;
     throw error;
   }
 }
 
-/** Bundles into a file of this process alone, then renames that file; returns the exit code. */
-function bundle(header: string): number {
-  const scratch = `${OUTPUT}.${Deno.pid}.tmp`;
+/**
+ * Bundles a module and all that it imports; ends the process where that fails.
+ *
+ * @param entry The module's path.
+ * @param output Where the bundle will be; beside it there is a file of this process meanwhile.
+ * @param options Of `deno bundle`.
+ * @returns The bundle's text.
+ */
+export function bundle(entry: string, output: string, options: readonly string[]): string {
+  const scratch = `${output}.${Deno.pid}.tmp`;
   const { code } = new Deno.Command(Deno.execPath(), {
-    args: [
-      "bundle",
-      "--quiet",
-      "--platform",
-      "deno",
-      "--format",
-      "iife",
-      ...SHAPE,
-      "-o",
-      scratch,
-      ENTRY,
-    ],
+    args: ["bundle", "--quiet", "--format", "iife", ...options, "-o", scratch, entry],
     cwd: ROOT,
     stdin: "null",
     stdout: "inherit",
     stderr: "inherit",
   }).outputSync();
-  if (code !== 0) return code;
-  // Otherwise each line of a stack would name the code that evaluates the script, and not the
-  // script.
-  const text = JSON.stringify(`${Deno.readTextFileSync(scratch)}//# sourceURL=tdsm:engine\n`);
-  Deno.writeTextFileSync(scratch, `${header}export default ${text};\n`);
-  Deno.renameSync(scratch, OUTPUT);
-  return 0;
+  if (code !== 0) Deno.exit(code);
+  const text = Deno.readTextFileSync(scratch);
+  Deno.removeSync(scratch);
+  return text;
+}
+
+/**
+ * Writes a module that has one value, by one rename: two runs at the same time do no harm.
+ *
+ * @param output The module's path.
+ * @param header Its first line.
+ * @param value The value, of JSON.
+ */
+export function write(output: string, header: string, value: unknown): void {
+  const scratch = `${output}.${Deno.pid}.tmp`;
+  Deno.writeTextFileSync(scratch, `${header}export default ${JSON.stringify(value)};\n`);
+  Deno.renameSync(scratch, output);
 }
 
 if (import.meta.main) {
+  const hash = await hashSources(["runtime", "ffi"], /\.ts$/, SHAPE);
   const header =
-    `// The text of worker.ts and all that it imports, made from what has the hash ${await hashSources()}\n`;
-  if (readStart(header.length) !== header) Deno.exitCode = bundle(header);
+    `// The text of worker.ts and all that it imports, made from what has the hash ${hash}\n`;
+  if (!isUpToDate(OUTPUT, header)) {
+    const script = bundle(ENTRY, OUTPUT, ["--platform", "deno", ...SHAPE]);
+    // Otherwise each line of a stack would name the code that evaluates the script, and not the
+    // script.
+    write(OUTPUT, header, `${script}//# sourceURL=tdsm:engine\n`);
+  }
 }

@@ -33,7 +33,7 @@ import type { Secret } from "../secure/handshake.ts";
 import { listenAtFirst, whyUnreachable } from "../cluster/handshake.ts";
 import type { Vitals } from "../cluster/links.ts";
 import type { Settings } from "../settings/types.ts";
-import type { ClusterReport } from "../wire/status_control.ts";
+import type { ClusterReport, StatusRequestControl } from "../wire/status_control.ts";
 import { NodeEngine, readRoom, writtenRoom } from "./node_engine.ts";
 import { describeStuck } from "./log.ts";
 import { METRICS_PATH, MetricsServer } from "./metrics_server.ts";
@@ -41,6 +41,7 @@ import { EngineMetrics } from "../observe/engine_metrics.ts";
 import { nodeMetrics } from "../observe/node_metrics.ts";
 import type { Metric } from "../observe/exposition.ts";
 import type { DriverSleep } from "./driver.ts";
+import { EventMemory } from "./event_memory.ts";
 import { LifeCycle, ProcessEnd, StallClock } from "./life_cycle.ts";
 import { Turn, TurnWord } from "./turn.ts";
 import { verdictOn } from "./verdict.ts";
@@ -82,6 +83,7 @@ export class EngineHost implements Member {
   readonly #life = new LifeCycle();
   readonly #process = new ProcessEnd();
   readonly #echo = new SignalEcho();
+  readonly #events = new EventMemory();
   #closed: Promise<void> | undefined;
   #parted: Promise<void> | undefined;
   #exits: Promise<void> | undefined;
@@ -122,6 +124,7 @@ export class EngineHost implements Member {
       exiting: () => this.#exiting(),
       inDefault: (home, found) => this.#inDefault(home, found),
       stuck: (waits) => this.#stuck(waits),
+      events: (since) => this.#events.since(since),
       partyLost: () => this.#otherGone(),
       abort: (reason) => this.#abort(reason),
       isNearEnd: () => this.#process.isNear,
@@ -362,8 +365,10 @@ export class EngineHost implements Member {
   }
 
   /** At the directory node: collects the counters of all nodes. */
-  status(): Promise<ClusterReport> {
-    return this.engine.status.gather();
+  status({ since, run }: StatusRequestControl): Promise<ClusterReport> {
+    return this.engine.status.gather(
+      since === undefined ? undefined : { since, ...(run && { run }) },
+    );
   }
 
   /** A node has joined. */
@@ -527,6 +532,7 @@ export class EngineHost implements Member {
 
   /** Something to log. */
   log(level: Level, text: string, fields: LogFields = {}): void {
+    if (this.#cluster.self === DIRECTORY_NODE) this.#events.add(level, text, fields);
     if (level > this.#start.settings.logLevel) return;
     const { self: node } = this.#cluster;
     this.#post({ kind: "log", level, text, topic: "runtime", fields: { node, ...fields } });

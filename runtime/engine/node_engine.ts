@@ -24,17 +24,19 @@ import type { EngineEvent } from "../protocol/coherence/output.ts";
 import { type EngineMessage, isPageMessage } from "../wire/peer_message.ts";
 import { type PingControl, ROOM_UNLIMITED } from "../wire/control.ts";
 import type { RemindControl, SettledControl } from "../wire/debt_control.ts";
-import type { Counters } from "../wire/status_control.ts";
+import type { ClusterEvent, Counters } from "../wire/status_control.ts";
 import type { RegionSettings } from "../wire/region_settings.ts";
 import type { Cluster } from "../cluster/cluster.ts";
 import type { EngineWatch } from "../observe/engine_watch.ts";
 import { Driver, type DriverParts, type DriverSleep, type MessageSink } from "./driver.ts";
+import { FaultTimer } from "./fault_timer.ts";
 import { IdleWatch } from "./idle_watch.ts";
 import type { LifeCycle } from "./life_cycle.ts";
 import { memoryPages } from "./memory_limit.ts";
 import { describeMessage, levelOf, SyncLog } from "./log.ts";
 import type { EngineNews, NodeStats } from "./news.ts";
 import { movesByName, PageMoves } from "./page_moves.ts";
+import { nowUs } from "./polling.ts";
 import { ProgramCalls } from "./program_calls.ts";
 import type { CallServer } from "../ring/calls.ts";
 import type { CallSlots } from "../ring/call_slots.ts";
@@ -77,6 +79,8 @@ export interface NodeEngineOptions {
   leave(): Promise<void>;
   /** A home has a node that has not done its part for too long, or the directory node is told. */
   inDefault(from: NodeId, found: Default): void;
+  /** At the directory node: what has happened since the event of a number. */
+  events(since: number): readonly ClusterEvent[];
   /** At the directory node: called with waits that nobody may be left to end. */
   stuck(waits: StuckWaits): void;
   /** Called before a thread is told that a party of its barrier is gone. */
@@ -132,6 +136,7 @@ export class NodeEngine implements AsyncDisposable {
   readonly #idle: IdleWatch;
   readonly #coherence: Coherence;
   readonly #moves = new PageMoves();
+  readonly #timer = new FaultTimer(nowUs);
   /** The most pages that this node keeps. */
   readonly memoryPages: number;
   /** At the directory node: the nodes that have begun to leave, and have not left yet. */
@@ -172,6 +177,8 @@ export class NodeEngine implements AsyncDisposable {
       placement: homes,
       readAhead: settings.readAhead,
       moved: (run, source) => this.#moves.moved(run, source),
+      requested: (request) => this.#timer.requested(request),
+      served: (request) => this.#timer.served(request),
       // A node that has room for all pages need not look for what it can do without.
       memoryPages: this.memoryPages < size / pageSize ? this.memoryPages : Infinity,
     });
@@ -188,6 +195,11 @@ export class NodeEngine implements AsyncDisposable {
       stats: () => this.counters(),
       named: () => this.services.named,
       moves: (run) => this.#moves.sum(run),
+      copies: (run) => this.#coherence.cache.copiesIn(run),
+      sources: () => this.#moves.sources,
+      waits: () => this.#timer.look(),
+      places: () => this.services.places,
+      events: options.events,
       send: (to, control) => cluster.send(to, control),
     });
     const { slots, life, close, leave, abort, isNearEnd } = options;

@@ -37,8 +37,8 @@ export class PageMoves {
   }
 
   /** The nodes whose bytes came, each with the pages that did. */
-  get sources(): readonly (readonly [node: NodeId, pages: number])[] {
-    return [...this.#sources];
+  get sources(): { readonly node: NodeId; readonly pages: number }[] {
+    return Array.from(this.#sources, ([node, pages]) => ({ node, pages }));
   }
 
   /**

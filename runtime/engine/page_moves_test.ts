@@ -38,9 +38,9 @@ Deno.test("PageMoves knows from where bytes came, until the node is gone", () =>
   moves.moved({ first: 1, count: 4 }, 2);
   // Only the right to write has come: no bytes crossed a link.
   moves.moved({ first: 1, count: 1 }, 0);
-  assertEquals(moves.sources, [[2, 7], [5, 1]]);
+  assertEquals(moves.sources, [{ node: 2, pages: 7 }, { node: 5, pages: 1 }]);
   moves.forget(2);
-  assertEquals(moves.sources, [[5, 1]]);
+  assertEquals(moves.sources, [{ node: 5, pages: 1 }]);
 });
 
 Deno.test("movesByName lists what moves most first, and counts shared pages once in the rest", () => {

@@ -24,7 +24,7 @@ import {
   threadOf,
   type UnlockRequest,
 } from "../protocol/sync/messages.ts";
-import type { StuckWaits } from "../protocol/sync/desk.ts";
+import type { PlaceView, StuckWaits } from "../protocol/sync/desk.ts";
 import { Synchronizer } from "../protocol/sync/synchronizer.ts";
 import { Answer, type ThreadCall, valueFields, valueOf } from "../ring/calls.ts";
 import type { QuietWords } from "../ring/quiet_words.ts";
@@ -207,6 +207,11 @@ export class Services {
       const first = Math.floor(offset / pageSize);
       return { name, first, count: Math.ceil((offset + bytes) / pageSize) - first };
     }).toArray();
+  }
+
+  /** At the directory node: where requests wait, and which locks are held. */
+  get places(): PlaceView[] {
+    return this.#synchronizer?.places ?? [];
   }
 
   /** At the directory node: takes note of how many threads of a node can ask. */

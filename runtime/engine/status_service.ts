@@ -6,13 +6,20 @@
 import { STATUS_MAX_MS, TICKET_MAX } from "../limits.ts";
 import { DIRECTORY_NODE, type NodeId } from "../protocol/coherence/messages.ts";
 import type { PageRun } from "../protocol/coherence/page.ts";
-import type {
-  ClusterReport,
-  Counters,
-  NamedPages,
-  NodeStatusControl,
-  StatsControl,
-  StatsRequestControl,
+import type { PlaceView } from "../protocol/sync/desk.ts";
+import {
+  type Cell,
+  cellRuns,
+  type ClusterEvent,
+  type ClusterReport,
+  type Counters,
+  encodeCells,
+  type NamedPages,
+  type NodeStatusControl,
+  type Source,
+  type StatsControl,
+  type StatsRequestControl,
+  type StatusRequestControl,
 } from "../wire/status_control.ts";
 import type { Peer } from "../cluster/admission.ts";
 
@@ -28,12 +35,28 @@ export interface StatusServiceOptions {
   named(): readonly NamedPages[];
   /** How many pages of a run have moved to this node. */
   moves(run: PageRun): number;
+  /** How many pages of a run this node has copies of. */
+  copies(run: PageRun): Omit<Cell, "moves">;
+  /** The pages that other nodes have sent to this one. */
+  sources(): readonly Source[];
+  /** How many requests of this node took so long, by bucket; measured from here on. */
+  waits(): readonly number[];
+  /** At the directory node: where threads wait, and which locks are held. */
+  places(): readonly PlaceView[];
+  /** At the directory node: what has happened since the event of a number. */
+  events(since: number): readonly ClusterEvent[];
   /** Sends to another node. */
   send(to: NodeId, control: StatsRequestControl | StatsControl): void;
 }
 
+/** What a program wants to see that looks at the cluster again and again. */
+export type Look = Pick<StatusRequestControl, "run"> & { readonly since: number };
+
+/** What a node is asked beside its counters. */
+type Question = Omit<StatsRequestControl, "kind" | "ticket">;
+
 /** What a node tells of itself. */
-type Told = Pick<StatsControl, "counters" | "moves">;
+type Told = Omit<StatsControl, "kind" | "ticket">;
 
 /** One node's part in `--status`. */
 export class StatusService {
@@ -43,7 +66,7 @@ export class StatusService {
    */
   readonly #asked = new Map<NodeId, (told: Told | undefined) => void>();
   #ticket = 0;
-  #gathering: Promise<ClusterReport> | undefined;
+  #gathering: { look: Look | undefined; report: Promise<ClusterReport> } | undefined;
   #ended = false;
 
   /** @param options The node. */
@@ -61,7 +84,7 @@ export class StatusService {
   receive(from: NodeId, control: StatsRequestControl | StatsControl): string | undefined {
     const { kind, ticket } = control;
     if (kind === "statsRequest" && from === DIRECTORY_NODE) {
-      this.#options.send(from, { kind: "stats", ticket, ...this.#tell(control.runs) });
+      this.#options.send(from, { kind: "stats", ticket, ...this.#tell(control) });
       return undefined;
     }
     if (kind === "statsRequest" || this.#options.self.id !== DIRECTORY_NODE) {
@@ -80,12 +103,19 @@ export class StatusService {
 
   /**
    * At the directory node: asks every node. A caller during a collection gets the result of that
-   * one.
+   * one, where the caller asks for the same, and waits for the end of the collection otherwise.
    *
+   * @param look What to tell beside the counters; nothing by default.
    * @returns What is told of the cluster; a node that did not answer in time has no counters.
    */
-  gather(): Promise<ClusterReport> {
-    return this.#gathering ??= this.#gather().finally(() => this.#gathering = undefined);
+  async gather(look?: Look): Promise<ClusterReport> {
+    while (this.#gathering !== undefined) {
+      if (isSame(this.#gathering.look, look)) return await this.#gathering.report;
+      await this.#gathering.report;
+    }
+    const report = this.#gather(look).finally(() => this.#gathering = undefined);
+    this.#gathering = { look, report };
+    return await report;
   }
 
   /** No node will answer any more. */
@@ -94,51 +124,71 @@ export class StatusService {
     for (const answer of [...this.#asked.values()]) answer(undefined);
   }
 
-  async #gather(): Promise<ClusterReport> {
-    const { self } = this.#options;
+  async #gather(look: Look | undefined): Promise<ClusterReport> {
+    const { self, named, places, events } = this.#options;
     this.#ticket = this.#ticket === TICKET_MAX ? 1 : this.#ticket + 1;
-    const named = this.#options.named();
-    const runs = named.length === 0
-      ? undefined
-      : named.map(({ first, count }): PageRun => ({ first, count }));
-    const statuses = this.#options.peers().map((peer) => this.#ask(peer, runs));
+    const allocations = named();
+    const question: Question = {
+      ...(allocations.length > 0 && {
+        runs: allocations.map(({ first, count }): PageRun => ({ first, count })),
+      }),
+      ...(look && { looks: true }),
+      ...(look?.run && { run: look.run }),
+    };
+    const statuses = this.#options.peers().map((peer) => this.#ask(peer, question));
     const timer = setTimeout(() => {
       for (const answer of [...this.#asked.values()]) answer(undefined);
     }, STATUS_MAX_MS);
     try {
-      return { named, nodes: [statusOf(self, this.#tell(runs)), ...await Promise.all(statuses)] };
+      const nodes = [statusOf(self, this.#tell(question)), ...await Promise.all(statuses)];
+      if (look === undefined) return { named: allocations, nodes, places: [], events: [] };
+      return { named: allocations, nodes, places: places(), events: events(look.since) };
     } finally {
       clearTimeout(timer);
     }
   }
 
   /** What this node tells of itself. */
-  #tell(runs: readonly PageRun[] | undefined): Told {
-    const { stats, moves } = this.#options;
-    return { counters: stats(), ...(runs && { moves: runs.map((run) => moves(run)) }) };
+  #tell({ runs, looks, run }: Question): Told {
+    const { stats, moves, copies } = this.#options;
+    const cell = (part: PageRun): Cell => ({ moves: moves(part), ...copies(part) });
+    return {
+      counters: stats(),
+      ...(runs && { moves: runs.map((run) => moves(run)) }),
+      ...(looks && { sources: this.#options.sources(), waits: this.#options.waits() }),
+      ...(run && { cells: encodeCells(cellRuns(run).map(cell)) }),
+    };
   }
 
-  async #ask(peer: Peer, runs: readonly PageRun[] | undefined): Promise<NodeStatusControl> {
+  async #ask(peer: Peer, question: Question): Promise<NodeStatusControl> {
     if (this.#ended) return statusOf(peer, undefined);
     const { promise, resolve } = Promise.withResolvers<Told | undefined>();
     this.#asked.set(peer.id, (told) => {
       this.#asked.delete(peer.id);
       resolve(told);
     });
-    const request: StatsRequestControl = { kind: "statsRequest", ticket: this.#ticket };
-    this.#options.send(peer.id, runs === undefined ? request : { ...request, runs });
+    this.#options.send(peer.id, { kind: "statsRequest", ticket: this.#ticket, ...question });
     return statusOf(peer, await promise);
   }
 }
 
+function isSame(one: Look | undefined, other: Look | undefined): boolean {
+  return one?.since === other?.since && one?.run?.first === other?.run?.first &&
+    one?.run?.count === other?.run?.count;
+}
+
 function statusOf({ id, address, port }: Peer, told: Told | undefined): NodeStatusControl {
-  const { counters, moves } = told ?? {};
+  if (told === undefined) return { kind: "nodeStatus", id, address, port };
+  const { counters, moves, sources, waits, cells } = told;
   return {
     kind: "nodeStatus",
     id,
     address,
     port,
-    ...(counters && { counters }),
+    counters,
     ...(moves && { moves }),
+    ...(sources && { sources }),
+    ...(waits && { waits }),
+    ...(cells && { cells }),
   };
 }

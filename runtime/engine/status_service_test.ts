@@ -1,15 +1,33 @@
 import { assertEquals } from "@std/assert";
 import { STATUS_MAX_MS } from "../limits.ts";
 import type { NodeId } from "../protocol/coherence/messages.ts";
-import type {
-  NamedPages,
-  NodeStatusControl,
-  StatsControl,
-  StatsRequestControl,
+import type { PlaceView } from "../protocol/sync/desk.ts";
+import {
+  type ClusterEvent,
+  encodeCells,
+  type NamedPages,
+  type NodeStatusControl,
+  type StatsControl,
+  type StatsRequestControl,
 } from "../wire/status_control.ts";
 import type { Peer } from "../cluster/admission.ts";
 import { StatusService } from "./status_service.ts";
 import { ManualTimers } from "../../tests/support/manual_timers.ts";
+
+const PLACE: PlaceView = {
+  kind: "mutex",
+  name: "totals",
+  holder: 2,
+  parties: 0,
+  count: 1,
+  waiting: [5],
+};
+const EVENTS: readonly ClusterEvent[] = [1, 2].map((number) => ({
+  number,
+  atMs: 1000 * number,
+  level: 2,
+  text: "Node 3 is lost",
+}));
 
 type Said = [to: NodeId, control: StatsRequestControl | StatsControl];
 
@@ -35,6 +53,11 @@ function open(
     stats: () => ({ faults: 10 * self }),
     named: () => named,
     moves: ({ first, count }) => 1000 * self + 10 * first + count,
+    copies: ({ count }) => ({ shared: self, exclusive: count }),
+    sources: () => [{ node: 9, pages: self }],
+    waits: () => [0, self],
+    places: () => [PLACE],
+    events: (since) => EVENTS.filter(({ number }) => number > since),
     send: (...what) => said.push(what),
   });
   return [service, said];
@@ -66,7 +89,7 @@ Deno.test("StatusService asks every node once, for all callers that come meanwhi
   service.receive(2, { kind: "stats", ticket: 1, counters: { faults: 21 } });
   service.receive(7, { kind: "stats", ticket: 1, counters: { faults: 70 } });
   const expected = [status(1, 10), status(2, 20), status(5, 50)];
-  const report = { named: [], nodes: expected };
+  const report = { named: [], nodes: expected, places: [], events: [] };
   assertEquals(await Promise.all(both), [report, report]);
 });
 
@@ -111,5 +134,48 @@ Deno.test("StatusService asks for the moves of named allocations by their pages,
   assertEquals(await gathered, {
     named: [{ name: "grid", first: 7, count: 2 }],
     nodes: [{ ...status(1, 10), moves: [1072] }, { ...status(2, 20), moves: [2072] }, status(3)],
+    places: [],
+    events: [],
   });
+});
+
+Deno.test("StatusService tells a program that looks of cells, waits and events", async () => {
+  const [service, said] = open(1, [2]);
+  const run = { first: 100, count: 300 };
+  const gathered = service.gather({ since: 1, run });
+  assertEquals(said, [[2, { kind: "statsRequest", ticket: 1, looks: true, run }]]);
+  // Cells of two pages each: no more than 256 of them.
+  const cells = encodeCells(Array.from({ length: 150 }, (_, index) => ({
+    moves: 1000 + 10 * (100 + 2 * index) + 2,
+    shared: 1,
+    exclusive: 2,
+  })));
+  const [other, answers] = open(2);
+  other.receive(1, { kind: "statsRequest", ticket: 1, looks: true });
+  service.receive(2, answers[0]![1]);
+  assertEquals(await gathered, {
+    named: [],
+    nodes: [
+      { ...status(1, 10), sources: [{ node: 9, pages: 1 }], waits: [0, 1], cells },
+      { ...status(2, 20), sources: [{ node: 9, pages: 2 }], waits: [0, 2] },
+    ],
+    places: [PLACE],
+    events: [EVENTS[1]!],
+  });
+});
+
+Deno.test("StatusService collects for one question after the other", async () => {
+  const [service, said] = open(1, [2]);
+  const [plain, look, same] = [
+    service.gather(),
+    service.gather({ since: 0 }),
+    service.gather({ since: 0 }),
+  ];
+  service.receive(2, { kind: "stats", ticket: 1, counters: { faults: 20 } });
+  assertEquals((await plain).events, []);
+  await Promise.resolve();
+  assertEquals(said.at(-1), [2, { kind: "statsRequest", ticket: 2, looks: true }]);
+  service.receive(2, { kind: "stats", ticket: 2, counters: { faults: 21 } });
+  assertEquals(await look, await same);
+  assertEquals([(await look).events.length, said.length], [2, 2]);
 });

@@ -169,6 +169,33 @@ export function list<T>(item: FieldCodec<T>, most: number): FieldCodec<readonly 
   };
 }
 
+/** The codec of each item of a tuple. */
+type Items<T extends readonly unknown[]> = { readonly [I in keyof T]: FieldCodec<T[I]> };
+
+/**
+ * A list of so many values, each of its own type, since names would take more bytes.
+ *
+ * @param items The values.
+ * @param make What a value of the field is made of.
+ * @param parts The same, the other way round.
+ */
+export function tuple<const T extends readonly unknown[], Value>(
+  items: Items<T>,
+  make: (values: T) => Value,
+  parts: (value: Value) => T,
+): FieldCodec<Value> {
+  const codecs = items as readonly FieldCodec<unknown>[];
+  return {
+    read(value) {
+      if (!Array.isArray(value) || value.length !== codecs.length) return undefined;
+      const values = codecs.map((codec, index) => codec.read(value[index] as ValueType));
+      return values.includes(undefined) ? undefined : make(values as unknown as T);
+    },
+    write: (value) => parts(value).map((part, index) => codecs[index]!.write(part)),
+    optional: false,
+  };
+}
+
 /** Where nodes can be reached, each as `[id, address, port]`: names would double the bytes. */
 export const peers: FieldCodec<readonly PeerAddress[]> = {
   read(value) {

@@ -128,10 +128,11 @@ const OPTIONAL = new Set([
   "allocate.home",
   "allocated.reused",
   "clusterStatus.named",
-  "nodeStatus.counters",
-  "nodeStatus.moves",
-  "stats.moves",
-  "statsRequest.runs",
+  ...["counters", "moves", "sources", "waits", "cells"].map((name) => `nodeStatus.${name}`),
+  ...["moves", "sources", "waits", "cells"].map((name) => `stats.${name}`),
+  ...["runs", "looks", "run"].map((name) => `statsRequest.${name}`),
+  "statusRequest.since",
+  "statusRequest.run",
   "settled.lacks",
 ]);
 

@@ -5,13 +5,23 @@
 
 import {
   ALLOCATIONS_TOLD_MAX,
+  BARRIER_PARTIES_MAX,
+  CELLS_MAX,
+  EVENTS_MAX,
+  HISTOGRAM_BUCKETS,
+  NODE_ID_MAX,
   NODES_MAX,
   PAGE_SIZE_MAX_BYTES,
   PAGE_SIZE_MIN_BYTES,
+  PLACE_NODES_TOLD_MAX,
+  PLACES_TOLD_MAX,
   REGION_MAX_BYTES,
+  SYNC_WAITING_MAX,
   TICKET_MAX,
 } from "../limits.ts";
+import type { NodeId } from "../protocol/coherence/messages.ts";
 import type { PageRun } from "../protocol/coherence/page.ts";
+import type { PlaceView } from "../protocol/sync/desk.ts";
 import { name as allocationName } from "./allocation_control.ts";
 import {
   address,
@@ -25,6 +35,8 @@ import {
   type PeerAddress,
   port,
   type Shapes,
+  text,
+  tuple,
 } from "./control_fields.ts";
 
 const REGION_MAX_PAGES = REGION_MAX_BYTES / PAGE_SIZE_MIN_BYTES;
@@ -37,6 +49,13 @@ export interface StatusRequestControl {
   readonly kind: "statusRequest";
   /** The protocol that it speaks. */
   readonly protocolVersion: number;
+  /**
+   * The number of the last event that it knows of, 0 for none. A program that says one is told of
+   * waits and events as well, and may ask again by the same connection.
+   */
+  readonly since?: number;
+  /** Pages of which it wants to see the {@linkcode Cell}s of every node. */
+  readonly run?: PageRun;
 }
 
 /**
@@ -69,6 +88,44 @@ export interface NodeStatusControl extends PeerAddress {
   readonly counters?: Counters;
   /** How many pages of each named allocation have moved to the node; left out likewise. */
   readonly moves?: readonly number[];
+  /** The pages that other nodes have sent to this one, by node. */
+  readonly sources?: readonly Source[];
+  /**
+   * How many of the node's requests for pages took so long while programs looked: bucket `n` is for
+   * more than 2^(n-1) and at most 2^n microseconds.
+   */
+  readonly waits?: readonly number[];
+  /** What was asked for of a run of pages, as {@linkcode encodeCells} writes it. */
+  readonly cells?: Uint8Array;
+}
+
+/** Directory node → a program that looks again and again, behind the nodes: where threads wait. */
+export interface ClusterWaitsControl {
+  readonly kind: "clusterWaits";
+  readonly places: readonly PlaceView[];
+}
+
+/** Directory node → such a program, at last: what has happened since. */
+export interface ClusterEventsControl {
+  readonly kind: "clusterEvents";
+  readonly events: readonly ClusterEvent[];
+}
+
+/** Something that has happened in a cluster. */
+export interface ClusterEvent {
+  /** Its number, from 1 on. */
+  readonly number: number;
+  /** When, in milliseconds since 1970. */
+  readonly atMs: number;
+  /** How much it matters: a level of the log. */
+  readonly level: number;
+  readonly text: string;
+}
+
+/** A node, and how many pages it has sent to another. */
+export interface Source {
+  readonly node: NodeId;
+  readonly pages: number;
 }
 
 /** What the directory node tells of its cluster. */
@@ -77,6 +134,10 @@ export interface ClusterReport {
   readonly named: readonly NamedPages[];
   /** All nodes, in order of their ids. */
   readonly nodes: readonly NodeStatusControl[];
+  /** Where threads wait, and which locks are held. */
+  readonly places: readonly PlaceView[];
+  /** What has happened since. */
+  readonly events: readonly ClusterEvent[];
 }
 
 /** Directory node → another: what have you counted? */
@@ -86,6 +147,10 @@ export interface StatsRequestControl {
   readonly ticket: number;
   /** The pages of which the moves are asked for. */
   readonly runs?: readonly PageRun[];
+  /** Whether a program looks: from where pages came, and how long requests took, is asked too. */
+  readonly looks?: boolean;
+  /** Pages of which the cells are asked for. */
+  readonly run?: PageRun;
 }
 
 /** The answer: this. */
@@ -97,6 +162,60 @@ export interface StatsControl {
   readonly counters: Counters;
   /** How many pages of each of the runs have moved to the node. */
   readonly moves?: readonly number[];
+  /** From where pages came. */
+  readonly sources?: readonly Source[];
+  /** How many requests took so long, as in `nodeStatus`. */
+  readonly waits?: readonly number[];
+  /** The cells of the run. */
+  readonly cells?: Uint8Array;
+}
+
+/** What has happened on some pages at a node: one part of a run that is looked at. */
+export interface Cell {
+  /** How many pages have moved to the node, modulo 2^32. */
+  readonly moves: number;
+  /** Of how many the node has a read-only copy. */
+  readonly shared: number;
+  /** Of how many it has the only copy. */
+  readonly exclusive: number;
+}
+
+const CELL_BYTES = 12;
+
+/**
+ * How a run of pages is divided into cells.
+ *
+ * @param run The run.
+ * @returns The cells' pages; all have as many but the last.
+ */
+export function cellRuns({ first, count }: PageRun): PageRun[] {
+  const pages = cellPages(count);
+  return Array.from({ length: Math.ceil(count / pages) }, (_, index) => ({
+    first: first + index * pages,
+    count: Math.min(pages, count - index * pages),
+  }));
+}
+
+/** How many pages each cell has of a run of so many; the last one may have fewer. */
+export function cellPages(count: number): number {
+  return Math.ceil(count / CELLS_MAX);
+}
+
+/**
+ * Writes cells: for each three u32, little-endian.
+ *
+ * @param list The cells, at most 256.
+ * @returns The bytes.
+ */
+export function encodeCells(list: readonly Cell[]): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(list.length * CELL_BYTES);
+  const view = new DataView(bytes.buffer);
+  for (const [index, { moves, shared, exclusive }] of list.entries()) {
+    view.setUint32(index * CELL_BYTES, moves, true);
+    view.setUint32(index * CELL_BYTES + 4, shared, true);
+    view.setUint32(index * CELL_BYTES + 8, exclusive, true);
+  }
+  return bytes;
 }
 
 /** A message about the state of a cluster. */
@@ -104,43 +223,96 @@ export type StatusControl =
   | StatusRequestControl
   | ClusterStatusControl
   | NodeStatusControl
+  | ClusterWaitsControl
+  | ClusterEventsControl
   | StatsRequestControl
   | StatsControl;
 
 const ticket = integer(1, TICKET_MAX);
+const amount = integer(0, Number.MAX_SAFE_INTEGER);
 const page = integer(0, REGION_MAX_PAGES - 1);
 const pages = integer(1, REGION_MAX_PAGES);
 /** The moves of each of some runs. */
-const moves = list(integer(0, Number.MAX_SAFE_INTEGER), ALLOCATIONS_TOLD_MAX);
-/** Runs of pages, each as `[first, count]`. */
-const runs: FieldCodec<readonly PageRun[]> = list({
-  read(value) {
-    if (!Array.isArray(value) || value.length !== 2) return undefined;
-    const [first, count] = [page.read(value[0]!), pages.read(value[1]!)];
-    return first === undefined || count === undefined ? undefined : { first, count };
-  },
-  write: ({ first, count }) => [first, count],
-  optional: false,
-}, ALLOCATIONS_TOLD_MAX);
+const moves = list(amount, ALLOCATIONS_TOLD_MAX);
+/** A run of pages, as `[first, count]`. */
+const run: FieldCodec<PageRun> = tuple([page, pages], ([first, count]) => ({ first, count }), (
+  { first, count },
+) => [first, count]);
+const runs = list(run, ALLOCATIONS_TOLD_MAX);
 /** Named allocations, each as `[name, first, count]`. */
-const named: FieldCodec<readonly NamedPages[]> = list({
+const named: FieldCodec<readonly NamedPages[]> = list(
+  tuple(
+    [allocationName, page, pages],
+    ([name, first, count]) => ({ name, first, count }),
+    ({ name, first, count }) => [name, first, count],
+  ),
+  ALLOCATIONS_TOLD_MAX,
+);
+/** From where pages came, each as `[node, pages]`. */
+const sources: FieldCodec<readonly Source[]> = list(
+  tuple([node, amount], ([from, count]) => ({ node: from, pages: count }), (source) => [
+    source.node,
+    source.pages,
+  ]),
+  NODES_MAX,
+);
+const waits = list(amount, HISTOGRAM_BUCKETS + 1);
+const cells: FieldCodec<Uint8Array> = {
   read(value) {
-    if (!Array.isArray(value) || value.length !== 3) return undefined;
-    const [called, first, count] = [
-      allocationName.read(value[0]!),
-      page.read(value[1]!),
-      pages.read(value[2]!),
-    ];
-    if (called === undefined || first === undefined || count === undefined) return undefined;
-    return { name: called, first, count };
+    if (!(value instanceof Uint8Array) || value.length % CELL_BYTES !== 0) return undefined;
+    return value.length > 0 && value.length <= CELLS_MAX * CELL_BYTES ? value.slice() : undefined;
   },
-  write: ({ name, first, count }) => [name, first, count],
+  write: (value) => value,
   optional: false,
-}, ALLOCATIONS_TOLD_MAX);
+};
+const PLACE_KINDS: readonly PlaceView["kind"][] = ["semaphore", "barrier", "mutex", "word"];
+/** Places, each as `[kind, name, holder, parties, count, waiting]`. */
+const places: FieldCodec<readonly PlaceView[]> = list(
+  tuple(
+    [
+      integer(0, PLACE_KINDS.length - 1),
+      text,
+      integer(0, NODE_ID_MAX),
+      integer(0, BARRIER_PARTIES_MAX),
+      integer(0, 2 * SYNC_WAITING_MAX),
+      list(node, PLACE_NODES_TOLD_MAX),
+    ],
+    ([kind, name, holder, parties, count, waiting]) => ({
+      kind: PLACE_KINDS[kind]!,
+      name,
+      holder,
+      parties,
+      count,
+      waiting,
+    }),
+    (place) => [
+      PLACE_KINDS.indexOf(place.kind),
+      place.name,
+      place.holder,
+      place.parties,
+      place.count,
+      place.waiting,
+    ],
+  ),
+  PLACES_TOLD_MAX,
+);
+/** Events, each as `[number, atMs, level, text]`. */
+const events: FieldCodec<readonly ClusterEvent[]> = list(
+  tuple(
+    [amount, amount, integer(0, 0xff), text],
+    ([number, atMs, level, told]) => ({ number, atMs, level, text: told }),
+    (event) => [event.number, event.atMs, event.level, event.text],
+  ),
+  EVENTS_MAX,
+);
 
 /** How each field is read and written. */
 export const STATUS_SHAPES: Shapes<StatusControl> = {
-  statusRequest: { protocolVersion: integer(0, 0xff) },
+  statusRequest: {
+    protocolVersion: integer(0, 0xff),
+    since: optional(amount),
+    run: optional(run),
+  },
   clusterStatus: {
     size: integer(1, REGION_MAX_BYTES),
     pageSize: integer(PAGE_SIZE_MIN_BYTES, PAGE_SIZE_MAX_BYTES),
@@ -154,7 +326,24 @@ export const STATUS_SHAPES: Shapes<StatusControl> = {
     port,
     counters: optional(counters),
     moves: optional(moves),
+    sources: optional(sources),
+    waits: optional(waits),
+    cells: optional(cells),
   },
-  statsRequest: { ticket, runs: optional(runs) },
-  stats: { ticket, counters, moves: optional(moves) },
+  clusterWaits: { places },
+  clusterEvents: { events },
+  statsRequest: {
+    ticket,
+    runs: optional(runs),
+    looks: optional(flag),
+    run: optional(run),
+  },
+  stats: {
+    ticket,
+    counters,
+    moves: optional(moves),
+    sources: optional(sources),
+    waits: optional(waits),
+    cells: optional(cells),
+  },
 };

@@ -236,7 +236,8 @@ class FuzzedMember implements Member {
 
   status(): Promise<ClusterReport> {
     const nodes = [{ kind: "nodeStatus", id: DIRECTORY_NODE, ...LISTENS }] as const;
-    return Promise.resolve({ named: [{ name: "grid", first: 3, count: 2 }], nodes });
+    const named = [{ name: "grid", first: 3, count: 2 }];
+    return Promise.resolve({ named, nodes, places: [], events: [] });
   }
 
   joined({ id }: Peer): void {

@@ -118,7 +118,7 @@ export class ClusterMember implements AsyncDisposable {
         threadEnded: (from, thread) => this.#note(() => this.threadsEnded.push([from, thread])),
       },
       threadGone: (thread) => this.#note(() => this.threadsGone.push(thread)),
-      status: () => Promise.resolve({ named: [], nodes: [] }),
+      status: () => Promise.resolve({ named: [], nodes: [], places: [], events: [] }),
       joined: ({ id }) => this.#note(() => this.joined.push(id)),
       lost: (node, reason) =>
         this.#note(() => {

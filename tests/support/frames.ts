@@ -319,6 +319,12 @@ export const CONTROLS: readonly (readonly [label: string, control: Control])[] =
     reason: "4 KiB are free",
   }],
   ["status request", { kind: "statusRequest", protocolVersion: 4 }],
+  ["status request of a program that looks", {
+    kind: "statusRequest",
+    protocolVersion: 4,
+    since: 2 ** 32,
+    run: { first: 70_000, count: 128 },
+  }],
   ["cluster status", {
     kind: "clusterStatus",
     size: 2 ** 40,
@@ -355,11 +361,37 @@ export const CONTROLS: readonly (readonly [label: string, control: Control])[] =
     counters: { faults: 7 },
     moves: [2 ** 32, 0],
   }],
+  ["node status for a program that looks", {
+    kind: "nodeStatus",
+    id: 2,
+    address: "fe80::2",
+    port: 40_000,
+    counters: { faults: 7 },
+    sources: [{ node: 300, pages: 5 }],
+    waits: [0, 2 ** 32],
+    cells: Uint8Array.of(4, 3, 2, 1, 5, 0, 0, 0, 6, 0, 0, 0),
+  }],
+  ["cluster waits", {
+    kind: "clusterWaits",
+    places: [
+      { kind: "mutex", name: "ledger", holder: 300, parties: 0, count: 2, waiting: [2, 3] },
+    ],
+  }],
+  ["cluster events", {
+    kind: "clusterEvents",
+    events: [{ number: 2 ** 32, atMs: 1_764_460_800_000, level: 2, text: "Node 3 is lost" }],
+  }],
   ["stats request", { kind: "statsRequest", ticket: 1 }],
   ["stats request of runs", {
     kind: "statsRequest",
     ticket: 1,
     runs: [{ first: 70_000, count: 128 }],
+  }],
+  ["stats request of a program that looks", {
+    kind: "statsRequest",
+    ticket: 1,
+    looks: true,
+    run: { first: 70_000, count: 128 },
   }],
   ["stats", { kind: "stats", ticket: 0xffff_ffff, counters: { faults: 0 } }],
   ["stats with moves", {
@@ -367,6 +399,14 @@ export const CONTROLS: readonly (readonly [label: string, control: Control])[] =
     ticket: 0xffff_ffff,
     counters: { faults: 0 },
     moves: [2 ** 32, 0],
+  }],
+  ["stats for a program that looks", {
+    kind: "stats",
+    ticket: 1,
+    counters: { faults: 0 },
+    sources: [{ node: 300, pages: 5 }],
+    waits: [0, 2 ** 32],
+    cells: Uint8Array.of(4, 3, 2, 1, 5, 0, 0, 0, 6, 0, 0, 0),
   }],
   ["remind", { kind: "remind", first: 7, requester: 2, request: 0xffff_ffff }],
   ["settled", { kind: "settled", first: 70_000, requester: 300, request: 1 }],

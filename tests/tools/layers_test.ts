@@ -12,7 +12,8 @@ const ROOT = resolve(import.meta.dirname!, "../..");
 const LAYERS: readonly (readonly string[])[] = [
   ["mod.ts"],
   ["runtime/cli"],
-  ["runtime/wasi"],
+  ["runtime/wasi", "runtime/dashboard/page"],
+  ["runtime/dashboard"],
   ["runtime/node"],
   ["runtime/engine"],
   ["runtime/cluster", "runtime/ring", "runtime/observe"],

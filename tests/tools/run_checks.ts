@@ -17,10 +17,22 @@ const CHECKS: readonly Check[] = [
   { name: "format of Zig", program: zig, args: ["fmt", "--check", "zig", "bench"] },
   { name: "lint", program: deno, args: ["lint"] },
   { name: "types and lock file", program: deno, args: ["check", "--doc", "--frozen"] },
+  ...pageChecks(),
   { name: "documentation", program: deno, args: ["doc", "--lint", "mod.ts"] },
   { name: "package", program: deno, args: ["publish", "--dry-run", "--allow-dirty"] },
   { name: "launcher", program: "sh", args: ["-n", "tdsm"] },
 ];
+
+/** The page of the dashboard is checked by itself: it runs in a browser, and not in Deno. */
+function pageChecks(): Check[] {
+  const config = ["--config", "runtime/dashboard/page/deno.json"];
+  const folder = "runtime/dashboard/page";
+  return [
+    { name: "format of the page", program: deno, args: ["fmt", "--check", ...config, folder] },
+    { name: "lint of the page", program: deno, args: ["lint", ...config, folder] },
+    { name: "types of the page", program: deno, args: ["check", ...config, `${folder}/main.ts`] },
+  ];
+}
 
 /** Runs one check and shows its output if it fails. */
 function passes({ name, program, args }: Check): boolean {

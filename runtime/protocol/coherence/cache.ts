@@ -186,6 +186,10 @@ export interface CacheOptions extends MemoryOptions {
    * or only the right to write them, where `source` is 0.
    */
   moved?(run: PageRun, source: NodeId | 0): void;
+  /** Called when a request was made for which a thread waits. */
+  requested?(request: number): void;
+  /** Called when a request is over, for which a thread may wait. */
+  served?(request: number): void;
 }
 
 /** A walk with shorter runs may end soon, so nothing is requested ahead of it. */
@@ -280,6 +284,20 @@ export class PageCache {
       pagesExclusive: this.states.count(PageState.Exclusive),
       pagesDead: this.memory.dead,
     };
+  }
+
+  /** How many pages of a run this node has copies of, to read and to write. */
+  copiesIn({ first, count }: PageRun): { readonly shared: number; readonly exclusive: number } {
+    let [shared, exclusive] = [0, 0];
+    const end = first + count;
+    for (let page = first; page < end;) {
+      const extent = this.states.extent(page, end - page);
+      const state = this.states.get(page);
+      if (state === PageState.Shared) shared += extent;
+      else if (state === PageState.Exclusive) exclusive += extent;
+      page += extent;
+    }
+    return { shared, exclusive };
   }
 
   /** How many pages of others this node has room for. */
@@ -844,6 +862,7 @@ export class PageCache {
       waiting,
     };
     this.pending.add(pending);
+    if (waiting.length > 0) this.options.requested?.(request);
     this.memory.requested(pending);
     if (home === 0) this.#locate(pending);
     else this.#send(pending);
@@ -874,6 +893,7 @@ export class PageCache {
     if (grant === undefined) return;
     if (!this.acknowledged(pending.acknowledged, grant)) return;
     this.pending.delete(pending);
+    this.options.served?.(pending.request);
     if (this.gone.size > 0) this.#forgetGone();
     const { first, count, request } = grant;
     // What it was assumed to be the home of, it is.

@@ -93,6 +93,10 @@ export interface CoherenceOptions {
    * or only the right to write them, where `source` is 0.
    */
   readonly moved?: (run: PageRun, source: NodeId | 0) => void;
+  /** Called when a request was made for which a thread waits. */
+  readonly requested?: (request: number) => void;
+  /** Called when a request is over, for which a thread may wait. */
+  readonly served?: (request: number) => void;
 }
 
 /** The classes that {@linkcode Coherence} is made of. Tests put faulty ones in. */

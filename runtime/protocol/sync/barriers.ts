@@ -6,12 +6,11 @@
  */
 
 import type { NodeId } from "../coherence/messages.ts";
-import { type StuckBarrier, type SyncDesk, WaitPlace } from "./desk.ts";
+import { type PlaceView, type StuckBarrier, type SyncDesk, WaitPlace } from "./desk.ts";
 import { SyncStatus } from "./messages.ts";
 
 class Barrier extends WaitPlace<string> {
-  /** How many arrivals it takes. */
-  readonly parties: number;
+  readonly #parties: number;
   /** Whether all nodes stood still here, with no party on its way, when time last passed. */
   isDoubted = false;
 
@@ -23,7 +22,15 @@ class Barrier extends WaitPlace<string> {
     maker: NodeId,
   ) {
     super(name, barriers, desk, maker);
-    this.parties = parties;
+    this.#parties = parties;
+  }
+
+  override get parties(): number {
+    return this.#parties;
+  }
+
+  protected override get label(): Pick<PlaceView, "kind" | "name"> {
+    return { kind: "barrier", name: this.key };
   }
 
   protected override get isIdle(): boolean {

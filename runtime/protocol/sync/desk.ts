@@ -5,6 +5,8 @@
 
 import {
   HEARTBEAT_MS,
+  PLACE_NODES_TOLD_MAX,
+  PLACES_LOOKED_MAX,
   SYNC_OBJECTS_ASSURED,
   SYNC_OBJECTS_MAX,
   SYNC_OBJECTS_NODE_MAX,
@@ -41,6 +43,21 @@ export interface StuckBarrier {
   readonly parties: number;
   /** The nodes of the arrivals, one for each, in order of arrival. */
   readonly arrived: readonly NodeId[];
+}
+
+/** What there is to see of a place where nodes wait. */
+export interface PlaceView {
+  readonly kind: "semaphore" | "barrier" | "mutex" | "word";
+  /** What it is called: a name, the key of a semaphore, or the offset of a word in bytes. */
+  readonly name: string;
+  /** The node that has it locked; 0 where none has. */
+  readonly holder: NodeId | 0;
+  /** How many arrivals a barrier takes; 0 of others. */
+  readonly parties: number;
+  /** How many requests wait. */
+  readonly count: number;
+  /** The nodes of the first of them, in their order. */
+  readonly waiting: readonly NodeId[];
 }
 
 /** How much is remembered at one time. */
@@ -297,6 +314,23 @@ export class SyncDesk {
     return working.length > 0 && working.every(({ waiting, threads }) => waiting.size >= threads);
   }
 
+  /** The places where requests wait, and those that are held, as far as so many show them. */
+  places(looked: number = PLACES_LOOKED_MAX): Set<WaitPlace> {
+    const places = new Set<WaitPlace>();
+    let [waits, locks] = [0, 0];
+    for (const { waiting, held } of this.members.values()) {
+      for (const { place } of waiting.values()) {
+        if (++waits > looked) break;
+        places.add(place);
+      }
+      for (const holding of held.values()) {
+        if (++locks > looked) break;
+        if (holding instanceof WaitPlace) places.add(holding);
+      }
+    }
+    return places;
+  }
+
   /** Tells of waits that nobody may be left to end. */
   stuck(barriers: readonly StuckBarrier[]): void {
     const arrived = barriers.reduce((sum, barrier) => sum + barrier.arrived.length, 0);
@@ -365,6 +399,30 @@ export abstract class WaitPlace<Key = unknown> {
     this.#desk = desk;
     this.#account = desk.remember(this, maker);
     places.set(key, this);
+  }
+
+  /** What kind of place it is, and what it is called. */
+  protected abstract readonly label: Pick<PlaceView, "kind" | "name">;
+
+  /** How many arrivals it takes; 0 where it is no barrier. */
+  get parties(): number {
+    return 0;
+  }
+
+  /** The node that has it locked. */
+  get lockedBy(): NodeId | undefined {
+    return undefined;
+  }
+
+  /** What there is to see of it. */
+  get view(): PlaceView {
+    const waiting: NodeId[] = [];
+    let waiter = this.waiting.first;
+    for (; waiter !== undefined && waiting.length < PLACE_NODES_TOLD_MAX; waiter = waiter.next) {
+      waiting.push(waiter.node);
+    }
+    const { label, lockedBy: holder = 0, parties, waiting: { length: count } } = this;
+    return { ...label, holder, parties, count, waiting };
   }
 
   /** Whether it is as good as new while no request waits. */

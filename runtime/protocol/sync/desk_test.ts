@@ -4,6 +4,10 @@ import { SYNC_LIMITS, SyncDesk, Waiter, WaitPlace } from "./desk.ts";
 class Place extends WaitPlace<string> {
   busy = true;
 
+  protected override get label(): { kind: "mutex"; name: string } {
+    return { kind: "mutex", name: this.key };
+  }
+
   protected override get isIdle(): boolean {
     return !this.busy;
   }

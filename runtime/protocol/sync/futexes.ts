@@ -10,8 +10,15 @@
  * acknowledged, every node for which the word is quiet is told, and has said that it has heard.
  */
 
-import { FUTEX_QUIET_SLOTS, SYNC_WAITING_ASSURED, SYNC_WAITING_MAX } from "../../limits.ts";
+import {
+  FUTEX_QUIET_SLOTS,
+  PLACE_NODES_TOLD_MAX,
+  PLACES_LOOKED_MAX,
+  SYNC_WAITING_ASSURED,
+  SYNC_WAITING_MAX,
+} from "../../limits.ts";
 import type { NodeId } from "../coherence/messages.ts";
+import type { PlaceView } from "./desk.ts";
 import {
   type FutexRequest,
   SyncOperation,
@@ -159,6 +166,19 @@ export class FutexDesk {
   /** The words at which there are such. */
   get words(): number {
     return this.state.words.size;
+  }
+
+  /** The words at which threads wait, as far as so many words show them. */
+  views(looked: number = PLACES_LOOKED_MAX): PlaceView[] {
+    return this.state.words.entries().take(looked).filter(([, { waiters }]) => waiters.size > 0)
+      .map(([key, { waiters }]): PlaceView => ({
+        kind: "word",
+        name: String(key),
+        holder: 0,
+        parties: 0,
+        count: waiters.size,
+        waiting: waiters.values().take(PLACE_NODES_TOLD_MAX).map(({ node }) => node).toArray(),
+      })).toArray();
   }
 
   /** Lets a node ask. */

@@ -6,7 +6,7 @@
  */
 
 import type { NodeId } from "../coherence/messages.ts";
-import { type Holding, type SyncDesk, WaitPlace } from "./desk.ts";
+import { type Holding, type PlaceView, type SyncDesk, WaitPlace } from "./desk.ts";
 import { SyncStatus } from "./messages.ts";
 
 class Mutex extends WaitPlace<string> implements Holding {
@@ -29,6 +29,14 @@ class Mutex extends WaitPlace<string> implements Holding {
 
   get isLocked(): boolean {
     return this.holder !== undefined;
+  }
+
+  override get lockedBy(): NodeId | undefined {
+    return this.holder;
+  }
+
+  protected override get label(): Pick<PlaceView, "kind" | "name"> {
+    return { kind: "mutex", name: this.key };
   }
 
   override get user(): NodeId | undefined {

@@ -5,7 +5,7 @@
 
 import { SEMAPHORE_COUNT_MAX } from "../../limits.ts";
 import type { NodeId } from "../coherence/messages.ts";
-import { type SyncDesk, type Waiter, WaitPlace } from "./desk.ts";
+import { type PlaceView, type SyncDesk, type Waiter, WaitPlace } from "./desk.ts";
 import { SyncStatus } from "./messages.ts";
 
 /** Keys from here on are those that {@linkcode Semaphores.make} gives. */
@@ -14,6 +14,10 @@ export const SEMAPHORE_KEY_MADE_MIN: bigint = 1n << 63n;
 class Semaphore extends WaitPlace<bigint> {
   /** The permits; 0 as long as a thread waits. */
   count = 0;
+
+  protected override get label(): Pick<PlaceView, "kind" | "name"> {
+    return { kind: "semaphore", name: String(this.key) };
+  }
 
   protected override get isIdle(): boolean {
     return this.count === 0;

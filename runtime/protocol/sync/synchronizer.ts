@@ -5,12 +5,13 @@
  * proportion to what is in use, and bounded by {@linkcode SyncLimits}.
  */
 
+import { PLACES_TOLD_MAX } from "../../limits.ts";
 import { Barriers } from "./barriers.ts";
 import type { NodeId } from "../coherence/messages.ts";
 import { FutexDesk } from "./futexes.ts";
 import { Mutexes } from "./mutexes.ts";
 import { Semaphores } from "./semaphores.ts";
-import { SYNC_LIMITS, SyncDesk, type SyncLimits, type SyncOutbox } from "./desk.ts";
+import { type PlaceView, SYNC_LIMITS, SyncDesk, type SyncLimits, type SyncOutbox } from "./desk.ts";
 import { SyncOperation, type SyncRequest } from "./messages.ts";
 
 /** The parts that a synchronizer is made of. Tests put faulty ones in. */
@@ -75,6 +76,13 @@ export class Synchronizer {
       held: this.#desk.held,
       orphans: this.#desk.orphaned,
     };
+  }
+
+  /** What there is to see of the places where most requests wait, and of those that are held. */
+  get places(): PlaceView[] {
+    const views = [...this.#desk.places()].map(({ view }) => view);
+    return [...views, ...this.#futexes.views()]
+      .sort((one, other) => other.count - one.count).slice(0, PLACES_TOLD_MAX);
   }
 
   /** The permits of a semaphore; for checks and statistics. */

@@ -1,0 +1,123 @@
+/**
+ * What the pages of a dashboard are told: looks at the cluster when a browser asks, and then not
+ * more often than the cluster can do without notice, however many browsers there are.
+ */
+
+import type { Address } from "../address.ts";
+import type { ClusterSnapshot, Pages, Snapshot } from "../dashboard/snapshot.ts";
+import { TdsmError } from "../errors.ts";
+import { SNAPSHOT_FRESH_MS, SNAPSHOT_PAUSE_MS, SNAPSHOTS_WAITING_MAX } from "../limits.ts";
+import type { Secret } from "../secure/handshake.ts";
+import { ClusterLook, type Seen } from "./look.ts";
+
+/** What there is to look at. */
+export interface FeedOptions {
+  /** Where the directory listens; `undefined` while that is not known. */
+  readonly directory: () => Address | undefined;
+  /** The key of the cluster, if it has one. */
+  readonly secret?: Secret | undefined;
+}
+
+/** Looks at a cluster for any number of browsers. */
+export class Feed implements Disposable {
+  readonly #options: FeedOptions;
+  #look: ClusterLook | undefined;
+  #session = 0;
+  #last: Snapshot & { readonly askedMs: number } | undefined;
+  /** Resolves when the looks that were asked for are done. */
+  #queue: Promise<unknown> = Promise.resolve();
+  #waiting = 0;
+
+  /** @param options What to look at. */
+  constructor(options: FeedOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Looks at the cluster, one request after the other.
+   *
+   * @param run The pages whose cells are wanted.
+   * @returns What was seen; `undefined` where too many ask at one time.
+   */
+  snapshot(run?: Pages): Promise<Snapshot> | undefined {
+    if (this.#waiting >= SNAPSHOTS_WAITING_MAX) return undefined;
+    this.#waiting++;
+    const snapshot = this.#queue.then(() => this.#next(run)).finally(() => this.#waiting--);
+    this.#queue = snapshot.catch(() => {});
+    return snapshot;
+  }
+
+  /** Ends the connection to the cluster. */
+  [Symbol.dispose](): void {
+    this.#look?.[Symbol.dispose]();
+    this.#look = undefined;
+  }
+
+  async #next(run: Pages | undefined): Promise<Snapshot> {
+    const last = this.#last;
+    if (last !== undefined) {
+      const ageMs = performance.now() - last.askedMs;
+      if (ageMs < SNAPSHOT_FRESH_MS && answers(last, run)) return last;
+      const pauseMs = SNAPSHOT_PAUSE_MS - ageMs;
+      if (pauseMs > 0) await new Promise((resolve) => setTimeout(resolve, pauseMs));
+    }
+    const askedMs = performance.now();
+    const snapshot = await this.#see(run);
+    this.#last = { ...snapshot, askedMs };
+    return snapshot;
+  }
+
+  async #see(run: Pages | undefined): Promise<Snapshot> {
+    const directory = this.#options.directory();
+    if (directory === undefined) return { kind: "none", reason: "The directory node starts" };
+    try {
+      return this.#snapshot(await this.#seen(directory, run));
+    } catch (error) {
+      if (!(error instanceof TdsmError)) throw error;
+      this[Symbol.dispose]();
+      return { kind: "none", reason: error.message };
+    }
+  }
+
+  async #seen(directory: Address, run: Pages | undefined): Promise<Seen> {
+    if (this.#look !== undefined) {
+      try {
+        return await this.#look.look(run);
+      } catch (error) {
+        if (!(error instanceof TdsmError)) throw error;
+        // The directory node ends a connection over which nobody has asked for long.
+        this[Symbol.dispose]();
+      }
+    }
+    const { look, seen } = await ClusterLook.open(directory, run, this.#options.secret);
+    this.#look = look;
+    this.#session++;
+    return seen;
+  }
+
+  #snapshot(seen: Seen): ClusterSnapshot {
+    return { kind: "cluster", atMs: performance.now(), session: this.#session, ...seen };
+  }
+}
+
+/** Whether a snapshot answers a request for some cells. */
+function answers(snapshot: Snapshot, run: Pages | undefined): boolean {
+  if (snapshot.kind === "none" || run === undefined) return true;
+  return snapshot.run?.first === run.first && snapshot.run.count === run.count;
+}
+
+/**
+ * Reads which pages a browser wants to see.
+ *
+ * @param query Of the address that it asks for: `first` and `count`, or neither.
+ * @param pagesMax How many pages the largest region has.
+ * @returns The pages, `undefined` where there are none; `"wrong"` where they are no pages.
+ */
+export function readRun(query: URLSearchParams, pagesMax: number): Pages | undefined | "wrong" {
+  const [first, count] = [query.get("first"), query.get("count")];
+  if (first === null && count === null) return undefined;
+  const isNumber = (text: string | null): text is string => /^\d{1,10}$/.test(text ?? "");
+  if (!isNumber(first) || !isNumber(count)) return "wrong";
+  const run = { first: Number(first), count: Number(count) };
+  return run.count >= 1 && run.first + run.count <= pagesMax ? run : "wrong";
+}

@@ -1,0 +1,104 @@
+/**
+ * Programs that look at a cluster again and again, as a dashboard does: each by a connection to the
+ * directory node, where it asks, is answered, and asks anew. None of them is a node.
+ */
+
+import { TdsmError } from "../errors.ts";
+import { LOOKER_SILENCE_MAX_MS, LOOKERS_MAX } from "../limits.ts";
+import type { ClusterReport, StatusRequestControl } from "../wire/status_control.ts";
+import type { Link } from "./link.ts";
+import type { RegionSettings } from "../wire/region_settings.ts";
+
+/** What is needed of the connection to a program. */
+export type LookerLink = Pick<Link, "say" | "open" | "close">;
+
+/** What lookers ask. */
+export interface LookersOptions {
+  /** Collects what a program wants to see. */
+  report(request: StatusRequestControl): Promise<ClusterReport>;
+  /** The settings of the cluster. */
+  readonly region: RegionSettings;
+}
+
+/** The programs that look at one cluster. */
+export class Lookers {
+  readonly #options: LookersOptions;
+  readonly #links = new Set<LookerLink>();
+  #closed = false;
+
+  /** @param options What to answer. */
+  constructor(options: LookersOptions) {
+    this.#options = options;
+  }
+
+  /** Whether no more programs may look. */
+  get isFull(): boolean {
+    return this.#links.size >= LOOKERS_MAX;
+  }
+
+  /**
+   * Answers a program once.
+   *
+   * @param link The connection to the program.
+   * @param request What it asks.
+   */
+  async answer(link: LookerLink, request: StatusRequestControl): Promise<void> {
+    const { named, nodes, places, events } = await this.#options.report(request);
+    const { size, pageSize, compression } = this.#options.region;
+    link.say({
+      kind: "clusterStatus",
+      size,
+      pageSize,
+      compression,
+      nodes: nodes.length,
+      ...(named.length > 0 && { named }),
+    });
+    for (const status of nodes) link.say(status);
+    if (request.since === undefined) return;
+    link.say({ kind: "clusterWaits", places });
+    link.say({ kind: "clusterEvents", events });
+  }
+
+  /**
+   * Answers a program, and from then on each time that it asks, until it ends the connection, says
+   * nothing for long or something else.
+   *
+   * @param link The connection, whose handshake ends here.
+   * @param first What it asks first.
+   */
+  serve(link: LookerLink, first: StatusRequestControl): void {
+    if (this.#closed) return link.close();
+    let isAnswering = false;
+    let silence: ReturnType<typeof setTimeout> | undefined;
+    const answer = async (request: StatusRequestControl): Promise<void> => {
+      clearTimeout(silence);
+      isAnswering = true;
+      await this.answer(link, request);
+      isAnswering = false;
+      if (this.#links.has(link)) silence = setTimeout(() => link.close(), LOOKER_SILENCE_MAX_MS);
+    };
+    const isOpen = link.open({
+      target: () => undefined,
+      received(message) {
+        // A program that does not wait for its answer would have answers queue up.
+        if (message.kind !== "statusRequest" || isAnswering) {
+          throw new TdsmError("ProtocolViolation", `${message.kind} from a program that looks`);
+        }
+        void answer(message);
+      },
+      ended: () => {
+        clearTimeout(silence);
+        this.#links.delete(link);
+      },
+    });
+    if (!isOpen) return;
+    this.#links.add(link);
+    void answer(first);
+  }
+
+  /** Ends every connection, and takes no other. */
+  close(): void {
+    this.#closed = true;
+    for (const link of [...this.#links]) link.close();
+  }
+}
