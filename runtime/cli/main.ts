@@ -87,7 +87,7 @@ export async function main(args: readonly string[]): Promise<void> {
       return await watchCluster(settings, settings.directoryAddress, at, tellOf);
     }
     // Before the node starts, as the port may be taken.
-    let directory: Address | undefined;
+    let directory: Address | undefined = undefined;
     await using dashboard = at && await openDashboard(settings, at, () => directory);
     // This node has no program, so the directory node need not wait for it.
     const node = await startNode({ ...settings, rpcServer: true }, true);

@@ -233,7 +233,8 @@ function summaryOf({ perSecond, byNode }: CellView): string {
 }
 
 function foughtText({ byNode, count }: CellView): string {
-  const nodes = byNode.slice(0, LARGEST_LIST).map(({ node }) => node).join(", ");
+  const nodes = byNode.slice(0, LARGEST_LIST).map(({ node }) => node)
+    .sort((one, other) => one - other).join(", ");
   const what = count === 1 ? "this page" : "these pages";
   return `Nodes ${nodes} take ${what} from each other. If each writes data of its own, give them ` +
     "pages of their own: one alloc for each.";
