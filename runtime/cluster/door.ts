@@ -81,7 +81,7 @@ export class Door {
   /** When this node last failed to accept a connection, by `performance.now()`. */
   #failedAt = -Infinity;
   /** At the directory node: the programs that look at the cluster. */
-  readonly #lookers: Lookers;
+  readonly #lookers: Lookers<Link>;
   /** Tells of connections that were dropped. */
   readonly #drops: DropLog;
 
@@ -104,6 +104,7 @@ export class Door {
     this.#links = links;
     this.#handlers = handlers;
     this.#lookers = new Lookers({
+      open: (link: Link, handlers) => links.carryLooker(link, handlers),
       report: (request) => {
         const asked = handlers.status(request);
         links.flush();

@@ -215,6 +215,26 @@ export class Links {
     this.#greeted.delete(link);
   }
 
+  /**
+   * At the directory node: ends the handshake of a program that looks again and again. Its bytes
+   * go by the descriptor, as those of nodes do: for reads by Deno the engine would look all the
+   * time.
+   *
+   * @param link The link.
+   * @param handlers Gets what the program says.
+   * @returns What resolves once all that was said is sent; `undefined` where the link has ended.
+   */
+  carryLooker(link: Link, handlers: LinkHandlers): (() => Promise<void>) | undefined {
+    this.#greeted.delete(link);
+    const sender = new Sender(this.counters, undefined, this.#queues);
+    const ended = (error: unknown): void => {
+      sender.close();
+      handlers.ended(error);
+    };
+    const isOpen = link.open({ ...handlers, ended }, sender, this.#poller);
+    return isOpen ? () => sender.drained() : undefined;
+  }
+
   #forgetThread(node: NodeId, thread: number): void {
     const lines = this.#threads.get(node);
     lines?.delete(thread);

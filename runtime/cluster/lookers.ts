@@ -6,14 +6,19 @@
 import { TdsmError } from "../errors.ts";
 import { LOOKER_SILENCE_MAX_MS, LOOKERS_MAX } from "../limits.ts";
 import type { ClusterReport, StatusRequestControl } from "../wire/status_control.ts";
-import type { Link } from "./link.ts";
+import type { Link, LinkHandlers } from "./link.ts";
 import type { RegionSettings } from "../wire/region_settings.ts";
 
 /** What is needed of the connection to a program. */
-export type LookerLink = Pick<Link, "say" | "open" | "close">;
+export type LookerLink = Pick<Link, "say" | "close">;
 
 /** What lookers ask. */
-export interface LookersOptions {
+export interface LookersOptions<Connection> {
+  /**
+   * Ends the handshake of a connection. Returns what resolves once all that was said is sent, or
+   * `undefined` where the connection has ended meanwhile.
+   */
+  open(link: Connection, handlers: LinkHandlers): (() => Promise<void>) | undefined;
   /** Collects what a program wants to see. */
   report(request: StatusRequestControl): Promise<ClusterReport>;
   /** The settings of the cluster. */
@@ -21,13 +26,13 @@ export interface LookersOptions {
 }
 
 /** The programs that look at one cluster. */
-export class Lookers {
-  readonly #options: LookersOptions;
-  readonly #links = new Set<LookerLink>();
+export class Lookers<Connection extends LookerLink> {
+  readonly #options: LookersOptions<Connection>;
+  readonly #links = new Set<Connection>();
   #closed = false;
 
   /** @param options What to answer. */
-  constructor(options: LookersOptions) {
+  constructor(options: LookersOptions<Connection>) {
     this.#options = options;
   }
 
@@ -42,7 +47,7 @@ export class Lookers {
    * @param link The connection to the program.
    * @param request What it asks.
    */
-  async answer(link: LookerLink, request: StatusRequestControl): Promise<void> {
+  async answer(link: Connection, request: StatusRequestControl): Promise<void> {
     const { named, nodes, places, events } = await this.#options.report(request);
     const { size, pageSize, compression } = this.#options.region;
     link.say({
@@ -66,7 +71,7 @@ export class Lookers {
    * @param link The connection, whose handshake ends here.
    * @param first What it asks first.
    */
-  serve(link: LookerLink, first: StatusRequestControl): void {
+  serve(link: Connection, first: StatusRequestControl): void {
     if (this.#closed) return link.close();
     let isAnswering = false;
     let silence: ReturnType<typeof setTimeout> | undefined;
@@ -74,10 +79,11 @@ export class Lookers {
       clearTimeout(silence);
       isAnswering = true;
       await this.answer(link, request);
+      await sent?.();
       isAnswering = false;
       if (this.#links.has(link)) silence = setTimeout(() => link.close(), LOOKER_SILENCE_MAX_MS);
     };
-    const isOpen = link.open({
+    const sent = this.#options.open(link, {
       target: () => undefined,
       received(message) {
         // A program that does not wait for its answer would have answers queue up.
@@ -91,7 +97,7 @@ export class Lookers {
         this.#links.delete(link);
       },
     });
-    if (!isOpen) return;
+    if (sent === undefined) return;
     this.#links.add(link);
     void answer(first);
   }

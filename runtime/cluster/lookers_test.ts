@@ -38,14 +38,16 @@ class FakeLink implements LookerLink {
   readonly said: Control["kind"][] = [];
   handlers: LinkHandlers | undefined;
   isClosed = false;
+  /** Resolves when all that was said is sent. */
+  sent: Promise<void> = Promise.resolve();
 
   say(control: Control): void {
     this.said.push(control.kind);
   }
 
-  open(handlers: LinkHandlers): boolean {
+  open(handlers: LinkHandlers): (() => Promise<void>) | undefined {
     this.handlers = handlers;
-    return !this.isClosed;
+    return this.isClosed ? undefined : () => this.sent;
   }
 
   close(): void {
@@ -55,13 +57,25 @@ class FakeLink implements LookerLink {
   }
 }
 
-function newLookers(): { lookers: Lookers; asked: StatusRequestControl[] } {
+function newLookers(): { lookers: Lookers<FakeLink>; asked: StatusRequestControl[] } {
   const asked: StatusRequestControl[] = [];
   const report = (request: StatusRequestControl): Promise<ClusterReport> => {
     asked.push(request);
     return Promise.resolve(REPORT);
   };
-  return { lookers: new Lookers({ report, region: REGION }), asked };
+  return {
+    lookers: new Lookers<FakeLink>({
+      report,
+      region: REGION,
+      open: (link, handlers) => link.open(handlers),
+    }),
+    asked,
+  };
+}
+
+/** Resolves when all promises that can be settled are. */
+function settled(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
 }
 
 const PLAIN = ["clusterStatus", "nodeStatus"];
@@ -79,13 +93,11 @@ Deno.test("Lookers: a program that looks again is answered each time, and ends b
   const { lookers, asked } = newLookers();
   const link = new FakeLink();
   lookers.serve(link, request(0));
-  await Promise.resolve();
-  await Promise.resolve();
+  await settled();
   assertEquals(link.said, WHOLE);
   link.handlers!.received(request(4), NO_BYTES);
   assertEquals(timers.count(LOOKER_SILENCE_MAX_MS), 0);
-  await Promise.resolve();
-  await Promise.resolve();
+  await settled();
   assertEquals(link.said, [...WHOLE, ...WHOLE]);
   assertEquals(asked.map(({ since }) => since), [0, 4]);
   timers.fire(LOOKER_SILENCE_MAX_MS);
@@ -99,10 +111,24 @@ Deno.test("Lookers: a program that does not await its answer, or says else, has 
   const link = new FakeLink();
   lookers.serve(link, request(0));
   assertThrows(() => link.handlers!.received(request(0), NO_BYTES), Error, "statusRequest");
-  await Promise.resolve();
-  await Promise.resolve();
+  await settled();
   assertThrows(() => link.handlers!.received({ kind: "closing" }, NO_BYTES), Error, "closing");
   assertEquals(asked.length, 1);
+  lookers.close();
+});
+
+Deno.test("Lookers: a program that does not read its answers gets no more of them", async () => {
+  using _timers = new ManualTimers(LOOKER_SILENCE_MAX_MS);
+  const { lookers } = newLookers();
+  const link = new FakeLink();
+  const { promise, resolve } = Promise.withResolvers<void>();
+  link.sent = promise;
+  lookers.serve(link, request(0));
+  await settled();
+  assertThrows(() => link.handlers!.received(request(0), NO_BYTES), Error, "statusRequest");
+  resolve();
+  await settled();
+  link.handlers!.received(request(0), NO_BYTES);
   lookers.close();
 });
 

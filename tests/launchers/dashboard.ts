@@ -88,7 +88,7 @@ async function watch(cluster: ProcessCluster, ...flags: string[]): Promise<Watch
   return { url: url!, join };
 }
 
-/** Has nodes work: each on a part of one array, and two of them on neighbouring cells of another. */
+/** Has nodes work: all on one array, and two of them on neighbouring cells of another. */
 async function work(nodes: readonly RemoteNode[]): Promise<void> {
   for (const [rank, node] of nodes.entries()) {
     await node.evaluate(async (node, rank) => {
@@ -219,3 +219,35 @@ Deno.test(
     assertStringIncludes(await looker.text("#cluster"), "Cluster at 127.0.0.1:");
   },
 );
+
+Deno.test("dashboard: 64 nodes, all of which are shown", SANITIZERS, async () => {
+  await using cluster = new ProcessCluster();
+  const { url, join } = await watch(cluster, "--dashboard=0");
+  const hosts = await Promise.all([join(), join(), join()]);
+  // Each of these processes has as many nodes more as make 64 with the directory node.
+  await Promise.all(hosts.map((host) =>
+    host.evaluate(async (node, module) => {
+      const { join } = await import(module);
+      const { address, port } = node.peers().find(({ id }) => id === 1)!;
+      for (let count = 0; count < 20; count++) {
+        const other = await join({
+          directoryAddress: `${address}:${port}`,
+          address: "127.0.0.1",
+          port: 0,
+          rpcServer: true,
+          signals: false,
+        });
+        const totals = await other.alloc(Int32Array, 16, { name: "totals" });
+        setInterval(() => Atomics.add(totals, count % 16, 1), 500);
+      }
+    }, import.meta.resolve("../../mod.ts"))
+  ));
+  await using looker = await Looker.open(url);
+  await looker.until("#tile-nodes", "64");
+  await looker.until("#tile-silent", "all answer");
+  await looker.until("#tile-fought", "totals");
+  assertEquals(await looker.page.locator("#nodes tr").count(), 64);
+  assert(await looker.fits());
+  await looker.picture("many");
+  assertEquals(looker.errors, []);
+});
