@@ -81,7 +81,8 @@ export class Poller implements Disposable {
   readonly #ready = new Int32Array(READY_MAX * READY_WORDS);
   readonly #watchers = new Map<number, Watcher>();
 
-  private constructor(library: TdsmLibrary, epoll: number, loop: number) {
+  /** Programs open one. */
+  protected constructor(library: TdsmLibrary, epoll: number, loop: number) {
     this.#symbols = library.symbols;
     this.#epoll = epoll;
     this.#loop = loop;
@@ -102,7 +103,7 @@ export class Poller implements Disposable {
     if (epoll < 0) throw statusError("open an epoll", epoll, symbols.tdsm_last_errno());
     const { hostname, port } = listener.addr;
     const loop = symbols.tdsm_links_loop(epoll, cString(hostname), port);
-    if (loop >= 0) return new Poller(library, epoll, loop);
+    if (loop >= 0) return new this(library, epoll, loop);
     symbols.tdsm_links_close(epoll);
     return undefined;
   }
@@ -144,7 +145,7 @@ export class Poller implements Disposable {
    */
   wait(timeoutUs: number, lookUs = 0): Happened {
     const ready = this.#ready;
-    const result = this.#symbols.tdsm_links_wait(this.#epoll, ready, READY_MAX, timeoutUs, lookUs);
+    const result = this.block(ready, timeoutUs, lookUs);
     this.hasSeen = (result & READY_SEEN) !== 0;
     this.loopReady = (result & READY_LOOP) !== 0;
     if (result === 0) return NOTHING;
@@ -158,6 +159,11 @@ export class Poller implements Disposable {
     }
     if ((result & READY_FAULTS) !== 0) return FAULTS;
     return links > 0 || (result & READY_KICKED) !== 0 ? OTHER : NOTHING;
+  }
+
+  /** The call in which the thread looks and sleeps; a positive result says what has happened. */
+  protected block(ready: Int32Array<ArrayBuffer>, timeoutUs: number, lookUs: number): number {
+    return this.#symbols.tdsm_links_wait(this.#epoll, ready, READY_MAX, timeoutUs, lookUs);
   }
 
   /**

@@ -635,6 +635,14 @@ export const LOG_WAITING_MAX = 1_024;
 export const HISTOGRAM_BUCKETS = 25;
 /** The faults whose durations are measured at one time: each is of another page. */
 export const WATCHED_FAULTS_MAX = 4_096;
+/** The events of a trace that wait to be written; more are dropped, and counted. */
+export const TRACE_BUFFER_EVENTS = 32_768;
+/** From how many events on that wait they are written without waiting for the next beat. */
+export const TRACE_WRITE_EVENTS = 1_024;
+/** The most bytes of a trace's file. */
+export const TRACE_FILE_MAX_BYTES: number = 1024 * MIB;
+/** The messages of which traces that are merged have told one end only. */
+export const MERGE_MESSAGES_MAX = 1_000_000;
 /** The requests, or calls, whose durations are measured at one time. */
 export const WATCHED_WAITS_MAX = 16_384;
 

@@ -10,6 +10,7 @@ import { redis } from "./redis.ts";
 import { firstTouch, scans } from "./scans.ts";
 import { sealed } from "./sealed.ts";
 import { sync, syncCached, tcp } from "./sync.ts";
+import { watched } from "./watched.ts";
 
 /** The families. */
 export const FAMILIES: readonly Family[] = [
@@ -21,6 +22,7 @@ export const FAMILIES: readonly Family[] = [
   scans,
   firstTouch,
   sealed,
+  watched,
   contention,
   sync,
   syncCached,

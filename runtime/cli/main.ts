@@ -52,6 +52,7 @@ ${
       ],
       ["--new-key", "Print a new key for --key-file of every node, and end"],
       ["--json", "With --status or --doctor, as JSON"],
+      ["--merge-traces OUT FILE …", "Put traces of nodes into one, on one time line, and end"],
       ["--help", "Show this"],
       ["--version", "Show the versions"],
     ])
@@ -76,6 +77,10 @@ export async function main(args: readonly string[]): Promise<void> {
   }
   let exitCodeOfError = exitCodeOfStart;
   try {
+    if (args[0] === "--merge-traces") {
+      const { mergeTraces } = await import("./merge_traces.ts");
+      return await print(await mergeTraces(args.slice(1)));
+    }
     const { at, rest: others } = takeDashboardFlag(args);
     const { settings, rest } = resolveSettings({}, others, readEnvironment(), FLAGS);
     const { doctor, status, watch, json, "new-key": makeKey } = readModes(rest, at !== undefined);

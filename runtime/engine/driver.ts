@@ -16,7 +16,7 @@ import {
   FAULT_WRITE_PROTECT,
 } from "../../ffi/abi.ts";
 import type { NativeRegion } from "../../ffi/native.ts";
-import type { Happened, Poller } from "../../ffi/poller.ts";
+import type { Poller } from "../../ffi/poller.ts";
 import { hasOperations, noted, operationSteps } from "../event_loop.ts";
 import {
   DISCARD_LOOK_US,
@@ -297,7 +297,7 @@ export class Driver {
     const isQuiet = this.#quietTurns >= LOOP_QUIET_TURNS && !awaits;
     let sleepUs = 0;
     while (!this.#stopped) {
-      this.#act(sleepUs > 0 ? this.#sleepIn(poller, sleepUs) : this.wait(poller, 0, 0).faults);
+      this.#act(sleepUs > 0 ? this.#sleepIn(poller, sleepUs) : poller.wait(0).faults);
       if (this.#isTurnDue(poller) || poller.loopReady) break;
       const now = nowUs();
       const timerUs = nextTimerUs(now);
@@ -370,7 +370,7 @@ export class Driver {
     const lookUs = looks ? this.#looking.nextUs() : 0;
     poller.hasSent = this.#woke = calls.hasWoken = false;
     const begun = nowUs();
-    const { faults, any } = this.wait(poller, sleepUs, lookUs);
+    const { faults, any } = poller.wait(sleepUs, lookUs);
     slots.setAsleep(false);
     if (lookUs > 0) this.#looking.looked(poller.hasSeen);
     this.#timed &&= poller.loopReady;
@@ -379,11 +379,6 @@ export class Driver {
     // A signal ends a sleep early.
     if (lateUs >= 0) this.#looking.overslept(lateUs);
     return faults;
-  }
-
-  /** Looks for what has happened, or waits for it, as {@linkcode Poller.wait} does. */
-  protected wait(poller: DriverSleep["poller"], sleepUs: number, lookUs: number): Happened {
-    return poller.wait(sleepUs, lookUs);
   }
 
   /** One turn of the polling loop. */

@@ -36,6 +36,9 @@ import type { Settings } from "../settings/types.ts";
 import type { ClusterReport, StatusRequestControl } from "../wire/status_control.ts";
 import { NodeEngine, readRoom, writtenRoom } from "./node_engine.ts";
 import { describeStuck } from "./log.ts";
+import { TraceFile } from "./trace_file.ts";
+import { WatchedPoller } from "./watched_poller.ts";
+import { together } from "../observe/engine_watches.ts";
 import { METRICS_PATH, MetricsServer } from "./metrics_server.ts";
 import { EngineMetrics } from "../observe/engine_metrics.ts";
 import { nodeMetrics } from "../observe/node_metrics.ts";
@@ -78,6 +81,7 @@ export class EngineHost implements Member {
   readonly #turn: Turn;
   readonly #poller: Poller | undefined;
   readonly #metrics: MetricsServer | undefined;
+  readonly #trace: TraceFile | undefined;
   #realtime: RealtimeThread | undefined;
   readonly #slots: CallSlots;
   readonly #life = new LifeCycle();
@@ -103,7 +107,10 @@ export class EngineHost implements Member {
     this.#poller = parts.poller;
     this.#realtime = parts.realtime;
     this.#metrics = parts.metrics;
+    this.#trace = this.#openTrace();
     const counts = parts.metrics && new EngineMetrics();
+    const watch = together(counts, this.#trace?.recorder);
+    if (parts.poller instanceof WatchedPoller) parts.poller.told = watch;
     this.#slots = new CallSlots(start.slots);
     this.engine = new NodeEngine({
       settings: start.settings,
@@ -115,7 +122,7 @@ export class EngineHost implements Member {
       sleep,
       lender: parts.poller,
       life: this.#life,
-      watch: counts,
+      watch,
       tell: (event) => this.#tell(event),
       fail: (error) => this.fail(error),
       doom: (error) => this.#doom(error),
@@ -133,6 +140,18 @@ export class EngineHost implements Member {
     if (counts !== undefined) parts.metrics?.serve(() => this.#readMetrics(counts, region));
     const { leasedUntilMs } = cluster;
     if (leasedUntilMs !== Infinity) this.#beginLease(leasedUntilMs);
+  }
+
+  #openTrace(): TraceFile | undefined {
+    const { trace: path } = this.#start.settings;
+    if (path === undefined) return undefined;
+    const { self: node, address } = this.#cluster;
+    return new TraceFile({
+      node,
+      name: `node ${node} at ${formatAddress(address)}`,
+      path,
+      ended: (why) => this.log(Level.Warning, `The trace of node ${node} has ended: ${why}`),
+    });
   }
 
   #readMetrics(engine: EngineMetrics, { size, pageSize }: RegionSettings): Metric[] {
@@ -184,7 +203,8 @@ export class EngineHost implements Member {
     try {
       if (settings.metrics !== undefined) metrics = MetricsServer.open(settings.metrics);
       await turn.come(settings, () => start.ticket);
-      poller = Poller.open(library, listener);
+      const isWatched = settings.metrics !== undefined || settings.trace !== undefined;
+      poller = (isWatched ? WatchedPoller : Poller).open(library, listener);
       if (settings.realtime === "on") realtime = inRealtime(library, poller);
       const sleep = poller && { poller, nextTimerUs: (nowUs: number) => timers.nextUs(nowUs) };
       const options = {
@@ -399,6 +419,7 @@ export class EngineHost implements Member {
 
   /** A second has passed. */
   beat(): void {
+    void this.#trace?.write();
     this.engine.services.setThreads(this.#cluster.self, this.#slots.threads);
     this.engine.calls.lookForEnded();
     this.engine.beat();
@@ -491,6 +512,8 @@ export class EngineHost implements Member {
     this.#slots.fail(failure);
     if (this.#announced) this.#post({ kind: "failed", error: packed });
     this.#cluster.abort();
+    // The process may end soon.
+    void this.#trace?.write();
     this.engine.refuse(failure);
     this.#endProgram(failure);
   }
@@ -615,6 +638,7 @@ export class EngineHost implements Member {
     this.engine.status.end();
     await this.#metrics?.[Symbol.asyncDispose]();
     await this.engine[Symbol.asyncDispose]();
+    await this.#trace?.[Symbol.asyncDispose]();
     this.#turn[Symbol.dispose]();
     this.#poller?.[Symbol.dispose]();
     this.#realtime?.[Symbol.dispose]();

@@ -456,10 +456,10 @@ export class NodeEngine implements AsyncDisposable {
     this.region[Symbol.dispose]();
   }
 
-  /** Threads of the directory node are beside its desk; what is logged, an engine has to see. */
+  /** Threads of the directory node are beside its desk; what is told, an engine has to see. */
   #newThreadLinks(): ThreadLinks | undefined {
     const { cluster, library, slots, lender: poller, settings } = this.#options;
-    const isLogged = settings.semLogLevel >= Level.Info;
+    const isLogged = settings.semLogLevel >= Level.Info || settings.trace !== undefined;
     if (poller === undefined || cluster.self === DIRECTORY_NODE || isLogged) return undefined;
     return new ThreadLinks({
       library,

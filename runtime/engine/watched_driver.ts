@@ -3,11 +3,10 @@
  * watches runs the same instructions as if there were no metrics and no traces.
  */
 
-import type { Happened } from "../../ffi/poller.ts";
 import type { EngineWatch } from "../observe/engine_watch.ts";
 import type { Input } from "../protocol/coherence/coherence.ts";
 import type { PageOperation } from "../protocol/coherence/output.ts";
-import { Driver, type DriverParts, type DriverSleep, type MessageSink } from "./driver.ts";
+import { Driver, type DriverParts, type MessageSink } from "./driver.ts";
 import { nowUs } from "./polling.ts";
 
 /** Runs one node's protocol, and tells what happens. */
@@ -35,20 +34,6 @@ export class WatchedDriver extends Driver {
   protected override operate(operation: PageOperation): void {
     super.operate(operation);
     this.#watch.operated(operation, nowUs());
-  }
-
-  protected override wait(
-    poller: DriverSleep["poller"],
-    sleepUs: number,
-    lookUs: number,
-  ): Happened {
-    const begunUs = nowUs();
-    const happened = super.wait(poller, sleepUs, lookUs);
-    const us = nowUs() - begunUs;
-    // A wait looks first, and sleeps only where it has seen nothing.
-    const pollingUs = sleepUs === 0 || poller.hasSeen ? us : Math.min(us, lookUs);
-    this.#watch.waited(pollingUs, us - pollingUs);
-    return happened;
   }
 }
 

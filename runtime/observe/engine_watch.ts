@@ -29,9 +29,10 @@ export interface EngineWatch {
    * The engine's thread has waited.
    *
    * @param pollingUs How long it has looked for news.
-   * @param asleepUs How long it has slept.
+   * @param asleepUs How long it has slept after that.
+   * @param nowUs When that has ended.
    */
-  waited(pollingUs: number, asleepUs: number): void;
+  waited(pollingUs: number, asleepUs: number, nowUs: number): void;
   /** A thread of this node has asked the directory node by its engine. */
   asked(request: SyncRequest): void;
   /** The directory node has answered it. */

@@ -17,7 +17,7 @@ export function requireNative(): void {
 }
 
 /**
- * Checks that native code may be used, and the network as the settings need it.
+ * Checks that native code may be used, and the network and files as the settings need them.
  *
  * @param settings What the node goes by.
  * @throws {TdsmError} `PermissionMissing`, naming the flag.
@@ -28,6 +28,7 @@ export function requirePermissions(settings: Settings): void {
   const addresses = [{ hostname, port }];
   if (directoryAddress !== undefined) addresses.push(directoryAddress);
   if (metrics !== undefined) addresses.push(metrics);
+  if (settings.trace !== undefined) requireWrite(settings.trace);
   const missing = addresses.find((address) => !mayUseNet(address));
   if (missing !== undefined) throw netPermission(missing, addresses);
 }
@@ -42,6 +43,20 @@ export function requirePermissions(settings: Settings): void {
 export function mayUseNet(address: Address): boolean {
   const host = formatAddress(address);
   return Deno.permissions.querySync({ name: "net", host }).state === "granted";
+}
+
+/**
+ * Checks that a trace may be written.
+ *
+ * @param path Where; the node's id, which is not known yet, is put into the file's name.
+ * @throws {TdsmError} `PermissionMissing`, naming the flag.
+ */
+export function requireWrite(path: string): void {
+  const folder = path.replace(/[^/]*$/, "") || ".";
+  const { state } = Deno.permissions.querySync({ name: "write", path: folder });
+  if (state === "granted") return;
+  const message = `Cannot write a trace into ${folder}: run Deno with --allow-write=${folder}`;
+  throw new TdsmError("PermissionMissing", message, { operation: "join" });
 }
 
 /**

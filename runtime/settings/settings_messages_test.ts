@@ -48,6 +48,7 @@ const RULES: { readonly [Name in SettingName]: readonly string[] } = {
   semLogLevel: ["must be a whole number from 0 to 5"],
   logFormat: ["must be a string", "must be text or json"],
   metrics: [METRICS, METRICS],
+  trace: ["must be a string", "must be a path"],
   joinTimeoutMs: ["must be a whole number of milliseconds from 0 to 3600000"],
   pollTimeUs: ["must be a whole number of microseconds from 0 to 1000000"],
   realtime: ["must be a string", "must be auto, on or off"],

@@ -369,6 +369,14 @@ const TABLE = {
     defaultText: "none",
     help: "Serve metrics for Prometheus at this port of 127.0.0.1, or at HOST:PORT",
   },
+  trace: {
+    environment: ["TDSM_TRACE"],
+    flag: "trace",
+    kind: text("FILE", parsePath),
+    default: undefined,
+    defaultText: "none",
+    help: "Write a trace for Perfetto to FILE, with the node's id before its ending",
+  },
   joinTimeoutMs: {
     environment: ["JOIN_TIMEOUT_MS"],
     flag: "join-timeout",

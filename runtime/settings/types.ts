@@ -88,6 +88,12 @@ export interface NodeOptions {
    * R serves them R ports further. Default: nowhere, and nothing is measured.
    */
   readonly metrics?: number | string | undefined;
+  /**
+   * Where the node writes a trace of its faults, transactions, messages, waits and calls, for
+   * Perfetto: a path, into which the node's id is put, `"trace.json"` as `trace.2.json`. Default:
+   * nowhere, and nothing is recorded.
+   */
+  readonly trace?: string | undefined;
   /** How long the node tries to reach the directory, in milliseconds; 0 is one try. */
   readonly joinTimeoutMs?: number | undefined;
   /**
@@ -189,6 +195,8 @@ export interface Settings {
   readonly logFormat: "text" | "json";
   /** Where metrics are served; `undefined` for nowhere. */
   readonly metrics: Address | undefined;
+  /** Where a trace is written, but for the node's id; `undefined` for nowhere. */
+  readonly trace: string | undefined;
   /** How long the node tries to reach the directory, in milliseconds; 0 is one try. */
   readonly joinTimeoutMs: number;
   /** How long the engine looks for an answer at most before it sleeps, in microseconds. */

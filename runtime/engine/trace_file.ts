@@ -1,0 +1,146 @@
+/**
+ * Writes a node's trace to a file: what the recorder has, as soon as there is some, and at each
+ * beat. One write is under way at a time, on a thread of Deno's; meanwhile the recorder keeps what
+ * comes, within its bound.
+ */
+
+import { reasonOf, TdsmError } from "../errors.ts";
+import { noted } from "../event_loop.ts";
+import { TRACE_FILE_MAX_BYTES, TRACE_WRITE_EVENTS } from "../limits.ts";
+import { TRACE_BEGIN, TRACE_END } from "../observe/trace_events.ts";
+import { TraceRecorder } from "../observe/trace_recorder.ts";
+import { formatSize } from "../size.ts";
+
+const OPERATION = "write a trace";
+const encoder = new TextEncoder();
+
+/** What a trace file needs of its node. */
+export interface TraceFileOptions {
+  /** The node. */
+  readonly node: number;
+  /** Its name in the trace. */
+  readonly name: string;
+  /** Where the trace goes; the node's id is put into the name. */
+  readonly path: string;
+  /** The trace has ended before the node has: why, and what that means. */
+  ended(reason: string): void;
+}
+
+/**
+ * The file of a node's trace: `trace.json` is `trace.2.json` for node 2, since nodes share their
+ * settings.
+ *
+ * @param path What the settings say.
+ * @param node The node.
+ * @returns The path.
+ */
+export function tracePath(path: string, node: number): string {
+  const [, stem, ending = ""] = /^(.*?[^/])(\.[^./]+)?$/s.exec(path) ?? [path, path];
+  return `${stem}.${node}${ending}`;
+}
+
+/** The trace of one node, from the moment at which it has joined. */
+export class TraceFile implements AsyncDisposable {
+  /** Records what is written. */
+  readonly recorder: TraceRecorder;
+  /** Where it is written. */
+  readonly path: string;
+  readonly #options: TraceFileOptions;
+  #file: Deno.FsFile | undefined;
+  #writing: Promise<void> | undefined;
+  #writtenBytes = 0;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+
+  /**
+   * Opens the file. What was in it is gone.
+   *
+   * @param options The node.
+   * @throws {TdsmError} `SystemCallFailed` when the file cannot be written.
+   */
+  constructor(options: TraceFileOptions) {
+    this.#options = options;
+    const { node, name, path } = options;
+    this.path = tracePath(path, node);
+    this.#file = open(this.path);
+    const due = (): void => {
+      this.#timer ??= setTimeout(() => {
+        this.#timer = undefined;
+        void this.write();
+      }, 0);
+    };
+    this.recorder = new TraceRecorder(node, name, due, TRACE_WRITE_EVENTS);
+  }
+
+  /**
+   * Writes what there is.
+   *
+   * @returns Resolves when it is written, or the trace has ended.
+   */
+  write(): Promise<void> {
+    return this.#writing ??= this.#drain().finally(() => this.#writing = undefined);
+  }
+
+  async #drain(): Promise<void> {
+    try {
+      do await this.#writeAll(this.recorder.take()); while (
+        this.recorder.waiting >= TRACE_WRITE_EVENTS
+      );
+    } catch (error) {
+      this.#end(`its file cannot be written: ${reasonOf(error)}`);
+    }
+  }
+
+  async #writeAll(lines: readonly string[]): Promise<void> {
+    if (lines.length === 0 || this.#file === undefined) return;
+    const before = this.#writtenBytes === 0 ? TRACE_BEGIN : ",\n";
+    await this.#writeText(before + lines.join(",\n"));
+    if (this.#writtenBytes <= TRACE_FILE_MAX_BYTES) return;
+    await this.#writeText(TRACE_END);
+    this.#end(`it has ${formatSize(TRACE_FILE_MAX_BYTES)}, the most that a trace may have`);
+  }
+
+  async #writeText(text: string): Promise<void> {
+    let bytes = encoder.encode(text);
+    this.#writtenBytes += bytes.length;
+    while (bytes.length > 0 && this.#file !== undefined) {
+      bytes = bytes.subarray(await noted(this.#file.write(bytes)));
+    }
+  }
+
+  /** The trace ends before its node does. */
+  #end(reason: string): void {
+    if (this.#file === undefined) return;
+    this.#close();
+    this.#options.ended(reason);
+  }
+
+  #close(): void {
+    clearTimeout(this.#timer);
+    this.recorder.end();
+    this.#file?.close();
+    this.#file = undefined;
+  }
+
+  /** Writes the rest, and closes the file. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    clearTimeout(this.#timer);
+    await this.write();
+    // That may have been an earlier one.
+    await this.write();
+    try {
+      if (this.#file !== undefined) await this.#writeText(TRACE_END);
+      this.#close();
+    } catch (error) {
+      this.#end(`its file cannot be written: ${reasonOf(error)}`);
+    }
+  }
+}
+
+function open(path: string): Deno.FsFile {
+  try {
+    return Deno.openSync(path, { write: true, create: true, truncate: true });
+  } catch (cause) {
+    const message = `Cannot ${OPERATION}: ${reasonOf(cause)}. Name another file with --trace`;
+    throw new TdsmError("SystemCallFailed", message, { operation: OPERATION, cause });
+  }
+}

@@ -1,0 +1,151 @@
+/** Traces of real nodes, as files, and merged into one. */
+
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { ProcessCluster, type RemoteNode } from "../support/process_cluster.ts";
+import { arrowsOf, parseTrace, type TraceEvent } from "../support/trace_checker.ts";
+
+/** A folder for the files of a test. */
+function folder(): { path: string } & Disposable {
+  const path = Deno.makeTempDirSync();
+  return { path, [Symbol.dispose]: () => Deno.removeSync(path, { recursive: true }) };
+}
+
+function readTrace(path: string): TraceEvent[] {
+  return parseTrace(Deno.readTextFileSync(path));
+}
+
+/** The two nodes write to one page in turns. */
+async function fight(nodes: readonly RemoteNode[]): Promise<void> {
+  for (let round = 0; round < 20; round++) {
+    for (const [index, node] of nodes.entries()) await node.store(4 * index, round + 1);
+  }
+}
+
+Deno.test("trace: of two nodes, merged on one time line: each message arrives after it was sent", async () => {
+  using temporary = folder();
+  await using cluster = new ProcessCluster();
+  const flag = `--trace=${temporary.path}/trace.json`;
+  const directory = await cluster.host(flag, "--no-migration");
+  const second = await cluster.join(directory, flag);
+  await fight([directory, second]);
+  await second.evaluate(async (node) => {
+    node.semaphore(7n).release();
+    await node.semaphore(7n).acquire();
+  });
+  const stats = await second.evaluate((node) => node.stats());
+  assertEquals((await second.leave()).code, 0);
+  assertEquals((await directory.leave()).code, 0);
+  const files = [1, 2].map((id) => `${temporary.path}/trace.${id}.json`);
+  const [ofDirectory, ofSecond] = files.map(readTrace);
+
+  const named = (events: TraceEvent[], pattern: RegExp) =>
+    events.filter(({ ph, name }) => ph === "X" && pattern.test(name));
+  const faults = named(ofSecond!, /^(?:read|write|upgrade|zero|stale) page 0$/);
+  assert(faults.length > 10, "the page that is fought over is in the trace, again and again");
+  assertEquals(named(ofSecond!, /^fault: /).length, stats.faults);
+  assertEquals(named(ofSecond!, /^acquire semaphore 7$/).length, 1);
+  const transactions = named(ofDirectory!, /^(?:read|write) page 0 for 2$/);
+  assert(transactions.length > 5, "the home tells of the transactions of the other node");
+
+  const out = `${temporary.path}/all.json`;
+  const args = [
+    "run",
+    "--no-prompt",
+    `--allow-read=${temporary.path}`,
+    `--allow-write=${out}`,
+    "mod.ts",
+    "--merge-traces",
+    out,
+    ...files,
+  ];
+  const merging = await cluster.spawn("merging", { args }).exit();
+  assertEquals([merging.code, merging.stderr], [0, ""]);
+  assertMatch(
+    merging.stdout,
+    /^Node 1: by its clock\nNode 2: its clock was [\d.]+ us (?:ahead|behind), within [\d.]+ us\nOpen /,
+  );
+  const merged = readTrace(out);
+  const arrows = arrowsOf(merged).filter(({ from, to }) => from.pid !== to.pid);
+  assert(arrows.length > 40, "messages have both their ends");
+  for (const { from, to } of arrows) assert(to.ts! >= from.ts! - 1, JSON.stringify({ from, to }));
+  const again = await cluster.spawn("again", { args }).exit();
+  assertEquals(again.code, 2);
+  assertMatch(again.stderr, /^tdsm: error: Cannot write .*: there is such a file already\. /);
+});
+
+Deno.test("trace: a node that is killed leaves a file that can be read, and merged", async () => {
+  using temporary = folder();
+  await using cluster = new ProcessCluster();
+  const directory = await cluster.host("--log-level=0");
+  const second = await cluster.join(directory, `--trace=${temporary.path}/trace`);
+  await fight([directory, second]);
+  const path = `${temporary.path}/trace.2`;
+  // What is recorded is written within a second or so.
+  const giveUpAt = performance.now() + 60_000;
+  while (!/page 0/.test(Deno.readTextFileSync(path))) {
+    assert(performance.now() < giveUpAt, "nothing is written");
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  second.process.kill();
+  await second.process.exit();
+  const text = Deno.readTextFileSync(path);
+  assert(!text.endsWith("]\n"));
+  assert(parseTrace(`${text}]`).length > 10);
+  const args = ["run", "-A", "mod.ts", "--merge-traces", `${temporary.path}/one`, path];
+  assertEquals((await cluster.spawn("merging", { args }).exit()).code, 0);
+  assert(readTrace(`${temporary.path}/one`).length > 10);
+});
+
+Deno.test("trace: a missing permission and a folder that is not there are one line that says so", async () => {
+  using temporary = folder();
+  await using cluster = new ProcessCluster();
+  const start = (trace: string, ...permissions: string[]) => {
+    const args = ["run", "--no-prompt", "--allow-ffi", "--allow-net", ...permissions, "mod.ts"];
+    return cluster.spawn(trace, { args: [...args, "--port=0", `--trace=${trace}`] }).exit();
+  };
+  const [denied, nowhere] = await Promise.all([
+    start(`${temporary.path}/t.json`),
+    start(`${temporary.path}/none/t.json`, "--allow-write"),
+  ]);
+  assertEquals([denied.code, denied.stderr], [
+    2,
+    `tdsm: error: Cannot write a trace into ${temporary.path}/: ` +
+    `run Deno with --allow-write=${temporary.path}/ (PermissionMissing)\n`,
+  ]);
+  assertEquals(nowhere.code, 70);
+  assertMatch(
+    nowhere.stderr,
+    /^tdsm: error: Cannot write a trace: No such file .*none\/t\.1\.json'.*--trace \(SystemCallFailed\)\n$/,
+  );
+});
+
+Deno.test("merge-traces: what is missing, of one node twice, or no trace is one line that says so", async () => {
+  using temporary = folder();
+  await using cluster = new ProcessCluster();
+  const [one, other] = [`${temporary.path}/one`, `${temporary.path}/other`];
+  Deno.writeTextFileSync(
+    one,
+    '[\n{"ph":"M","pid":3,"name":"process_name","args":{"name":"x"}}\n]\n',
+  );
+  Deno.writeTextFileSync(other, "tdsm\n");
+  const merge = async (...args: string[]) => {
+    const words = ["run", "-A", "mod.ts", "--merge-traces", ...args];
+    const { code, stdout, stderr } = await cluster.spawn("merging", { args: words }).exit();
+    assertEquals([code, stdout], [2, ""]);
+    return stderr;
+  };
+  const out = `${temporary.path}/out`;
+  const [nothing, twice, none, absent] = await Promise.all([
+    merge(out),
+    merge(out, one, one),
+    merge(out, one, other),
+    merge(out, `${temporary.path}/absent`),
+  ]);
+  assertMatch(nothing!, /^tdsm: error: Cannot merge nothing\. Usage: .*\n$/);
+  assertMatch(twice!, /both are of node 3 \(InvalidOption\)\n$/);
+  assertMatch(
+    none!,
+    /other: it is no trace of a node, as --trace writes them \(InvalidOption\)\n$/,
+  );
+  assertMatch(absent!, /^tdsm: error: Cannot read .*absent: .*\n$/);
+});
