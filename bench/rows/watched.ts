@@ -1,4 +1,4 @@
-/** What it costs that nodes are watched: a miss with metrics, and with a trace, beside one without. */
+/** What it costs that nodes are watched: a miss with metrics, or a trace, beside one without. */
 
 import { PAGE_SIZE_DEFAULT_BYTES as PAGE_BYTES } from "../../runtime/limits.ts";
 import { atMost, type Family } from "../family.ts";

@@ -1,6 +1,6 @@
 /**
- * `--merge-traces`: puts the traces of several nodes into one file, on one time line: Perfetto opens
- * one file at a time, and each node has written by a clock of its own.
+ * `--merge-traces`: puts the traces of several nodes into one file, on one time line: Perfetto
+ * opens one file at a time, and each node has written by a clock of its own.
  */
 
 import { reasonOf, TdsmError } from "../errors.ts";
