@@ -54,8 +54,9 @@ export async function main(args: readonly string[]): Promise<void> {
     }
   } catch (error) {
     if (!(error instanceof TdsmError)) throw error;
-    // The node that has started this one prints it.
-    if (!(error.code === "NodeFailed" && isOfHome())) printError(errorText(error));
+    // The node that has started this one tells why the program has ended.
+    const isTold = isOfHome() && ["NodeFailed", "DirectoryLost"].includes(error.code);
+    if (!isTold) printError(errorText(error));
     Deno.exit(exitCodeOfError(error));
   }
 }

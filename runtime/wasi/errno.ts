@@ -7,6 +7,5 @@ export const Errno = {
   Invalid: 28,
   /** Input or output has failed. */
   Io: 29,
-  NotSupported: 58,
   Pipe: 64,
 } as const;

@@ -232,10 +232,11 @@ function isLoss(error: unknown): boolean {
 
 /** The error that a program cannot go on without a node. */
 function lost(node: string, threads: readonly number[], cause: unknown): TdsmError {
-  const reason = cause instanceof TdsmError ? errorText(cause) : reasonOf(cause);
   const [what, names] = [threads.length === 1 ? "thread" : "threads", threads.join(", ")];
   const held = threads.length === 0 ? "" : `, and with it ${what} ${names}`;
-  const message = `${node} of the program is lost${held}: ${reason}`;
+  const isGone = cause instanceof TdsmError && cause.code === "PeerLost";
+  const reason = cause instanceof TdsmError ? errorText(cause) : reasonOf(cause);
+  const message = `${node} of the program is lost${held}${isGone ? "" : `: ${reason}`}`;
   return new TdsmError("NodeFailed", message, { operation: "run", cause });
 }
 

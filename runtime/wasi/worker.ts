@@ -108,5 +108,12 @@ scope.onmessage = ({ data: { parts, cell } }) => {
   Error.stackTraceLimit = WASM_STACK_FRAMES_MAX;
   // In the engine's own words: Deno's leave out which function of a module it is.
   Error.prepareStackTrace = (_, sites) => sites.map((site) => `    at ${site}`).join("\n");
-  new ThreadExecutor(parts, cell).run();
+  try {
+    new ThreadExecutor(parts, cell).run();
+  } catch (error) {
+    // The node cannot go on, so that no thread can begin.
+    if (!(error instanceof TdsmError)) throw error;
+    const end = { kind: "failed", code: error.code, text: error.message } as const;
+    scope.postMessage({ kind: "end", end });
+  }
 };

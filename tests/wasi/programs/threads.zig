@@ -4,6 +4,25 @@
 /// A buffer of a list, as WASI has them.
 const Buffer = extern struct { address: [*]const u8, length: usize };
 
+/// What `poll_oneoff` waits for: a clock, or a descriptor.
+const Subscription = extern struct {
+    userdata: u64,
+    kind: u8,
+    clock_or_fd: u32 align(8) = 0,
+    timeout: u64 = 0,
+    precision: u64 = 0,
+    flags: u16 = 0,
+};
+
+/// What `poll_oneoff` has found.
+const Event = extern struct {
+    userdata: u64,
+    errno: u16,
+    kind: u8,
+    bytes: u64 align(8),
+    flags: u16,
+};
+
 extern "wasi" fn @"thread-spawn"(thread: *Thread) i32;
 
 const wasi = struct {
@@ -12,6 +31,7 @@ const wasi = struct {
     extern "wasi_snapshot_preview1" fn fd_write(fd: i32, list: [*]const Buffer, count: usize, written: *usize) u16;
     extern "wasi_snapshot_preview1" fn fd_read(fd: i32, list: [*]const Buffer, count: usize, read: *usize) u16;
     extern "wasi_snapshot_preview1" fn clock_time_get(clock: i32, precision: u64, time: *u64) u16;
+    extern "wasi_snapshot_preview1" fn poll_oneoff(wanted: [*]const Subscription, due: [*]Event, count: usize, found: *usize) u16;
     extern "wasi_snapshot_preview1" fn random_get(bytes: [*]u8, length: usize) u16;
     extern "wasi_snapshot_preview1" fn proc_exit(code: u32) noreturn;
 };
@@ -214,6 +234,28 @@ fn echo() void {
     }
 }
 
+/// The first of two clocks ends a wait; a descriptor ends it at once.
+fn checkPoll() void {
+    const clock = 1;
+    var begun: u64 = 0;
+    if (wasi.clock_time_get(clock, 1, &begun) != 0) @trap();
+    const ms = 1_000_000;
+    const wanted = [_]Subscription{
+        .{ .userdata = 5, .kind = 0, .clock_or_fd = clock, .timeout = 60_000 * ms },
+        .{ .userdata = 6, .kind = 0, .clock_or_fd = clock, .timeout = begun + 20 * ms, .flags = 1 },
+        .{ .userdata = 7, .kind = 1 },
+    };
+    var due: [3]Event = undefined;
+    var found: usize = 0;
+    if (wasi.poll_oneoff(&wanted, &due, 2, &found) != 0 or found != 1) @trap();
+    if (due[0].userdata != 6 or due[0].errno != 0 or due[0].kind != 0) @trap();
+    var ended: u64 = 0;
+    if (wasi.clock_time_get(clock, 1, &ended) != 0 or ended < begun + 20 * ms) @trap();
+    if (wasi.poll_oneoff(&wanted, &due, 3, &found) != 0 or found != 1) @trap();
+    if (due[0].userdata != 7 or due[0].kind != 1) @trap();
+    if (wasi.poll_oneoff(&wanted, &due, 0, &found) == 0) @trap();
+}
+
 /// Clocks go on, bytes are random, and addresses out of the memory are refused.
 fn check() void {
     var times: [2]u64 = .{ 0, 0 };
@@ -227,6 +269,7 @@ fn check() void {
     const list = [_]Buffer{.{ .address = outside, .length = 16 }};
     var written: usize = 0;
     if (wasi.fd_write(1, &list, 1, &written) != fault) @trap();
+    checkPoll();
     print("checked\n");
 }
 
