@@ -1,6 +1,5 @@
 /**
- * What the guide shows beside its examples (which are tests themselves): a program, a profile, a
- * unit.
+ * What the guide shows beside its examples (which are tests themselves): a program and a profile.
  */
 
 import { assertEquals } from "@std/assert";
@@ -74,19 +73,6 @@ Deno.test({
           { names: ["userfaultfd"], action: "SCMP_ACT_ALLOW" },
         ],
       });
-    });
-  },
-});
-
-Deno.test({
-  name: "guide: systemd finds nothing wrong with the unit",
-  ignore: !found("systemd-analyze"),
-  async fn() {
-    // What it starts must be there to be verified.
-    const unit = block("As a service", "ini").replace("/usr/local/bin/deno", Deno.execPath())
-      .replace("WorkingDirectory=/opt/program", "WorkingDirectory=/");
-    await withFile("tdsm-node.service", unit, (path) => {
-      assertEquals(output("systemd-analyze", ["verify", path]), "");
     });
   },
 });
