@@ -37,6 +37,11 @@ export const NODE_ID_MAX = 0xffff_fffe;
  * join, while one is.
  */
 export const GONE_REMEMBERED_MAX = 4096;
+/**
+ * The demands on behalf of nodes of which a node has yet to hear, as the directory node's word is
+ * on its way: a home has one of them for each request of a node that has just joined.
+ */
+export const EARLY_DEMANDS_MAX = 65_536;
 /** The nodes that were lost last of which the directory node remembers why. */
 export const LOSSES_REMEMBERED_MAX = 1024;
 /** The longest host name or address of a node, in bytes; bounds the list of nodes in a frame. */
@@ -131,6 +136,8 @@ export const PROBE_MAX_MS = 1_000;
 
 /** The most pages that one request or grant carries. */
 export const RUN_MAX_PAGES = 128;
+/** The places of which a node remembers that walks end there, so that runs are to be short. */
+export const RUN_CAPS_MAX = 1024;
 /** The most bytes that one grant carries: of large pages fewer than {@linkcode RUN_MAX_PAGES}. */
 export const RUN_MAX_BYTES: number = 2 * MIB;
 /**
@@ -151,8 +158,8 @@ export const WORK_PAGES = 8_192;
  */
 export const CLEARS_MAX = 8;
 /**
- * The runs of freed pages that the directory node has told other homes to clear, and of which it
- * awaits word: enough to keep several homes busy over a slow network.
+ * The runs of freed pages that the directory node has told one home to clear, and of which it
+ * awaits word: enough to keep the home busy over a slow network.
  */
 export const CLEAR_ORDERS_MAX = 64;
 /**

@@ -67,6 +67,18 @@ Deno.test("where homes are on every node, programs compute the same, and node 1 
   }
 });
 
+Deno.test("nodes that share the edges of their parts move little more than these", () => {
+  const [steps, nodes] = [30, 16];
+  const program = new Jacobi(1024, steps);
+  for (const placement of ["directory", "auto"] as const) {
+    const protocol = { ...PROTOCOL, placement };
+    const { counts } = simulate({ program, nodes, network: LOOPBACK!, unitUs: 0.002, protocol });
+    // A row has two pages, and each of the borders two rows that are read from the other side.
+    const needed = steps * (nodes - 1) * 2 * 2;
+    assert(counts.pages >= needed && counts.pages <= needed * 4 / 3, `${counts.pages} pages`);
+  }
+});
+
 Deno.test("one simulated node takes what its work takes, and many on a free network share it", () => {
   for (const program of makeSuite(SMALL)) {
     const { units } = runSerially(program, 1);

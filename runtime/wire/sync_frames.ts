@@ -51,8 +51,10 @@ export const SyncOffset = {
   Name: FRAME_HEADER_BYTES,
 } as const;
 
-/** The fields that an operation or a status uses beside the ticket. */
+/** The fields that an operation or a status uses. */
 export interface SyncShape {
+  /** Whether it is about a request, or answers one. */
+  readonly ticket: boolean;
   readonly key: boolean;
   readonly lock: boolean;
   readonly name: boolean;
@@ -61,7 +63,14 @@ export interface SyncShape {
   readonly countMax: number;
 }
 
-const NOTHING: SyncShape = { key: false, lock: false, name: false, countMin: 0, countMax: 0 };
+const NOTHING: SyncShape = {
+  ticket: true,
+  key: false,
+  lock: false,
+  name: false,
+  countMin: 0,
+  countMax: 0,
+};
 const KEY: SyncShape = { ...NOTHING, key: true };
 const NAME: SyncShape = { ...NOTHING, name: true };
 
@@ -80,7 +89,7 @@ export const SHAPES_BY_OPERATION: Readonly<Record<SyncOperation, SyncShape>> = {
   [SyncOperation.FutexWait]: KEY,
   [SyncOperation.FutexStay]: NOTHING,
   [SyncOperation.FutexNotify]: { ...KEY, countMin: 1, countMax: FUTEX_COUNT_MAX },
-  [SyncOperation.FutexHeard]: KEY,
+  [SyncOperation.FutexHeard]: { ...KEY, ticket: false },
 };
 
 /** What each status uses. */
@@ -99,7 +108,7 @@ export const SHAPES_BY_STATUS: Readonly<Record<SyncStatus, SyncShape>> = {
   [SyncStatus.Registered]: NOTHING,
   [SyncStatus.Notified]: { ...NOTHING, countMax: FUTEX_COUNT_MAX },
   [SyncStatus.Quiet]: { ...KEY, countMax: FUTEX_COUNT_MAX },
-  [SyncStatus.Stirred]: KEY,
+  [SyncStatus.Stirred]: { ...KEY, ticket: false },
 };
 
 /** What {@linkcode decodeSyncFrame} found. */
@@ -199,6 +208,8 @@ function checkFields(
   } else if (count < shape.countMin || count > shape.countMax) {
     return malformed("SyncCountOutOfBounds", count);
   }
+  const ticket = getU32(bytes, start + SyncOffset.Ticket);
+  if (!shape.ticket && ticket !== 0) return malformed("UnusedFieldNotZero", ticket);
   const lock = getU32(bytes, start + SyncOffset.Lock);
   if (!shape.lock && lock !== 0) return malformed("UnusedFieldNotZero", lock);
   if (!shape.key) {

@@ -105,6 +105,8 @@ const MALFORMED: MalformedCases = [
     ]),
   ],
   ["UnusedFieldNotZero", [
+    ["heard", SyncOffset.Ticket, [1]],
+    ["reply: stirred", SyncOffset.Ticket + 3, [1]],
     ...WITHOUT_KEY.map((label) => [label, SyncOffset.Key, [1]] as const),
     ...WITHOUT_KEY.map((label) => [label, SyncOffset.Key + 7, [1]] as const),
     ...WITHOUT_COUNT.map((label) => [label, SyncOffset.Count + 3, [1]] as const),

@@ -16,15 +16,22 @@ interface Order extends PageRun {
 /** What other homes have been told to clear, and have not said to have. */
 export class ClearOrders {
   readonly #orders = new RunTable<Order>();
+  /** How many orders each home has; none where it has none. */
+  readonly #counts = new Map<NodeId, number>();
 
   /** How many orders there are. */
   get size(): number {
     return this.#orders.size;
   }
 
-  /** Whether there are as many as there may be. */
-  get isFull(): boolean {
-    return this.size === CLEAR_ORDERS_MAX;
+  /** Whether a home has as many as it may have. */
+  isFull(home: NodeId): boolean {
+    return this.#counts.get(home) === CLEAR_ORDERS_MAX;
+  }
+
+  /** Whether a home has no more than half as many. */
+  isHalfFull(home: NodeId): boolean {
+    return (this.#counts.get(home) ?? 0) <= CLEAR_ORDERS_MAX / 2;
   }
 
   /** The first page from `start` on that is to be cleared elsewhere; `end` where none is. */
@@ -35,6 +42,7 @@ export class ClearOrders {
   /** A home is told to clear pages of which none is in another order. */
   add(home: NodeId, { first, count }: PageRun): void {
     this.#orders.add({ home, first, count });
+    this.#counts.set(home, (this.#counts.get(home) ?? 0) + 1);
   }
 
   /** A home says that it has cleared pages; returns whether it was told to. */
@@ -42,6 +50,9 @@ export class ClearOrders {
     const order = this.#orders.at(first);
     if (order?.home !== home || order.first !== first || order.count !== count) return false;
     this.#orders.delete(order);
+    const left = this.#counts.get(home)! - 1;
+    if (left === 0) this.#counts.delete(home);
+    else this.#counts.set(home, left);
     return true;
   }
 
@@ -49,6 +60,7 @@ export class ClearOrders {
   takeBack(home: NodeId): PageRun[] {
     const orders = this.#orders.values().filter((order) => order.home === home).toArray();
     for (const order of orders) this.#orders.delete(order);
+    this.#counts.delete(home);
     return orders;
   }
 }

@@ -4,7 +4,12 @@
  * and the real driver run this same class.
  */
 
-import { LOCATED_MAX_PAGES, ONE_HOME_NODES_MAX, WORK_PAGES } from "../../limits.ts";
+import {
+  EARLY_DEMANDS_MAX,
+  LOCATED_MAX_PAGES,
+  ONE_HOME_NODES_MAX,
+  WORK_PAGES,
+} from "../../limits.ts";
 import { type CacheCounters, PageCache } from "./cache.ts";
 import { ChunkHomes, type Placement } from "./chunk_homes.ts";
 import { type Debt, isOwed } from "./debts.ts";
@@ -583,8 +588,10 @@ export class Coherence {
     if (this.moves === undefined || this.moves.present.has(requester)) {
       return this.cache.demand(demand, now);
     }
-    if (!this.moves.isGone(requester)) return void this.#early.push({ from, demand });
-    this.moves.refuse(from, demand);
+    if (this.moves.isGone(requester)) return this.moves.refuse(from, demand);
+    if (this.#early.length < EARLY_DEMANDS_MAX) return void this.#early.push({ from, demand });
+    const reason = `more than ${EARLY_DEMANDS_MAX} demands on behalf of nodes not heard of`;
+    this.#outbox.tell({ kind: "violation", node: from, reason });
   }
 
   /** Whether a message is of the home of its pages. One that has moved may have sent it before. */

@@ -325,6 +325,64 @@ Deno.test("Coherence: freed pages are cleared by their homes, and count as clear
   assertEquals(cluster.node(3).counters.pagesZero, 1);
 });
 
+Deno.test("Coherence: a home that does not clear what it is told to keeps no other from clearing", () => {
+  const pageCount = 1024;
+  const cluster = new ScriptedCluster(3, { ...REGION, pageCount });
+  const { directory } = cluster.node(1);
+  // Of each chunk one page was touched: by node 2, but for the last two.
+  const last = pageCount - 4;
+  for (let page = 0; page < last - 4; page += 4) cluster.access(2, page, Access.Write);
+  cluster.access(3, last - 4, Access.Write);
+  cluster.access(1, last, Access.Write);
+  cluster.clear({ first: 0, count: pageCount });
+  const work = (): void => {
+    while (cluster.node(1).hasWork) cluster.step(1, { kind: "work" });
+  };
+  const told = (): number => cluster.log.filter((line) => line === "clear 1>2").length;
+  work();
+  assertEquals(told(), 64);
+  assertEquals(directory!.isClearing({ first: last, count: 4 }), false);
+  cluster.deliver(1, 3);
+  cluster.step(3, { kind: "work" });
+  cluster.deliver(3, 1);
+  assertEquals(directory!.isClearing({ first: last - 4, count: 8 }), false);
+  assertEquals(directory!.isClearing({ first: 0, count: 4 }), true);
+  // It is told of more when it has done half.
+  for (let done = 0; done < 32; done++) {
+    cluster.deliver(1, 2);
+    cluster.step(2, { kind: "work" });
+    assertEquals(told(), 64);
+    cluster.deliver(2, 1);
+    work();
+  }
+  assertEquals(told(), 96);
+  cluster.flush();
+  assertEquals(directory!.isClearing({ first: 0, count: pageCount }), false);
+});
+
+Deno.test("Coherence: demands on behalf of nodes that nobody has heard of are bounded", () => {
+  const cluster = new ScriptedCluster(2, REGION);
+  cluster.access(1, 0, Access.Write);
+  cluster.access(2, 0, Access.Read);
+  const early = {
+    kind: "invalidate",
+    first: 0,
+    count: 1,
+    requester: 9,
+    request: 1,
+  } as const;
+  const input = { kind: "message", from: 1, message: early } as const;
+  for (let count = 0; count < 65_536; count++) {
+    assertEquals(cluster.node(2).step(input, 0).events, []);
+  }
+  const { events } = cluster.step(2, input);
+  assertEquals(events, [{
+    kind: "violation",
+    node: 1,
+    reason: "more than 65536 demands on behalf of nodes not heard of",
+  }]);
+});
+
 Deno.test("Coherence: node 1 clears what it has told a home to that has died", () => {
   const cluster = new ScriptedCluster(3, REGION);
   const { directory } = cluster.node(1);

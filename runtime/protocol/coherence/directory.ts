@@ -155,6 +155,8 @@ export class Directory {
   protected readonly clearing = new Set<Transaction>();
   /** At the directory node: what other homes are to clear. */
   protected readonly orders = new ClearOrders();
+  /** For each home that had enough to do, the first page that it is to be told to clear. */
+  protected readonly overdue = new Map<NodeId, number>();
   /** At another home: what the directory node has told it to clear. */
   protected ordered: PageRun[] = [];
   /** How many pages of others each node said it had room for, less what it was given since. */
@@ -501,6 +503,10 @@ export class Directory {
     }
     this.outbox.tell({ kind: "clearedElsewhere", first, count });
     this.#noteFreed({ first, count });
+    const overdue = this.overdue.get(from);
+    if (overdue === undefined || !this.orders.isHalfFull(from)) return;
+    this.overdue.delete(from);
+    this.#lookForFreed(overdue);
   }
 
   /**
@@ -513,6 +519,9 @@ export class Directory {
       this.freed.add(run);
       this.#lookForFreed(run.first);
     }
+    const overdue = this.overdue.get(home);
+    this.overdue.delete(home);
+    if (overdue !== undefined) this.#lookForFreed(overdue);
     if (chunks.length === 0) return;
     const awaited = new Set(this.members);
     const transactions = chunks.map(({ first, count }): Transaction => ({
@@ -1096,8 +1105,9 @@ export class Directory {
       }
       const { runPages, pageCount } = this.options;
       if (this.#isElsewhere(first)) {
-        this.clearFrom = this.#orderClear(first);
-        budget -= this.clearFrom - first;
+        const next = this.#orderClear(first);
+        this.clearFrom = next;
+        budget -= Math.min(next - first, CHUNK_PAGES);
         continue;
       }
       const end = this.#freedEnd(first, Math.min(first + runPages, pageCount));
@@ -1121,12 +1131,20 @@ export class Directory {
 
   /** Whether freed pages can be cleared now. */
   get #mayClear(): boolean {
-    return this.clearing.size < CLEARS_MAX && !this.orders.isFull;
+    return this.clearing.size < CLEARS_MAX;
   }
 
-  /** Tells the home of freed pages to clear them; returns where to go on. */
+  /**
+   * Tells the home of freed pages to clear them, unless it has enough to do; returns where to go
+   * on.
+   */
   #orderClear(first: number): number {
     const homes = this.options.homes!;
+    const home = homes.of(first);
+    if (this.orders.isFull(home)) {
+      this.overdue.set(home, Math.min(this.overdue.get(home) ?? first, first));
+      return first + homes.givenExtent(first, Math.min(WORK_PAGES, this.options.pageCount - first));
+    }
     const chunk = homes.chunk(first);
     const end = this.orders.next(
       first,
@@ -1135,7 +1153,6 @@ export class Directory {
     // The end of an order has the walk over freed pages come back to its pages.
     if (end === first) return first + 1;
     const run = { first, count: this.#freedEnd(first, end) - first };
-    const home = homes.of(first);
     this.#unmark(run);
     this.orders.add(home, run);
     this.outbox.send(home, { kind: "clear", ...run });

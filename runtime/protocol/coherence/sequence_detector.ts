@@ -6,14 +6,22 @@
  * a new sequence with a single page. Several threads may walk at once. Once the runs of a walk are
  * long enough, one more run is requested ahead: first behind the run that was missed, then each
  * time that the walk enters the run that was requested ahead.
+ *
+ * Where a walk ends, the rest of its last run is brought in vain, and others that need it have to
+ * take it back. So a run of which another node takes pages before the walk has come out of it is
+ * a quarter as long the next time that a run begins there, and twice as long again once a walk does
+ * come out of it.
  */
 
+import { RUN_CAPS_MAX } from "../../limits.ts";
 import type { PageRun } from "./page.ts";
 
 /** How many walks are followed at the same time. */
 const SEQUENCES_MAX = 16;
 
 interface Sequence {
+  /** Where the run begins that the walk missed or entered last; -1 if part of it was taken. */
+  start: number;
   /** The page where the walk will fault next, if it goes on. */
   next: number;
   /** The end of the run that was requested ahead; no more than `next` if there is none. */
@@ -28,6 +36,8 @@ export class SequenceDetector {
   readonly #aheadMinPages: number;
   /** The most recently used last. */
   readonly #sequences: Sequence[] = [];
+  /** The longest runs to request at some pages; those that were changed last are the last. */
+  readonly #caps = new Map<number, number>();
 
   /**
    * @param maxPages The longest run to request, in pages; 1 turns detection off.
@@ -50,8 +60,9 @@ export class SequenceDetector {
     if (sequence === undefined) {
       sequence = this.#begin();
     } else {
-      sequence.length = Math.min(sequence.length * 2, this.#maxPages);
+      sequence.length = Math.min(sequence.length * 2, this.#capOf(page));
     }
+    sequence.start = page;
     sequence.next = page + sequence.length;
     return sequence.length;
   }
@@ -65,6 +76,7 @@ export class SequenceDetector {
   enters(page: number): boolean {
     const sequence = this.#follow(page, true);
     if (sequence === undefined) return false;
+    sequence.start = page;
     sequence.next = sequence.end;
     return true;
   }
@@ -79,8 +91,10 @@ export class SequenceDetector {
     const sequence = this.#sequences.at(-1);
     if (sequence === undefined || sequence.end > sequence.next) return undefined;
     if (sequence.length < this.#aheadMinPages) return undefined;
-    sequence.length = Math.min(sequence.length * 2, this.#maxPages);
-    return { first: sequence.next, count: sequence.length };
+    const count = Math.min(sequence.length * 2, this.#capOf(sequence.next));
+    if (count < this.#aheadMinPages) return undefined;
+    sequence.length = count;
+    return { first: sequence.next, count };
   }
 
   /**
@@ -120,27 +134,57 @@ export class SequenceDetector {
   }
 
   /**
-   * Notes pages that another node took to write. If a walk has not reached the run that was
-   * requested ahead of it when that run is taken, the walk has ended, or was none. It is forgotten,
-   * because requests ahead of it would only take pages from other nodes again.
+   * Notes pages that another node took to write. If a walk has not come out of its last run when
+   * pages of that run are taken, the walk has ended, or was none, and runs that begin there are to
+   * be shorter. If it has not reached the run that was requested ahead of it when that is taken, it
+   * is forgotten as well, because requests ahead of it would only take pages from other nodes
+   * again.
    *
    * @param first The first of the pages.
    * @param count How many.
    */
   taken(first: number, count: number): void {
     const sequences = this.#sequences;
-    for (let index = 0; index < sequences.length; index++) {
-      const { next, end } = sequences[index]!;
-      if (next >= end || next >= first + count || first >= end) continue;
-      sequences.splice(index, 1);
-      return;
+    for (let index = sequences.length - 1; index >= 0; index--) {
+      const sequence = sequences[index]!;
+      const { start, next, end } = sequence;
+      if (next < end && next < first + count && first < end) {
+        this.#cap(next, end - next);
+        sequences.splice(index, 1);
+      } else if (start >= 0 && start < first + count && first < next) {
+        this.#cap(start, next - start);
+        sequence.start = -1;
+      }
     }
+  }
+
+  /** The longest run to request at a page. */
+  #capOf(page: number): number {
+    return this.#caps.size === 0 ? this.#maxPages : this.#caps.get(page) ?? this.#maxPages;
+  }
+
+  /** A run of this length was too long. */
+  #cap(page: number, length: number): void {
+    if (length > 1) this.#setCap(page, Math.max(1, length >>> 2));
+  }
+
+  /** A walk has come out of the run that began at a page. */
+  #passed(page: number): void {
+    const cap = this.#caps.size === 0 ? undefined : this.#caps.get(page);
+    if (cap !== undefined) this.#setCap(page, 2 * cap);
+  }
+
+  #setCap(page: number, cap: number): void {
+    this.#caps.delete(page);
+    if (cap >= this.#maxPages) return;
+    this.#caps.set(page, cap);
+    if (this.#caps.size > RUN_CAPS_MAX) this.#caps.delete(this.#caps.keys().next().value!);
   }
 
   /** A walk that moved last; the one that has not moved for longest makes room for it. */
   #begin(): Sequence {
     const sequences = this.#sequences;
-    if (sequences.length < SEQUENCES_MAX) sequences.push({ next: 0, end: 0, length: 1 });
+    if (sequences.length < SEQUENCES_MAX) sequences.push({ start: -1, next: 0, end: 0, length: 1 });
     else {
       const oldest = sequences.shift()!;
       oldest.end = 0;
@@ -156,6 +200,7 @@ export class SequenceDetector {
     for (let index = 0; index < sequences.length; index++) {
       const sequence = sequences[index]!;
       if (sequence.next !== page || (hasRunAhead && sequence.end <= page)) continue;
+      if (sequence.start >= 0) this.#passed(sequence.start);
       for (; index < sequences.length - 1; index++) sequences[index] = sequences[index + 1]!;
       sequences[index] = sequence;
       return sequence;

@@ -91,6 +91,66 @@ Deno.test("SequenceDetector: a walk goes on behind what was asked for, where tha
   assertEquals(sequences.miss(2), 4);
 });
 
+/** Lets a walk miss at pages from one on that a detector asks for, up to a page. */
+function walk(detector: SequenceDetector, first: number, end: number): number[] {
+  const counts: number[] = [];
+  for (let page = first; page < end; page += counts.at(-1)!) {
+    const count = detector.miss(page);
+    detector.asked(page, count);
+    counts.push(count);
+  }
+  return counts;
+}
+
+Deno.test("SequenceDetector: a run that was taken before the walk came out of it is a quarter as long there", () => {
+  const detector = new SequenceDetector(64);
+  assertEquals(walk(detector, 0, 10), [1, 2, 4, 8]);
+  detector.taken(9, 1);
+  // Once is once, whatever else of the run is taken.
+  detector.taken(10, 1);
+  assertEquals(walk(detector, 0, 8), [1, 2, 4, 2]);
+  detector.taken(7, 8);
+  assertEquals(walk(detector, 0, 10), [1, 2, 4, 1, 2]);
+  assertEquals(walk(detector, 100, 112), [1, 2, 4, 8]);
+});
+
+Deno.test("SequenceDetector: a run is twice as long where a walk came out of it, until all is as before", () => {
+  const detector = new SequenceDetector(8);
+  assertEquals(walk(detector, 0, 10), [1, 2, 4, 8]);
+  detector.taken(9, 1);
+  assertEquals(walk(detector, 0, 20), [1, 2, 4, 2, 4, 8]);
+  assertEquals(walk(detector, 0, 20), [1, 2, 4, 4, 8, 8]);
+  assertEquals(walk(detector, 0, 20), [1, 2, 4, 8, 8]);
+});
+
+Deno.test("SequenceDetector: what was asked for ahead in vain is asked for no more, where runs are short by then", () => {
+  const detector = new SequenceDetector(16, 2);
+  const ahead = (): (number | undefined)[] => {
+    const counts: (number | undefined)[] = [];
+    for (const page of [0, 1]) {
+      detector.asked(page, detector.miss(page));
+      const run = detector.ahead();
+      if (run !== undefined) detector.asked(run.first, run.count);
+      counts.push(run?.count);
+    }
+    return counts;
+  };
+  for (const count of [4, undefined]) {
+    assertEquals(ahead(), [undefined, count]);
+    detector.taken(3, 4);
+  }
+});
+
+Deno.test("SequenceDetector: the places where walks end are bounded, the oldest is forgotten", () => {
+  const detector = new SequenceDetector(8);
+  for (let place = 0; place <= 1024; place++) {
+    assertEquals(walk(detector, 100 * place, 100 * place + 2), [1, 2]);
+    detector.taken(100 * place + 1, 1);
+  }
+  assertEquals(walk(detector, 100, 102), [1, 1]);
+  assertEquals(walk(detector, 0, 2), [1, 2]);
+});
+
 Deno.test("SequenceDetector: a walk is forgotten when what was asked for ahead of it is taken before it gets there", () => {
   const detector = new SequenceDetector(64, 2);
   assertEquals(detector.miss(10), 1);
