@@ -23,6 +23,7 @@ export { type AllocOptions, NodeThread, type RegionView } from "./runtime/node/t
 export type { NodeSummary, PeerInfo, TypedArrayConstructor } from "./runtime/node/types.ts";
 export type { AllocationMoves } from "./runtime/engine/page_moves.ts";
 export type { NodeStats } from "./runtime/engine/news.ts";
+export type { ReducibleArray } from "./runtime/node/reduce.ts";
 export { rpc } from "./runtime/rpc/define.ts";
 export { RemoteError, type RemoteErrorInit } from "./runtime/rpc/error.ts";
 export type { Rpc, RpcAnswer, RpcOf, RpcOptions } from "./runtime/rpc/types.ts";

@@ -8,6 +8,7 @@ import type { TdsmError } from "../errors.ts";
 import { logWritten } from "../log.ts";
 import { extendAtomics } from "./atomics.ts";
 import type { LoadedModule, LoadModuleOptions, NodeModule } from "./module.ts";
+import type { ReducibleArray } from "./reduce.ts";
 import { closedError, failedError } from "../ring/client.ts";
 import { beginThread, memoryOf, NodeThread, type NodeThreadParts, settle } from "./thread.ts";
 import type { WasmMemory } from "./wasm_imports.ts";
@@ -188,6 +189,45 @@ export class Node extends NodeThread implements AsyncDisposable {
     // Imported on demand, since most programs have no WebAssembly.
     const { makeWasmMemory } = await import("./wasm_memory.ts");
     return await makeWasmMemory(this, this.#parts.region, options);
+  }
+
+  /**
+   * Combines arrays element by element, one of each of the nodes that were started together
+   * (`nodeCount`); every node gets the result. Resolves once all have called it.
+   *
+   * Elements are combined in the order of the nodes, so that every node has the same result, also
+   * where numbers are rounded. Each node reads the arrays of all others: for arrays of many pages
+   * it is quicker if each node combines a part of them.
+   *
+   * @param values This node's array, of one length and type on all nodes; it is left as it is.
+   * @param combine Combines two elements: `(a, b) => a + b`, `Math.max`.
+   * @param options The name: those of one name come one after the other, and have arrays of one
+   *   length and type. Cells of the region are kept for each name.
+   * @returns A new array.
+   * @throws {TypeError} When `values` is no typed array with elements, `combine` no function, or an
+   *   option is unknown.
+   * @throws {RangeError} When the name is too long.
+   * @throws {TdsmError} `NameConflict` when another call by that name has another length or type,
+   *   `OutOfMemory`, `InvalidOption` when the node is none of those, `PeerLost` when one of them is
+   *   gone, or why this node cannot go on.
+   *
+   * @example Add up what the nodes have
+   * ```ts
+   * import { join } from "@tdsm/runtime";
+   *
+   * await using node = await join({ directory: true, port: 0 });
+   * const sums = await node.reduce(Float64Array.of(1, 2), (a, b) => a + b);
+   * console.log(sums); // of all nodes, on all nodes
+   * ```
+   */
+  async reduce<Values extends ReducibleArray>(
+    values: Values,
+    combine: (a: Values[number], b: Values[number]) => Values[number],
+    options: { readonly name?: string } = {},
+  ): Promise<Values> {
+    // Imported on demand, since many programs have no use for it.
+    const { reduce } = await import("./reduce.ts");
+    return await reduce(this, values, combine, options);
   }
 
   /**
