@@ -34,6 +34,10 @@ interface NodeWasi {
 }
 
 const Stream = { In: 0, Out: 1, Error: 2 } as const;
+/** The type of a file that is none of those that WASI knows, such as a pipe. */
+const FILE_TYPE_UNKNOWN = 0;
+/** Where the type of a file is in what `fd_filestat_get` writes. */
+const FILESTAT_TYPE = 16;
 /** The bytes of an entry in a list of buffers: its address and its length. */
 const BUFFER_ENTRY_BYTES = 8;
 
@@ -105,6 +109,7 @@ export class WasiSystem {
     }
     const result = this.#functions[name]!(...args);
     if (result === Errno.Success) {
+      if (isStream && !isTerminal(descriptor!)) this.#tellNoTerminal(name, second! >>> 0);
       // What the program has put in the place of a stream is a file.
       if (name === "fd_close") this.#streams.delete(descriptor!);
       if (name === "fd_renumber") {
@@ -117,6 +122,15 @@ export class WasiSystem {
   /** Waits until all that was to be written to the streams is written. */
   async flush(): Promise<void> {
     await this.#written;
+  }
+
+  /**
+   * `node:wasi` takes each standard stream for a terminal, and a C library then writes every line
+   * by a call of its own.
+   */
+  #tellNoTerminal(name: HomeFunction, target: number): void {
+    if (name === "fd_fdstat_get") this.#bytes[target] = FILE_TYPE_UNKNOWN;
+    if (name === "fd_filestat_get") this.#bytes[target + FILESTAT_TYPE] = FILE_TYPE_UNKNOWN;
   }
 
   /** Writes copies of buffers: other nodes may want the pages while the reader of a pipe waits. */
@@ -181,6 +195,12 @@ export class WasiSystem {
     }
     return buffers;
   }
+}
+
+/** Whether a standard stream of this process is a terminal. */
+function isTerminal(descriptor: number): boolean {
+  const { stdin, stdout, stderr } = Deno;
+  return [stdin, stdout, stderr][descriptor]!.isTerminal();
 }
 
 /** Writes bytes; returns an error number. */

@@ -151,6 +151,8 @@ int main(int argc, char **argv) {
   // Wherever a thread runs, its files are those of the first node.
   pthread_t thread;
   CHECK(pthread_create(&thread, NULL, in_thread, NULL) == 0 && pthread_join(thread, NULL) == 0);
+  // The test has pipes for them.
+  CHECK(!isatty(0) && !isatty(1) && !isatty(2));
   CHECK(argc == 2 && getenv("GREETING") != NULL);
   printf("%s, %s\nOK\n", getenv("GREETING"), argv[1]);
   return 0;
