@@ -12,7 +12,7 @@ import {
 } from "../runtime/limits.ts";
 
 /** The ABI version that this code is written for. */
-export const ABI_VERSION = 5;
+export const ABI_VERSION = 6;
 
 /** Layout of `tdsm_open_options`, in bytes. */
 export const OPEN_OPTIONS = {
@@ -122,6 +122,47 @@ export const SEALED_LINK = {
     in: { offset: 82_120, size: 73_764 },
   },
 } as const;
+
+/** The fields of `tdsm_program_node`, each of 32 bits, in their order. */
+export const PROGRAM_NODE_FIELDS = [
+  "id",
+  "rank",
+  "node_count",
+  "slots",
+  "ring_bytes",
+  "quiet_slots",
+  "call_max",
+  "posts_max",
+  "slot_wait_ms",
+  "slot_look_ms",
+  "call_max_ms",
+  "ended_look_ms",
+  "desk_silence_ms",
+  "spin_max_us",
+  "spin_min_us",
+  "spin_looks",
+  "asleep_at",
+  "count_at",
+  "ended_at",
+  "closing_at",
+  "failure_at",
+  "wanted_at",
+  "released_at",
+  "threads_at",
+  "next_call_at",
+  "peer_count_at",
+  "quiet_at",
+  "rings_at",
+  "failure_text_at",
+  "links_at",
+  "seals_at",
+  "seal_bytes",
+  "link_after",
+  "link_unanswered_max",
+  "link_first",
+  "link_tickets",
+  "protocol_version",
+] as const;
 
 /** Layout of `tdsm_noise_state`, in bytes; but for the hash, the library alone uses its fields. */
 export const NOISE_STATE = {

@@ -206,6 +206,14 @@ export const symbols = {
   /** `int32_t tdsm_module_close(uint32_t module)` */
   tdsm_module_close: { parameters: ["u32"], result: "i32" },
   /**
+   * `int32_t tdsm_program_publish(uint32_t handle, uint8_t *calls, const tdsm_program_node *node)`
+   */
+  tdsm_program_publish: { parameters: ["u32", "buffer", "buffer"], result: "i32" },
+  /** `void tdsm_program_wake(const uint32_t *word)` */
+  tdsm_program_wake: { parameters: ["buffer"], result: "void" },
+  /** `const char *tdsm_program_manifest(void)` */
+  tdsm_program_manifest: { parameters: [], result: "pointer" },
+  /**
    * `void tdsm_die(const uint8_t *message, uint64_t length, int32_t status, uint32_t timeout_ms)`
    */
   tdsm_die: { parameters: ["buffer", "u64", "i32", "u32"], result: "void" },

@@ -308,6 +308,11 @@ export const CALL_BATCH = 64;
 export const CALL_SYNC_MAX_MS = 10_000;
 /** How often a thread that blocks looks whether its engine has ended meanwhile, in milliseconds. */
 export const ENDED_LOOK_MS = 1_000;
+/**
+ * How many releases and unlocks of a thread of native code may have no answer before the thread
+ * waits for one: more than wake it when they are answered, and fewer than a ring has room for.
+ */
+export const NATIVE_POSTS_MAX = 1_024;
 /** The longest reason why a node cannot go on that its threads are told, in UTF-16 code units. */
 export const FAILURE_TEXT_MAX = 8_192;
 /** How many times a thread reads the list of peers anew while the engine is writing it. */

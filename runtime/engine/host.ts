@@ -6,6 +6,7 @@
 import { openLibrary, type TdsmLibrary } from "../../ffi/library.ts";
 import { boottimeMs, die } from "../../ffi/native.ts";
 import { Poller } from "../../ffi/poller.ts";
+import { programWaker } from "../../ffi/program.ts";
 import { RealtimeThread } from "../../ffi/realtime.ts";
 import { errorText, ExitCode, reasonOf, TdsmError } from "../errors.ts";
 import { formatAddress, isLoopback } from "../address.ts";
@@ -111,7 +112,7 @@ export class EngineHost implements Member {
     const counts = parts.metrics && new EngineMetrics();
     const watch = together(counts, this.#trace?.recorder);
     if (parts.poller instanceof WatchedPoller) parts.poller.told = watch;
-    this.#slots = new CallSlots(start.slots);
+    this.#slots = new CallSlots(start.slots, programWaker(library));
     this.engine = new NodeEngine({
       settings: start.settings,
       region,

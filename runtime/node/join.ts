@@ -6,6 +6,7 @@ import { availableMemory } from "../../ffi/memory_available.ts";
 import { findLibrary } from "../../ffi/embedded.ts";
 import type { TdsmLibrary } from "../../ffi/library.ts";
 import { currentThread, NativeRegion, setEnvironment } from "../../ffi/native.ts";
+import { programWaker } from "../../ffi/program.ts";
 import { readEnvironment, resolveSettings } from "../settings/settings.ts";
 import type { NodeOptions, Settings } from "../settings/types.ts";
 import { unpackError } from "../ring/calls.ts";
@@ -17,6 +18,7 @@ import { errorText, ExitCode, TdsmError } from "../errors.ts";
 import { FAILURE_GRACE_MS } from "../limits.ts";
 import { deathMessage, Level, logFormat, setLogFormat, writeLog } from "../log.ts";
 import { isWorker, markNode, requireNoNode } from "./one_node.ts";
+import { offerToNative } from "./native_threads.ts";
 import { newNode, type Node } from "./node.ts";
 import { memoryOf } from "./thread.ts";
 import { serveRpc } from "./rpc_transport.ts";
@@ -29,6 +31,9 @@ import { meet, type Meeting } from "../rendezvous/meet.ts";
 import type { Place } from "../rendezvous/rendezvous.ts";
 import { placeOf, TURN_VARIABLE } from "../engine/turn.ts";
 import { tellWhileJoining } from "./waits_told.ts";
+
+/** What native code may still look at; at most one for each region that a process can have open. */
+const callsOfLostEngines: SharedArrayBuffer[] = [];
 
 /**
  * Joins a cluster, or begins one.
@@ -113,7 +118,7 @@ async function startMet(meeting: Meeting, ownsProcess: boolean): Promise<Node> {
   const ticket = readEnvironment()(TURN_VARIABLE);
   const place = meeting.place ?? placeOf(ticket, settings);
   const metrics = metricsAt(settings.metrics, place?.rank);
-  const slots = new CallSlots();
+  const slots = new CallSlots(undefined, programWaker(library));
   const worker = startEngineWorker(engine);
   const { memoryLimit } = settings;
   const isKnown = memoryLimit !== undefined && "bytes" in memoryLimit;
@@ -205,6 +210,9 @@ function untilReady(
           region.fence(message, ExitCode.Node, FAILURE_GRACE_MS);
           slots.fail(error);
         };
+        const rank = place?.rank;
+        const nodeCount = place?.nodeCount ?? meeting.settings.nodes;
+        offerToNative(library, data.handle, slots, { id, rank, nodeCount });
         const unmark = markNode(library);
         const terminate = async (
           orderly: boolean,
@@ -220,8 +228,10 @@ function untilReady(
             worker.terminate();
             slots.end();
             unbind();
-            // A thread of an engine that did not close may still be inside of the library.
+            // A thread of an engine that did not close may still be inside of the library; and the
+            // library, which has not closed the region, goes on to use the memory of the calls.
             if (orderly) library[Symbol.dispose]();
+            else callsOfLostEngines.push(slots.buffer);
             if (failure === undefined) closed.resolve();
             else closed.reject(failure);
           }
@@ -230,8 +240,8 @@ function untilReady(
           id,
           address,
           port,
-          rank: place?.rank,
-          nodeCount: place?.nodeCount ?? meeting.settings.nodes,
+          rank,
+          nodeCount,
           region,
           shared,
           client,

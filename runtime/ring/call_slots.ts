@@ -11,7 +11,7 @@ import { LinkSeal } from "../../ffi/seal.ts";
 import { TdsmError } from "../errors.ts";
 import { CALL_SLOTS_MAX, FAILURE_TEXT_MAX, NODES_MAX, PEERS_LOOKS_MAX } from "../limits.ts";
 import { QUIET_WORDS, QuietWords } from "./quiet_words.ts";
-import { Ring, RING_BYTES } from "./ring.ts";
+import { Ring, RING_BYTES, type WakeInKernel } from "./ring.ts";
 
 /** Rings begin at a cache line. */
 function align(words: number): number {
@@ -22,7 +22,14 @@ function align(words: number): number {
 const { wait, notify } = Atomics;
 
 /** The words about the link that a thread has for itself. The key has two words, as 64 bits do. */
-const LinkWord = { Descriptor: 0, Thread: 1, Ticket: 2, Sealed: 3, Key: 4, Words: 6 } as const;
+export const LinkWord = {
+  Descriptor: 0,
+  Thread: 1,
+  Ticket: 2,
+  Sealed: 3,
+  Key: 4,
+  Words: 6,
+} as const;
 /** Where they begin: at an even word, behind those of {@linkcode Control}. */
 const LINKS_AT = align(18 + 3 * CALL_SLOTS_MAX + NODES_MAX);
 const QUIET_AT = align(LINKS_AT + CALL_SLOTS_MAX * LinkWord.Words);
@@ -71,6 +78,29 @@ const FAILURE_BYTES = 6 * FAILURE_TEXT_MAX + 1024;
 const SEALS_AT = 4 * align((Control.Words * 4 + RINGS_BYTES + FAILURE_BYTES) / 4);
 const SEAL_BYTES = 4 * align(SEALED_LINK.size / 4);
 
+/**
+ * Where in the buffer the library finds what threads of native code need, in bytes, by the fields
+ * of `tdsm_program_node`.
+ */
+export const CALL_PLACES = {
+  asleep_at: 4 * Control.Asleep,
+  count_at: 4 * Control.Slots,
+  ended_at: 4 * Control.Ended,
+  closing_at: 4 * Control.Closing,
+  failure_at: 4 * Control.Failure,
+  wanted_at: 4 * Control.Wanted,
+  released_at: 4 * Control.Released,
+  threads_at: 4 * Control.Threads,
+  next_call_at: 4 * Control.NextCall,
+  peer_count_at: 4 * Control.PeerCount,
+  quiet_at: 4 * Control.Quiet,
+  rings_at: 4 * Control.Words,
+  failure_text_at: 4 * Control.Words + RINGS_BYTES,
+  links_at: 4 * Control.Links,
+  seals_at: SEALS_AT,
+  seal_bytes: SEAL_BYTES,
+} as const;
+
 /** A link to the directory node that one thread has for itself. */
 export interface LentLink {
   /** Its descriptor, which the engine lends to the thread. */
@@ -89,8 +119,14 @@ export class CallSlots {
   /** The words about the threads' own links, as 64 bits. */
   readonly #keys: BigUint64Array;
 
-  /** @param buffer The buffer that another thread made; left out, a new one is made. */
-  constructor(buffer?: SharedArrayBuffer) {
+  readonly #wakeInKernel: WakeInKernel | undefined;
+
+  /**
+   * @param buffer The buffer that another thread made; left out, a new one is made.
+   * @param wakeInKernel Wakes threads of native code; left out where this thread answers none.
+   */
+  constructor(buffer?: SharedArrayBuffer, wakeInKernel?: WakeInKernel) {
+    this.#wakeInKernel = wakeInKernel;
     this.buffer = buffer ??
       new SharedArrayBuffer(SEALS_AT + CALL_SLOTS_MAX * SEAL_BYTES);
     this.#control = new Int32Array(this.buffer, 0, Control.Words);
@@ -269,8 +305,8 @@ export class CallSlots {
   rings(slot: number): { calls: Ring; answers: Ring } {
     const offset = Control.Words * 4 + slot * 2 * RING_BYTES;
     return {
-      calls: new Ring(this.buffer, offset),
-      answers: new Ring(this.buffer, offset + RING_BYTES),
+      calls: new Ring(this.buffer, offset, this.#wakeInKernel),
+      answers: new Ring(this.buffer, offset + RING_BYTES, this.#wakeInKernel),
     };
   }
 

@@ -12,9 +12,28 @@ import { CALL_QUIET_MAX_BYTES, CALL_RING_BYTES } from "../limits.ts";
  * it, and whether the other side has gone to sleep until that moves: to wake a thread that does not
  * sleep is a system call, too.
  */
-const RingWord = { Written: 0, ReaderWaits: 1, Read: 16, WriterWaits: 17, Words: 32 } as const;
+export const RingWord = {
+  Written: 0,
+  ReaderWaits: 1,
+  Read: 16,
+  WriterWaits: 17,
+  Words: 32,
+} as const;
 /** A record's header in words; the key has two of them, and is aligned as 64 bits must be. */
-const RecordWord = { Length: 0, Kind: 1, Call: 2, Code: 3, Count: 4, Id: 5, Key: 6 } as const;
+export const RecordWord = {
+  Length: 0,
+  Kind: 1,
+  Call: 2,
+  Code: 3,
+  Count: 4,
+  Id: 5,
+  Key: 6,
+} as const;
+/**
+ * How a side sleeps that has said so: in `Atomics.wait` or `waitAsync`, or, a thread of native code
+ * (`zig/src/call_ring.zig`), in a futex of the kernel.
+ */
+const Sleep = { None: 0, InAtomics: 1, InKernel: 2 } as const;
 /** The bytes of a header. Records begin at multiples of this, so that no header wraps around. */
 const RECORD_HEADER_BYTES = 32;
 
@@ -70,15 +89,29 @@ export function newBody(kind: number, fields: Partial<RecordBody> = {}): RecordB
   };
 }
 
+/** Wakes the thread that sleeps in the kernel at the word with which an array begins. */
+export type WakeInKernel = (word: Int32Array<SharedArrayBuffer>) => void;
+
 /** A ring of records between two threads. */
 export class Ring {
-  readonly #words: Int32Array;
+  readonly #words: Int32Array<SharedArrayBuffer>;
   readonly #header: Uint32Array;
   readonly #keys: BigUint64Array;
   readonly #bytes: Uint8Array;
+  readonly #wakeInKernel: WakeInKernel;
 
-  /** @param buffer The shared memory. @param offset Where the ring begins, in bytes. */
-  constructor(buffer: SharedArrayBuffer, offset: number) {
+  /**
+   * @param buffer The shared memory.
+   * @param offset Where the ring begins, in bytes.
+   * @param wakeInKernel Wakes a thread of native code on the other side; left out where none can
+   *   be.
+   */
+  constructor(
+    buffer: SharedArrayBuffer,
+    offset: number,
+    wakeInKernel: WakeInKernel = () => {},
+  ) {
+    this.#wakeInKernel = wakeInKernel;
     const start = offset + RingWord.Words * 4;
     this.#words = new Int32Array(buffer, offset, RingWord.Words);
     this.#header = new Uint32Array(buffer, start, CALL_RING_BYTES / 4);
@@ -175,6 +208,9 @@ export class Ring {
   /** Ends the waits for a record, though there is none. */
   wakeReader(): void {
     notify(this.#words, RingWord.Written);
+    if (Atomics.load(this.#words, RingWord.ReaderWaits) === Sleep.InKernel) {
+      this.#wakeInKernel(this.#words.subarray(RingWord.Written));
+    }
   }
 
   /** The reader's position, in bytes. */
@@ -221,13 +257,15 @@ export class Ring {
    * the side that wakes clears the word, because this thread may have two waits at the same time.
    */
   #sleeps(waits: number): void {
-    Atomics.store(this.#words, waits, 1);
+    Atomics.store(this.#words, waits, Sleep.InAtomics);
   }
 
   /** Wakes the other side, if it waits for a position that has moved. */
   #wake(position: number, waits: number): void {
-    if (Atomics.load(this.#words, waits) === 0) return;
-    if (Atomics.exchange(this.#words, waits, 0) !== 0) notify(this.#words, position);
+    if (Atomics.load(this.#words, waits) === Sleep.None) return;
+    const sleep = Atomics.exchange(this.#words, waits, Sleep.None);
+    if (sleep === Sleep.InKernel) this.#wakeInKernel(this.#words.subarray(position));
+    else if (sleep !== Sleep.None) notify(this.#words, position);
   }
 }
 

@@ -147,6 +147,22 @@ Deno.test("counter: a C variable is one variable on all nodes", async () => {
   });
 });
 
+Deno.test("native_threads: threads of C++ on two nodes compute what one thread does", async () => {
+  await withFolder(async (folder) => {
+    const text = await Deno.readTextFile(`${ROOT}examples/native_threads.ts`);
+    const [, words] = /^\/\/ {3}g\+\+ (.*)$/m.exec(text)!;
+    const target = `${folder}/libthreads.so`;
+    const args = ["-Wall", "-Wextra", "-pedantic", "-Werror"];
+    args.push(...words!.replace("libthreads.so", target).split(" "));
+    const built = await new Deno.Command("g++", { args, cwd: ROOT }).output();
+    assert(built.success, new TextDecoder().decode(built.stderr));
+    const printedBy = await runWell("native_threads", folder);
+    for (const job of ["run_matrix_product", "run_stencil", "run_work_queue"]) {
+      assertMatch(printedBy(1), new RegExp(`^${job} by 2 × 2 threads: right, \\d+ ms$`, "m"));
+    }
+  });
+});
+
 Deno.test("counter: a node without the module fails, and ends the others", async () => {
   await withFolder(async (folder) => {
     await using cluster = new ProcessCluster();

@@ -65,7 +65,7 @@ Deno.test("package: the tarball has what a program needs, and nothing else", asy
   using scratch = new Scratch();
   const list = (await scratch.run(["tar", "-tzf", tarball])).stdout.trim().split("\n");
   const files = list.filter((name) => !name.endsWith("/")).map((name) => name.slice(8));
-  const native = ["zig/include/tdsm.h", "zig/rdma.ld"];
+  const native = ["zig/include/tdsm.h", "zig/include/tdsm.hpp", "zig/rdma.ld"];
   for (const name of ["README.md", "LICENSE", "CHANGELOG.md", "types/mod.d.ts", ...native]) {
     assert(files.includes(name), name);
   }

@@ -22,6 +22,7 @@ const FILES = [
   "CHANGELOG.md",
   // What a native module is built with.
   "zig/include/tdsm.h",
+  "zig/include/tdsm.hpp",
   "zig/rdma.ld",
 ];
 

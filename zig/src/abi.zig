@@ -8,7 +8,7 @@ const SealedLink = @import("sealed_link.zig").SealedLink;
 const Status = @import("status.zig").Status;
 
 /// Raised when a layout, a constant or the meaning of a call changes.
-pub const version: u32 = 5;
+pub const version: u32 = 6;
 
 pub const page_size_min: u32 = 4 << 10;
 pub const page_size_max: u32 = 2 << 20;
@@ -305,7 +305,8 @@ pub const manifest: [:0]const u8 = made: {
     }) ++ "}}";
 };
 
-fn structJson(comptime name: []const u8, comptime T: type) []const u8 {
+/// The layout of a struct, as one entry of a map in JSON.
+pub fn structJson(comptime name: []const u8, comptime T: type) []const u8 {
     comptime {
         var json: []const u8 = std.fmt.comptimePrint("\"{s}\":{{\"size\":{d},\"fields\":{{", .{ name, @sizeOf(T) });
         for (std.meta.fieldNames(T), 0..) |field, i| {
@@ -320,7 +321,8 @@ fn structJson(comptime name: []const u8, comptime T: type) []const u8 {
     }
 }
 
-fn enumJson(comptime T: type) []const u8 {
+/// The numbers of an enum, as a map in JSON.
+pub fn enumJson(comptime T: type) []const u8 {
     comptime {
         var json: []const u8 = "{";
         for (std.enums.values(T), 0..) |value, i| {

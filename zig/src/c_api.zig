@@ -1,4 +1,5 @@
-//! The C ABI: everything that libtdsm.so exports, and nothing else is exported elsewhere.
+//! The C ABI: everything that libtdsm.so exports for the runtime. What it exports for native code
+//! of programs is in `program_api.zig`; nothing is exported elsewhere.
 //!
 //! A call answers 0 or more when it succeeds and the negated status code when it fails; then
 //! `tdsm_last_errno` on the same thread has the kernel's reason. Any thread may call anything.
@@ -7,6 +8,7 @@
 const std = @import("std");
 const linux = std.os.linux;
 const abi = @import("abi.zig");
+const call_ring = @import("call_ring.zig");
 const crc32c = @import("crc32c.zig");
 const exit = @import("exit.zig");
 const faults = @import("faults.zig");
@@ -17,6 +19,8 @@ const modules = @import("modules.zig");
 const noise = @import("noise.zig");
 const pages = @import("pages.zig");
 const process = @import("process.zig");
+const program = @import("program.zig");
+const program_api = @import("program_api.zig");
 const realtime = @import("realtime.zig");
 const starvation = @import("starvation.zig");
 const regions = @import("region.zig");
@@ -27,6 +31,10 @@ const section = @import("section.zig");
 const status = @import("status.zig");
 const threads = @import("thread.zig");
 const waiting = @import("wait.zig");
+
+comptime {
+    _ = program_api;
+}
 
 /// uint32_t tdsm_abi_version(void)
 pub export fn tdsm_abi_version() u32 {
@@ -133,7 +141,9 @@ pub export fn tdsm_boottime_ms() f64 {
 /// Returns when no other call is inside. Leaves blank private memory where windows were; those of a
 /// fenced region stay closed.
 pub export fn tdsm_close(handle: u32) i32 {
+    program.retire(handle);
     registry.close(handle) catch |failure| return status.code(failure);
+    program.forget(handle);
     exit.forget(handle);
     return 0;
 }
@@ -623,6 +633,31 @@ pub export fn tdsm_module_unmap(module: u32, handle: u32) i32 {
 pub export fn tdsm_module_close(module: u32) i32 {
     modules.close(module) catch |failure| return status.code(failure);
     return 0;
+}
+
+/// int32_t tdsm_program_publish(uint32_t handle, uint8_t *calls, const tdsm_program_node *node)
+/// Lets native code of this process use the region's node by `tdsm.h`, until the region is closed.
+/// `calls` is the memory that the node's threads and its engine share; it stays until then.
+pub export fn tdsm_program_publish(handle: u32, calls: ?[*]u8, node: ?*const program.Node) i32 {
+    const bad = status.code(status.reject(error.BadArgument));
+    const shared = calls orelse return bad;
+    const described = node orelse return bad;
+    if (described.slots == 0 or described.quiet_slots == 0) return bad;
+    if (!std.math.isPowerOfTwo(described.ring_bytes)) return bad;
+    program.publish(handle, @intFromPtr(shared), described.*) catch |failure| return status.code(failure);
+    process.offerSymbols();
+    return 0;
+}
+
+/// const char *tdsm_program_manifest(void): JSON, never freed.
+pub export fn tdsm_program_manifest() [*:0]const u8 {
+    return program_api.manifest.ptr;
+}
+
+/// void tdsm_program_wake(const uint32_t *word)
+/// Wakes the thread of native code that sleeps at a word of the shared memory.
+pub export fn tdsm_program_wake(word: ?*const u32) void {
+    call_ring.wake(word orelse return);
 }
 
 /// void tdsm_die(const uint8_t *message, uint64_t length, int32_t status, uint32_t timeout_ms)

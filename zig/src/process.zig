@@ -11,6 +11,26 @@ pub fn setEnvironment(name: [*:0]const u8, value: [*:0]const u8) bool {
     return setenv(name, value, 1) == 0;
 }
 
+const DlInfo = extern struct {
+    file_name: ?[*:0]const u8,
+    base: ?*const anyopaque,
+    symbol_name: ?[*:0]const u8,
+    symbol: ?*const anyopaque,
+};
+extern "c" fn dladdr(address: *const anyopaque, info: *DlInfo) c_int;
+
+var are_symbols_offered: std.atomic.Value(bool) = .init(false);
+
+/// Lets libraries that this process opens from here on find the functions of this one, as if they
+/// were linked with it: it was opened for its opener alone.
+pub fn offerSymbols() void {
+    if (are_symbols_offered.swap(true, .monotonic)) return;
+    var info: DlInfo = undefined;
+    if (dladdr(&offerSymbols, &info) == 0) return;
+    // Refers to this library under the name by which it was opened; it is never closed anyway.
+    _ = std.c.dlopen(info.file_name orelse return, .{ .NOW = true, .NOLOAD = true, .GLOBAL = true });
+}
+
 /// Milliseconds since the machine started, suspended or not.
 pub fn boottimeMs() f64 {
     var now: std.c.timespec = undefined;

@@ -2,7 +2,10 @@
 
 comptime {
     _ = @import("abi.zig");
+    _ = @import("call_ring.zig");
     _ = @import("crc32c.zig");
+    _ = @import("msgpack.zig");
+    _ = @import("program_error.zig");
     _ = @import("cores.zig");
     _ = @import("status.zig");
     _ = @import("window.zig");
