@@ -21,7 +21,7 @@ import {
 } from "../limits.ts";
 import { firstTicketOf, THREAD_TICKETS } from "../protocol/sync/messages.ts";
 import { CALL_PLACES, type CallSlots } from "../ring/call_slots.ts";
-import { PROTOCOL_VERSION } from "../wire/layout.ts";
+import { THREAD_FRAME_VERSION } from "../ring/thread_link.ts";
 
 /** In place of the rank of a node that no launcher has started. */
 const NO_RANK = 0xffff_ffff;
@@ -72,7 +72,7 @@ export function offerToNative(
     link_unanswered_max: THREAD_LINK_UNANSWERED_MAX,
     link_first: firstTicketOf(1),
     link_tickets: THREAD_TICKETS,
-    protocol_version: PROTOCOL_VERSION,
+    protocol_version: THREAD_FRAME_VERSION,
     ...CALL_PLACES,
   });
 }

@@ -16,7 +16,7 @@ import {
   THREAD_TICKETS,
 } from "../protocol/sync/messages.ts";
 import type { FrameBounds } from "../wire/check.ts";
-import { FRAME_HEADER_BYTES } from "../wire/layout.ts";
+import { FRAME_HEADER_BYTES, PROTOCOL_VERSION } from "../wire/layout.ts";
 import { decodeFrame } from "../wire/page_frames.ts";
 import { encodeSync, SYNC_MAX_BYTES } from "../wire/sync_frames.ts";
 import type { CallSlots } from "./call_slots.ts";
@@ -28,6 +28,9 @@ const NO_PAGES: FrameBounds = { pageCount: 0, pageSize: 0, runPages: 0 };
 
 /** The bytes of each answer that comes by such a link. */
 export const THREAD_ANSWER_BYTES: number = FRAME_HEADER_BYTES;
+
+/** The version of the frames that go by such a link, for threads of native code. */
+export const THREAD_FRAME_VERSION: number = PROTOCOL_VERSION;
 
 /**
  * Reads an answer.

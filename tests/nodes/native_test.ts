@@ -55,6 +55,13 @@ const CALLS = {
   tdsm_mutex_lock: { parameters: ["buffer", "i64", "buffer"], result: "i32", nonblocking: true },
   tdsm_mutex_try_lock: { parameters: ["buffer", "buffer"], result: "i32" },
   tdsm_mutex_unlock: { parameters: ["buffer"], result: "i32" },
+  /** On a thread of Deno's pool. */
+  unlock_elsewhere: {
+    name: "tdsm_mutex_unlock",
+    parameters: ["buffer"],
+    result: "i32",
+    nonblocking: true,
+  },
   tdsm_barrier_wait: { parameters: ["buffer", "u32", "i64"], result: "i32", nonblocking: true },
   tdsm_futex_wait: { parameters: ["buffer", "u32", "i64"], result: "i32", nonblocking: true },
   tdsm_futex_notify: { parameters: ["buffer", "u32"], result: "i64" },
@@ -461,6 +468,15 @@ async function byOwnLinks(nodes: readonly RemoteNode[]): Promise<void> {
   // The thread has detached, so all that it held is abandoned.
   const code = first.evaluate(() => calls.tdsm_mutex_lock(text("lock 0"), -1n, new Uint8Array(8)));
   assertEquals(await code, Code.Abandoned);
+
+  // Another thread of the node, without a link, unlocks what was locked by one.
+  const elsewhere = await second.evaluate(async () => {
+    const lock = new Uint8Array(8);
+    const codes = [calls.tdsm_mutex_try_lock(text("elsewhere"), lock)];
+    codes.push(await calls.unlock_elsewhere(lock));
+    return [...codes, await calls.tdsm_mutex_lock(text("elsewhere"), -1n, lock)];
+  });
+  assertEquals(elsewhere, [Code.Ok, Code.Ok, Code.Ok]);
 
   // A thread waits by its own link when its node closes: the others go on.
   const late = await second.evaluate(async (node) => {
