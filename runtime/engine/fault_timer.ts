@@ -24,11 +24,13 @@ export class FaultTimer {
   /**
    * Somebody looks, from here on for some seconds.
    *
-   * @returns How many requests took so long, in the buckets of a {@linkcode Histogram}.
+   * @returns How many requests took so long, in the buckets of a {@linkcode Histogram}, up to the
+   *   last one that is not empty.
    */
   look(): number[] {
     this.#lookedAtUs = this.#nowUs();
-    return [...this.#durations.counts];
+    const { counts } = this.#durations;
+    return [...counts.subarray(0, counts.findLastIndex((count) => count > 0) + 1)];
   }
 
   /** A request was made for which a thread waits. */
