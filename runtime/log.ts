@@ -213,6 +213,6 @@ export function formatJson(line: JsonLine): string {
  */
 export function deathMessage(text: string, format: LogFormat, node?: number): string {
   if (format === "text") return `tdsm: error: ${text}\n`;
-  const fields = node === undefined ? {} : { node };
+  const fields: LogFields = node === undefined ? {} : { node };
   return `${formatJson({ level: "error", text, topic: "runtime", fields })}\n`;
 }

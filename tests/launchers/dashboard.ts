@@ -115,7 +115,7 @@ Deno.test(
     const { url, join } = await watch(cluster, "--dashboard=0");
     const nodes = [await join(), await join(), await join()];
     await work(nodes);
-    await using looker = await Looker.open(url);
+    await using looker = await Looker.open(url, 1280, 640);
     const { page } = looker;
     await looker.until("#state", "live");
     await looker.until("#tile-fought", "totals");
@@ -127,6 +127,7 @@ Deno.test(
     assertMatch(await looker.text("#cell-detail"), /Taken by\s+node [23]: .*node [23]: /s);
     await looker.until("#links", "2 → 3:");
     await looker.until("#chart-latency .u-legend", "Median");
+    await page.evaluate("scrollTo({ top: 0, behavior: 'instant' })");
     await looker.picture("fight");
 
     // The same from the map of the whole region: a part of it, and then its page.

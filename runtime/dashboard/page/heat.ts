@@ -250,6 +250,9 @@ function copiesOf(copies: readonly Copies[], { count, owners, sharers }: CellVie
   // Nodes are asked one after the other, so a page may be between those that have answered.
   const isFound = owners.length + sharers.length > 0;
   if (copies.length === 0) return isFound ? "no node" : "no node at this moment";
+  if (count === 1 && copies === owners && owners.length > 1) {
+    return `nodes ${owners.map(({ node }) => node).join(", ")} in turn`;
+  }
   const shown = copies.slice(0, LARGEST_LIST).map(({ node, pages }) =>
     count === 1 ? `node ${node}` : `node ${node}: ${pages}`
   );
