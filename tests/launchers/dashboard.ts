@@ -192,6 +192,8 @@ Deno.test("dashboard: dark, in a narrow window and by the keyboard alone", SANIT
   assertMatch(await focused(), /^pages \d+–16383: /);
   await page.keyboard.press("Enter");
   await looker.until("#path", "pages");
+  // The cells that are left have the focus.
+  await page.waitForFunction("/^page \\d+: /.test(document.activeElement.ariaLabel)");
   await page.keyboard.press("Escape");
   assertEquals(await looker.text("#path"), "Region");
 

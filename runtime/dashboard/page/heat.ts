@@ -64,16 +64,14 @@ export class HeatMap {
     if (this.#ranges[0]?.count === pages) return;
     this.#ranges = [{ name: "Region", first: 0, count: pages }];
     this.#chosen = undefined;
-    this.#drawPath();
-    this.#changed();
+    this.#moved();
   }
 
   /** Shows a range. */
   open(range: Range): void {
     this.#ranges = [this.#ranges[0]!, range];
     this.#chosen = range.count === 1 ? range.first : undefined;
-    this.#drawPath();
-    this.#changed();
+    this.#moved();
   }
 
   /** Goes back to the range around what is shown. */
@@ -81,6 +79,14 @@ export class HeatMap {
     if (this.#ranges.length < 2) return;
     this.#ranges.pop();
     this.#chosen = undefined;
+    this.#moved();
+  }
+
+  /** Other cells are to be shown: until they have come, those that are seen can be of no use. */
+  #moved(): void {
+    this.#cells = [];
+    this.#pointed = undefined;
+    this.#grid.ariaBusy = "true";
     this.#drawPath();
     this.#changed();
   }
@@ -90,11 +96,13 @@ export class HeatMap {
     const shown = this.run;
     if (run === null || shown?.first !== run.first || shown.count !== run.count) return;
     this.#cells = cells;
+    this.#grid.ariaBusy = "false";
     this.#draw();
   }
 
   #draw(): void {
     const grid = this.#grid;
+    const hadFocus = grid.contains(document.activeElement);
     while (grid.children.length > this.#cells.length) grid.lastElementChild!.remove();
     while (grid.children.length < this.#cells.length) {
       const button = make("button", "cell");
@@ -102,6 +110,10 @@ export class HeatMap {
       button.tabIndex = grid.children.length === 0 ? 0 : -1;
       grid.append(button);
     }
+    const first = grid.firstElementChild as HTMLButtonElement | null;
+    // Those that had the focus, or would get it by the Tab key, may be gone.
+    if (first !== null && grid.querySelector("[tabindex='0']") === null) first.tabIndex = 0;
+    if (hadFocus && !grid.contains(document.activeElement)) first?.focus();
     for (const [index, cell] of this.#cells.entries()) {
       const button = grid.children[index] as HTMLButtonElement;
       const heat = this.#isByHolder ? holderClass(cell) : `heat-${heatOf(cell.perSecond)}`;
@@ -170,8 +182,7 @@ export class HeatMap {
       const [, allocation] = this.#ranges;
       this.#ranges.push({ name: allocation?.name ?? "Part", first, count });
       this.#chosen = undefined;
-      this.#drawPath();
-      return this.#changed();
+      return this.#moved();
     }
     this.#chosen = cell.first;
     this.#draw();
