@@ -55,6 +55,9 @@ const CALLS = {
   tdsm_mutex_lock: { parameters: ["buffer", "i64", "buffer"], result: "i32", nonblocking: true },
   tdsm_mutex_try_lock: { parameters: ["buffer", "buffer"], result: "i32" },
   tdsm_mutex_unlock: { parameters: ["buffer"], result: "i32" },
+  /** On the thread that joined. */
+  acquire_here: { name: "tdsm_sem_acquire", parameters: ["u64", "i64"], result: "i32" },
+  arrive_here: { name: "tdsm_barrier_wait", parameters: ["buffer", "u32", "i64"], result: "i32" },
   /** On a thread of Deno's pool. */
   unlock_elsewhere: {
     name: "tdsm_mutex_unlock",
@@ -313,49 +316,68 @@ test(
   },
 );
 
-/** Has threads of a node wait for what never comes; resolves to the code with which all end. */
-async function waitInVain(node: RemoteNode, key: number): Promise<{ code: Promise<number> }> {
-  const code = node.evaluate(async (_, key) => {
-    return Number(await jobs.wait_in_vain(6, BigInt(key)));
-  }, key);
-  // Each of them has said that it is there.
-  await node.evaluate(async (node, key) => {
-    for (let thread = 0; thread < 6; thread++) await node.semaphore(key).acquire();
-  }, key);
-  return { code };
-}
+test(
+  "a node that closes ends every wait, and its threads find none from then on",
+  2,
+  async ([, node]) => {
+    const codes = await node!.evaluate(async (node) => {
+      const code = jobs.wait_in_vain(6, 30n);
+      // Each of them has said that it is there.
+      for (let thread = 0; thread < 6; thread++) await node.semaphore(30n).acquire();
+      calls.tdsm_node_id();
+      await node.close();
+      return [await code, calls.tdsm_node_id(), calls.tdsm_node_id()].map(Number);
+    });
+    // This thread was attached; then it looks for another node.
+    assertEquals(codes, [Code.NodeClosed, Code.NodeClosed, Code.NotJoined]);
+  },
+);
 
-test("a node that closes, or whose directory node dies, ends every wait", 3, async (nodes) => {
-  const [first, second, third] = nodes as [RemoteNode, RemoteNode, RemoteNode];
-  const closed = await waitInVain(second, 30);
-  const after = await second.evaluate(async (node) => {
-    calls.tdsm_node_id();
-    await node.close();
-    // This thread was attached; then it looks for another node, and there is none.
-    return [Number(calls.tdsm_node_id()), Number(calls.tdsm_node_id())];
-  });
-  assertEquals([await closed.code, ...after], [
-    Code.NodeClosed,
-    Code.NodeClosed,
-    Code.NotJoined,
-  ]);
-  const lost = await waitInVain(third, 32);
-  first.process.kill();
-  assertEquals(await lost.code, Code.DirectoryLost);
-});
-
-test("a node that fails ends the waits of all", 2, async ([first, second]) => {
-  const waiting = await waitInVain(second!, 30);
-  const next = second!.evaluate(async () => {
-    await jobs.wait_in_vain(1, 32n);
-    return [calls.tdsm_sem_try_acquire(31n), lastError()];
-  });
-  await first!.evaluate((node) => node.abort("a wrong result"));
-  assertEquals(await waiting.code, Code.NodeFailed);
-  const [code, reason] = await next;
-  assertEquals(code, Code.NodeFailed);
-  assertMatch(String(reason), /^Cannot acquire semaphore 31: node 1 has failed.*a wrong result/i);
-});
+Deno.test("native: a node that fails, or whose directory node dies, ends every wait with the reason", () =>
+  withModule(async (path) => {
+    const ends = [
+      {
+        code: Code.NodeFailed,
+        reason: /^Cannot acquire semaphore 31: Node 1 has failed .*: a wrong result/,
+        end: (node: RemoteNode) => node.evaluate((node) => node.abort("a wrong result")),
+      },
+      {
+        code: Code.DirectoryLost,
+        reason: /^Cannot acquire semaphore 31: .*directory/,
+        end: (node: RemoteNode) => node.process.kill(),
+      },
+    ];
+    for (const { code, reason, end } of ends) {
+      await using cluster = new ProcessCluster();
+      const first = await cluster.host("--size=64KiB");
+      const survivor = inlineProgram(
+        cluster,
+        "survivor",
+        `const { JOBS, CALLS, path, at } = ${JSON.stringify({ JOBS, CALLS, path, at: first.at })};
+        const node = await join({ directoryAddress: at });
+        node.closed.catch(() => {});
+        const jobs = Deno.dlopen(path, JOBS).symbols;
+        const calls = Deno.dlopen(node.handle.library, CALLS).symbols;
+        const code = jobs.wait_in_vain(6, 30n);
+        for (let thread = 0; thread < 6; thread++) await node.semaphore(30n).acquire();
+        calls.tdsm_node_id(); // attaches this thread
+        console.log("waiting");
+        console.log(String(await code));
+        console.log(calls.tdsm_sem_try_acquire(31n));
+        console.log(Deno.UnsafePointerView.getCString(calls.tdsm_last_error()));
+        await node.close().catch(() => {});
+        // The memory with the reason is gone by now.
+        console.log([calls.tdsm_sem_try_acquire(31n), calls.tdsm_sem_try_acquire(31n)].join());`,
+        { flags: [] },
+      );
+      await survivor.until("waiting", () => survivor.stdout.includes("waiting") || undefined);
+      await end(first);
+      const { stdout } = await survivor.exit();
+      const [, waited, next, why, late] = stdout.split("\n");
+      assertEquals([waited, next, late], [`${code}`, `${code}`, `${code},${Code.NotJoined}`]);
+      assertMatch(why!, reason);
+    }
+  }));
 
 test(
   "threads give their slots back when they end, and too many at one time are refused",
@@ -468,6 +490,22 @@ async function byOwnLinks(nodes: readonly RemoteNode[]): Promise<void> {
   // The thread has detached, so all that it held is abandoned.
   const code = first.evaluate(() => calls.tdsm_mutex_lock(text("lock 0"), -1n, new Uint8Array(8)));
   assertEquals(await code, Code.Abandoned);
+
+  // A link gives up what is not there in time, and brings what others have left.
+  const ended = await second.evaluate(() => [
+    calls.acquire_here(45n, 20n),
+    calls.acquire_here(45n, 0n),
+    calls.tdsm_mutex_try_lock(text("lock 1"), new Uint8Array(8)),
+  ]);
+  assertEquals(ended, [Code.TimedOut, Code.TimedOut, Code.Abandoned]);
+  // A barrier whose party dies.
+  const arrive = (node: RemoteNode): Promise<number> =>
+    node.evaluate(() => calls.arrive_here(text("pair"), 2, -1n));
+  const both = await Promise.all([second, third].map(arrive));
+  assertEquals(both.toSorted(), [Code.Ok, Code.Last]);
+  const alone = arrive(second);
+  third.process.kill();
+  assertEquals(await alone, Code.PeerLost);
 
   // Another thread of the node, without a link, unlocks what was locked by one.
   const elsewhere = await second.evaluate(async () => {
