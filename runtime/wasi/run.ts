@@ -1,10 +1,10 @@
 /** Running of a program: the home node's part, and that of every other node. */
 
 import { errorText, reasonOf, TdsmError } from "../errors.ts";
-import { WASM_CLOCK_LOOKS } from "../limits.ts";
 import type { Node } from "../node/node.ts";
 import { printError } from "../node/report.ts";
 import { rpc } from "../rpc/define.ts";
+import { clockNs, measureOffsetNs } from "./clock.ts";
 import { ProgramHome } from "./home.ts";
 import {
   type HomeCall,
@@ -15,7 +15,6 @@ import {
 } from "./messages.ts";
 import type { WasiProgram } from "./program.ts";
 import { type ProgramEnvironment, WasiSystem } from "./system.ts";
-import { clockNs } from "./thread_imports.ts";
 import { ThreadPool } from "./thread_pool.ts";
 
 /** How a program is run. */
@@ -161,7 +160,7 @@ class ServingNode {
       return `node ${id} has another program, or another version of it; give all nodes the same file`;
     }
     try {
-      const offsetNs = await clockOffsetNs(nodes[0]!);
+      const offsetNs = await measureOffsetNs(atHome.clock.on(nodes[0]!));
       const parts = await partsOf(this.#node, this.#program, nodes, offsetNs);
       this.#pool = new ThreadPool(
         parts,
@@ -204,24 +203,6 @@ async function partsOf(
   const { pages, maximum } = memoryImport;
   const memory = await node.wasmMemory({ name: "program", pages, maximum });
   return { handle: node.handle, module, memory, memoryImport, nodes, clockOffsetNs };
-}
-
-/**
- * What to add to this machine's clock for that of another node. Where both may be the same, as on
- * one machine, it is nothing.
- */
-async function clockOffsetNs(node: number): Promise<bigint> {
-  let best = { tripNs: 0n, offsetNs: 0n };
-  for (let look = 0; look < WASM_CLOCK_LOOKS; look++) {
-    const before = clockNs();
-    const there = await atHome.clock.on(node)();
-    const after = clockNs();
-    const tripNs = after - before;
-    if (look > 0 && tripNs >= best.tripNs) continue;
-    best = { tripNs, offsetNs: there - (before + after) / 2n };
-  }
-  const { tripNs, offsetNs } = best;
-  return offsetNs < tripNs && -offsetNs < tripNs ? 0n : offsetNs;
 }
 
 /** Whether an error comes of the loss of another node. */

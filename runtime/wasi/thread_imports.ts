@@ -1,6 +1,7 @@
 /** What an instance of a program imports: each thread has an instance of its own. */
 
 import type { AttachedNode } from "../node/attach.ts";
+import { clockNs } from "./clock.ts";
 import { Errno } from "./errno.ts";
 import { HOME_FUNCTIONS, PLACE_MODULE, WASI_MODULE } from "./functions.ts";
 import type { HomeCall, ThreadParts } from "./messages.ts";
@@ -182,12 +183,4 @@ function withMemory(execute: () => number): number {
 
 function isClock(clock: number): boolean {
   return clock >= Clock.Realtime && clock <= Clock.ThreadCpu;
-}
-
-/**
- * This machine's clock, in nanoseconds since 1970. Threads of one program must agree on the time,
- * so all of its clocks are this one.
- */
-export function clockNs(): bigint {
-  return BigInt(Math.round((performance.timeOrigin + performance.now()) * 1_000)) * 1_000n;
 }
