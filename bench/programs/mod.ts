@@ -51,6 +51,7 @@ export const PROTOCOL: SimulationOptions["protocol"] = {
   holdTimeUs: HOLD_TIME_DEFAULT_US,
   migration: true,
   readAhead: SETTINGS.readAhead.default,
+  placement: SETTINGS.homes.default ?? "auto",
 };
 
 /**

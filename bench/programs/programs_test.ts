@@ -58,7 +58,8 @@ for (const nodes of [1, 2, 5]) {
 Deno.test("where homes are on every node, programs compute the same, and node 1 has less to do", () => {
   for (const program of makeSuite(SMALL)) {
     const options = { program, nodes: 8, network: LOOPBACK!, unitUs: 0.01, checked: true };
-    const { homeEngineShare, us } = simulate({ ...options, protocol: PROTOCOL });
+    const atOne = { ...PROTOCOL, placement: "directory" } as const;
+    const { homeEngineShare, us } = simulate({ ...options, protocol: atOne });
     for (const placement of ["first-touch", "spread"] as const) {
       const run = simulate({ ...options, protocol: { ...PROTOCOL, placement } });
       const worked = [run.homeEngineShare * run.us, homeEngineShare * us];
@@ -66,6 +67,25 @@ Deno.test("where homes are on every node, programs compute the same, and node 1 
     }
   }
 });
+
+for (const nodes of [2, 3]) {
+  Deno.test(`${nodes} nodes send by auto what they send where node 1 is the home of all, and take as long`, () => {
+    for (const program of makeSuite(SMALL)) {
+      const [one, auto] = (["directory", "auto"] as const).map((placement) => {
+        const protocol = { ...PROTOCOL, placement };
+        const { counts, us } = simulate({
+          program,
+          nodes,
+          network: LOOPBACK!,
+          unitUs: 0.01,
+          protocol,
+        });
+        return { counts, us };
+      });
+      assertEquals(auto, one, program.name);
+    }
+  });
+}
 
 Deno.test("nodes that share the edges of their parts move little more than these", () => {
   const [steps, nodes] = [30, 16];

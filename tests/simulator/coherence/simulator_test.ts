@@ -50,8 +50,9 @@ Deno.test("schedules: what was found once is found no more", () => {
   // nodes keep free took for wrong: a home that in one step came to have a page which another node
   // had wished to be rid of, and asked for room for it itself, since a thread of its own waited.
   // And zeros that a home gave itself, which a thread changed before it dropped them to clear them.
-  // And a page that was to be taken over, and was not: a request for it and another one was under
-  // way, and brought the other one only.
+  // And a page that was to be taken over, and was not, twice: a request for it and another one was
+  // under way, and brought the other one only. And a page that went to a node of whose death its
+  // home had just heard, as the end of another transaction let that node's request begin.
   const seeds = [
     15306,
     123601,
@@ -68,6 +69,8 @@ Deno.test("schedules: what was found once is found no more", () => {
     787938256,
     1126205813,
     1127165589,
+    2144415593,
+    2473722998,
   ];
   for (const seed of seeds) runSchedule(seed);
 });
