@@ -40,7 +40,8 @@ import { describeStuck } from "./log.ts";
 import { TraceFile } from "./trace_file.ts";
 import { WatchedPoller } from "./watched_poller.ts";
 import { together } from "../observe/engine_watches.ts";
-import { METRICS_PATH, MetricsServer } from "./metrics_server.ts";
+import { METRICS_PATH } from "./metrics_server.ts";
+import { type MetricsExport, openMetrics } from "./metrics_export.ts";
 import { EngineMetrics } from "../observe/engine_metrics.ts";
 import { nodeMetrics } from "../observe/node_metrics.ts";
 import type { Metric } from "../observe/exposition.ts";
@@ -66,8 +67,8 @@ interface HostParts {
   readonly sleep: DriverSleep | undefined;
   /** What the links and the driver use; this host closes it. */
   readonly poller: Poller | undefined;
-  /** What serves metrics, if anything does; this host closes it. */
-  readonly metrics: MetricsServer | undefined;
+  /** Where metrics go, if anywhere; this host closes it. */
+  readonly metrics: MetricsExport | undefined;
   /** This thread in a real-time class, where it is in one already; this host ends that. */
   readonly realtime: RealtimeThread | undefined;
 }
@@ -81,7 +82,7 @@ export class EngineHost implements Member {
   readonly #cluster: Cluster;
   readonly #turn: Turn;
   readonly #poller: Poller | undefined;
-  readonly #metrics: MetricsServer | undefined;
+  readonly #metrics: MetricsExport | undefined;
   readonly #trace: TraceFile | undefined;
   #realtime: RealtimeThread | undefined;
   readonly #slots: CallSlots;
@@ -109,7 +110,7 @@ export class EngineHost implements Member {
     this.#realtime = parts.realtime;
     this.#metrics = parts.metrics;
     this.#trace = this.#openTrace();
-    const counts = parts.metrics && new EngineMetrics();
+    const counts = parts.metrics && new EngineMetrics(parts.metrics.newHistogram);
     const watch = together(counts, this.#trace?.recorder);
     if (parts.poller instanceof WatchedPoller) parts.poller.told = watch;
     this.#slots = new CallSlots(start.slots, programWaker(library));
@@ -199,10 +200,10 @@ export class EngineHost implements Member {
     const turn = new Turn();
     let poller: Poller | undefined;
     let realtime: RealtimeThread | undefined;
-    let metrics: MetricsServer | undefined;
+    let metrics: MetricsExport | undefined;
     let host: EngineHost;
     try {
-      if (settings.metrics !== undefined) metrics = MetricsServer.open(settings.metrics);
+      if (settings.metrics !== undefined) metrics = openMetrics(settings.metrics);
       await turn.come(settings, () => start.ticket);
       const isWatched = settings.metrics !== undefined || settings.trace !== undefined;
       poller = (isWatched ? WatchedPoller : Poller).open(library, listener);
@@ -284,7 +285,7 @@ export class EngineHost implements Member {
     const { shared } = this.engine;
     this.#post({ kind: "ready", id: this.#cluster.self, handle, shared, address, port });
     this.#turn.tell(TurnWord.Joined, port);
-    if (this.#metrics !== undefined) {
+    if (this.#metrics?.address !== undefined) {
       const { hostname, port } = this.#metrics.address;
       const url = `http://${formatAddress(this.#metrics.address)}${METRICS_PATH}`;
       this.log(Level.Info, `Metrics at ${url}`, { event: "metrics", address: hostname, port });

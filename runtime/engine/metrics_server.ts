@@ -7,6 +7,8 @@ import { type Address, formatAddress } from "../address.ts";
 import { reasonOf, TdsmError } from "../errors.ts";
 import { noted } from "../event_loop.ts";
 import { exposition, EXPOSITION_TYPE, type Metric } from "../observe/exposition.ts";
+import type { NewHistogram } from "../observe/engine_metrics.ts";
+import { Histogram } from "../observe/histogram.ts";
 import { netPermission } from "../settings/permissions.ts";
 
 /** Where metrics are, on the server. */
@@ -18,6 +20,8 @@ const OPERATION = "serve metrics";
 export class MetricsServer implements AsyncDisposable {
   /** Where it listens. */
   readonly address: Address;
+  /** Makes the histograms in which durations are counted. */
+  readonly newHistogram: NewHistogram = () => new Histogram();
   readonly #server: Deno.HttpServer<Deno.NetAddr>;
   #read: (() => Iterable<Metric>) | undefined;
 

@@ -29,16 +29,27 @@ const WAITS = {
 /** A name of {@linkcode WAITS}. */
 export type WaitName = typeof WAITS[keyof typeof WAITS];
 
+/** The names of the histograms' metrics. */
+export const DURATIONS = {
+  faults: "tdsm_fault_duration_seconds",
+  waits: "tdsm_sync_wait_duration_seconds",
+  calls: "tdsm_call_duration_seconds",
+  services: "tdsm_service_duration_seconds",
+} as const;
+
+/** Makes the histogram of a metric and its labels. */
+export type NewHistogram = (metric: string, labels: Readonly<Record<string, string>>) => Histogram;
+
 /** Counts what happens in one engine. */
 export class EngineMetrics implements EngineWatch {
   /** How long threads have waited for pages. */
-  readonly faults: ReadonlyMap<FaultKind, Histogram> = histograms(FAULT_KINDS);
+  readonly faults: ReadonlyMap<FaultKind, Histogram>;
   /** At the directory node: how long threads of all nodes have waited for each other. */
-  readonly waits: ReadonlyMap<WaitName, Histogram> = histograms(Object.values(WAITS));
+  readonly waits: ReadonlyMap<WaitName, Histogram>;
   /** How long calls of threads of this node have taken. */
-  readonly calls = new Histogram();
+  readonly calls: Histogram;
   /** How long the program has taken to serve calls of other nodes. */
-  readonly services = new Histogram();
+  readonly services: Histogram;
   /** What was exchanged with each node that is there. */
   readonly peers = new Map<NodeId, PeerCounts>();
   /** How long the engine has looked for news, in microseconds. */
@@ -55,6 +66,20 @@ export class EngineMetrics implements EngineWatch {
   /** When each call that has no answer was made, and each that is served was begun. */
   readonly #callsMade = new Map<number, number>();
   readonly #callsServed = new Map<number, number>();
+
+  /** @param newHistogram Makes each histogram, of a metric and its labels. */
+  constructor(newHistogram: NewHistogram = () => new Histogram()) {
+    const byLabel = <Name extends string>(
+      metric: string,
+      label: string,
+      values: readonly Name[],
+    ): Map<Name, Histogram> =>
+      new Map(values.map((value) => [value, newHistogram(metric, { [label]: value })]));
+    this.faults = byLabel(DURATIONS.faults, "kind", FAULT_KINDS);
+    this.waits = byLabel(DURATIONS.waits, "operation", Object.values(WAITS));
+    this.calls = newHistogram(DURATIONS.calls, {});
+    this.services = newHistogram(DURATIONS.services, {});
+  }
 
   /** At the directory node: how many requests of threads of all nodes wait for their answer. */
   get waiting(): number {
@@ -133,10 +158,6 @@ export class EngineMetrics implements EngineWatch {
 /** A message that the bytes of pages follow counts them. */
 function pagesIn(message: Message): number {
   return message.kind === "grant" && message.content === Content.Data ? message.count : 0;
-}
-
-function histograms<Name extends string>(names: readonly Name[]): Map<Name, Histogram> {
-  return new Map(names.map((name) => [name, new Histogram()]));
 }
 
 function begin(begun: Map<number, number>, number: number): void {

@@ -2,7 +2,7 @@
 
 import type { Address } from "../address.ts";
 import { VERSION } from "../version.ts";
-import type { EngineMetrics, PeerCounts } from "./engine_metrics.ts";
+import { DURATIONS, type EngineMetrics, type PeerCounts } from "./engine_metrics.ts";
 import type { Labels, Metric } from "./exposition.ts";
 import type { Histogram } from "./histogram.ts";
 
@@ -125,23 +125,23 @@ export function nodeMetrics(reading: NodeReading): Metric[] {
     add("counter", "tdsm_engine_time_seconds_total", spent, ...timesOf(engine));
   }
   histogram(
-    "tdsm_fault_duration_seconds",
+    DURATIONS.faults,
     "How long threads waited for pages, from when the engine took the fault.",
     ...[...engine.faults].map(([kind, durations]) => [{ kind }, durations] as const),
   );
   histogram(
-    "tdsm_call_duration_seconds",
+    DURATIONS.calls,
     "How long calls of this node's threads to other nodes took.",
     [{}, engine.calls],
   );
   histogram(
-    "tdsm_service_duration_seconds",
+    DURATIONS.services,
     "How long this node's program took to serve calls of other nodes.",
     [{}, engine.services],
   );
   if (reading.isDesk) {
     histogram(
-      "tdsm_sync_wait_duration_seconds",
+      DURATIONS.waits,
       "How long threads of all nodes waited for semaphores, barriers, mutexes and words.",
       ...[...engine.waits].map(([operation, durations]) => [{ operation }, durations] as const),
     );

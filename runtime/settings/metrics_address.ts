@@ -2,6 +2,7 @@
 
 import { type Address, formatAddress, PORT_MAX } from "../address.ts";
 import { refused } from "./flags.ts";
+import type { Settings } from "./types.ts";
 
 /**
  * Finds where a node serves its metrics. Nodes that a launcher has started share their settings,
@@ -9,11 +10,11 @@ import { refused } from "./flags.ts";
  *
  * @param given What the settings say; `undefined` for nowhere.
  * @param rank The node's place among those that were started together, from 0 on.
- * @returns Where; port 0 is any free one.
+ * @returns Where; port 0 is any free one. OpenTelemetry tells nodes apart by itself.
  * @throws {TdsmError} `InvalidOption` where there is no such port.
  */
-export function metricsAt(given: Address | undefined, rank = 0): Address | undefined {
-  if (given === undefined || given.port === 0) return given;
+export function metricsAt(given: Settings["metrics"], rank = 0): Settings["metrics"] {
+  if (given === undefined || given === "otel" || given.port === 0) return given;
   const { hostname } = given;
   const port = given.port + rank;
   if (port <= PORT_MAX) return { hostname, port };

@@ -9,4 +9,5 @@ Deno.test("metricsAt: each of the nodes that were started together has a port", 
   assertThrows(() => metricsAt(given, 3), TdsmError, "the last port is 65535");
   const any = { hostname: "::1", port: 0 };
   assertEquals([metricsAt(any, 3), metricsAt(undefined, 3)], [any, undefined]);
+  assertEquals(metricsAt("otel", 3), "otel");
 });

@@ -27,7 +27,7 @@ export function requirePermissions(settings: Settings): void {
   const { address: hostname, port, directoryAddress, metrics } = settings;
   const addresses = [{ hostname, port }];
   if (directoryAddress !== undefined) addresses.push(directoryAddress);
-  if (metrics !== undefined) addresses.push(metrics);
+  if (metrics !== undefined && metrics !== "otel") addresses.push(metrics);
   if (settings.trace !== undefined) requireWrite(settings.trace);
   const missing = addresses.find((address) => !mayUseNet(address));
   if (missing !== undefined) throw netPermission(missing, addresses);

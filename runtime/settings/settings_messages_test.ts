@@ -15,7 +15,7 @@ const SIZE = "must be a whole number of bytes, or one with a unit, such as 64MiB
 /**
  * What is allowed, as an option and as text; the rule of a switch has both in {@linkcode SWITCH}.
  */
-const METRICS = "must be a port from 0 to 65535, or HOST:PORT";
+const METRICS = "must be a port from 0 to 65535, HOST:PORT or otel";
 const RULES: { readonly [Name in SettingName]: readonly string[] } = {
   directory: SWITCH,
   directoryAddress: [

@@ -106,10 +106,10 @@ const SAMPLES: { [Name in SettingName]: [string, string, NodeOptions[Name], unkn
   logLevel: ["0", "5", 1, [5, 0, 1]],
   semLogLevel: ["0", "5", 1, [5, 0, 1]],
   logFormat: ["json", "text", "text", ["text", "json", "text"]],
-  metrics: ["[::1]:0", "9464", 0, [
+  metrics: ["[::1]:0", "9464", "otel", [
     { hostname: "127.0.0.1", port: 9464 },
     { hostname: "::1", port: 0 },
-    { hostname: "127.0.0.1", port: 0 },
+    "otel",
   ]],
   trace: ["b.json", "a.json", "c.json", ["a.json", "b.json", "c.json"]],
   joinTimeoutMs: ["2", "1", 0, [1, 2, 0]],

@@ -144,8 +144,9 @@ const MEMORY: Kind<MemoryLimit> = {
   fromOption: (value) => typeof value === "string" ? parseMemoryLimit(value) : checkedBytes(value),
 };
 
-/** Reads where metrics are served: `9464`, or `HOST:9464`. */
-function parseMetrics(text: string): Address {
+/** Reads where metrics are served: `9464`, or `HOST:9464`; or that OpenTelemetry gets them. */
+function parseMetrics(text: string): Address | "otel" {
+  if (text === "otel") return text;
   const [, host, port] = /^(?:(.+):)?(\d+)$/s.exec(text) ?? [];
   const address = checkedPort(Number(port));
   return host === undefined ? address : { ...address, hostname: parseHostname(host) };
@@ -158,11 +159,11 @@ function checkedPort(port: unknown): Address {
   throw new RangeError(METRICS_RULE);
 }
 
-const METRICS_RULE = `must be a port from 0 to ${PORT_MAX}, or HOST:PORT`;
+const METRICS_RULE = `must be a port from 0 to ${PORT_MAX}, HOST:PORT or otel`;
 
 /** Where metrics are served. */
-const METRICS: Kind<Address> = {
-  placeholder: "[HOST:]PORT",
+const METRICS: Kind<Address | "otel"> = {
+  placeholder: "WHERE",
   fromText: parseMetrics,
   fromOption: (value) => typeof value === "string" ? parseMetrics(value) : checkedPort(value),
 };
@@ -367,7 +368,7 @@ const TABLE = {
     kind: METRICS,
     default: undefined,
     defaultText: "none",
-    help: "Serve metrics for Prometheus at this port of 127.0.0.1, or at HOST:PORT",
+    help: "Serve metrics for Prometheus at PORT or HOST:PORT, or hand them to OpenTelemetry: otel",
   },
   trace: {
     environment: ["TDSM_TRACE"],

@@ -85,7 +85,8 @@ export interface NodeOptions {
   /**
    * Where the node serves metrics for Prometheus, by HTTP: a port of 127.0.0.1, or text such as
    * `"0.0.0.0:9464"`; port 0 takes any free one. Of nodes that a launcher has started, that of rank
-   * R serves them R ports further. Default: nowhere, and nothing is measured.
+   * R serves them R ports further. With `"otel"` Deno's OpenTelemetry exports them instead.
+   * Default: nowhere, and nothing is measured.
    */
   readonly metrics?: number | string | undefined;
   /**
@@ -193,8 +194,8 @@ export interface Settings {
   readonly semLogLevel: number;
   /** How lines of the log are written. */
   readonly logFormat: "text" | "json";
-  /** Where metrics are served; `undefined` for nowhere. */
-  readonly metrics: Address | undefined;
+  /** Where metrics are served, or that OpenTelemetry exports them; `undefined` for nowhere. */
+  readonly metrics: Address | "otel" | undefined;
   /** Where a trace is written, but for the node's id; `undefined` for nowhere. */
   readonly trace: string | undefined;
   /** How long the node tries to reach the directory, in milliseconds; 0 is one try. */

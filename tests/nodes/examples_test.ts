@@ -174,3 +174,18 @@ Deno.test("counter: a node without the module fails, and ends the others", async
     assertMatch(stderr, /^tdsm: node \d ended with exit code 1/m);
   });
 });
+
+Deno.test("false_sharing: nodes whose cells share a page fault, those whose cells do not hardly do", async () => {
+  const printedBy = await runWell("false_sharing");
+  const faults = [1, 2].map((node) => {
+    const [, count] = /^\d+ lines match; \d+ ms, (\d+) faults$/m.exec(printedBy(node))!;
+    return Number(count);
+  });
+  assert(Math.max(...faults) > 1, `${faults}`);
+  await using cluster = new ProcessCluster();
+  const launcher = ["run", "-A", "--no-prompt", `${ROOT}runtime/cli/launch.ts`];
+  const args = [...launcher, "-n", "2", `${ROOT}examples/false_sharing.ts`, "--apart"];
+  const { code, stdout } = await cluster.spawn("apart", { args }).exit();
+  assertEquals(code, 0);
+  assertEquals(stdout.match(/^\[[12]\] \d+ lines match; \d+ ms, 1 faults$/gm)?.length, 2, stdout);
+});

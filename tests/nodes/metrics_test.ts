@@ -2,7 +2,7 @@
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { type ParsedMetric, parseExposition } from "../support/exposition_parser.ts";
-import { ProcessCluster, type RemoteNode } from "../support/process_cluster.ts";
+import { ProcessCluster, RemoteNode } from "../support/process_cluster.ts";
 
 /** Where a node says that it serves its metrics. */
 async function metricsUrl({ process }: RemoteNode): Promise<string> {
@@ -103,5 +103,98 @@ Deno.test("metrics: a port that is taken, and a missing permission, are one line
   assertMatch(
     narrow!.stderr,
     /^tdsm: error: Cannot use the network at .*--allow-net=127\.0\.0\.1 \(PermissionMissing\)\n$/,
+  );
+});
+
+/** What a node has exported, by the names of its metrics: a small receiver of OTLP, as JSON. */
+class OtlpReceiver implements AsyncDisposable {
+  readonly #metrics = new Map<string, OtlpMetric>();
+  readonly #server = Deno.serve(
+    { hostname: "127.0.0.1", port: 0, onListen: () => {} },
+    (request) => this.#take(request),
+  );
+  #arrived = Promise.withResolvers<void>();
+
+  get url(): string {
+    return `http://127.0.0.1:${this.#server.addr.port}`;
+  }
+
+  async #take(request: Request): Promise<Response> {
+    const body = await request.json();
+    for (const { scopeMetrics } of body.resourceMetrics ?? []) {
+      for (const { scope, metrics } of scopeMetrics) {
+        if (scope.name !== "tdsm") continue;
+        for (const metric of metrics) this.#metrics.set(metric.name, metric);
+      }
+    }
+    this.#arrived.resolve();
+    this.#arrived = Promise.withResolvers();
+    return Response.json({});
+  }
+
+  /** Waits until the metrics that have arrived satisfy a condition. */
+  async until(holds: (metrics: ReadonlyMap<string, OtlpMetric>) => boolean): Promise<void> {
+    while (!holds(this.#metrics)) await this.#arrived.promise;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#server.shutdown();
+  }
+}
+
+interface OtlpPoint {
+  readonly asInt?: string;
+  readonly asDouble?: number;
+  readonly count?: string | number;
+  readonly attributes: { key: string; value: { stringValue?: string } }[];
+}
+
+interface OtlpMetric {
+  readonly name: string;
+  readonly unit: string;
+  readonly sum?: { readonly dataPoints: OtlpPoint[] };
+  readonly gauge?: { readonly dataPoints: OtlpPoint[] };
+  readonly histogram?: { readonly dataPoints: OtlpPoint[] };
+}
+
+Deno.test("metrics: with otel Deno exports them, with OpenTelemetry's names and units", async () => {
+  await using cluster = new ProcessCluster();
+  await using receiver = new OtlpReceiver();
+  const directory = await cluster.host();
+  const flags = [`--directory-address=${directory.at}`, "--metrics=otel"];
+  const second = await RemoteNode.ready(cluster.spawnNode(flags, {
+    env: {
+      OTEL_DENO: "true",
+      OTEL_EXPORTER_OTLP_PROTOCOL: "http/json",
+      OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url,
+      OTEL_METRIC_EXPORT_INTERVAL: "200",
+    },
+  }));
+  await directory.store(0, 1);
+  assertEquals(await second.load(0), 1);
+  const { faults } = await second.evaluate((node) => node.stats());
+  await cluster.bounded(
+    "the metrics",
+    receiver.until((metrics) => {
+      const [point] = metrics.get("tdsm.faults")?.sum?.dataPoints ?? [];
+      const durations = metrics.get("tdsm.fault.duration");
+      const counts = durations?.histogram?.dataPoints.map(({ count }) => Number(count)) ?? [];
+      return Number(point?.asInt ?? point?.asDouble) === faults && durations?.unit === "s" &&
+        counts.reduce((sum, count) => sum + count, 0) === faults &&
+        metrics.get("tdsm.network.sent")?.unit === "By" &&
+        metrics.get("tdsm.pages")?.gauge?.dataPoints.length === 3;
+    }),
+  );
+  assertEquals((await second.leave()).code, 0);
+});
+
+Deno.test("metrics: with otel where Deno's OpenTelemetry is off, one line says so", async () => {
+  await using cluster = new ProcessCluster();
+  const args = ["run", "--no-prompt", "--allow-ffi", "--allow-net", "mod.ts", "--port=0"];
+  const { code, stderr } = await cluster.spawn("off", { args: [...args, "--metrics=otel"] }).exit();
+  assertEquals(code, 2);
+  assertMatch(
+    stderr,
+    /^tdsm: error: Cannot use metrics otel: .*Set OTEL_DENO=true .*\(InvalidOption\)\n$/,
   );
 });
