@@ -1,6 +1,6 @@
 /** Where a node serves its metrics, if it was started with others. */
 
-import { type Address, formatAddress, PORT_MAX } from "../address.ts";
+import { formatAddress, PORT_MAX } from "../address.ts";
 import { refused } from "./flags.ts";
 import type { Settings } from "./types.ts";
 
