@@ -378,3 +378,16 @@ Deno.test("Allocator: a region of 1 TiB is given out to its last byte", () => {
   assertEquals(allocator.statistics().largestHoleBytes, 1024 * GIB);
   assertEquals(allocate(allocator, 1, "Uint8Array", TIB).dirtyBytes, TIB * 3 / 4);
 });
+
+Deno.test("Allocator: what has a name is listed, the oldest first, until it is freed", () => {
+  const allocator = create();
+  const ask = (name?: string) =>
+    allocate(allocator, 1, "Int32Array", 1025, name === undefined ? {} : { name });
+  const [first] = [ask("b"), ask(), ask("a")];
+  assertEquals([...allocator.named()], [
+    { name: "b", offset: 14 * PAGE, bytes: 4100 },
+    { name: "a", offset: 10 * PAGE, bytes: 4100 },
+  ]);
+  allocator.free(2, first!.offset, 4100);
+  assertEquals([...allocator.named()].map(({ name }) => name), ["a"]);
+});

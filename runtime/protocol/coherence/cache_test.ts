@@ -292,3 +292,50 @@ Deno.test("PageCache: a node that leaves says so once what it asked for is there
   cache.grant(3, grantOf(7, 1, 1), 0);
   assertEquals(take().messages.map(({ message }) => message.kind), ["done", "leave"]);
 });
+
+Deno.test("PageCache tells which pages have come from where, and of which requests threads wait", () => {
+  const outbox = new Outbox();
+  const told: string[] = [];
+  const cache = new PageCache({
+    self: 2,
+    pageCount: PAGES,
+    runPages: 4,
+    holdTimeUs: 0,
+    moved: ({ first, count }, source) => told.push(`${first}+${count} from ${source}`),
+    requested: (request) => told.push(`requested ${request}`),
+    served: (request) => told.push(`served ${request}`),
+  }, outbox);
+  cache.fault(7, Access.Read, 0);
+  cache.grant(3, grantOf(7, 1, 1), 0);
+  // Other nodes give up their copies for this write, and no bytes come.
+  cache.fault(7, Access.Write, 0);
+  const kept = { access: Access.Write, content: Content.Kept, invalidated: [3] };
+  cache.grant(1, grantOf(7, 1, 2, kept), 0);
+  cache.acknowledge(3, { kind: "acknowledge", first: 7, count: 1, request: 2 }, 0);
+  // What no node had written before comes from none.
+  cache.fetch(20, 1, Access.Write);
+  cache.grant(1, grantOf(20, 1, 3, { access: Access.Write, content: Content.Zero }), 0);
+  assertEquals(told, [
+    "requested 1",
+    "served 1",
+    "7+1 from 3",
+    "requested 2",
+    "served 2",
+    "7+1 from 0",
+    "served 3",
+  ]);
+});
+
+Deno.test("PageCache counts the copies in a run", () => {
+  const { cache } = setUp();
+  const copies = () => {
+    const { shared, exclusive } = cache.copiesIn({ first: 5, count: 20 });
+    return [shared, exclusive];
+  };
+  assertEquals(copies(), [0, 0]);
+  cache.fetch(3, 4, Access.Read);
+  cache.grant(3, grantOf(3, 4, 1), 0);
+  cache.fetch(24, 2, Access.Write);
+  cache.grant(3, grantOf(24, 2, 2, { access: Access.Write }), 0);
+  assertEquals(copies(), [2, 1]);
+});

@@ -1,6 +1,12 @@
 import { assert, assertEquals } from "@std/assert";
 import { SyncRequesters } from "../../../tests/support/sync_requesters.ts";
-import { CALL_SLOTS_MAX, SYNC_WAITING_MAX, TICKET_MAX } from "../../limits.ts";
+import {
+  CALL_SLOTS_MAX,
+  PLACE_NODES_TOLD_MAX,
+  PLACES_TOLD_MAX,
+  SYNC_WAITING_MAX,
+  TICKET_MAX,
+} from "../../limits.ts";
 import { firstTicketOf, NODE_TICKET_MAX, THREAD_TICKETS, threadOf } from "./messages.ts";
 
 Deno.test("Synchronizer: a request that waits can be cancelled, wherever in the queue, and others keep their places", () => {
@@ -208,4 +214,37 @@ Deno.test("Synchronizer: the end of a thread's link means nothing where its node
   cluster.endThread(2, 1).unlock(3, 2, 1);
   assertEquals(cluster.answers(), ["3.2 Done"]);
   assert(cluster.isEmpty);
+});
+
+Deno.test("Synchronizer: shows where requests wait and what is locked, the place with most waits first", () => {
+  const cluster = new SyncRequesters(4).lock(1, 1).lock(2, 1).lock(3, 1).arrive(4, 1, 3).lock(
+    4,
+    2,
+    "free",
+  );
+  cluster.acquire(1, 2, 9n).futexWait(2, 2);
+  const place = { holder: 0, parties: 0, count: 1 };
+  assertEquals(cluster.synchronizer.places, [
+    { kind: "mutex", name: "cells", holder: 1, parties: 0, count: 2, waiting: [2, 3] },
+    { ...place, kind: "semaphore", name: "9", waiting: [1] },
+    { ...place, kind: "barrier", name: "phase", parties: 3, waiting: [4] },
+    { ...place, kind: "word", name: "8", waiting: [2] },
+    { ...place, kind: "mutex", name: "free", holder: 4, count: 0, waiting: [] },
+  ]);
+  cluster.lose(1).lose(2).lose(3).lose(4);
+  assertEquals(cluster.synchronizer.places, []);
+});
+
+Deno.test("Synchronizer: shows so many places, and the first nodes at each", () => {
+  const cluster = new SyncRequesters(1);
+  for (let ticket = 1; ticket <= PLACES_TOLD_MAX + 8; ticket++) {
+    cluster.arrive(1, ticket, 99, `b${Math.min(ticket, PLACES_TOLD_MAX + 1)}`);
+  }
+  for (let index = 0; index < PLACE_NODES_TOLD_MAX + 1; index++) cluster.acquire(1, 200 + index);
+  const { places } = cluster.synchronizer;
+  assertEquals(places.length, PLACES_TOLD_MAX);
+  assertEquals(places.slice(0, 2).map(({ count, waiting }) => [count, waiting.length]), [
+    [PLACE_NODES_TOLD_MAX + 1, PLACE_NODES_TOLD_MAX],
+    [8, 8],
+  ]);
 });
