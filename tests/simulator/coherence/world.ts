@@ -221,9 +221,10 @@ export class World {
    * it along.
    */
   #allowTaken(home: SimulatedNode, page: number): void {
-    for (const { id, status, cache } of this.nodes) {
-      // The word of its joining may be on its way, too, behind it that of its death.
-      const isUnheard = home.directory.isMember(id) ||
+    for (const { id, status, cache, endUnnoticed } of this.nodes) {
+      // The word of its joining may be on its way, too, behind it that of its death, if the
+      // directory node has heard of that at all.
+      const isUnheard = endUnnoticed || home.directory.isMember(id) ||
         this.links.some(({ to, frames }) =>
           to === home &&
           frames.some(({ message }) => message.kind === "peerLost" && message.node === id)
