@@ -53,7 +53,7 @@ Deno.test("schedules: what was found once is found no more", () => {
   // And a page that was to be taken over, and was not, twice: a request for it and another one was
   // under way, and brought the other one only. And a page that went to a node of whose death its
   // home had just heard, as the end of another transaction let that node's request begin.
-  // And one more that was right: a page was cleared, and granted to a node of whose joining its home
+  // One more that was right: a page was cleared, and granted to a node of whose joining its home
   // had yet to hear, and of whose death nobody had.
   const seeds = [
     15306,
