@@ -31,6 +31,8 @@ export interface NodeStatus {
 export interface NodeProcess {
   readonly stdout: ReadableStream<Uint8Array>;
   readonly stderr: ReadableStream<Uint8Array>;
+  /** Resolves when the program is started; never, where its machine is not reached. */
+  readonly started: Promise<void>;
   /** Resolves when the process has ended. */
   readonly status: Promise<NodeStatus>;
   /** Sends a signal to the process; nothing happens when it has ended. */
@@ -278,9 +280,12 @@ class LaunchedNodes {
     const slow = `node ${node.id} has not joined for ${LAUNCH_REMINDER_MS / 1000} s: ` +
       `its program must take ${variable} from the environment, and be given no flag such as ` +
       flags.join(", ").replace(/, (?=[^,]*$)/, " or ");
-    const reminder = setTimeout(() => this.#output.say(slow), LAUNCH_REMINDER_MS);
-    Promise.race([joined, node.exited.promise, this.#ending.promise])
-      .then(() => clearTimeout(reminder));
+    const over = Promise.race([joined, node.exited.promise, this.#ending.promise]);
+    // What it takes to reach its machine is not the program's.
+    void Promise.race([node.process.started, over]).then(() => {
+      const reminder = setTimeout(() => this.#output.say(slow), LAUNCH_REMINDER_MS);
+      void over.then(() => clearTimeout(reminder));
+    });
   }
 
   /**

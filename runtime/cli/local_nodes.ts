@@ -78,6 +78,7 @@ class LocalStarter implements Starter {
     return {
       stdout: child.stdout,
       stderr: child.stderr,
+      started: Promise.resolve(),
       status: child.status.then(({ code, signal }) => ({
         code,
         how: signal === null ? `ended with exit code ${code}` : `was ended by ${signal}`,

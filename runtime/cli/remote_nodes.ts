@@ -169,7 +169,9 @@ const START = "read -r pid name state parent group rest </proc/$$/stat; " +
 class RemoteNode implements NodeProcess, Disposable {
   readonly stdout: ReadableStream<Uint8Array>;
   readonly stderr: ReadableStream<Uint8Array>;
+  readonly started: Promise<void>;
   readonly status: Promise<NodeStatus>;
+  readonly #starting = Promise.withResolvers<void>();
   readonly #destination: string;
   readonly #host: RemoteHost;
   readonly #session: Promise<SshSession>;
@@ -197,6 +199,7 @@ class RemoteNode implements NodeProcess, Disposable {
     );
     this.stdout = later(this.#session.then(({ stdout }) => stdout)).pipeThrough(words);
     this.stderr = later(this.#session.then(({ stderr }) => stderr));
+    this.started = this.#starting.promise;
     this.status = this.#ended();
   }
 
@@ -249,6 +252,7 @@ class RemoteNode implements NodeProcess, Disposable {
     const number = Number(first);
     if (what === "started") {
       this.#process = { pid: number, group: Number(second) };
+      this.#starting.resolve();
       for (const signal of this.#pending) this.#host.signal(signal, number);
     } else if (what === "ended") {
       this.#code = number;
