@@ -25,10 +25,12 @@ export class WatchedDriver extends Driver {
   }
 
   protected override carryOut(input: Input): void {
-    const state = input.kind === "fault" ? this.#coherence.state(input.page) : undefined;
-    this.#watch.stepBegins(input, state, nowUs());
+    const { timesSteps } = this.#watch;
+    const isFault = input.kind === "fault";
+    const state = isFault ? this.#coherence.state(input.page) : undefined;
+    this.#watch.stepBegins(input, state, isFault || timesSteps ? nowUs() : 0);
     super.carryOut(input);
-    this.#watch.stepEnds(nowUs());
+    if (timesSteps) this.#watch.stepEnds(nowUs());
   }
 
   protected override operate(operation: PageOperation): void {
@@ -42,7 +44,7 @@ function watchedSink(sink: MessageSink, watch: EngineWatch): MessageSink {
   return {
     send(to, message, payload, encoding) {
       sink.send(to, message, payload, encoding);
-      watch.sent(to, message, nowUs());
+      watch.sent(to, message, watch.timesSteps ? nowUs() : 0);
     },
     flush: () => sink.flush(),
     unsent: () => sink.unsent(),

@@ -42,6 +42,7 @@ export type NewHistogram = (metric: string, labels: Readonly<Record<string, stri
 
 /** Counts what happens in one engine. */
 export class EngineMetrics implements EngineWatch {
+  readonly timesSteps = false;
   /** How long threads have waited for pages. */
   readonly faults: ReadonlyMap<FaultKind, Histogram>;
   /** At the directory node: how long threads of all nodes have waited for each other. */

@@ -12,6 +12,11 @@ import type { SyncReply, SyncRequest } from "../protocol/sync/messages.ts";
 /** Watches one engine. Every time is in microseconds of `performance.now`. */
 export interface EngineWatch {
   /**
+   * Whether it looks at the times of all that a step does. Otherwise those of faults and of page
+   * operations alone are told, and the others are 0: to read the clock is most of what it costs.
+   */
+  readonly timesSteps: boolean;
+  /**
    * A step begins.
    *
    * @param input What the protocol is given.
@@ -21,7 +26,10 @@ export interface EngineWatch {
   stepBegins(input: Input, state: PageState | undefined, nowUs: number): void;
   /** A page operation of the step is done: threads that it was for run again. */
   operated(operation: PageOperation, nowUs: number): void;
-  /** The step ends: its operations are done, and its messages are sent. */
+  /**
+   * The step ends: its operations are done, and its messages are sent. Told only where the times of
+   * steps are looked at.
+   */
   stepEnds(nowUs: number): void;
   /** A message about pages was queued; it is sent at the end of the step at the latest. */
   sent(to: NodeId, message: Message, nowUs: number): void;

@@ -17,12 +17,14 @@ export function together(
 }
 
 class Both implements EngineWatch {
+  readonly timesSteps: boolean;
   readonly #one: EngineWatch;
   readonly #other: EngineWatch;
 
   constructor(one: EngineWatch, other: EngineWatch) {
     this.#one = one;
     this.#other = other;
+    this.timesSteps = one.timesSteps || other.timesSteps;
   }
 
   stepBegins(...told: Parameters<EngineWatch["stepBegins"]>): void {

@@ -43,6 +43,7 @@ const ENGINE = Track.Engine.first;
 
 /** Records one engine. */
 export class TraceRecorder implements EngineWatch {
+  readonly timesSteps = true;
   readonly #node: NodeId;
   readonly #due: () => void;
   readonly #dueAt: number;
