@@ -4,7 +4,13 @@
  */
 
 import { assert } from "@std/assert";
-import { CONTROL_MAX_BYTES, NODE_ID_MAX, NODES_MAX, RPC_MAX_BYTES } from "../../runtime/limits.ts";
+import {
+  CONTROL_MAX_BYTES,
+  LOCATED_MAX_PAGES,
+  NODE_ID_MAX,
+  NODES_MAX,
+  RPC_MAX_BYTES,
+} from "../../runtime/limits.ts";
 import { type Decoded, decodeFrame, encodeMessage } from "../../runtime/wire/page_frames.ts";
 import { FRAME_HEADER_BYTES, MESSAGE_MAX_BYTES } from "../../runtime/wire/layout.ts";
 import type { FrameBounds } from "../../runtime/wire/check.ts";
@@ -139,7 +145,8 @@ export function checkMalformed({ reason, detail }: Malformed): string {
 
 function checkMessage(message: Message, { pageCount, runPages }: FrameBounds): void {
   if ("count" in message) {
-    assert(message.count >= 1 && message.count <= runPages, "a run of other pages than may be");
+    const most = message.kind === "located" ? LOCATED_MAX_PAGES : runPages;
+    assert(message.count >= 1 && message.count <= most, "a run of other pages than may be");
     assert(message.first >= 0 && message.first + message.count <= pageCount, "outside the region");
   }
   if ("invalidated" in message) {
