@@ -3,9 +3,15 @@ export const Errno = {
   Success: 0,
   /** Try again: no node has room for another thread. */
   Again: 6,
+  Exists: 20,
   Fault: 21,
   Invalid: 28,
   /** Input or output has failed. */
   Io: 29,
+  /** A link that is not to be followed. */
+  Loop: 32,
+  NoEntry: 44,
   Pipe: 64,
+  /** It is outside of the folders that the program has. */
+  NotCapable: 76,
 } as const;

@@ -1,7 +1,8 @@
 /**
  * What the home node does for a program: its arguments, files and standard streams. Files are those
- * of `node:wasi`, which keeps a program inside of the folders that it was given. The standard
- * streams are not: there a call may wait for long, and the calls of other threads go on meanwhile.
+ * of `node:wasi`, with what it lacks to keep a program inside of the folders that it was given. The
+ * standard streams are not: there a call may wait for long, and the calls of other threads go on
+ * meanwhile.
  */
 
 import process from "node:process";
@@ -40,6 +41,12 @@ const FILE_TYPE_UNKNOWN = 0;
 const FILESTAT_TYPE = 16;
 /** The bytes of an entry in a list of buffers: its address and its length. */
 const BUFFER_ENTRY_BYTES = 8;
+/** The functions whose second and third arguments are a list of buffers. */
+const WITH_BUFFERS: ReadonlySet<string> = new Set(["fd_pread", "fd_pwrite", "fd_read", "fd_write"]);
+/** The flag of `path_open` by which a link at the end of a path is followed. */
+const FOLLOW = 1;
+/** The flags of `path_open` that make a file. */
+const Open = { Create: 1, Exclusive: 4 } as const;
 
 /** Executes the calls of a program on the home node. */
 export class WasiSystem {
@@ -107,7 +114,10 @@ export class WasiSystem {
     if (name === "fd_read" && descriptor === Stream.In && isStream) {
       return await this.#read(second! >>> 0, third! >>> 0, fourth! >>> 0);
     }
-    const result = this.#functions[name]!(...args);
+    if (WITH_BUFFERS.has(name) && this.#buffers(second! >>> 0, third! >>> 0) === undefined) {
+      return Errno.Fault;
+    }
+    const result = name === "path_open" ? this.#open(args) : this.#functions[name]!(...args);
     if (result === Errno.Success) {
       if (isStream && !isTerminal(descriptor!)) this.#tellNoTerminal(name, second! >>> 0);
       // What the program has put in the place of a stream is a file.
@@ -122,6 +132,30 @@ export class WasiSystem {
   /** Waits until all that was to be written to the streams is written. */
   async flush(): Promise<void> {
     await this.#written;
+  }
+
+  /**
+   * Opens a file. Two links would lead `node:wasi` out of a program's folders: one that it is not to
+   * follow, and does; and one that leads to no file, which it makes.
+   */
+  #open(args: readonly (number | bigint)[]): number {
+    const { path_open: open, path_readlink: readLink } = this.#functions;
+    const [folder, lookup, path, length, how, , , , opened] = args as [
+      ...[folder: number, lookup: number, path: number, length: number, how: number],
+      ...[rights: bigint, inherited: bigint, flags: number, opened: number],
+    ];
+    if ((lookup & FOLLOW) === 0) {
+      // Nothing but how long it is, which is nothing, is written, to where the descriptor would be.
+      const isLink = readLink!(folder, path, length, 0, 0, opened) === Errno.Success;
+      if (isLink) return Errno.Loop;
+    }
+    // Links that are followed are checked, those within the path too.
+    const openBy = (how: number): number => open!(...args.with(1, lookup | FOLLOW).with(4, how));
+    if ((how & Open.Create) === 0 || (how & Open.Exclusive) !== 0) return openBy(how);
+    const found = openBy(how & ~Open.Create);
+    if (found !== Errno.NoEntry) return found;
+    const made = openBy(how | Open.Exclusive);
+    return made === Errno.Exists ? Errno.NotCapable : made;
   }
 
   /**
