@@ -18,6 +18,14 @@ export interface ProgramHomeParts {
   readonly execute: (node: number, thread: number, argument: number) => Promise<void>;
 }
 
+/** A thread that cannot be started before there is room for it. */
+interface Waiting {
+  /** The node that it is to be on, if one was asked for. */
+  readonly wanted: number | undefined;
+  /** Called with the node on which it has room now. */
+  readonly placed: (node: number) => void;
+}
+
 /** Serves the threads of a program, until one of them ends it. */
 export class ProgramHome implements HomeNode {
   readonly #system: WasiSystem;
@@ -26,8 +34,8 @@ export class ProgramHome implements HomeNode {
   /** The node of each thread. */
   readonly #threads: Map<number, number>;
   readonly #done = Promise.withResolvers<ProgramEnd>();
-  /** Those that wait for room, woken in turn when a thread ends. */
-  readonly #waiting: (() => void)[] = [];
+  /** The threads to come that wait for room, the first one first. */
+  readonly #waiting = new Set<Waiting>();
   #lastThread = MAIN_THREAD;
   #isOver = false;
 
@@ -64,7 +72,12 @@ export class ProgramHome implements HomeNode {
     if (node === undefined) return;
     this.#threads.delete(thread);
     this.#placement.free(node);
-    this.#waiting.shift()?.();
+    for (const waiting of this.#waiting) {
+      if (waiting.wanted !== undefined && waiting.wanted !== node) continue;
+      // At once, so that no thread that is started meanwhile takes the room.
+      waiting.placed(this.#placement.place(node)!);
+      return;
+    }
   }
 
   /** {@inheritDoc HomeNode.end} */
@@ -92,22 +105,17 @@ export class ProgramHome implements HomeNode {
     return thread;
   }
 
-  async #untilRoom(wanted: number | undefined): Promise<number | undefined> {
-    const giveUpAt = performance.now() + WASM_PLACE_WAIT_MS;
-    for (;;) {
-      const leftMs = giveUpAt - performance.now();
-      if (leftMs <= 0) return undefined;
-      const { promise, resolve } = Promise.withResolvers<void>();
-      const timer = setTimeout(resolve, leftMs);
-      this.#waiting.push(resolve);
-      await promise;
-      clearTimeout(timer);
-      const index = this.#waiting.indexOf(resolve);
-      if (index >= 0) this.#waiting.splice(index, 1);
-      const node = this.#placement.place(wanted);
-      if (node !== undefined) return node;
-      // The room that woke this one is another node's.
-      if (index < 0) this.#waiting.shift()?.();
-    }
+  /** Waits for a thread to end whose room will do; `undefined` where none does for long. */
+  #untilRoom(wanted: number | undefined): Promise<number | undefined> {
+    return new Promise((resolve) => {
+      const placed = (node: number | undefined): void => {
+        clearTimeout(timer);
+        this.#waiting.delete(waiting);
+        resolve(node);
+      };
+      const timer = setTimeout(placed, WASM_PLACE_WAIT_MS, undefined);
+      const waiting: Waiting = { wanted, placed };
+      this.#waiting.add(waiting);
+    });
   }
 }

@@ -53,6 +53,23 @@ Deno.test("ProgramHome: room on a node that is not wanted goes to the next that 
   assertEquals(await never, again);
 });
 
+Deno.test("ProgramHome: threads that wait for one node wait for no thread of another", async () => {
+  const { home } = homeOf([1, 2], 1);
+  assertEquals(await home.call(spawn(1)), 1);
+  const waits = [home.call(spawn(2, 1)), home.call(spawn(3, 1))];
+  const answers: number[] = [];
+  for (const wait of waits) wait.then((answer) => answers.push(answer));
+  home.ended(1);
+  // Whatever can be done at once is done when a timer fires.
+  await new Promise((resolve) => setTimeout(resolve, 0));
+  assertEquals(answers, []);
+  // The main thread's place, which it never gives up itself.
+  home.ended(0);
+  assertEquals(await waits[0], 2);
+  home.ended(2);
+  assertEquals(await waits[1], 3);
+});
+
 Deno.test("ProgramHome: the first end counts, and calls that come later get no answer", async () => {
   const { home } = homeOf([1], 1);
   const answers: number[] = [];

@@ -37,11 +37,6 @@ export class Placement {
     return undefined;
   }
 
-  /** Whether there is a node of this id. */
-  has(node: number): boolean {
-    return this.#threads.has(node);
-  }
-
   /** A thread on a node has ended. */
   free(node: number): void {
     this.#threads.set(node, this.#threads.get(node)! - 1);
