@@ -126,10 +126,10 @@ function ownFunctions(context: ThreadContext): WebAssembly.ModuleImports {
     },
     poll_oneoff: (source: number, target: number, count: number, counted: number) =>
       withMemory(() => {
-        const places = Array.from(
-          { length: count >>> 0 },
-          (_, index) => (source >>> 0) + index * Subscription.Bytes,
-        );
+        const first = source >>> 0;
+        const length = count >>> 0;
+        if (first + length * Subscription.Bytes > bytes.length) return Errno.Fault;
+        const places = Array.from({ length }, (_, index) => first + index * Subscription.Bytes);
         const events = dueEvents(view, places, nowNs, sleep);
         if (events === undefined) return Errno.Invalid;
         for (const [index, at] of events.entries()) {
