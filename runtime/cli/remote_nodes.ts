@@ -6,7 +6,7 @@
 
 import { type Address, isLoopback } from "../address.ts";
 import { formatTicket, TURN_VARIABLE, TurnWord } from "../engine/turn.ts";
-import { ExitCode } from "../errors.ts";
+import { ExitCode, reasonOf } from "../errors.ts";
 import { MEMORY_SHARE_DEFAULT_PERCENT } from "../limits.ts";
 import { readEnvironment } from "../settings/settings.ts";
 import { SETTINGS } from "../settings/table.ts";
@@ -149,8 +149,11 @@ class RemoteStarter implements Starter, AsyncDisposable {
   /** The part of its machine's memory that a node has, which has others there. */
   #memoryLimit(id: number): string | undefined {
     if (readEnvironment()(SETTINGS.memoryLimit.environment[0]!)) return undefined;
-    const { destination } = this.#places[id - 1]!;
-    const neighbours = this.#places.filter((other) => other.destination === destination).length;
+    const { hostname } = this.#places[id - 1]!;
+    // Several users of one machine share its memory, too.
+    const neighbours = this.#isOneMachine
+      ? this.#places.length
+      : this.#places.filter((other) => other.hostname === hostname).length;
     if (neighbours === 1) return undefined;
     return `${Math.floor(1000 * MEMORY_SHARE_DEFAULT_PERCENT / neighbours) / 1000}%`;
   }
@@ -220,8 +223,9 @@ class RemoteNode implements NodeProcess, Disposable {
    * @param hasInput Whether the node has the input of this process.
    */
   async begin(script: string, hasInput: boolean): Promise<void> {
-    const session = await this.#session;
+    const session = await this.#session.catch(() => undefined);
     this.#isBegun = true;
+    if (session === undefined) return;
     if (!await session.ready || !await this.#host.watched) {
       await session.endInput();
       return session.endSoon();
@@ -234,17 +238,22 @@ class RemoteNode implements NodeProcess, Disposable {
   signal(signal: Deno.Signal): void {
     if (this.#process !== undefined) this.#host.signal(signal, this.#process.pid);
     else if (this.#isBegun) this.#pending.push(signal);
-    else void this.#session.then((session) => session.endInput());
+    else this.#withSession((session) => void session.endInput());
   }
 
   kill(): void {
     this.#heardAll.resolve();
     if (this.#process === undefined) this.#pending.push("SIGKILL");
     else this.#host.signal("SIGKILL", this.#process.pid, -this.#process.group);
-    void this.#session.then((session) => {
+    this.#withSession((session) => {
       if (!this.#isBegun) void session.endInput();
       session.endSoon();
     });
+  }
+
+  /** Does something with the connection; where there is none, `status` says so. */
+  #withSession(act: (session: SshSession) => void): void {
+    void this.#session.then(act, () => {});
   }
 
   #heard(word: string): void {
@@ -263,7 +272,12 @@ class RemoteNode implements NodeProcess, Disposable {
 
   /** A process that the node leaves behind may hold the connection, so its word counts. */
   async #ended(): Promise<NodeStatus> {
-    const session = await this.#session;
+    let session: SshSession;
+    try {
+      session = await this.#session;
+    } catch (error) {
+      return { code: ExitCode.Node, how: `could not be started: ${reasonOf(error)}` };
+    }
     await Promise.race([session.code, this.#ending.promise]);
     if (this.#isBegun) await Promise.race([this.#heardAll.promise, this.#ending.promise]);
     if (this.#code !== undefined) {
@@ -277,14 +291,14 @@ class RemoteNode implements NodeProcess, Disposable {
   }
 
   [Symbol.dispose](): void {
-    void this.#session.then((session) => session.endSoon(0));
+    this.#withSession((session) => session.endSoon(0));
   }
 }
 
-/** A stream that is there as soon as another one is. */
+/** A stream that is there as soon as another one is; empty, where that one never is. */
 function later(source: Promise<ReadableStream<Uint8Array>>): ReadableStream<Uint8Array> {
   const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>();
   // That nobody reads on is for the source to know.
-  source.then((stream) => stream.pipeTo(writable)).catch(() => {});
+  source.then((stream) => stream.pipeTo(writable), () => writable.close()).catch(() => {});
   return readable;
 }

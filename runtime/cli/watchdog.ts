@@ -12,8 +12,8 @@ import { LAUNCH_END_MAX_MS } from "../limits.ts";
 /**
  * The script of the process. The first line of its input is the secret of the launcher. Then comes
  * `ended`, when all nodes have; or `signal NAME PROCESSES`, to have it send a signal, as on another
- * machine. At the end of its input it sends SIGTERM to each process
- * whose environment has the secret, and later kills those that are left, with their process groups.
+ * machine. At the end of its input it sends SIGTERM to each process whose environment has the
+ * secret, and later kills those that are left, with their process groups.
  *
  * A node that the launcher was starting when it was killed is found as well: the kernel ends the
  * input only once that process, too, has closed the other end of the pipe. It does so when it is

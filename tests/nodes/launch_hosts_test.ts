@@ -57,12 +57,16 @@ Deno.test("launch --hosts: nodes have their numbers, settings, arguments and inp
     const { code, stdout, stderr } = await launcher.exit();
     assertEquals(code, 0, stdout + stderr);
     const lines = stdout.split("\n").filter((line) => line.includes("{"));
+    const limits: number[] = [];
     for (const id of [1, 2, 3]) {
       const told = lines.find((line) => line.startsWith(`[${id}] `))!;
-      const { rank, nodeCount, size, args, input } = JSON.parse(told.slice(4));
+      const { rank, nodeCount, size, memoryLimitBytes, args, input } = JSON.parse(told.slice(4));
+      limits.push(memoryLimitBytes);
       assertEquals([rank, nodeCount, size], [id - 1, 3, 2 << 20]);
       assertEquals([args, input], [["it's", "two words"], id === 1 ? "for node 1\n" : ""]);
     }
+    // Addresses of loopback are one machine's, of whose memory each node has a third.
+    assert(Math.max(...limits) < 1.5 * Math.min(...limits), `${limits}`);
     assertEquals(stdout.includes("Welcome") || stdout.includes("\x1e"), false, stdout);
   });
 });
@@ -131,7 +135,7 @@ Deno.test("launch --hosts: a launcher that is killed leaves no process", async (
   });
 });
 
-Deno.test("launch --hosts: a machine that cannot be reached, or has no such folder, is named", async () => {
+Deno.test("launch --hosts: a machine that cannot be reached, and an ssh that is not there, are named", async () => {
   await withHosts(async (cluster, launched) => {
     const gone = await cluster.spawn("gone", { args: launched("a,gone", PROGRAM, "stay") }).exit();
     assertEquals(gone.code, 70, gone.stdout + gone.stderr);
@@ -144,5 +148,20 @@ Deno.test("launch --hosts: a machine that cannot be reached, or has no such fold
       /^tdsm: error: Cannot start no-such-ssh, to reach a: .*NotFound|entity/m,
     );
     assertEquals(none.code, 70);
+  });
+});
+
+Deno.test("launch --hosts: where ssh can be started no more, all nodes end, and one line says so", async () => {
+  await using cluster = new ProcessCluster();
+  await withFolder(async (folder) => {
+    const ssh = `${folder}/ssh`;
+    // It is gone before the last of six nodes has its turn to connect.
+    const once = FAKE_SSH.replace("\n", '\nrm -f "$0"\n');
+    await Deno.writeTextFile(ssh, once, { mode: 0o755 });
+    const args = [...LAUNCHER, "--ssh", ssh, "--hosts", "a:6", PROGRAM, "stay"];
+    const { code, stdout, stderr } = await cluster.spawn("launcher", { args }).exit();
+    assertEquals(code, 70, stdout + stderr);
+    assertMatch(stderr, /^tdsm: node \d could not be started: Cannot start .*ssh, to reach a: /m);
+    assertEquals(stderr.includes("    at "), false, stderr);
   });
 });
