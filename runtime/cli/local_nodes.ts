@@ -9,6 +9,7 @@ import {
   HOSTNAME,
   type Launch,
   makeKey,
+  sendSignal,
   shareOfMemory,
   spawnNode,
   startProcess,
@@ -83,9 +84,9 @@ class LocalStarter implements Starter {
         code,
         how: signal === null ? `ended with exit code ${code}` : `was ended by ${signal}`,
       })),
-      signal: (signal) => send(child.pid, signal),
+      signal: (signal) => sendSignal(child.pid, signal),
       // The node leads a process group, so that its child processes are killed too.
-      kill: () => send(-child.pid, "SIGKILL"),
+      kill: () => sendSignal(-child.pid, "SIGKILL"),
     };
   }
 
@@ -95,14 +96,5 @@ class LocalStarter implements Starter {
 
   knewOtherGone(id: number): Promise<boolean> {
     return this.#turns.knewOtherGone(id);
-  }
-}
-
-/** Sends a signal; nothing happens when the process has ended. */
-function send(pid: number, signal: Deno.Signal): void {
-  try {
-    Deno.kill(pid, signal);
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
   }
 }

@@ -146,6 +146,20 @@ export function startProcess<Process>(what: string, start: () => Process): Proce
 }
 
 /**
+ * Sends a signal; nothing happens when the process has ended.
+ *
+ * @param pid The process; a group is the negative number of its first one.
+ * @param signal The signal.
+ */
+export function sendSignal(pid: number, signal: Deno.Signal): void {
+  try {
+    Deno.kill(pid, signal);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+}
+
+/**
  * A node's part of the memory of this machine: no node knows of the others, and would take most of
  * it.
  *

@@ -5,7 +5,7 @@ import { LAUNCH_CAUSE_MAX_MS, LAUNCH_END_MAX_MS } from "../limits.ts";
 import type { Node } from "../node/node.ts";
 import { type Environment, readEnvironment } from "../settings/settings.ts";
 import { SETTINGS } from "../settings/table.ts";
-import { environmentOf, makeKey, shareOfMemory, startProcess } from "./node_process.ts";
+import { environmentOf, makeKey, sendSignal, shareOfMemory, startProcess } from "./node_process.ts";
 
 /** Set where the first node of a program has started this one. */
 const HOME_VARIABLE = "TDSM_WASM_HOME";
@@ -25,7 +25,7 @@ export class OtherNodes implements AsyncDisposable {
   readonly #failed = Promise.withResolvers<never>();
   readonly #kill = (): void => {
     // The process leads a group, so that what it has started is killed too.
-    for (const { pid } of this.#running) Deno.kill(-pid, "SIGKILL");
+    for (const { pid } of this.#running) sendSignal(-pid, "SIGKILL");
   };
 
   /**

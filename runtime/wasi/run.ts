@@ -165,7 +165,7 @@ class ServingNode {
       this.#pool = new ThreadPool(
         parts,
         toHome(nodes[0]!),
-        (reason) => this.#stopped.reject(new Error(reason)),
+        (reason) => this.#stopped.reject(workerFailed(reason)),
       );
       await this.#pool.warm(threads);
       return "";
@@ -207,17 +207,18 @@ async function partsOf(
 
 /** Whether an error comes of the loss of another node. */
 function isLoss(error: unknown): boolean {
-  if (!(error instanceof TdsmError)) return true;
-  return ["PageLost", "PeerLost", "PeerUnreachable"].includes(error.code);
+  const codes = ["PageLost", "PeerLost", "PeerUnreachable"];
+  return error instanceof TdsmError && codes.includes(error.code);
 }
 
 /** The error that a program cannot go on without a node. */
 function lost(node: string, threads: readonly number[], cause: unknown): TdsmError {
-  const [what, names] = [threads.length === 1 ? "thread" : "threads", threads.join(", ")];
-  const held = threads.length === 0 ? "" : `, and with it ${what} ${names}`;
+  const word = threads.length === 1 ? "thread" : "threads";
+  const held = threads.length === 0 ? "" : `, and with it ${word} ${threads.join(", ")}`;
   const isGone = cause instanceof TdsmError && cause.code === "PeerLost";
   const reason = cause instanceof TdsmError ? errorText(cause) : reasonOf(cause);
-  const message = `${node} of the program is lost${held}${isGone ? "" : `: ${reason}`}`;
+  const what = isLoss(cause) ? "is lost" : "cannot go on";
+  const message = `${node} of the program ${what}${held}${isGone ? "" : `: ${reason}`}`;
   return new TdsmError("NodeFailed", message, { operation: "run", cause });
 }
 
