@@ -583,7 +583,9 @@ Deno.test("native: the headers are C11 and C++17 without a warning", () =>
         tdsm::Mutex mutex("a");
         std::unique_lock<tdsm::Mutex> lock(mutex);
         auto cells = tdsm::alloc<double>(10, "cells");
-        tdsm::wait(word, std::int64_t{1}, tdsm::Timeout(5));
+        tdsm::wait(word, 1, tdsm::Timeout(5));
+        std::atomic<std::uint32_t> atomic{0};
+        tdsm::wait(&atomic, 1, tdsm::Timeout(5));
         tdsm::notify(word);
         tdsm::Barrier("b", 2).arrive_and_wait();
         tdsm::Semaphore::make(1).release();
@@ -599,6 +601,35 @@ Deno.test("native: the headers are C11 and C++17 without a warning", () =>
       const args = [`-std=${standard}`, ...STRICT];
       await buildModule(`${folder}/${standard}.so`, source, { compiler, args, script: "" });
     }
+  }));
+
+Deno.test("native: a wait of C++ is for a word of its own size, whatever number it is given", () =>
+  withFolder(async (folder) => {
+    const source = `#include "tdsm.hpp"
+      template <typename Word> int wake(std::uint64_t offset) {
+        const auto word = static_cast<Word *>(tdsm_at(offset));
+        return static_cast<int>(tdsm::wait(word, 0, tdsm::Timeout(0)));
+      }
+      extern "C" {
+      int narrow(std::uint64_t offset) { return wake<std::int32_t>(offset); }
+      int wide(std::uint64_t offset) { return wake<std::uint64_t>(offset); }
+      int atomic(std::uint64_t offset) { return wake<std::atomic<std::int64_t>>(offset); }
+      }`;
+    const args = ["-std=c++17", ...STRICT];
+    const path = await buildModule(`${folder}/libwaits.so`, source, {
+      compiler: "zig c++",
+      args,
+      script: "",
+    });
+    await using node = await join({ directory: true, port: 0, size: "64KiB" });
+    // The lower half of the word is what is waited for, and the upper one is not.
+    node.view(BigUint64Array, 8, 1)[0] = 1n << 32n;
+    const wait = { parameters: ["u64"], result: "i32" } as const;
+    const module = Deno.dlopen(path, { narrow: wait, wide: wait, atomic: wait });
+    const { narrow, wide, atomic } = module.symbols;
+    const [changed, timedOut] = [1, 2];
+    assertEquals([narrow, wide, atomic].map((wait) => wait(8n)), [timedOut, changed, changed]);
+    module.close();
   }));
 
 Deno.test("native: a module in Zig declares the functions, and is linked with nothing", () =>

@@ -5,6 +5,7 @@
 #ifndef TDSM_HPP
 #define TDSM_HPP
 
+#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -133,9 +134,16 @@ class Barrier {
 /** How a wait for a word ended. */
 enum class Wake { notified, changed, timed_out };
 
+/** A parameter from which no type is deduced. */
+template <typename Type>
+struct AsGiven {
+  using type = Type;
+};
+
 /** Waits while a word of 4 or 8 bytes in the region has a value, until it is notified. */
 template <typename Word>
-Wake wait(const volatile void *word, Word expected, Timeout timeout = forever) {
+Wake wait(const volatile Word *word, typename AsGiven<Word>::type expected,
+          Timeout timeout = forever) {
   static_assert(std::is_integral_v<Word> && (sizeof(Word) == 4 || sizeof(Word) == 8),
                 "a word has 32 or 64 bits");
   int code = 0;
@@ -146,6 +154,14 @@ Wake wait(const volatile void *word, Word expected, Timeout timeout = forever) {
   }
   if (code == TDSM_TIMED_OUT) return Wake::timed_out;
   return check(code) == TDSM_CHANGED ? Wake::changed : Wake::notified;
+}
+
+/** The same for a word that is an atomic object. */
+template <typename Word>
+Wake wait(const volatile std::atomic<Word> *word, typename AsGiven<Word>::type expected,
+          Timeout timeout = forever) {
+  static_assert(sizeof(std::atomic<Word>) == sizeof(Word), "this atomic is more than its word");
+  return wait(reinterpret_cast<const volatile Word *>(word), expected, timeout);
 }
 
 /** Wakes as many threads at most that wait for a word; returns how many. */
