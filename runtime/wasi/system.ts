@@ -135,8 +135,8 @@ export class WasiSystem {
   }
 
   /**
-   * Opens a file. Two links would lead `node:wasi` out of a program's folders: one that it is not to
-   * follow, and does; and one that leads to no file, which it makes.
+   * Opens a file. Two links would lead `node:wasi` out of a program's folders: one that it follows
+   * though it is not to, and one that leads to no file, which it makes.
    */
   #open(args: readonly (number | bigint)[]): number {
     const { path_open: open, path_readlink: readLink } = this.#functions;
