@@ -397,9 +397,15 @@ export class PageMemory {
       const first = this.residence.next([Dead], 0);
       if (first === undefined) break;
       const extent = this.residence.extent(first, this.#options.runPages);
-      const count = this.#homes.extent(first, extent);
-      this.residence.fill(first, count, Forgone);
-      this.#outbox.send(this.#homes.of(first), { kind: "drop", first, count });
+      const count = this.#homes.givenExtent(first, extent);
+      const home = this.#homes.given(first);
+      if (home === 0) {
+        // Nothing was ever granted here by the home, which is not known.
+        this.#discard(first, count);
+      } else {
+        this.residence.fill(first, count, Forgone);
+        this.#outbox.send(home, { kind: "drop", first, count });
+      }
       done += count;
     }
     return done;
