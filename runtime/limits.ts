@@ -557,6 +557,8 @@ export const WASM_IDLE_THREADS = 2;
 export const WASM_PLACE_WAIT_MS = 1_000;
 /** The most bytes that a WASI program reads at once from its standard input. */
 export const WASM_READ_MAX_BYTES: number = 64 * KIB;
+/** The most bytes that a WASI program writes at once to a standard stream: it is told how many. */
+export const WASM_WRITE_MAX_BYTES: number = MIB;
 /** The most frames of a stack that are told of a thread that has trapped. */
 export const WASM_STACK_FRAMES_MAX = 64;
 /** What the region has beside the memory of a WASI program, in bytes. */

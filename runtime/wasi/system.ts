@@ -6,7 +6,7 @@
  */
 
 import process from "node:process";
-import { WASM_READ_MAX_BYTES } from "../limits.ts";
+import { WASM_READ_MAX_BYTES, WASM_WRITE_MAX_BYTES } from "../limits.ts";
 import { reasonOf, TdsmError } from "../errors.ts";
 import { refused } from "../settings/flags.ts";
 import { Errno } from "./errno.ts";
@@ -200,15 +200,17 @@ export class WasiSystem {
     return Errno.Success;
   }
 
+  /** A copy of what buffers have, or of its beginning. */
   #copy(list: number, count: number): Uint8Array<ArrayBuffer> | undefined {
     const buffers = this.#buffers(list, count);
     if (buffers === undefined) return undefined;
     const length = buffers.reduce((sum, { length }) => sum + length, 0);
-    const bytes = new Uint8Array(length);
+    const bytes = new Uint8Array(Math.min(length, WASM_WRITE_MAX_BYTES));
     let at = 0;
     for (const buffer of buffers) {
-      bytes.set(buffer, at);
-      at += buffer.length;
+      const part = buffer.subarray(0, bytes.length - at);
+      bytes.set(part, at);
+      at += part.length;
     }
     return bytes;
   }

@@ -1,6 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import { withFolder } from "../../tests/support/folder.ts";
-import { WASM_PAGE_BYTES } from "../limits.ts";
+import { WASM_PAGE_BYTES, WASM_WRITE_MAX_BYTES } from "../limits.ts";
 import { Errno } from "./errno.ts";
 import { WasiSystem } from "./system.ts";
 
@@ -57,6 +57,17 @@ class Program {
   ): Promise<number> {
     const at = name.startsWith("fd_p") ? [0n] : [];
     return await this.#system.call(name, [descriptor, LIST, count, ...at, COUNTED]);
+  }
+
+  /** Writes the last bytes of memory to a stream, so many times; returns how many are written. */
+  async write(stream: number, length: number, times: number): Promise<number> {
+    const last = this.#bytes.length - length;
+    for (let time = 0; time < times; time++) {
+      this.#view.setUint32(BYTES + 8 * time, last, true);
+      this.#view.setUint32(BYTES + 8 * time + 4, length, true);
+    }
+    await this.#system.call("fd_write", [stream, BYTES, times, COUNTED]);
+    return this.#view.getUint32(COUNTED, true);
   }
 
   #put(text: string, at: number): Uint8Array {
@@ -150,5 +161,23 @@ Deno.test("WasiSystem: a list of buffers that memory does not hold is refused", 
           assertEquals([name, count, error], [name, count, Errno.Fault]);
         }
       }
+    }
+  }));
+
+Deno.test("WasiSystem: a program is told how many bytes of a long list went to its stream", () =>
+  withProgram(async (program) => {
+    const { write } = Deno.stdout;
+    let written = 0;
+    Deno.stdout.write = (bytes) => {
+      written += bytes.length;
+      return Promise.resolve(bytes.length);
+    };
+    try {
+      // A thousand times, what is written would be more than is copied at once.
+      const told = [await program.write(1, 1000, 3), await program.write(1, 32 << 10, 1000)];
+      assertEquals(told, [3000, WASM_WRITE_MAX_BYTES]);
+      assertEquals(written, told[0]! + told[1]!);
+    } finally {
+      Deno.stdout.write = write;
     }
   }));

@@ -111,7 +111,7 @@ Deno.test("wasm: a start function that traps is told in one line", () =>
     );
   }));
 
-Deno.test("wasm: standard input is read line by line, while other threads could go on", async () => {
+Deno.test("wasm: standard input is read as it comes, line by line", async () => {
   await using cluster = new ProcessCluster();
   const process = start(cluster, PROGRAM, "echo");
   for (const line of ["one", "two"]) {
