@@ -16,18 +16,8 @@ export interface ThreadContext {
   readonly yield: () => void;
   /** Blocks for so many milliseconds. */
   readonly sleep: (ms: number) => void;
-}
-
-/** Thrown through the program by `proc_exit`, up to what has called it. */
-export class ProgramExit extends Error {
-  /** The exit code. */
-  readonly code: number;
-
-  /** @param code The exit code. */
-  constructor(code: number) {
-    super("the program ends");
-    this.code = code;
-  }
+  /** Ends the program, and never returns: what is thrown a program might catch. */
+  readonly exit: (code: number) => never;
 }
 
 const Clock = { Realtime: 0, Monotonic: 1, ProcessCpu: 2, ThreadCpu: 3 } as const;
@@ -121,9 +111,7 @@ function ownFunctions(context: ThreadContext): WebAssembly.ModuleImports {
       context.yield();
       return Errno.Success;
     },
-    proc_exit: (code: number) => {
-      throw new ProgramExit(code);
-    },
+    proc_exit: (code: number) => context.exit(code),
     poll_oneoff: (source: number, target: number, count: number, counted: number) =>
       withMemory(() => {
         const first = source >>> 0;

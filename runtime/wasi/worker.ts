@@ -17,7 +17,7 @@ import {
   type ThreadParts,
   type ThreadStart,
 } from "./messages.ts";
-import { makeThreadImports, ProgramExit } from "./thread_imports.ts";
+import { makeThreadImports } from "./thread_imports.ts";
 import { trapText } from "./trap.ts";
 
 /** The part of a Worker's global scope that is used here. */
@@ -54,6 +54,7 @@ class ThreadExecutor {
       yield: () => region.yield(),
       call: (call) => this.#call(call),
       sleep: (ms) => void Atomics.wait(this.#cell, Cell.Answered, 0, ms),
+      exit: (code) => this.#exit(code),
     });
   }
 
@@ -82,13 +83,18 @@ class ThreadExecutor {
       exports._start();
       return { kind: "exit", code: 0 };
     } catch (error) {
-      if (error instanceof ProgramExit) return { kind: "exit", code: error.code };
       if (error instanceof TdsmError) {
         return { kind: "failed", code: error.code, text: error.message };
       }
       const place = { thread, node: this.#node.id, started: exports !== undefined };
       return { kind: "trap", text: trapText(error, place, this.#parts.module) };
     }
+  }
+
+  /** Ends the program. The thread stays where it is: its process ends. */
+  #exit(code: number): never {
+    scope.postMessage({ kind: "end", end: { kind: "exit", code } });
+    for (;;) Atomics.wait(this.#cell, Cell.Answered, 0);
   }
 
   #call(call: HomeCall): number {

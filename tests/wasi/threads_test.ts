@@ -73,6 +73,28 @@ Deno.test("wasm: proc_exit of a thread on another node ends the program by its c
   assertEquals([code, stdout, stderr], [7, "started\n", ""]);
 });
 
+Deno.test("wasm: proc_exit ends a program that catches whatever is thrown", () =>
+  withFolder(async (folder) => {
+    const path = `${folder}/program.wasm`;
+    const [I32, FUNCTION, EXIT, START] = [0x7f, 0, 0, 1];
+    const [TRY, CATCH_ALL, END, NOTHING, CONSTANT, CALL] = [0x06, 0x19, 0x0b, 0x40, 0x41, 0x10];
+    await Deno.writeFile(
+      path,
+      wasmModule(
+        section(Section.Type, functionType([I32], []), functionType([], [])),
+        section(Section.Import, [
+          ...[...text("wasi_snapshot_preview1"), ...text("proc_exit"), FUNCTION, 0],
+        ]),
+        section(Section.Function, [1]),
+        sharedMemory(1, 2),
+        section(Section.Export, [...text("_start"), FUNCTION, START]),
+        section(Section.Code, body(TRY, NOTHING, CONSTANT, 3, CALL, EXIT, CATCH_ALL, END)),
+      ),
+    );
+    const { code, stderr } = await run(path);
+    assertEquals([code, stderr], [3, ""]);
+  }));
+
 Deno.test("wasm: a trap tells the thread, its node and the program's functions", async () => {
   const { code, stdout, stderr } = await run("-n", "2", PROGRAM, "trap");
   assertEquals([code, stdout], [134, "started\n"]);
