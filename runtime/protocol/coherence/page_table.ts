@@ -52,6 +52,24 @@ export class PageTable<Value extends number = number> {
     return limit;
   }
 
+  /** How many pages of a run have each of these bytes, which are not zero. */
+  countsIn({ first, count }: PageRun, ...values: readonly Value[]): number[] {
+    const counts = new Int32Array(256);
+    const end = first + count;
+    const endIndex = Math.ceil(end / CHUNK_PAGES);
+    let index = this.#chunks.next(first >>> CHUNK_BITS, endIndex);
+    for (; index !== undefined; index = this.#chunks.next(index + 1, endIndex)) {
+      const start = index * CHUNK_PAGES;
+      const chunk = this.#chunks.get(index)!;
+      const to = Math.min(CHUNK_PAGES, end - start);
+      // By page, not by extent: pages of two states in turn would be a look-up each.
+      for (let offset = Math.max(0, first - start); offset < to; offset++) {
+        counts[chunk[offset]!]!++;
+      }
+    }
+    return values.map((value) => counts[value]!);
+  }
+
   /** Sets the byte of each page of a run. */
   fill(first: number, count: number, value: Value): void {
     const end = first + count;

@@ -44,6 +44,21 @@ Deno.test("PageTable: pages are counted by what they have, whatever they had bef
   assertEquals(counts(), [0, 0]);
 });
 
+Deno.test("PageTable: pages of a run are counted by what they have, and none beside it", () => {
+  const table = new PageTable();
+  for (let page = 4000; page < 4200; page++) table.fill(page, 1, 1 + page % 2);
+  table.fill(LAST_PAGE, 1, 2);
+  const counts = (first: number, count: number) => table.countsIn({ first, count }, 1, 2);
+  assertEquals(counts(0, LAST_PAGE + 1), [100, 101]);
+  assertEquals(counts(4001, 100), [50, 50]);
+  assertEquals(counts(4095, 1), [0, 1]);
+  assertEquals([counts(4199, 2), counts(5000, 8000), counts(LAST_PAGE, 5)], [
+    [0, 1],
+    [0, 0],
+    [0, 1],
+  ]);
+});
+
 Deno.test("PageTable: the next page with one of some bytes is found in ascending order, and around", () => {
   const table = new PageTable();
   assertEquals(table.next([1, 2], 0), undefined);
