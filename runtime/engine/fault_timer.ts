@@ -43,6 +43,15 @@ export class FaultTimer {
     } else if (this.#begun.size < TIMED_REQUESTS_MAX) this.#begun.set(request, now);
   }
 
+  /** A request is made anew, by another number: its thread waits on. */
+  requestedAnew(before: number, request: number): void {
+    if (this.#begun.size === 0) return;
+    const begun = this.#begun.get(before);
+    if (begun === undefined) return;
+    this.#begun.delete(before);
+    this.#begun.set(request, begun);
+  }
+
   /** A request is over. */
   served(request: number): void {
     if (this.#begun.size === 0) return;

@@ -24,6 +24,20 @@ Deno.test("FaultTimer times requests while somebody looks, and none otherwise", 
   assertEquals(timer.look(), counts);
 });
 
+Deno.test("FaultTimer: a request that is made anew began when it was made first", () => {
+  let now = 0;
+  const timer = new FaultTimer(() => now);
+  timer.look();
+  timer.requested(1);
+  now = 20;
+  timer.requestedAnew(1, 2);
+  timer.requestedAnew(7, 8);
+  now = 30;
+  for (const request of [1, 2, 8]) timer.served(request);
+  const counts = timer.look();
+  assertEquals([counts[5], counts.reduce((sum, count) => sum + count)], [1, 1]);
+});
+
 Deno.test("FaultTimer remembers no more requests than its limit", () => {
   let now = 0;
   const timer = new FaultTimer(() => now++);

@@ -178,6 +178,7 @@ export class NodeEngine implements AsyncDisposable {
       readAhead: settings.readAhead,
       moved: (run, source) => this.#moves.moved(run, source),
       requested: (request) => this.#timer.requested(request),
+      requestedAnew: (before, request) => this.#timer.requestedAnew(before, request),
       served: (request) => this.#timer.served(request),
       // A node that has room for all pages need not look for what it can do without.
       memoryPages: this.memoryPages < size / pageSize ? this.memoryPages : Infinity,

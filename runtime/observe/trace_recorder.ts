@@ -229,6 +229,11 @@ export class TraceRecorder implements EngineWatch {
     } else if (message.kind === "grant") {
       this.#begun(to, message.request, nowUs);
       if (isFinal(message)) this.#settled(to, message.request, nowUs);
+    } else if (message.kind === "located") {
+      // This node is not the home: the requester asks elsewhere, by another number.
+      for (const [key, { requester, first }] of this.#transactions) {
+        if (requester === to && first === message.first) this.#transactions.delete(key);
+      }
     }
   }
 

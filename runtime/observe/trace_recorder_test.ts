@@ -101,6 +101,20 @@ Deno.test("TraceRecorder: a home's transaction lasts from its request to its end
   ]);
 });
 
+Deno.test("TraceRecorder: a request of which another node is the home is no transaction here", () => {
+  const node = newRecorder();
+  const run = { first: 7, count: 2 };
+  const request = (number: number): Message => {
+    return { kind: "request", access: Write, ...run, request: number };
+  };
+  step(node, 2, request(1), 100, [{ kind: "located", ...run, node: 3 }]);
+  step(node, 4, request(1), 110, [grant(1, Content.Zero)]);
+  // Nothing is on record of node 2's request that this could end.
+  step(node, 2, { kind: "done", ...run, request: 1, lost: false }, 200, []);
+  const transactions = taken(node).filter(({ args }) => args?.queued_us !== undefined);
+  assertEquals(transactions.map(({ args }) => args!.requester), [4]);
+});
+
 Deno.test("TraceRecorder: waits and calls, with names of any text; those at one time have lanes", () => {
   const recorder = newRecorder();
   const name = 'a"b\\c\n\u0001é';

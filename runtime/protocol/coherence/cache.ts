@@ -188,6 +188,8 @@ export interface CacheOptions extends MemoryOptions {
   moved?(run: PageRun, source: NodeId | 0): void;
   /** Called when a request was made for which a thread waits. */
   requested?(request: number): void;
+  /** Called when a request is made anew, by another number than before. */
+  requestedAnew?(before: number, request: number): void;
   /** Called when a request is over, for which a thread may wait. */
   served?(request: number): void;
 }
@@ -287,17 +289,10 @@ export class PageCache {
   }
 
   /** How many pages of a run this node has copies of, to read and to write. */
-  copiesIn({ first, count }: PageRun): { readonly shared: number; readonly exclusive: number } {
-    let [shared, exclusive] = [0, 0];
-    const end = first + count;
-    for (let page = first; page < end;) {
-      const extent = this.states.extent(page, end - page);
-      const state = this.states.get(page);
-      if (state === PageState.Shared) shared += extent;
-      else if (state === PageState.Exclusive) exclusive += extent;
-      page += extent;
-    }
-    return { shared, exclusive };
+  copiesIn(run: PageRun): { readonly shared: number; readonly exclusive: number } {
+    const { Shared, Exclusive } = PageState;
+    const [shared, exclusive] = this.states.countsIn(run, Shared, Exclusive);
+    return { shared: shared!, exclusive: exclusive! };
   }
 
   /** How many pages of others this node has room for. */
@@ -528,14 +523,11 @@ export class PageCache {
    * rest of a run goes its own way, where a thread waits for it.
    */
   #redirect(pending: Pending, home: NodeId, now: number): void {
-    this.pending.delete(pending);
     const run = { first: pending.first, count: this.homes.extent(pending.first, pending.count) };
     const rest = { first: run.first + run.count, count: pending.count - run.count };
     const isOfRest = ({ page }: Wanted): boolean => contains(rest, page);
     const waiting = pending.waiting.filter((wanted) => !isOfRest(wanted));
-    const anew = { ...pending, ...run, request: this.#number(), home, waiting };
-    this.pending.add(anew);
-    this.#send(anew);
+    this.#requestAnew(pending, { ...run, home, waiting });
     this.#forgetGone();
     if (rest.count === 0) return;
     this.memory.refused(rest, false);
@@ -636,18 +628,13 @@ export class PageCache {
         this.#settle(pending, now);
         continue;
       }
-      this.pending.delete(pending);
-      const anew: Pending = {
-        ...pending,
-        request: this.#number(),
+      this.#requestAnew(pending, {
         anew: true,
         home: this.homes.of(pending.first),
         grant: undefined,
         granter: 0,
         acknowledged: [],
-      };
-      this.pending.add(anew);
-      this.#send(anew);
+      });
     }
     this.#forgetGone();
   }
@@ -866,6 +853,15 @@ export class PageCache {
     this.memory.requested(pending);
     if (home === 0) this.#locate(pending);
     else this.#send(pending);
+  }
+
+  /** Makes a request anew, by another number, with what has changed. */
+  #requestAnew(pending: Pending, changed: Partial<Pending>): void {
+    this.pending.delete(pending);
+    const anew: Pending = { ...pending, ...changed, request: this.#number() };
+    this.pending.add(anew);
+    this.options.requestedAnew?.(pending.request, anew.request);
+    this.#send(anew);
   }
 
   /** The number of the next request. */

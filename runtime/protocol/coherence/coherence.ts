@@ -100,6 +100,8 @@ export interface CoherenceOptions {
   readonly moved?: (run: PageRun, source: NodeId | 0) => void;
   /** Called when a request was made for which a thread waits. */
   readonly requested?: (request: number) => void;
+  /** Called when a request is made anew, by another number than before. */
+  readonly requestedAnew?: (before: number, request: number) => void;
   /** Called when a request is over, for which a thread may wait. */
   readonly served?: (request: number) => void;
 }

@@ -134,6 +134,20 @@ Deno.test("Coherence: by auto a request to node 1 for pages of another home is s
   ]);
 });
 
+Deno.test("Coherence: a request that is made anew is told as the same one", () => {
+  const told: [string, ...number[]][] = [];
+  const cluster = new ScriptedCluster(3, {
+    ...REGION,
+    placement: "auto",
+    requested: (request) => told.push(["requested", request]),
+    requestedAnew: (before, request) => told.push(["anew", before, request]),
+    served: (request) => told.push(["served", request]),
+  });
+  cluster.node(1).assignHomes({ first: 4, count: 4 }, 2);
+  cluster.access(3, 5, Access.Write);
+  assertEquals(told, [["requested", 1], ["anew", 1, 2], ["served", 2]]);
+});
+
 Deno.test("Coherence: word of a home tells of the chunks behind that have the same", () => {
   const cluster = new ScriptedCluster(3, REGION);
   for (const page of [0, 4, 8, 16]) cluster.access(2, page, Access.Write);
