@@ -5,6 +5,7 @@
 
 import { formatAddress, isWildcard } from "../address.ts";
 import { reasonOf, TdsmError } from "../errors.ts";
+import { Level, writeLog } from "../log.ts";
 import { PAGE_SIZE_MIN_BYTES, REGION_MAX_BYTES } from "../limits.ts";
 import { type Access, accessAt, objectionTo, say, SECURITY_HEADERS } from "./dashboard_access.ts";
 import { type Feed, readRun } from "./dashboard_feed.ts";
@@ -42,7 +43,9 @@ export interface Dashboard extends AsyncDisposable {
 export async function serveDashboard(at: DashboardAddress, feed: Feed): Promise<Dashboard> {
   const files = await loadPage();
   let access: Access = { ...at, token: undefined };
-  const server = listen(at, (request) => answer(request, access, feed, files));
+  // Its end ends every answer; `shutdown` would wait for a browser that does not read one.
+  const end = new AbortController();
+  const server = listen(at, end.signal, (request) => answer(request, access, feed, files));
   access = accessAt(at.hostname, (server.addr as Deno.NetAddr).port);
   const { port, token } = access;
   const hostname = isWildcard(at.hostname) ? "HOST" : at.hostname;
@@ -51,19 +54,21 @@ export async function serveDashboard(at: DashboardAddress, feed: Feed): Promise<
     finished: server.finished,
     url: `http://${formatAddress({ hostname, port })}/${query}`,
     async [Symbol.asyncDispose]() {
+      end.abort();
+      await server.finished;
       feed[Symbol.dispose]();
-      await server.shutdown();
     },
   };
 }
 
 function listen(
   { hostname, port }: DashboardAddress,
+  signal: AbortSignal,
   handler: (request: Request) => Promise<Response>,
 ): Deno.HttpServer {
   const address = formatAddress({ hostname, port });
   try {
-    return Deno.serve({ hostname, port, onListen() {}, onError: failed }, handler);
+    return Deno.serve({ hostname, port, signal, onListen() {}, onError: failed }, handler);
   } catch (cause) {
     if (cause instanceof Deno.errors.NotCapable) {
       const message = `Cannot ${OPERATION}: it needs --allow-net=${address}`;
@@ -79,8 +84,9 @@ function listen(
 
 /** A request that could not be answered is a bug, and must not end the node. */
 function failed(error: unknown): Response {
-  console.error(`tdsm: error: The dashboard failed: ${reasonOf(error)}`);
-  return say(500, `The dashboard failed: ${reasonOf(error)}`);
+  const text = `The dashboard failed: ${reasonOf(error)}`;
+  writeLog(Level.Error, text);
+  return say(500, text);
 }
 
 async function answer(

@@ -66,22 +66,25 @@ export async function objectionTo(
     return say(405, "The dashboard only shows: use GET");
   }
   const { token, port } = access;
-  const url = new URL(request.url);
+  // Whoever reaches the port can send any text as the host.
+  const url = URL.parse(request.url);
+  const host = URL.parse(`http://${request.headers.get("host")}`)?.hostname;
+  if (url === null || host === undefined) return say(400, "The request names no host");
   if (token === undefined) {
-    const { hostname } = new URL(`http://${request.headers.get("host") ?? "none.invalid"}`);
-    if (LOCAL_NAMES.includes(hostname) || hostname === access.hostname) return undefined;
+    if (LOCAL_NAMES.includes(host) || host === access.hostname) return undefined;
     return say(403, `This dashboard answers only at http://127.0.0.1:${port}/`);
   }
   const cookie = `tdsm-${port}=`;
   const given = url.searchParams.get("token");
   if (given !== null && await isSame(given, token)) {
-    // From here on the token stands in no address, so in no history and on no screen.
+    // From here on the token stands in no address, so in no history and on no screen. `Lax`, since
+    // the address may be opened from another site: a terminal in a browser.
     return new Response(null, {
       status: 303,
       headers: {
         ...SECURITY_HEADERS,
         location: "/",
-        "set-cookie": `${cookie}${token}; Path=/; HttpOnly; SameSite=Strict`,
+        "set-cookie": `${cookie}${token}; Path=/; HttpOnly; SameSite=Lax`,
       },
     });
   }

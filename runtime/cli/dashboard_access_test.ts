@@ -24,6 +24,9 @@ Deno.test("objectionTo: on loopback only names of this machine are answered", as
     assertEquals(await status(LOCAL, "/snapshot", { host }), 403, host);
   }
   assertEquals(await status(LOCAL, "/", {}), 403);
+  for (const host of ["", "a b", "[::1", "x:99999"]) {
+    assertEquals(await status(LOCAL, "/", { host }), 400, host);
+  }
   assertEquals(await status(LOCAL, "/", { host: "localhost" }, "POST"), 405);
 });
 
@@ -38,7 +41,7 @@ Deno.test("objectionTo: beyond loopback the token is asked for, and kept as a co
   const request = new Request(`http://any.invalid/?token=${TOKEN}`, { headers: { host } });
   const answer = await objectionTo(request, OPEN);
   assertEquals([answer?.status, answer?.headers.get("location")], [303, "/"]);
-  assertMatch(answer!.headers.get("set-cookie")!, /^tdsm-9635=\w+; .*HttpOnly; SameSite=Strict$/);
+  assertMatch(answer!.headers.get("set-cookie")!, /^tdsm-9635=\w+; .*HttpOnly; SameSite=Lax$/);
 });
 
 Deno.test("accessAt: a token is made where other machines may reach the port", () => {

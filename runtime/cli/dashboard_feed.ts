@@ -23,10 +23,11 @@ export class Feed implements Disposable {
   readonly #options: FeedOptions;
   #look: ClusterLook | undefined;
   #session = 0;
-  #last: Snapshot & { readonly askedMs: number } | undefined;
+  #last: { readonly snapshot: Snapshot; readonly askedMs: number } | undefined;
   /** Resolves when the looks that were asked for are done. */
   #queue: Promise<unknown> = Promise.resolve();
   #waiting = 0;
+  #closed = false;
 
   /** @param options What to look at. */
   constructor(options: FeedOptions) {
@@ -47,8 +48,13 @@ export class Feed implements Disposable {
     return snapshot;
   }
 
-  /** Ends the connection to the cluster. */
+  /** Ends the connection to the cluster, and makes no other. */
   [Symbol.dispose](): void {
+    this.#closed = true;
+    this.#disconnect();
+  }
+
+  #disconnect(): void {
     this.#look?.[Symbol.dispose]();
     this.#look = undefined;
   }
@@ -57,24 +63,25 @@ export class Feed implements Disposable {
     const last = this.#last;
     if (last !== undefined) {
       const ageMs = performance.now() - last.askedMs;
-      if (ageMs < SNAPSHOT_FRESH_MS && answers(last, run)) return last;
+      if (ageMs < SNAPSHOT_FRESH_MS && answers(last.snapshot, run)) return last.snapshot;
       const pauseMs = SNAPSHOT_PAUSE_MS - ageMs;
       if (pauseMs > 0) await new Promise((resolve) => setTimeout(resolve, pauseMs));
     }
     const askedMs = performance.now();
     const snapshot = await this.#see(run);
-    this.#last = { ...snapshot, askedMs };
+    this.#last = { snapshot, askedMs };
     return snapshot;
   }
 
   async #see(run: Pages | undefined): Promise<Snapshot> {
     const directory = this.#options.directory();
+    if (this.#closed) return { kind: "none", reason: "The dashboard ends" };
     if (directory === undefined) return { kind: "none", reason: "The directory node starts" };
     try {
       return this.#snapshot(await this.#seen(directory, run));
     } catch (error) {
       if (!(error instanceof TdsmError)) throw error;
-      this[Symbol.dispose]();
+      this.#disconnect();
       return { kind: "none", reason: error.message };
     }
   }
@@ -85,12 +92,14 @@ export class Feed implements Disposable {
         return await this.#look.look(run);
       } catch (error) {
         if (!(error instanceof TdsmError)) throw error;
+        if (this.#closed) throw error;
         // The directory node ends a connection over which nobody has asked for long.
-        this[Symbol.dispose]();
+        this.#disconnect();
       }
     }
     const { look, seen } = await ClusterLook.open(directory, run, this.#options.secret);
     this.#look = look;
+    if (this.#closed) this.#disconnect();
     this.#session++;
     return seen;
   }

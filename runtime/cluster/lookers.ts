@@ -66,7 +66,7 @@ export class Lookers<Connection extends LookerLink> {
 
   /**
    * Answers a program, and from then on each time that it asks, until it ends the connection, says
-   * nothing for long or something else.
+   * nothing or takes no answer for long, or says something else.
    *
    * @param link The connection, whose handshake ends here.
    * @param first What it asks first.
@@ -75,13 +75,18 @@ export class Lookers<Connection extends LookerLink> {
     if (this.#closed) return link.close();
     let isAnswering = false;
     let silence: ReturnType<typeof setTimeout> | undefined;
-    const answer = async (request: StatusRequestControl): Promise<void> => {
+    /** A program that does not take its answer is silent, too. */
+    const awaitWord = (): void => {
       clearTimeout(silence);
+      if (this.#links.has(link)) silence = setTimeout(() => link.close(), LOOKER_SILENCE_MAX_MS);
+    };
+    const answer = async (request: StatusRequestControl): Promise<void> => {
       isAnswering = true;
+      awaitWord();
       await this.answer(link, request);
       await sent?.();
       isAnswering = false;
-      if (this.#links.has(link)) silence = setTimeout(() => link.close(), LOOKER_SILENCE_MAX_MS);
+      awaitWord();
     };
     const sent = this.#options.open(link, {
       target: () => undefined,

@@ -23,12 +23,15 @@ export class MetricsServer implements AsyncDisposable {
   /** Makes the histograms in which durations are counted. */
   readonly newHistogram: NewHistogram = () => new Histogram();
   readonly #server: Deno.HttpServer<Deno.NetAddr>;
+  /** Ends the server; `shutdown` would wait for a scraper that does not read its answer. */
+  readonly #end = new AbortController();
   #read: (() => Iterable<Metric>) | undefined;
 
   private constructor(hostname: string, port: number) {
     this.#server = Deno.serve({
       hostname,
       port,
+      signal: this.#end.signal,
       onListen: () => {},
       onError: (error) => new Response(`${reasonOf(error)}\n`, { status: 500 }),
     }, (request) => noted(Promise.resolve(this.#answer(request))));
@@ -50,10 +53,10 @@ export class MetricsServer implements AsyncDisposable {
       const address = { hostname, port };
       if (cause instanceof Deno.errors.NotCapable) throw netPermission(address, [address], cause);
       const why = cause instanceof Deno.errors.AddrInUse
-        ? "another program listens there, maybe another node"
-        : reasonOf(cause);
-      const message = `Cannot ${OPERATION} at ${formatAddress(address)}: ${why}. ` +
-        "Choose another port with --metrics, or 0 for any free one";
+        ? "another program listens there, maybe another node. " +
+          "Choose another port with --metrics, or 0 for any free one"
+        : `${reasonOf(cause)}. Name a port, or HOST:PORT of this machine, with --metrics`;
+      const message = `Cannot ${OPERATION} at ${formatAddress(address)}: ${why}`;
       throw new TdsmError("ListenFailed", message, { operation: OPERATION, cause });
     }
   }
@@ -68,7 +71,8 @@ export class MetricsServer implements AsyncDisposable {
   }
 
   #answer({ method, url }: Request): Response {
-    if (new URL(url).pathname !== METRICS_PATH) {
+    // Where the Host header names no host, there is no such path either.
+    if (URL.parse(url)?.pathname !== METRICS_PATH) {
       return new Response(`Metrics are at ${METRICS_PATH}\n`, { status: 404 });
     }
     if (method !== "GET" && method !== "HEAD") {
@@ -82,6 +86,7 @@ export class MetricsServer implements AsyncDisposable {
 
   /** Ends it, and every answer that is under way. */
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#server.shutdown();
+    this.#end.abort();
+    await this.#server.finished;
   }
 }
