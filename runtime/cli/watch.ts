@@ -44,6 +44,9 @@ const ALLOCATIONS_SHOWN = 5;
 const NAME_SHOWN = 30;
 /** A node whose pages take more than this share of its limit is marked. */
 const FULL_SHARE = 0.9;
+/** Cuts a line off where the terminal ends, and gives it its looks. */
+type DrawLine = (line: string, style?: Style) => string;
+
 /** The lines about the cluster, the empty one behind these, and the titles of the table. */
 const HEAD_LINES = 3;
 
@@ -69,7 +72,11 @@ export function formatWatch(
   const { status: { size, nodes } } = now;
   const rates = new Rates(last, now);
   const room = screen.size();
-  const { paint } = screen;
+  const draw: DrawLine = (line, style) => {
+    // A line that is longer would take two; what clears the rest would clear the last column.
+    const shown = room === undefined ? line : line.slice(0, Math.max(0, room.columns - 1));
+    return style === undefined ? shown : screen.paint(shown, style);
+  };
   const known = nodes.filter(({ stats }) => stats !== null);
   const sum = (counter: string) =>
     known.reduce((all, node) => all + (rates.of(node, counter) ?? 0), 0);
@@ -79,11 +86,11 @@ export function formatWatch(
   const head = `${nodes.length} ${nodes.length === 1 ? "node" : "nodes"}, region of ${
     formatSize(size)
   }: ${moving}`;
-  const allocations = allocationLines(last, now, paint);
+  const allocations = allocationLines(last, now, draw);
   const rows = room === undefined
     ? Infinity
     : Math.max(1, room.rows - HEAD_LINES - allocations.length - 1);
-  const lines = [paint(head, "bold"), "", ...nodeLines(now, rates, rows, paint), ...allocations];
+  const lines = [draw(head, "bold"), "", ...nodeLines(now, rates, rows, draw), ...allocations];
   const shown = room === undefined ? lines : lines.slice(0, Math.max(1, room.rows - 1));
   return shown.map((line) => `${line}\n`).join("");
 }
@@ -116,7 +123,7 @@ function nodeLines(
   { status: { nodes } }: Look,
   rates: Rates,
   rowsMax: number,
-  paint: Paint,
+  draw: DrawLine,
 ): string[] {
   const sorted = nodes.toSorted((one, other) =>
     rates.moves(other) - rates.moves(one) || one.id - other.id
@@ -142,30 +149,26 @@ function nodeLines(
     return moves > most / 2 ? "yellow" : undefined;
   };
   const table = formatTable([titles, ...rows], {
-    paint(line, row) {
-      if (row === 0) return paint(line, "bold");
-      const style = styleOf(shown[row - 1]!);
-      return style === undefined ? line : paint(line, style);
-    },
+    paint: (line, row) => draw(line, row === 0 ? "bold" : styleOf(shown[row - 1]!)),
   });
   const left = sorted.length - shown.length;
-  return [...table.trimEnd().split("\n"), ...(left > 0 ? [`… and ${left} more nodes`] : [])];
+  return [...table.trimEnd().split("\n"), ...(left > 0 ? [draw(`… and ${left} more nodes`)] : [])];
 }
 
 /** The allocations whose pages move most, each with the nodes that they move to. */
-function allocationLines(last: Look | undefined, now: Look, paint: Paint): string[] {
+function allocationLines(last: Look | undefined, now: Look, draw: DrawLine): string[] {
   if (last === undefined) return [];
   const seconds = (now.atMs - last.atMs) / SECOND_MS;
-  /** The moves of an allocation to a node before, by its name: its place in the list may change. */
-  const before = (name: string, id: number): number => {
-    const index = last.status.allocations.findIndex((other) => other.name === name);
-    const node = last.status.nodes.find((other) => other.id === id);
-    return node?.moves?.[index] ?? 0;
-  };
+  // By its name, since its place in the list may change.
+  const placeBefore = new Map(last.status.allocations.map(({ name }, index) => [name, index]));
+  const movesBefore = new Map(last.status.nodes.map(({ id, moves }) => [id, moves]));
   const rows = now.status.allocations.map(({ name, count }, index) => {
+    const place = placeBefore.get(name);
     const byNode = now.status.nodes.flatMap(({ id, moves }) => {
-      if (moves === null) return [];
-      return [{ id, rate: ((moves[index] ?? 0) - before(name, id)) / seconds }];
+      const before = movesBefore.get(id);
+      // Of what was not told before nobody knows how much of it is new.
+      if (moves === null || !before || place === undefined) return [];
+      return [{ id, rate: ((moves[index] ?? 0) - (before[place] ?? 0)) / seconds }];
     }).filter(({ rate }) => rate > 0).sort((one, other) => other.rate - one.rate);
     return { name, count, byNode, sum: byNode.reduce((sum, { rate }) => sum + rate, 0) };
   }).filter(({ sum }) => sum > 0).sort((one, other) => other.sum - one.sum)
@@ -181,12 +184,10 @@ function allocationLines(last: Look | undefined, now: Look, paint: Paint): strin
   const table = formatTable([titles, ...cells], {
     left: [0, 3],
     // Where several nodes take pages of one allocation from each other.
-    paint: (line, row) =>
-      row === 0
-        ? paint(line, "bold")
-        : rows[row - 1]!.byNode.length > 1
-        ? paint(line, "yellow")
-        : line,
+    paint(line, row) {
+      if (row === 0) return draw(line, "bold");
+      return draw(line, rows[row - 1]!.byNode.length > 1 ? "yellow" : undefined);
+    },
   });
   return ["", ...table.trimEnd().split("\n")];
 }

@@ -52,6 +52,12 @@ Deno.test("formatWatch: at the first look no rate is known", () => {
   assertEquals(text.split("\n")[3]!.trim().split(/ +/), ["1", ..."-------", "1MiB"]);
 });
 
+Deno.test("formatWatch: what a node that did not answer has moved before is not counted as new", () => {
+  const silent = { ...node(1, 0), stats: null, moves: null };
+  const text = formatWatch(look(0, [silent]), look(1000, [node(1, 5, [0, 900])]), WIDE);
+  assertEquals(text.includes("grid"), false, text);
+});
+
 Deno.test("formatWatch: what does not fit on a terminal is counted", () => {
   const nodes = Array.from({ length: 64 }, (_, index) => node(index + 1, 0));
   const later = nodes.map(({ id }) => node(id, id, [0, id]));
@@ -62,6 +68,14 @@ Deno.test("formatWatch: what does not fit on a terminal is counted", () => {
   assertEquals(lines.find((line) => line.startsWith("…")), "… and 52 more nodes");
   assertEquals(lines[3]!.trim().split(" ")[0], "64");
   assertEquals(lines.at(-1)!.startsWith("grid"), true);
+});
+
+Deno.test("formatWatch: no line is longer than the terminal is wide", () => {
+  const size = () => ({ columns: 40, rows: 20 });
+  const [before, after] = [look(0, [node(1, 0, [0, 0])]), look(1000, [node(1, 5, [0, 9])])];
+  const lines = formatWatch(before, after, { size, paint: plain }).split("\n");
+  assertEquals(Math.max(...lines.map(({ length }) => length)), 39);
+  assertEquals(lines.length, formatWatch(before, after, WIDE).split("\n").length);
 });
 
 Deno.test("formatWatch: marks what moves, what is full, what does not answer and what is fought over", () => {

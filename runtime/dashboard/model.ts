@@ -158,8 +158,10 @@ function secondsBetween(earlier: ClusterSnapshot | undefined, now: ClusterSnapsh
   return earlier === undefined ? 1 : (now.atMs - earlier.atMs) / 1000;
 }
 
+/** The nodes that have answered: of the others nothing is known, and no count is 0. */
 function nodesById(snapshot: ClusterSnapshot | undefined): Known {
-  return new Map(snapshot?.nodes.map((node) => [node.id, node]));
+  const answered = snapshot?.nodes.filter(({ stats }) => stats !== null);
+  return new Map(answered?.map((node) => [node.id, node]));
 }
 
 type Known = ReadonlyMap<number, NodeSnapshot>;
@@ -277,10 +279,10 @@ function cellViews(now: ClusterSnapshot, earlier: ClusterSnapshot | undefined): 
   if (run === null) return [];
   const seconds = secondsBetween(earlier, now);
   const known = nodesById(earlier);
-  const cells = now.nodes.map((node) => ({
-    node: node.id,
-    cells: decode(node.cells),
-    before: decode(known.get(node.id)?.cells ?? null),
+  const cells = Array.from(nodesById(now), ([node, { cells }]) => ({
+    node,
+    cells: decode(cells),
+    before: decode(known.get(node)?.cells ?? null),
   }));
   return Array.from({ length: Math.ceil(run.count / cellPages) }, (_, index) => {
     const byNode: NodeRate[] = [];

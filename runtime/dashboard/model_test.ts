@@ -138,6 +138,22 @@ Deno.test("History: cells tell who takes pages and who has them, once the same o
   assertEquals(other.map(({ perSecond }) => perSecond), [undefined]);
 });
 
+Deno.test("History: a node that does not answer once seems to do nothing, then and next time", () => {
+  const past = new History();
+  const run = { first: 40, count: 1 };
+  const counts = { stats: { faults: 9 }, moves: [50, 0], waits: [0, 9], cells: cells(50) };
+  const nodes = [
+    node(1, { ...counts, sources: [[2, 50]] }),
+    node(1, { stats: null, moves: [] }),
+    node(1, { ...counts, sources: [[2, 50]] }),
+  ];
+  for (const [index, node] of nodes.entries()) {
+    const { allocations, links, latency, cells } = past.take(snapshot(1000 * index, [node], run));
+    assertEquals(allocations.map(({ perSecond }) => perSecond), [0, 0]);
+    assertEquals([links, latency, cells[0]!.byNode], [[], undefined, []]);
+  }
+});
+
 Deno.test("History: latency is made of what all nodes have waited since", () => {
   const past = new History();
   assertEquals(past.take(snapshot(0, [node(1, { waits: [0, 9] })])).latency, undefined);
