@@ -26,6 +26,7 @@ const EVENT = /^\{"ph":"(\w)","pid":(\d+)(?:,"tid":\d+,"ts":(-?[\d.e+]+))?/;
 const TIME = /"ts":-?[\d.e+]+/;
 const MESSAGE = /"name":"(\w+)","id":(\d+)\}$/;
 
+const OPERATION = "merge traces";
 const USAGE = "Usage: --merge-traces OUT FILE FILE …, as in --merge-traces all.json trace.*.json";
 
 /**
@@ -114,16 +115,22 @@ async function writeMerged(
       text += isFirst ? moved : `,\n${moved}`;
       isFirst = false;
       if (text.length < WRITE_LENGTH) continue;
-      await write(file, text);
+      await write(out, file, text);
       text = "";
     }
   }
-  await write(file, text + TRACE_END);
+  await write(out, file, text + TRACE_END);
 }
 
-async function write(file: Deno.FsFile, text: string): Promise<void> {
+async function write(path: string, file: Deno.FsFile, text: string): Promise<void> {
   let bytes = new TextEncoder().encode(text);
-  while (bytes.length > 0) bytes = bytes.subarray(await file.write(bytes));
+  try {
+    while (bytes.length > 0) bytes = bytes.subarray(await file.write(bytes));
+  } catch (cause) {
+    const message = `Cannot write ${path}: ${reasonOf(cause)}. What is there is not whole: ` +
+      "remove it, and name a file where there is room";
+    throw new TdsmError("SystemCallFailed", message, { operation: OPERATION, cause });
+  }
 }
 
 /** How much is written at a time. */
@@ -165,7 +172,7 @@ async function* linesOf(path: string): AsyncGenerator<string> {
 
 function permission(path: string, what: "read" | "write", cause: unknown): TdsmError {
   const message = `Cannot ${what} ${path}: run Deno with --allow-${what}=${path}`;
-  return new TdsmError("PermissionMissing", message, { operation: "merge traces", cause });
+  return new TdsmError("PermissionMissing", message, { operation: OPERATION, cause });
 }
 
 function described(node: number, { us, uncertainUs }: ClockOffset): string {

@@ -115,7 +115,7 @@ function setPaused(paused: boolean): void {
   askSoon(0);
 }
 
-/** The looks: those of the system, or the ones that were chosen. */
+/** Takes other colours: `light` or `dark`; `""` are those of the system. */
 function setTheme(theme: string): void {
   document.documentElement.dataset.theme = theme;
   for (const chart of charts) chart.draw();
@@ -128,7 +128,10 @@ byId("theme").addEventListener("click", () => {
       matchMedia("(prefers-color-scheme: dark)").matches);
   setTheme(isDark ? "light" : "dark");
 });
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => setTheme(""));
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
+  // What the user has chosen stays.
+  setTheme(document.documentElement.dataset.theme ?? "");
+});
 document.addEventListener("visibilitychange", () => askSoon(0));
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.altKey || event.metaKey) return;
