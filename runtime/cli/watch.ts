@@ -1,5 +1,6 @@
 /** `--status --watch`: what the nodes of a cluster do, once a second, what moves most on top. */
 
+import { isFought } from "../dashboard/model.ts";
 import { STATUS_WATCH_MS } from "../limits.ts";
 import { printable } from "../printable.ts";
 import { formatSize, roughSize } from "../size.ts";
@@ -168,25 +169,26 @@ function allocationLines(last: Look | undefined, now: Look, draw: DrawLine): str
       const before = movesBefore.get(id);
       // Of what was not told before nobody knows how much of it is new.
       if (moves === null || !before || place === undefined) return [];
-      return [{ id, rate: ((moves[index] ?? 0) - (before[place] ?? 0)) / seconds }];
-    }).filter(({ rate }) => rate > 0).sort((one, other) => other.rate - one.rate);
-    return { name, count, byNode, sum: byNode.reduce((sum, { rate }) => sum + rate, 0) };
+      return [{ node: id, perSecond: ((moves[index] ?? 0) - (before[place] ?? 0)) / seconds }];
+    }).filter(({ perSecond }) => perSecond > 0)
+      .sort((one, other) => other.perSecond - one.perSecond);
+    return { name, count, byNode, sum: byNode.reduce((sum, { perSecond }) => sum + perSecond, 0) };
   }).filter(({ sum }) => sum > 0).sort((one, other) => other.sum - one.sum)
     .slice(0, ALLOCATIONS_SHOWN);
   if (rows.length === 0) return [];
   const cells = rows.map(({ name, count, byNode, sum }) => {
     const text = printable(name);
     const short = text.length > NAME_SHOWN ? `${text.slice(0, NAME_SHOWN - 1)}…` : text;
-    const most = byNode.slice(0, 3).map(({ id, rate }) => `${id}: ${rounded(rate)}`).join(", ");
+    const most = byNode.slice(0, 3)
+      .map(({ node, perSecond }) => `${node}: ${rounded(perSecond)}`).join(", ");
     return [short, String(count), rounded(sum), byNode.length > 3 ? `${most}, …` : most];
   });
   const titles = ["ALLOCATION", "PAGES", "MOVES", "TO NODE"];
   const table = formatTable([titles, ...cells], {
     left: [0, 3],
-    // Where several nodes take pages of one allocation from each other.
     paint(line, row) {
       if (row === 0) return draw(line, "bold");
-      return draw(line, rows[row - 1]!.byNode.length > 1 ? "yellow" : undefined);
+      return draw(line, isFought(rows[row - 1]!) ? "yellow" : undefined);
     },
   });
   return ["", ...table.trimEnd().split("\n")];

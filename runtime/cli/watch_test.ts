@@ -83,20 +83,21 @@ Deno.test("formatWatch: marks what moves, what is full, what does not answer and
   const stats = { ...full.stats!, memoryBytes: 2 ** 26 };
   const before = look(0, [node(1, 0), node(2, 0), node(3, 0), full]);
   const after = look(1000, [
-    node(1, 50, [0, 9]),
-    node(2, 20, [0, 9]),
+    node(1, 50, [0, 20]),
+    node(2, 20, [1, 10]),
     { ...node(3, 0), stats: null, moves: null },
     { ...full, stats },
   ]);
   const marks = formatWatch(before, after, { ...WIDE, paint: (text, style) => `${style}|${text}` })
     .split("\n").map((line) => [/^\w+(?=\|)/.exec(line)?.[0], line.replace(/^\w+\|/, "").trim()]);
   const markOf = (begin: string) => marks.slice(1).find(([, line]) => line!.startsWith(begin))![0];
-  assertEquals(["1 ", "2 ", "3 ", "4 ", "grid"].map(markOf), [
+  assertEquals(["1 ", "2 ", "3 ", "4 ", "grid", "still"].map(markOf), [
     "yellow",
     undefined,
     "red",
     "red",
     "yellow",
+    undefined,
   ]);
 });
 
