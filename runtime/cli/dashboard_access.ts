@@ -66,7 +66,7 @@ export async function objectionTo(
     return say(405, "The dashboard only shows: use GET");
   }
   const { token, port } = access;
-  // Whoever reaches the port can send any text as the host.
+  // Any program that reaches the port can send any text as the host.
   const url = URL.parse(request.url);
   const host = URL.parse(`http://${request.headers.get("host")}`)?.hostname;
   if (url === null || host === undefined) return say(400, "The request names no host");
