@@ -74,8 +74,8 @@ export class Feed implements Disposable {
   }
 
   async #see(run: Pages | undefined): Promise<Snapshot> {
-    const directory = this.#options.directory();
     if (this.#closed) return { kind: "none", reason: "The dashboard ends" };
+    const directory = this.#options.directory();
     if (directory === undefined) return { kind: "none", reason: "The directory node starts" };
     try {
       return this.#snapshot(await this.#seen(directory, run));
