@@ -286,7 +286,11 @@ async function main(args: readonly string[]): Promise<void> {
     throw new Error("Cannot build: usage is `zig/build.ts [--if-stale] [--all] | test [filter…]`");
   }
   for (const machine of args.includes("--all") ? MACHINES : [thisMachine()]) {
-    if (!args.includes("--if-stale") || !await isFresh(machine)) await build(machine);
+    if (args.includes("--if-stale") && await isFresh(machine)) continue;
+    console.error(
+      `tdsm: building the native library for ${machine} (some 20 s; once for a change)`,
+    );
+    await build(machine);
   }
   await writeIndex();
 }

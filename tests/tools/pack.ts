@@ -2,7 +2,7 @@
  * Makes what a program depends on that has no checkout: a tarball for npm and Deno, and one file
  * for `import … from "https://…"`.
  *
- *   deno run -A tests/tools/pack.ts [--output FOLDER]     default: dist
+ *   deno run -A tests/tools/pack.ts [--output FOLDER]     default: dist here
  *
  * Both are bundles: nothing of them is looked for under the name of another package, and Deno reads
  * no TypeScript in `node_modules`. In the tarball, what few programs need is in files of its own.
@@ -38,11 +38,18 @@ interface Manifest {
   readonly exports: Readonly<Record<string, string>>;
 }
 
-async function run(program: string, args: readonly string[], cwd = ROOT): Promise<void> {
-  const command = new Deno.Command(program, { args: [...args], cwd, stdin: "null" });
-  const { success, stdout, stderr } = await command.output();
-  if (success) return;
-  for (const bytes of [stdout, stderr]) Deno.stderr.writeSync(bytes);
+/** Runs a program, and shows what it prints if it fails; what it tells on the way where it `tells`. */
+async function run(
+  program: string,
+  args: readonly string[],
+  { cwd = ROOT, tells = false } = {},
+): Promise<void> {
+  const stderr = tells ? "inherit" : "piped";
+  const command = new Deno.Command(program, { args: [...args], cwd, stdin: "null", stderr });
+  const output = await command.output();
+  if (output.success) return;
+  Deno.stderr.writeSync(output.stdout);
+  if (!tells) Deno.stderr.writeSync(output.stderr);
   throw new Error(`Cannot pack: ${program} ${args[0]} failed`);
 }
 
@@ -123,15 +130,19 @@ async function pack(manifest: Manifest, output: string, scratch: string): Promis
   }-${manifest.version}.tgz`;
   // The same bytes for the same sources.
   const same = ["--sort=name", "--mtime=@0", "--owner=0", "--group=0", "--numeric-owner"];
-  await run("tar", [...same, "--use-compress-program=gzip -n", "-cf", path, "package"], scratch);
+  await run("tar", [...same, "--use-compress-program=gzip -n", "-cf", path, "package"], {
+    cwd: scratch,
+  });
   return path;
 }
 
 async function main(args: readonly string[]): Promise<void> {
   const flags = parseArgs(args, { string: ["output"] });
-  const output = resolve(Deno.env.get("INIT_CWD") ?? ".", String(flags["output"] || "dist"));
+  const output = flags["output"]
+    ? resolve(Deno.env.get("INIT_CWD") ?? ".", String(flags["output"]))
+    : `${ROOT}/dist`;
   const manifest: Manifest = JSON.parse(await Deno.readTextFile(`${ROOT}/deno.json`));
-  await deno("run", "-A", "zig/build.ts", "--if-stale", "--all");
+  await run(Deno.execPath(), ["run", "-A", "zig/build.ts", "--if-stale", "--all"], { tells: true });
   await Deno.mkdir(output, { recursive: true });
   const scratch = await Deno.makeTempDir({ prefix: "tdsm-pack-" });
   try {
