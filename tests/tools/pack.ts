@@ -38,7 +38,7 @@ interface Manifest {
   readonly exports: Readonly<Record<string, string>>;
 }
 
-/** Runs a program, and shows what it prints if it fails; what it tells on the way where it `tells`. */
+/** Runs a program: shows what it prints if it fails, and at once what it says if it `tells`. */
 async function run(
   program: string,
   args: readonly string[],
