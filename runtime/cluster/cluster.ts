@@ -173,7 +173,7 @@ export class Cluster<Node extends Member = Member> {
         pinging: (node, number) => {
           if (node === DIRECTORY_NODE) this.#lease?.pinged(number, clock());
         },
-        lost: (node, reason) => this.#lost(node, reason),
+        lost: (node, reason, closed) => this.#lost(node, reason, closed),
         threadSaid: (node, thread, message) => {
           if (message.kind !== "sync") {
             const reason = `${message.kind} on the link of thread ${thread}`;
@@ -562,7 +562,7 @@ export class Cluster<Node extends Member = Member> {
   };
 
   /** A link has ended, or could not be made. The directory decides what that means. */
-  #lost(node: NodeId, reason: string): void {
+  #lost(node: NodeId, reason: string, closed = false): void {
     if (node === DIRECTORY_NODE) this.#admitted.resolve();
     if (this.#links.closed || this.isGone(node)) return;
     // The first reason is the cause. That a new connection fails too only follows from that cause.
@@ -574,7 +574,8 @@ export class Cluster<Node extends Member = Member> {
     }
     const at = this.#members.at(node);
     if (node === DIRECTORY_NODE) {
-      const message = `Lost the directory node at ${at}: ${reason}`;
+      const hint = closed ? `. See what node ${node} printed` : "";
+      const message = `Lost the directory node at ${at}: ${reason}${hint}`;
       return this.node.fail(new TdsmError("DirectoryLost", message));
     }
     if (this.#verdicts.has(node)) return;

@@ -46,8 +46,11 @@ export interface PeerHandlers {
   vitals(): Vitals;
   /** A ping of that number is about to be sent to a node. */
   pinging(node: NodeId, number: number): void;
-  /** The connection to a node has ended, or could not be made. */
-  lost(node: NodeId, reason: string): void;
+  /**
+   * The connection to a node has ended, or could not be made; `closed` says whether the other side
+   * closed it, as happens when its process ends.
+   */
+  lost(node: NodeId, reason: string, closed?: boolean): void;
   /** A message on the link that a thread of a node has for itself. */
   threadSaid(node: NodeId, thread: number, message: PeerMessage): void;
   /** That link has ended in order. */
@@ -378,7 +381,8 @@ export class Links {
         // This node has ended the link itself, so there is nothing to report.
         if (line.link !== link) return;
         line.link = undefined;
-        handlers.lost(node, error === undefined ? "its connection ended" : reasonOf(error));
+        const reason = error === undefined ? "its connection ended" : reasonOf(error);
+        handlers.lost(node, reason, error === undefined || isDropped(error));
         this.flush();
       },
     };

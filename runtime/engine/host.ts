@@ -36,7 +36,7 @@ import type { Vitals } from "../cluster/links.ts";
 import type { Settings } from "../settings/types.ts";
 import type { ClusterReport, StatusRequestControl } from "../wire/status_control.ts";
 import { NodeEngine, readRoom, writtenRoom } from "./node_engine.ts";
-import { describeStuck } from "./log.ts";
+import { describePage, describeStuck } from "./log.ts";
 import { TraceFile } from "./trace_file.ts";
 import { WatchedPoller } from "./watched_poller.ts";
 import { together } from "../observe/engine_watches.ts";
@@ -311,11 +311,10 @@ export class EngineHost implements Member {
     switch (event.kind) {
       case "pageLost": {
         const { page, node } = event;
-        const { pageSize } = this.engine.region;
-        const bytes = `bytes ${page * pageSize} to ${(page + 1) * pageSize - 1}`;
+        const where = describePage(page, this.engine.region.pageSize, this.engine.services.named);
         const reason = this.#cluster.whyLost(node);
         const gone = reason === undefined ? "gone" : `gone (${reason})`;
-        const message = `Page ${page} (${bytes}) is lost: its only copy was on node ${node}, ` +
+        const message = `${where} is lost: its only copy was on node ${node}, ` +
           `which is ${gone}. Node ${this.#cluster.self} needs it and cannot go on`;
         return this.fail(new TdsmError("PageLost", message));
       }

@@ -1,9 +1,11 @@
-/** What the log says of messages about pages, and of semaphores, barriers and mutexes. */
+/** What the log says of pages, messages about them, semaphores, barriers and mutexes. */
 
 import { SYNC_STUCK_NAMED_MAX } from "../limits.ts";
 import { Level } from "../log.ts";
 import { Content, type Message } from "../protocol/coherence/messages.ts";
 import { Access } from "../protocol/coherence/page.ts";
+import { printable } from "../printable.ts";
+import type { NamedRun } from "./page_moves.ts";
 import type { StuckWaits } from "../protocol/sync/desk.ts";
 import type { AnsweredRequest } from "../ring/sync_records.ts";
 import {
@@ -66,6 +68,21 @@ export function describeStuck({ barriers, others }: StuckWaits): string {
   const elsewhere = others === 0 ? "" : `, and ${others} more wait for semaphores or mutexes`;
   return `Every thread of every node waits, so maybe for ever: ${named}${elsewhere}. ` +
     "Compare the number of parties with the threads that come there, or start the node that is missing";
+}
+
+/**
+ * Describes a page by what a program calls it.
+ *
+ * @param page The page.
+ * @param pageSize The size of pages, in bytes.
+ * @param named The allocations that are known by name.
+ * @returns The page, those of the allocations that it belongs to, and its bytes.
+ */
+export function describePage(page: number, pageSize: number, named: readonly NamedRun[]): string {
+  const names = named.filter(({ first, count }) => first <= page && page < first + count)
+    .map(({ name }) => JSON.stringify(printable(name)));
+  const owner = names.length === 0 ? "" : ` of ${listed(names)}`;
+  return `Page ${page}${owner} (bytes ${page * pageSize} to ${(page + 1) * pageSize - 1})`;
 }
 
 /** The first of some words. */

@@ -32,16 +32,24 @@ Deno.test("page lost: the requester's error says that bytes of the owner arrived
 Deno.test("page lost: a requester that was not connected to the owner cannot say why the owner is gone", async () => {
   await using cluster = new ProcessCluster();
   const [directory, asker, owner] = await cluster.start(3, "--size=64KiB");
-  await owner!.store(PAGE, 1);
+  const at = await owner!.evaluate(async (node) => {
+    const grid = await node.alloc(Int32Array, 1024, { name: "grid" });
+    grid[0] = 1;
+    return node.offsetOf(grid);
+  });
   owner!.process.kill();
   await owner!.process.exit();
   await directory!.process.untilPrinted(/Node 3 is lost: (.+)\. Pages/);
-  const read = asker!.load(PAGE);
+  const read = asker!.load(at);
   read.catch(() => {});
   const { code, stderr } = await asker!.process.exit();
   assertEquals(code, 70);
   assertMatch(stderr, /its only copy was on node 3, which is gone\. Node 2 needs it/);
-  directory!.load(PAGE).catch(() => {});
+  // The directory node knows every name.
+  directory!.load(at).catch(() => {});
   const end = await directory!.process.exit();
-  assertMatch(end.stderr, /its only copy was on node 3, which is gone \(.+\)\. Node 1 needs it/);
+  assertMatch(
+    end.stderr,
+    /Page \d+ of "grid" \(bytes .+\) is lost: its only copy was on node 3, which is gone \(.+\)\. Node 1 needs it/,
+  );
 });

@@ -688,7 +688,10 @@ Deno.test("ends: what fails after the node has failed is not told, and leaves th
   directory.process.kill();
   const { code, stderr } = await process.exit();
   assertEquals(code, 70, stderr);
-  assertMatch(stderr, /^tdsm: error: Lost the directory node at .* \(DirectoryLost\)\n$/);
+  assertMatch(
+    stderr,
+    /^tdsm: error: Lost the directory node at .*\. See what node 1 printed \(DirectoryLost\)\n$/,
+  );
 });
 
 Deno.test("ends: after Deno.exit, listeners for the end use a node that is closed, and do not hang", async () => {
