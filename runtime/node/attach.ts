@@ -120,7 +120,7 @@ export class AttachedNode extends NodeThread implements Disposable {
  * @param handle The node's `handle`, sent by `postMessage`.
  * @param options What to leave as it is.
  * @returns The node, as this thread sees it.
- * @throws {TypeError} When an option is unknown or of another type.
+ * @throws {TypeError} When that is no handle, or an option is unknown or of another type.
  * @throws {TdsmError} `NodeClosed` when the node is closed by now, or why it cannot go on;
  * `LimitExceeded` when 64 threads use it, and none of them ends within a second.
  *
@@ -136,6 +136,7 @@ export class AttachedNode extends NodeThread implements Disposable {
  * ```
  */
 export function attach(handle: NodeHandle, options: AttachOptions = {}): AttachedNode {
+  checkHandle(handle);
   const { atomics = true } = checkAttachOptions(options);
   const library = openLibrary({ path: handle.library, forProgram: true });
   try {
@@ -154,6 +155,18 @@ export function attach(handle: NodeHandle, options: AttachOptions = {}): Attache
     library[Symbol.dispose]();
     throw error;
   }
+}
+
+/** Checks that something is a handle, as far as native code relies on it. */
+function checkHandle(given: unknown): void {
+  if (typeof given === "object" && given !== null) {
+    const { library, region, slots }: Partial<NodeHandle> = given;
+    const isHandle = typeof library === "string" && Number.isInteger(region) &&
+      slots instanceof SharedArrayBuffer;
+    if (isHandle) return;
+  }
+  const wanted = "give node.handle of the thread that joined, sent here by postMessage";
+  throw new TypeError(`Cannot attach to ${show(given)}: ${wanted}`);
 }
 
 /** Checks the options of {@linkcode attach}. */

@@ -493,7 +493,8 @@ export abstract class NodeThread {
   /**
    * A semaphore, the same on every node. It starts without permits.
    *
-   * @param key Any 64-bit number. Keys from 2^63 on are for {@linkcode NodeThread.makeSemaphore}.
+   * @param key Any 64-bit number; as a plain number, `7` is the same key as `7n`. Keys from 2^63 on
+   * are for {@linkcode NodeThread.makeSemaphore}.
    * @returns The semaphore. No message is sent yet.
    * @throws {TypeError} When the key is neither a bigint nor a number.
    * @throws {RangeError} When the key has more than 64 bits, or is no whole number.
