@@ -4,7 +4,7 @@ import { NODES_MAX } from "../limits.ts";
 import { refused } from "../settings/flags.ts";
 import { nearestName } from "../settings/near.ts";
 import { type Environment, resolveSettings } from "../settings/settings.ts";
-import { SETTINGS } from "../settings/table.ts";
+import { type Setting, SETTINGS } from "../settings/table.ts";
 import { type LaunchHost, parseHosts } from "./host_list.ts";
 import type { Launch } from "./node_process.ts";
 import { LAUNCH_COMMAND } from "../start_command.ts";
@@ -24,10 +24,12 @@ Usage: ${LAUNCH_COMMAND} [DENO'S FLAGS] -n N PROGRAM [ARGUMENTS]
 Other flags before PROGRAM are those of deno run: "deno run --help=full" lists
 them. Nodes have the permissions --allow-ffi, --allow-net=127.0.0.1 and
 --allow-env for the settings' variables; a program that needs more is given
-more, as by --allow-read. All after PROGRAM is the program's.
+more, as by --allow-read. All after PROGRAM is the program's, also settings:
+
+  ${LAUNCH_COMMAND} -n 4 program.ts --size 1GiB
 
 Node 1 hosts the directory, on a free port. Each node is told its role and its
-address by environment variables; other settings are set in the environment:
+address by environment variables; other settings can be set in the environment:
 
   SIZE=1GiB ${LAUNCH_COMMAND} -n 4 program.ts
 
@@ -42,6 +44,20 @@ and SIGHUP are passed on to every node; the second signal kills them all. The
 first node that fails ends the others, and its exit code is the launcher's: 0
 says that all nodes have ended well, 128 and more is for a signal.
 `;
+
+const ROWS: readonly Setting<unknown>[] = Object.values(SETTINGS);
+/** What the launcher tells each node by itself. */
+const TOLD: readonly Setting<unknown>[] = [
+  SETTINGS.directory,
+  SETTINGS.directoryAddress,
+  SETTINGS.rendezvous,
+  SETTINGS.address,
+  SETTINGS.port,
+];
+/** The one flag of Deno that is near to a setting, `--checksums`. */
+const DENO_CHECK = "check";
+/** What Deno's own flag `--log-level` takes; the setting is a number. */
+const DENO_LOG_LEVEL = /^[a-z]/i;
 
 /** The launcher's own flags, without their dashes. */
 const OWN_FLAGS = ["nodes", "hosts", "ssh", "rpc-server", "help"] as const;
@@ -104,6 +120,7 @@ export function parseLaunch(
     } else if (arg === "--rpc-server") {
       rpcServers = true;
     } else {
+      refuseSetting(arg, args[at + 1]);
       refuseNearlyRight(arg);
       denoFlags.push(arg);
       const next = args[at + 1];
@@ -180,8 +197,28 @@ function countOf(text: string | undefined): number {
   throw refused(`Cannot use ${what}: it must be a whole number of nodes from 1 to ${NODES_MAX}`);
 }
 
+/** Refuses a setting of the node: before the program stand flags of the launcher and of Deno. */
+function refuseSetting(arg: string, next: string | undefined): void {
+  const [flag] = arg.split("=", 1);
+  const setting = ROWS.find(({ flag: name }) => [`--${name}`, `--no-${name}`].includes(flag!));
+  if (setting === undefined || setting === SETTINGS.rpcServer) return;
+  const { environment: [variable] } = setting;
+  if (TOLD.includes(setting)) {
+    throw refused(`Cannot use flag ${flag}: the launcher itself tells each node where to join`);
+  }
+  const takesValue = setting.kind.placeholder !== undefined;
+  const given = valueIn(arg) ?? (takesValue ? next : flag!.startsWith("--no-") ? "0" : "1");
+  if (setting === SETTINGS.logLevel && DENO_LOG_LEVEL.test(given ?? "")) return;
+  const value = given === undefined || given.startsWith("-") ? "…" : given;
+  throw refused(
+    `Cannot use flag ${flag} before the program: it is a setting of the node. ` +
+      `Write it behind the program, or ${variable}=${value} before ${LAUNCH_COMMAND}`,
+  );
+}
+
 /**
- * Refuses a flag that resembles one of the launcher's: `deno run` would not know the flag either.
+ * Refuses a flag that resembles one of the launcher's or a setting: `deno run` would not know the
+ * flag either.
  */
 function refuseNearlyRight(arg: string): void {
   // Other launchers have `-np 4`.
@@ -189,6 +226,10 @@ function refuseNearlyRight(arg: string): void {
     throw refused(`Cannot use flag ${arg}: did you mean -n?`);
   }
   const [, name] = /^--([^=]+)/.exec(arg) ?? [];
-  const near = name === undefined ? undefined : nearestName(name, OWN_FLAGS);
+  if (name === undefined || name === DENO_CHECK) return;
+  const near = nearestName(name, OWN_FLAGS);
   if (near !== undefined) throw refused(`Cannot use flag ${arg}: did you mean --${near}?`);
+  const setting = nearestName(name, ROWS.map(({ flag }) => flag));
+  if (setting === undefined) return;
+  throw refused(`Cannot use flag ${arg}: did you mean --${setting}? It goes behind the program`);
 }

@@ -153,3 +153,48 @@ Deno.test("parseLaunch: a flag that is nearly right is refused with the right on
     'Cannot use "yes" of environment variable RPC_SERVER: it must be 1 or 0',
   );
 });
+
+Deno.test("parseLaunch: a setting before the program is told where it goes", () => {
+  const rule = "it is a setting of the node. Write it behind the program, or";
+  for (
+    const [given, variable] of [
+      ["--size 128MiB", "SIZE=128MiB"],
+      ["--size=128MiB", "SIZE=128MiB"],
+      ["--log-level 3", "LOGLEVEL=3"],
+      ["--log-level=0", "LOGLEVEL=0"],
+      ["--plain", "PLAIN=1"],
+      ["--no-migration", "MIGRATION=0"],
+      ["--trace --", "TDSM_TRACE=…"],
+    ] as const
+  ) {
+    const [flag] = given.split(/[ =]/);
+    for (const line of [`${given} -n 2 a.ts`, `-n 2 ${given} a.ts`]) {
+      const expected =
+        `Cannot use flag ${flag} before the program: ${rule} ${variable} before ./tdsm launch`;
+      assertEquals(refusal(line), expected);
+    }
+  }
+  for (const line of ["--port 7000", "--address=10.0.0.1", "--directory-address a:1"]) {
+    assertEquals(
+      refusal(`${line} -n 2 a.ts`),
+      `Cannot use flag ${line.split(/[ =]/)[0]}: the launcher itself tells each node where to join`,
+    );
+  }
+  assertEquals(
+    refusal("--sise 1GiB -n 2 a.ts"),
+    "Cannot use flag --sise: did you mean --size? It goes behind the program",
+  );
+});
+
+Deno.test("parseLaunch: each flag of deno run is taken", async () => {
+  const { stdout } = await new Deno.Command(Deno.execPath(), { args: ["run", "--help=full"] })
+    .output();
+  const text = new TextDecoder().decode(stdout).replaceAll(/\u001b\[[\d;]*m/g, "");
+  const flags = [...text.matchAll(/^ +(?:-\w, )?(--[a-z-]+)/gm)].map(([, flag]) => flag!);
+  assertEquals(flags.length > 40 && flags.includes("--check"), true, text);
+  for (const flag of flags.filter((flag) => flag !== "--help")) {
+    const given = flag === "--log-level" ? `${flag}=debug` : flag;
+    const denoFlags = [given, "--no-prompt"];
+    assertEquals(parse(`${denoFlags.join(" ")} -n 4 a.ts`), { ...PLAIN, denoFlags }, flag);
+  }
+});
