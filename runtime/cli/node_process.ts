@@ -138,9 +138,10 @@ export function startProcess<Process>(what: string, start: () => Process): Proce
     return start();
   } catch (cause) {
     const refused = cause instanceof Deno.errors.NotCapable;
-    const remedy = refused ? ". Run Deno with --allow-run" : "";
+    // Deno's own reason names the permission as well, in more words.
+    const why = refused ? "run Deno with --allow-run" : reasonOf(cause);
     const code = refused ? "PermissionMissing" : "SystemCallFailed";
-    const message = `Cannot start ${what}: ${reasonOf(cause)}${remedy}`;
+    const message = `Cannot start ${what}: ${why}`;
     throw new TdsmError(code, message, { operation: "launch", cause });
   }
 }

@@ -44,8 +44,8 @@ export async function main(args: readonly string[]): Promise<void> {
       ? settings
       : settingsOf(what, program, others.environment(readEnvironment()));
     const node = await startNode(own, true);
-    exitCodeOfError = exitCodeOf;
     others?.start(node, what.program);
+    exitCodeOfError = exitCodeOf;
     try {
       await execute(node, program, what, own, others);
     } catch (error) {

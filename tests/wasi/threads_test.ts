@@ -52,6 +52,15 @@ Deno.test("wasm: one node alone needs no more permissions than a node, and the f
   assertEquals([code, stdout, stderr], [0, "checked\n", ""]);
 });
 
+Deno.test("wasm: several nodes without the permission to start them are refused in one line", async () => {
+  await using cluster = new ProcessCluster();
+  const permissions = ["--allow-ffi", "--allow-net", "--allow-read", "--allow-env", "--no-prompt"];
+  const args = ["run", ...permissions, "mod.ts", "wasm", "-n", "2", PROGRAM, "check"];
+  const { code, stderr } = await cluster.spawn("no permission", { args }).exit();
+  const line = "Cannot start node 2: run Deno with --allow-run (PermissionMissing)";
+  assertEquals([code, stderr], [2, `tdsm: error: ${line}\n`]);
+});
+
 Deno.test("wasm: a thread names the node of those that it starts", async () => {
   const { code, stdout } = await run("--nodes=2", PROGRAM, "choose");
   assertEquals([code, stdout], [0, "nodes 2\nnode 2\nnode 2\n"]);
