@@ -118,6 +118,8 @@ export const ETCD_LEASE_S = 5;
 export const ETCD_BEAT_MS = 1_000;
 /** How long etcd may take to answer a node that starts or ends, in milliseconds. */
 export const ETCD_CALL_MAX_MS = 2_000;
+/** The most bytes of an answer of etcd that are read; one with a record has far less. */
+export const ETCD_ANSWER_MAX_BYTES: number = 16 * KIB;
 /** How long a node waits for etcd to tell of a change before it looks itself, in milliseconds. */
 export const ETCD_RETRY_MS = 500;
 /** How long a node waits before it looks again for its directory, at first, in milliseconds. */

@@ -5,7 +5,13 @@
 
 import { formatAddress, isLoopback, isWildcard, parseAddress } from "../address.ts";
 import { reasonOf, TdsmError } from "../errors.ts";
-import { ETCD_BEAT_MS, ETCD_CALL_MAX_MS, ETCD_LEASE_S, ETCD_RETRY_MS } from "../limits.ts";
+import {
+  ETCD_ANSWER_MAX_BYTES,
+  ETCD_BEAT_MS,
+  ETCD_CALL_MAX_MS,
+  ETCD_LEASE_S,
+  ETCD_RETRY_MS,
+} from "../limits.ts";
 import { Level, writeLog } from "../log.ts";
 import { refused } from "../settings/flags.ts";
 import { newKey } from "../settings/key.ts";
@@ -88,14 +94,17 @@ export class EtcdRendezvous implements Rendezvous {
         if (record === undefined && mayHost) {
           const hosting = await this.#claim(settings, giveUpAtMs);
           if (hosting !== undefined) return { ...hosting, place };
-          continue;
+          // Another node was faster, and its record is there by the next look.
+          met = "etcd says that another node has just claimed it, and has no record of one";
+          await looks.again();
+        } else {
+          const found = record?.address === undefined
+            ? undefined
+            : await joining(`${this.#name} in etcd`, { ...record, address: record.address });
+          if (typeof found === "object") return { ...found, place };
+          if (record !== undefined) met = found ?? NOT_LISTENING;
+          await this.#change(revision, Math.min(giveUpAtMs - performance.now(), ETCD_RETRY_MS));
         }
-        const found = record?.address === undefined
-          ? undefined
-          : await joining(`${this.#name} in etcd`, { ...record, address: record.address });
-        if (typeof found === "object") return { ...found, place };
-        if (record !== undefined) met = found ?? "the node that has claimed it does not listen yet";
-        await this.#change(revision, Math.min(giveUpAtMs - performance.now(), ETCD_RETRY_MS));
       } catch (error) {
         if (!(error instanceof EtcdSilent)) throw error;
         met = error.message;
@@ -263,6 +272,7 @@ export class EtcdRendezvous implements Rendezvous {
       lease,
       seconds: ETCD_LEASE_S,
       beatMs: ETCD_BEAT_MS,
+      answerMaxBytes: ETCD_ANSWER_MAX_BYTES,
     });
     return worker;
   }
@@ -292,19 +302,25 @@ export class EtcdRendezvous implements Rendezvous {
 
   async #call(path: string, body: object): Promise<Answer> {
     let response: Response;
-    let text: string;
+    let text: string | undefined;
     try {
       response = await fetch(`${this.#url}/v3/${path}`, {
         method: "POST",
         body: JSON.stringify(body),
         signal: AbortSignal.timeout(ETCD_CALL_MAX_MS),
       });
-      text = await response.text();
+      text = await boundedText(response);
     } catch (error) {
       throw new EtcdSilent(`etcd at ${this.#url} does not answer (${reasonOf(error)})`);
     }
     if (NOT_NOW.has(response.status)) {
       throw new EtcdSilent(`etcd at ${this.#url} cannot answer now (${response.status})`);
+    }
+    if (text === undefined) {
+      throw refused(
+        `Cannot use ${this.#url}: its answer to /v3/${path} has more than ` +
+          `${ETCD_ANSWER_MAX_BYTES} bytes. Name an etcd, and a prefix that nothing else uses`,
+      );
     }
     try {
       const answer = JSON.parse(text) as Answer & { readonly error?: string };
@@ -336,6 +352,8 @@ export class EtcdRendezvous implements Rendezvous {
 /** How the gateway answers while etcd has no leader, or is too slow. */
 const NOT_NOW: ReadonlySet<number> = new Set([503, 504]);
 
+const NOT_LISTENING = "the node that has claimed it does not listen yet";
+
 /** etcd cannot be reached now. */
 class EtcdSilent extends Error {}
 
@@ -350,6 +368,19 @@ async function joining(
   // The record of a node that has just died goes when its lease is over.
   if (why !== undefined) return `nothing answers at ${address}, which it names (${why})`;
   return joiningAt(directory, key);
+}
+
+/** Reads what was answered; `undefined`, with the rest unread, where it is too long. */
+async function boundedText({ body }: Response): Promise<string | undefined> {
+  const decoder = new TextDecoder();
+  let text = "";
+  let readBytes = 0;
+  for await (const bytes of body ?? []) {
+    readBytes += bytes.length;
+    if (readBytes > ETCD_ANSWER_MAX_BYTES) return undefined;
+    text += decoder.decode(bytes, { stream: true });
+  }
+  return text + decoder.decode();
 }
 
 function valueOf(record: EtcdRecord): string {
@@ -372,7 +403,12 @@ const call = async (path, body) => {
   const signal = AbortSignal.timeout(given.beatMs);
   const init = { method: "POST", body: JSON.stringify(body), signal };
   const response = await fetch(given.url + "/v3/" + path, init);
-  const answer = await response.json();
+  let text = "";
+  for await (const part of response.body.pipeThrough(new TextDecoderStream())) {
+    text += part;
+    if (text.length > given.answerMaxBytes) throw new Error("etcd says too much");
+  }
+  const answer = JSON.parse(text);
   if (!response.ok || answer.error !== undefined) throw new Error("etcd refuses");
   return answer.result ?? answer;
 };

@@ -1,4 +1,10 @@
-import { assertEquals, assertMatch, assertRejects, assertStringIncludes } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertMatch,
+  assertRejects,
+  assertStringIncludes,
+} from "@std/assert";
 import { TdsmError } from "../errors.ts";
 import { resolveSettings } from "../settings/settings.ts";
 import { EtcdRendezvous } from "./etcd.ts";
@@ -185,6 +191,38 @@ Deno.test("EtcdRendezvous: an etcd that answers 503 for a while is waited for", 
     await found.withdraw();
     assertEquals(etcd.value, undefined);
   }
+});
+
+Deno.test("EtcdRendezvous: an etcd that neither has the record nor takes it is given up in time", async () => {
+  let looks = 0;
+  const error = await refusal(findAt((path) => {
+    if (path === "/v3/kv/range") looks++;
+    return Response.json({ header: { revision: "1" }, ID: "7", succeeded: false });
+  }, 200));
+  assertEquals(error.code, "NoDirectory");
+  assertStringIncludes(error.message, "within 200 ms: etcd says that another node has just");
+  // Between two looks is a pause of 20 ms or more.
+  assert(looks <= 11, `${looks} looks`);
+});
+
+Deno.test("EtcdRendezvous: an answer that is longer than any of etcd is not read on", async () => {
+  const part = new Uint8Array(16 * 1024).fill(0x20);
+  const rest = Promise.withResolvers<void>();
+  const endless = (): Response =>
+    new Response(
+      new ReadableStream({
+        pull: (controller) => controller.enqueue(part),
+        cancel: () => rest.resolve(),
+      }),
+    );
+  const error = await refusal(findAt(endless, 60_000));
+  await rest.promise;
+  assertEquals(error.code, "InvalidOption");
+  assertEquals(
+    error.message,
+    "Cannot use http://HOST: its answer to /v3/kv/range has more than 16384 bytes. Name an etcd, " +
+      "and a prefix that nothing else uses",
+  );
 });
 
 Deno.test("EtcdRendezvous: where 503 is all that etcd answers, the node says so in time", async () => {
