@@ -74,6 +74,16 @@ export function setVariables(names: readonly string[]): string[] {
 }
 
 /**
+ * Tells as which user this process acts on files.
+ *
+ * @returns The effective user id; `undefined` where the C library cannot be loaded, as without
+ * `--allow-ffi`.
+ */
+export function effectiveUser(): number | undefined {
+  return withC(["geteuid"], (c) => c.geteuid());
+}
+
+/**
  * Calls a function that reads files of `/proc` and `/sys`, which needs no permission but
  * `--allow-ffi`.
  *

@@ -4,6 +4,7 @@
  * free is one of a dead cluster, and no clock has to tell.
  */
 
+import { effectiveUser } from "../../ffi/machine.ts";
 import { formatAddress, isLoopback, isWildcard, parseAddress } from "../address.ts";
 import { reasonOf, TdsmError } from "../errors.ts";
 import { RENDEZVOUS_FILE_MAX_BYTES } from "../limits.ts";
@@ -112,14 +113,10 @@ export class FileRendezvous implements Rendezvous {
     } catch (cause) {
       throw refused(`Cannot use the file ${path} to find the directory: ${reasonOf(cause)}`, cause);
     }
-    const { isFile, mode } = await file.stat();
-    const isOpen = settings.key === undefined && !settings.insecure &&
-      ((mode ?? 0) & MODE_OTHERS) !== 0;
-    if (isFile && !isOpen) return file;
+    const hasKey = settings.key === undefined && !settings.insecure;
+    const why = whyNotOurs(await file.stat(), path, hasKey);
+    if (why === undefined) return file;
     file.close();
-    const why = isFile
-      ? `others can read or change it, and it has the key. Run chmod 600 ${path}`
-      : "it is no file";
     throw refused(`Cannot use ${path} to find the directory: ${why}`);
   }
 
@@ -184,6 +181,25 @@ export class FileRendezvous implements Rendezvous {
       "the file system does not lock across machines; where it is not, remove the file";
     throw new TdsmError("JoinRefused", message, { operation: "join" });
   }
+}
+
+/**
+ * Why a file cannot be used; `undefined` where it can. Its owner reads the key in it whatever its
+ * mode is, and root opens the files of all.
+ */
+function whyNotOurs(
+  { isFile, mode, uid }: Deno.FileInfo,
+  path: string,
+  hasKey: boolean,
+): string | undefined {
+  if (!isFile) return "it is no file";
+  if (!hasKey) return undefined;
+  if (((mode ?? 0) & MODE_OTHERS) !== 0) {
+    return `others can read or change it, and it has the key. Run chmod 600 ${path}`;
+  }
+  if (uid === null || uid === (effectiveUser() ?? uid)) return undefined;
+  return `it is a file of another user (${uid}), and it has the key. Name a file that is not there ` +
+    "yet, in a folder of your own";
 }
 
 /** Reads a file from its beginning. */

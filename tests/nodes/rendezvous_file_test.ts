@@ -151,6 +151,27 @@ Deno.test("rendezvous file: what is no file of a rendezvous is left as it is", a
   });
 });
 
+Deno.test({
+  name: "rendezvous file: a file of another user is left as it is",
+  // Nobody else can open such a file, nor give it away.
+  ignore: Deno.uid() !== 0,
+  async fn() {
+    await withPath(async (path) => {
+      await Deno.writeTextFile(path, "", { mode: 0o600 });
+      await Deno.chown(path, 65_534, null);
+      assertEquals(
+        (await refusal(path)).message,
+        `Cannot use ${path} to find the directory: it is a file of another user (65534), and it ` +
+          "has the key. Name a file that is not there yet, in a folder of your own",
+      );
+      assertEquals(await Deno.readTextFile(path), "");
+      // No key is in the file where all nodes are given one.
+      await using node = await join({ rendezvous: `file:${path}`, key: new Uint8Array(32) });
+      assertEquals(node.id, 1);
+    });
+  },
+});
+
 /** Writes what a directory of another machine would have written. */
 async function writeForeign(path: string, address: string): Promise<void> {
   const record = JSON.stringify({ tdsm: 1, address, boot: "another" });
