@@ -437,6 +437,7 @@ export class NodeEngine implements AsyncDisposable {
   /** Ends the requests that wait for a node that is gone. */
   peerGone(node: NodeId): void {
     this.leaving.delete(node);
+    this.services.peerGone(node);
     this.#moves.forget(node);
     this.rpc.peerLost(node);
     this.#options.watch?.peerGone(node);

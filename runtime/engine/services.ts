@@ -190,6 +190,11 @@ export class Services {
     this.#forget(node);
   }
 
+  /** At the directory node: a node that was leaving has left. */
+  peerGone(node: NodeId): void {
+    this.#synchronizer?.peerGone(node);
+  }
+
   /** At the directory node: some pages were cleared. */
   cleared(): void {
     this.#allocator?.cleared();

@@ -326,7 +326,10 @@ class FuzzedMember implements Member {
       case "roomElsewhere":
         return;
       default:
-        if (message.kind === "leave") this.#services.peerLeft(from);
+        if (message.kind === "leave") {
+          this.#services.peerLeft(from);
+          this.#services.peerGone(from);
+        }
         this.run({ kind: "message", from, message });
     }
   }

@@ -108,8 +108,15 @@ export class SyncRequesters {
     return this;
   }
 
-  leave(node: NodeId): this {
+  /** A node begins to leave. */
+  part(node: NodeId): this {
     this.synchronizer.peerLeft(node);
+    return this;
+  }
+
+  /** A node leaves, and has left. */
+  leave(node: NodeId): this {
+    this.part(node).synchronizer.peerGone(node);
     return this;
   }
 

@@ -81,6 +81,17 @@ Deno.test("Barriers: where a node dies or leaves that took part in the last roun
   }
 });
 
+Deno.test("Barriers: nobody is told of a node that is leaving before it has left, or died", () => {
+  for (const go of ["lose", "leave"] as const) {
+    const cluster = new SyncRequesters().arrive(1, 1, 3).arrive(2, 1, 3).arrive(3, 1, 3);
+    cluster.arrive(1, 2, 3).answers();
+    cluster.part(3).arrive(2, 2, 3).beat();
+    assertEquals(cluster.answers(), []);
+    cluster[go](3);
+    assertEquals(cluster.answers(), ["1.2 PeerLost 3", "2.2 PeerLost 3"]);
+  }
+});
+
 Deno.test("Barriers: those that are left go on with another number of parties", () => {
   const cluster = new SyncRequesters().arrive(1, 1, 3).arrive(2, 1, 3).arrive(3, 1, 3).lose(3);
   cluster.arrive(1, 2, 3).answers();

@@ -114,15 +114,25 @@ export class Synchronizer {
   peerLost(node: NodeId): void {
     if (this.#desk.works(node)) this.#died = node;
     this.peerLeft(node);
+    this.peerGone(node);
   }
 
-  /** The same for a node that leaves, and so asks for nothing from here on. */
+  /**
+   * A node leaves, and so asks for nothing from here on: it loses its places and mutexes. Nodes that
+   * wait for it at a barrier are told once it has left. They may end over that, and it may need them
+   * until then.
+   */
   peerLeft(node: NodeId): void {
     if (!this.#desk.serves(node)) return;
     this.#stillBeats = 0;
     this.#desk.dismiss(node);
-    this.#barriers.peerGone(node);
     this.#futexes.peerGone(node);
+  }
+
+  /** A node that was leaving has left: nodes that wait for it at a barrier are told. */
+  peerGone(node: NodeId): void {
+    this.#stillBeats = 0;
+    this.#barriers.peerGone(node);
   }
 
   /**

@@ -281,7 +281,10 @@ export class SyncSchedule {
     this.#answers = [];
     const died = node.life === "dead";
     if (died) this.#synchronizer.peerLost(node.id);
-    else this.#synchronizer.peerLeft(node.id);
+    else {
+      this.#synchronizer.peerLeft(node.id);
+      this.#synchronizer.peerGone(node.id);
+    }
     this.#oracle.lost(node.id, this.#answers, died);
     this.#sendAnswers();
   }
