@@ -118,9 +118,9 @@ export class Synchronizer {
   }
 
   /**
-   * A node leaves, and so asks for nothing from here on: it loses its places and mutexes. Nodes that
-   * wait for it at a barrier are told once it has left. They may end over that, and it may need them
-   * until then.
+   * A node leaves, and so asks for nothing from here on: it loses its places and mutexes. Nodes
+   * that wait for it at a barrier are told once it has left. They may end over that, and it may
+   * need them until then.
    */
   peerLeft(node: NodeId): void {
     if (!this.#desk.serves(node)) return;
