@@ -16,6 +16,7 @@ import type { Node } from "../node/node.ts";
 import { PROTOCOL_VERSION } from "../wire/layout.ts";
 import { formatSize } from "../size.ts";
 import { newKey, readKey } from "../settings/key.ts";
+import { namesAddresses, requirePermissions } from "../settings/permissions.ts";
 import { VERSION } from "../version.ts";
 import type { Dashboard } from "./dashboard.ts";
 import { type DashboardAddress, takeDashboardFlag } from "./dashboard_flag.ts";
@@ -91,6 +92,7 @@ export async function main(args: readonly string[]): Promise<void> {
       const { watchCluster } = await import("./dashboard_command.ts");
       return await watchCluster(settings, settings.directoryAddress, at, tellOf);
     }
+    if (at !== undefined && namesAddresses(settings)) requirePermissions(settings, [at]);
     // Before the node starts, as the port may be taken.
     let directory: Address | undefined = undefined;
     await using dashboard = at && await openDashboard(settings, at, () => directory);

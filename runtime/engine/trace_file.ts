@@ -55,7 +55,8 @@ export class TraceFile implements AsyncDisposable {
    * Opens the file. What was in it is gone.
    *
    * @param options The node.
-   * @throws {TdsmError} `SystemCallFailed` when the file cannot be written.
+   * @throws {TdsmError} `InvalidOption` when there can be no such file, `SystemCallFailed` when it
+   * cannot be written for another reason.
    */
   constructor(options: TraceFileOptions) {
     this.#options = options;
@@ -141,6 +142,12 @@ function open(path: string): Deno.FsFile {
     return Deno.openSync(path, { write: true, create: true, truncate: true });
   } catch (cause) {
     const message = `Cannot ${OPERATION}: ${reasonOf(cause)}. Name another file with --trace`;
-    throw new TdsmError("SystemCallFailed", message, { operation: OPERATION, cause });
+    const { NotADirectory, IsADirectory, NotFound, PermissionDenied } = Deno.errors;
+    const isWrong = [NotADirectory, IsADirectory, NotFound, PermissionDenied]
+      .some((Wrong) => cause instanceof Wrong);
+    throw new TdsmError(isWrong ? "InvalidOption" : "SystemCallFailed", message, {
+      operation: OPERATION,
+      cause,
+    });
   }
 }

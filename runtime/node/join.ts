@@ -72,7 +72,7 @@ export async function startNode(
 ): Promise<Node> {
   requireDeno();
   // Some ways to find the directory use the C library.
-  requireNative();
+  requireNative(given);
   const meeting = await meet(given);
   try {
     return await startAndPublish(meeting, ownsProcess);

@@ -4,33 +4,73 @@ import { type Address, formatAddress, isLoopback } from "../address.ts";
 import type { Settings } from "./types.ts";
 import { TdsmError } from "../errors.ts";
 
-/**
- * Checks that native code may be used.
- *
- * @throws {TdsmError} `PermissionMissing`, naming the flag.
- */
-export function requireNative(): void {
-  // Pointers need the permission without a path.
-  if (Deno.permissions.querySync({ name: "ffi" }).state === "granted") return;
-  const message = "Cannot use native code: run Deno with --allow-ffi, without a path";
-  throw new TdsmError("PermissionMissing", message, { operation: "join" });
+/** A permission that is missing: what cannot be done without it, and the flag that grants it. */
+interface Missing {
+  readonly what: string;
+  readonly flag: string;
+  /** What to say of the flag where it is the only one. */
+  readonly note?: string;
 }
 
 /**
- * Checks that native code may be used, and the network and files as the settings need them.
+ * Checks that native code may be used, and the network and files as the settings need them. All
+ * that is missing is named at once.
  *
  * @param settings What the node goes by.
- * @throws {TdsmError} `PermissionMissing`, naming the flag.
+ * @param served Other addresses at which the process is to listen.
+ * @throws {TdsmError} `PermissionMissing`, naming the flags.
  */
-export function requirePermissions(settings: Settings): void {
-  requireNative();
-  const { address: hostname, port, directoryAddress, metrics } = settings;
-  const addresses = [{ hostname, port }];
+export function requirePermissions(settings: Settings, served: readonly Address[] = []): void {
+  const { address: hostname, port, directoryAddress, metrics, trace } = settings;
+  const addresses = [{ hostname, port }, ...served];
   if (directoryAddress !== undefined) addresses.push(directoryAddress);
   if (metrics !== undefined && metrics !== "otel") addresses.push(metrics);
-  if (settings.trace !== undefined) requireWrite(settings.trace);
-  const missing = addresses.find((address) => !mayUseNet(address));
-  if (missing !== undefined) throw netPermission(missing, addresses);
+  const denied = addresses.find((address) => !mayUseNet(address));
+  const missing = [
+    mayUseNative() ? undefined : NATIVE,
+    denied && missingNet(denied, addresses),
+    trace === undefined ? undefined : missingWrite(trace),
+  ].filter((found) => found !== undefined);
+  if (missing.length > 0) throw permissionMissing(missing);
+}
+
+/**
+ * Checks that native code may be used, before it is known where the directory is. Where it may not,
+ * all that is missing by then is named.
+ *
+ * @param settings What the node goes by.
+ * @throws {TdsmError} `PermissionMissing`, naming the flags.
+ */
+export function requireNative(settings: Settings): void {
+  if (mayUseNative()) return;
+  if (namesAddresses(settings)) requirePermissions(settings);
+  throw permissionMissing([NATIVE]);
+}
+
+/**
+ * Whether settings themselves name the addresses of the node and of the directory, which by any
+ * other rendezvous are found only later.
+ *
+ * @param settings The settings.
+ * @returns Whether they do.
+ */
+export function namesAddresses({ rendezvous: { kind } }: Settings): boolean {
+  return kind === "auto" || kind === "flags";
+}
+
+const NATIVE: Missing = { what: "use native code", flag: "--allow-ffi", note: ", without a path" };
+
+function mayUseNative(): boolean {
+  // Pointers need the permission without a path.
+  return Deno.permissions.querySync({ name: "ffi" }).state === "granted";
+}
+
+function permissionMissing(missing: readonly Missing[], cause?: unknown): TdsmError {
+  const what = missing.map(({ what }) => what).join(", or ");
+  const flags = missing.map(({ flag }) => flag).join(" ");
+  const note = missing.length === 1 ? missing[0]!.note ?? "" : "";
+  const message = `Cannot ${what}: run Deno with ${flags}${note}`;
+  return new TdsmError("PermissionMissing", message, { operation: "join", cause });
 }
 
 /**
@@ -45,18 +85,13 @@ export function mayUseNet(address: Address): boolean {
   return Deno.permissions.querySync({ name: "net", host }).state === "granted";
 }
 
-/**
- * Checks that a trace may be written.
- *
- * @param path Where; the node's id, which is not known yet, is put into the file's name.
- * @throws {TdsmError} `PermissionMissing`, naming the flag.
- */
-export function requireWrite(path: string): void {
+/** What is missing to write a trace. The node's id, not known yet, is put into the file's name. */
+function missingWrite(path: string): Missing | undefined {
   const folder = path.replace(/[^/]*$/, "") || ".";
   const { state } = Deno.permissions.querySync({ name: "write", path: folder });
-  if (state === "granted") return;
-  const message = `Cannot write a trace into ${folder}: run Deno with --allow-write=${folder}`;
-  throw new TdsmError("PermissionMissing", message, { operation: "join" });
+  if (state === "granted") return undefined;
+  const what = `write a trace into ${folder}, to a file with the node's id in its name`;
+  return { what, flag: `--allow-write=${folder}` };
 }
 
 /**
@@ -74,6 +109,10 @@ export function netPermission(
   addresses: readonly Address[] = [missing],
   cause?: unknown,
 ): TdsmError {
+  return permissionMissing([missingNet(missing, addresses)], cause);
+}
+
+function missingNet(missing: Address, addresses: readonly Address[]): Missing {
   const hosts = [...new Set(addresses.map(({ hostname }) => hostname))];
   const local = hosts.every((host) => host === "localhost" || isLoopback(host));
   const shown = hosts.map((host) => host.includes(":") ? `[${host}]` : host);
@@ -81,6 +120,5 @@ export function netPermission(
   const where = missing.port === 0
     ? `any port of ${formatAddress(missing).slice(0, -":0".length)}`
     : formatAddress(missing);
-  const message = `Cannot use the network at ${where}: run Deno with ${flag}`;
-  return new TdsmError("PermissionMissing", message, { operation: "join", cause });
+  return { what: `use the network at ${where}`, flag };
 }

@@ -2,7 +2,7 @@ import { assertEquals, assertThrows } from "@std/assert";
 import { resolveSettings } from "./settings.ts";
 import type { Settings } from "./types.ts";
 import { TdsmError } from "../errors.ts";
-import { requirePermissions } from "./permissions.ts";
+import { requireNative, requirePermissions } from "./permissions.ts";
 
 function settingsFor(address: string, port: number, directoryAddress?: string): Settings {
   return resolveSettings({ address, port, directoryAddress }, undefined, () => undefined).settings;
@@ -68,5 +68,45 @@ Deno.test({
     const settings = settingsFor("127.0.0.1", 0);
     const error = assertThrows(() => requirePermissions(settings), TdsmError, "--allow-ffi");
     assertEquals((error as TdsmError).code, "PermissionMissing");
+  },
+});
+
+Deno.test({
+  name: "requirePermissions names all that is missing at once, also where native code comes first",
+  permissions: {},
+  fn() {
+    const settings = { ...settingsFor("127.0.0.1", 4000), trace: "out/trace.json" };
+    const flags = "run Deno with --allow-ffi --allow-net=127.0.0.1 --allow-write=out/";
+    const all = "Cannot use native code, or use the network at 127.0.0.1:4000, or " +
+      `write a trace into out/, to a file with the node's id in its name: ${flags}`;
+    for (const require of [requirePermissions, requireNative]) {
+      const error: TdsmError = assertThrows(() => require(settings), TdsmError);
+      assertEquals([error.code, error.message], ["PermissionMissing", all]);
+    }
+    // Where the directory is, and so what of the network is needed, is to be found out.
+    const found: Settings = { ...settings, rendezvous: { kind: "file", path: "at" } };
+    const error: TdsmError = assertThrows(() => requireNative(found), TdsmError);
+    assertEquals(
+      error.message,
+      "Cannot use native code: run Deno with --allow-ffi, without a path",
+    );
+  },
+});
+
+Deno.test({
+  name: "requirePermissions names what is served beside the node",
+  permissions: { ffi: true, net: ["127.0.0.1:4000"] },
+  fn() {
+    const settings = settingsFor("127.0.0.1", 4000);
+    requirePermissions(settings);
+    const dashboard = { hostname: "127.0.0.1", port: 9635 };
+    const error: TdsmError = assertThrows(
+      () => requirePermissions(settings, [dashboard]),
+      TdsmError,
+    );
+    assertEquals(
+      error.message,
+      "Cannot use the network at 127.0.0.1:9635: run Deno with --allow-net=127.0.0.1",
+    );
   },
 });
