@@ -100,12 +100,15 @@ export class NodeOutput {
   /** Writes whole lines of a node. */
   #lines(node: number, lines: Uint8Array, to: "stdout" | "stderr"): Promise<void> {
     const prefix = this.#prefix(node, to);
-    const parts: Uint8Array[] = [];
+    const parts: (Uint8Array | readonly number[])[] = [];
     for (let start = 0; start < lines.length;) {
       const end = lines.indexOf(NEWLINE, start) + 1;
       const line = shown(lines.subarray(start, end - 1));
       // A line that only erased the progress has no text.
-      if (line !== undefined) parts.push(prefix, line, Uint8Array.of(NEWLINE));
+      if (line !== undefined) {
+        const isWhole = to === "stderr" && isLogObject(line);
+        parts.push(isWhole ? [] : prefix, line, [NEWLINE]);
+      }
       start = end;
     }
     return this.#write(concatenate(parts), to);
@@ -169,6 +172,17 @@ function shown(line: Uint8Array): Uint8Array | undefined {
   const erased = ERASE_REST.every((byte, i) => last[i] === byte);
   const text = erased ? last.subarray(ERASE_REST.length) : last;
   return text.length === 0 ? undefined : text;
+}
+
+/** How a line of the log as JSON begins. */
+const LOG_OBJECT = /^\{"time":"[-\d:.TZ]+","level":"[a-z]+","topic":"/;
+const LOG_OBJECT_BEGIN_BYTES = 96;
+const BRACE = "{".charCodeAt(0);
+
+/** Whether a line is an object of the log, which names its node and is for programs to read. */
+function isLogObject(line: Uint8Array): boolean {
+  if (line[0] !== BRACE) return false;
+  return LOG_OBJECT.test(new TextDecoder().decode(line.subarray(0, LOG_OBJECT_BEGIN_BYTES)));
 }
 
 function concatenate(parts: readonly (Uint8Array | readonly number[])[]): Uint8Array<ArrayBuffer> {

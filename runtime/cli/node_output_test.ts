@@ -1,5 +1,6 @@
 import { assertEquals } from "@std/assert";
 import { LAUNCH_LINE_MAX_BYTES } from "../limits.ts";
+import { formatJson } from "../log.ts";
 import { NodeOutput, type Paints } from "./node_output.ts";
 import { plain } from "./paint.ts";
 
@@ -121,4 +122,15 @@ Deno.test("NodeOutput: where nobody reads any more, it is told, and nodes are no
   const output = new NodeOutput({ stdout: outlet, stderr: outlet }, options);
   await output.pass(1, printed("a\n", "b\n"), "stdout");
   assertEquals(broken, 2);
+});
+
+Deno.test("NodeOutput: an object of the log stays as it is, so that programs can read it", async () => {
+  const shown = new Shown();
+  const object = formatJson({ level: "info", text: "Left", topic: "sync", fields: { node: 2 } });
+  const own = '{"time":1,"level":"info"}';
+  await shown.output(3).pass(2, printed(`${object}\n${own}\nplain\n`), "stderr");
+  // The output of the program is its own, whatever it looks like.
+  await shown.output(3).pass(2, printed(`${object}\n`), "stdout");
+  assertEquals(shown.text, `${object}\n[2] ${own}\n[2] plain\n[2] ${object}\n`);
+  assertEquals(JSON.parse(shown.text.split("\n")[0]!).node, 2);
 });
