@@ -285,6 +285,10 @@ export class EngineHost implements Member {
     const { shared } = this.engine;
     this.#post({ kind: "ready", id: this.#cluster.self, handle, shared, address, port });
     this.#turn.tell(TurnWord.Joined, port);
+    if (this.#cluster.self === DIRECTORY_NODE) {
+      const at = formatAddress({ hostname: address, port });
+      this.log(Level.Info, `Hosting the directory at ${at}`, { event: "hosting", address, port });
+    }
     if (this.#metrics?.address !== undefined) {
       const { hostname, port } = this.#metrics.address;
       const url = `http://${formatAddress(this.#metrics.address)}${METRICS_PATH}`;
@@ -618,8 +622,12 @@ export class EngineHost implements Member {
       // Earlier requests of other threads, such as the release of a semaphore, go first.
       await Promise.resolve();
       if (this.#life.enter("leaving")) {
-        if (this.#cluster.self === DIRECTORY_NODE) await this.#untilOthersFinish();
-        else await this.#leave();
+        if (this.#cluster.self === DIRECTORY_NODE) {
+          await this.#untilOthersFinish();
+          if (this.#life.failure === undefined) {
+            this.log(Level.Info, "Closing the cluster", { event: "closed" });
+          }
+        } else await this.#leave();
       }
       await this.#cluster.close();
     })();

@@ -82,7 +82,8 @@ Deno.test("dashboard: of a cluster it tells what is fought over, who holds and t
   // Node 2 ends as well if node 3 had the only copy of the page.
   const lost = await see(cluster, url!, "", ({ nodes }) => !nodes.some(({ id }) => id === 3));
   const texts = lost.events.map(({ text }) => text);
-  assertMatch(texts[0]!, /^Node 2 has joined/);
+  assertMatch(texts[0]!, /^Hosting the directory at /);
+  assertMatch(texts[1]!, /^Node 2 has joined/);
   assert(texts.some((text) => text.startsWith("Node 3 is lost")), `${texts}`);
   assertEquals(lost.places.map(({ holder }) => holder).filter((holder) => holder === 3), []);
 });

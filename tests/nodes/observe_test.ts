@@ -365,6 +365,7 @@ Deno.test("log: as JSON each line is an object, and what happens to members has 
   await directory.process.untilPrinted(/"nodeLeft"/);
   third.process.kill();
   await directory.process.untilPrinted(/"nodeLost"/);
+  assertEquals((await directory.leave()).code, 0);
   const lines = directory.process.stderr.trimEnd().split("\n").map((line) => JSON.parse(line));
   for (const { time, level, topic, node } of lines) {
     assertEquals([new Date(time).toISOString(), topic, node], [time, "runtime", 1]);
@@ -373,11 +374,15 @@ Deno.test("log: as JSON each line is an object, and what happens to members has 
   const joined = lines.find(({ event }) => event === "nodeJoined");
   assertEquals([joined.peer, joined.address, joined.port], [2, "127.0.0.1", port]);
   const events = lines.filter(({ event }) => event !== undefined && event !== "nodeGone");
+  const [hosting] = events;
+  assertEquals([hosting.address, hosting.port], ["127.0.0.1", directory.info.port]);
   assertEquals(events.map(({ event, peer }) => [event, peer]), [
+    ["hosting", undefined],
     ["nodeJoined", 2],
     ["nodeJoined", 3],
     ["nodeLeft", 2],
     ["nodeLost", 3],
+    ["closed", undefined],
   ]);
 });
 
