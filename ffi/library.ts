@@ -212,5 +212,5 @@ function notFound(attempts: readonly Attempt[]): TdsmError {
 
 function reason(cause: unknown): string {
   const message = reasonOf(cause);
-  return message.replace(/^Could not open library: /, "");
+  return message.replace(/^(?:Could not open library: )+/, "");
 }

@@ -9,7 +9,7 @@ import type { TdsmLibrary } from "../../ffi/library.ts";
 import { inspectMachine, type Machine } from "../../ffi/machine.ts";
 import { NativeRegion, rdmaSection } from "../../ffi/native.ts";
 import { type Address, formatAddress } from "../address.ts";
-import { START_COMMAND } from "../start_command.ts";
+import { NEW_KEY_COMMAND, START_COMMAND } from "../start_command.ts";
 import { loadEngineSource } from "../engine/source.ts";
 import { readKey, requireKey } from "../settings/key.ts";
 import { mayUseNet } from "../settings/permissions.ts";
@@ -366,7 +366,7 @@ async function checkKey(settings: Settings): Promise<Check> {
   if (!settings.insecure) {
     return { name, verdict: "ok", found: "none: any program of this machine may join" };
   }
-  const remedy = `make one with ${START_COMMAND} --new-key, and name it with --key-file`;
+  const remedy = `make one with ${NEW_KEY_COMMAND}, and name it with --key-file`;
   const found = "none: any program that reaches this node may join";
   return { name, verdict: "warning", found, remedy };
 }

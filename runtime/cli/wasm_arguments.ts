@@ -87,10 +87,10 @@ export function parseWasm(
         return undefined;
       case "-n":
       case "--nodes":
-        settings.push(`--nodes=${value()}`);
+        settings.push(`--nodes=${countIn(value(), "-n", NODES_MAX)}`);
         break;
       case "--threads-per-node":
-        threadsPerNode = threads(value());
+        threadsPerNode = countIn(value(), flag, WASM_THREADS_NODE_MAX);
         break;
       case "--dir": {
         const [path, name] = value().split("::", 2);
@@ -128,11 +128,10 @@ function flagOf(arg: string): string {
   return arg.replace(/=.*$/s, "");
 }
 
-function threads(text: string): number {
+/** The number that a flag has. */
+function countIn(text: string, flag: string, most: number): number {
   const count = /^\d+$/.test(text) ? Number(text) : NaN;
-  if (count >= 1 && count <= WASM_THREADS_NODE_MAX) return count;
-  throw refused(
-    `Cannot use ${JSON.stringify(text)} of --threads-per-node: ` +
-      `it must be a whole number from 1 to ${WASM_THREADS_NODE_MAX}`,
-  );
+  if (count >= 1 && count <= most) return count;
+  const rule = `it must be a whole number from 1 to ${most}`;
+  throw refused(`Cannot use ${JSON.stringify(text)} of ${flag}: ${rule}`);
 }

@@ -29,6 +29,8 @@ Deno.test("parseWasm: the number of nodes can be written as launchers have it", 
 const REFUSED: Readonly<Record<string, string>> = {
   "-n 2": "Cannot run: no program is named. Write ./tdsm wasm -n 2 program.wasm",
   "-n": "Cannot use -n without a value",
+  "-n two p": 'Cannot use "two" of -n: it must be a whole number from 1 to 1024',
+  "--nodes=0 p": 'Cannot use "0" of -n: it must be a whole number from 1 to 1024',
   "--dir=": "Cannot use --dir= without a value",
   "--env =x p": "Cannot use --env: write --env NAME=VALUE",
   "--threads-per-node 0 p":

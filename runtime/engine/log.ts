@@ -107,6 +107,8 @@ export function describeRefusal(request: AnsweredRequest, reply: SyncReply): str
   return `A thread that has ended or detached could not ${what}: ${outcome}`;
 }
 
+const ABANDONED = "the node or thread that held it has ended without unlocking it";
+
 /** The log of one node's synchronisation. */
 export class SyncLog {
   readonly #level: number;
@@ -153,7 +155,12 @@ export class SyncLog {
     // A wait that is registered goes on.
     if (status !== SyncStatus.Registered) this.#asked.delete(ticket);
     const [level, outcome] = describeOutcome(status, count, key);
-    this.#tell(level, () => `Request ${ticket}: ${this.#describe(request)}: ${outcome}`);
+    this.#tell(level, () => {
+      const what = this.#describe(request);
+      // Shown without being asked for, so to a reader that knows of no requests.
+      if (status === SyncStatus.Abandoned) return `Could ${what}, but ${ABANDONED}`;
+      return `Request ${ticket}: ${what}: ${outcome}`;
+    });
     if (status !== SyncStatus.Done && status !== SyncStatus.Abandoned) this.#locks.delete(ticket);
     else if ("lock" in request) this.#locks.delete(request.lock);
   }
@@ -218,7 +225,7 @@ function describeOutcome(
     case SyncStatus.Last:
       return [Level.Debug, "done, as the last to arrive"];
     case SyncStatus.Abandoned:
-      return [Level.Warning, "done, but its last holder has ended and did not unlock it"];
+      return [Level.Warning, `done, but ${ABANDONED}`];
     case SyncStatus.Unavailable:
       return [Level.Debug, "it is not available"];
     case SyncStatus.Cancelled:

@@ -28,7 +28,7 @@ function live(log: SyncLog): void {
 }
 
 const ABANDONED =
-  '2 Request 2: lock mutex "door": done, but its last holder has ended and did not unlock it';
+  '2 Could lock mutex "door", but the node or thread that held it has ended without unlocking it';
 const REFUSED = '3 Request 4: wait at barrier "phase" of 3: refused, others count 5 parties';
 const MADE = "3 Request 5: make a semaphore with 2 permits: it has key 9";
 

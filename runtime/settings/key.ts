@@ -6,7 +6,7 @@
 import { formatAddress, isLoopback } from "../address.ts";
 import { TdsmError } from "../errors.ts";
 import { KEY_BYTES, KEY_FILE_MAX_BYTES } from "../limits.ts";
-import { START_COMMAND } from "../start_command.ts";
+import { NEW_KEY_COMMAND } from "../start_command.ts";
 import { refused } from "./flags.ts";
 import { keyOf, type KeySource } from "./key_text.ts";
 import type { Settings } from "./types.ts";
@@ -69,7 +69,7 @@ async function readStart(path: string): Promise<{ bytes: Uint8Array; mode: numbe
     return { bytes: bytes.subarray(0, await file.read(bytes) ?? 0), mode };
   } catch (cause) {
     const why = cause instanceof Deno.errors.NotFound
-      ? `there is none; make one with ${START_COMMAND} --new-key > ${path}`
+      ? `there is none; make one with ${NEW_KEY_COMMAND} > ${path}`
       : cause instanceof Error
       ? cause.message
       : `${cause}`;
@@ -91,7 +91,7 @@ export function requireKey({ address, port, directoryAddress, key, insecure }: S
   const at = far.port === 0 ? far.hostname : formatAddress(far);
   const message =
     `Cannot join without a key at ${at}, where other machines can read and write the region: make ` +
-    `one with ${START_COMMAND} --new-key > cluster.key, and give it to every node with ` +
+    `one with ${NEW_KEY_COMMAND} > cluster.key, and give it to every node with ` +
     "--key-file cluster.key. Or let anyone in, with --insecure";
   throw new TdsmError("KeyMissing", message, { operation: "join" });
 }

@@ -244,7 +244,8 @@ const TABLE = {
     kind: text("HOW", parseRendezvous),
     default: { kind: "auto" },
     defaultText: "auto",
-    help: "Find the directory by slurm, pmi, openmpi, file:PATH, etcd:URL, dns:NAME, flags or auto",
+    help:
+      "Find the directory by slurm, pmi, openmpi, file:PATH, etcd:URL/PREFIX, dns:NAME:PORT, flags or auto",
   },
   address: {
     environment: ["ADDRESS"],
