@@ -30,7 +30,7 @@ Deno.test("launchCommandOf: as the checkout, or the package, has it", () => {
   assertEquals(launchCommandOf("file:///a/tdsm.js"), "deno run -A npm:@tdsm/runtime/launch");
 });
 
-Deno.test("the command that a program in another folder is told makes a key", async () => {
+Deno.test("startCommandOf: what a program in another folder is told makes a key", async () => {
   const folder = await Deno.makeTempDir();
   try {
     const code = `console.log((await import("${import.meta.resolve("./start_command.ts")}"))` +
