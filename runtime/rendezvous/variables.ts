@@ -1,6 +1,7 @@
 /** What a launcher tells by the environment. */
 
 import { TdsmError } from "../errors.ts";
+import { NODES_MAX } from "../limits.ts";
 import { refused } from "../settings/flags.ts";
 import { type LauncherKind, seenLauncher } from "../settings/rendezvous_choice.ts";
 import { readEnvironment } from "../settings/settings.ts";
@@ -136,11 +137,16 @@ export class LauncherVariables {
    * @param rankName The variable with the rank.
    * @param sizeName The variable with the number of ranks.
    * @returns The node's place.
-   * @throws {TdsmError} `PermissionMissing`, or `InvalidOption` where one is missing or wrong.
+   * @throws {TdsmError} `PermissionMissing`, or `InvalidOption` where one is missing or wrong, or
+   * there are more than {@linkcode NODES_MAX} ranks.
    */
   place(rankName: string, sizeName: string): Place {
     const rank = this.number(rankName);
     const nodeCount = this.number(sizeName, 1);
+    // An id is kept for each rank, and all nodes wait for so many.
+    if (nodeCount > NODES_MAX) {
+      throw this.wrong(`${sizeName} is ${nodeCount}, and a cluster has at most ${NODES_MAX} nodes`);
+    }
     if (rank < nodeCount) return { rank, nodeCount };
     throw this.wrong(`${rankName} is ${rank}, of ${nodeCount} as ${sizeName} says`);
   }
