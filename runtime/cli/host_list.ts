@@ -1,6 +1,6 @@
 /** The machines on which a launcher starts nodes: the value of `--hosts`. */
 
-import { isLoopback } from "../address.ts";
+import { isLoopback, isWildcard } from "../address.ts";
 import { NODES_MAX } from "../limits.ts";
 import { refused } from "../settings/flags.ts";
 
@@ -14,8 +14,23 @@ export interface LaunchHost {
   readonly nodes: number;
 }
 
-/** `[USER@]HOST[:NODES]`; an IPv6 address stands in brackets. No part begins with a dash. */
-const HOST = /^(?:([\w.][\w.-]*)@)?(\[[0-9A-Fa-f:.%\w]+\]|[\w.][\w.-]*)(?::(\d+))?$/;
+/**
+ * `[USER@]HOST[:NODES]`; an IPv6 address stands in brackets. No part begins with a dash, and no
+ * label of a name is empty.
+ */
+const HOST = /^(?:([\w.][\w.-]*)@)?(\[[0-9A-Fa-f:.%\w]+\]|\w[\w-]*(?:\.[\w-]+)*\.?)(?::(\d+))?$/;
+
+/** What machines call themselves in `/etc/hosts`. */
+const OWN_NAMES: ReadonlySet<string> = new Set([
+  "localhost",
+  "localhost.localdomain",
+  "localhost4",
+  "localhost4.localdomain4",
+  "localhost6",
+  "localhost6.localdomain6",
+  "ip6-localhost",
+  "ip6-loopback",
+]);
 
 /**
  * Reads a list of machines.
@@ -45,7 +60,18 @@ export function parseHosts(text: string | undefined): [LaunchHost, ...LaunchHost
 
 /** Whether a name is one that every machine has for itself. */
 function isOwnName({ hostname }: LaunchHost): boolean {
-  return hostname === "localhost" || isLoopback(hostname);
+  const name = canonical(hostname);
+  const isMapped = /^::ffff:(?:7f[0-9a-f]{2}:|0:0$)/.test(name);
+  return OWN_NAMES.has(name) || name.endsWith(".localhost") || isLoopback(name) ||
+    isWildcard(name) || isMapped;
+}
+
+/** A name in small letters; an address as addresses are mostly written: `127.0.0.1` for `127.1`. */
+function canonical(hostname: string): string {
+  // A zone is no part of a URL, nor is the dot at the end of a name that is whole.
+  const name = hostname.replace(/%.*$/, "").replace(/\.$/, "");
+  const url = URL.parse(`http://${name.includes(":") ? `[${name}]` : name}`);
+  return (url?.hostname ?? name.toLowerCase()).replace(/^\[(.*)\]$/, "$1");
 }
 
 /**
