@@ -17,6 +17,8 @@ export class RemoteHost implements AsyncDisposable {
   readonly #watchdog: SshSession;
   /** Resolves with whether the shell is there. */
   readonly watched: Promise<boolean>;
+  /** Whether every node has ended, as far as is known. */
+  #hasAllEnded = true;
   /** Connections that are being made: a server drops those that are too many. */
   readonly #connecting = new Set<Promise<unknown>>();
 
@@ -73,10 +75,15 @@ export class RemoteHost implements AsyncDisposable {
     void this.#watchdog.say(`signal ${name} ${processes.join(" ")}\n`);
   }
 
-  /** All nodes of the machine have ended. */
+  /** A node may still run there: the shell is to end what it finds, as if the launcher was gone. */
+  leaveNone(): void {
+    this.#hasAllEnded = false;
+  }
+
+  /** No more is to be done there. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#watchdog.endSoon();
-    await this.#watchdog.say("ended\n");
+    if (this.#hasAllEnded) await this.#watchdog.say("ended\n");
     await this.#watchdog.endInput();
     await this.#watchdog.code;
   }

@@ -159,7 +159,10 @@ class RemoteStarter implements Starter, AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const node of this.#nodes.values()) node[Symbol.dispose]();
+    for (const [id, node] of this.#nodes) {
+      node[Symbol.dispose]();
+      if (node.mayRun) this.#hosts.get(this.#places[id - 1]!.destination)!.leaveNone();
+    }
     await Promise.all([...this.#hosts.values()].map((host) => host[Symbol.asyncDispose]()));
   }
 }
@@ -185,11 +188,15 @@ class RemoteNode implements NodeProcess, Disposable {
   #process: { readonly pid: number; readonly group: number } | undefined;
   /** The signals that came before that. */
   readonly #pending: Deno.Signal[] = [];
+  /** Whether the node is to be killed, with its group. */
+  #isKilled = false;
   #code: number | undefined;
   readonly #ending = Promise.withResolvers<void>();
   /** Resolves when all that the node has printed is read, or nobody is to read on. */
   readonly #heardAll = Promise.withResolvers<void>();
   #isBegun = false;
+  /** Whether the script that starts the node was sent. */
+  #isRun = false;
 
   constructor(destination: string, host: RemoteHost) {
     this.#destination = destination;
@@ -216,6 +223,11 @@ class RemoteNode implements NodeProcess, Disposable {
     return Promise.resolve(this.#otherGone);
   }
 
+  /** Whether the node may run on although it was killed: its process was not known. */
+  get mayRun(): boolean {
+    return this.#isKilled && this.#isRun && this.#process === undefined;
+  }
+
   /**
    * Starts the node, if its machine can be reached.
    *
@@ -226,10 +238,11 @@ class RemoteNode implements NodeProcess, Disposable {
     const session = await this.#session.catch(() => undefined);
     this.#isBegun = true;
     if (session === undefined) return;
-    if (!await session.ready || !await this.#host.watched) {
+    if (!await session.ready || !await this.#host.watched || this.#isKilled) {
       await session.endInput();
       return session.endSoon();
     }
+    this.#isRun = true;
     await session.run(script);
     if (hasInput) session.pass(Deno.stdin.readable);
     else await session.endInput();
@@ -243,12 +256,19 @@ class RemoteNode implements NodeProcess, Disposable {
 
   kill(): void {
     this.#heardAll.resolve();
-    if (this.#process === undefined) this.#pending.push("SIGKILL");
-    else this.#host.signal("SIGKILL", this.#process.pid, -this.#process.group);
+    this.#isKilled = true;
+    this.#killGroup();
     this.#withSession((session) => {
       if (!this.#isBegun) void session.endInput();
       session.endSoon();
     });
+  }
+
+  /** Kills the process and its group, if they are known. */
+  #killGroup(): void {
+    if (this.#process === undefined) return;
+    const { pid, group } = this.#process;
+    this.#host.signal("SIGKILL", pid, -group);
   }
 
   /** Does something with the connection; where there is none, `status` says so. */
@@ -263,6 +283,7 @@ class RemoteNode implements NodeProcess, Disposable {
       this.#process = { pid: number, group: Number(second) };
       this.#starting.resolve();
       for (const signal of this.#pending) this.#host.signal(signal, number);
+      if (this.#isKilled) this.#killGroup();
     } else if (what === "ended") {
       this.#code = number;
       this.#ending.resolve();

@@ -123,6 +123,39 @@ Deno.test("launch --hosts: a signal comes to each node once; the second kills th
   });
 });
 
+/** Holds the word by which a node tells its process, until a pipe beside it gets a line. */
+const HELD_SSH = FAKE_SSH.replace(
+  'exec sh -c "$*"',
+  `sh -c "$*" | while IFS= read -r line; do
+  case $line in *" started "*) read -r _ <"$0.go" ;; esac
+  printf '%s\\n' "$line"
+done`,
+);
+
+for (const isHeard of [true, false]) {
+  const when = isHeard ? "before its process is known" : "whose process is never known";
+  Deno.test(`launch --hosts: a node that is killed ${when} leaves none of its group`, async () => {
+    await using cluster = new ProcessCluster();
+    await withFolder(async (folder) => {
+      const ssh = `${folder}/ssh`;
+      await Deno.writeTextFile(ssh, HELD_SSH, { mode: 0o755 });
+      await new Deno.Command("mkfifo", { args: [`${ssh}.go`] }).output();
+      const args = [...LAUNCHER, "--ssh", ssh, "--hosts", "a", "-A", PROGRAM, "parent"];
+      const launcher = cluster.spawn("launcher", { args });
+      const [, ...pids] = await launcher.untilPrinted(/process (\d+) has child (\d+)/);
+      const [node, child] = pids.map(Number);
+      // A process that is stopped ends by SIGKILL alone, which the second signal is to bring.
+      if (isHeard) Deno.kill(node!, "SIGSTOP");
+      launcher.kill("SIGINT");
+      launcher.kill("SIGTERM");
+      if (isHeard) await Deno.writeTextFile(`${ssh}.go`, "\n");
+      const { code, stdout, stderr } = await launcher.exit();
+      assert(code === 128 + 2 || code === 128 + 15, stdout + stderr);
+      await cluster.bounded("the end of the group", untilEnded([node!, child!]));
+    });
+  });
+}
+
 Deno.test("launch --hosts: a launcher that is killed leaves no process", async () => {
   await withHosts(async (cluster, launched) => {
     const mark = crypto.randomUUID();

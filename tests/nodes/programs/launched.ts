@@ -61,6 +61,13 @@ const ACTS: Readonly<Record<string, (node: Node) => void | Promise<void>>> = {
     Deno.exit(Number(code));
   },
 
+  /** Goes on until it is ended, with a process of its own group. */
+  parent() {
+    const { pid } = new Deno.Command("sleep", { args: ["3600"] }).spawn();
+    console.error(`process ${Deno.pid} has child ${pid}`);
+    return forever();
+  },
+
   /** Goes on until it is ended. */
   stay: forever,
 
