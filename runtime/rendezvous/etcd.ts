@@ -103,7 +103,8 @@ export class EtcdRendezvous implements Rendezvous {
             : await joining(`${this.#name} in etcd`, { ...record, address: record.address });
           if (typeof found === "object") return { ...found, place };
           if (record !== undefined) met = found ?? NOT_LISTENING;
-          await this.#change(revision, Math.min(giveUpAtMs - performance.now(), ETCD_RETRY_MS));
+          const waitMs = Math.min(giveUpAtMs - performance.now(), ETCD_RETRY_MS);
+          if (!await this.#change(revision, waitMs)) await looks.again();
         }
       } catch (error) {
         if (!(error instanceof EtcdSilent)) throw error;
@@ -277,8 +278,12 @@ export class EtcdRendezvous implements Rendezvous {
     return worker;
   }
 
-  /** Waits until the record changes after a state of etcd, or the time is up. */
-  async #change(revision: number, timeoutMs: number): Promise<void> {
+  /**
+   * Waits until the record changes after a state of etcd, or the time is up.
+   *
+   * @returns `false` where etcd ended the watch before that.
+   */
+  async #change(revision: number, timeoutMs: number): Promise<boolean> {
     const giveUp = AbortSignal.timeout(Math.max(0, Math.ceil(timeoutMs)));
     const request = { create_request: { key: this.#key, start_revision: revision + 1 } };
     try {
@@ -293,10 +298,12 @@ export class EtcdRendezvous implements Rendezvous {
       }
       const lines = response.body!.pipeThrough(new TextDecoderStream());
       // The first message says that the watch has begun.
-      for await (const text of lines) if (text.includes('"events"')) return;
+      for await (const text of lines) if (text.includes('"events"')) return true;
+      return false;
     } catch (error) {
       // Then the record is read again, and says why if etcd is gone.
       if (!giveUp.aborted && !(error instanceof TypeError)) throw error;
+      return true;
     }
   }
 

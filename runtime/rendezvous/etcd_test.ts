@@ -205,6 +205,17 @@ Deno.test("EtcdRendezvous: an etcd that neither has the record nor takes it is g
   assert(looks <= 11, `${looks} looks`);
 });
 
+Deno.test("EtcdRendezvous: where etcd ends each watch at once, there is a pause between looks", async () => {
+  let looks = 0;
+  const error = await refusal(findAt((path) => {
+    if (path === "/v3/watch") return Response.json({ result: { created: true } });
+    looks++;
+    return record({ tdsm: 1, claim: "a" });
+  }, 200));
+  assertStringIncludes(error.message, "the node that has claimed it does not listen yet");
+  assert(looks <= 11, `${looks} looks`);
+});
+
 Deno.test("EtcdRendezvous: an answer that is longer than any of etcd is not read on", async () => {
   const part = new Uint8Array(16 * 1024).fill(0x20);
   const rest = Promise.withResolvers<void>();
