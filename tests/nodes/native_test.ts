@@ -43,6 +43,7 @@ const JOBS = {
   release_many: { parameters: ["u64", "u32"], result: "i64", nonblocking: true },
   wait_in_vain: { parameters: ["u32", "u64"], result: "i64", nonblocking: true },
   take_late: { parameters: ["u64"], result: "i64", nonblocking: true },
+  fork_child: { parameters: ["u64"], result: "i64", nonblocking: true },
   await_shared: { parameters: [], result: "i64", nonblocking: true },
   set_shared: { parameters: ["u32"], result: "i64", nonblocking: true },
 } as const satisfies Deno.ForeignLibraryInterface;
@@ -258,6 +259,15 @@ test("what is not there in time, or cannot be used, has a code and a reason", 2,
         Number(calls.tdsm_futex_notify(node.view(Uint8Array, 2, 4), 1)),
         lastError(),
       ];
+      for (const timeoutMs of [-2n, -(2n ** 63n)]) {
+        codes.push(
+          await calls.tdsm_sem_acquire(20n, timeoutMs),
+          await calls.tdsm_mutex_lock(text("held"), timeoutMs, lock),
+          await calls.tdsm_barrier_wait(text("alone"), 1, timeoutMs),
+          await calls.tdsm_futex_wait(word, 1, timeoutMs),
+        );
+      }
+      reasons.push(calls.acquire_here(20n, -5n), lastError());
       // What was refused is told by the next call of the thread, as nobody waits for the answer.
       calls.tdsm_sem_release(21n, 0x7fff_ffff);
       calls.tdsm_sem_release(21n, 1);
@@ -278,6 +288,7 @@ test("what is not there in time, or cannot be used, has a code and a reason", 2,
       Code.Changed,
       Code.TimedOut,
       Code.TimedOut,
+      ...Array<number>(8).fill(Code.Invalid),
     ]);
     assertEquals(found.reasons, [
       Code.Invalid,
@@ -290,9 +301,48 @@ test("what is not there in time, or cannot be used, has a code and a reason", 2,
       "Cannot notify a word: it is not in the region",
       Code.Invalid,
       "Cannot notify a word: its address is no multiple of its size",
-      "Cannot acquire semaphore 22: an earlier release was refused: a semaphore would have more " +
-      "than 2^31 - 1 permits",
+      Code.Invalid,
+      "Cannot acquire semaphore 20: the time-out must be TDSM_FOREVER, 0 or more milliseconds",
+      "Cannot acquire semaphore 22: an earlier release was refused, since a semaphore would have " +
+      "more than 2^31 - 1 permits; this call has done nothing, so make it again",
     ]);
+  }
+});
+
+/** Makes calls behind a release that was refused; what they answer. */
+function callsBehindRefusal(node: RemoteNode, first: number): Promise<number[]> {
+  return node.evaluate((_, first) => {
+    const key = BigInt(first);
+    const lock = new Uint8Array(8);
+    calls.tdsm_mutex_try_lock(text(`of ${key}`), lock);
+    calls.tdsm_sem_release(key, 0x7fff_ffff);
+    // Where the refusal is there at once, this very call tells of it; otherwise a later one does.
+    do calls.tdsm_sem_release(key, 1); while (calls.tdsm_sem_try_acquire(key + 1n) === -14);
+    return [
+      calls.tdsm_mutex_unlock(lock),
+      calls.tdsm_sem_release(key + 1n, 1),
+      calls.tdsm_sem_release(key + 1n, 1),
+      calls.tdsm_sem_try_acquire(key + 1n),
+      calls.tdsm_sem_try_acquire(key + 1n),
+      calls.tdsm_mutex_try_lock(text(`of ${key}`), lock),
+    ];
+  }, first);
+}
+
+test("a call that tells of an earlier refusal has done nothing itself", 2, async (nodes) => {
+  const [first, second] = nodes as [RemoteNode, RemoteNode];
+  // The unlock tells nothing, and has unlocked; the release tells, and has added nothing.
+  const { Ok, LimitExceeded, Unavailable } = Code;
+  const expected = [Ok, LimitExceeded, Ok, Ok, Unavailable, Ok];
+  assertEquals(await callsBehindRefusal(first, 50), expected);
+  assertEquals(await callsBehindRefusal(second, 60), expected);
+  await untilOwnLink(second);
+  assertEquals(await callsBehindRefusal(second, 70), expected);
+});
+
+test("a forked child has no node, and its parent goes on", 2, async (nodes) => {
+  for (const node of nodes) {
+    assertEquals(await node.evaluate(async () => Number(await jobs.fork_child(80n))), 7);
   }
 });
 

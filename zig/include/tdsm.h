@@ -53,8 +53,17 @@ TDSM_SHARED __attribute__((unused)) static char tdsm_section_is_writable;
  * A call answers TDSM_OK or another code that is not below zero when it succeeds, and a code below
  * zero when it fails; then tdsm_last_error() on the same thread has the reason in words.
  *
- * Time-outs are in milliseconds: TDSM_FOREVER is none, 0 is not to wait. Where what was waited for
- * comes at the same moment as the end of the time, it is taken.
+ * Time-outs are in milliseconds: TDSM_FOREVER is none, 0 is not to wait, and any other below zero is
+ * TDSM_INVALID. Take care where a program computes what is left of a time: -1 is TDSM_FOREVER. Where
+ * what was waited for comes at the same moment as the end of the time, it is taken.
+ *
+ * fork: the child has no node. Every call there answers TDSM_NOT_JOINED, until the child runs
+ * another program, and the child has neither the region nor shared variables. The parent goes on.
+ * The child keeps the parent's connections open, so let it end or run another program soon.
+ *
+ * Cancelling is not supported: a thread that waits in a call does not act on pthread_cancel, and one
+ * whose cancel type is asynchronous may end in the midst of a call, after which the node cannot
+ * close. End a wait by a time-out, or by a permit or a notify.
  */
 #include <stddef.h>
 #include <stdint.h>
@@ -204,8 +213,10 @@ int tdsm_sem_acquire(uint64_t key, int64_t timeout_ms);
 int tdsm_sem_try_acquire(uint64_t key);
 
 /**
- * Adds permits, and does not wait until the directory node has them: if it refuses them, the next
- * call of this thread at a semaphore, mutex, barrier or word says so.
+ * Adds permits, and does not wait until the directory node has them. If it refuses them, a later
+ * call of this thread tells of that: TDSM_LIMIT_EXCEEDED or TDSM_INVALID, and tdsm_last_error()
+ * begins its reason with "an earlier release". The call that tells of it has done nothing itself,
+ * a release has added nothing, so the same call may be made again. tdsm_mutex_unlock never tells.
  */
 int tdsm_sem_release(uint64_t key, uint32_t count);
 
@@ -227,7 +238,10 @@ int tdsm_mutex_lock(const char *name, int64_t timeout_ms, tdsm_lock *lock);
 /** Locks it if it is free; TDSM_UNAVAILABLE where it is not. */
 int tdsm_mutex_try_lock(const char *name, tdsm_lock *lock);
 
-/** Unlocks it; any thread that is attached to the node may. Does not wait for the directory node. */
+/**
+ * Unlocks it; any thread that is attached to the node may. Does not wait for the directory node: if
+ * that refuses, a later call tells of it, as for tdsm_sem_release().
+ */
 int tdsm_mutex_unlock(tdsm_lock *lock);
 
 /**

@@ -10,6 +10,7 @@ const std = @import("std");
 const abi = @import("abi.zig");
 const call_ring = @import("call_ring.zig");
 const failures = @import("program_error.zig");
+const fork_mark = @import("fork_mark.zig");
 const msgpack = @import("msgpack.zig");
 const process = @import("process.zig");
 const registry = @import("registry.zig");
@@ -128,7 +129,7 @@ var table_lock: std.c.pthread_mutex_t = .{};
 pub fn publish(handle: u32, base: u64, node: Node) status.Error!void {
     const lease = try registry.enter(handle);
     defer lease.end();
-    if (!watchThreads()) return status.reject(error.LimitExceeded);
+    if (!watchThreads() or !fork_mark.place()) return status.reject(error.LimitExceeded);
     _ = std.c.pthread_mutex_lock(&table_lock);
     defer _ = std.c.pthread_mutex_unlock(&table_lock);
     const free = for (&table) |*entry| {
@@ -215,6 +216,12 @@ fn onlyNode(purpose: Purpose) Error!u32 {
     return refuse(.not_joined, purpose, "no node of this process has joined, or it is closed");
 }
 
+/// A forked child has a copy of its parent's slots and connections. Used there, both take what is
+/// the parent's.
+fn refuseChild(purpose: Purpose) Error!void {
+    if (fork_mark.isChild()) return refuse(.not_joined, purpose, "this process was forked from that of the node; let its parent call");
+}
+
 pub const attaching: Purpose = .{ .verb = "attach this thread" };
 const closed = "the node is closed";
 
@@ -241,6 +248,7 @@ threadlocal var attached: Attached = .{};
 
 /// Attaches this thread to the node of a region, or with 0 to the only one of the process.
 pub fn attach(wanted: u32, purpose: Purpose) Error!void {
+    try refuseChild(purpose);
     const handle = if (wanted == 0) try onlyNode(purpose) else wanted;
     if (attached.handle == handle) return;
     if (attached.handle != 0) detach();
@@ -266,7 +274,7 @@ pub fn attach(wanted: u32, purpose: Purpose) Error!void {
 
 /// Gives the slot of this thread back: its mutexes are abandoned.
 pub fn detach() void {
-    if (attached.handle == 0) return;
+    if (attached.handle == 0 or fork_mark.isChild()) return;
     const inside = Inside.of(attached.handle, attaching) catch return forgetNode();
     defer inside.end();
     inside.drain();
@@ -590,6 +598,7 @@ pub const Inside = struct {
 
 /// Lets a call of this thread into the shared memory of its node; attaches the thread if need be.
 pub fn enter(purpose: Purpose) Error!Inside {
+    try refuseChild(purpose);
     if (attached.handle == 0) try attach(0, purpose);
     return Inside.of(attached.handle, purpose) catch |failure| {
         // The next call may find another node.
@@ -614,7 +623,8 @@ fn newCall(call_max: u32) u32 {
     return id;
 }
 
-/// Tells the caller that an earlier release or unlock was refused, for which no call waited.
+/// Tells the caller that an earlier release or unlock was refused, for which no call waited. To be
+/// done before the call does anything itself, so that the caller may make the same call again.
 pub fn throwRefusal(purpose: Purpose) Error!void {
     const code = attached.refused orelse return;
     attached.refused = null;
@@ -639,9 +649,9 @@ fn took(header: Header) void {
 fn refused(code: u32, purpose: Purpose) Error {
     const overflow = 7;
     return if (code == overflow)
-        refuse(.limit_exceeded, purpose, "an earlier release was refused: a semaphore would have more than 2^31 - 1 permits")
+        refuse(.limit_exceeded, purpose, "an earlier release was refused, since a semaphore would have more than 2^31 - 1 permits; this call has done nothing, so make it again")
     else
-        refuse(.invalid, purpose, "an earlier release or unlock was refused");
+        refuse(.invalid, purpose, "an earlier release or unlock was refused; this call has done nothing, so make it again");
 }
 
 /// The engine has answered with an error: a map of its code, message and operation.

@@ -83,6 +83,7 @@ fn demandOf(request: Request) links.Demand {
 /// Asks, and blocks until the answer is there: by this thread's own link or by its engine. The
 /// thread asks one way only once all is answered that it has asked for the other way.
 fn ask(request: Request, timeout_ms: i64, purpose: Purpose) Error!Header {
+    try checkTime(timeout_ms, purpose);
     const inside = try program.enter(purpose);
     defer inside.end();
     try inside.check(purpose);
@@ -103,6 +104,11 @@ fn ask(request: Request, timeout_ms: i64, purpose: Purpose) Error!Header {
     return answered;
 }
 
+/// What is left of a time that is over is below zero, and must not be a wait for ever.
+fn checkTime(timeout_ms: i64, purpose: Purpose) Error!void {
+    if (timeout_ms < -1) return refuse(.invalid, purpose, "the time-out must be TDSM_FOREVER, 0 or more milliseconds");
+}
+
 /// The engine tells the launcher that a node is gone before this thread acts on that, and logs that
 /// a mutex was abandoned.
 fn tellEngine(inside: Inside, answered: Header, purpose: Purpose) Error!void {
@@ -118,21 +124,19 @@ fn tellEngine(inside: Inside, answered: Header, purpose: Purpose) Error!void {
     _ = try inside.ask(header, purpose.write(&words), -1, &payload, purpose);
 }
 
-/// Asks for what no call waits for. An earlier request that was refused is told once this one is
-/// made.
+/// Asks for what no call waits for. A release tells of an earlier request that was refused, and is
+/// not made then. An unlock is made in any case and tells of none, since few callers look at what
+/// an unlock answers.
 fn post(request: Request, purpose: Purpose) Error!void {
     const inside = try program.enter(purpose);
     defer inside.end();
     try inside.check(purpose);
     const of_engine = request.operation == .unlock and !links.isOfLink(request.lock);
     const link = if (of_engine) null else inside.ownLink(purpose);
-    if (link) |own| {
-        try links.post(inside, own, demandOf(request), purpose);
-    } else {
-        try inside.settle(purpose);
-        try inside.post(headerOf(request), purpose);
-    }
-    return program.throwRefusal(purpose);
+    if (link == null) try inside.settle(purpose);
+    if (request.operation != .unlock) try program.throwRefusal(purpose);
+    if (link) |own| return links.post(inside, own, demandOf(request), purpose);
+    return inside.post(headerOf(request), purpose);
 }
 
 /// What an answer stands for that is not what was hoped for.
@@ -263,6 +267,7 @@ pub fn arrive(name: ?[*:0]const u8, parties: u32, timeout_ms: i64) Error!Code {
 /// Waits until a word is notified, unless it has another value than `expected`.
 pub fn waitFor(comptime Word: type, address: ?*const anyopaque, expected: Word, timeout_ms: i64) Error!Code {
     const purpose: Purpose = .{ .verb = "wait for a word" };
+    try checkTime(timeout_ms, purpose);
     const place = address orelse return refuse(.invalid, purpose, "its address is null");
     const byte = try byteOf(@intFromPtr(place), @sizeOf(Word), purpose);
     const word: *const Word = @ptrCast(@alignCast(place));

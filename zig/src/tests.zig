@@ -6,6 +6,7 @@ comptime {
     _ = @import("crc32c.zig");
     _ = @import("msgpack.zig");
     _ = @import("program_error.zig");
+    _ = @import("fork_mark.zig");
     _ = @import("cores.zig");
     _ = @import("status.zig");
     _ = @import("window.zig");

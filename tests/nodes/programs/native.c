@@ -3,6 +3,8 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "tdsm.h"
 
@@ -223,6 +225,43 @@ static void *take_late_job(void *given) {
 }
 
 int64_t take_late(uint64_t key) { return run(take_late_job, 1, (struct task){.at = key}); }
+
+/* Asks by a link of its own, forks, and lets both call at one time: the child is to be refused at
+   each call, and the parent to get all of its permits. */
+static void *fork_job(void *given) {
+  struct task *task = given;
+  for (uint32_t round = 0; round < 200 && task->result >= 0; round++) {
+    task->result = tdsm_sem_release(task->at, 1);
+    if (task->result >= 0) task->result = tdsm_sem_acquire(task->at, TDSM_FOREVER);
+  }
+  if (task->result < 0) return NULL;
+  pid_t child = fork();
+  if (child == 0) {
+    tdsm_lock lock;
+    int are_refused = 1;
+    for (int round = 0; round < 50; round++) {
+      are_refused &= tdsm_sem_release(task->at, 1) == TDSM_NOT_JOINED;
+      are_refused &= tdsm_sem_acquire(task->at, TDSM_FOREVER) == TDSM_NOT_JOINED;
+      are_refused &= tdsm_mutex_lock("forked", TDSM_FOREVER, &lock) == TDSM_NOT_JOINED;
+      are_refused &= tdsm_thread_attach(0) == TDSM_NOT_JOINED;
+      are_refused &= tdsm_node_id() == TDSM_NOT_JOINED && tdsm_memory() == NULL;
+    }
+    tdsm_thread_detach();
+    are_refused &= tdsm_sem_try_acquire(task->at) == TDSM_NOT_JOINED;
+    _exit(are_refused ? 7 : 8);
+  }
+  for (uint32_t round = 0; round < 200 && task->result >= 0; round++) {
+    task->result = tdsm_sem_release(task->at, 1);
+    if (task->result >= 0) task->result = tdsm_sem_acquire(task->at, TDSM_FOREVER);
+  }
+  int status = 0;
+  if (waitpid(child, &status, 0) != child || task->result < 0) return NULL;
+  task->result = WIFEXITED(status) ? WEXITSTATUS(status) : TDSM_FAILED;
+  return NULL;
+}
+
+/* 7 where the child was refused at each call, and the parent was served. */
+int64_t fork_child(uint64_t key) { return run(fork_job, 1, (struct task){.at = key}); }
 
 TDSM_SHARED _Atomic uint32_t shared_word;
 
