@@ -137,8 +137,33 @@ export class TraceFile implements AsyncDisposable {
   }
 }
 
+/**
+ * Whether a path leads to anything but a regular file, such as a FIFO, at which `Deno.openSync`
+ * would wait for a reader, and the engine with it. Makes the file where there is none.
+ */
+function isNoFile(path: string): boolean {
+  // Deno cannot open without waiting, or look at a file that it may only write. Not imported, since
+  // every engine would load it at its start.
+  // deno-lint-ignore no-process-global
+  const { closeSync, constants, fstatSync, openSync } = process.getBuiltinModule("node:fs");
+  const { O_WRONLY, O_CREAT, O_NONBLOCK } = constants;
+  let fd: number;
+  try {
+    fd = openSync(path, O_WRONLY | O_CREAT | O_NONBLOCK, 0o666);
+  } catch (error) {
+    // Deno's own error says more of any other reason.
+    return error instanceof Error && "code" in error && error.code === "ENXIO";
+  }
+  try {
+    return !fstatSync(fd).isFile();
+  } finally {
+    closeSync(fd);
+  }
+}
+
 function open(path: string): Deno.FsFile {
   try {
+    if (isNoFile(path)) throw new Error(`${path} is no file`);
     return Deno.openSync(path, { write: true, create: true, truncate: true });
   } catch (cause) {
     const message = `Cannot ${OPERATION}: ${reasonOf(cause)}. Name another file with --trace`;

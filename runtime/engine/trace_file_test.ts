@@ -1,5 +1,7 @@
-import { assertEquals } from "@std/assert";
-import { tracePath } from "./trace_file.ts";
+import { assertEquals, assertFalse, assertThrows } from "@std/assert";
+import { withFolder } from "../../tests/support/folder.ts";
+import { TdsmError } from "../errors.ts";
+import { TraceFile, tracePath } from "./trace_file.ts";
 
 Deno.test("tracePath: the node's id stands before the ending, where there is one", () => {
   const paths = ["trace.json", "a.b/trace", "/x/t.pftrace.json", ".hidden", "a.b/.c", "dir/t."];
@@ -12,3 +14,22 @@ Deno.test("tracePath: the node's id stands before the ending, where there is one
     "dir/t..12",
   ]);
 });
+
+Deno.test("TraceFile: a FIFO, with a reader or without one, and a device are refused at once", () =>
+  withFolder(async (folder) => {
+    await new Deno.Command("mkfifo", { args: [`${folder}/idle.1`, `${folder}/read.1`] }).output();
+    using _reader = await Deno.open(`${folder}/read.1`, { read: true, write: true });
+    await Deno.symlink("/dev/null", `${folder}/device.1`);
+    for (const name of ["idle", "read", "device"]) {
+      const options = { node: 1, name: "node 1", path: `${folder}/${name}`, ended: () => {} };
+      assertThrows(
+        () => new TraceFile(options),
+        TdsmError,
+        `Cannot write a trace: ${folder}/${name}.1 is no file. Name another file with --trace`,
+      );
+    }
+    await Deno.writeTextFile(`${folder}/file.1`, "what was in it");
+    const options = { node: 1, name: "node 1", path: `${folder}/file`, ended: () => {} };
+    await new TraceFile(options)[Symbol.asyncDispose]();
+    assertFalse((await Deno.readTextFile(`${folder}/file.1`)).includes("what was in it"));
+  }));
