@@ -68,6 +68,34 @@ export function isWildcard(hostname: string): boolean {
   return hostname === "0.0.0.0" || hostname === "::";
 }
 
+/** The names that stand for this machine alone, wherever they are asked for. */
+const LOCAL_NAMES: readonly string[] = ["localhost", "127.0.0.1", "[::1]"];
+
+/**
+ * Reads the host of an HTTP request's Host header, which is a host with or without a port.
+ *
+ * @param header The header; null where there is none.
+ * @returns The host in small letters, an IPv6 address in brackets; `undefined` where the header is
+ *   anything else.
+ */
+export function hostOf(header: string | null): string | undefined {
+  const parts = /^([\w.-]+|\[[\da-f:.]+\])(?::(\d{1,5}))?$/i.exec(header ?? "");
+  const [, host, port = "0"] = parts ?? [];
+  return Number(port) > PORT_MAX ? undefined : host?.toLowerCase();
+}
+
+/**
+ * Whether a browser that asks for a host can mean this machine alone. A page from elsewhere may
+ * have its own name lead here, and would read the answer otherwise.
+ *
+ * @param host The host, as {@linkcode hostOf} has it.
+ * @param hostname Where the server listens, on loopback.
+ * @returns Whether the host is that, or another name of loopback.
+ */
+export function namesThisMachine(host: string, hostname: string): boolean {
+  return LOCAL_NAMES.includes(host) || host === hostname.toLowerCase();
+}
+
 /**
  * Whether an address is of this machine alone.
  *

@@ -1,5 +1,12 @@
 import { assert, assertEquals, assertFalse, assertThrows } from "@std/assert";
-import { formatAddress, isLoopback, parseAddress, parseHostname } from "./address.ts";
+import {
+  formatAddress,
+  hostOf,
+  isLoopback,
+  namesThisMachine,
+  parseAddress,
+  parseHostname,
+} from "./address.ts";
 
 Deno.test("parseAddress reads hosts with and without a port", () => {
   assertEquals(parseAddress("10.0.0.1", 9634), { hostname: "10.0.0.1", port: 9634 });
@@ -45,6 +52,25 @@ Deno.test("parseAddress reads back what formatAddress wrote", () => {
     assertEquals(parseAddress(formatAddress(address), 1), address);
   }
   assertEquals(formatAddress({ hostname: "::1", port: 9634 }), "[::1]:9634");
+});
+
+Deno.test("hostOf reads a host with or without a port, and nothing else", () => {
+  assertEquals(hostOf("LocalHost:80"), "localhost");
+  assertEquals(hostOf("[::1]:9635"), "[::1]");
+  assertEquals(hostOf("10.0.0.1"), "10.0.0.1");
+  const others = ["", " ", "a b", "[::1", "x:99999", "x:", "a@localhost", "localhost#.evil", "a/b"];
+  for (const text of [null, ...others, "localhost?.evil", "user:pw@localhost", "localhost\n"]) {
+    assertEquals(hostOf(text), undefined, String(text));
+  }
+});
+
+Deno.test("namesThisMachine takes names that no other machine can have", () => {
+  for (const host of ["localhost", "127.0.0.1", "[::1]", "127.8.8.8"]) {
+    assert(namesThisMachine(host, "127.8.8.8"), host);
+  }
+  for (const host of ["evil.example", "127.0.0.1.evil.example", "2130706433", "10.0.0.1"]) {
+    assertFalse(namesThisMachine(host, "127.8.8.8"), host);
+  }
 });
 
 Deno.test("isLoopback tells what only this machine reaches", () => {

@@ -4,7 +4,7 @@
  * answer otherwise. Beyond loopback those that have the token.
  */
 
-import { isLoopback } from "../address.ts";
+import { hostOf, isLoopback, namesThisMachine } from "../address.ts";
 
 /** Where a dashboard listens, and what it asks of browsers. */
 export interface Access {
@@ -26,9 +26,6 @@ export const SECURITY_HEADERS: Readonly<Record<string, string>> = {
   "referrer-policy": "no-referrer",
   "cache-control": "no-store",
 };
-
-/** The names that stand for this machine alone, wherever they are asked for. */
-const LOCAL_NAMES = ["localhost", "127.0.0.1", "[::1]"];
 
 /**
  * Makes a token.
@@ -69,10 +66,12 @@ export async function objectionTo(
   const { token, port } = access;
   // Any program that reaches the port can send any text as the host.
   const url = URL.parse(request.url);
-  const host = URL.parse(`http://${request.headers.get("host")}`)?.hostname;
+  const host = hostOf(request.headers.get("host"));
   if (url === null || host === undefined) return say(400, "The request names no host");
   if (token === undefined) {
-    if (LOCAL_NAMES.includes(host) || host === access.hostname) return undefined;
+    // The request line may name another host than the header does; the URL has that one.
+    const isAsked = [host, url.hostname].every((name) => namesThisMachine(name, access.hostname));
+    if (isAsked) return undefined;
     return say(403, `This dashboard answers only at http://127.0.0.1:${port}/`);
   }
   const cookie = `tdsm-${port}=`;

@@ -11,8 +11,9 @@ async function status(
   path: string,
   headers: Record<string, string>,
   method = "GET",
+  origin = "http://localhost:9635",
 ): Promise<number> {
-  const request = new Request(`http://any.invalid${path}`, { headers, method });
+  const request = new Request(`${origin}${path}`, { headers, method });
   return (await objectionTo(request, access))?.status ?? 200;
 }
 
@@ -23,8 +24,17 @@ Deno.test("objectionTo: on loopback only names of this machine are answered", as
   for (const host of ["evil.example:9635", "127.0.0.1.evil.example", "10.0.0.1:9635"]) {
     assertEquals(await status(LOCAL, "/snapshot", { host }), 403, host);
   }
-  assertEquals(await status(LOCAL, "/", {}), 403);
-  for (const host of ["", "a b", "[::1", "x:99999"]) {
+  assertEquals(await status(LOCAL, "/", { host: "2130706433" }), 403);
+  const elsewhere = "http://evil.example";
+  assertEquals(await status(LOCAL, "/snapshot", { host: "localhost" }, "GET", elsewhere), 403);
+  assertEquals(await status(LOCAL, "/", {}), 400);
+  const asIfLocal = [
+    "evil.example@127.0.0.1",
+    "localhost#.evil",
+    "localhost?.evil",
+    "a:b@localhost",
+  ];
+  for (const host of ["", "a b", "[::1", "x:99999", ...asIfLocal]) {
     assertEquals(await status(LOCAL, "/", { host }), 400, host);
   }
   assertEquals(await status(LOCAL, "/", { host: "localhost" }, "POST"), 405);

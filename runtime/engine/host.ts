@@ -293,6 +293,12 @@ export class EngineHost implements Member {
       const { hostname, port } = this.#metrics.address;
       const url = `http://${formatAddress(this.#metrics.address)}${METRICS_PATH}`;
       this.log(Level.Info, `Metrics at ${url}`, { event: "metrics", address: hostname, port });
+      if (!isLoopback(hostname)) {
+        this.log(
+          Level.Warning,
+          `Metrics at ${url}: any program that reaches this port can read them`,
+        );
+      }
     }
     if (userModeOnly) {
       this.log(

@@ -3,7 +3,7 @@
  * not hinder it, and what it reads is written by that very thread.
  */
 
-import { type Address, formatAddress } from "../address.ts";
+import { type Address, formatAddress, hostOf, isLoopback, namesThisMachine } from "../address.ts";
 import { reasonOf, TdsmError } from "../errors.ts";
 import { noted } from "../event_loop.ts";
 import { exposition, EXPOSITION_TYPE, type Metric } from "../observe/exposition.ts";
@@ -25,6 +25,7 @@ export class MetricsServer implements AsyncDisposable {
   readonly #server: Deno.HttpServer<Deno.NetAddr>;
   /** Ends the server; `shutdown` would wait for a scraper that does not read its answer. */
   readonly #end = new AbortController();
+  readonly #hostname: string;
   #read: (() => Iterable<Metric>) | undefined;
 
   private constructor(hostname: string, port: number) {
@@ -36,6 +37,7 @@ export class MetricsServer implements AsyncDisposable {
       onError: (error) => new Response(`${reasonOf(error)}\n`, { status: 500 }),
     }, (request) => noted(Promise.resolve(this.#answer(request))));
     this.address = this.#server.addr;
+    this.#hostname = hostname;
   }
 
   /**
@@ -70,8 +72,13 @@ export class MetricsServer implements AsyncDisposable {
     this.#read = read;
   }
 
-  #answer({ method, url }: Request): Response {
-    // Where the Host header names no host, there is no such path either.
+  #answer({ method, url, headers: asked }: Request): Response {
+    const host = hostOf(asked.get("host"));
+    if (host === undefined) return new Response("The request names no host\n", { status: 400 });
+    if (isLoopback(this.address.hostname) && !namesThisMachine(host, this.#hostname)) {
+      const line = `Metrics are only at http://${formatAddress(this.address)}${METRICS_PATH}\n`;
+      return new Response(line, { status: 403 });
+    }
     if (URL.parse(url)?.pathname !== METRICS_PATH) {
       return new Response(`Metrics are at ${METRICS_PATH}\n`, { status: 404 });
     }

@@ -19,15 +19,35 @@ Deno.test("MetricsServer: a scraper that does not read its answer does not keep 
     answering.resolve();
     return [{ name: "a", help, type: "gauge", samples: [[{}, 1]] }];
   });
-  using _connection = await send(server, "GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n");
+  using _connection = await send(server, "GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n");
   await answering.promise;
   await server[Symbol.asyncDispose]();
 });
 
-Deno.test("MetricsServer: a request that names no host has no metrics", async () => {
-  await using server = MetricsServer.open(ANY_PORT);
-  using connection = await send(server, "GET /metrics HTTP/1.1\r\nHost: a b\r\n\r\n");
+/** The status of the answer to a request for metrics that names a host. */
+async function statusFor(server: MetricsServer, host: string): Promise<string | undefined> {
+  using connection = await send(server, `GET /metrics HTTP/1.1\r\nHost: ${host}\r\n\r\n`);
   const bytes = new Uint8Array(64);
   const text = new TextDecoder().decode(bytes.subarray(0, await connection.read(bytes) ?? 0));
-  assertEquals(text.split("\r\n")[0], "HTTP/1.1 404 Not Found");
+  return text.split(" ")[1];
+}
+
+Deno.test("MetricsServer: on loopback only names of this machine have metrics", async () => {
+  await using server = MetricsServer.open(ANY_PORT);
+  server.serve(() => []);
+  for (const host of ["127.0.0.1:9464", "localhost", "[::1]:9464"]) {
+    assertEquals(await statusFor(server, host), "200", host);
+  }
+  for (const host of ["evil.example", "127.0.0.1.evil.example:9464", "10.0.0.1"]) {
+    assertEquals(await statusFor(server, host), "403", host);
+  }
+  for (const host of ["a b", "evil.example@127.0.0.1"]) {
+    assertEquals(await statusFor(server, host), "400", host);
+  }
+});
+
+Deno.test("MetricsServer: beyond loopback any name of the machine has metrics", async () => {
+  await using server = MetricsServer.open({ hostname: "0.0.0.0", port: 0 });
+  server.serve(() => []);
+  assertEquals(await statusFor(server, "box.example:9464"), "200");
 });
