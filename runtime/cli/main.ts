@@ -186,7 +186,12 @@ async function showStatus(settings: Settings, json: boolean, watches: boolean): 
   const paint = await paintOf(Deno.stdout);
   if (watches) {
     const { watch } = await import("./watch.ts");
-    const size = () => Deno.stdout.isTerminal() ? Deno.consoleSize() : undefined;
+    const size = () => {
+      if (!Deno.stdout.isTerminal()) return undefined;
+      const { columns, rows } = Deno.consoleSize();
+      // A terminal that was never told its size says 0: then it has the size of the first ones.
+      return { columns: columns || 80, rows: rows || 24 };
+    };
     return await watch(look, { size, paint, write: print }, json);
   }
   const status = await look();

@@ -12,7 +12,7 @@ for (const [signal, number] of [["SIGHUP", 1], ["SIGINT", 2], ["SIGTERM", 15]] a
     const run = (name: string, ...flags: string[]) =>
       cluster.spawn(name, { args: ["run", ...PERMISSIONS, "mod.ts", ...flags] });
     const directory = run("directory", "--port=0");
-    const [, command] = await directory.untilPrinted(/^ {2}deno run (.*)$/m);
+    const [, command] = await directory.untilPrinted(/^ {2}\.\/tdsm deno run (.*)$/m);
     // The command that it prints is one that works.
     const words = command!.split(" ");
     const other = cluster.spawn("other", { args: ["run", "--no-prompt", ...words] });
