@@ -332,7 +332,7 @@ export function heatOf(perSecond: number | undefined): number {
 }
 
 /**
- * Says who waits for whom at a place.
+ * Says which nodes wait at a place, and for which.
  *
  * @param place The place.
  * @returns Text for people.

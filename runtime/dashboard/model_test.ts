@@ -119,7 +119,7 @@ Deno.test("History: rates are those since about a second ago, and none reach int
   assertEquals(at(2000, 2000, 2), undefined);
 });
 
-Deno.test("History: cells tell who takes pages and who has them, once the same ones were seen twice", () => {
+Deno.test("History: cells tell which nodes take and have pages, once the same ones were seen twice", () => {
   const past = new History();
   const run = { first: 40, count: 2 };
   const nodes = (one: string | null, two: string | null) => [
@@ -180,7 +180,7 @@ Deno.test("heatOf: one more for each power of ten", () => {
   assertEquals(rates.map(heatOf), [0, 0, 1, 1, 2, 2, 3, 4, 5, 5]);
 });
 
-Deno.test("describePlace says who waits for whom", () => {
+Deno.test("describePlace says which nodes wait, and for which", () => {
   const place = {
     kind: "mutex",
     name: "a",

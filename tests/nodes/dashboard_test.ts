@@ -46,7 +46,7 @@ function fight(node: RemoteNode, cell: number): Promise<void> {
   }, cell);
 }
 
-Deno.test("dashboard: of a cluster it tells what is fought over, who holds and takes it, and what happens", async () => {
+Deno.test("dashboard: of a cluster it tells what is fought over, which nodes hold and take it, and what happens", async () => {
   await using cluster = new ProcessCluster();
   const main = spawn(cluster, "--dashboard=0", "--port=0");
   const [, url] = await main.untilPrinted(URL_LINE);

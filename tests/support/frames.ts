@@ -179,6 +179,13 @@ const REGION = {
   migration: true,
 };
 
+/** What a node says of itself to a program that looks. */
+const LOOKED_AT = {
+  sources: [{ node: 300, pages: 5 }],
+  waits: [0, 2 ** 32],
+  cells: Uint8Array.of(4, 3, 2, 1, 5, 0, 0, 0, 6, 0, 0, 0),
+};
+
 /** Every kind of control frame. */
 export const CONTROLS: readonly (readonly [label: string, control: Control])[] = [
   ["hello of a node that joins", {
@@ -367,9 +374,7 @@ export const CONTROLS: readonly (readonly [label: string, control: Control])[] =
     address: "fe80::2",
     port: 40_000,
     counters: { faults: 7 },
-    sources: [{ node: 300, pages: 5 }],
-    waits: [0, 2 ** 32],
-    cells: Uint8Array.of(4, 3, 2, 1, 5, 0, 0, 0, 6, 0, 0, 0),
+    ...LOOKED_AT,
   }],
   ["cluster waits", {
     kind: "clusterWaits",
@@ -404,9 +409,7 @@ export const CONTROLS: readonly (readonly [label: string, control: Control])[] =
     kind: "stats",
     ticket: 1,
     counters: { faults: 0 },
-    sources: [{ node: 300, pages: 5 }],
-    waits: [0, 2 ** 32],
-    cells: Uint8Array.of(4, 3, 2, 1, 5, 0, 0, 0, 6, 0, 0, 0),
+    ...LOOKED_AT,
   }],
   ["remind", { kind: "remind", first: 7, requester: 2, request: 0xffff_ffff }],
   ["settled", { kind: "settled", first: 70_000, requester: 300, request: 1 }],
