@@ -72,7 +72,7 @@ export function objectionToHello(control: Control, door: Doorkeeper): RefuseCont
   if (control.node === 0) return objectionToJoin(control, door);
   if (control.session !== door.session) return refuse("JoinRefused", "it is of another cluster");
   if (control.node === door.self) return refuse("JoinRefused", "it says that it is this node");
-  if (door.isGone(control.node)) return refuse("JoinRefused", "the directory gave that node up");
+  if (door.isGone(control.node)) return refuse("JoinRefused", "it has left or was given up");
   // Two nodes that dial each other at once need no message to agree: the dial of the lower id
   // counts.
   const crossed = door.isDialled(control.node) && control.node > door.self;

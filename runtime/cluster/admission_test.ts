@@ -126,7 +126,7 @@ Deno.test("objectionToHello has a code and a reason for each refusal", () => {
       "gone",
       objectionToHello(MEET, { ...NODE, isGone: (node) => node === 3 }),
       "JoinRefused",
-      /gave that node up/,
+      /has left or was given up/,
     ],
     [
       "connected",

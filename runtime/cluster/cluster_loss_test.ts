@@ -9,6 +9,7 @@ import {
   PEER_VERDICT_MAX_MS,
   SILENCE_MAX_MS,
 } from "../limits.ts";
+import { Level } from "../log.ts";
 import { encodeControl, ROOM_UNLIMITED, type WelcomeControl } from "../wire/control.ts";
 import { Encoding } from "../wire/layout.ts";
 import {
@@ -211,6 +212,29 @@ Deno.test("Cluster: what only the directory may say is not taken from a peer", a
   assertEquals(second.closings, 0);
   timers.fire(PEER_VERDICT_LAST_MS);
   assertMatch(second.failures[0]!.message, /closing from node 3/);
+});
+
+Deno.test("Cluster: a node that dials and leaves at once is refused, and nobody is warned", async () => {
+  await using directory = ClusterMember.host();
+  const { hostname, port } = directory.cluster.address;
+  using third = new ScriptedPeer(await Deno.connect({ hostname, port }));
+  third.link.say(HELLO);
+  const { node, session } = await third.next() as WelcomeControl;
+  third.link.say(PING);
+  await using second = await new ClusterMember().join(directory);
+  second.cluster.release(node);
+  using late = new ScriptedPeer(
+    await Deno.connect({ hostname, port: second.cluster.address.port }),
+  );
+  late.link.say({ ...HELLO, session, node });
+  assertEquals(await late.next(), {
+    kind: "refuse",
+    code: "JoinRefused",
+    reason: "it has left or was given up",
+  });
+  await second.until(() => second.logged.some((line) => /Dropped/.test(line)));
+  const dropped = second.logged.filter((line) => /Dropped/.test(line));
+  assertEquals(dropped.map((line) => Number(line[0])), [Level.Debug]);
 });
 
 /** How far the clock goes between two beats, in milliseconds: less than a node that was stopped. */

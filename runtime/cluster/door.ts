@@ -253,8 +253,8 @@ export class Door {
     if (refused !== undefined) {
       const ended = this.#refuse(link, refused);
       // Two nodes that dial each other refuse one of the two connections, which is no fault; nor is
-      // it when `--status` asks the wrong node.
-      const harmless = this.#isMember(control) || control.kind === "statusRequest";
+      // it when a node dials and leaves at once, or when `--status` asks the wrong node.
+      const harmless = this.#hasJoined(control) || control.kind === "statusRequest";
       this.#tell(harmless ? Level.Debug : Level.Warning, visitor, refused.reason);
       return ended;
     }
@@ -283,9 +283,11 @@ export class Door {
     this.#drops.tell(level, formatAddress({ hostname, port }), reason);
   }
 
-  #isMember(control: Control): boolean {
-    return control.kind === "hello" && control.session === this.#members.session &&
-      this.#members.get(control.node) !== undefined;
+  /** Whether a node that is or was a member of this cluster says so. */
+  #hasJoined(control: Control): boolean {
+    const members = this.#members;
+    return control.kind === "hello" && control.session === members.session &&
+      (members.get(control.node) !== undefined || members.isGone(control.node));
   }
 
   /** Why the other side of a connection is refused; `undefined` when it is let in. */
