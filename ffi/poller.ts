@@ -258,6 +258,16 @@ function addressOf({ buffer, byteOffset }: Uint8Array): number {
 /** Pieces of memory that are sent as one: one call's. */
 const pieces = new Uint32Array(PIECES_MAX * PIECE_WORDS);
 
+/** A word takes the lower half of an address by itself. */
+function putPiece(index: number, bytes: Uint8Array, length: number): void {
+  const address = addressOf(bytes);
+  const at = index * PIECE_WORDS;
+  pieces[at] = address;
+  pieces[at + 1] = address / UPPER_HALF;
+  pieces[at + 2] = length;
+  pieces[at + 3] = 0;
+}
+
 /** The bytes of one connection. */
 export class Descriptor {
   readonly #symbols: TdsmLibrary["symbols"];
@@ -341,13 +351,14 @@ export class Descriptor {
    * arrives is not what the other side has sealed, `ProtocolViolation` where its end is missing.
    */
   receive(first: Uint8Array, second?: Uint8Array): number | undefined {
-    const [fd, seal] = [this.#fd, this.#seal];
+    const fd = this.#fd;
+    const seal = this.#seal;
     const one = first as Uint8Array<ArrayBuffer>;
     const two = (second ?? null) as Uint8Array<ArrayBuffer> | null;
-    const { tdsm_link_receive, tdsm_sealed_receive } = this.#symbols;
+    const secondLength = two === null ? 0 : two.length;
     const result = seal === undefined
-      ? tdsm_link_receive(fd, one, one.length, two, two?.length ?? 0)
-      : tdsm_sealed_receive(seal.memory, fd, one, one.length, two, two?.length ?? 0);
+      ? this.#symbols.tdsm_link_receive(fd, one, one.length, two, secondLength)
+      : this.#symbols.tdsm_sealed_receive(seal.memory, fd, one, one.length, two, secondLength);
     if (result >= 0) return result;
     if (result === AGAIN) return undefined;
     if (result === NOT_AUTHENTIC) throw notAuthentic();
@@ -367,14 +378,29 @@ export class Descriptor {
   send(count: number, piece: (index: number) => Uint8Array, more: boolean): number {
     for (let index = 0; index < count; index++) {
       const bytes = piece(index);
-      const address = addressOf(bytes);
-      pieces[index * PIECE_WORDS] = address % UPPER_HALF;
-      pieces[index * PIECE_WORDS + 1] = Math.floor(address / UPPER_HALF);
-      pieces[index * PIECE_WORDS + 2] = bytes.length;
-      pieces[index * PIECE_WORDS + 3] = 0;
+      putPiece(index, bytes, bytes.length);
     }
+    return this.#send(count, more);
+  }
+
+  /**
+   * Sends the first bytes of some memory, without blocking.
+   *
+   * @param bytes The memory.
+   * @param length How many of its bytes, at least one.
+   * @returns How many are taken; 0 where there is no room.
+   * @throws {TdsmError} `PeerLost` if the connection has failed.
+   */
+  sendFirst(bytes: Uint8Array, length: number): number {
+    putPiece(0, bytes, length);
+    return this.#send(1, false);
+  }
+
+  #send(count: number, more: boolean): number {
     this.#poller.sent();
-    const [fd, seal, behind] = [this.#fd, this.#seal, more ? 1 : 0];
+    const fd = this.#fd;
+    const seal = this.#seal;
+    const behind = more ? 1 : 0;
     const result = seal === undefined
       ? this.#symbols.tdsm_link_send(fd, pieces, count, behind)
       : this.#symbols.tdsm_sealed_send(seal.memory, fd, pieces, count, behind);

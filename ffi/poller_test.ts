@@ -58,6 +58,8 @@ Deno.test("Poller: a connection that Deno made is read and written by its descri
   assertEquals(descriptor.send(words.length, (index) => words[index]!, false), 14);
   const seen = new Uint8Array(32);
   assertEquals(text(seen.subarray(0, (await far.read(seen))!)), "frame and page");
+  assertEquals(descriptor.sendFirst(bytesOf("a batch, half full").subarray(2), 5), 5);
+  assertEquals(text(seen.subarray(0, (await far.read(seen))!)), "batch");
 
   const first = new Uint8Array(4);
   assertEquals(descriptor.receive(first), undefined);

@@ -24,7 +24,7 @@ import { Level, type LogFields } from "../log.ts";
 import { type Encoding, PROTOCOL_VERSION } from "../wire/layout.ts";
 import type { AbortControl, HelloControl, WelcomeControl } from "../wire/control.ts";
 import type { RegionSettings } from "../wire/region_settings.ts";
-import type { EngineMessage, PeerMessage } from "../wire/peer_message.ts";
+import { type EngineMessage, isPageMessage, type PeerMessage } from "../wire/peer_message.ts";
 import type { ClusterReport, StatusRequestControl } from "../wire/status_control.ts";
 import type { SyncMessage } from "../protocol/sync/messages.ts";
 import type { Place } from "../rendezvous/rendezvous.ts";
@@ -505,6 +505,8 @@ export class Cluster<Node extends Member = Member> {
   /** Acts on messages about the cluster itself, and passes the rest on to the engine. */
   readonly #received = (from: NodeId, message: PeerMessage, payload: Uint8Array): void => {
     if (!this.checkLease()) return;
+    // Of nearly all messages, which need not be compared with each kind below before that.
+    if (isPageMessage(message)) return this.node.engine.received(from, message, payload);
     const fromDirectory = from === DIRECTORY_NODE;
     switch (message.kind) {
       case "ping":

@@ -211,8 +211,9 @@ export class Sender {
     if (this.#closed) return;
     this.#frame(message, payload, encoding);
     const { length } = payload;
-    const isOfRegion = isPageMessage(message) && encoding === Encoding.Raw;
-    if (length > 0) this.#bytes(payload, isOfRegion ? SEND_ENTRY_BYTES : length);
+    if (length === 0) return;
+    const isOfRegion = encoding === Encoding.Raw && isPageMessage(message);
+    this.#bytes(payload, isOfRegion ? SEND_ENTRY_BYTES : length);
   }
 
   /** Puts the frame of a message into the batch: the one place that knows how each is encoded. */
@@ -283,7 +284,6 @@ export class Sender {
     const isEmpty = this.#segments.length === 0 && this.#used === 0;
     if (this.#closed || (isEmpty && descriptor.unsentBytes === 0)) return;
     try {
-      this.#seal();
       const began = this.#writing;
       this.#writing = !this.#sendTo(descriptor);
       if (this.#writing && !began) this.#empty ??= Promise.withResolvers();
@@ -305,6 +305,30 @@ export class Sender {
 
   /** Sends what is queued; `false` when there is no room for all of it. */
   #sendTo(descriptor: Descriptor): boolean {
+    if (this.#segments.length === 0 && this.#used > 0) return this.#sendBatch(descriptor);
+    this.#seal();
+    return this.#sendSegments(descriptor);
+  }
+
+  /** The same where nothing but the batch is queued, as mostly: the batch is filled anew then. */
+  #sendBatch(descriptor: Descriptor): boolean {
+    const used = this.#used;
+    const before = descriptor.unsentBytes;
+    const sent = descriptor.sendFirst(this.#batch, used);
+    const after = descriptor.unsentBytes;
+    if (sent > 0 || after < before) this.#sentAt = performance.now();
+    if (sent === used) {
+      this.#used = 0;
+      this.#heldBytes -= used;
+      this.#queues.remove(used, false);
+      return after === 0;
+    }
+    this.#seal();
+    this.#taken = sent;
+    return sent > 0 && after === 0 && this.#sendSegments(descriptor);
+  }
+
+  #sendSegments(descriptor: Descriptor): boolean {
     const segments = this.#segments;
     const piece = (index: number): Uint8Array => {
       const { bytes } = segments[index]!;

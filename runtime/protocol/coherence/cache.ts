@@ -134,8 +134,11 @@ class PendingTable extends RunTable<Pending> {
   /** The request that a message about some pages names. */
   find(request: number, first: number): Pending | undefined {
     const pending = this.at(first);
-    if (pending?.request === request) return pending;
-    // The message is late, or breaks the protocol.
+    return pending?.request === request ? pending : this.#search(request);
+  }
+
+  /** The message is late, or breaks the protocol. */
+  #search(request: number): Pending | undefined {
     return this.values().find((other) => other.request === request);
   }
 
@@ -192,6 +195,16 @@ export interface CacheOptions extends MemoryOptions {
   requestedAnew?(before: number, request: number): void;
   /** Called when a request is over, for which a thread may wait. */
   served?(request: number): void;
+}
+
+/** What a node may do with a page once it has given up the right to write it. */
+function onceDowngraded(state: PageState): PageState {
+  return state === PageState.Exclusive ? PageState.Shared : state;
+}
+
+/** Whether an access to a page is among those that wait. */
+function isWanted(waiting: readonly Wanted[], page: number): boolean {
+  return waiting.some((wanted) => wanted.page === page);
 }
 
 /** A walk with shorter runs may end soon, so nothing is requested ahead of it. */
@@ -414,7 +427,10 @@ export class PageCache {
   useRoom(now: number): void {
     this.#serveRoomless(now);
     this.#adoptAll();
-    if (this.leaving || this.memory.limit === Infinity) return;
+    if (!this.leaving && this.memory.limit !== Infinity) this.#makeRoom(now);
+  }
+
+  #makeRoom(now: number): void {
     const { free, reserve } = this.memory;
     const kept = free < reserve ? 2 * reserve : 0;
     const any = this.roomless.length + kept - free;
@@ -728,9 +744,7 @@ export class PageCache {
 
   /** Gives up the right to write. */
   protected downgrade(first: number, count: number): void {
-    const wasWritable = this.states.change({ first, count }, (state) => {
-      return state === PageState.Exclusive ? PageState.Shared : state;
-    });
+    const wasWritable = this.states.change({ first, count }, onceDowngraded);
     if (wasWritable) this.outbox.operate({ kind: "protect", first, count });
   }
 
@@ -911,7 +925,8 @@ export class PageCache {
     this.sequences.granted(first, pending.count, count);
     // Accesses outside of the granted run, and writes to pages that were granted for reading, still
     // wait and need a request of their own.
-    for (const { page, access } of pending.waiting) {
+    for (let index = 0; index < pending.waiting.length; index++) {
+      const { page, access } = pending.waiting[index]!;
       const served = contains(grant, page) && (lost || permits(this.state(page), access));
       if (!served) this.#want(page, access, now);
     }
@@ -943,7 +958,7 @@ export class PageCache {
     const writable = grant.access === Access.Write;
     // The first page that was requested ahead stays unmapped: the fault on it shows that the walk
     // goes on.
-    const trap = pending.ahead && !pending.waiting.some(({ page }) => page === first);
+    const trap = pending.ahead && !isWanted(pending.waiting, first);
     const mapped = trap ? first + 1 : first;
     const rest = first + count - mapped;
     switch (content) {
@@ -977,7 +992,8 @@ export class PageCache {
   #hold({ waiting }: Pending, grant: GrantMessage, now: number): void {
     const { holdTimeUs } = this.options;
     if (this.leaving) return;
-    for (const { page, access } of waiting) {
+    for (let index = 0; index < waiting.length; index++) {
+      const { page, access } = waiting[index]!;
       if (!contains(grant, page) || !permits(this.state(page), access)) continue;
       this.#keep(page, now);
       if (holdTimeUs > 0) this.demands.hold(page, now, now + holdTimeUs);

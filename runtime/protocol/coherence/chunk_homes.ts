@@ -73,7 +73,12 @@ export class ChunkHomes {
 
   /** A node is the home of the chunks of a run that were given none. */
   give(run: PageRun, node: NodeId): void {
-    if (!this.#isOne && run.count > 0) this.giveInTurn(run, [node]);
+    if (this.#isOne || run.count === 0) return;
+    const entry = this.#entry(node);
+    const end = Math.ceil((run.first + run.count) / this.#chunkPages);
+    for (let chunk = run.first >>> this.#chunkBits; chunk < end; chunk++) {
+      this.#giveChunk(chunk, entry);
+    }
   }
 
   #given(page: number): NodeId {
@@ -118,7 +123,8 @@ export class ChunkHomes {
       if (index === undefined) return end;
       const block = this.#blocks.get(index)!;
       const start = index * BLOCK_CHUNKS;
-      for (chunk = Math.max(chunk, start); chunk < start + BLOCK_CHUNKS; chunk++) {
+      const stop = Math.min(last, start + BLOCK_CHUNKS);
+      for (chunk = Math.max(chunk, start); chunk < stop; chunk++) {
         const entry = block[chunk - start]!;
         if (entry === 0 || this.#nodes[entry] === self) continue;
         return Math.min(end, Math.max(first, chunk * this.#chunkPages));
@@ -142,12 +148,16 @@ export class ChunkHomes {
     const entries = nodes.map((node) => this.#entry(node));
     const end = Math.ceil((first + count) / this.#chunkPages);
     for (let chunk = first >>> this.#chunkBits; chunk < end; chunk++) {
-      const block = this.#block(chunk);
-      if (block[chunk & BLOCK_MASK] !== 0) continue;
-      const entry = entries[chunk % entries.length]!;
-      block[chunk & BLOCK_MASK] = entry;
-      this.#counts[entry]!++;
+      this.#giveChunk(chunk, entries[chunk % entries.length]!);
     }
+  }
+
+  /** A chunk that was given no home gets that of an entry. */
+  #giveChunk(chunk: number, entry: number): void {
+    const block = this.#block(chunk);
+    if (block[chunk & BLOCK_MASK] !== 0) return;
+    block[chunk & BLOCK_MASK] = entry;
+    this.#counts[entry]!++;
   }
 
   /** A node is the home of a page's chunk from now on. */

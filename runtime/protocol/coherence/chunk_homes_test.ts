@@ -1,4 +1,4 @@
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { ChunkHomes } from "./chunk_homes.ts";
 
 /** The last chunk of 2^28 pages, which are a tebibyte. */
@@ -104,4 +104,19 @@ Deno.test("ChunkHomes: the next page with another home is found, near and far", 
   assertEquals(homes.nextOther(1, 12, 2 ** 28), 2 ** 20);
   assertEquals(homes.nextOther(1, 2 ** 20 + 3, 2 ** 28), 2 ** 20 + 3);
   assertEquals(homes.nextOther(1, 2 ** 20 + 4, 2 ** 28), 2 ** 28);
+});
+
+Deno.test("ChunkHomes: a look at a run costs no chunks behind it", () => {
+  const homes = new ChunkHomes("auto");
+  const last = 511 * 128;
+  homes.giveInTurn({ first: 0, count: 512 * 128 }, [1]);
+  const look = (first: number): number => {
+    const begun = performance.now();
+    for (let count = 0; count < 10_000; count++) homes.nextOther(1, first, first + 1);
+    return performance.now() - begun;
+  };
+  const shares = Array.from({ length: 21 }, () => look(0) / look(last)).sort((a, b) => a - b);
+  assertEquals(homes.nextOther(1, 0, 128), 128);
+  // A look that went on to the end of the table would take hundreds of times as long.
+  assert(shares[10]! < 20, `the first chunk takes ${shares[10]} times as long as the last`);
 });

@@ -320,6 +320,15 @@ export class Coherence {
     // What a node that is gone still says counts no more.
     if (this.moves?.present.has(from) === false) return;
     switch (message.kind) {
+      case "grant":
+        this.cache.grant(from, message, now);
+        // A final grant has no `done`, so the home must look for the next request here.
+        if (from === this.#self) this.directory?.advanceLeaving();
+        return;
+      case "forward":
+      case "invalidate":
+        if (!this.#isFromHome(from, message)) return;
+        return this.#demand(from, message, now);
       case "request":
       case "done":
       case "refused":
@@ -344,20 +353,11 @@ export class Coherence {
       case "located":
         if (from !== DIRECTORY_NODE) return this.#violation(from, message);
         return this.cache.located(message, now);
-      case "grant":
-        this.cache.grant(from, message, now);
-        // A final grant has no `done`, so the home must look for the next request here.
-        if (from === this.#self) this.directory?.advanceLeaving();
-        return;
       case "acknowledge":
         if (message.request === CLEAR_REQUEST && this.directory !== undefined) {
           return this.directory.acknowledge(from, message);
         }
         return this.cache.acknowledge(from, message, now);
-      case "forward":
-      case "invalidate":
-        if (!this.#isFromHome(from, message)) return;
-        return this.#demand(from, message, now);
       case "dropped":
       case "keep":
       case "adopt":
@@ -663,9 +663,10 @@ export class Coherence {
     if (!decides && !this.#isHome(first)) return this.#violation(from, message);
     if (!isInside) return directory.request(from, message);
     const end = first + Math.min(count, this.#runPages);
-    const own = { first, count: this.homes.nextOther(this.#self, first, end) - first };
+    const ownCount = this.homes.nextOther(this.#self, first, end) - first;
+    const own = ownCount === count ? message : { ...message, count: ownCount };
     this.homes.give(own, this.#self);
-    directory.request(from, own.count === count ? message : { ...message, ...own });
+    directory.request(from, own);
   }
 
   #violation(from: NodeId, message: Message): void {

@@ -76,6 +76,11 @@ export class DemandQueue {
 
   /** Takes a demand, and meets it at once unless it has to wait. */
   add(demand: Demand, now: number): void {
+    if (this.deferred.length === 0) {
+      this.#endHolds(now);
+      // As nearly always, and then no list is made of what waits.
+      if (this.#heldUntil(demand) === undefined) return this.#surrender(demand);
+    }
     this.deferred.push(demand);
     this.meetDue(now);
   }
@@ -83,7 +88,10 @@ export class DemandQueue {
   /** Meets each demand for pages that are neither held any more nor demanded by an earlier one. */
   meetDue(now: number): void {
     this.#endHolds(now);
-    if (this.deferred.length === 0) return;
+    if (this.deferred.length > 0) this.#meetDeferred();
+  }
+
+  #meetDeferred(): void {
     const waiting: Demand[] = [];
     for (const demand of this.deferred) {
       const waits = this.#heldUntil(demand) !== undefined ||

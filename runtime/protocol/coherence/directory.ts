@@ -60,6 +60,7 @@ import {
   type Transaction,
   type TransactionEvent,
   without,
+  withoutBoth,
   ZERO,
 } from "./transactions.ts";
 
@@ -204,8 +205,13 @@ export class Directory {
   get hasWork(): boolean {
     if (this.departed.length > 0) return true;
     if (this.clearFrom !== Infinity && this.#mayClear) return true;
-    if (this.rebuilds.values().some(({ awaited }) => awaited.size === 0)) return true;
+    if (this.rebuilds.size > 0 && this.#canEndRebuild) return true;
     return this.leaving.size > 0 && this.leaving.values().some(({ paused }) => paused);
+  }
+
+  /** Whether every node has told what it has of the pages of a home that has moved here. */
+  get #canEndRebuild(): boolean {
+    return this.rebuilds.values().some(({ awaited }) => awaited.size === 0);
   }
 
   /** Does a part of what was put off, and no more, so that requests are served in between. */
@@ -757,7 +763,7 @@ export class Directory {
       phase = has ? KEPT : { kind: "forwarded", source };
       // The one node that has the page is the source, or asks itself.
       if (copies > 1) {
-        invalidated = this.holders.list(first).filter((node) => node !== from && node !== source);
+        invalidated = withoutBoth(this.holders.list(first), from, source);
       }
     } else if (!has) phase = { kind: "forwarded", source: this.#source(first) };
     else return this.#violation(from, `request to read page ${first}, which it has`);
@@ -773,8 +779,9 @@ export class Directory {
       phase,
     };
     this.#tell(transaction);
-    for (const node of invalidated) {
-      this.outbox.send(node, { kind: "invalidate", first, count, requester: from, request });
+    for (let index = 0; index < invalidated.length; index++) {
+      const invalidate = { kind: "invalidate", first, count, requester: from, request } as const;
+      this.outbox.send(invalidated[index]!, invalidate);
     }
     // A transaction that the home grants at once is over; one that its cache grants is ended by
     // `granted`.
@@ -830,9 +837,15 @@ export class Directory {
   ): void {
     if (this.options.migration !== true || upgrade !== (access === Access.Write)) return;
     const owns = upgrade && this.holders.owner(first) === from;
-    this.migrations.change({ first, count }, (record) => {
-      return upgrade ? this.afterUpgrade(record, copies, owns) : afterRead(record, copies);
-    });
+    const { migrations } = this;
+    const end = first + count;
+    for (let page = first; page < end;) {
+      const extent = migrations.extent(page, end - page);
+      const record = migrations.get(page);
+      const learnt = upgrade ? this.afterUpgrade(record, copies, owns) : afterRead(record, copies);
+      if (learnt !== record) migrations.fill(page, extent, learnt);
+      page += extent;
+    }
   }
 
   /**

@@ -162,13 +162,7 @@ export class HolderTable {
   /** The node has copies of a run from now on; where no other node has one, it is the owner. */
   add(run: PageRun, node: NodeId): void {
     const slot = this.#slots.of(node);
-    this.#create(run, slot, (chunk, from, to) => {
-      const { words } = chunk;
-      for (let offset = from; offset < to; offset++) {
-        if (!isHeld(chunk, offset)) words[offset] = node;
-      }
-      setBits(chunk, from, to, slot);
-    });
+    this.#create(run, node, slot, addHolder);
   }
 
   /**
@@ -199,10 +193,7 @@ export class HolderTable {
   /** A node, and no other, has copies of a run. */
   setOnly(run: PageRun, node: NodeId): void {
     const slot = this.#slots.of(node);
-    this.#create(run, slot, (chunk, from, to) => {
-      fill(chunk, from, to, node);
-      setBits(chunk, from, to, slot);
-    });
+    this.#create(run, node, slot, setHolder);
   }
 
   /** A run is as if no node had ever touched it. Chunks of which all is so take no memory. */
@@ -229,7 +220,7 @@ export class HolderTable {
 
   /** A run was lost with a node: no node has copies. */
   lose(run: PageRun, node: NodeId): void {
-    this.#create(run, 0, (chunk, from, to) => fill(chunk, from, to, node));
+    this.#create(run, node, 0, fill);
   }
 
   /** The first page from `start` on that a node has, or that is lost; `end` if none is. */
@@ -303,8 +294,9 @@ export class HolderTable {
   /** Does the same to every page of a run: its chunks are made, and have room for a slot. */
   #create(
     { first, count }: PageRun,
+    node: NodeId,
     slot: number,
-    act: (chunk: Chunk, from: number, to: number) => void,
+    act: (chunk: Chunk, from: number, to: number, node: NodeId, slot: number) => void,
   ): void {
     const planes = planeOf(slot) + 1;
     const end = first + count;
@@ -317,7 +309,7 @@ export class HolderTable {
         chunk = emptyChunk(planes);
         this.#chunks.set(index, chunk);
       } else if (chunk.planes < planes) widen(chunk, planes);
-      act(chunk, from, to);
+      act(chunk, from, to, node, slot);
       page += to - from;
     }
   }
@@ -332,6 +324,22 @@ function emptyChunk(planes: number): Chunk {
 
 function lowestBit(bits: number): number {
   return 31 - Math.clz32(bits & -bits);
+}
+
+// What is done to the pages of a chunk. Functions that were made anew for each run would be garbage
+// of every transaction.
+
+/** A node has copies, too; where no other has one, it is the owner. */
+function addHolder(chunk: Chunk, from: number, to: number, node: NodeId, slot: number): void {
+  const { words } = chunk;
+  for (let offset = from; offset < to; offset++) if (!isHeld(chunk, offset)) words[offset] = node;
+  setBits(chunk, from, to, slot);
+}
+
+/** A node, and no other, has copies. */
+function setHolder(chunk: Chunk, from: number, to: number, node: NodeId, slot: number): void {
+  fill(chunk, from, to, node);
+  setBits(chunk, from, to, slot);
 }
 
 /** The plane that has the bits of a slot. */

@@ -141,6 +141,11 @@ export function without(nodes: readonly NodeId[], node: NodeId): readonly NodeId
   return nodes.includes(node) ? nodes.filter((other) => other !== node) : nodes;
 }
 
+/** A list without two nodes. */
+export function withoutBoth(nodes: readonly NodeId[], one: NodeId, two: NodeId): NodeId[] {
+  return nodes.filter((node) => node !== one && node !== two);
+}
+
 /** What is known of a transaction whose requester died, after one more event. */
 export function aborted(
   phase: AbortingPhase,
