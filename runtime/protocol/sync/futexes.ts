@@ -5,9 +5,10 @@
  * whose threads have looked and found the word unchanged: one that has yet to look is waited for.
  * So no wake-up is lost, and none goes to a thread that would not have waited.
  *
- * Most notifies find no wait. So the answer to one that leaves none behind also makes the word
- * _quiet_ for its node: the node's threads need not ask again. Before the next wait at that word is
+ * Most notifies find no wait. So the answer to one that finds none also makes the word _quiet_ for
+ * its node: the node's threads need not ask again. Before the next wait at that word is
  * acknowledged, every node for which the word is quiet is told, and has said that it has heard.
+ * Where a notify has woken a thread, another will soon wait there: to tell nodes would delay it.
  */
 
 import {
@@ -361,7 +362,7 @@ export class FutexDesk {
     this.state.members.get(node)!.requests.delete(ticket);
     // By another link the answer might be taken behind the word that it is quiet no more.
     const isAlone = word.waiters.size === 0 && word.notifiers.size === 0 && threadOf(ticket) === 0;
-    if (!isAlone || !this.#hush(node, key)) {
+    if (woken > 0 || !isAlone || !this.#hush(node, key)) {
       return this.#answer(node, ticket, SyncStatus.Notified, woken);
     }
     this.#answer(node, ticket, SyncStatus.Quiet, woken, key);

@@ -11,7 +11,7 @@ Deno.test("FutexDesk: a wait is acknowledged, and woken once its thread has look
   cluster.futexStay(2, 1).futexStay(3, 1).futexNotify(1, 1, 1);
   assertEquals(cluster.answers(), ["2.1 Done", "1.1 Notified 1"]);
   cluster.futexNotify(1, 1, ALL);
-  assertEquals(cluster.answers(), ["3.1 Done", "1.1 Quiet 1"]);
+  assertEquals(cluster.answers(), ["3.1 Done", "1.1 Notified 1"]);
   assert(cluster.isEmpty);
 });
 
@@ -24,7 +24,7 @@ Deno.test("FutexDesk: a notify waits for threads that have yet to look, and pass
   cluster.futexStay(1, 2).cancel(2, 1);
   assertEquals(cluster.answers(), ["2.1 Cancelled", "3.1 Done", "1.1 Notified 1"]);
   cluster.futexNotify(2, 2, ALL);
-  assertEquals(cluster.answers(), ["1.2 Done", "2.2 Quiet 1"]);
+  assertEquals(cluster.answers(), ["1.2 Done", "2.2 Notified 1"]);
 });
 
 Deno.test("FutexDesk: a wait that came behind a notify is not woken by it", () => {
@@ -62,7 +62,7 @@ Deno.test("FutexDesk: a node that is gone need not hear, and its waits pass noti
   cluster.futexStay(1, 1).futexNotify(1, 2, 1);
   assertEquals(cluster.answers(), []);
   cluster.leave(3);
-  assertEquals(cluster.answers(), ["1.1 Done", "1.2 Quiet 1"]);
+  assertEquals(cluster.answers(), ["1.1 Done", "1.2 Notified 1"]);
 });
 
 Deno.test("FutexDesk: the notify of a node that is gone is done all the same", () => {
