@@ -2,11 +2,9 @@
  * Waiting for words of the region, on any node, as `Atomics.wait` waits for words of a process.
  */
 
-import { type EngineClient, type OpenCall, silentDirectory } from "../ring/client.ts";
+import { type EngineClient, silentDirectory } from "../ring/client.ts";
 import type { QuietWords } from "../ring/quiet_words.ts";
-import { Answer, Call } from "../ring/calls.ts";
-import { newBody, type RingRecord } from "../ring/ring.ts";
-import { syncAnswer, syncBody } from "../ring/sync_records.ts";
+import type { SyncAnswer, SyncDemand } from "../ring/sync_records.ts";
 import { show } from "../arguments/show.ts";
 import {
   DESK_SILENCE_MAX_MS,
@@ -24,8 +22,9 @@ import {
   type FutexStep,
 } from "../protocol/sync/futex_wait.ts";
 import { SyncOperation, SyncStatus } from "../protocol/sync/messages.ts";
+import { type DeskCall, EngineCall, LinkCall } from "./desk_call.ts";
 import type { RegionMemory } from "./memory.ts";
-import { syncError } from "./sync_client.ts";
+import { type SyncClient, syncError } from "./sync_client.ts";
 
 /**
  * A typed array whose elements a thread can wait for: of the region, by `node.view`, `node.alloc`
@@ -63,6 +62,7 @@ export type FutexWaitAsync =
 /** What {@linkcode Futex} is made of. */
 export interface FutexParts {
   readonly client: EngineClient;
+  readonly sync: SyncClient;
   readonly memory: RegionMemory;
   readonly quietWords: QuietWords;
 }
@@ -74,6 +74,20 @@ export interface FutexParts {
  * @returns The futex.
  */
 export let newFutex: (parts: FutexParts) => Futex;
+
+/**
+ * Notifies a word as {@linkcode Futex.notify} does, for a caller that does not ask how many threads
+ * were woken: this thread waits for no answer, but for that of the notify before. Set by the class.
+ *
+ * @param futex The futex.
+ * @param view The array.
+ * @param index The element.
+ * @param count How many threads are woken at most.
+ * @throws {RangeError} When the element is not in the view, or the view not over the region.
+ * @throws {TdsmError} `LimitExceeded` when too many threads waited at this notify or at the one
+ * before, or why the node cannot go on.
+ */
+export let wake: (futex: Futex, view: FutexView, index: number, count: number) => void;
 
 /**
  * `Atomics.wait`, `waitAsync` and `notify` for words of the region: a thread that waits is woken by
@@ -94,19 +108,31 @@ export let newFutex: (parts: FutexParts) => Futex;
  */
 export class Futex {
   #client!: EngineClient;
+  #sync!: SyncClient;
   #memory!: RegionMemory;
   #quietWords!: QuietWords;
   /** How long this thread looks before it asks the desk, in microseconds. */
   #spinUs = FUTEX_SPIN_MAX_US;
+  /**
+   * Whether this thread's last notify has woken a thread. Then the next one will, too, and goes by
+   * the thread's own link. Any other goes by the engine, which learns where words are quiet.
+   */
+  #wakes = false;
+  /** A notify by the engine whose answer this thread did not wait for. */
+  #told: { readonly call: EngineCall; readonly what: string } | undefined;
+  /** Why a notify was refused whose answer this thread did not wait for. */
+  #refused: Error | undefined;
 
   static {
-    newFutex = ({ client, memory, quietWords }) => {
+    newFutex = ({ client, sync, memory, quietWords }) => {
       const futex = new Futex();
       futex.#client = client;
+      futex.#sync = sync;
       futex.#memory = memory;
       futex.#quietWords = quietWords;
       return futex;
     };
+    wake = (futex, view, index, count) => futex.#wake(view, index, count);
   }
 
   /** `node.futex` is one. */
@@ -153,17 +179,20 @@ export class Futex {
     const giveUpAt = performance.now() + timeout;
     if (!this.#spin(isUnchanged, giveUpAt)) return "not-equal";
     if (timeout === 0) return "timed-out";
-    const wait = this.#register(what, byte, isUnchanged);
+    const demand = waitDemand(byte);
+    const link = this.#sync.ownLink;
+    const call = link === undefined
+      ? new EngineCall(this.#client, demand, what)
+      : new LinkCall(this.#sync, link, demand, what);
+    const wait = new OpenWait(call, what, isUnchanged);
     while (isOpen(wait.step)) {
       const leftMs = Math.max(0, giveUpAt - performance.now());
-      const answer = this.#client.nextAnswer(
-        wait.call,
-        wait.step === "asleep" ? leftMs : DESK_SILENCE_MAX_MS,
-      );
+      const answer = call.next(wait.step === "asleep" ? leftMs : DESK_SILENCE_MAX_MS);
       if (answer !== undefined) wait.take(answer);
       else if (wait.step === "asleep") wait.move(futexExpired(wait.step));
       else throw silentDirectory(what);
     }
+    if (link === undefined) this.#client.blockedByEngine();
     return wait.step;
   }
 
@@ -213,9 +242,11 @@ export class Futex {
     const { what, byte, isUnchanged, timeout } = this.#begin(view, index, value, timeoutMs);
     if (!isUnchanged()) return { async: false, value: "not-equal" };
     if (timeout === 0) return { async: false, value: "timed-out" };
-    const wait = this.#register(what, byte, isUnchanged);
+    const call = new EngineCall(this.#client, waitDemand(byte), what);
+    const wait = new OpenWait(call, what, isUnchanged);
+    wait.take(call.next(DESK_SILENCE_MAX_MS) ?? refuseSilence(what));
     if (wait.step === "changed") {
-      this.#client.nextAnswer(wait.call, DESK_SILENCE_MAX_MS);
+      call.next(DESK_SILENCE_MAX_MS);
       return { async: false, value: "not-equal" };
     }
     const { promise, resolve, reject } = Promise.withResolvers<"ok" | "timed-out">();
@@ -223,12 +254,12 @@ export class Futex {
       ? undefined
       : setTimeout(() => wait.move(futexExpired(wait.step as FutexStep)), timeout);
     const look = (): void => {
-      const { call } = wait;
+      const { answers, error } = call.open;
       try {
-        for (let next = call.answers.shift(); next !== undefined; next = call.answers.shift()) {
-          wait.take(next);
+        for (let next = answers.shift(); next !== undefined; next = answers.shift()) {
+          wait.take(call.read(next));
         }
-        if (call.error !== undefined) throw call.error;
+        if (error !== undefined) throw error;
       } catch (error) {
         clearTimeout(timer);
         return reject(error);
@@ -237,7 +268,7 @@ export class Futex {
       clearTimeout(timer);
       resolve(wait.step as "ok" | "timed-out");
     };
-    wait.call.answered = look;
+    call.open.answered = look;
     look();
     this.#client.listen();
     return { async: true, value: promise };
@@ -255,21 +286,71 @@ export class Futex {
    * @throws {TdsmError} `LimitExceeded` when too many threads wait, or why the node cannot go on.
    */
   notify(view: FutexView, index: number, count?: number): number {
+    const asked = this.#notify(view, index, count);
+    if (asked === undefined) return 0;
+    const { demand, what } = asked;
+    const link = this.#wakes ? this.#sync.ownLink : undefined;
+    const call = link === undefined
+      ? new EngineCall(this.#client, demand, what)
+      : new LinkCall(this.#sync, link, demand, what);
+    return this.#notified(call.next(Infinity) ?? refuseSilence(what), what);
+  }
+
+  #wake(view: FutexView, index: number, count: number): void {
+    const asked = this.#notify(view, index, count);
+    if (asked === undefined) return;
+    const { demand, what } = asked;
+    const link = this.#wakes ? this.#sync.ownLink : undefined;
+    if (link === undefined) {
+      this.#told = { call: new EngineCall(this.#client, demand, what), what };
+      return;
+    }
+    this.#sync.postBy(link, demand, what, (answer) => {
+      try {
+        this.#notified(answer, what);
+      } catch (error) {
+        this.#refused = error as Error;
+      }
+    });
+  }
+
+  /** What to ask for a notify; `undefined` where nobody need be woken. */
+  #notify(view: FutexView, index: number, count: number | undefined): {
+    demand: SyncDemand;
+    what: string;
+  } | undefined {
     const byte = this.#byteOf(view, index, "notify");
     const wanted = count === undefined ? Infinity : Math.max(0, Math.trunc(Number(count)) || 0);
     const refusal = this.#client.refusal("notify");
     if (refusal !== undefined) throw refusal;
-    if (wanted === 0 || this.#quietWords.has(byte)) return 0;
+    this.#settle();
+    if (wanted === 0 || this.#quietWords.has(byte)) return undefined;
     const demand = {
       operation: SyncOperation.FutexNotify,
       key: BigInt(byte),
       count: Math.min(wanted, FUTEX_COUNT_MAX),
     } as const;
-    const what = `notify byte ${byte} of the region`;
-    const answer = syncAnswer(this.#client.block(syncBody(demand), what));
-    const { status } = answer;
-    if (status === SyncStatus.Notified || status === SyncStatus.Quiet) return answer.count;
-    throw syncError(answer, what);
+    return { demand, what: `notify byte ${byte} of the region` };
+  }
+
+  /** Takes the answer of the notify before, so that one at most has none. */
+  #settle(): void {
+    const told = this.#told;
+    this.#told = undefined;
+    if (told !== undefined) this.#notified(told.call.next(Infinity)!, told.what);
+    const refused = this.#refused;
+    this.#refused = undefined;
+    if (refused !== undefined) throw refused;
+  }
+
+  /** A notify is answered; returns how many threads it has woken. */
+  #notified(answer: SyncAnswer, what: string): number {
+    const { status, count } = answer;
+    if (status !== SyncStatus.Notified && status !== SyncStatus.Quiet) {
+      throw syncError(answer, what);
+    }
+    this.#wakes = count > 0;
+    return count;
   }
 
   /** Checks what a wait was given. */
@@ -324,45 +405,24 @@ export class Futex {
     this.#spinUs = Math.max(this.#spinUs / 2, FUTEX_SPIN_MIN_US);
     return true;
   }
-
-  /** Registers a wait, and looks at the word once that is acknowledged. */
-  #register(what: string, byte: number, isUnchanged: () => boolean): OpenWait {
-    const demand = { operation: SyncOperation.FutexWait, key: BigInt(byte) } as const;
-    const wait = new OpenWait(this.#client, what, syncBody(demand), isUnchanged);
-    const answer = this.#client.nextAnswer(wait.call, DESK_SILENCE_MAX_MS);
-    if (answer === undefined) throw silentDirectory(what);
-    wait.take(answer);
-    return wait;
-  }
 }
 
 /** A wait that the desk knows of, or will. */
 class OpenWait {
-  readonly call: OpenCall;
   step: FutexStep | FutexOutcome = "registering";
-  readonly #client: EngineClient;
+  readonly #call: DeskCall;
   readonly #what: string;
   readonly #isUnchanged: () => boolean;
-  #ticket = 0;
 
-  constructor(
-    client: EngineClient,
-    what: string,
-    body: ReturnType<typeof syncBody>,
-    isUnchanged: () => boolean,
-  ) {
-    this.#client = client;
+  constructor(call: DeskCall, what: string, isUnchanged: () => boolean) {
+    this.#call = call;
     this.#what = what;
     this.#isUnchanged = isUnchanged;
-    this.call = client.open(body, what);
   }
 
   /** The desk has answered. */
-  take(record: RingRecord): void {
-    const answer = syncAnswer(record);
-    const status = record.kind === Answer.Cancelled ? SyncStatus.Cancelled : answer.status;
-    if (status === SyncStatus.Registered) this.#ticket = answer.ticket;
-    const move = futexAnswered(this.step as FutexStep, status, this.#isUnchanged);
+  take(answer: SyncAnswer): void {
+    const move = futexAnswered(this.step as FutexStep, answer.status, this.#isUnchanged);
     if (move === undefined) throw syncError(answer, this.#what);
     this.move(move);
   }
@@ -370,9 +430,17 @@ class OpenWait {
   /** Goes on. */
   move({ step, say }: FutexMove): void {
     this.step = step;
-    if (say === SyncOperation.Cancel) this.#client.cancel(this.call.id);
-    else if (say !== undefined) this.#client.post(newBody(Call.FutexStay, { id: this.#ticket }));
+    if (say === SyncOperation.Cancel) this.#call.cancel();
+    else if (say !== undefined) this.#call.stay();
   }
+}
+
+function waitDemand(byte: number): SyncDemand {
+  return { operation: SyncOperation.FutexWait, key: BigInt(byte) };
+}
+
+function refuseSilence(what: string): never {
+  throw silentDirectory(what);
 }
 
 function isOpen(step: FutexStep | FutexOutcome): step is FutexStep {

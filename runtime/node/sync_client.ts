@@ -73,7 +73,7 @@ export class SyncClient {
     // What was locked by the engine is unlocked by it, too: it counts the locks of its threads.
     const isOfEngine = "lock" in demand && threadOf(demand.lock) === 0;
     if (link === undefined || isOfEngine) this.#tell(demand, what, answered, refused);
-    else this.#postTo(link, demand, what, answered);
+    else this.postBy(link, demand, what, answered);
     if (earlier) this.throwFailure();
   }
 
@@ -95,8 +95,16 @@ export class SyncClient {
     this.#byEngine++;
   }
 
-  /** The same by the thread's own link. */
-  #postTo(
+  /**
+   * Makes a request by the thread's own link whose answer the caller does not wait for.
+   *
+   * @param link The link.
+   * @param demand What is asked for.
+   * @param what The request in words.
+   * @param answered Takes the answer, in a later call of this thread.
+   * @throws {TdsmError} `NodeClosed`, or why the node cannot go on: nothing was asked.
+   */
+  postBy(
     link: ThreadLink,
     demand: SyncDemand,
     what: string,
@@ -128,6 +136,10 @@ export class SyncClient {
   }
 
   /** This thread's own link, if it has one and has asked for nothing by its engine since. */
+  get ownLink(): ThreadLink | undefined {
+    return this.#ownLink();
+  }
+
   #ownLink(): ThreadLink | undefined {
     const link = this.#byEngine === 0 ? this.#client.ownLink : undefined;
     if (link?.hasEnded !== true) return link;
@@ -213,20 +225,39 @@ export class SyncClient {
     const { timeoutMs } = options;
     this.#throwRefusal(what);
     const ticket = link.send(demand);
-    let giveUpAt = performance.now() + (timeoutMs ?? Infinity);
-    let isCancelled = false;
+    let reply = this.receive(link, ticket, performance.now() + (timeoutMs ?? Infinity), what);
+    if (reply === undefined) {
+      // From here an answer comes in any case: the real one, or `Cancelled`.
+      link.cancel(ticket);
+      reply = this.receive(link, ticket, performance.now() + DESK_SILENCE_MAX_MS, what);
+    }
+    if (reply === undefined) throw silentDirectory(what);
+    return this.#answered(link, reply, what, timeoutMs);
+  }
+
+  /**
+   * Blocks this thread until a request by its own link is answered once more.
+   *
+   * @param link The link.
+   * @param ticket The request.
+   * @param giveUpAt When to give up, by `performance.now`.
+   * @param what The request in words.
+   * @returns The answer; `undefined` when the time is over.
+   * @throws {TdsmError} Why there is none.
+   */
+  receive(
+    link: ThreadLink,
+    ticket: number,
+    giveUpAt: number,
+    what: string,
+  ): SyncReply | undefined {
     for (;;) {
       const leftMs = giveUpAt - performance.now();
       const reply = link.receive(Math.min(Math.max(leftMs, 0), ENDED_LOOK_MS), true);
-      if (reply?.ticket === ticket) return this.#answered(link, reply, what, timeoutMs);
+      if (reply?.ticket === ticket) return reply;
       if (link.hasEnded) return this.#ended(what);
       this.#throwRefusal(what);
-      if (leftMs > 0) continue;
-      if (isCancelled) throw silentDirectory(what);
-      // From here an answer comes in any case: the real one, or `Cancelled`.
-      link.cancel(ticket);
-      isCancelled = true;
-      giveUpAt = performance.now() + DESK_SILENCE_MAX_MS;
+      if (leftMs <= 0) return undefined;
     }
   }
 

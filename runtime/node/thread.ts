@@ -218,8 +218,9 @@ export abstract class NodeThread {
       node.#shared = shared;
       node.#memory = new RegionMemory(region);
       node.#client = client;
-      blank.futex = newFutex({ client, memory: node.#memory, quietWords: client.quietWords });
-      node.#sync = new SyncClient(client, failed);
+      const sync = node.#sync = new SyncClient(client, failed);
+      const { quietWords } = client;
+      blank.futex = newFutex({ client, sync, memory: node.#memory, quietWords });
     };
   }
 

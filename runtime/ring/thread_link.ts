@@ -124,6 +124,11 @@ export class ThreadLink {
     return ticket;
   }
 
+  /** This thread has looked at the word for which it waits under a ticket, and goes on to wait. */
+  stay(ticket: number): void {
+    this.#send({ kind: "sync", operation: SyncOperation.FutexStay, ticket });
+  }
+
   /** Gives a request up, which is answered all the same. */
   cancel(ticket: number): void {
     this.#send({ kind: "sync", operation: SyncOperation.Cancel, ticket });

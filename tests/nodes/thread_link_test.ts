@@ -119,6 +119,46 @@ test("no message of the node's own goes to the desk, and what threads do is in o
   assertEquals(found, false);
 });
 
+test("waits for words, and notifies that wake, go past the engine", async (start) => {
+  await using cluster = new ProcessCluster();
+  const [first, second] = await start(cluster, 2);
+  await link(second!);
+  const [ends, sent] = await second!.evaluate(async (node) => {
+    const cells = node.view(Int32Array, 0, 1);
+    const ends = [node.futex.wait(cells, 0, 1)];
+    const before = (await node.stats()).messagesSent;
+    for (let time = 0; time < 50; time++) ends.push(node.futex.wait(cells, 0, 0, 1));
+    return [ends, (await node.stats()).messagesSent - before] as const;
+  });
+  assertEquals([ends, sent], [["not-equal", ...Array(50).fill("timed-out")], 0]);
+
+  const rounds = 20;
+  const waits = first!.evaluate(async (node, rounds) => {
+    const cells = node.view(Int32Array, 0, 1);
+    const ends: unknown[] = [];
+    for (let round = 0; round < rounds; round++) {
+      const { value } = node.futex.waitAsync(cells, 0, 0);
+      node.semaphore(7n).release();
+      ends.push(await value);
+    }
+    return ends;
+  }, rounds);
+  const woken = await second!.evaluate(async (node, rounds) => {
+    const cells = node.view(Int32Array, 0, 1);
+    const woken: number[] = [];
+    let before = 0;
+    for (let round = 0; round < rounds; round++) {
+      node.semaphore(7n).acquireSync();
+      woken.push(node.futex.notify(cells, 0));
+      // The first one cannot know that it will wake a thread.
+      if (round === 0) before = (await node.stats()).messagesSent;
+    }
+    return [...woken, (await node.stats()).messagesSent - before];
+  }, rounds);
+  assertEquals(woken, [...Array(rounds).fill(1), 0]);
+  assertEquals(await waits, Array(rounds).fill("ok"));
+});
+
 test("threads of three nodes take turns at a mutex, and meet at a barrier", async (start) => {
   await using cluster = new ProcessCluster();
   const nodes = await start(cluster, 3);
