@@ -3,8 +3,8 @@
  * exit code or a process left behind shows here before it shows anywhere else.
  */
 
-/** How long one run may take, in milliseconds. */
-const RUN_MAX_MS = 60_000;
+/** How long one run may take, in milliseconds: a run that has hardly any core is slow, not hung. */
+const RUN_MAX_MS = 300_000;
 /** How often progress is told, in milliseconds. */
 const PROGRESS_MS = 10_000;
 /** The variable by which the processes of a run are found. */
