@@ -10,6 +10,7 @@ import { redis } from "./redis.ts";
 import { firstTouch, scans } from "./scans.ts";
 import { sealed } from "./sealed.ts";
 import { sync, syncCached, tcp } from "./sync.ts";
+import { threads } from "./threads.ts";
 import { watched } from "./watched.ts";
 
 /** The families. */
@@ -26,6 +27,7 @@ export const FAMILIES: readonly Family[] = [
   contention,
   sync,
   syncCached,
+  threads,
   cached,
   jacobi,
   busy,

@@ -1,0 +1,127 @@
+/** A program with pthreads whose threads are on two nodes. */
+
+import { atMost, type Comparison, type Family } from "../family.ts";
+import { buildThreadsProgram, NO_TARGET, ThreadsProgram } from "../threads/threads.ts";
+import { missRounds, READ_MISS } from "./misses.ts";
+import { handOffRounds } from "./sync.ts";
+
+const HAND_OFF = "hand-off";
+const HAND_OFF_BLOCKING = "hand-off-blocking";
+/** How long a contended round goes on, in milliseconds. */
+const ROUND_MS = 100;
+const TURNS = 100;
+/** What two nodes may take of the time of one: they are to be 1.8 times as fast. */
+const TWO_OF_ONE = 0.55;
+
+/** Compared with a hand-off that is awaited, where the goal is, and with one that blocks. */
+function handOffs(limit: number): Comparison[] {
+  return [{ row: HAND_OFF, goal: atMost(limit) }, { row: HAND_OFF_BLOCKING }];
+}
+
+/** What the program measures: the row, the name in the program, and how much a round has. */
+const MEASURED: readonly (readonly [row: string, what: string, much: number])[] = [
+  ["thread-create", "create", 20],
+  ["thread-mutex", "contended", ROUND_MS],
+  ["thread-mutex-hand-over", "handed-over", ROUND_MS],
+  ["thread-cond", "cond", TURNS],
+  ["thread-barrier", "barriers", TURNS],
+  ["thread-futex", "futex", TURNS],
+  ["thread-futex-within", "futex-within", TURNS],
+  ["thread-chunks", "chunks", 2],
+];
+/** What is measured on one node. */
+const ALONE = "thread-chunks-one";
+
+/** Threads over nodes. */
+export const threads: Family = {
+  name: "threads",
+  rows: [
+    {
+      id: "thread-create",
+      title: "pthread_create on another node, and pthread_join",
+      unit: "us",
+      goal: atMost(2_000),
+    },
+    {
+      id: "thread-mutex",
+      title: "pthread mutex that two nodes contend for, an operation",
+      unit: "us",
+      goal: atMost(0.3),
+    },
+    {
+      id: "thread-mutex-hand-over",
+      title: "the same, from one node's unlock to the other's lock",
+      unit: "us",
+      against: [{ row: READ_MISS.id, goal: atMost(2) }],
+    },
+    {
+      id: "thread-cond",
+      title: "turns of two nodes by a pthread condition variable, a turn",
+      unit: "us",
+      against: handOffs(4),
+    },
+    {
+      id: "thread-barrier",
+      title: "pthread_barrier_wait of two nodes",
+      unit: "us",
+      against: handOffs(3),
+    },
+    {
+      id: "thread-futex",
+      title: "turns of two nodes by memory.atomic.wait32 and notify, a turn",
+      unit: "us",
+      against: handOffs(1.2),
+    },
+    {
+      id: "thread-futex-within",
+      title: "the same of two threads of one node",
+      unit: "us",
+      goal: atMost(10),
+    },
+    {
+      id: "thread-chunks",
+      title: "400 chunks of work, a thread on each of two nodes",
+      unit: "ms",
+      against: [{ row: ALONE, goal: atMost(TWO_OF_ONE) }],
+    },
+    { id: ALONE, title: "the same work, one thread on one node", unit: "ms" },
+    { id: HAND_OFF, title: "semaphore hand-off, acquire", unit: "us" },
+    { id: HAND_OFF_BLOCKING, title: "semaphore hand-off, acquireSync", unit: "us" },
+    READ_MISS,
+  ],
+  rounds: { full: 6, quick: 1, warmUp: true },
+  async open(context, stack, wanted) {
+    const cluster = stack.use(await context.cluster(3));
+    const others = {
+      [HAND_OFF]: handOffRounds(cluster, false),
+      [HAND_OFF_BLOCKING]: handOffRounds(cluster, true),
+      [READ_MISS.id]: missRounds(context, {
+        name: READ_MISS.id,
+        area: 0,
+        requester: cluster.node(3),
+        write: false,
+        owner: cluster.node(1),
+        readers: [cluster.node(2)],
+      }),
+    };
+    const folder = await Deno.makeTempDir();
+    stack.defer(() => Deno.remove(folder, { recursive: true }));
+    const path = await buildThreadsProgram(folder);
+    if (path === undefined) {
+      const rows = [...MEASURED.map(([row]) => row), ALONE];
+      return { take: others, skipped: Object.fromEntries(rows.map((row) => [row, NO_TARGET])) };
+    }
+    const start = async (nodes: number): Promise<ThreadsProgram> =>
+      stack.use(await ThreadsProgram.start(path, nodes, context.cores, folder));
+    const two = await start(2);
+    const one = wanted.has(ALONE) ? await start(1) : undefined;
+    const measured = MEASURED.map(([row, what, much]) => [row, () => two.measure(what, much)]);
+    return {
+      take: {
+        ...others,
+        ...Object.fromEntries(measured),
+        ...(one === undefined ? {} : { [ALONE]: () => one.measure("chunks", 1) }),
+      },
+    };
+  },
+};
