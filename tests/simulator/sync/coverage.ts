@@ -30,6 +30,8 @@ const CORNERS = [
   "grantLost",
   /** A node left while it waited or held something. */
   "leftInUse",
+  /** A node died that had begun to leave. */
+  "diedLeaving",
   /** A request arrived from a node that was given up already. */
   "lateRequest",
   /** A semaphore could not count what was released. */
@@ -42,8 +44,10 @@ const CORNERS = [
   "unavailable",
   /** There was no room. */
   "limitExceeded",
-  /** Arrivals that waited were told that a node is gone that takes part. */
+  /** Arrivals that waited were told that a node has died that takes part. */
   "peerLost",
+  /** Arrivals that waited were told that a node has left that takes part. */
+  "peerHasLeft",
   /** An arrival was told of a node that had gone before. */
   "peerLostBefore",
   /** All waited at a barrier that could not be complete any more. */

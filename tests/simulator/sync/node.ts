@@ -22,6 +22,9 @@ import { fail } from "./oracle.ts";
 /** What a node's process is doing. */
 export type Life = "working" | "leaving" | "dead";
 
+/** What the directory takes a node for; one that parts asks for nothing, and is not gone yet. */
+export type Stage = "member" | "parting" | "gone";
+
 const scratch = new Uint8Array(SYNC_MAX_BYTES);
 
 /** The threads of a node that ask by links of their own; 0 stands for the node's own link. */
@@ -34,8 +37,8 @@ type Carried = Uint8Array | "end";
 export class SyncNode {
   readonly id: NodeId;
   life: Life = "working";
-  /** Whether the directory counts it as gone. */
-  isLost = false;
+  /** What the directory takes it for. */
+  stage: Stage = "member";
   /** What is on its way to the directory, by the threads whose links carry it. */
   readonly toDirectory: readonly Carried[][] = [0, ...THREADS].map(() => []);
   /** Frames from the directory, in order. */

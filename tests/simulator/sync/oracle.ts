@@ -191,19 +191,20 @@ export class SyncOracle {
     this.#checkState(from, request);
   }
 
-  /** The synchronizer was told that a node has died, or has left, and these answers came out. */
-  lost(node: NodeId, answers: readonly Answer[], died: boolean): void {
-    this.#gone.add(node);
+  /** The synchronizer was told how a node ends, and these answers came out. */
+  ended(node: NodeId, how: "died" | "leaves" | "left", answers: readonly Answer[]): void {
     this.#stillBeats = 0;
-    if (died && this.#members.get(node)!.works) this.#died = node;
+    if (how === "died" && this.#members.get(node)?.works === true) this.#died = node;
+    this.#gone.add(node);
     this.#members.delete(node);
     this.#open = this.#open.filter(({ from }) => from !== node);
     const expected: string[] = [];
-    for (const [name, { parties, nodes }] of [...this.#rounds]) {
+    // Nodes may end over a party that is gone, and a node that leaves may need them until then.
+    for (const [name, { parties, nodes }] of how === "leaves" ? [] : [...this.#rounds]) {
       if (nodes.has(node)) expected.push(...this.#break(name, parties, node));
     }
     const told = answers.filter(({ reply }) => reply.status === SyncStatus.PeerLost);
-    if (told.length > 0) this.#coverage.reach("peerLost");
+    if (told.length > 0) this.#coverage.reach(how === "left" ? "peerHasLeft" : "peerLost");
     checkSame(expected, told);
     for (const [name, { holder }] of [...this.#locks]) {
       if (holder !== node) continue;

@@ -89,6 +89,18 @@ class ForgetfulBarriers extends Barriers {
   protected override remember(): void {}
 }
 
+/** Takes a node that begins to leave for one that has left. */
+class RashBarriers extends Barriers {
+  constructor(desk: SyncDesk) {
+    super(desk);
+    const dismiss = desk.dismiss.bind(desk);
+    desk.dismiss = (node) => {
+      dismiss(node);
+      this.peerGone(node);
+    };
+  }
+}
+
 class CredulousDesk extends SyncDesk {
   override isEverybodyAt(): boolean {
     return true;
@@ -174,6 +186,11 @@ export const PLANTED_SYNC_BUGS: readonly PlantedSyncBug[] = [
     name: "forgets which nodes took part in a barrier's last round",
     parts: { ...SYNC_PARTS, Barriers: ForgetfulBarriers },
     finding: /answered \[.*\], not \[.* status 11/,
+  },
+  {
+    name: "tells of a node that leaves before it has left",
+    parts: { ...SYNC_PARTS, Barriers: RashBarriers },
+    finding: /answered \[.* status 11.*\], not \[\]/,
   },
   {
     name: "takes a barrier for stuck at which not all wait",

@@ -208,11 +208,12 @@ export class SyncSchedule {
   #deliverRequest(node: SyncNode): void {
     const { busyLinks } = node;
     if (busyLinks.length === 0) {
-      if (node.life !== "working" && !node.isLost) this.#lose(node);
+      if (node.life !== "working" && node.stage !== "gone") this.#lose(node);
       return;
     }
     // A node may be given up for its silence while its words are on their way.
-    if (node.life === "dead" && !node.isLost && this.#random.chance(30)) this.#lose(node);
+    const isUnheard = node.life === "dead" && node.stage !== "gone";
+    if (isUnheard && this.#random.chance(30)) this.#lose(node);
     const link = this.#pick(busyLinks);
     const carried = link.shift()!;
     if (carried === "end") return this.#threadGone(node, node.toDirectory.indexOf(link));
@@ -271,21 +272,32 @@ export class SyncSchedule {
     node.life = "leaving";
   }
 
-  /** The directory notices that a node is dead, or has its word that it leaves. */
+  /**
+   * The directory notices that a node is dead, or has its word that it leaves, or lets it go: a
+   * node that leaves may be needed for a while yet, and may die in it.
+   */
   #lose(node: SyncNode): void {
-    this.#trace(`directory: ${node.id} is gone`);
-    node.isLost = true;
-    if (node.life === "leaving" && this.#oracle.isBusy(node.id)) this.coverage.reach("leftInUse");
-    // No thread of a node that leaves uses what it held.
-    node.locks.clear();
     this.#answers = [];
-    const died = node.life === "dead";
-    if (died) this.#synchronizer.peerLost(node.id);
-    else {
+    if (node.life === "dead") {
+      this.#trace(`directory: ${node.id} is lost`);
+      if (node.stage === "parting") this.coverage.reach("diedLeaving");
+      node.stage = "gone";
+      this.#synchronizer.peerLost(node.id);
+      this.#oracle.ended(node.id, "died", this.#answers);
+    } else if (node.stage === "member") {
+      this.#trace(`directory: ${node.id} leaves`);
+      node.stage = "parting";
+      if (this.#oracle.isBusy(node.id)) this.coverage.reach("leftInUse");
+      // No thread of a node that leaves uses what it held.
+      node.locks.clear();
       this.#synchronizer.peerLeft(node.id);
+      this.#oracle.ended(node.id, "leaves", this.#answers);
+    } else {
+      this.#trace(`directory: ${node.id} has left`);
+      node.stage = "gone";
       this.#synchronizer.peerGone(node.id);
+      this.#oracle.ended(node.id, "left", this.#answers);
     }
-    this.#oracle.lost(node.id, this.#answers, died);
     this.#sendAnswers();
   }
 
@@ -351,7 +363,7 @@ export class SyncSchedule {
 /** Whether something is left to happen to a node by itself. */
 function isUnderWay(node: SyncNode): boolean {
   return node.busyLinks.length > 0 || node.fromDirectory.length > 0 ||
-    (node.life !== "working" && !node.isLost);
+    (node.life !== "working" && node.stage !== "gone");
 }
 
 function show(request: SyncRequest): string {
