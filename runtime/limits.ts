@@ -84,8 +84,12 @@ export const JOIN_TIMEOUT_MAX_MS = 3_600_000;
 export const JOIN_RETRY_MIN_MS = 10;
 /** The longest pause between two tries, in milliseconds. */
 export const JOIN_RETRY_MAX_MS = 500;
-/** How long the directory node tries to connect to a node that wants to join, in milliseconds. */
-export const REACH_MAX_MS = 3_000;
+/**
+ * How long the directory node tries to connect to a node that wants to join, in milliseconds: Linux
+ * asks for a connection again after 1 s and after 3 s, and two of the three may be lost. The node
+ * waits for the answer, no longer than {@linkcode HANDSHAKE_MAX_MS}.
+ */
+export const REACH_MAX_MS = 4_000;
 /**
  * How long to wait for the directory's word on a peer of a lower id that cannot be reached, in
  * milliseconds.
@@ -347,7 +351,10 @@ export const LINK_CLOSE_MAX_MS = 2_000;
 
 // Connections that come in.
 
-/** How long a connection may take to say who it is, in milliseconds. */
+/**
+ * How long a connection may take to be made, to prove the key, and to say who it is, in
+ * milliseconds each.
+ */
 export const HANDSHAKE_MAX_MS = 5_000;
 /** The connections that may be in their handshake at one time; for another one is dropped. */
 export const HANDSHAKES_MAX = 256;
@@ -401,6 +408,12 @@ export const SEAL_BATCH_BYTES: number = 128 * KIB;
 export const HEARTBEAT_MS = 1_000;
 /** After how long a silence a connection counts as broken, in milliseconds. */
 export const SILENCE_MAX_MS = 15_000;
+/**
+ * How long a node goes on trying to connect to another one that is a member, in milliseconds, a try
+ * at a time: a slow or lossy way may take several. As long as a silence, so that the directory node
+ * has found out by then, or is about to, where the other one is dead.
+ */
+export const DIAL_MAX_MS: number = SILENCE_MAX_MS;
 /**
  * How late a node's own beat may be before the node counts as one that was stopped itself, and
  * blames nobody for having been silent meanwhile, in milliseconds.

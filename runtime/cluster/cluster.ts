@@ -18,7 +18,6 @@ import {
   PEER_VERDICT_LAST_MS,
   PEER_VERDICT_MAX_MS,
   SILENCE_MAX_MS,
-  UNPROVEN_MAX_MS,
 } from "../limits.ts";
 import { Level, type LogFields } from "../log.ts";
 import { type Encoding, PROTOCOL_VERSION } from "../wire/layout.ts";
@@ -41,7 +40,7 @@ import {
   refusal,
 } from "./admission.ts";
 import { Door } from "./door.ts";
-import { connectToDirectory, isDropped, secure, shakeHands, tryMaxMs } from "./handshake.ts";
+import { connectToDirectory, isPassing, secure, shakeHands, tryMaxMs } from "./handshake.ts";
 import { Link } from "./link.ts";
 import { Links, type Vitals } from "./links.ts";
 import { joinedFields, Members } from "./members.ts";
@@ -173,6 +172,11 @@ export class Cluster<Node extends Member = Member> {
         pinging: (node, number) => {
           if (node === DIRECTORY_NODE) this.#lease?.pinged(number, clock());
         },
+        delayed: (node, reason) => {
+          const at = this.#members.at(node);
+          const text = `No connection to node ${node} at ${at} yet: ${reason}. Trying on`;
+          this.node.log(Level.Warning, text);
+        },
         lost: (node, reason, closed) => this.#lost(node, reason, closed),
         threadSaid: (node, thread, message) => {
           if (message.kind !== "sync") {
@@ -277,7 +281,7 @@ export class Cluster<Node extends Member = Member> {
       const lease = new Lease(LEASE_MS, clock());
       let members: Members | undefined;
       try {
-        const keyMaxMs = Math.min(leftMs(), UNPROVEN_MAX_MS);
+        const keyMaxMs = Math.min(leftMs(), HANDSHAKE_MAX_MS);
         const stream = await secure(connection, options.secret, proveKey, keyMaxMs);
         const cluster = await shakeHands((handlers) => {
           const bounds = () => members?.bounds;
@@ -297,13 +301,13 @@ export class Cluster<Node extends Member = Member> {
         await cluster.#admitted.promise;
         return cluster.node as Node;
       } catch (error) {
-        if (!isOnly && members === undefined && (isPassing(error) || isOfOthers(error))) {
+        if (!isOnly && members === undefined && (mayLetIn(error) || isOfOthers(error))) {
           met = error;
           await next(tries, met);
           continue;
         }
         const pauseMs = Math.min(JOIN_RETRY_MIN_MS * 2 ** (tries - 1), JOIN_RETRY_MAX_MS);
-        const mayGoBetter = timeoutMs > 0 && members === undefined && isPassing(error);
+        const mayGoBetter = timeoutMs > 0 && members === undefined && mayLetIn(error);
         if (!mayGoBetter || leftMs() <= pauseMs) throw notLetIn(directory, error, tries);
         met = error;
         await new Promise((resolve) => setTimeout(resolve, pauseMs));
@@ -583,7 +587,8 @@ export class Cluster<Node extends Member = Member> {
     if (this.#verdicts.has(node)) return;
     const giveUp = () => {
       const message = `Node ${this.self} cannot reach node ${node} at ${at}, ` +
-        `which the directory still counts on: ${reason}`;
+        `which the directory still counts on: ${reason}. Let the two reach each other: ` +
+        "open their ports, or give each an --address that the other reaches";
       this.node.fail(new TdsmError("PeerUnreachable", message));
     };
     // Where only the connection between two nodes is broken, both wait for the directory node's
@@ -638,10 +643,9 @@ export function nodeFailed({ node, reason }: AbortControl): TdsmError {
   return new TdsmError("NodeFailed", message);
 }
 
-/** Whether the directory node ended a handshake since too many are at its door, or are in. */
-function isPassing(error: unknown): boolean {
-  return isDropped(error) ||
-    error instanceof TdsmError && (error.code === "TimedOut" || error.code === "LimitExceeded");
+/** Whether the directory node may let this one in at another try: it has room again, say. */
+function mayLetIn(error: unknown): boolean {
+  return isPassing(error) || error instanceof TdsmError && error.code === "LimitExceeded";
 }
 
 /** The error of a node that the directory node has not let in, after so many tries. */

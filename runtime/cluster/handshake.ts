@@ -12,7 +12,6 @@ import {
   JOIN_RETRY_MAX_MS,
   JOIN_RETRY_MIN_MS,
   REACH_MAX_MS,
-  UNPROVEN_MAX_MS,
 } from "../limits.ts";
 import type { Secret } from "../secure/handshake.ts";
 import type { SealedConnection, Stream } from "../secure/sealed_connection.ts";
@@ -137,7 +136,7 @@ export async function secure(
   connection: Deno.TcpConn,
   secret: Secret | undefined,
   shake: (connection: Stream, secret: Secret) => Promise<SealedConnection>,
-  timeoutMs: number = UNPROVEN_MAX_MS,
+  timeoutMs: number = HANDSHAKE_MAX_MS,
 ): Promise<Stream> {
   if (secret === undefined) return connection;
   let isLate = false;
@@ -174,12 +173,22 @@ export function closeNow(connection: Pick<Deno.TcpConn, "close">): void {
  * does at whose door too many stand.
  *
  * @param error How it failed.
- * @returns Whether another try may go better.
+ * @returns Whether it did so.
  */
 export function isDropped(error: unknown): boolean {
   if (error instanceof TdsmError) return error.code === "PeerLost";
   return error instanceof Deno.errors.ConnectionReset ||
     error instanceof Deno.errors.ConnectionAborted || error instanceof Deno.errors.BrokenPipe;
+}
+
+/**
+ * Whether a connection may be made at another try, since this one was dropped, or took too long.
+ *
+ * @param error How this one failed.
+ * @returns Whether another try may go better.
+ */
+export function isPassing(error: unknown): boolean {
+  return isDropped(error) || error instanceof TdsmError && error.code === "TimedOut";
 }
 
 /**

@@ -6,11 +6,13 @@
 import type { Poller } from "../../ffi/poller.ts";
 import { reasonOf, TdsmError } from "../errors.ts";
 import {
+  DIAL_MAX_MS,
   HANDSHAKE_MAX_MS,
   HEARTBEAT_MS,
   JOIN_RETRY_MAX_MS,
   JOIN_RETRY_MIN_MS,
   SILENCE_MAX_MS,
+  UNPROVEN_MAX_MS,
 } from "../limits.ts";
 import { crc32c } from "../wire/crc32c.ts";
 import type { Control, HelloControl, PingControl } from "../wire/control.ts";
@@ -23,6 +25,7 @@ import {
   connectToPeer,
   introduce,
   isDropped,
+  isPassing,
   nextWord,
   secure,
   shakeHands,
@@ -46,6 +49,8 @@ export interface PeerHandlers {
   vitals(): Vitals;
   /** A ping of that number is about to be sent to a node. */
   pinging(node: NodeId, number: number): void;
+  /** A connection to a node takes long; why the last try to make it has failed. */
+  delayed(node: NodeId, reason: string): void;
   /**
    * The connection to a node has ended, or could not be made; `closed` says whether the other side
    * closed it, as happens when its process ends.
@@ -298,7 +303,7 @@ export class Links {
    */
   demandKey(connection: Deno.TcpConn, known: () => void): Promise<Stream> {
     const demand = (stream: Stream, secret: Secret) => demandKey(stream, secret, known);
-    return secure(connection, this.#secret, demand);
+    return secure(connection, this.#secret, demand, UNPROVEN_MAX_MS);
   }
 
   /**
@@ -308,6 +313,7 @@ export class Links {
    * @param hello This side's first message, where this side has dialled.
    * @param receive Takes the first word; opens the link, drains it, or throws.
    * @param opened Is told the link at once.
+   * @param timeoutMs How long to wait for the first word, in milliseconds.
    * @throws What `receive` throws, or a `TdsmError` that says why there was no first word.
    */
   async greet(
@@ -315,17 +321,22 @@ export class Links {
     hello: HelloControl | undefined,
     receive: (control: Control, link: Link) => void,
     opened: (link: Link) => void = () => {},
+    timeoutMs: number = HANDSHAKE_MAX_MS,
   ): Promise<void> {
     if (this.#closed) return connection.close();
     await this.#greeting((add) =>
-      shakeHands((handlers) => {
-        const bounds = () => this.#members.bounds;
-        const link = new Link(connection, bounds, this.counters, handlers, this.#sum);
-        add(link);
-        opened(link);
-        if (hello !== undefined) link.say(hello);
-        return link;
-      }, receive)
+      shakeHands(
+        (handlers) => {
+          const bounds = () => this.#members.bounds;
+          const link = new Link(connection, bounds, this.counters, handlers, this.#sum);
+          add(link);
+          opened(link);
+          if (hello !== undefined) link.say(hello);
+          return link;
+        },
+        receive,
+        timeoutMs,
+      )
     );
   }
 
@@ -393,15 +404,21 @@ export class Links {
     return ofNode;
   }
 
-  /** Connects to a node for which messages wait; again, where the node drops it for too many. */
+  /** Connects to a node for which messages wait; again and again, where a try may go better. */
   async #dial(peer: Peer): Promise<void> {
     const { id } = peer;
-    const giveUpAt = performance.now() + HANDSHAKE_MAX_MS;
+    const giveUpAt = performance.now() + DIAL_MAX_MS;
+    let tellAt = performance.now() + HANDSHAKE_MAX_MS;
     try {
       for (let pauseMs = JOIN_RETRY_MIN_MS;; pauseMs = Math.min(2 * pauseMs, JOIN_RETRY_MAX_MS)) {
-        const dropped = await this.#tryToDial(peer);
-        if (dropped === undefined || this.#closed) return;
-        if (performance.now() + pauseMs >= giveUpAt) throw dropped;
+        const failed = await this.#tryToDial(peer, giveUpAt);
+        if (failed === undefined || this.#closed) return;
+        const now = performance.now();
+        if (now + pauseMs >= giveUpAt) throw failed;
+        if (now >= tellAt) {
+          tellAt = Infinity;
+          this.#handlers.delayed(id, reasonOf(failed));
+        }
         await this.#pause(pauseMs);
         if (this.#isNeedless(id)) return;
       }
@@ -442,23 +459,29 @@ export class Links {
     this.#pauses.delete(resolve);
   }
 
-  /** Returns why the other side has ended the connection before it answered, if it has. */
-  async #tryToDial({ id, address: hostname, port }: Peer): Promise<unknown> {
-    const connection = await connectToPeer({ hostname, port });
-    if (this.#isNeedless(id)) return connection.close();
+  /** Returns why there is no connection, where another try may go better; throws where not. */
+  async #tryToDial({ id, address: hostname, port }: Peer, giveUpAt: number): Promise<unknown> {
+    const leftMs = (): number => Math.max(1, Math.ceil(giveUpAt - performance.now()));
+    const stepMs = (): number => Math.min(HANDSHAKE_MAX_MS, leftMs());
+    let isIntroduced = false;
     try {
-      const stream = await secure(connection, this.#secret, proveKey);
+      const connection = await connectToPeer({ hostname, port }, stepMs());
+      if (this.#isNeedless(id)) return connection.close();
+      const stream = await secure(connection, this.#secret, proveKey, stepMs());
       if (this.#isNeedless(id)) return stream.close();
-      await this.greet(stream, this.#hello(), (control, link) => {
+      isIntroduced = true;
+      const receive = (control: Control, link: Link): void => {
         if (control.kind !== "accept") throw refusal(control, { hostname, port });
         if (this.#isNeedless(id)) {
           throw new TdsmError("JoinRefused", `node ${id} is not waited for any more`);
         }
         this.carry(id, link);
-      });
+      };
+      await this.greet(stream, this.#hello(), receive, undefined, leftMs());
       return undefined;
     } catch (error) {
-      if (isDropped(error)) return error;
+      // Once it knows this node, the other one may have sent what is lost with the connection.
+      if (isIntroduced ? isDropped(error) : isPassing(error)) return error;
       throw error;
     }
   }

@@ -13,6 +13,7 @@ import { Cluster, type ClusterOptions, type Member } from "../../runtime/cluster
 import { listen } from "../../runtime/cluster/handshake.ts";
 import { Link, type LinkHandlers } from "../../runtime/cluster/link.ts";
 import { newCounters, Sender, type Sum } from "../../runtime/cluster/sender.ts";
+import type { Secret } from "../../runtime/secure/handshake.ts";
 import { grant as linkGrant, request } from "./link_bench.ts";
 import { HELLO, PING } from "./raw_peer.ts";
 
@@ -65,13 +66,19 @@ export class ClusterMember implements AsyncDisposable {
   readonly #watchers = new Set<() => void>();
   #cluster: Cluster | undefined;
 
-  constructor(serving = false, sum: Sum = crc32c, place?: ClusterOptions["place"]) {
-    this.#options = { listener: listen(HOST, 0), serving, release: "test", sum, place };
+  constructor(
+    serving = false,
+    sum: Sum = crc32c,
+    place?: ClusterOptions["place"],
+    listener: Deno.TcpListener = listen(HOST, 0),
+    secret?: Secret,
+  ) {
+    this.#options = { listener, serving, release: "test", sum, place, secret };
   }
 
   static host(
     region: RegionSettings = REGION,
-    options: Pick<ClusterOptions, "whyUnreachable" | "place"> = {},
+    options: Pick<ClusterOptions, "whyUnreachable" | "place" | "secret"> = {},
   ): ClusterMember {
     const node = new ClusterMember();
     Cluster.host({ ...node.#options, ...options }, region, (cluster) => node.#open(cluster));
