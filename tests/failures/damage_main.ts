@@ -1,26 +1,26 @@
 /**
- * Damages the connection of two nodes many times, each time at another place:
- * `deno run -A tests/failures/damage_main.ts [--rounds 100] [--seed S] [--kind flip]`.
- * A round that fails is shown, and ends the program with exit code 1.
+ * Damages the connection of two nodes many times, each time at another place. A round that fails is
+ * shown, and ends the program with exit code 1.
  */
 
-import { parseArgs } from "node:util";
+import { ToolFlags } from "../support/tool_flags.ts";
 import { DAMAGE_KINDS, drawDamage, runDamaged } from "./damage.ts";
 
-const { values } = parseArgs({
-  options: {
-    rounds: { type: "string", default: "100" },
-    seed: { type: "string" },
-    kind: { type: "string" },
-  },
-});
-const rounds = Number(values.rounds);
-const seed = Number(values.seed ?? Math.floor(Math.random() * 2 ** 32));
-const kinds = DAMAGE_KINDS.filter((kind) => values.kind === undefined || kind === values.kind);
-if (!Number.isSafeInteger(rounds) || rounds < 1 || !Number.isSafeInteger(seed)) {
-  throw new RangeError("--rounds and --seed must be whole numbers, and --rounds at least 1");
-}
-if (kinds.length === 0) throw new RangeError(`--kind must be one of ${DAMAGE_KINDS.join(", ")}`);
+const ROUNDS_DEFAULT = 100;
+const HELP = `Damages the connection of two nodes, each time at another place.
+
+Usage: ./tdsm damage [--rounds N] [--seed S] [--kind KIND]
+
+  --rounds N   how often; ${ROUNDS_DEFAULT} unless said
+  --seed S     the first round's seed; drawn and printed unless said
+  --kind KIND  in this way alone: ${DAMAGE_KINDS.join(", ")}`;
+
+const flags = new ToolFlags(HELP, { values: ["rounds", "seed", "kind"] });
+const rounds = flags.wholeNumber("rounds", ROUNDS_DEFAULT);
+const seed = flags.seed();
+const named = flags.value("kind");
+const kinds = DAMAGE_KINDS.filter((kind) => named === undefined || kind === named);
+if (kinds.length === 0) flags.refuse(`there is no kind ${named}`);
 
 console.log(`${rounds} rounds from seed ${seed}`);
 const ends = new Map<string, number>();

@@ -1,19 +1,17 @@
 /**
  * Throws broken inputs, on all cores, at all code that reads bytes of other nodes, and counts the
- * outcomes: `deno run -A tests/fuzz/main.ts [--inputs 10000000] [--seed S] [--target NAME]`.
+ * outcomes.
  *
  * Inputs are numbered from the seed on; a failure names its number, and `--inputs 1 --seed NUMBER`
  * tries that one alone. It ends the program with exit code 1, and so does an input without an end.
  */
 
-import { parseArgs } from "../../runtime/std/parse_args.js";
+import { ToolFlags } from "../support/tool_flags.ts";
 import { addTally, type Tally } from "./target.ts";
 import { TARGETS } from "./targets.ts";
 import type { Share, ShareResult } from "./worker.ts";
 
 const INPUTS_DEFAULT = 1_000_000;
-/** Seeds keep their identity as 32-bit integers. */
-const SEEDS_MAX = 2 ** 32;
 /** The inputs of a share: enough that handing it out costs nothing, few enough to see progress. */
 const SHARE_INPUTS = 10_000;
 /** A share that takes longer has an input that has no end. A share takes about a second. */
@@ -111,15 +109,18 @@ async function main(seed: number, inputs: number, target: string | undefined): P
   return 1;
 }
 
-const flags = parseArgs(Deno.args, { string: ["inputs", "seed", "target"] });
-const inputs = Number(flags.inputs ?? INPUTS_DEFAULT);
-const seed = Number(flags.seed ?? Math.floor(Math.random() * SEEDS_MAX));
 const names = TARGETS.map(({ name }) => name);
-const target = flags.target === undefined ? undefined : `${flags.target}`;
-if (!Number.isSafeInteger(inputs) || inputs < 1 || !Number.isSafeInteger(seed)) {
-  throw new RangeError("--inputs and --seed must be whole numbers, and --inputs at least 1");
-}
-if (target !== undefined && !names.includes(target)) {
-  throw new RangeError(`--target must be one of ${names.join(", ")}`);
-}
+const HELP = `Throws broken inputs at all code that reads bytes of other nodes.
+
+Usage: ./tdsm fuzz [--inputs N] [--seed S] [--target NAME]
+
+  --inputs N     how many; ${INPUTS_DEFAULT} unless said
+  --seed S       the number of the first; drawn and printed unless said
+  --target NAME  at this alone: ${names.join(", ")}`;
+
+const flags = new ToolFlags(HELP, { values: ["inputs", "seed", "target"] });
+const inputs = flags.wholeNumber("inputs", INPUTS_DEFAULT);
+const seed = flags.seed();
+const target = flags.value("target");
+if (target !== undefined && !names.includes(target)) flags.refuse(`there is no target ${target}`);
 Deno.exitCode = await main(seed, inputs, target);

@@ -3,47 +3,33 @@
  * three nodes, and searches for an order that explains them. Exits with 1 when there is none.
  */
 
-import { parseArgs } from "@std/cli/parse-args";
+import { ToolFlags } from "../support/tool_flags.ts";
 import { checkRegister, printViolation } from "./checker.ts";
 import { NODES, record, THREADS_PER_NODE, WORDS } from "./record.ts";
 import { OPERATIONS } from "./register.ts";
 
+const OPERATIONS_DEFAULT = 100_000;
 const HELP =
   `Records operations of several nodes on a few words, and checks that they are linearizable.
 
-  deno task linearizability [--operations N] [--seed S] [--json] [--node-flags=FLAGS]
+Usage: ./tdsm linearizability [--operations N] [--seed S] [--json] [--node-flags=FLAGS]
 
-  --operations N  how many in all, at least; 100000 unless said
+  --operations N  how many in all, at least; ${OPERATIONS_DEFAULT} unless said
   --seed S        what chance starts from; drawn and printed unless said
   --node-flags=F  more flags of the directory node, as --node-flags="--hold-time=0"
   --json          one object, and nothing else on stdout`;
 
-function wholeNumber(text: string, flag: string, least: number): number {
-  const number = Number(text);
-  if (!Number.isSafeInteger(number) || number < least) {
-    console.error(`${flag} must be a whole number from ${least} on\n${HELP}`);
-    Deno.exit(2);
-  }
-  return number;
-}
-
-const flags = parseArgs(Deno.args, {
-  string: ["operations", "seed", "node-flags"],
-  boolean: ["json", "help"],
+const flags = new ToolFlags(HELP, {
+  values: ["operations", "seed", "node-flags"],
+  switches: ["json"],
 });
-if (flags.help) {
-  console.log(HELP);
-  Deno.exit(0);
-}
-const operations = wholeNumber(flags.operations ?? "100000", "--operations", 1);
-const seed = flags.seed === undefined
-  ? Math.floor(Math.random() * 2 ** 32)
-  : wholeNumber(flags.seed, "--seed", 0);
+const operations = flags.wholeNumber("operations", OPERATIONS_DEFAULT);
+const seed = flags.seed();
 
 const { history, pagesReceived } = await record(
   operations,
   seed,
-  flags["node-flags"]?.split(" "),
+  flags.value("node-flags")?.split(" "),
 );
 const start = performance.now();
 const words = history.words.map((own, index) => ({
@@ -58,7 +44,7 @@ const words = history.words.map((own, index) => ({
 }));
 const seconds = (performance.now() - start) / 1000;
 const broken = words.filter(({ violation }) => violation !== undefined);
-if (flags.json) {
+if (flags.isSet("json")) {
   const { size } = history;
   console.log(JSON.stringify({ seed, operations: size, pagesReceived, seconds, words }));
 } else {

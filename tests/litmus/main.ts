@@ -3,42 +3,30 @@
  * placement. Exits with 1 when an outcome was seen that the memory model does not allow.
  */
 
-import { parseArgs } from "@std/cli/parse-args";
+import { ToolFlags } from "../support/tool_flags.ts";
 import type { LitmusTest } from "./program.ts";
 import { type Report, runSuite } from "./suite.ts";
 import { printSummary } from "./summary.ts";
 import { LITMUS_TESTS } from "./tests.ts";
 
+const ITERATIONS_DEFAULT = 500;
 const HELP = `Runs litmus tests on real nodes and in the simulator.
 
-  deno task litmus [--iterations N] [--test NAME,...] [--only real|simulated] [--seed S] [--json]
+Usage: ./tdsm litmus [--iterations N] [--test NAME,...] [--only real|simulated] [--seed S] [--json]
     [--node-flags=FLAGS]
 
-  --iterations N  runs of each test in each placement; 500 unless said
+  --iterations N  runs of each test in each placement; ${ITERATIONS_DEFAULT} unless said
   --test NAME     only these: ${LITMUS_TESTS.map(({ name }) => name).join(" ")}
   --only WHERE    only on real nodes, or only in the simulator
   --seed S        what chance starts from; drawn and printed unless said
   --node-flags=F  more flags of the directory node, as --node-flags="--hold-time=0"
   --json          one object for all, and nothing else on stdout`;
 
-function wrongUsage(message: string): never {
-  console.error(`litmus: error: ${message}\n${HELP}`);
-  Deno.exit(2);
-}
-
-function wholeNumber(text: string, flag: string, least: number): number {
-  const number = Number(text);
-  if (!Number.isSafeInteger(number) || number < least) {
-    wrongUsage(`${flag} must be a whole number from ${least} on`);
-  }
-  return number;
-}
-
 function chosenTests(names: string | undefined): readonly LitmusTest[] {
   if (names === undefined) return LITMUS_TESTS;
   return names.split(",").map((name) => {
     const found = LITMUS_TESTS.find((test) => test.name.toLowerCase() === name.toLowerCase());
-    return found ?? wrongUsage(`there is no test ${name}`);
+    return found ?? flags.refuse(`there is no test ${name}`);
   });
 }
 
@@ -56,23 +44,18 @@ function print(report: Report): void {
   if (failure !== undefined) console.log(`  FAILED: ${failure}`);
 }
 
-const flags = parseArgs(Deno.args, {
-  string: ["iterations", "test", "only", "seed", "node-flags"],
-  boolean: ["json", "help"],
+const flags = new ToolFlags(HELP, {
+  values: ["iterations", "test", "only", "seed", "node-flags"],
+  switches: ["json"],
 });
-if (flags.help) {
-  console.log(HELP);
-  Deno.exit(0);
-}
-const { only } = flags;
+const only = flags.value("only");
 if (only !== undefined && only !== "real" && only !== "simulated") {
-  wrongUsage("--only must be real or simulated");
+  flags.refuse("--only must be real or simulated");
 }
-const tests = chosenTests(flags.test);
-const iterations = wholeNumber(flags.iterations ?? "500", "--iterations", 1);
-const seed = flags.seed === undefined
-  ? Math.floor(Math.random() * 2 ** 32)
-  : wholeNumber(flags.seed, "--seed", 0);
+const tests = chosenTests(flags.value("test"));
+const iterations = flags.wholeNumber("iterations", ITERATIONS_DEFAULT);
+const seed = flags.seed();
+const isJson = flags.isSet("json");
 const reports: Report[] = [];
 let last = "";
 const options = {
@@ -81,11 +64,11 @@ const options = {
   seed,
   real: only !== "simulated",
   simulated: only !== "real",
-  nodeFlags: flags["node-flags"]?.split(" ") ?? [],
+  nodeFlags: flags.value("node-flags")?.split(" ") ?? [],
 };
 for await (const report of runSuite(options)) {
   reports.push(report);
-  if (flags.json) continue;
+  if (isJson) continue;
   if (report.test !== last) {
     last = report.test;
     console.log(`\n== ${last}: ${tests.find(({ name }) => name === last)!.about}`);
@@ -95,7 +78,7 @@ for await (const report of runSuite(options)) {
 const runs = reports.reduce((sum, { runs }) => sum + runs, 0);
 const forbidden = reports.reduce((sum, { forbidden }) => sum + forbidden, 0);
 const failures = reports.filter(({ failure }) => failure !== undefined).length;
-if (flags.json) console.log(JSON.stringify({ seed, iterations, runs, forbidden, reports }));
+if (isJson) console.log(JSON.stringify({ seed, iterations, runs, forbidden, reports }));
 else {
   console.log(`\n${printSummary(reports)}`);
   console.log(`seed ${seed}: ${runs} runs, ${forbidden} with a forbidden outcome`);

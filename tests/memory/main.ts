@@ -1,11 +1,11 @@
 /**
- * Nodes at the limit of their memory, with more data and for longer than in the tests:
- * `deno run -A tests/memory/main.ts [--minutes 10]`. Three nodes in cgroups of 300 MiB keep 200 MiB
- * of pages each, and then for minutes the 172 MiB that are their default. Ends with exit code 1
- * where a value is wrong, a process is killed, or the memory of a node grows.
+ * Nodes at the limit of their memory, with more data and for longer than in the tests. Three nodes
+ * in cgroups of 300 MiB keep 200 MiB of pages each, and then for minutes the 172 MiB that are their
+ * default. Ends with exit code 1 where a value is wrong, a process is killed, or the memory of a
+ * node grows.
  */
 
-import { parseArgs } from "node:util";
+import { ToolFlags } from "../support/tool_flags.ts";
 import type { Sizes } from "./bounded_nodes.ts";
 import { soakAtLimit } from "./soak_at_limit.ts";
 import {
@@ -19,9 +19,14 @@ import {
 const BOUND = { groupMiB: 300, limit: "200MiB" };
 const MIB = 2 ** 20;
 
-const { values } = parseArgs({ options: { minutes: { type: "string", default: "10" } } });
-const minutes = Number(values.minutes);
-if (!(minutes >= 0)) throw new RangeError("--minutes must be a number of minutes");
+const MINUTES_DEFAULT = 10;
+const HELP = `Has nodes in cgroups use more memory than each may.
+
+Usage: ./tdsm memory [--minutes N]
+
+  --minutes N  how long the last part takes; ${MINUTES_DEFAULT} unless said`;
+
+const minutes = new ToolFlags(HELP, { values: ["minutes"] }).minutes(MINUTES_DEFAULT);
 
 async function show(
   name: string,
@@ -51,10 +56,8 @@ for (const { code, stderr } of exits) console.log(`  exit code ${code}: ${stderr
 if (killed > 0 || !exits.some(({ stderr }) => stderr.includes("MemoryExhausted"))) {
   Deno.exitCode = 1;
 }
-if (minutes > 0) {
-  // Over minutes the process itself needs more of the 300 MiB than is left here: the limit that a
-  // node takes by itself leaves enough.
-  const { groupMiB } = BOUND;
-  const grown = await soakAtLimit({ groupMiB, dataMiB: 400 }, minutes, (line) => console.log(line));
-  if (grown) Deno.exitCode = 1;
-}
+// Over minutes the process itself needs more of the 300 MiB than is left here: the limit that a
+// node takes by itself leaves enough.
+const { groupMiB } = BOUND;
+const grown = await soakAtLimit({ groupMiB, dataMiB: 400 }, minutes, (line) => console.log(line));
+if (grown) Deno.exitCode = 1;

@@ -1,16 +1,12 @@
 /**
- * The exhaustive checker as a program.
- *
- *     deno task model [--world NAME] [--minutes N]
- *
- * Without `--world` every small world is visited to its end. With it that world alone, for at most
- * the minutes given (10 unless told). A broken promise is shown with a shortest way to it, and ends
- * the program with exit code 1. At the end it prints which inputs met which states at the caches.
+ * The exhaustive checker as a program. A broken promise is shown with a shortest way to it, and
+ * ends the program with exit code 1. At the end it prints which inputs met which states at the
+ * caches.
  */
 
-import { parseArgs } from "@std/cli/parse-args";
 import { NO_BUG } from "../simulator/coherence/planted_bugs.ts";
 import { ProtocolCoverage } from "../simulator/coherence/protocol_coverage.ts";
+import { ToolFlags } from "../support/tool_flags.ts";
 import { explore } from "./explore.ts";
 import { Model } from "./model.ts";
 import { LARGE_WORLDS, SMALL_WORLDS, type World } from "./worlds.ts";
@@ -19,6 +15,10 @@ import { LARGE_WORLDS, SMALL_WORLDS, type World } from "./worlds.ts";
 const STATES_MAX = 30_000_000;
 const MINUTES_DEFAULT = 10;
 const MINUTE_MS = 60_000;
+
+function listed(worlds: readonly World[]): string {
+  return worlds.map(({ name }) => `  ${name}`).join("\n");
+}
 
 /** Visits a world and says what was found; returns whether all is well. */
 function check({ name, options }: World, minutes: number, coverage: ProtocolCoverage): boolean {
@@ -39,16 +39,24 @@ function check({ name, options }: World, minutes: number, coverage: ProtocolCove
   return false;
 }
 
-const flags = parseArgs(Deno.args, { string: ["world", "minutes"] });
-const minutes = Number.parseFloat(flags.minutes ?? `${MINUTES_DEFAULT}`);
-const worlds = flags.world === undefined
-  ? SMALL_WORLDS
-  : [...SMALL_WORLDS, ...LARGE_WORLDS].filter(({ name }) => name === flags.world);
-if (worlds.length === 0) {
-  const names = [...SMALL_WORLDS, ...LARGE_WORLDS].map(({ name }) => `"${name}"`).join(", ");
-  console.error(`No world "${flags.world}"; there are ${names}`);
-  Deno.exit(2);
-}
+const WORLDS = [...SMALL_WORLDS, ...LARGE_WORLDS];
+const HELP = `Visits every state that small clusters of the coherence protocol can reach.
+
+Usage: ./tdsm model [--world NAME] [--minutes N]
+
+  --world NAME  this world alone; every small one unless said
+  --minutes N   how long each world may take; ${MINUTES_DEFAULT} unless said
+
+Small worlds:
+${listed(SMALL_WORLDS)}
+Large worlds, visited as deep as there is time:
+${listed(LARGE_WORLDS)}`;
+
+const flags = new ToolFlags(HELP, { values: ["world", "minutes"] });
+const minutes = flags.minutes(MINUTES_DEFAULT);
+const named = flags.value("world");
+const worlds = named === undefined ? SMALL_WORLDS : WORLDS.filter(({ name }) => name === named);
+if (worlds.length === 0) flags.refuse(`there is no world "${named}"`);
 const coverage = new ProtocolCoverage();
 const failed = worlds.filter((world) => !check(world, minutes, coverage));
 console.log(`\n${coverage.cache.format()}\n\n${coverage.demands.format()}`);

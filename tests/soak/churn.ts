@@ -1,14 +1,13 @@
 /**
  * Peers join a directory node in a process of its own and go again, half of them in good order and
- * half without a word: `deno run -A tests/soak/churn.ts [--count 100000]`. Ends with exit code 1
- * where the memory of that process has grown.
+ * half without a word. Ends with exit code 1 where the memory of that process has grown.
  */
 
-import { parseArgs } from "node:util";
 import { privateBytes } from "../../bench/machine.ts";
 import { ScriptedPeer } from "../support/cluster_members.ts";
 import { ProcessCluster } from "../support/process_cluster.ts";
 import { HELLO, PING } from "../support/raw_peer.ts";
+import { ToolFlags } from "../support/tool_flags.ts";
 import { GROWTH_MAX_BYTES } from "./limits.ts";
 
 const MIB = 1024 * 1024;
@@ -16,6 +15,13 @@ const MIB = 1024 * 1024;
 const AT_ONCE = 16;
 /** How often memory is looked at. */
 const SAMPLES = 10;
+
+const COUNT_DEFAULT = 100_000;
+const HELP = `Has peers join a directory node and go again, and watches its memory.
+
+Usage: ./tdsm deno run -A tests/soak/churn.ts [--count N]
+
+  --count N  how many, a multiple of ${SAMPLES}; ${COUNT_DEFAULT} unless said`;
 
 /** The directory node's own memory when so many peers have joined, in bytes. */
 interface Sample {
@@ -87,11 +93,9 @@ async function comeAndGo(
 }
 
 if (import.meta.main) {
-  const { values } = parseArgs({ options: { count: { type: "string", default: "100000" } } });
-  const count = Number(values.count);
-  if (!(count > 0) || count % SAMPLES !== 0) {
-    throw new RangeError(`--count must be a multiple of ${SAMPLES}`);
-  }
+  const flags = new ToolFlags(HELP, { values: ["count"] });
+  const count = flags.wholeNumber("count", COUNT_DEFAULT);
+  if (count % SAMPLES !== 0) flags.refuse(`--count must be a multiple of ${SAMPLES}`);
   const { samples } = await churn(count, ({ joins, bytes }) => {
     console.log(`${joins} joins: ${(bytes / MIB).toFixed(1)} MiB`);
   });

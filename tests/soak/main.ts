@@ -1,12 +1,10 @@
 /**
  * Three nodes perform operations that are drawn from a seed, for as many minutes as asked for, and
- * compare the region with what one node alone would have:
- * `deno run -A tests/soak/main.ts [--minutes 10] [--seed S] [--memory-limit 7MiB] [-- FLAG …]`. The
- * flags are the directory's, as `--compression`. Ends with exit code 1 where a value is wrong, a
- * node does not end well, or the memory of one has grown.
+ * compare the region with what one node alone would have. Ends with exit code 1 where a value is
+ * wrong, a node does not end well, or the memory of one has grown.
  */
 
-import { parseArgs } from "node:util";
+import { ToolFlags } from "../support/tool_flags.ts";
 import { GROWTH_MAX_BYTES } from "./limits.ts";
 import type { RoundReport } from "./node.ts";
 import { runSoak } from "./soak.ts";
@@ -14,20 +12,24 @@ import { runSoak } from "./soak.ts";
 const PROGRESS_MS = 5_000;
 const MIB = 1024 * 1024;
 
-const { values, positionals: flags } = parseArgs({
-  options: {
-    minutes: { type: "string", default: "10" },
-    seed: { type: "string" },
-    "memory-limit": { type: "string" },
-  },
-  allowPositionals: true,
+const MINUTES_DEFAULT = 10;
+const HELP = `Has three nodes do what a seed says, and compares the region with one node alone.
+
+Usage: ./tdsm soak [--minutes N] [--seed S] [--memory-limit SIZE] [-- FLAG...]
+
+  --minutes N          how long; ${MINUTES_DEFAULT} unless said
+  --seed S             what chance starts from; drawn and printed unless said
+  --memory-limit SIZE  the memory limit of each node, as 7MiB; none unless said
+  FLAG                 a flag of the directory node, as --compression`;
+
+const args = new ToolFlags(HELP, {
+  values: ["minutes", "seed", "memory-limit"],
+  others: Infinity,
 });
-const minutes = Number(values.minutes);
-const memoryLimit = values["memory-limit"];
-const seed = Number(values.seed ?? Math.floor(Math.random() * 2 ** 31));
-if (!(minutes > 0) || !Number.isSafeInteger(seed)) {
-  throw new RangeError("--minutes must be above 0, and --seed a whole number");
-}
+const flags = [...args.others];
+const minutes = args.minutes(MINUTES_DEFAULT);
+const memoryLimit = args.value("memory-limit");
+const seed = args.seed();
 console.log(`${minutes} minutes from seed ${seed}`);
 let shownAt = performance.now();
 const progress = ({ round, operations }: RoundReport): void => {

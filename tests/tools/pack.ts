@@ -2,8 +2,6 @@
  * Makes what a program depends on that has no checkout: a tarball for npm and Deno, and one file
  * for `import … from "https://…"`.
  *
- *   deno run -A tests/tools/pack.ts [--output FOLDER]     default: dist here
- *
  * Both are bundles: nothing of them is looked for under the name of another package, and Deno reads
  * no TypeScript in `node_modules`. In the tarball, what few programs need is in files of its own.
  * The declarations are those of `deno pack`, as far as the public ones reach.
@@ -11,9 +9,15 @@
 
 import { dirname, normalize, resolve } from "node:path";
 import { DENO_MIN_VERSION } from "../../runtime/version.ts";
-import { parseArgs } from "../../runtime/std/parse_args.js";
+import { ToolFlags } from "../support/tool_flags.ts";
 
 const ROOT = resolve(import.meta.dirname!, "../..");
+
+const HELP = `Makes the package: a tarball, and one file for programs without a checkout.
+
+Usage: ./tdsm pack [--output FOLDER]
+
+  --output FOLDER  where to; dist in the checkout unless said`;
 
 /** What is shipped as it is. */
 const FILES = [
@@ -136,11 +140,11 @@ async function pack(manifest: Manifest, output: string, scratch: string): Promis
   return path;
 }
 
-async function main(args: readonly string[]): Promise<void> {
-  const flags = parseArgs(args, { string: ["output"] });
-  const output = flags["output"]
-    ? resolve(Deno.env.get("INIT_CWD") ?? ".", String(flags["output"]))
-    : `${ROOT}/dist`;
+async function main(): Promise<void> {
+  const folder = new ToolFlags(HELP, { values: ["output"] }).value("output");
+  const output = folder === undefined
+    ? `${ROOT}/dist`
+    : resolve(Deno.env.get("INIT_CWD") ?? ".", folder);
   const manifest: Manifest = JSON.parse(await Deno.readTextFile(`${ROOT}/deno.json`));
   await run(Deno.execPath(), ["run", "-A", "zig/build.ts", "--if-stale", "--all"], { tells: true });
   await Deno.mkdir(output, { recursive: true });
@@ -157,4 +161,4 @@ async function main(args: readonly string[]): Promise<void> {
   }
 }
 
-if (import.meta.main) await main(Deno.args);
+if (import.meta.main) await main();

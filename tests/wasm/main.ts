@@ -1,16 +1,16 @@
-/**
- * Runs scripts of WebAssembly's own test suite with their modules as they are and rewritten:
- * `deno run -A tests/wasm/main.ts FOLDER`. The folder has what `wasm-tools json-from-wast` made of
- * the suite's scripts, in any depth.
- */
+/** Runs scripts of WebAssembly's own test suite with their modules as they are and rewritten. */
 
+import { ToolFlags } from "../support/tool_flags.ts";
 import { noCount, runScript } from "./spec_script.ts";
 
-const [folder] = Deno.args;
-if (folder === undefined) {
-  console.error("Name the folder that has the scripts, as wasm-tools json-from-wast writes them");
-  Deno.exit(2);
-}
+const HELP = `Runs scripts of WebAssembly's own test suite with their modules rewritten.
+
+Usage: ./tdsm deno run -A tests/wasm/main.ts FOLDER
+
+  FOLDER  has what "wasm-tools json-from-wast" made of the suite's scripts, in any depth`;
+
+const flags = new ToolFlags(HELP, { others: 1 });
+const folder = flags.others[0] ?? flags.refuse("no FOLDER is named");
 
 const count = noCount();
 let scripts = 0;

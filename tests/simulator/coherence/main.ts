@@ -1,18 +1,10 @@
 /**
- * The simulator as a program.
- *
- *     deno task simulate [--schedules N] [--seed S] [--homes] [--verbose]
- *
- * Without `--seed` the first seed is drawn at random and printed. With `--seed` and no
- * `--schedules` that one schedule is run; `--verbose` shows everything that happens in it.
- * `--homes` runs only the seeds that stand for homes on every node, two of seven.
- * A failure is replayed with its trace, and ends the program with exit code 1.
- *
- * At the end it prints what was visited. A run of a million schedules or more also fails when
- * something was not that can be.
+ * The simulator as a program. A failure is replayed with its trace, and ends the program with exit
+ * code 1. At the end it prints what was visited. A run of a million schedules or more also fails
+ * when something was not that can be.
  */
 
-import { parseArgs } from "@std/cli/parse-args";
+import { ToolFlags } from "../../support/tool_flags.ts";
 import type { BatchResult } from "./batch.ts";
 import { report } from "./coverage.ts";
 import { NO_BUG } from "./planted_bugs.ts";
@@ -20,14 +12,20 @@ import { ProtocolCoverage } from "./protocol_coverage.ts";
 import { runSchedule } from "./run_schedule.ts";
 import type { Share } from "./worker.ts";
 
-const USAGE = "Usage: ./tdsm simulate [--schedules N] [--seed S] [--homes] [--verbose]";
 const SCHEDULES_DEFAULT = 100_000;
+const HELP = `Runs the coherence protocol in random schedules.
+
+Usage: ./tdsm simulate [--schedules N] [--seed S] [--homes] [--verbose]
+
+  --schedules N  how many; ${SCHEDULES_DEFAULT} unless said
+  --seed S       the first one's seed; drawn and printed unless said. Without --schedules, that
+                 one schedule alone
+  --homes        only the seeds that stand for homes on every node, two of seven
+  --verbose      everything that happens in one schedule`;
 /** From so many on everything must be visited that can be. */
 const SCHEDULES_LARGE = 1_000_000;
 /** A Worker takes up so many at a time, so that none is left alone at the end with its share. */
 const SHARE_SCHEDULES = 10_000;
-/** Seeds keep their identity as 32-bit integers. */
-const SEEDS_MAX = 2 ** 32;
 /** As many lines of a failed schedule's trace are shown, unless all of them are asked for. */
 const TRACE_LINES_MAX = 60;
 
@@ -93,7 +91,7 @@ async function runMany(seed: number, schedules: number, homes: boolean): Promise
   );
   if (failed !== undefined) {
     console.error(`seed ${failed.seed} FAILED: ${failed.reason}`);
-    console.error(`again: deno task simulate --seed ${failed.seed} --verbose`);
+    console.error(`again: ./tdsm simulate --seed ${failed.seed} --verbose`);
     replay(failed.seed, false);
     return false;
   }
@@ -101,26 +99,14 @@ async function runMany(seed: number, schedules: number, homes: boolean): Promise
   return unvisited.length === 0 || schedules < SCHEDULES_LARGE;
 }
 
-/** Ends the program over an argument that it does not know. */
-function refuse(argument: string): never {
-  console.error(`Cannot simulate with ${argument}. ${USAGE}`);
-  Deno.exit(2);
-}
-
-const flags = parseArgs(Deno.args, {
-  string: ["schedules", "seed"],
-  boolean: ["homes", "verbose", "help"],
-  unknown: refuse,
+const flags = new ToolFlags(HELP, {
+  values: ["schedules", "seed"],
+  switches: ["homes", "verbose"],
 });
-if (flags.help) {
-  console.log(USAGE);
-  Deno.exit(0);
-}
-const seed = flags.seed === undefined
-  ? Math.floor(Math.random() * SEEDS_MAX)
-  : Number.parseInt(flags.seed);
-const single = flags.seed !== undefined && flags.schedules === undefined;
-const passed = single
-  ? replay(seed, flags.verbose === true)
-  : await runMany(seed, Number.parseInt(flags.schedules ?? `${SCHEDULES_DEFAULT}`), flags.homes);
+const seed = flags.seed();
+const isSingle = flags.value("seed") !== undefined && flags.value("schedules") === undefined;
+const schedules = flags.wholeNumber("schedules", SCHEDULES_DEFAULT);
+const passed = isSingle
+  ? replay(seed, flags.isSet("verbose"))
+  : await runMany(seed, schedules, flags.isSet("homes"));
 if (!passed) Deno.exit(1);

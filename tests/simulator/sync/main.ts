@@ -1,27 +1,28 @@
 /**
- * The simulator of synchronisation as a program:
- * `deno run tests/simulator/sync/main.ts [--schedules 100000] [--seed 1]`.
- *
- * Without `--seed` the first seed is drawn at random and printed. With `--seed` and no
- * `--schedules` that one schedule is run, and everything that happens in it is shown. A run of
- * 100,000 schedules or more also fails when something was not visited that can be.
+ * The simulator of synchronisation as a program. A run of 100,000 schedules or more also fails when
+ * something was not visited that can be.
  */
 
-import { parseArgs } from "../../../runtime/std/parse_args.js";
+import { ToolFlags } from "../../support/tool_flags.ts";
 import { report } from "../coherence/coverage.ts";
 import { runSyncBatch } from "./batch.ts";
 import { SyncSchedule } from "./schedule.ts";
 
 const SCHEDULES_DEFAULT = 100_000;
 
-const flags = parseArgs(Deno.args, { string: ["schedules", "seed"] });
-const seed = Number(flags.seed ?? Math.floor(Math.random() * 2 ** 32));
-const schedules = Number(flags.schedules ?? SCHEDULES_DEFAULT);
-if (!Number.isSafeInteger(seed) || !Number.isSafeInteger(schedules) || schedules < 1) {
-  throw new RangeError("--seed and --schedules must be whole numbers, --schedules at least 1");
-}
+const HELP = `Runs semaphores, barriers and mutexes in random schedules.
 
-if (flags.seed !== undefined && flags.schedules === undefined) {
+Usage: ./tdsm simulate:sync [--schedules N] [--seed S]
+
+  --schedules N  how many; ${SCHEDULES_DEFAULT} unless said
+  --seed S       the first one's seed; drawn and printed unless said. Without --schedules, that
+                 one schedule alone, with everything that happens in it`;
+
+const flags = new ToolFlags(HELP, { values: ["schedules", "seed"] });
+const seed = flags.seed();
+const schedules = flags.wholeNumber("schedules", SCHEDULES_DEFAULT);
+
+if (flags.value("seed") !== undefined && flags.value("schedules") === undefined) {
   new SyncSchedule(seed, undefined, undefined, (line) => console.log(line)).run();
   console.log("nothing is wrong");
 } else {
@@ -33,7 +34,7 @@ if (flags.seed !== undefined && flags.schedules === undefined) {
   for (const pair of unvisited) console.log(`not visited: ${pair}`);
   if (failure !== undefined) {
     console.error(`seed ${failure.seed} FAILED: ${failure.reason}`);
-    console.error(`again: deno run tests/simulator/sync/main.ts --seed ${failure.seed}`);
+    console.error(`again: ./tdsm simulate:sync --seed ${failure.seed}`);
     Deno.exitCode = 1;
   }
   if (schedules >= SCHEDULES_DEFAULT && unvisited.length > 0) Deno.exitCode = 1;
