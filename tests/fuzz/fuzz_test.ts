@@ -1,6 +1,7 @@
 import { assert, assertRejects } from "@std/assert";
 import { PACKED_REASONS, unpackPages } from "../../runtime/cluster/compression.ts";
 import { NoiseError } from "../../ffi/noise.ts";
+import { ChunkHomes } from "../../runtime/protocol/coherence/chunk_homes.ts";
 import { HomeMoves } from "../../runtime/protocol/coherence/home_moves.ts";
 import { PageCache } from "../../runtime/protocol/coherence/cache.ts";
 import { decodeFrame } from "../../runtime/wire/page_frames.ts";
@@ -140,10 +141,13 @@ class Gullible extends Directory {
 }
 
 Deno.test("fuzz: faults planted in the engine are found", async () => {
-  await assertFound("throws", engineTarget({ PageCache: Fragile, Directory, HomeMoves }));
+  await assertFound(
+    "throws",
+    engineTarget({ PageCache: Fragile, Directory, HomeMoves, ChunkHomes }),
+  );
   await assertFound(
     "leaves the region",
-    engineTarget({ PageCache, Directory: Gullible, HomeMoves }),
+    engineTarget({ PageCache, Directory: Gullible, HomeMoves, ChunkHomes }),
   );
 });
 

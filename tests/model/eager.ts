@@ -45,7 +45,10 @@ class EagerSequences extends SequenceDetector {
  * @param options The cluster to explore.
  * @returns The same without what it learns.
  */
-export function eager(parts: ProbeParts, { runPages, readAhead }: ModelOptions): ProbeParts {
+export function eager(
+  parts: ProbeParts,
+  { runPages, readAhead }: Pick<ModelOptions, "runPages" | "readAhead">,
+): ProbeParts {
   class EagerCache extends parts.PageCache {
     protected override readonly sequences = new EagerSequences(runPages, readAhead);
   }

@@ -281,7 +281,7 @@ export function hashOf(bytes: Uint8Array, length: number): number {
 }
 
 /** Whose request a message is about. */
-function requesterOf(message: Message, from: NodeId, to: NodeId): NodeId {
+export function requesterOf(message: Message, from: NodeId, to: NodeId): NodeId {
   if ("requester" in message) return message.requester;
   return message.kind === "request" || message.kind === "done" ? from : to;
 }

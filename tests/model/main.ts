@@ -7,8 +7,6 @@
 import { NO_BUG } from "../simulator/coherence/planted_bugs.ts";
 import { ProtocolCoverage } from "../simulator/coherence/protocol_coverage.ts";
 import { ToolFlags } from "../support/tool_flags.ts";
-import { explore } from "./explore.ts";
-import { Model } from "./model.ts";
 import { LARGE_WORLDS, SMALL_WORLDS, type World } from "./worlds.ts";
 
 /** What fits into memory. */
@@ -21,13 +19,10 @@ function listed(worlds: readonly World[]): string {
 }
 
 /** Visits a world and says what was found; returns whether all is well. */
-function check({ name, options }: World, minutes: number, coverage: ProtocolCoverage): boolean {
+function check({ name, explore }: World, minutes: number, coverage: ProtocolCoverage): boolean {
   const start = performance.now();
   const proceed = () => performance.now() - start < minutes * MINUTE_MS;
-  const result = explore(new Model(options, NO_BUG, coverage), {
-    states: STATES_MAX,
-    proceed,
-  });
+  const result = explore({ states: STATES_MAX, proceed }, NO_BUG, coverage);
   const seconds = ((performance.now() - start) / 1000).toFixed(1);
   const extent = result.complete ? "every state" : `up to depth ${result.depth}`;
   console.log(

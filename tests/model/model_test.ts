@@ -1,13 +1,12 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { NO_BUG, PLANTED_BUGS } from "../simulator/coherence/planted_bugs.ts";
-import { type Exploration, explore } from "./explore.ts";
-import { Model } from "./model.ts";
+import { HOME_BUGS, NO_BUG, PLANTED_BUGS } from "../simulator/coherence/planted_bugs.ts";
+import type { Exploration } from "./explore.ts";
 import { LARGE_WORLDS, SMALL_WORLDS, type World } from "./worlds.ts";
 
 const NO_LIMITS = { states: Infinity, proceed: () => true };
 
-function exploreWorld({ options }: World, bug = NO_BUG): Exploration {
-  return explore(new Model(options, bug), NO_LIMITS);
+function exploreWorld(world: World, bug = NO_BUG): Exploration {
+  return world.explore(NO_LIMITS, bug);
 }
 
 const TESTED = [
@@ -25,6 +24,8 @@ const TESTED = [
   "2x1 of one page and a free",
   "2x1 of one page and a death",
   "2x1 of one page and a leave",
+  "2x1 by first touch and a death",
+  "2x1 by first touch and a leave",
 ];
 
 for (const world of SMALL_WORLDS.filter(({ name }) => TESTED.includes(name))) {
@@ -36,7 +37,7 @@ for (const world of SMALL_WORLDS.filter(({ name }) => TESTED.includes(name))) {
   });
 }
 
-for (const bug of PLANTED_BUGS) {
+for (const bug of [...PLANTED_BUGS, ...HOME_BUGS.filter(({ world }) => world !== undefined)]) {
   Deno.test(`the checker finds a planted bug: ${bug.name}`, () => {
     const world = [...SMALL_WORLDS, ...LARGE_WORLDS].find(({ name }) => name === bug.world);
     const { failure } = exploreWorld(world!, bug);
@@ -46,11 +47,10 @@ for (const bug of PLANTED_BUGS) {
 }
 
 Deno.test("a search that is stopped says that it is not complete", () => {
-  const { options } = SMALL_WORLDS[0]!;
-  const { complete, states } = explore(new Model(options, NO_BUG), {
-    states: 50,
-    proceed: () => true,
-  });
+  const { complete, states } = SMALL_WORLDS[0]!.explore(
+    { states: 50, proceed: () => true },
+    NO_BUG,
+  );
   assert(!complete);
   assert(states < 60);
 });

@@ -2,12 +2,24 @@
  * The clusters that are explored, each with a name: nodes × pages, and what else can happen there.
  */
 
-import type { ModelOptions } from "./model.ts";
+import type { PlantedBug } from "../simulator/coherence/planted_bugs.ts";
+import type { CacheTables } from "../simulator/coherence/cache_coverage.ts";
+import { type Exploration, explore, type Limits } from "./explore.ts";
+import { HomesModel, type HomesOptions } from "./homes_model.ts";
+import { Model, type ModelOptions } from "./model.ts";
 
 /** A cluster with a name. */
 export interface World {
   readonly name: string;
-  readonly options: ModelOptions;
+  /**
+   * Visits its states.
+   *
+   * @param limits Where to stop.
+   * @param bug What is wrong with its nodes, if anything.
+   * @param tables Where its caches count what they visit, if anywhere.
+   * @returns What was found.
+   */
+  explore(limits: Limits, bug: PlantedBug, tables?: CacheTables): Exploration;
 }
 
 const NOBODY_GOES = { count: 0, kinds: [] } as const;
@@ -33,7 +45,19 @@ function world(
     reservePages: 0,
     roomAnyTime: true,
   };
-  return { name, options: { nodes, pages, ...defaults, ...options } };
+  const shape = { nodes, pages, ...defaults, ...options };
+  return { name, explore: (limits, bug, tables) => explore(new Model(shape, bug, tables), limits) };
+}
+
+/** A cluster with homes on every node. */
+function homes(
+  name: string,
+  nodes: number,
+  pages: number,
+  options: Partial<HomesOptions> = {},
+): World {
+  const shape = { nodes, pages, placement: "spread", departures: NOBODY_GOES, ...options } as const;
+  return { name, explore: (limits, bug) => explore(new HomesModel(shape, bug), limits) };
 }
 
 /** Small enough to be visited to the end within seconds. */
@@ -76,6 +100,17 @@ export const SMALL_WORLDS: readonly World[] = [
     holds: false,
     departures: ONE_GOES,
   }),
+  homes("2x1 by first touch and a death", 2, 1, {
+    placement: "first-touch",
+    departures: ONE_DIES,
+  }),
+  homes("2x1 by first touch and a leave", 2, 1, {
+    placement: "first-touch",
+    departures: ONE_LEAVES,
+  }),
+  homes("2x2 with two homes", 2, 2),
+  homes("2x2 with two homes and a death", 2, 2, { departures: ONE_DIES }),
+  homes("2x2 with two homes and a leave", 2, 2, { departures: ONE_LEAVES }),
 ];
 
 /** As deep as there is time. */
@@ -153,6 +188,17 @@ export const LARGE_WORLDS: readonly World[] = [
   world("3x2 of one page", 3, 2, { memoryPages: 1, holds: false }),
   world("3x2", 3, 2, { holds: false }),
   world("3x2 and a death", 3, 2, { holds: false, departures: ONE_DIES }),
+  homes("3x1 by first touch and a death", 3, 1, {
+    placement: "first-touch",
+    departures: ONE_DIES,
+  }),
+  homes("3x1 by first touch and a leave", 3, 1, {
+    placement: "first-touch",
+    departures: ONE_LEAVES,
+  }),
+  homes("3x2 with two homes", 3, 2),
+  homes("3x2 with two homes and a death", 3, 2, { departures: ONE_DIES }),
+  homes("3x2 with two homes and a leave", 3, 2, { departures: ONE_LEAVES }),
   world("4x1", 4, 1, { holds: false }),
   world("4x1 and a death", 4, 1, { holds: false, departures: ONE_DIES }),
 ];

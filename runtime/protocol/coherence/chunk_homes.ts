@@ -30,17 +30,17 @@ export class ChunkHomes {
   readonly #chunkPages: number;
   readonly #chunkBits: number;
   /** The home of a chunk that has no entry, as far as is assumed. */
-  #otherwise: NodeId;
+  protected otherwise: NodeId;
   /** Whether that is no assumption, since all pages have one home. */
   readonly #isOne: boolean;
-  readonly #blocks = new SparseArray<Uint16Array>();
+  protected readonly blocks = new SparseArray<Uint16Array>();
   /** The nodes that entries stand for, from 1 on. */
-  readonly #nodes: NodeId[] = [0];
-  readonly #entries = new Map<NodeId, number>();
+  protected readonly nodes: NodeId[] = [0];
+  protected readonly entries = new Map<NodeId, number>();
   /** For each entry, how many chunks have it. */
-  readonly #counts: number[] = [0];
+  protected readonly counts: number[] = [0];
   /** Entries that stand for no node any more. */
-  readonly #free: number[] = [];
+  protected readonly free: number[] = [];
 
   /**
    * @param placement How chunks get their homes.
@@ -50,7 +50,7 @@ export class ChunkHomes {
     this.#chunkPages = chunkPages;
     this.#chunkBits = Math.log2(chunkPages);
     this.#isOne = placement === "directory";
-    this.#otherwise = this.#isOne || placement === "auto" ? DIRECTORY_NODE : 0;
+    this.otherwise = this.#isOne || placement === "auto" ? DIRECTORY_NODE : 0;
   }
 
   /**
@@ -58,17 +58,17 @@ export class ChunkHomes {
    * assumed, see {@linkcode given}.
    */
   of(page: number): NodeId {
-    return this.#given(page) || this.#otherwise;
+    return this.#given(page) || this.otherwise;
   }
 
   /** The home that the chunk of a page was given, as this node was told; 0 where it was not. */
   given(page: number): NodeId {
-    return this.#isOne ? this.#otherwise : this.#given(page);
+    return this.#isOne ? this.otherwise : this.#given(page);
   }
 
   /** The directory node need not be the home any more of a chunk that was given none. */
   assumeNothing(): void {
-    if (!this.#isOne) this.#otherwise = 0;
+    if (!this.#isOne) this.otherwise = 0;
   }
 
   /** A node is the home of the chunks of a run that were given none. */
@@ -83,7 +83,7 @@ export class ChunkHomes {
 
   #given(page: number): NodeId {
     const chunk = page >>> this.#chunkBits;
-    return this.#nodes[this.#blocks.get(chunk >>> BLOCK_BITS)?.[chunk & BLOCK_MASK] ?? 0]!;
+    return this.nodes[this.blocks.get(chunk >>> BLOCK_BITS)?.[chunk & BLOCK_MASK] ?? 0]!;
   }
 
   /**
@@ -110,23 +110,23 @@ export class ChunkHomes {
 
   /** How many chunks were given to a node; none where all pages have one home. */
   count(node: NodeId): number {
-    return this.#counts[this.#entries.get(node) ?? 0]!;
+    return this.counts[this.entries.get(node) ?? 0]!;
   }
 
   /** The first page from `first` on that has another home than this node; `end` if none has. */
   nextOther(self: NodeId, first: number, end: number): number {
-    if (this.#entries.size === 0 && this.#otherwise === self) return end;
+    if (this.entries.size === 0 && this.otherwise === self) return end;
     const last = Math.ceil(end / this.#chunkPages);
     let chunk = first >>> this.#chunkBits;
     while (chunk < last) {
-      const index = this.#blocks.next(chunk >>> BLOCK_BITS, Math.ceil(last / BLOCK_CHUNKS));
+      const index = this.blocks.next(chunk >>> BLOCK_BITS, Math.ceil(last / BLOCK_CHUNKS));
       if (index === undefined) return end;
-      const block = this.#blocks.get(index)!;
+      const block = this.blocks.get(index)!;
       const start = index * BLOCK_CHUNKS;
       const stop = Math.min(last, start + BLOCK_CHUNKS);
       for (chunk = Math.max(chunk, start); chunk < stop; chunk++) {
         const entry = block[chunk - start]!;
-        if (entry === 0 || this.#nodes[entry] === self) continue;
+        if (entry === 0 || this.nodes[entry] === self) continue;
         return Math.min(end, Math.max(first, chunk * this.#chunkPages));
       }
     }
@@ -157,7 +157,7 @@ export class ChunkHomes {
     const block = this.#block(chunk);
     if (block[chunk & BLOCK_MASK] !== 0) return;
     block[chunk & BLOCK_MASK] = entry;
-    this.#counts[entry]!++;
+    this.counts[entry]!++;
   }
 
   /** A node is the home of a page's chunk from now on. */
@@ -166,8 +166,8 @@ export class ChunkHomes {
     const block = this.#block(chunk);
     const entry = this.#entry(node);
     const before = block[chunk & BLOCK_MASK]!;
-    if (before !== 0) this.#counts[before]!--;
-    this.#counts[entry]!++;
+    if (before !== 0) this.counts[before]!--;
+    this.counts[entry]!++;
     block[chunk & BLOCK_MASK] = entry;
   }
 
@@ -181,16 +181,16 @@ export class ChunkHomes {
    * @returns The chunks, in runs, in ascending order.
    */
   takeOver(node: NodeId, heir: NodeId, runPages: number = this.#chunkPages): PageRun[] {
-    const entry = this.#entries.get(node);
+    const entry = this.entries.get(node);
     if (entry === undefined) return [];
     const runs: PageRun[] = [];
     let first = 0;
     let count = 0;
     const next = this.#entry(heir);
-    this.#counts[next]! += this.#counts[entry]!;
-    let index = this.#blocks.next(0);
-    for (; index !== undefined; index = this.#blocks.next(index + 1)) {
-      const block = this.#blocks.get(index)!;
+    this.counts[next]! += this.counts[entry]!;
+    let index = this.blocks.next(0);
+    for (; index !== undefined; index = this.blocks.next(index + 1)) {
+      const block = this.blocks.get(index)!;
       let offset = block.indexOf(entry);
       for (; offset >= 0; offset = block.indexOf(entry, offset + 1)) {
         block[offset] = next;
@@ -204,28 +204,28 @@ export class ChunkHomes {
       }
     }
     if (count > 0) runs.push({ first, count });
-    this.#entries.delete(node);
-    this.#free.push(entry);
+    this.entries.delete(node);
+    this.free.push(entry);
     return runs;
   }
 
   /** The block of a chunk's entry, which is made where there is none. */
   #block(chunk: number): Uint16Array {
-    let block = this.#blocks.get(chunk >>> BLOCK_BITS);
+    let block = this.blocks.get(chunk >>> BLOCK_BITS);
     if (block === undefined) {
       block = new Uint16Array(BLOCK_CHUNKS);
-      this.#blocks.set(chunk >>> BLOCK_BITS, block);
+      this.blocks.set(chunk >>> BLOCK_BITS, block);
     }
     return block;
   }
 
   #entry(node: NodeId): number {
-    let entry = this.#entries.get(node);
+    let entry = this.entries.get(node);
     if (entry === undefined) {
-      entry = this.#free.pop() ?? this.#nodes.length;
-      this.#nodes[entry] = node;
-      this.#counts[entry] = 0;
-      this.#entries.set(node, entry);
+      entry = this.free.pop() ?? this.nodes.length;
+      this.nodes[entry] = node;
+      this.counts[entry] = 0;
+      this.entries.set(node, entry);
     }
     return entry;
   }

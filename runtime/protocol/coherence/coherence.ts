@@ -111,6 +111,7 @@ export interface CoherenceParts {
   readonly PageCache: typeof PageCache;
   readonly Directory: typeof Directory;
   readonly HomeMoves: typeof HomeMoves;
+  readonly ChunkHomes: typeof ChunkHomes;
 }
 
 /** How far a node has come with leaving, where it can be the home of pages. */
@@ -140,9 +141,9 @@ export class Coherence {
   readonly #placement: Placement;
   /** What this node knows of other nodes and of moves; only where it can be the home of a page. */
   readonly moves: HomeMoves | undefined;
-  #departure: Departure | undefined;
+  protected departure: Departure | undefined;
   /** The demands on behalf of nodes of which this node has yet to hear. */
-  #early: { readonly from: NodeId; readonly demand: Demand }[] = [];
+  protected early: { readonly from: NodeId; readonly demand: Demand }[] = [];
   readonly #outbox = new Outbox();
 
   /**
@@ -151,14 +152,14 @@ export class Coherence {
    */
   constructor(
     options: CoherenceOptions,
-    parts: CoherenceParts = { PageCache, Directory, HomeMoves },
+    parts: CoherenceParts = { PageCache, Directory, HomeMoves, ChunkHomes },
   ) {
     this.#self = options.self;
     this.#pageCount = options.pageCount;
     this.#runPages = options.runPages;
     this.#workPages = options.workPages ?? WORK_PAGES;
     const { self, placement = "directory", chunkPages } = options;
-    const homes = this.homes = new ChunkHomes(placement, chunkPages);
+    const homes = this.homes = new parts.ChunkHomes(placement, chunkPages);
     this.#placement = placement;
     const granted = (grant: GrantMessage, requester: NodeId): void => {
       this.directory?.granted(grant, requester);
@@ -211,7 +212,7 @@ export class Coherence {
 
   /** Whether this node owes its part in a transaction: a demand waits here. */
   owes(debt: Debt): boolean {
-    return this.cache.owes(debt) || this.#early.some(({ demand }) => isOwed(debt, demand));
+    return this.cache.owes(debt) || this.early.some(({ demand }) => isOwed(debt, demand));
   }
 
   /** At the directory node: the first page of a run that has another home, if any. */
@@ -262,7 +263,7 @@ export class Coherence {
     do {
       this.cache.useRoom(now);
       this.directory?.lookForRoom();
-      if (this.#departure !== undefined) this.#depart();
+      if (this.departure !== undefined) this.#depart();
     } while (this.#deliverLocally(now));
     return outbox;
   }
@@ -285,7 +286,7 @@ export class Coherence {
         return this.cache.giveBack();
       case "leave":
         if (this.#self === DIRECTORY_NODE) return this.directory!.close();
-        if (this.moves !== undefined) this.#departure = { kind: "answering" };
+        if (this.moves !== undefined) this.departure = { kind: "answering" };
         return this.cache.leave();
       case "resumed":
         return this.cache.resumed(input.page, now);
@@ -483,7 +484,7 @@ export class Coherence {
       case "drained":
         return moves.drained(from, message.node, now);
       case "part":
-        if (this.#departure?.kind !== "parting" && this.#departure?.kind !== "last") {
+        if (this.departure?.kind !== "parting" && this.departure?.kind !== "last") {
           return this.#violation(from, message);
         }
         return moves.part(from);
@@ -512,7 +513,7 @@ export class Coherence {
 
   /** Another home has nothing that depends on this node, which leaves. */
   #left(from: NodeId, message: Message): void {
-    const departure = this.#departure;
+    const departure = this.departure;
     if (departure?.kind !== "parting" && departure?.kind !== "last") {
       return this.#violation(from, message);
     }
@@ -526,8 +527,8 @@ export class Coherence {
     this.directory?.peerJoined(node);
     this.moves?.joined(node);
     const isMeant = ({ demand }: { demand: Demand }): boolean => demand.requester === node;
-    for (const { demand } of this.#early.filter(isMeant)) this.cache.demand(demand, now);
-    this.#early = this.#early.filter((early) => !isMeant(early));
+    for (const { demand } of this.early.filter(isMeant)) this.cache.demand(demand, now);
+    this.early = this.early.filter((early) => !isMeant(early));
   }
 
   /** The directory node tells that a node is gone. */
@@ -539,7 +540,7 @@ export class Coherence {
     if (this.#self !== DIRECTORY_NODE) this.directory?.peerLost(node);
     this.cache.peerLost(node, now);
     moves?.lost(node, now);
-    if (this.#departure?.kind === "parting") this.#departure.awaited.delete(node);
+    if (this.departure?.kind === "parting") this.departure.awaited.delete(node);
     this.#outbox.tell({ kind: "peerGone", node });
     this.#outbox.send(DIRECTORY_NODE, { kind: "peerLostSeen", node });
   }
@@ -549,28 +550,28 @@ export class Coherence {
     const chunks = this.homes.takeOver(node, DIRECTORY_NODE, this.#workPages);
     if (this.#self === DIRECTORY_NODE) this.directory!.takeOver(node, chunks);
     else if (node === this.#self) this.directory!.moved();
-    this.#early = this.#early.filter(({ from }) => from !== node);
+    this.early = this.early.filter(({ from }) => from !== node);
     this.cache.homeMoved(chunks, isGone, now);
     this.moves!.moved(node, chunks, now);
-    if (this.#departure?.kind === "parting") this.#departure.awaited.delete(node);
+    if (this.departure?.kind === "parting") this.departure.awaited.delete(node);
     if (node === this.#self) this.#part();
   }
 
   /** Every request of this node, which leaves, is answered: it gives up being a home. */
   #retire(): void {
-    if (this.#departure?.kind !== "answering") return;
+    if (this.departure?.kind !== "answering") return;
     this.directory!.retire();
-    this.#departure = { kind: "retiring" };
+    this.departure = { kind: "retiring" };
   }
 
   /** Tells the directory node that this node is idle as a home, or that no home needs it. */
   #depart(): void {
-    const departure = this.#departure!;
+    const departure = this.departure!;
     if (departure.kind === "retiring" && this.directory!.isRetired) {
-      this.#departure = { kind: "moving" };
+      this.departure = { kind: "moving" };
       this.#outbox.send(DIRECTORY_NODE, { kind: "retire" });
     } else if (departure.kind === "parting" && departure.awaited.size === 0) {
-      this.#departure = { kind: "last" };
+      this.departure = { kind: "last" };
       this.#outbox.send(DIRECTORY_NODE, { kind: "leave" });
     }
   }
@@ -581,7 +582,7 @@ export class Coherence {
     for (const node of this.moves!.retired) awaited.delete(node);
     awaited.delete(DIRECTORY_NODE);
     for (const node of awaited) this.#outbox.send(node, { kind: "leave" });
-    this.#departure = { kind: "parting", awaited };
+    this.departure = { kind: "parting", awaited };
   }
 
   /** Takes a demand of a home, unless its requester is gone, or has yet to be heard of. */
@@ -591,7 +592,7 @@ export class Coherence {
       return this.cache.demand(demand, now);
     }
     if (this.moves.isGone(requester)) return this.moves.refuse(from, demand);
-    if (this.#early.length < EARLY_DEMANDS_MAX) return void this.#early.push({ from, demand });
+    if (this.early.length < EARLY_DEMANDS_MAX) return void this.early.push({ from, demand });
     const reason = `more than ${EARLY_DEMANDS_MAX} demands on behalf of nodes not heard of`;
     this.#outbox.tell({ kind: "violation", node: from, reason });
   }

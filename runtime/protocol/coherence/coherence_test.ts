@@ -3,6 +3,7 @@ import { ScriptedCluster } from "../../../tests/support/scripted_cluster.ts";
 import { PageCache } from "./cache.ts";
 import { Directory } from "./directory.ts";
 import { Coherence } from "./coherence.ts";
+import { ChunkHomes } from "./chunk_homes.ts";
 import { HomeMoves } from "./home_moves.ts";
 import type { Message } from "./messages.ts";
 import { Access, PageState, permits } from "./page.ts";
@@ -143,7 +144,7 @@ Deno.test("Coherence: is made of the parts it is given", () => {
     }
   }
   const options = { self: 1, pageCount: 1, runPages: 1, holdTimeUs: 0 };
-  const engine = new Coherence(options, { PageCache: Counting, Directory, HomeMoves });
+  const engine = new Coherence(options, { PageCache: Counting, Directory, HomeMoves, ChunkHomes });
   const output = engine.step({ kind: "fault", page: 0, access: Access.Write }, 0);
   assertEquals(output.operations, [{ kind: "installZero", first: 0, count: 1 }]);
   assertEquals(output.messages, []);

@@ -42,14 +42,14 @@ export class HomeMoves {
   /** Those of them that are homes no more. */
   readonly retired = new Set<NodeId>();
   /** The nodes that went last. */
-  readonly #gone = new Set<NodeId>();
+  protected readonly gone = new Set<NodeId>();
   /** The homes with which this node, which leaves, has parted: they may have forgotten it. */
-  readonly #parted = new Set<NodeId>();
+  protected readonly parted = new Set<NodeId>();
   /** Those that have. */
-  readonly #left = new Set<NodeId>();
-  readonly #drains = new Map<NodeId, Drain>();
-  readonly #reports: Report[] = [];
-  #askers: Asker[] = [];
+  protected readonly forgottenBy = new Set<NodeId>();
+  protected readonly drains = new Map<NodeId, Drain>();
+  protected readonly reports: Report[] = [];
+  protected askers: Asker[] = [];
   readonly #handOver: (chunk: PageRun) => void;
   readonly #workPages: number;
   readonly #self: NodeId;
@@ -79,7 +79,7 @@ export class HomeMoves {
 
   /** Whether to call {@linkcode work} soon: this node has not told yet of all that it has. */
   get hasWork(): boolean {
-    return this.#reports.length > 0;
+    return this.reports.length > 0;
   }
 
   /**
@@ -88,20 +88,20 @@ export class HomeMoves {
    */
   work(): void {
     let budget = this.#workPages;
-    for (let report = this.#reports[0]; report !== undefined; report = this.#reports[0]) {
+    for (let report = this.reports[0]; report !== undefined; report = this.reports[0]) {
       for (let run; budget > 0 && (run = report.runs.pop()) !== undefined; budget -= run.count) {
         if (report.home === this.#self) this.#handOver(run);
         this.cache.tellCopies(run);
       }
       if (report.runs.length > 0) return;
-      this.#reports.shift();
+      this.reports.shift();
       this.#outbox.send(DIRECTORY_NODE, { kind: "reported", node: report.home });
     }
   }
 
   /** Whether this node has heard that a node is gone. */
   isGone(node: NodeId): boolean {
-    return this.#gone.has(node);
+    return this.gone.has(node);
   }
 
   /** A node has joined. */
@@ -119,7 +119,7 @@ export class HomeMoves {
 
   /** Of pages about which a home that has moved answers late, those that it was asked about. */
   takeAsked(home: NodeId, { first, count }: PageRun): number[] {
-    const asked = this.#drains.get(home)?.asked;
+    const asked = this.drains.get(home)?.asked;
     if (asked === undefined) return [];
     const pages: number[] = [];
     for (let page = first; page < first + count; page++) if (asked.delete(page)) pages.push(page);
@@ -130,13 +130,13 @@ export class HomeMoves {
   part(home: NodeId): void {
     // A home that has moved has asked before, and does not forget any node since.
     if (this.retired.has(home)) return;
-    this.#parted.add(home);
+    this.parted.add(home);
     this.#outbox.send(home, { kind: "parted" });
   }
 
   /** Takes a home's word that it has forgotten this node, which leaves. */
   left(home: NodeId): void {
-    this.#left.add(home);
+    this.forgottenBy.add(home);
   }
 
   /** A home has moved to the directory node, with these chunks of which this node knows. */
@@ -145,11 +145,11 @@ export class HomeMoves {
     this.#answer("drain", node);
     const awaited = new Set<NodeId>();
     const asked = new Set(this.cache.unask(runs));
-    const isAwaited = asked.size > 0 || this.cache.isAsking(node) || this.#parted.has(node);
-    if (isAwaited && !this.#left.has(node)) {
+    const isAwaited = asked.size > 0 || this.cache.isAsking(node) || this.parted.has(node);
+    if (isAwaited && !this.forgottenBy.has(node)) {
       for (const other of this.present) if (other !== this.#self) awaited.add(other);
     }
-    this.#drains.set(node, { runs, asked, awaited });
+    this.drains.set(node, { runs, asked, awaited });
     for (const other of awaited) this.#outbox.send(other, { kind: "drain", node });
     this.#report(node, now);
   }
@@ -157,11 +157,11 @@ export class HomeMoves {
   /** A node is gone; if it was a home, that has moved before. */
   lost(node: NodeId, now: number): void {
     this.retired.delete(node);
-    this.#gone.add(node);
-    if (this.#gone.size > GONE_REMEMBERED_MAX) this.#gone.delete([...this.#gone][0]!);
-    this.#askers = this.#askers.filter(({ from }) => from !== node);
+    this.gone.add(node);
+    if (this.gone.size > GONE_REMEMBERED_MAX) this.gone.delete([...this.gone][0]!);
+    this.askers = this.askers.filter(({ from }) => from !== node);
     this.#answer("inquire", node);
-    for (const [home, { awaited }] of this.#drains) {
+    for (const [home, { awaited }] of this.drains) {
       awaited.delete(node);
       this.#report(home, now);
     }
@@ -171,19 +171,19 @@ export class HomeMoves {
   ask(from: NodeId, kind: Asker["kind"], node: NodeId): void {
     const isHeard = this.isGone(node) || (kind === "drain" && this.retired.has(node));
     if (isHeard) this.say(from, kind, node);
-    else this.#askers.push({ from, kind, node });
+    else this.askers.push({ from, kind, node });
   }
 
   /** Nothing of another node can come any more that a home which has moved has asked for. */
   drained(from: NodeId, node: NodeId, now: number): void {
-    this.#drains.get(node)?.awaited.delete(from);
+    this.drains.get(node)?.awaited.delete(from);
     this.#report(node, now);
   }
 
   #answer(kind: Asker["kind"], node: NodeId): void {
     const isMeant = (asker: Asker) => asker.kind === kind && asker.node === node;
-    for (const asker of this.#askers.filter(isMeant)) this.say(asker.from, kind, node);
-    this.#askers = this.#askers.filter((asker) => !isMeant(asker));
+    for (const asker of this.askers.filter(isMeant)) this.say(asker.from, kind, node);
+    this.askers = this.askers.filter((asker) => !isMeant(asker));
   }
 
   protected say(to: NodeId, kind: Asker["kind"], node: NodeId): void {
@@ -192,15 +192,15 @@ export class HomeMoves {
 
   /** Tells the directory node which copies of moved chunks are here, once none are on their way. */
   #report(node: NodeId, now: number): void {
-    const drain = this.#drains.get(node);
+    const drain = this.drains.get(node);
     if (drain === undefined || drain.awaited.size > 0) return;
-    this.#drains.delete(node);
+    this.drains.delete(node);
     // What the old home has not answered it has not done.
     for (const first of drain.asked) this.cache.kept({ first, count: 1 }, now);
     this.cache.askAnew(node, now);
     // Others may have overwritten what this node has of the pages of a home that has forgotten it.
-    const isForgotten = (this.isGone(node) ? this.#parted : this.#left).has(node);
-    this.#reports.push({ home: node, runs: isForgotten ? [] : drain.runs.toReversed() });
-    if (this.#reports.length === 1) this.work();
+    const isForgotten = (this.isGone(node) ? this.parted : this.forgottenBy).has(node);
+    this.reports.push({ home: node, runs: isForgotten ? [] : drain.runs.toReversed() });
+    if (this.reports.length === 1) this.work();
   }
 }

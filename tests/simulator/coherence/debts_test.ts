@@ -4,7 +4,6 @@
  * takes.
  */
 
-import { HomeMoves } from "../../../runtime/protocol/coherence/home_moves.ts";
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { type Debt, Debts, type Lacking } from "../../../runtime/protocol/coherence/debts.ts";
 import type { NodeId } from "../../../runtime/protocol/coherence/messages.ts";
@@ -129,7 +128,7 @@ class StrictDirectory extends ProbeDirectory {
   );
 }
 
-const PARTS: ProbeParts = { PageCache: ProbeCache, Directory: StrictDirectory, HomeMoves };
+const PARTS = { ...NO_BUG.parts, PageCache: ProbeCache, Directory: StrictDirectory };
 
 class SilentCache extends ProbeCache {
   override owes(): boolean {

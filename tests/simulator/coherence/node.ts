@@ -2,7 +2,7 @@
  * One simulated node: the engine, its memory, its threads, and what is on its way to it.
  */
 
-import { Coherence, type CoherenceOptions } from "../../../runtime/protocol/coherence/coherence.ts";
+import type { CoherenceOptions } from "../../../runtime/protocol/coherence/coherence.ts";
 import { NO_ROOM, type Room } from "../../../runtime/protocol/coherence/memory.ts";
 import {
   Content,
@@ -13,7 +13,7 @@ import {
 import { type Access, contains, PageState } from "../../../runtime/protocol/coherence/page.ts";
 import { Mmu } from "./mmu.ts";
 import type { Operation } from "./operation.ts";
-import type { ProbeCache, ProbeDirectory, ProbeParts } from "./probes.ts";
+import { type ProbeCache, ProbeCoherence, type ProbeDirectory, type ProbeParts } from "./probes.ts";
 
 /** A thread of the program. */
 export interface Thread {
@@ -65,7 +65,7 @@ export type NodeStatus = "absent" | "live" | "leaving" | "left" | "dead";
 /** One node. */
 export class SimulatedNode {
   readonly id: NodeId;
-  readonly engine: Coherence;
+  readonly engine: ProbeCoherence;
   readonly mmu: Mmu;
   readonly threads: Thread[];
   readonly faults: Fault[] = [];
@@ -106,7 +106,7 @@ export class SimulatedNode {
     threads: Thread[],
   ) {
     this.id = id;
-    this.engine = new Coherence({ self: id, ...region }, parts);
+    this.engine = new ProbeCoherence({ self: id, ...region }, parts);
     this.mmu = new Mmu(region.pageCount);
     this.threads = threads;
   }

@@ -34,6 +34,19 @@ export class Oracle {
     this.#losses = new Uint32Array(pageCount);
   }
 
+  /** @returns For each page its first word, and the nodes that it may be lost with. */
+  save(): { readonly words: readonly number[]; readonly losses: readonly number[] } {
+    const losses = [...this.#losses];
+    return { words: losses.map((_, page) => this.#words[page * PAGE_WORDS]!), losses };
+  }
+
+  /** Takes these in place of what is known; all other words are zeros. */
+  load({ words, losses }: ReturnType<Oracle["save"]>): void {
+    this.#losses.set(losses);
+    this.#words.fill(0);
+    for (const [page, word] of words.entries()) this.#words[page * PAGE_WORDS] = word;
+  }
+
   /** @param operation An access that happens now. */
   perform(operation: AccessOperation): void {
     perform(this.#words, operation);

@@ -19,7 +19,6 @@ import {
   type RefusedMessage,
   type RequestMessage,
 } from "../../../runtime/protocol/coherence/messages.ts";
-import { HomeMoves } from "../../../runtime/protocol/coherence/home_moves.ts";
 import { PageMemory, type Room } from "../../../runtime/protocol/coherence/memory.ts";
 import { Access, type PageRun, PageState } from "../../../runtime/protocol/coherence/page.ts";
 import { Residence } from "../../../runtime/protocol/coherence/residence.ts";
@@ -29,13 +28,14 @@ import type { WaitingRequest } from "../../../runtime/protocol/coherence/request
 import type { RunTable } from "../../../runtime/protocol/coherence/run_table.ts";
 import type { Transaction } from "../../../runtime/protocol/coherence/transactions.ts";
 import type { FreezeBug } from "./freeze_bugs.ts";
-import { ProbeCache, ProbeDirectory, type ProbeParts } from "./probes.ts";
+import { ProbeCache, ProbeDirectory, ProbeHomes, ProbeMoves, type ProbeParts } from "./probes.ts";
 
 /** The parts as they are. */
 const SOUND_PARTS: ProbeParts = {
   PageCache: WatchedCache,
   Directory: WatchedDirectory,
-  HomeMoves,
+  HomeMoves: ProbeMoves,
+  ChunkHomes: ProbeHomes,
 };
 
 /** A fault, in the parts of the engine or in the driver. */
@@ -62,10 +62,12 @@ export interface FindableBug extends PlantedBug {
 
 /** A fault that shows only where pages have their homes on every node. */
 export interface HomeBug extends PlantedBug {
-  /** What the simulator says of it. */
+  /** What the simulator and the checker say of it. */
   readonly finding: RegExp;
   /** The first seed to try, where it is so rare that others would be tried for long. */
   readonly seed: number;
+  /** The world of `tests/model/worlds.ts` that shows it, where a small one does. */
+  readonly world?: string;
 }
 
 /** The protocol and its driver as they should be. */
@@ -358,7 +360,7 @@ class LateListener extends ProbeDirectory {
 }
 
 /** Asks the old home on, when it has moved. */
-class StaleMoves extends HomeMoves {
+class StaleMoves extends ProbeMoves {
   override moved(node: NodeId, runs: readonly PageRun[], now: number): void {
     super.moved(node, runs, now);
     for (const { first } of runs) (this.cache as ProbeCache).believe(first, node);
@@ -373,14 +375,14 @@ class HastyReporter extends ProbeCache {
 }
 
 /** Says that nothing is on its way from it any more before it has heard why. */
-class HastyAnswerer extends HomeMoves {
+class HastyAnswerer extends ProbeMoves {
   override ask(from: NodeId, kind: "drain" | "inquire", node: NodeId): void {
     this.say(from, kind, node);
   }
 }
 
 /** Does not know of nodes that are gone when a home names them that has yet to hear. */
-class ForgetfulMoves extends HomeMoves {
+class ForgetfulMoves extends ProbeMoves {
   override isGone(): boolean {
     return false;
   }
@@ -417,9 +419,75 @@ class SelfishFreer extends ProbeDirectory {
 }
 
 /** Says that it keeps what it has dropped, where the requester is gone. */
-class BoastfulMoves extends HomeMoves {
+class BoastfulMoves extends ProbeMoves {
   override refuse(home: NodeId, demand: Demand): void {
     super.refuse(home, demand.kind === "forward" ? { ...demand, invalidated: NO_NODES } : demand);
+  }
+}
+
+/** Takes bytes of a node though it has told the home that it expects none from there any more. */
+class CredulousReceiver extends ProbeCache {
+  override acceptsData(from: NodeId, grant: GrantMessage): boolean {
+    return this.#asIfThere(from, () => super.acceptsData(from, grant));
+  }
+
+  override grant(from: NodeId, message: GrantMessage, now: number): void {
+    this.#asIfThere(from, () => super.grant(from, message, now));
+  }
+
+  #asIfThere<Result>(node: NodeId, act: () => Result): Result {
+    const next = this.gone.get(node);
+    this.gone.delete(node);
+    const result = act();
+    if (next !== undefined) this.gone.set(node, next);
+    return result;
+  }
+}
+
+/** Takes what was granted on behalf of the old home for an answer to what it has asked anew. */
+class ForgetfulReceiver extends CredulousReceiver {
+  override acceptsData(from: NodeId, grant: GrantMessage): boolean {
+    return super.acceptsData(from, this.#renumbered(grant));
+  }
+
+  override grant(from: NodeId, message: GrantMessage, now: number): void {
+    super.grant(from, this.#renumbered(message), now);
+  }
+
+  #renumbered(grant: GrantMessage): GrantMessage {
+    const pending = this.pending.at(grant.first);
+    return pending?.anew === true ? { ...grant, request: pending.request } : grant;
+  }
+}
+
+/** Every node that was there once. */
+class LastingNodes extends Set<NodeId> {
+  readonly #ever = new Set<NodeId>();
+
+  override add(node: NodeId): this {
+    this.#ever.add(node);
+    return super.add(node);
+  }
+
+  override has(node: NodeId): boolean {
+    return this.#ever.has(node);
+  }
+}
+
+/** Hears what a node says that is dead. */
+class SpiritualistMoves extends ProbeMoves {
+  override readonly present = new LastingNodes();
+}
+
+/** Answers by its table of holders after it has given up being a home. */
+class ObstinateHome extends ProbeDirectory {
+  override retire(): void {
+    super.retire();
+    this.retiring = false;
+  }
+
+  override get isRetired(): boolean {
+    return this.active.size === 0;
   }
 }
 
@@ -581,14 +649,40 @@ export const PLANTED_BUGS: readonly FindableBug[] = [
   },
 ];
 
-/** Every planted bug of homes; the checker's worlds have all pages at node 1. */
+/** Every planted bug of homes. */
 export const HOME_BUGS: readonly HomeBug[] = [
-  homeBug("takes itself for the home of what it asked about", { PageCache: PresumptuousCache }),
+  {
+    ...homeBug("takes itself for the home of what it asked about", {
+      PageCache: PresumptuousCache,
+    }, /page \d+/),
+    world: "2x1 by first touch and a leave",
+  },
   homeBug("asks one home for pages of another", { PageCache: BoundlessCache }),
-  homeBug("serves before all have reported", { Directory: HastyHeir }, /blames|page \d+/),
-  homeBug("takes a page that nobody reports for untouched", { Directory: CarelessHeir }),
+  {
+    ...homeBug("serves before all have reported", { Directory: HastyHeir }, /blames|page \d+/),
+    world: "2x1 by first touch and a leave",
+  },
+  {
+    ...homeBug("takes a page that nobody reports for untouched", { Directory: CarelessHeir }),
+    world: "2x1 by first touch and a death",
+  },
   homeBug("forgets a refusal that comes early", { Directory: LateListener }),
   homeBug("asks a home that has moved", { HomeMoves: StaleMoves }, /for ever|blames|page \d+/),
+  {
+    ...homeBug(
+      "answers by the table of a home that has moved",
+      { Directory: ObstinateHome },
+      /blames|page \d+/,
+    ),
+    seed: 3001,
+  },
+  {
+    ...homeBug(
+      "takes bytes of a home that is dead",
+      { HomeMoves: SpiritualistMoves, PageCache: ForgetfulReceiver },
+    ),
+    seed: 5687,
+  },
   homeBug("reports while a copy is on its way", { PageCache: HastyReporter }),
   homeBug("says that it has drained before it has heard why", { HomeMoves: HastyAnswerer }),
   homeBug("does not know which nodes are gone", { HomeMoves: ForgetfulMoves }, ENDLESS),

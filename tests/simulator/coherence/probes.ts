@@ -4,8 +4,10 @@
  */
 
 import { PageCache } from "../../../runtime/protocol/coherence/cache.ts";
+import { ChunkHomes } from "../../../runtime/protocol/coherence/chunk_homes.ts";
 import { Directory } from "../../../runtime/protocol/coherence/directory.ts";
-import type { CoherenceParts } from "../../../runtime/protocol/coherence/coherence.ts";
+import { Coherence, type CoherenceParts } from "../../../runtime/protocol/coherence/coherence.ts";
+import { HomeMoves } from "../../../runtime/protocol/coherence/home_moves.ts";
 import { NO_ROOM, type Room } from "../../../runtime/protocol/coherence/memory.ts";
 import {
   DIRECTORY_NODE,
@@ -62,7 +64,12 @@ export interface DirectoryState {
   }[];
   readonly members: readonly NodeId[];
   readonly lost: readonly (readonly [page: number, node: NodeId])[];
-  readonly leaving: readonly (readonly [node: NodeId, page: number, paused: boolean])[];
+  readonly leaving: readonly (readonly [
+    node: NodeId,
+    page: number,
+    paused: boolean,
+    parting: "asked" | "parted" | undefined,
+  ])[];
   readonly departed: readonly NodeId[];
   readonly sweep: { readonly page: number; readonly nodes: number };
   readonly active: readonly Transaction[];
@@ -74,6 +81,44 @@ export interface DirectoryState {
   readonly clearFrom: number;
   readonly clearAgainFrom: number;
   readonly closing: boolean;
+  readonly rebuilds: readonly (readonly [home: NodeId, rebuild: RebuildState])[];
+  readonly retiring: boolean;
+}
+
+/** The pages of a home that has moved, at the directory node. */
+interface RebuildState {
+  readonly awaited: readonly NodeId[];
+  /** The first pages of the transactions that stand for them. */
+  readonly firsts: readonly number[];
+  readonly isTold: boolean;
+}
+
+/** All that a node knows of moves of homes. */
+interface MovesState {
+  readonly present: readonly NodeId[];
+  readonly retired: readonly NodeId[];
+  readonly gone: readonly NodeId[];
+  readonly parted: readonly NodeId[];
+  readonly forgottenBy: readonly NodeId[];
+  readonly drains: readonly {
+    readonly home: NodeId;
+    readonly runs: readonly PageRun[];
+    readonly asked: readonly number[];
+    readonly awaited: readonly NodeId[];
+  }[];
+  readonly reports: readonly { readonly home: NodeId; readonly runs: readonly PageRun[] }[];
+  readonly askers: readonly ProbeMoves["askers"][number][];
+}
+
+/** All that the protocol of a node keeps that can be the home of pages. */
+export interface EngineState {
+  readonly cache: CacheState;
+  readonly directory: DirectoryState;
+  readonly moves: MovesState;
+  /** For each page the home that it was given; 0 for none. */
+  readonly homes: readonly NodeId[];
+  readonly departure: { readonly kind: string; readonly awaited: readonly NodeId[] } | undefined;
+  readonly early: ProbeCoherence["early"];
 }
 
 function copyPending(pending: PendingRequest): PendingRequest {
@@ -81,9 +126,21 @@ function copyPending(pending: PendingRequest): PendingRequest {
   return { ...pending, acknowledged: [...pending.acknowledged], waiting };
 }
 
-/** Phases and lists of a transaction are replaced, never changed. */
+/**
+ * Phases and lists of a transaction are replaced, never changed; but for the nodes that a move
+ * awaits, which {@linkcode RebuildState} has.
+ */
 function copyTransaction(transaction: Transaction): Transaction {
-  return { ...transaction };
+  const { phase } = transaction;
+  if (phase.kind !== "rebuilding") return { ...transaction };
+  return { ...transaction, phase: { ...phase, awaited: NOBODY } };
+}
+
+const NOBODY: ReadonlySet<NodeId> = new Set();
+
+function refillSet<Item>(set: Set<Item>, items: Iterable<Item>): void {
+  set.clear();
+  for (const item of items) set.add(item);
 }
 
 function refill<Key, Value>(
@@ -338,9 +395,13 @@ export class ProbeDirectory extends Directory {
     const freed: number[] = [];
     let page = this.freed.next(0);
     for (; page !== undefined; page = this.freed.next(page + 1)) freed.push(page);
-    const leaving = this.leaving.entries().map(([node, { page, paused }]) =>
-      [node, page, paused] as const
+    const leaving = this.leaving.entries().map(([node, { page, paused, parting }]) =>
+      [node, page, paused, parting] as const
     );
+    const rebuilds = this.rebuilds.entries().map(([home, { awaited, transactions, isTold }]) => {
+      const firsts = transactions.map(({ first }) => first);
+      return [home, { awaited: [...awaited], firsts, isTold }] as const;
+    });
     return {
       holders,
       members: [...this.members],
@@ -356,6 +417,8 @@ export class ProbeDirectory extends Directory {
       clearFrom: this.clearFrom,
       clearAgainFrom: this.clearAgainFrom,
       closing: this.closing,
+      rebuilds: [...rebuilds],
+      retiring: this.retiring,
     };
   }
 
@@ -382,9 +445,19 @@ export class ProbeDirectory extends Directory {
       if (kind === "clearing") this.clearing.add(transaction);
     }
     this.leaving.clear();
-    for (const [node, page, paused] of state.leaving) {
-      this.leaving.set(node, { ...this.leaver(node, page), paused });
+    for (const [node, page, paused, parting] of state.leaving) {
+      this.leaving.set(node, { ...this.leaver(node, page), paused, parting });
     }
+    this.rebuilds.clear();
+    for (const [home, { awaited: nodes, firsts, isTold }] of state.rebuilds) {
+      const awaited = new Set(nodes);
+      const transactions = firsts.map((first) => this.active.at(first)!);
+      for (const transaction of transactions) {
+        transaction.phase = { kind: "rebuilding", home, awaited };
+      }
+      this.rebuilds.set(home, { awaited, transactions, isTold });
+    }
+    this.retiring = state.retiring;
     this.waiting.clear();
     for (const request of state.waiting) this.waiting.add(request);
     refill(this.rooms, state.rooms);
@@ -397,8 +470,93 @@ export class ProbeDirectory extends Directory {
   }
 }
 
+/** What a node knows of the homes of pages, and can be made to know. */
+export class ProbeHomes extends ChunkHomes {
+  /** @returns For each page the home that it was given; 0 for none. */
+  save(pageCount: number): NodeId[] {
+    return Array.from({ length: pageCount }, (_, page) => this.given(page));
+  }
+
+  /** @param homes What {@linkcode save} returned. */
+  load(homes: readonly NodeId[]): void {
+    let block = this.blocks.next(0);
+    for (; block !== undefined; block = this.blocks.next(block + 1)) {
+      this.blocks.set(block, undefined);
+    }
+    this.entries.clear();
+    for (const list of [this.nodes, this.counts]) list.splice(0, Infinity, 0);
+    this.free.length = 0;
+    for (const [page, home] of homes.entries()) if (home !== 0) this.set(page, home);
+  }
+}
+
+/** What a node knows of moves, and can be made to know. */
+export class ProbeMoves extends HomeMoves {
+  /** @returns What is kept, which later steps do not change. */
+  save(): MovesState {
+    return {
+      present: [...this.present],
+      retired: [...this.retired],
+      gone: [...this.gone],
+      parted: [...this.parted],
+      forgottenBy: [...this.forgottenBy],
+      drains: this.drains.entries().map(([home, { runs, asked, awaited }]) => {
+        return { home, runs, asked: [...asked], awaited: [...awaited] };
+      }).toArray(),
+      reports: this.reports.map(({ home, runs }) => ({ home, runs: [...runs] })),
+      askers: [...this.askers],
+    };
+  }
+
+  /** @param state What {@linkcode save} returned. */
+  load(state: MovesState): void {
+    refillSet(this.present, state.present);
+    refillSet(this.retired, state.retired);
+    refillSet(this.gone, state.gone);
+    refillSet(this.parted, state.parted);
+    refillSet(this.forgottenBy, state.forgottenBy);
+    this.drains.clear();
+    for (const { home, runs, asked, awaited } of state.drains) {
+      this.drains.set(home, { runs, asked: new Set(asked), awaited: new Set(awaited) });
+    }
+    const reports = state.reports.map(({ home, runs }) => ({ home, runs: [...runs] }));
+    this.reports.splice(0, Infinity, ...reports);
+    this.askers = [...state.askers];
+  }
+}
+
+/** The protocol of a node, which can be looked into. */
+export class ProbeCoherence extends Coherence {
+  /** @returns What a node keeps that can be the home of pages. */
+  save(pageCount: number): EngineState {
+    const { departure } = this;
+    const awaited = departure?.kind === "parting" ? [...departure.awaited] : [];
+    return {
+      cache: (this.cache as ProbeCache).save(),
+      directory: (this.directory as ProbeDirectory).save(),
+      moves: (this.moves as ProbeMoves).save(),
+      homes: (this.homes as ProbeHomes).save(pageCount),
+      departure: departure && { kind: departure.kind, awaited },
+      early: [...this.early],
+    };
+  }
+
+  /** @param state What {@linkcode save} returned. */
+  load({ cache, directory, moves, homes, departure, early }: EngineState): void {
+    (this.homes as ProbeHomes).load(homes);
+    (this.cache as ProbeCache).load(cache);
+    (this.directory as ProbeDirectory).load(directory);
+    (this.moves as ProbeMoves).load(moves);
+    const awaited = new Set(departure?.awaited);
+    this.departure = departure && { ...departure, awaited } as ProbeCoherence["departure"];
+    this.early = [...early];
+  }
+}
+
 /** Engine parts that can be looked into. */
 export interface ProbeParts extends CoherenceParts {
   readonly PageCache: typeof ProbeCache;
   readonly Directory: typeof ProbeDirectory;
+  readonly HomeMoves: typeof ProbeMoves;
+  readonly ChunkHomes: typeof ProbeHomes;
 }
