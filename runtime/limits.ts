@@ -293,6 +293,13 @@ export const SLEEP_MAX_US = 1_000_000_000;
  * something to do.
  */
 export const LOOP_BUSY_TURNS = 4;
+/**
+ * How many follow where another thread may have woken the event loop, as a signal does, or the end
+ * of work in Deno's pool. That wake-up waits in a queue of its own, from which Deno's runtime takes
+ * only at every 31st task (`global_queue_interval` of tokio) as long as there are others; and a
+ * turn of the engine is one.
+ */
+export const LOOP_QUEUE_TURNS = 32;
 /** After how many turns with nothing to do the engine's sleeps are as long as they may be. */
 export const LOOP_QUIET_TURNS = 15;
 

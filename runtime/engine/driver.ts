@@ -24,6 +24,7 @@ import {
   FAULTS_ASK_US,
   HELD_SLEEP_US,
   LOOP_BUSY_TURNS,
+  LOOP_QUEUE_TURNS,
   LOOP_QUIET_TURNS,
   OPERATION_LOOK_US,
   RUN_MAX_BYTES,
@@ -130,7 +131,10 @@ export class Driver {
   #asleep = true;
   /** Whether a thread of the pool waits in the kernel. It stays there while the driver polls. */
   #waiting: Promise<void> | undefined;
-  /** With a poller: how many turns the event loop had in a row in which there was nothing to do. */
+  /**
+   * With a poller: how many turns the event loop had in a row in which there was nothing to do;
+   * below 0 where more are to follow before the first sleep.
+   */
   #quietTurns = 0;
   /** The {@linkcode operationSteps} at the last look. */
   #operationSteps = 0;
@@ -289,7 +293,8 @@ export class Driver {
   #turns({ poller, nextTimerUs }: DriverSleep): void {
     const awaits = hasOperations();
     // A timer that is set anew in its turn makes the event loop ready once.
-    if (this.#isTurnDue(poller) || (poller.loopReady && !this.#timed)) this.#quietTurns = 0;
+    if (poller.loopReady && !this.#timed) this.#quietTurns = LOOP_BUSY_TURNS - LOOP_QUEUE_TURNS;
+    else if (this.#isTurnDue(poller)) this.#quietTurns = Math.min(this.#quietTurns, 0);
     this.#timed &&= !poller.loopReady;
     this.#awaited = awaits;
     poller.turnDue = false;

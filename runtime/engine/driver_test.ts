@@ -17,7 +17,13 @@ import { answerWith, Call, CallServer } from "../ring/calls.ts";
 import { unpackPages } from "../cluster/compression.ts";
 import { noted } from "../event_loop.ts";
 import { Driver } from "./driver.ts";
-import { LOOP_BUSY_TURNS, LOOP_QUIET_TURNS, OPERATION_LOOK_US, SLEEP_MAX_US } from "../limits.ts";
+import {
+  LOOP_BUSY_TURNS,
+  LOOP_QUEUE_TURNS,
+  LOOP_QUIET_TURNS,
+  OPERATION_LOOK_US,
+  SLEEP_MAX_US,
+} from "../limits.ts";
 import { CallSlots } from "../ring/call_slots.ts";
 
 const PAGE = 4096;
@@ -163,6 +169,8 @@ class FakePoller {
   loopReady = false;
   /** Whether the event loop has something to do at the end of each longest sleep. */
   givesWay = true;
+  /** Whether each longest sleep ends since another thread has woken the event loop. */
+  wakesLoop = false;
   /** Whether the next wait finds that the event loop has something to do. */
   loopBecomesReady = false;
   hasSent = false;
@@ -186,7 +194,7 @@ class FakePoller {
 
   wait(timeoutUs: number, lookUs = 0): Happened {
     assert(!this.#region.closed, "the region is closed");
-    this.loopReady = this.loopBecomesReady;
+    this.loopReady = this.loopBecomesReady || this.wakesLoop && timeoutUs === SLEEP_MAX_US;
     this.loopBecomesReady = false;
     this.waitsUs.push(timeoutUs);
     this.looksUs.push(lookUs);
@@ -450,6 +458,27 @@ Deno.test("Driver sleeps longer and longer once its event loop has nothing to do
   bench.driver.needsTurn();
   await untilAsleep();
   assertEquals(naps(), expected);
+});
+
+Deno.test("Driver gives its event loop so many turns that what other threads have queued is looked at", async () => {
+  way = "poller";
+  await using bench = new Bench();
+  const { poller } = bench;
+  const { waitsUs } = poller;
+  poller.wakesLoop = true;
+  bench.driver.start();
+  /** How many turns come between the next longest sleep and the turn that sleeps again. */
+  const turns = async (meanwhile = () => {}): Promise<number> => {
+    waitsUs.length = 0;
+    while (!waitsUs.includes(SLEEP_MAX_US)) await new Promise((go) => setImmediate(go));
+    meanwhile();
+    waitsUs.length = 0;
+    while (!waitsUs.some((us) => us > 0)) await new Promise((go) => setImmediate(go));
+    return waitsUs.findIndex((us) => us > 0) - 1;
+  };
+  assertEquals(await turns(), LOOP_QUEUE_TURNS);
+  // What is begun meanwhile takes none of them away.
+  assertEquals(await turns(() => bench.driver.needsTurn()), LOOP_QUEUE_TURNS);
 });
 
 Deno.test("Driver gives an operation that began before its turn turns of the event loop", async () => {
