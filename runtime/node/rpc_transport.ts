@@ -21,6 +21,7 @@ import type { RpcContext, RpcReply, RpcTransport } from "../rpc/types.ts";
 export function rpcTransport(node: NodeThread, client: EngineClient): RpcTransport {
   return Object.assign(rpcContext(node), {
     peers: () => node.peers().map(({ id }) => id),
+    refusal: (what: string) => client.refusal(what),
     async call(to: number, procedure: string, payload: Uint8Array): Promise<RpcReply> {
       const body = newBody(Call.Rpc, rpcCallFields(to, procedure, payload));
       const { answer } = client.start(body, `call ${procedure} on node ${to}`);

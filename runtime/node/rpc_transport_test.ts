@@ -33,6 +33,7 @@ class Bench {
   constructor() {
     const client = {
       serveCalls: (serve: (record: RingRecord) => void) => void (this.serve = serve),
+      refusal: () => undefined,
       post: (body: RecordBody) => {
         assertEquals(body.kind, Call.RpcServed);
         this.served.push({ id: body.id, ...rpcAnswer(body) });

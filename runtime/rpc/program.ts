@@ -185,6 +185,9 @@ export class RpcProgram {
         "calls are under way; await some of them first";
       throw new TdsmError("LimitExceeded", message, { operation: "call" });
     }
+    // A node that cannot go on serves no call, and so does not serve its own.
+    const refusal = transport.refusal(`call ${procedure} on node ${node}`);
+    if (refusal !== undefined) throw refusal;
     this.#callsUnderWay++;
     try {
       const reply = await within(

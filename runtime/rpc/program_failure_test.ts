@@ -280,7 +280,7 @@ Deno.test("RpcProgram: what is no answer, or says that the arguments were none, 
   const offsets = offsetsIn(memory);
   let reply: RpcReply = { ok: true, payload: Uint8Array.of(0xc1) };
   const call = () => Promise.resolve(reply);
-  program.bind({ self: 1, memory, ...offsets, peers: () => [2], call });
+  program.bind({ self: 1, memory, ...offsets, peers: () => [2], refusal() {}, call });
   await fails(
     job.on(2)(),
     "ProtocolViolation",

@@ -3,6 +3,8 @@
  * them.
  */
 
+import type { TdsmError } from "../errors.ts";
+
 /**
  * How one call, or the calls of one stub, may end early.
  *
@@ -151,6 +153,13 @@ export interface RpcTransport extends RpcContext {
    * @returns Their ids, in any order.
    */
   peers(): number[];
+  /**
+   * Why the node's program calls no procedure any more, not even one of its own.
+   *
+   * @param what What is not done for that reason, for the message.
+   * @returns The error, which the caller throws; `undefined` where it may call.
+   */
+  refusal(what: string): TdsmError | undefined;
   /**
    * Has another node serve a call, at most once.
    *

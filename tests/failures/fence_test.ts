@@ -156,15 +156,23 @@ const CALL_ALL = `
   const codeOf = async (action) => {
     try { await action(); return "nothing"; } catch (error) { return error.code ?? String(error); }
   };
+  const own = rpc("own", () => 1);
   const callAll = async (node, view, lock) => {
     const semaphore = node.semaphore(7n);
+    const [barrier, mutex] = [node.barrier("b", 2), node.mutex("n")];
     const calls = {
       view: () => node.view(Int32Array, 0, 1), at: () => node.at(Int32Array, 0, 1),
       offsetOf: () => node.offsetOf(view), alloc: () => node.alloc(Int32Array, 1),
       free: () => node.free(view), release: () => semaphore.release(),
       acquire: () => semaphore.acquire(), acquireSync: () => semaphore.acquireSync(),
       tryAcquire: () => semaphore.tryAcquire(), makeSemaphore: () => node.makeSemaphore(1),
-      wait: () => node.barrier("b", 2).wait(), lock: () => node.mutex("n").lock(),
+      wait: () => barrier.wait(), waitSync: () => barrier.waitSync(),
+      lock: () => mutex.lock(), lockSync: () => mutex.lockSync(), tryLock: () => mutex.tryLock(),
+      futexWait: () => node.futex.wait(view, 0, 0, 1),
+      futexWaitAsync: () => node.futex.waitAsync(view, 0, 0, 1).value,
+      futexNotify: () => node.futex.notify(view, 0),
+      allocParts: () => node.allocParts(Int32Array, 1, { name: "parts" }),
+      homeOf: () => node.homeOf(view), call: () => own.on(node.id)(), callAll: () => own.onAll()(),
       unlock: () => lock.unlock(), peers: () => node.peers(), stats: () => node.stats(),
       waitForPeer: () => node.waitForPeer(9), abort: () => node.abort("late"),
     };
@@ -176,7 +184,7 @@ const CALL_ALL = `
 Deno.test("fence: under join every call of every thread throws the reason, and the next access ends the process", async () => {
   await using cluster = new ProcessCluster();
   const directory = await cluster.host("--size=1MiB");
-  const worker = `import { attach } from ${MOD};
+  const worker = `import { attach, rpc } from ${MOD};
     ${CALL_ALL}
     let node, view, lock;
     onmessage = async ({ data }) => {
@@ -200,6 +208,7 @@ Deno.test("fence: under join every call of every thread throws the reason, and t
     console.log("begun");
     const closed = await codeOf(() => node.closed);
     const codes = { closed, ...await callAll(node, view, lock) };
+    codes.wasmMemory = await codeOf(() => node.wasmMemory({ name: "w", pages: 1 }));
     codes.attach = await codeOf(() => attach(node.handle));
     codes.close = await codeOf(() => node.close());
     const told = heard();
@@ -216,7 +225,7 @@ Deno.test("fence: under join every call of every thread throws the reason, and t
   const { code, stdout, stderr } = await process.exit();
   const [, codes] = stdout.split("\n");
   const told = JSON.parse(codes!) as Record<string, string>;
-  assertEquals(Object.keys(told).length, 37);
+  assertEquals(Object.keys(told).length, 2 * 27 + 4);
   for (const [name, code] of Object.entries(told)) assertEquals(code, "DirectoryLost", name);
   assertEquals([code, stdout], [70, `begun\n${codes}\n`], stderr);
   assertMatch(stderr, LOST_DIRECTORY);

@@ -37,6 +37,8 @@ export class RpcNetworkNode implements RpcTransport {
     return this.#network.ids.filter((id) => id !== this.self);
   }
 
+  refusal(): undefined {}
+
   call(node: number, procedure: string, payload: Uint8Array): Promise<RpcReply> {
     this.sent++;
     return this.#network.call(node, procedure, payload);
