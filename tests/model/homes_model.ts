@@ -9,6 +9,7 @@
 import { Access, permits } from "../../runtime/protocol/coherence/page.ts";
 import type { GrantMessage, NodeId } from "../../runtime/protocol/coherence/messages.ts";
 import { Residence } from "../../runtime/protocol/coherence/residence.ts";
+import { type CacheTables, WatchedCache } from "../simulator/coherence/cache_coverage.ts";
 import { checkQuiescence } from "../simulator/coherence/invariants.ts";
 import { PAGE_WORDS } from "../simulator/coherence/mmu.ts";
 import type {
@@ -18,7 +19,7 @@ import type {
   SimulatedNode,
   Thread,
 } from "../simulator/coherence/node.ts";
-import { NO_BUG, type PlantedBug } from "../simulator/coherence/planted_bugs.ts";
+import type { PlantedBug } from "../simulator/coherence/planted_bugs.ts";
 import type { EngineState } from "../simulator/coherence/probes.ts";
 import { Random } from "../simulator/coherence/random.ts";
 import { World } from "../simulator/coherence/world.ts";
@@ -122,8 +123,9 @@ export class HomesModel implements TransitionSystem<HomesState, HomesAction> {
   /**
    * @param options The cluster's shape.
    * @param bug What is wrong with its nodes, if anything.
+   * @param tables Where its caches count what they visit, if anywhere.
    */
-  constructor(options: HomesOptions, bug: PlantedBug = NO_BUG) {
+  constructor(options: HomesOptions, bug: PlantedBug, tables?: CacheTables) {
     this.#options = options;
     const settings = { runPages: 1, readAhead: false };
     this.#world = new World(
@@ -146,6 +148,9 @@ export class HomesModel implements TransitionSystem<HomesState, HomesAction> {
       { ...bug, parts: eager(bug.parts, settings) },
       undefined,
     );
+    for (const { cache } of this.#world.nodes) {
+      if (cache instanceof WatchedCache) cache.tables = tables;
+    }
     this.initial = this.#makeInitial();
   }
 

@@ -57,7 +57,10 @@ function homes(
   options: Partial<HomesOptions> = {},
 ): World {
   const shape = { nodes, pages, placement: "spread", departures: NOBODY_GOES, ...options } as const;
-  return { name, explore: (limits, bug) => explore(new HomesModel(shape, bug), limits) };
+  return {
+    name,
+    explore: (limits, bug, tables) => explore(new HomesModel(shape, bug, tables), limits),
+  };
 }
 
 /** Small enough to be visited to the end within seconds. */
