@@ -11,6 +11,7 @@
 const std = @import("std");
 const linux = std.os.linux;
 const abi = @import("abi.zig");
+const clock = @import("clock.zig");
 const cores = @import("cores.zig");
 const starvation = @import("starvation.zig");
 const status = @import("status.zig");
@@ -116,10 +117,10 @@ pub fn wait(epoll: i32, out: []Ready, timeout_us: i32, look_us: u31) status.Erro
     var bits: i32 = 0;
     var left_us = timeout_us;
     if (look_us > 0) {
-        const begun = nowNs();
+        const begun = clock.nowNs(.MONOTONIC);
         count = try look(epoll, some, begun, look_us);
         if (count > 0) bits |= abi.ready_seen;
-        const looked_us = (nowNs() - begun) / std.time.ns_per_us;
+        const looked_us = (clock.nowNs(.MONOTONIC) - begun) / std.time.ns_per_us;
         if (timeout_us >= 0) left_us = @intCast(@as(u64, @intCast(timeout_us)) -| looked_us);
     }
     if (count == 0) {
@@ -173,7 +174,7 @@ fn look(epoll: i32, events: []linux.epoll_event, begun: u64, look_us: u31) statu
     const end = begun + @as(u64, look_us) * std.time.ns_per_us;
     var now = begun;
     var count_again = begun;
-    while (now < end) : (now = nowNs()) {
+    while (now < end) : (now = clock.nowNs(.MONOTONIC)) {
         if (now >= count_again) {
             if (cores.areTaken()) return 0;
             count_again = now + count_every_ns;
@@ -186,12 +187,6 @@ fn look(epoll: i32, events: []linux.epoll_event, begun: u64, look_us: u31) statu
 
 /// How often a look counts the threads that want a core: that takes some 2 us.
 const count_every_ns = 10 * std.time.ns_per_us;
-
-fn nowNs() u64 {
-    var time: linux.timespec = undefined;
-    _ = linux.clock_gettime(.MONOTONIC, &time);
-    return @as(u64, @intCast(time.sec)) * std.time.ns_per_s + @as(u64, @intCast(time.nsec));
-}
 
 fn bitsOf(events: u32) u32 {
     // An error, or the end of both directions, is found by reading and by sending alike.

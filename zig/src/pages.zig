@@ -78,8 +78,10 @@ pub fn protect(region: *Region, range: ByteRange) Error!void {
 }
 
 /// Write protection skips what is not mapped. But memory that was moved elsewhere (mremap) can
-/// still be written there, and no answer of the kernel would say so.
+/// still be written there, and no answer of the kernel would say so, except where the whole range
+/// is gone: so of a single page the write protection itself tells.
 fn requireMapped(view: View) Error!void {
+    if (view.length <= std.heap.pageSize()) return;
     // Of asynchronous writing back nothing is left but a look at the mappings.
     switch (linux.errno(linux.msync(@ptrFromInt(view.address), view.length, linux.MSF.ASYNC))) {
         .SUCCESS => {},

@@ -3,6 +3,7 @@
 
 const std = @import("std");
 const linux = std.os.linux;
+const clock = @import("clock.zig");
 
 extern "c" fn setenv(name: [*:0]const u8, value: [*:0]const u8, overwrite: c_int) c_int;
 
@@ -33,9 +34,7 @@ pub fn offerSymbols() void {
 
 /// Milliseconds since the machine started, suspended or not.
 pub fn boottimeMs() f64 {
-    var now: std.c.timespec = undefined;
-    _ = std.c.clock_gettime(.BOOTTIME, &now);
-    return @as(f64, @floatFromInt(now.sec)) * std.time.ms_per_s + @as(f64, @floatFromInt(now.nsec)) / std.time.ns_per_ms;
+    return @as(f64, @floatFromInt(clock.nowNs(.BOOTTIME))) / std.time.ns_per_ms;
 }
 
 const Farewell = struct {

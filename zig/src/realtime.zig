@@ -10,6 +10,7 @@
 
 const std = @import("std");
 const linux = std.os.linux;
+const clock = @import("clock.zig");
 const status = @import("status.zig");
 
 /// How much processor time the thread uses between two looks at it.
@@ -42,7 +43,7 @@ pub fn begin() status.Error!void {
     if (begun != null) return;
     try setClass(.real_time);
     errdefer setClass(.ordinary) catch {};
-    begun = .{ .timer = try startTimer(), .sleeps = sleeps(), .used_ns = clock(.THREAD_CPUTIME_ID), .seen_ns = clock(.MONOTONIC) };
+    begun = .{ .timer = try startTimer(), .sleeps = sleeps(), .used_ns = clock.nowNs(.THREAD_CPUTIME_ID), .seen_ns = clock.nowNs(.MONOTONIC) };
 }
 
 /// Puts the calling thread back into the ordinary class.
@@ -136,8 +137,8 @@ fn handledSignal() status.Error!i32 {
 fn judge(_: linux.SIG) callconv(.c) void {
     const thread = if (begun) |*known| known else return;
     const slept = sleeps();
-    const used = clock(.THREAD_CPUTIME_ID);
-    const now = clock(.MONOTONIC);
+    const used = clock.nowNs(.THREAD_CPUTIME_ID);
+    const now = clock.nowNs(.MONOTONIC);
     const share_percent = (used - thread.used_ns) * 100 / @max(now - thread.seen_ns, 1);
     const demoted = slept == thread.sleeps or share_percent > share_max_percent;
     thread.sleeps = slept;
@@ -153,12 +154,6 @@ fn sleeps() i64 {
     var usage: linux.rusage = undefined;
     _ = linux.getrusage(linux.rusage.THREAD, &usage);
     return usage.nvcsw;
-}
-
-pub fn clock(id: linux.CLOCK) u64 {
-    var time: linux.timespec = undefined;
-    _ = linux.clock_gettime(id, &time);
-    return @as(u64, @intCast(time.sec)) * std.time.ns_per_s + @as(u64, @intCast(time.nsec));
 }
 
 const expect = std.testing.expect;
@@ -179,8 +174,8 @@ test "realtime: a thread that does not sleep is put into the ordinary class, unt
     while (classNow() != ordinary_class) {}
     try expect(!isActive());
     // It stays there as long as it does not sleep: judged twice more.
-    const used = clock(.THREAD_CPUTIME_ID);
-    while (clock(.THREAD_CPUTIME_ID) - used < 3 * judged_every_ns) try expectEqual(ordinary_class, classNow());
+    const used = clock.nowNs(.THREAD_CPUTIME_ID);
+    while (clock.nowNs(.THREAD_CPUTIME_ID) - used < 3 * judged_every_ns) try expectEqual(ordinary_class, classNow());
     const pause: linux.timespec = .{ .sec = 0, .nsec = std.time.ns_per_ms };
     while (classNow() == ordinary_class) _ = linux.nanosleep(&pause, null);
     try expect(isActive());

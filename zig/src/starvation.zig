@@ -8,6 +8,7 @@
 
 const std = @import("std");
 const linux = std.os.linux;
+const clock = @import("clock.zig");
 const realtime = @import("realtime.zig");
 const schedstat = @import("schedstat.zig");
 const status = @import("status.zig");
@@ -79,7 +80,7 @@ pub fn begin() status.Error!void {
     const file = schedstat.open(@intCast(linux.gettid()));
     errdefer schedstat.close(file);
     const counts = schedstat.read(file) orelse return status.refuse(error.KernelUnsupported, .OPNOTSUPP);
-    watched = .{ .file = file, .judge = .init(realtime.clock(.MONOTONIC), counts) };
+    watched = .{ .file = file, .judge = .init(clock.nowNs(.MONOTONIC), counts) };
 }
 
 /// Watches the calling thread no longer, and puts it back into the ordinary class.
@@ -93,7 +94,7 @@ pub fn end() void {
 /// The calling thread has slept.
 pub fn slept() void {
     const thread = if (watched) |*known| known else return;
-    const now_ns = realtime.clock(.MONOTONIC);
+    const now_ns = clock.nowNs(.MONOTONIC);
     if (now_ns < thread.judge.due_ns) return;
     const counts = schedstat.read(thread.file) orelse return;
     switch (thread.judge.judge(now_ns, counts)) {
