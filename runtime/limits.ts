@@ -692,6 +692,8 @@ export const LAUNCH_TICKET_MAX_BYTES = 256;
 export const LAUNCH_WORD_MAX_BYTES = 256;
 /** The connections to one machine that a launcher has under way at one time: sshd drops others. */
 export const LAUNCH_CONNECTING_MAX = 4;
+/** How long `ssh` waits for a machine to answer when it connects, in seconds. */
+export const LAUNCH_CONNECT_S = 15;
 /** How often `ssh` looks whether a machine is still there, in seconds; it gives up after three. */
 export const LAUNCH_ALIVE_S = 5;
 /** The longest line of a node that its launcher keeps whole, in bytes. */

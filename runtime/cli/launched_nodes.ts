@@ -39,6 +39,8 @@ export interface NodeProcess {
   signal(signal: Deno.Signal): void;
   /** Kills the process, and those of its group. */
   kill(): void;
+  /** Kills what is left of its group once the process has ended. */
+  killRest(): void;
 }
 
 /** Starts the processes of nodes, and knows how far they are. */
@@ -215,6 +217,8 @@ class LaunchedNodes {
     const passed = turn.then(() => this.#pass(node));
     const { code, how } = await process.status;
     node.code = code;
+    // A node that was killed could not end what it had started.
+    if (code !== 0) process.killRest();
     node.exited.resolve();
     await turn;
     if (!node.begun) {

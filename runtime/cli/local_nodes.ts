@@ -76,6 +76,8 @@ class LocalStarter implements Starter {
 
   start(id: number): NodeProcess {
     const child = spawnNode(this.#launch, id, this.#turns.ticket(id), this.#common);
+    // The node leads a process group, so that its child processes are killed too.
+    const killGroup = (): void => sendSignal(-child.pid, "SIGKILL");
     return {
       stdout: child.stdout,
       stderr: child.stderr,
@@ -85,8 +87,8 @@ class LocalStarter implements Starter {
         how: signal === null ? `ended with exit code ${code}` : `was ended by ${signal}`,
       })),
       signal: (signal) => sendSignal(child.pid, signal),
-      // The node leads a process group, so that its child processes are killed too.
-      kill: () => sendSignal(-child.pid, "SIGKILL"),
+      kill: killGroup,
+      killRest: killGroup,
     };
   }
 

@@ -257,7 +257,7 @@ class RemoteNode implements NodeProcess, Disposable {
   kill(): void {
     this.#heardAll.resolve();
     this.#isKilled = true;
-    this.#killGroup();
+    this.killRest();
     this.#withSession((session) => {
       if (!this.#isBegun) void session.endInput();
       session.endSoon();
@@ -265,7 +265,7 @@ class RemoteNode implements NodeProcess, Disposable {
   }
 
   /** Kills the process and its group, if they are known. */
-  #killGroup(): void {
+  killRest(): void {
     if (this.#process === undefined) return;
     const { pid, group } = this.#process;
     this.#host.signal("SIGKILL", pid, -group);
@@ -283,7 +283,7 @@ class RemoteNode implements NodeProcess, Disposable {
       this.#process = { pid: number, group: Number(second) };
       this.#starting.resolve();
       for (const signal of this.#pending) this.#host.signal(signal, number);
-      if (this.#isKilled) this.#killGroup();
+      if (this.#isKilled) this.killRest();
     } else if (what === "ended") {
       this.#code = number;
       this.#ending.resolve();

@@ -1,6 +1,6 @@
 /** A script that runs on another machine, by `ssh`. */
 
-import { LAUNCH_ALIVE_S, LAUNCH_OUTPUT_MAX_MS } from "../limits.ts";
+import { LAUNCH_ALIVE_S, LAUNCH_CONNECT_S, LAUNCH_OUTPUT_MAX_MS } from "../limits.ts";
 import { startProcess } from "./node_process.ts";
 import { loaderCommand } from "./shell_words.ts";
 
@@ -29,7 +29,11 @@ export class SshSession {
    * @throws {TdsmError} When `ssh` cannot be started.
    */
   constructor(ssh: readonly string[], destination: string) {
-    const options = ["BatchMode=yes", `ServerAliveInterval=${LAUNCH_ALIVE_S}`];
+    const options = [
+      "BatchMode=yes",
+      `ConnectTimeout=${LAUNCH_CONNECT_S}`,
+      `ServerAliveInterval=${LAUNCH_ALIVE_S}`,
+    ];
     const [command, ...words] = ssh;
     this.#process = startProcess(
       `${command}, to reach ${destination}`,

@@ -4,6 +4,7 @@
  */
 
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { LAUNCH_CONNECT_S } from "../../runtime/limits.ts";
 import { withFolder } from "../support/folder.ts";
 import { ProcessCluster, type TestProcess } from "../support/process_cluster.ts";
 import { untilEnded, untilProcesses } from "../support/processes.ts";
@@ -181,6 +182,41 @@ Deno.test("launch --hosts: a machine that cannot be reached, and an ssh that is 
       /^tdsm: error: Cannot start no-such-ssh, to reach a: .*NotFound|entity/m,
     );
     assertEquals(none.code, 70);
+  });
+});
+
+Deno.test("launch --hosts: ssh waits for a machine that does not answer for a bounded time, and says so", async () => {
+  await using cluster = new ProcessCluster();
+  await withFolder(async (folder) => {
+    const ssh = `${folder}/ssh`;
+    const waits = `#!/bin/sh
+for word; do
+  case $word in
+    ConnectTimeout=*) echo "ssh: no answer within \${word#*=} s" >&2; exit 255 ;;
+  esac
+done
+sleep 3600
+`;
+    await Deno.writeTextFile(ssh, waits, { mode: 0o755 });
+    const args = [...LAUNCHER, "--ssh", ssh, "--hosts", "a", PROGRAM, "stay"];
+    const { code, stderr } = await cluster.spawn("launcher", { args }).exit();
+    assertEquals([code, stderr], [
+      70,
+      `[1] ssh: no answer within ${LAUNCH_CONNECT_S} s\n` +
+      "tdsm: node 1 could not be started on a: ssh ended with exit code 255\n",
+    ]);
+  });
+});
+
+Deno.test("launch --hosts: a node that is killed from outside leaves none of its group", async () => {
+  await withHosts(async (cluster, launched) => {
+    const launcher = cluster.spawn("launcher", { args: launched("a", "-A", PROGRAM, "parent") });
+    const [, ...pids] = await launcher.untilPrinted(/process (\d+) has child (\d+)/);
+    const [node, child] = pids.map(Number);
+    Deno.kill(node!, "SIGKILL");
+    const { code, stderr } = await launcher.exit();
+    assertEquals(code, 128 + 9, stderr);
+    await cluster.bounded("the end of the group", untilEnded([node!, child!]));
   });
 });
 

@@ -212,6 +212,18 @@ Deno.test("launch: a node that is killed ends all, with 128 and the signal", asy
   await cluster.bounded("the end of all nodes", untilEnded(pids));
 });
 
+Deno.test("launch: a node that is killed leaves none of its group", async () => {
+  await using cluster = new ProcessCluster();
+  const args = [...LAUNCHER, "-A", "-n", "2", PROGRAM, "parent"];
+  const launcher = cluster.spawn("launcher", { args });
+  const [, ...pids] = await launcher.untilPrinted(/^\[2\] process (\d+) has child (\d+)$/m);
+  const [node, child] = pids.map(Number);
+  Deno.kill(node!, "SIGKILL");
+  const { code, stderr } = await launcher.exit();
+  assertEquals(code, 128 + 9, stderr);
+  await cluster.bounded("the end of the group", untilEnded([node!, child!]));
+});
+
 for (const [signal, number] of [["SIGHUP", 1], ["SIGINT", 2], ["SIGTERM", 15]] as const) {
   Deno.test(`launch: ${signal} comes to each node once, and all can end well`, async () => {
     await using cluster = new ProcessCluster();
