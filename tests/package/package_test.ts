@@ -222,11 +222,17 @@ Deno.test("package: a checkout in links, with and without a package.json", async
 Deno.test("package: deno link to a checkout", async () => {
   const lines = "deno link path/to/tdsm\ndeno run --allow-ffi --allow-net program.ts\n";
   assertStringIncludes(await Deno.readTextFile(`${ROOT}/README.md`), lines);
-  // Deno fetches what the import map of the checkout names, though a program needs none of it.
+  // Deno fetches what `imports` of the checkout names, though a program needs none of it.
   using scratch = new Scratch("own");
   scratch.write("deno.json", { imports: OWN });
   await scratch.deno(["link", ROOT]);
   assertEquals(scratch.read("deno.json")["imports"], OWN);
+  const fetched = Object.keys(scratch.read("deno.lock")["npm"] as object);
+  assertEquals(fetched.map((name) => name.replace(/@[^@]+$/, "")), [
+    "@logtape/logtape",
+    "deno-std",
+    "lz4-wasm",
+  ]);
   await scratch.runProgram();
 });
 

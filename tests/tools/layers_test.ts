@@ -173,8 +173,12 @@ Deno.test("layers: what a program imports needs no import map", () => {
 });
 
 Deno.test("layers: an example can be copied: it imports packages, and files beside it", () => {
-  const { imports } = JSON.parse(Deno.readTextFileSync(`${ROOT}/deno.json`));
-  const packages = ["@tdsm/runtime", ...Object.keys(imports)];
+  const { imports, scopes } = JSON.parse(Deno.readTextFileSync(`${ROOT}/deno.json`));
+  const packages = [
+    "@tdsm/runtime",
+    ...Object.keys(imports),
+    ...Object.keys(scopes["./examples/"]),
+  ];
   const paths = sources("examples");
   assert(paths.includes("examples/heat.ts"), "the examples were found");
   const others = paths.flatMap((path) => {
@@ -184,6 +188,17 @@ Deno.test("layers: an example can be copied: it imports packages, and files besi
       .map((name) => `${path}: ${name}`);
   });
   assertEquals(others, []);
+});
+
+Deno.test("layers: deno link fetches no package that only examples or tests use: scopes name those", () => {
+  const { imports } = JSON.parse(Deno.readTextFileSync(`${ROOT}/deno.json`));
+  const texts = sources("runtime").map((path) => Deno.readTextFileSync(`${ROOT}/${path}`));
+  const packageOf = (specifier: string) => /^npm:\/?((?:@[^/]+\/)?[^@/]+)/.exec(specifier)![1]!;
+  const used = Object.entries<string>(imports)
+    .filter(([name]) => texts.some((text) => text.includes(`"${name}"`)))
+    .map(([, specifier]) => packageOf(specifier));
+  assert(used.includes("lz4-wasm"), "the names were found");
+  assertEquals(new Set(Object.values<string>(imports).map(packageOf)), new Set(used));
 });
 
 Deno.test("layers: what is bundled of Deno's std is what deno.json names", async () => {
