@@ -110,7 +110,7 @@ export function openLibrary(options: OpenLibraryOptions = {}): TdsmLibrary {
     checkVersion(library, path);
     return new TdsmLibrary(library, path);
   }
-  throw notFound(attempts);
+  throw notFound(attempts, options.path !== undefined);
 }
 
 /**
@@ -191,15 +191,18 @@ function checkVersion(library: TdsmDynamicLibrary, path: string): void {
   );
 }
 
-function notFound(attempts: readonly Attempt[]): TdsmError {
+function notFound(attempts: readonly Attempt[], isGiven: boolean): TdsmError {
   const tried = attempts.length === 0
     ? "no path is known here, and none was given"
-    : attempts.map(({ path, origin, cause }) => `${path} (${origin}: ${reason(cause)})`).join("; ");
+    : attempts.map(({ path, origin, cause }) => `${origin}: ${loadReason(cause, path)}`).join("; ");
+  const isCheckout = builtLibraryPath() !== undefined;
+  const byDefault = isCheckout ? "the one that `./tdsm build` makes" : "the one of the package";
+  const remedy = isGiven
+    ? `Name one that is there, or none: then it is ${byDefault}`
+    : `${isCheckout ? "Build it with `./tdsm build`, or name" : "Name"} one with --library`;
   return new TdsmError(
     "LibraryNotFound",
-    `Cannot load libtdsm.so: ${tried}; ${
-      builtLibraryPath() === undefined ? "" : "build it with `./tdsm build`, or "
-    }name it with TDSM_LIBRARY and --allow-env=TDSM_LIBRARY`,
+    `Cannot load libtdsm.so: ${tried}. ${remedy}`,
     {
       operation: "load",
       cause: attempts.length === 1 ? attempts[0]?.cause : new AggregateError(
@@ -210,7 +213,14 @@ function notFound(attempts: readonly Attempt[]): TdsmError {
   );
 }
 
-function reason(cause: unknown): string {
-  const message = reasonOf(cause);
-  return message.replace(/^(?:Could not open library: )+/, "");
+/**
+ * Why the loader has not opened a library.
+ *
+ * @param cause What {@linkcode Deno.dlopen} has thrown.
+ * @param path The path that it was given.
+ * @returns The loader's own words, which begin with the path.
+ */
+export function loadReason(cause: unknown, path: string): string {
+  const reason = reasonOf(cause).replace(/^(?:Could not open library: )+/, "");
+  return reason.startsWith(path) ? reason : `${path}: ${reason}`;
 }

@@ -7,7 +7,7 @@
 import { fileURLToPath } from "node:url";
 import { reasonOf, TdsmError, type TdsmErrorCode } from "../runtime/errors.ts";
 import { MODULE_INFO, nameErrno, PATH_MAX_BYTES, PROBLEMS, statusError, STATUSES } from "./abi.ts";
-import { requireFfiPermission, type TdsmLibrary } from "./library.ts";
+import { loadReason, requireFfiPermission, type TdsmLibrary } from "./library.ts";
 import type { NativeRegion } from "./native.ts";
 import { cString, LITTLE_ENDIAN, viewMemory } from "./native_values.ts";
 
@@ -158,10 +158,14 @@ export class NativeModule<Symbols extends Deno.ForeignLibraryInterface> implemen
     try {
       dynamic = Deno.dlopen(path, symbols);
     } catch (cause) {
-      const reason = reasonOf(cause);
+      const reason = loadReason(cause, path);
       // The loader looks for a bare name only where the system has its libraries.
-      const remedy = path.includes("/") ? "" : `. For a file in the current folder write ./${path}`;
-      const message = `Cannot load ${path}: ${reason}${remedy}`;
+      const remedy = !path.includes("/")
+        ? `. For a file in the current folder write ./${path}`
+        : reason.startsWith(`${path}: cannot open shared object file: No such file`)
+        ? ". Build it there, or give the path where it is"
+        : "";
+      const message = `Cannot load ${reason}${remedy}`;
       throw new TdsmError("LibraryNotFound", message, { operation: "load", cause });
     }
     let found: { module: number; section: ModuleSection } | undefined;
