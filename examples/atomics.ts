@@ -11,17 +11,18 @@ const JOBS = 2_000;
 const WORKERS = 2;
 const END = -1;
 
-function work(job: WorkerJob): Promise<number> {
+/** What becomes of a Worker: it is at work, and later it has done so many jobs. */
+function work(job: WorkerJob): { started: Promise<void>; done: Promise<number> } {
   const url = new URL("atomics_worker.ts", import.meta.url);
   const worker = new Worker(url, { type: "module" });
-  return new Promise<number>((resolve, reject) => {
-    worker.onmessage = ({ data }) => resolve(data);
-    worker.onerror = (event) => {
-      event.preventDefault();
-      reject(new Error(event.message));
-    };
-    worker.postMessage(job);
-  }).finally(() => worker.terminate());
+  const [started, done] = [Promise.withResolvers<void>(), Promise.withResolvers<number>()];
+  worker.onmessage = ({ data }) => data === "started" ? started.resolve() : done.resolve(data);
+  worker.onerror = (event) => {
+    event.preventDefault(); // run tells it, and so not Deno as well
+    done.reject(event);
+  };
+  worker.postMessage(job);
+  return { started: started.promise, done: done.promise.finally(() => worker.terminate()) };
 }
 
 async function main(node: Node): Promise<void> {
@@ -32,6 +33,8 @@ async function main(node: Node): Promise<void> {
   ].map((cells) => node.offsetOf(cells)) as [number, number];
   const job: WorkerJob = { handle: node.handle, jobs, results };
   const workers = Array.from({ length: WORKERS }, () => work(job));
+  // This thread hears of a Worker that cannot start only as long as it does not sleep.
+  await Promise.all(workers.map(({ started, done }) => Promise.race([started, done])));
   if (node.id === 1) {
     // This thread sleeps in Atomics.wait as well, where a queue is full or empty.
     const [to, from] = [new Queue(node.shared, jobs), new Queue(node.shared, results)];
@@ -45,8 +48,9 @@ async function main(node: Node): Promise<void> {
     if (sum !== expected) throw new Error(`The squares add up to ${sum}, not to ${expected}`);
     console.log(`${JOBS} squares by Workers of ${nodes} nodes add up to ${sum}`);
   }
-  console.log(`My Workers did ${(await Promise.all(workers)).join(" and ")} of them`);
+  const counts = await Promise.all(workers.map(({ done }) => done));
+  console.log(`My Workers did ${counts.join(" and ")} of them`);
   console.log("OK");
 }
 
-await run(main);
+await run(main, { programFlags: [] });

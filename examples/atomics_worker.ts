@@ -19,6 +19,7 @@ program.onmessage = ({ data: { handle, jobs, results } }: MessageEvent<WorkerJob
   {
     // From here on Atomics of this thread wait for threads of other nodes, too.
     using node = attach(handle);
+    program.postMessage("started");
     const [from, to] = [new Queue(node.shared, jobs), new Queue(node.shared, results)];
     for (let job = from.take(); job >= 0; job = from.take()) {
       to.put(job * job);

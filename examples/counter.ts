@@ -37,4 +37,4 @@ async function main(node: Node): Promise<void> {
 }
 
 // The module's table alone is as large as the region that there is by default.
-await run(main, { size: "128MiB" });
+await run(main, { size: "128MiB", programFlags: [] });

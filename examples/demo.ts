@@ -152,4 +152,4 @@ async function main(node: Node): Promise<void> {
   if (node.id === 1) console.log("OK");
 }
 
-await run(main);
+await run(main, { programFlags: [] });

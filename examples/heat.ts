@@ -83,4 +83,4 @@ function check(plate: Float64Array, ms: number): void {
   console.log("OK");
 }
 
-await run(main);
+await run(main, { programFlags: [] });

@@ -59,7 +59,10 @@ async function startWorker(job: Job): Promise<number> {
   const worker = new Worker(import.meta.url, { type: "module" });
   const { promise, resolve, reject } = Promise.withResolvers<number>();
   worker.onmessage = ({ data }) => resolve(data);
-  worker.onerror = reject;
+  worker.onerror = (event) => {
+    event.preventDefault(); // run tells it, and so not Deno as well
+    reject(event);
+  };
   worker.postMessage(job);
   try {
     return await promise;
@@ -115,5 +118,5 @@ if ("WorkerGlobalScope" in globalThis) {
   const thread = self as unknown as Worker;
   thread.onmessage = ({ data }: MessageEvent<Job>) => thread.postMessage(work(data));
 } else {
-  await run(main);
+  await run(main, { programFlags: [] });
 }

@@ -21,7 +21,7 @@ import {
   WORKER_ADDITIONS,
   WORKERS_MAX,
 } from "./memtest_steps.ts";
-import { type Measured, type Progress, showProgress } from "./progress.ts";
+import { type Measured, type Progress, readVariable, showProgress } from "./progress.ts";
 
 /** How many nodes take part where neither `--nodes` nor NODES says so. */
 const NODES_DEFAULT = "3";
@@ -129,7 +129,7 @@ async function follow(node: Node): Promise<void> {
 let leads = false;
 await run(async (node) => {
   const flags = parseArgs(Deno.args, { string: ["nodes", "workers"] });
-  const nodes = Number(flags.nodes ?? (Deno.env.get("NODES") || NODES_DEFAULT));
+  const nodes = Number(flags.nodes ?? (readVariable("NODES") || NODES_DEFAULT));
   leads = node.id === 1;
   await (leads ? lead(node, nodes, Number(flags.workers ?? 0)) : follow(node));
 }, {

@@ -8,7 +8,18 @@ const INTERVAL_MS = 100;
 const DELAY_MS = 500;
 
 /** Whether stderr ends on a terminal: the launcher, which passes it on, says so by the variable. */
-const showsProgress = Deno.stderr.isTerminal() || !!Deno.env.get("TDSM_TERMINAL");
+const showsProgress = Deno.stderr.isTerminal() || !!readVariable("TDSM_TERMINAL");
+
+/**
+ * Reads an environment variable, where the program may: so it needs no permission.
+ *
+ * @param variable Its name.
+ * @returns What it has.
+ */
+export function readVariable(variable: string): string | undefined {
+  const { state } = Deno.permissions.querySync({ name: "env", variable });
+  return state === "granted" ? Deno.env.get(variable) : undefined;
+}
 
 /** Something that goes on. Dispose of it when it is done. */
 export interface Progress extends Disposable {

@@ -43,4 +43,4 @@ async function main(node: Node): Promise<void> {
   console.log("OK");
 }
 
-await run(main);
+await run(main, { programFlags: [] });

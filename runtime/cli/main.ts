@@ -27,7 +27,7 @@ import { START_COMMAND, WASM_COMMAND } from "../start_command.ts";
 const MODES = ["doctor", "status", "watch", "json", "new-key"] as const;
 type Mode = typeof MODES[number];
 /** Every flag of the program but the settings. */
-const FLAGS: ProgramFlags = { names: [...MODES, "dashboard", "help", "version"], only: true };
+const FLAGS: ProgramFlags = { names: [...MODES, "dashboard", "help", "version"], others: "none" };
 
 /** The text of `--help`. */
 const help = (): string =>

@@ -97,7 +97,7 @@ function settingsOf(
       Boolean(environment(variable!));
   };
   const resolve = (options: NodeOptions): Settings =>
-    resolveSettings(options, flags, environment, { names: [], only: true }).settings;
+    resolveSettings(options, flags, environment, { names: [], others: "none" }).settings;
   const settings = resolve({});
   const mayHost = settings.directory || settings.rendezvous.kind !== "flags";
   const size = maximum * WASM_PAGE_BYTES + WASM_REGION_SPARE_BYTES;

@@ -5,9 +5,9 @@
 import { exitCodeOf, exitCodeOfStart, TdsmError } from "../errors.ts";
 import { readEnvironment, resolveSettings } from "../settings/settings.ts";
 import type { NodeOptions, Settings } from "../settings/types.ts";
-import { refused } from "../settings/flags.ts";
+import { type ProgramFlags, refused } from "../settings/flags.ts";
 import { show } from "../arguments/show.ts";
-import { asksForHelp, settingsHelp } from "../settings/help.ts";
+import { asksForHelp, HELP_FLAGS, settingsHelp } from "../settings/help.ts";
 import { START_COMMAND } from "../start_command.ts";
 import { VERSION } from "../version.ts";
 import { startNode } from "./join.ts";
@@ -29,18 +29,19 @@ arguments behind --, are those of the program.`;
 /**
  * The options of {@linkcode run}: the settings of the node, and how the program's flags are read.
  *
- * @example A program with a flag that is nearly one of the runtime
+ * @example A program with a flag of its own, which is nearly one of the runtime
  * ```ts ignore
  * import { run } from "@tdsm/runtime";
  *
- * // `--sort` is near to `--port`, and would be refused.
+ * // Without being named, `--sort` would be refused: it is near to `--port`.
  * await run(main, { programFlags: ["sort"] });
  * ```
  */
 export interface RunOptions extends NodeOptions {
   /**
-   * Flags of the program's own, with or without dashes. Name only those that resemble a setting,
-   * such as `sort` beside `port`, and `help` where the program prints a help text of its own.
+   * All flags of the program's own, with or without dashes, `help` among them where the program
+   * prints a help text of its own. Any other flag is then refused, unless it stands behind `--`.
+   * Where this is left out, flags that resemble no setting are the program's.
    */
   readonly programFlags?: readonly string[] | undefined;
 }
@@ -48,11 +49,12 @@ export interface RunOptions extends NodeOptions {
 /**
  * Joins a cluster, runs a program on its node, and leaves.
  *
- * Settings come from `options`, then from the program's arguments, then from the environment as far
- * as it may be read, then from the defaults. An argument that is nearly a flag of the runtime is
- * refused; others are left for the program, and so is all behind `--`. `--help` shows the settings
- * and ends the process. With `rpcServer` the program is not executed: the node serves until the
- * directory node ends the cluster. With `nodes` the program begins once so many nodes have joined.
+ * Settings come from `options`, then from the program's arguments, then from the environment as
+ * far as it may be read, then from the defaults. An argument that is nearly a flag of the runtime
+ * is refused; others are left for the program, unless `programFlags` names those that it has. All
+ * behind `--` is the program's. `--help` shows the settings and ends the process. With `rpcServer`
+ * the program is not executed: the node serves until the directory node ends the cluster. With
+ * `nodes` the program begins once so many nodes have joined.
  *
  * An error is printed at once. An error that `main` throws, or that nothing in the program catches,
  * ends the cluster: every node ends with `NodeFailed`; with `onError: "leave"` this node only
@@ -82,7 +84,7 @@ export interface RunOptions extends NodeOptions {
  */
 export async function run(
   main: (node: Node) => void | Promise<void>,
-  { programFlags = [], ...options }: RunOptions = {},
+  { programFlags, ...options }: RunOptions = {},
 ): Promise<void> {
   if (typeof main !== "function") {
     // Here, before the node joins: a cluster must not end over it.
@@ -215,16 +217,15 @@ class RunningProgram implements EventListenerObject, Disposable {
 
 async function start(
   options: NodeOptions,
-  programFlags: readonly string[],
+  programFlags: readonly string[] | undefined,
 ): Promise<{ node: Node; settings: Settings }> {
   try {
-    if (!Array.isArray(programFlags)) {
-      const given = Deno.inspect(programFlags);
-      throw refused(`Cannot use ${given} of option programFlags: it must be a list of flags`);
-    }
-    const program = { names: programFlags.map((name) => name.replace(/^--?/, "")) };
+    const names = flagNames(programFlags);
+    const program: ProgramFlags = programFlags === undefined
+      ? { names }
+      : { names: [...names, ...HELP_FLAGS], others: "arguments" };
     const { settings, rest } = resolveSettings(options, Deno.args, readEnvironment(), program);
-    if (asksForHelp(rest, program.names)) {
+    if (asksForHelp(rest, names)) {
       console.log(help());
       Deno.exit(0);
     }
@@ -233,6 +234,13 @@ async function start(
     report(error, exitCodeOfStart(error), "The node cannot start");
     throw error;
   }
+}
+
+/** The flags of the program's own, without their dashes. */
+function flagNames(programFlags: readonly string[] = []): string[] {
+  if (Array.isArray(programFlags)) return programFlags.map((name) => name.replace(/^--?/, ""));
+  const given = Deno.inspect(programFlags);
+  throw refused(`Cannot use ${given} of option programFlags: it must be a list of flags`);
 }
 
 /** The most likely cause of EFAULT at a node in user mode only. */

@@ -28,8 +28,8 @@ const FLAG_NAMES: ReadonlyMap<string, string> = new Map([
 export interface ProgramFlags {
   /** Those that are the program's own however near they are to a setting, without their dashes. */
   readonly names: readonly string[];
-  /** Whether there are no others, nor arguments: all else is refused. */
-  readonly only?: boolean;
+  /** What else the program takes; without it, other flags and arguments. */
+  readonly others?: "arguments" | "none";
 }
 
 /**
@@ -71,7 +71,7 @@ export function readFlags(
       else own.push(flag);
     }
   }
-  if (program.only) refuseOthers(rest, program.names);
+  if (program.others !== undefined) refuseOthers(rest, program);
   // Kinds turn text from a flag and from the environment into values alike.
   const flags = parseArgs(own, { string: [...VALUES, ...SWITCHES], negatable: SWITCHES });
   return { flags, rest };
@@ -100,17 +100,27 @@ function readSwitch(
   return undefined;
 }
 
-function nearlyRight(flag: string, right: string, { only = false }: ProgramFlags): TdsmError {
-  const others = only
-    ? ""
-    : " A flag of the program's own goes behind --, or is named in programFlags of run";
-  return refused(`Cannot use flag ${flag}: did you mean --${right}?${others}`);
+function nearlyRight(flag: string, right: string, { others }: ProgramFlags): TdsmError {
+  // A program that has named its flags has said that this is none of them.
+  const remedy = others === undefined
+    ? " A flag of the program's own goes behind --, or is named in programFlags of run"
+    : "";
+  return refused(`Cannot use flag ${flag}: did you mean --${right}?${remedy}`);
 }
 
-/** Refuses what is none of the program's own flags, where it takes nothing else. */
-function refuseOthers(rest: readonly string[], names: readonly string[]): void {
-  const other = rest.find((arg) => !names.some((name) => arg === `--${name}`));
+/** Refuses what is none of the program's own flags, where it takes no others. */
+function refuseOthers(rest: readonly string[], { names, others }: ProgramFlags): void {
+  const isOther = others === "none"
+    ? (arg: string) => !names.some((name) => arg === `--${name}`)
+    : (arg: string) => isFlag(arg) && !names.includes(arg.replace(/^--?|=.*$/gs, ""));
+  const end = others === "none" ? -1 : rest.indexOf("--");
+  const other = (end === -1 ? rest : rest.slice(0, end)).find(isOther);
   if (other !== undefined) throw unknownArgument(other, names);
+}
+
+/** Whether an argument is a flag: no negative number, and no dash for a standard stream. */
+function isFlag(arg: string): boolean {
+  return /^--?[^-\d.]/.test(arg);
 }
 
 /**
@@ -122,7 +132,9 @@ function refuseOthers(rest: readonly string[], names: readonly string[]): void {
  */
 export function unknownArgument(arg: string, names: readonly string[]): TdsmError {
   const name = /^--?([^=]+)/.exec(arg)?.[1];
-  const near = name === undefined ? undefined : nearestName(name, names);
+  // One letter is near to any other.
+  const words = names.filter((own) => own.length > 1);
+  const near = name === undefined ? undefined : nearestName(name, words);
   const remedy = near === undefined ? "--help tells what there is" : `did you mean --${near}?`;
   return refused(`Cannot use ${arg}: ${remedy}`);
 }

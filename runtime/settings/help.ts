@@ -7,6 +7,8 @@ const ROWS: readonly (readonly [string, Setting<unknown>])[] = Object.entries(SE
 /** The most columns of a line of `--help`, and of other texts for a terminal. */
 export const WIDTH_MAX = 80;
 const INDENT = "  ";
+/** The flags that ask for help, `--help` and `-h`, without their dashes. */
+export const HELP_FLAGS = ["help", "h"] as const;
 
 /** A row of `--help`: the flag, and what it does, a line or more for each text. */
 type HelpRow = readonly [flag: string, texts: readonly string[]];
@@ -115,7 +117,7 @@ export function asksForHelp(
 ): boolean {
   const end = args.indexOf("--");
   const flags = end === -1 ? args : args.slice(0, end);
-  return ["help", "h"].some((name) =>
+  return HELP_FLAGS.some((name) =>
     !programFlags.includes(name) && flags.includes(name === "h" ? "-h" : `--${name}`)
   );
 }

@@ -198,7 +198,7 @@ Deno.test("resolveSettings: a flag that is nearly right is the program's where i
 });
 
 Deno.test("resolveSettings: a program without arguments refuses what is none of its flags", () => {
-  const program = { names: ["status", "help"], only: true };
+  const program: ProgramFlags = { names: ["status", "help"], others: "none" };
   const refusals: [arg: string, message: string][] = [
     ["--sise", "Cannot use flag --sise: did you mean --size?"],
     ["--stats", "Cannot use --stats: did you mean --status?"],
@@ -210,6 +210,22 @@ Deno.test("resolveSettings: a program without arguments refuses what is none of 
   ];
   for (const [arg, message] of refusals) assertEquals(refusal({}, [arg], {}, program), message);
   assertEquals(resolve({}, ["--port=1", "--status"], {}, program).rest, ["--status"]);
+});
+
+Deno.test("resolveSettings: a program that has named its flags refuses all others, but no arguments", () => {
+  const program: ProgramFlags = { names: ["apart", "n", "help", "h"], others: "arguments" };
+  const refusals: [arg: string, message: string][] = [
+    ["--sise", "Cannot use flag --sise: did you mean --size?"],
+    ["--appart", "Cannot use --appart: did you mean --apart?"],
+    ["--appart=1", "Cannot use --appart=1: did you mean --apart?"],
+    ["--foo", "Cannot use --foo: --help tells what there is"],
+    ["-x", "Cannot use -x: --help tells what there is"],
+  ];
+  for (const [arg, message] of refusals) {
+    assertEquals(refusal({}, ["file", arg], {}, program), message);
+  }
+  const rest = ["file", "-", "-1", "-.5", "--apart", "--apart=1", "-n", "-n=2", "--", "--foo"];
+  assertEquals(resolve({}, ["--port=1", ...rest], {}, program).rest, rest);
 });
 
 Deno.test("resolveSettings: an option that is no setting is refused, and the one that was meant is named", () => {

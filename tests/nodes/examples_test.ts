@@ -11,9 +11,22 @@ import { ProcessCluster } from "../support/process_cluster.ts";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 
+/** What a node needs, and no more. */
+const PERMISSIONS = ["run", "--no-prompt", "--allow-ffi", "--allow-net"];
+
+/** The source of an example; nothing for a folder. */
+function textOf(name: string): string {
+  return name.endsWith(".ts") ? Deno.readTextFileSync(`${ROOT}examples/${name}`) : "";
+}
+
+/** What was printed, but for packages that Deno had yet to fetch. */
+function withoutDownloads(stderr: string): string {
+  return stderr.replace(/^(?:\[\d\] )?Download .*\n/gm, "");
+}
+
 /** The words after `./tdsm launch` that an example names in its first lines. */
-async function launchedAs(name: string): Promise<string[]> {
-  const text = await Deno.readTextFile(`${ROOT}examples/${name}.ts`);
+function launchedAs(name: string): string[] {
+  const text = textOf(`${name}.ts`);
   const [, words] = /^\/\/ {3}\.\/tdsm launch (.* examples\/\w+\.ts)$/m.exec(text)!;
   return words!.replace("examples/", `${ROOT}examples/`).split(" ");
 }
@@ -22,9 +35,9 @@ async function launchedAs(name: string): Promise<string[]> {
 async function runWell(name: string, cwd = ROOT): Promise<(node: number) => string> {
   await using cluster = new ProcessCluster();
   const launcher = ["run", "-A", "--no-prompt", `${ROOT}runtime/cli/launch.ts`];
-  const args = [...launcher, ...await launchedAs(name)];
+  const args = [...launcher, ...launchedAs(name)];
   const { code, stdout, stderr } = await cluster.spawn(name, { args, cwd }).exit();
-  assertEquals([code, stderr], [0, ""], stdout);
+  assertEquals([code, withoutDownloads(stderr)], [0, ""], stdout);
   const linesOf = (node: number) =>
     stdout.split("\n").filter((line) => line.startsWith(`[${node}] `)).map((line) => line.slice(4));
   assertEquals(linesOf(1).at(-1), "OK");
@@ -78,6 +91,40 @@ Deno.test("vector_add: three consoles, of which the second and the third end by 
   assertEquals([code, stdout.trimEnd().split("\n").at(-1)], [0, "OK"]);
   const ends = await Promise.all(servers.map((process) => process.exit()));
   assertEquals(ends.map(({ code, stdout, stderr }) => [code, stdout + stderr]), [[0, ""], [0, ""]]);
+});
+
+Deno.test("examples: a flag that none has is refused, before anything starts", async () => {
+  const names = [...Deno.readDirSync(`${ROOT}examples`)].map(({ name }) => name)
+    .filter((name) => /\brun\(main\b/.test(textOf(name)));
+  assert(names.includes("heat.ts") && names.length >= 8, `${names}`);
+  await using cluster = new ProcessCluster();
+  const refusals = await Promise.all(names.map(async (name) => {
+    const args = [...PERMISSIONS, `examples/${name}`, "--foo"];
+    const { code, stdout, stderr } = await cluster.spawn(name, { args }).exit();
+    return [name, code, stdout, withoutDownloads(stderr)];
+  }));
+  const line = "tdsm: error: Cannot use --foo: --help tells what there is (InvalidOption)\n";
+  assertEquals(refusals, names.map((name) => [name, 2, "", line]));
+});
+
+Deno.test("examples: what cannot start its Workers, or read its environment, says so and ends", async () => {
+  await using cluster = new ProcessCluster();
+  const start = (name: string) => {
+    const args = [...PERMISSIONS, `examples/${name}`, "--directory", "--port=0"];
+    return cluster.spawn(name, { args }).exit();
+  };
+  for (const name of ["atomics.ts", "mandelbrot.ts"]) {
+    const { code, stderr } = await start(name);
+    assertEquals(code, 1, stderr);
+    assertMatch(
+      stderr,
+      /^tdsm: error: The program of node 1 has failed: Requires read access to /m,
+    );
+  }
+  const args = [...PERMISSIONS, "examples/memtest.ts", "--directory", "--port=0", "--nodes=1"];
+  const { code, stderr } = await cluster.spawn("memtest", { args }).exit();
+  assertEquals(code, 1, stderr);
+  assertMatch(stderr, /^tdsm: error: .* MemtestError: The test is for 2 to 64 nodes/);
 });
 
 Deno.test("demo and vector_add say what they need where no other node is there", async () => {
