@@ -330,6 +330,11 @@ export class Cluster<Node extends Member = Member> {
     return this.#members.peers;
   }
 
+  /** At the directory node: whether another node is there, or has been. */
+  get hasMet(): boolean {
+    return this.#members.latest !== this.self;
+  }
+
   /** At the directory node: the other nodes that have work of their own to finish. */
   get working(): NodeId[] {
     return this.#members.working;

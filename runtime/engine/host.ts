@@ -365,8 +365,8 @@ export class EngineHost implements Member {
 
   /** At the directory node: every thread waits, and maybe nobody is left to end that. */
   #stuck(waits: StuckWaits): void {
-    // `run` says by itself that the directory node is still alone.
-    if (this.#start.ownsProcess && this.#cluster.peers.length === 0) return;
+    // Of a directory node that is still alone, `run` says by itself how others join.
+    if (this.#start.ownsProcess && !this.#cluster.hasMet) return;
     this.log(Level.Warning, describeStuck(waits));
   }
 

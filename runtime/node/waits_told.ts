@@ -30,8 +30,8 @@ export function tellWhileJoining(
 }
 
 /**
- * Prints once how other nodes join, if a directory node is still alone after a moment: its program
- * may silently wait for them. The hint is for people, so it is printed on a terminal, or where the
+ * Prints once how other nodes join, if a directory node is alone after a moment: its program may
+ * silently wait for them. The hint is for people, so it is printed on a terminal, or where the
  * log level includes information. Elsewhere it is printed later, as a warning, and only if a call
  * of the program waits: the output of a program that needs no other node stays as it is.
  *
@@ -48,7 +48,7 @@ export function tellWhileAlone(node: Node, { logLevel }: Settings): Disposable {
     if (node.toJSON().peers.length > 0) return;
     const { address, port } = node;
     const at = formatAddress({ hostname: isWildcard(address) ? "HOST" : address, port });
-    return `No other node is here yet. Others join with --directory-address ${at}`;
+    return `No other node is here. Others join with --directory-address ${at}`;
   }, { node: node.id });
 }
 

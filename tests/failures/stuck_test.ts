@@ -1,6 +1,7 @@
 /** A wait at a barrier that nobody is left to end says so. */
 
 import { assertEquals, assertMatch } from "@std/assert";
+import { inlineProgram } from "../support/inline_program.ts";
 import { ProcessCluster } from "../support/process_cluster.ts";
 
 Deno.test("stuck: where every thread of every node waits, some at a barrier, the directory node says so", async () => {
@@ -20,4 +21,21 @@ Deno.test("stuck: where every thread of every node waits, some at a barrier, the
   assertEquals(await waiting, false);
   await first!.evaluate((node) => node.semaphore(7n).release());
   await other;
+});
+
+Deno.test("stuck: a directory node that waits for one that has left says so, too", async () => {
+  await using cluster = new ProcessCluster();
+  const program = `await run(async (node) => {
+    if (node.id === 1) console.log(node.port);
+    else return;
+    await node.waitForPeer(2);
+    await node.barrier("phase", 2).wait();
+  });`;
+  const first = inlineProgram(cluster, "first", program, { flags: ["--port=0"] });
+  const [port] = await first.untilPrinted(/^\d+$/m);
+  const flags = [`--directory-address=127.0.0.1:${port}`];
+  await inlineProgram(cluster, "second", program, { flags }).exit();
+  await first.untilPrinted(
+    /tdsm: warning: Every thread .*: barrier "phase" has 1 of 2 parties \(of node 1\)/,
+  );
 });

@@ -251,7 +251,7 @@ Deno.test("run: a directory node that is alone for a while tells on a terminal h
   const args = ["run", "-A", "examples/hello.ts", "--port=0"];
   const terminal = cluster.spawn("terminal", { args, prefix: ON_TERMINAL });
   const told =
-    /(\w+): No other node is here yet\. Others join with --directory-address 127\.0\.0\.1:\d+/;
+    /(\w+): No other node is here\. Others join with --directory-address 127\.0\.0\.1:\d+/;
   const logging = cluster.spawn("log", { args: [...args, "--log-level=3"] });
   // Without a terminal, and at a log level without information, it comes later.
   const silent = cluster.spawn("no terminal", { args });
