@@ -36,7 +36,7 @@ address by environment variables; other settings can be set in the environment:
 With --hosts, ssh must reach each machine without a password, and the machines
 each other by the names in the list. Program, folder and Deno are where they are
 here (or a deno is on the PATH there). Nodes then have all of --allow-net, and
-of the environment only the settings. They make a key, which no command line has.
+of the environment only the settings. They make a key that no command line has.
 
 Each line that a node prints is shown with the number of the node before it.
 Node 1 has the standard input, the others have none. SIGINT (Ctrl-C), SIGTERM

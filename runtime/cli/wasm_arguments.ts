@@ -32,23 +32,23 @@ const FLAGS = [...OWN_FLAGS, ...ROWS.map(({ flag }) => flag)];
 
 /** The text of `--help`. */
 export const wasmHelp = (): string =>
-  `Runs a WebAssembly program whose threads are spread over nodes: C with pthreads, Rust with
-std::thread, built for wasm32-wasip1-threads.
+  `Runs a WebAssembly program whose threads are spread over nodes: C with pthreads,
+Rust with std::thread, built for wasm32-wasip1-threads.
 
 Usage: ${WASM_COMMAND} [OPTIONS] PROGRAM.wasm [ARGUMENTS]
 
-  -n N, --nodes N       How many nodes, 1 to ${NODES_MAX}; default: 1. They are started on this
-                        machine. With --address, you start the others yourself, by
-                        the same command with --directory-address
+  -n N, --nodes N       How many nodes, 1 to ${NODES_MAX}; default: 1. They are started
+                        on this machine. With --address, you start the others
+                        yourself, by the same command with --directory-address
   --threads-per-node N  The most threads that a node has at one time, 1 to ${WASM_THREADS_NODE_MAX}
   --dir FOLDER[::NAME]  Let the program use a folder, by its name or another one
   --env NAME[=VALUE]    Give the program an environment variable
   --help                Show this
 
-All after PROGRAM is the program's. Its main thread runs on the first node, and the
-threads that are started on the next one in turn. Files, arguments and standard
-streams are those of the first node. The exit code is the program's, 134 where it
-has trapped, 1 where a node was lost, and otherwise as of any node.
+All after PROGRAM is the program's. Its main thread runs on the first node, and
+the threads that are started on the next one in turn. Files, arguments and
+standard streams are those of the first node. The exit code is the program's,
+134 where it has trapped, 1 where a node was lost, and otherwise as of any node.
 
 Settings of the node:
 

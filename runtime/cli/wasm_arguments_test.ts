@@ -1,6 +1,8 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { TdsmError } from "../errors.ts";
-import { parseWasm } from "./wasm_arguments.ts";
+import { WIDTH_MAX } from "../settings/help.ts";
+import { LAUNCH_HELP } from "./launch_arguments.ts";
+import { parseWasm, wasmHelp } from "./wasm_arguments.ts";
 
 const environment = (name: string): string | undefined => name === "HOME" ? "/home/me" : undefined;
 
@@ -23,6 +25,11 @@ Deno.test("parseWasm: the number of nodes can be written as launchers have it", 
     assertEquals([words, parsed?.settings], [words, ["--nodes=4"]]);
   }
   for (const flag of ["-h", "--help"]) assertEquals(parseWasm([flag], environment), undefined);
+});
+
+Deno.test("wasmHelp: fits into 80 columns, as the launcher's help does", () => {
+  const lines = [wasmHelp(), LAUNCH_HELP].flatMap((text) => text.split("\n"));
+  assertEquals(lines.filter((line) => line.length > WIDTH_MAX), []);
 });
 
 /** Arguments that are refused, and the message. */
