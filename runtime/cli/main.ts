@@ -213,8 +213,10 @@ async function greet({ id, size, pageSize, address, port }: Node): Promise<void>
   console.log(`Directory of ${region} at ${at}. Others join with
 
   ${paint(command, "bold")}
-${wildcard ? "\nwhere HOST is a name or address of this machine,\n" : ""}
-or with that flag on a program of their own. Ctrl-C ends the directory.`);
+
+${wildcard ? "where HOST is a name or address of this machine, " : ""}\
+or with that flag on a program of their own.
+Ctrl-C ends the directory.`);
 }
 
 /** Says where the dashboard is. */
