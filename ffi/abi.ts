@@ -233,6 +233,8 @@ export const READY_KICKED: number = 1 << 17;
 export const READY_LOOP: number = 1 << 18;
 /** Bit that `tdsm_links_wait` answers: what happened was seen in a look, before any sleep. */
 export const READY_SEEN: number = 1 << 19;
+/** Bit that `tdsm_links_wait` answers: `tdsm_signals_take` has something to tell. */
+export const READY_SIGNALS: number = 1 << 20;
 /** Bit of a link: bytes have arrived, or the other side has ended. */
 export const LINK_BYTES = 1;
 /** Bit of a link: there is room for bytes to send. */
@@ -288,6 +290,7 @@ export const CONSTANTS = {
   ready_kicked: READY_KICKED,
   ready_loop: READY_LOOP,
   ready_seen: READY_SEEN,
+  ready_signals: READY_SIGNALS,
   link_bytes: LINK_BYTES,
   link_room: LINK_ROOM,
   descriptors_max: 65536,

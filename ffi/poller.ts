@@ -13,6 +13,7 @@ import {
   READY_KICKED,
   READY_LOOP,
   READY_SEEN,
+  READY_SIGNALS,
   statusError,
 } from "./abi.ts";
 import type { TdsmLibrary } from "./library.ts";
@@ -74,6 +75,8 @@ export class Poller implements Disposable {
   hasSent = false;
   /** Whether the last {@linkcode Poller.wait} ended in its look, before any sleep. */
   hasSeen = false;
+  /** Is told that a signal has come, in the {@linkcode Poller.wait} that it ended. */
+  #signalled: () => void = () => {};
   readonly #symbols: TdsmLibrary["symbols"];
   readonly #epoll: number;
   /** The epoll that Deno's event loop of this thread sleeps in. */
@@ -134,6 +137,17 @@ export class Poller implements Disposable {
   }
 
   /**
+   * From here on signals end the sleep: see `Signals`.
+   *
+   * @param watch Watches them by an epoll.
+   * @param signalled Is told that some have come.
+   */
+  watchSignals(watch: (epoll: number) => void, signalled: () => void): void {
+    watch(this.#epoll);
+    this.#signalled = signalled;
+  }
+
+  /**
    * Sleeps until something happens, and tells the links that it concerns. The whole thread sleeps;
    * what its event loop has to do ends the sleep, except a timer that is due.
    *
@@ -150,6 +164,7 @@ export class Poller implements Disposable {
     this.loopReady = (result & READY_LOOP) !== 0;
     if (result === 0) return NOTHING;
     if (result < 0) throw statusError("wait", result, this.#symbols.tdsm_last_errno());
+    if ((result & READY_SIGNALS) !== 0) this.#signalled();
     const links = result & (READY_FAULTS - 1);
     for (let index = 0; index < links; index++) {
       const bits = ready[index * READY_WORDS + 1]!;

@@ -135,6 +135,10 @@ export const symbols = {
    * timeout_us, uint32_t look_us)`
    */
   tdsm_links_wait: { parameters: ["i32", "buffer", "u32", "i32", "u32"], result: "i32" },
+  /** `int32_t tdsm_signals_watch(int32_t epoll)` */
+  tdsm_signals_watch: { parameters: ["i32"], result: "i32" },
+  /** `uint32_t tdsm_signals_take(void)` */
+  tdsm_signals_take: { parameters: [], result: "u32" },
   /**
    * `int32_t tdsm_link_find(const char *local, uint32_t local_port, const char *remote, uint32_t
    * remote_port)`

@@ -8,6 +8,7 @@ import { boottimeMs, die } from "../../ffi/native.ts";
 import { Poller } from "../../ffi/poller.ts";
 import { programWaker } from "../../ffi/program.ts";
 import { RealtimeThread } from "../../ffi/realtime.ts";
+import { Signals } from "../../ffi/signals.ts";
 import { errorText, ExitCode, reasonOf, TdsmError } from "../errors.ts";
 import { formatAddress, isLoopback } from "../address.ts";
 import { END_SIGNALS, type EndSignal, SignalEcho } from "../signals.ts";
@@ -89,6 +90,10 @@ export class EngineHost implements Member {
   readonly #life = new LifeCycle();
   readonly #process = new ProcessEnd();
   readonly #echo = new SignalEcho();
+  /** What tells of signals, where they are this node's to act on. */
+  #signals: Signals | undefined;
+  /** How the process ends by the signal that has come first. */
+  #signalCode: number | undefined;
   readonly #events = new EventMemory();
   #closed: Promise<void> | undefined;
   #parted: Promise<void> | undefined;
@@ -136,7 +141,7 @@ export class EngineHost implements Member {
       events: (since) => this.#events.since(since),
       partyLost: () => this.#otherGone(),
       abort: (reason) => this.#abort(reason),
-      isNearEnd: () => this.#process.isNear,
+      isNearEnd: () => this.#isNearEnd(),
       post,
     });
     if (counts !== undefined) parts.metrics?.serve(() => this.#readMetrics(counts, region));
@@ -274,11 +279,7 @@ export class EngineHost implements Member {
       if (begun instanceof RealtimeThread) this.#realtime = begun;
     }
     // A signal may come as soon as the program knows of the node.
-    if (settings.signals) {
-      for (const name of Object.keys(END_SIGNALS) as EndSignal[]) {
-        Deno.addSignalListener(name, () => this.#signalled(name));
-      }
-    }
+    if (settings.signals) this.#watchSignals();
     const { hostname: address, port } = this.#cluster.address;
     const { handle, userModeOnly } = this.engine.region;
     this.engine.region.watchExit(2 * LEAVE_MAX_MS);
@@ -315,6 +316,14 @@ export class EngineHost implements Member {
         `Listening at ${at}: any program that reaches this port can join and read the region`,
       );
     }
+  }
+
+  /** From here on signals have the node leave. */
+  #watchSignals(): void {
+    const look = (): void => void this.#isNearEnd();
+    // As long as Deno has a listener, it does not end the process by itself.
+    for (const name of Object.keys(END_SIGNALS) as EndSignal[]) Deno.addSignalListener(name, look);
+    this.#signals = Signals.watch(this.#library, this.#poller, look);
   }
 
   #tell(event: EngineEvent): void {
@@ -467,7 +476,7 @@ export class EngineHost implements Member {
 
   /** The directory node has closed the cluster. */
   closing(): void {
-    if (this.#process.isNear) return void this.#enterParted();
+    if (this.#isNearEnd()) return void this.#enterParted();
     const why = "the directory node has closed the cluster";
     const refusal = new TdsmError("DirectoryLost", why);
     if (!this.#enterParted(refusal)) return;
@@ -510,7 +519,7 @@ export class EngineHost implements Member {
     const packed = packError(error);
     // The error is about the node, so it names no operation: each call that it ends names its own.
     const failure = unpackError({ ...packed, operation: null });
-    if (this.#process.isNear) {
+    if (this.#isNearEnd()) {
       // The process ends before its program could see the error, so its last requests need not
       // fail.
       if (this.#life.enter("parted")) this.#fence(failure, LEAVE_MAX_MS);
@@ -537,8 +546,11 @@ export class EngineHost implements Member {
 
   /** Closes the region to every thread: the next access ends the process, a little later. */
   #fence(error: TdsmError, graceMs = FAILURE_GRACE_MS): void {
+    // A lease that has ended may have closed the region before, with less grace than is given now.
+    const bySignal = this.#signalCode;
+    const message = bySignal === undefined ? this.#deathMessage(error) : "";
     try {
-      this.engine.driver.fence(this.#deathMessage(error), deathCode(error), graceMs);
+      this.engine.driver.fence(message, bySignal ?? deathCode(error), graceMs);
     } catch (cause) {
       this.log(Level.Error, reasonOf(cause));
       this.#die(error);
@@ -572,11 +584,22 @@ export class EngineHost implements Member {
     this.#post({ kind: "log", level, text, topic: "runtime", fields: { node, ...fields } });
   }
 
+  /**
+   * Whether the process ends before its program could be told of anything. A signal that has come
+   * counts before all that may follow from it, such as the end of a node that got the same one.
+   */
+  #isNearEnd(): boolean {
+    for (const name of this.#signals?.take() ?? []) this.#signalled(name);
+    return this.#process.isNear;
+  }
+
   /** Lets the node leave at a signal, and ends the process as that signal would. */
   #signalled(name: EndSignal): void {
     if (this.#echo.repeats(name, performance.now())) return;
     const code = ExitCode.Signal + END_SIGNALS[name];
     if (!this.#process.enter("signalled")) die(this.#library, "", code, 0);
+    this.#signalCode = code;
+    this.engine.driver.needsTurn();
     this.log(Level.Info, `${name}: leaving the cluster`, { event: "signal", signal: name });
     void this.#leaveSoon().then((message) => {
       // The main thread ends the process if it is free, so that the program's `unload` listeners

@@ -380,6 +380,33 @@ Deno.test("ends: one Ctrl-C for all nodes ends each by its signal, and none with
   }
 });
 
+/** What a node does that is stopped, and is told of a signal and of the cluster's end at once. */
+const STOPPED: readonly (readonly [what: string, code: string])[] = [
+  ["awaits", `await new Promise(() => {});`],
+  ["writes to the region", `for (let i = 0;; i++) Atomics.store(cells, 0, i);`],
+];
+
+for (const [what, code] of STOPPED) {
+  Deno.test(`ends: a signal counts before what follows from it, for a node that ${what}`, async () => {
+    await using pair = await startPair(
+      `await run(async (node) => {
+         const cells = node.view(Int32Array, 4096, 1);
+         cells[0] = 1;
+         console.log("begun");
+         ${code}
+       });`,
+    );
+    const { directory, process } = pair;
+    await process.untilPrinted(/^begun$/m);
+    await stop(process);
+    for (const node of [directory.process, process]) node.kill("SIGINT");
+    assertEquals((await directory.process.exit()).code, 130);
+    process.kill("SIGCONT");
+    const ended = await process.exit();
+    assertEquals([ended.code, ended.stderr], [130, ""]);
+  });
+}
+
 Deno.test("ends: a Ctrl-C that is passed on as well is one: pages are handed over", async () => {
   await using pair = await startPair(
     `await run(async (node) => {

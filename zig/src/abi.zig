@@ -75,6 +75,8 @@ pub const ready_kicked: i32 = 1 << 17;
 pub const ready_loop: i32 = 1 << 18;
 /// It was seen in a look, before any sleep.
 pub const ready_seen: i32 = 1 << 19;
+/// `tdsm_signals_take` has something to tell.
+pub const ready_signals: i32 = 1 << 20;
 /// `tdsm_link_ready.bits` and the interest in a link: bytes, or the other side's end.
 pub const link_bytes: u32 = 1;
 /// `tdsm_link_ready.bits` and the interest in a link: room for bytes to send.
@@ -302,6 +304,7 @@ pub const manifest: [:0]const u8 = made: {
         "link_bytes",            "link_room",
         "descriptors_max",       "ready_seen",
         "noise_overhead",        "noise_payload_max",
+        "ready_signals",
     }) ++ "}}";
 };
 

@@ -28,6 +28,7 @@ const registry = @import("registry.zig");
 const SealedLink = @import("sealed_link.zig").SealedLink;
 const seals = @import("seal.zig");
 const section = @import("section.zig");
+const signals = @import("signals.zig");
 const status = @import("status.zig");
 const threads = @import("thread.zig");
 const waiting = @import("wait.zig");
@@ -453,10 +454,24 @@ pub export fn tdsm_links_region(epoll: i32, handle: u32, wants_faults: u32) i32 
 /// Blocks until something happens or the time is over; a negative time has no end. For the first
 /// `look_us` of that it looks again and again, unless more threads want a core than there are
 /// cores. Answers how many links are in `out`, at most 64, and the bits FAULTS 1 << 16, KICKED 1 <<
-/// 17, LOOP 1 << 18, and SEEN 1 << 19 for what came while it looked.
+/// 17, LOOP 1 << 18, SIGNALS 1 << 20, and SEEN 1 << 19 for what came while it looked.
 pub export fn tdsm_links_wait(epoll: i32, out: ?[*]abi.LinkReady, capacity: u32, timeout_us: i32, look_us: u32) i32 {
     const ready = out orelse return status.code(status.reject(error.BadArgument));
     return links.wait(epoll, ready[0..capacity], timeout_us, @min(look_us, std.math.maxInt(i32))) catch |failure| status.code(failure);
+}
+
+/// int32_t tdsm_signals_watch(int32_t epoll)
+/// From here on SIGHUP, SIGINT and SIGTERM are counted for the calling thread, before the handlers
+/// that they have now are called, and told by that epoll; a negative one is none.
+pub export fn tdsm_signals_watch(epoll: i32) i32 {
+    signals.watch(epoll) catch |failure| return status.code(failure);
+    return 0;
+}
+
+/// uint32_t tdsm_signals_take(void)
+/// Which of them have come since the last call of this thread: bit n stands for signal n.
+pub export fn tdsm_signals_take() u32 {
+    return signals.take();
 }
 
 /// int32_t tdsm_link_find(const char *local, uint32_t local_port, const char *remote,

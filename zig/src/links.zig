@@ -2,8 +2,9 @@
 //!
 //! Deno listens, connects and carries the handshake. Then bytes go by the descriptor beneath its
 //! connection, which stays open and unread, and is closed by Deno at the end. The engine's thread
-//! sleeps in one epoll of faults, kicks, links, and the epoll of the event loop that Deno runs on
-//! this very thread, so that nothing which the event loop has to do waits for the sleep to end.
+//! sleeps in one epoll of faults, kicks, signals, links, and the epoll of the event loop that Deno
+//! runs on this very thread, so that nothing which the event loop has to do waits for the sleep to
+//! end.
 //!
 //! Nothing here blocks but `wait`, allocates, or decides anything. `sealed_link.zig` seals before
 //! `send`, and opens behind `receive`.
@@ -30,7 +31,7 @@ pub const Interest = packed struct(u32) {
 pub const Ready = abi.LinkReady;
 
 /// What an event is about, in its upper half; the lower half is a descriptor.
-const Source = enum(u32) { link, faults, kick, loop };
+const Source = enum(u32) { link, faults, kick, loop, signals };
 
 /// Opens an epoll, and makes this thread's timers exact: a sleep of 30 us must not take 80.
 pub fn open() status.Error!i32 {
@@ -64,6 +65,11 @@ pub fn leaveFaults(epoll: i32, region: *const Region) status.Error!void {
 pub fn watchLoop(epoll: i32, loop: i32, listener: i32) status.Error!void {
     try control(epoll, linux.EPOLL.CTL_ADD, loop, .loop, linux.EPOLL.IN);
     try control(epoll, linux.EPOLL.CTL_ADD, listener, .loop, linux.EPOLL.IN | linux.EPOLL.ET);
+}
+
+/// From here on `wait` tells of each write to the eventfd of `signals.zig`.
+pub fn watchSignals(epoll: i32, event: i32) status.Error!void {
+    return control(epoll, linux.EPOLL.CTL_ADD, event, .signals, linux.EPOLL.IN | linux.EPOLL.ET);
 }
 
 /// Adds a link, of which nothing is told yet.
@@ -141,6 +147,7 @@ pub fn wait(epoll: i32, out: []Ready, timeout_us: i32, look_us: u31) status.Erro
                 drain(fd);
             },
             .loop => bits |= abi.ready_loop,
+            .signals => bits |= abi.ready_signals,
         }
     }
     return links | bits;

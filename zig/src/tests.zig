@@ -18,6 +18,7 @@ comptime {
     _ = @import("module_file_test.zig");
     _ = @import("realtime.zig");
     _ = @import("schedstat.zig");
+    _ = @import("signals_test.zig");
     _ = @import("starvation.zig");
     _ = @import("modules_test.zig");
     _ = @import("open_test.zig");
