@@ -5,6 +5,7 @@
 import { type EngineClient, silentDirectory } from "../ring/client.ts";
 import type { QuietWords } from "../ring/quiet_words.ts";
 import type { SyncAnswer, SyncDemand } from "../ring/sync_records.ts";
+import type { ThreadLink } from "../ring/thread_link.ts";
 import { show } from "../arguments/show.ts";
 import {
   DESK_SILENCE_MAX_MS,
@@ -179,11 +180,8 @@ export class Futex {
     const giveUpAt = performance.now() + timeout;
     if (!this.#spin(isUnchanged, giveUpAt)) return "not-equal";
     if (timeout === 0) return "timed-out";
-    const demand = waitDemand(byte);
     const link = this.#sync.ownLink;
-    const call = link === undefined
-      ? new EngineCall(this.#client, demand, what)
-      : new LinkCall(this.#sync, link, demand, what);
+    const call = this.#call(link, waitDemand(byte), what);
     const wait = new OpenWait(call, what, isUnchanged);
     while (isOpen(wait.step)) {
       const leftMs = Math.max(0, giveUpAt - performance.now());
@@ -244,7 +242,9 @@ export class Futex {
     if (timeout === 0) return { async: false, value: "timed-out" };
     const call = new EngineCall(this.#client, waitDemand(byte), what);
     const wait = new OpenWait(call, what, isUnchanged);
-    wait.take(call.next(DESK_SILENCE_MAX_MS) ?? refuseSilence(what));
+    const registered = call.next(DESK_SILENCE_MAX_MS);
+    if (registered === undefined) throw silentDirectory(what);
+    wait.take(registered);
     if (wait.step === "changed") {
       call.next(DESK_SILENCE_MAX_MS);
       return { async: false, value: "not-equal" };
@@ -289,18 +289,15 @@ export class Futex {
     const asked = this.#notify(view, index, count);
     if (asked === undefined) return 0;
     const { demand, what } = asked;
-    const link = this.#wakes ? this.#sync.ownLink : undefined;
-    const call = link === undefined
-      ? new EngineCall(this.#client, demand, what)
-      : new LinkCall(this.#sync, link, demand, what);
-    return this.#notified(call.next(Infinity) ?? refuseSilence(what), what);
+    const call = this.#call(this.#notifyLink, demand, what);
+    return this.#notified(call.next(Infinity)!, what);
   }
 
   #wake(view: FutexView, index: number, count: number): void {
     const asked = this.#notify(view, index, count);
     if (asked === undefined) return;
     const { demand, what } = asked;
-    const link = this.#wakes ? this.#sync.ownLink : undefined;
+    const link = this.#notifyLink;
     if (link === undefined) {
       this.#told = { call: new EngineCall(this.#client, demand, what), what };
       return;
@@ -312,6 +309,17 @@ export class Futex {
         this.#refused = error as Error;
       }
     });
+  }
+
+  /** The link by which this thread's next notify goes; `undefined` where it goes by the engine. */
+  get #notifyLink(): ThreadLink | undefined {
+    return this.#wakes ? this.#sync.ownLink : undefined;
+  }
+
+  #call(link: ThreadLink | undefined, demand: SyncDemand, what: string): DeskCall {
+    return link === undefined
+      ? new EngineCall(this.#client, demand, what)
+      : new LinkCall(this.#sync, link, demand, what);
   }
 
   /** What to ask for a notify; `undefined` where nobody need be woken. */
@@ -437,10 +445,6 @@ class OpenWait {
 
 function waitDemand(byte: number): SyncDemand {
   return { operation: SyncOperation.FutexWait, key: BigInt(byte) };
-}
-
-function refuseSilence(what: string): never {
-  throw silentDirectory(what);
 }
 
 function isOpen(step: FutexStep | FutexOutcome): step is FutexStep {

@@ -1,4 +1,4 @@
-/** A thread's requests about semaphores, barriers and mutexes, and what the answers mean. */
+/** A thread's requests about semaphores, barriers, mutexes and words, and what the answers mean. */
 
 import { BLOCK_NAMES, checkWait } from "../arguments/wait_bounds.ts";
 import { Call } from "../ring/calls.ts";
@@ -69,7 +69,7 @@ export class SyncClient {
     const answered = (answer: SyncAnswer): void => {
       if (answer.status !== SyncStatus.Done) refused(syncError(answer, what));
     };
-    const link = this.#blocks ? this.#ownLink() : undefined;
+    const link = this.#blocks ? this.ownLink : undefined;
     // What was locked by the engine is unlocked by it, too: it counts the locks of its threads.
     const isOfEngine = "lock" in demand && threadOf(demand.lock) === 0;
     if (link === undefined || isOfEngine) this.#tell(demand, what, answered, refused);
@@ -110,9 +110,8 @@ export class SyncClient {
     what: string,
     answered: (answer: SyncAnswer) => void,
   ): void {
-    const refusal = this.#client.refusal(what);
-    if (refusal !== undefined) throw refusal;
-    while (link.unanswered >= THREAD_LINK_UNANSWERED_MAX && this.#ownLink() === link) {
+    this.#throwRefusal(what);
+    while (link.unanswered >= THREAD_LINK_UNANSWERED_MAX && this.ownLink === link) {
       link.receive(ENDED_LOOK_MS);
     }
     link.send(demand, answered);
@@ -123,7 +122,7 @@ export class SyncClient {
   /** Takes the answers that are there and that no call waits for; looks again for the others. */
   #look(pauseMs: number): void {
     this.#looking = undefined;
-    const link = this.#ownLink();
+    const link = this.ownLink;
     if (link === undefined) return;
     for (let before = -1; link.unanswered > 0 && link.unanswered !== before;) {
       before = link.unanswered;
@@ -137,10 +136,6 @@ export class SyncClient {
 
   /** This thread's own link, if it has one and has asked for nothing by its engine since. */
   get ownLink(): ThreadLink | undefined {
-    return this.#ownLink();
-  }
-
-  #ownLink(): ThreadLink | undefined {
     const link = this.#byEngine === 0 ? this.#client.ownLink : undefined;
     if (link?.hasEnded !== true) return link;
     // Something may be lost that no call waits for.
@@ -149,10 +144,13 @@ export class SyncClient {
     return undefined;
   }
 
-  /** Blocks this thread until all is answered that it has asked for by its own link. */
+  /**
+   * Blocks this thread until all is answered that it has asked for by its own link, but for notifies
+   * of words: these need no order.
+   */
   settle(): void {
-    for (let link = this.#ownLink(); link !== undefined; link = this.#ownLink()) {
-      if (link.unanswered === 0 || this.#client.failure !== undefined) return;
+    for (let link = this.ownLink; link !== undefined; link = this.ownLink) {
+      if (link.unansweredInOrder === 0 || this.#client.failure !== undefined) return;
       link.receive(ENDED_LOOK_MS);
     }
   }
@@ -207,7 +205,7 @@ export class SyncClient {
   askSync(demand: SyncDemand, what: string, options?: BlockOptions): SyncAnswer {
     this.throwFailure();
     this.#blocks = true;
-    const link = this.#ownLink();
+    const link = this.ownLink;
     if (link !== undefined) return this.#askBy(link, demand, what, options);
     const answer = blockFor(this.#client, syncBody(demand), what, options);
     this.#client.blockedByEngine();

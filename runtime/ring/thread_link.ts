@@ -62,6 +62,8 @@ export class ThreadLink {
   readonly #locks = new Set<number>();
   /** The requests for locks that have no answer. */
   readonly #locking = new Set<number>();
+  /** The notifies that no call waits for: a notify is answered once waits ahead of it have looked. */
+  readonly #notifying = new Set<number>();
   #next = 0;
   #hasEnded = false;
 
@@ -96,6 +98,11 @@ export class ThreadLink {
     return this.#posted.size;
   }
 
+  /** How many of them are answered before every later request: all but notifies of words. */
+  get unansweredInOrder(): number {
+    return this.#posted.size - this.#notifying.size;
+  }
+
   /**
    * Sends a request.
    *
@@ -104,7 +111,7 @@ export class ThreadLink {
    * @returns Its ticket.
    */
   send(demand: SyncDemand, answered?: (reply: SyncReply) => void): number {
-    const { Acquire, TryAcquire, Lock, TryLock, Unlock } = SyncOperation;
+    const { Acquire, TryAcquire, Lock, TryLock, Unlock, FutexNotify } = SyncOperation;
     const ticket = this.#newTicket();
     switch (demand.operation) {
       case Acquire:
@@ -117,6 +124,9 @@ export class ThreadLink {
         break;
       case Unlock:
         this.#locks.delete(demand.lock);
+        break;
+      case FutexNotify:
+        if (answered !== undefined) this.#notifying.add(ticket);
         break;
     }
     if (answered !== undefined) this.#posted.set(ticket, answered);
@@ -139,7 +149,7 @@ export class ThreadLink {
    *
    * @param timeoutMs The longest wait, in milliseconds; 0 does not wait.
    * @param isAwaited Whether a call waits for the answer to the last request. The answers to all
-   * others come before that one, so this thread is woken once, by that.
+   * others but notifies come before that one, so this thread is woken once, by that.
    * @returns The answer, where a call waits for it; `undefined` where it was another, where the
    * time is over, or where the link has ended.
    */
@@ -161,13 +171,14 @@ export class ThreadLink {
     const answered = this.#posted.get(ticket);
     if (answered === undefined) return reply;
     this.#posted.delete(ticket);
+    this.#notifying.delete(ticket);
     answered(reply);
     return undefined;
   }
 
   /** Takes what has arrived; `false` where that is not all of an answer. */
   #fill(timeoutMs: number, isAwaited: boolean): boolean {
-    const answers = isAwaited ? this.#posted.size + 1 : 1;
+    const answers = isAwaited ? this.unansweredInOrder + 1 : 1;
     // A part of one may be left of the last time.
     this.#answers.copyWithin(0, this.#read, this.#end);
     this.#end -= this.#read;

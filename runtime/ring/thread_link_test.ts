@@ -14,7 +14,7 @@ const THREAD = 3;
 const FIRST = firstTicketOf(THREAD);
 /** How many tickets the thread has. */
 const TICKETS = 4;
-const { Acquire, Lock, Release, Unlock } = SyncOperation;
+const { Acquire, FutexNotify, FutexWait, Lock, Release, Unlock } = SyncOperation;
 const { Done } = SyncStatus;
 
 /** A link, and what stands for its connection. */
@@ -70,6 +70,21 @@ Deno.test("ThreadLink: a thread wakes once, for the answer that it waits for, an
   const replies = [1, 2, 3].map(() => link.receive(5, true)?.ticket);
   assertEquals(replies, [undefined, undefined, ticket]);
   assertEquals([link.unanswered, bench.waits], [0, Array(3).fill(3 * THREAD_ANSWER_BYTES)]);
+});
+
+Deno.test("ThreadLink: a thread that waits is woken though a notify before it has no answer yet", () => {
+  const bench = new Bench();
+  const { link } = bench;
+  const woken: number[] = [];
+  link.send({ operation: FutexNotify, key: 8n, count: 1 }, ({ ticket }) => woken.push(ticket));
+  const ticket = link.send({ operation: FutexWait, key: 16n });
+  bench.answer(ticket, SyncStatus.Registered);
+  assertEquals(link.receive(5, true)?.ticket, ticket);
+  assertEquals([woken, link.unanswered, link.unansweredInOrder], [[], 1, 0]);
+  bench.answer(FIRST, SyncStatus.Notified);
+  assertEquals(link.receive(5, true), undefined);
+  assertEquals([woken, link.unanswered, link.unansweredInOrder], [[FIRST], 0, 0]);
+  assertEquals(bench.waits, Array(2).fill(THREAD_ANSWER_BYTES));
 });
 
 Deno.test("ThreadLink: answers go to what takes them, or to the call that waits", () => {
