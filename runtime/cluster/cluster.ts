@@ -514,7 +514,7 @@ export class Cluster<Node extends Member = Member> {
   /** Acts on messages about the cluster itself, and passes the rest on to the engine. */
   readonly #received = (from: NodeId, message: PeerMessage, payload: Uint8Array): void => {
     if (!this.checkLease()) return;
-    // Of nearly all messages, which need not be compared with each kind below before that.
+    // Nearly all messages are about pages: these are compared with none of the kinds below.
     if (isPageMessage(message)) return this.node.engine.received(from, message, payload);
     const fromDirectory = from === DIRECTORY_NODE;
     switch (message.kind) {

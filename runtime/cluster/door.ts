@@ -283,7 +283,7 @@ export class Door {
     this.#drops.tell(level, formatAddress({ hostname, port }), reason);
   }
 
-  /** Whether a node that is or was a member of this cluster says so. */
+  /** Whether a first message comes from a node that is or was a member of this cluster. */
   #hasJoined(control: Control): boolean {
     const members = this.#members;
     return control.kind === "hello" && control.session === members.session &&

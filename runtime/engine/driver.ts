@@ -300,12 +300,12 @@ export class Driver {
     poller.turnDue = false;
     this.#operationSteps = operationSteps();
     const isQuiet = this.#quietTurns >= LOOP_QUIET_TURNS && !awaits;
+    let now = 0;
     let sleepUs = 0;
-    let begun = 0;
     while (!this.#stopped) {
-      this.#act(sleepUs > 0 ? this.#sleepIn(poller, sleepUs, begun) : poller.wait(0).faults);
+      this.#act(sleepUs > 0 ? this.#sleepIn(poller, sleepUs, now) : poller.wait(0).faults);
       if (this.#isTurnDue(poller) || poller.loopReady) break;
-      const now = begun = nowUs();
+      now = nowUs();
       const timerUs = nextTimerUs(now);
       if (timerUs <= now) {
         // What a timer begins, and the event loop goes on with, is noted itself or is a timer.
@@ -368,8 +368,8 @@ export class Driver {
     return this.#takeFaults();
   }
 
-  /** Sleeps, or looks for an answer before that. Returns whether there are faults. */
-  #sleepIn(poller: DriverSleep["poller"], sleepUs: number, begun: number): boolean {
+  /** Sleeps from now on, or looks for an answer before that. Returns whether there are faults. */
+  #sleepIn(poller: DriverSleep["poller"], sleepUs: number, now: number): boolean {
     const { calls, slots } = this.#parts;
     // A thread that was woken may wait for this very core.
     const looks = poller.hasSent && !this.#woke && !calls.hasWoken;
@@ -380,7 +380,7 @@ export class Driver {
     if (lookUs > 0) this.#looking.looked(poller.hasSeen);
     this.#timed &&= poller.loopReady;
     if (any || poller.loopReady) return faults;
-    const lateUs = nowUs() - begun - sleepUs;
+    const lateUs = nowUs() - now - sleepUs;
     // A signal ends a sleep early.
     if (lateUs >= 0) this.#looking.overslept(lateUs);
     return faults;

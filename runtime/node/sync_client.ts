@@ -145,8 +145,8 @@ export class SyncClient {
   }
 
   /**
-   * Blocks this thread until all is answered that it has asked for by its own link, but for notifies
-   * of words: these need no order.
+   * Blocks this thread until all is answered that it has asked for by its own link, but for
+   * notifies of words: these need no order.
    */
   settle(): void {
     for (let link = this.ownLink; link !== undefined; link = this.ownLink) {

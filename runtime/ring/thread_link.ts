@@ -62,7 +62,10 @@ export class ThreadLink {
   readonly #locks = new Set<number>();
   /** The requests for locks that have no answer. */
   readonly #locking = new Set<number>();
-  /** The notifies that no call waits for: a notify is answered once waits ahead of it have looked. */
+  /**
+   * The notifies that no call waits for. A notify is answered once the threads that wait ahead of
+   * it have looked at the word, which may be after later requests.
+   */
   readonly #notifying = new Set<number>();
   #next = 0;
   #hasEnded = false;

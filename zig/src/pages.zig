@@ -77,9 +77,9 @@ pub fn protect(region: *Region, range: ByteRange) Error!void {
     }
 }
 
-/// Write protection skips what is not mapped. But memory that was moved elsewhere (mremap) can
-/// still be written there, and no answer of the kernel would say so, except where the whole range
-/// is gone: so of a single page the write protection itself tells.
+/// Write protection skips what is not mapped, and the kernel refuses it only where nothing of the
+/// range is. But memory that was moved elsewhere (mremap) can still be written there. A range of
+/// one page needs no look of its own: where the page is gone, the write protection is refused.
 fn requireMapped(view: View) Error!void {
     if (view.length <= std.heap.pageSize()) return;
     // Of asynchronous writing back nothing is left but a look at the mappings.

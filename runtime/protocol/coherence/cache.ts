@@ -137,7 +137,7 @@ class PendingTable extends RunTable<Pending> {
     return pending?.request === request ? pending : this.#search(request);
   }
 
-  /** The message is late, or breaks the protocol. */
+  /** Finds a request by its number alone: the message is late, or breaks the protocol. */
   #search(request: number): Pending | undefined {
     return this.values().find((other) => other.request === request);
   }

@@ -837,6 +837,7 @@ export class Directory {
   ): void {
     if (this.options.migration !== true || upgrade !== (access === Access.Write)) return;
     const owns = upgrade && this.holders.owner(first) === from;
+    // Not by `change`: a function made anew for each request would be garbage of every transaction.
     const { migrations } = this;
     const end = first + count;
     for (let page = first; page < end;) {

@@ -45,7 +45,7 @@ export class HomeMoves {
   protected readonly gone = new Set<NodeId>();
   /** The homes with which this node, which leaves, has parted: they may have forgotten it. */
   protected readonly parted = new Set<NodeId>();
-  /** Those that have. */
+  /** The homes that have told that they have forgotten this node. */
   protected readonly forgottenBy = new Set<NodeId>();
   protected readonly drains = new Map<NodeId, Drain>();
   protected readonly reports: Report[] = [];
