@@ -46,7 +46,7 @@ pub const Ring = struct {
         return .{ .words = @ptrFromInt(address), .bytes = first[0..capacity] };
     }
 
-    /// Writes a record; false where there is no room now. Who wakes the engine is the caller.
+    /// Writes a record; false where there is no room now. The caller wakes the engine.
     pub fn push(ring: Ring, header: Header, payload: []const u8) bool {
         const written = load(&ring.words.written);
         const size = recordBytes(payload.len);
@@ -64,7 +64,7 @@ pub const Ring = struct {
     }
 
     /// Takes the oldest record, and as much of its payload as `payload` has room for; null where
-    /// there is none. Who wakes a writer that waits for room is the caller.
+    /// there is none. The caller wakes a writer that waits for room.
     pub fn pop(ring: Ring, payload: []u8) ?Header {
         const read = load(&ring.words.read);
         if (load(&ring.words.written) == read) return null;

@@ -147,14 +147,13 @@ pub fn retire(handle: u32) void {
     defer lease.end();
     const published = find(handle) orelse return;
     const inside: Inside = .{ .lease = lease, .base = published.base, .node = &published.node };
-    const length = call_ring.load(inside.word(inside.node.failure_at));
-    if (length == 0 or length == failure_begun) return;
+    const json = inside.failureText() orelse return;
     _ = std.c.pthread_mutex_lock(&table_lock);
     defer _ = std.c.pthread_mutex_unlock(&table_lock);
     const failed_node = &failed_nodes[failed_count % failed_nodes.len];
     failed_count +%= 1;
     failed_node.handle = handle;
-    failed_node.read(inside.failureText(length));
+    failed_node.read(json);
 }
 
 /// Why a node could not go on whose region is closed.
@@ -459,8 +458,7 @@ pub const Inside = struct {
     /// Refuses calls of a node that closes, or cannot go on.
     pub fn check(inside: Inside, purpose: Purpose) Error!void {
         const node = inside.node;
-        const length = call_ring.load(inside.word(node.failure_at));
-        if (length != 0 and length != failure_begun) return inside.tellFailure(length, purpose);
+        if (inside.failureText()) |json| return tellFailure(json, purpose);
         const words = [_]u32{ node.closing_at, node.ended_at };
         for (words) |at| {
             if (call_ring.load(inside.word(at)) != 0) return refuse(.node_closed, purpose, closed);
@@ -468,14 +466,16 @@ pub const Inside = struct {
         if (inside.lease.isClosing()) return refuse(.node_closed, purpose, closed);
     }
 
-    /// It is `{"code":"…","message":"…","errno":…}`.
-    fn failureText(inside: Inside, length: u32) []const u8 {
+    /// Why the node cannot go on, as `{"code":"…","message":"…","errno":…}`; null where it can, or
+    /// where another thread has yet to write the whole text.
+    fn failureText(inside: Inside) ?[]const u8 {
+        const length = call_ring.load(inside.word(inside.node.failure_at));
+        if (length == 0 or length == failure_begun) return null;
         const first: [*]const u8 = @ptrFromInt(inside.base + inside.node.failure_text_at);
         return first[0..length];
     }
 
-    fn tellFailure(inside: Inside, length: u32, purpose: Purpose) Error {
-        const json = inside.failureText(length);
+    fn tellFailure(json: []const u8, purpose: Purpose) Error {
         var name: [64]u8 = undefined;
         var message: [1024]u8 = undefined;
         const code = failures.codeOf(failures.fromJson(behind(json, "\"code\":\""), &name));
@@ -562,7 +562,7 @@ pub const Inside = struct {
         // Read before the ring is, so that answers from before the engine's end are not lost. A
         // node that closes still answers, until its engine has ended.
         const has_ended = call_ring.load(inside.word(inside.node.ended_at)) != 0 or
-            inside.lease.isClosing() or inside.hasFailed();
+            inside.lease.isClosing() or inside.failureText() != null;
         if (!answers.isEmpty()) return true;
         if (has_ended) try inside.check(purpose);
         const left_ms = until_ms - process.boottimeMs();
@@ -570,11 +570,6 @@ pub const Inside = struct {
         const most_ms: f64 = @floatFromInt(inside.node.ended_look_ms);
         answers.awaitRecord(microseconds(@min(left_ms, most_ms)));
         return true;
-    }
-
-    fn hasFailed(inside: Inside) bool {
-        const length = call_ring.load(inside.word(inside.node.failure_at));
-        return length != 0 and length != failure_begun;
     }
 
     /// Gives a call up. It is answered all the same: by `cancelled`, or by an earlier answer.
@@ -633,8 +628,7 @@ pub fn throwRefusal(purpose: Purpose) Error!void {
 
 /// The desk has answered a release or an unlock, and no call waits for that.
 pub fn noteRefusal(code: u32) void {
-    const done = 1;
-    if (code != done) attached.refused = code;
+    if (code != @backingInt(links.Status.done)) attached.refused = code;
 }
 
 /// An answer that no call waits for.
@@ -647,8 +641,7 @@ fn took(header: Header) void {
 
 /// What the desk has said of a release or an unlock that it has refused.
 fn refused(code: u32, purpose: Purpose) Error {
-    const overflow = 7;
-    return if (code == overflow)
+    return if (code == @backingInt(links.Status.overflow))
         refuse(.limit_exceeded, purpose, "an earlier release was refused, since a semaphore would have more than 2^31 - 1 permits; this call has done nothing, so make it again")
     else
         refuse(.invalid, purpose, "an earlier release or unlock was refused; this call has done nothing, so make it again");

@@ -21,11 +21,11 @@ pub const manifest: [:0]const u8 = made: {
         "," ++ abi.structJson("tdsm_sync_frame", links.Frame) ++
         "},\"calls\":" ++ abi.enumJson(program.Call) ++
         ",\"answers\":" ++ abi.enumJson(program.Answer) ++
-        ",\"operations\":" ++ abi.enumJson(sync.Operation) ++
-        ",\"statuses\":" ++ abi.enumJson(sync.Status) ++
+        ",\"operations\":" ++ abi.enumJson(links.Operation) ++
+        ",\"statuses\":" ++ abi.enumJson(links.Status) ++
         ",\"codes\":" ++ abi.enumJson(Code) ++
         ",\"elements\":" ++ abi.enumJson(memory.Element) ++
-        ",\"limits\":{" ++ limit("sync_name_max", sync.name_max) ++
+        ",\"limits\":{" ++ limit("sync_name_max", links.name_max) ++
         "," ++ limit("allocation_name_max", memory.name_max) ++
         "," ++ limit("parties_max", sync.parties_max) ++
         "," ++ limit("permits_max", sync.permits_max) ++

@@ -31,6 +31,39 @@ pub const Words = extern struct {
     key: u64 = 0,
 };
 
+/// What a request is for, as `runtime/protocol/sync/messages.ts` numbers it.
+pub const Operation = enum(u8) {
+    acquire = 1,
+    try_acquire = 2,
+    release = 3,
+    make_semaphore = 4,
+    arrive = 5,
+    lock = 6,
+    try_lock = 7,
+    unlock = 8,
+    cancel = 9,
+    futex_wait = 11,
+    futex_notify = 13,
+};
+
+/// How a request ended, as `runtime/protocol/sync/messages.ts` numbers it.
+pub const Status = enum(u8) {
+    done = 1,
+    made = 2,
+    last = 3,
+    abandoned = 4,
+    unavailable = 5,
+    cancelled = 6,
+    overflow = 7,
+    parties_mismatch = 8,
+    not_holder = 9,
+    limit_exceeded = 10,
+    peer_lost = 11,
+    registered = 12,
+    notified = 13,
+    quiet = 14,
+};
+
 /// A frame's header; a name follows.
 pub const Frame = extern struct {
     length: u32 = frame_bytes,
@@ -52,7 +85,8 @@ pub const Frame = extern struct {
 const request_kind = 16;
 const reply_kind = 17;
 const frame_bytes = 44;
-const name_max = 255;
+/// The most bytes of the name of a mutex or a barrier.
+pub const name_max = 255;
 /// The locks of one link that may be held at one time; a thread that holds more asks its engine.
 const locks_max = 32;
 
@@ -134,14 +168,21 @@ pub const Link = struct {
 
 /// A request as the desk gets it.
 pub const Demand = struct {
-    operation: u8,
+    operation: Operation,
     count: u32 = 0,
     key: u64 = 0,
     lock: u32 = 0,
     name: []const u8 = "",
-    /// Whether it may be granted a permit, or a lock.
-    takes_permit: bool = false,
-    takes_lock: bool = false,
+
+    /// Whether it may be granted a permit.
+    fn takesPermit(demand: Demand) bool {
+        return demand.operation == .acquire or demand.operation == .try_acquire;
+    }
+
+    /// Whether it may be granted a lock.
+    fn takesLock(demand: Demand) bool {
+        return demand.operation == .lock or demand.operation == .try_lock;
+    }
 };
 
 /// Whether a lock was taken by a thread's own link, and not by the node's.
@@ -176,7 +217,7 @@ const ended_told = std.math.maxInt(u32);
 /// Sends a request; answers its ticket.
 fn send(inside: Inside, link: *Link, demand: Demand) u32 {
     const ticket = link.newTicket(inside.node.link_tickets);
-    if (demand.takes_permit) inside.notePermit(ticket, demand.key);
+    if (demand.takesPermit()) inside.notePermit(ticket, demand.key);
     if (demand.lock != 0) for (&link.locks) |*held| {
         if (held.* == demand.lock) held.* = 0;
     };
@@ -189,7 +230,7 @@ fn sendFrame(inside: Inside, link: *Link, ticket: u32, demand: Demand) void {
     var frame: Frame = .{
         .length = @intCast(frame_bytes + demand.name.len),
         .version = @intCast(inside.node.protocol_version),
-        .code = demand.operation,
+        .code = @backingInt(demand.operation),
         .ticket = ticket,
         .count = demand.count,
         .lock = demand.lock,
@@ -256,20 +297,16 @@ pub fn ask(inside: Inside, link: *Link, demand: Demand, timeout_ms: i64, purpose
         if (left_ms > 0) continue;
         if (is_cancelled) return failures.refuse(.engine_failed, purpose, "the directory node does not answer");
         // From here an answer comes in any case: the real one, or that it was cancelled.
-        sendFrame(inside, link, ticket, .{ .operation = cancel_operation });
+        sendFrame(inside, link, ticket, .{ .operation = .cancel });
         is_cancelled = true;
         give_up_ms = program.deadline(inside.node.desk_silence_ms);
     }
 }
 
-const cancel_operation = 9;
-const done = 1;
-const abandoned = 4;
-
 fn answered(inside: Inside, link: *Link, demand: Demand, frame: Frame) Header {
-    if (demand.takes_permit) inside.notePermit(0, 0);
-    const is_granted = frame.code == done or frame.code == abandoned;
-    if (demand.takes_lock and is_granted) {
+    if (demand.takesPermit()) inside.notePermit(0, 0);
+    const is_granted = frame.code == @backingInt(Status.done) or frame.code == @backingInt(Status.abandoned);
+    if (demand.takesLock() and is_granted) {
         // There was a place before the lock was asked for.
         if (link.freeLock()) |place| place.* = frame.ticket;
     }
@@ -284,7 +321,7 @@ fn answered(inside: Inside, link: *Link, demand: Demand, frame: Frame) Header {
 
 /// Whether a request may go by a link: one for a lock only where the lock has a place.
 pub fn hasRoom(link: *Link, demand: Demand) bool {
-    return !demand.takes_lock or link.freeLock() != null;
+    return !demand.takesLock() or link.freeLock() != null;
 }
 
 /// The link has ended: the engine knows why, or will.

@@ -9,57 +9,25 @@ const program = @import("program.zig");
 const call_ring = @import("call_ring.zig");
 const Answer = program.Answer;
 const Code = failures.Code;
+const Demand = links.Demand;
 const Error = failures.Error;
 const Header = call_ring.Header;
 const Inside = program.Inside;
+const Operation = links.Operation;
 const Purpose = failures.Purpose;
 const refuse = failures.refuse;
-
-/// What a request is for, as `runtime/protocol/sync/messages.ts` numbers it.
-pub const Operation = enum(u32) {
-    acquire = 1,
-    try_acquire = 2,
-    release = 3,
-    make_semaphore = 4,
-    arrive = 5,
-    lock = 6,
-    try_lock = 7,
-    unlock = 8,
-    futex_wait = 11,
-    futex_notify = 13,
-};
-
-/// How a request ended, as `runtime/protocol/sync/messages.ts` numbers it.
-pub const Status = enum(u32) {
-    done = 1,
-    made = 2,
-    last = 3,
-    abandoned = 4,
-    unavailable = 5,
-    cancelled = 6,
-    overflow = 7,
-    parties_mismatch = 8,
-    not_holder = 9,
-    limit_exceeded = 10,
-    peer_lost = 11,
-    registered = 12,
-    notified = 13,
-    quiet = 14,
-};
+const Status = links.Status;
 
 pub const permits_max = std.math.maxInt(i32);
 pub const parties_max = 65536;
-pub const name_max = 255;
 
-const Request = struct { operation: Operation, count: u32 = 0, key: u64 = 0, lock: u32 = 0, name: []const u8 = "" };
-
-fn headerOf(request: Request) Header {
+fn headerOf(demand: Demand) Header {
     return .{
         .kind = @backingInt(program.Call.sync),
-        .code = @backingInt(request.operation),
-        .count = request.count,
-        .id = request.lock,
-        .key = request.key,
+        .code = @backingInt(demand.operation),
+        .count = demand.count,
+        .id = demand.lock,
+        .key = demand.key,
     };
 }
 
@@ -67,28 +35,14 @@ fn statusOf(answered: Header) ?Status {
     return std.enums.fromInt(Status, answered.code);
 }
 
-fn demandOf(request: Request) links.Demand {
-    const operation = request.operation;
-    return .{
-        .operation = @intCast(@backingInt(operation)),
-        .count = request.count,
-        .key = request.key,
-        .lock = request.lock,
-        .name = request.name,
-        .takes_permit = operation == .acquire or operation == .try_acquire,
-        .takes_lock = operation == .lock or operation == .try_lock,
-    };
-}
-
 /// Asks, and blocks until the answer is there: by this thread's own link or by its engine. The
 /// thread asks one way only once all is answered that it has asked for the other way.
-fn ask(request: Request, timeout_ms: i64, purpose: Purpose) Error!Header {
+fn ask(demand: Demand, timeout_ms: i64, purpose: Purpose) Error!Header {
     try checkTime(timeout_ms, purpose);
     const inside = try program.enter(purpose);
     defer inside.end();
     try inside.check(purpose);
     try program.throwRefusal(purpose);
-    const demand = demandOf(request);
     if (inside.ownLink(purpose)) |link| {
         if (links.hasRoom(link, demand)) {
             const answered = try links.ask(inside, link, demand, timeout_ms, purpose);
@@ -99,7 +53,7 @@ fn ask(request: Request, timeout_ms: i64, purpose: Purpose) Error!Header {
     }
     try inside.settle(purpose);
     var payload: [1024]u8 = undefined;
-    const answered = try inside.ask(headerOf(request), request.name, timeout_ms, &payload, purpose);
+    const answered = try inside.ask(headerOf(demand), demand.name, timeout_ms, &payload, purpose);
     inside.blockedByEngine(purpose);
     return answered;
 }
@@ -127,16 +81,16 @@ fn tellEngine(inside: Inside, answered: Header, purpose: Purpose) Error!void {
 /// Asks for what no call waits for. A release tells of an earlier request that was refused, and is
 /// not made then. An unlock is made in any case and tells of none, since few callers look at what
 /// an unlock answers.
-fn post(request: Request, purpose: Purpose) Error!void {
+fn post(demand: Demand, purpose: Purpose) Error!void {
     const inside = try program.enter(purpose);
     defer inside.end();
     try inside.check(purpose);
-    const of_engine = request.operation == .unlock and !links.isOfLink(request.lock);
+    const of_engine = demand.operation == .unlock and !links.isOfLink(demand.lock);
     const link = if (of_engine) null else inside.ownLink(purpose);
     if (link == null) try inside.settle(purpose);
-    if (request.operation != .unlock) try program.throwRefusal(purpose);
-    if (link) |own| return links.post(inside, own, demandOf(request), purpose);
-    return inside.post(headerOf(request), purpose);
+    if (demand.operation != .unlock) try program.throwRefusal(purpose);
+    if (link) |own| return links.post(inside, own, demand, purpose);
+    return inside.post(headerOf(demand), purpose);
 }
 
 /// What an answer stands for that is not what was hoped for.
@@ -163,7 +117,7 @@ fn peerLost(node: u32, purpose: Purpose) Error {
 /// The bytes of a name that other nodes can use.
 fn nameOf(name: ?[*:0]const u8, purpose: Purpose) Error![]const u8 {
     const text = std.mem.span(name orelse return refuse(.invalid, purpose, "its name is null"));
-    if (text.len >= 1 and text.len <= name_max and std.unicode.utf8ValidateSlice(text)) return text;
+    if (text.len >= 1 and text.len <= links.name_max and std.unicode.utf8ValidateSlice(text)) return text;
     return refuse(.invalid, .{ .verb = purpose.verb }, "its name must have 1 to 255 bytes of UTF-8");
 }
 
@@ -380,8 +334,8 @@ pub fn notify(address: ?*const anyopaque, count: u32) Error!u32 {
     const quiet = inside.quietSlot(byte / word_bytes);
     if (@cmpxchgStrong(u32, quiet.word, quiet.tag, quiet.tag, .seq_cst, .seq_cst) == null) return 0;
     var payload: [1024]u8 = undefined;
-    const request: Request = .{ .operation = .futex_notify, .key = byte, .count = @min(count, permits_max) };
-    const answered = try inside.ask(headerOf(request), "", -1, &payload, purpose);
+    const demand: Demand = .{ .operation = .futex_notify, .key = byte, .count = @min(count, permits_max) };
+    const answered = try inside.ask(headerOf(demand), "", -1, &payload, purpose);
     return switch (statusOf(answered) orelse .cancelled) {
         .notified, .quiet => answered.count,
         else => unexpected(answered, purpose),
