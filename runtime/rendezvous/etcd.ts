@@ -20,24 +20,17 @@ import { mayUseNet, netPermission } from "../settings/permissions.ts";
 import type { Settings } from "../settings/types.ts";
 import { Looks } from "./looks.ts";
 import { hostOf, machineName, whyOnlyHere } from "./machine.ts";
-import { whyNotThere } from "./probe.ts";
-import { joiningAt, mayClaim, notInTime, reachable } from "./record.ts";
+import { joiningBy, mayClaim, NOT_CLAIMED, notInTime, type Told } from "./record.ts";
 import type { Finding, Hosting, Rendezvous, Seeker } from "./rendezvous.ts";
 import { placeSeen } from "./variables.ts";
 
 const RECORD_VERSION = 1;
 
 /** What etcd says of a cluster. */
-interface EtcdRecord {
+interface EtcdRecord extends Told {
   readonly tdsm: typeof RECORD_VERSION;
   /** What no other record has. */
   readonly claim: string;
-  /** Where the directory listens, once it does. */
-  readonly address?: string;
-  /** What nobody but the machine of the directory has. */
-  readonly boot?: string;
-  /** The key in base64, where the directory listens on loopback and nobody has given one. */
-  readonly key?: string;
 }
 
 /** The record as etcd has it, and the state of etcd in which that was so. */
@@ -88,7 +81,7 @@ export class EtcdRendezvous implements Rendezvous {
     const place = placeSeen();
     const mayHost = mayClaim(settings, place);
     const looks = new Looks(giveUpAtMs);
-    for (let met = "no node has claimed it";;) {
+    for (let met = NOT_CLAIMED;;) {
       try {
         const { record, revision } = await this.#read();
         if (record === undefined && mayHost) {
@@ -98,11 +91,11 @@ export class EtcdRendezvous implements Rendezvous {
           met = "etcd says that another node has just claimed it, and has no record of one";
           await looks.again();
         } else {
-          const found = record?.address === undefined
-            ? undefined
-            : await joining(`${this.#name} in etcd`, { ...record, address: record.address });
-          if (typeof found === "object") return { ...found, place };
-          if (record !== undefined) met = found ?? NOT_LISTENING;
+          if (record !== undefined) {
+            const found = await joiningBy(`${this.#name} in etcd`, record);
+            if (typeof found === "object") return { ...found, place };
+            met = found;
+          }
           const waitMs = Math.min(giveUpAtMs - performance.now(), ETCD_RETRY_MS);
           if (!await this.#change(revision, waitMs)) await looks.again();
         }
@@ -359,23 +352,8 @@ export class EtcdRendezvous implements Rendezvous {
 /** How the gateway answers while etcd has no leader, or is too slow. */
 const NOT_NOW: ReadonlySet<number> = new Set([503, 504]);
 
-const NOT_LISTENING = "the node that has claimed it does not listen yet";
-
 /** etcd cannot be reached now. */
 class EtcdSilent extends Error {}
-
-/** What to do about a record with an address: join, or why that is not possible yet. */
-async function joining(
-  name: string,
-  record: EtcdRecord & { readonly address: string },
-): Promise<Finding | string> {
-  const { address, key } = record;
-  const directory = reachable(name, record);
-  const why = await whyNotThere(directory);
-  // The record of a node that has just died goes when its lease is over.
-  if (why !== undefined) return `nothing answers at ${address}, which it names (${why})`;
-  return joiningAt(directory, key);
-}
 
 /** Reads what was answered; `undefined`, with the rest unread, where it is too long. */
 async function boundedText({ body }: Response): Promise<string | undefined> {

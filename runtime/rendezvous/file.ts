@@ -15,7 +15,7 @@ import type { Settings } from "../settings/types.ts";
 import { Looks } from "./looks.ts";
 import { hostOf, machineName } from "./machine.ts";
 import { whyNotThere } from "./probe.ts";
-import { joiningAt, mayClaim, notInTime, reachable } from "./record.ts";
+import { joiningBy, mayClaim, NOT_CLAIMED, notInTime, type Told } from "./record.ts";
 import type { Finding, Hosting, Rendezvous, Seeker } from "./rendezvous.ts";
 import { placeSeen } from "./variables.ts";
 
@@ -25,14 +25,10 @@ const BEGINNING = '{"tdsm":';
 const RECORD_VERSION = 1;
 
 /** What the file says of a cluster. */
-interface FileRecord {
+interface FileRecord extends Told {
   readonly tdsm: typeof RECORD_VERSION;
-  /** Where its directory listens. */
   readonly address: string;
-  /** What nobody but the machine of the directory has. */
   readonly boot: string;
-  /** The key in base64, if the directory node has made one. */
-  readonly key?: string;
 }
 
 /** A file by which nodes find each other. */
@@ -61,7 +57,7 @@ export class FileRendezvous implements Rendezvous {
     const place = placeSeen();
     const mayHost = mayClaim(settings, place);
     const looks = new Looks(giveUpAtMs);
-    for (let met = "no node has claimed it";;) {
+    for (let met = NOT_CLAIMED;;) {
       const file = await this.#open(settings);
       try {
         if (await file.tryLock(mayHost)) {
@@ -72,16 +68,9 @@ export class FileRendezvous implements Rendezvous {
         } else {
           const text = await readText(file);
           file.close();
-          const record = recordOf(text);
-          if (record === undefined) met = "the node that has claimed it does not listen yet";
-          else {
-            const directory = reachable(`the file ${this.#path}`, record);
-            const why = await whyNotThere(directory);
-            if (why === undefined) return { ...joiningAt(directory, record.key), place };
-            // A record of a dead cluster whose file was locked anew a moment ago, or a directory
-            // that is cut off.
-            met = `nothing answers at ${record.address}, which it names (${why})`;
-          }
+          const found = await joiningBy(`the file ${this.#path}`, recordOf(text) ?? {});
+          if (typeof found === "object") return { ...found, place };
+          met = found;
         }
       } catch (error) {
         close(file);

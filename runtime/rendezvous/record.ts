@@ -6,6 +6,7 @@ import { refused } from "../settings/flags.ts";
 import { keyOf } from "../settings/key_text.ts";
 import type { Settings } from "../settings/types.ts";
 import { machineName } from "./machine.ts";
+import { whyNotThere } from "./probe.ts";
 import type { Joining, Place } from "./rendezvous.ts";
 
 /**
@@ -20,42 +21,52 @@ export function mayClaim({ rpcServer }: Settings, place: Place | undefined): boo
   return place === undefined ? !rpcServer : place.rank === 0;
 }
 
-/**
- * Where the directory of a record is, for this machine.
- *
- * @param record The record, for people: `the file /shared/job`.
- * @param told What it says: the address of the directory, and the machine that it is on.
- * @returns The address.
- * @throws {TdsmError} `InvalidOption` where only another machine reaches that.
- */
-export function reachable(
-  record: string,
-  { address, boot }: { readonly address: string; readonly boot?: string },
-): Address {
-  const directory = parseAddress(address, 0);
-  const { hostname } = directory;
-  const isLocal = hostname === "localhost" || isLoopback(hostname);
-  if (!isLocal || boot === machineName().boot) return directory;
-  throw refused(
-    `Cannot join by ${record}: its directory is on another machine, and listens at ${address}, ` +
-      "where only that machine reaches it. Give its node an --address",
-  );
+/** What a record says, as far as its node has written it. */
+export interface Told {
+  /** Where the directory listens, once it does. */
+  readonly address?: string;
+  /** What nobody but the machine of the directory has. */
+  readonly boot?: string;
+  /** The key in base64, where the directory node has made one. */
+  readonly key?: string;
 }
 
+/** What a node has met that found no record. */
+export const NOT_CLAIMED = "no node has claimed it";
+
 /**
- * What a node does that has found a directory by a record.
+ * What a node does that has found a record of another node.
  *
- * @param directory Where the directory is.
- * @param key The key that the record has, in base64.
- * @returns To join there.
+ * @param name The record, for people: `the file /shared/job`.
+ * @param told What it says.
+ * @returns To join there; or why that is not possible yet, in words.
+ * @throws {TdsmError} `InvalidOption` where only another machine reaches the directory.
  */
-export function joiningAt(directory: Address, key: string | undefined): Joining {
+export async function joiningBy(name: string, told: Told): Promise<Joining | string> {
+  const { address, key } = told;
+  if (address === undefined) return "the node that has claimed it does not listen yet";
+  const directory = reachable(name, address, told.boot);
+  const why = await whyNotThere(directory);
+  // The node has just died, and its record with it soon; or the directory is cut off.
+  if (why !== undefined) return `nothing answers at ${address}, which it names (${why})`;
   return {
     kind: "join",
     directories: [directory],
     key: key === undefined ? undefined : keyOf(key),
     plain: isLoopback(directory.hostname),
   };
+}
+
+/** Where the directory of a record is, for this machine. */
+function reachable(name: string, address: string, boot: string | undefined): Address {
+  const directory = parseAddress(address, 0);
+  const { hostname } = directory;
+  const isLocal = hostname === "localhost" || isLoopback(hostname);
+  if (!isLocal || boot === machineName().boot) return directory;
+  throw refused(
+    `Cannot join by ${name}: its directory is on another machine, and listens at ${address}, ` +
+      "where only that machine reaches it. Give its node an --address",
+  );
 }
 
 /**
