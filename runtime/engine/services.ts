@@ -1,14 +1,18 @@
 /**
- * Semaphores, barriers, mutexes and allocations: this node's requests to the directory node, and,
- * where this is that node, what answers them.
+ * Semaphores, barriers, mutexes, waits for words and allocations: this node's requests to the
+ * directory node, and, where this is that node, what answers them.
  */
 
 import { TdsmError } from "../errors.ts";
 import { ALLOCATIONS_TOLD_MAX } from "../limits.ts";
 import type { EngineWatch } from "../observe/engine_watch.ts";
 import { Allocator, type NamedAllocation } from "../protocol/allocation/allocator.ts";
-import type { AllocatorInput, AllocatorOutput } from "../protocol/allocation/messages.ts";
-import { type AllocationRequest, ELEMENT_BYTES } from "../protocol/allocation/messages.ts";
+import {
+  type AllocationRequest,
+  type AllocatorInput,
+  type AllocatorOutput,
+  ELEMENT_BYTES,
+} from "../protocol/allocation/messages.ts";
 import { AllocatorServer } from "../protocol/allocation/server.ts";
 import type { Coherence } from "../protocol/coherence/coherence.ts";
 import type { Directory } from "../protocol/coherence/directory.ts";
@@ -138,10 +142,7 @@ export class Services {
     });
     this.peerJoined(options.self, options.works);
     const { pages, homes } = options;
-    const runOf = (offset: number, bytes: number): PageRun => {
-      const first = Math.floor(offset / pageSize);
-      return { first, count: Math.ceil((offset + bytes) / pageSize) - first };
-    };
+    const runOf = (offset: number, bytes: number): PageRun => this.#runOf(offset, bytes);
     const clear = (offset: number, bytes: number): void => pages?.free(runOf(offset, bytes));
     const allocator = new Allocator({
       size,
@@ -207,11 +208,15 @@ export class Services {
 
   /** The pages of the allocations that have a name, as far as this node knows, the oldest first. */
   get named(): NamedRun[] {
+    return this.#names().take(ALLOCATIONS_TOLD_MAX)
+      .map(({ name, offset, bytes }) => ({ name, ...this.#runOf(offset, bytes) })).toArray();
+  }
+
+  /** The pages of some bytes of the region. */
+  #runOf(offset: number, bytes: number): PageRun {
     const { pageSize } = this.#options;
-    return this.#names().take(ALLOCATIONS_TOLD_MAX).map(({ name, offset, bytes }) => {
-      const first = Math.floor(offset / pageSize);
-      return { name, first, count: Math.ceil((offset + bytes) / pageSize) - first };
-    }).toArray();
+    const first = Math.floor(offset / pageSize);
+    return { first, count: Math.ceil((offset + bytes) / pageSize) - first };
   }
 
   /** At the directory node: where requests wait, and which locks are held. */
@@ -230,7 +235,7 @@ export class Services {
   }
 
   /**
-   * A message about a semaphore, a barrier or a mutex.
+   * A message about a semaphore, a barrier, a mutex or a word.
    *
    * @param from The node.
    * @param message The message.
