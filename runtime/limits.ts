@@ -496,7 +496,10 @@ export const FUTEX_SPIN_LOOKS = 16;
 export const THREAD_LINKS_MAX = 256;
 /** How many times a thread blocks at the directory's desk before it is given a link of its own. */
 export const THREAD_LINK_AFTER = 16;
-/** How many releases and unlocks of a thread may have no answer before the thread waits for one. */
+/**
+ * How many releases, unlocks and notifies of a thread may have no answer before the thread waits
+ * for one.
+ */
 export const THREAD_LINK_UNANSWERED_MAX = 64;
 /**
  * How long a node whose thread has found its own link ended waits to hear why before it fails, in

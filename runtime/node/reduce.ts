@@ -5,7 +5,6 @@ import { show } from "../arguments/show.ts";
 import { TdsmError } from "../errors.ts";
 import { ALLOCATION_NAME_MAX_BYTES } from "../limits.ts";
 import { checkName } from "./arguments.ts";
-
 import type { NodeThread } from "./thread.ts";
 import type { TypedArrayConstructor } from "./types.ts";
 

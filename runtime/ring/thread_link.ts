@@ -1,7 +1,7 @@
 /**
- * A thread's own link to the desk of the directory node: requests about semaphores, barriers and
- * mutexes, and their answers, past the engine. The thread sends and blocks by itself, so no engine
- * of its node has to wake for it.
+ * A thread's own link to the desk of the directory node: requests about semaphores, barriers,
+ * mutexes and words, and their answers, past the engine. The thread sends and blocks by itself, so
+ * no engine of its node has to wake for it.
  */
 
 import type { ThreadDescriptor } from "../../ffi/thread_link.ts";
