@@ -699,6 +699,8 @@ export const LAUNCH_CONNECTING_MAX = 4;
 export const LAUNCH_CONNECT_S = 15;
 /** How often `ssh` looks whether a machine is still there, in seconds; it gives up after three. */
 export const LAUNCH_ALIVE_S = 5;
+/** How many files of a folder are looked at for the one whose name was mistyped. */
+export const NEAR_FILES_MAX = 1_000;
 /** The longest line of a node that its launcher keeps whole, in bytes. */
 export const LAUNCH_LINE_MAX_BYTES: number = MIB;
 /** After how long a launcher says which node it waits for, in milliseconds. */

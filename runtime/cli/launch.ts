@@ -12,6 +12,7 @@
 import { errorText, exitCodeOfStart, TdsmError } from "../errors.ts";
 import { printError } from "../node/report.ts";
 import { refused } from "../settings/flags.ts";
+import { noSuchFile } from "../settings/no_such_file.ts";
 import { readEnvironment } from "../settings/settings.ts";
 import { LAUNCH_HELP, parseLaunch } from "./launch_arguments.ts";
 import { launchHere } from "./local_nodes.ts";
@@ -27,7 +28,7 @@ async function requireProgram({ program }: Launch): Promise<void> {
   } catch (cause) {
     // Deno itself reports any other problem of the file.
     if (!(cause instanceof Deno.errors.NotFound)) return;
-    throw refused(`Cannot launch ${program}: there is no such file in ${Deno.cwd()}`, cause);
+    throw refused(`Cannot launch ${program}: ${noSuchFile(program)}`, cause);
   }
   throw refused(`Cannot launch ${program}: it is no file`);
 }

@@ -117,8 +117,8 @@ export function parseLaunch(
       ssh = wordsOf(valueIn(arg) ?? args[++at]);
     } else if (arg === "--help" || arg === "-h") {
       return undefined;
-    } else if (arg === "--rpc-server") {
-      rpcServers = true;
+    } else if (isRpcServerFlag(arg)) {
+      rpcServers = saysRpcServer(arg);
     } else {
       refuseSetting(arg, args[at + 1]);
       refuseNearlyRight(arg);
@@ -139,7 +139,8 @@ export function parseLaunch(
   }
   const own = args.slice(at + 1);
   const start = hosts === undefined ? `-n ${nodes}` : "--hosts …";
-  if (own.some((arg, index) => isRpcServer(arg) && !own.slice(0, index).includes("--"))) {
+  const ofNode = own.slice(0, own.includes("--") ? own.indexOf("--") : own.length);
+  if (ofNode.filter(isRpcServerFlag).some(saysRpcServer)) {
     throw refused(
       `Cannot launch ${program} with --rpc-server behind it: node 1, too, would only serve calls. ` +
         `Write ${LAUNCH_COMMAND} --rpc-server ${start} ${program}`,
@@ -178,9 +179,14 @@ function totalOf(
   throw refused(`Cannot launch ${program}: the number of nodes is missing. Write -n 4 before it`);
 }
 
-/** Whether an argument of the program would have its node only serve calls. */
-function isRpcServer(arg: string): boolean {
-  return /^--rpc-server(?:=(?:1|true))?$/.test(arg);
+/** Whether an argument says if a node is only to serve calls. */
+function isRpcServerFlag(arg: string): boolean {
+  return /^--(?:no-)?rpc-server(?:=|$)/.test(arg);
+}
+
+/** Whether such an argument says that it is. */
+function saysRpcServer(arg: string): boolean {
+  return resolveSettings({}, [arg], () => undefined).settings.rpcServer;
 }
 
 /** The environment without the variables that the launcher sets for each node. */

@@ -14,6 +14,7 @@ function refusal(...given: Parameters<typeof parse>): string {
   return error.message;
 }
 
+const SWITCH_RULE = "it must be 1 or 0, yes or no, true or false, on or off";
 const PLAIN: Launch = {
   program: "a.ts",
   nodes: 4,
@@ -53,7 +54,7 @@ Deno.test("parseLaunch: other flags before the program are Deno's, with their va
 });
 
 Deno.test("parseLaunch: a flag that would have every node only serve calls is refused", () => {
-  for (const flag of ["--rpc-server", "--rpc-server=1", "--size=1MiB --rpc-server=true"]) {
+  for (const flag of ["--rpc-server", "--rpc-server=1", "--size=1MiB --rpc-server=Yes"]) {
     assertEquals(
       refusal(`-n 4 a.ts ${flag}`),
       "Cannot launch a.ts with --rpc-server behind it: node 1, too, would only serve calls. " +
@@ -66,7 +67,12 @@ Deno.test("parseLaunch: a flag that would have every node only serve calls is re
 });
 
 Deno.test("parseLaunch: nodes 2 and on serve calls by the flag or the variable", () => {
-  assertEquals(parse("--rpc-server -n 4 a.ts"), { ...PLAIN, rpcServers: true });
+  for (const flag of ["--rpc-server", "--rpc-server=1", "--rpc-server=yes", "--rpc-server=on"]) {
+    assertEquals(parse(`${flag} -n 4 a.ts`), { ...PLAIN, rpcServers: true });
+  }
+  for (const flag of ["--no-rpc-server", "--rpc-server=0", "--rpc-server=no"]) {
+    assertEquals(parse(`${flag} -n 4 a.ts`, { RPC_SERVER: "1" }), PLAIN);
+  }
   assertEquals(parse("-n 4 a.ts", { RPC_SERVER: "1" }), { ...PLAIN, rpcServers: true });
   assertEquals(parse("-n 4 a.ts", { RPC_SERVER: "0" }), PLAIN);
   assertEquals(parse("-n 4 a.ts", { RPC_SERVER: "" }), PLAIN);
@@ -135,7 +141,6 @@ Deno.test("parseLaunch: a flag that is nearly right is refused with the right on
       ["--nods=4", "nodes"],
       ["--Nodes", "nodes"],
       ["--rpcserver", "rpc-server"],
-      ["--rpc-server=1", "rpc-server"],
       ["--hlep", "help"],
     ]
   ) {
@@ -149,8 +154,12 @@ Deno.test("parseLaunch: a flag that is nearly right is refused with the right on
   }
   assertEquals(parse("--no-prompt -n 4 a.ts"), { ...PLAIN, denoFlags: ["--no-prompt"] });
   assertEquals(
-    refusal("-n 4 a.ts", { RPC_SERVER: "yes" }),
-    'Cannot use "yes" of environment variable RPC_SERVER: it must be 1 or 0',
+    refusal("-n 4 a.ts", { RPC_SERVER: "maybe" }),
+    'Cannot use "maybe" of environment variable RPC_SERVER: ' + SWITCH_RULE,
+  );
+  assertEquals(
+    refusal("--rpc-server=maybe -n 4 a.ts"),
+    'Cannot use "maybe" of flag --rpc-server: ' + SWITCH_RULE,
   );
 });
 

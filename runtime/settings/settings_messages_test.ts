@@ -9,7 +9,7 @@ import { resolveSettings } from "./settings.ts";
 import type { NodeOptions, Settings } from "./types.ts";
 import { type SettingName, SETTINGS } from "./table.ts";
 
-const SWITCH = ["must be true or false", "must be 1 or 0"];
+const SWITCH = ["must be true or false", "must be 1 or 0, yes or no, true or false, on or off"];
 const SIZE = "must be a whole number of bytes, or one with a unit, such as 64MiB";
 
 /**

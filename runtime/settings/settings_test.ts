@@ -280,8 +280,9 @@ Deno.test("resolveSettings: a wrong value is refused, naming its source, itself 
     "Cannot use flag --port without a value: it must be a whole number from 0 to 65535",
   );
   assertInvalid(
-    () => resolve({}, ["--directory=yes"]),
-    'Cannot use "yes" of flag --directory: it must be 1 or 0',
+    () => resolve({}, ["--directory=maybe"]),
+    'Cannot use "maybe" of flag --directory: ' +
+      "it must be 1 or 0, yes or no, true or false, on or off",
   );
   assertInvalid(
     () => resolve({ address: "a:1" }),
@@ -294,6 +295,28 @@ Deno.test("resolveSettings: a wrong value is refused, naming its source, itself 
   );
   // This one is told to nobody.
   assertEquals(resolve({ directoryAddress: long }).settings.directoryAddress?.hostname, long);
+});
+
+Deno.test("SETTINGS: every switch takes the same words, from a flag and from the environment", () => {
+  const words = {
+    true: ["1", "true", "yes", "on", "Yes", "ON"],
+    false: ["0", "false", "no", "Off"],
+  };
+  for (const [name, { flag, kind, environment }] of Object.entries(SETTINGS)) {
+    if (kind.placeholder !== undefined) continue;
+    // So that a node which is not to host has another one to join.
+    const at = { directoryAddress: "a" };
+    for (const [isOn, texts] of Object.entries(words)) {
+      for (const text of texts) {
+        const expected = name === "directory" ? false : isOn === "true";
+        const read = resolve(at, [`--${flag}=${text}`]).settings[name as SettingName];
+        assertEquals(read, expected, `--${flag}=${text}`);
+        const variables = { [environment[0]!]: text };
+        assertEquals(resolve(at, [], variables).settings[name as SettingName], expected, text);
+      }
+    }
+  }
+  assert(resolve({}, ["--directory=yes", "--directory-address=a"]).settings.directory);
 });
 
 Deno.test("SETTINGS: every setting refuses an option of a wrong type", () => {

@@ -67,12 +67,24 @@ export interface Setting<Value> {
   readonly ofCluster?: boolean;
 }
 
+/**
+ * Reads how a switch is set.
+ *
+ * @param text What a flag or an environment variable has, in letters of either case.
+ * @returns Whether it is on; `undefined` where the text says neither.
+ */
+export function readSwitch(text: string): boolean | undefined {
+  const word = text.toLowerCase();
+  if (["1", "true", "yes", "on"].includes(word)) return true;
+  return ["0", "false", "no", "off"].includes(word) ? false : undefined;
+}
+
 const SWITCH: Kind<boolean> = {
   placeholder: undefined,
   fromText(text) {
-    if (text === "1" || text === "true") return true;
-    if (text === "0" || text === "false") return false;
-    throw new RangeError("must be 1 or 0");
+    const isOn = readSwitch(text);
+    if (isOn !== undefined) return isOn;
+    throw new RangeError("must be 1 or 0, yes or no, true or false, on or off");
   },
   fromOption(value) {
     if (typeof value === "boolean") return value;

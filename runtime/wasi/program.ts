@@ -3,6 +3,7 @@
 import { show } from "../arguments/show.ts";
 import { reasonOf, TdsmError } from "../errors.ts";
 import { refused } from "../settings/flags.ts";
+import { noSuchFile } from "../settings/no_such_file.ts";
 import { REPLACEMENTS } from "../wasm/code.ts";
 import { type ImportedMemory, rewriteModule } from "../wasm/rewrite.ts";
 import { PLACE_FUNCTIONS, PLACE_MODULE, WASI_FUNCTIONS, WASI_MODULE } from "./functions.ts";
@@ -55,7 +56,7 @@ async function read(path: string): Promise<Uint8Array<ArrayBuffer>> {
     return await Deno.readFile(path);
   } catch (cause) {
     if (cause instanceof Deno.errors.NotFound) {
-      throw refused(`Cannot run ${path}: there is no such file in ${Deno.cwd()}`, cause);
+      throw refused(`Cannot run ${path}: ${noSuchFile(path)}`, cause);
     }
     if (cause instanceof Deno.errors.NotCapable) {
       const message = `Cannot run ${path}: it may not be read. Run Deno with --allow-read`;

@@ -219,7 +219,22 @@ Deno.test("an unknown task is refused before anything is fetched", async () => {
   using project = new Project();
   const { code, stderr } = await project.run(["nothing"]);
   assertEquals(code, 2);
-  assertEquals(stderr, "tdsm: no task nothing; ./tdsm lists the tasks\n");
+  assertEquals(stderr, "tdsm: no task nothing: ./tdsm lists the tasks\n");
+  for (
+    const [wrong, right] of [
+      ["mmtest", "memtest"],
+      ["memtset", "memtest"],
+      ["tests", "test"],
+      ["simulte:millon", "simulate:million"],
+      ["lineariz", "linearizability"],
+    ]
+  ) {
+    const { stderr } = await project.run([wrong!]);
+    assertEquals(
+      stderr,
+      `tdsm: no task ${wrong}: did you mean ${right}? ./tdsm lists the tasks\n`,
+    );
+  }
   assertEquals(project.fetched(), []);
 });
 

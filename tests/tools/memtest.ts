@@ -9,7 +9,7 @@ import { errorText, exitCodeOfStart, TdsmError } from "../../runtime/errors.ts";
 import { printError } from "../../runtime/node/report.ts";
 import { type Flags, readFlags, refused, unknownArgument } from "../../runtime/settings/flags.ts";
 import { readEnvironment } from "../../runtime/settings/settings.ts";
-import { type SettingName, SETTINGS } from "../../runtime/settings/table.ts";
+import { readSwitch, type SettingName, SETTINGS } from "../../runtime/settings/table.ts";
 
 const MEMTEST = new URL("../../examples/memtest.ts", import.meta.url);
 const NODES_DEFAULT = 3;
@@ -49,7 +49,7 @@ function read(): Told | undefined {
   const { flags, rest } = readFlags(Deno.args, { names: ["workers", "help"] });
   if (rest.includes("--help") || rest.includes("-h")) return undefined;
   readWorkers(rest);
-  const isOn = (name: SettingName) => ["1", "true"].includes(textOf(flags, name) ?? "");
+  const isOn = (name: SettingName) => readSwitch(textOf(flags, name) ?? "") === true;
   const knowsDirectory = textOf(flags, "directoryAddress") !== undefined;
   const joins = knowsDirectory || isOn("rpcServer");
   return {
