@@ -34,6 +34,11 @@ export function startCommandOf(
 /** How this program is started. */
 export const START_COMMAND: string = startCommandOf(import.meta.url);
 
+/** What shows the state of a cluster, also of one whose key is in the environment. */
+export const STATUS_COMMAND: string = `${
+  startCommandOf(import.meta.url, ["--allow-ffi", "--allow-net", "--allow-env"])
+} --status`;
+
 /** What prints a new key, which needs no permission. */
 export const NEW_KEY_COMMAND: string = `${startCommandOf(import.meta.url, [])} --new-key`;
 

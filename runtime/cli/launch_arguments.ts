@@ -7,7 +7,8 @@ import { type Environment, resolveSettings } from "../settings/settings.ts";
 import { type Setting, SETTINGS } from "../settings/table.ts";
 import { type LaunchHost, parseHosts } from "./host_list.ts";
 import type { Launch } from "./node_process.ts";
-import { LAUNCH_COMMAND } from "../start_command.ts";
+import type { Settings } from "../settings/types.ts";
+import { LAUNCH_COMMAND, NEW_KEY_COMMAND, STATUS_COMMAND } from "../start_command.ts";
 
 /** The text of `--help`. */
 export const LAUNCH_HELP = `Starts nodes of one program, on this machine or by ssh on others.
@@ -18,6 +19,7 @@ Usage: ${LAUNCH_COMMAND} [DENO'S FLAGS] -n N PROGRAM [ARGUMENTS]
   -n N, --nodes N   How many nodes on this machine, 1 to ${NODES_MAX}
   --hosts LIST      On which machines, and how many on each: a,b:2,user@10.0.0.3
   --ssh COMMAND     What stands for ssh: --ssh "ssh -p 2222"
+  --port PORT       Where node 1 hosts the directory (PORT); any free port by default
   --rpc-server      Only node 1 executes the main of run; others serve its calls
   --help            Show this
 
@@ -28,10 +30,17 @@ more, as by --allow-read. All after PROGRAM is the program's, also settings:
 
   ${LAUNCH_COMMAND} -n 4 program.ts --size 1GiB
 
-Node 1 hosts the directory, on a free port. Each node is told its role and its
-address by environment variables; other settings can be set in the environment:
+Each node is told its role and its address by environment variables; other
+settings can be set in the environment:
 
   SIZE=1GiB ${LAUNCH_COMMAND} -n 4 program.ts
+
+The nodes have a key that nobody else has, unless TDSM_KEY is set. So to look at
+them from another console, set it in both, to what --new-key prints:
+
+  export TDSM_KEY=$(${NEW_KEY_COMMAND})
+  ${LAUNCH_COMMAND} --port 7000 -n 4 program.ts
+  ${STATUS_COMMAND} --directory-address 127.0.0.1:7000
 
 With --hosts, ssh must reach each machine without a password, and the machines
 each other by the names in the list. Program, folder and Deno are where they are
@@ -52,7 +61,6 @@ const TOLD: readonly Setting<unknown>[] = [
   SETTINGS.directoryAddress,
   SETTINGS.rendezvous,
   SETTINGS.address,
-  SETTINGS.port,
 ];
 /** The one flag of Deno that is near to a setting, `--checksums`. */
 const DENO_CHECK = "check";
@@ -97,8 +105,8 @@ export function parseLaunch(
   environment: Environment,
 ): Launch | undefined {
   const denoFlags: string[] = [];
-  // The only setting that differs from node to node.
-  let { rpcServer: rpcServers } = resolveSettings({}, [], onlyRpcServer(environment)).settings;
+  // The settings that differ from node to node.
+  let { rpcServer: rpcServers, port, isPortGiven } = nodeSettings([], environment);
   let nodes: number | undefined;
   let hosts: readonly LaunchHost[] | undefined;
   let ssh: readonly string[] | undefined;
@@ -117,6 +125,8 @@ export function parseLaunch(
       ssh = wordsOf(valueIn(arg) ?? args[++at]);
     } else if (arg === "--help" || arg === "-h") {
       return undefined;
+    } else if (/^--port(?:=|$)/.test(arg)) {
+      ({ port, isPortGiven } = nodeSettings([`--port=${valueIn(arg) ?? args[++at] ?? ""}`]));
     } else if (isRpcServerFlag(arg)) {
       rpcServers = saysRpcServer(arg);
     } else {
@@ -147,7 +157,8 @@ export function parseLaunch(
     );
   }
   const there = { ...(hosts && { hosts }), ...(ssh && { ssh }) };
-  return { program, nodes, args: own, denoFlags, rpcServers, ...there };
+  const hosted = isPortGiven ? port : 0;
+  return { program, nodes, args: own, denoFlags, port: hosted, rpcServers, ...there };
 }
 
 /** What a flag has behind its sign; `undefined` where its value is the next word. */
@@ -186,13 +197,20 @@ function isRpcServerFlag(arg: string): boolean {
 
 /** Whether such an argument says that it is. */
 function saysRpcServer(arg: string): boolean {
-  return resolveSettings({}, [arg], () => undefined).settings.rpcServer;
+  return nodeSettings([arg]).rpcServer;
 }
 
-/** The environment without the variables that the launcher sets for each node. */
-function onlyRpcServer(environment: Environment): Environment {
-  const { environment: names } = SETTINGS.rpcServer;
-  return (name) => names.includes(name) ? environment(name) : undefined;
+/**
+ * The settings of a node of which the launcher makes its own for each: of the environment only what
+ * these are read from, since the nodes themselves read the rest.
+ */
+function nodeSettings(
+  flags: readonly string[],
+  environment: Environment = () => undefined,
+): Pick<Settings, "rpcServer" | "port" | "isPortGiven"> {
+  const names = [SETTINGS.rpcServer, SETTINGS.port].flatMap(({ environment }) => environment);
+  const read: Environment = (name) => names.includes(name) ? environment(name) : undefined;
+  return resolveSettings({}, flags, read).settings;
 }
 
 /** The number of nodes that a text gives. */
@@ -207,7 +225,7 @@ function countOf(text: string | undefined): number {
 function refuseSetting(arg: string, next: string | undefined): void {
   const [flag] = arg.split("=", 1);
   const setting = ROWS.find(({ flag: name }) => [`--${name}`, `--no-${name}`].includes(flag!));
-  if (setting === undefined || setting === SETTINGS.rpcServer) return;
+  if (setting === undefined) return;
   const { environment: [variable] } = setting;
   if (TOLD.includes(setting)) {
     throw refused(`Cannot use flag ${flag}: the launcher itself tells each node where to join`);

@@ -20,6 +20,7 @@ const PLAIN: Launch = {
   nodes: 4,
   args: [],
   denoFlags: [],
+  port: 0,
   rpcServers: false,
 };
 
@@ -27,6 +28,24 @@ Deno.test("parseLaunch: the number of nodes, in every way to write it", () => {
   for (const flag of ["-n 4", "-n4", "-n=4", "--nodes 4", "--nodes=4", "-n 3 -n 4"]) {
     assertEquals(parse(`${flag} a.ts`), PLAIN);
   }
+});
+
+Deno.test("parseLaunch: the directory's port, by a flag or from the environment", () => {
+  const launch = { ...PLAIN, port: 7000 };
+  for (const flag of ["--port 7000", "--port=7000"]) {
+    assertEquals(parse(`${flag} -n 4 a.ts`), launch);
+  }
+  assertEquals(parse("-n 4 a.ts", { PORT: "7000" }), launch);
+  assertEquals(parse("-n 4 --port 7000 a.ts", { PORT: "7001" }), launch);
+  assertEquals(parse("-n 4 --port 0 a.ts", { PORT: "7001" }), PLAIN);
+  assertEquals(parse("-n 4 a.ts", { PORT: "" }), PLAIN);
+  const rule = "it must be a whole number from 0 to 65535";
+  assertEquals(refusal("--port -n 4 a.ts"), `Cannot use "-n" of flag --port: ${rule}`);
+  assertEquals(refusal("-n 4 --port"), `Cannot use flag --port without a value: ${rule}`);
+  assertEquals(
+    refusal("-n 4 a.ts", { PORT: "http" }),
+    `Cannot use "http" of environment variable PORT: ${rule}`,
+  );
 });
 
 Deno.test("parseLaunch: what stands after the program is the program's", () => {
@@ -183,7 +202,7 @@ Deno.test("parseLaunch: a setting before the program is told where it goes", () 
       assertEquals(refusal(line), expected);
     }
   }
-  for (const line of ["--port 7000", "--address=10.0.0.1", "--directory-address a:1"]) {
+  for (const line of ["--rendezvous pmi", "--address=10.0.0.1", "--directory-address a:1"]) {
     assertEquals(
       refusal(`${line} -n 2 a.ts`),
       `Cannot use flag ${line.split(/[ =]/)[0]}: the launcher itself tells each node where to join`,

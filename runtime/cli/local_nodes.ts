@@ -25,7 +25,9 @@ import { Watchdog } from "./watchdog.ts";
  * @throws {TdsmError} When nodes cannot be started.
  */
 export async function launchHere(launch: Launch): Promise<number> {
-  const directory = await reservePort();
+  const directory = launch.port === 0
+    ? await reservePort()
+    : { hostname: HOSTNAME, port: launch.port };
   using turns = new Turns(launch.nodes, directory);
   await using watchdog = startProcess(
     "sh, which ends the nodes of a launcher that is killed",

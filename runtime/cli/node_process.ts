@@ -20,6 +20,8 @@ export interface Launch {
   readonly args: readonly string[];
   /** Flags of `deno run`, beside those that a node needs. */
   readonly denoFlags: readonly string[];
+  /** The TCP port on which node 1 hosts the directory; 0 for any that is free. */
+  readonly port: number;
   /** Whether only node 1 executes the program's main, and all others serve its calls. */
   readonly rpcServers: boolean;
   /** The machines on which they run, where that is not this one. */

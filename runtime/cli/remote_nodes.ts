@@ -53,11 +53,12 @@ class RemoteStarter implements Starter, AsyncDisposable {
   readonly #nodes = new Map<number, RemoteNode>();
   readonly #keyVariables: Readonly<Record<string, string>>;
   readonly #isOneMachine: boolean;
-  /** The port of the directory, once node 1 has told it. */
-  #port = 0;
+  /** The port of the directory; where node 1 is to choose, once that node has told it. */
+  #port: number;
 
   constructor(launch: Launch, hosts: readonly LaunchHost[]) {
     this.#launch = launch;
+    this.#port = launch.port;
     this.#places = hosts.flatMap((host) => Array.from({ length: host.nodes }, () => host));
     this.#isOneMachine = isOneMachine(hosts);
     this.#keyVariables = makeKey(launch, this.#isOneMachine);

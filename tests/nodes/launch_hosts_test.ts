@@ -51,7 +51,7 @@ Deno.test("launch --hosts: nodes have their numbers, settings, arguments and inp
   await withHosts(async (cluster, launched) => {
     const launcher = cluster.spawn("launcher", {
       args: launched("127.0.0.2,127.0.0.3:2", PROGRAM, "tell", "it's", "two words"),
-      env: { SIZE: "2MiB", PORT: "1", DIRECTORY_ADDRESS: "127.0.0.1:1" },
+      env: { SIZE: "2MiB", DIRECTORY_ADDRESS: "127.0.0.1:1" },
     });
     await launcher.write("for node 1");
     await launcher.endInput();

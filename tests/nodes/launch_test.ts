@@ -3,6 +3,7 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { availableMemory } from "../../ffi/memory_available.ts";
 import { partOfMemory } from "../../runtime/engine/memory_limit.ts";
+import { newKey } from "../../runtime/settings/key.ts";
 import { ProcessCluster, type TestProcess } from "../support/process_cluster.ts";
 import { untilEnded, untilProcesses } from "../support/processes.ts";
 
@@ -54,7 +55,7 @@ Deno.test("launch: nodes have their numbers, settings, arguments, permissions an
       "-n",
       "--size=1MiB",
     ],
-    env: { DIRECTORY_ADDRESS: "127.0.0.1:1", DIRECOTRY_ADDRESS: "127.0.0.1:1", PORT: "1" },
+    env: { DIRECTORY_ADDRESS: "127.0.0.1:1", DIRECOTRY_ADDRESS: "127.0.0.1:1" },
   });
   await launcher.write("for node 1");
   await launcher.endInput();
@@ -104,6 +105,37 @@ Deno.test("launch: settings are taken from the environment", async () => {
   for (const node of [1, 2]) {
     assertEquals(JSON.parse(linesOf(node, stdout)[1]!).size, 1 << 20);
   }
+});
+
+Deno.test("launch: node 1 hosts at the port that is named, where others with the key see the cluster", async () => {
+  await using cluster = new ProcessCluster();
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const port = String(listener.addr.port);
+  listener.close();
+  const env = { TDSM_KEY: newKey() };
+  const args = [...LAUNCHER, "--port", port, "-n", "2", PROGRAM, "fail"];
+  const launcher = cluster.spawn("launcher", { args, env });
+  await untilAllPrinted(launcher, 2, "node");
+  const look = (name: string, env: Record<string, string>) => {
+    const args = ["run", "--allow-net", "--allow-ffi", "--allow-env", "mod.ts", "--status"];
+    return cluster.spawn(name, { args: [...args, `--port=${port}`, "--json"], env }).exit();
+  };
+  const { code, stdout, stderr } = await look("with the key", env);
+  assertEquals([code, stderr], [0, ""]);
+  assertEquals(JSON.parse(stdout).nodes.map(({ id }: { id: number }) => id), [1, 2]);
+  assertEquals((await look("without the key", {})).code, 2);
+
+  const other = await cluster.spawn("other", { args: launched(2, "tell"), env: { PORT: port } })
+    .exit();
+  assertEquals([other.code, other.stdout], [70, ""]);
+  assertMatch(
+    other.stderr,
+    new RegExp(
+      `^\\[1\\] tdsm: error: Cannot listen at 127\\.0\\.0\\.1:${port}: the port is in use`,
+    ),
+  );
+  launcher.kill("SIGTERM");
+  assertEquals((await launcher.exit()).code, 128 + 15);
 });
 
 Deno.test("launch: nodes share the memory of the machine, unless the environment says otherwise", async () => {

@@ -44,6 +44,7 @@ for (
     [],
     ["--nodes=2"],
     ["--workers=4"],
+    ["--port=7000", "--no-checksums"],
     ["--nodes=5", "--size=1MiB", "--workers=1"],
     ["--page-size=2MiB"],
   ]

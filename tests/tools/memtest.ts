@@ -4,6 +4,7 @@
  */
 
 import { NODES_MAX, WORKERS_MAX } from "../../examples/memtest_steps.ts";
+import { PORT_MAX } from "../../runtime/address.ts";
 import { launchHere } from "../../runtime/cli/local_nodes.ts";
 import { errorText, exitCodeOfStart, TdsmError } from "../../runtime/errors.ts";
 import { printError } from "../../runtime/node/report.ts";
@@ -38,6 +39,10 @@ Every other setting of the runtime is taken too, as a flag or from the environme
 /** What the arguments and the environment say. */
 interface Told {
   readonly nodes: number;
+  /** The port on which node 1 listens, where this process starts all nodes; 0 for any free one. */
+  readonly port: number;
+  /** The arguments of each node where this process starts all: only one can have a port. */
+  readonly args: readonly string[];
   /** The role of this process as one node; `undefined` where it starts all nodes. */
   readonly role: "directory" | "joins" | undefined;
   /** Whether the directory's address was given. */
@@ -53,6 +58,8 @@ function read(): Told | undefined {
   const knowsDirectory = textOf(flags, "directoryAddress") !== undefined;
   const joins = knowsDirectory || isOn("rpcServer");
   return {
+    port: count("port", textOf(flags, "port") ?? "0", 0, PORT_MAX),
+    args: [...rest, ...Object.entries(flags).flatMap(([name, value]) => argument(name, value))],
     nodes: count("nodes", textOf(flags, "nodes") ?? String(NODES_DEFAULT), 2, NODES_MAX),
     role: isOn("directory") ? "directory" : joins ? "joins" : undefined,
     knowsDirectory,
@@ -78,6 +85,12 @@ function textOf(flags: Flags, name: SettingName): string | undefined {
   return environment.map(readEnvironment()).find((text) => text);
 }
 
+/** A flag that all nodes may have, written anew. */
+function argument(flag: string, value: unknown): string[] {
+  if (flag === "_" || flag === SETTINGS.port.flag) return [];
+  return [value === false ? `--no-${flag}` : `--${flag}=${value}`];
+}
+
 /** The whole number that a flag gives. */
 function count(name: string, text: string, least: number, most: number): number {
   const value = /^\d+$/.test(text) ? Number(text) : NaN;
@@ -93,12 +106,13 @@ async function start(): Promise<boolean> {
     console.log(HELP);
     return false;
   }
-  const { role, nodes, knowsDirectory } = told;
+  const { role, nodes, port, args, knowsDirectory } = told;
   if (role === undefined) {
     Deno.exitCode = await launchHere({
       program: MEMTEST.href,
       nodes,
-      args: Deno.args,
+      args,
+      port,
       denoFlags: ["--allow-net", "--allow-env", "--allow-read"],
       rpcServers: false,
     });
