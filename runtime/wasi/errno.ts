@@ -11,6 +11,8 @@ export const Errno = {
   /** A link that is not to be followed. */
   Loop: 32,
   NoEntry: 44,
+  /** It is no regular file: a read of it, or to open it, might take for ever. */
+  NotSupported: 58,
   Pipe: 64,
   /** It is outside of the folders that the program has. */
   NotCapable: 76,

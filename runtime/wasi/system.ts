@@ -39,6 +39,10 @@ const Stream = { In: 0, Out: 1, Error: 2 } as const;
 const FILE_TYPE_UNKNOWN = 0;
 /** Where the type of a file is in what `fd_filestat_get` writes. */
 const FILESTAT_TYPE = 16;
+/** The types of files whose calls end soon. */
+const FILE_TYPE = { Folder: 3, Regular: 4 } as const;
+/** The bytes of what `path_filestat_get` writes. */
+const FILESTAT_BYTES = 64;
 /** The bytes of an entry in a list of buffers: its address and its length. */
 const BUFFER_ENTRY_BYTES = 8;
 /** The functions whose second and third arguments are a list of buffers. */
@@ -50,7 +54,11 @@ const Open = { Create: 1, Exclusive: 4 } as const;
 
 /** Executes the calls of a program on the home node. */
 export class WasiSystem {
+  readonly #wasi: NodeWasi;
   readonly #functions: Functions;
+  readonly #memory: WebAssembly.Memory;
+  /** Where the system asks for itself: what it is answered must not stand in the program's memory. */
+  readonly #scratch = new WebAssembly.Memory({ initial: 1, maximum: 1 });
   readonly #bytes: Uint8Array;
   readonly #view: DataView;
   /** The descriptors that are this process's standard streams. */
@@ -59,7 +67,10 @@ export class WasiSystem {
   #written: Promise<unknown> = Promise.resolve();
 
   private constructor(wasi: NodeWasi, memory: WebAssembly.Memory) {
+    this.#wasi = wasi;
     this.#functions = wasi.wasiImport;
+    this.#memory = memory;
+    this.#useMemory(memory);
     this.#bytes = new Uint8Array(memory.buffer);
     this.#view = new DataView(memory.buffer);
   }
@@ -84,7 +95,6 @@ export class WasiSystem {
       const { WASI } = await import("node:wasi");
       const given = { args: [...args], env: { ...env }, preopens: { ...folders } };
       const wasi = new WASI({ version: "preview1", ...given }) as unknown as NodeWasi;
-      wasi.finalizeBindings({ exports: {} }, { memory });
       return new WasiSystem(wasi, memory);
     } catch (cause) {
       const what = "Cannot give the program its folders";
@@ -136,7 +146,9 @@ export class WasiSystem {
 
   /**
    * Opens a file. Two links would lead `node:wasi` out of a program's folders: one that it follows
-   * though it is not to, and one that leads to no file, which it makes.
+   * though it is not to, and one that leads to no file, which it makes. A FIFO would keep it waiting
+   * for another program, and with it every call of every thread: only regular files and folders are
+   * opened.
    */
   #open(args: readonly (number | bigint)[]): number {
     const { path_open: open, path_readlink: readLink } = this.#functions;
@@ -149,6 +161,7 @@ export class WasiSystem {
       const isLink = readLink!(folder, path, length, 0, 0, opened) === Errno.Success;
       if (isLink) return Errno.Loop;
     }
+    if (this.#mayWait(folder, path >>> 0, length >>> 0)) return Errno.NotSupported;
     // Links that are followed are checked, those within the path too.
     const openBy = (how: number): number => open!(...args.with(1, lookup | FOLLOW).with(4, how));
     if ((how & Open.Create) === 0 || (how & Open.Exclusive) !== 0) return openBy(how);
@@ -156,6 +169,30 @@ export class WasiSystem {
     if (found !== Errno.NoEntry) return found;
     const made = openBy(how | Open.Exclusive);
     return made === Errno.Exists ? Errno.NotCapable : made;
+  }
+
+  /** Whether a path leads to what a call might wait for: a FIFO, a device. */
+  #mayWait(folder: number, path: number, length: number): boolean {
+    const scratch = new Uint8Array(this.#scratch.buffer);
+    // No file has such a path, or it is not in the program's memory: to open it fails.
+    if (length > scratch.length - FILESTAT_BYTES || path + length > this.#bytes.length) {
+      return false;
+    }
+    scratch.set(this.#bytes.subarray(path, path + length), FILESTAT_BYTES);
+    this.#useMemory(this.#scratch);
+    try {
+      const { path_filestat_get: stat } = this.#functions;
+      if (stat!(folder, FOLLOW, FILESTAT_BYTES, length, 0) !== Errno.Success) return false;
+    } finally {
+      this.#useMemory(this.#memory);
+    }
+    const type = scratch[FILESTAT_TYPE];
+    return type !== FILE_TYPE.Regular && type !== FILE_TYPE.Folder;
+  }
+
+  /** Has the functions read their arguments from a memory, and answer there. */
+  #useMemory(memory: WebAssembly.Memory): void {
+    this.#wasi.finalizeBindings({ exports: {} }, { memory });
   }
 
   /**

@@ -150,6 +150,32 @@ Deno.test("WasiSystem: files of the folder are opened, made and cut, also by lin
     assertEquals(await Deno.readTextFile(`${folder}/own/inside`), "");
   }));
 
+Deno.test("WasiSystem: a FIFO and a device are refused, and nobody waits for them", () =>
+  withFolder(async (folder) => {
+    await new Deno.Command("mkfifo", { args: [`${folder}/fifo`] }).output();
+    await Deno.symlink("fifo", `${folder}/link`);
+    await Deno.writeTextFile(`${folder}/inside`, "inside");
+    const memory = new WebAssembly.Memory({ initial: 1, maximum: 1, shared: true });
+    for (const [own, paths] of Object.entries({ [folder]: ["fifo", "link"], "/dev": ["zero"] })) {
+      const environment = { args: [], env: {}, folders: { "/own": own } };
+      const program = new Program(await WasiSystem.open(environment, memory), memory);
+      for (const path of paths) {
+        for (const how of [0, Open.Create, Open.Create | Open.Truncate]) {
+          assertEquals(await program.open(path, FOLLOW, how), Errno.NotSupported, path);
+        }
+        assert(await program.open(path, 0, 0) > 0, path);
+      }
+    }
+    // What it was asked stands in no memory of the program.
+    const environment = { args: [], env: {}, folders: { "/own": folder } };
+    const program = new Program(await WasiSystem.open(environment, memory), memory);
+    const before = new Uint8Array(memory.buffer).slice();
+    const descriptor = -await program.open("inside", FOLLOW, 0);
+    const changed = new Uint8Array(memory.buffer).findLastIndex((byte, at) => byte !== before[at]);
+    assert(descriptor > 0 && changed < PATH + "inside".length);
+    assertEquals(await program.read(descriptor), "inside");
+  }));
+
 Deno.test("WasiSystem: a list of buffers that memory does not hold is refused", () =>
   withProgram(async (program) => {
     const file = -await program.open("inside", FOLLOW, 0);
