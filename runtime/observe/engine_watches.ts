@@ -13,10 +13,11 @@ export function together(
 ): EngineWatch | undefined {
   const [first, ...others] = watches.filter((watch) => watch !== undefined);
   if (first === undefined) return undefined;
-  return others.reduce((one, other) => new Both(one, other), first);
+  return others.reduce((one, other) => new TeeWatch(one, other), first);
 }
 
-class Both implements EngineWatch {
+/** Hands on to two watches what it is told, as `tee` does. */
+class TeeWatch implements EngineWatch {
   readonly timesSteps: boolean;
   readonly #one: EngineWatch;
   readonly #other: EngineWatch;

@@ -69,8 +69,13 @@ export class Chart {
   draw(): void {
     const { id, lines, format, isLogarithmic = false, isBinary = false } = this.#options;
     const parent = byId(id);
-    const style = getComputedStyle(document.documentElement);
-    const colour = (name: string) => style.getPropertyValue(name).trim();
+    // A canvas knows no variables, nor what is light or dark here.
+    const colour = (name: string): string => {
+      parent.style.color = `var(${name})`;
+      const { color } = getComputedStyle(parent);
+      parent.style.color = "";
+      return color;
+    };
     const axis = {
       stroke: colour("--muted"),
       grid: { stroke: colour("--line"), width: 1 },
