@@ -3,11 +3,12 @@
  * more often than the cluster can do without notice, however many browsers there are.
  */
 
-import type { Address } from "../address.ts";
-import type { ClusterSnapshot, Pages, Snapshot } from "../dashboard/snapshot.ts";
+import { type Address, formatAddress, isWildcard } from "../address.ts";
+import type { ClusterSnapshot, NodeSnapshot, Pages, Snapshot } from "../dashboard/snapshot.ts";
 import { TdsmError } from "../errors.ts";
 import { SNAPSHOT_FRESH_MS, SNAPSHOT_PAUSE_MS, SNAPSHOTS_WAITING_MAX } from "../limits.ts";
 import type { Secret } from "../secure/handshake.ts";
+import { cellPages, type NodeStatusControl } from "../wire/status_control.ts";
 import { ClusterLook, type Seen } from "./look.ts";
 
 /** What there is to look at. */
@@ -22,7 +23,6 @@ export interface FeedOptions {
 export class Feed implements Disposable {
   readonly #options: FeedOptions;
   #look: ClusterLook | undefined;
-  #session = 0;
   #last: { readonly snapshot: Snapshot; readonly askedMs: number } | undefined;
   /** Resolves when the looks that were asked for are done. */
   #queue: Promise<unknown> = Promise.resolve();
@@ -51,12 +51,7 @@ export class Feed implements Disposable {
   /** Ends the connection to the cluster, and makes no other. */
   [Symbol.dispose](): void {
     this.#closed = true;
-    this.#disconnect();
-  }
-
-  #disconnect(): void {
     this.#look?.[Symbol.dispose]();
-    this.#look = undefined;
   }
 
   async #next(run: Pages | undefined): Promise<Snapshot> {
@@ -77,36 +72,50 @@ export class Feed implements Disposable {
     if (this.#closed) return { kind: "none", reason: "The dashboard ends" };
     const directory = this.#options.directory();
     if (directory === undefined) return { kind: "none", reason: "The directory node starts" };
+    const look = this.#look ??= new ClusterLook({ directory, secret: this.#options.secret });
     try {
-      return this.#snapshot(await this.#seen(directory, run));
+      const seen = await look.look(run);
+      const session = look.connections;
+      return { kind: "cluster", atMs: performance.now(), session, ...view(seen, directory, run) };
     } catch (error) {
       if (!(error instanceof TdsmError)) throw error;
-      this.#disconnect();
       return { kind: "none", reason: error.message };
     }
   }
+}
 
-  async #seen(directory: Address, run: Pages | undefined): Promise<Seen> {
-    if (this.#look !== undefined) {
-      try {
-        return await this.#look.look(run);
-      } catch (error) {
-        if (!(error instanceof TdsmError)) throw error;
-        if (this.#closed) throw error;
-        // The directory node ends a connection over which nobody has asked for long.
-        this.#disconnect();
-      }
-    }
-    const { look, seen } = await ClusterLook.open(directory, run, this.#options.secret);
-    this.#look = look;
-    if (this.#closed) this.#disconnect();
-    this.#session++;
-    return seen;
-  }
+/** What was seen, as the page has it. */
+function view(
+  { cluster, nodes, places, events }: Seen,
+  directory: Address,
+  run: Pages | undefined,
+): Omit<ClusterSnapshot, "kind" | "atMs" | "session"> {
+  const { size, pageSize, named: allocations = [] } = cluster;
+  return {
+    directory: formatAddress(directory),
+    size,
+    pageSize,
+    allocations,
+    nodes: nodes.map((node) => viewOf(node, directory)),
+    run: run ?? null,
+    cellPages: run === undefined ? 0 : cellPages(run.count),
+    places,
+    events,
+  };
+}
 
-  #snapshot(seen: Seen): ClusterSnapshot {
-    return { kind: "cluster", atMs: performance.now(), session: this.#session, ...seen };
-  }
+function viewOf(status: NodeStatusControl, directory: Address): NodeSnapshot {
+  const { id, address, port, counters, moves = [], sources = [], waits = [], cells } = status;
+  const hostname = isWildcard(address) ? directory.hostname : address;
+  return {
+    id,
+    at: formatAddress({ hostname, port }),
+    stats: counters ?? null,
+    moves,
+    waits,
+    sources: sources.map(({ node, pages }) => [node, pages]),
+    cells: cells?.some((byte) => byte !== 0) ? cells.toBase64() : null,
+  };
 }
 
 /** Whether a snapshot answers a request for some cells. */

@@ -162,7 +162,7 @@ async function showDoctor(settings: Settings, json: boolean): Promise<void> {
 }
 
 async function showStatus(settings: Settings, json: boolean, watches: boolean): Promise<void> {
-  const { fetchStatus, formatStatus } = await import("./status.ts");
+  const { fetchStatus, formatStatus, statusOf } = await import("./status.ts");
   const { address: hostname, port, directoryAddress = { hostname, port }, rendezvous } = settings;
   if (rendezvous.kind !== "flags") {
     throw refused(
@@ -182,10 +182,13 @@ async function showStatus(settings: Settings, json: boolean, watches: boolean): 
   const secret = read === undefined
     ? undefined
     : { ...read, plain: settings.plain, library: library! };
-  const look = () => fetchStatus(directoryAddress, settings.joinTimeoutMs, secret);
+  const options = { directory: directoryAddress, secret };
   const paint = await paintOf(Deno.stdout);
   if (watches) {
     const { watch } = await import("./watch.ts");
+    const { ClusterLook } = await import("./look.ts");
+    using kept = new ClusterLook(options);
+    const look = async () => statusOf(await kept.look(), directoryAddress);
     const size = () => {
       if (!Deno.stdout.isTerminal()) return undefined;
       const { columns, rows } = Deno.consoleSize();
@@ -194,7 +197,7 @@ async function showStatus(settings: Settings, json: boolean, watches: boolean): 
     };
     return await watch(look, { size, paint, write: print }, json);
   }
-  const status = await look();
+  const status = await fetchStatus(options, settings.joinTimeoutMs);
   await print(json ? `${JSON.stringify(status)}\n` : formatStatus(status, paint));
 }
 

@@ -1,22 +1,13 @@
-/**
- * `--status`: asks the directory node for the state of its cluster, without joining. This needs
- * only the network, neither the library nor a right to userfaultfd.
- */
+/** `--status`: the state of a cluster, for people and as JSON. */
 
 import { type Address, formatAddress, isWildcard } from "../address.ts";
-import { keyRefused, refusal } from "../cluster/admission.ts";
-import { connectToPeer, secure, shakeHands, tryMaxMs } from "../cluster/handshake.ts";
-import { Link, type LinkHandlers } from "../cluster/link.ts";
-import { newCounters } from "../cluster/sender.ts";
-import { reasonOf, TdsmError } from "../errors.ts";
-import { printable } from "../printable.ts";
+import { tryMaxMs } from "../cluster/handshake.ts";
 import { HANDSHAKE_MAX_MS } from "../limits.ts";
-import { proveKey, type Secret } from "../secure/handshake.ts";
-import type { Stream } from "../secure/sealed_connection.ts";
+import { printable } from "../printable.ts";
 import { WIDTH_MAX } from "../settings/help.ts";
 import { formatSize, roughSize } from "../size.ts";
-import { PROTOCOL_VERSION } from "../wire/layout.ts";
 import type { Counters, NamedPages, NodeStatusControl } from "../wire/status_control.ts";
+import { lookOnce, type LookOptions, type Seen } from "./look.ts";
 import { type Paint, plain } from "./paint.ts";
 import { formatTable } from "./table.ts";
 
@@ -51,125 +42,36 @@ export interface ClusterStatus {
   readonly nodes: readonly NodeStatus[];
 }
 
-const OPERATION = "get the status";
-
 /**
  * Asks the directory node for the state of its cluster.
  *
- * @param directory Where it listens.
+ * @param options The cluster.
  * @param timeoutMs How long to try, in milliseconds; no longer than {@linkcode HANDSHAKE_MAX_MS}.
- * @param secret The key of the cluster, if it has one.
  * @returns The state.
  * @throws {TdsmError} `NoDirectory` when nothing listens there, or why there is no answer.
  */
 export async function fetchStatus(
-  directory: Address,
+  options: LookOptions,
   timeoutMs: number = HANDSHAKE_MAX_MS,
-  secret?: Secret,
 ): Promise<ClusterStatus> {
   const mostMs = Math.min(tryMaxMs(timeoutMs), HANDSHAKE_MAX_MS);
-  const giveUpAt = performance.now() + mostMs;
-  const connection = await connect(directory, mostMs);
-  try {
-    const leftMs = Math.max(1, Math.ceil(giveUpAt - performance.now()));
-    const stream = await secure(connection, secret, proveKey, leftMs);
-    return await receive(stream, directory, giveUpAt);
-  } catch (error) {
-    throw statusError(directory, error);
-  }
+  return statusOf(await lookOnce(options, mostMs), options.directory);
 }
 
 /**
- * Says why a directory node does not tell of its cluster.
+ * The state of a cluster that was looked at.
  *
- * @param directory Where it listens.
- * @param error What has happened.
- * @returns The error for the user.
+ * @param seen What was seen.
+ * @param directory Where its directory listens.
+ * @returns The state.
  */
-export function statusError(directory: Address, error: unknown): TdsmError {
-  const refused = keyRefused(directory, error, OPERATION);
-  if (refused !== undefined) return refused;
-  if (error instanceof TdsmError && error.operation !== undefined) return error;
-  const code = error instanceof TdsmError ? error.code : "ProtocolViolation";
-  const message = `Cannot ${OPERATION}: what listens at ${formatAddress(directory)} does not ` +
-    `answer like a directory of this release: ${reasonOf(error)}. ` +
-    "Name a directory with --directory-address";
-  return new TdsmError(code, message, { operation: OPERATION, cause: error });
+export function statusOf({ cluster, nodes }: Seen, directory: Address): ClusterStatus {
+  const { size, pageSize, compression, named: allocations = [] } = cluster;
+  const statuses = nodes.map((node) => nodeStatusOf(node, directory));
+  return { size, pageSize, compression, allocations, nodes: statuses };
 }
 
-/**
- * Connects to a directory node.
- *
- * @param directory Where it listens.
- * @param timeoutMs How long to try, in milliseconds.
- * @returns The connection.
- * @throws {TdsmError} `NoDirectory` when nothing listens there.
- */
-export async function connect(directory: Address, timeoutMs: number): Promise<Deno.TcpConn> {
-  try {
-    return await connectToPeer(directory, timeoutMs);
-  } catch (cause) {
-    if (cause instanceof TdsmError && cause.code === "PermissionMissing") throw cause;
-    const at = formatAddress(directory);
-    const message = `Cannot ${OPERATION}: no directory at ${at} (${reasonOf(cause)}). ` +
-      `Name another with --directory-address`;
-    throw new TdsmError("NoDirectory", message, { operation: OPERATION, cause });
-  }
-}
-
-async function receive(
-  connection: Stream,
-  directory: Address,
-  giveUpAt: number,
-): Promise<ClusterStatus> {
-  const leftMs = (): number => Math.max(1, Math.ceil(giveUpAt - performance.now()));
-  const done = Promise.withResolvers<ClusterStatus>();
-  // Until the handshake is done, errors reject the promise of the handshake instead.
-  done.promise.catch(() => {});
-  const link = await shakeHands((handlers) => {
-    const link = new Link(connection, () => undefined, newCounters(), handlers);
-    link.say({ kind: "statusRequest", protocolVersion: PROTOCOL_VERSION });
-    return link;
-  }, (control, link) => {
-    if (control.kind !== "clusterStatus") throw refusal(control, directory, OPERATION);
-    const { size, pageSize, compression, nodes, named: allocations = [] } = control;
-    link.open(listen(nodes, directory, (statuses) => {
-      done.resolve({ size, pageSize, compression, allocations, nodes: statuses });
-    }, done.reject));
-    return link;
-  }, leftMs());
-  const timer = setTimeout(() => {
-    done.reject(new TdsmError("TimedOut", "the answer was not whole in time"));
-  }, leftMs());
-  try {
-    return await done.promise;
-  } finally {
-    clearTimeout(timer);
-    link.close();
-  }
-}
-
-/** Receives the status of each node. */
-function listen(
-  nodes: number,
-  directory: Address,
-  complete: (statuses: NodeStatus[]) => void,
-  failed: (error: unknown) => void,
-): LinkHandlers {
-  const statuses: NodeStatus[] = [];
-  return {
-    target: () => undefined,
-    received(message) {
-      if (message.kind !== "nodeStatus") {
-        throw new TdsmError("ProtocolViolation", `${message.kind} instead of a node's status`);
-      }
-      if (statuses.push(statusOf(message, directory)) === nodes) complete(statuses);
-    },
-    ended: (error) => failed(error ?? new TdsmError("PeerLost", "it closed the connection")),
-  };
-}
-
-function statusOf(
+function nodeStatusOf(
   { id, address, port, counters, moves }: NodeStatusControl,
   directory: Address,
 ): NodeStatus {

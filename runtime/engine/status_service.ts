@@ -55,6 +55,18 @@ export type Look = Pick<StatusRequestControl, "run"> & { readonly since: number 
 /** What a node is asked beside its counters. */
 type Question = Omit<StatsRequestControl, "kind" | "ticket">;
 
+/** A collection that is under way. */
+interface Collection {
+  /** What is told beside the counters. */
+  readonly look: Look | undefined;
+  /**
+   * The nodes that were asked and have not answered, each with the function that takes its answer.
+   */
+  readonly asked: Map<NodeId, (told: Told | undefined) => void>;
+  /** What is collected; a node that did not answer in time has no counters. */
+  readonly collected: Promise<Pick<ClusterReport, "named" | "nodes">>;
+}
+
 /** What a node tells of itself. */
 type Told = Omit<StatsControl, "kind" | "ticket">;
 
@@ -62,11 +74,11 @@ type Told = Omit<StatsControl, "kind" | "ticket">;
 export class StatusService {
   readonly #options: StatusServiceOptions;
   /**
-   * The nodes that were asked and have not answered, each with the function that takes its answer.
+   * The collections under way, by the tickets of their requests. There is no more than one for each
+   * program that looks.
    */
-  readonly #asked = new Map<NodeId, (told: Told | undefined) => void>();
+  readonly #collections = new Map<number, Collection>();
   #ticket = 0;
-  #gathering: { look: Look | undefined; report: Promise<ClusterReport> } | undefined;
   #ended = false;
 
   /** @param options The node. */
@@ -90,43 +102,41 @@ export class StatusService {
     if (kind === "statsRequest" || this.#options.self.id !== DIRECTORY_NODE) {
       return `${kind} from a node that may not send it`;
     }
-    // An answer with an earlier ticket came too late, and the collection that it belongs to is
-    // over.
-    if (ticket === this.#ticket) this.#asked.get(from)?.(control);
+    // Without one, the answer came too late.
+    this.#collections.get(ticket)?.asked.get(from)?.(control);
     return undefined;
   }
 
   /** A node is gone, and answers no more. */
   peerLost(node: NodeId): void {
-    this.#asked.get(node)?.(undefined);
+    for (const { asked } of this.#collections.values()) asked.get(node)?.(undefined);
   }
 
   /**
    * At the directory node: asks every node. A caller during a collection gets the result of that
-   * one, where the caller asks for the same, and waits for the end of the collection otherwise.
+   * one, where the caller asks for the same. No caller waits for another: a node that does not
+   * answer would make the last of them wait for all.
    *
    * @param look What to tell beside the counters; nothing by default.
    * @returns What is told of the cluster; a node that did not answer in time has no counters.
    */
   async gather(look?: Look): Promise<ClusterReport> {
-    while (this.#gathering !== undefined) {
-      if (isSame(this.#gathering.look, look)) return await this.#gathering.report;
-      await this.#gathering.report;
-    }
-    const report = this.#gather(look).finally(() => this.#gathering = undefined);
-    this.#gathering = { look, report };
-    return await report;
+    const under = [...this.#collections.values()].find((other) => isSame(other.look, look));
+    const { named, nodes } = await (under ?? this.#collect(look)).collected;
+    if (look === undefined) return { named, nodes, places: [], events: [] };
+    const { places, events } = this.#options;
+    return { named, nodes, places: places(), events: events(look.since) };
   }
 
   /** No node will answer any more. */
   end(): void {
     this.#ended = true;
-    for (const answer of [...this.#asked.values()]) answer(undefined);
+    for (const { asked } of this.#collections.values()) giveUp(asked);
   }
 
-  async #gather(look: Look | undefined): Promise<ClusterReport> {
-    const { self, named, places, events } = this.#options;
-    this.#ticket = this.#ticket === TICKET_MAX ? 1 : this.#ticket + 1;
+  #collect(look: Look | undefined): Collection {
+    const ticket = this.#ticket = this.#ticket === TICKET_MAX ? 1 : this.#ticket + 1;
+    const { self, peers, named } = this.#options;
     const allocations = named();
     const question: Question = {
       ...(allocations.length > 0 && {
@@ -135,17 +145,18 @@ export class StatusService {
       ...(look && { looks: true }),
       ...(look?.run && { run: look.run }),
     };
-    const statuses = this.#options.peers().map((peer) => this.#ask(peer, question));
-    const timer = setTimeout(() => {
-      for (const answer of [...this.#asked.values()]) answer(undefined);
-    }, STATUS_MAX_MS);
-    try {
-      const nodes = [statusOf(self, this.#tell(question)), ...await Promise.all(statuses)];
-      if (look === undefined) return { named: allocations, nodes, places: [], events: [] };
-      return { named: allocations, nodes, places: places(), events: events(look.since) };
-    } finally {
+    const asked: Collection["asked"] = new Map();
+    const answers = peers().map((peer) => this.#ask(peer, { ticket, ...question }, asked));
+    const own = statusOf(self, this.#tell(question));
+    const timer = setTimeout(() => giveUp(asked), STATUS_MAX_MS);
+    const collected = Promise.all(answers).then((others) => {
       clearTimeout(timer);
-    }
+      this.#collections.delete(ticket);
+      return { named: allocations, nodes: [own, ...others] };
+    });
+    const collection = { look, asked, collected };
+    this.#collections.set(ticket, collection);
+    return collection;
   }
 
   /** What this node tells of itself. */
@@ -160,20 +171,30 @@ export class StatusService {
     };
   }
 
-  async #ask(peer: Peer, question: Question): Promise<NodeStatusControl> {
+  async #ask(
+    peer: Peer,
+    question: Omit<StatsRequestControl, "kind">,
+    asked: Collection["asked"],
+  ): Promise<NodeStatusControl> {
     if (this.#ended) return statusOf(peer, undefined);
     const { promise, resolve } = Promise.withResolvers<Told | undefined>();
-    this.#asked.set(peer.id, (told) => {
-      this.#asked.delete(peer.id);
+    asked.set(peer.id, (told) => {
+      asked.delete(peer.id);
       resolve(told);
     });
-    this.#options.send(peer.id, { kind: "statsRequest", ticket: this.#ticket, ...question });
+    this.#options.send(peer.id, { kind: "statsRequest", ...question });
     return statusOf(peer, await promise);
   }
 }
 
+/** Nobody waits for the nodes any longer that have not answered. */
+function giveUp(asked: Collection["asked"]): void {
+  for (const answer of [...asked.values()]) answer(undefined);
+}
+
+/** Whether nodes are asked the same: what has happened is not theirs to tell. */
 function isSame(one: Look | undefined, other: Look | undefined): boolean {
-  return one?.since === other?.since && one?.run?.first === other?.run?.first &&
+  return (one === undefined) === (other === undefined) && one?.run?.first === other?.run?.first &&
     one?.run?.count === other?.run?.count;
 }
 

@@ -164,18 +164,27 @@ Deno.test("StatusService tells a program that looks of cells, waits and events",
   });
 });
 
-Deno.test("StatusService collects for one question after the other", async () => {
-  const [service, said] = open(1, [2]);
-  const [plain, look, same] = [
-    service.gather(),
-    service.gather({ since: 0 }),
-    service.gather({ since: 0 }),
-  ];
-  service.receive(2, { kind: "stats", ticket: 1, counters: { faults: 20 } });
-  assertEquals((await plain).events, []);
-  await Promise.resolve();
-  assertEquals(said.at(-1), [2, { kind: "statsRequest", ticket: 2, looks: true }]);
-  service.receive(2, { kind: "stats", ticket: 2, counters: { faults: 21 } });
-  assertEquals(await look, await same);
-  assertEquals([(await look).events.length, said.length], [2, 2]);
+Deno.test("StatusService: of twenty programs that look none waits for another, and nodes are asked once", async () => {
+  using timers = new ManualTimers(STATUS_MAX_MS);
+  const [service, said] = open(1, [2, 3]);
+  const run = { first: 0, count: 8 };
+  const plain = service.gather();
+  // Each has heard of other events; two of them look at cells.
+  const looks = Array.from({ length: 20 }, (_, index) => service.gather({ since: index }));
+  const cells = [service.gather({ since: 1, run }), service.gather({ since: 0, run })];
+  assertEquals(said.map(([, control]) => control.ticket), [1, 1, 2, 2, 3, 3]);
+  for (const ticket of [3, 1, 2]) {
+    service.receive(2, { kind: "stats", ticket, counters: { faults: 20 + ticket } });
+  }
+  // Node 3 does not answer: all give it up at the same time.
+  timers.fire(STATUS_MAX_MS);
+  assertEquals((await plain).nodes[1], status(2, 21));
+  for (const [since, look] of looks.entries()) {
+    const { nodes, events } = await look;
+    assertEquals([nodes[1], nodes[2]], [status(2, 22), status(3)]);
+    assertEquals(events, EVENTS.slice(since));
+  }
+  assertEquals((await cells[0]!).nodes[1], status(2, 23));
+  assertEquals((await cells[1]!).events.length, 2);
+  assertEquals(timers.count(STATUS_MAX_MS), 0);
 });
