@@ -18,10 +18,9 @@
  */
 
 import { decode } from "../std/msgpack_decode.js";
-import { encode } from "../std/msgpack_encode.js";
+import { encode, type ValueMap, type ValueType } from "../message_pack.ts";
 import { TdsmError, type TdsmErrorCode } from "../errors.ts";
 import { RPC_DEPTH_MAX, RPC_MAX_BYTES, U64_MAX } from "../limits.ts";
-import type { ValueMap, ValueType } from "../std/msgpack_encode.d.ts";
 import { decodeScalar, decodeScalars, encodeScalar, encodeScalars } from "./scalar.ts";
 import type { RpcContext } from "./types.ts";
 

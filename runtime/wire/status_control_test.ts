@@ -1,6 +1,5 @@
-import { encode } from "../std/msgpack_encode.js";
+import { encode, type ValueMap, type ValueType } from "../message_pack.ts";
 import { assertEquals } from "@std/assert";
-import type { ValueMap, ValueType } from "../std/msgpack_encode.d.ts";
 import {
   ALLOCATIONS_TOLD_MAX,
   CELLS_MAX,
