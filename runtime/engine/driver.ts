@@ -375,7 +375,7 @@ export class Driver {
     const looks = poller.hasSent && !this.#woke && !calls.hasWoken;
     const lookUs = looks ? this.#looking.nextUs() : 0;
     poller.hasSent = this.#woke = calls.hasWoken = false;
-    const { faults, any } = poller.wait(sleepUs, lookUs);
+    const { faults, any } = poller.wait(sleepUs, lookUs, begun);
     slots.setAsleep(false);
     if (lookUs > 0) this.#looking.looked(poller.hasSeen);
     this.#timed &&= poller.loopReady;
@@ -509,10 +509,10 @@ export class Driver {
     }
   }
 
-  /** Steps the protocol once, and carries out what it puts out. */
-  protected carryOut(input: Input): void {
+  /** Steps the protocol once, at a time, and carries out what it puts out. */
+  protected carryOut(input: Input, now = nowUs()): void {
     const { coherence, sink, tell } = this.#parts;
-    const output: Output = coherence.step(input, nowUs());
+    const output: Output = coherence.step(input, now);
     if (this.#parts.sleep === undefined) this.#woke = false;
     // By index: what iterators cost is most of such a loop, before V8 has compiled it.
     const { operations, messages } = output;

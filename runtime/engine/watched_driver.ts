@@ -28,15 +28,22 @@ export class WatchedDriver extends Driver {
     const { timesSteps } = this.#watch;
     const isFault = input.kind === "fault";
     const state = isFault ? this.#coherence.state(input.page) : undefined;
-    this.#watch.stepBegins(input, state, isFault || timesSteps ? nowUs() : 0);
-    super.carryOut(input);
+    const now = nowUs();
+    this.#watch.stepBegins(input, state, now);
+    super.carryOut(input, now);
     if (timesSteps) this.#watch.stepEnds(nowUs());
   }
 
   protected override operate(operation: PageOperation): void {
     super.operate(operation);
-    this.#watch.operated(operation, nowUs());
+    const { timesSteps } = this.#watch;
+    this.#watch.operated(operation, timesSteps || endsFaults(operation) ? nowUs() : 0);
   }
+}
+
+/** Whether threads may go on by a page operation. */
+function endsFaults({ kind }: PageOperation): boolean {
+  return kind === "install" || kind === "installZero" || kind === "unprotect";
 }
 
 /** A sink that tells of each message. */

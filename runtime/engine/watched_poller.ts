@@ -10,13 +10,19 @@ export class WatchedPoller extends Poller {
   /** Is told of each wait, once there is something to tell. */
   told: Pick<EngineWatch, "waited"> | undefined;
 
-  protected override block(ready: Int32Array<ArrayBuffer>, us: number, lookUs: number): number {
-    const begunUs = nowUs();
-    const result = super.block(ready, us, lookUs);
+  protected override block(
+    ready: Int32Array<ArrayBuffer>,
+    us: number,
+    lookUs: number,
+    begunUs: number,
+  ): number {
+    const result = super.block(ready, us, lookUs, begunUs);
+    // What does not wait is part of the engine's work.
+    if (us === 0) return result;
     const endUs = nowUs();
     const waitedUs = endUs - begunUs;
     // A wait looks first, and sleeps only where it has seen nothing.
-    const isLook = us === 0 || (result & READY_SEEN) !== 0;
+    const isLook = (result & READY_SEEN) !== 0;
     const pollingUs = isLook ? waitedUs : Math.min(waitedUs, lookUs);
     this.told?.waited(pollingUs, waitedUs - pollingUs, endUs);
     return result;
