@@ -293,7 +293,8 @@ export class EngineHost implements Member {
     if (this.#metrics?.address !== undefined) {
       const { hostname, port } = this.#metrics.address;
       const url = `http://${formatAddress(this.#metrics.address)}${METRICS_PATH}`;
-      this.log(Level.Info, `Metrics at ${url}`, { event: "metrics", address: hostname, port });
+      const fields = { event: "metrics", address: hostname, port };
+      this.log(Level.Info, `Metrics at ${url}`, fields, this.#metricsToldFrom);
       if (!isLoopback(hostname)) {
         this.log(
           Level.Warning,
@@ -576,10 +577,17 @@ export class EngineHost implements Member {
     die(this.#library, this.#deathMessage(error), deathCode(error), DEATH_MESSAGE_MAX_MS);
   }
 
-  /** Something to log. */
-  log(level: Level, text: string, fields: LogFields = {}): void {
+  /** The log level from which on it is told where metrics are. */
+  get #metricsToldFrom(): Level {
+    const { metrics } = this.#start.settings;
+    // The port that this machine has chosen stands nowhere else.
+    return typeof metrics === "object" && metrics.port === 0 ? Level.Warning : Level.Info;
+  }
+
+  /** Something to log, where the setting has this level at least. */
+  log(level: Level, text: string, fields: LogFields = {}, shownFrom: Level = level): void {
     if (this.#cluster.self === DIRECTORY_NODE) this.#events.add(level, text, fields);
-    if (level > this.#start.settings.logLevel) return;
+    if (shownFrom > this.#start.settings.logLevel) return;
     const { self: node } = this.#cluster;
     this.#post({ kind: "log", level, text, topic: "runtime", fields: { node, ...fields } });
   }

@@ -81,7 +81,7 @@ class Prometheus implements AsyncDisposable {
 
 Deno.test("prometheus: promtool finds nothing to say of the metrics, and they can be queried", async () => {
   await using cluster = new ProcessCluster();
-  const flags = ["--metrics=0", "--log-level=3"];
+  const flags = ["--metrics=0"];
   const directory = await cluster.host(...flags);
   const second = await cluster.join(directory, ...flags);
   const targets = await Promise.all([directory, second].map(metricsAt));

@@ -70,7 +70,7 @@ Deno.test("metrics: a node serves what stats() counts, and how long faults, wait
 
 Deno.test("metrics: a program that computes does not hinder them", async () => {
   await using cluster = new ProcessCluster();
-  const directory = await cluster.host("--metrics=0", "--log-level=3");
+  const directory = await cluster.host("--metrics=0");
   const url = await metricsUrl(directory);
   await directory.evaluate((node) => {
     // The answer comes first; then the thread blocks until the test has stored something.
