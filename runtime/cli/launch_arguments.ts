@@ -126,7 +126,8 @@ export function parseLaunch(
     } else if (arg === "--help" || arg === "-h") {
       return undefined;
     } else if (/^--port(?:=|$)/.test(arg)) {
-      ({ port, isPortGiven } = nodeSettings([`--port=${valueIn(arg) ?? args[++at] ?? ""}`]));
+      const value = valueIn(arg) ?? args[++at] ?? "";
+      ({ port, isPortGiven } = nodeSettings([`--port=${value}`]));
     } else if (isRpcServerFlag(arg)) {
       rpcServers = saysRpcServer(arg);
     } else {
