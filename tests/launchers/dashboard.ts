@@ -250,7 +250,8 @@ Deno.test("dashboard: 64 nodes, all of which are shown", SANITIZERS, async () =>
   await using looker = await Looker.open(url);
   await looker.until("#tile-nodes", "64");
   await looker.until("#tile-silent", "all answer");
-  await looker.until("#tile-fought", "totals");
+  // How fast its page moves is up to the machine, which has one core for many of them.
+  await looker.until("#allocations", "totals");
   assertEquals(await looker.page.locator("#nodes tr").count(), 64);
   assert(await looker.fits());
   await looker.picture("many");
