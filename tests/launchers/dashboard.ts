@@ -231,20 +231,24 @@ Deno.test("dashboard: 64 nodes, all of which are shown", SANITIZERS, async () =>
   await Promise.all(hosts.map(async (host) => {
     for (let count = 0; count < 20; count++) {
       // Each by a call of its own, so that what has to be done in time is one join, and not twenty.
-      await host.evaluate(async (node, module, count) => {
-        const { join } = await import(module);
-        const { address, port } = node.peers().find(({ id }) => id === 1)!;
-        const other = await join({
-          directoryAddress: `${address}:${port}`,
-          address: "127.0.0.1",
-          port: 0,
-          rpcServer: true,
-          signals: false,
-          joinTimeoutMs: 60_000,
-        });
-        const totals = await other.alloc(Int32Array, 16, { name: "totals" });
-        setInterval(() => Atomics.add(totals, count % 16, 1), 500);
-      }, import.meta.resolve("../../mod.ts"), count);
+      await host.evaluate(
+        async (node, module, count) => {
+          const { join } = await import(module);
+          const { address, port } = node.peers().find(({ id }) => id === 1)!;
+          const other = await join({
+            directoryAddress: `${address}:${port}`,
+            address: "127.0.0.1",
+            port: 0,
+            rpcServer: true,
+            signals: false,
+            joinTimeoutMs: 60_000,
+          });
+          const totals = await other.alloc(Int32Array, 16, { name: "totals" });
+          setInterval(() => Atomics.add(totals, count % 16, 1), 500);
+        },
+        import.meta.resolve("../../mod.ts"),
+        count,
+      );
     }
   }));
   await using looker = await Looker.open(url);
