@@ -22,8 +22,8 @@ export interface ValueMap {
 }
 
 /**
- * The first byte of a value. Where an integer or a length follows, it is for one of 8 bits; the next
- * two bytes are for 16 and for 32.
+ * The first byte of a value. Where an integer or a length follows, it is for one of 8 bits; the
+ * next two bytes are for 16 and for 32.
  */
 const Format = {
   Null: 0xc0,

@@ -13,8 +13,8 @@ import type { SyncReply, SyncRequest } from "../protocol/sync/messages.ts";
 export interface EngineWatch {
   /**
    * Whether it looks at the times of all that a step does. Otherwise only those are told at which a
-   * step begins, and at which threads may go on; the others are 0: to read the clock is most of what
-   * it costs.
+   * step begins, and at which threads may go on; the others are 0: to read the clock is most of
+   * what it costs.
    */
   readonly timesSteps: boolean;
   /**

@@ -57,7 +57,7 @@ export class WasiSystem {
   readonly #wasi: NodeWasi;
   readonly #functions: Functions;
   readonly #memory: WebAssembly.Memory;
-  /** Where the system asks for itself: what it is answered must not stand in the program's memory. */
+  /** For questions of the system's own: their answers must not stand in the program's memory. */
   readonly #scratch = new WebAssembly.Memory({ initial: 1, maximum: 1 });
   readonly #bytes: Uint8Array;
   readonly #view: DataView;
@@ -146,9 +146,9 @@ export class WasiSystem {
 
   /**
    * Opens a file. Two links would lead `node:wasi` out of a program's folders: one that it follows
-   * though it is not to, and one that leads to no file, which it makes. A FIFO would keep it waiting
-   * for another program, and with it every call of every thread: only regular files and folders are
-   * opened.
+   * though it is not to, and one that leads to no file, which it makes. A FIFO would keep it
+   * waiting for another program, and with it every call of every thread: only regular files and
+   * folders are opened.
    */
   #open(args: readonly (number | bigint)[]): number {
     const { path_open: open, path_readlink: readLink } = this.#functions;
