@@ -158,6 +158,7 @@ export const PROGRAM_NODE_FIELDS = [
   "seals_at",
   "seal_bytes",
   "link_after",
+  "tree_nodes",
   "link_unanswered_max",
   "link_first",
   "link_tickets",

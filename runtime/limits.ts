@@ -475,6 +475,29 @@ export const SYNC_WAITING_ASSURED: number = CALL_SLOTS_MAX;
 export const BARRIER_PARTIES_MAX: number = SYNC_WAITING_MAX;
 /** The most waits for a word that one notify wakes. */
 export const FUTEX_COUNT_MAX = 0x7fff_ffff;
+/** The nodes at a barrier up to which the directory node takes all arrivals itself. */
+export const BARRIER_TREE_NODES = 16;
+/**
+ * The radix of the trees by which more nodes gather. Where a message takes 10 us, and an engine 4 us
+ * for each, it has the shortest way for 64 and 256 nodes; where a message takes longer, a tree that
+ * is not as deep loses less.
+ */
+export const BARRIER_TREE_RADIX = 8;
+/**
+ * After how many rounds that are alike a barrier is gathered by a tree at last. It begins with the
+ * second, and twice as many are needed after each tree that had to be dissolved.
+ */
+export const BARRIER_TREE_ROUNDS_MAX = 64;
+/**
+ * How many trees a cluster may have, one after the other, and how many rounds each may gather: both
+ * are counted in 32 bits. A tree that has gathered so many is dissolved; after so many trees there
+ * is no other.
+ */
+export const BARRIER_TREE_USES_MAX = 0xffff_ffff;
+/**
+ * The reports that a node keeps which have come ahead of the directory node's word of their trees.
+ */
+export const BARRIER_REPORTS_EARLY_MAX = 65_536;
 /**
  * The words that a node may take for quiet at one time, so that a notify there costs no message.
  * The number of a word, which has up to 38 bits, less the bits of its slot fits into 31.

@@ -8,7 +8,7 @@
  * waits; it does nothing else in the meantime.
  */
 
-import { PAGE_SIZE_DEFAULT_BYTES } from "../../runtime/limits.ts";
+import { CONTROL_MAX_BYTES, PAGE_SIZE_DEFAULT_BYTES } from "../../runtime/limits.ts";
 import type { CoherenceOptions, Input } from "../../runtime/protocol/coherence/coherence.ts";
 import {
   Content,
@@ -16,7 +16,10 @@ import {
   type Message,
   type NodeId,
 } from "../../runtime/protocol/coherence/messages.ts";
+import { BarrierGatherer } from "../../runtime/protocol/sync/barrier_gatherer.ts";
 import {
+  type BarrierTreeMessage,
+  type SyncMessage,
   SyncOperation,
   type SyncReply,
   type SyncRequest,
@@ -25,7 +28,8 @@ import {
 import { Synchronizer } from "../../runtime/protocol/sync/synchronizer.ts";
 import { encodeMessage } from "../../runtime/wire/page_frames.ts";
 import { MESSAGE_MAX_BYTES } from "../../runtime/wire/layout.ts";
-import { encodeSync, SYNC_MAX_BYTES } from "../../runtime/wire/sync_frames.ts";
+import { encodeControl } from "../../runtime/wire/control.ts";
+import { encodeSync } from "../../runtime/wire/sync_frames.ts";
 import { type Counts, difference, total } from "./report.ts";
 import type { Network } from "./network.ts";
 import { layOut, type Memory, type Program, type Step, wholeRun } from "./program.ts";
@@ -354,20 +358,35 @@ export interface SyncParts {
 export class SimulatedSync {
   readonly #parts: SyncParts;
   readonly #synchronizer: Synchronizer;
-  readonly #frame = new Uint8Array(SYNC_MAX_BYTES);
+  /** By node; the directory node has none. */
+  readonly #gatherers = new Map<NodeId, BarrierGatherer>();
+  readonly #frame = new Uint8Array(CONTROL_MAX_BYTES);
   /** What happens when a request is answered, by node and ticket. */
   readonly #waiting = new Map<string, (reply: SyncReply) => void>();
 
   /** @param parts The cluster. */
   constructor(parts: SyncParts) {
     this.#parts = parts;
+    const violation = (node: NodeId, reason: string): never => {
+      throw new Error(`Node ${node}: ${reason}`);
+    };
+    const directory = parts.nodes[DIRECTORY_NODE - 1]!;
     this.#synchronizer = new Synchronizer({
       reply: (to, reply) => this.#reply(to, reply),
-      violation: (node, reason) => {
-        throw new Error(`Node ${node}: ${reason}`);
-      },
+      tell: (to, message) => this.#send(directory, to, message),
+      violation,
     });
-    for (const { id } of parts.nodes) this.#synchronizer.peerJoined(id);
+    for (const node of parts.nodes) {
+      this.#synchronizer.peerJoined(node.id);
+      if (node === directory) continue;
+      const gatherer = new BarrierGatherer({
+        ask: (request) => this.#send(node, DIRECTORY_NODE, request),
+        send: (to, message) => this.#send(node, to, message),
+        answer: (reply) => this.#answered(node, reply),
+        violation,
+      });
+      this.#gatherers.set(node.id, gatherer);
+    }
   }
 
   /** A program arrives at a barrier, and goes on when all have. */
@@ -403,26 +422,52 @@ export class SimulatedSync {
   }
 
   #ask(node: SimulatedNode, request: SyncRequest, answered: (reply: SyncReply) => void): void {
-    const { nodes, work, transmit } = this.#parts;
     this.#waiting.set(`${node.id} ${request.ticket}`, answered);
-    const ask = () => this.#synchronizer.request(node.id, request);
-    work(node, () => {
-      if (node.id === DIRECTORY_NODE) return ask();
-      const bytes = encodeSync(request, this.#frame, 0);
-      transmit(node, DIRECTORY_NODE, bytes, () => work(nodes[DIRECTORY_NODE - 1]!, ask));
+    this.#parts.work(node, () => {
+      if (node.id === DIRECTORY_NODE) return this.#synchronizer.request(node.id, request);
+      const isArrival = request.operation === SyncOperation.Arrive;
+      if (isArrival && this.#gatherers.get(node.id)!.arrive(request)) return;
+      this.#send(node, DIRECTORY_NODE, request);
     });
   }
 
-  #reply(to: NodeId, reply: SyncReply): void {
+  #send(from: SimulatedNode, to: NodeId, message: SyncMessage | BarrierTreeMessage): void {
     const { nodes, work, transmit } = this.#parts;
-    const key = `${to} ${reply.ticket}`;
+    const bytes = message.kind === "barrierTree"
+      ? encodeControl(message, this.#frame, 0)
+      : encodeSync(message, this.#frame, 0);
+    const node = nodes[to - 1]!;
+    transmit(from, to, bytes, () => work(node, () => this.#receive(node, from.id, message)));
+  }
+
+  #receive(node: SimulatedNode, from: NodeId, message: SyncMessage | BarrierTreeMessage): void {
+    const gatherer = this.#gatherers.get(node.id);
+    switch (message.kind) {
+      case "sync":
+        return this.#synchronizer.request(from, message);
+      case "syncReply":
+        return this.#answered(node, message);
+      case "barrierTree":
+        return gatherer!.plan(from, message);
+      case "gather":
+        if (gatherer === undefined) return this.#synchronizer.gather(from, message);
+        return gatherer.receive(from, message);
+    }
+  }
+
+  #reply(to: NodeId, reply: SyncReply): void {
+    const { nodes, work } = this.#parts;
+    const directory = nodes[DIRECTORY_NODE - 1]!;
+    if (to !== DIRECTORY_NODE) return this.#send(directory, to, reply);
+    // Not from within the request: its answers to others come first.
+    work(directory, () => this.#answered(directory, reply));
+  }
+
+  #answered(node: SimulatedNode, reply: SyncReply): void {
+    const key = `${node.id} ${reply.ticket}`;
     const answered = this.#waiting.get(key)!;
     this.#waiting.delete(key);
-    const directory = nodes[DIRECTORY_NODE - 1]!;
-    // Not from within the request: its answers to others come first.
-    if (to === DIRECTORY_NODE) return work(directory, () => answered(reply));
-    const bytes = encodeSync(reply, this.#frame, 0);
-    transmit(directory, to, bytes, () => work(nodes[to - 1]!, () => answered(reply)));
+    answered(reply);
   }
 }
 

@@ -25,7 +25,7 @@ import type { AbortControl, HelloControl, WelcomeControl } from "../wire/control
 import type { RegionSettings } from "../wire/region_settings.ts";
 import { type EngineMessage, isPageMessage, type PeerMessage } from "../wire/peer_message.ts";
 import type { ClusterReport, StatusRequestControl } from "../wire/status_control.ts";
-import type { SyncMessage } from "../protocol/sync/messages.ts";
+import type { SyncReply, SyncRequest } from "../protocol/sync/messages.ts";
 import type { Place } from "../rendezvous/rendezvous.ts";
 import type { Stream } from "../secure/sealed_connection.ts";
 import { Lease } from "../protocol/coherence/lease.ts";
@@ -89,7 +89,7 @@ export interface Member {
     /** A message; `payload` is what a remote call carries. */
     received(from: NodeId, message: EngineMessage, payload: Uint8Array): void;
     /** At the directory node: a request on the link that a thread of a node has for itself. */
-    threadAsked(from: NodeId, thread: number, request: SyncMessage): void;
+    threadAsked(from: NodeId, thread: number, request: SyncRequest): void;
     /** At the directory node: that link has ended, behind all that it has brought. */
     threadEnded(from: NodeId, thread: number): void;
   };
@@ -376,7 +376,7 @@ export class Cluster<Node extends Member = Member> {
    * At the directory node: queues an answer to a thread of another node, by the link that the
    * thread has for itself. Where it has none any more, nobody waits for the answer.
    */
-  sendToThread(to: NodeId, thread: number, reply: SyncMessage): void {
+  sendToThread(to: NodeId, thread: number, reply: SyncReply): void {
     this.#links.toThread(to, thread)?.send(reply);
   }
 

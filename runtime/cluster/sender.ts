@@ -228,6 +228,7 @@ export class Sender {
     switch (message.kind) {
       case "sync":
       case "syncReply":
+      case "gather":
         this.#room(SYNC_MAX_BYTES);
         this.#count(encodeSync(message, this.#batch, this.#used));
         break;

@@ -48,7 +48,7 @@ import { StatusService } from "./status_service.ts";
 import { WatchedDriver } from "./watched_driver.ts";
 import { ThreadLinks } from "./thread_links.ts";
 import type { Poller } from "../../ffi/poller.ts";
-import type { SyncMessage } from "../protocol/sync/messages.ts";
+import type { SyncRequest } from "../protocol/sync/messages.ts";
 
 /** What an engine is made of, and the callbacks for what its host must do. */
 export interface NodeEngineOptions {
@@ -284,6 +284,10 @@ export class NodeEngine implements AsyncDisposable {
       case "syncReply":
         this.driver.stayAwake();
         return this.services.sync(from, message);
+      case "barrierTree":
+      case "gather":
+        this.driver.stayAwake();
+        return this.services.gather(from, message);
       case "rpcCall":
       case "rpcAnswer":
         this.driver.stayAwake();
@@ -319,7 +323,7 @@ export class NodeEngine implements AsyncDisposable {
   }
 
   /** At the directory node: a thread of another node asks by a link of its own. */
-  threadAsked(from: NodeId, thread: number, request: SyncMessage): void {
+  threadAsked(from: NodeId, thread: number, request: SyncRequest): void {
     this.driver.stayAwake();
     this.services.sync(from, request, thread);
   }

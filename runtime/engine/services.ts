@@ -18,7 +18,10 @@ import type { Coherence } from "../protocol/coherence/coherence.ts";
 import type { Directory } from "../protocol/coherence/directory.ts";
 import { DIRECTORY_NODE, type NodeId } from "../protocol/coherence/messages.ts";
 import type { PageRun } from "../protocol/coherence/page.ts";
+import { BarrierGatherer } from "../protocol/sync/barrier_gatherer.ts";
 import {
+  type BarrierTreeMessage,
+  type GatherMessage,
   NODE_TICKET_MAX,
   type SyncMessage,
   SyncOperation,
@@ -38,6 +41,9 @@ import { KnownNames } from "./known_names.ts";
 import { describeRefusal, type SyncLog } from "./log.ts";
 import type { NamedRun } from "./page_moves.ts";
 
+/** A message about what nodes synchronise by, or allocate. */
+export type ServiceMessage = SyncMessage | BarrierTreeMessage | AllocatorInput | AllocatorOutput;
+
 /** What the services need of their node. */
 export interface ServicesOptions {
   readonly self: NodeId;
@@ -48,7 +54,7 @@ export interface ServicesOptions {
   /** The page size, in bytes. */
   readonly pageSize: number;
   /** Sends to another node. */
-  send(to: NodeId, message: SyncMessage | AllocatorInput | AllocatorOutput): void;
+  send(to: NodeId, message: ServiceMessage): void;
   /** Answers a thread of another node by the link that the thread has for itself. */
   sendToThread?(to: NodeId, thread: number, reply: SyncReply): void;
   /** Called when a node breaks the protocol. */
@@ -111,6 +117,8 @@ export class Services {
   /** Only at the directory node. */
   readonly #synchronizer: Synchronizer | undefined;
   readonly #allocator: AllocatorServer | undefined;
+  /** Not at the directory node, whose arrivals wait at the roots of the trees. */
+  readonly #gatherer: BarrierGatherer | undefined;
   /** What has a name: at the directory node all that does, elsewhere what is known here. */
   readonly #names: () => Generator<NamedAllocation>;
   readonly #known = new KnownNames();
@@ -132,11 +140,20 @@ export class Services {
   constructor(options: ServicesOptions) {
     this.#options = options;
     this.#names = () => this.#known[Symbol.iterator]();
-    if (options.self !== DIRECTORY_NODE) return;
-    const { size, pageSize } = options;
     const violation = (node: NodeId, reason: string): void => options.violation(node, reason);
+    if (options.self !== DIRECTORY_NODE) {
+      this.#gatherer = new BarrierGatherer({
+        ask: (request) => options.send(DIRECTORY_NODE, request),
+        send: (to, message) => options.send(to, message),
+        answer: (reply) => this.#replied(reply),
+        violation,
+      });
+      return;
+    }
+    const { size, pageSize } = options;
     this.#synchronizer = new Synchronizer({
       reply: (to, reply) => this.#reply(to, reply),
+      tell: (to, message) => options.send(to, message),
       violation,
       stuck: (waits) => options.stuck?.(waits),
     });
@@ -229,9 +246,10 @@ export class Services {
     this.#synchronizer?.setThreads(node, threads);
   }
 
-  /** At the directory node: a second has passed. */
+  /** A second has passed. */
   beat(): void {
     this.#synchronizer?.beat();
+    this.#gatherer?.beat();
   }
 
   /**
@@ -241,7 +259,7 @@ export class Services {
    * @param message The message.
    * @param thread The thread whose own link has brought it; 0 where that is the node's.
    */
-  sync(from: NodeId, message: SyncMessage, thread = 0): void {
+  sync(from: NodeId, message: SyncRequest | SyncReply, thread = 0): void {
     if (message.kind === "sync") {
       if (threadOf(message.ticket) !== thread) {
         const reason = `ticket ${message.ticket} on a link that it does not belong to`;
@@ -249,6 +267,16 @@ export class Services {
       }
       if (this.#synchronizer !== undefined) return this.#atDesk(from, message);
     } else if (from === DIRECTORY_NODE) return this.#replied(message);
+    this.#options.violation(from, `${message.kind} from a node that may not send it`);
+  }
+
+  /** A message about a tree that gathers a barrier. */
+  gather(from: NodeId, message: BarrierTreeMessage | GatherMessage): void {
+    if (message.kind === "gather") {
+      if (this.#synchronizer !== undefined) return this.#synchronizer.gather(from, message);
+      return this.#gatherer!.receive(from, message);
+    }
+    if (this.#gatherer !== undefined) return this.#gatherer.plan(from, message);
     this.#options.violation(from, `${message.kind} from a node that may not send it`);
   }
 
@@ -449,8 +477,11 @@ export class Services {
   #ask(message: SyncRequest): void {
     this.#options.log?.asked(message);
     this.#options.watch?.asked(message);
-    if (this.#synchronizer !== undefined) this.#atDesk(DIRECTORY_NODE, message);
-    else this.#options.send(DIRECTORY_NODE, message);
+    if (this.#synchronizer !== undefined) return this.#atDesk(DIRECTORY_NODE, message);
+    const { Arrive, Cancel } = SyncOperation;
+    if (message.operation === Arrive && this.#gatherer!.arrive(message)) return;
+    if (message.operation === Cancel && this.#gatherer!.cancel(message.ticket)) return;
+    this.#options.send(DIRECTORY_NODE, message);
   }
 
   /** At the directory node: a thread of any node asks. */

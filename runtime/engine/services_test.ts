@@ -1,13 +1,8 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { TdsmError } from "../errors.ts";
-import type {
-  AllocationRequest,
-  AllocatorInput,
-  AllocatorOutput,
-} from "../protocol/allocation/messages.ts";
+import type { AllocationRequest } from "../protocol/allocation/messages.ts";
 import type { NodeId } from "../protocol/coherence/messages.ts";
 import {
-  type SyncMessage,
   SyncOperation,
   type SyncReply,
   type SyncRequest,
@@ -16,7 +11,7 @@ import {
 import { Answer, type ThreadCall, valueFields } from "../ring/calls.ts";
 import { newBody, type RecordBody } from "../ring/ring.ts";
 import { type SyncAnswer, syncAnswer, syncBody, type SyncDemand } from "../ring/sync_records.ts";
-import { Services } from "./services.ts";
+import { type ServiceMessage, Services } from "./services.ts";
 
 const PAGE = 4096;
 const { Acquire, TryAcquire, Release, MakeSemaphore, Lock, TryLock, Unlock, Arrive, Cancel } =
@@ -39,7 +34,7 @@ interface Asked {
 /** One node's services; what they send is kept, to be passed on by hand. */
 class Bench {
   readonly services: Services;
-  readonly sent: { to: NodeId; message: SyncMessage | AllocatorInput | AllocatorOutput }[] = [];
+  readonly sent: { to: NodeId; message: ServiceMessage }[] = [];
   readonly violations: [node: NodeId, reason: string][] = [];
   readonly refused: string[] = [];
   /** The slots of threads that are gone. */
@@ -49,7 +44,7 @@ class Bench {
 
   constructor(self: NodeId, size = 16 * PAGE, ticketMax = 0xffff_ffff) {
     this.self = self;
-    const keep = (to: NodeId, message: SyncMessage | AllocatorInput | AllocatorOutput): void => {
+    const keep = (to: NodeId, message: ServiceMessage): void => {
       this.sent.push({ to, message });
     };
     this.services = new Services({
@@ -123,7 +118,7 @@ class Bench {
   }
 
   /** Takes what was sent. */
-  take(): { to: NodeId; message: SyncMessage | AllocatorInput | AllocatorOutput }[] {
+  take(): { to: NodeId; message: ServiceMessage }[] {
     return this.sent.splice(0);
   }
 }
@@ -138,6 +133,8 @@ function exchange(...benches: Bench[]): void {
         const other = benches.find(({ self }) => self === to)!;
         if (message.kind === "sync" || message.kind === "syncReply") {
           other.services.sync(bench.self, message);
+        } else if (message.kind === "gather" || message.kind === "barrierTree") {
+          other.services.gather(bench.self, message);
         } else other.services.allocation(bench.self, message);
       }
     }

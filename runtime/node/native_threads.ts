@@ -3,6 +3,7 @@
 import type { TdsmLibrary } from "../../ffi/library.ts";
 import { publishProgram } from "../../ffi/program.ts";
 import {
+  BARRIER_TREE_NODES,
   CALL_RING_BYTES,
   CALL_SLOTS_MAX,
   CALL_SYNC_MAX_MS,
@@ -69,6 +70,7 @@ export function offerToNative(
     spin_min_us: FUTEX_SPIN_MIN_US,
     spin_looks: FUTEX_SPIN_LOOKS,
     link_after: THREAD_LINK_AFTER,
+    tree_nodes: BARRIER_TREE_NODES,
     link_unanswered_max: THREAD_LINK_UNANSWERED_MAX,
     link_first: firstTicketOf(1),
     link_tickets: THREAD_TICKETS,

@@ -8,12 +8,13 @@ import type { ThreadLink } from "../ring/thread_link.ts";
 import { type SyncAnswer, syncAnswer, syncBody, type SyncDemand } from "../ring/sync_records.ts";
 import { TdsmError } from "../errors.ts";
 import {
+  BARRIER_TREE_NODES,
   DESK_SILENCE_MAX_MS,
   ENDED_LOOK_MS,
   THREAD_LINK_LOOK_MS,
   THREAD_LINK_UNANSWERED_MAX,
 } from "../limits.ts";
-import { type SyncReply, SyncStatus, threadOf } from "../protocol/sync/messages.ts";
+import { SyncOperation, type SyncReply, SyncStatus, threadOf } from "../protocol/sync/messages.ts";
 import { blockFor, type BlockOptions, timedOut, waitFor, type WaitOptions } from "./waiting.ts";
 
 const encoder = new TextEncoder();
@@ -205,11 +206,19 @@ export class SyncClient {
   askSync(demand: SyncDemand, what: string, options?: BlockOptions): SyncAnswer {
     this.throwFailure();
     this.#blocks = true;
-    const link = this.ownLink;
+    const isForEngine = this.#mayBeGathered(demand);
+    const link = isForEngine ? undefined : this.ownLink;
     if (link !== undefined) return this.#askBy(link, demand, what, options);
+    this.settle();
     const answer = blockFor(this.#client, syncBody(demand), what, options);
-    this.#client.blockedByEngine();
+    if (!isForEngine) this.#client.blockedByEngine();
     return syncAnswer(answer);
+  }
+
+  /** Whether engines may gather what is asked for, by a tree, so that the desk is not to be asked. */
+  #mayBeGathered(demand: SyncDemand): boolean {
+    return demand.operation === SyncOperation.Arrive && demand.count > BARRIER_TREE_NODES &&
+      this.#client.nodeCount > BARRIER_TREE_NODES;
   }
 
   /** Asks by the thread's own link, and blocks until the answer is there. */

@@ -372,6 +372,11 @@ export class CallSlots {
     Atomics.add(this.#control, Control.PeersVersion, 1);
   }
 
+  /** How many other nodes there are, as far as the engine has published. */
+  get peerCount(): number {
+    return Atomics.load(this.#control, Control.PeerCount);
+  }
+
   /** The ids of the other nodes that the engine has published; never blocks. */
   get peers(): number[] {
     let ids: number[] = [];

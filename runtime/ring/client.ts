@@ -373,6 +373,11 @@ export class EngineClient {
     return this.#slots.quietWords;
   }
 
+  /** How many nodes there are, this one among them, as far as the engine has told. */
+  get nodeCount(): number {
+    return this.#slots.peerCount + 1;
+  }
+
   /** The ids of the other nodes, as far as the engine has told without being asked. */
   get peers(): number[] {
     return this.#slots.peers;

@@ -9,6 +9,8 @@ import { encode, type ValueMap, type ValueType } from "../message_pack.ts";
 import { TdsmError } from "../errors.ts";
 import { CALL_SLOTS_MAX, CONTROL_MAX_BYTES, NODE_ID_MAX, NODES_MAX } from "../limits.ts";
 import { ALLOCATOR_SHAPES } from "./allocation_control.ts";
+import type { BarrierTreeMessage } from "../protocol/sync/messages.ts";
+import { BARRIER_SHAPES } from "./barrier_control.ts";
 import { DEBT_SHAPES, type DebtControl } from "./debt_control.ts";
 import type { AllocatorControl } from "../protocol/allocation/messages.ts";
 import { encodeControlHeader } from "./page_frames.ts";
@@ -151,6 +153,7 @@ export type Control =
   | ClosingControl
   | AbortControl
   | AllocatorControl
+  | BarrierTreeMessage
   | StatusControl
   | DebtControl
   | ThreadControl;
@@ -187,6 +190,7 @@ const SHAPES: Shapes<Control> = {
   closing: {},
   abort: { node, reason: text },
   ...ALLOCATOR_SHAPES,
+  ...BARRIER_SHAPES,
   ...STATUS_SHAPES,
   ...DEBT_SHAPES,
   ...THREAD_SHAPES,

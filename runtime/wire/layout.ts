@@ -77,6 +77,8 @@ export const FrameType = {
   RpcCall: 18,
   /** How a remote call ended; the result follows the frame. */
   RpcAnswer: 19,
+  /** What nodes of a barrier's tree tell each other; `sync_frames.ts` has its fields. */
+  Gather: 39,
   /** Not about pages: a body in MessagePack follows the header. */
   Control: 64,
 } as const;

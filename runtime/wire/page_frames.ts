@@ -158,7 +158,7 @@ export function decodeFrame(
   if (damaged !== undefined) return damaged;
   if (type === FrameType.Control) return decodeControlFrame(bytes, start, available, length);
   if (bounds === undefined) return malformed("NotControl", type);
-  if (type === FrameType.Sync || type === FrameType.SyncReply) {
+  if (type === FrameType.Sync || type === FrameType.SyncReply || type === FrameType.Gather) {
     return decodeSyncFrame(type, bytes, start, available, length);
   }
   if (type === FrameType.RpcCall || type === FrameType.RpcAnswer) {

@@ -6,7 +6,7 @@
 
 import type { AllocatorControl } from "../protocol/allocation/messages.ts";
 import type { Message } from "../protocol/coherence/messages.ts";
-import type { SyncMessage } from "../protocol/sync/messages.ts";
+import type { BarrierTreeMessage, SyncMessage } from "../protocol/sync/messages.ts";
 import type { Control, RoomElsewhereControl } from "./control.ts";
 import type { DebtControl } from "./debt_control.ts";
 import { PAGE_MESSAGES } from "./page_messages.ts";
@@ -22,6 +22,7 @@ export type EngineMessage =
   | SyncMessage
   | RpcMessage
   | AllocatorControl
+  | BarrierTreeMessage
   | StatsRequestControl
   | StatsControl
   | RoomElsewhereControl

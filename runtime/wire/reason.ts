@@ -48,6 +48,8 @@ export type FrameReason =
   | "SyncOperationUnknown"
   /** No result of such an operation. */
   | "SyncStatusUnknown"
+  /** Nothing that is said in a barrier's tree. */
+  | "SyncStepUnknown"
   /** A count of permits or parties that there cannot be. */
   | "SyncCountOutOfBounds"
   /** A name that is not UTF-8. */
@@ -110,6 +112,7 @@ const TEXTS: Readonly<Record<FrameReason, string>> = {
   PayloadMismatch: "announces page bytes that do not match its run",
   SyncOperationUnknown: "has an unknown operation of synchronisation",
   SyncStatusUnknown: "has an unknown result of synchronisation",
+  SyncStepUnknown: "has an unknown step of a barrier's tree",
   SyncCountOutOfBounds: "has a count of permits or parties out of bounds",
   SyncNameInvalid: "has a name that is not UTF-8",
   RpcNameInvalid: "has a procedure's name that is not UTF-8",

@@ -6,12 +6,15 @@
 
 import {
   BARRIER_PARTIES_MAX,
+  BARRIER_TREE_USES_MAX,
   FUTEX_COUNT_MAX,
   NODE_ID_MAX,
   SEMAPHORE_COUNT_MAX,
   SYNC_NAME_MAX_BYTES,
 } from "../limits.ts";
 import {
+  type GatherMessage,
+  GatherStep,
   type SyncMessage,
   SyncOperation,
   type SyncReply,
@@ -35,15 +38,15 @@ export const SYNC_MAX_BYTES: number = FRAME_HEADER_BYTES + SYNC_NAME_MAX_BYTES;
 
 /** The offset of each field, in bytes. */
 export const SyncOffset = {
-  /** u8, the operation of a request, or the status of a reply. */
+  /** u8, the operation of a request, the status of a reply, or a step in a barrier's tree. */
   Code: 8,
   /** Three bytes, zero. */
   Reserved: 9,
   /** u32, the requester's number of the request. */
   Ticket: 12,
-  /** u32, permits, parties, waits or a node. */
+  /** u32, permits, parties, waits, a node, or which use of a tree. */
   Count: 16,
-  /** u32, of an unlock or an abandon the ticket of the lock. */
+  /** u32, of an unlock or an abandon the ticket of the lock; in a barrier's tree its number. */
   Lock: 20,
   /** u64, a semaphore, or the first byte of a word. */
   Key: 24,
@@ -51,8 +54,15 @@ export const SyncOffset = {
   Name: FRAME_HEADER_BYTES,
 } as const;
 
+/** The types of frames of synchronisation. */
+export type SyncFrameType =
+  | typeof FrameType.Sync
+  | typeof FrameType.SyncReply
+  | typeof FrameType.Gather;
+
 /** The fields that an operation or a status uses. */
 export interface SyncShape {
+  readonly kind: "shape";
   /** Whether it is about a request, or answers one. */
   readonly ticket: boolean;
   readonly key: boolean;
@@ -64,6 +74,7 @@ export interface SyncShape {
 }
 
 const NOTHING: SyncShape = {
+  kind: "shape",
   ticket: true,
   key: false,
   lock: false,
@@ -111,6 +122,15 @@ export const SHAPES_BY_STATUS: Readonly<Record<SyncStatus, SyncShape>> = {
   [SyncStatus.Stirred]: { ...KEY, ticket: false },
 };
 
+/** What each step in a barrier's tree uses. */
+const STEP: SyncShape = {
+  ...NOTHING,
+  ticket: false,
+  lock: true,
+  countMax: BARRIER_TREE_USES_MAX,
+};
+const STEPS: ReadonlySet<number> = new Set(Object.values(GatherStep));
+
 /** What {@linkcode decodeSyncFrame} found. */
 export type SyncDecoded =
   | { readonly kind: "need"; readonly bytes: number }
@@ -136,6 +156,7 @@ export function encodeSync(message: SyncMessage, target: Uint8Array, offset: num
     throw new RangeError(`Cannot encode a frame at ${offset} of ${target.length}`);
   }
   for (let at = FRAME_PREFIX_BYTES; at < FRAME_HEADER_BYTES; at++) target[offset + at] = 0;
+  if (message.kind === "gather") return putGather(message, target, offset);
   putU32(target, offset + SyncOffset.Ticket, message.ticket);
   if (message.kind === "sync") {
     const size = putRequest(message, target, offset);
@@ -153,7 +174,7 @@ export function encodeSync(message: SyncMessage, target: Uint8Array, offset: num
 /**
  * Decodes a frame of synchronisation whose header is there, as it was sent.
  *
- * @param type Which of the two.
+ * @param type Which of the three.
  * @param bytes Where the frame is.
  * @param start Where it begins, in bytes.
  * @param available The bytes of it, and behind it, that have arrived.
@@ -161,7 +182,7 @@ export function encodeSync(message: SyncMessage, target: Uint8Array, offset: num
  * @returns The message, or what is missing, or what is wrong.
  */
 export function decodeSyncFrame(
-  type: typeof FrameType.Sync | typeof FrameType.SyncReply,
+  type: SyncFrameType,
   bytes: Uint8Array,
   start: number,
   available: number,
@@ -172,12 +193,8 @@ export function decodeSyncFrame(
     return malformed("LengthOutOfBounds", length);
   }
   const code = bytes[start + SyncOffset.Code]!;
-  const shape: SyncShape | undefined = isRequest
-    ? SHAPES_BY_OPERATION[code as SyncOperation]
-    : SHAPES_BY_STATUS[code as SyncStatus];
-  if (shape === undefined) {
-    return malformed(isRequest ? "SyncOperationUnknown" : "SyncStatusUnknown", code);
-  }
+  const shape = shapeOf(type, code);
+  if (shape.kind === "malformed") return shape;
   const wrong = checkFields(bytes, start, shape, length);
   if (wrong !== undefined) return wrong;
   if (available < length) return { kind: "need", bytes: length - available };
@@ -185,8 +202,22 @@ export function decodeSyncFrame(
   if (damaged !== undefined) return damaged;
   const message = isRequest
     ? getRequest(code as SyncOperation, bytes, start, length)
+    : type === FrameType.Gather
+    ? getGather(code as GatherStep, bytes, start)
     : getReply(code as SyncStatus, bytes, start);
   return message.kind === "malformed" ? message : { kind: "sync", message, size: length };
+}
+
+/** What a frame with a code uses; or that there is no such code. */
+function shapeOf(type: SyncFrameType, code: number): SyncShape | Malformed {
+  switch (type) {
+    case FrameType.Sync:
+      return SHAPES_BY_OPERATION[code as SyncOperation] ?? malformed("SyncOperationUnknown", code);
+    case FrameType.SyncReply:
+      return SHAPES_BY_STATUS[code as SyncStatus] ?? malformed("SyncStatusUnknown", code);
+    case FrameType.Gather:
+      return STEPS.has(code) ? STEP : malformed("SyncStepUnknown", code);
+  }
 }
 
 /** Checks that used fields are within their bounds, and all others zero. */
@@ -299,6 +330,25 @@ function getRequest(
     case SyncOperation.FutexStay:
       return { kind, operation, ticket };
   }
+}
+
+/** Writes a step in a barrier's tree, and returns the bytes of the frame. */
+function putGather(
+  { step, tree, generation }: GatherMessage,
+  target: Uint8Array,
+  offset: number,
+): number {
+  target[offset + SyncOffset.Code] = step;
+  putU32(target, offset + SyncOffset.Count, generation);
+  putU32(target, offset + SyncOffset.Lock, tree);
+  putPrefix(target, offset, FRAME_HEADER_BYTES, FrameType.Gather);
+  sealFrame(target, offset, FRAME_HEADER_BYTES);
+  return FRAME_HEADER_BYTES;
+}
+
+function getGather(step: GatherStep, bytes: Uint8Array, start: number): GatherMessage {
+  const generation = getU32(bytes, start + SyncOffset.Count);
+  return { kind: "gather", step, tree: getU32(bytes, start + SyncOffset.Lock), generation };
 }
 
 function getReply(status: SyncStatus, bytes: Uint8Array, start: number): SyncReply {

@@ -15,6 +15,9 @@ for (const [label, message] of SYNC_MESSAGES) {
 
 const synchronizer = new Synchronizer({
   reply: (_to, reply) => encodeSync(reply, target, 0),
+  tell: (node) => {
+    throw new Error(`node ${node} is told of a tree`);
+  },
   violation: (_node, reason) => {
     throw new Error(reason);
   },

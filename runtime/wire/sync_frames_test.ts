@@ -19,7 +19,12 @@ import {
   SYNC_MAX_BYTES,
   SyncOffset,
 } from "./sync_frames.ts";
-import { type LockRequest, SyncOperation, SyncStatus } from "../protocol/sync/messages.ts";
+import {
+  GatherStep,
+  type LockRequest,
+  SyncOperation,
+  SyncStatus,
+} from "../protocol/sync/messages.ts";
 
 const golden = readGoldenFrames();
 
@@ -36,12 +41,19 @@ Deno.test("encodeSync: every message of synchronisation has its golden bytes, bo
   await checkGolden(t, cases);
 });
 
-Deno.test("SHAPES_BY_OPERATION: every operation and every status has a golden frame and a shape", () => {
+Deno.test("SHAPES_BY_OPERATION: every operation, status and step has a golden frame, and a shape", () => {
   const codes = (kind: string) =>
     SYNC_MESSAGES.filter(([, message]) => message.kind === kind)
-      .map(([, message]) => message.kind === "sync" ? message.operation : message.status);
+      .map(([, message]) =>
+        message.kind === "sync"
+          ? message.operation
+          : message.kind === "gather"
+          ? message.step
+          : message.status
+      );
   assertEquals(codes("sync"), Object.values(SyncOperation));
   assertEquals(codes("syncReply"), Object.values(SyncStatus));
+  assertEquals(codes("gather"), Object.values(GatherStep));
   assertEquals(Object.keys(SHAPES_BY_OPERATION).map(Number), codes("sync"));
   assertEquals(Object.keys(SHAPES_BY_STATUS).map(Number), codes("syncReply"));
 });
@@ -60,6 +72,8 @@ const WITHOUT_KEY = LABELS.filter((label) =>
     "reply: stirred",
   ].includes(label)
 );
+const STEPS = ["gathered", "released", "recall", "dissolved"];
+const WITH_LOCK = ["unlock", "abandon", ...STEPS];
 const WITHOUT_COUNT = LABELS.filter((label) =>
   ![
     "release",
@@ -70,6 +84,7 @@ const WITHOUT_COUNT = LABELS.filter((label) =>
     "notify",
     "reply: notified",
     "reply: quiet",
+    ...STEPS,
   ].includes(label)
 );
 
@@ -80,6 +95,7 @@ const MALFORMED: MalformedCases = [
     ["lock", Offset.Length, HUGE],
     ["reply: done", Offset.Length, [FRAME_HEADER_BYTES + 1]],
     ["reply: done", Offset.Length, [0]],
+    ["released", Offset.Length, [FRAME_HEADER_BYTES + 1]],
   ]],
   ["LengthMismatch", [
     ["acquire", Offset.Length, [FRAME_HEADER_BYTES + 1]],
@@ -97,6 +113,10 @@ const MALFORMED: MalformedCases = [
     ["reply: done", SyncOffset.Code, [16]],
     ["reply: made", SyncOffset.Code, [255]],
   ]],
+  ["SyncStepUnknown", [
+    ["gathered", SyncOffset.Code, [0]],
+    ["released", SyncOffset.Code, [5]],
+  ]],
   [
     "ReservedNotZero",
     LABELS.flatMap((label) => [
@@ -106,12 +126,13 @@ const MALFORMED: MalformedCases = [
   ],
   ["UnusedFieldNotZero", [
     ["heard", SyncOffset.Ticket, [1]],
+    ...STEPS.map((label) => [label, SyncOffset.Ticket, [1]] as const),
     ["reply: stirred", SyncOffset.Ticket + 3, [1]],
     ...WITHOUT_KEY.map((label) => [label, SyncOffset.Key, [1]] as const),
     ...WITHOUT_KEY.map((label) => [label, SyncOffset.Key + 7, [1]] as const),
     ...WITHOUT_COUNT.map((label) => [label, SyncOffset.Count + 3, [1]] as const),
     ...LABELS.map((label) => [label, Offset.PayloadChecksum, [1]] as const),
-    ...LABELS.filter((label) => label !== "unlock" && label !== "abandon")
+    ...LABELS.filter((label) => !WITH_LOCK.includes(label))
       .map((label) => [label, SyncOffset.Lock, [1]] as const),
   ]],
   ["SyncCountOutOfBounds", [

@@ -296,6 +296,9 @@ class FuzzedMember implements Member {
       case "sync":
       case "syncReply":
         return this.#services.sync(from, message);
+      case "barrierTree":
+      case "gather":
+        return this.#services.gather(from, message);
       case "allocate":
       case "allocated":
       case "zeroed":

@@ -7,7 +7,7 @@ import { crc32c } from "../../runtime/wire/crc32c.ts";
 import { type Control, isControl, ROOM_UNLIMITED } from "../../runtime/wire/control.ts";
 import type { EngineMessage, PeerMessage } from "../../runtime/wire/peer_message.ts";
 import type { GrantMessage, NodeId } from "../../runtime/protocol/coherence/messages.ts";
-import type { SyncMessage } from "../../runtime/protocol/sync/messages.ts";
+import type { SyncRequest } from "../../runtime/protocol/sync/messages.ts";
 import type { RegionSettings } from "../../runtime/wire/region_settings.ts";
 import { Cluster, type ClusterOptions, type Member } from "../../runtime/cluster/cluster.ts";
 import { listen } from "../../runtime/cluster/handshake.ts";
@@ -44,7 +44,7 @@ interface Heard {
 export class ClusterMember implements AsyncDisposable {
   readonly heard: Heard[] = [];
   /** What threads of other nodes have asked by links of their own. */
-  readonly asked: { from: NodeId; thread: number; message: SyncMessage }[] = [];
+  readonly asked: { from: NodeId; thread: number; message: SyncRequest }[] = [];
   /** The nodes and threads whose links have ended. */
   readonly threadsEnded: [NodeId, number][] = [];
   /** The threads of this node of which the directory node has said that. */

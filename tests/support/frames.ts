@@ -429,6 +429,26 @@ export const CONTROLS: readonly (readonly [label: string, control: Control])[] =
     thread: 64,
   }],
   ["thread gone", { kind: "threadGone", thread: 1 }],
+  ["a place in a barrier's tree", {
+    kind: "barrierTree",
+    tree: 70_000,
+    name: "phäse",
+    parties: 18,
+    arrivals: 2,
+    leads: true,
+    parent: 1,
+    children: [300, 4],
+  }],
+  ["a leaf in a barrier's tree", {
+    kind: "barrierTree",
+    tree: 0xffff_ffff,
+    name: "x",
+    parties: 65_536,
+    arrivals: 1,
+    leads: false,
+    parent: 0xffff_fffe,
+    children: [],
+  }],
 ];
 
 /**

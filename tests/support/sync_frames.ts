@@ -3,6 +3,7 @@
  */
 
 import {
+  GatherStep,
   type SyncMessage,
   SyncOperation,
   type SyncReply,
@@ -15,7 +16,7 @@ function reply(ticket: number, status: SyncStatus, count = 0, key = 0n): SyncRep
   return { kind: "syncReply", ticket, status, count, key };
 }
 
-/** Every operation and every status. */
+/** Every operation, every status and every step. */
 export const SYNC_MESSAGES: readonly (readonly [label: string, message: SyncMessage])[] = [
   ["acquire", { kind, operation: SyncOperation.Acquire, ticket: 0x0102_0304, key: 7n }],
   ["try to acquire", {
@@ -62,4 +63,13 @@ export const SYNC_MESSAGES: readonly (readonly [label: string, message: SyncMess
   ["reply: notified", reply(11, SyncStatus.Notified, 2)],
   ["reply: quiet", reply(11, SyncStatus.Quiet, 0, 8n)],
   ["reply: stirred", reply(0, SyncStatus.Stirred, 0, 8n)],
+  ["gathered", { kind: "gather", step: GatherStep.Gathered, tree: 1, generation: 0 }],
+  ["released", {
+    kind: "gather",
+    step: GatherStep.Released,
+    tree: 0x0102_0304,
+    generation: 0xffff_ffff,
+  }],
+  ["recall", { kind: "gather", step: GatherStep.Recall, tree: 7, generation: 2 }],
+  ["dissolved", { kind: "gather", step: GatherStep.Dissolved, tree: 7, generation: 3 }],
 ];

@@ -3,7 +3,13 @@
  */
 
 import type { NodeId } from "../../runtime/protocol/coherence/messages.ts";
-import { SyncOperation, type SyncReply, SyncStatus } from "../../runtime/protocol/sync/messages.ts";
+import {
+  type BarrierTreeMessage,
+  type GatherMessage,
+  SyncOperation,
+  type SyncReply,
+  SyncStatus,
+} from "../../runtime/protocol/sync/messages.ts";
 import { Synchronizer } from "../../runtime/protocol/sync/synchronizer.ts";
 import { type StuckWaits, SYNC_LIMITS, type SyncLimits } from "../../runtime/protocol/sync/desk.ts";
 
@@ -15,6 +21,8 @@ export class SyncRequesters {
   readonly synchronizer: Synchronizer;
   /** What was answered since {@linkcode SyncRequesters.answers} was last asked. */
   #replies: { to: NodeId; reply: SyncReply }[] = [];
+  /** What was said of trees since {@linkcode SyncRequesters.told} was last asked. */
+  #told: { to: NodeId; message: BarrierTreeMessage | GatherMessage }[] = [];
   #violations: string[] = [];
   #stuck: StuckWaits[] = [];
 
@@ -25,6 +33,7 @@ export class SyncRequesters {
       : { objectsAssured: 0, waitingAssured: 0 };
     this.synchronizer = new Synchronizer({
       reply: (to, reply) => this.#replies.push({ to, reply }),
+      tell: (to, message) => this.#told.push({ to, message }),
       violation: (node, reason) => this.#violations.push(`${node}: ${reason}`),
       stuck: (waits) => this.#stuck.push(waits),
     }, { ...SYNC_LIMITS, ...assured, ...limits });

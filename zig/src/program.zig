@@ -99,6 +99,8 @@ pub const Node = extern struct {
     seal_bytes: u32 = 0,
     /// How often a thread blocks by its engine before it is given a link.
     link_after: u32 = 0,
+    /// The nodes up to which no barrier is gathered by a tree of engines.
+    tree_nodes: u32 = 0,
     link_unanswered_max: u32 = 0,
     /// The first ticket of the first thread, and how many each has.
     link_first: u32 = 0,
@@ -353,7 +355,7 @@ pub const Inside = struct {
         inside.lease.end();
     }
 
-    fn word(inside: Inside, at: u32) *u32 {
+    pub fn word(inside: Inside, at: u32) *u32 {
         return @ptrFromInt(inside.base + at);
     }
 

@@ -43,7 +43,8 @@ fn ask(demand: Demand, timeout_ms: i64, purpose: Purpose) Error!Header {
     defer inside.end();
     try inside.check(purpose);
     try program.throwRefusal(purpose);
-    if (inside.ownLink(purpose)) |link| {
+    const for_engine = mayBeGathered(demand, inside);
+    if (if (for_engine) null else inside.ownLink(purpose)) |link| {
         if (links.hasRoom(link, demand)) {
             const answered = try links.ask(inside, link, demand, timeout_ms, purpose);
             if (statusOf(answered) == .cancelled) return failures.timedOut(purpose);
@@ -54,8 +55,15 @@ fn ask(demand: Demand, timeout_ms: i64, purpose: Purpose) Error!Header {
     try inside.settle(purpose);
     var payload: [1024]u8 = undefined;
     const answered = try inside.ask(headerOf(demand), demand.name, timeout_ms, &payload, purpose);
-    inside.blockedByEngine(purpose);
+    if (!for_engine) inside.blockedByEngine(purpose);
     return answered;
+}
+
+/// Whether engines may gather what is asked for, by a tree, so that the desk is not to be asked.
+fn mayBeGathered(demand: Demand, inside: Inside) bool {
+    const few = inside.node.tree_nodes;
+    if (demand.operation != .arrive or demand.count <= few) return false;
+    return call_ring.load(inside.word(inside.node.peer_count_at)) + 1 > few;
 }
 
 /// What is left of a time that is over is below zero, and must not be a wait for ever.

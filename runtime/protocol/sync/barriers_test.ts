@@ -174,6 +174,9 @@ Deno.test("Barriers: when time passes the nodes are counted once, however many b
   }
   const desk = new CountedDesk({
     reply: (to, { ticket }) => void answered.push(`${to}.${ticket}`),
+    tell: (node) => {
+      throw new Error(`node ${node} is told of a tree`);
+    },
     violation: (_, reason) => {
       throw new Error(reason);
     },

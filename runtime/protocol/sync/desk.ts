@@ -4,6 +4,10 @@
  */
 
 import {
+  BARRIER_TREE_NODES,
+  BARRIER_TREE_RADIX,
+  BARRIER_TREE_ROUNDS_MAX,
+  BARRIER_TREE_USES_MAX,
   HEARTBEAT_MS,
   PLACE_NODES_TOLD_MAX,
   PLACES_LOOKED_MAX,
@@ -17,12 +21,20 @@ import {
   SYNC_WAITING_MAX,
 } from "../../limits.ts";
 import type { NodeId } from "../coherence/messages.ts";
-import { type SyncReply, SyncStatus, threadOf } from "./messages.ts";
+import {
+  type BarrierTreeMessage,
+  type GatherMessage,
+  type SyncReply,
+  SyncStatus,
+  threadOf,
+} from "./messages.ts";
 
 /** Where answers go. Calls come in the order in which each node must be told. */
 export interface SyncOutbox {
   /** A request is answered. */
   reply(to: NodeId, reply: SyncReply): void;
+  /** A node is told of a tree that gathers a barrier; never the directory node. */
+  tell(to: NodeId, message: BarrierTreeMessage | GatherMessage): void;
   /** A node broke the protocol: nothing that it says can be believed. */
   violation(node: NodeId, reason: string): void;
   /** Every thread of every node waits, and has for a while: maybe nobody is left to end that. */
@@ -72,6 +84,14 @@ export interface SyncLimits {
   readonly orphans: number;
   /** The barriers of which it is known which nodes took part in the last round. */
   readonly rounds: number;
+  /** The nodes at a barrier up to which no tree gathers it. */
+  readonly treeNodes: number;
+  /** The radix of the trees. */
+  readonly treeRadix: number;
+  /** The rounds alike after which a barrier is gathered by a tree, however many it has lost. */
+  readonly treeRounds: number;
+  /** How many trees there may be, one after the other, and how many rounds each may gather. */
+  readonly treeUses: number;
   /** The beats after which waits that nobody is left to end are told. */
   readonly stuckBeats: number;
   /** The requests that wait. */
@@ -87,6 +107,10 @@ export const SYNC_LIMITS: SyncLimits = {
   objectsAssured: SYNC_OBJECTS_ASSURED,
   orphans: SYNC_ORPHANS_MAX,
   rounds: SYNC_ROUNDS_MAX,
+  treeNodes: BARRIER_TREE_NODES,
+  treeRadix: BARRIER_TREE_RADIX,
+  treeRounds: BARRIER_TREE_ROUNDS_MAX,
+  treeUses: BARRIER_TREE_USES_MAX,
   stuckBeats: SYNC_STUCK_MS / HEARTBEAT_MS,
   waiting: SYNC_WAITING_MAX,
   waitingAssured: SYNC_WAITING_ASSURED,
@@ -188,6 +212,11 @@ export class SyncDesk {
   /** A node broke the protocol. */
   violation(node: NodeId, reason: string): void {
     this.#outbox.violation(node, reason);
+  }
+
+  /** Tells a node of a tree, unless the node is gone. */
+  tell(to: NodeId, message: BarrierTreeMessage | GatherMessage): void {
+    if (this.members.has(to)) this.#outbox.tell(to, message);
   }
 
   /** Answers a request that does not wait. */

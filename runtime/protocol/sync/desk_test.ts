@@ -14,7 +14,7 @@ class Place extends WaitPlace<string> {
 }
 
 function newPlace(places = new Map<string, Place>()): Place {
-  const desk = new SyncDesk({ reply() {}, violation() {} }, SYNC_LIMITS);
+  const desk = new SyncDesk({ reply() {}, tell() {}, violation() {} }, SYNC_LIMITS);
   desk.admit(1, true);
   return new Place("a", places, desk, 1);
 }

@@ -1,6 +1,7 @@
 /**
  * What nodes say about semaphores, barriers, mutexes and waits for words: a request to the
- * directory node, and its answer. `sync_frames.ts` gives them their bytes.
+ * directory node, and its answer; and what they tell each other to gather a barrier by a tree.
+ * `sync_frames.ts` gives them their bytes.
  *
  * The requester numbers its requests: a ticket names one until it is answered, and that of a lock
  * until it is unlocked. Most requests are answered once; a wait for a word is acknowledged before,
@@ -8,6 +9,7 @@
  */
 
 import { CALL_SLOTS_MAX } from "../../limits.ts";
+import type { NodeId } from "../coherence/messages.ts";
 
 /**
  * The tickets of one thread that asks by a link of its own: those from 2^31 on are parted among the
@@ -256,5 +258,54 @@ export interface SyncReply {
   readonly key: bigint;
 }
 
-/** A message of synchronisation. */
-export type SyncMessage = SyncRequest | SyncReply;
+/**
+ * Directory → node: from here on arrivals at a barrier are gathered by a tree of nodes, and this is
+ * the place of the node in the tree. It comes before the answers of the round that it follows.
+ */
+export interface BarrierTreeMessage {
+  readonly kind: "barrierTree";
+  /** The number of the tree, from 1 on; a later tree of the cluster has a greater one. */
+  readonly tree: number;
+  /** The barrier; 1 to 255 bytes of UTF-8. */
+  readonly name: string;
+  /** The parties of the barrier. */
+  readonly parties: number;
+  /** How many of them are threads of this node. */
+  readonly arrivals: number;
+  /** Whether the last of this node's arrivals is answered with `Last`. */
+  readonly leads: boolean;
+  /** The node to which this node reports. */
+  readonly parent: NodeId;
+  /** The nodes that report to this node, the one with the most nodes below it first. */
+  readonly children: readonly NodeId[];
+}
+
+/** What is said in a tree. */
+export const GatherStep = {
+  /** Node → parent: all my threads, and those of the nodes below me, have arrived. */
+  Gathered: 1,
+  /** Parent → node: all have arrived everywhere. */
+  Released: 2,
+  /** Node → directory: arrivals here cannot be gathered, or have waited for long. */
+  Recall: 3,
+  /**
+   * Directory → node: the tree is no more, and this generation is not complete, while those before
+   * are.
+   */
+  Dissolved: 4,
+} as const;
+/** One of {@linkcode GatherStep}. */
+export type GatherStep = typeof GatherStep[keyof typeof GatherStep];
+
+/** A message of nodes of a barrier's tree. */
+export interface GatherMessage {
+  readonly kind: "gather";
+  readonly step: GatherStep;
+  /** The number of the tree. */
+  readonly tree: number;
+  /** Which use of the tree it is about, from 0 on. */
+  readonly generation: number;
+}
+
+/** A message of synchronisation in a frame of its own. */
+export type SyncMessage = SyncRequest | SyncReply | GatherMessage;

@@ -12,7 +12,7 @@ import { FutexDesk } from "./futexes.ts";
 import { Mutexes } from "./mutexes.ts";
 import { Semaphores } from "./semaphores.ts";
 import { type PlaceView, SYNC_LIMITS, SyncDesk, type SyncLimits, type SyncOutbox } from "./desk.ts";
-import { SyncOperation, type SyncRequest } from "./messages.ts";
+import { type GatherMessage, SyncOperation, type SyncRequest } from "./messages.ts";
 
 /** The parts that a synchronizer is made of. Tests put faulty ones in. */
 export interface SyncParts {
@@ -126,6 +126,7 @@ export class Synchronizer {
     if (!this.#desk.serves(node)) return;
     this.#stillBeats = 0;
     this.#desk.dismiss(node);
+    this.#barriers.peerLeft(node);
     this.#futexes.peerGone(node);
   }
 
@@ -161,6 +162,13 @@ export class Synchronizer {
     else if (++this.#stillBeats === this.#desk.limits.stuckBeats) {
       this.#desk.stuck(this.#barriers.incomplete);
     }
+  }
+
+  /** A node of a tree that gathers a barrier says something to the tree's root. */
+  gather(from: NodeId, message: GatherMessage): void {
+    if (!this.#desk.serves(from)) return;
+    this.#stillBeats = 0;
+    this.#barriers.gather(from, message);
   }
 
   /**

@@ -79,6 +79,7 @@ export class SyncSchedule {
     this.#synchronizer = new Synchronizer(
       {
         reply: (to, reply) => this.#answers.push({ to, reply }),
+        tell: (node) => fail(`node ${node} is told of a tree, and there are few nodes`),
         violation: (node, reason) => fail(`node ${node} broke the protocol: ${reason}`),
         stuck: (waits) => this.#stuck.push(waits),
       },

@@ -1,0 +1,113 @@
+/**
+ * Faults put into the trees of barriers on purpose: a simulator that does not find each of them
+ * would not find the like either.
+ */
+
+import { DIRECTORY_NODE, type NodeId } from "../../../runtime/protocol/coherence/messages.ts";
+import { BarrierGatherer } from "../../../runtime/protocol/sync/barrier_gatherer.ts";
+import { Barriers } from "../../../runtime/protocol/sync/barriers.ts";
+import { SyncDesk } from "../../../runtime/protocol/sync/desk.ts";
+import { type GatherMessage, GatherStep } from "../../../runtime/protocol/sync/messages.ts";
+import { BARRIER_PARTS, type BarrierParts } from "./barrier_world.ts";
+
+class HastyRoot extends Barriers {
+  protected override hasGathered(
+    ...[arrived, { arrivals, children, reported }]: Parameters<Barriers["hasGathered"]>
+  ): boolean {
+    return arrived >= arrivals && reported.size >= Math.max(1, children.length - 1);
+  }
+}
+
+class HastyGatherer extends BarrierGatherer {
+  protected override isGathered(
+    { plan, kept, reported }: Parameters<BarrierGatherer["isGathered"]>[0],
+  ): boolean {
+    return kept.length >= plan.arrivals && reported.size >= plan.children.length - 1;
+  }
+}
+
+class ForgetfulDesk extends SyncDesk {
+  readonly #children = new Set<string>();
+  override tell(...[to, message]: Parameters<SyncDesk["tell"]>): void {
+    const key = `${message.tree} ${to}`;
+    if (message.kind === "barrierTree" && message.parent === DIRECTORY_NODE) {
+      this.#children.add(key);
+    }
+    const isDissolved = message.kind === "gather" && message.step === GatherStep.Dissolved;
+    if (!isDissolved || this.#children.has(key)) super.tell(to, message);
+  }
+}
+
+class MixingGatherer extends BarrierGatherer {
+  readonly #generations = new Map<number, number>();
+  override receive(from: NodeId, message: GatherMessage): void {
+    const { step, tree, generation } = message;
+    if (step === GatherStep.Released) this.#generations.set(tree, generation + 1);
+    const known = this.#generations.get(tree) ?? 0;
+    const isDissolved = step === GatherStep.Dissolved;
+    super.receive(from, isDissolved ? { ...message, generation: known } : message);
+  }
+}
+
+class FickleGatherer extends BarrierGatherer {
+  protected override isReported(): boolean {
+    return false;
+  }
+}
+
+class PatientGatherer extends BarrierGatherer {
+  override beat(): void {}
+}
+
+class LoyalBarriers extends Barriers {
+  override peerLeft(): void {}
+}
+
+/** A fault. */
+export interface PlantedBarrierBug {
+  /** What is wrong. */
+  readonly name: string;
+  /** The parts with the fault. */
+  readonly parts: BarrierParts;
+  /** What the simulator says of it. */
+  readonly finding: RegExp;
+}
+
+/** Every planted bug. */
+export const PLANTED_BARRIER_BUGS: readonly PlantedBarrierBug[] = [
+  {
+    name: "the root releases a barrier before its last child has reported",
+    parts: { ...BARRIER_PARTS, Barriers: HastyRoot },
+    finding: /goes on, and node \d has not arrived/,
+  },
+  {
+    name: "a node reports before its last child has",
+    parts: { ...BARRIER_PARTS, BarrierGatherer: HastyGatherer },
+    finding: /goes on, and node \d has not arrived|which is not due/,
+  },
+  {
+    name: "the nodes below a node that is gone are forgotten",
+    parts: { ...BARRIER_PARTS, SyncDesk: ForgetfulDesk },
+    finding: /is kept, and nobody knows|may go on, and is not told|is in \d trees/,
+  },
+  {
+    name: "a generation that is complete is taken for the one under way",
+    parts: { ...BARRIER_PARTS, BarrierGatherer: MixingGatherer },
+    finding: /may go on, and is|has to wait|is answered twice|lets \d+ go/,
+  },
+  {
+    name: "an arrival is taken back that is reported",
+    parts: { ...BARRIER_PARTS, BarrierGatherer: FickleGatherer },
+    finding: /goes on, and node \d has not arrived/,
+  },
+  {
+    name: "a node keeps arrivals for ever",
+    parts: { ...BARRIER_PARTS, BarrierGatherer: PatientGatherer },
+    finding: /is kept, and nobody knows/,
+  },
+  {
+    name: "a tree waits for a node that leaves",
+    parts: { ...BARRIER_PARTS, Barriers: LoyalBarriers },
+    finding: /lets \d+ go|is kept, and nobody knows|may go on, and is not told|is in \d trees/,
+  },
+];

@@ -1,0 +1,190 @@
+/**
+ * Random schedules of threads that meet at barriers which trees gather: most rounds are like the
+ * last, and now and then something is different. A seed gives the same schedule again.
+ */
+
+import { SYNC_LIMITS } from "../../../runtime/protocol/sync/desk.ts";
+import { Random } from "../coherence/random.ts";
+import {
+  BARRIER_PARTS,
+  type BarrierCoverage,
+  type BarrierParts,
+  BarrierWorld,
+  newBarrierCoverage,
+} from "./barrier_world.ts";
+
+const NAMES = ["a", "b"];
+/** More steps than it takes to deliver all that is on its way. */
+const DRAIN_STEPS_MAX = 20_000;
+
+/** One schedule. */
+class BarrierSchedule {
+  readonly #random: Random;
+  readonly #world: BarrierWorld;
+  /** How many threads of each node meet at each barrier. */
+  readonly #shares: ReadonlyMap<number, number>;
+  readonly #parties: number;
+  /** How many of a thousand steps do what is different. */
+  readonly #oddness: number;
+
+  constructor(
+    seed: number,
+    parts: BarrierParts,
+    coverage: BarrierCoverage,
+    trace: (line: string) => void,
+  ) {
+    const random = new Random(seed);
+    this.#random = random;
+    const nodes = random.between(2, 8);
+    const limits = {
+      ...SYNC_LIMITS,
+      treeNodes: 1,
+      treeRadix: random.between(2, 3),
+      treeRounds: random.between(2, 4),
+      treeUses: random.chance(20) ? random.between(1, 3) : SYNC_LIMITS.treeUses,
+      rounds: random.chance(10) ? 1 : SYNC_LIMITS.rounds,
+    };
+    this.#world = new BarrierWorld(nodes, limits, parts, coverage, trace);
+    const isRootParty = random.chance(70);
+    const share = (id: number) => id === 1 && !isRootParty ? 0 : random.chance(80) ? 1 : 2;
+    this.#shares = new Map(this.#world.nodes.map(({ id }) => [id, share(id)]));
+    this.#parties = [...this.#shares.values()].reduce((sum, count) => sum + count, 0);
+    this.#oddness = random.chance(50) ? random.between(5, 60) : 0;
+  }
+
+  /** Runs it to its end. */
+  run(): void {
+    const steps = this.#random.between(50, 400);
+    for (let step = 0; step < steps; step++) {
+      if (this.#random.below(1000) < this.#oddness) this.#differ();
+      else if (this.#random.chance(60)) this.#deliver();
+      else this.#arrive();
+    }
+    this.#settle();
+    // Whatever has happened, no node waits at a tree that is no more.
+    for (const node of this.#world.working) {
+      for (const name of NAMES) this.#world.arrive(node, name, this.#parties);
+    }
+    this.#settle();
+    for (const { node, ticket } of this.#open()) this.#world.cancel(node, ticket);
+    this.#settle();
+    const { working } = this.#world;
+    for (let round = 0; round < 4; round++) {
+      for (const node of working) this.#world.arrive(node, "anew", working.length);
+      this.#drain();
+      if (this.#open().length > 0) throw new Error("those that are left cannot meet");
+    }
+  }
+
+  #open() {
+    return this.#world.working.flatMap((node) =>
+      [...node.open].filter(([, { isCancelled }]) => !isCancelled)
+        .map(([ticket]) => ({ node, ticket }))
+    );
+  }
+
+  #deliver(): void {
+    const links = this.#world.busyLinks;
+    if (links.length > 0) this.#world.deliver(this.#pick(links));
+  }
+
+  /** A thread arrives as it always does. */
+  #arrive(): void {
+    const node = this.#pick(this.#world.working);
+    const name = this.#random.chance(80) ? "a" : "b";
+    const open = node.open.values().filter(({ request }) => request.name === name).toArray().length;
+    if (open < this.#shares.get(node.id)!) this.#world.arrive(node, name, this.#parties);
+  }
+
+  /** Something happens that makes a round unlike the last. */
+  #differ(): void {
+    const random = this.#random;
+    const world = this.#world;
+    const node = this.#pick(world.working);
+    const dice = random.below(100);
+    if (dice < 35) {
+      const open = this.#open();
+      if (open.length === 0) return;
+      const { node, ticket } = this.#pick(open);
+      return world.cancel(node, ticket);
+    }
+    if (dice < 60) return world.beat(node);
+    if (dice < 70) return world.arrive(node, this.#pick(NAMES), this.#parties);
+    if (dice < 76) return world.arrive(node, this.#pick(NAMES), this.#parties + 1);
+    if (dice < 82 && world.leaving.length > 0) return world.finish(this.#pick(world.leaving));
+    if (world.unheard.length > 0) return world.lose(this.#pick(world.unheard));
+    if (node.id === 1) return;
+    if (random.chance(40)) world.leave(node);
+    else world.die(node, (length) => random.between(0, length));
+  }
+
+  /** All that is on its way arrives, all nodes that end are gone, and time passes. */
+  #settle(): void {
+    this.#drain();
+    for (const node of this.#world.unheard) this.#world.lose(node);
+    this.#drain();
+    for (const node of this.#world.leaving) this.#world.finish(node);
+    this.#drain();
+    for (let beats = 0; beats < 2; beats++) {
+      for (const node of this.#world.working) if (node.id !== 1) this.#world.beat(node);
+      this.#drain();
+    }
+    this.#world.checkQuiescence();
+  }
+
+  #drain(): void {
+    for (let step = 0; step < DRAIN_STEPS_MAX; step++) {
+      const links = this.#world.busyLinks;
+      if (links.length === 0) return;
+      this.#world.deliver(this.#pick(links));
+    }
+    throw new Error(`not at its end after ${DRAIN_STEPS_MAX} steps`);
+  }
+
+  #pick<T>(of: readonly T[]): T {
+    return of[this.#random.below(of.length)]!;
+  }
+}
+
+/**
+ * Runs one schedule to its end.
+ *
+ * @param seed The schedule.
+ * @param parts What the nodes are made of.
+ * @param coverage Where to count.
+ * @param trace Is told everything that happens.
+ * @throws {Error} The promise that is broken.
+ */
+export function runBarrierSchedule(
+  seed: number,
+  parts: BarrierParts = BARRIER_PARTS,
+  coverage: BarrierCoverage = newBarrierCoverage(),
+  trace: (line: string) => void = () => {},
+): void {
+  new BarrierSchedule(seed, parts, coverage, trace).run();
+}
+
+/**
+ * Runs schedules until one fails.
+ *
+ * @param seed The first one's seed.
+ * @param schedules How many.
+ * @param parts What the nodes are made of.
+ * @returns What they got into; and the first that failed, with the reason.
+ */
+export function runBarrierBatch(
+  seed: number,
+  schedules: number,
+  parts: BarrierParts = BARRIER_PARTS,
+): { coverage: BarrierCoverage; failure: { seed: number; reason: string } | undefined } {
+  const coverage = newBarrierCoverage();
+  for (let current = seed; current < seed + schedules; current++) {
+    try {
+      runBarrierSchedule(current, parts, coverage);
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      return { coverage, failure: { seed: current, reason } };
+    }
+  }
+  return { coverage, failure: undefined };
+}
