@@ -1,11 +1,12 @@
 /** The programs are right, and the simulator counts what real nodes count. */
 
 import { assert, assertAlmostEquals, assertEquals, assertThrows } from "@std/assert";
+import { PAGE_SIZE_DEFAULT_BYTES } from "../../runtime/limits.ts";
 import { Jacobi } from "./jacobi.ts";
 import { PROTOCOL } from "./mod.ts";
 import { type Network, networks } from "./network.ts";
 import { missBytes } from "./part.ts";
-import type { Context, Memory } from "./program.ts";
+import type { Context, Memory, Program, Steps } from "./program.ts";
 import { measureLoopback, runReally } from "./real.ts";
 import { ratioOf } from "./report.ts";
 import { Salesman } from "./salesman.ts";
@@ -191,3 +192,48 @@ Deno.test("loopback: a miss takes longer than a page of a scan", async () => {
   assert(missUs > scanPageUs && scanPageUs > 0, `${missUs} us, ${scanPageUs} us`);
   assert(missBytes(4096) > 4096);
 });
+
+Deno.test("a barrier of 64 nodes takes at most 165 us, and one of 256 at most 220, and up to 16 the desk's time", () => {
+  const roundUs = (nodes: number): number => {
+    const [, network] = networks({ missUs: 40, scanPageUs: 2 });
+    const [few, many] = [5, 25].map((rounds) =>
+      simulate({
+        program: new Rounds(rounds),
+        nodes,
+        network: network!,
+        unitUs: 0.01,
+        protocol: PROTOCOL,
+      }).us
+    );
+    return (many! - few!) / 20;
+  };
+  // Of each other node a message in, and one out, each of which takes 4 us.
+  assertAlmostEquals(roundUs(16), 16 * 8, 1);
+  assert(roundUs(17) < roundUs(16));
+  assert(roundUs(64) <= 165);
+  assert(roundUs(256) <= 220);
+});
+
+/** Nothing but rounds of a barrier. */
+class Rounds implements Program {
+  readonly name = "rounds";
+  readonly size = "";
+  readonly unit = "nothing";
+  readonly bytes = PAGE_SIZE_DEFAULT_BYTES;
+  readonly dependsOnData = false;
+
+  constructor(readonly rounds: number) {}
+
+  *setup(): Steps {}
+
+  /** By the third round there is a tree. */
+  *warmUp(): Steps {
+    for (let round = 0; round < 3; round++) yield { kind: "barrier", name: this.name };
+  }
+
+  *work(): Steps {
+    for (let round = 0; round < this.rounds; round++) yield { kind: "barrier", name: this.name };
+  }
+
+  check(): void {}
+}

@@ -58,7 +58,8 @@ export class Barrier {
    * @param options A signal and a time-out, in milliseconds; a thread that gives up has not
    *   arrived.
    * @returns Resolves when all parties have arrived: to `true` for the last one, `false` for the
-   *   others.
+   *   others. Where more than 16 nodes meet again and again, `true` is for one of the node with the
+   *   lowest id.
    * @throws {TdsmError} `InvalidOption` when another party gives another number of parties,
    * `PeerLost` when a node that takes part is gone, `TimedOut`, or why the node cannot go on; or
    * the signal's reason.
@@ -73,7 +74,7 @@ export class Barrier {
    * Arrives at the barrier, and blocks this thread until the other parties have arrived.
    *
    * @param options A time-out, in milliseconds.
-   * @returns Whether this party was the last to arrive.
+   * @returns Whether this party was the last to arrive, as {@linkcode Barrier.wait} has it.
    * @throws {TdsmError} As {@linkcode Barrier.wait}.
    */
   waitSync(options: BlockOptions = {}): boolean {

@@ -6,6 +6,7 @@ import type { NodeId } from "../../runtime/protocol/coherence/messages.ts";
 import {
   type BarrierTreeMessage,
   type GatherMessage,
+  GatherStep,
   SyncOperation,
   type SyncReply,
   SyncStatus,
@@ -16,13 +17,15 @@ import { type StuckWaits, SYNC_LIMITS, type SyncLimits } from "../../runtime/pro
 const kind = "sync";
 const STATUS_NAMES = new Map(Object.entries(SyncStatus).map(([name, status]) => [status, name]));
 
+const STEP_NAMES = new Map(Object.entries(GatherStep).map(([name, step]) => [step, name]));
+
 /** Nodes and the directory's synchronizer, with no network between them. */
 export class SyncRequesters {
   readonly synchronizer: Synchronizer;
   /** What was answered since {@linkcode SyncRequesters.answers} was last asked. */
   #replies: { to: NodeId; reply: SyncReply }[] = [];
   /** What was said of trees since {@linkcode SyncRequesters.told} was last asked. */
-  #told: { to: NodeId; message: BarrierTreeMessage | GatherMessage }[] = [];
+  readonly #told: { to: NodeId; message: BarrierTreeMessage | GatherMessage }[] = [];
   #violations: string[] = [];
   #stuck: StuckWaits[] = [];
 
@@ -112,6 +115,11 @@ export class SyncRequesters {
     return this;
   }
 
+  gather(node: NodeId, step: GatherStep, tree: number, generation: number): this {
+    this.synchronizer.gather(node, { kind: "gather", step, tree, generation });
+    return this;
+  }
+
   lose(node: NodeId): this {
     this.synchronizer.peerLost(node);
     return this;
@@ -150,6 +158,18 @@ export class SyncRequesters {
       const value = count > 0 ? ` ${count}` : key > 0n ? ` ${key.toString(16)}` : "";
       return `${to}.${ticket} ${STATUS_NAMES.get(status)}${value}`;
     });
+  }
+
+  /**
+   * What nodes were told of trees since this was last asked: of a new one "node: tree under parent",
+   * otherwise "node: step of tree.generation".
+   */
+  told(): string[] {
+    return this.#told.splice(0).map(({ to, message }) =>
+      message.kind === "barrierTree"
+        ? `${to}: ${message.tree} under ${message.parent}`
+        : `${to}: ${STEP_NAMES.get(message.step)} of ${message.tree}.${message.generation}`
+    );
   }
 
   /** What nodes did that they may not, since this was last asked. */

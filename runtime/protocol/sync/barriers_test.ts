@@ -1,7 +1,8 @@
 import { assert, assertEquals } from "@std/assert";
 import { SyncRequesters } from "../../../tests/support/sync_requesters.ts";
 import { Barriers } from "./barriers.ts";
-import { SYNC_LIMITS, SyncDesk, type ThreadsAtWork } from "./desk.ts";
+import { firstTicketOf, GatherStep } from "./messages.ts";
+import { SYNC_LIMITS, SyncDesk, type SyncLimits, type ThreadsAtWork } from "./desk.ts";
 
 Deno.test("Barriers: all are answered when the last arrives, and it is told so", () => {
   const cluster = new SyncRequesters().arrive(1, 1, 3).arrive(2, 1, 3);
@@ -189,4 +190,131 @@ Deno.test("Barriers: when time passes the nodes are counted once, however many b
   assertEquals([counted, answered], [1, []]);
   barriers.doubt(3);
   assertEquals([counted, answered], [2, ["1.50", "2.1"]]);
+});
+
+/** Nodes 1 to 4, of which 3 is below 2 in trees, after two rounds at a barrier. */
+function planted(limits: Partial<SyncLimits> = {}): SyncRequesters {
+  const cluster = new SyncRequesters(4, { treeNodes: 2, treeRadix: 2, ...limits });
+  for (const ticket of [1, 2]) {
+    for (const node of [4, 3, 2, 1]) cluster.arrive(node, ticket, 4);
+  }
+  cluster.answers();
+  return cluster;
+}
+
+const PLANTED = ["2: 1 under 1", "3: 1 under 1", "4: 1 under 3"];
+const { Gathered, Recall } = GatherStep;
+
+Deno.test("Barriers: a round that is like the last plants a tree, which gathers the next ones", () => {
+  const cluster = planted();
+  assertEquals(cluster.told(), PLANTED);
+  for (const generation of [0, 1]) {
+    cluster.gather(2, Gathered, 1, generation).arrive(1, 3 + generation, 4);
+    assertEquals([cluster.told(), cluster.answers()], [[], []]);
+    cluster.gather(3, Gathered, 1, generation);
+    assertEquals(cluster.told(), [
+      `3: Released of 1.${generation}`,
+      `2: Released of 1.${generation}`,
+    ]);
+    assertEquals(cluster.answers(), [`1.${3 + generation} Last`]);
+  }
+  assert(cluster.isEmpty);
+});
+
+Deno.test("Barriers: no tree for few nodes, for other shares, or for threads past their engines", () => {
+  assertEquals(planted({ treeNodes: 4 }).told(), []);
+  const cluster = new SyncRequesters(3, { treeNodes: 1, treeRadix: 2 });
+  const first = firstTicketOf(1);
+  // Another node has two of four arrivals each time; then one arrives by a link of its own.
+  for (const twice of [1, 2, 3]) {
+    for (const node of [1, 2, 3]) cluster.arrive(node, twice, 4);
+    cluster.arrive(twice, 9, 4);
+  }
+  for (let round = 0; round < 4; round++) {
+    for (const node of [1, 2]) cluster.arrive(node, 50 + round, 3);
+    cluster.arrive(3, first + round, 3);
+  }
+  assertEquals([cluster.told(), cluster.violations()], [[], []]);
+});
+
+Deno.test("Barriers: what is unlike the last round dissolves the tree, with the generation under way", () => {
+  const dissolved = (generation: number) =>
+    [2, 3, 4].map((node) => `${node}: Dissolved of 1.${generation}`);
+  const causes: readonly [what: string, cause: (cluster: SyncRequesters) => unknown][] = [
+    ["a recall", (cluster) => cluster.gather(4, Recall, 1, 1)],
+    ["an arrival of a node of the tree", (cluster) => cluster.arrive(2, 9, 4)],
+    ["other parties", (cluster) => cluster.arrive(1, 9, 5)],
+    ["an arrival too many", (cluster) => cluster.arrive(1, 8, 4).arrive(1, 9, 4)],
+  ];
+  for (const [what, cause] of causes) {
+    const cluster = planted();
+    cluster.gather(2, Gathered, 1, 0).gather(3, Gathered, 1, 0).arrive(1, 3, 4);
+    cluster.told();
+    // The node had not heard that the generation was complete.
+    cluster.gather(3, Recall, 1, 0);
+    assertEquals(cluster.told(), [], what);
+    cause(cluster);
+    assertEquals(cluster.told(), dissolved(1), what);
+    // What was on its way.
+    cluster.gather(3, Gathered, 1, 1).gather(3, Recall, 1, 1);
+    assertEquals([cluster.told(), cluster.violations()], [[], []], what);
+  }
+  const left = planted();
+  left.told();
+  left.part(3);
+  assertEquals(left.told(), ["2: Dissolved of 1.0", "4: Dissolved of 1.0"]);
+  left.arrive(4, 3, 4).answers();
+  left.synchronizer.peerGone(3);
+  assertEquals([left.answers(), left.told()], [["4.3 PeerLost 3"], []]);
+});
+
+Deno.test("Barriers: the next tree takes twice as many rounds alike, up to a limit", () => {
+  const cluster = planted({ treeRounds: 6 });
+  let ticket = 3;
+  for (const [tree, needed] of [[1, 4], [2, 6], [3, 6]] as const) {
+    assertEquals(cluster.told().length, 3);
+    cluster.gather(2, Recall, tree, 0).told();
+    for (let round = 1; round <= needed; round++) {
+      assertEquals(cluster.told(), []);
+      for (const node of [1, 2, 3, 4]) cluster.arrive(node, ticket, 4);
+      ticket++;
+    }
+  }
+});
+
+Deno.test("Barriers: a tree goes with the round that is forgotten, and when it is used up", () => {
+  const forgotten = planted({ rounds: 1 });
+  forgotten.told();
+  for (const node of [1, 2]) forgotten.arrive(node, 9, 2, "other");
+  assertEquals(forgotten.told(), [2, 3, 4].map((node) => `${node}: Dissolved of 1.0`));
+  const used = planted({ treeUses: 1 });
+  used.told();
+  used.gather(2, Gathered, 1, 0).gather(3, Gathered, 1, 0).arrive(1, 3, 4);
+  assertEquals(used.told(), [
+    "3: Released of 1.0",
+    "2: Released of 1.0",
+    ...[2, 3, 4].map((node) => `${node}: Dissolved of 1.1`),
+  ]);
+  for (let ticket = 4; ticket < 20; ticket++) {
+    for (const node of [1, 2, 3, 4]) used.arrive(node, ticket, 4);
+  }
+  assertEquals(used.told(), []);
+});
+
+Deno.test("Barriers: what is not due in a tree is a breach", () => {
+  const breaches: readonly [from: number, step: GatherStep, tree: number, generation: number][] = [
+    [4, Gathered, 1, 0],
+    [2, Gathered, 1, 1],
+    [2, Recall, 1, 1],
+    [2, GatherStep.Released, 1, 0],
+    [2, GatherStep.Dissolved, 1, 0],
+    [2, Gathered, 2, 0],
+  ];
+  for (const [from, step, tree, generation] of breaches) {
+    const cluster = planted().gather(from, step, tree, generation);
+    const reason = `step ${step} of generation ${generation} in tree ${tree}, which is not due`;
+    assertEquals(cluster.violations(), [`${from}: ${reason}`]);
+  }
+  const twice = planted().gather(2, Gathered, 1, 0).gather(2, Gathered, 1, 0);
+  assertEquals(twice.violations().length, 1);
 });
