@@ -478,9 +478,8 @@ export const FUTEX_COUNT_MAX = 0x7fff_ffff;
 /** The nodes at a barrier up to which the directory node takes all arrivals itself. */
 export const BARRIER_TREE_NODES = 16;
 /**
- * The radix of the trees by which more nodes gather. Where a message takes 10 us, and an engine 4 us
- * for each, it has the shortest way for 64 and 256 nodes; where a message takes longer, a tree that
- * is not as deep loses less.
+ * The radix of the trees by which more nodes gather. With a larger one than 4 a parent takes more
+ * messages, but a tree is not as deep, which is faster from 24 nodes on (`docs/decisions/`).
  */
 export const BARRIER_TREE_RADIX = 8;
 /**

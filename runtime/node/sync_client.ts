@@ -215,7 +215,7 @@ export class SyncClient {
     return syncAnswer(answer);
   }
 
-  /** Whether engines may gather what is asked for, by a tree, so that the desk is not to be asked. */
+  /** Whether engines may gather what is asked for, by a tree, past the desk. */
   #mayBeGathered(demand: SyncDemand): boolean {
     return demand.operation === SyncOperation.Arrive && demand.count > BARRIER_TREE_NODES &&
       this.#client.nodeCount > BARRIER_TREE_NODES;

@@ -1,4 +1,4 @@
-/** Barriers of so many nodes that a tree gathers them: on real nodes, most of them in one process. */
+/** Barriers of so many nodes that a tree gathers them: on real nodes, most of one process. */
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { join, type Node, TdsmError } from "@tdsm/runtime";

@@ -161,8 +161,8 @@ export class SyncRequesters {
   }
 
   /**
-   * What nodes were told of trees since this was last asked: of a new one "node: tree under parent",
-   * otherwise "node: step of tree.generation".
+   * What nodes were told of trees since this was last asked: of a new one
+   * "node: tree under parent", otherwise "node: step of tree.generation".
    */
   told(): string[] {
     return this.#told.splice(0).map(({ to, message }) =>
