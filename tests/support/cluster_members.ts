@@ -230,8 +230,8 @@ export class ScriptedPeer implements Disposable {
     this.link.open(this.#handlers, this.#sender);
   }
 
-  /** Sends a message of an engine, once the link is open. */
-  send(message: EngineMessage): void {
+  /** Sends a message, once the link is open. */
+  send(message: PeerMessage): void {
     this.#sender.send(message);
     this.#sender.flush();
   }
