@@ -87,6 +87,8 @@ interface Arrival {
   /** The round that is over because of it; `undefined` where it has to wait. */
   round: RoundSeen | undefined;
   isCancelled: boolean;
+  /** Whether the desk has refused it, though its thread has yet to hear that. */
+  isRefused: boolean;
 }
 
 /** A round that is over. */
@@ -210,7 +212,13 @@ export class BarrierWorld {
     const request: ArriveRequest = { kind, operation, ticket, name, count };
     this.#trace(`${node.id} arrives at ${name} of ${count}: ${ticket}`);
     const isAtDesk = node.gatherer === undefined;
-    node.open.set(ticket, { request, isAtDesk, round: undefined, isCancelled: false });
+    node.open.set(ticket, {
+      request,
+      isAtDesk,
+      round: undefined,
+      isCancelled: false,
+      isRefused: false,
+    });
     if (node.gatherer?.arrive(request) !== true) this.#askDesk(node, request);
   }
 
@@ -341,6 +349,10 @@ export class BarrierWorld {
     step();
     const said = this.#said;
     for (const { to, message } of said) {
+      if (message.kind === "syncReply" && !isPass(message)) {
+        const arrival = this.nodes[to - 1]!.open.get(message.ticket);
+        if (arrival !== undefined) arrival.isRefused = true;
+      }
       if (message.kind === "barrierTree") this.#planned(to, message);
       if (message.kind === "gather") this.#told(to, message);
     }
@@ -421,8 +433,8 @@ export class BarrierWorld {
         round.isMaimed = true;
         continue;
       }
-      const waiting = node.open.values().filter(({ request, round: over, isAtDesk }) =>
-        over === undefined && request.name === name && request.count === parties &&
+      const waiting = node.open.values().filter(({ request, round: over, isAtDesk, isRefused }) =>
+        over === undefined && !isRefused && request.name === name && request.count === parties &&
         isAtDesk === (id === DIRECTORY_NODE)
       ).toArray();
       if (waiting.length < share) fail(`${name} goes on, and node ${id} has not arrived`);
@@ -440,8 +452,8 @@ export class BarrierWorld {
     let unknown = 0;
     for (const { to, message } of said) {
       if (message.kind !== "syncReply") continue;
-      const { status, ticket } = message;
-      if (status !== SyncStatus.Done && status !== SyncStatus.Last) continue;
+      if (!isPass(message)) continue;
+      const { ticket } = message;
       const { life, open } = this.nodes[to - 1]!;
       if (life === "working") {
         const arrival = open.get(ticket) ?? fail(`${to}.${ticket} is answered twice`);
@@ -540,6 +552,11 @@ export class BarrierWorld {
 function abandon({ open }: Node): void {
   for (const { round } of open.values()) if (round !== undefined) round.isMaimed = true;
   open.clear();
+}
+
+/** Whether an answer lets its thread go on. */
+function isPass({ status }: SyncReply): boolean {
+  return status === SyncStatus.Done || status === SyncStatus.Last;
 }
 
 function linkOf(from: NodeId, to: NodeId): string {
