@@ -14,6 +14,7 @@ import {
   timeAfterSilence,
   timePages,
   timeRandomReads,
+  wasmSums,
   writePages,
 } from "./actions/pages.ts";
 import { barrierLoop, callLoop, handOff, mutexLoop } from "./actions/sync.ts";
@@ -37,6 +38,7 @@ const actions = {
   timeAfterSilence,
   timePages,
   timeRandomReads,
+  wasmSums,
   work,
   writePages,
 } as const;

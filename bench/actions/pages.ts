@@ -2,8 +2,10 @@
  * What a node does to pages. Each is called many times, so that it runs compiled when it counts.
  */
 
-import type { Node, NodeStats } from "../../mod.ts";
+import { type Node, type NodeStats, rewriteWasm } from "../../mod.ts";
+import { WASM_PAGE_BYTES } from "../../runtime/limits.ts";
 import { Random } from "../../tests/simulator/coherence/random.ts";
+import { MODULE_MEMORY_BYTES } from "../floor/build.ts";
 
 /** Pages of the region: `count` of them, `stride` apart, from `first` on. */
 export interface Pages {
@@ -203,23 +205,79 @@ function plainArray(length: number): Float64Array {
  *
  * @param node The node.
  * @param job Where they are in the region, in bytes, or -1 for an array of the program's own; how
- * many; how often.
+ * many; how often; whether they are seen through `node.shared`.
  * @returns How long each sum took, in microseconds.
  * @throws {Error} When the sum is wrong.
  */
 export function sums(
   node: Node,
-  { offset, length, times }: {
+  { offset, length, times, shared }: {
     readonly offset: number;
     readonly length: number;
     readonly times: number;
+    readonly shared: boolean;
   },
 ): number[] {
-  const cells = offset < 0 ? plainArray(length) : node.view(Float64Array, offset, length);
+  const cells = offset < 0
+    ? plainArray(length)
+    : shared
+    ? new Float64Array(node.shared, offset, length)
+    : node.view(Float64Array, offset, length);
+  return timeSums(length, times, () => sumOf(cells));
+}
+
+/** Where the doubles begin in the memory of a module: behind its stack. */
+const MODULE_CELLS_BYTE = 1 << 20;
+/** The modules that this node has, by whether their memory is one of the region. */
+const modules = new Map<boolean, (cells: number, length: number) => number>();
+
+/**
+ * Adds up doubles by a loop in WebAssembly.
+ *
+ * @param node The node.
+ * @param job The path of `sum.zig` as a module; whether its memory is the region's; how many; how
+ * often.
+ * @returns How long each sum took, in microseconds.
+ * @throws {Error} When the sum is wrong.
+ */
+export async function wasmSums(
+  node: Node,
+  { module, isRegion, length, times }: {
+    readonly module: string;
+    readonly isRegion: boolean;
+    readonly length: number;
+    readonly times: number;
+  },
+): Promise<number[]> {
+  let sum = modules.get(isRegion);
+  if (sum === undefined) modules.set(isRegion, sum = await loadSum(node, module, isRegion, length));
+  return timeSums(length, times, () => sum(MODULE_CELLS_BYTE, length));
+}
+
+async function loadSum(
+  node: Node,
+  path: string,
+  isRegion: boolean,
+  length: number,
+): Promise<(cells: number, length: number) => number> {
+  const bytes = await Deno.readFile(path);
+  const pages = MODULE_MEMORY_BYTES / WASM_PAGE_BYTES;
+  const type = { pages, maximum: pages };
+  const shared = isRegion ? await node.wasmMemory({ name: "sums", ...type }) : undefined;
+  const memory = shared?.memory ??
+    new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
+  const module = await WebAssembly.compile(isRegion ? rewriteWasm(bytes) : bytes);
+  const imports = shared === undefined ? {} : { tdsm: node.wasmImports(shared) };
+  const { exports } = new WebAssembly.Instance(module, { ...imports, env: { memory } });
+  new Float64Array(memory.buffer, MODULE_CELLS_BYTE, length).fill(1);
+  return exports.sum as (cells: number, length: number) => number;
+}
+
+function timeSums(length: number, times: number, sumUp: () => number): number[] {
   const us: number[] = [];
   for (let time = 0; time < times; time++) {
     const begin = performance.now();
-    const sum = sumOf(cells);
+    const sum = sumUp();
     us.push((performance.now() - begin) * 1000);
     if (sum !== length) throw new Error(`the sum of ${length} ones is ${sum}`);
   }

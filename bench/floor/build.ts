@@ -5,16 +5,25 @@ import { fileURLToPath } from "node:url";
 import { findZig, ZIG_VERSION } from "../../zig/build.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url)).replace(/\/$/, "");
+/** The bytes of the memory that a module imports. */
+export const MODULE_MEMORY_BYTES: number = 4 << 20;
 const outputDirectory = `${root}/zig-out/bench`;
 /** For the Zig that comes with the project: the code must not depend on which machine built it. */
 const CODE = ["-OReleaseFast", "-mcpu=baseline", "-fstrip"] as const;
+
+/** For modules: they import a memory of as many bytes, which threads may share. */
+const MODULE = [
+  ...["-target", "wasm32-freestanding", "-mcpu=generic+atomics+bulk_memory", "-OReleaseFast"],
+  ...["-fno-entry", "-rdynamic", "--import-memory", "--shared-memory", "-fstrip"],
+  ...[`--initial-memory=${MODULE_MEMORY_BYTES}`, `--max-memory=${MODULE_MEMORY_BYTES}`],
+];
 
 /** What is built. */
 export interface ZigProgram {
   /** What the file in `zig-out/bench/` is called. */
   readonly name: string;
-  /** An executable, or a library for `Deno.dlopen`. */
-  readonly kind: "executable" | "library";
+  /** An executable, a library for `Deno.dlopen`, or a WebAssembly module with shared memory. */
+  readonly kind: "executable" | "library" | "module";
   /**
    * The file with `main`, or with the exports. It may import files beside it, and `userfaultfd`,
    * which is how the runtime's library talks to the kernel.
@@ -39,7 +48,7 @@ function sources(program: ZigProgram): string[] {
 /** Says what a program would be built from; it is stale when that has changed. */
 async function fingerprint(program: ZigProgram): Promise<string> {
   const parts = sources(program).map((path) => [path, Deno.readTextFileSync(path)]);
-  const whole = JSON.stringify([ZIG_VERSION, Deno.build.target, program.kind, CODE, parts]);
+  const whole = JSON.stringify([ZIG_VERSION, Deno.build.target, program.kind, CODE, MODULE, parts]);
   const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(whole));
   return new Uint8Array(digest).toHex();
 }
@@ -56,7 +65,7 @@ export async function buildZig(program: ZigProgram): Promise<string> {
   // The fingerprint is in the name: a process that runs an older one keeps it, and nothing is
   // half-written.
   const stamp = (await fingerprint(program)).slice(0, 16);
-  const suffix = program.kind === "library" ? ".so" : "";
+  const suffix = { executable: "", library: ".so", module: ".wasm" }[program.kind];
   const path = `${outputDirectory}/${program.name}-${stamp}${suffix}`;
   if (exists(path)) return path;
   await Deno.mkdir(outputDirectory, { recursive: true });
@@ -84,16 +93,9 @@ function exists(path: string): boolean {
 }
 
 async function compile(program: ZigProgram, path: string): Promise<void> {
-  const kind = program.kind === "library" ? ["build-lib", "-dynamic", "-lc"] : ["build-exe"];
   const { success, stderr } = await new Deno.Command(await findZig(), {
     args: [
-      ...kind,
-      ...CODE,
-      "--dep",
-      "userfaultfd",
-      `-Mroot=${fileURLToPath(program.main)}`,
-      ...CODE,
-      `-Muserfaultfd=${USERFAULTFD}`,
+      ...program.kind === "module" ? argumentsOfModule(program) : argumentsOfNative(program),
       "--name",
       program.name,
       `-femit-bin=${path}`,
@@ -105,4 +107,20 @@ async function compile(program: ZigProgram, path: string): Promise<void> {
   }).output();
   if (success) return;
   throw new Error(`Cannot build ${program.name}:\n${new TextDecoder().decode(stderr)}`);
+}
+
+function argumentsOfNative({ kind, main }: ZigProgram): string[] {
+  return [
+    ...kind === "library" ? ["build-lib", "-dynamic", "-lc"] : ["build-exe"],
+    ...CODE,
+    "--dep",
+    "userfaultfd",
+    `-Mroot=${fileURLToPath(main)}`,
+    ...CODE,
+    `-Muserfaultfd=${USERFAULTFD}`,
+  ];
+}
+
+function argumentsOfModule({ main }: ZigProgram): string[] {
+  return ["build-exe", ...MODULE, fileURLToPath(main)];
 }

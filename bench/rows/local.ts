@@ -20,17 +20,42 @@ export const cached: Family = {
       unit: "us",
       against: [{ row: "plain-sum", goal: atMost(SAME) }],
     },
+    {
+      id: "cached-shared",
+      title: "the same through node.shared",
+      unit: "us",
+      against: [{ row: "plain-sum", goal: atMost(SAME) }],
+    },
     { id: "plain-sum", title: "sum of 2 MiB of doubles in a plain array", unit: "us" },
+    {
+      id: "cached-wasm",
+      title: "the same sum by WebAssembly, in a memory of the region",
+      unit: "us",
+      against: [{ row: "plain-wasm", goal: atMost(SAME) }],
+    },
+    { id: "plain-wasm", title: "the same sum by WebAssembly, in a memory of its own", unit: "us" },
   ],
   rounds: { full: 20, quick: 6, warmUp: true },
   async open(context, stack) {
-    const cluster = stack.use(await context.cluster(2));
-    const node = cluster.node(2);
-    await node.run("fillOnes", { offset: 0, length: LENGTH });
-    const sums = (offset: number) => () =>
-      node.run("sums", { offset, length: LENGTH, times: SUMS });
+    const main = new URL("../actions/sum.zig", import.meta.url);
+    const module = await buildZig({ name: "sum", kind: "module", main });
+    const cluster = stack.use(await context.cluster(3));
+    // Code that has seen both kinds of buffers is slower for either.
+    const [plain, sharing] = [cluster.node(2), cluster.node(3)];
+    const bytes = LENGTH * Float64Array.BYTES_PER_ELEMENT;
+    await plain.run("fillOnes", { offset: 0, length: LENGTH });
+    await sharing.run("fillOnes", { offset: bytes, length: LENGTH });
+    const job = { length: LENGTH, times: SUMS };
+    const sums = (offset: number) => () => plain.run("sums", { ...job, offset, shared: false });
+    const wasm = (isRegion: boolean) => () => plain.run("wasmSums", { ...job, module, isRegion });
     return {
-      take: { "cached-sum": sums(0), "plain-sum": sums(-1) },
+      take: {
+        "cached-sum": sums(0),
+        "cached-shared": () => sharing.run("sums", { ...job, offset: bytes, shared: true }),
+        "plain-sum": sums(-1),
+        "cached-wasm": wasm(true),
+        "plain-wasm": wasm(false),
+      },
     };
   },
 };
