@@ -77,20 +77,6 @@ export interface FutexParts {
 export let newFutex: (parts: FutexParts) => Futex;
 
 /**
- * Notifies a word as {@linkcode Futex.notify} does, for a caller that does not ask how many threads
- * were woken: this thread waits for no answer, but for that of the notify before. Set by the class.
- *
- * @param futex The futex.
- * @param view The array.
- * @param index The element.
- * @param count How many threads are woken at most.
- * @throws {RangeError} When the element is not in the view, or the view not over the region.
- * @throws {TdsmError} `LimitExceeded` when too many threads waited at this notify or at the one
- * before, or why the node cannot go on.
- */
-export let wake: (futex: Futex, view: FutexView, index: number, count: number) => void;
-
-/**
  * `Atomics.wait`, `waitAsync` and `notify` for words of the region: a thread that waits is woken by
  * a notify of any thread of any node. Arguments and results are those of `Atomics`.
  *
@@ -119,10 +105,6 @@ export class Futex {
    * the thread's own link. Any other goes by the engine, which learns where words are quiet.
    */
   #wakes = false;
-  /** A notify by the engine whose answer this thread did not wait for. */
-  #told: { readonly call: EngineCall; readonly what: string } | undefined;
-  /** Why a notify was refused whose answer this thread did not wait for. */
-  #refused: Error | undefined;
 
   static {
     newFutex = ({ client, sync, memory, quietWords }) => {
@@ -133,7 +115,6 @@ export class Futex {
       futex.#quietWords = quietWords;
       return futex;
     };
-    wake = (futex, view, index, count) => futex.#wake(view, index, count);
   }
 
   /** `node.futex` is one. */
@@ -181,7 +162,7 @@ export class Futex {
     if (!this.#spin(isUnchanged, giveUpAt)) return "not-equal";
     if (timeout === 0) return "timed-out";
     const link = this.#sync.ownLink;
-    const call = this.#call(link, waitDemand(byte), what);
+    const call = this.#ask(link, waitDemand(byte), what);
     const wait = new OpenWait(call, what, isUnchanged);
     while (isOpen(wait.step)) {
       const leftMs = Math.max(0, giveUpAt - performance.now());
@@ -286,79 +267,32 @@ export class Futex {
    * @throws {TdsmError} `LimitExceeded` when too many threads wait, or why the node cannot go on.
    */
   notify(view: FutexView, index: number, count?: number): number {
-    const asked = this.#notify(view, index, count);
-    if (asked === undefined) return 0;
-    const { demand, what } = asked;
-    const call = this.#call(this.#notifyLink, demand, what);
-    return this.#notified(call.next(Infinity)!, what);
-  }
-
-  #wake(view: FutexView, index: number, count: number): void {
-    const asked = this.#notify(view, index, count);
-    if (asked === undefined) return;
-    const { demand, what } = asked;
-    const link = this.#notifyLink;
-    if (link === undefined) {
-      this.#told = { call: new EngineCall(this.#client, demand, what), what };
-      return;
-    }
-    this.#sync.postBy(link, demand, what, (answer) => {
-      try {
-        this.#notified(answer, what);
-      } catch (error) {
-        this.#refused = error as Error;
-      }
-    });
-  }
-
-  /** The link by which this thread's next notify goes; `undefined` where it goes by the engine. */
-  get #notifyLink(): ThreadLink | undefined {
-    return this.#wakes ? this.#sync.ownLink : undefined;
-  }
-
-  #call(link: ThreadLink | undefined, demand: SyncDemand, what: string): DeskCall {
-    return link === undefined
-      ? new EngineCall(this.#client, demand, what)
-      : new LinkCall(this.#sync, link, demand, what);
-  }
-
-  /** What to ask for a notify; `undefined` where nobody need be woken. */
-  #notify(view: FutexView, index: number, count: number | undefined): {
-    demand: SyncDemand;
-    what: string;
-  } | undefined {
     const byte = this.#byteOf(view, index, "notify");
     const wanted = count === undefined ? Infinity : Math.max(0, Math.trunc(Number(count)) || 0);
     const refusal = this.#client.refusal("notify");
     if (refusal !== undefined) throw refusal;
-    this.#settle();
-    if (wanted === 0 || this.#quietWords.has(byte)) return undefined;
+    if (wanted === 0 || this.#quietWords.has(byte)) return 0;
     const demand = {
       operation: SyncOperation.FutexNotify,
       key: BigInt(byte),
       count: Math.min(wanted, FUTEX_COUNT_MAX),
     } as const;
-    return { demand, what: `notify byte ${byte} of the region` };
-  }
-
-  /** Takes the answer of the notify before, so that one at most has none. */
-  #settle(): void {
-    const told = this.#told;
-    this.#told = undefined;
-    if (told !== undefined) this.#notified(told.call.next(Infinity)!, told.what);
-    const refused = this.#refused;
-    this.#refused = undefined;
-    if (refused !== undefined) throw refused;
-  }
-
-  /** A notify is answered; returns how many threads it has woken. */
-  #notified(answer: SyncAnswer, what: string): number {
-    const { status, count } = answer;
+    const what = `notify byte ${byte} of the region`;
+    const link = this.#wakes ? this.#sync.ownLink : undefined;
+    const answer = this.#ask(link, demand, what).next(Infinity)!;
+    const { status, count: woken } = answer;
     if (status !== SyncStatus.Notified && status !== SyncStatus.Quiet) {
       throw syncError(answer, what);
     }
-    this.#wakes = count > 0;
-    return count;
+    this.#wakes = woken > 0;
+    return woken;
+  }
+
+  /** Asks the desk by this thread's own link or, where that is not given, by the engine. */
+  #ask(link: ThreadLink | undefined, demand: SyncDemand, what: string): DeskCall {
+    return link === undefined
+      ? new EngineCall(this.#client, demand, what)
+      : new LinkCall(this.#sync, link, demand, what);
   }
 
   /** Checks what a wait was given. */

@@ -74,7 +74,7 @@ export class SyncClient {
     // What was locked by the engine is unlocked by it, too: it counts the locks of its threads.
     const isOfEngine = "lock" in demand && threadOf(demand.lock) === 0;
     if (link === undefined || isOfEngine) this.#tell(demand, what, answered, refused);
-    else this.postBy(link, demand, what, answered);
+    else this.#postTo(link, demand, what, answered);
     if (earlier) this.throwFailure();
   }
 
@@ -96,16 +96,8 @@ export class SyncClient {
     this.#byEngine++;
   }
 
-  /**
-   * Makes a request by the thread's own link whose answer the caller does not wait for.
-   *
-   * @param link The link.
-   * @param demand What is asked for.
-   * @param what The request in words.
-   * @param answered Takes the answer, in a later call of this thread.
-   * @throws {TdsmError} `NodeClosed`, or why the node cannot go on: nothing was asked.
-   */
-  postBy(
+  /** The same by the thread's own link. */
+  #postTo(
     link: ThreadLink,
     demand: SyncDemand,
     what: string,

@@ -4,7 +4,7 @@
  */
 
 import { WASM_PAGE_BYTES } from "../limits.ts";
-import { type Futex, wake } from "./futex.ts";
+import type { Futex } from "./futex.ts";
 import type { RegionMemory } from "./memory.ts";
 
 /**
@@ -147,8 +147,6 @@ export function makeWasmImports(
       ENDS.indexOf(futex.wait(longs, place(at, offset, 8), expected, toMs(timeoutNs))),
     notify: (at: Address, count: number, offset: Address) =>
       futex.notify(words, place(at, offset, 4), count >>> 0),
-    wake: (at: Address, count: number, offset: Address) =>
-      wake(futex, words, place(at, offset, 4), count >>> 0),
     grow: (pages: Address) => own(card.grow(read(pages), maximum)),
     size: () => own(card.pages),
   };

@@ -6,7 +6,7 @@ import { type Immediate, immediatesOf, Opcode, readOpcode, refuseOpcode } from "
 import { skipBlockType, skipValueTypes } from "./types.ts";
 
 /** The functions that take the place of instructions, in the order of their indices. */
-export const REPLACEMENTS = ["wait32", "wait64", "notify", "wake", "grow", "size"] as const;
+export const REPLACEMENTS = ["wait32", "wait64", "notify", "grow", "size"] as const;
 /** One of {@linkcode REPLACEMENTS}. */
 export type Replacement = typeof REPLACEMENTS[number];
 
@@ -95,10 +95,8 @@ export class CodeRewriter {
       target.byte(this.#is64 ? Opcode.I64Const : Opcode.I32Const);
       target.signed(BigInt.asIntN(this.#is64 ? 64 : 32, offset));
     }
-    // Code that drops how many threads it has woken need not wait until that is known.
-    const isDropped = replacement === "notify" && this.#bytes[source.at] === Opcode.Drop;
     target.byte(Opcode.Call);
-    target.u32(this.#imported + REPLACEMENTS.indexOf(isDropped ? "wake" : replacement));
+    target.u32(this.#imported + REPLACEMENTS.indexOf(replacement));
   }
 
   #skip(immediate: Exclude<Immediate, "function">, source: WasmReader): void {

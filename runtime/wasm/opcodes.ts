@@ -45,7 +45,6 @@ export const Opcode = {
   End: 0x0b,
   Call: 0x10,
   Delegate: 0x18,
-  Drop: 0x1a,
   MemorySize: 0x3f,
   MemoryGrow: 0x40,
   I32Const: 0x41,

@@ -63,7 +63,6 @@ const SIGNATURES: Record<Replacement, readonly ("address" | "i32" | "i64")[]> = 
   wait32: ["address", "i32", "i64", "address", "i32"],
   wait64: ["address", "i64", "i64", "address", "i32"],
   notify: ["address", "i32", "address", "i32"],
-  wake: ["address", "i32", "address", "i32"],
   grow: ["address", "address"],
   size: ["address"],
 };
@@ -78,8 +77,7 @@ const SEGMENT_FLAGS = 7;
 /**
  * Rewrites a WebAssembly module with shared memory so that instances on several nodes can share it.
  * `memory.atomic.wait32`, `memory.atomic.wait64`, `memory.atomic.notify`, `memory.grow` and
- * `memory.size` become calls of functions that the module imports from `"tdsm"`; a notify whose
- * result is dropped becomes a call of a function that does not wait for it. A memory of the
+ * `memory.size` become calls of functions that the module imports from `"tdsm"`. A memory of the
  * module's own becomes the import `"tdsm" "memory"`; one that it imports stays that import.
  *
  * All other code and data mean what they meant before. Names of functions are kept; debug
@@ -100,7 +98,7 @@ const SEGMENT_FLAGS = 7;
  *   "\x07\x09\x01\x05pages\0\0\x0a\x06\x01\x04\0\x3f\0\x0b";
  * const bytes = rewriteWasm(Uint8Array.from(text, (letter) => letter.charCodeAt(0)));
  * const imports = WebAssembly.Module.imports(new WebAssembly.Module(bytes));
- * console.log(imports.map(({ name }) => name)); // wait32, wait64, notify, wake, grow, size, memory
+ * console.log(imports.map(({ name }) => name)); // wait32, wait64, notify, grow, size, memory
  * ```
  */
 export function rewriteWasm(bytes: Uint8Array): Uint8Array<ArrayBuffer> {

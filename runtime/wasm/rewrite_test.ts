@@ -25,7 +25,6 @@ const NO_FUNCTIONS = {
   wait32: () => 0,
   wait64: () => 0,
   notify: () => 0,
-  wake: () => 0,
   grow: () => 0,
   size: () => 0,
 };
@@ -70,7 +69,6 @@ for (const is64 of [false, true]) {
       wait32: record("wait32", 2),
       wait64: record("wait64", 1),
       notify: record("notify", 7),
-      wake: record("wake", 0),
       grow: record("grow", at(1)),
       size: record("size", at(2)),
     });
@@ -80,7 +78,6 @@ for (const is64 of [false, true]) {
     assertEquals(exports.notify!(at(80), 3), 7);
     assertEquals(exports.grow!(at(1)), at(1));
     assertEquals(exports.size!(), at(2));
-    assertEquals(exports.wake!(at(88), 1), undefined);
     assertEquals(calls, [
       ["wait32", at(64), -1, -1n, at(8)],
       // An offset is unsigned; parameters of functions are signed.
@@ -88,8 +85,6 @@ for (const is64 of [false, true]) {
       ["notify", at(80), 3, at(0)],
       ["grow", at(1)],
       ["size"],
-      // The code drops how many threads it has woken.
-      ["wake", at(88), 1, at(0)],
     ]);
   });
 }
@@ -122,11 +117,11 @@ Deno.test("rewriteWasm: functions keep their meaning wherever an index names one
 Deno.test("rewriteWasm: names follow their functions; what points into the code is left out", () => {
   const module = new WebAssembly.Module(rewriteWasm(ofIndices()));
   const [names] = WebAssembly.Module.customSections(module, "name");
-  // Its own functions come behind the one that it imports and the six that are added.
+  // Its own functions come behind the one that it imports and the five that are added.
   assertEquals([...new Uint8Array(names!)], [
     ...[0, ...sized(text("indices"))],
-    ...[1, ...sized(counted([0, ...text("add")], [7, ...text("one")], [8, ...text("two")]))],
-    ...[2, ...sized(counted([10, ...counted([0, ...text("index")])]))],
+    ...[1, ...sized(counted([0, ...text("add")], [6, ...text("one")], [7, ...text("two")]))],
+    ...[2, ...sized(counted([9, ...counted([0, ...text("index")])]))],
   ]);
   assertEquals(WebAssembly.Module.customSections(module, "producers").length, 1);
   assertEquals(WebAssembly.Module.customSections(module, ".debug_info").length, 0);

@@ -69,13 +69,12 @@ export function ofInstructions(is64: boolean): Uint8Array<ArrayBuffer> {
       functionType([address, I32], [I32]),
       functionType([address], [address]),
       functionType([], [address]),
-      functionType([address, I32], []),
     ),
-    section(Section.Function, [0], [1], [2], [3], [4], [5]),
+    section(Section.Function, [0], [1], [2], [3], [4]),
     sharedMemory(1, 3, is64),
     section(
       Section.Export,
-      ...["wait32", "wait64", "notify", "grow", "size", "wake"].map((name, index) => [
+      ...["wait32", "wait64", "notify", "grow", "size"].map((name, index) => [
         ...text(name),
         0,
         index,
@@ -89,8 +88,6 @@ export function ofInstructions(is64: boolean): Uint8Array<ArrayBuffer> {
       body(...get0, ...get1, 0xfe, 0x00, 2, 0),
       body(...get0, 0x40, 0),
       body(0x3f, 0),
-      // A notify whose result is dropped.
-      body(...get0, ...get1, 0xfe, 0x00, 2, 0, 0x1a),
     ),
   );
 }

@@ -256,10 +256,6 @@ function replacements(
     const ended = Atomics.wait(view as Int32Array, index, expected as number, timeoutMs);
     return ["ok", "not-equal", "timed-out"].indexOf(ended);
   };
-  const notify = (at: Address, count: number, offset: Address): number => {
-    const index = place(at, offset, 4);
-    return Atomics.notify(new Int32Array(memory!.buffer), index, count >>> 0);
-  };
   return {
     ...(memory === undefined ? {} : { memory }),
     wait32: (at: Address, expected: number, timeoutNs: bigint, offset: Address) => {
@@ -270,8 +266,10 @@ function replacements(
       const index = place(at, offset, 8);
       return wait(new BigInt64Array(memory!.buffer), index, expected, timeoutNs);
     },
-    notify,
-    wake: notify,
+    notify: (at: Address, count: number, offset: Address) => {
+      const index = place(at, offset, 4);
+      return Atomics.notify(new Int32Array(memory!.buffer), index, count >>> 0);
+    },
     grow: (delta: Address) => {
       try {
         const pages = is64 ? BigInt.asUintN(64, delta as bigint) : (delta as number) >>> 0;
