@@ -405,6 +405,23 @@ export class NativeRegion implements Disposable {
   }
 
   /**
+   * Whether this thread is to say why the node cannot go on, and then calls
+   * {@linkcode endTelling}: of all threads that would, and of what ends the process behind a fence,
+   * one does. While another one is about to say so, this thread waits for that.
+   *
+   * @param timeoutMs The longest that it waits, in milliseconds; then it is to say so itself.
+   * @returns `false` where that is said already. A region that is closed knows nothing of it.
+   */
+  beginTelling(timeoutMs: number): boolean {
+    return this.#symbols.tdsm_tell_begin(this.handle, timeoutMs) !== 0;
+  }
+
+  /** This thread has said why the node cannot go on. */
+  endTelling(): void {
+    this.#symbols.tdsm_tell_end(this.handle);
+  }
+
+  /**
    * From here on a thread that ends the process by `exit`, as `Deno.exit` does, first kicks the
    * region and waits for {@linkcode releaseExit}. To be called by the thread that serves the
    * region.

@@ -296,6 +296,28 @@ for (const [what, code, exitCode] of FENCED) {
   });
 }
 
+/** What a program has said of its end before it touches its fenced region, and what is said then. */
+const TOLD = [
+  ["nothing", "", "tdsm: error: planted\n"],
+  ["why", `region.beginTelling(0); console.error("why"); region.endTelling();`, "why\n"],
+  ["nothing yet, though it was about to", "region.beginTelling(0);", "tdsm: error: planted\n"],
+] as const;
+
+for (const [what, code, expected] of TOLD) {
+  Deno.test(`process: its end is told once: the program has said ${what}`, async () => {
+    const { code: status, stderr } = await run(
+      `${imports}
+      const region = NativeRegion.open(library, { size: 2 ** 20, pageSize: 4096 });
+      const bytes = region.window();
+      region.fence("tdsm: error: planted\\n", 70, 0);
+      ${code}
+      bytes[0];`,
+      { permissions: ["--allow-ffi"] },
+    );
+    assertEquals([status, stderr], [70, expected]);
+  });
+}
+
 Deno.test("process: die ends the process even if stderr has no reader", async () => {
   // More than a pipe holds, so that the write blocks for ever.
   const code = `${imports} die(library, "x".repeat(2 ** 20), 9, 50);`;

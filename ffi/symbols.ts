@@ -22,6 +22,10 @@ export const symbols = {
    * uint32_t grace_ms)`
    */
   tdsm_fence: { parameters: ["u32", "buffer", "u64", "i32", "u32"], result: "i32" },
+  /** `int32_t tdsm_tell_begin(uint32_t handle, uint32_t timeout_ms)` */
+  tdsm_tell_begin: { parameters: ["u32", "u32"], result: "i32" },
+  /** `int32_t tdsm_tell_end(uint32_t handle)` */
+  tdsm_tell_end: { parameters: ["u32"], result: "i32" },
   /**
    * `int32_t tdsm_lease_begin(uint32_t handle, double until_ms, const uint8_t *message,
    * uint64_t length, int32_t status, uint32_t grace_ms, int32_t unattended_ms)`

@@ -574,7 +574,10 @@ export class EngineHost implements Member {
   }
 
   #die(error: TdsmError): never {
-    die(this.#library, this.#deathMessage(error), deathCode(error), DEATH_MESSAGE_MAX_MS);
+    // The program may have said so just now, and be about to end by itself.
+    const isUntold = this.engine.region.beginTelling(DEATH_MESSAGE_MAX_MS);
+    const message = isUntold ? this.#deathMessage(error) : "";
+    die(this.#library, message, deathCode(error), DEATH_MESSAGE_MAX_MS);
   }
 
   /** The log level from which on it is told where metrics are. */

@@ -11,7 +11,7 @@ import { asksForHelp, HELP_FLAGS, settingsHelp } from "../settings/help.ts";
 import { START_COMMAND } from "../start_command.ts";
 import { VERSION } from "../version.ts";
 import { startNode } from "./join.ts";
-import { throwFailure } from "./thread.ts";
+import { tellFailure, throwFailure } from "./thread.ts";
 import { tellWhileAlone } from "./waits_told.ts";
 import type { Node } from "./node.ts";
 import { isWorker } from "./one_node.ts";
@@ -157,7 +157,9 @@ class RunningProgram implements EventListenerObject, Disposable {
   fail(error: unknown): void {
     this.#endedBy ??= "failure";
     this.#told = true;
-    report(error, exitCodeOf(error), `The program of node ${this.#node.id} has failed`);
+    tellFailure(this.#node, error, () => {
+      report(error, exitCodeOf(error), `The program of node ${this.#node.id} has failed`);
+    });
     if (this.#node.userModeOnly && isBadAddress(error)) printError(BAD_ADDRESS);
     this.#abort(error);
   }

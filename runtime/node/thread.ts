@@ -15,6 +15,7 @@ import {
   ALLOCATION_NAME_MAX_BYTES,
   BARRIER_PARTIES_MAX,
   CONTROL_TEXT_MAX,
+  DEATH_MESSAGE_MAX_MS,
   NODE_ID_MAX,
   SEMAPHORE_COUNT_MAX,
 } from "../limits.ts";
@@ -150,6 +151,16 @@ export let settle: (node: NodeThread) => void;
 export let throwFailure: (node: NodeThread) => void;
 
 /**
+ * Says what the program has failed with. Where that is why its node cannot go on, it is said once:
+ * by this call, or by what ends the process meanwhile. Set by the class.
+ *
+ * @param node The node.
+ * @param error What the program has failed with.
+ * @param say Says it.
+ */
+export let tellFailure: (node: NodeThread, error: unknown, say: () => void) => void;
+
+/**
  * A node as every thread of its program can use it. The thread that joined has a `Node`, which can
  * do more; other threads get their node from `attach`.
  *
@@ -196,6 +207,7 @@ export abstract class NodeThread {
   readonly userModeOnly!: boolean;
   #client!: EngineClient;
   #sync!: SyncClient;
+  #region!: NativeRegion;
   #memory!: RegionMemory;
   #shared!: SharedArrayBuffer | string;
 
@@ -204,6 +216,17 @@ export abstract class NodeThread {
     isWaiting = (node) => node.#client.waiting;
     settle = (node) => node.#sync.settle();
     throwFailure = (node) => node.#sync.throwFailure();
+    tellFailure = (node, error, say) => {
+      const { failure } = node.#client;
+      if (!(error instanceof TdsmError && error.code === failure?.code)) return say();
+      // Where the process is being ended, this thread waits for that.
+      node.#region.beginTelling(DEATH_MESSAGE_MAX_MS);
+      try {
+        say();
+      } finally {
+        node.#region.endTelling();
+      }
+    };
     beginThread = (node, parts) => {
       const { id, address, port, rank, nodeCount, region, shared, client, failed } = parts;
       const blank: Writable<NodeThread> = node;
@@ -216,6 +239,7 @@ export abstract class NodeThread {
       blank.pageSize = region.pageSize;
       blank.userModeOnly = region.userModeOnly;
       node.#shared = shared;
+      node.#region = region;
       node.#memory = new RegionMemory(region);
       node.#client = client;
       const sync = node.#sync = new SyncClient(client, failed);

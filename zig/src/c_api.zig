@@ -99,6 +99,24 @@ pub export fn tdsm_fence(handle: u32, message: ?[*]const u8, length: u64, exit_s
     return 0;
 }
 
+/// int32_t tdsm_tell_begin(uint32_t handle, uint32_t timeout_ms)
+/// 1 where the calling thread is to say why the node of the region cannot go on, and then calls
+/// `tdsm_tell_end`; 0 where that is said, by another thread or before the process is ended behind
+/// a fence. While another thread is about to say so, waits for it, `timeout_ms` at most.
+pub export fn tdsm_tell_begin(handle: u32, timeout_ms: u32) i32 {
+    const lease = registry.enter(handle) catch |failure| return status.code(failure);
+    defer lease.end();
+    return @intFromBool(fence.beginTelling(lease.region, timeout_ms));
+}
+
+/// int32_t tdsm_tell_end(uint32_t handle)
+pub export fn tdsm_tell_end(handle: u32) i32 {
+    const lease = registry.enter(handle) catch |failure| return status.code(failure);
+    defer lease.end();
+    fence.endTelling(lease.region);
+    return 0;
+}
+
 /// int32_t tdsm_lease_begin(uint32_t handle, double until_ms, const uint8_t *message,
 ///                          uint64_t length, int32_t status, uint32_t grace_ms,
 ///                          int32_t unattended_ms)

@@ -43,6 +43,17 @@ pub const Fence = struct {
     unattended: bool = false,
     /// Whether the process is being ended: nothing else may say why any more.
     ending: bool = false,
+    /// One of `Telling`: how far some thread is with saying why the node cannot go on. It needs no
+    /// lock.
+    telling: std.atomic.Value(u32) = .init(Telling.untold),
+};
+
+/// The program says why its node cannot go on, where it can, and so does the thread that ends the
+/// process: the reader of both would look for two causes.
+const Telling = struct {
+    const untold = 0;
+    const begun = 1;
+    const told = 2;
 };
 
 /// Until when the windows may stay open, and the thread that sees to it.
@@ -134,6 +145,23 @@ pub fn endLease(region: *Region) bool {
     return true;
 }
 
+/// Whether the calling thread is to say why the node cannot go on, and then calls `endTelling`.
+/// While another thread is about to, waits for that, `timeout_ms` at most: what that thread says
+/// may never get through.
+pub fn beginTelling(region: *Region, timeout_ms: u32) bool {
+    const telling = &region.fence.telling;
+    if (telling.cmpxchgStrong(Telling.untold, Telling.begun, .acquire, .acquire) == null) return true;
+    process.awaitChange(telling, Telling.begun, timeout_ms);
+    return telling.load(.acquire) != Telling.told;
+}
+
+/// The calling thread has said why the node cannot go on.
+pub fn endTelling(region: *Region) void {
+    const telling = &region.fence.telling;
+    telling.store(Telling.told, .release);
+    _ = linux.futex_3arg(&telling.raw, .{ .cmd = .WAKE, .private = true }, std.math.maxInt(i32));
+}
+
 /// Closes every window. The caller holds the region's lock.
 fn close(region: *Region) status.Error!void {
     region.fence.raised = true;
@@ -219,8 +247,9 @@ fn endProcess(region: *Region) noreturn {
     awaitAccess(region);
     region.acquire();
     region.fence.ending = true;
-    const end = region.fence.end;
+    var end = region.fence.end;
     region.release();
+    if (!beginTelling(region, farewell_max_ms)) end.length = 0;
     die(end);
 }
 

@@ -53,19 +53,24 @@ pub fn die(message: []const u8, exit_status: i32, timeout_ms: u32) noreturn {
     var farewell: Farewell = .{ .message = message };
     var thread: std.c.pthread_t = undefined;
     if (message.len > 0 and std.c.pthread_create(&thread, null, writeFarewell, &farewell) == .SUCCESS) {
-        const end_ms = boottimeMs() + @as(f64, @floatFromInt(timeout_ms));
-        // A signal, or chance, may end a wait before its time.
-        while (farewell.written.load(.acquire) == 0) {
-            const left_ms = end_ms - boottimeMs();
-            if (left_ms <= 0) break;
-            const left: linux.timespec = .{
-                .sec = @intFromFloat(@divFloor(left_ms, std.time.ms_per_s)),
-                .nsec = @intFromFloat(@mod(left_ms, std.time.ms_per_s) * std.time.ns_per_ms),
-            };
-            _ = linux.futex_4arg(&farewell.written.raw, .{ .cmd = .WAIT, .private = true }, 0, &left);
-        }
+        awaitChange(&farewell.written, 0, timeout_ms);
     }
     linux.exit_group(exit_status);
+}
+
+/// Waits until a word has another value than `value`, `timeout_ms` at most.
+pub fn awaitChange(word: *std.atomic.Value(u32), value: u32, timeout_ms: u32) void {
+    const end_ms = boottimeMs() + @as(f64, @floatFromInt(timeout_ms));
+    // A signal, or chance, may end a wait before its time.
+    while (word.load(.acquire) == value) {
+        const left_ms = end_ms - boottimeMs();
+        if (left_ms <= 0) return;
+        const left: linux.timespec = .{
+            .sec = @intFromFloat(@divFloor(left_ms, std.time.ms_per_s)),
+            .nsec = @intFromFloat(@mod(left_ms, std.time.ms_per_s) * std.time.ns_per_ms),
+        };
+        _ = linux.futex_4arg(&word.raw, .{ .cmd = .WAIT, .private = true }, value, &left);
+    }
 }
 
 var dying: std.atomic.Value(bool) = .init(false);
