@@ -296,10 +296,10 @@ for (const [what, code, exitCode] of FENCED) {
   });
 }
 
-/** What a program has said of its end before it touches its fenced region, and what is said then. */
+/** What a program has said of its end before it touches the region, and what is told then. */
 const TOLD = [
   ["nothing", "", "tdsm: error: planted\n"],
-  ["why", `region.beginTelling(0); console.error("why"); region.endTelling();`, "why\n"],
+  ["why", 'region.beginTelling(0); console.error("why"); region.endTelling();', "why\n"],
   ["nothing yet, though it was about to", "region.beginTelling(0);", "tdsm: error: planted\n"],
 ] as const;
 

@@ -205,8 +205,13 @@ export function exitCodeOf(error: unknown): number {
   return isTdsmError(error) && NODE_CODES.has(error.code) ? ExitCode.Node : ExitCode.Program;
 }
 
-/** Whether something thrown is an error of the runtime; a proxy may refuse to be looked at. */
-function isTdsmError(thrown: unknown): thrown is TdsmError {
+/**
+ * Whether something thrown is an error of the runtime; a proxy may refuse to be looked at.
+ *
+ * @param thrown Anything that a program has thrown.
+ * @returns Whether.
+ */
+export function isTdsmError(thrown: unknown): thrown is TdsmError {
   try {
     return thrown instanceof TdsmError;
   } catch {

@@ -19,7 +19,7 @@ Usage: ${LAUNCH_COMMAND} [DENO'S FLAGS] -n N PROGRAM [ARGUMENTS]
   -n N, --nodes N   How many nodes on this machine, 1 to ${NODES_MAX}
   --hosts LIST      On which machines, and how many on each: a,b:2,user@10.0.0.3
   --ssh COMMAND     What stands for ssh: --ssh "ssh -p 2222"
-  --port PORT       Where node 1 hosts the directory (PORT); any free port by default
+  --port PORT       The port of node 1, the directory node (PORT); default any
   --rpc-server      Only node 1 executes the main of run; others serve its calls
   --help            Show this
 
@@ -40,7 +40,8 @@ them from another console, set it in both, to what --new-key prints:
 
   export TDSM_KEY=$(${NEW_KEY_COMMAND})
   ${LAUNCH_COMMAND} --port 7000 -n 4 program.ts
-  ${STATUS_COMMAND} --directory-address 127.0.0.1:7000
+  ${STATUS_COMMAND} \\
+    --directory-address 127.0.0.1:7000
 
 With --hosts, ssh must reach each machine without a password, and the machines
 each other by the names in the list. Program, folder and Deno are where they are

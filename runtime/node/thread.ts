@@ -10,7 +10,7 @@ import { type Barrier, newBarrier } from "./barrier.ts";
 import { Call, valueFields } from "../ring/calls.ts";
 import type { EngineClient } from "../ring/client.ts";
 import { newBody } from "../ring/ring.ts";
-import { TdsmError } from "../errors.ts";
+import { isTdsmError, TdsmError } from "../errors.ts";
 import {
   ALLOCATION_NAME_MAX_BYTES,
   BARRIER_PARTIES_MAX,
@@ -218,7 +218,7 @@ export abstract class NodeThread {
     throwFailure = (node) => node.#sync.throwFailure();
     tellFailure = (node, error, say) => {
       const { failure } = node.#client;
-      if (!(error instanceof TdsmError && error.code === failure?.code)) return say();
+      if (!(isTdsmError(error) && error.code === failure?.code)) return say();
       // Where the process is being ended, this thread waits for that.
       node.#region.beginTelling(DEATH_MESSAGE_MAX_MS);
       try {
