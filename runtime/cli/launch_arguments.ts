@@ -69,7 +69,7 @@ const DENO_CHECK = "check";
 const DENO_LOG_LEVEL = /^[a-z]/i;
 
 /** The launcher's own flags, without their dashes. */
-const OWN_FLAGS = ["nodes", "hosts", "ssh", "rpc-server", "help"] as const;
+const OWN_FLAGS = ["nodes", "hosts", "ssh", "port", "rpc-server", "help"] as const;
 /**
  * The flags of `deno run` whose value may be the next word, needed to find the program among the
  * words.
@@ -255,7 +255,10 @@ function refuseNearlyRight(arg: string): void {
   if (name === undefined || name === DENO_CHECK) return;
   const near = nearestName(name, OWN_FLAGS);
   if (near !== undefined) throw refused(`Cannot use flag ${arg}: did you mean --${near}?`);
-  const setting = nearestName(name, ROWS.map(({ flag }) => flag));
-  if (setting === undefined) return;
-  throw refused(`Cannot use flag ${arg}: did you mean --${setting}? It goes behind the program`);
+  const meant = nearestName(name, ROWS.map(({ flag }) => flag));
+  if (meant === undefined) return;
+  const remedy = TOLD.some(({ flag }) => flag === meant)
+    ? "The launcher itself tells each node where to join"
+    : "It goes behind the program";
+  throw refused(`Cannot use flag ${arg}: did you mean --${meant}? ${remedy}`);
 }

@@ -161,6 +161,7 @@ Deno.test("parseLaunch: a flag that is nearly right is refused with the right on
       ["--Nodes", "nodes"],
       ["--rpcserver", "rpc-server"],
       ["--hlep", "help"],
+      ["--prot", "port"],
     ]
   ) {
     assertEquals(
@@ -211,6 +212,11 @@ Deno.test("parseLaunch: a setting before the program is told where it goes", () 
   assertEquals(
     refusal("--sise 1GiB -n 2 a.ts"),
     "Cannot use flag --sise: did you mean --size? It goes behind the program",
+  );
+  assertEquals(
+    refusal("--adress 10.0.0.1 -n 2 a.ts"),
+    "Cannot use flag --adress: did you mean --address? " +
+      "The launcher itself tells each node where to join",
   );
 });
 
