@@ -3,13 +3,13 @@
  * more often than the cluster can do without notice, however many browsers there are.
  */
 
-import { type Address, formatAddress, isWildcard } from "../address.ts";
+import { type Address, formatAddress } from "../address.ts";
 import type { ClusterSnapshot, NodeSnapshot, Pages, Snapshot } from "../dashboard/snapshot.ts";
 import { TdsmError } from "../errors.ts";
 import { SNAPSHOT_FRESH_MS, SNAPSHOT_PAUSE_MS, SNAPSHOTS_WAITING_MAX } from "../limits.ts";
 import type { Secret } from "../secure/handshake.ts";
 import { cellPages, type NodeStatusControl } from "../wire/status_control.ts";
-import { ClusterLook, type Seen } from "./look.ts";
+import { ClusterLook, reachedAt, type Seen } from "./look.ts";
 
 /** What there is to look at. */
 export interface FeedOptions {
@@ -105,11 +105,10 @@ function view(
 }
 
 function viewOf(status: NodeStatusControl, directory: Address): NodeSnapshot {
-  const { id, address, port, counters, moves = [], sources = [], waits = [], cells } = status;
-  const hostname = isWildcard(address) ? directory.hostname : address;
+  const { id, counters, moves = [], sources = [], waits = [], cells } = status;
   return {
     id,
-    at: formatAddress({ hostname, port }),
+    at: formatAddress(reachedAt(status, directory)),
     stats: counters ?? null,
     moves,
     waits,

@@ -3,7 +3,7 @@
  * network, neither the library nor a right to userfaultfd.
  */
 
-import { type Address, formatAddress } from "../address.ts";
+import { type Address, formatAddress, isWildcard } from "../address.ts";
 import { keyRefused, refusal } from "../cluster/admission.ts";
 import { connectToPeer, secure, shakeHands } from "../cluster/handshake.ts";
 import { Link, type LinkHandlers } from "../cluster/link.ts";
@@ -37,6 +37,18 @@ export interface Seen {
   readonly events: readonly ClusterEvent[];
 }
 
+/**
+ * The address by which a node is reached. A directory node that listens on every interface knows no
+ * address of its own; the address by which it has just been reached is one.
+ *
+ * @param node What is told of the node.
+ * @param directory Where the directory listens.
+ * @returns The address.
+ */
+export function reachedAt({ address, port }: NodeStatusControl, directory: Address): Address {
+  return { hostname: isWildcard(address) ? directory.hostname : address, port };
+}
+
 /** A cluster to look at. */
 export interface LookOptions {
   /** Where the directory listens. */
@@ -59,7 +71,7 @@ export async function lookOnce(options: LookOptions, withinMs: number): Promise<
   return seen;
 }
 
-/** Looks at a cluster again and again, by one connection as long as that one holds. */
+/** Looks at a cluster again and again, by one connection as long as the connection holds. */
 export class ClusterLook implements Disposable {
   readonly #options: LookOptions;
   #connection: LookConnection | undefined;

@@ -317,7 +317,7 @@ class RemoteNode implements NodeProcess, Disposable {
   }
 }
 
-/** A stream that is there as soon as another one is; empty, where that one never is. */
+/** A stream that stands for one that is yet to come; empty, where there never is one. */
 function later(source: Promise<ReadableStream<Uint8Array>>): ReadableStream<Uint8Array> {
   const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>();
   // That nobody reads on is for the source to know.

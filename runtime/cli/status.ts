@@ -1,13 +1,13 @@
 /** `--status`: the state of a cluster, for people and as JSON. */
 
-import { type Address, formatAddress, isWildcard } from "../address.ts";
+import { type Address, formatAddress } from "../address.ts";
 import { tryMaxMs } from "../cluster/handshake.ts";
 import { HANDSHAKE_MAX_MS } from "../limits.ts";
 import { printable } from "../printable.ts";
 import { WIDTH_MAX } from "../settings/help.ts";
 import { formatSize, roughSize } from "../size.ts";
 import type { Counters, NamedPages, NodeStatusControl } from "../wire/status_control.ts";
-import { lookOnce, type LookOptions, type Seen } from "./look.ts";
+import { lookOnce, type LookOptions, reachedAt, type Seen } from "./look.ts";
 import { type Paint, plain } from "./paint.ts";
 import { formatTable } from "./table.ts";
 
@@ -71,21 +71,11 @@ export function statusOf({ cluster, nodes }: Seen, directory: Address): ClusterS
   return { size, pageSize, compression, allocations, nodes: statuses };
 }
 
-function nodeStatusOf(
-  { id, address, port, counters, moves }: NodeStatusControl,
-  directory: Address,
-): NodeStatus {
-  // A directory node that listens on every interface knows no address of its own; the address by
-  // which it has just been reached is one.
-  const reached = isWildcard(address) ? directory.hostname : address;
-  const silent = counters === undefined;
-  return {
-    id,
-    address: reached,
-    port,
-    stats: counters ?? null,
-    moves: silent ? null : moves ?? [],
-  };
+function nodeStatusOf(node: NodeStatusControl, directory: Address): NodeStatus {
+  const { id, counters, moves } = node;
+  const { hostname: address, port } = reachedAt(node, directory);
+  const isSilent = counters === undefined;
+  return { id, address, port, stats: counters ?? null, moves: isSilent ? null : moves ?? [] };
 }
 
 /** A column: its name, which counter it shows, and whether that counts bytes. */
