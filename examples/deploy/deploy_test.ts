@@ -36,7 +36,7 @@ Deno.test("deploy: manifests have no field that Kubernetes does not know, and ea
   await withFolder(async (folder) => {
     const lines = KUBERNETES.flatMap((name) => Object.values(manifests(name))).map((it, index) => {
       const [module, type] = TYPES[it.kind as keyof typeof TYPES];
-      const types = `kubernetes-types/${module}.d.ts`;
+      const types = import.meta.resolve(`kubernetes-types/${module}.d.ts`);
       // Only of what is written down does the compiler refuse fields that it does not know.
       return `import type { ${type} as T${index} } from "${types}";\n` +
         `export const m${index}: T${index} = ${JSON.stringify(it)};`;
