@@ -144,7 +144,15 @@ export class EngineHost implements Member {
       isNearEnd: () => this.#isNearEnd(),
       post,
     });
-    if (counts !== undefined) parts.metrics?.serve(() => this.#readMetrics(counts, region));
+    if (counts !== undefined) {
+      parts.metrics?.serve(() => this.#readMetrics(counts, region), (reason) => {
+        this.log(
+          Level.Warning,
+          `Metrics are not served for a moment, and scrapers have to connect anew: ${reason}. ` +
+            "If files are short, let this process have more (ulimit -n)",
+        );
+      });
+    }
     const { leasedUntilMs } = cluster;
     if (leasedUntilMs !== Infinity) this.#beginLease(leasedUntilMs);
   }

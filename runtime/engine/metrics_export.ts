@@ -17,8 +17,9 @@ export interface MetricsExport extends AsyncDisposable {
    * From here on there are metrics.
    *
    * @param read Reads them; which metrics there are does not change.
+   * @param interrupted Is told why they are not served for a moment.
    */
-  serve(read: () => Iterable<Metric>): void;
+  serve(read: () => Iterable<Metric>, interrupted: (reason: string) => void): void;
 }
 
 /**

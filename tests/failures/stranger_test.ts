@@ -168,6 +168,37 @@ Deno.test("stranger: a directory that is out of file descriptors serves its memb
   assertEquals(directory.process.stderr.match(/Could not accept/g)?.length, 1);
 });
 
+Deno.test("stranger: a node goes on though scrapers of its metrics take all its file descriptors, and say nothing", async () => {
+  await using cluster = new ProcessCluster();
+  const prefix = ["sh", "-c", 'ulimit -n 64; exec "$0" "$@"'];
+  const flags = ["--directory", "--port=0", "--size=64KiB", "--metrics=0"];
+  const directory = await RemoteNode.ready(cluster.spawnNode(flags, { prefix }));
+  const { process } = directory;
+  const url = new URL((await process.untilPrinted(/Metrics at (http:\S+)/))[1]!);
+  const at = { hostname: url.hostname, port: Number(url.port) };
+  const held: Deno.Conn[] = [];
+  try {
+    while (!/Metrics are not served/.test(process.stderr)) {
+      // While the node listens anew, none is made.
+      await Deno.connect(at).then((connection) => held.push(connection), () => {});
+      await directory.load(0);
+    }
+    // The node has ended all of them, which has made room.
+    await held[0]!.read(new Uint8Array(1)).catch(() => {});
+    const second = await cluster.join(directory);
+    await second.store(0, 7);
+    assertEquals(await directory.load(0), 7);
+    let response: Response | undefined;
+    while (response === undefined) response = await fetch(url).catch(() => undefined);
+    assertEquals(response.status, 200);
+    assertMatch(await response.text(), /tdsm_node_info/);
+    assertEquals((await second.leave()).code, 0);
+    assertEquals((await directory.leave()).code, 0);
+  } finally {
+    for (const connection of held) connection.close();
+  }
+});
+
 Deno.test("stranger: one that gives an address where nobody listens is refused, and nobody hears of it", async () => {
   await using cluster = new ProcessCluster();
   const directory = await cluster.host("--size=64KiB");
