@@ -12,6 +12,7 @@ import {
   BarrierWorld,
   newBarrierCoverage,
 } from "./barrier_world.ts";
+import { type Failure, firstFailure } from "./first_failure.ts";
 
 const NAMES = ["a", "b"];
 /** More steps than it takes to deliver all that is on its way. */
@@ -176,15 +177,8 @@ export function runBarrierBatch(
   seed: number,
   schedules: number,
   parts: BarrierParts = BARRIER_PARTS,
-): { coverage: BarrierCoverage; failure: { seed: number; reason: string } | undefined } {
+): { coverage: BarrierCoverage; failure: Failure | undefined } {
   const coverage = newBarrierCoverage();
-  for (let current = seed; current < seed + schedules; current++) {
-    try {
-      runBarrierSchedule(current, parts, coverage);
-    } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
-      return { coverage, failure: { seed: current, reason } };
-    }
-  }
-  return { coverage, failure: undefined };
+  const run = (seed: number) => runBarrierSchedule(seed, parts, coverage);
+  return { coverage, failure: firstFailure(seed, schedules, run) };
 }

@@ -146,8 +146,11 @@ export class BarrierWorld {
   #said: { to: NodeId; message: Said }[] = [];
 
   /**
-   * @param nodes How many nodes. @param limits How much is remembered. @param parts What they are
-   * made of. @param coverage Where to count. @param trace Is told everything that happens.
+   * @param nodes How many nodes.
+   * @param limits How much the directory node remembers, and when it plants trees.
+   * @param parts What the nodes are made of.
+   * @param coverage Where to count.
+   * @param trace Is told everything that happens.
    */
   constructor(
     nodes: number,

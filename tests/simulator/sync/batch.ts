@@ -4,6 +4,7 @@
 
 import { SYNC_PARTS, type SyncParts } from "../../../runtime/protocol/sync/synchronizer.ts";
 import { SyncCoverage } from "./coverage.ts";
+import { type Failure, firstFailure } from "./first_failure.ts";
 import { SyncSchedule } from "./schedule.ts";
 
 /** What became of many schedules. */
@@ -11,7 +12,7 @@ export interface SyncBatch {
   /** What was visited. */
   readonly coverage: SyncCoverage;
   /** The first that failed, with the reason. */
-  readonly failure: { readonly seed: number; readonly reason: string } | undefined;
+  readonly failure: Failure | undefined;
 }
 
 /**
@@ -28,13 +29,6 @@ export function runSyncBatch(
   parts: SyncParts = SYNC_PARTS,
 ): SyncBatch {
   const coverage = new SyncCoverage();
-  for (let current = seed; current < seed + count; current++) {
-    try {
-      new SyncSchedule(current, parts, coverage).run();
-    } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
-      return { coverage, failure: { seed: current, reason } };
-    }
-  }
-  return { coverage, failure: undefined };
+  const run = (seed: number) => new SyncSchedule(seed, parts, coverage).run();
+  return { coverage, failure: firstFailure(seed, count, run) };
 }

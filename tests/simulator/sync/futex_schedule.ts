@@ -5,6 +5,7 @@
 
 import { FUTEX_LIMITS } from "../../../runtime/protocol/sync/futexes.ts";
 import { Random } from "../coherence/random.ts";
+import { type Failure, firstFailure } from "./first_failure.ts";
 import {
   FUTEX_PARTS,
   type FutexAction,
@@ -156,16 +157,9 @@ function count(coverage: FutexCoverage, { nodes, desk }: FutexWorldState): void 
  */
 export function runFutexBatch(seed: number, schedules: number, parts: FutexParts = FUTEX_PARTS): {
   coverage: FutexCoverage;
-  failure: { seed: number; reason: string } | undefined;
+  failure: Failure | undefined;
 } {
   const coverage = newFutexCoverage();
-  for (let current = seed; current < seed + schedules; current++) {
-    try {
-      runFutexSchedule(current, parts, coverage);
-    } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
-      return { coverage, failure: { seed: current, reason } };
-    }
-  }
-  return { coverage, failure: undefined };
+  const run = (seed: number) => runFutexSchedule(seed, parts, coverage);
+  return { coverage, failure: firstFailure(seed, schedules, run) };
 }
