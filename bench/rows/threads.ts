@@ -19,7 +19,7 @@ function handOffs(limit: number): Comparison[] {
 }
 
 /** What the program measures: the row, the name in the program, and how much a round has. */
-const MEASURED: readonly (readonly [row: string, what: string, much: number])[] = [
+const MEASURED: readonly (readonly [row: string, what: string, amount: number])[] = [
   ["thread-create", "create", 20],
   ["thread-mutex", "contended", ROUND_MS],
   ["thread-mutex-hand-over", "handed-over", ROUND_MS],
@@ -115,7 +115,7 @@ export const threads: Family = {
       stack.use(await ThreadsProgram.start(path, nodes, context.cores, folder));
     const two = await start(2);
     const one = wanted.has(ALONE) ? await start(1) : undefined;
-    const measured = MEASURED.map(([row, what, much]) => [row, () => two.measure(what, much)]);
+    const measured = MEASURED.map(([row, what, amount]) => [row, () => two.measure(what, amount)]);
     return {
       take: {
         ...others,

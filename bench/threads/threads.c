@@ -1,6 +1,7 @@
 // What the rows of the family "threads" measure: a program with pthreads as anyone would write it,
 // but that it says on which node a thread is to be. Each line of standard input names a measurement
-// and how much of it; it is answered with a line of JSON, most of them an array of microseconds.
+// and how much of it; it is answered with a line of JSON: its samples in microseconds, those of
+// chunks in milliseconds.
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +11,8 @@
 // The first node of the program, and the other.
 enum { HOME = 1, OTHER = 2 };
 enum { SAMPLES_MAX = 100000, CHUNKS = 400, CHUNK_WIDTH = 2500, CHUNK_THREADS_MAX = 8 };
+// The primes in all chunks, which are those below a million.
+enum { PRIMES = 78498 };
 
 __attribute__((import_module("tdsm_threads"), import_name("spawn_on"))) int spawn_on(int node);
 
@@ -196,6 +199,7 @@ static void *take_chunks(void *found) {
 // A thread for each node, as they are placed by themselves.
 static void chunks(int count) {
   pthread_t threads[CHUNK_THREADS_MAX];
+  if (count > CHUNK_THREADS_MAX) fail("so many threads are too many");
   next_chunk = 0;
   shared.count = 0;
   double since = now_us();
@@ -204,26 +208,26 @@ static void chunks(int count) {
   }
   for (int index = 0; index < count; index++) pthread_join(threads[index], NULL);
   sample((now_us() - since) / 1e3);
-  if (shared.count != 78498) fail("the number of primes is wrong");
+  if (shared.count != PRIMES) fail("the number of primes is wrong");
 }
 
 int main(void) {
   char line[64], what[32];
-  int much;
+  int amount;
   pthread_barrier_init(&barrier, NULL, 2);
   puts("\"ready\"");
   fflush(stdout);
   while (fgets(line, sizeof line, stdin) != NULL) {
-    if (sscanf(line, "%31s %d", what, &much) != 2) fail("a line is a name and a number");
+    if (sscanf(line, "%31s %d", what, &amount) != 2) fail("a line is a name and a number");
     taken = 0;
-    if (strcmp(what, "create") == 0) create(much);
-    else if (strcmp(what, "contended") == 0) contended(much);
-    else if (strcmp(what, "handed-over") == 0) handed_over(much);
-    else if (strcmp(what, "cond") == 0) cond(much);
-    else if (strcmp(what, "barriers") == 0) barriers(much);
-    else if (strcmp(what, "futex") == 0) futex(much, OTHER);
-    else if (strcmp(what, "futex-within") == 0) futex(much, HOME);
-    else if (strcmp(what, "chunks") == 0) chunks(much);
+    if (strcmp(what, "create") == 0) create(amount);
+    else if (strcmp(what, "contended") == 0) contended(amount);
+    else if (strcmp(what, "handed-over") == 0) handed_over(amount);
+    else if (strcmp(what, "cond") == 0) cond(amount);
+    else if (strcmp(what, "barriers") == 0) barriers(amount);
+    else if (strcmp(what, "futex") == 0) futex(amount, OTHER);
+    else if (strcmp(what, "futex-within") == 0) futex(amount, HOME);
+    else if (strcmp(what, "chunks") == 0) chunks(amount);
     else fail("there is no such measurement");
     for (int index = 0; index < taken; index++) {
       printf("%c%.3f", index == 0 ? '[' : ',', samples[index]);

@@ -75,11 +75,11 @@ export class ThreadsProgram implements AsyncDisposable {
    * Takes a round of a measurement.
    *
    * @param what Its name in the program.
-   * @param much How many times, or for how many milliseconds.
+   * @param amount How many times, or for how many milliseconds.
    * @returns The samples.
    */
-  async measure(what: string, much: number): Promise<number[]> {
-    return await this.#processes[0]!.ask([what, much]) as number[];
+  async measure(what: string, amount: number): Promise<number[]> {
+    return await this.#processes[0]!.ask([what, amount]) as number[];
   }
 
   /** Ends the program. */
