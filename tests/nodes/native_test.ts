@@ -269,8 +269,11 @@ test("what is not there in time, or cannot be used, has a code and a reason", 2,
       }
       reasons.push(calls.acquire_here(20n, -5n), lastError());
       // What was refused is told by the next call of the thread, as nobody waits for the answer.
-      calls.tdsm_sem_release(21n, 0x7fff_ffff);
-      calls.tdsm_sem_release(21n, 1);
+      // Each node has a semaphore of its own: a first release that is refused, too, could be told
+      // by the second one.
+      const full = BigInt(30 + node.id);
+      calls.tdsm_sem_release(full, 0x7fff_ffff);
+      calls.tdsm_sem_release(full, 1);
       while (calls.tdsm_sem_try_acquire(22n) === -2);
       reasons.push(lastError());
       return { codes, reasons };
