@@ -43,7 +43,7 @@ Deno.test("a quick run of some rows prints what it measured", async () => {
   const args = ["--quick", "--json", "--column", "free", "--row", ...names];
   const { code, stdout, stderr } = await bench(args);
   assertEquals(code, 0, stderr);
-  const { machine, quick, seconds, busyness, rows } = JSON.parse(stdout) as Report;
+  const { machine, quick, seconds, busyness, rows, notes } = JSON.parse(stdout) as Report;
   assert(machine.cores >= 1 && machine.deno === Deno.version.deno && seconds > 0);
   assertEquals(quick, true);
   for (const share of [busyness.own, busyness.others, busyness.stolen]) {
@@ -53,10 +53,12 @@ Deno.test("a quick run of some rows prints what it measured", async () => {
   const [touched, ...others] = names;
   const ids = [touched, "floor-first-touch", "cached-sum", "plain-sum", ...others.slice(1)];
   assertEquals(rows.map(({ id }) => id), ids);
-  for (const { id, measured } of rows) {
+  for (const { id, family, measured } of rows) {
     const { count, min, p50, p99, max } = measured!;
     assert(0 < min && min <= p50 && p50 <= p99 && p99 <= max, `${id}: ${JSON.stringify(measured)}`);
-    assert(count >= (id === "memtest" ? 1 : 2), id);
+    // On a busy machine there may be time for one round only, which a note says.
+    const isCutShort = notes.some((note) => note.startsWith(`${family}: there was time for`));
+    assert(count >= (id === "memtest" || isCutShort ? 1 : 2), id);
   }
   const [touch, , sum, plain] = rows as [RowResult, RowResult, RowResult, RowResult];
   const messages = rows.at(-1)!;
