@@ -128,8 +128,12 @@ export class BarrierGatherer {
       this.#early.delete(tree);
       this.#earlyCount -= nodes.size;
     }
-    const stranger = [...reported].find((node) => !plan.children.includes(node));
-    if (stranger !== undefined) this.#outbox.violation(stranger, `a report in tree ${plan.tree}`);
+    for (const node of reported) {
+      if (plan.children.includes(node)) continue;
+      // Counted, it would stand for a child that has yet to report.
+      reported.delete(node);
+      this.#outbox.violation(node, `a report in tree ${plan.tree}`);
+    }
     const tree = {
       plan,
       generation: 0,

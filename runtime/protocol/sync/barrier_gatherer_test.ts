@@ -133,6 +133,13 @@ Deno.test("BarrierGatherer: a report may come ahead of the word of its tree", ()
   assertEquals(bench.hear(STRANGER, Gathered, 0, 4).take(), []);
 });
 
+Deno.test("BarrierGatherer: reports ahead of strangers are breaches, and stand for no child", () => {
+  const bench = new Bench().hear(STRANGER, Gathered, 0).hear(STRANGER + 1, Gathered, 0).planned();
+  assertEquals(bench.take(), [["breach", STRANGER], ["breach", STRANGER + 1]]);
+  assertEquals([bench.arrive(1), bench.arrive(2), bench.take()], [true, true, []]);
+  assertEquals(bench.hear(CHILD, Gathered, 0).take(), [[PARENT, Gathered, 0]]);
+});
+
 Deno.test("BarrierGatherer: so many reports are kept ahead of their trees, and no more", () => {
   const bench = new Bench();
   for (let tree = 1; tree <= BARRIER_REPORTS_EARLY_MAX; tree++) {
