@@ -679,7 +679,7 @@ export const LOOKED_AT_MS = 5_000;
 /** The requests under way that a node measures at one time. */
 export const TIMED_REQUESTS_MAX = 1_024;
 /** The programs that may look at a cluster at one time, each again and again. */
-export const LOOKERS_MAX = 64;
+export const LOOKERS_MAX = 16;
 /** How long a program that looks at a cluster may be silent, in milliseconds. */
 export const LOOKER_SILENCE_MAX_MS = 60_000;
 /** The port of a dashboard where none is named. */
@@ -721,10 +721,6 @@ export const LAUNCH_CONNECTING_MAX = 4;
 export const LAUNCH_CONNECT_S = 15;
 /** How often `ssh` looks whether a machine is still there, in seconds; it gives up after three. */
 export const LAUNCH_ALIVE_S = 5;
-/** The buffer in which a value is encoded at first, and the largest that is kept, in bytes. */
-export const ENCODE_BUFFER_BYTES = 4 * KIB;
-/** The largest that is kept for the next value. */
-export const ENCODE_BUFFER_MAX_BYTES: number = 64 * KIB;
 /** How many files of a folder are looked at for the one whose name was mistyped. */
 export const NEAR_FILES_MAX = 1_000;
 /** The longest line of a node that its launcher keeps whole, in bytes. */

@@ -27,7 +27,7 @@ import type { NodeSummary, PeerInfo, TypedArrayConstructor } from "./types.ts";
 import { type AllocationRequest, invalidRequest } from "../protocol/allocation/messages.ts";
 import { SyncOperation, SyncStatus } from "../protocol/sync/messages.ts";
 import { newSemaphore, type Semaphore } from "./semaphore.ts";
-import type { ValueMap } from "../message_pack.ts";
+import type { ValueMap } from "../std/msgpack_encode.d.ts";
 import { failureText } from "./report.ts";
 import { inspectAsJson } from "./inspect.ts";
 import { SyncClient, syncError } from "./sync_client.ts";

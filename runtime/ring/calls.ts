@@ -5,7 +5,8 @@
  */
 
 import { decode } from "../std/msgpack_decode.js";
-import { encode, type ValueType } from "../message_pack.ts";
+import { encode } from "../std/msgpack_encode.js";
+import type { ValueType } from "../std/msgpack_encode.d.ts";
 import { TdsmError, type TdsmErrorCode } from "../errors.ts";
 import { CALL_BATCH, TICKET_MAX } from "../limits.ts";
 import { type CallSlots, UNKNOWN_THREAD } from "./call_slots.ts";

@@ -6,7 +6,7 @@
 import type { TdsmLibrary } from "../../ffi/library.ts";
 import type { NativeRegion } from "../../ffi/native.ts";
 import { ThreadDescriptor } from "../../ffi/thread_link.ts";
-import type { ValueType } from "../message_pack.ts";
+import type { ValueType } from "../std/msgpack_encode.d.ts";
 import { Answer, Call, type PackedError, unpackError, valueFields, valueOf } from "./calls.ts";
 import { type CallSlots, UNKNOWN_THREAD } from "./call_slots.ts";
 import type { QuietWords } from "./quiet_words.ts";

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertMatch, assertRejects, assertThrows } from "@std/assert";
 import type { NativeRegion } from "../../ffi/native.ts";
-import type { ValueType } from "../message_pack.ts";
+import type { ValueType } from "../std/msgpack_encode.d.ts";
 import { Answer, answerWith, Call, CallServer } from "./calls.ts";
 import { CallSlots } from "./call_slots.ts";
 import { newBody, Ring } from "./ring.ts";

@@ -4,10 +4,11 @@
  */
 
 import { decode } from "../std/msgpack_decode.js";
-import { encode, type ValueType } from "../message_pack.ts";
+import { encode } from "../std/msgpack_encode.js";
 import { TdsmError } from "../errors.ts";
 import { RPC_CAUSES_MAX, RPC_ERROR_TEXT_MAX, RPC_LOAD_MAX, RPC_LOAD_MAX_BYTES } from "../limits.ts";
 import { printable } from "../printable.ts";
+import type { ValueType } from "../std/msgpack_encode.d.ts";
 
 /**
  * The data of a {@linkcode RemoteError}.

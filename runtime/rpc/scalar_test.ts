@@ -1,6 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { decode } from "../std/msgpack_decode.js";
-import { encode, type ValueType } from "../message_pack.ts";
+import { encode } from "../std/msgpack_encode.js";
+import type { ValueType } from "../std/msgpack_encode.d.ts";
 import { decodeScalar, decodeScalars, encodeScalar, encodeScalars } from "./scalar.ts";
 
 const NUMBERS = [0, 1, 127, 128, -1, 2 ** 31 - 1, -(2 ** 31), 2 ** 31, 2 ** 53, 0.1, -1e300, NaN];

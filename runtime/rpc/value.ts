@@ -18,9 +18,10 @@
  */
 
 import { decode } from "../std/msgpack_decode.js";
-import { encode, type ValueMap, type ValueType } from "../message_pack.ts";
+import { encode } from "../std/msgpack_encode.js";
 import { TdsmError, type TdsmErrorCode } from "../errors.ts";
 import { RPC_DEPTH_MAX, RPC_MAX_BYTES, U64_MAX } from "../limits.ts";
+import type { ValueMap, ValueType } from "../std/msgpack_encode.d.ts";
 import { decodeScalar, decodeScalars, encodeScalar, encodeScalars } from "./scalar.ts";
 import type { RpcContext } from "./types.ts";
 

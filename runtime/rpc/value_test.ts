@@ -1,10 +1,11 @@
 import { assert, assertEquals, assertStrictEquals, assertThrows } from "@std/assert";
-import { encode, type ValueType } from "../message_pack.ts";
+import { encode } from "../std/msgpack_encode.js";
 import { offsetsIn } from "../../tests/support/rpc_offsets.ts";
 import { Random } from "../../tests/simulator/coherence/random.ts";
 import { TdsmError } from "../errors.ts";
 import { RPC_DEPTH_MAX, RPC_MAX_BYTES } from "../limits.ts";
 import { decodeArguments, decodeResult, encodeArguments, encodeResult } from "./value.ts";
+import type { ValueType } from "../std/msgpack_encode.d.ts";
 
 const here = new ArrayBuffer(4096);
 const offsets = offsetsIn(here);

@@ -16,6 +16,7 @@
 const MODULES: Readonly<Record<string, string>> = {
   levenshtein_distance: "@std/text/levenshtein-distance",
   msgpack_decode: "@std/msgpack/decode",
+  msgpack_encode: "@std/msgpack/encode",
   parse_args: "@std/cli/parse-args",
 };
 

@@ -1,5 +1,5 @@
 /** Types for `@std/msgpack/decode`; its npm package carries none. */
-import type { ValueType } from "../message_pack.ts";
+import type { ValueType } from "./msgpack_encode.d.ts";
 
 /**
  * Decodes one value of MessagePack.

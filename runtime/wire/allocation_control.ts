@@ -2,7 +2,7 @@
  * The messages by which nodes allocate and free, as control messages: their lines of its `SHAPES`.
  */
 
-import type { ValueType } from "../message_pack.ts";
+import type { ValueType } from "../std/msgpack_encode.d.ts";
 import {
   NODE_ID_MAX,
   PAGE_SIZE_MIN_BYTES,

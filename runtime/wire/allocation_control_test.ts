@@ -1,5 +1,5 @@
 import { decode } from "../std/msgpack_decode.js";
-import { encode, type ValueType } from "../message_pack.ts";
+import { encode } from "../std/msgpack_encode.js";
 import { assertEquals } from "@std/assert";
 import {
   CONTROL_TEXT_MAX,
@@ -8,6 +8,7 @@ import {
   REUSE_MAX_PAGES,
   REUSED_RUNS_MAX,
 } from "../limits.ts";
+import type { ValueType } from "../std/msgpack_encode.d.ts";
 import { ALLOCATOR_SHAPES } from "./allocation_control.ts";
 import type { AllocatorControl } from "../protocol/allocation/messages.ts";
 import { ELEMENT_BYTES, type ElementType } from "../protocol/allocation/messages.ts";

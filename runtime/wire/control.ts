@@ -5,7 +5,8 @@
  */
 
 import { decode } from "../std/msgpack_decode.js";
-import { encode, type ValueMap, type ValueType } from "../message_pack.ts";
+import { encode } from "../std/msgpack_encode.js";
+import type { ValueMap, ValueType } from "../std/msgpack_encode.d.ts";
 import { TdsmError } from "../errors.ts";
 import { CALL_SLOTS_MAX, CONTROL_MAX_BYTES, NODE_ID_MAX, NODES_MAX } from "../limits.ts";
 import { ALLOCATOR_SHAPES } from "./allocation_control.ts";

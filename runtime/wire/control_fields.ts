@@ -2,7 +2,7 @@
  * The fields of control messages: how each is checked when it arrives and written when it leaves.
  */
 
-import type { ValueType } from "../message_pack.ts";
+import type { ValueType } from "../std/msgpack_encode.d.ts";
 import {
   ADDRESS_MAX_BYTES,
   CONTROL_TEXT_MAX,

@@ -1,6 +1,7 @@
 import { decode } from "../std/msgpack_decode.js";
-import { encode, type ValueType } from "../message_pack.ts";
+import { encode } from "../std/msgpack_encode.js";
 import { assert, assertEquals, assertThrows } from "@std/assert";
+import type { ValueType } from "../std/msgpack_encode.d.ts";
 import { BOUNDS, CONTROLS, ofKind, readGoldenFrames } from "../../tests/support/frames.ts";
 import { TdsmError } from "../errors.ts";
 import {

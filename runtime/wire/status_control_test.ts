@@ -1,5 +1,6 @@
-import { encode, type ValueMap, type ValueType } from "../message_pack.ts";
+import { encode } from "../std/msgpack_encode.js";
 import { assertEquals } from "@std/assert";
+import type { ValueMap, ValueType } from "../std/msgpack_encode.d.ts";
 import {
   ALLOCATIONS_TOLD_MAX,
   CELLS_MAX,

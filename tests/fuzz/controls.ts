@@ -3,9 +3,10 @@
  * the wrong type, values at their bounds, and MessagePack that announces more than it has.
  */
 
-import { encode, type ValueMap, type ValueType } from "../../runtime/message_pack.ts";
+import { encode } from "../../runtime/std/msgpack_encode.js";
 import { CONTROL_MAX_BYTES } from "../../runtime/limits.ts";
 import { FRAME_HEADER_BYTES } from "../../runtime/wire/layout.ts";
+import type { ValueMap, ValueType } from "../../runtime/std/msgpack_encode.d.ts";
 import type { Random } from "../simulator/coherence/random.ts";
 import { CONTROLS } from "../support/frames.ts";
 import { SOUND_FRAMES } from "./corpus.ts";

@@ -31,7 +31,6 @@ const LAYERS: readonly (readonly string[])[] = [
     "runtime/version.ts",
     "runtime/std",
   ],
-  ["runtime/message_pack.ts"],
   ["runtime/errors.ts", "runtime/event_loop.ts", "runtime/limits.ts", "runtime/start_command.ts"],
   ["runtime/printable.ts"],
 ];
