@@ -679,7 +679,7 @@ export const LOOKED_AT_MS = 5_000;
 /** The requests under way that a node measures at one time. */
 export const TIMED_REQUESTS_MAX = 1_024;
 /** The programs that may look at a cluster at one time, each again and again. */
-export const LOOKERS_MAX = 16;
+export const LOOKERS_MAX = 64;
 /** How long a program that looks at a cluster may be silent, in milliseconds. */
 export const LOOKER_SILENCE_MAX_MS = 60_000;
 /** The port of a dashboard where none is named. */
