@@ -4,7 +4,7 @@ import { PAGE_SIZE_DEFAULT_BYTES as PAGE_BYTES } from "../../runtime/limits.ts";
 import type { BenchCluster, NodeSettings } from "../nodes.ts";
 import { atMost, COLUMNS, type Family } from "../family.ts";
 import { floorRounds, FLOORS } from "../floors.ts";
-import { missRounds, READ_MISS } from "./misses.ts";
+import { READ_MISS, readMissRounds } from "./misses.ts";
 
 /** How long a round goes on, in milliseconds. */
 const ROUND_MS = 100;
@@ -144,14 +144,7 @@ export const contention: Family = {
       "baton": batonRounds(cluster, 2),
       "false-sharing": apart.additions,
       "false-sharing-move": apart.moves,
-      [READ_MISS.id]: missRounds(context, {
-        name: READ_MISS.id,
-        area: 0,
-        requester: cluster.node(3),
-        write: false,
-        owner: cluster.node(1),
-        readers: [cluster.node(2)],
-      }),
+      [READ_MISS.id]: readMissRounds(context, cluster),
     };
     for (const [id, settings] of Object.entries(HOLDS)) {
       if (!wanted.has(id)) continue;

@@ -3,7 +3,7 @@
 import { atMost, COLUMNS, type Context, type Family, type Row } from "../family.ts";
 import { floorRounds, FLOORS, SILENCE_MS } from "../floors.ts";
 import { cpuTimeUs } from "../machine.ts";
-import type { BenchNode } from "../nodes.ts";
+import type { BenchCluster, BenchNode } from "../nodes.ts";
 import { redisRounds, type RedisRow, redisRow } from "./redis.ts";
 
 /** The accesses of a round. */
@@ -61,6 +61,29 @@ export function missRounds(context: Context, miss: Miss): () => Promise<number[]
     noteHits(context, name, us.length, misses);
     return us;
   };
+}
+
+/**
+ * Rounds of read misses of pages that are clean at their home, node 1.
+ *
+ * @param context The run; is told when accesses did not miss.
+ * @param cluster Three nodes: the second reads the pages before, the third is timed.
+ * @param name For the note that says that something else was measured.
+ * @returns Takes a round; resolves with microseconds.
+ */
+export function readMissRounds(
+  context: Context,
+  cluster: BenchCluster,
+  name = READ_MISS.id,
+): () => Promise<number[]> {
+  return missRounds(context, {
+    name,
+    area: 0,
+    requester: cluster.node(3),
+    write: false,
+    owner: cluster.node(1),
+    readers: [cluster.node(2)],
+  });
 }
 
 /**
@@ -182,14 +205,7 @@ export const misses: Family = {
     };
     if (wanted.has("read-miss-asleep")) {
       const asleep = stack.use(await context.cluster(3, { pollTimeUs: 0 }));
-      take["read-miss-asleep"] = missRounds(context, {
-        name: "read-miss-asleep",
-        area: 0,
-        requester: asleep.node(3),
-        write: false,
-        owner: asleep.node(1),
-        readers: [asleep.node(2)],
-      });
+      take["read-miss-asleep"] = readMissRounds(context, asleep, "read-miss-asleep");
     }
     const skipped: Record<string, string> = {};
     if (wanted.has(redisRow(REDIS_GET).id)) {

@@ -2,7 +2,7 @@
 
 import { atMost, type Comparison, type Family } from "../family.ts";
 import { buildThreadsProgram, NO_TARGET, ThreadsProgram } from "../threads/threads.ts";
-import { missRounds, READ_MISS } from "./misses.ts";
+import { READ_MISS, readMissRounds } from "./misses.ts";
 import { handOffRounds } from "./sync.ts";
 
 const HAND_OFF = "hand-off";
@@ -95,14 +95,7 @@ export const threads: Family = {
     const others = {
       [HAND_OFF]: handOffRounds(cluster, false),
       [HAND_OFF_BLOCKING]: handOffRounds(cluster, true),
-      [READ_MISS.id]: missRounds(context, {
-        name: READ_MISS.id,
-        area: 0,
-        requester: cluster.node(3),
-        write: false,
-        owner: cluster.node(1),
-        readers: [cluster.node(2)],
-      }),
+      [READ_MISS.id]: readMissRounds(context, cluster),
     };
     const folder = await Deno.makeTempDir();
     stack.defer(() => Deno.remove(folder, { recursive: true }));
