@@ -494,10 +494,6 @@ export const BARRIER_TREE_ROUNDS_MAX = 64;
  */
 export const BARRIER_TREE_USES_MAX = 0xffff_ffff;
 /**
- * The reports that a node keeps which have come ahead of the directory node's word of their trees.
- */
-export const BARRIER_REPORTS_EARLY_MAX = 65_536;
-/**
  * The words that a node may take for quiet at one time, so that a notify there costs no message.
  * The number of a word, which has up to 38 bits, less the bits of its slot fits into 31.
  */

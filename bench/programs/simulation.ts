@@ -379,12 +379,15 @@ export class SimulatedSync {
     for (const node of parts.nodes) {
       this.#synchronizer.peerJoined(node.id);
       if (node === directory) continue;
-      const gatherer = new BarrierGatherer({
-        ask: (request) => this.#send(node, DIRECTORY_NODE, request),
-        send: (to, message) => this.#send(node, to, message),
-        answer: (reply) => this.#answered(node, reply),
-        violation,
-      });
+      const gatherer = new BarrierGatherer(
+        {
+          ask: (request) => this.#send(node, DIRECTORY_NODE, request),
+          send: (to, message) => this.#send(node, to, message),
+          answer: (reply) => this.#answered(node, reply),
+          violation,
+        },
+        () => this.#waiting.keys().filter((key) => key.startsWith(`${node.id} `)).toArray().length,
+      );
       this.#gatherers.set(node.id, gatherer);
     }
   }

@@ -126,6 +126,8 @@ export class Services {
   readonly #members = new Set<NodeId>();
   /** The threads' requests that wait, by ticket. */
   readonly #calls = new Map<number, AskedSync>();
+  /** How many of them are arrivals at barriers. */
+  #arrivals = 0;
   /**
    * The slots of the threads that hold locks, by the locks' tickets: they name a lock until it is
    * unlocked.
@@ -147,7 +149,7 @@ export class Services {
         send: (to, message) => options.send(to, message),
         answer: (reply) => this.#replied(reply),
         violation,
-      });
+      }, () => this.#arrivals);
       return;
     }
     const { size, pageSize } = options;
@@ -208,9 +210,10 @@ export class Services {
     this.#forget(node);
   }
 
-  /** At the directory node: a node that was leaving has left. */
+  /** A node has left, or is known to be dead. */
   peerGone(node: NodeId): void {
     this.#synchronizer?.peerGone(node);
+    this.#gatherer?.peerGone(node);
   }
 
   /** At the directory node: some pages were cleared. */
@@ -314,6 +317,7 @@ export class Services {
 
   #request(request: AnsweredRequest, call?: ThreadCall): void {
     this.#calls.set(request.ticket, { call, request });
+    if (request.operation === SyncOperation.Arrive) this.#arrivals++;
     if ("lock" in request) this.#locks.delete(request.lock);
     this.#ask(request);
   }
@@ -460,6 +464,7 @@ export class Services {
     for (const { call } of this.#calls.values()) call?.reject(error);
     for (const { reject } of this.#asked.values()) reject(error);
     this.#calls.clear();
+    this.#arrivals = 0;
     this.#asked.clear();
     this.#untaken.clear();
     this.#options.log?.end();
@@ -511,6 +516,7 @@ export class Services {
       return asked.call?.progress(syncAnswerFields(reply));
     }
     this.#calls.delete(reply.ticket);
+    if (asked.request.operation === SyncOperation.Arrive) this.#arrivals--;
     if (reply.status === SyncStatus.Quiet) this.#options.quietWords?.add(reply.key);
     if (reply.status === SyncStatus.PeerLost) this.#options.partyLost?.();
     const { call, request } = asked;

@@ -8,7 +8,6 @@
  * on to the directory node's desk what it has kept, as requests that the desk knows how to serve.
  */
 
-import { BARRIER_REPORTS_EARLY_MAX } from "../../limits.ts";
 import { DIRECTORY_NODE, type NodeId } from "../coherence/messages.ts";
 import {
   type ArriveRequest,
@@ -58,15 +57,21 @@ export class BarrierGatherer {
   readonly #outbox: GathererOutbox;
   readonly #trees = new Map<number, Tree>();
   readonly #names = new Map<string, Tree>();
-  /** The children that have reported in trees of which this node has yet to hear. */
-  readonly #early = new Map<number, Set<NodeId>>();
-  #earlyCount = 0;
+  readonly #unanswered: () => number;
+  /** By sender, the trees of which this node has yet to hear in which the sender has reported. */
+  readonly #early = new Map<NodeId, Set<number>>();
   /** The last tree of which this node has heard: later ones have greater numbers. */
   #lastTree = 0;
 
-  /** @param outbox Where messages and answers go. */
-  constructor(outbox: GathererOutbox) {
+  /**
+   * @param outbox Where messages and answers go.
+   * @param unanswered How many arrivals of this node's threads have no answer. It bounds what is
+   * kept of each sender: the directory node plants a tree in a round that such an arrival is part
+   * of, and sends the answer behind the word of the tree.
+   */
+  constructor(outbox: GathererOutbox, unanswered: () => number) {
     this.#outbox = outbox;
+    this.#unanswered = unanswered;
   }
 
   /** How many trees this node is part of. */
@@ -77,6 +82,11 @@ export class BarrierGatherer {
   /** How many arrivals are kept. */
   get kept(): number {
     return [...this.#trees.values()].reduce((sum, { kept }) => sum + kept.length, 0);
+  }
+
+  /** How many reports are kept that have come ahead of the word of their trees. */
+  get early(): number {
+    return this.#early.values().reduce((sum, { size }) => sum + size, 0);
   }
 
   /**
@@ -121,18 +131,16 @@ export class BarrierGatherer {
       return this.#outbox.violation(from, `tree ${plan.tree} of barrier ${plan.name}`);
     }
     this.#lastTree = plan.tree;
-    const reported = this.#early.get(plan.tree) ?? new Set<NodeId>();
-    // Of a tree before this one the directory node would have told.
-    for (const [tree, nodes] of this.#early) {
-      if (tree > plan.tree) continue;
-      this.#early.delete(tree);
-      this.#earlyCount -= nodes.size;
-    }
-    for (const node of reported) {
-      if (plan.children.includes(node)) continue;
-      // Counted, it would stand for a child that has yet to report.
-      reported.delete(node);
-      this.#outbox.violation(node, `a report in tree ${plan.tree}`);
+    const reported = new Set<NodeId>();
+    for (const [node, trees] of this.#early) {
+      if (trees.has(plan.tree)) {
+        // Counted, a stranger would stand for a child that has yet to report.
+        if (plan.children.includes(node)) reported.add(node);
+        else this.#outbox.violation(node, `a report in tree ${plan.tree}`);
+      }
+      // Of a tree before this one the directory node would have told.
+      for (const tree of trees) if (tree <= plan.tree) trees.delete(tree);
+      if (trees.size === 0) this.#early.delete(node);
     }
     const tree = {
       plan,
@@ -180,6 +188,11 @@ export class BarrierGatherer {
     this.#breach(from, message);
   }
 
+  /** A node is gone: the directory node has dissolved its trees, and plants no other with it. */
+  peerGone(node: NodeId): void {
+    this.#early.delete(node);
+  }
+
   /** Time passes. What has waited since it last did is for the desk, which can tell of it. */
   beat(): void {
     for (const tree of this.#trees.values()) {
@@ -207,13 +220,10 @@ export class BarrierGatherer {
     const { step, tree, generation } = message;
     // What was on its way when the tree was dissolved.
     if (tree <= this.#lastTree) return;
-    const nodes = this.#early.get(tree) ?? new Set();
-    const isEarly = step === GatherStep.Gathered && generation === 0 && !nodes.has(from);
-    if (!isEarly || this.#earlyCount === BARRIER_REPORTS_EARLY_MAX) {
-      return this.#breach(from, message);
-    }
-    this.#early.set(tree, nodes.add(from));
-    this.#earlyCount++;
+    const trees = this.#early.get(from) ?? new Set();
+    const isEarly = step === GatherStep.Gathered && generation === 0 && !trees.has(tree);
+    if (!isEarly || trees.size >= this.#unanswered()) return this.#breach(from, message);
+    this.#early.set(from, trees.add(tree));
   }
 
   /** Reports, if there is something to report. */

@@ -1,5 +1,4 @@
 import { assertEquals } from "@std/assert";
-import { BARRIER_REPORTS_EARLY_MAX } from "../../limits.ts";
 import { BarrierGatherer } from "./barrier_gatherer.ts";
 import { type BarrierTreeMessage, GatherStep, SyncOperation, SyncStatus } from "./messages.ts";
 
@@ -19,13 +18,16 @@ const PLAN: BarrierTreeMessage = {
 
 /** A node's part, and what it has said. */
 class Bench {
-  said: unknown[] = [];
+  readonly said: unknown[] = [];
   readonly gatherer = new BarrierGatherer({
     ask: ({ ticket }) => void this.said.push(["ask", ticket]),
     send: (to, { step, generation }) => void this.said.push([to, step, generation]),
     answer: ({ ticket, status }) => void this.said.push(["answer", ticket, status]),
     violation: (node) => void this.said.push(["breach", node]),
-  });
+  }, () => this.unanswered);
+
+  /** @param unanswered How many arrivals of the node have no answer. */
+  constructor(readonly unanswered = 4) {}
 
   /** The tree that it is part of. */
   planned(plan: Partial<BarrierTreeMessage> = {}): this {
@@ -140,17 +142,24 @@ Deno.test("BarrierGatherer: reports ahead of strangers are breaches, and stand f
   assertEquals(bench.hear(CHILD, Gathered, 0).take(), [[PARENT, Gathered, 0]]);
 });
 
-Deno.test("BarrierGatherer: so many reports are kept ahead of their trees, and no more", () => {
-  const bench = new Bench();
-  for (let tree = 1; tree <= BARRIER_REPORTS_EARLY_MAX; tree++) {
-    bench.hear(CHILD, Gathered, 0, tree);
-  }
+Deno.test("BarrierGatherer: one sender that floods is blamed, and no other", () => {
+  const bench = new Bench(3);
+  for (let tree = 6; tree < 9; tree++) bench.hear(STRANGER, Gathered, 0, tree);
   assertEquals(bench.take(), []);
-  const full = BARRIER_REPORTS_EARLY_MAX + 1;
-  assertEquals(bench.hear(CHILD, Gathered, 0, full).take(), [["breach", CHILD]]);
-  // Once it hears of trees there is room again.
-  bench.planned({ tree: 2 });
-  assertEquals(bench.hear(CHILD, Gathered, 0, full).take(), []);
+  // A tree is planted behind an arrival of this node, and ahead of the answer to it.
+  assertEquals(bench.hear(STRANGER, Gathered, 0, 9).take(), [["breach", STRANGER]]);
+  assertEquals([bench.hear(CHILD, Gathered, 0).take(), bench.gatherer.early], [[], 4]);
+  bench.planned();
+  bench.arrive(1);
+  bench.arrive(2);
+  assertEquals([bench.take(), bench.gatherer.early], [[[PARENT, Gathered, 0]], 3]);
+  // Nothing is kept of a node that is gone.
+  bench.gatherer.peerGone(STRANGER);
+  assertEquals(bench.gatherer.early, 0);
+});
+
+Deno.test("BarrierGatherer: where no arrival is unanswered no tree can be on its way", () => {
+  assertEquals(new Bench(0).hear(CHILD, Gathered, 0).take(), [["breach", CHILD]]);
 });
 
 Deno.test("BarrierGatherer: what is not due is a breach", () => {

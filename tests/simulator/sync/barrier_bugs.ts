@@ -59,6 +59,22 @@ class PatientGatherer extends BarrierGatherer {
   override beat(): void {}
 }
 
+class SharingGatherer extends BarrierGatherer {
+  constructor(...[outbox, unanswered]: ConstructorParameters<typeof BarrierGatherer>) {
+    super(outbox, (): number => this.early < unanswered() ? Infinity : 0);
+  }
+}
+
+class GreedyGatherer extends BarrierGatherer {
+  constructor(...[outbox]: ConstructorParameters<typeof BarrierGatherer>) {
+    super(outbox, () => Infinity);
+  }
+}
+
+class MindfulGatherer extends BarrierGatherer {
+  override peerGone(): void {}
+}
+
 class LoyalBarriers extends Barriers {
   override peerLeft(): void {}
 }
@@ -78,7 +94,7 @@ export const PLANTED_BARRIER_BUGS: readonly PlantedBarrierBug[] = [
   {
     name: "the root releases a barrier before its last child has reported",
     parts: { ...BARRIER_PARTS, Barriers: HastyRoot },
-    finding: /goes on, and node \d has not arrived/,
+    finding: /goes on, and node \d has not arrived|which is not due/,
   },
   {
     name: "a node reports before its last child has",
@@ -88,22 +104,38 @@ export const PLANTED_BARRIER_BUGS: readonly PlantedBarrierBug[] = [
   {
     name: "the nodes below a node that is gone are forgotten",
     parts: { ...BARRIER_PARTS, SyncDesk: ForgetfulDesk },
-    finding: /is kept, and nobody knows|may go on, and is not told|is in \d trees/,
+    finding:
+      /is kept, and nobody knows|may go on, and is not told|was taken back, and|is in \d trees/,
   },
   {
     name: "a generation that is complete is taken for the one under way",
     parts: { ...BARRIER_PARTS, BarrierGatherer: MixingGatherer },
-    finding: /may go on, and is|has to wait|is answered twice|lets \d+ go/,
+    finding: /may go on, and is|has to wait|is answered twice|lets \d+ go|cannot meet/,
   },
   {
     name: "an arrival is taken back that is reported",
     parts: { ...BARRIER_PARTS, BarrierGatherer: FickleGatherer },
-    finding: /goes on, and node \d has not arrived/,
+    finding: /goes on, and node \d has not arrived|may go on, and is answered/,
   },
   {
     name: "a node keeps arrivals for ever",
     parts: { ...BARRIER_PARTS, BarrierGatherer: PatientGatherer },
     finding: /is kept, and nobody knows/,
+  },
+  {
+    name: "reports ahead of their trees are counted for all senders together",
+    parts: { ...BARRIER_PARTS, BarrierGatherer: SharingGatherer },
+    finding: /node \d, to node \d: step 1 .* is not due/,
+  },
+  {
+    name: "reports ahead of their trees are not counted",
+    parts: { ...BARRIER_PARTS, BarrierGatherer: GreedyGatherer },
+    finding: /keeps \d+ false reports/,
+  },
+  {
+    name: "reports of a node that is gone are kept",
+    parts: { ...BARRIER_PARTS, BarrierGatherer: MindfulGatherer },
+    finding: /keeps reports of no tree/,
   },
   {
     name: "a tree waits for a node that leaves",

@@ -27,6 +27,8 @@ class BarrierSchedule {
   readonly #parties: number;
   /** How many of a thousand steps do what is different. */
   readonly #oddness: number;
+  /** A link on which messages take longer than on others, if there is one. */
+  readonly #slow: string | undefined;
 
   constructor(
     seed: number,
@@ -51,6 +53,8 @@ class BarrierSchedule {
     this.#shares = new Map(this.#world.nodes.map(({ id }) => [id, share(id)]));
     this.#parties = [...this.#shares.values()].reduce((sum, count) => sum + count, 0);
     this.#oddness = random.chance(50) ? random.between(5, 60) : 0;
+    // What a node says to another one comes ahead of what the directory node has said to it before.
+    this.#slow = random.chance(50) ? `1 ${random.between(2, nodes)}` : undefined;
   }
 
   /** Runs it to its end. */
@@ -85,7 +89,8 @@ class BarrierSchedule {
   }
 
   #deliver(): void {
-    const links = this.#world.busyLinks;
+    const isSlow = !this.#random.chance(10);
+    const links = this.#world.busyLinks.filter((link) => !isSlow || link !== this.#slow);
     if (links.length > 0) this.#world.deliver(this.#pick(links));
   }
 
@@ -112,7 +117,13 @@ class BarrierSchedule {
     if (dice < 60) return world.beat(node);
     if (dice < 70) return world.arrive(node, this.#pick(NAMES), this.#parties);
     if (dice < 76) return world.arrive(node, this.#pick(NAMES), this.#parties + 1);
-    if (dice < 82 && world.leaving.length > 0) return world.finish(this.#pick(world.leaving));
+    if (dice < 78 && node.id !== 1) {
+      const others = world.working.filter(({ id }) => id !== 1 && id !== node.id);
+      if (others.length === 0) return;
+      const to = this.#pick(others);
+      return world.flood(node, to, random.between(1, to.unanswered + 1));
+    }
+    if (dice < 83 && world.leaving.length > 0) return world.finish(this.#pick(world.leaving));
     if (world.unheard.length > 0) return world.lose(this.#pick(world.unheard));
     if (node.id === 1) return;
     if (random.chance(40)) world.leave(node);

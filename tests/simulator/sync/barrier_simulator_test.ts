@@ -1,5 +1,7 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
+import { SYNC_LIMITS } from "../../../runtime/protocol/sync/desk.ts";
 import { PLANTED_BARRIER_BUGS } from "./barrier_bugs.ts";
+import { BarrierWorld } from "./barrier_world.ts";
 import { runBarrierBatch, runBarrierSchedule } from "./barrier_schedule.ts";
 
 const SCHEDULES = 1_000;
@@ -11,7 +13,28 @@ Deno.test("no schedule of barriers that trees gather breaks a promise, and toget
 });
 
 Deno.test("an arrival that was taken back is of no round, though its thread has yet to hear that", () => {
-  runBarrierSchedule(8_035_701);
+  const world = new BarrierWorld(3, { ...SYNC_LIMITS, treeNodes: 1 });
+  const [first, ...others] = world.nodes as [Node, ...Node[]];
+  type Node = BarrierWorld["nodes"][number];
+  const arrive = (node: Node) => world.arrive(node, "a", 3);
+  const own = "1 1";
+  const drain = (except?: string) => {
+    const next = () => world.busyLinks.find((link) => link !== except);
+    for (let link = next(); link !== undefined; link = next()) world.deliver(link);
+  };
+  for (let round = 0; round < 2; round++) {
+    world.nodes.forEach(arrive);
+    drain();
+  }
+  arrive(first);
+  world.cancel(first, first.tickets);
+  arrive(first);
+  for (let request = 0; request < 2; request++) world.deliver(own);
+  others.forEach(arrive);
+  drain(own);
+  drain();
+  world.checkQuiescence();
+  assertEquals([world.coverage.byTree, world.coverage.cancelled, first.open.size], [1, 1, 0]);
 });
 
 Deno.test("a seed gives the same schedule of barriers again", () => {

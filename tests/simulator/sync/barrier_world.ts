@@ -4,6 +4,7 @@
  * when so many threads wait at the same time, and each of them is then told so, once.
  */
 
+import { BARRIER_TREE_USES_MAX } from "../../../runtime/limits.ts";
 import { DIRECTORY_NODE, type NodeId } from "../../../runtime/protocol/coherence/messages.ts";
 import { BarrierGatherer } from "../../../runtime/protocol/sync/barrier_gatherer.ts";
 import type { SyncLimits } from "../../../runtime/protocol/sync/desk.ts";
@@ -59,6 +60,8 @@ export interface BarrierCoverage {
   early: number;
   /** A node died, or left, that had nodes below it in a tree. */
   innerGone: number;
+  /** A node was found out that sends reports of trees that do not exist. */
+  flooded: number;
 }
 
 /** A coverage in which nothing is counted. */
@@ -76,6 +79,7 @@ export function newBarrierCoverage(): BarrierCoverage {
     mismatch: 0,
     early: 0,
     innerGone: 0,
+    flooded: 0,
   };
 }
 
@@ -112,8 +116,11 @@ interface TreeSeen {
 }
 
 type Said = SyncMessage | BarrierTreeMessage;
-/** What a link carries; a node that leaves says so once. */
-type Carried = Said | { readonly kind: "leave" };
+/** What a link carries; a node that leaves says so once, and the directory node who is gone. */
+type Carried = Said | { readonly kind: "leave" } | {
+  readonly kind: "gone";
+  readonly node: NodeId;
+};
 
 /** A node. */
 interface Node {
@@ -126,6 +133,10 @@ interface Node {
   readonly gatherer: BarrierGatherer | undefined;
   /** The arrivals without an answer, by ticket, in order. */
   readonly open: Map<number, Arrival>;
+  /** How many of its arrivals have no answer, also of those that nobody waits for any more. */
+  unanswered: number;
+  /** Whether it sends what it may not. */
+  isRogue: boolean;
   tickets: number;
 }
 
@@ -142,6 +153,7 @@ export class BarrierWorld {
   readonly #trees = new Map<number, TreeSeen>();
   /** The last round of each barrier. */
   readonly #rounds = new Map<string, RoundSeen>();
+  #falseReports = 0;
   /** What the desk has said in the step under way. */
   #said: { to: NodeId; message: Said }[] = [];
 
@@ -173,8 +185,12 @@ export class BarrierWorld {
         ask: (request) => this.#askDesk(this.nodes[index]!, request),
         send: (to, message) => this.#send(id, to, message),
         answer: (reply) => this.#answered(this.nodes[index]!, reply),
-        violation: (node, reason) => fail(`node ${node}, to node ${id}: ${reason}`),
-      });
+        violation: (node, reason) => {
+          const { isRogue } = this.nodes[node - 1]!;
+          if (!isRogue) fail(`node ${node}, to node ${id}: ${reason}`);
+          this.#expel(this.nodes[node - 1]!);
+        },
+      }, () => this.nodes[index]!.unanswered);
       return {
         id,
         life: "working",
@@ -182,6 +198,8 @@ export class BarrierWorld {
         isGone: false,
         gatherer,
         open: new Map(),
+        unanswered: 0,
+        isRogue: false,
         tickets: 0,
       };
     });
@@ -211,6 +229,7 @@ export class BarrierWorld {
   /** A thread arrives at a barrier. */
   arrive(node: Node, name: string, count: number): void {
     const ticket = ++node.tickets;
+    node.unanswered++;
     const { Arrive: operation } = SyncOperation;
     const request: ArriveRequest = { kind, operation, ticket, name, count };
     this.#trace(`${node.id} arrives at ${name} of ${count}: ${ticket}`);
@@ -238,6 +257,25 @@ export class BarrierWorld {
     this.#trace(`${node.id} feels time pass`);
     if (node.gatherer !== undefined) node.gatherer.beat();
     else this.#desk(() => this.#synchronizer.beat());
+  }
+
+  /** A node sends another one reports of trees that nobody has planted, until it is found out. */
+  flood(node: Node, to: Node, reports: number): void {
+    this.#trace(`${node.id} sends ${to.id} ${reports} reports of no tree`);
+    node.isRogue = true;
+    const { Gathered: step } = GatherStep;
+    for (let report = 0; report < reports && node.life === "working"; report++) {
+      const tree = BARRIER_TREE_USES_MAX - this.#falseReports++;
+      to.gatherer!.receive(node.id, { kind: "gather", step, tree, generation: 0 });
+    }
+    const isOver = reports > to.unanswered;
+    if (isOver && node.life === "working") fail(`node ${to.id} keeps ${reports} false reports`);
+  }
+
+  #expel(node: Node): void {
+    if (node.life === "dead") return;
+    this.coverage.flooded++;
+    this.die(node, (length) => length);
   }
 
   /** A node leaves, and says so behind what it has said before. */
@@ -271,6 +309,14 @@ export class BarrierWorld {
       else this.#synchronizer.peerLeft(node.id);
     });
     node.isGone = node.life === "dead";
+    if (node.isGone) this.#tellGone(node);
+  }
+
+  /** Nodes are told of one that is gone, behind what the desk has said of that. */
+  #tellGone({ id }: Node): void {
+    for (const to of this.nodes) {
+      if (!to.isLost) this.#send(DIRECTORY_NODE, to.id, { kind: "gone", node: id });
+    }
   }
 
   /** A node that was leaving has left. */
@@ -279,6 +325,7 @@ export class BarrierWorld {
     node.isGone = true;
     node.life = "dead";
     this.#desk(() => this.#synchronizer.peerGone(node.id));
+    this.#tellGone(node);
   }
 
   /** The next message of a link arrives. */
@@ -290,6 +337,10 @@ export class BarrierWorld {
     this.#trace(`${from} -> ${to}: ${show(message)}`);
     if (message.kind === "leave") return this.lose(this.nodes[from - 1]!);
     if (message.kind === "syncReply") return this.#answered(node, message);
+    if (message.kind === "gone") {
+      this.#links.delete(linkOf(message.node, to));
+      return node.gatherer?.peerGone(message.node);
+    }
     if (to === DIRECTORY_NODE) return this.#atDesk(from, message);
     switch (message.kind) {
       case "barrierTree":
@@ -480,6 +531,7 @@ export class BarrierWorld {
 
   /** A thread is answered. */
   #answered(node: Node, { ticket, status }: SyncReply): void {
+    node.unanswered--;
     if (node.life !== "working") return;
     const name = `${node.id}.${ticket}`;
     this.#trace(`${name} is answered ${status}`);
@@ -536,6 +588,8 @@ export class BarrierWorld {
       if ((gatherer?.size ?? 0) !== (gatherer === undefined ? 0 : alive.toArray().length)) {
         fail(`node ${id} is in ${gatherer!.size} trees`);
       }
+      const isRogueHere = this.nodes.some(({ isRogue, life }) => isRogue && life !== "dead");
+      if (!isRogueHere && (gatherer?.early ?? 0) > 0) fail(`node ${id} keeps reports of no tree`);
     }
     for (const [name, counts] of waiting) {
       if (counts.size > 1) fail(`threads wait at ${name} for different parties`);
