@@ -10,7 +10,6 @@ import {
   objectionToStatus,
   refusal,
 } from "./admission.ts";
-import { PING } from "../../tests/support/raw_peer.ts";
 
 const MIB = 1024 * 1024;
 
@@ -85,9 +84,9 @@ Deno.test("objectionToHello has a code and a reason for each refusal", () => {
   const refusals: [name: string, answer: unknown, code: string, reason: RegExp][] = [
     [
       "no hello",
-      objectionToHello(PING, DIRECTORY),
+      objectionToHello({ kind: "closing" }, DIRECTORY),
       "ProtocolViolation",
-      /^ping instead of hello$/,
+      /^closing instead of hello$/,
     ],
     [
       "version",

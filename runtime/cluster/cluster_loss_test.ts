@@ -1,6 +1,5 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import {
-  CONTROL_MAX_BYTES,
   HANDSHAKE_MAX_MS,
   HEARTBEAT_MS,
   LEASE_MS,
@@ -10,7 +9,7 @@ import {
   SILENCE_MAX_MS,
 } from "../limits.ts";
 import { Level } from "../log.ts";
-import { encodeControl, ROOM_UNLIMITED, type WelcomeControl } from "../wire/control.ts";
+import { ROOM_UNLIMITED, type WelcomeControl } from "../wire/control.ts";
 import { Encoding } from "../wire/layout.ts";
 import {
   ClusterMember,
@@ -427,7 +426,7 @@ Deno.test("Cluster: every link that nothing was sent over is kept alive, and tha
   const { nodes } = three;
   const [directory, second, third] = nodes;
   await talk(second, third);
-  const pingBytes = encodeControl(PING, new Uint8Array(CONTROL_MAX_BYTES), 0);
+  const pingBytes = controlFrame(PING).length;
   /** How many pings each sends when all of them beat. */
   const pings = async (): Promise<number[]> => {
     const before = nodes.map(({ cluster: { counters } }) => counters.bytesSent);

@@ -18,6 +18,7 @@ import type { Control } from "../wire/control.ts";
 import { crc32c } from "../wire/crc32c.ts";
 import { describeFrameReason, isDamage, type Malformed, malformed } from "../wire/reason.ts";
 import { type Frame, Framer } from "../wire/framer.ts";
+import type { PingMessage } from "../wire/ping_frames.ts";
 import { NO_BYTES, type PeerMessage } from "../wire/peer_message.ts";
 import type { GrantMessage } from "../protocol/coherence/messages.ts";
 import { describePackedReason, unpackPages } from "./compression.ts";
@@ -138,9 +139,9 @@ export class Link implements Watcher {
     return this.#connection.remoteAddr.hostname;
   }
 
-  /** Sends a control message at once. */
-  say(control: Control): void {
-    this.#sender.send(control);
+  /** Sends a message about the cluster at once. */
+  say(message: Control | PingMessage): void {
+    this.#sender.send(message);
     this.#sender.flush();
   }
 
@@ -365,10 +366,14 @@ export class Link implements Watcher {
           this.#counters.messagesReceived++;
           this.#handlers.received(frame.message, NO_BYTES);
           break;
+        case "ping":
+          this.#known = true;
+          this.#handlers.received(frame.message, NO_BYTES);
+          break;
         case "control":
           this.#known = true;
-          // What acts on any other may have to wait for something.
-          if (frame.control.kind !== "ping") this.#turn();
+          // What acts on it may have to wait for something.
+          this.#turn();
           this.#handlers.received(frame.control, NO_BYTES);
           break;
         case "message":

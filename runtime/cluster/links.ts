@@ -15,7 +15,8 @@ import {
   UNPROVEN_MAX_MS,
 } from "../limits.ts";
 import { crc32c } from "../wire/crc32c.ts";
-import type { Control, HelloControl, PingControl } from "../wire/control.ts";
+import type { Control, HelloControl } from "../wire/control.ts";
+import type { PingMessage } from "../wire/ping_frames.ts";
 import type { PeerMessage } from "../wire/peer_message.ts";
 import type { ThreadHelloControl } from "../wire/thread_control.ts";
 import { DIRECTORY_NODE, type GrantMessage, type NodeId } from "../protocol/coherence/messages.ts";
@@ -37,7 +38,7 @@ import type { Stream } from "../secure/sealed_connection.ts";
 import { type LinkCounters, Sender, SendQueues, type Sum } from "./sender.ts";
 
 /** What a ping says of its sender. */
-export type Vitals = Pick<PingControl, "room" | "spare" | "threads">;
+export type Vitals = Pick<PingMessage, "room" | "spare" | "threads">;
 
 /** Gets the messages of other nodes. The answers to one are sent before the next is delivered. */
 export interface PeerHandlers {
@@ -530,7 +531,7 @@ export class Links {
    * @param ping The ping.
    * @returns Whether it echoes a ping that was sent, or none.
    */
-  pinged(node: NodeId, { sent, echo }: PingControl): boolean {
+  pinged(node: NodeId, { sent, echo }: PingMessage): boolean {
     const line = this.#lines.get(node);
     if (line === undefined) return true;
     if (echo > line.pingSent) return false;

@@ -17,9 +17,10 @@ import { type Descriptor, PIECES_MAX } from "../../ffi/poller.ts";
 import { TdsmError } from "../errors.ts";
 import { noted } from "../event_loop.ts";
 import { encodeMessage } from "../wire/page_frames.ts";
-import { Encoding, MESSAGE_MAX_BYTES } from "../wire/layout.ts";
+import { Encoding, FRAME_HEADER_BYTES, MESSAGE_MAX_BYTES } from "../wire/layout.ts";
 import { encodeControl } from "../wire/control.ts";
 import { isPageMessage, NO_BYTES, type PeerMessage } from "../wire/peer_message.ts";
+import { encodePing } from "../wire/ping_frames.ts";
 import { encodeRpc, RPC_FRAME_MAX_BYTES } from "../wire/rpc_frames.ts";
 import { encodeSync, SYNC_MAX_BYTES } from "../wire/sync_frames.ts";
 
@@ -237,9 +238,12 @@ export class Sender {
         this.#room(RPC_FRAME_MAX_BYTES);
         this.#count(encodeRpc(message, length, this.#batch, this.#used, this.#sumOf(payload)));
         break;
+      // The statistics count messages about pages, and these are about the cluster.
+      case "ping":
+        this.#room(FRAME_HEADER_BYTES);
+        return this.#count(encodePing(message, this.#batch, this.#used));
       default:
         this.#room(CONTROL_MAX_BYTES);
-        // The statistics count messages about pages, and this one is about the cluster.
         return this.#count(encodeControl(message, this.#batch, this.#used));
     }
     this.#counters.messagesSent++;

@@ -73,6 +73,7 @@ function receive(bytes: readonly number[]): Sent[] {
   for (;;) {
     const frame = framer.next(BOUNDS);
     if (frame.kind === "control") out.push({ kind: frame.control.kind });
+    else if (frame.kind === "ping") out.push({ kind: frame.kind });
     else if (frame.kind === "message") {
       const request = (frame.message as GrantMessage).request;
       if (frame.payloadBytes === 0) out.push({ kind: frame.message.kind, request });

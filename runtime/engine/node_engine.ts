@@ -22,7 +22,8 @@ import {
 } from "../protocol/coherence/messages.ts";
 import type { EngineEvent } from "../protocol/coherence/output.ts";
 import { type EngineMessage, isPageMessage } from "../wire/peer_message.ts";
-import { type PingControl, ROOM_UNLIMITED } from "../wire/control.ts";
+import { ROOM_UNLIMITED } from "../wire/control.ts";
+import type { PingMessage } from "../wire/ping_frames.ts";
 import type { RemindControl, SettledControl } from "../wire/debt_control.ts";
 import type { ClusterEvent, Counters } from "../wire/status_control.ts";
 import type { RegionSettings } from "../wire/region_settings.ts";
@@ -102,7 +103,7 @@ export interface NodeEngineOptions {
  * @param room.spare What is not kept free.
  * @returns The same in 32 bits.
  */
-export function writtenRoom({ pages, spare }: Room): Pick<PingControl, "room" | "spare"> {
+export function writtenRoom({ pages, spare }: Room): Pick<PingMessage, "room" | "spare"> {
   return { room: Math.min(pages, ROOM_UNLIMITED), spare: Math.min(spare, ROOM_UNLIMITED) };
 }
 
@@ -114,7 +115,7 @@ export function writtenRoom({ pages, spare }: Room): Pick<PingControl, "room" | 
  * @param written.spare What is not kept free.
  * @returns The room.
  */
-export function readRoom({ room, spare }: Pick<PingControl, "room" | "spare">): Room {
+export function readRoom({ room, spare }: Pick<PingMessage, "room" | "spare">): Room {
   const read = (pages: number) => pages === ROOM_UNLIMITED ? Infinity : pages;
   return { pages: read(room), spare: read(spare) };
 }

@@ -8,7 +8,7 @@ import { decode } from "../std/msgpack_decode.js";
 import { encode } from "../std/msgpack_encode.js";
 import type { ValueMap, ValueType } from "../std/msgpack_encode.d.ts";
 import { TdsmError } from "../errors.ts";
-import { CALL_SLOTS_MAX, CONTROL_MAX_BYTES, NODE_ID_MAX, NODES_MAX } from "../limits.ts";
+import { CONTROL_MAX_BYTES, NODE_ID_MAX, NODES_MAX } from "../limits.ts";
 import { ALLOCATOR_SHAPES } from "./allocation_control.ts";
 import type { BarrierTreeMessage } from "../protocol/sync/messages.ts";
 import { BARRIER_SHAPES } from "./barrier_control.ts";
@@ -32,6 +32,7 @@ import {
   u64,
   word,
 } from "./control_fields.ts";
+import type { PingMessage } from "./ping_frames.ts";
 import { type Malformed, malformed } from "./reason.ts";
 import { REGION_FIELDS, type RegionSettings, WANTED_FIELDS } from "./region_settings.ts";
 import type { NodeId } from "../protocol/coherence/messages.ts";
@@ -100,26 +101,8 @@ export interface PeerJoinedControl extends PeerAddress {
   readonly kind: "peerJoined";
 }
 
-/** Node → node: I am here, and so much of what you said has arrived. */
-export interface PingControl {
-  readonly kind: "ping";
-  /** The number of this ping among those of its sender to this node, from 1 on. */
-  readonly sent: number;
-  /** The number of the latest ping that the sender has had from this node; 0 for none. */
-  readonly echo: number;
-  /**
-   * How many more pages the sender has memory for; {@linkcode ROOM_UNLIMITED} where it has no
-   * limit.
-   */
-  readonly room: number;
-  /** Those of them that the sender does not keep free for its own threads; likewise. */
-  readonly spare: number;
-  /** How many threads of the sender's program use its node. */
-  readonly threads: number;
-}
-
 /** Directory → home that has said that its memory is limited: of the others, this node has most. */
-export interface RoomElsewhereControl extends Pick<PingControl, "room" | "spare"> {
+export interface RoomElsewhereControl extends Pick<PingMessage, "room" | "spare"> {
   readonly kind: "roomElsewhere";
   /** The node. */
   readonly node: NodeId;
@@ -149,7 +132,6 @@ export type Control =
   | RefuseControl
   | AcceptControl
   | PeerJoinedControl
-  | PingControl
   | RoomElsewhereControl
   | ClosingControl
   | AbortControl
@@ -180,13 +162,6 @@ const SHAPES: Shapes<Control> = {
   refuse: { code: word, reason: text },
   accept: { node },
   peerJoined: { id: node, address, port },
-  ping: {
-    sent: integer(1, U32_MAX),
-    echo: integer(0, U32_MAX),
-    room: integer(0, U32_MAX),
-    spare: integer(0, U32_MAX),
-    threads: integer(0, CALL_SLOTS_MAX),
-  },
   roomElsewhere: { node, room: integer(0, U32_MAX), spare: integer(0, U32_MAX) },
   closing: {},
   abort: { node, reason: text },

@@ -19,6 +19,8 @@ export type Frame =
   | Extract<Decoded, { kind: "message" }>
   /** A message about a semaphore, a barrier or a mutex. */
   | Extract<Decoded, { kind: "sync" | "rpc" }>
+  /** A sign of life. */
+  | Extract<Decoded, { kind: "ping" }>
   /** A control message. */
   | { readonly kind: "control"; readonly control: Control }
   /** Bytes that are not of the protocol, after which this framer yields no frame. */
@@ -84,6 +86,7 @@ export class Framer {
         this.#payloadBytes = decoded.payloadBytes;
         return decoded;
       case "sync":
+      case "ping":
         this.#start += decoded.size;
         return decoded;
       case "control": {

@@ -79,6 +79,8 @@ export const FrameType = {
   RpcAnswer: 19,
   /** What nodes of a barrier's tree tell each other; `sync_frames.ts` has its fields. */
   Gather: 39,
+  /** A node's sign of life; `ping_frames.ts` has its fields. */
+  Ping: 40,
   /** Not about pages: a body in MessagePack follows the header. */
   Control: 64,
 } as const;

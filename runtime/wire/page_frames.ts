@@ -37,6 +37,7 @@ import {
 import { type Malformed, malformed } from "./reason.ts";
 import { getU16, getU32, putU32 } from "./bytes.ts";
 import { type Message, NO_NODES, type NodeId } from "../protocol/coherence/messages.ts";
+import { decodePing, type PingDecoded } from "./ping_frames.ts";
 import { decodeRpcFrame, type RpcDecoded } from "./rpc_frames.ts";
 import { decodeSyncFrame } from "./sync_frames.ts";
 import type { SyncMessage } from "../protocol/sync/messages.ts";
@@ -63,6 +64,8 @@ export type Decoded =
    * follow.
    */
   | Extract<RpcDecoded, { kind: "rpc" }>
+  /** A ping of `size` bytes. */
+  | Extract<PingDecoded, { kind: "ping" }>
   /** A control message of `size` bytes; `body` is a view of the bytes that were decoded. */
   | { readonly kind: "control"; readonly body: Uint8Array; readonly size: number }
   /** No frame; the bytes behind it cannot be trusted either. */
@@ -161,6 +164,7 @@ export function decodeFrame(
   if (type === FrameType.Sync || type === FrameType.SyncReply || type === FrameType.Gather) {
     return decodeSyncFrame(type, bytes, start, available, length);
   }
+  if (type === FrameType.Ping) return decodePing(bytes, start, length);
   if (type === FrameType.RpcCall || type === FrameType.RpcAnswer) {
     return decodeRpcFrame(type, bytes, start, available, length);
   }

@@ -98,8 +98,8 @@ const RUN_KINDS = ["request to read", "forward of a read", "invalidate", "acknow
 
 const MALFORMED: MalformedCases = [
   ["BadMagic", [["leave", Offset.Magic, [0x45]], ["leave", Offset.Magic + 1, [0x54]]]],
-  ["BadVersion", [["leave", Offset.Version, [0]], ["ping", Offset.Version, [1]], [
-    "ping",
+  ["BadVersion", [["leave", Offset.Version, [0]], ["accept", Offset.Version, [1]], [
+    "accept",
     Offset.Version,
     [PROTOCOL_VERSION + 1],
   ]]],
@@ -114,9 +114,9 @@ const MALFORMED: MalformedCases = [
     ["leave", Offset.Length, [0]],
     ["leave", Offset.Length, HUGE],
     ["grant of zeros", Offset.Length, [(MESSAGE_MAX_BYTES + 1) & 255, MESSAGE_MAX_BYTES >> 8]],
-    ["ping", Offset.Length, [FRAME_HEADER_BYTES]],
-    ["ping", Offset.Length, [1, 0, CONTROL_MAX_BYTES >> 16]],
-    ["ping", Offset.Length, HUGE],
+    ["accept", Offset.Length, [FRAME_HEADER_BYTES]],
+    ["accept", Offset.Length, [1, 0, CONTROL_MAX_BYTES >> 16]],
+    ["accept", Offset.Length, HUGE],
   ]],
   ["LengthMismatch", [
     ["leave", Offset.Length, [FRAME_HEADER_BYTES + 1]],
@@ -150,9 +150,9 @@ const MALFORMED: MalformedCases = [
     ["request to read", Offset.Node, [1]],
     ["grant of zeros", Offset.Node + 1, [1]],
     ["done", Offset.Node + 3, [1]],
-    ["ping", Offset.PayloadBytes + 3, [1]],
-    ["ping", Offset.Flags, [1]],
-    ["ping", Offset.PayloadChecksum + 3, [1]],
+    ["accept", Offset.PayloadBytes + 3, [1]],
+    ["accept", Offset.Flags, [1]],
+    ["accept", Offset.PayloadChecksum + 3, [1]],
     ["leave", Offset.PayloadChecksum, [1]],
     ["grant of packed data", Offset.PayloadChecksum + 3, [1]],
     ...WITHOUT_PAYLOAD.map(({ label }) => [label, Offset.Flags, [1]] as const),
@@ -189,7 +189,7 @@ const MALFORMED: MalformedCases = [
 Deno.test("decodeFrame: every malformed field has its reason", (t) => checkMalformed(t, MALFORMED));
 
 Deno.test("decodeFrame: no reason of a frame is left out", () => {
-  const others = /^(Control|NotControl|KeyExpected|Rpc|Sync)|ChecksumMismatch$/;
+  const others = /^(Control|NotControl|KeyExpected|Ping|Rpc|Sync)|ChecksumMismatch$/;
   const reasons = FRAME_REASONS.filter((reason) => !others.test(reason));
   assertEquals(MALFORMED.map(([reason]) => reason).sort(), reasons.sort());
 });

@@ -1,6 +1,6 @@
 /**
  * All messages between nodes, as one union: a message passes unchanged from the part that makes it
- * to the part that acts on it. Its `kind` identifies the family as well, so the four families must
+ * to the part that acts on it. Its `kind` identifies the family as well, so the five families must
  * not have a kind in common.
  */
 
@@ -10,11 +10,12 @@ import type { BarrierTreeMessage, SyncMessage } from "../protocol/sync/messages.
 import type { Control, RoomElsewhereControl } from "./control.ts";
 import type { DebtControl } from "./debt_control.ts";
 import { PAGE_MESSAGES } from "./page_messages.ts";
+import type { PingMessage } from "./ping_frames.ts";
 import type { RpcMessage } from "./rpc_frames.ts";
 import type { StatsControl, StatsRequestControl } from "./status_control.ts";
 
 /** A message from one node to another. */
-export type PeerMessage = Message | SyncMessage | RpcMessage | Control;
+export type PeerMessage = Message | SyncMessage | RpcMessage | PingMessage | Control;
 
 /** A message that the engine of a member acts on. The other ones are about membership. */
 export type EngineMessage =

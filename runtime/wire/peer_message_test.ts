@@ -14,7 +14,7 @@ Deno.test("isPageMessage and isControl tell their families from each other and f
     assertEquals(familiesOf(kind), [true, false], kind);
   }
   for (const [, { kind }] of CONTROLS) assertEquals(familiesOf(kind), [false, true], kind);
-  for (const kind of ["sync", "syncReply", "rpcCall", "rpcAnswer"]) {
+  for (const kind of ["sync", "syncReply", "gather", "rpcCall", "rpcAnswer", "ping"]) {
     assertEquals(familiesOf(kind), [false, false], kind);
   }
 });

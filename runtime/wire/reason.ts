@@ -58,6 +58,10 @@ export type FrameReason =
   | "RpcNameInvalid"
   /** More arguments, or a longer result, than a remote call carries. */
   | "RpcPayloadTooLong"
+  /** A ping that is not numbered. */
+  | "PingWithoutNumber"
+  /** A ping with more threads than a node has places for. */
+  | "PingThreadsOutOfBounds"
   /** The body of a control message is not one map of MessagePack. */
   | "ControlNotMap"
   /** A control message without a kind that this version knows. */
@@ -117,6 +121,8 @@ const TEXTS: Readonly<Record<FrameReason, string>> = {
   SyncNameInvalid: "has a name that is not UTF-8",
   RpcNameInvalid: "has a procedure's name that is not UTF-8",
   RpcPayloadTooLong: "announces more bytes than a remote call carries",
+  PingWithoutNumber: "is a ping without a number",
+  PingThreadsOutOfBounds: "is a ping with more threads than a node can have",
   ControlNotMap: "has a body that is not one map of MessagePack",
   ControlKindUnknown: "has an unknown kind of control message",
   ControlFieldMissing: "has a control message with a field missing",

@@ -17,6 +17,7 @@ import type { FrameBounds } from "../../runtime/wire/check.ts";
 import { decodeControl, encodeControl } from "../../runtime/wire/control.ts";
 import { describeFrameReason, FRAME_REASONS, type Malformed } from "../../runtime/wire/reason.ts";
 import type { Message } from "../../runtime/protocol/coherence/messages.ts";
+import { encodePing } from "../../runtime/wire/ping_frames.ts";
 import { encodeRpc, RPC_FRAME_MAX_BYTES } from "../../runtime/wire/rpc_frames.ts";
 import { encodeSync, SYNC_MAX_BYTES } from "../../runtime/wire/sync_frames.ts";
 import type { Random } from "../simulator/coherence/random.ts";
@@ -122,6 +123,9 @@ function check(decoded: Decoded, bytes: Uint8Array, bounds: FrameBounds | undefi
       assertSame(bytes, size, encodeRpc(message, payloadBytes, scratch, 0, payloadChecksum));
       return message.kind;
     }
+    case "ping":
+      assertSame(bytes, decoded.size, encodePing(decoded.message, scratch, 0));
+      return decoded.message.kind;
     case "control":
       assert(decoded.size <= bytes.length);
       assert(decoded.body.length === decoded.size - FRAME_HEADER_BYTES);

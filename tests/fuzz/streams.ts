@@ -89,7 +89,7 @@ function read(bytes: Uint8Array, bounds: FrameBounds | undefined): Heard {
       const control = decodeControl(decoded.body);
       if (control.kind === "malformed") return [...heard, control.reason];
       heard.push(control.control.kind);
-    } else if (decoded.kind === "sync") {
+    } else if (decoded.kind === "sync" || decoded.kind === "ping") {
       heard.push(decoded.message.kind);
     } else {
       const payload = bytes.subarray(at, at + decoded.payloadBytes);
@@ -129,6 +129,7 @@ function hear(bytes: Uint8Array, bounds: FrameBounds | undefined, piece: () => n
         heard.push(frame.control.kind);
         break;
       case "sync":
+      case "ping":
         heard.push(frame.message.kind);
         break;
       case "message":

@@ -25,7 +25,7 @@ async function askForPage(node: RemoteNode) {
   const next = async <Kind extends Frame["kind"]>(kind: Kind, said: string) => {
     for (;;) {
       const found = framer.next(BOUNDS);
-      if (found.kind === "control" && found.control.kind === "ping") continue;
+      if (found.kind === "ping") continue;
       if (found.kind === kind) return found as Extract<Frame, { kind: Kind }>;
       if (found.kind !== "need") throw new Error(`${Deno.inspect(found)} instead of ${said}`);
       const read = await connection.read(framer.space);

@@ -6,6 +6,7 @@ import type { TdsmError } from "../../runtime/errors.ts";
 import { crc32c } from "../../runtime/wire/crc32c.ts";
 import { type Control, isControl, ROOM_UNLIMITED } from "../../runtime/wire/control.ts";
 import type { EngineMessage, PeerMessage } from "../../runtime/wire/peer_message.ts";
+import type { PingMessage } from "../../runtime/wire/ping_frames.ts";
 import type { GrantMessage, NodeId } from "../../runtime/protocol/coherence/messages.ts";
 import type { SyncRequest } from "../../runtime/protocol/sync/messages.ts";
 import type { RegionSettings } from "../../runtime/wire/region_settings.ts";
@@ -201,7 +202,7 @@ export async function startThree(): Promise<ThreeMembers> {
 /** The other side of a connection, which sends what the test says. */
 export class ScriptedPeer implements Disposable {
   readonly link: Link;
-  readonly #heard: Control[] = [];
+  readonly #heard: (Control | PingMessage)[] = [];
   readonly #messages: PeerMessage[] = [];
   #ended = false;
   #wake: () => void = () => {};
@@ -210,7 +211,7 @@ export class ScriptedPeer implements Disposable {
   readonly #handlers: LinkHandlers = {
     target: () => undefined,
     received: (message) => {
-      if (isControl(message)) this.#heard.push(message);
+      if (message.kind === "ping" || isControl(message)) this.#heard.push(message);
       else this.#messages.push(message);
       this.#wake();
     },
@@ -247,7 +248,7 @@ export class ScriptedPeer implements Disposable {
   }
 
   /** The next control message; `undefined` after the end. */
-  async next(): Promise<Control | undefined> {
+  async next(): Promise<Control | PingMessage | undefined> {
     while (this.#heard.length === 0 && !this.#ended) {
       await new Promise<void>((resolve) => this.#wake = resolve);
     }

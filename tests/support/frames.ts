@@ -262,7 +262,6 @@ export const CONTROLS: readonly (readonly [label: string, control: Control])[] =
   ["refuse", { kind: "refuse", code: "RegionMismatch", reason: "the region has 64 MiB" }],
   ["accept", { kind: "accept", node: 2 }],
   ["peer joined", { kind: "peerJoined", id: 4, address: "node-4.example", port: 40_002 }],
-  ["ping", { kind: "ping", sent: 70_000, echo: 300, room: 0xffff_ffff, spare: 7, threads: 3 }],
   ["room elsewhere", { kind: "roomElsewhere", node: 4, room: 70_000, spare: 300 }],
   ["closing", { kind: "closing" }],
   ["abort", { kind: "abort", node: 2, reason: "RangeError: of the program" }],

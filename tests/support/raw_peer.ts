@@ -8,21 +8,26 @@ import {
   decodeControl,
   encodeControl,
   type HelloControl,
-  type PingControl,
   ROOM_UNLIMITED,
 } from "../../runtime/wire/control.ts";
+import { encodePing, type PingMessage } from "../../runtime/wire/ping_frames.ts";
 import { FRAME_HEADER_BYTES, Offset, PROTOCOL_VERSION } from "../../runtime/wire/layout.ts";
 
 /**
- * Makes the frame of a control message.
+ * Makes the frame of a message about the cluster.
  *
- * @param control The message.
+ * @param message The message.
  * @param version The version in its header.
  * @returns The frame.
  */
-export function controlFrame(control: Control, version: number = PROTOCOL_VERSION): Uint8Array {
+export function controlFrame(
+  message: Control | PingMessage,
+  version: number = PROTOCOL_VERSION,
+): Uint8Array {
   const bytes = new Uint8Array(CONTROL_MAX_BYTES);
-  const size = encodeControl(control, bytes, 0);
+  const size = message.kind === "ping"
+    ? encodePing(message, bytes, 0)
+    : encodeControl(message, bytes, 0);
   bytes[Offset.Version] = version;
   return bytes.slice(0, size);
 }
@@ -40,7 +45,7 @@ export const HELLO: HelloControl = {
 };
 
 /** The first ping of a node that has received none. */
-export const PING: PingControl = {
+export const PING: PingMessage = {
   kind: "ping",
   sent: 1,
   echo: 0,
