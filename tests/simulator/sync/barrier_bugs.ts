@@ -38,6 +38,26 @@ class ForgetfulDesk extends SyncDesk {
   }
 }
 
+class DeafDesk extends SyncDesk {
+  readonly #parents = new Map<string, NodeId>();
+  override tell(...[to, message]: Parameters<SyncDesk["tell"]>): void {
+    const key = `${message.tree} ${to}`;
+    if (message.kind === "barrierTree") this.#parents.set(key, message.parent);
+    const isDissolved = message.kind === "gather" && message.step === GatherStep.Dissolved;
+    if (!isDissolved || this.serves(this.#parents.get(key)!)) super.tell(to, message);
+  }
+}
+
+class StaleGatherer extends BarrierGatherer {
+  protected override isGathered(
+    { plan, kept, reported, generation }: Parameters<BarrierGatherer["isGathered"]>[0],
+  ): boolean {
+    // All children have reported in the generation before.
+    const isComplete = generation > 0 || reported.size === plan.children.length;
+    return kept.length >= plan.arrivals && isComplete;
+  }
+}
+
 class MixingGatherer extends BarrierGatherer {
   readonly #generations = new Map<number, number>();
   override receive(from: NodeId, message: GatherMessage): void {
@@ -94,18 +114,29 @@ export const PLANTED_BARRIER_BUGS: readonly PlantedBarrierBug[] = [
   {
     name: "the root releases a barrier before its last child has reported",
     parts: { ...BARRIER_PARTS, Barriers: HastyRoot },
-    finding: /goes on, and node \d has not arrived|which is not due/,
+    finding: /goes on, and node \d+ has not arrived|which is not due/,
   },
   {
     name: "a node reports before its last child has",
     parts: { ...BARRIER_PARTS, BarrierGatherer: HastyGatherer },
-    finding: /goes on, and node \d has not arrived|which is not due/,
+    finding: /goes on, and node \d+ has not arrived|which is not due/,
   },
   {
     name: "the nodes below a node that is gone are forgotten",
     parts: { ...BARRIER_PARTS, SyncDesk: ForgetfulDesk },
     finding:
       /is kept, and nobody knows|may go on, and is not told|was taken back, and|is in \d trees/,
+  },
+  {
+    name: "nodes whose parent is gone are not told, and report to it for ever",
+    parts: { ...BARRIER_PARTS, SyncDesk: DeafDesk },
+    finding:
+      /is kept, and nobody knows|may go on, and is not told|was taken back, and|is in \d trees/,
+  },
+  {
+    name: "a report of the last round counts for this one",
+    parts: { ...BARRIER_PARTS, BarrierGatherer: StaleGatherer },
+    finding: /goes on, and node \d+ has not arrived|which is not due/,
   },
   {
     name: "a generation that is complete is taken for the one under way",
@@ -115,7 +146,7 @@ export const PLANTED_BARRIER_BUGS: readonly PlantedBarrierBug[] = [
   {
     name: "an arrival is taken back that is reported",
     parts: { ...BARRIER_PARTS, BarrierGatherer: FickleGatherer },
-    finding: /goes on, and node \d has not arrived|may go on, and is answered/,
+    finding: /goes on, and node \d+ has not arrived|may go on, and is answered/,
   },
   {
     name: "a node keeps arrivals for ever",
@@ -125,7 +156,7 @@ export const PLANTED_BARRIER_BUGS: readonly PlantedBarrierBug[] = [
   {
     name: "reports ahead of their trees are counted for all senders together",
     parts: { ...BARRIER_PARTS, BarrierGatherer: SharingGatherer },
-    finding: /node \d, to node \d: step 1 .* is not due/,
+    finding: /node \d+, to node \d+: step 1 .* is not due/,
   },
   {
     name: "reports ahead of their trees are not counted",
@@ -140,6 +171,6 @@ export const PLANTED_BARRIER_BUGS: readonly PlantedBarrierBug[] = [
   {
     name: "a tree waits for a node that leaves",
     parts: { ...BARRIER_PARTS, Barriers: LoyalBarriers },
-    finding: /lets \d+ go|is kept, and nobody knows|may go on, and is not told|is in \d trees/,
+    finding: /tree \d+ waits for \d+/,
   },
 ];

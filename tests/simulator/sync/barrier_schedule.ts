@@ -15,6 +15,10 @@ import {
 import { type Failure, firstFailure } from "./first_failure.ts";
 
 const NAMES = ["a", "b"];
+/** How many of a hundred schedules have trees as real nodes do, of as many nodes. */
+const LARGE_PERCENT = 2;
+/** How many times the steps of others these take. */
+const LARGE_STEPS = 5;
 /** More steps than it takes to deliver all that is on its way. */
 const DRAIN_STEPS_MAX = 20_000;
 
@@ -24,9 +28,12 @@ class BarrierSchedule {
   readonly #world: BarrierWorld;
   /** How many threads of each node meet at each barrier. */
   readonly #shares: ReadonlyMap<number, number>;
-  readonly #parties: number;
+  /** The parties that threads agree on: at first all, and in some schedules those that are left. */
+  #parties: number;
+  readonly #adapts: boolean;
   /** How many of a thousand steps do what is different. */
   readonly #oddness: number;
+  readonly #steps: number;
   /** A link on which messages take longer than on others, if there is one. */
   readonly #slow: string | undefined;
 
@@ -38,11 +45,11 @@ class BarrierSchedule {
   ) {
     const random = new Random(seed);
     this.#random = random;
-    const nodes = random.between(2, 8);
+    const isLarge = random.chance(LARGE_PERCENT);
+    const nodes = isLarge ? SYNC_LIMITS.treeNodes + random.between(1, 8) : random.between(2, 8);
     const limits = {
       ...SYNC_LIMITS,
-      treeNodes: 1,
-      treeRadix: random.between(2, 3),
+      ...(isLarge ? {} : { treeNodes: 1, treeRadix: random.between(2, 3) }),
       treeRounds: random.between(2, 4),
       treeUses: random.chance(20) ? random.between(1, 3) : SYNC_LIMITS.treeUses,
       rounds: random.chance(10) ? 1 : SYNC_LIMITS.rounds,
@@ -51,16 +58,17 @@ class BarrierSchedule {
     const isRootParty = random.chance(70);
     const share = (id: number) => id === 1 && !isRootParty ? 0 : random.chance(80) ? 1 : 2;
     this.#shares = new Map(this.#world.nodes.map(({ id }) => [id, share(id)]));
-    this.#parties = [...this.#shares.values()].reduce((sum, count) => sum + count, 0);
-    this.#oddness = random.chance(50) ? random.between(5, 60) : 0;
+    this.#parties = this.#sharesLeft();
+    this.#adapts = random.chance(70);
+    this.#oddness = random.chance(50) ? random.between(5, 60) / (isLarge ? LARGE_STEPS : 1) : 0;
+    this.#steps = random.between(50, 400) * (isLarge ? LARGE_STEPS : 1);
     // What a node says to another one comes ahead of what the directory node has said to it before.
     this.#slow = random.chance(50) ? `1 ${random.between(2, nodes)}` : undefined;
   }
 
   /** Runs it to its end. */
   run(): void {
-    const steps = this.#random.between(50, 400);
-    for (let step = 0; step < steps; step++) {
+    for (let step = 0; step < this.#steps; step++) {
       if (this.#random.below(1000) < this.#oddness) this.#differ();
       else if (this.#random.chance(60)) this.#deliver();
       else this.#arrive();
@@ -79,6 +87,10 @@ class BarrierSchedule {
       this.#drain();
       if (this.#open().length > 0) throw new Error("those that are left cannot meet");
     }
+  }
+
+  #sharesLeft(): number {
+    return this.#world.working.reduce((sum, { id }) => sum + this.#shares.get(id)!, 0);
   }
 
   #open() {
@@ -128,6 +140,7 @@ class BarrierSchedule {
     if (node.id === 1) return;
     if (random.chance(40)) world.leave(node);
     else world.die(node, (length) => random.between(0, length));
+    if (this.#adapts && this.#sharesLeft() > 0) this.#parties = this.#sharesLeft();
   }
 
   /** All that is on its way arrives, all nodes that end are gone, and time passes. */

@@ -4,7 +4,7 @@
  * when so many threads wait at the same time, and each of them is then told so, once.
  */
 
-import { BARRIER_TREE_USES_MAX } from "../../../runtime/limits.ts";
+import { BARRIER_TREE_NODES, BARRIER_TREE_USES_MAX } from "../../../runtime/limits.ts";
 import { DIRECTORY_NODE, type NodeId } from "../../../runtime/protocol/coherence/messages.ts";
 import { BarrierGatherer } from "../../../runtime/protocol/sync/barrier_gatherer.ts";
 import type { SyncLimits } from "../../../runtime/protocol/sync/desk.ts";
@@ -43,6 +43,8 @@ export interface BarrierCoverage {
   byTree: number;
   /** A tree in which a node stands between others and the root. */
   deep: number;
+  /** A tree of as many nodes as it takes on real ones. */
+  large: number;
   /** A tree was dissolved. */
   dissolved: number;
   /** Its generation was complete, which a node learned by that. */
@@ -70,6 +72,7 @@ export function newBarrierCoverage(): BarrierCoverage {
     byDesk: 0,
     byTree: 0,
     deep: 0,
+    large: 0,
     dissolved: 0,
     overtaken: 0,
     forwarded: 0,
@@ -308,6 +311,10 @@ export class BarrierWorld {
       if (node.life === "dead") this.#synchronizer.peerLost(node.id);
       else this.#synchronizer.peerLeft(node.id);
     });
+    for (const { isAlive, plans, number } of this.#trees.values()) {
+      const isLeft = plans.keys().some((id) => !this.nodes[id - 1]!.isLost);
+      if (isAlive && isLeft && plans.has(node.id)) fail(`tree ${number} waits for ${node.id}`);
+    }
     node.isGone = node.life === "dead";
     if (node.isGone) this.#tellGone(node);
   }
@@ -439,6 +446,7 @@ export class BarrierWorld {
     for (const number of new Set(numbers)) {
       const { plans } = this.#trees.get(number)!;
       if ([...plans.values()].some(({ children }) => children.length > 0)) this.coverage.deep++;
+      if (plans.size >= BARRIER_TREE_NODES) this.coverage.large++;
       for (const [node, { parent, children }] of plans) {
         const isKnown = parent === DIRECTORY_NODE || plans.get(parent)!.children.includes(node);
         const isTheirs = children.every((child) => plans.get(child)?.parent === node);
