@@ -238,14 +238,32 @@ Deno.test("an unknown task is refused before anything is fetched", async () => {
   assertEquals(project.fetched(), []);
 });
 
+Deno.test("a task without flags of its own tells its help, does nothing, and refuses any", async () => {
+  using project = new Project();
+  const { tasks } = JSON.parse(Deno.readTextFileSync(`${ROOT}/deno.json`));
+  for (const task of ["build", "build:engine", "check", "test"]) {
+    for (const flag of ["-h", "--help"]) {
+      const { code, stdout } = await project.run([task, flag]);
+      assertEquals(code, 0);
+      const [usage, told] = stdout.split("\n\n");
+      assertMatch(usage!, new RegExp(`^Usage: \\./tdsm ${task}( |$)`));
+      assertEquals(told!.trim().replaceAll(/\s+/g, " "), `${task} ${tasks[task].description}`);
+    }
+    if (task === "test") continue;
+    const { code, stderr } = await project.run([task, "--fix"]);
+    assertEquals([code, stderr], [2, `tdsm: ${task} takes no arguments\n`]);
+  }
+  assertEquals(project.fetched(), []);
+});
+
 Deno.test("what is missing is fetched once, and the task gets its arguments", async () => {
   using project = new Project();
-  const args = ["build", "two words", "--flag"];
+  const args = ["memtest", "two words", "--flag"];
   for (const progress of [/fetching Deno.*\n.*fetching Zig/, /^$/]) {
     const { code, stdout, stderr } = await project.run(args);
     assertMatch(stderr, progress);
     assertEquals(code, 0);
-    const task = `deno task --quiet --config ${project.root}/deno.json build two words --flag\n`;
+    const task = `deno task --quiet --config ${project.root}/deno.json memtest two words --flag\n`;
     const zig = `TDSM_ZIG=${project.root}/.tools/zig-${project.versions.get("zig")}/ziglang/zig\n`;
     assertStringIncludes(stdout, task + zig);
   }
