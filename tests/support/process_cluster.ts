@@ -20,6 +20,15 @@ const REMOTE_NODE = fileURLToPath(new URL("../nodes/programs/remote_node.ts", im
 /** The processes of one test. */
 export class ProcessCluster implements AsyncDisposable {
   readonly #processes: TestProcess[] = [];
+  readonly #waitMaxMs: number;
+
+  /**
+   * @param waitMaxMs How long any one wait may take, in milliseconds: more only for programs that
+   *   compute for long.
+   */
+  constructor(waitMaxMs: number = WAIT_MAX_MS) {
+    this.#waitMaxMs = waitMaxMs;
+  }
 
   /**
    * Starts a process.
@@ -90,8 +99,8 @@ export class ProcessCluster implements AsyncDisposable {
    */
   async bounded<Value>(what: string, promise: Promise<Value>): Promise<Value> {
     const timeout = Promise.withResolvers<never>();
-    const late = (): void => timeout.reject(new Error(`nothing within ${WAIT_MAX_MS} ms`));
-    const timer = setTimeout(late, WAIT_MAX_MS);
+    const late = (): void => timeout.reject(new Error(`nothing within ${this.#waitMaxMs} ms`));
+    const timer = setTimeout(late, this.#waitMaxMs);
     try {
       return await Promise.race([promise, timeout.promise]);
     } catch (cause) {
