@@ -6,11 +6,12 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { type Browser, chromium, type Page } from "playwright-core";
 import { ProcessCluster, RemoteNode } from "../support/process_cluster.ts";
+import { testsWith } from "./needs.ts";
 
 const CHROMIUM = "/usr/bin/chromium";
 const WAIT_MAX_MS = 60_000;
 /** Chromium keeps connections and timers of its own. */
-const SANITIZERS = { sanitizeOps: false, sanitizeResources: false };
+const test = testsWith(["chromium"], { sanitizeOps: false, sanitizeResources: false });
 
 /** A browser that looks at a dashboard. */
 class Looker implements AsyncDisposable {
@@ -107,9 +108,8 @@ async function work(nodes: readonly RemoteNode[]): Promise<void> {
   }
 }
 
-Deno.test(
+test(
   "dashboard: the page that nodes fight over is found in three clicks",
-  SANITIZERS,
   async () => {
     await using cluster = new ProcessCluster();
     const { url, join } = await watch(cluster, "--dashboard=0");
@@ -142,9 +142,8 @@ Deno.test(
   },
 );
 
-Deno.test(
+test(
   "dashboard: a node that dies is missed, and a cluster that ends is said to",
-  SANITIZERS,
   async () => {
     await using cluster = new ProcessCluster();
     const directory = await cluster.host();
@@ -170,7 +169,7 @@ Deno.test(
   },
 );
 
-Deno.test("dashboard: dark, in a narrow window and by the keyboard alone", SANITIZERS, async () => {
+test("dashboard: dark, in a narrow window and by the keyboard alone", async () => {
   await using cluster = new ProcessCluster();
   const { url, join } = await watch(cluster, "--dashboard=0");
   await work([await join(), await join()]);
@@ -204,9 +203,8 @@ Deno.test("dashboard: dark, in a narrow window and by the keyboard alone", SANIT
   assertEquals(looker.errors, []);
 });
 
-Deno.test(
+test(
   "dashboard: beyond loopback a browser without the token sees one line",
-  SANITIZERS,
   async () => {
     await using cluster = new ProcessCluster();
     const { url } = await watch(cluster, "--dashboard=0.0.0.0:0");
@@ -223,7 +221,7 @@ Deno.test(
   },
 );
 
-Deno.test("dashboard: 64 nodes, all of which are shown", SANITIZERS, async () => {
+test("dashboard: 64 nodes, all of which are shown", async () => {
   await using cluster = new ProcessCluster();
   const { url, join } = await watch(cluster, "--dashboard=0");
   const hosts = await Promise.all([join(), join(), join()]);

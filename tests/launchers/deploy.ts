@@ -7,21 +7,17 @@ import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
 import { withFolder } from "../support/folder.ts";
+import { testsWith } from "./needs.ts";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const DEPLOY = `${ROOT}/examples/deploy`;
 
 /** Runs a command; returns its exit code, and all that it printed. */
 async function run(command: string, ...args: string[]): Promise<[code: number, text: string]> {
-  try {
-    const { code, stdout, stderr } = await new Deno.Command(command, { args, stdin: "null" })
-      .output();
-    const decoder = new TextDecoder();
-    return [code, decoder.decode(stdout) + decoder.decode(stderr)];
-  } catch (cause) {
-    const where = command === "runc" ? "runc" : "systemd";
-    throw new Error(`${command} is not installed: Debian has it in ${where}`, { cause });
-  }
+  const { code, stdout, stderr } = await new Deno.Command(command, { args, stdin: "null" })
+    .output();
+  const decoder = new TextDecoder();
+  return [code, decoder.decode(stdout) + decoder.decode(stderr)];
 }
 
 /** Runs a command in a container without capabilities, which sees the files of this machine. */
@@ -57,24 +53,26 @@ async function contained(
   return await run("unshare", "--mount", "--propagation", "private", "sh", "-c", script);
 }
 
-Deno.test("deploy: nodes run under the profile, which keeps from a container what it should", async () => {
-  await run("runc", "--version");
-  const seccomp = JSON.parse(await Deno.readTextFile(`${DEPLOY}/seccomp.json`));
-  await withFolder(async (folder) => {
-    const launch = ["deno", "run", "-A", "runtime/cli/launch.ts", "-n", "2", "examples/hello.ts"];
-    const [code, text] = await contained(folder, seccomp, ...launch);
-    assertEquals(code, 0, text);
-    for (const id of [1, 2]) assertStringIncludes(text, `[${id}] Node ${id} of 2 reads 200000`);
-    // Without the profile this makes a namespace of users, whatever capabilities there are.
-    const unshare = ["unshare", "--user", "true"];
-    assertEquals((await contained(folder, undefined, ...unshare))[0], 0);
-    const [refused, why] = await contained(folder, seccomp, ...unshare);
-    assertEquals(refused, 1, why);
-    assertStringIncludes(why, "Operation not permitted");
-  });
-});
+testsWith(["runc", "ip"])(
+  "deploy: nodes run under the profile, which keeps from a container what it should",
+  async () => {
+    const seccomp = JSON.parse(await Deno.readTextFile(`${DEPLOY}/seccomp.json`));
+    await withFolder(async (folder) => {
+      const launch = ["deno", "run", "-A", "runtime/cli/launch.ts", "-n", "2", "examples/hello.ts"];
+      const [code, text] = await contained(folder, seccomp, ...launch);
+      assertEquals(code, 0, text);
+      for (const id of [1, 2]) assertStringIncludes(text, `[${id}] Node ${id} of 2 reads 200000`);
+      // Without the profile this makes a namespace of users, whatever capabilities there are.
+      const unshare = ["unshare", "--user", "true"];
+      assertEquals((await contained(folder, undefined, ...unshare))[0], 0);
+      const [refused, why] = await contained(folder, seccomp, ...unshare);
+      assertEquals(refused, 1, why);
+      assertStringIncludes(why, "Operation not permitted");
+    });
+  },
+);
 
-Deno.test("deploy: systemd finds nothing wrong with the units", async () => {
+testsWith(["systemd-analyze"])("deploy: systemd finds nothing wrong with the units", async () => {
   await withFolder(async (folder) => {
     for (const name of ["tdsm-directory.service", "tdsm-node.service"]) {
       const unit = await Deno.readTextFile(`${DEPLOY}/${name}`);

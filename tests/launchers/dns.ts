@@ -2,9 +2,12 @@
 
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { ProcessCluster, RemoteNode } from "../support/process_cluster.ts";
+import { testsWith } from "./needs.ts";
 import { TwoMachines } from "./two_machines.ts";
 
-Deno.test("dns: the node on the machine that has the name hosts, others join in any order", async () => {
+const test = testsWith(["ip"]);
+
+test("dns: the node on the machine that has the name hosts, others join in any order", async () => {
   await using machines = await TwoMachines.make();
   await using cluster = new ProcessCluster();
   const env = { TDSM_KEY: new Uint8Array(32).fill(2).toBase64() };
@@ -19,7 +22,7 @@ Deno.test("dns: the node on the machine that has the name hosts, others join in 
   assertEquals(await nodes[1]!.load(0), 6);
 });
 
-Deno.test("dns: a name of several machines, and nodes without a key, are refused", async () => {
+test("dns: a name of several machines, and nodes without a key, are refused", async () => {
   await using machines = await TwoMachines.make();
   await using cluster = new ProcessCluster();
   const start = (name: string, env: Record<string, string>) =>

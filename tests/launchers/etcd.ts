@@ -3,6 +3,9 @@
 import { assertEquals } from "@std/assert";
 import { ETCD_LEASE_S } from "../../runtime/limits.ts";
 import { ProcessCluster, RemoteNode, type TestProcess } from "../support/process_cluster.ts";
+import { testsWith } from "./needs.ts";
+
+const test = testsWith(["etcd"]);
 
 /** An etcd of one member, on ports of its own. */
 class Etcd implements AsyncDisposable {
@@ -35,12 +38,8 @@ class Etcd implements AsyncDisposable {
       `--advertise-client-urls=${this.url}`,
       `--listen-peer-urls=${peers}`,
     ];
-    try {
-      const command = new Deno.Command("etcd", { args, stdout: "null", stderr: "null" });
-      this.#process = command.spawn();
-    } catch (cause) {
-      throw new Error("etcd is not installed: Debian has it in etcd-server", { cause });
-    }
+    const command = new Deno.Command("etcd", { args, stdout: "null", stderr: "null" });
+    this.#process = command.spawn();
     const giveUpAt = performance.now() + 60_000;
     // It tells nobody that it is ready.
     while (!await this.#answers()) {
@@ -108,7 +107,7 @@ function start(cluster: ProcessCluster, etcd: Etcd, prefix: string, nodes: numbe
   );
 }
 
-Deno.test("etcd: of nodes that start at once one hosts; its record goes with it", async () => {
+test("etcd: of nodes that start at once one hosts; its record goes with it", async () => {
   await using etcd = await Etcd.start();
   await using cluster = new ProcessCluster();
   const nodes = await start(cluster, etcd, "tdsm/a", 4);
@@ -123,7 +122,7 @@ Deno.test("etcd: of nodes that start at once one hosts; its record goes with it"
   assertEquals(await etcd.values(), []);
 });
 
-Deno.test("etcd: clusters of two prefixes do not mix", async () => {
+test("etcd: clusters of two prefixes do not mix", async () => {
   await using etcd = await Etcd.start();
   await using cluster = new ProcessCluster();
   const [a, b] = await Promise.all([start(cluster, etcd, "a", 2), start(cluster, etcd, "b", 2)]);
@@ -132,7 +131,7 @@ Deno.test("etcd: clusters of two prefixes do not mix", async () => {
   assertEquals([await a[1]!.load(0), await b[1]!.load(0)], [1, 2]);
 });
 
-Deno.test("etcd: the record of a node that is killed goes, and nodes begin anew", async () => {
+test("etcd: the record of a node that is killed goes, and nodes begin anew", async () => {
   await using etcd = await Etcd.start();
   await using cluster = new ProcessCluster();
   const [old] = await start(cluster, etcd, "a", 1);
@@ -143,7 +142,7 @@ Deno.test("etcd: the record of a node that is killed goes, and nodes begin anew"
   assertEquals(nodes.map(({ info }) => info.id), [1, 2]);
 });
 
-Deno.test("etcd: the record stays while the program computes, for longer than its lease", async () => {
+test("etcd: the record stays while the program computes, for longer than its lease", async () => {
   await using etcd = await Etcd.start();
   await using cluster = new ProcessCluster();
   const [host] = await start(cluster, etcd, "a", 1);
@@ -157,7 +156,7 @@ Deno.test("etcd: the record stays while the program computes, for longer than it
   assertEquals(other.info.id, 2);
 });
 
-Deno.test("etcd: a record that went while its node was suspended comes again", async () => {
+test("etcd: a record that went while its node was suspended comes again", async () => {
   await using etcd = await Etcd.start();
   await using cluster = new ProcessCluster();
   const [host] = await start(cluster, etcd, "a", 1);
@@ -168,7 +167,7 @@ Deno.test("etcd: a record that went while its node was suspended comes again", a
   assertEquals(await etcd.untilRecords(1), before);
 });
 
-Deno.test("etcd: one that goes away is told of, and found again; nodes go on meanwhile", async () => {
+test("etcd: one that goes away is told of, and found again; nodes go on meanwhile", async () => {
   await using etcd = await Etcd.start();
   await using cluster = new ProcessCluster();
   const nodes = await start(cluster, etcd, "a", 2);

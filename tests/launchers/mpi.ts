@@ -5,6 +5,7 @@
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { ProcessCluster } from "../support/process_cluster.ts";
+import { testsWith } from "./needs.ts";
 import { assertEnded, placesProgram } from "./places.ts";
 import { TwoMachines } from "./two_machines.ts";
 
@@ -12,36 +13,27 @@ const HYDRA = "mpiexec.hydra";
 /** Root has to say so, and cores are few. */
 const OPEN_MPI = ["mpiexec.openmpi", "--allow-run-as-root", "--oversubscribe"];
 
-/** Fails with what is to be installed. */
-function requireCommand(command: string, debianPackage: string): void {
-  const path = Deno.env.get("PATH")!.split(":").map((folder) => `${folder}/${command}`);
-  if (path.some((file) => exists(file))) return;
-  throw new Error(`${command} is not installed: Debian has it in ${debianPackage}`);
-}
+const testMpich = testsWith([HYDRA]);
+const testMpichMachines = testsWith([HYDRA, "ip"]);
+const testOpenMpi = testsWith(["mpiexec.openmpi"]);
+const testOpenMpiMachines = testsWith(["mpiexec.openmpi", "ip"]);
 
-function exists(file: string): boolean {
-  try {
-    return Deno.statSync(file).isFile;
-  } catch {
-    return false;
-  }
-}
+testMpichMachines(
+  "MPICH: processes of mpiexec find each other, on one machine and on two",
+  async () => {
+    await using cluster = new ProcessCluster();
+    const args = placesProgram();
+    const local = cluster.spawn("local", { args, prefix: [HYDRA, "-n", "4"] });
+    assertEnded(4, await local.exit());
+    await using machines = await TwoMachines.make();
+    const ssh = ["-launcher", "ssh", "-launcher-exec", `${machines.folder}/ssh`];
+    const hosts = ["-hosts", "n1,n2", "-ppn", "2", "-n", "4"];
+    const prefix = [...machines.on(1), HYDRA, ...ssh, ...hosts];
+    assertEnded(4, await cluster.spawn("two machines", { args, prefix }).exit());
+  },
+);
 
-Deno.test("MPICH: processes of mpiexec find each other, on one machine and on two", async () => {
-  requireCommand(HYDRA, "mpich");
-  await using cluster = new ProcessCluster();
-  const args = placesProgram();
-  const local = cluster.spawn("local", { args, prefix: [HYDRA, "-n", "4"] });
-  assertEnded(4, await local.exit());
-  await using machines = await TwoMachines.make();
-  const ssh = ["-launcher", "ssh", "-launcher-exec", `${machines.folder}/ssh`];
-  const hosts = ["-hosts", "n1,n2", "-ppn", "2", "-n", "4"];
-  const prefix = [...machines.on(1), HYDRA, ...ssh, ...hosts];
-  assertEnded(4, await cluster.spawn("two machines", { args, prefix }).exit());
-});
-
-Deno.test("MPICH: where rank 0 cannot host, the others end with it, and do not wait", async () => {
-  requireCommand(HYDRA, "mpich");
+testMpich("MPICH: where rank 0 cannot host, the others end with it, and do not wait", async () => {
   await using cluster = new ProcessCluster();
   using taken = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const args = placesProgram([], [`--port=${taken.addr.port}`, "--join-timeout=600000"]);
@@ -51,8 +43,7 @@ Deno.test("MPICH: where rank 0 cannot host, the others end with it, and do not w
   assertStringIncludes(stderr, "the port is in use");
 });
 
-Deno.test("MPICH: runs at the same time do not mix", async () => {
-  requireCommand(HYDRA, "mpich");
+testMpich("MPICH: runs at the same time do not mix", async () => {
   await using cluster = new ProcessCluster();
   const exits = await Promise.all([2, 3, 4].map((nodes) => {
     const prefix = [HYDRA, "-n", String(nodes)];
@@ -61,8 +52,7 @@ Deno.test("MPICH: runs at the same time do not mix", async () => {
   for (const [index, exit] of exits.entries()) assertEnded(2 + index, exit);
 });
 
-Deno.test("Open MPI: processes of mpiexec on one machine find each other", async () => {
-  requireCommand(OPEN_MPI[0]!, "openmpi-bin");
+testOpenMpi("Open MPI: processes of mpiexec on one machine find each other", async () => {
   await using cluster = new ProcessCluster();
   const exits = await Promise.all([2, 4].map((nodes) => {
     const prefix = [...OPEN_MPI, "-n", String(nodes)];
@@ -72,18 +62,20 @@ Deno.test("Open MPI: processes of mpiexec on one machine find each other", async
   assertEnded(4, exits[1]!);
 });
 
-Deno.test("Open MPI: on several machines its processes are told to use a file, and find each other by it", async () => {
-  requireCommand(OPEN_MPI[0]!, "openmpi-bin");
-  await using cluster = new ProcessCluster();
-  await using machines = await TwoMachines.make();
-  const ssh = ["-mca", "plm_rsh_agent", `${machines.folder}/ssh`];
-  const hosts = ["--host", "n1:2,n2:2", "-n", "4"];
-  const prefix = [...machines.on(1), ...OPEN_MPI, ...ssh, ...hosts];
-  const told = await cluster.spawn("no file", { args: placesProgram(), prefix }).exit();
-  assertEquals(told.code, 2);
-  assertStringIncludes(told.stderr, "with --rendezvous file:PATH (InvalidOption)");
-  const file = `${machines.folder}/cluster`;
-  const flags = [`--allow-read=${file}`, `--allow-write=${file}`];
-  const args = placesProgram(flags, [`--rendezvous=file:${file}`, "--address=0.0.0.0"]);
-  assertEnded(4, await cluster.spawn("a file", { args, prefix }).exit());
-});
+testOpenMpiMachines(
+  "Open MPI: on several machines its processes are told to use a file, and find each other by it",
+  async () => {
+    await using cluster = new ProcessCluster();
+    await using machines = await TwoMachines.make();
+    const ssh = ["-mca", "plm_rsh_agent", `${machines.folder}/ssh`];
+    const hosts = ["--host", "n1:2,n2:2", "-n", "4"];
+    const prefix = [...machines.on(1), ...OPEN_MPI, ...ssh, ...hosts];
+    const told = await cluster.spawn("no file", { args: placesProgram(), prefix }).exit();
+    assertEquals(told.code, 2);
+    assertStringIncludes(told.stderr, "with --rendezvous file:PATH (InvalidOption)");
+    const file = `${machines.folder}/cluster`;
+    const flags = [`--allow-read=${file}`, `--allow-write=${file}`];
+    const args = placesProgram(flags, [`--rendezvous=file:${file}`, "--address=0.0.0.0"]);
+    assertEnded(4, await cluster.spawn("a file", { args, prefix }).exit());
+  },
+);

@@ -2,8 +2,9 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { ProcessCluster, type RemoteNode } from "../support/process_cluster.ts";
+import { testsWith } from "./needs.ts";
 
-const REMEDY = "is not installed: Debian has it in prometheus";
+const test = testsWith(["prometheus"]);
 
 /** Where a node says that it serves its metrics. */
 async function metricsAt({ process }: RemoteNode): Promise<string> {
@@ -36,12 +37,8 @@ class Prometheus implements AsyncDisposable {
       `--web.listen-address=127.0.0.1:${this.#port}`,
     ];
     listener.close();
-    try {
-      const command = new Deno.Command("prometheus", { args, stdout: "null", stderr: "null" });
-      this.#process = command.spawn();
-    } catch (cause) {
-      throw new Error(`prometheus ${REMEDY}`, { cause });
-    }
+    const command = new Deno.Command("prometheus", { args, stdout: "null", stderr: "null" });
+    this.#process = command.spawn();
   }
 
   /** Asks again and again until the answer has so many samples: it tells nobody of a scrape. */
@@ -79,7 +76,7 @@ class Prometheus implements AsyncDisposable {
   }
 }
 
-Deno.test("prometheus: promtool finds nothing to say of the metrics, and they can be queried", async () => {
+test("prometheus: promtool finds nothing to say of the metrics, and they can be queried", async () => {
   await using cluster = new ProcessCluster();
   const flags = ["--metrics=0"];
   const directory = await cluster.host(...flags);
@@ -89,17 +86,12 @@ Deno.test("prometheus: promtool finds nothing to say of the metrics, and they ca
   await second.load(0);
   for (const target of targets) {
     const text = await (await fetch(`http://${target}/metrics`)).text();
-    let promtool: Deno.ChildProcess;
-    try {
-      promtool = new Deno.Command("promtool", {
-        args: ["check", "metrics"],
-        stdin: "piped",
-        stdout: "piped",
-        stderr: "piped",
-      }).spawn();
-    } catch (cause) {
-      throw new Error(`promtool ${REMEDY}`, { cause });
-    }
+    const promtool = new Deno.Command("promtool", {
+      args: ["check", "metrics"],
+      stdin: "piped",
+      stdout: "piped",
+      stderr: "piped",
+    }).spawn();
     await new Blob([text]).stream().pipeTo(promtool.stdin);
     const { code, stdout, stderr } = await promtool.output();
     const said = new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr);

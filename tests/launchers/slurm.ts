@@ -2,10 +2,13 @@
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { ProcessCluster } from "../support/process_cluster.ts";
+import { testsWith } from "./needs.ts";
 import { assertEnded, assertPlaces, placesProgram } from "./places.ts";
 import { SlurmCluster } from "./slurm_cluster.ts";
 
-Deno.test("Slurm: tasks of srun and of sbatch find each other, on one machine and on two", async (t) => {
+const test = testsWith(["slurmd", "munged", "ip"]);
+
+test("Slurm: tasks of srun and of sbatch find each other, on one machine and on two", async (t) => {
   await using slurm = await SlurmCluster.start();
   await using cluster = new ProcessCluster();
   const { folder: cwd } = slurm;

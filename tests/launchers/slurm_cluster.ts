@@ -2,9 +2,6 @@
 
 import { TwoMachines } from "./two_machines.ts";
 
-/** What Debian has it in. */
-const PACKAGES = "slurm-wlm and munge";
-
 /** A Slurm cluster. */
 export class SlurmCluster implements AsyncDisposable {
   readonly #machines: TwoMachines;
@@ -25,8 +22,7 @@ export class SlurmCluster implements AsyncDisposable {
       return slurm;
     } catch (error) {
       await slurm[Symbol.asyncDispose]();
-      if (!(error instanceof Deno.errors.NotFound)) throw error;
-      throw new Error(`Slurm is not installed: Debian has it in ${PACKAGES}`, { cause: error });
+      throw error;
     }
   }
 

@@ -4,8 +4,11 @@ import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/as
 import { fileURLToPath } from "node:url";
 import { ProcessCluster, type TestProcess } from "../support/process_cluster.ts";
 import { untilEnded } from "../support/processes.ts";
+import { testsWith } from "./needs.ts";
 import { assertPlaces } from "./places.ts";
 import { SshServers } from "./ssh_servers.ts";
+
+const test = testsWith(["sshd", "ip"]);
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const LAUNCHED = "tests/nodes/programs/launched.ts";
@@ -34,7 +37,7 @@ async function untilAll(launcher: TestProcess, nodes: number): Promise<number[]>
   return found.map(([, pid]) => Number(pid));
 }
 
-Deno.test("ssh: nodes of two machines are one cluster, with ranks in the order of the list", async () => {
+test("ssh: nodes of two machines are one cluster, with ranks in the order of the list", async () => {
   await using servers = await SshServers.start();
   await using cluster = new ProcessCluster();
   for (const hosts of ["n1,n2:2", "n2:3,n1", "n2:12"]) {
@@ -53,7 +56,7 @@ Deno.test("ssh: nodes of two machines are one cluster, with ranks in the order o
   }
 });
 
-Deno.test("ssh: the key is on no command line; a failure ends all nodes, a signal too", async () => {
+test("ssh: the key is on no command line; a failure ends all nodes, a signal too", async () => {
   await using servers = await SshServers.start();
   await using cluster = new ProcessCluster();
   const launcher = launch(cluster, servers, "--hosts", "n1,n2", LAUNCHED, "stay");
@@ -77,7 +80,7 @@ Deno.test("ssh: the key is on no command line; a failure ends all nodes, a signa
   assertEquals([signalled, stdout.match(/got SIGINT/g)?.length], [0, 2], stdout);
 });
 
-Deno.test("ssh: no node outlives a launcher that is killed", async () => {
+test("ssh: no node outlives a launcher that is killed", async () => {
   await using servers = await SshServers.start();
   await using cluster = new ProcessCluster();
   const launcher = launch(cluster, servers, "--hosts", "n1,n2", LAUNCHED, "stay");
@@ -88,7 +91,7 @@ Deno.test("ssh: no node outlives a launcher that is killed", async () => {
   await cluster.bounded("the end of all nodes", untilEnded(pids));
 });
 
-Deno.test("ssh: a machine that is not known, and one that goes away, are told of in time", async () => {
+test("ssh: a machine that is not known, and one that goes away, are told of in time", async () => {
   await using servers = await SshServers.start();
   await using cluster = new ProcessCluster();
   const stranger = launch(cluster, servers, "--hosts", "n1,both", LAUNCHED, "stay");

@@ -81,7 +81,7 @@ export class SshServers implements AsyncDisposable {
     while (!printed.includes("Server listening")) {
       const { value } = await reader.read();
       if (value === undefined) {
-        throw new Error(`sshd does not listen; Debian has it in openssh-server:\n${printed}`);
+        throw new Error(`sshd does not listen:\n${printed}`);
       }
       printed += value;
     }
