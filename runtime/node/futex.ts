@@ -11,8 +11,6 @@ import {
   DESK_SILENCE_MAX_MS,
   FUTEX_COUNT_MAX,
   FUTEX_SPIN_LOOKS,
-  FUTEX_SPIN_MAX_US,
-  FUTEX_SPIN_MIN_US,
   TIMEOUT_MAX_MS,
 } from "../limits.ts";
 import {
@@ -24,6 +22,7 @@ import {
 } from "../protocol/sync/futex_wait.ts";
 import { SyncOperation, SyncStatus } from "../protocol/sync/messages.ts";
 import { type DeskCall, EngineCall, LinkCall } from "./desk_call.ts";
+import { LookTime } from "./look_time.ts";
 import type { RegionMemory } from "./memory.ts";
 import { type SyncClient, syncError } from "./sync_client.ts";
 
@@ -59,6 +58,8 @@ export type FutexView = Int32Array<ArrayBufferLike> | BigInt64Array<ArrayBufferL
 export type FutexWaitAsync =
   | { readonly async: false; readonly value: "not-equal" | "timed-out" }
   | { readonly async: true; readonly value: Promise<"ok" | "timed-out"> };
+
+const MS_US = 1000;
 
 /** What {@linkcode Futex} is made of. */
 export interface FutexParts {
@@ -98,8 +99,8 @@ export class Futex {
   #sync!: SyncClient;
   #memory!: RegionMemory;
   #quietWords!: QuietWords;
-  /** How long this thread looks before it asks the desk, in microseconds. */
-  #spinUs = FUTEX_SPIN_MAX_US;
+  /** How long this thread looks before it asks the desk. */
+  readonly #lookTime = new LookTime();
   /**
    * Whether this thread's last notify has woken a thread. Then the next one will, too, and goes by
    * the thread's own link. Any other goes by the engine, which learns where words are quiet.
@@ -158,7 +159,8 @@ export class Futex {
   ): FutexOutcome;
   wait(view: FutexView, index: number, value: number | bigint, timeoutMs?: number): FutexOutcome {
     const { what, byte, isUnchanged, timeout } = this.#begin(view, index, value, timeoutMs);
-    const giveUpAt = performance.now() + timeout;
+    const begunAt = performance.now();
+    const giveUpAt = begunAt + timeout;
     if (!this.#spin(isUnchanged, giveUpAt)) return "not-equal";
     if (timeout === 0) return "timed-out";
     const link = this.#sync.ownLink;
@@ -172,6 +174,8 @@ export class Futex {
       else throw silentDirectory(what);
     }
     if (link === undefined) this.#client.blockedByEngine();
+    if (wait.step === "timed-out") this.#lookTime.inVain();
+    else this.#lookTime.ended((performance.now() - begunAt) * MS_US);
     return wait.step;
   }
 
@@ -335,16 +339,14 @@ export class Futex {
   /** Looks at a word for a while; `false` once the word has changed. */
   #spin(isUnchanged: () => boolean, giveUpAt: number): boolean {
     if (!isUnchanged()) return false;
-    const endAt = Math.min(performance.now() + this.#spinUs / 1000, giveUpAt);
+    const endAt = Math.min(performance.now() + this.#lookTime.us / MS_US, giveUpAt);
     do {
       for (let looks = 0; looks < FUTEX_SPIN_LOOKS; looks++) {
         if (isUnchanged()) continue;
-        this.#spinUs = Math.min(this.#spinUs * 2, FUTEX_SPIN_MAX_US);
+        this.#lookTime.ended(0);
         return false;
       }
     } while (performance.now() < endAt);
-    // Where words change later than that, to look takes a core from the thread that changes them.
-    this.#spinUs = Math.max(this.#spinUs / 2, FUTEX_SPIN_MIN_US);
     return true;
   }
 }

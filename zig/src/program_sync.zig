@@ -233,16 +233,18 @@ pub fn waitFor(comptime Word: type, address: ?*const anyopaque, expected: Word, 
     const place = address orelse return refuse(.invalid, purpose, "its address is null");
     const byte = try byteOf(@intFromPtr(place), @sizeOf(Word), purpose);
     const word: *const Word = @ptrCast(@alignCast(place));
+    const begun_ms = process.boottimeMs();
     const until_ms = program.deadline(timeout_ms);
     if (!try spin(Word, word, expected, until_ms)) return .changed;
     if (timeout_ms == 0) return failures.timedOut(purpose);
     var wait: OpenWait = try .open(byte, purpose);
     const is_unchanged = load(Word, word) == expected;
     if (is_unchanged) try wait.stay() else try wait.giveUp();
-    return switch (try wait.finish(if (is_unchanged) until_ms else null)) {
-        .done => .ok,
-        .cancelled => if (is_unchanged) failures.timedOut(purpose) else .changed,
-    };
+    const end = try wait.finish(if (is_unchanged) until_ms else null);
+    const is_late = end == .cancelled and is_unchanged;
+    learnToLook(if (is_late) std.math.inf(f64) else process.boottimeMs() - begun_ms);
+    if (is_late) return failures.timedOut(purpose);
+    return if (end == .done) .ok else .changed;
 }
 
 /// A wait that the desk knows of. The word is looked at outside of every lease.
@@ -302,20 +304,25 @@ fn silent(purpose: Purpose) Error {
 fn spin(comptime Word: type, word: *const Word, expected: Word, until_ms: f64) Error!bool {
     if (load(Word, word) != expected) return false;
     const bounds = (try program.facts()).node;
-    const spin_us = program.spinUs();
-    const looked_ms = @as(f64, @floatFromInt(spin_us.*)) / std.time.us_per_ms;
+    const looked_ms = @as(f64, @floatFromInt(program.spinUs().*)) / std.time.us_per_ms;
     const end_ms = @min(process.boottimeMs() + looked_ms, until_ms);
     while (true) {
         for (0..bounds.spin_looks) |_| {
             if (load(Word, word) == expected) continue;
-            spin_us.* = @min(spin_us.* * 2, bounds.spin_max_us);
+            learnToLook(0);
             return false;
         }
-        if (process.boottimeMs() >= end_ms) break;
+        if (process.boottimeMs() >= end_ms) return true;
     }
-    // Where words change later than that, to look takes a core from the thread that changes them.
-    spin_us.* = @max(spin_us.* / 2, bounds.spin_min_us);
-    return true;
+}
+
+/// A wait took so long: the next one looks for longer or, where looking takes a core from the
+/// thread that ends it, less long. As `runtime/node/look_time.ts` has it, and why.
+fn learnToLook(took_ms: f64) void {
+    const bounds = (program.facts() catch return).node;
+    const spin_us = program.spinUs();
+    const is_short = took_ms * std.time.us_per_ms <= @as(f64, @floatFromInt(bounds.spin_max_us));
+    spin_us.* = if (is_short) @min(spin_us.* * 2, bounds.spin_max_us) else @max(spin_us.* / 2, bounds.spin_min_us);
 }
 
 fn load(comptime Word: type, word: *const Word) Word {
