@@ -186,6 +186,7 @@ export class NodeEngine implements AsyncDisposable {
     });
     this.services = this.#newServices();
     this.rpc = new RpcService({
+      self,
       send: (to, message, payload) => cluster.send(to, message, payload),
       isPresent: (node) => cluster.isPresent(node),
       serve: (id, fields) => calls.server.serve(id, fields),

@@ -106,6 +106,8 @@ export class ProgramCalls {
         return refusal === undefined ? rpc.request(call) : call.reject(refusal);
       case Call.RpcServed:
         return rpc.served(call.record);
+      case Call.TakeCall:
+        return refusal === undefined ? rpc.take(call) : call.reject(refusal);
       case Call.Taken:
         return refusal === undefined ? services.taken(Number(key)) : undefined;
       case Call.Allocate:
@@ -220,4 +222,5 @@ const SYNCHRONOUS: ReadonlySet<Call> = new Set([
   Call.Cancel,
   Call.Rpc,
   Call.RpcServed,
+  Call.TakeCall,
 ]);

@@ -9,15 +9,26 @@ import type { EngineWatch } from "../observe/engine_watch.ts";
 import type { NodeId } from "../protocol/coherence/messages.ts";
 import type { ThreadCall } from "../ring/calls.ts";
 import type { RecordBody } from "../ring/ring.ts";
-import { rpcAnswer, rpcAnswerFields, rpcCall, rpcCallFields } from "../ring/rpc_records.ts";
+import {
+  QUIET_CALL,
+  rpcAnswer,
+  rpcAnswerFields,
+  rpcCall,
+  rpcCallFields,
+} from "../ring/rpc_records.ts";
 import { encodeFailure, overloadedError, peerAbsentError, peerLostError } from "../rpc/error.ts";
+import { encodeScalar } from "../rpc/scalar.ts";
 import type { RpcCallMessage, RpcMessage } from "../wire/rpc_frames.ts";
+
+/** The result of a call that has none. */
+const NOTHING = encodeScalar(undefined)!;
 
 /** What is told of calls. */
 type CallWatch = Pick<EngineWatch, "callMade" | "callEnded" | "serviceBegun" | "serviceEnded">;
 
 /** What {@linkcode RpcService} needs of its node. */
 export interface RpcServiceOptions {
+  readonly self: NodeId;
   /** Sends to another node. */
   send(to: NodeId, message: RpcMessage, payload: Uint8Array): void;
   /** Whether a node is one of the cluster. */
@@ -37,6 +48,8 @@ interface MadeCall {
   readonly call: ThreadCall;
   /** Of its arguments. */
   readonly bytes: number;
+  /** Whether its thread is not woken where it succeeds. */
+  readonly isQuiet: boolean;
 }
 
 /** A call that this node serves. */
@@ -56,6 +69,8 @@ export class RpcService {
   /** The calls that this node serves. */
   readonly #served = new Map<number, ServedCall>();
   readonly #callsFrom = new RpcLoads();
+  /** The threads that wait for a call, by its procedure; the last one is given the next call. */
+  readonly #takers = new Map<string, ThreadCall[]>();
   #lastTicket = 0;
   #lastServed = 0;
 
@@ -67,13 +82,22 @@ export class RpcService {
   /** A thread of this node calls. */
   request(call: ThreadCall): void {
     const { node, procedure, payload } = rpcCall(call.record);
-    if (!this.#options.isPresent(node)) return call.reject(peerAbsentError(procedure, node));
+    const { self, isPresent } = this.#options;
+    if (node !== self && !isPresent(node)) return call.reject(peerAbsentError(procedure, node));
     const bytes = payload.length;
     if (!this.#callsTo.add(node, bytes)) return call.reject(overloadedError(procedure, node));
     const ticket = this.#lastTicket = this.#newNumber(this.#lastTicket, this.#calls);
-    this.#calls.set(ticket, { to: node, procedure, call, bytes });
+    const isQuiet = call.record.code === QUIET_CALL;
+    this.#calls.set(ticket, { to: node, procedure, call, bytes, isQuiet });
     this.#options.watch?.callMade(ticket, node, procedure);
-    this.#options.send(node, { kind: "rpcCall", ticket, procedure }, payload);
+    this.#send(node, { kind: "rpcCall", ticket, procedure }, payload);
+  }
+
+  /** A thread of this node waits for a call, in the place of the thread that joined. */
+  take(call: ThreadCall): void {
+    const { procedure } = rpcCall(call.record);
+    const takers = this.#takers.get(procedure) ?? [];
+    this.#takers.set(procedure, [...takers.filter(({ isGone }) => !isGone), call]);
   }
 
   /**
@@ -90,7 +114,7 @@ export class RpcService {
     this.#options.watch?.serviceEnded(id);
     const { from, ticket } = served;
     this.#callsFrom.remove(from, served.bytes);
-    this.#options.send(from, { kind: "rpcAnswer", ticket, ok }, payload);
+    this.#send(from, { kind: "rpcAnswer", ticket, ok }, payload);
   }
 
   /** A message of a remote call has arrived. */
@@ -101,7 +125,7 @@ export class RpcService {
     this.#calls.delete(message.ticket);
     this.#options.watch?.callEnded(message.ticket);
     this.#callsTo.remove(from, made.bytes);
-    made.call.respond(rpcAnswerFields({ ok: message.ok, payload }));
+    made.call.respond(rpcAnswerFields({ ok: message.ok, payload }), made.isQuiet && message.ok);
   }
 
   /**
@@ -109,15 +133,36 @@ export class RpcService {
    * another node beyond that bound are not kept.
    */
   #serve(from: NodeId, { ticket, procedure }: RpcCallMessage, payload: Uint8Array): void {
+    if (this.#hand(from, ticket, procedure, payload)) return;
     const bytes = payload.length;
     if (!this.#callsFrom.add(from, bytes)) {
       const failure = encodeFailure({ kind: "overloaded" });
-      return this.#options.send(from, { kind: "rpcAnswer", ticket, ok: false }, failure);
+      return this.#send(from, { kind: "rpcAnswer", ticket, ok: false }, failure);
     }
     const id = this.#lastServed = this.#newNumber(this.#lastServed, this.#served);
     this.#served.set(id, { from, ticket, bytes });
     this.#options.watch?.serviceBegun(id, from, procedure);
     this.#options.serve(id, rpcCallFields(from, procedure, payload));
+  }
+
+  /** Hands a call to a thread that waits for one; `false` where none does. */
+  #hand(from: NodeId, ticket: number, procedure: string, payload: Uint8Array): boolean {
+    const takers = this.#takers.get(procedure);
+    let taker = takers?.pop();
+    while (taker?.isGone === true) taker = takers!.pop();
+    if (taker === undefined) return false;
+    const id = this.#lastServed = this.#newNumber(this.#lastServed, this.#served);
+    this.#options.watch?.serviceBegun(id, from, procedure);
+    taker.respond(rpcCallFields(from, procedure, payload));
+    this.#options.watch?.serviceEnded(id);
+    this.#send(from, { kind: "rpcAnswer", ticket, ok: true }, NOTHING);
+    return true;
+  }
+
+  /** Sends to a node, which may be this one: its threads call each other, too. */
+  #send(to: NodeId, message: RpcMessage, payload: Uint8Array): void {
+    if (to === this.#options.self) this.receive(to, message, payload);
+    else this.#options.send(to, message, payload);
   }
 
   /** A node is gone: ends the calls to it, and forgets the calls from it. */
@@ -141,6 +186,8 @@ export class RpcService {
   fail(error: TdsmError): void {
     for (const { call } of this.#calls.values()) call.reject(error);
     this.#calls.clear();
+    for (const takers of this.#takers.values()) for (const call of takers) call.reject(error);
+    this.#takers.clear();
   }
 
   /** The next number that is not in use. */

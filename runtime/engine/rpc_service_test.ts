@@ -5,7 +5,13 @@ import type { NodeId } from "../protocol/coherence/messages.ts";
 import type { RpcMessage } from "../wire/rpc_frames.ts";
 import { failureOf } from "../rpc/error.ts";
 import { newBody, type RecordBody } from "../ring/ring.ts";
-import { rpcAnswer, rpcAnswerFields, rpcCall, rpcCallFields } from "../ring/rpc_records.ts";
+import {
+  QUIET_CALL,
+  rpcAnswer,
+  rpcAnswerFields,
+  rpcCall,
+  rpcCallFields,
+} from "../ring/rpc_records.ts";
 import { RpcService } from "./rpc_service.ts";
 
 const BYTES = new Uint8Array([1, 2, 3]);
@@ -26,6 +32,7 @@ class Bench {
 
   constructor(numberMax?: number) {
     this.service = new RpcService({
+      self: 1,
       send: (to, message, payload) => void this.sent.push([to, message, payload]),
       isPresent: (node) => this.present.has(node),
       serve: (id, fields) => void this.serving.push({ id, ...rpcCall(newBody(0, fields)) }),
@@ -34,15 +41,21 @@ class Bench {
   }
 
   /** Calls as a thread of this node does; its answers, and errors, come to the list. */
-  call(node: NodeId, procedure = "add", payload: Uint8Array = BYTES): unknown[] {
+  call(
+    node: NodeId,
+    procedure = "add",
+    payload: Uint8Array = BYTES,
+    fields: Partial<RecordBody> = {},
+  ): unknown[] {
     const answers: unknown[] = [];
     this.service.request({
       slot: 0,
       record: {
-        ...newBody(0, rpcCallFields(node, procedure, payload)),
+        ...newBody(0, { ...rpcCallFields(node, procedure, payload), ...fields }),
         call: this.#nextCall++,
       },
-      respond: (fields) => void answers.push(rpcAnswer(newBody(0, fields))),
+      respond: (fields, quiet) =>
+        void answers.push({ ...rpcAnswer(newBody(0, fields)), ...(quiet && { quiet }) }),
       reject: (error) => void answers.push((error as TdsmError).code),
       isGone: false,
       grant() {},
@@ -50,6 +63,24 @@ class Bench {
       progress() {},
     });
     return answers;
+  }
+
+  /** Waits for a call as a thread of this node does; the call comes to the list, or an error. */
+  take(procedure: string, thread: { isGone: boolean } = { isGone: false }): unknown[] {
+    const given: unknown[] = [];
+    this.service.take({
+      slot: 1,
+      record: { ...newBody(0, rpcCallFields(0, procedure, EMPTY)), call: this.#nextCall++ },
+      respond: (fields) => void given.push(rpcCall(newBody(0, fields))),
+      reject: (error) => void given.push((error as TdsmError).code),
+      get isGone() {
+        return thread.isGone;
+      },
+      grant() {},
+      cancelled() {},
+      progress() {},
+    });
+    return given;
   }
 
   answer(from: NodeId, ticket: number, ok = true, payload: Uint8Array = EMPTY): void {
@@ -193,3 +224,45 @@ for (const [what, payload, most] of LOADS) {
     assertEquals(bench.call(2, "slow", payload), ["LimitExceeded"]);
   });
 }
+
+Deno.test("RpcService hands a call to the thread that has waited last for the procedure", () => {
+  const bench = new Bench();
+  const gone = { isGone: false };
+  const [first, second] = [bench.take("job", gone), bench.take("job")];
+  const other = bench.take("add");
+  gone.isGone = true;
+  const job: RpcMessage = { kind: "rpcCall", ticket: 7, procedure: "job" };
+  bench.service.receive(2, job, BYTES);
+  assertEquals(second, [{ node: 2, procedure: "job", payload: BYTES }]);
+  // It is answered with no result, as a procedure without one is.
+  const nothing = new Uint8Array([0x81, 0xa0, 0x91, 0]);
+  assertEquals(bench.sent, [[2, { kind: "rpcAnswer", ticket: 7, ok: true }, nothing]]);
+  // No thread is left that waits for it: the thread that joined serves the next call.
+  bench.service.receive(2, { ...job, ticket: 8 }, BYTES);
+  assertEquals(bench.serving.map(({ procedure }) => procedure), ["job"]);
+  bench.service.fail(new TdsmError("DirectoryLost", "gone"));
+  assertEquals([first, other], [[], ["DirectoryLost"]]);
+});
+
+Deno.test("RpcService carries calls between threads of this node, too", () => {
+  const bench = new Bench();
+  const taken = bench.take("job");
+  const ok = { ok: true, payload: new Uint8Array([0x81, 0xa0, 0x91, 0]) };
+  assertEquals(bench.call(1, "job"), [ok]);
+  assertEquals(taken, [{ node: 1, procedure: "job", payload: BYTES }]);
+  const answers = bench.call(1, "job");
+  const { id } = bench.serving[0]!;
+  bench.service.served(served(id, BYTES));
+  assertEquals([answers, bench.sent], [[{ ok: true, payload: BYTES }], []]);
+});
+
+Deno.test("RpcService wakes a thread that does not wait for its call only where that fails", () => {
+  const bench = new Bench();
+  const [done, failed] = [2, 2].map((node) =>
+    bench.call(node, "job", BYTES, { code: QUIET_CALL })
+  ) as [unknown[], unknown[]];
+  bench.answer(2, 1);
+  bench.answer(2, 2, false);
+  assertEquals(done, [{ ok: true, payload: EMPTY, quiet: true }]);
+  assertEquals(failed, [{ ok: false, payload: EMPTY }]);
+});

@@ -128,6 +128,13 @@ export let beginThread: (node: NodeThread, parts: NodeThreadParts) => void;
 export let memoryOf: (node: NodeThread) => RegionMemory;
 
 /**
+ * A thread's way to the engine of its node. Set by the class.
+ *
+ * @param node The node.
+ */
+export let clientOf: (node: NodeThread) => EngineClient;
+
+/**
  * Whether a call of this thread has no answer yet. Set by the class.
  *
  * @param node The node.
@@ -213,6 +220,7 @@ export abstract class NodeThread {
 
   static {
     memoryOf = (node) => node.#memory;
+    clientOf = (node) => node.#client;
     isWaiting = (node) => node.#client.waiting;
     settle = (node) => node.#sync.settle();
     throwFailure = (node) => node.#sync.throwFailure();

@@ -59,6 +59,11 @@ export const Call = {
   HomeOf: 18,
   /** `id`: the ticket of a wait for a word whose thread has found the word unchanged. No answer. */
   FutexStay: 19,
+  /**
+   * The name of a procedure → the next call of it that comes from any node, both as
+   * `rpc_records.ts` has calls. The caller is answered when this thread is given the call.
+   */
+  TakeCall: 20,
 } as const;
 /** One of {@linkcode Call}. */
 export type Call = typeof Call[keyof typeof Call];

@@ -314,6 +314,11 @@ export class EngineClient {
     return answer;
   }
 
+  /** Takes the answers that are there, as of calls that this thread does not wait for. */
+  takeAnswers(): void {
+    this.#takeAll();
+  }
+
   /** Takes answers while this thread goes on, as for a call that it awaits. */
   listen(): void {
     this.#listen();

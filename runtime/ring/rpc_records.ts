@@ -6,6 +6,12 @@ import type { RecordBody } from "./ring.ts";
 const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
+/**
+ * The `code` of a call whose success the calling thread need not be woken for: it does not wait for
+ * that.
+ */
+export const QUIET_CALL = 1;
+
 /** A remote call on its way: the other node (called or calling), the procedure, the arguments. */
 export interface RpcCallRecord {
   readonly node: number;

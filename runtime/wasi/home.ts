@@ -1,29 +1,27 @@
 /** The home node of a program: it places threads, and executes the calls of all of them. */
 
 import { TdsmError } from "../errors.ts";
-import { WASM_PLACE_WAIT_MS, WASM_THREAD_ID_MAX } from "../limits.ts";
+import { WASM_PLACE_WAIT_MS } from "../limits.ts";
 import { Errno } from "./errno.ts";
-import { type HomeCall, type HomeNode, MAIN_THREAD, type ProgramEnd } from "./messages.ts";
-import { Placement } from "./placement.ts";
+import type { HomeCall, HomeNode, ProgramEnd } from "./messages.ts";
+import type { PlacedThread, Placement } from "./placement.ts";
 import type { WasiSystem } from "./system.ts";
 
 /** What a home node is made of. */
 export interface ProgramHomeParts {
   readonly system: WasiSystem;
-  /** The ids of the nodes, the home node's first. */
-  readonly nodes: readonly number[];
-  /** How many threads a node may have at one time. */
-  readonly threadsPerNode: number;
-  /** Has a node execute a thread; rejects where the node is lost. */
-  readonly execute: (node: number, thread: number, argument: number) => Promise<void>;
+  /** Where threads are, which those of this node place by themselves as long as there is room. */
+  readonly placement: Placement;
+  /** Has a node execute a thread. */
+  readonly execute: (node: number, thread: number, argument: number) => void;
 }
 
 /** A thread that cannot be started before there is room for it. */
 interface Waiting {
   /** The node that it is to be on, if one was asked for. */
   readonly wanted: number | undefined;
-  /** Called with the node on which it has room now. */
-  readonly placed: (node: number) => void;
+  /** Called with where it has room now. */
+  readonly placed: (placed: PlacedThread) => void;
 }
 
 /** Serves the threads of a program, until one of them ends it. */
@@ -31,30 +29,21 @@ export class ProgramHome implements HomeNode {
   readonly #system: WasiSystem;
   readonly #placement: Placement;
   readonly #execute: ProgramHomeParts["execute"];
-  /** The node of each thread. */
-  readonly #threads: Map<number, number>;
   readonly #done = Promise.withResolvers<ProgramEnd>();
   /** The threads to come that wait for room, the first one first. */
   readonly #waiting = new Set<Waiting>();
-  #lastThread = MAIN_THREAD;
   #isOver = false;
 
   /** @param parts What it is made of. */
-  constructor({ system, nodes, threadsPerNode, execute }: ProgramHomeParts) {
+  constructor({ system, placement, execute }: ProgramHomeParts) {
     this.#system = system;
-    this.#placement = new Placement(nodes, threadsPerNode);
+    this.#placement = placement;
     this.#execute = execute;
-    this.#threads = new Map([[MAIN_THREAD, nodes[0]!]]);
   }
 
   /** Resolves when the program has ended; rejects when it cannot go on. */
   get done(): Promise<ProgramEnd> {
     return this.#done.promise;
-  }
-
-  /** The threads on a node, in order of their ids. */
-  threadsOf(node: number): number[] {
-    return [...this.#threads].filter(([, place]) => place === node).map(([thread]) => thread);
   }
 
   /** {@inheritDoc HomeNode.call} */
@@ -66,56 +55,60 @@ export class ProgramHome implements HomeNode {
     return this.#spawn(argument!, wanted === 0 ? undefined : wanted);
   }
 
-  /** {@inheritDoc HomeNode.ended} */
+  /** A thread has ended. */
   ended(thread: number): void {
-    const node = this.#threads.get(thread);
-    if (node === undefined) return;
-    this.#threads.delete(thread);
-    this.#placement.free(node);
-    for (const waiting of this.#waiting) {
-      if (waiting.wanted !== undefined && waiting.wanted !== node) continue;
+    this.#placement.free(thread);
+    for (const { wanted, placed } of this.#waiting) {
       // At once, so that no thread that is started meanwhile takes the room.
-      waiting.placed(this.#placement.place(node)!);
-      return;
+      const place = this.#placement.place(wanted);
+      if (place !== undefined) placed(place);
     }
   }
 
   /** {@inheritDoc HomeNode.end} */
   end(end: ProgramEnd): void {
     if (end.kind === "failed") return this.fail(new TdsmError(end.code, end.text));
-    this.#isOver = true;
+    this.#stop();
     this.#done.resolve(end);
   }
 
   /** The program cannot go on. */
   fail(reason: unknown): void {
-    this.#isOver = true;
+    this.#stop();
     this.#done.reject(reason);
+  }
+
+  #stop(): void {
+    this.#isOver = true;
+    // Threads that start others ask here, and get no answer.
+    this.#placement.hold();
   }
 
   /** Starts a thread; returns its id, or a negative error number. */
   async #spawn(argument: number, wanted: number | undefined): Promise<number> {
-    if (this.#lastThread === WASM_THREAD_ID_MAX) return -Errno.Again;
-    const node = this.#placement.place(wanted) ?? await this.#untilRoom(wanted);
-    if (node === undefined) return -Errno.Again;
-    const thread = ++this.#lastThread;
-    this.#threads.set(thread, node);
+    const placed = this.#placement.place(wanted) ?? await this.#untilRoom(wanted);
+    if (placed === undefined) return -Errno.Again;
     // The thread that starts another one goes on at once, as where both are of one process.
-    this.#execute(node, thread, argument).catch((error) => this.fail(error));
-    return thread;
+    this.#execute(placed.node, placed.thread, argument);
+    return placed.thread;
   }
 
   /** Waits for a thread to end whose room will do; `undefined` where none does for long. */
-  #untilRoom(wanted: number | undefined): Promise<number | undefined> {
+  #untilRoom(wanted: number | undefined): Promise<PlacedThread | undefined> {
+    this.#placement.hold();
     return new Promise((resolve) => {
-      const placed = (node: number | undefined): void => {
+      const placed = (place: PlacedThread | undefined): void => {
         clearTimeout(timer);
         this.#waiting.delete(waiting);
-        resolve(node);
+        this.#placement.release();
+        resolve(place);
       };
       const timer = setTimeout(placed, WASM_PLACE_WAIT_MS, undefined);
       const waiting: Waiting = { wanted, placed };
       this.#waiting.add(waiting);
+      // A thread may have ended before it was asked to tell of that.
+      const place = this.#placement.place(wanted);
+      if (place !== undefined) placed(place);
     });
   }
 }

@@ -2,20 +2,19 @@ import { assertEquals, assertRejects } from "@std/assert";
 import { TdsmError } from "../errors.ts";
 import { ProgramHome } from "./home.ts";
 import type { HomeCall } from "./messages.ts";
+import { Placement } from "./placement.ts";
 import type { WasiSystem } from "./system.ts";
 
 /** A home whose nodes note which threads they execute. */
 function homeOf(
   nodes: number[],
   threadsPerNode: number,
-): { home: ProgramHome; placed: number[][] } {
+): { home: ProgramHome; placement: Placement; placed: number[][] } {
   const placed: number[][] = [];
   const system = { call: () => Promise.resolve(42) } as unknown as WasiSystem;
-  const execute = (...words: number[]): Promise<void> => {
-    placed.push(words);
-    return Promise.resolve();
-  };
-  return { home: new ProgramHome({ system, nodes, threadsPerNode, execute }), placed };
+  const execute = (...words: number[]): void => void placed.push(words);
+  const placement = new Placement({ nodes, threadsPerNode });
+  return { home: new ProgramHome({ system, placement, execute }), placement, placed };
 }
 
 function spawn(argument: number, wanted = 0): HomeCall {
@@ -23,12 +22,12 @@ function spawn(argument: number, wanted = 0): HomeCall {
 }
 
 Deno.test("ProgramHome: threads get ids that count up, and the nodes in turn", async () => {
-  const { home, placed } = homeOf([1, 3], 2);
+  const { home, placement, placed } = homeOf([1, 3], 2);
   assertEquals(await home.call(spawn(100)), 1);
   assertEquals(await home.call(spawn(200)), 2);
   assertEquals(await home.call(spawn(300, 3)), 3);
   assertEquals(placed, [[3, 1, 100], [1, 2, 200], [3, 3, 300]]);
-  assertEquals(home.threadsOf(3), [1, 3]);
+  assertEquals(placement.threadsOf(3), [1, 3]);
 });
 
 Deno.test("ProgramHome: a thread that finds no room waits for one that ends", async () => {
@@ -51,6 +50,20 @@ Deno.test("ProgramHome: room on a node that is not wanted goes to the next that 
   assertEquals(await next, 2);
   const again = -6;
   assertEquals(await never, again);
+});
+
+Deno.test("ProgramHome: while a thread waits for room, or behind the end, threads ask here", async () => {
+  const { home, placement } = homeOf([1, 2], 1);
+  assertEquals(await home.call(spawn(1)), 1);
+  assertEquals(placement.isHeld, false);
+  const waits = home.call(spawn(2));
+  assertEquals(placement.isHeld, true);
+  // A thread of the home node has given back its place by itself.
+  placement.free(1);
+  home.ended(1);
+  assertEquals([await waits, placement.isHeld], [2, false]);
+  home.end({ kind: "exit", code: 0 });
+  assertEquals(placement.isHeld, true);
 });
 
 Deno.test("ProgramHome: threads that wait for one node wait for no thread of another", async () => {

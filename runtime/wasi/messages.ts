@@ -4,10 +4,16 @@ import type { TdsmErrorCode } from "../errors.ts";
 import type { NodeHandle } from "../node/node.ts";
 import type { WasmMemory } from "../node/wasm_imports.ts";
 import type { HomeFunction } from "./functions.ts";
+import type { PlacementParts } from "./placement.ts";
 import type { MemoryImport } from "./program.ts";
 
-/** The id of the thread that executes `_start`. */
-export const MAIN_THREAD = 0;
+/**
+ * The procedure by which a node is to execute a thread, of an id and with what the program has
+ * given for it: one of the node's Workers takes the call or, where all are busy, its main thread.
+ */
+export const EXECUTE = "tdsm.wasm.execute";
+/** The procedure of the home node that is told of a thread that has ended, by its id. */
+export const ENDED = "tdsm.wasm.ended";
 
 /** What threads of a program have in common. */
 export interface ThreadParts {
@@ -17,24 +23,34 @@ export interface ThreadParts {
   readonly memoryImport: MemoryImport;
   /** The ids of the nodes that threads are placed on. */
   readonly nodes: readonly number[];
+  /** How threads of the home node place others; left out elsewhere. */
+  readonly placement?: PlacementParts;
   /** What to add to this machine's clock for that of the home node, in nanoseconds. */
   readonly clockOffsetNs: bigint;
 }
 
-/** What a Worker is sent at first; later orders come by its {@linkcode Cell}. */
+/** A thread that is to be executed. */
+export interface ThreadOrder {
+  /** Its id. */
+  readonly thread: number;
+  /** What the program has given to be passed on to it. */
+  readonly argument: number;
+}
+
+/** What a Worker is sent at first; later orders are calls of {@linkcode EXECUTE}. */
 export interface ThreadStart {
   readonly parts: ThreadParts;
   readonly cell: SharedArrayBuffer;
+  /** The first thread; without it, the Worker waits for one. */
+  readonly order?: ThreadOrder;
 }
 
 /** What a Worker tells. */
 export type ThreadNews =
-  /** The Worker is ready for a thread. */
+  /** The Worker waits for a thread. */
   | { readonly kind: "ready" }
   /** The thread waits until its {@linkcode Cell} has the answer. */
   | { readonly kind: "call"; readonly call: HomeCall }
-  /** The thread has ended, and the Worker is ready for another one. */
-  | { readonly kind: "ended"; readonly thread: number }
   /** The program is to end; this thread has. */
   | { readonly kind: "end"; readonly end: ProgramEnd };
 
@@ -54,23 +70,17 @@ export type ProgramEnd =
   | { readonly kind: "failed"; readonly code: TdsmErrorCode; readonly text: string };
 
 /**
- * The words by which a Worker gets an order, to execute a thread, and the answer of a call. It
- * blocks for either: to be woken so takes far less time than to be sent a message.
+ * The words by which a Worker gets the answer of a call. It blocks for it: to be woken so takes far
+ * less time than to be sent a message.
  */
 export const Cell = {
-  /** Whether there is an order that the Worker has not taken. */
-  Ordered: 0,
-  /** The thread that is to be executed, by its id. */
-  Thread: 1,
-  /** What the program has given to be passed on to the thread. */
-  Argument: 2,
   /** Whether there is an answer that the Worker has not taken. */
-  Answered: 3,
+  Answered: 0,
   /** The result of the call. */
-  Result: 4,
+  Result: 1,
 } as const;
 /** How many they are. */
-export const CELL_WORDS = 5;
+export const CELL_WORDS = 2;
 
 /** The home node, as threads of any node see it. */
 export interface HomeNode {
@@ -81,8 +91,6 @@ export interface HomeNode {
    * @returns The function's result.
    */
   call(call: HomeCall): Promise<number>;
-  /** A thread has ended. */
-  ended(thread: number): void;
   /** The program ends. */
   end(end: ProgramEnd): void;
 }

@@ -3,16 +3,19 @@
 import { errorText, reasonOf, TdsmError } from "../errors.ts";
 import type { Node } from "../node/node.ts";
 import { printError } from "../node/report.ts";
+import { postCall } from "../node/thread_calls.ts";
 import { rpc } from "../rpc/define.ts";
 import { clockNs, measureOffsetNs } from "./clock.ts";
 import { ProgramHome } from "./home.ts";
 import {
+  ENDED,
+  EXECUTE,
   type HomeCall,
   type HomeNode,
-  MAIN_THREAD,
   type ProgramEnd,
   type ThreadParts,
 } from "./messages.ts";
+import { MAIN_THREAD, Placement, type PlacementParts } from "./placement.ts";
 import type { WasiProgram } from "./program.ts";
 import { type ProgramEnvironment, WasiSystem } from "./system.ts";
 import { ThreadPool } from "./thread_pool.ts";
@@ -33,11 +36,12 @@ export const TRAP_EXIT_CODE = 134;
 /** What this process does: one of these resolves. */
 const home = Promise.withResolvers<ProgramHome>();
 const serving = Promise.withResolvers<ServingNode>();
+/** What executes threads here, at the home node as at others. */
+const executing = Promise.withResolvers<ThreadPool>();
 
 /** What other nodes ask of the home node. */
 const atHome = {
   call: rpc("tdsm.wasm.call", async (call: HomeCall) => await (await home.promise).call(call)),
-  ended: rpc("tdsm.wasm.ended", async (thread: number) => (await home.promise).ended(thread)),
   end: rpc("tdsm.wasm.end", async (end: ProgramEnd) => (await home.promise).end(end)),
   clock: rpc("tdsm.wasm.clock", (): bigint => clockNs()),
 };
@@ -50,13 +54,16 @@ const atNode = {
       await (await serving.promise).prepare(hash, nodes, threads),
   ),
   attend: rpc("tdsm.wasm.attend", async () => await (await serving.promise).stopped),
-  execute: rpc(
-    "tdsm.wasm.execute",
-    async (thread: number, argument: number) =>
-      await (await serving.promise).execute(thread, argument),
-  ),
   stop: rpc("tdsm.wasm.stop", async () => (await serving.promise).stop()),
 };
+
+// Called by threads, past this one as long as a Worker waits.
+rpc(
+  EXECUTE,
+  async (thread: number, argument: number) =>
+    (await executing.promise).execute({ thread, argument }),
+);
+rpc(ENDED, async (thread: number) => (await home.promise).ended(thread));
 
 /**
  * Runs a program from the home node, node 1.
@@ -77,12 +84,14 @@ export async function runProgram(
   for (let id = node.id + 1; id <= count; id++) await node.waitForPeer(id);
   const others = node.peers().map(({ id }) => id).filter((id) => id <= count);
   const nodes = [node.id, ...others];
-  const parts = await partsOf(node, program, nodes, 0n);
+  const placement = new Placement({ nodes, threadsPerNode });
+  const parts = await partsOf(node, program, nodes, 0n, placement.parts);
   const system = await WasiSystem.open(environment, parts.memory.memory);
-  const execute = (place: number, thread: number, argument: number): Promise<void> =>
-    place === node.id ? pool.execute(thread, argument) : atNode.execute.on(place)(thread, argument);
-  const started = new ProgramHome({ system, nodes, threadsPerNode, execute });
+  const execute = (place: number, thread: number, argument: number): void =>
+    postCall(node, place, EXECUTE, [thread, argument]);
+  const started = new ProgramHome({ system, placement, execute });
   const pool = new ThreadPool(parts, started, (reason) => started.fail(workerFailed(reason)));
+  executing.resolve(pool);
   home.resolve(started);
   node.closed.catch((error) => started.fail(error));
   const getReady = async (): Promise<void> => {
@@ -90,10 +99,10 @@ export async function runProgram(
     await Promise.all([pool.warm(threadsPerNode), ...prepared]);
     for (const id of others) {
       const fail = (error: unknown): void =>
-        started.fail(lost(`Node ${id}`, started.threadsOf(id), error));
+        started.fail(lost(`Node ${id}`, placement.threadsOf(id), error));
       atNode.attend.on(id)().catch(fail);
     }
-    await pool.execute(MAIN_THREAD, 0);
+    execute(node.id, MAIN_THREAD, 0);
   };
   try {
     getReady().catch((error) => started.fail(error));
@@ -140,7 +149,6 @@ class ServingNode {
   readonly #node: Node;
   readonly #program: WasiProgram;
   readonly #stopped = Promise.withResolvers<void>();
-  #pool: ThreadPool | undefined;
 
   constructor(node: Node, program: WasiProgram) {
     this.#node = node;
@@ -162,21 +170,18 @@ class ServingNode {
     try {
       const offsetNs = await measureOffsetNs(atHome.clock.on(nodes[0]!));
       const parts = await partsOf(this.#node, this.#program, nodes, offsetNs);
-      this.#pool = new ThreadPool(
+      const pool = new ThreadPool(
         parts,
         toHome(nodes[0]!),
         (reason) => this.#stopped.reject(workerFailed(reason)),
       );
-      await this.#pool.warm(threads);
+      executing.resolve(pool);
+      await pool.warm(threads);
       return "";
     } catch (error) {
       const reason = error instanceof TdsmError ? errorText(error) : reasonOf(error);
       return `node ${id} cannot take part: ${reason}`;
     }
-  }
-
-  async execute(thread: number, argument: number): Promise<void> {
-    await this.#pool!.execute(thread, argument);
   }
 
   stop(): void {
@@ -189,7 +194,6 @@ function toHome(id: number): HomeNode {
   // Where a call fails the home node is gone, and this node ends with it.
   return {
     call: atHome.call.on(id),
-    ended: (thread) => void atHome.ended.on(id)(thread).catch(() => {}),
     end: (end) => void atHome.end.on(id)(end).catch(() => {}),
   };
 }
@@ -199,10 +203,13 @@ async function partsOf(
   { module, memory: memoryImport }: WasiProgram,
   nodes: readonly number[],
   clockOffsetNs: bigint,
+  placement?: PlacementParts,
 ): Promise<ThreadParts> {
   const { pages, maximum } = memoryImport;
   const memory = await node.wasmMemory({ name: "program", pages, maximum });
-  return { handle: node.handle, module, memory, memoryImport, nodes, clockOffsetNs };
+  const { handle } = node;
+  const parts = { handle, module, memory, memoryImport, nodes, clockOffsetNs };
+  return { ...parts, ...(placement && { placement }) };
 }
 
 /** Whether an error comes of the loss of another node. */

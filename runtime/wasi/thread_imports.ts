@@ -12,6 +12,11 @@ export interface ThreadContext {
   readonly parts: ThreadParts;
   /** Has the home node execute a call; blocks until it has. */
   readonly call: (call: HomeCall) => number;
+  /**
+   * Starts a thread on a node, 0 for the next in turn, with what the program gives for it; returns
+   * its id, or a negative error number.
+   */
+  readonly spawn: (argument: number, wanted: number) => number;
   /** Lets another thread have the core. */
   readonly yield: () => void;
   /** Blocks for so many milliseconds. */
@@ -38,7 +43,7 @@ const RANDOM_MAX_BYTES = 65_536;
  * @returns The imports.
  */
 export function makeThreadImports(context: ThreadContext): WebAssembly.Imports {
-  const { node, parts: { memory, memoryImport, nodes }, call } = context;
+  const { node, parts: { memory, memoryImport, nodes }, call, spawn } = context;
   const { memory: _, ...replacements } = node.wasmImports(memory);
   /** The node for the next thread that this one starts; 0 for the next in turn. */
   let wanted = 0;
@@ -46,9 +51,9 @@ export function makeThreadImports(context: ThreadContext): WebAssembly.Imports {
     tdsm: { ...replacements },
     wasi: {
       "thread-spawn": (argument: number) => {
-        const args = [argument, wanted];
+        const node = wanted;
         wanted = 0;
-        return call({ name: "spawn", args });
+        return spawn(argument, node);
       },
     },
     [WASI_MODULE]: {

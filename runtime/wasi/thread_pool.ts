@@ -6,20 +6,20 @@ import {
   CELL_WORDS,
   type HomeNode,
   type ThreadNews,
+  type ThreadOrder,
   type ThreadParts,
   type ThreadStart,
 } from "./messages.ts";
 
-/** A Worker, which executes one thread at a time. */
+/** A Worker, which executes one thread at a time, and takes the next one by itself. */
 interface PooledWorker {
-  readonly worker: Worker;
   readonly cell: Int32Array<SharedArrayBuffer>;
-  /** Resolves when it can execute a thread. */
+  /** Resolves when it waits for a thread. */
   readonly ready: Promise<void>;
 }
 
 /**
- * Executes threads on one node. A Worker whose thread has ended executes another one. None of them
+ * Executes threads on one node. A Worker whose thread has ended takes another one. None of them
  * is ended before the process: Deno cannot end a Worker that blocks or computes in less than two
  * seconds.
  */
@@ -28,7 +28,6 @@ export class ThreadPool {
   readonly #home: HomeNode;
   /** Called when a Worker fails other than by its thread. */
   readonly #failed: (reason: string) => void;
-  readonly #idle: PooledWorker[] = [];
 
   /**
    * @param parts What the threads have in common.
@@ -50,30 +49,23 @@ export class ThreadPool {
   async warm(most: number): Promise<void> {
     const count = Math.min(most, Math.max(WASM_IDLE_THREADS, navigator.hardwareConcurrency));
     const workers = Array.from({ length: count }, () => this.#start());
-    this.#idle.push(...workers);
     await Promise.all(workers.map(({ ready }) => ready));
   }
 
   /**
-   * Executes a thread.
+   * Executes a thread, for which no Worker waits.
    *
-   * @param thread The thread's id.
-   * @param argument What the program gave to be passed on to the thread.
+   * @param order The thread.
    */
-  async execute(thread: number, argument: number): Promise<void> {
-    const pooled = this.#idle.pop() ?? this.#start();
-    await pooled.ready;
-    const { cell } = pooled;
-    Atomics.store(cell, Cell.Thread, thread);
-    Atomics.store(cell, Cell.Argument, argument);
-    set(cell, Cell.Ordered);
+  execute(order: ThreadOrder): void {
+    this.#start(order);
   }
 
-  #start(): PooledWorker {
+  #start(order?: ThreadOrder): PooledWorker {
     const worker = new Worker(threadScript(import.meta.url), { type: "module" });
     const { promise: ready, resolve } = Promise.withResolvers<void>();
     const buffer = new SharedArrayBuffer(CELL_WORDS * Int32Array.BYTES_PER_ELEMENT);
-    const pooled = { worker, cell: new Int32Array(buffer), ready };
+    const pooled = { cell: new Int32Array(buffer), ready };
     worker.onerror = (event) => {
       event.preventDefault();
       const isMissing = event.message.startsWith("Module not found");
@@ -85,16 +77,13 @@ export class ThreadPool {
           return resolve();
         case "call":
           return void this.#answer(pooled, this.#home.call(data.call));
-        case "ended":
-          this.#idle.push(pooled);
-          return this.#home.ended(data.thread);
         case "end":
           return this.#home.end(data.end);
         default:
           data satisfies never;
       }
     };
-    const start: ThreadStart = { parts: this.#parts, cell: buffer };
+    const start: ThreadStart = { parts: this.#parts, cell: buffer, ...(order && { order }) };
     worker.postMessage(start);
     return pooled;
   }
@@ -106,14 +95,9 @@ export class ThreadPool {
       // The thread stays where it is: the program ends.
       return this.#failed(error instanceof Error ? error.message : String(error));
     }
-    set(cell, Cell.Answered);
+    Atomics.store(cell, Cell.Answered, 1);
+    Atomics.notify(cell, Cell.Answered);
   }
-}
-
-/** Wakes a Worker that waits for a word. */
-function set(cell: Int32Array<SharedArrayBuffer>, word: number): void {
-  Atomics.store(cell, word, 1);
-  Atomics.notify(cell, word);
 }
 
 /** Why a Worker cannot begin where the runtime is one file. */

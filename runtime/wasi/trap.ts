@@ -2,7 +2,7 @@
 
 import { reasonOf } from "../errors.ts";
 import { REPLACEMENTS } from "../wasm/code.ts";
-import { MAIN_THREAD } from "./messages.ts";
+import { MAIN_THREAD } from "./placement.ts";
 
 /** Where something has trapped. */
 export interface TrapPlace {

@@ -4,19 +4,23 @@
  */
 
 import { attach, type AttachedNode } from "../node/attach.ts";
+import { CallTaker, postCall } from "../node/thread_calls.ts";
 import { openLibrary } from "../../ffi/library.ts";
 import { NativeRegion } from "../../ffi/native.ts";
 import { TdsmError } from "../errors.ts";
 import { WASM_STACK_FRAMES_MAX } from "../limits.ts";
 import {
   Cell,
+  ENDED,
+  EXECUTE,
   type HomeCall,
-  MAIN_THREAD,
   type ProgramEnd,
   type ThreadNews,
+  type ThreadOrder,
   type ThreadParts,
   type ThreadStart,
 } from "./messages.ts";
+import { MAIN_THREAD, Placement } from "./placement.ts";
 import { makeThreadImports } from "./thread_imports.ts";
 import { trapText } from "./trap.ts";
 
@@ -40,12 +44,17 @@ class ThreadExecutor {
   readonly #cell: Int32Array<SharedArrayBuffer>;
   readonly #node: AttachedNode;
   readonly #imports: WebAssembly.Imports;
+  readonly #orders: CallTaker;
+  /** Only at the home node. */
+  readonly #placement: Placement | undefined;
 
   constructor(parts: ThreadParts, cell: SharedArrayBuffer) {
     this.#parts = parts;
     this.#cell = new Int32Array(cell);
     // The imports wait for words of the program's memory; `Atomics` only waits for the cell.
     this.#node = attach(parts.handle, { atomics: false });
+    this.#orders = new CallTaker(this.#node, EXECUTE);
+    this.#placement = parts.placement && new Placement(parts.placement);
     const { library: path, region: handle } = parts.handle;
     const region = NativeRegion.attach(openLibrary({ path, forProgram: true }), { handle });
     this.#imports = makeThreadImports({
@@ -53,25 +62,55 @@ class ThreadExecutor {
       parts,
       yield: () => region.yield(),
       call: (call) => this.#call(call),
+      spawn: (argument, wanted) => this.#spawn(argument, wanted),
       sleep: (ms) => void Atomics.wait(this.#cell, Cell.Answered, 0, ms),
       exit: (code) => this.#exit(code),
     });
   }
 
-  /** Executes threads, until one of them has ended the program. */
-  run(): void {
-    scope.postMessage({ kind: "ready" });
-    for (;;) {
-      this.#take(Cell.Ordered);
-      const thread = Atomics.load(this.#cell, Cell.Thread);
-      const end = this.#execute(thread, Atomics.load(this.#cell, Cell.Argument));
+  /**
+   * Executes threads, until one of them has ended the program.
+   *
+   * @param first The first one; without it, this Worker waits for one.
+   * @throws {TdsmError} Why the node cannot go on.
+   */
+  run(first?: ThreadOrder): void {
+    if (first === undefined) {
+      this.#orders.ask();
+      scope.postMessage({ kind: "ready" });
+    }
+    for (let order = first ?? this.#nextOrder();; order = this.#nextOrder()) {
+      const end = this.#execute(order);
       if (end !== undefined) return scope.postMessage({ kind: "end", end });
-      scope.postMessage({ kind: "ended", thread });
+      // Before the thread's place is free for another one, which this Worker is to execute.
+      this.#orders.ask();
+      this.#ended(order.thread);
     }
   }
 
+  #nextOrder(): ThreadOrder {
+    const [thread, argument] = this.#orders.next() as number[];
+    return { thread: thread!, argument: argument! };
+  }
+
+  /** A thread has ended. */
+  #ended(thread: number): void {
+    this.#placement?.free(thread);
+    if (this.#placement?.isHeld === false) return;
+    postCall(this.#node, this.#parts.nodes[0]!, ENDED, [thread]);
+  }
+
+  /** Starts a thread; returns its id, or a negative error number. */
+  #spawn(argument: number, wanted: number): number {
+    const placement = this.#placement;
+    const placed = placement?.isHeld === false ? placement.place(wanted || undefined) : undefined;
+    if (placed === undefined) return this.#call({ name: "spawn", args: [argument, wanted] });
+    postCall(this.#node, placed.node, EXECUTE, [placed.thread, argument]);
+    return placed.thread;
+  }
+
   /** Executes a thread; returns how it has ended the program, if it has. */
-  #execute(thread: number, argument: number): ProgramEnd | undefined {
+  #execute({ thread, argument }: ThreadOrder): ProgramEnd | undefined {
     let exports: ProgramExports | undefined;
     try {
       const instance = new WebAssembly.Instance(this.#parts.module, this.#imports);
@@ -99,26 +138,23 @@ class ThreadExecutor {
 
   #call(call: HomeCall): number {
     scope.postMessage({ kind: "call", call });
-    this.#take(Cell.Answered);
+    Atomics.wait(this.#cell, Cell.Answered, 0);
+    Atomics.store(this.#cell, Cell.Answered, 0);
     return Atomics.load(this.#cell, Cell.Result);
-  }
-
-  /** Waits until a word is set, and clears it. */
-  #take(word: number): void {
-    Atomics.wait(this.#cell, word, 0);
-    Atomics.store(this.#cell, word, 0);
   }
 }
 
-scope.onmessage = ({ data: { parts, cell } }) => {
+scope.onmessage = ({ data: { parts, cell, order } }) => {
   Error.stackTraceLimit = WASM_STACK_FRAMES_MAX;
   // In the engine's own words: Deno's leave out which function of a module it is.
   Error.prepareStackTrace = (_, sites) => sites.map((site) => `    at ${site}`).join("\n");
   try {
-    new ThreadExecutor(parts, cell).run();
+    new ThreadExecutor(parts, cell).run(order);
   } catch (error) {
-    // The node cannot go on, so that no thread can begin.
     if (!(error instanceof TdsmError)) throw error;
+    // The program has ended, and its node with it.
+    if (error.code === "NodeClosed") return;
+    // The node cannot go on, so that no thread can begin.
     const end = { kind: "failed", code: error.code, text: error.message } as const;
     scope.postMessage({ kind: "end", end });
   }
