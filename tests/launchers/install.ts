@@ -9,8 +9,8 @@ import { isInstalled, missingPackages } from "./needs.ts";
 const UPDATE_MAX_MS = 60_000;
 /** How long it may take to fetch packages: 180 MB where none is there. */
 const FETCH_MAX_MS = 120_000;
-/** How long it may take to unpack them. */
-const UNPACK_MAX_MS = 240_000;
+/** How long it may take to unpack them: ended before, it leaves them half installed. */
+const UNPACK_MAX_MS = 600_000;
 /** What the maintainers' scripts of packages ask before they start a daemon: 101 is no. */
 const POLICY = "/usr/sbin/policy-rc.d";
 const NO_DAEMONS = "#!/bin/sh\nexit 101\n";

@@ -16,6 +16,8 @@ const NAMES = [
   "dashboard",
   "rayon",
 ];
+/** Those that compute, for as long as all others need, which mostly wait: these run beside them. */
+const COMPUTING = ["dashboard"];
 const HELP = `Runs the tests of real launchers; one whose launcher is missing is ignored.
 
 Usage: main.ts [--install | --install-only] [NAME...]
@@ -34,6 +36,11 @@ if (wrong !== undefined) flags.refuse(`there are no tests of ${wrong}`);
 if (flags.isSet("install") || flags.isSet("install-only")) await install();
 if (!flags.isSet("install-only")) {
   const names = flags.others.length > 0 ? flags.others : NAMES;
-  const paths = names.map((name) => fileURLToPath(import.meta.resolve(`./${name}.ts`)));
-  await runSuites([[["test", "-A", ...paths]]]);
+  const suite = (
+    part: readonly string[],
+  ) => ["test", "-A", ...part.map((name) => fileURLToPath(import.meta.resolve(`./${name}.ts`)))];
+  const [computing, waiting] = [true, false].map((computes) =>
+    names.filter((name) => COMPUTING.includes(name) === computes)
+  );
+  await runSuites([[computing!, waiting!].filter((part) => part.length > 0).map(suite)]);
 }

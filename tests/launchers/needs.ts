@@ -21,9 +21,6 @@ const PACKAGES = {
 /** A command that a test needs; `ip` stands for machines that are network namespaces. */
 export type Command = keyof typeof PACKAGES;
 
-/** A machine that has no systemd has no use for it. */
-const INSTALLABLE = Object.entries(PACKAGES).filter(([, name]) => name !== "systemd");
-
 // Daemons are where the PATH of a login may not lead.
 const path = `${Deno.env.get("PATH") ?? ""}:/usr/sbin:/sbin`;
 Deno.env.set("PATH", path);
@@ -39,14 +36,34 @@ export function isInstalled(command: string): boolean {
   });
 }
 
-/** The packages of Debian with what is not installed. */
-export function missingPackages(): string[] {
-  return INSTALLABLE.filter(([command]) => !isInstalled(command)).map(([, name]) => name);
-}
-
 function succeeds(program: string, ...args: string[]): boolean {
   const options = { args, stdout: "null", stderr: "null" } as const;
   return isInstalled(program) && new Deno.Command(program, options).outputSync().success;
+}
+
+/** Whether Debian's package with a command was left half installed: it may start, and then fail. */
+function isHalfInstalled(command: Command): boolean {
+  if (!isInstalled("dpkg-query")) return false;
+  const args = ["--show", "--showformat=${db:Status-Abbrev}", PACKAGES[command]];
+  const { success, stdout } = new Deno.Command("dpkg-query", { args, stderr: "null" }).outputSync();
+  // One that is not known was not installed by Debian.
+  return success && !/^(.i|un)/.test(new TextDecoder().decode(stdout));
+}
+
+/** Why a command cannot be used; empty where it can. */
+function commandObstacle(command: Command): string {
+  const name = PACKAGES[command];
+  if (!isInstalled(command)) return `${command} is not installed: Debian has it in ${name}`;
+  return isHalfInstalled(command) ? `${name} is half installed: run dpkg --configure -a` : "";
+}
+
+/** The packages of Debian with what is not installed. */
+export function missingPackages(): string[] {
+  const commands = Object.keys(PACKAGES) as Command[];
+  // A machine that has no systemd has no use for it.
+  return commands.filter((command) =>
+    command !== "systemd-analyze" && commandObstacle(command) !== ""
+  ).map((command) => PACKAGES[command]);
 }
 
 /** Why there can be no machines that are network namespaces; empty where there can. */
@@ -67,10 +84,8 @@ function machinesObstacle(): string {
  * @returns The reason; empty where it can.
  */
 function obstacle(commands: readonly Command[]): string {
-  const missing = commands.find((command) => !isInstalled(command));
-  if (missing !== undefined) {
-    return `${missing} is not installed: Debian has it in ${PACKAGES[missing]}`;
-  }
+  const reason = commands.map(commandObstacle).find((reason) => reason !== "");
+  if (reason !== undefined) return reason;
   return commands.includes("ip") ? machinesObstacle() : "";
 }
 
