@@ -5,19 +5,11 @@ import { ToolFlags } from "../support/tool_flags.ts";
 import { runSuites } from "../tools/run_tests.ts";
 import { install } from "./install.ts";
 
-const NAMES = [
-  "slurm",
-  "mpi",
-  "etcd",
-  "dns",
-  "ssh",
-  "deploy",
-  "prometheus",
-  "dashboard",
-  "rayon",
-];
-/** Those that compute, for as long as all others need, which mostly wait: these run beside them. */
-const COMPUTING = ["dashboard"];
+/** What starts nodes. */
+const LAUNCHERS = ["slurm", "mpi", "dns", "ssh", "deploy", "rayon"];
+/** What stands around nodes; these tests run beside the others. */
+const SERVICES = ["etcd", "prometheus", "dashboard"];
+const NAMES = [...LAUNCHERS, ...SERVICES];
 const HELP = `Runs the tests of real launchers; one whose launcher is missing is ignored.
 
 Usage: main.ts [--install | --install-only] [NAME...]
@@ -36,11 +28,9 @@ if (wrong !== undefined) flags.refuse(`there are no tests of ${wrong}`);
 if (flags.isSet("install") || flags.isSet("install-only")) await install();
 if (!flags.isSet("install-only")) {
   const names = flags.others.length > 0 ? flags.others : NAMES;
-  const suite = (
-    part: readonly string[],
-  ) => ["test", "-A", ...part.map((name) => fileURLToPath(import.meta.resolve(`./${name}.ts`)))];
-  const [computing, waiting] = [true, false].map((computes) =>
-    names.filter((name) => COMPUTING.includes(name) === computes)
-  );
-  await runSuites([[computing!, waiting!].filter((part) => part.length > 0).map(suite)]);
+  const beside = [LAUNCHERS, SERVICES]
+    .map((part) => part.filter((name) => names.includes(name)))
+    .filter((part) => part.length > 0);
+  const pathOf = (name: string) => fileURLToPath(import.meta.resolve(`./${name}.ts`));
+  await runSuites([beside.map((part) => ["test", "-A", ...part.map(pathOf)])]);
 }
