@@ -88,7 +88,7 @@ export class Barriers {
   protected readonly desk: SyncDesk;
   readonly #barriers = new Map<string, Barrier>();
   /** The last rounds by name, the longest unchanged first. */
-  readonly #rounds = new Map<string, Round>();
+  protected readonly rounds: Map<string, Round> = new Map();
   /** The barriers that are gathered by trees, by the numbers of these. */
   readonly #gathered = new Map<number, string>();
   #lastTree = 0;
@@ -116,12 +116,12 @@ export class Barriers {
 
   /** Waits until all have arrived. */
   arrive(from: NodeId, ticket: number, name: string, parties: number): void {
-    const round = this.#rounds.get(name);
+    const round = this.rounds.get(name);
     if (round?.lost !== undefined) {
       if (round.parties === parties) {
         return this.desk.reply(from, ticket, SyncStatus.PeerLost, round.lost);
       }
-      this.#rounds.delete(name);
+      this.rounds.delete(name);
     }
     if (round?.tree !== undefined) {
       if (this.#fits(from, parties, name, round, round.tree)) {
@@ -157,15 +157,16 @@ export class Barriers {
     const name = this.#gathered.get(number);
     // What was on its way when the tree was dissolved.
     if (name === undefined && number <= this.#lastTree) return;
-    const round = name === undefined ? undefined : this.#rounds.get(name);
+    const round = name === undefined ? undefined : this.rounds.get(name);
     const tree = round?.tree;
     if (name !== undefined && round !== undefined && tree !== undefined) {
       const { children, reported } = tree;
       const isNow = generation === tree.generation;
       if (step === GatherStep.Recall && round.arrivals.has(from)) {
         if (isNow) return this.dissolve(round);
-        // The generation was complete before that was heard, and the node will be told so.
-        if (generation === tree.generation - 1) return;
+        // The generation was complete before that was heard, and the node is told so. That may be
+        // long ago: later reports of the node come by way of others, and can overtake its recall.
+        if (generation < tree.generation) return;
       }
       if (step === GatherStep.Gathered && isNow && children.includes(from) && !reported.has(from)) {
         reported.add(from);
@@ -178,14 +179,14 @@ export class Barriers {
 
   /** A node leaves, and so arrives no more: no tree waits for it. */
   peerLeft(node: NodeId): void {
-    for (const round of this.#rounds.values()) {
+    for (const round of this.rounds.values()) {
       if (round.arrivals.has(node)) this.dissolve(round);
     }
   }
 
   /** A node is gone: no barrier in whose last round it took part can be completed without it. */
   peerGone(node: NodeId): void {
-    for (const [name, { parties, arrivals }] of this.#rounds) {
+    for (const [name, { parties, arrivals }] of this.rounds) {
       if (arrivals.has(node)) this.break(name, parties, node);
     }
   }
@@ -226,9 +227,9 @@ export class Barriers {
     unordered: ReadonlyMap<NodeId, number>,
     isByThreads: boolean,
   ): void {
-    if (unordered.size === 1) return void this.#rounds.delete(name);
+    if (unordered.size === 1) return void this.rounds.delete(name);
     const arrivals = new Map([...unordered].sort(([one], [other]) => one - other));
-    const last = this.#rounds.get(name);
+    const last = this.rounds.get(name);
     let round = new Round(parties, arrivals);
     if (last?.isLike(round) === true) {
       round = last;
@@ -244,10 +245,10 @@ export class Barriers {
   /** Tells those that wait, and those that will arrive, that a node is missing. */
   protected break(name: string, parties: number, lost: NodeId): void {
     const barrier = this.#barriers.get(name);
-    const round = this.#rounds.get(name);
+    const round = this.rounds.get(name);
     if (round !== undefined) this.dissolve(round);
     // Threads that have agreed on another number of parties since do without the node.
-    if (barrier !== undefined && barrier.parties !== parties) return void this.#rounds.delete(name);
+    if (barrier !== undefined && barrier.parties !== parties) return void this.rounds.delete(name);
     this.#keep(name, new Round(parties, new Map(), lost));
     if (barrier !== undefined) this.#answerAll(barrier, SyncStatus.PeerLost, lost);
   }
@@ -326,12 +327,12 @@ export class Barriers {
   }
 
   #keep(name: string, round: Round): void {
-    this.#rounds.delete(name);
-    this.#rounds.set(name, round);
-    if (this.#rounds.size > this.desk.limits.rounds) {
-      const [[longest, oldest]] = [...this.#rounds.entries().take(1)] as [[string, Round]];
+    this.rounds.delete(name);
+    this.rounds.set(name, round);
+    if (this.rounds.size > this.desk.limits.rounds) {
+      const [[longest, oldest]] = [...this.rounds.entries().take(1)] as [[string, Round]];
       this.dissolve(oldest);
-      this.#rounds.delete(longest);
+      this.rounds.delete(longest);
     }
   }
 

@@ -268,6 +268,18 @@ Deno.test("Barriers: what is unlike the last round dissolves the tree, with the 
   assertEquals([left.answers(), left.told()], [["4.3 PeerLost 3"], []]);
 });
 
+Deno.test("Barriers: a recall that later reports have overtaken by way of other nodes has no effect", () => {
+  const cluster = planted();
+  for (const generation of [0, 1, 2]) {
+    cluster.gather(2, Gathered, 1, generation).gather(3, Gathered, 1, generation);
+    cluster.arrive(1, 3 + generation, 4);
+  }
+  cluster.told();
+  // The reports of node 4 are among those of node 3.
+  cluster.gather(4, Recall, 1, 0);
+  assertEquals([cluster.told(), cluster.violations()], [[], []]);
+});
+
 Deno.test("Barriers: the next tree takes twice as many rounds alike, up to a limit", () => {
   const cluster = planted({ treeRounds: 6 });
   let ticket = 3;

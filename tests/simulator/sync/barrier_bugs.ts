@@ -99,6 +99,18 @@ class LoyalBarriers extends Barriers {
   override peerLeft(): void {}
 }
 
+class StrictBarriers extends Barriers {
+  override gather(from: NodeId, message: GatherMessage): void {
+    const { step, tree: number, generation } = message;
+    const tree = this.rounds.values().map(({ tree }) => tree).find((tree) =>
+      tree?.number === number
+    );
+    const isLate = tree !== undefined && generation < tree.generation - 1;
+    if (step === GatherStep.Recall && isLate) this.desk.violation(from, "a recall is not due");
+    else super.gather(from, message);
+  }
+}
+
 /** A fault. */
 export interface PlantedBarrierBug {
   /** What is wrong. */
@@ -107,6 +119,10 @@ export interface PlantedBarrierBug {
   readonly parts: BarrierParts;
   /** What the simulator says of it. */
   readonly finding: RegExp;
+  /** The seed from which on schedules find it soon; the first one unless said. */
+  readonly seed?: number;
+  /** Whether the worlds of the checker are too small for it. */
+  readonly isLarge?: boolean;
 }
 
 /** Every planted bug. */
@@ -157,20 +173,29 @@ export const PLANTED_BARRIER_BUGS: readonly PlantedBarrierBug[] = [
     name: "reports ahead of their trees are counted for all senders together",
     parts: { ...BARRIER_PARTS, BarrierGatherer: SharingGatherer },
     finding: /node \d+, to node \d+: step 1 .* is not due/,
+    isLarge: true,
   },
   {
     name: "reports ahead of their trees are not counted",
     parts: { ...BARRIER_PARTS, BarrierGatherer: GreedyGatherer },
     finding: /keeps \d+ false reports/,
+    isLarge: true,
   },
   {
     name: "reports of a node that is gone are kept",
     parts: { ...BARRIER_PARTS, BarrierGatherer: MindfulGatherer },
     finding: /keeps reports of no tree/,
+    isLarge: true,
   },
   {
     name: "a tree waits for a node that leaves",
     parts: { ...BARRIER_PARTS, Barriers: LoyalBarriers },
     finding: /tree \d+ waits for \d+/,
+  },
+  {
+    name: "a recall that later reports have overtaken is taken for a breach",
+    parts: { ...BARRIER_PARTS, Barriers: StrictBarriers },
+    finding: /a recall is not due/,
+    seed: 3_390,
   },
 ];

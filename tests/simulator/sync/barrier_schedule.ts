@@ -36,6 +36,8 @@ class BarrierSchedule {
   readonly #steps: number;
   /** A link on which messages take longer than on others, if there is one. */
   readonly #slow: string | undefined;
+  /** How many of a hundred times it is passed over. */
+  readonly #slowness: number;
 
   constructor(
     seed: number,
@@ -62,8 +64,10 @@ class BarrierSchedule {
     this.#adapts = random.chance(70);
     this.#oddness = random.chance(50) ? random.between(5, 60) / (isLarge ? LARGE_STEPS : 1) : 0;
     this.#steps = random.between(50, 400) * (isLarge ? LARGE_STEPS : 1);
-    // What a node says to another one comes ahead of what the directory node has said to it before.
-    this.#slow = random.chance(50) ? `1 ${random.between(2, nodes)}` : undefined;
+    // What goes by other nodes overtakes what the directory node says to one, or hears of it.
+    const slow = random.between(2, nodes);
+    this.#slow = random.chance(60) ? random.chance(50) ? `1 ${slow}` : `${slow} 1` : undefined;
+    this.#slowness = random.between(80, 99);
   }
 
   /** Runs it to its end. */
@@ -101,7 +105,7 @@ class BarrierSchedule {
   }
 
   #deliver(): void {
-    const isSlow = !this.#random.chance(10);
+    const isSlow = this.#random.chance(this.#slowness);
     const links = this.#world.busyLinks.filter((link) => !isSlow || link !== this.#slow);
     if (links.length > 0) this.#world.deliver(this.#pick(links));
   }

@@ -47,9 +47,13 @@ Deno.test("a seed gives the same schedule of barriers again", () => {
   assertEquals(traces[0], traces[1]);
 });
 
-for (const { name, parts, finding } of PLANTED_BARRIER_BUGS) {
+Deno.test("a recall that later reports have overtaken, by way of other nodes, is no breach", () => {
+  runBarrierSchedule(3396);
+});
+
+for (const { name, parts, finding, seed = 1 } of PLANTED_BARRIER_BUGS) {
   Deno.test(`the simulator of barriers finds a planted bug: ${name}`, () => {
-    const { failure } = runBarrierBatch(1, SCHEDULES, parts);
+    const { failure } = runBarrierBatch(seed, SCHEDULES, parts);
     assertMatch(failure?.reason ?? "nothing was found", finding);
   });
 }
