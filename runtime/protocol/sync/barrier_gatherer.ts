@@ -55,7 +55,7 @@ interface Tree {
 /** The trees that a node is part of. */
 export class BarrierGatherer {
   readonly #outbox: GathererOutbox;
-  readonly #trees = new Map<number, Tree>();
+  protected readonly trees: Map<number, Tree> = new Map<number, Tree>();
   readonly #names = new Map<string, Tree>();
   readonly #unanswered: () => number;
   /** By sender, the trees of which this node has yet to hear in which the sender has reported. */
@@ -76,12 +76,12 @@ export class BarrierGatherer {
 
   /** How many trees this node is part of. */
   get size(): number {
-    return this.#trees.size;
+    return this.trees.size;
   }
 
   /** How many arrivals are kept. */
   get kept(): number {
-    return [...this.#trees.values()].reduce((sum, { kept }) => sum + kept.length, 0);
+    return [...this.trees.values()].reduce((sum, { kept }) => sum + kept.length, 0);
   }
 
   /** How many reports are kept that have come ahead of the word of their trees. */
@@ -110,7 +110,7 @@ export class BarrierGatherer {
    * @returns Whether it is kept here, and so is answered by this node.
    */
   cancel(ticket: number): boolean {
-    for (const tree of this.#trees.values()) {
+    for (const tree of this.trees.values()) {
       const index = tree.kept.findIndex(({ request }) => request.ticket === ticket);
       if (index < 0) continue;
       if (this.isReported(tree, index)) {
@@ -151,7 +151,7 @@ export class BarrierGatherer {
       isRecalled: false,
       isOld: false,
     };
-    this.#trees.set(plan.tree, tree);
+    this.trees.set(plan.tree, tree);
     this.#names.set(plan.name, tree);
     this.#settle(tree);
   }
@@ -159,7 +159,7 @@ export class BarrierGatherer {
   /** A node of a tree says something. */
   receive(from: NodeId, message: GatherMessage): void {
     const { step, generation } = message;
-    const tree = this.#trees.get(message.tree);
+    const tree = this.trees.get(message.tree);
     if (tree === undefined) return this.#receiveOfNone(from, message);
     switch (step) {
       case GatherStep.Gathered: {
@@ -195,7 +195,7 @@ export class BarrierGatherer {
 
   /** Time passes. What has waited since it last did is for the desk, which can tell of it. */
   beat(): void {
-    for (const tree of this.#trees.values()) {
+    for (const tree of this.trees.values()) {
       if (tree.isOld && tree.kept.length > 0) this.#recall(tree);
       tree.isOld = tree.kept.length > 0;
     }
@@ -259,7 +259,7 @@ export class BarrierGatherer {
   /** The tree is no more; the word that a generation is complete may have been overtaken. */
   #dissolve(tree: Tree, isComplete: boolean): void {
     if (isComplete) this.#pass(tree);
-    this.#trees.delete(tree.plan.tree);
+    this.trees.delete(tree.plan.tree);
     this.#names.delete(tree.plan.name);
     for (const { request, isCancelled } of tree.kept) {
       if (isCancelled) this.#answer(request.ticket, SyncStatus.Cancelled);

@@ -24,7 +24,7 @@ import {
   Synchronizer,
   type SyncParts,
 } from "../../../runtime/protocol/sync/synchronizer.ts";
-import { fail } from "./oracle.ts";
+import { fail } from "../coherence/oracle.ts";
 
 const kind = "sync";
 
@@ -227,6 +227,30 @@ export class BarrierWorld {
   /** The nodes that have said that they leave, and have yet to be gone. */
   get leaving(): Node[] {
     return this.nodes.filter(({ isLost, isGone }) => isLost && !isGone);
+  }
+
+  /** Everything that matters about a state but the desk; gatherers are to describe themselves. */
+  describe(): string {
+    const known: RoundSeen[] = [];
+    const numberOf = (round: RoundSeen | undefined): number => {
+      if (round === undefined) return 0;
+      if (!known.includes(round)) known.push(round);
+      return known.indexOf(round) + 1;
+    };
+    const nodes = this.nodes.map(({ life, isLost, isGone, unanswered, tickets, ...node }) => {
+      if (life === "dead") return [isLost, isGone];
+      const arrivals = [...node.open].map(([ticket, { round, request: _, ...arrival }]) =>
+        [ticket, numberOf(round), arrival] as const
+      );
+      return [life, isLost, unanswered, tickets, node.isRogue, `${node.gatherer}`, arrivals];
+    });
+    const links = this.busyLinks.toSorted().map((link) => [link, this.#links.get(link)!.map(show)]);
+    const trees = [...this.#trees.values()].map(({ isAlive, generation }) =>
+      isAlive ? generation : -1
+    );
+    const rounds = [...this.#rounds].map(([name, round]) => [name, numberOf(round)] as const);
+    const ends = known.map(({ last, isMaimed, nodes }) => [last, isMaimed, [...nodes]] as const);
+    return JSON.stringify([nodes, links, trees, rounds, ends]);
   }
 
   /** A thread arrives at a barrier. */
