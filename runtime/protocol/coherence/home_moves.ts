@@ -19,6 +19,8 @@ interface Drain {
   readonly asked: Set<number>;
   /** The nodes that may have sent something to this one on behalf of the old home. */
   readonly awaited: Set<NodeId>;
+  /** Whether the old home is gone with answers that it may have sent and that never came. */
+  isCut: boolean;
 }
 
 /** What this node has yet to tell the directory node about the pages of a home that has moved. */
@@ -149,7 +151,7 @@ export class HomeMoves {
     if (isAwaited && !this.forgottenBy.has(node)) {
       for (const other of this.present) if (other !== this.#self) awaited.add(other);
     }
-    this.drains.set(node, { runs, asked, awaited });
+    this.drains.set(node, { runs, asked, awaited, isCut: false });
     for (const other of awaited) this.#outbox.send(other, { kind: "drain", node });
     this.#report(node, now);
   }
@@ -161,8 +163,8 @@ export class HomeMoves {
     if (this.gone.size > GONE_REMEMBERED_MAX) this.gone.delete([...this.gone][0]!);
     this.askers = this.askers.filter(({ from }) => from !== node);
     this.#answer("inquire", node);
-    for (const [home, { awaited }] of this.drains) {
-      awaited.delete(node);
+    for (const [home, drain] of this.drains) {
+      if (drain.awaited.delete(node) && home === node) drain.isCut = true;
       this.#report(home, now);
     }
   }
@@ -195,8 +197,12 @@ export class HomeMoves {
     const drain = this.drains.get(node);
     if (drain === undefined || drain.awaited.size > 0) return;
     this.drains.delete(node);
-    // What the old home has not answered it has not done.
-    for (const first of drain.asked) this.cache.kept({ first, count: 1 }, now);
+    // What the old home has not answered it has not done, if its answers have all come.
+    for (const first of drain.asked) {
+      const run = { first, count: 1 };
+      if (drain.isCut) this.cache.dropped(run);
+      else this.cache.kept(run, now);
+    }
     this.cache.askAnew(node, now);
     // Others may have overwritten what this node has of the pages of a home that has forgotten it.
     const isForgotten = (this.isGone(node) ? this.parted : this.forgottenBy).has(node);

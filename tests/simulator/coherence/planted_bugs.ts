@@ -425,6 +425,14 @@ class BoastfulMoves extends ProbeMoves {
   }
 }
 
+/** Takes a home that retired and died for one that has answered all that it was asked. */
+class TrustfulMoves extends ProbeMoves {
+  override lost(node: NodeId, now: number): void {
+    this.drains.get(node)?.awaited.delete(node);
+    super.lost(node, now);
+  }
+}
+
 /** Takes bytes of a node though it has told the home that it expects none from there any more. */
 class CredulousReceiver extends ProbeCache {
   override acceptsData(from: NodeId, grant: GrantMessage): boolean {
@@ -692,6 +700,10 @@ export const HOME_BUGS: readonly HomeBug[] = [
   {
     ...homeBug("says that it keeps what it has dropped", { HomeMoves: BoastfulMoves }, /blames/),
     seed: 20653468,
+  },
+  {
+    ...homeBug("keeps what a home that is gone may have dropped", { HomeMoves: TrustfulMoves }),
+    seed: 24595168,
   },
 ];
 

@@ -105,6 +105,7 @@ interface MovesState {
     readonly runs: readonly PageRun[];
     readonly asked: readonly number[];
     readonly awaited: readonly NodeId[];
+    readonly isCut: boolean;
   }[];
   readonly reports: readonly { readonly home: NodeId; readonly runs: readonly PageRun[] }[];
   readonly askers: readonly ProbeMoves["askers"][number][];
@@ -500,8 +501,8 @@ export class ProbeMoves extends HomeMoves {
       gone: [...this.gone],
       parted: [...this.parted],
       forgottenBy: [...this.forgottenBy],
-      drains: this.drains.entries().map(([home, { runs, asked, awaited }]) => {
-        return { home, runs, asked: [...asked], awaited: [...awaited] };
+      drains: this.drains.entries().map(([home, { runs, asked, awaited, isCut }]) => {
+        return { home, runs, asked: [...asked], awaited: [...awaited], isCut };
       }).toArray(),
       reports: this.reports.map(({ home, runs }) => ({ home, runs: [...runs] })),
       askers: [...this.askers],
@@ -516,8 +517,8 @@ export class ProbeMoves extends HomeMoves {
     refillSet(this.parted, state.parted);
     refillSet(this.forgottenBy, state.forgottenBy);
     this.drains.clear();
-    for (const { home, runs, asked, awaited } of state.drains) {
-      this.drains.set(home, { runs, asked: new Set(asked), awaited: new Set(awaited) });
+    for (const { home, runs, asked, awaited, isCut } of state.drains) {
+      this.drains.set(home, { runs, asked: new Set(asked), awaited: new Set(awaited), isCut });
     }
     const reports = state.reports.map(({ home, runs }) => ({ home, runs: [...runs] }));
     this.reports.splice(0, Infinity, ...reports);
