@@ -658,6 +658,8 @@ export const COUNTERS_MAX = 64;
 export const MOVE_CHUNKS_MAX = 8_192;
 /** The named allocations, the oldest, whose moves are told one by one; the rest in one sum. */
 export const ALLOCATIONS_TOLD_MAX = 128;
+/** The most bytes of what a node tells of itself: a control frame has it, and where the node is. */
+export const FIGURES_MAX_BYTES: number = CONTROL_MAX_BYTES - KIB;
 /** The most parts into which a range of pages is divided to look at what happens there. */
 export const CELLS_MAX = 256;
 /** The semaphores, barriers, mutexes and words, those where most wait, that are told. */
@@ -680,10 +682,19 @@ export const LOOKERS_MAX = 64;
 export const LOOKER_SILENCE_MAX_MS = 60_000;
 /** The port of a dashboard where none is named. */
 export const DASHBOARD_PORT_DEFAULT = 9635;
+/** The runs of pages of which one look shows the cells. */
+export const LOOK_RUNS_MAX = 8;
 /** For how long what a dashboard has seen is good for other browsers, in milliseconds. */
 export const SNAPSHOT_FRESH_MS = 500;
 /** How long a dashboard waits at least before it looks again, in milliseconds. */
 export const SNAPSHOT_PAUSE_MS = 200;
+/**
+ * The same for each node that it has seen: each answers, and a look at many nodes is to cost the
+ * directory node no more of its time than one at few.
+ */
+export const SNAPSHOT_NODE_MS = 15;
+/** For how long a dashboard looks at pages that no browser asks for again, in milliseconds. */
+export const SNAPSHOT_RUN_MS = 3_000;
 /** The requests of browsers that wait until a dashboard looks. */
 export const SNAPSHOTS_WAITING_MAX = 32;
 /** The lines that wait for the log to be loaded. */

@@ -14,23 +14,29 @@ import type { PageRun } from "../protocol/coherence/page.ts";
 import { proveKey, type Secret } from "../secure/handshake.ts";
 import { PROTOCOL_VERSION } from "../wire/layout.ts";
 import type { PeerMessage } from "../wire/peer_message.ts";
-import type {
-  ClusterEvent,
-  ClusterStatusControl,
-  ClusterWaitsControl,
-  NodeStatusControl,
+import type { PeerAddress } from "../wire/control_fields.ts";
+import {
+  type ClusterEvent,
+  type ClusterStatusControl,
+  type ClusterWaitsControl,
+  decodeFigures,
+  type Figures,
+  type NodeStatusControl,
 } from "../wire/status_control.ts";
 
 const OPERATION = "get the status";
 /** How long an answer may take: the directory node waits that long for a silent node. */
 const ANSWER_MAX_MS = STATUS_MAX_MS + HANDSHAKE_MAX_MS;
 
+/** A node, and what it tells of itself: nothing where it did not answer in time. */
+export type SeenNode = PeerAddress & Partial<Figures>;
+
 /** What was seen of a cluster at one moment. */
 export interface Seen {
   /** What is told of the cluster itself. */
   readonly cluster: ClusterStatusControl;
   /** What is told of each node, in order of their ids. */
-  readonly nodes: readonly NodeStatusControl[];
+  readonly nodes: readonly SeenNode[];
   /** Where threads wait, and which locks are held; nothing in a single look. */
   readonly places: ClusterWaitsControl["places"];
   /** The last events, as many as the directory node remembers; nothing in a single look. */
@@ -45,7 +51,7 @@ export interface Seen {
  * @param directory Where the directory listens.
  * @returns The address.
  */
-export function reachedAt({ address, port }: NodeStatusControl, directory: Address): Address {
+export function reachedAt({ address, port }: PeerAddress, directory: Address): Address {
   return { hostname: isWildcard(address) ? directory.hostname : address, port };
 }
 
@@ -91,21 +97,23 @@ export class ClusterLook implements Disposable {
   /**
    * Looks. Not to be called before the last call is answered.
    *
-   * @param run The pages whose cells are asked for.
+   * @param looked The runs of pages whose cells are asked for, at most `LOOK_RUNS_MAX`.
    * @returns What was seen.
    * @throws {TdsmError} `NoDirectory` when nothing listens there, or why there is no answer.
    */
-  async look(run?: PageRun): Promise<Seen> {
+  async look(looked?: readonly PageRun[]): Promise<Seen> {
     if (this.#connection !== undefined) {
       try {
-        return await this.#connection.look(run);
+        return await this.#connection.look(looked);
       } catch (error) {
         // The directory node ends a connection over which nobody has asked for long.
         this.#connection = undefined;
         if (!(error instanceof TdsmError) || this.#isClosed) throw error;
       }
     }
-    const { connection, seen } = await LookConnection.open(this.#options, ANSWER_MAX_MS, { run });
+    const { connection, seen } = await LookConnection.open(this.#options, ANSWER_MAX_MS, {
+      looked,
+    });
     this.#connection = connection;
     if (this.#isClosed) connection[Symbol.dispose]();
     this.#connections++;
@@ -123,7 +131,7 @@ export class ClusterLook implements Disposable {
 interface Answer {
   readonly done: PromiseWithResolvers<Seen>;
   cluster: ClusterStatusControl | undefined;
-  readonly nodes: NodeStatusControl[];
+  readonly nodes: SeenNode[];
   places: Seen["places"];
 }
 
@@ -148,14 +156,14 @@ class LookConnection implements Disposable {
    *
    * @param options The cluster.
    * @param withinMs How long that may take, in milliseconds.
-   * @param kept Of a connection by which one will look again: the pages whose cells are asked for.
+   * @param kept Of a connection by which one will look again: the runs whose cells are asked for.
    * @returns The connection, and what was seen.
    * @throws {TdsmError} `NoDirectory` when nothing listens there, or why there is no answer.
    */
   static async open(
     { directory, secret }: LookOptions,
     withinMs: number,
-    kept?: { readonly run: PageRun | undefined },
+    kept?: { readonly looked: readonly PageRun[] | undefined },
   ): Promise<{ readonly connection: LookConnection; readonly seen: Seen }> {
     const giveUpAt = performance.now() + withinMs;
     const leftMs = (): number => Math.max(1, Math.ceil(giveUpAt - performance.now()));
@@ -168,7 +176,7 @@ class LookConnection implements Disposable {
       await shakeHands((handlers) => {
         const link = new Link(stream, () => undefined, newCounters(), handlers);
         connection.#link = link;
-        connection.#ask(kept?.run);
+        connection.#ask(kept?.looked);
         return link;
       }, (control, link) => {
         if (control.kind !== "clusterStatus") throw refusal(control, directory, OPERATION);
@@ -185,14 +193,14 @@ class LookConnection implements Disposable {
   /**
    * Looks once more. Not to be called before the last call is answered.
    *
-   * @param run The pages whose cells are asked for.
+   * @param looked The runs of pages whose cells are asked for, at most `LOOK_RUNS_MAX`.
    * @returns What was seen.
    * @throws {TdsmError} Why there is no answer. The connection is of no use any more.
    */
-  async look(run: PageRun | undefined): Promise<Seen> {
+  async look(looked: readonly PageRun[] | undefined): Promise<Seen> {
     if (this.#failure !== undefined) throw this.#failure;
     const seen = this.#expect(ANSWER_MAX_MS);
-    this.#ask(run);
+    this.#ask(looked);
     try {
       return await seen;
     } catch (error) {
@@ -207,12 +215,12 @@ class LookConnection implements Disposable {
     this.#link?.close();
   }
 
-  #ask(run: PageRun | undefined): void {
+  #ask(looked: readonly PageRun[] | undefined): void {
     this.#link.say({
       kind: "statusRequest",
       protocolVersion: PROTOCOL_VERSION,
       ...(this.#isKept && { since: this.#events.at(-1)?.number ?? 0 }),
-      ...(run && { run }),
+      ...(looked && { looked }),
     });
   }
 
@@ -254,7 +262,7 @@ class LookConnection implements Disposable {
     const nodesLeft = cluster === undefined ? 0 : cluster.nodes - nodes.length;
     if (message.kind === "clusterStatus" && cluster === undefined) answer.cluster = message;
     else if (message.kind === "nodeStatus" && nodesLeft > 0) {
-      nodes.push(message);
+      nodes.push(seenNode(message));
       if (nodesLeft === 1 && !this.#isKept) this.#complete(answer);
     } else if (!this.#isKept) throw unexpected();
     else if (message.kind === "clusterWaits") answer.places = message.places;
@@ -268,6 +276,11 @@ class LookConnection implements Disposable {
     this.#answer = undefined;
     done.resolve({ cluster: cluster!, nodes, places, events: this.#events });
   }
+}
+
+/** What a node tells that the directory node has passed on; figures that are none are none. */
+function seenNode({ id, address, port, figures }: NodeStatusControl): SeenNode {
+  return { id, address, port, ...(figures && decodeFigures(figures)) };
 }
 
 /** Says why a directory node does not tell of its cluster. */

@@ -6,8 +6,8 @@ import { HANDSHAKE_MAX_MS } from "../limits.ts";
 import { printable } from "../printable.ts";
 import { WIDTH_MAX } from "../settings/help.ts";
 import { formatSize, roughSize } from "../size.ts";
-import type { Counters, NamedPages, NodeStatusControl } from "../wire/status_control.ts";
-import { lookOnce, type LookOptions, reachedAt, type Seen } from "./look.ts";
+import type { Counters, NamedPages } from "../wire/status_control.ts";
+import { lookOnce, type LookOptions, reachedAt, type Seen, type SeenNode } from "./look.ts";
 import { type Paint, plain } from "./paint.ts";
 import { formatTable } from "./table.ts";
 
@@ -71,7 +71,7 @@ export function statusOf({ cluster, nodes }: Seen, directory: Address): ClusterS
   return { size, pageSize, compression, allocations, nodes: statuses };
 }
 
-function nodeStatusOf(node: NodeStatusControl, directory: Address): NodeStatus {
+function nodeStatusOf(node: SeenNode, directory: Address): NodeStatus {
   const { id, counters, moves } = node;
   const { hostname: address, port } = reachedAt(node, directory);
   const isSilent = counters === undefined;

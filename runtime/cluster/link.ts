@@ -66,6 +66,13 @@ interface Rest {
   readonly wanted: Uint8Array | undefined;
 }
 
+/**
+ * The control messages on which this thread acts at once. What acts on any other may have to wait
+ * for something in the event loop; a turn of it for each node that is asked what it has counted is
+ * most of what a look would cost the directory node.
+ */
+const SYNCHRONOUS: ReadonlySet<Control["kind"]> = new Set(["statsRequest", "stats"]);
+
 /** How many unwanted bytes are read, and dropped, at once. */
 const DISCARD_BYTES = 16 * 1024;
 
@@ -139,9 +146,9 @@ export class Link implements Watcher {
     return this.#connection.remoteAddr.hostname;
   }
 
-  /** Sends a message about the cluster at once. */
-  say(message: Control | PingMessage): void {
-    this.#sender.send(message);
+  /** Sends messages about the cluster at once, in one piece where there is room for that. */
+  say(...messages: readonly (Control | PingMessage)[]): void {
+    for (const message of messages) this.#sender.send(message);
     this.#sender.flush();
   }
 
@@ -372,8 +379,7 @@ export class Link implements Watcher {
           break;
         case "control":
           this.#known = true;
-          // What acts on it may have to wait for something.
-          this.#turn();
+          if (!SYNCHRONOUS.has(frame.control.kind)) this.#turn();
           this.#handlers.received(frame.control, NO_BYTES);
           break;
         case "message":

@@ -5,7 +5,12 @@
 
 import { TdsmError } from "../errors.ts";
 import { LOOKER_SILENCE_MAX_MS, LOOKERS_MAX } from "../limits.ts";
-import type { ClusterReport, StatusRequestControl } from "../wire/status_control.ts";
+import type { Control } from "../wire/control.ts";
+import type {
+  ClusterReport,
+  ClusterStatusControl,
+  StatusRequestControl,
+} from "../wire/status_control.ts";
 import type { Link, LinkHandlers } from "./link.ts";
 import type { RegionSettings } from "../wire/region_settings.ts";
 
@@ -50,18 +55,18 @@ export class Lookers<Connection extends LookerLink> {
   async answer(link: Connection, request: StatusRequestControl): Promise<void> {
     const { named, nodes, places, events } = await this.#options.report(request);
     const { size, pageSize, compression } = this.#options.region;
-    link.say({
+    const cluster: ClusterStatusControl = {
       kind: "clusterStatus",
       size,
       pageSize,
       compression,
       nodes: nodes.length,
       ...(named.length > 0 && { named }),
-    });
-    for (const status of nodes) link.say(status);
-    if (request.since === undefined) return;
-    link.say({ kind: "clusterWaits", places });
-    link.say({ kind: "clusterEvents", events });
+    };
+    const more: readonly Control[] = request.since === undefined
+      ? []
+      : [{ kind: "clusterWaits", places }, { kind: "clusterEvents", events }];
+    link.say(cluster, ...nodes, ...more);
   }
 
   /**

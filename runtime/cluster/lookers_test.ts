@@ -41,8 +41,8 @@ class FakeLink implements LookerLink {
   /** Resolves when all that was said is sent. */
   sent: Promise<void> = Promise.resolve();
 
-  say(control: Control): void {
-    this.said.push(control.kind);
+  say(...controls: readonly Control[]): void {
+    this.said.push(...controls.map(({ kind }) => kind));
   }
 
   open(handlers: LinkHandlers): (() => Promise<void>) | undefined {

@@ -414,9 +414,9 @@ export class EngineHost implements Member {
   }
 
   /** At the directory node: collects the counters of all nodes. */
-  status({ since, run }: StatusRequestControl): Promise<ClusterReport> {
+  status({ since, looked }: StatusRequestControl): Promise<ClusterReport> {
     return this.engine.status.gather(
-      since === undefined ? undefined : { since, ...(run && { run }) },
+      since === undefined ? undefined : { since, ...(looked && { looked }) },
     );
   }
 

@@ -203,6 +203,7 @@ export class NodeEngine implements AsyncDisposable {
       waits: () => this.#timer.look(),
       places: () => this.services.places,
       events: options.events,
+      needsTurn: () => this.driver.needsTurn(),
       send: (to, control) => cluster.send(to, control),
     });
     const { slots, life, close, leave, abort, isNearEnd } = options;

@@ -14,6 +14,8 @@ import {
   type ClusterReport,
   type Counters,
   encodeCells,
+  encodeFigures,
+  type Figures,
   type NamedPages,
   type NodeStatusControl,
   type Source,
@@ -45,12 +47,14 @@ export interface StatusServiceOptions {
   places(): readonly PlaceView[];
   /** At the directory node: what has happened since the event of a number. */
   events(since: number): readonly ClusterEvent[];
+  /** Something was begun that goes on in the event loop. */
+  needsTurn(): void;
   /** Sends to another node. */
   send(to: NodeId, control: StatsRequestControl | StatsControl): void;
 }
 
 /** What a program wants to see that looks at the cluster again and again. */
-export type Look = Pick<StatusRequestControl, "run"> & { readonly since: number };
+export type Look = Pick<StatusRequestControl, "looked"> & { readonly since: number };
 
 /** What a node is asked beside its counters. */
 type Question = Omit<StatsRequestControl, "kind" | "ticket">;
@@ -59,16 +63,15 @@ type Question = Omit<StatsRequestControl, "kind" | "ticket">;
 interface Collection {
   /** What is told beside the counters. */
   readonly look: Look | undefined;
-  /**
-   * The nodes that were asked and have not answered, each with the function that takes its answer.
-   */
-  readonly asked: Map<NodeId, (told: Told | undefined) => void>;
-  /** What is collected; a node that did not answer in time has no counters. */
+  /** The nodes that were asked and have not answered. */
+  readonly awaited: Set<NodeId>;
+  /** What each node has told of itself, encoded. */
+  readonly told: Map<NodeId, Uint8Array>;
+  /** Called when no node is awaited any more. */
+  readonly done: () => void;
+  /** What is collected; of a node that did not answer in time only where it is. */
   readonly collected: Promise<Pick<ClusterReport, "named" | "nodes">>;
 }
-
-/** What a node tells of itself. */
-type Told = Omit<StatsControl, "kind" | "ticket">;
 
 /** One node's part in `--status`. */
 export class StatusService {
@@ -96,20 +99,24 @@ export class StatusService {
   receive(from: NodeId, control: StatsRequestControl | StatsControl): string | undefined {
     const { kind, ticket } = control;
     if (kind === "statsRequest" && from === DIRECTORY_NODE) {
-      this.#options.send(from, { kind: "stats", ticket, ...this.#tell(control) });
+      this.#options.send(from, { kind: "stats", ticket, figures: this.#tell(control) });
       return undefined;
     }
     if (kind === "statsRequest" || this.#options.self.id !== DIRECTORY_NODE) {
       return `${kind} from a node that may not send it`;
     }
     // Without one, the answer came too late.
-    this.#collections.get(ticket)?.asked.get(from)?.(control);
+    const collection = this.#collections.get(ticket);
+    if (collection?.awaited.has(from)) {
+      collection.told.set(from, control.figures);
+      this.#settle(collection, from);
+    }
     return undefined;
   }
 
   /** A node is gone, and answers no more. */
   peerLost(node: NodeId): void {
-    for (const { asked } of this.#collections.values()) asked.get(node)?.(undefined);
+    for (const collection of this.#collections.values()) this.#settle(collection, node);
   }
 
   /**
@@ -131,85 +138,85 @@ export class StatusService {
   /** No node will answer any more. */
   end(): void {
     this.#ended = true;
-    for (const { asked } of this.#collections.values()) giveUp(asked);
+    for (const collection of this.#collections.values()) this.#giveUp(collection);
+  }
+
+  /** A node is awaited no more. */
+  #settle({ awaited, done }: Collection, node: NodeId): void {
+    if (awaited.delete(node) && awaited.size === 0) done();
+  }
+
+  /** Nobody waits for the nodes any longer that have not answered. */
+  #giveUp({ awaited, done }: Collection): void {
+    awaited.clear();
+    done();
   }
 
   #collect(look: Look | undefined): Collection {
     const ticket = this.#ticket = this.#ticket === TICKET_MAX ? 1 : this.#ticket + 1;
-    const { self, peers, named } = this.#options;
+    const { self, peers, named, send, needsTurn } = this.#options;
     const allocations = named();
-    const question: Question = {
+    // One message for all nodes, which is encoded once.
+    const request: StatsRequestControl = {
+      kind: "statsRequest",
+      ticket,
       ...(allocations.length > 0 && {
         runs: allocations.map(({ first, count }): PageRun => ({ first, count })),
       }),
       ...(look && { looks: true }),
-      ...(look?.run && { run: look.run }),
+      ...(look?.looked && { looked: look.looked }),
     };
-    const asked: Collection["asked"] = new Map();
-    const answers = peers().map((peer) => this.#ask(peer, { ticket, ...question }, asked));
-    const own = statusOf(self, this.#tell(question));
-    const timer = setTimeout(() => giveUp(asked), STATUS_MAX_MS);
-    const collected = Promise.all(answers).then((others) => {
-      clearTimeout(timer);
-      this.#collections.delete(ticket);
-      return { named: allocations, nodes: [own, ...others] };
-    });
-    const collection = { look, asked, collected };
+    const own = statusOf(self, this.#tell(request));
+    const others = peers();
+    const awaited = new Set(this.#ended ? [] : others.map(({ id }) => id));
+    const told = new Map<NodeId, Uint8Array>();
+    const all = Promise.withResolvers<void>();
+    const collection: Collection = {
+      look,
+      awaited,
+      told,
+      done: () => {
+        all.resolve();
+        needsTurn();
+      },
+      collected: all.promise.then(() => {
+        clearTimeout(timer);
+        this.#collections.delete(ticket);
+        const nodes = others.map((peer) => statusOf(peer, told.get(peer.id)));
+        return { named: allocations, nodes: [own, ...nodes] };
+      }),
+    };
     this.#collections.set(ticket, collection);
+    const timer = setTimeout(() => this.#giveUp(collection), STATUS_MAX_MS);
+    for (const id of awaited) send(id, request);
+    if (awaited.size === 0) collection.done();
     return collection;
   }
 
   /** What this node tells of itself. */
-  #tell({ runs, looks, run }: Question): Told {
+  #tell({ runs, looks, looked }: Question): Uint8Array {
     const { stats, moves, copies } = this.#options;
     const cell = (part: PageRun): Cell => ({ moves: moves(part), ...copies(part) });
-    return {
+    const figures: Figures = {
       counters: stats(),
       ...(runs && { moves: runs.map((run) => moves(run)) }),
       ...(looks && { sources: this.#options.sources(), waits: this.#options.waits() }),
-      ...(run && { cells: encodeCells(cellRuns(run).map(cell)) }),
+      ...(looked && { cells: looked.map((run) => encodeCells(cellRuns(run).map(cell))) }),
     };
+    return encodeFigures(figures);
   }
-
-  async #ask(
-    peer: Peer,
-    question: Omit<StatsRequestControl, "kind">,
-    asked: Collection["asked"],
-  ): Promise<NodeStatusControl> {
-    if (this.#ended) return statusOf(peer, undefined);
-    const { promise, resolve } = Promise.withResolvers<Told | undefined>();
-    asked.set(peer.id, (told) => {
-      asked.delete(peer.id);
-      resolve(told);
-    });
-    this.#options.send(peer.id, { kind: "statsRequest", ...question });
-    return statusOf(peer, await promise);
-  }
-}
-
-/** Nobody waits for the nodes any longer that have not answered. */
-function giveUp(asked: Collection["asked"]): void {
-  for (const answer of [...asked.values()]) answer(undefined);
 }
 
 /** Whether nodes are asked the same: what has happened is not theirs to tell. */
 function isSame(one: Look | undefined, other: Look | undefined): boolean {
-  return (one === undefined) === (other === undefined) && one?.run?.first === other?.run?.first &&
-    one?.run?.count === other?.run?.count;
+  if (one === undefined || other === undefined) return one === other;
+  const [runs, others] = [one.looked ?? [], other.looked ?? []];
+  return runs.length === others.length && runs.every(({ first, count }, index) => {
+    const run = others[index]!;
+    return run.first === first && run.count === count;
+  });
 }
 
-function statusOf({ id, address, port }: Peer, told: Told | undefined): NodeStatusControl {
-  if (told === undefined) return { kind: "nodeStatus", id, address, port };
-  const { counters, moves, sources, waits, cells } = told;
-  return {
-    kind: "nodeStatus",
-    id,
-    address,
-    port,
-    counters,
-    ...(moves && { moves }),
-    ...(sources && { sources }),
-    ...(waits && { waits }),
-    ...(cells && { cells }),
-  };
+function statusOf({ id, address, port }: Peer, figures: Uint8Array | undefined): NodeStatusControl {
+  return { kind: "nodeStatus", id, address, port, ...(figures && { figures }) };
 }

@@ -4,10 +4,7 @@
  * an interface, its place in {@linkcode Control}, and a line in `SHAPES`.
  */
 
-import { decode } from "../std/msgpack_decode.js";
 import { encode } from "../std/msgpack_encode.js";
-import type { ValueMap, ValueType } from "../std/msgpack_encode.d.ts";
-import { TdsmError } from "../errors.ts";
 import { CONTROL_MAX_BYTES, NODE_ID_MAX, NODES_MAX } from "../limits.ts";
 import { ALLOCATOR_SHAPES } from "./allocation_control.ts";
 import type { BarrierTreeMessage } from "../protocol/sync/messages.ts";
@@ -18,19 +15,23 @@ import { encodeControlHeader } from "./page_frames.ts";
 import { FRAME_HEADER_BYTES } from "./layout.ts";
 import {
   address,
-  type FieldCodec,
+  decodeMap,
   flag,
   integer,
   node,
   optional,
+  outOfBounds,
   type PeerAddress,
   peers,
   port,
+  readFields,
+  type Shape,
   type Shapes,
   text,
   U32_MAX,
   u64,
   word,
+  writeFields,
 } from "./control_fields.ts";
 import type { PingMessage } from "./ping_frames.ts";
 import { type Malformed, malformed } from "./reason.ts";
@@ -183,9 +184,6 @@ export function isControl(message: { readonly kind: string }): message is Contro
   return SHAPES_BY_KIND.has(message.kind);
 }
 
-/** One kind's fields, where which kind it is does not matter. */
-type Shape = readonly (readonly [name: string, field: FieldCodec<unknown>])[];
-
 const SHAPES_BY_KIND: ReadonlyMap<string, Shape> = new Map(
   Object.entries(SHAPES).map(([kind, shape]) => [kind, Object.entries(shape)]),
 );
@@ -201,16 +199,7 @@ const SHAPES_BY_KIND: ReadonlyMap<string, Shape> = new Map(
  * @throws {RangeError} Where the target is too short.
  */
 export function encodeControl(control: Control, target: Uint8Array, offset: number): number {
-  const map: ValueMap = { kind: control.kind };
-  for (const [name, field] of SHAPES_BY_KIND.get(control.kind)!) {
-    const value = (control as unknown as Record<string, unknown>)[name];
-    if (value === undefined && field.optional) continue;
-    const written = field.write(value);
-    // The receiver would only end the connection; an error here says which field is wrong.
-    if (field.read(written) === undefined) throw outOfBounds(control.kind, name);
-    map[name] = written;
-  }
-  const body = encode(map);
+  const body = encodeBody(control);
   const bytes = FRAME_HEADER_BYTES + body.length;
   if (bytes > CONTROL_MAX_BYTES) throw outOfBounds(control.kind, `${bytes} bytes`);
   if (offset + bytes > target.length) {
@@ -221,6 +210,17 @@ export function encodeControl(control: Control, target: Uint8Array, offset: numb
   target.set(body, offset + FRAME_HEADER_BYTES);
   encodeControlHeader(body.length, target, offset);
   return bytes;
+}
+
+/** The last message that was encoded, and its body: what all nodes are told is encoded once. */
+let last: { readonly control: Control; readonly body: Uint8Array } | undefined;
+
+function encodeBody(control: Control): Uint8Array {
+  if (last?.control === control) return last.body;
+  const { kind } = control;
+  const body = encode({ kind, ...writeFields(kind, SHAPES_BY_KIND.get(kind)!, control) });
+  last = { control, body };
+  return body;
 }
 
 /**
@@ -240,40 +240,9 @@ export function decodeControl(
     const name = typeof kind === "string" ? JSON.stringify(kind.slice(0, 64)) : "none";
     return malformed("ControlKindUnknown", name);
   }
-  const control: Record<string, unknown> = { kind };
-  let known = 1;
-  for (const [name, field] of shape) {
-    const value = map.get(name);
-    if (value === undefined) {
-      if (!field.optional) return malformed("ControlFieldMissing", `${kind}.${name}`);
-      continue;
-    }
-    known++;
-    control[name] = field.read(value);
-    if (control[name] === undefined) return malformed("ControlFieldInvalid", `${kind}.${name}`);
-  }
-  if (map.size !== known) return malformed("ControlFieldUnknown", `${kind}`);
+  map.delete("kind");
+  const read = readFields(`${kind}`, shape, map);
+  if (read.kind === "malformed") return read;
   // Every field that the kind's interface has was read by the codec that `Shapes` ties to its type.
-  return { kind: "control", control: control as unknown as Control };
-}
-
-/** The entries of a body that is a map. */
-function decodeMap(body: Uint8Array): ReadonlyMap<string, ValueType> | undefined {
-  let value: ValueType;
-  try {
-    value = decode(body);
-  } catch {
-    // Not MessagePack, or nested so deeply that the decoder's stack ended.
-    return undefined;
-  }
-  if (typeof value !== "object" || value === null) return undefined;
-  if (Array.isArray(value) || value instanceof Uint8Array) return undefined;
-  // A map has no inherited entries, whatever names the sender chose.
-  return new Map(Object.entries(value));
-}
-
-function outOfBounds(kind: string, what: string): TdsmError {
-  return new TdsmError("LimitExceeded", `Cannot send ${kind}: ${what} is out of bounds`, {
-    operation: kind,
-  });
+  return { kind: "control", control: { kind, ...read.values } as unknown as Control };
 }

@@ -2,7 +2,7 @@
  * The fields of control messages: how each is checked when it arrives and written when it leaves.
  */
 
-import type { ValueType } from "../std/msgpack_encode.d.ts";
+import type { ValueMap, ValueType } from "../std/msgpack_encode.d.ts";
 import {
   ADDRESS_MAX_BYTES,
   CONTROL_TEXT_MAX,
@@ -12,7 +12,10 @@ import {
   U64_MAX,
 } from "../limits.ts";
 import { PORT_MAX } from "../address.ts";
+import { TdsmError } from "../errors.ts";
 import { printable } from "../printable.ts";
+import { decode } from "../std/msgpack_decode.js";
+import { type Malformed, malformed } from "./reason.ts";
 
 /** How one field is read and written. */
 export interface FieldCodec<T> {
@@ -24,14 +27,100 @@ export interface FieldCodec<T> {
   readonly optional: boolean;
 }
 
-/** The fields of each kind of message, with the type that its interface says. */
+/** Fields by name, with the types that an interface says. */
+export type Fields<T> = { readonly [F in keyof T]-?: FieldCodec<NonNullable<T[F]>> };
+
+/** The fields of each kind of message. */
 export type Shapes<Message extends { readonly kind: string }> = {
-  readonly [K in Message["kind"]]: {
-    readonly [F in Exclude<keyof Extract<Message, { kind: K }>, "kind">]-?: FieldCodec<
-      NonNullable<Extract<Message, { kind: K }>[F]>
-    >;
-  };
+  readonly [K in Message["kind"]]: Fields<Omit<Extract<Message, { kind: K }>, "kind">>;
 };
+
+/** Fields, where it does not matter of what they are. */
+export type Shape = readonly (readonly [name: string, field: FieldCodec<unknown>])[];
+
+/**
+ * Writes the fields of a map.
+ *
+ * @param what What has the fields, for errors.
+ * @param shape The fields.
+ * @param values Their values, by name.
+ * @returns The map.
+ * @throws {TdsmError} `LimitExceeded` where a field is out of its bounds.
+ */
+export function writeFields(what: string, shape: Shape, values: object): ValueMap {
+  const map: ValueMap = {};
+  for (const [name, field] of shape) {
+    const value = (values as Record<string, unknown>)[name];
+    if (value === undefined && field.optional) continue;
+    const written = field.write(value);
+    // The receiver would only end the connection; an error here says which field is wrong.
+    if (field.read(written) === undefined) throw outOfBounds(what, name);
+    map[name] = written;
+  }
+  return map;
+}
+
+/**
+ * Reads the fields of a map.
+ *
+ * @param what What has the fields, for reasons.
+ * @param shape The fields.
+ * @param map The map, which may have no other entry.
+ * @returns Their values by name, or what is wrong.
+ */
+export function readFields(
+  what: string,
+  shape: Shape,
+  map: ReadonlyMap<string, ValueType>,
+): { readonly kind: "fields"; readonly values: Record<string, unknown> } | Malformed {
+  const values: Record<string, unknown> = {};
+  let known = 0;
+  for (const [name, field] of shape) {
+    const value = map.get(name);
+    if (value === undefined) {
+      if (!field.optional) return malformed("ControlFieldMissing", `${what}.${name}`);
+      continue;
+    }
+    known++;
+    values[name] = field.read(value);
+    if (values[name] === undefined) return malformed("ControlFieldInvalid", `${what}.${name}`);
+  }
+  if (map.size !== known) return malformed("ControlFieldUnknown", what);
+  return { kind: "fields", values };
+}
+
+/**
+ * The entries of a map of MessagePack.
+ *
+ * @param body Its bytes.
+ * @returns Its entries; `undefined` where it is no map.
+ */
+export function decodeMap(body: Uint8Array): Map<string, ValueType> | undefined {
+  let value: ValueType;
+  try {
+    value = decode(body);
+  } catch {
+    // Not MessagePack, or nested so deeply that the decoder's stack ended.
+    return undefined;
+  }
+  if (typeof value !== "object" || value === null) return undefined;
+  if (Array.isArray(value) || value instanceof Uint8Array) return undefined;
+  // A map has no inherited entries, whatever names the sender chose.
+  return new Map(Object.entries(value));
+}
+
+/**
+ * An error for what must not be sent.
+ *
+ * @param what The message, or a part of it.
+ * @param which What of it.
+ * @returns The error.
+ */
+export function outOfBounds(what: string, which: string): TdsmError {
+  return new TdsmError("LimitExceeded", `Cannot send ${what}: ${which} is out of bounds`, {
+    operation: what,
+  });
+}
 
 /** Where a node can be reached. */
 export interface PeerAddress {
@@ -83,6 +172,18 @@ export const u64: FieldCodec<bigint> = {
   write: (value) => value,
   optional: false,
 };
+
+/** Bytes, at least and at most so many. */
+export function bytes(least: number, most: number): FieldCodec<Uint8Array> {
+  return {
+    read(value) {
+      if (!(value instanceof Uint8Array)) return undefined;
+      return value.length >= least && value.length <= most ? value.slice() : undefined;
+    },
+    write: (value) => value,
+    optional: false,
+  };
+}
 
 /** True or false. */
 export const flag: FieldCodec<boolean> = {

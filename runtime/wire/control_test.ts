@@ -128,11 +128,10 @@ const OPTIONAL = new Set([
   "allocate.home",
   "allocated.reused",
   "clusterStatus.named",
-  ...["counters", "moves", "sources", "waits", "cells"].map((name) => `nodeStatus.${name}`),
-  ...["moves", "sources", "waits", "cells"].map((name) => `stats.${name}`),
-  ...["runs", "looks", "run"].map((name) => `statsRequest.${name}`),
+  "nodeStatus.figures",
+  ...["runs", "looks", "looked"].map((name) => `statsRequest.${name}`),
   "statusRequest.since",
-  "statusRequest.run",
+  "statusRequest.looked",
   "settled.lacks",
 ]);
 

@@ -8,7 +8,9 @@ import {
   BARRIER_PARTIES_MAX,
   CELLS_MAX,
   EVENTS_MAX,
+  FIGURES_MAX_BYTES,
   HISTOGRAM_BUCKETS,
+  LOOK_RUNS_MAX,
   NODE_ID_MAX,
   NODES_MAX,
   PAGE_SIZE_MAX_BYTES,
@@ -19,14 +21,18 @@ import {
   SYNC_WAITING_MAX,
   TICKET_MAX,
 } from "../limits.ts";
+import { encode } from "../std/msgpack_encode.js";
 import type { NodeId } from "../protocol/coherence/messages.ts";
 import type { PageRun } from "../protocol/coherence/page.ts";
 import type { PlaceView } from "../protocol/sync/desk.ts";
 import { name as allocationName } from "./allocation_control.ts";
 import {
   address,
+  bytes,
   counters,
+  decodeMap,
   type FieldCodec,
+  type Fields,
   flag,
   integer,
   list,
@@ -34,9 +40,12 @@ import {
   optional,
   type PeerAddress,
   port,
+  readFields,
+  type Shape,
   type Shapes,
   text,
   tuple,
+  writeFields,
 } from "./control_fields.ts";
 
 const REGION_MAX_PAGES = REGION_MAX_BYTES / PAGE_SIZE_MIN_BYTES;
@@ -54,8 +63,8 @@ export interface StatusRequestControl {
    * waits and events as well, and may ask again by the same connection.
    */
   readonly since?: number;
-  /** Pages of which it wants to see the {@linkcode Cell}s of every node. */
-  readonly run?: PageRun;
+  /** Runs of pages of which it wants to see the {@linkcode Cell}s of every node. */
+  readonly looked?: readonly PageRun[];
 }
 
 /**
@@ -84,9 +93,19 @@ export interface NamedPages extends PageRun {
 /** Directory node → the program that looks: this is one of the nodes. */
 export interface NodeStatusControl extends PeerAddress {
   readonly kind: "nodeStatus";
-  /** The node's counters; left out if the node did not answer in time. */
-  readonly counters?: Counters;
-  /** How many pages of each named allocation have moved to the node; left out likewise. */
+  /**
+   * The node's {@linkcode Figures}, as {@linkcode encodeFigures} writes them; left out if the node
+   * did not answer in time. The directory node passes them on as they are: to read and write them
+   * anew would be most of what a look costs it.
+   */
+  readonly figures?: Uint8Array;
+}
+
+/** What a node tells of itself. */
+export interface Figures {
+  /** What the node has counted. */
+  readonly counters: Counters;
+  /** How many pages of each run that was asked for have moved to the node. */
   readonly moves?: readonly number[];
   /** The pages that other nodes have sent to this one, by node. */
   readonly sources?: readonly Source[];
@@ -95,8 +114,8 @@ export interface NodeStatusControl extends PeerAddress {
    * more than 2^(n-1) and at most 2^n microseconds.
    */
   readonly waits?: readonly number[];
-  /** What was asked for of a run of pages, as {@linkcode encodeCells} writes it. */
-  readonly cells?: Uint8Array;
+  /** The cells of each run that is looked at, as {@linkcode encodeCells} writes them. */
+  readonly cells?: readonly Uint8Array[];
 }
 
 /** Directory node → a program that looks again and again, behind the nodes: where threads wait. */
@@ -149,8 +168,8 @@ export interface StatsRequestControl {
   readonly runs?: readonly PageRun[];
   /** Whether a program looks: from where pages came, and how long requests took, is asked too. */
   readonly looks?: boolean;
-  /** Pages of which the cells are asked for. */
-  readonly run?: PageRun;
+  /** Runs of pages of which the cells are asked for. */
+  readonly looked?: readonly PageRun[];
 }
 
 /** The answer: this. */
@@ -158,16 +177,8 @@ export interface StatsControl {
   readonly kind: "stats";
   /** Of the request. */
   readonly ticket: number;
-  /** What the node has counted. */
-  readonly counters: Counters;
-  /** How many pages of each of the runs have moved to the node. */
-  readonly moves?: readonly number[];
-  /** From where pages came. */
-  readonly sources?: readonly Source[];
-  /** How many requests took so long, as in `nodeStatus`. */
-  readonly waits?: readonly number[];
-  /** The cells of the run. */
-  readonly cells?: Uint8Array;
+  /** What the node tells of itself, as {@linkcode encodeFigures} writes it. */
+  readonly figures: Uint8Array;
 }
 
 /** What has happened on some pages at a node: one part of a run that is looked at. */
@@ -239,6 +250,7 @@ const run: FieldCodec<PageRun> = tuple([page, pages], ([first, count]) => ({ fir
   { first, count },
 ) => [first, count]);
 const runs = list(run, ALLOCATIONS_TOLD_MAX);
+const looked = list(run, LOOK_RUNS_MAX);
 /** Named allocations, each as `[name, first, count]`. */
 const named: FieldCodec<readonly NamedPages[]> = list(
   tuple(
@@ -257,14 +269,14 @@ const sources: FieldCodec<readonly Source[]> = list(
   NODES_MAX,
 );
 const waits = list(amount, HISTOGRAM_BUCKETS + 1);
-const cells: FieldCodec<Uint8Array> = {
+const cellsOfRun: FieldCodec<Uint8Array> = {
+  ...bytes(CELL_BYTES, CELLS_MAX * CELL_BYTES),
   read(value) {
-    if (!(value instanceof Uint8Array) || value.length % CELL_BYTES !== 0) return undefined;
-    return value.length > 0 && value.length <= CELLS_MAX * CELL_BYTES ? value.slice() : undefined;
+    const read = bytes(CELL_BYTES, CELLS_MAX * CELL_BYTES).read(value);
+    return read !== undefined && read.length % CELL_BYTES === 0 ? read : undefined;
   },
-  write: (value) => value,
-  optional: false,
 };
+const cells = list(cellsOfRun, LOOK_RUNS_MAX);
 const PLACE_KINDS: readonly PlaceView["kind"][] = ["semaphore", "barrier", "mutex", "word"];
 /** Places, each as `[kind, name, holder, parties, count, waiting]`. */
 const places: FieldCodec<readonly PlaceView[]> = list(
@@ -311,7 +323,7 @@ export const STATUS_SHAPES: Shapes<StatusControl> = {
   statusRequest: {
     protocolVersion: integer(0, 0xff),
     since: optional(amount),
-    run: optional(run),
+    looked: optional(looked),
   },
   clusterStatus: {
     size: integer(1, REGION_MAX_BYTES),
@@ -324,11 +336,7 @@ export const STATUS_SHAPES: Shapes<StatusControl> = {
     id: node,
     address,
     port,
-    counters: optional(counters),
-    moves: optional(moves),
-    sources: optional(sources),
-    waits: optional(waits),
-    cells: optional(cells),
+    figures: optional(bytes(1, FIGURES_MAX_BYTES)),
   },
   clusterWaits: { places },
   clusterEvents: { events },
@@ -336,14 +344,40 @@ export const STATUS_SHAPES: Shapes<StatusControl> = {
     ticket,
     runs: optional(runs),
     looks: optional(flag),
-    run: optional(run),
+    looked: optional(looked),
   },
-  stats: {
-    ticket,
-    counters,
-    moves: optional(moves),
-    sources: optional(sources),
-    waits: optional(waits),
-    cells: optional(cells),
-  },
+  stats: { ticket, figures: bytes(1, FIGURES_MAX_BYTES) },
 };
+
+const FIGURES: Fields<Figures> = {
+  counters,
+  moves: optional(moves),
+  sources: optional(sources),
+  waits: optional(waits),
+  cells: optional(cells),
+};
+const FIGURES_SHAPE = Object.entries(FIGURES) as unknown as Shape;
+
+/**
+ * Writes what a node tells of itself.
+ *
+ * @param figures What it tells.
+ * @returns The bytes.
+ * @throws {TdsmError} `LimitExceeded` where one of them is out of its bounds.
+ */
+export function encodeFigures(figures: Figures): Uint8Array {
+  return encode(writeFields("figures", FIGURES_SHAPE, figures));
+}
+
+/**
+ * Reads what a node tells of itself.
+ *
+ * @param written The bytes, which the result does not refer to.
+ * @returns What it tells; `undefined` where the bytes are none.
+ */
+export function decodeFigures(written: Uint8Array): Figures | undefined {
+  const map = decodeMap(written);
+  const read = map && readFields("figures", FIGURES_SHAPE, map);
+  // Every field was read by the codec that `Fields` ties to its type.
+  return read?.kind === "fields" ? read.values as unknown as Figures : undefined;
+}

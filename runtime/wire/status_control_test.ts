@@ -1,19 +1,28 @@
 import { encode } from "../std/msgpack_encode.js";
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import type { ValueMap, ValueType } from "../std/msgpack_encode.d.ts";
 import {
+  ADDRESS_MAX_BYTES,
   ALLOCATIONS_TOLD_MAX,
   CELLS_MAX,
   CONTROL_MAX_BYTES,
   COUNTERS_MAX,
   EVENTS_MAX,
+  FIGURES_MAX_BYTES,
   HISTOGRAM_BUCKETS,
+  LOOK_RUNS_MAX,
+  NODE_ID_MAX,
   NODES_MAX,
   REGION_MAX_BYTES,
 } from "../limits.ts";
 import { FRAME_HEADER_BYTES } from "./layout.ts";
 import { type Control, decodeControl, encodeControl } from "./control.ts";
-import type { StatusControl } from "./status_control.ts";
+import {
+  decodeFigures,
+  encodeFigures,
+  type Figures,
+  type StatusControl,
+} from "./status_control.ts";
 
 const EXAMPLES: readonly StatusControl[] = [
   { kind: "statusRequest", protocolVersion: 1 },
@@ -29,7 +38,7 @@ const EXAMPLES: readonly StatusControl[] = [
     id: 2,
     address: "fe80::2",
     port: 40_000,
-    counters: { faults: 0, bytesSent: Number.MAX_SAFE_INTEGER },
+    figures: encodeFigures({ counters: { faults: 0, bytesSent: Number.MAX_SAFE_INTEGER } }),
   },
   { kind: "nodeStatus", id: 3, address: "10.0.0.3", port: 1 },
   {
@@ -40,8 +49,14 @@ const EXAMPLES: readonly StatusControl[] = [
     nodes: 1,
     named: [{ name: "gr\u{1f4a1}d", first: 0, count: 2 ** 28 }, { name: "x", first: 1, count: 1 }],
   },
-  { kind: "nodeStatus", id: 4, address: "::1", port: 1, counters: {}, moves: [2 ** 53 - 1, 0] },
-  { kind: "statusRequest", protocolVersion: 1, since: 0, run: { first: 0, count: 2 ** 28 } },
+  {
+    kind: "nodeStatus",
+    id: 4,
+    address: "::1",
+    port: 1,
+    figures: new Uint8Array(FIGURES_MAX_BYTES),
+  },
+  { kind: "statusRequest", protocolVersion: 1, since: 0, looked: [{ first: 0, count: 2 ** 28 }] },
   {
     kind: "clusterWaits",
     places: (["semaphore", "barrier", "mutex", "word"] as const).map((kind) => ({
@@ -59,8 +74,7 @@ const EXAMPLES: readonly StatusControl[] = [
   },
   { kind: "statsRequest", ticket: 1 },
   { kind: "statsRequest", ticket: 2, runs: [{ first: 2 ** 28 - 1, count: 1 }] },
-  { kind: "stats", ticket: 0xffff_ffff, counters: {} },
-  { kind: "stats", ticket: 1, counters: {}, moves: Array(ALLOCATIONS_TOLD_MAX).fill(7) },
+  { kind: "stats", ticket: 0xffff_ffff, figures: encodeFigures({ counters: {} }) },
 ];
 
 Deno.test("encodeControl: every message about the state of a cluster arrives as it left", () => {
@@ -83,7 +97,56 @@ function many(count: number): ValueMap {
   return Object.fromEntries(names.map((name) => [name, 1]));
 }
 
-Deno.test("decodeControl: counters that are none are refused", () => {
+/** What nodes tell of themselves, from the least to the most. */
+const FIGURES: readonly Figures[] = [
+  { counters: {} },
+  { counters: { faults: 0, bytesSent: Number.MAX_SAFE_INTEGER }, moves: [2 ** 53 - 1, 0] },
+  {
+    counters: many(COUNTERS_MAX) as Figures["counters"],
+    moves: Array(ALLOCATIONS_TOLD_MAX).fill(Number.MAX_SAFE_INTEGER),
+    sources: Array(NODES_MAX).fill({ node: NODE_ID_MAX, pages: Number.MAX_SAFE_INTEGER }),
+    waits: Array(HISTOGRAM_BUCKETS + 1).fill(Number.MAX_SAFE_INTEGER),
+    cells: Array(LOOK_RUNS_MAX).fill(new Uint8Array(12 * CELLS_MAX)),
+  },
+];
+
+Deno.test("encodeFigures: what a node tells of itself arrives as it left, and one frame has the most", () => {
+  for (const figures of FIGURES) {
+    const written = encodeFigures(figures);
+    assert(written.length <= FIGURES_MAX_BYTES);
+    assertEquals(decodeFigures(written), figures);
+    for (let length = 0; length < Math.min(written.length, 100); length++) {
+      assertEquals(decodeFigures(written.subarray(0, length)), undefined);
+    }
+  }
+  const most = encodeFigures(FIGURES.at(-1)!);
+  const address = "a".repeat(ADDRESS_MAX_BYTES);
+  const target = new Uint8Array(CONTROL_MAX_BYTES);
+  const control = { kind: "nodeStatus", id: NODE_ID_MAX, address, port: 65_535, figures: most };
+  encodeControl(control as StatusControl, target, 0);
+});
+
+Deno.test("encodeControl: a message that is sent to several nodes is the same bytes for each", () => {
+  const first = { kind: "statsRequest", ticket: 1 } as const;
+  const other = { kind: "statsRequest", ticket: 2 } as const;
+  const encoded = [first, first, other, first].map((control) => {
+    const target = new Uint8Array(CONTROL_MAX_BYTES);
+    return target.slice(0, encodeControl(control, target, 0));
+  });
+  assertEquals(encoded[1], encoded[0]);
+  assertEquals(encoded[3], encoded[0]);
+  assertEquals(decodeControl(encoded[2]!.subarray(FRAME_HEADER_BYTES)), {
+    kind: "control",
+    control: other,
+  });
+});
+
+/** What a node tells of itself, with a field that is wrong. */
+function spoilFigures(field: string, value: ValueType): Uint8Array {
+  return encode({ counters: {}, [field]: value });
+}
+
+Deno.test("decodeFigures: counters that are none are refused", () => {
   const wrong: readonly ValueType[] = [
     null,
     7,
@@ -98,11 +161,31 @@ Deno.test("decodeControl: counters that are none are refused", () => {
     many(COUNTERS_MAX + 1),
   ];
   for (const value of wrong) {
-    const detail = "nodeStatus.counters";
-    const expected = { kind: "malformed", reason: "ControlFieldInvalid", detail } as const;
-    assertEquals(decodeControl(spoil("nodeStatus", "counters", value)), expected);
+    assertEquals(decodeFigures(spoilFigures("counters", value)), undefined);
   }
-  assertEquals(decodeControl(spoil("nodeStatus", "counters", many(COUNTERS_MAX))).kind, "control");
+  assertEquals(decodeFigures(spoilFigures("counters", many(COUNTERS_MAX)))?.moves, undefined);
+});
+
+Deno.test("decodeFigures: fields out of bounds, missing or unknown are refused", () => {
+  const wrong: readonly [field: string, value: ValueType][] = [
+    ["sources", [[0, 1]]],
+    ["waits", Array(HISTOGRAM_BUCKETS + 2).fill(0)],
+    ["cells", [new Uint8Array(0)]],
+    ["cells", [new Uint8Array(13)]],
+    ["cells", [new Uint8Array(12 * (CELLS_MAX + 1))]],
+    ["cells", [1]],
+    ["cells", new Uint8Array(12)],
+    ["cells", Array(LOOK_RUNS_MAX + 1).fill(new Uint8Array(12))],
+    ["moves", [-1]],
+    ["moves", 3],
+    ["moves", Array(ALLOCATIONS_TOLD_MAX + 1).fill(1)],
+    ["more", 1],
+  ];
+  for (const [field, value] of wrong) {
+    assertEquals(decodeFigures(spoilFigures(field, value)), undefined, field);
+  }
+  assertEquals(decodeFigures(encode({ moves: [1] })), undefined);
+  assertEquals(decodeFigures(encode([1])), undefined);
 });
 
 Deno.test("decodeControl: fields out of bounds are refused", () => {
@@ -115,19 +198,15 @@ Deno.test("decodeControl: fields out of bounds are refused", () => {
     ["statsRequest", "ticket", 0],
     ["stats", "ticket", 2n ** 32n],
     ["statusRequest", "since", -1],
-    ["statusRequest", "run", [1, 0]],
-    ["stats", "sources", [[0, 1]]],
-    ["stats", "waits", Array(HISTOGRAM_BUCKETS + 2).fill(0)],
-    ["stats", "cells", new Uint8Array(13)],
-    ["stats", "cells", new Uint8Array(12 * (CELLS_MAX + 1))],
-    ["stats", "cells", [1]],
+    ["statusRequest", "looked", [[1, 0]]],
+    ["statusRequest", "looked", Array(LOOK_RUNS_MAX + 1).fill([1, 1])],
+    ["stats", "figures", new Uint8Array(0)],
+    ["stats", "figures", new Uint8Array(FIGURES_MAX_BYTES + 1)],
+    ["nodeStatus", "figures", { counters: {} }],
     ["clusterWaits", "places", [[4, "a", 0, 0, 1, [1]]]],
     ["clusterWaits", "places", [[0, "a", 0, 0, 1, [0]]]],
     ["clusterEvents", "events", [[1, 2, 3]]],
     ["clusterEvents", "events", Array(EVENTS_MAX + 1).fill([1, 1, 1, "a"])],
-    ["stats", "moves", [-1]],
-    ["stats", "moves", 3],
-    ["stats", "moves", Array(ALLOCATIONS_TOLD_MAX + 1).fill(1)],
     ["statsRequest", "runs", [[1, 0]]],
     ["statsRequest", "runs", [[1, 1, 1]]],
     ["statsRequest", "runs", [[2 ** 28, 1]]],

@@ -3,6 +3,7 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { History } from "../../runtime/dashboard/model.ts";
 import type { ClusterSnapshot, Snapshot } from "../../runtime/dashboard/snapshot.ts";
+import { LOOK_RUNS_MAX } from "../../runtime/limits.ts";
 import { ProcessCluster, RemoteNode, type TestProcess } from "../support/process_cluster.ts";
 import { KeyFile } from "../support/key_file.ts";
 
@@ -86,6 +87,20 @@ Deno.test("dashboard: of a cluster it tells what is fought over, which nodes hol
   assertMatch(texts[1]!, /^Node 2 has joined/);
   assert(texts.some((text) => text.startsWith("Node 3 is lost")), `${texts}`);
   assertEquals(lost.places.map(({ holder }) => holder).filter((holder) => holder === 3), []);
+});
+
+Deno.test("dashboard: of browsers that look at different pages each is shown its own", async () => {
+  await using cluster = new ProcessCluster();
+  const main = spawn(cluster, "--dashboard=0", "--port=0");
+  const [, url] = await main.untilPrinted(URL_LINE);
+  const all = await see(cluster, url!, "", ({ nodes }) => nodes.length === 1);
+  const browsers = Array.from({ length: LOOK_RUNS_MAX + 4 }, async (_, first) => {
+    const snapshot = await fetchSnapshot(url!, `?first=${first}&count=1`);
+    if (snapshot.kind !== "cluster") throw new Error(snapshot.reason);
+    assertEquals(snapshot.run, { first, count: 1 });
+    assert(snapshot.atMs > all.atMs, "what was seen before has none of these pages");
+  });
+  await cluster.bounded("all snapshots", Promise.all(browsers));
 });
 
 Deno.test("dashboard: beside a cluster it takes no id, and needs its key", async () => {

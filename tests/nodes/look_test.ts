@@ -30,7 +30,7 @@ Deno.test("look: twenty programs look at once, each by one connection; a silent 
   let [one, alone] = await timed(all[0]!.look());
   // Its last answer may have been on its way.
   while (one.nodes[1]!.counters !== undefined) [one, alone] = await timed(all[0]!.look());
-  const looked = all.map((look, first) => look.look({ first, count: 1 }));
+  const looked = all.map((look, first) => look.look([{ first, count: 1 }]));
   const [seen, together] = await timed(Promise.all(looked));
   second!.process.kill("SIGCONT");
   for (const { nodes } of seen) assertEquals(nodes[1]!.counters, undefined);

@@ -7,6 +7,7 @@ import { Content, type Message } from "../../runtime/protocol/coherence/messages
 import { Access } from "../../runtime/protocol/coherence/page.ts";
 import { Encoding } from "../../runtime/wire/layout.ts";
 import type { FrameBounds } from "../../runtime/wire/check.ts";
+import { encodeFigures } from "../../runtime/wire/status_control.ts";
 
 /** The region that the frames are about. */
 export const BOUNDS: FrameBounds = { pageCount: 1 << 24, pageSize: 4096, runPages: 128 };
@@ -183,7 +184,7 @@ const REGION = {
 const LOOKED_AT = {
   sources: [{ node: 300, pages: 5 }],
   waits: [0, 2 ** 32],
-  cells: Uint8Array.of(4, 3, 2, 1, 5, 0, 0, 0, 6, 0, 0, 0),
+  cells: [Uint8Array.of(4, 3, 2, 1, 5, 0, 0, 0, 6, 0, 0, 0)],
 };
 
 /** Every kind of control frame. */
@@ -329,7 +330,7 @@ export const CONTROLS: readonly (readonly [label: string, control: Control])[] =
     kind: "statusRequest",
     protocolVersion: 4,
     since: 2 ** 32,
-    run: { first: 70_000, count: 128 },
+    looked: [{ first: 70_000, count: 128 }],
   }],
   ["cluster status", {
     kind: "clusterStatus",
@@ -351,7 +352,7 @@ export const CONTROLS: readonly (readonly [label: string, control: Control])[] =
     id: 2,
     address: "fe80::2",
     port: 40_000,
-    counters: { faults: 7, bytesSent: 2 ** 32 },
+    figures: encodeFigures({ counters: { faults: 7, bytesSent: 2 ** 32 } }),
   }],
   ["node status without counters", {
     kind: "nodeStatus",
@@ -364,16 +365,14 @@ export const CONTROLS: readonly (readonly [label: string, control: Control])[] =
     id: 2,
     address: "fe80::2",
     port: 40_000,
-    counters: { faults: 7 },
-    moves: [2 ** 32, 0],
+    figures: encodeFigures({ counters: { faults: 7 }, moves: [2 ** 32, 0] }),
   }],
   ["node status for a program that looks", {
     kind: "nodeStatus",
     id: 2,
     address: "fe80::2",
     port: 40_000,
-    counters: { faults: 7 },
-    ...LOOKED_AT,
+    figures: encodeFigures({ counters: { faults: 7 }, ...LOOKED_AT }),
   }],
   ["cluster waits", {
     kind: "clusterWaits",
@@ -395,20 +394,22 @@ export const CONTROLS: readonly (readonly [label: string, control: Control])[] =
     kind: "statsRequest",
     ticket: 1,
     looks: true,
-    run: { first: 70_000, count: 128 },
+    looked: [{ first: 70_000, count: 128 }],
   }],
-  ["stats", { kind: "stats", ticket: 0xffff_ffff, counters: { faults: 0 } }],
+  ["stats", {
+    kind: "stats",
+    ticket: 0xffff_ffff,
+    figures: encodeFigures({ counters: { faults: 0 } }),
+  }],
   ["stats with moves", {
     kind: "stats",
     ticket: 0xffff_ffff,
-    counters: { faults: 0 },
-    moves: [2 ** 32, 0],
+    figures: encodeFigures({ counters: { faults: 0 }, moves: [2 ** 32, 0] }),
   }],
   ["stats for a program that looks", {
     kind: "stats",
     ticket: 1,
-    counters: { faults: 0 },
-    ...LOOKED_AT,
+    figures: encodeFigures({ counters: { faults: 0 }, ...LOOKED_AT }),
   }],
   ["remind", { kind: "remind", first: 7, requester: 2, request: 0xffff_ffff }],
   ["settled", { kind: "settled", first: 70_000, requester: 300, request: 1 }],
