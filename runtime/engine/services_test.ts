@@ -3,6 +3,7 @@ import { TdsmError } from "../errors.ts";
 import type { AllocationRequest } from "../protocol/allocation/messages.ts";
 import type { NodeId } from "../protocol/coherence/messages.ts";
 import {
+  GatherStep,
   SyncOperation,
   type SyncReply,
   type SyncRequest,
@@ -287,6 +288,31 @@ Deno.test("Services takes requests only at the directory node, and answers only 
   // An answer about an allocation that nobody asked for is nobody's.
   far.services.allocation(1, { kind: "freed", ticket: 77 });
   assertEquals(far.violations.length, 5);
+});
+
+Deno.test("Services keeps reports ahead of their trees for the arrivals that have no answer, until a node is gone", () => {
+  const bench = new Bench(3);
+  const { Gathered: step } = GatherStep;
+  const report = (from: NodeId, tree: number) =>
+    bench.services.gather(from, { kind: "gather", step, tree, generation: 0 });
+  const blamed = () => bench.violations.splice(0).map(([node]) => node);
+  report(4, 1);
+  assertEquals(blamed(), [4]);
+  const { answers } = bench.ask({ operation: Arrive, name: "phase", count: 20 });
+  const { message } = bench.sent[0]!;
+  report(4, 1);
+  report(5, 1);
+  assertEquals(blamed(), []);
+  report(4, 2);
+  assertEquals(blamed(), [4]);
+  bench.services.peerGone(5);
+  report(5, 2);
+  assertEquals(blamed(), []);
+  const { ticket } = message as SyncRequest;
+  const reply: SyncReply = { kind: "syncReply", ticket, status: Done, count: 0, key: 0n };
+  bench.services.sync(1, reply);
+  report(6, 3);
+  assertEquals([answers.length, blamed()], [1, [6]]);
 });
 
 Deno.test("Services expels a node that uses a ticket twice, or zeroes what it did not allocate", () => {
