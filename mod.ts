@@ -29,6 +29,7 @@ export { RemoteError, type RemoteErrorInit } from "./runtime/rpc/error.ts";
 export type { Rpc, RpcAnswer, RpcOf, RpcOptions } from "./runtime/rpc/types.ts";
 export { run, type RunOptions } from "./runtime/node/run.ts";
 export { Semaphore } from "./runtime/node/semaphore.ts";
+export { Trace } from "./runtime/node/trace.ts";
 export type { BlockOptions, WaitOptions } from "./runtime/node/waiting.ts";
 export type { WasmMemory } from "./runtime/node/wasm_imports.ts";
 export type { WasmMemoryOptions } from "./runtime/node/wasm_memory.ts";

@@ -178,8 +178,11 @@ export class Poller implements Disposable {
     return links > 0 || (result & READY_KICKED) !== 0 ? OTHER : NOTHING;
   }
 
-  /** The call in which the thread looks and sleeps; a positive result says what has happened. */
-  protected block(
+  /**
+   * The call in which the thread looks and sleeps; a positive result says what has happened. An
+   * engine that is watched has one of its own (`runtime/engine/watched_poller.ts`).
+   */
+  block(
     ready: Int32Array<ArrayBuffer>,
     timeoutUs: number,
     lookUs: number,

@@ -105,7 +105,7 @@ export interface DriverCounters {
 /** Runs one node's protocol. */
 export class Driver {
   readonly counters: DriverCounters = { turns: 0, sleeps: 0 };
-  readonly #parts: DriverParts;
+  #parts: DriverParts;
   readonly #alias: Uint8Array;
   readonly #discards: Discards;
   /** The buffer for packed pages; only with compression. */
@@ -179,6 +179,18 @@ export class Driver {
     // Loaded on demand, since compiling the package that compresses takes longer than to connect.
     if (this.#packed === undefined) return;
     ({ packPages: this.#packPages } = await noted(import("../cluster/page_packer.ts")));
+  }
+
+  /**
+   * Sends messages about pages by another sink from here on. Not to be called within a step.
+   *
+   * @param replace Makes the sink of the one that was used so far.
+   * @returns The one that was used so far.
+   */
+  sendBy(replace: (sink: MessageSink) => MessageSink): MessageSink {
+    const { sink } = this.#parts;
+    this.#parts = { ...this.#parts, sink: replace(sink) };
+    return sink;
   }
 
   /** Begins to take faults and calls. */
@@ -509,8 +521,11 @@ export class Driver {
     }
   }
 
-  /** Steps the protocol once, at a time, and carries out what it puts out. */
-  protected carryOut(input: Input, now = nowUs()): void {
+  /**
+   * Steps the protocol once, at a time, and carries out what it puts out. A driver that is watched
+   * has one of its own, as of {@linkcode Driver.operate} (`watched_driver.ts`).
+   */
+  carryOut(input: Input, now = nowUs()): void {
     const { coherence, sink, tell } = this.#parts;
     const output: Output = coherence.step(input, now);
     if (this.#parts.sleep === undefined) this.#woke = false;
@@ -543,7 +558,7 @@ export class Driver {
   }
 
   /** Carries out a page operation. */
-  protected operate(operation: PageOperation): void {
+  operate(operation: PageOperation): void {
     const { region } = this.#parts;
     const { kind, first, count } = operation;
     switch (kind) {

@@ -39,7 +39,7 @@ import type { ClusterReport, StatusRequestControl } from "../wire/status_control
 import { NodeEngine, readRoom, writtenRoom } from "./node_engine.ts";
 import { describePage, describeStuck } from "./log.ts";
 import { TraceFile } from "./trace_file.ts";
-import { WatchedPoller } from "./watched_poller.ts";
+import { watchPoller } from "./watched_poller.ts";
 import { together } from "../observe/engine_watches.ts";
 import { METRICS_PATH } from "./metrics_server.ts";
 import { type MetricsExport, openMetrics } from "./metrics_export.ts";
@@ -84,7 +84,11 @@ export class EngineHost implements Member {
   readonly #turn: Turn;
   readonly #poller: Poller | undefined;
   readonly #metrics: MetricsExport | undefined;
-  readonly #trace: TraceFile | undefined;
+  readonly #counts: EngineMetrics | undefined;
+  #trace: TraceFile | undefined;
+  /** The last trace that has ended by itself, as its file could not be written. */
+  #failedTrace: TraceFile | undefined;
+  #endWatching = (): void => {};
   #realtime: RealtimeThread | undefined;
   readonly #slots: CallSlots;
   readonly #life = new LifeCycle();
@@ -114,10 +118,11 @@ export class EngineHost implements Member {
     this.#poller = parts.poller;
     this.#realtime = parts.realtime;
     this.#metrics = parts.metrics;
-    this.#trace = this.#openTrace();
     const counts = parts.metrics && new EngineMetrics(parts.metrics.newHistogram);
-    const watch = together(counts, this.#trace?.recorder);
-    if (parts.poller instanceof WatchedPoller) parts.poller.told = watch;
+    this.#counts = counts;
+    const { trace } = start.settings;
+    // Before the region is opened: it may be that there can be no such file.
+    if (trace !== undefined) this.#trace = this.#openTrace(trace, " with --trace");
     this.#slots = new CallSlots(start.slots, programWaker(library));
     this.engine = new NodeEngine({
       settings: start.settings,
@@ -129,7 +134,8 @@ export class EngineHost implements Member {
       sleep,
       lender: parts.poller,
       life: this.#life,
-      watch,
+      beginTrace: (path) => this.#beginTrace(path),
+      endTrace: (path) => this.#endTrace(path),
       tell: (event) => this.#tell(event),
       fail: (error) => this.fail(error),
       doom: (error) => this.#doom(error),
@@ -144,6 +150,7 @@ export class EngineHost implements Member {
       isNearEnd: () => this.#isNearEnd(),
       post,
     });
+    this.#watch();
     if (counts !== undefined) {
       parts.metrics?.serve(() => this.#readMetrics(counts, region), (reason) => {
         this.log(
@@ -157,16 +164,58 @@ export class EngineHost implements Member {
     if (leasedUntilMs !== Infinity) this.#beginLease(leasedUntilMs);
   }
 
-  #openTrace(): TraceFile | undefined {
-    const { trace: path } = this.#start.settings;
-    if (path === undefined) return undefined;
+  /** Has metrics and trace told what happens, as far as there are any. */
+  #watch(): void {
+    const watch = together(this.#counts, this.#trace?.recorder);
+    this.engine.watchBy(watch);
+    this.#endWatching();
+    const poller = this.#poller;
+    this.#endWatching = poller === undefined || watch === undefined
+      ? () => {}
+      : watchPoller(poller, watch);
+  }
+
+  /** Opens the file of a trace; `by` is how another one is named. */
+  #openTrace(path: string, by: string): TraceFile {
     const { self: node, address } = this.#cluster;
-    return new TraceFile({
+    const trace = new TraceFile({
       node,
       name: `node ${node} at ${formatAddress(address)}`,
       path,
-      ended: (why) => this.log(Level.Warning, `The trace of node ${node} has ended: ${why}`),
+      by,
+      ended: (why) => {
+        this.log(Level.Warning, `The trace of node ${node} has ended: ${why}`);
+        this.#failedTrace = trace;
+        if (this.#trace === trace) this.#leaveTrace();
+      },
     });
+    return trace;
+  }
+
+  /** For the program: begins a trace, and returns its path. */
+  #beginTrace(path: string): string {
+    if (this.#trace !== undefined) {
+      const message = `Cannot begin a trace: node ${this.#cluster.self} writes one to ` +
+        `${this.#trace.path}. Stop that first`;
+      throw new TdsmError("InvalidArgument", message, { operation: "begin a trace" });
+    }
+    this.#trace = this.#openTrace(path, "");
+    this.#watch();
+    return this.#trace.path;
+  }
+
+  /** For the program: ends a trace, if that goes on, and returns how many events it lacks. */
+  async #endTrace(path: string): Promise<number> {
+    const trace = [this.#trace, this.#failedTrace].find((one) => one?.path === path);
+    if (trace === undefined) throw new Error(`There is no trace at ${path}`);
+    if (trace === this.#trace) this.#leaveTrace();
+    await trace[Symbol.asyncDispose]();
+    return trace.recorder.dropped;
+  }
+
+  #leaveTrace(): void {
+    this.#trace = undefined;
+    this.#watch();
   }
 
   #readMetrics(engine: EngineMetrics, { size, pageSize }: RegionSettings): Metric[] {
@@ -218,8 +267,7 @@ export class EngineHost implements Member {
     try {
       if (settings.metrics !== undefined) metrics = openMetrics(settings.metrics);
       await turn.come(settings, () => start.ticket);
-      const isWatched = settings.metrics !== undefined || settings.trace !== undefined;
-      poller = (isWatched ? WatchedPoller : Poller).open(library, listener);
+      poller = Poller.open(library, listener);
       if (settings.realtime === "on") realtime = inRealtime(library, poller);
       const sleep = poller && { poller, nextTimerUs: (nowUs: number) => timers.nextUs(nowUs) };
       const options = {

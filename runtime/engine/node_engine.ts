@@ -46,7 +46,7 @@ import { type ServiceHomes, Services } from "./services.ts";
 import type { StuckWaits } from "../protocol/sync/desk.ts";
 import { openSharedRegion, type SharedRegion } from "./shared_buffer.ts";
 import { StatusService } from "./status_service.ts";
-import { WatchedDriver } from "./watched_driver.ts";
+import { watchDriver } from "./watched_driver.ts";
 import { ThreadLinks } from "./thread_links.ts";
 import type { Poller } from "../../ffi/poller.ts";
 import type { SyncRequest } from "../protocol/sync/messages.ts";
@@ -66,8 +66,10 @@ export interface NodeEngineOptions {
   /** Lends threads links of their own; without it, there are none. */
   readonly lender?: Pick<Poller, "lend"> | undefined;
   readonly life: LifeCycle;
-  /** Is told what happens; where it is left out, nothing is measured. */
-  readonly watch?: EngineWatch | undefined;
+  /** Begins a trace of this node, and returns its path; see {@linkcode ProgramCallsOptions}. */
+  beginTrace(path: string): string;
+  /** Ends a trace; resolves with how many events it lacks. */
+  endTrace(path: string): Promise<number>;
   /** Called with each event of the protocol. */
   tell(event: EngineEvent): void;
   /** Called when the node cannot go on. */
@@ -147,6 +149,9 @@ export class NodeEngine implements AsyncDisposable {
   /** How many of them were not answers to what was given back. */
   #demands = 0;
   #driverFailed = false;
+  /** What is told what happens; where there is none, nothing is measured. */
+  #watch: EngineWatch | undefined;
+  #endWatching = (): void => {};
 
   /**
    * Opens the region, and begins to serve it.
@@ -190,7 +195,7 @@ export class NodeEngine implements AsyncDisposable {
       send: (to, message, payload) => cluster.send(to, message, payload),
       isPresent: (node) => cluster.isPresent(node),
       serve: (id, fields) => calls.server.serve(id, fields),
-      watch: options.watch,
+      watch: () => this.#watch,
     });
     this.status = new StatusService({
       self: { id: self, address, port },
@@ -206,7 +211,7 @@ export class NodeEngine implements AsyncDisposable {
       needsTurn: () => this.driver.needsTurn(),
       send: (to, control) => cluster.send(to, control),
     });
-    const { slots, life, close, leave, abort, isNearEnd } = options;
+    const { slots, life, close, leave, abort, isNearEnd, beginTrace, endTrace } = options;
     this.threads = this.#newThreadLinks();
     const { services, rpc } = this;
     const stats = () => ({
@@ -227,6 +232,8 @@ export class NodeEngine implements AsyncDisposable {
       close,
       leave,
       abort,
+      beginTrace,
+      endTrace,
       isNearEnd,
       needsTurn: () => this.driver.needsTurn(),
     });
@@ -245,8 +252,7 @@ export class NodeEngine implements AsyncDisposable {
       exiting: options.exiting,
       failed: (error) => this.#failed(error),
     };
-    const { watch } = options;
-    this.driver = watch === undefined ? new Driver(parts) : new WatchedDriver(parts, watch);
+    this.driver = new Driver(parts);
     for (const { id } of cluster.peers) this.#meet(id);
     this.#idle = new IdleWatch({
       events: () => this.#coherence.counters.faults + this.#demands,
@@ -254,6 +260,19 @@ export class NodeEngine implements AsyncDisposable {
       idle: () => this.driver.input({ kind: "idle" }),
     });
     this.driver.start();
+  }
+
+  /**
+   * From here on tells what happens. Not to be called within a step of the protocol.
+   *
+   * @param watch Is told; `undefined` for nobody, by which nothing is measured.
+   */
+  watchBy(watch: EngineWatch | undefined): void {
+    this.#endWatching();
+    this.#watch = watch;
+    this.#endWatching = watch === undefined
+      ? () => {}
+      : watchDriver(this.driver, this.#coherence, watch);
   }
 
   /** How many pages this node has copies of. */
@@ -447,7 +466,7 @@ export class NodeEngine implements AsyncDisposable {
     this.services.peerGone(node);
     this.#moves.forget(node);
     this.rpc.peerLost(node);
-    this.#options.watch?.peerGone(node);
+    this.#watch?.peerGone(node);
     this.status.peerLost(node);
   }
 
@@ -523,7 +542,7 @@ export class NodeEngine implements AsyncDisposable {
       pages: this.#coherence.directory,
       homes: this.#homeTable,
       quietWords: this.#options.slots.quietWords,
-      watch: this.#options.watch,
+      watch: () => this.#watch,
       log: new SyncLog(settings.semLogLevel, (level, text) => {
         post({ kind: "log", level, text, topic: "sync", fields: { node: cluster.self } });
       }),

@@ -43,6 +43,22 @@ export interface ProgramCallsOptions {
   close(): Promise<void>;
   /** The same in a bounded time, since the process is about to end. */
   leave(): Promise<void>;
+  /**
+   * Begins a trace.
+   *
+   * @param path Its path, into which the node's id is put.
+   * @returns Where it is written.
+   * @throws {TdsmError} `InvalidArgument` while there is another one, or why there can be no such
+   *   file.
+   */
+  beginTrace(path: string): string;
+  /**
+   * Ends a trace.
+   *
+   * @param path Where it is written.
+   * @returns How many events it lacks, once it is written.
+   */
+  endTrace(path: string): Promise<number>;
   /** Ends the cluster, because the program has failed or called `abort`. */
   abort(reason: string): void;
   /** Ends this node, which cannot go on. */
@@ -81,7 +97,8 @@ export class ProgramCalls {
   }
 
   #take(call: ThreadCall): void {
-    const { life, cluster, services, rpc, stats, homeOf, close, leave, abort } = this.#options;
+    const { life, cluster, services, rpc, stats, homeOf } = this.#options;
+    const { close, leave, abort, beginTrace, endTrace } = this.#options;
     const { failure, refusal } = life;
     const { kind, id, key } = call.record;
     const what = kind as Call;
@@ -136,6 +153,12 @@ export class ProgramCalls {
           const { allocations, ...counters } = stats();
           return { ...counters, allocations: allocations.map((moves) => ({ ...moves })) };
         });
+      case Call.TraceBegin:
+        if (refusal !== undefined) return call.reject(refusal);
+        return void answerWith(call, (path) => beginTrace(path as string));
+      case Call.TraceEnd:
+        if (refusal !== undefined) return call.reject(refusal);
+        return void answerWith(call, (path) => endTrace(path as string));
       case Call.OpenLink:
         if (life.state === "joined") void this.#options.threads?.open(call.slot);
         return;

@@ -35,8 +35,8 @@ export interface RpcServiceOptions {
   isPresent(node: NodeId): boolean;
   /** Has the program serve a call. */
   serve(id: number, fields: Partial<RecordBody>): void;
-  /** Is told of each call, and of its end. */
-  readonly watch?: CallWatch | undefined;
+  /** What is told now of each call, and of its end. */
+  watch?(): CallWatch | undefined;
   /** The largest number of a call, behind which numbers begin anew; 2^32 - 1 by default. */
   readonly numberMax?: number;
 }
@@ -89,7 +89,7 @@ export class RpcService {
     const ticket = this.#lastTicket = this.#newNumber(this.#lastTicket, this.#calls);
     const isQuiet = call.record.code === QUIET_CALL;
     this.#calls.set(ticket, { to: node, procedure, call, bytes, isQuiet });
-    this.#options.watch?.callMade(ticket, node, procedure);
+    this.#options.watch?.()?.callMade(ticket, node, procedure);
     this.#send(node, { kind: "rpcCall", ticket, procedure }, payload);
   }
 
@@ -111,7 +111,7 @@ export class RpcService {
     const served = this.#served.get(id);
     if (served === undefined) return;
     this.#served.delete(id);
-    this.#options.watch?.serviceEnded(id);
+    this.#options.watch?.()?.serviceEnded(id);
     const { from, ticket } = served;
     this.#callsFrom.remove(from, served.bytes);
     this.#send(from, { kind: "rpcAnswer", ticket, ok }, payload);
@@ -123,7 +123,7 @@ export class RpcService {
     const made = this.#calls.get(message.ticket);
     if (made?.to !== from) return;
     this.#calls.delete(message.ticket);
-    this.#options.watch?.callEnded(message.ticket);
+    this.#options.watch?.()?.callEnded(message.ticket);
     this.#callsTo.remove(from, made.bytes);
     made.call.respond(rpcAnswerFields({ ok: message.ok, payload }), made.isQuiet && message.ok);
   }
@@ -141,7 +141,7 @@ export class RpcService {
     }
     const id = this.#lastServed = this.#newNumber(this.#lastServed, this.#served);
     this.#served.set(id, { from, ticket, bytes });
-    this.#options.watch?.serviceBegun(id, from, procedure);
+    this.#options.watch?.()?.serviceBegun(id, from, procedure);
     this.#options.serve(id, rpcCallFields(from, procedure, payload));
   }
 
@@ -152,9 +152,9 @@ export class RpcService {
     while (taker?.isGone === true) taker = takers!.pop();
     if (taker === undefined) return false;
     const id = this.#lastServed = this.#newNumber(this.#lastServed, this.#served);
-    this.#options.watch?.serviceBegun(id, from, procedure);
+    this.#options.watch?.()?.serviceBegun(id, from, procedure);
     taker.respond(rpcCallFields(from, procedure, payload));
-    this.#options.watch?.serviceEnded(id);
+    this.#options.watch?.()?.serviceEnded(id);
     this.#send(from, { kind: "rpcAnswer", ticket, ok: true }, NOTHING);
     return true;
   }
@@ -170,13 +170,13 @@ export class RpcService {
     for (const [ticket, { to, procedure, call }] of [...this.#calls]) {
       if (to !== node) continue;
       this.#calls.delete(ticket);
-      this.#options.watch?.callEnded(ticket);
+      this.#options.watch?.()?.callEnded(ticket);
       call.reject(peerLostError(procedure, node));
     }
     for (const [id, { from }] of [...this.#served]) {
       if (from !== node) continue;
       this.#served.delete(id);
-      this.#options.watch?.serviceEnded(id);
+      this.#options.watch?.()?.serviceEnded(id);
     }
     this.#callsTo.forget(node);
     this.#callsFrom.forget(node);

@@ -75,10 +75,8 @@ export interface ServicesOptions {
   readonly ticketMax?: number;
   /** Logs each request, and how it ended. */
   readonly log?: SyncLog;
-  /** Is told of each request, and of its answer. */
-  readonly watch?:
-    | Pick<EngineWatch, "asked" | "answered" | "deskAsked" | "deskAnswered">
-    | undefined;
+  /** What is told now of each request, and of its answer. */
+  watch?(): Pick<EngineWatch, "asked" | "answered" | "deskAsked" | "deskAnswered"> | undefined;
 }
 
 /** The homes of pages, as far as the services have to do with them. */
@@ -481,7 +479,7 @@ export class Services {
 
   #ask(message: SyncRequest): void {
     this.#options.log?.asked(message);
-    this.#options.watch?.asked(message);
+    this.#options.watch?.()?.asked(message);
     if (this.#synchronizer !== undefined) return this.#atDesk(DIRECTORY_NODE, message);
     const { Arrive, Cancel } = SyncOperation;
     if (message.operation === Arrive && this.#gatherer!.arrive(message)) return;
@@ -491,13 +489,13 @@ export class Services {
 
   /** At the directory node: a thread of any node asks. */
   #atDesk(from: NodeId, request: SyncRequest): void {
-    this.#options.watch?.deskAsked(from, request);
+    this.#options.watch?.()?.deskAsked(from, request);
     this.#synchronizer!.request(from, request);
   }
 
   #reply(to: NodeId, reply: SyncReply): void {
     const thread = threadOf(reply.ticket);
-    this.#options.watch?.deskAnswered(to, reply);
+    this.#options.watch?.()?.deskAnswered(to, reply);
     if (to === this.#options.self) this.#replied(reply);
     else if (thread === 0) this.#options.send(to, reply);
     else this.#options.sendToThread?.(to, thread, reply);
@@ -511,7 +509,7 @@ export class Services {
       return this.#options.violation(DIRECTORY_NODE, reason);
     }
     this.#options.log?.answered(reply);
-    this.#options.watch?.answered(reply);
+    this.#options.watch?.()?.answered(reply);
     if (reply.status === SyncStatus.Registered) {
       return asked.call?.progress(syncAnswerFields(reply));
     }

@@ -22,6 +22,8 @@ export interface TraceFileOptions {
   readonly name: string;
   /** Where the trace goes; the node's id is put into the name. */
   readonly path: string;
+  /** By what another path is given, as ` with --trace`; nothing where a call has named this one. */
+  readonly by: string;
   /** The trace has ended before the node has: why, and what that means. */
   ended(reason: string): void;
 }
@@ -60,9 +62,9 @@ export class TraceFile implements AsyncDisposable {
    */
   constructor(options: TraceFileOptions) {
     this.#options = options;
-    const { node, name, path } = options;
+    const { node, name, path, by } = options;
     this.path = tracePath(path, node);
-    this.#file = open(this.path);
+    this.#file = open(this.path, by);
     const due = (): void => {
       this.#timer ??= setTimeout(() => {
         this.#timer = undefined;
@@ -161,12 +163,12 @@ function isNoFile(path: string): boolean {
   }
 }
 
-function open(path: string): Deno.FsFile {
+function open(path: string, by: string): Deno.FsFile {
   try {
     if (isNoFile(path)) throw new Error(`${path} is no file`);
     return Deno.openSync(path, { write: true, create: true, truncate: true });
   } catch (cause) {
-    const message = `Cannot ${OPERATION}: ${reasonOf(cause)}. Name another file with --trace`;
+    const message = `Cannot ${OPERATION}: ${reasonOf(cause)}. Name another file${by}`;
     const { NotADirectory, IsADirectory, NotFound, PermissionDenied } = Deno.errors;
     const isWrong = [NotADirectory, IsADirectory, NotFound, PermissionDenied]
       .some((Wrong) => cause instanceof Wrong);

@@ -15,13 +15,15 @@ Deno.test("tracePath: the node's id stands before the ending, where there is one
   ]);
 });
 
+const OPTIONS = { node: 1, name: "node 1", by: " with --trace", ended: () => {} };
+
 Deno.test("TraceFile: a FIFO, with a reader or without one, and a device are refused at once", () =>
   withFolder(async (folder) => {
     await new Deno.Command("mkfifo", { args: [`${folder}/idle.1`, `${folder}/read.1`] }).output();
     using _reader = await Deno.open(`${folder}/read.1`, { read: true, write: true });
     await Deno.symlink("/dev/null", `${folder}/device.1`);
     for (const name of ["idle", "read", "device"]) {
-      const options = { node: 1, name: "node 1", path: `${folder}/${name}`, ended: () => {} };
+      const options = { ...OPTIONS, path: `${folder}/${name}` };
       assertThrows(
         () => new TraceFile(options),
         TdsmError,
@@ -29,7 +31,7 @@ Deno.test("TraceFile: a FIFO, with a reader or without one, and a device are ref
       );
     }
     await Deno.writeTextFile(`${folder}/file.1`, "what was in it");
-    const options = { node: 1, name: "node 1", path: `${folder}/file`, ended: () => {} };
+    const options = { ...OPTIONS, path: `${folder}/file` };
     await new TraceFile(options)[Symbol.asyncDispose]();
     assertFalse((await Deno.readTextFile(`${folder}/file.1`)).includes("what was in it"));
   }));

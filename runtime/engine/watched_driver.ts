@@ -1,44 +1,47 @@
 /**
- * A driver that tells what it does. The driver itself knows nothing of that: an engine that nobody
- * watches runs the same instructions as if there were no metrics and no traces.
+ * Has a driver tell what it does. The driver itself knows nothing of that: an engine that nobody
+ * watches runs the same instructions as if there were no metrics and no traces, before and after.
  */
 
 import type { EngineWatch } from "../observe/engine_watch.ts";
-import type { Input } from "../protocol/coherence/coherence.ts";
+import type { Coherence, Input } from "../protocol/coherence/coherence.ts";
 import type { PageOperation } from "../protocol/coherence/output.ts";
-import { Driver, type DriverParts, type MessageSink } from "./driver.ts";
+import { Driver, type MessageSink } from "./driver.ts";
+import { ownMethods } from "./own_methods.ts";
 import { nowUs } from "./polling.ts";
 
-/** Runs one node's protocol, and tells what happens. */
-export class WatchedDriver extends Driver {
-  readonly #watch: EngineWatch;
-  readonly #coherence: DriverParts["coherence"];
-
-  /**
-   * @param parts What to drive, and with what.
-   * @param watch Is told.
-   */
-  constructor(parts: DriverParts, watch: EngineWatch) {
-    super({ ...parts, sink: watchedSink(parts.sink, watch) });
-    this.#watch = watch;
-    this.#coherence = parts.coherence;
-  }
-
-  protected override carryOut(input: Input): void {
-    const { timesSteps } = this.#watch;
-    const isFault = input.kind === "fault";
-    const state = isFault ? this.#coherence.state(input.page) : undefined;
-    const now = nowUs();
-    this.#watch.stepBegins(input, state, now);
-    super.carryOut(input, now);
-    if (timesSteps) this.#watch.stepEnds(nowUs());
-  }
-
-  protected override operate(operation: PageOperation): void {
-    super.operate(operation);
-    const { timesSteps } = this.#watch;
-    this.#watch.operated(operation, timesSteps || endsFaults(operation) ? nowUs() : 0);
-  }
+/**
+ * Watches a driver. Not to be called within a step, nor for a driver that is watched.
+ *
+ * @param driver The driver.
+ * @param coherence The protocol that it drives.
+ * @param watch Is told what happens from here on.
+ * @returns Ends that.
+ */
+export function watchDriver(
+  driver: Driver,
+  coherence: Pick<Coherence, "state">,
+  watch: EngineWatch,
+): () => void {
+  const { timesSteps } = watch;
+  const sink = driver.sendBy((sink) => watchedSink(sink, watch));
+  const end = ownMethods(driver, {
+    carryOut(input: Input): void {
+      const state = input.kind === "fault" ? coherence.state(input.page) : undefined;
+      const now = nowUs();
+      watch.stepBegins(input, state, now);
+      Driver.prototype.carryOut.call(this, input, now);
+      if (timesSteps) watch.stepEnds(nowUs());
+    },
+    operate(operation: PageOperation): void {
+      Driver.prototype.operate.call(this, operation);
+      watch.operated(operation, timesSteps || endsFaults(operation) ? nowUs() : 0);
+    },
+  });
+  return () => {
+    driver.sendBy(() => sink);
+    end();
+  };
 }
 
 /** Whether threads may go on by a page operation. */
@@ -48,10 +51,11 @@ function endsFaults({ kind }: PageOperation): boolean {
 
 /** A sink that tells of each message. */
 function watchedSink(sink: MessageSink, watch: EngineWatch): MessageSink {
+  const { timesSteps } = watch;
   return {
     send(to, message, payload, encoding) {
       sink.send(to, message, payload, encoding);
-      watch.sent(to, message, watch.timesSteps ? nowUs() : 0);
+      watch.sent(to, message, timesSteps ? nowUs() : 0);
     },
     flush: () => sink.flush(),
     unsent: () => sink.unsent(),

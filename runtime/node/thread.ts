@@ -31,6 +31,7 @@ import type { ValueMap } from "../std/msgpack_encode.d.ts";
 import { failureText } from "./report.ts";
 import { inspectAsJson } from "./inspect.ts";
 import { SyncClient, syncError } from "./sync_client.ts";
+import { beginTrace, type Trace } from "./trace.ts";
 import { waitFor, type WaitOptions } from "./waiting.ts";
 import { CARD_WORDS, makeWasmImports, type WasmMemory } from "./wasm_imports.ts";
 
@@ -653,6 +654,37 @@ export abstract class NodeThread {
    */
   stats(): NodeStats {
     return this.#ask(Call.Stats, "read the node's counters") as unknown as NodeStats;
+  }
+
+  /**
+   * Begins a trace of this node, for Perfetto, as the setting `trace` does from the start on: of
+   * faults, transactions, messages, waits and calls. A node writes one trace at a time; before and
+   * after it, nothing is measured. Deno needs `--allow-write` for the folder.
+   *
+   * @param path A path, into which the node's id is put: `"phase.json"` as `phase.2.json`. What was
+   *   in that file is gone.
+   * @returns The trace, which goes on until it is stopped or disposed of, or the node is closed.
+   * @throws {TypeError} When it is no path of a file.
+   * @throws {TdsmError} `PermissionMissing`; `InvalidOption` when there can be no such file;
+   *   `InvalidArgument` while this node writes another trace; `SystemCallFailed`; or why this node
+   *   cannot go on.
+   *
+   * @example Trace a part of a program
+   * ```ts
+   * import { join } from "@tdsm/runtime";
+   *
+   * await using node = await join({ directory: true, port: 0 });
+   * const folder = await Deno.makeTempDir();
+   * {
+   *   await using _trace = await node.trace(`${folder}/first.json`);
+   *   node.memory[0] = 1;
+   * }
+   * await Deno.remove(folder, { recursive: true });
+   * ```
+   */
+  async trace(path: string): Promise<Trace> {
+    this.#check("begin a trace");
+    return await beginTrace(this.#client, path);
   }
 
   /**

@@ -1,6 +1,6 @@
 /**
  * What an engine tells those that watch it, as it happens: metrics count, a trace records. An
- * engine that nobody watches is made without any of this (`runtime/engine/watched_driver.ts`).
+ * engine that nobody watches runs without any of this (`runtime/engine/watched_driver.ts`).
  */
 
 import type { Input } from "../protocol/coherence/coherence.ts";

@@ -64,6 +64,10 @@ export const Call = {
    * `rpc_records.ts` has calls. The caller is answered when this thread is given the call.
    */
   TakeCall: 20,
+  /** The path of a trace that is to begin → where it is written. */
+  TraceBegin: 21,
+  /** Where a trace is written that is to end → how many events it lacks, once it is written. */
+  TraceEnd: 22,
 } as const;
 /** One of {@linkcode Call}. */
 export type Call = typeof Call[keyof typeof Call];

@@ -58,6 +58,18 @@ export function namesAddresses({ rendezvous: { kind } }: Settings): boolean {
   return kind === "auto" || kind === "flags";
 }
 
+/**
+ * Checks that a trace may be written.
+ *
+ * @param path Its path, into which the node's id is put.
+ * @param operation What it is needed for.
+ * @throws {TdsmError} `PermissionMissing`, naming the flag.
+ */
+export function requireTrace(path: string, operation: string): void {
+  const missing = missingWrite(path);
+  if (missing !== undefined) throw permissionMissing([missing], undefined, operation);
+}
+
 const NATIVE: Missing = { what: "use native code", flag: "--allow-ffi", note: ", without a path" };
 
 function mayUseNative(): boolean {
@@ -65,12 +77,16 @@ function mayUseNative(): boolean {
   return Deno.permissions.querySync({ name: "ffi" }).state === "granted";
 }
 
-function permissionMissing(missing: readonly Missing[], cause?: unknown): TdsmError {
+function permissionMissing(
+  missing: readonly Missing[],
+  cause?: unknown,
+  operation = "join",
+): TdsmError {
   const what = missing.map(({ what }) => what).join(", or ");
   const flags = missing.map(({ flag }) => flag).join(" ");
   const note = missing.length === 1 ? missing[0]!.note ?? "" : "";
   const message = `Cannot ${what}: run Deno with ${flags}${note}`;
-  return new TdsmError("PermissionMissing", message, { operation: "join", cause });
+  return new TdsmError("PermissionMissing", message, { operation, cause });
 }
 
 /**

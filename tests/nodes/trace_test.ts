@@ -73,6 +73,91 @@ Deno.test("trace: of two nodes, merged on one time line: each message arrives af
   assertMatch(again.stderr, /^tdsm: error: Cannot write .*: there is such a file already\. /);
 });
 
+Deno.test("trace: a program traces one phase and then another, and nothing between and after them", async () => {
+  using temporary = folder();
+  await using cluster = new ProcessCluster();
+  const [directory, second] = await cluster.start(2);
+  const nodes = [directory!, second!];
+  /** Traces what happens while the nodes fight; each phase is a file. */
+  const phase = async (name: string): Promise<TraceEvent[]> => {
+    const path = await second!.evaluate(async (node, path) => {
+      const traces = globalThis as unknown as { trace?: AsyncDisposable };
+      const trace = await node.trace(path);
+      traces.trace = trace;
+      return trace.path;
+    }, `${temporary.path}/${name}.json`);
+    assertEquals(path, `${temporary.path}/${name}.2.json`);
+    await fight(nodes);
+    await second!.evaluate(async () => {
+      const traces = globalThis as unknown as { trace?: AsyncDisposable };
+      await traces.trace![Symbol.asyncDispose]();
+    });
+    return readTrace(path);
+  };
+  const faultsIn = (events: TraceEvent[]): number =>
+    events.filter(({ name }) => /^fault: .* page 0$/.test(name)).length;
+  const faults = (): Promise<number> => second!.evaluate((node) => node.stats().faults);
+
+  await fight(nodes);
+  const before = await faults();
+  const first = await phase("first");
+  const between = await faults();
+  assertEquals(faultsIn(first), between - before);
+  assert(faultsIn(first) > 10);
+  await fight(nodes);
+  const after = await faults();
+  assertEquals(faultsIn(await phase("other")), await faults() - after);
+  assert(await faults() > after && after > between);
+  // A file that is closed grows no more.
+  await fight(nodes);
+  assertEquals(readTrace(`${temporary.path}/first.2.json`), first);
+
+  const refusals = await second!.evaluate(async (node, path) => {
+    const why = (work: () => Promise<unknown>): Promise<string> =>
+      work().then(() => "", (error) => `${error.name} ${error.code}: ${error.message}`);
+    const trace = await node.trace(`${path}/third.json`);
+    const twice = await why(() => node.trace(`${path}/fourth.json`));
+    const dropped = await trace.stop();
+    return [
+      twice,
+      dropped,
+      await trace.stop(),
+      await why(() => node.trace(`${path}/none/t.json`)),
+      await why(() => node.trace(7 as unknown as string)),
+      await why(() => node.trace(`${path}/`)),
+    ];
+  }, temporary.path);
+  const [twice, dropped, again, nowhere, number, none] = refusals;
+  assertEquals(
+    twice,
+    "TdsmError InvalidArgument: Cannot begin a trace: node 2 writes one to " +
+      `${temporary.path}/third.2.json. Stop that first`,
+  );
+  assertEquals([dropped, again], [0, 0]);
+  assertMatch(
+    String(nowhere),
+    /^TdsmError InvalidOption: Cannot write a trace: No such file .*Name another file$/,
+  );
+  assertEquals(
+    number,
+    "TypeError undefined: Cannot begin a trace in 7: give the path of a file",
+  );
+  assertMatch(String(none), /^TypeError undefined: Cannot begin a trace in .*: give the path/);
+});
+
+Deno.test("trace: one that a program leaves open is whole once its node is closed", async () => {
+  using temporary = folder();
+  await using cluster = new ProcessCluster();
+  const directory = await cluster.host("--metrics=0", "--log-level=0");
+  const path = await directory.evaluate(async (node, path) => {
+    const trace = await node.trace(path);
+    node.memory[0] = 1;
+    return trace.path;
+  }, `${temporary.path}/left`);
+  assertEquals((await directory.leave()).code, 0);
+  assert(readTrace(path).some(({ name }) => /page 0$/.test(name)));
+});
+
 /** Waits until a file has some text. */
 async function untilWritten(path: string, text: RegExp): Promise<void> {
   using watcher = Deno.watchFs(path);
@@ -105,6 +190,13 @@ Deno.test("trace: a missing permission and a folder that is not there are one li
     const args = ["run", "--no-prompt", "--allow-ffi", "--allow-net", ...permissions, "mod.ts"];
     return cluster.spawn(trace, { args: [...args, "--port=0", `--trace=${trace}`] }).exit();
   };
+  const script = `import { join } from ${JSON.stringify(import.meta.resolve("../../mod.ts"))};
+    await using node = await join({ directory: true, port: 0 });
+    await node.trace("${temporary.path}/t.json").catch((error) => console.log(error.message));`;
+  Deno.writeTextFileSync(`${temporary.path}/main.ts`, script);
+  const called = cluster.spawn("a call", {
+    args: ["run", "--no-prompt", "--allow-ffi", "--allow-net", `${temporary.path}/main.ts`],
+  }).exit();
   const [denied, nowhere] = await Promise.all([
     start(`${temporary.path}/t.json`),
     start(`${temporary.path}/none/t.json`, "--allow-write"),
@@ -115,6 +207,12 @@ Deno.test("trace: a missing permission and a folder that is not there are one li
     "to a file with the node's id in its name: " +
     `run Deno with --allow-write=${temporary.path}/ (PermissionMissing)\n`,
   ]);
+  const { stdout } = await called;
+  assertEquals(
+    stdout,
+    `Cannot write a trace into ${temporary.path}/, to a file with the node's id in its name: ` +
+      `run Deno with --allow-write=${temporary.path}/\n`,
+  );
   assertEquals(nowhere.code, 2);
   assertMatch(
     nowhere.stderr,
