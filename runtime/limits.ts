@@ -144,6 +144,10 @@ export const PROBE_MAX_MS = 1_000;
 export const RUN_MAX_PAGES = 128;
 /** The places of which a node remembers that walks end there, so that runs are to be short. */
 export const RUN_CAPS_MAX = 1024;
+/** The most pages that a node asks for at once since it walked through them before. */
+export const RUN_LEARNED_MAX_PAGES = 16;
+/** The places of which a node remembers how far walks from there go. */
+export const RUNS_LEARNED_MAX = 1024;
 /** The most bytes that one grant carries: of large pages fewer than {@linkcode RUN_MAX_PAGES}. */
 export const RUN_MAX_BYTES: number = 2 * MIB;
 /**

@@ -5,7 +5,7 @@
 
 import { UNPROVEN } from "../../runtime/protocol/coherence/migration.ts";
 import type { PageRun } from "../../runtime/protocol/coherence/page.ts";
-import { SequenceDetector } from "../../runtime/protocol/coherence/sequence_detector.ts";
+import { Miss, SequenceDetector } from "../../runtime/protocol/coherence/sequence_detector.ts";
 import type { ProbeParts } from "../simulator/coherence/probes.ts";
 import type { ModelOptions } from "./model.ts";
 
@@ -35,8 +35,9 @@ class EagerSequences extends SequenceDetector {
     return this.#readAhead;
   }
 
-  override ahead(): PageRun | undefined {
-    return this.#readAhead ? { first: this.#page + 1, count: this.#pages } : undefined;
+  override ahead(): (PageRun & { readonly miss: Miss }) | undefined {
+    if (!this.#readAhead) return undefined;
+    return { first: this.#page + 1, count: this.#pages, miss: Miss.Read };
   }
 }
 

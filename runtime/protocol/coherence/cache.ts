@@ -27,7 +27,7 @@ import type { Outbox } from "./output.ts";
 import { Access, contains, type PageRun, PageState, permits } from "./page.ts";
 import { PageTable } from "./page_table.ts";
 import { RunTable } from "./run_table.ts";
-import { SequenceDetector } from "./sequence_detector.ts";
+import { Miss, SequenceDetector } from "./sequence_detector.ts";
 
 /** What a cache has counted since it was made. */
 export interface CacheCounters extends MemoryCounters {
@@ -771,13 +771,20 @@ export class PageCache {
       if (this.leaving) return;
       if (this.#lacksRoom(page)) return this.#waitForRoom(page, access, now);
       const { free } = this.memory;
-      const extent = this.#extent(page, this.sequences.miss(page), free);
+      const wanted = this.sequences.miss(page, this.#missOf(page, access));
+      const extent = this.#extent(page, wanted, free);
       this.#request(page, extent, access, [{ page, access }]);
       this.sequences.asked(page, extent);
       return this.#readAhead(access);
     }
     if (this.sequences.enters(page)) this.#readAhead(access);
     this.pending.addWaiting(pending, page, access);
+  }
+
+  /** What a miss of a page is, or would be. */
+  #missOf(page: number, access: Access): Miss {
+    if (access === Access.Read) return Miss.Read;
+    return this.state(page) === PageState.Shared ? Miss.Upgrade : Miss.Write;
   }
 
   /** Whether a page cannot be requested yet. */
@@ -801,6 +808,8 @@ export class PageCache {
     if (run === undefined || this.leaving) return;
     const { first } = run;
     if (first >= this.options.pageCount || !this.#isMissing(first, access)) return;
+    // What a walk has to upgrade is of this node's own part; what is behind that is not.
+    if (run.miss === Miss.Upgrade && this.#missOf(first, access) !== Miss.Upgrade) return;
     if (this.lost.has(first)) return;
     // A node that writes where its part ends would become the home of the next node's.
     if (access === Access.Write && this.homes.of(first) === 0) return;

@@ -2,10 +2,17 @@
  * Detects walks: misses that follow each other through memory. Says how many pages the next request
  * should ask for, and which pages to request ahead of the walk.
  *
- * A miss just behind the pages that an earlier miss brought doubles the run; any other miss starts
- * a new sequence with a single page. Several threads may walk at once. Once the runs of a walk are
- * long enough, one more run is requested ahead: first behind the run that was missed, then each
- * time that the walk enters the run that was requested ahead.
+ * A miss just behind the pages that an earlier miss of its kind brought doubles the run; any other
+ * miss starts a new sequence with a single page. (What a node reads behind what it has written is
+ * its neighbour's, as a rule, and no more than the edge of that.) Several threads may walk at once.
+ * Once the runs of a walk are long enough, one more run is requested ahead: first behind the run
+ * that was missed, then each time that the walk enters the run that was requested ahead.
+ *
+ * A program that repeats itself walks the same pages again: the edge of its neighbour's part in
+ * each step, say. So a walk that begins where one began before asks at once for as many pages as
+ * that one went through, up to {@linkcode RUN_LEARNED_MAX_PAGES}. Whether it needs them again cannot
+ * be seen; so after some walks that did not go on behind them the detector asks for one page, and
+ * learns anew.
  *
  * Where a walk ends, the rest of its last run is brought in vain, and others that need it have to
  * take it back. So a run of which another node takes pages before the walk has come out of it is
@@ -13,22 +20,59 @@
  * come out of it.
  */
 
-import { RUN_CAPS_MAX } from "../../limits.ts";
+import { RUN_CAPS_MAX, RUN_LEARNED_MAX_PAGES, RUNS_LEARNED_MAX } from "../../limits.ts";
 import type { PageRun } from "./page.ts";
 
 /** How many walks are followed at the same time. */
 const SEQUENCES_MAX = 16;
+/** After how many walks that ended with what was learned it is learned anew. */
+const LEARNED_USES_MAX = 8;
+
+/** What a miss is; walks are of misses that are alike. */
+export const Miss = {
+  Read: 1,
+  /** To write what this node has no copy of. */
+  Write: 2,
+  /** To write what this node may read. */
+  Upgrade: 3,
+} as const;
+/** One of {@linkcode Miss}. */
+export type Miss = typeof Miss[keyof typeof Miss];
+
+/** What is known of the walks that begin at a page. */
+interface Learned {
+  /** How many pages they go through at least. */
+  pages: number;
+  /** How many walks in a row asked for them, and did not go on behind them. */
+  uses: number;
+}
 
 interface Sequence {
+  /** The page where the walk began. */
+  origin: number;
+  /** What its misses are. */
+  kind: Miss;
+  /** Whether its last run is what was learned of walks from there. */
+  isLearned: boolean;
   /** Where the run begins that the walk missed or entered last; -1 if part of it was taken. */
   start: number;
   /** The page where the walk will fault next, if it goes on. */
   next: number;
   /** The end of the run that was requested ahead; no more than `next` if there is none. */
   end: number;
-  /** The length of the walk's last run, in pages. */
+  /** The length of the walk's last run, in pages; 0 where the next run has one page. */
   length: number;
 }
+
+const NO_WALK: Sequence = {
+  origin: 0,
+  kind: Miss.Read,
+  isLearned: false,
+  start: -1,
+  next: 0,
+  end: 0,
+  length: 0,
+};
 
 /** Follows sequential misses. */
 export class SequenceDetector {
@@ -38,6 +82,8 @@ export class SequenceDetector {
   readonly #sequences: Sequence[] = [];
   /** The longest runs to request at some pages; those that were changed last are the last. */
   readonly #caps = new Map<number, number>();
+  /** By page and kind of miss; what was learned last is the last. */
+  readonly #learned = new Map<number, Learned>();
 
   /**
    * @param maxPages The longest run to request, in pages; 1 turns detection off.
@@ -53,18 +99,26 @@ export class SequenceDetector {
    * Notes a miss.
    *
    * @param page The page that was missed.
+   * @param kind What the miss is.
    * @returns How many pages to request from there on, at least 1.
    */
-  miss(page: number): number {
-    let sequence = this.#follow(page);
+  miss(page: number, kind: Miss): number {
+    let sequence = this.#follow(page, kind);
+    let pages: number;
     if (sequence === undefined) {
-      sequence = this.#begin();
+      sequence = this.#begin(page, kind);
+      pages = this.#learnedOf(page, kind);
+      sequence.isLearned = pages > 1;
+      // Where it is known how far walks go, the rest is as new as a walk's begin.
+      sequence.length = pages > 1 && pages < RUN_LEARNED_MAX_PAGES ? 0 : pages;
     } else {
-      sequence.length = Math.min(sequence.length * 2, this.#capOf(page));
+      this.#learn(sequence, page);
+      pages = Math.min(Math.max(1, sequence.length * 2), this.#capOf(page));
+      sequence.length = pages;
     }
     sequence.start = page;
-    sequence.next = page + sequence.length;
-    return sequence.length;
+    sequence.next = page + pages;
+    return pages;
   }
 
   /**
@@ -74,8 +128,9 @@ export class SequenceDetector {
    * @returns Whether a walk enters, by this fault, the run that was requested ahead of it.
    */
   enters(page: number): boolean {
-    const sequence = this.#follow(page, true);
+    const sequence = this.#follow(page);
     if (sequence === undefined) return false;
+    sequence.isLearned = false;
     sequence.start = page;
     sequence.next = sequence.end;
     return true;
@@ -87,14 +142,14 @@ export class SequenceDetector {
    * @returns The run; `undefined` when the walk's runs are short, or a run ahead was requested
    *   already.
    */
-  ahead(): PageRun | undefined {
+  ahead(): (PageRun & { readonly miss: Miss }) | undefined {
     const sequence = this.#sequences.at(-1);
     if (sequence === undefined || sequence.end > sequence.next) return undefined;
     if (sequence.length < this.#aheadMinPages) return undefined;
     const count = Math.min(sequence.length * 2, this.#capOf(sequence.next));
     if (count < this.#aheadMinPages) return undefined;
     sequence.length = count;
-    return { first: sequence.next, count };
+    return { first: sequence.next, count, miss: sequence.kind };
   }
 
   /**
@@ -152,10 +207,36 @@ export class SequenceDetector {
         this.#cap(next, end - next);
         sequences.splice(index, 1);
       } else if (start >= 0 && start < first + count && first < next) {
-        this.#cap(start, next - start);
+        // What is learned says by itself when it is to be learned anew.
+        if (!sequence.isLearned) this.#cap(start, next - start);
         sequence.start = -1;
       }
     }
+  }
+
+  /** A walk has come to a page by a miss. */
+  #learn(sequence: Sequence, page: number): void {
+    sequence.isLearned = false;
+    const { origin, kind } = sequence;
+    const most = Math.min(RUN_LEARNED_MAX_PAGES, this.#maxPages);
+    // A walk that goes on and on has nothing to add.
+    if (most === 1 || page - origin >= 2 * most) return;
+    const key = keyOf(origin, kind);
+    const learned = this.#learned;
+    learned.delete(key);
+    learned.set(key, { pages: Math.min(page - origin + 1, most), uses: 0 });
+    if (learned.size > RUNS_LEARNED_MAX) learned.delete(learned.keys().next().value!);
+  }
+
+  /** How many pages to ask for where a walk begins. */
+  #learnedOf(page: number, kind: Miss): number {
+    const learned = this.#learned;
+    const key = keyOf(page, kind);
+    const known = learned.size === 0 ? undefined : learned.get(key);
+    if (known === undefined) return 1;
+    if (++known.uses <= LEARNED_USES_MAX) return known.pages;
+    learned.delete(key);
+    return 1;
   }
 
   /** The longest run to request at a page. */
@@ -182,24 +263,28 @@ export class SequenceDetector {
   }
 
   /** A walk that moved last; the one that has not moved for longest makes room for it. */
-  #begin(): Sequence {
+  #begin(origin: number, kind: Miss): Sequence {
     const sequences = this.#sequences;
-    if (sequences.length < SEQUENCES_MAX) sequences.push({ start: -1, next: 0, end: 0, length: 1 });
-    else {
-      const oldest = sequences.shift()!;
-      oldest.end = 0;
-      oldest.length = 1;
-      sequences.push(oldest);
-    }
-    return sequences.at(-1)!;
+    const isFull = sequences.length === SEQUENCES_MAX;
+    const sequence = isFull ? sequences.shift()! : { ...NO_WALK };
+    sequence.origin = origin;
+    sequence.kind = kind;
+    sequence.end = 0;
+    sequences.push(sequence);
+    return sequence;
   }
 
-  /** Finds the walk that is to fault at a page, and marks it as the one that moved last. */
-  #follow(page: number, hasRunAhead = false): Sequence | undefined {
+  /**
+   * Finds the walk that is to fault at a page, by a miss of a kind or else in the run that was
+   * requested ahead of it, and marks it as the one that moved last.
+   */
+  #follow(page: number, kind?: Miss): Sequence | undefined {
     const sequences = this.#sequences;
-    for (let index = 0; index < sequences.length; index++) {
+    // Of two that are to fault there, the one that moved last is at it.
+    for (let index = sequences.length - 1; index >= 0; index--) {
       const sequence = sequences[index]!;
-      if (sequence.next !== page || (hasRunAhead && sequence.end <= page)) continue;
+      if (sequence.next !== page) continue;
+      if (kind === undefined ? sequence.end <= page : sequence.kind !== kind) continue;
       if (sequence.start >= 0) this.#passed(sequence.start);
       for (; index < sequences.length - 1; index++) sequences[index] = sequences[index + 1]!;
       sequences[index] = sequence;
@@ -207,4 +292,9 @@ export class SequenceDetector {
     }
     return undefined;
   }
+}
+
+/** A number for a page and what its misses are. */
+function keyOf(page: number, kind: Miss): number {
+  return 4 * page + kind;
 }

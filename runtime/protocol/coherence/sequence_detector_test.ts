@@ -1,12 +1,13 @@
 import { assert, assertEquals } from "@std/assert";
-import { SequenceDetector } from "./sequence_detector.ts";
+
+import { Miss, SequenceDetector } from "./sequence_detector.ts";
 
 Deno.test("SequenceDetector: a walk asks for twice as much at each miss, up to the most", () => {
   const sequences = new SequenceDetector(8);
   let page = 100;
   const lengths: number[] = [];
   for (let miss = 0; miss < 6; miss++) {
-    const length = sequences.miss(page);
+    const length = sequences.miss(page, Miss.Read);
     lengths.push(length);
     page += length;
   }
@@ -15,39 +16,40 @@ Deno.test("SequenceDetector: a walk asks for twice as much at each miss, up to t
 
 Deno.test("SequenceDetector: misses here and there ask for one page each", () => {
   const sequences = new SequenceDetector(8);
-  assertEquals([5, 90, 7, 3, 200].map((page) => sequences.miss(page)), [1, 1, 1, 1, 1]);
+  const counts = [5, 90, 7, 3, 200].map((page) => sequences.miss(page, Miss.Read));
+  assertEquals(counts, [1, 1, 1, 1, 1]);
 });
 
 Deno.test("SequenceDetector: a walk goes on behind what was granted", () => {
   const sequences = new SequenceDetector(8);
-  sequences.miss(0);
-  assertEquals(sequences.miss(1), 2);
+  sequences.miss(0, Miss.Read);
+  assertEquals(sequences.miss(1, Miss.Read), 2);
   sequences.granted(1, 2, 1);
-  assertEquals(sequences.miss(3), 1);
-  assertEquals(sequences.miss(2), 4);
+  assertEquals(sequences.miss(3, Miss.Read), 1);
+  assertEquals(sequences.miss(2, Miss.Read), 4);
 });
 
 Deno.test("SequenceDetector: sixteen walks are followed at the same time, the least recent is forgotten", () => {
   const sequences = new SequenceDetector(8);
-  for (let walk = 0; walk <= 16; walk++) sequences.miss(walk * 1000);
-  assertEquals(sequences.miss(1), 1);
-  assertEquals(sequences.miss(16_001), 2);
+  for (let walk = 0; walk <= 16; walk++) sequences.miss(walk * 1000, Miss.Read);
+  assertEquals(sequences.miss(1, Miss.Read), 1);
+  assertEquals(sequences.miss(16_001, Miss.Read), 2);
 });
 
 Deno.test("SequenceDetector: a longest run of one page turns detection off", () => {
   const sequences = new SequenceDetector(1);
-  assertEquals([0, 1, 2, 3].map((page) => sequences.miss(page)), [1, 1, 1, 1]);
+  assertEquals([0, 1, 2, 3].map((page) => sequences.miss(page, Miss.Read)), [1, 1, 1, 1]);
 });
 
 /** Misses at 0 and 1, which ask for pages 0 to 2. */
 function begin(aheadMinPages: number): SequenceDetector {
   const sequences = new SequenceDetector(8, aheadMinPages);
-  for (const page of [0, 1]) sequences.asked(page, sequences.miss(page));
+  for (const page of [0, 1]) sequences.asked(page, sequences.miss(page, Miss.Read));
   return sequences;
 }
 
 Deno.test("SequenceDetector: a walk with runs that are long enough is to have one more run, of twice the length", () => {
-  assertEquals(begin(2).ahead(), { first: 3, count: 4 });
+  assertEquals(begin(2).ahead(), { first: 3, count: 4, miss: Miss.Read });
   assertEquals(begin(4).ahead(), undefined);
   assertEquals(begin(Infinity).ahead(), undefined);
   assertEquals(new SequenceDetector(8, 1).ahead(), undefined);
@@ -61,7 +63,7 @@ Deno.test("SequenceDetector: there is one run ahead of a walk at a time, until t
   assert(!sequences.enters(4));
   assert(sequences.enters(3));
   assert(!sequences.enters(3));
-  assertEquals(sequences.ahead(), { first: 7, count: 8 });
+  assertEquals(sequences.ahead(), { first: 7, count: 8, miss: Miss.Read });
 });
 
 Deno.test("SequenceDetector: a run ahead that was granted in part ends where the grant does", () => {
@@ -70,7 +72,7 @@ Deno.test("SequenceDetector: a run ahead that was granted in part ends where the
   sequences.asked(3, 4);
   sequences.granted(3, 4, 2);
   assert(sequences.enters(3));
-  assertEquals(sequences.ahead(), { first: 5, count: 8 });
+  assertEquals(sequences.ahead(), { first: 5, count: 8, miss: Miss.Read });
 });
 
 Deno.test("SequenceDetector: a walk that entered a run of which a part was granted misses there", () => {
@@ -79,48 +81,112 @@ Deno.test("SequenceDetector: a walk that entered a run of which a part was grant
   sequences.asked(3, 4);
   sequences.enters(3);
   sequences.granted(3, 4, 2);
-  assertEquals(sequences.ahead(), { first: 5, count: 8 });
-  assertEquals(sequences.miss(5), 8);
+  assertEquals(sequences.ahead(), { first: 5, count: 8, miss: Miss.Read });
+  assertEquals(sequences.miss(5, Miss.Read), 8);
 });
 
 Deno.test("SequenceDetector: a walk goes on behind what was asked for, where that was less", () => {
   const sequences = new SequenceDetector(8);
-  sequences.miss(0);
-  assertEquals(sequences.miss(1), 2);
+  sequences.miss(0, Miss.Read);
+  assertEquals(sequences.miss(1, Miss.Read), 2);
   sequences.asked(1, 1);
-  assertEquals(sequences.miss(2), 4);
+  assertEquals(sequences.miss(2, Miss.Read), 4);
 });
 
 /** Lets a walk miss at pages from one on that a detector asks for, up to a page. */
-function walk(detector: SequenceDetector, first: number, end: number): number[] {
+function walk(
+  detector: SequenceDetector,
+  first: number,
+  end: number,
+  kind: Miss = Miss.Read,
+): number[] {
   const counts: number[] = [];
   for (let page = first; page < end; page += counts.at(-1)!) {
-    const count = detector.miss(page);
+    const count = detector.miss(page, kind);
     detector.asked(page, count);
     counts.push(count);
   }
   return counts;
 }
 
+Deno.test("SequenceDetector: a miss behind a walk of others is a walk of its own", () => {
+  const detector = new SequenceDetector(64);
+  assertEquals(walk(detector, 0, 3), [1, 2]);
+  assertEquals(detector.miss(3, Miss.Write), 1);
+  assertEquals(detector.miss(3, Miss.Upgrade), 1);
+  assertEquals(detector.miss(3, Miss.Read), 4);
+});
+
+Deno.test("SequenceDetector: a walk asks at once for as much as one from there went through", () => {
+  const detector = new SequenceDetector(64);
+  assertEquals(walk(detector, 0, 2), [1, 2]);
+  assertEquals(walk(detector, 0, 2), [2]);
+  assertEquals(walk(detector, 10, 14), [1, 2, 4]);
+  assertEquals(walk(detector, 10, 14), [4]);
+  // For a miss of another kind, and from another page, it is not known.
+  assertEquals(walk(detector, 10, 12, Miss.Write), [1, 2]);
+  assertEquals(detector.miss(11, Miss.Write), 1);
+});
+
+Deno.test("SequenceDetector: a walk that goes on behind what is known begins there, and is known as far", () => {
+  const detector = new SequenceDetector(64);
+  assertEquals(walk(detector, 0, 4), [1, 2, 4]);
+  assertEquals(walk(detector, 0, 8), [4, 1, 2, 4]);
+  assertEquals(walk(detector, 0, 8), [8]);
+  assertEquals(walk(detector, 0, 30), [8, 1, 2, 4, 8, 16]);
+  // That much and no more is asked for at first.
+  assertEquals(walk(detector, 0, 30), [16, 32]);
+});
+
+Deno.test("SequenceDetector: what walks went through is found out anew after eight that did not go on", () => {
+  const detector = new SequenceDetector(64);
+  assertEquals(walk(detector, 0, 2), [1, 2]);
+  const lengths = Array.from({ length: 10 }, () => detector.miss(0, Miss.Read));
+  assertEquals(lengths, [2, 2, 2, 2, 2, 2, 2, 2, 1, 1]);
+});
+
+Deno.test("SequenceDetector: what is known of walks makes no run longer than any may be", () => {
+  const detector = new SequenceDetector(4);
+  assertEquals(walk(detector, 0, 8), [1, 2, 4, 4]);
+  assertEquals(walk(detector, 0, 8), [4, 1, 2, 4]);
+});
+
+Deno.test("SequenceDetector: the places of which walks are known are bounded, the oldest is forgotten", () => {
+  const detector = new SequenceDetector(8);
+  for (let place = 0; place <= 1024; place++) walk(detector, 100 * place, 100 * place + 2);
+  assertEquals(walk(detector, 100, 102), [2]);
+  assertEquals(walk(detector, 0, 2), [1, 2]);
+});
+
 Deno.test("SequenceDetector: a run that was taken before the walk came out of it is a quarter as long there", () => {
   const detector = new SequenceDetector(64);
-  assertEquals(walk(detector, 0, 10), [1, 2, 4, 8]);
-  detector.taken(9, 1);
+  assertEquals(walk(detector, 0, 40), [1, 2, 4, 8, 16, 32]);
+  assertEquals(walk(detector, 0, 40), [16, 32]);
+  detector.taken(45, 1);
   // Once is once, whatever else of the run is taken.
-  detector.taken(10, 1);
-  assertEquals(walk(detector, 0, 8), [1, 2, 4, 2]);
-  detector.taken(7, 8);
-  assertEquals(walk(detector, 0, 10), [1, 2, 4, 1, 2]);
-  assertEquals(walk(detector, 100, 112), [1, 2, 4, 8]);
+  detector.taken(46, 1);
+  assertEquals(walk(detector, 0, 40), [16, 8, 16]);
+  detector.taken(39, 1);
+  assertEquals(walk(detector, 200, 231), [1, 2, 4, 8, 16]);
 });
 
 Deno.test("SequenceDetector: a run is twice as long where a walk came out of it, until all is as before", () => {
-  const detector = new SequenceDetector(8);
-  assertEquals(walk(detector, 0, 10), [1, 2, 4, 8]);
-  detector.taken(9, 1);
-  assertEquals(walk(detector, 0, 20), [1, 2, 4, 2, 4, 8]);
-  assertEquals(walk(detector, 0, 20), [1, 2, 4, 4, 8, 8]);
-  assertEquals(walk(detector, 0, 20), [1, 2, 4, 8, 8]);
+  const detector = new SequenceDetector(64);
+  walk(detector, 0, 40);
+  walk(detector, 0, 40);
+  detector.taken(45, 1);
+  assertEquals(walk(detector, 0, 64), [16, 8, 16, 32]);
+  assertEquals(walk(detector, 0, 64), [16, 16, 32]);
+  assertEquals(walk(detector, 0, 64), [16, 32, 64]);
+});
+
+Deno.test("SequenceDetector: what was learned is not too long for being taken", () => {
+  const detector = new SequenceDetector(64);
+  walk(detector, 0, 2);
+  for (let step = 0; step < 3; step++) {
+    assertEquals(detector.miss(0, Miss.Read), 2);
+    detector.taken(0, 2);
+  }
 });
 
 Deno.test("SequenceDetector: what was asked for ahead in vain is asked for no more, where runs are short by then", () => {
@@ -128,7 +194,7 @@ Deno.test("SequenceDetector: what was asked for ahead in vain is asked for no mo
   const ahead = (): (number | undefined)[] => {
     const counts: (number | undefined)[] = [];
     for (const page of [0, 1]) {
-      detector.asked(page, detector.miss(page));
+      detector.asked(page, detector.miss(page, Miss.Read));
       const run = detector.ahead();
       if (run !== undefined) detector.asked(run.first, run.count);
       counts.push(run?.count);
@@ -147,25 +213,25 @@ Deno.test("SequenceDetector: the places where walks end are bounded, the oldest 
     assertEquals(walk(detector, 100 * place, 100 * place + 2), [1, 2]);
     detector.taken(100 * place + 1, 1);
   }
-  assertEquals(walk(detector, 100, 102), [1, 1]);
-  assertEquals(walk(detector, 0, 2), [1, 2]);
+  assertEquals(walk(detector, 100, 102, Miss.Write), [1, 1]);
+  assertEquals(walk(detector, 0, 2, Miss.Write), [1, 2]);
 });
 
 Deno.test("SequenceDetector: a walk is forgotten when what was asked for ahead of it is taken before it gets there", () => {
   const detector = new SequenceDetector(64, 2);
-  assertEquals(detector.miss(10), 1);
+  assertEquals(detector.miss(10, Miss.Read), 1);
   detector.asked(10, 1);
-  assertEquals(detector.miss(11), 2);
+  assertEquals(detector.miss(11, Miss.Read), 2);
   detector.asked(11, 2);
-  assertEquals(detector.ahead(), { first: 13, count: 4 });
+  assertEquals(detector.ahead(), { first: 13, count: 4, miss: Miss.Read });
   detector.asked(13, 4);
   // What lies before and behind is no part of it.
   detector.taken(12, 1);
   detector.taken(17, 8);
   assertEquals(detector.enters(13), true);
-  assertEquals(detector.ahead(), { first: 17, count: 8 });
+  assertEquals(detector.ahead(), { first: 17, count: 8, miss: Miss.Read });
   detector.asked(17, 8);
   detector.taken(20, 1);
   assertEquals(detector.enters(17), false);
-  assertEquals(detector.miss(17), 1);
+  assertEquals(detector.miss(17, Miss.Read), 1);
 });
