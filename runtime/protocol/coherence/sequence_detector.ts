@@ -10,9 +10,9 @@
  *
  * A program that repeats itself walks the same pages again: the edge of its neighbour's part in
  * each step, say. So a walk that begins where one began before asks at once for as many pages as
- * that one went through, up to {@linkcode RUN_LEARNED_MAX_PAGES}. Whether it needs them again cannot
- * be seen; so after some walks that did not go on behind them the detector asks for one page, and
- * learns anew.
+ * that one went through, up to {@linkcode RUN_LEARNED_MAX_PAGES}. Whether it needs them again
+ * cannot be seen; so after some walks that did not go on behind them the detector asks for one
+ * page, and learns anew.
  *
  * Where a walk ends, the rest of its last run is brought in vain, and others that need it have to
  * take it back. So a run of which another node takes pages before the walk has come out of it is
