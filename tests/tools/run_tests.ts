@@ -92,13 +92,16 @@ export async function runSuites(suites: readonly (readonly string[][])[]): Promi
   Deno.exitCode = total.failed === 0 ? 0 : 1;
 }
 
-/** Tests of real nodes, which mostly wait: the others run beside them. */
+/** Tests of real nodes, which mostly wait. */
 const WAITING = ["tests/failures", "tests/nodes"];
+/** Tests of single parts. */
+const PARTS = ["ffi", "runtime"];
 
 if (import.meta.main) {
+  const rest = ["test", "-A", "--doc", `--ignore=${[...WAITING, ...PARTS]}`];
   await runSuites(
     Deno.args.length > 0 ? [[["test", "-A", ...Deno.args]]] : [
-      [["test", "-A", "--doc", `--ignore=${WAITING}`], ["test", "-A", ...WAITING]],
+      [rest, ["test", "-A", "--doc", ...PARTS], ["test", "-A", ...WAITING]],
       [["run", "-A", "zig/build.ts", "test"]],
     ],
   );
