@@ -7,6 +7,7 @@ import { formatAddress, isWildcard } from "../address.ts";
 import { reasonOf, TdsmError } from "../errors.ts";
 import { Level, writeLog } from "../log.ts";
 import { PAGE_SIZE_MIN_BYTES, REGION_MAX_BYTES } from "../limits.ts";
+import { LastingServer } from "../observe/lasting_server.ts";
 import { type Access, accessAt, objectionTo, say, SECURITY_HEADERS } from "./dashboard_access.ts";
 import { type Feed, readRun } from "./dashboard_feed.ts";
 import type { DashboardAddress } from "./dashboard_flag.ts";
@@ -43,10 +44,8 @@ export interface Dashboard extends AsyncDisposable {
 export async function serveDashboard(at: DashboardAddress, feed: Feed): Promise<Dashboard> {
   const files = await loadPage();
   let access: Access = { ...at, token: undefined };
-  // Its end ends every answer; `shutdown` would wait for a browser that does not read one.
-  const end = new AbortController();
-  const server = listen(at, end.signal, (request) => answer(request, access, feed, files));
-  access = accessAt(at.hostname, (server.addr as Deno.NetAddr).port);
+  const server = listen(at, (request) => answer(request, access, feed, files));
+  access = accessAt(at.hostname, server.address.port);
   const { port, token } = access;
   const hostname = isWildcard(at.hostname) ? "HOST" : at.hostname;
   const query = token === undefined ? "" : `?token=${token}`;
@@ -54,8 +53,7 @@ export async function serveDashboard(at: DashboardAddress, feed: Feed): Promise<
     finished: server.finished,
     url: `http://${formatAddress({ hostname, port })}/${query}`,
     async [Symbol.asyncDispose]() {
-      end.abort();
-      await server.finished;
+      await server[Symbol.asyncDispose]();
       feed[Symbol.dispose]();
     },
   };
@@ -63,12 +61,11 @@ export async function serveDashboard(at: DashboardAddress, feed: Feed): Promise<
 
 function listen(
   { hostname, port }: DashboardAddress,
-  signal: AbortSignal,
-  handler: (request: Request) => Promise<Response>,
-): Deno.HttpServer {
+  answer: (request: Request) => Promise<Response>,
+): LastingServer {
   const address = formatAddress({ hostname, port });
   try {
-    return Deno.serve({ hostname, port, signal, onListen() {}, onError: failed }, handler);
+    return new LastingServer({ hostname, port }, { answer, failed, interrupted });
   } catch (cause) {
     if (cause instanceof Deno.errors.NotCapable) {
       const message = `Cannot ${OPERATION}: it needs --allow-net=${address}`;
@@ -80,6 +77,12 @@ function listen(
     const message = `Cannot ${OPERATION} at ${address}: ${why} with --dashboard [HOST:]PORT`;
     throw new TdsmError("ListenFailed", message, { operation: OPERATION, cause });
   }
+}
+
+/** Where files are short, browsers connect anew by themselves. */
+function interrupted(reason: string): void {
+  const remedy = "If files are short, let this process have more (ulimit -n)";
+  writeLog(Level.Warning, `The dashboard is not served for a moment: ${reason}. ${remedy}`);
 }
 
 /** A request that could not be answered is a bug, and must not end the node. */

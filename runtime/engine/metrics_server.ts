@@ -5,11 +5,10 @@
 
 import { type Address, formatAddress, hostOf, isLoopback, namesThisMachine } from "../address.ts";
 import { reasonOf, TdsmError } from "../errors.ts";
-import { noted } from "../event_loop.ts";
-import { ACCEPT_QUIET_MS, ACCEPT_RETRY_MS } from "../limits.ts";
 import { exposition, EXPOSITION_TYPE, type Metric } from "../observe/exposition.ts";
 import type { NewHistogram } from "../observe/engine_metrics.ts";
 import { Histogram } from "../observe/histogram.ts";
+import { LastingServer } from "../observe/lasting_server.ts";
 import { netPermission } from "../settings/permissions.ts";
 
 /** Where metrics are, on the server. */
@@ -24,59 +23,18 @@ export class MetricsServer implements AsyncDisposable {
   /** Makes the histograms in which durations are counted. */
   readonly newHistogram: NewHistogram = () => new Histogram();
   readonly #hostname: string;
-  /** Ends the server; `shutdown` would wait for a scraper that does not read its answer. */
-  #end = new AbortController();
-  #isClosed = false;
-  /** Resolves when it is closed, and nothing is under way. */
-  readonly #served: Promise<void>;
+  readonly #server: LastingServer;
   #read: (() => Iterable<Metric>) | undefined;
   #interrupted: ((reason: string) => void) | undefined;
-  #interruptedAt = -Infinity;
 
-  private constructor(hostname: string, port: number) {
-    this.#hostname = hostname;
-    const server = this.#listen(port);
-    this.address = server.addr;
-    this.#served = this.#serveOn(server);
-  }
-
-  #listen(port: number): Deno.HttpServer<Deno.NetAddr> {
-    this.#end = new AbortController();
-    return Deno.serve({
-      hostname: this.#hostname,
-      port,
-      signal: this.#end.signal,
-      onListen: () => {},
-      onError: (error) => new Response(`${reasonOf(error)}\n`, { status: 500 }),
-    }, (request) => noted(Promise.resolve(this.#answer(request))));
-  }
-
-  /**
-   * Listens anew whenever Deno's server fails, as it does at a connection for which there is no
-   * file descriptor: a node must not end over that. All connections end with the server, so the
-   * descriptors of scrapers that ask for nothing are free again.
-   */
-  async #serveOn(first: Deno.HttpServer): Promise<void> {
-    let server: Deno.HttpServer | undefined = first;
-    while (!this.#isClosed) {
-      try {
-        server ??= this.#listen(this.address.port);
-        await noted(server.finished, true);
-      } catch (error) {
-        server = undefined;
-        this.#end.abort();
-        this.#tellInterrupted(error);
-        await new Promise((resolve) => setTimeout(resolve, ACCEPT_RETRY_MS));
-      }
-    }
-  }
-
-  /** Tells, once for a long while, that metrics are not served. */
-  #tellInterrupted(error: unknown): void {
-    const now = performance.now();
-    const isNews = now - this.#interruptedAt > ACCEPT_QUIET_MS;
-    this.#interruptedAt = now;
-    if (isNews) this.#interrupted?.(reasonOf(error));
+  private constructor(address: Address) {
+    this.#hostname = address.hostname;
+    this.#server = new LastingServer(address, {
+      answer: (request) => this.#answer(request),
+      failed: (error) => new Response(`${reasonOf(error)}\n`, { status: 500 }),
+      interrupted: (reason) => this.#interrupted?.(reason),
+    });
+    this.address = this.#server.address;
   }
 
   /**
@@ -89,7 +47,7 @@ export class MetricsServer implements AsyncDisposable {
    */
   static open({ hostname, port }: Address): MetricsServer {
     try {
-      return new MetricsServer(hostname, port);
+      return new MetricsServer({ hostname, port });
     } catch (cause) {
       const address = { hostname, port };
       if (cause instanceof Deno.errors.NotCapable) throw netPermission(address, [address], cause);
@@ -134,8 +92,6 @@ export class MetricsServer implements AsyncDisposable {
 
   /** Ends it, and every answer that is under way. */
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#isClosed = true;
-    this.#end.abort();
-    await this.#served;
+    await this.#server[Symbol.asyncDispose]();
   }
 }

@@ -173,3 +173,32 @@ Deno.test("dashboard: what it does not answer, it refuses by one line", async ()
   const both = await spawn(cluster, "--dashboard", "--status").exit();
   assertMatch(both.stderr, /Cannot use --dashboard and --status together/);
 });
+
+Deno.test("dashboard: browsers that take all its file descriptors, and say nothing, do not end it", async () => {
+  await using cluster = new ProcessCluster();
+  const directory = await cluster.host("--size=64KiB");
+  const words = ["--dashboard=0", `--directory-address=${directory.at}`];
+  const main = cluster.spawn("few files", {
+    args: ["run", "--no-prompt", "--allow-net=127.0.0.1", "mod.ts", ...words],
+    prefix: ["sh", "-c", 'ulimit -n 64; exec "$0" "$@"'],
+  });
+  const [, url] = await main.untilPrinted(URL_LINE);
+  const { hostname, port } = new URL(url!);
+  const held: Deno.Conn[] = [];
+  let hasEnded = false;
+  void main.ended.then(() => hasEnded = true);
+  try {
+    while (!main.stderr.includes("The dashboard is not served for a moment")) {
+      assert(!hasEnded, main.stderr);
+      // While it listens anew, none is made.
+      await Deno.connect({ hostname, port: Number(port) })
+        .then((connection) => held.push(connection), () => {});
+    }
+    let response: Response | undefined;
+    while (response === undefined) response = await fetch(url!).catch(() => undefined);
+    assertEquals(response.status, 200);
+    assertMatch(await response.text(), /^<!doctype html>/i);
+  } finally {
+    for (const connection of held) connection.close();
+  }
+});
