@@ -269,10 +269,11 @@ const sources: FieldCodec<readonly Source[]> = list(
   NODES_MAX,
 );
 const waits = list(amount, HISTOGRAM_BUCKETS + 1);
+const cellBytes = bytes(CELL_BYTES, CELLS_MAX * CELL_BYTES);
 const cellsOfRun: FieldCodec<Uint8Array> = {
-  ...bytes(CELL_BYTES, CELLS_MAX * CELL_BYTES),
+  ...cellBytes,
   read(value) {
-    const read = bytes(CELL_BYTES, CELLS_MAX * CELL_BYTES).read(value);
+    const read = cellBytes.read(value);
     return read !== undefined && read.length % CELL_BYTES === 0 ? read : undefined;
   },
 };

@@ -64,6 +64,7 @@ interface Sequence {
   length: number;
 }
 
+/** What a place for a walk has at first. */
 const NO_WALK: Sequence = {
   origin: 0,
   kind: Miss.Read,
@@ -221,11 +222,8 @@ export class SequenceDetector {
     const most = Math.min(RUN_LEARNED_MAX_PAGES, this.#maxPages);
     // A walk that goes on and on has nothing to add.
     if (most === 1 || page - origin >= 2 * most) return;
-    const key = keyOf(origin, kind);
-    const learned = this.#learned;
-    learned.delete(key);
-    learned.set(key, { pages: Math.min(page - origin + 1, most), uses: 0 });
-    if (learned.size > RUNS_LEARNED_MAX) learned.delete(learned.keys().next().value!);
+    const known = { pages: Math.min(page - origin + 1, most), uses: 0 };
+    setLatest(this.#learned, keyOf(origin, kind), known, RUNS_LEARNED_MAX);
   }
 
   /** How many pages to ask for where a walk begins. */
@@ -256,10 +254,8 @@ export class SequenceDetector {
   }
 
   #setCap(page: number, cap: number): void {
-    this.#caps.delete(page);
-    if (cap >= this.#maxPages) return;
-    this.#caps.set(page, cap);
-    if (this.#caps.size > RUN_CAPS_MAX) this.#caps.delete(this.#caps.keys().next().value!);
+    if (cap >= this.#maxPages) this.#caps.delete(page);
+    else setLatest(this.#caps, page, cap, RUN_CAPS_MAX);
   }
 
   /** A walk that moved last; the one that has not moved for longest makes room for it. */
@@ -292,6 +288,13 @@ export class SequenceDetector {
     }
     return undefined;
   }
+}
+
+/** Sets an entry as the latest of a map, of which there are so many at most: the oldest goes. */
+function setLatest<Value>(map: Map<number, Value>, key: number, value: Value, most: number): void {
+  map.delete(key);
+  map.set(key, value);
+  if (map.size > most) map.delete(map.keys().next().value!);
 }
 
 /** A number for a page and what its misses are. */
