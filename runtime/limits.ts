@@ -415,10 +415,16 @@ export const SEAL_BATCH_BYTES: number = 128 * KIB;
 
 // Whether a node lives, and how long it may use its pages.
 
-/** How often nodes that are connected tell each other that they are alive, in milliseconds. */
+/** How often a node tells the directory node that it is alive, in milliseconds. */
 export const HEARTBEAT_MS = 1_000;
 /** After how long a silence a connection counts as broken, in milliseconds. */
 export const SILENCE_MAX_MS = 15_000;
+/**
+ * For how long a node says nothing to a node other than the directory node before it tells that node
+ * that it is alive, at the next beat, in milliseconds. Beats that are late by up to
+ * {@linkcode BEAT_LATE_MS} each still come before {@linkcode SILENCE_MAX_MS}.
+ */
+export const QUIET_MAX_MS = 4_000;
 /**
  * How long a node goes on trying to connect to another one that is a member, in milliseconds, a try
  * at a time: a slow or lossy way may take several. As long as a silence, so that the directory node

@@ -295,7 +295,7 @@ export class Cluster<Node extends Member = Member> {
           const cluster = new Cluster(options, members, counters, lease, (it) => open(it, control));
           cluster.#links.carry(DIRECTORY_NODE, link);
           // The directory node admits this one when it hears it, and echoes the ping.
-          cluster.#links.sayAlive();
+          cluster.#links.sayAlive(performance.now());
           return cluster;
         }, timeoutMs === 0 ? HANDSHAKE_MAX_MS : Math.min(leftMs(), HANDSHAKE_MAX_MS));
         await cluster.#admitted.promise;
@@ -621,7 +621,7 @@ export class Cluster<Node extends Member = Member> {
     const stopped = now - this.#beatAt > BEAT_LATE_MS;
     this.#beatAt = now;
     if (!this.checkLease()) return;
-    this.#links.sayAlive();
+    this.#links.sayAlive(now);
     this.node.beat();
     // What arrived while this node was stopped itself is read only after this.
     if (stopped) this.#links.hearAnew(now);

@@ -11,6 +11,7 @@ import {
   HEARTBEAT_MS,
   JOIN_RETRY_MAX_MS,
   JOIN_RETRY_MIN_MS,
+  QUIET_MAX_MS,
   SILENCE_MAX_MS,
   UNPROVEN_MAX_MS,
 } from "../limits.ts";
@@ -83,6 +84,8 @@ interface Line extends Queue {
    * the connection has ended and the directory node decides whether the other node is lost.
    */
   link: Link | undefined;
+  /** The last beat before which something was sent, by `performance.now()`, in milliseconds. */
+  saidAt: number;
   /** For how many beats in a row the node has taken nothing of what waits for it. */
   stillBeats: number;
   /** The number of the last ping to the node; 0 before the first. */
@@ -268,6 +271,7 @@ export class Links {
       sender: new Sender(this.counters, sum, this.#queues),
       link: undefined,
       active: false,
+      saidAt: performance.now(),
       stillBeats: 0,
       pingSent: 0,
       pingReceived: 0,
@@ -515,11 +519,19 @@ export class Links {
     else link.close();
   }
 
-  /** Pings the directory node, and each other node that was sent nothing since the last call. */
-  sayAlive(): void {
+  /**
+   * Pings the directory node, and each other node that was sent nothing for a while; to be called at
+   * each beat.
+   *
+   * @param now The time, by `performance.now()`, in milliseconds.
+   */
+  sayAlive(now: number): void {
     for (const [node, line] of this.#lines) {
-      if (!line.active || node === DIRECTORY_NODE) this.#ping(node, line);
+      if (line.active) line.saidAt = now;
       line.active = false;
+      if (node !== DIRECTORY_NODE && now - line.saidAt < QUIET_MAX_MS) continue;
+      this.#ping(node, line);
+      line.saidAt = now;
     }
   }
 
