@@ -32,6 +32,7 @@ import {
   SLEEP_MAX_US,
 } from "../limits.ts";
 import { Looking, nowUs, Polling } from "./polling.ts";
+import type { EngineTimers } from "./timers.ts";
 import { Encoding } from "../wire/layout.ts";
 import type { Coherence, Input } from "../protocol/coherence/coherence.ts";
 import {
@@ -67,8 +68,8 @@ export interface DriverSleep {
     Poller,
     "turnDue" | "loopReady" | "hasSent" | "hasSeen" | "wait" | "watch" | "leaveFaults"
   >;
-  /** When the next timer of this thread is due, at a time; both in microseconds. */
-  readonly nextTimerUs: (nowUs: number) => number;
+  /** The timers of this thread, which the driver runs from its start to its end. */
+  readonly timers: Pick<EngineTimers, "drive" | "release" | "run" | "nextUs">;
 }
 
 /** What a driver is made of. */
@@ -138,8 +139,6 @@ export class Driver {
   #quietTurns = 0;
   /** The {@linkcode operationSteps} at the last look. */
   #operationSteps = 0;
-  /** Whether the event loop's last turn was for a timer, and the engine has not slept since. */
-  #timed = false;
   /** Whether operations were under way when the event loop had its last turn. */
   #awaited = false;
   #toldOfExit = false;
@@ -195,16 +194,23 @@ export class Driver {
 
   /** Begins to take faults and calls. */
   start(): void {
+    this.#parts.sleep?.timers.drive();
     this.#parts.sleep?.poller.watch(this.#parts.region);
     this.#wake();
   }
 
   /** Ends the driver. Resolves when no call into the region is under way. */
   async stop(): Promise<void> {
-    this.#stopped = true;
+    this.#end();
     clearTimeout(this.#alarm);
     this.#parts.region.kick();
     await this.#waiting;
+  }
+
+  /** No turn follows. */
+  #end(): void {
+    this.#stopped = true;
+    this.#parts.sleep?.timers.release();
   }
 
   /** From here on no fault can be served; `faulted` is called when one comes, or has come. */
@@ -268,7 +274,7 @@ export class Driver {
 
   /** After a first error the driver only refuses faults and calls; after a second it stops. */
   #fail(error: unknown): void {
-    if (this.#failed) this.#stopped = true;
+    if (this.#failed) this.#end();
     else {
       // The library may have fenced the region within a step: then the error only follows from
       // that.
@@ -302,12 +308,10 @@ export class Driver {
   }
 
   /** Acts and sleeps in turn, until the event loop has something to do. */
-  #turns({ poller, nextTimerUs }: DriverSleep): void {
+  #turns({ poller, timers }: DriverSleep): void {
     const awaits = hasOperations();
-    // A timer that is set anew in its turn makes the event loop ready once.
-    if (poller.loopReady && !this.#timed) this.#quietTurns = LOOP_BUSY_TURNS - LOOP_QUEUE_TURNS;
+    if (poller.loopReady) this.#quietTurns = LOOP_BUSY_TURNS - LOOP_QUEUE_TURNS;
     else if (this.#isTurnDue(poller)) this.#quietTurns = Math.min(this.#quietTurns, 0);
-    this.#timed &&= !poller.loopReady;
     this.#awaited = awaits;
     poller.turnDue = false;
     this.#operationSteps = operationSteps();
@@ -316,16 +320,11 @@ export class Driver {
     let sleepUs = 0;
     while (!this.#stopped) {
       this.#act(sleepUs > 0 ? this.#sleepIn(poller, sleepUs, now) : poller.wait(0).faults);
-      if (this.#isTurnDue(poller) || poller.loopReady) break;
       now = nowUs();
-      const timerUs = nextTimerUs(now);
-      if (timerUs <= now) {
-        // What a timer begins, and the event loop goes on with, is noted itself or is a timer.
-        this.#timed = true;
-        break;
-      }
+      // What a timer has begun may go on in the turn of the event loop that follows.
+      if (timers.run(now) || this.#isTurnDue(poller) || poller.loopReady) break;
       if (!isQuiet && sleepUs > 0) break;
-      sleepUs = this.#sleepUs(now, timerUs);
+      sleepUs = this.#sleepUs(now, timers.nextUs(now));
       if (!isQuiet && sleepUs === 0) break;
     }
     if (!isQuiet && this.#quietTurns < LOOP_QUIET_TURNS) this.#quietTurns++;
@@ -390,7 +389,6 @@ export class Driver {
     const { faults, any } = poller.wait(sleepUs, lookUs, now);
     slots.setAsleep(false);
     if (lookUs > 0) this.#looking.looked(poller.hasSeen);
-    this.#timed &&= poller.loopReady;
     if (any || poller.loopReady) return faults;
     const lateUs = nowUs() - now - sleepUs;
     // A signal ends a sleep early.

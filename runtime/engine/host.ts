@@ -53,7 +53,7 @@ import { Turn, TurnWord } from "./turn.ts";
 import { verdictOn } from "./verdict.ts";
 import type { EngineNews, EngineStart } from "./news.ts";
 import { CallSlots } from "../ring/call_slots.ts";
-import { NotedTimers } from "./timers.ts";
+import { EngineTimers } from "./timers.ts";
 import { formatSize, roughSize } from "../size.ts";
 import { VERSION } from "../version.ts";
 
@@ -255,7 +255,7 @@ export class EngineHost implements Member {
     const { address, port, rpcServer: serving, directoryAddress, joinTimeoutMs } = settings;
     const library = openLibrary({ path: start.library });
     const sum = (bytes: Uint8Array) => library.checksum(bytes);
-    const timers = new NotedTimers();
+    const timers = new EngineTimers();
     const listener = listenAtFirst(address, [port, ...otherPorts], directoryAddress === undefined);
     const clock = () => boottimeMs(library);
     const secret = secretOf(settings, library);
@@ -269,7 +269,7 @@ export class EngineHost implements Member {
       await turn.come(settings, () => start.ticket);
       poller = Poller.open(library, listener);
       if (settings.realtime === "on") realtime = inRealtime(library, poller);
-      const sleep = poller && { poller, nextTimerUs: (nowUs: number) => timers.nextUs(nowUs) };
+      const sleep = poller && { poller, timers };
       const options = {
         listener,
         serving,

@@ -4,7 +4,7 @@ import { NativeRegion } from "../../ffi/native.ts";
 import { resolveSettings } from "../settings/settings.ts";
 import type { NodeOptions } from "../settings/types.ts";
 import { EngineClient } from "../ring/client.ts";
-import { CLOSE_REMINDER_MS, HEARTBEAT_MS, LEAVE_STALL_MS } from "../limits.ts";
+import { CLOSE_REMINDER_MS, LEAVE_STALL_MS } from "../limits.ts";
 import type { Message } from "../protocol/coherence/messages.ts";
 import { Access } from "../protocol/coherence/page.ts";
 import { EngineHost } from "./host.ts";
@@ -54,11 +54,12 @@ Deno.test({
   // An engine does not unload its library: its Worker ends with it.
   sanitizeResources: false,
   async fn() {
-    using timers = new ManualTimers(LEAVE_STALL_MS);
     // It hears what the node says, and answers what the test wants.
     await using directory = ClusterMember.host();
     const { port } = directory.cluster.address;
     using leaving = await startEngine({ directoryAddress: `${HOST}:${port}` });
+    // Behind the engine, which runs the timers of this thread itself.
+    using timers = new ManualTimers(LEAVE_STALL_MS);
     let closed = false;
     const closing = leaving.client.close().finally(() => closed = true);
     await directory.until(() => directory.heard.length === 1);
@@ -126,12 +127,13 @@ Deno.test({
   name: "EngineHost: an allocation that waited for pages to be cleared is answered at once",
   sanitizeResources: false,
   async fn() {
-    // A beat would send what was left behind.
-    using _timers = new ManualTimers(HEARTBEAT_MS);
+    using timers = new ManualTimers();
     using directory = await startEngine({ directory: true, size: "256KiB" });
     const at = { cluster: { address: { hostname: HOST, port: directory.port } } } as ClusterMember;
     await using second = await new ClusterMember().join(at);
     await using third = await new ClusterMember().join(at);
+    // A beat would send what was left behind.
+    timers.stopClock();
     const last = { first: 63, count: 1, request: 1 };
     const cells = { type: "Uint8Array", length: 4096, packed: false } as const;
     const asks = [

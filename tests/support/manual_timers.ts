@@ -48,8 +48,16 @@ export class ManualTimers implements Disposable {
     }
   }
 
+  /** Has the clock go on by some milliseconds. */
   skip(ms: number): void {
     this.#skippedMs += ms;
+  }
+
+  /** From here on the clock only goes on where it skips. */
+  stopClock(): void {
+    const now = performance.now();
+    const skippedMs = this.#skippedMs;
+    performance.now = () => now + this.#skippedMs - skippedMs;
   }
 
   [Symbol.dispose](): void {
