@@ -14,6 +14,8 @@ import { type Ready, Served } from "../process.ts";
 
 /** How long nodes are watched that do nothing, in milliseconds. */
 const IDLE_MS = { full: 10_000, quick: 2_000 };
+/** How long before, in which nodes that have worked give back the memory of pages that moved on. */
+const SETTLE_MS = 3_000;
 /** The pages whose cost is measured: 4 GiB, or 256 MiB of a quick run or of a small machine. */
 const HELD_PAGES = { full: 1_048_576, quick: 65_536 };
 /** The memory that must be available for the large one, in bytes. */
@@ -101,7 +103,7 @@ export const idle: Family = {
     const take = async (): Promise<number[]> => {
       for (const node of cluster.nodes) await node.run("writePages", pages);
       const used = () => cluster.nodes.map(({ ready }) => cpuTimeUs(ready.pid));
-      await new Promise((resolve) => setTimeout(resolve, 1_000));
+      await new Promise((resolve) => setTimeout(resolve, SETTLE_MS));
       const [begin, before] = [performance.now(), used()];
       await new Promise((resolve) => setTimeout(resolve, ms));
       const [elapsedMs, after] = [performance.now() - begin, used()];
