@@ -35,18 +35,13 @@ export function watchDriver(
     },
     operate(operation: PageOperation): void {
       Driver.prototype.operate.call(this, operation);
-      watch.operated(operation, timesSteps || endsFaults(operation) ? nowUs() : 0);
+      watch.operated(operation, timesSteps ? nowUs() : 0);
     },
   });
   return () => {
     driver.sendBy(() => sink);
     end();
   };
-}
-
-/** Whether threads may go on by a page operation. */
-function endsFaults({ kind }: PageOperation): boolean {
-  return kind === "install" || kind === "installZero" || kind === "unprotect";
 }
 
 /** A sink that tells of each message. */

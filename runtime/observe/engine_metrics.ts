@@ -96,8 +96,8 @@ export class EngineMetrics implements EngineWatch {
     }
   }
 
-  operated(operation: PageOperation, nowUs: number): void {
-    this.#clock.operated(operation, nowUs);
+  operated(operation: PageOperation): void {
+    this.#clock.operated(operation);
   }
 
   stepEnds(): void {}

@@ -12,9 +12,8 @@ import type { SyncReply, SyncRequest } from "../protocol/sync/messages.ts";
 /** Watches one engine. Every time is in microseconds of `performance.now`. */
 export interface EngineWatch {
   /**
-   * Whether it looks at the times of all that a step does. Otherwise only those are told at which a
-   * step begins, and at which threads may go on; the others are 0: to read the clock is most of
-   * what it costs.
+   * Whether it looks at the times of all that a step does. Otherwise only that is told at which a
+   * step begins; the others are 0: to read the clock is most of what it costs.
    */
   readonly timesSteps: boolean;
   /**
