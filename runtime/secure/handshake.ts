@@ -54,7 +54,7 @@ export async function proveKey(connection: Stream, secret: Secret): Promise<Seal
   const payload = authentic(() => noise.read(second));
   const mode = payload[0]!;
   if (!isChoice(mode, modesOf(secret))) throw misspoken();
-  return seal(connection, secret, noise, mode);
+  return seal(connection, secret, { noise, mode, proven: true });
 }
 
 /**
@@ -85,7 +85,7 @@ export async function demandKey(
     const mode = choose(payload[0]! & modesOf(secret));
     const second = authentic(() => noise.write(payloadOf(mode)));
     await writeAll(connection, keyPreamble(), second);
-    const sealed = seal(connection, secret, noise, mode);
+    const sealed = seal(connection, secret, { noise, mode, proven: false });
     await sealed.receiveFirst();
     return sealed;
   } catch (error) {
@@ -100,14 +100,14 @@ export async function demandKey(
 function seal(
   connection: Stream,
   { library }: Secret,
-  noise: NoiseHandshake,
-  mode: number,
+  { noise, mode, proven }: { noise: NoiseHandshake; mode: number; proven: boolean },
 ): SealedConnection {
   return new SealedConnection(connection, {
     library,
     keys: noise.split(),
     suite: mode & ~PLAIN,
     plain: (mode & PLAIN) !== 0,
+    proven,
   });
 }
 

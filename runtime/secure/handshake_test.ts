@@ -2,7 +2,7 @@ import { assert, assertEquals, assertNotEquals, assertRejects } from "@std/asser
 import { openLibrary } from "../../ffi/library.ts";
 import { SEAL_RECORD_MAX_BYTES } from "../../ffi/abi.ts";
 import { TdsmError, type TdsmErrorCode } from "../errors.ts";
-import { SEAL_FIRST_MAX_BYTES } from "../limits.ts";
+import { SEAL_BATCH_BYTES, SEAL_FIRST_MAX_BYTES } from "../limits.ts";
 import { controlFrame, HELLO, readAll } from "../../tests/support/raw_peer.ts";
 import { PROTOCOL_VERSION } from "../wire/layout.ts";
 import { demandKey, proveKey, type Secret } from "./handshake.ts";
@@ -219,6 +219,22 @@ Deno.test("demandKey: before a side has shown its key, it can fill no more than 
     const message = await refused(demandKey(connection, secretOf(library)), "ProtocolViolation");
     assertEquals(message, "its first record is too long");
   });
+});
+
+Deno.test("proveKey: the side that was connected to has shown its key, and may say much at first", async () => {
+  using library = openLibrary();
+  const much = new Uint8Array(3 * SEAL_BATCH_BYTES).map((_, index) => index % 251);
+  for (const plain of [false, true]) {
+    const secret = { ...secretOf(library), plain };
+    const [heard] = await between(async (connection) => {
+      const sealed = await proveKey(connection, secret);
+      await write(sealed, text("hello"));
+      return await read(sealed, much.length);
+    }, async (connection) => {
+      await write(await demandKey(connection, secret), much);
+    });
+    assert(heard.every((byte, index) => byte === much[index]));
+  }
 });
 
 Deno.test("SealedConnection: what is changed, cut, repeated or reflected on its way ends it", async () => {

@@ -4,7 +4,7 @@
  */
 
 import type { TdsmLibrary } from "../../ffi/library.ts";
-import { SEAL_OVERHEAD_BYTES } from "../../ffi/abi.ts";
+import { SEAL_OVERHEAD_BYTES, SEAL_RECORD_MAX_BYTES } from "../../ffi/abi.ts";
 import type { TransportKeys } from "../../ffi/noise.ts";
 import { endedInside, LinkSeal, sealedBytes, SealState } from "../../ffi/seal.ts";
 import { TdsmError } from "../errors.ts";
@@ -47,6 +47,11 @@ export interface Sealing {
    * Whether only the first record of each direction is sealed, and the rest travels in the clear.
    */
   readonly plain: boolean;
+  /**
+   * Whether the other side has shown by the handshake that it has the key now. Otherwise its first
+   * record shows that, and is short.
+   */
+  readonly proven: boolean;
 }
 
 /** The bytes that are received in one go, once the other side has shown that it has the key. */
@@ -62,14 +67,14 @@ export class SealedConnection implements Stream {
   #out: Uint8Array<ArrayBuffer> | undefined;
   #hasSent = false;
   /**
-   * What has arrived sealed, from `#start` to `#end`. Small at first: anyone can send a first
+   * What has arrived sealed, from `#start` to `#end`. Small at first where anyone can send a first
    * record.
    */
-  #received = new Uint8Array(SEAL_FIRST_MAX_BYTES);
+  #received: Uint8Array<ArrayBuffer>;
   #start = 0;
   #end = 0;
   /** What was opened and not read yet, from `#opened` to `#carried`. */
-  #plainBytes = new Uint8Array(SEAL_FIRST_MAX_BYTES);
+  #plainBytes: Uint8Array<ArrayBuffer>;
   #opened = 0;
   #carried = 0;
   #hasReceived = false;
@@ -80,8 +85,10 @@ export class SealedConnection implements Stream {
    * @param connection The connection, on which the handshake is done.
    * @param sealing How to seal.
    */
-  constructor(connection: Stream, { library, keys, suite, plain }: Sealing) {
+  constructor(connection: Stream, { library, keys, suite, plain, proven }: Sealing) {
     this.#connection = connection;
+    this.#received = new Uint8Array(proven ? RECEIVE_BYTES : SEAL_FIRST_MAX_BYTES);
+    this.#plainBytes = new Uint8Array(this.#received.length);
     this.#plain = plain;
     this.#sends = new SealState(library, suite, keys.send);
     this.#receives = new SealState(library, suite, keys.receive);
@@ -138,7 +145,8 @@ export class SealedConnection implements Stream {
   async write(bytes: Uint8Array): Promise<number> {
     if (this.#plain && this.#hasSent) return await noted(this.#connection.write(bytes));
     this.#hasSent = true;
-    const part = bytes.subarray(0, SEAL_BATCH_BYTES);
+    // In the clear, only one record is one.
+    const part = bytes.subarray(0, this.#plain ? SEAL_RECORD_MAX_BYTES : SEAL_BATCH_BYTES);
     // The buffer is the sender's for one write at a time, as the numbers of records are.
     const out = this.#out ??= new Uint8Array(sealedBytes(SEAL_BATCH_BYTES));
     const size = this.#sends.seal(part, out);
@@ -192,7 +200,7 @@ export class SealedConnection implements Stream {
   #open(): boolean {
     for (;;) {
       const { needed } = this.#receives;
-      if (needed > SEAL_FIRST_MAX_BYTES && !this.#hasReceived) {
+      if (needed > this.#received.length) {
         throw new TdsmError("ProtocolViolation", "its first record is too long");
       }
       // Behind the first record bytes may follow that are not sealed.
@@ -216,7 +224,7 @@ export class SealedConnection implements Stream {
 
   /** Gives the other side, which has the key, the room that it needs. */
   #grow(): void {
-    if (this.#plain) return;
+    if (this.#plain || this.#received.length === RECEIVE_BYTES) return;
     const received = new Uint8Array(RECEIVE_BYTES);
     received.set(this.#received.subarray(this.#start, this.#end));
     this.#end -= this.#start;

@@ -191,7 +191,7 @@ export function sealBoth(
   const key = (byte: number): Uint8Array<ArrayBuffer> => new Uint8Array(KEY_BYTES).fill(byte);
   const seal = (stream: Stream, send: number, receive: number): SealedConnection => {
     const keys = { send: key(send), receive: key(receive) };
-    return new SealedConnection(stream, { library, suite, plain, keys });
+    return new SealedConnection(stream, { library, suite, plain, keys, proven: false });
   };
   return [seal(near, 1, 2), seal(far, 2, 1)];
 }
