@@ -270,8 +270,12 @@ export const LOOKS_LEFT_OUT_MAX = 64;
  * microseconds: of that the kernel does not tell, so the engine looks.
  */
 export const HELD_SLEEP_US = 25;
-/** How often the engine looks for the end of an operation of Deno's, in microseconds. */
-export const OPERATION_LOOK_US = 1_000;
+/**
+ * The longest sleep of the engine while an operation of Deno's is under way, in microseconds. The
+ * end of one ends the sleep, but where the event loop took note of it just before. So seldom that
+ * many nodes of one machine, which all wait for the answer of one of them, leave it the cores.
+ */
+export const OPERATION_LOOK_US = 16_000;
 /** How often the engine asks for faults that the epoll should have told of, in microseconds. */
 export const FAULTS_ASK_US = 10_000;
 /** After how long without the core somebody else is taken to compute there, in microseconds. */
@@ -367,7 +371,11 @@ export const LINK_CLOSE_MAX_MS = 2_000;
  * milliseconds each.
  */
 export const HANDSHAKE_MAX_MS = 5_000;
-/** The connections that may be in their handshake at one time; for another one is dropped. */
+/**
+ * The connections that may be in their handshake at one time; for another one the oldest is dropped
+ * that has said nothing yet. Nodes that all turn to the same one at once, as for a chunk that they
+ * all need, have to have room.
+ */
 export const HANDSHAKES_MAX = 256;
 /** How many of them may come from one address. */
 export const HANDSHAKES_ADDRESS_MAX = 64;
@@ -399,13 +407,6 @@ export const NOISE_PAYLOAD_MAX_BYTES = 64;
  * How long the other side of a connection may take to show that it has the key, in milliseconds.
  */
 export const UNPROVEN_MAX_MS = 2_000;
-/**
- * The connections that may not have shown it yet at one time; for another one the oldest is
- * dropped.
- */
-export const UNPROVEN_MAX = 64;
-/** How many of them may come from one address. */
-export const UNPROVEN_ADDRESS_MAX = 8;
 /** The most bytes that are read, and dropped, of a connection whose other side lacks the key. */
 export const DISCARDED_MAX_BYTES: number = 64 * KIB;
 /** The most bytes of the first sealed record, which has a node's first message in it. */

@@ -12,8 +12,6 @@ import {
   HANDSHAKES_ADDRESS_MAX,
   HANDSHAKES_MAX,
   NODES_MAX,
-  UNPROVEN_ADDRESS_MAX,
-  UNPROVEN_MAX,
 } from "../limits.ts";
 import { Level, type LogFields } from "../log.ts";
 import type { Control, HelloControl, RefuseControl } from "../wire/control.ts";
@@ -56,8 +54,6 @@ interface Visitor {
   readonly port: number;
   /** When it was accepted, by `performance.now()`. */
   readonly arrivedAt: number;
-  /** Whether it has shown that it has the key, where this node has one. */
-  isProven: boolean;
   /** Whether it has said what it wants; before it has shown its key, whether it may have it. */
   hasSpoken: boolean;
   /** Why this node has ended the connection, if it has. */
@@ -181,20 +177,13 @@ export class Door {
     );
   }
 
-  /** Makes room for another connection: drops the oldest of the same address, or of all. */
+  /** Makes room for another connection: drops one of the same address, or of all. */
   #makeRoom(hostname: string): void {
     const all = [...this.#visitors];
-    this.#bound(all, hostname, HANDSHAKES_MAX, HANDSHAKES_ADDRESS_MAX);
-    const unproven = all.filter(({ isProven }) => !isProven);
-    this.#bound(unproven, hostname, UNPROVEN_MAX, UNPROVEN_ADDRESS_MAX);
-  }
-
-  /** Drops one of some connections where they are too many for another one of an address. */
-  #bound(visitors: readonly Visitor[], hostname: string, most: number, ofAddress: number): void {
-    const neighbours = visitors.filter((visitor) => visitor.hostname === hostname);
+    const neighbours = all.filter((visitor) => visitor.hostname === hostname);
     const reason = "it said nothing, and others came";
-    if (neighbours.length >= ofAddress) this.#drop(neighbours, reason);
-    else if (visitors.length >= most) this.#drop(visitors, reason);
+    if (neighbours.length >= HANDSHAKES_ADDRESS_MAX) this.#drop(neighbours, reason);
+    else if (all.length >= HANDSHAKES_MAX) this.#drop(all, reason);
   }
 
   /**
@@ -215,7 +204,6 @@ export class Door {
       hostname,
       port,
       arrivedAt: performance.now(),
-      isProven: !this.#links.hasKey,
       hasSpoken: false,
       dropped: undefined,
       close: () => closeNow(connection),
@@ -223,7 +211,6 @@ export class Door {
     this.#visitors.add(visitor);
     try {
       const stream = await this.#links.demandKey(connection, () => visitor.hasSpoken = true);
-      visitor.isProven = true;
       visitor.hasSpoken = false;
       let next: Promise<void> | undefined;
       await this.#links.greet(stream, undefined, (control, link) => {

@@ -147,11 +147,6 @@ export class Links {
     this.#poller = poller;
   }
 
-  /** Whether the other side of every connection must have a key. */
-  get hasKey(): boolean {
-    return this.#secret !== undefined;
-  }
-
   /** Whether this node takes no part in the cluster any more. */
   get closed(): boolean {
     return this.#closed;

@@ -4,6 +4,10 @@
  */
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
+import { openLibrary } from "../../ffi/library.ts";
+import { HANDSHAKES_ADDRESS_MAX } from "../../runtime/limits.ts";
+import { proveKey } from "../../runtime/secure/handshake.ts";
+import { keyOf } from "../../runtime/settings/key_text.ts";
 import { PROTOCOL_VERSION } from "../../runtime/wire/layout.ts";
 import { controlFrame, HELLO, readAll } from "../support/raw_peer.ts";
 import { KeyFile } from "../support/key_file.ts";
@@ -146,6 +150,24 @@ async function memoryOf(node: RemoteNode): Promise<{ now: number; most: number }
   );
   return { now: now!, most: most! };
 }
+
+Deno.test("key: nodes of one machine that all turn to the same node at once are all answered", async () => {
+  using key = new KeyFile();
+  using library = openLibrary();
+  await using cluster = new ProcessCluster();
+  const { info } = await cluster.host("--size=1MiB", key.flag);
+  const secret = { key: keyOf(key.text), plain: false, library };
+  const opening = Array.from(
+    { length: HANDSHAKES_ADDRESS_MAX },
+    () => Deno.connect({ hostname: info.address, port: info.port }),
+  );
+  const connections = await Promise.all(opening);
+  // Each has its connection before the first of them says anything, as where cores are short.
+  for (const connection of connections) {
+    await cluster.bounded("its answer", proveKey(connection, secret));
+  }
+  for (const connection of connections) connection.close();
+});
 
 Deno.test("key: a flood of half-open and slow connections keeps no node out, and costs little memory", async () => {
   using key = new KeyFile();
