@@ -722,6 +722,8 @@ export const TRACE_WRITE_EVENTS = 1_024;
 export const TRACE_FILE_MAX_BYTES: number = 1024 * MIB;
 /** The messages of which traces that are merged have told one end only. */
 export const MERGE_MESSAGES_MAX = 1_000_000;
+/** What happens to pages that metrics write down before they count it, in events. */
+export const METRICS_LOG_EVENTS = 1_024;
 /** The requests, or calls, whose durations are measured at one time. */
 export const WATCHED_WAITS_MAX = 16_384;
 

@@ -497,6 +497,7 @@ export class EngineHost implements Member {
   /** A second has passed. */
   beat(): void {
     void this.#trace?.write();
+    this.#counts?.count();
     this.engine.services.setThreads(this.#cluster.self, this.#slots.threads);
     this.engine.calls.lookForEnded();
     this.engine.beat();

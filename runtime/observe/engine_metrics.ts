@@ -1,10 +1,16 @@
-/** What metrics need beyond `stats()`: durations, and what was exchanged with each other node. */
+/**
+ * What metrics need beyond `stats()`: durations, and what was exchanged with each other node.
+ *
+ * What happens to pages is only written down as it happens, in words of one array, and counted
+ * later, many at a time. To count it at once took 4 % of a miss: the code and the tables for that
+ * are cold whenever the engine has slept.
+ */
 
-import { WATCHED_WAITS_MAX } from "../limits.ts";
+import { METRICS_LOG_EVENTS, WATCHED_WAITS_MAX } from "../limits.ts";
 import type { Input } from "../protocol/coherence/coherence.ts";
 import { Content, type Message, type NodeId } from "../protocol/coherence/messages.ts";
 import type { PageOperation } from "../protocol/coherence/output.ts";
-import type { PageState } from "../protocol/coherence/page.ts";
+import type { Access, PageState } from "../protocol/coherence/page.ts";
 import { SyncOperation, type SyncReply, type SyncRequest } from "../protocol/sync/messages.ts";
 import type { EngineWatch } from "./engine_watch.ts";
 import { FAULT_KINDS, FaultClock, type FaultKind } from "./fault_clock.ts";
@@ -37,29 +43,38 @@ export const DURATIONS = {
   services: "tdsm_service_duration_seconds",
 } as const;
 
+/** What was written down: the first of four words of an event. */
+const Event = { Fault: 0, Operation: 1, Received: 2, Sent: 3 } as const;
+const EVENT_WORDS = 4;
+/** The page operations by which threads may go on, as they are written down. */
+const OPERATIONS = ["install", "installWritable", "installZero", "unprotect"] as const;
+/** What a fault's state is multiplied by, to have its access beside it. */
+const STATE_STEP = 4;
+
 /** Makes the histogram of a metric and its labels. */
 export type NewHistogram = (metric: string, labels: Readonly<Record<string, string>>) => Histogram;
 
 /** Counts what happens in one engine. */
 export class EngineMetrics implements EngineWatch {
   readonly timesSteps = false;
-  /** How long threads have waited for pages. */
-  readonly faults: ReadonlyMap<FaultKind, Histogram>;
   /** At the directory node: how long threads of all nodes have waited for each other. */
   readonly waits: ReadonlyMap<WaitName, Histogram>;
   /** How long calls of threads of this node have taken. */
   readonly calls: Histogram;
   /** How long the program has taken to serve calls of other nodes. */
   readonly services: Histogram;
-  /** What was exchanged with each node that is there. */
-  readonly peers = new Map<NodeId, PeerCounts>();
   /** How long the engine has looked for news, in microseconds. */
   pollingUs = 0;
   /** How long the engine has slept, in microseconds. */
   asleepUs = 0;
   /** When the counting began, by `performance.now`, in milliseconds. */
   readonly sinceMs = performance.now();
-  readonly #clock = new FaultClock(({ kind, us }) => this.faults.get(kind)!.add(us));
+  readonly #faults: ReadonlyMap<FaultKind, Histogram>;
+  readonly #peers = new Map<NodeId, PeerCounts>();
+  /** What was written down and is not counted, up to `#end`. */
+  readonly #log = new Float64Array(EVENT_WORDS * METRICS_LOG_EVENTS);
+  #end = 0;
+  readonly #clock = new FaultClock(({ kind, us }) => this.#faults.get(kind)!.add(us));
   readonly #desk = new SyncWaits((request, us) => {
     const name = WAITS[request.operation as keyof typeof WAITS];
     if (name !== undefined) this.waits.get(name)!.add(us);
@@ -76,7 +91,7 @@ export class EngineMetrics implements EngineWatch {
       values: readonly Name[],
     ): Map<Name, Histogram> =>
       new Map(values.map((value) => [value, newHistogram(metric, { [label]: value })]));
-    this.faults = byLabel(DURATIONS.faults, "kind", FAULT_KINDS);
+    this.#faults = byLabel(DURATIONS.faults, "kind", FAULT_KINDS);
     this.waits = byLabel(DURATIONS.waits, "operation", Object.values(WAITS));
     this.calls = newHistogram(DURATIONS.calls, {});
     this.services = newHistogram(DURATIONS.services, {});
@@ -87,25 +102,87 @@ export class EngineMetrics implements EngineWatch {
     return this.#desk.size;
   }
 
+  /** How long threads have waited for pages. */
+  get faults(): ReadonlyMap<FaultKind, Histogram> {
+    this.count();
+    return this.#faults;
+  }
+
+  /** What was exchanged with each node that is there. */
+  get peers(): ReadonlyMap<NodeId, Readonly<PeerCounts>> {
+    this.count();
+    return this.#peers;
+  }
+
   stepBegins(input: Input, state: PageState | undefined, nowUs: number): void {
-    if (input.kind === "fault") this.#clock.fault(input.page, input.access, state!, nowUs);
-    else if (input.kind === "message") {
-      const peer = this.#peer(input.from);
-      peer.messagesReceived++;
-      peer.pagesReceived += pagesIn(input.message);
+    if (input.kind === "fault") {
+      this.#note(Event.Fault, input.page, state! * STATE_STEP + input.access, nowUs);
+    } else if (input.kind === "message") {
+      this.#note(Event.Received, input.from, pagesIn(input.message), 0);
     }
   }
 
   operated(operation: PageOperation): void {
-    this.#clock.operated(operation);
+    const { kind, first, count } = operation;
+    if (kind === "protect" || kind === "evict" || kind === "discard") return;
+    const name = kind === "install" && operation.writable ? "installWritable" : kind;
+    const words = count * OPERATIONS.length + OPERATIONS.indexOf(name);
+    this.#note(Event.Operation, first, words, nowUs());
   }
 
   stepEnds(): void {}
 
   sent(to: NodeId, message: Message): void {
-    const peer = this.#peer(to);
-    peer.messagesSent++;
-    peer.pagesSent += pagesIn(message);
+    this.#note(Event.Sent, to, pagesIn(message), 0);
+  }
+
+  #note(event: number, first: number, second: number, us: number): void {
+    const log = this.#log;
+    const at = this.#end;
+    log[at] = event;
+    log[at + 1] = first;
+    log[at + 2] = second;
+    log[at + 3] = us;
+    this.#end = at + EVENT_WORDS;
+    if (this.#end === log.length) this.count();
+  }
+
+  /** Counts what was written down. Whatever is read of it has this done; so does the log, full. */
+  count(): void {
+    const log = this.#log;
+    for (let at = 0; at < this.#end; at += EVENT_WORDS) {
+      this.#count(log[at]!, log[at + 1]!, log[at + 2]!, log[at + 3]!);
+    }
+    this.#end = 0;
+  }
+
+  #count(event: number, first: number, second: number, us: number): void {
+    switch (event) {
+      case Event.Fault: {
+        const access = second % STATE_STEP as Access;
+        const state = (second - access) / STATE_STEP as PageState;
+        return this.#clock.fault(first, access, state, us);
+      }
+      case Event.Operation: {
+        const name = OPERATIONS[second % OPERATIONS.length]!;
+        const run = { first, count: Math.floor(second / OPERATIONS.length) };
+        const operation: PageOperation = name === "install" || name === "installWritable"
+          ? { kind: "install", ...run, writable: name === "installWritable" }
+          : { kind: name, ...run };
+        return this.#clock.operated(operation, us);
+      }
+      case Event.Received: {
+        const peer = this.#peer(first);
+        peer.messagesReceived++;
+        peer.pagesReceived += second;
+        return;
+      }
+      default: {
+        const peer = this.#peer(first);
+        peer.messagesSent++;
+        peer.pagesSent += second;
+      }
+    }
   }
 
   waited(pollingUs: number, asleepUs: number): void {
@@ -142,15 +219,16 @@ export class EngineMetrics implements EngineWatch {
   }
 
   peerGone(node: NodeId): void {
-    this.peers.delete(node);
+    this.count();
+    this.#peers.delete(node);
     this.#desk.peerGone(node);
   }
 
   #peer(node: NodeId): PeerCounts {
-    let peer = this.peers.get(node);
+    let peer = this.#peers.get(node);
     if (peer === undefined) {
       peer = { messagesSent: 0, messagesReceived: 0, pagesSent: 0, pagesReceived: 0 };
-      this.peers.set(node, peer);
+      this.#peers.set(node, peer);
     }
     return peer;
   }

@@ -57,36 +57,19 @@ export class FaultClock {
     this.#waiting.set(page, { kind, access, sinceUs: nowUs });
   }
 
-  /**
-   * A page operation is done.
-   *
-   * @param operation It.
-   * @param nowUs When, in microseconds; left out, the clock is read if a fault is served.
-   */
-  operated(operation: PageOperation, nowUs?: number): void {
+  /** A page operation is done. */
+  operated(operation: PageOperation, nowUs: number): void {
     if (this.#waiting.size === 0) return;
     const { kind, first, count } = operation;
     if (kind === "protect" || kind === "evict" || kind === "discard") return;
-    if (count === 1) {
-      const waiting = this.#waiting.get(first);
-      if (waiting !== undefined) this.#serve(first, waiting, operation, nowUs);
-      return;
-    }
+    const isWritable = kind !== "install" || operation.writable;
     for (const [page, waiting] of this.#waiting) {
-      if (page >= first && page < first + count) this.#serve(page, waiting, operation, nowUs);
+      if (page < first || page >= first + count) continue;
+      if (waiting.access === Access.Write && !isWritable) continue;
+      this.#waiting.delete(page);
+      const served = kind === "installZero" ? "zero" : waiting.kind;
+      const { sinceUs } = waiting;
+      this.#served({ page, kind: served, sinceUs, us: nowUs - sinceUs });
     }
   }
-
-  #serve(page: number, waiting: Waiting, operation: PageOperation, nowUs = clockUs()): void {
-    const isWritable = operation.kind !== "install" || operation.writable;
-    if (waiting.access === Access.Write && !isWritable) return;
-    this.#waiting.delete(page);
-    const kind = operation.kind === "installZero" ? "zero" : waiting.kind;
-    const { sinceUs } = waiting;
-    this.#served({ page, kind, sinceUs, us: nowUs - sinceUs });
-  }
-}
-
-function clockUs(): number {
-  return performance.now() * 1000;
 }
