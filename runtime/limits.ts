@@ -421,8 +421,8 @@ export const HEARTBEAT_MS = 1_000;
 /** After how long a silence a connection counts as broken, in milliseconds. */
 export const SILENCE_MAX_MS = 15_000;
 /**
- * For how long a node says nothing to a node other than the directory node before it tells that node
- * that it is alive, at the next beat, in milliseconds. Beats that are late by up to
+ * For how long a node says nothing to a node other than the directory node before it tells that
+ * node that it is alive, at the next beat, in milliseconds. Beats that are late by up to
  * {@linkcode BEAT_LATE_MS} each still come before {@linkcode SILENCE_MAX_MS}.
  */
 export const QUIET_MAX_MS = 4_000;

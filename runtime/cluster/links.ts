@@ -515,8 +515,8 @@ export class Links {
   }
 
   /**
-   * Pings the directory node, and each other node that was sent nothing for a while; to be called at
-   * each beat.
+   * Pings the directory node, and each other node that was sent nothing for a while; to be called
+   * at each beat.
    *
    * @param now The time, by `performance.now()`, in milliseconds.
    */

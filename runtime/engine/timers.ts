@@ -30,7 +30,7 @@ export class EngineTimers {
   /** No timer is due before; some may be due later than that. */
   #nextUs = Infinity;
   #driven = false;
-  /** The last id that was given. They are below 0: Deno's, of timers that were made before, are not. */
+  /** The last id that was given: below 0, as Deno's, of timers that were made before, are not. */
   #lastId = 0;
 
   /** Notes every timer that is made by the functions of a global scope from here on. */
