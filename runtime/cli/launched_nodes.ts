@@ -53,6 +53,8 @@ export interface Starter {
   let(id: number): Promise<void>;
   /** Whether a node knew, when it ended, that another one had failed or was gone. */
   knewOtherGone(id: number): Promise<boolean>;
+  /** Whether it is known of a node that it is to join, or is joining. */
+  triesToJoin(id: number): boolean;
 }
 
 /** One node's process. */
@@ -278,18 +280,25 @@ class LaunchedNodes {
 
   /** Says after a while that a node has not joined, and why that may be: all wait for it. */
   #remind(node: LaunchedNode, joined: Promise<void>): void {
-    const { port, directory, directoryAddress } = SETTINGS;
-    const [variable] = (node.id === 1 ? port : directoryAddress).environment;
-    const flags = [port, directory, directoryAddress].map(({ flag }) => `--${flag}`);
-    const slow = `node ${node.id} has not joined for ${LAUNCH_REMINDER_MS / 1000} s: ` +
-      `its program must take ${variable} from the environment, and be given no flag such as ` +
-      flags.join(", ").replace(/, (?=[^,]*$)/, " or ");
     const over = Promise.race([joined, node.exited.promise, this.#ending.promise]);
     // What it takes to reach its machine is not the program's.
     void Promise.race([node.process.started, over]).then(() => {
-      const reminder = setTimeout(() => this.#output.say(slow), LAUNCH_REMINDER_MS);
+      const reminder = setTimeout(() => this.#output.say(this.#whySlow(node)), LAUNCH_REMINDER_MS);
       void over.then(() => clearTimeout(reminder));
     });
+  }
+
+  #whySlow({ id }: LaunchedNode): string {
+    const slow = `node ${id} has not joined for ${LAUNCH_REMINDER_MS / 1000} s`;
+    if (this.#starter.triesToJoin(id)) {
+      return `${slow}, though it tries: its machine has much to do, or its way to node 1 is slow`;
+    }
+    const { port, directory, directoryAddress } = SETTINGS;
+    const [variable] = (id === 1 ? port : directoryAddress).environment;
+    const flags = [port, directory, directoryAddress].map(({ flag }) => `--${flag}`);
+    return `${slow}: if it is not just slow to start, its program has to call run or join, take ` +
+      `${variable} from the environment, and be given no flag such as ` +
+      flags.join(", ").replace(/, (?=[^,]*$)/, " or ");
   }
 
   /**

@@ -101,4 +101,8 @@ class LocalStarter implements Starter {
   knewOtherGone(id: number): Promise<boolean> {
     return this.#turns.knewOtherGone(id);
   }
+
+  triesToJoin(id: number): boolean {
+    return this.#turns.hasCome(id);
+  }
 }

@@ -87,6 +87,10 @@ class RemoteStarter implements Starter, AsyncDisposable {
     return this.#nodes.get(id)!.knewOtherGone;
   }
 
+  triesToJoin(): boolean {
+    return false;
+  }
+
   /** What runs a node on its machine. */
   #scriptOf(id: number): string {
     const variables = this.#variablesOf(id);

@@ -22,6 +22,8 @@ interface Turn {
   /** Resolves when the node's connection has ended, and all that was said there is heard. */
   heard: Promise<void>;
   otherGone: boolean;
+  /** Whether the node has come for its turn. */
+  hasCome: boolean;
 }
 
 /** The turns of the nodes of one launcher. */
@@ -47,6 +49,7 @@ export class Turns implements Disposable {
         joined: Promise.withResolvers(),
         heard: Promise.resolve(),
         otherGone: false,
+        hasCome: false,
       });
     }
     void this.#acceptAll();
@@ -82,6 +85,16 @@ export class Turns implements Disposable {
     return turn.otherGone;
   }
 
+  /**
+   * Whether a node has come for its turn: its program does call `run` or `join`, and joins the
+   * directory of this launcher.
+   *
+   * @param node The node.
+   */
+  hasCome(node: number): boolean {
+    return this.#turn(node).hasCome;
+  }
+
   #turn(node: number): Turn {
     return this.#turns.get(this.ticket(node))!;
   }
@@ -109,6 +122,7 @@ export class Turns implements Disposable {
     try {
       const turn = this.#turns.get(await this.#firstLine(connection));
       if (turn === undefined) return;
+      turn.hasCome = true;
       const heard = this.#hear(connection, turn).catch(() => {});
       turn.heard = Promise.all([turn.heard, heard]).then(() => {});
       await heard;

@@ -24,6 +24,7 @@ async function come(
 
 Deno.test("Turns: nodes that come in any order join one after the other", async () => {
   using turns = new Turns(3, DIRECTORY);
+  assertEquals(turns.hasCome(3), false);
   const order: number[] = [];
   const nodes = [3, 1, 2].map(async (node) => {
     const turn = await come(turns.ticket(node));
@@ -33,6 +34,7 @@ Deno.test("Turns: nodes that come in any order join one after the other", async 
   for (const node of [1, 2, 3]) {
     const joined = turns.let(node);
     using turn = await nodes[[3, 1, 2].indexOf(node)]!;
+    assertEquals(turns.hasCome(node), true);
     assertEquals(order.length, node);
     turn.tell(TurnWord.Joined, 1);
     await joined;
