@@ -154,14 +154,12 @@ export class Poller implements Disposable {
    * @param timeoutUs How long at most, in microseconds, below 2^31; 0 does not sleep.
    * @param lookUs How much of that to look again and again instead of sleeping, in microseconds, as
    * long as no more threads want a core than there are cores.
-   * @param nowUs The time, in microseconds, for a poller that measures how long it sleeps; to read
-   * the clock is most of what that costs.
    * @returns What has happened.
    * @throws {TdsmError} If the kernel fails.
    */
-  wait(timeoutUs: number, lookUs = 0, nowUs = 0): Happened {
+  wait(timeoutUs: number, lookUs = 0): Happened {
     const ready = this.#ready;
-    const result = this.block(ready, timeoutUs, lookUs, nowUs);
+    const result = this.block(ready, timeoutUs, lookUs);
     this.hasSeen = (result & READY_SEEN) !== 0;
     this.loopReady = (result & READY_LOOP) !== 0;
     if (result === 0) return NOTHING;
@@ -182,12 +180,7 @@ export class Poller implements Disposable {
    * The call in which the thread looks and sleeps; a positive result says what has happened. An
    * engine that is watched has one of its own (`runtime/engine/watched_poller.ts`).
    */
-  block(
-    ready: Int32Array<ArrayBuffer>,
-    timeoutUs: number,
-    lookUs: number,
-    _nowUs: number,
-  ): number {
+  block(ready: Int32Array<ArrayBuffer>, timeoutUs: number, lookUs: number): number {
     return this.#symbols.tdsm_links_wait(this.#epoll, ready, READY_MAX, timeoutUs, lookUs);
   }
 

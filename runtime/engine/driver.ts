@@ -386,7 +386,7 @@ export class Driver {
     const looks = poller.hasSent && !this.#woke && !calls.hasWoken;
     const lookUs = looks ? this.#looking.nextUs() : 0;
     poller.hasSent = this.#woke = calls.hasWoken = false;
-    const { faults, any } = poller.wait(sleepUs, lookUs, now);
+    const { faults, any } = poller.wait(sleepUs, lookUs);
     slots.setAsleep(false);
     if (lookUs > 0) this.#looking.looked(poller.hasSeen);
     if (any || poller.loopReady) return faults;

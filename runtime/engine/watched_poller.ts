@@ -15,10 +15,11 @@ import { nowUs } from "./polling.ts";
  */
 export function watchPoller(poller: Poller, watch: Pick<EngineWatch, "waited">): () => void {
   return ownMethods(poller, {
-    block(ready, us, lookUs, begunUs): number {
-      const result = Poller.prototype.block.call(this, ready, us, lookUs, begunUs);
+    block(ready, us, lookUs): number {
       // What does not wait is part of the engine's work.
-      if (us === 0) return result;
+      if (us === 0) return Poller.prototype.block.call(this, ready, us, lookUs);
+      const begunUs = nowUs();
+      const result = Poller.prototype.block.call(this, ready, us, lookUs);
       const endUs = nowUs();
       const waitedUs = endUs - begunUs;
       // A wait looks first, and sleeps only where it has seen nothing.
