@@ -180,6 +180,11 @@ export interface CacheOptions extends MemoryOptions {
   /** The shortest run behind which the next run is requested ahead, in pages; 8 by default. */
   readonly readAheadMinPages?: number;
   /**
+   * How often upgrades have to follow a walk again, after the first time, to be requested where the
+   * walk begins; 1 by default.
+   */
+  readonly followsMin?: number;
+  /**
    * Whether this node has heard that a node is gone, where a home that has not may still name that
    * node in an answer to a later request.
    */
@@ -271,8 +276,9 @@ export class PageCache {
     this.#answered = answered;
     this.homes = options.homes ?? new ChunkHomes();
     this.memory = new PageMemory(options, outbox, this.states, this.counters);
-    const { runPages, readAhead, readAheadMinPages = READ_AHEAD_MIN_PAGES } = options;
-    this.sequences = new SequenceDetector(runPages, readAhead ? readAheadMinPages : undefined);
+    const { runPages, readAhead, readAheadMinPages = READ_AHEAD_MIN_PAGES, followsMin } = options;
+    const aheadMinPages = readAhead ? readAheadMinPages : undefined;
+    this.sequences = new SequenceDetector(runPages, aheadMinPages, followsMin);
   }
 
   /** What this node may do with a page. */
@@ -802,21 +808,31 @@ export class PageCache {
     } else if (access === Access.Write) entry.access = access;
   }
 
-  /** Requests the next run of the walk that moved last. */
+  /** Requests the next run of the walk that moved last, and the upgrades that follow it. */
   #readAhead(access: Access): void {
+    if (this.leaving) return;
     const run = this.sequences.ahead();
-    if (run === undefined || this.leaving) return;
-    const { first } = run;
-    if (first >= this.options.pageCount || !this.#isMissing(first, access)) return;
+    if (run !== undefined) {
+      const asked = this.#requestAhead(run, run.miss, access);
+      if (asked > 0) this.sequences.asked(run.first, asked);
+    }
+    const follower = this.sequences.follower();
+    if (follower === undefined) return;
+    const asked = this.#requestAhead(follower, Miss.Upgrade, Access.Write);
+    if (asked > 0) this.sequences.askedFollower(follower.first, asked);
+  }
+
+  /** Requests a run for which no thread waits yet; returns how many of its pages. */
+  #requestAhead({ first, count }: PageRun, miss: Miss, access: Access): number {
+    if (first >= this.options.pageCount || !this.#isMissing(first, access)) return 0;
     // What a walk has to upgrade is of this node's own part; what is behind that is not.
-    if (run.miss === Miss.Upgrade && this.#missOf(first, access) !== Miss.Upgrade) return;
-    if (this.lost.has(first)) return;
+    if (miss === Miss.Upgrade && this.#missOf(first, access) !== Miss.Upgrade) return 0;
+    if (this.lost.has(first)) return 0;
     // A node that writes where its part ends would become the home of the next node's.
-    if (access === Access.Write && this.homes.of(first) === 0) return;
-    const extent = this.#extent(first, run.count, this.#spare);
-    if (extent === 0) return;
-    this.#request(first, extent, access, [], true);
-    this.sequences.asked(first, extent);
+    if (access === Access.Write && this.homes.of(first) === 0) return 0;
+    const extent = this.#extent(first, count, this.#spare);
+    if (extent > 0) this.#request(first, extent, access, [], true);
+    return extent;
   }
 
   /**

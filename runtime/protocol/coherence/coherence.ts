@@ -94,6 +94,11 @@ export interface CoherenceOptions {
   /** The shortest run behind which the next run is requested ahead, in pages; 8 by default. */
   readonly readAheadMinPages?: number;
   /**
+   * How often upgrades have to follow a walk again, after the first time, to be requested where the
+   * walk begins; 1 by default.
+   */
+  readonly followsMin?: number;
+  /**
    * Called when pages have come to this node that others had: their bytes from the node `source`,
    * or only the right to write them, where `source` is 0.
    */

@@ -115,6 +115,48 @@ Deno.test("Coherence: a walk that writes what is here to read is given the right
   assertEquals(cache.state(3), Exclusive);
 });
 
+Deno.test("Coherence: the right to write what a program writes behind a read is asked for with that read", () => {
+  const { cache, take, grant } = setUp();
+  const kept = { content: Content.Kept, access: Access.Write };
+  const demand = { kind: "invalidate", requester: 3, request: 9, count: 1 } as const;
+  cache.fetch(50, 1, Access.Read);
+  grant(50, 1);
+  take();
+  /** Another node has written page 10, and read page 50. */
+  const byOther = () => {
+    cache.demand({ ...demand, first: 10 }, 0);
+    const forward = { kind: "forward", access: Access.Read, invalidated: [] } as const;
+    cache.demand({ ...forward, first: 50, count: 1, requester: 3, request: 9 }, 0);
+    take();
+  };
+  for (let turn = 0; turn < 2; turn++) {
+    cache.fault(10, Access.Read, 0);
+    assertEquals(take().asked, [[10, 1]]);
+    grant(10, 1);
+    cache.fault(50, Access.Write, 0);
+    assertEquals(take().asked.length, 1);
+    grant(50, 1, kept);
+    byOther();
+  }
+  cache.fault(10, Access.Read, 0);
+  assertEquals(take().asked, [[10, 1], [50, 1]]);
+  grant(10, 1);
+  grant(50, 1, kept);
+  assertEquals(cache.state(50), Exclusive);
+  // It is mapped when the program comes there.
+  assertEquals(take().operations, [{ kind: "install", first: 10, count: 1, writable: false }]);
+  cache.fault(50, Access.Write, 0);
+  assertEquals(take(), {
+    operations: [{ kind: "install", first: 50, count: 1, writable: true }],
+    asked: [],
+  });
+  // What the program has not only to upgrade is left to it.
+  byOther();
+  cache.demand({ ...demand, first: 50 }, 0);
+  cache.fault(10, Access.Read, 0);
+  assertEquals(take().asked, [[10, 1]]);
+});
+
 Deno.test("Coherence: a run of one page that came ahead is not mapped at all", () => {
   const { cache, take, grant, walk } = setUp();
   walk(Access.Read);

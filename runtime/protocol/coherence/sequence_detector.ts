@@ -14,6 +14,13 @@
  * cannot be seen; so after some walks that did not go on behind them the detector asks for one
  * page, and learns anew.
  *
+ * It also does things in the same order again: it reads the edge of its neighbour's part, and then
+ * writes its own edge, which that neighbour has read. So a walk of upgrades that has followed
+ * another walk twice in a row is requested ahead where that one begins, and the acknowledgements
+ * are on their way while the program waits for bytes. A walk of reads never is: the other node may
+ * have yet to write these pages. If a page that was requested so is gone again when the program
+ * writes it, the walk has to follow more often until it is requested ahead again.
+ *
  * Where a walk ends, the rest of its last run is brought in vain, and others that need it have to
  * take it back. So a run of which another node takes pages before the walk has come out of it is
  * a quarter as long the next time that a run begins there, and twice as long again once a walk does
@@ -27,6 +34,10 @@ import type { PageRun } from "./page.ts";
 const SEQUENCES_MAX = 16;
 /** After how many walks that ended with what was learned it is learned anew. */
 const LEARNED_USES_MAX = 8;
+/** How often upgrades have to follow a walk again, after the first time, to be requested ahead. */
+const FOLLOWS_MIN = 1;
+/** The same, once they were requested ahead in vain. */
+const FOLLOWS_AGAIN_MIN = 8;
 
 /** What a miss is; walks are of misses that are alike. */
 export const Miss = {
@@ -47,6 +58,14 @@ interface Learned {
   uses: number;
 }
 
+/** What is known of the walk of upgrades that follows another walk. */
+interface Follower {
+  /** Its first page. */
+  readonly first: number;
+  /** How often it has yet to follow until it is requested ahead. */
+  readonly due: number;
+}
+
 interface Sequence {
   /** The page where the walk began. */
   origin: number;
@@ -60,6 +79,8 @@ interface Sequence {
   next: number;
   /** The end of the run that was requested ahead; no more than `next` if there is none. */
   end: number;
+  /** The key of the walk behind which it was requested ahead, until it is there; 0 for none. */
+  follows: number;
   /** The length of the walk's last run, in pages; 0 where the next run has one page. */
   length: number;
 }
@@ -72,6 +93,7 @@ const NO_WALK: Sequence = {
   start: -1,
   next: 0,
   end: 0,
+  follows: 0,
   length: 0,
 };
 
@@ -79,21 +101,29 @@ const NO_WALK: Sequence = {
 export class SequenceDetector {
   readonly #maxPages: number;
   readonly #aheadMinPages: number;
+  readonly #followsMin: number;
   /** The most recently used last. */
   readonly #sequences: Sequence[] = [];
   /** The longest runs to request at some pages; those that were changed last are the last. */
   readonly #caps = new Map<number, number>();
   /** By page and kind of miss; what was learned last is the last. */
   readonly #learned = new Map<number, Learned>();
+  /** By page and kind of the walk that they follow; what was learned last is the last. */
+  readonly #followers = new Map<number, Follower>();
+  /** The key of the walk that began last; 0 before there is one. */
+  #begun = 0;
 
   /**
    * @param maxPages The longest run to request, in pages; 1 turns detection off.
    * @param aheadMinPages The shortest run behind which the next run is requested ahead, in pages;
    * `Infinity` turns that off.
+   * @param followsMin How often upgrades have to follow a walk again, after the first time, to be
+   * requested ahead.
    */
-  constructor(maxPages: number, aheadMinPages = Infinity) {
+  constructor(maxPages: number, aheadMinPages = Infinity, followsMin = FOLLOWS_MIN) {
     this.#maxPages = maxPages;
     this.#aheadMinPages = aheadMinPages;
+    this.#followsMin = followsMin;
   }
 
   /**
@@ -106,12 +136,18 @@ export class SequenceDetector {
   miss(page: number, kind: Miss): number {
     let sequence = this.#follow(page, kind);
     let pages: number;
+    if (sequence !== undefined && sequence.follows !== 0) {
+      // It was requested ahead, and is gone again.
+      this.#doubt(sequence);
+      this.#sequences.pop();
+      sequence = undefined;
+    }
     if (sequence === undefined) {
       sequence = this.#begin(page, kind);
+      this.#began(page, kind);
       pages = this.#learnedOf(page, kind);
       sequence.isLearned = pages > 1;
-      // Where it is known how far walks go, the rest is as new as a walk's begin.
-      sequence.length = pages > 1 && pages < RUN_LEARNED_MAX_PAGES ? 0 : pages;
+      sequence.length = lengthOf(pages);
     } else {
       this.#learn(sequence, page);
       pages = Math.min(Math.max(1, sequence.length * 2), this.#capOf(page));
@@ -131,10 +167,44 @@ export class SequenceDetector {
   enters(page: number): boolean {
     const sequence = this.#follow(page);
     if (sequence === undefined) return false;
-    sequence.isLearned = false;
+    // What was learned says by itself when it is to be learned anew.
+    sequence.isLearned = sequence.follows !== 0;
+    sequence.follows = 0;
+    if (sequence.isLearned) this.#began(sequence.origin, sequence.kind);
     sequence.start = page;
     sequence.next = sequence.end;
     return true;
+  }
+
+  /**
+   * Returns the upgrades to request ahead since they follow the walk that began last.
+   *
+   * @returns The run; `undefined` where it is not known well enough what follows.
+   */
+  follower(): PageRun | undefined {
+    if (this.#followers.size === 0 || this.#aheadMinPages === Infinity) return undefined;
+    const follower = this.#followers.get(this.#begun);
+    if (follower === undefined || follower.due > 0) return undefined;
+    const { first } = follower;
+    return { first, count: this.#learned.get(keyOf(first, Miss.Upgrade))?.pages ?? 1 };
+  }
+
+  /**
+   * Notes that upgrades were requested ahead, since they follow the walk that began last.
+   *
+   * @param first The first page of the request.
+   * @param count The pages requested.
+   */
+  askedFollower(first: number, count: number): void {
+    const follows = this.#begun;
+    // Now what was learned is used.
+    this.#learnedOf(first, Miss.Upgrade);
+    const sequence = this.#begin(first, Miss.Upgrade);
+    sequence.follows = follows;
+    sequence.start = -1;
+    sequence.next = first;
+    sequence.end = first + count;
+    sequence.length = lengthOf(count);
   }
 
   /**
@@ -205,7 +275,8 @@ export class SequenceDetector {
       const sequence = sequences[index]!;
       const { start, next, end } = sequence;
       if (next < end && next < first + count && first < end) {
-        this.#cap(next, end - next);
+        if (sequence.follows === 0) this.#cap(next, end - next);
+        else this.#doubt(sequence);
         sequences.splice(index, 1);
       } else if (start >= 0 && start < first + count && first < next) {
         // What is learned says by itself when it is to be learned anew.
@@ -213,6 +284,27 @@ export class SequenceDetector {
         sequence.start = -1;
       }
     }
+  }
+
+  /** A walk has begun, behind another one. */
+  #began(origin: number, kind: Miss): void {
+    const followers = this.#followers;
+    const before = this.#begun;
+    this.#begun = keyOf(origin, kind);
+    if (kind !== Miss.Upgrade) {
+      if (followers.size > 0) followers.delete(before);
+      return;
+    }
+    if (before === 0) return;
+    const known = followers.get(before);
+    const due = known?.first === origin ? Math.max(0, known.due - 1) : this.#followsMin;
+    setLatest(followers, before, { first: origin, due }, RUNS_LEARNED_MAX);
+  }
+
+  /** Upgrades were requested ahead in vain. */
+  #doubt({ origin, follows }: Sequence): void {
+    if (this.#followers.get(follows)?.first !== origin) return;
+    this.#followers.set(follows, { first: origin, due: FOLLOWS_AGAIN_MIN });
   }
 
   /** A walk has come to a page by a miss. */
@@ -266,6 +358,7 @@ export class SequenceDetector {
     sequence.origin = origin;
     sequence.kind = kind;
     sequence.end = 0;
+    sequence.follows = 0;
     sequences.push(sequence);
     return sequence;
   }
@@ -295,6 +388,14 @@ function setLatest<Value>(map: Map<number, Value>, key: number, value: Value, mo
   map.delete(key);
   map.set(key, value);
   if (map.size > most) map.delete(map.keys().next().value!);
+}
+
+/**
+ * The length of a walk's first run. Where it is known how far walks go, the rest is as new as a
+ * walk's begin.
+ */
+function lengthOf(pages: number): number {
+  return pages > 1 && pages < RUN_LEARNED_MAX_PAGES ? 0 : pages;
 }
 
 /** A number for a page and what its misses are. */

@@ -235,3 +235,77 @@ Deno.test("SequenceDetector: a walk is forgotten when what was asked for ahead o
   assertEquals(detector.enters(17), false);
   assertEquals(detector.miss(17, Miss.Read), 1);
 });
+
+/** Misses here and there, in turn; returns what is to be requested ahead behind each. */
+function inTurn(detector: SequenceDetector, misses: [page: number, kind: Miss][]) {
+  return misses.map(([page, kind]) => {
+    detector.asked(page, detector.miss(page, kind));
+    return detector.follower();
+  });
+}
+
+const READ_AND_UPGRADE: [page: number, kind: Miss][] = [[10, Miss.Read], [50, Miss.Upgrade]];
+
+/** A detector that has seen upgrades at page 50 follow a read at 10 twice. */
+function followed(): SequenceDetector {
+  const detector = new SequenceDetector(8, 8);
+  for (let turn = 0; turn < 2; turn++) {
+    assertEquals(inTurn(detector, READ_AND_UPGRADE), [undefined, undefined]);
+  }
+  assertEquals(inTurn(detector, [[10, Miss.Read]]), [{ first: 50, count: 1 }]);
+  return detector;
+}
+
+Deno.test("SequenceDetector: upgrades that followed a walk twice in a row are asked for where it begins", () => {
+  const detector = followed();
+  detector.askedFollower(50, 1);
+  assert(detector.enters(50));
+  // The walk of upgrades goes on from there, and next time all of it is asked for.
+  assertEquals(detector.miss(51, Miss.Upgrade), 2);
+  assertEquals(inTurn(detector, [[10, Miss.Read]]), [{ first: 50, count: 2 }]);
+  detector.askedFollower(50, 2);
+  assert(detector.enters(50));
+  assertEquals(detector.follower(), undefined);
+});
+
+Deno.test("SequenceDetector: neither reads that follow a walk are asked for ahead nor writes of what is not here", () => {
+  for (const kind of [Miss.Read, Miss.Write]) {
+    const detector = new SequenceDetector(8, 8);
+    for (let turn = 0; turn < 4; turn++) {
+      assertEquals(inTurn(detector, [[10, Miss.Read], [50, kind]]), [undefined, undefined]);
+    }
+  }
+});
+
+Deno.test("SequenceDetector: what follows a walk no more is asked for no more", () => {
+  for (const other of [[90, Miss.Read], [90, Miss.Upgrade]] as [number, Miss][]) {
+    const detector = followed();
+    const [, ahead] = inTurn(detector, [other, [10, Miss.Read]]);
+    assertEquals(ahead, undefined);
+  }
+});
+
+Deno.test("SequenceDetector: upgrades asked for in vain have to follow more often before they are again", () => {
+  const losses: ((detector: SequenceDetector) => void)[] = [
+    // Another node writes the page, or reads it, before the program comes there.
+    (detector) => detector.taken(50, 1),
+    () => {},
+  ];
+  for (const lose of losses) {
+    const detector = followed();
+    detector.askedFollower(50, 1);
+    lose(detector);
+    assertEquals(inTurn(detector, [[50, Miss.Upgrade]]), [undefined]);
+    for (let turn = 0; turn < 7; turn++) {
+      assertEquals(inTurn(detector, READ_AND_UPGRADE), [undefined, undefined], `turn ${turn}`);
+    }
+    assertEquals(inTurn(detector, [[10, Miss.Read]]), [{ first: 50, count: 1 }]);
+  }
+});
+
+Deno.test("SequenceDetector: what follows is not asked for without the setting", () => {
+  const detector = new SequenceDetector(8);
+  for (let turn = 0; turn < 4; turn++) {
+    assertEquals(inTurn(detector, READ_AND_UPGRADE), [undefined, undefined]);
+  }
+});

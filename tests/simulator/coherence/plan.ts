@@ -33,13 +33,18 @@ export type Incident =
 export function makeSettings(
   random: Random,
 ): Omit<WorldOptions, "pageCount" | "threads" | "checked" | "memoryPages" | "reservePages"> {
-  return {
+  const drawn = {
     runPages: random.between(1, 8),
     // None, about as long as a message takes, or longer than most else.
     holdTimeUs: [0, random.between(1, 60), 10_000][random.below(3)]!,
     migration: random.chance(50),
     readAhead: random.chance(50),
     readAheadMinPages: random.between(1, 4),
+  };
+  return {
+    ...drawn,
+    // Not drawn as well, so that what else a seed stands for is as before.
+    followsMin: drawn.readAheadMinPages % 2,
     preemptPercent: random.chance(50) ? 0 : 20,
     // As little as there is, so that requests come in between as often as they can.
     workPages: 1,

@@ -54,6 +54,8 @@ export interface WorldOptions {
   /** Whether pages are asked for ahead of walks, behind runs of how many at least. */
   readonly readAhead: boolean;
   readonly readAheadMinPages: number;
+  /** How often upgrades must follow a walk again to be asked for with it; 1 by default. */
+  readonly followsMin?: number;
   /** For each node the most pages that it may keep; `Infinity` for no limit. */
   readonly memoryPages: readonly number[];
   /** For each node how many of them it keeps free for faults. */
