@@ -146,6 +146,8 @@ export const RUN_MAX_PAGES = 128;
 export const RUN_CAPS_MAX = 1024;
 /** The most pages that a node asks for at once since it walked through them before. */
 export const RUN_LEARNED_MAX_PAGES = 16;
+/** The most pages of its own behind which a node takes a long walk for the same one. */
+export const WALK_SKIPPED_MAX_PAGES = 16_384;
 /** The places of which a node remembers how far walks from there go. */
 export const RUNS_LEARNED_MAX = 1024;
 /** The most bytes that one grant carries: of large pages fewer than {@linkcode RUN_MAX_PAGES}. */

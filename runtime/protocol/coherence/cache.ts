@@ -27,7 +27,7 @@ import type { Outbox } from "./output.ts";
 import { Access, contains, type PageRun, PageState, permits } from "./page.ts";
 import { PageTable } from "./page_table.ts";
 import { RunTable } from "./run_table.ts";
-import { Miss, SequenceDetector } from "./sequence_detector.ts";
+import { type IsHere, Miss, SequenceDetector } from "./sequence_detector.ts";
 
 /** What a cache has counted since it was made. */
 export interface CacheCounters extends MemoryCounters {
@@ -255,6 +255,9 @@ export class PageCache {
   protected nextRequest = 1;
   protected leaving = false;
 
+  /** Whether all pages of a run are here alike; made once, as each miss asks. */
+  readonly #isHere: IsHere = ({ first, count }) =>
+    this.states.get(first) !== PageState.Invalid && this.states.extent(first, count) === count;
   readonly #granted: (grant: GrantMessage, requester: NodeId) => void;
   readonly #answered: () => void;
 
@@ -777,7 +780,7 @@ export class PageCache {
       if (this.leaving) return;
       if (this.#lacksRoom(page)) return this.#waitForRoom(page, access, now);
       const { free } = this.memory;
-      const wanted = this.sequences.miss(page, this.#missOf(page, access));
+      const wanted = this.sequences.miss(page, this.#missOf(page, access), this.#isHere);
       const extent = this.#extent(page, wanted, free);
       this.#request(page, extent, access, [{ page, access }]);
       this.sequences.asked(page, extent);

@@ -8,6 +8,9 @@
  * Once the runs of a walk are long enough, one more run is requested ahead: first behind the run
  * that was missed, then each time that the walk enters the run that was requested ahead.
  *
+ * A walk in long runs, as through a matrix, that comes to pages which are here, as those of the
+ * node's own part, goes on behind them.
+ *
  * A program that repeats itself walks the same pages again: the edge of its neighbour's part in
  * each step, say. So a walk that begins where one began before asks at once for as many pages as
  * that one went through, up to {@linkcode RUN_LEARNED_MAX_PAGES}. Whether it needs them again
@@ -27,7 +30,12 @@
  * come out of it.
  */
 
-import { RUN_CAPS_MAX, RUN_LEARNED_MAX_PAGES, RUNS_LEARNED_MAX } from "../../limits.ts";
+import {
+  RUN_CAPS_MAX,
+  RUN_LEARNED_MAX_PAGES,
+  RUNS_LEARNED_MAX,
+  WALK_SKIPPED_MAX_PAGES,
+} from "../../limits.ts";
 import type { PageRun } from "./page.ts";
 
 /** How many walks are followed at the same time. */
@@ -49,6 +57,9 @@ export const Miss = {
 } as const;
 /** One of {@linkcode Miss}. */
 export type Miss = typeof Miss[keyof typeof Miss];
+
+/** Whether all pages of a run are here alike, to be read at least. */
+export type IsHere = (run: PageRun) => boolean;
 
 /** What is known of the walks that begin at a page. */
 interface Learned {
@@ -131,10 +142,14 @@ export class SequenceDetector {
    *
    * @param page The page that was missed.
    * @param kind What the miss is.
+   * @param isHere Which pages are here; none where nothing is said.
    * @returns How many pages to request from there on, at least 1.
    */
-  miss(page: number, kind: Miss): number {
+  miss(page: number, kind: Miss, isHere?: IsHere): number {
     let sequence = this.#follow(page, kind);
+    if (sequence === undefined && kind === Miss.Read && isHere !== undefined) {
+      sequence = this.#skip(page, isHere);
+    }
     let pages: number;
     if (sequence !== undefined && sequence.follows !== 0) {
       // It was requested ahead, and is gone again.
@@ -284,6 +299,23 @@ export class SequenceDetector {
         sequence.start = -1;
       }
     }
+  }
+
+  /** Finds the walk of reads in long runs that has come to a page through pages which are here. */
+  #skip(page: number, isHere: IsHere): Sequence | undefined {
+    const sequences = this.#sequences;
+    for (let index = sequences.length - 1; index >= 0; index--) {
+      const sequence = sequences[index]!;
+      const { kind, next: first, end, length } = sequence;
+      if (kind !== Miss.Read || length < RUN_LEARNED_MAX_PAGES || end > first) continue;
+      const count = page - first;
+      if (count <= 0 || count > WALK_SKIPPED_MAX_PAGES || !isHere({ first, count })) continue;
+      // How far walks go that begin there is known better than how far this one went.
+      if (this.#learned.has(keyOf(page, kind))) return undefined;
+      sequence.next = page;
+      return this.#follow(page, kind);
+    }
+    return undefined;
   }
 
   /** A walk has begun, behind another one. */

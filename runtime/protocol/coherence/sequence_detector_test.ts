@@ -1,5 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 
+import type { PageRun } from "./page.ts";
 import { Miss, SequenceDetector } from "./sequence_detector.ts";
 
 Deno.test("SequenceDetector: a walk asks for twice as much at each miss, up to the most", () => {
@@ -308,4 +309,37 @@ Deno.test("SequenceDetector: what follows is not asked for without the setting",
   for (let turn = 0; turn < 4; turn++) {
     assertEquals(inTurn(detector, READ_AND_UPGRADE), [undefined, undefined]);
   }
+});
+
+/** Reads pages 0 to 62, in runs of 1 to 32, and comes to page 63. */
+function walkFar(): SequenceDetector {
+  const detector = new SequenceDetector(64);
+  assertEquals(walk(detector, 0, 63), [1, 2, 4, 8, 16, 32]);
+  return detector;
+}
+
+Deno.test("SequenceDetector: a walk in long runs goes on behind pages that are here", () => {
+  const asked: PageRun[] = [];
+  const detector = walkFar();
+  const isHere = (run: PageRun) => asked.push(run) > 0;
+  assertEquals(detector.miss(100, Miss.Read, isHere), 64);
+  assertEquals(asked, [{ first: 63, count: 37 }]);
+  assertEquals(detector.miss(164, Miss.Read, () => false), 64);
+});
+
+Deno.test("SequenceDetector: a walk begins anew where not all pages in between are here, or these are many, or it has short runs", () => {
+  assertEquals(walkFar().miss(100, Miss.Read, () => false), 1);
+  assertEquals(walkFar().miss(63 + 16_384, Miss.Read, () => true), 64);
+  assertEquals(walkFar().miss(63 + 16_385, Miss.Read, () => true), 1);
+  assertEquals(walkFar().miss(100, Miss.Write, () => true), 1);
+  const detector = new SequenceDetector(64);
+  walk(detector, 0, 15);
+  assertEquals(detector.miss(100, Miss.Read, () => true), 1);
+});
+
+Deno.test("SequenceDetector: a walk that begins where it is known how far walks go does not go on from another", () => {
+  const detector = new SequenceDetector(64);
+  walk(detector, 100, 103);
+  walk(detector, 0, 63);
+  assertEquals(detector.miss(100, Miss.Read, () => true), 2);
 });
