@@ -151,8 +151,7 @@ export class EtcdRendezvous implements Rendezvous {
       claim: crypto.randomUUID(),
       ...(makesKey && { key: newKey() }),
     };
-    const { ID: lease } = await this.#call("lease/grant", { TTL: ETCD_LEASE_S });
-    if (lease === undefined) throw refused(`Cannot use ${this.#url}: it grants no lease`);
+    const lease = await this.#grant();
     if (!await this.#create(claimed, lease)) {
       await this.#call("lease/revoke", { ID: lease });
       return undefined;
@@ -167,8 +166,10 @@ export class EtcdRendezvous implements Rendezvous {
         const { boot } = machineName();
         const host = isWildcard(hostname) ? this.#nameOfHere() : hostname;
         record = { ...claimed, address: formatAddress({ hostname: host, port }), boot };
-        if (!await this.#publish(claimed, record, lease, giveUpAtMs)) throw this.#lost();
-        keeper.postMessage({ value: valueOf(record) });
+        keeper.postMessage({
+          lease: await this.#publish(claimed, record, lease, giveUpAtMs),
+          value: valueOf(record),
+        });
       },
       withdraw: async () => {
         keeper.terminate();
@@ -190,23 +191,37 @@ export class EtcdRendezvous implements Rendezvous {
     throw refused(`Cannot host by ${this.#name} in etcd: ${why}, or give the node an --address`);
   }
 
+  async #grant(): Promise<string> {
+    const { ID: lease } = await this.#call("lease/grant", { TTL: ETCD_LEASE_S });
+    if (lease === undefined) throw refused(`Cannot use ${this.#url}: it grants no lease`);
+    return lease;
+  }
+
   /**
-   * Puts the record with the address in the place of the claim, as soon as etcd can take it.
+   * Puts the record with the address in the place of the claim, as soon as etcd can take it; where
+   * the lease of the claim was over before, and no other node has claimed since, in its own place.
    *
-   * @returns Whether the claim was there.
+   * @returns The lease that the record is on.
    */
   async #publish(
     claimed: EtcdRecord,
     record: EtcdRecord,
     lease: string,
     giveUpAtMs: number,
-  ): Promise<boolean> {
+  ): Promise<string> {
     const looks = new Looks(giveUpAtMs);
-    for (let isFirst = true;; isFirst = false) {
+    for (;;) {
       try {
-        if (await this.#replace(claimed, record, lease)) return true;
+        if (await this.#replace(claimed, record, lease)) return lease;
+        const { record: seen } = await this.#read();
         // etcd may have done it before, and its answer was lost.
-        return !isFirst && (await this.#read()).record?.address === record.address;
+        if (seen?.claim === claimed.claim && seen.address === record.address) return lease;
+        if (seen !== undefined) throw this.#lost();
+        lease = await this.#grant();
+        if (await this.#create(record, lease)) {
+          this.#tellClaimedAnew();
+          return lease;
+        }
       } catch (error) {
         if (!(error instanceof EtcdSilent)) throw error;
         if (!await looks.again()) throw this.#unpublished(error);
@@ -222,6 +237,12 @@ export class EtcdRendezvous implements Rendezvous {
   /** Puts a record in the place of another one. */
   #replace(old: EtcdRecord, record: EtcdRecord, lease: string): Promise<boolean> {
     return this.#if({ target: "VALUE", value: valueOf(old) }, this.#put(record, lease));
+  }
+
+  #tellClaimedAnew(): void {
+    if (this.#logLevel < Level.Info) return;
+    const text = `the lease of ${this.#name} in etcd was over before this node had started`;
+    writeLog(Level.Info, `${text}: it has claimed it anew`);
   }
 
   /** Removes the record, unless another one is there. */
@@ -325,11 +346,14 @@ export class EtcdRendezvous implements Rendezvous {
     try {
       const answer = JSON.parse(text) as Answer & { readonly error?: string };
       if (response.ok && answer.header !== undefined) return answer;
+      if (answer.error === NO_LEASE) {
+        throw new EtcdSilent(`etcd at ${this.#url} ends leases before this node can use them`);
+      }
       if (answer.error !== undefined) {
         throw refused(`Cannot use etcd at ${this.#url}: it says ${JSON.stringify(answer.error)}`);
       }
     } catch (error) {
-      if (error instanceof TdsmError) throw error;
+      if (error instanceof TdsmError || error instanceof EtcdSilent) throw error;
     }
     throw refused(
       `Cannot use ${this.#url}: it answers ${response.status} to /v3/${path}, as no etcd does ` +
@@ -344,7 +368,7 @@ export class EtcdRendezvous implements Rendezvous {
 
   #lost(): TdsmError {
     const message = `Cannot host: the lease of ${this.#name} in etcd was over before this node ` +
-      "had started. Start again";
+      "had started, and another node has claimed it. Start again, to join that one";
     return new TdsmError("NoDirectory", message, { operation: "join" });
   }
 }
@@ -352,7 +376,10 @@ export class EtcdRendezvous implements Rendezvous {
 /** How the gateway answers while etcd has no leader, or is too slow. */
 const NOT_NOW: ReadonlySet<number> = new Set([503, 504]);
 
-/** etcd cannot be reached now. */
+/** What etcd says where a record is to hang on a lease that is over. */
+const NO_LEASE = "etcdserver: requested lease not found";
+
+/** etcd cannot do now what it was asked for. */
 class EtcdSilent extends Error {}
 
 /** Reads what was answered; `undefined`, with the rest unread, where it is too long. */
@@ -399,8 +426,10 @@ const call = async (path, body) => {
 };
 /** Whether the record is there, or not due yet; not where another node has put its own. */
 const keep = async () => {
-  const { TTL = "0" } = await call("lease/keepalive", { ID: given.lease });
-  if (Number(TTL) > 0 || value === undefined) return true;
+  const { lease } = given;
+  const { TTL = "0" } = await call("lease/keepalive", { ID: lease });
+  // Meanwhile the record may have been put on another lease.
+  if (Number(TTL) > 0 || value === undefined || given.lease !== lease) return true;
   const { ID } = await call("lease/grant", { TTL: given.seconds });
   const success = [{ requestPut: { key: given.key, value, lease: ID } }];
   const putIf = async (should) => {
@@ -430,8 +459,14 @@ const beat = async () => {
 };
 let timer;
 self.onmessage = ({ data }) => {
-  if (data.value !== undefined) return void (value = data.value);
+  if (data.value !== undefined) {
+    given.lease = data.lease;
+    value = data.value;
+    return;
+  }
   given = data;
   timer = setInterval(beat, given.beatMs);
+  // Until this Worker had a core, much of the time may have gone by.
+  beat();
 };
 `;

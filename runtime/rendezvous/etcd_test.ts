@@ -127,12 +127,20 @@ Deno.test("EtcdRendezvous: a directory that only another machine reaches is refu
 /** Whether etcd cannot answer the request of that number, though it may have done it. */
 type Silence = (path: string, count: number) => "before" | "after" | undefined;
 
-/** Stands for an etcd without leases that end: it has one record, and cannot answer at times. */
+/** Stands for an etcd: it has one record, and cannot answer at times. Leases end when told. */
 class FakeEtcd {
   value: string | undefined;
+  /** The last lease that was granted. */
+  lease = 6;
+  /** The lease that the record is on. */
+  recordLease = 0;
+  /** Is told of each lease that is kept. */
+  kept: (lease: number) => void = () => {};
   /** How many requests it has had for each path. */
   readonly asked = new Map<string, number>();
   readonly #silent: Silence;
+  /** This lease, and all before it, are over. */
+  #ended = 0;
 
   constructor(silent: Silence) {
     this.#silent = silent;
@@ -147,15 +155,24 @@ class FakeEtcd {
     const no = (): Response =>
       Response.json({ error: "etcdserver: no leader", code: 14 }, { status: 503 });
     if (silent === "before") return no();
-    const answer = Response.json({
-      header: { revision: "1" },
-      ...this.#do(path, await request.json()),
-    });
-    return silent === "after" ? no() : answer;
+    const done = this.#do(path, await request.json());
+    if (silent === "after") return no();
+    if ("error" in done) return Response.json(done, { status: 404 });
+    return Response.json({ header: { revision: "1" }, ...done });
+  }
+
+  /** The last lease is over, and what hangs on it goes; the next one is another. */
+  endLease(): void {
+    if (this.recordLease === this.lease) this.value = undefined;
+    this.#ended = this.lease;
   }
 
   #do(path: string, body: Txn): object {
-    if (path === "lease/grant") return { ID: "7" };
+    if (path === "lease/grant") return { ID: `${++this.lease}` };
+    if (path === "lease/keepalive") {
+      this.kept(Number(body.ID));
+      return { result: { TTL: Number(body.ID) > this.#ended ? "5" : "0" } };
+    }
     if (path === "kv/range") {
       return this.value === undefined ? {} : { kvs: [{ value: this.value }] };
     }
@@ -163,15 +180,95 @@ class FakeEtcd {
     const [{ target, value }] = body.compare;
     const succeeded = target === "CREATE" ? this.value === undefined : this.value === value;
     const [{ requestPut }] = body.success;
-    if (succeeded) this.value = requestPut?.value;
+    if (!succeeded) return { succeeded };
+    const lease = Number(requestPut?.lease ?? Infinity);
+    if (lease <= this.#ended) return { error: "etcdserver: requested lease not found", code: 5 };
+    this.value = requestPut?.value;
+    this.recordLease = lease;
     return { succeeded };
   }
 }
 
 interface Txn {
+  readonly ID: string;
   readonly compare: [{ target: string; value?: string }];
-  readonly success: [{ requestPut?: { value: string } }];
+  readonly success: [{ requestPut?: { value: string; lease: string } }];
 }
+
+/** An etcd, and a server by which nodes reach it. */
+function serveEtcd(etcd: FakeEtcd): { url: string } & AsyncDisposable {
+  const options = { hostname: "127.0.0.1", port: 0, onListen() {} };
+  const server = Deno.serve(options, (request) => etcd.answer(request));
+  return {
+    url: `http://127.0.0.1:${server.addr.port}`,
+    [Symbol.asyncDispose]: () => server.shutdown(),
+  };
+}
+
+Deno.test("EtcdRendezvous: a claim whose lease was over before the node had started is made anew, and kept", async () => {
+  const etcd = new FakeEtcd(() => undefined);
+  await using server = serveEtcd(etcd);
+  const found = await find(server.url, 60_000) as Hosting;
+  const { claim } = JSON.parse(atob(etcd.value!));
+  etcd.endLease();
+  assertEquals(etcd.value, undefined);
+  await found.publish({ hostname: "127.0.0.1", port: 9 });
+  const record = JSON.parse(atob(etcd.value!));
+  assertEquals([record.claim, record.address], [claim, "127.0.0.1:9"]);
+  assertEquals([etcd.lease, etcd.recordLease], [8, 8]);
+  // From here on the new lease is kept, not the old one.
+  const kept = Promise.withResolvers<void>();
+  etcd.kept = (lease) => lease === 8 && kept.resolve();
+  await kept.promise;
+  await found.withdraw();
+  assertEquals(etcd.value, undefined);
+});
+
+Deno.test("EtcdRendezvous: a claim whose lease was over is lost once another node has claimed", async () => {
+  const etcd = new FakeEtcd(() => undefined);
+  await using server = serveEtcd(etcd);
+  const slow = await find(server.url, 60_000) as Hosting;
+  etcd.endLease();
+  const other = await find(server.url, 60_000) as Hosting;
+  const claimed = etcd.value;
+  const error = await assertRejects(
+    () => slow.publish({ hostname: "127.0.0.1", port: 9 }),
+    TdsmError,
+  );
+  assertEquals(error.code, "NoDirectory");
+  assertEquals(
+    error.message,
+    "Cannot host: the lease of p/directory in etcd was over before this node had started, and " +
+      "another node has claimed it. Start again, to join that one",
+  );
+  await slow.withdraw();
+  assertEquals(etcd.value, claimed, "what another node has claimed is left as it is");
+  await other.publish({ hostname: "127.0.0.1", port: 10 });
+  assertEquals(JSON.parse(atob(etcd.value!)).address, "127.0.0.1:10");
+  await other.withdraw();
+});
+
+Deno.test("EtcdRendezvous: a lease that is over before the claim hangs on it is tried anew", async () => {
+  const etcd: FakeEtcd = new FakeEtcd((path, count) => {
+    if (path === "kv/txn" && count <= 2) etcd.endLease();
+    return undefined;
+  });
+  await using server = serveEtcd(etcd);
+  const found = await find(server.url, 60_000) as Hosting;
+  assertEquals([found.kind, etcd.lease, etcd.recordLease], ["host", 9, 9]);
+  await found.withdraw();
+  assertEquals(etcd.value, undefined);
+});
+
+Deno.test("EtcdRendezvous: the lease of a claim is kept from the first moment", async () => {
+  const etcd = new FakeEtcd(() => undefined);
+  const kept = Promise.withResolvers<number>();
+  etcd.kept = kept.resolve;
+  await using server = serveEtcd(etcd);
+  const found = await find(server.url, 60_000) as Hosting;
+  assertEquals(await kept.promise, 7);
+  await found.withdraw();
+});
 
 Deno.test("EtcdRendezvous: an etcd that answers 503 for a while is waited for", async () => {
   // At first, and when the address is published: done or not, with the answer lost.
@@ -181,9 +278,8 @@ Deno.test("EtcdRendezvous: an etcd that answers 503 for a while is waited for", 
       if (path === "lease/grant" && count === 1) return "before";
       return path === "kv/txn" && (count === 2 || count === 3) ? silent : undefined;
     });
-    const options = { hostname: "127.0.0.1", port: 0, onListen() {} };
-    await using server = Deno.serve(options, (request) => etcd.answer(request));
-    const found = await find(`http://127.0.0.1:${server.addr.port}`, 60_000) as Hosting;
+    await using server = serveEtcd(etcd);
+    const found = await find(server.url, 60_000) as Hosting;
     assertEquals([found.kind, etcd.asked.get("kv/range")], ["host", 4]);
     await found.publish({ hostname: "127.0.0.1", port: 9 });
     const { address, boot } = JSON.parse(atob(etcd.value!));
