@@ -198,3 +198,25 @@ Deno.test("metrics: with otel where Deno's OpenTelemetry is off, one line says s
     /^tdsm: error: Cannot use metrics otel: .*Set OTEL_DENO=true .*\(InvalidOption\)\n$/,
   );
 });
+
+Deno.test("metrics: with 500 connections that ask for nothing they are served, and the node goes on", async () => {
+  await using cluster = new ProcessCluster();
+  const directory = await cluster.host("--metrics=0");
+  const second = await cluster.join(directory);
+  const [, port] = await directory.process.untilPrinted(/Metrics at http:\/\/127\.0\.0\.1:(\d+)\//);
+  const address = { hostname: "127.0.0.1", port: Number(port) };
+  const idle: Deno.TcpConn[] = [];
+  try {
+    while (idle.length < 500) idle.push(await Deno.connect(address));
+    const text = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
+    assertMatch(text, /^tdsm_faults_total \d+$/m);
+    await second.store(0, 7);
+    assertEquals(await directory.load(0), 7);
+    // Most of them were closed to make room: the first one was.
+    assertEquals(await idle[0]!.read(new Uint8Array(1)), null);
+  } finally {
+    for (const connection of idle) connection.close();
+  }
+  assertEquals((await second.leave()).code, 0);
+  assertEquals((await directory.leave()).code, 0);
+});
