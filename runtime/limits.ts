@@ -712,13 +712,6 @@ export const SNAPSHOT_RUN_MS = 3_000;
 export const SNAPSHOTS_WAITING_MAX = 32;
 /** The lines that wait for the log to be loaded. */
 export const LOG_WAITING_MAX = 1_024;
-/**
- * The connections that metrics, or a dashboard, serve at one time; the one that has asked for
- * nothing for the longest time makes room for the next.
- */
-export const SERVED_CONNECTIONS_MAX = 64;
-/** The most bytes of the lines of a request to them. */
-export const REQUEST_HEAD_MAX_BYTES: number = 16 * KIB;
 /** The buckets of a histogram of durations, from 1 us on; the last ends at 16.8 s. */
 export const HISTOGRAM_BUCKETS = 25;
 /** The faults whose durations are measured at one time: each is of another page. */

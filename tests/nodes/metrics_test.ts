@@ -212,8 +212,6 @@ Deno.test("metrics: with 500 connections that ask for nothing they are served, a
     assertMatch(text, /^tdsm_faults_total \d+$/m);
     await second.store(0, 7);
     assertEquals(await directory.load(0), 7);
-    // Most of them were closed to make room: the first one was.
-    assertEquals(await idle[0]!.read(new Uint8Array(1)), null);
   } finally {
     for (const connection of idle) connection.close();
   }
