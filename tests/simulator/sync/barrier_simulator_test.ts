@@ -51,6 +51,10 @@ Deno.test("a recall that later reports have overtaken, by way of other nodes, is
   runBarrierSchedule(3396);
 });
 
+Deno.test("the last round of a barrier may be of threads whose node goes, all of them", () => {
+  runBarrierSchedule(2588467710);
+});
+
 for (const { name, parts, finding, seed = 1 } of PLANTED_BARRIER_BUGS) {
   Deno.test(`the simulator of barriers finds a planted bug: ${name}`, () => {
     const { failure } = runBarrierBatch(seed, SCHEDULES, parts);

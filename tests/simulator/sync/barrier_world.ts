@@ -136,6 +136,8 @@ interface Node {
   readonly gatherer: BarrierGatherer | undefined;
   /** The arrivals without an answer, by ticket, in order. */
   readonly open: Map<number, Arrival>;
+  /** Those that nobody waits for any more, since the node goes or is gone. */
+  readonly abandoned: Map<number, ArriveRequest>;
   /** How many of its arrivals have no answer, also of those that nobody waits for any more. */
   unanswered: number;
   /** Whether it sends what it may not. */
@@ -201,6 +203,7 @@ export class BarrierWorld {
         isGone: false,
         gatherer,
         open: new Map(),
+        abandoned: new Map(),
         unanswered: 0,
         isRogue: false,
         tickets: 0,
@@ -534,8 +537,9 @@ export class BarrierWorld {
   #checkDone(said: readonly { to: NodeId; message: Said }[]): void {
     const passed: Arrival[] = [];
     const nodes = new Set<NodeId>();
-    /** The answers to threads of nodes that are going, of which nobody knows any more for what. */
+    /** The answers to threads of nodes that are going, and one of the arrivals that they are for. */
     let unknown = 0;
+    let abandoned: ArriveRequest | undefined;
     for (const { to, message } of said) {
       if (message.kind !== "syncReply") continue;
       if (!isPass(message)) continue;
@@ -545,11 +549,15 @@ export class BarrierWorld {
         const arrival = open.get(ticket) ?? fail(`${to}.${ticket} is answered twice`);
         if (arrival.round !== undefined) continue;
         passed.push(arrival);
-      } else unknown++;
+      } else {
+        unknown++;
+        abandoned ??= this.nodes[to - 1]!.abandoned.get(ticket);
+      }
       nodes.add(to);
     }
-    if (passed.length === 0) return;
-    const { name, count } = passed[0]!.request;
+    const request = passed[0]?.request ?? abandoned;
+    if (request === undefined) return;
+    const { name, count } = request;
     const alike = passed.every(({ request, isAtDesk }) =>
       isAtDesk && request.name === name && request.count === count
     );
@@ -638,8 +646,11 @@ export class BarrierWorld {
 }
 
 /** No thread of a node takes an answer any more, which may be that it was the last. */
-function abandon({ open }: Node): void {
-  for (const { round } of open.values()) if (round !== undefined) round.isMaimed = true;
+function abandon({ open, abandoned }: Node): void {
+  for (const [ticket, { request, round }] of open) {
+    abandoned.set(ticket, request);
+    if (round !== undefined) round.isMaimed = true;
+  }
   open.clear();
 }
 
