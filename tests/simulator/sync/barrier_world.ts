@@ -537,7 +537,7 @@ export class BarrierWorld {
   #checkDone(said: readonly { to: NodeId; message: Said }[]): void {
     const passed: Arrival[] = [];
     const nodes = new Set<NodeId>();
-    /** The answers to threads of nodes that are going, and one of the arrivals that they are for. */
+    /** The answers to threads of nodes that are going, and one arrival that they are for. */
     let unknown = 0;
     let abandoned: ArriveRequest | undefined;
     for (const { to, message } of said) {
