@@ -409,6 +409,11 @@ export const NOISE_PAYLOAD_MAX_BYTES = 64;
  * How long the other side of a connection may take to show that it has the key, in milliseconds.
  */
 export const UNPROVEN_MAX_MS = 2_000;
+/**
+ * The connections that may not have shown it yet at one time; for another one the oldest is dropped
+ * that has said nothing yet.
+ */
+export const UNPROVEN_MAX = 64;
 /** The most bytes that are read, and dropped, of a connection whose other side lacks the key. */
 export const DISCARDED_MAX_BYTES: number = 64 * KIB;
 /** The most bytes of the first sealed record, which has a node's first message in it. */

@@ -12,6 +12,7 @@ import {
   HANDSHAKES_ADDRESS_MAX,
   HANDSHAKES_MAX,
   NODES_MAX,
+  UNPROVEN_MAX,
 } from "../limits.ts";
 import { Level, type LogFields } from "../log.ts";
 import type { Control, HelloControl, RefuseControl } from "../wire/control.ts";
@@ -54,6 +55,8 @@ interface Visitor {
   readonly port: number;
   /** When it was accepted, by `performance.now()`. */
   readonly arrivedAt: number;
+  /** Whether it has shown that it has the key, where this node has one. */
+  isProven: boolean;
   /** Whether it has said what it wants; before it has shown its key, whether it may have it. */
   hasSpoken: boolean;
   /** Why this node has ended the connection, if it has. */
@@ -184,6 +187,8 @@ export class Door {
     const reason = "it said nothing, and others came";
     if (neighbours.length >= HANDSHAKES_ADDRESS_MAX) this.#drop(neighbours, reason);
     else if (all.length >= HANDSHAKES_MAX) this.#drop(all, reason);
+    const unproven = all.filter(({ isProven }) => !isProven);
+    if (unproven.length >= UNPROVEN_MAX) this.#drop(unproven, reason);
   }
 
   /**
@@ -204,6 +209,7 @@ export class Door {
       hostname,
       port,
       arrivedAt: performance.now(),
+      isProven: false,
       hasSpoken: false,
       dropped: undefined,
       close: () => closeNow(connection),
@@ -211,6 +217,7 @@ export class Door {
     this.#visitors.add(visitor);
     try {
       const stream = await this.#links.demandKey(connection, () => visitor.hasSpoken = true);
+      visitor.isProven = true;
       visitor.hasSpoken = false;
       let next: Promise<void> | undefined;
       await this.#links.greet(stream, undefined, (control, link) => {
