@@ -375,8 +375,7 @@ export const LINK_CLOSE_MAX_MS = 2_000;
 export const HANDSHAKE_MAX_MS = 5_000;
 /**
  * The connections that may be in their handshake at one time; for another one the oldest is dropped
- * that has said nothing yet. Nodes that all turn to the same one at once, as for a chunk that they
- * all need, have to have room.
+ * that has said nothing yet.
  */
 export const HANDSHAKES_MAX = 256;
 /** How many of them may come from one address. */
@@ -411,7 +410,8 @@ export const NOISE_PAYLOAD_MAX_BYTES = 64;
 export const UNPROVEN_MAX_MS = 2_000;
 /**
  * The connections that may not have shown it yet at one time; for another one the oldest is dropped
- * that has said nothing yet.
+ * that has said nothing yet. Nodes of one address that all turn to the same one at once, as for a
+ * chunk that they all need, have to have room; a flood must cost little.
  */
 export const UNPROVEN_MAX = 64;
 /** The most bytes that are read, and dropped, of a connection whose other side lacks the key. */
