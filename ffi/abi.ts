@@ -12,7 +12,7 @@ import {
 } from "../runtime/limits.ts";
 
 /** The ABI version that this code is written for. */
-export const ABI_VERSION = 6;
+export const ABI_VERSION = 7;
 
 /** Layout of `tdsm_open_options`, in bytes. */
 export const OPEN_OPTIONS = {
@@ -61,6 +61,16 @@ export const LINK_READY = {
   fields: {
     fd: { offset: 0, size: 4 },
     bits: { offset: 4, size: 4 },
+  },
+} as const;
+
+/** Layout of `tdsm_thread_times`, in bytes. */
+export const THREAD_TIMES = {
+  size: 24,
+  fields: {
+    looked_ns: { offset: 0, size: 8 },
+    ran_ns: { offset: 8, size: 8 },
+    waited_ns: { offset: 16, size: 8 },
   },
 } as const;
 

@@ -22,6 +22,7 @@ import {
   statusError,
   STATUSES,
   STEPS,
+  THREAD_TIMES,
 } from "./abi.ts";
 import { openLibrary } from "./library.ts";
 
@@ -36,6 +37,7 @@ Deno.test("abi: layouts, codes and constants are those that the compiler made", 
       tdsm_region_info: REGION_INFO,
       tdsm_fault: FAULT,
       tdsm_link_ready: LINK_READY,
+      tdsm_thread_times: THREAD_TIMES,
       tdsm_rdma_section_info: RDMA_SECTION_INFO,
       tdsm_module_info: MODULE_INFO,
       tdsm_seal_state: SEAL_STATE,

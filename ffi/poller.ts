@@ -15,6 +15,7 @@ import {
   READY_SEEN,
   READY_SIGNALS,
   statusError,
+  THREAD_TIMES,
 } from "./abi.ts";
 import type { TdsmLibrary } from "./library.ts";
 import type { NativeRegion } from "./native.ts";
@@ -37,6 +38,7 @@ export const PIECES_MAX = 64;
 const PIECE_WORDS = 4;
 const READY_WORDS = LINK_READY.size / 4;
 const UPPER_HALF = 2 ** 32;
+const NS_PER_US = 1000;
 
 /** What a link is told. */
 export interface Watcher {
@@ -55,6 +57,16 @@ export interface Happened {
   readonly faults: boolean;
   /** Anything else than a matter of the event loop. */
   readonly any: boolean;
+}
+
+/** What a thread has spent its time on since it began, in microseconds. */
+export interface ThreadTimes {
+  /** In {@linkcode Poller.wait}, looking instead of sleeping. */
+  readonly lookedUs: number;
+  /** On a core, which looking is, too. */
+  readonly ranUs: number;
+  /** Waiting for a core, while it could run; 0 where the kernel does not count that. */
+  readonly waitedUs: number;
 }
 
 const NOTHING: Happened = { faults: false, any: false };
@@ -182,6 +194,16 @@ export class Poller implements Disposable {
    */
   block(ready: Int32Array<ArrayBuffer>, timeoutUs: number, lookUs: number): number {
     return this.#symbols.tdsm_links_wait(this.#epoll, ready, READY_MAX, timeoutUs, lookUs);
+  }
+
+  /** What this thread has spent its time on. */
+  times(): ThreadTimes {
+    const times = new BigUint64Array(THREAD_TIMES.size / BigUint64Array.BYTES_PER_ELEMENT);
+    this.#symbols.tdsm_links_times(times);
+    const us = ({ offset }: { offset: number }): number =>
+      Number(times[offset / BigUint64Array.BYTES_PER_ELEMENT]!) / NS_PER_US;
+    const { looked_ns, ran_ns, waited_ns } = THREAD_TIMES.fields;
+    return { lookedUs: us(looked_ns), ranUs: us(ran_ns), waitedUs: us(waited_ns) };
   }
 
   /**

@@ -139,6 +139,8 @@ export const symbols = {
    * timeout_us, uint32_t look_us)`
    */
   tdsm_links_wait: { parameters: ["i32", "buffer", "u32", "i32", "u32"], result: "i32" },
+  /** `void tdsm_links_times(tdsm_thread_times *out)` */
+  tdsm_links_times: { parameters: ["buffer"], result: "void" },
   /** `int32_t tdsm_signals_watch(int32_t epoll)` */
   tdsm_signals_watch: { parameters: ["i32"], result: "i32" },
   /** `uint32_t tdsm_signals_take(void)` */

@@ -38,12 +38,14 @@ import type { Settings } from "../settings/types.ts";
 import type { ClusterReport, StatusRequestControl } from "../wire/status_control.ts";
 import { NodeEngine, readRoom, writtenRoom } from "./node_engine.ts";
 import { describePage, describeStuck } from "./log.ts";
+import { nowUs } from "./polling.ts";
 import { TraceFile } from "./trace_file.ts";
 import { watchPoller } from "./watched_poller.ts";
 import { together } from "../observe/engine_watches.ts";
 import { METRICS_PATH } from "./metrics_server.ts";
 import { type MetricsExport, openMetrics } from "./metrics_export.ts";
 import { EngineMetrics } from "../observe/engine_metrics.ts";
+import { EngineClock } from "../observe/engine_times.ts";
 import { nodeMetrics } from "../observe/node_metrics.ts";
 import type { Metric } from "../observe/exposition.ts";
 import type { DriverSleep } from "./driver.ts";
@@ -85,6 +87,7 @@ export class EngineHost implements Member {
   readonly #poller: Poller | undefined;
   readonly #metrics: MetricsExport | undefined;
   readonly #counts: EngineMetrics | undefined;
+  readonly #clock = new EngineClock();
   #trace: TraceFile | undefined;
   /** The last trace that has ended by itself, as its file could not be written. */
   #failedTrace: TraceFile | undefined;
@@ -170,9 +173,8 @@ export class EngineHost implements Member {
     this.engine.watchBy(watch);
     this.#endWatching();
     const poller = this.#poller;
-    this.#endWatching = poller === undefined || watch === undefined
-      ? () => {}
-      : watchPoller(poller, watch);
+    const timesWaits = watch?.timesSteps ?? false;
+    this.#endWatching = poller !== undefined && timesWaits ? watchPoller(poller, watch!) : () => {};
   }
 
   /** Opens the file of a trace; `by` is how another one is named. */
@@ -228,7 +230,7 @@ export class EngineHost implements Member {
       peers: cluster.peers.length,
       size,
       pageSize,
-      tellsTime: this.#poller !== undefined,
+      times: this.#poller && this.#clock.divide(this.#poller.times(), nowUs()),
       isDesk: cluster.self === DIRECTORY_NODE,
     });
   }

@@ -63,10 +63,6 @@ export class EngineMetrics implements EngineWatch {
   readonly calls: Histogram;
   /** How long the program has taken to serve calls of other nodes. */
   readonly services: Histogram;
-  /** How long the engine has looked for news, in microseconds. */
-  pollingUs = 0;
-  /** How long the engine has slept, in microseconds. */
-  asleepUs = 0;
   /** When the counting began, by `performance.now`, in milliseconds. */
   readonly sinceMs = performance.now();
   readonly #faults: ReadonlyMap<FaultKind, Histogram>;
@@ -185,10 +181,7 @@ export class EngineMetrics implements EngineWatch {
     }
   }
 
-  waited(pollingUs: number, asleepUs: number): void {
-    this.pollingUs += pollingUs;
-    this.asleepUs += asleepUs;
-  }
+  waited(): void {}
 
   asked(): void {}
 

@@ -34,7 +34,7 @@ export interface EngineWatch {
   /** A message about pages was queued; it is sent at the end of the step at the latest. */
   sent(to: NodeId, message: Message, nowUs: number): void;
   /**
-   * The engine's thread has waited.
+   * The engine's thread has waited. Told only where the times of steps are looked at.
    *
    * @param pollingUs How long it has looked for news.
    * @param asleepUs How long it has slept after that.

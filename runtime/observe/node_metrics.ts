@@ -3,6 +3,7 @@
 import type { Address } from "../address.ts";
 import { VERSION } from "../version.ts";
 import { DURATIONS, type EngineMetrics, type PeerCounts } from "./engine_metrics.ts";
+import type { EngineTimes } from "./engine_times.ts";
 import type { Labels, Metric } from "./exposition.ts";
 import type { Histogram } from "./histogram.ts";
 
@@ -22,8 +23,11 @@ export interface NodeReading {
   readonly pageSize: number;
   /** The region's size, in bytes. */
   readonly size: number;
-  /** Whether the engine's thread tells how long it looks and sleeps. */
-  readonly tellsTime: boolean;
+  /**
+   * What the engine's thread has spent its time on, in microseconds; `undefined` where it does not
+   * tell.
+   */
+  readonly times: EngineTimes | undefined;
   /** Whether this is the directory node, which answers requests about semaphores and the like. */
   readonly isDesk: boolean;
 }
@@ -120,9 +124,12 @@ export function nodeMetrics(reading: NodeReading): Metric[] {
   for (const [name, counter, help] of COUNTERS) add("counter", name, help, [{}, count(counter)]);
   const requests = REQUESTS.map(([access, counter]) => [{ access }, count(counter)] as const);
   add("counter", "tdsm_requests_total", "Requests for pages that a thread needed.", ...requests);
-  if (reading.tellsTime) {
-    const spent = "What the engine's thread spent its time with.";
-    add("counter", "tdsm_engine_time_seconds_total", spent, ...timesOf(engine));
+  if (reading.times !== undefined) {
+    const spent = "What the engine's thread spent its time on; waiting is for a core.";
+    const seconds = Object.entries(reading.times).map(([state, us]) =>
+      [{ state }, us / US_PER_S] as const
+    );
+    add("counter", "tdsm_engine_time_seconds_total", spent, ...seconds);
   }
   histogram(
     DURATIONS.faults,
@@ -153,11 +160,4 @@ export function nodeMetrics(reading: NodeReading): Metric[] {
     add("counter", name, help, ...samples);
   }
   return metrics;
-}
-
-function timesOf({ sinceMs, pollingUs, asleepUs }: EngineMetrics): [Labels, number][] {
-  const allUs = (performance.now() - sinceMs) * 1000;
-  const workingUs = Math.max(0, allUs - pollingUs - asleepUs);
-  return Object.entries({ working: workingUs, polling: pollingUs, asleep: asleepUs })
-    .map(([state, us]) => [{ state }, us / US_PER_S]);
 }

@@ -8,7 +8,7 @@ const SealedLink = @import("sealed_link.zig").SealedLink;
 const Status = @import("status.zig").Status;
 
 /// Raised when a layout, a constant or the meaning of a call changes.
-pub const version: u32 = 6;
+pub const version: u32 = 7;
 
 pub const page_size_min: u32 = 4 << 10;
 pub const page_size_max: u32 = 2 << 20;
@@ -176,6 +176,23 @@ pub const LinkReady = extern struct {
     }
 };
 
+/// What the calling thread has spent its time on since it began, in nanoseconds.
+pub const ThreadTimes = extern struct {
+    /// In `tdsm_links_wait`, looking instead of sleeping.
+    looked_ns: u64,
+    /// On a core, which looking is, too.
+    ran_ns: u64,
+    /// Waiting for a core, while it could run; 0 where the kernel does not count that.
+    waited_ns: u64,
+
+    comptime {
+        std.debug.assert(@sizeOf(ThreadTimes) == 24);
+        std.debug.assert(@offsetOf(ThreadTimes, "looked_ns") == 0);
+        std.debug.assert(@offsetOf(ThreadTimes, "ran_ns") == 8);
+        std.debug.assert(@offsetOf(ThreadTimes, "waited_ns") == 16);
+    }
+};
+
 pub const Fault = extern struct {
     /// The logical page.
     page: u32,
@@ -278,6 +295,7 @@ pub const manifest: [:0]const u8 = made: {
         "," ++ structJson("tdsm_region_info", RegionInfo) ++
         "," ++ structJson("tdsm_fault", Fault) ++
         "," ++ structJson("tdsm_link_ready", LinkReady) ++
+        "," ++ structJson("tdsm_thread_times", ThreadTimes) ++
         "," ++ structJson("tdsm_rdma_section_info", SectionInfo) ++
         "," ++ structJson("tdsm_module_info", ModuleInfo) ++
         "," ++ structJson("tdsm_seal_state", seal.State) ++

@@ -478,6 +478,12 @@ pub export fn tdsm_links_wait(epoll: i32, out: ?[*]abi.LinkReady, capacity: u32,
     return links.wait(epoll, ready[0..capacity], timeout_us, @min(look_us, std.math.maxInt(i32))) catch |failure| status.code(failure);
 }
 
+/// void tdsm_links_times(tdsm_thread_times *out)
+/// How the calling thread has spent its time since it began.
+pub export fn tdsm_links_times(out: ?*abi.ThreadTimes) void {
+    if (out) |times| times.* = links.times();
+}
+
 /// int32_t tdsm_signals_watch(int32_t epoll)
 /// From here on SIGHUP, SIGINT and SIGTERM are counted for the calling thread, before the handlers
 /// that they have now are called, and told by that epoll; a negative one is none.

@@ -14,6 +14,7 @@ const linux = std.os.linux;
 const abi = @import("abi.zig");
 const clock = @import("clock.zig");
 const cores = @import("cores.zig");
+const schedstat = @import("schedstat.zig");
 const starvation = @import("starvation.zig");
 const status = @import("status.zig");
 const Region = @import("region.zig").Region;
@@ -113,6 +114,19 @@ fn control(epoll: i32, operation: u32, fd: i32, source: Source, events: u32) sta
 /// The most events that one `wait` tells; others are told by the next.
 pub const ready_max = 64;
 
+/// How long the calling thread has looked in `wait`, in nanoseconds.
+threadlocal var looked_ns: u64 = 0;
+
+/// How the calling thread has spent its time since it began.
+pub fn times() abi.ThreadTimes {
+    const counts = schedstat.ofThisThread();
+    return .{
+        .looked_ns = looked_ns,
+        .ran_ns = clock.nowNs(.THREAD_CPUTIME_ID),
+        .waited_ns = if (counts) |known| known.waited_ns else 0,
+    };
+}
+
 /// Sleeps until something happens, at most for `timeout_us`, or without end if that is negative.
 /// For the first `look_us` of that it looks again and again, unless more threads want a core than
 /// there are cores. Answers how many links are in `out`, and bits of `abi.ready_*`.
@@ -126,8 +140,9 @@ pub fn wait(epoll: i32, out: []Ready, timeout_us: i32, look_us: u31) status.Erro
         const begun = clock.nowNs(.MONOTONIC);
         count = try look(epoll, some, begun, look_us);
         if (count > 0) bits |= abi.ready_seen;
-        const looked_us = (clock.nowNs(.MONOTONIC) - begun) / std.time.ns_per_us;
-        if (timeout_us >= 0) left_us = @intCast(@as(u64, @intCast(timeout_us)) -| looked_us);
+        const passed_ns = clock.nowNs(.MONOTONIC) - begun;
+        looked_ns += passed_ns;
+        if (timeout_us >= 0) left_us = @intCast(@as(u64, @intCast(timeout_us)) -| passed_ns / std.time.ns_per_us);
     }
     if (count == 0) {
         count = try sleep(epoll, some, left_us);

@@ -3,6 +3,7 @@
 const std = @import("std");
 const linux = std.os.linux;
 const abi = @import("abi.zig");
+const clock = @import("clock.zig");
 const links = @import("links.zig");
 const harness_file = @import("harness.zig");
 const c = harness_file.c;
@@ -13,6 +14,12 @@ const expect = std.testing.expect;
 
 fn errnoOf(errno: linux.E) i32 {
     return -@as(i32, @backingInt(errno));
+}
+
+fn threadTimes() abi.ThreadTimes {
+    var times: abi.ThreadTimes = undefined;
+    c.tdsm_links_times(&times);
+    return times;
 }
 
 /// Two connected sockets: `near` is the link, `far` the other side.
@@ -243,9 +250,16 @@ test "links: one sleep is ended by a fault, a kick, a link, or the event loop" {
     try links.watchLoop(bench.epoll, loop.epoll, door.near);
     try bench.add(pair.near, abi.link_bytes);
     try expectEqual(0, bench.wait(100));
+    const begun = clock.nowNs(.MONOTONIC);
+    const before = threadTimes();
     // A look finds the same as a sleep, and is bounded.
     bench.look_us = 200;
     try expectEqual(0, bench.wait(100));
+    // Only that was a look.
+    const after = threadTimes();
+    const looked_ns = after.looked_ns - before.looked_ns;
+    try expect(looked_ns > 0 and looked_ns <= clock.nowNs(.MONOTONIC) - begun);
+    try expect(after.ran_ns > before.ran_ns);
     // What is there already is seen at once, unless more threads want a core than there are.
     try succeed(c.tdsm_kick(handle));
     const seen = bench.wait(-1);

@@ -42,6 +42,13 @@ pub fn read(file: i32) ?Schedstat {
     return Schedstat.parse(buffer[0..result]);
 }
 
+/// The counts of the calling thread; null where the kernel does not count.
+pub fn ofThisThread() ?Schedstat {
+    const file = open(@intCast(linux.gettid()));
+    defer close(file);
+    return read(file);
+}
+
 pub fn close(file: i32) void {
     if (file >= 0) _ = linux.close(file);
 }
