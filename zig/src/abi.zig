@@ -373,7 +373,7 @@ test "abi: the manifest is JSON and has every struct" {
     defer parsed.deinit();
     const root = parsed.value.object;
     try std.testing.expectEqual(@as(i64, version), root.get("abiVersion").?.integer);
-    try std.testing.expectEqual(@as(usize, 9), root.get("structs").?.object.count());
+    try std.testing.expectEqual(@as(usize, 10), root.get("structs").?.object.count());
     const fault = root.get("structs").?.object.get("tdsm_fault").?.object;
     try std.testing.expectEqual(@as(i64, 12), fault.get("fields").?.object.get("window").?.object.get("offset").?.integer);
 }

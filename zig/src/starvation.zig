@@ -17,14 +17,19 @@ const Schedstat = schedstat.Schedstat;
 
 /// For how long a thread is watched before it is judged.
 const watched_ns = 20 * std.time.ns_per_ms;
-/// From which share of that time on it counts as kept waiting, in percent.
-const share_min_percent = 20;
-/// And from which mean wait for a core on. Engines that wait for each other's steps wait for a
-/// share like that, too, but for 20 to 40 us at a time: there the class would make their wakes
-/// dearer, and gain nothing. A program that computes keeps a thread waiting up to the next tick.
-const wait_min_ns = 50 * std.time.ns_per_us;
+/// From when on it counts as kept waiting: by the share of that time, in percent, and by its mean
+/// wait for a core.
+const Starved = struct { share_percent: u64, wait_ns: u64 };
+/// Engines that wait for each other's steps wait for a fifth of the time or more, too, but for 20
+/// to 40 us at a time: there the class would make their wakes dearer, and gain nothing. A program
+/// that computes keeps a thread waiting up to the next tick. An engine with little to do may wait
+/// for a small part of the time then, and yet each page takes twice as long.
+const starved = [_]Starved{
+    .{ .share_percent = 20, .wait_ns = 50 * std.time.ns_per_us },
+    .{ .share_percent = 2, .wait_ns = 100 * std.time.ns_per_us },
+};
 /// How long it is then in the class: twice as long each time that it needs it again, up to the
-/// most.
+/// most, and half as long for each time that it did not.
 const stay_min_ns = 100 * std.time.ns_per_ms;
 const stay_max_ns = 2 * std.time.ns_per_s;
 
@@ -39,7 +44,8 @@ const Judge = struct {
     counts: Schedstat,
     /// When there is something to judge.
     due_ns: u64,
-    /// How long the last stay in the class was; 0 where the watch behind it found no need of one.
+    /// How long the last stay in the class was, or half as long for each watch behind it that has
+    /// found no need of one; then 0.
     stay_ns: u64 = 0,
 
     fn init(now_ns: u64, counts: Schedstat) Judge {
@@ -50,7 +56,9 @@ const Judge = struct {
         const passed_ns = @max(now_ns -| self.begun_ns, 1);
         const waited_ns = counts.waited_ns -| self.counts.waited_ns;
         const runs = @max(counts.runs -| self.counts.runs, 1);
-        const starves = waited_ns * 100 / passed_ns >= share_min_percent and waited_ns / runs >= wait_min_ns;
+        const starves = for (starved) |bound| {
+            if (waited_ns * 100 >= passed_ns * bound.share_percent and waited_ns / runs >= bound.wait_ns) break true;
+        } else false;
         self.begun_ns = now_ns;
         self.counts = counts;
         self.due_ns = now_ns + watched_ns;
@@ -58,8 +66,11 @@ const Judge = struct {
             self.is_in_class = false;
             return .leave;
         }
-        self.stay_ns = if (starves) @min(@max(2 * self.stay_ns, stay_min_ns), stay_max_ns) else 0;
-        if (!starves) return .stay;
+        if (!starves) {
+            self.stay_ns = if (self.stay_ns > stay_min_ns) self.stay_ns / 2 else 0;
+            return .stay;
+        }
+        self.stay_ns = @min(@max(2 * self.stay_ns, stay_min_ns), stay_max_ns);
         self.is_in_class = true;
         self.due_ns = now_ns + self.stay_ns;
         return .enter;
@@ -114,10 +125,10 @@ fn counted(waited_ns: u64, runs: u64) Schedstat {
 
 test "starvation: one that waits little stays where it is" {
     var judge: Judge = .init(0, counted(0, 1));
-    try expectEqual(.stay, judge.judge(20 * ms, counted(3 * ms, 2)));
-    try expectEqual(.stay, judge.judge(40 * ms, counted(6 * ms, 3)));
+    try expectEqual(.stay, judge.judge(20 * ms, counted(3 * ms, 61)));
+    try expectEqual(.stay, judge.judge(40 * ms, counted(6 * ms, 121)));
     // What counts is the wait since the last look.
-    try expectEqual(.stay, judge.judge(2000 * ms, counted(300 * ms, 4)));
+    try expectEqual(.stay, judge.judge(2000 * ms, counted(300 * ms, 6121)));
     try expectEqual(2020 * ms, judge.due_ns);
 }
 
@@ -128,7 +139,25 @@ test "starvation: one that waits often, and briefly each time, stays where it is
     try expectEqual(.enter, judge.judge(40 * ms, counted(16 * ms, 301)));
 }
 
-test "starvation: each stay is longer than the one before, up to a bound, until none is needed" {
+test "starvation: one with little to do is judged by how long each wait is" {
+    var judge: Judge = .init(0, counted(0, 1));
+    // Of 20 ms one that another thread computes in, four times.
+    try expectEqual(.enter, judge.judge(20 * ms, counted(1 * ms, 5)));
+    try expectEqual(.leave, judge.judge(120 * ms, counted(1 * ms, 50)));
+    try expectEqual(.stay, judge.judge(140 * ms, counted(2 * ms, 70)));
+    try expectEqual(.stay, judge.judge(160 * ms, counted(2 * ms + 300 * std.time.ns_per_us, 71)));
+}
+
+test "starvation: a stay that was not needed makes the next ones shorter, until there is none" {
+    var judge: Judge = .init(0, counted(0, 1));
+    judge.stay_ns = 4 * stay_min_ns;
+    for ([_]u64{ 2 * stay_min_ns, stay_min_ns, 0 }) |stay_ns| {
+        try expectEqual(.stay, judge.judge(judge.due_ns, counted(0, 1)));
+        try expectEqual(stay_ns, judge.stay_ns);
+    }
+}
+
+test "starvation: each stay is longer than the one before, up to a bound" {
     var judge: Judge = .init(0, counted(0, 1));
     var now: u64 = 0;
     var waited: u64 = 0;
@@ -145,9 +174,7 @@ test "starvation: each stay is longer than the one before, up to a bound, until 
     try expectEqual([_]u64{ 100 * ms, 200 * ms, 400 * ms, 800 * ms, 1600 * ms, 2000 * ms }, stays);
     now = judge.due_ns;
     try expectEqual(.stay, judge.judge(now, counted(waited, 1)));
-    now = judge.due_ns;
-    try expectEqual(.enter, judge.judge(now, counted(waited + watched_ns, 1)));
-    try expectEqual(now + stay_min_ns, judge.due_ns);
+    try expectEqual(stay_max_ns / 2, judge.stay_ns);
 }
 
 /// Threads that compute on a core, until they are told to end.
