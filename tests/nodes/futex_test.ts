@@ -3,49 +3,9 @@
 import { assertEquals } from "@std/assert";
 import { ProcessCluster, type RemoteNode } from "../support/process_cluster.ts";
 import { failure } from "../support/heard.ts";
-import type { JobCounts } from "./programs/futex_jobs.ts";
-import type { FutexTask } from "./programs/futex_worker.ts";
+import { perform, sumOf } from "./perform_futex_job.ts";
 
-const WORKER = new URL("programs/futex_worker.ts", import.meta.url).href;
 const NODES = 3;
-
-/** Has Workers of all nodes do a job together; returns what each has counted. */
-async function perform(
-  nodes: readonly RemoteNode[],
-  workers: number,
-  job: string,
-  rounds: number,
-  by: FutexTask["by"] = "futex",
-): Promise<JobCounts[]> {
-  const threads = nodes.length * workers;
-  const found = await Promise.all(nodes.map((node, index) =>
-    node.evaluate(
-      async (node, url, workers, job, by, first, threads, rounds) => {
-        const all = Array.from({ length: workers }, () => new Worker(url, { type: "module" }));
-        const answers = all.map((worker, at) => {
-          const { promise, resolve, reject } = Promise.withResolvers<unknown>();
-          worker.onmessage = ({ data }) => resolve(data);
-          worker.onerror = (event) => reject(new Error(event.message));
-          const thread = first + at;
-          const task: FutexTask = { handle: node.handle, job, by, thread, threads, rounds };
-          worker.postMessage(task);
-          return promise;
-        });
-        const counts = await Promise.all(answers);
-        for (const worker of all) worker.terminate();
-        return counts;
-      },
-      WORKER,
-      workers,
-      job,
-      by,
-      index * workers,
-      threads,
-      rounds,
-    )
-  ));
-  return found.flat() as JobCounts[];
-}
 
 Deno.test("futex: threads of three nodes take turns, and no wake-up is lost", async () => {
   await using cluster = new ProcessCluster();
@@ -62,8 +22,9 @@ Deno.test("futex: a mutex, a bounded queue with condition variables and a barrie
   await perform(nodes, 2, "mutex", rounds);
   assertEquals(await nodes[2]!.load(1025 * 4), 2 * NODES * rounds);
   const queue = await perform(nodes, 2, "queue", rounds);
-  const sum = queue.reduce((sum, { value }) => sum + value, 0);
-  assertEquals(sum, NODES * rounds * (rounds + 1) / 2);
+  assertEquals(sumOf(queue, "value"), NODES * rounds * (rounds + 1) / 2);
+  // Each wake-up that was given has arrived, and no thread was woken by any other.
+  assertEquals(sumOf(queue, "wokenBy"), sumOf(queue, "woke"));
   const barrier = await perform(nodes, 2, "barrier", 50);
   assertEquals(barrier.map(({ value }) => value), Array(2 * NODES).fill(0));
 });
@@ -77,8 +38,7 @@ Deno.test("futex: the standard Atomics on shared memory do the same, in code tha
   await perform(nodes, 2, "mutex", rounds, "atomics");
   assertEquals(await nodes[1]!.load(1025 * 4), 2 * NODES * rounds);
   const queue = await perform(nodes, 2, "queue", rounds, "atomics");
-  const sum = queue.reduce((sum, { value }) => sum + value, 0);
-  assertEquals(sum, NODES * rounds * (rounds + 1) / 2);
+  assertEquals(sumOf(queue, "value"), NODES * rounds * (rounds + 1) / 2);
   const barrier = await perform(nodes, 2, "barrier", 20, "atomics");
   assertEquals(barrier.map(({ value }) => value), Array(2 * NODES).fill(0));
 });

@@ -34,17 +34,19 @@ const QUEUE_SLOTS = 4;
 class Thread {
   waits = 0;
   notifies = 0;
+  wokenBy = 0;
+  woke = 0;
 
   constructor(readonly cells: Int32Array, readonly primitives: Primitives) {}
 
   wait(index: number, value: number): void {
     this.waits++;
-    this.primitives.wait(this.cells, index, value);
+    if (this.primitives.wait(this.cells, index, value) === "ok") this.wokenBy++;
   }
 
   notify(index: number, count?: number): void {
     this.notifies++;
-    this.primitives.notify(this.cells, index, count);
+    this.woke += this.primitives.notify(this.cells, index, count);
   }
 
   /** The second mutex of Drepper's "Futexes are tricky". */
@@ -82,6 +84,10 @@ class Thread {
 export interface JobCounts {
   readonly waits: number;
   readonly notifies: number;
+  /** How many waits ended because a notify said so. */
+  readonly wokenBy: number;
+  /** How many threads the notifies said that they woke. */
+  readonly woke: number;
   /** What the job counts: see each job. */
   readonly value: number;
 }
@@ -182,5 +188,6 @@ export function runFutexJob(
 ): JobCounts {
   const thread = new Thread(cells, primitives);
   const value = JOBS[job]!(thread, self, threads, rounds);
-  return { waits: thread.waits, notifies: thread.notifies, value };
+  const { waits, notifies, wokenBy, woke } = thread;
+  return { waits, notifies, wokenBy, woke, value };
 }
