@@ -6,7 +6,7 @@ import { runSuites } from "../tools/run_tests.ts";
 import { install } from "./install.ts";
 
 /** What starts nodes. */
-const LAUNCHERS = ["slurm", "mpi", "dns", "ssh", "deploy", "rayon"];
+const LAUNCHERS = ["slurm", "mpi", "dns", "ssh", "deploy", "rayon", "npm"];
 /** What stands around nodes; these tests run beside the others. */
 const SERVICES = ["etcd", "prometheus", "dashboard", "perfetto"];
 const NAMES = [...LAUNCHERS, ...SERVICES];
