@@ -29,12 +29,16 @@ static pthread_key_t key;
 static int initialised, table[THREADS], queue, taken, is_detached;
 static _Atomic long destroyed;
 static _Thread_local long own;
+// The pages on which each thread has its stack, and its own variables.
+static size_t pages[THREADS][2];
 
 static void initialise(void) { initialised++; }
 static void destroy(void *value) { destroyed += (long)value; }
 
 static void *work(void *argument) {
   long number = (long)argument;
+  pages[number - 1][0] = (size_t)__builtin_frame_address(0) / 4096;
+  pages[number - 1][1] = (size_t)&own / 4096;
   pthread_once(&once, initialise);
   CHECK(pthread_setspecific(key, argument) == 0);
   pthread_barrier_wait(&barrier);
@@ -86,6 +90,11 @@ static void together(void) {
     CHECK(pthread_join(threads[index], (void **)&text) == 0);
     CHECK(atol(text) == index + 1);
     free(text);
+  }
+  for (int one = 0; one < THREADS; one++) {
+    for (int other = 0; other < one; other++) {
+      for (int at = 0; at < 4; at++) CHECK(pages[one][at / 2] != pages[other][at % 2]);
+    }
   }
   CHECK(initialised == 1 && destroyed == 1 + 2 + 3 + 4);
   CHECK(table[0] == THREADS * ROUNDS && own == 0);
