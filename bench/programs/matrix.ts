@@ -40,11 +40,19 @@ export class MatrixProduct implements Program {
   readonly bytes: number;
   readonly dependsOnData = false;
   readonly #order: number;
+  readonly #fromOwnRows: boolean;
 
-  /** @param order The rows and columns of each matrix. */
-  constructor(order: number) {
+  /**
+   * @param order The rows and columns of each matrix.
+   * @param fromOwnRows Whether each node begins with its own rows of the second factor, and goes on
+   * behind them. Otherwise all begin with the first row, and ask the same node for the same pages
+   * at the same time.
+   */
+  constructor(order: number, fromOwnRows = false) {
     this.#order = order;
+    this.#fromOwnRows = fromOwnRows;
     this.size = `${order} x ${order} doubles`;
+    if (fromOwnRows) this.size += ", from own rows on";
     this.bytes = 3 * this.#matrixBytes;
   }
 
@@ -71,8 +79,11 @@ export class MatrixProduct implements Program {
     const [left, right, product] = [0, 1, 2].map((index) => this.#matrix(context, index));
     const [atLeft, atRight, atProduct] = [0, 1, 2].map((index) => this.#offset(context, index));
     const [first, end] = shareOf(order, context);
+    const blocks = Math.ceil(order / BLOCK_ROWS);
+    const firstBlock = this.#fromOwnRows ? Math.floor(first / BLOCK_ROWS) : 0;
     for (let row = first; row < end; row++) {
-      for (let from = 0; from < order; from += BLOCK_ROWS) {
+      for (let block = 0; block < blocks; block++) {
+        const from = (firstBlock + block) % blocks * BLOCK_ROWS;
         const to = Math.min(order, from + BLOCK_ROWS);
         if (context.traced) {
           const touches = [

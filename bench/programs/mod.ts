@@ -7,15 +7,18 @@ import { HOLD_TIME_DEFAULT_US, RUN_MAX_PAGES } from "../../runtime/limits.ts";
 import { SETTINGS } from "../../runtime/settings/table.ts";
 import { type Network, networks } from "./network.ts";
 import type { Program } from "./program.ts";
-import { measureLoopback, type RealRun, runReally } from "./real.ts";
+import { measureLoopback, runReally } from "./real.ts";
 import {
   type Comparison,
+  type FormPrediction,
   type NetworkPrediction,
   type Prediction,
   type ProgramReport,
   ratioOf,
+  type Run,
 } from "./report.ts";
 import {
+  makeForms,
   makeSuite,
   PREDICTED_SIZE,
   QUICK_SIZE,
@@ -66,16 +69,16 @@ export async function programs(options: ProgramsOptions = {}): Promise<ProgramRe
   const size = quick ? QUICK_SIZE : REAL_SIZE;
   progress("a remote read miss");
   const missCosts = await measureLoopback();
-  const runs = new Map<number, RealRun[]>();
+  const runs = new Map<number, Run[]>();
   for (const count of nodes) {
     progress(`programs on ${count} real ${count === 1 ? "node" : "nodes"}`);
     runs.set(count, await runReally(size, count));
   }
   const all = networks(missCosts, engineUs);
-  const predicted = makeSuite(quick ? REAL_SIZE : PREDICTED_SIZE);
+  const predicted = makeForms(quick ? REAL_SIZE : PREDICTED_SIZE);
   return makeSuite(size).map((program, index) => {
     progress(`simulating ${program.name}`);
-    const real = nodes.map((count): [number, RealRun] => [count, runs.get(count)![index]!]);
+    const real = nodes.map((count): [number, Run] => [count, runs.get(count)![index]!]);
     const { name, unit } = program;
     return {
       name,
@@ -88,14 +91,14 @@ export async function programs(options: ProgramsOptions = {}): Promise<ProgramRe
 }
 
 /** Simulates the runs that were real. */
-function compareAll(program: Program, runs: [nodes: number, RealRun][], network: Network) {
+function compareAll(program: Program, runs: [nodes: number, Run][], network: Network) {
   const serial = runSerially(program, SERIAL_RUNS);
   const comparisons = runs.map(([nodes, real]): Comparison => {
-    const { us, counts } = run(program, nodes, serial, network);
+    const { us, counts, busiest } = run(program, nodes, serial, network);
     return {
       nodes,
       real,
-      simulated: { ms: us / 1000, counts },
+      simulated: { ms: us / 1000, counts, busiest },
       ratio: ratioOf(real.counts, counts, RATIO_SLACK),
     };
   });
@@ -104,17 +107,21 @@ function compareAll(program: Program, runs: [nodes: number, RealRun][], network:
   return { serial: { size: program.size, ...serial }, comparisons, ratioMax, agrees };
 }
 
-/** Simulates what cannot be run here. */
-function predictAll(program: Program, all: readonly Network[]) {
-  const serial = runSerially(program, SERIAL_RUNS);
-  const predictions = all.map((network): NetworkPrediction => ({
-    network,
-    runs: PREDICTED_NODES.map((nodes): Prediction => {
-      const { us, ...rest } = run(program, nodes, serial, network);
-      return { nodes, ms: us / 1000, speedUp: serial.ms * 1000 / us, ...rest };
-    }),
+/** Simulates what cannot be run here; all forms of a program are compared with its first. */
+function predictAll(forms: readonly Program[], all: readonly Network[]) {
+  const first = forms[0]!;
+  const serial = runSerially(first, SERIAL_RUNS);
+  const predictions = forms.map((program): FormPrediction => ({
+    size: program.size,
+    networks: all.map((network): NetworkPrediction => ({
+      network,
+      runs: PREDICTED_NODES.map((nodes): Prediction => {
+        const { us, ...rest } = run(program, nodes, serial, network);
+        return { nodes, ms: us / 1000, speedUp: serial.ms * 1000 / us, ...rest };
+      }),
+    })),
   }));
-  return { predictedSerial: { size: program.size, ...serial }, predictions };
+  return { predictedSerial: { size: first.size, ...serial }, predictions };
 }
 
 function run(

@@ -72,8 +72,7 @@ async function follow(
         break;
       case "mark": {
         const stats = node.stats();
-        const counts = countsOf(stats, stats.messagesSent, stats.bytesSent);
-        marks.push({ ms: performance.now(), counts });
+        marks.push({ ms: performance.now(), counts: countsOf(stats, stats) });
         break;
       }
       case "work":

@@ -1,6 +1,6 @@
 /** The programs are right, and the simulator counts what real nodes count. */
 
-import { assert, assertAlmostEquals, assertEquals, assertThrows } from "@std/assert";
+import { assert, assertAlmostEquals, assertEquals, assertMatch, assertThrows } from "@std/assert";
 import { PAGE_SIZE_DEFAULT_BYTES } from "../../runtime/limits.ts";
 import { Jacobi } from "./jacobi.ts";
 import { PROTOCOL } from "./mod.ts";
@@ -8,9 +8,9 @@ import { type Network, networks } from "./network.ts";
 import { missBytes } from "./part.ts";
 import type { Context, Memory, Program, Steps } from "./program.ts";
 import { measureLoopback, runReally } from "./real.ts";
-import { ratioOf } from "./report.ts";
+import { busiestOf, describe, ratioOf } from "./report.ts";
 import { Salesman } from "./salesman.ts";
-import { makeSuite, runSerially, type Size } from "./suite.ts";
+import { makeForms, makeSuite, runSerially, type Size } from "./suite.ts";
 import { simulate, Timeline } from "./simulation.ts";
 
 const SMALL: Size = {
@@ -42,7 +42,7 @@ Deno.test("timeline: what is planned happens in order of time, then of planning"
 
 for (const nodes of [1, 2, 5]) {
   Deno.test(`simulated programs compute the right thing on ${nodes} nodes`, () => {
-    for (const program of makeSuite(SMALL)) {
+    for (const program of makeForms(SMALL).flat()) {
       const options = { program, nodes, network: LOOPBACK!, unitUs: 0.01, protocol: PROTOCOL };
       const { counts } = simulate({ ...options, checked: true });
       // Without computing, the same happens.
@@ -50,7 +50,7 @@ for (const nodes of [1, 2, 5]) {
       const { misses, ...moved } = counts;
       // Nobody wrote the edges of the plate, which are read.
       assert(misses <= 2 || nodes > 1, program.name);
-      if (nodes === 1) assertEquals(moved, { messages: 0, bytes: 0, pages: 0 });
+      if (nodes === 1) assertEquals(moved, { messages: 0, received: 0, bytes: 0, pages: 0 });
       else assert(moved.messages > 0 && misses > 0, program.name);
     }
   });
@@ -93,11 +93,50 @@ Deno.test("nodes that share the edges of their parts move little more than these
   const program = new Jacobi(1024, steps);
   for (const placement of ["directory", "auto"] as const) {
     const protocol = { ...PROTOCOL, placement };
-    const { counts } = simulate({ program, nodes, network: LOOPBACK!, unitUs: 0.002, protocol });
+    const options = { program, nodes, network: LOOPBACK!, unitUs: 0.002, protocol };
+    const { counts, busiest } = simulate(options);
     // A row has two pages, and each of the borders two rows that are read from the other side.
     const needed = steps * (nodes - 1) * 2 * 2;
     assert(counts.pages >= needed && counts.pages <= needed * 4 / 3, `${counts.pages} pages`);
+    // What the directory node has more than others are the barriers, where homes are on all nodes.
+    assert(placement === "auto" ? busiest <= 2 : busiest > 4, `${placement}: ${busiest}`);
   }
+});
+
+Deno.test("the busiest node is the one that sends and receives most", () => {
+  const [rest, none] = [{ bytes: 0, misses: 0, pages: 0 }, { messages: 0, received: 0 }];
+  const all = [{ messages: 1, received: 3 }, { messages: 3, received: 0 }, {
+    messages: 1,
+    received: 1,
+  }];
+  assertEquals(busiestOf(all.map((counts) => ({ ...counts, ...rest }))), 4 * 3 / 9);
+  assertEquals(busiestOf([{ ...none, ...rest }, { ...none, ...rest }]), 1);
+});
+
+Deno.test("a report has the busiest node, and a line for each form of a program", () => {
+  const counts = { messages: 8, received: 8, bytes: 2048, misses: 2, pages: 1 };
+  const run = { ms: 1, counts, busiest: 1.25 };
+  const serial = { size: "small", ms: 10, units: 1e6 };
+  const [network] = networks({ missUs: 40, scanPageUs: 2 });
+  const prediction = { nodes: 64, speedUp: 20, homeEngineShare: 0.5, homePortShare: 0, ...run };
+  const form = { size: "small", networks: [{ network: network!, runs: [prediction] }] };
+  const other = { ...prediction, speedUp: 30 };
+  const text = describe([{
+    name: "jacobi",
+    unit: "cells",
+    missCosts: { missUs: 40, scanPageUs: 2 },
+    serial,
+    comparisons: [{ nodes: 4, real: run, simulated: { ...run, busiest: 1.5 }, ratio: 1 }],
+    ratioMax: 2,
+    agrees: true,
+    predictedSerial: serial,
+    predictions: [form, {
+      size: "other",
+      networks: [{ network: network!, runs: [other] }],
+    }],
+  }]);
+  assertMatch(text, /^ +4 +8 +8 +2 +2 +2 +2 +1\.25 +1\.50 +1 +1$/m);
+  assertMatch(text, /^loopback +20\.00\n.*50 %\nthe same, other:\nloopback +30\.00$/m);
 });
 
 Deno.test("one simulated node takes what its work takes, and many on a free network share it", () => {

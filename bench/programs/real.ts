@@ -2,7 +2,7 @@
 
 import { ProcessCluster, type RemoteNode } from "../../tests/support/process_cluster.ts";
 import { PAGE_SIZE_DEFAULT_BYTES } from "../../runtime/limits.ts";
-import { type Counts, total } from "./report.ts";
+import { busiestOf, type Run, total } from "./report.ts";
 import type { MissCosts } from "./network.ts";
 import { missBytes, type Part, type PartReport } from "./part.ts";
 import { layOut } from "./program.ts";
@@ -10,40 +10,35 @@ import { makeSuite, type Size } from "./suite.ts";
 
 const PART = import.meta.resolve("./part.ts");
 
-/** How a real run went, between its marks. */
-export interface RealRun {
-  /** How long it took at the slowest node, in milliseconds. */
-  readonly ms: number;
-  readonly counts: Counts;
-}
-
 /**
  * Runs all programs, one after the other.
  *
  * @param size Their sizes.
  * @param nodes On how many nodes.
  * @param flags Settings of the nodes.
- * @returns How each went.
+ * @returns How each went, between its marks.
  * @throws {Error} When a result is wrong, or a node fails.
  */
 export async function runReally(
   size: Size,
   nodes: number,
   flags: readonly string[] = [],
-): Promise<RealRun[]> {
+): Promise<Run[]> {
   const programs = makeSuite(size);
   await using cluster = new ProcessCluster();
   // Read-ahead is each node's own business, so all are told.
   const host = await cluster.host(`--size=${layOut(programs).bytes}`, ...flags);
   const remotes = [host];
   while (remotes.length < nodes) remotes.push(await cluster.join(host, ...flags));
-  const runs: RealRun[] = [];
+  const runs: Run[] = [];
   for (const index of programs.keys()) {
     const part: Part = { size, index, nodes };
     const reports = await Promise.all(remotes.map((remote) => take(remote, part)));
+    const counts = reports.map(({ counts }) => counts);
     runs.push({
       ms: Math.max(...reports.map(({ ms }) => ms)),
-      counts: total(reports.map(({ counts }) => counts)),
+      counts: total(counts),
+      busiest: busiestOf(counts),
     });
   }
   await leave(remotes);

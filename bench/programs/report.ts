@@ -5,8 +5,10 @@ import { describeNetwork, type MissCosts, type Network } from "./network.ts";
 
 /** Sums over all nodes. */
 export interface Counts {
-  /** Messages between nodes about pages and synchronisation. */
+  /** Messages between nodes about pages and synchronisation, where they are sent. */
   readonly messages: number;
+  /** The same, where they come in. */
+  readonly received: number;
   /** Their bytes, with those of pages. */
   readonly bytes: number;
   /** Requests for pages: to read, to write, and to write what is here to read. */
@@ -15,8 +17,15 @@ export interface Counts {
   readonly pages: number;
 }
 
-/** What a node counts, as far as it matters here. */
-interface NodeCounters {
+/** What a node counts of its connections, as far as it matters here. */
+interface TrafficCounters {
+  readonly messagesSent: number;
+  readonly messagesReceived: number;
+  readonly bytesSent: number;
+}
+
+/** What a node counts of pages, as far as it matters here. */
+interface PageCounters {
   readonly readMisses: number;
   readonly writeMisses: number;
   readonly upgrades: number;
@@ -27,19 +36,25 @@ interface NodeCounters {
  * What one node has counted so far.
  *
  * @param counters What it counts of pages.
- * @param messages What it has sent.
- * @param bytes Their bytes.
+ * @param traffic What it counts of its connections.
  * @returns The counts.
  */
-export function countsOf(counters: NodeCounters, messages: number, bytes: number): Counts {
+export function countsOf(counters: PageCounters, traffic: TrafficCounters): Counts {
   const { readMisses, writeMisses, upgrades, pagesReceived } = counters;
-  return { messages, bytes, misses: readMisses + writeMisses + upgrades, pages: pagesReceived };
+  return {
+    messages: traffic.messagesSent,
+    received: traffic.messagesReceived,
+    bytes: traffic.bytesSent,
+    misses: readMisses + writeMisses + upgrades,
+    pages: pagesReceived,
+  };
 }
 
 /** @returns What was counted from `before` to `after`. */
 export function difference(before: Counts, after: Counts): Counts {
   return {
     messages: after.messages - before.messages,
+    received: after.received - before.received,
     bytes: after.bytes - before.bytes,
     misses: after.misses - before.misses,
     pages: after.pages - before.pages,
@@ -51,10 +66,24 @@ export function total(all: readonly Counts[]): Counts {
   const sum = (field: keyof Counts) => all.reduce((sum, counts) => sum + counts[field], 0);
   return {
     messages: sum("messages"),
+    received: sum("received"),
     bytes: sum("bytes"),
     misses: sum("misses"),
     pages: sum("pages"),
   };
+}
+
+/**
+ * How much more than others the busiest node has to do.
+ *
+ * @param all What each node has counted.
+ * @returns The messages that it has sent and received, as a ratio to the mean of all nodes; 1 where
+ * there were none.
+ */
+export function busiestOf(all: readonly Counts[]): number {
+  const handled = all.map(({ messages, received }) => messages + received);
+  const sum = handled.reduce((sum, count) => sum + count, 0);
+  return sum === 0 ? 1 : Math.max(...handled) * all.length / sum;
 }
 
 /** A run, real or simulated, in which all nodes together have counted. */
@@ -62,6 +91,8 @@ export interface Run {
   /** How long it took at the slowest node, in milliseconds. */
   readonly ms: number;
   readonly counts: Counts;
+  /** The messages that the busiest node has sent and received, as a ratio to the mean. */
+  readonly busiest: number;
 }
 
 /** The same run on real nodes and in the simulator. */
@@ -94,6 +125,12 @@ export interface NetworkPrediction {
   readonly runs: readonly Prediction[];
 }
 
+/** What the simulator predicts for a form of a program. */
+export interface FormPrediction {
+  readonly size: string;
+  readonly networks: readonly NetworkPrediction[];
+}
+
 /** A program of one size on one core, without shared memory. */
 export interface SerialReport {
   readonly size: string;
@@ -116,9 +153,10 @@ export interface ProgramReport {
   readonly ratioMax: number;
   /** Whether no ratio is larger. */
   readonly agrees: boolean;
-  /** What was predicted, on one core. */
+  /** The first form of what was predicted, on one core. */
   readonly predictedSerial: SerialReport;
-  readonly predictions: readonly NetworkPrediction[];
+  /** What was predicted for each of the program's forms. */
+  readonly predictions: readonly FormPrediction[];
 }
 
 const ASSUMED = `Assumed for every prediction: one core a node, on which the engine's work comes
@@ -156,14 +194,15 @@ export function describe(reports: readonly ProgramReport[]): string {
   const lines: string[] = [];
   for (const report of reports) lines.push(...describeComparisons(report), "");
   const [first] = reports;
-  if (first === undefined || first.predictions.length === 0) return lines.join("\n");
+  const [form] = first?.predictions ?? [];
+  if (form === undefined) return lines.join("\n");
   lines.push(ASSUMED);
-  const { missUs, scanPageUs } = first.missCosts;
+  const { missUs, scanPageUs } = first!.missCosts;
   lines.push(
     `Measured over loopback: ${missUs.toFixed(0)} us for a read miss of two hops (median), ` +
       `${scanPageUs.toFixed(1)} us for a page of a scan. So:`,
   );
-  for (const { network } of first.predictions) lines.push(`  ${describeNetwork(network)}`);
+  for (const { network } of form.networks) lines.push(`  ${describeNetwork(network)}`);
   for (const report of reports) lines.push("", ...describePredictions(report));
   return lines.join("\n");
 }
@@ -178,14 +217,17 @@ function describeComparisons(report: ProgramReport): string[] {
   const { serial, comparisons, ratioMax, agrees } = report;
   const lines = [
     describeSerial(report, serial),
-    "          messages            bytes, KiB            misses              ms (more nodes than",
-    "nodes     real simulated     real simulated     real simulated      real  cores say nothing)",
+    "          messages            bytes, KiB            misses          busiest node, x mean" +
+    "     ms (more nodes than",
+    "nodes     real simulated     real simulated     real simulated     real simulated" +
+    "     real  cores say nothing)",
   ];
   for (const { nodes, real, simulated } of comparisons) {
     const pairs = [
       pair(real.counts.messages, simulated.counts.messages),
       pair(real.counts.bytes / 1024, simulated.counts.bytes / 1024),
       pair(real.counts.misses, simulated.counts.misses),
+      pair(real.busiest, simulated.busiest, 2),
       pair(real.ms, simulated.ms),
     ];
     lines.push(`${String(nodes).padStart(5)}${pairs.join("")}`);
@@ -198,17 +240,26 @@ function describeComparisons(report: ProgramReport): string[] {
   return lines;
 }
 
-function pair(real: number, simulated: number): string {
-  return real.toFixed(0).padStart(9) + simulated.toFixed(0).padStart(10);
+function pair(real: number, simulated: number, digits = 0): string {
+  return real.toFixed(digits).padStart(9) + simulated.toFixed(digits).padStart(10);
 }
 
 function describePredictions(report: ProgramReport): string[] {
   const { predictions, predictedSerial } = report;
-  const nodes = predictions[0]!.runs.map(({ nodes }) => String(nodes).padStart(7));
+  const nodes = predictions[0]!.networks[0]!.runs.map(({ nodes }) => String(nodes).padStart(7));
   const lines = [
     describeSerial(report, predictedSerial),
     `${"speed-up predicted at nodes:".padEnd(30)}${nodes.join("")}`,
   ];
+  for (const [index, { size, networks }] of predictions.entries()) {
+    if (index > 0) lines.push(`the same, ${size}:`);
+    lines.push(...describeNetworks(networks));
+  }
+  return lines;
+}
+
+function describeNetworks(predictions: readonly NetworkPrediction[]): string[] {
+  const lines: string[] = [];
   for (const { network, runs } of predictions) {
     const speedUps = runs.map(({ speedUp }) => speedUp.toFixed(2).padStart(7));
     lines.push(`${network.name.padEnd(30)}${speedUps.join("")}`);

@@ -1,7 +1,7 @@
 /**
  * The travelling salesman by branch and bound: tasks are the beginnings of tours, each node takes
- * the next one from a counter that all share, and the shortest tour that anybody has found is the
- * bound.
+ * the next one, or some, from a counter that all share, and the shortest tour that anybody has
+ * found is the bound.
  */
 
 import { PAGE_SIZE_DEFAULT_BYTES } from "../../runtime/limits.ts";
@@ -31,19 +31,24 @@ export class Salesman implements Program {
   readonly tasks: number;
   readonly #cities: number;
   readonly #taskDepth: number;
+  readonly #tasksATurn: number;
   /** The length of the shortest tour, once it was searched serially. */
   #shortest: number | undefined;
 
   /**
    * @param cities How many cities, from 5 to 31.
    * @param taskDepth How many of them a task says behind the first; at most 3.
+   * @param tasksATurn How many tasks a node takes from the counter at once. Each turn moves the
+   * counter's page to another node, so turns should be few where tasks are small and many.
    */
-  constructor(cities: number, taskDepth: number) {
+  constructor(cities: number, taskDepth: number, tasksATurn = 1) {
     this.#cities = cities;
     this.#taskDepth = taskDepth;
+    this.#tasksATurn = tasksATurn;
     this.tasks = 1;
     for (let depth = 1; depth <= taskDepth; depth++) this.tasks *= cities - depth;
     this.size = `${cities} cities, ${this.tasks} tasks`;
+    if (tasksATurn > 1) this.size += `, ${tasksATurn} a turn`;
   }
 
   *setup(context: Context): Steps {
@@ -77,10 +82,13 @@ export class Salesman implements Program {
       if (traced) {
         yield work([reads(base + NEXT_TASK, WORD_BYTES), writes(base + NEXT_TASK, WORD_BYTES)]);
       }
-      const task = Atomics.add(next, 0, 1);
-      if (task >= this.tasks) return;
-      search.start(taskPrefix(task, cities, this.#taskDepth));
-      yield* this.#search(context, search);
+      const first = Atomics.add(next, 0, this.#tasksATurn);
+      if (first >= this.tasks) return;
+      const end = Math.min(this.tasks, first + this.#tasksATurn);
+      for (let task = first; task < end; task++) {
+        search.start(taskPrefix(task, cities, this.#taskDepth));
+        yield* this.#search(context, search);
+      }
     }
   }
 

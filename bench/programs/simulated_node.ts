@@ -55,6 +55,7 @@ export class SimulatedNode {
   /** When the engine is to be told the time next. */
   tickAtUs = Infinity;
   messagesSent = 0;
+  messagesReceived = 0;
   bytesSent = 0;
   /** The tickets of the locks that it holds, by name. */
   readonly locks = new Map<string, number>();
@@ -84,7 +85,7 @@ export class SimulatedNode {
 
   /** Takes a mark. */
   mark(atUs: number): void {
-    const counts = countsOf(this.engine.counters, this.messagesSent, this.bytesSent);
+    const counts = countsOf(this.engine.counters, this);
     const { engineWorkUs, portWorkUs } = this;
     this.marks.push({ atUs, counts, engineWorkUs, portWorkUs });
   }

@@ -30,7 +30,7 @@ import { encodeMessage } from "../../runtime/wire/page_frames.ts";
 import { MESSAGE_MAX_BYTES } from "../../runtime/wire/layout.ts";
 import { encodeControl } from "../../runtime/wire/control.ts";
 import { encodeSync } from "../../runtime/wire/sync_frames.ts";
-import { type Counts, difference, total } from "./report.ts";
+import { busiestOf, type Counts, difference, total } from "./report.ts";
 import type { Network } from "./network.ts";
 import { layOut, type Memory, type Program, type Step, wholeRun } from "./program.ts";
 import { SimulatedNode } from "./simulated_node.ts";
@@ -53,6 +53,8 @@ export interface SimulatedRun {
   /** How long it took, in microseconds. */
   readonly us: number;
   readonly counts: Counts;
+  /** The messages that the busiest node has sent and received, as a ratio to the mean. */
+  readonly busiest: number;
   /** The share of that time in which the engine of the directory node worked. */
   readonly homeEngineShare: number;
   /** The share of that time in which the port of the directory node sent. */
@@ -128,6 +130,7 @@ class Simulation {
     return {
       us,
       counts: total(counts),
+      busiest: busiestOf(counts),
       homeEngineShare: homeShare("engineWorkUs"),
       homePortShare: homeShare("portWorkUs"),
     };
@@ -262,7 +265,10 @@ class Simulation {
     const us = bytes / bytesPerUs;
     from.portWorkUs += us;
     from.portFreeUs = Math.max(from.portFreeUs, readyUs) + us;
-    this.#timeline.at(from.portFreeUs + latencyUs, arrived);
+    this.#timeline.at(from.portFreeUs + latencyUs, () => {
+      this.#nodes[to - 1]!.messagesReceived++;
+      arrived();
+    });
   }
 }
 

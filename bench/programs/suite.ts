@@ -55,6 +55,26 @@ export function makeSuite({ jacobi, matrix, salesman }: Size): Program[] {
   ];
 }
 
+/** Tasks of the search that are small enough for 64 nodes, so many at a time. */
+const FINE_TASK_DEPTH = 3;
+const FINE_TASKS_A_TURN = 8;
+
+/**
+ * Makes the forms of each program: the first is that of {@linkcode makeSuite}, any other what its
+ * author would change once there are many nodes.
+ *
+ * @param size Their sizes.
+ * @returns The forms, of which each computes the same, in the order of the programs.
+ */
+export function makeForms(size: Size): Program[][] {
+  const [jacobi, matrix, salesman] = makeSuite(size);
+  return [
+    [jacobi!],
+    [matrix!, new MatrixProduct(size.matrix, true)],
+    [salesman!, new Salesman(size.salesman.cities, FINE_TASK_DEPTH, FINE_TASKS_A_TURN)],
+  ];
+}
+
 /**
  * How far the counts of a real run may be from those of the simulated one, as a ratio. In Jacobi's
  * method nearly all follow from the barriers, but not how much is read ahead in vain. In the
