@@ -126,7 +126,7 @@ export class Fingerprint {
       this.#put(pending.first);
       this.#put(pending.count);
       this.#put(pending.access);
-      this.#put(pending.ahead ? 1 : 0);
+      this.#put(pending.trap ? 1 : 0);
       this.#put(this.#rank(id, pending.request));
       this.#putMask(pending.acknowledged);
       this.#put(pending.waiting.length);

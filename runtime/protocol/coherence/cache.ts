@@ -84,8 +84,11 @@ interface Pending extends PageRun {
   readonly access: Access;
   /** The node that was asked; 0 while this node has yet to hear which is the home. */
   home: NodeId;
-  /** Whether the request was made ahead of a walk. */
-  readonly ahead: boolean;
+  /**
+   * Whether the first page stays unmapped, so that it is seen when a thread comes there. Other
+   * requests that no thread waits for map all of their pages.
+   */
+  readonly trap: boolean;
   /** Whether it was made before, of a home that has moved: bytes may have come from there. */
   readonly anew: boolean;
   grant: GrantMessage | undefined;
@@ -370,6 +373,7 @@ export class PageCache {
       if (extent === 0) break;
       if (missing) {
         const { free } = this.memory;
+        this.#countMiss(page, access);
         this.#request(page, extent, access);
         if (room !== Infinity) room -= free - this.memory.free;
       }
@@ -782,6 +786,7 @@ export class PageCache {
       const { free } = this.memory;
       const wanted = this.sequences.miss(page, this.#missOf(page, access), this.#isHere);
       const extent = this.#extent(page, wanted, free);
+      this.#countMiss(page, access);
       this.#request(page, extent, access, [{ page, access }]);
       this.sequences.asked(page, extent);
       return this.#readAhead(access);
@@ -821,12 +826,15 @@ export class PageCache {
     }
     const follower = this.sequences.follower();
     if (follower === undefined) return;
-    const asked = this.#requestAhead(follower, Miss.Upgrade, Access.Write);
-    if (asked > 0) this.sequences.askedFollower(follower.first, asked);
+    const asked = this.#requestAhead(follower, Miss.Upgrade, Access.Write, follower.isSeen);
+    if (asked > 0) this.sequences.askedFollower({ ...follower, count: asked });
   }
 
-  /** Requests a run for which no thread waits yet; returns how many of its pages. */
-  #requestAhead({ first, count }: PageRun, miss: Miss, access: Access): number {
+  /**
+   * Requests a run for which no thread waits yet; returns how many of its pages. Where it is to be
+   * seen when a thread comes there, the first of them is not mapped.
+   */
+  #requestAhead({ first, count }: PageRun, miss: Miss, access: Access, isSeen = true): number {
     if (first >= this.options.pageCount || !this.#isMissing(first, access)) return 0;
     // What a walk has to upgrade is of this node's own part; what is behind that is not.
     if (miss === Miss.Upgrade && this.#missOf(first, access) !== Miss.Upgrade) return 0;
@@ -834,7 +842,9 @@ export class PageCache {
     // A node that writes where its part ends would become the home of the next node's.
     if (access === Access.Write && this.homes.of(first) === 0) return 0;
     const extent = this.#extent(first, count, this.#spare);
-    if (extent > 0) this.#request(first, extent, access, [], true);
+    if (extent === 0) return 0;
+    this.counters.pagesAhead += extent;
+    this.#request(first, extent, access, [], isSeen);
     return extent;
   }
 
@@ -864,17 +874,19 @@ export class PageCache {
     return this.memory.requestable(first, limit, room);
   }
 
+  #countMiss(page: number, access: Access): void {
+    if (access === Access.Read) this.counters.readMisses++;
+    else if (this.state(page) === PageState.Shared) this.counters.upgrades++;
+    else this.counters.writeMisses++;
+  }
+
   #request(
     first: number,
     count: number,
     access: Access,
     waiting: Wanted[] = [],
-    ahead = false,
+    trap = false,
   ): void {
-    if (ahead) this.counters.pagesAhead += count;
-    else if (access === Access.Read) this.counters.readMisses++;
-    else if (this.state(first) === PageState.Shared) this.counters.upgrades++;
-    else this.counters.writeMisses++;
     const request = this.#number();
     const home = this.homes.of(first);
     const pending: Pending = {
@@ -883,7 +895,7 @@ export class PageCache {
       home,
       first,
       count,
-      ahead,
+      trap,
       anew: false,
       grant: undefined,
       granter: 0,
@@ -984,9 +996,7 @@ export class PageCache {
   #take(pending: Pending, grant: GrantMessage, now: number): void {
     const { first, count, content } = grant;
     const writable = grant.access === Access.Write;
-    // The first page that was requested ahead stays unmapped: the fault on it shows that the walk
-    // goes on.
-    const trap = pending.ahead && !isWanted(pending.waiting, first);
+    const trap = pending.trap && !isWanted(pending.waiting, first);
     const mapped = trap ? first + 1 : first;
     const rest = first + count - mapped;
     switch (content) {

@@ -15,14 +15,17 @@
  * each step, say. So a walk that begins where one began before asks at once for as many pages as
  * that one went through, up to {@linkcode RUN_LEARNED_MAX_PAGES}. Whether it needs them again
  * cannot be seen; so after some walks that did not go on behind them the detector asks for one
- * page, and learns anew.
+ * page, and learns anew; after twice as many where it then learns the same.
  *
  * It also does things in the same order again: it reads the edge of its neighbour's part, and then
  * writes its own edge, which that neighbour has read. So a walk of upgrades that has followed
  * another walk twice in a row is requested ahead where that one begins, and the acknowledgements
  * are on their way while the program waits for bytes. A walk of reads never is: the other node may
- * have yet to write these pages. If a page that was requested so is gone again when the program
- * writes it, the walk has to follow more often until it is requested ahead again.
+ * have yet to write these pages. Whether the program writes them is seen by a fault at the first
+ * page, which is not mapped for that. That costs its thread as much as a short message, so after
+ * each fault more of these requests go without. If a page that was requested so is gone again when
+ * the program writes it, or was taken before the fault, the walk has to follow more often until it
+ * is requested ahead again.
  *
  * Where a walk ends, the rest of its last run is brought in vain, and others that need it have to
  * take it back. So a run of which another node takes pages before the walk has come out of it is
@@ -40,12 +43,16 @@ import type { PageRun } from "./page.ts";
 
 /** How many walks are followed at the same time. */
 const SEQUENCES_MAX = 16;
-/** After how many walks that ended with what was learned it is learned anew. */
-const LEARNED_USES_MAX = 8;
+/** After how many walks that ended with what was learned it is learned anew, at first. */
+const LEARNED_USES_MIN = 8;
+/** The same, where it was the same each time. */
+const LEARNED_USES_MAX = 64;
 /** How often upgrades have to follow a walk again, after the first time, to be requested ahead. */
 const FOLLOWS_MIN = 1;
 /** The same, once they were requested ahead in vain. */
 const FOLLOWS_AGAIN_MIN = 8;
+/** The most requests ahead in a row of which is not seen whether the program writes the pages. */
+const UNSEEN_MAX = 15;
 
 /** What a miss is; walks are of misses that are alike. */
 export const Miss = {
@@ -67,6 +74,10 @@ interface Learned {
   pages: number;
   /** How many walks in a row asked for them, and did not go on behind them. */
   uses: number;
+  /** How many may. */
+  usesMax: number;
+  /** How many pages were known when they were to be learned anew; 0 where that is over. */
+  before: number;
 }
 
 /** What is known of the walk of upgrades that follows another walk. */
@@ -75,7 +86,20 @@ interface Follower {
   readonly first: number;
   /** How often it has yet to follow until it is requested ahead. */
   readonly due: number;
+  /** How many requests ahead may go unseen behind one of which is seen that it was of use. */
+  unseenMax: number;
+  /** How many still may. */
+  unseen: number;
 }
+
+/** Upgrades to request ahead. */
+export interface Followers extends PageRun {
+  /** Whether to see when the program writes the first page. */
+  readonly isSeen: boolean;
+}
+
+/** What is known where nothing was learned. */
+const UNKNOWN: Learned = { pages: 1, uses: 0, usesMax: LEARNED_USES_MIN, before: 0 };
 
 interface Sequence {
   /** The page where the walk began. */
@@ -90,8 +114,13 @@ interface Sequence {
   next: number;
   /** The end of the run that was requested ahead; no more than `next` if there is none. */
   end: number;
-  /** The key of the walk behind which it was requested ahead, until it is there; 0 for none. */
+  /**
+   * The key of the walk behind which it was requested ahead, until it is seen to be there; 0 for
+   * none.
+   */
   follows: number;
+  /** Whether it is not to be seen, but taken to be there from the request on. */
+  isUnseen: boolean;
   /** The length of the walk's last run, in pages; 0 where the next run has one page. */
   length: number;
 }
@@ -105,6 +134,7 @@ const NO_WALK: Sequence = {
   next: 0,
   end: 0,
   follows: 0,
+  isUnseen: false,
   length: 0,
 };
 
@@ -150,11 +180,19 @@ export class SequenceDetector {
     if (sequence === undefined && kind === Miss.Read && isHere !== undefined) {
       sequence = this.#skip(page, isHere);
     }
+    if (sequence?.isUnseen) {
+      // It went on behind what was requested ahead.
+      sequence.isUnseen = false;
+      sequence.follows = 0;
+    } else if (sequence === undefined && kind === Miss.Upgrade) {
+      sequence = this.#unseen(page);
+    }
     let pages: number;
     if (sequence !== undefined && sequence.follows !== 0) {
       // It was requested ahead, and is gone again.
       this.#doubt(sequence);
       this.#sequences.pop();
+      if (sequence.isUnseen) this.#begun = sequence.follows;
       sequence = undefined;
     }
     if (sequence === undefined) {
@@ -183,9 +221,13 @@ export class SequenceDetector {
     const sequence = this.#follow(page);
     if (sequence === undefined) return false;
     // What was learned says by itself when it is to be learned anew.
-    sequence.isLearned = sequence.follows !== 0;
+    const { origin, kind, follows } = sequence;
+    sequence.isLearned = follows !== 0;
     sequence.follows = 0;
-    if (sequence.isLearned) this.#began(sequence.origin, sequence.kind);
+    if (follows !== 0) {
+      this.#trust(sequence, follows);
+      this.#began(origin, kind);
+    }
     sequence.start = page;
     sequence.next = sequence.end;
     return true;
@@ -196,30 +238,40 @@ export class SequenceDetector {
    *
    * @returns The run; `undefined` where it is not known well enough what follows.
    */
-  follower(): PageRun | undefined {
+  follower(): Followers | undefined {
     if (this.#followers.size === 0 || this.#aheadMinPages === Infinity) return undefined;
     const follower = this.#followers.get(this.#begun);
     if (follower === undefined || follower.due > 0) return undefined;
-    const { first } = follower;
-    return { first, count: this.#learned.get(keyOf(first, Miss.Upgrade))?.pages ?? 1 };
+    const { first, unseen } = follower;
+    const known = this.#knownOf(first, Miss.Upgrade);
+    const count = known !== undefined && known.uses < known.usesMax ? known.pages : 1;
+    return { first, count, isSeen: unseen === 0 };
   }
 
   /**
    * Notes that upgrades were requested ahead, since they follow the walk that began last.
    *
-   * @param first The first page of the request.
-   * @param count The pages requested.
+   * @param followers What was requested; `count` can be less than this detector proposed.
    */
-  askedFollower(first: number, count: number): void {
+  askedFollower({ first, count, isSeen }: Followers): void {
     const follows = this.#begun;
     // Now what was learned is used.
     this.#learnedOf(first, Miss.Upgrade);
     const sequence = this.#begin(first, Miss.Upgrade);
     sequence.follows = follows;
-    sequence.start = -1;
-    sequence.next = first;
-    sequence.end = first + count;
     sequence.length = lengthOf(count);
+    if (isSeen) {
+      sequence.start = -1;
+      sequence.next = first;
+      sequence.end = first + count;
+      return;
+    }
+    sequence.isUnseen = sequence.isLearned = true;
+    sequence.start = first;
+    sequence.next = first + count;
+    const follower = this.#followers.get(follows);
+    if (follower !== undefined) follower.unseen--;
+    this.#began(first, Miss.Upgrade);
   }
 
   /**
@@ -311,11 +363,22 @@ export class SequenceDetector {
       const count = page - first;
       if (count <= 0 || count > WALK_SKIPPED_MAX_PAGES || !isHere({ first, count })) continue;
       // How far walks go that begin there is known better than how far this one went.
-      if (this.#learned.has(keyOf(page, kind))) return undefined;
+      if ((this.#learned.get(keyOf(page, kind))?.pages ?? 1) > 1) return undefined;
       sequence.next = page;
       return this.#follow(page, kind);
     }
     return undefined;
+  }
+
+  /** Finds the walk that was taken to have written a page, which it now comes to. */
+  #unseen(page: number): Sequence | undefined {
+    if (this.#followers.size === 0) return undefined;
+    const sequences = this.#sequences;
+    const index = sequences.findLastIndex(({ origin, isUnseen }) => isUnseen && origin === page);
+    if (index < 0) return undefined;
+    const [sequence] = sequences.splice(index, 1);
+    sequences.push(sequence!);
+    return sequence;
   }
 
   /** A walk has begun, behind another one. */
@@ -329,14 +392,25 @@ export class SequenceDetector {
     }
     if (before === 0) return;
     const known = followers.get(before);
-    const due = known?.first === origin ? Math.max(0, known.due - 1) : this.#followsMin;
-    setLatest(followers, before, { first: origin, due }, RUNS_LEARNED_MAX);
+    const follower = known?.first === origin
+      ? { ...known, due: Math.max(0, known.due - 1) }
+      : { first: origin, due: this.#followsMin, unseenMax: 0, unseen: 0 };
+    setLatest(followers, before, follower, RUNS_LEARNED_MAX);
   }
 
   /** Upgrades were requested ahead in vain. */
   #doubt({ origin, follows }: Sequence): void {
     if (this.#followers.get(follows)?.first !== origin) return;
-    this.#followers.set(follows, { first: origin, due: FOLLOWS_AGAIN_MIN });
+    const due = FOLLOWS_AGAIN_MIN;
+    this.#followers.set(follows, { first: origin, due, unseenMax: 0, unseen: 0 });
+  }
+
+  /** Upgrades were requested ahead, and the program came to write the pages. */
+  #trust({ origin }: Sequence, follows: number): void {
+    const follower = this.#followers.get(follows);
+    if (follower?.first !== origin) return;
+    follower.unseenMax = Math.min(2 * follower.unseenMax + 1, UNSEEN_MAX);
+    follower.unseen = follower.unseenMax;
   }
 
   /** A walk has come to a page by a miss. */
@@ -346,19 +420,32 @@ export class SequenceDetector {
     const most = Math.min(RUN_LEARNED_MAX_PAGES, this.#maxPages);
     // A walk that goes on and on has nothing to add.
     if (most === 1 || page - origin >= 2 * most) return;
-    const known = { pages: Math.min(page - origin + 1, most), uses: 0 };
-    setLatest(this.#learned, keyOf(origin, kind), known, RUNS_LEARNED_MAX);
+    const key = keyOf(origin, kind);
+    const { usesMax, before } = this.#learned.get(key) ?? UNKNOWN;
+    const known = { pages: Math.min(page - origin + 1, most), uses: 0, usesMax, before };
+    setLatest(this.#learned, key, known, RUNS_LEARNED_MAX);
   }
 
   /** How many pages to ask for where a walk begins. */
   #learnedOf(page: number, kind: Miss): number {
-    const learned = this.#learned;
-    const key = keyOf(page, kind);
-    const known = learned.size === 0 ? undefined : learned.get(key);
+    const known = this.#knownOf(page, kind);
     if (known === undefined) return 1;
-    if (++known.uses <= LEARNED_USES_MAX) return known.pages;
-    learned.delete(key);
+    if (known.uses++ < known.usesMax) return known.pages;
+    known.before = known.pages;
+    known.pages = 1;
+    known.uses = 0;
     return 1;
+  }
+
+  /** What is known of the walks that begin at a page. */
+  #knownOf(page: number, kind: Miss): Learned | undefined {
+    const known = this.#learned.size === 0 ? undefined : this.#learned.get(keyOf(page, kind));
+    if (known === undefined || known.before === 0) return known;
+    // It was learned anew.
+    const isSame = known.pages === known.before;
+    known.usesMax = isSame ? Math.min(2 * known.usesMax, LEARNED_USES_MAX) : LEARNED_USES_MIN;
+    known.before = 0;
+    return known;
   }
 
   /** The longest run to request at a page. */
@@ -391,6 +478,7 @@ export class SequenceDetector {
     sequence.kind = kind;
     sequence.end = 0;
     sequence.follows = 0;
+    sequence.isUnseen = false;
     sequences.push(sequence);
     return sequence;
   }

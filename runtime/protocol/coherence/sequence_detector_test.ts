@@ -253,20 +253,89 @@ function followed(): SequenceDetector {
   for (let turn = 0; turn < 2; turn++) {
     assertEquals(inTurn(detector, READ_AND_UPGRADE), [undefined, undefined]);
   }
-  assertEquals(inTurn(detector, [[10, Miss.Read]]), [{ first: 50, count: 1 }]);
+  assertEquals(inTurn(detector, [[10, Miss.Read]]), [{ first: 50, count: 1, isSeen: true }]);
   return detector;
 }
 
 Deno.test("SequenceDetector: upgrades that followed a walk twice in a row are asked for where it begins", () => {
   const detector = followed();
-  detector.askedFollower(50, 1);
+  detector.askedFollower({ first: 50, count: 1, isSeen: true });
   assert(detector.enters(50));
   // The walk of upgrades goes on from there, and next time all of it is asked for.
   assertEquals(detector.miss(51, Miss.Upgrade), 2);
-  assertEquals(inTurn(detector, [[10, Miss.Read]]), [{ first: 50, count: 2 }]);
-  detector.askedFollower(50, 2);
+  assertEquals(inTurn(detector, [[10, Miss.Read]]), [{ first: 50, count: 2, isSeen: false }]);
+  detector.askedFollower({ first: 50, count: 2, isSeen: true });
   assert(detector.enters(50));
   assertEquals(detector.follower(), undefined);
+});
+
+/** Asks for the upgrades behind the read at 10; returns whether a fault is to show their use. */
+function askBehind(detector: SequenceDetector): boolean {
+  const followers = inTurn(detector, [[10, Miss.Read]])[0]!;
+  detector.askedFollower(followers);
+  return followers.isSeen;
+}
+
+Deno.test("SequenceDetector: the more upgrades ahead were of use, the fewer of them are to be seen", () => {
+  const detector = followed();
+  detector.askedFollower({ first: 50, count: 1, isSeen: true });
+  const unseen = [1, 3, 7, 15, 15].map((most) => {
+    assert(detector.enters(50));
+    for (let count = 0;; count++) {
+      if (askBehind(detector)) return [most, count];
+    }
+  });
+  assertEquals(unseen, [1, 3, 7, 15, 15].map((most) => [most, most]));
+});
+
+Deno.test("SequenceDetector: upgrades ahead that were not to be seen, and in vain, are doubted as any", () => {
+  const detector = followed();
+  detector.askedFollower({ first: 50, count: 1, isSeen: true });
+  assert(detector.enters(50));
+  assert(!askBehind(detector));
+  // Another node has read the page meanwhile.
+  assertEquals(inTurn(detector, [[50, Miss.Upgrade]]), [undefined]);
+  for (let turn = 0; turn < 7; turn++) {
+    assertEquals(inTurn(detector, READ_AND_UPGRADE), [undefined, undefined], `turn ${turn}`);
+  }
+  assert(askBehind(detector));
+});
+
+Deno.test("SequenceDetector: a walk that goes on behind upgrades that were not to be seen goes farther the next time", () => {
+  const detector = followed();
+  detector.askedFollower({ first: 50, count: 1, isSeen: true });
+  assert(detector.enters(50));
+  assert(!askBehind(detector));
+  assertEquals(detector.miss(51, Miss.Upgrade), 2);
+  assertEquals(inTurn(detector, [[10, Miss.Read]]), [{ first: 50, count: 2, isSeen: true }]);
+});
+
+Deno.test("SequenceDetector: what is behind upgrades that are not to be seen is asked for with them", () => {
+  const detector = new SequenceDetector(8, 8);
+  const misses: [page: number, kind: Miss][] = [...READ_AND_UPGRADE, [70, Miss.Upgrade]];
+  for (let turn = 0; turn < 2; turn++) inTurn(detector, misses);
+  assert(askBehind(detector));
+  assert(detector.enters(50));
+  assertEquals(detector.follower(), { first: 70, count: 1, isSeen: true });
+  detector.askedFollower({ first: 70, count: 1, isSeen: true });
+  assert(detector.enters(70));
+  assert(!askBehind(detector));
+  assertEquals(detector.follower(), { first: 70, count: 1, isSeen: false });
+});
+
+Deno.test("SequenceDetector: what is learned the same again is used twice as long, up to a bound", () => {
+  const detector = new SequenceDetector(8);
+  const uses = Array.from({ length: 6 }, () => {
+    for (let count = 0;; count++) {
+      const pages = detector.miss(10, Miss.Read);
+      detector.asked(10, pages);
+      if (pages > 1) continue;
+      assertEquals(detector.miss(11, Miss.Read), 2);
+      detector.asked(11, 2);
+      return count;
+    }
+  });
+  assertEquals(uses, [0, 8, 16, 32, 64, 64]);
 });
 
 Deno.test("SequenceDetector: neither reads that follow a walk are asked for ahead nor writes of what is not here", () => {
@@ -294,13 +363,13 @@ Deno.test("SequenceDetector: upgrades asked for in vain have to follow more ofte
   ];
   for (const lose of losses) {
     const detector = followed();
-    detector.askedFollower(50, 1);
+    detector.askedFollower({ first: 50, count: 1, isSeen: true });
     lose(detector);
     assertEquals(inTurn(detector, [[50, Miss.Upgrade]]), [undefined]);
     for (let turn = 0; turn < 7; turn++) {
       assertEquals(inTurn(detector, READ_AND_UPGRADE), [undefined, undefined], `turn ${turn}`);
     }
-    assertEquals(inTurn(detector, [[10, Miss.Read]]), [{ first: 50, count: 1 }]);
+    assertEquals(inTurn(detector, [[10, Miss.Read]]), [{ first: 50, count: 1, isSeen: true }]);
   }
 });
 

@@ -147,7 +147,7 @@ class GenerousDirectory extends ProbeDirectory {
 
 class HastyWalker extends ProbeCache {
   protected override acknowledged(acknowledged: readonly NodeId[], grant: GrantMessage): boolean {
-    const isAhead = this.pending.find(grant.request, grant.first)?.ahead === true;
+    const isAhead = this.pending.find(grant.request, grant.first)?.trap === true;
     return isAhead || super.acknowledged(acknowledged, grant);
   }
 }
