@@ -717,6 +717,17 @@ export const SNAPSHOT_RUN_MS = 3_000;
 export const SNAPSHOTS_WAITING_MAX = 32;
 /** The lines that wait for the log to be loaded. */
 export const LOG_WAITING_MAX = 1_024;
+/** The connections that a server of metrics, or a dashboard, has at one time. */
+export const HTTP_CONNECTIONS_MAX = 64;
+/** How long such a connection may take to send the head of its first request, in milliseconds. */
+export const HTTP_HEAD_MAX_MS = 5_000;
+/**
+ * How long it may then take to read an answer, and to send the head of the next request, in
+ * milliseconds.
+ */
+export const HTTP_IDLE_MAX_MS = 30_000;
+/** The most bytes that are read at once from such a connection. */
+export const HTTP_READ_BYTES: number = 4 * KIB;
 /** The buckets of a histogram of durations, from 1 us on; the last ends at 16.8 s. */
 export const HISTOGRAM_BUCKETS = 25;
 /** The faults whose durations are measured at one time: each is of another page. */

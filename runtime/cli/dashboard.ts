@@ -7,7 +7,7 @@ import { formatAddress, isWildcard } from "../address.ts";
 import { reasonOf, TdsmError } from "../errors.ts";
 import { Level, writeLog } from "../log.ts";
 import { PAGE_SIZE_MIN_BYTES, REGION_MAX_BYTES } from "../limits.ts";
-import { LastingServer } from "../observe/lasting_server.ts";
+import { type Asked, HttpServer } from "../observe/http_server.ts";
 import { type Access, accessAt, objectionTo, say, SECURITY_HEADERS } from "./dashboard_access.ts";
 import { type Feed, readRun } from "./dashboard_feed.ts";
 import type { DashboardAddress } from "./dashboard_flag.ts";
@@ -61,11 +61,11 @@ export async function serveDashboard(at: DashboardAddress, feed: Feed): Promise<
 
 function listen(
   { hostname, port }: DashboardAddress,
-  answer: (request: Request) => Promise<Response>,
-): LastingServer {
+  answer: (request: Asked) => Promise<Response>,
+): HttpServer {
   const address = formatAddress({ hostname, port });
   try {
-    return new LastingServer({ hostname, port }, { answer, failed, interrupted });
+    return new HttpServer({ hostname, port }, { answer, failed, interrupted });
   } catch (cause) {
     if (cause instanceof Deno.errors.NotCapable) {
       const message = `Cannot ${OPERATION}: it needs --allow-net=${address}`;
@@ -79,10 +79,9 @@ function listen(
   }
 }
 
-/** Where files are short, browsers connect anew by themselves. */
+/** Browsers connect anew by themselves. */
 function interrupted(reason: string): void {
-  const remedy = "If files are short, let this process have more (ulimit -n)";
-  writeLog(Level.Warning, `The dashboard is not served for a moment: ${reason}. ${remedy}`);
+  writeLog(Level.Warning, `Not every connection of the dashboard is served: ${reason}`);
 }
 
 /** A request that could not be answered is a bug, and must not end the node. */
@@ -93,7 +92,7 @@ function failed(error: unknown): Response {
 }
 
 async function answer(
-  request: Request,
+  request: Asked,
   access: Access,
   feed: Feed,
   { html, script, style }: PageFiles,

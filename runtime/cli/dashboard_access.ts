@@ -5,6 +5,7 @@
  */
 
 import { hostOf, isLoopback, namesThisMachine } from "../address.ts";
+import type { Asked } from "../observe/http_server.ts";
 
 /** Where a dashboard listens, and what it asks of browsers. */
 export interface Access {
@@ -57,7 +58,7 @@ export function accessAt(hostname: string, port: number): Access {
  *   request may be answered.
  */
 export async function objectionTo(
-  request: Request,
+  request: Asked,
   access: Access,
 ): Promise<Response | undefined> {
   if (request.method !== "GET" && request.method !== "HEAD") {

@@ -156,11 +156,7 @@ export class EngineHost implements Member {
     this.#watch();
     if (counts !== undefined) {
       parts.metrics?.serve(() => this.#readMetrics(counts, region), (reason) => {
-        this.log(
-          Level.Warning,
-          `Metrics are not served for a moment, and scrapers have to connect anew: ${reason}. ` +
-            "If files are short, let this process have more (ulimit -n)",
-        );
+        this.log(Level.Warning, `Not every connection for metrics is served: ${reason}`);
       });
     }
     const { leasedUntilMs } = cluster;

@@ -17,7 +17,7 @@ export interface MetricsExport extends AsyncDisposable {
    * From here on there are metrics.
    *
    * @param read Reads them; which metrics there are does not change.
-   * @param interrupted Is told why they are not served for a moment.
+   * @param interrupted Is told why not every connection for them is served.
    */
   serve(read: () => Iterable<Metric>, interrupted: (reason: string) => void): void;
 }

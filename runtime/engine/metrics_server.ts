@@ -8,7 +8,7 @@ import { reasonOf, TdsmError } from "../errors.ts";
 import { exposition, EXPOSITION_TYPE, type Metric } from "../observe/exposition.ts";
 import type { NewHistogram } from "../observe/engine_metrics.ts";
 import { Histogram } from "../observe/histogram.ts";
-import { LastingServer } from "../observe/lasting_server.ts";
+import { type Asked, HttpServer } from "../observe/http_server.ts";
 import { netPermission } from "../settings/permissions.ts";
 
 /** Where metrics are, on the server. */
@@ -23,13 +23,13 @@ export class MetricsServer implements AsyncDisposable {
   /** Makes the histograms in which durations are counted. */
   readonly newHistogram: NewHistogram = () => new Histogram();
   readonly #hostname: string;
-  readonly #server: LastingServer;
+  readonly #server: HttpServer;
   #read: (() => Iterable<Metric>) | undefined;
   #interrupted: ((reason: string) => void) | undefined;
 
   private constructor(address: Address) {
     this.#hostname = address.hostname;
-    this.#server = new LastingServer(address, {
+    this.#server = new HttpServer(address, {
       answer: (request) => this.#answer(request),
       failed: (error) => new Response(`${reasonOf(error)}\n`, { status: 500 }),
       interrupted: (reason) => this.#interrupted?.(reason),
@@ -64,14 +64,14 @@ export class MetricsServer implements AsyncDisposable {
    * From here on there are metrics.
    *
    * @param read Reads them.
-   * @param interrupted Is told why they are not served for a moment.
+   * @param interrupted Is told why not every connection for them is served.
    */
   serve(read: () => Iterable<Metric>, interrupted?: (reason: string) => void): void {
     this.#read = read;
     this.#interrupted = interrupted;
   }
 
-  #answer({ method, url, headers: asked }: Request): Response {
+  #answer({ method, url, headers: asked }: Asked): Response {
     const host = hostOf(asked.get("host"));
     if (host === undefined) return new Response("The request names no host\n", { status: 400 });
     if (isLoopback(this.address.hostname) && !namesThisMachine(host, this.#hostname)) {
@@ -85,9 +85,8 @@ export class MetricsServer implements AsyncDisposable {
       return new Response("Use GET\n", { status: 405, headers: { allow: "GET, HEAD" } });
     }
     if (this.#read === undefined) return new Response("The node is joining\n", { status: 503 });
-    const text = exposition(this.#read());
     const headers = { "content-type": EXPOSITION_TYPE };
-    return new Response(method === "HEAD" ? null : text, { headers });
+    return new Response(exposition(this.#read()), { headers });
   }
 
   /** Ends it, and every answer that is under way. */

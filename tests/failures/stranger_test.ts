@@ -178,8 +178,7 @@ Deno.test("stranger: a node goes on though scrapers of its metrics take all its 
   const at = { hostname: url.hostname, port: Number(url.port) };
   const held: Deno.Conn[] = [];
   try {
-    while (!/Metrics are not served/.test(process.stderr)) {
-      // While the node listens anew, none is made.
+    while (!/Not every connection for metrics is served/.test(process.stderr)) {
       await Deno.connect(at).then((connection) => held.push(connection), () => {});
       await directory.load(0);
     }

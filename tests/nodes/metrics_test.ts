@@ -212,6 +212,12 @@ Deno.test("metrics: with 500 connections that ask for nothing they are served, a
     assertMatch(text, /^tdsm_faults_total \d+$/m);
     await second.store(0, 7);
     assertEquals(await directory.load(0), 7);
+    // The engine sleeps; its timers end that.
+    assertEquals(await idle.at(-1)!.read(new Uint8Array(1)), null);
+    assertEquals(
+      directory.process.stderr.match(/Not every connection for metrics is served/g)?.length,
+      1,
+    );
   } finally {
     for (const connection of idle) connection.close();
   }
