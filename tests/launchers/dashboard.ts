@@ -197,7 +197,7 @@ test("dashboard: dark, in a narrow window and by the keyboard alone", async () =
   await page.keyboard.press("Enter");
   await looker.until("#path", "pages");
   // The cells that are left have the focus.
-  await page.waitForFunction("/^page \\d+: /.test(document.activeElement.ariaLabel)");
+  await page.locator("#cells button:focus[aria-label^='page ']").waitFor();
   await page.keyboard.press("Escape");
   assertEquals(await looker.text("#path"), "Region");
 
