@@ -79,7 +79,7 @@ Deno.test("wasm: a thread that has ended leaves its room to the next one", async
 
 Deno.test("wasm: proc_exit of a thread on another node ends the program by its code", async () => {
   const { code, stdout, stderr } = await run("-n", "2", PROGRAM, "exit");
-  assertEquals([code, stdout, stderr], [7, "started\n", ""]);
+  assertEquals([code, stdout, stderr], [7, "starts\n", ""]);
 });
 
 Deno.test("wasm: proc_exit ends a program that catches whatever is thrown", () =>
@@ -106,7 +106,7 @@ Deno.test("wasm: proc_exit ends a program that catches whatever is thrown", () =
 
 Deno.test("wasm: a trap tells the thread, its node and the program's functions", async () => {
   const { code, stdout, stderr } = await run("-n", "2", PROGRAM, "trap");
-  assertEquals([code, stdout], [134, "started\n"]);
+  assertEquals([code, stdout], [134, "starts\n"]);
   assertMatch(
     stderr,
     new RegExp(
