@@ -49,7 +49,7 @@ export interface ThreadStart {
 export type ThreadNews =
   /** The Worker waits for a thread. */
   | { readonly kind: "ready" }
-  /** The thread waits until its {@linkcode Cell} has the answer. */
+  /** The thread waits until its `AnswerCell` has the answer. */
   | { readonly kind: "call"; readonly call: HomeCall }
   /** The program is to end; this thread has. */
   | { readonly kind: "end"; readonly end: ProgramEnd };
@@ -68,19 +68,6 @@ export type ProgramEnd =
   | { readonly kind: "trap"; readonly text: string }
   /** The node of a thread cannot go on, and so the thread cannot. */
   | { readonly kind: "failed"; readonly code: TdsmErrorCode; readonly text: string };
-
-/**
- * The words by which a Worker gets the answer of a call. It blocks for it: to be woken so takes far
- * less time than to be sent a message.
- */
-export const Cell = {
-  /** Whether there is an answer that the Worker has not taken. */
-  Answered: 0,
-  /** The result of the call. */
-  Result: 1,
-} as const;
-/** How many they are. */
-export const CELL_WORDS = 2;
 
 /** The home node, as threads of any node see it. */
 export interface HomeNode {

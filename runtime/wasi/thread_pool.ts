@@ -1,19 +1,12 @@
 /** The Workers of one node, which execute the threads that are placed there. */
 
 import { WASM_IDLE_THREADS } from "../limits.ts";
-import {
-  Cell,
-  CELL_WORDS,
-  type HomeNode,
-  type ThreadNews,
-  type ThreadOrder,
-  type ThreadParts,
-  type ThreadStart,
-} from "./messages.ts";
+import { AnswerCell } from "./answer_cell.ts";
+import type { HomeNode, ThreadNews, ThreadOrder, ThreadParts, ThreadStart } from "./messages.ts";
 
 /** A Worker, which executes one thread at a time, and takes the next one by itself. */
 interface PooledWorker {
-  readonly cell: Int32Array<SharedArrayBuffer>;
+  readonly cell: AnswerCell;
   /** Resolves when it waits for a thread. */
   readonly ready: Promise<void>;
 }
@@ -64,8 +57,8 @@ export class ThreadPool {
   #start(order?: ThreadOrder): PooledWorker {
     const worker = new Worker(threadScript(import.meta.url), { type: "module" });
     const { promise: ready, resolve } = Promise.withResolvers<void>();
-    const buffer = new SharedArrayBuffer(CELL_WORDS * Int32Array.BYTES_PER_ELEMENT);
-    const pooled = { cell: new Int32Array(buffer), ready };
+    const cell = new AnswerCell();
+    const pooled = { cell, ready };
     worker.onerror = (event) => {
       event.preventDefault();
       const isMissing = event.message.startsWith("Module not found");
@@ -83,20 +76,18 @@ export class ThreadPool {
           data satisfies never;
       }
     };
-    const start: ThreadStart = { parts: this.#parts, cell: buffer, ...(order && { order }) };
+    const start: ThreadStart = { parts: this.#parts, cell: cell.buffer, ...(order && { order }) };
     worker.postMessage(start);
     return pooled;
   }
 
   async #answer({ cell }: PooledWorker, result: Promise<number>): Promise<void> {
     try {
-      Atomics.store(cell, Cell.Result, await result);
+      cell.answer(await result);
     } catch (error) {
       // The thread stays where it is: the program ends.
-      return this.#failed(error instanceof Error ? error.message : String(error));
+      this.#failed(error instanceof Error ? error.message : String(error));
     }
-    Atomics.store(cell, Cell.Answered, 1);
-    Atomics.notify(cell, Cell.Answered);
   }
 }
 

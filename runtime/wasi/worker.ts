@@ -9,8 +9,8 @@ import { openLibrary } from "../../ffi/library.ts";
 import { NativeRegion } from "../../ffi/native.ts";
 import { TdsmError } from "../errors.ts";
 import { WASM_STACK_FRAMES_MAX } from "../limits.ts";
+import { AnswerCell } from "./answer_cell.ts";
 import {
-  Cell,
   ENDED,
   EXECUTE,
   type HomeCall,
@@ -41,7 +41,7 @@ const scope = globalThis as unknown as WorkerScope;
 /** Executes threads. */
 class ThreadExecutor {
   readonly #parts: ThreadParts;
-  readonly #cell: Int32Array<SharedArrayBuffer>;
+  readonly #cell: AnswerCell;
   readonly #node: AttachedNode;
   readonly #imports: WebAssembly.Imports;
   readonly #orders: CallTaker;
@@ -50,7 +50,7 @@ class ThreadExecutor {
 
   constructor(parts: ThreadParts, cell: SharedArrayBuffer) {
     this.#parts = parts;
-    this.#cell = new Int32Array(cell);
+    this.#cell = new AnswerCell(cell);
     // The imports wait for words of the program's memory; `Atomics` only waits for the cell.
     this.#node = attach(parts.handle, { atomics: false });
     this.#orders = new CallTaker(this.#node, EXECUTE);
@@ -63,7 +63,7 @@ class ThreadExecutor {
       yield: () => region.yield(),
       call: (call) => this.#call(call),
       spawn: (argument, wanted) => this.#spawn(argument, wanted),
-      sleep: (ms) => void Atomics.wait(this.#cell, Cell.Answered, 0, ms),
+      sleep: (ms) => this.#cell.sleep(ms),
       exit: (code) => this.#exit(code),
     });
   }
@@ -133,14 +133,12 @@ class ThreadExecutor {
   /** Ends the program. The thread stays where it is: its process ends. */
   #exit(code: number): never {
     scope.postMessage({ kind: "end", end: { kind: "exit", code } });
-    for (;;) Atomics.wait(this.#cell, Cell.Answered, 0);
+    this.#cell.stay();
   }
 
   #call(call: HomeCall): number {
     scope.postMessage({ kind: "call", call });
-    Atomics.wait(this.#cell, Cell.Answered, 0);
-    Atomics.store(this.#cell, Cell.Answered, 0);
-    return Atomics.load(this.#cell, Cell.Result);
+    return this.#cell.take();
   }
 }
 
