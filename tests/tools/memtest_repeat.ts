@@ -18,4 +18,4 @@ Usage: memtest_repeat.ts [--load] [--runs N]
 const flags = new ToolFlags(HELP, { values: ["runs"], switches: ["load"] });
 const count = flags.wholeNumber("runs", RUNS_DEFAULT);
 const memtest = { name: "memtest", args: ["run", "-A", PROGRAM], lastLine: "[1] OK" };
-report(await repeat([memtest], count, flags.isSet("load")));
+report(await repeat([memtest], { count, isLoaded: flags.isSet("load") }));

@@ -106,36 +106,48 @@ function startLoads(): Deno.ChildProcess[] {
   );
 }
 
+/** How programs are run many times. */
+export interface RepeatOptions {
+  /** How many times each is run. */
+  readonly count: number;
+  /** Whether processes beside the runs keep all cores busy. */
+  readonly isLoaded: boolean;
+  /** How many runs go on at the same time. Default: 1. */
+  readonly atOnce?: number;
+}
+
 /**
  * Runs programs many times: each once, then each once more, so that an end before its time still
  * says something of all. A run that goes wrong is printed to stderr, with all that it printed, and
  * so is progress.
  *
  * @param programs The programs.
- * @param count How many times each is run.
- * @param isLoaded Whether processes beside the runs keep all cores busy.
+ * @param options How often, and beside what.
  * @returns What came of all runs.
  */
 export async function repeat(
   programs: readonly Repeated[],
-  count: number,
-  isLoaded: boolean,
+  { count, isLoaded, atOnce = 1 }: RepeatOptions,
 ): Promise<Runs[]> {
   const loads = isLoaded ? startLoads() : [];
   const good = programs.map((): number[] => []);
-  try {
-    let [toldAt, number] = [performance.now(), 0];
-    for (let round = 1; round <= count; round++) {
-      for (const [index, program] of programs.entries()) {
-        const { ms, problem, text } = await runOnce(program, ++number);
-        if (problem === undefined) good[index]!.push(ms);
-        else console.error(`${program.name}, run ${round} of ${count}: ${problem}\n${text}`);
-      }
+  let [toldAt, number] = [performance.now(), 0];
+  const runAll = async (): Promise<void> => {
+    while (number < count * programs.length) {
+      const index = number % programs.length;
+      const round = Math.floor(number / programs.length) + 1;
+      const program = programs[index]!;
+      const { ms, problem, text } = await runOnce(program, ++number);
+      if (problem === undefined) good[index]!.push(ms);
+      else console.error(`${program.name}, run ${round} of ${count}: ${problem}\n${text}`);
       if (performance.now() < toldAt + PROGRESS_MS) continue;
       toldAt = performance.now();
       const counts = programs.map(({ name }, index) => `${name} ${good[index]!.length} OK`);
       console.error(`${round} of ${count} runs: ${counts.join(", ")}`);
     }
+  };
+  try {
+    await Promise.all(Array.from({ length: atOnce }, runAll));
   } finally {
     for (const load of loads) load.kill("SIGKILL");
     await Promise.all(loads.map(({ status }) => status));

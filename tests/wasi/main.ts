@@ -98,10 +98,11 @@ const PROGRAMS: Readonly<Record<string, Program>> = {
   },
 };
 
-const HELP = `Usage: ./tdsm test:threads [--runs RUNS] [--program NAME]... [--no-load]
+const HELP = `Usage: ./tdsm test:threads [--runs RUNS] [--program NAME]... [--no-load] [--at-once N]
 
 Runs each program RUNS times (default ${RUNS_DEFAULT}), beside processes that keep all cores busy.
-Ends with exit code 1 where a run goes wrong.
+With --at-once N, N runs go on at the same time, and such processes are left out: the runs keep the
+cores busy. Ends with exit code 1 where a run goes wrong.
 
 ${
   Object.entries(PROGRAMS).map(([name, { title, isFetched }]) =>
@@ -115,11 +116,12 @@ function refuse(reason: string): void {
 }
 
 async function main(): Promise<void> {
-  const { values: { help, load, runs, program: named } } = parseArgs({
+  const { values: { help, load, runs, program: named, "at-once": given } } = parseArgs({
     allowNegative: true,
     options: {
       help: { type: "boolean", short: "h" },
       load: { type: "boolean", default: true },
+      "at-once": { type: "string", default: "1" },
       runs: { type: "string", default: String(RUNS_DEFAULT) },
       program: { type: "string", multiple: true },
     },
@@ -127,6 +129,8 @@ async function main(): Promise<void> {
   if (help) return console.log(HELP);
   const count = runsOf(runs);
   if (count === undefined) return refuse("RUNS must be a whole number from 1 on");
+  const atOnce = runsOf(given);
+  if (atOnce === undefined) return refuse("N must be a whole number from 1 on");
   const unknown = named?.find((name) => PROGRAMS[name] === undefined);
   if (unknown !== undefined) return refuse(`there is no program ${unknown}`);
 
@@ -146,7 +150,7 @@ async function main(): Promise<void> {
       const args = ["run", "-A", "--no-prompt", pathOf("mod.ts"), "wasm", ...words];
       programs.push({ name, args, lastLine });
     }
-    report(await repeat(programs, count, load));
+    report(await repeat(programs, { count, isLoaded: load && atOnce === 1, atOnce }));
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
