@@ -12,7 +12,7 @@ import {
 } from "../runtime/limits.ts";
 
 /** The ABI version that this code is written for. */
-export const ABI_VERSION = 7;
+export const ABI_VERSION = 8;
 
 /** Layout of `tdsm_open_options`, in bytes. */
 export const OPEN_OPTIONS = {

@@ -422,6 +422,21 @@ export class NativeRegion implements Disposable {
   }
 
   /**
+   * From here on the library says on stderr when the engine's thread has not come back to its
+   * sleep, `Poller.wait`, for so long, though it is woken: nothing else may be able to.
+   *
+   * @param message What it says, with the end of the line.
+   * @param silentMs For how long, in milliseconds, by a clock that stands still while the machine
+   * is suspended. Behind a stop of the process the time begins anew.
+   * @throws {TdsmError} If the region is watched already, or the kernel gives no thread.
+   */
+  watchEngine(message: string, silentMs: number): void {
+    const { bytes, length } = fenceMessage(message);
+    const result = this.#symbols.tdsm_engine_watch(this.handle, bytes, length, silentMs);
+    if (result < 0) throw statusError("watch the engine", result, this.#symbols.tdsm_last_errno());
+  }
+
+  /**
    * From here on a thread that ends the process by `exit`, as `Deno.exit` does, first kicks the
    * region and waits for {@linkcode releaseExit}. To be called by the thread that serves the
    * region.

@@ -347,3 +347,33 @@ Deno.test("a process that has closed regions of 32 TiB opens no other one, and s
       "fresh one\n",
   );
 });
+
+Deno.test("process: an engine that stays away from its sleep is told of, once each time", async () => {
+  const silentMs = 1_000;
+  const { code, stdout, stderr } = await run(
+    `${imports}
+    import { Poller } from "${here.href}poller.ts";
+    const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+    const poller = Poller.open(library, listener);
+    const region = NativeRegion.open(library, { size: 2 ** 20, pageSize: 4096 });
+    poller.watch(region);
+    region.watchEngine("tdsm: error: planted\\n", ${silentMs});
+    const serve = (ms) => {
+      for (const end = performance.now() + ms; performance.now() < end;) poller.wait(10_000, 0);
+    };
+    const stayAway = () => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ${
+      3 * silentMs
+    });
+    for (let round = 0; round < 2; round++) {
+      serve(${silentMs});
+      console.log("away");
+      stayAway();
+    }
+    region[Symbol.dispose]();
+    console.log("closed");
+    Deno.exit();`,
+    { permissions: ["--allow-ffi", "--allow-net"] },
+  );
+  assertEquals([code, stdout], [0, "away\naway\nclosed\n"]);
+  assertEquals(stderr, "tdsm: error: planted\n".repeat(2));
+});

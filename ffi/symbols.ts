@@ -36,6 +36,11 @@ export const symbols = {
   },
   /** `int32_t tdsm_lease_extend(uint32_t handle, double until_ms)` */
   tdsm_lease_extend: { parameters: ["u32", "f64"], result: "i32" },
+  /**
+   * `int32_t tdsm_engine_watch(uint32_t handle, const uint8_t *message, uint64_t length,
+   * uint32_t silent_ms)`
+   */
+  tdsm_engine_watch: { parameters: ["u32", "buffer", "u64", "u32"], result: "i32" },
   /** `double tdsm_boottime_ms(void)` */
   tdsm_boottime_ms: { parameters: [], result: "f64" },
   /** `int32_t tdsm_close(uint32_t handle)` */

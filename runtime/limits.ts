@@ -452,6 +452,11 @@ export const BEAT_LATE_MS = 3_000;
  */
 export const LEASE_MS = 10_000;
 /**
+ * How long the engine of the directory node stays away from its sleep before the library says so,
+ * in milliseconds: as long as the other nodes wait for it.
+ */
+export const ENGINE_SILENT_MS: number = LEASE_MS;
+/**
  * How many reminders in a row of what it owes a node may leave unanswered; one goes out each beat.
  */
 export const OWED_MAX_BEATS: number = SILENCE_MAX_MS / HEARTBEAT_MS;

@@ -15,6 +15,7 @@ import { END_SIGNALS, type EndSignal, SignalEcho } from "../signals.ts";
 import {
   CLOSE_REMINDER_MS,
   DEATH_MESSAGE_MAX_MS,
+  ENGINE_SILENT_MS,
   FAILURE_GRACE_MS,
   LEAVE_MAX_MS,
   LEAVE_STALL_MS,
@@ -341,6 +342,8 @@ export class EngineHost implements Member {
     this.#post({ kind: "ready", id: this.#cluster.self, handle, shared, address, port });
     this.#turn.tell(TurnWord.Joined, port);
     if (this.#cluster.self === DIRECTORY_NODE) {
+      // Every other node has a lease, by which the library ends the process.
+      if (this.#poller !== undefined) this.#watchSilence();
       const at = formatAddress({ hostname: address, port });
       this.log(Level.Info, `Hosting the directory at ${at}`, { event: "hosting", address, port });
     }
@@ -371,6 +374,15 @@ export class EngineHost implements Member {
         `Listening at ${at}: any program that reaches this port can join and read the region`,
       );
     }
+  }
+
+  /** Has the library say that this engine does not run, where nothing else can. */
+  #watchSilence(): void {
+    const text = `The engine of node ${this.#cluster.self} has not run for ` +
+      `${ENGINE_SILENT_MS} ms. A Worker may wait by V8's own Atomics.wait for a word of the region: ` +
+      "have it attach first. If the node does not go on, end its process";
+    const message = deathMessage(text, this.#start.settings.logFormat, this.#cluster.self);
+    this.engine.region.watchEngine(message, ENGINE_SILENT_MS);
   }
 
   /** From here on signals have the node leave. */

@@ -6,7 +6,7 @@ import type { ProcessCluster, RemoteNode, TestProcess } from "./process_cluster.
 export const PERMISSIONS: readonly string[] = ["--allow-ffi", "--allow-net", "--no-prompt"];
 
 /** The import map, which a program without a file of its own does not find. */
-const CONFIG = ["--config", "deno.json", "--no-lock"];
+const CONFIG = ["--config", "deno.json", "--frozen"];
 const MOD = import.meta.resolve("../../mod.ts");
 
 /** How a program is started. */

@@ -8,7 +8,7 @@ const SealedLink = @import("sealed_link.zig").SealedLink;
 const Status = @import("status.zig").Status;
 
 /// Raised when a layout, a constant or the meaning of a call changes.
-pub const version: u32 = 7;
+pub const version: u32 = 8;
 
 pub const page_size_min: u32 = 4 << 10;
 pub const page_size_max: u32 = 2 << 20;

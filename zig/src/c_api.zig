@@ -10,6 +10,7 @@ const linux = std.os.linux;
 const abi = @import("abi.zig");
 const call_ring = @import("call_ring.zig");
 const crc32c = @import("crc32c.zig");
+const engine_watch = @import("engine_watch.zig");
 const exit = @import("exit.zig");
 const faults = @import("faults.zig");
 const fence = @import("fence.zig");
@@ -137,6 +138,17 @@ pub export fn tdsm_lease_begin(
     defer lease.end();
     const end = fence.End.init(given(message, length), exit_status, grace_ms) catch |failure| return status.code(failure);
     fence.beginLease(lease.region, until_ms, end, unattended_ms) catch |failure| return status.code(failure);
+    return 0;
+}
+
+/// int32_t tdsm_engine_watch(uint32_t handle, const uint8_t *message, uint64_t length,
+///                           uint32_t silent_ms)
+/// Writes `message` to stderr each time that the thread which sleeps in `tdsm_links_wait` has not
+/// come there for `silent_ms`, though it is kicked. Once for each region.
+pub export fn tdsm_engine_watch(handle: u32, message: ?[*]const u8, length: u64, silent_ms: u32) i32 {
+    const lease = registry.enter(handle) catch |failure| return status.code(failure);
+    defer lease.end();
+    engine_watch.begin(lease.region, given(message, length), silent_ms) catch |failure| return status.code(failure);
     return 0;
 }
 

@@ -31,6 +31,9 @@ pub const Interest = packed struct(u32) {
 /// What happened to a link.
 pub const Ready = abi.LinkReady;
 
+/// The region that this thread serves; a slot that stays, whether the region is closed or not.
+threadlocal var served: ?*Region = null;
+
 /// What an event is about, in its upper half; the lower half is a descriptor.
 const Source = enum(u32) { link, faults, kick, loop, signals };
 
@@ -45,8 +48,10 @@ pub fn close(epoll: i32) void {
     _ = linux.close(epoll);
 }
 
-/// From here on `wait` tells of the region's faults and kicks. Ends with the region.
-pub fn watchRegion(epoll: i32, region: *const Region) status.Error!void {
+/// From here on `wait` tells of the region's faults and kicks, and counts its turns there. Ends
+/// with the region.
+pub fn watchRegion(epoll: i32, region: *Region) status.Error!void {
+    served = region;
     try control(epoll, linux.EPOLL.CTL_ADD, region.uffd, .faults, linux.EPOLL.IN);
     try control(epoll, linux.EPOLL.CTL_ADD, region.event, .kick, linux.EPOLL.IN);
 }
@@ -131,6 +136,7 @@ pub fn times() abi.ThreadTimes {
 /// For the first `look_us` of that it looks again and again, unless more threads want a core than
 /// there are cores. Answers how many links are in `out`, and bits of `abi.ready_*`.
 pub fn wait(epoll: i32, out: []Ready, timeout_us: i32, look_us: u31) status.Error!i32 {
+    if (served) |region| region.turns.store(region.turns.load(.monotonic) +% 1, .monotonic);
     var events: [ready_max]linux.epoll_event = undefined;
     const some = events[0..@min(events.len, out.len)];
     var count: usize = 0;

@@ -3,6 +3,7 @@
 
 const std = @import("std");
 const linux = std.os.linux;
+const abi = @import("abi.zig");
 const clock = @import("clock.zig");
 
 extern "c" fn setenv(name: [*:0]const u8, value: [*:0]const u8, overwrite: c_int) c_int;
@@ -72,6 +73,22 @@ pub fn awaitChange(word: *std.atomic.Value(u32), value: u32, timeout_ms: u32) vo
         _ = linux.futex_4arg(&word.raw, .{ .cmd = .WAIT, .private = true }, value, &left);
     }
 }
+
+/// Writes `message` to stderr, by a thread that is not waited for: nobody may read that pipe, or a
+/// thread may hold its lock. Left out where a message of before is not written yet.
+pub fn tell(message: []const u8) void {
+    if (told.written.swap(0, .acquire) == 0) return;
+    @memcpy(told_bytes[0..message.len], message);
+    told.message = told_bytes[0..message.len];
+    var thread: std.c.pthread_t = undefined;
+    if (std.c.pthread_create(&thread, null, writeFarewell, &told) != .SUCCESS) {
+        return told.written.store(1, .release);
+    }
+    _ = std.c.pthread_detach(thread);
+}
+
+var told: Farewell = .{ .message = "", .written = .init(1) };
+var told_bytes: [abi.fence_message_max]u8 = undefined;
 
 var dying: std.atomic.Value(bool) = .init(false);
 

@@ -4,6 +4,7 @@
 const std = @import("std");
 const linux = std.os.linux;
 const abi = @import("abi.zig");
+const engine_watch = @import("engine_watch.zig");
 const status = @import("status.zig");
 const userfaultfd = @import("userfaultfd.zig");
 const window = @import("window.zig");
@@ -30,6 +31,9 @@ pub const Region = struct {
     windows: window.Table = .{},
     waiters: waiters.Table = .{},
     fence: fences.Fence = .{},
+    /// How often the engine's thread has come to its sleep, `links.wait`; only that thread counts.
+    turns: std.atomic.Value(u32) = .init(0),
+    watch: ?engine_watch.Watch = null,
     /// Held while `windows` or `waiters` is read or changed: any thread may add a window while the
     /// engine works.
     lock: std.c.pthread_mutex_t = .{},
@@ -146,6 +150,7 @@ pub const Region = struct {
     /// Gives the memory back and closes every descriptor. No thread may be inside a call on the
     /// region. Blank memory takes the place of each window; those of a fenced region stay closed.
     pub fn close(region: *Region) void {
+        engine_watch.end(region);
         // Both stay for as long as the process.
         if (region.windows.slots[0].length != 0) _ = closed_bytes.fetchAdd(region.size, .monotonic);
         if (region.alias != 0) _ = linux.munmap(@ptrFromInt(region.alias), region.size);
