@@ -20,7 +20,7 @@ import { SETTINGS } from "../settings/table.ts";
 import type { NodeOptions, Settings } from "../settings/types.ts";
 import { loadProgram, type WasiProgram } from "../wasi/program.ts";
 import { runProgram, serveProgram } from "../wasi/run.ts";
-import { parseWasm, type WasmArguments, wasmHelp } from "./wasm_arguments.ts";
+import { NO_LIFT, parseWasm, type WasmArguments, wasmHelp } from "./wasm_arguments.ts";
 import { isOfHome, OtherNodes } from "./wasm_nodes.ts";
 
 /**
@@ -34,17 +34,19 @@ export async function main(args: readonly string[]): Promise<void> {
   try {
     const what = parseWasm(args, readEnvironment());
     if (what === undefined) return console.log(wasmHelp());
-    const program = await loadProgram(what.program);
+    const { nodes, directory, rendezvous, address } = resolve(what, readEnvironment());
+    const hosts = directory && rendezvous.kind === "flags";
+    // Threads of one node wait faster by its memory.
+    const program = await loadProgram(what.program, what.lift && !(hosts && nodes === 1));
     await checkFolders(what);
     const settings = settingsOf(what, program, readEnvironment());
-    const { nodes, directory, rendezvous, address } = settings;
-    const isAlone = directory && rendezvous.kind === "flags" && isLoopback(address);
-    await using others = isAlone && nodes > 1 ? new OtherNodes(nodes, what.settings) : undefined;
+    const startsOthers = hosts && isLoopback(address) && nodes > 1;
+    await using others = startsOthers ? new OtherNodes(nodes, what.settings) : undefined;
     const own = others === undefined
       ? settings
       : settingsOf(what, program, others.environment(readEnvironment()));
     const node = await startNode(own, true);
-    others?.start(node, what.program);
+    others?.start(node, [...what.lift ? [] : [NO_LIFT], what.program]);
     exitCodeOfError = exitCodeOf;
     try {
       await execute(node, program, what, own, others);
@@ -85,20 +87,27 @@ async function execute(
   Deno.exit(code);
 }
 
+/** The settings of this node, as far as they do not depend on the program. */
+function resolve(
+  { settings: flags }: WasmArguments,
+  environment: Environment,
+  options: NodeOptions = {},
+): Settings {
+  return resolveSettings(options, flags, environment, { names: [], others: "none" }).settings;
+}
+
 /** The settings of this node. The region has room for the program's memory, unless it is told. */
 function settingsOf(
-  { settings: flags }: WasmArguments,
+  what: WasmArguments,
   { memory: { maximum } }: WasiProgram,
   environment: Environment,
 ): Settings {
   const isGiven = (name: "size" | "port"): boolean => {
     const { flag, environment: [variable] } = SETTINGS[name];
-    return flags.some((arg) => arg === `--${flag}` || arg.startsWith(`--${flag}=`)) ||
+    return what.settings.some((arg) => arg === `--${flag}` || arg.startsWith(`--${flag}=`)) ||
       Boolean(environment(variable!));
   };
-  const resolve = (options: NodeOptions): Settings =>
-    resolveSettings(options, flags, environment, { names: [], others: "none" }).settings;
-  const settings = resolve({});
+  const settings = resolve(what, environment);
   const mayHost = settings.directory || settings.rendezvous.kind !== "flags";
   const size = maximum * WASM_PAGE_BYTES + WASM_REGION_SPARE_BYTES;
   const options = {
@@ -106,7 +115,7 @@ function settingsOf(
     // Nobody has to know the port of a node that only this machine reaches.
     ...(settings.directory && !isGiven("port") && isLoopback(settings.address) ? { port: 0 } : {}),
   };
-  return resolve(options);
+  return resolve(what, environment, options);
 }
 
 /** Checks that the folders of a program are there, so that one message says so by their names. */

@@ -17,14 +17,18 @@ export interface WasmArguments {
   readonly settings: readonly string[];
   /** How many threads a node may have at one time. */
   readonly threadsPerNode: number;
+  /** Whether condition variables and barriers of its C library are lifted. */
+  readonly lift: boolean;
   /** By the name that the program has for each of its folders, the path. */
   readonly folders: Readonly<Record<string, string>>;
   /** The environment variables of the program. */
   readonly env: Readonly<Record<string, string>>;
 }
 
+/** The flag by which nothing is lifted. */
+export const NO_LIFT = "--no-lift";
 /** The command's own flags. */
-const OWN_FLAGS = ["nodes", "threads-per-node", "dir", "env", "help"] as const;
+const OWN_FLAGS = ["nodes", "threads-per-node", "no-lift", "dir", "env", "help"] as const;
 const ROWS: readonly Setting<unknown>[] = Object.values(SETTINGS);
 
 /** All flags, without their dashes. */
@@ -41,6 +45,8 @@ Usage: ${WASM_COMMAND} [OPTIONS] PROGRAM.wasm [ARGUMENTS]
                         on this machine. With --address, you start the others
                         yourself, by the same command with --directory-address
   --threads-per-node N  The most threads that a node has at one time, 1 to ${WASM_THREADS_NODE_MAX}
+  --no-lift             Leave condition variables and barriers as the C library
+                        has them. By default nodes take turns by them faster
   --dir FOLDER[::NAME]  Let the program use a folder, by its name or another one
   --env NAME[=VALUE]    Give the program an environment variable
   --help                Show this
@@ -70,6 +76,7 @@ export function parseWasm(
   const folders: Record<string, string> = {};
   const env: Record<string, string> = {};
   let threadsPerNode = WASM_THREADS_NODE_MAX;
+  let lift = true;
   let at = 0;
   for (; at < args.length; at++) {
     const arg = args[at]!;
@@ -91,6 +98,10 @@ export function parseWasm(
         break;
       case "--threads-per-node":
         threadsPerNode = countIn(value(), flag, WASM_THREADS_NODE_MAX);
+        break;
+      case NO_LIFT:
+        if (arg !== NO_LIFT) throw refused(`Cannot use ${arg}: ${NO_LIFT} takes no value`);
+        lift = false;
         break;
       case "--dir": {
         const [path, name] = value().split("::", 2);
@@ -120,7 +131,7 @@ export function parseWasm(
   if (program === undefined || program === "") {
     throw refused(`Cannot run: no program is named. Write ${WASM_COMMAND} -n 2 program.wasm`);
   }
-  return { program, args: args.slice(at + 1), settings, threadsPerNode, folders, env };
+  return { program, args: args.slice(at + 1), settings, threadsPerNode, lift, folders, env };
 }
 
 /** A flag without its value. */

@@ -60,9 +60,9 @@ export class OtherNodes implements AsyncDisposable {
    * Starts them.
    *
    * @param first The first node.
-   * @param program The file of the program.
+   * @param words What else each is given: the command's own flags, and the file of the program.
    */
-  start({ address: hostname, port }: Node, program: string): void {
+  start({ address: hostname, port }: Node, words: readonly string[]): void {
     const permissions = ["--allow-ffi", `--allow-net=${hostname}`, "--allow-read", "--allow-env"];
     for (let id = 2; id <= this.#nodes; id++) {
       const variables = environmentOf({ nodes: this.#nodes, rpcServers: true }, id, {
@@ -74,7 +74,7 @@ export class OtherNodes implements AsyncDisposable {
       const command = new Deno.Command(Deno.execPath(), {
         args: [
           ...["run", "--no-prompt", ...permissions, Deno.mainModule, "wasm"],
-          ...[...this.#flags, program],
+          ...[...this.#flags, ...words],
         ],
         env: { ...variables, [HOME_VARIABLE]: "1" },
         // A session of its own: a terminal's Ctrl-C comes to the first node alone, which ends all.

@@ -23,6 +23,8 @@ export interface DeskCall {
   next(timeoutMs: number): SyncAnswer | undefined;
   /** The thread has looked at the word, and goes on to wait. */
   stay(): void;
+  /** The thread makes other requests before it waits for the one answer that is left. */
+  keep(): void;
   /** Gives the request up, which is answered all the same. */
   cancel(): void;
 }
@@ -72,6 +74,11 @@ export class EngineCall implements DeskCall {
     this.#client.post(newBody(Call.FutexStay, { id: this.#ticket }));
   }
 
+  /** {@inheritDoc DeskCall.keep} */
+  keep(): void {
+    // Answers by the ring are kept for each request anyway.
+  }
+
   /** {@inheritDoc DeskCall.cancel} */
   cancel(): void {
     this.#client.cancel(this.open.id);
@@ -109,6 +116,11 @@ export class LinkCall implements DeskCall {
   /** {@inheritDoc DeskCall.stay} */
   stay(): void {
     this.#link.stay(this.#ticket);
+  }
+
+  /** {@inheritDoc DeskCall.keep} */
+  keep(): void {
+    this.#link.keep(this.#ticket);
   }
 
   /** {@inheritDoc DeskCall.cancel} */

@@ -4,13 +4,14 @@
 
 import { type EngineClient, silentDirectory } from "../ring/client.ts";
 import type { QuietWords } from "../ring/quiet_words.ts";
-import type { SyncAnswer, SyncDemand } from "../ring/sync_records.ts";
+import { type SyncAnswer, syncAnswer, syncBody, type SyncDemand } from "../ring/sync_records.ts";
 import type { ThreadLink } from "../ring/thread_link.ts";
 import { show } from "../arguments/show.ts";
 import {
   DESK_SILENCE_MAX_MS,
   FUTEX_COUNT_MAX,
   FUTEX_SPIN_LOOKS,
+  THREAD_LINK_UNANSWERED_MAX,
   TIMEOUT_MAX_MS,
 } from "../limits.ts";
 import {
@@ -77,6 +78,41 @@ export interface FutexParts {
  */
 export let newFutex: (parts: FutexParts) => Futex;
 
+/** A wait for notifies alone, whatever the value of the word: it has begun before it blocks. */
+export interface BegunWait {
+  /**
+   * Blocks this thread until the wait has ended.
+   *
+   * @param giveUpAt When to give up, by `performance.now`.
+   * @returns Whether a notify has ended it.
+   * @throws {TdsmError} Why the node cannot go on.
+   */
+  end(giveUpAt: number): boolean;
+}
+
+/**
+ * Begins to wait for notifies at a word, which is never looked at. Set by the class.
+ *
+ * @param futex The thread's futex.
+ * @param view The array.
+ * @param index The element.
+ * @returns The wait: every notify from here on may end it. The thread may do other things first.
+ * @throws {TdsmError} `LimitExceeded` when too many threads wait, or why the node cannot go on.
+ */
+export let beginWait: (futex: Futex, view: FutexView, index: number) => BegunWait;
+
+/**
+ * Wakes threads as `notify` does, but goes on without knowing how many where the last one has woken
+ * some. Set by the class.
+ *
+ * @param futex The thread's futex.
+ * @param view The array.
+ * @param index The element.
+ * @param count How many to wake at most.
+ * @throws {TdsmError} Why the node cannot go on.
+ */
+export let postNotify: (futex: Futex, view: FutexView, index: number, count: number) => void;
+
 /**
  * `Atomics.wait`, `waitAsync` and `notify` for words of the region: a thread that waits is woken by
  * a notify of any thread of any node. Arguments and results are those of `Atomics`.
@@ -106,6 +142,8 @@ export class Futex {
    * the thread's own link. Any other goes by the engine, which learns where words are quiet.
    */
   #wakes = false;
+  /** The notifies that have no answer yet, which no call waits for. */
+  #posted = 0;
 
   static {
     newFutex = ({ client, sync, memory, quietWords }) => {
@@ -116,6 +154,8 @@ export class Futex {
       futex.#quietWords = quietWords;
       return futex;
     };
+    beginWait = (futex, view, index) => futex.#register(view, index);
+    postNotify = (futex, view, index, count) => futex.#post(view, index, count);
   }
 
   /** `node.futex` is one. */
@@ -165,18 +205,29 @@ export class Futex {
     if (timeout === 0) return "timed-out";
     const link = this.#sync.ownLink;
     const call = this.#ask(link, waitDemand(byte), what);
-    const wait = new OpenWait(call, what, isUnchanged);
-    while (isOpen(wait.step)) {
-      const leftMs = Math.max(0, giveUpAt - performance.now());
-      const answer = call.next(wait.step === "asleep" ? leftMs : DESK_SILENCE_MAX_MS);
-      if (answer !== undefined) wait.take(answer);
-      else if (wait.step === "asleep") wait.move(futexExpired(wait.step));
-      else throw silentDirectory(what);
-    }
+    const end = new OpenWait(call, what, isUnchanged).end(giveUpAt);
     if (link === undefined) this.#client.blockedByEngine();
-    if (wait.step === "timed-out") this.#lookTime.inVain();
+    if (end === "timed-out") this.#lookTime.inVain();
     else this.#lookTime.ended((performance.now() - begunAt) * MS_US);
-    return wait.step;
+    return end;
+  }
+
+  #register(view: FutexView, index: number): BegunWait {
+    const { what, byte } = this.#begin(view, index, 0, undefined);
+    const link = this.#sync.ownLink;
+    const call = this.#ask(link, waitDemand(byte), what);
+    const wait = new OpenWait(call, what, () => true);
+    const registered = call.next(DESK_SILENCE_MAX_MS);
+    if (registered === undefined) throw silentDirectory(what);
+    wait.take(registered);
+    call.keep();
+    return {
+      end: (giveUpAt) => {
+        const end = wait.end(giveUpAt);
+        if (link === undefined) this.#client.blockedByEngine();
+        return end === "ok";
+      },
+    };
   }
 
   /**
@@ -276,20 +327,37 @@ export class Futex {
     const refusal = this.#client.refusal("notify");
     if (refusal !== undefined) throw refusal;
     if (wanted === 0 || this.#quietWords.has(byte)) return 0;
-    const demand = {
-      operation: SyncOperation.FutexNotify,
-      key: BigInt(byte),
-      count: Math.min(wanted, FUTEX_COUNT_MAX),
-    } as const;
-    const what = `notify byte ${byte} of the region`;
+    const { demand, what } = notifyDemand(byte, wanted);
     const link = this.#wakes ? this.#sync.ownLink : undefined;
-    const answer = this.#ask(link, demand, what).next(Infinity)!;
-    const { status, count: woken } = answer;
+    return this.#notified(this.#ask(link, demand, what).next(Infinity)!, what);
+  }
+
+  #post(view: FutexView, index: number, count: number): void {
+    const byte = this.#byteOf(view, index, "notify");
+    if (!this.#wakes || this.#posted === THREAD_LINK_UNANSWERED_MAX) {
+      this.notify(view, index, count);
+      return;
+    }
+    if (count === 0 || this.#quietWords.has(byte)) return;
+    const { demand, what } = notifyDemand(byte, count);
+    const answered = (answer: SyncAnswer): void => {
+      this.#posted--;
+      this.#notified(answer, what);
+    };
+    const link = this.#sync.ownLink;
+    if (link !== undefined) link.send(demand, answered);
+    else this.#client.tell(syncBody(demand), what, (record) => answered(syncAnswer(record)));
+    this.#posted++;
+  }
+
+  /** A notify is answered: how many threads it has woken. */
+  #notified(answer: SyncAnswer, what: string): number {
+    const { status, count } = answer;
     if (status !== SyncStatus.Notified && status !== SyncStatus.Quiet) {
       throw syncError(answer, what);
     }
-    this.#wakes = woken > 0;
-    return woken;
+    this.#wakes = count > 0;
+    return count;
   }
 
   /** Asks the desk by this thread's own link or, where that is not given, by the engine. */
@@ -371,6 +439,18 @@ class OpenWait {
     this.move(move);
   }
 
+  /** Blocks until it has ended. */
+  end(giveUpAt: number): FutexOutcome {
+    while (isOpen(this.step)) {
+      const leftMs = Math.max(0, giveUpAt - performance.now());
+      const answer = this.#call.next(this.step === "asleep" ? leftMs : DESK_SILENCE_MAX_MS);
+      if (answer !== undefined) this.take(answer);
+      else if (this.step === "asleep") this.move(futexExpired(this.step));
+      else throw silentDirectory(this.#what);
+    }
+    return this.step;
+  }
+
   /** Goes on. */
   move({ step, say }: FutexMove): void {
     this.step = step;
@@ -381,6 +461,12 @@ class OpenWait {
 
 function waitDemand(byte: number): SyncDemand {
   return { operation: SyncOperation.FutexWait, key: BigInt(byte) };
+}
+
+function notifyDemand(byte: number, count: number): { demand: SyncDemand; what: string } {
+  const operation = SyncOperation.FutexNotify;
+  const demand = { operation, key: BigInt(byte), count: Math.min(count, FUTEX_COUNT_MAX) } as const;
+  return { demand, what: `notify byte ${byte} of the region` };
 }
 
 function isOpen(step: FutexStep | FutexOutcome): step is FutexStep {

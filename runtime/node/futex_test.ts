@@ -1,5 +1,7 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { TdsmError } from "../errors.ts";
+import { THREAD_LINK_UNANSWERED_MAX } from "../limits.ts";
+import { beginWait, postNotify } from "./futex.ts";
 import { join } from "./join.ts";
 
 Deno.test("Futex: a wait says what Atomics.wait would, for either kind of word", async () => {
@@ -46,6 +48,41 @@ Deno.test("Futex: waits that do not block are woken in order, by this thread too
   }
   assertEquals(await futex.waitAsync(cells, 1, 0, 5).value, "timed-out");
   assertEquals(futex.notify(cells, 1), 0);
+});
+
+Deno.test("beginWait: notifies end a wait from its beginning on, whatever the word is by then", async () => {
+  await using node = await join({ directory: true, port: 0, size: "64KiB" });
+  const { futex } = node;
+  const cells = node.view(Int32Array, 0, 16);
+  const waits = [0, 1, 2].map(() => beginWait(futex, cells, 1));
+  cells[1] = 5;
+  assertEquals([futex.notify(cells, 2), futex.notify(cells, 1, 2)], [0, 2]);
+  // The last one is woken by nobody, and is gone once it has ended.
+  const ends = waits.map((wait) => wait.end(performance.now() + 1));
+  assertEquals([ends, futex.notify(cells, 1)], [[true, true, false], 0]);
+});
+
+Deno.test("postNotify: wakes as notify does, however many notifies have no answer yet", async () => {
+  await using node = await join({ directory: true, port: 0, size: "64KiB" });
+  const { futex } = node;
+  const cells = node.view(Int32Array, 0, 16);
+  postNotify(futex, cells, 1, 1);
+  const begin = (): { end(giveUpAt: number): boolean } => beginWait(futex, cells, 1);
+  const first = begin();
+  postNotify(futex, cells, 1, 1);
+  assertEquals(first.end(Infinity), true);
+  for (let round = 0; round < 2; round++) {
+    // From the second one on they are posted, since the one before has woken a thread.
+    const waits = Array.from({ length: 2 * THREAD_LINK_UNANSWERED_MAX }, begin);
+    const last = begin();
+    for (const _ of waits) postNotify(futex, cells, 1, 1);
+    assertEquals(waits.map((wait) => wait.end(Infinity)).every((isWoken) => isWoken), true);
+    postNotify(futex, cells, 1, 0);
+    assertEquals(last.end(performance.now() + 1), false);
+  }
+  const rest = [begin(), begin()];
+  postNotify(futex, cells, 1, 2 ** 32 - 1);
+  assertEquals(rest.map((wait) => wait.end(Infinity)), [true, true]);
 });
 
 Deno.test("Futex: what is no word of the region is refused in a line", async () => {

@@ -252,8 +252,10 @@ export class SyncClient {
   ): SyncReply | undefined {
     for (;;) {
       const leftMs = giveUpAt - performance.now();
+      const early = link.kept(ticket);
+      if (early !== undefined) return early;
       const reply = link.receive(Math.min(Math.max(leftMs, 0), ENDED_LOOK_MS), true);
-      if (reply?.ticket === ticket) return reply;
+      if (reply?.ticket === ticket) return link.kept(ticket) ?? reply;
       if (link.hasEnded) return this.#ended(what);
       this.#throwRefusal(what);
       if (leftMs <= 0) return undefined;

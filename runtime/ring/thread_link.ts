@@ -67,6 +67,11 @@ export class ThreadLink {
    * it have looked at the word, which may be after later requests.
    */
   readonly #notifying = new Set<number>();
+  /**
+   * What has one more answer, which may come while a call waits for another; and the answer, once
+   * it is there.
+   */
+  readonly #kept = new Map<number, SyncReply | undefined>();
   #next = 0;
   #hasEnded = false;
 
@@ -142,6 +147,18 @@ export class ThreadLink {
     this.#send({ kind: "sync", operation: SyncOperation.FutexStay, ticket });
   }
 
+  /** Keeps the one further answer to a request for {@linkcode ThreadLink.kept}, when it comes. */
+  keep(ticket: number): void {
+    this.#kept.set(ticket, undefined);
+  }
+
+  /** Takes the answer that was kept, if it is there. */
+  kept(ticket: number): SyncReply | undefined {
+    const reply = this.#kept.get(ticket);
+    if (reply !== undefined) this.#kept.delete(ticket);
+    return reply;
+  }
+
   /** Gives a request up, which is answered all the same. */
   cancel(ticket: number): void {
     this.#send({ kind: "sync", operation: SyncOperation.Cancel, ticket });
@@ -171,6 +188,7 @@ export class ThreadLink {
     if (this.#locking.delete(ticket)) {
       if (status === SyncStatus.Done || status === SyncStatus.Abandoned) this.#locks.add(ticket);
     }
+    if (this.#kept.has(ticket)) this.#kept.set(ticket, reply);
     const answered = this.#posted.get(ticket);
     if (answered === undefined) return reply;
     this.#posted.delete(ticket);
@@ -203,7 +221,7 @@ export class ThreadLink {
     do {
       ticket = this.#first + this.#next;
       this.#next = (this.#next + 1) % this.#tickets;
-    } while (this.#locks.has(ticket) || this.#posted.has(ticket));
+    } while (this.#locks.has(ticket) || this.#posted.has(ticket) || this.#kept.has(ticket));
     return ticket;
   }
 

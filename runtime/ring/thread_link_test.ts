@@ -87,6 +87,26 @@ Deno.test("ThreadLink: a thread that waits is woken though a notify before it ha
   assertEquals(bench.waits, Array(2).fill(THREAD_ANSWER_BYTES));
 });
 
+Deno.test("ThreadLink: an answer that is kept is there for its call, whichever call was waiting when it came", () => {
+  const bench = new Bench();
+  const { link } = bench;
+  const wait = link.send({ operation: FutexWait, key: 16n });
+  bench.answer(wait, SyncStatus.Registered);
+  assertEquals(link.receive(5, true)?.status, SyncStatus.Registered);
+  link.keep(wait);
+  const notify = (): number => link.send({ operation: FutexNotify, key: 8n, count: 1 });
+  assertEquals([notify(), notify(), notify()], [FIRST + 1, FIRST + 2, FIRST + 3]);
+  // The next one is that of the wait, which has no answer yet.
+  assertEquals(notify(), FIRST + 1);
+  assertEquals(link.kept(wait), undefined);
+  bench.answer(wait, Done);
+  bench.answer(FIRST + 1, SyncStatus.Notified);
+  while (link.receive(5, true)?.ticket !== FIRST + 1);
+  assertEquals([link.kept(wait)?.status, link.kept(wait)], [Done, undefined]);
+  assertEquals([notify(), notify(), notify()], [FIRST + 2, FIRST + 3, FIRST]);
+  assertEquals(bench.waits, Array(3).fill(THREAD_ANSWER_BYTES));
+});
+
 Deno.test("ThreadLink: answers go to what takes them, or to the call that waits", () => {
   const bench = new Bench();
   const { link } = bench;

@@ -14,6 +14,7 @@ export const Errno = {
   /** It is no regular file: a read of it, or to open it, might take for ever. */
   NotSupported: 58,
   Pipe: 64,
+  TimedOut: 73,
   /** It is outside of the folders that the program has. */
   NotCapable: 76,
 } as const;

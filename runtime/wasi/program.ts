@@ -4,7 +4,7 @@ import { show } from "../arguments/show.ts";
 import { reasonOf, TdsmError } from "../errors.ts";
 import { refused } from "../settings/flags.ts";
 import { noSuchFile } from "../settings/no_such_file.ts";
-import { REPLACEMENTS } from "../wasm/code.ts";
+import type { Lifted } from "../wasm/lift.ts";
 import { type ImportedMemory, rewriteModule } from "../wasm/rewrite.ts";
 import { PLACE_FUNCTIONS, PLACE_MODULE, WASI_FUNCTIONS, WASI_MODULE } from "./functions.ts";
 
@@ -16,6 +16,8 @@ export interface WasiProgram {
   readonly module: WebAssembly.Module;
   /** The SHA-256 of its file, in hexadecimal: nodes compare it. */
   readonly hash: string;
+  /** What was lifted of its C library: nodes compare it, too. */
+  readonly lifted: readonly Lifted[];
   /** The memory that it imports. */
   readonly memory: MemoryImport;
 }
@@ -32,13 +34,14 @@ export interface MemoryImport {
  * Loads a program, and finds what keeps it from running.
  *
  * @param path The file, a module in the binary format.
+ * @param lift Whether what its C library has for threads of one machine is lifted.
  * @returns The program.
  * @throws {TdsmError} `InvalidOption`, in one line: it is no file, no module, or a module that
  * cannot run on several nodes. `PermissionMissing` where the file may not be read.
  */
-export async function loadProgram(path: string): Promise<WasiProgram> {
+export async function loadProgram(path: string, lift: boolean): Promise<WasiProgram> {
   const bytes = await read(path);
-  const { bytes: rewritten, memory } = rewrite(path, bytes);
+  const { bytes: rewritten, memory, lifted } = rewrite(path, bytes, lift);
   const module = await WebAssembly.compile(rewritten);
   const problem = memoryProblem(memory) ?? importProblem(module) ?? exportProblem(module);
   if (problem !== undefined) throw refused(`Cannot run ${path}: ${problem}`);
@@ -47,6 +50,7 @@ export async function loadProgram(path: string): Promise<WasiProgram> {
     path,
     module,
     hash: new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)).toHex(),
+    lifted,
     memory: { module: from, name, pages: Number(pages), maximum: Number(maximum) },
   };
 }
@@ -66,9 +70,13 @@ async function read(path: string): Promise<Uint8Array<ArrayBuffer>> {
   }
 }
 
-function rewrite(path: string, bytes: Uint8Array): ReturnType<typeof rewriteModule> {
+function rewrite(
+  path: string,
+  bytes: Uint8Array,
+  lift: boolean,
+): ReturnType<typeof rewriteModule> {
   try {
-    return rewriteModule(bytes);
+    return rewriteModule(bytes, { lift });
   } catch (cause) {
     if (!(cause instanceof TdsmError)) throw cause;
     throw refused(`Cannot run ${path}: ${cause.message.replace(/^.*?the module: /, "")}`, cause);
@@ -94,7 +102,8 @@ function isKnown(module: string, name: string, kind: string): boolean {
   if (kind !== "function") return false;
   switch (module) {
     case "tdsm":
-      return (REPLACEMENTS as readonly string[]).includes(name);
+      // What is rewritten already is refused: all of these were added here.
+      return true;
     case "wasi":
       return name === "thread-spawn";
     case WASI_MODULE:

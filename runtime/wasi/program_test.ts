@@ -79,7 +79,7 @@ for (const [what, bytes, problem] of REFUSED) {
     withFolder(async (folder) => {
       const path = `${folder}/program.wasm`;
       await Deno.writeFile(path, bytes);
-      const { code, message } = await assertRejects(() => loadProgram(path), TdsmError);
+      const { code, message } = await assertRejects(() => loadProgram(path, true), TdsmError);
       assertEquals([code, message.includes("\n")], ["InvalidOption", false]);
       assertEquals(message.startsWith(`Cannot run ${path}: `), true);
       assertEquals(problem.exec(message) === null ? message : "", "");
@@ -87,7 +87,7 @@ for (const [what, bytes, problem] of REFUSED) {
 }
 
 Deno.test("loadProgram: a file that is not there is named, with the folder", async () => {
-  const { message } = await assertRejects(() => loadProgram("nothing.wasm"), TdsmError);
+  const { message } = await assertRejects(() => loadProgram("nothing.wasm", true), TdsmError);
   assertEquals(message, `Cannot run nothing.wasm: there is no such file in ${Deno.cwd()}`);
 });
 
@@ -99,8 +99,8 @@ Deno.test("loadProgram: knows the memory, and a hash of the file", () =>
       path,
       wasmModule(TYPES, section(Section.Import, memory), FUNCTIONS, START, CODE),
     );
-    const program = await loadProgram(path);
+    const program = await loadProgram(path, true);
     assertEquals(program.memory, { module: "host", name: "cells", pages: 1, maximum: 2 });
     assertEquals(program.hash.length, 64);
-    assertEquals(program.hash, (await loadProgram(path)).hash);
+    assertEquals(program.hash, (await loadProgram(path, true)).hash);
   }));

@@ -50,8 +50,8 @@ const atHome = {
 const atNode = {
   prepare: rpc(
     "tdsm.wasm.prepare",
-    async (hash: string, nodes: number[], threads: number): Promise<string> =>
-      await (await serving.promise).prepare(hash, nodes, threads),
+    async (hash: string, lifted: string[], nodes: number[], threads: number): Promise<string> =>
+      await (await serving.promise).prepare(hash, lifted, nodes, threads),
   ),
   attend: rpc("tdsm.wasm.attend", async () => await (await serving.promise).stopped),
   stop: rpc("tdsm.wasm.stop", async () => (await serving.promise).stop()),
@@ -122,11 +122,11 @@ export async function runProgram(
 /** Has another node get ready for threads. */
 async function prepareNode(
   id: number,
-  { hash, path }: WasiProgram,
+  { hash, lifted, path }: WasiProgram,
   nodes: number[],
   threadsPerNode: number,
 ): Promise<void> {
-  const problem = await atNode.prepare.on(id)(hash, nodes, threadsPerNode);
+  const problem = await atNode.prepare.on(id)(hash, [...lifted], nodes, threadsPerNode);
   if (problem !== "") throw new TdsmError("NodeFailed", `Cannot run ${path}: ${problem}`);
 }
 
@@ -162,10 +162,20 @@ class ServingNode {
   }
 
   /** Gets ready for threads; returns what is in the way, if something is. */
-  async prepare(hash: string, nodes: number[], threads: number): Promise<string> {
+  async prepare(
+    hash: string,
+    lifted: readonly string[],
+    nodes: number[],
+    threads: number,
+  ): Promise<string> {
     const { id } = this.#node;
     if (hash !== this.#program.hash) {
       return `node ${id} has another program, or another version of it; give all nodes the same file`;
+    }
+    if (lifted.join() !== this.#program.lifted.join()) {
+      const what = [this.#program.lifted, lifted].map((all) => all.join(" and ") || "nothing");
+      return `node ${id} lifts ${what[0]}, and node ${nodes[0]} ${what[1]}; ` +
+        "give --no-lift to all nodes or to none";
     }
     try {
       const offsetNs = await measureOffsetNs(atHome.clock.on(nodes[0]!));

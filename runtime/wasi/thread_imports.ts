@@ -4,6 +4,7 @@ import type { AttachedNode } from "../node/attach.ts";
 import { clockNs } from "./clock.ts";
 import { Errno } from "./errno.ts";
 import { HOME_FUNCTIONS, PLACE_MODULE, WASI_MODULE } from "./functions.ts";
+import { makeLiftedImports } from "./lifted_imports.ts";
 import type { HomeCall, ThreadParts } from "./messages.ts";
 
 /** What the imports need of their thread. */
@@ -43,12 +44,13 @@ const RANDOM_MAX_BYTES = 65_536;
  * @returns The imports.
  */
 export function makeThreadImports(context: ThreadContext): WebAssembly.Imports {
-  const { node, parts: { memory, memoryImport, nodes }, call, spawn } = context;
+  const { node, parts: { memory, memoryImport, nodes, clockOffsetNs }, call, spawn } = context;
+  const nowNs = (): bigint => clockNs() + clockOffsetNs;
   const { memory: _, ...replacements } = node.wasmImports(memory);
   /** The node for the next thread that this one starts; 0 for the next in turn. */
   let wanted = 0;
   const imports: Record<string, WebAssembly.ModuleImports> = {
-    tdsm: { ...replacements },
+    tdsm: { ...replacements, ...makeLiftedImports(node, memory.memory.buffer, nowNs) },
     wasi: {
       "thread-spawn": (argument: number) => {
         const node = wanted;
@@ -63,7 +65,7 @@ export function makeThreadImports(context: ThreadContext): WebAssembly.Imports {
           (...args: (number | bigint)[]) => call({ name, args }),
         ]),
       ),
-      ...ownFunctions(context),
+      ...ownFunctions(context, nowNs),
     },
     [PLACE_MODULE]: {
       node: () => node.id,
@@ -84,11 +86,13 @@ export function makeThreadImports(context: ThreadContext): WebAssembly.Imports {
 }
 
 /** The functions that the thread executes itself. */
-function ownFunctions(context: ThreadContext): WebAssembly.ModuleImports {
-  const { parts: { memory: { memory }, clockOffsetNs }, sleep } = context;
+function ownFunctions(
+  context: ThreadContext,
+  nowNs: () => bigint,
+): WebAssembly.ModuleImports {
+  const { parts: { memory: { memory } }, sleep } = context;
   const bytes = new Uint8Array(memory.buffer);
   const view = new DataView(memory.buffer);
-  const nowNs = (): bigint => clockNs() + clockOffsetNs;
   return {
     clock_res_get: (clock: number, target: number) =>
       withMemory(() => {

@@ -12,8 +12,10 @@ const OF_PLACES = /^(?:\.debug_|metadata\.code\.|sourceMappingURL$|external_debu
 /** Sections of an object file, which a linker takes. */
 const OF_OBJECT = /^(?:linking$|reloc\.)/;
 
-/** The parts of the section `name` whose entries begin with the index of a function. */
-const OfFunctions = { Functions: 1, Locals: 2, Labels: 3 } as const;
+/** The part of the section `name` that has the names of functions. */
+export const FUNCTION_NAMES = 1;
+/** The other parts whose entries begin with the index of a function. */
+const OfFunctions = { Locals: 2, Labels: 3 } as const;
 
 /** What to do with a custom section. */
 export type CustomSection = "keep" | "leave out" | "names" | "object file";
@@ -46,7 +48,7 @@ export function rewriteNames(source: WasmReader, target: WasmWriter, code: CodeR
       const part = source.part(source.u32(), "a part of the names");
       target.byte(id);
       const rest = new WasmWriter();
-      if (id === OfFunctions.Functions) rewriteMap(part, rest, code, skipName);
+      if (id === FUNCTION_NAMES) rewriteMap(part, rest, code, skipName);
       else if (id === OfFunctions.Locals || id === OfFunctions.Labels) {
         rewriteMap(part, rest, code, skipNames);
       } else rest.copy(part.bytes, part.at, part.end);

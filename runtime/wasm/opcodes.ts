@@ -42,16 +42,30 @@ type Table = readonly (readonly Immediate[] | undefined)[];
 
 /** The opcodes that are more than one step, as {@linkcode readOpcode} returns them. */
 export const Opcode = {
+  If: 0x04,
   End: 0x0b,
+  Return: 0x0f,
   Call: 0x10,
+  ReturnCall: 0x12,
   Delegate: 0x18,
+  Select: 0x1b,
+  LocalGet: 0x20,
+  LocalSet: 0x21,
+  LocalTee: 0x22,
+  I32Load: 0x28,
   MemorySize: 0x3f,
   MemoryGrow: 0x40,
   I32Const: 0x41,
   I64Const: 0x42,
+  I32Eqz: 0x45,
+  I32LtU: 0x49,
+  I32Add: 0x6a,
+  I32Sub: 0x6b,
+  RefFunc: 0xd2,
   Notify: 0xfe000,
   Wait32: 0xfe001,
   Wait64: 0xfe002,
+  I32AtomicLoad: 0xfe010,
 } as const;
 /** How far an opcode's first byte is shifted to the left where it is a prefix. */
 const PREFIX_SHIFT = 12;

@@ -3,11 +3,14 @@
  * one process can do for an instruction becomes a call of an import, which works across nodes.
  */
 
-import { WASM_MEMORY32_MAX_PAGES, WASM_MODULE_MAX_BYTES } from "../limits.ts";
+import { WASM_MEMORY32_MAX_PAGES } from "../limits.ts";
 import { show } from "../arguments/show.ts";
-import { hex, refuse, Section, WasmReader, WasmWriter } from "./binary.ts";
-import { CodeRewriter, type Replacement, REPLACEMENTS } from "./code.ts";
+import { refuse, Section, WasmReader, WasmWriter } from "./binary.ts";
+import { type AddedFunction, CodeRewriter, REPLACEMENTS } from "./code.ts";
+import { ModuleFunctions } from "./functions.ts";
+import { findLifts, type Lifted, Lifting } from "./lift.ts";
 import { customSection, rewriteNames } from "./names.ts";
+import { type FoundSection, HEAD_BYTES, rank, Sections } from "./sections.ts";
 import {
   type MemoryType,
   readMemoryType,
@@ -22,10 +25,15 @@ const IMPORT_MODULE = "tdsm";
 /** The name by which it imports its memory, if it had one of its own. */
 const IMPORT_MEMORY = "memory";
 
-/** What is refused or not. */
+/** What is refused or not, and what else is changed. */
 export interface RewriteOptions {
   /** Whether a module without shared memory is rewritten, too. Default: false. */
   readonly anyMemory?: boolean;
+  /**
+   * Whether what the C library has for threads of one machine is lifted, where it is recognised: see
+   * `lift.ts`. Such a module imports functions more, which `Lifting.added` names. Default: false.
+   */
+  readonly lift?: boolean;
 }
 
 /** A module that was rewritten. */
@@ -34,6 +42,8 @@ export interface RewrittenModule {
   readonly bytes: Uint8Array<ArrayBuffer>;
   /** The type of its memory, and by which names it is imported; `undefined` if it has none. */
   readonly memory: ImportedMemory | undefined;
+  /** What was lifted. */
+  readonly lifted: readonly Lifted[];
 }
 
 /** The memory that a rewritten module imports. */
@@ -44,27 +54,23 @@ export interface ImportedMemory extends MemoryType {
   readonly name: string;
 }
 
-const MAGIC = [0x00, 0x61, 0x73, 0x6d];
-const VERSION = [0x01, 0x00, 0x00, 0x00];
-/** The version of a component, which is made of modules. */
-const COMPONENT = [0x0d, 0x00, 0x01, 0x00];
-
-/** The order in which sections stand in a module. */
-const ORDER: readonly number[] = [1, 2, 3, 4, 5, 13, 6, 7, 8, 9, 12, 10, 11];
-
 /** The kinds of imports and exports. */
 const Kind = { Function: 0, Table: 1, Memory: 2, Global: 3, Tag: 4 } as const;
 
 const FUNCTION_TYPE = 0x60;
 const I32 = 0x7f;
 const I64 = 0x7e;
-/** Parameters and result of each function that takes the place of an instruction. */
-const SIGNATURES: Record<Replacement, readonly ("address" | "i32" | "i64")[]> = {
+/** Parameters and result of each function that is added. */
+const SIGNATURES: Record<AddedFunction, readonly ("address" | "i32" | "i64")[]> = {
   wait32: ["address", "i32", "i64", "address", "i32"],
   wait64: ["address", "i64", "i64", "address", "i32"],
   notify: ["address", "i32", "address", "i32"],
   grow: ["address", "address"],
   size: ["address"],
+  beginCondWait: ["i32", "i32", "i32"],
+  endCondWait: ["i32", "i32"],
+  wakeCond: ["i32", "i32", "i32"],
+  waitAtBarrier: ["i32", "i32", "i32"],
 };
 
 /** A table's entry that begins with its first value. */
@@ -118,10 +124,14 @@ export function rewriteModule(bytes: Uint8Array, options: RewriteOptions = {}): 
   if (!(bytes instanceof Uint8Array)) {
     throw new TypeError(`Cannot rewrite ${show(bytes)}: give the module's bytes as a Uint8Array`);
   }
-  const rewritten = new ModuleRewriter(bytes, options.anyMemory ?? false).rewrite();
+  const { anyMemory = false, lift = false } = options;
+  const rewriter = new ModuleRewriter(bytes, anyMemory);
+  const rewritten = rewriter.rewrite();
   // What is added could make sense of an index that had none.
   requireValid(bytes);
-  return rewritten;
+  const lifting = lift ? rewriter.findLifts() : new Lifting();
+  const isLifted = lifting.lifted.length > 0;
+  return isLifted ? new ModuleRewriter(bytes, anyMemory, lifting).rewrite() : rewritten;
 }
 
 /** Refuses what the engine refuses, in its words. */
@@ -135,45 +145,50 @@ function requireValid(bytes: Uint8Array): void {
   }
 }
 
-/** A section of the module that is rewritten. */
-interface FoundSection {
-  readonly id: number;
-  /** Where it begins, with its head. */
-  readonly first: number;
-  readonly content: number;
-  readonly end: number;
-}
-
 /** Rewrites one module. */
 class ModuleRewriter {
   readonly #bytes: Uint8Array;
-  readonly #sections: readonly FoundSection[];
+  readonly #sections: Sections;
+  readonly #lifting: Lifting;
+  /** The functions that the module gets. */
+  readonly #added: readonly AddedFunction[];
   readonly #memory: ImportedMemory | undefined;
   readonly #code: CodeRewriter;
   /** The types that the module defines. */
   #types = 0;
   /** The functions that it imports. */
   #imported = 0;
+  /** The function whose code is written next. */
+  #next: number;
   readonly #target = new WasmWriter();
   /** The section that is being written. */
   readonly #section = new WasmWriter();
   /** The function that is being written. */
   readonly #body = new WasmWriter();
 
-  constructor(bytes: Uint8Array, anyMemory: boolean) {
+  constructor(bytes: Uint8Array, anyMemory: boolean, lifting: Lifting = new Lifting()) {
     this.#bytes = bytes;
-    this.#sections = findSections(bytes);
+    this.#sections = new Sections(bytes);
+    this.#lifting = lifting;
+    this.#added = [...REPLACEMENTS, ...lifting.added];
     this.#types = this.#countTypes();
     this.#memory = this.#findMemory();
     if (!anyMemory) checkMemory(this.#memory);
-    this.#code = new CodeRewriter(bytes, this.#imported, this.#memory?.is64 ?? false);
+    this.#next = this.#imported;
+    let all = this.#imported;
+    this.#sections.each(Section.Function, (source) => {
+      source.u32();
+      all++;
+    });
+    const counts = { all, imported: this.#imported };
+    this.#code = new CodeRewriter(bytes, counts, this.#added, this.#memory?.is64 ?? false);
   }
 
   rewrite(): RewrittenModule {
-    this.#target.copy(this.#bytes, 0, MAGIC.length + VERSION.length);
+    this.#target.copy(this.#bytes, 0, HEAD_BYTES);
     // Both are written whether the module has them or not.
     const due = [Section.Type, Section.Import] as number[];
-    for (const section of this.#sections) {
+    for (const section of this.#sections.all) {
       const { id } = section;
       while (due.length > 0 && id !== Section.Custom && rank(id) >= rank(due[0]!)) {
         const next = due.shift()!;
@@ -182,14 +197,23 @@ class ModuleRewriter {
       this.#write(id, section);
     }
     for (const id of due) this.#write(id, undefined);
-    return { bytes: this.#target.bytes.slice(), memory: this.#memory };
+    const { lifted } = this.#lifting;
+    return { bytes: this.#target.bytes.slice(), memory: this.#memory, lifted };
+  }
+
+  /** Finds what can be lifted, once the module has been rewritten without. */
+  findLifts(): Lifting {
+    // The C library has addresses of 32 bits.
+    if (this.#memory === undefined || this.#memory.is64) return new Lifting();
+    const functions = new ModuleFunctions(this.#bytes, this.#sections, this.#imported);
+    return findLifts(functions, this.#code.mentions);
   }
 
   /** Writes a section; with the functions that are added, if it is one of those that name them. */
   #write(id: number, section: FoundSection | undefined): void {
     const source = section === undefined
       ? new WasmReader(this.#bytes, 0, 0, "nothing")
-      : this.#read(section);
+      : this.#sections.read(section);
     this.#section.clear();
     switch (id) {
       case Section.Custom:
@@ -220,7 +244,7 @@ class ModuleRewriter {
         this.#entries(source, () => this.#export(source));
         break;
       case Section.Start:
-        this.#section.u32(this.#code.shifted(source.u32()));
+        this.#section.u32(this.#code.mentioned(source.u32()));
         break;
       case Section.Element:
         this.#entries(source, () => this.#element(source));
@@ -269,10 +293,10 @@ class ModuleRewriter {
 
   #writeTypes(source: WasmReader): void {
     const count = source.done ? 0 : source.u32();
-    this.#section.u32(count + REPLACEMENTS.length);
+    this.#section.u32(count + this.#added.length);
     this.#copy(source, () => source.skip(source.end - source.at));
     const codes = { i32: I32, i64: I64, address: this.#memory?.is64 ? I64 : I32 };
-    for (const name of REPLACEMENTS) {
+    for (const name of this.#added) {
       const values = SIGNATURES[name].map((value) => codes[value]);
       this.#section.byte(FUNCTION_TYPE);
       this.#section.sized(Uint8Array.from(values.slice(0, -1)));
@@ -284,9 +308,9 @@ class ModuleRewriter {
     const target = this.#section;
     const count = source.done ? 0 : source.u32();
     const own = this.#memory?.module === IMPORT_MODULE;
-    target.u32(count + REPLACEMENTS.length + (own ? 1 : 0));
+    target.u32(count + this.#added.length + (own ? 1 : 0));
     this.#copy(source, () => source.skip(source.end - source.at));
-    for (const [index, name] of REPLACEMENTS.entries()) {
+    for (const [index, name] of this.#added.entries()) {
       target.name(IMPORT_MODULE);
       target.name(name);
       target.byte(Kind.Function);
@@ -337,7 +361,7 @@ class ModuleRewriter {
     }
     this.#entries(source, () => {
       if (expressions) this.#code.expression(source, this.#section);
-      else this.#section.u32(this.#code.shifted(source.u32()));
+      else this.#section.u32(this.#code.mentioned(source.u32()));
     });
   }
 
@@ -351,6 +375,7 @@ class ModuleRewriter {
       skipValueType(source);
     }
     this.#body.copy(this.#bytes, locals, source.at);
+    this.#lifting.begin(this.#next++, this.#body, this.#code);
     this.#code.expression(source, this.#body);
     source.finish();
     this.#section.sized(this.#body.bytes);
@@ -358,14 +383,14 @@ class ModuleRewriter {
 
   #countTypes(): number {
     let types = 0;
-    this.#each(Section.Type, (source) => types += skipTypes(source));
+    this.#sections.each(Section.Type, (source) => types += skipTypes(source));
     return types;
   }
 
   /** Counts the imported functions, and finds the memory. */
   #findMemory(): ImportedMemory | undefined {
     const memories: ImportedMemory[] = [];
-    this.#each(Section.Import, (source) => {
+    this.#sections.each(Section.Import, (source) => {
       const module = source.name();
       const name = source.name();
       if (module === IMPORT_MODULE) {
@@ -393,7 +418,7 @@ class ModuleRewriter {
           refuse(`byte ${at} begins an import of a kind that is not known`);
       }
     });
-    this.#each(Section.Memory, (source) => {
+    this.#sections.each(Section.Memory, (source) => {
       const type = readMemoryType(source);
       memories.push({ module: IMPORT_MODULE, name: IMPORT_MEMORY, ...type });
     });
@@ -402,63 +427,6 @@ class ModuleRewriter {
     }
     return memories[0];
   }
-
-  /** Reads all entries of a section that the module may have. */
-  #each(id: number, read: (source: WasmReader) => void): void {
-    const section = this.#sections.find((section) => section.id === id);
-    if (section === undefined) return;
-    const source = this.#read(section);
-    for (let entries = source.u32(); entries > 0; entries--) read(source);
-    source.finish();
-  }
-
-  #read({ first, content, end }: FoundSection): WasmReader {
-    return new WasmReader(this.#bytes, content, end, `the section at byte ${first}`);
-  }
-}
-
-/** Finds the sections, and checks that they stand in their order. */
-function findSections(bytes: Uint8Array): FoundSection[] {
-  checkHead(bytes);
-  const source = new WasmReader(bytes, MAGIC.length + VERSION.length, bytes.length, "the module");
-  const found: FoundSection[] = [];
-  let last = -1;
-  while (!source.done) {
-    const first = source.at;
-    const id = source.byte();
-    const { at: content, end } = source.part(source.u32(), "a section");
-    found.push({ id, first, content, end });
-    if (id === Section.Custom) continue;
-    const place = rank(id);
-    if (place < 0) refuse(`the section at byte ${first} is of a kind that is not known (${id})`);
-    if (place <= last) refuse(`the section at byte ${first} (${id}) is not in its place`);
-    last = place;
-  }
-  return found;
-}
-
-function checkHead(bytes: Uint8Array): void {
-  if (bytes.length > WASM_MODULE_MAX_BYTES) {
-    refuse(`it has ${bytes.length} bytes, and engines take ${WASM_MODULE_MAX_BYTES} at most`);
-  }
-  const begins = (at: number, wanted: readonly number[]): boolean =>
-    wanted.every((byte, index) => bytes[at + index] === byte);
-  if (!begins(0, MAGIC)) {
-    const given = bytes.length === 0
-      ? "there are none"
-      : `it begins with ${hex(bytes.slice(0, 4))}`;
-    refuse(`the bytes are no WebAssembly in the binary format (${given}, not ${hex(MAGIC)})`);
-  }
-  if (begins(MAGIC.length, COMPONENT)) refuse("it is a component; give a core module");
-  if (!begins(MAGIC.length, VERSION)) {
-    const version = hex(bytes.slice(MAGIC.length, MAGIC.length + VERSION.length));
-    refuse(`it is of version ${version}, not ${hex(VERSION)}`);
-  }
-}
-
-/** The place of a section among those that a module can have; -1 where it is of no known kind. */
-function rank(id: number): number {
-  return ORDER.indexOf(id);
 }
 
 function checkMemory(memory: MemoryType | undefined): void {

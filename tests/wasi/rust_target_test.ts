@@ -7,6 +7,7 @@ import { assertEquals, assertMatch } from "@std/assert";
 import { fileURLToPath } from "node:url";
 import { withFolder } from "../support/folder.ts";
 import { type Exit, ProcessCluster } from "../support/process_cluster.ts";
+import { loadProgram } from "../../runtime/wasi/program.ts";
 import { buildC, buildRust, findTarget } from "./rust_target.ts";
 
 const libraries = await findTarget();
@@ -17,11 +18,16 @@ function pathOf(path: string): string {
   return fileURLToPath(new URL(`../../${path}`, import.meta.url));
 }
 
+/** Runs a program by the command to its end. */
+async function runOn(...words: string[]): Promise<Exit> {
+  await using cluster = new ProcessCluster();
+  const args = ["run", "-A", "--no-prompt", "mod.ts", "wasm", ...words];
+  return await cluster.spawn("wasm", { args }).exit();
+}
+
 /** Runs a program on two nodes to its end. */
 async function run(...words: string[]): Promise<Exit> {
-  await using cluster = new ProcessCluster();
-  const args = ["run", "-A", "--no-prompt", "mod.ts", "wasm", "-n", "2", ...words];
-  return await cluster.spawn("wasm", { args }).exit();
+  return await runOn("-n", "2", ...words);
 }
 
 Deno.test(
@@ -38,6 +44,40 @@ Deno.test(
       const { code, stdout, stderr } = await run(...flags, path, "world");
       assertEquals([code, stdout, stderr], [0, "hello, world\nOK\n", ""]);
       assertEquals(await Deno.readTextFile(`${data}/kept`), "forty-two\n");
+    }),
+);
+
+Deno.test(
+  "wasm: condition variables and barriers lose no wake-up, lifted or not",
+  { ignore },
+  () =>
+    withFolder(async (folder) => {
+      const path = `${folder}/waits.wasm`;
+      await buildC(libraries!, pathOf("tests/wasi/programs/waits.c"), path);
+      assertEquals((await loadProgram(path, true)).lifted, ["condition variables", "barriers"]);
+      for (const words of [["-n3"], ["-n2"], ["-n2", "--no-lift"], []]) {
+        const { code, stdout, stderr } = await runOn(...words, path);
+        assertEquals([words, code, stdout, stderr], [words, 0, "OK\n", ""]);
+      }
+    }),
+);
+
+Deno.test(
+  "wasm: nodes that lift otherwise than the first are refused",
+  { ignore },
+  () =>
+    withFolder(async (folder) => {
+      const path = `${folder}/waits.wasm`;
+      await buildC(libraries!, pathOf("tests/wasi/programs/waits.c"), path);
+      const meeting = ["--nodes=2", `--rendezvous=file:${folder}/meeting`];
+      const exits = await Promise.all(
+        [[], ["--no-lift"]].map((words) => runOn(...meeting, ...words, path)),
+      );
+      for (const { code, stdout } of exits) assertEquals([code === 0, stdout], [false, ""]);
+      assertMatch(
+        exits.map(({ stderr }) => stderr).join(""),
+        /Cannot run \S+: node 2 lifts .*, and node 1 .*; give --no-lift to all nodes or to none/,
+      );
     }),
 );
 
