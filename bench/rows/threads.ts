@@ -29,6 +29,11 @@ const MEASURED: readonly (readonly [row: string, what: string, amount: number])[
   ["thread-futex-within", "futex-within", TURNS],
   ["thread-chunks", "chunks", 2],
 ];
+/** The same with what the C library has for threads of one machine. */
+const NOT_LIFTED: typeof MEASURED = [
+  ["thread-cond-no-lift", "cond", TURNS],
+  ["thread-barrier-no-lift", "barriers", TURNS],
+];
 /** What is measured on one node. */
 const ALONE = "thread-chunks-one";
 
@@ -60,12 +65,14 @@ export const threads: Family = {
       unit: "us",
       against: handOffs(4),
     },
+    { id: "thread-cond-no-lift", title: "the same, with --no-lift", unit: "us" },
     {
       id: "thread-barrier",
       title: "pthread_barrier_wait of two nodes",
       unit: "us",
       against: handOffs(3),
     },
+    { id: "thread-barrier-no-lift", title: "the same, with --no-lift", unit: "us" },
     {
       id: "thread-futex",
       title: "turns of two nodes by memory.atomic.wait32 and notify, a turn",
@@ -101,18 +108,28 @@ export const threads: Family = {
     stack.defer(() => Deno.remove(folder, { recursive: true }));
     const path = await buildThreadsProgram(folder);
     if (path === undefined) {
-      const rows = [...MEASURED.map(([row]) => row), ALONE];
+      const rows = [...[...MEASURED, ...NOT_LIFTED].map(([row]) => row), ALONE];
       return { take: others, skipped: Object.fromEntries(rows.map((row) => [row, NO_TARGET])) };
     }
-    const start = async (nodes: number): Promise<ThreadsProgram> =>
-      stack.use(await ThreadsProgram.start(path, nodes, context.cores, folder));
+    const start = async (nodes: number, ...flags: string[]): Promise<ThreadsProgram> =>
+      stack.use(await ThreadsProgram.start([...flags, path], nodes, context.cores, folder));
     const two = await start(2);
+    const notLifted = NOT_LIFTED.some(([row]) => wanted.has(row))
+      ? await start(2, "--no-lift")
+      : undefined;
     const one = wanted.has(ALONE) ? await start(1) : undefined;
-    const measured = MEASURED.map(([row, what, amount]) => [row, () => two.measure(what, amount)]);
+    const roundsOf = (
+      rows: typeof MEASURED,
+      program: ThreadsProgram,
+    ): Record<string, () => Promise<number[]>> =>
+      Object.fromEntries(
+        rows.map(([row, what, amount]) => [row, () => program.measure(what, amount)]),
+      );
     return {
       take: {
         ...others,
-        ...Object.fromEntries(measured),
+        ...roundsOf(MEASURED, two),
+        ...(notLifted === undefined ? {} : roundsOf(NOT_LIFTED, notLifted)),
         ...(one === undefined ? {} : { [ALONE]: () => one.measure("chunks", 1) }),
       },
     };

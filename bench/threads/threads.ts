@@ -37,14 +37,14 @@ export class ThreadsProgram implements AsyncDisposable {
   /**
    * Starts the program.
    *
-   * @param path Where it is.
+   * @param program Flags of the command, and where the program is.
    * @param nodes On how many nodes.
    * @param cores The core of each node; empty to tie none.
    * @param folder Where the nodes meet by a file.
    * @returns The program, which waits for measurements.
    */
   static async start(
-    path: string,
+    program: readonly string[],
     nodes: number,
     cores: readonly number[],
     folder: string,
@@ -52,7 +52,7 @@ export class ThreadsProgram implements AsyncDisposable {
     // The nodes are started apart, so that each can be tied to a core of its own.
     const meeting = `--rendezvous=file:${folder}/${crypto.randomUUID()}`;
     const words = nodes > 1 ? [meeting, `--nodes=${nodes}`] : [];
-    const args = ["run", "-A", "--no-prompt", MODULE, "wasm", ...words, path];
+    const args = ["run", "-A", "--no-prompt", MODULE, "wasm", ...words, ...program];
     const processes: LineProcess[] = [];
     for (let index = 0; index < nodes; index++) {
       const core = cores[index] ?? cores.at(-1);
