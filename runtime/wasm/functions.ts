@@ -56,14 +56,15 @@ export class ModuleFunctions {
    * Finds a function by its name.
    *
    * @param name The name.
-   * @returns Its index; `undefined` where none has the name, or where more than one has it or is a
-   * variant that a compiler has made of it.
+   * @returns Its index; `undefined` where no function of the module's own has the name, or where
+   * more than one has it or is a variant that a compiler has made of it.
    */
   find(name: string): number | undefined {
-    const indices = this.#named.get(name);
-    if (indices?.length !== 1 || indices[0]! < this.#imported) return undefined;
+    const [index, ...others] = this.#named.get(name) ?? [];
+    if (index === undefined || others.length > 0) return undefined;
+    if (this.#code[index - this.#imported] === undefined) return undefined;
     const variant = `${name}.`;
-    return this.#named.keys().some((other) => other.startsWith(variant)) ? undefined : indices[0];
+    return this.#named.keys().some((other) => other.startsWith(variant)) ? undefined : index;
   }
 
   /** Whether a function has a name, be it imported or not. */

@@ -131,7 +131,8 @@ function findConditions(
     by.reduce((sum, other) => sum + timesNamed(functions.factsOf(other), index), 0) ===
       mentions[index];
   const areAll = isNamedBy(wake, wakes) && isNamedBy(sleep, [wait, ...found(SLEEPERS)]);
-  if (!isWait || !areWakes || !areAll) return undefined;
+  const areLocks = [lock, unlock].every((index) => functions.typeOf(index) === Type.OfOne);
+  if (!isWait || !areWakes || !areAll || !areLocks) return undefined;
   const beginnings = new Map([[wait, waitBeginning(lock, unlock)]]);
   for (const [name, all] of [[SIGNAL, false], [BROADCAST, true]] as const) {
     const index = functions.find(name);

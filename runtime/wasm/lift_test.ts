@@ -1,11 +1,23 @@
 import { assertEquals } from "@std/assert";
 import {
-  body,
+  calls,
+  LIBRARY,
+  loads,
+  LOCK,
+  moduleOf,
+  OF_ONE,
+  OF_TWO,
+  Own,
+  PRIVATE_WAKE,
+  result,
+  SLEEP,
+  type TestFunction,
+  UNLOCK,
+  WAIT,
+} from "../../tests/support/c_library.ts";
+import {
   counted,
   custom,
-  functionType,
-  I32,
-  number,
   section,
   sharedMemory,
   sized,
@@ -15,79 +27,6 @@ import {
 import { BARRIER_PARTIES_MAX } from "../limits.ts";
 import { Section } from "./binary.ts";
 import { rewriteModule } from "./rewrite.ts";
-
-/** A function of a module: its name, which of {@linkcode TYPES} it has, and what it does. */
-interface TestFunction {
-  readonly name: string;
-  readonly type: number;
-  readonly code: readonly number[];
-}
-
-const [OF_ONE, OF_TWO, OF_THREE] = [0, 1, 2];
-const TYPES = [1, 2, 3].map((count) => functionType(new Array(count).fill(I32), [I32]));
-
-const GET_FIRST = [0x20, 0];
-const DROP = 0x1a;
-const result = (value: number): number[] => [0x41, value];
-/** Reads words of the first parameter. */
-const loads = (...offsets: number[]): number[] =>
-  offsets.flatMap((offset) => [...GET_FIRST, 0x28, 2, offset, DROP]);
-/** Calls functions of one parameter. */
-const calls = (...indices: number[]): number[] =>
-  indices.flatMap((index) => [...GET_FIRST, 0x10, index, DROP]);
-
-const [PRIVATE_WAKE, SLEEP, UNLOCK, LOCK, WAIT] = [4, 5, 6, 7, 8];
-/** What the functions return by themselves. */
-const Own = { Wait: 31, Signal: 32, Broadcast: 33, Barrier: 34 } as const;
-
-/** Functions like those of the C library, in the order of their indices. */
-const LIBRARY: readonly TestFunction[] = [
-  {
-    name: "__pthread_cond_timedwait",
-    type: OF_THREE,
-    code: [...loads(16, 0, 8, 12), ...calls(UNLOCK, SLEEP, LOCK), ...result(Own.Wait)],
-  },
-  {
-    name: "pthread_cond_signal",
-    type: OF_ONE,
-    code: [...loads(0, 12), ...calls(PRIVATE_WAKE), ...result(Own.Signal)],
-  },
-  {
-    name: "pthread_cond_broadcast",
-    type: OF_ONE,
-    code: [...loads(0, 12), ...calls(PRIVATE_WAKE), ...result(Own.Broadcast)],
-  },
-  {
-    name: "pthread_barrier_wait",
-    type: OF_ONE,
-    code: [...loads(8, 0, 12), ...calls(WAIT), ...result(Own.Barrier)],
-  },
-  { name: "__private_cond_signal", type: OF_ONE, code: result(0) },
-  { name: "__timedwait_cp", type: OF_ONE, code: result(0) },
-  // These return words of the mutex, so that tests choose what.
-  { name: "__pthread_mutex_unlock", type: OF_ONE, code: [...GET_FIRST, 0x28, 2, 4] },
-  { name: "pthread_mutex_lock", type: OF_ONE, code: [...GET_FIRST, 0x28, 2, 8] },
-  { name: "__wait", type: OF_ONE, code: result(0) },
-  { name: "sem_timedwait", type: OF_ONE, code: [...calls(SLEEP), ...result(0)] },
-];
-
-/** A module of functions, all of which it exports by their numbers. */
-function moduleOf(
-  functions: readonly TestFunction[],
-  ...others: readonly (readonly number[])[]
-): Uint8Array<ArrayBuffer> {
-  const named = functions.map(({ name }, index) => [...number(index), ...text(name)]);
-  return wasmModule(
-    section(Section.Type, ...TYPES),
-    section(Section.Function, ...functions.map(({ type }) => [type])),
-    section(Section.Table, [0x70, 0, 1]),
-    sharedMemory(1, 1),
-    section(Section.Export, ...functions.map((_, index) => [...text(`${index}`), 0, index])),
-    ...others,
-    section(Section.Code, ...functions.map(({ code }) => body(...code))),
-    custom("name", [1, ...sized(counted(...named))]),
-  );
-}
 
 /** The library with another function, or without one. */
 function replaced(name: string, ...others: readonly Partial<TestFunction>[]): TestFunction[] {
@@ -208,9 +147,14 @@ const OTHERS_ONLY: readonly (readonly [what: string, bytes: Uint8Array])[] = [
     ),
   ],
   [
-    "two functions that wait",
-    moduleOf(added("pthread_cond_timedwait", result(0))),
+    "a lock of another type",
+    moduleOf(LIBRARY.map((entry, index) => {
+      if (index === LOCK) return { ...entry, type: OF_TWO };
+      const code = [...loads(16, 0, 8, 12), ...calls(UNLOCK, SLEEP), 0x20, 0, ...calls(LOCK)];
+      return index === 0 ? { ...entry, code: [...code, ...result(0)] } : entry;
+    })),
   ],
+  ["two functions that wait", moduleOf(added("pthread_cond_timedwait", result(0)))],
   ["two functions of one name", moduleOf(added("__timedwait_cp", result(0)))],
   ["a copy of a signal", moduleOf(added("work", [...calls(PRIVATE_WAKE), ...result(0)]))],
   ["a copy of a wait", moduleOf(added("work", [...calls(SLEEP), ...result(0)]))],
@@ -249,8 +193,12 @@ for (const [what, other] of NO_BARRIERS) {
 
 Deno.test("rewriteModule: a module of which nothing is lifted is what it is without lifting", () => {
   const own = LIBRARY.map((entry) => ({ ...entry, code: result(0) }));
+  const misnamed = wasmModule(
+    sharedMemory(1, 1),
+    custom("name", [1, ...sized(counted(...LIBRARY.map(({ name }, at) => [at, ...text(name)])))]),
+  );
   const unreadable = wasmModule(sharedMemory(1, 1), custom("name", [1, 9, 1]));
-  for (const bytes of [moduleOf(own), unreadable, wasmModule(sharedMemory(1, 1, true))]) {
+  for (const bytes of [moduleOf(own), misnamed, unreadable, wasmModule(sharedMemory(1, 1, true))]) {
     const { lifted, bytes: rewritten } = rewriteModule(bytes, { lift: true });
     assertEquals(lifted, []);
     assertEquals(rewritten, rewriteModule(bytes).bytes);

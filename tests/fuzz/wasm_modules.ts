@@ -7,6 +7,7 @@ import { assert, assertEquals } from "@std/assert";
 import { TdsmError } from "../../runtime/errors.ts";
 import { rewriteModule } from "../../runtime/wasm/rewrite.ts";
 import type { Random } from "../simulator/coherence/random.ts";
+import { LIBRARY, moduleOf } from "../support/c_library.ts";
 import { ofIndices, ofInstructions } from "../support/wasm_module.ts";
 import { breakBytes, fillNoise, GROWTH_MAX_BYTES, pick } from "./mutate.ts";
 import type { Target } from "./target.ts";
@@ -20,7 +21,10 @@ const NOISE_PERCENT = 5;
 const NO_REGION =
   /one memory only$|it is rewritten already$|it is an object file|nested more than \d+ deep$/;
 
-const sounds: readonly Uint8Array[] = [ofIndices(), ofInstructions(false), ofInstructions(true)];
+const sounds: readonly Uint8Array[] = [
+  ...[ofIndices(), ofInstructions(false), ofInstructions(true)],
+  moduleOf(LIBRARY),
+];
 
 /**
  * What rewrites modules.
@@ -55,7 +59,7 @@ function makeInput(random: Random): Uint8Array<ArrayBuffer> {
 function check(bytes: Uint8Array<ArrayBuffer>, rewrite: Rewrite): string {
   const valid = WebAssembly.validate(bytes);
   try {
-    const rewritten = rewrite(bytes, { anyMemory: true });
+    const rewritten = rewrite(bytes, { anyMemory: true, lift: true });
     assert(WebAssembly.validate(rewritten.bytes), "a rewritten module is not valid");
     assert(valid, "what is not valid was rewritten");
     return "rewritten";
