@@ -134,6 +134,9 @@ export function rewriteModule(bytes: Uint8Array, options: RewriteOptions = {}): 
   return isLifted ? new ModuleRewriter(bytes, anyMemory, lifting).rewrite() : rewritten;
 }
 
+/** What the name of a function, in the engine's words, could end a line by. */
+const LINE_ENDS = /[\p{Cc}\p{Zl}\p{Zp}]/gu;
+
 /** Refuses what the engine refuses, in its words. */
 function requireValid(bytes: Uint8Array): void {
   const source = bytes as Uint8Array<ArrayBuffer>;
@@ -141,7 +144,7 @@ function requireValid(bytes: Uint8Array): void {
   try {
     new WebAssembly.Module(source);
   } catch (error) {
-    refuse(`it is not valid (${(error as Error).message})`);
+    refuse(`it is not valid (${(error as Error).message.replace(LINE_ENDS, " ")})`);
   }
 }
 

@@ -257,6 +257,18 @@ const REFUSED: readonly (readonly [name: string, bytes: Uint8Array, problem: str
     "the number that ends at byte 24 has more than 32 bits",
   ],
   [
+    "a function that is not valid, and whose name has two lines",
+    wasmModule(
+      section(Section.Type, functionType([], [I32])),
+      section(Section.Function, [0]),
+      MEMORY,
+      section(Section.Code, body()),
+      custom("name", [1, ...sized(counted([0, ...text("one\ntwo")]))]),
+    ),
+    'it is not valid (WebAssembly.Module(): Compiling function #0:"one two" failed: ' +
+    "expected 1 elements on the stack for fallthru, found 0 @+30)",
+  ],
+  [
     "a section of a kind that is not known",
     wasmModule([14, 0]),
     "the section at byte 8 is of a kind that is not known (14)",
