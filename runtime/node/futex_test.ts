@@ -50,7 +50,7 @@ Deno.test("Futex: waits that do not block are woken in order, by this thread too
   assertEquals(futex.notify(cells, 1), 0);
 });
 
-Deno.test("beginWait: notifies end a wait from its beginning on, whatever the word is by then", async () => {
+Deno.test("Futex: beginWait: notifies end a wait from its beginning on, whatever the word is by then", async () => {
   await using node = await join({ directory: true, port: 0, size: "64KiB" });
   const { futex } = node;
   const cells = node.view(Int32Array, 0, 16);
@@ -62,7 +62,7 @@ Deno.test("beginWait: notifies end a wait from its beginning on, whatever the wo
   assertEquals([ends, futex.notify(cells, 1)], [[true, true, false], 0]);
 });
 
-Deno.test("postNotify: wakes as notify does, however many notifies have no answer yet", async () => {
+Deno.test("Futex: postNotify: wakes as notify does, however many notifies have no answer yet", async () => {
   await using node = await join({ directory: true, port: 0, size: "64KiB" });
   const { futex } = node;
   const cells = node.view(Int32Array, 0, 16);

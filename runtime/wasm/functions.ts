@@ -16,7 +16,7 @@ export interface FunctionFacts {
   readonly mentions: ReadonlyMap<number, number>;
 }
 
-/** The functions of a module that has been rewritten once, so that all of it is known to be read. */
+/** The functions of a module that has been rewritten once: so all of it is known to be readable. */
 export class ModuleFunctions {
   readonly #bytes: Uint8Array;
   readonly #imported: number;

@@ -5,9 +5,9 @@
  * the same instead: threads wait there, and no page moves. Objects that are process-shared are left
  * to what the functions did before.
  *
- * All functions of a kind have to agree on where threads wait, so they are lifted together or not at
- * all. They are known by their names, their types, what they read of the object and what they call;
- * and what only they call may be called by no other function, which might be a copy of one.
+ * All functions of a kind have to agree on where threads wait, so they are lifted together or not
+ * at all. They are known by their names, their types, what they read of the object and what they
+ * call; and what only they call may be called by no other function, which might be a copy of one.
  */
 
 import { BARRIER_PARTIES_MAX } from "../limits.ts";

@@ -30,8 +30,8 @@ export interface RewriteOptions {
   /** Whether a module without shared memory is rewritten, too. Default: false. */
   readonly anyMemory?: boolean;
   /**
-   * Whether what the C library has for threads of one machine is lifted, where it is recognised: see
-   * `lift.ts`. Such a module imports functions more, which `Lifting.added` names. Default: false.
+   * Whether what the C library has for threads of one machine is lifted, where it is recognised:
+   * see `lift.ts`. Such a module imports functions more, which `Lifting.added` names. Default: false.
    */
   readonly lift?: boolean;
 }

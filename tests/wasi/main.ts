@@ -69,6 +69,15 @@ const PROGRAMS: Readonly<Record<string, Program>> = {
     },
     lastLine: "OK",
   },
+  waits: {
+    title: "condition variables and barriers of threads of three nodes",
+    async build({ folder, libraries }) {
+      const path = `${folder}/waits.wasm`;
+      await buildC(libraries, pathOf("tests/wasi/programs/waits.c"), path);
+      return ["-n3", path];
+    },
+    lastLine: "OK",
+  },
   rust: {
     title: "std::thread and std::sync",
     async build({ folder }) {
