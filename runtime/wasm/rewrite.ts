@@ -31,7 +31,8 @@ export interface RewriteOptions {
   readonly anyMemory?: boolean;
   /**
    * Whether what the C library has for threads of one machine is lifted, where it is recognised:
-   * see `lift.ts`. Such a module imports functions more, which `Lifting.added` names. Default: false.
+   * see `lift.ts`. Such a module imports more functions: `Lifting.added` names them. Default:
+   * false.
    */
   readonly lift?: boolean;
 }
