@@ -140,6 +140,8 @@ export class SyncLog {
         return this.#tell(Level.Trace, () => `Request ${ticket}: the word is as it was`);
       case SyncOperation.FutexHeard:
         return this.#tell(Level.Trace, () => `Word ${request.key}: ask at each notify`);
+      case SyncOperation.FutexMoved:
+        return this.#tell(Level.Trace, () => `Request ${ticket}: it waits at the directory node`);
     }
     this.#asked.set(ticket, request);
     this.#tell(Level.Trace, () => `Request ${ticket}: ${this.#describe(request)}`);
@@ -248,5 +250,8 @@ function describeOutcome(
       return [Level.Debug, `${count} woken, and none waits any more`];
     case SyncStatus.Stirred:
       return [Level.Trace, `word ${key} is waited for`];
+    case SyncStatus.Lent:
+    case SyncStatus.Moved:
+      return [Level.Trace, `word ${key} is lent to this node`];
   }
 }

@@ -541,7 +541,7 @@ export class NodeEngine implements AsyncDisposable {
       partyLost: this.#options.partyLost,
       pages: this.#coherence.directory,
       homes: this.#homeTable,
-      quietWords: this.#options.slots.quietWords,
+      wordMarks: this.#options.slots.wordMarks,
       watch: () => this.#watch,
       log: new SyncLog(settings.semLogLevel, (level, text) => {
         post({ kind: "log", level, text, topic: "sync", fields: { node: cluster.self } });

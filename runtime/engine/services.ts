@@ -19,6 +19,7 @@ import type { Directory } from "../protocol/coherence/directory.ts";
 import { DIRECTORY_NODE, type NodeId } from "../protocol/coherence/messages.ts";
 import type { PageRun } from "../protocol/coherence/page.ts";
 import { BarrierGatherer } from "../protocol/sync/barrier_gatherer.ts";
+import { LentWords, WordMark } from "../protocol/sync/lent_words.ts";
 import {
   type BarrierTreeMessage,
   type GatherMessage,
@@ -34,7 +35,7 @@ import {
 import type { PlaceView, StuckWaits } from "../protocol/sync/desk.ts";
 import { Synchronizer } from "../protocol/sync/synchronizer.ts";
 import { Answer, type ThreadCall, valueFields, valueOf } from "../ring/calls.ts";
-import type { QuietWords } from "../ring/quiet_words.ts";
+import type { WordMarks } from "../ring/word_marks.ts";
 import type { RecordBody } from "../ring/ring.ts";
 import { type AnsweredRequest, syncAnswerFields, syncRequest } from "../ring/sync_records.ts";
 import { KnownNames } from "./known_names.ts";
@@ -69,8 +70,8 @@ export interface ServicesOptions {
   readonly pages?: Pick<Directory, "free" | "reuse" | "isClearing"> | undefined;
   /** At the directory node: which nodes are homes of pages; left out where it is that of all. */
   readonly homes?: ServiceHomes | undefined;
-  /** Where threads of this node see at which words nobody waits; left out where none looks. */
-  readonly quietWords?: QuietWords;
+  /** Where threads of this node see which words are quiet or lent; left out where none looks. */
+  readonly wordMarks?: WordMarks;
   /** The largest ticket, behind which tickets begin anew; 2^31 - 1 by default. */
   readonly ticketMax?: number;
   /** Logs each request, and how it ended. */
@@ -99,6 +100,8 @@ interface AskedSync {
   readonly request: AnsweredRequest;
   /** Whether its thread is gone. */
   isThreadGone?: boolean;
+  /** Whether it was given up. */
+  isGivenUp?: boolean;
 }
 
 /** Cells that a thread was given, and has not taken yet. */
@@ -117,6 +120,8 @@ export class Services {
   readonly #allocator: AllocatorServer | undefined;
   /** Not at the directory node, whose arrivals wait at the roots of the trees. */
   readonly #gatherer: BarrierGatherer | undefined;
+  /** None at the directory node, which is lent no words. */
+  readonly #lentWords: LentWords;
   /** What has a name: at the directory node all that does, elsewhere what is known here. */
   readonly #names: () => Generator<NamedAllocation>;
   readonly #known = new KnownNames();
@@ -141,6 +146,14 @@ export class Services {
     this.#options = options;
     this.#names = () => this.#known[Symbol.iterator]();
     const violation = (node: NodeId, reason: string): void => options.violation(node, reason);
+    this.#lentWords = new LentWords(options.self, {
+      reply: (reply) => this.#replied(reply),
+      tell: (request) => {
+        options.log?.asked(request);
+        this.#tellDesk(request);
+      },
+      show: (key, marks) => options.wordMarks?.show(key, marks),
+    });
     if (options.self !== DIRECTORY_NODE) {
       this.#gatherer = new BarrierGatherer({
         ask: (request) => options.send(DIRECTORY_NODE, request),
@@ -267,7 +280,7 @@ export class Services {
         return this.#options.violation(from, reason);
       }
       if (this.#synchronizer !== undefined) return this.#atDesk(from, message);
-    } else if (from === DIRECTORY_NODE) return this.#replied(message);
+    } else if (from === DIRECTORY_NODE) return this.#deskReplied(message);
     this.#options.violation(from, `${message.kind} from a node that may not send it`);
   }
 
@@ -332,11 +345,11 @@ export class Services {
       if (asked.call?.slot !== slot) continue;
       asked.call = undefined;
       asked.isThreadGone = true;
-      const { operation, ticket } = asked.request;
+      const { operation } = asked.request;
       // Any other is answered at once.
       const waits = operation === SyncOperation.Acquire || operation === SyncOperation.Arrive ||
         operation === SyncOperation.Lock || operation === SyncOperation.FutexWait;
-      if (waits) this.#ask({ kind: "sync", operation: SyncOperation.Cancel, ticket });
+      if (waits) this.#giveUp(asked);
     }
     for (const body of unread) {
       const { kind, code, id, key } = body;
@@ -375,18 +388,18 @@ export class Services {
     this.#ask({ kind: "sync", operation: SyncOperation.FutexStay, ticket });
   }
 
-  /** A word is not quiet any more: no thread of this node takes it for that from here on. */
-  #stirred(key: bigint): void {
-    this.#options.quietWords?.delete(key);
-    this.#ask({ kind: "sync", operation: SyncOperation.FutexHeard, ticket: 0, key });
-  }
-
   /** Gives up a thread's request; the request is answered all the same. */
   cancel(slot: number, id: number): void {
-    for (const [ticket, { call }] of this.#calls) {
-      if (call?.slot !== slot || call.record.call !== id) continue;
-      return this.#ask({ kind: "sync", operation: SyncOperation.Cancel, ticket });
+    for (const asked of this.#calls.values()) {
+      const { call } = asked;
+      if (call?.slot === slot && call.record.call === id) return this.#giveUp(asked);
     }
+  }
+
+  #giveUp(asked: AskedSync): void {
+    asked.isGivenUp = true;
+    const { ticket } = asked.request;
+    this.#ask({ kind: "sync", operation: SyncOperation.Cancel, ticket });
   }
 
   /** Allocates. */
@@ -480,6 +493,10 @@ export class Services {
   #ask(message: SyncRequest): void {
     this.#options.log?.asked(message);
     this.#options.watch?.()?.asked(message);
+    if (!this.#lentWords.request(message)) this.#tellDesk(message);
+  }
+
+  #tellDesk(message: SyncRequest): void {
     if (this.#synchronizer !== undefined) return this.#atDesk(DIRECTORY_NODE, message);
     const { Arrive, Cancel } = SyncOperation;
     if (message.operation === Arrive && this.#gatherer!.arrive(message)) return;
@@ -496,13 +513,44 @@ export class Services {
   #reply(to: NodeId, reply: SyncReply): void {
     const thread = threadOf(reply.ticket);
     this.#options.watch?.()?.deskAnswered(to, reply);
-    if (to === this.#options.self) this.#replied(reply);
+    if (to === this.#options.self) this.#deskReplied(reply);
     else if (thread === 0) this.#options.send(to, reply);
     else this.#options.sendToThread?.(to, thread, reply);
   }
 
+  /** The directory node answers. */
+  #deskReplied(reply: SyncReply): void {
+    const { status, key } = reply;
+    switch (status) {
+      case SyncStatus.Stirred:
+        return this.#lentWords.stirred(key);
+      case SyncStatus.Lent:
+      case SyncStatus.Moved:
+        return this.#served(reply);
+      case SyncStatus.Quiet:
+        this.#options.wordMarks?.show(key, WordMark.Quiet);
+    }
+    this.#replied(reply);
+  }
+
+  /** A request about a word is to be served here. */
+  #served({ ticket, status, key }: SyncReply): void {
+    const { isGivenUp = false, request } = this.#calls.get(ticket) ?? {};
+    const isWait = request?.operation === SyncOperation.FutexWait;
+    const isLent = status === SyncStatus.Lent;
+    const isNotify = request?.operation === SyncOperation.FutexNotify;
+    if (!(isWait || isNotify && isLent) || request.key !== key) {
+      const reason = `word ${key} with request ${ticket}, which is not about it`;
+      return this.#options.violation(DIRECTORY_NODE, reason);
+    }
+    if (isLent) this.#lentWords.lend(request);
+    else if (isWait) this.#lentWords.adopt(request);
+    // The directory node has dropped the cancel, or will.
+    if (!isGivenUp) return;
+    this.#lentWords.request({ kind: "sync", operation: SyncOperation.Cancel, ticket });
+  }
+
   #replied(reply: SyncReply): void {
-    if (reply.status === SyncStatus.Stirred) return this.#stirred(reply.key);
     const asked = this.#calls.get(reply.ticket);
     if (asked === undefined) {
       const reason = `an answer to request ${reply.ticket}, which was not made`;
@@ -515,7 +563,6 @@ export class Services {
     }
     this.#calls.delete(reply.ticket);
     if (asked.request.operation === SyncOperation.Arrive) this.#arrivals--;
-    if (reply.status === SyncStatus.Quiet) this.#options.quietWords?.add(reply.key);
     if (reply.status === SyncStatus.PeerLost) this.#options.partyLost?.();
     const { call, request } = asked;
     const { status, ticket } = reply;

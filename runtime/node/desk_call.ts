@@ -85,22 +85,38 @@ export class EngineCall implements DeskCall {
   }
 }
 
-/** A request by the thread's own link: no engine of its node wakes for the answers. */
+/**
+ * A request by the thread's own link: no engine of its node wakes for the answers. Where the word is
+ * lent to the thread's node, the request is made anew by the engine.
+ */
 export class LinkCall implements DeskCall {
+  readonly #client: EngineClient;
+  readonly #demand: SyncDemand;
   readonly #sync: SyncClient;
   readonly #link: ThreadLink;
   readonly #what: string;
   readonly #ticket: number;
+  /** The same request by the engine, once the desk has said so. */
+  #byEngine: EngineCall | undefined;
 
   /**
    * Asks the desk.
    *
+   * @param client The thread's way to its engine.
    * @param sync The thread's way to the desk, which has the link.
    * @param link The link.
    * @param demand The request.
    * @param what The request in words.
    */
-  constructor(sync: SyncClient, link: ThreadLink, demand: SyncDemand, what: string) {
+  constructor(
+    client: EngineClient,
+    sync: SyncClient,
+    link: ThreadLink,
+    demand: SyncDemand,
+    what: string,
+  ) {
+    this.#client = client;
+    this.#demand = demand;
     this.#sync = sync;
     this.#link = link;
     this.#what = what;
@@ -109,22 +125,29 @@ export class LinkCall implements DeskCall {
 
   /** {@inheritDoc DeskCall.next} */
   next(timeoutMs: number): SyncAnswer | undefined {
+    if (this.#byEngine !== undefined) return this.#byEngine.next(timeoutMs);
     const giveUpAt = performance.now() + timeoutMs;
-    return this.#sync.receive(this.#link, this.#ticket, giveUpAt, this.#what);
+    const answer = this.#sync.receive(this.#link, this.#ticket, giveUpAt, this.#what);
+    if (answer?.status !== SyncStatus.Lent) return answer;
+    this.#byEngine = new EngineCall(this.#client, this.#demand, this.#what);
+    return this.#byEngine.next(Math.max(0, giveUpAt - performance.now()));
   }
 
   /** {@inheritDoc DeskCall.stay} */
   stay(): void {
+    if (this.#byEngine !== undefined) return this.#byEngine.stay();
     this.#link.stay(this.#ticket);
   }
 
   /** {@inheritDoc DeskCall.keep} */
   keep(): void {
+    if (this.#byEngine !== undefined) return this.#byEngine.keep();
     this.#link.keep(this.#ticket);
   }
 
   /** {@inheritDoc DeskCall.cancel} */
   cancel(): void {
+    if (this.#byEngine !== undefined) return this.#byEngine.cancel();
     this.#link.cancel(this.#ticket);
   }
 }

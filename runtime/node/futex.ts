@@ -3,7 +3,7 @@
  */
 
 import { type EngineClient, silentDirectory } from "../ring/client.ts";
-import type { QuietWords } from "../ring/quiet_words.ts";
+import type { WordMarks } from "../ring/word_marks.ts";
 import { type SyncAnswer, syncAnswer, syncBody, type SyncDemand } from "../ring/sync_records.ts";
 import type { ThreadLink } from "../ring/thread_link.ts";
 import { show } from "../arguments/show.ts";
@@ -21,6 +21,7 @@ import {
   type FutexOutcome,
   type FutexStep,
 } from "../protocol/sync/futex_wait.ts";
+import { WordMark } from "../protocol/sync/lent_words.ts";
 import { SyncOperation, SyncStatus } from "../protocol/sync/messages.ts";
 import { type DeskCall, EngineCall, LinkCall } from "./desk_call.ts";
 import { LookTime } from "./look_time.ts";
@@ -67,7 +68,7 @@ export interface FutexParts {
   readonly client: EngineClient;
   readonly sync: SyncClient;
   readonly memory: RegionMemory;
-  readonly quietWords: QuietWords;
+  readonly wordMarks: WordMarks;
 }
 
 /**
@@ -117,8 +118,9 @@ export let postNotify: (futex: Futex, view: FutexView, index: number, count: num
  * `Atomics.wait`, `waitAsync` and `notify` for words of the region: a thread that waits is woken by
  * a notify of any thread of any node. Arguments and results are those of `Atomics`.
  *
- * A thread looks at its word for a short time before it goes to sleep, and a notify at a word where
- * nobody has slept lately sends no message.
+ * A thread looks at its word for a short time before it goes to sleep. A notify at a word where
+ * nobody has slept lately sends no message, nor do waits and notifies at a word that no other node
+ * has used for a while.
  *
  * @example Wait until another thread has changed a word
  * ```ts
@@ -134,24 +136,25 @@ export class Futex {
   #client!: EngineClient;
   #sync!: SyncClient;
   #memory!: RegionMemory;
-  #quietWords!: QuietWords;
+  #wordMarks!: WordMarks;
   /** How long this thread looks before it asks the desk. */
   readonly #lookTime = new LookTime();
   /**
    * Whether this thread's last notify has woken a thread. Then the next one will, too, and goes by
-   * the thread's own link. Any other goes by the engine, which learns where words are quiet.
+   * the thread's own link. Any other goes by the engine, which learns where words are quiet, and so
+   * does one at a word that is lent to the node.
    */
   #wakes = false;
   /** The notifies that have no answer yet, which no call waits for. */
   #posted = 0;
 
   static {
-    newFutex = ({ client, sync, memory, quietWords }) => {
+    newFutex = ({ client, sync, memory, wordMarks }) => {
       const futex = new Futex();
       futex.#client = client;
       futex.#sync = sync;
       futex.#memory = memory;
-      futex.#quietWords = quietWords;
+      futex.#wordMarks = wordMarks;
       return futex;
     };
     beginWait = (futex, view, index) => futex.#register(view, index);
@@ -203,10 +206,12 @@ export class Futex {
     const giveUpAt = begunAt + timeout;
     if (!this.#spin(isUnchanged, giveUpAt)) return "not-equal";
     if (timeout === 0) return "timed-out";
-    const link = this.#sync.ownLink;
+    const isLent = (this.#wordMarks.of(byte) & WordMark.Lent) !== 0;
+    const link = isLent ? undefined : this.#sync.ownLink;
     const call = this.#ask(link, waitDemand(byte), what);
     const end = new OpenWait(call, what, isUnchanged).end(giveUpAt);
-    if (link === undefined) this.#client.blockedByEngine();
+    // A link of its own is of no use for words that are lent to the node.
+    if (link === undefined && !isLent) this.#client.blockedByEngine();
     if (end === "timed-out") this.#lookTime.inVain();
     else this.#lookTime.ended((performance.now() - begunAt) * MS_US);
     return end;
@@ -214,7 +219,8 @@ export class Futex {
 
   #register(view: FutexView, index: number): BegunWait {
     const { what, byte } = this.#begin(view, index, 0, undefined);
-    const link = this.#sync.ownLink;
+    const isLent = (this.#wordMarks.of(byte) & WordMark.Lent) !== 0;
+    const link = isLent ? undefined : this.#sync.ownLink;
     const call = this.#ask(link, waitDemand(byte), what);
     const wait = new OpenWait(call, what, () => true);
     const registered = call.next(DESK_SILENCE_MAX_MS);
@@ -224,7 +230,7 @@ export class Futex {
     return {
       end: (giveUpAt) => {
         const end = wait.end(giveUpAt);
-        if (link === undefined) this.#client.blockedByEngine();
+        if (link === undefined && !isLent) this.#client.blockedByEngine();
         return end === "ok";
       },
     };
@@ -326,9 +332,11 @@ export class Futex {
     const wanted = count === undefined ? Infinity : Math.max(0, Math.trunc(Number(count)) || 0);
     const refusal = this.#client.refusal("notify");
     if (refusal !== undefined) throw refusal;
-    if (wanted === 0 || this.#quietWords.has(byte)) return 0;
+    const marks = this.#wordMarks.of(byte);
+    if (wanted === 0 || (marks & WordMark.Quiet) !== 0) return 0;
     const { demand, what } = notifyDemand(byte, wanted);
-    const link = this.#wakes ? this.#sync.ownLink : undefined;
+    const isLent = (marks & WordMark.Lent) !== 0;
+    const link = this.#wakes && !isLent ? this.#sync.ownLink : undefined;
     return this.#notified(this.#ask(link, demand, what).next(Infinity)!, what);
   }
 
@@ -338,13 +346,14 @@ export class Futex {
       this.notify(view, index, count);
       return;
     }
-    if (count === 0 || this.#quietWords.has(byte)) return;
+    const marks = this.#wordMarks.of(byte);
+    if (count === 0 || (marks & WordMark.Quiet) !== 0) return;
     const { demand, what } = notifyDemand(byte, count);
     const answered = (answer: SyncAnswer): void => {
       this.#posted--;
       this.#notified(answer, what);
     };
-    const link = this.#sync.ownLink;
+    const link = (marks & WordMark.Lent) !== 0 ? undefined : this.#sync.ownLink;
     if (link !== undefined) link.send(demand, answered);
     else this.#client.tell(syncBody(demand), what, (record) => answered(syncAnswer(record)));
     this.#posted++;
@@ -364,7 +373,7 @@ export class Futex {
   #ask(link: ThreadLink | undefined, demand: SyncDemand, what: string): DeskCall {
     return link === undefined
       ? new EngineCall(this.#client, demand, what)
-      : new LinkCall(this.#sync, link, demand, what);
+      : new LinkCall(this.#client, this.#sync, link, demand, what);
   }
 
   /** Checks what a wait was given. */

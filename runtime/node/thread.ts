@@ -252,8 +252,8 @@ export abstract class NodeThread {
       node.#memory = new RegionMemory(region);
       node.#client = client;
       const sync = node.#sync = new SyncClient(client, failed);
-      const { quietWords } = client;
-      blank.futex = newFutex({ client, sync, memory: node.#memory, quietWords });
+      const { wordMarks } = client;
+      blank.futex = newFutex({ client, sync, memory: node.#memory, wordMarks });
     };
   }
 

@@ -59,6 +59,8 @@ export class SyncWaits {
     ofNode!.delete(reply.ticket);
     this.#size--;
     const { request, sinceUs } = waiting;
+    // It goes on at its own node.
+    if (reply.status === SyncStatus.Lent || reply.status === SyncStatus.Moved) return;
     this.#ended(request, nowUs - sinceUs, sinceUs, reply);
   }
 

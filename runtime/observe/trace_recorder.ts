@@ -392,6 +392,7 @@ function waitName(request: SyncRequest): string {
     case SyncOperation.Abandon:
       return "unlock a mutex";
     case SyncOperation.FutexWait:
+    case SyncOperation.FutexMoved:
       return `wait for word ${request.key}`;
     case SyncOperation.FutexNotify:
       return `notify word ${request.key}`;

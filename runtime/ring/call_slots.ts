@@ -10,7 +10,7 @@ import { SEALED_LINK } from "../../ffi/abi.ts";
 import { LinkSeal } from "../../ffi/seal.ts";
 import { TdsmError } from "../errors.ts";
 import { CALL_SLOTS_MAX, FAILURE_TEXT_MAX, NODES_MAX, PEERS_LOOKS_MAX } from "../limits.ts";
-import { QUIET_WORDS, QuietWords } from "./quiet_words.ts";
+import { WORD_MARKS, WordMarks } from "./word_marks.ts";
 import { Ring, RING_BYTES, type WakeInKernel } from "./ring.ts";
 
 /** Rings begin at a cache line. */
@@ -55,9 +55,9 @@ const Control = {
   Peers: 18 + 3 * CALL_SLOTS_MAX,
   /** Of each slot what {@linkcode LinkWord} says. */
   Links: LINKS_AT,
-  /** What {@linkcode QuietWords} has. */
+  /** What {@linkcode WordMarks} has. */
   Quiet: QUIET_AT,
-  Words: align(QUIET_AT + QUIET_WORDS),
+  Words: align(QUIET_AT + WORD_MARKS),
 } as const;
 
 /** Stands for a thread of which it is not known whether it has ended. */
@@ -136,8 +136,8 @@ export class CallSlots {
   }
 
   /** The words at which no thread of any node waits, as far as this node knows. */
-  get quietWords(): QuietWords {
-    return new QuietWords(new Int32Array(this.buffer, Control.Quiet * 4, QUIET_WORDS));
+  get wordMarks(): WordMarks {
+    return new WordMarks(new Int32Array(this.buffer, Control.Quiet * 4, WORD_MARKS));
   }
 
   /** The slots that are or were in use: 0, 1, … one less than this. */

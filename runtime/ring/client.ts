@@ -9,7 +9,7 @@ import { ThreadDescriptor } from "../../ffi/thread_link.ts";
 import type { ValueType } from "../std/msgpack_encode.d.ts";
 import { Answer, Call, type PackedError, unpackError, valueFields, valueOf } from "./calls.ts";
 import { type CallSlots, UNKNOWN_THREAD } from "./call_slots.ts";
-import type { QuietWords } from "./quiet_words.ts";
+import type { WordMarks } from "./word_marks.ts";
 import { newBody, type RecordBody, type Ring, type RingRecord } from "./ring.ts";
 import { ThreadLink } from "./thread_link.ts";
 import { RingWriter } from "./writer.ts";
@@ -374,8 +374,8 @@ export class EngineClient {
   }
 
   /** The words at which no thread of any node waits, as far as the engine knows. */
-  get quietWords(): QuietWords {
-    return this.#slots.quietWords;
+  get wordMarks(): WordMarks {
+    return this.#slots.wordMarks;
   }
 
   /** How many nodes there are, this one among them, as far as the engine has told. */

@@ -24,7 +24,8 @@ export type AnsweredRequest = Exclude<
     readonly operation:
       | typeof SyncOperation.Cancel
       | typeof SyncOperation.FutexStay
-      | typeof SyncOperation.FutexHeard;
+      | typeof SyncOperation.FutexHeard
+      | typeof SyncOperation.FutexMoved;
   }
 >;
 

@@ -60,6 +60,7 @@ Deno.test("syncBody: a request of each operation crosses the ring as it was, and
     SyncOperation.Cancel,
     SyncOperation.FutexStay,
     SyncOperation.FutexHeard,
+    SyncOperation.FutexMoved,
   ];
   const operations = Object.values(SyncOperation).filter((code) => !unanswered.includes(code));
   assertEquals(Object.keys(DEMANDS).map(Number), operations);
@@ -72,7 +73,7 @@ Deno.test("syncBody: a request of each operation crosses the ring as it was, and
 });
 
 Deno.test("syncRequest: an operation that a thread cannot ask for is a fault of the runtime", () => {
-  for (const code of [0, SyncOperation.Cancel, SyncOperation.FutexStay, 15]) {
+  for (const code of [0, SyncOperation.Cancel, SyncOperation.FutexStay, SyncOperation.FutexMoved]) {
     assertThrows(() => syncRequest(newBody(Call.Sync, { code }), 1), Error, `operation ${code}`);
   }
 });

@@ -101,6 +101,7 @@ export const SHAPES_BY_OPERATION: Readonly<Record<SyncOperation, SyncShape>> = {
   [SyncOperation.FutexStay]: NOTHING,
   [SyncOperation.FutexNotify]: { ...KEY, countMin: 1, countMax: FUTEX_COUNT_MAX },
   [SyncOperation.FutexHeard]: { ...KEY, ticket: false },
+  [SyncOperation.FutexMoved]: KEY,
 };
 
 /** What each status uses. */
@@ -120,6 +121,8 @@ export const SHAPES_BY_STATUS: Readonly<Record<SyncStatus, SyncShape>> = {
   [SyncStatus.Notified]: { ...NOTHING, countMax: FUTEX_COUNT_MAX },
   [SyncStatus.Quiet]: { ...KEY, countMax: FUTEX_COUNT_MAX },
   [SyncStatus.Stirred]: { ...KEY, ticket: false },
+  [SyncStatus.Lent]: KEY,
+  [SyncStatus.Moved]: KEY,
 };
 
 /** What each step in a barrier's tree uses. */
@@ -261,6 +264,7 @@ function putRequest(request: SyncRequest, target: Uint8Array, offset: number): n
     case SyncOperation.TryAcquire:
     case SyncOperation.FutexWait:
     case SyncOperation.FutexHeard:
+    case SyncOperation.FutexMoved:
       putKey(target, offset, request.key);
       break;
     case SyncOperation.Release:
@@ -308,6 +312,7 @@ function getRequest(
     case SyncOperation.TryAcquire:
     case SyncOperation.FutexWait:
     case SyncOperation.FutexHeard:
+    case SyncOperation.FutexMoved:
       return { kind, operation, ticket, key: getKey(bytes, start) };
     case SyncOperation.Release:
     case SyncOperation.FutexNotify:

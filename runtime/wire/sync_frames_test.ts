@@ -68,8 +68,11 @@ const WITHOUT_KEY = LABELS.filter((label) =>
     "wait for a word",
     "notify",
     "heard",
+    "moved",
     "reply: quiet",
     "reply: stirred",
+    "reply: lent",
+    "reply: moved",
   ].includes(label)
 );
 const STEPS = ["gathered", "released", "recall", "dissolved"];
@@ -105,12 +108,12 @@ const MALFORMED: MalformedCases = [
   ]],
   ["SyncOperationUnknown", [
     ["acquire", SyncOffset.Code, [0]],
-    ["cancel", SyncOffset.Code, [15]],
+    ["cancel", SyncOffset.Code, [16]],
     ["lock", SyncOffset.Code, [255]],
   ]],
   ["SyncStatusUnknown", [
     ["reply: done", SyncOffset.Code, [0]],
-    ["reply: done", SyncOffset.Code, [16]],
+    ["reply: done", SyncOffset.Code, [18]],
     ["reply: made", SyncOffset.Code, [255]],
   ]],
   ["SyncStepUnknown", [

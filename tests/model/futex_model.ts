@@ -2,6 +2,7 @@
  * Small worlds of threads that wait for words, to be visited to their ends.
  */
 
+import type { NodeId } from "../../runtime/protocol/coherence/messages.ts";
 import { FUTEX_LIMITS } from "../../runtime/protocol/sync/futexes.ts";
 import {
   type FutexAction,
@@ -53,7 +54,29 @@ function shape({ first, second }: Threads, deaths: number): FutexShape {
     ...first.map((commands) => ({ node: 1, commands })),
     ...second.map((commands) => ({ node: 2, commands })),
   ];
-  return { nodes: 2, words: 1, threads, deaths, limits: { ...FUTEX_LIMITS, quietSlots: 1 } };
+  return { nodes: 2, words: 1, threads, deaths, limits: { ...FUTEX_LIMITS, quietSlots: 1, lendAfter: Infinity } };
+}
+
+/**
+ * Threads of the directory node and of another, or of two others, to which the word is lent after
+ * so many requests in a row, and after twice as many once it was wanted back.
+ */
+function lending(
+  { first, second }: Threads,
+  { deaths, after, of, links = [] }: {
+    readonly deaths: number;
+    readonly after: number;
+    readonly of: readonly [NodeId, NodeId];
+    /** The threads that have links of their own, by their numbers over both nodes. */
+    readonly links?: readonly number[];
+  },
+): FutexShape {
+  const threads = [
+    ...first.map((commands) => ({ node: of[0], commands })),
+    ...second.map((commands) => ({ node: of[1], commands })),
+  ].map((thread, at) => ({ ...thread, hasLink: links.includes(at) }));
+  const limits = { ...FUTEX_LIMITS, quietSlots: 1, lendAfter: after, lendAfterMax: 2 * after };
+  return { nodes: of[1], words: 1, threads, deaths, limits };
 }
 
 /** Two waiters and two notifiers on two nodes, in each way of notifying. */
@@ -85,5 +108,54 @@ export const FUTEX_WORLDS: readonly { readonly name: string; readonly shape: Fut
       first: [[wait(false)], [notify(1), store, notify(ALL)]],
       second: [[wait(false)], [notify(1)]],
     }, 1),
+  },
+  {
+    name: "words that are lent to one node, with a time-out and a death",
+    shape: lending({
+      first: [[wait(false)], [store, notify(1)]],
+      second: [[wait(true)], [store, notify(1)]],
+    }, { deaths: 1, after: 1, of: [1, 2] }),
+  },
+  {
+    name: "words that are lent to two nodes, all notified, with time-outs and a death",
+    shape: lending({
+      first: [[wait(true)], [store, notify(ALL)]],
+      second: [[wait(true)], [store, notify(ALL)]],
+    }, { deaths: 1, after: 1, of: [2, 3] }),
+  },
+  {
+    name: "words that are lent to two nodes, one notified each, with a death",
+    shape: lending({
+      first: [[wait(false)], [store, notify(1)]],
+      second: [[wait(false)], [store, notify(1)]],
+    }, { deaths: 1, after: 1, of: [2, 3] }),
+  },
+  {
+    name: "words that are lent with the waits that are there, with a time-out and a death",
+    shape: lending({
+      first: [[wait(false)], [store, notify(1)]],
+      second: [[wait(true)], [store, notify(1)]],
+    }, { deaths: 1, after: 2, of: [1, 2] }),
+  },
+  {
+    name: "words that are lent with two waits, and a thread with a link of its own",
+    shape: lending({
+      first: [[store, notify(1)]],
+      second: [[wait(true)], [wait(false)], [store, notify(1)]],
+    }, { deaths: 0, after: 3, of: [1, 2], links: [3] }),
+  },
+  {
+    name: "words that are lent and quiet",
+    shape: lending({
+      first: [[wait(false)], [store, notify(ALL)]],
+      second: [[wait(false)], [notify(1), notify(1)]],
+    }, { deaths: 0, after: 1, of: [1, 2] }),
+  },
+  {
+    name: "words that are lent, and threads with links of their own, with a death",
+    shape: lending({
+      first: [[wait(false)], [store, notify(ALL)]],
+      second: [[wait(false)], [store, notify(1)]],
+    }, { deaths: 1, after: 1, of: [1, 2], links: [1, 2] }),
   },
 ];

@@ -48,6 +48,7 @@ export const SYNC_MESSAGES: readonly (readonly [label: string, message: SyncMess
     count: 0x7fff_ffff,
   }],
   ["heard", { kind, operation: SyncOperation.FutexHeard, ticket: 0, key: 8n }],
+  ["moved", { kind, operation: SyncOperation.FutexMoved, ticket: 10, key: 8n }],
   ["reply: done", reply(0x0102_0305, SyncStatus.Done)],
   ["reply: made", reply(2, SyncStatus.Made, 0, (1n << 63n) + 1n)],
   ["reply: last", reply(3, SyncStatus.Last)],
@@ -63,6 +64,8 @@ export const SYNC_MESSAGES: readonly (readonly [label: string, message: SyncMess
   ["reply: notified", reply(11, SyncStatus.Notified, 2)],
   ["reply: quiet", reply(11, SyncStatus.Quiet, 0, 8n)],
   ["reply: stirred", reply(0, SyncStatus.Stirred, 0, 8n)],
+  ["reply: lent", reply(11, SyncStatus.Lent, 0, 8n)],
+  ["reply: moved", reply(10, SyncStatus.Moved, 0, 8n)],
   ["gathered", { kind: "gather", step: GatherStep.Gathered, tree: 1, generation: 0 }],
   ["released", {
     kind: "gather",

@@ -115,6 +115,11 @@ export class SyncRequesters {
     return this;
   }
 
+  futexMoved(node: NodeId, ticket: number, key = 8n): this {
+    this.synchronizer.request(node, { kind, operation: SyncOperation.FutexMoved, ticket, key });
+    return this;
+  }
+
   gather(node: NodeId, step: GatherStep, tree: number, generation: number): this {
     this.synchronizer.gather(node, { kind: "gather", step, tree, generation });
     return this;

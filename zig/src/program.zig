@@ -109,6 +109,10 @@ pub const Node = extern struct {
     protocol_version: u32 = 0,
 };
 
+/// What a word is, in the two highest bits of its slot in `runtime/ring/word_marks.ts`.
+const quiet_mark: u32 = 1 << 30;
+const mark_number: u32 = quiet_mark - 1;
+
 /// `Node.rank` of one that no launcher has started.
 pub const rank_none = std.math.maxInt(u32);
 
@@ -407,11 +411,13 @@ pub const Inside = struct {
         attached = .{};
     }
 
-    /// The slot of quiet words that a word of the region may be in.
-    pub fn quietSlot(inside: Inside, number: u64) struct { word: *u32, tag: u32 } {
+    /// Whether a word of the region is quiet, by `runtime/ring/word_marks.ts`. What this thread has
+    /// written before, other threads see that begin to wait there after the word has ceased to be.
+    pub fn isQuiet(inside: Inside, number: u64) bool {
         const slots = inside.node.quiet_slots;
         const slot: u32 = @intCast(number % slots);
-        return .{ .word = inside.word(inside.node.quiet_at + 4 * slot), .tag = @intCast(number / slots + 1) };
+        const seen = @atomicRmw(u32, inside.word(inside.node.quiet_at + 4 * slot), .Or, 0, .seq_cst);
+        return seen & quiet_mark != 0 and seen & mark_number == number / slots;
     }
 
     /// The byte of the region that is at an address, in whichever window.

@@ -345,9 +345,7 @@ pub fn notify(address: ?*const anyopaque, count: u32) Error!u32 {
     if (count == 0) return 0;
     const inside = try program.enter(purpose);
     defer inside.end();
-    // What this thread has written before, other threads see that begin to wait there afterwards.
-    const quiet = inside.quietSlot(byte / word_bytes);
-    if (@cmpxchgStrong(u32, quiet.word, quiet.tag, quiet.tag, .seq_cst, .seq_cst) == null) return 0;
+    if (inside.isQuiet(byte / word_bytes)) return 0;
     var payload: [1024]u8 = undefined;
     const demand: Demand = .{ .operation = .futex_notify, .key = byte, .count = @min(count, permits_max) };
     const answered = try inside.ask(headerOf(demand), "", -1, &payload, purpose);

@@ -9,16 +9,24 @@
  * its node: the node's threads need not ask again. Before the next wait at that word is
  * acknowledged, every node for which the word is quiet is told, and has said that it has heard.
  * Where a notify has woken a thread, another will soon wait there: to tell nodes would delay it.
+ *
+ * A word that one node has used for a while is _lent_ to that node, with the waits that it has
+ * there: its requests are served there, without a message, by a desk of this same class
+ * (`lent_words.ts`). When another node asks, the desk wants the word back, and holds what is asked
+ * until it has the waits again.
  */
 
 import {
+  FUTEX_LEND_AFTER,
+  FUTEX_LEND_AFTER_MAX,
   FUTEX_QUIET_SLOTS,
+  FUTEX_RUNS_MAX,
   PLACE_NODES_TOLD_MAX,
   PLACES_LOOKED_MAX,
   SYNC_WAITING_ASSURED,
   SYNC_WAITING_MAX,
 } from "../../limits.ts";
-import type { NodeId } from "../coherence/messages.ts";
+import { DIRECTORY_NODE, type NodeId } from "../coherence/messages.ts";
 import type { PlaceView } from "./desk.ts";
 import {
   type FutexRequest,
@@ -45,8 +53,17 @@ export interface FutexLimits {
   readonly waiting: number;
   /** How many of a node though there are as many as `waiting`. */
   readonly waitingAssured: number;
-  /** The words that may be quiet for a node at one time, each in a slot that its number chooses. */
+  /**
+   * The words that may be quiet for a node, or lent to it, at one time, each in a slot that its
+   * number chooses.
+   */
   readonly quietSlots: number;
+  /** After how many requests of one node in a row a word is lent to it; `Infinity` for never. */
+  readonly lendAfter: number;
+  /** The most that it can become: it is doubled each time the word is wanted back. */
+  readonly lendAfterMax: number;
+  /** Of how many words it is known which node has used them last. */
+  readonly runs: number;
 }
 
 /** The limits of a real cluster. */
@@ -54,6 +71,9 @@ export const FUTEX_LIMITS: FutexLimits = {
   waiting: SYNC_WAITING_MAX,
   waitingAssured: SYNC_WAITING_ASSURED,
   quietSlots: FUTEX_QUIET_SLOTS,
+  lendAfter: FUTEX_LEND_AFTER,
+  lendAfterMax: FUTEX_LEND_AFTER_MAX,
+  runs: FUTEX_RUNS_MAX,
 };
 
 /** How far a wait has come. */
@@ -94,12 +114,25 @@ interface FutexWord {
   /** In the order in which they have come. */
   readonly waiters: Set<FutexWaiter>;
   readonly notifiers: Set<FutexNotifier>;
+  /**
+   * What has come since the word is wanted back from the node that has it, in its order: it counts
+   * as coming once that node has given the word back.
+   */
+  readonly held: Set<FutexWaiter | FutexNotifier>;
+}
+
+/** The requests about a word that one node has made in a row. */
+interface FutexRun {
+  readonly node: NodeId;
+  readonly count: number;
+  /** How many it takes until the word is lent. */
+  readonly needed: number;
 }
 
 /** What a node has at the desk. */
 interface FutexMember {
   readonly requests: Map<number, FutexWaiter | FutexNotifier>;
-  /** The words that are quiet for it, or were until it hears otherwise, by their slots. */
+  /** The words that are quiet for it or lent to it, or were until it hears otherwise, by slots. */
   readonly quiet: Map<number, bigint>;
 }
 
@@ -109,8 +142,15 @@ export interface FutexState {
   readonly words: Map<bigint, FutexWord>;
   /** The nodes for which a word is quiet. */
   readonly quiet: Map<bigint, Set<NodeId>>;
-  /** The nodes that have been told that a word is not quiet any more, and have yet to answer. */
+  /**
+   * The nodes that have been told that a word is not quiet any more, or wanted back, and have yet
+   * to answer.
+   */
   readonly unheard: Map<bigint, Set<NodeId>>;
+  /** The node that has a word, also where the word is wanted back. */
+  readonly lent: Map<bigint, NodeId>;
+  /** Of the words that were asked about last, the one first about which nobody has for longest. */
+  readonly runs: Map<bigint, FutexRun>;
   waiting: number;
   lastNumber: number;
 }
@@ -122,6 +162,8 @@ export function newFutexState(): FutexState {
     words: new Map(),
     quiet: new Map(),
     unheard: new Map(),
+    lent: new Map(),
+    runs: new Map(),
     waiting: 0,
     lastNumber: 0,
   };
@@ -187,7 +229,10 @@ export class FutexDesk {
     this.state.members.set(node, { requests: new Map(), quiet: new Map() });
   }
 
-  /** A node is gone: it waits for nothing, and what it was to hear it need not hear. */
+  /**
+   * A node is gone: it waits for nothing, what it was to hear it need not hear, and what was lent to
+   * it has no waits but its own.
+   */
   peerGone(node: NodeId): void {
     const { members, quiet } = this.state;
     const member = members.get(node);
@@ -195,8 +240,8 @@ export class FutexDesk {
     members.delete(node);
     const touched = this.#giveUp([...member.requests.values()]);
     for (const key of member.quiet.values()) {
-      if (remove(quiet, key, node)) continue;
-      this.#heard(node, key);
+      if (remove(quiet, key, node) || this.#heard(node, key)) continue;
+      this.state.lent.delete(key);
     }
     for (const key of touched) this.#advance(key);
   }
@@ -240,6 +285,8 @@ export class FutexDesk {
         return this.#notify(from, member, request.ticket, request.key, request.count);
       case SyncOperation.FutexStay:
         return this.#stay(from, member, request.ticket);
+      case SyncOperation.FutexMoved:
+        return this.#moved(from, member, request.ticket, request.key);
       case SyncOperation.FutexHeard:
         if (this.#heard(from, request.key)) return;
         return this.#outbox.violation(from, `has heard of word ${request.key}, untold`);
@@ -260,17 +307,26 @@ export class FutexDesk {
   }
 
   #wait(node: NodeId, member: FutexMember, ticket: number, key: bigint): void {
+    if (this.#lend(node, member, ticket, key)) return;
     if (!this.#hasRoom(member)) return this.#answer(node, ticket, SyncStatus.LimitExceeded);
     const number = ++this.state.lastNumber;
     const waiter: FutexWaiter = { kind: "waiter", node, ticket, key, number, phase: "enrolling" };
-    this.#word(key).waiters.add(waiter);
     this.#begin(member, waiter);
+    if (!this.isHeld(waiter)) return this.#enrol(waiter);
+    this.#hold(waiter);
+  }
+
+  /** Registers a wait, and acknowledges it once no node takes the word for quiet. */
+  #enrol(waiter: FutexWaiter): void {
+    const { key } = waiter;
+    this.#word(key).waiters.add(waiter);
     this.#stir(key, [...this.state.quiet.get(key) ?? []]);
     // The directory node itself hears at once, before the call returns that tells it.
     if (this.isHeard(key)) this.#acknowledge(waiter);
   }
 
   #notify(node: NodeId, member: FutexMember, ticket: number, key: bigint, count: number): void {
+    if (this.#lend(node, member, ticket, key)) return;
     if (!this.#hasRoom(member)) return this.#answer(node, ticket, SyncStatus.LimitExceeded);
     const number = ++this.state.lastNumber;
     const notifier: FutexNotifier = {
@@ -282,9 +338,147 @@ export class FutexDesk {
       left: count,
       woken: 0,
     };
-    this.#word(key).notifiers.add(notifier);
     this.#begin(member, notifier);
+    if (this.isHeld(notifier)) return this.#hold(notifier);
+    this.#word(key).notifiers.add(notifier);
     this.#advance(key);
+  }
+
+  /**
+   * Has a node serve its own request, where it has the word or is lent it now, whichever link has
+   * brought the request; `false` where this desk serves it.
+   */
+  #lend(node: NodeId, member: FutexMember, ticket: number, key: bigint): boolean {
+    const { lent, words } = this.state;
+    const borrower = lent.get(key);
+    // It has not read that it has the word, or the thread has not seen that.
+    const isThere = borrower === node && !this.state.unheard.has(key);
+    if (!isThere) {
+      if (!this.#countRun(node, key) || !this.#mayLend(node, key)) return false;
+      if (!this.#takeSlot(node, member, key)) return false;
+      // Ahead of the word: then the node serves nothing there before it has all waits.
+      for (const waiter of [...words.get(key)?.waiters ?? []]) {
+        this.#removeWaiter(waiter);
+        member.requests.delete(waiter.ticket);
+        this.#answer(node, waiter.ticket, SyncStatus.Moved, 0, key);
+      }
+      remove(this.state.quiet, key, node);
+      lent.set(key, node);
+    }
+    this.#answer(node, ticket, SyncStatus.Lent, 0, key);
+    return true;
+  }
+
+  /** Takes note of who asks about a word; returns whether one node has for long enough. */
+  #countRun(node: NodeId, key: bigint): boolean {
+    const { lendAfter, runs: most } = this.limits;
+    if (lendAfter === Infinity) return false;
+    const { runs } = this.state;
+    const before = runs.get(key);
+    const needed = before?.needed ?? lendAfter;
+    const count = before?.node === node ? Math.min(before.count + 1, needed) : 1;
+    runs.delete(key);
+    runs.set(key, { node, count, needed });
+    const [oldest] = runs.keys();
+    if (runs.size > most) runs.delete(oldest!);
+    return count === needed;
+  }
+
+  /** Whether nobody but a node has to do with a word, and all that it has there can be moved. */
+  #mayLend(node: NodeId, key: bigint): boolean {
+    const { lent, words } = this.state;
+    // Requests of the directory node's own threads cost no message here.
+    if (node === DIRECTORY_NODE || lent.has(key) || this.isQuietElsewhere(node, key)) return false;
+    const word = words.get(key);
+    return word === undefined ||
+      (word.notifiers.size === 0 && word.waiters.values().every((waiter) =>
+        this.mayMove(node, waiter)
+      ));
+  }
+
+  /** Whether a node but this one takes a word for quiet, or has yet to hear that it is not. */
+  protected isQuietElsewhere(node: NodeId, key: bigint): boolean {
+    const { quiet, unheard } = this.state;
+    return unheard.has(key) || quiet.get(key)?.values().some((other) => other !== node) === true;
+  }
+
+  /** Whether a wait can go on at a node: its engine knows only what its own link has brought. */
+  protected mayMove(node: NodeId, waiter: FutexWaiter): boolean {
+    return waiter.node === node && waiter.phase === "asleep" && threadOf(waiter.ticket) === 0;
+  }
+
+  /** Whether a request has to wait until a node has given its word back. */
+  protected isHeld({ key }: FutexWaiter | FutexNotifier): boolean {
+    return this.state.lent.has(key);
+  }
+
+  #hold(request: FutexWaiter | FutexNotifier): void {
+    this.#word(request.key).held.add(request);
+    this.#wantBack(request.key);
+  }
+
+  /** Asks the node that has a word to give it back; it is not lent again for twice as long. */
+  #wantBack(key: bigint): void {
+    const { lent, runs, unheard } = this.state;
+    if (unheard.has(key)) return;
+    const run = runs.get(key);
+    if (run !== undefined) {
+      const needed = Math.min(run.needed * 2, this.limits.lendAfterMax);
+      runs.set(key, { ...run, count: Math.min(run.count, 1), needed });
+    }
+    const node = lent.get(key)!;
+    add(unheard, key, node);
+    this.#answer(node, 0, SyncStatus.Stirred, 0, key);
+  }
+
+  /** A node that gives a word back hands over a wait: its thread has looked, and sleeps. */
+  #moved(from: NodeId, member: FutexMember, ticket: number, key: bigint): void {
+    const { lent, unheard } = this.state;
+    if (lent.get(key) !== from || unheard.get(key)?.has(from) !== true) {
+      return this.#outbox.violation(from, `moves a wait for word ${key}, unasked`);
+    }
+    if (!this.#hasRoom(member)) return this.#answer(from, ticket, SyncStatus.LimitExceeded);
+    this.adopt(from, ticket, key);
+  }
+
+  /**
+   * Takes a wait over whose thread sleeps: it has come before all that has come here.
+   *
+   * @param node The node of the thread; it is known here.
+   * @param ticket Its number for the wait.
+   * @param key The word.
+   */
+  adopt(node: NodeId, ticket: number, key: bigint): void {
+    const waiter: FutexWaiter = { kind: "waiter", node, ticket, key, number: 0, phase: "asleep" };
+    this.#begin(this.state.members.get(node)!, waiter);
+    this.#word(key).waiters.add(waiter);
+  }
+
+  /**
+   * Gives all waits for a word away, once no notify is under way there and every thread has looked.
+   *
+   * @param key The word.
+   * @returns Their tickets, in order; `undefined` where that is not so yet.
+   */
+  giveAway(key: bigint): number[] | undefined {
+    const { members, words, quiet } = this.state;
+    const word = words.get(key);
+    const waiters = [...word?.waiters ?? []];
+    if (word !== undefined && !this.isSettled(waiters, word.notifiers.size)) return undefined;
+    for (const waiter of waiters) {
+      this.#removeWaiter(waiter);
+      members.get(waiter.node)!.requests.delete(waiter.ticket);
+    }
+    for (const node of quiet.get(key) ?? []) {
+      members.get(node)!.quiet.delete(quietSlot(key, this.limits.quietSlots));
+    }
+    quiet.delete(key);
+    return waiters.map(({ ticket }) => ticket);
+  }
+
+  /** Whether what there is at a word can be moved. */
+  protected isSettled(waiters: readonly FutexWaiter[], notifiers: number): boolean {
+    return notifiers === 0 && waiters.every(({ phase }) => phase === "asleep");
   }
 
   #stay(from: NodeId, { requests }: FutexMember, ticket: number): void {
@@ -296,14 +490,27 @@ export class FutexDesk {
     this.#advance(waiter.key);
   }
 
-  /** A node has heard that a word is not quiet any more; `false` where it was not told. */
+  /** A node has heard that a word is not quiet any more, or has given it back; `false` if untold. */
   #heard(node: NodeId, key: bigint): boolean {
-    const { unheard, members, words } = this.state;
+    const { unheard, members, lent, words } = this.state;
     if (!remove(unheard, key, node)) return false;
     members.get(node)?.quiet.delete(quietSlot(key, this.limits.quietSlots));
     if (!this.isHeard(key)) return true;
-    for (const waiter of words.get(key)?.waiters ?? []) this.#acknowledge(waiter);
+    const word = words.get(key);
+    for (const waiter of word?.waiters ?? []) this.#acknowledge(waiter);
+    if (lent.delete(key) && word !== undefined) this.#letIn(key, word);
     return true;
+  }
+
+  /** What was held comes now, behind the waits that the word has been given back with. */
+  #letIn(key: bigint, word: FutexWord): void {
+    const held = [...word.held];
+    word.held.clear();
+    for (const request of held) {
+      if (request.kind === "waiter") this.#enrol(request);
+      else word.notifiers.add(request);
+    }
+    this.#advance(key);
   }
 
   /** Whether no node takes a word for quiet. */
@@ -353,7 +560,7 @@ export class FutexDesk {
       this.state.waiting--;
       this.#finish(notifier, word);
     }
-    if (word.waiters.size === 0) this.state.words.delete(key);
+    this.#tidy(key, word);
   }
 
   /** Answers a notify that is done, if that is of use. */
@@ -370,17 +577,24 @@ export class FutexDesk {
 
   /** Makes a word quiet for a node; `false` where its slot is taken. */
   #hush(node: NodeId, key: bigint): boolean {
-    const { members, quiet } = this.state;
-    const slots = members.get(node)!.quiet;
+    const { members, quiet, unheard } = this.state;
+    if (unheard.get(key)?.has(node) === true) return false;
+    if (!this.#takeSlot(node, members.get(node)!, key)) return false;
+    add(quiet, key, node);
+    return true;
+  }
+
+  /** Has the slot of a word for it; `false` where another has it, which has to be vacated first. */
+  #takeSlot(node: NodeId, { quiet: slots }: FutexMember, key: bigint): boolean {
     const slot = quietSlot(key, this.limits.quietSlots);
     const other = slots.get(slot);
-    if (other !== undefined) {
+    if (other !== undefined && other !== key) {
       // The slot is free once the node has heard of that.
-      if (other !== key) this.#stir(other, [node]);
-      return other === key && quiet.get(key)?.has(node) === true;
+      if (this.state.lent.get(other) === node) this.#wantBack(other);
+      else this.#stir(other, [node]);
+      return false;
     }
     slots.set(slot, key);
-    add(quiet, key, node);
     return true;
   }
 
@@ -396,15 +610,19 @@ export class FutexDesk {
 
   #removeWaiter(waiter: FutexWaiter): void {
     const word = this.state.words.get(waiter.key)!;
-    word.waiters.delete(waiter);
+    if (!word.waiters.delete(waiter)) word.held.delete(waiter);
     this.state.waiting--;
-    if (word.waiters.size + word.notifiers.size === 0) this.state.words.delete(waiter.key);
+    this.#tidy(waiter.key, word);
+  }
+
+  #tidy(key: bigint, { waiters, notifiers, held }: FutexWord): void {
+    if (waiters.size + notifiers.size + held.size === 0) this.state.words.delete(key);
   }
 
   #word(key: bigint): FutexWord {
     let word = this.state.words.get(key);
     if (word === undefined) {
-      word = { waiters: new Set(), notifiers: new Set() };
+      word = { waiters: new Set(), notifiers: new Set(), held: new Set() };
       this.state.words.set(key, word);
     }
     return word;

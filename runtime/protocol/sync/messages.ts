@@ -69,8 +69,10 @@ export const SyncOperation = {
   FutexStay: 12,
   /** Wake waits for a word. */
   FutexNotify: 13,
-  /** This node knows that a word is not quiet any more. */
+  /** This node knows that a word is not quiet any more, or has given it back. */
   FutexHeard: 14,
+  /** Of a word that this node gives back: a wait whose thread sleeps. */
+  FutexMoved: 15,
 } as const;
 /** One of {@linkcode SyncOperation}. */
 export type SyncOperation = typeof SyncOperation[keyof typeof SyncOperation];
@@ -178,7 +180,23 @@ export interface FutexNotifyRequest {
   readonly count: number;
 }
 
-/** Node → directory: none of my threads takes that word for quiet any more. It has no answer. */
+/**
+ * Node → directory: a thread waits for the word, and has looked. The word was lent to this node,
+ * which gives it back; the request goes on at the directory node.
+ */
+export interface FutexMovedRequest {
+  readonly kind: "sync";
+  readonly operation: typeof SyncOperation.FutexMoved;
+  /** The ticket of the wait. */
+  readonly ticket: number;
+  /** The first byte of the word in the region. */
+  readonly key: bigint;
+}
+
+/**
+ * Node → directory: none of my threads takes that word for quiet any more, and I serve nothing
+ * there. It has no answer.
+ */
 export interface FutexHeardRequest {
   readonly kind: "sync";
   readonly operation: typeof SyncOperation.FutexHeard;
@@ -193,6 +211,7 @@ export type FutexRequest =
   | FutexWaitRequest
   | FutexStayRequest
   | FutexNotifyRequest
+  | FutexMovedRequest
   | FutexHeardRequest;
 
 /** A request to the directory node. */
@@ -238,8 +257,15 @@ export const SyncStatus = {
   Notified: 13,
   /** The same, and no wait is left: the word is quiet until this node is told otherwise. */
   Quiet: 14,
-  /** The answer to no request: a word is not quiet any more, which the node has to confirm. */
+  /**
+   * The answer to no request: a word is not quiet any more, or is wanted back, which the node has
+   * to confirm.
+   */
   Stirred: 15,
+  /** The word is lent to this node, which serves this request and all later ones by itself. */
+  Lent: 16,
+  /** This wait goes on at its node, to which the word is about to be lent. */
+  Moved: 17,
 } as const;
 /** One of {@linkcode SyncStatus}. */
 export type SyncStatus = typeof SyncStatus[keyof typeof SyncStatus];
@@ -254,7 +280,7 @@ export interface SyncReply {
    * `Notified` and `Quiet`, the waits that were woken; otherwise 0.
    */
   readonly count: number;
-  /** With `Made`, the key; with `Quiet` and `Stirred`, the word; otherwise 0. */
+  /** With `Made`, the key; with `Quiet`, `Stirred`, `Lent` and `Moved`, the word; otherwise 0. */
   readonly key: bigint;
 }
 

@@ -213,6 +213,7 @@ export class Synchronizer {
         return this.#mutexes.unlock(from, ticket, request.lock, true);
       case SyncOperation.FutexWait:
       case SyncOperation.FutexNotify:
+      case SyncOperation.FutexMoved:
         return this.#futexes.request(from, request);
       default:
         request satisfies never;

@@ -66,8 +66,8 @@ const CORNERS = [
 
 type SyncCorner = typeof CORNERS[number];
 // Waits for words have a simulator of their own.
-type FutexOperation = "FutexWait" | "FutexStay" | "FutexNotify" | "FutexHeard";
-type FutexAnswer = "Registered" | "Notified" | "Quiet" | "Stirred";
+type FutexOperation = Extract<keyof typeof SyncOperation, `Futex${string}`>;
+type FutexAnswer = "Registered" | "Notified" | "Quiet" | "Stirred" | "Lent" | "Moved";
 type AnsweredOperation = Exclude<keyof typeof SyncOperation, "Cancel" | FutexOperation>;
 type Answer = Exclude<keyof typeof SyncStatus, FutexAnswer>;
 

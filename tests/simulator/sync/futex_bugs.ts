@@ -3,7 +3,13 @@
  * must find each of them.
  */
 
-import { FutexDesk } from "../../../runtime/protocol/sync/futexes.ts";
+import {
+  FutexDesk,
+  type FutexNotifier,
+  type FutexWaiter,
+} from "../../../runtime/protocol/sync/futexes.ts";
+import { LentWords } from "../../../runtime/protocol/sync/lent_words.ts";
+import { SyncOperation } from "../../../runtime/protocol/sync/messages.ts";
 import { FUTEX_PARTS, type FutexParts } from "./futex_world.ts";
 
 class LateDesk extends FutexDesk {
@@ -21,6 +27,51 @@ class HastyDesk extends FutexDesk {
 class BlindDesk extends FutexDesk {
   protected override hasYetToLook(): boolean {
     return false;
+  }
+}
+
+class UnheldDesk extends FutexDesk {
+  protected override isHeld(request: FutexWaiter | FutexNotifier): boolean {
+    return request.kind === "waiter" && super.isHeld(request);
+  }
+}
+
+class DeafDesk extends FutexDesk {
+  protected override isQuietElsewhere(): boolean {
+    return false;
+  }
+}
+
+class GreedyDesk extends FutexDesk {
+  protected override mayMove(): boolean {
+    return true;
+  }
+}
+
+class RashDesk extends FutexDesk {
+  protected override isSettled(): boolean {
+    return true;
+  }
+}
+
+class RashWords extends LentWords {
+  constructor(...[node, outbox, limits, state]: ConstructorParameters<typeof LentWords>) {
+    super(node, outbox, limits, state, RashDesk);
+  }
+}
+
+class EarlyWords extends LentWords {
+  protected override giveBack(key: bigint, tickets: readonly number[]): void {
+    super.giveBack(key, []);
+    for (const ticket of tickets) {
+      this.outbox.tell({ kind: "sync", operation: SyncOperation.FutexMoved, ticket, key });
+    }
+  }
+}
+
+class ForgetfulWords extends LentWords {
+  protected override giveBack(key: bigint): void {
+    super.giveBack(key, []);
   }
 }
 
@@ -55,5 +106,35 @@ export const PLANTED_FUTEX_BUGS: readonly PlantedFutexBug[] = [
     name: "a notify wakes a wait whose thread has yet to look",
     parts: { ...FUTEX_PARTS, FutexDesk: BlindDesk },
     finding: /is woken, and has yet to look|\w+ is answered \d+/,
+  },
+  {
+    name: "a node says that it has heard before it has moved its waits",
+    parts: { ...FUTEX_PARTS, LentWords: EarlyWords },
+    finding: /word \d+ is given back, and \d+\.\d+ is not/,
+  },
+  {
+    name: "a node gives a word back without its waits",
+    parts: { ...FUTEX_PARTS, LentWords: ForgetfulWords },
+    finding: /word \d+ is given back, and \d+\.\d+ is not|\d+ are not done/,
+  },
+  {
+    name: "a node gives a word back before its threads have looked",
+    parts: { ...FUTEX_PARTS, LentWords: RashWords },
+    finding: /is woken, and has yet to look|word \d+ is given back, and \d+\.\d+ is not/,
+  },
+  {
+    name: "a notify is not held until its word is given back",
+    parts: { ...FUTEX_PARTS, FutexDesk: UnheldDesk },
+    finding: /word \d+ is called quiet, and is not|takes word \d+ for quiet|has missed a wake-up/,
+  },
+  {
+    name: "a word is lent that is quiet for another node",
+    parts: { ...FUTEX_PARTS, FutexDesk: DeafDesk },
+    finding: /takes word \d+ for quiet, and a wait there is acknowledged/,
+  },
+  {
+    name: "a word is lent with the waits of another node, or of threads that have yet to look",
+    parts: { ...FUTEX_PARTS, FutexDesk: GreedyDesk },
+    finding: /word \d+ is lent to \d+, and \d+ waits there|stays under ticket \d+, and did not look/,
   },
 ];

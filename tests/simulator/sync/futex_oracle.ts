@@ -1,9 +1,10 @@
 /**
- * What the desk for words must do, told without its phases and slots: it watches requests go in and
- * answers come out. It shares no code with what it checks.
+ * What the desks for words must do, told without their phases and slots: it watches requests go in
+ * and answers come out. It shares no code with what it checks. Wherever a word is served, there is
+ * one order of what has come about it.
  */
 
-import type { NodeId } from "../../../runtime/protocol/coherence/messages.ts";
+import { DIRECTORY_NODE, type NodeId } from "../../../runtime/protocol/coherence/messages.ts";
 import {
   SyncOperation,
   type SyncReply,
@@ -21,20 +22,28 @@ interface Open {
   readonly count: number;
   woken: number;
   stays: boolean;
+  /** The node that serves it, or `MOVING` to that node. */
+  at: NodeId;
 }
 
 /** What the oracle remembers. */
 export interface FutexOracleState {
   open: Open[];
+  /** What has come to the directory node about words that another node has: it comes later. */
+  held: Open[];
+  /** The nodes that have words. */
+  readonly lent: Map<bigint, NodeId>;
 }
 
 /** An oracle that has seen nothing. */
 export function newFutexOracleState(): FutexOracleState {
-  return { open: [] };
+  return { open: [], held: [], lent: new Map() };
 }
 
 /** Stands for a node that is gone. */
 const NOBODY = 0;
+/** Stands for the way between two nodes. */
+const MOVING = -1;
 
 /** Checks every step of a desk. */
 export class FutexOracle {
@@ -51,35 +60,79 @@ export class FutexOracle {
   }
 
   #find(from: NodeId, ticket: number): Open {
-    return this.#state.open.find((open) => open.from === from && open.ticket === ticket) ??
+    const { open, held } = this.#state;
+    const isIt = (one: Open): boolean => one.from === from && one.ticket === ticket;
+    return open.find(isIt) ?? held.find(isIt) ??
       fail(`${from}.${ticket} is answered, and is not open`);
   }
 
-  /** A request goes in. */
-  asked(from: NodeId, request: SyncRequest): void {
-    const { FutexWait, FutexNotify, FutexStay } = SyncOperation;
+  /**
+   * A request goes in.
+   *
+   * @param from The node of its thread.
+   * @param request The request.
+   * @param at The node that serves it.
+   */
+  asked(from: NodeId, request: SyncRequest, at: NodeId): void {
+    const { FutexWait, FutexNotify, FutexStay, FutexMoved, FutexHeard } = SyncOperation;
     const { operation, ticket } = request;
     if (operation === FutexStay) this.#find(from, ticket).stays = true;
     else if (operation === FutexWait || operation === FutexNotify) {
       const count = operation === FutexNotify ? request.count : 0;
       const { key } = request;
-      this.#state.open.push({ from, ticket, key, count, woken: 0, stays: false });
-    }
+      const { open, held, lent } = this.#state;
+      const one = { from, ticket, key, count, woken: 0, stays: false, at };
+      // Or it is answered that its own node is to serve it.
+      if (at === DIRECTORY_NODE && lent.has(key)) held.push(one);
+      else open.push(one);
+    } else if (operation === FutexMoved) this.#arrived(this.#find(from, ticket), at);
+    else if (operation === FutexHeard) this.#givenBack(from, request.key);
+  }
+
+  /** A wait begins to go to another node. */
+  moves(from: NodeId, ticket: number): void {
+    this.#find(from, ticket).at = MOVING;
+  }
+
+  /** A wait has come to another node. */
+  arrives(from: NodeId, ticket: number, at: NodeId): void {
+    this.#arrived(this.#find(from, ticket), at);
+  }
+
+  #arrived(one: Open, at: NodeId): void {
+    if (one.at !== MOVING) fail(`${one.from}.${one.ticket} arrives, and is at ${one.at}`);
+    one.at = at;
+  }
+
+  /** A word is the directory node's again. */
+  #givenBack(from: NodeId, key: bigint): void {
+    const { lent, open, held } = this.#state;
+    if (lent.get(key) !== from) return;
+    lent.delete(key);
+    const left = open.find((one) => one.key === key && one.at !== DIRECTORY_NODE);
+    if (left !== undefined) fail(`word ${key} is given back, and ${from}.${left.ticket} is not`);
+    open.push(...held.filter((one) => one.key === key));
+    this.#state.held = held.filter((one) => one.key !== key);
   }
 
   /** The end of a node goes in. */
   gone(node: NodeId): void {
-    const { open } = this.#state;
-    for (const notify of open.filter(({ from, count }) => from === node && count > 0)) {
-      notify.from = NOBODY;
+    const { open, held, lent } = this.#state;
+    const isLeft = ({ from, count, at }: Open): boolean =>
+      from !== node || (count > 0 && at === DIRECTORY_NODE);
+    this.#state.open = open.filter(isLeft);
+    this.#state.held = held.filter(isLeft);
+    for (const one of [...this.#state.open, ...this.#state.held]) {
+      if (one.from === node) one.from = NOBODY;
     }
-    this.#state.open = open.filter(({ from }) => from !== node);
+    for (const [key, borrower] of [...lent]) if (borrower === node) this.#givenBack(node, key);
   }
 
   /** An answer comes out. */
-  answered(to: NodeId, { ticket, status, count }: SyncReply): void {
+  answered(to: NodeId, { ticket, status, count, key }: SyncReply): void {
     const { Done, Notified, Quiet, Cancelled, Registered, Stirred, LimitExceeded } = SyncStatus;
     if (status === Registered || status === Stirred) return;
+    if (status === SyncStatus.Moved) return this.moves(to, ticket);
     const open = this.#find(to, ticket);
     if (status === Done) this.#woken(open);
     else if (status === Notified || status === Quiet) {
@@ -91,8 +144,21 @@ export class FutexOracle {
       ) {
         fail(`word ${open.key} is called quiet, and is not`);
       }
-    } else if (status !== Cancelled && status !== LimitExceeded) fail(`answered ${status}`);
+    } else if (status === SyncStatus.Lent) this.#lent(to, key, open);
+    else if (status !== Cancelled && status !== LimitExceeded) fail(`answered ${status}`);
     this.#state.open = this.#state.open.filter((one) => one !== open);
+    this.#state.held = this.#state.held.filter((one) => one !== open);
+  }
+
+  /** A node has a word: all that is open there is its own, and there or on the way. */
+  #lent(to: NodeId, key: bigint, request: Open): void {
+    const { open, lent } = this.#state;
+    if (lent.has(key) && lent.get(key) !== to) fail(`word ${key} is lent to ${lent.get(key)}`);
+    lent.set(key, to);
+    const other = open.find((one) =>
+      one !== request && one.key === key && (one.from !== to || one.at === DIRECTORY_NODE)
+    );
+    if (other !== undefined) fail(`word ${key} is lent to ${to}, and ${other.from} waits there`);
   }
 
   /** A wait is woken: by the notify that has been here longest, as one of those it may wake. */
@@ -128,14 +194,20 @@ export class FutexOracle {
     if (waiter !== undefined) fail(`a notify is for nobody, and ${waiter.ticket} sleeps`);
   }
 
-  /** What must hold between any two steps. */
-  settled(waiting: number): void {
+  /**
+   * What must hold between any two steps.
+   *
+   * @param node A node.
+   * @param waiting What is not done there.
+   */
+  settled(node: NodeId, waiting: number): void {
     this.#dropOrphans();
-    const { open } = this.#state;
+    const { open, held } = this.#state;
     for (const [at, one] of open.entries()) {
       if (one.count > 0 && !mustWait(one, open.slice(0, at))) fail("a notify waits for nobody");
     }
-    if (waiting !== open.length) fail(`${waiting} are not done, not ${open.length}`);
+    const here = [...open, ...held].filter(({ at }) => at === node).length;
+    if (waiting !== here) fail(`${waiting} are not done, not ${here}`);
   }
 
   /** Nobody reads the answer of an orphan, so none is given when it is done. */

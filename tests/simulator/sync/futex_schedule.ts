@@ -4,6 +4,8 @@
  */
 
 import { FUTEX_LIMITS } from "../../../runtime/protocol/sync/futexes.ts";
+import { WordMark } from "../../../runtime/protocol/sync/lent_words.ts";
+import { SyncOperation, SyncStatus } from "../../../runtime/protocol/sync/messages.ts";
 import { Random } from "../coherence/random.ts";
 import { type Failure, firstFailure } from "./first_failure.ts";
 import {
@@ -34,8 +36,28 @@ export interface FutexCoverage {
   nobody: number;
   /** A notify has asked nobody, since its word was quiet. */
   quiet: number;
-  /** A word that was quiet was told not to be. */
+  /** A word that was quiet was told not to be, or one that was lent was wanted back. */
   stirred: number;
+  /** A node served what its own threads wait for. */
+  served: number;
+  /** A lent word was quiet for its node's own threads. */
+  servedQuietly: number;
+  /** A request came back with the word that it was about, by the node's link or a thread's. */
+  lent: number;
+  lentByLink: number;
+  /** A wait went to the node that was lent its word. */
+  lentWait: number;
+  /** Its time was over meanwhile. */
+  lentExpired: number;
+  /** A wait went back with its word. */
+  givenBack: number;
+  /** A word could not be given back before a notify was done, or a thread had looked. */
+  delayed: number;
+  /** A notify, or a wait, was held until a word was given back. */
+  heldNotify: number;
+  heldWait: number;
+  /** A node died that had a word which was wanted back. */
+  diedWanted: number;
   /** A notify had to wait until a thread had looked. */
   blocked: number;
   /** Threads sleep at the end, as nobody has notified them. */
@@ -55,6 +77,17 @@ export function newFutexCoverage(): FutexCoverage {
     nobody: 0,
     quiet: 0,
     stirred: 0,
+    served: 0,
+    servedQuietly: 0,
+    lent: 0,
+    lentByLink: 0,
+    lentWait: 0,
+    lentExpired: 0,
+    givenBack: 0,
+    delayed: 0,
+    heldNotify: 0,
+    heldWait: 0,
+    diedWanted: 0,
     blocked: 0,
     asleep: 0,
     dead: 0,
@@ -76,7 +109,8 @@ function randomShape(random: Random): FutexShape {
   };
   const threads = Array.from({ length: random.between(2, 7) }, () => ({
     node: random.between(1, nodes),
-    commands: Array.from({ length: random.between(1, 6) }, command),
+    commands: Array.from({ length: random.between(1, 8) }, command),
+    hasLink: random.chance(20),
   }));
   const limits = random.chance(10)
     ? { waiting: random.between(1, 3), waitingAssured: random.below(2) }
@@ -86,7 +120,14 @@ function randomShape(random: Random): FutexShape {
     words,
     threads,
     deaths: random.chance(30) ? random.between(1, 2) : 0,
-    limits: { ...FUTEX_LIMITS, quietSlots: random.between(1, 4), ...limits },
+    limits: {
+      ...FUTEX_LIMITS,
+      quietSlots: random.between(1, 4),
+      lendAfter: random.chance(30) ? Infinity : random.between(1, 3),
+      lendAfterMax: random.between(3, 6),
+      runs: random.between(1, 4),
+      ...limits,
+    },
   };
 }
 
@@ -124,17 +165,51 @@ export function runFutexSchedule(
     const action = from[random.below(from.length)]!;
     trace(action);
     world.act(state, action);
-    if (state.nodes.some(({ down }) => down.some(({ key, ticket }) => ticket === 0 && key >= 0n))) {
-      coverage.stirred++;
-    }
-    for (const { notifiers } of state.desk.words.values()) coverage.blocked += notifiers.size;
+    countStep(coverage, state);
   }
   throw new Error(`not at its end after ${STEPS_MAX} steps`);
 }
 
+/** Counts what can be seen between two steps. */
+function countStep(coverage: FutexCoverage, { nodes, desk }: FutexWorldState): void {
+  for (const { notifiers, held } of desk.words.values()) {
+    coverage.blocked += notifiers.size;
+    for (const request of held) coverage[request.kind === "waiter" ? "heldWait" : "heldNotify"]++;
+  }
+  for (const [at, { life, links, lent, marks, threads }] of nodes.entries()) {
+    if (life !== "working") {
+      const isWanted = (key: bigint): boolean => desk.unheard.get(key)?.has(at + 1) === true;
+      if ([...desk.lent].some(([key, node]) => node === at + 1 && isWanted(key))) {
+        coverage.diedWanted++;
+      }
+      continue;
+    }
+    coverage.served += lent.desk.waiting;
+    coverage.delayed += lent.wanted.size;
+    for (const shown of marks.values()) {
+      if (shown.marks === WordMark.Quiet) coverage.quiet++;
+      else if (shown.marks !== WordMark.Lent) coverage.servedQuietly++;
+    }
+    for (const [link, { up, down }] of links.entries()) {
+      for (const { status, ticket } of down) {
+        if (status === SyncStatus.Stirred) coverage.stirred++;
+        else if (status === SyncStatus.Lent) coverage[link === 0 ? "lent" : "lentByLink"]++;
+        else if (status === SyncStatus.Moved) {
+          coverage.lentWait++;
+          if (threads[ticket - 1]!.step === "expired") coverage.lentExpired++;
+        }
+      }
+      for (const { operation } of up) {
+        if (operation === SyncOperation.FutexMoved) coverage.givenBack++;
+      }
+    }
+  }
+}
+
+/** Counts what there is at the end of a schedule. */
 function count(coverage: FutexCoverage, { nodes, desk }: FutexWorldState): void {
-  for (const { threads, life, quiet } of nodes) {
-    coverage.quiet += quiet.size;
+  for (const { threads, life, lent } of nodes) {
+    if (life === "working") coverage.asleep += lent.desk.waiting;
     if (life !== "working") coverage.dead++;
     for (const result of threads.flatMap(({ results }) => results)) {
       if (result === "ok") coverage.woken++;

@@ -4,7 +4,7 @@
  * what a node says takes its time. Both the simulator and the exhaustive checker walk through it.
  */
 
-import type { NodeId } from "../../../runtime/protocol/coherence/messages.ts";
+import { DIRECTORY_NODE, type NodeId } from "../../../runtime/protocol/coherence/messages.ts";
 import {
   futexAnswered,
   futexExpired,
@@ -20,11 +20,22 @@ import {
   quietSlot,
 } from "../../../runtime/protocol/sync/futexes.ts";
 import {
+  type LentState,
+  LentWords,
+  newLentState,
+  WordMark,
+} from "../../../runtime/protocol/sync/lent_words.ts";
+import {
+  type CancelRequest,
+  firstTicketOf,
+  type FutexNotifyRequest,
   type FutexRequest,
+  type FutexWaitRequest,
   SyncOperation,
   type SyncReply,
   type SyncRequest,
   SyncStatus,
+  threadOf,
 } from "../../../runtime/protocol/sync/messages.ts";
 import { fail } from "../coherence/oracle.ts";
 import { FutexOracle, type FutexOracleState, newFutexOracleState } from "./futex_oracle.ts";
@@ -51,6 +62,8 @@ export interface FutexShape {
   readonly threads: readonly {
     readonly node: NodeId;
     readonly commands: readonly FutexCommand[];
+    /** Whether it asks by a link of its own, unless it sees that its node has the word. */
+    readonly hasLink?: boolean;
   }[];
   /** How many nodes may die or leave; never node 1, where the desk is. */
   readonly deaths: number;
@@ -60,18 +73,20 @@ export interface FutexShape {
 /** The parts that may have a fault. */
 export interface FutexParts {
   readonly FutexDesk: typeof FutexDesk;
+  readonly LentWords: typeof LentWords;
   /** Whether a thread looks before its wait is acknowledged, and no more. */
   readonly looksEarly: boolean;
 }
 
 /** Parts without a fault. */
-export const FUTEX_PARTS: FutexParts = { FutexDesk, looksEarly: false };
+export const FUTEX_PARTS: FutexParts = { FutexDesk, LentWords, looksEarly: false };
 
 interface ThreadState {
   /** The next command. */
   at: number;
-  /** The wait or notify that is under way; the ticket is the thread's number. */
+  /** The wait or notify that is under way; its ticket says by which link. */
   under: "no" | "wait" | "notify";
+  byLink: boolean;
   step: FutexStep;
   /** Whether the acknowledgement is here, and the thread has yet to look. */
   acknowledged: boolean;
@@ -84,10 +99,17 @@ interface ThreadState {
 interface NodeState {
   life: "working" | "gone" | "noticed";
   readonly threads: ThreadState[];
+  /** Its own link, and those of its threads. */
+  readonly links: Link[];
+  /** What its threads see of words, by slot. */
+  readonly marks: Map<number, { readonly key: bigint; readonly marks: number }>;
+  readonly lent: LentState;
+}
+
+/** What is on its way to the directory node, and back. */
+interface Link {
   readonly up: SyncRequest[];
   readonly down: SyncReply[];
-  /** The words that are quiet, by slot. */
-  readonly quiet: Map<number, bigint>;
 }
 
 /** All there is. */
@@ -107,7 +129,8 @@ export interface FutexWorldState {
 /** Something that can happen. */
 export type FutexAction =
   | { readonly kind: "run" | "expire"; readonly node: number; readonly thread: number }
-  | { readonly kind: "up" | "down" | "die" | "cut" | "notice"; readonly node: number };
+  | { readonly kind: "up" | "down" | "cut"; readonly node: number; readonly link: number }
+  | { readonly kind: "die" | "notice"; readonly node: number };
 
 function keyOf(word: number): bigint {
   return BigInt(word) * 4n;
@@ -119,15 +142,16 @@ export class FutexWorld {
   readonly #shape: FutexShape;
   readonly #parts: FutexParts;
   readonly #commands: readonly (readonly (readonly FutexCommand[])[])[];
+  readonly #hasLink: readonly (readonly boolean[])[];
 
   /** @param shape The threads. @param parts What the desk is made of. */
   constructor(shape: FutexShape, parts: FutexParts = FUTEX_PARTS) {
     this.#shape = shape;
     this.#parts = parts;
     const nodes = Array.from({ length: shape.nodes }, (_, at) => at + 1);
-    this.#commands = nodes.map((node) =>
-      shape.threads.filter((thread) => thread.node === node).map(({ commands }) => commands)
-    );
+    const threads = nodes.map((node) => shape.threads.filter((thread) => thread.node === node));
+    this.#commands = threads.map((ofNode) => ofNode.map(({ commands }) => commands));
+    this.#hasLink = threads.map((ofNode) => ofNode.map(({ hasLink = false }) => hasLink));
     const desk = newFutexState();
     const outbox = { reply: () => {}, violation: () => {} };
     for (const node of nodes) new FutexDesk(outbox, shape.limits, desk).peerJoined(node);
@@ -142,14 +166,15 @@ export class FutexWorld {
         threads: threads.map(() => ({
           at: 0,
           under: "no",
+          byLink: false,
           step: "registering",
           acknowledged: false,
           others: 0,
           results: [],
         })),
-        up: [],
-        down: [],
-        quiet: new Map(),
+        links: [0, ...threads.keys().map((at) => at + 1)].map(() => ({ up: [], down: [] })),
+        marks: new Map(),
+        lent: newLentState(),
       })),
     };
   }
@@ -163,14 +188,19 @@ export class FutexWorld {
   actions(state: FutexWorldState): FutexAction[] {
     const actions: FutexAction[] = [];
     const wishes: FutexAction[] = [];
-    for (const [node, { life, threads, up, down }] of state.nodes.entries()) {
-      if (up.length > 0) actions.push({ kind: "up", node });
+    for (const [node, { life, threads, links }] of state.nodes.entries()) {
+      for (const [link, { up }] of links.entries()) {
+        if (up.length > 0) actions.push({ kind: "up", node, link });
+        if (up.length > 0 && life === "gone") wishes.push({ kind: "cut", node, link });
+      }
       if (life !== "working") {
-        if (life === "gone" && up.length === 0) actions.push({ kind: "notice", node });
-        if (life === "gone" && up.length > 0) wishes.push({ kind: "cut", node });
+        const isAll = links.every(({ up }) => up.length === 0);
+        if (life === "gone" && isAll) actions.push({ kind: "notice", node });
         continue;
       }
-      if (down.length > 0) actions.push({ kind: "down", node });
+      for (const [link, { down }] of links.entries()) {
+        if (down.length > 0) actions.push({ kind: "down", node, link });
+      }
       for (const [thread, { at, under, step, acknowledged }] of threads.entries()) {
         const command = this.#commands[node]![thread]![at];
         if (command === undefined) continue;
@@ -198,18 +228,23 @@ export class FutexWorld {
       case "run":
         return this.#run(state, action.node, action.thread);
       case "expire":
-        return this.#move(node, action.thread, futexExpired(node.threads[action.thread]!.step));
+        return this.#move(
+          state,
+          action.node,
+          action.thread,
+          futexExpired(node.threads[action.thread]!.step),
+        );
       case "up":
-        return this.#ask(state, action.node + 1, node.up.shift()!);
+        return this.#ask(state, action.node + 1, node.links[action.link]!.up.shift()!);
       case "down":
-        return this.#take(state, action.node, node.down.shift()!);
+        return this.#take(state, action.node, node.links[action.link]!.down.shift()!);
       case "die":
         state.deaths--;
         node.life = "gone";
-        node.down.length = 0;
+        for (const { down } of node.links) down.length = 0;
         return;
       case "cut":
-        node.up.pop();
+        node.links[action.link]!.up.pop();
         return;
       case "notice":
         node.life = "noticed";
@@ -223,8 +258,6 @@ export class FutexWorld {
     const node = state.nodes[at]!;
     const thread = node.threads[index]!;
     const command = this.#commands[at]![index]![thread.at]!;
-    const ticket = index + 1;
-    const key = keyOf(command.word);
     switch (command.do) {
       case "store":
         return this.#store(state, command.word, command.value, thread);
@@ -234,29 +267,70 @@ export class FutexWorld {
           thread.acknowledged = false;
           const look = this.#parts.looksEarly ? () => true : isUnchanged;
           const move = futexAnswered(thread.step, SyncStatus.Registered, look);
-          return this.#move(node, index, move ?? fail("acknowledged twice"));
+          return this.#move(state, at, index, move ?? fail("acknowledged twice"));
         }
         if (!isUnchanged()) return end(thread, "not-equal");
         thread.under = "wait";
         thread.step = "registering";
-        node.up.push({ kind, operation: SyncOperation.FutexWait, ticket, key });
-        return;
+        return this.#begin(state, at, index);
       }
       case "notify":
         thread.others = ~(1 << state.words[command.word]!);
-        if (node.quiet.get(quietSlot(key, this.#shape.limits.quietSlots)) === key) {
-          new FutexOracle(state.oracle).notifiedQuietly(key);
+        if ((this.#marksOf(state, at, command.word) & WordMark.Quiet) !== 0) {
+          new FutexOracle(state.oracle).notifiedQuietly(keyOf(command.word));
           return this.#notified(state, thread, command, 0);
         }
         thread.under = "notify";
-        node.up.push({
-          kind,
-          operation: SyncOperation.FutexNotify,
-          ticket,
-          key,
-          count: command.count,
-        });
+        return this.#begin(state, at, index);
     }
+  }
+
+  /** What the threads of a node see of a word. */
+  #marksOf(state: FutexWorldState, at: number, word: number): number {
+    const shown = state.nodes[at]!.marks.get(this.#slotOf(keyOf(word)));
+    return shown?.key === keyOf(word) ? shown.marks : WordMark.None;
+  }
+
+  #slotOf(key: bigint): number {
+    return quietSlot(key, this.#shape.limits.quietSlots);
+  }
+
+  /** A thread asks by its own link or by its engine. */
+  #begin(state: FutexWorldState, at: number, index: number): void {
+    const thread = state.nodes[at]!.threads[index]!;
+    const { word } = this.#commands[at]![index]![thread.at]!;
+    const isLent = (this.#marksOf(state, at, word) & WordMark.Lent) !== 0;
+    thread.byLink = this.#hasLink[at]![index]! && !isLent;
+    this.#say(state, at, index, this.#requestOf(state, at, index));
+  }
+
+  /** The request that a thread has under way. */
+  #requestOf(
+    state: FutexWorldState,
+    at: number,
+    index: number,
+  ): FutexWaitRequest | FutexNotifyRequest {
+    const thread = state.nodes[at]!.threads[index]!;
+    const command = this.#commands[at]![index]![thread.at]!;
+    const ticket = ticketOf(thread, index);
+    const key = keyOf(command.word);
+    return command.do === "notify"
+      ? { kind, operation: SyncOperation.FutexNotify, ticket, key, count: command.count }
+      : { kind, operation: SyncOperation.FutexWait, ticket, key };
+  }
+
+  #say(
+    state: FutexWorldState,
+    at: number,
+    index: number,
+    request: FutexRequest | CancelRequest,
+  ): void {
+    const { threads, links } = state.nodes[at]!;
+    if (threads[index]!.byLink) return void links[index + 1]!.up.push(request);
+    const isServed = this.#atEngine(state, at, (words) => words.request(request), (oracle) => {
+      oracle.asked(at + 1, request, at + 1);
+    });
+    if (!isServed) links[0]!.up.push(request);
   }
 
   #store(state: FutexWorldState, word: number, value: number, thread: ThreadState): void {
@@ -282,31 +356,52 @@ export class FutexWorld {
     end(thread, woken);
   }
 
-  #move({ threads, up }: NodeState, index: number, { step, say }: FutexMove): void {
-    const thread = threads[index]!;
-    const ticket = index + 1;
-    if (say !== undefined) up.push({ kind, operation: say, ticket });
-    if (step === "ok" || step === "not-equal" || step === "timed-out") end(thread, step);
-    else thread.step = step;
+  #move(state: FutexWorldState, at: number, index: number, { step, say }: FutexMove): void {
+    const thread = state.nodes[at]!.threads[index]!;
+    const ticket = ticketOf(thread, index);
+    if (step === "ok" || step === "not-equal" || step === "timed-out") return end(thread, step);
+    thread.step = step;
+    if (say !== undefined) this.#say(state, at, index, { kind, operation: say, ticket });
   }
 
-  /** A node's engine takes what the desk has answered. */
-  #take(state: FutexWorldState, at: number, { ticket, status, count, key }: SyncReply): void {
+  /** A node takes what the directory node's desk has answered. */
+  #take(state: FutexWorldState, at: number, reply: SyncReply): void {
+    const { ticket, status, key } = reply;
     const node = state.nodes[at]!;
-    const slot = quietSlot(key, this.#shape.limits.quietSlots);
     if (status === SyncStatus.Stirred) {
-      if (node.quiet.get(slot) !== key) fail(`node ${at + 1} is told of ${key}, and knew`);
-      node.quiet.delete(slot);
-      node.up.push({ kind, operation: SyncOperation.FutexHeard, ticket: 0, key });
-      return;
+      return void this.#atEngine(state, at, (words) => words.stirred(key));
     }
-    if (status === SyncStatus.Quiet) {
-      if (node.quiet.has(slot) && node.quiet.get(slot) !== key) fail(`slot ${slot} is taken`);
-      node.quiet.set(slot, key);
+    if (status === SyncStatus.Quiet) this.#show(state, at, key, WordMark.Quiet);
+    const thread = threadOf(ticket);
+    const index = thread === 0 ? ticket - 1 : thread - 1;
+    if (status === SyncStatus.Lent && thread !== 0) {
+      node.threads[index]!.byLink = false;
+      return this.#say(state, at, index, this.#requestOf(state, at, index));
     }
-    const thread = node.threads[ticket - 1]!;
-    const command = this.#commands[at]![ticket - 1]![thread.at]!;
-    if (thread.under === "no") fail(`${at + 1}.${ticket} has ended, and is answered ${status}`);
+    if (status === SyncStatus.Lent) {
+      const request = this.#requestOf(state, at, index);
+      return void this.#atEngine(state, at, (words) => words.lend(request), (oracle) => {
+        oracle.asked(at + 1, request, at + 1);
+      });
+    }
+    if (status === SyncStatus.Moved) {
+      const request = this.#requestOf(state, at, index);
+      if (request.operation !== SyncOperation.FutexWait) return fail("a notify is moved");
+      this.#atEngine(state, at, (words) => words.adopt(request), (oracle) => {
+        oracle.arrives(at + 1, ticket, at + 1);
+      });
+      if (node.threads[index]!.step === "asleep") return;
+      // The cancel that is on its way to the directory node is for nothing there.
+      return this.#say(state, at, index, { kind, operation: SyncOperation.Cancel, ticket });
+    }
+    this.#hear(state, at, index, reply);
+  }
+
+  /** A thread hears an answer, whoever has given it. */
+  #hear(state: FutexWorldState, at: number, index: number, { status, count }: SyncReply): void {
+    const thread = state.nodes[at]!.threads[index]!;
+    const command = this.#commands[at]![index]![thread.at]!;
+    if (thread.under === "no") fail(`${at + 1}.${index} has ended, and is answered ${status}`);
     if (status === SyncStatus.LimitExceeded) return end(thread, REFUSED);
     if (command.do === "notify") return this.#notified(state, thread, command, count);
     if (status === SyncStatus.Registered) {
@@ -314,14 +409,53 @@ export class FutexWorld {
       return;
     }
     const move = futexAnswered(thread.step, status, () => fail("looks without a reason"));
-    this.#move(node, ticket - 1, move ?? fail(`${thread.step} is answered ${status}`));
+    this.#move(state, at, index, move ?? fail(`${thread.step} is answered ${status}`));
+  }
+
+  /** Something happens to the words that are lent to a node. */
+  #atEngine<Result>(
+    state: FutexWorldState,
+    at: number,
+    act: (words: LentWords) => Result,
+    expect: (oracle: FutexOracle) => void = () => {},
+  ): Result {
+    const node = state.nodes[at]!;
+    const oracle = new FutexOracle(state.oracle);
+    const replies: SyncReply[] = [];
+    const words = new this.#parts.LentWords(at + 1, {
+      reply: (reply) => replies.push(reply),
+      tell: (request) => node.links[0]!.up.push(request),
+      show: (key, marks) => this.#show(state, at, key, marks),
+    }, this.#shape.limits, node.lent);
+    const result = act(words);
+    if (result === false) return result;
+    expect(oracle);
+    for (const reply of replies) {
+      if (reply.status === SyncStatus.Registered) this.#checkHeard(state, at + 1, reply.ticket);
+      oracle.answered(at + 1, reply);
+    }
+    for (const { operation, ticket } of node.links[0]!.up) {
+      if (operation === SyncOperation.FutexMoved) oracle.moves(at + 1, ticket);
+    }
+    // The directory node is lent none.
+    if (at + 1 !== DIRECTORY_NODE) oracle.settled(at + 1, words.waiting);
+    for (const reply of replies) this.#hear(state, at, reply.ticket - 1, reply);
+    return result;
+  }
+
+  #show(state: FutexWorldState, at: number, key: bigint, marks: number): void {
+    const shown = state.nodes[at]!.marks;
+    const slot = this.#slotOf(key);
+    if (shown.has(slot) && shown.get(slot)!.key !== key) fail(`slot ${slot} is taken`);
+    if (marks === WordMark.None) shown.delete(slot);
+    else shown.set(slot, { key, marks });
   }
 
   #ask(state: FutexWorldState, from: NodeId, request: SyncRequest): void {
     this.#step(state, (desk) => {
       if (request.operation === SyncOperation.Cancel) desk.cancel(from, request.ticket);
       else desk.request(from, request as FutexRequest);
-    }, (oracle) => oracle.asked(from, request));
+    }, (oracle) => oracle.asked(from, request, DIRECTORY_NODE));
   }
 
   /** The desk takes a step, and the oracle watches. */
@@ -341,19 +475,22 @@ export class FutexWorld {
       oracle.answered(to, reply);
       const node = state.nodes[to - 1]!;
       if (node.life === "noticed") fail(`node ${to} is gone, and is answered`);
-      if (node.life === "working") node.down.push(reply);
+      if (node.life === "working") node.links[threadOf(reply.ticket)]!.down.push(reply);
     }
-    oracle.settled(state.desk.waiting);
+    oracle.settled(DIRECTORY_NODE, state.desk.waiting);
   }
 
   /** No thread takes a word for quiet at which a wait is acknowledged. */
   #checkHeard(state: FutexWorldState, to: NodeId, ticket: number): void {
     const key = new FutexOracle(state.oracle).keyOf(to, ticket);
-    for (const [at, { life, quiet, down }] of state.nodes.entries()) {
+    for (const [at, { life, links, marks }] of state.nodes.entries()) {
       if (life !== "working") continue;
-      const slot = quietSlot(key, this.#shape.limits.quietSlots);
-      const isToBe = down.some((reply) => reply.status === SyncStatus.Quiet && reply.key === key);
-      if (quiet.get(slot) === key || isToBe) {
+      const isToBe = links[0]!.down.some((reply) =>
+        reply.status === SyncStatus.Quiet && reply.key === key
+      );
+      const shown = marks.get(this.#slotOf(key));
+      const isQuiet = shown?.key === key && (shown.marks & WordMark.Quiet) !== 0;
+      if (isQuiet || isToBe) {
         fail(`node ${at + 1} takes word ${key} for quiet, and a wait there is acknowledged`);
       }
     }
@@ -377,11 +514,6 @@ export class FutexWorld {
 
   /** All that matters about a state, as text. */
   describe(state: FutexWorldState): string {
-    const { desk, oracle } = state;
-    const numbers = [...desk.words.values()]
-      .flatMap(({ waiters, notifiers }) => [...waiters, ...notifiers])
-      .map(({ number }) => number).sort((a, b) => a - b);
-    const rank = new Map(numbers.map((number, at) => [number, at]));
     const plain = (name: string, value: unknown): unknown => {
       if (name === "results") return undefined;
       if (typeof value === "bigint") return Number(value);
@@ -389,16 +521,39 @@ export class FutexWorld {
       if (value instanceof Set) return [...value];
       return value;
     };
-    const words = [...desk.words].map(([key, { waiters, notifiers }]) => [
-      key,
-      ...[...waiters, ...notifiers].map((one) => ({ ...one, number: rank.get(one.number) })),
-    ]);
-    const { quiet, unheard } = desk;
+    const nodes = state.nodes.map((node) => ({
+      ...node,
+      lent: [describeDesk(node.lent.desk), node.lent.lent, node.lent.wanted],
+    }));
+    const { oracle: { open, held }, desk } = state;
     return JSON.stringify(
-      { ...state, oracle: oracle.open.length, desk: [words, quiet, unheard] },
+      { ...state, nodes, oracle: [open.length, held.length], desk: describeDesk(desk) },
       plain,
     );
   }
+}
+
+/** What matters about a desk: of the numbers of what has come, only their order. */
+function describeDesk({ words, quiet, unheard, lent, runs }: FutexState): unknown {
+  const all = [...words.values()].flatMap(({ waiters, notifiers, held }) => [
+    ...waiters,
+    ...notifiers,
+    ...held,
+  ]);
+  const numbers = all.map(({ number }) => number).sort((a, b) => a - b);
+  const rank = new Map(numbers.map((number, at) => [number, at]));
+  const named = [...words].map(([key, { waiters, notifiers, held }]) => [
+    key,
+    ...[waiters, notifiers, held].map((some) =>
+      [...some].map((one) => ({ ...one, number: rank.get(one.number) }))
+    ),
+  ]);
+  return [named, quiet, unheard, lent, runs];
+}
+
+/** The ticket of what a thread has under way. */
+function ticketOf({ byLink }: ThreadState, index: number): number {
+  return byLink ? firstTicketOf(index + 1) : index + 1;
 }
 
 function end(thread: ThreadState, result: FutexOutcome | number): void {
