@@ -120,7 +120,7 @@ export class Services {
   readonly #allocator: AllocatorServer | undefined;
   /** Not at the directory node, whose arrivals wait at the roots of the trees. */
   readonly #gatherer: BarrierGatherer | undefined;
-  /** None at the directory node, which is lent no words. */
+  /** The words that this node serves; none at the directory node. */
   readonly #lentWords: LentWords;
   /** What has a name: at the directory node all that does, elsewhere what is known here. */
   readonly #names: () => Generator<NamedAllocation>;

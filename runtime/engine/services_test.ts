@@ -1,5 +1,6 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { TdsmError } from "../errors.ts";
+import { FUTEX_LEND_AFTER } from "../limits.ts";
 import type { AllocationRequest } from "../protocol/allocation/messages.ts";
 import type { NodeId } from "../protocol/coherence/messages.ts";
 import {
@@ -558,4 +559,108 @@ Deno.test("Services gives a name to the next where the thread that was to zero i
     const again = await home.services.allocate(GRID);
     assertEquals(again, { offset: old.offset, dirtyBytes: 0, created: false });
   }
+});
+
+const { FutexWait, FutexNotify } = SyncOperation;
+const { Registered, Notified, Quiet } = SyncStatus;
+
+/** Has threads of a node wait and notify by turns until their word is lent to the node. */
+function untilLent(home: Bench, far: Bench, key: bigint): void {
+  for (let time = 0; time < FUTEX_LEND_AFTER; time++) {
+    far.ask({ operation: FutexNotify, key, count: 1 });
+    exchange(far, home);
+    const wait = far.ask({ operation: FutexWait, key });
+    exchange(far, home);
+    far.services.cancel(0, wait.call);
+    exchange(far, home);
+    assertEquals(statuses(wait.answers), [Registered, "cancelled"]);
+  }
+  assertEquals(far.sent, []);
+}
+
+Deno.test("Services serves waits for a word that is lent to its node without a message", () => {
+  const { home, far } = pair();
+  untilLent(home, far, 8n);
+  const wait = far.ask({ operation: FutexWait, key: 8n }, 3);
+  assertEquals(statuses(wait.answers), [Registered]);
+  far.services.stay(3, (wait.answers[0] as SyncAnswer).ticket);
+  const notify = far.ask({ operation: FutexNotify, key: 8n, count: 9 }, 4);
+  assertEquals([statuses(wait.answers), statuses(notify.answers)], [[Registered, Done], [Notified]]);
+  // Of a thread that ends nothing is left.
+  far.ask({ operation: FutexWait, key: 8n }, 5);
+  far.end(5, []);
+  assertEquals(statuses(far.ask({ operation: FutexNotify, key: 8n, count: 1 }).answers), [Quiet]);
+  assertEquals(far.sent, []);
+});
+
+Deno.test("Services gives a word back with its waits when another node asks", () => {
+  const { home, far } = pair();
+  untilLent(home, far, 8n);
+  const waits = [3, 4].map((slot) => far.ask({ operation: FutexWait, key: 8n }, slot));
+  const stay = (slot: number): void => {
+    const [registered] = waits[slot - 3]!.answers as SyncAnswer[];
+    far.services.stay(slot, registered!.ticket);
+  };
+  stay(4);
+  const notify = home.ask({ operation: FutexNotify, key: 8n, count: 1 });
+  exchange(far, home);
+  // Thread 3 has yet to look.
+  assertEquals(notify.answers, []);
+  stay(3);
+  exchange(far, home);
+  assertEquals(waits.map(({ answers }) => statuses(answers)), [[Registered, Done], [Registered]]);
+  assertEquals((notify.answers[0] as SyncAnswer).count, 1);
+  far.services.cancel(4, waits[1]!.call);
+  exchange(far, home);
+  assertEquals(statuses(waits[1]!.answers), [Registered, "cancelled"]);
+  assertEquals([far.violations, home.violations], [[], []]);
+});
+
+Deno.test("Services gives up a wait at its own node whose word, or which itself, is on its way there", () => {
+  const { home, far } = pair();
+  for (let time = 1; time < FUTEX_LEND_AFTER; time++) {
+    far.ask({ operation: FutexNotify, key: 8n, count: 1 });
+    exchange(far, home);
+  }
+  const wait = far.ask({ operation: FutexWait, key: 8n }, 3);
+  far.services.cancel(3, wait.call);
+  exchange(far, home);
+  assertEquals(statuses(wait.answers), [Registered, "cancelled"]);
+
+  const other = pair();
+  const sleeps = other.far.ask({ operation: FutexWait, key: 8n }, 3);
+  exchange(other.far, other.home);
+  other.far.services.stay(3, (sleeps.answers[0] as SyncAnswer).ticket);
+  for (let time = 2; time < FUTEX_LEND_AFTER; time++) {
+    const { call } = other.far.ask({ operation: FutexWait, key: 8n }, 4);
+    exchange(other.far, other.home);
+    other.far.services.cancel(4, call);
+  }
+  const notify = other.far.ask({ operation: FutexNotify, key: 8n, count: 1 });
+  for (const { message } of other.far.take()) other.home.services.sync(2, message as SyncRequest);
+  // The wait is on its way back, and the word behind it.
+  other.far.services.cancel(3, sleeps.call);
+  exchange(other.far, other.home);
+  assertEquals(statuses(sleeps.answers), [Registered, "cancelled"]);
+  assertEquals([statuses(notify.answers), other.far.violations], [[Quiet], []]);
+});
+
+Deno.test("Services: a word that comes with a request about something else is a breach", () => {
+  const far = new Bench(2);
+  far.ask({ operation: Acquire, key: 8n });
+  far.ask({ operation: FutexNotify, key: 8n, count: 1 });
+  const reply = { kind: "syncReply", count: 0, key: 8n } as const;
+  const wrong = [
+    { ...reply, ticket: 1, status: SyncStatus.Lent },
+    { ...reply, ticket: 2, status: SyncStatus.Moved },
+    { ...reply, ticket: 2, status: SyncStatus.Lent, key: 16n },
+    { ...reply, ticket: 3, status: SyncStatus.Lent },
+  ];
+  for (const message of wrong) far.services.sync(1, message);
+  assertEquals(far.violations, [
+    [1, "word 8 with request 1, which is not about it"],
+    [1, "word 8 with request 2, which is not about it"],
+    [1, "word 16 with request 2, which is not about it"],
+    [1, "word 8 with request 3, which is not about it"],
+  ]);
 });

@@ -1,11 +1,13 @@
 /** Threads of several nodes that wait for words of the region. */
 
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { ProcessCluster, type RemoteNode } from "../support/process_cluster.ts";
 import { failure } from "../support/heard.ts";
 import { perform, sumOf } from "./perform_futex_job.ts";
 
 const NODES = 3;
+/** Where `programs/futex_jobs.ts` has the turn that takes its time, in bytes. */
+const SLOW_TURN = 4096 * 4;
 
 Deno.test("futex: threads of three nodes take turns, and no wake-up is lost", async () => {
   await using cluster = new ProcessCluster();
@@ -85,4 +87,28 @@ Deno.test("futex: a node that dies while it waits takes no wake-up with it", asy
   assertEquals(woken, 1);
   assertEquals(await waiting, "ok");
   await lost;
+});
+
+Deno.test("futex: threads of one node wake each other without a message, until another node joins in", async () => {
+  await using cluster = new ProcessCluster();
+  const [first, second] = await cluster.start(2);
+  // Those of threads' own links are among them.
+  const received = async (): Promise<number> =>
+    await first!.evaluate(async (node) => (await node.stats()).messagesReceived);
+  const turns = async (rounds: number): Promise<number> => {
+    await second!.store(SLOW_TURN, 0);
+    return sumOf(await perform([second!], 2, "slowTurns", rounds), "wokenBy");
+  };
+  await turns(10);
+  const before = await received();
+  const woken = await turns(50);
+  const messages = await received() - before;
+  assert(woken > 0);
+  assertEquals(messages, 0);
+  // Both nodes now: as many turns as there are to be, and no wake-up too many.
+  await second!.store(SLOW_TURN, 0);
+  const counts = await perform([first!, second!], 2, "slowTurns", 20);
+  assertEquals(await first!.load(SLOW_TURN), 4 * 20);
+  assertEquals(sumOf(counts, "wokenBy"), sumOf(counts, "woke"));
+  console.log(woken, messages);
 });

@@ -124,10 +124,11 @@ test("waits for words, and notifies that wake, go past the engine", async (start
   const [first, second] = await start(cluster, 2);
   await link(second!);
   const [ends, sent] = await second!.evaluate(async (node) => {
-    const cells = node.view(Int32Array, 0, 1);
+    const cells = node.view(Int32Array, 0, 50);
     const ends = [node.futex.wait(cells, 0, 1)];
     const before = (await node.stats()).messagesSent;
-    for (let time = 0; time < 50; time++) ends.push(node.futex.wait(cells, 0, 0, 1));
+    // Each word once: one that is used again and again is lent to the node.
+    for (let time = 0; time < 50; time++) ends.push(node.futex.wait(cells, time, 0, 1));
     return [ends, (await node.stats()).messagesSent - before] as const;
   });
   assertEquals([ends, sent], [["not-equal", ...Array(50).fill("timed-out")], 0]);

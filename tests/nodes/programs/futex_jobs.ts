@@ -27,8 +27,11 @@ const Word = {
   Round: 3073,
   Ahead: 3074,
   Steps: 3088,
+  SlowTurn: 4096,
 } as const;
 const QUEUE_SLOTS = 4;
+/** Longer than any thread looks before it sleeps, in milliseconds. */
+const SLOW_MS = 2;
 
 /** A thread's hands on the words. */
 class Thread {
@@ -106,6 +109,21 @@ const JOBS: Readonly<Record<string, Job>> = {
       }
       Atomics.store(cells, Word.Turn, mine + 1);
       thread.notify(Word.Turn);
+    }
+    return rounds;
+  },
+  /** The same, but that each turn takes so long that the next thread sleeps. */
+  slowTurns(thread, self, threads, rounds) {
+    for (let round = 0; round < rounds; round++) {
+      const mine = round * threads + self;
+      for (let turn = Atomics.load(thread.cells, Word.SlowTurn); turn !== mine;) {
+        thread.wait(Word.SlowTurn, turn);
+        turn = Atomics.load(thread.cells, Word.SlowTurn);
+      }
+      const begun = performance.now();
+      while (performance.now() - begun < SLOW_MS);
+      Atomics.store(thread.cells, Word.SlowTurn, mine + 1);
+      thread.notify(Word.SlowTurn);
     }
     return rounds;
   },

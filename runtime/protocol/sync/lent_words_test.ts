@@ -1,0 +1,127 @@
+import { assertEquals } from "@std/assert";
+import { LentWords, WordMark } from "./lent_words.ts";
+import { SyncOperation, SyncStatus } from "./messages.ts";
+
+const kind = "sync";
+const ALL = 2 ** 31 - 1;
+const NODE = 2;
+
+const STATUS_NAMES = new Map(Object.entries(SyncStatus).map(([name, status]) => [status, name]));
+const MARK_NAMES = ["none", "quiet", "lent", "lent and quiet"];
+
+/** The words of one node, and what comes of what happens to them. */
+class Bench {
+  readonly #happened: string[] = [];
+  readonly #words = new LentWords(NODE, {
+    reply: ({ ticket, status, count }) => {
+      const value = count > 0 ? ` ${count}` : "";
+      this.#happened.push(`${ticket} ${STATUS_NAMES.get(status)}${value}`);
+    },
+    tell: ({ operation, ticket, key }) => {
+      const isMoved = operation === SyncOperation.FutexMoved;
+      this.#happened.push(isMoved ? `${ticket} moved from ${key}` : `heard ${key}`);
+    },
+    show: (key, marks) => this.#happened.push(`${key} ${MARK_NAMES[marks]}`),
+  });
+
+  wait(ticket: number, key = 8n): boolean {
+    return this.#words.request({ kind, operation: SyncOperation.FutexWait, ticket, key });
+  }
+
+  stay(ticket: number): boolean {
+    return this.#words.request({ kind, operation: SyncOperation.FutexStay, ticket });
+  }
+
+  cancel(ticket: number): boolean {
+    return this.#words.request({ kind, operation: SyncOperation.Cancel, ticket });
+  }
+
+  notify(ticket: number, count: number, key = 8n): boolean {
+    const operation = SyncOperation.FutexNotify;
+    return this.#words.request({ kind, operation, ticket, key, count });
+  }
+
+  lendWait(ticket: number, key = 8n): this {
+    this.#words.lend({ kind, operation: SyncOperation.FutexWait, ticket, key });
+    return this;
+  }
+
+  adopt(ticket: number, key = 8n): this {
+    this.#words.adopt({ kind, operation: SyncOperation.FutexWait, ticket, key });
+    return this;
+  }
+
+  stirred(key = 8n): this {
+    this.#words.stirred(key);
+    return this;
+  }
+
+  get waiting(): number {
+    return this.#words.waiting;
+  }
+
+  /** What has happened since this was last asked. */
+  happened(): string[] {
+    return this.#happened.splice(0);
+  }
+}
+
+Deno.test("LentWords: what is asked about a word that is not lent is not served", () => {
+  const bench = new Bench();
+  assertEquals([bench.wait(1), bench.notify(1, 1), bench.stay(1), bench.cancel(1)], [
+    ...[false, false, false, false],
+  ]);
+  bench.lendWait(1, 16n);
+  assertEquals([bench.wait(2), bench.stay(2), bench.notify(3, 1)], [false, false, false]);
+});
+
+Deno.test("LentWords: a lent word is served, and may be quiet for the node's own threads", () => {
+  const bench = new Bench().lendWait(1);
+  assertEquals(bench.happened(), ["8 lent", "1 Registered"]);
+  assertEquals([bench.stay(1), bench.notify(2, 1), bench.notify(3, 1)], [true, true, true]);
+  assertEquals(bench.happened(), ["1 Done", "2 Notified 1", "8 lent and quiet", "3 Quiet"]);
+  assertEquals([bench.wait(4), bench.cancel(4)], [true, true]);
+  assertEquals(bench.happened(), ["8 lent", "4 Registered", "4 Cancelled"]);
+  assertEquals(bench.waiting, 0);
+});
+
+Deno.test("LentWords: a word goes back with its waits in their order, and is served no more", () => {
+  const bench = new Bench().adopt(7).adopt(5).lendWait(6);
+  assertEquals(bench.happened(), ["8 lent", "6 Registered"]);
+  bench.stay(6);
+  bench.stirred();
+  assertEquals(bench.happened(), [
+    "8 none",
+    ...["7 moved from 8", "5 moved from 8", "6 moved from 8"],
+    "heard 8",
+  ]);
+  assertEquals([bench.wait(1), bench.cancel(7), bench.waiting], [false, false, 0]);
+});
+
+Deno.test("LentWords: it goes back once threads have looked, and notifies are done", () => {
+  const bench = new Bench().adopt(1).lendWait(2);
+  bench.wait(3);
+  bench.notify(4, 2);
+  bench.stirred();
+  assertEquals(bench.happened(), ["8 lent", "2 Registered", "3 Registered", "1 Done", "8 none"]);
+  // What comes now is for the directory node.
+  assertEquals([bench.wait(5), bench.notify(6, ALL)], [false, false]);
+  assertEquals([bench.stay(2), bench.happened()], [true, ["2 Done", "4 Notified 2"]]);
+  assertEquals([bench.stay(3), bench.happened()], [true, ["3 moved from 8", "heard 8"]]);
+});
+
+Deno.test("LentWords: a word that is wanted back does not become quiet", () => {
+  const bench = new Bench().lendWait(1);
+  bench.notify(2, 1);
+  bench.stirred();
+  bench.happened();
+  bench.cancel(1);
+  assertEquals(bench.happened(), ["1 Cancelled", "2 Notified", "heard 8"]);
+});
+
+Deno.test("LentWords: a word that was only quiet, or of which only a thread has heard, has waits or none", () => {
+  assertEquals(new Bench().stirred().happened(), ["8 none", "heard 8"]);
+  assertEquals(new Bench().adopt(3).stirred().happened(), [
+    ...["8 none", "3 moved from 8", "heard 8"],
+  ]);
+});
