@@ -83,6 +83,8 @@ export interface PlantedFutexBug {
   readonly parts: FutexParts;
   /** What is said of it. */
   readonly finding: RegExp;
+  /** Whether it shows only where words are lent. */
+  readonly isOfLending?: boolean;
 }
 
 /** Every planted bug. */
@@ -110,31 +112,37 @@ export const PLANTED_FUTEX_BUGS: readonly PlantedFutexBug[] = [
   {
     name: "a node says that it has heard before it has moved its waits",
     parts: { ...FUTEX_PARTS, LentWords: EarlyWords },
+    isOfLending: true,
     finding: /word \d+ is given back, and \d+\.\d+ is not/,
   },
   {
     name: "a node gives a word back without its waits",
     parts: { ...FUTEX_PARTS, LentWords: ForgetfulWords },
+    isOfLending: true,
     finding: /word \d+ is given back, and \d+\.\d+ is not|\d+ are not done/,
   },
   {
     name: "a node gives a word back before its threads have looked",
     parts: { ...FUTEX_PARTS, LentWords: RashWords },
+    isOfLending: true,
     finding: /is woken, and has yet to look|word \d+ is given back, and \d+\.\d+ is not/,
   },
   {
     name: "a notify is not held until its word is given back",
     parts: { ...FUTEX_PARTS, FutexDesk: UnheldDesk },
+    isOfLending: true,
     finding: /word \d+ is called quiet, and is not|takes word \d+ for quiet|has missed a wake-up/,
   },
   {
     name: "a word is lent that is quiet for another node",
     parts: { ...FUTEX_PARTS, FutexDesk: DeafDesk },
+    isOfLending: true,
     finding: /takes word \d+ for quiet, and a wait there is acknowledged/,
   },
   {
     name: "a word is lent with the waits of another node, or of threads that have yet to look",
     parts: { ...FUTEX_PARTS, FutexDesk: GreedyDesk },
+    isOfLending: true,
     finding: /word \d+ is lent to \d+, and \d+ waits there|stays under ticket \d+, and did not look/,
   },
 ];
