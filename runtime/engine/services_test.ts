@@ -585,7 +585,9 @@ Deno.test("Services serves waits for a word that is lent to its node without a m
   assertEquals(statuses(wait.answers), [Registered]);
   far.services.stay(3, (wait.answers[0] as SyncAnswer).ticket);
   const notify = far.ask({ operation: FutexNotify, key: 8n, count: 9 }, 4);
-  assertEquals([statuses(wait.answers), statuses(notify.answers)], [[Registered, Done], [Notified]]);
+  assertEquals([statuses(wait.answers), statuses(notify.answers)], [[Registered, Done], [
+    Notified,
+  ]]);
   // Of a thread that ends nothing is left.
   far.ask({ operation: FutexWait, key: 8n }, 5);
   far.end(5, []);

@@ -54,7 +54,13 @@ function shape({ first, second }: Threads, deaths: number): FutexShape {
     ...first.map((commands) => ({ node: 1, commands })),
     ...second.map((commands) => ({ node: 2, commands })),
   ];
-  return { nodes: 2, words: 1, threads, deaths, limits: { ...FUTEX_LIMITS, quietSlots: 1, lendAfter: Infinity } };
+  return {
+    nodes: 2,
+    words: 1,
+    threads,
+    deaths,
+    limits: { ...FUTEX_LIMITS, quietSlots: 1, lendAfter: Infinity },
+  };
 }
 
 /**

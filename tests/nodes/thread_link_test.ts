@@ -1,6 +1,7 @@
 /** Threads that block at the directory's desk by links of their own, past their engines. */
 
 import { assert, assertEquals } from "@std/assert";
+import { FUTEX_LEND_AFTER } from "../../runtime/limits.ts";
 import { ProcessCluster, type RemoteNode } from "../support/process_cluster.ts";
 import { failure } from "../support/heard.ts";
 import { KeyFile } from "../support/key_file.ts";
@@ -158,6 +159,30 @@ test("waits for words, and notifies that wake, go past the engine", async (start
   }, rounds);
   assertEquals(woken, [...Array(rounds).fill(1), 0]);
   assertEquals(await waits, Array(rounds).fill("ok"));
+});
+
+test("a word that is lent to the node is its engine's, also for a thread with a link", async (start) => {
+  await using cluster = new ProcessCluster();
+  const [first, second] = await start(cluster, 2);
+  await link(second!);
+  const wait = async (times: number): Promise<string[]> =>
+    await second!.evaluate((node, times) => {
+      const cells = node.view(Int32Array, 0, 1);
+      const ends: string[] = [];
+      for (let time = 0; time < times; time++) {
+        ends.push(node.futex.wait(cells, 0, 0, 1), String(node.futex.notify(cells, 0)));
+      }
+      return ends;
+    }, times);
+  const received = async (): Promise<number> =>
+    await first!.evaluate(async (node) => (await node.stats()).messagesReceived);
+  const ends = (times: number): string[] => Array(times).fill(["timed-out", "0"]).flat();
+  const atFirst = await received();
+  assertEquals(await wait(FUTEX_LEND_AFTER), ends(FUTEX_LEND_AFTER));
+  const before = await received();
+  assert(before > atFirst);
+  assertEquals(await wait(50), ends(50));
+  assertEquals(await received(), before);
 });
 
 test("threads of three nodes take turns at a mutex, and meet at a barrier", async (start) => {

@@ -230,8 +230,8 @@ export class FutexDesk {
   }
 
   /**
-   * A node is gone: it waits for nothing, what it was to hear it need not hear, and what was lent to
-   * it has no waits but its own.
+   * A node is gone: it waits for nothing, what it was to hear it need not hear, and the words that
+   * were lent to it had no waits but its own.
    */
   peerGone(node: NodeId): void {
     const { members, quiet } = this.state;
@@ -390,10 +390,11 @@ export class FutexDesk {
     // Requests of the directory node's own threads cost no message here.
     if (node === DIRECTORY_NODE || lent.has(key) || this.isQuietElsewhere(node, key)) return false;
     const word = words.get(key);
-    return word === undefined ||
-      (word.notifiers.size === 0 && word.waiters.values().every((waiter) =>
-        this.mayMove(node, waiter)
-      ));
+    if (word === undefined) return true;
+    const { waiters, notifiers } = word;
+    // So few waits that one step has the time to move them.
+    return notifiers.size === 0 && waiters.size <= this.limits.waitingAssured &&
+      waiters.values().every((waiter) => this.mayMove(node, waiter));
   }
 
   /** Whether a node but this one takes a word for quiet, or has yet to hear that it is not. */

@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { LentWords, WordMark } from "./lent_words.ts";
+import { LentWords } from "./lent_words.ts";
 import { SyncOperation, SyncStatus } from "./messages.ts";
 
 const kind = "sync";

@@ -143,6 +143,7 @@ export const PLANTED_FUTEX_BUGS: readonly PlantedFutexBug[] = [
     name: "a word is lent with the waits of another node, or of threads that have yet to look",
     parts: { ...FUTEX_PARTS, FutexDesk: GreedyDesk },
     isOfLending: true,
-    finding: /word \d+ is lent to \d+, and \d+ waits there|stays under ticket \d+, and did not look/,
+    finding:
+      /word \d+ is lent to \d+, and \d+ waits there|stays under ticket \d+, and did not look/,
   },
 ];

@@ -422,11 +422,16 @@ export class FutexWorld {
     const node = state.nodes[at]!;
     const oracle = new FutexOracle(state.oracle);
     const replies: SyncReply[] = [];
-    const words = new this.#parts.LentWords(at + 1, {
-      reply: (reply) => replies.push(reply),
-      tell: (request) => node.links[0]!.up.push(request),
-      show: (key, marks) => this.#show(state, at, key, marks),
-    }, this.#shape.limits, node.lent);
+    const words = new this.#parts.LentWords(
+      at + 1,
+      {
+        reply: (reply) => replies.push(reply),
+        tell: (request) => node.links[0]!.up.push(request),
+        show: (key, marks) => this.#show(state, at, key, marks),
+      },
+      this.#shape.limits,
+      node.lent,
+    );
     const result = act(words);
     if (result === false) return result;
     expect(oracle);
