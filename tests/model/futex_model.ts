@@ -34,14 +34,14 @@ export class FutexModel extends FutexWorld
 
 const ALL = 2 ** 31 - 1;
 
-function wait(expires: boolean): FutexCommand {
-  return { do: "wait", word: 0, expected: 0, expires };
+function wait(expires: boolean, word = 0): FutexCommand {
+  return { do: "wait", word, expected: 0, expires };
 }
 
 const store: FutexCommand = { do: "store", word: 0, value: 1 };
 
-function notify(count: number): FutexCommand {
-  return { do: "notify", word: 0, count };
+function notify(count: number, word = 0): FutexCommand {
+  return { do: "notify", word, count };
 }
 
 interface Threads {
@@ -69,12 +69,14 @@ function shape({ first, second }: Threads, deaths: number): FutexShape {
  */
 function lending(
   { first, second }: Threads,
-  { deaths, after, of, links = [] }: {
+  { deaths, after, of, links = [], words = 1 }: {
     readonly deaths: number;
     readonly after: number;
     readonly of: readonly [NodeId, NodeId];
     /** The threads that have links of their own, by their numbers over both nodes. */
     readonly links?: readonly number[];
+    /** How many words there are, of one slot. */
+    readonly words?: number;
   },
 ): FutexShape {
   const threads = [
@@ -82,7 +84,7 @@ function lending(
     ...second.map((commands) => ({ node: of[1], commands })),
   ].map((thread, at) => ({ ...thread, hasLink: links.includes(at) }));
   const limits = { ...FUTEX_LIMITS, quietSlots: 1, lendAfter: after, lendAfterMax: 2 * after };
-  return { nodes: of[1], words: 1, threads, deaths, limits };
+  return { nodes: of[1], words, threads, deaths, limits };
 }
 
 /** Two waiters and two notifiers on two nodes, in each way of notifying. */
@@ -156,6 +158,13 @@ export const FUTEX_WORLDS: readonly { readonly name: string; readonly shape: Fut
       first: [[wait(false)], [store, notify(ALL)]],
       second: [[wait(false)], [notify(1), notify(1)]],
     }, { deaths: 0, after: 1, of: [1, 2] }),
+  },
+  {
+    name: "words of one slot that are lent one after the other, with time-outs and a death",
+    shape: lending({
+      first: [[store, notify(1)]],
+      second: [[wait(true)], [notify(1, 1), store, notify(1)], [wait(true, 1)]],
+    }, { deaths: 1, after: 1, of: [1, 2], words: 2 }),
   },
   {
     name: "words that are lent, and threads with links of their own, with a death",
