@@ -227,6 +227,38 @@ test("threads of three nodes take turns at a word, and at a shared variable", 3,
   assertEquals(await code, Code.Ok);
 });
 
+test(
+  "notifies at a quiet word, and waits for one that is lent, send no message",
+  2,
+  async (nodes) => {
+    const sent = await nodes[1]!.evaluate(async (node) => {
+      const word = node.view(Int32Array, 16400, 1);
+      word[0] = 0;
+      const counts: number[] = [];
+      let before = node.stats().messagesSent;
+      const count = (): void => {
+        const { messagesSent } = node.stats();
+        counts.push(messagesSent - before);
+        before = messagesSent;
+      };
+      for (let time = 0; time < 3; time++) {
+        calls.tdsm_futex_notify(word, 1);
+        count();
+      }
+      // Each wait ends by its time; after a few of them the word is lent.
+      for (let time = 0; time < 4; time++) await calls.tdsm_futex_wait(word, 0, 1n);
+      before = node.stats().messagesSent;
+      for (let time = 0; time < 4; time++) {
+        await calls.tdsm_futex_wait(word, 0, 1n);
+        calls.tdsm_futex_notify(word, 1);
+      }
+      count();
+      return counts;
+    });
+    assertEquals(sent, [1, 0, 0, 0]);
+  },
+);
+
 test("what is not there in time, or cannot be used, has a code and a reason", 2, async (nodes) => {
   for (const node of nodes) {
     const found = await node.evaluate(async (node) => {
