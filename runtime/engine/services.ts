@@ -535,6 +535,7 @@ export class Services {
 
   /** A request about a word is to be served here. */
   #served({ ticket, status, key }: SyncReply): void {
+    if (ticket === 0 && status === SyncStatus.Lent) return this.#lentWords.lend(key);
     const { isGivenUp = false, request } = this.#calls.get(ticket) ?? {};
     const isWait = request?.operation === SyncOperation.FutexWait;
     const isLent = status === SyncStatus.Lent;
@@ -543,7 +544,7 @@ export class Services {
       const reason = `word ${key} with request ${ticket}, which is not about it`;
       return this.#options.violation(DIRECTORY_NODE, reason);
     }
-    if (isLent) this.#lentWords.lend(request);
+    if (isLent) this.#lentWords.lend(key, request);
     else if (isWait) this.#lentWords.adopt(request);
     // The directory node has dropped the cancel, or will.
     if (!isGivenUp) return;

@@ -110,5 +110,4 @@ Deno.test("futex: threads of one node wake each other without a message, until a
   const counts = await perform([first!, second!], 2, "slowTurns", 20);
   assertEquals(await first!.load(SLOW_TURN), 4 * 20);
   assertEquals(sumOf(counts, "wokenBy"), sumOf(counts, "woke"));
-  console.log(woken, messages);
 });

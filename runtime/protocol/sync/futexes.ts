@@ -307,6 +307,7 @@ export class FutexDesk {
   }
 
   #wait(node: NodeId, member: FutexMember, ticket: number, key: bigint): void {
+    this.#countRun(node, key);
     if (this.#lend(node, member, ticket, key)) return;
     if (!this.#hasRoom(member)) return this.#answer(node, ticket, SyncStatus.LimitExceeded);
     const number = ++this.state.lastNumber;
@@ -326,7 +327,9 @@ export class FutexDesk {
   }
 
   #notify(node: NodeId, member: FutexMember, ticket: number, key: bigint, count: number): void {
-    if (this.#lend(node, member, ticket, key)) return;
+    this.#countRun(node, key);
+    // A thread that notifies by its own link may go on, and read the answer much later.
+    if (threadOf(ticket) === 0 && this.#lend(node, member, ticket, key)) return;
     if (!this.#hasRoom(member)) return this.#answer(node, ticket, SyncStatus.LimitExceeded);
     const number = ++this.state.lastNumber;
     const notifier: FutexNotifier = {
@@ -345,17 +348,16 @@ export class FutexDesk {
   }
 
   /**
-   * Has a node serve its own request, where it has the word or is lent it now, whichever link has
-   * brought the request; `false` where this desk serves it.
+   * Has a node serve its own request, where it has the word or is lent it now, also where a thread's
+   * own link has brought the request; `false` where this desk serves it.
    */
   #lend(node: NodeId, member: FutexMember, ticket: number, key: bigint): boolean {
     const { lent, words } = this.state;
-    const borrower = lent.get(key);
+    const thread = threadOf(ticket);
     // It has not read that it has the word, or the thread has not seen that.
-    const isThere = borrower === node && !this.state.unheard.has(key);
+    const isThere = lent.get(key) === node && !this.state.unheard.has(key);
     if (!isThere) {
-      if (!this.#countRun(node, key) || !this.#mayLend(node, key)) return false;
-      if (!this.#takeSlot(node, member, key)) return false;
+      if (!this.#mayLend(node, key) || !this.#takeSlot(node, member, key)) return false;
       // Ahead of the word: then the node serves nothing there before it has all waits.
       for (const waiter of [...words.get(key)?.waiters ?? []]) {
         this.#removeWaiter(waiter);
@@ -364,15 +366,17 @@ export class FutexDesk {
       }
       remove(this.state.quiet, key, node);
       lent.set(key, node);
+      // Then the other threads of the node see it as soon as can be.
+      if (thread !== 0) this.#answer(node, 0, SyncStatus.Lent, 0, key);
     }
     this.#answer(node, ticket, SyncStatus.Lent, 0, key);
     return true;
   }
 
-  /** Takes note of who asks about a word; returns whether one node has for long enough. */
-  #countRun(node: NodeId, key: bigint): boolean {
+  /** Takes note of who asks about a word. */
+  #countRun(node: NodeId, key: bigint): void {
     const { lendAfter, runs: most } = this.limits;
-    if (lendAfter === Infinity) return false;
+    if (lendAfter === Infinity) return;
     const { runs } = this.state;
     const before = runs.get(key);
     const needed = before?.needed ?? lendAfter;
@@ -381,12 +385,13 @@ export class FutexDesk {
     runs.set(key, { node, count, needed });
     const [oldest] = runs.keys();
     if (runs.size > most) runs.delete(oldest!);
-    return count === needed;
   }
 
   /** Whether nobody but a node has to do with a word, and all that it has there can be moved. */
   #mayLend(node: NodeId, key: bigint): boolean {
-    const { lent, words } = this.state;
+    const { lent, runs, words } = this.state;
+    const run = runs.get(key);
+    if (run === undefined || run.count < run.needed) return false;
     // Requests of the directory node's own threads cost no message here.
     if (node === DIRECTORY_NODE || lent.has(key) || this.isQuietElsewhere(node, key)) return false;
     const word = words.get(key);

@@ -141,8 +141,22 @@ Deno.test("FutexDesk: a word that one node uses is lent to it, whichever link as
   cluster.futexNotify(2, 2, ALL).futexWait(2, firstTicketOf(3));
   assertEquals(cluster.answers(), ["2.2 Lent 8", `2.${firstTicketOf(3)} Lent 8`]);
   assert(cluster.isEmpty);
+  // Where a thread's own link lends it, the node's link tells the node.
+  const ticket = firstTicketOf(1);
+  const told = almostLent().futexWait(2, ticket);
+  assertEquals(told.answers(), ["2.0 Lent 8", `2.${ticket} Lent 8`]);
   // Requests of the directory node's own threads cost no message as it is.
   assertEquals(almostLent(1).futexWait(1, 1).answers(), ["1.1 Registered"]);
+});
+
+Deno.test("FutexDesk: a notify by a thread's own link is served by the desk, and wants a word back", () => {
+  const ticket = firstTicketOf(1);
+  const cluster = almostLent().futexNotify(2, ticket, 1).futexNotify(2, ticket, 1);
+  assertEquals(cluster.answers(), [`2.${ticket} Notified`, `2.${ticket} Notified`]);
+  cluster.futexWait(2, 1).futexNotify(2, ticket, 1);
+  assertEquals(cluster.answers(), ["2.1 Lent 8", "2.0 Stirred 8"]);
+  cluster.futexMoved(2, 1).futexHeard(2);
+  assertEquals(cluster.answers(), ["2.1 Done", `2.${ticket} Notified 1`]);
 });
 
 Deno.test("FutexDesk: a word is lent with the waits that sleep there, or not at all", () => {

@@ -133,16 +133,17 @@ export class LentWords {
   }
 
   /**
-   * The directory node has answered that a word is lent to this node.
+   * The directory node says that a word is lent to this node.
    *
-   * @param request What was asked, and is served here now.
+   * @param key The word.
+   * @param request What was asked by the node's own link, and is served here now; `undefined` where
+   * a thread has asked by a link of its own.
    */
-  lend(request: FutexWaitRequest | FutexNotifyRequest): void {
+  lend(key: bigint, request?: FutexWaitRequest | FutexNotifyRequest): void {
     const { lent } = this.#state;
-    const { key } = request;
     if (!lent.has(key)) this.outbox.show(key, WordMark.Lent);
     lent.add(key);
-    this.#desk.request(this.#node, request);
+    if (request !== undefined) this.#desk.request(this.#node, request);
   }
 
   /** A wait whose thread sleeps goes on here; its word is about to be lent. */
@@ -153,7 +154,6 @@ export class LentWords {
   /** A word is not quiet any more, or wanted back. */
   stirred(key: bigint): void {
     this.outbox.show(key, WordMark.None);
-    // Where a thread was told by its own link that its node has the word, this may be news here.
     this.#state.lent.delete(key);
     this.#state.wanted.add(key);
     this.#giveBackSettled();

@@ -133,6 +133,8 @@ export class FutexOracle {
     const { Done, Notified, Quiet, Cancelled, Registered, Stirred, LimitExceeded } = SyncStatus;
     if (status === Registered || status === Stirred) return;
     if (status === SyncStatus.Moved) return this.moves(to, ticket);
+    // The answer to the request follows.
+    if (status === SyncStatus.Lent && ticket === 0) return;
     const open = this.#find(to, ticket);
     if (status === Done) this.#woken(open);
     else if (status === Notified || status === Quiet) {

@@ -372,15 +372,19 @@ export class FutexWorld {
       return void this.#atEngine(state, at, (words) => words.stirred(key));
     }
     if (status === SyncStatus.Quiet) this.#show(state, at, key, WordMark.Quiet);
+    if (status === SyncStatus.Lent && ticket === 0) {
+      return void this.#atEngine(state, at, (words) => words.lend(key));
+    }
     const thread = threadOf(ticket);
     const index = thread === 0 ? ticket - 1 : thread - 1;
     if (status === SyncStatus.Lent && thread !== 0) {
+      if (node.threads[index]!.under === "notify") fail("a notify comes back that nobody may read");
       node.threads[index]!.byLink = false;
       return this.#say(state, at, index, this.#requestOf(state, at, index));
     }
     if (status === SyncStatus.Lent) {
       const request = this.#requestOf(state, at, index);
-      return void this.#atEngine(state, at, (words) => words.lend(request), (oracle) => {
+      return void this.#atEngine(state, at, (words) => words.lend(key, request), (oracle) => {
         oracle.asked(at + 1, request, at + 1);
       });
     }
