@@ -382,7 +382,12 @@ export class EngineHost implements Member {
       `${ENGINE_SILENT_MS} ms. A Worker may wait by V8's own Atomics.wait for a word of the region: ` +
       "have it attach first. If the node does not go on, end its process";
     const message = deathMessage(text, this.#start.settings.logFormat, this.#cluster.self);
-    this.engine.region.watchEngine(message, ENGINE_SILENT_MS);
+    try {
+      this.engine.region.watchEngine(message, ENGINE_SILENT_MS);
+    } catch (error) {
+      // The node is as good without.
+      this.log(Level.Warning, `Nothing will tell if this engine does not run: ${reasonOf(error)}`);
+    }
   }
 
   /** From here on signals have the node leave. */

@@ -6,6 +6,7 @@
 const std = @import("std");
 const linux = std.os.linux;
 const abi = @import("abi.zig");
+const clock = @import("clock.zig");
 const process = @import("process.zig");
 const status = @import("status.zig");
 const waiting = @import("wait.zig");
@@ -71,9 +72,16 @@ fn look(context: ?*anyopaque) callconv(.c) ?*anyopaque {
     }
 }
 
-/// Waits for half of the time; by a clock that stands still while the machine is suspended.
+/// Waits for half of the time, whatever signals come; by a clock that stands still while the machine
+/// is suspended.
 fn isEnded(watch: *const Watch) bool {
     var readable = [_]linux.pollfd{.{ .fd = watch.event, .events = linux.POLL.IN, .revents = 0 }};
-    const result = linux.poll(&readable, readable.len, watch.silent_ms / 2);
-    return linux.errno(result) == .SUCCESS and result > 0;
+    const end_ns = clock.nowNs(.MONOTONIC) + @as(u64, watch.silent_ms / 2) * std.time.ns_per_ms;
+    while (true) {
+        const left_ns = end_ns -| clock.nowNs(.MONOTONIC);
+        // Up, so that the last part is not asked for again and again.
+        const left_ms: i32 = @intCast((left_ns + std.time.ns_per_ms - 1) / std.time.ns_per_ms);
+        if (linux.poll(&readable, readable.len, left_ms) == 1) return true;
+        if (left_ns == 0) return false;
+    }
 }
