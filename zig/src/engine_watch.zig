@@ -72,8 +72,8 @@ fn look(context: ?*anyopaque) callconv(.c) ?*anyopaque {
     }
 }
 
-/// Waits for half of the time, whatever signals come; by a clock that stands still while the machine
-/// is suspended.
+/// Waits for half of the time, whatever signals come; by a clock that stands still while the
+/// machine is suspended.
 fn isEnded(watch: *const Watch) bool {
     var readable = [_]linux.pollfd{.{ .fd = watch.event, .events = linux.POLL.IN, .revents = 0 }};
     const end_ns = clock.nowNs(.MONOTONIC) + @as(u64, watch.silent_ms / 2) * std.time.ns_per_ms;

@@ -263,8 +263,8 @@ export const SyncStatus = {
    */
   Stirred: 15,
   /**
-   * The word is lent to this node, which serves this request and all later ones by itself. It is the
-   * answer to no request where a thread has asked by a link of its own.
+   * The word is lent to this node, which serves this request and all later ones by itself. It is
+   * the answer to no request where a thread has asked by a link of its own.
    */
   Lent: 16,
   /** This wait goes on at its node, to which the word is about to be lent. */
