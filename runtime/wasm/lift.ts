@@ -196,21 +196,21 @@ const IF_PRIVATE = [
  * The parameters are the condition variable, the mutex and the deadline, and serve as locals.
  */
 function waitBeginning(lock: number, unlock: number): Beginning {
-  const { LocalGet, LocalSet, LocalTee, If, Return, Select, End } = Opcode;
+  const { LocalGet, LocalSet, LocalTee, I32Eqz, If, Return, Select, End } = Opcode;
   const [FIRST, MUTEX, THIRD] = [0, 1, 2];
-  const returnThirdIfSet = [If, NO_RESULT, LocalGet, THIRD, Return, End];
   return (target, code) => {
     const call = (index: number): { call: number } => ({ call: index });
     write(target, ...IF_PRIVATE);
     write(target, LocalGet, FIRST, LocalGet, THIRD, call(code.indexOf("beginCondWait")));
-    write(target, LocalTee, THIRD, ...returnThirdIfSet);
+    // With a deadline that is none, the library says what is wrong, and does nothing.
+    write(target, I32Eqz, If, NO_RESULT);
     write(target, LocalGet, MUTEX, call(code.shifted(unlock)), LocalTee, THIRD);
     write(target, call(code.indexOf("endCondWait")), LocalSet, FIRST);
     // The mutex is not this thread's.
-    write(target, LocalGet, THIRD, ...returnThirdIfSet);
+    write(target, LocalGet, THIRD, If, NO_RESULT, LocalGet, THIRD, Return, End);
     write(target, LocalGet, MUTEX, call(code.shifted(lock)));
     // An error of the mutex tells more than a time-out does.
-    write(target, LocalTee, MUTEX, LocalGet, FIRST, LocalGet, MUTEX, Select, Return, End);
+    write(target, LocalTee, MUTEX, LocalGet, FIRST, LocalGet, MUTEX, Select, Return, End, End);
   };
 }
 

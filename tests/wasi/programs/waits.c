@@ -130,7 +130,7 @@ static void time_outs(void) {
   CHECK(pthread_cond_destroy(&cond) == 0);
 }
 
-// Whoever does not hold the mutex does not wait, and wakes up nobody's turn.
+// A thread that does not hold the mutex does not wait, and takes nobody's wake-up.
 static void refuse(void) {
   pthread_mutexattr_t attributes;
   pthread_mutex_t checked;
@@ -138,6 +138,8 @@ static void refuse(void) {
   pthread_mutexattr_settype(&attributes, PTHREAD_MUTEX_ERRORCHECK);
   CHECK(pthread_mutex_init(&checked, &attributes) == 0);
   CHECK(pthread_cond_wait(&changed, &checked) == EPERM);
+  // Whose the mutex is comes first.
+  CHECK(pthread_cond_timedwait(&changed, &checked, &(struct timespec){.tv_nsec = -1}) == EPERM);
   CHECK(pthread_mutex_lock(&checked) == 0);
   struct timespec end = in_ms(CLOCK_REALTIME, 1);
   CHECK(pthread_cond_timedwait(&changed, &checked, &end) == ETIMEDOUT);
