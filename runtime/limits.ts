@@ -518,15 +518,15 @@ export const BARRIER_TREE_ROUNDS_MAX = 64;
 export const BARRIER_TREE_USES_MAX = 0xffff_ffff;
 /**
  * The words that may be quiet for a node, or lent to it, at one time, so that a notify there costs
- * no message. The number of a word, which has up to 38 bits, less the bits of its slot fits into
- * 30, which leaves two bits for what the word is.
+ * no message. The number of a word, which has up to 38 bits, without the lowest byte fits into 30,
+ * which leaves two bits for what the word is; the slot tells that byte.
  */
 export const FUTEX_QUIET_SLOTS = 256;
 /** After how many requests of one node in a row a word is lent to it. */
 export const FUTEX_LEND_AFTER = 4;
 /** The most that it takes: twice as many each time a word is wanted back. */
 export const FUTEX_LEND_AFTER_MAX = 1024;
-/** Of how many words it is known how many requests in a row one node has made there. */
+/** Of how many words at most it is known how many requests in a row one node has made there. */
 export const FUTEX_RUNS_MAX = 4096;
 /**
  * The longest that a thread looks at its word before it asks the desk, in microseconds: longer than

@@ -135,7 +135,7 @@ export class CallSlots {
     this.#keys = new BigUint64Array(this.buffer, Control.Links * 4, keys);
   }
 
-  /** The words at which no thread of any node waits, as far as this node knows. */
+  /** What words are, as far as this node knows: quiet, lent to this node, or neither. */
   get wordMarks(): WordMarks {
     return new WordMarks(new Int32Array(this.buffer, Control.Quiet * 4, WORD_MARKS));
   }

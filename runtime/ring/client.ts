@@ -373,7 +373,7 @@ export class EngineClient {
     this.#listen();
   }
 
-  /** The words at which no thread of any node waits, as far as the engine knows. */
+  /** What words are, as far as the engine knows: quiet, lent to this node, or neither. */
   get wordMarks(): WordMarks {
     return this.#slots.wordMarks;
   }

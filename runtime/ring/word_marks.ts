@@ -10,11 +10,11 @@ import { WordMark } from "../protocol/sync/lent_words.ts";
 
 /** The bytes of the smallest word that a thread can wait for. */
 const WORD_BYTES = 4;
-/** The bits of a word's number without its lowest; above them are the marks. */
+/** The bits of a word's number without its lowest byte; above them are the marks. */
 const NUMBER_BITS = 30;
 const NUMBER_MASK = 2 ** NUMBER_BITS - 1;
 
-/** The number of a word without the bits that choose its slot. */
+/** The number of a word without its lowest byte, which the slot tells. */
 function numberOf(byte: number): number {
   return Math.floor(byte / WORD_BYTES / FUTEX_QUIET_SLOTS);
 }
@@ -24,7 +24,7 @@ export const WORD_MARKS: number = FUTEX_QUIET_SLOTS;
 
 /** The table, in memory that the engine and all threads of its node share. */
 export class WordMarks {
-  /** In each slot the number of a word without its lowest bits, and its marks; or 0. */
+  /** In each slot the number of a word without its lowest byte, and its marks; or 0. */
   readonly #slots: Int32Array;
 
   /** @param slots {@linkcode WORD_MARKS} words of shared memory. */
@@ -41,7 +41,7 @@ export class WordMarks {
    * @returns Bits of {@linkcode WordMark}.
    */
   of(byte: number): number {
-    const seen = Atomics.add(this.#slots, byte / WORD_BYTES % FUTEX_QUIET_SLOTS, 0);
+    const seen = Atomics.add(this.#slots, quietSlot(byte), 0);
     return (seen & NUMBER_MASK) === numberOf(byte) ? seen >>> NUMBER_BITS : WordMark.None;
   }
 

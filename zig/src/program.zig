@@ -62,7 +62,7 @@ pub const Node = extern struct {
     slots: u32 = 0,
     /// The bytes for records of each ring.
     ring_bytes: u32 = 0,
-    /// How many words may be quiet at one time.
+    /// How many words may be quiet, or lent to the node, at one time: 256.
     quiet_slots: u32 = 0,
     /// The largest number of a call, behind which they begin anew.
     call_max: u32 = 0,
@@ -415,7 +415,8 @@ pub const Inside = struct {
     /// written before, other threads see that begin to wait there after the word has ceased to be.
     pub fn isQuiet(inside: Inside, number: u64) bool {
         const slots = inside.node.quiet_slots;
-        const slot: u32 = @intCast(number % slots);
+        const digits = number +% (number >> 8) +% (number >> 16) +% (number >> 24) +% (number >> 32);
+        const slot: u32 = @intCast(digits % slots);
         const seen = @atomicRmw(u32, inside.word(inside.node.quiet_at + 4 * slot), .Or, 0, .seq_cst);
         return seen & quiet_mark != 0 and seen & mark_number == number / slots;
     }

@@ -37,7 +37,7 @@ import {
 } from "./messages.ts";
 
 /** The bytes of the smallest word that a thread can wait for. */
-const WORD_BYTES = 4n;
+const WORD_BYTES = 4;
 
 /** What happens at the desk leads to these. Calls come in the order in which nodes must be told. */
 export interface FutexOutbox {
@@ -62,7 +62,7 @@ export interface FutexLimits {
   readonly lendAfter: number;
   /** The most that it can become: it is doubled each time the word is wanted back. */
   readonly lendAfterMax: number;
-  /** Of how many words it is known which node has used them last. */
+  /** Of how many words at most it is known which node has used them last. */
   readonly runs: number;
 }
 
@@ -149,8 +149,11 @@ export interface FutexState {
   readonly unheard: Map<bigint, Set<NodeId>>;
   /** The node that has a word, also where the word is wanted back. */
   readonly lent: Map<bigint, NodeId>;
-  /** Of the words that were asked about last, the one first about which nobody has for longest. */
-  readonly runs: Map<bigint, FutexRun>;
+  /**
+   * Of the words that were asked about last; those of `old` have to be asked about again to stay.
+   * One map in the order of use would be slow: V8 passes over all that was deleted at its front.
+   */
+  readonly runs: { young: Map<bigint, FutexRun>; old: Map<bigint, FutexRun> };
   waiting: number;
   lastNumber: number;
 }
@@ -163,21 +166,27 @@ export function newFutexState(): FutexState {
     quiet: new Map(),
     unheard: new Map(),
     lent: new Map(),
-    runs: new Map(),
+    runs: { young: new Map(), old: new Map() },
     waiting: 0,
     lastNumber: 0,
   };
 }
 
 /**
- * The slot of a word among those that are quiet for a node.
+ * The slot of a word among those that are quiet for a node, or lent to it: the sum of the bytes of
+ * its number, so that words at the same place of each page, or of each line, have different ones.
+ * With 256 slots, the number without its lowest byte and the slot name the word.
  *
  * @param key The word's first byte in the region.
  * @param slots How many slots there are.
  * @returns The slot, from 0.
  */
-export function quietSlot(key: bigint, slots: number = FUTEX_QUIET_SLOTS): number {
-  return Number(key / WORD_BYTES % BigInt(slots));
+export function quietSlot(key: bigint | number, slots: number = FUTEX_QUIET_SLOTS): number {
+  const word = Number(key) / WORD_BYTES;
+  // Of a region's up to 38 bits these are 32, and the others.
+  const low = word | 0;
+  const high = word / 2 ** 32 | 0;
+  return (low + (low >>> 8) + (low >>> 16) + (low >>> 24) + high & 0xff) % slots;
 }
 
 /** The waits for words of a cluster. */
@@ -375,22 +384,31 @@ export class FutexDesk {
 
   /** Takes note of who asks about a word. */
   #countRun(node: NodeId, key: bigint): void {
-    const { lendAfter, runs: most } = this.limits;
+    const { lendAfter } = this.limits;
     if (lendAfter === Infinity) return;
-    const { runs } = this.state;
-    const before = runs.get(key);
+    const before = this.#runOf(key);
     const needed = before?.needed ?? lendAfter;
     const count = before?.node === node ? Math.min(before.count + 1, needed) : 1;
-    runs.delete(key);
-    runs.set(key, { node, count, needed });
-    const [oldest] = runs.keys();
-    if (runs.size > most) runs.delete(oldest!);
+    this.#setRun(key, { node, count, needed });
+  }
+
+  #runOf(key: bigint): FutexRun | undefined {
+    const { young, old } = this.state.runs;
+    return young.get(key) ?? old.get(key);
+  }
+
+  #setRun(key: bigint, run: FutexRun): void {
+    const { runs } = this.state;
+    runs.young.set(key, run);
+    if (runs.young.size < this.limits.runs / 2) return;
+    runs.old = runs.young;
+    runs.young = new Map();
   }
 
   /** Whether nobody but a node has to do with a word, and all that it has there can be moved. */
   #mayLend(node: NodeId, key: bigint): boolean {
-    const { lent, runs, words } = this.state;
-    const run = runs.get(key);
+    const { lent, words } = this.state;
+    const run = this.#runOf(key);
     if (run === undefined || run.count < run.needed) return false;
     // Requests of the directory node's own threads cost no message here.
     if (node === DIRECTORY_NODE || lent.has(key) || this.isQuietElsewhere(node, key)) return false;
@@ -425,12 +443,12 @@ export class FutexDesk {
 
   /** Asks the node that has a word to give it back; it is not lent again for twice as long. */
   #wantBack(key: bigint): void {
-    const { lent, runs, unheard } = this.state;
+    const { lent, unheard } = this.state;
     if (unheard.has(key)) return;
-    const run = runs.get(key);
+    const run = this.#runOf(key);
     if (run !== undefined) {
       const needed = Math.min(run.needed * 2, this.limits.lendAfterMax);
-      runs.set(key, { ...run, count: Math.min(run.count, 1), needed });
+      this.#setRun(key, { ...run, count: Math.min(run.count, 1), needed });
     }
     const node = lent.get(key)!;
     add(unheard, key, node);
@@ -519,7 +537,7 @@ export class FutexDesk {
     this.#advance(key);
   }
 
-  /** Whether no node takes a word for quiet. */
+  /** Whether every node has heard, or given back, that was told of a word. */
   protected isHeard(key: bigint): boolean {
     return !this.state.unheard.has(key);
   }

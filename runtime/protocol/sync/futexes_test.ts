@@ -5,8 +5,10 @@ import {
   FUTEX_LEND_AFTER,
   FUTEX_LEND_AFTER_MAX,
   FUTEX_QUIET_SLOTS,
+  FUTEX_RUNS_MAX,
   SYNC_WAITING_MAX,
 } from "../../limits.ts";
+import { quietSlot } from "./futexes.ts";
 import { firstTicketOf } from "./messages.ts";
 
 const ALL = 2 ** 31 - 1;
@@ -81,11 +83,42 @@ Deno.test("FutexDesk: the notify of a node that is gone is done all the same", (
 });
 
 Deno.test("FutexDesk: a word whose slot is taken is not quiet until the slot is free", () => {
-  const other = 8n + BigInt(4 * FUTEX_QUIET_SLOTS);
+  const other = 0x404n;
   const cluster = new SyncRequesters().futexNotify(2, 1, 1).futexNotify(2, 2, 1, other);
   assertEquals(cluster.answers(), ["2.1 Quiet 8", "2.0 Stirred 8", "2.2 Notified"]);
   cluster.futexHeard(2).futexNotify(2, 3, 1, other);
-  assertEquals(cluster.answers(), ["2.3 Quiet 408"]);
+  assertEquals(cluster.answers(), ["2.3 Quiet 404"]);
+});
+
+Deno.test("quietSlot: words at the beginnings of pages have slots of their own", () => {
+  for (const bytes of [4, 64, 4096, 65536, 2 ** 21, 2 ** 30]) {
+    const slots = Array.from({ length: FUTEX_QUIET_SLOTS }, (_, at) => quietSlot(at * bytes));
+    assertEquals(new Set(slots).size, FUTEX_QUIET_SLOTS, `${bytes} bytes`);
+  }
+  const cluster = new SyncRequesters().futexNotify(2, 1, 1, 0x1000n).futexNotify(2, 2, 1, 0x2000n);
+  assertEquals(cluster.answers(), ["2.1 Quiet 1000", "2.2 Quiet 2000"]);
+});
+
+Deno.test("quietSlot: the slot tells the lowest byte of a word's number, wherever the word is", () => {
+  for (let bit = 8; bit < 38; bit++) {
+    const first = 4 * 2 ** bit * (1 + 2 ** -Math.min(bit - 8, 20));
+    assert(Number.isInteger(first / 1024));
+    const slots = Array.from({ length: 256 }, (_, low) => quietSlot(BigInt(first + 4 * low)));
+    assertEquals(new Set(slots).size, 256, `from byte ${first} on`);
+  }
+});
+
+Deno.test("FutexDesk: it is known who has used a word last, of the words that are asked about", () => {
+  const others = (cluster: SyncRequesters, count: number): void => {
+    for (let at = 0; at < count; at++) cluster.futexWait(3, 1, 16n + BigInt(4 * at)).cancel(3, 1);
+    cluster.answers();
+  };
+  const known = almostLent();
+  others(known, FUTEX_RUNS_MAX / 2 - 1);
+  assertEquals(known.futexWait(2, 1).answers(), ["2.1 Lent 8"]);
+  const forgotten = almostLent();
+  others(forgotten, FUTEX_RUNS_MAX);
+  assertEquals(forgotten.futexWait(2, 1).answers(), ["2.1 Registered"]);
 });
 
 Deno.test("FutexDesk: by the link of a thread no word becomes quiet, and its end takes its waits away", () => {
@@ -259,11 +292,11 @@ Deno.test("FutexDesk: a word is not lent while it is quiet for another node", ()
 });
 
 Deno.test("FutexDesk: a lent word is wanted back where its slot is needed", () => {
-  const other = 8n + BigInt(4 * FUTEX_QUIET_SLOTS);
+  const other = 0x404n;
   const cluster = almostLent().futexWait(2, 1).futexNotify(2, 2, 1, other);
   assertEquals(cluster.answers(), ["2.1 Lent 8", "2.0 Stirred 8", "2.2 Notified"]);
   cluster.futexMoved(2, 1).futexHeard(2).futexNotify(2, 3, 1, other).futexNotify(3, 1, 1);
-  assertEquals(cluster.answers(), ["2.3 Quiet 408", "2.1 Done", "3.1 Notified 1"]);
+  assertEquals(cluster.answers(), ["2.3 Quiet 404", "2.1 Done", "3.1 Notified 1"]);
 });
 
 Deno.test("FutexDesk: a wait that is moved unasked is a breach, and so is a ticket in use", () => {
