@@ -2,7 +2,9 @@
  * Waiting for words of the region, on any node, as `Atomics.wait` waits for words of a process.
  */
 
+import type { TdsmError } from "../errors.ts";
 import { type EngineClient, silentDirectory } from "../ring/client.ts";
+import type { RingRecord } from "../ring/ring.ts";
 import type { WordMarks } from "../ring/word_marks.ts";
 import { type SyncAnswer, syncAnswer, syncBody, type SyncDemand } from "../ring/sync_records.ts";
 import type { ThreadLink } from "../ring/thread_link.ts";
@@ -110,7 +112,8 @@ export let beginWait: (futex: Futex, view: FutexView, index: number) => BegunWai
  * @param view The array.
  * @param index The element.
  * @param count How many to wake at most.
- * @throws {TdsmError} Why the node cannot go on.
+ * @throws {TdsmError} Why the node cannot go on, or why an earlier one was refused; this one is not
+ * made then.
  */
 export let postNotify: (futex: Futex, view: FutexView, index: number, count: number) => void;
 
@@ -147,6 +150,8 @@ export class Futex {
   #wakes = false;
   /** The notifies that have no answer yet, which no call waits for. */
   #posted = 0;
+  /** Why one of them was refused, until a call throws it: any other call may read the answer. */
+  #failure: TdsmError | undefined;
 
   static {
     newFutex = ({ client, sync, memory, wordMarks }) => {
@@ -223,9 +228,7 @@ export class Futex {
     const link = isLent ? undefined : this.#sync.ownLink;
     const call = this.#ask(link, waitDemand(byte), what);
     const wait = new OpenWait(call, what, () => true);
-    const registered = call.next(DESK_SILENCE_MAX_MS);
-    if (registered === undefined) throw silentDirectory(what);
-    wait.take(registered);
+    wait.register();
     call.keep();
     return {
       end: (giveUpAt) => {
@@ -284,9 +287,7 @@ export class Futex {
     if (timeout === 0) return { async: false, value: "timed-out" };
     const call = new EngineCall(this.#client, waitDemand(byte), what);
     const wait = new OpenWait(call, what, isUnchanged);
-    const registered = call.next(DESK_SILENCE_MAX_MS);
-    if (registered === undefined) throw silentDirectory(what);
-    wait.take(registered);
+    wait.register();
     if (wait.step === "changed") {
       call.next(DESK_SILENCE_MAX_MS);
       return { async: false, value: "not-equal" };
@@ -332,6 +333,7 @@ export class Futex {
     const wanted = count === undefined ? Infinity : Math.max(0, Math.trunc(Number(count)) || 0);
     const refusal = this.#client.refusal("notify");
     if (refusal !== undefined) throw refusal;
+    this.#throwFailure();
     const marks = this.#wordMarks.of(byte);
     if (wanted === 0 || (marks & WordMark.Quiet) !== 0) return 0;
     const { demand, what } = notifyDemand(byte, wanted);
@@ -346,27 +348,38 @@ export class Futex {
       this.notify(view, index, count);
       return;
     }
+    this.#throwFailure();
     const marks = this.#wordMarks.of(byte);
     if (count === 0 || (marks & WordMark.Quiet) !== 0) return;
     const { demand, what } = notifyDemand(byte, count);
-    const answered = (answer: SyncAnswer): void => {
+    const refused = (error: TdsmError): void => {
       this.#posted--;
-      this.#notified(answer, what);
+      this.#failure ??= error;
+    };
+    const answered = (answer: SyncAnswer): void => {
+      if (!isNotified(answer)) return refused(syncError(answer, what));
+      this.#posted--;
+      this.#wakes = answer.count > 0;
     };
     const link = (marks & WordMark.Lent) !== 0 ? undefined : this.#sync.ownLink;
+    const told = (record: RingRecord): void => answered(syncAnswer(record));
     if (link !== undefined) link.send(demand, answered);
-    else this.#client.tell(syncBody(demand), what, (record) => answered(syncAnswer(record)));
+    else this.#client.tell(syncBody(demand), what, told, refused);
     this.#posted++;
+  }
+
+  /** Tells the caller that an earlier notify was refused whose answer no call waited for. */
+  #throwFailure(): void {
+    const failure = this.#failure;
+    this.#failure = undefined;
+    if (failure !== undefined) throw failure;
   }
 
   /** A notify is answered: how many threads it has woken. */
   #notified(answer: SyncAnswer, what: string): number {
-    const { status, count } = answer;
-    if (status !== SyncStatus.Notified && status !== SyncStatus.Quiet) {
-      throw syncError(answer, what);
-    }
-    this.#wakes = count > 0;
-    return count;
+    if (!isNotified(answer)) throw syncError(answer, what);
+    this.#wakes = answer.count > 0;
+    return answer.count;
   }
 
   /** Asks the desk by this thread's own link or, where that is not given, by the engine. */
@@ -387,6 +400,7 @@ export class Futex {
     const what = `wait for byte ${byte} of the region`;
     const refusal = this.#client.refusal(what);
     if (refusal !== undefined) throw refusal;
+    this.#throwFailure();
     // As `Atomics.wait` reads its arguments.
     const timeout = timeoutMs === undefined || Number.isNaN(Number(timeoutMs))
       ? Infinity
@@ -448,14 +462,25 @@ class OpenWait {
     this.move(move);
   }
 
+  /** Blocks until the desk answers what it answers soon. */
+  register(): void {
+    const answer = this.#call.next(DESK_SILENCE_MAX_MS);
+    if (answer !== undefined) return this.take(answer);
+    // Or the desk would have a wait whose thread never looks, and every notify there waits for it.
+    if (this.step === "registering") this.#call.cancel();
+    throw silentDirectory(this.#what);
+  }
+
   /** Blocks until it has ended. */
   end(giveUpAt: number): FutexOutcome {
     while (isOpen(this.step)) {
-      const leftMs = Math.max(0, giveUpAt - performance.now());
-      const answer = this.#call.next(this.step === "asleep" ? leftMs : DESK_SILENCE_MAX_MS);
+      if (this.step !== "asleep") {
+        this.register();
+        continue;
+      }
+      const answer = this.#call.next(Math.max(0, giveUpAt - performance.now()));
       if (answer !== undefined) this.take(answer);
-      else if (this.step === "asleep") this.move(futexExpired(this.step));
-      else throw silentDirectory(this.#what);
+      else this.move(futexExpired(this.step));
     }
     return this.step;
   }
@@ -476,6 +501,10 @@ function notifyDemand(byte: number, count: number): { demand: SyncDemand; what: 
   const operation = SyncOperation.FutexNotify;
   const demand = { operation, key: BigInt(byte), count: Math.min(count, FUTEX_COUNT_MAX) } as const;
   return { demand, what: `notify byte ${byte} of the region` };
+}
+
+function isNotified({ status }: SyncAnswer): boolean {
+  return status === SyncStatus.Notified || status === SyncStatus.Quiet;
 }
 
 function isOpen(step: FutexStep | FutexOutcome): step is FutexStep {

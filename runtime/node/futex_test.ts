@@ -1,7 +1,10 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { TdsmError } from "../errors.ts";
 import { THREAD_LINK_UNANSWERED_MAX } from "../limits.ts";
-import { beginWait, postNotify } from "./futex.ts";
+import { WordMark } from "../protocol/sync/lent_words.ts";
+import { SyncOperation, SyncStatus } from "../protocol/sync/messages.ts";
+import type { SyncAnswer, SyncDemand } from "../ring/sync_records.ts";
+import { beginWait, type Futex, type FutexParts, newFutex, postNotify } from "./futex.ts";
 import { join } from "./join.ts";
 
 Deno.test("Futex: a wait says what Atomics.wait would, for either kind of word", async () => {
@@ -83,6 +86,88 @@ Deno.test("Futex: postNotify: wakes as notify does, however many notifies have n
   const rest = [begin(), begin()];
   postNotify(futex, cells, 1, 2 ** 32 - 1);
   assertEquals(rest.map((wait) => wait.end(Infinity)), [true, true]);
+});
+
+/** The answer to a notify that has woken a thread. */
+const WOKEN: SyncAnswer = { status: SyncStatus.Notified, count: 1, ticket: 7, key: 0n };
+
+/** A futex whose desk answers what the test says, by the engine or by the thread's own link. */
+class ScriptedDesk {
+  /** What was asked by the link, and takes the answer. */
+  readonly posted: ((answer: SyncAnswer) => void)[] = [];
+  /** What takes the error of what was asked by the engine. */
+  readonly told: ((error: TdsmError) => void)[] = [];
+  readonly cancelled: number[] = [];
+  readonly futex: Futex;
+  #isSilent = true;
+
+  constructor({ hasLink }: { hasLink: boolean }) {
+    const cancel = (id: number): void => void this.cancelled.push(id);
+    const link = {
+      send: ({ operation }: SyncDemand, answered?: (answer: SyncAnswer) => void) => {
+        if (operation === SyncOperation.FutexNotify) this.posted.push(answered!);
+        return 7;
+      },
+      cancel,
+    };
+    const parts = {
+      client: {
+        refusal: () => undefined,
+        open: () => ({ id: 7 }),
+        nextAnswer: () => this.#isSilent ? undefined : { ...WOKEN, code: WOKEN.status },
+        tell: (...[, , , refused]: unknown[]) => this.told.push(refused as never),
+        cancel,
+      },
+      sync: { ownLink: hasLink ? link : undefined, receive: () => undefined },
+      memory: { offsetOf: () => 0 },
+      wordMarks: { of: () => WordMark.None },
+    };
+    this.futex = newFutex(parts as unknown as FutexParts);
+  }
+
+  /** Posts a notify, as a thread may whose last one has woken another thread. */
+  post(cells: Int32Array): void {
+    this.#isSilent = false;
+    this.futex.notify(cells, 0);
+    this.#isSilent = true;
+    postNotify(this.futex, cells, 0, 1);
+  }
+}
+
+Deno.test("Futex: a wait that the desk does not acknowledge is given up there, too", () => {
+  const cells = new Int32Array(1);
+  for (const hasLink of [false, true]) {
+    const desk = new ScriptedDesk({ hasLink });
+    const begin: (() => unknown)[] = [
+      () => desk.futex.wait(cells, 0, 0),
+      () => beginWait(desk.futex, cells, 0),
+      () => desk.futex.waitAsync(cells, 0, 0),
+    ];
+    for (const wait of begin) {
+      assertThrows(wait, TdsmError, "the directory node does not answer");
+      assertEquals(desk.cancelled.splice(0), [7]);
+    }
+  }
+});
+
+Deno.test("Futex: postNotify: a notify that is refused is told by the next call, not by whichever reads that", () => {
+  const cells = new Int32Array(1);
+  const calls: ((futex: Futex) => unknown)[] = [
+    (futex) => postNotify(futex, cells, 0, 1),
+    (futex) => futex.notify(cells, 0),
+    (futex) => futex.wait(cells, 0, 0, 0),
+    (futex) => futex.waitAsync(cells, 0, 0, 0),
+  ];
+  for (const call of calls) {
+    for (const hasLink of [false, true]) {
+      const desk = new ScriptedDesk({ hasLink });
+      desk.post(cells);
+      if (hasLink) desk.posted[0]!({ ...WOKEN, status: SyncStatus.LimitExceeded });
+      else desk.told[0]!(new TdsmError("LimitExceeded", "too many requests wait"));
+      assertThrows(() => call(desk.futex), TdsmError, "too many");
+      assertEquals(desk.futex.wait(cells, 0, 0, 0), "timed-out");
+    }
+  }
 });
 
 Deno.test("Futex: what is no word of the region is refused in a line", async () => {

@@ -258,7 +258,11 @@ const OpenWait = struct {
         defer inside.end();
         const call = try inside.begin(headerOf(.{ .operation = .futex_wait, .key = byte }), "", purpose);
         var payload: [1024]u8 = undefined;
-        const answered = try inside.next(call, silence(inside), &payload, purpose) orelse return silent(purpose);
+        const answered = try inside.next(call, silence(inside), &payload, purpose) orelse {
+            // Or the desk would have a wait whose thread never looks, and every notify there waits.
+            try inside.cancel(call, purpose);
+            return silent(purpose);
+        };
         if (statusOf(answered) != .registered) return unexpected(answered, purpose);
         return .{ .purpose = purpose, .call = call, .ticket = answered.id };
     }
