@@ -526,6 +526,12 @@ export const FUTEX_QUIET_SLOTS = 256;
 export const FUTEX_LEND_AFTER = 4;
 /** The most that it takes: twice as many each time a word is wanted back. */
 export const FUTEX_LEND_AFTER_MAX = 1024;
+/**
+ * The waits for a word with which it is lent, and that a node serves there: so few that one step
+ * has the time to move them. Where more come, the word goes back: beyond what the directory node
+ * has room for, it gets so many for each slot of each node and no more.
+ */
+export const FUTEX_LENT_WAITS_MAX = 64;
 /** Of how many words at most it is known how many requests in a row one node has made there. */
 export const FUTEX_RUNS_MAX = 4096;
 /**

@@ -140,6 +140,8 @@ export class SyncLog {
         return this.#tell(Level.Trace, () => `Request ${ticket}: the word is as it was`);
       case SyncOperation.FutexHeard:
         return this.#tell(Level.Trace, () => `Word ${request.key}: ask at each notify`);
+      case SyncOperation.FutexReturn:
+        return this.#tell(Level.Trace, () => `Word ${request.key}: more wait than may here`);
       case SyncOperation.FutexMoved:
         return this.#tell(Level.Trace, () => `Request ${ticket}: it waits at the directory node`);
     }

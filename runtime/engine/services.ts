@@ -535,7 +535,7 @@ export class Services {
 
   /** A request about a word is to be served here. */
   #served({ ticket, status, key }: SyncReply): void {
-    if (ticket === 0 && status === SyncStatus.Lent) return this.#lentWords.lend(key);
+    if (ticket === 0 && status === SyncStatus.Lent) return void this.#lentWords.lend(key);
     const { isGivenUp = false, request } = this.#calls.get(ticket) ?? {};
     const isWait = request?.operation === SyncOperation.FutexWait;
     const isLent = status === SyncStatus.Lent;
@@ -546,9 +546,10 @@ export class Services {
     }
     if (isLent) this.#lentWords.lend(key, request);
     else if (isWait) this.#lentWords.adopt(request);
-    // The directory node has dropped the cancel, or will.
     if (!isGivenUp) return;
-    this.#lentWords.request({ kind: "sync", operation: SyncOperation.Cancel, ticket });
+    // The directory node has dropped the cancel, or will; where it is asked anew, it is told anew.
+    const cancel = { kind: "sync", operation: SyncOperation.Cancel, ticket } as const;
+    if (!this.#lentWords.request(cancel)) this.#tellDesk(cancel);
   }
 
   #replied(reply: SyncReply): void {

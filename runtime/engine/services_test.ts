@@ -1,6 +1,6 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { TdsmError } from "../errors.ts";
-import { FUTEX_LEND_AFTER } from "../limits.ts";
+import { FUTEX_LEND_AFTER, FUTEX_LENT_WAITS_MAX } from "../limits.ts";
 import type { AllocationRequest } from "../protocol/allocation/messages.ts";
 import type { NodeId } from "../protocol/coherence/messages.ts";
 import {
@@ -645,6 +645,32 @@ Deno.test("Services gives up a wait at its own node whose word, or which itself,
   exchange(other.far, other.home);
   assertEquals(statuses(sleeps.answers), [Registered, "cancelled"]);
   assertEquals([statuses(notify.answers), other.far.violations], [[Quiet], []]);
+});
+
+Deno.test("Services asks anew about waits that come back with a word for which too many wait there", () => {
+  const { home, far } = pair();
+  for (let time = 1; time < FUTEX_LEND_AFTER; time++) {
+    far.ask({ operation: FutexNotify, key: 8n, count: 1 });
+    exchange(far, home);
+  }
+  const ask = (): Asked => far.ask({ operation: FutexWait, key: 8n }, 3);
+  const waits = Array.from({ length: FUTEX_LENT_WAITS_MAX }, ask);
+  const [late, givenUp] = [ask(), ask()];
+  far.services.cancel(3, givenUp.call);
+  exchange(far, home);
+  assertEquals(waits.flatMap(({ answers }) => statuses(answers)), waits.map(() => Registered));
+  assertEquals([late.answers, statuses(givenUp.answers)], [[], ["cancelled"]]);
+  const stay = ({ answers }: Asked): void =>
+    far.services.stay(3, (answers[0] as SyncAnswer).ticket);
+  waits.forEach(stay);
+  exchange(far, home);
+  assertEquals(statuses(late.answers), [Registered]);
+  stay(late);
+  exchange(far, home);
+  const notify = home.ask({ operation: FutexNotify, key: 8n, count: 999 });
+  exchange(home, far);
+  assertEquals((notify.answers[0] as SyncAnswer).count, FUTEX_LENT_WAITS_MAX + 1);
+  assertEquals([far.violations, home.violations], [[], []]);
 });
 
 Deno.test("Services: a word that comes with a request about something else is a breach", () => {

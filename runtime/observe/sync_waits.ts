@@ -14,6 +14,7 @@ const NO_REQUESTS: ReadonlySet<SyncOperation> = new Set([
   SyncOperation.Cancel,
   SyncOperation.FutexStay,
   SyncOperation.FutexHeard,
+  SyncOperation.FutexReturn,
 ]);
 
 interface Waiting {

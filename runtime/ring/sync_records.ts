@@ -25,7 +25,8 @@ export type AnsweredRequest = Exclude<
       | typeof SyncOperation.Cancel
       | typeof SyncOperation.FutexStay
       | typeof SyncOperation.FutexHeard
-      | typeof SyncOperation.FutexMoved;
+      | typeof SyncOperation.FutexMoved
+      | typeof SyncOperation.FutexReturn;
   }
 >;
 

@@ -61,6 +61,7 @@ Deno.test("syncBody: a request of each operation crosses the ring as it was, and
     SyncOperation.FutexStay,
     SyncOperation.FutexHeard,
     SyncOperation.FutexMoved,
+    SyncOperation.FutexReturn,
   ];
   const operations = Object.values(SyncOperation).filter((code) => !unanswered.includes(code));
   assertEquals(Object.keys(DEMANDS).map(Number), operations);

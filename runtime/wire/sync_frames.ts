@@ -102,6 +102,7 @@ export const SHAPES_BY_OPERATION: Readonly<Record<SyncOperation, SyncShape>> = {
   [SyncOperation.FutexNotify]: { ...KEY, countMin: 1, countMax: FUTEX_COUNT_MAX },
   [SyncOperation.FutexHeard]: { ...KEY, ticket: false },
   [SyncOperation.FutexMoved]: KEY,
+  [SyncOperation.FutexReturn]: { ...KEY, ticket: false },
 };
 
 /** What each status uses. */
@@ -265,6 +266,7 @@ function putRequest(request: SyncRequest, target: Uint8Array, offset: number): n
     case SyncOperation.FutexWait:
     case SyncOperation.FutexHeard:
     case SyncOperation.FutexMoved:
+    case SyncOperation.FutexReturn:
       putKey(target, offset, request.key);
       break;
     case SyncOperation.Release:
@@ -313,6 +315,7 @@ function getRequest(
     case SyncOperation.FutexWait:
     case SyncOperation.FutexHeard:
     case SyncOperation.FutexMoved:
+    case SyncOperation.FutexReturn:
       return { kind, operation, ticket, key: getKey(bytes, start) };
     case SyncOperation.Release:
     case SyncOperation.FutexNotify:

@@ -69,6 +69,7 @@ const WITHOUT_KEY = LABELS.filter((label) =>
     "notify",
     "heard",
     "moved",
+    "return",
     "reply: quiet",
     "reply: stirred",
     "reply: lent",
@@ -108,7 +109,7 @@ const MALFORMED: MalformedCases = [
   ]],
   ["SyncOperationUnknown", [
     ["acquire", SyncOffset.Code, [0]],
-    ["cancel", SyncOffset.Code, [16]],
+    ["cancel", SyncOffset.Code, [17]],
     ["lock", SyncOffset.Code, [255]],
   ]],
   ["SyncStatusUnknown", [
@@ -129,6 +130,7 @@ const MALFORMED: MalformedCases = [
   ],
   ["UnusedFieldNotZero", [
     ["heard", SyncOffset.Ticket, [1]],
+    ["return", SyncOffset.Ticket, [1]],
     ...STEPS.map((label) => [label, SyncOffset.Ticket, [1]] as const),
     ["reply: stirred", SyncOffset.Ticket + 3, [1]],
     ...WITHOUT_KEY.map((label) => [label, SyncOffset.Key, [1]] as const),

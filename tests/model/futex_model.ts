@@ -44,6 +44,10 @@ function notify(count: number, word = 0): FutexCommand {
   return { do: "notify", word, count };
 }
 
+function post(count: number): FutexCommand {
+  return { do: "post", word: 0, count };
+}
+
 interface Threads {
   readonly first: readonly (readonly FutexCommand[])[];
   readonly second: readonly (readonly FutexCommand[])[];
@@ -69,7 +73,7 @@ function shape({ first, second }: Threads, deaths: number): FutexShape {
  */
 function lending(
   { first, second }: Threads,
-  { deaths, after, of, links = [], words = 1 }: {
+  { deaths, after, of, links = [], words = 1, detaches = 0, waits: lentWaits = 2 }: {
     readonly deaths: number;
     readonly after: number;
     readonly of: readonly [NodeId, NodeId];
@@ -77,14 +81,19 @@ function lending(
     readonly links?: readonly number[];
     /** How many words there are, of one slot. */
     readonly words?: number;
+    /** How many threads may be gone before their wait is acknowledged. */
+    readonly detaches?: number;
+    /** How many waits a word is lent with, and a node serves there. */
+    readonly waits?: number;
   },
 ): FutexShape {
   const threads = [
     ...first.map((commands) => ({ node: of[0], commands })),
     ...second.map((commands) => ({ node: of[1], commands })),
   ].map((thread, at) => ({ ...thread, hasLink: links.includes(at) }));
-  const limits = { ...FUTEX_LIMITS, quietSlots: 1, lendAfter: after, lendAfterMax: 2 * after };
-  return { nodes: of[1], words, threads, deaths, limits };
+  const often = { lendAfter: after, lendAfterMax: 2 * after };
+  const limits = { ...FUTEX_LIMITS, quietSlots: 1, ...often, lentWaits };
+  return { nodes: of[1], words, threads, deaths, detaches, limits };
 }
 
 /** Two waiters and two notifiers on two nodes, in each way of notifying. */
@@ -151,6 +160,27 @@ export const FUTEX_WORLDS: readonly { readonly name: string; readonly shape: Fut
       first: [[store, notify(1)]],
       second: [[wait(true)], [wait(false)], [store, notify(1)]],
     }, { deaths: 0, after: 3, of: [1, 2], links: [3] }),
+  },
+  {
+    name: "words that are returned as more wait than may, with time-outs",
+    shape: lending({
+      first: [[store, notify(1)]],
+      second: [[wait(true)], [wait(false)], [wait(true)]],
+    }, { deaths: 0, after: 1, of: [1, 2], waits: 1 }),
+  },
+  {
+    name: "words that are lent, a notify that is posted, and a thread that is gone",
+    shape: lending({
+      first: [[store, post(1)]],
+      second: [[wait(false)], [wait(false)]],
+    }, { deaths: 0, after: 1, of: [1, 2], detaches: 1 }),
+  },
+  {
+    name: "words that are lent, and notifies that threads post by links of their own",
+    shape: lending({
+      first: [[wait(false)]],
+      second: [[wait(false)], [post(1), store, post(ALL)]],
+    }, { deaths: 0, after: 1, of: [1, 2], links: [2] }),
   },
   {
     name: "words that are lent and quiet",

@@ -49,6 +49,7 @@ export const SYNC_MESSAGES: readonly (readonly [label: string, message: SyncMess
   }],
   ["heard", { kind, operation: SyncOperation.FutexHeard, ticket: 0, key: 8n }],
   ["moved", { kind, operation: SyncOperation.FutexMoved, ticket: 10, key: 8n }],
+  ["return", { kind, operation: SyncOperation.FutexReturn, ticket: 0, key: 8n }],
   ["reply: done", reply(0x0102_0305, SyncStatus.Done)],
   ["reply: made", reply(2, SyncStatus.Made, 0, (1n << 63n) + 1n)],
   ["reply: last", reply(3, SyncStatus.Last)],

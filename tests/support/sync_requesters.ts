@@ -115,6 +115,12 @@ export class SyncRequesters {
     return this;
   }
 
+  futexReturn(node: NodeId, key = 8n): this {
+    const operation = SyncOperation.FutexReturn;
+    this.synchronizer.request(node, { kind, operation, ticket: 0, key });
+    return this;
+  }
+
   futexMoved(node: NodeId, ticket: number, key = 8n): this {
     this.synchronizer.request(node, { kind, operation: SyncOperation.FutexMoved, ticket, key });
     return this;

@@ -19,6 +19,7 @@
 import {
   FUTEX_LEND_AFTER,
   FUTEX_LEND_AFTER_MAX,
+  FUTEX_LENT_WAITS_MAX,
   FUTEX_QUIET_SLOTS,
   FUTEX_RUNS_MAX,
   PLACE_NODES_TOLD_MAX,
@@ -62,6 +63,8 @@ export interface FutexLimits {
   readonly lendAfter: number;
   /** The most that it can become: it is doubled each time the word is wanted back. */
   readonly lendAfterMax: number;
+  /** The waits for a word with which it is lent, and that a node serves there. */
+  readonly lentWaits: number;
   /** Of how many words at most it is known which node has used them last. */
   readonly runs: number;
 }
@@ -73,6 +76,7 @@ export const FUTEX_LIMITS: FutexLimits = {
   quietSlots: FUTEX_QUIET_SLOTS,
   lendAfter: FUTEX_LEND_AFTER,
   lendAfterMax: FUTEX_LEND_AFTER_MAX,
+  lentWaits: FUTEX_LENT_WAITS_MAX,
   runs: FUTEX_RUNS_MAX,
 };
 
@@ -273,6 +277,11 @@ export class FutexDesk {
     return new Set(requests.map(({ key }) => key));
   }
 
+  /** The waits for a word. */
+  waitersAt(key: bigint): number {
+    return this.state.words.get(key)?.waiters.size ?? 0;
+  }
+
   /** Whether a ticket names a request that is not done. */
   has(node: NodeId, ticket: number): boolean {
     return this.state.members.get(node)?.requests.has(ticket) === true;
@@ -295,10 +304,13 @@ export class FutexDesk {
       case SyncOperation.FutexStay:
         return this.#stay(from, member, request.ticket);
       case SyncOperation.FutexMoved:
-        return this.#moved(from, member, request.ticket, request.key);
+        return this.#moved(from, request.ticket, request.key);
       case SyncOperation.FutexHeard:
         if (this.#heard(from, request.key)) return;
         return this.#outbox.violation(from, `has heard of word ${request.key}, untold`);
+      case SyncOperation.FutexReturn:
+        if (this.state.lent.get(request.key) === from) return this.#wantBack(request.key);
+        return this.#outbox.violation(from, `returns word ${request.key}, and has it not`);
       default:
         request satisfies never;
     }
@@ -412,11 +424,12 @@ export class FutexDesk {
     if (run === undefined || run.count < run.needed) return false;
     // Requests of the directory node's own threads cost no message here.
     if (node === DIRECTORY_NODE || lent.has(key) || this.isQuietElsewhere(node, key)) return false;
+    // What a node has moved back has a place here, whatever there is.
+    if (this.state.waiting >= this.limits.waiting) return false;
     const word = words.get(key);
     if (word === undefined) return true;
     const { waiters, notifiers } = word;
-    // So few waits that one step has the time to move them.
-    return notifiers.size === 0 && waiters.size <= this.limits.waitingAssured &&
+    return notifiers.size === 0 && waiters.size < this.limits.lentWaits &&
       waiters.values().every((waiter) => this.mayMove(node, waiter));
   }
 
@@ -456,12 +469,14 @@ export class FutexDesk {
   }
 
   /** A node that gives a word back hands over a wait: its thread has looked, and sleeps. */
-  #moved(from: NodeId, member: FutexMember, ticket: number, key: bigint): void {
+  #moved(from: NodeId, ticket: number, key: bigint): void {
     const { lent, unheard } = this.state;
     if (lent.get(key) !== from || unheard.get(key)?.has(from) !== true) {
       return this.#outbox.violation(from, `moves a wait for word ${key}, unasked`);
     }
-    if (!this.#hasRoom(member)) return this.#answer(from, ticket, SyncStatus.LimitExceeded);
+    if (this.waitersAt(key) >= this.limits.lentWaits) {
+      return this.#outbox.violation(from, `moves more waits for word ${key} than it may have`);
+    }
     this.adopt(from, ticket, key);
   }
 
@@ -487,8 +502,8 @@ export class FutexDesk {
   giveAway(key: bigint): number[] | undefined {
     const { members, words, quiet } = this.state;
     const word = words.get(key);
+    if (word !== undefined && !this.isSettled(word.waiters, word.notifiers.size)) return undefined;
     const waiters = [...word?.waiters ?? []];
-    if (word !== undefined && !this.isSettled(waiters, word.notifiers.size)) return undefined;
     for (const waiter of waiters) {
       this.#removeWaiter(waiter);
       members.get(waiter.node)!.requests.delete(waiter.ticket);
@@ -501,8 +516,8 @@ export class FutexDesk {
   }
 
   /** Whether what there is at a word can be moved. */
-  protected isSettled(waiters: readonly FutexWaiter[], notifiers: number): boolean {
-    return notifiers === 0 && waiters.every(({ phase }) => phase === "asleep");
+  protected isSettled(waiters: ReadonlySet<FutexWaiter>, notifiers: number): boolean {
+    return notifiers === 0 && waiters.values().every(({ phase }) => phase === "asleep");
   }
 
   #stay(from: NodeId, { requests }: FutexMember, ticket: number): void {

@@ -4,6 +4,7 @@ import {
   CALL_SLOTS_MAX,
   FUTEX_LEND_AFTER,
   FUTEX_LEND_AFTER_MAX,
+  FUTEX_LENT_WAITS_MAX,
   FUTEX_QUIET_SLOTS,
   FUTEX_RUNS_MAX,
   SYNC_WAITING_MAX,
@@ -313,12 +314,52 @@ Deno.test("FutexDesk: a wait that is moved unasked is a breach, and so is a tick
   ]);
 });
 
-Deno.test("FutexDesk: waits that are moved count against the same limits", () => {
-  const cluster = new SyncRequesters(2);
+Deno.test("FutexDesk: a wait that sleeps is moved back whatever room there is, and then no word is lent", () => {
+  const cluster = almostLent().futexWait(2, 1);
   for (let ticket = 0; ticket < SYNC_WAITING_MAX; ticket++) cluster.futexWait(1, ticket, 16n);
-  askOften(cluster, 2, FUTEX_LEND_AFTER - 1);
-  cluster.futexWait(2, 1).cancel(1, 0).futexNotify(1, 0, 1);
+  cluster.futexWait(3, 1);
   cluster.answers();
-  for (let ticket = 1; ticket <= CALL_SLOTS_MAX + 1; ticket++) cluster.futexMoved(2, ticket);
-  assertEquals(cluster.answers(), [`2.${CALL_SLOTS_MAX + 1} LimitExceeded`]);
+  for (let ticket = 1; ticket <= FUTEX_LENT_WAITS_MAX; ticket++) cluster.futexMoved(2, ticket);
+  cluster.futexHeard(2);
+  assertEquals(cluster.answers(), ["3.1 Registered"]);
+  cluster.futexNotify(3, 2, FUTEX_LENT_WAITS_MAX);
+  assertEquals(cluster.answers().at(-1), `3.2 Notified ${FUTEX_LENT_WAITS_MAX}`);
+  askOften(cluster, 2, FUTEX_LEND_AFTER - 1, 24n);
+  cluster.futexWait(2, 1, 24n).cancel(1, 0).cancel(3, 1).cancel(2, 1);
+  assertEquals(cluster.answers()[0], "2.1 Registered");
+  assertEquals(cluster.futexWait(2, 2, 24n).answers(), ["2.2 Lent 18"]);
+  assertEquals(cluster.violations(), []);
+});
+
+Deno.test("FutexDesk: to move more waits than a node may serve at a word is a breach", () => {
+  const cluster = almostLent().futexWait(2, 1).futexNotify(3, 1, 1);
+  for (let ticket = 1; ticket <= FUTEX_LENT_WAITS_MAX; ticket++) cluster.futexMoved(2, ticket);
+  assertEquals(cluster.violations(), []);
+  cluster.futexMoved(2, 1000);
+  assertEquals(cluster.violations(), ["2: moves more waits for word 8 than it may have"]);
+});
+
+Deno.test("FutexDesk: a word with as many waits as a node may serve is not lent", () => {
+  const cluster = new SyncRequesters();
+  for (let ticket = 1; ticket <= FUTEX_LENT_WAITS_MAX; ticket++) {
+    cluster.futexWait(2, ticket).futexStay(2, ticket).futexWait(3, 1).cancel(3, 1);
+  }
+  for (let time = 1; time < FUTEX_LEND_AFTER; time++) cluster.futexWait(2, 1000).cancel(2, 1000);
+  cluster.answers();
+  assertEquals(cluster.futexWait(2, 1000).answers(), ["2.1000 Registered"]);
+  cluster.cancel(2, 1000).cancel(2, 1);
+  cluster.answers();
+  assertEquals(cluster.futexWait(2, 1001).answers().at(-1), "2.1001 Lent 8");
+});
+
+Deno.test("FutexDesk: a node may return a word, and what it asks from then on is held", () => {
+  const cluster = almostLent().futexWait(2, 1).futexReturn(2).futexWait(2, 2).futexReturn(2);
+  assertEquals(cluster.answers(), ["2.1 Lent 8", "2.0 Stirred 8"]);
+  cluster.futexMoved(2, 1).futexHeard(2);
+  assertEquals(cluster.answers(), ["2.2 Registered"]);
+  cluster.futexReturn(2).futexReturn(3, 16n);
+  assertEquals(cluster.violations(), [
+    "2: returns word 8, and has it not",
+    "3: returns word 16, and has it not",
+  ]);
 });

@@ -1,7 +1,7 @@
 /**
  * The words that are lent to a node, at that node: it serves the waits and notifies of its own
  * threads there by a desk of its own, without a message, until the directory node wants a word
- * back. Then what has begun ends here, the waits whose threads sleep go to the directory node in
+ * back, which the node asks for where more wait than it may serve. Then what has begun ends here, the waits whose threads sleep go to the directory node in
  * their order, and the node says that it has heard. A pure state machine, as the desk is.
  */
 
@@ -34,12 +34,15 @@ export const WordMark = {
   Lent: 2,
 } as const;
 
+/** What is asked about a word, wherever it is served. */
+export type LendableRequest = FutexWaitRequest | FutexNotifyRequest;
+
 /** What happens to lent words leads to these, in this order. */
 export interface LentOutbox {
   /** A request of a thread of this node is answered. */
   reply(reply: SyncReply): void;
-  /** The directory node is to be told. */
-  tell(request: FutexMovedRequest | FutexHeardRequest): void;
+  /** The directory node is to be told, or asked. */
+  tell(request: FutexMovedRequest | FutexHeardRequest | LendableRequest): void;
   /** From here on threads see a word so; `marks` are bits of {@linkcode WordMark}. */
   show(key: bigint, marks: number): void;
 }
@@ -50,13 +53,15 @@ export interface LentState {
   readonly desk: FutexState;
   /** The words that are served here. */
   readonly lent: Set<bigint>;
+  /** The words that the directory node was asked to want back, and does not yet. */
+  readonly returned: Set<bigint>;
   /** The words that are to be given back once what has begun there is done. */
   readonly wanted: Set<bigint>;
 }
 
 /** Nothing is lent. */
 export function newLentState(): LentState {
-  return { desk: newFutexState(), lent: new Set(), wanted: new Set() };
+  return { desk: newFutexState(), lent: new Set(), returned: new Set(), wanted: new Set() };
 }
 
 const kind = "sync";
@@ -65,6 +70,7 @@ const kind = "sync";
 export class LentWords {
   readonly #node: NodeId;
   readonly #state: LentState;
+  readonly #waitsMax: number;
   readonly #desk: FutexDesk;
   protected readonly outbox: LentOutbox;
 
@@ -84,6 +90,7 @@ export class LentWords {
   ) {
     this.#node = node;
     this.#state = state;
+    this.#waitsMax = limits.lentWaits;
     this.outbox = outbox;
     this.#desk = new Desk(
       {
@@ -92,7 +99,8 @@ export class LentWords {
           throw new Error(`A thread of this node ${reason}`);
         },
       },
-      { ...limits, lendAfter: Infinity },
+      // Bounded by the waits for each word, and by the threads, of which each has a few notifies.
+      { ...limits, lendAfter: Infinity, waiting: Infinity },
       state.desk,
     );
     if (!state.desk.members.has(node)) this.#desk.peerJoined(node);
@@ -115,6 +123,10 @@ export class LentWords {
       case SyncOperation.FutexWait:
       case SyncOperation.FutexNotify:
         if (!this.#state.lent.has(request.key)) return false;
+        if (this.isFull(request)) {
+          this.#return(request.key);
+          return false;
+        }
         this.#desk.request(this.#node, request);
         break;
       case SyncOperation.FutexStay:
@@ -136,14 +148,38 @@ export class LentWords {
    * The directory node says that a word is lent to this node.
    *
    * @param key The word.
-   * @param request What was asked by the node's own link, and is served here now; `undefined` where
-   * a thread has asked by a link of its own.
+   * @param request What was asked by the node's own link, and is served here now, or asked anew
+   * where there is no room; `undefined` where a thread has asked by a link of its own.
+   * @returns Whether it is served here.
    */
-  lend(key: bigint, request?: FutexWaitRequest | FutexNotifyRequest): void {
-    const { lent } = this.#state;
-    if (!lent.has(key)) this.outbox.show(key, WordMark.Lent);
-    lent.add(key);
-    if (request !== undefined) this.#desk.request(this.#node, request);
+  lend(key: bigint, request?: LendableRequest): boolean {
+    const { lent, returned } = this.#state;
+    if (!returned.has(key)) {
+      if (!lent.has(key)) this.outbox.show(key, WordMark.Lent);
+      lent.add(key);
+      if (request === undefined) return true;
+      if (!this.isFull(request)) {
+        this.#desk.request(this.#node, request);
+        return true;
+      }
+      this.#return(key);
+    }
+    if (request !== undefined) this.outbox.tell(request);
+    return false;
+  }
+
+  /** Whether a request is a wait more than this node may serve at a word. */
+  protected isFull({ operation, key }: LendableRequest): boolean {
+    return operation === SyncOperation.FutexWait && this.#desk.waitersAt(key) >= this.#waitsMax;
+  }
+
+  /** Has the directory node want a word back; what is asked there from now on is held there. */
+  #return(key: bigint): void {
+    const { lent, returned } = this.#state;
+    this.outbox.show(key, WordMark.None);
+    lent.delete(key);
+    returned.add(key);
+    this.outbox.tell({ kind, operation: SyncOperation.FutexReturn, ticket: 0, key });
   }
 
   /** A wait whose thread sleeps goes on here; its word is about to be lent. */
@@ -155,6 +191,7 @@ export class LentWords {
   stirred(key: bigint): void {
     this.outbox.show(key, WordMark.None);
     this.#state.lent.delete(key);
+    this.#state.returned.delete(key);
     this.#state.wanted.add(key);
     this.#giveBackSettled();
   }

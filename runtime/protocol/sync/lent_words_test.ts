@@ -1,4 +1,5 @@
 import { assertEquals } from "@std/assert";
+import { FUTEX_LENT_WAITS_MAX } from "../../limits.ts";
 import { LentWords } from "./lent_words.ts";
 import { SyncOperation, SyncStatus } from "./messages.ts";
 
@@ -18,8 +19,11 @@ class Bench {
       this.#happened.push(`${ticket} ${STATUS_NAMES.get(status)}${value}`);
     },
     tell: ({ operation, ticket, key }) => {
-      const isMoved = operation === SyncOperation.FutexMoved;
-      this.#happened.push(isMoved ? `${ticket} moved from ${key}` : `heard ${key}`);
+      const { FutexMoved, FutexHeard, FutexReturn } = SyncOperation;
+      if (operation === FutexMoved) this.#happened.push(`${ticket} moved from ${key}`);
+      else if (operation === FutexHeard) this.#happened.push(`heard ${key}`);
+      else if (operation === FutexReturn) this.#happened.push(`return ${key}`);
+      else this.#happened.push(`${ticket} asked of ${key}`);
     },
     show: (key, marks) => this.#happened.push(`${key} ${MARK_NAMES[marks]}`),
   });
@@ -43,6 +47,11 @@ class Bench {
 
   lendWait(ticket: number, key = 8n): this {
     this.#words.lend(key, { kind, operation: SyncOperation.FutexWait, ticket, key });
+    return this;
+  }
+
+  lendNotify(ticket: number, key = 8n): this {
+    this.#words.lend(key, { kind, operation: SyncOperation.FutexNotify, ticket, key, count: 1 });
     return this;
   }
 
@@ -131,4 +140,37 @@ Deno.test("LentWords: a word that was only quiet has no waits, and one that a th
   assertEquals(bench.happened(), ["8 lent"]);
   bench.stirred();
   assertEquals(bench.happened(), ["8 none", "3 moved from 8", "heard 8"]);
+});
+
+Deno.test("LentWords: a word at which more would wait than may is returned, and they all go back", () => {
+  const bench = new Bench().lendWait(1);
+  for (let ticket = 2; ticket <= FUTEX_LENT_WAITS_MAX; ticket++) bench.wait(ticket);
+  for (let ticket = 1; ticket <= FUTEX_LENT_WAITS_MAX; ticket++) bench.stay(ticket);
+  bench.happened();
+  // A notify needs no room, and a wait for another word has its own.
+  bench.lendWait(1001, 16n);
+  assertEquals([bench.notify(1002, 1), bench.wait(1), bench.stay(1)], [true, true, true]);
+  assertEquals(bench.happened(), [
+    ...["16 lent", "1001 Registered", "1 Done", "1002 Notified 1", "1 Registered"],
+  ]);
+  assertEquals([bench.wait(1003), bench.happened()], [false, ["8 none", "return 8"]]);
+  // Until it is wanted back: the directory node is asked about all, also what it had sent here.
+  assertEquals([bench.wait(1004), bench.notify(1005, 1)], [false, false]);
+  bench.lendWait(1006).lendNotify(1007).lend();
+  assertEquals(bench.happened(), ["1006 asked of 8", "1007 asked of 8"]);
+  bench.stirred();
+  const happened = bench.happened();
+  assertEquals(happened.slice(0, 2), ["8 none", "2 moved from 8"]);
+  assertEquals(happened.slice(-2), ["1 moved from 8", "heard 8"]);
+  assertEquals(happened.length, FUTEX_LENT_WAITS_MAX + 2);
+  bench.lendWait(1);
+  assertEquals(bench.happened(), ["8 lent", "1 Registered"]);
+});
+
+Deno.test("LentWords: a wait that comes back with its word is asked anew where too many wait", () => {
+  const bench = new Bench();
+  for (let ticket = 1; ticket <= FUTEX_LENT_WAITS_MAX; ticket++) bench.adopt(ticket);
+  bench.lendWait(1000);
+  assertEquals(bench.happened(), ["8 lent", "8 none", "return 8", "1000 asked of 8"]);
+  assertEquals([bench.cancel(1000), bench.wait(1001)], [false, false]);
 });

@@ -73,6 +73,8 @@ export const SyncOperation = {
   FutexHeard: 14,
   /** Of a word that this node gives back: a wait whose thread sleeps. */
   FutexMoved: 15,
+  /** This node has no room for a further wait at a word that it was lent. */
+  FutexReturn: 16,
 } as const;
 /** One of {@linkcode SyncOperation}. */
 export type SyncOperation = typeof SyncOperation[keyof typeof SyncOperation];
@@ -195,11 +197,12 @@ export interface FutexMovedRequest {
 
 /**
  * Node → directory: none of my threads takes that word for quiet any more, and I serve nothing
- * there. It has no answer.
+ * there; or, of `FutexReturn`, want that word back from me, as more of my threads wait there than I
+ * may serve. It has no answer.
  */
 export interface FutexHeardRequest {
   readonly kind: "sync";
-  readonly operation: typeof SyncOperation.FutexHeard;
+  readonly operation: typeof SyncOperation.FutexHeard | typeof SyncOperation.FutexReturn;
   /** 0: it is about no request. */
   readonly ticket: number;
   /** The first byte of the word in the region. */

@@ -187,6 +187,7 @@ export class Synchronizer {
         return this.#desk.cancel(from, ticket);
       case SyncOperation.FutexStay:
       case SyncOperation.FutexHeard:
+      case SyncOperation.FutexReturn:
         return this.#futexes.request(from, request);
     }
     if (this.#desk.isTaken(from, ticket) || this.#futexes.has(from, ticket)) {

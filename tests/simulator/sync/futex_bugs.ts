@@ -75,6 +75,12 @@ class ForgetfulWords extends LentWords {
   }
 }
 
+class RoomyWords extends LentWords {
+  protected override isFull(): boolean {
+    return false;
+  }
+}
+
 /** A fault. */
 export interface PlantedFutexBug {
   /** What is wrong. */
@@ -126,6 +132,12 @@ export const PLANTED_FUTEX_BUGS: readonly PlantedFutexBug[] = [
     parts: { ...FUTEX_PARTS, LentWords: RashWords },
     isOfLending: true,
     finding: /is woken, and has yet to look|word \d+ is given back, and \d+\.\d+ is not/,
+  },
+  {
+    name: "a node serves more waits than may be moved",
+    parts: { ...FUTEX_PARTS, LentWords: RoomyWords },
+    isOfLending: true,
+    finding: /moves more waits for word \d+ than it may have/,
   },
   {
     name: "a notify is not held until its word is given back",

@@ -5,7 +5,7 @@
 
 import { FUTEX_LIMITS } from "../../../runtime/protocol/sync/futexes.ts";
 import { WordMark } from "../../../runtime/protocol/sync/lent_words.ts";
-import { SyncOperation, SyncStatus } from "../../../runtime/protocol/sync/messages.ts";
+import { SyncOperation, SyncStatus, threadOf } from "../../../runtime/protocol/sync/messages.ts";
 import { Random } from "../coherence/random.ts";
 import { type Failure, firstFailure } from "./first_failure.ts";
 import {
@@ -45,6 +45,14 @@ export interface FutexCoverage {
   /** A request came back with the word that it was about, by the node's link or a thread's. */
   lent: number;
   lentByLink: number;
+  /** A thread went on while its notify had no answer, by the node's link or its own. */
+  posted: number;
+  postedByLink: number;
+  /** A thread was gone before its wait was acknowledged, and then its word was lent. */
+  detachedLent: number;
+  /** A node asked for a word to be wanted back, and then something came back with the word. */
+  returned: number;
+  askedAnew: number;
   /** A wait went to the node that was lent its word. */
   lentWait: number;
   /** Its time was over meanwhile. */
@@ -81,6 +89,11 @@ export function newFutexCoverage(): FutexCoverage {
     servedQuietly: 0,
     lent: 0,
     lentByLink: 0,
+    posted: 0,
+    postedByLink: 0,
+    detachedLent: 0,
+    returned: 0,
+    askedAnew: 0,
     lentWait: 0,
     lentExpired: 0,
     givenBack: 0,
@@ -101,11 +114,12 @@ function randomShape(random: Random): FutexShape {
   const command = (): FutexCommand => {
     const word = random.below(words);
     const dice = random.below(10);
-    if (dice < 4) {
+    if (dice < 5) {
       return { do: "wait", word, expected: random.below(2), expires: random.chance(30) };
     }
     if (dice < 7) return { do: "store", word, value: random.below(3) };
-    return { do: "notify", word, count: random.chance(50) ? 1 : random.between(2, 99) };
+    const how = random.chance(30) ? "post" : "notify";
+    return { do: how, word, count: random.chance(50) ? 1 : random.between(2, 99) };
   };
   const threads = Array.from({ length: random.between(2, 7) }, () => ({
     node: random.between(1, nodes),
@@ -120,11 +134,13 @@ function randomShape(random: Random): FutexShape {
     words,
     threads,
     deaths: random.chance(30) ? random.between(1, 2) : 0,
+    detaches: random.chance(30) ? random.between(1, 2) : 0,
     limits: {
       ...FUTEX_LIMITS,
       quietSlots: random.between(1, 4),
       lendAfter: random.chance(30) ? Infinity : random.between(1, 3),
       lendAfterMax: random.between(3, 6),
+      lentWaits: random.between(1, 4),
       runs: random.between(1, 4),
       ...limits,
     },
@@ -186,17 +202,24 @@ function countStep(coverage: FutexCoverage, { nodes, desk }: FutexWorldState): v
     }
     coverage.served += lent.desk.waiting;
     coverage.delayed += lent.wanted.size;
+    coverage.returned += lent.returned.size;
+    for (const ticket of threads.flatMap(({ posts }) => [...posts.keys()])) {
+      coverage[threadOf(ticket) === 0 ? "posted" : "postedByLink"]++;
+    }
     for (const shown of marks.values()) {
       if (shown.marks === WordMark.Quiet) coverage.quiet++;
       else if (shown.marks !== WordMark.Lent) coverage.servedQuietly++;
     }
     for (const [link, { up, down }] of links.entries()) {
-      for (const { status, ticket } of down) {
+      for (const { status, ticket, key } of down) {
         if (status === SyncStatus.Stirred) coverage.stirred++;
-        else if (status === SyncStatus.Lent) coverage[link === 0 ? "lent" : "lentByLink"]++;
-        else if (status === SyncStatus.Moved) {
+        else if (status === SyncStatus.Lent) {
+          coverage[link === 0 ? "lent" : "lentByLink"]++;
+          if (link === 0 && ticket > 0 && lent.returned.has(key)) coverage.askedAnew++;
+          if (link === 0 && threads[ticket - 1]?.isGone === true) coverage.detachedLent++;
+        } else if (status === SyncStatus.Moved) {
           coverage.lentWait++;
-          if (threads[ticket - 1]!.step === "expired") coverage.lentExpired++;
+          if (threads[ticket - 1]?.step === "expired") coverage.lentExpired++;
         }
       }
       for (const { operation } of up) {

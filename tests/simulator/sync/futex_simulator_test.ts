@@ -2,7 +2,7 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import { PLANTED_FUTEX_BUGS } from "./futex_bugs.ts";
 import { runFutexBatch, runFutexSchedule } from "./futex_schedule.ts";
 
-const SCHEDULES = 5_000;
+const SCHEDULES = 10_000;
 
 Deno.test("no schedule of waits for words breaks a promise, and together they get into every corner", () => {
   const { failure, coverage } = runFutexBatch(1, SCHEDULES);

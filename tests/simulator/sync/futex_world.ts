@@ -41,6 +41,8 @@ import { fail } from "../coherence/oracle.ts";
 import { FutexOracle, type FutexOracleState, newFutexOracleState } from "./futex_oracle.ts";
 
 const kind = "sync";
+/** More threads than any node has. */
+const THREADS_MAX = 64;
 /** The result of a command for which there was no room. */
 export const REFUSED = -1;
 
@@ -53,7 +55,12 @@ export type FutexCommand =
     readonly expires: boolean;
   }
   | { readonly do: "store"; readonly word: number; readonly value: number }
-  | { readonly do: "notify"; readonly word: number; readonly count: number };
+  | {
+    /** To post is to notify, and to go on without the answer. */
+    readonly do: "notify" | "post";
+    readonly word: number;
+    readonly count: number;
+  };
 
 /** Threads, what they do, and where. */
 export interface FutexShape {
@@ -67,6 +74,8 @@ export interface FutexShape {
   }[];
   /** How many nodes may die or leave; never node 1, where the desk is. */
   readonly deaths: number;
+  /** How many threads may be gone before their wait is acknowledged; none where left out. */
+  readonly detaches?: number;
   readonly limits: FutexLimits;
 }
 
@@ -81,6 +90,14 @@ export interface FutexParts {
 /** Parts without a fault. */
 export const FUTEX_PARTS: FutexParts = { FutexDesk, LentWords, looksEarly: false };
 
+/** A notify whose answer the thread does not await. */
+interface Post {
+  readonly word: number;
+  readonly count: number;
+  /** The values that the word did not have since it began, as bits. */
+  others: number;
+}
+
 interface ThreadState {
   /** The next command. */
   at: number;
@@ -92,6 +109,10 @@ interface ThreadState {
   acknowledged: boolean;
   /** Of a notify, the values that the word did not have since the notify began, as bits. */
   others: number;
+  /** The notifies that have no answer yet, which it goes on without, by ticket. */
+  readonly posts: Map<number, Post>;
+  /** Whether it is gone, and has given up what it waits for. */
+  isGone: boolean;
   /** How each wait ended, and how many each notify woke. */
   results: (FutexOutcome | number)[];
 }
@@ -124,11 +145,12 @@ export interface FutexWorldState {
   readonly missed: number[];
   readonly nodes: NodeState[];
   deaths: number;
+  detaches: number;
 }
 
 /** Something that can happen. */
 export type FutexAction =
-  | { readonly kind: "run" | "expire"; readonly node: number; readonly thread: number }
+  | { readonly kind: "run" | "expire" | "detach"; readonly node: number; readonly thread: number }
   | { readonly kind: "up" | "down" | "cut"; readonly node: number; readonly link: number }
   | { readonly kind: "die" | "notice"; readonly node: number };
 
@@ -161,6 +183,7 @@ export class FutexWorld {
       words: Array(shape.words).fill(0),
       missed: Array(shape.words).fill(0),
       deaths: shape.deaths,
+      detaches: shape.detaches ?? 0,
       nodes: this.#commands.map((threads) => ({
         life: "working",
         threads: threads.map(() => ({
@@ -170,6 +193,8 @@ export class FutexWorld {
           step: "registering",
           acknowledged: false,
           others: 0,
+          posts: new Map(),
+          isGone: false,
           results: [],
         })),
         links: [0, ...threads.keys().map((at) => at + 1)].map(() => ({ up: [], down: [] })),
@@ -181,7 +206,8 @@ export class FutexWorld {
 
   /** Whether an action need not happen. */
   isWish(action: FutexAction): boolean {
-    return action.kind === "expire" || action.kind === "die" || action.kind === "cut";
+    return action.kind !== "run" && action.kind !== "up" && action.kind !== "down" &&
+      action.kind !== "notice";
   }
 
   /** Everything that can happen; what happens in the end anyway comes first. */
@@ -201,9 +227,13 @@ export class FutexWorld {
       for (const [link, { down }] of links.entries()) {
         if (down.length > 0) actions.push({ kind: "down", node, link });
       }
-      for (const [thread, { at, under, step, acknowledged }] of threads.entries()) {
+      for (const [thread, threadState] of threads.entries()) {
+        const { at, under, step, acknowledged, byLink, isGone } = threadState;
         const command = this.#commands[node]![thread]![at];
-        if (command === undefined) continue;
+        if (command === undefined || isGone) continue;
+        if (under === "wait" && step === "registering" && !byLink && state.detaches > 0) {
+          wishes.push({ kind: "detach", node, thread });
+        }
         if (under === "no" || acknowledged) actions.push({ kind: "run", node, thread });
         else if (command.do === "wait" && command.expires && step === "asleep") {
           wishes.push({ kind: "expire", node, thread });
@@ -234,6 +264,8 @@ export class FutexWorld {
           action.thread,
           futexExpired(node.threads[action.thread]!.step),
         );
+      case "detach":
+        return this.#detach(state, action.node, action.thread);
       case "up":
         return this.#ask(state, action.node + 1, node.links[action.link]!.up.shift()!);
       case "down":
@@ -275,14 +307,34 @@ export class FutexWorld {
         return this.#begin(state, at, index);
       }
       case "notify":
-        thread.others = ~(1 << state.words[command.word]!);
-        if ((this.#marksOf(state, at, command.word) & WordMark.Quiet) !== 0) {
-          new FutexOracle(state.oracle).notifiedQuietly(keyOf(command.word));
+      case "post": {
+        const { word, count } = command;
+        thread.others = ~(1 << state.words[word]!);
+        if ((this.#marksOf(state, at, word) & WordMark.Quiet) !== 0) {
+          new FutexOracle(state.oracle).notifiedQuietly(keyOf(word));
           return this.#notified(state, thread, command, 0);
         }
-        thread.under = "notify";
-        return this.#begin(state, at, index);
+        if (command.do === "notify") {
+          thread.under = "notify";
+          return this.#begin(state, at, index);
+        }
+        const ticket = freeTicket(thread, this.#asksByLink(state, at, index), index);
+        thread.posts.set(ticket, { word, count, others: thread.others });
+        thread.others = 0;
+        thread.at++;
+        return this.#say(state, at, this.#requestOf(state, at, ticket));
+      }
     }
+  }
+
+  /** A thread is gone before its wait is acknowledged; its engine gives the wait up. */
+  #detach(state: FutexWorldState, at: number, index: number): void {
+    const thread = state.nodes[at]!.threads[index]!;
+    state.detaches--;
+    thread.isGone = true;
+    thread.acknowledged = false;
+    const ticket = ticketOf(thread, index);
+    this.#say(state, at, { kind, operation: SyncOperation.Cancel, ticket });
   }
 
   /** What the threads of a node see of a word. */
@@ -295,38 +347,40 @@ export class FutexWorld {
     return quietSlot(key, this.#shape.limits.quietSlots);
   }
 
-  /** A thread asks by its own link or by its engine. */
-  #begin(state: FutexWorldState, at: number, index: number): void {
+  /** Whether a thread asks about the word of its command by its own link. */
+  #asksByLink(state: FutexWorldState, at: number, index: number): boolean {
     const thread = state.nodes[at]!.threads[index]!;
     const { word } = this.#commands[at]![index]![thread.at]!;
     const isLent = (this.#marksOf(state, at, word) & WordMark.Lent) !== 0;
-    thread.byLink = this.#hasLink[at]![index]! && !isLent;
-    this.#say(state, at, index, this.#requestOf(state, at, index));
+    return this.#hasLink[at]![index]! && !isLent;
   }
 
-  /** The request that a thread has under way. */
+  /** A thread asks by its own link or by its engine, and awaits the answer. */
+  #begin(state: FutexWorldState, at: number, index: number): void {
+    const thread = state.nodes[at]!.threads[index]!;
+    thread.byLink = this.#asksByLink(state, at, index);
+    this.#say(state, at, this.#requestOf(state, at, ticketOf(thread, index)));
+  }
+
+  /** The request of a thread that has a ticket. */
   #requestOf(
     state: FutexWorldState,
     at: number,
-    index: number,
+    ticket: number,
   ): FutexWaitRequest | FutexNotifyRequest {
+    const index = indexOf(ticket);
     const thread = state.nodes[at]!.threads[index]!;
-    const command = this.#commands[at]![index]![thread.at]!;
-    const ticket = ticketOf(thread, index);
-    const key = keyOf(command.word);
-    return command.do === "notify"
-      ? { kind, operation: SyncOperation.FutexNotify, ticket, key, count: command.count }
+    const asked = thread.posts.get(ticket) ?? this.#commands[at]![index]![thread.at]!;
+    const key = keyOf(asked.word);
+    return "count" in asked
+      ? { kind, operation: SyncOperation.FutexNotify, ticket, key, count: asked.count }
       : { kind, operation: SyncOperation.FutexWait, ticket, key };
   }
 
-  #say(
-    state: FutexWorldState,
-    at: number,
-    index: number,
-    request: FutexRequest | CancelRequest,
-  ): void {
-    const { threads, links } = state.nodes[at]!;
-    if (threads[index]!.byLink) return void links[index + 1]!.up.push(request);
+  #say(state: FutexWorldState, at: number, request: FutexRequest | CancelRequest): void {
+    const { links } = state.nodes[at]!;
+    const thread = threadOf(request.ticket);
+    if (thread !== 0) return void links[thread]!.up.push(request);
     const isServed = this.#atEngine(state, at, (words) => words.request(request), (oracle) => {
       oracle.asked(at + 1, request, at + 1);
     });
@@ -340,6 +394,9 @@ export class FutexWorld {
     for (const [at, { threads }] of state.nodes.entries()) {
       for (const [index, other] of threads.entries()) {
         if (this.#commands[at]![index]![other.at]?.word === word) other.others &= ~(1 << value);
+        for (const post of other.posts.values()) {
+          if (post.word === word) post.others &= ~(1 << value);
+        }
       }
     }
     thread.at++;
@@ -361,7 +418,7 @@ export class FutexWorld {
     const ticket = ticketOf(thread, index);
     if (step === "ok" || step === "not-equal" || step === "timed-out") return end(thread, step);
     thread.step = step;
-    if (say !== undefined) this.#say(state, at, index, { kind, operation: say, ticket });
+    if (say !== undefined) this.#say(state, at, { kind, operation: say, ticket });
   }
 
   /** A node takes what the directory node's desk has answered. */
@@ -375,38 +432,60 @@ export class FutexWorld {
     if (status === SyncStatus.Lent && ticket === 0) {
       return void this.#atEngine(state, at, (words) => words.lend(key));
     }
-    const thread = threadOf(ticket);
-    const index = thread === 0 ? ticket - 1 : thread - 1;
-    if (status === SyncStatus.Lent && thread !== 0) {
-      if (node.threads[index]!.under === "notify") fail("a notify comes back that nobody may read");
-      node.threads[index]!.byLink = false;
-      return this.#say(state, at, index, this.#requestOf(state, at, index));
+    const index = indexOf(ticket);
+    const thread = node.threads[index]!;
+    if (status === SyncStatus.Lent && threadOf(ticket) !== 0) {
+      const { operation } = this.#requestOf(state, at, ticket);
+      if (operation === SyncOperation.FutexNotify) fail("a notify comes back that nobody may read");
+      thread.byLink = false;
+      return this.#say(state, at, this.#requestOf(state, at, ticketOf(thread, index)));
     }
     if (status === SyncStatus.Lent) {
-      const request = this.#requestOf(state, at, index);
-      return void this.#atEngine(state, at, (words) => words.lend(key, request), (oracle) => {
+      const request = this.#requestOf(state, at, ticket);
+      this.#atEngine(state, at, (words) => words.lend(key, request), (oracle) => {
         oracle.asked(at + 1, request, at + 1);
       });
+      if (!thread.isGone || thread.posts.has(ticket)) return;
+      return this.#say(state, at, { kind, operation: SyncOperation.Cancel, ticket });
     }
     if (status === SyncStatus.Moved) {
-      const request = this.#requestOf(state, at, index);
+      const request = this.#requestOf(state, at, ticket);
       if (request.operation !== SyncOperation.FutexWait) return fail("a notify is moved");
       this.#atEngine(state, at, (words) => words.adopt(request), (oracle) => {
         oracle.arrives(at + 1, ticket, at + 1);
       });
-      if (node.threads[index]!.step === "asleep") return;
+      if (thread.step === "asleep") return;
       // The cancel that is on its way to the directory node is for nothing there.
-      return this.#say(state, at, index, { kind, operation: SyncOperation.Cancel, ticket });
+      return this.#say(state, at, { kind, operation: SyncOperation.Cancel, ticket });
     }
-    this.#hear(state, at, index, reply);
+    this.#hear(state, at, reply);
   }
 
   /** A thread hears an answer, whoever has given it. */
-  #hear(state: FutexWorldState, at: number, index: number, { status, count }: SyncReply): void {
+  #hear(state: FutexWorldState, at: number, { ticket, status, count }: SyncReply): void {
+    const index = indexOf(ticket);
     const thread = state.nodes[at]!.threads[index]!;
+    const post = thread.posts.get(ticket);
+    if (post !== undefined) {
+      thread.posts.delete(ticket);
+      const isRefused = status === SyncStatus.LimitExceeded;
+      if (!isRefused && count < post.count) state.missed[post.word]! |= post.others;
+      return void thread.results.push(isRefused ? REFUSED : count);
+    }
     const command = this.#commands[at]![index]![thread.at]!;
     if (thread.under === "no") fail(`${at + 1}.${index} has ended, and is answered ${status}`);
-    if (status === SyncStatus.LimitExceeded) return end(thread, REFUSED);
+    if (thread.isGone) {
+      if (status === SyncStatus.Registered) return;
+      if (status === SyncStatus.Done) fail(`${at + 1}.${index} is gone, and is woken`);
+      thread.under = "no";
+      thread.at = this.#commands[at]![index]!.length;
+      return;
+    }
+    if (status === SyncStatus.LimitExceeded) {
+      const isNew = thread.step === "registering" && !thread.acknowledged;
+      if (command.do === "wait" && !isNew) fail(`${at + 1}.${index} waits, and is refused`);
+      return end(thread, REFUSED);
+    }
     if (command.do === "notify") return this.#notified(state, thread, command, count);
     if (status === SyncStatus.Registered) {
       thread.acknowledged = true;
@@ -448,7 +527,7 @@ export class FutexWorld {
     }
     // The directory node is lent none.
     if (at + 1 !== DIRECTORY_NODE) oracle.settled(at + 1, words.waiting);
-    for (const reply of replies) this.#hear(state, at, reply.ticket - 1, reply);
+    for (const reply of replies) this.#hear(state, at, reply);
     return result;
   }
 
@@ -511,8 +590,9 @@ export class FutexWorld {
       if (life !== "working") continue;
       for (const [index, thread] of threads.entries()) {
         const command = this.#commands[at]![index]![thread.at];
-        if (command === undefined) continue;
         const name = `thread ${index + 1} of node ${at + 1}`;
+        if (thread.posts.size > 0) fail(`${name} has posted a notify that is never answered`);
+        if (command === undefined) continue;
         if (command.do !== "wait" || thread.step !== "asleep") fail(`${name} is never answered`);
         else if ((state.missed[command.word]! >> command.expected & 1) === 1) {
           fail(`${name} has missed a wake-up`);
@@ -532,7 +612,7 @@ export class FutexWorld {
     };
     const nodes = state.nodes.map((node) => ({
       ...node,
-      lent: [describeDesk(node.lent.desk), node.lent.lent, node.lent.wanted],
+      lent: [describeDesk(node.lent.desk), node.lent.lent, node.lent.returned, node.lent.wanted],
     }));
     const { oracle: { open, held }, desk } = state;
     return JSON.stringify(
@@ -563,6 +643,20 @@ function describeDesk({ words, quiet, unheard, lent, runs }: FutexState): unknow
 /** The ticket of what a thread has under way. */
 function ticketOf({ byLink }: ThreadState, index: number): number {
   return byLink ? firstTicketOf(index + 1) : index + 1;
+}
+
+/** A ticket for what a thread goes on without. */
+function freeTicket({ posts }: ThreadState, byLink: boolean, index: number): number {
+  const [first, step] = byLink ? [firstTicketOf(index + 1), 1] : [index + 1, THREADS_MAX];
+  let ticket = first + step;
+  while (posts.has(ticket)) ticket += step;
+  return ticket;
+}
+
+/** The place of the thread that has a ticket. */
+function indexOf(ticket: number): number {
+  const thread = threadOf(ticket);
+  return thread === 0 ? (ticket - 1) % THREADS_MAX : thread - 1;
 }
 
 function end(thread: ThreadState, result: FutexOutcome | number): void {
