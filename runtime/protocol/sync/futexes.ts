@@ -349,8 +349,7 @@ export class FutexDesk {
 
   #notify(node: NodeId, member: FutexMember, ticket: number, key: bigint, count: number): void {
     this.#countRun(node, key);
-    // A thread that notifies by its own link may go on, and read the answer much later.
-    if (threadOf(ticket) === 0 && this.#lend(node, member, ticket, key)) return;
+    if (this.mayComeBack(ticket) && this.#lend(node, member, ticket, key)) return;
     if (!this.#hasRoom(member)) return this.#answer(node, ticket, SyncStatus.LimitExceeded);
     const number = ++this.state.lastNumber;
     const notifier: FutexNotifier = {
@@ -431,6 +430,14 @@ export class FutexDesk {
     const { waiters, notifiers } = word;
     return notifiers.size === 0 && waiters.size < this.limits.lentWaits &&
       waiters.values().every((waiter) => this.mayMove(node, waiter));
+  }
+
+  /**
+   * Whether a notify may be served by its node: a thread that notifies by its own link may go on,
+   * and read the answer much later.
+   */
+  protected mayComeBack(ticket: number): boolean {
+    return threadOf(ticket) === 0;
   }
 
   /** Whether a node but this one takes a word for quiet, or has yet to hear that it is not. */

@@ -48,6 +48,12 @@ class GreedyDesk extends FutexDesk {
   }
 }
 
+class CarelessDesk extends FutexDesk {
+  protected override mayComeBack(): boolean {
+    return true;
+  }
+}
+
 class RashDesk extends FutexDesk {
   protected override isSettled(): boolean {
     return true;
@@ -144,6 +150,18 @@ export const PLANTED_FUTEX_BUGS: readonly PlantedFutexBug[] = [
     parts: { ...FUTEX_PARTS, FutexDesk: UnheldDesk },
     isOfLending: true,
     finding: /word \d+ is called quiet, and is not|takes word \d+ for quiet|has missed a wake-up/,
+  },
+  {
+    name: "a notify comes back to a thread that may have gone on",
+    parts: { ...FUTEX_PARTS, FutexDesk: CarelessDesk },
+    isOfLending: true,
+    finding: /a notify comes back that nobody may read/,
+  },
+  {
+    name: "a wait that comes back with its word is not given up though its thread is gone",
+    parts: { ...FUTEX_PARTS, forgetsGone: true },
+    isOfLending: true,
+    finding: /is never answered/,
   },
   {
     name: "a word is lent that is quiet for another node",

@@ -85,10 +85,17 @@ export interface FutexParts {
   readonly LentWords: typeof LentWords;
   /** Whether a thread looks before its wait is acknowledged, and no more. */
   readonly looksEarly: boolean;
+  /** Whether an engine forgets that it has given a wait up, where that comes back with its word. */
+  readonly forgetsGone: boolean;
 }
 
 /** Parts without a fault. */
-export const FUTEX_PARTS: FutexParts = { FutexDesk, LentWords, looksEarly: false };
+export const FUTEX_PARTS: FutexParts = {
+  FutexDesk,
+  LentWords,
+  looksEarly: false,
+  forgetsGone: false,
+};
 
 /** A notify whose answer the thread does not await. */
 interface Post {
@@ -445,7 +452,7 @@ export class FutexWorld {
       this.#atEngine(state, at, (words) => words.lend(key, request), (oracle) => {
         oracle.asked(at + 1, request, at + 1);
       });
-      if (!thread.isGone || thread.posts.has(ticket)) return;
+      if (!thread.isGone || thread.posts.has(ticket) || this.#parts.forgetsGone) return;
       return this.#say(state, at, { kind, operation: SyncOperation.Cancel, ticket });
     }
     if (status === SyncStatus.Moved) {
