@@ -86,8 +86,8 @@ export class EngineCall implements DeskCall {
 }
 
 /**
- * A request by the thread's own link: no engine of its node wakes for the answers. Where the word is
- * lent to the thread's node, the request is made anew by the engine.
+ * A request by the thread's own link: no engine of its node wakes for the answers. Where the word
+ * is lent to the thread's node, the request is made anew by the engine.
  */
 export class LinkCall implements DeskCall {
   readonly #client: EngineClient;

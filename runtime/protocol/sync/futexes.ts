@@ -368,8 +368,8 @@ export class FutexDesk {
   }
 
   /**
-   * Has a node serve its own request, where it has the word or is lent it now, also where a thread's
-   * own link has brought the request; `false` where this desk serves it.
+   * Has a node serve its own request, where it has the word or is lent it now, also where a
+   * thread's own link has brought the request; `false` where this desk serves it.
    */
   #lend(node: NodeId, member: FutexMember, ticket: number, key: bigint): boolean {
     const { lent, words } = this.state;
@@ -536,7 +536,7 @@ export class FutexDesk {
     this.#advance(waiter.key);
   }
 
-  /** A node has heard that a word is not quiet any more, or has given it back; `false` if untold. */
+  /** A node has heard that a word is not quiet, or has given it back; `false` if untold. */
   #heard(node: NodeId, key: bigint): boolean {
     const { unheard, members, lent, words } = this.state;
     if (!remove(unheard, key, node)) return false;

@@ -1,8 +1,9 @@
 /**
  * The words that are lent to a node, at that node: it serves the waits and notifies of its own
  * threads there by a desk of its own, without a message, until the directory node wants a word
- * back, which the node asks for where more wait than it may serve. Then what has begun ends here, the waits whose threads sleep go to the directory node in
- * their order, and the node says that it has heard. A pure state machine, as the desk is.
+ * back, which the node asks for where more wait than it may serve. Then what has begun ends here,
+ * the waits whose threads sleep go to the directory node in their order, and the node says that it
+ * has heard. A pure state machine, as the desk is.
  */
 
 import type { NodeId } from "../coherence/messages.ts";

@@ -468,7 +468,7 @@ export class FutexWorld {
     this.#hear(state, at, reply);
   }
 
-  /** A thread hears an answer, whoever has given it. */
+  /** A thread hears an answer, of the directory node or of its own. */
   #hear(state: FutexWorldState, at: number, { ticket, status, count }: SyncReply): void {
     const index = indexOf(ticket);
     const thread = state.nodes[at]!.threads[index]!;
