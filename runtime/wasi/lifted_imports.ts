@@ -46,7 +46,8 @@ export function makeLiftedImports(
       if (at !== 0 && view.getUint32(at + Time.Nanoseconds, true) >= SECOND_NS) {
         return Errno.Invalid;
       }
-      giveUpAt = performance.now() + (at === 0 ? Infinity : leftMs(at));
+      // In this order: a thread that has no core between the two waits for longer, not shorter.
+      giveUpAt = (at === 0 ? Infinity : leftMs(at)) + performance.now();
       word = wordOf(condition);
       wait = beginWait(node.futex, words, word);
       return Errno.Success;

@@ -16,12 +16,12 @@ interface Bench extends AsyncDisposable {
   setTime(ns: bigint): void;
 }
 
-async function bench(): Promise<Bench> {
+async function bench(nowNs = () => SECOND_NS): Promise<Bench> {
   const node = await join({ directory: true, port: 0, size: "64KiB" });
   const view = new DataView(node.shared);
   return {
     node,
-    imports: makeLiftedImports(node as unknown as AttachedNode, node.shared, () => SECOND_NS),
+    imports: makeLiftedImports(node as unknown as AttachedNode, node.shared, nowNs),
     setTime(ns): void {
       view.setBigInt64(TIME, ns / SECOND_NS, true);
       view.setInt32(TIME + 8, Number(ns % SECOND_NS), true);
@@ -57,6 +57,20 @@ Deno.test("makeLiftedImports: a wait ends by a wake-up, or when its time is over
     assertEquals(wakeCond(CONDITION, count), Errno.Success);
     assertEquals(endCondWait(0), Errno.Success);
   }
+});
+
+Deno.test("makeLiftedImports: a thread that has no core as its wait begins gives up no earlier", async () => {
+  const [awayMs, waitMs] = [30, 10];
+  let readAt = 0;
+  await using made = await bench(() => {
+    for (const end = performance.now() + awayMs; performance.now() < end;);
+    readAt = performance.now();
+    return SECOND_NS;
+  });
+  made.setTime(SECOND_NS + BigInt(waitMs) * 1_000_000n);
+  made.imports.beginCondWait(CONDITION, TIME);
+  assertEquals(made.imports.endCondWait(0), Errno.TimedOut);
+  assert(performance.now() - readAt >= waitMs);
 });
 
 Deno.test("makeLiftedImports: a barrier is one by its address and its parties; one thread is the serial one", async () => {
