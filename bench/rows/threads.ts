@@ -11,7 +11,7 @@ const HAND_OFF_BLOCKING = "hand-off-blocking";
 const ROUND_MS = 100;
 const TURNS = 100;
 /** What two nodes may take of the time of one: they are to be 1.8 times as fast. */
-const TWO_OF_ONE = 1 / 1.8;
+const TWO_OF_ONE = 0.5556;
 
 /** Compared with a hand-off that is awaited, where the goal is, and with one that blocks. */
 function handOffs(limit: number): Comparison[] {
