@@ -26,6 +26,8 @@ pub fn read(region: *Region, out: []abi.Fault) status.Error!u32 {
             .AGAIN, .INTR => break,
             else => |errno| return status.fromErrno(errno),
         };
+        // The program has closed the descriptor, and something else has its number now.
+        if (result == 0 or result % @sizeOf(userfaultfd.Message) != 0) return status.fromErrno(.BADF);
         for (messages[0..taken]) |message| {
             if (message.event != userfaultfd.Message.event_pagefault) continue;
             // A window that is gone by now took its waiters with it.

@@ -1,7 +1,9 @@
 //! Sleeping, kicking, closing, and faults in number.
 
 const std = @import("std");
+const linux = std.os.linux;
 const abi = @import("abi.zig");
+const registry = @import("registry.zig");
 const Status = @import("status.zig").Status;
 const harness_file = @import("harness.zig");
 const c = harness_file.c;
@@ -104,4 +106,22 @@ test "faults: many at once are read in batches of the caller's size, each once" 
     try harness.install(0, count, 0);
     for (accesses) |access| _ = access.join();
     try harness.expectNoFault();
+}
+
+test "faults: a descriptor that was closed, and whose number another file has, is an error" {
+    const harness = try Harness.open(4096, 1);
+    defer harness.close();
+    const lease = try registry.enter(harness.info.handle);
+    const uffd = lease.region.uffd;
+    lease.end();
+    // A file of fewer bytes than a message has, read from its beginning and then at its end.
+    const file: i32 = @intCast(linux.open("/proc/self/comm", .{ .ACCMODE = .RDONLY, .CLOEXEC = true }, 0));
+    defer _ = linux.close(file);
+    try expectEqual(@as(usize, @intCast(uffd)), linux.dup2(file, uffd));
+    var fault: [1]abi.Fault = undefined;
+    for (0..2) |_| {
+        const answer = c.tdsm_faults_read(harness.info.handle, &fault, fault.len);
+        try expectEqual(-@as(i32, @backingInt(Status.system_call_failed)), answer);
+        try expectEqual(@backingInt(linux.E.BADF), c.tdsm_last_errno());
+    }
 }
