@@ -1,7 +1,7 @@
 /** What a trap of a thread tells the user. */
 
 import { reasonOf } from "../errors.ts";
-import { REPLACEMENTS } from "../wasm/code.ts";
+import { IMPORT_MODULE } from "../wasm/code.ts";
 import { MAIN_THREAD } from "./placement.ts";
 
 /** Where something has trapped. */
@@ -34,9 +34,16 @@ export function trapText(error: unknown, place: TrapPlace, module: WebAssembly.M
   return [`${name}, on node ${node}, has trapped: ${reason}`, ...frames].join("\n");
 }
 
-/** The functions that the program imports, with those that rewriting adds. */
-function countFunctions(module: WebAssembly.Module): number {
-  return WebAssembly.Module.imports(module).filter(({ kind }) => kind === "function").length;
+/** How many functions a module imports, and how many of these rewriting has added. */
+export interface ImportCounts {
+  readonly imported: number;
+  readonly added: number;
+}
+
+function countFunctions(module: WebAssembly.Module): ImportCounts {
+  const functions = WebAssembly.Module.imports(module).filter(({ kind }) => kind === "function");
+  const added = functions.filter(({ module }) => module === IMPORT_MODULE);
+  return { imported: functions.length, added: added.length };
 }
 
 /**
@@ -44,13 +51,13 @@ function countFunctions(module: WebAssembly.Module): number {
  * moved them.
  *
  * @param stack The stack.
- * @param imported How many functions the module imports.
+ * @param counts What the module imports.
  * @returns A line for each frame.
  */
-export function framesOf(stack: string, imported: number): string[] {
+export function framesOf(stack: string, { imported, added }: ImportCounts): string[] {
   const frame = /^ +at (?:(.*?) \()?wasm:\/\/wasm\/(?:(.*)-)?[0-9a-f]+:wasm-function\[(\d+)\]/gm;
   return [...stack.matchAll(frame)].map(([, name, module, index]) => {
-    const original = Number(index) - (Number(index) < imported ? 0 : REPLACEMENTS.length);
+    const original = Number(index) - (Number(index) < imported ? 0 : added);
     if (name === undefined) return `    at function ${original}`;
     const prefix = `${module}.`;
     const own = name.startsWith(prefix) ? name.slice(prefix.length) : name;

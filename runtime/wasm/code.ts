@@ -5,6 +5,9 @@ import { refuse, type WasmReader, type WasmWriter } from "./binary.ts";
 import { type Immediate, immediatesOf, Opcode, readOpcode, refuseOpcode } from "./opcodes.ts";
 import { skipBlockType, skipValueTypes } from "./types.ts";
 
+/** The module from which a rewritten module imports what it needs. */
+export const IMPORT_MODULE = "tdsm";
+
 /** The functions that take the place of instructions, in the order of their indices. */
 export const REPLACEMENTS = ["wait32", "wait64", "notify", "grow", "size"] as const;
 /** One of {@linkcode REPLACEMENTS}. */

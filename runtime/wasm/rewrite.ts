@@ -6,7 +6,7 @@
 import { WASM_MEMORY32_MAX_PAGES } from "../limits.ts";
 import { show } from "../arguments/show.ts";
 import { refuse, Section, WasmReader, WasmWriter } from "./binary.ts";
-import { type AddedFunction, CodeRewriter, REPLACEMENTS } from "./code.ts";
+import { type AddedFunction, CodeRewriter, IMPORT_MODULE, REPLACEMENTS } from "./code.ts";
 import { ModuleFunctions } from "./functions.ts";
 import { findLifts, type Lifted, Lifting } from "./lift.ts";
 import { customSection, rewriteNames } from "./names.ts";
@@ -20,8 +20,6 @@ import {
   writeMemoryType,
 } from "./types.ts";
 
-/** The module from which a rewritten module imports what it needs. */
-const IMPORT_MODULE = "tdsm";
 /** The name by which it imports its memory, if it had one of its own. */
 const IMPORT_MEMORY = "memory";
 

@@ -10,13 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define CHECK(condition)                                                \
-  do {                                                                  \
-    if (!(condition)) {                                                 \
-      printf("line %d: %s does not hold\n", __LINE__, #condition);      \
-      exit(1);                                                          \
-    }                                                                   \
-  } while (0)
+#include "check.h"
 
 enum { THREADS = 4, ROUNDS = 50 };
 

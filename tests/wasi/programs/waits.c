@@ -6,13 +6,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-#define CHECK(condition)                                                \
-  do {                                                                  \
-    if (!(condition)) {                                                 \
-      printf("line %d: %s does not hold\n", __LINE__, #condition);      \
-      exit(1);                                                          \
-    }                                                                   \
-  } while (0)
+#include "check.h"
 
 enum { THREADS = 6, ITEMS = 100, ROOM = 3, GENERATIONS = 40, ROUNDS = 200, TIMEOUT_MS = 20 };
 
