@@ -538,7 +538,7 @@ export const FUTEX_RUNS_MAX = 4096;
  * The longest that a thread looks at its word before it asks the desk, in microseconds: longer than
  * a page takes to come back from another node.
  */
-export const FUTEX_SPIN_MAX_US = 200;
+export const FUTEX_SPIN_MAX_US = 400;
 /** The shortest, where the last looks were in vain, in microseconds. */
 export const FUTEX_SPIN_MIN_US = 2;
 /** How many times it looks before it looks at the clock. */

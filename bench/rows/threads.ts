@@ -9,6 +9,8 @@ const HAND_OFF = "hand-off";
 const HAND_OFF_BLOCKING = "hand-off-blocking";
 /** How long a contended round goes on, in milliseconds. */
 const ROUND_MS = 100;
+/** The same where few of the operations count: one of some thousand is a hand-over. */
+const HAND_OVER_ROUND_MS = 500;
 const TURNS = 100;
 /** What two nodes may take of the time of one: they are to be 1.8 times as fast. */
 const TWO_OF_ONE = 0.5556;
@@ -22,7 +24,7 @@ function handOffs(limit: number): Comparison[] {
 const MEASURED: readonly (readonly [row: string, what: string, amount: number])[] = [
   ["thread-create", "create", 20],
   ["thread-mutex", "contended", ROUND_MS],
-  ["thread-mutex-hand-over", "handed-over", ROUND_MS],
+  ["thread-mutex-hand-over", "handed-over", HAND_OVER_ROUND_MS],
   ["thread-cond", "cond", TURNS],
   ["thread-barrier", "barriers", TURNS],
   ["thread-futex", "futex", TURNS],

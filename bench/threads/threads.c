@@ -10,7 +10,7 @@
 
 // The first node of the program, and the other.
 enum { HOME = 1, OTHER = 2 };
-enum { SAMPLES_MAX = 100000, CHUNKS = 400, CHUNK_WIDTH = 20000, CHUNK_THREADS_MAX = 8 };
+enum { THREADS = 2, SAMPLES_MAX = 100000, CHUNKS = 400, CHUNK_WIDTH = 20000, CHUNK_THREADS_MAX = 8 };
 // The primes in all chunks, which are those below eight million. A chunk takes some 3 ms.
 enum { PRIMES = 539777 };
 
@@ -19,8 +19,11 @@ __attribute__((import_module("tdsm_threads"), import_name("spawn_on"))) int spaw
 // Each has a page of its own: nothing but what is measured moves it.
 #define APART __attribute__((aligned(4096)))
 
-static APART double samples[SAMPLES_MAX];
-static int taken;
+// The samples of each thread: no other node writes to their pages.
+static struct {
+  APART int count;
+  APART double us[SAMPLES_MAX];
+} taken[THREADS];
 static APART pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static APART pthread_cond_t turned = PTHREAD_COND_INITIALIZER;
 static APART pthread_barrier_t barrier;
@@ -41,8 +44,8 @@ static double now_us(void) {
   return time.tv_sec * 1e6 + time.tv_nsec / 1e3;
 }
 
-static void sample(double us) {
-  if (taken < SAMPLES_MAX) samples[taken++] = us;
+static void sample(long thread, double us) {
+  if (taken[thread].count < SAMPLES_MAX) taken[thread].us[taken[thread].count++] = us;
 }
 
 static void fail(const char *reason) {
@@ -69,7 +72,7 @@ static void create(int count) {
   for (int round = 0; round < count; round++) {
     double since = now_us();
     pthread_join(start(OTHER, nothing, 0), NULL);
-    sample(now_us() - since);
+    sample(0, now_us() - since);
   }
 }
 
@@ -92,18 +95,19 @@ static void contended(int ms) {
   shared.count = 0;
   double since = now_us();
   both(HOME, OTHER, contend);
-  sample((now_us() - since) / shared.count);
+  sample(0, (now_us() - since) / shared.count);
 }
 
 // The same; a lock behind another thread's unlock is a hand-over, and is timed.
 static void *hand_over(void *index) {
+  int thread = (int)(long)index;
   pthread_barrier_wait(&barrier);
   double end = now_us() + duration_ms * 1e3;
   for (double now = 0; now < end;) {
     pthread_mutex_lock(&mutex);
     now = now_us();
-    if (shared.holder != (int)(long)index && shared.released > 0) sample(now - shared.released);
-    shared.holder = (int)(long)index;
+    if (shared.holder != thread && shared.released > 0) sample(thread, now - shared.released);
+    shared.holder = thread;
     shared.released = now_us();
     pthread_mutex_unlock(&mutex);
   }
@@ -129,7 +133,7 @@ static void *take_turns_by_cond(void *index) {
     pthread_cond_signal(&turned);
     pthread_mutex_unlock(&mutex);
     double now = now_us();
-    if (mine == 0 && round > 0) sample((now - since) / 2);
+    if (mine == 0 && round > 0) sample(0, (now - since) / 2);
     since = now;
   }
   return index;
@@ -146,7 +150,7 @@ static void *wait_at_barrier(void *index) {
   for (int round = 0; round < rounds; round++) {
     double since = now_us();
     pthread_barrier_wait(&barrier);
-    if (index == 0) sample(now_us() - since);
+    if (index == 0) sample(0, now_us() - since);
   }
   return index;
 }
@@ -165,7 +169,7 @@ static void *take_turns_by_futex(void *index) {
     word = !mine;
     __builtin_wasm_memory_atomic_notify((int *)&word, 1);
     double now = now_us();
-    if (mine == 0 && round > 0) sample((now - since) / 2);
+    if (mine == 0 && round > 0) sample(0, (now - since) / 2);
     since = now;
   }
   return index;
@@ -208,7 +212,7 @@ static void chunks(int count) {
     if (pthread_create(&threads[index], NULL, take_chunks, NULL) != 0) fail("there is no room");
   }
   for (int index = 0; index < count; index++) pthread_join(threads[index], NULL);
-  sample((now_us() - since) / 1e3);
+  sample(0, (now_us() - since) / 1e3);
   if (shared.count != PRIMES) fail("the number of primes is wrong");
 }
 
@@ -220,7 +224,7 @@ int main(void) {
   fflush(stdout);
   while (fgets(line, sizeof line, stdin) != NULL) {
     if (sscanf(line, "%31s %d", what, &amount) != 2) fail("a line is a name and a number");
-    taken = 0;
+    for (int thread = 0; thread < THREADS; thread++) taken[thread].count = 0;
     if (strcmp(what, "create") == 0) create(amount);
     else if (strcmp(what, "contended") == 0) contended(amount);
     else if (strcmp(what, "handed-over") == 0) handed_over(amount);
@@ -230,10 +234,13 @@ int main(void) {
     else if (strcmp(what, "futex-within") == 0) futex(amount, HOME);
     else if (strcmp(what, "chunks") == 0) chunks(amount);
     else fail("there is no such measurement");
-    for (int index = 0; index < taken; index++) {
-      printf("%c%.3f", index == 0 ? '[' : ',', samples[index]);
+    char before = '[';
+    for (int thread = 0; thread < THREADS; thread++) {
+      for (int index = 0; index < taken[thread].count; index++, before = ',') {
+        printf("%c%.3f", before, taken[thread].us[index]);
+      }
     }
-    puts(taken == 0 ? "[]" : "]");
+    puts(before == '[' ? "[]" : "]");
     fflush(stdout);
   }
   return 0;

@@ -71,6 +71,8 @@ export interface FutexParts {
   readonly sync: SyncClient;
   readonly memory: RegionMemory;
   readonly wordMarks: WordMarks;
+  /** Lets another thread have this core, if one waits for the core. */
+  readonly giveWay: () => void;
 }
 
 /**
@@ -140,6 +142,7 @@ export class Futex {
   #sync!: SyncClient;
   #memory!: RegionMemory;
   #wordMarks!: WordMarks;
+  #giveWay!: () => void;
   /** How long this thread looks before it asks the desk. */
   readonly #lookTime = new LookTime();
   /**
@@ -154,12 +157,13 @@ export class Futex {
   #failure: TdsmError | undefined;
 
   static {
-    newFutex = ({ client, sync, memory, wordMarks }) => {
+    newFutex = ({ client, sync, memory, wordMarks, giveWay }) => {
       const futex = new Futex();
       futex.#client = client;
       futex.#sync = sync;
       futex.#memory = memory;
       futex.#wordMarks = wordMarks;
+      futex.#giveWay = giveWay;
       return futex;
     };
     beginWait = (futex, view, index) => futex.#register(view, index);
@@ -211,7 +215,7 @@ export class Futex {
     const giveUpAt = begunAt + timeout;
     if (!this.#spin(isUnchanged, giveUpAt)) return "not-equal";
     if (timeout === 0) return "timed-out";
-    const isLent = (this.#wordMarks.of(byte) & WordMark.Lent) !== 0;
+    const isLent = this.#isLent(byte);
     const link = isLent ? undefined : this.#sync.ownLink;
     const call = this.#ask(link, waitDemand(byte), what);
     const end = new OpenWait(call, what, isUnchanged).end(giveUpAt);
@@ -224,7 +228,7 @@ export class Futex {
 
   #register(view: FutexView, index: number): BegunWait {
     const { what, byte } = this.#begin(view, index, 0, undefined);
-    const isLent = (this.#wordMarks.of(byte) & WordMark.Lent) !== 0;
+    const isLent = this.#isLent(byte);
     const link = isLent ? undefined : this.#sync.ownLink;
     const call = this.#ask(link, waitDemand(byte), what);
     const wait = new OpenWait(call, what, () => true);
@@ -427,11 +431,18 @@ export class Futex {
     throw new RangeError(`Cannot ${verb} an element of an array that is not over the region`);
   }
 
+  /** Whether none but threads of this node use a word. */
+  #isLent(byte: number): boolean {
+    return (this.#wordMarks.of(byte) & WordMark.Lent) !== 0;
+  }
+
   /** Looks at a word for a while; `false` once the word has changed. */
   #spin(isUnchanged: () => boolean, giveUpAt: number): boolean {
     if (!isUnchanged()) return false;
     const endAt = Math.min(performance.now() + this.#lookTime.us / MS_US, giveUpAt);
     do {
+      // The thread that is to change the word may be one that waits for this core.
+      this.#giveWay();
       for (let looks = 0; looks < FUTEX_SPIN_LOOKS; looks++) {
         if (isUnchanged()) continue;
         this.#lookTime.ended(0);

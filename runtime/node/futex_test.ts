@@ -101,7 +101,10 @@ class ScriptedDesk {
   readonly futex: Futex;
   #isSilent = true;
 
-  constructor({ hasLink }: { hasLink: boolean }) {
+  constructor({ hasLink = false, giveWay = () => {} }: {
+    readonly hasLink?: boolean;
+    readonly giveWay?: () => void;
+  }) {
     const cancel = (id: number): void => void this.cancelled.push(id);
     const link = {
       send: ({ operation }: SyncDemand, answered?: (answer: SyncAnswer) => void) => {
@@ -121,6 +124,7 @@ class ScriptedDesk {
       sync: { ownLink: hasLink ? link : undefined, receive: () => undefined },
       memory: { offsetOf: () => 0 },
       wordMarks: { of: () => WordMark.None },
+      giveWay: () => giveWay(),
     };
     this.futex = newFutex(parts as unknown as FutexParts);
   }
@@ -148,6 +152,14 @@ Deno.test("Futex: a wait that the desk does not acknowledge is given up there, t
       assertEquals(desk.cancelled.splice(0), [7]);
     }
   }
+});
+
+Deno.test("Futex: a thread that looks leaves its core to the one that changes the word", () => {
+  const cells = new Int32Array(1);
+  let turns = 0;
+  const desk = new ScriptedDesk({ giveWay: () => cells[0] = ++turns });
+  assertEquals(desk.futex.wait(cells, 0, 0), "not-equal");
+  assertEquals([turns, desk.cancelled], [1, []]);
 });
 
 Deno.test("Futex: postNotify: a notify that is refused is told by the next call, not by whichever reads that", () => {

@@ -253,7 +253,8 @@ export abstract class NodeThread {
       node.#client = client;
       const sync = node.#sync = new SyncClient(client, failed);
       const { wordMarks } = client;
-      blank.futex = newFutex({ client, sync, memory: node.#memory, wordMarks });
+      const giveWay = (): void => region.yield();
+      blank.futex = newFutex({ client, sync, memory: node.#memory, wordMarks, giveWay });
     };
   }
 

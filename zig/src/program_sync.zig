@@ -2,6 +2,7 @@
 //! `runtime/protocol/sync/`, and what their answers mean.
 
 const std = @import("std");
+const linux = std.os.linux;
 const failures = @import("program_error.zig");
 const links = @import("program_link.zig");
 const process = @import("process.zig");
@@ -311,6 +312,8 @@ fn spin(comptime Word: type, word: *const Word, expected: Word, until_ms: f64) E
     const looked_ms = @as(f64, @floatFromInt(program.spinUs().*)) / std.time.us_per_ms;
     const end_ms = @min(process.boottimeMs() + looked_ms, until_ms);
     while (true) {
+        // The thread that is to change the word may be one that waits for this core.
+        _ = linux.sched_yield();
         for (0..bounds.spin_looks) |_| {
             if (load(Word, word) == expected) continue;
             learnToLook(0);
