@@ -15,8 +15,9 @@ const status = @import("status.zig");
 
 const Schedstat = schedstat.Schedstat;
 
-/// For how long a thread is watched before it is judged.
+/// For how long a thread is watched before it is judged, and how often it is looked at meanwhile.
 const watched_ns = 20 * std.time.ns_per_ms;
+const looked_every_ns = 2 * std.time.ns_per_ms;
 /// From when on it counts as kept waiting: by the share of that time, in percent, and by its mean
 /// wait for a core.
 const Starved = struct { share_percent: u64, wait_ns: u64 };
@@ -28,9 +29,11 @@ const starved = [_]Starved{
     .{ .share_percent = 20, .wait_ns = 50 * std.time.ns_per_us },
     .{ .share_percent = 2, .wait_ns = 100 * std.time.ns_per_us },
 };
+/// The same before that time is over: a thread that has waited for a tick need not do so again.
+const starved_early = [_]Starved{.{ .share_percent = 10, .wait_ns = 100 * std.time.ns_per_us }};
 /// How long it is then in the class: twice as long each time that it needs it again, up to the
 /// most, and half as long for each time that it did not.
-const stay_min_ns = 100 * std.time.ns_per_ms;
+const stay_min_ns = 400 * std.time.ns_per_ms;
 const stay_max_ns = 2 * std.time.ns_per_s;
 
 /// What is to become of a thread.
@@ -49,19 +52,25 @@ const Judge = struct {
     stay_ns: u64 = 0,
 
     fn init(now_ns: u64, counts: Schedstat) Judge {
-        return .{ .begun_ns = now_ns, .counts = counts, .due_ns = now_ns + watched_ns };
+        return .{ .begun_ns = now_ns, .counts = counts, .due_ns = now_ns + looked_every_ns };
     }
 
     fn judge(self: *Judge, now_ns: u64, counts: Schedstat) Verdict {
-        const passed_ns = @max(now_ns -| self.begun_ns, 1);
+        const end_ns = self.begun_ns + watched_ns;
+        const is_early = !self.is_in_class and now_ns < end_ns;
+        const passed_ns = @max(now_ns -| self.begun_ns, watched_ns);
         const waited_ns = counts.waited_ns -| self.counts.waited_ns;
         const runs = @max(counts.runs -| self.counts.runs, 1);
-        const starves = for (starved) |bound| {
+        const starves = for (if (is_early) &starved_early else &starved) |bound| {
             if (waited_ns * 100 >= passed_ns * bound.share_percent and waited_ns / runs >= bound.wait_ns) break true;
         } else false;
+        self.due_ns = now_ns + looked_every_ns;
+        if (is_early and !starves) {
+            self.due_ns = @min(self.due_ns, end_ns);
+            return .stay;
+        }
         self.begun_ns = now_ns;
         self.counts = counts;
-        self.due_ns = now_ns + watched_ns;
         if (self.is_in_class) {
             self.is_in_class = false;
             return .leave;
@@ -129,7 +138,7 @@ test "starvation: one that waits little stays where it is" {
     try expectEqual(.stay, judge.judge(40 * ms, counted(6 * ms, 121)));
     // What counts is the wait since the last look.
     try expectEqual(.stay, judge.judge(2000 * ms, counted(300 * ms, 6121)));
-    try expectEqual(2020 * ms, judge.due_ns);
+    try expectEqual(2002 * ms, judge.due_ns);
 }
 
 test "starvation: one that waits often, and briefly each time, stays where it is" {
@@ -148,11 +157,32 @@ test "starvation: one with little to do is judged by how long each wait is" {
     try expectEqual(.stay, judge.judge(160 * ms, counted(2 * ms + 300 * std.time.ns_per_us, 71)));
 }
 
+test "starvation: one that has waited for a tick is not watched to the end" {
+    var judge: Judge = .init(0, counted(0, 1));
+    var looks: u64 = 0;
+    while (judge.due_ns < watched_ns) : (looks += 1) {
+        try expectEqual(.stay, judge.judge(judge.due_ns, counted(1 * ms, 2 + looks)));
+    }
+    try expectEqual(watched_ns / looked_every_ns - 1, looks);
+    // What it has waited for before counts too: the watch goes on from where it began.
+    try expectEqual(.enter, judge.judge(judge.due_ns, counted(1 * ms, 2 + looks)));
+
+    judge = .init(0, counted(0, 1));
+    try expectEqual(.stay, judge.judge(2 * ms, counted(100 * std.time.ns_per_us, 40)));
+    try expectEqual(.enter, judge.judge(7 * ms, counted(4 * ms, 41)));
+    const left = 7 * ms + stay_min_ns;
+    try expectEqual(left, judge.due_ns);
+    try expectEqual(.leave, judge.judge(left, counted(4 * ms, 400)));
+    try expectEqual(.stay, judge.judge(left + 2 * ms, counted(4 * ms, 420)));
+    try expectEqual(.enter, judge.judge(left + 5 * ms, counted(7 * ms, 421)));
+    try expectEqual(left + 5 * ms + 2 * stay_min_ns, judge.due_ns);
+}
+
 test "starvation: a stay that was not needed makes the next ones shorter, until there is none" {
     var judge: Judge = .init(0, counted(0, 1));
     judge.stay_ns = 4 * stay_min_ns;
     for ([_]u64{ 2 * stay_min_ns, stay_min_ns, 0 }) |stay_ns| {
-        try expectEqual(.stay, judge.judge(judge.due_ns, counted(0, 1)));
+        try expectEqual(.stay, judge.judge(judge.begun_ns + watched_ns, counted(0, 1)));
         try expectEqual(stay_ns, judge.stay_ns);
     }
 }
@@ -161,18 +191,18 @@ test "starvation: each stay is longer than the one before, up to a bound" {
     var judge: Judge = .init(0, counted(0, 1));
     var now: u64 = 0;
     var waited: u64 = 0;
-    var stays: [6]u64 = undefined;
+    var stays: [4]u64 = undefined;
     for (&stays) |*stay| {
-        now = judge.due_ns;
+        now = judge.begun_ns + watched_ns;
         waited += watched_ns / 2;
         try expectEqual(.enter, judge.judge(now, counted(waited, 1)));
         stay.* = judge.due_ns - now;
         now = judge.due_ns;
         try expectEqual(.leave, judge.judge(now, counted(waited, 1)));
-        try expectEqual(now + watched_ns, judge.due_ns);
+        try expectEqual(now + looked_every_ns, judge.due_ns);
     }
-    try expectEqual([_]u64{ 100 * ms, 200 * ms, 400 * ms, 800 * ms, 1600 * ms, 2000 * ms }, stays);
-    now = judge.due_ns;
+    try expectEqual([_]u64{ 400 * ms, 800 * ms, 1600 * ms, 2000 * ms }, stays);
+    now = judge.begun_ns + watched_ns;
     try expectEqual(.stay, judge.judge(now, counted(waited, 1)));
     try expectEqual(stay_max_ns / 2, judge.stay_ns);
 }
