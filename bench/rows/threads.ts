@@ -14,7 +14,7 @@ const ROUND_MS = 100;
 const HAND_OVER_ROUND_MS = 500;
 const TURNS = 100;
 /**
- * How often all chunks are done before that counts: each engine serves one page a chunk, so it takes
+ * How often all chunks are done before that counts: an engine serves one page a chunk, so it takes
  * these until V8 has compiled the engines.
  */
 const CHUNKS_WARM_UP = 4;

@@ -10,7 +10,8 @@
 
 // The first node of the program, and the other.
 enum { HOME = 1, OTHER = 2 };
-enum { THREADS = 2, SAMPLES_MAX = 100000, CHUNKS = 400, CHUNK_WIDTH = 20000, CHUNK_THREADS_MAX = 8 };
+enum { THREADS = 2, SAMPLES_MAX = 100000 };
+enum { CHUNKS = 400, CHUNK_WIDTH = 20000, CHUNK_THREADS_MAX = 8 };
 // The primes in all chunks, which are those below eight million. A chunk takes some 3 ms.
 enum { PRIMES = 539777 };
 
