@@ -246,6 +246,10 @@ export const READY_LOOP: number = 1 << 18;
 export const READY_SEEN: number = 1 << 19;
 /** Bit that `tdsm_links_wait` answers: `tdsm_signals_take` has something to tell. */
 export const READY_SIGNALS: number = 1 << 20;
+/** Bit that `tdsm_links_wait` answers: its look ended since threads wanted more cores than exist. */
+export const READY_TAKEN: number = 1 << 21;
+/** Bit that `tdsm_links_wait` answers: its look ended since its time was over. */
+export const READY_OVER: number = 1 << 22;
 /** Bit of a link: bytes have arrived, or the other side has ended. */
 export const LINK_BYTES = 1;
 /** Bit of a link: there is room for bytes to send. */
@@ -302,6 +306,8 @@ export const CONSTANTS = {
   ready_loop: READY_LOOP,
   ready_seen: READY_SEEN,
   ready_signals: READY_SIGNALS,
+  ready_taken: READY_TAKEN,
+  ready_over: READY_OVER,
   link_bytes: LINK_BYTES,
   link_room: LINK_ROOM,
   descriptors_max: 65536,

@@ -12,8 +12,10 @@ import {
   READY_FAULTS,
   READY_KICKED,
   READY_LOOP,
+  READY_OVER,
   READY_SEEN,
   READY_SIGNALS,
+  READY_TAKEN,
   statusError,
   THREAD_TIMES,
 } from "./abi.ts";
@@ -51,6 +53,12 @@ export interface Watcher {
   ready(bytes: boolean, room: boolean): void;
 }
 
+/**
+ * How a look ended: something was seen, threads wanted more cores than there are, or its time was
+ * over.
+ */
+export type LookEnd = "seen" | "taken" | "over";
+
 /** What ended a {@linkcode Poller.wait}. */
 export interface Happened {
   /** Faults can be read. */
@@ -85,8 +93,11 @@ export class Poller implements Disposable {
   loopReady = false;
   /** Whether bytes were sent by a link since this was last set to `false`. */
   hasSent = false;
-  /** Whether the last {@linkcode Poller.wait} ended in its look, before any sleep. */
-  hasSeen = false;
+  /**
+   * How the look of the last {@linkcode Poller.wait} ended; `undefined` where there was none, as
+   * where the cores were in use from the start.
+   */
+  look: LookEnd | undefined;
   /** Is told that a signal has come, in the {@linkcode Poller.wait} that it ended. */
   #signalled: () => void = () => {};
   readonly #symbols: TdsmLibrary["symbols"];
@@ -172,7 +183,7 @@ export class Poller implements Disposable {
   wait(timeoutUs: number, lookUs = 0): Happened {
     const ready = this.#ready;
     const result = this.block(ready, timeoutUs, lookUs);
-    this.hasSeen = (result & READY_SEEN) !== 0;
+    this.look = lookEnd(result);
     this.loopReady = (result & READY_LOOP) !== 0;
     if (result === 0) return NOTHING;
     if (result < 0) throw statusError("wait", result, this.#symbols.tdsm_last_errno());
@@ -270,6 +281,12 @@ export class Poller implements Disposable {
   [Symbol.dispose](): void {
     this.#symbols.tdsm_links_close(this.#epoll);
   }
+}
+
+function lookEnd(result: number): LookEnd | undefined {
+  if ((result & READY_SEEN) !== 0) return "seen";
+  if ((result & READY_TAKEN) !== 0) return "taken";
+  return (result & READY_OVER) !== 0 ? "over" : undefined;
 }
 
 /** What a descriptor needs of its poller. */

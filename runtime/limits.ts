@@ -265,8 +265,10 @@ export const WAKE_FIRST_US = 25;
 export const WAKE_MAX_US = 50;
 /** How many looks in a row may be in vain before the next ones are left out. */
 export const LOOKS_IN_VAIN_MAX = 2;
-/** How many looks are left out at most, before one is tried again. */
-export const LOOKS_LEFT_OUT_MAX = 64;
+/** How many looks are left out at most, before one is tried again, where their time ended them. */
+export const LOOKS_LEFT_OUT_MAX = 8;
+/** The same where looks ended since threads wanted more cores than there are. */
+export const LOOKS_LEFT_OUT_TAKEN_MAX = 64;
 /**
  * How long the engine sleeps while a page is held for a thread that has not run yet, in
  * microseconds: of that the kernel does not tell, so the engine looks.

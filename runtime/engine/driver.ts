@@ -66,7 +66,7 @@ export interface MessageSink {
 export interface DriverSleep {
   readonly poller: Pick<
     Poller,
-    "turnDue" | "loopReady" | "hasSent" | "hasSeen" | "wait" | "watch" | "leaveFaults"
+    "turnDue" | "loopReady" | "hasSent" | "look" | "wait" | "watch" | "leaveFaults"
   >;
   /** The timers of this thread, which the driver runs from its start to its end. */
   readonly timers: Pick<EngineTimers, "drive" | "release" | "run" | "nextUs">;
@@ -381,14 +381,14 @@ export class Driver {
 
   /** Sleeps from now on, or looks for an answer before that. Returns whether there are faults. */
   #sleepIn(poller: DriverSleep["poller"], sleepUs: number, now: number): boolean {
-    const { calls, slots } = this.#parts;
+    const { calls, coherence, slots } = this.#parts;
     // A thread that was woken may wait for this very core.
     const looks = poller.hasSent && !this.#woke && !calls.hasWoken;
-    const lookUs = looks ? this.#looking.nextUs() : 0;
+    const lookUs = looks ? this.#looking.nextUs(coherence.cache.isAwaited) : 0;
     poller.hasSent = this.#woke = calls.hasWoken = false;
     const { faults, any } = poller.wait(sleepUs, lookUs);
     slots.setAsleep(false);
-    if (lookUs > 0) this.#looking.looked(poller.hasSeen);
+    if (poller.look !== undefined) this.#looking.looked(poller.look);
     if (any || poller.loopReady) return faults;
     const lateUs = nowUs() - now - sleepUs;
     // A signal ends a sleep early.

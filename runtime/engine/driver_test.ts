@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { FAULT_WORDS, FAULT_WRITE } from "../../ffi/abi.ts";
 import type { NativeRegion } from "../../ffi/native.ts";
-import type { Happened } from "../../ffi/poller.ts";
+import type { Happened, LookEnd } from "../../ffi/poller.ts";
 import { Coherence, type CoherenceOptions } from "../protocol/coherence/coherence.ts";
 import {
   Content,
@@ -174,7 +174,7 @@ class FakePoller {
   /** Whether the next wait finds that the event loop has something to do. */
   loopBecomesReady = false;
   hasSent = false;
-  hasSeen = false;
+  look: LookEnd | undefined;
   leftFaults = false;
   /** How long each wait was to be at most, in microseconds. */
   readonly waitsUs: number[] = [];

@@ -15,10 +15,12 @@
  * woken: polling pauses, for 20 ms at first and twice as long each time in a row, up to 1 s.
  */
 
+import type { LookEnd } from "../../ffi/poller.ts";
 import {
   LOOK_WAKES,
   LOOKS_IN_VAIN_MAX,
   LOOKS_LEFT_OUT_MAX,
+  LOOKS_LEFT_OUT_TAKEN_MAX,
   POLL_AWAY_SHARE,
   POLL_AWAY_US,
   POLL_LOST_US,
@@ -29,15 +31,25 @@ import {
   WAKE_MAX_US,
 } from "../limits.ts";
 
+/** What looks for one kind of news have come to. */
+interface LooksSoFar {
+  /** How many in a row were in vain. */
+  inVain: number;
+  /** How many are to be left out yet, and how many were the last time. */
+  leftOut: number;
+  leaveOut: number;
+}
+
 /** Decides how long to look for the answer to what was sent, before the thread sleeps. */
 export class Looking {
   readonly #maxUs: number;
   /** What a wake-up costs on this machine, in microseconds. */
   #wakeUs = WAKE_FIRST_US;
-  #inVain = 0;
-  /** How many looks are to be left out yet, and how many were the last time. */
-  #leftOut = 0;
-  #leaveOut = 0;
+  /** Looks for a page that a thread of this node waits for, and looks for what others want. */
+  readonly #forPages: LooksSoFar = { inVain: 0, leftOut: 0, leaveOut: 0 };
+  readonly #forOthers: LooksSoFar = { inVain: 0, leftOut: 0, leaveOut: 0 };
+  /** The kind of the look that {@linkcode Looking.nextUs} was last asked about. */
+  #looks = this.#forOthers;
 
   /** @param maxUs How long to look at most, in microseconds; 0 for never. */
   constructor(maxUs: number) {
@@ -47,26 +59,30 @@ export class Looking {
   /**
    * How long to look now, before a sleep.
    *
+   * @param forPage Whether a thread of this node waits for a page: then the answer comes soon,
+   * where that of a peer that has only been answered may not come at all.
    * @returns Microseconds; 0 for not at all, since that was in vain again and again.
    */
-  nextUs(): number {
-    if (this.#leftOut > 0) {
-      this.#leftOut--;
+  nextUs(forPage: boolean): number {
+    const looks = this.#looks = forPage ? this.#forPages : this.#forOthers;
+    if (looks.leftOut > 0) {
+      looks.leftOut--;
       return 0;
     }
     return Math.min(this.#maxUs, Math.ceil(LOOK_WAKES * this.#wakeUs));
   }
 
   /**
-   * A look has ended.
+   * The look that {@linkcode Looking.nextUs} was last asked about has ended.
    *
-   * @param seen Whether anything was seen; if not, the time was up or the cores were in use.
+   * @param end How.
    */
-  looked(seen: boolean): void {
-    if (seen) this.#inVain = this.#leaveOut = 0;
-    else if (++this.#inVain >= LOOKS_IN_VAIN_MAX) {
-      this.#leaveOut = Math.min(Math.max(2 * this.#leaveOut, 1), LOOKS_LEFT_OUT_MAX);
-      this.#leftOut = this.#leaveOut;
+  looked(end: LookEnd): void {
+    const looks = this.#looks;
+    if (end === "seen") looks.inVain = looks.leaveOut = 0;
+    else if (++looks.inVain >= LOOKS_IN_VAIN_MAX) {
+      const most = end === "taken" ? LOOKS_LEFT_OUT_TAKEN_MAX : LOOKS_LEFT_OUT_MAX;
+      looks.leftOut = looks.leaveOut = Math.min(Math.max(2 * looks.leaveOut, 1), most);
     }
   }
 

@@ -3,6 +3,7 @@ import {
   LOOK_WAKES,
   LOOKS_IN_VAIN_MAX,
   LOOKS_LEFT_OUT_MAX,
+  LOOKS_LEFT_OUT_TAKEN_MAX,
   POLL_AWAY_US,
   POLL_LOST_US,
   POLL_PAUSE_MAX_US,
@@ -11,6 +12,7 @@ import {
   WAKE_FIRST_US,
   WAKE_MAX_US,
 } from "../limits.ts";
+import type { LookEnd } from "../../ffi/poller.ts";
 import { Looking, Polling } from "./polling.ts";
 
 const TIME_US = 100;
@@ -124,35 +126,43 @@ const LONG_US = 1_000_000;
 
 Deno.test("Looking takes as long as some wake-ups do here, and no longer than it may", () => {
   const looking = new Looking(LONG_US);
-  assertEquals(looking.nextUs(), LOOK_WAKES * WAKE_FIRST_US);
-  assertEquals(new Looking(TIME_US / 2).nextUs(), TIME_US / 2);
-  assertEquals(new Looking(0).nextUs(), 0);
+  assertEquals(looking.nextUs(false), LOOK_WAKES * WAKE_FIRST_US);
+  assertEquals(new Looking(TIME_US / 2).nextUs(false), TIME_US / 2);
+  assertEquals(new Looking(0).nextUs(false), 0);
   for (let count = 0; count < 100; count++) looking.overslept(2);
-  assertEquals(looking.nextUs(), LOOK_WAKES * 2 + 1);
+  assertEquals(looking.nextUs(false), LOOK_WAKES * 2 + 1);
   // What waits for a whole slice of another thread says nothing of wake-ups.
   for (let count = 0; count < 100; count++) looking.overslept(10_000);
-  assertEquals(looking.nextUs(), LOOK_WAKES * WAKE_MAX_US);
+  assertEquals(looking.nextUs(false), LOOK_WAKES * WAKE_MAX_US);
 });
 
 Deno.test("Looking that is in vain again and again is left out, and tried again now and then", () => {
   const looking = new Looking(LONG_US);
   const vain = (): void => {
-    assert(looking.nextUs() > 0);
-    looking.looked(false);
+    assert(looking.nextUs(false) > 0);
+    looking.looked("over");
   };
   const leftOut = (): number => {
-    for (let count = 0;; count++) if (looking.nextUs() > 0) return count;
+    for (let count = 0;; count++) if (looking.nextUs(false) > 0) return count;
   };
-  for (let count = 0; count < LOOKS_IN_VAIN_MAX; count++) vain();
-  const counts: number[] = [];
-  while (counts.at(-1) !== LOOKS_LEFT_OUT_MAX) {
-    counts.push(leftOut());
-    looking.looked(false);
-  }
-  assertEquals(counts, [1, 2, 4, 8, 16, 32, LOOKS_LEFT_OUT_MAX]);
-  assertEquals(leftOut(), LOOKS_LEFT_OUT_MAX);
+  /** How many are left out behind each of so many that end alike. */
+  const counts = (end: LookEnd, looks: number): number[] =>
+    Array.from({ length: looks }, () => {
+      looking.looked(end);
+      return leftOut();
+    });
+  for (let count = 1; count < LOOKS_IN_VAIN_MAX; count++) vain();
+  assertEquals(counts("over", 5), [1, 2, 4, LOOKS_LEFT_OUT_MAX, LOOKS_LEFT_OUT_MAX]);
+  // Where the cores are in use, more.
+  assertEquals(counts("taken", 4), [16, 32, LOOKS_LEFT_OUT_TAKEN_MAX, LOOKS_LEFT_OUT_TAKEN_MAX]);
+  assertEquals(counts("over", 1), [LOOKS_LEFT_OUT_MAX]);
+  // Looks for a page that a thread waits for are judged by themselves.
+  assert(looking.nextUs(true) > 0);
+  looking.looked("over");
+  assert(looking.nextUs(true) > 0);
+  assertEquals(leftOut(), 0);
   // One that has seen something makes up for all of them.
-  looking.looked(true);
+  looking.looked("seen");
   for (let count = 0; count < LOOKS_IN_VAIN_MAX; count++) vain();
   assertEquals(leftOut(), 1);
 });

@@ -77,6 +77,10 @@ pub const ready_loop: i32 = 1 << 18;
 pub const ready_seen: i32 = 1 << 19;
 /// `tdsm_signals_take` has something to tell.
 pub const ready_signals: i32 = 1 << 20;
+/// A look ended without news, since threads wanted more cores than there are.
+pub const ready_taken: i32 = 1 << 21;
+/// A look ended without news, since its time was over.
+pub const ready_over: i32 = 1 << 22;
 /// `tdsm_link_ready.bits` and the interest in a link: bytes, or the other side's end.
 pub const link_bytes: u32 = 1;
 /// `tdsm_link_ready.bits` and the interest in a link: room for bytes to send.
@@ -322,7 +326,8 @@ pub const manifest: [:0]const u8 = made: {
         "link_bytes",            "link_room",
         "descriptors_max",       "ready_seen",
         "noise_overhead",        "noise_payload_max",
-        "ready_signals",
+        "ready_signals",         "ready_taken",
+        "ready_over",
     }) ++ "}}";
 };
 

@@ -24,11 +24,11 @@ pub fn areTaken() bool {
     var buffer: [128]u8 = undefined;
     const result = linux.pread(file, &buffer, buffer.len, 0);
     if (linux.errno(result) != .SUCCESS) return false;
-    return (runningIn(buffer[0..result]) orelse return false) > cores();
+    return (runningIn(buffer[0..result]) orelse return false) > installed();
 }
 
 /// How many cores the machine has, whichever this process may use.
-fn cores() u32 {
+pub fn installed() u32 {
     const known = count.load(.monotonic);
     if (known != 0) return known;
     const found: u32 = @intCast(@max(sysconf(nprocessors_onln), 1));
@@ -55,6 +55,7 @@ fn runningIn(text: []const u8) ?u64 {
 }
 
 const expectEqual = std.testing.expectEqual;
+const Spinners = @import("spinners.zig").Spinners;
 
 test "cores: the threads that can run are read from the kernel's line" {
     try expectEqual(1, runningIn("0.20 0.18 0.12 1/80 11206\n"));
@@ -65,18 +66,8 @@ test "cores: the threads that can run are read from the kernel's line" {
 }
 
 test "cores: they are taken once one thread more spins than there are cores" {
-    var stop: std.atomic.Value(bool) = .init(false);
-    const Job = struct {
-        fn spin(ends: *std.atomic.Value(bool)) void {
-            while (!ends.load(.acquire)) std.atomic.spinLoopHint();
-        }
-    };
-    var threads: [64]std.Thread = undefined;
-    const needed = cores();
-    if (needed > threads.len) return error.SkipZigTest;
-    for (threads[0..needed]) |*thread| thread.* = try std.Thread.spawn(.{}, Job.spin, .{&stop});
+    const spinners: Spinners = try .start();
+    defer spinners.stop();
     // With this thread it is one more; those that were just made may not have begun.
     while (!areTaken()) {}
-    stop.store(true, .release);
-    for (threads[0..needed]) |thread| thread.join();
 }

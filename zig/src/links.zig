@@ -134,7 +134,7 @@ pub fn times() abi.ThreadTimes {
 
 /// Sleeps until something happens, at most for `timeout_us`, or without end if that is negative.
 /// For the first `look_us` of that it looks again and again, unless more threads want a core than
-/// there are cores. Answers how many links are in `out`, and bits of `abi.ready_*`.
+/// there are cores: see `look`. Answers how many links are in `out`, and bits of `abi.ready_*`.
 pub fn wait(epoll: i32, out: []Ready, timeout_us: i32, look_us: u31) status.Error!i32 {
     if (served) |region| region.turns.store(region.turns.load(.monotonic) +% 1, .monotonic);
     var events: [ready_max]linux.epoll_event = undefined;
@@ -144,8 +144,16 @@ pub fn wait(epoll: i32, out: []Ready, timeout_us: i32, look_us: u31) status.Erro
     var left_us = timeout_us;
     if (look_us > 0) {
         const begun = clock.nowNs(.MONOTONIC);
-        count = try look(epoll, some, begun, look_us);
-        if (count > 0) bits |= abi.ready_seen;
+        const most_us = if (timeout_us < 0) look_us else @min(look_us, @as(u31, @intCast(timeout_us)));
+        switch (try look(epoll, some, begun, most_us)) {
+            .seen => |seen| {
+                count = seen;
+                bits |= abi.ready_seen;
+            },
+            .taken => bits |= abi.ready_taken,
+            .over => bits |= abi.ready_over,
+            .none => {},
+        }
         const passed_ns = clock.nowNs(.MONOTONIC) - begun;
         looked_ns += passed_ns;
         if (timeout_us >= 0) left_us = @intCast(@as(u64, @intCast(timeout_us)) -| passed_ns / std.time.ns_per_us);
@@ -197,24 +205,53 @@ fn sleep(epoll: i32, events: []linux.epoll_event, timeout_us: i32) status.Error!
     };
 }
 
-/// Looks again and again for a while, as long as no other thread wants this core.
-fn look(epoll: i32, events: []linux.epoll_event, begun: u64, look_us: u31) status.Error!usize {
+/// How a look ended.
+const Looked = union(enum) {
+    /// So many events came.
+    seen: usize,
+    /// Threads came to want more cores than there are.
+    taken,
+    /// Its time is over.
+    over,
+    /// It did not begin.
+    none,
+};
+
+/// Looks again and again for a while, unless threads want more cores than there are.
+///
+/// Where they do from the start the look does not begin: this core may be that of a program that
+/// computes. Later there may be one more for a moment only: on another core, an engine that ends its
+/// turn and the thread that it has just woken. So the cores count as taken once they are at several
+/// counts in a row.
+///
+/// The kernel may let a thread wait for this very core while another core is idle: that thread gets
+/// this core now and then.
+fn look(epoll: i32, events: []linux.epoll_event, begun: u64, look_us: u31) status.Error!Looked {
+    if (cores.areTaken()) return .none;
     const end = begun + @as(u64, look_us) * std.time.ns_per_us;
     var now = begun;
-    var count_again = begun;
+    var count_again = begun + count_every_ns;
+    var taken: u32 = 0;
     while (now < end) : (now = clock.nowNs(.MONOTONIC)) {
-        if (now >= count_again) {
-            if (cores.areTaken()) return 0;
-            count_again = now + count_every_ns;
-        }
         const count = try sleep(epoll, events, 0);
-        if (count > 0) return count;
+        if (count > 0) return .{ .seen = count };
+        if (now < count_again) continue;
+        count_again = now + count_every_ns;
+        if (cores.areTaken()) {
+            taken += 1;
+            if (taken == taken_counts) return .taken;
+        } else {
+            taken = 0;
+            _ = linux.sched_yield();
+        }
     }
-    return 0;
+    return .over;
 }
 
-/// How often a look counts the threads that want a core: that takes some 2 us.
-const count_every_ns = 10 * std.time.ns_per_us;
+/// How often a look counts the threads that want a core, which takes 1 to 2 us.
+const count_every_ns = 6 * std.time.ns_per_us;
+/// At how many counts in a row, behind the first one, the cores must be taken.
+const taken_counts = 3;
 
 fn bitsOf(events: u32) u32 {
     // An error, or the end of both directions, is found by reading and by sending alike.

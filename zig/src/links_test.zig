@@ -8,6 +8,7 @@ const links = @import("links.zig");
 const harness_file = @import("harness.zig");
 const c = harness_file.c;
 const Harness = harness_file.Harness;
+const Spinners = @import("spinners.zig").Spinners;
 const succeed = harness_file.succeed;
 const expectEqual = std.testing.expectEqual;
 const expect = std.testing.expect;
@@ -254,7 +255,7 @@ test "links: one sleep is ended by a fault, a kick, a link, or the event loop" {
     const before = threadTimes();
     // A look finds the same as a sleep, and is bounded.
     bench.look_us = 200;
-    try expectEqual(0, bench.wait(100));
+    try expectEqual(0, bench.wait(100) & ~(abi.ready_taken | abi.ready_over));
     // Only that was a look.
     const after = threadTimes();
     const looked_ns = after.looked_ns - before.looked_ns;
@@ -303,6 +304,38 @@ test "links: one sleep is ended by a fault, a kick, a link, or the event loop" {
     try expectEqual(0, bench.wait(0));
     try harness.install(3, 1, 0);
     _ = late.join();
+}
+
+test "links: a look ends when threads come to want more cores than there are, and says how it ended" {
+    const pair = try Pair.open();
+    defer pair.close();
+    var bench = try Bench.open();
+    defer bench.close();
+    try bench.add(pair.near, abi.link_bytes);
+    bench.look_us = 20_000;
+    // A thread that the kernel has stopped for a moment leaves a core free, and the threads may
+    // have begun before the look, which then does not begin.
+    while (true) {
+        var spinners: anyerror!Spinners = undefined;
+        const thread = try std.Thread.spawn(.{}, startSpinners, .{&spinners});
+        const ended = bench.wait(20_000);
+        thread.join();
+        (try spinners).stop();
+        if (ended == abi.ready_taken) break;
+    }
+    {
+        const spinners: Spinners = try .start();
+        defer spinners.stop();
+        while (bench.wait(100) != 0) {}
+    }
+    bench.look_us = 100;
+    while (bench.wait(200) != abi.ready_over) {}
+    try pair.write("x");
+    while (bench.wait(-1) != 1 | abi.ready_seen) {}
+}
+
+fn startSpinners(spinners: *anyerror!Spinners) void {
+    spinners.* = Spinners.start();
 }
 
 const Waiter = struct {
