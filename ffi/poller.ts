@@ -93,10 +93,7 @@ export class Poller implements Disposable {
   loopReady = false;
   /** Whether bytes were sent by a link since this was last set to `false`. */
   hasSent = false;
-  /**
-   * How the look of the last {@linkcode Poller.wait} ended; `undefined` where there was none, as
-   * where the cores were in use from the start.
-   */
+  /** How the look of the last {@linkcode Poller.wait} ended; `undefined` where there was none. */
   look: LookEnd | undefined;
   /** Is told that a signal has come, in the {@linkcode Poller.wait} that it ended. */
   #signalled: () => void = () => {};

@@ -55,6 +55,12 @@ const Judge = struct {
         return .{ .begun_ns = now_ns, .counts = counts, .due_ns = now_ns + looked_every_ns };
     }
 
+    /// Of what the thread has waited since it was last judged, so much does not count.
+    fn forget(self: *Judge, ns: u64) void {
+        self.counts.waited_ns += ns;
+        self.counts.runs += 1;
+    }
+
     fn judge(self: *Judge, now_ns: u64, counts: Schedstat) Verdict {
         const end_ns = self.begun_ns + watched_ns;
         const is_early = !self.is_in_class and now_ns < end_ns;
@@ -111,6 +117,15 @@ pub fn end() void {
     realtime.end();
 }
 
+/// The calling thread has given its core away for so long: that was no wait.
+pub fn gaveAway(ns: u64) void {
+    const thread = if (watched) |*known| known else return;
+    if (ns > gave_least_ns) thread.judge.forget(ns);
+}
+
+/// What takes no longer was the yield itself.
+const gave_least_ns = 5 * std.time.ns_per_us;
+
 /// The calling thread has slept.
 pub fn slept() void {
     const thread = if (watched) |*known| known else return;
@@ -130,6 +145,14 @@ const ms = std.time.ns_per_ms;
 
 fn counted(waited_ns: u64, runs: u64) Schedstat {
     return .{ .waited_ns = waited_ns, .runs = runs };
+}
+
+test "starvation: what it has given away of its core is no wait" {
+    var judge: Judge = .init(0, counted(0, 1));
+    judge.forget(3 * ms);
+    try expectEqual(.stay, judge.judge(2 * ms, counted(4 * ms, 3)));
+    judge.forget(1 * ms);
+    try expectEqual(.enter, judge.judge(4 * ms, counted(7 * ms, 5)));
 }
 
 test "starvation: one that waits little stays where it is" {
