@@ -246,7 +246,7 @@ export const READY_LOOP: number = 1 << 18;
 export const READY_SEEN: number = 1 << 19;
 /** Bit that `tdsm_links_wait` answers: `tdsm_signals_take` has something to tell. */
 export const READY_SIGNALS: number = 1 << 20;
-/** Bit that `tdsm_links_wait` answers: its look ended since threads wanted more cores than exist. */
+/** Bit that `tdsm_links_wait` answers: a look ended as threads wanted more cores than there are. */
 export const READY_TAKEN: number = 1 << 21;
 /** Bit that `tdsm_links_wait` answers: its look ended since its time was over. */
 export const READY_OVER: number = 1 << 22;

@@ -265,9 +265,9 @@ threadlocal var yields_from: u64 = 0;
 threadlocal var kept_ns: u64 = 0;
 /// After how long without it a core is taken to have gone to a thread that computes.
 const lost_ns = std.time.ns_per_ms;
-/// For how long a core is not given away then: at first, and at most. Twice as long as the last time
-/// where it is lost again before it was as long given away, else half as long. A tick of 4 ms is
-/// less than 1 % of the most.
+/// For how long a core is not given away then: at first, and at most. Twice as long as the last
+/// time where it is lost again before it was as long given away, else half as long. A tick of 4 ms
+/// is less than 1 % of the most.
 const keep_min_ns = 20 * std.time.ns_per_ms;
 const keep_max_ns = 640 * std.time.ns_per_ms;
 /// How often a look counts the threads that want a core, which takes 1 to 2 us.

@@ -101,7 +101,8 @@ pub fn takeShortTurns() void {
 /// The shortest turn that there is.
 const turn_ns = 100 * std.time.ns_per_us;
 
-/// Puts the calling thread into the ordinary class, with short turns. Answers whether the kernel did.
+/// Puts the calling thread into the ordinary class, with short turns. Answers whether that was
+/// done.
 fn takesShortTurns() bool {
     const niceness = linux.syscall2(.getpriority, priority_of_thread, 0);
     if (linux.errno(niceness) != .SUCCESS) return false;
