@@ -31,7 +31,7 @@ import {
   SLEEP_LEAST_US,
   SLEEP_MAX_US,
 } from "../limits.ts";
-import { Looking, nowUs, Polling } from "./polling.ts";
+import { type LookFor, Looking, nowUs, Polling } from "./polling.ts";
 import type { EngineTimers } from "./timers.ts";
 import { Encoding } from "../wire/layout.ts";
 import type { Coherence, Input } from "../protocol/coherence/coherence.ts";
@@ -159,6 +159,8 @@ export class Driver {
    * began.
    */
   #woke = false;
+  /** With a poller: whether a thread of the program has called since the last sleep began. */
+  #called = false;
   /** With a poller: when faults were last asked for that it had not told of. */
   #askedUs = 0;
   #faulted: (() => void) | undefined;
@@ -361,12 +363,13 @@ export class Driver {
     slots.setAsleep(true);
     // A call written just before the engine said that it sleeps brings no kick, and would wait for
     // ever.
-    if (calls.poll() || this.#askForFaults(now)) {
-      slots.setAsleep(false);
-      return 0;
+    if (calls.poll()) this.#called = true;
+    else if (!this.#askForFaults(now)) {
+      this.counters.sleeps++;
+      return sleepUs;
     }
-    this.counters.sleeps++;
-    return sleepUs;
+    slots.setAsleep(false);
+    return 0;
   }
 
   /**
@@ -379,13 +382,14 @@ export class Driver {
     return this.#takeFaults();
   }
 
-  /** Sleeps from now on, or looks for an answer before that. Returns whether there are faults. */
+  /** Sleeps from now on, or looks for news before that. Returns whether there are faults. */
   #sleepIn(poller: DriverSleep["poller"], sleepUs: number, now: number): boolean {
-    const { calls, coherence, slots } = this.#parts;
+    const { calls, slots } = this.#parts;
     // A thread that was woken may wait for this very core.
-    const looks = poller.hasSent && !this.#woke && !calls.hasWoken;
-    const lookUs = looks ? this.#looking.nextUs(coherence.cache.isAwaited) : 0;
-    poller.hasSent = this.#woke = calls.hasWoken = false;
+    const looks = (poller.hasSent || this.#called) && !this.#woke && !calls.hasWoken;
+    const lookUs = looks ? this.#looking.nextUs(this.#lookFor(poller)) : 0;
+    poller.hasSent = this.#called = false;
+    this.#woke = calls.hasWoken = false;
     const { faults, any } = poller.wait(sleepUs, lookUs);
     slots.setAsleep(false);
     if (poller.look !== undefined) this.#looking.looked(poller.look);
@@ -394,6 +398,11 @@ export class Driver {
     // A signal ends a sleep early.
     if (lateUs >= 0) this.#looking.overslept(lateUs);
     return faults;
+  }
+
+  #lookFor({ hasSent }: DriverSleep["poller"]): LookFor {
+    if (this.#parts.coherence.cache.isAwaited) return "page";
+    return hasSent ? "answer" : "call";
   }
 
   /** One turn of the polling loop. */
@@ -418,7 +427,7 @@ export class Driver {
     this.#toldOfExit = region.isExiting;
     this.#discard();
     let active = mayHaveFaults && this.#takeFaults();
-    active = calls.poll() || active;
+    if (calls.poll()) active = this.#called = true;
     const deadline = this.#failed ? Infinity : coherence.deadline;
     if (deadline !== Infinity) {
       if (deadline <= nowUs()) {

@@ -218,6 +218,8 @@ class Bench implements AsyncDisposable {
   readonly driver: Driver;
   onSend: (to: NodeId, message: Message, payload?: Uint8Array) => void = () => {};
   onEvent: (event: EngineEvent) => void = () => {};
+  /** Answers a call by its argument. */
+  onCall: Parameters<typeof answerWith>[1] = (argument) => argument;
   onFailure: () => void = () => {};
   /** The bytes that wait to be sent. */
   unsent: Uint8Array[] = [];
@@ -247,7 +249,7 @@ class Bench implements AsyncDisposable {
       coherence: this.coherence,
       region: this.region as unknown as NativeRegion,
       slots: this.slots,
-      calls: new CallServer(this.slots, (call) => void answerWith(call, (argument) => argument)),
+      calls: new CallServer(this.slots, (call) => void answerWith(call, this.onCall)),
       sleep: way === "pool" ? undefined : {
         poller: this.poller,
         timers: {
@@ -507,7 +509,7 @@ Deno.test("Driver gives an operation that began before its turn turns of the eve
   await ended;
 });
 
-Deno.test("Driver looks before a sleep only for the answer to what it has sent, and not once it has woken a thread", async () => {
+Deno.test("Driver looks before a sleep only behind what it has sent or taken a call, and not once it has woken a thread", async () => {
   way = "poller";
   await using bench = new Bench({ pollTimeUs: 50 });
   const { poller } = bench;
@@ -531,6 +533,19 @@ Deno.test("Driver looks before a sleep only for the answer to what it has sent, 
   assertEquals(await looks(given), false);
   assert(bench.log.includes("install 5+1 writable"));
   assertEquals(await looks(() => poller.hasSent = true), true);
+  // A call of a thread that is not answered at once: what the thread waits for may come soon.
+  assertEquals(await looks(() => {}), false);
+  const count = (): number => poller.looksUs.filter((us) => us > 0).length;
+  const answer = Promise.withResolvers<number>();
+  bench.onCall = () => answer.promise;
+  const called = bench.client.call(Call.Stats, 7, "test");
+  while (count() === 0) await new Promise((go) => setImmediate(go));
+  for (let turn = 0; turn < LOOP_QUIET_TURNS; turn++) {
+    await new Promise((go) => setImmediate(go));
+  }
+  assertEquals(count(), 1);
+  answer.resolve(8);
+  assertEquals(await called, 8);
 });
 
 Deno.test("Driver sleeps no longer than a moment while an operation of Deno's is under way", async () => {

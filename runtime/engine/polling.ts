@@ -31,25 +31,36 @@ import {
   WAKE_MAX_US,
 } from "../limits.ts";
 
+/**
+ * What a look is for: a page that a thread of this node waits for, an answer to what else was sent,
+ * or what a thread of this node waits for whose call was not answered at once.
+ */
+export type LookFor = "page" | "answer" | "call";
+
 /** What looks for one kind of news have come to. */
-interface LooksSoFar {
+class LooksSoFar {
   /** How many in a row were in vain. */
-  inVain: number;
+  inVain = 0;
   /** How many are to be left out yet, and how many were the last time. */
-  leftOut: number;
-  leaveOut: number;
+  leftOut = 0;
+  leaveOut = 0;
 }
 
-/** Decides how long to look for the answer to what was sent, before the thread sleeps. */
+/**
+ * Decides how long to look for news before the thread sleeps. Each kind is judged by itself: a page
+ * comes soon, but a peer that was only answered may have nothing more to say.
+ */
 export class Looking {
   readonly #maxUs: number;
   /** What a wake-up costs on this machine, in microseconds. */
   #wakeUs = WAKE_FIRST_US;
-  /** Looks for a page that a thread of this node waits for, and looks for what others want. */
-  readonly #forPages: LooksSoFar = { inVain: 0, leftOut: 0, leaveOut: 0 };
-  readonly #forOthers: LooksSoFar = { inVain: 0, leftOut: 0, leaveOut: 0 };
+  readonly #kinds: Readonly<Record<LookFor, LooksSoFar>> = {
+    page: new LooksSoFar(),
+    answer: new LooksSoFar(),
+    call: new LooksSoFar(),
+  };
   /** The kind of the look that {@linkcode Looking.nextUs} was last asked about. */
-  #looks = this.#forOthers;
+  #looks = this.#kinds.call;
 
   /** @param maxUs How long to look at most, in microseconds; 0 for never. */
   constructor(maxUs: number) {
@@ -59,12 +70,11 @@ export class Looking {
   /**
    * How long to look now, before a sleep.
    *
-   * @param forPage Whether a thread of this node waits for a page: then the answer comes soon,
-   * where that of a peer that has only been answered may not come at all.
+   * @param what What the look is for.
    * @returns Microseconds; 0 for not at all, since that was in vain again and again.
    */
-  nextUs(forPage: boolean): number {
-    const looks = this.#looks = forPage ? this.#forPages : this.#forOthers;
+  nextUs(what: LookFor): number {
+    const looks = this.#looks = this.#kinds[what];
     if (looks.leftOut > 0) {
       looks.leftOut--;
       return 0;

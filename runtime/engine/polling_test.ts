@@ -126,24 +126,24 @@ const LONG_US = 1_000_000;
 
 Deno.test("Looking takes as long as some wake-ups do here, and no longer than it may", () => {
   const looking = new Looking(LONG_US);
-  assertEquals(looking.nextUs(false), LOOK_WAKES * WAKE_FIRST_US);
-  assertEquals(new Looking(TIME_US / 2).nextUs(false), TIME_US / 2);
-  assertEquals(new Looking(0).nextUs(false), 0);
+  assertEquals(looking.nextUs("answer"), LOOK_WAKES * WAKE_FIRST_US);
+  assertEquals(new Looking(TIME_US / 2).nextUs("answer"), TIME_US / 2);
+  assertEquals(new Looking(0).nextUs("answer"), 0);
   for (let count = 0; count < 100; count++) looking.overslept(2);
-  assertEquals(looking.nextUs(false), LOOK_WAKES * 2 + 1);
+  assertEquals(looking.nextUs("answer"), LOOK_WAKES * 2 + 1);
   // What waits for a whole slice of another thread says nothing of wake-ups.
   for (let count = 0; count < 100; count++) looking.overslept(10_000);
-  assertEquals(looking.nextUs(false), LOOK_WAKES * WAKE_MAX_US);
+  assertEquals(looking.nextUs("answer"), LOOK_WAKES * WAKE_MAX_US);
 });
 
 Deno.test("Looking that is in vain again and again is left out, and tried again now and then", () => {
   const looking = new Looking(LONG_US);
   const vain = (): void => {
-    assert(looking.nextUs(false) > 0);
+    assert(looking.nextUs("answer") > 0);
     looking.looked("over");
   };
   const leftOut = (): number => {
-    for (let count = 0;; count++) if (looking.nextUs(false) > 0) return count;
+    for (let count = 0;; count++) if (looking.nextUs("answer") > 0) return count;
   };
   /** How many are left out behind each of so many that end alike. */
   const counts = (end: LookEnd, looks: number): number[] =>
@@ -157,9 +157,9 @@ Deno.test("Looking that is in vain again and again is left out, and tried again 
   assertEquals(counts("taken", 4), [16, 32, LOOKS_LEFT_OUT_TAKEN_MAX, LOOKS_LEFT_OUT_TAKEN_MAX]);
   assertEquals(counts("over", 1), [LOOKS_LEFT_OUT_MAX]);
   // Looks for a page that a thread waits for are judged by themselves.
-  assert(looking.nextUs(true) > 0);
+  assert(looking.nextUs("page") > 0);
   looking.looked("over");
-  assert(looking.nextUs(true) > 0);
+  assert(looking.nextUs("page") > 0);
   assertEquals(leftOut(), 0);
   // One that has seen something makes up for all of them.
   looking.looked("seen");

@@ -13,7 +13,7 @@ const std = @import("std");
 const linux = std.os.linux;
 const abi = @import("abi.zig");
 const clock = @import("clock.zig");
-const cores = @import("cores.zig");
+const look = @import("look.zig");
 const realtime = @import("realtime.zig");
 const schedstat = @import("schedstat.zig");
 const starvation = @import("starvation.zig");
@@ -137,7 +137,7 @@ pub fn times() abi.ThreadTimes {
 
 /// Sleeps until something happens, at most for `timeout_us`, or without end if that is negative.
 /// For the first `look_us` of that it looks again and again, unless more threads want a core than
-/// there are cores: see `look`. Answers how many links are in `out`, and bits of `abi.ready_*`.
+/// there are cores: see `look.zig`. Answers how many links are in `out`, and bits of `abi.ready_*`.
 pub fn wait(epoll: i32, out: []Ready, timeout_us: i32, look_us: u31) status.Error!i32 {
     if (served) |region| region.turns.store(region.turns.load(.monotonic) +% 1, .monotonic);
     var events: [ready_max]linux.epoll_event = undefined;
@@ -148,7 +148,15 @@ pub fn wait(epoll: i32, out: []Ready, timeout_us: i32, look_us: u31) status.Erro
     if (look_us > 0) {
         const begun = clock.nowNs(.MONOTONIC);
         const most_us = if (timeout_us < 0) look_us else @min(look_us, @as(u31, @intCast(timeout_us)));
-        switch (try look(epoll, some, begun, most_us)) {
+        const Glance = struct {
+            epoll: i32,
+            events: []linux.epoll_event,
+
+            pub fn take(glance: @This()) status.Error!usize {
+                return sleep(glance.epoll, glance.events, 0);
+            }
+        };
+        switch (try look.look(Glance{ .epoll = epoll, .events = some }, begun, most_us)) {
             .seen => |seen| {
                 count = seen;
                 bits |= abi.ready_seen;
@@ -206,74 +214,6 @@ fn sleep(epoll: i32, events: []linux.epoll_event, timeout_us: i32) status.Error!
         else => |errno| status.fromErrno(errno),
     };
 }
-
-/// How a look ended.
-const Looked = union(enum) {
-    /// So many events came.
-    seen: usize,
-    /// Threads came to want more cores than there are.
-    taken,
-    /// Its time is over.
-    over,
-};
-
-/// Looks again and again for a while, and ends where threads want more cores than there are.
-///
-/// There may be one more for a moment only: on another core, an engine that ends its turn and the
-/// thread that it has just woken. So the cores count as taken once they are at several counts in a
-/// row.
-///
-/// Before each count this core is given away. The kernel may let a thread wait for it while another
-/// core is idle. And it counts a thread that has just begun to sleep as one that can run, if that
-/// has had more than its share of the core and the core has had no other to choose since (delayed
-/// dequeue): the thread that waits for the page looked for is often such a one.
-fn look(epoll: i32, events: []linux.epoll_event, begun: u64, look_us: u31) status.Error!Looked {
-    const end = begun + @as(u64, look_us) * std.time.ns_per_us;
-    var now = begun;
-    var count_again = begun;
-    var taken: u32 = 0;
-    while (now < end) : (now = clock.nowNs(.MONOTONIC)) {
-        if (now >= count_again) {
-            count_again = now + count_every_ns;
-            // Without that, every count is taken to be one of others.
-            const gave = giveWay(now);
-            taken = if (!gave or cores.areTaken()) taken + 1 else 0;
-            if (taken == taken_counts) return .taken;
-        }
-        const count = try sleep(epoll, events, 0);
-        if (count > 0) return .{ .seen = count };
-    }
-    return .over;
-}
-
-/// Gives this core away for a moment, unless that has given it to a thread that computes not long
-/// ago. Such a thread gives it back at the tick, since this one has not slept.
-fn giveWay(now: u64) bool {
-    if (now < yields_from) return false;
-    realtime.yield();
-    const after = clock.nowNs(.MONOTONIC);
-    starvation.gaveAway(after - now);
-    if (after - now < lost_ns) return true;
-    const is_soon = now - yields_from < kept_ns;
-    kept_ns = if (is_soon) @min(2 * kept_ns, keep_max_ns) else @max(kept_ns / 2, keep_min_ns);
-    yields_from = after + kept_ns;
-    return true;
-}
-
-/// From when on this thread yields its core, and for how long it did not before that.
-threadlocal var yields_from: u64 = 0;
-threadlocal var kept_ns: u64 = 0;
-/// After how long without it a core is taken to have gone to a thread that computes.
-const lost_ns = std.time.ns_per_ms;
-/// For how long a core is not given away then: at first, and at most. Twice as long as the last
-/// time where it is lost again before it was as long given away, else half as long. A tick of 4 ms
-/// is less than 1 % of the most.
-const keep_min_ns = 20 * std.time.ns_per_ms;
-const keep_max_ns = 640 * std.time.ns_per_ms;
-/// How often a look counts the threads that want a core, which takes 1 to 2 us.
-const count_every_ns = 6 * std.time.ns_per_us;
-/// At how many counts in a row, behind the first one, the cores must be taken.
-const taken_counts = 5;
 
 fn bitsOf(events: u32) u32 {
     // An error, or the end of both directions, is found by reading and by sending alike.

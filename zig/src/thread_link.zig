@@ -6,6 +6,8 @@
 
 const std = @import("std");
 const linux = std.os.linux;
+const clock = @import("clock.zig");
+const look = @import("look.zig");
 const seals = @import("seal.zig");
 const sealed_link = @import("sealed_link.zig");
 const SealedLink = sealed_link.SealedLink;
@@ -121,8 +123,36 @@ fn leastOf(link: *const SealedLink, wanted: usize) u32 {
     return @intCast(@max(least -| there, 1));
 }
 
-/// Sleeps until something happens on a socket. Whether it did, before the time was over.
+/// Waits until something happens on a socket: looks for a while, and then sleeps. Whether it did,
+/// before the time was over.
 fn await(lent: i32, events: i16, timeout_us: u32) bool {
+    const Glance = struct {
+        lent: i32,
+        events: i16,
+
+        pub fn take(glance: @This()) status.Error!usize {
+            return @intFromBool(happens(glance.lent, glance.events, 0));
+        }
+    };
+    const begun = clock.nowNs(.MONOTONIC);
+    const look_us: u31 = @intCast(@min(looks_us, timeout_us));
+    const looked = look.look(Glance{ .lent = lent, .events = events }, begun, look_us) catch .over;
+    const happened = looked == .seen or happens(lent, events, timeout_us);
+    const is_short = clock.nowNs(.MONOTONIC) - begun < look_max_us * std.time.ns_per_us;
+    const goes_on = is_short and looked != .taken;
+    looks_us = if (goes_on) @min(2 * looks_us, look_max_us) else @max(looks_us / 2, look_min_us);
+    return happened;
+}
+
+/// How long this thread looks: half as long behind each wait that took longer than it looks at
+/// most, and each in which threads wanted more cores than there are; twice as long behind others,
+/// though it may have slept.
+threadlocal var looks_us: u32 = look_max_us;
+const look_max_us = 100;
+const look_min_us = 2;
+
+/// Sleeps until something happens on a socket. Whether it did, before the time was over.
+fn happens(lent: i32, events: i16, timeout_us: u32) bool {
     var waited = [_]linux.pollfd{.{ .fd = lent, .events = events, .revents = 0 }};
     var timeout: linux.timespec = .{
         .sec = timeout_us / std.time.us_per_s,
