@@ -246,7 +246,7 @@ export const READY_LOOP: number = 1 << 18;
 export const READY_SEEN: number = 1 << 19;
 /** Bit that `tdsm_links_wait` answers: `tdsm_signals_take` has something to tell. */
 export const READY_SIGNALS: number = 1 << 20;
-/** Bit that `tdsm_links_wait` answers: a look ended as threads wanted more cores than there are. */
+/** Bit that `tdsm_links_wait` answers: a look left the cores to other threads. */
 export const READY_TAKEN: number = 1 << 21;
 /** Bit that `tdsm_links_wait` answers: its look ended since its time was over. */
 export const READY_OVER: number = 1 << 22;

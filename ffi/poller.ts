@@ -54,8 +54,7 @@ export interface Watcher {
 }
 
 /**
- * How a look ended: something was seen, threads wanted more cores than there are, or its time was
- * over.
+ * How a look ended: something was seen, it left the cores to other threads, or its time was over.
  */
 export type LookEnd = "seen" | "taken" | "over";
 
@@ -172,18 +171,18 @@ export class Poller implements Disposable {
    * what its event loop has to do ends the sleep, except a timer that is due.
    *
    * @param timeoutUs How long at most, in microseconds, below 2^31; 0 does not sleep.
-   * @param lookUs How much of that to look again and again instead of sleeping, in microseconds, as
-   * long as no more threads want a core than there are cores.
+   * @param lookUs How much of that to look again and again instead of sleeping, in microseconds,
+   * unless more threads go on wanting a core than there are cores.
    * @returns What has happened.
    * @throws {TdsmError} If the kernel fails.
    */
   wait(timeoutUs: number, lookUs = 0): Happened {
     const ready = this.#ready;
     const result = this.block(ready, timeoutUs, lookUs);
+    if (result < 0) throw statusError("wait", result, this.#symbols.tdsm_last_errno());
     this.look = lookEnd(result);
     this.loopReady = (result & READY_LOOP) !== 0;
     if (result === 0) return NOTHING;
-    if (result < 0) throw statusError("wait", result, this.#symbols.tdsm_last_errno());
     if ((result & READY_SIGNALS) !== 0) this.#signalled();
     const links = result & (READY_FAULTS - 1);
     for (let index = 0; index < links; index++) {

@@ -1,6 +1,6 @@
 /**
  * The link to the directory node that one thread of a program has for itself: a descriptor that the
- * engine's thread lends to it. The thread sleeps in the kernel until an answer is there.
+ * engine's thread lends to it. The thread waits in the kernel until an answer is there.
  */
 
 import type { TdsmLibrary } from "./library.ts";

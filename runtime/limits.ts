@@ -248,15 +248,15 @@ export const IDLE_STEP_MS = 20;
 /** The faults that are read in one go. */
 export const FAULT_BATCH = 64;
 /**
- * How long the engine polls after the last event, or looks for an answer, where nothing else is
- * asked for, in microseconds.
+ * How long the engine polls after the last event, or looks for news, where nothing else is asked
+ * for, in microseconds.
  */
 export const POLL_TIME_DEFAULT_US = 300;
 /** The longest that the engine may be told to poll or to look, in microseconds. */
 export const POLL_TIME_MAX_US = 1_000_000;
 /**
- * For how many wake-ups of a sleeping thread, as long as they take here, the engine looks for the
- * answer to what it has sent before it sleeps.
+ * For how many wake-ups of a sleeping thread, as long as they take here, the engine looks for news
+ * before it sleeps.
  */
 export const LOOK_WAKES = 4;
 /** What a wake-up is taken to cost before any was measured, in microseconds. */

@@ -3,7 +3,7 @@
  * the program's threads, and carries out the page operations and sends that the protocol asks for.
  *
  * With a poller the whole thread sleeps in one call for faults, links and kicks, which may look for
- * the answer to what was sent before it sleeps (`polling.ts`); Deno's event loop has a turn where
+ * news before it sleeps (`polling.ts`); Deno's event loop has a turn where
  * there is something for it. Without a poller the driver polls for a while after each event, Deno's
  * event loop looks at sockets, and a thread of Deno's pool sleeps until there is a fault or a kick.
  */
@@ -81,7 +81,7 @@ export interface DriverParts {
   readonly calls: CallServer;
   /** What the thread sleeps in; without it, a thread of Deno's pool sleeps. */
   readonly sleep?: DriverSleep | undefined;
-  /** How long to poll after the last event, or to look for an answer at most, in microseconds. */
+  /** How long to poll after the last event, or to look for news at most, in microseconds. */
   readonly pollTimeUs: number;
   /** Whether pages are packed where that makes them smaller. */
   readonly compression: boolean;
@@ -363,13 +363,14 @@ export class Driver {
     slots.setAsleep(true);
     // A call written just before the engine said that it sleeps brings no kick, and would wait for
     // ever.
-    if (calls.poll()) this.#called = true;
-    else if (!this.#askForFaults(now)) {
-      this.counters.sleeps++;
-      return sleepUs;
+    const hasCalled = calls.poll();
+    this.#called ||= hasCalled;
+    if (hasCalled || this.#askForFaults(now)) {
+      slots.setAsleep(false);
+      return 0;
     }
-    slots.setAsleep(false);
-    return 0;
+    this.counters.sleeps++;
+    return sleepUs;
   }
 
   /**
@@ -393,7 +394,7 @@ export class Driver {
     const { faults, any } = poller.wait(sleepUs, lookUs);
     slots.setAsleep(false);
     if (poller.look !== undefined) this.#looking.looked(poller.look);
-    if (any || poller.loopReady) return faults;
+    if (any || poller.loopReady || poller.look !== undefined) return faults;
     const lateUs = nowUs() - now - sleepUs;
     // A signal ends a sleep early.
     if (lateUs >= 0) this.#looking.overslept(lateUs);

@@ -2,10 +2,10 @@
  * When the engine looks for news, and when it sleeps.
  *
  * To wake a sleeping thread costs more than most of what else is on a page's way: up to 35 us where
- * the core has halted. So once the engine has sent something, the answer may be awaited by looking
- * again and again for a short while. Where all cores are in use that would take a core from the
- * very thread that has the answer; so the engine then sleeps at once, and the kernel gives its core
- * away.
+ * the core has halted. So once the engine has sent something, or cannot answer a call at once, it
+ * may look again and again for a short while. Where all cores are in use that would take a core
+ * from the very thread that has the answer; so the look gives its core away now and then, and ends
+ * there (`zig/src/look.zig`).
  *
  * {@linkcode Looking} decides for an engine whose thread sleeps in one poll. {@linkcode Polling} is
  * for the engine that has no such poll, and whose sleep begins and ends in Deno's event loop: after
@@ -41,9 +41,9 @@ export type LookFor = "page" | "answer" | "call";
 class LooksSoFar {
   /** How many in a row were in vain. */
   inVain = 0;
-  /** How many are to be left out yet, and how many were the last time. */
-  leftOut = 0;
-  leaveOut = 0;
+  /** How many are to be left out yet, and how many were to be the last time. */
+  toLeaveOut = 0;
+  lastLeftOut = 0;
 }
 
 /**
@@ -75,8 +75,8 @@ export class Looking {
    */
   nextUs(what: LookFor): number {
     const looks = this.#looks = this.#kinds[what];
-    if (looks.leftOut > 0) {
-      looks.leftOut--;
+    if (looks.toLeaveOut > 0) {
+      looks.toLeaveOut--;
       return 0;
     }
     return Math.min(this.#maxUs, Math.ceil(LOOK_WAKES * this.#wakeUs));
@@ -89,10 +89,10 @@ export class Looking {
    */
   looked(end: LookEnd): void {
     const looks = this.#looks;
-    if (end === "seen") looks.inVain = looks.leaveOut = 0;
+    if (end === "seen") looks.inVain = looks.lastLeftOut = 0;
     else if (++looks.inVain >= LOOKS_IN_VAIN_MAX) {
       const most = end === "taken" ? LOOKS_LEFT_OUT_TAKEN_MAX : LOOKS_LEFT_OUT_MAX;
-      looks.leftOut = looks.leaveOut = Math.min(Math.max(2 * looks.leaveOut, 1), most);
+      looks.toLeaveOut = looks.lastLeftOut = Math.min(Math.max(2 * looks.lastLeftOut, 1), most);
     }
   }
 

@@ -77,7 +77,7 @@ pub const ready_loop: i32 = 1 << 18;
 pub const ready_seen: i32 = 1 << 19;
 /// `tdsm_signals_take` has something to tell.
 pub const ready_signals: i32 = 1 << 20;
-/// A look ended without news, since threads wanted more cores than there are.
+/// A look ended without news, and left the cores to other threads: see `look.zig`.
 pub const ready_taken: i32 = 1 << 21;
 /// A look ended without news, since its time was over.
 pub const ready_over: i32 = 1 << 22;

@@ -445,7 +445,8 @@ pub export fn tdsm_kick(handle: u32) i32 {
 }
 
 /// int32_t tdsm_links_open(void)
-/// Answers an epoll, for the calling thread alone: its timers are exact from here on.
+/// Answers an epoll, for the calling thread alone: from here on its timers are exact, its turns on
+/// a core are short, and threads that it makes begin with a niceness of 0 at least.
 pub export fn tdsm_links_open() i32 {
     return links.open() catch |failure| status.code(failure);
 }
@@ -482,9 +483,10 @@ pub export fn tdsm_links_region(epoll: i32, handle: u32, wants_faults: u32) i32 
 /// int32_t tdsm_links_wait(int32_t epoll, tdsm_link_ready *out, uint32_t capacity,
 ///                         int32_t timeout_us, uint32_t look_us)
 /// Blocks until something happens or the time is over; a negative time has no end. For the first
-/// `look_us` of that it looks again and again, unless more threads want a core than there are
-/// cores. Answers how many links are in `out`, at most 64, and the bits FAULTS 1 << 16, KICKED 1 <<
-/// 17, LOOP 1 << 18, SIGNALS 1 << 20, and SEEN 1 << 19 for what came while it looked.
+/// `look_us` of that it looks again and again, unless more threads go on wanting a core than there
+/// are cores. Answers how many links are in `out`, at most 64, and the bits FAULTS 1 << 16, KICKED
+/// 1 << 17, LOOP 1 << 18, SIGNALS 1 << 20, and how a look ended: SEEN 1 << 19 for what came while
+/// it looked, TAKEN 1 << 21 where it left the cores to other threads, OVER 1 << 22 by its time.
 pub export fn tdsm_links_wait(epoll: i32, out: ?[*]abi.LinkReady, capacity: u32, timeout_us: i32, look_us: u32) i32 {
     const ready = out orelse return status.code(status.reject(error.BadArgument));
     return links.wait(epoll, ready[0..capacity], timeout_us, @min(look_us, std.math.maxInt(i32))) catch |failure| status.code(failure);

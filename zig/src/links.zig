@@ -136,8 +136,9 @@ pub fn times() abi.ThreadTimes {
 }
 
 /// Sleeps until something happens, at most for `timeout_us`, or without end if that is negative.
-/// For the first `look_us` of that it looks again and again, unless more threads want a core than
-/// there are cores: see `look.zig`. Answers how many links are in `out`, and bits of `abi.ready_*`.
+/// For the first `look_us` of that it looks again and again, unless more threads go on wanting a
+/// core than there are cores: see `look.zig`. Answers how many links are in `out`, and bits of
+/// `abi.ready_*`.
 pub fn wait(epoll: i32, out: []Ready, timeout_us: i32, look_us: u31) status.Error!i32 {
     if (served) |region| region.turns.store(region.turns.load(.monotonic) +% 1, .monotonic);
     var events: [ready_max]linux.epoll_event = undefined;
@@ -145,8 +146,9 @@ pub fn wait(epoll: i32, out: []Ready, timeout_us: i32, look_us: u31) status.Erro
     var count: usize = 0;
     var bits: i32 = 0;
     var left_us = timeout_us;
-    if (look_us > 0) {
+    if (look_us > 0 and timeout_us != 0) {
         const begun = clock.nowNs(.MONOTONIC);
+        const given_ns = look.given_ns;
         const most_us = if (timeout_us < 0) look_us else @min(look_us, @as(u31, @intCast(timeout_us)));
         const Glance = struct {
             epoll: i32,
@@ -156,7 +158,7 @@ pub fn wait(epoll: i32, out: []Ready, timeout_us: i32, look_us: u31) status.Erro
                 return sleep(glance.epoll, glance.events, 0);
             }
         };
-        switch (try look.look(Glance{ .epoll = epoll, .events = some }, begun, most_us)) {
+        switch (try look.untilNews(Glance{ .epoll = epoll, .events = some }, begun, most_us)) {
             .seen => |seen| {
                 count = seen;
                 bits |= abi.ready_seen;
@@ -165,7 +167,7 @@ pub fn wait(epoll: i32, out: []Ready, timeout_us: i32, look_us: u31) status.Erro
             .over => bits |= abi.ready_over,
         }
         const passed_ns = clock.nowNs(.MONOTONIC) - begun;
-        looked_ns += passed_ns;
+        looked_ns += passed_ns -| (look.given_ns - given_ns);
         if (timeout_us >= 0) left_us = @intCast(@as(u64, @intCast(timeout_us)) -| passed_ns / std.time.ns_per_us);
     }
     if (count == 0) {

@@ -12,7 +12,8 @@ const status = @import("status.zig");
 pub const Looked = union(enum) {
     /// So much was there.
     seen: usize,
-    /// Threads came to want more cores than there are.
+    /// At several counts in a row threads wanted more cores than there are, or this core was not
+    /// given away.
     taken,
     /// Its time is over.
     over,
@@ -25,37 +26,42 @@ pub const Looked = union(enum) {
 /// and the thread that it has just woken. So the cores count as taken once they are at several
 /// counts in a row.
 ///
-/// Before each count this core is given away. The kernel may let a thread wait for it while another
+/// Before each count this core is given away, so that a count that follows no yield is not trusted:
+/// the cores count as taken. The kernel may let a thread wait for it while another
 /// core is idle. And it counts a thread that has just begun to sleep as one that can run, if that
 /// has had more than its share of the core and the core has had no other to choose since (delayed
 /// dequeue): the thread that waits for the page looked for is often such a one.
-pub fn look(glance: anytype, begun: u64, look_us: u31) status.Error!Looked {
+pub fn untilNews(glance: anytype, begun: u64, look_us: u31) status.Error!Looked {
     const end = begun + @as(u64, look_us) * std.time.ns_per_us;
     var now = begun;
     var count_again = begun;
     var taken: u32 = 0;
     while (now < end) : (now = clock.nowNs(.MONOTONIC)) {
-        if (now >= count_again) {
-            count_again = now + count_every_ns;
-            // Without that, every count is taken to be one of others.
-            const gave = giveWay(now);
-            taken = if (!gave or cores.areTaken()) taken + 1 else 0;
-            if (taken == taken_counts) return .taken;
-        }
+        // First, so that what is there already does not wait behind a yield.
         const count = try glance.take();
         if (count > 0) return .{ .seen = count };
+        if (now < count_again) continue;
+        count_again = now + count_every_ns;
+        taken = if (!giveWay(now) or cores.areTaken()) taken + 1 else 0;
+        if (taken == taken_counts) return .taken;
     }
     return .over;
 }
 
-/// Gives this core away for a moment, unless that has given it to a thread that computes not long
-/// ago. Such a thread gives it back at the tick, since this one has not slept. Answers whether it
-/// gave its core away.
+/// For how long this thread had given its cores away in looks, in nanoseconds.
+pub threadlocal var given_ns: u64 = 0;
+
+/// Gives this core away for a moment, unless a thread that computes got it that way not long ago:
+/// that one gives it back at the tick, since this thread has not slept. Answers whether the core
+/// was given away.
 fn giveWay(now: u64) bool {
     if (now < yields_from) return false;
     realtime.yield();
     const after = clock.nowNs(.MONOTONIC);
-    starvation.gaveAway(after - now);
+    if (after - now > yield_ns) {
+        given_ns += after - now;
+        starvation.gaveAway(after - now);
+    }
     if (after - now < lost_ns) return true;
     const is_soon = now - yields_from < kept_ns;
     kept_ns = if (is_soon) @min(2 * kept_ns, keep_max_ns) else @max(kept_ns / 2, keep_min_ns);
@@ -68,12 +74,13 @@ threadlocal var yields_from: u64 = 0;
 threadlocal var kept_ns: u64 = 0;
 /// After how long without it a core is taken to have gone to a thread that computes.
 const lost_ns = std.time.ns_per_ms;
-/// For how long a core is not given away then: at first, and at most. Twice as long as the last
-/// time where it is lost again before it was as long given away, else half as long. A tick of 4 ms
-/// is less than 1 % of the most.
+/// For how long a core is not given away then, at least and at most. It doubles if the core is lost
+/// again within the same time, and else halves. A tick of 4 ms is less than 1 % of the most.
 const keep_min_ns = 20 * std.time.ns_per_ms;
 const keep_max_ns = 640 * std.time.ns_per_ms;
-/// How often a look counts the threads that want a core, which takes 1 to 2 us.
+/// What takes no longer was the yield itself.
+const yield_ns = 5 * std.time.ns_per_us;
+/// How long a look waits at least between two counts, which take 1 to 2 us each.
 const count_every_ns = 6 * std.time.ns_per_us;
 /// At how many counts in a row the cores must be taken.
 const taken_counts = 5;

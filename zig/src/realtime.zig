@@ -6,7 +6,8 @@
 //! whatever becomes of it, a timer of the processor time that the thread uses sends the thread a
 //! signal, and the handler looks at how it has used that time: a thread that has not slept, or that
 //! has used nearly all of the time that has passed, is put into the ordinary class until that has
-//! changed. A thread that sleeps uses no such time, and is never woken for this.
+//! changed. A thread that sleeps uses no such time, and is never woken for this. While an engine
+//! looks for news it gives its core away by `yield`, and is in the ordinary class meanwhile.
 
 const std = @import("std");
 const linux = std.os.linux;
@@ -69,8 +70,9 @@ pub fn yield() void {
     }
     setClass(.ordinary) catch {};
     _ = linux.sched_yield();
-    // Meanwhile it may have used so much time that it stays there.
-    if (isActive()) setClass(.real_time) catch {};
+    setClass(.real_time) catch {};
+    // The handler may have demoted the thread meanwhile; it comes again only once that has changed.
+    if (!isActive()) setClass(.ordinary) catch {};
 }
 
 /// As sched_setscheduler(2) names them. To take `reset_on_fork` back takes more privileges than to
@@ -83,33 +85,28 @@ const Class = enum(u32) {
 };
 
 fn setClass(class: Class) status.Error!void {
-    if (class == .ordinary and takesShortTurns()) return;
     const parameter: i32 = if (class == .real_time) priority else 0;
     _ = try status.check(linux.syscall3(.sched_setscheduler, 0, @backingInt(class), @intFromPtr(&parameter)));
 }
 
 /// Has the calling thread, if it is in the ordinary class, take shorter turns on its core than
-/// others do. It gets no more of the core by that, but gets it sooner when it is woken beside a
-/// thread that computes, although it has just looked for news for as long as that has computed.
-/// Needs no right; kernels before 6.12 do nothing.
+/// others do, from here on also each time that it comes back to that class. It gets no more of the
+/// core by that, but gets it sooner when it is woken beside a thread that computes, although it has
+/// looked for news for as long as that one has computed. Needs no right; kernels before 6.12 do
+/// nothing. Threads that it makes begin without that, and with a niceness of 0 at least.
 pub fn takeShortTurns() void {
     const class = linux.syscall1(.sched_getscheduler, 0);
     if (linux.errno(class) != .SUCCESS or class & ~@as(usize, reset_on_fork) != 0) return;
-    _ = takesShortTurns();
+    const niceness = linux.syscall2(.getpriority, priority_of_thread, 0);
+    if (linux.errno(niceness) != .SUCCESS) return;
+    // The system call answers 20 - nice, so that it is never negative.
+    const attributes: Attributes = .{ .nice = 20 - @as(i32, @intCast(niceness)), .runtime = turn_ns };
+    // Without it, all goes on as before.
+    _ = linux.syscall3(.sched_setattr, 0, @intFromPtr(&attributes), 0);
 }
 
 /// The shortest turn that there is.
 const turn_ns = 100 * std.time.ns_per_us;
-
-/// Puts the calling thread into the ordinary class, with short turns. Answers whether that was
-/// done.
-fn takesShortTurns() bool {
-    const niceness = linux.syscall2(.getpriority, priority_of_thread, 0);
-    if (linux.errno(niceness) != .SUCCESS) return false;
-    // The system call answers 20 - nice, so that it is never negative.
-    const attributes: Attributes = .{ .nice = 20 - @as(i32, @intCast(niceness)), .runtime = turn_ns };
-    return linux.errno(linux.syscall3(.sched_setattr, 0, @intFromPtr(&attributes), 0)) == .SUCCESS;
-}
 
 /// PRIO_PROCESS
 const priority_of_thread = 0;
@@ -204,7 +201,7 @@ fn judge(_: linux.SIG) callconv(.c) void {
     thread.demoted = demoted;
 }
 
-/// How often the calling thread has given its core away of its own accord.
+/// How often the calling thread has slept. To yield is not to sleep.
 fn sleeps() i64 {
     var usage: linux.rusage = undefined;
     _ = linux.getrusage(linux.rusage.THREAD, &usage);

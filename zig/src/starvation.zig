@@ -55,7 +55,7 @@ const Judge = struct {
         return .{ .begun_ns = now_ns, .counts = counts, .due_ns = now_ns + looked_every_ns };
     }
 
-    /// Of what the thread has waited since it was last judged, so much does not count.
+    /// The next judgement leaves out one wait of so long.
     fn forget(self: *Judge, ns: u64) void {
         self.counts.waited_ns += ns;
         self.counts.runs += 1;
@@ -120,11 +120,8 @@ pub fn end() void {
 /// The calling thread has given its core away for so long: that was no wait.
 pub fn gaveAway(ns: u64) void {
     const thread = if (watched) |*known| known else return;
-    if (ns > gave_least_ns) thread.judge.forget(ns);
+    thread.judge.forget(ns);
 }
-
-/// What takes no longer was the yield itself.
-const gave_least_ns = 5 * std.time.ns_per_us;
 
 /// The calling thread has slept.
 pub fn slept() void {

@@ -1,5 +1,5 @@
 //! A link to the directory node that one thread of the program has for itself: the thread sends a
-//! request and sleeps in the kernel until the answer is there, and its engine sleeps on.
+//! request and waits in the kernel until the answer is there, and its engine sleeps on.
 //!
 //! The engine's thread has made the connection, and keeps it. The other thread is lent a descriptor
 //! of its own for the same socket, so that neither closes what the other still uses.
@@ -93,7 +93,7 @@ fn receiveSealed(lent: i32, link: *SealedLink, out: []u8, timeout_us: u32) i32 {
     const sent = if (link.out_end == 0) 0 else sendSealed(lent, link, &.{}, timeout_us);
     if (sent < 0) return sent;
     var filled: usize = 0;
-    // Nothing can be there yet where nothing was left over: the thread sleeps first.
+    // Nothing can be there yet where nothing was left over: the thread waits first.
     var may_be_there = link.held != 0 or link.in_start < link.in_end;
     while (true) {
         if (may_be_there) {
@@ -124,40 +124,47 @@ fn leastOf(link: *const SealedLink, wanted: usize) u32 {
 }
 
 /// Waits until something happens on a socket: looks for a while, and then sleeps. Whether it did,
-/// before the time was over.
+/// before the time was over or a signal came.
 fn await(lent: i32, events: i16, timeout_us: u32) bool {
+    if (timeout_us == 0) return poll(lent, events, 0) == .ready;
     const Glance = struct {
         lent: i32,
         events: i16,
+        polled: *Polled,
 
         pub fn take(glance: @This()) status.Error!usize {
-            return @intFromBool(happens(glance.lent, glance.events, 0));
+            glance.polled.* = poll(glance.lent, glance.events, 0);
+            return @intFromBool(glance.polled.* != .nothing);
         }
     };
     const begun = clock.nowNs(.MONOTONIC);
-    const look_us: u31 = @intCast(@min(looks_us, timeout_us));
-    const looked = look.look(Glance{ .lent = lent, .events = events }, begun, look_us) catch .over;
-    const happened = looked == .seen or happens(lent, events, timeout_us);
+    const most_us: u31 = @intCast(@min(look_us, timeout_us));
+    var polled: Polled = .nothing;
+    _ = look.untilNews(Glance{ .lent = lent, .events = events, .polled = &polled }, begun, most_us) catch {};
+    if (polled == .nothing) polled = poll(lent, events, timeout_us);
     const is_short = clock.nowNs(.MONOTONIC) - begun < look_max_us * std.time.ns_per_us;
-    const goes_on = is_short and looked != .taken;
-    looks_us = if (goes_on) @min(2 * looks_us, look_max_us) else @max(looks_us / 2, look_min_us);
-    return happened;
+    look_us = if (is_short) @min(2 * look_us, look_max_us) else @max(look_us / 2, look_min_us);
+    return polled == .ready;
 }
 
 /// How long this thread looks: half as long behind each wait that took longer than it looks at
-/// most, and each in which threads wanted more cores than there are; twice as long behind others,
-/// though it may have slept.
-threadlocal var looks_us: u32 = look_max_us;
+/// most, twice as long behind others, though it may have slept.
+threadlocal var look_us: u32 = look_max_us;
 const look_max_us = 100;
 const look_min_us = 2;
 
-/// Sleeps until something happens on a socket. Whether it did, before the time was over.
-fn happens(lent: i32, events: i16, timeout_us: u32) bool {
+const Polled = enum { ready, nothing, interrupted };
+
+/// Sleeps until something happens on a socket, at most for a time.
+fn poll(lent: i32, events: i16, timeout_us: u32) Polled {
     var waited = [_]linux.pollfd{.{ .fd = lent, .events = events, .revents = 0 }};
     var timeout: linux.timespec = .{
         .sec = timeout_us / std.time.us_per_s,
         .nsec = @as(isize, timeout_us % std.time.us_per_s) * std.time.ns_per_us,
     };
     const result = linux.ppoll(&waited, waited.len, &timeout, null);
-    return linux.errno(result) == .SUCCESS and result > 0;
+    return switch (linux.errno(result)) {
+        .SUCCESS => if (result > 0) .ready else .nothing,
+        else => .interrupted,
+    };
 }
