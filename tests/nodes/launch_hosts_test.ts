@@ -224,8 +224,9 @@ Deno.test("launch --hosts: where ssh can be started no more, all nodes end, and 
   await using cluster = new ProcessCluster();
   await withFolder(async (folder) => {
     const ssh = `${folder}/ssh`;
-    // It is gone before the last of six nodes has its turn to connect.
-    const once = FAKE_SSH.replace("\n", '\nrm -f "$0"\n');
+    // Nobody may execute it any more before the last of six nodes has its turn to connect. It stays
+    // there, since the shell of one that was started at the same time has yet to read it.
+    const once = FAKE_SSH.replace("\n", '\nchmod -x "$0"\n');
     await Deno.writeTextFile(ssh, once, { mode: 0o755 });
     const args = [...LAUNCHER, "--ssh", ssh, "--hosts", "a:6", PROGRAM, "stay"];
     const { code, stdout, stderr } = await cluster.spawn("launcher", { args }).exit();

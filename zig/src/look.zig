@@ -26,11 +26,11 @@ pub const Looked = union(enum) {
 /// and the thread that it has just woken. So the cores count as taken once they are at several
 /// counts in a row.
 ///
-/// Before each count this core is given away, so that a count that follows no yield is not trusted:
-/// the cores count as taken. The kernel may let a thread wait for it while another
-/// core is idle. And it counts a thread that has just begun to sleep as one that can run, if that
-/// has had more than its share of the core and the core has had no other to choose since (delayed
-/// dequeue): the thread that waits for the page looked for is often such a one.
+/// Before each count this core is given away. The kernel may let a thread wait for this core while
+/// another one is idle. And it counts a thread that has just begun to sleep as one that can run, if
+/// that has had more than its share of the core, and the core has had no other to choose since
+/// (delayed dequeue): the thread that waits for the page looked for is often such a one. So a count
+/// that follows no yield says nothing, and the cores count as taken.
 pub fn untilNews(glance: anytype, begun: u64, look_us: u31) status.Error!Looked {
     const end = begun + @as(u64, look_us) * std.time.ns_per_us;
     var now = begun;
@@ -48,7 +48,7 @@ pub fn untilNews(glance: anytype, begun: u64, look_us: u31) status.Error!Looked 
     return .over;
 }
 
-/// For how long this thread had given its cores away in looks, in nanoseconds.
+/// For how long other threads have had this one's core while it looked, in nanoseconds.
 pub threadlocal var given_ns: u64 = 0;
 
 /// Gives this core away for a moment, unless a thread that computes got it that way not long ago:
