@@ -3,9 +3,9 @@
  * the program's threads, and carries out the page operations and sends that the protocol asks for.
  *
  * With a poller the whole thread sleeps in one call for faults, links and kicks, which may look for
- * news before it sleeps (`polling.ts`); Deno's event loop has a turn where
- * there is something for it. Without a poller the driver polls for a while after each event, Deno's
- * event loop looks at sockets, and a thread of Deno's pool sleeps until there is a fault or a kick.
+ * news before it sleeps (`polling.ts`); Deno's event loop has a turn where there is something for
+ * it. Without a poller the driver polls for a while after each event, Deno's event loop looks at
+ * sockets, and a thread of Deno's pool sleeps until there is a fault or a kick.
  */
 
 import {
@@ -356,16 +356,14 @@ export class Driver {
    * How long the thread may sleep now, in microseconds; says so to the threads that write calls.
    */
   #sleepUs(now: number, timerUs: number): number {
-    const { slots, calls } = this.#parts;
+    const { slots } = this.#parts;
     const untilUs = Math.min(this.#wakeAt(HELD_SLEEP_US), timerUs);
     const sleepUs = Math.min(Math.ceil(untilUs - now), this.#sleepMaxUs());
     if (sleepUs <= 0) return 0;
     slots.setAsleep(true);
     // A call written just before the engine said that it sleeps brings no kick, and would wait for
     // ever.
-    const hasCalled = calls.poll();
-    this.#called ||= hasCalled;
-    if (hasCalled || this.#askForFaults(now)) {
+    if (this.#takeCalls() || this.#askForFaults(now)) {
       slots.setAsleep(false);
       return 0;
     }
@@ -421,14 +419,14 @@ export class Driver {
   /** Does what there is to do. Returns whether there was anything. */
   #act(mayHaveFaults: boolean): boolean {
     this.counters.turns++;
-    const { coherence, region, calls, lookAtClock, exiting } = this.#parts;
+    const { coherence, region, lookAtClock, exiting } = this.#parts;
     if (!this.#failed) lookAtClock();
     if (region.isExiting) exiting();
     if (region.isExiting && !this.#toldOfExit) this.needsTurn();
     this.#toldOfExit = region.isExiting;
     this.#discard();
     let active = mayHaveFaults && this.#takeFaults();
-    if (calls.poll()) active = this.#called = true;
+    active = this.#takeCalls() || active;
     const deadline = this.#failed ? Infinity : coherence.deadline;
     if (deadline !== Infinity) {
       if (deadline <= nowUs()) {
@@ -494,6 +492,13 @@ export class Driver {
       this.#fail(error);
       this.#wake();
     });
+  }
+
+  /** Takes every call that waits. Returns whether there were any. */
+  #takeCalls(): boolean {
+    const any = this.#parts.calls.poll();
+    this.#called ||= any;
+    return any;
   }
 
   /** Takes every fault that waits. Returns whether there were any. */

@@ -24,11 +24,11 @@ pub fn areTaken() bool {
     var buffer: [128]u8 = undefined;
     const result = linux.pread(file, &buffer, buffer.len, 0);
     if (linux.errno(result) != .SUCCESS) return false;
-    return (runningIn(buffer[0..result]) orelse return false) > installed();
+    return (runningIn(buffer[0..result]) orelse return false) > online();
 }
 
-/// How many cores the machine has, whichever this process may use.
-pub fn installed() u32 {
+/// How many cores the machine uses, whichever this process may use.
+pub fn online() u32 {
     const known = count.load(.monotonic);
     if (known != 0) return known;
     const found: u32 = @intCast(@max(sysconf(nprocessors_onln), 1));

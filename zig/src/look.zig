@@ -48,6 +48,14 @@ pub fn untilNews(glance: anytype, begun: u64, look_us: u31) status.Error!Looked 
     return .over;
 }
 
+/// How long a thread is to look the next time, where it has looked for so long, and a wait took so
+/// long: longer or, where looking takes a core from the thread that ends the wait, less long. As
+/// `runtime/node/look_time.ts` has it, and why.
+pub fn learned(look_us: u32, took_us: f64, min_us: u32, max_us: u32) u32 {
+    const is_short = took_us <= @as(f64, @floatFromInt(max_us));
+    return if (is_short) @min(look_us * 2, max_us) else @max(look_us / 2, min_us);
+}
+
 /// For how long other threads have had this one's core while it looked, in nanoseconds.
 pub threadlocal var given_ns: u64 = 0;
 

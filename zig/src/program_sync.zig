@@ -5,6 +5,7 @@ const std = @import("std");
 const linux = std.os.linux;
 const failures = @import("program_error.zig");
 const links = @import("program_link.zig");
+const look = @import("look.zig");
 const process = @import("process.zig");
 const program = @import("program.zig");
 const call_ring = @import("call_ring.zig");
@@ -323,13 +324,11 @@ fn spin(comptime Word: type, word: *const Word, expected: Word, until_ms: f64) E
     }
 }
 
-/// A wait took so long: the next one looks for longer or, where looking takes a core from the
-/// thread that ends it, less long. As `runtime/node/look_time.ts` has it, and why.
+/// A wait took so long.
 fn learnToLook(took_ms: f64) void {
     const bounds = (program.facts() catch return).node;
     const spin_us = program.spinUs();
-    const is_short = took_ms * std.time.us_per_ms <= @as(f64, @floatFromInt(bounds.spin_max_us));
-    spin_us.* = if (is_short) @min(spin_us.* * 2, bounds.spin_max_us) else @max(spin_us.* / 2, bounds.spin_min_us);
+    spin_us.* = look.learned(spin_us.*, took_ms * std.time.us_per_ms, bounds.spin_min_us, bounds.spin_max_us);
 }
 
 fn load(comptime Word: type, word: *const Word) Word {

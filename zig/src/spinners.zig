@@ -14,7 +14,7 @@ pub const Spinners = struct {
     /// Skips the test where there are too many cores.
     pub fn start() !Spinners {
         var spinners: Spinners = .{ .threads = undefined, .count = 0 };
-        const needed = cores.installed();
+        const needed = cores.online();
         if (needed > threads_max) return error.SkipZigTest;
         ends.store(false, .release);
         errdefer spinners.stop();

@@ -142,8 +142,8 @@ fn await(lent: i32, events: i16, timeout_us: u32) bool {
     var polled: Polled = .nothing;
     _ = look.untilNews(Glance{ .lent = lent, .events = events, .polled = &polled }, begun, most_us) catch {};
     if (polled == .nothing) polled = poll(lent, events, timeout_us);
-    const is_short = clock.nowNs(.MONOTONIC) - begun < look_max_us * std.time.ns_per_us;
-    look_us = if (is_short) @min(2 * look_us, look_max_us) else @max(look_us / 2, look_min_us);
+    const took_ns: f64 = @floatFromInt(clock.nowNs(.MONOTONIC) - begun);
+    look_us = look.learned(look_us, took_ns / std.time.ns_per_us, look_min_us, look_max_us);
     return polled == .ready;
 }
 
@@ -153,6 +153,7 @@ threadlocal var look_us: u32 = look_max_us;
 const look_max_us = 100;
 const look_min_us = 2;
 
+/// `interrupted` by a signal, or the call has failed.
 const Polled = enum { ready, nothing, interrupted };
 
 /// Sleeps until something happens on a socket, at most for a time.
